@@ -1,0 +1,116 @@
+/* How is a file read within a limit, and replaced without ever being half-written? */
+#include "base/file.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+/* Fills `data`, stopping at the file's end. Returns the octets read, or -errno. */
+static ssize_t read_all(int fd, uint8_t *data, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = read(fd, data + done, size - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+static int write_all(int fd, Bytes bytes)
+{
+    while (bytes.size > 0) {
+        ssize_t n = write(fd, bytes.data, bytes.size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        bytes = bytes_slice(bytes, (size_t)n, bytes.size);
+    }
+    return 0;
+}
+
+int file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_size)
+{
+    /* O_NONBLOCK: a FIFO in the file's place must not hold us. */
+    _cleanup_(close_fdp) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if (S_ISDIR(status.st_mode))
+        return -EISDIR;
+    if (!S_ISREG(status.st_mode))
+        return -EINVAL;
+
+    /* st_size can't be relied on (/proc, a file that grows): one octet above the limit tells. */
+    _cleanup_(free_bytesp) uint8_t *data = malloc(limit + 1);
+    if (!data)
+        return -ENOMEM;
+    ssize_t size = read_all(fd, data, limit + 1);
+    if (size < 0)
+        return (int)size;
+    if ((size_t)size > limit)
+        return -EFBIG;
+
+    data[size] = 0;
+    *ret = steal_pointer(data);
+    *ret_size = (size_t)size;
+    return 0;
+}
+
+/* Makes a rename in the folder of `path` survive a power cut. */
+static int sync_folder(const char *path)
+{
+    char copy[PATH_MAX];
+    if (snprintf(copy, sizeof(copy), "%s", path) >= PATH_MAX)
+        return -ENAMETOOLONG;
+
+    _cleanup_(close_fdp) int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int write_synced(int fd, Bytes bytes, mode_t mode)
+{
+    if (fchmod(fd, mode) < 0)
+        return -errno;
+    int r = write_all(fd, bytes);
+    if (r < 0)
+        return r;
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+int file_write_atomic(const char *path, Bytes bytes, mode_t mode)
+{
+    _cleanup_(free_charp) char *temporary = NULL;
+    if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
+        temporary = NULL;
+        return -ENOMEM;
+    }
+    _cleanup_(close_fdp) int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+
+    int r = write_synced(fd, bytes, mode);
+    if (r == 0 && rename(temporary, path) < 0)
+        r = -errno;
+    if (r < 0) {
+        (void)unlink(temporary);
+        return r;
+    }
+    return sync_folder(path);
+}

@@ -1,0 +1,18 @@
+/* Files read whole within a limit, and replaced atomically. */
+#pragma once
+
+#include "base/bytes.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Reads a regular file of at most `limit` octets. *ret is the caller's to free() and has a zero
+ * octet after its end, so that text can be used as a string. Returns 0, -EFBIG, -EISDIR, -EINVAL (a
+ * device, FIFO or socket), -ENOMEM, or open's or read's errno. */
+int file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_size);
+
+/* Replaces `path` with `bytes` so that a reader, or a power cut, meets the old file or the new one
+ * and nothing between: written beside it, synced, renamed, directory synced. Returns 0 or -errno.
+ */
+int file_write_atomic(const char *path, Bytes bytes, mode_t mode);

@@ -1,0 +1,41 @@
+/* Can this be the name of a host? */
+#include "base/fqdn.h"
+
+enum { NAME_MAX_SIZE = 253, LABEL_MAX_SIZE = 63 };
+
+/* Not isalnum(): what is a letter must not depend on the locale. */
+static bool is_label_octet(char octet)
+{
+    return (octet >= 'a' && octet <= 'z') || (octet >= 'A' && octet <= 'Z') ||
+           (octet >= '0' && octet <= '9') || octet == '-';
+}
+
+/* The size of the label at the front of `name`; 0 if there is none. */
+static size_t label_size(const char *name, size_t size)
+{
+    size_t label = 0;
+
+    while (label < size && is_label_octet(name[label]))
+        label++;
+    if (label == 0 || label > LABEL_MAX_SIZE || name[0] == '-' || name[label - 1] == '-')
+        return 0;
+    return label;
+}
+
+bool fqdn_is_valid(const char *name, size_t size)
+{
+    if (size > NAME_MAX_SIZE)
+        return false;
+
+    for (;;) {
+        size_t label = label_size(name, size);
+        if (label == 0)
+            return false;
+        if (label == size)
+            return true;
+        if (name[label] != '.')
+            return false;
+        name += label + 1;
+        size -= label + 1;
+    }
+}

@@ -1,0 +1,72 @@
+/* How does a line reach the person who looks after this machine? */
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINE_SIZE = 2048 };
+
+/* A process logs at one level; handing it through every call would only obscure them. */
+static int log_level = LOG_INFO;
+
+void log_set_level(int level)
+{
+    log_level = level;
+}
+
+int log_level_from_name(const char *name)
+{
+    static const struct {
+        const char *name;
+        int level;
+    } levels[] = {
+        {"error", LOG_ERR}, {"warning", LOG_WARNING}, {"notice", LOG_NOTICE},
+        {"info", LOG_INFO}, {"debug", LOG_DEBUG},
+    };
+
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (strcmp(name, levels[i].name) == 0)
+            return levels[i].level;
+    }
+    return -EINVAL;
+}
+
+/* Text from the network may hold line ends or terminal escapes; it must not be able to forge a
+ * line. */
+static void replace_controls(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < ' ' || *text == '\x7f')
+            *text = '?';
+    }
+}
+
+void log_line(int level, const char *format, ...)
+{
+    if (level > log_level)
+        return;
+
+    int saved_errno = errno; /* a caller may log before it looks at errno */
+    char text[LINE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+
+    if (size >= 0) {
+        replace_controls(text);
+        const char *cut = size >= LINE_SIZE ? "..." : "";
+        /* One call makes one write(), so that lines of several threads do not mix. */
+        if (getenv("JOURNAL_STREAM")) {
+            (void)dprintf(STDERR_FILENO, "<%d>%s%s\n", level, text, cut);
+        } else {
+            (void)dprintf(STDERR_FILENO, "%s%s\n", text, cut);
+        }
+    }
+    errno = saved_errno;
+}

@@ -1,0 +1,82 @@
+/* Where does key material live? In OpenSSL's secure heap: locked, between guard pages, out of core
+ * dumps. */
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <string.h>
+
+/* What one exchange holds at its worst, in the heap's power-of-two blocks:
+ *   SK_d, SK_pi, SK_pr (64 octets each), SK_ai, SK_ar (32), SK_ei, SK_er (64)              384
+ *   OpenSSL's own copies of SK_ai and SK_ar in the HMAC contexts                            64
+ *   eight Child SAs, each two encryption keys (64) and two integrity keys (32)           1,536
+ *   while keys are agreed: DH private key and g^ir of group 14 (256 each), SKEYSEED (64),
+ *   the key stream that all keys are cut from (512)                                      1,088
+ * Together 3,072; the rest of 4 KiB is for OpenSSL's random generators and what it needs in
+ * passing. Pages are locked as they are first touched, so unused room costs no memory, and the
+ * whole fits the usual RLIMIT_MEMLOCK of 8 MiB. */
+enum {
+    EXCHANGES_MAX = 1024,
+    EXCHANGE_SECRETS_SIZE = 4096,
+    HEAP_SIZE = EXCHANGES_MAX * EXCHANGE_SECRETS_SIZE,
+    HEAP_BLOCK_MIN = 32,
+};
+
+int secrets_init(void)
+{
+    int rc = CRYPTO_secure_malloc_init(HEAP_SIZE, HEAP_BLOCK_MIN);
+
+    if (rc == 1)
+        return 0;
+    if (rc == 0)
+        return -ENOMEM;
+    /* It exists, but could not be locked or guarded: not good enough for us. */
+    CRYPTO_secure_malloc_done();
+    return -EPERM;
+}
+
+int secret_new(size_t size, Secret **ret)
+{
+    _cleanup_(secret_freep) Secret *secret = NULL;
+
+    if (size == 0)
+        return -EINVAL;
+    secret = calloc(1, sizeof(*secret));
+    if (!secret)
+        return -ENOMEM;
+    /* Where the secure heap was never set up, OpenSSL would hand out ordinary memory. */
+    if (!CRYPTO_secure_malloc_initialized())
+        return -ENOMEM;
+    secret->data = OPENSSL_secure_zalloc(size);
+    if (!secret->data)
+        return -ENOMEM;
+    secret->size = size;
+    *ret = steal_pointer(secret);
+    return 0;
+}
+
+int secret_new_slice(const Secret *from, size_t offset, size_t size, Secret **ret)
+{
+    int r;
+
+    if (offset > from->size || size > from->size - offset)
+        return -ERANGE;
+    r = secret_new(size, ret);
+    if (r < 0)
+        return r;
+    memcpy((*ret)->data, from->data + offset, size);
+    return 0;
+}
+
+void secret_free(Secret *secret)
+{
+    if (!secret)
+        return;
+    OPENSSL_secure_clear_free(secret->data, secret->size);
+    free(secret);
+}
+
+Bytes secret_bytes(const Secret *secret)
+{
+    return (Bytes){secret->data, secret->size};
+}

@@ -1,0 +1,262 @@
+/* Which algorithms may be negotiated, and what is each to OpenSSL? */
+#include "crypto/suite.h"
+
+#include "base/cleanup.h"
+
+#include <stdio.h>
+
+/* TS 33.210 5.4.2 and TS 33.310 6.2: AES-GCM with a 16-octet ICV, AES-CBC with HMAC-SHA2-256-128.
+ * ChaCha20-Poly1305 (RFC 7634) is welcome on devices whose processor has no AES instructions. */
+static const Cipher CIPHERS[] = {
+    {
+        .id = IKE_ENCR_AES_GCM_16,
+        .key_bits = 128,
+        .name = "AES_GCM_16_128",
+        .openssl = "AES-128-GCM",
+        .aead = true,
+        .key_size = 16,
+        .salt_size = 4,
+        .iv_size = 8,
+        .icv_size = 16,
+        .block_size = 1,
+    },
+    {
+        .id = IKE_ENCR_AES_GCM_16,
+        .key_bits = 256,
+        .name = "AES_GCM_16_256",
+        .openssl = "AES-256-GCM",
+        .aead = true,
+        .key_size = 32,
+        .salt_size = 4,
+        .iv_size = 8,
+        .icv_size = 16,
+        .block_size = 1,
+    },
+    {
+        .id = IKE_ENCR_AES_CBC,
+        .key_bits = 128,
+        .name = "AES_CBC_128",
+        .openssl = "AES-128-CBC",
+        .key_size = 16,
+        .iv_size = 16,
+        .block_size = 16,
+    },
+    {
+        .id = IKE_ENCR_AES_CBC,
+        .key_bits = 256,
+        .name = "AES_CBC_256",
+        .openssl = "AES-256-CBC",
+        .key_size = 32,
+        .iv_size = 16,
+        .block_size = 16,
+    },
+    {
+        .id = IKE_ENCR_CHACHA20_POLY1305,
+        .key_bits = 0, /* RFC 7634 2: the transform has no Key Length attribute */
+        .name = "CHACHA20_POLY1305",
+        .openssl = "ChaCha20-Poly1305",
+        .aead = true,
+        .key_size = 32,
+        .salt_size = 4,
+        .iv_size = 8,
+        .icv_size = 16,
+        .block_size = 1,
+    },
+};
+
+static const Prf PRFS[] = {
+    {IKE_PRF_HMAC_SHA2_256, "PRF_HMAC_SHA2_256", "SHA256", 32},
+    {IKE_PRF_HMAC_SHA2_384, "PRF_HMAC_SHA2_384", "SHA384", 48},
+    {IKE_PRF_HMAC_SHA2_512, "PRF_HMAC_SHA2_512", "SHA512", 64},
+};
+
+static const Integ INTEGS[] = {
+    {IKE_INTEG_HMAC_SHA2_256_128, "HMAC_SHA2_256_128", "SHA256", 32, 16},
+};
+
+static const Group GROUPS[] = {
+    {IKE_GROUP_MODP_2048, "MODP_2048", "DH", "modp_2048", 256, 256},
+    {IKE_GROUP_ECP_256, "ECP_256", "EC", "P-256", 64, 32},
+    {IKE_GROUP_ECP_384, "ECP_384", "EC", "P-384", 96, 48},
+    {IKE_GROUP_CURVE25519, "CURVE25519", "X25519", NULL, 32, 32},
+};
+
+const Cipher *cipher_find(uint16_t id, uint16_t key_bits)
+{
+    for (size_t i = 0; i < ELEMENTS(CIPHERS); i++) {
+        if (CIPHERS[i].id == id && CIPHERS[i].key_bits == key_bits)
+            return &CIPHERS[i];
+    }
+    return NULL;
+}
+
+const Prf *prf_find(uint16_t id)
+{
+    for (size_t i = 0; i < ELEMENTS(PRFS); i++) {
+        if (PRFS[i].id == id)
+            return &PRFS[i];
+    }
+    return NULL;
+}
+
+const Integ *integ_find(uint16_t id)
+{
+    for (size_t i = 0; i < ELEMENTS(INTEGS); i++) {
+        if (INTEGS[i].id == id)
+            return &INTEGS[i];
+    }
+    return NULL;
+}
+
+const Group *group_find(uint16_t id)
+{
+    for (size_t i = 0; i < ELEMENTS(GROUPS); i++) {
+        if (GROUPS[i].id == id)
+            return &GROUPS[i];
+    }
+    return NULL;
+}
+
+/* An AEAD brings its own ICV and stands alone (RFC 5282 8); any other cipher needs an INTEG. */
+static int protection_find(uint16_t encr, uint16_t key_bits, uint16_t integ,
+                           const Cipher **ret_cipher, const Integ **ret_integ)
+{
+    const Cipher *cipher = cipher_find(encr, key_bits);
+    const Integ *found = integ_find(integ);
+
+    if (!cipher)
+        return SUITE_E_NOT_ALLOWED;
+    if (cipher->aead ? integ != IKE_INTEG_NONE : !found)
+        return SUITE_E_NOT_ALLOWED;
+    *ret_cipher = cipher;
+    *ret_integ = found;
+    return 0;
+}
+
+/* The transform of `type` in a proposal that may have one at most. NULL if there is none. */
+static int transform_single(const IkeProposal *proposal, uint8_t type, const IkeTransform **ret)
+{
+    *ret = NULL;
+    for (size_t i = 0; i < proposal->n_transforms; i++) {
+        if (proposal->transforms[i].type != type)
+            continue;
+        if (*ret)
+            return SUITE_E_AMBIGUOUS;
+        *ret = &proposal->transforms[i];
+    }
+    return 0;
+}
+
+static bool transform_offered(const IkeProposal *offer, const IkeTransform *transform)
+{
+    for (size_t i = 0; i < offer->n_transforms; i++) {
+        const IkeTransform *candidate = &offer->transforms[i];
+
+        if (candidate->type == transform->type && candidate->id == transform->id &&
+            candidate->key_length == transform->key_length && !candidate->unknown_attribute)
+            return true;
+    }
+    return false;
+}
+
+/* RFC 7296 3.3.1: the answer carries the number of the proposal that it accepts. */
+static bool proposal_offered(const IkeSa *offered, const IkeProposal *chosen)
+{
+    for (size_t i = 0; i < offered->n_proposals; i++) {
+        const IkeProposal *offer = &offered->proposals[i];
+        bool all = true;
+
+        if (offer->number != chosen->number || offer->protocol != chosen->protocol ||
+            offer->spi_size != chosen->spi_size)
+            continue;
+        for (size_t j = 0; j < chosen->n_transforms; j++) {
+            all = all && !chosen->transforms[j].unknown_attribute &&
+                  transform_offered(offer, &chosen->transforms[j]);
+        }
+        if (all)
+            return true;
+    }
+    return false;
+}
+
+int ike_suite_select(const IkeSa *offered, const IkeSa *chosen, IkeSuite *ret)
+{
+    const IkeTransform *encr, *prf, *integ, *group;
+    const IkeProposal *proposal = &chosen->proposals[0];
+    IkeSuite suite = {0};
+    int r;
+
+    if (chosen->n_proposals != 1)
+        return SUITE_E_AMBIGUOUS;
+    if (transform_single(proposal, IKE_TRANSFORM_ENCR, &encr) ||
+        transform_single(proposal, IKE_TRANSFORM_PRF, &prf) ||
+        transform_single(proposal, IKE_TRANSFORM_INTEG, &integ) ||
+        transform_single(proposal, IKE_TRANSFORM_KE, &group) || !encr || !prf || !group)
+        return SUITE_E_AMBIGUOUS;
+    if (!proposal_offered(offered, proposal))
+        return SUITE_E_NOT_OFFERED;
+    if (proposal->protocol != IKE_PROTOCOL_IKE)
+        return SUITE_E_NOT_ALLOWED;
+    /* Transform types beyond these four would change the keys in ways that we don't know. */
+    if (proposal->n_transforms != (integ ? 4U : 3U))
+        return SUITE_E_NOT_ALLOWED;
+
+    r = protection_find(encr->id, encr->key_length, integ ? integ->id : IKE_INTEG_NONE,
+                        &suite.cipher, &suite.integ);
+    if (r)
+        return r;
+    suite.prf = prf_find(prf->id);
+    suite.group = group->id;
+    if (!suite.prf || !group_find(group->id))
+        return SUITE_E_NOT_ALLOWED;
+    *ret = suite;
+    return 0;
+}
+
+int esp_suite_from_ids(uint16_t encr, uint16_t key_bits, uint16_t integ, uint16_t group, bool esn,
+                       EspSuite *ret)
+{
+    EspSuite suite = {.group = group, .esn = esn};
+    int r = protection_find(encr, key_bits, integ, &suite.cipher, &suite.integ);
+
+    if (r)
+        return r;
+    if (group != IKE_GROUP_NONE && !group_find(group))
+        return SUITE_E_NOT_ALLOWED;
+    *ret = suite;
+    return 0;
+}
+
+void ike_suite_name(const IkeSuite *suite, char *text)
+{
+    const Group *group = group_find(suite->group);
+
+    (void)snprintf(text, SUITE_NAME_SIZE, "%s%s%s/%s/%s", suite->cipher->name,
+                   suite->integ ? "/" : "", suite->integ ? suite->integ->name : "",
+                   suite->prf->name, group ? group->name : "unknown");
+}
+
+void esp_suite_name(const EspSuite *suite, char *text)
+{
+    const Group *group = group_find(suite->group);
+
+    (void)snprintf(text, SUITE_NAME_SIZE, "%s%s%s%s%s/%s", suite->cipher->name,
+                   suite->integ ? "/" : "", suite->integ ? suite->integ->name : "",
+                   group ? "/" : "", group ? group->name : "", suite->esn ? "ESN" : "NO_ESN");
+}
+
+size_t ike_suite_keymat_size(const IkeSuite *suite)
+{
+    const Cipher *cipher = suite->cipher;
+    size_t integ_size = suite->integ ? suite->integ->key_size : 0;
+
+    return 3 * suite->prf->size + 2 * integ_size + 2 * (cipher->key_size + cipher->salt_size);
+}
+
+size_t esp_suite_keymat_size(const EspSuite *suite)
+{
+    const Cipher *cipher = suite->cipher;
+    size_t integ_size = suite->integ ? suite->integ->key_size : 0;
+
+    return 2 * (cipher->key_size + cipher->salt_size + integ_size);
+}

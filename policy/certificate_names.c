@@ -1,0 +1,93 @@
+/* Which names does a certificate carry, and which of them may be trusted to be an FQDN? */
+#include "policy/certificates.h"
+
+#include "crypto/openssl.h"
+
+#include <errno.h>
+#include <openssl/asn1.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* Calls `match` for each dNSName until it is content. */
+static bool dns_name_find(const X509 *certificate,
+                          bool (*match)(const char *name, size_t size, void *data), void *data)
+{
+    _cleanup_(GENERAL_NAMES_freep) GENERAL_NAMES *names =
+        X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+        if (name->type != GEN_DNS)
+            continue;
+        if (match((const char *)ASN1_STRING_get0_data(name->d.dNSName),
+                  (size_t)ASN1_STRING_length(name->d.dNSName), data))
+            return true;
+    }
+    return false;
+}
+
+static bool fqdn_copy(const char *name, size_t size, void *data)
+{
+    char *ret = data;
+
+    if (!fqdn_is_valid(name, size))
+        return false;
+    memcpy(ret, name, size);
+    ret[size] = '\0';
+    return true;
+}
+
+int certificate_fqdn(const X509 *certificate, char *ret)
+{
+    return dns_name_find(certificate, fqdn_copy, ret) ? 0 : -ENOENT;
+}
+
+static bool fqdn_equal(const char *name, size_t size, void *data)
+{
+    const char *fqdn = data;
+
+    return fqdn_is_valid(name, size) && size == strlen(fqdn) && strncasecmp(name, fqdn, size) == 0;
+}
+
+bool certificate_has_fqdn(const X509 *certificate, const char *fqdn)
+{
+    char wanted[FQDN_SIZE_MAX];
+    const size_t size = strnlen(fqdn, sizeof(wanted));
+
+    if (size == sizeof(wanted))
+        return false;
+    memcpy(wanted, fqdn, size + 1);
+    return dns_name_find(certificate, fqdn_equal, wanted);
+}
+
+static void name_print(const X509_NAME *name, char *ret, size_t size)
+{
+    /* One line, names of types short, all that is not ASCII escaped: it goes into logs. */
+    const unsigned long flags = XN_FLAG_ONELINE & ~(unsigned long)XN_FLAG_SPC_EQ;
+    _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_mem());
+    int length = -1;
+
+    if (bio && X509_NAME_print_ex(bio, name, 0, flags) >= 0)
+        length = BIO_read(bio, ret, (int)size - 1);
+    ERR_clear_error();
+    if (length > 0) {
+        ret[length] = '\0';
+    } else {
+        (void)snprintf(ret, size, "no name");
+    }
+}
+
+void certificate_subject(const X509 *certificate, char *ret, size_t size)
+{
+    name_print(X509_get_subject_name(certificate), ret, size);
+}
+
+void certificate_issuer(const X509 *certificate, char *ret, size_t size)
+{
+    name_print(X509_get_issuer_name(certificate), ret, size);
+}

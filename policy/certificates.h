@@ -1,0 +1,45 @@
+/* Certificate files as people have them: several certificates each, PEM or DER, in any order. */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/fqdn.h"
+
+#include <openssl/x509.h>
+#include <stdbool.h>
+
+enum { CERTIFICATES_MAX = 64, CERTIFICATES_ERROR_SIZE = 512, FQDN_SIZE_MAX = 256 };
+
+/* Reads every certificate of `path` (at most CERTIFICATES_MAX, 1 MiB), DER certificates one after
+ * another or PEM blocks with any text between. *ret is the caller's: sk_X509_pop_free(). Returns 0,
+ * open's errno, or -EINVAL; `error` (CERTIFICATES_ERROR_SIZE octets) then names the file and the
+ * position of the bad one. A block that is something else (a private key, say) is bad too, and so
+ * is a file with no certificate. */
+int certificates_read(const char *path, STACK_OF(X509) **ret, char *error);
+
+/* The same from memory: `bytes` is the content of the file that messages call `name`. For tests and
+ * the fuzz target. Returns 0, -EINVAL (error filled) or -ENOMEM. */
+int certificates_decode(Bytes bytes, const char *name, STACK_OF(X509) **ret, char *error);
+
+/* Puts a chain in order: first the certificate of `public_key` (of several, the one that is valid
+ * longest), then its issuer, and so on, without the self-signed root: a peer has it already, or
+ * does not trust it. What is not on the way is dropped. *ret is the caller's: sk_X509_pop_free().
+ * 0, -ENOKEY if none has that key, -ENOMEM. */
+int certificates_order(const STACK_OF(X509) *certificates, EVP_PKEY *public_key,
+                       STACK_OF(X509) **ret);
+
+static inline void certificates_freep(STACK_OF(X509) **certificates)
+{
+    sk_X509_pop_free(*certificates, X509_free);
+}
+
+/* The first dNSName of subjectAltName that is a plain FQDN. `ret` has FQDN_SIZE_MAX octets.
+ * Returns 0, or -ENOENT if there is none (a CN is no substitute: TS 33.310 6.1.3b). */
+int certificate_fqdn(const X509 *certificate, char *ret);
+
+/* True if subjectAltName has the dNSName `fqdn` (case-insensitive; a wildcard matches nothing). */
+bool certificate_has_fqdn(const X509 *certificate, const char *fqdn);
+
+/* The subject or issuer as one line of printable ASCII ("O=Operator, CN=SeGW"), cut to `size`
+ * octets. */
+void certificate_subject(const X509 *certificate, char *ret, size_t size);
+void certificate_issuer(const X509 *certificate, char *ret, size_t size);

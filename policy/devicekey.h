@@ -1,0 +1,39 @@
+/* The device key, loaded in the TPM: it signs digests, and nothing else comes out of it. */
+#pragma once
+
+#include "policy/tpm.h"
+#include "policy/tss2key.h"
+
+#include "base/bytes.h"
+
+#include <openssl/evp.h>
+
+typedef struct DeviceKey DeviceKey;
+
+enum { DEVICE_KEY_SIGNATURE_MAX = 512 };
+
+/* Makes a new signing key under the storage root key (fixedTPM, fixedParent, sensitiveDataOrigin,
+ * sign; unrestricted, empty auth) in the form that tss2key_encode() writes. 0 or -EIO (error
+ * filled). */
+int device_key_create(Tpm *tpm, TpmKeyAlgorithm algorithm, Tss2Key *ret, char *error);
+
+/* Loads `key`; it stays loaded until device_key_free(). Makes one signature over a random digest
+ * with each scheme it will use and checks it, so that a key that can't sign shows at start-up, and
+ * learns the TPM's PSS salt length. `tpm` must outlive it. 0, -EINVAL for a key outside the
+ * profile, or -EIO (error filled). */
+int device_key_load(Tpm *tpm, const Tss2Key *key, DeviceKey **ret, char *error);
+void device_key_free(DeviceKey *key);
+DEFINE_POINTER_CLEANUP(DeviceKey, device_key_free);
+
+/* The algorithm of a public area that the TPM made; 0, or -EINVAL for one outside the profile. */
+int device_key_algorithm_of(const TPMT_PUBLIC *public, TpmKeyAlgorithm *ret);
+
+TpmKeyAlgorithm device_key_algorithm(const DeviceKey *key);
+EVP_PKEY *device_key_public(const DeviceKey *key); /* borrowed */
+int device_key_pss_salt(const DeviceKey *key);     /* octets; 0 for ECDSA */
+
+/* TPM2_Sign, and no other command: `digest` made with `digest_name` ("SHA256", "SHA384"), `pss` for
+ * RSASSA-PSS. ECDSA signatures come as r | s, each as long as the curve's order. `ret` has
+ * DEVICE_KEY_SIGNATURE_MAX octets. 0, -EINVAL, or -EIO (error filled, TPM_ERROR_SIZE). */
+int device_key_sign(DeviceKey *key, const char *digest_name, bool pss, Bytes digest, uint8_t *ret,
+                    size_t *ret_size, char *error);

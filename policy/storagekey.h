@@ -1,0 +1,24 @@
+/* Storage keys of the TPM, under which the device key stands: the storage root key, and other
+ * parents. */
+#pragma once
+
+#include "policy/tpm.h"
+
+#include <stdbool.h>
+
+/* The storage root key's persistent handle (TCG TPM v2.0 Provisioning Guidance 7.5.1). */
+#define TPM_SRK_HANDLE ((TPM2_HANDLE)0x81000001)
+
+/* The storage root key: opens it at TPM_SRK_HANDLE, or with `create` makes it there from the TCG's
+ * ECC P-256 template if it is absent. What stands there and is no storage key is refused, never
+ * replaced. *ret is for tpm_object_release(). 0, -ENOENT or -EIO (error filled). */
+int tpm_srk_open(Tpm *tpm, bool create, ESYS_TR *ret, char *error);
+
+/* The parent that a key file names: a persistent storage key, or for TPM2_RH_OWNER the transient
+ * primary key of the template (as tpm2-openssl makes it). *ret is for tpm_object_release(). 0,
+ * -ENOENT or -EIO. */
+int tpm_parent_open(Tpm *tpm, TPM2_HANDLE handle, ESYS_TR *ret, char *error);
+
+/* Gives an object back: a transient one is flushed from its slot, of a persistent one only our view
+ * of it is dropped. ESYS_TR_NONE is fine. */
+void tpm_object_release(Tpm *tpm, ESYS_TR object);

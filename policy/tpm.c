@@ -1,0 +1,212 @@
+/* How do we reach the TPM, and what did it mean by that error? */
+#include "policy/tpm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <tss2/tss2_rc.h>
+#include <tss2/tss2_tctildr.h>
+
+#define DEVICE_TCTI "device:"
+#define DEVICE_TCTI_DEFAULT "/dev/tpm0"
+
+static const char *const algorithm_names[TPM_KEY_ALGORITHMS] = {
+    [TPM_KEY_ECDSA_P256] = "ecdsa-p256",
+    [TPM_KEY_ECDSA_P384] = "ecdsa-p384",
+    [TPM_KEY_RSA_2048] = "rsa-2048",
+};
+
+const char *tpm_key_algorithm_name(TpmKeyAlgorithm algorithm)
+{
+    return algorithm < TPM_KEY_ALGORITHMS ? algorithm_names[algorithm] : "unknown";
+}
+
+int tpm_key_algorithm_from_name(const char *name, TpmKeyAlgorithm *ret)
+{
+    for (unsigned i = 0; i < TPM_KEY_ALGORITHMS; i++) {
+        if (strcmp(name, algorithm_names[i]) == 0) {
+            *ret = (TpmKeyAlgorithm)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+/* An error code without the number of the handle, session or parameter that it is about
+ * (TPM 2.0 Part 2, 6.6.2: format-one codes carry it in bits 6 and 8 to 11). */
+static TSS2_RC rc_base(TSS2_RC rc)
+{
+    return rc & TPM2_RC_FMT1 ? rc & (TPM2_RC_FMT1 | 0x3f) : rc;
+}
+
+static const char *rc_remedy(TSS2_RC rc)
+{
+    static const struct {
+        TSS2_RC rc;
+        const char *remedy;
+    } remedies[] = {
+        {TSS2_TCTI_RC_IO_ERROR, "the connection to the TPM broke: restart this program"},
+        /* ESYS's way of saying the same, from the second command on. */
+        {TSS2_ESYS_RC_BAD_SEQUENCE, "the connection to the TPM broke: restart this program"},
+        {TPM2_RC_INITIALIZE, "the TPM has not been started: firmware does that at power-on, "
+                             "'tpm2_startup -c' on a simulator"},
+        {TPM2_RC_FAILURE,
+         "the TPM is in failure mode: power-cycle the device; if it stays, the TPM "
+         "is broken"},
+        {TPM2_RC_OBJECT_MEMORY, "all of the TPM's transient slots are taken: use /dev/tpmrm0, or "
+                                "free them with 'tpm2_flushcontext -t'"},
+        {TPM2_RC_SESSION_MEMORY, "all of the TPM's sessions are taken: use /dev/tpmrm0, or free "
+                                 "them with 'tpm2_flushcontext -l'"},
+        {TPM2_RC_LOCKOUT, "the TPM is in dictionary-attack lockout: wait, or end it with "
+                          "'tpm2_dictionarylockout -c'"},
+        {TPM2_RC_NV_SPACE, "the TPM has no room for a persistent object: remove one that is not "
+                           "used with 'tpm2_evictcontrol'"},
+        {TPM2_RC_BAD_AUTH, "a password is set where none is expected (owner hierarchy, storage "
+                           "root key or device key): remove it"},
+        {TPM2_RC_AUTH_FAIL, "a password is set where none is expected (owner hierarchy, storage "
+                            "root key or device key): remove it"},
+        {TPM2_RC_INTEGRITY, "the key was not made under this TPM's storage root key (another TPM, "
+                            "or this one was cleared): make a new one with 'tre-provision init'"},
+        {TPM2_RC_CURVE, "this TPM does not have that curve: choose another key algorithm"},
+    };
+
+    for (size_t i = 0; i < ELEMENTS(remedies); i++) {
+        if (rc_base(rc) == remedies[i].rc)
+            return remedies[i].remedy;
+    }
+    return NULL;
+}
+
+void tpm_error(char *error, const char *command, TSS2_RC rc)
+{
+    const char *remedy = rc_remedy(rc);
+
+    (void)snprintf(error, TPM_ERROR_SIZE, "%.80s: %.200s (0x%08x)%s%s", command, Tss2_RC_Decode(rc),
+                   rc, remedy ? "; " : "", remedy ? remedy : "");
+}
+
+/* The device file of a TCTI string, or NULL for another TCTI. */
+static const char *device_path(const char *tcti)
+{
+    if (strcmp(tcti, "device") == 0)
+        return DEVICE_TCTI_DEFAULT;
+    if (strncmp(tcti, DEVICE_TCTI, strlen(DEVICE_TCTI)) == 0)
+        return tcti + strlen(DEVICE_TCTI);
+    return NULL;
+}
+
+/* The TCTI says no more than "IO failure", so the device is asked why. Also keeps commands from
+ * being written into a regular file that somebody named by mistake. */
+static int device_check(const char *path, char *error)
+{
+    struct stat status;
+    int fd;
+
+    if (stat(path, &status) == 0 && !S_ISCHR(status.st_mode)) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "%.200s is not a TPM device; the TCTI names one, such as device:/dev/tpmrm0",
+                       path);
+        return -ENODEV;
+    }
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0) {
+        (void)close(fd);
+        return 0;
+    }
+    switch (errno) {
+    case EACCES:
+    case EPERM:
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "no permission to use %.200s; run as a member of its group (usually tss)",
+                       path);
+        return -EACCES;
+    case EBUSY:
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "%.200s is in use by another program; use the kernel's resource manager, "
+                       "/dev/tpmrm0, or end that program",
+                       path);
+        return -EBUSY;
+    default:
+        (void)snprintf(
+            error, TPM_ERROR_SIZE,
+            "there is no TPM at %.200s: %s; is it enabled in the firmware, and its driver "
+            "loaded?",
+            path, strerror(errno));
+        return -ENODEV;
+    }
+}
+
+static int tcti_open(const char *tcti, TSS2_TCTI_CONTEXT **ret, char *error)
+{
+    const char *path = device_path(tcti);
+    TSS2_RC rc;
+    int r;
+
+    if (path) {
+        r = device_check(path, error);
+        if (r < 0)
+            return r;
+    }
+    rc = Tss2_TctiLdr_Initialize(tcti, ret);
+    if (rc == TSS2_RC_SUCCESS)
+        return 0;
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "no TPM answers at the TCTI '%.150s': %.150s (0x%08x); is that the right TCTI "
+                   "(device:/dev/tpmrm0 is usual), and is what it names running?",
+                   tcti, Tss2_RC_Decode(rc), rc);
+    return -ENODEV;
+}
+
+static int tpm_ask(Tpm *tpm, char *error)
+{
+    TPMS_CAPABILITY_DATA *data = NULL;
+    TPMI_YES_NO more;
+    TSS2_RC rc;
+
+    rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                            TPM2_CAP_TPM_PROPERTIES, TPM2_PT_MANUFACTURER, 1, &more, &data);
+    Esys_Free(data);
+    if (rc == TSS2_RC_SUCCESS)
+        return 0;
+    tpm_error(error, "TPM2_GetCapability", rc);
+    /* A TCTI that can't move octets has no TPM behind it; anything else is the TPM's own answer. */
+    return (rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER ? -ENODEV : -EIO;
+}
+
+int tpm_open(const char *tcti, Tpm **ret, char *error)
+{
+    _cleanup_(tpm_closep) Tpm *tpm = calloc(1, sizeof(*tpm));
+    TSS2_RC rc;
+    int r;
+
+    if (!tpm) {
+        (void)snprintf(error, TPM_ERROR_SIZE, "out of memory");
+        return -ENOMEM;
+    }
+    /* Every error comes back as a sentence of ours; the TSS would print it a second time. */
+    (void)setenv("TSS2_LOG", "all+NONE", 0);
+    r = tcti_open(tcti, &tpm->tcti, error);
+    if (r < 0)
+        return r;
+    rc = Esys_Initialize(&tpm->esys, tpm->tcti, NULL);
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "Esys_Initialize", rc);
+        return -EIO;
+    }
+    r = tpm_ask(tpm, error);
+    if (r < 0)
+        return r;
+    *ret = steal_pointer(tpm);
+    return 0;
+}
+
+void tpm_close(Tpm *tpm)
+{
+    if (!tpm)
+        return;
+    Esys_Finalize(&tpm->esys);
+    Tss2_TctiLdr_Finalize(&tpm->tcti);
+    free(tpm);
+}

@@ -1,0 +1,30 @@
+/* TSS2 PRIVATE KEY files (the ASN.1 of the IETF draft on TPM 2.0 key files, as tpm2-openssl reads
+ * them): a key sealed under a parent in the TPM. They hold nothing that helps without that TPM. */
+#pragma once
+
+#include "base/bytes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <tss2/tss2_tpm2_types.h>
+
+enum { TSS2KEY_ERROR_SIZE = 512 };
+
+typedef struct Tss2Key {
+    bool empty_auth;
+    TPM2_HANDLE
+    parent; /* a persistent handle, or TPM2_RH_OWNER for the primary made from the template */
+    TPM2B_PUBLIC public;
+    TPM2B_PRIVATE private;
+} Tss2Key;
+
+/* Reads the first TSS2 PRIVATE KEY block of `path`. Returns 0, open's errno, or -EINVAL; `error`
+ * (TSS2KEY_ERROR_SIZE octets) then says what was found and what to do. */
+int tss2key_read(const char *path, Tss2Key *ret, char *error);
+
+/* The same from memory: `pem` is the file's content. For tests and the fuzz target. */
+int tss2key_decode(Bytes pem, Tss2Key *ret, char *error);
+
+/* PEM text of the key; *ret is the caller's to free(). 0, -EINVAL or -ENOMEM. */
+int tss2key_encode(const Tss2Key *key, char **ret);

@@ -1,0 +1,146 @@
+/* Are files read within their limit, and replaced whole or not at all? */
+#include "base/file.h"
+
+#include "base/cleanup.h"
+#include "tests/unit/temporary.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+static const uint8_t octets[] = {'o', 0, 'n', 'e'};
+
+/* Each test runs in an empty folder of its own. */
+static int enter_folder(void **state)
+{
+    char *folder = malloc(TEMPORARY_PATH_SIZE);
+
+    *state = folder;
+    if (!folder)
+        return -1;
+    temporary_path("test_file", folder);
+    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
+}
+
+static int leave_folder(void **state)
+{
+    _cleanup_(free_charp) char *folder = *state;
+    static const char *const names[] = {"file", "fifo"};
+
+    for (size_t i = 0; i < ELEMENTS(names); i++)
+        (void)unlink(names[i]);
+    return chdir("/") == 0 && rmdir(folder) == 0 ? 0 : -1; /* rmdir: nothing was left over */
+}
+
+static int read_within(const char *path, size_t limit)
+{
+    uint8_t *data = NULL;
+    size_t size = 0;
+
+    int r = file_read(path, limit, &data, &size);
+    free(data);
+    return r;
+}
+
+static void what_was_written_is_read_again(void **state)
+{
+    (void)state;
+    _cleanup_(free_bytesp) uint8_t *data = NULL;
+    size_t size = 0;
+
+    assert_int_equal(file_write_atomic("file", BYTES_OF(octets), 0600), 0);
+    assert_int_equal(file_read("file", 100, &data, &size), 0);
+    assert_true(bytes_equal((Bytes){data, size}, BYTES_OF(octets)));
+    assert_int_equal(data[size], 0);
+}
+
+static void an_empty_file_is_read(void **state)
+{
+    (void)state;
+    _cleanup_(free_bytesp) uint8_t *data = NULL;
+    size_t size = 1;
+
+    assert_int_equal(file_write_atomic("file", (Bytes){NULL, 0}, 0600), 0);
+    assert_int_equal(file_read("file", 0, &data, &size), 0);
+    assert_int_equal(size, 0);
+    assert_int_equal(data[0], 0);
+}
+
+static void a_file_above_the_limit_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(file_write_atomic("file", BYTES_OF(octets), 0600), 0);
+    assert_int_equal(read_within("file", sizeof(octets)), 0);
+    assert_int_equal(read_within("file", sizeof(octets) - 1), -EFBIG);
+}
+
+static void only_regular_files_are_read(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo("fifo", 0600), 0);
+    assert_int_equal(read_within("fifo", 10), -EINVAL);
+    assert_int_equal(read_within(".", 10), -EISDIR);
+    assert_int_equal(read_within("/dev/zero", 10), -EINVAL);
+    assert_int_equal(read_within("absent", 10), -ENOENT);
+}
+
+static void the_mode_is_set_whatever_the_umask_says(void **state)
+{
+    (void)state;
+    struct stat status;
+    mode_t umask_before = umask(077);
+
+    assert_int_equal(file_write_atomic("file", BYTES_OF(octets), 0644), 0);
+    (void)umask(umask_before);
+    assert_int_equal(stat("file", &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0644);
+}
+
+static void a_reader_of_the_old_file_keeps_it(void **state)
+{
+    (void)state;
+    char old[8] = "";
+
+    assert_int_equal(file_write_atomic("file", (Bytes){octets, 1}, 0600), 0);
+    _cleanup_(close_fdp) int fd = open("file", O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_atomic("file", BYTES_OF(octets), 0600), 0);
+    assert_int_equal(read(fd, old, sizeof(old)), 1);
+    assert_int_equal(read_within("file", sizeof(octets)), 0);
+}
+
+static void a_failed_write_leaves_the_folder_as_it_was(void **state)
+{
+    (void)state;
+    assert_int_equal(file_write_atomic("absent/file", BYTES_OF(octets), 0600), -ENOENT);
+    /* A folder can't be replaced by a file; what was written beside it must go (see leave_folder).
+     */
+    assert_int_equal(mkdir("folder", 0700), 0);
+    assert_int_equal(file_write_atomic("folder", BYTES_OF(octets), 0600), -EISDIR);
+    assert_int_equal(rmdir("folder"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_was_written_is_read_again, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(an_empty_file_is_read, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(a_file_above_the_limit_is_refused, enter_folder,
+                                        leave_folder),
+        cmocka_unit_test_setup_teardown(only_regular_files_are_read, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(the_mode_is_set_whatever_the_umask_says, enter_folder,
+                                        leave_folder),
+        cmocka_unit_test_setup_teardown(a_reader_of_the_old_file_keeps_it, enter_folder,
+                                        leave_folder),
+        cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_folder_as_it_was, enter_folder,
+                                        leave_folder),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

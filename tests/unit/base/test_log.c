@@ -1,0 +1,141 @@
+/* Does each thing worth saying become one line, and nothing else? */
+#include "base/log.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char lines[8192];
+
+/* Runs `say` with standard error going into `lines`. */
+static void listen_to(void (*say)(void))
+{
+    int pipe_ends[2];
+    _cleanup_(close_fdp) int kept = dup(STDERR_FILENO);
+
+    assert_int_equal(pipe(pipe_ends), 0);
+    assert_true(dup2(pipe_ends[1], STDERR_FILENO) >= 0);
+    (void)close(pipe_ends[1]);
+    say();
+    assert_true(dup2(kept, STDERR_FILENO) >= 0); /* closes the last writing end */
+
+    size_t size = 0;
+    ssize_t n;
+    while ((n = read(pipe_ends[0], lines + size, sizeof(lines) - 1 - size)) > 0)
+        size += (size_t)n;
+    lines[size] = 0;
+    (void)close(pipe_ends[0]);
+}
+
+static int outside_of_journal(void **state)
+{
+    (void)state;
+    log_set_level(LOG_INFO);
+    return unsetenv("JOURNAL_STREAM");
+}
+
+static void say_at_all_levels(void)
+{
+    log_error("error %d", 1);
+    log_warning("warning %s", "2");
+    log_notice("notice");
+    log_info("info");
+    log_debug("debug");
+}
+
+static void lines_above_the_level_are_dropped(void **state)
+{
+    (void)state;
+    listen_to(say_at_all_levels);
+    assert_string_equal(lines, "error 1\nwarning 2\nnotice\ninfo\n");
+    log_set_level(LOG_ERR);
+    listen_to(say_at_all_levels);
+    assert_string_equal(lines, "error 1\n");
+    log_set_level(LOG_DEBUG);
+    listen_to(say_at_all_levels);
+    assert_string_equal(lines, "error 1\nwarning 2\nnotice\ninfo\ndebug\n");
+}
+
+static void the_journal_gets_the_priority(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("JOURNAL_STREAM", "1:2", 1), 0);
+    listen_to(say_at_all_levels);
+    assert_string_equal(lines, "<3>error 1\n<4>warning 2\n<5>notice\n<6>info\n");
+}
+
+static void say_foreign_text(void)
+{
+    log_info("peer says %s", "x\n<0>forged\x1b[2J");
+}
+
+static void foreign_text_cannot_forge_a_line(void **state)
+{
+    (void)state;
+    listen_to(say_foreign_text);
+    assert_string_equal(lines, "peer says x?<0>forged?[2J\n");
+}
+
+static void say_as_much_as_fits(void)
+{
+    log_info("%02047d", 0);
+}
+
+static void say_too_much(void)
+{
+    log_info("%02048d", 0);
+}
+
+static void a_long_line_is_cut_and_says_so(void **state)
+{
+    (void)state;
+    listen_to(say_as_much_as_fits);
+    assert_int_equal(strlen(lines), 2047 + strlen("\n"));
+    listen_to(say_too_much);
+    assert_int_equal(strlen(lines), 2047 + strlen("...\n"));
+    assert_non_null(strstr(lines, "0...\n"));
+}
+
+static void say_with_errno(void)
+{
+    errno = EXDEV;
+    log_info("x");
+    assert_int_equal(errno, EXDEV);
+}
+
+static void errno_is_left_alone(void **state)
+{
+    (void)state;
+    listen_to(say_with_errno);
+}
+
+static void levels_have_names(void **state)
+{
+    (void)state;
+    assert_int_equal(log_level_from_name("error"), LOG_ERR);
+    assert_int_equal(log_level_from_name("warning"), LOG_WARNING);
+    assert_int_equal(log_level_from_name("notice"), LOG_NOTICE);
+    assert_int_equal(log_level_from_name("info"), LOG_INFO);
+    assert_int_equal(log_level_from_name("debug"), LOG_DEBUG);
+    assert_int_equal(log_level_from_name("loud"), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(lines_above_the_level_are_dropped, outside_of_journal),
+        cmocka_unit_test_setup(the_journal_gets_the_priority, outside_of_journal),
+        cmocka_unit_test_setup(foreign_text_cannot_forge_a_line, outside_of_journal),
+        cmocka_unit_test_setup(a_long_line_is_cut_and_says_so, outside_of_journal),
+        cmocka_unit_test_setup(errno_is_left_alone, outside_of_journal),
+        cmocka_unit_test(levels_have_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,113 @@
+/* Are a certificate's names taken exactly as they stand? */
+#include "policy/certificates.h"
+
+#include "pki_fixture.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <openssl/x509v3.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static Pki named(const char *subject_alt_name)
+{
+    const PkiSpec spec = {.common_name = "cn.example", .subject_alt_name = subject_alt_name};
+
+    return pki_issue(&spec, NULL);
+}
+
+static void the_first_plain_fqdn_is_the_identity(void **state)
+{
+    char fqdn[FQDN_SIZE_MAX] = "";
+    Pki pki =
+        named("email:a@b.example,DNS:*.example,IP:192.0.2.1,DNS:HeNB.example,DNS:two.example");
+
+    (void)state;
+    assert_int_equal(certificate_fqdn(pki.certificate, fqdn), 0);
+    assert_string_equal(fqdn, "HeNB.example");
+    pki_deinit(&pki);
+}
+
+static void a_common_name_is_no_substitute(void **state)
+{
+    char fqdn[FQDN_SIZE_MAX] = "";
+    Pki pki = named(NULL);
+
+    (void)state;
+    assert_int_equal(certificate_fqdn(pki.certificate, fqdn), -ENOENT);
+    assert_false(certificate_has_fqdn(pki.certificate, "cn.example"));
+    pki_deinit(&pki);
+}
+
+static void names_match_whole_and_in_any_case_and_never_by_wildcard(void **state)
+{
+    Pki pki = named("DNS:a.example,DNS:SeGW.Example,DNS:*.wild.example");
+
+    (void)state;
+    assert_true(certificate_has_fqdn(pki.certificate, "segw.example"));
+    assert_true(certificate_has_fqdn(pki.certificate, "SEGW.EXAMPLE"));
+    assert_true(certificate_has_fqdn(pki.certificate, "a.example"));
+    assert_false(certificate_has_fqdn(pki.certificate, "segw.example.com"));
+    assert_false(certificate_has_fqdn(pki.certificate, "egw.example"));
+    assert_false(certificate_has_fqdn(pki.certificate, "x.wild.example"));
+    assert_false(certificate_has_fqdn(pki.certificate, "*.wild.example"));
+    assert_false(certificate_has_fqdn(pki.certificate, ""));
+    pki_deinit(&pki);
+}
+
+/* "segw.example\0.attacker.example": what C's string functions would take for the name before the
+ * zero. */
+static void a_name_with_a_zero_octet_matches_nothing(void **state)
+{
+    static const char name[] = "segw.example\0.attacker.example";
+    Pki pki = named(NULL);
+    GENERAL_NAMES *names = GENERAL_NAMES_new();
+    GENERAL_NAME *general = GENERAL_NAME_new();
+    ASN1_IA5STRING *string = ASN1_IA5STRING_new();
+    char fqdn[FQDN_SIZE_MAX] = "";
+
+    (void)state;
+    assert_int_equal(ASN1_STRING_set(string, name, sizeof(name) - 1), 1);
+    GENERAL_NAME_set0_value(general, GEN_DNS, string);
+    assert_true(sk_GENERAL_NAME_push(names, general) > 0);
+    assert_int_equal(X509_add1_ext_i2d(pki.certificate, NID_subject_alt_name, names, 0, 0), 1);
+    GENERAL_NAMES_free(names);
+    assert_false(certificate_has_fqdn(pki.certificate, "segw.example"));
+    assert_int_equal(certificate_fqdn(pki.certificate, fqdn), -ENOENT);
+    pki_deinit(&pki);
+}
+
+/* What goes into logs must not be able to forge a line there. */
+static void a_subject_is_one_line_of_printable_ascii(void **state)
+{
+    const PkiSpec spec = {.common_name = "a\n<3>b\xc3\xbc"};
+    Pki pki = pki_issue(&spec, NULL);
+    char subject[64] = "";
+    char cut[8] = "";
+
+    (void)state;
+    certificate_subject(pki.certificate, subject, sizeof(subject));
+    for (const char *octet = subject; *octet; octet++)
+        assert_true(*octet >= ' ' && *octet < 0x7f);
+    assert_non_null(strstr(subject, "O=Test, CN="));
+    certificate_issuer(pki.certificate, cut, sizeof(cut));
+    assert_string_equal(cut, "O=Test,");
+    pki_deinit(&pki);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_plain_fqdn_is_the_identity),
+        cmocka_unit_test(a_common_name_is_no_substitute),
+        cmocka_unit_test(names_match_whole_and_in_any_case_and_never_by_wildcard),
+        cmocka_unit_test(a_name_with_a_zero_octet_matches_nothing),
+        cmocka_unit_test(a_subject_is_one_line_of_printable_ascii),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

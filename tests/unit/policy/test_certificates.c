@@ -1,0 +1,305 @@
+/* Are all certificates of a file read, the bad one named, chains put in order, and names taken
+ * exactly? */
+#include "policy/certificates.h"
+
+#include "pki_fixture.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <openssl/pem.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static Pki root, intermediate, leaf;
+
+static int pki_init(void **state)
+{
+    PkiSpec spec = pki_segw_spec("segw.example");
+
+    (void)state;
+    root = pki_root("Root");
+    intermediate = pki_intermediate("Intermediate", &root);
+    leaf = pki_issue(&spec, &intermediate);
+    return 0;
+}
+
+static int pki_end(void **state)
+{
+    (void)state;
+    pki_deinit(&root);
+    pki_deinit(&intermediate);
+    pki_deinit(&leaf);
+    return 0;
+}
+
+/* A file in the making. */
+static void add_pem(BIO *file, const Pki *pki)
+{
+    assert_int_equal(PEM_write_bio_X509(file, pki->certificate), 1);
+}
+
+static void add_der(BIO *file, const Pki *pki)
+{
+    assert_int_equal(i2d_X509_bio(file, pki->certificate), 1);
+}
+
+static void add_text(BIO *file, const char *text)
+{
+    assert_int_equal(BIO_puts(file, text), (int)strlen(text));
+}
+
+static int decode(BIO *file, STACK_OF(X509) **ret, char *error)
+{
+    char *data = NULL;
+    const long size = BIO_get_mem_data(file, &data);
+
+    return certificates_decode((Bytes){(const uint8_t *)data, (size_t)size}, "file.pem", ret,
+                               error);
+}
+
+static void assert_refused(BIO *file, const char *why)
+{
+    char error[CERTIFICATES_ERROR_SIZE] = "";
+    STACK_OF(X509) *certificates = NULL;
+
+    assert_int_equal(decode(file, &certificates, error), -EINVAL);
+    assert_null(certificates);
+    if (!strstr(error, why) || !strstr(error, "file.pem"))
+        fail_msg("'%s' does not say '%s'", error, why);
+    BIO_free(file);
+}
+
+static void pem_blocks_with_text_between_are_all_read(void **state)
+{
+    _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
+    char error[CERTIFICATES_ERROR_SIZE] = "";
+    BIO *file = BIO_new(BIO_s_mem());
+
+    (void)state;
+    add_text(file, "0 s:CN = this text starts as DER does\n");
+    add_pem(file, &intermediate);
+    add_text(file, "\n\nthe root, and no newline after\r\n");
+    add_pem(file, &root);
+    add_pem(file, &leaf);
+    add_text(file, "the end -----BEGIN CERTIFICATE----- not at a line's start");
+    assert_int_equal(decode(file, &certificates, error), 0);
+    assert_int_equal(sk_X509_num(certificates), 3);
+    assert_int_equal(X509_cmp(sk_X509_value(certificates, 0), intermediate.certificate), 0);
+    assert_int_equal(X509_cmp(sk_X509_value(certificates, 2), leaf.certificate), 0);
+    BIO_free(file);
+}
+
+static void der_certificates_one_after_another_are_all_read(void **state)
+{
+    _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
+    char error[CERTIFICATES_ERROR_SIZE] = "";
+    BIO *file = BIO_new(BIO_s_mem());
+
+    (void)state;
+    add_der(file, &leaf);
+    add_der(file, &root);
+    assert_int_equal(decode(file, &certificates, error), 0);
+    assert_int_equal(sk_X509_num(certificates), 2);
+    assert_int_equal(X509_cmp(sk_X509_value(certificates, 1), root.certificate), 0);
+    BIO_free(file);
+}
+
+static void a_bad_der_certificate_is_named_by_number_and_octet(void **state)
+{
+    BIO *file = BIO_new(BIO_s_mem());
+    char why[64];
+    char *data;
+
+    (void)state;
+    add_der(file, &leaf);
+    (void)snprintf(why, sizeof(why), "certificate 2 at octet %ld", BIO_get_mem_data(file, &data));
+    add_text(file, "junk");
+    assert_refused(file, why);
+}
+
+static void a_bad_pem_block_is_named_by_number_and_line(void **state)
+{
+    BIO *file = BIO_new(BIO_s_mem());
+
+    (void)state;
+    add_text(file, "one\n-----BEGIN CERTIFICATE-----\nMIIB!!!!\n-----END CERTIFICATE-----\n");
+    assert_refused(file, "PEM block 1 (line 2) is damaged");
+
+    file = BIO_new(BIO_s_mem());
+    add_pem(file, &leaf);
+    add_text(file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    assert_refused(file, "PEM block 2 (line ");
+
+    file = BIO_new(BIO_s_mem());
+    add_pem(file, &leaf);
+    add_text(file, "-----BEGIN CERTIFICATE-----\nMIIB\n"); /* cut off */
+    assert_refused(file, "PEM block 2 (line ");
+}
+
+static void octets_after_the_certificate_in_a_block_are_refused(void **state)
+{
+    BIO *file = BIO_new(BIO_s_mem());
+    unsigned char der[4096] = {0};
+    unsigned char *end = der;
+    const int size = i2d_X509(leaf.certificate, &end);
+
+    (void)state;
+    assert_true(size > 0 && (size_t)size < sizeof(der));
+    assert_true(PEM_write_bio(file, PEM_STRING_X509, "", der, size + 1) > 0);
+    assert_refused(file, "PEM block 1 (line 1) is damaged");
+}
+
+static void a_private_key_among_certificates_is_named(void **state)
+{
+    BIO *file = BIO_new(BIO_s_mem());
+
+    (void)state;
+    add_pem(file, &leaf);
+    assert_int_equal(PEM_write_bio_PrivateKey(file, leaf.key, NULL, NULL, 0, NULL, NULL), 1);
+    assert_refused(file, "'PRIVATE KEY', not a certificate");
+}
+
+static void a_file_without_certificates_is_refused(void **state)
+{
+    BIO *file = BIO_new(BIO_s_mem());
+
+    (void)state;
+    assert_refused(file, "holds no certificate");
+    file = BIO_new(BIO_s_mem());
+    add_text(file, "nothing to see\n");
+    assert_refused(file, "holds no certificate");
+}
+
+static void a_65th_certificate_is_refused(void **state)
+{
+    BIO *file = BIO_new(BIO_s_mem());
+
+    (void)state;
+    for (int i = 0; i < CERTIFICATES_MAX + 1; i++)
+        add_der(file, &leaf);
+    assert_refused(file, "more than 64");
+}
+
+static void an_absent_file_is_named(void **state)
+{
+    char error[CERTIFICATES_ERROR_SIZE] = "";
+    STACK_OF(X509) *certificates = NULL;
+
+    (void)state;
+    assert_int_equal(certificates_read("/nowhere/x.pem", &certificates, error), -ENOENT);
+    assert_non_null(strstr(error, "/nowhere/x.pem"));
+}
+
+static STACK_OF(X509) *stack_of(const Pki *const *pkis, size_t count)
+{
+    STACK_OF(X509) *stack = sk_X509_new_null();
+
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(X509_up_ref(pkis[i]->certificate), 1);
+        assert_true(sk_X509_push(stack, pkis[i]->certificate) > 0);
+    }
+    return stack;
+}
+
+static void a_chain_comes_out_from_the_key_up_without_root_and_strangers(void **state)
+{
+    Pki stranger = pki_root("Stranger");
+    const Pki *const orders[][4] = {
+        {&root, &intermediate, &stranger, &leaf},
+        {&leaf, &intermediate, &root, &stranger},
+        {&stranger, &leaf, &root, &intermediate},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(orders); i++) {
+        _cleanup_(certificates_freep) STACK_OF(X509) *in = stack_of(orders[i], 4);
+        _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
+
+        assert_int_equal(certificates_order(in, leaf.key, &chain), 0);
+        assert_int_equal(sk_X509_num(chain), 2);
+        assert_ptr_equal(sk_X509_value(chain, 0), leaf.certificate);
+        assert_ptr_equal(sk_X509_value(chain, 1), intermediate.certificate);
+    }
+    pki_deinit(&stranger);
+}
+
+static void of_two_certificates_for_the_key_the_longer_valid_is_taken(void **state)
+{
+    PkiSpec spec = pki_segw_spec("segw.example");
+    Pki renewed;
+
+    (void)state;
+    spec.public_key = leaf.key;
+    spec.valid_until = 10L * PKI_DAY;
+    renewed = pki_issue(&spec, &intermediate);
+    for (int i = 0; i < 2; i++) {
+        const Pki *const pkis[] = {i ? &renewed : &leaf, i ? &leaf : &renewed, &intermediate};
+        _cleanup_(certificates_freep) STACK_OF(X509) *in = stack_of(pkis, 3);
+        _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
+
+        assert_int_equal(certificates_order(in, leaf.key, &chain), 0);
+        assert_ptr_equal(sk_X509_value(chain, 0), renewed.certificate);
+        assert_int_equal(sk_X509_num(chain), 2);
+    }
+    pki_deinit(&renewed);
+}
+
+/* Two authorities that certify each other: following issuers must end. */
+static void cross_signed_issuers_do_not_go_round_for_ever(void **state)
+{
+    Pki a = pki_root("A");
+    Pki b = pki_intermediate("B", &a);
+    PkiSpec spec = {
+        .common_name = "A",
+        .basic_constraints = "critical,CA:TRUE",
+        .public_key = a.key,
+    };
+    Pki a_by_b = pki_issue(&spec, &b);
+    const Pki *const pkis[] = {&b, &a_by_b};
+    _cleanup_(certificates_freep) STACK_OF(X509) *in = stack_of(pkis, 2);
+    _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
+
+    (void)state;
+    assert_int_equal(certificates_order(in, b.key, &chain), 0);
+    assert_int_equal(sk_X509_num(chain), 2);
+    pki_deinit(&a);
+    pki_deinit(&b);
+    pki_deinit(&a_by_b);
+}
+
+static void a_chain_without_the_key_is_refused(void **state)
+{
+    const Pki *const pkis[] = {&root, &intermediate};
+    _cleanup_(certificates_freep) STACK_OF(X509) *in = stack_of(pkis, 2);
+    STACK_OF(X509) *chain = NULL;
+
+    (void)state;
+    assert_int_equal(certificates_order(in, leaf.key, &chain), -ENOKEY);
+    assert_null(chain);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pem_blocks_with_text_between_are_all_read),
+        cmocka_unit_test(der_certificates_one_after_another_are_all_read),
+        cmocka_unit_test(a_bad_der_certificate_is_named_by_number_and_octet),
+        cmocka_unit_test(a_bad_pem_block_is_named_by_number_and_line),
+        cmocka_unit_test(octets_after_the_certificate_in_a_block_are_refused),
+        cmocka_unit_test(a_private_key_among_certificates_is_named),
+        cmocka_unit_test(a_file_without_certificates_is_refused),
+        cmocka_unit_test(a_65th_certificate_is_refused),
+        cmocka_unit_test(an_absent_file_is_named),
+        cmocka_unit_test(a_chain_comes_out_from_the_key_up_without_root_and_strangers),
+        cmocka_unit_test(of_two_certificates_for_the_key_the_longer_valid_is_taken),
+        cmocka_unit_test(cross_signed_issuers_do_not_go_round_for_ever),
+        cmocka_unit_test(a_chain_without_the_key_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, pki_init, pki_end);
+}

@@ -1,0 +1,265 @@
+/* Does the device key sign, and nothing but sign, and does the TPM stay as clean as it was? */
+#include "tpm_bench.h"
+
+#include "policy/signature.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void each_algorithm_signs_what_openssl_verifies(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < TPM_KEY_ALGORITHMS; i++) {
+        _cleanup_(device_key_freep) DeviceKey *key = key_new((TpmKeyAlgorithm)i);
+
+        assert_signs(key, "SHA256", 32, false);
+        assert_signs(key, "SHA384", 48, false);
+        if (i != TPM_KEY_RSA_2048) {
+            assert_int_equal(device_key_pss_salt(key), 0);
+            continue;
+        }
+        assert_true(device_key_pss_salt(key) >= 32);
+        assert_signs(key, "SHA256", 32, true);
+    }
+}
+
+static void two_thousand_signatures_leave_no_handle_and_all_have_the_full_width(void **state)
+{
+    _cleanup_(device_key_freep) DeviceKey *key = key_new(TPM_KEY_ECDSA_P256);
+    const unsigned transient = handle_count(TPM2_TRANSIENT_FIRST);
+    const unsigned sessions = handle_count(TPM2_LOADED_SESSION_FIRST);
+    char error[TPM_ERROR_SIZE] = "";
+    unsigned zeros = 0;
+
+    (void)state;
+    assert_int_equal(transient, 1); /* the key itself */
+    assert_int_equal(sessions, 0);
+    for (int i = 0; i < 2000; i++) {
+        uint8_t digest_data[32];
+        const Bytes digest = BYTES_OF(digest_data);
+        uint8_t signature[DEVICE_KEY_SIGNATURE_MAX];
+        size_t size = 0;
+
+        assert_int_equal(RAND_bytes(digest_data, sizeof(digest_data)), 1);
+        if (device_key_sign(key, "SHA256", false, digest, signature, &size, error) < 0)
+            fail_msg("%s", error);
+        assert_int_equal(size, 64);
+        assert_true(signature_is_good(device_key_public(key), "SHA256", digest,
+                                      (Bytes){signature, size}, -1));
+        if (signature[0] == 0 || signature[32] == 0)
+            zeros++;
+    }
+    /* One in 128 has r or s with a leading zero; none of 2,000 is a chance of 1 in 6 million. */
+    assert_true(zeros > 0);
+    assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), transient);
+    assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), sessions);
+}
+
+static void a_key_takes_one_slot_while_loaded_and_none_after(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        DeviceKey *key = key_new(TPM_KEY_ECDSA_P256);
+
+        assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 1);
+        device_key_free(key);
+        assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
+    }
+}
+
+static void a_digest_that_does_not_fit_is_refused(void **state)
+{
+    _cleanup_(device_key_freep) DeviceKey *key = key_new(TPM_KEY_ECDSA_P256);
+    static const uint8_t digest[64] = {1};
+    static const struct {
+        const char *name;
+        size_t size;
+        bool pss;
+    } misfits[] = {
+        {"SHA256", 31, false}, {"SHA256", 48, false}, {"SHA384", 32, false},
+        {"SHA1", 20, false},   {"SHA512", 64, false}, {"SHA256", 32, true},
+    };
+    uint8_t signature[DEVICE_KEY_SIGNATURE_MAX];
+    size_t size = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(misfits); i++) {
+        char error[TPM_ERROR_SIZE] = "";
+
+        assert_int_equal(device_key_sign(key, misfits[i].name, misfits[i].pss,
+                                         (Bytes){digest, misfits[i].size}, signature, &size, error),
+                         -EINVAL);
+        assert_non_null(strstr(error, misfits[i].name));
+    }
+}
+
+/* A P-256 key with ECDSA and `hash` written into it, as other tools make them. */
+static Tss2Key key_with_scheme(TPM2_ALG_ID hash)
+{
+    const TPM2B_SENSITIVE_CREATE sensitive = {0};
+    const TPM2B_DATA outside_info = {0};
+    const TPML_PCR_SELECTION creation_pcr = {0};
+    const TPM2B_PUBLIC template = {
+        .publicArea =
+            {
+                .type = TPM2_ALG_ECC,
+                .nameAlg = TPM2_ALG_SHA256,
+                .objectAttributes = TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_USERWITHAUTH |
+                                    TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_FIXEDTPM |
+                                    TPMA_OBJECT_FIXEDPARENT,
+                .parameters.eccDetail =
+                    {
+                        .symmetric.algorithm = TPM2_ALG_NULL,
+                        .scheme = {.scheme = TPM2_ALG_ECDSA, .details.ecdsa.hashAlg = hash},
+                        .curveID = TPM2_ECC_NIST_P256,
+                        .kdf.scheme = TPM2_ALG_NULL,
+                    },
+            },
+    };
+    Tss2Key key = {.empty_auth = true, .parent = TPM_SRK_HANDLE};
+    TPM2B_PRIVATE *private = NULL;
+    TPM2B_PUBLIC *public = NULL;
+    char error[TPM_ERROR_SIZE] = "";
+    ESYS_TR srk = ESYS_TR_NONE;
+
+    assert_int_equal(tpm_srk_open(bench.tpm, false, &srk, error), 0);
+    assert_int_equal(Esys_Create(bench.tpm->esys, srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                                 &sensitive, &template, &outside_info, &creation_pcr, &private,
+                                 &public, NULL, NULL, NULL),
+                     TSS2_RC_SUCCESS);
+    tpm_object_release(bench.tpm, srk);
+    key.private = *private;
+    key.public = *public;
+    Esys_Free(private);
+    Esys_Free(public);
+    return key;
+}
+
+static void a_key_tied_to_its_natural_scheme_signs_with_that_alone(void **state)
+{
+    const Tss2Key file = key_with_scheme(TPM2_ALG_SHA256);
+    _cleanup_(device_key_freep) DeviceKey *key = NULL;
+    static const uint8_t digest[48] = {1};
+    uint8_t signature[DEVICE_KEY_SIGNATURE_MAX];
+    char error[TPM_ERROR_SIZE] = "";
+    size_t size = 0;
+
+    (void)state;
+    if (device_key_load(bench.tpm, &file, &key, error) < 0)
+        fail_msg("%s", error);
+    assert_signs(key, "SHA256", 32, false);
+    assert_int_equal(
+        device_key_sign(key, "SHA384", false, BYTES_OF(digest), signature, &size, error), -EINVAL);
+}
+
+static void assert_not_loaded(const Tss2Key *file, int expected, const char *why)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    DeviceKey *key = NULL;
+
+    assert_int_equal(device_key_load(bench.tpm, file, &key, error), expected);
+    assert_null(key);
+    if (!strstr(error, why))
+        fail_msg("'%s' does not say '%s'", error, why);
+    assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
+}
+
+static void a_key_outside_the_profile_is_refused_with_its_flaw(void **state)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    Tss2Key good;
+    Tss2Key bad;
+
+    (void)state;
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, &good, error), 0);
+    bad = good;
+    bad.empty_auth = false;
+    assert_not_loaded(&bad, -EINVAL, "password");
+    bad = good;
+    bad.public.publicArea.objectAttributes &= ~TPMA_OBJECT_SIGN_ENCRYPT;
+    assert_not_loaded(&bad, -EINVAL, "signing key");
+    bad = good;
+    bad.public.publicArea.objectAttributes |= TPMA_OBJECT_RESTRICTED;
+    assert_not_loaded(&bad, -EINVAL, "restricted");
+    bad = good;
+    bad.public.publicArea.objectAttributes &= ~TPMA_OBJECT_USERWITHAUTH;
+    assert_not_loaded(&bad, -EINVAL, "TPM policy");
+    bad = good;
+    bad.public.publicArea.objectAttributes &= ~TPMA_OBJECT_FIXEDTPM;
+    assert_not_loaded(&bad, -EINVAL, "copied out");
+    bad = good;
+    bad.public.publicArea.parameters.eccDetail.curveID = TPM2_ECC_NIST_P521;
+    assert_not_loaded(&bad, -EINVAL, "P-256");
+    bad = good;
+    bad.public.publicArea.parameters.eccDetail.scheme.scheme = TPM2_ALG_ECSCHNORR;
+    assert_not_loaded(&bad, -EINVAL, "scheme");
+    bad = key_with_scheme(TPM2_ALG_SHA384);
+    assert_not_loaded(&bad, -EINVAL, "scheme");
+    bad = good;
+    bad.public.publicArea.unique.ecc.x.buffer[0] ^= 1; /* off the curve */
+    assert_not_loaded(&bad, -EINVAL, "damaged");
+}
+
+static void a_damaged_or_foreign_key_is_refused_by_the_tpm(void **state)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    Swtpm other_swtpm;
+    Tpm *other = NULL;
+    ESYS_TR srk;
+    Tss2Key key;
+
+    (void)state;
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, &key, error), 0);
+    key.private.buffer[key.private.size - 1] ^= 1;
+    assert_not_loaded(&key, -EIO, "TPM2_Load");
+
+    assert_int_equal(swtpm_start(&other_swtpm), 0);
+    assert_int_equal(tpm_open(other_swtpm.tcti, &other, error), 0);
+    assert_int_equal(tpm_srk_open(other, true, &srk, error), 0);
+    tpm_object_release(other, srk);
+    assert_int_equal(device_key_create(other, TPM_KEY_ECDSA_P256, &key, error), 0);
+    tpm_close(other);
+    swtpm_stop(&other_swtpm);
+    assert_not_loaded(&key, -EIO, "another TPM");
+
+    key.parent = 0x81000077;
+    assert_not_loaded(&key, -EIO, "0x81000077");
+}
+
+static void without_a_storage_root_key_no_key_is_made(void **state)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    Swtpm swtpm;
+    Tpm *tpm = NULL;
+    Tss2Key key;
+
+    (void)state;
+    assert_int_equal(swtpm_start(&swtpm), 0);
+    assert_int_equal(tpm_open(swtpm.tcti, &tpm, error), 0);
+    assert_int_equal(device_key_create(tpm, TPM_KEY_ECDSA_P256, &key, error), -EIO);
+    assert_non_null(strstr(error, "tre-provision init"));
+    tpm_close(tpm);
+    swtpm_stop(&swtpm);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_algorithm_signs_what_openssl_verifies),
+        cmocka_unit_test(two_thousand_signatures_leave_no_handle_and_all_have_the_full_width),
+        cmocka_unit_test(a_key_takes_one_slot_while_loaded_and_none_after),
+        cmocka_unit_test(a_digest_that_does_not_fit_is_refused),
+        cmocka_unit_test(a_key_tied_to_its_natural_scheme_signs_with_that_alone),
+        cmocka_unit_test(a_key_outside_the_profile_is_refused_with_its_flaw),
+        cmocka_unit_test(a_damaged_or_foreign_key_is_refused_by_the_tpm),
+        cmocka_unit_test(without_a_storage_root_key_no_key_is_made),
+    };
+
+    return cmocka_run_group_tests(tests, bench_init, bench_deinit);
+}

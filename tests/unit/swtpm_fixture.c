@@ -1,0 +1,95 @@
+/* How does a test get a TPM that nobody else uses? */
+#include "swtpm_fixture.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum { START_TRIES = 1000, START_PAUSE_NS = 10 * 1000 * 1000 };
+
+static void swtpm_exec(const char *folder)
+{
+    char state[96];
+    char server[112];
+    char control[112];
+    char log[96];
+
+    (void)snprintf(state, sizeof(state), "dir=%s", folder);
+    (void)snprintf(server, sizeof(server), "type=unixio,path=%s/tpm", folder);
+    /* The TCTI looks for the control socket beside the other, with this suffix. */
+    (void)snprintf(control, sizeof(control), "type=unixio,path=%s/tpm.ctrl", folder);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)snprintf(log, sizeof(log), "file=%s/log", folder);
+    (void)execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state, "--server", server,
+                 "--ctrl", control, "--flags", "not-need-init,startup-clear", "--log", log,
+                 (char *)NULL);
+    perror("swtpm");
+    _exit(127);
+}
+
+static int socket_try(const char *folder)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/tpm", folder);
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return -errno;
+    return 0;
+}
+
+int swtpm_start(Swtpm *swtpm)
+{
+    *swtpm = (Swtpm){0};
+    temporary_path("test-swtpm", swtpm->folder);
+    if (!mkdtemp(swtpm->folder))
+        return -errno;
+    (void)snprintf(swtpm->tcti, sizeof(swtpm->tcti), "swtpm:path=%s/tpm", swtpm->folder);
+    swtpm->pid = fork();
+    if (swtpm->pid == 0)
+        swtpm_exec(swtpm->folder);
+    for (int i = 0; swtpm->pid > 0 && i < START_TRIES; i++) {
+        const struct timespec pause = {.tv_nsec = START_PAUSE_NS};
+
+        if (socket_try(swtpm->folder) == 0)
+            return 0;
+        if (waitpid(swtpm->pid, NULL, WNOHANG) == swtpm->pid) {
+            swtpm->pid = -1;
+            break;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    swtpm_stop(swtpm);
+    return -ETIME;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *ftw)
+{
+    (void)status;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+void swtpm_stop(Swtpm *swtpm)
+{
+    if (swtpm->pid > 0) {
+        (void)kill(swtpm->pid, SIGTERM);
+        (void)waitpid(swtpm->pid, NULL, 0);
+        swtpm->pid = -1;
+    }
+    if (swtpm->folder[0] != '\0')
+        (void)nftw(swtpm->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    swtpm->folder[0] = '\0';
+}
