@@ -1,0 +1,209 @@
+/* Is a message well-formed, and which payloads does it carry? (RFC 7296 2.5, 3.1, 3.2) */
+#include "ikewire/message.h"
+
+#include "ikewire/kind.h"
+
+enum {
+    MAJOR_VERSION = 2,
+    CRITICAL_BIT = 0x80,
+};
+
+int ike_header_decode(Bytes datagram, IkeHeader *ret)
+{
+    Reader reader;
+    IkeHeader header;
+    uint8_t version;
+
+    reader_init(&reader, datagram);
+    if (reader_u64(&reader, &header.spi_i) < 0 || reader_u64(&reader, &header.spi_r) < 0 ||
+        reader_u8(&reader, &header.next_payload) < 0 || reader_u8(&reader, &version) < 0 ||
+        reader_u8(&reader, &header.exchange_type) < 0 || reader_u8(&reader, &header.flags) < 0 ||
+        reader_u32(&reader, &header.message_id) < 0 || reader_u32(&reader, &header.length) < 0)
+        return IKEWIRE_E_TRUNCATED;
+
+    header.minor_version = version & 0x0f;
+    if (version >> 4 > MAJOR_VERSION)
+        return IKEWIRE_E_MAJOR_VERSION;
+    if (version >> 4 < MAJOR_VERSION)
+        return IKEWIRE_E_VERSION;
+    if (header.spi_i == 0)
+        return IKEWIRE_E_VALUE;
+    if (header.length < IKE_HEADER_SIZE || header.length > datagram.size)
+        return IKEWIRE_E_LENGTH;
+    if (header.length < datagram.size)
+        return IKEWIRE_E_TRAILING;
+
+    *ret = header;
+    return 0;
+}
+
+/* One payload of the type that the one before it announced. */
+static int payload_decode(Reader *reader, uint8_t type, IkePayload *ret, uint8_t *ret_next)
+{
+    uint8_t flags;
+    uint16_t length;
+
+    if (reader_left(reader) == 0)
+        return IKEWIRE_E_NEXT_PAYLOAD;
+    if (reader_u8(reader, ret_next) < 0 || reader_u8(reader, &flags) < 0 ||
+        reader_u16(reader, &length) < 0)
+        return IKEWIRE_E_TRUNCATED;
+    if (length < IKE_PAYLOAD_HEADER_SIZE ||
+        reader_take(reader, length - (size_t)IKE_PAYLOAD_HEADER_SIZE, &ret->body) < 0)
+        return IKEWIRE_E_LENGTH;
+
+    ret->type = type;
+    ret->critical = flags & CRITICAL_BIT;
+    return 0;
+}
+
+static bool is_sealed(uint8_t type)
+{
+    return type == IKE_PAYLOAD_SK || type == IKE_PAYLOAD_SKF;
+}
+
+/* What its type asks of a payload, and whether it may stand in this chain again. */
+static int payload_check(const IkePayloads *before, const IkePayload *payload)
+{
+    const IkePayloadKind *kind = ike_payload_kind(payload->type);
+
+    /* 2.5: the bit counts only for a type that is not known. */
+    if (!kind)
+        return payload->critical ? IKEWIRE_E_CRITICAL : 0;
+    if (!kind->may_repeat && ike_payloads_find(before, payload->type))
+        return IKEWIRE_E_DUPLICATE;
+    return kind->validate ? kind->validate(payload->body) : 0;
+}
+
+/* RFC 7383 2.5.2: only the first fragment says what the whole begins with. */
+static uint8_t inner_type(const IkePayload *sealed, uint8_t next)
+{
+    IkeFragment fragment;
+
+    if (sealed->type == IKE_PAYLOAD_SKF && ike_fragment_decode(sealed->body, &fragment) == 0 &&
+        fragment.number != 1)
+        return IKE_PAYLOAD_NONE;
+    return next;
+}
+
+/* Reads the payload of type *type and moves *type on to the next one's. */
+static int chain_step(Reader *reader, bool may_seal, uint8_t *type, IkePayloads *payloads)
+{
+    uint8_t next;
+
+    if (payloads->count == IKE_PAYLOADS_MAX)
+        return IKEWIRE_E_TOO_MANY;
+    IkePayload *payload = &payloads->items[payloads->count];
+    int r = payload_decode(reader, *type, payload, &next);
+    if (r == 0)
+        r = payload_check(payloads, payload);
+    if (r != 0)
+        return r;
+    payloads->count++;
+
+    if (is_sealed(*type)) {
+        /* 3.14: it is the last one, and its Next Payload is that of the first one inside. */
+        if (!may_seal || reader_left(reader) > 0)
+            return IKEWIRE_E_NEXT_PAYLOAD;
+        payloads->inner = inner_type(payload, next);
+        next = IKE_PAYLOAD_NONE;
+    }
+    *type = next;
+    return 0;
+}
+
+/* Reads the whole chain at the reader; `may_seal` if SK or SKF may end it. */
+static int chain_decode(Reader *reader, uint8_t type, bool may_seal, IkePayloads *ret,
+                        IkeFault *fault)
+{
+    size_t offset = reader->position;
+    int r = 0;
+
+    ret->count = 0;
+    ret->inner = IKE_PAYLOAD_NONE;
+    while (r == 0 && type != IKE_PAYLOAD_NONE) {
+        offset = reader->position;
+        r = chain_step(reader, may_seal, &type, ret);
+    }
+    if (r == 0 && reader_left(reader) > 0) {
+        offset = reader->position;
+        r = IKEWIRE_E_TRAILING;
+    }
+    if (r != 0 && fault) {
+        *fault =
+            (IkeFault){.code = (IkeFaultCode)r, .payload_type = type, .offset = (uint32_t)offset};
+    }
+    return r;
+}
+
+int ike_message_decode(Bytes datagram, IkeMessage *ret, IkeFault *fault)
+{
+    Reader reader;
+
+    int r = ike_header_decode(datagram, &ret->header);
+    if (r != 0) {
+        if (fault)
+            *fault = (IkeFault){.code = (IkeFaultCode)r};
+        return r;
+    }
+
+    reader_init(&reader, datagram);
+    (void)reader_skip(&reader, IKE_HEADER_SIZE); /* which ike_header_decode() found there */
+    return chain_decode(&reader, ret->header.next_payload, true, &ret->payloads, fault);
+}
+
+int ike_payloads_decode(uint8_t first, Bytes chain, IkePayloads *ret, IkeFault *fault)
+{
+    Reader reader;
+
+    reader_init(&reader, chain);
+    return chain_decode(&reader, first, false, ret, fault);
+}
+
+const IkePayload *ike_payloads_find(const IkePayloads *payloads, uint8_t type)
+{
+    size_t position = 0;
+
+    return ike_payloads_next(payloads, type, &position);
+}
+
+const IkePayload *ike_payloads_next(const IkePayloads *payloads, uint8_t type, size_t *position)
+{
+    while (*position < payloads->count) {
+        const IkePayload *payload = &payloads->items[(*position)++];
+        if (payload->type == type)
+            return payload;
+    }
+    return NULL;
+}
+
+bool ike_payloads_notify(const IkePayloads *payloads, uint16_t type, IkeNotify *ret)
+{
+    const IkePayload *payload;
+    size_t position = 0;
+
+    while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_NOTIFY, &position))) {
+        IkeNotify notify;
+        if (ike_notify_decode(payload->body, &notify) == 0 && notify.type == type) {
+            *ret = notify;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ike_payloads_error(const IkePayloads *payloads, IkeNotify *ret)
+{
+    const IkePayload *payload;
+    size_t position = 0;
+
+    while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_NOTIFY, &position))) {
+        IkeNotify notify;
+        if (ike_notify_decode(payload->body, &notify) == 0 &&
+            notify.type < IKE_NOTIFY_FIRST_STATUS) {
+            *ret = notify;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,94 @@
+/* How does the IANA registry spell the numbers of IKEv2? */
+#include "ikewire/registry.h"
+
+#include "base/cleanup.h"
+
+typedef struct Name {
+    uint16_t number;
+    const char *name;
+} Name;
+
+static const Name exchanges[] = {
+    {IKE_SA_INIT, "IKE_SA_INIT"},
+    {IKE_AUTH, "IKE_AUTH"},
+    {IKE_CREATE_CHILD_SA, "CREATE_CHILD_SA"},
+    {IKE_INFORMATIONAL, "INFORMATIONAL"},
+};
+
+static const Name notifies[] = {
+    {IKE_NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD, "UNSUPPORTED_CRITICAL_PAYLOAD"},
+    {IKE_NOTIFY_INVALID_IKE_SPI, "INVALID_IKE_SPI"},
+    {IKE_NOTIFY_INVALID_MAJOR_VERSION, "INVALID_MAJOR_VERSION"},
+    {IKE_NOTIFY_INVALID_SYNTAX, "INVALID_SYNTAX"},
+    {IKE_NOTIFY_INVALID_MESSAGE_ID, "INVALID_MESSAGE_ID"},
+    {IKE_NOTIFY_INVALID_SPI, "INVALID_SPI"},
+    {IKE_NOTIFY_NO_PROPOSAL_CHOSEN, "NO_PROPOSAL_CHOSEN"},
+    {IKE_NOTIFY_INVALID_KE_PAYLOAD, "INVALID_KE_PAYLOAD"},
+    {IKE_NOTIFY_AUTHENTICATION_FAILED, "AUTHENTICATION_FAILED"},
+    {IKE_NOTIFY_SINGLE_PAIR_REQUIRED, "SINGLE_PAIR_REQUIRED"},
+    {IKE_NOTIFY_NO_ADDITIONAL_SAS, "NO_ADDITIONAL_SAS"},
+    {IKE_NOTIFY_INTERNAL_ADDRESS_FAILURE, "INTERNAL_ADDRESS_FAILURE"},
+    {IKE_NOTIFY_FAILED_CP_REQUIRED, "FAILED_CP_REQUIRED"},
+    {IKE_NOTIFY_TS_UNACCEPTABLE, "TS_UNACCEPTABLE"},
+    {IKE_NOTIFY_INVALID_SELECTORS, "INVALID_SELECTORS"},
+    {IKE_NOTIFY_TEMPORARY_FAILURE, "TEMPORARY_FAILURE"},
+    {IKE_NOTIFY_CHILD_SA_NOT_FOUND, "CHILD_SA_NOT_FOUND"},
+    {IKE_NOTIFY_INITIAL_CONTACT, "INITIAL_CONTACT"},
+    {IKE_NOTIFY_SET_WINDOW_SIZE, "SET_WINDOW_SIZE"},
+    {IKE_NOTIFY_ADDITIONAL_TS_POSSIBLE, "ADDITIONAL_TS_POSSIBLE"},
+    {IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, "NAT_DETECTION_SOURCE_IP"},
+    {IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, "NAT_DETECTION_DESTINATION_IP"},
+    {IKE_NOTIFY_COOKIE, "COOKIE"},
+    {IKE_NOTIFY_USE_TRANSPORT_MODE, "USE_TRANSPORT_MODE"},
+    {IKE_NOTIFY_HTTP_CERT_LOOKUP_SUPPORTED, "HTTP_CERT_LOOKUP_SUPPORTED"},
+    {IKE_NOTIFY_REKEY_SA, "REKEY_SA"},
+    {IKE_NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED, "ESP_TFC_PADDING_NOT_SUPPORTED"},
+    {IKE_NOTIFY_NON_FIRST_FRAGMENTS_ALSO, "NON_FIRST_FRAGMENTS_ALSO"},
+    {IKE_NOTIFY_FRAGMENTATION_SUPPORTED, "IKEV2_FRAGMENTATION_SUPPORTED"},
+    {IKE_NOTIFY_SIGNATURE_HASH_ALGORITHMS, "SIGNATURE_HASH_ALGORITHMS"},
+};
+
+static const Name auth_methods[] = {
+    {IKE_AUTH_RSA, "RSA Digital Signature"},
+    {IKE_AUTH_SHARED_KEY_MIC, "Shared Key Message Integrity Code"},
+    {IKE_AUTH_ECDSA_SHA256_P256, "ECDSA with SHA-256 on the P-256 curve"},
+    {IKE_AUTH_ECDSA_SHA384_P384, "ECDSA with SHA-384 on the P-384 curve"},
+    {IKE_AUTH_DIGITAL_SIGNATURE, "Digital Signature"},
+};
+
+static const Name groups[] = {
+    {IKE_GROUP_NONE, "NONE"},
+    {IKE_GROUP_MODP_2048, "2048-bit MODP Group"},
+    {IKE_GROUP_ECP_256, "256-bit random ECP group"},
+    {IKE_GROUP_ECP_384, "384-bit random ECP group"},
+    {IKE_GROUP_CURVE25519, "Curve25519"},
+};
+
+static const char *name_find(const Name *names, size_t count, uint16_t number)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (names[i].number == number)
+            return names[i].name;
+    }
+    return "unknown";
+}
+
+const char *ike_exchange_name(uint8_t exchange_type)
+{
+    return name_find(exchanges, ELEMENTS(exchanges), exchange_type);
+}
+
+const char *ike_notify_name(uint16_t notify_type)
+{
+    return name_find(notifies, ELEMENTS(notifies), notify_type);
+}
+
+const char *ike_auth_method_name(uint8_t method)
+{
+    return name_find(auth_methods, ELEMENTS(auth_methods), method);
+}
+
+const char *ike_group_name(uint16_t group)
+{
+    return name_find(groups, ELEMENTS(groups), group);
+}

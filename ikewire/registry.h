@@ -1,0 +1,169 @@
+/* Numbers of the IANA registry "Internet Key Exchange Version 2 (IKEv2) Parameters", and their
+ * names. */
+#pragma once
+
+#include <stdint.h>
+
+enum { /* RFC 7296 3.1: Exchange Type */
+       IKE_SA_INIT = 34,
+       IKE_AUTH = 35,
+       IKE_CREATE_CHILD_SA = 36,
+       IKE_INFORMATIONAL = 37,
+};
+
+enum { /* RFC 7296 3.1: Flags */
+       IKE_FLAG_INITIATOR = 0x08,
+       IKE_FLAG_VERSION = 0x10,
+       IKE_FLAG_RESPONSE = 0x20,
+};
+
+enum { /* RFC 7296 3.2: Next Payload */
+       IKE_PAYLOAD_NONE = 0,
+       IKE_PAYLOAD_SA = 33,
+       IKE_PAYLOAD_KE = 34,
+       IKE_PAYLOAD_IDI = 35,
+       IKE_PAYLOAD_IDR = 36,
+       IKE_PAYLOAD_CERT = 37,
+       IKE_PAYLOAD_CERTREQ = 38,
+       IKE_PAYLOAD_AUTH = 39,
+       IKE_PAYLOAD_NONCE = 40,
+       IKE_PAYLOAD_NOTIFY = 41,
+       IKE_PAYLOAD_DELETE = 42,
+       IKE_PAYLOAD_VENDOR_ID = 43,
+       IKE_PAYLOAD_TSI = 44,
+       IKE_PAYLOAD_TSR = 45,
+       IKE_PAYLOAD_SK = 46,
+       IKE_PAYLOAD_CP = 47,
+       IKE_PAYLOAD_EAP = 48,
+       IKE_PAYLOAD_SKF = 53, /* RFC 7383 */
+};
+
+enum { /* RFC 7296 3.3.1: Protocol ID */
+       IKE_PROTOCOL_NONE = 0,
+       IKE_PROTOCOL_IKE = 1,
+       IKE_PROTOCOL_AH = 2,
+       IKE_PROTOCOL_ESP = 3,
+};
+
+enum { /* RFC 7296 3.3.2: Transform Type */
+       IKE_TRANSFORM_ENCR = 1,
+       IKE_TRANSFORM_PRF = 2,
+       IKE_TRANSFORM_INTEG = 3,
+       IKE_TRANSFORM_KE = 4,
+       IKE_TRANSFORM_ESN = 5,
+};
+
+enum { IKE_ATTRIBUTE_KEY_LENGTH = 14 }; /* RFC 7296 3.3.5 */
+
+enum { /* Transform Type 1 */
+       IKE_ENCR_AES_CBC = 12,
+       IKE_ENCR_AES_GCM_16 = 20,
+       IKE_ENCR_CHACHA20_POLY1305 = 28, /* RFC 7634: no Key Length attribute */
+};
+
+enum { /* Transform Type 2 */
+       IKE_PRF_HMAC_SHA2_256 = 5,
+       IKE_PRF_HMAC_SHA2_384 = 6,
+       IKE_PRF_HMAC_SHA2_512 = 7,
+};
+
+enum { /* Transform Type 3 */
+       IKE_INTEG_NONE = 0,
+       IKE_INTEG_HMAC_SHA2_256_128 = 12,
+       IKE_INTEG_HMAC_SHA2_384_192 = 13,
+       IKE_INTEG_HMAC_SHA2_512_256 = 14,
+};
+
+enum { /* Transform Type 4 */
+       IKE_GROUP_NONE = 0,
+       IKE_GROUP_MODP_2048 = 14,
+       IKE_GROUP_ECP_256 = 19,
+       IKE_GROUP_ECP_384 = 20,
+       IKE_GROUP_CURVE25519 = 31,
+};
+
+enum { IKE_ESN_NO = 0, IKE_ESN_YES = 1 }; /* Transform Type 5 */
+
+enum { /* RFC 7296 3.5: ID Type */
+       IKE_ID_IPV4_ADDR = 1,
+       IKE_ID_FQDN = 2,
+       IKE_ID_RFC822_ADDR = 3,
+       IKE_ID_IPV6_ADDR = 5,
+       IKE_ID_DER_ASN1_DN = 9,
+       IKE_ID_DER_ASN1_GN = 10,
+       IKE_ID_KEY_ID = 11,
+};
+
+enum { IKE_CERT_X509_SIGNATURE = 4, IKE_CERT_OCSP_CONTENT = 14 }; /* RFC 7296 3.6, RFC 4806 */
+
+enum { /* RFC 7296 3.8: Auth Method */
+       IKE_AUTH_RSA = 1,
+       IKE_AUTH_SHARED_KEY_MIC = 2,
+       IKE_AUTH_ECDSA_SHA256_P256 = 9,  /* RFC 4754 */
+       IKE_AUTH_ECDSA_SHA384_P384 = 10, /* RFC 4754 */
+       IKE_AUTH_DIGITAL_SIGNATURE = 14, /* RFC 7427 */
+};
+
+enum { IKE_HASH_SHA2_256 = 2, IKE_HASH_SHA2_384 = 3, IKE_HASH_SHA2_512 = 4 }; /* RFC 7427 7 */
+
+enum { /* RFC 7296 3.10.1: Notify Message Types; below 16384 they are errors */
+       IKE_NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD = 1,
+       IKE_NOTIFY_INVALID_IKE_SPI = 4,
+       IKE_NOTIFY_INVALID_MAJOR_VERSION = 5,
+       IKE_NOTIFY_INVALID_SYNTAX = 7,
+       IKE_NOTIFY_INVALID_MESSAGE_ID = 9,
+       IKE_NOTIFY_INVALID_SPI = 11,
+       IKE_NOTIFY_NO_PROPOSAL_CHOSEN = 14,
+       IKE_NOTIFY_INVALID_KE_PAYLOAD = 17,
+       IKE_NOTIFY_AUTHENTICATION_FAILED = 24,
+       IKE_NOTIFY_SINGLE_PAIR_REQUIRED = 34,
+       IKE_NOTIFY_NO_ADDITIONAL_SAS = 35,
+       IKE_NOTIFY_INTERNAL_ADDRESS_FAILURE = 36,
+       IKE_NOTIFY_FAILED_CP_REQUIRED = 37,
+       IKE_NOTIFY_TS_UNACCEPTABLE = 38,
+       IKE_NOTIFY_INVALID_SELECTORS = 39,
+       IKE_NOTIFY_TEMPORARY_FAILURE = 43,
+       IKE_NOTIFY_CHILD_SA_NOT_FOUND = 44,
+       IKE_NOTIFY_INITIAL_CONTACT = 16384,
+       IKE_NOTIFY_SET_WINDOW_SIZE = 16385,
+       IKE_NOTIFY_ADDITIONAL_TS_POSSIBLE = 16386,
+       IKE_NOTIFY_NAT_DETECTION_SOURCE_IP = 16388,
+       IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP = 16389,
+       IKE_NOTIFY_COOKIE = 16390,
+       IKE_NOTIFY_USE_TRANSPORT_MODE = 16391,
+       IKE_NOTIFY_HTTP_CERT_LOOKUP_SUPPORTED = 16392,
+       IKE_NOTIFY_REKEY_SA = 16393,
+       IKE_NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED = 16394,
+       IKE_NOTIFY_NON_FIRST_FRAGMENTS_ALSO = 16395,
+       IKE_NOTIFY_FRAGMENTATION_SUPPORTED = 16430,   /* RFC 7383 */
+       IKE_NOTIFY_SIGNATURE_HASH_ALGORITHMS = 16431, /* RFC 7427 */
+       IKE_NOTIFY_FIRST_STATUS = 16384,
+};
+
+enum { /* RFC 7296 3.15: CFG Type */
+       IKE_CFG_REQUEST = 1,
+       IKE_CFG_REPLY = 2,
+       IKE_CFG_SET = 3,
+       IKE_CFG_ACK = 4,
+};
+
+enum { /* RFC 7296 3.15.1: attribute types; P-CSCF RFC 7651 */
+       IKE_CFG_INTERNAL_IP4_ADDRESS = 1,
+       IKE_CFG_INTERNAL_IP4_NETMASK = 2,
+       IKE_CFG_INTERNAL_IP4_DNS = 3,
+       IKE_CFG_APPLICATION_VERSION = 7,
+       IKE_CFG_INTERNAL_IP6_ADDRESS = 8,
+       IKE_CFG_INTERNAL_IP6_DNS = 10,
+       IKE_CFG_INTERNAL_IP4_SUBNET = 13,
+       IKE_CFG_INTERNAL_IP6_SUBNET = 15,
+};
+
+enum { IKE_TS_IPV4_ADDR_RANGE = 7, IKE_TS_IPV6_ADDR_RANGE = 8 }; /* RFC 7296 3.13.1 */
+
+/* Names as the registry spells them; "unknown" where it has none that this project knows. The
+ * strings are static. */
+const char *ike_exchange_name(uint8_t exchange_type);
+const char *ike_payload_name(uint8_t payload_type);
+const char *ike_notify_name(uint16_t notify_type);
+const char *ike_auth_method_name(uint8_t method);
+const char *ike_group_name(uint16_t group);

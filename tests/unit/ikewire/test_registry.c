@@ -1,0 +1,44 @@
+/* Are the numbers named as the registry names them? */
+#include "ikewire/registry.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void known_numbers_have_their_registered_names(void **state)
+{
+    (void)state;
+    assert_string_equal(ike_exchange_name(34), "IKE_SA_INIT");
+    assert_string_equal(ike_exchange_name(37), "INFORMATIONAL");
+    assert_string_equal(ike_payload_name(33), "SA");
+    assert_string_equal(ike_payload_name(53), "SKF");
+    assert_string_equal(ike_notify_name(17), "INVALID_KE_PAYLOAD");
+    assert_string_equal(ike_notify_name(16390), "COOKIE");
+    assert_string_equal(ike_notify_name(16431), "SIGNATURE_HASH_ALGORITHMS");
+    assert_string_equal(ike_auth_method_name(14), "Digital Signature");
+    assert_string_equal(ike_group_name(19), "256-bit random ECP group");
+}
+
+static void other_numbers_are_unknown(void **state)
+{
+    (void)state;
+    assert_string_equal(ike_exchange_name(0), "unknown");
+    assert_string_equal(ike_payload_name(0), "unknown");
+    assert_string_equal(ike_payload_name(255), "unknown");
+    assert_string_equal(ike_notify_name(40000), "unknown");
+    assert_string_equal(ike_auth_method_name(0), "unknown");
+    assert_string_equal(ike_group_name(1), "unknown");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(known_numbers_have_their_registered_names),
+        cmocka_unit_test(other_numbers_are_unknown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
