@@ -1,0 +1,29 @@
+/* The inner IP packet, as far as the data plane looks into it: what the selectors of an SA are
+ * matched against (RFC 4301 4.4.1.1), and where its headers end. */
+#pragma once
+
+#include "base/bytes.h"
+#include "ikewire/payload.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Packet {
+    Bytes bytes;      /* exactly the packet: trailing octets beyond its own length are cut off */
+    uint8_t version;  /* 4 or 6 */
+    uint8_t protocol; /* of the upper layer, behind IPv6 extension headers */
+    bool fragment;    /* part of a fragmented packet: never segmented nor coalesced */
+    bool has_ports; /* false: the ports are out of sight (not the first fragment, other protocol) */
+    uint16_t source_port; /* for ICMP both "ports" are type << 8 | code (RFC 7296 3.13.1) */
+    uint16_t destination_port;
+    Bytes source; /* 4 or 16 octets */
+    Bytes destination;
+    size_t header_size; /* offset of the upper layer */
+} Packet;
+
+/* Reads an IPv4 or IPv6 packet; views in *ret borrow from `bytes`. Returns 0 or -EBADMSG. */
+int packet_parse(Bytes bytes, Packet *ret);
+
+/* True if the packet lies within one of `local` on our side and one of `remote` on the peer's. */
+bool packet_matches(const Packet *packet, const IkeTs *local, const IkeTs *remote, bool outbound);

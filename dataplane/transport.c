@@ -1,0 +1,159 @@
+/* How do IKE and ESP share one UDP port without sharing a process? */
+#include "dataplane/transport.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum {
+    ESP_BUFFER_SIZE = 8 * 1024 * 1024, /* some ms of traffic at the speed of a network card */
+    ESP_SEND_TIMEOUT_US = 100000,
+    UDP_HEADER_SIZE = 8,
+    IPV4_HEADER_SIZE = 20,
+    IPV6_HEADER_SIZE = 40,
+};
+
+enum { SOCKET_IKE = 0, SOCKET_ESP = 1 }; /* in the order of binding */
+
+socklen_t address_size(const struct sockaddr_storage *address)
+{
+    return address->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
+static int set_option(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int bind_shared(const struct sockaddr_storage *local, int *ret)
+{
+    _cleanup_(close_fdp) int fd = socket(local->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+    if (fd < 0)
+        return -errno;
+    int r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (r >= 0 && local->ss_family == AF_INET6)
+        r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    if (r >= 0 && bind(fd, (const struct sockaddr *)local, address_size(local)) < 0)
+        r = -errno;
+    if (r < 0)
+        return r;
+    *ret = steal_fd(&fd);
+    return 0;
+}
+
+/* Classic BPF over the UDP payload; what it returns is the number of the socket. A load beyond the
+ * payload's end would end it with 0, so short datagrams are sorted by their length first. */
+static int attach_sorting(int fd)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 4, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1), /* SPI 0 is no ESP packet: RFC 4303 2.1 */
+        BPF_STMT(BPF_RET | BPF_K, SOCKET_IKE),
+        BPF_STMT(BPF_RET | BPF_K, SOCKET_ESP),
+    };
+    const struct sock_fprog program = {.len = ELEMENTS(code), .filter = code};
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0)
+        return -errno;
+    return 0;
+}
+
+/* Buffers for bursts, and an end to waiting on the way out. */
+static int prepare_esp(int fd)
+{
+    /* Without CAP_NET_ADMIN the system's limit (net.core.rmem_max) holds; it works, with more loss.
+     */
+    if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, ESP_BUFFER_SIZE) < 0)
+        (void)set_option(fd, SOL_SOCKET, SO_RCVBUF, ESP_BUFFER_SIZE);
+    if (set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, ESP_BUFFER_SIZE) < 0)
+        (void)set_option(fd, SOL_SOCKET, SO_SNDBUF, ESP_BUFFER_SIZE);
+    const struct timeval timeout = {.tv_usec = ESP_SEND_TIMEOUT_US};
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
+        return -errno;
+    return 0;
+}
+
+int transport_init(Transport *transport, const struct sockaddr_storage *local)
+{
+    *transport = (Transport){.ike_fd = -1, .esp_fd = -1, .local = *local};
+    socklen_t size = sizeof(transport->local);
+    int r = bind_shared(local, &transport->ike_fd);
+    if (r >= 0)
+        r = attach_sorting(transport->ike_fd);
+    if (r >= 0 && getsockname(transport->ike_fd, (struct sockaddr *)&transport->local, &size) < 0)
+        r = -errno;
+    if (r >= 0)
+        r = bind_shared(&transport->local, &transport->esp_fd);
+    if (r >= 0)
+        r = prepare_esp(transport->esp_fd);
+    if (r < 0)
+        transport_deinit(transport);
+    return r;
+}
+
+void transport_deinit(Transport *transport)
+{
+    close_fdp(&transport->ike_fd);
+    close_fdp(&transport->esp_fd);
+    transport->ike_fd = transport->esp_fd = -1;
+}
+
+/* A socket that is connected only to have the kernel look the route up: that sends nothing. */
+static int connect_probe(const struct sockaddr_storage *remote, int *ret)
+{
+    _cleanup_(close_fdp) int fd = socket(remote->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (const struct sockaddr *)remote, address_size(remote)) < 0)
+        return -errno;
+    *ret = steal_fd(&fd);
+    return 0;
+}
+
+int transport_payload_max(const struct sockaddr_storage *remote)
+{
+    bool ipv4 = remote->ss_family == AF_INET;
+    _cleanup_(close_fdp) int fd = -1;
+    int r = connect_probe(remote, &fd);
+    if (r < 0)
+        return r;
+    int mtu = 0;
+    socklen_t size = sizeof(mtu);
+    if (getsockopt(fd, ipv4 ? IPPROTO_IP : IPPROTO_IPV6, ipv4 ? IP_MTU : IPV6_MTU, &mtu, &size) < 0)
+        return -errno;
+    int headers = UDP_HEADER_SIZE + (ipv4 ? IPV4_HEADER_SIZE : IPV6_HEADER_SIZE);
+    return mtu > headers ? mtu - headers : -EMSGSIZE;
+}
+
+int transport_source(struct sockaddr_storage *local, const struct sockaddr_storage *remote)
+{
+    _cleanup_(close_fdp) int fd = -1;
+    int r = connect_probe(remote, &fd);
+    if (r < 0)
+        return r;
+    struct sockaddr_storage found;
+    socklen_t size = sizeof(found);
+    if (getsockname(fd, (struct sockaddr *)&found, &size) < 0)
+        return -errno;
+    if (local->ss_family == AF_INET) {
+        struct sockaddr_in ipv4, source;
+        memcpy(&ipv4, local, sizeof(ipv4));
+        memcpy(&source, &found, sizeof(source));
+        if (ipv4.sin_addr.s_addr == htonl(INADDR_ANY))
+            ipv4.sin_addr = source.sin_addr;
+        memcpy(local, &ipv4, sizeof(ipv4));
+    } else {
+        struct sockaddr_in6 ipv6, source;
+        memcpy(&ipv6, local, sizeof(ipv6));
+        memcpy(&source, &found, sizeof(source));
+        if (IN6_IS_ADDR_UNSPECIFIED(&ipv6.sin6_addr))
+            ipv6.sin6_addr = source.sin6_addr;
+        memcpy(local, &ipv6, sizeof(ipv6));
+    }
+    return 0;
+}

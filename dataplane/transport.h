@@ -1,0 +1,34 @@
+/* The local UDP port that IKE and ESP share (RFC 3948): two sockets bound to it, and the kernel
+ * sorts what comes in by its first four octets. The IKE socket goes to ikeclient, the ESP socket to
+ * the data plane. */
+#pragma once
+
+#include "base/cleanup.h"
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* Both sockets stay open here as long as the transport lives: the kernel's choice is by the order
+ * in which they were bound, and would change if one of them closed. Neither is ever connected: a
+ * connected socket would take all of the peer's datagrams before the sorting. */
+typedef struct Transport {
+    int ike_fd;                    /* datagrams that begin with the non-ESP marker (RFC 3948 2.2) */
+    int esp_fd;                    /* all others: ESP, and NAT keepalives */
+    struct sockaddr_storage local; /* with the port that the kernel chose */
+} Transport;
+
+/* Binds both to the address and port of `local`; port 0 (the usual case) lets the kernel choose a
+ * free one. Returns 0 or -errno. */
+int transport_init(Transport *transport, const struct sockaddr_storage *local);
+void transport_deinit(Transport *transport);
+
+/* The largest UDP payload that reaches `remote` without IP fragmentation as far as the kernel knows
+ * (path MTU without IP and UDP headers). Returns it, or -errno. */
+int transport_payload_max(const struct sockaddr_storage *remote);
+
+/* Fills in the address of `local`, whose port and family stand, by which the host would send to
+ * `remote`, if it has none (all zero). Returns 0 or -errno. */
+int transport_source(struct sockaddr_storage *local, const struct sockaddr_storage *remote);
+
+/* The size of the address in `address`: of sockaddr_in or sockaddr_in6. */
+socklen_t address_size(const struct sockaddr_storage *address);
