@@ -1,0 +1,194 @@
+/* Does the kernel hand each datagram to the socket that it is for? */
+#include "dataplane/transport.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { DATAGRAMS = 1000, SIZE_MAX_SENT = 64 };
+
+typedef struct Lab {
+    Transport transport;
+    int peer;
+} Lab;
+
+static struct sockaddr_storage loopback(sa_family_t family, uint16_t port)
+{
+    struct sockaddr_storage storage = {0};
+    if (family == AF_INET) {
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = port};
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        memcpy(&storage, &address, sizeof(address));
+    } else {
+        struct sockaddr_in6 address = {
+            .sin6_family = AF_INET6,
+            .sin6_port = port,
+            .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+        };
+        memcpy(&storage, &address, sizeof(address));
+    }
+    return storage;
+}
+
+static void lab_init(Lab *lab, sa_family_t family)
+{
+    struct sockaddr_storage local = loopback(family, 0);
+    assert_int_equal(transport_init(&lab->transport, &local), 0);
+    lab->peer = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(lab->peer >= 0);
+    assert_int_equal(bind(lab->peer, (struct sockaddr *)&local, address_size(&local)), 0);
+}
+
+static void lab_deinit(Lab *lab)
+{
+    transport_deinit(&lab->transport);
+    (void)close(lab->peer);
+}
+
+static void send_datagram(const Lab *lab, const uint8_t *data, size_t size)
+{
+    assert_int_equal(sendto(lab->peer, data, size, 0,
+                            (const struct sockaddr *)&lab->transport.local,
+                            address_size(&lab->transport.local)),
+                     size);
+}
+
+/* Receives one datagram at `fd` and checks that it is the one; nothing may be at `other`. */
+static void expect_datagram(int fd, int other, const uint8_t *data, size_t size)
+{
+    uint8_t buffer[SIZE_MAX_SENT];
+    assert_int_equal(recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT), size);
+    assert_memory_equal(buffer, data, size);
+    assert_int_equal(recv(other, buffer, sizeof(buffer), MSG_DONTWAIT), -1);
+}
+
+static void check_sorting(sa_family_t family)
+{
+    Lab lab;
+    lab_init(&lab, family);
+    for (unsigned i = 0; i < DATAGRAMS; i++) {
+        bool ike = i % 3 == 0;
+        uint8_t data[SIZE_MAX_SENT] = {0};
+        memset(data + 4, (int)i, sizeof(data) - 4);
+        if (!ike)
+            data[i % 4] = (uint8_t)(1 + i % 255);
+        size_t size = 4 + i % (sizeof(data) - 4);
+        send_datagram(&lab, data, size);
+        expect_datagram(ike ? lab.transport.ike_fd : lab.transport.esp_fd,
+                        ike ? lab.transport.esp_fd : lab.transport.ike_fd, data, size);
+    }
+    lab_deinit(&lab);
+}
+
+static void each_of_1000_datagrams_over_ipv4_reaches_its_socket(void **state)
+{
+    (void)state;
+    check_sorting(AF_INET);
+}
+
+static void each_of_1000_datagrams_over_ipv6_reaches_its_socket(void **state)
+{
+    (void)state;
+    check_sorting(AF_INET6);
+}
+
+static void a_keepalive_and_what_is_too_short_never_disturb_ike(void **state)
+{
+    (void)state;
+    const uint8_t keepalive[] = {0xff}, zeros[] = {0, 0, 0};
+    Lab lab;
+    lab_init(&lab, AF_INET);
+    send_datagram(&lab, keepalive, sizeof(keepalive));
+    expect_datagram(lab.transport.esp_fd, lab.transport.ike_fd, keepalive, sizeof(keepalive));
+    send_datagram(&lab, zeros, sizeof(zeros));
+    expect_datagram(lab.transport.esp_fd, lab.transport.ike_fd, zeros, sizeof(zeros));
+    send_datagram(&lab, NULL, 0);
+    expect_datagram(lab.transport.esp_fd, lab.transport.ike_fd, NULL, 0);
+    lab_deinit(&lab);
+}
+
+static void both_sockets_send_from_the_one_port(void **state)
+{
+    (void)state;
+    Lab lab;
+    lab_init(&lab, AF_INET);
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(peer);
+    assert_int_equal(getsockname(lab.peer, (struct sockaddr *)&peer, &size), 0);
+    const int fds[] = {lab.transport.ike_fd, lab.transport.esp_fd};
+    for (size_t i = 0; i < ELEMENTS(fds); i++) {
+        uint8_t octet = 0;
+        struct sockaddr_in from, local;
+        socklen_t from_size = sizeof(from);
+        assert_int_equal(sendto(fds[i], &octet, 1, 0, (struct sockaddr *)&peer, size), 1);
+        assert_int_equal(
+            recvfrom(lab.peer, &octet, 1, MSG_DONTWAIT, (struct sockaddr *)&from, &from_size), 1);
+        memcpy(&local, &lab.transport.local, sizeof(local));
+        assert_int_equal(from.sin_port, local.sin_port);
+        assert_int_not_equal(from.sin_port, 0);
+    }
+    lab_deinit(&lab);
+}
+
+/* Why neither may be connected: this is what would happen. */
+static void a_connected_socket_would_take_the_other_ones_datagrams(void **state)
+{
+    (void)state;
+    const uint8_t esp[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    Lab lab;
+    lab_init(&lab, AF_INET);
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(peer);
+    assert_int_equal(getsockname(lab.peer, (struct sockaddr *)&peer, &size), 0);
+    assert_int_equal(connect(lab.transport.ike_fd, (struct sockaddr *)&peer, size), 0);
+    send_datagram(&lab, esp, sizeof(esp));
+    expect_datagram(lab.transport.ike_fd, lab.transport.esp_fd, esp, sizeof(esp));
+    lab_deinit(&lab);
+}
+
+static void a_copy_of_the_ike_socket_may_close_without_harm(void **state)
+{
+    (void)state;
+    const uint8_t ike[] = {0, 0, 0, 0, 9}, esp[] = {1, 0, 0, 0, 9};
+    Lab lab;
+    lab_init(&lab, AF_INET);
+    int copy = dup(lab.transport.ike_fd);
+    assert_true(copy >= 0);
+    (void)close(copy);
+    send_datagram(&lab, esp, sizeof(esp));
+    expect_datagram(lab.transport.esp_fd, lab.transport.ike_fd, esp, sizeof(esp));
+    send_datagram(&lab, ike, sizeof(ike));
+    expect_datagram(lab.transport.ike_fd, lab.transport.esp_fd, ike, sizeof(ike));
+    lab_deinit(&lab);
+}
+
+static void the_payload_that_fits_the_loopback_is_its_mtu_less_the_headers(void **state)
+{
+    (void)state;
+    /* The interface's is 65536; the largest that IP knows is one less. */
+    struct sockaddr_storage ipv4 = loopback(AF_INET, htons(4500));
+    assert_int_equal(transport_payload_max(&ipv4), 65535 - 28);
+    struct sockaddr_storage ipv6 = loopback(AF_INET6, htons(4500));
+    assert_int_equal(transport_payload_max(&ipv6), 65536 - 48);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_of_1000_datagrams_over_ipv4_reaches_its_socket),
+        cmocka_unit_test(each_of_1000_datagrams_over_ipv6_reaches_its_socket),
+        cmocka_unit_test(a_keepalive_and_what_is_too_short_never_disturb_ike),
+        cmocka_unit_test(both_sockets_send_from_the_one_port),
+        cmocka_unit_test(a_connected_socket_would_take_the_other_ones_datagrams),
+        cmocka_unit_test(a_copy_of_the_ike_socket_may_close_without_harm),
+        cmocka_unit_test(the_payload_that_fits_the_loopback_is_its_mtu_less_the_headers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

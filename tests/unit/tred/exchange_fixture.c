@@ -1,0 +1,422 @@
+/* What does the other side of an exchange do? A SeGW in as few lines as a handshake needs. */
+#include "exchange_fixture.h"
+
+#include "crypto/secret.h"
+#include "policy/storagekey.h"
+#include "tred/selector_policy.h"
+
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+Bench bench;
+
+static void anchors_write(const char *path, X509 *certificate)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_int_equal(PEM_write_X509(file, certificate), 1);
+    (void)fclose(file);
+}
+
+int tpm_key_new(const char *tcti, Tpm **ret_tpm, DeviceKey **ret_key)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    ESYS_TR srk = ESYS_TR_NONE;
+    Tss2Key file;
+
+    if (tpm_open(tcti, ret_tpm, error) < 0 || tpm_srk_open(*ret_tpm, true, &srk, error) < 0) {
+        print_error("%s\n", error);
+        return -1;
+    }
+    tpm_object_release(*ret_tpm, srk);
+    if (device_key_create(*ret_tpm, TPM_KEY_ECDSA_P256, &file, error) < 0 ||
+        device_key_load(*ret_tpm, &file, ret_key, error) < 0) {
+        print_error("%s\n", error);
+        return -1;
+    }
+    return 0;
+}
+
+int bench_init(void **state)
+{
+    static PeerProfile profile;
+    const PkiSpec spec = pki_segw_spec(SEGW_FQDN);
+    char error[ANCHOR_ERROR_SIZE] = "";
+    char path[128];
+
+    (void)state;
+    if (secrets_init() < 0 || swtpm_start(&bench.swtpm) < 0 ||
+        tpm_key_new(bench.swtpm.tcti, &bench.tpm, &bench.context.device_key) < 0)
+        return -1;
+    bench.root = pki_root("Root");
+    bench.segw = pki_issue(&spec, &bench.root);
+    (void)snprintf(path, sizeof(path), "%s/anchors.pem", bench.swtpm.folder);
+    anchors_write(path, bench.root.certificate);
+    if (anchor_store_read(path, &bench.context.anchors, error) < 0) {
+        print_error("%s\n", error);
+        return -1;
+    }
+    if (dataplane_open(&(DataPlaneOptions){.mode = DATAPLANE_NONE, .interface = "none0"},
+                       &bench.context.dataplane, error) < 0)
+        return -1;
+    selector_policy_any(&bench.allowed);
+    bench.context.allowed_local = bench.context.allowed_remote = &bench.allowed;
+    bench.context.identity = HENB_FQDN;
+    bench.context.segw_name = SEGW_FQDN;
+    profile = peer_profile_3gpp();
+    bench.context.profile = &profile;
+    return 0;
+}
+
+int bench_deinit(void **state)
+{
+    (void)state;
+    assert_null(bench.context.exchanges);
+    dataplane_close(bench.context.dataplane);
+    anchor_store_unref(bench.context.anchors);
+    device_key_free(bench.context.device_key);
+    tpm_close(bench.tpm);
+    pki_deinit(&bench.segw);
+    pki_deinit(&bench.root);
+    swtpm_stop(&bench.swtpm);
+    return 0;
+}
+
+void play_init(Play *play)
+{
+    *play = (Play){.group = IKE_GROUP_ECP_256, .spi_r = 0x5e60000000000001};
+    assert_int_equal(exchange_new(&bench.context, play->group, &play->exchange, play->reason), 0);
+    assert_int_equal(RAND_bytes(play->nonce_r, sizeof(play->nonce_r)), 1);
+    memcpy(play->nonce_i, exchange_nonce_i(play->exchange).data,
+           exchange_nonce_i(play->exchange).size);
+}
+
+void play_deinit(Play *play)
+{
+    exchange_free(play->exchange);
+    dh_free(play->dh);
+    seal_free(play->seal_in);
+    seal_free(play->seal_out);
+    ike_keys_deinit(&play->keys);
+}
+
+IkeSa play_sa(uint16_t group)
+{
+    return (IkeSa){
+        .n_proposals = 1,
+        .proposals = {{
+            .number = 1,
+            .protocol = IKE_PROTOCOL_IKE,
+            .n_transforms = 3,
+            .transforms =
+                {
+                    {.type = IKE_TRANSFORM_ENCR, .id = IKE_ENCR_AES_GCM_16, .key_length = 128},
+                    {.type = IKE_TRANSFORM_PRF, .id = IKE_PRF_HMAC_SHA2_256},
+                    {.type = IKE_TRANSFORM_KE, .id = group},
+                },
+        }},
+    };
+}
+
+InitSpec play_request_spec(const Play *play)
+{
+    return (InitSpec){
+        .header = {.spi_i = exchange_spi_i(play->exchange),
+                   .exchange_type = IKE_SA_INIT,
+                   .flags = IKE_FLAG_INITIATOR},
+        .sa = play_sa(play->group),
+        .ke = {.group = play->group, .data = exchange_ke_i(play->exchange)},
+        .nonce = exchange_nonce_i(play->exchange),
+    };
+}
+
+static void segw_key_make(Play *play)
+{
+    if (play->dh && dh_group(play->dh) == play->group)
+        return;
+    dh_free(play->dh);
+    assert_int_equal(dh_new(play->group, &play->dh), 0);
+}
+
+InitSpec play_response_spec(Play *play)
+{
+    static const uint8_t hashes[] = {0, IKE_HASH_SHA2_256, 0, IKE_HASH_SHA2_384};
+
+    segw_key_make(play);
+    return (InitSpec){
+        .header = {.spi_i = exchange_spi_i(play->exchange),
+                   .spi_r = play->spi_r,
+                   .exchange_type = IKE_SA_INIT,
+                   .flags = IKE_FLAG_RESPONSE},
+        .sa = play_sa(play->group),
+        .ke = {.group = play->group, .data = dh_public(play->dh)},
+        .nonce = {play->nonce_r, 32},
+        .hashes = BYTES_OF(hashes),
+    };
+}
+
+static Bytes init_build(const InitSpec *spec, uint8_t *buffer)
+{
+    IkeChain chain;
+    Writer writer;
+    Bytes bytes;
+
+    writer_init(&writer, buffer, PLAY_MESSAGE_MAX);
+    ike_message_begin(&writer, &spec->header, &chain);
+    if (spec->omit != IKE_PAYLOAD_SA)
+        ike_chain_add_sa(&chain, &spec->sa);
+    if (spec->omit != IKE_PAYLOAD_KE)
+        ike_chain_add_ke(&chain, spec->ke.group, spec->ke.data);
+    if (spec->omit != IKE_PAYLOAD_NONCE)
+        ike_chain_add(&chain, IKE_PAYLOAD_NONCE, spec->nonce);
+    if (spec->fragmentation)
+        ike_chain_add_notify(&chain, IKE_NOTIFY_FRAGMENTATION_SUPPORTED, (Bytes){0});
+    if (spec->hashes.size > 0)
+        ike_chain_add_notify(&chain, IKE_NOTIFY_SIGNATURE_HASH_ALGORITHMS, spec->hashes);
+    ike_message_end(&chain);
+    assert_int_equal(writer_finish(&writer, &bytes), 0);
+    return bytes;
+}
+
+void play_request_build(Play *play, const InitSpec *spec)
+{
+    play->request = init_build(spec, play->request_data);
+}
+
+/* The SeGW's keys, which exist as soon as it has the request. */
+static void segw_keys_derive(Play *play, const InitSpec *spec)
+{
+    const Bytes nonce_i = exchange_nonce_i(play->exchange);
+    Secret *dh_secret = NULL, *skeyseed = NULL;
+
+    play->suite = (IkeSuite){
+        .cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128),
+        .prf = prf_find(IKE_PRF_HMAC_SHA2_256),
+        .group = play->group,
+    };
+    ike_keys_deinit(&play->keys);
+    seal_free(play->seal_in);
+    seal_free(play->seal_out);
+    assert_int_equal(dh_derive(play->dh, exchange_ke_i(play->exchange), &dh_secret), 0);
+    assert_int_equal(skeyseed_compute(play->suite.prf, nonce_i, spec->nonce, dh_secret, &skeyseed),
+                     0);
+    assert_int_equal(ike_keys_derive(&play->suite, skeyseed, nonce_i, spec->nonce,
+                                     exchange_spi_i(play->exchange), play->spi_r, &play->keys),
+                     0);
+    secret_free(dh_secret);
+    secret_free(skeyseed);
+    assert_int_equal(seal_new(play->suite.cipher, NULL, play->keys.sk_ei, NULL, &play->seal_in), 0);
+    assert_int_equal(seal_new(play->suite.cipher, NULL, play->keys.sk_er, NULL, &play->seal_out),
+                     0);
+}
+
+void play_response_build(Play *play, const InitSpec *spec)
+{
+    play->response = init_build(spec, play->response_data);
+    segw_keys_derive(play, spec);
+}
+
+void play_agree(Play *play)
+{
+    const InitSpec request = play_request_spec(play);
+    const InitSpec response = play_response_spec(play);
+
+    play_request_build(play, &request);
+    play_response_build(play, &response);
+    if (exchange_agree(play->exchange, play->request, play->response, play->reason) != 0)
+        fail_msg("Agree: %s", play->reason);
+}
+
+void play_sign(Play *play)
+{
+    if (exchange_sign_auth(play->exchange, &play->own, play->reason) != 0)
+        fail_msg("SignAuth: %s", play->reason);
+}
+
+PlainMessage play_auth_request(const Play *play, const OwnAuth *own, uint8_t *buffer)
+{
+    const IkeId id = {.type = own->id_type, .data = own->id_data};
+    PlainMessage message = {.exchange_type = IKE_AUTH};
+    IkeChain chain;
+    Writer writer;
+
+    (void)play;
+    writer_init(&writer, buffer, PLAY_MESSAGE_MAX);
+    ike_chain_init(&chain, &writer);
+    ike_chain_add_id(&chain, IKE_PAYLOAD_IDI, &id);
+    ike_chain_add_auth(&chain, own->method, own->data);
+    message.first = chain.first;
+    assert_int_equal(writer_finish(&writer, &message.payloads), 0);
+    return message;
+}
+
+void play_request_auth(Play *play)
+{
+    SealedMessage sealed = {0};
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+    const PlainMessage message = play_auth_request(play, &play->own, buffer);
+
+    if (exchange_protect(play->exchange, &message, 1280, &sealed, play->reason) != 0)
+        fail_msg("Protect: %s", play->reason);
+    play->request_pending = true;
+    sealed_message_deinit(&sealed);
+}
+
+/* Method 14, ecdsa-with-SHA256 (RFC 7427 A.3.2), over what the SeGW signs. */
+static void peer_sign(Play *play, Bytes octets)
+{
+    static const uint8_t algorithm[] = {12,   0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
+                                        0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    size_t size = sizeof(play->auth_data) - sizeof(algorithm);
+
+    memcpy(play->auth_data, algorithm, sizeof(algorithm));
+    assert_int_equal(
+        EVP_DigestSignInit_ex(context, NULL, "SHA256", NULL, NULL, bench.segw.key, NULL), 1);
+    assert_int_equal(EVP_DigestSign(context, play->auth_data + sizeof(algorithm), &size,
+                                    octets.data, octets.size),
+                     1);
+    EVP_MD_CTX_free(context);
+    play->auth_data_made = (Bytes){play->auth_data, sizeof(algorithm) + size};
+}
+
+PeerAuth play_peer(Play *play)
+{
+    static const uint8_t id_body[] = "\x02\0\0\0" SEGW_FQDN;
+    static unsigned char der[2048];
+    unsigned char *end = der;
+    uint8_t *octets = NULL;
+    size_t size = 0;
+
+    assert_int_equal(
+        auth_signed_octets(play->suite.prf, play->keys.sk_pr, play->response,
+                           (Bytes){play->nonce_i, exchange_nonce_i(play->exchange).size},
+                           (Bytes){id_body, sizeof(id_body) - 1}, &octets, &size),
+        0);
+    peer_sign(play, (Bytes){octets, size});
+    free(octets);
+    assert_in_range(i2d_X509(bench.segw.certificate, &end), 1, sizeof(der));
+    return (PeerAuth){
+        .id_type = IKE_ID_FQDN,
+        .id_data = {(const uint8_t *)SEGW_FQDN, strlen(SEGW_FQDN)},
+        .method = IKE_AUTH_DIGITAL_SIGNATURE,
+        .data = play->auth_data_made,
+        .n_certificates = 1,
+        .certificates = {{IKE_CERT_X509_SIGNATURE, {der, (size_t)(end - der)}}},
+    };
+}
+
+Bytes play_seal(Play *play, uint8_t exchange_type, bool response, uint32_t message_id,
+                uint8_t first, Bytes plain, uint8_t *buffer)
+{
+    const IkeHeader header = {
+        .spi_i = exchange_spi_i(play->exchange),
+        .spi_r = play->spi_r,
+        .exchange_type = exchange_type,
+        .flags = response ? IKE_FLAG_RESPONSE : 0,
+        .message_id = message_id,
+    };
+    Writer writer;
+    Bytes bytes;
+
+    writer_init(&writer, buffer, PLAY_MESSAGE_MAX);
+    assert_int_equal(seal_message(play->seal_out, &header, first, NULL, plain, &writer), 0);
+    assert_int_equal(writer_finish(&writer, &bytes), 0);
+    return bytes;
+}
+
+bool play_opens(Play *play, const SealedMessage *sealed, IkeHeader *ret)
+{
+    uint8_t plain[PLAY_MESSAGE_MAX];
+    IkeMessage message;
+    Bytes datagram;
+    size_t size = 0;
+
+    assert_int_equal(sealed->count, 1);
+    datagram = (Bytes){sealed->datagrams[0].data, sealed->datagrams[0].size};
+    assert_in_range(datagram.size, 1, sizeof(plain));
+    assert_int_equal(ike_message_decode(datagram, &message, NULL), 0);
+    *ret = message.header;
+    return seal_open(play->seal_in, datagram, &message, plain, &size) == 0;
+}
+
+/* IKE_AUTH's response, opened: the request is answered. */
+static void response_take(Play *play)
+{
+    OpenedMessage opened = {0};
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+    bool complete = false;
+    Bytes datagram = play_seal(play, IKE_AUTH, true, 1, IKE_PAYLOAD_VENDOR_ID,
+                               (Bytes){(const uint8_t *)"\0\0\0\5V", 5}, buffer);
+
+    if (exchange_unprotect(play->exchange, datagram, &complete, &opened, play->reason) != 0)
+        fail_msg("Unprotect: %s", play->reason);
+    assert_true(complete);
+    play->request_pending = false;
+    opened_message_deinit(&opened);
+}
+
+void play_verify(Play *play)
+{
+    const PeerAuth peer = play_peer(play);
+
+    if (exchange_verify_peer(play->exchange, &peer, time(NULL), play->reason) != 0)
+        fail_msg("VerifyPeer: %s", play->reason);
+}
+
+void play_refuse(Play *play)
+{
+    PeerAuth peer = play_peer(play);
+
+    peer.n_certificates = 0;
+    assert_int_equal(exchange_verify_peer(play->exchange, &peer, time(NULL), play->reason),
+                     EXCHANGE_E_PEER_NOT_TRUSTED);
+}
+
+void play_to(Play *play, ExchangeState state)
+{
+    play_init(play);
+    if (state == EXCHANGE_BEGUN)
+        return;
+    play_agree(play);
+    if (state == EXCHANGE_AGREED)
+        return;
+    play_sign(play);
+    if (state == EXCHANGE_SIGNED)
+        return;
+    play_request_auth(play);
+    response_take(play);
+    if (state == EXCHANGE_VERIFIED) {
+        play_verify(play);
+    } else {
+        play_refuse(play);
+    }
+    assert_int_equal(exchange_state(play->exchange), state);
+}
+
+ChildRequest play_child(uint32_t spi_in)
+{
+    const IkeSelector any = {
+        .type = IKE_TS_IPV4_ADDR_RANGE,
+        .end_port = UINT16_MAX,
+        .end = {255, 255, 255, 255},
+    };
+    static const uint8_t address[] = {10, 0, 0, 2};
+
+    return (ChildRequest){
+        .spi_in = spi_in,
+        .spi_out = 0x12345678,
+        .suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128)},
+        .ts_i = {.n_selectors = 1, .selectors = {any}},
+        .ts_r = {.n_selectors = 1, .selectors = {any}},
+        .n_addresses = 1,
+        .addresses = {{BYTES_OF(address), 32}},
+    };
+}

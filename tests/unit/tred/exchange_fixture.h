@@ -1,0 +1,115 @@
+/* Both sides of a handshake in one process: an Exchange with its key in a TPM, and a SeGW played by
+ * the test. */
+#pragma once
+
+#include "pki_fixture.h"
+#include "swtpm_fixture.h"
+
+#include "ikewire/message.h"
+#include "tred/auth.h"
+#include "tred/dh.h"
+#include "tred/exchange.h"
+#include "tred/keyschedule.h"
+#include "tred/seal.h"
+
+#define HENB_FQDN "henb-1.example.org"
+#define SEGW_FQDN "segw.example.org"
+
+enum { PLAY_MESSAGE_MAX = 4096 };
+
+/* What all tests of a program share. */
+typedef struct Bench {
+    Swtpm swtpm;
+    Tpm *tpm;
+    Pki root;
+    Pki segw;
+    ExchangeContext context;
+    IkeTs allowed; /* selectors: all */
+} Bench;
+
+extern Bench bench;
+
+/* cmocka's group setup and teardown. */
+int bench_init(void **state);
+int bench_deinit(void **state);
+
+/* A new ECDSA P-256 key in that TPM, loaded. 0 or -1. */
+int tpm_key_new(const char *tcti, Tpm **ret_tpm, DeviceKey **ret_key);
+
+/* An IKE_SA_INIT message to be built; tests change what they are about. */
+typedef struct InitSpec {
+    IkeHeader header;
+    IkeSa sa;
+    IkeKe ke;
+    Bytes nonce;
+    Bytes hashes; /* SIGNATURE_HASH_ALGORITHMS; none if empty */
+    bool fragmentation;
+    uint8_t omit; /* a payload type to leave out; 0: none */
+} InitSpec;
+
+typedef struct Play {
+    Exchange *exchange;
+    char reason[EXCHANGE_REASON_SIZE];
+    uint8_t nonce_i[IKE_NONCE_MAX]; /* as BeginExchange returned it */
+
+    uint8_t request_data[PLAY_MESSAGE_MAX];
+    uint8_t response_data[PLAY_MESSAGE_MAX];
+    Bytes request;
+    Bytes response;
+    OwnAuth own;
+    bool request_pending;
+
+    /* the SeGW's side */
+    uint16_t group;
+    uint64_t spi_r;
+    uint8_t nonce_r[IKE_NONCE_MAX];
+    Dh *dh;
+    IkeSuite suite;
+    IkeKeys keys;
+    Seal *seal_in;
+    Seal *seal_out;
+    uint32_t request_id; /* of the SeGW's next request */
+    uint8_t auth_data[AUTH_DATA_MAX];
+    Bytes auth_data_made;
+} Play;
+
+/* Begins an exchange in group 19 and sets the SeGW up to answer it. */
+void play_init(Play *play);
+void play_deinit(Play *play);
+
+/* One proposal: AES-GCM-16 128, HMAC-SHA2-256, `group`. */
+IkeSa play_sa(uint16_t group);
+
+/* The request and the response as both sides would send them, and their octets. The response's keys
+ * are derived as it is built, from the exchange's current KE. */
+InitSpec play_request_spec(const Play *play);
+InitSpec play_response_spec(Play *play);
+void play_request_build(Play *play, const InitSpec *spec);
+void play_response_build(Play *play, const InitSpec *spec);
+
+/* Steps of the call flow, each asserted to succeed. */
+void play_agree(Play *play);
+void play_sign(Play *play);
+void play_request_auth(Play *play);
+void play_verify(Play *play);
+void play_refuse(Play *play);
+
+/* Brings a new exchange into `state`. */
+void play_to(Play *play, ExchangeState state);
+
+/* The IKE_AUTH request's chain (IDi, AUTH) as a client builds it, into `buffer` (PLAY_MESSAGE_MAX
+ * octets). */
+PlainMessage play_auth_request(const Play *play, const OwnAuth *own, uint8_t *buffer);
+
+/* The SeGW's own IDr, AUTH and certificate. */
+PeerAuth play_peer(Play *play);
+
+/* A message of the SeGW's, sealed, into `buffer` (PLAY_MESSAGE_MAX octets). */
+Bytes play_seal(Play *play, uint8_t exchange_type, bool response, uint32_t message_id,
+                uint8_t first, Bytes plain, uint8_t *buffer);
+
+/* Opens what the exchange sealed, in one datagram; true if it is authentic. */
+bool play_opens(Play *play, const SealedMessage *sealed, IkeHeader *ret);
+
+/* A Child SA as IKE_AUTH would have negotiated it. */
+ChildRequest play_child(uint32_t spi_in);

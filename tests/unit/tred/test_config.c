@@ -1,0 +1,169 @@
+/* Does tred.conf say what tred.conf(5) says it does? */
+#include "tred/config.h"
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "tests/unit/temporary.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+typedef struct Result {
+    int r;
+    TredConfig config;
+    char error[CONFIG_ERROR_SIZE];
+} Result;
+
+/* Reads `text` as a file. */
+static Result read_text(const char *text)
+{
+    char path[TEMPORARY_PATH_SIZE];
+    _cleanup_(close_fdp) int fd = -1;
+    Result result = {0};
+
+    temporary_path("test_config", path);
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_atomic(path, (Bytes){(const uint8_t *)text, strlen(text)}, 0600),
+                     0);
+    result.r = tred_config_read(path, &result.config, result.error);
+    (void)unlink(path);
+    return result;
+}
+
+static void assert_refused(const char *text, const char *in_error)
+{
+    const Result result = read_text(text);
+
+    assert_int_equal(result.r, -EINVAL);
+    if (!strstr(result.error, in_error))
+        fail_msg("\"%s\" does not name \"%s\"", result.error, in_error);
+}
+
+static void a_segw_name_is_enough(void **state)
+{
+    Result result = read_text("[segw]\nname = segw.example.org\n");
+
+    (void)state;
+    assert_int_equal(result.r, 0);
+    assert_string_equal(result.config.segw_name, "segw.example.org");
+    assert_string_equal(result.config.tcti, "device:/dev/tpmrm0");
+    assert_string_equal(result.config.key, "/var/lib/tred/device.pem");
+    assert_string_equal(result.config.certificates, "/var/lib/tred/device.crt");
+    assert_string_equal(result.config.anchors, "/var/lib/tred/segw-anchors.pem");
+    assert_int_equal(result.config.max_exchanges, 16);
+    assert_int_equal(result.config.data_plane, DATAPLANE_AUTO);
+    assert_string_equal(result.config.interface, "segw0");
+    assert_int_equal(result.config.allowed_remote.n_selectors, 2);
+    assert_int_equal(result.config.hard.bytes, 0);
+    assert_int_equal(result.config.log_level, LOG_INFO);
+    tred_config_deinit(&result.config);
+}
+
+static void every_key_is_taken(void **state)
+{
+    Result result = read_text("[tpm]\ntcti = swtpm:path=/x\n"
+                              "[identity]\nkey = /k\ncertificates = /c\n"
+                              "[segw]\nname = a.example\nanchors = /a\n"
+                              "[exchanges]\nmax-exchanges = 1024\n"
+                              "[data-plane]\nmode = none\ninterface = tun7\nesp-helper = /e\n"
+                              "allowed-local = 10.0.0.0/8\n"
+                              "allowed-remote = 192.0.2.0/24, 2001:db8::/32\n"
+                              "soft-lifetime-seconds = 1\nsoft-lifetime-bytes = 2\n"
+                              "hard-lifetime-seconds = 3\nhard-lifetime-bytes = 4\n"
+                              "[log]\nlevel = debug\n");
+
+    (void)state;
+    assert_int_equal(result.r, 0);
+    assert_string_equal(result.config.tcti, "swtpm:path=/x");
+    assert_string_equal(result.config.key, "/k");
+    assert_string_equal(result.config.certificates, "/c");
+    assert_string_equal(result.config.segw_name, "a.example");
+    assert_string_equal(result.config.anchors, "/a");
+    assert_int_equal(result.config.max_exchanges, 1024);
+    assert_int_equal(result.config.data_plane, DATAPLANE_NONE);
+    assert_string_equal(result.config.interface, "tun7");
+    assert_string_equal(result.config.esp_helper, "/e");
+    assert_int_equal(result.config.allowed_local.n_selectors, 1);
+    assert_int_equal(result.config.allowed_remote.n_selectors, 2);
+    assert_int_equal(result.config.soft.seconds, 1);
+    assert_int_equal(result.config.soft.bytes, 2);
+    assert_int_equal(result.config.hard.seconds, 3);
+    assert_int_equal(result.config.hard.bytes, 4);
+    assert_int_equal(result.config.log_level, LOG_DEBUG);
+    tred_config_deinit(&result.config);
+}
+
+static void a_missing_segw_name_is_named(void **state)
+{
+    (void)state;
+    assert_refused("", "[segw] name");
+    assert_refused("[segw]\nanchors = /a\n", "[segw] name");
+}
+
+static void a_segw_name_that_is_no_fqdn_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("[segw]\nname = segw example\n", "name");
+    assert_refused("[segw]\nname = *.example.org\n", "name");
+}
+
+static void limits_of_exchanges_are_kept(void **state)
+{
+    (void)state;
+    assert_refused("[segw]\nname = a.example\n[exchanges]\nmax-exchanges = 0\n", "1024");
+    assert_refused("[segw]\nname = a.example\n[exchanges]\nmax-exchanges = 1025\n", "1024");
+}
+
+static void unknown_keys_and_values_are_refused(void **state)
+{
+    (void)state;
+    assert_refused("[segw]\nnames = a.example\n", "names");
+    assert_refused("[segw]\nname = a.example\n[data-plane]\nmode = fast\n", "none");
+    assert_refused("[segw]\nname = a.example\n[log]\nlevel = loud\n", "debug");
+    assert_refused("[segw]\nname = a.example\n[identity]\nkey = device.pem\n", "absolute");
+}
+
+static void a_missing_file_is_an_error(void **state)
+{
+    char error[CONFIG_ERROR_SIZE] = "";
+    TredConfig config;
+
+    (void)state;
+    assert_int_equal(tred_config_read("/nonexistent/tred.conf", &config, error), -ENOENT);
+    assert_non_null(strstr(error, "/nonexistent/tred.conf"));
+}
+
+/* The file that is installed: its one mandatory key is for the operator to fill in. */
+static void the_installed_example_lacks_nothing_but_the_name(void **state)
+{
+    char error[CONFIG_ERROR_SIZE] = "";
+    TredConfig config;
+
+    assert_int_equal(tred_config_read(*state, &config, error), -EINVAL);
+    assert_non_null(strstr(error, "[segw] name"));
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_segw_name_is_enough),
+        cmocka_unit_test(every_key_is_taken),
+        cmocka_unit_test(a_missing_segw_name_is_named),
+        cmocka_unit_test(a_segw_name_that_is_no_fqdn_is_refused),
+        cmocka_unit_test(limits_of_exchanges_are_kept),
+        cmocka_unit_test(unknown_keys_and_values_are_refused),
+        cmocka_unit_test(a_missing_file_is_an_error),
+        cmocka_unit_test_prestate(the_installed_example_lacks_nothing_but_the_name, argv[1]),
+    };
+
+    if (argc != 2)
+        return 2;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

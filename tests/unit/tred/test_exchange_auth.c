@@ -1,0 +1,332 @@
+/* Does an exchange sign once and only for itself, and does it believe nobody who can't prove who he
+ * is? */
+#include "exchange_fixture.h"
+
+#include "tred/exchange_internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int play_of(void **state, ExchangeState in)
+{
+    static Play play;
+
+    play_to(&play, in);
+    *state = &play;
+    return 0;
+}
+
+static int agreed(void **state)
+{
+    return play_of(state, EXCHANGE_AGREED);
+}
+
+static int signed_(void **state)
+{
+    return play_of(state, EXCHANGE_SIGNED);
+}
+
+static int end(void **state)
+{
+    play_deinit(*state);
+    return 0;
+}
+
+static void the_auth_verifies_over_request_nonce_and_id(void **state)
+{
+    static const uint8_t id_body[] = "\x02\0\0\0" HENB_FQDN;
+    Play *play = *state;
+    uint8_t *octets = NULL;
+    size_t size = 0;
+
+    play_sign(play);
+    assert_int_equal(play->own.id_type, IKE_ID_FQDN);
+    assert_memory_equal(play->own.id_data.data, HENB_FQDN, strlen(HENB_FQDN));
+    assert_int_equal(play->own.id_data.size, strlen(HENB_FQDN));
+    assert_int_equal(auth_signed_octets(play->suite.prf, play->keys.sk_pi, play->request,
+                                        (Bytes){play->nonce_r, 32},
+                                        (Bytes){id_body, sizeof(id_body) - 1}, &octets, &size),
+                     0);
+    assert_int_equal(auth_verify(device_key_public(bench.context.device_key), play->own.method,
+                                 play->own.data, (Bytes){octets, size}),
+                     0);
+    free(octets);
+}
+
+static void method_14_is_used_where_the_peer_announced_hashes(void **state)
+{
+    Play *play = *state;
+
+    play_sign(play);
+    assert_int_equal(play->own.method, IKE_AUTH_DIGITAL_SIGNATURE);
+}
+
+static void method_9_is_used_where_it_did_not(void **state)
+{
+    Play *play = *state;
+
+    play->exchange->n_peer_hashes = 0;
+    play_sign(play);
+    assert_int_equal(play->own.method, IKE_AUTH_ECDSA_SHA256_P256);
+    assert_int_equal(play->own.data.size, 64);
+}
+
+static void what_is_signed_does_not_follow_the_callers_buffer(void **state)
+{
+    Play *play = *state;
+    uint8_t request[PLAY_MESSAGE_MAX];
+
+    memcpy(request, play->request.data, play->request.size);
+    memset(play->request_data, 0, sizeof(play->request_data));
+    assert_memory_equal(play->exchange->request.data, request, play->request.size);
+    memcpy(play->request_data, request, play->request.size);
+    the_auth_verifies_over_request_nonce_and_id(state);
+}
+
+static void a_second_signature_is_refused(void **state)
+{
+    Play *play = *state;
+    OwnAuth second = {0};
+
+    play_sign(play);
+    assert_int_equal(exchange_sign_auth(play->exchange, &second, play->reason),
+                     EXCHANGE_E_WRONG_STATE);
+    assert_int_equal(second.data.size, 0);
+}
+
+static void without_a_key_it_fails_and_may_be_tried_again(void **state)
+{
+    Play *play = *state;
+    DeviceKey *key = bench.context.device_key;
+
+    bench.context.device_key = NULL;
+    assert_int_equal(exchange_sign_auth(play->exchange, &play->own, play->reason),
+                     EXCHANGE_E_TPM_FAILED);
+    assert_int_equal(exchange_state(play->exchange), EXCHANGE_AGREED);
+    bench.context.device_key = key;
+    play_sign(play);
+}
+
+static void a_tpm_that_fails_is_quoted_and_may_be_tried_again(void **state)
+{
+    Play *play = *state;
+    Swtpm swtpm;
+    Tpm *tpm = NULL;
+    DeviceKey *key = bench.context.device_key, *dead = NULL;
+
+    assert_int_equal(swtpm_start(&swtpm), 0);
+    assert_int_equal(tpm_key_new(swtpm.tcti, &tpm, &dead), 0);
+    swtpm_stop(&swtpm);
+    bench.context.device_key = dead;
+    assert_int_equal(exchange_sign_auth(play->exchange, &play->own, play->reason),
+                     EXCHANGE_E_TPM_FAILED);
+    assert_non_null(strstr(play->reason, "TPM2_Sign"));
+    assert_int_equal(exchange_state(play->exchange), EXCHANGE_AGREED);
+    bench.context.device_key = key;
+    device_key_free(dead);
+    tpm_close(tpm);
+    play_sign(play);
+}
+
+static void assert_peer_refused(Play *play, const PeerAuth *peer, time_t now, ExchangeError error)
+{
+    assert_int_equal(exchange_verify_peer(play->exchange, peer, now, play->reason), error);
+    assert_true(strlen(play->reason) > 20);
+    assert_int_equal(exchange_state(play->exchange), EXCHANGE_REFUSED);
+    assert_string_equal(exchange_peer_identity(play->exchange), "");
+}
+
+static void the_true_segw_is_verified(void **state)
+{
+    Play *play = *state;
+
+    play_verify(play);
+    assert_int_equal(exchange_state(play->exchange), EXCHANGE_VERIFIED);
+    assert_string_equal(exchange_peer_identity(play->exchange), SEGW_FQDN);
+}
+
+static void the_init_messages_are_let_go_once_the_peer_is_judged(void **state)
+{
+    Play *play = *state;
+
+    play_verify(play);
+    assert_null(play->exchange->request.data);
+    assert_null(play->exchange->response.data);
+}
+
+static void an_auth_with_any_bit_changed_is_refused(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    play->auth_data[peer.data.size - 1] ^= 1;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
+}
+
+static void a_refused_peer_has_no_second_try(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    play->auth_data[peer.data.size - 1] ^= 1;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
+    play->auth_data[peer.data.size - 1] ^= 1;
+    assert_int_equal(exchange_verify_peer(play->exchange, &peer, time(NULL), play->reason),
+                     EXCHANGE_E_WRONG_STATE);
+}
+
+static void an_auth_over_another_response_is_refused(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer;
+
+    play->response_data[play->response.size - 1] ^= 1;
+    peer = play_peer(play);
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
+}
+
+static void an_auth_over_another_nonce_is_refused(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer;
+
+    play->nonce_i[0] ^= 1;
+    peer = play_peer(play);
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
+}
+
+static void our_own_auth_reflected_is_refused(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.method = play->own.method;
+    peer.data = play->own.data;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
+}
+
+static void a_shared_key_method_is_refused(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.method = IKE_AUTH_SHARED_KEY_MIC;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_METHOD_NOT_ALLOWED);
+}
+
+static void no_certificate_is_not_trusted(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.n_certificates = 0;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_NOT_TRUSTED);
+}
+
+static void a_certificate_by_hash_and_url_is_unfit(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.certificates[0].encoding = 12;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_CERTIFICATE_UNFIT);
+}
+
+static void octets_that_are_no_certificate_are_unfit(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.certificates[0].data.size--;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_CERTIFICATE_UNFIT);
+}
+
+static void an_expired_certificate_is_refused_as_such(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    assert_peer_refused(play, &peer, time(NULL) + (time_t)2 * PKI_DAY,
+                        EXCHANGE_E_PEER_CERTIFICATE_EXPIRED);
+}
+
+static void a_certificate_of_tomorrow_is_refused_as_such(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    assert_peer_refused(play, &peer, time(NULL) - (time_t)2 * PKI_DAY,
+                        EXCHANGE_E_PEER_CERTIFICATE_NOT_YET_VALID);
+}
+
+static void another_idr_is_an_identity_mismatch(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.id_data = (Bytes){(const uint8_t *)"other.example.org", 17};
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_IDENTITY_MISMATCH);
+}
+
+static void an_idr_of_any_length_is_handled(void **state)
+{
+    static const uint8_t zeros[70000];
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.id_data = BYTES_OF(zeros);
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_IDENTITY_MISMATCH);
+}
+
+static void a_segw_of_another_root_is_not_trusted(void **state)
+{
+    static unsigned char der[2048];
+    const PkiSpec spec = pki_segw_spec(SEGW_FQDN);
+    Pki root = pki_root("Root"), segw = pki_issue(&spec, &root);
+    unsigned char *end_ = der;
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    (void)i2d_X509(segw.certificate, &end_);
+    peer.certificates[0].data = (Bytes){der, (size_t)(end_ - der)};
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_NOT_TRUSTED);
+    pki_deinit(&segw);
+    pki_deinit(&root);
+}
+
+#define AGREED(test) cmocka_unit_test_setup_teardown(test, agreed, end)
+#define SIGNED(test) cmocka_unit_test_setup_teardown(test, signed_, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        AGREED(the_auth_verifies_over_request_nonce_and_id),
+        AGREED(method_14_is_used_where_the_peer_announced_hashes),
+        AGREED(method_9_is_used_where_it_did_not),
+        AGREED(what_is_signed_does_not_follow_the_callers_buffer),
+        AGREED(a_second_signature_is_refused),
+        AGREED(without_a_key_it_fails_and_may_be_tried_again),
+        AGREED(a_tpm_that_fails_is_quoted_and_may_be_tried_again),
+        SIGNED(the_true_segw_is_verified),
+        SIGNED(the_init_messages_are_let_go_once_the_peer_is_judged),
+        SIGNED(an_auth_with_any_bit_changed_is_refused),
+        SIGNED(a_refused_peer_has_no_second_try),
+        SIGNED(an_auth_over_another_response_is_refused),
+        SIGNED(an_auth_over_another_nonce_is_refused),
+        SIGNED(our_own_auth_reflected_is_refused),
+        SIGNED(a_shared_key_method_is_refused),
+        SIGNED(no_certificate_is_not_trusted),
+        SIGNED(a_certificate_by_hash_and_url_is_unfit),
+        SIGNED(octets_that_are_no_certificate_are_unfit),
+        SIGNED(an_expired_certificate_is_refused_as_such),
+        SIGNED(a_certificate_of_tomorrow_is_refused_as_such),
+        SIGNED(another_idr_is_an_identity_mismatch),
+        SIGNED(an_idr_of_any_length_is_handled),
+        SIGNED(a_segw_of_another_root_is_not_trusted),
+    };
+
+    return cmocka_run_group_tests(tests, bench_init, bench_deinit);
+}

@@ -1,0 +1,287 @@
+/* Is nothing sealed or opened that the state of an exchange has no use for? */
+#include "exchange_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const uint8_t vendor_chain[] = {0, 0, 0, 5, 'V'};
+
+static int play_of(void **state, ExchangeState in)
+{
+    static Play play;
+
+    play_to(&play, in);
+    *state = &play;
+    return 0;
+}
+
+static int signed_(void **state)
+{
+    return play_of(state, EXCHANGE_SIGNED);
+}
+
+static int verified(void **state)
+{
+    return play_of(state, EXCHANGE_VERIFIED);
+}
+
+static int refused(void **state)
+{
+    return play_of(state, EXCHANGE_REFUSED);
+}
+
+static int end(void **state)
+{
+    play_deinit(*state);
+    return 0;
+}
+
+static int seal(Play *play, const PlainMessage *message)
+{
+    SealedMessage sealed = {0};
+    int r = exchange_protect(play->exchange, message, 1280, &sealed, play->reason);
+
+    sealed_message_deinit(&sealed);
+    return r;
+}
+
+static int seal_type(Play *play, uint8_t exchange_type, bool response)
+{
+    const PlainMessage message = {.exchange_type = exchange_type, .response = response};
+
+    return seal(play, &message);
+}
+
+static int open_(Play *play, Bytes datagram)
+{
+    OpenedMessage opened = {0};
+    bool complete = false;
+    int r = exchange_unprotect(play->exchange, datagram, &complete, &opened, play->reason);
+
+    opened_message_deinit(&opened);
+    return r;
+}
+
+static int open_type(Play *play, uint8_t exchange_type, bool response, uint32_t message_id)
+{
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+
+    return open_(play, play_seal(play, exchange_type, response, message_id, IKE_PAYLOAD_VENDOR_ID,
+                                 BYTES_OF(vendor_chain), buffer));
+}
+
+static void the_ike_auth_request_is_sealed_for_the_segw(void **state)
+{
+    Play *play = *state;
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+    const PlainMessage message = play_auth_request(play, &play->own, buffer);
+    SealedMessage sealed = {0};
+    IkeHeader header;
+
+    assert_int_equal(exchange_protect(play->exchange, &message, 1280, &sealed, play->reason), 0);
+    assert_int_equal(sealed.message_id, 1);
+    assert_true(play_opens(play, &sealed, &header));
+    assert_int_equal(header.exchange_type, IKE_AUTH);
+    assert_int_equal(header.flags, IKE_FLAG_INITIATOR);
+    assert_int_equal(header.message_id, 1);
+    sealed_message_deinit(&sealed);
+}
+
+static void before_verification_only_ike_auth_requests_are_sealed(void **state)
+{
+    Play *play = *state;
+
+    assert_int_equal(seal_type(play, IKE_INFORMATIONAL, false), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_type(play, IKE_CREATE_CHILD_SA, false), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_type(play, IKE_SA_INIT, false), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_type(play, IKE_AUTH, true), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_type(play, 0, false), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_type(play, 255, false), EXCHANGE_E_UNEXPECTED);
+}
+
+static void an_ike_auth_request_with_another_auth_is_refused(void **state)
+{
+    Play *play = *state;
+    uint8_t buffer[PLAY_MESSAGE_MAX], data[AUTH_DATA_MAX];
+    OwnAuth other = play->own;
+    PlainMessage message;
+
+    memcpy(data, play->own.data.data, play->own.data.size);
+    data[play->own.data.size - 1] ^= 1;
+    other.data = (Bytes){data, play->own.data.size};
+    message = play_auth_request(play, &other, buffer);
+    assert_int_equal(seal(play, &message), EXCHANGE_E_UNEXPECTED);
+}
+
+static void an_ike_auth_request_with_another_method_is_refused(void **state)
+{
+    Play *play = *state;
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+    OwnAuth other = play->own;
+    PlainMessage message;
+
+    other.method = IKE_AUTH_SHARED_KEY_MIC;
+    message = play_auth_request(play, &other, buffer);
+    assert_int_equal(seal(play, &message), EXCHANGE_E_UNEXPECTED);
+}
+
+static void an_ike_auth_request_for_another_identity_is_refused(void **state)
+{
+    Play *play = *state;
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+    OwnAuth other = play->own;
+    PlainMessage message;
+
+    other.id_data = (Bytes){(const uint8_t *)"henb-2.example.org", 18};
+    message = play_auth_request(play, &other, buffer);
+    assert_int_equal(seal(play, &message), EXCHANGE_E_UNEXPECTED);
+}
+
+static void a_chain_that_does_not_parse_is_not_sealed(void **state)
+{
+    static const uint8_t broken[] = {0, 0, 0, 6, 'V'};
+    Play *play = *state;
+    const PlainMessage message = {
+        .exchange_type = IKE_AUTH,
+        .first = IKE_PAYLOAD_VENDOR_ID,
+        .payloads = BYTES_OF(broken),
+    };
+
+    assert_int_equal(seal(play, &message), EXCHANGE_E_MALFORMED);
+}
+
+static void a_second_request_waits_for_the_answer_to_the_first(void **state)
+{
+    Play *play = *state;
+
+    play_request_auth(play);
+    assert_int_equal(seal_type(play, IKE_AUTH, false), EXCHANGE_E_REQUEST_PENDING);
+}
+
+static void before_verification_only_ike_auth_responses_are_opened(void **state)
+{
+    Play *play = *state;
+
+    play_request_auth(play);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, true, 1), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, false, 0), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, false, 0), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_AUTH, false, 0), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_AUTH, true, 1), 0);
+}
+
+static void a_request_that_came_too_early_is_opened_when_it_comes_again(void **state)
+{
+    Play *play = *state;
+
+    play_request_auth(play);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, false, 0), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_AUTH, true, 1), 0);
+    play_verify(play);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, false, 0), 0);
+}
+
+static void a_response_twice_is_a_replay(void **state)
+{
+    Play *play = *state;
+
+    play_request_auth(play);
+    assert_int_equal(open_type(play, IKE_AUTH, true, 1), 0);
+    assert_int_equal(open_type(play, IKE_AUTH, true, 1), EXCHANGE_E_REPLAYED);
+}
+
+static void a_datagram_with_a_changed_octet_is_not_authentic(void **state)
+{
+    Play *play = *state;
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+    Bytes datagram;
+
+    play_request_auth(play);
+    datagram =
+        play_seal(play, IKE_AUTH, true, 1, IKE_PAYLOAD_VENDOR_ID, BYTES_OF(vendor_chain), buffer);
+    buffer[datagram.size - 1] ^= 1;
+    assert_int_equal(open_(play, datagram), EXCHANGE_E_NOT_AUTHENTIC);
+    buffer[datagram.size - 1] ^= 1;
+    assert_int_equal(open_(play, datagram), 0);
+}
+
+static void datagrams_of_any_size_are_handled(void **state)
+{
+    static const uint8_t zeros[IKE_MESSAGE_MAX + 1];
+    Play *play = *state;
+
+    assert_int_equal(open_(play, (Bytes){0}), EXCHANGE_E_MALFORMED);
+    assert_int_equal(open_(play, (Bytes){zeros, 27}), EXCHANGE_E_MALFORMED);
+    assert_int_equal(open_(play, BYTES_OF(zeros)), EXCHANGE_E_TOO_LARGE);
+}
+
+static void after_verification_child_and_informational_pass_both_ways(void **state)
+{
+    Play *play = *state;
+
+    assert_int_equal(seal_type(play, IKE_CREATE_CHILD_SA, false), 0);
+    assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, true, 2), 0);
+    assert_int_equal(seal_type(play, IKE_INFORMATIONAL, false), 0);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, true, 3), 0);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, false, 0), 0);
+    assert_int_equal(seal_type(play, IKE_INFORMATIONAL, true), 0);
+    assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, false, 1), 0);
+    assert_int_equal(seal_type(play, IKE_CREATE_CHILD_SA, true), 0);
+}
+
+static void after_verification_no_ike_auth_passes(void **state)
+{
+    Play *play = *state;
+
+    assert_int_equal(seal_type(play, IKE_AUTH, false), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_AUTH, false, 0), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_AUTH, true, 2), EXCHANGE_E_UNEXPECTED);
+}
+
+static void a_response_without_a_request_is_not_sealed(void **state)
+{
+    assert_int_equal(seal_type(*state, IKE_INFORMATIONAL, true), EXCHANGE_E_UNEXPECTED);
+}
+
+static void a_refused_peer_can_be_told_and_nothing_else(void **state)
+{
+    Play *play = *state;
+
+    assert_int_equal(seal_type(play, IKE_CREATE_CHILD_SA, false), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_type(play, IKE_AUTH, false), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, false, 0), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, false, 0), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_type(play, IKE_INFORMATIONAL, false), 0);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, true, 2), 0);
+}
+
+#define SIGNED(test) cmocka_unit_test_setup_teardown(test, signed_, end)
+#define VERIFIED(test) cmocka_unit_test_setup_teardown(test, verified, end)
+#define REFUSED(test) cmocka_unit_test_setup_teardown(test, refused, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SIGNED(the_ike_auth_request_is_sealed_for_the_segw),
+        SIGNED(before_verification_only_ike_auth_requests_are_sealed),
+        SIGNED(an_ike_auth_request_with_another_auth_is_refused),
+        SIGNED(an_ike_auth_request_with_another_method_is_refused),
+        SIGNED(an_ike_auth_request_for_another_identity_is_refused),
+        SIGNED(a_chain_that_does_not_parse_is_not_sealed),
+        SIGNED(a_second_request_waits_for_the_answer_to_the_first),
+        SIGNED(before_verification_only_ike_auth_responses_are_opened),
+        SIGNED(a_request_that_came_too_early_is_opened_when_it_comes_again),
+        SIGNED(a_response_twice_is_a_replay),
+        SIGNED(a_datagram_with_a_changed_octet_is_not_authentic),
+        SIGNED(datagrams_of_any_size_are_handled),
+        VERIFIED(after_verification_child_and_informational_pass_both_ways),
+        VERIFIED(after_verification_no_ike_auth_passes),
+        VERIFIED(a_response_without_a_request_is_not_sealed),
+        REFUSED(a_refused_peer_can_be_told_and_nothing_else),
+    };
+
+    return cmocka_run_group_tests(tests, bench_init, bench_deinit);
+}

@@ -1,0 +1,351 @@
+/* Is a SeGW with a fit certificate taken, and each unfit one refused for the right reason? */
+#include "peer_fixture.h"
+
+#include "ikewire/registry.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void a_fit_segw_is_taken_with_each_key_of_the_profile(void **state)
+{
+    static const char *const keys[] = {"P-256", "P-384", "RSA-2048", "RSA-3072"};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(keys); i++) {
+        PkiSpec spec = pki_segw_spec(SEGW);
+        Presentation presentation = {.count = 1};
+        Pki leaf;
+
+        spec.key = keys[i];
+        leaf = pki_issue(&spec, &root);
+        presentation.sent[0] = &leaf;
+        assert_accepted(&presentation, &leaf);
+        pki_deinit(&leaf);
+    }
+}
+
+static void the_rest_of_the_chain_comes_in_any_order_and_with_strangers(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki low = pki_intermediate("Low", &intermediate);
+    Pki leaf = pki_issue(&spec, &low);
+    const Presentation orders[] = {
+        {.sent = {&leaf, &low, &intermediate}, .count = 3},
+        {.sent = {&leaf, &intermediate, &low}, .count = 3},
+        {.sent = {&leaf, &root, &other_root, &intermediate, &low}, .count = 5},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(orders); i++)
+        assert_accepted(&orders[i], &leaf);
+    pki_deinit(&low);
+    pki_deinit(&leaf);
+}
+
+/* RFC 7296 3.6: the first certificate is the one whose key makes AUTH. */
+static void the_first_certificate_is_the_end_entitys_whatever_follows(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &intermediate);
+    const Presentation presentation = {.sent = {&intermediate, &leaf}, .count = 2};
+
+    (void)state;
+    assert_refused(&presentation, PEER_E_UNFIT, "a CA's");
+    pki_deinit(&leaf);
+}
+
+static void an_intermediate_can_be_the_anchor(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &intermediate);
+    const Presentation presentation = {.sent = {&leaf}, .count = 1};
+
+    (void)state;
+    assert_refused(&presentation, PEER_E_NOT_TRUSTED, "Intermediate");
+    assert_ptr_equal(sk_X509_set(anchors.certificates, 0, intermediate.certificate),
+                     intermediate.certificate);
+    assert_accepted(&presentation, &leaf);
+    (void)sk_X509_set(anchors.certificates, 0, root.certificate);
+    pki_deinit(&leaf);
+}
+
+static void a_certificate_from_another_root_is_not_trusted(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &other_root);
+    const Presentation with_root = {.sent = {&leaf, &other_root}, .count = 2};
+
+    (void)state;
+    assert_leaf_refused(&spec, &other_root, PEER_E_NOT_TRUSTED, "Other Root");
+    assert_refused(&with_root, PEER_E_NOT_TRUSTED, "tre-provision install-anchors");
+    assert_leaf_refused(&spec, NULL, PEER_E_NOT_TRUSTED, "SeGW"); /* signed by itself */
+    pki_deinit(&leaf);
+}
+
+/* The right names all the way, but another key: somebody who made a root of the same name. */
+static void a_root_of_the_same_name_is_not_trusted(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki namesake = pki_root("Root");
+
+    (void)state;
+    assert_leaf_refused(&spec, &namesake, PEER_E_NOT_TRUSTED, "no chain");
+    pki_deinit(&namesake);
+}
+
+static void an_expired_certificate_is_told_with_its_date(void **state)
+{
+    PkiSpec spec = pki_segw_spec(SEGW);
+
+    (void)state;
+    spec.valid_from = -10L * PKI_DAY;
+    spec.valid_until = -5L * PKI_DAY;
+    assert_leaf_refused(&spec, &root, PEER_E_EXPIRED, "(expired)");
+}
+
+static void a_certificate_of_the_future_is_told_with_its_date(void **state)
+{
+    PkiSpec spec = pki_segw_spec(SEGW);
+
+    (void)state;
+    spec.valid_from = PKI_DAY;
+    spec.valid_until = 2L * PKI_DAY;
+    assert_leaf_refused(&spec, &root, PEER_E_NOT_YET_VALID, "notBefore is 20");
+}
+
+static void the_time_is_the_callers_not_the_systems(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root);
+    Presentation presentation = {.sent = {&leaf}, .count = 1};
+
+    (void)state;
+    presentation.now = time(NULL) + 2L * PKI_DAY;
+    assert_refused(&presentation, PEER_E_EXPIRED, "");
+    presentation.now = time(NULL) - 2L * PKI_DAY;
+    assert_refused(&presentation, PEER_E_NOT_YET_VALID, "");
+    pki_deinit(&leaf);
+}
+
+static void an_expired_intermediate_is_named(void **state)
+{
+    const PkiSpec ca = {
+        .common_name = "Old CA",
+        .basic_constraints = "critical,CA:TRUE",
+        .key_usage = "critical,keyCertSign",
+        .valid_from = -10L * PKI_DAY,
+        .valid_until = -1L * PKI_HOUR,
+    };
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki old = pki_issue(&ca, &root);
+    Pki leaf = pki_issue(&spec, &old);
+    const Presentation presentation = {.sent = {&leaf, &old}, .count = 2};
+
+    (void)state;
+    assert_refused(&presentation, PEER_E_EXPIRED, "Old CA");
+    pki_deinit(&old);
+    pki_deinit(&leaf);
+}
+
+static void an_issuer_that_is_no_ca_is_unfit(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki forger = pki_issue(&spec, &root);
+    Pki leaf = pki_issue(&spec, &forger);
+    const Presentation presentation = {.sent = {&leaf, &forger}, .count = 2};
+    char reason[PEER_REASON_SIZE] = "";
+    EVP_PKEY *key = NULL;
+
+    (void)state;
+    assert_true(judge(&presentation, &key, reason) > 0);
+    assert_null(key);
+    pki_deinit(&forger);
+    pki_deinit(&leaf);
+}
+
+static void an_intermediate_with_a_short_key_is_unfit(void **state)
+{
+    const PkiSpec ca = {
+        .common_name = "Short CA",
+        .basic_constraints = "critical,CA:TRUE",
+        .key_usage = "critical,keyCertSign",
+        .key = "RSA-1024",
+    };
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki weak = pki_issue(&ca, &root);
+    Pki leaf = pki_issue(&spec, &weak);
+    const Presentation presentation = {.sent = {&leaf, &weak}, .count = 2};
+
+    (void)state;
+    assert_refused(&presentation, PEER_E_UNFIT, "Short CA");
+    pki_deinit(&weak);
+    pki_deinit(&leaf);
+}
+
+static void key_usage_without_digital_signature_is_unfit(void **state)
+{
+    PkiSpec spec = pki_segw_spec(SEGW);
+
+    (void)state;
+    spec.key_usage = "critical,keyAgreement";
+    assert_leaf_refused(&spec, &root, PEER_E_UNFIT, "without digitalSignature");
+    spec.key_usage = NULL;
+    assert_leaf_refused(&spec, &root, PEER_E_UNFIT, "keyUsage is not there");
+}
+
+static void a_cas_certificate_is_unfit_for_a_segw(void **state)
+{
+    PkiSpec spec = pki_segw_spec(SEGW);
+
+    (void)state;
+    spec.basic_constraints = "critical,CA:TRUE";
+    spec.key_usage = "critical,digitalSignature,keyCertSign";
+    assert_leaf_refused(&spec, &root, PEER_E_UNFIT, "a CA's");
+    spec.basic_constraints = "critical,CA:FALSE";
+    spec.key_usage = "critical,digitalSignature";
+    {
+        Pki leaf = pki_issue(&spec, &root);
+        const Presentation presentation = {.sent = {&leaf}, .count = 1};
+
+        assert_accepted(&presentation, &leaf);
+        pki_deinit(&leaf);
+    }
+}
+
+static void a_key_outside_the_profile_is_unfit(void **state)
+{
+    static const char *const keys[] = {"P-521", "RSA-1024", "ED25519"};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(keys); i++) {
+        PkiSpec spec = pki_segw_spec(SEGW);
+
+        spec.key = keys[i];
+        assert_leaf_refused(&spec, &root, PEER_E_UNFIT, "");
+    }
+}
+
+static void a_signature_with_a_weak_or_unnamed_hash_is_unfit(void **state)
+{
+    static const char *const digests[] = {"SHA1", "MD5", "SHA224"};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(digests); i++) {
+        PkiSpec spec = pki_segw_spec(SEGW);
+
+        spec.digest = digests[i];
+        if (i == 1) { /* MD5 is for RSA alone */
+            Pki ca;
+            PkiSpec ca_spec = {.common_name = "RSA CA",
+                               .basic_constraints = "critical,CA:TRUE",
+                               .key_usage = "critical,keyCertSign",
+                               .key = "RSA-2048"};
+            Pki leaf;
+
+            ca = pki_issue(&ca_spec, &root);
+            leaf = pki_issue(&spec, &ca);
+            {
+                const Presentation presentation = {.sent = {&leaf, &ca}, .count = 2};
+                assert_refused(&presentation, PEER_E_UNFIT, "");
+            }
+            pki_deinit(&leaf);
+            pki_deinit(&ca);
+            continue;
+        }
+        assert_leaf_refused(&spec, &root, PEER_E_UNFIT, "");
+    }
+}
+
+static int judge_octets(const Bytes *certificates, size_t count, char *reason)
+{
+    const PeerProfile profile = peer_profile_3gpp();
+    const PeerPolicy policy = {.anchors = &anchors, .profile = &profile, .segw_name = SEGW};
+    const PeerEvidence evidence = {
+        .certificates = certificates, .n_certificates = count, .now = time(NULL)};
+    PeerReport report;
+    int error;
+
+    assert_int_equal(peer_judge(&policy, &evidence, &report), 0);
+    assert_non_null(report.refusal);
+    assert_null(report.key);
+    peer_check_sentence(report.refusal, reason);
+    error = report.refusal->error;
+    peer_report_deinit(&report);
+    return error;
+}
+
+static void certificates_that_do_not_parse_are_malformed(void **state)
+{
+    static const uint8_t junk[20000] = {0x30, 0x82, 0x4e, 0x1c};
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root);
+    uint8_t trailing[2048] = {0};
+    unsigned char *der = trailing;
+    const int size = i2d_X509(leaf.certificate, &der);
+    const Bytes cases[][2] = {
+        {{junk, 4}},
+        {{junk, sizeof(junk)}},
+        {{NULL, 0}},
+        {{trailing, (size_t)size + 1}},
+        {{trailing, (size_t)size - 1}},
+        {{trailing, (size_t)size}, {junk, 100}},
+    };
+
+    (void)state;
+    assert_true(size > 0 && (size_t)size < sizeof(trailing));
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        char reason[PEER_REASON_SIZE] = "";
+
+        assert_int_equal(judge_octets(cases[i], i == 5 ? 2 : 1, reason), PEER_E_MALFORMED);
+        assert_non_null(strstr(reason, i == 5 ? "number 2" : "number 1"));
+    }
+    pki_deinit(&leaf);
+}
+
+static void no_certificate_and_a_ninth_are_refused(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root);
+    Presentation presentation = {.count = 0};
+
+    (void)state;
+    assert_refused(&presentation, PEER_E_NOT_TRUSTED, "certificates is none");
+    for (size_t i = 0; i < PEER_CERTIFICATES_MAX + 1; i++)
+        presentation.sent[i] = &leaf;
+    presentation.count = PEER_CERTIFICATES_MAX;
+    assert_accepted(&presentation, &leaf);
+    presentation.count = PEER_CERTIFICATES_MAX + 1;
+    assert_refused(&presentation, PEER_E_MALFORMED,
+                   "number of certificates is 9; expected: 1 to 8");
+    pki_deinit(&leaf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fit_segw_is_taken_with_each_key_of_the_profile),
+        cmocka_unit_test(the_rest_of_the_chain_comes_in_any_order_and_with_strangers),
+        cmocka_unit_test(the_first_certificate_is_the_end_entitys_whatever_follows),
+        cmocka_unit_test(an_intermediate_can_be_the_anchor),
+        cmocka_unit_test(a_certificate_from_another_root_is_not_trusted),
+        cmocka_unit_test(a_root_of_the_same_name_is_not_trusted),
+        cmocka_unit_test(an_expired_certificate_is_told_with_its_date),
+        cmocka_unit_test(a_certificate_of_the_future_is_told_with_its_date),
+        cmocka_unit_test(the_time_is_the_callers_not_the_systems),
+        cmocka_unit_test(an_expired_intermediate_is_named),
+        cmocka_unit_test(an_issuer_that_is_no_ca_is_unfit),
+        cmocka_unit_test(an_intermediate_with_a_short_key_is_unfit),
+        cmocka_unit_test(key_usage_without_digital_signature_is_unfit),
+        cmocka_unit_test(a_cas_certificate_is_unfit_for_a_segw),
+        cmocka_unit_test(a_key_outside_the_profile_is_unfit),
+        cmocka_unit_test(a_signature_with_a_weak_or_unnamed_hash_is_unfit),
+        cmocka_unit_test(certificates_that_do_not_parse_are_malformed),
+        cmocka_unit_test(no_certificate_and_a_ninth_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, pki_init, pki_end);
+}

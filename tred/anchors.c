@@ -1,0 +1,131 @@
+/* Which certificates may a SeGW's chain end in, and how does CERTREQ name them? */
+#include "tred/anchors.h"
+
+#include "policy/certificates.h"
+#include "policy/profile.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SUBJECT_SIZE = 128 };
+
+/* RFC 7296 3.7: SHA-1 over the whole SubjectPublicKeyInfo element, its DER header included. */
+static int spki_hash(const X509 *certificate, uint8_t *ret)
+{
+    unsigned char *spki = NULL;
+    const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &spki);
+    int good;
+
+    if (size <= 0)
+        return -EIO;
+    good = EVP_Digest(spki, (size_t)size, ret, NULL, EVP_sha1(), NULL);
+    OPENSSL_free(spki);
+    return good == 1 ? 0 : -EIO;
+}
+
+static bool hash_is_known(const AnchorStore *anchors, const uint8_t *hash)
+{
+    for (size_t i = 0; i < anchors->count; i++) {
+        if (memcmp(anchors->hashes[i], hash, ANCHOR_HASH_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool certificate_is_known(const AnchorStore *anchors, const X509 *certificate)
+{
+    for (int i = 0; i < sk_X509_num(anchors->certificates); i++) {
+        if (X509_cmp(sk_X509_value(anchors->certificates, i), certificate) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int anchor_add(AnchorStore *anchors, X509 *certificate)
+{
+    uint8_t hash[ANCHOR_HASH_SIZE];
+
+    if (certificate_is_known(anchors, certificate))
+        return 0;
+    if (spki_hash(certificate, hash) < 0)
+        return -EIO;
+    if (X509_up_ref(certificate) != 1)
+        return -ENOMEM;
+    if (sk_X509_push(anchors->certificates, certificate) == 0) {
+        X509_free(certificate);
+        return -ENOMEM;
+    }
+    if (!hash_is_known(anchors, hash))
+        memcpy(anchors->hashes[anchors->count++], hash, sizeof(hash));
+    return 0;
+}
+
+static AnchorStore *anchor_store_new(void)
+{
+    AnchorStore *anchors = calloc(1, sizeof(*anchors));
+
+    if (!anchors)
+        return NULL;
+    anchors->n_references = 1;
+    anchors->certificates = sk_X509_new_null();
+    if (!anchors->certificates) {
+        free(anchors);
+        return NULL;
+    }
+    return anchors;
+}
+
+int anchor_store_read(const char *path, AnchorStore **ret, char *error)
+{
+    _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
+    _cleanup_(anchor_store_unrefp) AnchorStore *anchors = anchor_store_new();
+    int r;
+
+    _Static_assert((int)ANCHORS_MAX >= (int)CERTIFICATES_MAX,
+                   "every certificate of a file has its place");
+    _Static_assert((int)ANCHOR_ERROR_SIZE >= (int)CERTIFICATES_ERROR_SIZE,
+                   "the reader's sentence fits");
+    if (!anchors)
+        return -ENOMEM;
+    r = certificates_read(path, &certificates, error);
+    if (r < 0)
+        return r;
+    for (int i = 0; i < sk_X509_num(certificates); i++) {
+        X509 *certificate = sk_X509_value(certificates, i);
+        const char *flaw = profile_anchor_flaw(certificate);
+
+        if (flaw) {
+            char subject[SUBJECT_SIZE] = "";
+
+            certificate_subject(certificate, subject, sizeof(subject));
+            (void)snprintf(error, ANCHOR_ERROR_SIZE,
+                           "%.200s: certificate %d (%s) %s, so it can't be an anchor; take it out",
+                           path, i + 1, subject, flaw);
+            ERR_clear_error();
+            return -EINVAL;
+        }
+        r = anchor_add(anchors, certificate);
+        if (r < 0)
+            return r;
+    }
+    *ret = steal_pointer(anchors);
+    return 0;
+}
+
+AnchorStore *anchor_store_ref(AnchorStore *anchors)
+{
+    anchors->n_references++;
+    return anchors;
+}
+
+void anchor_store_unref(AnchorStore *anchors)
+{
+    if (!anchors || --anchors->n_references > 0)
+        return;
+    certificates_freep(&anchors->certificates);
+    free(anchors);
+}

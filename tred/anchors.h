@@ -1,0 +1,27 @@
+/* The SeGW root anchors: the certificates that a SeGW's chain must end in, and their hashes for
+ * CERTREQ. */
+#pragma once
+
+#include "base/cleanup.h"
+
+#include <openssl/x509.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { ANCHOR_HASH_SIZE = 20, ANCHORS_MAX = 64, ANCHOR_ERROR_SIZE = 512 };
+
+typedef struct AnchorStore {
+    unsigned n_references;
+    STACK_OF(X509) *certificates;
+    size_t count; /* of hashes: certificates of one key, old and renewed, share theirs */
+    uint8_t hashes[ANCHORS_MAX][ANCHOR_HASH_SIZE]; /* SHA-1 of SubjectPublicKeyInfo, RFC 7296 3.7 */
+} AnchorStore;
+
+/* Reads every certificate of `path` (PEM or DER, any number and order). Each must be a CA
+ * with a key of at least 112 bits of security (RSA-2048). One that is there twice counts once.
+ * Returns 0, -ENOENT or another errno, or -EINVAL; `error` (ANCHOR_ERROR_SIZE octets) then names
+ * the file and the position of what is wrong. */
+int anchor_store_read(const char *path, AnchorStore **ret, char *error);
+AnchorStore *anchor_store_ref(AnchorStore *anchors);
+void anchor_store_unref(AnchorStore *anchors);
+DEFINE_POINTER_CLEANUP(AnchorStore, anchor_store_unref);

@@ -1,0 +1,33 @@
+/* The bus face: where things are, and the objects' vtables (described by the XML in dbus/). */
+#pragma once
+
+#include "tred/callers.h"
+#include "tred/daemon.h"
+
+#define BUS_NAME "org.tred.TrE1"
+#define BUS_MANAGER_PATH "/org/tred/TrE1"
+#define BUS_MANAGER_INTERFACE "org.tred.TrE1.Manager"
+#define BUS_EXCHANGES_PATH "/org/tred/TrE1/exchange"
+#define BUS_EXCHANGE_INTERFACE "org.tred.TrE1.Exchange"
+
+enum { BUS_PATH_SIZE = 64 };
+
+/* Put the objects on daemon->bus; they stay until the bus is closed. 0 or -errno. */
+int bus_manager_register(Daemon *daemon);
+int bus_exchange_register(Daemon *daemon);
+
+/* Tells everyone that State, and what goes with it, has changed. */
+void bus_manager_changed(Daemon *daemon);
+
+/* The object path of an exchange into `path` (BUS_PATH_SIZE octets). */
+void bus_exchange_path(const CallerExchange *exchange, char *path);
+
+/* Tells the owner that tred closes its exchange. */
+void bus_exchange_closed(const CallerExchange *exchange, const char *reason);
+
+/* Tells the owner until when the exchange lives, as a certificate expires then. */
+void bus_exchange_expires_soon(const CallerExchange *exchange, time_t when);
+
+/* Tells the owner that it is time to replace a Child SA, or (hard) that it carries nothing any
+ * more. */
+void bus_exchange_lifetime_reached(const CallerExchange *exchange, uint32_t spi_in, bool hard);

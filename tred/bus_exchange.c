@@ -1,0 +1,279 @@
+/* What does org.tred.TrE1.Exchange show and do? Each method reads its arguments, asks the exchange,
+ * and answers. */
+#include "tred/bus_exchange.h"
+#include "base/log.h"
+#include "tred/bus_error.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+void bus_exchange_path(const CallerExchange *held, char *path)
+{
+    (void)snprintf(path, BUS_PATH_SIZE, BUS_EXCHANGES_PATH "/%" PRIu64, held->number);
+}
+
+void bus_exchange_closed(const CallerExchange *held, const char *reason)
+{
+    char path[BUS_PATH_SIZE];
+    int r;
+
+    log_notice("Exchange %" PRIu64 " is closed: %s", held->number, reason);
+    bus_exchange_path(held, path);
+    r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "Closed", "s",
+                           reason);
+    if (r < 0)
+        log_warning("Its owner could not be told: %s.", strerror(-r));
+}
+
+void bus_exchange_lifetime_reached(const CallerExchange *held, uint32_t spi_in, bool hard)
+{
+    char path[BUS_PATH_SIZE];
+    int r;
+
+    log_notice("Exchange %" PRIu64 ": Child SA %08x has reached its %s lifetime.", held->number,
+               spi_in, hard ? "hard" : "soft");
+    bus_exchange_path(held, path);
+    r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE,
+                           "LifetimeReached", "ub", spi_in, hard);
+    if (r < 0)
+        log_warning("Its owner could not be told: %s.", strerror(-r));
+}
+
+void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
+{
+    char path[BUS_PATH_SIZE];
+    int r;
+
+    log_notice("Exchange %" PRIu64 ": a certificate that it rests on expires soon.", held->number);
+    bus_exchange_path(held, path);
+    r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "ExpiresSoon",
+                           "t", (uint64_t)when);
+    if (r < 0)
+        log_warning("Its owner could not be told: %s.", strerror(-r));
+}
+
+/* Tells who watches that State, and what a new state brings, has changed. */
+void bus_exchange_changed(const CallerExchange *held)
+{
+    char path[BUS_PATH_SIZE];
+
+    bus_exchange_path(held, path);
+    (void)sd_bus_emit_properties_changed(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE,
+                                         "State", "SpiR", "Suite", "PeerIdentity", NULL);
+}
+
+static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    const CallerExchange *held = userdata;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "s", exchange_state_name(exchange_state(held->exchange)));
+}
+
+static int get_spi(sd_bus *bus, const char *path, const char *interface, const char *property,
+                   sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    const CallerExchange *held = userdata;
+    bool initiator = strcmp(property, "SpiI") == 0;
+
+    (void)bus, (void)path, (void)interface, (void)error;
+    return sd_bus_message_append(
+        reply, "t", initiator ? exchange_spi_i(held->exchange) : exchange_spi_r(held->exchange));
+}
+
+static int get_suite(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    const CallerExchange *held = userdata;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "s", exchange_suite_name(held->exchange));
+}
+
+static int get_peer_identity(sd_bus *bus, const char *path, const char *interface,
+                             const char *property, sd_bus_message *reply, void *userdata,
+                             sd_bus_error *error)
+{
+    const CallerExchange *held = userdata;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "s", exchange_peer_identity(held->exchange));
+}
+
+/* The exchange belongs to one connection: every method asks this first. */
+int bus_exchange_check_owner(const CallerExchange *held, sd_bus_message *call, sd_bus_error *error)
+{
+    if (strcmp(sd_bus_message_get_sender(call), held->caller->name) != 0)
+        return bus_error_set(error, BUS_E_NOT_OWNER, NULL);
+    return 0;
+}
+
+int bus_read_bytes(sd_bus_message *message, Bytes *ret)
+{
+    const void *data = NULL;
+    size_t size = 0;
+    int r = sd_bus_message_read_array(message, 'y', &data, &size);
+
+    if (r < 0)
+        return r;
+    *ret = (Bytes){data, size};
+    return 0;
+}
+
+int bus_append_bytes(sd_bus_message *message, Bytes bytes)
+{
+    return sd_bus_message_append_array(message, 'y', bytes.data, bytes.size);
+}
+
+static int method_choose_group(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    CallerExchange *held = userdata;
+    char reason[EXCHANGE_REASON_SIZE] = "";
+    uint16_t group = 0;
+    int r;
+
+    r = bus_exchange_check_owner(held, call, error);
+    if (r < 0)
+        return r;
+    r = sd_bus_message_read(call, "q", &group);
+    if (r < 0)
+        return r;
+    r = exchange_choose_group(held->exchange, group, reason);
+    if (r != 0)
+        return bus_error_set(error, r, reason);
+    log_info("Exchange %" PRIu64 ": new KE in group %u.", held->number, group);
+
+    r = sd_bus_message_new_method_return(call, &reply);
+    if (r >= 0)
+        r = bus_append_bytes(reply, exchange_ke_i(held->exchange));
+    return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+static int method_close(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    CallerExchange *held = userdata;
+    Caller *caller = held->caller;
+    int r;
+
+    r = bus_exchange_check_owner(held, call, error);
+    if (r < 0)
+        return r;
+    log_info("Exchange %" PRIu64 " is closed by its owner.", held->number);
+    caller_exchange_free(held);
+    caller_release(caller);
+    return sd_bus_reply_method_return(call, NULL);
+}
+
+static const sd_bus_vtable exchange_vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("SpiI", "t", get_spi, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("SpiR", "t", get_spi, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Suite", "s", get_suite, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("PeerIdentity", "s", get_peer_identity, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_METHOD_WITH_ARGS("ChooseGroup", SD_BUS_ARGS("q", group), SD_BUS_RESULT("ay", ke_i),
+                            method_choose_group, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Agree", SD_BUS_ARGS("ay", request, "ay", response),
+                            SD_BUS_RESULT("s", suite), bus_exchange_agree,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS(
+        "SignAuth", SD_BUS_NO_ARGS,
+        SD_BUS_RESULT("y", id_type, "ay", id_data, "y", auth_method, "ay", auth_data),
+        bus_exchange_sign_auth, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Protect",
+                            SD_BUS_ARGS("y", exchange_type, "b", response, "y", first_payload, "ay",
+                                        payloads, "u", max_datagram),
+                            SD_BUS_RESULT("u", message_id, "aay", datagrams), bus_exchange_protect,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Unprotect", SD_BUS_ARGS("ay", datagram),
+                            SD_BUS_RESULT("b", complete, "y", exchange_type, "b", response, "u",
+                                          message_id, "y", first_payload, "ay", payloads),
+                            bus_exchange_unprotect, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("VerifyPeer",
+                            SD_BUS_ARGS("y", id_type, "ay", id_data, "y", auth_method, "ay",
+                                        auth_data, "a(yay)", certificates),
+                            SD_BUS_RESULT("s", peer_identity), bus_exchange_verify_peer,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_PROPERTY("Children", "aa{sv}", bus_exchange_get_children, 0, 0),
+    SD_BUS_METHOD_WITH_ARGS("OpenTransport", SD_BUS_ARGS("ay", address, "q", port),
+                            SD_BUS_RESULT("h", socket), bus_exchange_open_transport,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("AllocateSpi", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", spi_in),
+                            bus_exchange_allocate_spi, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS(
+        "AddChild",
+        SD_BUS_ARGS("u", spi_in, "u", spi_out, "(qqqb)", suite, "b", udp_encapsulated,
+                    "a(yyqqayay)", ts_i, "a(yyqqayay)", ts_r, "a(ayy)", addresses),
+        SD_BUS_RESULT("s", interface), bus_exchange_add_child, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("RemoveChild", SD_BUS_ARGS("u", spi_in), SD_BUS_NO_RESULT,
+                            bus_exchange_remove_child, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Close", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_close,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_SIGNAL_WITH_ARGS("LifetimeReached", SD_BUS_ARGS("u", spi_in, "b", hard), 0),
+    SD_BUS_SIGNAL_WITH_ARGS("ExpiresSoon", SD_BUS_ARGS("t", when), 0),
+    SD_BUS_SIGNAL_WITH_ARGS("Closed", SD_BUS_ARGS("s", reason), 0),
+    SD_BUS_VTABLE_END,
+};
+
+/* sd-bus asks which exchange an object path stands for. */
+static int exchange_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                         void **ret_found, sd_bus_error *error)
+{
+    _cleanup_(free_charp) char *name = NULL;
+    CallerExchange *held;
+    char expected[BUS_PATH_SIZE];
+    int r;
+
+    (void)bus, (void)interface, (void)error;
+    r = sd_bus_path_decode(path, BUS_EXCHANGES_PATH, &name);
+    if (r <= 0)
+        return r;
+    held = caller_exchange_find(userdata, strtoull(name, NULL, 10));
+    if (!held)
+        return 0;
+    bus_exchange_path(held, expected); /* "/07" and "/7x" are no names of exchange 7 */
+    if (strcmp(path, expected) != 0)
+        return 0;
+    *ret_found = held;
+    return 1;
+}
+
+/* The exchanges' object paths, for introspection. */
+static int exchange_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                              sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+    char **nodes = calloc(daemon->n_exchanges + 1, sizeof(*nodes));
+    char path[BUS_PATH_SIZE];
+    size_t count = 0;
+
+    (void)bus, (void)prefix, (void)error;
+    if (!nodes)
+        return -ENOMEM;
+    for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
+        for (const CallerExchange *held = caller->exchanges; held; held = held->next) {
+            bus_exchange_path(held, path);
+            nodes[count] = strdup(path);
+            if (nodes[count])
+                count++;
+        }
+    }
+    *ret_nodes = nodes;
+    return 0;
+}
+
+int bus_exchange_register(Daemon *daemon)
+{
+    int r =
+        sd_bus_add_fallback_vtable(daemon->bus, NULL, BUS_EXCHANGES_PATH, BUS_EXCHANGE_INTERFACE,
+                                   exchange_vtable, exchange_find, daemon);
+
+    if (r < 0)
+        return r;
+    return sd_bus_add_node_enumerator(daemon->bus, NULL, BUS_EXCHANGES_PATH, exchange_enumerate,
+                                      daemon);
+}

@@ -1,0 +1,30 @@
+/* The methods of org.tred.TrE1.Exchange, as sd-bus calls them, and what they share. Each begins
+ * with bus_exchange_check_owner(). */
+#pragma once
+
+#include "tred/bus.h"
+
+/* -errno with `error` set to NotOwner unless the caller is the exchange's owner. */
+int bus_exchange_check_owner(const CallerExchange *held, sd_bus_message *call, sd_bus_error *error);
+
+/* Tells who watches that State, and what a new state brings, has changed. */
+void bus_exchange_changed(const CallerExchange *held);
+
+/* An "ay": read as a view that lives as long as the message, and written. 0 or more, or -errno. */
+int bus_read_bytes(sd_bus_message *message, Bytes *ret);
+int bus_append_bytes(sd_bus_message *message, Bytes bytes);
+
+int bus_exchange_agree(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_sign_auth(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_verify_peer(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_protect(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_unprotect(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_allocate_spi(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_add_child(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error *error);
+
+/* The property Children: each Child SA with its counters. */
+int bus_exchange_get_children(sd_bus *bus, const char *path, const char *interface,
+                              const char *property, sd_bus_message *reply, void *userdata,
+                              sd_bus_error *error);

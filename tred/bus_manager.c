@@ -1,0 +1,221 @@
+/* What does org.tred.TrE1.Manager show and do? */
+#include "base/log.h"
+#include "tred/bus.h"
+#include "tred/bus_error.h"
+
+#include <errno.h>
+
+static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "s", identity_state_name(daemon->state));
+}
+
+static int get_state_reason(sd_bus *bus, const char *path, const char *interface,
+                            const char *property, sd_bus_message *reply, void *userdata,
+                            sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "s", daemon->state_reason);
+}
+
+static int get_identity(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "s", daemon->identity ? daemon->identity->fqdn : "");
+}
+
+static int get_certificate_chain(sd_bus *bus, const char *path, const char *interface,
+                                 const char *property, sd_bus_message *reply, void *userdata,
+                                 sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+    int r;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    r = sd_bus_message_open_container(reply, 'a', "ay");
+    for (size_t i = 0; r >= 0 && daemon->identity && i < daemon->identity->n_certificates; i++) {
+        r = sd_bus_message_append_array(reply, 'y', daemon->identity->certificates[i].data,
+                                        daemon->identity->certificates[i].size);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_anchor_hashes(sd_bus *bus, const char *path, const char *interface,
+                             const char *property, sd_bus_message *reply, void *userdata,
+                             sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+    const AnchorStore *anchors = daemon->identity ? daemon->identity->anchors : NULL;
+    int r;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    r = sd_bus_message_open_container(reply, 'a', "ay");
+    for (size_t i = 0; r >= 0 && anchors && i < anchors->count; i++)
+        r = sd_bus_message_append_array(reply, 'y', anchors->hashes[i], sizeof(anchors->hashes[i]));
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_ocsp_wanted(sd_bus *bus, const char *path, const char *interface,
+                           const char *property, sd_bus_message *reply, void *userdata,
+                           sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "b", daemon->segw_policy.revocation != REVOCATION_OFF);
+}
+
+static int get_key_algorithm(sd_bus *bus, const char *path, const char *interface,
+                             const char *property, sd_bus_message *reply, void *userdata,
+                             sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+    const char *name = "";
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    if (daemon->identity)
+        name = tpm_key_algorithm_name(device_key_algorithm(daemon->identity->key));
+    return sd_bus_message_append(reply, "s", name);
+}
+
+static int get_data_plane(sd_bus *bus, const char *path, const char *interface,
+                          const char *property, sd_bus_message *reply, void *userdata,
+                          sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "s", dataplane_name(daemon->dataplane));
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    (void)bus, (void)path, (void)interface, (void)property, (void)userdata, (void)error;
+    return sd_bus_message_append(reply, "s", TRED_VERSION);
+}
+
+/* Adds a new exchange to its caller and answers with what goes into the IKE_SA_INIT request. */
+static int begin_reply(sd_bus_message *call, Caller *caller, Exchange *exchange)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    Bytes nonce_i = exchange_nonce_i(exchange), ke_i = exchange_ke_i(exchange);
+    CallerExchange *held = NULL;
+    char path[BUS_PATH_SIZE];
+    int r;
+
+    r = caller_add_exchange(caller, exchange, &held);
+    if (r < 0) {
+        exchange_free(exchange);
+        return r;
+    }
+    bus_exchange_path(held, path);
+    r = sd_bus_message_new_method_return(call, &reply);
+    if (r >= 0)
+        r = sd_bus_message_append(reply, "ot", path, exchange_spi_i(exchange));
+    if (r >= 0)
+        r = sd_bus_message_append_array(reply, 'y', nonce_i.data, nonce_i.size);
+    if (r >= 0)
+        r = sd_bus_message_append_array(reply, 'y', ke_i.data, ke_i.size);
+    if (r >= 0)
+        r = sd_bus_message_send(reply);
+    if (r < 0) {
+        caller_exchange_free(held);
+        return r;
+    }
+    log_info("Exchange %" PRIu64 " begun by %s: SPI_i %016" PRIx64 ".", held->number, caller->name,
+             exchange_spi_i(exchange));
+    return 1;
+}
+
+static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint16_t group,
+                     sd_bus_error *error)
+{
+    char reason[EXCHANGE_REASON_SIZE] = "";
+    Exchange *exchange = NULL;
+    int r;
+
+    if (!caller_has_room(caller)) {
+        (void)snprintf(reason, sizeof(reason),
+                       "You hold %zu exchanges; at most %" PRIu64
+                       " for one caller ([exchanges] max-exchanges) and "
+                       "%d for all are allowed. Close one first.",
+                       caller->n_exchanges, daemon->config.max_exchanges, EXCHANGES_TOTAL_MAX);
+        return bus_error_set(error, BUS_E_TOO_MANY_EXCHANGES, reason);
+    }
+    r = exchange_new(&daemon->exchange_context, group, &exchange, reason);
+    if (r != 0)
+        return bus_error_set(error, r, reason);
+    return begin_reply(call, caller, exchange);
+}
+
+static int method_begin_exchange(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    Daemon *daemon = userdata;
+    Caller *caller = NULL;
+    uint16_t group = 0;
+    int r;
+
+    r = sd_bus_message_read(call, "q", &group);
+    if (r < 0)
+        return r;
+    if (daemon->state != IDENTITY_READY) /* what was missing may have come */
+        daemon_load_identity(daemon);
+    if (daemon->state != IDENTITY_READY)
+        return bus_error_set(error, bus_error_of_identity(daemon->state), daemon->state_reason);
+
+    r = caller_get(daemon, sd_bus_message_get_sender(call), &caller);
+    if (r < 0)
+        return r;
+    r = begin_for(call, daemon, caller, group, error);
+    if (r < 0)
+        caller_release(caller);
+    return r;
+}
+
+static const sd_bus_vtable manager_vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("StateReason", "s", get_state_reason, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Identity", "s", get_identity, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("SegwIdentity", "s", NULL, offsetof(Daemon, config.segw_name),
+                    SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("CertificateChain", "aay", get_certificate_chain, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("AnchorHashes", "aay", get_anchor_hashes, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("OcspWanted", "b", get_ocsp_wanted, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("KeyAlgorithm", "s", get_key_algorithm, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("DataPlane", "s", get_data_plane, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    /* Who may call is said by the bus policy, org.tred.TrE1.conf. */
+    SD_BUS_METHOD_WITH_ARGS("BeginExchange", SD_BUS_ARGS("q", group),
+                            SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i),
+                            method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_VTABLE_END,
+};
+
+int bus_manager_register(Daemon *daemon)
+{
+    return sd_bus_add_object_vtable(daemon->bus, NULL, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
+                                    manager_vtable, daemon);
+}
+
+void bus_manager_changed(Daemon *daemon)
+{
+    int r = sd_bus_emit_properties_changed(daemon->bus, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
+                                           "State", "StateReason", "Identity", "CertificateChain",
+                                           "AnchorHashes", "KeyAlgorithm", NULL);
+
+    if (r < 0)
+        log_warning("The change of State could not be announced on the bus: %s.", strerror(-r));
+}

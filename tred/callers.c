@@ -1,0 +1,194 @@
+/* Whose is an exchange, how many does a caller hold, and what happens when it vanishes? */
+#include "tred/callers.h"
+#include "base/log.h"
+#include "tred/bus.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void caller_free(Caller *caller)
+{
+    sd_bus_track_unref(caller->track);
+    free(caller->name);
+    free(caller);
+}
+
+DEFINE_POINTER_CLEANUP(Caller, caller_free);
+
+static void caller_unlink(Caller *caller)
+{
+    Caller **place = &caller->daemon->callers;
+
+    while (*place != caller)
+        place = &(*place)->next;
+    *place = caller->next;
+}
+
+void caller_release(Caller *caller)
+{
+    if (caller->n_exchanges > 0)
+        return;
+    caller_unlink(caller);
+    caller_free(caller);
+}
+
+static int caller_vanished(sd_bus_track *track, void *userdata)
+{
+    Caller *caller = userdata;
+
+    (void)track;
+    log_info("%s left the bus; its exchanges are wiped.", caller->name);
+    while (caller->exchanges)
+        caller_exchange_free(caller->exchanges);
+    caller_release(caller);
+    return 0;
+}
+
+static Caller *caller_find(const Daemon *daemon, const char *name)
+{
+    Caller *caller = daemon->callers;
+
+    while (caller && strcmp(caller->name, name) != 0)
+        caller = caller->next;
+    return caller;
+}
+
+int caller_get(Daemon *daemon, const char *name, Caller **ret)
+{
+    _cleanup_(caller_freep) Caller *caller = NULL;
+    int r;
+
+    *ret = caller_find(daemon, name);
+    if (*ret)
+        return 0;
+    caller = calloc(1, sizeof(*caller));
+    if (!caller)
+        return -ENOMEM;
+    caller->name = strdup(name);
+    if (!caller->name)
+        return -ENOMEM;
+    r = sd_bus_track_new(daemon->bus, &caller->track, caller_vanished, caller);
+    if (r < 0)
+        return r;
+    r = sd_bus_track_add_name(caller->track, name);
+    if (r < 0)
+        return r;
+
+    caller->daemon = daemon;
+    caller->next = daemon->callers;
+    daemon->callers = caller;
+    *ret = steal_pointer(caller);
+    return 0;
+}
+
+bool caller_has_room(const Caller *caller)
+{
+    return caller->n_exchanges < caller->daemon->config.max_exchanges &&
+           caller->daemon->n_exchanges < EXCHANGES_TOTAL_MAX;
+}
+
+int caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret)
+{
+    CallerExchange *held = calloc(1, sizeof(*held));
+
+    if (!held)
+        return -ENOMEM;
+    held->caller = caller;
+    held->number = ++caller->daemon->last_exchange;
+    held->exchange = exchange;
+    held->next = caller->exchanges;
+    caller->exchanges = held;
+    caller->n_exchanges++;
+    caller->daemon->n_exchanges++;
+    *ret = held;
+    return 0;
+}
+
+typedef bool (*ExchangeIs)(const CallerExchange *held, const void *wanted);
+
+static CallerExchange *find_where(Daemon *daemon, ExchangeIs is, const void *wanted)
+{
+    for (Caller *caller = daemon->callers; caller; caller = caller->next) {
+        for (CallerExchange *held = caller->exchanges; held; held = held->next) {
+            if (is(held, wanted))
+                return held;
+        }
+    }
+    return NULL;
+}
+
+static bool has_number(const CallerExchange *held, const void *wanted)
+{
+    return held->number == *(const uint64_t *)wanted;
+}
+
+static bool has_child(const CallerExchange *held, const void *wanted)
+{
+    return exchange_has_child(held->exchange, *(const uint32_t *)wanted);
+}
+
+CallerExchange *caller_exchange_find(Daemon *daemon, uint64_t number)
+{
+    return find_where(daemon, has_number, &number);
+}
+
+CallerExchange *caller_exchange_find_child(Daemon *daemon, uint32_t spi_in)
+{
+    return find_where(daemon, has_child, &spi_in);
+}
+
+void caller_exchange_free(CallerExchange *held)
+{
+    Caller *caller = held->caller;
+    CallerExchange **place = &caller->exchanges;
+
+    while (*place != held)
+        place = &(*place)->next;
+    *place = held->next;
+    caller->n_exchanges--;
+    caller->daemon->n_exchanges--;
+    sd_event_source_disable_unref(held->expiry);
+    exchange_free(held->exchange);
+    free(held);
+}
+
+static void close_where(Daemon *daemon, bool (*wanted)(const Exchange *), const char *reason)
+{
+    Caller *next_caller;
+    CallerExchange *next;
+
+    for (Caller *caller = daemon->callers; caller; caller = next_caller) {
+        next_caller = caller->next;
+        for (CallerExchange *held = caller->exchanges; held; held = next) {
+            next = held->next;
+            if (!wanted(held->exchange))
+                continue;
+            bus_exchange_closed(held, reason);
+            caller_exchange_free(held);
+        }
+        caller_release(caller);
+    }
+}
+
+static bool is_unsigned(const Exchange *exchange)
+{
+    ExchangeState state = exchange_state(exchange);
+
+    return state == EXCHANGE_BEGUN || state == EXCHANGE_AGREED;
+}
+
+static bool is_any(const Exchange *exchange)
+{
+    (void)exchange;
+    return true;
+}
+
+void callers_close_unsigned(Daemon *daemon, const char *reason)
+{
+    close_where(daemon, is_unsigned, reason);
+}
+
+void callers_close_all(Daemon *daemon, const char *reason)
+{
+    close_where(daemon, is_any, reason);
+}

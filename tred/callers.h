@@ -1,0 +1,54 @@
+/* Who holds which exchange: each belongs to the unique bus name that began it, and goes when that
+ * name does. */
+#pragma once
+
+#include "tred/daemon.h"
+
+/* All callers' exchanges together: bounds what a user with many connections can make us hold. */
+enum { EXCHANGES_TOTAL_MAX = 1024 };
+
+typedef struct CallerExchange CallerExchange;
+
+struct CallerExchange {
+    Caller *caller;
+    CallerExchange *next;
+    uint64_t number;
+    Exchange *exchange;
+    time_t expires;          /* a certificate that it rests on; 0: nothing is watched */
+    sd_event_source *expiry; /* expiry.c's timer */
+};
+
+struct Caller {
+    Daemon *daemon;
+    Caller *next;
+    sd_bus_track *track;
+    size_t n_exchanges;
+    CallerExchange *exchanges;
+    char *name; /* unique bus name */
+};
+
+/* The caller with that unique name, made known if need be. A caller without exchanges is dropped by
+ * caller_release(). Returns 0, -ENOMEM, or another errno if the name has left the bus. */
+int caller_get(Daemon *daemon, const char *name, Caller **ret);
+
+/* Drops the caller if it holds nothing. */
+void caller_release(Caller *caller);
+
+/* True if it may hold one exchange more. */
+bool caller_has_room(const Caller *caller);
+
+/* Gives it `exchange`, which is then owned here. 0 or -ENOMEM. */
+int caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret);
+
+/* The exchange with that number, or NULL. */
+CallerExchange *caller_exchange_find(Daemon *daemon, uint64_t number);
+
+/* The exchange that has the Child SA `spi_in`, or NULL. */
+CallerExchange *caller_exchange_find_child(Daemon *daemon, uint32_t spi_in);
+
+/* Wipes it; its caller is then to be released. */
+void caller_exchange_free(CallerExchange *exchange);
+
+/* Wipes those that have not signed yet, or all of them, and tells their owners why. */
+void callers_close_unsigned(Daemon *daemon, const char *reason);
+void callers_close_all(Daemon *daemon, const char *reason);

@@ -1,0 +1,115 @@
+/* What is configured in tred.conf, and what holds where it says nothing? */
+#include "tred/config.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "tred/peer.h"
+#include "tred/segw_policy.h"
+#include "tred/selector_policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_EXCHANGES_DEFAULT = 16, MAX_EXCHANGES_LIMIT = 1024 };
+
+static const char *const data_planes[] = {[DATAPLANE_AUTO] = "auto",
+                                          [DATAPLANE_KERNEL] = "kernel",
+                                          [DATAPLANE_USER] = "user",
+                                          [DATAPLANE_NONE] = "none",
+                                          NULL};
+
+/* The names in the order of their numbers in syslog.h, from LOG_ERR on. */
+static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+
+static const ConfigItem items[] = {
+    {"tpm", "tcti", config_parse_string, offsetof(TredConfig, tcti)},
+    {"identity", "key", config_parse_path, offsetof(TredConfig, key)},
+    {"identity", "certificates", config_parse_path, offsetof(TredConfig, certificates)},
+    {"segw", "name", config_parse_fqdn, offsetof(TredConfig, segw_name)},
+    {"segw", "anchors", config_parse_path, offsetof(TredConfig, anchors)},
+    {"segw", "profile", config_parse_string, offsetof(TredConfig, segw_profile)},
+    {"segw", "revocation", config_parse_choice, offsetof(TredConfig, revocation),
+     .choices = revocation_modes},
+    {"segw", "crl-directory", config_parse_path, offsetof(TredConfig, crl_directory)},
+    {"exchanges", "max-exchanges", config_parse_number, offsetof(TredConfig, max_exchanges),
+     .minimum = 1, .maximum = MAX_EXCHANGES_LIMIT},
+    {"data-plane", "mode", config_parse_choice, offsetof(TredConfig, data_plane),
+     .choices = data_planes},
+    {"data-plane", "interface", config_parse_string, offsetof(TredConfig, interface)},
+    {"data-plane", "esp-helper", config_parse_path, offsetof(TredConfig, esp_helper)},
+    {"data-plane", "allowed-local", selector_policy_parse, offsetof(TredConfig, allowed_local)},
+    {"data-plane", "allowed-remote", selector_policy_parse, offsetof(TredConfig, allowed_remote)},
+    {"data-plane", "soft-lifetime-seconds", config_parse_number, offsetof(TredConfig, soft.seconds),
+     .maximum = UINT32_MAX},
+    {"data-plane", "soft-lifetime-bytes", config_parse_number, offsetof(TredConfig, soft.bytes),
+     .maximum = INT64_MAX},
+    {"data-plane", "hard-lifetime-seconds", config_parse_number, offsetof(TredConfig, hard.seconds),
+     .maximum = UINT32_MAX},
+    {"data-plane", "hard-lifetime-bytes", config_parse_number, offsetof(TredConfig, hard.bytes),
+     .maximum = INT64_MAX},
+    {"log", "level", config_parse_choice, offsetof(TredConfig, log_level), .choices = log_levels},
+};
+
+void tred_config_deinit(TredConfig *config)
+{
+    free(config->tcti);
+    free(config->key);
+    free(config->certificates);
+    free(config->segw_name);
+    free(config->anchors);
+    free(config->segw_profile);
+    free(config->crl_directory);
+    free(config->interface);
+    free(config->esp_helper);
+    *config = (TredConfig){0};
+}
+
+static int config_set_defaults(TredConfig *config)
+{
+    *config = (TredConfig){
+        .tcti = strdup("device:/dev/tpmrm0"),
+        .key = strdup("/var/lib/tred/device.pem"),
+        .certificates = strdup("/var/lib/tred/device.crt"),
+        .anchors = strdup("/var/lib/tred/segw-anchors.pem"),
+        .segw_profile = strdup(SEGW_PROFILE_3GPP),
+        .revocation = REVOCATION_IF_AVAILABLE,
+        .crl_directory = strdup("/var/lib/tred/crls"),
+        .max_exchanges = MAX_EXCHANGES_DEFAULT,
+        .data_plane = DATAPLANE_AUTO,
+        .interface = strdup("segw0"),
+        .esp_helper = strdup(TRED_ESP_PATH),
+        .log_level = LOG_INFO - LOG_ERR,
+    };
+    if (!config->tcti || !config->key || !config->certificates || !config->anchors ||
+        !config->segw_profile || !config->crl_directory || !config->interface ||
+        !config->esp_helper)
+        return -ENOMEM;
+    selector_policy_any(&config->allowed_local);
+    selector_policy_any(&config->allowed_remote);
+    return 0;
+}
+
+int tred_config_read(const char *path, TredConfig *ret, char *error)
+{
+    _cleanup_(tred_config_deinit) TredConfig config = {0};
+    int r;
+
+    r = config_set_defaults(&config);
+    if (r < 0)
+        return r;
+    r = config_read(path, items, ELEMENTS(items), &config, error);
+    if (r < 0)
+        return r;
+    if (!config.segw_name) {
+        (void)snprintf(
+            error, CONFIG_ERROR_SIZE,
+            "%s: [segw] name is missing. Set it to the FQDN that the security gateway must prove.",
+            path);
+        return -EINVAL;
+    }
+    config.log_level += LOG_ERR;
+    *ret = config;
+    config = (TredConfig){0};
+    return 0;
+}

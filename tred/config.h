@@ -1,0 +1,33 @@
+/* /etc/tred/tred.conf (tred.conf(5)). */
+#pragma once
+
+#include "base/config.h"
+#include "dataplane/dataplane.h"
+
+#include <stdint.h>
+
+typedef struct TredConfig {
+    char *tcti;
+    char *key;
+    char *certificates;
+    char *segw_name;
+    char *anchors;
+    char *segw_profile;  /* "3gpp", or a file's path */
+    unsigned revocation; /* RevocationMode */
+    char *crl_directory;
+    uint64_t max_exchanges; /* that one caller holds at a time */
+    unsigned data_plane;    /* DataPlaneMode */
+    char *interface;        /* of the tunnel */
+    char *esp_helper;       /* tred-esp */
+    IkeTs allowed_local;    /* no Child SA's selectors go beyond these */
+    IkeTs allowed_remote;
+    Lifetime soft;      /* of a Child SA: time to replace it */
+    Lifetime hard;      /* of a Child SA: its end */
+    unsigned log_level; /* LOG_… */
+} TredConfig;
+
+/* Reads `path` over the defaults. Returns 0, -ENOMEM, or -errno with `error` (CONFIG_ERROR_SIZE
+ * octets) naming file, line and key, and what is allowed. *ret is the caller's to
+ * tred_config_deinit() on success. */
+int tred_config_read(const char *path, TredConfig *ret, char *error);
+void tred_config_deinit(TredConfig *config);

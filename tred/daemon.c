@@ -1,0 +1,283 @@
+/* What does the program do from start to stop, and on which signals? */
+#include "tred/daemon.h"
+#include "base/log.h"
+#include "tred/bus.h"
+#include "tred/bus_connection.h"
+#include "tred/callers.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+static void identity_drop(Daemon *daemon)
+{
+    daemon->exchange_context.device_key = NULL;
+    daemon->exchange_context.identity = NULL;
+    daemon->exchange_context.anchors = NULL;
+    identity_free(steal_pointer(daemon->identity));
+}
+
+static void identity_take(Daemon *daemon, Identity *identity)
+{
+    daemon->identity = identity;
+    daemon->exchange_context.device_key = identity->key;
+    daemon->exchange_context.identity = identity->fqdn;
+    daemon->exchange_context.anchors = identity->anchors;
+}
+
+static void state_announce(Daemon *daemon)
+{
+    const char *name = identity_state_name(daemon->state);
+
+    if (daemon->identity && daemon->identity->validity_problem[0] != '\0')
+        log_warning("%s", daemon->identity->validity_problem);
+    if (daemon->state == IDENTITY_READY && daemon->identity) {
+        log_info("Ready: this device is %s (%s key in the TPM), and trusts %s by %zu anchor(s).",
+                 daemon->identity->fqdn,
+                 tpm_key_algorithm_name(device_key_algorithm(daemon->identity->key)),
+                 daemon->config.segw_name, daemon->identity->anchors->count);
+    } else {
+        log_error("Not ready (%s): %s", name, daemon->state_reason);
+    }
+    (void)sd_notifyf(0, "STATUS=%s%s%s", name, daemon->state_reason[0] != '\0' ? ": " : "",
+                     daemon->state_reason);
+    bus_manager_changed(daemon);
+}
+
+/* Said once: a client that tries again and again is no reason to repeat it. */
+static void state_set(Daemon *daemon, IdentityState state, const char *reason)
+{
+    if (state != IDENTITY_READY && state == daemon->state &&
+        strcmp(reason, daemon->state_reason) == 0)
+        return;
+    daemon->state = state;
+    (void)snprintf(daemon->state_reason, sizeof(daemon->state_reason), "%s", reason);
+    state_announce(daemon);
+}
+
+void daemon_load_identity(Daemon *daemon)
+{
+    char reason[IDENTITY_REASON_SIZE] = "";
+    Identity *identity = NULL;
+    int r;
+
+    callers_close_unsigned(daemon, "The device's identity is read again. Begin another exchange.");
+    /* First, as a TPM without resource manager has few slots and takes one connection. */
+    identity_drop(daemon);
+    r = identity_load(&daemon->config, &identity, reason);
+    if (r == 0) {
+        identity_take(daemon, identity);
+    } else if (r < 0) {
+        (void)snprintf(reason, sizeof(reason), "The identity can't be loaded: %s.", strerror(-r));
+        r = IDENTITY_TPM_UNAVAILABLE;
+    }
+    state_set(daemon, (IdentityState)r, reason);
+}
+
+void daemon_tpm_failed(Daemon *daemon, const char *reason)
+{
+    state_set(daemon, IDENTITY_TPM_UNAVAILABLE, reason);
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    (void)source, (void)info;
+    (void)sd_notify(0, "RELOADING=1");
+    log_info("Reading key, certificates and anchors again.");
+    daemon_load_identity(daemon);
+    (void)sd_notify(0, "READY=1");
+    return 0;
+}
+
+static int signals_attach(Daemon *daemon)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    sigset_t set;
+    int r;
+
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < ELEMENTS(signals); i++)
+        (void)sigaddset(&set, signals[i]);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    (void)signal(SIGPIPE, SIG_IGN);
+    r = sd_event_add_signal(daemon->event, NULL, SIGTERM, NULL, NULL); /* ends the loop */
+    if (r >= 0)
+        r = sd_event_add_signal(daemon->event, NULL, SIGINT, NULL, NULL);
+    if (r >= 0)
+        r = sd_event_add_signal(daemon->event, NULL, SIGHUP, on_reload, daemon);
+    return r;
+}
+
+static int event_init(Daemon *daemon)
+{
+    int r;
+
+    r = sd_event_new(&daemon->event);
+    if (r >= 0)
+        r = signals_attach(daemon);
+    if (r >= 0)
+        r = sd_event_set_watchdog(daemon->event, true);
+    if (r < 0)
+        log_error("The event loop can't be set up: %s.", strerror(-r));
+    return r;
+}
+
+static int bus_init(Daemon *daemon)
+{
+    char reason[BUS_REASON_SIZE] = "";
+    int r;
+
+    r = bus_connection_open(&daemon->bus, reason);
+    if (r < 0) {
+        log_error("%s", reason);
+        return r;
+    }
+    r = sd_bus_attach_event(daemon->bus, daemon->event, SD_EVENT_PRIORITY_NORMAL);
+    if (r >= 0)
+        r = sd_bus_set_exit_on_disconnect(daemon->bus, true);
+    if (r >= 0)
+        r = bus_manager_register(daemon);
+    if (r >= 0)
+        r = bus_exchange_register(daemon);
+    if (r < 0)
+        log_error("The bus objects can't be set up: %s.", strerror(-r));
+    return r;
+}
+
+/* What a SeGW must show. */
+static int segw_policy_init(Daemon *daemon)
+{
+    char error[CONFIG_ERROR_SIZE] = "";
+    int r;
+
+    r = segw_policy_read(&daemon->config, &daemon->segw_policy, error);
+    if (r < 0) {
+        log_error("%s", error[0] != '\0' ? error : strerror(-r));
+        return r;
+    }
+    daemon->exchange_context.profile = &daemon->segw_policy.profile;
+    daemon->exchange_context.revocation = daemon->segw_policy.revocation;
+    daemon->exchange_context.crls = &daemon->segw_policy.crls;
+    return 0;
+}
+
+static int dataplane_start(Daemon *daemon);
+
+/* The helper died, or the kernel lost our states: every tunnel is gone, and a new plane is opened
+ * for the next. */
+static void dataplane_lost(Daemon *daemon)
+{
+    callers_close_all(daemon, "The data plane failed. Connect again.");
+    dataplane_close(steal_pointer(daemon->dataplane));
+    if (dataplane_start(daemon) < 0)
+        (void)sd_event_exit(daemon->event, EXIT_FAILURE); /* systemd starts us anew */
+}
+
+static void on_dataplane_event(const DataPlaneEvent *event, void *userdata)
+{
+    Daemon *daemon = userdata;
+    CallerExchange *held;
+
+    if (event->type == DATAPLANE_LOST) {
+        dataplane_lost(daemon);
+        return;
+    }
+    held = caller_exchange_find_child(daemon, event->spi_in);
+    if (held)
+        bus_exchange_lifetime_reached(held, event->spi_in, event->type == DATAPLANE_HARD_LIFETIME);
+}
+
+static int dataplane_start(Daemon *daemon)
+{
+    const DataPlaneOptions options = {
+        .mode = (DataPlaneMode)daemon->config.data_plane,
+        .interface = daemon->config.interface,
+        .helper = daemon->config.esp_helper,
+        .event = daemon->event,
+        .callback = on_dataplane_event,
+        .userdata = daemon,
+    };
+    char error[DATAPLANE_ERROR_SIZE] = "";
+    int r = dataplane_open(&options, &daemon->dataplane, error);
+
+    if (r < 0) {
+        log_error("%s", error);
+        return r;
+    }
+    log_info("Data plane: %s.", dataplane_name(daemon->dataplane));
+    daemon->exchange_context.dataplane = daemon->dataplane;
+    return 0;
+}
+
+static void exchange_context_init(Daemon *daemon)
+{
+    const TredConfig *config = &daemon->config;
+
+    daemon->exchange_context = (ExchangeContext){
+        .segw_name = config->segw_name,
+        .allowed_local = &config->allowed_local,
+        .allowed_remote = &config->allowed_remote,
+        .soft = config->soft,
+        .hard = config->hard,
+    };
+}
+
+int daemon_init(Daemon *daemon, TredConfig *config)
+{
+    char reason[BUS_REASON_SIZE] = "";
+    int r;
+
+    *daemon = (Daemon){.config = *config};
+    *config = (TredConfig){0};
+    exchange_context_init(daemon);
+    r = segw_policy_init(daemon);
+    if (r < 0)
+        return r;
+    r = event_init(daemon);
+    if (r < 0)
+        return r;
+    r = dataplane_start(daemon);
+    if (r < 0)
+        return r;
+    r = bus_init(daemon);
+    if (r < 0)
+        return r;
+    r = bus_connection_take_name(daemon->bus, reason);
+    if (r < 0) {
+        log_error("%s", reason);
+        return r;
+    }
+    /* After the name, as a slow TPM takes longer than the bus waits for a service that it
+     * activates; calls that come meanwhile are answered when it is done. */
+    daemon_load_identity(daemon);
+    (void)sd_notify(0, "READY=1");
+    return 0;
+}
+
+int daemon_run(Daemon *daemon)
+{
+    int r = sd_event_loop(daemon->event);
+
+    if (r < 0)
+        log_error("The event loop failed: %s.", strerror(-r));
+    (void)sd_notify(0, "STOPPING=1");
+    return r < 0 ? r : 0;
+}
+
+void daemon_deinit(Daemon *daemon)
+{
+    if (daemon->bus) {
+        callers_close_all(daemon, "tred stops.");
+        (void)sd_bus_flush(daemon->bus);
+    }
+    dataplane_close(daemon->dataplane);
+    identity_drop(daemon);
+    sd_bus_flush_close_unref(daemon->bus);
+    sd_event_unref(daemon->event);
+    segw_policy_deinit(&daemon->segw_policy);
+    tred_config_deinit(&daemon->config);
+}

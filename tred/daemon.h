@@ -1,0 +1,46 @@
+/* The program's one context: configuration, identity, bus, and who holds which exchange. */
+#pragma once
+
+#include "tred/config.h"
+#include "tred/exchange.h"
+#include "tred/identity.h"
+#include "tred/segw_policy.h"
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+typedef struct Caller Caller;
+
+typedef struct Daemon {
+    TredConfig config;
+    sd_event *event;
+    sd_bus *bus;
+    IdentityState state;
+    char state_reason[IDENTITY_REASON_SIZE]; /* empty when ready */
+    Identity *identity;                      /* NULL if it could not be loaded */
+    SegwPolicy segw_policy;
+    DataPlane *dataplane;
+    ExchangeContext exchange_context;
+    Caller *callers;
+    size_t n_exchanges;
+    uint64_t last_exchange; /* the number of the newest; numbers are never used twice */
+} Daemon;
+
+/* Connects to the bus, takes the bus name, opens the data plane, and loads the identity (whose
+ * absence is a state, not an error). Takes over what `config` owns. Returns 0 or -errno, which has
+ * been logged. */
+int daemon_init(Daemon *daemon, TredConfig *config);
+
+/* Serves until SIGTERM or SIGINT. Returns 0, or -errno if the event loop or the bus failed. */
+int daemon_run(Daemon *daemon);
+
+/* Wipes all exchanges and lets go of key, TPM and bus. */
+void daemon_deinit(Daemon *daemon);
+
+/* Reads key, certificates and anchors again. Exchanges that have not signed yet are closed: what
+ * they announced may no longer be who we are. The result is in `state`. */
+void daemon_load_identity(Daemon *daemon);
+
+/* The TPM failed at its work: State says so, and the next BeginExchange tries to load the key
+ * again. */
+void daemon_tpm_failed(Daemon *daemon, const char *reason);

@@ -1,0 +1,222 @@
+/* Which calls does an exchange take in which state, and where do they lead? Beginning, ending,
+ * looking. */
+#include "tred/exchange_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdarg.h>
+#include <string.h>
+
+enum { NO = -1 };
+
+/* The state that a call leads to when it succeeds; NO where it is refused with WRONG_STATE. The
+ * order is that of RFC 7296 1.2: IKE_SA_INIT both ways (Agree), the IKE_AUTH request (SignAuth,
+ * Protect), its response (Unprotect, VerifyPeer), and only then its Child SA (AddChild). A
+ * VerifyPeer that refuses the peer leads to REFUSED; any other call that fails leaves the state as
+ * it was. */
+/* clang-format off */
+static const int steps[EXCHANGE_CALLS][EXCHANGE_STATES] = {
+    /* in state              BEGUN            AGREED           SIGNED             VERIFIED           REFUSED */
+    [EXCHANGE_CHOOSE_GROUP] = {EXCHANGE_BEGUN,  NO,              NO,                NO,                NO},
+    [EXCHANGE_AGREE]        = {EXCHANGE_AGREED, NO,              NO,                NO,                NO},
+    [EXCHANGE_SIGN_AUTH]    = {NO,              EXCHANGE_SIGNED, NO,                NO,                NO},
+    [EXCHANGE_PROTECT]      = {NO,              NO,              EXCHANGE_SIGNED,   EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
+    [EXCHANGE_UNPROTECT]    = {NO,              NO,              EXCHANGE_SIGNED,   EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
+    [EXCHANGE_VERIFY_PEER]  = {NO,              NO,              EXCHANGE_VERIFIED, NO,                NO},
+    [EXCHANGE_OPEN_TRANSPORT] = {NO,            EXCHANGE_AGREED, NO,                NO,                NO},
+    [EXCHANGE_ALLOCATE_SPI] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,   EXCHANGE_VERIFIED, NO},
+    [EXCHANGE_ADD_CHILD]    = {NO,              NO,              NO,                EXCHANGE_VERIFIED, NO},
+    [EXCHANGE_REMOVE_CHILD] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,   EXCHANGE_VERIFIED, NO},
+};
+/* clang-format on */
+
+static const char *const state_names[EXCHANGE_STATES] = {
+    [EXCHANGE_BEGUN] = "begun",       [EXCHANGE_AGREED] = "agreed",   [EXCHANGE_SIGNED] = "signed",
+    [EXCHANGE_VERIFIED] = "verified", [EXCHANGE_REFUSED] = "refused",
+};
+
+static const char *const call_names[EXCHANGE_CALLS] = {
+    [EXCHANGE_CHOOSE_GROUP] = "ChooseGroup",     [EXCHANGE_AGREE] = "Agree",
+    [EXCHANGE_SIGN_AUTH] = "SignAuth",           [EXCHANGE_PROTECT] = "Protect",
+    [EXCHANGE_UNPROTECT] = "Unprotect",          [EXCHANGE_VERIFY_PEER] = "VerifyPeer",
+    [EXCHANGE_OPEN_TRANSPORT] = "OpenTransport", [EXCHANGE_ALLOCATE_SPI] = "AllocateSpi",
+    [EXCHANGE_ADD_CHILD] = "AddChild",           [EXCHANGE_REMOVE_CHILD] = "RemoveChild",
+};
+
+int exchange_refuse(char *reason, ExchangeError error, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(reason, EXCHANGE_REASON_SIZE, format, arguments);
+    va_end(arguments);
+    return (int)error;
+}
+
+int exchange_allows(const Exchange *exchange, ExchangeCall call, char *reason)
+{
+    if (steps[call][exchange->state] != NO)
+        return 0;
+    if (exchange->state == EXCHANGE_REFUSED) {
+        return exchange_refuse(
+            reason, EXCHANGE_E_WRONG_STATE,
+            "%s is not possible: the peer was refused. Close this exchange and begin another.",
+            call_names[call]);
+    }
+    return exchange_refuse(
+        reason, EXCHANGE_E_WRONG_STATE,
+        "%s is not possible in state \"%s\". The order is Agree, SignAuth, Protect, Unprotect, "
+        "VerifyPeer, AddChild; Agree, SignAuth and VerifyPeer succeed once.",
+        call_names[call], state_names[exchange->state]);
+}
+
+void exchange_step(Exchange *exchange, ExchangeCall call)
+{
+    int next = steps[call][exchange->state];
+
+    assert(next != NO);
+    exchange->state = (ExchangeState)next;
+}
+
+static int key_exchange_new(uint16_t group, Dh **ret, char *reason)
+{
+    int r = dh_new(group, ret);
+
+    if (r == -EOPNOTSUPP) {
+        return exchange_refuse(reason, EXCHANGE_E_GROUP_NOT_SUPPORTED,
+                               "Group %u (%s) is not in the profile. Use 19, 20, 31 or 14.", group,
+                               ike_group_name(group));
+    }
+    return r;
+}
+
+int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, char *reason)
+{
+    _cleanup_(exchange_freep) Exchange *exchange = calloc(1, sizeof(*exchange));
+    int r;
+
+    if (!exchange)
+        return -ENOMEM;
+    r = key_exchange_new(group, &exchange->dh, reason);
+    if (r != 0)
+        return r;
+    do { /* RFC 7296 3.1: zero is no SPI */
+        if (RAND_bytes((unsigned char *)&exchange->spi_i, sizeof(exchange->spi_i)) != 1)
+            return -EIO;
+    } while (exchange->spi_i == 0);
+    if (RAND_bytes(exchange->nonce_i, sizeof(exchange->nonce_i)) != 1)
+        return -EIO;
+
+    exchange->anchors = anchor_store_ref(context->anchors);
+    exchange->state = EXCHANGE_BEGUN;
+    exchange->context = context;
+    exchange->next = context->exchanges;
+    if (exchange->next)
+        exchange->next->previous = exchange;
+    context->exchanges = exchange;
+    *ret = steal_pointer(exchange);
+    return 0;
+}
+
+void exchange_forget_messages(Exchange *exchange)
+{
+    free(exchange->request.data);
+    free(exchange->response.data);
+    exchange->request = exchange->response = (OwnedBytes){0};
+}
+
+void exchange_free(Exchange *exchange)
+{
+    if (!exchange)
+        return;
+    if (exchange->next)
+        exchange->next->previous = exchange->previous;
+    if (exchange->previous) {
+        exchange->previous->next = exchange->next;
+    } else if (exchange->context) {
+        exchange->context->exchanges = exchange->next;
+    }
+
+    for (size_t i = 0; i < ELEMENTS(exchange->children); i++)
+        exchange_child_deinit(exchange, &exchange->children[i]);
+    if (exchange->has_transport)
+        transport_deinit(&exchange->transport);
+    protection_free(exchange->protection);
+    ike_keys_deinit(&exchange->keys);
+    dh_free(exchange->dh);
+    exchange_forget_messages(exchange);
+    if (exchange->anchors)
+        anchor_store_unref(exchange->anchors);
+    free(exchange);
+}
+
+int exchange_choose_group(Exchange *exchange, uint16_t group, char *reason)
+{
+    _cleanup_(dh_freep) Dh *dh = NULL;
+    int r;
+
+    r = exchange_allows(exchange, EXCHANGE_CHOOSE_GROUP, reason);
+    if (r != 0)
+        return r;
+    if (exchange->n_group_changes == EXCHANGE_GROUP_CHANGES_MAX) {
+        return exchange_refuse(
+            reason, EXCHANGE_E_WRONG_STATE,
+            "The group was changed %d times already. Close this exchange and begin another.",
+            EXCHANGE_GROUP_CHANGES_MAX);
+    }
+    r = key_exchange_new(group, &dh, reason);
+    if (r != 0)
+        return r;
+
+    dh_free(exchange->dh);
+    exchange->dh = steal_pointer(dh);
+    exchange->n_group_changes++;
+    exchange_step(exchange, EXCHANGE_CHOOSE_GROUP);
+    return 0;
+}
+
+ExchangeState exchange_state(const Exchange *exchange)
+{
+    return exchange->state;
+}
+
+const char *exchange_state_name(ExchangeState state)
+{
+    return state_names[state];
+}
+
+uint64_t exchange_spi_i(const Exchange *exchange)
+{
+    return exchange->spi_i;
+}
+
+uint64_t exchange_spi_r(const Exchange *exchange)
+{
+    return exchange->spi_r;
+}
+
+Bytes exchange_nonce_i(const Exchange *exchange)
+{
+    return BYTES_OF(exchange->nonce_i);
+}
+
+Bytes exchange_ke_i(const Exchange *exchange)
+{
+    return exchange->dh ? dh_public(exchange->dh) : (Bytes){0};
+}
+
+const char *exchange_suite_name(const Exchange *exchange)
+{
+    return exchange->suite_name;
+}
+
+const char *exchange_peer_identity(const Exchange *exchange)
+{
+    return exchange->peer_identity;
+}
+
+time_t exchange_peer_expires(const Exchange *exchange)
+{
+    return exchange->peer_expires;
+}

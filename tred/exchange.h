@@ -1,0 +1,230 @@
+/* One IKE SA's life in the TrE: which calls an exchange takes in which state, without the bus.
+ *
+ * Every call returns 0, an ExchangeError that the caller must pass on, or a negative errno of what
+ * failed beneath (-ENOMEM, -EIO). With an ExchangeError, `reason` (EXCHANGE_REASON_SIZE octets)
+ * holds the sentence for the person: what was found and what to do. Unless said otherwise, a call
+ * that does not return 0 changes nothing. */
+#pragma once
+
+#include "dataplane/dataplane.h"
+#include "ikewire/payload.h"
+#include "policy/devicekey.h"
+#include "tred/anchors.h"
+#include "tred/peer.h"
+#include "tred/protection.h"
+
+#include <time.h>
+
+typedef enum ExchangeState {
+    EXCHANGE_BEGUN,    /* SPI, nonce and KE made */
+    EXCHANGE_AGREED,   /* keys derived from both IKE_SA_INIT messages */
+    EXCHANGE_SIGNED,   /* our AUTH made */
+    EXCHANGE_VERIFIED, /* the peer's AUTH good */
+    EXCHANGE_REFUSED,  /* the peer's AUTH or certificate bad: it may be told, and nothing else */
+    EXCHANGE_STATES
+} ExchangeState;
+
+typedef enum ExchangeCall {
+    EXCHANGE_CHOOSE_GROUP,
+    EXCHANGE_AGREE,
+    EXCHANGE_SIGN_AUTH,
+    EXCHANGE_PROTECT,
+    EXCHANGE_UNPROTECT,
+    EXCHANGE_VERIFY_PEER,
+    EXCHANGE_OPEN_TRANSPORT,
+    EXCHANGE_ALLOCATE_SPI,
+    EXCHANGE_ADD_CHILD,
+    EXCHANGE_REMOVE_CHILD,
+    EXCHANGE_CALLS
+} ExchangeCall;
+
+/* Why a call was refused; each is a bus error of the same name (see bus_error.c). Positive. */
+typedef enum ExchangeError {
+    EXCHANGE_E_WRONG_STATE = 1,
+    EXCHANGE_E_GROUP_NOT_SUPPORTED,
+    EXCHANGE_E_MALFORMED,
+    EXCHANGE_E_FOREIGN_REQUEST, /* not the IKE_SA_INIT request that this exchange stands for */
+    EXCHANGE_E_FOREIGN_RESPONSE,
+    EXCHANGE_E_SUITE_NOT_ALLOWED,
+    EXCHANGE_E_BAD_KEY_EXCHANGE,
+    EXCHANGE_E_METHOD_NOT_ALLOWED,
+    EXCHANGE_E_TPM_FAILED,
+    EXCHANGE_E_NOT_AUTHENTIC,
+    EXCHANGE_E_REPLAYED,
+    EXCHANGE_E_UNEXPECTED, /* a message of a type or direction that this state has no use for */
+    EXCHANGE_E_REQUEST_PENDING,
+    EXCHANGE_E_TOO_LARGE,
+    EXCHANGE_E_PEER_NOT_TRUSTED,
+    EXCHANGE_E_PEER_CERTIFICATE_EXPIRED,
+    EXCHANGE_E_PEER_CERTIFICATE_NOT_YET_VALID,
+    EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+    EXCHANGE_E_PEER_IDENTITY_MISMATCH,
+    EXCHANGE_E_PEER_REVOKED,
+    EXCHANGE_E_PEER_REVOCATION_UNKNOWN,
+    EXCHANGE_E_PEER_AUTH_FAILED,
+    EXCHANGE_E_SELECTORS_NOT_ALLOWED,
+    EXCHANGE_E_DATA_PLANE_FAILED, /* it can't carry such a Child SA, or said no */
+    EXCHANGE_E_NO_SUCH_CHILD,
+    EXCHANGE_E_TOO_MANY_CHILDREN,
+    EXCHANGE_E_KEYS_USED, /* the keys of IKE_AUTH's Child SA have been handed out already */
+    EXCHANGE_ERRORS
+} ExchangeError;
+
+enum {
+    EXCHANGE_REASON_SIZE = 1024,
+    EXCHANGE_GROUP_CHANGES_MAX = 4,
+    EXCHANGE_CHILDREN_MAX = 8, /* SPIs allocated, with or without a Child SA */
+    EXCHANGE_ADDRESSES_MAX = 16,
+    EXCHANGE_INIT_SIZE_MAX =
+        16384, /* of an IKE_SA_INIT message, which we keep until the peer is verified */
+};
+
+typedef struct Exchange Exchange;
+
+/* What every exchange shares; owned by the daemon's context, which outlives them all. */
+typedef struct ExchangeContext {
+    DeviceKey *device_key;      /* NULL while there is none: SignAuth then fails with TPM_FAILED */
+    const char *identity;       /* our FQDN */
+    const char *segw_name;      /* the SeGW's FQDN */
+    AnchorStore *anchors;       /* each exchange keeps a reference on those it began with */
+    const PeerProfile *profile; /* what the SeGW's certificates must be like */
+    RevocationMode revocation;
+    const CrlStore *crls; /* NULL: none are kept */
+    DataPlane *dataplane;
+    const IkeTs *allowed_local; /* selectors that a Child SA may have */
+    const IkeTs *allowed_remote;
+    Lifetime soft, hard; /* of a Child SA */
+    Exchange *exchanges; /* all of them, so that an inbound SPI is given out once in the process */
+} ExchangeContext;
+
+/* Begins an exchange: SPI_i, nonce, and a KE in `group`.
+ * Returns 0, EXCHANGE_E_GROUP_NOT_SUPPORTED, -ENOMEM or -EIO. */
+int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, char *reason);
+
+/* Wipes everything the exchange holds; NULL is fine. */
+void exchange_free(Exchange *exchange);
+DEFINE_POINTER_CLEANUP(Exchange, exchange_free);
+
+/* What anyone may know of an exchange. Strings and views are borrowed from it; empty where not
+ * known yet. */
+ExchangeState exchange_state(const Exchange *exchange);
+const char *exchange_state_name(ExchangeState state);
+uint64_t exchange_spi_i(const Exchange *exchange);
+uint64_t exchange_spi_r(const Exchange *exchange); /* 0 before Agree */
+Bytes exchange_nonce_i(const Exchange *exchange);
+Bytes exchange_ke_i(const Exchange *exchange); /* empty after Agree: the DH key is gone */
+const char *exchange_suite_name(const Exchange *exchange);
+const char *exchange_peer_identity(const Exchange *exchange);
+time_t exchange_peer_expires(const Exchange *exchange); /* the peer's chain; 0 before VerifyPeer */
+
+/* 0 if the table allows `call` now, else EXCHANGE_E_WRONG_STATE. */
+int exchange_allows(const Exchange *exchange, ExchangeCall call, char *reason);
+
+/* Makes a new KE after INVALID_KE_PAYLOAD (RFC 7296 1.2); SPI and nonce stay (2.7). At most
+ * EXCHANGE_GROUP_CHANGES_MAX times. 0, WRONG_STATE, GROUP_NOT_SUPPORTED. */
+int exchange_choose_group(Exchange *exchange, uint16_t group, char *reason);
+
+/* Reads both whole IKE_SA_INIT messages (without non-ESP marker) and derives SK_*. The request must
+ * be ours to the last field that we chose; the response is not authenticated yet, so a refusal
+ * leaves the exchange able to take the next one (RFC 7296 2.4). 0, WRONG_STATE, TOO_LARGE,
+ * MALFORMED, FOREIGN_REQUEST, FOREIGN_RESPONSE, SUITE_NOT_ALLOWED, BAD_KEY_EXCHANGE. */
+int exchange_agree(Exchange *exchange, Bytes request, Bytes response, char *reason);
+
+/* Our identity and AUTH; views are borrowed from the exchange. */
+typedef struct OwnAuth {
+    uint8_t id_type;
+    Bytes id_data;
+    uint8_t method;
+    Bytes data;
+} OwnAuth;
+
+/* Signs once, over the request that Agree took. If the TPM fails, nothing was signed and the call
+ * may be repeated; once it has signed there is no way back to this call. 0, WRONG_STATE,
+ * METHOD_NOT_ALLOWED (our key fits no method of the profile), TPM_FAILED. */
+int exchange_sign_auth(Exchange *exchange, OwnAuth *ret, char *reason);
+
+/* A payload chain to be sealed. */
+typedef struct PlainMessage {
+    uint8_t exchange_type;
+    bool response;
+    uint8_t first; /* type of the first payload */
+    Bytes payloads;
+} PlainMessage;
+
+/* Seals a message that the state has a use for; *ret is the caller's to sealed_message_deinit().
+ * 0, WRONG_STATE, UNEXPECTED, MALFORMED, REQUEST_PENDING, TOO_LARGE. */
+int exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
+                     SealedMessage *ret, char *reason);
+
+/* Opens a datagram; *ret_complete is false while fragments are missing, and *ret then empty. *ret
+ * is the caller's to opened_message_deinit(). A fragment that is taken in counts as success. 0,
+ * WRONG_STATE, UNEXPECTED, MALFORMED, NOT_AUTHENTIC, REPLAYED, TOO_LARGE. */
+int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, OpenedMessage *ret,
+                       char *reason);
+
+/* The peer's IKE_AUTH response, as far as it concerns its identity. */
+typedef struct PeerAuth {
+    uint8_t id_type;
+    Bytes id_data;
+    uint8_t method;
+    Bytes data;
+    size_t n_certificates; /* CERT payloads: X.509 certificates (4) and OCSP responses (14) */
+    IkeCert certificates[PEER_CERTIFICATES_MAX + PEER_OCSP_MAX];
+} PeerAuth;
+
+/* Judges the peer once: its chain, its identity, then its AUTH. Any ExchangeError but WRONG_STATE
+ * moves the exchange to REFUSED. 0, WRONG_STATE, METHOD_NOT_ALLOWED, PEER_NOT_TRUSTED,
+ * PEER_CERTIFICATE_EXPIRED, _NOT_YET_VALID, _UNFIT, PEER_IDENTITY_MISMATCH, PEER_REVOKED,
+ * PEER_REVOCATION_UNKNOWN, PEER_AUTH_FAILED. */
+int exchange_verify_peer(Exchange *exchange, const PeerAuth *peer, time_t now, char *reason);
+
+/* Opens the local UDP port that IKE and ESP share from IKE_AUTH on (RFC 7296 2.23), for traffic
+ * with `remote`. *ret_fd, borrowed from the exchange, is the socket of the IKE messages; it is not
+ * connected. ESP keeps the other one. Once. 0, WRONG_STATE, DATA_PLANE_FAILED. */
+int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *remote, int *ret_fd,
+                            char *reason);
+
+/* An inbound ESP SPI (256 or above, RFC 4303 2.1), unique in the process. 0, WRONG_STATE,
+ * TOO_MANY_CHILDREN. */
+int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, char *reason);
+
+typedef struct ChildAddress {
+    Bytes address; /* 4 or 16 octets */
+    uint8_t prefix_length;
+} ChildAddress;
+
+/* What IKE_AUTH negotiated for its Child SA. */
+typedef struct ChildRequest {
+    uint32_t spi_in;  /* from exchange_allocate_spi() */
+    uint32_t spi_out; /* the peer's */
+    EspSuite suite;
+    bool udp_encapsulated; /* RFC 3948: a NAT was detected, or one was feigned */
+    IkeTs ts_i;
+    IkeTs ts_r;
+    size_t n_addresses;
+    ChildAddress addresses[EXCHANGE_ADDRESSES_MAX];
+} ChildRequest;
+
+/* Derives the ESP keys and hands them to the data plane, once in the exchange's life: the same keys
+ * for a second SA would repeat AES-GCM IVs (RFC 4106 2). 0, WRONG_STATE, NO_SUCH_CHILD (an SPI that
+ * this exchange did not allocate), KEYS_USED, MALFORMED, SUITE_NOT_ALLOWED, SELECTORS_NOT_ALLOWED,
+ * DATA_PLANE_FAILED (after which the keys count as used). */
+int exchange_add_child(Exchange *exchange, const ChildRequest *request, char *reason);
+
+/* Wipes a Child SA's keys and gives its SPI back. 0, WRONG_STATE, NO_SUCH_CHILD. */
+int exchange_remove_child(Exchange *exchange, uint32_t spi_in, char *reason);
+
+/* What anyone may know of a Child SA. */
+typedef struct ChildStatus {
+    uint32_t spi_in;
+    uint32_t spi_out;
+    char suite[SUITE_NAME_SIZE];
+    SaCounters counters;
+} ChildStatus;
+
+/* The exchange's Child SAs into `ret` (EXCHANGE_CHILDREN_MAX of them); returns how many there are.
+ */
+size_t exchange_children(const Exchange *exchange, ChildStatus *ret);
+
+/* True if `spi_in` is a Child SA of this exchange. */
+bool exchange_has_child(const Exchange *exchange, uint32_t spi_in);

@@ -1,0 +1,279 @@
+/* Who are we, and who is the peer? Our AUTH, made once in the TPM, and the judgement of the peer's
+ * (RFC 7296 2.15). */
+#include "tred/exchange_internal.h"
+
+#include "crypto/openssl.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { ID_FIXED_SIZE = 4 }; /* RFC 7296 3.5: ID Type and three reserved octets */
+
+/* IDi is our FQDN, the one in the device certificate (TS 33.320: IDi equals a dNSName of it). */
+static int own_id_encode(Exchange *exchange)
+{
+    const char *identity = exchange->context->identity;
+    IkeId id = {
+        .type = IKE_ID_FQDN,
+        .data = {(const uint8_t *)identity, strlen(identity)},
+    };
+    Writer writer;
+    Bytes body;
+
+    writer_init(&writer, exchange->id_body, sizeof(exchange->id_body));
+    ike_id_encode(&writer, &id);
+    if (writer_finish(&writer, &body) < 0)
+        return -EIO;
+    exchange->id_body_size = body.size;
+    return 0;
+}
+
+/* InitiatorSignedOctets = RealMessage1 | NonceRData | MACedIDForI, hashed for the TPM. The message
+ * is the one that Agree parsed and kept; a caller has no say in what is signed. */
+static int own_digest(const Exchange *exchange, const char *digest_name, uint8_t *ret,
+                      unsigned *ret_size)
+{
+    _cleanup_(free_bytesp) uint8_t *octets = NULL;
+    size_t size = 0, digest_size = 0;
+    int r;
+
+    r = auth_signed_octets(exchange->suite.prf, exchange->keys.sk_pi,
+                           (Bytes){exchange->request.data, exchange->request.size},
+                           exchange_nonce_r(exchange),
+                           (Bytes){exchange->id_body, exchange->id_body_size}, &octets, &size);
+    if (r < 0)
+        return r;
+    if (EVP_Q_digest(NULL, digest_name, NULL, octets, size, ret, &digest_size) != 1)
+        return -EIO;
+    *ret_size = (unsigned)digest_size;
+    return 0;
+}
+
+static int tpm_sign(const Exchange *exchange, const AuthScheme *scheme, uint8_t *ret,
+                    size_t *ret_size, char *reason)
+{
+    char tpm_reason[TPM_ERROR_SIZE] = "";
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned digest_size = 0;
+    int r;
+
+    r = own_digest(exchange, scheme->digest, digest, &digest_size);
+    if (r < 0)
+        return r;
+    r = device_key_sign(exchange->context->device_key, scheme->digest, scheme->pss,
+                        (Bytes){digest, digest_size}, ret, ret_size, tpm_reason);
+    if (r < 0) {
+        return exchange_refuse(
+            reason, EXCHANGE_E_TPM_FAILED,
+            "The TPM did not sign: %s. Nothing was signed; SignAuth may be called again.",
+            tpm_reason[0] != '\0' ? tpm_reason : "it gave no reason");
+    }
+    return 0;
+}
+
+int exchange_sign_auth(Exchange *exchange, OwnAuth *ret, char *reason)
+{
+    DeviceKey *key = exchange->context->device_key;
+    uint8_t signature[DEVICE_KEY_SIGNATURE_MAX];
+    size_t signature_size = 0;
+    AuthScheme scheme;
+    int r;
+
+    r = exchange_allows(exchange, EXCHANGE_SIGN_AUTH, reason);
+    if (r != 0)
+        return r;
+    if (!key) {
+        return exchange_refuse(reason, EXCHANGE_E_TPM_FAILED,
+                               "The device key is not loaded. Read the Manager's StateReason.");
+    }
+    r = auth_scheme_choose(device_key_public(key), exchange->peer_hashes, exchange->n_peer_hashes,
+                           &scheme);
+    if (r < 0) {
+        return exchange_refuse(reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
+                               "No authentication method of the profile fits the device key. "
+                               "Provision an ECDSA P-256, "
+                               "P-384 or RSA-2048 key.");
+    }
+    r = own_id_encode(exchange);
+    if (r < 0)
+        return r;
+    r = tpm_sign(exchange, &scheme, signature, &signature_size, reason);
+    if (r != 0)
+        return r;
+
+    /* A signature exists now: whatever fails below, there is no second one. */
+    exchange_step(exchange, EXCHANGE_SIGN_AUTH);
+    r = auth_data_encode(&scheme, device_key_public(key), (Bytes){signature, signature_size},
+                         device_key_pss_salt(key), exchange->auth_data, &exchange->auth_data_size);
+    if (r < 0)
+        return r;
+    exchange->auth_method = scheme.method;
+    *ret = (OwnAuth){
+        .id_type = IKE_ID_FQDN,
+        .id_data = bytes_slice((Bytes){exchange->id_body, exchange->id_body_size}, ID_FIXED_SIZE,
+                               exchange->id_body_size),
+        .method = scheme.method,
+        .data = {exchange->auth_data, exchange->auth_data_size},
+    };
+    return 0;
+}
+
+static ExchangeError peer_error(int error)
+{
+    switch (error) {
+    case PEER_E_EXPIRED:
+        return EXCHANGE_E_PEER_CERTIFICATE_EXPIRED;
+    case PEER_E_NOT_YET_VALID:
+        return EXCHANGE_E_PEER_CERTIFICATE_NOT_YET_VALID;
+    case PEER_E_MALFORMED:
+    case PEER_E_UNFIT:
+        return EXCHANGE_E_PEER_CERTIFICATE_UNFIT;
+    case PEER_E_IDENTITY:
+        return EXCHANGE_E_PEER_IDENTITY_MISMATCH;
+    case PEER_E_REVOKED:
+        return EXCHANGE_E_PEER_REVOKED;
+    case PEER_E_REVOCATION_UNKNOWN:
+        return EXCHANGE_E_PEER_REVOCATION_UNKNOWN;
+    default:
+        return EXCHANGE_E_PEER_NOT_TRUSTED;
+    }
+}
+
+/* TS 33.310 6.2.1: X.509 certificates, and RFC 4806's OCSP responses; hash-and-URL among others is
+ * refused. */
+static int cert_payloads_sort(const PeerAuth *peer, Bytes *certificates, Bytes *ocsp,
+                              PeerEvidence *evidence, char *reason)
+{
+    evidence->certificates = certificates;
+    evidence->ocsp = ocsp;
+    for (size_t i = 0; i < peer->n_certificates; i++) {
+        const IkeCert *payload = &peer->certificates[i];
+
+        switch (payload->encoding) {
+        case IKE_CERT_X509_SIGNATURE:
+            certificates[evidence->n_certificates++] = payload->data;
+            break;
+        case IKE_CERT_OCSP_CONTENT:
+            ocsp[evidence->n_ocsp++] = payload->data;
+            break;
+        default:
+            return exchange_refuse(
+                reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+                "CERT payload %zu has encoding %u; the SeGW must send X.509 certificates "
+                "(encoding 4), and may send OCSP responses (14).",
+                i + 1, payload->encoding);
+        }
+    }
+    return 0;
+}
+
+/* The peer's certificates and name; *ret is its public key, *ret_expires when its chain ends. */
+static int peer_certificates_check(const Exchange *exchange, const PeerAuth *peer, time_t now,
+                                   EVP_PKEY **ret, time_t *ret_expires, char *reason)
+{
+    Bytes certificates[PEER_CERTIFICATES_MAX + PEER_OCSP_MAX];
+    Bytes ocsp[PEER_CERTIFICATES_MAX + PEER_OCSP_MAX];
+    const PeerPolicy policy = {
+        .anchors = exchange->anchors,
+        .profile = exchange->context->profile,
+        .crls = exchange->context->crls,
+        .revocation = exchange->context->revocation,
+        .segw_name = exchange->context->segw_name,
+    };
+    PeerEvidence evidence = {
+        .has_idr = true, .idr_type = peer->id_type, .idr = peer->id_data, .now = now};
+    PeerReport report;
+    int r;
+
+    r = cert_payloads_sort(peer, certificates, ocsp, &evidence, reason);
+    if (r != 0)
+        return r;
+    r = peer_judge(&policy, &evidence, &report);
+    if (r == 0 && report.refusal) {
+        char sentence[PEER_REASON_SIZE];
+
+        peer_check_sentence(report.refusal, sentence);
+        r = exchange_refuse(reason, peer_error(report.refusal->error), "%s", sentence);
+    } else if (r == 0) {
+        *ret = steal_pointer(report.key);
+        *ret_expires = report.expires;
+    }
+    peer_report_deinit(&report);
+    return r;
+}
+
+static int peer_auth_refuse(int error, uint8_t method, char *reason)
+{
+    if (error == AUTH_E_METHOD) {
+        return exchange_refuse(
+            reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
+            "The SeGW signed with method %u (%s) or a hash that is outside the profile or does not "
+            "fit its certificate's key. Let it use RFC 7427 signatures with SHA-256 or SHA-384.",
+            method, ike_auth_method_name(method));
+    }
+    if (error == AUTH_E_ENCODING) {
+        return exchange_refuse(reason, EXCHANGE_E_PEER_AUTH_FAILED,
+                               "The SeGW's AUTH data does not parse.");
+    }
+    return exchange_refuse(
+        reason, EXCHANGE_E_PEER_AUTH_FAILED,
+        "The SeGW's AUTH signature is wrong: it does not have its certificate's private key, or "
+        "somebody changed IKE_SA_INIT on the way.");
+}
+
+/* ResponderSignedOctets = RealMessage2 | NonceIData | MACedIDForR. */
+static int peer_auth_check(const Exchange *exchange, const PeerAuth *peer, EVP_PKEY *key,
+                           char *reason)
+{
+    _cleanup_(free_bytesp) uint8_t *octets = NULL;
+    IkeId id = {.type = peer->id_type, .data = peer->id_data};
+    uint8_t id_body[ID_FIXED_SIZE + FQDN_SIZE_MAX];
+    Writer writer;
+    Bytes body;
+    size_t size = 0;
+    int r;
+
+    writer_init(&writer, id_body, sizeof(id_body));
+    ike_id_encode(&writer, &id);
+    if (writer_finish(&writer, &body) < 0) {
+        return exchange_refuse(reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
+                               "The SeGW's IDr is longer than any FQDN.");
+    }
+    r = auth_signed_octets(exchange->suite.prf, exchange->keys.sk_pr,
+                           (Bytes){exchange->response.data, exchange->response.size},
+                           exchange_nonce_i(exchange), body, &octets, &size);
+    if (r < 0)
+        return r;
+    if (!exchange->context->profile->rsa_pkcs1 && auth_is_rsa_pkcs1(key, peer->method, peer->data))
+        return peer_auth_refuse(AUTH_E_METHOD, peer->method, reason);
+    r = auth_verify(key, peer->method, peer->data, (Bytes){octets, size});
+    return r > 0 ? peer_auth_refuse(r, peer->method, reason) : r;
+}
+
+int exchange_verify_peer(Exchange *exchange, const PeerAuth *peer, time_t now, char *reason)
+{
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+    time_t expires = 0;
+    int r;
+
+    r = exchange_allows(exchange, EXCHANGE_VERIFY_PEER, reason);
+    if (r != 0)
+        return r;
+    r = peer_certificates_check(exchange, peer, now, &key, &expires, reason);
+    if (r == 0)
+        r = peer_auth_check(exchange, peer, key, reason);
+    if (r < 0)
+        return r;
+
+    exchange_forget_messages(exchange);
+    if (r > 0) {
+        exchange->state = EXCHANGE_REFUSED;
+        return r;
+    }
+    exchange->peer_expires = expires;
+    /* peer_judge() has found IDr to be this name. */
+    (void)snprintf(exchange->peer_identity, sizeof(exchange->peer_identity), "%s",
+                   exchange->context->segw_name);
+    exchange_step(exchange, EXCHANGE_VERIFY_PEER);
+    return 0;
+}

@@ -1,0 +1,91 @@
+/* What an exchange holds; shared by exchange*.c and by nobody else. */
+#pragma once
+
+#include "dataplane/transport.h"
+#include "policy/certificates.h"
+#include "tred/auth.h"
+#include "tred/dh.h"
+#include "tred/exchange.h"
+#include "tred/keyschedule.h"
+
+enum {
+    EXCHANGE_NONCE_SIZE = 32, /* half of the largest prf's key size, 64 (RFC 7296 2.10) */
+    EXCHANGE_HASHES_MAX = 16, /* of SIGNATURE_HASH_ALGORITHMS that we look at */
+};
+
+typedef struct OwnedBytes {
+    uint8_t *data;
+    size_t size;
+} OwnedBytes;
+
+/* A place for one Child SA: an SPI given out, and its keys once there is an SA. */
+typedef struct Child {
+    uint32_t spi_in; /* 0: free */
+    uint32_t spi_out;
+    EspSuite suite;
+    EspKeys keys;   /* of a data plane that keeps none itself */
+    bool installed; /* in the data plane */
+} Child;
+
+struct Exchange {
+    ExchangeContext *context;
+    Exchange *next, *previous; /* in context->exchanges */
+    AnchorStore *anchors;
+    ExchangeState state;
+    unsigned n_group_changes;
+
+    /* From the start. */
+    uint64_t spi_i;
+    uint8_t nonce_i[EXCHANGE_NONCE_SIZE];
+    Dh *dh; /* until Agree */
+
+    /* From Agree. */
+    uint64_t spi_r;
+    OwnedBytes request; /* until the peer is judged, as AUTH covers them */
+    OwnedBytes response;
+    uint8_t nonce_r[IKE_NONCE_MAX];
+    size_t nonce_r_size;
+    uint16_t peer_hashes[EXCHANGE_HASHES_MAX];
+    size_t n_peer_hashes;
+    IkeSuite suite;
+    char suite_name[SUITE_NAME_SIZE];
+    IkeKeys keys;
+    Protection *protection;
+
+    /* From SignAuth: payload bodies as they must stand in the IKE_AUTH request. */
+    uint8_t id_body[4 + FQDN_SIZE_MAX];
+    size_t id_body_size;
+    uint8_t auth_method;
+    uint8_t auth_data[AUTH_DATA_MAX];
+    size_t auth_data_size;
+
+    /* From VerifyPeer. */
+    char peer_identity[FQDN_SIZE_MAX];
+    time_t peer_expires;
+
+    /* From OpenTransport. */
+    bool has_transport;
+    Transport transport;
+    struct sockaddr_storage remote;
+
+    Child children[EXCHANGE_CHILDREN_MAX];
+    bool child_keys_used;
+};
+
+/* Fills `reason` and yields `error`, for `return exchange_refuse(…)`. */
+int exchange_refuse(char *reason, ExchangeError error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Moves on to the state that the table has for a `call` that succeeded. */
+void exchange_step(Exchange *exchange, ExchangeCall call);
+
+/* Takes a Child SA out of the data plane, wipes its keys, and frees its place. */
+void exchange_child_deinit(Exchange *exchange, Child *child);
+
+/* Lets go of both IKE_SA_INIT messages. */
+void exchange_forget_messages(Exchange *exchange);
+
+static inline Bytes exchange_nonce_r(const Exchange *exchange)
+{
+    return (Bytes){exchange->nonce_r, exchange->nonce_r_size};
+}

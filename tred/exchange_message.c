@@ -1,0 +1,182 @@
+/* Which messages may be sealed and opened in which state? tred is no oracle for anything else. */
+#include "ikewire/message.h"
+#include "tred/exchange_internal.h"
+
+#include <errno.h>
+
+typedef struct MessageRule {
+    ExchangeState state;
+    uint8_t exchange_type;
+    bool seal_request, seal_response;
+    bool open_request, open_response;
+} MessageRule;
+
+/* Before the peer is verified only IKE_AUTH passes, from us to it and back; a request of the peer's
+ * waits, unopened, for its retransmission. A peer that was refused is told so by INFORMATIONAL (RFC
+ * 7296 2.21.2). */
+static const MessageRule message_rules[] = {
+    /* state             exchange             seal: request, response   open: request, response */
+    {EXCHANGE_SIGNED, IKE_AUTH, true, false, false, true},
+    {EXCHANGE_VERIFIED, IKE_CREATE_CHILD_SA, true, true, true, true},
+    {EXCHANGE_VERIFIED, IKE_INFORMATIONAL, true, true, true, true},
+    {EXCHANGE_REFUSED, IKE_INFORMATIONAL, true, false, false, true},
+};
+
+static const MessageRule *rule_find(ExchangeState state, uint8_t exchange_type)
+{
+    for (size_t i = 0; i < ELEMENTS(message_rules); i++) {
+        if (message_rules[i].state == state && message_rules[i].exchange_type == exchange_type)
+            return &message_rules[i];
+    }
+    return NULL;
+}
+
+static int unexpected(const Exchange *exchange, uint8_t exchange_type, bool response, char *reason)
+{
+    return exchange_refuse(reason, EXCHANGE_E_UNEXPECTED,
+                           "%s %s (exchange type %u) has no place in state \"%s\".",
+                           ike_exchange_name(exchange_type), response ? "response" : "request",
+                           exchange_type, exchange_state_name(exchange->state));
+}
+
+static int protection_refuse(int error, char *reason)
+{
+    switch (error) {
+    case PROTECTION_E_FOREIGN:
+        return exchange_refuse(
+            reason, EXCHANGE_E_UNEXPECTED,
+            "The datagram has other SPIs or flags than this IKE SA's peer uses. Ignore it.");
+    case PROTECTION_E_NOT_AUTHENTIC:
+        return exchange_refuse(
+            reason, EXCHANGE_E_NOT_AUTHENTIC,
+            "The datagram's integrity check failed. Ignore it and wait for another.");
+    case PROTECTION_E_REPLAY:
+        return exchange_refuse(reason, EXCHANGE_E_REPLAYED,
+                               "The message ID was seen before or is not due yet (RFC 7296 2.2). "
+                               "Ignore the datagram, or "
+                               "repeat the response if it is the last request again.");
+    case PROTECTION_E_BUSY:
+        return exchange_refuse(
+            reason, EXCHANGE_E_REQUEST_PENDING,
+            "The last request has not been answered yet (window of 1, RFC 7296 2.3).");
+    case PROTECTION_E_NO_REQUEST:
+        return exchange_refuse(reason, EXCHANGE_E_UNEXPECTED,
+                               "The peer has no request open that this could answer.");
+    case PROTECTION_E_TOO_LARGE:
+        return exchange_refuse(reason, EXCHANGE_E_TOO_LARGE,
+                               "The message is larger than %d octets or has too many fragments.",
+                               IKE_MESSAGE_MAX);
+    default:
+        return exchange_refuse(reason, EXCHANGE_E_MALFORMED,
+                               "The message, or what was sealed in it, does not parse.");
+    }
+}
+
+static bool body_is(const IkePayloads *payloads, uint8_t type, Bytes expected)
+{
+    size_t position = 0;
+    const IkePayload *payload;
+
+    while ((payload = ike_payloads_next(payloads, type, &position))) {
+        if (!bytes_equal(payload->body, expected))
+            return false;
+    }
+    return true;
+}
+
+/* An IKE_AUTH request speaks for this device, so its IDi and AUTH must be those that SignAuth made.
+ */
+static int own_auth_check(const Exchange *exchange, const IkePayloads *payloads, char *reason)
+{
+    uint8_t auth_body[4 + AUTH_DATA_MAX];
+    IkeAuth auth = {
+        .method = exchange->auth_method,
+        .data = {exchange->auth_data, exchange->auth_data_size},
+    };
+    Writer writer;
+    Bytes expected;
+
+    writer_init(&writer, auth_body, sizeof(auth_body));
+    ike_auth_encode(&writer, &auth);
+    if (writer_finish(&writer, &expected) < 0)
+        return -EIO;
+    if (!body_is(payloads, IKE_PAYLOAD_AUTH, expected) ||
+        !body_is(payloads, IKE_PAYLOAD_IDI, (Bytes){exchange->id_body, exchange->id_body_size})) {
+        return exchange_refuse(
+            reason, EXCHANGE_E_UNEXPECTED,
+            "The IKE_AUTH request has another IDi or AUTH than SignAuth returned.");
+    }
+    return 0;
+}
+
+static int plain_check(const Exchange *exchange, const PlainMessage *message, char *reason)
+{
+    const MessageRule *rule = rule_find(exchange->state, message->exchange_type);
+    IkePayloads payloads;
+    IkeFault fault = {0};
+
+    if (!rule || !(message->response ? rule->seal_response : rule->seal_request))
+        return unexpected(exchange, message->exchange_type, message->response, reason);
+    if (message->payloads.size > IKE_MESSAGE_MAX)
+        return protection_refuse(PROTECTION_E_TOO_LARGE, reason);
+    if (ike_payloads_decode(message->first, message->payloads, &payloads, &fault) != 0) {
+        return exchange_refuse(
+            reason, EXCHANGE_E_MALFORMED,
+            "The payload chain does not parse: %s (payload type %u at octet %u).",
+            ike_fault_text(fault.code), fault.payload_type, fault.offset);
+    }
+    if (message->exchange_type == IKE_AUTH)
+        return own_auth_check(exchange, &payloads, reason);
+    return 0;
+}
+
+int exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
+                     SealedMessage *ret, char *reason)
+{
+    int r;
+
+    r = exchange_allows(exchange, EXCHANGE_PROTECT, reason);
+    if (r != 0)
+        return r;
+    r = plain_check(exchange, message, reason);
+    if (r != 0)
+        return r;
+    r = protection_seal(exchange->protection, message->exchange_type, message->response,
+                        message->first, message->payloads, max_datagram, ret);
+    if (r > 0)
+        return protection_refuse(r, reason);
+    if (r < 0)
+        return r;
+    exchange_step(exchange, EXCHANGE_PROTECT);
+    return 0;
+}
+
+int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, OpenedMessage *ret,
+                       char *reason)
+{
+    const MessageRule *rule;
+    IkeHeader header;
+    bool response;
+    int r;
+
+    r = exchange_allows(exchange, EXCHANGE_UNPROTECT, reason);
+    if (r != 0)
+        return r;
+    if (datagram.size > IKE_MESSAGE_MAX)
+        return protection_refuse(PROTECTION_E_TOO_LARGE, reason);
+    if (ike_header_decode(datagram, &header) != 0)
+        return protection_refuse(PROTECTION_E_MALFORMED, reason);
+    /* Asked before it is opened, so that the windows do not move for a message that nobody will
+     * answer. */
+    response = (header.flags & IKE_FLAG_RESPONSE) != 0;
+    rule = rule_find(exchange->state, header.exchange_type);
+    if (!rule || !(response ? rule->open_response : rule->open_request))
+        return unexpected(exchange, header.exchange_type, response, reason);
+
+    r = protection_open(exchange->protection, datagram, ret);
+    if (r != 0 && r != PROTECTION_E_FRAGMENT)
+        return r > 0 ? protection_refuse(r, reason) : r;
+    *ret_complete = r == 0;
+    exchange_step(exchange, EXCHANGE_UNPROTECT);
+    return 0;
+}

@@ -1,0 +1,65 @@
+/* This device's identity: its key in the TPM, its certificates, and the anchors that it trusts;
+ * loaded together, as one without the others can't authenticate anything. */
+#pragma once
+
+#include "base/cleanup.h"
+#include "policy/certificates.h"
+#include "policy/devicekey.h"
+#include "policy/tss2key.h"
+#include "tred/anchors.h"
+#include "tred/config.h"
+
+typedef enum IdentityState {
+    IDENTITY_READY,
+    IDENTITY_UNPROVISIONED,
+    IDENTITY_INTEGRITY_FAILED,
+    IDENTITY_TPM_UNAVAILABLE,
+    IDENTITY_STATES
+} IdentityState;
+
+enum { IDENTITY_REASON_SIZE = 640 };
+
+/* "ready", … as on the bus. */
+const char *identity_state_name(IdentityState state);
+
+typedef struct DerCertificate {
+    unsigned char *data;
+    size_t size;
+} DerCertificate;
+
+/* What an identity is made of, in the order of loading. Files come before the TPM, so that what is
+ * missing can be said without one. */
+typedef enum IdentityPart {
+    IDENTITY_KEY_FILE,
+    IDENTITY_CERTIFICATES,
+    IDENTITY_ANCHORS,
+    IDENTITY_TPM,
+    IDENTITY_KEY,
+    IDENTITY_PARTS
+} IdentityPart;
+
+typedef struct Identity {
+    Tss2Key key_file;
+    EVP_PKEY *public_key; /* of key_file */
+    Tpm *tpm;
+    DeviceKey *key;
+    char fqdn[FQDN_SIZE_MAX];                    /* of the device certificate's subjectAltName */
+    char validity_problem[IDENTITY_REASON_SIZE]; /* of the device certificate now; empty: none */
+    size_t n_certificates;
+    DerCertificate certificates[CERTIFICATES_MAX]; /* the device's, then its issuers' */
+    AnchorStore *anchors;
+} Identity;
+
+/* "device key file", …: what a person calls it. */
+const char *identity_part_name(IdentityPart part);
+
+/* Loads one part into `identity` (zeroed before the first; to identity_free()), and checks that it
+ * fits the parts loaded before. Returns 0; IDENTITY_UNPROVISIONED or IDENTITY_TPM_UNAVAILABLE with
+ * `reason` (IDENTITY_REASON_SIZE octets) naming what is wrong and what to do; or -ENOMEM, -EIO. */
+int identity_load_part(const TredConfig *config, IdentityPart part, Identity *identity,
+                       char *reason);
+
+/* Loads every part that `config` names; returns as above for the first that fails. */
+int identity_load(const TredConfig *config, Identity **ret, char *reason);
+void identity_free(Identity *identity);
+DEFINE_POINTER_CLEANUP(Identity, identity_free);

@@ -1,0 +1,100 @@
+/* tred: the trusted environment (tred(8)). */
+#include "base/log.h"
+#include "crypto/secret.h"
+#include "tred/daemon.h"
+#include "tred/process.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+enum { CONTINUE = -1 };
+
+static const char usage[] = "Usage: tred [--config FILE]\n"
+                            "The trusted environment: holds the device key in the TPM, signs and "
+                            "verifies IKEv2 AUTH,\nand keeps every key of an IKE SA. See tred(8).\n"
+                            "\n"
+                            "  -c, --config FILE  configuration (default /etc/tred/tred.conf)\n"
+                            "      --version      print the version and exit\n"
+                            "  -h, --help         print this and exit\n";
+
+/* The exit status, or CONTINUE. */
+static int options_read(int argc, char **argv, const char **ret_config)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            *ret_config = optarg;
+            break;
+        case 'v':
+            (void)puts("tred " TRED_VERSION);
+            return EX_OK;
+        case 'h':
+            (void)fputs(usage, stdout);
+            return EX_OK;
+        default:
+            return EX_USAGE;
+        }
+    }
+    if (optind < argc) {
+        (void)fprintf(stderr, "tred: unexpected argument \"%s\"; see tred --help\n", argv[optind]);
+        return EX_USAGE;
+    }
+    return CONTINUE;
+}
+
+/* Before anything secret exists. */
+static int process_prepare(void)
+{
+    int r = process_harden();
+
+    if (r < 0) {
+        log_error("The process can't be shielded: %s.", strerror(-r));
+        return EX_OSERR;
+    }
+    r = secrets_init();
+    if (r == -EPERM) {
+        log_error(
+            "Memory for keys can't be locked. Set LimitMEMLOCK=infinity in the unit (or raise "
+            "ulimit -l).");
+    } else if (r < 0) {
+        log_error("Memory for keys can't be had: %s.", strerror(-r));
+    }
+    return r < 0 ? EX_OSERR : CONTINUE;
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_(daemon_deinit) Daemon daemon = {0};
+    char error[CONFIG_ERROR_SIZE] = "";
+    const char *path = "/etc/tred/tred.conf";
+    TredConfig config;
+    int r;
+
+    r = options_read(argc, argv, &path);
+    if (r != CONTINUE)
+        return r;
+    r = process_prepare();
+    if (r != CONTINUE)
+        return r;
+    r = tred_config_read(path, &config, error);
+    if (r < 0) {
+        log_error("%s", error[0] != '\0' ? error : strerror(-r));
+        return EX_CONFIG;
+    }
+    log_set_level((int)config.log_level);
+    r = daemon_init(&daemon, &config);
+    if (r == 0)
+        r = daemon_run(&daemon);
+    return r < 0 ? EX_UNAVAILABLE : EX_OK;
+}

@@ -1,0 +1,195 @@
+/* Which checks must a SeGW pass, in which order, and how is a failed one put into words? */
+#include "tred/peer_internal.h"
+
+#include "base/cleanup.h"
+#include "policy/certificates.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const revocation_modes[] = {
+    [REVOCATION_OFF] = "off",
+    [REVOCATION_IF_AVAILABLE] = "if-available",
+    [REVOCATION_REQUIRE] = "require",
+    NULL,
+};
+
+#define NEW_CERTIFICATE "Give the SeGW a new certificate."
+#define NEW_ISSUER "Have the certificate issued anew by a CA that fits, or correct the profile."
+#define SEND_LESS "Let the SeGW send its own chain alone."
+
+typedef struct CheckDefinition {
+    const char *name;
+    const char *clause;
+    const char *remedy;
+    PeerCheckFunction run;
+    bool decisive; /* where it fails, nothing is left to look at */
+} CheckDefinition;
+
+/* What costs little comes first and bounds what follows; nothing is believed of a certificate
+ * before a path to an anchor is found. */
+static const CheckDefinition definitions[] = {
+    {"certificate-count", "RFC 7296 3.6", SEND_LESS, peer_check_count, true},
+    {"certificate-size", "limits", SEND_LESS, peer_check_size, true},
+    {"certificate-encoding", "RFC 5280 4.1", NEW_CERTIFICATE, peer_check_encoding, true},
+    {"extensions", "RFC 5280 4.2", NEW_CERTIFICATE, peer_check_extensions, true},
+    {"key-cost", "FIPS 186-5 A.1.1", NEW_CERTIFICATE, peer_check_key_cost, true},
+    {"name-cost", "limits", NEW_CERTIFICATE, peer_check_name_cost, true},
+    {"chain", "RFC 5280 6.1",
+     "Install the operator's root with 'tre-provision install-anchors', or let the SeGW send its "
+     "intermediate certificates.",
+     peer_check_chain, true},
+    {"validity", "RFC 5280 4.1.2.5",
+     "Give the SeGW a certificate for this time, or set this device's clock.", peer_check_validity,
+     false},
+    {"issuers", "RFC 5280 4.2.1.9", NEW_ISSUER, peer_check_issuers, false},
+    {"path-length", "RFC 5280 4.2.1.9", NEW_ISSUER, peer_check_path_length, false},
+    {"critical-extensions", "RFC 5280 4.2", NEW_CERTIFICATE, peer_check_critical, false},
+    {"name-constraints", "RFC 5280 4.2.1.10", NEW_ISSUER, peer_check_name_constraints, false},
+    {"policies", "RFC 5280 6.1.5", NEW_ISSUER, peer_check_policies, false},
+    {"conforming", "RFC 5280 4.2", NEW_ISSUER, peer_check_conforming, false},
+    {"cross-certificates", "TS 33.310 6.2.1", "Let the SeGW leave the cross-certificate out.",
+     peer_check_cross, false},
+    {"signature-hash", "TS 33.310 6.1.1", NEW_CERTIFICATE, peer_check_signature_hash, false},
+    {"key", "TS 33.310 6.1.1", NEW_CERTIFICATE, peer_check_key, false},
+    {"serial", "RFC 5280 4.1.2.2", NEW_CERTIFICATE, peer_check_serial, false},
+    {"end-entity", "TS 33.310 6.1.3", NEW_CERTIFICATE, peer_check_end_entity, false},
+    {"key-usage", "TS 33.310 6.1.3", NEW_CERTIFICATE, peer_check_key_usage, false},
+    {"extended-key-usage", "RFC 4945 5.1.3.12", NEW_CERTIFICATE, peer_check_extended_usage, false},
+    {"crl-distribution-point", "TS 33.310 6.1.3", NEW_CERTIFICATE, peer_check_distribution_point,
+     false},
+    {"subject-alt-name", "TS 33.310 6.1.3", NEW_CERTIFICATE, peer_check_subject_alt_name, false},
+    {"idr", "TS 33.310 6.2.1", "Correct the SeGW's identity, or [segw] name.", peer_check_idr,
+     false},
+    {"name", "TS 33.310 6.2.1",
+     "Give the SeGW a certificate with that dNSName, or correct [segw] name.", peer_check_name,
+     false},
+    {"revocation", "RFC 5280 6.3",
+     "If it is revoked, give the SeGW a new certificate; else lay the CA's CRL into crl-directory, "
+     "or let the SeGW send an OCSP response.",
+     peer_check_revocation, false},
+};
+_Static_assert(ELEMENTS(definitions) <= PEER_CHECKS_MAX, "a report has room for every check");
+
+int peer_check_fail(PeerCheck *check, int error, const X509 *certificate, const char *field,
+                    const char *format, ...)
+{
+    va_list arguments;
+
+    if (certificate)
+        certificate_subject(certificate, check->subject, sizeof(check->subject));
+    (void)snprintf(check->field, sizeof(check->field), "%s", field);
+    va_start(arguments, format);
+    (void)vsnprintf(check->found, sizeof(check->found), format, arguments);
+    va_end(arguments);
+    return error;
+}
+
+void peer_check_expect(PeerCheck *check, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(check->expected, sizeof(check->expected), format, arguments);
+    va_end(arguments);
+}
+
+void peer_time_print(time_t time, char *ret)
+{
+    struct tm tm;
+
+    if (!gmtime_r(&time, &tm) || strftime(ret, PEER_DATE_SIZE, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0)
+        (void)snprintf(ret, PEER_DATE_SIZE, "unknown");
+}
+
+void peer_date_print(const ASN1_TIME *date, char *ret)
+{
+    struct tm tm;
+
+    if (ASN1_TIME_to_tm(date, &tm) != 1 ||
+        strftime(ret, PEER_DATE_SIZE, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0)
+        (void)snprintf(ret, PEER_DATE_SIZE, "a date that does not parse");
+}
+
+void peer_check_sentence(const PeerCheck *check, char *ret)
+{
+    (void)snprintf(ret, PEER_REASON_SIZE, "%s%s%s%s is %s; expected: %s (%s, check %s). %s",
+                   check->subject[0] != '\0' ? "In the certificate of " : "", check->subject,
+                   check->subject[0] != '\0' ? ", " : "The SeGW's ", check->field, check->found,
+                   check->expected, check->clause, check->name, check->remedy);
+}
+
+/* Returns 0, whatever the check finds, or -errno. */
+static int check_run(const CheckDefinition *definition, PeerCase *peer, PeerCheck *check)
+{
+    const int r = definition->run(peer, check);
+
+    if (r < 0)
+        return r;
+    switch (r) {
+    case 0:
+        check->state = PEER_CHECK_PASSED;
+        break;
+    case PEER_SKIP:
+        check->state = PEER_CHECK_SKIPPED;
+        break;
+    default:
+        check->state = PEER_CHECK_FAILED;
+        check->error = r;
+    }
+    return 0;
+}
+
+static int checks_run(PeerCase *peer, PeerReport *report)
+{
+    bool decided = false;
+
+    for (size_t i = 0; i < ELEMENTS(definitions); i++) {
+        PeerCheck *check = &report->checks[i];
+        int r;
+
+        check->name = definitions[i].name;
+        check->clause = definitions[i].clause;
+        check->remedy = definitions[i].remedy;
+        report->n_checks = i + 1;
+        if (decided)
+            continue;
+        r = check_run(&definitions[i], peer, check);
+        if (r < 0)
+            return r;
+        if (check->state == PEER_CHECK_FAILED) {
+            decided = definitions[i].decisive;
+            if (!report->refusal)
+                report->refusal = check;
+        }
+    }
+    return 0;
+}
+
+int peer_judge(const PeerPolicy *policy, const PeerEvidence *evidence, PeerReport *ret)
+{
+    PeerCase peer = {.policy = policy, .evidence = evidence, .sent = sk_X509_new_null()};
+    int r = peer.sent ? 0 : -ENOMEM;
+
+    *ret = (PeerReport){0};
+    if (r == 0)
+        r = checks_run(&peer, ret);
+    if (r == 0 && !ret->refusal) {
+        ret->key = X509_get_pubkey(sk_X509_value(peer.sent, 0));
+        ret->expires = peer.expires;
+        r = ret->key ? 0 : -EIO;
+    }
+    sk_X509_pop_free(peer.sent, X509_free);
+    sk_X509_pop_free(peer.chain, X509_free);
+    ERR_clear_error();
+    return r;
+}
+
+void peer_report_deinit(PeerReport *report)
+{
+    EVP_PKEY_free(report->key);
+    *report = (PeerReport){0};
+}

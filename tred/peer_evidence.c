@@ -1,0 +1,238 @@
+/* Is what a peer shows small and sound enough to be looked at? These checks come first, so that no
+ * certificate can make the others cost much. */
+#include "tred/peer_internal.h"
+
+#include "crypto/openssl.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/rsa.h>
+#include <openssl/x509v3.h>
+
+enum {
+    RSA_EXPONENT_BITS_MIN = 17, /* FIPS 186-5 A.1.1: 65537 or more */
+    RSA_EXPONENT_BITS_MAX = 32, /* a long one makes each verification as slow as signing */
+    EC_BITS_MAX = 521,
+    NAMES_MAX = 64,    /* in one subjectAltName */
+    SUBTREES_MAX = 64, /* in one nameConstraints */
+    POLICIES_MAX = 32, /* in one certificate's policies, and in its mappings */
+    EXTENSIONS_MAX = 32,
+};
+
+DEFINE_POINTER_CLEANUP(NAME_CONSTRAINTS, NAME_CONSTRAINTS_free);
+DEFINE_POINTER_CLEANUP(CERTIFICATEPOLICIES, CERTIFICATEPOLICIES_free);
+
+int peer_check_count(PeerCase *peer, PeerCheck *check)
+{
+    const size_t count = peer->evidence->n_certificates;
+
+    peer_check_expect(check, "1 to %d", PEER_CERTIFICATES_MAX);
+    if (count == 0)
+        return peer_check_fail(check, PEER_E_NOT_TRUSTED, NULL, "certificates", "none");
+    if (count > PEER_CERTIFICATES_MAX) {
+        return peer_check_fail(check, PEER_E_MALFORMED, NULL, "number of certificates", "%zu",
+                               count);
+    }
+    peer_check_expect(check, "at most %d", PEER_OCSP_MAX);
+    if (peer->evidence->n_ocsp > PEER_OCSP_MAX) {
+        return peer_check_fail(check, PEER_E_MALFORMED, NULL, "number of OCSP responses", "%zu",
+                               peer->evidence->n_ocsp);
+    }
+    return 0;
+}
+
+int peer_check_size(PeerCase *peer, PeerCheck *check)
+{
+    const PeerEvidence *evidence = peer->evidence;
+    size_t total = 0;
+
+    peer_check_expect(check, "1 to %d octets", PEER_CERTIFICATE_SIZE_MAX);
+    for (size_t i = 0; i < evidence->n_certificates; i++) {
+        const size_t size = evidence->certificates[i].size;
+
+        if (size == 0 || size > PEER_CERTIFICATE_SIZE_MAX) {
+            return peer_check_fail(check, PEER_E_MALFORMED, NULL, "certificate's size",
+                                   "%zu octets (certificate number %zu)", size, i + 1);
+        }
+        total += size;
+    }
+    for (size_t i = 0; i < evidence->n_ocsp; i++)
+        total += evidence->ocsp[i].size;
+    peer_check_expect(check, "at most %d octets", PEER_EVIDENCE_SIZE_MAX);
+    if (total > PEER_EVIDENCE_SIZE_MAX) {
+        return peer_check_fail(check, PEER_E_MALFORMED, NULL, "evidence's size", "%zu octets",
+                               total);
+    }
+    return 0;
+}
+
+int peer_check_encoding(PeerCase *peer, PeerCheck *check)
+{
+    peer_check_expect(check, "one X.509 version 3 certificate in DER, and nothing after it");
+    for (size_t i = 0; i < peer->evidence->n_certificates; i++) {
+        const Bytes der = peer->evidence->certificates[i];
+        const unsigned char *end = der.data;
+        X509 *certificate = d2i_X509(NULL, &end, (long)der.size);
+
+        if (!certificate || end != der.data + der.size) {
+            X509_free(certificate);
+            return peer_check_fail(check, PEER_E_MALFORMED, NULL, "CERT payload",
+                                   "something else (certificate number %zu, %zu octets)", i + 1,
+                                   der.size);
+        }
+        if (sk_X509_push(peer->sent, certificate) == 0) {
+            X509_free(certificate);
+            return -ENOMEM;
+        }
+        if (X509_get_version(certificate) != X509_VERSION_3) {
+            return peer_check_fail(check, PEER_E_UNFIT, certificate, "version", "%ld",
+                                   X509_get_version(certificate) + 1);
+        }
+    }
+    return 0;
+}
+
+int peer_check_extensions(PeerCase *peer, PeerCheck *check)
+{
+    for (int i = 0; i < sk_X509_num(peer->sent); i++) {
+        X509 *certificate = sk_X509_value(peer->sent, i);
+        const int count = X509_get_ext_count(certificate);
+
+        peer_check_expect(check, "at most %d", EXTENSIONS_MAX);
+        if (count > EXTENSIONS_MAX) {
+            return peer_check_fail(check, PEER_E_UNFIT, certificate, "number of extensions", "%d",
+                                   count);
+        }
+        peer_check_expect(check, "extensions that parse, each once");
+        if (X509_get_extension_flags(certificate) & EXFLAG_INVALID) {
+            return peer_check_fail(check, PEER_E_UNFIT, certificate, "extension",
+                                   "not to be parsed, or there twice");
+        }
+    }
+    return 0;
+}
+
+static int rsa_cost(const X509 *certificate, const EVP_PKEY *key, const PeerProfile *profile,
+                    PeerCheck *check)
+{
+    _cleanup_(BN_freep) BIGNUM *exponent = NULL;
+    const uint64_t most = profile->end_entity.rsa_bits_max > profile->issuers.rsa_bits_max
+                              ? profile->end_entity.rsa_bits_max
+                              : profile->issuers.rsa_bits_max;
+    int bits;
+
+    peer_check_expect(check, "at most %u bits", (unsigned)most);
+    if ((uint64_t)EVP_PKEY_get_bits(key) > most) {
+        return peer_check_fail(check, PEER_E_UNFIT, certificate, "RSA modulus", "of %d bits",
+                               EVP_PKEY_get_bits(key));
+    }
+    peer_check_expect(check, "an odd number from 65537 to 2^32");
+    if (EVP_PKEY_get_bn_param(key, "e", &exponent) != 1)
+        return peer_check_fail(check, PEER_E_UNFIT, certificate, "RSA exponent", "not there");
+    bits = BN_num_bits(exponent);
+    if (bits < RSA_EXPONENT_BITS_MIN || bits > RSA_EXPONENT_BITS_MAX || !BN_is_odd(exponent)) {
+        return peer_check_fail(check, PEER_E_UNFIT, certificate, "RSA exponent",
+                               "a number of %d bits", bits);
+    }
+    return 0;
+}
+
+int peer_key_cost(const X509 *certificate, const PeerProfile *profile, PeerCheck *check)
+{
+    const EVP_PKEY *key = X509_get0_pubkey(certificate);
+    char group[64];
+
+    peer_check_expect(check, "RSA, or ECDSA on a named curve");
+    if (!key) {
+        return peer_check_fail(check, PEER_E_UNFIT, certificate, "public key",
+                               "of an unknown type, or does not parse");
+    }
+    if (EVP_PKEY_is_a(key, "RSA"))
+        return rsa_cost(certificate, key, profile, check);
+    if (!EVP_PKEY_is_a(key, "EC") || EVP_PKEY_get_bits(key) > EC_BITS_MAX ||
+        EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1) {
+        return peer_check_fail(check, PEER_E_UNFIT, certificate, "public key", "of type %s",
+                               EVP_PKEY_get0_type_name(key));
+    }
+    return 0;
+}
+
+/* Before any signature is checked: with a key of the sender's choice that can take seconds. */
+int peer_check_key_cost(PeerCase *peer, PeerCheck *check)
+{
+    for (int i = 0; i < sk_X509_num(peer->sent); i++) {
+        const int r = peer_key_cost(sk_X509_value(peer->sent, i), peer->policy->profile, check);
+
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+static int names_count(const X509 *certificate)
+{
+    _cleanup_(GENERAL_NAMES_freep) GENERAL_NAMES *names =
+        X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+
+    return names ? sk_GENERAL_NAME_num(names) : 0;
+}
+
+static int subtrees_count(const X509 *certificate)
+{
+    _cleanup_(NAME_CONSTRAINTS_freep) NAME_CONSTRAINTS *constraints =
+        X509_get_ext_d2i(certificate, NID_name_constraints, NULL, NULL);
+    int count = 0;
+
+    if (constraints && constraints->permittedSubtrees)
+        count += sk_GENERAL_SUBTREE_num(constraints->permittedSubtrees);
+    if (constraints && constraints->excludedSubtrees)
+        count += sk_GENERAL_SUBTREE_num(constraints->excludedSubtrees);
+    return count;
+}
+
+static int policies_count(const X509 *certificate)
+{
+    _cleanup_(CERTIFICATEPOLICIES_freep) CERTIFICATEPOLICIES *policies =
+        X509_get_ext_d2i(certificate, NID_certificate_policies, NULL, NULL);
+
+    return policies ? sk_POLICYINFO_num(policies) : 0;
+}
+
+static int mappings_count(const X509 *certificate)
+{
+    POLICY_MAPPINGS *mappings = X509_get_ext_d2i(certificate, NID_policy_mappings, NULL, NULL);
+    const int count = mappings ? sk_POLICY_MAPPING_num(mappings) : 0;
+
+    sk_POLICY_MAPPING_pop_free(mappings, POLICY_MAPPING_free);
+    return count;
+}
+
+/* Names are held against subtrees, and policies against mappings, each against each. */
+int peer_check_name_cost(PeerCase *peer, PeerCheck *check)
+{
+    static const struct {
+        const char *field;
+        int (*count)(const X509 *certificate);
+        int maximum;
+    } lists[] = {
+        {"names in subjectAltName", names_count, NAMES_MAX},
+        {"subtrees in nameConstraints", subtrees_count, SUBTREES_MAX},
+        {"certificatePolicies", policies_count, POLICIES_MAX},
+        {"policyMappings", mappings_count, POLICIES_MAX},
+    };
+
+    for (int i = 0; i < sk_X509_num(peer->sent); i++) {
+        const X509 *certificate = sk_X509_value(peer->sent, i);
+
+        for (size_t j = 0; j < ELEMENTS(lists); j++) {
+            const int count = lists[j].count(certificate);
+
+            peer_check_expect(check, "at most %d", lists[j].maximum);
+            if (count > lists[j].maximum) {
+                return peer_check_fail(check, PEER_E_UNFIT, certificate, lists[j].field, "%d",
+                                       count);
+            }
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,271 @@
+/* Does a path lead from the SeGW's certificate to an anchor, and does it obey RFC 5280 6? OpenSSL
+ * walks it once; what it finds is sorted by the check that it belongs to. */
+#include "tred/peer_internal.h"
+
+#include "crypto/openssl.h"
+#include "policy/certificates.h"
+
+#include <errno.h>
+#include <openssl/x509_vfy.h>
+
+enum {
+    SECURITY_LEVEL = 2, /* 112 bits: RSA-2048, no SHA-1, no MD5 */
+    SUBJECT_SIZE = 96,
+};
+
+static const struct {
+    int verdict;
+    PathRule rule;
+} rules[] = {
+    {X509_V_ERR_INVALID_CA, PATH_ISSUERS_ARE_CAS},
+    {X509_V_ERR_KEYUSAGE_NO_CERTSIGN, PATH_ISSUERS_ARE_CAS},
+    {X509_V_ERR_INVALID_NON_CA, PATH_ISSUERS_ARE_CAS},
+    {X509_V_ERR_PATH_LENGTH_EXCEEDED, PATH_LENGTH},
+    {X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, PATH_CRITICAL_EXTENSIONS},
+    {X509_V_ERR_PERMITTED_VIOLATION, PATH_NAME_CONSTRAINTS},
+    {X509_V_ERR_EXCLUDED_VIOLATION, PATH_NAME_CONSTRAINTS},
+    {X509_V_ERR_SUBTREE_MINMAX, PATH_NAME_CONSTRAINTS},
+    {X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE, PATH_NAME_CONSTRAINTS},
+    {X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX, PATH_NAME_CONSTRAINTS},
+    {X509_V_ERR_UNSUPPORTED_NAME_SYNTAX, PATH_NAME_CONSTRAINTS},
+    {X509_V_ERR_INVALID_POLICY_EXTENSION, PATH_POLICIES},
+    {X509_V_ERR_NO_EXPLICIT_POLICY, PATH_POLICIES},
+    {X509_V_ERR_EE_KEY_TOO_SMALL, PATH_STRENGTH},
+    {X509_V_ERR_CA_KEY_TOO_SMALL, PATH_STRENGTH},
+    {X509_V_ERR_CA_MD_TOO_WEAK, PATH_STRENGTH},
+    {X509_V_ERR_PATHLEN_WITHOUT_KU_KEY_CERT_SIGN, PATH_CONFORMING},
+    {X509_V_ERR_PATHLEN_INVALID_FOR_NON_CA, PATH_CONFORMING},
+    {X509_V_ERR_KU_KEY_CERT_SIGN_INVALID_FOR_NON_CA, PATH_CONFORMING},
+    {X509_V_ERR_ISSUER_NAME_EMPTY, PATH_CONFORMING},
+    {X509_V_ERR_SUBJECT_NAME_EMPTY, PATH_CONFORMING},
+    {X509_V_ERR_MISSING_AUTHORITY_KEY_IDENTIFIER, PATH_CONFORMING},
+    {X509_V_ERR_AUTHORITY_KEY_IDENTIFIER_CRITICAL, PATH_CONFORMING},
+    {X509_V_ERR_SUBJECT_KEY_IDENTIFIER_CRITICAL, PATH_CONFORMING},
+    {X509_V_ERR_MISSING_SUBJECT_KEY_IDENTIFIER, PATH_CONFORMING},
+    {X509_V_ERR_CA_CERT_MISSING_KEY_USAGE, PATH_CONFORMING},
+    {X509_V_ERR_CA_BCONS_NOT_CRITICAL, PATH_CONFORMING},
+    {X509_V_ERR_EMPTY_SUBJECT_SAN_NOT_CRITICAL, PATH_CONFORMING},
+    {X509_V_ERR_EMPTY_SUBJECT_ALT_NAME, PATH_CONFORMING},
+    {X509_V_ERR_SIGNATURE_ALGORITHM_MISMATCH, PATH_CONFORMING},
+    {X509_V_ERR_SIGNATURE_ALGORITHM_INCONSISTENCY, PATH_CONFORMING},
+    {X509_V_ERR_EC_KEY_EXPLICIT_PARAMS, PATH_CONFORMING},
+};
+
+static PathRule rule_of(int verdict)
+{
+    for (size_t i = 0; i < ELEMENTS(rules); i++) {
+        if (rules[i].verdict == verdict)
+            return rules[i].rule;
+    }
+    return PATH_BUILDS;
+}
+
+static bool is_date(int verdict)
+{
+    return verdict == X509_V_ERR_CERT_HAS_EXPIRED || verdict == X509_V_ERR_CERT_NOT_YET_VALID;
+}
+
+/* OpenSSL's callback: 1 goes on, so that a path that breaks one rule is still held against the
+ * others; 0 ends it. Dates have a check of their own, over the path that was found. */
+static int on_finding(int good, X509_STORE_CTX *ctx)
+{
+    PeerCase *peer = X509_STORE_CTX_get_app_data(ctx);
+    const int verdict = X509_STORE_CTX_get_error(ctx);
+    PathRule rule;
+
+    if (good || is_date(verdict))
+        return 1;
+    rule = rule_of(verdict);
+    if (peer->path[rule].verdict == X509_V_OK)
+        peer->path[rule] = (PathFinding){verdict, X509_STORE_CTX_get_current_cert(ctx)};
+    return rule != PATH_BUILDS;
+}
+
+static int path_walk(PeerCase *peer, X509_STORE_CTX *ctx)
+{
+    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+    /* PARTIAL_CHAIN: an anchor is trusted as it stands, be it a root or not. Policies: what the
+     * path's own policyConstraints ask for, any policy being welcome. */
+    const unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_POLICY_CHECK |
+                                (peer->policy->profile->conforming ? X509_V_FLAG_X509_STRICT : 0);
+
+    X509_STORE_CTX_set0_trusted_stack(ctx, peer->policy->anchors->certificates);
+    if (X509_VERIFY_PARAM_set_flags(param, flags) != 1 ||
+        X509_VERIFY_PARAM_add0_policy(param, OBJ_nid2obj(NID_any_policy)) != 1 ||
+        X509_STORE_CTX_set_app_data(ctx, peer) != 1)
+        return -EIO;
+    X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
+    X509_VERIFY_PARAM_set_depth(param, PEER_CERTIFICATES_MAX);
+    X509_VERIFY_PARAM_set_time(param, peer->evidence->now);
+    X509_STORE_CTX_set_verify_cb(ctx, on_finding);
+    if (X509_verify_cert(ctx) == 1) {
+        peer->chain = X509_STORE_CTX_get1_chain(ctx);
+        return peer->chain ? 0 : -ENOMEM;
+    }
+    if (peer->path[PATH_BUILDS].verdict == X509_V_OK)
+        peer->path[PATH_BUILDS].verdict = X509_STORE_CTX_get_error(ctx);
+    return 0;
+}
+
+/* The culprit is the context's unless it is one of those that were sent. */
+static const X509 *culprit_of(const PeerCase *peer, PathRule rule)
+{
+    const X509 *culprit = peer->path[rule].culprit;
+
+    return culprit ? culprit : sk_X509_value(peer->sent, 0);
+}
+
+static int path_fail(const PeerCase *peer, PathRule rule, int error, const char *field,
+                     PeerCheck *check)
+{
+    const int verdict = peer->path[rule].verdict;
+
+    if (verdict == X509_V_OK)
+        return 0;
+    return peer_check_fail(check, error, culprit_of(peer, rule), field, "wrong: %s",
+                           X509_verify_cert_error_string(verdict));
+}
+
+int peer_check_chain(PeerCase *peer, PeerCheck *check)
+{
+    _cleanup_(X509_STORE_CTX_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    char issuer[SUBJECT_SIZE] = "";
+    int r;
+
+    if (!ctx || X509_STORE_CTX_init(ctx, NULL, sk_X509_value(peer->sent, 0), peer->sent) != 1)
+        return -ENOMEM;
+    r = path_walk(peer, ctx);
+    if (r < 0 || peer->chain)
+        return r;
+    /* What OpenSSL says, too, of policies that its limit on nodes cuts off. */
+    if (peer->path[PATH_BUILDS].verdict == X509_V_ERR_OUT_OF_MEM) {
+        peer_check_expect(check, "policies and mappings that can be worked through");
+        return peer_check_fail(check, PEER_E_UNFIT, NULL, "certificatePolicies",
+                               "more than can be worked through, or memory ran out");
+    }
+    certificate_issuer(culprit_of(peer, PATH_BUILDS), issuer, sizeof(issuer));
+    peer_check_expect(check, "a chain to one of %d anchors",
+                      sk_X509_num(peer->policy->anchors->certificates));
+    return peer_check_fail(check, PEER_E_NOT_TRUSTED, culprit_of(peer, PATH_BUILDS), "issuer",
+                           "%s, and no chain leads on from there to an anchor (%s)", issuer,
+                           X509_verify_cert_error_string(peer->path[PATH_BUILDS].verdict));
+}
+
+static int dates_check(PeerCase *peer, const X509 *certificate, PeerCheck *check)
+{
+    time_t now = peer->evidence->now;
+    char date[PEER_DATE_SIZE], now_text[PEER_DATE_SIZE];
+    struct tm expires;
+
+    peer_time_print(now, now_text);
+    if (X509_cmp_time(X509_get0_notBefore(certificate), &now) >= 0) {
+        peer_date_print(X509_get0_notBefore(certificate), date);
+        peer_check_expect(check, "a time before now, %s", now_text);
+        return peer_check_fail(check, PEER_E_NOT_YET_VALID, certificate, "notBefore", "%s", date);
+    }
+    if (X509_cmp_time(X509_get0_notAfter(certificate), &now) <= 0 ||
+        ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &expires) != 1) {
+        peer_date_print(X509_get0_notAfter(certificate), date);
+        peer_check_expect(check, "a time after now, %s", now_text);
+        return peer_check_fail(check, PEER_E_EXPIRED, certificate, "notAfter", "%s (expired)",
+                               date);
+    }
+    if (peer->expires == 0 || timegm(&expires) < peer->expires)
+        peer->expires = timegm(&expires);
+    return 0;
+}
+
+/* An anchor's dates count, too: the operator gave them. */
+int peer_check_validity(PeerCase *peer, PeerCheck *check)
+{
+    for (int i = 0; i < sk_X509_num(peer->chain); i++) {
+        const int r = dates_check(peer, sk_X509_value(peer->chain, i), check);
+
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+int peer_check_issuers(PeerCase *peer, PeerCheck *check)
+{
+    peer_check_expect(check, "cA TRUE, and keyCertSign in a keyUsage");
+    return path_fail(peer, PATH_ISSUERS_ARE_CAS, PEER_E_UNFIT, "basicConstraints", check);
+}
+
+int peer_check_path_length(PeerCase *peer, PeerCheck *check)
+{
+    const int intermediates = peer_chain_below_anchor(peer) - 1;
+    const uint64_t maximum = peer->policy->profile->intermediates_max;
+
+    peer_check_expect(check, "no more CAs below one than its pathLenConstraint allows");
+    if (peer->path[PATH_LENGTH].verdict != X509_V_OK)
+        return path_fail(peer, PATH_LENGTH, PEER_E_UNFIT, "pathLenConstraint", check);
+    peer_check_expect(check, "at most %llu (intermediates-max)", (unsigned long long)maximum);
+    if (intermediates > 0 && (uint64_t)intermediates > maximum) {
+        return peer_check_fail(check, PEER_E_UNFIT, NULL, "number of intermediate CAs", "%d",
+                               intermediates);
+    }
+    return 0;
+}
+
+int peer_check_critical(PeerCase *peer, PeerCheck *check)
+{
+    peer_check_expect(check, "critical extensions that RFC 5280 defines");
+    return path_fail(peer, PATH_CRITICAL_EXTENSIONS, PEER_E_UNFIT, "critical extension", check);
+}
+
+int peer_check_name_constraints(PeerCase *peer, PeerCheck *check)
+{
+    peer_check_expect(check, "names within the nameConstraints of every CA above");
+    return path_fail(peer, PATH_NAME_CONSTRAINTS, PEER_E_UNFIT, "name", check);
+}
+
+int peer_check_policies(PeerCase *peer, PeerCheck *check)
+{
+    peer_check_expect(check, "what the policyConstraints of the CAs above ask for");
+    return path_fail(peer, PATH_POLICIES, PEER_E_UNFIT, "certificatePolicies", check);
+}
+
+int peer_check_conforming(PeerCase *peer, PeerCheck *check)
+{
+    peer_check_expect(check, "a certificate as RFC 5280 4 tells CAs to issue them");
+    return peer->policy->profile->conforming
+               ? path_fail(peer, PATH_CONFORMING, PEER_E_UNFIT, "form", check)
+               : PEER_SKIP;
+}
+
+/* One CA (a name with its key) that two issuers vouch for: the other certificate is among those
+ * sent or the anchors. */
+static bool is_cross(X509 *certificate, const STACK_OF(X509) *others)
+{
+    for (int i = 0; i < sk_X509_num(others); i++) {
+        X509 *other = sk_X509_value(others, i);
+
+        if (X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_subject_name(other)) == 0 &&
+            X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_issuer_name(other)) != 0 &&
+            EVP_PKEY_eq(X509_get0_pubkey(certificate), X509_get0_pubkey(other)) == 1)
+            return true;
+    }
+    return false;
+}
+
+int peer_check_cross(PeerCase *peer, PeerCheck *check)
+{
+    if (peer->policy->profile->cross_certificates)
+        return PEER_SKIP;
+    peer_check_expect(check, "one issuer for each CA: no cross-certificates");
+    for (int i = 0; i < sk_X509_num(peer->sent); i++) {
+        X509 *certificate = sk_X509_value(peer->sent, i);
+
+        if (X509_check_ca(certificate) == 1 &&
+            X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) !=
+                0 &&
+            (is_cross(certificate, peer->sent) ||
+             is_cross(certificate, peer->policy->anchors->certificates))) {
+            return peer_check_fail(check, PEER_E_UNFIT, certificate, "issuer",
+                                   "another than that of a certificate of the same CA and key");
+        }
+    }
+    return 0;
+}

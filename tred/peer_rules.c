@@ -1,0 +1,196 @@
+/* Does each certificate of the path fit the profile (TS 33.310 6.1)? */
+#include "tred/peer_internal.h"
+
+#include "crypto/openssl.h"
+
+#include <openssl/obj_mac.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+enum { NAMES_SIZE = 128, USAGES_SIZE = 256 };
+
+static const ProfileRule *rule_at(const PeerCase *peer, int depth)
+{
+    return depth == 0 ? &peer->policy->profile->end_entity : &peer->policy->profile->issuers;
+}
+
+static unsigned hash_bit(int digest)
+{
+    switch (digest) {
+    case NID_sha256:
+        return PROFILE_SHA256;
+    case NID_sha384:
+        return PROFILE_SHA384;
+    case NID_sha512:
+        return PROFILE_SHA512;
+    default:
+        return 0;
+    }
+}
+
+/* Of the anchor nothing is asked: it is trusted as it stands, and nobody vouches for it. */
+int peer_check_signature_hash(PeerCase *peer, PeerCheck *check)
+{
+    for (int depth = 0; depth < peer_chain_below_anchor(peer); depth++) {
+        X509 *certificate = sk_X509_value(peer->chain, depth);
+        const unsigned allowed = rule_at(peer, depth)->hashes;
+        char names[NAMES_SIZE];
+        int digest = NID_undef;
+
+        (void)X509_get_signature_info(certificate, &digest, NULL, NULL, NULL);
+        if (hash_bit(digest) & allowed)
+            continue;
+        peer_profile_print_hashes(allowed, names, sizeof(names));
+        peer_check_expect(check, "%s", names);
+        return peer_check_fail(check, PEER_E_UNFIT, certificate, "signature's hash", "%s",
+                               digest == NID_undef ? "unknown" : OBJ_nid2sn(digest));
+    }
+    return 0;
+}
+
+static unsigned curve_bit(const char *group)
+{
+    if (strcmp(group, SN_X9_62_prime256v1) == 0)
+        return PROFILE_P256;
+    if (strcmp(group, SN_secp384r1) == 0)
+        return PROFILE_P384;
+    return strcmp(group, SN_secp521r1) == 0 ? PROFILE_P521 : 0;
+}
+
+static int key_check(const ProfileRule *rule, const X509 *certificate, PeerCheck *check)
+{
+    const EVP_PKEY *key = X509_get0_pubkey(certificate);
+    const unsigned bits = (unsigned)EVP_PKEY_get_bits(key);
+    const bool is_rsa = EVP_PKEY_is_a(key, "RSA");
+    char group[64] = "", names[NAMES_SIZE];
+
+    if (!is_rsa)
+        (void)EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
+    peer_profile_print_keys(rule->keys, names, sizeof(names));
+    peer_check_expect(check, "%s", names);
+    if (!((is_rsa ? PROFILE_RSA : curve_bit(group)) & rule->keys)) {
+        return peer_check_fail(check, PEER_E_UNFIT, certificate, "key", "%s %s",
+                               EVP_PKEY_get0_type_name(key), group);
+    }
+    peer_check_expect(check, "%u to %u bits", (unsigned)rule->rsa_bits_min,
+                      (unsigned)rule->rsa_bits_max);
+    if (is_rsa && (bits < rule->rsa_bits_min || bits > rule->rsa_bits_max))
+        return peer_check_fail(check, PEER_E_UNFIT, certificate, "RSA key", "of %u bits", bits);
+    return 0;
+}
+
+int peer_check_key(PeerCase *peer, PeerCheck *check)
+{
+    const PathFinding *strength = &peer->path[PATH_STRENGTH];
+
+    for (int depth = 0; depth < peer_chain_below_anchor(peer); depth++) {
+        const int r = key_check(rule_at(peer, depth), sk_X509_value(peer->chain, depth), check);
+
+        if (r != 0)
+            return r;
+    }
+    /* No profile can ask for less than 112 bits of security. */
+    peer_check_expect(check, "keys and hashes of 112 bits of security or more");
+    if (strength->verdict != X509_V_OK) {
+        return peer_check_fail(check, PEER_E_UNFIT, strength->culprit, "key or hash",
+                               "too weak: %s", X509_verify_cert_error_string(strength->verdict));
+    }
+    return 0;
+}
+
+int peer_check_serial(PeerCase *peer, PeerCheck *check)
+{
+    const uint64_t maximum = peer->policy->profile->serial_octets_max;
+
+    peer_check_expect(check, "at most %u octets", (unsigned)maximum);
+    for (int depth = 0; depth < peer_chain_below_anchor(peer); depth++) {
+        const X509 *certificate = sk_X509_value(peer->chain, depth);
+        const int size = i2d_ASN1_INTEGER(X509_get0_serialNumber(certificate), NULL) - 2;
+
+        /* As encoded, with the octet that a sign may need, without tag and length. */
+        if (size < 0 || (uint64_t)size > maximum) {
+            return peer_check_fail(check, PEER_E_UNFIT, certificate, "serialNumber", "%d octets",
+                                   size);
+        }
+    }
+    return 0;
+}
+
+int peer_check_end_entity(PeerCase *peer, PeerCheck *check)
+{
+    X509 *leaf = sk_X509_value(peer->chain, 0);
+
+    peer_check_expect(check, "an end entity's: basicConstraints absent, or cA FALSE");
+    if (X509_get_extension_flags(leaf) & EXFLAG_CA)
+        return peer_check_fail(check, PEER_E_UNFIT, leaf, "basicConstraints", "a CA's (cA TRUE)");
+    return 0;
+}
+
+int peer_check_key_usage(PeerCase *peer, PeerCheck *check)
+{
+    X509 *leaf = sk_X509_value(peer->chain, 0);
+    const bool is_there = X509_get_extension_flags(leaf) & EXFLAG_KUSAGE;
+
+    peer_check_expect(check, "digitalSignature among it");
+    if (!is_there && peer->policy->profile->key_usage_required)
+        return peer_check_fail(check, PEER_E_UNFIT, leaf, "keyUsage", "not there");
+    if (is_there && !(X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE))
+        return peer_check_fail(check, PEER_E_UNFIT, leaf, "keyUsage", "without digitalSignature");
+    return 0;
+}
+
+/* What an IKE peer's extKeyUsage may name: RFC 4945 5.1.3.12 and RFC 4809 3.1.5 have
+ * iKEIntermediate in the wild, id-kp-ipsecIKE and anyExtendedKeyUsage; serverAuth (RFC 7296's
+ * users) is common. */
+static bool usages_allow_ike(const EXTENDED_KEY_USAGE *usages, char *found)
+{
+    static const char *const ike[] = {"1.3.6.1.5.5.7.3.17", "1.3.6.1.5.5.8.2.2", "2.5.29.37.0",
+                                      "1.3.6.1.5.5.7.3.1"};
+
+    for (int i = 0; i < sk_ASN1_OBJECT_num(usages); i++) {
+        const size_t length = strlen(found);
+        char oid[64] = "";
+
+        (void)OBJ_obj2txt(oid, sizeof(oid), sk_ASN1_OBJECT_value(usages, i), 1);
+        for (size_t j = 0; j < ELEMENTS(ike); j++) {
+            if (strcmp(oid, ike[j]) == 0)
+                return true;
+        }
+        (void)snprintf(found + length, USAGES_SIZE - length, "%s%s", length > 0 ? ", " : "", oid);
+    }
+    return false;
+}
+
+int peer_check_extended_usage(PeerCase *peer, PeerCheck *check)
+{
+    const unsigned rule = peer->policy->profile->extended_usage;
+    const X509 *leaf = sk_X509_value(peer->chain, 0);
+    char found[USAGES_SIZE] = "";
+    EXTENDED_KEY_USAGE *usages;
+    int r = 0;
+
+    if (rule == EXTENDED_USAGE_ANY)
+        return PEER_SKIP;
+    usages = X509_get_ext_d2i(leaf, NID_ext_key_usage, NULL, NULL);
+    peer_check_expect(check, "%sipsecIKE, iKEIntermediate, serverAuth or anyExtendedKeyUsage",
+                      rule == EXTENDED_USAGE_IKE ? "" : "none, or ");
+    if (!usages && rule == EXTENDED_USAGE_IKE) {
+        r = peer_check_fail(check, PEER_E_UNFIT, leaf, "extKeyUsage", "not there");
+    } else if (usages && !usages_allow_ike(usages, found)) {
+        r = peer_check_fail(check, PEER_E_UNFIT, leaf, "extKeyUsage", "%s", found);
+    }
+    sk_ASN1_OBJECT_pop_free(usages, ASN1_OBJECT_free);
+    return r;
+}
+
+int peer_check_distribution_point(PeerCase *peer, PeerCheck *check)
+{
+    const X509 *leaf = sk_X509_value(peer->chain, 0);
+
+    if (!peer->policy->profile->crl_distribution_point_required)
+        return PEER_SKIP;
+    peer_check_expect(check, "a distribution point");
+    if (X509_get_ext_by_NID(leaf, NID_crl_distribution_points, -1) < 0)
+        return peer_check_fail(check, PEER_E_UNFIT, leaf, "cRLDistributionPoints", "not there");
+    return 0;
+}

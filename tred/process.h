@@ -1,0 +1,7 @@
+/* What this process denies itself and others before it holds any secret. */
+#pragma once
+
+/* No core dumps, no ptrace or /proc/PID/mem for the own user, no new privileges, files for nobody
+ * else, memory locked where that is permitted (a warning says what to do where it is not), no
+ * capability for programs that it starts. Returns 0 or -errno of what can't be done without. */
+int process_harden(void);

@@ -1,0 +1,65 @@
+/* Message protection for one IKE SA: message-ID windows of 1 (RFC 7296 2.2, 2.3), IKE fragmentation
+ * both ways (RFC 7383), replays refused. We are always the initiator of the SA. */
+#pragma once
+
+#include "tred/seal.h"
+
+typedef struct Protection Protection;
+
+/* Positive: for the caller to handle. */
+enum {
+    PROTECTION_E_FRAGMENT = 1, /* taken in; more fragments are needed */
+    PROTECTION_E_MALFORMED,    /* not a sealed message; what is sealed in it is not looked at */
+    PROTECTION_E_FOREIGN,      /* other SPIs, flags of another direction, another exchange's type */
+    PROTECTION_E_NOT_AUTHENTIC, /* ICV or padding wrong */
+    PROTECTION_E_REPLAY,        /* message ID or fragment seen before, or not yet due */
+    PROTECTION_E_BUSY,          /* our last request has not been answered yet */
+    PROTECTION_E_NO_REQUEST,    /* no request of the peer's, of this type, to respond to */
+    PROTECTION_E_TOO_LARGE,     /* beyond IKE_MESSAGE_MAX or the number of fragments we accept */
+};
+
+/* `fragmentation`: both sides sent IKEV2_FRAGMENTATION_SUPPORTED. Keys are borrowed. The next
+ * request is number 1 (IKE_AUTH). Returns 0, -ENOMEM or -EIO. */
+int protection_new(const IkeSuite *suite, const IkeKeys *keys, uint64_t spi_i, uint64_t spi_r,
+                   bool fragmentation, Protection **ret);
+void protection_free(Protection *protection);
+DEFINE_POINTER_CLEANUP(Protection, protection_free);
+
+enum { PROTECTION_DATAGRAMS_MAX = 128 };
+
+typedef struct SealedMessage { /* datagrams without non-ESP marker; owned */
+    uint32_t message_id;
+    size_t count;
+    struct {
+        uint8_t *data;
+        size_t size;
+    } datagrams[PROTECTION_DATAGRAMS_MAX];
+} SealedMessage;
+
+void sealed_message_deinit(SealedMessage *message);
+
+/* Seals a request (the next message ID, taken only on success) or the response to the peer's
+ * request that is outstanding. `first` and `plain` are the payload chain, already found
+ * well-formed. A message above `max_datagram` octets is cut into fragments if fragmentation was
+ * agreed, else sent whole. Returns 0, PROTECTION_E_BUSY, _NO_REQUEST or _TOO_LARGE, -ENOMEM,
+ * -EIO, or -EOVERFLOW when the SA has used up its message IDs or IVs. */
+int protection_seal(Protection *protection, uint8_t exchange_type, bool response, uint8_t first,
+                    Bytes plain, size_t max_datagram, SealedMessage *ret);
+
+typedef struct OpenedMessage { /* plain is owned */
+    uint8_t exchange_type;
+    bool response;
+    uint32_t message_id;
+    uint8_t first;
+    uint8_t *plain;
+    size_t plain_size;
+} OpenedMessage;
+
+void opened_message_deinit(OpenedMessage *message);
+
+/* Opens a datagram. Nothing changes (windows, reassembly) before its ICV is right. What was sealed
+ * comes as it is: the caller decodes it, and can answer a request that does not parse (RFC 7296
+ * 2.21.2).
+ * Returns 0 with *ret filled, PROTECTION_E_FRAGMENT, another PROTECTION_E_…, -ENOMEM or -EIO.
+ * After a request of the peer's, exactly one response is to be sealed. */
+int protection_open(Protection *protection, Bytes datagram, OpenedMessage *ret);
