@@ -1,0 +1,199 @@
+/* What can others on the bus see of the connection, and ask of it? */
+#include "ikeclient/bus.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME "org.tred.IkeClient1"
+#define PATH "/org/tred/IkeClient1"
+#define INTERFACE "org.tred.IkeClient1"
+
+struct BusFace {
+    sd_bus *bus;
+    sd_bus_slot *slot;
+    Connection *connection;
+};
+
+static int append_addresses(sd_bus_message *m, const InnerAddress *addresses, size_t count,
+                            bool prefix)
+{
+    int r = sd_bus_message_open_container(m, 'a', "s");
+    for (size_t i = 0; r >= 0 && i < count; i++) {
+        char text[CHILD_ADDRESS_TEXT_SIZE];
+        r = sd_bus_message_append(m, "s", inner_address_text(&addresses[i], prefix, text));
+    }
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* The child of `info`, or one without anything. */
+static const ChildAnswer *child_of(const ConnectionInfo *info)
+{
+    static const ChildAnswer none;
+
+    return info->association.has_child ? info->association.child : &none;
+}
+
+static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    char address[ENDPOINT_TEXT_SIZE] = "", esp[ESP_SUITE_NAME_SIZE] = "";
+    ConnectionInfo info;
+    (void)bus;
+    (void)path;
+    (void)interface;
+    (void)error;
+
+    connection_info(face->connection, &info);
+    if (info.association.segw)
+        (void)endpoint_text(info.association.segw, address);
+    if (info.association.has_child)
+        esp_choice_name(&info.association.child->esp, esp);
+    const struct {
+        const char *property;
+        const char *value;
+    } texts[] = {
+        {"State", info.state_name},
+        {"LastError", info.last_error},
+        {"Identity", info.association.identity},
+        {"SegwIdentity", info.association.segw_identity},
+        {"SegwAddress", address},
+        {"Suite", info.association.suite},
+        {"EspSuite", esp},
+    };
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        if (strcmp(property, texts[i].property) == 0)
+            return sd_bus_message_append(reply, "s", texts[i].value);
+    }
+    return -ENOENT;
+}
+
+static int get_addresses(sd_bus *bus, const char *path, const char *interface, const char *property,
+                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    ConnectionInfo info;
+    (void)bus;
+    (void)path;
+    (void)interface;
+    (void)error;
+
+    connection_info(face->connection, &info);
+    const ChildAnswer *child = child_of(&info);
+    if (strcmp(property, "DnsServers") == 0)
+        return append_addresses(reply, child->dns, child->n_dns, false);
+    return append_addresses(reply, child->addresses, child->n_addresses, true);
+}
+
+static int get_nat(sd_bus *bus, const char *path, const char *interface, const char *property,
+                   sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    ConnectionInfo info;
+    (void)bus;
+    (void)path;
+    (void)interface;
+    (void)property;
+    (void)error;
+
+    connection_info(face->connection, &info);
+    return sd_bus_message_append(reply, "b", (int)info.association.nat);
+}
+
+static int method_connect(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    (void)error;
+
+    connection_open(face->connection);
+    return sd_bus_reply_method_return(m, "");
+}
+
+static int method_disconnect(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    (void)error;
+
+    connection_close(face->connection);
+    return sd_bus_reply_method_return(m, "");
+}
+
+#define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+
+static const sd_bus_vtable vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_PROPERTY("State", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("LastError", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("Identity", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("SegwIdentity", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("SegwAddress", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("Suite", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("EspSuite", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("Addresses", "as", get_addresses, 0, CHANGES),
+    SD_BUS_PROPERTY("DnsServers", "as", get_addresses, 0, CHANGES),
+    SD_BUS_PROPERTY("NatDetected", "b", get_nat, 0, CHANGES),
+    SD_BUS_METHOD("Connect", "", "", method_connect, 0),
+    SD_BUS_METHOD("Disconnect", "", "", method_disconnect, 0),
+    SD_BUS_SIGNAL_WITH_NAMES("Established", "sas",
+                             SD_BUS_PARAM(segw_identity) SD_BUS_PARAM(addresses), 0),
+    SD_BUS_SIGNAL_WITH_NAMES("Closed", "s", SD_BUS_PARAM(reason), 0),
+    SD_BUS_VTABLE_END,
+};
+
+int bus_face_new(sd_bus *bus, Connection *connection, BusFace **ret)
+{
+    _cleanup_(bus_face_freep) BusFace *face = calloc(1, sizeof(*face));
+
+    if (!face)
+        return -ENOMEM;
+    face->bus = bus;
+    face->connection = connection;
+    int r = sd_bus_add_object_vtable(bus, &face->slot, PATH, INTERFACE, vtable, face);
+    if (r < 0)
+        return r;
+    *ret = steal_pointer(face);
+    return 0;
+}
+
+void bus_face_free(BusFace *face)
+{
+    sd_bus_slot_unref(face->slot);
+    free(face);
+}
+
+int bus_face_claim_name(sd_bus *bus)
+{
+    int r = sd_bus_request_name(bus, NAME, 0);
+    return r < 0 ? r : 0;
+}
+
+/* Signals that can't be sent are like signals that nobody heard. */
+
+void bus_face_changed(BusFace *face)
+{
+    (void)sd_bus_emit_properties_changed(
+        face->bus, PATH, INTERFACE, "State", "LastError", "Identity", "SegwIdentity", "SegwAddress",
+        "Suite", "EspSuite", "Addresses", "DnsServers", "NatDetected", NULL);
+}
+
+void bus_face_established(BusFace *face)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    ConnectionInfo info;
+
+    connection_info(face->connection, &info);
+    const ChildAnswer *child = child_of(&info);
+    int r = sd_bus_message_new_signal(face->bus, &m, PATH, INTERFACE, "Established");
+    if (r >= 0)
+        r = sd_bus_message_append(m, "s", info.association.segw_identity);
+    if (r >= 0)
+        r = append_addresses(m, child->addresses, child->n_addresses, true);
+    if (r >= 0)
+        (void)sd_bus_send(face->bus, m, NULL);
+}
+
+void bus_face_closed(BusFace *face, const char *reason)
+{
+    (void)sd_bus_emit_signal(face->bus, PATH, INTERFACE, "Closed", "s", reason);
+}

@@ -1,0 +1,192 @@
+/* What tunnel do we ask for, and what did the SeGW make of it? */
+#include "ikeclient/child.h"
+
+#include "ikeclient/selectors.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    IPV4_SIZE = 4,
+    IPV6_SIZE = 16,
+};
+
+static void add_family(const Config *config, IkeTs *ts, uint8_t ts_type)
+{
+    if (config_wants_family(config, ts_type))
+        selectors_add_any(ts, ts_type);
+}
+
+void child_offer_init(ChildOffer *offer, const Config *config, uint32_t spi_in)
+{
+    *offer = (ChildOffer){
+        .spi_in = spi_in,
+        .sa = config->esp_offer,
+        .ts_r = config->remote_ts,
+        .request = (RequestAddress)config->request_address,
+    };
+    for (size_t i = 0; i < offer->sa.n_proposals; i++) {
+        offer->sa.proposals[i].spi_size = sizeof(spi_in);
+        offer->sa.proposals[i].spi = spi_in;
+    }
+    /* The address that is to be assigned is not known yet: the SeGW narrows to it (RFC 7296 2.19).
+     */
+    add_family(config, &offer->ts_i, IKE_TS_IPV4_ADDR_RANGE);
+    add_family(config, &offer->ts_i, IKE_TS_IPV6_ADDR_RANGE);
+    if (offer->ts_r.n_selectors == 0)
+        offer->ts_r = offer->ts_i;
+}
+
+static void add_attributes(IkeCp *cp, uint16_t address, uint16_t dns)
+{
+    cp->attributes[cp->n_attributes++] = (IkeAttribute){.type = address};
+    cp->attributes[cp->n_attributes++] = (IkeAttribute){.type = dns};
+}
+
+void child_offer_encode(const ChildOffer *offer, IkeChain *chain)
+{
+    IkeCp cp = {.cfg_type = IKE_CFG_REQUEST};
+
+    if (offer->request == REQUEST_IPV4 || offer->request == REQUEST_BOTH)
+        add_attributes(&cp, IKE_CFG_INTERNAL_IP4_ADDRESS, IKE_CFG_INTERNAL_IP4_DNS);
+    if (offer->request == REQUEST_IPV6 || offer->request == REQUEST_BOTH)
+        add_attributes(&cp, IKE_CFG_INTERNAL_IP6_ADDRESS, IKE_CFG_INTERNAL_IP6_DNS);
+    if (cp.n_attributes > 0)
+        ike_chain_add_cp(chain, &cp);
+    ike_chain_add_notify(chain, IKE_NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED, (Bytes){0});
+    ike_chain_add_sa(chain, &offer->sa);
+    ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, &offer->ts_i);
+    ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, &offer->ts_r);
+}
+
+const char *inner_address_text(const InnerAddress *address, bool prefix, char *text)
+{
+    char literal[INET6_ADDRSTRLEN] = "?";
+
+    (void)inet_ntop(address->size == IPV6_SIZE ? AF_INET6 : AF_INET, address->octets, literal,
+                    sizeof(literal));
+    if (prefix) {
+        (void)snprintf(text, CHILD_ADDRESS_TEXT_SIZE, "%s/%u", literal, address->prefix_length);
+    } else {
+        (void)snprintf(text, CHILD_ADDRESS_TEXT_SIZE, "%s", literal);
+    }
+    return text;
+}
+
+bool child_error_is(uint16_t notify_type)
+{
+    switch (notify_type) {
+    case IKE_NOTIFY_NO_PROPOSAL_CHOSEN:
+    case IKE_NOTIFY_SINGLE_PAIR_REQUIRED:
+    case IKE_NOTIFY_NO_ADDITIONAL_SAS:
+    case IKE_NOTIFY_INTERNAL_ADDRESS_FAILURE:
+    case IKE_NOTIFY_FAILED_CP_REQUIRED:
+    case IKE_NOTIFY_TS_UNACCEPTABLE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Appends an address of `size` octets, with the prefix length that follows an IPv6 address. The
+ * wire's decoder has seen to the lengths. */
+static bool take_address(Bytes value, size_t size, InnerAddress *list, size_t *count, size_t most)
+{
+    InnerAddress address = {.size = size, .prefix_length = (uint8_t)(size * 8)};
+    Reader reader;
+    Bytes octets;
+
+    if (value.size == 0) /* an attribute without a value asks, or says that there is none */
+        return true;
+    reader_init(&reader, value);
+    if (reader_take(&reader, size, &octets) < 0 || *count == most)
+        return false;
+    memcpy(address.octets, octets.data, size);
+    if (reader_left(&reader) > 0 &&
+        (reader_u8(&reader, &address.prefix_length) < 0 || address.prefix_length > IPV6_SIZE * 8))
+        return false;
+    list[(*count)++] = address;
+    return true;
+}
+
+static bool take_attribute(const IkeAttribute *attribute, ChildAnswer *answer)
+{
+    switch (attribute->type) {
+    case IKE_CFG_INTERNAL_IP4_ADDRESS:
+        return take_address(attribute->value, IPV4_SIZE, answer->addresses, &answer->n_addresses,
+                            CHILD_ADDRESSES_MAX);
+    case IKE_CFG_INTERNAL_IP6_ADDRESS:
+        return take_address(attribute->value, IPV6_SIZE, answer->addresses, &answer->n_addresses,
+                            CHILD_ADDRESSES_MAX);
+    case IKE_CFG_INTERNAL_IP4_DNS:
+        return take_address(attribute->value, IPV4_SIZE, answer->dns, &answer->n_dns,
+                            CHILD_DNS_MAX);
+    case IKE_CFG_INTERNAL_IP6_DNS:
+        return take_address(attribute->value, IPV6_SIZE, answer->dns, &answer->n_dns,
+                            CHILD_DNS_MAX);
+    default: /* RFC 7296 3.15.1: unknown ones are ignored */
+        return true;
+    }
+}
+
+static bool take_configuration(const IkePayloads *payloads, ChildAnswer *answer)
+{
+    const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_CP);
+    IkeCp cp;
+
+    if (!payload)
+        return true;
+    if (ike_cp_decode(payload->body, &cp) != 0)
+        return false;
+    if (cp.cfg_type != IKE_CFG_REPLY) /* RFC 7296 3.15: other types are ignored */
+        return true;
+    for (size_t i = 0; i < cp.n_attributes; i++) {
+        if (!take_attribute(&cp.attributes[i], answer))
+            return false;
+    }
+    return true;
+}
+
+static bool take_selectors(const IkePayloads *payloads, uint8_t type, const IkeTs *offer,
+                           IkeTs *ret)
+{
+    const IkePayload *payload = ike_payloads_find(payloads, type);
+
+    return payload && ike_ts_decode(payload->body, ret) == 0 && ret->n_selectors > 0 &&
+           ike_ts_is_subset(ret, offer);
+}
+
+static const char *problem(const ChildOffer *offer, const IkePayloads *payloads,
+                           ChildAnswer *answer)
+{
+    const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_SA);
+    IkeSa sa;
+
+    if (!payload)
+        return "neither a Child SA nor a reason for its absence";
+    if (ike_sa_decode(payload->body, &sa) != 0 ||
+        proposals_accept_esp(&offer->sa, &sa, &answer->esp) < 0)
+        return "an ESP proposal that we did not offer";
+    if (!take_selectors(payloads, IKE_PAYLOAD_TSI, &offer->ts_i, &answer->ts_i) ||
+        !take_selectors(payloads, IKE_PAYLOAD_TSR, &offer->ts_r, &answer->ts_r))
+        return "traffic selectors that are no part of those we offered";
+    if (!take_configuration(payloads, answer))
+        return "a CFG_REPLY with a wrong prefix length, or too many addresses";
+    return NULL;
+}
+
+void child_answer_judge(const ChildOffer *offer, const IkePayloads *payloads, ChildAnswer *ret)
+{
+    IkeNotify notify;
+
+    *ret = (ChildAnswer){.verdict = CHILD_GRANTED};
+    if (ike_payloads_error(payloads, &notify)) {
+        ret->verdict = CHILD_REFUSED;
+        ret->error = notify.type;
+        return;
+    }
+    ret->why = problem(offer, payloads, ret);
+    if (ret->why)
+        ret->verdict = CHILD_INVALID;
+}

@@ -1,0 +1,57 @@
+/* The Child SA that IKE_AUTH negotiates (RFC 7296 1.2, 2.9, 2.19): what we ask for, and what the
+ * SeGW grants. */
+#pragma once
+
+#include "ikeclient/config.h"
+#include "ikeclient/proposals.h"
+#include "ikewire/message.h"
+
+enum { CHILD_ADDRESSES_MAX = 4, CHILD_DNS_MAX = 8, CHILD_ADDRESS_TEXT_SIZE = 64 };
+
+typedef struct ChildOffer {
+    uint32_t spi_in; /* where the SeGW is to send to */
+    IkeSa sa;
+    IkeTs ts_i;
+    IkeTs ts_r;
+    RequestAddress request;
+} ChildOffer;
+
+void child_offer_init(ChildOffer *offer, const Config *config, uint32_t spi_in);
+
+/* Appends CP(CFG_REQUEST) where addresses are asked for, N(ESP_TFC_PADDING_NOT_SUPPORTED), SA, TSi,
+ * TSr: the order of RFC 7296 appendix C.2. */
+void child_offer_encode(const ChildOffer *offer, IkeChain *chain);
+
+typedef struct InnerAddress {
+    uint8_t octets[16];
+    size_t size; /* 4 or 16 */
+    uint8_t prefix_length;
+} InnerAddress;
+
+/* "10.0.0.2/32" or "10.0.0.2" into `text` (CHILD_ADDRESS_TEXT_SIZE octets); returns `text`. */
+const char *inner_address_text(const InnerAddress *address, bool prefix, char *text);
+
+typedef enum ChildVerdict {
+    CHILD_GRANTED,
+    CHILD_REFUSED, /* an error notify: the IKE SA stays up without a child (RFC 7296 1.2) */
+    CHILD_INVALID, /* an answer that we did not offer: the SeGW can't be dealt with */
+} ChildVerdict;
+
+typedef struct ChildAnswer {
+    ChildVerdict verdict;
+    uint16_t error;  /* CHILD_REFUSED: the notify's type */
+    const char *why; /* CHILD_INVALID: a static phrase */
+    EspChoice esp;
+    IkeTs ts_i;
+    IkeTs ts_r;
+    size_t n_addresses;
+    InnerAddress addresses[CHILD_ADDRESSES_MAX];
+    size_t n_dns;
+    InnerAddress dns[CHILD_DNS_MAX];
+} ChildAnswer;
+
+/* True for the notifies that refuse the Child SA alone (RFC 7296 1.2: 14 and 34 to 38). */
+bool child_error_is(uint16_t notify_type);
+
+/* Judges what an IKE_AUTH response grants. To be acted on only once the peer is verified. */
+void child_answer_judge(const ChildOffer *offer, const IkePayloads *payloads, ChildAnswer *ret);

@@ -1,0 +1,47 @@
+/* What an operator decides: ikeclient.conf(5). */
+#pragma once
+
+#include "base/config.h"
+#include "ikewire/payload.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum RequestAddress {
+    REQUEST_IPV4,
+    REQUEST_IPV6,
+    REQUEST_BOTH,
+    REQUEST_NONE
+} RequestAddress;
+
+typedef struct Config {
+    char *segw_address; /* literal or host name */
+    uint64_t port;
+    uint64_t nat_t_port;
+    IkeSa ike_offer;
+    IkeSa esp_offer;          /* without SPIs */
+    unsigned request_address; /* RequestAddress */
+    IkeTs remote_ts;          /* none: everything of the families asked for */
+    bool reconnect;
+    bool initial_contact;
+    uint64_t retransmit_timeout; /* ms before the first retransmission; doubles */
+    uint64_t retransmit_tries;
+    uint64_t liveness;      /* s of silence before the peer is asked; 0: never */
+    uint64_t keepalive;     /* s; 0: never */
+    uint64_t fragment_size; /* octets of the largest IP packet to make */
+    unsigned log_level;     /* index into the level names; see config_log_level() */
+} Config;
+
+/* All defaults; everything but [segw] address has one. 0 or -ENOMEM. */
+int config_init(Config *config);
+void config_deinit(Config *config);
+
+/* Reads `path` over what `config` holds. 0, or a negative errno with `error` (CONFIG_ERROR_SIZE
+ * octets) holding the sentence for the person. */
+int config_load(Config *config, const char *path, char *error);
+
+/* The configured level, as syslog.h numbers it. */
+int config_log_level(const Config *config);
+
+/* The address families in play, as traffic selector types: true if `ts_type` is one of them. */
+bool config_wants_family(const Config *config, uint8_t ts_type);

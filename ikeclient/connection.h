@@ -1,0 +1,57 @@
+/* The tunnel that the operator wants: IKE SAs, one after the other, or an old one until its
+ * replacement is up. */
+#pragma once
+
+#include "base/cleanup.h"
+#include "ikeclient/association.h"
+
+typedef struct Connection Connection;
+
+typedef enum ConnectionState {
+    CONNECTION_IDLE,
+    CONNECTION_CONNECTING,
+    CONNECTION_ESTABLISHED,
+    CONNECTION_ESTABLISHED_NO_CHILD,
+    CONNECTION_WAITING, /* to try again */
+    CONNECTION_CLOSING,
+    CONNECTION_STATES
+} ConnectionState;
+
+typedef struct ConnectionHandlers {
+    void (*changed)(void *userdata); /* anything of connection_info() */
+    void (*established)(void *userdata);
+    void (*closed)(void *userdata, const char *reason); /* idle or waiting now */
+} ConnectionHandlers;
+
+typedef struct ConnectionInfo {
+    ConnectionState state;
+    const char *state_name;      /* "established-no-child" */
+    const char *last_error;      /* why the last SA failed or ended; "" if none has */
+    AssociationInfo association; /* zeroed without one */
+} ConnectionInfo;
+
+/* All but `ret` is borrowed and must outlive it. 0 or a negative errno. */
+int connection_new(sd_event *event, Tre *tre, const Config *config,
+                   const ConnectionHandlers *handlers, void *userdata, Connection **ret);
+void connection_free(Connection *connection);
+DEFINE_POINTER_CLEANUP(Connection, connection_free);
+
+/* Connects. Where there is an established SA a second one is made, and the first one is deleted
+ * once that is up: by the SeGW (step 7), or by us if it does not. While connecting: does nothing.
+ */
+void connection_open(Connection *connection);
+
+/* Deletes what there is, within 5 s; no new attempts after that. */
+void connection_close(Connection *connection);
+
+/* Whether to try again after failure and loss, whatever the configuration says: true at first. */
+void connection_allow_retry(Connection *connection, bool allow);
+
+/* tred has gone (`exchange` NULL) or closed that exchange. */
+void connection_lose(Connection *connection, const char *exchange, const char *reason);
+
+/* A Child SA of that exchange is due: a second connection replaces it, as rekeying by a new
+ * authentication (RFC 7296 2.8.3). */
+void connection_renew(Connection *connection, const char *exchange);
+
+void connection_info(const Connection *connection, ConnectionInfo *ret);

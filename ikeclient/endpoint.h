@@ -1,0 +1,32 @@
+/* One end of a UDP path: an IPv4 or IPv6 address and a port. */
+#pragma once
+
+#include "base/bytes.h"
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+typedef union Endpoint {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} Endpoint;
+
+enum { ENDPOINT_TEXT_SIZE = INET6_ADDRSTRLEN + sizeof("[]:65535") };
+
+/* An address literal ("192.0.2.1", "2001:db8::1"). 0, or -EINVAL if it is none. */
+int endpoint_from_literal(const char *literal, uint16_t port, Endpoint *ret);
+
+/* The size that system calls ask for. */
+socklen_t endpoint_size(const Endpoint *endpoint);
+
+uint16_t endpoint_port(const Endpoint *endpoint);
+void endpoint_set_port(Endpoint *endpoint, uint16_t port);
+
+/* The 4 or 16 octets of the address; borrowed from `endpoint`. */
+Bytes endpoint_address(const Endpoint *endpoint);
+
+/* "192.0.2.1:500" or "[2001:db8::1]:500" into `text` (ENDPOINT_TEXT_SIZE octets); returns `text`.
+ */
+const char *endpoint_text(const Endpoint *endpoint, char *text);

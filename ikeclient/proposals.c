@@ -1,0 +1,347 @@
+/* Which algorithms do we offer, and is what the peer chose among them? */
+#include "ikeclient/proposals.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct Word {
+    const char *word;
+    const char *name; /* as the log and the bus call it */
+    IkeTransform transform;
+    uint16_t implied_prf; /* of an INTEG: the PRF, where a proposal names none */
+    bool aead;
+} Word;
+
+static const Word words[] = {
+    {"aes128gcm16", "AES_GCM_16_128", {IKE_TRANSFORM_ENCR, IKE_ENCR_AES_GCM_16, 128}, 0, true},
+    {"aes256gcm16", "AES_GCM_16_256", {IKE_TRANSFORM_ENCR, IKE_ENCR_AES_GCM_16, 256}, 0, true},
+    {"chacha20poly1305",
+     "CHACHA20_POLY1305",
+     {IKE_TRANSFORM_ENCR, IKE_ENCR_CHACHA20_POLY1305, 0},
+     0,
+     true},
+    {"aes128", "AES_CBC_128", {IKE_TRANSFORM_ENCR, IKE_ENCR_AES_CBC, 128}, 0, false},
+    {"aes256", "AES_CBC_256", {IKE_TRANSFORM_ENCR, IKE_ENCR_AES_CBC, 256}, 0, false},
+    {"sha256",
+     "HMAC_SHA2_256_128",
+     {IKE_TRANSFORM_INTEG, IKE_INTEG_HMAC_SHA2_256_128, 0},
+     IKE_PRF_HMAC_SHA2_256,
+     false},
+    {"sha384",
+     "HMAC_SHA2_384_192",
+     {IKE_TRANSFORM_INTEG, IKE_INTEG_HMAC_SHA2_384_192, 0},
+     IKE_PRF_HMAC_SHA2_384,
+     false},
+    {"sha512",
+     "HMAC_SHA2_512_256",
+     {IKE_TRANSFORM_INTEG, IKE_INTEG_HMAC_SHA2_512_256, 0},
+     IKE_PRF_HMAC_SHA2_512,
+     false},
+    {"prfsha256", "PRF_HMAC_SHA2_256", {IKE_TRANSFORM_PRF, IKE_PRF_HMAC_SHA2_256, 0}, 0, false},
+    {"prfsha384", "PRF_HMAC_SHA2_384", {IKE_TRANSFORM_PRF, IKE_PRF_HMAC_SHA2_384, 0}, 0, false},
+    {"prfsha512", "PRF_HMAC_SHA2_512", {IKE_TRANSFORM_PRF, IKE_PRF_HMAC_SHA2_512, 0}, 0, false},
+    {"ecp256", "ECP_256", {IKE_TRANSFORM_KE, IKE_GROUP_ECP_256, 0}, 0, false},
+    {"ecp384", "ECP_384", {IKE_TRANSFORM_KE, IKE_GROUP_ECP_384, 0}, 0, false},
+    {"curve25519", "CURVE_25519", {IKE_TRANSFORM_KE, IKE_GROUP_CURVE25519, 0}, 0, false},
+    {"modp2048", "MODP_2048", {IKE_TRANSFORM_KE, IKE_GROUP_MODP_2048, 0}, 0, false},
+    {"esn", "ESN", {IKE_TRANSFORM_ESN, IKE_ESN_YES, 0}, 0, false},
+    {"noesn", "NO_ESN", {IKE_TRANSFORM_ESN, IKE_ESN_NO, 0}, 0, false},
+};
+
+/* What one proposal holds so far. */
+typedef struct Parts {
+    bool aead;
+    bool plain; /* a cipher that needs INTEG */
+    bool integ;
+    bool prf;
+    bool ke;
+    bool esn;
+} Parts;
+
+static const Word *find_word(const char *text, size_t size)
+{
+    for (size_t i = 0; i < ELEMENTS(words); i++) {
+        if (strlen(words[i].word) == size && strncmp(words[i].word, text, size) == 0)
+            return &words[i];
+    }
+    return NULL;
+}
+
+static bool transform_equal(const IkeTransform *a, const IkeTransform *b)
+{
+    return a->type == b->type && a->id == b->id && a->key_length == b->key_length;
+}
+
+static bool proposal_has(const IkeProposal *proposal, const IkeTransform *transform)
+{
+    for (size_t i = 0; i < proposal->n_transforms; i++) {
+        if (transform_equal(&proposal->transforms[i], transform))
+            return true;
+    }
+    return false;
+}
+
+static int add_transform(IkeProposal *proposal, const IkeTransform *transform, char *problem)
+{
+    if (proposal_has(proposal, transform))
+        return 0;
+    if (proposal->n_transforms == IKE_TRANSFORMS_MAX) {
+        (void)snprintf(problem, PROPOSALS_PROBLEM_SIZE, "proposals of at most %d transforms each",
+                       IKE_TRANSFORMS_MAX);
+        return -EINVAL;
+    }
+    proposal->transforms[proposal->n_transforms++] = *transform;
+    return 0;
+}
+
+static void note_part(Parts *parts, const Word *word)
+{
+    switch (word->transform.type) {
+    case IKE_TRANSFORM_ENCR:
+        *(word->aead ? &parts->aead : &parts->plain) = true;
+        break;
+    case IKE_TRANSFORM_PRF:
+        parts->prf = true;
+        break;
+    case IKE_TRANSFORM_INTEG:
+        parts->integ = true;
+        break;
+    case IKE_TRANSFORM_KE:
+        parts->ke = true;
+        break;
+    case IKE_TRANSFORM_ESN:
+        parts->esn = true;
+        break;
+    default:
+        break;
+    }
+}
+
+/* A proposal without a PRF takes those of its integrity algorithms. */
+static int add_implied_prfs(IkeProposal *proposal, Parts *parts, char *problem)
+{
+    size_t named = proposal->n_transforms;
+
+    for (size_t i = 0; i < named; i++) {
+        for (size_t j = 0; j < ELEMENTS(words); j++) {
+            if (words[j].implied_prf == 0 ||
+                !transform_equal(&words[j].transform, &proposal->transforms[i]))
+                continue;
+            IkeTransform prf = {IKE_TRANSFORM_PRF, words[j].implied_prf, 0, false};
+            int r = add_transform(proposal, &prf, problem);
+            if (r < 0)
+                return r;
+            parts->prf = true;
+        }
+    }
+    return 0;
+}
+
+static const char *missing_part(uint8_t protocol, const Parts *parts)
+{
+    if (!parts->aead && !parts->plain)
+        return "a cipher in each proposal, such as aes128gcm16";
+    if (parts->aead && parts->plain) /* RFC 7296 3.3: they can't share one */
+        return "GCM or ChaCha20 ciphers and plain AES in proposals of their own";
+    if (parts->plain && !parts->integ)
+        return "an integrity algorithm beside plain AES, such as aes128-sha256";
+    if (parts->aead && parts->integ)
+        return "no integrity algorithm beside aes128gcm16, aes256gcm16 or chacha20poly1305";
+    if (protocol == IKE_PROTOCOL_ESP) {
+        if (parts->prf || parts->ke) {
+            return "ESP proposals of a cipher, integrity and ESN alone: IKE_AUTH's Child SA takes "
+                   "its keys from the IKE SA";
+        }
+        return NULL;
+    }
+    if (parts->esn)
+        return "esn and noesn in ESP proposals alone";
+    if (!parts->prf)
+        return "a PRF beside the cipher, such as aes128gcm16-prfsha256-ecp256";
+    if (!parts->ke)
+        return "a group at the end of each proposal, such as aes128gcm16-prfsha256-ecp256";
+    return NULL;
+}
+
+static int complete_proposal(IkeProposal *proposal, Parts *parts, char *problem)
+{
+    if (proposal->protocol == IKE_PROTOCOL_IKE && !parts->prf) {
+        int r = add_implied_prfs(proposal, parts, problem);
+        if (r < 0)
+            return r;
+    }
+    if (proposal->protocol == IKE_PROTOCOL_ESP && !parts->esn) {
+        IkeTransform no_esn = {IKE_TRANSFORM_ESN, IKE_ESN_NO, 0, false};
+        int r = add_transform(proposal, &no_esn, problem);
+        if (r < 0)
+            return r;
+    }
+    const char *missing = missing_part(proposal->protocol, parts);
+    if (missing) {
+        (void)snprintf(problem, PROPOSALS_PROBLEM_SIZE, "%s", missing);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int parse_proposal(const char *text, size_t size, IkeProposal *proposal, char *problem)
+{
+    Parts parts = {0};
+
+    while (true) {
+        const char *hyphen = memchr(text, '-', size);
+        size_t length = hyphen ? (size_t)(hyphen - text) : size;
+        const Word *word = find_word(text, length);
+        if (!word) {
+            int n = snprintf(problem, PROPOSALS_PROBLEM_SIZE,
+                             "names that are known (\"%.*s\" is not):", (int)length, text);
+            for (size_t i = 0; i < ELEMENTS(words) && n > 0 && n < PROPOSALS_PROBLEM_SIZE; i++) {
+                n += snprintf(problem + n, (size_t)(PROPOSALS_PROBLEM_SIZE - n), " %s",
+                              words[i].word);
+            }
+            return -EINVAL;
+        }
+        int r = add_transform(proposal, &word->transform, problem);
+        if (r < 0)
+            return r;
+        note_part(&parts, word);
+        if (!hyphen)
+            return complete_proposal(proposal, &parts, problem);
+        text = hyphen + 1;
+        size -= length + 1;
+    }
+}
+
+int proposals_parse(const char *text, uint8_t protocol, IkeSa *ret, char *problem)
+{
+    IkeSa sa = {0};
+
+    while (true) {
+        text += strspn(text, " \t");
+        size_t size = strcspn(text, ", \t");
+        if (sa.n_proposals == IKE_PROPOSALS_MAX) {
+            (void)snprintf(problem, PROPOSALS_PROBLEM_SIZE, "at most %d proposals",
+                           IKE_PROPOSALS_MAX);
+            return -EINVAL;
+        }
+        IkeProposal *proposal = &sa.proposals[sa.n_proposals++];
+        proposal->number = (uint8_t)sa.n_proposals;
+        proposal->protocol = protocol;
+        int r = parse_proposal(text, size, proposal, problem);
+        if (r < 0)
+            return r;
+        text += size;
+        text += strspn(text, " \t");
+        if (*text == 0)
+            break;
+        if (*text++ != ',') {
+            (void)snprintf(problem, PROPOSALS_PROBLEM_SIZE, "commas between proposals");
+            return -EINVAL;
+        }
+    }
+    *ret = sa;
+    return 0;
+}
+
+uint16_t proposals_first_group(const IkeSa *offer)
+{
+    for (size_t i = 0; i < offer->n_proposals; i++) {
+        for (size_t j = 0; j < offer->proposals[i].n_transforms; j++) {
+            if (offer->proposals[i].transforms[j].type == IKE_TRANSFORM_KE)
+                return offer->proposals[i].transforms[j].id;
+        }
+    }
+    return IKE_GROUP_NONE;
+}
+
+bool proposals_have_group(const IkeSa *offer, uint16_t group)
+{
+    IkeTransform wanted = {IKE_TRANSFORM_KE, group, 0, false};
+
+    for (size_t i = 0; i < offer->n_proposals; i++) {
+        if (proposal_has(&offer->proposals[i], &wanted))
+            return true;
+    }
+    return false;
+}
+
+static const char *transform_name(uint8_t type, uint16_t id, uint16_t key_length)
+{
+    IkeTransform transform = {type, id, key_length, false};
+
+    for (size_t i = 0; i < ELEMENTS(words); i++) {
+        if (transform_equal(&words[i].transform, &transform))
+            return words[i].name;
+    }
+    return "unknown";
+}
+
+const char *proposals_group_name(uint16_t group)
+{
+    return transform_name(IKE_TRANSFORM_KE, group, 0);
+}
+
+static unsigned count_types(const IkeProposal *proposal)
+{
+    unsigned types = 0;
+
+    for (size_t i = 0; i < proposal->n_transforms; i++)
+        types |= 1U << (proposal->transforms[i].type & 0x1f);
+    return (unsigned)__builtin_popcount(types);
+}
+
+/* One transform of each type that `ours` has, none else, each one that we offered. */
+static bool answers(const IkeProposal *ours, const IkeProposal *theirs)
+{
+    if (theirs->number != ours->number || theirs->protocol != ours->protocol)
+        return false;
+    if (theirs->n_transforms != count_types(ours) || theirs->n_transforms != count_types(theirs))
+        return false;
+    for (size_t i = 0; i < theirs->n_transforms; i++) {
+        if (theirs->transforms[i].unknown_attribute || !proposal_has(ours, &theirs->transforms[i]))
+            return false;
+    }
+    return true;
+}
+
+int proposals_accept_esp(const IkeSa *offer, const IkeSa *answer, EspChoice *ret)
+{
+    if (answer->n_proposals != 1)
+        return -EBADMSG;
+
+    const IkeProposal *theirs = &answer->proposals[0];
+    bool ours = false;
+    for (size_t i = 0; i < offer->n_proposals; i++)
+        ours = ours || answers(&offer->proposals[i], theirs);
+    if (!ours || theirs->spi_size != sizeof(uint32_t) || theirs->spi == 0)
+        return -EBADMSG;
+
+    EspChoice choice = {.spi_out = (uint32_t)theirs->spi};
+    for (size_t i = 0; i < theirs->n_transforms; i++) {
+        const IkeTransform *transform = &theirs->transforms[i];
+        if (transform->type == IKE_TRANSFORM_ENCR) {
+            choice.encr = transform->id;
+            choice.key_bits = transform->key_length;
+        } else if (transform->type == IKE_TRANSFORM_INTEG) {
+            choice.integ = transform->id;
+        } else if (transform->type == IKE_TRANSFORM_ESN) {
+            choice.esn = transform->id == IKE_ESN_YES;
+        }
+    }
+    *ret = choice;
+    return 0;
+}
+
+void esp_choice_name(const EspChoice *choice, char *text)
+{
+    bool integ = choice->integ != IKE_INTEG_NONE;
+
+    (void)snprintf(text, ESP_SUITE_NAME_SIZE, "%s%s%s%s",
+                   transform_name(IKE_TRANSFORM_ENCR, choice->encr, choice->key_bits),
+                   integ ? "/" : "",
+                   integ ? transform_name(IKE_TRANSFORM_INTEG, choice->integ, 0) : "",
+                   choice->esn ? "/ESN" : "");
+}

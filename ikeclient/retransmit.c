@@ -1,0 +1,79 @@
+/* When is a request sent again, and when is it given up? */
+#include "ikeclient/retransmit.h"
+
+#include <errno.h>
+
+enum { USEC_PER_MS = 1000, ACCURACY_USEC = 1000 };
+
+uint64_t retransmit_wait_ms(const RetransmitSchedule *schedule, unsigned attempt)
+{
+    uint64_t wait = schedule->timeout_ms;
+
+    for (unsigned i = 0; i < attempt && wait < RETRANSMIT_WAIT_MAX_MS; i++)
+        wait *= 2;
+    return wait < RETRANSMIT_WAIT_MAX_MS ? wait : RETRANSMIT_WAIT_MAX_MS;
+}
+
+uint64_t retransmit_total_ms(const RetransmitSchedule *schedule)
+{
+    uint64_t total = 0;
+
+    for (unsigned attempt = 0; attempt < schedule->tries; attempt++)
+        total += retransmit_wait_ms(schedule, attempt);
+    return total;
+}
+
+static int arm(Retransmit *retransmit);
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Retransmit *retransmit = userdata;
+    (void)source;
+    (void)usec;
+
+    retransmit->attempt++;
+    if (retransmit->attempt < retransmit->schedule.tries) {
+        int r = arm(retransmit);
+        if (r < 0)
+            return r;
+        retransmit->handler(retransmit->userdata, false);
+    } else {
+        retransmit_stop(retransmit);
+        retransmit->handler(retransmit->userdata, true);
+    }
+    return 0;
+}
+
+static int arm(Retransmit *retransmit)
+{
+    uint64_t wait = retransmit_wait_ms(&retransmit->schedule, retransmit->attempt) * USEC_PER_MS;
+
+    retransmit->source = sd_event_source_unref(retransmit->source);
+    return sd_event_add_time_relative(retransmit->event, &retransmit->source, CLOCK_MONOTONIC, wait,
+                                      ACCURACY_USEC, on_timer, retransmit);
+}
+
+void retransmit_init(Retransmit *retransmit, sd_event *event, RetransmitHandler handler,
+                     void *userdata)
+{
+    *retransmit = (Retransmit){.event = event, .handler = handler, .userdata = userdata};
+}
+
+void retransmit_deinit(Retransmit *retransmit)
+{
+    retransmit_stop(retransmit);
+}
+
+int retransmit_start(Retransmit *retransmit, RetransmitSchedule schedule)
+{
+    if (schedule.tries == 0)
+        return -EINVAL;
+    retransmit->schedule = schedule;
+    retransmit->attempt = 0;
+    return arm(retransmit);
+}
+
+void retransmit_stop(Retransmit *retransmit)
+{
+    retransmit->source = sd_event_source_disable_unref(retransmit->source);
+}

@@ -1,0 +1,44 @@
+/* Retransmission with exponential back-off (RFC 7296 2.1, 2.4). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+typedef struct RetransmitSchedule {
+    uint64_t timeout_ms; /* the wait after the first transmission; each next one is twice as long */
+    unsigned tries;      /* transmissions in all, at least 1 */
+} RetransmitSchedule;
+
+enum { RETRANSMIT_WAIT_MAX_MS = 60000 };
+
+/* How long to wait for an answer after transmission number `attempt` (from 0), ms. */
+uint64_t retransmit_wait_ms(const RetransmitSchedule *schedule, unsigned attempt);
+
+/* All waits together, ms: how long an unanswered request keeps us. */
+uint64_t retransmit_total_ms(const RetransmitSchedule *schedule);
+
+typedef struct Retransmit Retransmit;
+
+/* `gave_up` false: send the same octets again. True: the last wait is over; the timer has stopped.
+ * Either may stop or start the timer. */
+typedef void (*RetransmitHandler)(void *userdata, bool gave_up);
+
+struct Retransmit {
+    sd_event *event; /* borrowed */
+    sd_event_source *source;
+    RetransmitHandler handler;
+    void *userdata;
+    RetransmitSchedule schedule;
+    unsigned attempt;
+};
+
+void retransmit_init(Retransmit *retransmit, sd_event *event, RetransmitHandler handler,
+                     void *userdata);
+void retransmit_deinit(Retransmit *retransmit);
+
+/* The request has been sent once; from now on it is watched. 0 or a negative errno. */
+int retransmit_start(Retransmit *retransmit, RetransmitSchedule schedule);
+
+/* The answer is there. Does nothing if the timer is not running. */
+void retransmit_stop(Retransmit *retransmit);

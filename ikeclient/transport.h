@@ -1,0 +1,39 @@
+/* UDP to one SeGW: an ephemeral port to its port 500, and from IKE_AUTH on another one to its port
+ * 4500, with the non-ESP marker (RFC 7296 2.23, RFC 3948). */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+#include "ikeclient/endpoint.h"
+
+#include <systemd/sd-event.h>
+
+typedef struct Transport Transport;
+
+/* A datagram, without marker; nobody has vouched for it. Borrowed. */
+typedef void (*TransportReceive)(void *userdata, Bytes datagram);
+
+/* An ICMP error, or a send that failed (errno): a hint, no proof (RFC 7296 2.4). */
+typedef void (*TransportHint)(void *userdata, int error);
+
+/* Opens the way to `segw`. 0, or the negative errno of a socket call. */
+int transport_new(sd_event *event, const Endpoint *segw, TransportReceive receive,
+                  TransportHint hint, void *userdata, Transport **ret);
+void transport_free(Transport *transport);
+DEFINE_POINTER_CLEANUP(Transport, transport_free);
+
+/* Moves to `port` of the SeGW with the marker, through the socket `fd` that tred has opened (not
+ * connected; a duplicate is kept); the first one is closed. 0 or a negative errno. */
+int transport_float(Transport *transport, int fd, uint16_t port);
+
+/* Sends one 0xFF octet (RFC 3948 2.3) whenever nothing was sent for `seconds`; 0: never. */
+int transport_keep_alive(Transport *transport, uint64_t seconds);
+
+/* Sends a message, or fails by the hint handler: the retransmission timer sees to it. */
+void transport_send(Transport *transport, Bytes message);
+
+const Endpoint *transport_local(const Transport *transport);
+const Endpoint *transport_remote(const Transport *transport);
+
+/* The largest IKE message that fits an IP packet of `packet` octets on this way. */
+uint32_t transport_max_message(const Transport *transport, uint64_t packet);

@@ -1,0 +1,159 @@
+/* The trusted environment as the IKE client sees it: calls that are answered later. What answers
+ * them is tred on the bus (trebus.h), or a test. */
+#pragma once
+
+#include "base/bytes.h"
+#include "ikeclient/auth.h"
+#include "ikeclient/datagrams.h"
+
+enum {
+    TRE_CHAIN_MAX = 16, /* certificates of ours */
+    TRE_ANCHORS_MAX = 64,
+    TRE_HASH_SIZE = 20, /* SHA-1 of an anchor's key */
+    TRE_PATH_SIZE = 128,
+    TRE_PENDING_MAX = 64, /* calls under way that we ever have */
+};
+
+typedef enum TreMethod {
+    TRE_DESCRIBE, /* the Manager's properties */
+    TRE_BEGIN,
+    TRE_CHOOSE_GROUP,
+    TRE_AGREE,
+    TRE_SIGN_AUTH,
+    TRE_PROTECT,
+    TRE_UNPROTECT,
+    TRE_VERIFY_PEER,
+    TRE_OPEN_TRANSPORT,
+    TRE_ALLOCATE_SPI,
+    TRE_ADD_CHILD,
+    TRE_REMOVE_CHILD,
+    TRE_CLOSE,
+    TRE_METHODS
+} TreMethod;
+
+/* One call; views are read before tre_call() returns. */
+typedef struct TreCall {
+    TreMethod method;
+    const char *exchange; /* object path; NULL for TRE_DESCRIBE and TRE_BEGIN */
+    union {
+        uint16_t group; /* TRE_BEGIN, TRE_CHOOSE_GROUP */
+        struct {
+            Bytes request;
+            Bytes response;
+        } agree;
+        struct {
+            uint8_t exchange_type;
+            bool response;
+            uint8_t first;
+            Bytes payloads;
+            uint32_t max_datagram;
+        } protect;
+        Bytes datagram;           /* TRE_UNPROTECT */
+        const AuthResponse *peer; /* TRE_VERIFY_PEER */
+        struct {
+            uint32_t spi_in;
+            bool udp_encapsulated;
+            const ChildAnswer *answer;
+        } child;         /* TRE_ADD_CHILD */
+        uint32_t spi_in; /* TRE_REMOVE_CHILD */
+        struct {
+            Bytes address;
+            uint16_t port;
+        } remote; /* TRE_OPEN_TRANSPORT */
+    };
+} TreCall;
+
+typedef struct TreDescription {
+    const char *state;
+    const char *reason; /* why state is not "ready" */
+    const char *identity;
+    const char *segw_identity;
+    const char *data_plane;
+    int ocsp_wanted; /* sd-bus's boolean */
+    size_t n_certificates;
+    Bytes certificates[TRE_CHAIN_MAX];
+    size_t n_anchors;
+    Bytes anchors[TRE_ANCHORS_MAX];
+} TreDescription;
+
+typedef enum TreOutcome {
+    TRE_DONE,
+    TRE_REFUSED, /* tred said no: `error` and `text` say why */
+    TRE_GONE,    /* tred could not be reached, or did not answer */
+} TreOutcome;
+
+/* Views and strings live until the handler returns. */
+typedef struct TreReply {
+    TreMethod method;
+    TreOutcome outcome;
+    const char *error; /* "PeerNotTrusted"; "" for TRE_DONE */
+    const char *text;  /* what was found and what to do; "" for TRE_DONE */
+    union {
+        TreDescription description;
+        struct {
+            const char *exchange;
+            uint64_t spi_i;
+            Bytes nonce_i;
+            Bytes ke_i;
+        } begun;
+        Bytes ke_i;        /* TRE_CHOOSE_GROUP */
+        const char *suite; /* TRE_AGREE */
+        struct {
+            uint8_t id_type;
+            Bytes id_data;
+            uint8_t auth_method;
+            Bytes auth_data;
+        } signed_;
+        struct {
+            uint32_t message_id;
+            size_t count;
+            Bytes datagrams[DATAGRAMS_MAX];
+        } sealed;
+        struct {
+            bool complete;
+            uint8_t exchange_type;
+            bool response;
+            uint32_t message_id;
+            uint8_t first;
+            Bytes payloads;
+        } opened;
+        const char *peer_identity; /* TRE_VERIFY_PEER */
+        int socket;                /* TRE_OPEN_TRANSPORT; the reply's own */
+        uint32_t spi_in;           /* TRE_ALLOCATE_SPI */
+        const char *interface;     /* TRE_ADD_CHILD; "" without a data plane */
+    };
+} TreReply;
+
+typedef void (*TreHandler)(void *userdata, const TreReply *reply);
+
+/* The TrE behind a table, so that a test can stand in for it. Embedded in what implements it. */
+typedef struct Tre Tre;
+struct Tre {
+    int (*call)(Tre *tre, const TreCall *call, TreHandler handler, void *userdata);
+    void (*forget)(Tre *tre, const void *userdata);
+};
+
+/* Makes a call; `handler` is called once, and never before this returns. A NULL handler: the answer
+ * does not matter. 0, -ENOMEM, -EBUSY beyond TRE_PENDING_MAX, or another negative errno of the bus.
+ */
+int tre_call(Tre *tre, const TreCall *call, TreHandler handler, void *userdata);
+
+/* Drops the handlers of all calls under way for `userdata`; tred may still carry them out. */
+void tre_forget(Tre *tre, const void *userdata);
+
+/* What tred said of itself, kept. */
+typedef struct TreIdentity {
+    char *identity;
+    char *segw_identity;
+    bool needs_udp; /* the data plane carries ESP in UDP alone */
+    size_t n_certificates;
+    Bytes certificates[TRE_CHAIN_MAX]; /* into `octets` */
+    bool ocsp_wanted;                  /* CERTREQ asks for OCSP responses, too */
+    Bytes anchor_hashes;               /* into `octets`, one after the other */
+    size_t n_anchors;
+    uint8_t *octets;
+} TreIdentity;
+
+/* Copies a description. 0, -ENOMEM, or -EBADMSG for hashes that are none. */
+int tre_identity_init(TreIdentity *identity, const TreDescription *description);
+void tre_identity_deinit(TreIdentity *identity);

@@ -1,0 +1,395 @@
+/* How are the calls of tre.h put on the bus, and tred's answers read from it? */
+#include "ikeclient/tremessage.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ERROR_PREFIX "org.tred.TrE1.Error."
+
+/* ---- arguments ---- */
+
+static int append_bytes(sd_bus_message *m, Bytes bytes)
+{
+    return sd_bus_message_append_array(m, 'y', bytes.data, bytes.size);
+}
+
+static int append_nothing(sd_bus_message *m, const TreCall *call)
+{
+    (void)m;
+    (void)call;
+    return 0;
+}
+
+static int append_manager(sd_bus_message *m, const TreCall *call)
+{
+    (void)call;
+    return sd_bus_message_append(m, "s", TRE_MANAGER);
+}
+
+static int append_group(sd_bus_message *m, const TreCall *call)
+{
+    return sd_bus_message_append(m, "q", call->group);
+}
+
+static int append_agree(sd_bus_message *m, const TreCall *call)
+{
+    int r = append_bytes(m, call->agree.request);
+    return r < 0 ? r : append_bytes(m, call->agree.response);
+}
+
+static int append_protect(sd_bus_message *m, const TreCall *call)
+{
+    int r = sd_bus_message_append(m, "yby", call->protect.exchange_type,
+                                  (int)call->protect.response, call->protect.first);
+    if (r >= 0)
+        r = append_bytes(m, call->protect.payloads);
+    return r < 0 ? r : sd_bus_message_append(m, "u", call->protect.max_datagram);
+}
+
+static int append_datagram(sd_bus_message *m, const TreCall *call)
+{
+    return append_bytes(m, call->datagram);
+}
+
+static int append_certificate(sd_bus_message *m, const IkeCert *certificate)
+{
+    int r = sd_bus_message_open_container(m, 'r', "yay");
+    if (r >= 0)
+        r = sd_bus_message_append(m, "y", certificate->encoding);
+    if (r >= 0)
+        r = append_bytes(m, certificate->data);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_peer(sd_bus_message *m, const TreCall *call)
+{
+    const AuthResponse *peer = call->peer;
+
+    int r = sd_bus_message_append(m, "y", peer->idr.type);
+    if (r >= 0)
+        r = append_bytes(m, peer->idr.data);
+    if (r >= 0)
+        r = sd_bus_message_append(m, "y", peer->auth.method);
+    if (r >= 0)
+        r = append_bytes(m, peer->auth.data);
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'a', "(yay)");
+    for (size_t i = 0; r >= 0 && i < peer->n_certificates; i++)
+        r = append_certificate(m, &peer->certificates[i]);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_selector(sd_bus_message *m, const IkeSelector *selector)
+{
+    size_t size = selector->type == IKE_TS_IPV6_ADDR_RANGE ? 16 : 4;
+
+    int r = sd_bus_message_open_container(m, 'r', "yyqqayay");
+    if (r >= 0) {
+        r = sd_bus_message_append(m, "yyqq", selector->type, selector->protocol,
+                                  selector->start_port, selector->end_port);
+    }
+    if (r >= 0)
+        r = append_bytes(m, (Bytes){selector->start, size});
+    if (r >= 0)
+        r = append_bytes(m, (Bytes){selector->end, size});
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_selectors(sd_bus_message *m, const IkeTs *ts)
+{
+    int r = sd_bus_message_open_container(m, 'a', "(yyqqayay)");
+    for (size_t i = 0; r >= 0 && i < ts->n_selectors; i++)
+        r = append_selector(m, &ts->selectors[i]);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_address(sd_bus_message *m, const InnerAddress *address)
+{
+    int r = sd_bus_message_open_container(m, 'r', "ayy");
+    if (r >= 0)
+        r = append_bytes(m, (Bytes){address->octets, address->size});
+    if (r >= 0)
+        r = sd_bus_message_append(m, "y", address->prefix_length);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_child(sd_bus_message *m, const TreCall *call)
+{
+    const ChildAnswer *answer = call->child.answer;
+    const EspChoice *esp = &answer->esp;
+
+    int r = sd_bus_message_append(m, "uu(qqqb)b", call->child.spi_in, esp->spi_out, esp->encr,
+                                  esp->key_bits, esp->integ, (int)esp->esn,
+                                  (int)call->child.udp_encapsulated);
+    if (r >= 0)
+        r = append_selectors(m, &answer->ts_i);
+    if (r >= 0)
+        r = append_selectors(m, &answer->ts_r);
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'a', "(ayy)");
+    for (size_t i = 0; r >= 0 && i < answer->n_addresses; i++)
+        r = append_address(m, &answer->addresses[i]);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_remote(sd_bus_message *m, const TreCall *call)
+{
+    int r = append_bytes(m, call->remote.address);
+    return r < 0 ? r : sd_bus_message_append(m, "q", call->remote.port);
+}
+
+static int append_spi(sd_bus_message *m, const TreCall *call)
+{
+    return sd_bus_message_append(m, "u", call->spi_in);
+}
+
+/* ---- answers ---- */
+
+static int read_bytes(sd_bus_message *m, Bytes *ret)
+{
+    const void *data = NULL;
+    size_t size = 0;
+
+    int r = sd_bus_message_read_array(m, 'y', &data, &size);
+    if (r >= 0)
+        *ret = (Bytes){data, size};
+    return r;
+}
+
+static int read_bytes_list(sd_bus_message *m, Bytes *list, size_t most, size_t *ret_count)
+{
+    size_t count = 0;
+
+    int r = sd_bus_message_enter_container(m, 'a', "ay");
+    while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
+        if (count == most)
+            return -EMSGSIZE;
+        r = read_bytes(m, &list[count++]);
+    }
+    if (r < 0)
+        return r;
+    *ret_count = count;
+    return sd_bus_message_exit_container(m);
+}
+
+static int read_bytes_list_variant(sd_bus_message *m, Bytes *list, size_t most, size_t *ret_count)
+{
+    int r = sd_bus_message_enter_container(m, 'v', "aay");
+    if (r >= 0)
+        r = read_bytes_list(m, list, most, ret_count);
+    return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_nothing(sd_bus_message *m, TreReply *reply)
+{
+    (void)m;
+    (void)reply;
+    return 0;
+}
+
+static int read_property(sd_bus_message *m, TreDescription *description)
+{
+    const char *name = NULL;
+
+    int r = sd_bus_message_read(m, "s", &name);
+    if (r < 0)
+        return r;
+    if (strcmp(name, "State") == 0)
+        return sd_bus_message_read(m, "v", "s", &description->state);
+    if (strcmp(name, "StateReason") == 0)
+        return sd_bus_message_read(m, "v", "s", &description->reason);
+    if (strcmp(name, "Identity") == 0)
+        return sd_bus_message_read(m, "v", "s", &description->identity);
+    if (strcmp(name, "SegwIdentity") == 0)
+        return sd_bus_message_read(m, "v", "s", &description->segw_identity);
+    if (strcmp(name, "DataPlane") == 0)
+        return sd_bus_message_read(m, "v", "s", &description->data_plane);
+    if (strcmp(name, "OcspWanted") == 0)
+        return sd_bus_message_read(m, "v", "b", &description->ocsp_wanted);
+    if (strcmp(name, "CertificateChain") == 0) {
+        return read_bytes_list_variant(m, description->certificates, TRE_CHAIN_MAX,
+                                       &description->n_certificates);
+    }
+    if (strcmp(name, "AnchorHashes") == 0) {
+        return read_bytes_list_variant(m, description->anchors, TRE_ANCHORS_MAX,
+                                       &description->n_anchors);
+    }
+    return sd_bus_message_skip(m, "v");
+}
+
+static int read_description(sd_bus_message *m, TreReply *reply)
+{
+    TreDescription *description = &reply->description;
+
+    *description = (TreDescription){
+        .state = "", .reason = "", .identity = "", .segw_identity = "", .data_plane = ""};
+    int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+    while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+        r = read_property(m, description);
+        if (r >= 0)
+            r = sd_bus_message_exit_container(m);
+    }
+    return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_begun(sd_bus_message *m, TreReply *reply)
+{
+    int r = sd_bus_message_read(m, "ot", &reply->begun.exchange, &reply->begun.spi_i);
+    if (r >= 0)
+        r = read_bytes(m, &reply->begun.nonce_i);
+    return r < 0 ? r : read_bytes(m, &reply->begun.ke_i);
+}
+
+static int read_ke(sd_bus_message *m, TreReply *reply)
+{
+    return read_bytes(m, &reply->ke_i);
+}
+
+static int read_suite(sd_bus_message *m, TreReply *reply)
+{
+    return sd_bus_message_read(m, "s", &reply->suite);
+}
+
+static int read_signed(sd_bus_message *m, TreReply *reply)
+{
+    int r = sd_bus_message_read(m, "y", &reply->signed_.id_type);
+    if (r >= 0)
+        r = read_bytes(m, &reply->signed_.id_data);
+    if (r >= 0)
+        r = sd_bus_message_read(m, "y", &reply->signed_.auth_method);
+    return r < 0 ? r : read_bytes(m, &reply->signed_.auth_data);
+}
+
+static int read_sealed(sd_bus_message *m, TreReply *reply)
+{
+    int r = sd_bus_message_read(m, "u", &reply->sealed.message_id);
+    return r < 0 ? r
+                 : read_bytes_list(m, reply->sealed.datagrams, DATAGRAMS_MAX, &reply->sealed.count);
+}
+
+static int read_opened(sd_bus_message *m, TreReply *reply)
+{
+    int complete = 0, response = 0;
+
+    int r = sd_bus_message_read(m, "bybuy", &complete, &reply->opened.exchange_type, &response,
+                                &reply->opened.message_id, &reply->opened.first);
+    if (r < 0)
+        return r;
+    reply->opened.complete = complete != 0;
+    reply->opened.response = response != 0;
+    return read_bytes(m, &reply->opened.payloads);
+}
+
+static int read_peer(sd_bus_message *m, TreReply *reply)
+{
+    return sd_bus_message_read(m, "s", &reply->peer_identity);
+}
+
+static int read_socket(sd_bus_message *m, TreReply *reply)
+{
+    return sd_bus_message_read(m, "h", &reply->socket);
+}
+
+static int read_spi(sd_bus_message *m, TreReply *reply)
+{
+    return sd_bus_message_read(m, "u", &reply->spi_in);
+}
+
+static int read_interface(sd_bus_message *m, TreReply *reply)
+{
+    return sd_bus_message_read(m, "s", &reply->interface);
+}
+
+/* ---- whole messages ---- */
+
+static const struct {
+    const char *interface;
+    const char *member;
+    int (*append)(sd_bus_message *m, const TreCall *call);
+    int (*read)(sd_bus_message *m, TreReply *reply);
+} methods[TRE_METHODS] = {
+    [TRE_DESCRIBE] = {"org.freedesktop.DBus.Properties", "GetAll", append_manager,
+                      read_description},
+    [TRE_BEGIN] = {TRE_MANAGER, "BeginExchange", append_group, read_begun},
+    [TRE_CHOOSE_GROUP] = {TRE_EXCHANGE, "ChooseGroup", append_group, read_ke},
+    [TRE_AGREE] = {TRE_EXCHANGE, "Agree", append_agree, read_suite},
+    [TRE_SIGN_AUTH] = {TRE_EXCHANGE, "SignAuth", append_nothing, read_signed},
+    [TRE_PROTECT] = {TRE_EXCHANGE, "Protect", append_protect, read_sealed},
+    [TRE_UNPROTECT] = {TRE_EXCHANGE, "Unprotect", append_datagram, read_opened},
+    [TRE_VERIFY_PEER] = {TRE_EXCHANGE, "VerifyPeer", append_peer, read_peer},
+    [TRE_OPEN_TRANSPORT] = {TRE_EXCHANGE, "OpenTransport", append_remote, read_socket},
+    [TRE_ALLOCATE_SPI] = {TRE_EXCHANGE, "AllocateSpi", append_nothing, read_spi},
+    [TRE_ADD_CHILD] = {TRE_EXCHANGE, "AddChild", append_child, read_interface},
+    [TRE_REMOVE_CHILD] = {TRE_EXCHANGE, "RemoveChild", append_spi, read_nothing},
+    [TRE_CLOSE] = {TRE_EXCHANGE, "Close", append_nothing, read_nothing},
+};
+
+static void read_error(const sd_bus_error *error, TreReply *reply, char *text)
+{
+    const char *name = error->name ? error->name : "";
+    const char *message = error->message ? error->message : "";
+
+    reply->error = name;
+    reply->outcome = TRE_GONE;
+    if (strncmp(name, ERROR_PREFIX, strlen(ERROR_PREFIX)) == 0) {
+        reply->outcome = TRE_REFUSED;
+        reply->error = name + strlen(ERROR_PREFIX);
+        (void)snprintf(text, TRE_TEXT_SIZE, "%s", message);
+    } else if (strcmp(name, SD_BUS_ERROR_ACCESS_DENIED) == 0) {
+        (void)snprintf(text, TRE_TEXT_SIZE,
+                       "the bus does not let this user call " TRE_NAME
+                       " (%s): run ikeclient as the "
+                       "user that tred's bus policy names, and install that policy",
+                       message);
+    } else if (strcmp(name, SD_BUS_ERROR_SERVICE_UNKNOWN) == 0 ||
+               strcmp(name, SD_BUS_ERROR_NAME_HAS_NO_OWNER) == 0) {
+        (void)snprintf(text, TRE_TEXT_SIZE,
+                       "the trusted environment (" TRE_NAME ") is not on the bus: start tred");
+    } else if (strcmp(name, SD_BUS_ERROR_NO_REPLY) == 0 ||
+               strcmp(name, SD_BUS_ERROR_TIMEOUT) == 0) {
+        (void)snprintf(text, TRE_TEXT_SIZE,
+                       "the trusted environment (" TRE_NAME ") did not answer: see tred's log");
+    } else {
+        (void)snprintf(text, TRE_TEXT_SIZE, "the trusted environment (" TRE_NAME ") failed: %s: %s",
+                       name, message);
+    }
+}
+
+void tre_message_read(sd_bus_message *m, TreMethod method, char *text, TreReply *ret)
+{
+    text[0] = 0;
+    *ret = (TreReply){.method = method, .outcome = TRE_DONE, .error = "", .text = text};
+    if (sd_bus_message_is_method_error(m, NULL)) {
+        read_error(sd_bus_message_get_error(m), ret, text);
+        return;
+    }
+    int r = methods[method].read(m, ret);
+    if (r < 0) {
+        ret->outcome = TRE_GONE;
+        (void)snprintf(text, TRE_TEXT_SIZE,
+                       "the answer of " TRE_NAME " to %s can't be read (%s): are tred and "
+                       "ikeclient of one version?",
+                       methods[method].member, strerror(-r));
+    }
+}
+
+int tre_message_new(sd_bus *bus, const TreCall *call, sd_bus_message **ret)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    const char *path = call->exchange ? call->exchange : TRE_PATH;
+
+    int r = sd_bus_message_new_method_call(bus, &m, TRE_NAME, path, methods[call->method].interface,
+                                           methods[call->method].member);
+    if (r >= 0 && call->exchange) /* a tred that starts anew does not know the exchange */
+        r = sd_bus_message_set_auto_start(m, false);
+    if (r >= 0)
+        r = methods[call->method].append(m, call);
+    if (r < 0)
+        return r;
+    *ret = steal_pointer(m);
+    return 0;
+}

@@ -1,0 +1,427 @@
+/* A tred and a SeGW that do as they are told. */
+#include "stage.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { SPI_I = 0x1d1d1d1d, TURNS_MAX = 2000, TURN_USEC = 10000, SETTLED_TURNS = 5 };
+
+struct StageReply {
+    StageReply *next;
+    TreReply reply;
+    TreHandler handler;
+    void *userdata;
+    uint8_t octets[2][4096]; /* what the views in `reply` point to */
+};
+
+/* ---- tred ---- */
+
+/* "Sealed": the header, an SK payload's header, the type of the first payload, and the payloads in
+ * clear. */
+static Bytes seal(uint8_t *octets, size_t size, const IkeHeader *header, uint8_t first,
+                  Bytes payloads)
+{
+    IkeChain chain;
+    Writer writer;
+    Bytes sealed;
+
+    writer_init(&writer, octets, size);
+    ike_message_begin(&writer, header, &chain);
+    ike_chain_open(&chain, IKE_PAYLOAD_SK, false);
+    writer_u8(&writer, first);
+    writer_bytes(&writer, payloads);
+    ike_chain_close(&chain);
+    ike_message_end(&chain);
+    assert_int_equal(writer_finish(&writer, &sealed), 0);
+    return sealed;
+}
+
+static void unseal(Bytes datagram, IkeHeader *header, uint8_t *first, Bytes *payloads)
+{
+    Reader reader;
+
+    assert_int_equal(ike_header_decode(datagram, header), 0);
+    reader_init(&reader, datagram);
+    assert_int_equal(reader_skip(&reader, IKE_HEADER_SIZE + IKE_PAYLOAD_HEADER_SIZE), 0);
+    assert_int_equal(reader_u8(&reader, first), 0);
+    *payloads = reader_rest(&reader);
+}
+
+static void fill_describe(const Stage *stage, TreReply *reply)
+{
+    static const uint8_t certificate[] = {0x30, 0}, hash[TRE_HASH_SIZE] = {1};
+
+    reply->description = (TreDescription){.state = "ready",
+                                          .reason = "",
+                                          .identity = "henb.example",
+                                          .segw_identity = "segw.example",
+                                          .data_plane = stage->data_plane,
+                                          .n_certificates = 1,
+                                          .certificates = {BYTES_OF(certificate)},
+                                          .n_anchors = 1,
+                                          .anchors = {BYTES_OF(hash)}};
+}
+
+static void fill_protect(Stage *stage, const TreCall *call, StageReply *entry)
+{
+    bool response = call->protect.response;
+    IkeHeader header = {.spi_i = SPI_I,
+                        .spi_r = TEST_SPI_R,
+                        .exchange_type = call->protect.exchange_type,
+                        .flags = IKE_FLAG_INITIATOR | (response ? IKE_FLAG_RESPONSE : 0)};
+
+    header.message_id = response ? stage->peer_request_id : stage->next_request_id++;
+    entry->reply.sealed.message_id = header.message_id;
+    entry->reply.sealed.count = 1;
+    entry->reply.sealed.datagrams[0] = seal(entry->octets[0], sizeof(entry->octets[0]), &header,
+                                            call->protect.first, call->protect.payloads);
+}
+
+static void fill_unprotect(Stage *stage, const TreCall *call, StageReply *entry)
+{
+    IkeHeader header;
+
+    assert_true(call->datagram.size <= sizeof(entry->octets[0]));
+    memcpy(entry->octets[0], call->datagram.data, call->datagram.size);
+    unseal((Bytes){entry->octets[0], call->datagram.size}, &header, &entry->reply.opened.first,
+           &entry->reply.opened.payloads);
+    entry->reply.opened.complete = true;
+    entry->reply.opened.exchange_type = header.exchange_type;
+    entry->reply.opened.response = header.flags & IKE_FLAG_RESPONSE;
+    entry->reply.opened.message_id = header.message_id;
+    if (!entry->reply.opened.response)
+        stage->peer_request_id = header.message_id;
+}
+
+static int open_port(uint16_t *ret_port)
+{
+    Endpoint endpoint = endpoint_of("127.0.0.1", 0);
+    socklen_t size = sizeof(endpoint);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, &endpoint.any, endpoint_size(&endpoint)), 0);
+    assert_int_equal(getsockname(fd, &endpoint.any, &size), 0);
+    *ret_port = endpoint_port(&endpoint);
+    return fd;
+}
+
+static int open_shared_socket(Stage *stage)
+{
+    uint16_t port;
+
+    if (stage->shared_socket >= 0)
+        (void)close(stage->shared_socket);
+    stage->shared_socket = open_port(&port);
+    return stage->shared_socket;
+}
+
+static void fill(Stage *stage, const TreCall *call, StageReply *entry)
+{
+    TreReply *reply = &entry->reply;
+    Bytes nonce = {entry->octets[0], 32}, ke = {entry->octets[1], 64};
+
+    switch (call->method) {
+    case TRE_DESCRIBE:
+        fill_describe(stage, reply);
+        break;
+    case TRE_BEGIN:
+        reply->begun.exchange = "/exchange/1";
+        reply->begun.spi_i = SPI_I;
+        reply->begun.nonce_i = nonce;
+        reply->begun.ke_i = ke;
+        break;
+    case TRE_CHOOSE_GROUP:
+        reply->ke_i = ke;
+        break;
+    case TRE_AGREE:
+        assert_true(call->agree.request.size <= sizeof(stage->agreed_request));
+        memcpy(stage->agreed_request, call->agree.request.data, call->agree.request.size);
+        stage->agreed_request_size = call->agree.request.size;
+        reply->suite = "SUITE";
+        break;
+    case TRE_OPEN_TRANSPORT:
+        reply->socket = open_shared_socket(stage);
+        break;
+    case TRE_ALLOCATE_SPI:
+        reply->spi_in = STAGE_SPI_IN;
+        break;
+    case TRE_SIGN_AUTH:
+        reply->signed_.id_type = IKE_ID_FQDN;
+        reply->signed_.id_data = (Bytes){(const uint8_t *)"henb.example", 12};
+        reply->signed_.auth_method = IKE_AUTH_DIGITAL_SIGNATURE;
+        reply->signed_.auth_data = ke;
+        break;
+    case TRE_PROTECT:
+        fill_protect(stage, call, entry);
+        break;
+    case TRE_UNPROTECT:
+        fill_unprotect(stage, call, entry);
+        break;
+    case TRE_VERIFY_PEER:
+        reply->peer_identity = "segw.example";
+        break;
+    case TRE_ADD_CHILD:
+        stage->udp_encapsulated = call->child.udp_encapsulated;
+        reply->interface = "";
+        break;
+    case TRE_REMOVE_CHILD:
+    case TRE_CLOSE:
+    case TRE_METHODS:
+        break;
+    }
+}
+
+static int tre_stage_call(Tre *tre, const TreCall *call, TreHandler handler, void *userdata)
+{
+    Stage *stage = (Stage *)tre;
+    StageReply **place = &stage->replies;
+
+    assert_true(stage->n_calls < STAGE_CALLS_MAX);
+    stage->calls[stage->n_calls++] = call->method;
+    if (!handler || stage->mute[call->method])
+        return 0;
+
+    StageReply *entry = calloc(1, sizeof(*entry));
+    assert_non_null(entry);
+    entry->reply = (TreReply){.method = call->method, .error = "", .text = ""};
+    entry->handler = handler;
+    entry->userdata = userdata;
+    if (stage->gone) {
+        entry->reply.outcome = TRE_GONE;
+        entry->reply.text = "tred is gone";
+    } else if (stage->refuse[call->method]) {
+        entry->reply.outcome = TRE_REFUSED;
+        entry->reply.error = stage->refuse[call->method];
+        entry->reply.text = "refused by the stage";
+        if (stage->refusals[call->method] > 0 && --stage->refusals[call->method] == 0)
+            stage->refuse[call->method] = NULL;
+    } else {
+        fill(stage, call, entry);
+    }
+    while (*place)
+        place = &(*place)->next;
+    *place = entry;
+    return sd_event_source_set_enabled(stage->deliver, SD_EVENT_ON);
+}
+
+static void tre_stage_forget(Tre *tre, const void *userdata)
+{
+    Stage *stage = (Stage *)tre;
+
+    for (StageReply *reply = stage->replies; reply; reply = reply->next) {
+        if (reply->userdata == userdata)
+            reply->handler = NULL;
+    }
+}
+
+static int on_deliver(sd_event_source *source, void *userdata)
+{
+    Stage *stage = userdata;
+    StageReply *reply = stage->replies;
+
+    if (!reply)
+        return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    stage->replies = reply->next;
+    if (reply->handler)
+        reply->handler(reply->userdata, &reply->reply);
+    free(reply);
+    return 0;
+}
+
+/* ---- the SeGW ---- */
+
+void stage_send(Stage *stage, Bytes datagram)
+{
+    uint8_t octets[4 + 8192] = {0};
+    size_t marker = stage->henb_floated ? 4 : 0;
+
+    assert_true(datagram.size + 4 <= sizeof(octets));
+    memcpy(octets + marker, datagram.data, datagram.size);
+    assert_int_equal(sendto(stage->henb_floated ? stage->nat_fd : stage->fd, octets,
+                            marker + datagram.size, 0, &stage->henb.any,
+                            endpoint_size(&stage->henb)),
+                     marker + datagram.size);
+}
+
+void stage_send_sealed(Stage *stage, uint8_t exchange_type, bool response, uint32_t message_id,
+                       const Draft *draft)
+{
+    IkeHeader header = {.spi_i = SPI_I,
+                        .spi_r = TEST_SPI_R,
+                        .exchange_type = exchange_type,
+                        .flags = response ? IKE_FLAG_RESPONSE : 0,
+                        .message_id = message_id};
+    uint8_t octets[4096];
+
+    stage_send(stage,
+               seal(octets, sizeof(octets), &header, draft->chain.first, draft_octets(draft)));
+}
+
+static void grant_child(const Stage *stage, Draft *draft)
+{
+    IkeSa sa = {.n_proposals = 1, .proposals = {stage->esp_offer->proposals[0]}};
+    IkeTs ts = {.n_selectors = 1,
+                .selectors = {{IKE_TS_IPV4_ADDR_RANGE, 0, 0, 65535, {10, 0, 0, 1}, {10, 0, 0, 1}}}};
+
+    if (stage->wide_selectors)
+        ts.selectors[0].type = IKE_TS_IPV6_ADDR_RANGE;
+    sa.proposals[0].spi_size = 4;
+    sa.proposals[0].spi = STAGE_SPI_OUT;
+    ike_chain_add_sa(&draft->chain, &sa);
+    ike_chain_add_ts(&draft->chain, IKE_PAYLOAD_TSI, &ts);
+    ike_chain_add_ts(&draft->chain, IKE_PAYLOAD_TSR, &ts);
+}
+
+static void answer_auth(Stage *stage, const IkeHeader *header)
+{
+    static const uint8_t auth[] = {1, 2, 3};
+    IkeId idr = {IKE_ID_FQDN, {(const uint8_t *)"segw.example", 12}};
+    Draft draft;
+
+    draft_begin(&draft);
+    if (stage->auth_error != 0) {
+        ike_chain_add_notify(&draft.chain, stage->auth_error, (Bytes){0});
+    } else {
+        ike_chain_add_id(&draft.chain, IKE_PAYLOAD_IDR, &idr);
+        ike_chain_add_auth(&draft.chain, IKE_AUTH_DIGITAL_SIGNATURE, BYTES_OF(auth));
+        if (stage->child_error != 0) {
+            ike_chain_add_notify(&draft.chain, stage->child_error, (Bytes){0});
+        } else {
+            grant_child(stage, &draft);
+        }
+    }
+    stage_send_sealed(stage, IKE_AUTH, true, header->message_id, &draft);
+}
+
+static void answer_informational(Stage *stage, const IkeHeader *header, Bytes datagram)
+{
+    IkeHeader again;
+    IkePayloads payloads;
+    IkeNotify notify;
+    Bytes octets;
+    uint8_t first;
+    Draft draft;
+
+    unseal(datagram, &again, &first, &octets);
+    assert_int_equal(ike_payloads_decode(first, octets, &payloads, NULL), 0);
+    if (ike_payloads_find(&payloads, IKE_PAYLOAD_DELETE))
+        stage->saw_delete = true;
+    if (ike_payloads_notify(&payloads, IKE_NOTIFY_AUTHENTICATION_FAILED, &notify))
+        stage->saw_auth_failed = true;
+    draft_begin(&draft);
+    stage_send_sealed(stage, IKE_INFORMATIONAL, true, header->message_id, &draft);
+}
+
+void stage_segw(Stage *stage, Bytes datagram)
+{
+    IkeHeader header;
+    Draft draft;
+
+    assert_int_equal(ike_header_decode(datagram, &header), 0);
+    if (header.flags & IKE_FLAG_RESPONSE)
+        return;
+    if (header.exchange_type == IKE_SA_INIT && !stage->silent_init) {
+        stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i,
+                                              IKE_GROUP_ECP_256, NULL, NULL));
+    } else if (header.exchange_type == IKE_AUTH && !stage->silent_auth) {
+        answer_auth(stage, &header);
+    } else if (header.exchange_type == IKE_INFORMATIONAL) {
+        answer_informational(stage, &header, datagram);
+    }
+}
+
+static int on_datagram(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    Stage *stage = userdata;
+    uint8_t octets[8192];
+    socklen_t size = sizeof(stage->henb);
+    size_t marker = fd == stage->nat_fd ? 4 : 0;
+    (void)source;
+    (void)events;
+
+    ssize_t n = recvfrom(fd, octets, sizeof(octets), MSG_DONTWAIT, &stage->henb.any, &size);
+    if (n <= (ssize_t)marker)
+        return 0;
+    stage->henb_floated = fd == stage->nat_fd;
+    stage->received++;
+    stage->last_size = (size_t)n - marker;
+    assert_true(stage->last_size <= sizeof(stage->last));
+    memcpy(stage->last, octets + marker, stage->last_size);
+    Bytes datagram = {octets + marker, (size_t)n - marker};
+    if (stage->segw) {
+        stage->segw(stage, datagram);
+    } else {
+        stage_segw(stage, datagram);
+    }
+    return 0;
+}
+
+/* ---- the stage ---- */
+
+int stage_setup(Stage *stage)
+{
+    *stage = (Stage){
+        .tre = {tre_stage_call, tre_stage_forget},
+        .next_request_id = 1,
+        .data_plane = "none",
+        .shared_socket = -1,
+    };
+    assert_true(sd_event_new(&stage->event) >= 0);
+    assert_true(sd_event_add_defer(stage->event, &stage->deliver, on_deliver, stage) >= 0);
+    stage->fd = open_port(&stage->port);
+    stage->nat_fd = open_port(&stage->nat_port);
+    assert_true(sd_event_add_io(stage->event, &stage->io, stage->fd, 1, on_datagram, stage) >= 0);
+    assert_true(
+        sd_event_add_io(stage->event, &stage->nat_io, stage->nat_fd, 1, on_datagram, stage) >= 0);
+    return 0;
+}
+
+void stage_teardown(Stage *stage)
+{
+    while (stage->replies) {
+        StageReply *reply = stage->replies;
+        stage->replies = reply->next;
+        free(reply);
+    }
+    sd_event_source_unref(stage->deliver);
+    sd_event_source_unref(stage->io);
+    sd_event_source_unref(stage->nat_io);
+    sd_event_unref(stage->event);
+    (void)close(stage->fd);
+    (void)close(stage->nat_fd);
+    if (stage->shared_socket >= 0)
+        (void)close(stage->shared_socket);
+}
+
+void stage_run_until(Stage *stage, const bool *condition)
+{
+    for (int turn = 0; turn < TURNS_MAX && !*condition; turn++)
+        assert_true(sd_event_run(stage->event, TURN_USEC) >= 0);
+    assert_true(*condition);
+}
+
+void stage_settle(Stage *stage)
+{
+    for (int idle = 0; idle < SETTLED_TURNS;) {
+        int r = sd_event_run(stage->event, TURN_USEC);
+        assert_true(r >= 0);
+        idle = r == 0 ? idle + 1 : 0;
+    }
+}
+
+size_t stage_count(const Stage *stage, TreMethod method)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < stage->n_calls; i++)
+        count += stage->calls[i] == method;
+    return count;
+}

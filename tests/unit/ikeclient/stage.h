@@ -1,0 +1,76 @@
+/* A stage for the IKE client: a tred and a SeGW that do as the test says, in one event loop, over
+ * loopback. Their "sealed" messages are clear, so that both can read them. */
+#pragma once
+
+#include "ikeclient/tre.h"
+#include "octets.h"
+
+#include <systemd/sd-event.h>
+
+enum { STAGE_CALLS_MAX = 512, STAGE_SPI_IN = 0x11223344, STAGE_SPI_OUT = 0x55667788 };
+
+typedef struct Stage Stage;
+
+typedef struct StageReply StageReply;
+
+struct Stage {
+    Tre tre; /* first */
+    sd_event *event;
+    sd_event_source *deliver;
+    StageReply *replies; /* oldest first */
+    /* what tred was asked, in order */
+    size_t n_calls;
+    TreMethod calls[STAGE_CALLS_MAX];
+    /* how tred behaves: the error it refuses a method with, and how many times (0: for ever) */
+    const char *refuse[TRE_METHODS];
+    unsigned refusals[TRE_METHODS];
+    bool mute[TRE_METHODS]; /* it takes the call and does not answer */
+    bool gone;              /* it is not on the bus */
+    const char *data_plane;
+    int shared_socket;     /* what OpenTransport gave last; -1: none */
+    bool udp_encapsulated; /* as AddChild was told */
+    uint8_t agreed_request[2048];
+    size_t agreed_request_size;
+    uint32_t next_request_id;
+    uint32_t peer_request_id;
+
+    /* the SeGW */
+    int fd, nat_fd; /* its ports 500 and 4500 */
+    uint16_t port, nat_port;
+    sd_event_source *io, *nat_io;
+    Endpoint henb; /* where the last datagram came from */
+    bool henb_floated;
+    uint64_t spi_i;
+    unsigned received;
+    uint8_t last[4096]; /* the last datagram, without marker */
+    size_t last_size;
+    /* what it does with a datagram; NULL: stage_segw() */
+    void (*segw)(Stage *stage, Bytes datagram);
+    bool silent_init, silent_auth;
+    const IkeSa *ike_offer, *esp_offer;
+    uint16_t auth_error;  /* it answers IKE_AUTH with this notify and no AUTH */
+    uint16_t child_error; /* … or grants no child, for this reason */
+    bool wide_selectors;  /* it grants more than was asked for */
+    bool saw_delete, saw_auth_failed;
+};
+
+int stage_setup(Stage *stage);
+void stage_teardown(Stage *stage);
+
+/* The SeGW that grants what is asked: the behaviour unless `segw` is set. */
+void stage_segw(Stage *stage, Bytes datagram);
+
+/* Sends from the SeGW to where the last datagram came from, with the marker if that one had it. */
+void stage_send(Stage *stage, Bytes datagram);
+
+/* A "sealed" message of the SeGW's. */
+void stage_send_sealed(Stage *stage, uint8_t exchange_type, bool response, uint32_t message_id,
+                       const Draft *draft);
+
+/* Turns the event loop until `*condition`; fails the test when that takes too long. */
+void stage_run_until(Stage *stage, const bool *condition);
+
+/* Turns it until nothing happens any more for some turns. */
+void stage_settle(Stage *stage);
+
+size_t stage_count(const Stage *stage, TreMethod method);

@@ -1,0 +1,678 @@
+/* Does an IKE SA go its way in every weather: the right calls to tred in the right order, and no
+ * more trust than is due? */
+#include "ikeclient/association_internal.h"
+
+#include "base/log.h"
+#include "ikeclient/proposals.h"
+#include "stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+typedef struct Fixture {
+    Stage stage;
+    Config config;
+    Association *association;
+    bool established, child_deleted, closed;
+    AssociationEnd end;
+    char reason[1024];
+} Fixture;
+
+static Fixture f;
+
+static void on_established(void *userdata, Association *association)
+{
+    (void)userdata;
+    (void)association;
+    f.established = true;
+}
+
+static void on_child_deleted(void *userdata, Association *association)
+{
+    (void)userdata;
+    (void)association;
+    f.child_deleted = true;
+}
+
+static void on_closed(void *userdata, Association *association, AssociationEnd end,
+                      const char *reason)
+{
+    (void)userdata;
+    (void)association;
+    assert_false(f.closed);
+    f.closed = true;
+    f.end = end;
+    (void)snprintf(f.reason, sizeof(f.reason), "%s", reason);
+}
+
+static const AssociationHandlers handlers = {on_established, on_child_deleted, on_closed};
+
+static int setup(void **state)
+{
+    char problem[PROPOSALS_PROBLEM_SIZE];
+    (void)state;
+
+    memset(&f, 0, sizeof(f));
+    log_set_level(LOG_CRIT);
+    assert_int_equal(stage_setup(&f.stage), 0);
+    assert_int_equal(config_init(&f.config), 0);
+    assert_int_equal(proposals_parse("aes128gcm16-prfsha256-ecp256-ecp384", IKE_PROTOCOL_IKE,
+                                     &f.config.ike_offer, problem),
+                     0);
+    f.config.retransmit_timeout = 50;
+    f.config.retransmit_tries = 3;
+    f.config.nat_t_port = f.stage.nat_port;
+    f.stage.ike_offer = &f.config.ike_offer;
+    f.stage.esp_offer = &f.config.esp_offer;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    if (f.association)
+        association_free(f.association);
+    config_deinit(&f.config);
+    stage_teardown(&f.stage);
+    return 0;
+}
+
+static void start(void)
+{
+    Endpoint segw = endpoint_of("127.0.0.1", f.stage.port);
+
+    assert_int_equal(association_new(f.stage.event, &f.stage.tre, &f.config, &segw, true, &handlers,
+                                     NULL, &f.association),
+                     0);
+    association_start(f.association);
+}
+
+static void establish(void)
+{
+    start();
+    stage_run_until(&f.stage, &f.established);
+}
+
+static void assert_failed_with(const char *text)
+{
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, ASSOCIATION_FAILED);
+    assert_non_null(strstr(f.reason, text));
+    assert_false(f.established);
+}
+
+/* ---- coming to be ---- */
+
+static void the_calls_to_tred_have_the_order_of_the_call_flow(void **state)
+{
+    static const TreMethod expected[] = {TRE_DESCRIBE,     TRE_BEGIN,       TRE_AGREE,
+                                         TRE_ALLOCATE_SPI, TRE_SIGN_AUTH,   TRE_PROTECT,
+                                         TRE_UNPROTECT,    TRE_VERIFY_PEER, TRE_ADD_CHILD};
+    AssociationInfo info;
+    (void)state;
+
+    establish();
+    assert_int_equal(f.stage.n_calls, sizeof(expected) / sizeof(expected[0]));
+    for (size_t i = 0; i < f.stage.n_calls; i++)
+        assert_int_equal(f.stage.calls[i], expected[i]);
+    association_info(f.association, &info);
+    assert_true(info.established);
+    assert_true(info.has_child);
+    assert_string_equal(info.segw_identity, "segw.example");
+    assert_string_equal(info.suite, "SUITE");
+}
+
+static void segw_with_nat_detection(Stage *stage, Bytes datagram)
+{
+    Endpoint segw = endpoint_of("127.0.0.1", stage->port);
+    IkeHeader header;
+    Draft draft;
+
+    assert_int_equal(ike_header_decode(datagram, &header), 0);
+    if (header.exchange_type == IKE_SA_INIT) {
+        stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i,
+                                              IKE_GROUP_ECP_256, &segw, &stage->henb));
+    } else {
+        stage_segw(stage, datagram);
+    }
+}
+
+static void a_user_space_data_plane_is_given_esp_in_udp(void **state)
+{
+    (void)state;
+    f.stage.data_plane = "user";
+    f.stage.segw = segw_with_nat_detection;
+    establish();
+    assert_int_equal(stage_count(&f.stage, TRE_OPEN_TRANSPORT), 1);
+    assert_true(f.stage.udp_encapsulated);
+}
+
+static void another_data_plane_gets_esp_as_the_nats_ask_for_it(void **state)
+{
+    (void)state;
+    f.stage.data_plane = "kernel";
+    f.stage.segw = segw_with_nat_detection;
+    establish();
+    assert_int_equal(stage_count(&f.stage, TRE_OPEN_TRANSPORT), 1);
+    assert_false(f.stage.udp_encapsulated);
+}
+
+static void a_segw_without_nat_detection_is_no_peer_for_a_user_space_data_plane(void **state)
+{
+    (void)state;
+    f.stage.data_plane = "user";
+    start();
+    assert_failed_with("does not know ESP in UDP");
+    assert_int_equal(stage_count(&f.stage, TRE_SIGN_AUTH), 0);
+}
+
+static void ike_auth_floats_to_the_second_port_with_nat_detection(void **state)
+{
+    (void)state;
+    f.stage.segw = segw_with_nat_detection;
+    establish();
+    assert_true(f.stage.henb_floated);
+}
+
+static void ike_auth_stays_where_it_was_without_nat_detection(void **state)
+{
+    (void)state;
+    establish();
+    assert_false(f.stage.henb_floated);
+}
+
+static void segw_with_cookie_and_group(Stage *stage, Bytes datagram)
+{
+    static const uint8_t cookie[8] = {0xc0}, group[] = {0, IKE_GROUP_ECP_384};
+    IkeMessage message;
+    IkeNotify notify;
+    IkeKe ke;
+    Draft draft;
+
+    if (datagram.data[18] != IKE_SA_INIT) {
+        stage_segw(stage, datagram);
+        return;
+    }
+    assert_int_equal(ike_message_decode(datagram, &message, NULL), 0);
+    draft_begin_message(&draft, message.header.spi_i, 0, IKE_SA_INIT, IKE_FLAG_RESPONSE, 0);
+    assert_int_equal(ike_ke_decode(ike_payloads_find(&message.payloads, IKE_PAYLOAD_KE)->body, &ke),
+                     0);
+    if (!ike_payloads_notify(&message.payloads, IKE_NOTIFY_COOKIE, &notify)) {
+        ike_chain_add_notify(&draft.chain, IKE_NOTIFY_COOKIE, BYTES_OF(cookie));
+    } else if (ke.group != IKE_GROUP_ECP_384) {
+        ike_chain_add_notify(&draft.chain, IKE_NOTIFY_INVALID_KE_PAYLOAD, BYTES_OF(group));
+    } else {
+        stage_segw(stage, datagram);
+        return;
+    }
+    stage_send(stage, draft_end_message(&draft));
+}
+
+static void a_cookie_and_another_group_lead_to_an_sa_over_the_last_request(void **state)
+{
+    IkeMessage message;
+    IkeNotify notify;
+    (void)state;
+
+    f.stage.segw = segw_with_cookie_and_group;
+    establish();
+    assert_int_equal(stage_count(&f.stage, TRE_CHOOSE_GROUP), 1);
+    assert_int_equal(stage_count(&f.stage, TRE_AGREE), 1);
+    assert_int_equal(
+        ike_message_decode((Bytes){f.stage.agreed_request, f.stage.agreed_request_size}, &message,
+                           NULL),
+        0);
+    assert_true(ike_payloads_notify(&message.payloads, IKE_NOTIFY_COOKIE, &notify));
+}
+
+static void a_response_that_tred_refuses_is_passed_over(void **state)
+{
+    (void)state;
+    f.stage.refuse[TRE_AGREE] = "ForeignResponse";
+    f.stage.refusals[TRE_AGREE] = 2;
+    establish();
+    assert_int_equal(stage_count(&f.stage, TRE_AGREE), 3);
+    assert_int_equal(stage_count(&f.stage, TRE_SIGN_AUTH), 1);
+}
+
+static void a_response_that_is_not_authentic_is_passed_over(void **state)
+{
+    (void)state;
+    f.stage.refuse[TRE_UNPROTECT] = "NotAuthentic";
+    f.stage.refusals[TRE_UNPROTECT] = 2;
+    establish();
+    assert_int_equal(stage_count(&f.stage, TRE_UNPROTECT), 3);
+    assert_int_equal(stage_count(&f.stage, TRE_VERIFY_PEER), 1);
+}
+
+static uint8_t first_copy[4096];
+static size_t first_copy_size;
+static bool repeated_alike;
+
+static void segw_that_compares(Stage *stage, Bytes datagram)
+{
+    if (first_copy_size == 0) {
+        memcpy(first_copy, datagram.data, datagram.size);
+        first_copy_size = datagram.size;
+        return;
+    }
+    repeated_alike = bytes_equal(datagram, (Bytes){first_copy, first_copy_size});
+    stage->segw = NULL;
+    stage_segw(stage, datagram);
+}
+
+static void a_retransmission_is_the_same_octets(void **state)
+{
+    (void)state;
+    first_copy_size = 0;
+    f.stage.segw = segw_that_compares;
+    establish();
+    assert_true(repeated_alike);
+}
+
+/* ---- failing ---- */
+
+static void silence_is_given_up_after_the_configured_tries(void **state)
+{
+    (void)state;
+    f.stage.silent_init = true;
+    start();
+    assert_failed_with("no answer");
+    assert_int_equal(f.stage.received, f.config.retransmit_tries);
+    assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 1);
+}
+
+static void segw_that_takes_nothing(Stage *stage, Bytes datagram)
+{
+    IkeHeader header;
+    Draft draft;
+
+    assert_int_equal(ike_header_decode(datagram, &header), 0);
+    draft_begin_message(&draft, header.spi_i, 0, IKE_SA_INIT, IKE_FLAG_RESPONSE, 0);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_NO_PROPOSAL_CHOSEN, (Bytes){0});
+    stage_send(stage, draft_end_message(&draft));
+}
+
+static void an_unauthenticated_error_is_waited_out_then_reported(void **state)
+{
+    (void)state;
+    f.stage.segw = segw_that_takes_nothing;
+    start();
+    assert_failed_with("NO_PROPOSAL_CHOSEN");
+    assert_int_equal(f.stage.received, f.config.retransmit_tries);
+}
+
+static void a_silent_ike_auth_is_given_up(void **state)
+{
+    (void)state;
+    f.stage.silent_auth = true;
+    start();
+    assert_failed_with("IKE_AUTH");
+}
+
+static void a_segw_that_refuses_us_is_reported(void **state)
+{
+    (void)state;
+    f.stage.auth_error = IKE_NOTIFY_AUTHENTICATION_FAILED;
+    start();
+    assert_failed_with("AUTHENTICATION_FAILED");
+    assert_int_equal(stage_count(&f.stage, TRE_VERIFY_PEER), 0);
+    assert_int_equal(stage_count(&f.stage, TRE_ADD_CHILD), 0);
+}
+
+static void a_segw_that_does_not_verify_is_told_and_nothing_is_installed(void **state)
+{
+    (void)state;
+    f.stage.refuse[TRE_VERIFY_PEER] = "PeerNotTrusted";
+    start();
+    assert_failed_with("PeerNotTrusted");
+    assert_true(f.stage.saw_auth_failed);
+    assert_int_equal(stage_count(&f.stage, TRE_ADD_CHILD), 0);
+    assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 1);
+}
+
+static void selectors_that_we_did_not_offer_end_in_a_delete(void **state)
+{
+    (void)state;
+    f.stage.wide_selectors = true;
+    start();
+    assert_failed_with("selectors");
+    assert_true(f.stage.saw_delete);
+    assert_int_equal(stage_count(&f.stage, TRE_ADD_CHILD), 0);
+}
+
+static void a_child_that_tred_refuses_ends_in_a_delete(void **state)
+{
+    (void)state;
+    f.stage.refuse[TRE_ADD_CHILD] = "SelectorsNotAllowed";
+    start();
+    assert_failed_with("SelectorsNotAllowed");
+    assert_true(f.stage.saw_delete);
+}
+
+static void a_refusal_of_tred_to_begin_is_reported(void **state)
+{
+    (void)state;
+    f.stage.refuse[TRE_BEGIN] = "IntegrityFailed";
+    start();
+    assert_failed_with("IntegrityFailed");
+    assert_int_equal(f.stage.received, 0);
+}
+
+static void a_tred_that_is_gone_is_a_loss(void **state)
+{
+    (void)state;
+    f.stage.gone = true;
+    start();
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, ASSOCIATION_LOST);
+}
+
+static void a_child_that_the_segw_refuses_leaves_the_ike_sa(void **state)
+{
+    AssociationInfo info;
+    (void)state;
+
+    f.stage.child_error = IKE_NOTIFY_NO_PROPOSAL_CHOSEN;
+    establish();
+    association_info(f.association, &info);
+    assert_false(info.has_child);
+    assert_int_equal(stage_count(&f.stage, TRE_ADD_CHILD), 0);
+}
+
+/* ---- what strangers send ---- */
+
+static void datagrams_with_other_spis_do_not_reach_tred(void **state)
+{
+    IkeHeader header = {.spi_i = 1, .spi_r = 2, .exchange_type = IKE_INFORMATIONAL};
+    uint8_t octets[64];
+    IkeChain chain;
+    Writer writer;
+    (void)state;
+
+    establish();
+    size_t before = f.stage.n_calls;
+    writer_init(&writer, octets, sizeof(octets));
+    ike_message_begin(&writer, &header, &chain);
+    ike_message_end(&chain);
+    stage_send(&f.stage, (Bytes){octets, writer.size});
+    stage_send(&f.stage, (Bytes){octets, 11});
+    stage_send(&f.stage, (Bytes){octets, 0});
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.n_calls, before);
+    assert_false(f.closed);
+}
+
+static void a_response_to_no_request_does_not_reach_tred(void **state)
+{
+    Draft draft;
+    (void)state;
+
+    establish();
+    size_t before = f.stage.n_calls;
+    draft_begin(&draft);
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, true, 7, &draft);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.n_calls, before);
+}
+
+static void a_flood_keeps_tred_busy_with_sixteen_datagrams_at_most(void **state)
+{
+    Draft draft;
+    (void)state;
+
+    establish();
+    f.stage.mute[TRE_UNPROTECT] = true;
+    size_t before = stage_count(&f.stage, TRE_UNPROTECT);
+    draft_begin(&draft);
+    for (uint32_t i = 0; i < 100; i++)
+        stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, i, &draft);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_count(&f.stage, TRE_UNPROTECT) - before, OPENS_MAX);
+}
+
+/* ---- what the SeGW asks ---- */
+
+static void send_delete(uint8_t protocol, uint32_t spi, uint32_t message_id)
+{
+    IkeDelete delete_ = {protocol, protocol == IKE_PROTOCOL_IKE ? 0 : 1, {spi}};
+    Draft draft;
+
+    draft_begin(&draft);
+    ike_chain_add_delete(&draft.chain, &delete_);
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, message_id, &draft);
+}
+
+static void a_delete_of_the_ike_sa_is_answered_and_ends_it(void **state)
+{
+    (void)state;
+    establish();
+    unsigned before = f.stage.received;
+    send_delete(IKE_PROTOCOL_IKE, 0, 0);
+    stage_run_until(&f.stage, &f.closed);
+    stage_settle(&f.stage);
+    assert_int_equal(f.end, ASSOCIATION_DELETED_BY_PEER);
+    assert_int_equal(f.stage.received, before + 1);
+    assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 1);
+}
+
+static void a_delete_that_is_held_is_answered_when_it_is_let_go(void **state)
+{
+    (void)state;
+    establish();
+    unsigned before = f.stage.received;
+    association_hold_delete(f.association, true);
+    send_delete(IKE_PROTOCOL_IKE, 0, 0);
+    stage_settle(&f.stage);
+    send_delete(IKE_PROTOCOL_IKE, 0, 0); /* the SeGW's retransmission */
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.received, before);
+    assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 0);
+    assert_false(f.closed);
+
+    association_hold_delete(f.association, false);
+    stage_settle(&f.stage);
+    assert_true(f.closed);
+    assert_int_equal(f.end, ASSOCIATION_DELETED_BY_PEER);
+    assert_int_equal(f.stage.received, before + 1);
+}
+
+static void a_delete_of_the_child_removes_it_and_keeps_the_ike_sa(void **state)
+{
+    AssociationInfo info;
+    (void)state;
+
+    establish();
+    send_delete(IKE_PROTOCOL_ESP, STAGE_SPI_OUT, 0);
+    stage_run_until(&f.stage, &f.child_deleted);
+    assert_int_equal(stage_count(&f.stage, TRE_REMOVE_CHILD), 1);
+    association_info(f.association, &info);
+    assert_true(info.established);
+    assert_false(info.has_child);
+    assert_false(f.closed);
+}
+
+static void a_repeated_request_gets_the_same_answer_without_tred(void **state)
+{
+    Draft draft;
+    uint8_t answer[sizeof(f.stage.last)];
+    (void)state;
+
+    establish();
+    draft_begin(&draft);
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
+    stage_settle(&f.stage);
+    size_t calls = f.stage.n_calls, size = f.stage.last_size;
+    unsigned received = f.stage.received;
+    memcpy(answer, f.stage.last, size);
+
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.received, received + 1);
+    assert_int_equal(f.stage.last_size, size);
+    assert_memory_equal(f.stage.last, answer, size);
+    assert_int_equal(f.stage.n_calls, calls);
+}
+
+/* ---- silence ---- */
+
+static void fall_silent(void)
+{
+    AssociationInput input = {0};
+
+    association_dispatch(f.association, EVENT_SILENCE, &input);
+}
+
+static void a_silent_segw_that_answers_the_check_is_kept(void **state)
+{
+    (void)state;
+    establish();
+    unsigned before = f.stage.received;
+    fall_silent();
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.received, before + 1);
+    assert_false(f.association->checking);
+    assert_false(f.closed);
+    fall_silent(); /* and again */
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.received, before + 2);
+}
+
+static void segw_that_is_dead(Stage *stage, Bytes datagram)
+{
+    (void)stage;
+    (void)datagram;
+}
+
+static void a_segw_that_does_not_answer_the_check_is_lost(void **state)
+{
+    (void)state;
+    establish();
+    f.stage.segw = segw_that_is_dead;
+    fall_silent();
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, ASSOCIATION_LOST);
+}
+
+static void stopping_during_a_check_waits_for_its_answer(void **state)
+{
+    (void)state;
+    establish();
+    fall_silent();
+    association_stop(f.association);
+    assert_int_equal(stage_count(&f.stage, TRE_PROTECT),
+                     2); /* IKE_AUTH and the check: no Delete yet */
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, ASSOCIATION_STOPPED);
+    assert_true(f.stage.saw_delete);
+}
+
+/* ---- ending ---- */
+
+static void stopping_deletes_the_ike_sa(void **state)
+{
+    (void)state;
+    establish();
+    association_stop(f.association);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, ASSOCIATION_STOPPED);
+    assert_true(f.stage.saw_delete);
+    assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 1);
+}
+
+static void stopping_before_anything_is_sent_sends_nothing(void **state)
+{
+    (void)state;
+    start();
+    association_stop(f.association);
+    assert_true(f.closed);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.received, 0);
+}
+
+static void stopping_while_ike_auth_is_out_deletes_what_comes_of_it(void **state)
+{
+    (void)state;
+    f.stage.mute[TRE_VERIFY_PEER] = false;
+    start();
+    while (f.association->state != STATE_AUTH_SENT)
+        assert_true(sd_event_run(f.stage.event, 100000) >= 0);
+    association_stop(f.association);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, ASSOCIATION_STOPPED);
+    assert_true(f.stage.saw_delete);
+}
+
+static void segw_that_answers_no_delete(Stage *stage, Bytes datagram)
+{
+    if (datagram.data[18] != IKE_INFORMATIONAL)
+        stage_segw(stage, datagram);
+}
+
+static void a_delete_without_an_answer_ends_nevertheless(void **state)
+{
+    (void)state;
+    f.stage.segw = segw_that_answers_no_delete;
+    establish();
+    association_stop(f.association);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, ASSOCIATION_STOPPED);
+}
+
+static void a_vanished_tred_ends_the_sa_that_it_held(void **state)
+{
+    (void)state;
+    establish();
+    association_lose(f.association, "/exchange/2", "another one");
+    assert_false(f.closed);
+    association_lose(f.association, NULL, "tred has ended");
+    assert_true(f.closed);
+    assert_int_equal(f.end, ASSOCIATION_LOST);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_user_space_data_plane_is_given_esp_in_udp),
+        TEST(a_segw_without_nat_detection_is_no_peer_for_a_user_space_data_plane),
+        TEST(another_data_plane_gets_esp_as_the_nats_ask_for_it),
+        TEST(the_calls_to_tred_have_the_order_of_the_call_flow),
+        TEST(ike_auth_floats_to_the_second_port_with_nat_detection),
+        TEST(ike_auth_stays_where_it_was_without_nat_detection),
+        TEST(a_cookie_and_another_group_lead_to_an_sa_over_the_last_request),
+        TEST(a_response_that_tred_refuses_is_passed_over),
+        TEST(a_response_that_is_not_authentic_is_passed_over),
+        TEST(a_retransmission_is_the_same_octets),
+        TEST(silence_is_given_up_after_the_configured_tries),
+        TEST(an_unauthenticated_error_is_waited_out_then_reported),
+        TEST(a_silent_ike_auth_is_given_up),
+        TEST(a_segw_that_refuses_us_is_reported),
+        TEST(a_segw_that_does_not_verify_is_told_and_nothing_is_installed),
+        TEST(selectors_that_we_did_not_offer_end_in_a_delete),
+        TEST(a_child_that_tred_refuses_ends_in_a_delete),
+        TEST(a_refusal_of_tred_to_begin_is_reported),
+        TEST(a_tred_that_is_gone_is_a_loss),
+        TEST(a_child_that_the_segw_refuses_leaves_the_ike_sa),
+        TEST(datagrams_with_other_spis_do_not_reach_tred),
+        TEST(a_response_to_no_request_does_not_reach_tred),
+        TEST(a_flood_keeps_tred_busy_with_sixteen_datagrams_at_most),
+        TEST(a_delete_of_the_ike_sa_is_answered_and_ends_it),
+        TEST(a_delete_that_is_held_is_answered_when_it_is_let_go),
+        TEST(a_delete_of_the_child_removes_it_and_keeps_the_ike_sa),
+        TEST(a_repeated_request_gets_the_same_answer_without_tred),
+        TEST(a_silent_segw_that_answers_the_check_is_kept),
+        TEST(a_segw_that_does_not_answer_the_check_is_lost),
+        TEST(stopping_during_a_check_waits_for_its_answer),
+        TEST(stopping_deletes_the_ike_sa),
+        TEST(stopping_before_anything_is_sent_sends_nothing),
+        TEST(stopping_while_ike_auth_is_out_deletes_what_comes_of_it),
+        TEST(a_delete_without_an_answer_ends_nevertheless),
+        TEST(a_vanished_tred_ends_the_sa_that_it_held),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

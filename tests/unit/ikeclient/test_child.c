@@ -1,0 +1,336 @@
+/* Do we ask for the tunnel that was configured, and take none that we did not ask for? */
+#include "ikeclient/child.h"
+
+#include "octets.h"
+
+#include "ikeclient/selectors.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SPI_IN = 0x11223344, SPI_OUT = 0x55667788 };
+
+typedef struct Fixture {
+    Config config;
+    ChildOffer offer;
+    Draft draft;
+    IkePayloads payloads;
+    ChildAnswer answer;
+} Fixture;
+
+static Fixture fixture;
+
+static int setup(void **state)
+{
+    fixture = (Fixture){0};
+    assert_int_equal(config_init(&fixture.config), 0);
+    child_offer_init(&fixture.offer, &fixture.config, SPI_IN);
+    *state = &fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    config_deinit(&fixture.config);
+    return 0;
+}
+
+static void request(RequestAddress kind)
+{
+    fixture.config.request_address = (unsigned)kind;
+    child_offer_init(&fixture.offer, &fixture.config, SPI_IN);
+}
+
+static void encode(void)
+{
+    draft_begin(&fixture.draft);
+    child_offer_encode(&fixture.offer, &fixture.draft.chain);
+    draft_payloads(&fixture.draft, &fixture.payloads);
+}
+
+/* ---- the offer ---- */
+
+static void assert_requested(const uint16_t *types, size_t count)
+{
+    const IkePayload *payload = ike_payloads_find(&fixture.payloads, IKE_PAYLOAD_CP);
+    IkeCp cp;
+
+    assert_non_null(payload);
+    assert_int_equal(ike_cp_decode(payload->body, &cp), 0);
+    assert_int_equal(cp.cfg_type, IKE_CFG_REQUEST);
+    assert_int_equal(cp.n_attributes, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(cp.attributes[i].type, types[i]);
+        assert_int_equal(cp.attributes[i].value.size, 0);
+    }
+}
+
+static void both_kinds_of_address_are_asked_for_with_their_name_servers(void **state)
+{
+    static const uint16_t types[] = {IKE_CFG_INTERNAL_IP4_ADDRESS, IKE_CFG_INTERNAL_IP4_DNS,
+                                     IKE_CFG_INTERNAL_IP6_ADDRESS, IKE_CFG_INTERNAL_IP6_DNS};
+    (void)state;
+
+    request(REQUEST_BOTH);
+    encode();
+    assert_requested(types, 4);
+    request(REQUEST_IPV6);
+    encode();
+    assert_requested(types + 2, 2);
+    request(REQUEST_IPV4);
+    encode();
+    assert_requested(types, 2);
+}
+
+static void the_configuration_payload_comes_before_the_sa(void **state)
+{
+    static const uint8_t types[] = {IKE_PAYLOAD_CP, IKE_PAYLOAD_NOTIFY, IKE_PAYLOAD_SA,
+                                    IKE_PAYLOAD_TSI, IKE_PAYLOAD_TSR};
+    (void)state;
+
+    encode();
+    assert_int_equal(fixture.payloads.count, sizeof(types));
+    for (size_t i = 0; i < sizeof(types); i++)
+        assert_int_equal(fixture.payloads.items[i].type, types[i]);
+}
+
+static void without_an_address_there_is_no_configuration_payload(void **state)
+{
+    (void)state;
+    request(REQUEST_NONE);
+    encode();
+    assert_null(ike_payloads_find(&fixture.payloads, IKE_PAYLOAD_CP));
+}
+
+static void each_proposal_carries_our_spi(void **state)
+{
+    IkeSa sa;
+    (void)state;
+
+    encode();
+    assert_int_equal(ike_sa_decode(ike_payloads_find(&fixture.payloads, IKE_PAYLOAD_SA)->body, &sa),
+                     0);
+    for (size_t i = 0; i < sa.n_proposals; i++) {
+        assert_int_equal(sa.proposals[i].spi_size, 4);
+        assert_int_equal(sa.proposals[i].spi, SPI_IN);
+    }
+}
+
+static void selectors_are_of_the_families_that_are_asked_for(void **state)
+{
+    char text[SELECTORS_TEXT_SIZE];
+    (void)state;
+
+    assert_string_equal(selectors_text(&fixture.offer.ts_i, text), "0.0.0.0/0");
+    assert_string_equal(selectors_text(&fixture.offer.ts_r, text), "0.0.0.0/0");
+    request(REQUEST_BOTH);
+    assert_string_equal(selectors_text(&fixture.offer.ts_i, text), "0.0.0.0/0, ::/0");
+    assert_int_equal(selectors_parse("10.200.0.0/16", &fixture.config.remote_ts), 0);
+    request(REQUEST_IPV6);
+    assert_string_equal(selectors_text(&fixture.offer.ts_i, text), "::/0");
+    assert_string_equal(selectors_text(&fixture.offer.ts_r, text), "10.200.0.0/16");
+}
+
+/* ---- the answer ---- */
+
+typedef struct Grant {
+    const char *ts_i;
+    const char *ts_r;
+    uint8_t proposal; /* 0: no SA at all */
+    IkeCp cp;         /* cfg_type 0: none */
+    uint16_t notify;  /* 0: none */
+} Grant;
+
+static const Grant ordinary = {.ts_i = "10.210.0.1", .ts_r = "10.200.0.0/16", .proposal = 1};
+
+static ChildVerdict judge(const Grant *grant)
+{
+    IkeChain *chain = &fixture.draft.chain;
+    IkeTs ts;
+
+    draft_begin(&fixture.draft);
+    if (grant->cp.cfg_type != 0)
+        ike_chain_add_cp(chain, &grant->cp);
+    if (grant->proposal != 0) {
+        IkeSa sa = {.n_proposals = 1,
+                    .proposals = {fixture.offer.sa.proposals[grant->proposal - 1]}};
+        sa.proposals[0].spi = SPI_OUT;
+        ike_chain_add_sa(chain, &sa);
+    }
+    if (grant->ts_i) {
+        assert_int_equal(selectors_parse(grant->ts_i, &ts), 0);
+        ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, &ts);
+    }
+    if (grant->ts_r) {
+        assert_int_equal(selectors_parse(grant->ts_r, &ts), 0);
+        ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, &ts);
+    }
+    if (grant->notify != 0)
+        ike_chain_add_notify(chain, grant->notify, (Bytes){0});
+    draft_payloads(&fixture.draft, &fixture.payloads);
+    child_answer_judge(&fixture.offer, &fixture.payloads, &fixture.answer);
+    return fixture.answer.verdict;
+}
+
+static void narrowed_selectors_are_taken(void **state)
+{
+    char text[SELECTORS_TEXT_SIZE];
+    (void)state;
+
+    assert_int_equal(judge(&ordinary), CHILD_GRANTED);
+    assert_int_equal(fixture.answer.esp.spi_out, SPI_OUT);
+    assert_int_equal(fixture.answer.esp.encr, IKE_ENCR_AES_GCM_16);
+    assert_string_equal(selectors_text(&fixture.answer.ts_i, text), "10.210.0.1/32");
+    assert_string_equal(selectors_text(&fixture.answer.ts_r, text), "10.200.0.0/16");
+}
+
+static void selectors_beyond_the_offer_are_invalid(void **state)
+{
+    Grant grant = ordinary;
+    (void)state;
+
+    assert_int_equal(selectors_parse("10.200.0.0/16", &fixture.config.remote_ts), 0);
+    request(REQUEST_IPV4);
+    assert_int_equal(judge(&grant), CHILD_GRANTED);
+    grant.ts_r = "10.200.0.0/15";
+    assert_int_equal(judge(&grant), CHILD_INVALID);
+    grant.ts_r = "10.200.0.1, 10.201.0.1";
+    assert_int_equal(judge(&grant), CHILD_INVALID);
+    grant.ts_r = NULL;
+    assert_int_equal(judge(&grant), CHILD_INVALID);
+    grant = ordinary;
+    grant.ts_i = "2001:db8::1";
+    assert_int_equal(judge(&grant), CHILD_INVALID);
+}
+
+static void an_answer_without_an_sa_is_invalid(void **state)
+{
+    Grant grant = {0};
+    (void)state;
+
+    assert_int_equal(judge(&grant), CHILD_INVALID);
+    assert_non_null(fixture.answer.why);
+}
+
+static void the_six_child_errors_are_refusals(void **state)
+{
+    static const uint16_t errors[] = {14, 34, 35, 36, 37, 38};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        Grant grant = {.notify = errors[i]};
+        assert_true(child_error_is(errors[i]));
+        assert_int_equal(judge(&grant), CHILD_REFUSED);
+        assert_int_equal(fixture.answer.error, errors[i]);
+    }
+    assert_false(child_error_is(IKE_NOTIFY_AUTHENTICATION_FAILED));
+    assert_false(child_error_is(39));
+    assert_false(child_error_is(33));
+}
+
+static void status_notifies_beside_a_child_are_ignored(void **state)
+{
+    Grant grant = ordinary;
+    (void)state;
+
+    grant.notify = 40000;
+    assert_int_equal(judge(&grant), CHILD_GRANTED);
+}
+
+static ChildVerdict judge_attribute(uint16_t type, Bytes value)
+{
+    Grant grant = ordinary;
+
+    grant.cp = (IkeCp){IKE_CFG_REPLY, 1, {{type, value}}};
+    return judge(&grant);
+}
+
+static void addresses_and_name_servers_are_read(void **state)
+{
+    static const uint8_t v4[] = {10, 210, 0, 1}, dns[] = {10, 200, 0, 53};
+    static const uint8_t v6[] = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 64};
+    char text[CHILD_ADDRESS_TEXT_SIZE];
+    Grant grant = ordinary;
+    (void)state;
+
+    grant.cp = (IkeCp){IKE_CFG_REPLY,
+                       4,
+                       {{IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(v4)},
+                        {IKE_CFG_INTERNAL_IP4_DNS, BYTES_OF(dns)},
+                        {IKE_CFG_INTERNAL_IP6_ADDRESS, BYTES_OF(v6)},
+                        {25, BYTES_OF(v4)}}};
+    assert_int_equal(judge(&grant), CHILD_GRANTED);
+    assert_int_equal(fixture.answer.n_addresses, 2);
+    assert_string_equal(inner_address_text(&fixture.answer.addresses[0], true, text),
+                        "10.210.0.1/32");
+    assert_string_equal(inner_address_text(&fixture.answer.addresses[1], true, text),
+                        "2001:db8::5/64");
+    assert_int_equal(fixture.answer.n_dns, 1);
+    assert_string_equal(inner_address_text(&fixture.answer.dns[0], false, text), "10.200.0.53");
+}
+
+static void a_prefix_of_129_bits_is_invalid(void **state)
+{
+    uint8_t octets[17] = {0x20, 1};
+    (void)state;
+
+    octets[16] = 128;
+    assert_int_equal(judge_attribute(IKE_CFG_INTERNAL_IP6_ADDRESS, BYTES_OF(octets)),
+                     CHILD_GRANTED);
+    octets[16] = 129;
+    assert_int_equal(judge_attribute(IKE_CFG_INTERNAL_IP6_ADDRESS, BYTES_OF(octets)),
+                     CHILD_INVALID);
+}
+
+static void a_fifth_address_is_invalid(void **state)
+{
+    static const uint8_t v4[] = {10, 210, 0, 1};
+    Grant grant = ordinary;
+    (void)state;
+
+    grant.cp.cfg_type = IKE_CFG_REPLY;
+    for (size_t i = 0; i <= CHILD_ADDRESSES_MAX; i++) {
+        assert_int_equal(judge(&grant), CHILD_GRANTED);
+        grant.cp.attributes[grant.cp.n_attributes++] =
+            (IkeAttribute){IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(v4)};
+    }
+    assert_int_equal(judge(&grant), CHILD_INVALID);
+}
+
+static void a_configuration_that_is_no_reply_is_ignored(void **state)
+{
+    static const uint8_t v4[] = {10, 210, 0, 1};
+    Grant grant = ordinary;
+    (void)state;
+
+    grant.cp = (IkeCp){IKE_CFG_SET, 1, {{IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(v4)}}};
+    assert_int_equal(judge(&grant), CHILD_GRANTED);
+    assert_int_equal(fixture.answer.n_addresses, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(both_kinds_of_address_are_asked_for_with_their_name_servers),
+        TEST(the_configuration_payload_comes_before_the_sa),
+        TEST(without_an_address_there_is_no_configuration_payload),
+        TEST(each_proposal_carries_our_spi),
+        TEST(selectors_are_of_the_families_that_are_asked_for),
+        TEST(narrowed_selectors_are_taken),
+        TEST(selectors_beyond_the_offer_are_invalid),
+        TEST(an_answer_without_an_sa_is_invalid),
+        TEST(the_six_child_errors_are_refusals),
+        TEST(status_notifies_beside_a_child_are_ignored),
+        TEST(addresses_and_name_servers_are_read),
+        TEST(a_prefix_of_129_bits_is_invalid),
+        TEST(a_fifth_address_is_invalid),
+        TEST(a_configuration_that_is_no_reply_is_ignored),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

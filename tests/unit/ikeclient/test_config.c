@@ -1,0 +1,140 @@
+/* Is a configuration read whole, with its defaults, and refused where it is wrong? */
+#include "ikeclient/config.h"
+
+#include "base/cleanup.h"
+#include "ikeclient/selectors.h"
+#include "tests/unit/temporary.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include <cmocka.h>
+
+static char error[CONFIG_ERROR_SIZE];
+
+static int load(Config *config, const char *text)
+{
+    char path[TEMPORARY_PATH_SIZE];
+    int fd;
+
+    temporary_path("ikeclient-conf", path);
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    (void)close(fd);
+    assert_int_equal(config_init(config), 0);
+    int r = config_load(config, path, error);
+    (void)unlink(path);
+    return r;
+}
+
+static void an_address_alone_is_enough(void **state)
+{
+    _cleanup_(config_deinit) Config config = {0};
+    (void)state;
+
+    assert_int_equal(load(&config, "[segw]\naddress = segw.operator.example\n"), 0);
+    assert_string_equal(config.segw_address, "segw.operator.example");
+    assert_int_equal(config.port, 500);
+    assert_int_equal(config.nat_t_port, 4500);
+    assert_int_equal(config.liveness, 60);
+    assert_int_equal(config.keepalive, 20);
+    assert_int_equal(config.fragment_size, 1280);
+    assert_int_equal(config.request_address, REQUEST_IPV4);
+    assert_true(config.reconnect);
+    assert_true(config.initial_contact);
+    assert_true(config.ike_offer.n_proposals > 1);
+    assert_true(config.esp_offer.n_proposals > 1);
+    assert_int_equal(config.remote_ts.n_selectors, 0);
+    assert_int_equal(config_log_level(&config), LOG_INFO);
+}
+
+static void every_key_reaches_its_place(void **state)
+{
+    _cleanup_(config_deinit) Config config = {0};
+    char text[SELECTORS_TEXT_SIZE];
+    (void)state;
+
+    assert_int_equal(load(&config,
+                          "[segw]\naddress = 192.0.2.1\nport = 1500\nnat-t-port = 1501\n"
+                          "[ike]\nproposals = aes256gcm16-prfsha384-ecp384\n"
+                          "[child]\nproposals = aes256-sha256-esn\nrequest-address = both\n"
+                          "remote-ts = 10.0.0.0/8\n"
+                          "[connection]\nreconnect = no\ninitial-contact = no\n"
+                          "retransmit-timeout = 250\nretransmit-tries = 3\n"
+                          "liveness = 9\nkeepalive = 0\nfragment-size = 576\n"
+                          "[log]\nlevel = debug\n"),
+                     0);
+    assert_int_equal(config.port, 1500);
+    assert_int_equal(config.nat_t_port, 1501);
+    assert_int_equal(config.ike_offer.n_proposals, 1);
+    assert_int_equal(config.esp_offer.proposals[0].transforms[0].key_length, 256);
+    assert_int_equal(config.request_address, REQUEST_BOTH);
+    assert_string_equal(selectors_text(&config.remote_ts, text), "10.0.0.0/8");
+    assert_false(config.reconnect);
+    assert_false(config.initial_contact);
+    assert_int_equal(config.retransmit_timeout, 250);
+    assert_int_equal(config.retransmit_tries, 3);
+    assert_int_equal(config.liveness, 9);
+    assert_int_equal(config.keepalive, 0);
+    assert_int_equal(config.fragment_size, 576);
+    assert_int_equal(config_log_level(&config), LOG_DEBUG);
+}
+
+static void a_file_without_an_address_says_what_is_missing(void **state)
+{
+    _cleanup_(config_deinit) Config config = {0};
+    (void)state;
+
+    assert_int_equal(load(&config, "[log]\nlevel = info\n"), -EINVAL);
+    assert_non_null(strstr(error, "address"));
+}
+
+static void a_bad_value_is_named_with_what_would_be_good(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *expected;
+    } wrong[] = {
+        {"[ike]\nproposals = aes128gcm16-ecp256\n", "PRF"},
+        {"[ike]\nproposals = rot13\n", "rot13"},
+        {"[child]\nproposals = aes128\n", "integrity"},
+        {"[child]\nremote-ts = 10.0.0.0/40\n", "prefixes"},
+        {"[child]\nrequest-address = ipv5\n", "ipv4"},
+        {"[connection]\nfragment-size = 100\n", "576"},
+        {"[segw]\nports = 500\n", "ports"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        _cleanup_(config_deinit) Config config = {0};
+        assert_int_equal(load(&config, wrong[i].text), -EINVAL);
+        assert_non_null(strstr(error, wrong[i].expected));
+        assert_non_null(strstr(error, ":2:"));
+    }
+}
+
+static void the_example_is_a_good_configuration(void **state)
+{
+    _cleanup_(config_deinit) Config config = {0};
+
+    assert_int_equal(config_init(&config), 0);
+    assert_int_equal(config_load(&config, *state, error), 0);
+}
+
+int main(int argc, char **argv)
+{
+    assert_true(argc == 2);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_address_alone_is_enough),
+        cmocka_unit_test(every_key_reaches_its_place),
+        cmocka_unit_test(a_file_without_an_address_says_what_is_missing),
+        cmocka_unit_test(a_bad_value_is_named_with_what_would_be_good),
+        cmocka_unit_test_prestate(the_example_is_a_good_configuration, argv[1]),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,272 @@
+/* Is there a tunnel whenever there is to be one, and none otherwise? */
+#include "ikeclient/connection.h"
+
+#include "base/log.h"
+#include "stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+typedef struct Fixture {
+    Stage stage;
+    Config config;
+    Connection *connection;
+    bool established, closed;
+    unsigned times_established;
+} Fixture;
+
+static Fixture f;
+
+static void on_changed(void *userdata)
+{
+    (void)userdata;
+}
+
+static void on_established(void *userdata)
+{
+    (void)userdata;
+    f.established = true;
+    f.times_established++;
+}
+
+static void on_closed(void *userdata, const char *reason)
+{
+    (void)userdata;
+    assert_non_null(reason);
+    f.closed = true;
+}
+
+static const ConnectionHandlers handlers = {on_changed, on_established, on_closed};
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&f, 0, sizeof(f));
+    log_set_level(LOG_CRIT);
+    assert_int_equal(stage_setup(&f.stage), 0);
+    assert_int_equal(config_init(&f.config), 0);
+    f.config.segw_address = strdup("127.0.0.1");
+    f.config.port = f.stage.port;
+    f.config.nat_t_port = f.stage.nat_port;
+    f.config.retransmit_timeout = 50;
+    f.config.retransmit_tries = 2;
+    f.stage.ike_offer = &f.config.ike_offer;
+    f.stage.esp_offer = &f.config.esp_offer;
+    assert_int_equal(
+        connection_new(f.stage.event, &f.stage.tre, &f.config, &handlers, NULL, &f.connection), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    connection_free(f.connection);
+    config_deinit(&f.config);
+    stage_teardown(&f.stage);
+    return 0;
+}
+
+static ConnectionState now(void)
+{
+    ConnectionInfo info;
+
+    connection_info(f.connection, &info);
+    return info.state;
+}
+
+static void open_it(void)
+{
+    connection_open(f.connection);
+    assert_int_equal(now(), CONNECTION_CONNECTING);
+    stage_run_until(&f.stage, &f.established);
+}
+
+static void delete_from_segw(uint8_t protocol)
+{
+    IkeDelete delete_ = {protocol, protocol == IKE_PROTOCOL_IKE ? 0 : 1, {STAGE_SPI_OUT}};
+    Draft draft;
+
+    draft_begin(&draft);
+    ike_chain_add_delete(&draft.chain, &delete_);
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
+}
+
+static void connecting_leads_to_established_and_closing_to_idle(void **state)
+{
+    (void)state;
+    assert_int_equal(now(), CONNECTION_IDLE);
+    open_it();
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+    connection_close(f.connection);
+    assert_int_equal(now(), CONNECTION_CLOSING);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_IDLE);
+    assert_true(f.stage.saw_delete);
+}
+
+static void a_host_name_is_looked_up(void **state)
+{
+    (void)state;
+    free(f.config.segw_address);
+    f.config.segw_address = strdup("localhost");
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.established);
+}
+
+static void a_failure_is_waited_out_where_that_is_configured(void **state)
+{
+    ConnectionInfo info;
+    (void)state;
+
+    f.stage.silent_init = true;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_WAITING);
+    connection_info(f.connection, &info);
+    assert_int_not_equal(strlen(info.last_error), 0);
+
+    f.stage.silent_init = false;
+    connection_open(f.connection); /* need not wait for the timer */
+    stage_run_until(&f.stage, &f.established);
+    connection_info(f.connection, &info);
+    assert_string_equal(info.last_error, "");
+}
+
+static void a_failure_is_the_end_where_that_is_configured(void **state)
+{
+    (void)state;
+    f.config.reconnect = false;
+    f.stage.silent_init = true;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_IDLE);
+}
+
+static void retries_can_be_forbidden_whatever_is_configured(void **state)
+{
+    (void)state;
+    connection_allow_retry(f.connection, false);
+    f.stage.silent_init = true;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_IDLE);
+}
+
+static void a_delete_of_the_segw_is_followed_by_a_new_connection(void **state)
+{
+    (void)state;
+    open_it();
+    f.established = false;
+    delete_from_segw(IKE_PROTOCOL_IKE);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_WAITING);
+    stage_run_until(&f.stage, &f.established);
+    assert_int_equal(f.times_established, 2);
+}
+
+static void without_its_child_the_connection_says_so(void **state)
+{
+    (void)state;
+    f.config.reconnect = false;
+    open_it();
+    delete_from_segw(IKE_PROTOCOL_ESP);
+    stage_settle(&f.stage);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED_NO_CHILD);
+}
+
+static void opening_again_makes_the_second_sa_before_the_first_is_gone(void **state)
+{
+    (void)state;
+    open_it();
+    f.established = false;
+    open_it();
+    assert_int_equal(f.times_established, 2);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+    assert_false(f.closed);
+    assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 0);
+}
+
+static void a_second_connection_that_fails_leaves_the_first(void **state)
+{
+    (void)state;
+    open_it();
+    f.stage.silent_init = true;
+    connection_open(f.connection);
+    assert_int_equal(now(), CONNECTION_CONNECTING);
+    for (int i = 0; i < 100 && now() == CONNECTION_CONNECTING; i++)
+        assert_true(sd_event_run(f.stage.event, 100000) >= 0);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+    assert_false(f.closed);
+}
+
+static void a_renewal_that_fails_is_tried_again(void **state)
+{
+    (void)state;
+    open_it();
+    f.stage.silent_init = true;
+    connection_renew(f.connection, "/exchange/1");
+    assert_int_equal(now(), CONNECTION_CONNECTING);
+    for (int i = 0; i < 100 && now() == CONNECTION_CONNECTING; i++)
+        assert_true(sd_event_run(f.stage.event, 100000) >= 0);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+
+    f.established = f.stage.silent_init = false;
+    stage_run_until(&f.stage, &f.established);
+    assert_int_equal(f.times_established, 2);
+}
+
+static void opening_twice_is_opening_once(void **state)
+{
+    (void)state;
+    connection_open(f.connection);
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.established);
+    assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 1);
+}
+
+static void closing_while_connecting_ends_it(void **state)
+{
+    (void)state;
+    f.stage.silent_init = true;
+    connection_open(f.connection);
+    stage_settle(&f.stage);
+    connection_close(f.connection);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_IDLE);
+    assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 1);
+}
+
+static void a_vanished_tred_is_followed_by_a_new_connection(void **state)
+{
+    (void)state;
+    open_it();
+    f.established = false;
+    connection_lose(f.connection, NULL, "tred has ended");
+    assert_int_equal(now(), CONNECTION_WAITING);
+    stage_run_until(&f.stage, &f.established);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(connecting_leads_to_established_and_closing_to_idle),
+        TEST(a_host_name_is_looked_up),
+        TEST(a_failure_is_waited_out_where_that_is_configured),
+        TEST(a_failure_is_the_end_where_that_is_configured),
+        TEST(retries_can_be_forbidden_whatever_is_configured),
+        TEST(a_delete_of_the_segw_is_followed_by_a_new_connection),
+        TEST(without_its_child_the_connection_says_so),
+        TEST(opening_again_makes_the_second_sa_before_the_first_is_gone),
+        TEST(a_second_connection_that_fails_leaves_the_first),
+        TEST(a_renewal_that_fails_is_tried_again),
+        TEST(opening_twice_is_opening_once),
+        TEST(closing_while_connecting_ends_it),
+        TEST(a_vanished_tred_is_followed_by_a_new_connection),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,91 @@
+/* Does an unanswered request come back ever more rarely, and end? */
+#include "ikeclient/retransmit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const RetransmitSchedule schedule = {.timeout_ms = 500, .tries = 4};
+
+static void each_wait_is_twice_the_one_before(void **state)
+{
+    (void)state;
+    assert_int_equal(retransmit_wait_ms(&schedule, 0), 500);
+    assert_int_equal(retransmit_wait_ms(&schedule, 1), 1000);
+    assert_int_equal(retransmit_wait_ms(&schedule, 3), 4000);
+    assert_int_equal(retransmit_total_ms(&schedule), 7500);
+}
+
+static void a_wait_is_never_longer_than_a_minute(void **state)
+{
+    RetransmitSchedule slow = {.timeout_ms = 40000, .tries = 12};
+    (void)state;
+
+    assert_int_equal(retransmit_wait_ms(&slow, 1), RETRANSMIT_WAIT_MAX_MS);
+    assert_int_equal(retransmit_wait_ms(&slow, 4000000000U), RETRANSMIT_WAIT_MAX_MS);
+}
+
+typedef struct Watch {
+    sd_event *event;
+    Retransmit retransmit;
+    unsigned repeats;
+    unsigned ends;
+    unsigned stop_after; /* repeats; 0: never */
+} Watch;
+
+static void on_due(void *userdata, bool gave_up)
+{
+    Watch *watch = userdata;
+
+    if (gave_up) {
+        watch->ends++;
+        (void)sd_event_exit(watch->event, 0);
+    } else if (++watch->repeats == watch->stop_after) {
+        retransmit_stop(&watch->retransmit);
+        (void)sd_event_exit(watch->event, 0);
+    }
+}
+
+static Watch watch_run(unsigned tries, unsigned stop_after)
+{
+    Watch watch = {.stop_after = stop_after};
+
+    assert_true(sd_event_new(&watch.event) >= 0);
+    retransmit_init(&watch.retransmit, watch.event, on_due, &watch);
+    assert_true(retransmit_start(&watch.retransmit, (RetransmitSchedule){1, tries}) >= 0);
+    assert_int_equal(sd_event_loop(watch.event), 0);
+    retransmit_deinit(&watch.retransmit);
+    sd_event_unref(watch.event);
+    return watch;
+}
+
+static void three_tries_are_two_repeats_and_one_end(void **state)
+{
+    Watch watch = watch_run(3, 0);
+    (void)state;
+
+    assert_int_equal(watch.repeats, 2);
+    assert_int_equal(watch.ends, 1);
+}
+
+static void an_answer_stops_the_repeats(void **state)
+{
+    Watch watch = watch_run(10, 2);
+    (void)state;
+
+    assert_int_equal(watch.repeats, 2);
+    assert_int_equal(watch.ends, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_wait_is_twice_the_one_before),
+        cmocka_unit_test(a_wait_is_never_longer_than_a_minute),
+        cmocka_unit_test(three_tries_are_two_repeats_and_one_end),
+        cmocka_unit_test(an_answer_stops_the_repeats),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
