@@ -1,0 +1,82 @@
+/* Does tre-provision refuse what it can't mean, and say so? The program's path is the first
+ * argument. */
+#include "base/cleanup.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+static const char *program;
+
+/* Runs it with `arguments`; all that it prints goes to `ret_output`. Returns its exit status. */
+static int run(const char *arguments, char *ret_output, size_t size)
+{
+    char command[512];
+    size_t length;
+    FILE *output;
+
+    (void)snprintf(command, sizeof(command), "'%s' %s 2>&1", program, arguments);
+    output = popen(command, "r");
+    assert_non_null(output);
+    length = fread(ret_output, 1, size - 1, output);
+    ret_output[length] = '\0';
+    return WEXITSTATUS(pclose(output));
+}
+
+static void assert_prints(const char *arguments, int status, const char *text)
+{
+    char output[4096];
+
+    assert_int_equal(run(arguments, output, sizeof(output)), status);
+    if (!strstr(output, text))
+        fail_msg("'%s' prints '%s' without '%s'", arguments, output, text);
+}
+
+static void help_and_version_are_there(void **state)
+{
+    (void)state;
+    assert_prints("--help", 0, "install-anchors FILE");
+    assert_prints("init --help", 0, "--key-algorithm");
+    assert_prints("--version", 0, "tre-provision " TRED_VERSION);
+}
+
+static void what_does_not_fit_is_refused_by_name(void **state)
+{
+    (void)state;
+    assert_prints("", 2, "Usage:");
+    assert_prints("explode", 2, "there is no command 'explode'");
+    assert_prints("--explode init", 2, "explode");
+    assert_prints("init", 2, "'fqdn'");
+    assert_prints("init --fqdn a.example extra", 2, "nothing is to follow 'init'");
+    assert_prints("install-cert", 2, "one file is to follow 'install-cert'");
+    assert_prints("install-anchors a b", 2, "one file is to follow");
+    assert_prints("install-cert --force file", 2, "'force'");
+    assert_prints("init --fqdn a.example --key-algorithm dsa", 2, "'dsa'");
+    assert_prints("init --fqdn a.example --owner no-such-user", 2, "'no-such-user'");
+    assert_prints("init --fqdn a.example --owner 12x", 2, "'12x'");
+}
+
+static void a_failure_names_its_cause_and_ends_with_1(void **state)
+{
+    (void)state;
+    assert_prints("install-anchors /nowhere/anchors.pem", 1, "/nowhere/anchors.pem");
+    assert_prints("init --fqdn 'not a name'", 1, "'not a name' is not an FQDN");
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(help_and_version_are_there),
+        cmocka_unit_test(what_does_not_fit_is_refused_by_name),
+        cmocka_unit_test(a_failure_names_its_cause_and_ends_with_1),
+    };
+
+    if (argc != 2)
+        return 1;
+    program = argv[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
