@@ -1,0 +1,158 @@
+"""Certificates, CRLs and OCSP responses with one flaw on demand."""
+
+import datetime
+import subprocess
+import tempfile
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import NameOID, ObjectIdentifier
+
+NOW = datetime.datetime.utcnow().replace(microsecond=0)
+HOUR, DAY = datetime.timedelta(hours=1), datetime.timedelta(days=1)
+SEGW = "segw.operator.example"
+NOCHECK = x509.OCSPNoCheck()
+UNKNOWN_OID = ObjectIdentifier("1.3.6.1.4.1.55555.1")
+
+USAGES = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+          "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"]
+
+
+def key_usage(*names):
+    return x509.KeyUsage(**{usage: usage in names for usage in USAGES}), True
+
+
+def basic_constraints(ca, path_length=None, critical=True):
+    return x509.BasicConstraints(ca=ca, path_length=path_length), critical
+
+
+def unknown_extension(critical, value=b"\x05\x00"):
+    return x509.UnrecognizedExtension(UNKNOWN_OID, value), critical
+
+
+def names(*dns):
+    return x509.SubjectAlternativeName([x509.DNSName(name) for name in dns]), False
+
+
+def name(common_name):
+    return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Matrix"),
+                      x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+class Holder:
+    """A certificate, its key, and its issuer."""
+
+    def __init__(self, certificate, key, issuer):
+        self.certificate, self.key, self.issuer = certificate, key, issuer or self
+
+    @property
+    def subject(self):
+        return self.certificate.subject
+
+    @property
+    def serial(self):
+        return self.certificate.serial_number
+
+    def pem(self):
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+
+CA = (basic_constraints(True), key_usage("key_cert_sign", "crl_sign"))
+END_ENTITY = (basic_constraints(False), key_usage("digital_signature"))
+
+
+def issue(common_name, issuer=None, extensions=(), *, key=None, public_key=None, starts=-DAY,
+          ends=30 * DAY, digest=hashes.SHA256(), serial=None, identifiers=True):
+    """A certificate of `issuer`'s, or one that signs itself."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    public_key = public_key or key.public_key()
+    signer = issuer.key if issuer else key
+    builder = (x509.CertificateBuilder()
+               .subject_name(name(common_name))
+               .issuer_name(issuer.subject if issuer else name(common_name))
+               .public_key(public_key).serial_number(serial or x509.random_serial_number())
+               .not_valid_before(NOW + starts).not_valid_after(NOW + ends))
+    if identifiers:
+        builder = builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    return Holder(builder.sign(signer, digest), key, issuer)
+
+
+def ca(common_name="Intermediate", issuer=None, extensions=CA, **named):
+    return issue(common_name, issuer, extensions, **named)
+
+
+def segw(issuer, *more, base=END_ENTITY, dns=(SEGW,), **named):
+    """A SeGW's certificate; `more` are further extensions."""
+    san = (names(*dns),) if dns else ()
+    return issue("SeGW", issuer, (*base, *san, *more), **named)
+
+
+def version_1(issuer, common_name="SeGW"):
+    """OpenSSL makes one where it is given no extension; the library above can't."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        (folder / "ca.pem").write_bytes(issuer.pem())
+        (folder / "ca.key").write_bytes(issuer.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption()))
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        subprocess.run(["openssl", "req", "-new", *key, "-keyout", folder / "key",
+                        "-subj", f"/CN={common_name}", "-out", folder / "csr"],
+                       check=True, capture_output=True)
+        made = subprocess.run(["openssl", "x509", "-req", "-in", folder / "csr",
+                               "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key",
+                               "-set_serial", "7", "-days", "3"], check=True, capture_output=True)
+    return Holder(x509.load_pem_x509_certificate(made.stdout), None, issuer)
+
+
+def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extensions=(), key=None,
+        issuer_name=None, revoked_of=None):
+    """PEM of a CRL; `delta` is the base's number; `revoked_of` the CA of an indirect list."""
+    builder = (x509.CertificateRevocationListBuilder()
+               .issuer_name(issuer_name or issuer.subject)
+               .last_update(NOW + this).next_update(NOW + until)
+               .add_extension(x509.CRLNumber(number), critical=False)
+               .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                   issuer.key.public_key()), critical=False))
+    if delta is not None:
+        builder = builder.add_extension(x509.DeltaCRLIndicator(delta), critical=True)
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    for serial in revoked:
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW - HOUR)
+        if revoked_of:
+            entry = entry.add_extension(
+                x509.CertificateIssuer([x509.DirectoryName(revoked_of.subject)]), critical=True)
+        builder = builder.add_revoked_certificate(entry.build())
+    made = builder.sign(key or issuer.key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=False, this=-HOUR,
+           until=HOUR, id_hash=hashes.SHA1(), digest=hashes.SHA256(), extensions=(), sent=True):
+    """DER of an OCSP response about `holder`, by its issuer or a delegated `responder`."""
+    issuer = holder.issuer
+    signer = responder or issuer
+    revoked = status == ocsp.OCSPCertStatus.REVOKED
+    builder = (ocsp.OCSPResponseBuilder()
+               .add_response(cert=holder.certificate, issuer=issuer.certificate,
+                             algorithm=id_hash, cert_status=status, this_update=NOW + this,
+                             next_update=NOW + until if until is not None else None,
+                             revocation_time=NOW - HOUR if revoked else None,
+                             revocation_reason=None)
+               .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate))
+    if responder and sent:
+        builder = builder.certificates([responder.certificate])
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    der = bytearray(builder.sign(signer.key, digest).public_bytes(serialization.Encoding.DER))
+    der[-1] ^= forged  # the signature's last octet
+    return bytes(der)

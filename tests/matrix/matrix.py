@@ -1,0 +1,400 @@
+"""For every rule, what breaks just that rule, and its good twin."""
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
+
+from authority import (CA, DAY, END_ENTITY, HOUR, NOCHECK, SEGW, answer, basic_constraints, ca, crl,
+                       issue, key_usage, names, segw, unknown_extension, version_1)
+
+IPSEC_IKE = ObjectIdentifier("1.3.6.1.5.5.7.3.17")
+POLICY = ObjectIdentifier("1.3.6.1.4.1.55555.2")
+
+
+class Shown:
+    """What a SeGW shows, and what it is judged by."""
+
+    def __init__(self, certificate, *chain, crls=(), ocsp=(), profile="", name=SEGW, anchors=None,
+                 revocation="off"):
+        self.certificate, self.chain, self.crls, self.ocsp = certificate, chain, crls, ocsp
+        self.profile, self.name, self.revocation = profile, name, revocation
+        self.anchors = anchors or [WORLD.root]
+
+
+class Case:
+    """`rule` is the check that must refuse `bad`, and no other may."""
+
+    def __init__(self, title, rule, bad, good):
+        self.title, self.rule, self.bad, self.good = title, rule, bad, good
+
+
+class World:
+    """Made once: a root, a CA under it, and a sound SeGW."""
+
+    def __init__(self):
+        self.root = ca("Root")
+        self.intermediate = ca("Intermediate", self.root)
+        self.segw = segw(self.intermediate)
+        self.stranger = ca("Stranger")
+
+
+WORLD = World()
+
+
+def sound(**named):
+    return Shown(WORLD.segw, WORLD.intermediate, **named)
+
+
+def leaf(*more, **named):
+    """A SeGW's certificate right under the root."""
+    return Shown(segw(WORLD.root, *more, **named))
+
+
+def under(intermediate, *more, **named):
+    return Shown(segw(intermediate, *more, **named), intermediate)
+
+
+def with_profile(shown, profile):
+    shown.profile = profile
+    return shown
+
+
+def big(size, count=1):
+    """Certificates of about `size` octets."""
+    filler = unknown_extension(False, b"\x04\x82" + size.to_bytes(2, "big") + bytes(size))
+    return [segw(WORLD.root, filler) for _ in range(count)]
+
+
+def dns_subtrees(count, suffix):
+    return [x509.DNSName(f"host{i}.{suffix}") for i in range(count)]
+
+
+def permitted(*trees):
+    return x509.NameConstraints(permitted_subtrees=list(trees), excluded_subtrees=None), True
+
+
+def excluded(*trees):
+    return x509.NameConstraints(permitted_subtrees=None, excluded_subtrees=list(trees)), True
+
+
+def policies(*oids):
+    return x509.CertificatePolicies([x509.PolicyInformation(oid, None) for oid in oids]), False
+
+
+def extended_usage(*oids):
+    return x509.ExtendedKeyUsage(list(oids)), False
+
+
+def spoilt(holder):
+    """The same certificate with the last octet of its signature changed."""
+    der = bytearray(holder.certificate.public_bytes(Encoding.DER))
+    der[-1] ^= 1
+    return type(holder)(x509.load_der_x509_certificate(bytes(der)), holder.key, holder.issuer)
+
+
+def rsa_number(bits):
+    """A public key of so many bits that nobody has the private part of."""
+    return rsa.RSAPublicNumbers(65537, (1 << (bits - 1)) | 0xf123456789 | 1).public_key()
+
+
+def form_cases():
+    yield Case("a ninth certificate", "certificate-count",
+               Shown(WORLD.segw, *[WORLD.intermediate] * 8),
+               Shown(WORLD.segw, *[WORLD.intermediate] * 7))
+    yield Case("a certificate of more than 16 KiB", "certificate-size",
+               Shown(*big(16400)), Shown(*big(15000)))
+    yield Case("more than 64 KiB altogether", "certificate-size",
+               Shown(*big(14000, 5)), Shown(*big(14000, 4)))
+    yield Case("a version 1 certificate", "certificate-encoding",
+               Shown(version_1(WORLD.root)), leaf())
+    yield Case("an extension that does not parse", "extensions",
+               Shown(issue("SeGW", WORLD.root,
+                           (key_usage("digital_signature"), names(SEGW),
+                            (x509.UnrecognizedExtension(ExtensionOID.BASIC_CONSTRAINTS, b"\xff"),
+                             True)))), leaf())
+    extensions = [(x509.UnrecognizedExtension(ObjectIdentifier(f"1.3.6.1.4.1.55555.9.{i}"),
+                                              b"\x05\x00"), False) for i in range(28)]
+    yield Case("33 extensions", "extensions", leaf(*extensions), leaf(*extensions[:27]))
+    yield Case("an RSA exponent of 3", "key-cost",
+               leaf(key=rsa.generate_private_key(3, 2048)),
+               leaf(key=rsa.generate_private_key(65537, 2048)))
+    yield Case("an RSA key of 16384 bits", "key-cost",
+               leaf(public_key=rsa_number(16384)), leaf(public_key=rsa_number(4096)))
+    yield Case("a DSA key", "key-cost", leaf(key=dsa.generate_private_key(2048)), leaf())
+    yield Case("65 names", "name-cost", leaf(dns=[SEGW] + [f"n{i}.example" for i in range(64)]),
+               leaf(dns=[SEGW] + [f"n{i}.example" for i in range(63)]))
+    yield Case("65 name constraints", "name-cost",
+               under(ca("Constrained", WORLD.root, (*CA, excluded(*dns_subtrees(65, "example"))))),
+               under(ca("Constrained", WORLD.root, (*CA, excluded(*dns_subtrees(64, "example"))))))
+    oids = [ObjectIdentifier(f"1.3.6.1.4.1.55555.8.{i}") for i in range(33)]
+    yield Case("33 policies", "name-cost", leaf(policies(*oids)), leaf(policies(*oids[:32])))
+
+
+def path_cases():
+    root, intermediate = WORLD.root, WORLD.intermediate
+    yield Case("another root", "chain", Shown(segw(WORLD.stranger)), leaf())
+    yield Case("another root of the same name", "chain", Shown(segw(ca("Root"))), leaf())
+    yield Case("an intermediate that is not sent", "chain", Shown(WORLD.segw), sound())
+    yield Case("an intermediate that is the anchor needs no root", "chain",
+               Shown(WORLD.segw, anchors=[WORLD.stranger]),
+               Shown(WORLD.segw, anchors=[intermediate]))
+    yield Case("a forged signature", "chain", Shown(spoilt(segw(root))), leaf())
+    yield Case("a certificate that signs itself", "chain", Shown(segw(None)), leaf())
+    yield Case("an expired certificate", "validity", leaf(starts=-9 * DAY, ends=-DAY), leaf())
+    yield Case("a certificate of the future", "validity", leaf(starts=DAY, ends=9 * DAY), leaf())
+    yield Case("an expired intermediate", "validity",
+               under(ca("Old", root, starts=-9 * DAY, ends=-DAY)), sound())
+    yield Case("an issuer that is no CA", "issuers",
+               under(ca("No CA", root, (basic_constraints(False), key_usage("digital_signature")))),
+               sound())
+    yield Case("an issuer without keyCertSign", "issuers",
+               under(ca("No signer", root, (basic_constraints(True), key_usage("crl_sign")))),
+               sound())
+    short = ca("Short", root, (basic_constraints(True, 0), CA[1]))
+    below = ca("Below", short)
+    long = ca("Long", root, (basic_constraints(True, 1), CA[1]))
+    below_long = ca("Below", long)
+    yield Case("one CA more than pathLenConstraint allows", "path-length",
+               Shown(segw(below), below, short), Shown(segw(below_long), below_long, long))
+    yield Case("one CA more than the profile allows", "path-length",
+               sound(profile="[path]\nintermediates-max = 0\n"),
+               sound(profile="[path]\nintermediates-max = 1\n"))
+    yield Case("an unknown critical extension", "critical-extensions",
+               leaf(unknown_extension(True)), leaf(unknown_extension(False)))
+    yield Case("an unknown critical extension of a CA", "critical-extensions",
+               under(ca("Strange", root, (*CA, unknown_extension(True)))),
+               under(ca("Strange", root, (*CA, unknown_extension(False)))))
+    elsewhere, here = x509.DNSName("elsewhere.example"), x509.DNSName("operator.example")
+    yield Case("a name outside the permitted subtrees", "name-constraints",
+               under(ca("Constrained", root, (*CA, permitted(elsewhere)))),
+               under(ca("Constrained", root, (*CA, permitted(here)))))
+    yield Case("a name inside an excluded subtree", "name-constraints",
+               under(ca("Constrained", root, (*CA, excluded(here)))),
+               under(ca("Constrained", root, (*CA, excluded(elsewhere)))))
+    explicit = ca("Explicit", root, (*CA, policies(POLICY),
+                                     (x509.PolicyConstraints(0, None), True)))
+    yield Case("a policy that a CA requires is missing", "policies",
+               under(explicit), under(explicit, policies(POLICY)))
+    yield Case("a CA whose basicConstraints is not critical", "conforming",
+               under(ca("Lax", root, (basic_constraints(True, None, False), CA[1]))), sound())
+    yield Case("a CA without keyUsage", "conforming",
+               under(ca("Lax", root, (CA[0],))), sound())
+    cross = ca("Stranger", root, key=WORLD.stranger.key)
+    yield Case("a cross-certificate", "cross-certificates",
+               Shown(segw(WORLD.stranger), cross, WORLD.stranger),
+               Shown(segw(WORLD.stranger), cross))
+
+
+def profile_cases():
+    root = WORLD.root
+    sha384 = "[end-entity]\nhashes = sha384, sha512\n"
+    yield Case("a hash that the profile lacks", "signature-hash",
+               with_profile(leaf(), sha384), with_profile(leaf(digest=hashes.SHA384()), sha384))
+    yield Case("SHA-224", "signature-hash", leaf(digest=hashes.SHA224()), leaf())
+    yield Case("a hash that the profile lacks for issuers", "signature-hash",
+               sound(profile="[issuers]\nhashes = sha384\n"), sound())
+    yield Case("a curve that the profile lacks", "key",
+               leaf(key=ec.generate_private_key(ec.SECP521R1())),
+               leaf(key=ec.generate_private_key(ec.SECP384R1())))
+    rsa_3072 = "[end-entity]\nrsa-bits-min = 3072\n"
+    yield Case("an RSA key shorter than the profile's", "key",
+               with_profile(leaf(public_key=rsa_number(2048)), rsa_3072),
+               with_profile(leaf(public_key=rsa_number(3072)), rsa_3072))
+    yield Case("an RSA key of 1024 bits", "key", leaf(public_key=rsa_number(1024)),
+               leaf(public_key=rsa_number(2048)))
+    yield Case("an RSA key longer than the profile's", "key",
+               with_profile(leaf(public_key=rsa_number(4096)), "[end-entity]\nrsa-bits-max = 3072\n"),
+               leaf(public_key=rsa_number(4096)))
+    yield Case("a CA's key that the profile lacks", "key",
+               under(ca("P-521", root, key=ec.generate_private_key(ec.SECP521R1()))), sound())
+    eight = "[path]\nserial-octets-max = 8\n"
+    yield Case("a serial number longer than the profile's", "serial",
+               with_profile(leaf(serial=1 << 64), eight), with_profile(leaf(serial=1 << 60), eight))
+    yield Case("a CA in the place of the SeGW", "end-entity",
+               leaf(base=(basic_constraints(True),
+                          key_usage("digital_signature", "key_cert_sign"))), leaf())
+    yield Case("no keyUsage", "key-usage", leaf(base=END_ENTITY[:1]), leaf())
+    yield Case("a keyUsage without digitalSignature", "key-usage",
+               leaf(base=(END_ENTITY[0], key_usage("key_agreement"))), leaf())
+    yield Case("an extKeyUsage that forbids IKE", "extended-key-usage",
+               leaf(extended_usage(ExtendedKeyUsageOID.CODE_SIGNING)),
+               leaf(extended_usage(ExtendedKeyUsageOID.CODE_SIGNING, IPSEC_IKE)))
+    demanded = "[end-entity]\nextended-key-usage = ike\n"
+    yield Case("no extKeyUsage where the profile wants IKE's", "extended-key-usage",
+               with_profile(leaf(), demanded), with_profile(leaf(extended_usage(IPSEC_IKE)), demanded))
+    point = x509.CRLDistributionPoints([x509.DistributionPoint(
+        [x509.UniformResourceIdentifier("http://crl.example/1")], None, None, None)]), False
+    wanted = "[end-entity]\ncrl-distribution-point-required = yes\n"
+    yield Case("no CRL distribution point where the profile wants one", "crl-distribution-point",
+               with_profile(leaf(), wanted), with_profile(leaf(point), wanted))
+
+
+def name_cases():
+    optional = "[end-entity]\nsubject-alt-name-required = no\n"
+    without = issue(SEGW, WORLD.root, END_ENTITY)
+    yield Case("a CN in the place of the subjectAltName", "subject-alt-name",
+               Shown(without, name=None), Shown(without, name=None, profile=optional))
+    wildcard = segw(WORLD.root, dns=("*.operator.example",))
+    yield Case("a wildcard", "subject-alt-name", Shown(wildcard, name=None),
+               Shown(segw(WORLD.root, dns=("*.operator.example", SEGW))))
+    yield Case("a wildcard that would match", "name",
+               leaf(dns=("*.operator.example", "other.operator.example")),
+               leaf(dns=("other.operator.example", SEGW)))
+    yield Case("another name", "name", leaf(dns=("other.operator.example",)),
+               leaf(dns=(SEGW.upper(),)))
+    yield Case("a name below the configured one", "name", leaf(dns=("a." + SEGW,)), leaf())
+    yield Case("a name with a dot at its end", "subject-alt-name",
+               Shown(segw(WORLD.root, dns=(SEGW + ".",)), name=None), leaf())
+
+
+def revocation(crls=(), responses=(), shown=None, mode="require", profile=""):
+    """The sound SeGW, or `shown`, with the intermediate known to be good."""
+    shown = shown or sound()
+    shown.crls = [crl(WORLD.root), *crls]
+    shown.ocsp, shown.revocation, shown.profile = responses, mode, profile
+    return shown
+
+
+def crl_cases():
+    root, issuer, serial = WORLD.root, WORLD.intermediate, WORLD.segw.serial
+    good = lambda **named: revocation([crl(issuer)], **named)
+    yield Case("a revoked certificate", "revocation", revocation([crl(issuer, serial)]), good())
+    revoked_ca = revocation([crl(issuer)])
+    revoked_ca.crls[0] = crl(root, issuer.serial)
+    yield Case("a revoked intermediate", "revocation", revoked_ca, good())
+    yield Case("no CRL where one is required", "revocation", revocation(),
+               revocation(mode="if-available"))
+    yield Case("a revoked certificate, where what is available counts", "revocation",
+               revocation([crl(issuer, serial)], mode="if-available"), good(mode="if-available"))
+    yield Case("a CRL past its nextUpdate", "revocation",
+               revocation([crl(issuer, this=-2 * DAY, until=-DAY)]),
+               revocation([crl(issuer, this=-2 * DAY, until=-DAY)],
+                          profile="[revocation]\ncrl-grace-hours = 25\n"))
+    yield Case("an old CRL that revokes", "revocation",
+               revocation([crl(issuer, serial, this=-2 * DAY, until=-DAY)], mode="if-available"),
+               revocation([crl(issuer, this=-2 * DAY, until=-DAY)], mode="if-available"))
+    yield Case("a CRL of the future", "revocation",
+               revocation([crl(issuer, this=HOUR)]), good())
+    aged = "[revocation]\ncrl-hours-max = 12\n"
+    yield Case("a CRL older than the profile allows", "revocation",
+               revocation([crl(issuer, this=-DAY)], profile=aged), good(profile=aged))
+    yield Case("a forged CRL", "revocation",
+               revocation([crl(issuer, key=WORLD.stranger.key)]), good())
+    yield Case("a forged CRL revokes nothing", "revocation",
+               revocation([crl(issuer, serial, key=WORLD.stranger.key)]),
+               revocation([crl(issuer, serial, key=WORLD.stranger.key)], mode="if-available"))
+    yield Case("another CA's CRL", "revocation", revocation([crl(WORLD.stranger)]), good())
+    mute = ca("Mute", root, (CA[0], key_usage("key_cert_sign")))
+    yield Case("a CRL of a CA without cRLSign", "revocation",
+               revocation([crl(mute)], shown=under(mute)), good())
+    yield Case("a CRL with an unknown critical extension", "revocation",
+               revocation([crl(issuer, extensions=[unknown_extension(True)])]),
+               revocation([crl(issuer, extensions=[unknown_extension(False)])]))
+    base = crl(issuer, number=1, extensions=[(x509.FreshestCRL([x509.DistributionPoint(
+        [x509.UniformResourceIdentifier("http://crl.example/d")], None, None, None)]), False)])
+    yield Case("a delta CRL that revokes", "revocation",
+               revocation([base, crl(issuer, serial, number=2, delta=1)]),
+               revocation([base, crl(issuer, number=2, delta=1)]))
+    yield Case("a delta CRL without its base", "revocation",
+               revocation([crl(issuer, number=2, delta=1)]), good())
+
+
+def indirect_cases():
+    """A CRL by another than the CA, whom the CA has named in the certificate."""
+    issuer = WORLD.intermediate
+    clerk = issue("CRL clerk", WORLD.root, (basic_constraints(False), key_usage("crl_sign")))
+    named = (x509.CRLDistributionPoints([x509.DistributionPoint(
+        [x509.DirectoryName(clerk.subject)], None, None,
+        [x509.DirectoryName(clerk.subject)])]), False)
+    indirect = (x509.IssuingDistributionPoint(
+        full_name=[x509.DirectoryName(clerk.subject)], relative_name=None,
+        only_contains_user_certs=False, only_contains_ca_certs=False, only_some_reasons=None,
+        indirect_crl=True, only_contains_attribute_certs=False), True)
+    direct = (x509.IssuingDistributionPoint(
+        full_name=[x509.DirectoryName(clerk.subject)], relative_name=None,
+        only_contains_user_certs=False, only_contains_ca_certs=False, only_some_reasons=None,
+        indirect_crl=False, only_contains_attribute_certs=False), True)
+    made = segw(issuer, named)
+
+    def judged(*lists):
+        return revocation([*lists, clerk.pem()], shown=Shown(made, issuer))
+    good = judged(crl(clerk, extensions=[indirect]))
+    yield Case("a certificate that an indirect CRL revokes", "revocation",
+               judged(crl(clerk, made.serial, extensions=[indirect], revoked_of=issuer)), good)
+    yield Case("a CRL by another that does not say it is indirect", "revocation",
+               judged(crl(clerk, extensions=[direct])), good)
+
+
+def ocsp_cases():
+    issuer, holder = WORLD.intermediate, WORLD.segw
+    status = ocsp.OCSPCertStatus
+
+    def judged(*responses, **named):
+        return revocation((), responses, **named)
+    good = judged(answer(holder))
+    yield Case("an OCSP response that revokes", "revocation",
+               judged(answer(holder, status=status.REVOKED)), good)
+    yield Case("an OCSP response that revokes, against a CRL that does not", "revocation",
+               revocation([crl(issuer)], [answer(holder, status=status.REVOKED)]),
+               revocation([crl(issuer)], [answer(holder)]))
+    yield Case("an OCSP response that revokes, where what is available counts", "revocation",
+               judged(answer(holder, status=status.REVOKED), mode="if-available"),
+               judged(answer(holder, status=status.UNKNOWN), mode="if-available"))
+    yield Case("an OCSP response that knows nothing", "revocation",
+               judged(answer(holder, status=status.UNKNOWN)), good)
+    yield Case("an OCSP response for another certificate", "revocation",
+               judged(answer(segw(issuer))), judged(answer(segw(issuer)), answer(holder)))
+    yield Case("a CertID with SHA-256 for another certificate", "revocation",
+               judged(answer(segw(issuer), id_hash=hashes.SHA256())),
+               judged(answer(holder, id_hash=hashes.SHA256())))
+    yield Case("a forged OCSP response", "revocation",
+               judged(answer(holder, forged=True)), good)
+    yield Case("an OCSP response of a stranger", "revocation",
+               judged(answer(holder, responder=WORLD.stranger)), good)
+    yield Case("an OCSP response that is none", "revocation", judged(b"\x30\x03\x0a\x01\x00"), good)
+    yield Case("an OCSP responder that asks us to try later", "revocation",
+               judged(b"\x30\x03\x0a\x01\x03"), good)
+    yield Case("an OCSP response past its nextUpdate", "revocation",
+               judged(answer(holder, this=-2 * HOUR, until=-HOUR)), good)
+    yield Case("an OCSP response of the future", "revocation",
+               judged(answer(holder, this=HOUR, until=2 * HOUR)), good)
+    yield Case("an OCSP response older than the profile allows", "revocation",
+               judged(answer(holder, this=-8 * DAY, until=None)),
+               judged(answer(holder, this=-6 * DAY, until=None)))
+    yield Case("an OCSP response with an unknown critical extension", "revocation",
+               judged(answer(holder, extensions=[unknown_extension(True)])),
+               judged(answer(holder, extensions=[unknown_extension(False)])))
+    yield Case("an OCSP response signed with SHA-224", "revocation",
+               judged(answer(holder, digest=hashes.SHA224())), good)
+
+
+def delegate_cases():
+    """Somebody whom the CA lets answer for it (RFC 6960 4.2.2.2)."""
+    issuer, holder = WORLD.intermediate, WORLD.segw
+    purpose, nocheck = extended_usage(ExtendedKeyUsageOID.OCSP_SIGNING), (NOCHECK, False)
+    usual = (key_usage("digital_signature"), purpose, nocheck)
+
+    def by(responder, **named):
+        return revocation((), [answer(holder, responder=responder, **named)])
+    good = by(issue("Responder", issuer, usual))
+    yield Case("a responder without OCSPSigning", "revocation",
+               by(issue("Responder", issuer, (usual[0], nocheck))), good)
+    yield Case("a responder without id-pkix-ocsp-nocheck", "revocation",
+               by(issue("Responder", issuer, usual[:2])), good)
+    yield Case("a responder of another CA", "revocation",
+               by(issue("Responder", WORLD.root, usual)), good)
+    yield Case("a responder of a false CA of the same name", "revocation",
+               by(issue("Responder", ca("Intermediate"), usual)), good)
+    yield Case("a responder that has expired", "revocation",
+               by(issue("Responder", issuer, usual, starts=-9 * DAY, ends=-DAY)), good)
+    yield Case("a responder whose certificate is not sent", "revocation",
+               by(issue("Responder", issuer, usual), sent=False), good)
+
+
+def cases():
+    for group in (form_cases, path_cases, profile_cases, name_cases, crl_cases, indirect_cases,
+                  ocsp_cases, delegate_cases):
+        yield from group()

@@ -1,0 +1,92 @@
+"""The matrix of flaws and their good twins through trectl check-peer. Argument: trectl."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from matrix import WORLD, cases, sound
+
+ACCEPTED, REFUSED, COULD_NOT_JUDGE = 0, 1, 2
+
+
+def arguments_of(shown, folder):
+    """Writes what is shown into files; the command line that names them."""
+    def write(name, *pieces):
+        (folder / name).write_bytes(b"".join(pieces))
+        return str(folder / name)
+    arguments = ["--cert", write("segw.pem", shown.certificate.pem(),
+                                 *(holder.pem() for holder in shown.chain)),
+                 "--anchors", write("anchors.pem", *(anchor.pem() for anchor in shown.anchors)),
+                 "--profile", write("profile.conf", shown.profile.encode()),
+                 "--revocation", shown.revocation]
+    if shown.name:
+        arguments += ["--name", shown.name]
+    if shown.crls:
+        arguments += ["--crl", write("crls.pem", *shown.crls)]
+    for number, response in enumerate(shown.ocsp):
+        arguments += ["--ocsp", write(f"{number}.ocsp", response)]
+    return arguments
+
+
+def failed_checks(trectl, shown):
+    """Which checks fail; the exit status must fit."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = arguments_of(shown, Path(folder))
+        done = subprocess.run([trectl, "check-peer", "--json", *arguments], capture_output=True,
+                              text=True, check=False, timeout=20)
+    if done.returncode not in (ACCEPTED, REFUSED):
+        return [f"could not judge: {done.stderr.strip()}"]
+    failed = [c for c in json.loads(done.stdout)["checks"] if c["result"] == "failed"]
+    for check in failed:
+        missing = {"field", "found", "expected", "clause", "sentence"} - set(check)
+        if missing:
+            return [f"{check['name']} does not say its {missing}"]
+    if bool(failed) != (done.returncode == REFUSED):
+        return [f"exit status {done.returncode} with {failed}"]
+    return [check["name"] for check in failed]
+
+
+def said(fine, title):
+    """As cmocka says it, so that tests/unit/run counts it."""
+    print(f"[  {'     OK' if fine else ' FAILED'} ] {title.translate(str.maketrans(' -,', '___'))}")
+    return fine
+
+
+def command_line_is_right(trectl):
+    """What is no judgement has the exit status 2; people read the words that programs get."""
+    def run(*arguments):
+        return subprocess.run([trectl, "check-peer", *arguments], capture_output=True, text=True,
+                              check=False, timeout=20)
+    with tempfile.TemporaryDirectory() as folder:
+        shown = arguments_of(sound(), Path(folder))
+        stranger = arguments_of(sound(anchors=[WORLD.stranger]), Path(folder))
+        refused = run(*stranger)
+        wrongs = [["--cert", "/nonexistent"], [], ["--cert", shown[1], "--time", "noon"],
+                  [*shown, "--revocation", "maybe"], [*shown, "--crl", shown[1] + ".none"],
+                  [*shown, "--crl", "/dev/null"], [*shown, "--profile", shown[1]], [*shown, "more"]]
+        silent = [wrong for wrong in wrongs
+                  if (done := run(*wrong)).returncode != COULD_NOT_JUDGE or not done.stderr]
+    good = not silent and refused.returncode == REFUSED and all(
+        word in refused.stdout for word in ("FAIL", "found:", "expected:", "RFC 5280", "Refused."))
+    if not good:
+        print(f"not an error: {silent}; refused with {refused.returncode}: {refused.stdout}")
+    return good
+
+
+def main():
+    trectl, wrong, count = sys.argv[1], 0, 0
+    wrong += not said(command_line_is_right(trectl), "what cannot be judged is no verdict")
+    for case in cases():
+        bad, good = failed_checks(trectl, case.bad), failed_checks(trectl, case.good)
+        fine = bad == [case.rule] and good == []
+        count, wrong = count + 1, wrong + (not fine)
+        if not said(fine, case.title):
+            print(f"  expected {case.rule} to refuse it; failed: {bad}, of the good twin: {good}")
+    print(f"{count} rules broken, each with its good twin; {wrong} wrong")
+    sys.exit(1 if wrong or not count else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+/* Is tred running, and what does it say of itself? */
+#include "trectl/check.h"
+
+#include "base/cleanup.h"
+#include "tred/bus.h"
+#include "tred/bus_connection.h"
+
+#include <string.h>
+
+static int state_read(sd_bus *bus, const char *property, char **ret)
+{
+    return sd_bus_get_property_string(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
+                                      property, NULL, ret);
+}
+
+/* Asked only if it runs: a question would start it by activation. */
+static bool is_running(sd_bus *bus)
+{
+    sd_bus_creds *creds = NULL;
+    int r = sd_bus_get_name_creds(bus, BUS_NAME, 0, &creds);
+
+    sd_bus_creds_unref(creds);
+    return r >= 0;
+}
+
+bool check_daemon(Findings *findings)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(free_charp) char *state = NULL, *reason = NULL;
+    char bus_reason[BUS_REASON_SIZE] = "";
+
+    if (bus_connection_open(&bus, bus_reason) < 0 || !is_running(bus)) {
+        findings_add(findings, FINDING_OK, "tred", "is not running; it starts when it is needed");
+        return false;
+    }
+    if (state_read(bus, "State", &state) < 0 || state_read(bus, "StateReason", &reason) < 0)
+        findings_add(findings, FINDING_PROBLEM, "tred",
+                     "runs and does not answer. Restart it: systemctl restart tred.");
+    else if (strcmp(state, "ready") == 0)
+        findings_add(findings, FINDING_OK, "tred", "runs, and is ready");
+    else
+        findings_add(findings, FINDING_PROBLEM, "tred", "runs, but is %s: %s", state, reason);
+    return true;
+}

@@ -1,0 +1,62 @@
+/* Would tred find its key, certificates, anchors and TPM? Asked with tred's own code, as its user.
+ */
+#include "trectl/check.h"
+
+#include "base/cleanup.h"
+#include "crypto/secret.h"
+#include "trectl/as_user.h"
+#include "tred/identity.h"
+
+#include <errno.h>
+#include <string.h>
+
+typedef struct IdentityCheck {
+    Findings findings;
+    const TredConfig *config;
+    IdentityPart end; /* the first part that is left out */
+} IdentityCheck;
+
+static void part_check(IdentityCheck *check, IdentityPart part, Identity *identity)
+{
+    char reason[IDENTITY_REASON_SIZE] = "";
+    const char *name = identity_part_name(part);
+    int r = identity_load_part(check->config, part, identity, reason);
+
+    if (r < 0)
+        findings_add(&check->findings, FINDING_PROBLEM, name, "%s", strerror(-r));
+    else if (r > 0)
+        findings_add(&check->findings, FINDING_PROBLEM, name, "%s", reason);
+    else
+        findings_add(&check->findings, FINDING_OK, name, "%s",
+                     part == IDENTITY_CERTIFICATES ? identity->fqdn : "found and fit");
+}
+
+static int identity_try(void *userdata)
+{
+    _cleanup_(identity_freep) Identity *identity = calloc(1, sizeof(*identity));
+    IdentityCheck *check = userdata;
+
+    if (!identity)
+        return 1;
+    for (int part = 0; part < (int)check->end; part++)
+        part_check(check, (IdentityPart)part, identity);
+    if (identity->validity_problem[0] != '\0')
+        findings_add(&check->findings, FINDING_PROBLEM, "clock", "%s", identity->validity_problem);
+    else if (identity->n_certificates > 0)
+        findings_add(&check->findings, FINDING_OK, "clock",
+                     "within the device certificate's validity");
+    return (int)check->findings.n_problems;
+}
+
+void check_identity(Findings *findings, const TredConfig *config, bool tpm_too)
+{
+    IdentityCheck check = {.config = config, .end = tpm_too ? IDENTITY_PARTS : IDENTITY_TPM};
+    int r = as_user_run("tred", identity_try, &check);
+
+    if (r < 0)
+        findings_add(findings, FINDING_PROBLEM, "identity",
+                     "Can't be read as user tred: %s. Run trectl doctor as root.",
+                     r == -ENOENT ? "there is no such user" : "that takes root's rights");
+    else
+        findings->n_problems += (unsigned)r;
+}

@@ -1,0 +1,232 @@
+/* Would tred take this certificate from a SeGW? The files are read here; the judgement is
+ * peer_judge()'s, as in VerifyPeer. */
+#include "trectl/check_peer.h"
+
+#include "base/file.h"
+#include "crypto/openssl.h"
+#include "policy/certificates.h"
+#include "trectl/check_peer_options.h"
+#include "trectl/check_peer_print.h"
+#include "tred/segw_policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ACCEPTED, REFUSED, COULD_NOT_JUDGE };
+
+/* One more than is judged, so that too many are found to be too many. */
+enum { CERTIFICATES_SHOWN = PEER_CERTIFICATES_MAX + 1, OCSP_SHOWN = PEER_OCSP_MAX + 1 };
+
+typedef struct Octets {
+    unsigned char *data;
+    size_t size;
+} Octets;
+
+/* All that a judgement needs, and owns. */
+typedef struct Inputs {
+    TredConfig config;
+    PeerProfile profile;
+    AnchorStore *anchors;
+    CrlStore crls;
+    RevocationMode revocation;
+    const char *name;
+    size_t n_certificates, n_ocsp;
+    Octets certificates[CERTIFICATES_SHOWN];
+    Octets ocsp[OCSP_SHOWN];
+} Inputs;
+
+static void inputs_deinit(Inputs *inputs)
+{
+    for (size_t i = 0; i < inputs->n_certificates; i++)
+        OPENSSL_free(inputs->certificates[i].data);
+    for (size_t i = 0; i < inputs->n_ocsp; i++)
+        free(inputs->ocsp[i].data);
+    anchor_store_unref(inputs->anchors);
+    crl_store_deinit(&inputs->crls);
+    tred_config_deinit(&inputs->config);
+}
+
+static int problem(int error, const char *text)
+{
+    (void)fprintf(stderr, "trectl check-peer: %s\n", text[0] != '\0' ? text : strerror(-error));
+    return error;
+}
+
+static int certificates_add(Inputs *inputs, const char *path)
+{
+    _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
+    char error[CERTIFICATES_ERROR_SIZE] = "";
+    int r;
+
+    r = certificates_read(path, &certificates, error);
+    if (r < 0)
+        return problem(r, error);
+    for (int i = 0; i < sk_X509_num(certificates); i++) {
+        Octets *octets = &inputs->certificates[inputs->n_certificates];
+        int size;
+
+        if (inputs->n_certificates == CERTIFICATES_SHOWN)
+            return 0;
+        size = i2d_X509(sk_X509_value(certificates, i), &octets->data);
+        if (size <= 0)
+            return problem(-ENOMEM, "");
+        octets->size = (size_t)size;
+        inputs->n_certificates++;
+    }
+    return 0;
+}
+
+static int ocsp_add(Inputs *inputs, const char *path)
+{
+    Octets *octets = &inputs->ocsp[inputs->n_ocsp];
+    char text[512];
+    int r;
+
+    if (inputs->n_ocsp == OCSP_SHOWN)
+        return 0;
+    r = file_read(path, (size_t)2 * PEER_EVIDENCE_SIZE_MAX, &octets->data, &octets->size);
+    if (r < 0) {
+        (void)snprintf(text, sizeof(text), "%.400s: can't be read: %s.", path, strerror(-r));
+        return problem(r, text);
+    }
+    inputs->n_ocsp++;
+    return 0;
+}
+
+static int crls_add(Inputs *inputs, const char *path)
+{
+    char error[CRLS_ERROR_SIZE] = "";
+    const int r = crl_store_read(&inputs->crls, path, error);
+
+    if (r < 0)
+        return problem(r, error);
+    if (error[0] != '\0')
+        (void)problem(0, error);
+    return 0;
+}
+
+/* Each of them says what is wrong itself. */
+static int evidence_load(const CheckPeerOptions *options, Inputs *inputs)
+{
+    int r;
+
+    r = certificates_add(inputs, options->certificate);
+    for (size_t i = 0; r == 0 && i < options->n_chains; i++)
+        r = certificates_add(inputs, options->chains[i]);
+    for (size_t i = 0; r == 0 && i < options->n_ocsp; i++)
+        r = ocsp_add(inputs, options->ocsp[i]);
+    for (size_t i = 0; r == 0 && i < options->n_crls; i++)
+        r = crls_add(inputs, options->crls[i]);
+    return r;
+}
+
+/* With --anchors, nothing is taken from the configuration; without, what no option says. */
+static int config_load(const CheckPeerOptions *options, Inputs *inputs)
+{
+    char error[CONFIG_ERROR_SIZE] = "";
+    int r;
+
+    inputs->revocation =
+        options->n_crls + options->n_ocsp > 0 ? REVOCATION_REQUIRE : REVOCATION_IF_AVAILABLE;
+    if (options->anchors)
+        return 0;
+    r = tred_config_read(options->config, &inputs->config, error);
+    if (r < 0)
+        return problem(r, error);
+    inputs->name = inputs->config.segw_name;
+    inputs->revocation = (RevocationMode)inputs->config.revocation;
+    r = crl_store_read(&inputs->crls, inputs->config.crl_directory, error);
+    return r == -ENOENT || r == 0 ? 0 : problem(r, error);
+}
+
+static int revocation_read(const char *name, RevocationMode *ret)
+{
+    for (unsigned i = 0; revocation_modes[i]; i++) {
+        if (strcmp(name, revocation_modes[i]) == 0) {
+            *ret = (RevocationMode)i;
+            return 0;
+        }
+    }
+    return problem(-EINVAL, "--revocation is off, if-available or require.");
+}
+
+static int policy_load(const CheckPeerOptions *options, Inputs *inputs)
+{
+    const char *anchors = options->anchors ? options->anchors : inputs->config.anchors;
+    const char *profile = options->profile              ? options->profile
+                          : inputs->config.segw_profile ? inputs->config.segw_profile
+                                                        : SEGW_PROFILE_3GPP;
+    char error[ANCHOR_ERROR_SIZE] = "";
+    int r;
+
+    if (options->name)
+        inputs->name = options->name;
+    if (options->revocation) {
+        r = revocation_read(options->revocation, &inputs->revocation);
+        if (r < 0)
+            return r;
+    }
+    r = segw_profile_load(profile, &inputs->profile, error);
+    if (r < 0)
+        return problem(r, error);
+    r = anchor_store_read(anchors, &inputs->anchors, error);
+    return r < 0 ? problem(r, error) : 0;
+}
+
+static void views(const Octets *octets, size_t count, Bytes *ret)
+{
+    for (size_t i = 0; i < count; i++)
+        ret[i] = (Bytes){octets[i].data, octets[i].size};
+}
+
+static int judge(const Inputs *inputs, const CheckPeerOptions *options)
+{
+    Bytes certificates[CERTIFICATES_SHOWN], ocsp[OCSP_SHOWN];
+    const PeerPolicy policy = {
+        .anchors = inputs->anchors,
+        .profile = &inputs->profile,
+        .crls = &inputs->crls,
+        .revocation = inputs->revocation,
+        .segw_name = inputs->name,
+    };
+    const PeerEvidence evidence = {
+        .certificates = certificates,
+        .n_certificates = inputs->n_certificates,
+        .ocsp = ocsp,
+        .n_ocsp = inputs->n_ocsp,
+        .now = options->time,
+    };
+    PeerReport report;
+    int r, status;
+
+    views(inputs->certificates, inputs->n_certificates, certificates);
+    views(inputs->ocsp, inputs->n_ocsp, ocsp);
+    r = peer_judge(&policy, &evidence, &report);
+    status = report.refusal ? REFUSED : ACCEPTED;
+    if (r == 0)
+        r = check_peer_print(&report, options->json);
+    peer_report_deinit(&report);
+    if (r < 0) {
+        (void)problem(r, "");
+        return COULD_NOT_JUDGE;
+    }
+    return status;
+}
+
+int check_peer_main(int argc, char **argv)
+{
+    _cleanup_(inputs_deinit) Inputs inputs = {0};
+    CheckPeerOptions options;
+
+    if (check_peer_options_read(argc, argv, &options) < 0)
+        return COULD_NOT_JUDGE;
+    if (options.help) {
+        check_peer_usage();
+        return ACCEPTED;
+    }
+    if (crl_store_init(&inputs.crls) < 0 || config_load(&options, &inputs) < 0 ||
+        evidence_load(&options, &inputs) < 0 || policy_load(&options, &inputs) < 0)
+        return COULD_NOT_JUDGE;
+    return judge(&inputs, &options);
+}
