@@ -1,0 +1,141 @@
+"""An IKE client by hand: it calls tred in any order, with any octets, as a hostile one would."""
+
+import os
+import struct
+
+from lab import ike
+from lab.bus import Connection
+from lab.network import HENB, SEGW_IPV4, udp_socket
+from lab.programs import EXCHANGE, MANAGER, TRED, TRED_PATH
+
+MAX_DATAGRAM = 1200
+
+
+class HandClient:
+    """One exchange with tred and the SeGW. Each step can be taken alone, again, or not at all."""
+
+    def __init__(self, user="henb-ike", segw=SEGW_IPV4):
+        self.bus = Connection(user)
+        self.segw, self.marker = segw, b""
+        self.socket = udp_socket(HENB, segw, 500)
+        self.exchange = None
+
+    def stop(self):
+        self.bus.close()
+        self.socket.close()
+
+    def manager(self, method, signature="", *arguments):
+        return self.bus.call(TRED, TRED_PATH, MANAGER, method, signature, *arguments)
+
+    def call(self, method, signature="", *arguments):
+        return self.bus.call(TRED, self.exchange, EXCHANGE, method, signature, *arguments)
+
+    def property(self, name):
+        return self.bus.get(TRED, TRED_PATH, MANAGER, name)
+
+    def send_and_receive(self, datagrams):
+        for datagram in datagrams:
+            self.socket.send(self.marker + datagram)
+        return self.receive()
+
+    def receive(self):
+        return self.socket.recv(65536)[len(self.marker):]
+
+    def float(self):
+        """To port 4500, where a non-ESP marker stands before each message (RFC 7296 2.23)."""
+        self.socket.close()
+        self.socket, self.marker = udp_socket(HENB, self.segw, 4500), bytes(4)
+
+    # The steps of the call flow.
+
+    def begin(self, group=ike.ECP_256):
+        self.exchange, self.spi_i, self.nonce, self.ke = self.manager("BeginExchange", "q", group)
+        self.group = group
+        return self
+
+    def sa_init(self):
+        self.request = ike.sa_init_request(self.spi_i, self.nonce, self.group, self.ke)
+        self.response = self.send_and_receive([self.request])
+        self.float()
+        return self
+
+    def agree(self):
+        suite, = self.call("Agree", "ayay", self.request, self.response)
+        return suite
+
+    def sign(self):
+        self.id_type, self.id_data, self.method, self.auth = self.call("SignAuth")
+        return self
+
+    def protect(self, exchange_type, payloads, response=False):
+        first, octets = ike.encode_payloads(payloads)
+        _, datagrams = self.call("Protect", "ybyayu", exchange_type, response, first, octets,
+                                 MAX_DATAGRAM)
+        return datagrams
+
+    def unprotect(self, datagram):
+        """The payloads of a message, or None while fragments are missing."""
+        complete, _, _, _, first, octets = self.call("Unprotect", "ay", datagram)
+        return ike.decode_payloads(first, octets) if complete else None
+
+    def auth_request(self):
+        """The IKE_AUTH request, sealed; without INITIAL_CONTACT."""
+        self.spi_in, = self.call("AllocateSpi")
+        chain = self.property("CertificateChain")
+        everything = bytes(4), b"\xff" * 4
+        payloads = [ike.Payload(ike.IDI, struct.pack("!BBH", self.id_type, 0, 0) + self.id_data)]
+        payloads += [ike.Payload(ike.CERT, b"\x04" + certificate) for certificate in chain]
+        payloads += [
+            ike.Payload(ike.CERTREQ, b"\x04" + b"".join(self.property("AnchorHashes"))),
+            ike.Payload(ike.AUTH, struct.pack("!BBH", self.method, 0, 0) + self.auth),
+            ike.configuration_request(),
+            ike.aes_gcm_128_proposal(3, struct.pack("!I", self.spi_in)),
+            ike.traffic_selectors(ike.TSI, *everything),
+            ike.traffic_selectors(ike.TSR, *everything),
+        ]
+        return self.protect(ike.IKE_AUTH, payloads)
+
+    def authenticate(self):
+        """Sends IKE_AUTH; keeps what came in self.datagrams, what was in it in self.answer."""
+        self.datagrams = [self.send_and_receive(self.auth_request())]
+        while (payloads := self.unprotect(self.datagrams[-1])) is None:
+            self.datagrams.append(self.receive())
+        self.answer = {payload.kind: payload.body for payload in reversed(payloads)}
+        self.certificates = [(payload.body[0], payload.body[1:]) for payload in payloads
+                             if payload.kind == ike.CERT]
+        return self
+
+    def verify(self, id_data=None, method=None, auth=None, certificates=None):
+        """VerifyPeer with what the SeGW sent, or with what the test wants instead."""
+        idr, peer_auth = self.answer[ike.IDR], self.answer[ike.AUTH]
+        identity, = self.call("VerifyPeer", "yayyaya(yay)", idr[0],
+                              idr[4:] if id_data is None else id_data,
+                              peer_auth[0] if method is None else method,
+                              peer_auth[4:] if auth is None else auth,
+                              self.certificates if certificates is None else certificates)
+        return identity
+
+    def add_child(self, ts_r=("10.200.0.1", "10.200.0.1")):
+        proposal = self.answer[ike.SA]
+        spi_out, = struct.unpack("!I", proposal[8:12])
+        address = self.answer[ike.CP][8:12]
+
+        def selector(start, end):
+            return (7, 0, 0, 65535, start, end)
+
+        first, last = (bytes(map(int, text.split("."))) for text in ts_r)
+        return self.call("AddChild", "uu(qqqb)ba(yyqqayay)a(yyqqayay)a(ayy)", self.spi_in, spi_out,
+                         (20, 128, 0, False), False, [selector(address, address)], [selector(first, last)],
+                         [(address, 32)])
+
+    def until(self, step):
+        """All steps up to `step`, in order."""
+        for each in ["begin", "sa_init", "agree", "sign", "authenticate", "verify", "add_child"]:
+            getattr(self, each)()
+            if each == step:
+                return self
+        raise ValueError(step)
+
+
+def random_nonce():
+    return os.urandom(32)

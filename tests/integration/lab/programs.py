@@ -1,0 +1,157 @@
+"""The project's own programs, each as it is shipped: its own user, and no capability that it can do
+without."""
+
+import re
+from pathlib import Path
+
+from lab.bus import BusError, Connection
+from lab.network import HENB, SEGW_IPV4
+from lab.pki import HENB_NAME, SEGW_NAME, issue_from_csr
+from lab.process import BIN, LabError, Process, run, scratch, wait_until
+from lab.tpm import TCTI
+
+TRED, TRED_PATH = "org.tred.TrE1", "/org/tred/TrE1"
+MANAGER, EXCHANGE = "org.tred.TrE1.Manager", "org.tred.TrE1.Exchange"
+CLIENT, CLIENT_PATH = "org.tred.IkeClient1", "/org/tred/IkeClient1"
+
+
+def write_ini(path, sections):
+    """{section: {key: value}} as an INI file."""
+    lines = []
+    for section, keys in sections.items():
+        lines += [f"[{section}]", *(f"{key} = {value}" for key, value in keys.items())]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def merge(sections, changes):
+    for section, keys in changes.items():
+        sections.setdefault(section, {}).update(keys)
+    return sections
+
+
+class BusProgram(Process):
+    """A program that owns a name on the bus; anyone may read its properties: here, nobody does."""
+
+    name_on_bus, path, interface = None, None, None
+
+    def get(self, name):
+        connection = Connection("nobody")
+        try:
+            return connection.get(self.name_on_bus, self.path, self.interface, name)
+        finally:
+            connection.close()
+
+    def assert_running(self):
+        if not self.running():
+            raise LabError(f"{self.name} ended with {self.popen.returncode}:\n{self.output()}")
+
+    def wait_for_name(self):
+        connection = Connection("nobody")
+        try:
+            def look():
+                self.assert_running()
+                return connection.has_owner(self.name_on_bus)
+
+            wait_until(look, f"{self.name_on_bus} on the bus")
+        finally:
+            connection.close()
+        return self
+
+    def wait_for_state(self, *states, seconds=10.0):
+        """Waits until the property State is one of `states`, and returns it."""
+
+        def look():
+            self.assert_running()
+            try:
+                state = self.get("State")
+            except BusError:  # not on the bus yet
+                return None
+            return state if state in states else None
+
+        try:
+            return wait_until(look, f"{self.name} to be {' or '.join(states)}", seconds)
+        except LabError as error:
+            raise LabError(f"{error}; it said:\n{self.output()}") from None
+
+
+def tred_sections(directory, **changes):
+    """tred.conf for the files of `directory`, as provision() left them."""
+    return merge({
+        "tpm": {"tcti": TCTI},
+        "identity": {"key": directory / "device.pem", "certificates": directory / "device.crt"},
+        "segw": {"name": SEGW_NAME, "anchors": directory / "segw-anchors.pem"},
+        "data-plane": {"mode": "none", "esp-helper": BIN / "tred-esp"},
+    }, changes)
+
+
+class Tred(BusProgram):
+    name_on_bus, path, interface = TRED, TRED_PATH, MANAGER
+
+    def __init__(self, directory, capabilities=None, **sections):
+        """With the files of `directory`, as provision() left them; `sections` change tred.conf.
+
+        It has CAP_NET_ADMIN where there is a data plane, unless `capabilities` say otherwise."""
+        sections = tred_sections(directory, **sections)
+        configuration = write_ini(scratch("tred.conf") / "tred.conf", sections)
+        if capabilities is None:
+            capabilities = [] if sections["data-plane"]["mode"] == "none" else ["net_admin"]
+        super().__init__("tred", [BIN / "tred", "--config", configuration], namespace=HENB,
+                         user="tred", capabilities=capabilities)
+
+    def children(self):
+        """Every Child SA as its exchange shows it on the bus, the oldest exchange first."""
+        connection = Connection("nobody")
+        try:
+            root = f"{TRED_PATH}/exchange"
+            names = re.findall(r'<node name="(\d+)"', connection.introspect(TRED, root))
+            return [{name: value for name, (_, value) in child.items()}
+                    for number in sorted(map(int, names))
+                    for child in connection.get(TRED, f"{root}/{number}", EXCHANGE, "Children")]
+        finally:
+            connection.close()
+
+    def helper_pid(self):
+        """tred-esp, the only child that tred ever has."""
+        return int(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text())
+
+
+class IkeClient(BusProgram):
+    name_on_bus, path, interface = CLIENT, CLIENT_PATH, CLIENT
+
+    def __init__(self, *arguments, **sections):
+        configuration = write_ini(scratch("ikeclient.conf") / "ikeclient.conf", merge({
+            "segw": {"address": SEGW_IPV4},
+            "connection": {"reconnect": "no"},
+        }, sections))
+        super().__init__("ikeclient", [BIN / "ikeclient", "--config", configuration, *arguments],
+                         namespace=HENB, user="henb-ike")
+
+
+class Operator:
+    """Root, who may tell ikeclient to connect and disconnect."""
+
+    def __init__(self):
+        self.bus = Connection("root")
+
+    def call(self, method):
+        self.bus.call(CLIENT, CLIENT_PATH, CLIENT, method)
+
+    def stop(self):
+        self.bus.close()
+
+
+def provision(algorithm, vendor_ca, anchors):
+    """Does what the factory does: a key in the (running) TPM, its certificate, the SeGW's anchors.
+
+    Returns the directory with what tred reads; all in it belongs to tred."""
+    state, inbox = scratch("factory") / "state", scratch("inbox")
+    tool = [BIN / "tre-provision", "--tcti", TCTI, "--state-dir", state]
+    run([*tool, "init", "--fqdn", HENB_NAME, "--key-algorithm", algorithm], namespace=HENB)
+    credential = issue_from_csr(vendor_ca, (state / "device.csr").read_bytes())
+    (inbox / "chain.pem").write_bytes(
+        b"".join(each.pem() for each in [credential, *credential.intermediates()]))
+    (inbox / "anchors.pem").write_bytes(b"".join(anchor.pem() for anchor in anchors))
+    run([*tool, "install-cert", inbox / "chain.pem"], namespace=HENB)
+    run([*tool, "install-anchors", inbox / "anchors.pem"], namespace=HENB)
+    return state

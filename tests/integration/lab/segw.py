@@ -1,0 +1,110 @@
+"""strongSwan as the SeGW: started with a test's wishes, asked what it saw and which keys it has."""
+
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from lab.network import INNER_IPV4, INNER_IPV6, SEGW
+from lab.pki import SEGW_NAME
+from lab.process import BIN, LabError, Process, run, scratch, wait_until
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "peers" / "strongswan"
+IKE_PROPOSALS = ("aes128gcm16-prfsha256-ecp256,aes256gcm16-prfsha384-ecp384,"
+                 "aes128-sha256-prfsha256-ecp256,aes128gcm16-prfsha256-modp2048")
+ESP_PROPOSALS = "aes128gcm16,aes256gcm16,aes128-sha256"
+
+
+@dataclass
+class SegwOptions:
+    """How a test's SeGW differs from the ordinary one."""
+
+    proposals: str = IKE_PROPOSALS
+    esp_proposals: str = ESP_PROPOSALS
+    identity: str = SEGW_NAME  # what it puts into IDr
+    pools: str = "ipv4, ipv6"
+    local_ts: str = f"{INNER_IPV4}/32, {INNER_IPV6}/128"  # what can be reached through it
+    charon: str = ""  # more lines of strongswan.conf's section charon
+    connection: str = ""  # more lines of the connection
+    child: str = ""
+    esp: bool = True  # False: no ESP back end
+    log_keys: bool = False
+
+
+class Segw:
+    """A running charon with `credential` as its own, trusting `vendor_root` for HeNBs."""
+
+    def __init__(self, credential, vendor_root, options=SegwOptions()):
+        self.directory = scratch("segw")
+        self.options = options
+        self._write_configuration(credential, vendor_root)
+        self.process = Process("charon", [BIN / "charon"], namespace=SEGW, env=self._environment())
+        wait_until(self._answers, "charon")
+        self.control("--load-all")
+
+    def _answers(self):
+        if not self.process.running():
+            raise LabError(f"charon ended with {self.process.popen.returncode}:\n"
+                           f"{self.process.output()}")
+        with socket.socket(socket.AF_UNIX) as sock:
+            return sock.connect_ex(str(self.directory / "vici")) == 0
+
+    def _environment(self):
+        return {"STRONGSWAN_CONF": str(self.directory / "strongswan.conf"),
+                "SWANCTL_DIR": str(self.directory / "swanctl")}
+
+    def _write_configuration(self, credential, vendor_root):
+        store = self.directory / "swanctl"
+        for folder in ["x509", "x509ca", "private"]:
+            (store / folder).mkdir(parents=True)
+        (store / "x509" / "segw.crt").write_bytes(credential.pem())
+        (store / "private" / "segw.key").write_bytes(credential.key_pem())
+        (store / "x509ca" / "vendor-ca.crt").write_bytes(vendor_root.pem())
+        for number, issuer in enumerate(credential.issuers):
+            (store / "x509ca" / f"issuer{number}.crt").write_bytes(issuer.pem())
+        wishes = dict(vars(self.options), directory=self.directory,
+                      log=4 if self.options.log_keys else 2,
+                      esp="kernel-libipsec" if self.options.esp else "")
+        for name, target in [("strongswan.conf", self.directory), ("swanctl.conf", store)]:
+            template = Template((TEMPLATES / f"{name}.in").read_text())
+            (target / name).write_text(template.substitute(wishes))
+
+    def control(self, *arguments, check=True):
+        """swanctl; its output is returned."""
+        return run([BIN / "swanctl", *arguments, "--uri", f"unix://{self.directory}/vici"],
+                   env=self._environment(), check=check).stdout
+
+    def log(self):
+        return (self.directory / "charon.log").read_text(errors="replace")
+
+    def wait_for(self, pattern, seconds=10.0):
+        return wait_until(lambda: re.search(pattern, self.log(), re.MULTILINE),
+                          f"/{pattern}/ in the SeGW's log", seconds)
+
+    def sas(self):
+        return self.control("--list-sas")
+
+    def sa_count(self):
+        return len(re.findall(r"^henb: #\d+, ESTABLISHED", self.sas(), re.MULTILINE))
+
+    def traffic(self):
+        """What its Child SAs carried, the oldest first: {"in": (bytes, packets), "out": ...}."""
+        found = re.findall(r"^ +(in|out) +[0-9a-f]{8}[^,\n]*, +(\d+) bytes, +(\d+) packets",
+                           self.sas(), re.MULTILINE)
+        numbers = [(way, (int(octets), int(packets))) for way, octets, packets in found]
+        return [dict(pair) for pair in zip(numbers[::2], numbers[1::2])]
+
+    def secrets(self):
+        """What it logged of keys: {"Sk_d": [bytes, ...], ...}, in the words of its log."""
+        found = {}
+        pattern = (r"\] (?P<name>[^\n]*?) => (?P<size>\d+) bytes @ 0x[0-9a-f]+\n"
+                   r"(?P<dump>(?:.*\]\s+\d+: (?:[0-9A-F]{2} )+ .*\n)+)")
+        for match in re.finditer(pattern, self.log()):
+            octets = "".join(re.findall(r"\]\s+\d+: ((?:[0-9A-F]{2} )+)", match["dump"]))
+            octets = bytes.fromhex(octets)[:int(match["size"])]
+            found.setdefault(match["name"], []).append(octets)
+        return found
+
+    def stop(self):
+        self.process.stop()

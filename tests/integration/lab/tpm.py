@@ -1,0 +1,103 @@
+"""A software TPM inside the HeNB's network, on its loopback, where a capture sees its commands."""
+
+import os
+import socket
+import struct
+import threading
+
+from lab.network import HENB, inside
+from lab.process import BIN, Process, run, scratch, wait_until
+
+PORT = 2321
+TCTI = f"swtpm:host=127.0.0.1,port={PORT}"
+
+
+class Tpm:
+    """One TPM chip: its state lasts, and each start() is a power-on that frees what was loaded."""
+
+    def __init__(self):
+        self.state = scratch("tpm")
+        self.process = None
+
+    def start(self):
+        pid_file = self.state / "pid"
+        pid_file.unlink(missing_ok=True)
+        self.process = Process("swtpm", [
+            BIN / "swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.state}",
+            "--flags", "not-need-init,startup-clear",
+            "--server", f"type=tcp,port={PORT},bindaddr=127.0.0.1",
+            "--ctrl", f"type=tcp,port={PORT + 1},bindaddr=127.0.0.1",
+            "--pid", f"file={pid_file}"], namespace=HENB)
+        wait_until(lambda: pid_file.exists() and os.path.getsize(pid_file), "swtpm")
+        return self
+
+    def stop(self):
+        if self.process:
+            self.process.stop()
+            self.process = None
+
+    def tool(self, name, *arguments):
+        """Runs one of tpm2-tools against this TPM."""
+        return run([name, *arguments], namespace=HENB, env={"TPM2TOOLS_TCTI": TCTI}).stdout
+
+
+class LesserTpm:
+    """The same TPM, reached by a connection on which one algorithm can't be seen."""
+
+    PORT = PORT + 100
+    TCTI = f"swtpm:host=127.0.0.1,port={PORT}"
+    _GET_CAPABILITY = 0x17A
+    _ALGORITHMS = 0
+    _FIRST = 19  # where a list's first item stands in the response (TPM 2.0 Part 3, 30.2)
+
+    def __init__(self, algorithm):
+        self.algorithm = algorithm
+        with inside(HENB):
+            self.listeners = [socket.create_server(("127.0.0.1", self.PORT + i)) for i in (0, 1)]
+        for listener, handle in zip(self.listeners, (self._pass_commands, self._pass_control)):
+            threading.Thread(target=self._accept, args=(listener, handle), daemon=True).start()
+
+    def stop(self):
+        for listener in self.listeners:
+            listener.close()
+
+    @staticmethod
+    def _accept(listener, handle):
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:  # stopped
+                return
+            with inside(HENB):
+                far = socket.create_connection(("127.0.0.1", PORT + (handle.__name__ == "_pass_control")))
+            threading.Thread(target=handle, args=(near, far), daemon=True).start()
+
+    @staticmethod
+    def _pass_control(near, far):
+        with near, far:
+            while request := near.recv(4096):
+                far.sendall(request)
+                near.sendall(far.recv(4096))
+
+    def _pass_commands(self, near, far):
+        with near, far:
+            while command := _message(near):
+                far.sendall(command)
+                near.sendall(self._lessen(command, _message(far)))
+
+    def _lessen(self, command, response):
+        """Where the TPM would list the algorithm first, it lists the next number."""
+        asks = struct.pack("!III", self._GET_CAPABILITY, self._ALGORITHMS, self.algorithm)
+        if command[6:18] != asks:
+            return response
+        at = self._FIRST
+        return response[:at] + struct.pack("!H", self.algorithm + 1) + response[at + 2:]
+
+
+def _message(connection):
+    """One command or response: tag, size, and what the size says."""
+    header = connection.recv(6, socket.MSG_WAITALL)
+    if len(header) < 6:
+        return b""
+    size = struct.unpack_from("!I", header, 2)[0]
+    return header + connection.recv(size - 6, socket.MSG_WAITALL)

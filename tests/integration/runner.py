@@ -1,0 +1,69 @@
+"""Runs the integration tests, one line for each: what is promised, and whether it holds."""
+
+import argparse
+import sys
+import time
+import unittest
+from pathlib import Path
+
+
+def sentence(test):
+    name = getattr(test, "_testMethodName", str(test))
+    return name.removeprefix("test_").replace("_", " ")
+
+
+class LineResult(unittest.TestResult):
+    def __init__(self):
+        super().__init__()
+        self.passed = 0
+        self.failed = 0
+        self.begun = time.monotonic()
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.begun = time.monotonic()
+
+    def _line(self, word, test, note=""):
+        seconds = time.monotonic() - self.begun
+        print(f"{word:4} {sentence(test)} ({seconds:.1f} s){note}", flush=True)
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.passed += 1
+        self._line("ok", test)
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self._line("skip", test, f": {reason}")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self._broken(test, self.failures[-1][1])
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self._broken(test, self.errors[-1][1])
+
+    def _broken(self, test, trace):
+        self.failed += 1
+        self._line("FAIL", test)
+        print(trace, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="The integration tests; see tests/README.md.")
+    parser.add_argument("-k", dest="patterns", action="append", metavar="PATTERN",
+                        help="only tests with PATTERN in their name; may be given several times")
+    arguments = parser.parse_args()
+    loader = unittest.TestLoader()
+    if arguments.patterns:
+        loader.testNamePatterns = [f"*{each.replace(' ', '_')}*" for each in arguments.patterns]
+    suite = loader.discover(str(Path(__file__).parent), top_level_dir=str(Path(__file__).parent))
+    result = LineResult()
+    suite.run(result)
+    print(f"{result.passed} passed, {result.failed} failed, {len(result.skipped)} skipped")
+    sys.exit(1 if result.failed or result.passed == 0 else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Packets through the user-space data plane: what crosses, what its helper may do, what is left behind."""
+
+import os
+import unittest
+from pathlib import Path
+
+from lab import memory
+from lab.case import LabTest
+from lab.network import HENB, SEGW
+from lab.process import BIN, Process, run, wait_until
+from lab.tunnel import FAR, NEAR, Tunnel, TunnelEnd
+
+
+def has_interface(namespace):
+    return run(["ip", "link", "show", "segw0"], namespace=namespace, check=False).returncode == 0
+
+
+def ping(namespace, address, size):
+    # One probe: behind several ping would wait for the last one but twice as long as for those before.
+    said = run(["ping", "-q", "-c", "1", "-W", "5", "-s", size, address], namespace=namespace,
+               check=False).stdout
+    return " 1 received" in said
+
+
+class TrafficTest(LabTest):
+    def test_packets_of_every_size_cross_both_ways_in_every_suite(self):
+        for suite in ("aes128gcm16", "aes256gcm16", "chacha20poly1305", "aes128-sha256",
+                      "aes256-sha256"):
+            tunnel = self.starting(Tunnel(suite))
+            for size in (0, 1, 56, 1300, 5000, 60000):
+                self.assertTrue(ping(HENB, FAR, size), f"{suite}, {size} octets")
+                self.assertTrue(ping(SEGW, NEAR, size), f"{suite}, {size} octets back")
+            tunnel.stop()
+            for end in (tunnel.henb, tunnel.segw):
+                self.assertIn("replays 0, not authentic 0, malformed 0", end.output())
+
+    def test_a_tcp_stream_crosses_and_loses_nothing(self):
+        self.starting(Tunnel())
+        listener = Process("iperf3", ["iperf3", "-s", "-1"], namespace=SEGW)
+        self.addCleanup(listener.stop)
+        wait_until(lambda: ":5201" in run(["ss", "-ltn"], namespace=SEGW).stdout, "iperf3")
+        said = run(["iperf3", "-c", FAR, "-n", "50M"], namespace=HENB).stdout
+        self.assertIn("receiver", said)
+
+    def test_the_interface_has_address_route_and_an_mtu_that_fits(self):
+        self.starting(Tunnel())
+        shown = run(["ip", "address", "show", "segw0"], namespace=HENB).stdout
+        self.assertIn(f"inet {NEAR}/32", shown)
+        # 1500 less IPv4 20, UDP 8, ESP header and IV 16, Pad Length and Next Header 2, ICV 16.
+        self.assertIn("mtu 1438", shown)
+        self.assertIn(f"{FAR} dev segw0", run(["ip", "route"], namespace=HENB).stdout)
+
+    def test_no_packet_on_the_way_is_an_ip_fragment(self):
+        self.starting(Tunnel())
+        before = self.fragments()
+        self.assertTrue(ping(HENB, FAR, 1438 - 28))
+        self.assertEqual(self.fragments(), before)
+
+    def fragments(self):
+        lines = run(["cat", "/proc/net/snmp"], namespace=HENB).stdout.splitlines()
+        names, values = (line.split() for line in lines if line.startswith("Ip:"))
+        return values[names.index("FragCreates")]
+
+
+class HelperTest(LabTest):
+    def test_the_helper_has_no_right_left(self):
+        pid = self.starting(Tunnel()).henb.helper_pid()
+        status = memory.status(pid)
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            self.assertEqual(int(status[kind], 16), 0, kind)
+        self.assertEqual(status["NoNewPrivs"], "1")
+        self.assertEqual(Path(f"/proc/{pid}/mem").stat().st_uid, 0)
+        if "__asan_init" in run(["nm", "-D", BIN / "tred-esp"]).stdout:
+            self.skipTest("the sanitizers' run-time needs more system calls than the filter allows")
+        self.assertEqual(status["Seccomp"], "2")
+
+    def test_the_helper_holds_the_channel_the_tun_and_a_socket_and_nothing_else(self):
+        pid = self.starting(Tunnel()).henb.helper_pid()
+        held = {os.readlink(entry).split(":")[0] for entry in Path(f"/proc/{pid}/fd").iterdir()}
+        held = {name for name in held if not name.endswith("output.log")}  # standard error
+        self.assertEqual(held, {"/dev/null", "socket", "/dev/net/tun"})
+        self.assertEqual(Path(f"/proc/{pid}/environ").read_bytes(), b"")
+
+    def test_when_the_helper_ends_its_starter_learns_of_it(self):
+        tunnel = self.starting(Tunnel())
+        os.kill(tunnel.henb.helper_pid(), 9)
+        self.assertNotEqual(tunnel.henb.wait(), 0)
+        self.assertIn("tred-esp has ended", tunnel.henb.output())
+        self.assertFalse(has_interface(HENB))
+
+
+class LeftoverTest(LabTest):
+    def test_nothing_is_left_after_an_orderly_end(self):
+        before = run(["ip", "route"], namespace=HENB).stdout
+        tunnel = Tunnel()
+        tunnel.stop()
+        self.assertFalse(has_interface(HENB))
+        self.assertEqual(run(["ip", "route"], namespace=HENB).stdout, before)
+
+    def test_nothing_is_left_after_a_crash(self):
+        tunnel = self.starting(Tunnel())
+        os.kill(tunnel.henb.pid, 9)
+        wait_until(lambda: not has_interface(HENB), "the end of tred-esp and its interface")
+        again = self.starting(TunnelEnd(HENB)).wait_until_ready()
+        self.assertTrue(ping(HENB, FAR, 56))
+        again.stop()
+
+    def test_what_a_crash_left_is_cleared_and_only_that(self):
+        def ip(*words, check=True):
+            return run(["ip", *words], namespace=HENB, check=check)
+
+        ip("link", "add", "segw0", "type", "veth", "peer", "name", "segw0-peer")
+        ip("link", "set", "segw0", "alias", "tred: ESP tunnel to the SeGW")
+        ip("route", "add", "192.0.2.200/32", "dev", "wan", "proto", "84")
+        ip("route", "add", "192.0.2.201/32", "dev", "wan")
+        self.addCleanup(ip, "route", "del", "192.0.2.201/32", "dev", "wan")
+        self.starting(TunnelEnd(HENB)).wait_until_ready()
+        routes = ip("route").stdout
+        self.assertNotIn("192.0.2.200", routes)
+        self.assertIn("192.0.2.201", routes)
+        self.assertIn("tun", ip("-d", "link", "show", "segw0").stdout)
+
+    def test_an_interface_of_someone_else_is_left_alone(self):
+        run(["ip", "link", "add", "segw0", "type", "veth", "peer", "name", "segw0-peer"], namespace=HENB)
+        self.addCleanup(run, ["ip", "link", "del", "segw0"], HENB)
+        end = self.starting(TunnelEnd(HENB))
+        self.assertNotEqual(end.wait(), 0)
+        self.assertIn("There is an interface segw0 that tred did not make.", end.output())
+        self.assertTrue(has_interface(HENB))
+
+
+if __name__ == "__main__":
+    unittest.main()

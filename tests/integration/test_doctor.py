@@ -1,0 +1,263 @@
+"""Each thing that can stand between a machine and a working TrE: broken in turn, and the remedy read.
+
+trectl doctor must say it, and tred's own log in the same words."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import pwd
+import re
+import shutil
+import termios
+from pathlib import Path
+
+from lab.bus import Bus
+from lab.case import LabTest
+from lab.network import HENB
+from lab.pki import DAY, Flaws, HENB_NAME, issue, make_ca
+from lab.process import BIN, Process, run, scratch
+from lab.programs import Tred, tred_sections, write_ini
+from lab.tpm import LesserTpm
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+POLICY = Path("/etc/dbus-1/system.d/org.tred.TrE1.conf")
+ALG_ECDSA = 0x18
+
+
+@contextlib.contextmanager
+def edited(path, edit):
+    """The file's text is what edit(text) returns meanwhile; it stays the same file."""
+    before = Path(path).read_text()
+    Path(path).write_text(edit(before))
+    try:
+        yield
+    finally:
+        Path(path).write_text(before)
+
+
+@contextlib.contextmanager
+def covered(target, source):
+    """Another file or folder stands at `target` meanwhile."""
+    run(["mount", "--bind", source, target])
+    try:
+        yield
+    finally:
+        run(["umount", target])
+
+
+def without(name):
+    """Edits /etc/passwd or /etc/group: `name` is not there."""
+    return lambda text: re.sub(rf"^{name}:.*\n", "", text, flags=re.MULTILINE)
+
+
+def tss(members):
+    return lambda text: without("tss")(text) + f"tss:x:64999:{members}\n"
+
+
+class DoctorTest(LabTest):
+    def setUp(self):
+        super().setUp()
+        self.starting(self.world.tpm.start())
+        # A copy, to be broken.
+        self.files = scratch("doctor") / "state"
+        shutil.copytree(self.world.device("ecdsa-p256"), self.files)
+        user = pwd.getpwnam("tred")
+        for path in (self.files, *self.files.iterdir()):
+            os.chown(path, user.pw_uid, user.pw_gid)
+        self.enterContext(edited("/etc/group", tss("tred")))
+
+    def configure(self, **sections):
+        return write_ini(scratch("tred.conf") / "tred.conf", tred_sections(self.files, **sections))
+
+    def doctor(self, *arguments):
+        return run([BIN / "trectl", "doctor", *arguments], namespace=HENB, check=False)
+
+    def assert_doctor_says(self, name, words, **sections):
+        done = self.doctor("--config", self.configure(**sections))
+        problems = re.findall(r"^problem  (.*)$", done.stdout, re.MULTILINE)
+        self.assertTrue([line for line in problems
+                         if line.startswith(f"{name}: ") and words in line], done.stdout)
+        self.assertEqual(done.returncode, 1)
+
+    def assert_both_say(self, name, words, **sections):
+        self.assert_doctor_says(name, words, **sections)
+        tred = Process("tred", [BIN / "tred", "--config", self.configure(**sections)],
+                       namespace=HENB, user="tred", capabilities=["net_admin"])
+        self.addCleanup(tred.stop)
+        tred.wait_for(re.escape(words))
+        tred.stop()
+
+
+class SoundTest(DoctorTest):
+    def test_nothing_stands_in_the_way_of_a_sound_machine(self):
+        done = self.doctor("--config", self.configure())
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("Nothing stands in the way.", done.stdout)
+        self.assertNotIn("problem", done.stdout)
+
+    def test_doctor_leaves_no_trace_and_tells_which_data_plane_it_would_be(self):
+        before = run(["ip", "address"], namespace=HENB).stdout
+        done = self.doctor("--config", self.configure(**{"data-plane": {"mode": "user"}}))
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("data plane: user", done.stdout)
+        self.assertEqual(run(["ip", "address"], namespace=HENB).stdout, before)
+
+    def test_doctor_asks_a_tred_that_runs_and_leaves_the_tpm_to_it(self):
+        self.starting(Tred(self.files)).wait_for_state("ready")
+        done = self.doctor("--config", self.configure())
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("tred: runs, and is ready", done.stdout)
+        self.assertNotIn("TPM:", done.stdout)
+
+    def test_wrong_usage_is_neither_sound_nor_ill(self):
+        self.assertEqual(self.doctor("--no-such-option").returncode, 2)
+
+
+class UsersTest(DoctorTest):
+    def test_a_missing_user_is_named_with_what_makes_it(self):
+        for user in ("tred", "henb-ike"):
+            with edited("/etc/passwd", without(user)):
+                self.assert_doctor_says("user", f"There is no user {user}, ")
+                self.assert_doctor_says("user", "Run systemd-sysusers")
+
+    def test_a_missing_group_is_named_with_what_makes_it(self):
+        with edited("/etc/group", without("tss")):
+            self.assert_doctor_says("group", "There is no group tss")
+
+    def test_a_user_outside_of_the_group_is_told_how_to_get_in(self):
+        with edited("/etc/group", tss("")):
+            self.assert_doctor_says("group", "usermod -aG tss tred")
+
+
+class BusTest(DoctorTest):
+    def test_a_bus_without_the_policy_refuses_the_name(self):
+        self.bus.stop()
+        with edited(POLICY, lambda text: "<busconfig/>\n"):
+            self.starting(Bus())
+            self.assert_both_say("bus", "org.tred.TrE1.conf")
+
+    def test_a_bus_that_is_not_there(self):
+        self.bus.stop()
+        self.assert_both_say("bus", "The system bus can't be reached")
+
+
+class TpmTest(DoctorTest):
+    def test_no_tpm_device(self):
+        self.assert_both_say("TPM", "there is no TPM at /dev/no-such-tpm: No such file or directory; "
+                             "is it enabled in the firmware, and its driver loaded?",
+                             tpm={"tcti": "device:/dev/no-such-tpm"})
+
+    def test_no_permission_on_the_tpm_device(self):
+        device = scratch("device") / "tpm"
+        try:
+            os.mknod(device, 0o020600, os.makedev(1, 3))
+        except PermissionError:
+            self.skipTest("device nodes can't be made here")
+        self.assert_both_say("TPM", f"no permission to use {device}; run as a member of its group "
+                             "(usually tss)", tpm={"tcti": f"device:{device}"})
+
+    def test_another_process_that_holds_the_tpm_device(self):
+        # A terminal in exclusive mode is busy for others just as /dev/tpm0 is.
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        fcntl.ioctl(slave, termios.TIOCEXCL)
+        device = os.ttyname(slave)
+        os.chown(device, pwd.getpwnam("tred").pw_uid, -1)
+        self.assert_both_say("TPM", f"{device} is in use by another program; use the kernel's "
+                             "resource manager, /dev/tpmrm0, or end that program",
+                             tpm={"tcti": f"device:{device}"})
+
+    def test_a_tpm_that_lacks_an_algorithm(self):
+        self.starting(LesserTpm(ALG_ECDSA))
+        self.assert_both_say("TPM", "this TPM lacks ECDSA, which a device key ecdsa-p256 needs; "
+                             "update the TPM's firmware, or choose another algorithm with "
+                             "'tre-provision init --key-algorithm', or use another TPM",
+                             tpm={"tcti": LesserTpm.TCTI})
+
+    def test_a_tpm_that_does_not_answer(self):
+        self.world.tpm.stop()
+        self.assert_both_say("TPM", "no TPM answers at the TCTI")
+
+
+class FilesTest(DoctorTest):
+    def test_missing_files_are_named_with_the_step_that_makes_them(self):
+        for name, part, remedy in (
+                ("device.pem", "device key file", "Run tre-provision init."),
+                ("device.crt", "device certificate",
+                 "Have the CSR signed and run tre-provision install-cert."),
+                ("segw-anchors.pem", "SeGW anchors",
+                 "Get the operator's root certificates and run tre-provision install-anchors.")):
+            path = self.files / name
+            path.rename(path.with_suffix(".away"))
+            self.assert_both_say(part, f"{path} does not exist. {remedy}")
+            path.with_suffix(".away").rename(path)
+
+    def test_files_that_tred_may_not_read(self):
+        path = self.files / "device.crt"
+        os.chown(path, 0, 0)
+        path.chmod(0o600)
+        self.assert_both_say("device certificate", f"{path}: no permission to read it. Let user tred "
+                             f"read it: chown tred: {path}.")
+
+    def test_a_certificate_for_another_key(self):
+        other = self.device_certificate(make_ca("Other").key.public_key())
+        (self.files / "device.crt").write_bytes(other.pem())
+        self.assert_both_say("device certificate", "is for the key in")
+
+    def test_a_key_of_another_tpm(self):
+        self.world.tpm.tool("tpm2_clear", "-c", "p")
+        self.addCleanup(self.world.device.cache_clear)
+        self.assert_both_say("device key in the TPM", "tre-provision init")
+
+    def test_a_clock_before_the_certificate(self):
+        present = x509.load_pem_x509_certificate((self.files / "device.crt").read_bytes())
+        future = self.device_certificate(present.public_key(), Flaws(starts=DAY))
+        (self.files / "device.crt").write_bytes(future.pem())
+        self.assert_both_say("clock", f"{self.files / 'device.crt'} is not valid yet by this machine's "
+                             "clock. Set the clock (timedatectl).")
+
+    def device_certificate(self, public_key, flaws=Flaws()):
+        return issue(self.world.vendor_root, HENB_NAME, public_key, ExtendedKeyUsageOID.CLIENT_AUTH,
+                     flaws)
+
+    def test_a_configuration_without_a_segw(self):
+        path = self.configure()
+        path.write_text("[log]\nlevel = info\n")
+        done = self.doctor("--config", path)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"{path}: [segw] name is missing.", done.stdout)
+
+
+class DataPlaneTest(DoctorTest):
+    def test_a_kernel_without_tun(self):
+        with covered("/dev/net", scratch("no-tun")):
+            self.assert_both_say("data plane", "/dev/net/tun can't be opened: No such file or "
+                                 "directory. Load the module tun, or have a kernel that has it.",
+                                 **{"data-plane": {"mode": "user"}})
+
+    def test_a_kernel_without_esp_and_tun(self):
+        automatic = {"data-plane": {"mode": "auto"}}
+        with covered("/dev/net", scratch("no-tun")):
+            if "data plane: kernel" in self.doctor("--config", self.configure(**automatic)).stdout:
+                self.skipTest("this kernel has ESP")
+            self.assert_both_say("data plane", "This kernel lacks ESP, AES-GCM or the XFRM interface",
+                                 **automatic)
+            self.assert_both_say("data plane", "/dev/net/tun can't be opened", **automatic)
+
+    def test_tun_that_tred_may_not_open(self):
+        folder = scratch("tun")
+        try:
+            os.mknod(folder / "tun", 0o020600, os.makedev(10, 200))
+        except PermissionError:
+            self.skipTest("device nodes can't be made here")
+        with covered("/dev/net", folder):
+            self.assert_both_say("data plane", "No permission to open /dev/net/tun.",
+                                 **{"data-plane": {"mode": "user"}})
+
+    def test_a_helper_that_is_not_installed(self):
+        self.assert_both_say("data plane", "/nowhere/tred-esp can't be started: No such file or "
+                             "directory", **{"data-plane": {"mode": "user",
+                                                            "esp-helper": "/nowhere/tred-esp"}})

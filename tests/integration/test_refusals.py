@@ -1,0 +1,181 @@
+"""Step 6: who is not the configured SeGW is refused, for the right reason, installing nothing."""
+
+import datetime
+
+from lab import ike
+from lab.bus import BusError
+from lab.case import LabTest
+from lab.handclient import HandClient
+from lab.impostor import Impostor
+from lab.pki import DAY, SEGW_NAME, Flaws, issue_segw, make_ca, make_key
+from lab.process import wait_until
+
+OTHER_NAME = "other.operator.example"
+AUTHENTICATION_FAILED = 24
+
+
+class RefusalTest(LabTest):
+    def refusal(self, call, *arguments, **named):
+        """The BusError with which `call` is refused."""
+        with self.assertRaises(BusError) as caught:
+            call(*arguments, **named)
+        self.assertGreater(len(caught.exception.text), 20, "the error has no sentence for a person")
+        return caught.exception
+
+
+class WrongCertificateTest(RefusalTest):
+    def assert_refused(self, error, credential, **segw):
+        """ikeclient gives up and tells the SeGW, and tred names the reason."""
+        gateway = self.start_segw(credential, **segw)
+        self.start_tred()
+        client = self.start_client()
+        # RFC 7296 2.21.2: the responder learns it from an INFORMATIONAL of ours.
+        gateway.wait_for(r"parsed INFORMATIONAL request \d+ \[ N\(AUTH_FAILED\) \]")
+        client.wait_for_state("idle", "waiting")
+        last_error = client.get("LastError")
+        self.assertEqual(client.get("Addresses"), [])
+        self.assertEqual(gateway.sa_count(), 0)
+        client.stop()
+
+        self.assertIn(error, last_error)
+        self.assert_refused_by_tred(error)
+
+    def assert_refused_by_tred(self, error):
+        hand = self.starting(HandClient()).until("authenticate")
+        refusal = self.refusal(hand.verify)
+        self.assertEqual(refusal.name, error, refusal)
+        self.assertEqual(self.refusal(hand.add_child).name, "WrongState")
+
+    def flawed(self, **flaws):
+        return issue_segw(self.world.operator_root, flaws=Flaws(**flaws))
+
+    def test_a_certificate_from_another_root_is_refused(self):
+        self.assert_refused("PeerNotTrusted", issue_segw(make_ca("Another root")))
+
+    def test_an_impostor_root_of_the_same_name_is_refused(self):
+        self.assert_refused("PeerNotTrusted", issue_segw(make_ca("Operator root")))
+
+    def test_an_expired_certificate_is_refused(self):
+        self.assert_refused("PeerCertificateExpired",
+                            self.flawed(starts=-30 * DAY, ends=-datetime.timedelta(hours=1)))
+
+    def test_a_certificate_that_is_not_yet_valid_is_refused(self):
+        self.assert_refused("PeerCertificateNotYetValid", self.flawed(starts=DAY, ends=30 * DAY))
+
+    def test_a_certificate_for_another_fqdn_is_refused(self):
+        # ikeclient asks for the name with an IDr of its own, and strongSwan itself then declines;
+        # ImpostorTest has one that does not.
+        self.start_segw(issue_segw(self.world.operator_root, name=OTHER_NAME), identity=OTHER_NAME)
+        self.start_tred()
+        self.assert_refused_by_tred("PeerIdentityMismatch")
+
+    def test_a_certificate_without_digital_signature_is_refused(self):
+        self.assert_refused("PeerCertificateUnfit", self.flawed(usages=("key_encipherment",)))
+
+    def test_a_ca_certificate_in_the_place_of_the_segws_is_refused(self):
+        self.assert_refused("PeerCertificateUnfit", self.flawed(
+            is_ca=True, usages=("digital_signature", "key_cert_sign")))
+
+    def test_an_idr_that_is_a_distinguished_name_is_refused(self):
+        # strongSwan falls back to the subject when the certificate does not confirm its identity.
+        self.start_segw(identity="unconfirmed.operator.example")
+        self.start_tred()
+        self.assert_refused_by_tred("PeerIdentityMismatch")
+
+
+class ImpostorTest(LabTest):
+    """One who has all that is public of the SeGW, and sits where it should be."""
+
+    SUITE = {"ike": {"proposals": "aes128gcm16-prfsha256-ecp256"},
+             "child": {"proposals": "aes128gcm16", "request-address": "ipv4"}}
+
+    def answer_with(self, certificate=None, key=None, **named):
+        certificate = certificate or self.world.segw_credential()
+        impostor = self.starting(Impostor(certificate, key or certificate.key, **named))
+        self.start_tred()
+        return impostor, self.start_client(**self.SUITE)
+
+    def assert_refused(self, error, impostor, client):
+        wait_until(lambda: impostor.told.is_set() or impostor.failure, "word from the client")
+        self.assertIsNone(impostor.failure)
+        self.assertEqual(impostor.notifies, [AUTHENTICATION_FAILED])
+        client.wait_for_state("idle", "waiting")
+        self.assertIn(error, client.get("LastError"))
+        self.assertEqual(client.get("Addresses"), [])
+
+    def test_an_impostor_with_the_segws_certificate_but_not_its_key_is_refused(self):
+        self.assert_refused("PeerAuthFailed", *self.answer_with(key=make_key("ecdsa-p256")))
+
+    def test_an_auth_spoilt_inside_its_sealed_message_is_refused(self):
+        self.assert_refused("PeerAuthFailed", *self.answer_with(
+            change_auth=lambda auth: auth[:-1] + bytes([auth[-1] ^ 1])))
+
+    def test_another_host_of_the_operator_under_its_own_name_is_refused(self):
+        other = issue_segw(self.world.operator_root, name=OTHER_NAME)
+        self.assert_refused("PeerIdentityMismatch", *self.answer_with(other, identity=OTHER_NAME))
+
+    def test_another_host_of_the_operator_under_the_segws_name_is_refused(self):
+        other = issue_segw(self.world.operator_root, name=OTHER_NAME)
+        self.assert_refused("PeerIdentityMismatch", *self.answer_with(other))
+
+    def test_the_impostor_would_be_taken_if_it_had_the_key(self):
+        # So the others are refused for what they are said to be.
+        impostor, client = self.answer_with()
+        client.wait_for_state("established")
+        self.assertIsNone(impostor.failure)
+
+
+class WrongAuthTest(RefusalTest):
+    """A SeGW's AUTH payload spoilt on its way to tred: at the bus, where it is in the open."""
+
+    def setUp(self):
+        super().setUp()
+        self.gateway = self.start_segw()
+        self.start_tred()
+        self.hand = self.starting(HandClient()).until("authenticate")
+
+    def assert_refused(self, error, **changes):
+        refusal = self.refusal(self.hand.verify, **changes)
+        self.assertEqual(refusal.name, error, refusal)
+        # No second try, not even with the true AUTH, and no child.
+        self.assertEqual(self.refusal(self.hand.verify).name, "WrongState")
+        self.assertEqual(self.refusal(self.hand.add_child).name, "WrongState")
+
+    def auth(self):
+        return bytearray(self.hand.answer[ike.AUTH][4:])
+
+    def test_a_tampered_auth_is_refused(self):
+        auth = self.auth()
+        auth[-1] ^= 1
+        self.assert_refused("PeerAuthFailed", auth=bytes(auth))
+
+    def test_an_auth_with_something_after_it_is_refused(self):
+        self.assert_refused("PeerAuthFailed", auth=bytes(self.auth()) + b"\0")
+
+    def test_our_own_auth_sent_back_is_refused(self):
+        self.assert_refused("PeerAuthFailed", auth=self.hand.auth, method=self.hand.method)
+
+    def test_an_auth_of_a_method_without_signature_is_refused(self):
+        self.assert_refused("MethodNotAllowed", method=2)  # shared key
+
+    def test_an_auth_from_another_exchange_is_refused(self):
+        other = self.starting(HandClient()).until("authenticate")
+        self.assert_refused("PeerAuthFailed", auth=other.answer[ike.AUTH][4:])
+
+    def test_an_idr_other_than_the_certificates_is_refused(self):
+        self.assert_refused("PeerIdentityMismatch", id_data=OTHER_NAME.encode())
+
+    def test_an_idr_that_only_begins_like_the_name_is_refused(self):
+        self.assert_refused("PeerIdentityMismatch", id_data=SEGW_NAME.encode() + b"\0.evil")
+
+    def test_another_certificate_of_the_same_root_is_refused(self):
+        twin = issue_segw(self.world.operator_root)
+        self.assert_refused("PeerAuthFailed", certificates=[(4, twin.der())])
+
+    def test_no_certificate_at_all_is_refused(self):
+        refusal = self.refusal(self.hand.verify, certificates=[])
+        self.assertIn(refusal.name, ("PeerNotTrusted", "Malformed"))
+
+    def test_the_true_auth_is_taken(self):
+        self.assertEqual(self.hand.verify(), SEGW_NAME)
+        self.assertEqual(self.gateway.sa_count(), 1)

@@ -1,0 +1,45 @@
+"""The fourth law: from the IKE_SA_INIT response to the IKE_AUTH request the TPM signs, no more."""
+
+import struct
+
+from lab import ike
+from lab.capture import Capture
+from lab.case import LabTest
+from lab.network import HENB
+from lab.tpm import PORT
+
+TPM2_SIGN = 0x15D
+
+
+def tpm_commands(packets):
+    """(time, command code) of each command that went to the TPM."""
+    return [(packet.time, struct.unpack_from("!I", packet.payload, 6)[0]) for packet in packets
+            if packet.protocol == "tcp" and packet.destination_port == PORT
+            and len(packet.payload) >= 10]
+
+
+class TpmCommandsTest(LabTest):
+    def assert_one_signature(self, algorithm):
+        self.start_segw(self.world.segw_credential(algorithm))
+        self.world.tpm.start()
+        self.world.device(algorithm)
+        self.world.tpm.stop()
+        capture = self.starting(Capture(HENB))
+        self.start_tred(algorithm)
+        self.start_client().wait_for_state("established")
+        packets = capture.stop()
+        commands = tpm_commands(packets)
+        self.assertGreater(len(commands), 3, "the capture missed tred's start")
+        messages = [(packet.time, packet.ike()) for packet in packets if packet.ike()]
+        response = next(time for time, message in messages
+                        if message[18] == ike.IKE_SA_INIT and message[19] & ike.RESPONSE)
+        request = next(time for time, message in messages if message[18] == ike.IKE_AUTH)
+        between = [code for time, code in commands if response <= time <= request]
+        self.assertEqual(between, [TPM2_SIGN])
+        self.assertEqual([code for time, code in commands if time > request], [])
+
+    def test_an_ecdsa_handshake_costs_one_tpm2_sign(self):
+        self.assert_one_signature("ecdsa-p256")
+
+    def test_an_rsa_handshake_costs_one_tpm2_sign(self):
+        self.assert_one_signature("rsa-2048")

@@ -1,0 +1,48 @@
+"""The systemd units as they are installed: do they hold what their sandbox promises?"""
+
+import shutil
+import unittest
+
+from lab.process import LAB, run
+
+UNITS = ("tred.service", "ikeclient.service")
+EXPOSURE_MAX = 15  # in tenths, of systemd's 0 (nothing) to 10 (everything)
+
+# What is wrong with a unit only because the product is not installed in the world.
+_NOT_INSTALLED = "is not executable: No such file or directory"
+
+
+@unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not installed")
+class UnitsTest(unittest.TestCase):
+    def test_systemd_finds_each_unit_locked_down(self):
+        for unit in UNITS:
+            done = run(["systemd-analyze", "security", "--offline=true", "--no-pager",
+                        f"--threshold={EXPOSURE_MAX}", LAB / "units" / unit], check=False)
+            self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_systemd_finds_no_fault_in_the_units(self):
+        paths = [LAB / "units" / unit for unit in UNITS]
+        said = run(["systemd-analyze", "verify", "--man=no", *paths], check=False).stdout
+        faults = [line for line in said.splitlines() if _NOT_INSTALLED not in line]
+        self.assertEqual(faults, [])
+
+    def test_tred_has_two_capabilities_and_ikeclient_none(self):
+        self.assertEqual(self.directives("tred.service", "CapabilityBoundingSet"),
+                         ["CAP_NET_ADMIN CAP_IPC_LOCK"])
+        self.assertEqual(self.directives("ikeclient.service", "CapabilityBoundingSet"), [""])
+        self.assertEqual(self.directives("ikeclient.service", "AmbientCapabilities"), [""])
+
+    def test_each_unit_reports_that_it_is_ready_and_that_it_lives_and_comes_back(self):
+        for unit in UNITS:
+            self.assertEqual(self.directives(unit, "Type"), ["notify"])
+            self.assertEqual(self.directives(unit, "Restart"), ["on-failure"])
+            self.assertNotIn("0", self.directives(unit, "RestartSec"))
+            self.assertTrue(self.directives(unit, "WatchdogSec"))
+
+    def directives(self, unit, name):
+        lines = (LAB / "units" / unit).read_text().splitlines()
+        return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
+
+
+if __name__ == "__main__":
+    unittest.main()

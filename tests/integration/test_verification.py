@@ -1,0 +1,150 @@
+"""Step 6 in full: what trectl check-peer says of a flawed SeGW, a real handshake says, too."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from cryptography.x509 import ocsp
+
+from lab.bus import BusError
+from lab.case import LabTest
+from lab.handclient import HandClient
+from lab.impostor import Impostor
+from lab.pki import Credential, Flaws, issue_segw
+from lab.process import scratch, wait_until
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "matrix"))
+import matrix  # noqa: E402  (the folder is none of ours)
+from authority import answer, crl  # noqa: E402
+
+REVOKED = ocsp.OCSPCertStatus.REVOKED
+
+# What strongSwan can be made to show: it needs the private key, and loads no certificate with an
+# unknown critical extension and no CA that is none. The rest goes through check-peer alone.
+IN_A_HANDSHAKE = (
+    "an RSA exponent of 3",
+    "65 names",
+    "another root",
+    "another root of the same name",
+    "an expired certificate",
+    "a certificate of the future",
+    "an expired intermediate",
+    "an issuer without keyCertSign",
+    "a name outside the permitted subtrees",
+    "a name inside an excluded subtree",
+    "a policy that a CA requires is missing",
+    "a CA whose basicConstraints is not critical",
+    "a CA without keyUsage",
+    "a hash that the profile lacks",
+    "a CA in the place of the SeGW",
+    "no keyUsage",
+    "a keyUsage without digitalSignature",
+    "an extKeyUsage that forbids IKE",
+    "a wildcard that would match",
+    "another name",
+    "a revoked certificate",
+    "no CRL where one is required",
+    "a CRL past its nextUpdate",
+    "a forged CRL",
+)
+
+
+
+
+def credential_of(shown):
+    """As the lab's SeGW takes it. Its issuers are what it sends along; the last is the root."""
+    chain = [Credential(holder.certificate, holder.key, (None,)) for holder in shown.chain]
+    return Credential(shown.certificate.certificate, shown.certificate.key,
+                      (*chain, Credential(matrix.WORLD.root.certificate)))
+
+
+def trust_of(shown):
+    """tred.conf's [segw] for what is shown, its files written."""
+    folder = scratch("trust")
+    crls = folder / "crls"
+    crls.mkdir(mode=0o755)
+    for number, pem in enumerate(shown.crls):
+        (crls / f"{number}.pem").write_bytes(pem)
+    (folder / "anchors.pem").write_bytes(b"".join(anchor.pem() for anchor in shown.anchors))
+    (folder / "profile.conf").write_text(shown.profile)
+    return {"anchors": folder / "anchors.pem", "profile": folder / "profile.conf",
+            "crl-directory": crls, "revocation": shown.revocation}
+
+
+class HandshakeMatrixTest(LabTest):
+    """With strongSwan as the SeGW."""
+
+    def refusal_of(self, shown):
+        """The sentence that VerifyPeer gives; None if it takes the SeGW."""
+        self.start_segw(credential_of(shown))
+        self.start_tred(segw=trust_of(shown))
+        hand = self.starting(HandClient()).until("authenticate")
+        try:
+            hand.verify()
+        except BusError as error:
+            return error.text
+        return None
+
+    def test_the_sound_segw_of_the_matrix_is_taken(self):
+        self.assertIsNone(self.refusal_of(matrix.sound()))
+
+    def test_the_sound_segw_with_its_crls_is_taken(self):
+        shown = matrix.revocation([crl(matrix.WORLD.intermediate)])
+        self.assertIsNone(self.refusal_of(shown))
+
+
+def add_handshake_test(case):
+    def test(self):
+        self.assertIn(f"check {case.rule})", self.refusal_of(case.bad) or "taken")
+    setattr(HandshakeMatrixTest, f"test_{case.title.replace(' ', '_')}_is_refused", test)
+
+
+FOUND = [case for case in matrix.cases() if case.title in IN_A_HANDSHAKE]
+assert len(FOUND) == len(IN_A_HANDSHAKE), "the matrix has no such cases"
+for found in FOUND:
+    add_handshake_test(found)
+
+
+class OcspTest(LabTest):
+    """OCSP in IKE (RFC 4806), which strongSwan does not offer."""
+
+    def answer_with(self, *responses):
+        """An impostor with the key of the matrix' sound SeGW, and the client."""
+        shown = matrix.revocation()
+        credential = credential_of(shown)
+        impostor = self.starting(Impostor(credential, credential.key, ocsp=responses))
+        self.start_tred(segw=trust_of(shown))
+        client = self.start_client(
+            ike={"proposals": "aes128gcm16-prfsha256-ecp256"},
+            child={"proposals": "aes128gcm16", "request-address": "ipv4"})
+        return impostor, client
+
+    def assert_refused(self, error, *responses):
+        impostor, client = self.answer_with(*responses)
+        wait_until(lambda: impostor.told.is_set() or impostor.failure, "word from the client")
+        self.assertIsNone(impostor.failure)
+        client.wait_for_state("idle", "waiting")
+        self.assertIn(error, client.get("LastError"))
+
+    def test_a_good_ocsp_response_in_ike_is_asked_for_and_taken(self):
+        impostor, client = self.answer_with(answer(matrix.WORLD.segw))
+        client.wait_for_state("established")
+        self.assertIn(b"\x0e", impostor.asked_for)
+
+    def test_an_ocsp_response_in_ike_that_revokes_is_heeded(self):
+        self.assert_refused("PeerRevoked", answer(matrix.WORLD.segw, status=REVOKED))
+
+    def test_no_ocsp_response_in_ike_is_refused_where_one_is_required(self):
+        self.assert_refused("PeerRevocationUnknown")
+
+    def test_a_forged_ocsp_response_in_ike_is_refused(self):
+        self.assert_refused("PeerRevocationUnknown", answer(matrix.WORLD.segw, forged=True))
+
+
+class ExpiryTest(LabTest):
+    def test_an_exchange_is_closed_when_the_segws_certificate_expires(self):
+        brief = issue_segw(self.world.operator_root, flaws=Flaws(ends=timedelta(seconds=12)))
+        _, tred, client = self.establish(credential=brief)
+        self.assertIn("expires soon", tred.output())
+        client.wait_for_state("idle", "waiting", seconds=25.0)
+        self.assertIn("has expired", tred.output())
