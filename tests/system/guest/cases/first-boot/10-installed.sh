@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# Does an installation leave a system that is complete, and locked down?
+
+need "the product is installed over a running system" product_install
+
+# loads PROGRAM: all the libraries that it was linked to are here.
+loads() {
+    local libraries
+    libraries=$(ldd "/usr/sbin/$1") && refused grep "not found" <<< "$libraries"
+}
+for program in tred ikeclient tre-provision; do
+    check "$program is installed and finds its libraries" loads $program
+done
+
+check "sysusers.d makes the user tred, who may use the TPM" grep -qw tss <(id --name --groups tred)
+check "sysusers.d makes the user henb-ike, who is in no group but its own" \
+    test "$(id --name --groups henb-ike)" = henb-ike
+check "tmpfiles.d makes /var/lib/tred, for tred alone" \
+    test "$(stat --format '%U:%G %a' /var/lib/tred)" = "tred:tred 750"
+check "the TPM's device node admits tred by its group" \
+    runuser -u tred -- test -r /dev/tpmrm0 -a -w /dev/tpmrm0
+check "the TPM's device node does not admit henb-ike" \
+    refused runuser -u henb-ike -- test -r /dev/tpmrm0
+check "the bus can activate the TrE" grep -q "^org.tred.TrE1 " <(busctl list --activatable --no-legend)
+check "systemd finds no fault in the units" systemd-analyze verify --man=no tred.service ikeclient.service
+
+# hardened UNIT: systemd's score, 0 best to 10 worst, is at most 1.5.
+hardened() {
+    systemd-analyze security --offline=true --threshold=15 --no-pager "$1"
+}
+for unit in tred ikeclient; do
+    check "systemd-analyze security gives $unit.service at most 1.5" hardened $unit.service
+done

@@ -1,0 +1,111 @@
+# shellcheck shell=bash disable=SC2154
+# How is the product installed, configured and asked? Sourced, not run.
+
+# As a Debian package would: the files, and then what its postinst does.
+product_install() {
+    cp --recursive --no-target-directory --preserve=mode /run/payload/product / &&
+        systemd-sysusers &&
+        systemd-tmpfiles --create &&
+        systemctl daemon-reload &&
+        systemctl reload dbus
+}
+
+# product_configure DATA-PLANE SEGW-ADDRESS
+product_configure() {
+    cat > /etc/tred/tred.conf << CONF
+[segw]
+name = $segw_name
+[data-plane]
+mode = $1
+CONF
+    cat > /etc/tred/ikeclient.conf << CONF
+[segw]
+address = $2
+[ike]
+proposals = aes128gcm16-prfsha256-ecp256
+[child]
+proposals = aes128gcm16
+request-address = both
+[connection]
+reconnect = yes
+CONF
+}
+
+# tunnel_up: establishes the tunnel from nothing, with the present configuration.
+tunnel_up() {
+    systemctl stop ikeclient
+    systemctl restart tred && systemctl start ikeclient && eventually 90 client_is established
+}
+
+# tre_property NAME, client_property NAME: as busctl prints it, without its type.
+tre_property() {
+    busctl get-property org.tred.TrE1 /org/tred/TrE1 org.tred.TrE1.Manager "$1" | cut -d ' ' -f 2-
+}
+
+client_property() {
+    busctl get-property org.tred.IkeClient1 /org/tred/IkeClient1 org.tred.IkeClient1 "$1" | cut -d ' ' -f 2-
+}
+
+# tre_shows NAME PATTERN, client_shows NAME PATTERN: the whole property is as grep's basic PATTERN.
+tre_shows() {
+    tre_property "$1" | matches "$2"
+}
+
+client_shows() {
+    client_property "$1" | matches "$2"
+}
+
+# matches PATTERN: on failure it shows what there was instead.
+matches() {
+    local text
+    text=$(cat)
+    grep -qx -e "$1" <<< "$text" || { echo "$text" && false; }
+}
+
+# tre_is STATE, client_is STATE; on failure they say what is the matter instead.
+tre_is() {
+    tre_shows State "\"$1\"" || { tre_property StateReason && false; }
+}
+
+client_is() {
+    client_shows State "\"$1\"" || { client_property LastError && false; }
+}
+
+# inner_address 4|6: what the SeGW assigned, without prefix length.
+inner_address() {
+    local separator=.
+    [[ $1 == 4 ]] || separator=:
+    client_property Addresses | tr '"' '\n' | grep -F "$separator" | cut -d / -f 1
+}
+
+# main_process UNIT: its number; fails where there is none.
+main_process() {
+    local pid
+    pid=$(systemctl show --property MainPID --value "$1")
+    [[ $pid != 0 ]] && echo "$pid"
+}
+
+# main_process_is UNIT PID: also while it has none, so that "not" means that there is a new one.
+main_process_is() {
+    local pid
+    pid=$(main_process "$1") || return 0
+    [[ $pid == "$2" ]]
+}
+
+# process_shows UNIT FIELD PATTERN: a line of the main process's /proc/PID/status.
+process_shows() {
+    local pid
+    pid=$(main_process "$1") && sed -n "s/^$2:[[:space:]]*//p" "/proc/$pid/status" | matches "$3"
+}
+
+# runs_as UNIT USER
+runs_as() {
+    local pid
+    pid=$(main_process "$1") && ps --no-headers -o user:32 --pid "$pid" | tr -d ' ' | matches "$2"
+}
+
+# journal_has UNIT PATTERN: in this boot.
+journal_has() {
+    journalctl --boot --unit "$1" --output cat --grep "$2" ||
+        { journalctl --boot --unit "$1" --output cat && false; }
+}

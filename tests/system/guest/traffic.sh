@@ -1,0 +1,74 @@
+# shellcheck shell=bash disable=SC2154
+# Does the tunnel carry traffic, and nothing else the traffic? Sourced, not run.
+
+# For how many seconds a packet may be under way: emulation is slow, and the host may have more to do.
+patience=5
+
+# core_answers: the HeNB reaches the core network by IPv4 and by IPv6.
+core_answers() {
+    ping -c 3 -i 0.2 -W $patience "$core_ipv4" && ping -c 3 -i 0.2 -W $patience "$core_ipv6"
+}
+
+# henb_answers: the core network reaches the HeNB at its inner addresses.
+henb_answers() {
+    local ipv4 ipv6
+    ipv4=$(inner_address 4) && ipv6=$(inner_address 6) &&
+        ip netns exec segw ping -c 3 -i 0.2 -W $patience -I "$core_ipv4" "$ipv4" &&
+        ip netns exec segw ping -c 3 -i 0.2 -W $patience -I "$core_ipv6" "$ipv6"
+}
+
+# The namespaces as `ip netns exec` knows them; the machine itself is the HeNB's.
+ip netns attach henb $$ 2> /dev/null
+
+# transfer SENDER RECEIVER ADDRESS: 10 MB by TCP from one namespace to ADDRESS in the other arrive as they were.
+transfer() {
+    local folder receiver
+    [[ -n $3 ]] || { echo "there is no address" && return 1; }
+    folder=$(mktemp -d)
+    head -c 10M /dev/urandom > "$folder/sent"
+    timeout 60 ip netns exec "$2" nc -l "$3" 9000 > "$folder/received" < /dev/null &
+    receiver=$!
+    eventually 5 listens "$2"
+    timeout 60 ip netns exec "$1" nc -N "$3" 9000 < "$folder/sent"
+    wait $receiver
+    cmp "$folder/sent" "$folder/received" && rm -r "$folder"
+}
+
+# listens NAMESPACE: nc is there.
+listens() {
+    ip netns exec "$1" ss --no-header --listening --tcp --numeric "sport = 9000" | grep .
+}
+
+# in_clear INTERFACE PATTERN: the number of ICMP packets of the core network that INTERFACE carries while the HeNB
+# asks the core matches grep's PATTERN.
+in_clear() {
+    local folder tcpdump
+    folder=$(mktemp -d)
+    tcpdump -n --immediate-mode -i "$1" "net 10.200.0.0/24 or net fd00:200::/64" \
+        > "$folder/seen" 2> "$folder/log" &
+    tcpdump=$!
+    eventually 10 grep -q "listening on" "$folder/log"
+    core_answers > "$folder/ping"
+    sleep 0.5
+    kill $tcpdump
+    wait $tcpdump
+    grep -c ICMP "$folder/seen" | matches "$2" || { cat "$folder"/* && return 1; }
+    rm -r "$folder"
+}
+
+# both_ways WHERE: all that is to cross a tunnel that is up.
+both_ways() {
+    check "$1: the HeNB reaches the core, IPv4 and IPv6" core_answers
+    check "$1: the core reaches the HeNB, IPv4 and IPv6" henb_answers
+    check "$1: 10 MB cross the tunnel to the core, IPv4" transfer henb segw "$core_ipv4"
+    check "$1: 10 MB cross the tunnel to the core, IPv6" transfer henb segw "$core_ipv6"
+    check "$1: 10 MB cross the tunnel from the core, IPv4" transfer segw henb "$(inner_address 4)"
+    check "$1: 10 MB cross the tunnel from the core, IPv6" transfer segw henb "$(inner_address 6)"
+}
+
+# traceless: nothing of the data plane is left.
+traceless() {
+    local left
+    left=$(ip xfrm state && ip xfrm policy && ip -oneline link show | grep segw0)
+    [[ -z $left ]] || { echo "$left" && false; }
+}
