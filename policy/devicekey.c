@@ -2,6 +2,7 @@
 #include "policy/devicekey.h"
 
 #include "policy/publickey.h"
+#include "policy/session.h"
 #include "policy/signature.h"
 #include "policy/storagekey.h"
 
@@ -26,7 +27,9 @@ static const DigestName digest_names[] = {
 
 struct DeviceKey {
     Tpm *tpm;
-    ESYS_TR object; /* the one transient slot that this key takes */
+    KeyPolicy *policy; /* borrowed; NULL: none */
+    ESYS_TR object;    /* the one transient slot that this key takes */
+    ESYS_TR session;   /* satisfied, for the next signature; ESYS_TR_NONE: none is ready */
     TpmKeyAlgorithm algorithm;
     TPMT_PUBLIC public;
     EVP_PKEY *pkey;
@@ -45,7 +48,7 @@ static const TPMA_OBJECT bound_attributes =
 
 /* No scheme is written into the key: each TPM2_Sign names it, and one RSA key serves PKCS#1 v1.5
  * and PSS. */
-static TPM2B_PUBLIC device_template(TpmKeyAlgorithm algorithm)
+static TPM2B_PUBLIC device_template(TpmKeyAlgorithm algorithm, const PolicyDigest *policy)
 {
     TPM2B_PUBLIC template = {
         .publicArea =
@@ -53,12 +56,17 @@ static TPM2B_PUBLIC device_template(TpmKeyAlgorithm algorithm)
                 .nameAlg = TPM2_ALG_SHA256,
                 /* noDA: there is no secret to guess, while each power cut would count as a wrong
                  * guess and soon lock the key (TPM 2.0 Part 1, 19.8). */
-                .objectAttributes = bound_attributes | TPMA_OBJECT_USERWITHAUTH |
-                                    TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_NODA,
+                .objectAttributes = bound_attributes | TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_NODA,
             },
     };
     TPMT_PUBLIC *area = &template.publicArea;
 
+    if (policy) {
+        area->authPolicy.size = sizeof(policy->octets);
+        memcpy(area->authPolicy.buffer, policy->octets, sizeof(policy->octets));
+    } else {
+        area->objectAttributes |= TPMA_OBJECT_USERWITHAUTH;
+    }
     if (algorithm == TPM_KEY_RSA_2048) {
         area->type = TPM2_ALG_RSA;
         area->parameters.rsaDetail = (TPMS_RSA_PARMS){
@@ -78,24 +86,24 @@ static TPM2B_PUBLIC device_template(TpmKeyAlgorithm algorithm)
     return template;
 }
 
-int device_key_create(Tpm *tpm, TpmKeyAlgorithm algorithm, Tss2Key *ret, char *error)
+static int key_create(Tpm *tpm, ESYS_TR parent, const TPM2B_PUBLIC *template, Tss2Key *ret,
+                      char *error)
 {
     static const TPM2B_SENSITIVE_CREATE sensitive = {0};
     static const TPM2B_DATA outside_info = {0};
     static const TPML_PCR_SELECTION creation_pcr = {0};
-    const TPM2B_PUBLIC template = device_template(algorithm);
     TPM2B_PRIVATE *private = NULL;
     TPM2B_PUBLIC *public = NULL;
-    ESYS_TR srk = ESYS_TR_NONE;
+    ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc;
     int r;
 
-    r = tpm_srk_open(tpm, false, &srk, error);
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
     if (r < 0)
-        return -EIO;
-    rc = Esys_Create(tpm->esys, srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
-                     &template, &outside_info, &creation_pcr, &private, &public, NULL, NULL, NULL);
-    tpm_object_release(tpm, srk);
+        return r;
+    rc = Esys_Create(tpm->esys, parent, session, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, template,
+                     &outside_info, &creation_pcr, &private, &public, NULL, NULL, NULL);
+    tpm_session_flush(tpm, session);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(error, "TPM2_Create (device key)", rc);
         return -EIO;
@@ -109,6 +117,21 @@ int device_key_create(Tpm *tpm, TpmKeyAlgorithm algorithm, Tss2Key *ret, char *e
     Esys_Free(private);
     Esys_Free(public);
     return 0;
+}
+
+int device_key_create(Tpm *tpm, TpmKeyAlgorithm algorithm, const PolicyDigest *policy, Tss2Key *ret,
+                      char *error)
+{
+    const TPM2B_PUBLIC template = device_template(algorithm, policy);
+    ESYS_TR srk = ESYS_TR_NONE;
+    int r;
+
+    r = tpm_srk_open(tpm, false, &srk, error);
+    if (r < 0)
+        return -EIO;
+    r = key_create(tpm, srk, &template, ret, error);
+    tpm_object_release(tpm, srk);
+    return r;
 }
 
 int device_key_algorithm_of(const TPMT_PUBLIC *public, TpmKeyAlgorithm *ret)
@@ -167,28 +190,49 @@ static const char *key_flaw(const Tss2Key *key)
         return "it was not made in this TPM, or may be copied out of it (fixedTPM, fixedParent and "
                "sensitiveDataOrigin are needed)";
     }
-    if (!(attributes & TPMA_OBJECT_USERWITHAUTH))
-        return "it can be used only under a TPM policy, which is not supported";
+    if (attributes & TPMA_OBJECT_USERWITHAUTH && public->authPolicy.size > 0)
+        return "it has a TPM policy and can be used without it";
     return NULL;
+}
+
+static TSS2_RC load(DeviceKey *key, ESYS_TR parent, ESYS_TR session, const Tss2Key *file)
+{
+    return Esys_Load(key->tpm->esys, parent, session, ESYS_TR_NONE, ESYS_TR_NONE, &file->private,
+                     &file->public, &key->object);
+}
+
+static int load_under(DeviceKey *key, ESYS_TR parent, const Tss2Key *file, char *error)
+{
+    ESYS_TR session = ESYS_TR_NONE;
+    TSS2_RC rc;
+    int r;
+
+    r = tpm_session_start(key->tpm, TPM2_SE_HMAC, &session, error);
+    if (r < 0)
+        return r;
+    rc = load(key, parent, session, file);
+    if (tpm_reclaim(key->tpm, rc))
+        rc = load(key, parent, session, file);
+    tpm_session_flush(key->tpm, session);
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_Load (device key)", rc);
+        return -EIO;
+    }
+    tpm_hold(key->tpm, key->object);
+    return 0;
 }
 
 static int key_load(DeviceKey *key, const Tss2Key *file, char *error)
 {
     ESYS_TR parent = ESYS_TR_NONE;
-    TSS2_RC rc;
     int r;
 
     r = tpm_parent_open(key->tpm, file->parent, &parent, error);
     if (r < 0)
         return -EIO;
-    rc = Esys_Load(key->tpm->esys, parent, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                   &file->private, &file->public, &key->object);
+    r = load_under(key, parent, file, error);
     tpm_object_release(key->tpm, parent);
-    if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_Load (device key)", rc);
-        return -EIO;
-    }
-    return 0;
+    return r;
 }
 
 static int scheme_check(DeviceKey *key, const DigestName *digest_name, bool pss, char *error)
@@ -209,7 +253,7 @@ static int scheme_check(DeviceKey *key, const DigestName *digest_name, bool pss,
     }
     r = device_key_sign(key, digest_name->name, pss, digest, signature, &size, error);
     if (r < 0)
-        return -EIO;
+        return r;
     for (size_t i = 0; i < ELEMENTS(salts); i++) {
         const int salt = pss ? salts[i] : -1;
 
@@ -241,12 +285,15 @@ static int self_test(DeviceKey *key, char *error)
     return r;
 }
 
-int device_key_load(Tpm *tpm, const Tss2Key *file, DeviceKey **ret, char *error)
+int device_key_load(Tpm *tpm, const Tss2Key *file, KeyPolicy *policy, DeviceKey **ret, char *error)
 {
     _cleanup_(device_key_freep) DeviceKey *key = NULL;
     const char *flaw = key_flaw(file);
     int r;
 
+    if (!flaw && !(policy && policy->kind != KEY_POLICY_NONE) &&
+        !(file->public.publicArea.objectAttributes & TPMA_OBJECT_USERWITHAUTH))
+        flaw = "it signs under a TPM policy only, and none was given";
     if (flaw) {
         (void)snprintf(error, TPM_ERROR_SIZE,
                        "the device key can't be used: %s; make one with 'tre-provision init'",
@@ -259,7 +306,8 @@ int device_key_load(Tpm *tpm, const Tss2Key *file, DeviceKey **ret, char *error)
         return -EIO;
     }
     key->tpm = tpm;
-    key->object = ESYS_TR_NONE;
+    key->policy = policy && policy->kind != KEY_POLICY_NONE ? policy : NULL;
+    key->object = key->session = ESYS_TR_NONE;
     key->public = file->public.publicArea;
     (void)device_key_algorithm_of(&key->public, &key->algorithm);
     if (tpm_public_to_pkey(&file->public, &key->pkey) < 0) {
@@ -268,6 +316,11 @@ int device_key_load(Tpm *tpm, const Tss2Key *file, DeviceKey **ret, char *error)
             "the device key's public part is not a valid key; the file is damaged: make a "
             "new key with 'tre-provision init --force'");
         return -EINVAL;
+    }
+    if (key->policy) {
+        r = key_policy_fit(tpm, key->policy, error);
+        if (r < 0)
+            return r == -EKEYREJECTED ? r : -EIO;
     }
     r = key_load(key, file, error);
     if (r < 0)
@@ -283,6 +336,7 @@ void device_key_free(DeviceKey *key)
 {
     if (!key)
         return;
+    device_key_rest(key);
     tpm_object_release(key->tpm, key->object);
     EVP_PKEY_free(key->pkey);
     free(key);
@@ -345,18 +399,115 @@ static int signature_copy(const DeviceKey *key, const TPMT_SIGNATURE *signature,
     return tpm_integer_pad((Bytes){s->buffer, s->size}, ret + half, half);
 }
 
-int device_key_sign(DeviceKey *key, const char *digest_name, bool pss, Bytes digest, uint8_t *ret,
-                    size_t *ret_size, char *error)
+/* A policy session satisfied for the state that was found last. */
+static int policy_session_start(DeviceKey *key, char *error)
+{
+    int r;
+
+    r = tpm_session_start(key->tpm, TPM2_SE_POLICY, &key->session, error);
+    if (r < 0)
+        return r;
+    r = key_policy_satisfy(key->tpm, key->policy, key->session, error);
+    if (r < 0)
+        device_key_rest(key);
+    return r;
+}
+
+int device_key_prepare(DeviceKey *key, char *error)
+{
+    int r;
+
+    if (key->session != ESYS_TR_NONE)
+        return 0;
+    if (!key->policy) {
+        r = tpm_session_start(key->tpm, TPM2_SE_HMAC, &key->session, error);
+        if (r < 0)
+            return r;
+        /* Ends with the signature, as a policy session does; a digest is no secret. */
+        (void)Esys_TRSess_SetAttributes(key->tpm->esys, key->session, 0, 0xff);
+        return 0;
+    }
+    r = policy_session_start(key, error);
+    if (r != -EKEYREJECTED)
+        return r;
+    /* The platform has changed: perhaps into another state that was approved of. */
+    r = key_policy_fit(key->tpm, key->policy, error);
+    return r < 0 ? r : policy_session_start(key, error);
+}
+
+void device_key_rest(DeviceKey *key)
+{
+    tpm_session_flush(key->tpm, key->session);
+    key->session = ESYS_TR_NONE;
+}
+
+/* Worth preparing anew: a PCR changed after TPM2_PolicyPCR, or the session is gone (somebody
+ * flushed it, or the TPM was reset). */
+static bool session_is_stale(TSS2_RC rc)
+{
+    switch (tpm_rc_base(rc)) {
+    case TPM2_RC_PCR_CHANGED:
+    case TPM2_RC_POLICY_FAIL:
+    case TPM2_RC_REFERENCE_S0:
+    case TPM2_RC_VALUE: /* of the session's handle: the other parameters were checked */
+    case TPM2_RC_HANDLE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* TPM2_Sign in the prepared session, which is gone after it. */
+static TSS2_RC sign(DeviceKey *key, const TPM2B_DIGEST *digest, const TPMT_SIG_SCHEME *scheme,
+                    TPMT_SIGNATURE **ret)
 {
     /* An unrestricted key signs any digest; no ticket says that the TPM made the hash itself. */
     static const TPMT_TK_HASHCHECK no_ticket = {
         .tag = TPM2_ST_HASHCHECK,
         .hierarchy = TPM2_RH_NULL,
     };
+    TSS2_RC rc = Esys_Sign(key->tpm->esys, key->object, key->session, ESYS_TR_NONE, ESYS_TR_NONE,
+                           digest, scheme, &no_ticket, ret);
+
+    if (rc == TSS2_RC_SUCCESS) {
+        tpm_unhold(key->tpm, key->session); /* the TPM has ended it */
+        key->session = ESYS_TR_NONE;
+    } else {
+        device_key_rest(key);
+    }
+    return rc;
+}
+
+static int sign_prepared(DeviceKey *key, const TPM2B_DIGEST *digest, const TPMT_SIG_SCHEME *scheme,
+                         TPMT_SIGNATURE **ret, char *error)
+{
+    TSS2_RC rc;
+    int r;
+
+    r = device_key_prepare(key, error);
+    if (r < 0)
+        return r;
+    rc = sign(key, digest, scheme, ret);
+    if (session_is_stale(rc)) {
+        r = device_key_prepare(key, error);
+        if (r < 0)
+            return r;
+        rc = sign(key, digest, scheme, ret);
+    }
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_Sign", rc);
+        return -EIO;
+    }
+    return 0;
+}
+
+int device_key_sign(DeviceKey *key, const char *digest_name, bool pss, Bytes digest, uint8_t *ret,
+                    size_t *ret_size, char *error)
+{
     _cleanup_(esys_signaturep) TPMT_SIGNATURE *signature = NULL;
     TPM2B_DIGEST tpm_digest = {0};
     TPMT_SIG_SCHEME scheme;
-    TSS2_RC rc;
+    int r;
 
     if (scheme_choose(key, digest_name, pss, digest, &scheme) < 0) {
         (void)snprintf(error, TPM_ERROR_SIZE,
@@ -367,12 +518,9 @@ int device_key_sign(DeviceKey *key, const char *digest_name, bool pss, Bytes dig
     }
     tpm_digest.size = (UINT16)digest.size;
     memcpy(tpm_digest.buffer, digest.data, digest.size);
-    rc = Esys_Sign(key->tpm->esys, key->object, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                   &tpm_digest, &scheme, &no_ticket, &signature);
-    if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_Sign", rc);
-        return -EIO;
-    }
+    r = sign_prepared(key, &tpm_digest, &scheme, &signature, error);
+    if (r < 0)
+        return r == -EKEYREJECTED ? r : -EIO;
     if (signature_copy(key, signature, ret, ret_size) < 0) {
         (void)snprintf(error, TPM_ERROR_SIZE,
                        "TPM2_Sign: the TPM returned a signature that is too long for its key");

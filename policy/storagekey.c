@@ -1,6 +1,9 @@
 /* Which storage key of the TPM's stands above the device key, and where does it come from? */
 #include "policy/storagekey.h"
 
+#include "base/bytes.h"
+#include "policy/session.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -37,8 +40,10 @@ void tpm_object_release(Tpm *tpm, ESYS_TR object)
 {
     TPM2_HANDLE handle;
 
-    if (object == ESYS_TR_NONE)
+    /* ESYS has one object for a persistent key, however often it was opened. */
+    if (object == ESYS_TR_NONE || object == tpm->salt_key)
         return;
+    tpm_unhold(tpm, object);
     if (Esys_TR_GetTpmHandle(tpm->esys, object, &handle) == TSS2_RC_SUCCESS &&
         handle >> TPM2_HR_SHIFT == TPM2_HT_TRANSIENT) {
         (void)Esys_FlushContext(tpm->esys, object);
@@ -47,21 +52,30 @@ void tpm_object_release(Tpm *tpm, ESYS_TR object)
     }
 }
 
-/* A primary key from the template, in a transient slot. */
-static int primary_create(Tpm *tpm, ESYS_TR *ret, char *error)
+static TSS2_RC primary_new(Tpm *tpm, ESYS_TR *ret)
 {
     static const TPM2B_SENSITIVE_CREATE sensitive = {0};
     static const TPM2B_DATA outside_info = {0};
     static const TPML_PCR_SELECTION creation_pcr = {0};
-    TSS2_RC rc;
 
-    rc = Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                            ESYS_TR_NONE, &sensitive, &storage_template, &outside_info,
-                            &creation_pcr, ret, NULL, NULL, NULL, NULL);
-    if (rc == TSS2_RC_SUCCESS)
-        return 0;
-    tpm_error(error, "TPM2_CreatePrimary (storage root key)", rc);
-    return -EIO;
+    return Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                              ESYS_TR_NONE, &sensitive, &storage_template, &outside_info,
+                              &creation_pcr, ret, NULL, NULL, NULL, NULL);
+}
+
+/* A primary key from the template, in a transient slot. */
+static int primary_create(Tpm *tpm, ESYS_TR *ret, char *error)
+{
+    TSS2_RC rc = primary_new(tpm, ret);
+
+    if (tpm_reclaim(tpm, rc))
+        rc = primary_new(tpm, ret);
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_CreatePrimary (storage root key)", rc);
+        return -EIO;
+    }
+    tpm_hold(tpm, *ret);
+    return 0;
 }
 
 static int parent_check(Tpm *tpm, TPM2_HANDLE handle, ESYS_TR object, char *error)
@@ -147,6 +161,74 @@ int tpm_srk_open(Tpm *tpm, bool create, ESYS_TR *ret, char *error)
     if (r == -ENOENT && create)
         return srk_create(tpm, ret, error);
     return r;
+}
+
+/* The Name of an object that ESYS has read the public area of. */
+static int object_name(Tpm *tpm, ESYS_TR object, TPM2B_NAME *ret, char *error)
+{
+    TPM2B_NAME *name = NULL;
+    TSS2_RC rc = Esys_TR_GetName(tpm->esys, object, &name);
+
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "Esys_TR_GetName", rc);
+        return -EIO;
+    }
+    *ret = *name;
+    Esys_Free(name);
+    return 0;
+}
+
+int tpm_srk_name(Tpm *tpm, TPM2B_NAME *ret, char *error)
+{
+    ESYS_TR srk = ESYS_TR_NONE;
+    int r;
+
+    r = tpm_srk_open(tpm, false, &srk, error);
+    if (r < 0)
+        return r;
+    r = object_name(tpm, srk, ret, error);
+    tpm_object_release(tpm, srk);
+    return r;
+}
+
+static int srk_check(Tpm *tpm, ESYS_TR srk, char *error)
+{
+    TPM2B_NAME name;
+    int r;
+
+    if (tpm->srk_name.size == 0)
+        return 0;
+    r = object_name(tpm, srk, &name, error);
+    if (r < 0)
+        return r;
+    if (bytes_equal((Bytes){name.name, name.size}, (Bytes){tpm->srk_name.name, tpm->srk_name.size}))
+        return 0;
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "the storage root key at 0x%08x is not the one that this device was provisioned "
+                   "with: the TPM was cleared or exchanged, or something stands between it and us; "
+                   "have the device looked at, and provision it again",
+                   TPM_SRK_HANDLE);
+    return -EIO;
+}
+
+int tpm_salt_key_open(Tpm *tpm, char *error)
+{
+    ESYS_TR srk = ESYS_TR_NONE;
+    int r;
+
+    if (tpm->salt_key != ESYS_TR_NONE)
+        return 0;
+    r = tpm_srk_open(tpm, false, &srk, error);
+    if (r == -ENOENT && tpm->srk_name.size == 0)
+        return 0;
+    if (r == 0)
+        r = srk_check(tpm, srk, error);
+    if (r < 0) {
+        tpm_object_release(tpm, srk);
+        return -EIO;
+    }
+    tpm->salt_key = srk;
+    return 0;
 }
 
 int tpm_parent_open(Tpm *tpm, TPM2_HANDLE handle, ESYS_TR *ret, char *error)

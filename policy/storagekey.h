@@ -14,6 +14,14 @@
  * replaced. *ret is for tpm_object_release(). 0, -ENOENT or -EIO (error filled). */
 int tpm_srk_open(Tpm *tpm, bool create, ESYS_TR *ret, char *error);
 
+/* Opens the storage root key as tpm->salt_key, if it is there. One whose Name is not tpm->srk_name
+ * is refused: whoever sits on the TPM's bus could put a key of their own in its place, and learn
+ * the salt of every session. 0, or -EIO (error filled). */
+int tpm_salt_key_open(Tpm *tpm, char *error);
+
+/* The Name of the storage root key at TPM_SRK_HANDLE. 0, -ENOENT or -EIO (error filled). */
+int tpm_srk_name(Tpm *tpm, TPM2B_NAME *ret, char *error);
+
 /* The parent that a key file names: a persistent storage key, or for TPM2_RH_OWNER the transient
  * primary key of the template (as tpm2-openssl makes it). *ret is for tpm_object_release(). 0,
  * -ENOENT or -EIO. */

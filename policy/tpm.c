@@ -11,6 +11,7 @@
 
 #define DEVICE_TCTI "device:"
 #define DEVICE_TCTI_DEFAULT "/dev/tpm0"
+#define DEVICE_RAW "/dev/tpm" /* and a number; the resource manager's are /dev/tpmrm0, … */
 
 static const char *const algorithm_names[TPM_KEY_ALGORITHMS] = {
     [TPM_KEY_ECDSA_P256] = "ecdsa-p256",
@@ -34,10 +35,37 @@ int tpm_key_algorithm_from_name(const char *name, TpmKeyAlgorithm *ret)
     return -EINVAL;
 }
 
-/* An error code without the number of the handle, session or parameter that it is about
- * (TPM 2.0 Part 2, 6.6.2: format-one codes carry it in bits 6 and 8 to 11). */
-static TSS2_RC rc_base(TSS2_RC rc)
+static void held_replace(Tpm *tpm, ESYS_TR old, ESYS_TR new)
 {
+    for (size_t i = 0; i < ELEMENTS(tpm->held); i++) {
+        if (tpm->held[i] == old) {
+            tpm->held[i] = new;
+            return;
+        }
+    }
+}
+
+void tpm_hold(Tpm *tpm, ESYS_TR object)
+{
+    held_replace(tpm, ESYS_TR_NONE, object);
+}
+
+void tpm_unhold(Tpm *tpm, ESYS_TR object)
+{
+    if (object != ESYS_TR_NONE)
+        held_replace(tpm, object, ESYS_TR_NONE);
+}
+
+/* Format-one codes carry the number in bits 6 and 8 to 11. The kernel's and tpm2-abrmd's resource
+ * managers answer in a layer of their own, but with the TPM's numbers. */
+TSS2_RC tpm_rc_base(TSS2_RC rc)
+{
+    const TSS2_RC layer = rc & TSS2_RC_LAYER_MASK;
+
+    if (layer == TSS2_RESMGR_TPM_RC_LAYER)
+        rc &= ~TSS2_RC_LAYER_MASK;
+    else if (layer != TSS2_TPM_RC_LAYER)
+        return rc;
     return rc & TPM2_RC_FMT1 ? rc & (TPM2_RC_FMT1 | 0x3f) : rc;
 }
 
@@ -59,6 +87,11 @@ static const char *rc_remedy(TSS2_RC rc)
                                 "free them with 'tpm2_flushcontext -t'"},
         {TPM2_RC_SESSION_MEMORY, "all of the TPM's sessions are taken: use /dev/tpmrm0, or free "
                                  "them with 'tpm2_flushcontext -l'"},
+        {TPM2_RC_SESSION_HANDLES,
+         "all of the TPM's session handles are taken: end the program that "
+         "saves sessions, or free them with 'tpm2_flushcontext -s'"},
+        {TPM2_RC_CONTEXT_GAP, "a saved session is too old for the TPM to make new ones: end the "
+                              "program that saved it, or free it with 'tpm2_flushcontext -s'"},
         {TPM2_RC_LOCKOUT, "the TPM is in dictionary-attack lockout: wait, or end it with "
                           "'tpm2_dictionarylockout -c'"},
         {TPM2_RC_NV_SPACE, "the TPM has no room for a persistent object: remove one that is not "
@@ -73,7 +106,7 @@ static const char *rc_remedy(TSS2_RC rc)
     };
 
     for (size_t i = 0; i < ELEMENTS(remedies); i++) {
-        if (rc_base(rc) == remedies[i].rc)
+        if (tpm_rc_base(rc) == remedies[i].rc)
             return remedies[i].remedy;
     }
     return NULL;
@@ -159,6 +192,19 @@ static int tcti_open(const char *tcti, TSS2_TCTI_CONTEXT **ret, char *error)
     return -ENODEV;
 }
 
+/* True where no resource manager stands between: a simulator takes one connection at a time, and
+ * the kernel gives its raw device to one program. */
+static bool tcti_is_exclusive(const char *tcti)
+{
+    const char *path = device_path(tcti);
+
+    if (path)
+        return strncmp(path, DEVICE_RAW, strlen(DEVICE_RAW)) == 0 &&
+               path[strlen(DEVICE_RAW)] >= '0' && path[strlen(DEVICE_RAW)] <= '9';
+    return strncmp(tcti, "swtpm", strlen("swtpm")) == 0 ||
+           strncmp(tcti, "mssim", strlen("mssim")) == 0;
+}
+
 static int tpm_ask(Tpm *tpm, char *error)
 {
     TPMS_CAPABILITY_DATA *data = NULL;
@@ -185,6 +231,10 @@ int tpm_open(const char *tcti, Tpm **ret, char *error)
         (void)snprintf(error, TPM_ERROR_SIZE, "out of memory");
         return -ENOMEM;
     }
+    tpm->exclusive = tcti_is_exclusive(tcti);
+    tpm->salt_key = ESYS_TR_NONE;
+    for (size_t i = 0; i < ELEMENTS(tpm->held); i++)
+        tpm->held[i] = ESYS_TR_NONE;
     /* Every error comes back as a sentence of ours; the TSS would print it a second time. */
     (void)setenv("TSS2_LOG", "all+NONE", 0);
     r = tcti_open(tcti, &tpm->tcti, error);

@@ -3,14 +3,20 @@
 
 #include "base/cleanup.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <tss2/tss2_esys.h>
 
-enum { TPM_ERROR_SIZE = 512 };
+enum { TPM_ERROR_SIZE = 512, TPM_HELD_MAX = 8 };
 
 typedef struct Tpm {
     TSS2_TCTI_CONTEXT *tcti;
     ESYS_CONTEXT *esys;
+    bool exclusive; /* no resource manager between: what is in its slots and not ours is nobody's */
+    ESYS_TR salt_key;    /* the storage root key; ESYS_TR_NONE until it is needed, or is there */
+    TPM2B_NAME srk_name; /* the only storage root key that is trusted with a salt; empty: any */
+    ESYS_TR held[TPM_HELD_MAX]; /* objects and sessions in use, which tpm_reclaim() leaves alone;
+                                   ESYS_TR_NONE where there is none */
 } Tpm;
 
 typedef enum TpmKeyAlgorithm {
@@ -34,6 +40,14 @@ int tpm_key_algorithm_from_name(const char *name, TpmKeyAlgorithm *ret);
 int tpm_open(const char *tcti, Tpm **ret, char *error);
 void tpm_close(Tpm *tpm);
 DEFINE_POINTER_CLEANUP(Tpm, tpm_close);
+
+/* Notes that an object or session is in use, and that it no longer is. */
+void tpm_hold(Tpm *tpm, ESYS_TR object);
+void tpm_unhold(Tpm *tpm, ESYS_TR object);
+
+/* An error code without the number of the handle, session or parameter that it is about, and
+ * without the layer that a resource manager puts before the TPM's own (TPM 2.0 Part 2, 6.6.2). */
+TSS2_RC tpm_rc_base(TSS2_RC rc);
 
 /* "TPM2_Sign: tpm:handle(1):…": the command and tss2-rc's words, with a remedy where one is known.
  * `error` has TPM_ERROR_SIZE octets. */

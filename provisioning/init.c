@@ -42,10 +42,10 @@ static int key_make(const ProvisionOptions *options, Tpm *tpm, DeviceKey **ret)
 
     r = tpm_profile_check(tpm, options->algorithm, error);
     if (r == 0)
-        r = device_key_create(tpm, options->algorithm, &file, error);
+        r = device_key_create(tpm, options->algorithm, NULL, &file, error);
     /* Loading tries it out: only a key that signs gets into the state folder. */
     if (r == 0)
-        r = device_key_load(tpm, &file, &key, error);
+        r = device_key_load(tpm, &file, NULL, &key, error);
     if (r < 0) {
         complain("%s", error);
         return r;
@@ -74,7 +74,7 @@ static int key_keep(const ProvisionOptions *options, Tpm *tpm, const char *path,
     if (r == -ENOENT)
         return r;
     if (r == 0)
-        r = device_key_load(tpm, &file, &key, error);
+        r = device_key_load(tpm, &file, NULL, &key, error);
     if (r < 0) {
         complain("%s: %s", path, error);
         complain("the key was left as it is; 'init --force' replaces it, and the certificates made "

@@ -195,7 +195,7 @@ static int key_load(const TredConfig *config, Identity *identity, char *reason)
             reason, IDENTITY_UNPROVISIONED,
             "The device key can't be loaded without its file and the TPM. Mend these first.");
     }
-    r = device_key_load(identity->tpm, &identity->key_file, &identity->key, error);
+    r = device_key_load(identity->tpm, &identity->key_file, NULL, &identity->key, error);
     if (r == -EINVAL)
         return unfit(reason, IDENTITY_UNPROVISIONED, "%s: %s", config->key, error);
     if (r < 0)

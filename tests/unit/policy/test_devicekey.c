@@ -151,7 +151,7 @@ static void a_key_tied_to_its_natural_scheme_signs_with_that_alone(void **state)
     size_t size = 0;
 
     (void)state;
-    if (device_key_load(bench.tpm, &file, &key, error) < 0)
+    if (device_key_load(bench.tpm, &file, NULL, &key, error) < 0)
         fail_msg("%s", error);
     assert_signs(key, "SHA256", 32, false);
     assert_int_equal(
@@ -163,7 +163,7 @@ static void assert_not_loaded(const Tss2Key *file, int expected, const char *why
     char error[TPM_ERROR_SIZE] = "";
     DeviceKey *key = NULL;
 
-    assert_int_equal(device_key_load(bench.tpm, file, &key, error), expected);
+    assert_int_equal(device_key_load(bench.tpm, file, NULL, &key, error), expected);
     assert_null(key);
     if (!strstr(error, why))
         fail_msg("'%s' does not say '%s'", error, why);
@@ -177,7 +177,7 @@ static void a_key_outside_the_profile_is_refused_with_its_flaw(void **state)
     Tss2Key bad;
 
     (void)state;
-    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, &good, error), 0);
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &good, error), 0);
     bad = good;
     bad.empty_auth = false;
     assert_not_loaded(&bad, -EINVAL, "password");
@@ -215,7 +215,7 @@ static void a_damaged_or_foreign_key_is_refused_by_the_tpm(void **state)
     Tss2Key key;
 
     (void)state;
-    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, &key, error), 0);
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &key, error), 0);
     key.private.buffer[key.private.size - 1] ^= 1;
     assert_not_loaded(&key, -EIO, "TPM2_Load");
 
@@ -223,7 +223,7 @@ static void a_damaged_or_foreign_key_is_refused_by_the_tpm(void **state)
     assert_int_equal(tpm_open(other_swtpm.tcti, &other, error), 0);
     assert_int_equal(tpm_srk_open(other, true, &srk, error), 0);
     tpm_object_release(other, srk);
-    assert_int_equal(device_key_create(other, TPM_KEY_ECDSA_P256, &key, error), 0);
+    assert_int_equal(device_key_create(other, TPM_KEY_ECDSA_P256, NULL, &key, error), 0);
     tpm_close(other);
     swtpm_stop(&other_swtpm);
     assert_not_loaded(&key, -EIO, "another TPM");
@@ -242,7 +242,7 @@ static void without_a_storage_root_key_no_key_is_made(void **state)
     (void)state;
     assert_int_equal(swtpm_start(&swtpm), 0);
     assert_int_equal(tpm_open(swtpm.tcti, &tpm, error), 0);
-    assert_int_equal(device_key_create(tpm, TPM_KEY_ECDSA_P256, &key, error), -EIO);
+    assert_int_equal(device_key_create(tpm, TPM_KEY_ECDSA_P256, NULL, &key, error), -EIO);
     assert_non_null(strstr(error, "tre-provision init"));
     tpm_close(tpm);
     swtpm_stop(&swtpm);

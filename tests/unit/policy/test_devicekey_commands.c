@@ -52,12 +52,14 @@ static void wire_untap(void)
     TSS2_TCTI_TRANSMIT(bench.tpm->tcti) = wire.transmit;
 }
 
-static void a_signature_is_one_tpm_command(void **state)
+static void a_signature_is_one_tpm_command_once_prepared(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < TPM_KEY_ALGORITHMS; i++) {
         _cleanup_(device_key_freep) DeviceKey *key = key_new((TpmKeyAlgorithm)i);
+        char error[TPM_ERROR_SIZE] = "";
 
+        assert_int_equal(device_key_prepare(key, error), 0);
         wire_tap(0);
         assert_signs(key, "SHA256", 32, false);
         wire_untap();
@@ -68,14 +70,14 @@ static void a_signature_is_one_tpm_command(void **state)
 
 static void a_key_that_fails_on_the_way_leaves_no_handle(void **state)
 {
-    static const TPM2_CC commands[] = {TPM2_CC_ReadPublic, TPM2_CC_CreatePrimary, TPM2_CC_Load,
-                                       TPM2_CC_Sign};
+    static const TPM2_CC commands[] = {TPM2_CC_ReadPublic, TPM2_CC_CreatePrimary,
+                                       TPM2_CC_StartAuthSession, TPM2_CC_Load, TPM2_CC_Sign};
     const TPM2_HANDLE parents[] = {TPM_SRK_HANDLE, TPM2_RH_OWNER};
     Tss2Key file;
     char error[TPM_ERROR_SIZE] = "";
 
     (void)state;
-    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, &file, error), 0);
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &file, error), 0);
     for (size_t i = 0; i < ELEMENTS(commands); i++) {
         for (size_t j = 0; j < ELEMENTS(parents); j++) {
             DeviceKey *key = NULL;
@@ -83,7 +85,7 @@ static void a_key_that_fails_on_the_way_leaves_no_handle(void **state)
 
             file.parent = parents[j];
             wire_tap(commands[i]);
-            r = device_key_load(bench.tpm, &file, &key, error);
+            r = device_key_load(bench.tpm, &file, NULL, &key, error);
             wire_untap();
             device_key_free(key);
             /* Only the one parent is read, only the other is made. */
@@ -91,6 +93,7 @@ static void a_key_that_fails_on_the_way_leaves_no_handle(void **state)
                 continue;
             assert_int_equal(r, -EIO);
             assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
+            assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
         }
     }
 }
@@ -98,7 +101,7 @@ static void a_key_that_fails_on_the_way_leaves_no_handle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_signature_is_one_tpm_command),
+        cmocka_unit_test(a_signature_is_one_tpm_command_once_prepared),
         cmocka_unit_test(a_key_that_fails_on_the_way_leaves_no_handle),
     };
 

@@ -51,7 +51,7 @@ static void keys_made_by_the_openssl_provider_load_and_sign(void **state)
                        cases[i].options, path);
         openssl_run(command);
         if (tss2key_read(path, &file, error) < 0 ||
-            device_key_load(bench.tpm, &file, &key, error) < 0)
+            device_key_load(bench.tpm, &file, NULL, &key, error) < 0)
             fail_msg("%s: %s", cases[i].options, error);
         assert_int_equal(device_key_algorithm(key), cases[i].algorithm);
         assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 1);
@@ -71,7 +71,7 @@ static void keys_made_here_open_with_the_openssl_provider(void **state)
         _cleanup_(free_charp) char *pem = NULL;
         Tss2Key file;
 
-        assert_int_equal(device_key_create(bench.tpm, (TpmKeyAlgorithm)i, &file, error), 0);
+        assert_int_equal(device_key_create(bench.tpm, (TpmKeyAlgorithm)i, NULL, &file, error), 0);
         assert_int_equal(tss2key_encode(&file, &pem), 0);
         assert_int_equal(file_write_atomic(path, (Bytes){(const uint8_t *)pem, strlen(pem)}, 0600),
                          0);

@@ -55,8 +55,8 @@ DeviceKey *key_new(TpmKeyAlgorithm algorithm)
     DeviceKey *key = NULL;
     Tss2Key file;
 
-    if (device_key_create(bench.tpm, algorithm, &file, error) < 0 ||
-        device_key_load(bench.tpm, &file, &key, error) < 0)
+    if (device_key_create(bench.tpm, algorithm, NULL, &file, error) < 0 ||
+        device_key_load(bench.tpm, &file, NULL, &key, error) < 0)
         fail_msg("%s", error);
     assert_int_equal(device_key_algorithm(key), algorithm);
     return key;

@@ -36,8 +36,8 @@ int tpm_key_new(const char *tcti, Tpm **ret_tpm, DeviceKey **ret_key)
         return -1;
     }
     tpm_object_release(*ret_tpm, srk);
-    if (device_key_create(*ret_tpm, TPM_KEY_ECDSA_P256, &file, error) < 0 ||
-        device_key_load(*ret_tpm, &file, ret_key, error) < 0) {
+    if (device_key_create(*ret_tpm, TPM_KEY_ECDSA_P256, NULL, &file, error) < 0 ||
+        device_key_load(*ret_tpm, &file, NULL, ret_key, error) < 0) {
         print_error("%s\n", error);
         return -1;
     }

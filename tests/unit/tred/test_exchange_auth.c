@@ -119,6 +119,7 @@ static void a_tpm_that_fails_is_quoted_and_may_be_tried_again(void **state)
 
     assert_int_equal(swtpm_start(&swtpm), 0);
     assert_int_equal(tpm_key_new(swtpm.tcti, &tpm, &dead), 0);
+    assert_int_equal(device_key_prepare(dead, play->reason), 0);
     swtpm_stop(&swtpm);
     bench.context.device_key = dead;
     assert_int_equal(exchange_sign_auth(play->exchange, &play->own, play->reason),

@@ -69,7 +69,7 @@ static int key_make(TredFixture *fixture, Tpm *tpm, Tss2Key *ret, char *error)
     if (r < 0)
         return r;
     tpm_object_release(tpm, srk);
-    r = device_key_create(tpm, TPM_KEY_ECDSA_P256, ret, error);
+    r = device_key_create(tpm, TPM_KEY_ECDSA_P256, NULL, ret, error);
     if (r < 0)
         return r;
     r = tss2key_encode(ret, &pem);
@@ -86,7 +86,8 @@ static int provision(TredFixture *fixture)
     Tss2Key file;
 
     if (tpm_open(fixture->swtpm.tcti, &tpm, error) < 0 ||
-        key_make(fixture, tpm, &file, error) < 0 || device_key_load(tpm, &file, &key, error) < 0) {
+        key_make(fixture, tpm, &file, error) < 0 ||
+        device_key_load(tpm, &file, NULL, &key, error) < 0) {
         print_error("%s\n", error);
         return -1;
     }

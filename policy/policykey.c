@@ -1,0 +1,307 @@
+/* Who may approve of a policy from afar, and did they? */
+#include "policy/policykey.h"
+
+#include "base/file.h"
+#include "crypto/openssl.h"
+#include "policy/publickey.h"
+#include "policy/session.h"
+#include "policy/storagekey.h"
+
+#include <errno.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FILE_SIZE_MAX = 64 * 1024, RSA_BITS = 2048, RSA_EXPONENT = 65537, P256_SIZE = 32 };
+
+__attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(error, POLICY_KEY_ERROR_SIZE, format, arguments);
+    va_end(arguments);
+    ERR_clear_error();
+    return -EINVAL;
+}
+
+/* It only verifies: a key that could also decrypt would be another key with another Name. */
+static const TPMA_OBJECT verify_attributes = TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_USERWITHAUTH;
+
+static int rsa_public(EVP_PKEY *pkey, TPMT_PUBLIC *ret)
+{
+    _cleanup_(BN_freep) BIGNUM *n = NULL;
+    _cleanup_(BN_freep) BIGNUM *e = NULL;
+
+    if (EVP_PKEY_get_bits(pkey) != RSA_BITS ||
+        EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_N, &n) != 1 ||
+        EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &e) != 1 || !BN_is_word(e, RSA_EXPONENT))
+        return -EINVAL;
+    ret->type = TPM2_ALG_RSA;
+    ret->parameters.rsaDetail = (TPMS_RSA_PARMS){
+        .symmetric.algorithm = TPM2_ALG_NULL,
+        .scheme.scheme = TPM2_ALG_NULL,
+        .keyBits = RSA_BITS,
+    };
+    ret->unique.rsa.size = RSA_BITS / 8;
+    return BN_bn2binpad(n, ret->unique.rsa.buffer, RSA_BITS / 8) > 0 ? 0 : -EINVAL;
+}
+
+static int ecc_public(EVP_PKEY *pkey, TPMT_PUBLIC *ret)
+{
+    TPMS_ECC_POINT *q = &ret->unique.ecc;
+    _cleanup_(BN_freep) BIGNUM *x = NULL;
+    _cleanup_(BN_freep) BIGNUM *y = NULL;
+    char group[32] = "";
+
+    if (EVP_PKEY_get_group_name(pkey, group, sizeof(group), NULL) != 1 ||
+        strcmp(group, SN_X9_62_prime256v1) != 0 ||
+        EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_EC_PUB_X, &x) != 1 ||
+        EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, &y) != 1)
+        return -EINVAL;
+    ret->type = TPM2_ALG_ECC;
+    ret->parameters.eccDetail = (TPMS_ECC_PARMS){
+        .symmetric.algorithm = TPM2_ALG_NULL,
+        .scheme.scheme = TPM2_ALG_NULL,
+        .curveID = TPM2_ECC_NIST_P256,
+        .kdf.scheme = TPM2_ALG_NULL,
+    };
+    q->x.size = q->y.size = P256_SIZE;
+    return BN_bn2binpad(x, q->x.buffer, P256_SIZE) > 0 &&
+                   BN_bn2binpad(y, q->y.buffer, P256_SIZE) > 0
+               ? 0
+               : -EINVAL;
+}
+
+static int public_fill(PolicyKey *key)
+{
+    TPMT_PUBLIC *area = &key->public.publicArea;
+    int r;
+
+    area->nameAlg = TPM2_ALG_SHA256;
+    area->objectAttributes = verify_attributes;
+    r = EVP_PKEY_is_a(key->pkey, "RSA") ? rsa_public(key->pkey, area) : ecc_public(key->pkey, area);
+    return r < 0 ? r : tpm_object_name(&key->public, &key->name);
+}
+
+static int fingerprint_fill(PolicyKey *key)
+{
+    _cleanup_(openssl_free_bytesp) unsigned char *spki = NULL;
+    const int size = i2d_PUBKEY(key->pkey, &spki);
+
+    if (size <= 0 ||
+        EVP_Digest(spki, (size_t)size, key->fingerprint, NULL, EVP_sha256(), NULL) != 1)
+        return -EIO;
+    return 0;
+}
+
+/* A device has no one to type a pass phrase, and a signing machine has other ways. */
+static int no_passphrase(char *buffer, int size, int writing, void *userdata)
+{
+    (void)buffer, (void)size, (void)writing, (void)userdata;
+    return -1;
+}
+
+int policy_key_decode(Bytes pem, const char *name, bool private, PolicyKey *ret, char *error)
+{
+    _cleanup_(policy_key_deinit) PolicyKey key = {0};
+    _cleanup_(BIO_free_allp) BIO *bio =
+        BIO_new_mem_buf(pem.data ? (const void *)pem.data : "", (int)pem.size);
+
+    if (!bio)
+        return -ENOMEM;
+    key.pkey = private ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL)
+                       : PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
+    if (!key.pkey) {
+        return refuse(
+            error, "%.200s holds no %s key in PEM%s", name, private ? "private" : "public",
+            private ? " without a pass phrase" : "; make one with 'openssl pkey -pubout'");
+    }
+    if (public_fill(&key) < 0) {
+        return refuse(error,
+                      "%.200s holds a key that is not RSA-2048 (with the exponent 65537) or ECDSA "
+                      "P-256, which every TPM can check; make one of these",
+                      name);
+    }
+    if (fingerprint_fill(&key) < 0)
+        return refuse(error, "%.200s: OpenSSL can't encode the key", name);
+    *ret = key;
+    key = (PolicyKey){0};
+    return 0;
+}
+
+int policy_key_read(const char *path, bool private, PolicyKey *ret, char *error)
+{
+    _cleanup_(free_bytesp) uint8_t *pem = NULL;
+    size_t size = 0;
+    int r = file_read(path, FILE_SIZE_MAX, &pem, &size);
+
+    if (r < 0) {
+        (void)refuse(error, "%.200s can't be read: %s", path, strerror(-r));
+        return r;
+    }
+    r = policy_key_decode((Bytes){pem, size}, path, private, ret, error);
+    if (private)
+        OPENSSL_cleanse(pem, size);
+    return r;
+}
+
+void policy_key_deinit(PolicyKey *key)
+{
+    EVP_PKEY_free(key->pkey);
+    *key = (PolicyKey){0};
+}
+
+int policy_key_authorize_digest(const PolicyKey *key, Bytes policy_ref, PolicyDigest *ret)
+{
+    *ret = (PolicyDigest){0};
+    return policy_digest_authorize(ret, &key->name, policy_ref);
+}
+
+/* approved | policy_ref, of which TPM2_VerifySignature is given the hash (Part 3, 23.16). */
+static int approval_message(const PolicyDigest *approved, Bytes policy_ref, uint8_t *buffer,
+                            size_t capacity, Bytes *ret)
+{
+    Writer writer;
+
+    writer_init(&writer, buffer, capacity);
+    writer_bytes(&writer, BYTES_OF(approved->octets));
+    writer_bytes(&writer, policy_ref);
+    return writer_finish(&writer, ret);
+}
+
+enum { APPROVAL_MESSAGE_MAX = POLICY_DIGEST_SIZE + 64 };
+
+int policy_key_approve(const PolicyKey *key, const PolicyDigest *approved, Bytes policy_ref,
+                       uint8_t *ret, size_t *ret_size)
+{
+    _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    uint8_t buffer[APPROVAL_MESSAGE_MAX];
+    Bytes message;
+
+    *ret_size = POLICY_SIGNATURE_MAX;
+    if (approval_message(approved, policy_ref, buffer, sizeof(buffer), &message) < 0)
+        return -EINVAL;
+    if (!ctx || EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, key->pkey, NULL) != 1 ||
+        EVP_DigestSign(ctx, ret, ret_size, message.data, message.size) != 1) {
+        ERR_clear_error();
+        return -EIO;
+    }
+    return 0;
+}
+
+bool policy_key_approved(const PolicyKey *key, const PolicyDigest *approved, Bytes policy_ref,
+                         Bytes signature)
+{
+    _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    uint8_t buffer[APPROVAL_MESSAGE_MAX];
+    Bytes message;
+    bool good;
+
+    if (approval_message(approved, policy_ref, buffer, sizeof(buffer), &message) < 0)
+        return false;
+    good = ctx && EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, key->pkey, NULL) == 1 &&
+           EVP_DigestVerify(ctx, signature.data, signature.size, message.data, message.size) == 1;
+    ERR_clear_error();
+    return good;
+}
+
+static int ecdsa_to_tpm(Bytes der, TPMS_SIGNATURE_ECC *ret)
+{
+    const unsigned char *at = der.data;
+    _cleanup_(ECDSA_SIG_freep) ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &at, (long)der.size);
+
+    ret->hash = TPM2_ALG_SHA256;
+    ret->signatureR.size = ret->signatureS.size = P256_SIZE;
+    if (!signature ||
+        BN_bn2binpad(ECDSA_SIG_get0_r(signature), ret->signatureR.buffer, P256_SIZE) < 0 ||
+        BN_bn2binpad(ECDSA_SIG_get0_s(signature), ret->signatureS.buffer, P256_SIZE) < 0) {
+        ERR_clear_error();
+        return -EKEYREJECTED;
+    }
+    return 0;
+}
+
+static int signature_to_tpm(const PolicyKey *key, Bytes signature, TPMT_SIGNATURE *ret)
+{
+    TPMS_SIGNATURE_RSA *rsa = &ret->signature.rsassa;
+
+    if (key->public.publicArea.type == TPM2_ALG_ECC) {
+        ret->sigAlg = TPM2_ALG_ECDSA;
+        return ecdsa_to_tpm(signature, &ret->signature.ecdsa);
+    }
+    ret->sigAlg = TPM2_ALG_RSASSA;
+    rsa->hash = TPM2_ALG_SHA256;
+    rsa->sig.size = RSA_BITS / 8;
+    return tpm_integer_pad(signature, rsa->sig.buffer, RSA_BITS / 8) < 0 ? -EKEYREJECTED : 0;
+}
+
+static int not_approved(char *error)
+{
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "the signature is not one that the policy key made over this policy; get the "
+                   "file again from who signs policies");
+    return -EKEYREJECTED;
+}
+
+static int key_verify(Tpm *tpm, ESYS_TR object, const uint8_t *hash,
+                      const TPMT_SIGNATURE *signature, TPMT_TK_VERIFIED *ret, char *error)
+{
+    TPM2B_DIGEST digest = {.size = POLICY_DIGEST_SIZE};
+    TPMT_TK_VERIFIED *ticket = NULL;
+    ESYS_TR session = ESYS_TR_NONE;
+    TSS2_RC rc;
+    int r;
+
+    memcpy(digest.buffer, hash, POLICY_DIGEST_SIZE);
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
+    if (r < 0)
+        return r;
+    rc = Esys_VerifySignature(tpm->esys, object, session, ESYS_TR_NONE, ESYS_TR_NONE, &digest,
+                              signature, &ticket);
+    tpm_session_flush(tpm, session);
+    if (tpm_rc_base(rc) == TPM2_RC_SIGNATURE)
+        return not_approved(error);
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_VerifySignature", rc);
+        return -EIO;
+    }
+    *ret = *ticket;
+    Esys_Free(ticket);
+    return 0;
+}
+
+int policy_key_ticket(Tpm *tpm, const PolicyKey *key, const PolicyDigest *approved,
+                      Bytes policy_ref, Bytes signature, TPMT_TK_VERIFIED *ret, char *error)
+{
+    TPMT_SIGNATURE tpm_signature = {0};
+    uint8_t hash[POLICY_DIGEST_SIZE];
+    ESYS_TR object = ESYS_TR_NONE;
+    TSS2_RC rc;
+    int r;
+
+    if (policy_approval_hash(approved, policy_ref, hash) < 0) {
+        (void)snprintf(error, TPM_ERROR_SIZE, "OpenSSL can't compute SHA-256");
+        return -EIO;
+    }
+    if (signature_to_tpm(key, signature, &tpm_signature) < 0)
+        return not_approved(error);
+    /* Loaded into the owner hierarchy, so that the ticket outlives a restart of the TPM (Part 3,
+     * 12.3). */
+    rc = Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL, &key->public,
+                           ESYS_TR_RH_OWNER, &object);
+    if (tpm_reclaim(tpm, rc)) {
+        rc = Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL,
+                               &key->public, ESYS_TR_RH_OWNER, &object);
+    }
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_LoadExternal (policy key)", rc);
+        return -EIO;
+    }
+    r = key_verify(tpm, object, hash, &tpm_signature, ret, error);
+    tpm_object_release(tpm, object);
+    return r;
+}

@@ -1,0 +1,80 @@
+/* Do octets come back from text as they went in, and is other text refused? */
+#include "policy/encoding.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void hex_comes_back_as_it_went_in(void **state)
+{
+    const uint8_t octets[] = {0x00, 0x7f, 0x80, 0xff, 0xa5};
+    uint8_t again[sizeof(octets)];
+    char text[2 * sizeof(octets) + 1];
+
+    (void)state;
+    hex_encode(BYTES_OF(octets), text);
+    assert_string_equal(text, "007f80ffa5");
+    assert_int_equal(hex_decode(text, again, sizeof(again)), 0);
+    assert_memory_equal(again, octets, sizeof(octets));
+    assert_int_equal(hex_decode("007F80FFA5", again, sizeof(again)), 0);
+    assert_memory_equal(again, octets, sizeof(octets));
+}
+
+static void hex_of_another_length_or_with_other_characters_is_refused(void **state)
+{
+    static const char *const bad[] = {"",       "00",     "0011223", "001122334455",
+                                      "00112g", "0x1122", " 01122"};
+    uint8_t octets[3];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_not_equal(hex_decode(bad[i], octets, sizeof(octets)), 0);
+}
+
+static void base64_comes_back_as_it_went_in(void **state)
+{
+    static const char *const expected[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                           "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"}; /* RFC 4648 10 */
+
+    (void)state;
+    for (size_t size = 0; size <= 6; size++) {
+        const Bytes bytes = {(const uint8_t *)"foobar", size};
+        uint8_t again[6];
+        size_t again_size = 99;
+        char *text = NULL;
+
+        assert_int_equal(base64_encode(bytes, &text), 0);
+        assert_string_equal(text, expected[size]);
+        assert_int_equal(base64_decode(text, again, sizeof(again), &again_size), 0);
+        assert_int_equal(again_size, size);
+        assert_memory_equal(again, "foobar", size);
+        free(text);
+    }
+}
+
+static void base64_that_is_not_whole_or_too_long_is_refused(void **state)
+{
+    static const char *const bad[] = {"Zg",    "Zg=",    "=Zg=",     "Z===",     "====",
+                                      " Zg==", "Zg==\n", "Zm9v!m9v", "Zg==Zg==", "Zm9vYmFyZm9v"};
+    uint8_t octets[6];
+    size_t size;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_not_equal(base64_decode(bad[i], octets, sizeof(octets), &size), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hex_comes_back_as_it_went_in),
+        cmocka_unit_test(hex_of_another_length_or_with_other_characters_is_refused),
+        cmocka_unit_test(base64_comes_back_as_it_went_in),
+        cmocka_unit_test(base64_that_is_not_whole_or_too_long_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
