@@ -404,6 +404,8 @@ static int policy_session_start(DeviceKey *key, char *error)
 {
     int r;
 
+    if (!key->policy->fit)
+        return -EKEYREJECTED;
     r = tpm_session_start(key->tpm, TPM2_SE_POLICY, &key->session, error);
     if (r < 0)
         return r;

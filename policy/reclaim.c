@@ -5,23 +5,6 @@
 
 enum { HANDLES_MAX = 254 };
 
-/* Which handles stand in the way of a command that failed so; 0: none. */
-static TPM2_HANDLE first_in_the_way(TSS2_RC rc)
-{
-    switch (tpm_rc_base(rc)) {
-    case TPM2_RC_OBJECT_MEMORY:
-    case TPM2_RC_OBJECT_HANDLES:
-        return TPM2_TRANSIENT_FIRST;
-    case TPM2_RC_SESSION_MEMORY:
-        return TPM2_LOADED_SESSION_FIRST;
-    case TPM2_RC_SESSION_HANDLES:
-    case TPM2_RC_CONTEXT_GAP:
-        return TPM2_ACTIVE_SESSION_FIRST;
-    default:
-        return 0;
-    }
-}
-
 static bool is_held(Tpm *tpm, TPM2_HANDLE handle)
 {
     for (size_t i = 0; i < ELEMENTS(tpm->held); i++) {
@@ -63,10 +46,28 @@ static bool handles_flush(Tpm *tpm, TPM2_HANDLE first)
     return flushed;
 }
 
+/* Flushes what stands in the way of a command that failed so. */
+static bool way_clear(Tpm *tpm, TSS2_RC rc)
+{
+    bool saved;
+
+    switch (tpm_rc_base(rc)) {
+    case TPM2_RC_OBJECT_MEMORY:
+    case TPM2_RC_OBJECT_HANDLES:
+        return handles_flush(tpm, TPM2_TRANSIENT_FIRST);
+    case TPM2_RC_SESSION_MEMORY:
+        return handles_flush(tpm, TPM2_LOADED_SESSION_FIRST);
+    case TPM2_RC_SESSION_HANDLES:
+    case TPM2_RC_CONTEXT_GAP:
+        saved = handles_flush(tpm, TPM2_ACTIVE_SESSION_FIRST);
+        return handles_flush(tpm, TPM2_LOADED_SESSION_FIRST) || saved;
+    default:
+        return false;
+    }
+}
+
 bool tpm_reclaim(Tpm *tpm, TSS2_RC rc)
 {
-    const TPM2_HANDLE first = first_in_the_way(rc);
-
     /* Behind a resource manager the slots of others are their own, and it makes room by itself. */
-    return first != 0 && tpm->exclusive && handles_flush(tpm, first);
+    return rc != TSS2_RC_SUCCESS && tpm->exclusive && way_clear(tpm, rc);
 }

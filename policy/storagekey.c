@@ -40,7 +40,6 @@ void tpm_object_release(Tpm *tpm, ESYS_TR object)
 {
     TPM2_HANDLE handle;
 
-    /* ESYS has one object for a persistent key, however often it was opened. */
     if (object == ESYS_TR_NONE || object == tpm->salt_key)
         return;
     tpm_unhold(tpm, object);
@@ -103,14 +102,25 @@ static int parent_check(Tpm *tpm, TPM2_HANDLE handle, ESYS_TR object, char *erro
     return -EIO;
 }
 
+static TSS2_RC persistent_read(Tpm *tpm, TPM2_HANDLE handle, ESYS_TR *ret)
+{
+    return Esys_TR_FromTPMPublic(tpm->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ret);
+}
+
 static int persistent_open(Tpm *tpm, TPM2_HANDLE handle, ESYS_TR *ret, char *error)
 {
     ESYS_TR object = ESYS_TR_NONE;
     TSS2_RC rc;
     int r;
 
-    rc =
-        Esys_TR_FromTPMPublic(tpm->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &object);
+    /* ESYS has one object for a handle, and drops it when it fails to read that again. */
+    if (handle == TPM_SRK_HANDLE && tpm->salt_key != ESYS_TR_NONE) {
+        *ret = tpm->salt_key;
+        return 0;
+    }
+    rc = persistent_read(tpm, handle, &object);
+    if (tpm_reclaim(tpm, rc)) /* a TPM needs a free slot to look at a persistent object, too */
+        rc = persistent_read(tpm, handle, &object);
     if (rc == (TPM2_RC_HANDLE | TPM2_RC_1)) {
         (void)snprintf(
             error, TPM_ERROR_SIZE,

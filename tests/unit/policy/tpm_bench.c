@@ -35,6 +35,16 @@ int bench_deinit(void **state)
     return 0;
 }
 
+void bench_reconnect(void)
+{
+    char error[TPM_ERROR_SIZE] = "";
+
+    if (bench.tpm)
+        tpm_close(bench.tpm);
+    if (tpm_open(bench.swtpm.tcti, &bench.tpm, error) < 0)
+        fail_msg("%s", error);
+}
+
 unsigned handle_count(TPM2_HANDLE first)
 {
     TPMS_CAPABILITY_DATA *data = NULL;

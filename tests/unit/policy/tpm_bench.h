@@ -15,6 +15,9 @@ extern TpmBench bench;
 int bench_init(void **state);
 int bench_deinit(void **state);
 
+/* Ends the connection to the TPM, if there is one, and makes another. */
+void bench_reconnect(void);
+
 /* Handles in the TPM from `first` on: TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST. */
 unsigned handle_count(TPM2_HANDLE first);
 

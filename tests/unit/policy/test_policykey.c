@@ -1,0 +1,177 @@
+/* Is an approval what the key's holder signed, to us and to the TPM? */
+#include "vendor_fixture.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *const types[] = {"RSA", "P-256"};
+static const Bytes reference = {(const uint8_t *)"anchors", 7};
+
+static void an_approval_counts_here_and_in_the_tpm(void **state)
+{
+    const PolicyDigest approved = {.octets = {1, 2, 3}};
+    char error[TPM_ERROR_SIZE] = "";
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        _cleanup_(policy_key_deinit) PolicyKey key = vendor_key_new(types[i]);
+        uint8_t signature[POLICY_SIGNATURE_MAX];
+        TPMT_TK_VERIFIED ticket = {0};
+        size_t size = 0;
+
+        assert_int_equal(policy_key_approve(&key, &approved, reference, signature, &size), 0);
+        assert_true(policy_key_approved(&key, &approved, reference, (Bytes){signature, size}));
+        if (policy_key_ticket(bench.tpm, &key, &approved, reference, (Bytes){signature, size},
+                              &ticket, error) < 0)
+            fail_msg("%s", error);
+        assert_int_equal(ticket.tag, TPM2_ST_VERIFIED);
+        assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
+        assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
+    }
+}
+
+static void an_approval_of_another_policy_or_reference_does_not_count(void **state)
+{
+    const PolicyDigest approved = {.octets = {1}}, other = {.octets = {2}};
+    char error[TPM_ERROR_SIZE] = "";
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        _cleanup_(policy_key_deinit) PolicyKey key = vendor_key_new(types[i]);
+        uint8_t signature[POLICY_SIGNATURE_MAX];
+        TPMT_TK_VERIFIED ticket;
+        size_t size = 0;
+
+        assert_int_equal(policy_key_approve(&key, &approved, reference, signature, &size), 0);
+        assert_false(policy_key_approved(&key, &other, reference, (Bytes){signature, size}));
+        assert_false(policy_key_approved(&key, &approved, (Bytes){0}, (Bytes){signature, size}));
+        assert_int_equal(policy_key_ticket(bench.tpm, &key, &other, reference,
+                                           (Bytes){signature, size}, &ticket, error),
+                         -EKEYREJECTED);
+        assert_int_equal(policy_key_ticket(bench.tpm, &key, &approved, (Bytes){0},
+                                           (Bytes){signature, size}, &ticket, error),
+                         -EKEYREJECTED);
+        assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
+    }
+}
+
+static void an_approval_by_another_key_does_not_count(void **state)
+{
+    const PolicyDigest approved = {.octets = {1}};
+    char error[TPM_ERROR_SIZE] = "";
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        _cleanup_(policy_key_deinit) PolicyKey key = vendor_key_new(types[i]);
+        _cleanup_(policy_key_deinit) PolicyKey other = vendor_key_new(types[i]);
+        uint8_t signature[POLICY_SIGNATURE_MAX];
+        TPMT_TK_VERIFIED ticket;
+        size_t size = 0;
+
+        assert_int_equal(policy_key_approve(&key, &approved, reference, signature, &size), 0);
+        assert_false(policy_key_approved(&other, &approved, reference, (Bytes){signature, size}));
+        assert_int_equal(policy_key_ticket(bench.tpm, &other, &approved, reference,
+                                           (Bytes){signature, size}, &ticket, error),
+                         -EKEYREJECTED);
+    }
+}
+
+static void a_signature_that_is_cut_or_empty_does_not_count(void **state)
+{
+    const PolicyDigest approved = {.octets = {1}};
+    char error[TPM_ERROR_SIZE] = "";
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        _cleanup_(policy_key_deinit) PolicyKey key = vendor_key_new(types[i]);
+        uint8_t signature[POLICY_SIGNATURE_MAX];
+        TPMT_TK_VERIFIED ticket;
+        size_t size = 0;
+
+        assert_int_equal(policy_key_approve(&key, &approved, reference, signature, &size), 0);
+        for (size_t cut = 0; cut < size; cut += 17) {
+            const Bytes part = {signature, cut};
+
+            assert_false(policy_key_approved(&key, &approved, reference, part));
+            assert_int_equal(
+                policy_key_ticket(bench.tpm, &key, &approved, reference, part, &ticket, error),
+                -EKEYREJECTED);
+        }
+    }
+}
+
+static void the_public_half_names_the_same_key(void **state)
+{
+    char error[POLICY_KEY_ERROR_SIZE] = "";
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        _cleanup_(policy_key_deinit) PolicyKey key = vendor_key_new(types[i]);
+        _cleanup_(policy_key_deinit) PolicyKey public = {0};
+        _cleanup_(free_charp) char *pem = vendor_key_pem(&key, false);
+        uint8_t signature[POLICY_SIGNATURE_MAX];
+        size_t size = 0;
+
+        assert_int_equal(policy_key_decode((Bytes){(const uint8_t *)pem, strlen(pem)}, "public",
+                                           false, &public, error),
+                         0);
+        assert_int_equal(public.name.size, key.name.size);
+        assert_memory_equal(public.name.name, key.name.name, key.name.size);
+        assert_memory_equal(public.fingerprint, key.fingerprint, sizeof(key.fingerprint));
+        /* and can't approve of anything */
+        assert_int_not_equal(
+            policy_key_approve(&public, &(PolicyDigest){0}, (Bytes){0}, signature, &size), 0);
+    }
+}
+
+static void a_file_that_holds_no_fit_key_is_refused(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey rsa = vendor_key_new("RSA");
+    _cleanup_(free_charp) char *private = vendor_key_pem(&rsa, true);
+    _cleanup_(free_charp) char *public = vendor_key_pem(&rsa, false);
+    EVP_PKEY *unfit[] = {
+        EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024),
+        EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384"),
+        EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"),
+    };
+    char error[POLICY_KEY_ERROR_SIZE] = "";
+    PolicyKey key;
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(unfit); i++) {
+        const PolicyKey made = {.pkey = unfit[i]};
+        _cleanup_(free_charp) char *pem = vendor_key_pem(&made, false);
+
+        assert_int_equal(policy_key_decode((Bytes){(const uint8_t *)pem, strlen(pem)}, "unfit.pem",
+                                           false, &key, error),
+                         -EINVAL);
+        assert_non_null(strstr(error, "unfit.pem"));
+        EVP_PKEY_free(unfit[i]);
+    }
+    assert_int_equal(
+        policy_key_decode((Bytes){(const uint8_t *)public, strlen(public)}, "k", true, &key, error),
+        -EINVAL);
+    assert_int_equal(policy_key_decode((Bytes){(const uint8_t *)private, strlen(private)}, "k",
+                                       false, &key, error),
+                     -EINVAL);
+    assert_int_equal(policy_key_decode((Bytes){0}, "empty", false, &key, error), -EINVAL);
+    assert_int_equal(policy_key_read("/nonexistent", false, &key, error), -ENOENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_approval_counts_here_and_in_the_tpm),
+        cmocka_unit_test(an_approval_of_another_policy_or_reference_does_not_count),
+        cmocka_unit_test(an_approval_by_another_key_does_not_count),
+        cmocka_unit_test(a_signature_that_is_cut_or_empty_does_not_count),
+        cmocka_unit_test(the_public_half_names_the_same_key),
+        cmocka_unit_test(a_file_that_holds_no_fit_key_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, bench_init, bench_deinit);
+}
