@@ -36,7 +36,9 @@ bool check_daemon(Findings *findings)
     if (state_read(bus, "State", &state) < 0 || state_read(bus, "StateReason", &reason) < 0)
         findings_add(findings, FINDING_PROBLEM, "tred",
                      "runs and does not answer. Restart it: systemctl restart tred.");
-    else if (strcmp(state, "ready") == 0)
+    else if (strcmp(state, identity_state_name(IDENTITY_DEVELOPMENT)) == 0)
+        findings_add(findings, FINDING_OK, "tred", "runs, for development: %s", reason);
+    else if (strcmp(state, identity_state_name(IDENTITY_READY)) == 0)
         findings_add(findings, FINDING_OK, "tred", "runs, and is ready");
     else
         findings_add(findings, FINDING_PROBLEM, "tred", "runs, but is %s: %s", state, reason);

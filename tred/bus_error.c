@@ -36,6 +36,9 @@ static const ErrorText texts[BUS_ERRORS] = {
          "The authentication method is not in the profile. Use signatures with SHA-256 or better."},
     [EXCHANGE_E_TPM_FAILED] = {ERROR_PREFIX "TpmFailed",
                                "The TPM did not do what it was asked for. See tred's log."},
+    [EXCHANGE_E_INTEGRITY_FAILED] =
+        {ERROR_PREFIX "IntegrityFailed",
+         "The TPM withholds the device key. Read the Manager's StateReason."},
     [EXCHANGE_E_NOT_AUTHENTIC] = {ERROR_PREFIX "NotAuthentic",
                                   "The message's integrity check failed. Ignore it."},
     [EXCHANGE_E_REPLAYED] = {ERROR_PREFIX "Replayed",
@@ -89,9 +92,6 @@ static const ErrorText texts[BUS_ERRORS] = {
                                   "Too many exchanges are open. Close one first."},
     [BUS_E_UNPROVISIONED] = {ERROR_PREFIX "Unprovisioned",
                              "This device is not provisioned. Read the Manager's StateReason."},
-    [BUS_E_INTEGRITY_FAILED] =
-        {ERROR_PREFIX "IntegrityFailed",
-         "The TPM withholds the device key. Read the Manager's StateReason."},
     [BUS_E_TPM_UNAVAILABLE] = {ERROR_PREFIX "TpmUnavailable",
                                "The TPM can't be used. Read the Manager's StateReason."},
 };
@@ -117,7 +117,7 @@ int bus_error_of_identity(IdentityState state)
     case IDENTITY_UNPROVISIONED:
         return BUS_E_UNPROVISIONED;
     case IDENTITY_INTEGRITY_FAILED:
-        return BUS_E_INTEGRITY_FAILED;
+        return EXCHANGE_E_INTEGRITY_FAILED;
     default:
         return BUS_E_TPM_UNAVAILABLE;
     }

@@ -68,10 +68,13 @@ int bus_exchange_sign_auth(sd_bus_message *call, void *userdata, sd_bus_error *e
     r = exchange_sign_auth(held->exchange, &auth, reason);
     if (r == EXCHANGE_E_TPM_FAILED)
         daemon_tpm_failed(daemon, reason);
+    if (r == EXCHANGE_E_INTEGRITY_FAILED)
+        daemon_integrity_failed(daemon, reason);
     if (r != 0)
         return bus_error_set(error, r, reason);
 
     r = sign_auth_reply(call, &auth);
+    daemon_key_released(daemon);
     log_info("Exchange %" PRIu64 ": the TPM signed our AUTH as %s (%s).", held->number,
              daemon->exchange_context.identity, ike_auth_method_name(auth.method));
     bus_exchange_changed(held);

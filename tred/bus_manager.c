@@ -1,5 +1,6 @@
 /* What does org.tred.TrE1.Manager show and do? */
 #include "base/log.h"
+#include "policy/encoding.h"
 #include "tred/bus.h"
 #include "tred/bus_error.h"
 
@@ -87,6 +88,45 @@ static int get_key_algorithm(sd_bus *bus, const char *path, const char *interfac
     return sd_bus_message_append(reply, "s", name);
 }
 
+static int get_key_policy(sd_bus *bus, const char *path, const char *interface,
+                          const char *property, sd_bus_message *reply, void *userdata,
+                          sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+    const char *name = "";
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    if (daemon->identity)
+        name = key_policy_kind_name(daemon->identity->policy->kind);
+    return sd_bus_message_append(reply, "s", name);
+}
+
+static int append_pcr(sd_bus_message *reply, const PcrMismatch *mismatch, unsigned pcr)
+{
+    const size_t size = pcr_value_size(mismatch->found.bank);
+    char expected[2 * PCR_VALUE_MAX + 1], found[2 * PCR_VALUE_MAX + 1];
+
+    hex_encode((Bytes){mismatch->expected.values[pcr], size}, expected);
+    hex_encode((Bytes){mismatch->found.values[pcr], size}, found);
+    return sd_bus_message_append(reply, "(uss)", pcr, expected, found);
+}
+
+static int get_pcr_mismatch(sd_bus *bus, const char *path, const char *interface,
+                            const char *property, sd_bus_message *reply, void *userdata,
+                            sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+    int r;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    r = sd_bus_message_open_container(reply, 'a', "(uss)");
+    for (unsigned i = 0; r >= 0 && i < PCR_COUNT; i++) {
+        if (daemon->mismatch.mask >> i & 1)
+            r = append_pcr(reply, &daemon->mismatch, i);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int get_data_plane(sd_bus *bus, const char *path, const char *interface,
                           const char *property, sd_bus_message *reply, void *userdata,
                           sd_bus_error *error)
@@ -168,9 +208,8 @@ static int method_begin_exchange(sd_bus_message *call, void *userdata, sd_bus_er
     r = sd_bus_message_read(call, "q", &group);
     if (r < 0)
         return r;
-    if (daemon->state != IDENTITY_READY) /* what was missing may have come */
-        daemon_load_identity(daemon);
-    if (daemon->state != IDENTITY_READY)
+    daemon_get_ready(daemon);
+    if (!identity_state_serves(daemon->state))
         return bus_error_set(error, bus_error_of_identity(daemon->state), daemon->state_reason);
 
     r = caller_get(daemon, sd_bus_message_get_sender(call), &caller);
@@ -180,6 +219,18 @@ static int method_begin_exchange(sd_bus_message *call, void *userdata, sd_bus_er
     if (r < 0)
         caller_release(caller);
     return r;
+}
+
+static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    Daemon *daemon = userdata;
+
+    (void)error;
+    log_info("Asked by %s to read key, policy, certificates and anchors again.",
+             sd_bus_message_get_sender(call));
+    daemon_load_identity(daemon);
+    return sd_bus_reply_method_return(call, "ss", identity_state_name(daemon->state),
+                                      daemon->state_reason);
 }
 
 static const sd_bus_vtable manager_vtable[] = {
@@ -195,12 +246,17 @@ static const sd_bus_vtable manager_vtable[] = {
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("OcspWanted", "b", get_ocsp_wanted, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("KeyAlgorithm", "s", get_key_algorithm, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("KeyPolicy", "s", get_key_policy, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("PcrMismatch", "a(uss)", get_pcr_mismatch, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("DataPlane", "s", get_data_plane, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     /* Who may call is said by the bus policy, org.tred.TrE1.conf. */
     SD_BUS_METHOD_WITH_ARGS("BeginExchange", SD_BUS_ARGS("q", group),
                             SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i),
                             method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", state, "s", reason),
+                            method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };
 
@@ -212,9 +268,9 @@ int bus_manager_register(Daemon *daemon)
 
 void bus_manager_changed(Daemon *daemon)
 {
-    int r = sd_bus_emit_properties_changed(daemon->bus, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
-                                           "State", "StateReason", "Identity", "CertificateChain",
-                                           "AnchorHashes", "KeyAlgorithm", NULL);
+    int r = sd_bus_emit_properties_changed(
+        daemon->bus, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, "State", "StateReason", "Identity",
+        "CertificateChain", "AnchorHashes", "KeyAlgorithm", "KeyPolicy", "PcrMismatch", NULL);
 
     if (r < 0)
         log_warning("The change of State could not be announced on the bus: %s.", strerror(-r));

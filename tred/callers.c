@@ -150,6 +150,7 @@ void caller_exchange_free(CallerExchange *held)
     sd_event_source_disable_unref(held->expiry);
     exchange_free(held->exchange);
     free(held);
+    daemon_key_released(caller->daemon);
 }
 
 static void close_where(Daemon *daemon, bool (*wanted)(const Exchange *), const char *reason)
@@ -181,6 +182,17 @@ static bool is_any(const Exchange *exchange)
 {
     (void)exchange;
     return true;
+}
+
+bool callers_have_unsigned(const Daemon *daemon)
+{
+    for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
+        for (const CallerExchange *held = caller->exchanges; held; held = held->next) {
+            if (is_unsigned(held->exchange))
+                return true;
+        }
+    }
+    return false;
 }
 
 void callers_close_unsigned(Daemon *daemon, const char *reason)

@@ -49,6 +49,9 @@ CallerExchange *caller_exchange_find_child(Daemon *daemon, uint32_t spi_in);
 /* Wipes it; its caller is then to be released. */
 void caller_exchange_free(CallerExchange *exchange);
 
+/* True if there is an exchange that has not signed yet. */
+bool callers_have_unsigned(const Daemon *daemon);
+
 /* Wipes those that have not signed yet, or all of them, and tells their owners why. */
 void callers_close_unsigned(Daemon *daemon, const char *reason);
 void callers_close_all(Daemon *daemon, const char *reason);

@@ -24,7 +24,10 @@ static const char *const log_levels[] = {"error", "warning", "notice", "info", "
 
 static const ConfigItem items[] = {
     {"tpm", "tcti", config_parse_string, offsetof(TredConfig, tcti)},
+    {"tpm", "srk-name", config_parse_path, offsetof(TredConfig, srk_name)},
     {"identity", "key", config_parse_path, offsetof(TredConfig, key)},
+    {"identity", "policy-key", config_parse_path, offsetof(TredConfig, policy_key)},
+    {"identity", "pcr-signatures", config_parse_path, offsetof(TredConfig, pcr_signatures)},
     {"identity", "certificates", config_parse_path, offsetof(TredConfig, certificates)},
     {"segw", "name", config_parse_fqdn, offsetof(TredConfig, segw_name)},
     {"segw", "anchors", config_parse_path, offsetof(TredConfig, anchors)},
@@ -54,7 +57,10 @@ static const ConfigItem items[] = {
 void tred_config_deinit(TredConfig *config)
 {
     free(config->tcti);
+    free(config->srk_name);
     free(config->key);
+    free(config->policy_key);
+    free(config->pcr_signatures);
     free(config->certificates);
     free(config->segw_name);
     free(config->anchors);
@@ -69,7 +75,10 @@ static int config_set_defaults(TredConfig *config)
 {
     *config = (TredConfig){
         .tcti = strdup("device:/dev/tpmrm0"),
+        .srk_name = strdup("/var/lib/tred/srk.name"),
         .key = strdup("/var/lib/tred/device.pem"),
+        .policy_key = strdup("/var/lib/tred/policy-key.pem"),
+        .pcr_signatures = strdup("/var/lib/tred/tpm2-pcr-signature.json"),
         .certificates = strdup("/var/lib/tred/device.crt"),
         .anchors = strdup("/var/lib/tred/segw-anchors.pem"),
         .segw_profile = strdup(SEGW_PROFILE_3GPP),
@@ -81,7 +90,8 @@ static int config_set_defaults(TredConfig *config)
         .esp_helper = strdup(TRED_ESP_PATH),
         .log_level = LOG_INFO - LOG_ERR,
     };
-    if (!config->tcti || !config->key || !config->certificates || !config->anchors ||
+    if (!config->tcti || !config->srk_name || !config->key || !config->policy_key ||
+        !config->pcr_signatures || !config->certificates || !config->anchors ||
         !config->segw_profile || !config->crl_directory || !config->interface ||
         !config->esp_helper)
         return -ENOMEM;

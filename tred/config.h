@@ -8,7 +8,10 @@
 
 typedef struct TredConfig {
     char *tcti;
+    char *srk_name; /* file; none there: any storage root key is trusted */
     char *key;
+    char *policy_key;     /* the vendor's */
+    char *pcr_signatures; /* the platform states approved of */
     char *certificates;
     char *segw_name;
     char *anchors;

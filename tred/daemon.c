@@ -10,76 +10,6 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-static void identity_drop(Daemon *daemon)
-{
-    daemon->exchange_context.device_key = NULL;
-    daemon->exchange_context.identity = NULL;
-    daemon->exchange_context.anchors = NULL;
-    identity_free(steal_pointer(daemon->identity));
-}
-
-static void identity_take(Daemon *daemon, Identity *identity)
-{
-    daemon->identity = identity;
-    daemon->exchange_context.device_key = identity->key;
-    daemon->exchange_context.identity = identity->fqdn;
-    daemon->exchange_context.anchors = identity->anchors;
-}
-
-static void state_announce(Daemon *daemon)
-{
-    const char *name = identity_state_name(daemon->state);
-
-    if (daemon->identity && daemon->identity->validity_problem[0] != '\0')
-        log_warning("%s", daemon->identity->validity_problem);
-    if (daemon->state == IDENTITY_READY && daemon->identity) {
-        log_info("Ready: this device is %s (%s key in the TPM), and trusts %s by %zu anchor(s).",
-                 daemon->identity->fqdn,
-                 tpm_key_algorithm_name(device_key_algorithm(daemon->identity->key)),
-                 daemon->config.segw_name, daemon->identity->anchors->count);
-    } else {
-        log_error("Not ready (%s): %s", name, daemon->state_reason);
-    }
-    (void)sd_notifyf(0, "STATUS=%s%s%s", name, daemon->state_reason[0] != '\0' ? ": " : "",
-                     daemon->state_reason);
-    bus_manager_changed(daemon);
-}
-
-/* Said once: a client that tries again and again is no reason to repeat it. */
-static void state_set(Daemon *daemon, IdentityState state, const char *reason)
-{
-    if (state != IDENTITY_READY && state == daemon->state &&
-        strcmp(reason, daemon->state_reason) == 0)
-        return;
-    daemon->state = state;
-    (void)snprintf(daemon->state_reason, sizeof(daemon->state_reason), "%s", reason);
-    state_announce(daemon);
-}
-
-void daemon_load_identity(Daemon *daemon)
-{
-    char reason[IDENTITY_REASON_SIZE] = "";
-    Identity *identity = NULL;
-    int r;
-
-    callers_close_unsigned(daemon, "The device's identity is read again. Begin another exchange.");
-    /* First, as a TPM without resource manager has few slots and takes one connection. */
-    identity_drop(daemon);
-    r = identity_load(&daemon->config, &identity, reason);
-    if (r == 0) {
-        identity_take(daemon, identity);
-    } else if (r < 0) {
-        (void)snprintf(reason, sizeof(reason), "The identity can't be loaded: %s.", strerror(-r));
-        r = IDENTITY_TPM_UNAVAILABLE;
-    }
-    state_set(daemon, (IdentityState)r, reason);
-}
-
-void daemon_tpm_failed(Daemon *daemon, const char *reason)
-{
-    state_set(daemon, IDENTITY_TPM_UNAVAILABLE, reason);
-}
-
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
     Daemon *daemon = userdata;
@@ -275,8 +205,9 @@ void daemon_deinit(Daemon *daemon)
         (void)sd_bus_flush(daemon->bus);
     }
     dataplane_close(daemon->dataplane);
-    identity_drop(daemon);
+    daemon_drop_identity(daemon);
     sd_bus_flush_close_unref(daemon->bus);
+    sd_event_source_disable_unref(daemon->key_care);
     sd_event_unref(daemon->event);
     segw_policy_deinit(&daemon->segw_policy);
     tred_config_deinit(&daemon->config);

@@ -18,6 +18,8 @@ typedef struct Daemon {
     IdentityState state;
     char state_reason[IDENTITY_REASON_SIZE]; /* empty when ready */
     Identity *identity;                      /* NULL if it could not be loaded */
+    PcrMismatch mismatch;                    /* of the last look at the PCRs */
+    sd_event_source *key_care;               /* looks after the device key when there is time */
     SegwPolicy segw_policy;
     DataPlane *dataplane;
     ExchangeContext exchange_context;
@@ -41,6 +43,18 @@ void daemon_deinit(Daemon *daemon);
  * they announced may no longer be who we are. The result is in `state`. */
 void daemon_load_identity(Daemon *daemon);
 
-/* The TPM failed at its work: State says so, and the next BeginExchange tries to load the key
+/* Has a signature ready to be made, for an exchange that is about to begin: loads the identity if
+ * it could not be loaded before, and prepares the device key. The result is in `state`. */
+void daemon_get_ready(Daemon *daemon);
+
+/* An exchange has signed or gone: has the next signature prepared if one is still to come, or gives
+ * the session back, once nothing else is to be done. */
+void daemon_key_released(Daemon *daemon);
+
+/* The TPM failed at its work, or withheld the key: State says so, and the next BeginExchange looks
  * again. */
 void daemon_tpm_failed(Daemon *daemon, const char *reason);
+void daemon_integrity_failed(Daemon *daemon, const char *reason);
+
+/* Lets go of key, TPM and all that goes with them. */
+void daemon_drop_identity(Daemon *daemon);

@@ -49,6 +49,7 @@ typedef enum ExchangeError {
     EXCHANGE_E_BAD_KEY_EXCHANGE,
     EXCHANGE_E_METHOD_NOT_ALLOWED,
     EXCHANGE_E_TPM_FAILED,
+    EXCHANGE_E_INTEGRITY_FAILED, /* the platform is in no state that the device key signs in */
     EXCHANGE_E_NOT_AUTHENTIC,
     EXCHANGE_E_REPLAYED,
     EXCHANGE_E_UNEXPECTED, /* a message of a type or direction that this state has no use for */
@@ -140,7 +141,7 @@ typedef struct OwnAuth {
 
 /* Signs once, over the request that Agree took. If the TPM fails, nothing was signed and the call
  * may be repeated; once it has signed there is no way back to this call. 0, WRONG_STATE,
- * METHOD_NOT_ALLOWED (our key fits no method of the profile), TPM_FAILED. */
+ * METHOD_NOT_ALLOWED (our key fits no method of the profile), TPM_FAILED, INTEGRITY_FAILED. */
 int exchange_sign_auth(Exchange *exchange, OwnAuth *ret, char *reason);
 
 /* A payload chain to be sealed. */

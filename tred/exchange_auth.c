@@ -62,6 +62,10 @@ static int tpm_sign(const Exchange *exchange, const AuthScheme *scheme, uint8_t 
         return r;
     r = device_key_sign(exchange->context->device_key, scheme->digest, scheme->pss,
                         (Bytes){digest, digest_size}, ret, ret_size, tpm_reason);
+    if (r == -EKEYREJECTED) {
+        return exchange_refuse(reason, EXCHANGE_E_INTEGRITY_FAILED, "The TPM refuses to sign: %s.",
+                               tpm_reason);
+    }
     if (r < 0) {
         return exchange_refuse(
             reason, EXCHANGE_E_TPM_FAILED,

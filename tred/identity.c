@@ -1,6 +1,7 @@
 /* Are the device's key, certificates and anchors there, and do they fit each other? */
 #include "tred/identity.h"
 #include "policy/publickey.h"
+#include "policy/srkname.h"
 #include "policy/tpm_profile.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 
 static const char *const state_names[IDENTITY_STATES] = {
     [IDENTITY_READY] = "ready",
+    [IDENTITY_DEVELOPMENT] = "development",
     [IDENTITY_UNPROVISIONED] = "unprovisioned",
     [IDENTITY_INTEGRITY_FAILED] = "integrity-failed",
     [IDENTITY_TPM_UNAVAILABLE] = "tpm-unavailable",
@@ -17,6 +19,11 @@ static const char *const state_names[IDENTITY_STATES] = {
 const char *identity_state_name(IdentityState state)
 {
     return state_names[state];
+}
+
+bool identity_state_serves(IdentityState state)
+{
+    return state == IDENTITY_READY || state == IDENTITY_DEVELOPMENT;
 }
 
 void identity_free(Identity *identity)
@@ -28,6 +35,7 @@ void identity_free(Identity *identity)
     if (identity->anchors)
         anchor_store_unref(identity->anchors);
     device_key_free(identity->key);
+    key_policy_free(identity->policy);
     EVP_PKEY_free(identity->public_key);
     if (identity->tpm)
         tpm_close(identity->tpm);
@@ -163,6 +171,20 @@ static int key_file_load(const TredConfig *config, Identity *identity, char *rea
     return 0;
 }
 
+static int key_policy_load(const TredConfig *config, Identity *identity, char *reason)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    int r;
+
+    if (!identity->public_key) {
+        return unfit(reason, IDENTITY_UNPROVISIONED,
+                     "Its policy can't be known without the device key. Mend that first.");
+    }
+    r = key_policy_read(&identity->key_file.public.publicArea, config->policy_key,
+                        config->pcr_signatures, &identity->policy, error);
+    return r < 0 && r != -ENOMEM ? unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error) : r;
+}
+
 /* Of the key in the file; that of a key yet to be made is tre-provision's default. */
 static TpmKeyAlgorithm key_algorithm(const Identity *identity)
 {
@@ -176,12 +198,19 @@ static TpmKeyAlgorithm key_algorithm(const Identity *identity)
 static int tpm_connect(const TredConfig *config, Identity *identity, char *reason)
 {
     char error[TPM_ERROR_SIZE] = "";
-    int r = tpm_open(config->tcti, &identity->tpm, error);
+    TPM2B_NAME srk_name = {0};
+    int r;
 
+    r = srk_name_read(config->srk_name, &srk_name, error);
+    if (r < 0 && r != -ENOENT)
+        return unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error);
+    r = tpm_open(config->tcti, &identity->tpm, error);
     if (r == -ENOMEM)
         return r;
-    if (r == 0)
+    if (r == 0) {
+        identity->tpm->srk_name = srk_name;
         r = tpm_profile_check(identity->tpm, key_algorithm(identity), error);
+    }
     return r < 0 ? unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s", error) : 0;
 }
 
@@ -190,12 +219,16 @@ static int key_load(const TredConfig *config, Identity *identity, char *reason)
     char error[TPM_ERROR_SIZE] = "";
     int r;
 
-    if (!identity->public_key || !identity->tpm) {
+    if (!identity->policy || !identity->tpm) {
         return unfit(
             reason, IDENTITY_UNPROVISIONED,
-            "The device key can't be loaded without its file and the TPM. Mend these first.");
+            "The device key can't be loaded without its file, its policy and the TPM. Mend "
+            "these first.");
     }
-    r = device_key_load(identity->tpm, &identity->key_file, NULL, &identity->key, error);
+    r = device_key_load(identity->tpm, &identity->key_file, identity->policy, &identity->key,
+                        error);
+    if (r == -EKEYREJECTED)
+        return unfit(reason, IDENTITY_INTEGRITY_FAILED, "%s.", error);
     if (r == -EINVAL)
         return unfit(reason, IDENTITY_UNPROVISIONED, "%s: %s", config->key, error);
     if (r < 0)
@@ -208,6 +241,7 @@ static const struct {
     int (*load)(const TredConfig *config, Identity *identity, char *reason);
 } parts[IDENTITY_PARTS] = {
     [IDENTITY_KEY_FILE] = {"device key file", key_file_load},
+    [IDENTITY_KEY_POLICY] = {"device key's policy", key_policy_load},
     [IDENTITY_CERTIFICATES] = {"device certificate", certificates_load},
     [IDENTITY_ANCHORS] = {"SeGW anchors", anchors_load},
     [IDENTITY_TPM] = {"TPM", tpm_connect},
@@ -225,7 +259,7 @@ int identity_load_part(const TredConfig *config, IdentityPart part, Identity *id
     return parts[part].load(config, identity, reason);
 }
 
-int identity_load(const TredConfig *config, Identity **ret, char *reason)
+int identity_load(const TredConfig *config, Identity **ret, PcrMismatch *mismatch, char *reason)
 {
     _cleanup_(identity_freep) Identity *identity = calloc(1, sizeof *identity);
 
@@ -234,8 +268,11 @@ int identity_load(const TredConfig *config, Identity **ret, char *reason)
     for (int part = 0; part < IDENTITY_PARTS; part++) {
         int r = identity_load_part(config, (IdentityPart)part, identity, reason);
 
-        if (r != 0)
+        if (r != 0) {
+            if (identity->policy)
+                *mismatch = identity->policy->mismatch;
             return r;
+        }
     }
     *ret = steal_pointer(identity);
     return 0;

@@ -5,12 +5,14 @@
 #include "base/cleanup.h"
 #include "policy/certificates.h"
 #include "policy/devicekey.h"
+#include "policy/keypolicy.h"
 #include "policy/tss2key.h"
 #include "tred/anchors.h"
 #include "tred/config.h"
 
 typedef enum IdentityState {
     IDENTITY_READY,
+    IDENTITY_DEVELOPMENT, /* ready, with a key that no policy protects */
     IDENTITY_UNPROVISIONED,
     IDENTITY_INTEGRITY_FAILED,
     IDENTITY_TPM_UNAVAILABLE,
@@ -22,6 +24,9 @@ enum { IDENTITY_REASON_SIZE = 640 };
 /* "ready", … as on the bus. */
 const char *identity_state_name(IdentityState state);
 
+/* True for the states in which exchanges can be begun. */
+bool identity_state_serves(IdentityState state);
+
 typedef struct DerCertificate {
     unsigned char *data;
     size_t size;
@@ -31,6 +36,7 @@ typedef struct DerCertificate {
  * missing can be said without one. */
 typedef enum IdentityPart {
     IDENTITY_KEY_FILE,
+    IDENTITY_KEY_POLICY,
     IDENTITY_CERTIFICATES,
     IDENTITY_ANCHORS,
     IDENTITY_TPM,
@@ -41,6 +47,7 @@ typedef enum IdentityPart {
 typedef struct Identity {
     Tss2Key key_file;
     EVP_PKEY *public_key; /* of key_file */
+    KeyPolicy *policy;    /* of key_file */
     Tpm *tpm;
     DeviceKey *key;
     char fqdn[FQDN_SIZE_MAX];                    /* of the device certificate's subjectAltName */
@@ -54,12 +61,14 @@ typedef struct Identity {
 const char *identity_part_name(IdentityPart part);
 
 /* Loads one part into `identity` (zeroed before the first; to identity_free()), and checks that it
- * fits the parts loaded before. Returns 0; IDENTITY_UNPROVISIONED or IDENTITY_TPM_UNAVAILABLE with
- * `reason` (IDENTITY_REASON_SIZE octets) naming what is wrong and what to do; or -ENOMEM, -EIO. */
+ * fits the parts loaded before. Returns 0; IDENTITY_UNPROVISIONED, IDENTITY_INTEGRITY_FAILED or
+ * IDENTITY_TPM_UNAVAILABLE with `reason` (IDENTITY_REASON_SIZE octets) naming what is wrong and
+ * what to do; or -ENOMEM, -EIO. */
 int identity_load_part(const TredConfig *config, IdentityPart part, Identity *identity,
                        char *reason);
 
-/* Loads every part that `config` names; returns as above for the first that fails. */
-int identity_load(const TredConfig *config, Identity **ret, char *reason);
+/* Loads every part that `config` names; returns as above for the first that fails. *mismatch has
+ * the PCRs that differ where the platform's state is not one that the device key signs in. */
+int identity_load(const TredConfig *config, Identity **ret, PcrMismatch *mismatch, char *reason);
 void identity_free(Identity *identity);
 DEFINE_POINTER_CLEANUP(Identity, identity_free);

@@ -105,7 +105,7 @@ class SoundTest(DoctorTest):
         self.assertEqual(run(["ip", "address"], namespace=HENB).stdout, before)
 
     def test_doctor_asks_a_tred_that_runs_and_leaves_the_tpm_to_it(self):
-        self.starting(Tred(self.files)).wait_for_state("ready")
+        self.starting(Tred(self.files)).wait_for_state("development")
         done = self.doctor("--config", self.configure())
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertIn("tred: runs, and is ready", done.stdout)

@@ -157,7 +157,7 @@ class CallerTest(HostileTest):
         self.start_tred()
         for user in ("nobody", "root"):
             foreigner = self.hand(user=user)
-            self.assertEqual(foreigner.property("State"), "ready")
+            self.assertEqual(foreigner.property("State"), "development")
             self.assert_refused(ACCESS_DENIED, foreigner.begin)
 
     def test_a_foreign_user_may_not_call_an_exchange(self):

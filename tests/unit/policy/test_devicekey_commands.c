@@ -84,6 +84,7 @@ static void a_key_that_fails_on_the_way_leaves_no_handle(void **state)
             int r;
 
             file.parent = parents[j];
+            bench_reconnect();
             wire_tap(commands[i]);
             r = device_key_load(bench.tpm, &file, NULL, &key, error);
             wire_untap();

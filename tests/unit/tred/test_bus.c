@@ -194,8 +194,8 @@ static void the_manager_says_who_this_device_is(void **state)
     sd_bus *bus = tred_connect(&fixture);
 
     (void)state;
-    assert_property(bus, MANAGER_PATH, MANAGER, "State", "ready");
-    assert_property(bus, MANAGER_PATH, MANAGER, "StateReason", "");
+    assert_property(bus, MANAGER_PATH, MANAGER, "State", "development");
+    assert_property(bus, MANAGER_PATH, MANAGER, "KeyPolicy", "none");
     assert_property(bus, MANAGER_PATH, MANAGER, "Identity", HENB_FQDN);
     assert_property(bus, MANAGER_PATH, MANAGER, "SegwIdentity", SEGW_FQDN);
     assert_property(bus, MANAGER_PATH, MANAGER, "KeyAlgorithm", "ecdsa-p256");
@@ -360,7 +360,7 @@ static void assert_needs_file(const char *name)
     assert_does_not_begin(bus, ERROR "Unprovisioned");
     tred_file_show(&fixture, name);
     assert_begins(bus, path);
-    assert_property(bus, MANAGER_PATH, MANAGER, "State", "ready");
+    assert_property(bus, MANAGER_PATH, MANAGER, "State", "development");
     sd_bus_flush_close_unref(bus);
 }
 
