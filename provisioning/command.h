@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "policy/tpm.h"
+#include "provisioning/profile.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -15,13 +16,22 @@
 typedef struct ProvisionOptions {
     const char *tcti;
     const char *state_dir;
-    uid_t owner; /* (uid_t)-1: files keep the caller as their owner */
-    gid_t group; /* likewise */
+    uid_t owner;        /* (uid_t)-1: files keep the caller as their owner */
+    gid_t group;        /* likewise */
+    const char *serial; /* the device's, or NULL */
     const char *fqdn;
     TpmKeyAlgorithm algorithm;
     bool algorithm_given;
     bool force;
-    const char *file; /* of install-cert and install-anchors */
+    const ProvisionProfile *profile; /* NULL without --profile */
+    bool json;
+    unsigned jobs;            /* of line: devices at once */
+    const char *output;       /* of line and export: a file, or NULL for standard output */
+    const char *format;       /* of line and export: of the list for the SeGW, or NULL */
+    const char *list;         /* of line: where that list goes, or NULL */
+    const char *file;         /* the first argument of the command, or NULL */
+    const char *const *files; /* all of them */
+    unsigned n_files;
 } ProvisionOptions;
 
 /* Each does its whole work and has told the person about it. Returns 0, or -errno after a
@@ -29,6 +39,10 @@ typedef struct ProvisionOptions {
 int provision_init(const ProvisionOptions *options);
 int provision_install_cert(const ProvisionOptions *options);
 int provision_install_anchors(const ProvisionOptions *options);
+int provision_run(const ProvisionOptions *options);
+int provision_step(const ProvisionOptions *options);
+int provision_status(const ProvisionOptions *options);
+int provision_verify(const ProvisionOptions *options);
 
 /* The files of the state folder, as tred's configuration names them by default. */
 #define STATE_KEY "device.pem"
@@ -39,11 +53,20 @@ int provision_install_anchors(const ProvisionOptions *options);
 /* The path of `name` in the state folder; *ret is the caller's to free(). 0 or -ENOMEM. */
 int state_path(const ProvisionOptions *options, const char *name, char **ret);
 
-/* Makes the state folder, if it is absent, with mode 0750. 0 or -errno after a complaint. */
+/* Makes the state folder, if it is absent, with mode 0750; it is its owner's and on disk
+ * afterwards. 0 or -errno after a complaint. */
 int state_dir_make(const ProvisionOptions *options);
 
-/* Puts a file into the state folder: whole, with its owner and mode, or not at all. 0 or -errno
- * after a complaint. */
+/* Keeps every other tre-provision out of the state folder, until *ret is closed (or this process
+ * ends, however), and takes away the half-written files of one that was killed. 0, or -errno after
+ * a complaint; -EBUSY if another is at work there. */
+int state_lock(const ProvisionOptions *options, int *ret);
+
+/* The name beside its own that a file has until it is whole. */
+#define STATE_BESIDE ".new"
+
+/* Puts a file into the state folder: whole, on disk, with its owner and mode, or not at all. 0 or
+ * -errno after a complaint. */
 int state_write(const ProvisionOptions *options, const char *name, Bytes bytes, mode_t mode);
 
 /* Gives a file of the state folder to its owner: it may have been made before that user was. 0 or

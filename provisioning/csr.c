@@ -12,6 +12,7 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { COMMON_NAME_MAX = 64 }; /* RFC 5280, A.1: ub-common-name */
 
@@ -161,4 +162,41 @@ int csr_new(DeviceKey *key, const char *fqdn, char **ret, char *error)
     size = BIO_get_mem_data(bio, &text);
     *ret = strndup(text, (size_t)size);
     return *ret ? 0 : -ENOMEM;
+}
+
+/* True if `fqdn` is the one name that the CSR asks for. */
+static bool asks_for(X509_REQ *csr, const char *fqdn)
+{
+    _cleanup_(extensions_freep) STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(csr);
+    _cleanup_(GENERAL_NAMES_freep) GENERAL_NAMES *names =
+        X509V3_get_d2i(extensions, NID_subject_alt_name, NULL, NULL);
+    const GENERAL_NAME *name =
+        sk_GENERAL_NAME_num(names) == 1 ? sk_GENERAL_NAME_value(names, 0) : NULL;
+
+    return name && name->type == GEN_DNS &&
+           (size_t)ASN1_STRING_length(name->d.dNSName) == strlen(fqdn) &&
+           strncasecmp((const char *)ASN1_STRING_get0_data(name->d.dNSName), fqdn, strlen(fqdn)) ==
+               0;
+}
+
+const char *csr_flaw(Bytes pem, EVP_PKEY *public_key, const char *fqdn)
+{
+    _cleanup_(BIO_free_allp) BIO *bio = NULL;
+    _cleanup_(X509_REQ_freep) X509_REQ *csr = NULL;
+    const char *flaw = NULL;
+
+    if (pem.size <= CSR_SIZE_MAX)
+        bio = BIO_new_mem_buf(pem.data ? (const void *)pem.data : "", (int)pem.size);
+    if (bio)
+        csr = PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
+    if (!csr)
+        flaw = "is not a certificate signing request as PEM";
+    else if (EVP_PKEY_eq(X509_REQ_get0_pubkey(csr), public_key) != 1)
+        flaw = "is for another key than the device key";
+    else if (X509_REQ_verify(csr, public_key) != 1)
+        flaw = "has a wrong signature";
+    else if (fqdn && !asks_for(csr, fqdn))
+        flaw = "asks for another name";
+    ERR_clear_error();
+    return flaw;
 }

@@ -1,9 +1,16 @@
 /* The certificate signing request (PKCS #10, RFC 2986) for the device key, signed in the TPM. */
 #pragma once
 
+#include "base/bytes.h"
 #include "policy/devicekey.h"
+
+enum { CSR_SIZE_MAX = 16 * 1024 };
 
 /* Makes a CSR with `fqdn` as its dNSName (and as common name if it fits), asking for keyUsage
  * digitalSignature. *ret is PEM text, the caller's to free(). 0, -ENOMEM, or -EIO with `error`
  * (TPM_ERROR_SIZE octets). */
 int csr_new(DeviceKey *key, const char *fqdn, char **ret, char *error);
+
+/* What is wrong with a CSR (PEM text) as the request for `public_key` under the name `fqdn` (NULL:
+ * under any): the rest of a sentence that starts with the CSR. NULL if it fits. */
+const char *csr_flaw(Bytes pem, EVP_PKEY *public_key, const char *fqdn);

@@ -1,0 +1,124 @@
+/* What is in the state folder, and what is it called elsewhere? */
+#include "provisioning/devicefiles.h"
+
+#include "base/file.h"
+#include "crypto/openssl.h"
+#include "policy/publickey.h"
+#include "provisioning/csr.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <tss2/tss2_mu.h>
+
+static int key_read(const char *path, DeviceFiles *files)
+{
+    int r = tss2key_read(path, &files->key, files->key_error);
+
+    if (r < 0 || tpm_public_to_pkey(&files->key.public, &files->public_key) == 0)
+        return r;
+    (void)snprintf(files->key_error, DEVICE_FILES_ERROR_SIZE,
+                   "%.200s holds no key of the profile (ECDSA P-256, P-384, RSA-2048); make one "
+                   "with 'tre-provision init --force'",
+                   path);
+    return -EINVAL;
+}
+
+static int csr_read(const char *path, DeviceFiles *files)
+{
+    int r = file_read(path, CSR_SIZE_MAX, &files->csr, &files->csr_size);
+
+    if (r < 0) {
+        (void)snprintf(files->csr_error, DEVICE_FILES_ERROR_SIZE, "%.200s can't be read: %s", path,
+                       strerror(-r));
+    }
+    return r;
+}
+
+static int certificates_look(const char *path, DeviceFiles *files)
+{
+    return certificates_read(path, &files->certificates, files->certificates_error);
+}
+
+static int anchors_look(const char *path, DeviceFiles *files)
+{
+    return certificates_read(path, &files->anchors, files->anchors_error);
+}
+
+int device_files_read(const ProvisionOptions *options, DeviceFiles *ret)
+{
+    const struct {
+        const char *name;
+        int (*read)(const char *path, DeviceFiles *files);
+        int *result;
+    } parts[] = {
+        {STATE_KEY, key_read, &ret->key_r},
+        {STATE_CSR, csr_read, &ret->csr_r},
+        {STATE_CERTIFICATES, certificates_look, &ret->certificates_r},
+        {STATE_ANCHORS, anchors_look, &ret->anchors_r},
+    };
+
+    *ret = (DeviceFiles){0};
+    for (size_t i = 0; i < ELEMENTS(parts); i++) {
+        _cleanup_(free_charp) char *path = NULL;
+        int r = state_path(options, parts[i].name, &path);
+
+        if (r < 0)
+            return r;
+        *parts[i].result = parts[i].read(path, ret);
+    }
+    return 0;
+}
+
+void device_files_deinit(DeviceFiles *files)
+{
+    EVP_PKEY_free(files->public_key);
+    free(files->csr);
+    sk_X509_pop_free(files->certificates, X509_free);
+    sk_X509_pop_free(files->anchors, X509_free);
+    *files = (DeviceFiles){0};
+}
+
+static void hex_print(Bytes bytes, char *ret)
+{
+    for (size_t i = 0; i < bytes.size; i++)
+        (void)snprintf(ret + 2 * i, 3, "%02x", bytes.data[i]);
+    ret[2 * bytes.size] = '\0';
+}
+
+int key_name_hex(const TPM2B_PUBLIC *public, char *ret)
+{
+    uint8_t area[sizeof(TPMT_PUBLIC)];
+    uint8_t name[2 + 32] = {TPM2_ALG_SHA256 >> 8, TPM2_ALG_SHA256 & 0xff};
+    size_t size = 0;
+
+    if (public->publicArea.nameAlg != TPM2_ALG_SHA256 ||
+        Tss2_MU_TPMT_PUBLIC_Marshal(&public->publicArea, area, sizeof(area), &size) !=
+            TSS2_RC_SUCCESS ||
+        EVP_Q_digest(NULL, "SHA256", NULL, area, size, name + 2, NULL) != 1)
+        return -EINVAL;
+    hex_print(BYTES_OF(name), ret);
+    return 0;
+}
+
+int certificate_hash_hex(const X509 *certificate, char *ret)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+
+    if (X509_digest(certificate, EVP_sha256(), digest, &size) != 1)
+        return -EIO;
+    hex_print((Bytes){digest, size}, ret);
+    return 0;
+}
+
+void certificate_serial_hex(const X509 *certificate, char *ret)
+{
+    const ASN1_INTEGER *serial = X509_get0_serialNumber(certificate);
+    const size_t size = (size_t)ASN1_STRING_length(serial);
+
+    if (size * 2 >= CERTIFICATE_SERIAL_SIZE)
+        (void)snprintf(ret, CERTIFICATE_SERIAL_SIZE, "?");
+    else
+        hex_print((Bytes){ASN1_STRING_get0_data(serial), size}, ret);
+}

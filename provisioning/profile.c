@@ -1,0 +1,112 @@
+/* What does this manufacturing line give to each of its devices? */
+#include "provisioning/profile.h"
+
+#include "base/cleanup.h"
+#include "base/fqdn.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SERIAL_SIZE_MAX = 63 };
+
+/* In the order of TpmKeyAlgorithm, after the one for none. */
+static const char *const key_algorithms[] = {"any", "ecdsa-p256", "ecdsa-p384", "rsa-2048", NULL};
+static const char *const owner_auths[] = {"keep", "discard", NULL};
+
+/* A name in which PROFILE_SERIAL may stand. */
+static int parse_fqdn_pattern(const ConfigItem *item, const char *value, void *target,
+                              char *allowed)
+{
+    _cleanup_(free_charp) char *example = NULL;
+
+    if (provision_profile_expand(value, "0", &example) < 0)
+        return -ENOMEM;
+    if (!fqdn_is_valid(example, strlen(example))) {
+        (void)snprintf(allowed, CONFIG_ERROR_SIZE,
+                       "a domain name, with " PROFILE_SERIAL
+                       " for the serial number, such as henb-" PROFILE_SERIAL ".operator.example");
+        return -EINVAL;
+    }
+    return config_parse_string(item, value, target, allowed);
+}
+
+static const ConfigItem items[] = {
+    {"tpm", "tcti", config_parse_string, offsetof(ProvisionProfile, tcti)},
+    {"tpm", "owner-auth", config_parse_choice, offsetof(ProvisionProfile, owner_auth),
+     .choices = owner_auths},
+    {"device", "fqdn", parse_fqdn_pattern, offsetof(ProvisionProfile, fqdn)},
+    {"device", "state-dir", config_parse_path, offsetof(ProvisionProfile, state_dir)},
+    {"device", "owner", config_parse_string, offsetof(ProvisionProfile, owner)},
+    {"device", "key-algorithm", config_parse_choice, offsetof(ProvisionProfile, key_algorithm),
+     .choices = key_algorithms},
+    {"anchors", "file", config_parse_path, offsetof(ProvisionProfile, anchors)},
+};
+
+static void defaults(ProvisionProfile *profile)
+{
+    *profile = (ProvisionProfile){.owner_auth = OWNER_AUTH_DISCARD};
+}
+
+int provision_profile_read(const char *path, ProvisionProfile *ret, char *error)
+{
+    defaults(ret);
+    return config_read(path, items, ELEMENTS(items), ret, error);
+}
+
+int provision_profile_parse(const char *name, Bytes text, ProvisionProfile *ret, char *error)
+{
+    defaults(ret);
+    return config_parse(name, text, items, ELEMENTS(items), ret, error);
+}
+
+void provision_profile_deinit(ProvisionProfile *profile)
+{
+    free(profile->tcti);
+    free(profile->fqdn);
+    free(profile->state_dir);
+    free(profile->owner);
+    free(profile->anchors);
+    *profile = (ProvisionProfile){0};
+}
+
+bool provision_profile_has_serial(const char *text)
+{
+    return text && strstr(text, PROFILE_SERIAL);
+}
+
+int provision_profile_expand(const char *text, const char *serial, char **ret)
+{
+    _cleanup_(free_charp) char *expanded = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&expanded, &size);
+    const char *place;
+
+    if (!stream)
+        return -ENOMEM;
+    for (place = strstr(text, PROFILE_SERIAL); place; place = strstr(text, PROFILE_SERIAL)) {
+        (void)fprintf(stream, "%.*s%s", (int)(place - text), text, serial);
+        text = place + strlen(PROFILE_SERIAL);
+    }
+    (void)fputs(text, stream);
+    if (fclose(stream) != 0)
+        return -ENOMEM;
+    *ret = steal_pointer(expanded);
+    return 0;
+}
+
+bool serial_is_valid(const char *serial)
+{
+    const size_t size = strlen(serial);
+
+    if (size == 0 || size > SERIAL_SIZE_MAX || !isalnum((unsigned char)serial[0]))
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        const unsigned char octet = (unsigned char)serial[i];
+
+        if (!isascii(octet) || (!isalnum(octet) && !strchr(".-_", octet)))
+            return false;
+    }
+    return true;
+}

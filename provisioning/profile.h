@@ -1,0 +1,46 @@
+/* The profile of a manufacturing line (tre-provision-profile(5)): what every device of it gets. */
+#pragma once
+
+#include "base/config.h"
+#include "policy/tpm.h"
+
+#include <stdbool.h>
+
+/* PROFILE_KEY_ANY: a key of any algorithm that is there is kept; a new one is an ECDSA P-256. The
+ * others are a TpmKeyAlgorithm and 1. */
+enum { PROFILE_KEY_ANY = 0 };
+
+typedef enum OwnerAuth { OWNER_AUTH_KEEP, OWNER_AUTH_DISCARD } OwnerAuth;
+
+/* Texts are NULL where the file says nothing. */
+typedef struct ProvisionProfile {
+    char *tcti;
+    char *fqdn;      /* may hold PROFILE_SERIAL */
+    char *state_dir; /* likewise */
+    char *owner;
+    unsigned key_algorithm;
+    char *anchors;
+    unsigned owner_auth; /* an OwnerAuth */
+} ProvisionProfile;
+
+/* What stands for the device's serial number in `fqdn` and `state_dir`. */
+#define PROFILE_SERIAL "{serial}"
+
+/* Reads `path` into `ret`, which is the caller's to profile_deinit() in any case. Returns 0, or
+ * -errno with `error` (CONFIG_ERROR_SIZE octets) naming file, line, and what is allowed. */
+int provision_profile_read(const char *path, ProvisionProfile *ret, char *error);
+void provision_profile_deinit(ProvisionProfile *profile);
+
+/* The same from memory. For tests and the fuzz target. */
+int provision_profile_parse(const char *name, Bytes text, ProvisionProfile *ret, char *error);
+
+/* True if `text` (or NULL) asks for the serial number. */
+bool provision_profile_has_serial(const char *text);
+
+/* `text` with the serial number in place of each PROFILE_SERIAL; *ret is the caller's to free().
+ * 0 or -ENOMEM. */
+int provision_profile_expand(const char *text, const char *serial, char **ret);
+
+/* A serial number names a folder and may go into a domain name: 1 to 63 letters, digits, '.', '-'
+ * and '_', a letter or digit first. */
+bool serial_is_valid(const char *serial);

@@ -1,0 +1,141 @@
+/* tre-provision status: what is there? Whether it fits together is for verify. */
+#include "provisioning/command.h"
+#include "provisioning/devicefiles.h"
+#include "provisioning/inventory.h"
+#include "provisioning/tpmfacts.h"
+
+#include "crypto/openssl.h"
+#include "policy/devicekey.h"
+#include "policy/storagekey.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SUBJECT_SIZE = 160, DATE_SIZE = 32 };
+
+static const char there[] = "there";
+static const char absent[] = "absent";
+static const char unreadable[] = "error";
+
+static const char *presence(int r)
+{
+    return r == 0 ? there : r == -ENOENT ? absent : unreadable;
+}
+
+/* An item for a file; true if there is more to tell about it. */
+static Item *file_item(Inventory *inventory, const char *name, int r, const char *error)
+{
+    Item *item = inventory_add(inventory, name, presence(r));
+
+    if (r < 0 && r != -ENOENT)
+        item_field(item, "error", "%s", error);
+    return item;
+}
+
+static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
+{
+    _cleanup_(tpm_closep) Tpm *tpm = NULL;
+    char error[TPM_ERROR_SIZE] = "";
+    ESYS_TR srk = ESYS_TR_NONE;
+    TpmFacts facts;
+    Item *item;
+    int r;
+
+    r = tpm_open(options->tcti, &tpm, error);
+    if (r == 0)
+        r = tpm_facts_read(tpm, &facts, error);
+    item = inventory_add(inventory, "tpm", r == 0 ? there : unreadable);
+    if (r < 0) {
+        item_field(item, "error", "%s", error);
+        return;
+    }
+    item_field(item, "manufacturer", "%s", facts.manufacturer);
+    item_field(item, "firmware", "%u.%u.%u.%u", facts.firmware_major >> 16,
+               facts.firmware_major & 0xffff, facts.firmware_minor >> 16,
+               facts.firmware_minor & 0xffff);
+    item_field(item, "persistent-free", "%u", facts.persistent_free);
+    r = tpm_srk_open(tpm, false, &srk, error);
+    tpm_object_release(tpm, srk);
+    item = file_item(inventory, "storage-root-key", r, error);
+    if (r == 0)
+        item_field(item, "handle", "0x%08x", TPM_SRK_HANDLE);
+    item = inventory_add(inventory, "owner-auth", facts.owner_auth_set ? "set" : "empty");
+}
+
+static void key_item(Inventory *inventory, const DeviceFiles *files)
+{
+    Item *item = file_item(inventory, "device-key", files->key_r, files->key_error);
+    const TPMT_PUBLIC *area = &files->key.public.publicArea;
+    char name[KEY_NAME_HEX_SIZE] = "";
+    TpmKeyAlgorithm algorithm;
+
+    if (files->key_r < 0)
+        return;
+    item_field(item, "algorithm", "%s",
+               device_key_algorithm_of(area, &algorithm) < 0 ? "unknown"
+                                                             : tpm_key_algorithm_name(algorithm));
+    item_field(item, "policy", "%s",
+               area->authPolicy.size == 0 ? "none, for development" : "a TPM policy");
+    if (key_name_hex(&files->key.public, name) == 0)
+        item_field(item, "name", "%s", name);
+}
+
+static void date_print(const ASN1_TIME *time, char *ret)
+{
+    struct tm tm;
+
+    if (ASN1_TIME_to_tm(time, &tm) != 1 || strftime(ret, DATE_SIZE, "%Y-%m-%d", &tm) == 0)
+        (void)snprintf(ret, DATE_SIZE, "?");
+}
+
+static void certificate_item(Inventory *inventory, const DeviceFiles *files)
+{
+    Item *item =
+        file_item(inventory, "certificate", files->certificates_r, files->certificates_error);
+    const X509 *certificate = sk_X509_value(files->certificates, 0);
+    char fqdn[FQDN_SIZE_MAX] = "none";
+    char serial[CERTIFICATE_SERIAL_SIZE];
+    char issuer[SUBJECT_SIZE] = "";
+    char date[DATE_SIZE];
+
+    if (!certificate)
+        return;
+    (void)certificate_fqdn(certificate, fqdn);
+    certificate_serial_hex(certificate, serial);
+    certificate_issuer(certificate, issuer, sizeof(issuer));
+    date_print(X509_get0_notAfter(certificate), date);
+    item_field(item, "fqdn", "%s", fqdn);
+    item_field(item, "serial", "%s", serial);
+    item_field(item, "issuer", "%s", issuer);
+    item_field(item, "valid-until", "%s", date);
+}
+
+static void anchors_item(Inventory *inventory, const DeviceFiles *files)
+{
+    Item *item = file_item(inventory, "anchors", files->anchors_r, files->anchors_error);
+
+    if (files->anchors_r == 0)
+        item_field(item, "count", "%d", sk_X509_num(files->anchors));
+}
+
+int provision_status(const ProvisionOptions *options)
+{
+    _cleanup_(device_files_deinit) DeviceFiles files = {0};
+    _cleanup_(inventory_freep) Inventory *inventory = calloc(1, sizeof(*inventory));
+    int r = inventory ? device_files_read(options, &files) : -ENOMEM;
+
+    if (r < 0) {
+        complain("out of memory");
+        return r;
+    }
+    tpm_items(inventory, options);
+    key_item(inventory, &files);
+    (void)file_item(inventory, "csr", files.csr_r, files.csr_error);
+    certificate_item(inventory, &files);
+    anchors_item(inventory, &files);
+    if (options->json)
+        return inventory_print_json(inventory, stdout);
+    inventory_print(inventory, stdout);
+    return 0;
+}

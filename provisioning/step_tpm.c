@@ -1,0 +1,87 @@
+/* The steps "check-tpm" and "storage-root-key": is this a TPM that a device key can live in, and
+ * does it have the key above it? */
+#include "provisioning/step.h"
+
+#include "policy/storagekey.h"
+#include "policy/tpm_profile.h"
+#include "provisioning/tpmfacts.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* 1 if the storage root key is there, 0 if not, -errno after a complaint. */
+static int srk_look(Provision *provision)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    ESYS_TR srk = ESYS_TR_NONE;
+    int r = tpm_srk_open(provision->tpm, false, &srk, error);
+
+    tpm_object_release(provision->tpm, srk);
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0)
+        complain("%s", error);
+    return r < 0 ? r : 1;
+}
+
+/* What there must be room for depends on what is there already. */
+static int room_check(const TpmFacts *facts, bool srk_there)
+{
+    if (!srk_there && facts->persistent_free == 0) {
+        complain("this TPM has no room for the storage root key: list what it holds with "
+                 "'tpm2_getcap handles-persistent' and remove what is not used with "
+                 "'tpm2_evictcontrol -c HANDLE'");
+        return -ENOSPC;
+    }
+    if (!srk_there && facts->owner_auth_set) {
+        complain("this TPM has no storage root key, and its owner hierarchy has a password, so "
+                 "none can be made: clear the TPM ('tpm2_clear', which destroys all keys in it)");
+        return -EPERM;
+    }
+    return 0;
+}
+
+int step_tpm_check(Provision *provision, char *note)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    TpmFacts facts;
+    int r;
+
+    r = tpm_facts_read(provision->tpm, &facts, error);
+    if (r == 0)
+        r = tpm_profile_check(provision->tpm, provision->options->algorithm, error);
+    if (r < 0) {
+        complain("%s", error);
+        return r;
+    }
+    provision->tpm_checked = true;
+    r = srk_look(provision);
+    if (r < 0)
+        return r;
+    r = room_check(&facts, r > 0);
+    if (r < 0)
+        return r;
+    (void)snprintf(note, STEP_NOTE_SIZE, "%s, firmware %u.%u, room for %u persistent objects",
+                   facts.manufacturer, facts.firmware_major >> 16, facts.firmware_major & 0xffff,
+                   facts.persistent_free);
+    return 1;
+}
+
+int step_srk_check(Provision *provision, char *note)
+{
+    (void)snprintf(note, STEP_NOTE_SIZE, "0x%08x", TPM_SRK_HANDLE);
+    return srk_look(provision);
+}
+
+int step_srk_make(Provision *provision, char *note)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    ESYS_TR srk = ESYS_TR_NONE;
+    int r = tpm_srk_open(provision->tpm, true, &srk, error);
+
+    (void)note;
+    tpm_object_release(provision->tpm, srk);
+    if (r < 0)
+        complain("%s", error);
+    return r;
+}

@@ -1,0 +1,137 @@
+/* Which steps make a device, in which order, and which of them are still to be done? */
+#include "provisioning/step.h"
+
+#include "provisioning/tpmfacts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static bool anchors_wanted(const ProvisionOptions *options)
+{
+    return options->profile && options->profile->anchors;
+}
+
+static bool lock_wanted(const ProvisionOptions *options)
+{
+    return options->profile && options->profile->owner_auth == OWNER_AUTH_DISCARD;
+}
+
+/* The order is one of needs: each step finds what it uses, and "lock" takes away what all of the
+ * others but "check-tpm" write with. */
+static const Step steps[] = {
+    {"check-tpm", "the TPM has what a device needs", step_tpm_check},
+    {"storage-root-key", "the storage root key at 0x81000001", step_srk_check, step_srk_make},
+    {"device-key", "the device key, which can sign", step_key_check, step_key_make},
+    {"csr", "the certificate signing request", step_csr_check, step_csr_make},
+    {"anchors", "the SeGW's root certificates", step_anchors_check, step_anchors_install,
+     anchors_wanted},
+    {"lock", "nobody owns the TPM's owner hierarchy", step_lock_check, step_lock_do, lock_wanted},
+};
+
+_Static_assert(ELEMENTS(steps) <= STEPS_MAX, "STEPS_MAX is too small");
+
+const char *step_outcome_name(StepOutcome outcome)
+{
+    static const char *const names[] = {
+        [STEP_SKIPPED] = "skipped",
+        [STEP_DONE] = "done",
+        [STEP_FAILED] = "failed",
+    };
+
+    return names[outcome];
+}
+
+const Step *step_find(const char *name)
+{
+    for (size_t i = 0; i < ELEMENTS(steps); i++) {
+        if (strcmp(steps[i].name, name) == 0)
+            return &steps[i];
+    }
+    return NULL;
+}
+
+const char *step_names(char *ret, size_t size)
+{
+    size_t length = 0;
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < ELEMENTS(steps) && length < size; i++) {
+        int n = snprintf(ret + length, size - length, "%s%s", i > 0 ? " " : "", steps[i].name);
+
+        length += n > 0 ? (size_t)n : 0;
+    }
+    return ret;
+}
+
+int provision_open(Provision *provision, const ProvisionOptions *options)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    int r;
+
+    *provision = (Provision){.options = options, .lock = -1};
+    r = state_dir_make(options);
+    if (r == 0)
+        r = state_lock(options, &provision->lock);
+    if (r < 0)
+        return r;
+    r = tpm_open(options->tcti, &provision->tpm, error);
+    if (r == 0)
+        r = tpm_leftovers_flush(provision->tpm, error);
+    if (r < 0)
+        complain("%s", error);
+    return r;
+}
+
+void provision_close(Provision *provision)
+{
+    device_key_free(provision->key); /* before the TPM that holds it */
+    tpm_close(provision->tpm);
+    close_fdp(&provision->lock);
+    *provision = (Provision){.lock = -1};
+}
+
+static uint64_t now(void)
+{
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+int provision_do(Provision *provision, const Step *step, StepReport *report)
+{
+    const uint64_t begun = now();
+    int r;
+
+    *report = (StepReport){.name = step->name, .outcome = STEP_FAILED};
+    r = step->check(provision, report->note);
+    if (r > 0) {
+        report->outcome = step->act ? STEP_SKIPPED : STEP_DONE;
+        r = 0;
+    } else if (r == 0) {
+        r = step->act(provision, report->note);
+        if (r == 0)
+            report->outcome = STEP_DONE;
+    }
+    report->nanoseconds = now() - begun;
+    return r;
+}
+
+int provision_do_all(Provision *provision, void (*told)(const StepReport *report, void *user),
+                     void *user)
+{
+    for (size_t i = 0; i < ELEMENTS(steps); i++) {
+        StepReport report;
+        int r;
+
+        if (steps[i].wanted && !steps[i].wanted(provision->options))
+            continue;
+        r = provision_do(provision, &steps[i], &report);
+        told(&report, user);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

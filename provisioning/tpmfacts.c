@@ -1,0 +1,109 @@
+/* Which TPM is this, and what is in the way in it? */
+#include "provisioning/tpmfacts.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { BATCH = 64 }; /* properties or handles asked for at once; a TPM holds fewer */
+
+static int capability_get(Tpm *tpm, TPM2_CAP capability, uint32_t first, TPMS_CAPABILITY_DATA **ret,
+                          char *error)
+{
+    TPMI_YES_NO more;
+    TSS2_RC rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, capability,
+                                    first, BATCH, &more, ret);
+
+    if (rc == TSS2_RC_SUCCESS)
+        return 0;
+    tpm_error(error, "TPM2_GetCapability", rc);
+    return -EIO;
+}
+
+static void manufacturer_copy(uint32_t value, char *ret)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        const char letter = (char)(value >> (24 - 8 * i) & 0xff);
+
+        ret[i] = letter > ' ' && letter <= '~' ? letter : '\0';
+    }
+    ret[4] = '\0';
+}
+
+static void property_take(const TPMS_TAGGED_PROPERTY *property, TpmFacts *facts)
+{
+    switch (property->property) {
+    case TPM2_PT_MANUFACTURER:
+        manufacturer_copy(property->value, facts->manufacturer);
+        break;
+    case TPM2_PT_FIRMWARE_VERSION_1:
+        facts->firmware_major = property->value;
+        break;
+    case TPM2_PT_FIRMWARE_VERSION_2:
+        facts->firmware_minor = property->value;
+        break;
+    case TPM2_PT_NV_COUNTERS_MAX: /* 0: no limit but the NV memory (TPM 2.0 Part 2, 6.13) */
+    case TPM2_PT_NV_COUNTERS_AVAIL:
+        facts->counters_limited = true;
+        facts->counters_free = property->value;
+        break;
+    case TPM2_PT_HR_PERSISTENT_AVAIL:
+        facts->persistent_free = property->value;
+        break;
+    case TPM2_PT_PERMANENT:
+        facts->owner_auth_set = property->value & TPMA_PERMANENT_OWNERAUTHSET;
+        break;
+    default:
+        break;
+    }
+}
+
+int tpm_facts_read(Tpm *tpm, TpmFacts *ret, char *error)
+{
+    static const uint32_t groups[] = {TPM2_PT_FIXED, TPM2_PT_VAR};
+
+    *ret = (TpmFacts){0};
+    for (size_t i = 0; i < ELEMENTS(groups); i++) {
+        TPMS_CAPABILITY_DATA *data = NULL;
+        int r = capability_get(tpm, TPM2_CAP_TPM_PROPERTIES, groups[i], &data, error);
+
+        if (r < 0)
+            return r;
+        for (uint32_t j = 0; j < data->data.tpmProperties.count; j++)
+            property_take(&data->data.tpmProperties.tpmProperty[j], ret);
+        Esys_Free(data);
+    }
+    return 0;
+}
+
+/* ESYS flushes what it knows, so the handle is made known to it first. */
+static int handle_flush(Tpm *tpm, TPM2_HANDLE handle, char *error)
+{
+    ESYS_TR object = ESYS_TR_NONE;
+    TSS2_RC rc;
+
+    rc =
+        Esys_TR_FromTPMPublic(tpm->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &object);
+    if (rc == TSS2_RC_SUCCESS)
+        rc = Esys_FlushContext(tpm->esys, object);
+    if (rc == TSS2_RC_SUCCESS)
+        return 0;
+    tpm_error(error, "TPM2_FlushContext (left over from a process that was killed)", rc);
+    return -EIO;
+}
+
+int tpm_leftovers_flush(Tpm *tpm, char *error)
+{
+    static const TPM2_HANDLE firsts[] = {TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST};
+
+    for (size_t i = 0; i < ELEMENTS(firsts); i++) {
+        TPMS_CAPABILITY_DATA *data = NULL;
+        int r = capability_get(tpm, TPM2_CAP_HANDLES, firsts[i], &data, error);
+
+        for (uint32_t j = 0; r == 0 && j < data->data.handles.count; j++)
+            r = handle_flush(tpm, data->data.handles.handle[j], error);
+        Esys_Free(data);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

@@ -1,0 +1,24 @@
+/* What a TPM says about itself: who made it, and what room it has left. */
+#pragma once
+
+#include "policy/tpm.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct TpmFacts {
+    char manufacturer[5]; /* as in the TCG's vendor registry: "IFX", "STM", "IBM" */
+    uint32_t firmware_major, firmware_minor;
+    uint32_t persistent_free; /* objects that there is still room for, by the TPM's estimate */
+    bool counters_limited;
+    uint32_t counters_free; /* NV counters likewise; only if counters_limited */
+    bool owner_auth_set;    /* the owner hierarchy has an authorization value */
+} TpmFacts;
+
+/* Two commands, TPM2_GetCapability. 0, or -EIO (error filled, TPM_ERROR_SIZE octets). */
+int tpm_facts_read(Tpm *tpm, TpmFacts *ret, char *error);
+
+/* Flushes the transient objects and loaded sessions that this connection can see. On a TPM that one
+ * process at a time is connected to, a process that was killed has left its own there; through a
+ * resource manager there are none. 0, or -EIO (error filled). */
+int tpm_leftovers_flush(Tpm *tpm, char *error);

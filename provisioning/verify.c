@@ -1,0 +1,251 @@
+/* tre-provision verify: does what is there fit together, and if not, what is to be done? */
+#include "provisioning/command.h"
+#include "provisioning/csr.h"
+#include "provisioning/devicefiles.h"
+#include "provisioning/inventory.h"
+#include "provisioning/tpmfacts.h"
+
+#include "crypto/openssl.h"
+#include "policy/devicekey.h"
+#include "policy/profile.h"
+#include "policy/storagekey.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SUBJECT_SIZE = 160 };
+
+/* One verification: what it looks at, and what it has found so far. */
+typedef struct Verification {
+    const ProvisionOptions *options;
+    DeviceFiles files;
+    Tpm *tpm;
+    TpmFacts facts;
+    bool srk_good;
+    Inventory inventory;
+    bool flawed;
+} Verification;
+
+static void verification_free(Verification *verification)
+{
+    tpm_close(verification->tpm);
+    device_files_deinit(&verification->files);
+    free(verification);
+}
+DEFINE_POINTER_CLEANUP(Verification, verification_free);
+
+static void fits(Verification *verification, const char *name, const char *what)
+{
+    item_field(inventory_add(&verification->inventory, name, "fits"), "found", "%s", what);
+}
+
+static void misfits(Verification *verification, const char *name, const char *remedy,
+                    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* `remedy` is NULL where the sentence of `format` has it in it. */
+static void misfits(Verification *verification, const char *name, const char *remedy,
+                    const char *format, ...)
+{
+    Item *item = inventory_add(&verification->inventory, name, "WRONG");
+    char found[FIELD_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(found, sizeof(found), format, arguments);
+    va_end(arguments);
+    item_field(item, "found", "%s", found);
+    if (remedy)
+        item_field(item, "remedy", "%s", remedy);
+    verification->flawed = true;
+}
+
+static void tpm_verify(Verification *verification)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    ESYS_TR srk = ESYS_TR_NONE;
+    int r = tpm_open(verification->options->tcti, &verification->tpm, error);
+
+    if (r == 0)
+        r = tpm_facts_read(verification->tpm, &verification->facts, error);
+    if (r < 0) {
+        misfits(verification, "tpm", NULL, "%s", error);
+        return;
+    }
+    fits(verification, "tpm", "it answers");
+    r = tpm_srk_open(verification->tpm, false, &srk, error);
+    tpm_object_release(verification->tpm, srk);
+    verification->srk_good = r == 0;
+    if (r < 0)
+        misfits(verification, "storage-root-key", NULL, "%s", error);
+    else
+        fits(verification, "storage-root-key", "it is a storage key that only this TPM can use");
+}
+
+static void key_verify(Verification *verification)
+{
+    const DeviceFiles *files = &verification->files;
+    _cleanup_(device_key_freep) DeviceKey *key = NULL;
+    char error[TPM_ERROR_SIZE] = "";
+
+    if (files->key_r < 0) {
+        misfits(verification, "device-key", NULL, "%s", files->key_error);
+    } else if (!verification->tpm || !verification->srk_good) {
+        misfits(verification, "device-key", "mend that first",
+                "without the TPM and its storage root key it can't be tried");
+    } else if (device_key_load(verification->tpm, &files->key, NULL, &key, error) < 0) {
+        misfits(verification, "device-key", NULL, "%s", error);
+    } else {
+        fits(verification, "device-key", "it loads in this TPM, and signs");
+    }
+}
+
+static void csr_verify(Verification *verification)
+{
+    const DeviceFiles *files = &verification->files;
+    const char *flaw;
+
+    if (files->key_r < 0)
+        return; /* told already */
+    if (files->csr_r == -ENOENT && files->certificates_r == 0)
+        return; /* it has done its service */
+    if (files->csr_r < 0) {
+        misfits(verification, "csr", "make one with 'tre-provision step csr'", "%s",
+                files->csr_error);
+        return;
+    }
+    flaw = csr_flaw((Bytes){files->csr, files->csr_size}, files->public_key,
+                    verification->options->fqdn);
+    if (flaw) {
+        misfits(verification, "csr", "make it anew with 'tre-provision step csr --fqdn NAME'",
+                "the CSR %s", flaw);
+    } else {
+        fits(verification, "csr", "it is for the device key, and signed by it");
+    }
+}
+
+/* The rest of a sentence that starts with the device's certificate, or NULL. */
+static const char *certificate_flaw(const Verification *verification)
+{
+    const DeviceFiles *files = &verification->files;
+    X509 *certificate = sk_X509_value(files->certificates, 0);
+    char fqdn[FQDN_SIZE_MAX];
+    const char *flaw;
+
+    if (files->public_key && EVP_PKEY_eq(X509_get0_pubkey(certificate), files->public_key) != 1)
+        return "is not for the device key";
+    flaw = profile_end_entity_flaw(certificate);
+    if (!flaw)
+        flaw = profile_signature_flaw(certificate);
+    if (flaw)
+        return flaw;
+    if (certificate_fqdn(certificate, fqdn) < 0)
+        return "has no FQDN as dNSName in its subjectAltName (TS 33.310 6.1.3)";
+    if (verification->options->fqdn &&
+        !certificate_has_fqdn(certificate, verification->options->fqdn))
+        return "is for another name than this device's";
+    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+        return "has expired";
+    if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
+        return "is not valid yet";
+    return NULL;
+}
+
+/* Is each certificate signed by the one after it? */
+static bool chain_holds(STACK_OF(X509) *chain)
+{
+    for (int i = 0; i + 1 < sk_X509_num(chain); i++) {
+        X509 *issuer = sk_X509_value(chain, i + 1);
+
+        if (X509_check_issued(issuer, sk_X509_value(chain, i)) != X509_V_OK ||
+            X509_verify(sk_X509_value(chain, i), X509_get0_pubkey(issuer)) != 1)
+            return false;
+    }
+    return true;
+}
+
+static void certificate_verify(Verification *verification)
+{
+    static const char remedy[] = "have the CSR signed, and run 'tre-provision install-cert FILE'";
+    const DeviceFiles *files = &verification->files;
+    char subject[SUBJECT_SIZE] = "";
+    const char *flaw;
+
+    if (files->certificates_r < 0) {
+        misfits(verification, "certificate", remedy, "%s", files->certificates_error);
+        return;
+    }
+    certificate_subject(sk_X509_value(files->certificates, 0), subject, sizeof(subject));
+    flaw = certificate_flaw(verification);
+    if (!flaw && !chain_holds(files->certificates))
+        flaw = "is followed by certificates that are not its issuers'";
+    if (flaw)
+        misfits(verification, "certificate", remedy, "the certificate of %s %s", subject, flaw);
+    else
+        fits(verification, "certificate", "it is for the device key and name, and valid");
+}
+
+static void anchors_verify(Verification *verification)
+{
+    static const char remedy[] = "run 'tre-provision install-anchors FILE'";
+    const DeviceFiles *files = &verification->files;
+
+    if (files->anchors_r < 0) {
+        misfits(verification, "anchors", remedy, "%s", files->anchors_error);
+        return;
+    }
+    for (int i = 0; i < sk_X509_num(files->anchors); i++) {
+        X509 *anchor = sk_X509_value(files->anchors, i);
+        const char *flaw = profile_anchor_flaw(anchor);
+        char subject[SUBJECT_SIZE] = "";
+
+        if (!flaw && X509_cmp_current_time(X509_get0_notAfter(anchor)) < 0)
+            flaw = "has expired";
+        if (flaw) {
+            certificate_subject(anchor, subject, sizeof(subject));
+            misfits(verification, "anchors", remedy, "certificate %d (%s) %s", i + 1, subject,
+                    flaw);
+            return;
+        }
+    }
+    fits(verification, "anchors", "each is a CA's");
+}
+
+static void owner_auth_verify(Verification *verification)
+{
+    const ProvisionProfile *profile = verification->options->profile;
+
+    if (!profile || profile->owner_auth != OWNER_AUTH_DISCARD || !verification->tpm)
+        return;
+    if (verification->facts.owner_auth_set) {
+        fits(verification, "owner-auth", "the owner hierarchy has an authorization value");
+    } else {
+        misfits(verification, "owner-auth", "run 'tre-provision step lock --profile FILE'",
+                "root can own the TPM: the owner hierarchy's authValue is empty");
+    }
+}
+
+int provision_verify(const ProvisionOptions *options)
+{
+    _cleanup_(verification_freep) Verification *verification = calloc(1, sizeof(*verification));
+    int r;
+
+    if (!verification)
+        return -ENOMEM;
+    verification->options = options;
+    r = device_files_read(options, &verification->files);
+    if (r < 0)
+        return r;
+    tpm_verify(verification);
+    key_verify(verification);
+    csr_verify(verification);
+    certificate_verify(verification);
+    anchors_verify(verification);
+    owner_auth_verify(verification);
+    if (!options->json)
+        inventory_print(&verification->inventory, stdout);
+    else if (inventory_print_json(&verification->inventory, stdout) < 0)
+        return -ENOMEM;
+    return verification->flawed ? -EINVAL : 0;
+}
