@@ -49,6 +49,8 @@ int provision_verify(const ProvisionOptions *options);
 #define STATE_CSR "device.csr"
 #define STATE_CERTIFICATES "device.crt"
 #define STATE_ANCHORS "segw-anchors.pem"
+#define STATE_POLICY_KEY "policy-key.pem"
+#define STATE_PCR_SIGNATURE "tpm2-pcr-signature.json"
 
 /* The path of `name` in the state folder; *ret is the caller's to free(). 0 or -ENOMEM. */
 int state_path(const ProvisionOptions *options, const char *name, char **ret);

@@ -3,13 +3,14 @@
 
 #include "base/file.h"
 #include "crypto/openssl.h"
+#include "policy/encoding.h"
+#include "policy/policydigest.h"
 #include "policy/publickey.h"
 #include "provisioning/csr.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <tss2/tss2_mu.h>
 
 static int key_read(const char *path, DeviceFiles *files)
 {
@@ -79,25 +80,13 @@ void device_files_deinit(DeviceFiles *files)
     *files = (DeviceFiles){0};
 }
 
-static void hex_print(Bytes bytes, char *ret)
-{
-    for (size_t i = 0; i < bytes.size; i++)
-        (void)snprintf(ret + 2 * i, 3, "%02x", bytes.data[i]);
-    ret[2 * bytes.size] = '\0';
-}
-
 int key_name_hex(const TPM2B_PUBLIC *public, char *ret)
 {
-    uint8_t area[sizeof(TPMT_PUBLIC)];
-    uint8_t name[2 + 32] = {TPM2_ALG_SHA256 >> 8, TPM2_ALG_SHA256 & 0xff};
-    size_t size = 0;
+    TPM2B_NAME name = {0};
 
-    if (public->publicArea.nameAlg != TPM2_ALG_SHA256 ||
-        Tss2_MU_TPMT_PUBLIC_Marshal(&public->publicArea, area, sizeof(area), &size) !=
-            TSS2_RC_SUCCESS ||
-        EVP_Q_digest(NULL, "SHA256", NULL, area, size, name + 2, NULL) != 1)
+    if (tpm_object_name(public, &name) < 0 || 2 * (size_t)name.size >= KEY_NAME_HEX_SIZE)
         return -EINVAL;
-    hex_print(BYTES_OF(name), ret);
+    hex_encode((Bytes){name.name, name.size}, ret);
     return 0;
 }
 
@@ -108,7 +97,7 @@ int certificate_hash_hex(const X509 *certificate, char *ret)
 
     if (X509_digest(certificate, EVP_sha256(), digest, &size) != 1)
         return -EIO;
-    hex_print((Bytes){digest, size}, ret);
+    hex_encode((Bytes){digest, size}, ret);
     return 0;
 }
 
@@ -120,5 +109,5 @@ void certificate_serial_hex(const X509 *certificate, char *ret)
     if (size * 2 >= CERTIFICATE_SERIAL_SIZE)
         (void)snprintf(ret, CERTIFICATE_SERIAL_SIZE, "?");
     else
-        hex_print((Bytes){ASN1_STRING_get0_data(serial), size}, ret);
+        hex_encode((Bytes){ASN1_STRING_get0_data(serial), size}, ret);
 }

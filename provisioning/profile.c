@@ -13,6 +13,8 @@ enum { SERIAL_SIZE_MAX = 63 };
 
 /* In the order of TpmKeyAlgorithm, after the one for none. */
 static const char *const key_algorithms[] = {"any", "ecdsa-p256", "ecdsa-p384", "rsa-2048", NULL};
+/* In the order of KeyPolicyKind. */
+static const char *const key_policies[] = {"none", "pcr", "signed", NULL};
 static const char *const owner_auths[] = {"keep", "discard", NULL};
 
 /* A name in which PROFILE_SERIAL may stand. */
@@ -41,6 +43,10 @@ static const ConfigItem items[] = {
     {"device", "owner", config_parse_string, offsetof(ProvisionProfile, owner)},
     {"device", "key-algorithm", config_parse_choice, offsetof(ProvisionProfile, key_algorithm),
      .choices = key_algorithms},
+    {"policy", "kind", config_parse_choice, offsetof(ProvisionProfile, key_policy),
+     .choices = key_policies},
+    {"policy", "key", config_parse_path, offsetof(ProvisionProfile, policy_key)},
+    {"policy", "states", config_parse_path, offsetof(ProvisionProfile, pcr_signature)},
     {"anchors", "file", config_parse_path, offsetof(ProvisionProfile, anchors)},
 };
 
@@ -49,16 +55,40 @@ static void defaults(ProvisionProfile *profile)
     *profile = (ProvisionProfile){.owner_auth = OWNER_AUTH_DISCARD};
 }
 
+/* Keys that make sense only together. */
+static int whole_check(const char *name, const ProvisionProfile *profile, char *error)
+{
+    const char *lacking = NULL;
+
+    if (profile->key_policy == KEY_POLICY_SIGNED && !profile->policy_key)
+        lacking = "key";
+    else if (profile->key_policy != KEY_POLICY_NONE && !profile->pcr_signature)
+        lacking = "states";
+    if (!lacking)
+        return 0;
+    (void)snprintf(error, CONFIG_ERROR_SIZE,
+                   "%.200s: with \"kind = %s\", [policy] needs \"%s\" too; add it, or write "
+                   "\"kind = none\" (for development)",
+                   name, key_policies[profile->key_policy], lacking);
+    return -EINVAL;
+}
+
 int provision_profile_read(const char *path, ProvisionProfile *ret, char *error)
 {
+    int r;
+
     defaults(ret);
-    return config_read(path, items, ELEMENTS(items), ret, error);
+    r = config_read(path, items, ELEMENTS(items), ret, error);
+    return r < 0 ? r : whole_check(path, ret, error);
 }
 
 int provision_profile_parse(const char *name, Bytes text, ProvisionProfile *ret, char *error)
 {
+    int r;
+
     defaults(ret);
-    return config_parse(name, text, items, ELEMENTS(items), ret, error);
+    r = config_parse(name, text, items, ELEMENTS(items), ret, error);
+    return r < 0 ? r : whole_check(name, ret, error);
 }
 
 void provision_profile_deinit(ProvisionProfile *profile)
@@ -67,6 +97,8 @@ void provision_profile_deinit(ProvisionProfile *profile)
     free(profile->fqdn);
     free(profile->state_dir);
     free(profile->owner);
+    free(profile->policy_key);
+    free(profile->pcr_signature);
     free(profile->anchors);
     *profile = (ProvisionProfile){0};
 }

@@ -2,12 +2,11 @@
 #pragma once
 
 #include "base/config.h"
-#include "policy/tpm.h"
+#include "policy/keypolicy.h"
 
 #include <stdbool.h>
 
-/* PROFILE_KEY_ANY: a key of any algorithm that is there is kept; a new one is an ECDSA P-256. The
- * others are a TpmKeyAlgorithm and 1. */
+/* A key of any algorithm that is there is kept; a new one is an ECDSA P-256. */
 enum { PROFILE_KEY_ANY = 0 };
 
 typedef enum OwnerAuth { OWNER_AUTH_KEEP, OWNER_AUTH_DISCARD } OwnerAuth;
@@ -18,7 +17,10 @@ typedef struct ProvisionProfile {
     char *fqdn;      /* may hold PROFILE_SERIAL */
     char *state_dir; /* likewise */
     char *owner;
-    unsigned key_algorithm;
+    unsigned key_algorithm; /* PROFILE_KEY_ANY, or a TpmKeyAlgorithm and 1 */
+    unsigned key_policy;    /* a KeyPolicyKind */
+    char *policy_key;       /* the vendor's, of KEY_POLICY_SIGNED */
+    char *pcr_signature;    /* the states approved of */
     char *anchors;
     unsigned owner_auth; /* an OwnerAuth */
 } ProvisionProfile;

@@ -1,6 +1,7 @@
 /* tre-provision status: what is there? Whether it fits together is for verify. */
 #include "provisioning/command.h"
 #include "provisioning/devicefiles.h"
+#include "provisioning/devicepolicy.h"
 #include "provisioning/inventory.h"
 #include "provisioning/tpmfacts.h"
 
@@ -63,7 +64,21 @@ static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
     item = inventory_add(inventory, "owner-auth", facts.owner_auth_set ? "set" : "empty");
 }
 
-static void key_item(Inventory *inventory, const DeviceFiles *files)
+/* Read off the key: PolicyAuthorize and PolicyPCR both look like a digest, so the files beside it
+ * have to tell which (device_policy_read()). */
+static void policy_field(Item *item, const ProvisionOptions *options, const Tss2Key *key)
+{
+    _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
+    char error[TPM_ERROR_SIZE] = "";
+
+    if (device_policy_read(options, key, &policy, error) < 0)
+        item_field(item, "policy-error", "%s", error);
+    else
+        item_field(item, "policy", "%s", key_policy_kind_name(policy->kind));
+}
+
+static void key_item(Inventory *inventory, const ProvisionOptions *options,
+                     const DeviceFiles *files)
 {
     Item *item = file_item(inventory, "device-key", files->key_r, files->key_error);
     const TPMT_PUBLIC *area = &files->key.public.publicArea;
@@ -75,8 +90,7 @@ static void key_item(Inventory *inventory, const DeviceFiles *files)
     item_field(item, "algorithm", "%s",
                device_key_algorithm_of(area, &algorithm) < 0 ? "unknown"
                                                              : tpm_key_algorithm_name(algorithm));
-    item_field(item, "policy", "%s",
-               area->authPolicy.size == 0 ? "none, for development" : "a TPM policy");
+    policy_field(item, options, &files->key);
     if (key_name_hex(&files->key.public, name) == 0)
         item_field(item, "name", "%s", name);
 }
@@ -130,7 +144,7 @@ int provision_status(const ProvisionOptions *options)
         return r;
     }
     tpm_items(inventory, options);
-    key_item(inventory, &files);
+    key_item(inventory, options, &files);
     (void)file_item(inventory, "csr", files.csr_r, files.csr_error);
     certificate_item(inventory, &files);
     anchors_item(inventory, &files);

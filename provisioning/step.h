@@ -15,8 +15,10 @@ typedef struct Provision {
     const ProvisionOptions *options;
     int lock; /* of the state folder */
     Tpm *tpm;
-    DeviceKey *key;   /* loaded, or NULL until a step needs it */
-    bool tpm_checked; /* tpm_profile_check() has found nothing missing */
+    Tss2Key key_file;  /* what `key` was loaded from */
+    DeviceKey *key;    /* loaded, or NULL until a step needs it */
+    KeyPolicy *policy; /* of that key; NULL without one */
+    bool tpm_checked;  /* tpm_profile_check() has found nothing missing */
 } Provision;
 
 typedef struct Step {
@@ -71,6 +73,8 @@ int provision_fqdn_check(const char *fqdn);
 int step_tpm_check(Provision *provision, char *note);
 int step_srk_check(Provision *provision, char *note);
 int step_srk_make(Provision *provision, char *note);
+int step_policy_check(Provision *provision, char *note);
+int step_policy_install(Provision *provision, char *note);
 int step_key_check(Provision *provision, char *note);
 int step_key_make(Provision *provision, char *note);
 int step_csr_check(Provision *provision, char *note);

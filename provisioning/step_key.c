@@ -3,27 +3,81 @@
 #include "provisioning/step.h"
 
 #include "policy/tpm_profile.h"
+#include "provisioning/devicepolicy.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static int key_refuse_algorithm(const ProvisionOptions *options, const char *path,
-                                TpmKeyAlgorithm found)
+static const char kept[] = "the key was left as it is; '--force' replaces it, and the certificates "
+                           "made for it are then of no use";
+
+static int algorithm_check(const ProvisionOptions *options, const char *path, const DeviceKey *key)
 {
-    complain("%s holds an %s key, not %s; '--force' replaces it, and the certificates made for it "
-             "are then of no use",
-             path, tpm_key_algorithm_name(found), tpm_key_algorithm_name(options->algorithm));
+    const TpmKeyAlgorithm found = device_key_algorithm(key);
+
+    if (!options->algorithm_given || options->algorithm == found)
+        return 0;
+    complain("%s holds an %s key, not %s", path, tpm_key_algorithm_name(found),
+             tpm_key_algorithm_name(options->algorithm));
     return -EEXIST;
+}
+
+/* Is the key under the policy that the profile asks for? Without a profile, any will do. */
+static int policy_check(const ProvisionOptions *options, const char *path, const Tss2Key *key)
+{
+    const TPM2B_DIGEST *found = &key->public.publicArea.authPolicy;
+    char error[TPM_ERROR_SIZE] = "";
+    PolicyDigest wanted = {0};
+    bool needed = false;
+    int r;
+
+    if (!options->profile)
+        return 0;
+    r = device_policy_wanted(options, &wanted, &needed, error);
+    if (r < 0) {
+        complain("%s", error);
+        return r;
+    }
+    if (bytes_equal((Bytes){found->buffer, found->size},
+                    (Bytes){wanted.octets, needed ? sizeof(wanted.octets) : 0}))
+        return 0;
+    complain("%s holds a key %s, not one under the policy \"%s\" of the profile", path,
+             found->size == 0 ? "without a policy" : "under another policy",
+             key_policy_kind_name((KeyPolicyKind)options->profile->key_policy));
+    return -EEXIST;
+}
+
+/* Loads `file`, with its policy, into the TPM and tries it out. */
+static int key_load(Provision *provision, const Tss2Key *file, const char *path)
+{
+    _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
+    _cleanup_(device_key_freep) DeviceKey *key = NULL;
+    char error[TPM_ERROR_SIZE] = "";
+    int r;
+
+    r = device_policy_read(provision->options, file, &policy, error);
+    if (r == 0)
+        r = device_key_load(provision->tpm, file, policy, &key, error);
+    if (r < 0) {
+        complain("%s: %s", path, error);
+        return r;
+    }
+    r = algorithm_check(provision->options, path, key);
+    if (r < 0)
+        return r;
+    device_key_free(provision->key); /* one that --force replaces */
+    key_policy_free(provision->policy);
+    provision->key = steal_pointer(key);
+    provision->policy = steal_pointer(policy);
+    return 0;
 }
 
 int provision_key(Provision *provision)
 {
     const ProvisionOptions *options = provision->options;
-    _cleanup_(device_key_freep) DeviceKey *key = NULL;
     _cleanup_(free_charp) char *path = NULL;
     char error[TPM_ERROR_SIZE] = "";
-    Tss2Key file;
     int r;
 
     if (provision->key)
@@ -31,27 +85,28 @@ int provision_key(Provision *provision)
     r = state_path(options, STATE_KEY, &path);
     if (r < 0)
         return r;
-    r = tss2key_read(path, &file, error);
+    r = tss2key_read(path, &provision->key_file, error);
     if (r == -ENOENT)
         return 0;
+    if (r < 0)
+        complain("%s", error);
     if (r == 0)
-        r = device_key_load(provision->tpm, &file, NULL, &key, error);
-    if (r < 0) {
-        complain("%s: %s", path, error);
-        complain("the key was left as it is; '--force' replaces it, and the certificates made for "
-                 "it are then of no use");
-        return r;
-    }
-    if (options->algorithm_given && options->algorithm != device_key_algorithm(key))
-        return key_refuse_algorithm(options, path, device_key_algorithm(key));
-    provision->key = steal_pointer(key);
-    return 1;
+        r = policy_check(options, path, &provision->key_file);
+    if (r == 0)
+        r = key_load(provision, &provision->key_file, path);
+    if (r < 0)
+        complain("%s", kept);
+    return r < 0 ? r : 1;
 }
 
 static void key_note(const Provision *provision, char *note)
 {
-    (void)snprintf(note, STEP_NOTE_SIZE, "%.150s/" STATE_KEY ", %s", provision->options->state_dir,
-                   tpm_key_algorithm_name(device_key_algorithm(provision->key)));
+    const bool bound = provision->policy && provision->policy->kind != KEY_POLICY_NONE;
+
+    (void)snprintf(note, STEP_NOTE_SIZE, "%.150s/" STATE_KEY ", %s, %s",
+                   provision->options->state_dir,
+                   tpm_key_algorithm_name(device_key_algorithm(provision->key)),
+                   bound ? "under its policy" : "WITHOUT A POLICY (for development only)");
 }
 
 int step_key_check(Provision *provision, char *note)
@@ -68,10 +123,29 @@ int step_key_check(Provision *provision, char *note)
     return r < 0 ? r : 1;
 }
 
-static int key_store(Provision *provision, const Tss2Key *file)
+static int key_create(Provision *provision, Tss2Key *ret)
+{
+    const TpmKeyAlgorithm algorithm = provision->options->algorithm;
+    char error[TPM_ERROR_SIZE] = "";
+    PolicyDigest policy = {0};
+    bool needed = false;
+    int r = 0;
+
+    if (!provision->tpm_checked)
+        r = tpm_profile_check(provision->tpm, algorithm, error);
+    if (r == 0)
+        r = device_policy_wanted(provision->options, &policy, &needed, error);
+    if (r == 0)
+        r = device_key_create(provision->tpm, algorithm, needed ? &policy : NULL, ret, error);
+    if (r < 0)
+        complain("%s", error);
+    return r;
+}
+
+static int key_store(Provision *provision)
 {
     _cleanup_(free_charp) char *pem = NULL;
-    int r = tss2key_encode(file, &pem);
+    int r = tss2key_encode(&provision->key_file, &pem);
 
     if (r < 0) {
         complain("the device key can't be written as PEM: %s", strerror(-r));
@@ -83,28 +157,14 @@ static int key_store(Provision *provision, const Tss2Key *file)
 
 int step_key_make(Provision *provision, char *note)
 {
-    const TpmKeyAlgorithm algorithm = provision->options->algorithm;
-    _cleanup_(device_key_freep) DeviceKey *key = NULL;
-    char error[TPM_ERROR_SIZE] = "";
-    Tss2Key file;
-    int r = 0;
+    int r = key_create(provision, &provision->key_file);
 
-    if (!provision->tpm_checked)
-        r = tpm_profile_check(provision->tpm, algorithm, error);
-    if (r == 0)
-        r = device_key_create(provision->tpm, algorithm, NULL, &file, error);
     /* Loading tries it out: only a key that signs gets into the state folder. */
     if (r == 0)
-        r = device_key_load(provision->tpm, &file, NULL, &key, error);
-    if (r < 0) {
-        complain("%s", error);
-        return r;
-    }
-    r = key_store(provision, &file);
-    if (r < 0)
-        return r;
-    device_key_free(provision->key); /* the one that --force has replaced */
-    provision->key = steal_pointer(key);
-    key_note(provision, note);
-    return 0;
+        r = key_load(provision, &provision->key_file, "the new device key");
+    if (r == 0)
+        r = key_store(provision);
+    if (r == 0)
+        key_note(provision, note);
+    return r;
 }

@@ -3,7 +3,7 @@
 #include "provisioning/step.h"
 
 #include "crypto/openssl.h"
-#include "policy/storagekey.h"
+#include "policy/session.h"
 #include "provisioning/tpmfacts.h"
 
 #include <errno.h>
@@ -26,65 +26,36 @@ int step_lock_check(Provision *provision, char *note)
     return facts.owner_auth_set ? 1 : 0;
 }
 
-/* A session salted to the storage root key, with parameters encrypted: who listens on the TPM's bus
- * does not learn the new value (TPM 2.0 Part 1, 21). */
-static TSS2_RC session_start(Tpm *tpm, ESYS_TR srk, ESYS_TR *ret)
-{
-    static const TPMT_SYM_DEF aes = {
-        .algorithm = TPM2_ALG_AES,
-        .keyBits.aes = 128,
-        .mode.aes = TPM2_ALG_CFB,
-    };
-    const TPMA_SESSION attributes = TPMA_SESSION_DECRYPT;
-    TSS2_RC rc;
-
-    rc = Esys_StartAuthSession(tpm->esys, srk, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                               ESYS_TR_NONE, NULL, TPM2_SE_HMAC, &aes, TPM2_ALG_SHA256, ret);
-    if (rc != TSS2_RC_SUCCESS)
-        return rc;
-    /* Without continueSession, the session ends with the one command that it is for. */
-    return Esys_TRSess_SetAttributes(tpm->esys, *ret, attributes, 0xff);
-}
-
-static TSS2_RC auth_change(Tpm *tpm, ESYS_TR srk, const TPM2B_AUTH *auth)
+/* The session encrypts the new value: who listens on the TPM's bus does not learn it. */
+static int auth_change(Tpm *tpm, const TPM2B_AUTH *auth, char *error)
 {
     ESYS_TR session = ESYS_TR_NONE;
-    TSS2_RC rc = session_start(tpm, srk, &session);
+    TSS2_RC rc;
+    int r;
 
-    if (rc == TSS2_RC_SUCCESS) {
-        rc = Esys_HierarchyChangeAuth(tpm->esys, ESYS_TR_RH_OWNER, session, ESYS_TR_NONE,
-                                      ESYS_TR_NONE, auth);
-    }
-    if (rc != TSS2_RC_SUCCESS && session != ESYS_TR_NONE)
-        (void)Esys_FlushContext(tpm->esys, session);
-    return rc;
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
+    if (r < 0)
+        return r;
+    rc = Esys_HierarchyChangeAuth(tpm->esys, ESYS_TR_RH_OWNER, session, ESYS_TR_NONE, ESYS_TR_NONE,
+                                  auth);
+    tpm_session_flush(tpm, session);
+    if (rc == TSS2_RC_SUCCESS)
+        return 0;
+    tpm_error(error, "TPM2_HierarchyChangeAuth (owner)", rc);
+    return -EIO;
 }
 
 int step_lock_do(Provision *provision, char *note)
 {
-    char error[TPM_ERROR_SIZE] = "";
-    ESYS_TR srk = ESYS_TR_NONE;
+    char error[TPM_ERROR_SIZE] = "OpenSSL has no random numbers";
     TPM2B_AUTH auth = {.size = AUTH_SIZE};
-    TSS2_RC rc;
-    int r;
+    int r = -EIO;
 
     (void)note;
-    r = tpm_srk_open(provision->tpm, false, &srk, error);
-    if (r < 0) {
-        complain("%s", error);
-        return r;
-    }
-    if (RAND_priv_bytes(auth.buffer, AUTH_SIZE) != 1) {
-        tpm_object_release(provision->tpm, srk);
-        complain("OpenSSL has no random numbers");
-        return -EIO;
-    }
-    rc = auth_change(provision->tpm, srk, &auth);
+    if (RAND_priv_bytes(auth.buffer, AUTH_SIZE) == 1)
+        r = auth_change(provision->tpm, &auth, error);
     OPENSSL_cleanse(&auth, sizeof(auth));
-    tpm_object_release(provision->tpm, srk);
-    if (rc == TSS2_RC_SUCCESS)
-        return 0;
-    tpm_error(error, "TPM2_HierarchyChangeAuth (owner)", rc);
-    complain("%s", error);
-    return -EIO;
+    if (r < 0)
+        complain("%s", error);
+    return r;
 }

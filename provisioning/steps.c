@@ -8,6 +8,11 @@
 #include <string.h>
 #include <time.h>
 
+static bool policy_wanted(const ProvisionOptions *options)
+{
+    return options->profile && options->profile->key_policy != KEY_POLICY_NONE;
+}
+
 static bool anchors_wanted(const ProvisionOptions *options)
 {
     return options->profile && options->profile->anchors;
@@ -23,7 +28,9 @@ static bool lock_wanted(const ProvisionOptions *options)
 static const Step steps[] = {
     {"check-tpm", "the TPM has what a device needs", step_tpm_check},
     {"storage-root-key", "the storage root key at 0x81000001", step_srk_check, step_srk_make},
-    {"device-key", "the device key, which can sign", step_key_check, step_key_make},
+    {"platform-policy", "the vendor's policy key, and the platform states it approved of",
+     step_policy_check, step_policy_install, policy_wanted},
+    {"device-key", "the device key, under its policy", step_key_check, step_key_make},
     {"csr", "the certificate signing request", step_csr_check, step_csr_make},
     {"anchors", "the SeGW's root certificates", step_anchors_check, step_anchors_install,
      anchors_wanted},
@@ -86,7 +93,8 @@ int provision_open(Provision *provision, const ProvisionOptions *options)
 
 void provision_close(Provision *provision)
 {
-    device_key_free(provision->key); /* before the TPM that holds it */
+    device_key_free(provision->key); /* before the policy and the TPM that it is used with */
+    key_policy_free(provision->policy);
     tpm_close(provision->tpm);
     close_fdp(&provision->lock);
     *provision = (Provision){.lock = -1};

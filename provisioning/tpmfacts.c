@@ -95,7 +95,7 @@ int tpm_leftovers_flush(Tpm *tpm, char *error)
 {
     static const TPM2_HANDLE firsts[] = {TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST};
 
-    for (size_t i = 0; i < ELEMENTS(firsts); i++) {
+    for (size_t i = 0; tpm->exclusive && i < ELEMENTS(firsts); i++) {
         TPMS_CAPABILITY_DATA *data = NULL;
         int r = capability_get(tpm, TPM2_CAP_HANDLES, firsts[i], &data, error);
 

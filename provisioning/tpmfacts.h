@@ -18,7 +18,7 @@ typedef struct TpmFacts {
 /* Two commands, TPM2_GetCapability. 0, or -EIO (error filled, TPM_ERROR_SIZE octets). */
 int tpm_facts_read(Tpm *tpm, TpmFacts *ret, char *error);
 
-/* Flushes the transient objects and loaded sessions that this connection can see. On a TPM that one
- * process at a time is connected to, a process that was killed has left its own there; through a
- * resource manager there are none. 0, or -EIO (error filled). */
+/* On a TPM of our own, without resource manager, flushes all transient objects and loaded sessions:
+ * a process that was killed has left them there. Behind a resource manager there are none. To be
+ * called before anything is loaded. 0, or -EIO (error filled). */
 int tpm_leftovers_flush(Tpm *tpm, char *error);

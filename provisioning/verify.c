@@ -2,6 +2,7 @@
 #include "provisioning/command.h"
 #include "provisioning/csr.h"
 #include "provisioning/devicefiles.h"
+#include "provisioning/devicepolicy.h"
 #include "provisioning/inventory.h"
 #include "provisioning/tpmfacts.h"
 
@@ -86,6 +87,7 @@ static void tpm_verify(Verification *verification)
 static void key_verify(Verification *verification)
 {
     const DeviceFiles *files = &verification->files;
+    _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
     _cleanup_(device_key_freep) DeviceKey *key = NULL;
     char error[TPM_ERROR_SIZE] = "";
 
@@ -94,10 +96,14 @@ static void key_verify(Verification *verification)
     } else if (!verification->tpm || !verification->srk_good) {
         misfits(verification, "device-key", "mend that first",
                 "without the TPM and its storage root key it can't be tried");
-    } else if (device_key_load(verification->tpm, &files->key, NULL, &key, error) < 0) {
+    } else if (device_policy_read(verification->options, &files->key, &policy, error) < 0 ||
+               device_key_load(verification->tpm, &files->key, policy, &key, error) < 0) {
         misfits(verification, "device-key", NULL, "%s", error);
     } else {
-        fits(verification, "device-key", "it loads in this TPM, and signs");
+        fits(verification, "device-key",
+             policy && policy->kind != KEY_POLICY_NONE
+                 ? "it loads in this TPM, and signs under its policy"
+                 : "it loads in this TPM, and signs; IT IS UNDER NO POLICY (development only)");
     }
 }
 
