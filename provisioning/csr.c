@@ -189,14 +189,15 @@ const char *csr_flaw(Bytes pem, EVP_PKEY *public_key, const char *fqdn)
         bio = BIO_new_mem_buf(pem.data ? (const void *)pem.data : "", (int)pem.size);
     if (bio)
         csr = PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
-    if (!csr)
+    if (!csr) {
         flaw = "is not a certificate signing request as PEM";
-    else if (EVP_PKEY_eq(X509_REQ_get0_pubkey(csr), public_key) != 1)
+    } else if (EVP_PKEY_eq(X509_REQ_get0_pubkey(csr), public_key) != 1) {
         flaw = "is for another key than the device key";
-    else if (X509_REQ_verify(csr, public_key) != 1)
+    } else if (X509_REQ_verify(csr, public_key) != 1) {
         flaw = "has a wrong signature";
-    else if (fqdn && !asks_for(csr, fqdn))
+    } else if (fqdn && !asks_for(csr, fqdn)) {
         flaw = "asks for another name";
+    }
     ERR_clear_error();
     return flaw;
 }

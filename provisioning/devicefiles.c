@@ -106,8 +106,9 @@ void certificate_serial_hex(const X509 *certificate, char *ret)
     const ASN1_INTEGER *serial = X509_get0_serialNumber(certificate);
     const size_t size = (size_t)ASN1_STRING_length(serial);
 
-    if (size * 2 >= CERTIFICATE_SERIAL_SIZE)
+    if (size * 2 >= CERTIFICATE_SERIAL_SIZE) {
         (void)snprintf(ret, CERTIFICATE_SERIAL_SIZE, "?");
-    else
+    } else {
         hex_encode((Bytes){ASN1_STRING_get0_data(serial), size}, ret);
+    }
 }

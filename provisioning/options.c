@@ -190,10 +190,11 @@ static int pattern_fill(const char *pattern, const char *serial, char **ret, con
         return -EINVAL;
     }
     r = provision_profile_expand(pattern, serial ? serial : "", ret);
-    if (r < 0)
+    if (r < 0) {
         complain("out of memory");
-    else
+    } else {
         *option = *ret;
+    }
     return r;
 }
 

@@ -60,10 +60,11 @@ static int whole_check(const char *name, const ProvisionProfile *profile, char *
 {
     const char *lacking = NULL;
 
-    if (profile->key_policy == KEY_POLICY_SIGNED && !profile->policy_key)
+    if (profile->key_policy == KEY_POLICY_SIGNED && !profile->policy_key) {
         lacking = "key";
-    else if (profile->key_policy != KEY_POLICY_NONE && !profile->pcr_signature)
+    } else if (profile->key_policy != KEY_POLICY_NONE && !profile->pcr_signature) {
         lacking = "states";
+    }
     if (!lacking)
         return 0;
     (void)snprintf(error, CONFIG_ERROR_SIZE,

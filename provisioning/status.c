@@ -61,7 +61,7 @@ static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
     item = file_item(inventory, "storage-root-key", r, error);
     if (r == 0)
         item_field(item, "handle", "0x%08x", TPM_SRK_HANDLE);
-    item = inventory_add(inventory, "owner-auth", facts.owner_auth_set ? "set" : "empty");
+    (void)inventory_add(inventory, "owner-auth", facts.owner_auth_set ? "set" : "empty");
 }
 
 /* Read off the key: PolicyAuthorize and PolicyPCR both look like a digest, so the files beside it
@@ -71,10 +71,11 @@ static void policy_field(Item *item, const ProvisionOptions *options, const Tss2
     _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
     char error[TPM_ERROR_SIZE] = "";
 
-    if (device_policy_read(options, key, &policy, error) < 0)
+    if (device_policy_read(options, key, &policy, error) < 0) {
         item_field(item, "policy-error", "%s", error);
-    else
+    } else {
         item_field(item, "policy", "%s", key_policy_kind_name(policy->kind));
+    }
 }
 
 static void key_item(Inventory *inventory, const ProvisionOptions *options,

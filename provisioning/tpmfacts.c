@@ -22,9 +22,11 @@ static int capability_get(Tpm *tpm, TPM2_CAP capability, uint32_t first, TPMS_CA
 static void manufacturer_copy(uint32_t value, char *ret)
 {
     for (unsigned i = 0; i < 4; i++) {
-        const char letter = (char)(value >> (24 - 8 * i) & 0xff);
+        const uint32_t letter = value >> (24 - 8 * i) & 0xff;
 
-        ret[i] = letter > ' ' && letter <= '~' ? letter : '\0';
+        ret[i] = '\0';
+        if (letter > ' ' && letter <= '~')
+            ret[i] = (char)letter;
     }
     ret[4] = '\0';
 }

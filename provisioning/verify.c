@@ -78,10 +78,11 @@ static void tpm_verify(Verification *verification)
     r = tpm_srk_open(verification->tpm, false, &srk, error);
     tpm_object_release(verification->tpm, srk);
     verification->srk_good = r == 0;
-    if (r < 0)
+    if (r < 0) {
         misfits(verification, "storage-root-key", NULL, "%s", error);
-    else
+    } else {
         fits(verification, "storage-root-key", "it is a storage key that only this TPM can use");
+    }
 }
 
 static void key_verify(Verification *verification)
@@ -186,10 +187,11 @@ static void certificate_verify(Verification *verification)
     flaw = certificate_flaw(verification);
     if (!flaw && !chain_holds(files->certificates))
         flaw = "is followed by certificates that are not its issuers'";
-    if (flaw)
+    if (flaw) {
         misfits(verification, "certificate", remedy, "the certificate of %s %s", subject, flaw);
-    else
+    } else {
         fits(verification, "certificate", "it is for the device key and name, and valid");
+    }
 }
 
 static void anchors_verify(Verification *verification)
@@ -249,9 +251,10 @@ int provision_verify(const ProvisionOptions *options)
     certificate_verify(verification);
     anchors_verify(verification);
     owner_auth_verify(verification);
-    if (!options->json)
+    if (!options->json) {
         inventory_print(&verification->inventory, stdout);
-    else if (inventory_print_json(&verification->inventory, stdout) < 0)
+    } else if (inventory_print_json(&verification->inventory, stdout) < 0) {
         return -ENOMEM;
+    }
     return verification->flawed ? -EINVAL : 0;
 }
