@@ -1,6 +1,8 @@
 /* How do we reach the TPM, and what did it mean by that error? */
 #include "policy/tpm.h"
 
+#include "policy/tpm_meter.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -223,6 +225,11 @@ static int tpm_ask(Tpm *tpm, char *error)
 
 int tpm_open(const char *tcti, Tpm **ret, char *error)
 {
+    return tpm_open_metered(tcti, NULL, ret, error);
+}
+
+int tpm_open_metered(const char *tcti, TpmMeter *meter, Tpm **ret, char *error)
+{
     _cleanup_(tpm_closep) Tpm *tpm = calloc(1, sizeof(*tpm));
     TSS2_RC rc;
     int r;
@@ -240,7 +247,7 @@ int tpm_open(const char *tcti, Tpm **ret, char *error)
     r = tcti_open(tcti, &tpm->tcti, error);
     if (r < 0)
         return r;
-    rc = Esys_Initialize(&tpm->esys, tpm->tcti, NULL);
+    rc = Esys_Initialize(&tpm->esys, meter ? tpm_meter_attach(meter, tpm->tcti) : tpm->tcti, NULL);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(error, "Esys_Initialize", rc);
         return -EIO;

@@ -38,6 +38,10 @@ int tpm_key_algorithm_from_name(const char *name, TpmKeyAlgorithm *ret);
  * (TPM_ERROR_SIZE octets) saying what stands between. Silences the TSS's own log on standard error
  * unless TSS2_LOG is set. */
 int tpm_open(const char *tcti, Tpm **ret, char *error);
+
+/* The same, with `meter` (NULL: none) between; it must outlive the Tpm. */
+struct TpmMeter;
+int tpm_open_metered(const char *tcti, struct TpmMeter *meter, Tpm **ret, char *error);
 void tpm_close(Tpm *tpm);
 DEFINE_POINTER_CLEANUP(Tpm, tpm_close);
 

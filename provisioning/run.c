@@ -37,7 +37,7 @@ int provision_run(const ProvisionOptions *options)
     r = provision_fqdn_check(options->fqdn);
     if (r < 0)
         return r;
-    r = provision_open(&provision, options);
+    r = provision_open(&provision, options, NULL);
     if (r == 0) {
         r = provision_do_all(&provision, report_print, NULL);
         if (r < 0)
@@ -51,7 +51,7 @@ int provision_run(const ProvisionOptions *options)
 static int steps_do(const ProvisionOptions *options, const Step *const *steps, size_t count)
 {
     Provision provision;
-    int r = provision_open(&provision, options);
+    int r = provision_open(&provision, options, NULL);
 
     for (size_t i = 0; r == 0 && i < count; i++) {
         StepReport report;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "policy/devicekey.h"
+#include "policy/tpm_meter.h"
 #include "provisioning/command.h"
 
 #include <stdint.h>
@@ -50,8 +51,8 @@ const Step *step_find(const char *name);
 const char *step_names(char *ret, size_t size);
 
 /* Opens the TPM and takes the state folder, which is made if it is absent. 0, or -errno after a
- * complaint. In any case provision_close() it. */
-int provision_open(Provision *provision, const ProvisionOptions *options);
+ * complaint. `meter` (or NULL) must outlive it. In any case provision_close() it. */
+int provision_open(Provision *provision, const ProvisionOptions *options, TpmMeter *meter);
 void provision_close(Provision *provision);
 
 /* One step; `report` tells how it went. 0, or -errno after a complaint. */

@@ -72,7 +72,7 @@ const char *step_names(char *ret, size_t size)
     return ret;
 }
 
-int provision_open(Provision *provision, const ProvisionOptions *options)
+int provision_open(Provision *provision, const ProvisionOptions *options, TpmMeter *meter)
 {
     char error[TPM_ERROR_SIZE] = "";
     int r;
@@ -83,7 +83,7 @@ int provision_open(Provision *provision, const ProvisionOptions *options)
         r = state_lock(options, &provision->lock);
     if (r < 0)
         return r;
-    r = tpm_open(options->tcti, &provision->tpm, error);
+    r = tpm_open_metered(options->tcti, meter, &provision->tpm, error);
     if (r == 0)
         r = tpm_leftovers_flush(provision->tpm, error);
     if (r < 0)

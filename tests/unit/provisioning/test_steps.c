@@ -74,7 +74,7 @@ static void take(const StepReport *report, void *user)
 static int run(Line *line)
 {
     Provision provision;
-    int r = provision_open(&provision, &line->device->options);
+    int r = provision_open(&provision, &line->device->options, NULL);
 
     line->outcomes.count = 0;
     if (r == 0)
@@ -195,7 +195,7 @@ static void what_a_killed_run_left_is_taken_away(void **state)
     (void)snprintf(path, sizeof(path), "%.64s/" STATE_KEY STATE_BESIDE, line->device->state_dir);
     assert_int_equal(file_write_atomic(path, BYTES_OF(half), 0600), 0);
     leave_object_and_session(options->tcti);
-    assert_int_equal(provision_open(&provision, options), 0);
+    assert_int_equal(provision_open(&provision, options, NULL), 0);
     assert_int_equal(handle_count(provision.tpm, TPM2_TRANSIENT_FIRST), 0);
     assert_int_equal(handle_count(provision.tpm, TPM2_LOADED_SESSION_FIRST), 0);
     provision_close(&provision);
