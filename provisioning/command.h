@@ -29,6 +29,9 @@ typedef struct ProvisionOptions {
     const char *output;       /* of line and export: a file, or NULL for standard output */
     const char *format;       /* of line and export: of the list for the SeGW, or NULL */
     const char *list;         /* of line: where that list goes, or NULL */
+    const char *key;          /* of sign-policy: the vendor's private policy key */
+    uint32_t pcrs;            /* of read-pcrs */
+    TPM2_ALG_ID bank;         /* of read-pcrs */
     const char *file;         /* the first argument of the command, or NULL */
     const char *const *files; /* all of them */
     unsigned n_files;
@@ -43,11 +46,15 @@ int provision_run(const ProvisionOptions *options);
 int provision_step(const ProvisionOptions *options);
 int provision_status(const ProvisionOptions *options);
 int provision_verify(const ProvisionOptions *options);
+int provision_read_pcrs(const ProvisionOptions *options);
+int provision_sign_policy(const ProvisionOptions *options);
+int provision_install_policy(const ProvisionOptions *options);
 
 /* The files of the state folder, as tred's configuration names them by default. */
 #define STATE_KEY "device.pem"
 #define STATE_CSR "device.csr"
 #define STATE_CERTIFICATES "device.crt"
+#define STATE_SRK_NAME "srk.name"
 #define STATE_ANCHORS "segw-anchors.pem"
 #define STATE_POLICY_KEY "policy-key.pem"
 #define STATE_PCR_SIGNATURE "tpm2-pcr-signature.json"

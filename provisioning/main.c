@@ -13,7 +13,8 @@
 enum { EXIT_USAGE = 2 };
 
 /* The letters are those of options.c's table: n --fqdn, a --key-algorithm, f --force, p --profile,
- * S --serial, j --json, J --jobs, O --output, F --format, x --export. */
+ * S --serial, j --json, J --jobs, O --output, F --format, x --export, k --key, P --pcrs, B --bank.
+ */
 static const Command commands[] = {
     {"run", .options = "pSnaf", .mandatory = "p", .run = provision_run},
     {"step", "the name of one step", .options = "pSnaf", .mandatory = "", .run = provision_step},
@@ -23,6 +24,10 @@ static const Command commands[] = {
     {"install-cert", "one file", .options = "", .mandatory = "", .run = provision_install_cert},
     {"install-anchors", "one file", .options = "", .mandatory = "",
      .run = provision_install_anchors},
+    {"read-pcrs", .options = "PBO", .mandatory = "P", .run = provision_read_pcrs},
+    {"sign-policy", "one file", .several = true, .options = "kO", .mandatory = "k",
+     .run = provision_sign_policy},
+    {"install-policy", "one file", .options = "", .mandatory = "", .run = provision_install_policy},
 };
 
 static void usage_print(FILE *stream)
@@ -42,6 +47,17 @@ static void usage_print(FILE *stream)
         "                          and a CSR for it. A good key that is there already is kept.\n"
         "  install-cert FILE       Store the device's certificate and its issuers.\n"
         "  install-anchors FILE    Store the SeGW's root certificates, in place of those before.\n"
+        "\n"
+        "  read-pcrs --pcrs LIST   The platform state that this device is in.\n"
+        "  sign-policy --key KEY FILE...\n"
+        "                          At the vendor's: approve of platform states. Needs no TPM.\n"
+        "  install-policy FILE     Store states newly approved of, and have tred look at them.\n"
+        "\n"
+        "Options of read-pcrs and sign-policy:\n"
+        "  --pcrs LIST             Which PCRs, such as 0-4,7.\n"
+        "  --bank NAME             sha256 (default) or sha384.\n"
+        "  --key FILE              The vendor's private policy key, PEM.\n"
+        "  --output FILE           Where the states go; those that are there stay.\n"
         "\n"
         "Options of run, step and init:\n"
         "  --profile FILE          What every device gets; see tre-provision-profile(5).\n"

@@ -1,6 +1,8 @@
 /* What does the command line ask for, and does it make sense? */
 #include "provisioning/options.h"
 
+#include "policy/pcr.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <pwd.h>
@@ -26,6 +28,9 @@ static const struct option long_options[] = {
     {"output", required_argument, NULL, 'O'},
     {"format", required_argument, NULL, 'F'},
     {"export", required_argument, NULL, 'x'},
+    {"key", required_argument, NULL, 'k'},
+    {"pcrs", required_argument, NULL, 'P'},
+    {"bank", required_argument, NULL, 'B'},
     {0},
 };
 
@@ -130,6 +135,18 @@ static int option_take(int letter, CommandLine *line)
     case 'x':
         options->list = optarg;
         return 0;
+    case 'k':
+        options->key = optarg;
+        return 0;
+    case 'P':
+        return pcr_mask_parse(optarg, &options->pcrs) < 0
+                   ? usage_error("--pcrs is a list of PCRs from 0 to 23, such as 0-4,7, not",
+                                 optarg)
+                   : 0;
+    case 'B':
+        return pcr_bank_from_name(optarg, &options->bank) < 0
+                   ? usage_error("--bank is sha256 or sha384, not", optarg)
+                   : 0;
     default:
         (void)fputs("See 'tre-provision --help'.\n", stderr);
         return -EINVAL;
@@ -253,7 +270,10 @@ int command_line_read(int argc, char **argv, const Command *commands, size_t cou
     int letter;
 
     *ret = (CommandLine){
-        .options = {.jobs = JOBS_DEFAULT, .owner = (uid_t)-1, .group = (gid_t)-1},
+        .options = {.bank = TPM2_ALG_SHA256,
+                    .jobs = JOBS_DEFAULT,
+                    .owner = (uid_t)-1,
+                    .group = (gid_t)-1},
     };
     while ((letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (letter == 'h') {

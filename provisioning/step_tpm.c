@@ -2,12 +2,14 @@
  * does it have the key above it? */
 #include "provisioning/step.h"
 
+#include "policy/srkname.h"
 #include "policy/storagekey.h"
 #include "policy/tpm_profile.h"
 #include "provisioning/tpmfacts.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 /* 1 if the storage root key is there, 0 if not, -errno after a complaint. */
 static int srk_look(Provision *provision)
@@ -67,10 +69,49 @@ int step_tpm_check(Provision *provision, char *note)
     return 1;
 }
 
+/* 1 if the file with the storage root key's Name is there and right, 0 if not, -errno after a
+ * complaint. */
+static int name_look(Provision *provision)
+{
+    _cleanup_(free_charp) char *path = NULL;
+    char error[TPM_ERROR_SIZE] = "";
+    TPM2B_NAME name, written;
+    int r;
+
+    r = state_path(provision->options, STATE_SRK_NAME, &path);
+    if (r < 0)
+        return r;
+    r = tpm_srk_name(provision->tpm, &name, error);
+    if (r < 0) {
+        complain("%s", error);
+        return r;
+    }
+    return srk_name_read(path, &written, error) == 0 &&
+           bytes_equal((Bytes){name.name, name.size}, (Bytes){written.name, written.size});
+}
+
 int step_srk_check(Provision *provision, char *note)
 {
+    int r = srk_look(provision);
+
     (void)snprintf(note, STEP_NOTE_SIZE, "0x%08x", TPM_SRK_HANDLE);
-    return srk_look(provision);
+    return r <= 0 ? r : name_look(provision);
+}
+
+static int name_store(Provision *provision)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    char text[SRK_NAME_TEXT_SIZE];
+    TPM2B_NAME name;
+    int r = tpm_srk_name(provision->tpm, &name, error);
+
+    if (r < 0) {
+        complain("%s", error);
+        return r;
+    }
+    srk_name_print(&name, text);
+    return state_write(provision->options, STATE_SRK_NAME,
+                       (Bytes){(const uint8_t *)text, strlen(text)}, 0644);
 }
 
 int step_srk_make(Provision *provision, char *note)
@@ -83,5 +124,5 @@ int step_srk_make(Provision *provision, char *note)
     tpm_object_release(provision->tpm, srk);
     if (r < 0)
         complain("%s", error);
-    return r;
+    return r < 0 ? r : name_store(provision);
 }

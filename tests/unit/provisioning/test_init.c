@@ -70,7 +70,7 @@ static void each_algorithm_yields_a_key_and_a_csr_that_verifies(void **state)
     }
     assert_int_equal(state_mode(bench, STATE_KEY), 0640);
     assert_int_equal(state_mode(bench, "."), 0750);
-    assert_int_equal(state_count(bench), 2);
+    assert_int_equal(state_count(bench), 3);
 }
 
 static void a_second_run_keeps_the_key_and_renews_the_csr(void **state)

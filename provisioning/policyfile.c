@@ -1,0 +1,208 @@
+/* tre-provision read-pcrs, sign-policy and install-policy: platform states, from the reference
+ * device by way of the vendor into the field. */
+#include "provisioning/command.h"
+
+#include "base/file.h"
+#include "policy/keypolicy.h"
+#include "policy/pcrtext.h"
+#include "policy/tss2key.h"
+#include "provisioning/devicepolicy.h"
+#include "provisioning/reload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FILE_SIZE_MAX = 256 * 1024 };
+
+static void states_freep(PcrSignatures **states)
+{
+    free(*states);
+}
+
+static int file_take(const char *path, uint8_t **ret, size_t *ret_size)
+{
+    int r = file_read(path, FILE_SIZE_MAX, ret, ret_size);
+
+    if (r < 0)
+        complain("%s can't be read: %s", path, strerror(-r));
+    return r;
+}
+
+/* To the file that --output names, or to standard output. */
+static int states_put(const ProvisionOptions *options, const PcrSignatures *states)
+{
+    _cleanup_(free_charp) char *json = NULL;
+    int r = pcr_signatures_encode(states, &json);
+
+    if (r < 0) {
+        complain("out of memory");
+        return r;
+    }
+    if (!options->output)
+        return fputs(json, stdout) < 0 ? -EIO : 0;
+    r = file_write_atomic(options->output, (Bytes){(const uint8_t *)json, strlen(json)}, 0644);
+    if (r < 0)
+        complain("%s can't be written: %s", options->output, strerror(-r));
+    return r;
+}
+
+int provision_read_pcrs(const ProvisionOptions *options)
+{
+    _cleanup_(tpm_closep) Tpm *tpm = NULL;
+    _cleanup_(states_freep) PcrSignatures *states = calloc(1, sizeof(*states));
+    PcrState now = {.bank = options->bank, .mask = options->pcrs};
+    char error[TPM_ERROR_SIZE] = "out of memory";
+    int r = states ? tpm_open(options->tcti, &tpm, error) : -ENOMEM;
+
+    if (r == 0)
+        r = pcr_read(tpm, &now, error);
+    if (r == 0)
+        r = pcr_signature_make(&now, NULL, &states->entries[0]);
+    if (r < 0) {
+        complain("%s", error);
+        return r;
+    }
+    states->count = 1;
+    return states_put(options, states);
+}
+
+/* The states of one file: JSON as read-pcrs and systemd-measure write it, or what tpm2_pcrread
+ * printed. */
+static int states_read(const char *path, PcrSignatures **ret)
+{
+    _cleanup_(free_bytesp) uint8_t *text = NULL;
+    char error[PCR_SIGNATURES_ERROR_SIZE] = "out of memory";
+    PcrState state;
+    size_t size = 0;
+    int r = file_take(path, &text, &size);
+
+    if (r < 0)
+        return r;
+    if (size > 0 && text[strspn((const char *)text, " \t\r\n")] == '{') {
+        r = pcr_signatures_decode((Bytes){text, size}, path, ret, error);
+    } else {
+        r = pcr_text_parse((Bytes){text, size}, path, &state, error);
+        *ret = r == 0 ? calloc(1, sizeof(**ret)) : NULL;
+        if (r == 0)
+            r = *ret ? pcr_signature_make(&state, NULL, &(*ret)->entries[(*ret)->count++])
+                     : -ENOMEM;
+    }
+    if (r < 0)
+        complain("%s", error);
+    return r;
+}
+
+/* A signature by hand is over what a person can read: an entry without values can't be judged. */
+static int state_sign(const char *path, const PcrSignature *state, const PolicyKey *key,
+                      PcrSignatures *to)
+{
+    PcrSignature entry;
+    int r;
+
+    if (!state->has_expected) {
+        complain("%s: a state without the values that are expected can't be looked at before it is "
+                 "signed; take them with 'tre-provision read-pcrs' or tpm2_pcrread(1)",
+                 path);
+        return -EINVAL;
+    }
+    r = pcr_signature_make(&state->expected, key, &entry);
+    if (r < 0) {
+        complain("the state can't be signed: %s", strerror(-r));
+        return r;
+    }
+    r = pcr_signatures_add(to, &entry);
+    if (r < 0)
+        complain("at most %d states fit into a file; leave out those that no device is in any more",
+                 PCR_SIGNATURES_MAX);
+    return r;
+}
+
+static int file_sign(const char *path, const PolicyKey *key, PcrSignatures *to)
+{
+    _cleanup_(states_freep) PcrSignatures *from = NULL;
+    int r = states_read(path, &from);
+
+    for (size_t i = 0; r == 0 && i < from->count; i++)
+        r = state_sign(path, &from->entries[i], key, to);
+    return r;
+}
+
+/* What the output holds already stays in it: old and new firmware stand side by side. */
+static int output_read(const ProvisionOptions *options, PcrSignatures **ret)
+{
+    char error[PCR_SIGNATURES_ERROR_SIZE] = "out of memory";
+    int r = options->output ? pcr_signatures_read(options->output, ret, error) : -ENOENT;
+
+    if (r == -ENOENT) {
+        *ret = calloc(1, sizeof(**ret));
+        r = *ret ? 0 : -ENOMEM;
+    }
+    if (r < 0)
+        complain("%s", error);
+    return r;
+}
+
+int provision_sign_policy(const ProvisionOptions *options)
+{
+    _cleanup_(policy_key_deinit) PolicyKey key = {0};
+    _cleanup_(states_freep) PcrSignatures *states = NULL;
+    char error[POLICY_KEY_ERROR_SIZE] = "";
+    int r = policy_key_read(options->key, true, &key, error);
+
+    if (r < 0) {
+        complain("%s", error);
+        return r;
+    }
+    r = output_read(options, &states);
+    for (unsigned i = 0; r == 0 && i < options->n_files; i++)
+        r = file_sign(options->files[i], &key, states);
+    return r < 0 ? r : states_put(options, states);
+}
+
+/* Does the file belong to the device's key? Judged as tred would, with the file in its place. */
+static int policy_fits(const ProvisionOptions *options)
+{
+    _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
+    _cleanup_(free_charp) char *key_path = NULL;
+    _cleanup_(free_charp) char *vendor_path = NULL;
+    char error[TPM_ERROR_SIZE] = "";
+    Tss2Key key;
+    int r;
+
+    r = state_path(options, STATE_KEY, &key_path);
+    if (r == 0)
+        r = state_path(options, STATE_POLICY_KEY, &vendor_path);
+    if (r < 0)
+        return r;
+    r = tss2key_read(key_path, &key, error);
+    if (r == 0)
+        r = key_policy_read(&key.public.publicArea, vendor_path, options->file, &policy, error);
+    if (r < 0) {
+        complain("%s; nothing was changed", error);
+        return r;
+    }
+    if (policy->kind == KEY_POLICY_NONE) {
+        complain("the device key is under no policy, so there is nothing to install one for");
+        return -EINVAL;
+    }
+    (void)printf("%zu platform state(s) approved of for this device's key\n",
+                 policy->states->count);
+    return 0;
+}
+
+int provision_install_policy(const ProvisionOptions *options)
+{
+    _cleanup_(close_fdp) int lock = -1;
+    _cleanup_(free_bytesp) uint8_t *json = NULL;
+    size_t size = 0;
+    int r = file_take(options->file, &json, &size);
+
+    if (r == 0)
+        r = policy_fits(options);
+    if (r == 0)
+        r = state_lock(options, &lock);
+    if (r == 0)
+        r = state_write(options, STATE_PCR_SIGNATURE, (Bytes){json, size}, 0644);
+    return r < 0 ? r : tred_reload();
+}
