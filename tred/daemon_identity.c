@@ -151,10 +151,11 @@ static void key_prepare(Daemon *daemon)
 
 void daemon_get_ready(Daemon *daemon)
 {
-    const bool was_ready = identity_state_serves(daemon->state);
-
-    if (was_ready)
+    if (identity_state_serves(daemon->state)) {
+        /* What was prepared before says nothing of the platform as it is now. */
+        device_key_rest(daemon->identity->key);
         key_prepare(daemon);
+    }
     if (identity_state_serves(daemon->state))
         return;
     /* What was missing may have come, and a connection that broke is made again. */

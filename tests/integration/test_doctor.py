@@ -108,7 +108,7 @@ class SoundTest(DoctorTest):
         self.starting(Tred(self.files)).wait_for_state("development")
         done = self.doctor("--config", self.configure())
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("tred: runs, and is ready", done.stdout)
+        self.assertIn("tred: runs, for development", done.stdout)
         self.assertNotIn("TPM:", done.stdout)
 
     def test_wrong_usage_is_neither_sound_nor_ill(self):

@@ -6,7 +6,9 @@ from lab import ike
 from lab.capture import Capture
 from lab.case import LabTest
 from lab.network import HENB
+from lab.programs import Tred, provision
 from lab.tpm import PORT
+from lab.vendor import Vendor
 
 TPM2_SIGN = 0x15D
 
@@ -19,13 +21,17 @@ def tpm_commands(packets):
 
 
 class TpmCommandsTest(LabTest):
-    def assert_one_signature(self, algorithm):
+    def assert_one_signature(self, algorithm, vendor=None):
         self.start_segw(self.world.segw_credential(algorithm))
         self.world.tpm.start()
-        self.world.device(algorithm)
+        files = self.world.device(algorithm)
+        if vendor:
+            vendor.approve()
+            files = provision(algorithm, self.world.vendor_root, [self.world.operator_root], vendor)
         self.world.tpm.stop()
         capture = self.starting(Capture(HENB))
-        self.start_tred(algorithm)
+        self.starting(self.world.tpm.start())
+        self.starting(Tred(files)).wait_for_name()
         self.start_client().wait_for_state("established")
         packets = capture.stop()
         commands = tpm_commands(packets)
@@ -40,6 +46,9 @@ class TpmCommandsTest(LabTest):
 
     def test_an_ecdsa_handshake_costs_one_tpm2_sign(self):
         self.assert_one_signature("ecdsa-p256")
+
+    def test_a_handshake_under_a_signed_policy_costs_one_tpm2_sign(self):
+        self.assert_one_signature("ecdsa-p256", Vendor())
 
     def test_an_rsa_handshake_costs_one_tpm2_sign(self):
         self.assert_one_signature("rsa-2048")

@@ -78,8 +78,10 @@ class BusProgram(Process):
 def tred_sections(directory, **changes):
     """tred.conf for the files of `directory`, as provision() left them."""
     return merge({
-        "tpm": {"tcti": TCTI},
-        "identity": {"key": directory / "device.pem", "certificates": directory / "device.crt"},
+        "tpm": {"tcti": TCTI, "srk-name": directory / "srk.name"},
+        "identity": {"key": directory / "device.pem", "certificates": directory / "device.crt",
+                     "policy-key": directory / "policy-key.pem",
+                     "pcr-signatures": directory / "tpm2-pcr-signature.json"},
         "segw": {"name": SEGW_NAME, "anchors": directory / "segw-anchors.pem"},
         "data-plane": {"mode": "none", "esp-helper": BIN / "tred-esp"},
     }, changes)
@@ -141,17 +143,29 @@ class Operator:
         self.bus.close()
 
 
-def provision(algorithm, vendor_ca, anchors):
+def provisioning_tool(state, *arguments, tcti=TCTI, check=True):
+    """Runs tre-provision for the device whose files are in `state`."""
+    return run([BIN / "tre-provision", "--tcti", tcti, "--state-dir", state, *arguments],
+               namespace=HENB, check=check)
+
+
+def provision(algorithm, vendor_ca, anchors, vendor=None, tcti=TCTI):
     """Does what the factory does: a key in the (running) TPM, its certificate, the SeGW's anchors.
 
+    With a policy Vendor, the key is under its policy, which approves of the platform as it is now.
     Returns the directory with what tred reads; all in it belongs to tred."""
     state, inbox = scratch("factory") / "state", scratch("inbox")
-    tool = [BIN / "tre-provision", "--tcti", TCTI, "--state-dir", state]
-    run([*tool, "init", "--fqdn", HENB_NAME, "--key-algorithm", algorithm], namespace=HENB)
+    if vendor:
+        for step in ("storage-root-key", "platform-policy", "device-key", "csr"):
+            provisioning_tool(state, "step", step, "--profile", vendor.profile(inbox, algorithm),
+                              tcti=tcti)
+    else:
+        provisioning_tool(state, "init", "--fqdn", HENB_NAME, "--key-algorithm", algorithm,
+                          tcti=tcti)
     credential = issue_from_csr(vendor_ca, (state / "device.csr").read_bytes())
     (inbox / "chain.pem").write_bytes(
         b"".join(each.pem() for each in [credential, *credential.intermediates()]))
     (inbox / "anchors.pem").write_bytes(b"".join(anchor.pem() for anchor in anchors))
-    run([*tool, "install-cert", inbox / "chain.pem"], namespace=HENB)
-    run([*tool, "install-anchors", inbox / "anchors.pem"], namespace=HENB)
+    provisioning_tool(state, "install-cert", inbox / "chain.pem")
+    provisioning_tool(state, "install-anchors", inbox / "anchors.pem")
     return state

@@ -41,51 +41,75 @@ class Tpm:
         return run([name, *arguments], namespace=HENB, env={"TPM2TOOLS_TCTI": TCTI}).stdout
 
 
-class LesserTpm:
-    """The same TPM, reached by a connection on which one algorithm can't be seen."""
+class SharedTpm:
+    """The same TPM without a resource manager, for several programs that take turns by command.
+
+    A program reaches it by TCTI; tool() is the other one."""
 
     PORT = PORT + 100
     TCTI = f"swtpm:host=127.0.0.1,port={PORT}"
+
+    def __init__(self):
+        with inside(HENB):
+            self.listeners = [socket.create_server(("127.0.0.1", self.PORT + i)) for i in (0, 1)]
+            self.far = [socket.create_connection(("127.0.0.1", PORT + i)) for i in (0, 1)]
+        self.lock = threading.Lock()
+        self.commands = []  # the code of each that went by
+        for listener, far, handle in zip(self.listeners, self.far,
+                                         (self._pass_commands, self._pass_control)):
+            threading.Thread(target=self._accept, args=(listener, far, handle), daemon=True).start()
+
+    def stop(self):
+        for each in self.listeners + self.far:
+            each.shutdown(socket.SHUT_RDWR)  # ends the accept() that waits
+            each.close()
+
+    def tool(self, name, *arguments):
+        """Runs one of tpm2-tools as another program that uses the TPM at the same time."""
+        return run([name, *arguments], namespace=HENB, env={"TPM2TOOLS_TCTI": self.TCTI}).stdout
+
+    @staticmethod
+    def _accept(listener, far, handle):
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:  # stopped
+                return
+            threading.Thread(target=handle, args=(near, far), daemon=True).start()
+
+    def _pass_control(self, near, far):
+        with near:
+            while request := near.recv(4096):
+                with self.lock:
+                    far.sendall(request)
+                    near.sendall(far.recv(4096))
+
+    def _pass_commands(self, near, far):
+        with near:
+            while command := _message(near):
+                with self.lock:
+                    self.commands.append(struct.unpack_from("!I", command, 6)[0])
+                    far.sendall(command)
+                    response = self._answer(command, _message(far))
+                near.sendall(response)
+
+    def _answer(self, command, response):
+        """What comes back for a command."""
+        return response
+
+
+class LesserTpm(SharedTpm):
+    """The same TPM, reached by a connection on which one algorithm can't be seen."""
+
     _GET_CAPABILITY = 0x17A
     _ALGORITHMS = 0
     _FIRST = 19  # where a list's first item stands in the response (TPM 2.0 Part 3, 30.2)
 
     def __init__(self, algorithm):
         self.algorithm = algorithm
-        with inside(HENB):
-            self.listeners = [socket.create_server(("127.0.0.1", self.PORT + i)) for i in (0, 1)]
-        for listener, handle in zip(self.listeners, (self._pass_commands, self._pass_control)):
-            threading.Thread(target=self._accept, args=(listener, handle), daemon=True).start()
+        super().__init__()
 
-    def stop(self):
-        for listener in self.listeners:
-            listener.close()
-
-    @staticmethod
-    def _accept(listener, handle):
-        while True:
-            try:
-                near, _ = listener.accept()
-            except OSError:  # stopped
-                return
-            with inside(HENB):
-                far = socket.create_connection(("127.0.0.1", PORT + (handle.__name__ == "_pass_control")))
-            threading.Thread(target=handle, args=(near, far), daemon=True).start()
-
-    @staticmethod
-    def _pass_control(near, far):
-        with near, far:
-            while request := near.recv(4096):
-                far.sendall(request)
-                near.sendall(far.recv(4096))
-
-    def _pass_commands(self, near, far):
-        with near, far:
-            while command := _message(near):
-                far.sendall(command)
-                near.sendall(self._lessen(command, _message(far)))
-
-    def _lessen(self, command, response):
+    def _answer(self, command, response):
         """Where the TPM would list the algorithm first, it lists the next number."""
         asks = struct.pack("!III", self._GET_CAPABILITY, self._ALGORITHMS, self.algorithm)
         if command[6:18] != asks:

@@ -1,0 +1,56 @@
+"""Many signatures of one tred, and the TPM's handles before and after. See tests/bench/signatures."""
+
+import argparse
+import sys
+import time
+
+from lab import memory
+from lab.bus import Bus
+from lab.case import World
+from lab.network import HENB
+from lab.process import BIN, Process
+from lab.programs import Tred, provision
+from lab.tpm import SharedTpm
+from lab.vendor import Vendor
+
+SECONDS_EACH = 0.1  # far above what a signature takes, so that only a stalled run is given up
+KINDS = ("handles-transient", "handles-loaded-session", "handles-saved-session",
+         "handles-persistent")
+
+
+def handles(shared):
+    """What the TPM holds, as another program sees it."""
+    return {kind: shared.tool("tpm2_getcap", kind).split() for kind in KINDS}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Many signatures; fails if the TPM loses a handle.")
+    parser.add_argument("--count", type=int, default=100000)
+    count = parser.parse_args().count
+    world, bus, vendor = World(), Bus(), Vendor()
+    world.tpm.start()
+    shared = SharedTpm()
+    vendor.approve(shared.TCTI)
+    files = provision("ecdsa-p256", world.vendor_root, [world.operator_root], vendor, shared.TCTI)
+    tred = Tred(files, tpm={"tcti": shared.TCTI}, log={"level": "warning"}).wait_for_name()
+    tred.wait_for_state("ready")
+    before, memory_before = handles(shared), memory.status(tred.pid)["VmRSS"].strip()
+    started = time.monotonic()
+    client = Process("sign_many", [BIN / "sign_many", count], namespace=HENB, user="henb-ike")
+    status = client.wait(30 + count * SECONDS_EACH)
+    seconds = time.monotonic() - started
+    after = handles(shared)
+    print(client.output().strip())
+    print(f"{seconds:.0f} s, {1000 * seconds / count:.2f} ms each, with their exchanges")
+    for kind in KINDS:
+        print(f"{kind}: {len(before[kind])} before, {len(after[kind])} after "
+              f"({' '.join(after[kind]) or 'none'})")
+    print(f"tred's resident memory: {memory_before} before, "
+          f"{memory.status(tred.pid)['VmRSS'].strip()} after")
+    for part in (tred, shared, world.tpm, bus):
+        part.stop()
+    sys.exit(0 if status == 0 and before == after else 1)
+
+
+if __name__ == "__main__":
+    main()
