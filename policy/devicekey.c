@@ -472,7 +472,7 @@ static TSS2_RC sign(DeviceKey *key, const TPM2B_DIGEST *digest, const TPMT_SIG_S
                            digest, scheme, &no_ticket, ret);
 
     if (rc == TSS2_RC_SUCCESS) {
-        tpm_unhold(key->tpm, key->session); /* the TPM has ended it */
+        tpm_session_ended(key->tpm, key->session);
         key->session = ESYS_TR_NONE;
     } else {
         device_key_rest(key);

@@ -46,6 +46,12 @@ int tpm_session_start(Tpm *tpm, TPM2_SE type, ESYS_TR *ret, char *error)
     return 0;
 }
 
+void tpm_session_ended(Tpm *tpm, ESYS_TR session)
+{
+    tpm_unhold(tpm, session);
+    (void)Esys_TR_Close(tpm->esys, &session); /* ESYS keeps what it knows of it otherwise */
+}
+
 void tpm_session_flush(Tpm *tpm, ESYS_TR session)
 {
     if (session == ESYS_TR_NONE)

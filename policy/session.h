@@ -15,6 +15,9 @@ int tpm_session_start(Tpm *tpm, TPM2_SE type, ESYS_TR *ret, char *error);
 /* Ends a session; ESYS_TR_NONE is fine. */
 void tpm_session_flush(Tpm *tpm, ESYS_TR session);
 
+/* Forgets a session that the TPM has ended with the command that it authorized. */
+void tpm_session_ended(Tpm *tpm, ESYS_TR session);
+
 /* Makes room after a command failed with `rc`: out of transient slots (TPM_RC_OBJECT_MEMORY), of
  * sessions (TPM_RC_SESSION_MEMORY, TPM_RC_SESSION_HANDLES), or the oldest saved session is too old
  * (TPM_RC_CONTEXT_GAP). On a TPM of our own, without resource manager, whatever is not held by this
