@@ -1,0 +1,42 @@
+/* The endorsement key (EK) of this TPM and its vendor's certificate for it: what tells one TPM from
+ * another (TCG EK Credential Profile). */
+#pragma once
+
+#include "policy/tpm.h"
+
+#include "base/bytes.h"
+
+#include <openssl/x509.h>
+
+/* The templates of the low range (TCG EK Credential Profile, B.3.3 and B.3.4). */
+typedef enum EndorsementTemplate {
+    ENDORSEMENT_ECC_P256, /* L-2 */
+    ENDORSEMENT_RSA_2048, /* L-1 */
+    ENDORSEMENT_TEMPLATES
+} EndorsementTemplate;
+
+enum {
+    ENDORSEMENT_CERTIFICATE_MAX = 4096, /* octets of DER */
+    ENDORSEMENT_HASH_SIZE = 32,         /* SHA-256 */
+};
+
+typedef struct Endorsement {
+    Tpm *tpm;
+    ESYS_TR object; /* the one transient slot that the EK takes */
+    EndorsementTemplate template;
+    TPM2B_PUBLIC public;
+    X509 *certificate;
+} Endorsement;
+
+/* Reads the EK certificate from NV (ECC P-256's at 0x01c0000a if there is one, else RSA-2048's at
+ * 0x01c00002), makes the EK from the template, and checks that the two are one. The EK takes a slot
+ * until endorsement_free(); `tpm` must outlive it. Returns 0, -ENOENT if the TPM holds neither
+ * certificate, -EINVAL for one that can't be read, -EKEYREJECTED for one that is for another key,
+ * -ENOMEM, or -EIO, with `error` (TPM_ERROR_SIZE octets) filled. */
+int endorsement_open(Tpm *tpm, Endorsement **ret, char *error);
+void endorsement_free(Endorsement *endorsement);
+DEFINE_POINTER_CLEANUP(Endorsement, endorsement_free);
+
+/* Without a TPM: which template is this public area made from, all but `unique` being equal to it?
+ * 0, or -EINVAL if it is none of them: then the key is not one that a TPM vendor vouches for. */
+int endorsement_template_of(const TPM2B_PUBLIC *public, EndorsementTemplate *ret);
