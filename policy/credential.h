@@ -13,10 +13,6 @@ typedef struct Credential {
     TPM2B_ENCRYPTED_SECRET secret; /* the seed, encrypted to the EK */
 } Credential;
 
-/* The Name of an object: nameAlg and the digest of its public area (TPM 2.0 Part 1, 16). 0, or
- * -EINVAL for a nameAlg that is not SHA-256 or an area that can't be marshalled. */
-int tpm_public_name(const TPM2B_PUBLIC *public, TPM2B_NAME *ret);
-
 /* TPM2_MakeCredential in software: `secret` (CREDENTIAL_SECRET_SIZE octets) for the TPM of `ek` and
  * the key of `name`. `ek` must be of a template of policy/endorsement.h. 0, -EINVAL (another EK or
  * size), -ENOMEM or -EIO. */
@@ -24,9 +20,10 @@ int credential_make(const TPM2B_PUBLIC *ek, const TPM2B_NAME *name, const Secret
                     Credential *ret);
 
 /* TPM2_ActivateCredential: the secret in `credential`, for `key`, an object loaded with an empty
- * auth and adminWithPolicy CLEAR. It comes from the TPM encrypted, in a session salted with the EK.
- * Needs a free transient slot fewer than 3, and a session. *ret is the caller's to secret_free().
- * 0, -EKEYREJECTED if the credential is for another TPM or another key, -ENOMEM, or -EIO (`error`
+ * auth and adminWithPolicy CLEAR. It comes from the TPM encrypted, in a session of
+ * policy/session.h. Besides the EK's and the key's it takes a transient slot for a moment, and two
+ * sessions. secrets_init() must have been called. *ret is the caller's to secret_free(). 0,
+ * -EKEYREJECTED if the credential is for another TPM or another key, -ENOMEM, or -EIO (`error`
  * filled, TPM_ERROR_SIZE octets). */
 int credential_activate(const Endorsement *ek, ESYS_TR key, const Credential *credential,
                         Secret **ret, char *error);

@@ -1,10 +1,10 @@
 /* May an authority certify the key with this public area as a device key? No TPM is needed. */
 #pragma once
 
-#include <tss2/tss2_tpm2_types.h>
+#include "policy/policydigest.h"
 
 /* What is wrong with it: the rest of a sentence that starts with the device key, "can be copied out
- * of its TPM (…)". NULL if nothing is. `policy` is the authPolicy that it must have (32 octets), or
- * NULL if none is asked for. The area says true only once the TPM has shown that it holds the key
- * of this Name: see policy/credential.h. */
-const char *device_public_flaw(const TPM2B_PUBLIC *public, const TPM2B_DIGEST *policy);
+ * of its TPM (…)". NULL if nothing is. `policy` is the authPolicy that it must have, or NULL if
+ * none is asked for. The area says true only once the TPM has shown that it holds the key of this
+ * Name: see policy/credential.h. */
+const char *device_public_flaw(const TPM2B_PUBLIC *public, const PolicyDigest *policy);

@@ -37,6 +37,11 @@ int endorsement_open(Tpm *tpm, Endorsement **ret, char *error);
 void endorsement_free(Endorsement *endorsement);
 DEFINE_POINTER_CLEANUP(Endorsement, endorsement_free);
 
+/* The EK alone, made from the template, whatever certificate there is. *ret is for
+ * tpm_object_release(). 0 or -EIO (error filled). */
+int endorsement_key_make(Tpm *tpm, EndorsementTemplate template, ESYS_TR *ret,
+                         TPM2B_PUBLIC *ret_public, char *error);
+
 /* Without a TPM: which template is this public area made from, all but `unique` being equal to it?
  * 0, or -EINVAL if it is none of them: then the key is not one that a TPM vendor vouches for. */
 int endorsement_template_of(const TPM2B_PUBLIC *public, EndorsementTemplate *ret);

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "policy/certificates.h"
 #include "policy/credential.h"
+#include "policy/policydigest.h"
 #include "policy/tss2key.h"
 #include "provisioning/authority.h"
 
@@ -62,7 +63,7 @@ void proof_response_deinit(ProofResponse *response);
 /* What the authority asks of a device. */
 typedef struct ProofRules {
     const STACK_OF(X509) *ek_anchors; /* roots of TPM vendors, and issuers on the way to them */
-    const TPM2B_DIGEST *policy;       /* the device key's authPolicy, or NULL to ask for none */
+    const PolicyDigest *policy;       /* the device key's authPolicy, or NULL to ask for none */
 } ProofRules;
 
 /* Step 1, the device: reads the EK certificate, makes the EK, and puts the request together. `csr`
@@ -80,10 +81,11 @@ int proof_request_new(Tpm *tpm, const Tss2Key *key, const char *csr, const char 
 int proof_challenge(const ProofRequest *request, const ProofRules *rules, ProofChallenge *ret,
                     ProofPending *ret_pending, char *error);
 
-/* Step 3, the device: loads the key and has the TPM open the credential. Takes two free transient
- * slots (three for a key whose parent is made anew) and one session. secrets_init() must have been
- * called. *ret is for proof_response_deinit(). 0, -EKEYREJECTED if the challenge is for another TPM
- * or key, -ENOENT, -EINVAL, -ENOMEM or -EIO (`error` filled, TPM_ERROR_SIZE octets). */
+/* Step 3, the device: loads the key and has the TPM open the credential. Takes two sessions and
+ * three transient slots, which is all that a TPM without resource manager has: no DeviceKey may be
+ * loaded there meanwhile. secrets_init() must have been called. *ret is for
+ * proof_response_deinit(). 0, -EKEYREJECTED if the challenge is for another TPM or key, -ENOENT,
+ * -EINVAL, -ENOMEM or -EIO (`error` filled, TPM_ERROR_SIZE octets). */
 int proof_activate(Tpm *tpm, const Tss2Key *key, const ProofChallenge *challenge,
                    ProofResponse *ret, char *error);
 

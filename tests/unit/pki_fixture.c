@@ -1,6 +1,7 @@
 /* How does a test get certificates with just the flaw that it is about? */
 #include "pki_fixture.h"
 
+#include <openssl/conf.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
@@ -34,17 +35,26 @@ static EVP_PKEY *key_new(const char *type)
     return key;
 }
 
-static void extension_add(X509 *certificate, const Pki *issuer, int nid, const char *value)
+static void extension_add(X509 *certificate, const Pki *issuer, const PkiSpec *spec, int nid,
+                          const char *value)
 {
+    CONF *sections = NCONF_new(NULL);
     X509_EXTENSION *extension;
     X509V3_CTX context;
 
-    if (!value)
-        return;
-    X509V3_set_ctx(&context, issuer->certificate, certificate, NULL, NULL, 0);
-    extension = X509V3_EXT_nconf_nid(NULL, &context, nid, value);
-    must(extension && X509_add_ext(certificate, extension, -1) == 1, value);
-    X509_EXTENSION_free(extension);
+    if (value && spec->sections) {
+        BIO *bio = BIO_new_mem_buf(spec->sections, -1);
+        must(sections && bio && NCONF_load_bio(sections, bio, NULL) == 1, spec->sections);
+        BIO_free(bio);
+    }
+    if (value) {
+        X509V3_set_ctx(&context, issuer->certificate, certificate, NULL, NULL, 0);
+        X509V3_set_nconf(&context, sections);
+        extension = X509V3_EXT_nconf_nid(sections, &context, nid, value);
+        must(extension && X509_add_ext(certificate, extension, -1) == 1, value);
+        X509_EXTENSION_free(extension);
+    }
+    NCONF_free(sections);
 }
 
 static void name_set(X509_NAME *name, const char *common_name)
@@ -83,13 +93,13 @@ Pki pki_issue(const PkiSpec *spec, const Pki *issuer)
                          spec->valid_until ? spec->valid_until : PKI_DAY) != NULL,
          "notAfter");
     must(X509_set_pubkey(certificate, pki.key), "public key");
-    extension_add(certificate, issuer, NID_subject_key_identifier, "hash");
+    extension_add(certificate, issuer, spec, NID_subject_key_identifier, "hash");
     if (issuer != &pki)
-        extension_add(certificate, issuer, NID_authority_key_identifier, "keyid:always");
-    extension_add(certificate, issuer, NID_basic_constraints, spec->basic_constraints);
-    extension_add(certificate, issuer, NID_key_usage, spec->key_usage);
-    extension_add(certificate, issuer, NID_ext_key_usage, spec->extended_usage);
-    extension_add(certificate, issuer, NID_subject_alt_name, spec->subject_alt_name);
+        extension_add(certificate, issuer, spec, NID_authority_key_identifier, "keyid:always");
+    extension_add(certificate, issuer, spec, NID_basic_constraints, spec->basic_constraints);
+    extension_add(certificate, issuer, spec, NID_key_usage, spec->key_usage);
+    extension_add(certificate, issuer, spec, NID_ext_key_usage, spec->extended_usage);
+    extension_add(certificate, issuer, spec, NID_subject_alt_name, spec->subject_alt_name);
     if (EVP_PKEY_is_a(issuer->key, "ED25519"))
         digest = NULL;
     must(X509_sign(certificate, issuer->key, digest) > 0, "signature");

@@ -15,6 +15,7 @@ enum { PKI_HOUR = 3600, PKI_DAY = 24 * PKI_HOUR };
 typedef struct PkiSpec {
     const char *common_name;       /* mandatory */
     const char *subject_alt_name;  /* as in openssl.cnf: "DNS:segw.example" */
+    const char *sections;          /* those of openssl.cnf that the values name, if any */
     const char *basic_constraints; /* "critical,CA:TRUE" */
     const char *key_usage;         /* "critical,digitalSignature" */
     const char *extended_usage;    /* "serverAuth" */

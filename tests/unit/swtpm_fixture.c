@@ -49,12 +49,15 @@ static int socket_try(const char *folder)
     return 0;
 }
 
-int swtpm_start(Swtpm *swtpm)
+static int folder_make(Swtpm *swtpm)
 {
     *swtpm = (Swtpm){0};
     temporary_path("test-swtpm", swtpm->folder);
-    if (!mkdtemp(swtpm->folder))
-        return -errno;
+    return mkdtemp(swtpm->folder) ? 0 : -errno;
+}
+
+static int launch(Swtpm *swtpm)
+{
     (void)snprintf(swtpm->tcti, sizeof(swtpm->tcti), "swtpm:path=%s/tpm", swtpm->folder);
     swtpm->pid = fork();
     if (swtpm->pid == 0)
@@ -72,6 +75,90 @@ int swtpm_start(Swtpm *swtpm)
     }
     swtpm_stop(swtpm);
     return -ETIME;
+}
+
+int swtpm_start(Swtpm *swtpm)
+{
+    int r = folder_make(swtpm);
+
+    return r < 0 ? r : launch(swtpm);
+}
+
+static int text_write(const char *folder, const char *name, const char *text)
+{
+    char path[112];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    file = fopen(path, "we");
+    if (!file)
+        return -errno;
+    if (fputs(text, file) == EOF) {
+        (void)fclose(file);
+        return -EIO;
+    }
+    return fclose(file) == 0 ? 0 : -errno;
+}
+
+/* The certification authority is made in the folder too, so that no other on this machine is
+ * touched. */
+static int setup_configure(const char *folder)
+{
+    char text[512];
+    int r;
+
+    (void)snprintf(text, sizeof(text),
+                   "create_certs_tool = /usr/bin/swtpm_localca\n"
+                   "create_certs_tool_config = %s/localca.conf\n"
+                   "create_certs_tool_options = %s/localca.options\n",
+                   folder, folder);
+    r = text_write(folder, "setup.conf", text);
+    if (r < 0)
+        return r;
+    (void)snprintf(text, sizeof(text),
+                   "statedir = %s\n"
+                   "signingkey = %s/" SWTPM_CA "-key.pem\n"
+                   "issuercert = %s/" SWTPM_CA ".pem\n"
+                   "certserial = %s/certserial\n",
+                   folder, folder, folder, folder);
+    r = text_write(folder, "localca.conf", text);
+    return r < 0 ? r : text_write(folder, "localca.options", "--platform-model test\n");
+}
+
+static void setup_exec(const char *folder)
+{
+    char config[112];
+    char log[112];
+
+    (void)snprintf(config, sizeof(config), "%s/setup.conf", folder);
+    (void)snprintf(log, sizeof(log), "%s/setup.log", folder);
+    if (!freopen("/dev/null", "we", stdout)) /* for what its own swtpm has to say */
+        _exit(126);
+    (void)execlp("swtpm_setup", "swtpm_setup", "--tpm2", "--tpmstate", folder, "--create-ek-cert",
+                 "--config", config, "--logfile", log, (char *)NULL);
+    perror("swtpm_setup");
+    _exit(127);
+}
+
+int swtpm_start_certified(Swtpm *swtpm)
+{
+    int status = -1;
+    pid_t pid;
+    int r;
+
+    r = folder_make(swtpm);
+    if (r == 0)
+        r = setup_configure(swtpm->folder);
+    if (r < 0)
+        return r;
+    pid = fork();
+    if (pid == 0)
+        setup_exec(swtpm->folder);
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
+        swtpm_stop(swtpm);
+        return -ENOEXEC;
+    }
+    return launch(swtpm);
 }
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *ftw)

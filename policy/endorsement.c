@@ -1,0 +1,335 @@
+/* Which endorsement key does this TPM have, and which certificate came with it? */
+#include "policy/endorsement.h"
+
+#include "policy/endorsement_certificate.h"
+#include "policy/session.h"
+#include "policy/storagekey.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <tss2/tss2_mu.h>
+
+enum {
+    EK_RSA_OCTETS = 256,
+    EK_ECC_OCTETS = 32,
+    NV_CHUNK = 512, /* any TPM moves as much at once (PC Client Platform TPM Profile, 3.7.1) */
+};
+
+/* restricted and decrypt: it opens what is meant for this TPM and answers nothing else.
+ * adminWithPolicy without userWithAuth: authPolicy is the one way to use it. */
+#define EK_ATTRIBUTES                                                                              \
+    (TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |            \
+     TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT)
+
+/* PolicySecret of the endorsement hierarchy (TCG EK Credential Profile, B.3.1, PolicyA of SHA-256).
+ */
+#define EK_POLICY                                                                                  \
+    {                                                                                              \
+        .size = 32, .buffer = {                                                                    \
+            0x83,                                                                                  \
+            0x71,                                                                                  \
+            0x97,                                                                                  \
+            0x67,                                                                                  \
+            0x44,                                                                                  \
+            0x84,                                                                                  \
+            0xb3,                                                                                  \
+            0xf8,                                                                                  \
+            0x1a,                                                                                  \
+            0x90,                                                                                  \
+            0xcc,                                                                                  \
+            0x8d,                                                                                  \
+            0x46,                                                                                  \
+            0xa5,                                                                                  \
+            0xd7,                                                                                  \
+            0x24,                                                                                  \
+            0xfd,                                                                                  \
+            0x52,                                                                                  \
+            0xd7,                                                                                  \
+            0x6e,                                                                                  \
+            0x06,                                                                                  \
+            0x52,                                                                                  \
+            0x0b,                                                                                  \
+            0x64,                                                                                  \
+            0xf2,                                                                                  \
+            0xa1,                                                                                  \
+            0xda,                                                                                  \
+            0x1b,                                                                                  \
+            0x33,                                                                                  \
+            0x14,                                                                                  \
+            0x69,                                                                                  \
+            0xaa,                                                                                  \
+        }                                                                                          \
+    }
+
+#define EK_SYMMETRIC                                                                               \
+    {                                                                                              \
+        .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB                    \
+    }
+
+/* `unique` is zeros in full length: another value there would be another key. */
+static const TPM2B_PUBLIC templates[ENDORSEMENT_TEMPLATES] = {
+    [ENDORSEMENT_ECC_P256].publicArea =
+        {
+            .type = TPM2_ALG_ECC,
+            .nameAlg = TPM2_ALG_SHA256,
+            .objectAttributes = EK_ATTRIBUTES,
+            .authPolicy = EK_POLICY,
+            .parameters.eccDetail =
+                {
+                    .symmetric = EK_SYMMETRIC,
+                    .scheme.scheme = TPM2_ALG_NULL,
+                    .curveID = TPM2_ECC_NIST_P256,
+                    .kdf.scheme = TPM2_ALG_NULL,
+                },
+            .unique.ecc = {.x.size = EK_ECC_OCTETS, .y.size = EK_ECC_OCTETS},
+        },
+    [ENDORSEMENT_RSA_2048].publicArea =
+        {
+            .type = TPM2_ALG_RSA,
+            .nameAlg = TPM2_ALG_SHA256,
+            .objectAttributes = EK_ATTRIBUTES,
+            .authPolicy = EK_POLICY,
+            .parameters.rsaDetail =
+                {
+                    .symmetric = EK_SYMMETRIC,
+                    .scheme.scheme = TPM2_ALG_NULL,
+                    .keyBits = 2048,
+                },
+            .unique.rsa.size = EK_RSA_OCTETS,
+        },
+};
+
+/* TCG EK Credential Profile 2.2.1.4. */
+static const TPM2_HANDLE certificate_indices[ENDORSEMENT_TEMPLATES] = {
+    [ENDORSEMENT_ECC_P256] = 0x01c0000a,
+    [ENDORSEMENT_RSA_2048] = 0x01c00002,
+};
+
+static const char *const template_names[ENDORSEMENT_TEMPLATES] = {
+    [ENDORSEMENT_ECC_P256] = "ECC P-256 (L-2)",
+    [ENDORSEMENT_RSA_2048] = "RSA-2048 (L-1)",
+};
+
+static void esys_nv_publicp(TPM2B_NV_PUBLIC **public)
+{
+    Esys_Free(*public);
+}
+
+static void esys_publicp(TPM2B_PUBLIC **public)
+{
+    Esys_Free(*public);
+}
+
+/* Areas as the TPM hashes them: what is not used of a union is not compared. */
+static bool area_equal(const TPMT_PUBLIC *a, const TPMT_PUBLIC *b)
+{
+    uint8_t octets[2][sizeof(TPMT_PUBLIC)];
+    size_t sizes[2] = {0, 0};
+
+    return Tss2_MU_TPMT_PUBLIC_Marshal(a, octets[0], sizeof(octets[0]), &sizes[0]) ==
+               TSS2_RC_SUCCESS &&
+           Tss2_MU_TPMT_PUBLIC_Marshal(b, octets[1], sizeof(octets[1]), &sizes[1]) ==
+               TSS2_RC_SUCCESS &&
+           bytes_equal((Bytes){octets[0], sizes[0]}, (Bytes){octets[1], sizes[1]});
+}
+
+int endorsement_template_of(const TPM2B_PUBLIC *public, EndorsementTemplate *ret)
+{
+    for (unsigned i = 0; i < ENDORSEMENT_TEMPLATES; i++) {
+        TPMT_PUBLIC area = public->publicArea;
+
+        if (area.type != templates[i].publicArea.type)
+            continue;
+        area.unique = templates[i].publicArea.unique;
+        if (area_equal(&area, &templates[i].publicArea)) {
+            *ret = (EndorsementTemplate)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static int nv_size(Tpm *tpm, ESYS_TR index, ESYS_TR *ret_auth, size_t *ret, char *error)
+{
+    _cleanup_(esys_nv_publicp) TPM2B_NV_PUBLIC *public = NULL;
+    TSS2_RC rc = Esys_NV_ReadPublic(tpm->esys, index, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                    &public, NULL);
+
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_NV_ReadPublic (EK certificate)", rc);
+        return -EIO;
+    }
+    if (public->nvPublic.dataSize > ENDORSEMENT_CERTIFICATE_MAX) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "the NV index 0x%08x of the EK certificate has %u octets, more than the %d "
+                       "that a certificate takes; this TPM can't be used for the proof",
+                       public->nvPublic.nvIndex, public->nvPublic.dataSize,
+                       ENDORSEMENT_CERTIFICATE_MAX);
+        return -EINVAL;
+    }
+    /* Its own, empty auth where that is allowed: the owner's may have been thrown away. */
+    *ret_auth = public->nvPublic.attributes & TPMA_NV_AUTHREAD ? index : ESYS_TR_RH_OWNER;
+    *ret = public->nvPublic.dataSize;
+    return 0;
+}
+
+static int nv_read(Tpm *tpm, ESYS_TR index, uint8_t *ret, size_t *ret_size, char *error)
+{
+    ESYS_TR auth = ESYS_TR_NONE;
+    size_t size = 0;
+    size_t done = 0;
+    int r = nv_size(tpm, index, &auth, &size, error);
+
+    while (r == 0 && done < size) {
+        const size_t wanted = size - done < NV_CHUNK ? size - done : NV_CHUNK;
+        TPM2B_MAX_NV_BUFFER *chunk = NULL;
+        TSS2_RC rc = Esys_NV_Read(tpm->esys, auth, index, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                  ESYS_TR_NONE, (UINT16)wanted, (UINT16)done, &chunk);
+
+        if (rc != TSS2_RC_SUCCESS) {
+            tpm_error(error, "TPM2_NV_Read (EK certificate)", rc);
+            return -EIO;
+        }
+        if (chunk->size == wanted) {
+            memcpy(ret + done, chunk->buffer, wanted);
+            done += wanted;
+        } else {
+            (void)snprintf(error, TPM_ERROR_SIZE,
+                           "TPM2_NV_Read: the TPM returned %u octets where %zu were asked for",
+                           chunk->size, wanted);
+            r = -EIO;
+        }
+        Esys_Free(chunk);
+    }
+    *ret_size = done;
+    return r;
+}
+
+/* Some vendors fill the index up after the certificate, so what follows the DER is left alone. */
+static int certificate_parse(Bytes octets, TPM2_HANDLE handle, X509 **ret, char *error)
+{
+    const unsigned char *position = octets.data;
+    X509 *read = d2i_X509(NULL, &position, (long)octets.size);
+    int r = -EINVAL;
+
+    if (read) {
+        r = endorsement_certificate_decode(bytes_slice(octets, 0, (size_t)(position - octets.data)),
+                                           ret);
+    }
+    X509_free(read);
+    if (r == -EINVAL) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "what the NV index 0x%08x holds is not an X.509 certificate; write the EK "
+                       "certificate there that the TPM's vendor gives out for this TPM",
+                       handle);
+    }
+    return r;
+}
+
+/* -ENOENT, without a word, if the index is not there. */
+static int certificate_read(Tpm *tpm, TPM2_HANDLE handle, X509 **ret, char *error)
+{
+    uint8_t octets[ENDORSEMENT_CERTIFICATE_MAX];
+    ESYS_TR index = ESYS_TR_NONE;
+    size_t size = 0;
+    TSS2_RC rc;
+    int r;
+
+    rc = Esys_TR_FromTPMPublic(tpm->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &index);
+    if (rc == (TPM2_RC_HANDLE | TPM2_RC_1))
+        return -ENOENT;
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_NV_ReadPublic (EK certificate)", rc);
+        return -EIO;
+    }
+    r = nv_read(tpm, index, octets, &size, error);
+    (void)Esys_TR_Close(tpm->esys, &index);
+    if (r < 0)
+        return r;
+    return certificate_parse((Bytes){octets, size}, handle, ret, error);
+}
+
+static int certificate_find(Endorsement *ek, char *error)
+{
+    for (unsigned i = 0; i < ENDORSEMENT_TEMPLATES; i++) {
+        int r = certificate_read(ek->tpm, certificate_indices[i], &ek->certificate, error);
+
+        ek->template = (EndorsementTemplate)i;
+        if (r != -ENOENT)
+            return r;
+    }
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "this TPM holds no EK certificate at the NV indices 0x%08x and 0x%08x; write "
+                   "the one there that the TPM's vendor gives out for this TPM, or use another TPM",
+                   certificate_indices[ENDORSEMENT_RSA_2048],
+                   certificate_indices[ENDORSEMENT_ECC_P256]);
+    return -ENOENT;
+}
+
+static TSS2_RC primary_new(Tpm *tpm, EndorsementTemplate template, ESYS_TR *ret,
+                           TPM2B_PUBLIC **ret_public)
+{
+    static const TPM2B_SENSITIVE_CREATE sensitive = {0};
+    static const TPM2B_DATA outside_info = {0};
+    static const TPML_PCR_SELECTION creation_pcr = {0};
+
+    return Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                              ESYS_TR_NONE, &sensitive, &templates[template], &outside_info,
+                              &creation_pcr, ret, ret_public, NULL, NULL, NULL);
+}
+
+int endorsement_key_make(Tpm *tpm, EndorsementTemplate template, ESYS_TR *ret,
+                         TPM2B_PUBLIC *ret_public, char *error)
+{
+    _cleanup_(esys_publicp) TPM2B_PUBLIC *public = NULL;
+    TSS2_RC rc = primary_new(tpm, template, ret, &public);
+
+    if (tpm_reclaim(tpm, rc))
+        rc = primary_new(tpm, template, ret, &public);
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_CreatePrimary (EK)", rc);
+        return -EIO;
+    }
+    tpm_hold(tpm, *ret);
+    *ret_public = *public;
+    return 0;
+}
+
+int endorsement_open(Tpm *tpm, Endorsement **ret, char *error)
+{
+    _cleanup_(endorsement_freep) Endorsement *ek = calloc(1, sizeof(*ek));
+    int r;
+
+    if (!ek) {
+        (void)snprintf(error, TPM_ERROR_SIZE, "out of memory");
+        return -ENOMEM;
+    }
+    ek->tpm = tpm;
+    ek->object = ESYS_TR_NONE;
+    r = certificate_find(ek, error);
+    if (r == 0)
+        r = endorsement_key_make(tpm, ek->template, &ek->object, &ek->public, error);
+    if (r < 0)
+        return r;
+    if (!endorsement_certificate_fits(ek->certificate, &ek->public)) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "the EK certificate at the NV index 0x%08x is not for the EK that this TPM "
+                       "makes from the template %s: the certificate is another TPM's, or this TPM "
+                       "has a template of its own, or its endorsement seed was changed "
+                       "(TPM2_ChangeEPS)",
+                       certificate_indices[ek->template], template_names[ek->template]);
+        return -EKEYREJECTED;
+    }
+    *ret = steal_pointer(ek);
+    return 0;
+}
+
+void endorsement_free(Endorsement *endorsement)
+{
+    if (!endorsement)
+        return;
+    tpm_object_release(endorsement->tpm, endorsement->object);
+    X509_free(endorsement->certificate);
+    free(endorsement);
+}
