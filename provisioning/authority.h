@@ -26,9 +26,9 @@ DEFINE_POINTER_CLEANUP(Authority, authority_free);
 
 /* Certifies `public_key` for `fqdn` (subjectAltName dNSName): keyUsage digitalSignature, critical;
  * CA:FALSE; a random serial number; signed with SHA-256, or SHA-384 by a key on P-384 (TS 33.310
- * 6.1). `device_serial` goes into the subject if it is not "". Valid from an hour ago for `days`
- * days, but not longer than the authority's own. *ret is the certificate and its issuers without
- * the self-signed root: the caller's to sk_X509_pop_free(). 0, -EINVAL for `days` out of 1 to
- * AUTHORITY_DAYS_MAX, -ENOMEM or -EIO. */
+ * 6.1). `device_serial` goes into the subject unless it is "" or has an underscore. Valid from an
+ * hour ago for `days` days, but not longer than the authority's own. *ret is the certificate and
+ * its issuers without the self-signed root: the caller's to sk_X509_pop_free(). 0, -EINVAL for
+ * `days` out of 1 to AUTHORITY_DAYS_MAX, -ENOMEM or -EIO. */
 int authority_issue(const Authority *authority, EVP_PKEY *public_key, const char *fqdn,
                     const char *device_serial, unsigned days, STACK_OF(X509) **ret);

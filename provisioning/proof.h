@@ -38,8 +38,8 @@ typedef struct ProofDigest {
 
 int proof_request_digest(const ProofRequest *request, ProofDigest *ret); /* 0, -ENOMEM or -EIO */
 
-/* A device's serial number: at most PROOF_DEVICE_SERIAL_MAX letters, digits and "'()+,-./:=? ", as
- * X.520's serialNumber takes them. */
+/* A device's serial number: at most PROOF_DEVICE_SERIAL_MAX letters, digits and "_ '()+,-./:=?":
+ * what X.520's serialNumber takes, and the underscore. */
 bool proof_serial_is_valid(const char *serial);
 
 typedef struct ProofChallenge {

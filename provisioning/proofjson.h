@@ -4,7 +4,13 @@
 
 #include "provisioning/proof.h"
 
-enum { PROOF_JSON_MAX = 64 * 1024, PROOF_JSON_ERROR_SIZE = 512 };
+enum { PROOF_JSON_MAX = 64 * 1024, PROOF_JSON_ERROR_SIZE = 512, PROOF_JSON_VERSION = 1 };
+
+/* The member "type" of each. */
+#define PROOF_TYPE_REQUEST "tred-proof-request"
+#define PROOF_TYPE_CHALLENGE "tred-proof-challenge"
+#define PROOF_TYPE_PENDING "tred-proof-pending"
+#define PROOF_TYPE_RESPONSE "tred-proof-response"
 
 /* Each encoder: *ret is text that ends in a newline, the caller's to free(). 0, -ENOMEM or -EIO. */
 int proof_request_encode(const ProofRequest *request, char **ret);

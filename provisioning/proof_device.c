@@ -1,0 +1,117 @@
+/* What does a device do to show that its key is in its TPM? */
+#include "provisioning/proof.h"
+
+#include "crypto/openssl.h"
+#include "policy/session.h"
+#include "policy/storagekey.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <string.h>
+
+static int csr_parse(const char *pem, X509_REQ **ret, char *error)
+{
+    _cleanup_(BIO_free_allp) BIO *bio = BIO_new_mem_buf(pem, -1);
+
+    *ret = bio ? PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL) : NULL;
+    ERR_clear_error();
+    if (*ret)
+        return 0;
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "the CSR is not a PKCS #10 request in PEM; make a new one with 'tre-provision "
+                   "init'");
+    return -EINVAL;
+}
+
+static int names_set(ProofRequest *request, const char *fqdn, const char *serial, char *error)
+{
+    if (!fqdn_is_valid(fqdn, strlen(fqdn))) {
+        (void)snprintf(error, TPM_ERROR_SIZE, "'%.100s' is not an FQDN", fqdn);
+        return -EINVAL;
+    }
+    if (!proof_serial_is_valid(serial)) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "'%.100s' can't be a device's serial number in a certificate: at most %d "
+                       "letters, digits, spaces and _'()+,-./:=?",
+                       serial, PROOF_DEVICE_SERIAL_MAX);
+        return -EINVAL;
+    }
+    (void)snprintf(request->fqdn, sizeof(request->fqdn), "%s", fqdn);
+    (void)snprintf(request->serial, sizeof(request->serial), "%s", serial);
+    return 0;
+}
+
+int proof_request_new(Tpm *tpm, const Tss2Key *key, const char *csr, const char *fqdn,
+                      const char *serial, ProofRequest **ret, char *error)
+{
+    _cleanup_(proof_request_freep) ProofRequest *request = calloc(1, sizeof(*request));
+    _cleanup_(endorsement_freep) Endorsement *ek = NULL;
+    int r;
+
+    if (!request) {
+        (void)snprintf(error, TPM_ERROR_SIZE, "out of memory");
+        return -ENOMEM;
+    }
+    r = names_set(request, fqdn, serial, error);
+    if (r == 0)
+        r = csr_parse(csr, &request->csr, error);
+    if (r == 0)
+        r = endorsement_open(tpm, &ek, error);
+    if (r < 0)
+        return r;
+    request->ek_certificate = steal_pointer(ek->certificate);
+    request->ek_public = ek->public;
+    request->device_public = key->public;
+    *ret = steal_pointer(request);
+    return 0;
+}
+
+static TSS2_RC load(Tpm *tpm, ESYS_TR parent, const Tss2Key *key, ESYS_TR *ret)
+{
+    return Esys_Load(tpm->esys, parent, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &key->private,
+                     &key->public, ret);
+}
+
+/* Without a test signature and so without the platform state of its policy, which a factory may not
+ * be in: TPM2_ActivateCredential asks for the key's empty auth only. */
+static int key_load(Tpm *tpm, const Tss2Key *key, ESYS_TR *ret, char *error)
+{
+    ESYS_TR parent = ESYS_TR_NONE;
+    TSS2_RC rc;
+    int r;
+
+    r = tpm_parent_open(tpm, key->parent, &parent, error);
+    if (r < 0)
+        return r;
+    rc = load(tpm, parent, key, ret);
+    if (tpm_reclaim(tpm, rc))
+        rc = load(tpm, parent, key, ret);
+    tpm_object_release(tpm, parent);
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_Load (device key)", rc);
+        return -EIO;
+    }
+    tpm_hold(tpm, *ret);
+    return 0;
+}
+
+int proof_activate(Tpm *tpm, const Tss2Key *key, const ProofChallenge *challenge,
+                   ProofResponse *ret, char *error)
+{
+    _cleanup_(endorsement_freep) Endorsement *ek = NULL;
+    ESYS_TR device = ESYS_TR_NONE;
+    Secret *secret = NULL;
+    int r;
+
+    r = key_load(tpm, key, &device, error);
+    if (r == 0)
+        r = endorsement_open(tpm, &ek, error);
+    if (r == 0)
+        r = credential_activate(ek, device, &challenge->credential, &secret, error);
+    tpm_object_release(tpm, device);
+    if (r == 0)
+        *ret = (ProofResponse){.request = challenge->request, .secret = secret};
+    return r;
+}

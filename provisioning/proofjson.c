@@ -1,0 +1,324 @@
+/* How do the messages of the proof look on paper, and is this text one of them? */
+#include "provisioning/proofjson.h"
+
+#include "crypto/openssl.h"
+#include "policy/encoding.h"
+#include "policy/endorsement_certificate.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <openssl/err.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <tss2/tss2_mu.h>
+
+enum { JSON_DEPTH_MAX = 4, CSR_MAX = 8192 };
+
+/* A message being read: its members are counted, so that one too many shows. */
+typedef struct Message {
+    struct json_object *root;
+    int taken;
+    char *error;
+} Message;
+
+static void json_freep(struct json_object **object)
+{
+    (void)json_object_put(*object);
+}
+
+static void tokener_freep(struct json_tokener **tokener)
+{
+    if (*tokener)
+        json_tokener_free(*tokener);
+}
+
+static void message_deinit(Message *message)
+{
+    (void)json_object_put(message->root);
+}
+
+__attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
+{
+    va_list arguments;
+
+    ERR_clear_error();
+    va_start(arguments, format);
+    (void)vsnprintf(error, PROOF_JSON_ERROR_SIZE, format, arguments);
+    va_end(arguments);
+    return -EINVAL;
+}
+
+static struct json_object *json_parse(Bytes text)
+{
+    _cleanup_(tokener_freep) struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
+    _cleanup_(json_freep) struct json_object *root = NULL;
+
+    if (!tokener || text.size == 0)
+        return NULL;
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
+    root = json_tokener_parse_ex(tokener, (const char *)text.data, (int)text.size);
+    for (size_t i = json_tokener_get_parse_end(tokener); root && i < text.size; i++) {
+        if (text.data[i] == '\0' || !strchr(" \t\r\n", text.data[i]))
+            return NULL;
+    }
+    return json_object_is_type(root, json_type_object) ? steal_pointer(root) : NULL;
+}
+
+static int message_string(Message *message, const char *name, const char **ret)
+{
+    struct json_object *member = NULL;
+    const char *text;
+
+    if (!json_object_object_get_ex(message->root, name, &member))
+        return refuse(message->error, "the member \"%s\" is missing", name);
+    text = json_object_is_type(member, json_type_string) ? json_object_get_string(member) : NULL;
+    if (!text)
+        return refuse(message->error, "\"%s\" is not a string", name);
+    if (strlen(text) != (size_t)json_object_get_string_len(member))
+        return refuse(message->error, "\"%s\" has a zero octet in it", name);
+    *ret = text;
+    message->taken++;
+    return 0;
+}
+
+static int message_begin(Bytes text, const char *type, Message *ret)
+{
+    struct json_object *version = NULL;
+    const char *found = "";
+    int r;
+
+    if (text.size > PROOF_JSON_MAX)
+        return refuse(ret->error, "it is larger than %d octets", PROOF_JSON_MAX);
+    ret->root = json_parse(text);
+    if (!ret->root)
+        return refuse(ret->error, "it is not a JSON object");
+    r = message_string(ret, "type", &found);
+    if (r < 0)
+        return r;
+    if (strcmp(found, type) != 0)
+        return refuse(ret->error, "it is a '%.60s', where a '%s' is needed", found, type);
+    if (!json_object_object_get_ex(ret->root, "version", &version) ||
+        !json_object_is_type(version, json_type_int) ||
+        json_object_get_int64(version) != PROOF_JSON_VERSION)
+        return refuse(ret->error, "its \"version\" is not %d", PROOF_JSON_VERSION);
+    ret->taken++;
+    return 0;
+}
+
+/* What nobody reads, somebody may have believed in. */
+static int message_end(const Message *message)
+{
+    if (json_object_object_length(message->root) == message->taken)
+        return 0;
+    return refuse(message->error, "it has a member that does not belong into it");
+}
+
+/* 1 to `capacity` octets. */
+static int message_octets(Message *message, const char *name, uint8_t *ret, size_t capacity,
+                          size_t *ret_size)
+{
+    const char *text = "";
+    int r = message_string(message, name, &text);
+
+    if (r < 0)
+        return r;
+    if (base64_decode(text, ret, capacity, ret_size) < 0 || *ret_size == 0) {
+        return refuse(message->error, "\"%s\" is not base64 of 1 to %zu octets", name, capacity);
+    }
+    return 0;
+}
+
+static int message_digest(Message *message, const char *name, ProofDigest *ret)
+{
+    const char *text = "";
+    int r = message_string(message, name, &text);
+
+    if (r < 0)
+        return r;
+    if (hex_decode(text, ret->octets, sizeof(ret->octets)) < 0)
+        return refuse(message->error, "\"%s\" is not a SHA-256 digest in hexadecimal", name);
+    return 0;
+}
+
+static int message_public(Message *message, const char *name, TPM2B_PUBLIC *ret)
+{
+    uint8_t octets[sizeof(TPM2B_PUBLIC)];
+    size_t offset = 0;
+    size_t size = 0;
+    int r = message_octets(message, name, octets, sizeof(octets), &size);
+
+    if (r < 0)
+        return r;
+    *ret = (TPM2B_PUBLIC){0};
+    if (Tss2_MU_TPM2B_PUBLIC_Unmarshal(octets, size, &offset, ret) != TSS2_RC_SUCCESS ||
+        offset != size)
+        return refuse(message->error, "\"%s\" is not a TPM2B_PUBLIC", name);
+    return 0;
+}
+
+static int message_certificate(Message *message, const char *name, X509 **ret)
+{
+    uint8_t octets[ENDORSEMENT_CERTIFICATE_MAX];
+    size_t size = 0;
+    int r = message_octets(message, name, octets, sizeof(octets), &size);
+
+    if (r < 0)
+        return r;
+    r = endorsement_certificate_decode((Bytes){octets, size}, ret);
+    return r == -EINVAL ? refuse(message->error, "\"%s\" is not an X.509 certificate", name) : r;
+}
+
+static int message_csr(Message *message, const char *name, X509_REQ **ret)
+{
+    uint8_t octets[CSR_MAX];
+    const unsigned char *position = octets;
+    size_t size = 0;
+    int r = message_octets(message, name, octets, sizeof(octets), &size);
+
+    if (r < 0)
+        return r;
+    *ret = d2i_X509_REQ(NULL, &position, (long)size);
+    if (*ret && position == octets + size)
+        return 0;
+    return refuse(message->error, "\"%s\" is not a PKCS #10 request", name);
+}
+
+static int message_names(Message *message, ProofRequest *request)
+{
+    const char *fqdn = "";
+    const char *serial = "";
+    int r;
+
+    r = message_string(message, "fqdn", &fqdn);
+    if (r == 0)
+        r = message_string(message, "serial", &serial);
+    if (r < 0)
+        return r;
+    if (!fqdn_is_valid(fqdn, strlen(fqdn)))
+        return refuse(message->error, "\"fqdn\" is not an FQDN");
+    if (!proof_serial_is_valid(serial)) {
+        return refuse(message->error,
+                      "\"serial\" is longer than %d characters, or has one that a "
+                      "certificate can't",
+                      PROOF_DEVICE_SERIAL_MAX);
+    }
+    (void)snprintf(request->fqdn, sizeof(request->fqdn), "%s", fqdn);
+    (void)snprintf(request->serial, sizeof(request->serial), "%s", serial);
+    return 0;
+}
+
+int proof_request_decode(Bytes text, ProofRequest **ret, char *error)
+{
+    _cleanup_(proof_request_freep) ProofRequest *request = calloc(1, sizeof(*request));
+    _cleanup_(message_deinit) Message message = {.error = error};
+    int r;
+
+    if (!request)
+        return -ENOMEM;
+    r = message_begin(text, PROOF_TYPE_REQUEST, &message);
+    if (r == 0)
+        r = message_names(&message, request);
+    if (r == 0)
+        r = message_certificate(&message, "ek_certificate", &request->ek_certificate);
+    if (r == 0)
+        r = message_public(&message, "ek_public", &request->ek_public);
+    if (r == 0)
+        r = message_public(&message, "device_public", &request->device_public);
+    if (r == 0)
+        r = message_csr(&message, "csr", &request->csr);
+    if (r == 0)
+        r = message_end(&message);
+    if (r == 0)
+        *ret = steal_pointer(request);
+    return r;
+}
+
+static int message_credential(Message *message, Credential *ret)
+{
+    size_t size = 0;
+    int r;
+
+    *ret = (Credential){0};
+    r = message_octets(message, "credential_blob", ret->blob.credential,
+                       sizeof(ret->blob.credential), &size);
+    if (r < 0)
+        return r;
+    ret->blob.size = (UINT16)size;
+    r = message_octets(message, "secret", ret->secret.secret, sizeof(ret->secret.secret), &size);
+    ret->secret.size = (UINT16)size;
+    return r;
+}
+
+int proof_challenge_decode(Bytes text, ProofChallenge *ret, char *error)
+{
+    _cleanup_(message_deinit) Message message = {.error = error};
+    ProofChallenge challenge;
+    int r;
+
+    r = message_begin(text, PROOF_TYPE_CHALLENGE, &message);
+    if (r == 0)
+        r = message_digest(&message, "request", &challenge.request);
+    if (r == 0)
+        r = message_credential(&message, &challenge.credential);
+    if (r == 0)
+        r = message_end(&message);
+    if (r == 0)
+        *ret = challenge;
+    return r;
+}
+
+int proof_pending_decode(Bytes text, ProofPending *ret, char *error)
+{
+    _cleanup_(message_deinit) Message message = {.error = error};
+    ProofPending pending;
+    int r;
+
+    r = message_begin(text, PROOF_TYPE_PENDING, &message);
+    if (r == 0)
+        r = message_digest(&message, "request", &pending.request);
+    if (r == 0)
+        r = message_digest(&message, "secret_sha256", &pending.secret);
+    if (r == 0)
+        r = message_end(&message);
+    if (r == 0)
+        *ret = pending;
+    return r;
+}
+
+static int message_secret(Message *message, Secret **ret)
+{
+    uint8_t octets[CREDENTIAL_SECRET_SIZE];
+    size_t size = 0;
+    int r;
+
+    r = message_octets(message, "secret", octets, sizeof(octets), &size);
+    if (r == 0 && size != sizeof(octets))
+        r = refuse(message->error, "\"secret\" is not %zu octets in base64", sizeof(octets));
+    if (r == 0)
+        r = secret_new(size, ret);
+    if (r == 0)
+        memcpy((*ret)->data, octets, size);
+    OPENSSL_cleanse(octets, sizeof(octets));
+    return r;
+}
+
+int proof_response_decode(Bytes text, ProofResponse *ret, char *error)
+{
+    _cleanup_(proof_response_deinit) ProofResponse response = {0};
+    _cleanup_(message_deinit) Message message = {.error = error};
+    int r;
+
+    r = message_begin(text, PROOF_TYPE_RESPONSE, &message);
+    if (r == 0)
+        r = message_digest(&message, "request", &response.request);
+    if (r == 0)
+        r = message_secret(&message, &response.secret);
+    if (r == 0)
+        r = message_end(&message);
+    if (r == 0) {
+        *ret = response;
+        response.secret = NULL;
+    }
+    return r;
+}
