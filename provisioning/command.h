@@ -13,6 +13,17 @@
 #define PROVISION_STATE_DIR "/var/lib/tred"
 #define PROVISION_OWNER "tred"
 
+/* Options of request, challenge, activate and issue; NULL or 0 where they are not given. */
+typedef struct ProofOptions {
+    const char *ek_anchors;
+    const char *policy_digest;
+    const char *policy_key;
+    const char *pending;
+    const char *ca_certificate;
+    const char *ca_key;
+    unsigned days;
+} ProofOptions;
+
 typedef struct ProvisionOptions {
     const char *tcti;
     const char *state_dir;
@@ -25,13 +36,14 @@ typedef struct ProvisionOptions {
     bool force;
     const ProvisionProfile *profile; /* NULL without --profile */
     bool json;
-    unsigned jobs;            /* of line: devices at once */
-    const char *output;       /* of line and export: a file, or NULL for standard output */
-    const char *format;       /* of line and export: of the list for the SeGW, or NULL */
-    const char *list;         /* of line: where that list goes, or NULL */
-    const char *key;          /* of sign-policy: the vendor's private policy key */
-    uint32_t pcrs;            /* of read-pcrs */
-    TPM2_ALG_ID bank;         /* of read-pcrs */
+    unsigned jobs;      /* of line: devices at once */
+    const char *output; /* of line and export: a file, or NULL for standard output */
+    const char *format; /* of line and export: of the list for the SeGW, or NULL */
+    const char *list;   /* of line: where that list goes, or NULL */
+    const char *key;    /* of sign-policy: the vendor's private policy key */
+    uint32_t pcrs;      /* of read-pcrs */
+    TPM2_ALG_ID bank;   /* of read-pcrs */
+    ProofOptions proof;
     const char *file;         /* the first argument of the command, or NULL */
     const char *const *files; /* all of them */
     unsigned n_files;
@@ -49,6 +61,10 @@ int provision_verify(const ProvisionOptions *options);
 int provision_read_pcrs(const ProvisionOptions *options);
 int provision_sign_policy(const ProvisionOptions *options);
 int provision_install_policy(const ProvisionOptions *options);
+int provision_request(const ProvisionOptions *options);
+int provision_challenge(const ProvisionOptions *options);
+int provision_activate(const ProvisionOptions *options);
+int provision_issue(const ProvisionOptions *options);
 
 /* The files of the state folder, as tred's configuration names them by default. */
 #define STATE_KEY "device.pem"

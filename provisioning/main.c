@@ -13,8 +13,9 @@
 enum { EXIT_USAGE = 2 };
 
 /* The letters are those of options.c's table: n --fqdn, a --key-algorithm, f --force, p --profile,
- * S --serial, j --json, J --jobs, O --output, F --format, x --export, k --key, P --pcrs, B --bank.
- */
+ * S --serial, j --json, J --jobs, O --output, F --format, x --export, k --key, P --pcrs, B --bank,
+ * E --ek-anchors, D --policy-digest, K --policy-key, Q --pending, C --ca-certificate, c --ca-key,
+ * y --days. */
 static const Command commands[] = {
     {"run", .options = "pSnaf", .mandatory = "p", .run = provision_run},
     {"step", "the name of one step", .options = "pSnaf", .mandatory = "", .run = provision_step},
@@ -28,6 +29,11 @@ static const Command commands[] = {
     {"sign-policy", "one file", .several = true, .options = "kO", .mandatory = "k",
      .run = provision_sign_policy},
     {"install-policy", "one file", .options = "", .mandatory = "", .run = provision_install_policy},
+    {"request", .options = "pSn", .mandatory = "", .run = provision_request},
+    {"challenge", "one request", .options = "EDKQ", .mandatory = "E", .run = provision_challenge},
+    {"activate", "one challenge", .options = "pSn", .mandatory = "", .run = provision_activate},
+    {"issue", "a request and its response", .exactly = 2, .options = "CcyQ", .mandatory = "Cc",
+     .run = provision_issue},
 };
 
 static void usage_print(FILE *stream)
@@ -53,6 +59,12 @@ static void usage_print(FILE *stream)
         "                          At the vendor's: approve of platform states. Needs no TPM.\n"
         "  install-policy FILE     Store states newly approved of, and have tred look at them.\n"
         "\n"
+        "  request                 What the authority needs to know of this device.\n"
+        "  challenge REQUEST       Judge it, and make what only that TPM can open. No TPM is "
+        "needed.\n"
+        "  activate CHALLENGE      Have this device's TPM open it.\n"
+        "  issue REQUEST RESPONSE  The device's certificate, if it did. No TPM is needed.\n"
+        "\n"
         "Options of read-pcrs and sign-policy:\n"
         "  --pcrs LIST             Which PCRs, such as 0-4,7.\n"
         "  --bank NAME             sha256 (default) or sha384.\n"
@@ -69,6 +81,17 @@ static void usage_print(FILE *stream)
         "Options of status and verify:\n"
         "  --json                  For programs.\n"
         "  --profile, --serial, --fqdn  What the device should be like.\n"
+        "\n"
+        "Options of challenge:\n"
+        "  --ek-anchors FILE       Certificates of the TPM vendors to trust.\n"
+        "  --policy-key PEM        The vendor's policy key that device keys must obey, or\n"
+        "  --policy-digest HEX     the authPolicy that they must have.\n"
+        "  --pending FILE          Where to keep what issue needs (default: REQUEST.pending).\n"
+        "\n"
+        "Options of issue:\n"
+        "  --ca-certificate FILE, --ca-key FILE  The authority that signs.\n"
+        "  --days NUMBER           How long the certificate lasts (default: 3650).\n"
+        "  --pending FILE          As for challenge.\n"
         "\n"
         "Options:\n"
         "  --tcti TCTI             How to reach the TPM (default: " PROVISION_TCTI ").\n"

@@ -2,6 +2,7 @@
 #include "provisioning/options.h"
 
 #include "policy/pcr.h"
+#include "provisioning/authority.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -31,6 +32,13 @@ static const struct option long_options[] = {
     {"key", required_argument, NULL, 'k'},
     {"pcrs", required_argument, NULL, 'P'},
     {"bank", required_argument, NULL, 'B'},
+    {"ek-anchors", required_argument, NULL, 'E'},
+    {"policy-digest", required_argument, NULL, 'D'},
+    {"policy-key", required_argument, NULL, 'K'},
+    {"pending", required_argument, NULL, 'Q'},
+    {"ca-certificate", required_argument, NULL, 'C'},
+    {"ca-key", required_argument, NULL, 'c'},
+    {"days", required_argument, NULL, 'y'},
     {0},
 };
 
@@ -72,24 +80,51 @@ static void owner_default(ProvisionOptions *options)
     options->group = user ? user->pw_gid : (gid_t)-1;
 }
 
-static int jobs_parse(const char *text, unsigned *ret)
+/* A number from 1 to `max`. 0, or -EINVAL. */
+static int number_parse(const char *text, unsigned max, unsigned *ret)
 {
     char *end = NULL;
     unsigned long number;
 
     errno = 0;
     number = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number < 1 ||
-        number > JOBS_MAX)
-        return usage_error("--jobs is a number from 1 to 256, not", text);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number < 1 || number > max)
+        return -EINVAL;
     *ret = (unsigned)number;
     return 0;
+}
+
+/* -ENOENT for a letter that is not of the proof. */
+static int proof_option_take(int letter, ProofOptions *proof)
+{
+    const struct {
+        int letter;
+        const char **ret;
+    } texts[] = {
+        {'E', &proof->ek_anchors}, {'D', &proof->policy_digest},  {'K', &proof->policy_key},
+        {'Q', &proof->pending},    {'C', &proof->ca_certificate}, {'c', &proof->ca_key},
+    };
+
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        if (texts[i].letter == letter) {
+            *texts[i].ret = optarg;
+            return 0;
+        }
+    }
+    if (letter != 'y')
+        return -ENOENT;
+    return number_parse(optarg, AUTHORITY_DAYS_MAX, &proof->days) == 0
+               ? 0
+               : usage_error("--days is a number from 1 to 36500, not", optarg);
 }
 
 static int option_take(int letter, CommandLine *line)
 {
     ProvisionOptions *options = &line->options;
+    int r = proof_option_take(letter, &options->proof);
 
+    if (r != -ENOENT)
+        return r;
     switch (letter) {
     case 't':
         options->tcti = optarg;
@@ -125,7 +160,9 @@ static int option_take(int letter, CommandLine *line)
         options->json = true;
         return 0;
     case 'J':
-        return jobs_parse(optarg, &options->jobs);
+        return number_parse(optarg, JOBS_MAX, &options->jobs) == 0
+                   ? 0
+                   : usage_error("--jobs is a number from 1 to 256, not", optarg);
     case 'O':
         options->output = optarg;
         return 0;
@@ -174,6 +211,8 @@ static const Command *command_find(const char *name, const Command *commands, si
 /* Do the options and arguments fit the command? */
 static int command_check(const Command *command, const char *given, unsigned n_arguments)
 {
+    const bool fits = command->exactly ? n_arguments == command->exactly
+                                       : n_arguments == 1 || (n_arguments > 1 && command->several);
     char follows[80];
 
     for (const char *letter = given; *letter; letter++) {
@@ -186,7 +225,7 @@ static int command_check(const Command *command, const char *given, unsigned n_a
     }
     if (!command->argument && n_arguments != 0)
         return usage_error("nothing is to follow", command->name);
-    if (command->argument && (n_arguments == 0 || (n_arguments > 1 && !command->several))) {
+    if (command->argument && !fits) {
         (void)snprintf(follows, sizeof(follows), "%s%s is to follow", command->argument,
                        command->several ? " or more" : "");
         return usage_error(follows, command->name);

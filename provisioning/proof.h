@@ -67,9 +67,9 @@ typedef struct ProofRules {
 } ProofRules;
 
 /* Step 1, the device: reads the EK certificate, makes the EK, and puts the request together. `csr`
- * is PEM text, as csr_new() makes it; `serial` may be "". *ret is for proof_request_free(). 0,
- * -EINVAL, -ENOENT (no EK certificate), -EKEYREJECTED, -ENOMEM or -EIO, with `error`
- * (TPM_ERROR_SIZE octets) filled. */
+ * is PEM text, as csr_new() makes it; `fqdn` may be NULL for the CSR's, `serial` "". *ret is for
+ * proof_request_free(). 0, -EINVAL, -ENOENT (no EK certificate), -EKEYREJECTED, -ENOMEM or -EIO,
+ * with `error` (TPM_ERROR_SIZE octets) filled. */
 int proof_request_new(Tpm *tpm, const Tss2Key *key, const char *csr, const char *fqdn,
                       const char *serial, ProofRequest **ret, char *error);
 

@@ -25,6 +25,28 @@ static int csr_parse(const char *pem, X509_REQ **ret, char *error)
     return -EINVAL;
 }
 
+/* The first dNSName that the CSR asks for. */
+static int csr_fqdn(X509_REQ *csr, char *ret, char *error)
+{
+    STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(csr);
+    _cleanup_(GENERAL_NAMES_freep) GENERAL_NAMES *names =
+        X509V3_get_d2i(extensions, NID_subject_alt_name, NULL, NULL);
+
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+        if (name->type == GEN_DNS && ASN1_STRING_length(name->d.dNSName) < FQDN_SIZE_MAX) {
+            (void)snprintf(ret, FQDN_SIZE_MAX, "%.*s", ASN1_STRING_length(name->d.dNSName),
+                           (const char *)ASN1_STRING_get0_data(name->d.dNSName));
+            return 0;
+        }
+    }
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "the CSR asks for no name; make a new one with 'tre-provision init'");
+    return -EINVAL;
+}
+
 static int names_set(ProofRequest *request, const char *fqdn, const char *serial, char *error)
 {
     if (!fqdn_is_valid(fqdn, strlen(fqdn))) {
@@ -48,18 +70,24 @@ int proof_request_new(Tpm *tpm, const Tss2Key *key, const char *csr, const char 
 {
     _cleanup_(proof_request_freep) ProofRequest *request = calloc(1, sizeof(*request));
     _cleanup_(endorsement_freep) Endorsement *ek = NULL;
+    char found[FQDN_SIZE_MAX];
     int r;
 
     if (!request) {
         (void)snprintf(error, TPM_ERROR_SIZE, "out of memory");
         return -ENOMEM;
     }
-    r = names_set(request, fqdn, serial, error);
+    r = csr_parse(csr, &request->csr, error);
+    if (r == 0 && !fqdn) {
+        r = csr_fqdn(request->csr, found, error);
+        fqdn = found;
+    }
     if (r == 0)
-        r = csr_parse(csr, &request->csr, error);
-    if (r == 0)
-        r = endorsement_open(tpm, &ek, error);
+        r = names_set(request, fqdn, serial, error);
     if (r < 0)
+        return r;
+    r = endorsement_open(tpm, &ek, error);
+    if (!ek)
         return r;
     request->ek_certificate = steal_pointer(ek->certificate);
     request->ek_public = ek->public;
