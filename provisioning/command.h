@@ -65,6 +65,8 @@ int provision_request(const ProvisionOptions *options);
 int provision_challenge(const ProvisionOptions *options);
 int provision_activate(const ProvisionOptions *options);
 int provision_issue(const ProvisionOptions *options);
+int provision_line(const ProvisionOptions *options);
+int provision_export(const ProvisionOptions *options);
 
 /* The files of the state folder, as tred's configuration names them by default. */
 #define STATE_KEY "device.pem"

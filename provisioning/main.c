@@ -21,6 +21,10 @@ static const Command commands[] = {
     {"step", "the name of one step", .options = "pSnaf", .mandatory = "", .run = provision_step},
     {"status", .options = "pSnj", .mandatory = "", .run = provision_status},
     {"verify", .options = "pSnj", .mandatory = "", .run = provision_verify},
+    {"line", "one file", .optional = true, .fleet = true, .options = "pJOFxaf", .mandatory = "p",
+     .run = provision_line},
+    {"export", "one file", .several = true, .options = "FO", .mandatory = "F",
+     .run = provision_export},
     {"init", .options = "naf", .mandatory = "n", .run = provision_init},
     {"install-cert", "one file", .options = "", .mandatory = "", .run = provision_install_cert},
     {"install-anchors", "one file", .options = "", .mandatory = "",
@@ -47,6 +51,11 @@ static void usage_print(FILE *stream)
         "  step NAME               One step: check-tpm, storage-root-key, device-key, csr, ...\n"
         "  status                  What is there.\n"
         "  verify                  Whether it all fits together; if not, what to do.\n"
+        "\n"
+        "  line --profile FILE [LIST]\n"
+        "                          Devices as they come, one a line: serial number, FQDN, TCTI.\n"
+        "  export --format FORMAT FILE...\n"
+        "                          The list of devices for a SeGW: fqdn-list or swanctl.\n"
         "\n"
         "  init --fqdn NAME        Make the TPM's storage root key if it is absent, the device "
         "key,\n"
@@ -92,6 +101,12 @@ static void usage_print(FILE *stream)
         "  --ca-certificate FILE, --ca-key FILE  The authority that signs.\n"
         "  --days NUMBER           How long the certificate lasts (default: 3650).\n"
         "  --pending FILE          As for challenge.\n"
+        "\n"
+        "Options of line and export:\n"
+        "  --jobs NUMBER           Devices at once (default: 8).\n"
+        "  --output FILE           Where the records, or the list, go (default: standard output).\n"
+        "  --export FILE           Write the list of all good devices at the end of the line.\n"
+        "  --format FORMAT         Of that list: fqdn-list (default) or swanctl.\n"
         "\n"
         "Options:\n"
         "  --tcti TCTI             How to reach the TPM (default: " PROVISION_TCTI ").\n"

@@ -211,8 +211,10 @@ static const Command *command_find(const char *name, const Command *commands, si
 /* Do the options and arguments fit the command? */
 static int command_check(const Command *command, const char *given, unsigned n_arguments)
 {
-    const bool fits = command->exactly ? n_arguments == command->exactly
-                                       : n_arguments == 1 || (n_arguments > 1 && command->several);
+    const bool fits = command->exactly
+                          ? n_arguments == command->exactly
+                          : n_arguments == 1 || (n_arguments > 1 && command->several) ||
+                                (n_arguments == 0 && command->optional);
     char follows[80];
 
     for (const char *letter = given; *letter; letter++) {
@@ -276,8 +278,11 @@ static int profile_take(CommandLine *line)
         options->algorithm = (TpmKeyAlgorithm)(line->profile.key_algorithm - 1);
         options->algorithm_given = true;
     }
-    if (line->command->fleet)
+    if (line->command->fleet) {
+        if (!options->state_dir)
+            options->state_dir = line->profile.state_dir;
         return 0;
+    }
     r = pattern_fill(line->profile.state_dir, options->serial, &line->state_dir,
                      &options->state_dir);
     if (r == 0)

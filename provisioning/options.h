@@ -8,6 +8,7 @@ typedef struct Command {
     const char *argument;  /* what follows the name, for messages: "one file"; NULL for nothing */
     bool several;          /* one or more of them */
     unsigned exactly;      /* so many of them; 0: one, or `several` */
+    bool optional;         /* one of them, or none */
     const char *options;   /* letters of the options that are this command's own */
     const char *mandatory; /* those that it can't do without */
     bool fleet;            /* it is about many devices: each fills in the profile's patterns */

@@ -1,0 +1,184 @@
+/* Whom may the SeGW let in? */
+#include "provisioning/devicelist.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+int device_list_format_from_name(const char *name, DeviceListFormat *ret)
+{
+    static const char *const names[DEVICE_LIST_FORMATS] = {
+        [DEVICE_LIST_FQDNS] = "fqdn-list",
+        [DEVICE_LIST_SWANCTL] = "swanctl",
+    };
+
+    for (unsigned i = 0; i < DEVICE_LIST_FORMATS; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *ret = (DeviceListFormat)i;
+            return 0;
+        }
+    }
+    complain("there is no list format '%s'; the formats are: fqdn-list, swanctl", name);
+    return -EINVAL;
+}
+
+static int list_grow(DeviceList *list)
+{
+    const size_t capacity = list->capacity > 0 ? 2 * list->capacity : 64;
+    void *entries = reallocarray(list->entries, capacity, sizeof(*list->entries));
+
+    if (!entries)
+        return -ENOMEM;
+    list->entries = entries;
+    list->capacity = capacity;
+    return 0;
+}
+
+int device_list_take(DeviceList *list, const DeviceRecord *record)
+{
+    _cleanup_(free_charp) char *serial = NULL;
+    _cleanup_(free_charp) char *fqdn = NULL;
+
+    if (!record->good)
+        return 0;
+    fqdn = strdup(record->fqdn);
+    if (!fqdn)
+        return -ENOMEM;
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->entries[i].serial, record->serial) == 0) {
+            free(list->entries[i].fqdn);
+            list->entries[i].fqdn = steal_pointer(fqdn);
+            return 0;
+        }
+    }
+    serial = strdup(record->serial);
+    if (!serial || (list->count == list->capacity && list_grow(list) < 0))
+        return -ENOMEM;
+    list->entries[list->count++] =
+        (DeviceListEntry){.serial = steal_pointer(serial), .fqdn = steal_pointer(fqdn)};
+    return 0;
+}
+
+int device_list_read(DeviceList *list, const char *path, unsigned *ret_bad)
+{
+    _cleanup_(close_filep) FILE *file = fopen(path, "re");
+    _cleanup_(free_charp) char *line = NULL;
+    size_t capacity = 0;
+    unsigned number = 0;
+    ssize_t size;
+
+    if (!file) {
+        const int error = errno;
+        complain("%s can't be read: %s", path, strerror(error));
+        return -error;
+    }
+    while ((size = getline(&line, &capacity, file)) >= 0) {
+        char error[RECORD_ERROR_SIZE] = "";
+        DeviceRecord record;
+
+        number++;
+        if (size > 0 && line[size - 1] == '\n')
+            size--;
+        if (device_record_decode((Bytes){(const uint8_t *)line, (size_t)size}, &record, error) <
+            0) {
+            complain("%s:%u: left out: %s", path, number, error);
+            (*ret_bad)++;
+        } else if (device_list_take(list, &record) < 0) {
+            complain("out of memory");
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static void fqdns_print(const DeviceList *list, FILE *stream)
+{
+    for (size_t i = 0; i < list->count; i++)
+        (void)fprintf(stream, "%s\n", list->entries[i].fqdn);
+}
+
+/* strongSwan's section names hold no '.', which is what its references are taken apart at. */
+static void section_print(const char *serial, FILE *stream)
+{
+    for (const char *letter = serial; *letter; letter++)
+        (void)fputc(isalnum((unsigned char)*letter) || *letter == '-' ? *letter : '_', stream);
+}
+
+/* Each connection takes everything but the peer's identity from the operator's section "henb". The
+ * number in its name keeps apart serial numbers that differ in their punctuation only. */
+static void swanctl_print(const DeviceList *list, FILE *stream)
+{
+    (void)fputs("# The HeNBs that may connect. To be included by swanctl.conf, after a section\n"
+                "# \"henb\" at its top level that holds what all of these connections have in\n"
+                "# common: version, proposals, pools, local, remote { auth = pubkey }, children.\n"
+                "connections {\n",
+                stream);
+    for (size_t i = 0; i < list->count; i++) {
+        (void)fprintf(stream, "  henb-%zu-", i + 1);
+        section_print(list->entries[i].serial, stream);
+        (void)fprintf(stream, " : henb {\n    remote {\n      id = fqdn:%s\n    }\n  }\n",
+                      list->entries[i].fqdn);
+    }
+    (void)fputs("}\n", stream);
+}
+
+int device_list_print(const DeviceList *list, DeviceListFormat format, char **ret)
+{
+    _cleanup_(free_charp) char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+
+    if (!stream)
+        return -ENOMEM;
+    if (format == DEVICE_LIST_SWANCTL) {
+        swanctl_print(list, stream);
+    } else {
+        fqdns_print(list, stream);
+    }
+    if (fclose(stream) != 0)
+        return -ENOMEM;
+    *ret = steal_pointer(text);
+    return 0;
+}
+
+void device_list_deinit(DeviceList *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->entries[i].serial);
+        free(list->entries[i].fqdn);
+    }
+    free(list->entries);
+    *list = (DeviceList){0};
+}
+
+int device_list_write(const DeviceList *list, DeviceListFormat format, const char *path)
+{
+    _cleanup_(free_charp) char *text = NULL;
+    int r = device_list_print(list, format, &text);
+
+    if (r == 0 && path) {
+        r = file_write_atomic(path, (Bytes){(const uint8_t *)text, strlen(text)}, 0644);
+    } else if (r == 0 && (fputs(text, stdout) < 0 || fflush(stdout) != 0)) {
+        r = -EIO;
+    }
+    if (r < 0)
+        complain("%s can't be written: %s", path ? path : "the list", strerror(-r));
+    return r;
+}
+
+int provision_export(const ProvisionOptions *options)
+{
+    _cleanup_(device_list_deinit) DeviceList list = {0};
+    DeviceListFormat format;
+    unsigned bad = 0;
+    int r = device_list_format_from_name(options->format, &format);
+
+    for (unsigned i = 0; r == 0 && i < options->n_files; i++)
+        r = device_list_read(&list, options->files[i], &bad);
+    if (r == 0)
+        r = device_list_write(&list, format, options->output);
+    return r < 0 ? r : bad > 0 ? -EBADMSG : 0;
+}

@@ -1,0 +1,41 @@
+/* The list by which a SeGW decides whom to let in: the devices that were provisioned well, from
+ * what the line has written down. */
+#pragma once
+
+#include "provisioning/record.h"
+
+#include <stdio.h>
+
+typedef struct DeviceListEntry {
+    char *serial, *fqdn;
+} DeviceListEntry;
+
+typedef struct DeviceList {
+    size_t count, capacity;
+    DeviceListEntry *entries; /* in the order in which they were first provisioned */
+} DeviceList;
+
+typedef enum DeviceListFormat {
+    DEVICE_LIST_FQDNS,   /* "fqdn-list": one a line */
+    DEVICE_LIST_SWANCTL, /* "swanctl": strongSwan's swanctl.conf, a connection for each device */
+    DEVICE_LIST_FORMATS
+} DeviceListFormat;
+
+/* The format of that name; -EINVAL for another. */
+int device_list_format_from_name(const char *name, DeviceListFormat *ret);
+
+/* Takes a record in: a good one adds its device, or changes its name if it is there. 0 or -ENOMEM.
+ */
+int device_list_take(DeviceList *list, const DeviceRecord *record);
+
+/* Takes in every line of a file of records. A line that is none is told by file and number, and
+ * left out; *ret_bad counts them. 0, or -errno after a complaint. */
+int device_list_read(DeviceList *list, const char *path, unsigned *ret_bad);
+
+/* The list as text; *ret is the caller's to free(). 0 or -ENOMEM. */
+int device_list_print(const DeviceList *list, DeviceListFormat format, char **ret);
+void device_list_deinit(DeviceList *list);
+
+/* The list into a file, whole or not at all, or to standard output where `path` is NULL. 0, or
+ * -errno after a complaint. */
+int device_list_write(const DeviceList *list, DeviceListFormat format, const char *path);

@@ -1,0 +1,30 @@
+/* Can a profile of a manufacturing line be half understood? */
+#include "base/cleanup.h"
+#include "provisioning/profile.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool right)
+{
+    if (!right)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    _cleanup_(provision_profile_deinit) ProvisionProfile profile = {0};
+    char error[CONFIG_ERROR_SIZE] = "";
+
+    int r = provision_profile_parse("x", (Bytes){data, size}, &profile, error);
+    check(r == 0 || r == -EINVAL);
+    check((r == 0) == (error[0] == '\0'));
+    if (r == 0) {
+        check(profile.key_policy < KEY_POLICY_KINDS && profile.owner_auth <= OWNER_AUTH_DISCARD);
+        check(profile.key_policy != KEY_POLICY_SIGNED || profile.policy_key);
+        check(profile.key_policy == KEY_POLICY_NONE || profile.pcr_signature);
+    }
+    return 0;
+}
