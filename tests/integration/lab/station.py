@@ -1,0 +1,123 @@
+"""A manufacturing station: TPMs with EK certificates as their vendor makes them, and tre-provision
+run on them. TPMs are reached by Unix sockets, so there may be many at once."""
+
+import shutil
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+from lab.pki import make_ca
+from lab.process import BIN, LabError, run, scratch, wait_until
+from lab.programs import write_ini
+
+TRANSIENT, LOADED_SESSION, SAVED_SESSION = 0x80000000, 0x02000000, 0x03000000
+PERSISTENT, NV_INDEX = 0x81000000, 0x01000000
+
+
+class TpmVendor:
+    """Makes TPMs: fresh states with an EK and a certificate for it, issued by a CA of its own."""
+
+    def __init__(self):
+        self.folder = scratch("tpm-vendor")
+        ca = self.folder / "ca"
+        ca.mkdir()
+        (self.folder / "localca.conf").write_text(
+            f"statedir = {ca}\nsigningkey = {ca}/signkey.pem\n"
+            f"issuercert = {ca}/issuercert.pem\ncertserial = {ca}/certserial\n")
+        (self.folder / "localca.options").write_text(
+            "--platform-manufacturer Lab\n--platform-version 1\n--platform-model HeNB\n")
+        (self.folder / "setup.conf").write_text(
+            "create_certs_tool = /usr/bin/swtpm_localca\n"
+            f"create_certs_tool_config = {self.folder}/localca.conf\n"
+            f"create_certs_tool_options = {self.folder}/localca.options\n")
+
+    def root_pem(self):
+        """The certificates that an EK's chain ends in; there once a TPM was made."""
+        return b"".join(path.read_bytes() for path in
+                        sorted((self.folder / "ca").glob("*cert.pem")))
+
+    def make(self, state):
+        """A TPM's state in a new folder."""
+        state.mkdir(parents=True)
+        run(["swtpm_setup", "--tpm2", "--tpmstate", state, "--create-ek-cert",
+             "--config", self.folder / "setup.conf", "--tcsd-system-ps-file", "/dev/null",
+             "--pcr-banks", "sha256", "--lock-nvram"])
+        (state / ".lock").unlink(missing_ok=True)
+        return state
+
+
+class UnixTpm:
+    """A TPM that is on from start() to stop(), reached by `tcti`; its state is `state`."""
+
+    def __init__(self, state):
+        self.state = state
+        self.socket = state / "socket"
+        self.tcti = f"swtpm:path={self.socket}"
+        self.popen = None
+
+    def start(self):
+        for path in (self.socket, Path(f"{self.socket}.ctrl")):
+            path.unlink(missing_ok=True)
+        self.popen = subprocess.Popen(
+            [BIN / "swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.state}",
+             "--flags", "not-need-init,startup-clear",
+             "--server", f"type=unixio,path={self.socket}",
+             "--ctrl", f"type=unixio,path={self.socket}.ctrl"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: Path(f"{self.socket}.ctrl").exists() and self.socket.exists(), "swtpm")
+        return self
+
+    def stop(self):
+        self.popen.kill()
+        self.popen.wait()
+
+    def handles(self, first):
+        """The handles in the TPM of the kind that begins with `first` (TPM2_GetCapability)."""
+        command = struct.pack("!HIIIII", 0x8001, 22, 0x17A, 1, first, 254)
+        response = self._transmit(command)
+        code, _, _, count = struct.unpack_from("!IBII", response, 6)
+        if code != 0:
+            raise LabError(f"TPM2_GetCapability: {code:#x}")
+        return set(struct.unpack_from(f"!{count}I", response, 19))
+
+    def _transmit(self, command):
+        # Who was killed may have left a response in the socket that it never took; another
+        # connection has none.
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.socket))
+            connection.sendall(command)
+            header = connection.recv(6, socket.MSG_WAITALL)
+            size, = struct.unpack_from("!I", header, 2)
+            return header + connection.recv(size - 6, socket.MSG_WAITALL)
+
+
+class Station:
+    """What all devices of a line share: the profile, and the files that it names."""
+
+    def __init__(self, **changes):
+        self.folder = scratch("station")
+        self.operator_root = make_ca("Operator root")
+        (self.folder / "anchors.pem").write_bytes(self.operator_root.pem())
+        sections = {
+            "device": {"fqdn": "henb-{serial}.vendor.example",
+                       "state-dir": self.folder / "{serial}"},
+            "anchors": {"file": self.folder / "anchors.pem"},
+        }
+        for section, keys in changes.items():
+            sections.setdefault(section, {}).update(keys)
+        self.profile = write_ini(self.folder / "line.conf", sections)
+
+    def device_folder(self, serial):
+        return self.folder / serial
+
+    def tool(self, command, *arguments, check=True, stdin=None):
+        """Runs tre-provision with this station's profile."""
+        return run([BIN / "tre-provision", command, "--profile", self.profile, *arguments],
+                   check=check, stdin=stdin)
+
+
+def copy_tpm(state, to):
+    """A TPM in the same state as one that is off."""
+    shutil.copytree(state, to)
+    return UnixTpm(to)

@@ -1,0 +1,132 @@
+"""A factory loses power at any moment; the next run goes on from there."""
+
+import itertools
+import os
+import re
+import subprocess
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+from lab.process import BIN, scratch
+from lab.station import (LOADED_SESSION, NV_INDEX, PERSISTENT, SAVED_SESSION, TRANSIENT, Station,
+                         TpmVendor, copy_tpm)
+
+# All that change a file, a folder, or what is beyond a socket; openat makes files as well.
+WRITING = ["write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg", "sendmmsg", "rename",
+           "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat",
+           "mkdir", "mkdirat", "rmdir", "fsync", "fdatasync", "sync_file_range", "ftruncate",
+           "truncate", "fallocate", "chown", "fchown", "lchown", "fchownat", "chmod", "fchmod",
+           "fchmodat", "openat", "creat"]
+SERIAL = "0001"
+
+
+class Point:
+    """One device, and one run of it that is killed before the `number`th call of `syscall`."""
+
+    def __init__(self, station, tpm_state, syscall, number):
+        self.station, self.syscall, self.number = station, syscall, number
+        self.folder = scratch("killed")
+        self.state = self.folder / "state"
+        self.tpm = copy_tpm(tpm_state, self.folder / "tpm")
+
+    def __str__(self):
+        return f"{self.syscall} number {self.number}"
+
+    def arguments(self):
+        return [BIN / "tre-provision", "run", "--profile", self.station.profile,
+                "--serial", SERIAL, "--tcti", self.tpm.tcti, "--state-dir", self.state,
+                "--owner", "tred"]
+
+    def run_killed(self):
+        """True if it was killed; False if it came to its end, there being no such call."""
+        inject = f"inject={self.syscall}:signal=SIGKILL:when={self.number}"
+        done = subprocess.run(["strace", "-f", "-o", "/dev/null", "-e", f"trace={self.syscall}",
+                               "-e", inject, *self.arguments()],
+                              stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode == 0:
+            return False
+        if done.returncode != -9:
+            raise AssertionError(f"{self}: the run ended with {done.returncode}:\n"
+                                 f"{done.stdout.decode()}{done.stderr.decode()}")
+        return True
+
+    def run_again(self):
+        done = subprocess.run(self.arguments(), stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, check=False)
+        if done.returncode != 0:
+            raise AssertionError(f"{self}: the next run ended with {done.returncode}:\n"
+                                 f"{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def picture(self):
+        """All of the good state but the key itself: files, their modes and owners, TPM handles."""
+        files = {path.name: (path.stat().st_mode, path.stat().st_uid, path.stat().st_gid)
+                 for path in [self.state, *self.state.iterdir()]}
+        handles = {first: self.tpm.handles(first) for first in
+                   (TRANSIENT, LOADED_SESSION, SAVED_SESSION, PERSISTENT, NV_INDEX)}
+        return files, handles
+
+    def key(self):
+        path = self.state / "device.pem"
+        return path.read_bytes() if path.exists() else None
+
+
+def expect(condition, point, what):
+    if not condition:
+        raise AssertionError(f"killed before {point}: {what}")
+
+
+def outcomes(output):
+    return dict(re.findall(r"^([a-z-]+) +(done|skipped) ", output, re.MULTILINE))
+
+
+class ProvisionKilledTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.station = Station(device={"state-dir": "/run/lab/{serial}"})
+        cls.tpm_state = TpmVendor().make(scratch("new-tpm") / "state")
+        cls.good = cls.good_state()
+
+    @classmethod
+    def good_state(cls):
+        point = Point(cls.station, cls.tpm_state, "none", 0)
+        point.tpm.start()
+        try:
+            point.run_again()
+            return point.picture()
+        finally:
+            point.tpm.stop()
+
+    def assert_recovers(self, syscall, number):
+        """True if there was such a call to be killed at."""
+        point = Point(self.station, self.tpm_state, syscall, number)
+        point.tpm.start()
+        try:
+            killed = point.run_killed()
+            key = point.key()
+            point.run_again()
+            expect(key is None or point.key() == key, point, "the key that was stored is another")
+            expect(point.picture() == self.good, point,
+                   f"this is not the good state: {point.picture()}, but {self.good} is")
+            steps = outcomes(point.run_again())
+            steps.pop("check-tpm")
+            expect(set(steps.values()) == {"skipped"}, point, f"steps were left undone: {steps}")
+            return killed
+        finally:
+            point.tpm.stop()
+            subprocess.run(["rm", "-rf", point.folder], check=True)
+
+    def assert_recovers_from_each(self, syscall):
+        """Returns how often a run makes this call."""
+        for number in itertools.count(1):
+            if not self.assert_recovers(syscall, number):
+                return number - 1
+        return 0
+
+    def test_a_run_killed_before_any_call_that_writes_is_finished_by_the_next(self):
+        with ThreadPoolExecutor(2 * os.cpu_count()) as pool:
+            counts = dict(zip(WRITING, pool.map(self.assert_recovers_from_each, WRITING)))
+        points = sum(counts.values())
+        print(f"     {points} points: " +
+              ", ".join(f"{count} {name}" for name, count in counts.items() if count), flush=True)
+        self.assertGreater(points, 0)
