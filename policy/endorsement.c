@@ -267,6 +267,16 @@ static int certificate_find(Endorsement *ek, char *error)
     return -ENOENT;
 }
 
+int endorsement_certificate_read(Tpm *tpm, X509 **ret, char *error)
+{
+    Endorsement ek = {.tpm = tpm};
+    int r = certificate_find(&ek, error);
+
+    if (r == 0)
+        *ret = ek.certificate;
+    return r;
+}
+
 static TSS2_RC primary_new(Tpm *tpm, EndorsementTemplate template, ESYS_TR *ret,
                            TPM2B_PUBLIC **ret_public)
 {

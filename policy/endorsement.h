@@ -42,6 +42,10 @@ DEFINE_POINTER_CLEANUP(Endorsement, endorsement_free);
 int endorsement_key_make(Tpm *tpm, EndorsementTemplate template, ESYS_TR *ret,
                          TPM2B_PUBLIC *ret_public, char *error);
 
+/* Reads the EK certificate alone, without making the EK: who needs to know that they are one opens
+ * both. *ret is the caller's to X509_free(). Returns as endorsement_open() does. */
+int endorsement_certificate_read(Tpm *tpm, X509 **ret, char *error);
+
 /* Without a TPM: which template is this public area made from, all but `unique` being equal to it?
  * 0, or -EINVAL if it is none of them: then the key is not one that a TPM vendor vouches for. */
 int endorsement_template_of(const TPM2B_PUBLIC *public, EndorsementTemplate *ret);

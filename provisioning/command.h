@@ -35,6 +35,7 @@ typedef struct ProvisionOptions {
     bool algorithm_given;
     bool force;
     const ProvisionProfile *profile; /* NULL without --profile */
+    const struct Roster *roster;     /* the other devices of a line; NULL elsewhere */
     bool json;
     unsigned jobs;      /* of line: devices at once */
     const char *output; /* of line and export: a file, or NULL for standard output */

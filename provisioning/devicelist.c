@@ -57,8 +57,9 @@ int device_list_take(DeviceList *list, const DeviceRecord *record)
     serial = strdup(record->serial);
     if (!serial || (list->count == list->capacity && list_grow(list) < 0))
         return -ENOMEM;
-    list->entries[list->count++] =
+    list->entries[list->count] =
         (DeviceListEntry){.serial = steal_pointer(serial), .fqdn = steal_pointer(fqdn)};
+    memcpy(list->entries[list->count++].ek_hash, record->ek_hash, sizeof(record->ek_hash));
     return 0;
 }
 

@@ -8,6 +8,7 @@
 
 typedef struct DeviceListEntry {
     char *serial, *fqdn;
+    char ek_hash[SHA256_HEX_SIZE]; /* of its EK certificate; "" if not known */
 } DeviceListEntry;
 
 typedef struct DeviceList {

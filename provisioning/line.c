@@ -18,7 +18,7 @@
 enum { JOBS_MAX = 256, QUEUE_MAX = 1024 };
 
 typedef struct Line {
-    const ProvisionOptions *options;
+    ProvisionOptions options;
     LineReader reader;
     int records;
     LineJob jobs[JOBS_MAX];
@@ -104,7 +104,7 @@ static void lines_take(Line *line)
 
 static bool tpm_is_in_use(const Line *line, const char *tcti)
 {
-    for (unsigned i = 0; i < line->options->jobs; i++) {
+    for (unsigned i = 0; i < line->options.jobs; i++) {
         if (line->jobs[i].pid > 0 && strcmp(line->jobs[i].device.tcti, tcti) == 0)
             return true;
     }
@@ -113,7 +113,7 @@ static bool tpm_is_in_use(const Line *line, const char *tcti)
 
 static LineJob *place_find(Line *line)
 {
-    for (unsigned i = 0; i < line->options->jobs; i++) {
+    for (unsigned i = 0; i < line->options.jobs; i++) {
         if (line->jobs[i].pid == 0)
             return &line->jobs[i];
     }
@@ -135,7 +135,7 @@ static void jobs_start(Line *line)
             i++;
             continue;
         }
-        line->result = line_job_start(place, line->options, &line->queue[i]);
+        line->result = line_job_start(place, &line->options, &line->queue[i]);
         if (line->result < 0)
             return;
         line->queued--;
@@ -163,7 +163,10 @@ static void job_end(Line *line, LineJob *job)
             progress_device(&line->progress, &record);
             if (!record.good)
                 roster_release(&line->roster, record.serial);
-            r = device_list_take(&line->list, &record);
+            else if (record.ek_hash[0] != '\0')
+                r = roster_tpm_set(&line->roster, record.ek_hash, record.serial);
+            if (r == 0)
+                r = device_list_take(&line->list, &record);
         }
     }
     if (line->result == 0)
@@ -177,13 +180,13 @@ static void events_handle(Line *line)
 
     if (line->result == 0 && !line->reader.ended && line->queued < QUEUE_MAX)
         polled[0].fd = line->reader.fd;
-    for (unsigned i = 0; i < line->options->jobs; i++) {
+    for (unsigned i = 0; i < line->options.jobs; i++) {
         polled[1 + i] = (struct pollfd){
             .fd = line->jobs[i].pid > 0 ? line->jobs[i].pidfd : -1,
             .events = POLLIN,
         };
     }
-    if (poll(polled, 1 + line->options->jobs, -1) < 0)
+    if (poll(polled, 1 + line->options.jobs, -1) < 0)
         return; /* a signal; it is asked again */
     if (polled[0].revents != 0) {
         int r = line_reader_fill(&line->reader);
@@ -193,7 +196,7 @@ static void events_handle(Line *line)
             line->result = r;
         }
     }
-    for (unsigned i = 0; i < line->options->jobs; i++) {
+    for (unsigned i = 0; i < line->options.jobs; i++) {
         if (polled[1 + i].revents != 0)
             job_end(line, &line->jobs[i]);
     }
@@ -226,7 +229,7 @@ static int options_check(const ProvisionOptions *options, DeviceListFormat *form
 
 static int line_open(Line *line)
 {
-    const char *path = line->options->file;
+    const char *path = line->options.file;
 
     line->reader.fd = STDIN_FILENO;
     if (path && strcmp(path, "-") != 0) {
@@ -238,7 +241,7 @@ static int line_open(Line *line)
         }
     }
     progress_init(&line->progress);
-    return record_file_open(line->options->output, &line->roster, &line->list, &line->records);
+    return record_file_open(line->options.output, &line->roster, &line->list, &line->records);
 }
 
 int provision_line(const ProvisionOptions *options)
@@ -253,7 +256,8 @@ int provision_line(const ProvisionOptions *options)
     line = calloc(1, sizeof(*line));
     if (!line)
         return -ENOMEM;
-    line->options = options;
+    line->options = *options;
+    line->options.roster = &line->roster;
     line->records = -1;
     r = line_open(line);
     if (r < 0)

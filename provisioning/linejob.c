@@ -93,6 +93,8 @@ static int device_provision(const ProvisionOptions *options, DeviceOutcome *outc
     if (r == 0)
         r = provision_do_all(&provision, step_take, outcome);
     names_take(&provision, outcome);
+    if (provision.ek_certificate)
+        (void)certificate_hash_hex(provision.ek_certificate, outcome->ek_hash);
     provision_close(&provision);
     return r;
 }

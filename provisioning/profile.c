@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/fqdn.h"
+#include "provisioning/authority.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -48,30 +49,52 @@ static const ConfigItem items[] = {
     {"policy", "key", config_parse_path, offsetof(ProvisionProfile, policy_key)},
     {"policy", "states", config_parse_path, offsetof(ProvisionProfile, pcr_signature)},
     {"anchors", "file", config_parse_path, offsetof(ProvisionProfile, anchors)},
+    {"certificate", "ca-certificate", config_parse_path,
+     offsetof(ProvisionProfile, ca_certificate)},
+    {"certificate", "ca-key", config_parse_path, offsetof(ProvisionProfile, ca_key)},
+    {"certificate", "ek-anchors", config_parse_path, offsetof(ProvisionProfile, ek_anchors)},
+    {"certificate", "days", config_parse_number, offsetof(ProvisionProfile, days), 1,
+     AUTHORITY_DAYS_MAX},
 };
 
 static void defaults(ProvisionProfile *profile)
 {
-    *profile = (ProvisionProfile){.owner_auth = OWNER_AUTH_DISCARD};
+    *profile = (ProvisionProfile){
+        .owner_auth = OWNER_AUTH_DISCARD,
+        .days = AUTHORITY_DAYS_DEFAULT,
+    };
+}
+
+static int refuse_part(const char *name, const char *section, const char *lacking, char *error)
+{
+    (void)snprintf(error, CONFIG_ERROR_SIZE,
+                   "%.200s: section [%s] needs \"%s\" too; add it, or leave the section out", name,
+                   section, lacking);
+    return -EINVAL;
 }
 
 /* Keys that make sense only together. */
 static int whole_check(const char *name, const ProvisionProfile *profile, char *error)
 {
-    const char *lacking = NULL;
+    const struct {
+        const char *key;
+        const char *value;
+    } certificate[] = {
+        {"ca-certificate", profile->ca_certificate},
+        {"ca-key", profile->ca_key},
+        {"ek-anchors", profile->ek_anchors},
+    };
+    const bool any = profile->ca_certificate || profile->ca_key || profile->ek_anchors;
 
-    if (profile->key_policy == KEY_POLICY_SIGNED && !profile->policy_key) {
-        lacking = "key";
-    } else if (profile->key_policy != KEY_POLICY_NONE && !profile->pcr_signature) {
-        lacking = "states";
+    if (profile->key_policy == KEY_POLICY_SIGNED && !profile->policy_key)
+        return refuse_part(name, "policy", "key", error);
+    if (profile->key_policy != KEY_POLICY_NONE && !profile->pcr_signature)
+        return refuse_part(name, "policy", "states", error);
+    for (size_t i = 0; any && i < ELEMENTS(certificate); i++) {
+        if (!certificate[i].value)
+            return refuse_part(name, "certificate", certificate[i].key, error);
     }
-    if (!lacking)
-        return 0;
-    (void)snprintf(error, CONFIG_ERROR_SIZE,
-                   "%.200s: with \"kind = %s\", [policy] needs \"%s\" too; add it, or write "
-                   "\"kind = none\" (for development)",
-                   name, key_policies[profile->key_policy], lacking);
-    return -EINVAL;
+    return 0;
 }
 
 int provision_profile_read(const char *path, ProvisionProfile *ret, char *error)
@@ -101,6 +124,9 @@ void provision_profile_deinit(ProvisionProfile *profile)
     free(profile->policy_key);
     free(profile->pcr_signature);
     free(profile->anchors);
+    free(profile->ca_certificate);
+    free(profile->ca_key);
+    free(profile->ek_anchors);
     *profile = (ProvisionProfile){0};
 }
 

@@ -22,7 +22,10 @@ typedef struct ProvisionProfile {
     char *policy_key;       /* the vendor's, of KEY_POLICY_SIGNED */
     char *pcr_signature;    /* the states approved of */
     char *anchors;
-    unsigned owner_auth; /* an OwnerAuth */
+    char *ca_certificate, *ca_key; /* of the station's authority; both or neither */
+    char *ek_anchors;              /* roots of TPM vendors; with those */
+    uint64_t days;                 /* that the device's certificate is valid */
+    unsigned owner_auth;           /* an OwnerAuth */
 } ProvisionProfile;
 
 /* What stands for the device's serial number in `fqdn` and `state_dir`. */

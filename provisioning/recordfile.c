@@ -43,8 +43,13 @@ static int earlier_take(const char *path, Roster *roster, DeviceList *list)
         complain("%s has lines that are no records of devices; choose another --output", path);
         return -EBADMSG;
     }
-    for (size_t i = 0; r == 0 && i < list->count; i++)
-        r = roster_claim(roster, list->entries[i].serial, list->entries[i].fqdn, 0, &conflict);
+    for (size_t i = 0; r == 0 && i < list->count; i++) {
+        const DeviceListEntry *entry = &list->entries[i];
+
+        r = roster_claim(roster, entry->serial, entry->fqdn, 0, &conflict);
+        if (r == 0 && entry->ek_hash[0] != '\0')
+            r = roster_tpm_set(roster, entry->ek_hash, entry->serial);
+    }
     if (r == -EEXIST && conflict) {
         complain("%s has two devices under one name (%s); mend it first", path, conflict->fqdn);
     }

@@ -35,6 +35,24 @@ static RosterEntry *entry_find(void *const *tree, const RosterEntry *key,
     return found ? *found : NULL;
 }
 
+static int tpm_compare(const void *a, const void *b)
+{
+    return strcmp(((const RosterTpm *)a)->hash, ((const RosterTpm *)b)->hash);
+}
+
+static void tpm_free(RosterTpm *tpm)
+{
+    free(tpm->hash);
+    free(tpm->serial);
+    free(tpm);
+}
+DEFINE_POINTER_CLEANUP(RosterTpm, tpm_free);
+
+static void tpm_destroy(void *tpm)
+{
+    tpm_free(tpm);
+}
+
 static void forget_nothing(void *entry)
 {
     (void)entry;
@@ -49,6 +67,7 @@ void roster_deinit(Roster *roster)
 {
     tdestroy(roster->by_fqdn, forget_nothing);
     tdestroy(roster->by_serial, entry_destroy);
+    tdestroy(roster->by_tpm, tpm_destroy);
     *roster = (Roster){0};
 }
 
@@ -98,4 +117,29 @@ void roster_release(Roster *roster, const char *serial)
     (void)tdelete(entry, &roster->by_fqdn, fqdn_compare);
     (void)tdelete(entry, &roster->by_serial, serial_compare);
     entry_free(entry);
+}
+
+const char *roster_tpm_owner(const Roster *roster, const char *hash)
+{
+    const RosterTpm key = {.hash = strdupa(hash)};
+    RosterTpm *const *found = tfind(&key, &roster->by_tpm, tpm_compare);
+
+    return found ? (*found)->serial : NULL;
+}
+
+int roster_tpm_set(Roster *roster, const char *hash, const char *serial)
+{
+    _cleanup_(tpm_freep) RosterTpm *tpm = NULL;
+
+    if (roster_tpm_owner(roster, hash))
+        return 0;
+    tpm = calloc(1, sizeof(*tpm));
+    if (!tpm)
+        return -ENOMEM;
+    tpm->hash = strdup(hash);
+    tpm->serial = strdup(serial);
+    if (!tpm->hash || !tpm->serial || !tsearch(tpm, &roster->by_tpm, tpm_compare))
+        return -ENOMEM;
+    (void)steal_pointer(tpm);
+    return 0;
 }

@@ -7,6 +7,7 @@
 #include "policy/tpm_meter.h"
 #include "provisioning/command.h"
 
+#include <openssl/x509.h>
 #include <stdint.h>
 
 enum { STEP_NOTE_SIZE = 256, STEPS_MAX = 16 };
@@ -16,10 +17,11 @@ typedef struct Provision {
     const ProvisionOptions *options;
     int lock; /* of the state folder */
     Tpm *tpm;
-    Tss2Key key_file;  /* what `key` was loaded from */
-    DeviceKey *key;    /* loaded, or NULL until a step needs it */
-    KeyPolicy *policy; /* of that key; NULL without one */
-    bool tpm_checked;  /* tpm_profile_check() has found nothing missing */
+    Tss2Key key_file;     /* what `key` was loaded from */
+    DeviceKey *key;       /* loaded, or NULL until a step needs it */
+    KeyPolicy *policy;    /* of that key; NULL without one */
+    X509 *ek_certificate; /* found by the step check-tpm; NULL: there is none */
+    bool tpm_checked;     /* tpm_profile_check() has found nothing missing */
 } Provision;
 
 typedef struct Step {
@@ -67,6 +69,9 @@ int provision_do_all(Provision *provision, void (*told)(const StepReport *report
  * algorithm asked for, 0 if there is none, -errno after a complaint. */
 int provision_key(Provision *provision);
 
+/* Takes the device key out of the TPM again. */
+void provision_key_release(Provision *provision);
+
 /* 0, or -EINVAL after a complaint. */
 int provision_fqdn_check(const char *fqdn);
 
@@ -82,5 +87,7 @@ int step_csr_check(Provision *provision, char *note);
 int step_csr_make(Provision *provision, char *note);
 int step_anchors_check(Provision *provision, char *note);
 int step_anchors_install(Provision *provision, char *note);
+int step_certificate_check(Provision *provision, char *note);
+int step_certificate_issue(Provision *provision, char *note);
 int step_lock_check(Provision *provision, char *note);
 int step_lock_do(Provision *provision, char *note);

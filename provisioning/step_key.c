@@ -48,6 +48,14 @@ static int policy_check(const ProvisionOptions *options, const char *path, const
     return -EEXIST;
 }
 
+void provision_key_release(Provision *provision)
+{
+    device_key_free(provision->key); /* before its policy */
+    provision->key = NULL;
+    key_policy_free(provision->policy);
+    provision->policy = NULL;
+}
+
 /* Loads `file`, with its policy, into the TPM and tries it out. */
 static int key_load(Provision *provision, const Tss2Key *file, const char *path)
 {
@@ -66,8 +74,7 @@ static int key_load(Provision *provision, const Tss2Key *file, const char *path)
     r = algorithm_check(provision->options, path, key);
     if (r < 0)
         return r;
-    device_key_free(provision->key); /* one that --force replaces */
-    key_policy_free(provision->policy);
+    provision_key_release(provision); /* one that --force replaces */
     provision->key = steal_pointer(key);
     provision->policy = steal_pointer(policy);
     return 0;

@@ -2,9 +2,12 @@
  * does it have the key above it? */
 #include "provisioning/step.h"
 
+#include "policy/endorsement.h"
 #include "policy/srkname.h"
 #include "policy/storagekey.h"
 #include "policy/tpm_profile.h"
+#include "provisioning/devicefiles.h"
+#include "provisioning/roster.h"
 #include "provisioning/tpmfacts.h"
 
 #include <errno.h>
@@ -43,6 +46,31 @@ static int room_check(const TpmFacts *facts, bool srk_there)
     return 0;
 }
 
+/* A device that is to be certified must be able to prove which TPM it has; another need not. */
+static int ek_certificate_look(Provision *provision)
+{
+    const ProvisionOptions *options = provision->options;
+    char hash[SHA256_HEX_SIZE] = "";
+    char error[TPM_ERROR_SIZE] = "";
+    const char *serial;
+    int r = endorsement_certificate_read(provision->tpm, &provision->ek_certificate, error);
+
+    if (r == -ENOENT && !(options->profile && options->profile->ca_key))
+        return 0;
+    if (r < 0) {
+        complain("%s", error);
+        return r;
+    }
+    (void)certificate_hash_hex(provision->ek_certificate, hash);
+    serial = options->roster ? roster_tpm_owner(options->roster, hash) : NULL;
+    if (!serial || (options->serial && strcmp(serial, options->serial) == 0))
+        return 0;
+    complain("this TPM is that of the device %s, which was provisioned before; connect the device "
+             "%s, or mend its TCTI",
+             serial, options->serial);
+    return -EEXIST;
+}
+
 int step_tpm_check(Provision *provision, char *note)
 {
     char error[TPM_ERROR_SIZE] = "";
@@ -61,11 +89,14 @@ int step_tpm_check(Provision *provision, char *note)
     if (r < 0)
         return r;
     r = room_check(&facts, r > 0);
+    if (r == 0)
+        r = ek_certificate_look(provision);
     if (r < 0)
         return r;
-    (void)snprintf(note, STEP_NOTE_SIZE, "%s, firmware %u.%u, room for %u persistent objects",
+    (void)snprintf(note, STEP_NOTE_SIZE,
+                   "%s, firmware %u.%u, room for %u persistent objects, %s EK certificate",
                    facts.manufacturer, facts.firmware_major >> 16, facts.firmware_major & 0xffff,
-                   facts.persistent_free);
+                   facts.persistent_free, provision->ek_certificate ? "an" : "no");
     return 1;
 }
 

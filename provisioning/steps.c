@@ -18,6 +18,11 @@ static bool anchors_wanted(const ProvisionOptions *options)
     return options->profile && options->profile->anchors;
 }
 
+static bool certificate_wanted(const ProvisionOptions *options)
+{
+    return options->profile && options->profile->ca_key;
+}
+
 static bool lock_wanted(const ProvisionOptions *options)
 {
     return options->profile && options->profile->owner_auth == OWNER_AUTH_DISCARD;
@@ -34,6 +39,8 @@ static const Step steps[] = {
     {"csr", "the certificate signing request", step_csr_check, step_csr_make},
     {"anchors", "the SeGW's root certificates", step_anchors_check, step_anchors_install,
      anchors_wanted},
+    {"certificate", "the device's certificate, from the station's authority",
+     step_certificate_check, step_certificate_issue, certificate_wanted},
     {"lock", "nobody owns the TPM's owner hierarchy", step_lock_check, step_lock_do, lock_wanted},
 };
 
@@ -93,8 +100,8 @@ int provision_open(Provision *provision, const ProvisionOptions *options, TpmMet
 
 void provision_close(Provision *provision)
 {
-    device_key_free(provision->key); /* before the policy and the TPM that it is used with */
-    key_policy_free(provision->policy);
+    provision_key_release(provision); /* before the TPM that it is used with */
+    X509_free(provision->ek_certificate);
     tpm_close(provision->tpm);
     close_fdp(&provision->lock);
     *provision = (Provision){.lock = -1};

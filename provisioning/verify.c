@@ -1,4 +1,5 @@
 /* tre-provision verify: does what is there fit together, and if not, what is to be done? */
+#include "provisioning/certificateflaw.h"
 #include "provisioning/command.h"
 #include "provisioning/csr.h"
 #include "provisioning/devicefiles.h"
@@ -132,33 +133,6 @@ static void csr_verify(Verification *verification)
     }
 }
 
-/* The rest of a sentence that starts with the device's certificate, or NULL. */
-static const char *certificate_flaw(const Verification *verification)
-{
-    const DeviceFiles *files = &verification->files;
-    X509 *certificate = sk_X509_value(files->certificates, 0);
-    char fqdn[FQDN_SIZE_MAX];
-    const char *flaw;
-
-    if (files->public_key && EVP_PKEY_eq(X509_get0_pubkey(certificate), files->public_key) != 1)
-        return "is not for the device key";
-    flaw = profile_end_entity_flaw(certificate);
-    if (!flaw)
-        flaw = profile_signature_flaw(certificate);
-    if (flaw)
-        return flaw;
-    if (certificate_fqdn(certificate, fqdn) < 0)
-        return "has no FQDN as dNSName in its subjectAltName (TS 33.310 6.1.3)";
-    if (verification->options->fqdn &&
-        !certificate_has_fqdn(certificate, verification->options->fqdn))
-        return "is for another name than this device's";
-    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
-        return "has expired";
-    if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
-        return "is not valid yet";
-    return NULL;
-}
-
 /* Is each certificate signed by the one after it? */
 static bool chain_holds(STACK_OF(X509) *chain)
 {
@@ -184,7 +158,8 @@ static void certificate_verify(Verification *verification)
         return;
     }
     certificate_subject(sk_X509_value(files->certificates, 0), subject, sizeof(subject));
-    flaw = certificate_flaw(verification);
+    flaw = device_certificate_flaw(sk_X509_value(files->certificates, 0), files->public_key,
+                                   verification->options->fqdn);
     if (!flaw && !chain_holds(files->certificates))
         flaw = "is followed by certificates that are not its issuers'";
     if (flaw) {

@@ -83,8 +83,9 @@ def outcomes(output):
 class ProvisionKilledTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.station = Station(device={"state-dir": "/run/lab/{serial}"})
-        cls.tpm_state = TpmVendor().make(scratch("new-tpm") / "state")
+        vendor = TpmVendor()
+        cls.tpm_state = vendor.make(scratch("new-tpm") / "state")
+        cls.station = Station(vendor)
         cls.good = cls.good_state()
 
     @classmethod

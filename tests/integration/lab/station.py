@@ -93,9 +93,11 @@ class UnixTpm:
 
 
 class Station:
-    """What all devices of a line share: the profile, and the files that it names."""
+    """What all devices of a line share: the profile, and the files that it names.
 
-    def __init__(self, **changes):
+    With a TPM vendor, the station certifies the devices whose TPMs are that vendor's."""
+
+    def __init__(self, vendor=None, **changes):
         self.folder = scratch("station")
         self.operator_root = make_ca("Operator root")
         (self.folder / "anchors.pem").write_bytes(self.operator_root.pem())
@@ -104,6 +106,15 @@ class Station:
                        "state-dir": self.folder / "{serial}"},
             "anchors": {"file": self.folder / "anchors.pem"},
         }
+        if vendor:
+            self.devices_ca = make_ca("Devices CA")
+            for name, content in (("ca.pem", self.devices_ca.pem()),
+                                  ("ca.key", self.devices_ca.key_pem()),
+                                  ("ek-anchors.pem", vendor.root_pem())):
+                (self.folder / name).write_bytes(content)
+            sections["certificate"] = {"ca-certificate": self.folder / "ca.pem",
+                                       "ca-key": self.folder / "ca.key",
+                                       "ek-anchors": self.folder / "ek-anchors.pem"}
         for section, keys in changes.items():
             sections.setdefault(section, {}).update(keys)
         self.profile = write_ini(self.folder / "line.conf", sections)

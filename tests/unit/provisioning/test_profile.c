@@ -36,7 +36,9 @@ static void every_key_finds_its_place(void **state)
                            "[device]\nfqdn = henb-{serial}.example\nstate-dir = /srv/{serial}\n"
                            "owner = tred\nkey-algorithm = rsa-2048\n"
                            "[policy]\nkind = signed\nkey = /k.pem\nstates = /s.json\n"
-                           "[anchors]\nfile = /a.pem\n",
+                           "[anchors]\nfile = /a.pem\n"
+                           "[certificate]\nca-certificate = /ca.pem\nca-key = /ca.key\n"
+                           "ek-anchors = /ek.pem\ndays = 30\n",
                            &profile, error),
                      0);
     assert_string_equal(profile.tcti, "swtpm");
@@ -49,6 +51,10 @@ static void every_key_finds_its_place(void **state)
     assert_string_equal(profile.policy_key, "/k.pem");
     assert_string_equal(profile.pcr_signature, "/s.json");
     assert_string_equal(profile.anchors, "/a.pem");
+    assert_string_equal(profile.ca_certificate, "/ca.pem");
+    assert_string_equal(profile.ca_key, "/ca.key");
+    assert_string_equal(profile.ek_anchors, "/ek.pem");
+    assert_int_equal(profile.days, 30);
 }
 
 static void an_empty_profile_locks_the_tpm_and_leaves_the_rest_open(void **state)
@@ -88,6 +94,9 @@ static void what_can_not_be_meant_is_refused_by_line_and_key(void **state)
     assert_refused("[tpm]\nowner-auth = maybe\n", "keep or discard");
     assert_refused("[policy]\nkind = signed\nstates = /s.json\n", "[policy] needs \"key\" too");
     assert_refused("[policy]\nkind = pcr\n", "[policy] needs \"states\" too");
+    assert_refused("[certificate]\nca-key = /k\n", "needs \"ca-certificate\" too");
+    assert_refused("[certificate]\nca-certificate = /c\nca-key = /k\n", "\"ek-anchors\" too");
+    assert_refused("[certificate]\ndays = 0\n", "a number from 1 to 36500");
     assert_refused("[factory]\nx = y\n", "no section [factory]");
 }
 

@@ -54,6 +54,19 @@ static void a_device_of_an_earlier_run_may_come_again_once_under_its_name(void *
     assert_int_equal(roster_claim(&roster, "1", "a.example", 4, &conflict), -EEXIST);
 }
 
+static void a_tpm_is_that_of_the_first_device_that_had_it(void **state)
+{
+    _cleanup_(roster_deinit) Roster roster = {0};
+
+    (void)state;
+    assert_null(roster_tpm_owner(&roster, "aa"));
+    assert_int_equal(roster_tpm_set(&roster, "aa", "1"), 0);
+    assert_int_equal(roster_tpm_set(&roster, "bb", "2"), 0);
+    assert_int_equal(roster_tpm_set(&roster, "aa", "3"), 0);
+    assert_string_equal(roster_tpm_owner(&roster, "aa"), "1");
+    assert_string_equal(roster_tpm_owner(&roster, "bb"), "2");
+}
+
 static void a_thousand_devices_keep_their_names(void **state)
 {
     _cleanup_(roster_deinit) Roster roster = {0};
@@ -78,6 +91,7 @@ int main(void)
         cmocka_unit_test(a_serial_number_or_fqdn_is_given_once),
         cmocka_unit_test(a_device_that_failed_may_come_again_under_any_name),
         cmocka_unit_test(a_device_of_an_earlier_run_may_come_again_once_under_its_name),
+        cmocka_unit_test(a_tpm_is_that_of_the_first_device_that_had_it),
         cmocka_unit_test(a_thousand_devices_keep_their_names),
     };
 

@@ -1,0 +1,206 @@
+/* The step "certificate": the device key is certified by the station's authority, once its TPM has
+ * proved that the key is in it. */
+#include "provisioning/step.h"
+
+#include "base/file.h"
+#include "crypto/openssl.h"
+#include "crypto/secret.h"
+#include "provisioning/authority.h"
+#include "provisioning/certificateflaw.h"
+#include "provisioning/csr.h"
+#include "provisioning/devicepolicy.h"
+#include "provisioning/proof.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What the station's part of the proof works with. */
+typedef struct Judge {
+    Authority *authority;
+    STACK_OF(X509) *ek_anchors;
+    bool has_policy;
+    PolicyDigest policy; /* of the device key */
+} Judge;
+
+static void judge_deinit(Judge *judge)
+{
+    authority_free(judge->authority);
+    sk_X509_pop_free(judge->ek_anchors, X509_free);
+}
+
+static int certificate_note(const X509 *certificate, char *note)
+{
+    char fqdn[FQDN_SIZE_MAX] = "";
+
+    (void)certificate_fqdn(certificate, fqdn);
+    (void)snprintf(note, STEP_NOTE_SIZE, "for %.200s", fqdn);
+    return 1;
+}
+
+/* True if one of the authority's certificates, as the profile names them, has issued it. */
+static bool issued_here(const ProvisionOptions *options, X509 *certificate)
+{
+    _cleanup_(certificates_freep) STACK_OF(X509) *issuers = NULL;
+    char error[CERTIFICATES_ERROR_SIZE] = "";
+
+    if (certificates_read(options->profile->ca_certificate, &issuers, error) < 0)
+        return false;
+    for (int i = 0; i < sk_X509_num(issuers); i++) {
+        X509 *issuer = sk_X509_value(issuers, i);
+
+        if (X509_check_issued(issuer, certificate) == X509_V_OK &&
+            X509_verify(certificate, X509_get0_pubkey(issuer)) == 1)
+            return true;
+    }
+    return false;
+}
+
+int step_certificate_check(Provision *provision, char *note)
+{
+    const ProvisionOptions *options = provision->options;
+    _cleanup_(certificates_freep) STACK_OF(X509) *there = NULL;
+    _cleanup_(free_charp) char *path = NULL;
+    char error[CERTIFICATES_ERROR_SIZE] = "";
+    int r;
+
+    r = provision_key(provision);
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        complain("there is no device key in %s to certify; run the step device-key first",
+                 options->state_dir);
+        return -ENOENT;
+    }
+    r = state_path(options, STATE_CERTIFICATES, &path);
+    if (r < 0)
+        return r;
+    if (certificates_read(path, &there, error) < 0 ||
+        device_certificate_flaw(sk_X509_value(there, 0), device_key_public(provision->key),
+                                options->fqdn) != NULL ||
+        !issued_here(options, sk_X509_value(there, 0)))
+        return 0;
+    r = state_give(options, STATE_CERTIFICATES);
+    return r < 0 ? r : certificate_note(sk_X509_value(there, 0), note);
+}
+
+static int judge_read(const ProvisionOptions *options, Judge *ret)
+{
+    const ProvisionProfile *profile = options->profile;
+    char error[TPM_ERROR_SIZE] = "";
+    int r;
+
+    _Static_assert((int)TPM_ERROR_SIZE >= (int)CERTIFICATES_ERROR_SIZE, "one buffer serves all");
+    r = authority_read(profile->ca_certificate, profile->ca_key, &ret->authority, error);
+    if (r == 0)
+        r = certificates_read(profile->ek_anchors, &ret->ek_anchors, error);
+    if (r == 0)
+        r = device_policy_wanted(options, &ret->policy, &ret->has_policy, error);
+    if (r < 0)
+        complain("%s", error);
+    return r;
+}
+
+/* The device asks, the station judges and challenges, the TPM answers, the station issues. */
+static int prove(Provision *provision, const char *csr, const Judge *judge, STACK_OF(X509) **ret,
+                 char *error)
+{
+    const ProvisionOptions *options = provision->options;
+    const ProofRules rules = {
+        .ek_anchors = judge->ek_anchors,
+        .policy = judge->has_policy ? &judge->policy : NULL,
+    };
+    _cleanup_(proof_request_freep) ProofRequest *request = NULL;
+    _cleanup_(proof_response_deinit) ProofResponse response = {0};
+    ProofChallenge challenge;
+    ProofPending pending;
+    int r;
+
+    r = proof_request_new(provision->tpm, &provision->key_file, csr, options->fqdn,
+                          options->serial ? options->serial : "", &request, error);
+    if (r == 0)
+        r = proof_challenge(request, &rules, &challenge, &pending, error);
+    if (r == 0)
+        r = proof_activate(provision->tpm, &provision->key_file, &challenge, &response, error);
+    if (r == 0)
+        r = proof_issue(request, &pending, &response, judge->authority,
+                        (unsigned)options->profile->days, ret, error);
+    return r;
+}
+
+static int chain_write(const ProvisionOptions *options, const STACK_OF(X509) *chain)
+{
+    _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_mem());
+    char *text = NULL;
+    long size;
+
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        if (!bio || PEM_write_bio_X509(bio, sk_X509_value(chain, i)) != 1) {
+            complain("out of memory");
+            return -ENOMEM;
+        }
+    }
+    size = BIO_get_mem_data(bio, &text);
+    return state_write(options, STATE_CERTIFICATES, (Bytes){(const uint8_t *)text, (size_t)size},
+                       0644);
+}
+
+static int csr_text(const ProvisionOptions *options, char **ret)
+{
+    _cleanup_(free_charp) char *path = NULL;
+    uint8_t *text = NULL;
+    size_t size = 0;
+    int r = state_path(options, STATE_CSR, &path);
+
+    if (r < 0)
+        return r;
+    r = file_read(path, CSR_SIZE_MAX, &text, &size);
+    if (r < 0) {
+        complain("%s can't be read: %s; run the step csr first", path, strerror(-r));
+        return r;
+    }
+    *ret = (char *)text; /* file_read() ends it with a zero octet */
+    return 0;
+}
+
+/* The answer to the challenge is a secret. A process sets its secure heap up once. */
+static int secrets_ready(void)
+{
+    int r = CRYPTO_secure_malloc_initialized() ? 0 : secrets_init();
+
+    if (r < 0) {
+        complain("memory for secrets can't be had or locked: %s; raise 'ulimit -l' to 8 MiB",
+                 strerror(-r));
+    }
+    return r;
+}
+
+int step_certificate_issue(Provision *provision, char *note)
+{
+    _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
+    _cleanup_(judge_deinit) Judge judge = {0};
+    _cleanup_(free_charp) char *csr = NULL;
+    char error[TPM_ERROR_SIZE] = "out of memory";
+    int r;
+
+    r = secrets_ready();
+    if (r == 0)
+        r = csr_text(provision->options, &csr);
+    if (r == 0)
+        r = judge_read(provision->options, &judge);
+    if (r < 0)
+        return r;
+    /* TPMs have three transient slots, and the proof takes two. */
+    provision_key_release(provision);
+    r = prove(provision, csr, &judge, &chain, error);
+    if (r < 0) {
+        complain("%s", error);
+        return r;
+    }
+    r = chain_write(provision->options, chain);
+    if (r == 0)
+        (void)certificate_note(sk_X509_value(chain, 0), note);
+    return r;
+}
