@@ -161,10 +161,11 @@ static void job_end(Line *line, LineJob *job)
         if (r == 0 && device_record_decode(bytes, &record, error) == 0) {
             tally_add(&line->tally, &record);
             progress_device(&line->progress, &record);
-            if (!record.good)
+            if (!record.good) {
                 roster_release(&line->roster, record.serial);
-            else if (record.ek_hash[0] != '\0')
+            } else if (record.ek_hash[0] != '\0') {
                 r = roster_tpm_set(&line->roster, record.ek_hash, record.serial);
+            }
             if (r == 0)
                 r = device_list_take(&line->list, &record);
         }

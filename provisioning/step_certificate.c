@@ -124,9 +124,10 @@ static int prove(Provision *provision, const char *csr, const Judge *judge, STAC
         r = proof_challenge(request, &rules, &challenge, &pending, error);
     if (r == 0)
         r = proof_activate(provision->tpm, &provision->key_file, &challenge, &response, error);
-    if (r == 0)
+    if (r == 0) {
         r = proof_issue(request, &pending, &response, judge->authority,
                         (unsigned)options->profile->days, ret, error);
+    }
     return r;
 }
 
