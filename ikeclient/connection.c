@@ -167,10 +167,11 @@ static void on_closed(void *userdata, Association *association, AssociationEnd e
         connection->replaced = NULL;
         connection->replaced_timer = sd_event_source_disable_unref(connection->replaced_timer);
         log_info("the IKE SA that was replaced is gone: %s", reason);
-        if (connection->state == CONNECTION_CLOSING && !connection->current)
+        if (connection->state == CONNECTION_CLOSING && !connection->current) {
             closed(connection, ASSOCIATION_STOPPED, reason);
-        else if (connection->renewal_due)
+        } else if (connection->renewal_due) {
             connection_open(connection);
+        }
         return;
     }
     connection->current = NULL;

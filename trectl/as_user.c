@@ -29,9 +29,10 @@ static int child_wait(pid_t child)
 {
     int status;
 
-    while (waitpid(child, &status, 0) < 0)
+    while (waitpid(child, &status, 0) < 0) {
         if (errno != EINTR)
             return -errno;
+    }
     if (!WIFEXITED(status))
         return -ECHILD;
     return WEXITSTATUS(status) == FAILED_TO_BECOME ? -EPERM : WEXITSTATUS(status);

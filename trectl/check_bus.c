@@ -46,10 +46,11 @@ void check_bus(Findings *findings)
     Findings own = {0};
     int r = as_user_run("tred", bus_try, &own);
 
-    if (r < 0)
+    if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "bus",
                      "Can't be tried as user tred: %s. Run trectl doctor as root.",
                      r == -ENOENT ? "there is no such user" : "that takes root's rights");
-    else
+    } else {
         findings->n_problems += (unsigned)r;
+    }
 }

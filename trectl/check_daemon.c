@@ -33,14 +33,15 @@ bool check_daemon(Findings *findings)
         findings_add(findings, FINDING_OK, "tred", "is not running; it starts when it is needed");
         return false;
     }
-    if (state_read(bus, "State", &state) < 0 || state_read(bus, "StateReason", &reason) < 0)
+    if (state_read(bus, "State", &state) < 0 || state_read(bus, "StateReason", &reason) < 0) {
         findings_add(findings, FINDING_PROBLEM, "tred",
                      "runs and does not answer. Restart it: systemctl restart tred.");
-    else if (strcmp(state, identity_state_name(IDENTITY_DEVELOPMENT)) == 0)
+    } else if (strcmp(state, identity_state_name(IDENTITY_DEVELOPMENT)) == 0) {
         findings_add(findings, FINDING_OK, "tred", "runs, for development: %s", reason);
-    else if (strcmp(state, identity_state_name(IDENTITY_READY)) == 0)
+    } else if (strcmp(state, identity_state_name(IDENTITY_READY)) == 0) {
         findings_add(findings, FINDING_OK, "tred", "runs, and is ready");
-    else
+    } else {
         findings_add(findings, FINDING_PROBLEM, "tred", "runs, but is %s: %s", state, reason);
+    }
     return true;
 }

@@ -42,10 +42,11 @@ static int dataplane_try(void *userdata)
     options.event = event;
     if (r >= 0)
         r = dataplane_open(&options, &plane, error);
-    if (r < 0)
+    if (r < 0) {
         findings_add(&check->findings, FINDING_PROBLEM, "data plane", "%s", error);
-    else
+    } else {
         findings_add(&check->findings, FINDING_OK, "data plane", "%s", dataplane_name(plane));
+    }
     return (int)check->findings.n_problems;
 }
 
@@ -54,10 +55,11 @@ void check_dataplane(Findings *findings, const TredConfig *config)
     DataPlaneCheck check = {.config = config};
     int r = as_service_run("tred", dataplane_try, &check);
 
-    if (r < 0)
+    if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "data plane",
                      "Can't be tried as user tred: %s. Run trectl doctor as root.",
                      r == -ENOENT ? "there is no such user" : "that takes root's rights");
-    else
+    } else {
         findings->n_problems += (unsigned)r;
+    }
 }

@@ -22,13 +22,14 @@ static void part_check(IdentityCheck *check, IdentityPart part, Identity *identi
     const char *name = identity_part_name(part);
     int r = identity_load_part(check->config, part, identity, reason);
 
-    if (r < 0)
+    if (r < 0) {
         findings_add(&check->findings, FINDING_PROBLEM, name, "%s", strerror(-r));
-    else if (r > 0)
+    } else if (r > 0) {
         findings_add(&check->findings, FINDING_PROBLEM, name, "%s", reason);
-    else
+    } else {
         findings_add(&check->findings, FINDING_OK, name, "%s",
                      part == IDENTITY_CERTIFICATES ? identity->fqdn : "found and fit");
+    }
 }
 
 static int identity_try(void *userdata)
@@ -40,11 +41,12 @@ static int identity_try(void *userdata)
         return 1;
     for (int part = 0; part < (int)check->end; part++)
         part_check(check, (IdentityPart)part, identity);
-    if (identity->validity_problem[0] != '\0')
+    if (identity->validity_problem[0] != '\0') {
         findings_add(&check->findings, FINDING_PROBLEM, "clock", "%s", identity->validity_problem);
-    else if (identity->n_certificates > 0)
+    } else if (identity->n_certificates > 0) {
         findings_add(&check->findings, FINDING_OK, "clock",
                      "within the device certificate's validity");
+    }
     return (int)check->findings.n_problems;
 }
 
@@ -53,10 +55,11 @@ void check_identity(Findings *findings, const TredConfig *config, bool tpm_too)
     IdentityCheck check = {.config = config, .end = tpm_too ? IDENTITY_PARTS : IDENTITY_TPM};
     int r = as_user_run("tred", identity_try, &check);
 
-    if (r < 0)
+    if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "identity",
                      "Can't be read as user tred: %s. Run trectl doctor as root.",
                      r == -ENOENT ? "there is no such user" : "that takes root's rights");
-    else
+    } else {
         findings->n_problems += (unsigned)r;
+    }
 }

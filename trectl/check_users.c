@@ -12,20 +12,22 @@
 
 static void user_check(Findings *findings, const char *name, const char *duty)
 {
-    if (getpwnam(name))
+    if (getpwnam(name)) {
         findings_add(findings, FINDING_OK, "user", "%s, %s", name, duty);
-    else
+    } else {
         findings_add(findings, FINDING_PROBLEM, "user", "There is no user %s, %s. " REMEDY, name,
                      duty);
+    }
 }
 
 static bool group_has(const struct group *group, const struct passwd *user)
 {
     if (user->pw_gid == group->gr_gid)
         return true;
-    for (char **member = group->gr_mem; *member; member++)
+    for (char **member = group->gr_mem; *member; member++) {
         if (strcmp(*member, user->pw_name) == 0)
             return true;
+    }
     return false;
 }
 
@@ -35,16 +37,17 @@ static void tpm_group_check(Findings *findings)
     const struct passwd *tred = getpwnam("tred");
     const struct group *tss = getgrnam("tss");
 
-    if (!tss)
+    if (!tss) {
         findings_add(findings, FINDING_PROBLEM, "group",
                      "There is no group tss, which the TPM's device belongs to. Install tpm-udev, "
                      "or: groupadd --system tss.");
-    else if (tred && !group_has(tss, tred))
+    } else if (tred && !group_has(tss, tred)) {
         findings_add(findings, FINDING_PROBLEM, "group",
                      "User tred is not in group tss, which the TPM's device belongs to. Run: "
                      "usermod -aG tss tred.");
-    else if (tred)
+    } else if (tred) {
         findings_add(findings, FINDING_OK, "group", "tss has tred in it");
+    }
 }
 
 void check_users(Findings *findings)

@@ -62,9 +62,10 @@ int doctor_main(int argc, char **argv)
     check_users(&findings);
     check_bus(&findings);
     configured_check(&findings, path);
-    if (findings.n_problems == 0)
+    if (findings.n_problems == 0) {
         (void)puts("Nothing stands in the way.");
-    else
+    } else {
         (void)printf("%u problem(s), each with its remedy above.\n", findings.n_problems);
+    }
     return findings.n_problems == 0 ? 0 : 1;
 }

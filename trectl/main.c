@@ -32,9 +32,10 @@ int main(int argc, char **argv)
         return puts("trectl " TRED_VERSION) < 0;
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return usage(stdout);
-    for (size_t i = 0; i < ELEMENTS(commands); i++)
+    for (size_t i = 0; i < ELEMENTS(commands); i++) {
         if (strcmp(name, commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
+    }
     (void)fprintf(stderr, "trectl: unknown command \"%s\"\n", name);
     return usage(stderr);
 }

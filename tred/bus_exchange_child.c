@@ -52,9 +52,10 @@ int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_err
     if (r != 0)
         return bus_error_set(error, r, reason);
     r = read_remote(call, &remote);
-    if (r == -EINVAL)
+    if (r == -EINVAL) {
         return bus_error_set(error, EXCHANGE_E_MALFORMED,
                              "The SeGW's address has 4 or 16 octets, and its port is not 0.");
+    }
     if (r < 0)
         return r;
     r = exchange_open_transport(held->exchange, &remote, &fd, reason);

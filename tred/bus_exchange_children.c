@@ -27,9 +27,10 @@ static int append_child(sd_bus_message *reply, const ChildStatus *child)
 {
     int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 
-    if (r >= 0)
+    if (r >= 0) {
         r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "SpiIn", "u", child->spi_in, "SpiOut", "u",
                                   child->spi_out, "Suite", "s", child->suite);
+    }
     for (size_t i = 0; r >= 0 && i < ELEMENTS(counter_names); i++) {
         uint64_t value;
 

@@ -147,11 +147,12 @@ static int data_plane_refuse(const Exchange *exchange, int error, char *reason)
 {
     const char *name = dataplane_name(exchange->context->dataplane);
 
-    if (error == -EOPNOTSUPP)
+    if (error == -EOPNOTSUPP) {
         return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
                                "The data plane \"%s\" can't carry this Child SA: it needs ESP in "
                                "UDP, and OpenTransport before.",
                                name);
+    }
     return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
                            "The data plane \"%s\" did not take the Child SA: %s. See tred's log.",
                            name, strerror(-error));
@@ -212,10 +213,11 @@ int exchange_add_child(Exchange *exchange, const ChildRequest *request, char *re
     child = request->spi_in != 0 ? child_find(exchange, request->spi_in) : NULL;
     if (!child)
         return no_such_child(request->spi_in, reason);
-    if (exchange->child_keys_used)
+    if (exchange->child_keys_used) {
         return exchange_refuse(reason, EXCHANGE_E_KEYS_USED,
                                "The keys of this exchange's first Child SA were used already. "
                                "Begin another exchange.");
+    }
     r = child_request_judge(exchange, request, reason);
     if (r != 0)
         return r;
@@ -284,8 +286,9 @@ size_t exchange_children(const Exchange *exchange, ChildStatus *ret)
 
 bool exchange_has_child(const Exchange *exchange, uint32_t spi_in)
 {
-    for (size_t i = 0; i < ELEMENTS(exchange->children); i++)
+    for (size_t i = 0; i < ELEMENTS(exchange->children); i++) {
         if (exchange->children[i].installed && exchange->children[i].spi_in == spi_in)
             return true;
+    }
     return false;
 }

@@ -13,16 +13,18 @@ int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *r
     r = exchange_allows(exchange, EXCHANGE_OPEN_TRANSPORT, reason);
     if (r != 0)
         return r;
-    if (exchange->has_transport)
+    if (exchange->has_transport) {
         return exchange_refuse(reason, EXCHANGE_E_WRONG_STATE,
                                "This exchange has its transport already.");
+    }
     r = transport_source(&local, remote);
     if (r == 0)
         r = transport_init(&exchange->transport, &local);
-    if (r < 0)
+    if (r < 0) {
         return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
                                "No UDP port towards the SeGW can be opened: %s. Check the route.",
                                strerror(-r));
+    }
     exchange->has_transport = true;
     exchange->remote = *remote;
     exchange_step(exchange, EXCHANGE_OPEN_TRANSPORT);

@@ -4,8 +4,10 @@
 #include "base/cleanup.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static size_t address_octets(const IkeSelector *selector)
@@ -30,20 +32,27 @@ static bool range_of_prefix(IkeSelector *selector, unsigned length)
 
 static bool prefix_parse(const char *text, IkeSelector *ret)
 {
-    char address[INET6_ADDRSTRLEN + 1] = "";
-    unsigned length;
-    int end = 0;
+    char address[INET6_ADDRSTRLEN] = "";
+    const char *slash = strchr(text, '/');
+    char *end = NULL;
+    unsigned long length;
 
     *ret = (IkeSelector){.end_port = UINT16_MAX};
-    if (sscanf(text, "%46[0-9a-fA-F:.]/%3u%n", address, &length, &end) != 2 || text[end] != '\0')
+    /* strtoul() would take signs and blanks in front, too. */
+    if (!slash || (size_t)(slash - text) >= sizeof(address) || !isdigit((unsigned char)slash[1]))
         return false;
-    if (inet_pton(AF_INET, address, ret->start) == 1)
+    memcpy(address, text, (size_t)(slash - text));
+    length = strtoul(slash + 1, &end, 10);
+    if (*end != '\0')
+        return false;
+    if (inet_pton(AF_INET, address, ret->start) == 1) {
         ret->type = IKE_TS_IPV4_ADDR_RANGE;
-    else if (inet_pton(AF_INET6, address, ret->start) == 1)
+    } else if (inet_pton(AF_INET6, address, ret->start) == 1) {
         ret->type = IKE_TS_IPV6_ADDR_RANGE;
-    else
+    } else {
         return false;
-    return length <= 8 * address_octets(ret) && range_of_prefix(ret, length);
+    }
+    return length <= 8 * address_octets(ret) && range_of_prefix(ret, (unsigned)length);
 }
 
 int selector_policy_parse(const ConfigItem *item, const char *value, void *target, char *allowed)
