@@ -202,6 +202,17 @@ class FilesTest(DoctorTest):
         self.assert_both_say("device certificate", f"{path}: no permission to read it. Let user tred "
                              f"read it: chown tred: {path}.")
 
+    def test_files_that_do_not_fit_are_named_with_what_to_do(self):
+        # Each stands for another, as after a slip in copying.
+        for name, content, part, remedy in (
+                ("device.pem", "device.crt", "device key file", "tre-provision init"),
+                ("device.crt", "device.pem", "device certificate", "take it out"),
+                ("segw-anchors.pem", "device.pem", "SeGW anchors", "take it out")):
+            path = self.files / name
+            with edited(path, lambda _, content=content: (self.files / content).read_text()):
+                self.assert_both_say(part, str(path))
+                self.assert_both_say(part, remedy)
+
     def test_a_certificate_for_another_key(self):
         other = self.device_certificate(make_ca("Other").key.public_key())
         (self.files / "device.crt").write_bytes(other.pem())
