@@ -224,7 +224,7 @@ static int collect_state(const struct nlmsghdr *header, void *userdata)
     *ret = (XfrmStateInfo){
         .bytes = info->curlft.bytes,
         .packets = info->curlft.packets,
-        .replays = info->stats.replay,
+        .replays = (uint64_t)info->stats.replay_window + info->stats.replay,
         .integrity_failures = info->stats.integrity_failed,
     };
     (void)mnl_attr_parse(header, sizeof(*info), collect_last_used, ret);

@@ -56,6 +56,11 @@ segw_count() {
     segw_control --list-sas | grep -c "^henb: #[0-9]*, ESTABLISHED"
 }
 
+# segw_counted in|out: the packets of the only Child SA, as the SeGW counts them.
+segw_counted() {
+    segw_control --list-sas | sed -n "s/^ *$1 .* \([0-9]*\) packets.*/\1/p"
+}
+
 # segw_has COUNT
 segw_has() {
     [[ $(segw_count) == "$1" ]] || { segw_control --list-sas && false; }

@@ -10,13 +10,17 @@ product_install() {
         systemctl reload dbus
 }
 
-# product_configure DATA-PLANE SEGW-ADDRESS
+# What ikeclient proposes for ESP.
+esp_proposals=aes128gcm16-esn
+
+# product_configure DATA-PLANE SEGW-ADDRESS [LINE]...: each LINE goes into tred.conf, section data-plane.
 product_configure() {
     cat > /etc/tred/tred.conf << CONF
 [segw]
 name = $segw_name
 [data-plane]
 mode = $1
+$(printf '%s\n' "${@:3}")
 CONF
     cat > /etc/tred/ikeclient.conf << CONF
 [segw]
@@ -24,7 +28,7 @@ address = $2
 [ike]
 proposals = aes128gcm16-prfsha256-ecp256
 [child]
-proposals = aes128gcm16
+proposals = $esp_proposals
 request-address = both
 [connection]
 reconnect = yes
@@ -35,6 +39,11 @@ CONF
 tunnel_up() {
     systemctl stop ikeclient
     systemctl restart tred && systemctl start ikeclient && eventually 90 client_is established
+}
+
+# tunnel_again: the same with the tred that runs, for a change of ikeclient's configuration alone.
+tunnel_again() {
+    systemctl restart ikeclient && eventually 90 client_is established
 }
 
 # tre_property NAME, client_property NAME: as busctl prints it, without its type.
@@ -76,6 +85,19 @@ inner_address() {
     local separator=.
     [[ $1 == 4 ]] || separator=:
     client_property Addresses | tr '"' '\n' | grep -F "$separator" | cut -d / -f 1
+}
+
+# child_property NAME: a number out of what tred shows of the newest Child SA.
+child_property() {
+    local exchange
+    exchange=$(busctl tree --list org.tred.TrE1 | grep 'exchange/[0-9]' | sort --version-sort | tail -n 1)
+    busctl --json=short get-property org.tred.TrE1 "$exchange" org.tred.TrE1.Exchange Children |
+        sed -n "s/.*\"$1\":{\"type\":\"[a-z]\",\"data\":\([0-9]*\)}.*/\1/p"
+}
+
+# child_shows NAME NUMBER
+child_shows() {
+    child_property "$1" | matches "$2"
 }
 
 # main_process UNIT: its number; fails where there is none.

@@ -66,6 +66,22 @@ both_ways() {
     check "$1: 10 MB cross the tunnel from the core, IPv6" transfer segw henb "$(inner_address 6)"
 }
 
+# record_esp FILE: keeps an ESP packet that the SeGW sends to the HeNB.
+record_esp() {
+    local tcpdump
+    ip netns exec segw tcpdump -Z root --immediate-mode -c 1 -w "$1" -i direct0 \
+        "ip proto 50 and src $segw_direct" 2> "$1.log" &
+    tcpdump=$!
+    eventually 10 grep -q "listening on" "$1.log"
+    core_answers
+    wait $tcpdump
+}
+
+# send_esp_again FILE [AHEAD]: from the SeGW, with its sequence number moved AHEAD.
+send_esp_again() {
+    ip netns exec segw python3 resend.py direct0 "$@"
+}
+
 # traceless: nothing of the data plane is left.
 traceless() {
     local left

@@ -4,6 +4,9 @@
 product_configure kernel "$segw_direct"
 need "the tunnel comes up with the kernel's data plane" tunnel_up
 check "tred says that the kernel carries the traffic" tre_shows DataPlane '"kernel"'
+# 1500 less IPv4 20, ESP header and IV 16, Pad Length and Next Header 2, ICV 16.
+check "the interface's MTU is what fits the path" grep "mtu 1446 " <(ip link show segw0)
+check "a packet of that size crosses whole" ping -c 1 -W $patience -M do -s $((1446 - 28)) "$core_ipv4"
 both_ways "no NAT"
 check "six pings and their answers are in clear on the tunnel's interface" in_clear segw0 12
 check "none of them is in clear on the wire" in_clear henb0 0

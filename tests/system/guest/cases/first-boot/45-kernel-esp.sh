@@ -1,0 +1,83 @@
+# shellcheck shell=bash disable=SC2154
+# Does the kernel's ESP keep what tred promises of every data plane?
+
+product_configure auto "$segw_direct"
+need "the tunnel comes up with auto" tunnel_up
+check "auto takes the kernel's ESP" tre_shows DataPlane '"kernel"'
+
+# both_states PATTERN: it is in what the kernel shows of either state.
+both_states() {
+    ip xfrm state list | grep -c -e "$1" | matches 2
+}
+check "both states have extended sequence numbers" both_states "flag .*esn"
+check "both have an anti-replay window of 1,024 packets" both_states "replay_window 1024,"
+check "both belong to the tunnel's interface" both_states "if_id 0x74726564"
+
+# counts_agree NUMBER: since `before` so many packets went each way, as tred and as the SeGW have it.
+counts_agree() {
+    child_shows PacketsOut $((before + $1)) && child_shows PacketsIn $((before + $1)) &&
+        segw_counted in | matches $((before + $1)) && segw_counted out | matches $((before + $1))
+}
+before=$(child_property PacketsOut)
+check "six pings cross" core_answers
+check "tred and the SeGW have counted six packets more each way" counts_agree 6
+
+# idle_grows: tred's time since the last packet does so while none comes; the kernel knows it in seconds.
+idle_grows() {
+    local first second
+    first=$(child_property IdleInMilliseconds)
+    sleep 2.5
+    second=$(child_property IdleInMilliseconds)
+    ((second >= first + 2000 && second < first + 60000)) || { echo "$first, $second" && false; }
+}
+check "tred knows how long ago the last one came" idle_grows
+
+packet=$(mktemp -d)/first
+check "an ESP packet is recorded" record_esp "$packet"
+check "it is sent again" send_esp_again "$packet"
+check "tred counts one replay" eventually 10 child_shows Replays 1
+check "it is sent again, changed" send_esp_again "$packet" 100
+check "tred counts one authentication failure" eventually 10 child_shows AuthenticationFailures 1
+check "neither crossed" counts_agree 12
+
+# Without ESN a number left of the window can only be an old one.
+esp_proposals=aes128gcm16
+product_configure auto "$segw_direct"
+check "the tunnel comes up without ESN" tunnel_again
+check "no state has extended sequence numbers" refused both_states "flag .*esn"
+packet=$(dirname "$packet")/second
+check "an ESP packet is recorded" record_esp "$packet"
+check "1,100 more follow" ping -q -c 1100 -i 0.002 -W $patience "$core_ipv4"
+check "it is sent again" send_esp_again "$packet"
+check "tred counts one replay, left of the window" eventually 10 child_shows Replays 1
+
+for esp_proposals in aes256gcm16-esn aes128-sha256-esn aes256-sha256-esn chacha20poly1305-esn; do
+    product_configure auto "$segw_direct"
+    check "the tunnel comes up with $esp_proposals" tunnel_again
+    check "packets cross, IPv4 and IPv6" core_answers
+done
+esp_proposals=aes128gcm16-esn
+
+# renewed HARD PROBES LOSS: while PROBES go through it a Child SA reaches a lifetime, tred says so, and
+# ikeclient brings up the next one.
+renewed() {
+    local first monitor seen
+    first=$(child_property SpiIn)
+    seen=$(mktemp)
+    busctl monitor --match "type='signal',member='LifetimeReached'" > "$seen" 2>&1 &
+    monitor=$!
+    eventually 10 grep -q "^Monitoring" "$seen"
+    ping -q -c "$2" -i 0.1 -W $patience -s 1000 "$core_ipv4" > "$seen.ping"
+    eventually 60 core_answers
+    kill $monitor
+    grep "BOOLEAN $1" "$seen" && refused child_shows SpiIn "$first" && grep " $3% packet loss" "$seen.ping" ||
+        { cat "$seen" "$seen.ping" && false; }
+}
+for unit in "bytes = 10000" "seconds = 2"; do
+    product_configure auto "$segw_direct" "soft-lifetime-$unit"
+    check "a tunnel has soft-lifetime-$unit" tunnel_up
+    check "tred reports it, the tunnel is renewed, and no packet is lost" renewed false 30 0
+    product_configure auto "$segw_direct" "hard-lifetime-$unit"
+    check "a tunnel has hard-lifetime-$unit" tunnel_up
+    check "tred reports it, and the tunnel comes up anew" renewed true 30 "[0-9.]*"
+done
