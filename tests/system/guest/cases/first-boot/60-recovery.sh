@@ -41,3 +41,16 @@ for unit in tred ikeclient; do
     check "of the tunnel that died no ESP state is left" states 2
     check "what is somebody else's is as it was" others_have_all
 done
+
+# A watchdog of 5 seconds instead of the unit's minute.
+mkdir -p /run/systemd/system/tred.service.d
+printf '[Service]\nWatchdogSec=5\n' > /run/systemd/system/tred.service.d/watchdog.conf
+systemctl daemon-reload
+check "the tunnel comes up with a shorter watchdog" tunnel_up
+before=$(main_process tred)
+check "tred hangs" systemctl kill --signal STOP tred
+check "it comes back as another process" eventually 60 refused main_process_is tred "$before"
+check "the tunnel comes back without anybody's help" eventually 120 recovered
+check "the journal says that the watchdog did it" journal_has tred "Watchdog timeout"
+rm /run/systemd/system/tred.service.d/watchdog.conf
+systemctl daemon-reload
