@@ -2,7 +2,6 @@
 #include "tred/ocsp.h"
 
 #include "crypto/openssl.h"
-#include "tred/auth_algorithm.h"
 #include "tred/peer_internal.h"
 
 #include <openssl/err.h>
@@ -108,8 +107,15 @@ static const char *delegate_flaw(X509 *delegate, const OcspQuestion *question)
     time_t now = question->now;
     int digest = NID_undef;
 
+    if (X509_cmp(delegate, question->certificate) == 0)
+        return "is signed by the certificate that it is about";
     if (X509_check_issued(question->issuer, delegate) != X509_V_OK)
         return "is signed by a responder that the CA did not issue (RFC 6960 4.2.2.2)";
+    if (X509_get_extension_flags(delegate) & (EXFLAG_CRITICAL | EXFLAG_INVALID))
+        return "is signed by a responder with an extension that is unknown or does not parse";
+    /* No keyUsage allows everything. */
+    if (!(X509_get_key_usage(delegate) & KU_DIGITAL_SIGNATURE))
+        return "is signed by a responder without digitalSignature in its keyUsage";
     if (!(X509_get_extension_flags(delegate) & EXFLAG_XKUSAGE) ||
         !(X509_get_extended_key_usage(delegate) & XKU_OCSP_SIGN))
         return "is signed by a responder without OCSPSigning in its extKeyUsage";
@@ -152,16 +158,6 @@ static X509 *signer_find(const OCSP_BASICRESP *response, const OcspQuestion *que
     return NULL;
 }
 
-static bool signature_algorithm_is_fit(const OCSP_BASICRESP *response)
-{
-    const X509_ALGOR *algorithm = OCSP_resp_get0_tbs_sigalg(response);
-    _cleanup_(openssl_free_bytesp) unsigned char *der = NULL;
-    const int size = i2d_X509_ALGOR(algorithm, &der);
-    AuthAlgorithm ignored;
-
-    return size > 0 && auth_algorithm_decode((Bytes){der, (size_t)size}, &ignored) == 0;
-}
-
 static const char *signature_flaw(OCSP_BASICRESP *response, const OcspQuestion *question)
 {
     const char *flaw = NULL;
@@ -171,7 +167,7 @@ static const char *signature_flaw(OCSP_BASICRESP *response, const OcspQuestion *
 
     if (!signer)
         return flaw;
-    if (!signature_algorithm_is_fit(response))
+    if (!peer_signature_is_fit(OCSP_resp_get0_tbs_sigalg(response)))
         return "is signed with an algorithm outside the profile";
     if (!signature_is_ours_to_check(question))
         return "comes with too many signatures to check";

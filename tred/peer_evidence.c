@@ -3,6 +3,7 @@
 #include "tred/peer_internal.h"
 
 #include "crypto/openssl.h"
+#include "tred/auth_algorithm.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -235,4 +236,13 @@ int peer_check_name_cost(PeerCase *peer, PeerCheck *check)
         }
     }
     return 0;
+}
+
+bool peer_signature_is_fit(const X509_ALGOR *algorithm)
+{
+    _cleanup_(openssl_free_bytesp) unsigned char *der = NULL;
+    const int size = i2d_X509_ALGOR(algorithm, &der);
+    AuthAlgorithm ignored;
+
+    return size > 0 && auth_algorithm_decode((Bytes){der, (size_t)size}, &ignored) == 0;
 }

@@ -14,7 +14,8 @@ typedef enum PathRule {
     PATH_NAME_CONSTRAINTS,
     PATH_POLICIES,
     PATH_CONFORMING,
-    PATH_STRENGTH,
+    PATH_HASH,
+    PATH_KEY_SIZE,
     PATH_RULES
 } PathRule;
 
@@ -64,6 +65,9 @@ int peer_check_key_cost(PeerCase *peer, PeerCheck *check);
 /* The same for one certificate. */
 int peer_key_cost(const X509 *certificate, const PeerProfile *profile, PeerCheck *check);
 int peer_check_name_cost(PeerCase *peer, PeerCheck *check);
+/* Whether what is no certificate (a CRL, an OCSP response) is signed as the profile's certificates
+ * may be: with SHA-256 or better, and no PSS that falls back on SHA-1. */
+bool peer_signature_is_fit(const X509_ALGOR *algorithm);
 
 /* peer_path.c: does a path lead to an anchor, and does it obey RFC 5280? */
 int peer_check_chain(PeerCase *peer, PeerCheck *check);

@@ -25,11 +25,19 @@ typedef struct DepthStatus {
     char detail[OCSP_DETAIL_SIZE]; /* why nothing is known, or since when it is revoked */
 } DepthStatus;
 
+/* Which lists are looked at. */
+typedef enum CrlAge {
+    CRLS_RECENT, /* those that may call a certificate good */
+    CRLS_ALL,    /* those older than crl-hours-max, too: what is revoked stays so */
+} CrlAge;
+
 typedef struct RevocationCase {
     const PeerCase *peer;
     int n_depths; /* those below the anchor */
     DepthStatus depths[DEPTHS_MAX];
+    CrlAge age;
     int crl_verdicts[DEPTHS_MAX]; /* X509_V_…: what is wrong with the CRLs; X509_V_OK: nothing */
+    bool has_old;                 /* lists were left out for their age */
 } RevocationCase;
 
 DEFINE_POINTER_CLEANUP(X509_STORE, X509_STORE_free);
@@ -130,8 +138,11 @@ static int on_crl_finding(int good, X509_STORE_CTX *ctx)
         return 1;
     } else if (is_about_crls(verdict) && revocation->crl_verdicts[depth] == X509_V_OK) {
         revocation->crl_verdicts[depth] = verdict;
-        (void)snprintf(status->detail, sizeof(status->detail), "%s",
-                       X509_verify_cert_error_string(verdict));
+        /* Of a list that was left out it is known already why there is none. */
+        if (status->detail[0] == '\0') {
+            (void)snprintf(status->detail, sizeof(status->detail), "%s",
+                           X509_verify_cert_error_string(verdict));
+        }
     }
     return 1;
 }
@@ -165,22 +176,53 @@ static X509_STORE *store_new(const PeerPolicy *policy)
     return steal_pointer(store);
 }
 
-/* The lists that are young enough; borrowed. Handed over as a stack and not in the store, which
- * finds a list by its issuer's name alone, and so no indirect one. */
-static STACK_OF(X509_CRL) *crls_new(const RevocationCase *revocation)
+/* Why a list is not looked at; NULL: it is. OpenSSL holds certificates' signatures against the
+ * security level, but not CRLs'. */
+static const char *crl_flaw(RevocationCase *revocation, const X509_CRL *crl)
+{
+    const X509_ALGOR *algorithm = NULL;
+
+    X509_CRL_get0_signature(crl, NULL, &algorithm);
+    if (!peer_signature_is_fit(algorithm))
+        return "its issuer's CRL is signed with an algorithm outside the profile";
+    if (is_recent(revocation, crl))
+        return NULL;
+    revocation->has_old = true;
+    return revocation->age == CRLS_ALL ? NULL : "its issuer's CRL is older than crl-hours-max";
+}
+
+/* Says so of each certificate that the list could be about. */
+static void crl_leave_out(RevocationCase *revocation, const X509_CRL *crl, const char *flaw)
+{
+    for (int i = 0; i < revocation->n_depths; i++) {
+        const X509 *certificate = sk_X509_value(revocation->peer->chain, i);
+        DepthStatus *status = &revocation->depths[i];
+
+        if (status->word == WORD_NONE &&
+            X509_NAME_cmp(X509_get_issuer_name(certificate), X509_CRL_get_issuer(crl)) == 0)
+            (void)snprintf(status->detail, sizeof(status->detail), "%s", flaw);
+    }
+}
+
+/* The lists that are looked at; borrowed. Handed over as a stack and not in the store, which finds
+ * a list by its issuer's name alone, and so no indirect one. */
+static STACK_OF(X509_CRL) *crls_new(RevocationCase *revocation)
 {
     const STACK_OF(X509_CRL) *all = revocation->peer->policy->crls->crls;
-    STACK_OF(X509_CRL) *recent = sk_X509_CRL_new_null();
+    STACK_OF(X509_CRL) *fit = sk_X509_CRL_new_null();
 
-    for (int i = 0; recent && i < sk_X509_CRL_num(all); i++) {
+    for (int i = 0; fit && i < sk_X509_CRL_num(all); i++) {
         X509_CRL *crl = sk_X509_CRL_value(all, i);
+        const char *flaw = crl_flaw(revocation, crl);
 
-        if (is_recent(revocation, crl) && sk_X509_CRL_push(recent, crl) == 0) {
-            sk_X509_CRL_free(recent);
+        if (flaw) {
+            crl_leave_out(revocation, crl, flaw);
+        } else if (sk_X509_CRL_push(fit, crl) == 0) {
+            sk_X509_CRL_free(fit);
             return NULL;
         }
     }
-    return recent;
+    return fit;
 }
 
 /* Where OpenSSL looks for issuers, the CRLs' among them. */
@@ -226,13 +268,14 @@ static int crls_walk(RevocationCase *revocation, X509_STORE_CTX *ctx)
     for (int i = 0; i < revocation->n_depths; i++) {
         DepthStatus *status = &revocation->depths[i];
 
-        if (status->word == WORD_NONE && same && revocation->crl_verdicts[i] == X509_V_OK)
+        if (status->word == WORD_NONE && same && revocation->age == CRLS_RECENT &&
+            revocation->crl_verdicts[i] == X509_V_OK)
             status->word = WORD_GOOD;
     }
     return 0;
 }
 
-static int crls_ask(RevocationCase *revocation)
+static int crls_ask(RevocationCase *revocation, CrlAge age)
 {
     _cleanup_(X509_STORE_freep) X509_STORE *store = NULL;
     _cleanup_(X509_STORE_CTX_freep) X509_STORE_CTX *ctx = NULL;
@@ -242,6 +285,9 @@ static int crls_ask(RevocationCase *revocation)
 
     if (!peer->policy->crls || sk_X509_CRL_num(peer->policy->crls->crls) == 0)
         return 0;
+    revocation->age = age;
+    for (int i = 0; i < revocation->n_depths; i++)
+        revocation->crl_verdicts[i] = X509_V_OK;
     store = store_new(peer->policy);
     crls = crls_new(revocation);
     untrusted = untrusted_new(peer);
@@ -339,7 +385,9 @@ int peer_check_revocation(PeerCase *peer, PeerCheck *check)
         return PEER_SKIP;
     if (revocation.n_depths > DEPTHS_MAX)
         return -EIO;
-    r = crls_ask(&revocation);
+    r = crls_ask(&revocation, CRLS_RECENT);
+    if (r == 0 && revocation.has_old)
+        r = crls_ask(&revocation, CRLS_ALL);
     if (r < 0)
         return r;
     ocsp_ask(&revocation);

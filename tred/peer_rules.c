@@ -28,6 +28,18 @@ static unsigned hash_bit(int digest)
     }
 }
 
+/* What OpenSSL finds below its security level: no profile can ask for less than 112 bits. */
+static int strength_check(const PeerCase *peer, PathRule rule, const char *field, PeerCheck *check)
+{
+    const PathFinding *finding = &peer->path[rule];
+
+    peer_check_expect(check, "112 bits of security or more");
+    if (finding->verdict == X509_V_OK)
+        return 0;
+    return peer_check_fail(check, PEER_E_UNFIT, finding->culprit, field, "too weak: %s",
+                           X509_verify_cert_error_string(finding->verdict));
+}
+
 /* Of the anchor nothing is asked: it is trusted as it stands, and nobody vouches for it. */
 int peer_check_signature_hash(PeerCase *peer, PeerCheck *check)
 {
@@ -45,7 +57,7 @@ int peer_check_signature_hash(PeerCase *peer, PeerCheck *check)
         return peer_check_fail(check, PEER_E_UNFIT, certificate, "signature's hash", "%s",
                                digest == NID_undef ? "unknown" : OBJ_nid2sn(digest));
     }
-    return 0;
+    return strength_check(peer, PATH_HASH, "signature's hash", check);
 }
 
 static unsigned curve_bit(const char *group)
@@ -81,21 +93,13 @@ static int key_check(const ProfileRule *rule, const X509 *certificate, PeerCheck
 
 int peer_check_key(PeerCase *peer, PeerCheck *check)
 {
-    const PathFinding *strength = &peer->path[PATH_STRENGTH];
-
     for (int depth = 0; depth < peer_chain_below_anchor(peer); depth++) {
         const int r = key_check(rule_at(peer, depth), sk_X509_value(peer->chain, depth), check);
 
         if (r != 0)
             return r;
     }
-    /* No profile can ask for less than 112 bits of security. */
-    peer_check_expect(check, "keys and hashes of 112 bits of security or more");
-    if (strength->verdict != X509_V_OK) {
-        return peer_check_fail(check, PEER_E_UNFIT, strength->culprit, "key or hash",
-                               "too weak: %s", X509_verify_cert_error_string(strength->verdict));
-    }
-    return 0;
+    return strength_check(peer, PATH_KEY_SIZE, "key", check);
 }
 
 int peer_check_serial(PeerCase *peer, PeerCheck *check)

@@ -114,7 +114,7 @@ def version_1(issuer, common_name="SeGW"):
 
 
 def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extensions=(), key=None,
-        issuer_name=None, revoked_of=None):
+        issuer_name=None, revoked_of=None, digest=hashes.SHA256()):
     """PEM of a CRL; `delta` is the base's number; `revoked_of` the CA of an indirect list."""
     builder = (x509.CertificateRevocationListBuilder()
                .issuer_name(issuer_name or issuer.subject)
@@ -132,12 +132,13 @@ def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extension
             entry = entry.add_extension(
                 x509.CertificateIssuer([x509.DirectoryName(revoked_of.subject)]), critical=True)
         builder = builder.add_revoked_certificate(entry.build())
-    made = builder.sign(key or issuer.key, hashes.SHA256())
+    made = builder.sign(key or issuer.key, digest)
     return made.public_bytes(serialization.Encoding.PEM)
 
 
 def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=False, this=-HOUR,
-           until=HOUR, id_hash=hashes.SHA1(), digest=hashes.SHA256(), extensions=(), sent=True):
+           until=HOUR, id_hash=hashes.SHA1(), digest=hashes.SHA256(), extensions=(), sent=True,
+           produced=None):
     """DER of an OCSP response about `holder`, by its issuer or a delegated `responder`."""
     issuer = holder.issuer
     signer = responder or issuer
@@ -153,6 +154,34 @@ def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=Fa
         builder = builder.certificates([responder.certificate])
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
-    der = bytearray(builder.sign(signer.key, digest).public_bytes(serialization.Encoding.DER))
+    made = builder.sign(signer.key, digest)
+    if produced is not None:
+        return produced_at(made, NOW + produced, signer.key)
+    der = bytearray(made.public_bytes(serialization.Encoding.DER))
     der[-1] ^= forged  # the signature's last octet
     return bytes(der)
+
+
+def produced_at(response, when, key):
+    """The same response with another producedAt, signed anew; the library always takes the present.
+    For responses by the issuer itself, which carry no certificate (RFC 6960 4.2.1)."""
+    tbs = response.tbs_response_bytes
+    assert tbs.count(_time(response.produced_at)) == 1
+    tbs = tbs.replace(_time(response.produced_at), _time(when))
+    signature = _der(0x03, b"\0", key.sign(tbs, ec.ECDSA(hashes.SHA256())))
+    basic = _der(0x30, tbs, bytes.fromhex("300a06082a8648ce3d040302"), signature)
+    pkix_ocsp_basic = bytes.fromhex("06092b0601050507300101")
+    successful = b"\x0a\x01\x00"
+    return _der(0x30, successful,
+                _der(0xa0, _der(0x30, pkix_ocsp_basic, _der(0x04, basic))))
+
+
+def _time(when):
+    return _der(0x18, when.strftime("%Y%m%d%H%M%SZ").encode())
+
+
+def _der(tag, *pieces):
+    body = b"".join(pieces)
+    size = len(body)
+    length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    return bytes([tag]) + length + body

@@ -194,6 +194,10 @@ def profile_cases():
     yield Case("a hash that the profile lacks", "signature-hash",
                with_profile(leaf(), sha384), with_profile(leaf(digest=hashes.SHA384()), sha384))
     yield Case("SHA-224", "signature-hash", leaf(digest=hashes.SHA224()), leaf())
+    yield Case("SHA-1", "signature-hash", leaf(digest=hashes.SHA1()), leaf())
+    old = ca("Old root", digest=hashes.SHA1())
+    yield Case("an issuer with SHA-1, which an anchor may have", "signature-hash",
+               under(ca("Old", root, digest=hashes.SHA1())), Shown(segw(old), anchors=[old]))
     yield Case("a hash that the profile lacks for issuers", "signature-hash",
                sound(profile="[issuers]\nhashes = sha384\n"), sound())
     yield Case("a curve that the profile lacks", "key",
@@ -210,6 +214,10 @@ def profile_cases():
                leaf(public_key=rsa_number(4096)))
     yield Case("a CA's key that the profile lacks", "key",
                under(ca("P-521", root, key=ec.generate_private_key(ec.SECP521R1()))), sound())
+    longer = "[issuers]\nrsa-bits-min = 3072\n"
+    yield Case("a CA's RSA key shorter than the profile's", "key",
+               with_profile(under(ca("2048", root, key=rsa.generate_private_key(65537, 2048))), longer),
+               with_profile(under(ca("3072", root, key=rsa.generate_private_key(65537, 3072))), longer))
     eight = "[path]\nserial-octets-max = 8\n"
     yield Case("a serial number longer than the profile's", "serial",
                with_profile(leaf(serial=1 << 64), eight), with_profile(leaf(serial=1 << 60), eight))
@@ -281,6 +289,14 @@ def crl_cases():
     aged = "[revocation]\ncrl-hours-max = 12\n"
     yield Case("a CRL older than the profile allows", "revocation",
                revocation([crl(issuer, this=-DAY)], profile=aged), good(profile=aged))
+    yield Case("a CRL older than the profile allows that revokes", "revocation",
+               revocation([crl(issuer, serial, this=-DAY)], profile=aged, mode="if-available"),
+               revocation([crl(issuer, serial, this=-DAY), crl(issuer, number=2)], profile=aged))
+    yield Case("a CRL signed with SHA-1", "revocation",
+               revocation([crl(issuer, digest=hashes.SHA1())]), good())
+    yield Case("a CRL signed with SHA-1 revokes nothing", "revocation",
+               revocation([crl(issuer, serial, digest=hashes.SHA1())]),
+               revocation([crl(issuer, serial, digest=hashes.SHA1())], mode="if-available"))
     yield Case("a forged CRL", "revocation",
                revocation([crl(issuer, key=WORLD.stranger.key)]), good())
     yield Case("a forged CRL revokes nothing", "revocation",
@@ -364,11 +380,17 @@ def ocsp_cases():
     yield Case("an OCSP response older than the profile allows", "revocation",
                judged(answer(holder, this=-8 * DAY, until=None)),
                judged(answer(holder, this=-6 * DAY, until=None)))
+    yield Case("an OCSP response produced in the future", "revocation",
+               judged(answer(holder, produced=HOUR)), judged(answer(holder, produced=-HOUR)))
+    yield Case("an OCSP response produced longer ago than the profile allows", "revocation",
+               judged(answer(holder, produced=-8 * DAY)), judged(answer(holder, produced=-6 * DAY)))
     yield Case("an OCSP response with an unknown critical extension", "revocation",
                judged(answer(holder, extensions=[unknown_extension(True)])),
                judged(answer(holder, extensions=[unknown_extension(False)])))
     yield Case("an OCSP response signed with SHA-224", "revocation",
                judged(answer(holder, digest=hashes.SHA224())), good)
+    yield Case("an OCSP response signed with SHA-1", "revocation",
+               judged(answer(holder, digest=hashes.SHA1())), good)
 
 
 def delegate_cases():
@@ -382,6 +404,17 @@ def delegate_cases():
     good = by(issue("Responder", issuer, usual))
     yield Case("a responder without OCSPSigning", "revocation",
                by(issue("Responder", issuer, (usual[0], nocheck))), good)
+    yield Case("a responder without digitalSignature", "revocation",
+               by(issue("Responder", issuer, (key_usage("key_agreement"), *usual[1:]))), good)
+    yield Case("a responder with an unknown critical extension", "revocation",
+               by(issue("Responder", issuer, (*usual, unknown_extension(True)))),
+               by(issue("Responder", issuer, (*usual, unknown_extension(False)))))
+    yield Case("a responder whose certificate is signed with SHA-1", "revocation",
+               by(issue("Responder", issuer, usual, digest=hashes.SHA1())), good)
+    itself = segw(issuer, extended_usage(ExtendedKeyUsageOID.OCSP_SIGNING, IPSEC_IKE), nocheck)
+    yield Case("a SeGW that answers for itself", "revocation",
+               revocation((), [answer(itself, responder=itself)], shown=Shown(itself, issuer)),
+               revocation((), [answer(itself)], shown=Shown(itself, issuer)))
     yield Case("a responder without id-pkix-ocsp-nocheck", "revocation",
                by(issue("Responder", issuer, usual[:2])), good)
     yield Case("a responder of another CA", "revocation",

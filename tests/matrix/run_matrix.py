@@ -1,6 +1,7 @@
 """The matrix of flaws and their good twins through trectl check-peer. Argument: trectl."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,7 @@ def failed_checks(trectl, shown):
 
 def said(fine, title):
     """As cmocka says it, so that tests/unit/run counts it."""
-    print(f"[  {'     OK' if fine else ' FAILED'} ] {title.translate(str.maketrans(' -,', '___'))}")
+    print(f"[  {'     OK' if fine else ' FAILED'} ] {re.sub(r'[^A-Za-z0-9]+', '_', title)}")
     return fine
 
 
