@@ -36,7 +36,7 @@ typedef enum ProfileExtendedUsage {
 
 typedef struct PeerProfile {
     ProfileRule end_entity;
-    bool key_usage_required;        /* keyUsage there, with digitalSignature */
+    bool key_usage_required;        /* keyUsage there, critical, with digitalSignature */
     bool subject_alt_name_required; /* a dNSName there */
     bool crl_distribution_point_required;
     unsigned extended_usage; /* ProfileExtendedUsage */

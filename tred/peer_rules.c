@@ -130,16 +130,25 @@ int peer_check_end_entity(PeerCase *peer, PeerCheck *check)
     return 0;
 }
 
+static bool key_usage_is_critical(const X509 *certificate)
+{
+    const int at = X509_get_ext_by_NID(certificate, NID_key_usage, -1);
+
+    return at >= 0 && X509_EXTENSION_get_critical(X509_get_ext(certificate, at));
+}
+
 int peer_check_key_usage(PeerCase *peer, PeerCheck *check)
 {
     X509 *leaf = sk_X509_value(peer->chain, 0);
     const bool is_there = X509_get_extension_flags(leaf) & EXFLAG_KUSAGE;
 
-    peer_check_expect(check, "digitalSignature among it");
+    peer_check_expect(check, "critical, digitalSignature among it");
     if (!is_there && peer->policy->profile->key_usage_required)
         return peer_check_fail(check, PEER_E_UNFIT, leaf, "keyUsage", "not there");
     if (is_there && !(X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE))
         return peer_check_fail(check, PEER_E_UNFIT, leaf, "keyUsage", "without digitalSignature");
+    if (is_there && peer->policy->profile->key_usage_required && !key_usage_is_critical(leaf))
+        return peer_check_fail(check, PEER_E_UNFIT, leaf, "keyUsage", "not critical");
     return 0;
 }
 

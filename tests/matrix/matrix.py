@@ -227,6 +227,8 @@ def profile_cases():
     yield Case("no keyUsage", "key-usage", leaf(base=END_ENTITY[:1]), leaf())
     yield Case("a keyUsage without digitalSignature", "key-usage",
                leaf(base=(END_ENTITY[0], key_usage("key_agreement"))), leaf())
+    yield Case("a keyUsage that is not critical", "key-usage",
+               leaf(base=(END_ENTITY[0], (END_ENTITY[1][0], False))), leaf())
     yield Case("an extKeyUsage that forbids IKE", "extended-key-usage",
                leaf(extended_usage(ExtendedKeyUsageOID.CODE_SIGNING)),
                leaf(extended_usage(ExtendedKeyUsageOID.CODE_SIGNING, IPSEC_IKE)))
