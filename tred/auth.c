@@ -257,10 +257,11 @@ static bool ecdsa_is_canonical(Bytes der)
     return memcmp(again, der.data, der.size) == 0;
 }
 
-static int digital_signature_verify(EVP_PKEY *key, Bytes auth_data, Bytes octets)
+/* RFC 7427 3: takes method 14's AUTH data apart. 0 or AUTH_E_…. */
+static int digital_signature_decode(Bytes auth_data, AuthAlgorithm *ret_algorithm,
+                                    Bytes *ret_signature)
 {
-    Bytes identifier, signature;
-    AuthAlgorithm algorithm;
+    Bytes identifier;
     uint8_t size;
     Reader reader;
     int r;
@@ -268,10 +269,22 @@ static int digital_signature_verify(EVP_PKEY *key, Bytes auth_data, Bytes octets
     reader_init(&reader, auth_data);
     if (reader_u8(&reader, &size) < 0 || reader_take(&reader, size, &identifier) < 0)
         return AUTH_E_ENCODING;
-    signature = reader_rest(&reader);
-    r = auth_algorithm_decode(identifier, &algorithm);
+    *ret_signature = reader_rest(&reader);
+    r = auth_algorithm_decode(identifier, ret_algorithm);
     if (r != 0)
         return r == AUTH_ALGORITHM_E_ENCODING ? AUTH_E_ENCODING : AUTH_E_METHOD;
+    return 0;
+}
+
+static int digital_signature_verify(EVP_PKEY *key, Bytes auth_data, Bytes octets)
+{
+    AuthAlgorithm algorithm;
+    Bytes signature;
+    int r;
+
+    r = digital_signature_decode(auth_data, &algorithm, &signature);
+    if (r != 0)
+        return r;
     if (algorithm.ecdsa != (key_kind(key) != KEY_RSA))
         return AUTH_E_METHOD;
     if (algorithm.ecdsa && !ecdsa_is_canonical(signature))
@@ -303,15 +316,44 @@ int auth_verify(EVP_PKEY *peer_key, uint8_t method, Bytes auth_data, Bytes octet
 
 bool auth_is_rsa_pkcs1(const EVP_PKEY *peer_key, uint8_t method, Bytes auth_data)
 {
-    AuthAlgorithm algorithm = {.ecdsa = true};
-    Bytes identifier;
-    uint8_t size;
-    Reader reader;
+    AuthAlgorithm algorithm;
+    Bytes signature;
 
     if (method == IKE_AUTH_RSA)
         return true;
-    reader_init(&reader, auth_data);
     return method == IKE_AUTH_DIGITAL_SIGNATURE && key_kind(peer_key) == KEY_RSA &&
-           reader_u8(&reader, &size) == 0 && reader_take(&reader, size, &identifier) == 0 &&
-           auth_algorithm_decode(identifier, &algorithm) == 0 && !algorithm.ecdsa && !algorithm.pss;
+           digital_signature_decode(auth_data, &algorithm, &signature) == 0 && !algorithm.ecdsa &&
+           !algorithm.pss;
+}
+
+/* OpenSSL's name of an IKE_HASH_…; NULL for one outside the profile. */
+static const char *hash_digest(uint16_t hash)
+{
+    switch (hash) {
+    case IKE_HASH_SHA2_256:
+        return "SHA256";
+    case IKE_HASH_SHA2_384:
+        return "SHA384";
+    case IKE_HASH_SHA2_512:
+        return "SHA512";
+    default:
+        return NULL;
+    }
+}
+
+bool auth_hash_is_announced(uint8_t method, Bytes auth_data, const uint16_t *hashes, size_t count)
+{
+    AuthAlgorithm algorithm;
+    Bytes signature;
+
+    if (method != IKE_AUTH_DIGITAL_SIGNATURE ||
+        digital_signature_decode(auth_data, &algorithm, &signature) != 0)
+        return true;
+    for (size_t i = 0; i < count; i++) {
+        const char *digest = hash_digest(hashes[i]);
+
+        if (digest && strcmp(digest, algorithm.digest) == 0)
+            return true;
+    }
+    return false;
 }

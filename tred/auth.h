@@ -48,5 +48,10 @@ enum {
 /* Checks a peer's AUTH over `octets` with its certificate's key. 0, AUTH_E_…, or -EIO. */
 int auth_verify(EVP_PKEY *peer_key, uint8_t method, Bytes auth_data, Bytes octets);
 
+/* True unless such an AUTH's hash is missing among `hashes`, the `count` IKE_HASH_… that were
+ * announced to its sender (RFC 7427 4). Other methods than 14 have no choice of a hash, and what
+ * does not parse is left to auth_verify(). */
+bool auth_hash_is_announced(uint8_t method, Bytes auth_data, const uint16_t *hashes, size_t count);
+
 /* True if such an AUTH would be RSA with PKCS#1 v1.5 padding, which a profile may refuse. */
 bool auth_is_rsa_pkcs1(const EVP_PKEY *peer_key, uint8_t method, Bytes auth_data);

@@ -204,14 +204,14 @@ static int bytes_copy(Bytes from, OwnedBytes *ret)
     return 0;
 }
 
-/* RFC 7427 4: the hashes that the peer takes in a signature; none if it did not say. */
-static size_t peer_hashes_read(const Init *response, uint16_t *ret, size_t capacity)
+/* RFC 7427 4: the hashes that the sender takes in a signature; none if it did not say. */
+static size_t hashes_read(const Init *init, uint16_t *ret, size_t capacity)
 {
     IkeNotify notify;
     Reader reader;
     size_t count = 0;
 
-    if (!ike_payloads_notify(&response->message.payloads, IKE_NOTIFY_SIGNATURE_HASH_ALGORITHMS,
+    if (!ike_payloads_notify(&init->message.payloads, IKE_NOTIFY_SIGNATURE_HASH_ALGORITHMS,
                              &notify))
         return 0;
     reader_init(&reader, notify.data);
@@ -221,13 +221,16 @@ static size_t peer_hashes_read(const Init *response, uint16_t *ret, size_t capac
 }
 
 /* Nothing here can fail: the exchange changes as a whole. */
-static void agreement_take(Exchange *exchange, const Init *response, Agreement *agreement)
+static void agreement_take(Exchange *exchange, const Init *request, const Init *response,
+                           Agreement *agreement)
 {
     exchange->spi_r = response->message.header.spi_r;
     memcpy(exchange->nonce_r, response->nonce.data, response->nonce.size);
     exchange->nonce_r_size = response->nonce.size;
+    exchange->n_own_hashes =
+        hashes_read(request, exchange->own_hashes, ELEMENTS(exchange->own_hashes));
     exchange->n_peer_hashes =
-        peer_hashes_read(response, exchange->peer_hashes, ELEMENTS(exchange->peer_hashes));
+        hashes_read(response, exchange->peer_hashes, ELEMENTS(exchange->peer_hashes));
     exchange->suite = agreement->suite;
     ike_suite_name(&exchange->suite, exchange->suite_name);
     exchange->request = agreement->request;
@@ -287,6 +290,6 @@ int exchange_agree(Exchange *exchange, Bytes request_bytes, Bytes response_bytes
     if (r < 0)
         return r;
 
-    agreement_take(exchange, &response, &agreement);
+    agreement_take(exchange, &request, &response, &agreement);
     return 0;
 }

@@ -250,6 +250,12 @@ static int peer_auth_check(const Exchange *exchange, const PeerAuth *peer, EVP_P
         return r;
     if (!exchange->context->profile->rsa_pkcs1 && auth_is_rsa_pkcs1(key, peer->method, peer->data))
         return peer_auth_refuse(AUTH_E_METHOD, peer->method, reason);
+    if (!auth_hash_is_announced(peer->method, peer->data, exchange->own_hashes,
+                                exchange->n_own_hashes)) {
+        return exchange_refuse(reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
+                               "The SeGW signed with a hash that our IKE_SA_INIT request did not "
+                               "announce (RFC 7427 4). Correct the SeGW's signature schemes.");
+    }
     r = auth_verify(key, peer->method, peer->data, (Bytes){octets, size});
     return r > 0 ? peer_auth_refuse(r, peer->method, reason) : r;
 }

@@ -45,6 +45,10 @@ struct Exchange {
     OwnedBytes response;
     uint8_t nonce_r[IKE_NONCE_MAX];
     size_t nonce_r_size;
+    /* SIGNATURE_HASH_ALGORITHMS (RFC 7427 4): what we take in a signature, and what the peer does
+     */
+    uint16_t own_hashes[EXCHANGE_HASHES_MAX];
+    size_t n_own_hashes;
     uint16_t peer_hashes[EXCHANGE_HASHES_MAX];
     size_t n_peer_hashes;
     IkeSuite suite;

@@ -127,6 +127,8 @@ IkeSa play_sa(uint16_t group)
 
 InitSpec play_request_spec(const Play *play)
 {
+    static const uint8_t hashes[] = {0, IKE_HASH_SHA2_256, 0, IKE_HASH_SHA2_384};
+
     return (InitSpec){
         .header = {.spi_i = exchange_spi_i(play->exchange),
                    .exchange_type = IKE_SA_INIT,
@@ -134,6 +136,7 @@ InitSpec play_request_spec(const Play *play)
         .sa = play_sa(play->group),
         .ke = {.group = play->group, .data = exchange_ke_i(play->exchange)},
         .nonce = exchange_nonce_i(play->exchange),
+        .hashes = BYTES_OF(hashes),
     };
 }
 

@@ -225,6 +225,23 @@ static void pkcs1_padding_is_told_from_pss_and_ecdsa(void **state)
     assert_false(auth_is_rsa_pkcs1(keys->p256, ecdsa.method, octets_bytes(&of_ecdsa)));
 }
 
+static void only_method_14_has_a_hash_to_be_announced(void **state)
+{
+    static const uint16_t sha384[] = {IKE_HASH_SHA2_384}, both[] = {1, IKE_HASH_SHA2_256};
+    static const uint8_t ecdsa_sha256[] = {12,   0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48,
+                                           0xce, 0x3d, 0x04, 0x03, 0x02, 0x30, 0x00};
+    const Bytes data = BYTES_OF(ecdsa_sha256);
+
+    (void)state;
+    assert_true(auth_hash_is_announced(IKE_AUTH_DIGITAL_SIGNATURE, data, both, 2));
+    assert_false(auth_hash_is_announced(IKE_AUTH_DIGITAL_SIGNATURE, data, sha384, 1));
+    assert_false(auth_hash_is_announced(IKE_AUTH_DIGITAL_SIGNATURE, data, NULL, 0));
+    assert_true(auth_hash_is_announced(IKE_AUTH_ECDSA_SHA256_P256, data, sha384, 1));
+    assert_true(auth_hash_is_announced(IKE_AUTH_RSA, data, NULL, 0));
+    /* auth_verify() says what is wrong with it. */
+    assert_true(auth_hash_is_announced(IKE_AUTH_DIGITAL_SIGNATURE, (Bytes){0}, NULL, 0));
+}
+
 static void a_tpms_longest_pss_salt_is_said_and_verifies(void **state)
 {
     const Keys *keys = *state;
@@ -476,6 +493,7 @@ int main(void)
         cmocka_unit_test(the_keys_own_method_is_chosen_otherwise),
         cmocka_unit_test(keys_outside_the_profile_have_no_method),
         cmocka_unit_test(what_we_make_verifies_with_every_key_and_method),
+        cmocka_unit_test(only_method_14_has_a_hash_to_be_announced),
         cmocka_unit_test(a_tpms_longest_pss_salt_is_said_and_verifies),
         cmocka_unit_test(der_integers_are_minimal),
         cmocka_unit_test(der_of_no_number_or_without_room_is_refused),

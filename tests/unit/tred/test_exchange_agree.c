@@ -106,11 +106,16 @@ static void the_dh_key_is_gone_after_agree(void **state)
     assert_int_equal(exchange_ke_i(round->play.exchange).size, 0);
 }
 
-static void the_peers_hashes_are_remembered(void **state)
+static void the_hashes_of_both_sides_are_remembered(void **state)
 {
     Round *round = *state;
+    static const uint8_t ours[] = {0, IKE_HASH_SHA2_512};
 
+    round->request.hashes = BYTES_OF(ours);
+    play_request_build(&round->play, &round->request);
     assert_int_equal(agree(round), 0);
+    assert_int_equal(round->play.exchange->n_own_hashes, 1);
+    assert_int_equal(round->play.exchange->own_hashes[0], IKE_HASH_SHA2_512);
     assert_int_equal(round->play.exchange->n_peer_hashes, 2);
     assert_int_equal(round->play.exchange->peer_hashes[0], IKE_HASH_SHA2_256);
     assert_int_equal(round->play.exchange->peer_hashes[1], IKE_HASH_SHA2_384);
@@ -419,7 +424,7 @@ int main(void)
         ROUND(the_own_request_and_its_response_are_agreed_on),
         ROUND(both_sides_derive_the_same_keys),
         ROUND(the_dh_key_is_gone_after_agree),
-        ROUND(the_peers_hashes_are_remembered),
+        ROUND(the_hashes_of_both_sides_are_remembered),
         ROUND(a_long_list_of_hashes_is_read_to_its_bound),
         ROUND(a_request_with_another_spi_is_foreign),
         ROUND(a_request_with_a_responders_spi_is_foreign),

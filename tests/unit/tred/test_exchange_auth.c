@@ -218,6 +218,24 @@ static void a_shared_key_method_is_refused(void **state)
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_METHOD_NOT_ALLOWED);
 }
 
+static void a_hash_that_we_did_not_announce_is_refused(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    play->exchange->own_hashes[0] = IKE_HASH_SHA2_512;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_METHOD_NOT_ALLOWED);
+}
+
+static void method_14_is_refused_where_we_announced_no_hash(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    play->exchange->n_own_hashes = 0;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_METHOD_NOT_ALLOWED);
+}
+
 static void no_certificate_is_not_trusted(void **state)
 {
     Play *play = *state;
@@ -319,6 +337,8 @@ int main(void)
         SIGNED(an_auth_over_another_nonce_is_refused),
         SIGNED(our_own_auth_reflected_is_refused),
         SIGNED(a_shared_key_method_is_refused),
+        SIGNED(a_hash_that_we_did_not_announce_is_refused),
+        SIGNED(method_14_is_refused_where_we_announced_no_hash),
         SIGNED(no_certificate_is_not_trusted),
         SIGNED(a_certificate_by_hash_and_url_is_unfit),
         SIGNED(octets_that_are_no_certificate_are_unfit),
