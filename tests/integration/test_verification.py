@@ -4,13 +4,15 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from lab.bus import BusError
+from lab.bus import BusError, Recording
 from lab.case import LabTest
 from lab.handclient import HandClient
 from lab.impostor import Impostor
-from lab.pki import Credential, Flaws, issue_segw
+from lab.pki import HENB_NAME, SEGW_NAME, Credential, Flaws, issue, issue_segw
 from lab.process import scratch, wait_until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "matrix"))
@@ -47,8 +49,6 @@ IN_A_HANDSHAKE = (
     "a CRL past its nextUpdate",
     "a forged CRL",
 )
-
-
 
 
 def credential_of(shown):
@@ -93,16 +93,22 @@ class HandshakeMatrixTest(LabTest):
         self.assertIsNone(self.refusal_of(shown))
 
 
-def add_handshake_test(case):
-    def test(self):
+def add_handshake_tests(case):
+    def bad(self):
         self.assertIn(f"check {case.rule})", self.refusal_of(case.bad) or "taken")
-    setattr(HandshakeMatrixTest, f"test_{case.title.replace(' ', '_')}_is_refused", test)
+
+    def good(self):
+        self.assertIsNone(self.refusal_of(case.good))
+
+    title = case.title.replace(" ", "_")
+    setattr(HandshakeMatrixTest, f"test_{title}_is_refused", bad)
+    setattr(HandshakeMatrixTest, f"test_the_good_twin_of_{title}_is_taken", good)
 
 
 FOUND = [case for case in matrix.cases() if case.title in IN_A_HANDSHAKE]
 assert len(FOUND) == len(IN_A_HANDSHAKE), "the matrix has no such cases"
 for found in FOUND:
-    add_handshake_test(found)
+    add_handshake_tests(found)
 
 
 class OcspTest(LabTest):
@@ -142,9 +148,39 @@ class OcspTest(LabTest):
 
 
 class ExpiryTest(LabTest):
-    def test_an_exchange_is_closed_when_the_segws_certificate_expires(self):
-        brief = issue_segw(self.world.operator_root, flaws=Flaws(ends=timedelta(seconds=12)))
-        _, tred, client = self.establish(credential=brief)
+    BRIEF = Flaws(ends=timedelta(seconds=10))
+
+    def setUp(self):
+        super().setUp()
+        self.recording = Recording()
+        self.addCleanup(self.recording.stop)
+
+    def assert_closed(self, tred):
+        """Said ahead of time, and done."""
+        tred.wait_for("has expired", 20.0)
         self.assertIn("expires soon", tred.output())
-        client.wait_for_state("idle", "waiting", seconds=25.0)
-        self.assertIn("has expired", tred.output())
+        signals = self.recording.stop()
+        self.assertIn(b"ExpiresSoon", signals)
+        self.assertIn(b"A certificate that it rests on has expired.", signals)
+
+    def test_the_client_authenticates_anew_when_the_segws_certificate_expires(self):
+        gateway, tred, client = self.establish(
+            credential=issue_segw(self.world.operator_root, flaws=self.BRIEF),
+            connection={"reconnect": "yes"})
+        gateway.replace_credential(issue_segw(self.world.operator_root))
+        self.assert_closed(tred)
+        wait_until(lambda: tred.output().count(f"SeGW {SEGW_NAME} verified") == 2, "another SA", 20.0)
+        client.wait_for_state("established")
+
+    def test_an_exchange_is_closed_when_the_devices_own_certificate_expires(self):
+        self.world.tpm.start()
+        device = self.world.device("ecdsa-p256")
+        self.world.tpm.stop()
+        lasting = x509.load_pem_x509_certificate((device / "device.crt").read_bytes())
+        brief = issue(self.world.vendor_root, HENB_NAME, lasting.public_key(),
+                      ExtendedKeyUsageOID.CLIENT_AUTH, self.BRIEF)
+        certificates = scratch("brief") / "device.crt"
+        certificates.write_bytes(brief.pem())
+        _, tred, client = self.establish(tred={"identity": {"certificates": certificates}})
+        self.assert_closed(tred)
+        client.wait_for_state("idle", "waiting")

@@ -3,6 +3,7 @@
 import datetime
 import subprocess
 import tempfile
+import warnings
 from pathlib import Path
 
 from cryptography import x509
@@ -10,6 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID, ObjectIdentifier
+
+# Some flaws are made of SHA-1.
+warnings.filterwarnings("ignore", "SHA1 signatures are deprecated")
 
 NOW = datetime.datetime.utcnow().replace(microsecond=0)
 HOUR, DAY = datetime.timedelta(hours=1), datetime.timedelta(days=1)

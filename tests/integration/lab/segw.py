@@ -58,8 +58,7 @@ class Segw:
         store = self.directory / "swanctl"
         for folder in ["x509", "x509ca", "private"]:
             (store / folder).mkdir(parents=True)
-        (store / "x509" / "segw.crt").write_bytes(credential.pem())
-        (store / "private" / "segw.key").write_bytes(credential.key_pem())
+        self._write_credential(credential)
         (store / "x509ca" / "vendor-ca.crt").write_bytes(vendor_root.pem())
         for number, issuer in enumerate(credential.issuers):
             (store / "x509ca" / f"issuer{number}.crt").write_bytes(issuer.pem())
@@ -69,6 +68,16 @@ class Segw:
         for name, target in [("strongswan.conf", self.directory), ("swanctl.conf", store)]:
             template = Template((TEMPLATES / f"{name}.in").read_text())
             (target / name).write_text(template.substitute(wishes))
+
+    def _write_credential(self, credential):
+        store = self.directory / "swanctl"
+        (store / "x509" / "segw.crt").write_bytes(credential.pem())
+        (store / "private" / "segw.key").write_bytes(credential.key_pem())
+
+    def replace_credential(self, credential):
+        """A new certificate and key of the same issuers, for the IKE SAs to come."""
+        self._write_credential(credential)
+        self.control("--load-all", "--clear")
 
     def control(self, *arguments, check=True):
         """swanctl; its output is returned."""
