@@ -9,9 +9,12 @@ from lab.handclient import HandClient
 from lab.impostor import Impostor
 from lab.pki import DAY, SEGW_NAME, Flaws, issue_segw, make_ca, make_key
 from lab.process import wait_until
+from lab.traffic import configuration, has_interface
 
 OTHER_NAME = "other.operator.example"
 AUTHENTICATION_FAILED = 24
+# With a data plane, so that there is something that must not be installed.
+USER_PLANE = {"data-plane": {"mode": "user"}}
 
 
 class RefusalTest(LabTest):
@@ -27,7 +30,8 @@ class WrongCertificateTest(RefusalTest):
     def assert_refused(self, error, credential, **segw):
         """ikeclient gives up and tells the SeGW, and tred names the reason."""
         gateway = self.start_segw(credential, **segw)
-        self.start_tred()
+        self.start_tred(**USER_PLANE)
+        before = configuration()
         client = self.start_client()
         # RFC 7296 2.21.2: the responder learns it from an INFORMATIONAL of ours.
         gateway.wait_for(r"parsed INFORMATIONAL request \d+ \[ N\(AUTH_FAILED\) \]")
@@ -35,6 +39,7 @@ class WrongCertificateTest(RefusalTest):
         last_error = client.get("LastError")
         self.assertEqual(client.get("Addresses"), [])
         self.assertEqual(gateway.sa_count(), 0)
+        self.assertEqual(configuration(), before)
         client.stop()
 
         self.assertIn(error, last_error)
@@ -92,7 +97,7 @@ class ImpostorTest(LabTest):
     def answer_with(self, certificate=None, key=None, **named):
         certificate = certificate or self.world.segw_credential()
         impostor = self.starting(Impostor(certificate, key or certificate.key, **named))
-        self.start_tred()
+        self.start_tred(**USER_PLANE)
         return impostor, self.start_client(**self.SUITE)
 
     def assert_refused(self, error, impostor, client):
@@ -102,6 +107,7 @@ class ImpostorTest(LabTest):
         client.wait_for_state("idle", "waiting")
         self.assertIn(error, client.get("LastError"))
         self.assertEqual(client.get("Addresses"), [])
+        self.assertFalse(has_interface())
 
     def test_an_impostor_with_the_segws_certificate_but_not_its_key_is_refused(self):
         self.assert_refused("PeerAuthFailed", *self.answer_with(key=make_key("ecdsa-p256")))
@@ -123,6 +129,7 @@ class ImpostorTest(LabTest):
         impostor, client = self.answer_with()
         client.wait_for_state("established")
         self.assertIsNone(impostor.failure)
+        self.assertTrue(has_interface())
 
 
 class WrongAuthTest(RefusalTest):

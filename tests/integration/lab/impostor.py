@@ -103,6 +103,9 @@ class Impostor:
                 ike.aes_gcm_128_proposal(1, group=ike.ECP_256),
                 ike.key_exchange(ike.ECP_256, public[1:]), ike.Payload(ike.NONCE, self.nonce_r),
                 ike.notify(ike.SIGNATURE_HASH_ALGORITHMS, struct.pack("!H", 2)),
+                # Of no address at all: both sides go to ESP in UDP, which a user-space plane needs.
+                ike.notify(ike.NAT_DETECTION_SOURCE_IP, os.urandom(20)),
+                ike.notify(ike.NAT_DETECTION_DESTINATION_IP, os.urandom(20)),
                 ike.Payload(ike.CERTREQ, b"\x04" + bytes(20))]))
         return self.response
 
