@@ -1,8 +1,9 @@
 """Who runs as what: each process's rights, what it links to, what it shows on the bus."""
 
+import pwd
+import unittest
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-import pwd
 
 from lab import memory
 from lab.case import LabTest
@@ -49,6 +50,32 @@ class RightsTest(LabTest):
         self.assertRegex(limits, r"Max core file size\s+0\s+0")
         # A process that is not dumpable has its /proc files owned by root.
         self.assertEqual(Path(f"/proc/{tred.pid}/mem").stat().st_uid, 0)
+
+
+class HardeningTest(unittest.TestCase):
+    """How each program is built, so that a fault in it is harder to use."""
+
+    PROGRAMS = ("tred", "tred-esp", "ikeclient", "tre-provision", "trectl")
+
+    def examine(self, *options):
+        for program in self.PROGRAMS:
+            with self.subTest(program=program):
+                yield run(["readelf", "--wide", *options, BIN / program]).stdout
+
+    def test_programs_lie_at_addresses_of_their_own_and_bind_at_once(self):
+        for said in self.examine("--dynamic"):
+            self.assertRegex(said, r"\(FLAGS_1\) +Flags: NOW PIE")
+
+    def test_programs_have_read_only_relocations_and_no_executable_stack(self):
+        for said in self.examine("--program-headers"):
+            self.assertIn("GNU_RELRO", said)
+            self.assertRegex(said, r"GNU_STACK( +0x0+){5} RW ")
+
+    def test_programs_check_their_stack_and_what_they_copy(self):
+        for said in self.examine("--dyn-syms"):
+            self.assertIn("__stack_chk_fail", said)
+            # _FORTIFY_SOURCE hides from the sanitizers what they look for.
+            self.assertRegex(said, r"__memcpy_chk|__asan_init")
 
 
 def interface(document, name):
