@@ -1,0 +1,74 @@
+"""Do the man pages name all that there is to set, to call and to be refused with?
+
+Argument: the root of the sources."""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(sys.argv[1])
+
+# The tables of base/config.h, and the page that describes each.
+TABLES = {
+    "tred/config.c": "tred.conf.5",
+    "ikeclient/config.c": "ikeclient.conf.5",
+    "policy/peer_profile.c": "tred-profile.5",
+}
+INTERFACES = {
+    "org.tred.TrE1.Manager.xml": "org.tred.TrE1.5",
+    "org.tred.TrE1.Exchange.xml": "org.tred.TrE1.5",
+    "org.tred.IkeClient1.xml": "ikeclient.8",
+}
+
+
+def page(name):
+    return (ROOT / "docs" / f"{name}.scd").read_text()
+
+
+def sections(text):
+    """{heading: what stands below it}; a configuration page has a heading for each section."""
+    _, *parts = re.split(r"^# (.+)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2]))
+
+
+def missing_keys(source, name):
+    """(how many keys the table has, those that the page lacks)"""
+    items = re.findall(r'^ +\{"([a-z0-9-]+)", +"([a-z0-9-]+)",', (ROOT / source).read_text(), re.MULTILINE)
+    below = sections(page(name))
+    return len(items), [f"[{section}] {key}" for section, key in items
+                        if f"*{key}*" not in below.get(f"[{section}]", "")]
+
+
+def missing_names(names, text):
+    return len(names), [name for name in names if not re.search(rf"\*{name}\*", text)]
+
+
+def members(file):
+    return re.findall(r'<(?:property|method|signal) name="(\w+)"', (ROOT / "dbus" / file).read_text())
+
+
+def errors():
+    return re.findall(r'ERROR_PREFIX "(\w+)"', (ROOT / "tred/bus_error.c").read_text())
+
+
+def say(sentence, count, missing):
+    """As cmocka says it, so that tests/unit/run counts it."""
+    good = count > 0 and not missing
+    print(f"[  {'     OK' if good else ' FAILED'} ] {re.sub(r'[^A-Za-z0-9]+', '_', sentence)}")
+    if not good:
+        print(f"  of {count}, these are missing: {missing}")
+    return good
+
+
+def main():
+    good = [say(f"every key of {source} is in {name}", *missing_keys(source, name))
+            for source, name in TABLES.items()]
+    good += [say(f"every member of {file} is in {name}", *missing_names(members(file), page(name)))
+             for file, name in INTERFACES.items()]
+    good.append(say("every error of the bus is in org.tred.TrE1.5",
+                    *missing_names(errors(), page("org.tred.TrE1.5"))))
+    sys.exit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    main()
