@@ -1,303 +1,12 @@
-/* Has an issuer taken back its word for a certificate of the path? CRLs are OpenSSL's work, OCSP
- * responses ocsp.c's; here their words are weighed against the mode. */
-#include "tred/peer_internal.h"
-
-#include "crypto/openssl.h"
-#include "tred/ocsp.h"
+/* Has an issuer taken back its word for a certificate of the path? What CRLs (peer_crls.c) and OCSP
+ * responses (ocsp.c) say of it is weighed against the mode. */
+#include "tred/peer_revocation.h"
 
 #include <errno.h>
-#include <openssl/x509_vfy.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 
-enum {
-    DEPTHS_MAX = PEER_CERTIFICATES_MAX + 1,
-    SIGNATURES_MAX = 9, /* checked for one peer: the path's, and what is left for OCSP */
-    SECURITY_LEVEL = 2,
-    HOUR = 3600,
-};
-
-typedef enum Word { WORD_NONE, WORD_GOOD, WORD_REVOKED } Word;
-
-/* What is known of the certificate at one depth. */
-typedef struct DepthStatus {
-    Word word;
-    char detail[OCSP_DETAIL_SIZE]; /* why nothing is known, or since when it is revoked */
-} DepthStatus;
-
-/* Which lists are looked at. */
-typedef enum CrlAge {
-    CRLS_RECENT, /* those that may call a certificate good */
-    CRLS_ALL,    /* those older than crl-hours-max, too: what is revoked stays so */
-} CrlAge;
-
-typedef struct RevocationCase {
-    const PeerCase *peer;
-    int n_depths; /* those below the anchor */
-    DepthStatus depths[DEPTHS_MAX];
-    CrlAge age;
-    int crl_verdicts[DEPTHS_MAX]; /* X509_V_…: what is wrong with the CRLs; X509_V_OK: nothing */
-    bool has_old;                 /* lists were left out for their age */
-} RevocationCase;
-
-DEFINE_POINTER_CLEANUP(X509_STORE, X509_STORE_free);
-
-static void stack_freep(STACK_OF(X509) **stack)
-{
-    sk_X509_free(*stack);
-}
-
-static void crl_stack_freep(STACK_OF(X509_CRL) **stack)
-{
-    sk_X509_CRL_free(*stack);
-}
-
-static bool is_after(const ASN1_TIME *date, time_t time)
-{
-    return ASN1_TIME_cmp_time_t(date, time) == 1;
-}
-
-static void crl_revoked(DepthStatus *depth, X509_STORE_CTX *ctx)
-{
-    X509_CRL *crl = X509_STORE_CTX_get0_current_crl(ctx);
-    X509_REVOKED *entry = NULL;
-    char date[PEER_DATE_SIZE] = "an unknown date";
-
-    if (crl && X509_CRL_get0_by_cert(crl, &entry, X509_STORE_CTX_get_current_cert(ctx)) != 0 &&
-        entry)
-        peer_date_print(X509_REVOKED_get0_revocationDate(entry), date);
-    depth->word = WORD_REVOKED;
-    (void)snprintf(depth->detail, sizeof(depth->detail), "revoked on %s (CRL)", date);
-}
-
-/* A list that is past its nextUpdate by less than the profile's grace. */
-static bool is_within_grace(const RevocationCase *revocation, X509_STORE_CTX *ctx)
-{
-    const PeerProfile *profile = revocation->peer->policy->profile;
-    const X509_CRL *crl = X509_STORE_CTX_get0_current_crl(ctx);
-
-    return crl && profile->crl_grace_hours > 0 &&
-           is_after(X509_CRL_get0_nextUpdate(crl),
-                    revocation->peer->evidence->now - (time_t)profile->crl_grace_hours * HOUR);
-}
-
-static bool is_about_crls(int verdict)
-{
-    switch (verdict) {
-    case X509_V_ERR_UNABLE_TO_GET_CRL:
-    case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
-    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
-    case X509_V_ERR_CRL_NOT_YET_VALID:
-    case X509_V_ERR_CRL_HAS_EXPIRED:
-    case X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD:
-    case X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD:
-    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
-    case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
-    case X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION:
-    case X509_V_ERR_DIFFERENT_CRL_SCOPE:
-    case X509_V_ERR_CRL_PATH_VALIDATION_ERROR:
-    case X509_V_ERR_INVALID_EXTENSION:
-    case X509_V_ERR_UNNESTED_RESOURCE:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* A CRL issuer whose own certificate the CA has told to look up in the list that it issues itself
- * (its CRL distribution point names it as cRLIssuer, RFC 5280 6.3.3): there is no further path. */
-static bool is_own_witness(X509_STORE_CTX *ctx)
-{
-    const X509_CRL *crl = X509_STORE_CTX_get0_current_crl(ctx);
-    const X509 *certificate = X509_STORE_CTX_get_current_cert(ctx);
-
-    return X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CRL_PATH_VALIDATION_ERROR && crl &&
-           X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(certificate)) == 0;
-}
-
-/* OpenSSL's callback: goes on, so that each depth is looked at. The path has been judged before, so
- * that whatever is not about CRLs is no news; but a CRL issuer's path is judged here alone. */
-static int on_crl_finding(int good, X509_STORE_CTX *ctx)
-{
-    RevocationCase *revocation = X509_STORE_CTX_get_app_data(ctx);
-    const int depth = X509_STORE_CTX_get_error_depth(ctx);
-    const int verdict = X509_STORE_CTX_get_error(ctx);
-    DepthStatus *status;
-
-    if (good || X509_STORE_CTX_get0_parent_ctx(ctx))
-        return good || is_own_witness(ctx);
-    if (depth < 0 || depth >= revocation->n_depths)
-        return 1; /* the anchor is trusted as it stands */
-    status = &revocation->depths[depth];
-    if (verdict == X509_V_ERR_CERT_REVOKED) {
-        /* However old the list, but only if it is the issuer's. */
-        if (revocation->crl_verdicts[depth] == X509_V_OK ||
-            revocation->crl_verdicts[depth] == X509_V_ERR_CRL_HAS_EXPIRED)
-            crl_revoked(status, ctx);
-    } else if (verdict == X509_V_ERR_CRL_HAS_EXPIRED && is_within_grace(revocation, ctx)) {
-        return 1;
-    } else if (is_about_crls(verdict) && revocation->crl_verdicts[depth] == X509_V_OK) {
-        revocation->crl_verdicts[depth] = verdict;
-        /* Of a list that was left out it is known already why there is none. */
-        if (status->detail[0] == '\0') {
-            (void)snprintf(status->detail, sizeof(status->detail), "%s",
-                           X509_verify_cert_error_string(verdict));
-        }
-    }
-    return 1;
-}
-
-/* Signatures and dates of the path have been checked. */
-static int path_is_known(X509_STORE_CTX *ctx)
-{
-    (void)ctx;
-    return 1;
-}
-
-static bool is_recent(const RevocationCase *revocation, const X509_CRL *crl)
-{
-    const uint64_t hours = revocation->peer->policy->profile->crl_hours_max;
-
-    return hours == 0 || is_after(X509_CRL_get0_lastUpdate(crl),
-                                  revocation->peer->evidence->now - (time_t)hours * HOUR);
-}
-
-/* The anchors, where CRL issuers' paths must end, too. */
-static X509_STORE *store_new(const PeerPolicy *policy)
-{
-    _cleanup_(X509_STORE_freep) X509_STORE *store = X509_STORE_new();
-
-    if (!store)
-        return NULL;
-    for (int i = 0; i < sk_X509_num(policy->anchors->certificates); i++) {
-        if (X509_STORE_add_cert(store, sk_X509_value(policy->anchors->certificates, i)) != 1)
-            return NULL;
-    }
-    return steal_pointer(store);
-}
-
-/* Why a list is not looked at; NULL: it is. OpenSSL holds certificates' signatures against the
- * security level, but not CRLs'. */
-static const char *crl_flaw(RevocationCase *revocation, const X509_CRL *crl)
-{
-    const X509_ALGOR *algorithm = NULL;
-
-    X509_CRL_get0_signature(crl, NULL, &algorithm);
-    if (!peer_signature_is_fit(algorithm))
-        return "its issuer's CRL is signed with an algorithm outside the profile";
-    if (is_recent(revocation, crl))
-        return NULL;
-    revocation->has_old = true;
-    return revocation->age == CRLS_ALL ? NULL : "its issuer's CRL is older than crl-hours-max";
-}
-
-/* Says so of each certificate that the list could be about. */
-static void crl_leave_out(RevocationCase *revocation, const X509_CRL *crl, const char *flaw)
-{
-    for (int i = 0; i < revocation->n_depths; i++) {
-        const X509 *certificate = sk_X509_value(revocation->peer->chain, i);
-        DepthStatus *status = &revocation->depths[i];
-
-        if (status->word == WORD_NONE &&
-            X509_NAME_cmp(X509_get_issuer_name(certificate), X509_CRL_get_issuer(crl)) == 0)
-            (void)snprintf(status->detail, sizeof(status->detail), "%s", flaw);
-    }
-}
-
-/* The lists that are looked at; borrowed. Handed over as a stack and not in the store, which finds
- * a list by its issuer's name alone, and so no indirect one. */
-static STACK_OF(X509_CRL) *crls_new(RevocationCase *revocation)
-{
-    const STACK_OF(X509_CRL) *all = revocation->peer->policy->crls->crls;
-    STACK_OF(X509_CRL) *fit = sk_X509_CRL_new_null();
-
-    for (int i = 0; fit && i < sk_X509_CRL_num(all); i++) {
-        X509_CRL *crl = sk_X509_CRL_value(all, i);
-        const char *flaw = crl_flaw(revocation, crl);
-
-        if (flaw) {
-            crl_leave_out(revocation, crl, flaw);
-        } else if (sk_X509_CRL_push(fit, crl) == 0) {
-            sk_X509_CRL_free(fit);
-            return NULL;
-        }
-    }
-    return fit;
-}
-
-/* Where OpenSSL looks for issuers, the CRLs' among them. */
-static STACK_OF(X509) *untrusted_new(const PeerCase *peer)
-{
-    STACK_OF(X509) *untrusted = sk_X509_dup(peer->sent);
-
-    for (int i = 0; untrusted && i < sk_X509_num(peer->policy->crls->issuers); i++) {
-        if (sk_X509_push(untrusted, sk_X509_value(peer->policy->crls->issuers, i)) == 0) {
-            sk_X509_free(untrusted);
-            return NULL;
-        }
-    }
-    return untrusted;
-}
-
-static bool is_same_chain(const STACK_OF(X509) *a, const STACK_OF(X509) *b)
-{
-    bool same = sk_X509_num(a) == sk_X509_num(b);
-
-    for (int i = 0; same && i < sk_X509_num(a); i++)
-        same = X509_cmp(sk_X509_value(a, i), sk_X509_value(b, i)) == 0;
-    return same;
-}
-
-static int crls_walk(RevocationCase *revocation, X509_STORE_CTX *ctx)
-{
-    const PeerCase *peer = revocation->peer;
-    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
-    bool same;
-
-    if (X509_VERIFY_PARAM_set_flags(
-            param, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL |
-                       X509_V_FLAG_EXTENDED_CRL_SUPPORT | X509_V_FLAG_USE_DELTAS) != 1 ||
-        X509_STORE_CTX_set_app_data(ctx, revocation) != 1)
-        return -EIO;
-    X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
-    X509_VERIFY_PARAM_set_depth(param, PEER_CERTIFICATES_MAX);
-    X509_VERIFY_PARAM_set_time(param, peer->evidence->now);
-    X509_STORE_CTX_set_verify_cb(ctx, on_crl_finding);
-    X509_STORE_CTX_set_verify(ctx, path_is_known);
-    same = X509_verify_cert(ctx) == 1 && is_same_chain(X509_STORE_CTX_get0_chain(ctx), peer->chain);
-    for (int i = 0; i < revocation->n_depths; i++) {
-        DepthStatus *status = &revocation->depths[i];
-
-        if (status->word == WORD_NONE && same && revocation->age == CRLS_RECENT &&
-            revocation->crl_verdicts[i] == X509_V_OK)
-            status->word = WORD_GOOD;
-    }
-    return 0;
-}
-
-static int crls_ask(RevocationCase *revocation, CrlAge age)
-{
-    _cleanup_(X509_STORE_freep) X509_STORE *store = NULL;
-    _cleanup_(X509_STORE_CTX_freep) X509_STORE_CTX *ctx = NULL;
-    _cleanup_(stack_freep) STACK_OF(X509) *untrusted = NULL;
-    _cleanup_(crl_stack_freep) STACK_OF(X509_CRL) *crls = NULL;
-    const PeerCase *peer = revocation->peer;
-
-    if (!peer->policy->crls || sk_X509_CRL_num(peer->policy->crls->crls) == 0)
-        return 0;
-    revocation->age = age;
-    for (int i = 0; i < revocation->n_depths; i++)
-        revocation->crl_verdicts[i] = X509_V_OK;
-    store = store_new(peer->policy);
-    crls = crls_new(revocation);
-    untrusted = untrusted_new(peer);
-    ctx = X509_STORE_CTX_new();
-    if (!store || !crls || !untrusted || !ctx ||
-        X509_STORE_CTX_init(ctx, store, sk_X509_value(peer->sent, 0), untrusted) != 1)
-        return -ENOMEM;
-    X509_STORE_CTX_set0_crls(ctx, crls);
-    return crls_walk(revocation, ctx);
-}
+/* Checked for one peer: the path's, and what is left for OCSP. */
+enum { SIGNATURES_MAX = 9 };
 
 static void ocsp_weigh(DepthStatus *status, OcspWord word, const char *detail)
 {
@@ -310,12 +19,10 @@ static void ocsp_weigh(DepthStatus *status, OcspWord word, const char *detail)
         (void)snprintf(status->detail, sizeof(status->detail), "%s", detail);
 }
 
-static void ocsp_ask_one(RevocationCase *revocation, OCSP_BASICRESP *response,
+static void ocsp_ask_one(const PeerCase *peer, PathStatus *path, OCSP_BASICRESP *response,
                          unsigned *signatures_left)
 {
-    const PeerCase *peer = revocation->peer;
-
-    for (int i = 0; i < revocation->n_depths; i++) {
+    for (int i = 0; i < path->n_depths; i++) {
         const OcspQuestion question = {
             .certificate = sk_X509_value(peer->chain, i),
             .issuer = sk_X509_value(peer->chain, i + 1),
@@ -325,35 +32,33 @@ static void ocsp_ask_one(RevocationCase *revocation, OCSP_BASICRESP *response,
         };
         char detail[OCSP_DETAIL_SIZE] = "";
 
-        if (revocation->depths[i].word != WORD_REVOKED)
-            ocsp_weigh(&revocation->depths[i], ocsp_answer(response, &question, detail), detail);
+        if (path->depths[i].word != WORD_REVOKED)
+            ocsp_weigh(&path->depths[i], ocsp_answer(response, &question, detail), detail);
     }
 }
 
-static void ocsp_ask(RevocationCase *revocation)
+static void ocsp_ask(const PeerCase *peer, PathStatus *path)
 {
-    const PeerEvidence *evidence = revocation->peer->evidence;
-    unsigned signatures_left = (unsigned)(SIGNATURES_MAX - revocation->n_depths);
+    const PeerEvidence *evidence = peer->evidence;
+    unsigned signatures_left = (unsigned)(SIGNATURES_MAX - path->n_depths);
 
     for (size_t i = 0; i < evidence->n_ocsp; i++) {
         char detail[OCSP_DETAIL_SIZE] = "";
         OCSP_BASICRESP *response = ocsp_decode(evidence->ocsp[i], detail);
 
         if (response) {
-            ocsp_ask_one(revocation, response, &signatures_left);
+            ocsp_ask_one(peer, path, response, &signatures_left);
         } else { /* it is nobody's: most likely it was meant for the end entity */
-            ocsp_weigh(&revocation->depths[0], OCSP_UNUSABLE, detail);
+            ocsp_weigh(&path->depths[0], OCSP_UNUSABLE, detail);
         }
         OCSP_BASICRESP_free(response);
     }
 }
 
-static int words_weigh(const RevocationCase *revocation, PeerCheck *check)
+static int words_weigh(const PeerCase *peer, const PathStatus *path, PeerCheck *check)
 {
-    const PeerCase *peer = revocation->peer;
-
-    for (int i = 0; i < revocation->n_depths; i++) {
-        const DepthStatus *status = &revocation->depths[i];
+    for (int i = 0; i < path->n_depths; i++) {
+        const DepthStatus *status = &path->depths[i];
 
         peer_check_expect(check, "a certificate that is not revoked");
         if (status->word == WORD_REVOKED) {
@@ -361,8 +66,8 @@ static int words_weigh(const RevocationCase *revocation, PeerCheck *check)
                                    "revocation status", "revoked: %s", status->detail);
         }
     }
-    for (int i = 0; i < revocation->n_depths; i++) {
-        const DepthStatus *status = &revocation->depths[i];
+    for (int i = 0; i < path->n_depths; i++) {
+        const DepthStatus *status = &path->depths[i];
 
         peer_check_expect(check,
                           "a CRL or OCSP response that says it is good (revocation = require)");
@@ -378,18 +83,16 @@ static int words_weigh(const RevocationCase *revocation, PeerCheck *check)
 
 int peer_check_revocation(PeerCase *peer, PeerCheck *check)
 {
-    RevocationCase revocation = {.peer = peer, .n_depths = peer_chain_below_anchor(peer)};
+    PathStatus path = {.n_depths = peer_chain_below_anchor(peer)};
     int r;
 
     if (peer->policy->revocation == REVOCATION_OFF)
         return PEER_SKIP;
-    if (revocation.n_depths > DEPTHS_MAX)
+    if (path.n_depths > DEPTHS_MAX)
         return -EIO;
-    r = crls_ask(&revocation, CRLS_RECENT);
-    if (r == 0 && revocation.has_old)
-        r = crls_ask(&revocation, CRLS_ALL);
+    r = peer_crls_ask(peer, &path);
     if (r < 0)
         return r;
-    ocsp_ask(&revocation);
-    return words_weigh(&revocation, check);
+    ocsp_ask(peer, &path);
+    return words_weigh(peer, &path, check);
 }

@@ -95,6 +95,9 @@ def shapes():
                      key=ec.generate_private_key(p384))
     forged = answer(leaf, responder=delegate)
     yield "8 certificates and 8 OCSP responses, P-384", (root, leaf, issuers), [forged] * 8, None
+    lists = b"".join(crl(issuer) for issuer in [*issuers, root])
+    yield "8 certificates, 8 CRLs and 8 OCSP responses, P-384", \
+        (root, leaf, issuers), [forged] * 8, lists
     yield "8 certificates and a CRL of 20,000 entries", \
         (root, leaf, issuers), (), crl(issuers[0], *range(1, 20001))
 
