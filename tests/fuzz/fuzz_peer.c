@@ -1,6 +1,6 @@
-/* Can a list of certificates and OCSP responses, as it comes in IKE_AUTH, make its judge misbehave?
- * Input: any number of (encoding, u16 size, octets). The last certificate is the anchor, so that
- * chains are found, too. */
+/* Can a list of certificates and OCSP responses, as it comes in IKE_AUTH, or a CRL make their judge
+ * misbehave? Input: any number of (encoding as in a CERT payload, u16 size, octets). The last
+ * certificate is the anchor, so that chains are found, too. */
 #include "base/cleanup.h"
 #include "tred/peer.h"
 
@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* NOW: while the seeds' certificates are valid. */
-enum { OCSP_ENCODING = 14, ITEMS_MAX = 20, NOW = 1795480000 };
+enum { CRL_ENCODING = 7, OCSP_ENCODING = 14, ITEMS_MAX = 20, NOW = 1795480000 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -45,21 +45,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Bytes certificates[ITEMS_MAX], ocsp[ITEMS_MAX], item;
     AnchorStore anchors = {.certificates = sk_X509_new_null()};
     const PeerProfile profile = peer_profile_3gpp();
+    CrlStore crls;
     const PeerPolicy policy = {.anchors = &anchors,
                                .profile = &profile,
+                               .crls = &crls,
                                .revocation = REVOCATION_REQUIRE,
                                .segw_name = "segw.example"};
     PeerEvidence evidence = {.certificates = certificates, .ocsp = ocsp, .now = NOW};
+    char error[CRLS_ERROR_SIZE];
     PeerReport report;
     uint8_t encoding;
     uint16_t item_size;
     Reader reader;
 
+    if (crl_store_init(&crls) < 0)
+        abort();
     reader_init(&reader, (Bytes){data, size});
     while (evidence.n_certificates + evidence.n_ocsp < ITEMS_MAX &&
            reader_u8(&reader, &encoding) == 0 && reader_u16(&reader, &item_size) == 0 &&
            reader_take(&reader, item_size, &item) == 0) {
-        if (encoding == OCSP_ENCODING)
+        if (encoding == CRL_ENCODING)
+            (void)crl_store_decode(&crls, item, "x", error);
+        else if (encoding == OCSP_ENCODING)
             ocsp[evidence.n_ocsp++] = item;
         else
             certificates[evidence.n_certificates++] = item;
@@ -70,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         report_check(&report);
         peer_report_deinit(&report);
     }
+    crl_store_deinit(&crls);
     sk_X509_pop_free(anchors.certificates, X509_free);
     return 0;
 }
