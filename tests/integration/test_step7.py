@@ -43,6 +43,14 @@ class DeletedBySegwTest(LabTest):
         # RFC 7296 1.4.1: the answer deletes the other direction's SPI.
         gateway.wait_for(r"parsed INFORMATIONAL response \d+ \[ D \]")
 
+    def test_a_new_connection_follows_the_delete_of_a_child_where_the_configuration_says_so(self):
+        gateway, _, client = self.establish(connection={"reconnect": "yes"})
+        gateway.control("--terminate", "--child", "net")
+        gateway.wait_for(rf"(?s){ESTABLISHED}.*{ESTABLISHED}", 15)
+        client.wait_for("the SeGW deleted the Child SA")
+        client.wait_for_state("established")
+        self.assertIn("INSTALLED, TUNNEL", gateway.sas())
+
     def test_a_liveness_check_of_the_segw_is_answered(self):
         gateway = self.start_segw(connection="dpd_delay = 1s")
         self.start_tred()
