@@ -11,15 +11,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from lab.bus import BusError, Recording
 from lab.case import LabTest
 from lab.handclient import HandClient
-from lab.impostor import Impostor
 from lab.pki import HENB_NAME, SEGW_NAME, Credential, Flaws, issue, issue_segw
 from lab.process import scratch, wait_until
+from lab.responder import Responder
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "matrix"))
 import matrix  # noqa: E402  (the folder is none of ours)
 from authority import answer, crl  # noqa: E402
 
 REVOKED = ocsp.OCSPCertStatus.REVOKED
+X509_SIGNATURE, OCSP_CONTENT = 4, 14  # encodings of CERT and CERTREQ
 
 # What strongSwan can be made to show: it needs the private key, and loads no certificate with an
 # unknown critical extension and no CA that is none. The rest goes through check-peer alone.
@@ -111,31 +112,43 @@ for found in FOUND:
     add_handshake_tests(found)
 
 
-class OcspTest(LabTest):
-    """OCSP in IKE (RFC 4806), which strongSwan does not offer."""
+class ResponderTest(LabTest):
+    """With a SeGW by hand, for what strongSwan does not send: OCSP in IKE (RFC 4806), and too much."""
 
-    def answer_with(self, *responses):
-        """An impostor with the key of the matrix' sound SeGW, and the client."""
-        shown = matrix.revocation()
-        credential = credential_of(shown)
-        impostor = self.starting(Impostor(credential, credential.key, ocsp=responses))
+    def answer_with(self, shown, *responses):
+        """A responder with the key of the matrix' sound SeGW, and the client."""
+        responder = self.starting(Responder(credential_of(shown), ocsp=responses))
         self.start_tred(segw=trust_of(shown))
         client = self.start_client(
             ike={"proposals": "aes128gcm16-prfsha256-ecp256"},
             child={"proposals": "aes128gcm16", "request-address": "ipv4"})
-        return impostor, client
+        return responder, client
 
-    def assert_refused(self, error, *responses):
-        impostor, client = self.answer_with(*responses)
-        wait_until(lambda: impostor.told.is_set() or impostor.failure, "word from the client")
-        self.assertIsNone(impostor.failure)
+    def assert_refused(self, error, *responses, shown=None):
+        responder, client = self.answer_with(shown or matrix.revocation(), *responses)
+        wait_until(responder.told, "word from the client")
         client.wait_for_state("idle", "waiting")
         self.assertIn(error, client.get("LastError"))
 
     def test_a_good_ocsp_response_in_ike_is_asked_for_and_taken(self):
-        impostor, client = self.answer_with(answer(matrix.WORLD.segw))
+        responder, client = self.answer_with(matrix.revocation(), answer(matrix.WORLD.segw))
         client.wait_for_state("established")
-        self.assertIn(b"\x0e", impostor.asked_for)
+        self.assertEqual(responder.asked_for(), [X509_SIGNATURE, OCSP_CONTENT])
+
+    def test_an_ocsp_response_in_ike_by_a_delegated_responder_is_taken(self):
+        delegate = matrix.issue("Responder", matrix.WORLD.intermediate, (
+            matrix.key_usage("digital_signature"), (matrix.NOCHECK, False),
+            matrix.extended_usage(ExtendedKeyUsageOID.OCSP_SIGNING)))
+        _, client = self.answer_with(matrix.revocation(),
+                                     answer(matrix.WORLD.segw, responder=delegate))
+        client.wait_for_state("established")
+
+    def test_a_ninth_certificate_in_ike_is_refused(self):
+        ninth, = (case for case in matrix.form_cases() if case.title == "a ninth certificate")
+        self.assert_refused("PeerCertificateUnfit", shown=ninth.bad)
+
+    def test_a_ninth_ocsp_response_in_ike_is_refused(self):
+        self.assert_refused("PeerCertificateUnfit", *[answer(matrix.WORLD.segw)] * 9)
 
     def test_an_ocsp_response_in_ike_that_revokes_is_heeded(self):
         self.assert_refused("PeerRevoked", answer(matrix.WORLD.segw, status=REVOKED))

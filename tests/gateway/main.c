@@ -1,0 +1,160 @@
+/* responder: a SeGW by hand on UDP 500 and 4500.
+ *
+ *   responder --address IPV4 --identity FQDN --key FILE --certificates FILE [--ocsp FILE]...
+ *             [--spoil-auth]
+ *
+ * Key and certificates are PEM, the end entity's first; OCSP responses are DER. It says "ready",
+ * and then what responder.h has it say, until it is killed. */
+#include "responder.h"
+
+#include "base/file.h"
+#include "crypto/openssl.h"
+#include "crypto/secret.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <openssl/pem.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { PORT = 500, NAT_PORT = 4500, MARKER_SIZE = 4, OCSP_SIZE_MAX = 65536 };
+
+static int socket_open(const char *address, uint16_t port)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port)};
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (inet_pton(AF_INET, address, &name.sin_addr) == 1 &&
+        bind(fd, (const struct sockaddr *)&name, sizeof(name)) == 0)
+        return fd;
+    (void)fprintf(stderr, "responder: %s, port %u: %s\n", address, port, strerror(errno));
+    return -1;
+}
+
+static bool key_read(const char *path, ResponderOptions *options)
+{
+    _cleanup_(close_filep) FILE *file = fopen(path, "re");
+
+    options->key = file ? PEM_read_PrivateKey(file, NULL, NULL, NULL) : NULL;
+    return options->key != NULL;
+}
+
+static bool certificates_read(const char *path, ResponderOptions *options)
+{
+    _cleanup_(close_filep) FILE *file = fopen(path, "re");
+    X509 *certificate;
+
+    while (file && options->n_certificates < RESPONDER_LIST_MAX &&
+           (certificate = PEM_read_X509(file, NULL, NULL, NULL))) {
+        unsigned char *der = NULL;
+        const int size = i2d_X509(certificate, &der);
+
+        X509_free(certificate);
+        if (size <= 0)
+            return false;
+        options->certificates[options->n_certificates++] = (Bytes){der, (size_t)size};
+    }
+    return options->n_certificates > 0;
+}
+
+static bool ocsp_read(const char *path, ResponderOptions *options)
+{
+    uint8_t *der = NULL;
+    size_t size = 0;
+
+    if (options->n_ocsp == RESPONDER_LIST_MAX || file_read(path, OCSP_SIZE_MAX, &der, &size) < 0)
+        return false;
+    options->ocsp[options->n_ocsp++] = (Bytes){der, size};
+    return true;
+}
+
+static bool arguments_parse(int argc, char **argv, ResponderOptions *options, const char **address)
+{
+    static const struct option known[] = {
+        {"address", required_argument, NULL, 'a'},
+        {"identity", required_argument, NULL, 'i'},
+        {"key", required_argument, NULL, 'k'},
+        {"certificates", required_argument, NULL, 'c'},
+        {"ocsp", required_argument, NULL, 'o'},
+        {"spoil-auth", no_argument, NULL, 's'},
+        {0},
+    };
+    bool good = true;
+    int option;
+
+    while (good && (option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
+        switch (option) {
+        case 'a':
+            *address = optarg;
+            break;
+        case 'i':
+            options->identity = optarg;
+            break;
+        case 'k':
+            good = key_read(optarg, options);
+            break;
+        case 'c':
+            good = certificates_read(optarg, options);
+            break;
+        case 'o':
+            good = ocsp_read(optarg, options);
+            break;
+        case 's':
+            options->spoil_auth = true;
+            break;
+        default:
+            good = false;
+        }
+    }
+    return good && *address && options->identity && options->key && options->n_certificates > 0;
+}
+
+/* Answers one datagram; what is no request is passed over. */
+static void serve(Responder *responder, int fd, size_t marker)
+{
+    static uint8_t datagram[RESPONDER_MESSAGE_MAX], answer[MARKER_SIZE + RESPONDER_MESSAGE_MAX];
+    struct sockaddr_in peer;
+    socklen_t peer_size = sizeof(peer);
+    const ssize_t size =
+        recvfrom(fd, datagram, sizeof(datagram), 0, (struct sockaddr *)&peer, &peer_size);
+    size_t answer_size = 0;
+
+    if (size < (ssize_t)marker || memcmp(datagram, (uint8_t[MARKER_SIZE]){0}, marker) != 0)
+        return;
+    memset(answer, 0, marker);
+    if (responder_answer(responder, (Bytes){datagram + marker, (size_t)size - marker},
+                         answer + marker, &answer_size) == 0)
+        (void)sendto(fd, answer, marker + answer_size, 0, (const struct sockaddr *)&peer,
+                     peer_size);
+}
+
+int main(int argc, char **argv)
+{
+    ResponderOptions options = {0};
+    const char *address = NULL;
+    Responder *responder;
+    struct pollfd fds[2] = {{.events = POLLIN}, {.events = POLLIN}};
+
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    if (!arguments_parse(argc, argv, &options, &address)) {
+        (void)fprintf(stderr, "responder: wrong usage, or a file that can't be used; see main.c\n");
+        return 2;
+    }
+    responder = responder_new(&options);
+    fds[0].fd = socket_open(address, PORT);
+    fds[1].fd = socket_open(address, NAT_PORT);
+    if (!responder || secrets_init() < 0 || fds[0].fd < 0 || fds[1].fd < 0)
+        return 1;
+    (void)puts("ready");
+    while (poll(fds, 2, -1) > 0) {
+        if (fds[0].revents & POLLIN)
+            serve(responder, fds[0].fd, 0);
+        if (fds[1].revents & POLLIN)
+            serve(responder, fds[1].fd, MARKER_SIZE);
+    }
+    responder_free(responder);
+    return 1;
+}

@@ -1,0 +1,358 @@
+/* How does a SeGW answer IKE_SA_INIT, IKE_AUTH and INFORMATIONAL requests? In as few lines as will
+ * do: what the initiator offers is taken for what was configured. */
+#include "responder.h"
+
+#include "crypto/openssl.h"
+#include "ikewire/message.h"
+#include "tred/auth.h"
+#include "tred/dh.h"
+#include "tred/seal.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NONCE_SIZE = 32, ID_BODY_MAX = 4 + 255, AUTH_MAX = 128, HASH_SIZE = 20 };
+
+struct Responder {
+    const ResponderOptions *options;
+
+    /* From IKE_SA_INIT. */
+    uint64_t spi_i;
+    uint64_t spi_r;
+    uint8_t nonce_i[IKE_NONCE_MAX];
+    size_t nonce_i_size;
+    uint8_t nonce_r[NONCE_SIZE];
+    uint8_t response[RESPONDER_MESSAGE_MAX]; /* AUTH covers it */
+    size_t response_size;
+    IkeKeys keys;
+    Seal *in;
+    Seal *out;
+
+    uint8_t plain[RESPONDER_MESSAGE_MAX]; /* payloads, opened or to be sealed */
+};
+
+Responder *responder_new(const ResponderOptions *options)
+{
+    Responder *responder = calloc(1, sizeof(*responder));
+
+    if (responder)
+        responder->options = options;
+    return responder;
+}
+
+static void sa_forget(Responder *responder)
+{
+    seal_free(steal_pointer(responder->in));
+    seal_free(steal_pointer(responder->out));
+    ike_keys_deinit(&responder->keys);
+}
+
+void responder_free(Responder *responder)
+{
+    sa_forget(responder);
+    free(responder);
+}
+
+/* ---- IKE_SA_INIT ---- */
+
+static IkeSa ike_choice(void)
+{
+    return (IkeSa){
+        .n_proposals = 1,
+        .proposals = {{
+            .number = 1,
+            .protocol = IKE_PROTOCOL_IKE,
+            .n_transforms = 3,
+            .transforms =
+                {
+                    {.type = IKE_TRANSFORM_ENCR, .id = IKE_ENCR_AES_GCM_16, .key_length = 128},
+                    {.type = IKE_TRANSFORM_PRF, .id = IKE_PRF_HMAC_SHA2_256},
+                    {.type = IKE_TRANSFORM_KE, .id = IKE_GROUP_ECP_256},
+                },
+        }},
+    };
+}
+
+static int keys_derive(Responder *responder, const Dh *dh, Bytes peer_public)
+{
+    const IkeSuite suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128),
+                            .prf = prf_find(IKE_PRF_HMAC_SHA2_256),
+                            .group = IKE_GROUP_ECP_256};
+    const Bytes nonce_i = {responder->nonce_i, responder->nonce_i_size};
+    const Bytes nonce_r = {responder->nonce_r, NONCE_SIZE};
+    _cleanup_(secret_freep) Secret *dh_secret = NULL, *skeyseed = NULL;
+    int r;
+
+    r = dh_derive(dh, peer_public, &dh_secret);
+    if (r == 0)
+        r = skeyseed_compute(suite.prf, nonce_i, nonce_r, dh_secret, &skeyseed);
+    if (r == 0) {
+        r = ike_keys_derive(&suite, skeyseed, nonce_i, nonce_r, responder->spi_i, responder->spi_r,
+                            &responder->keys);
+    }
+    if (r == 0)
+        r = seal_new(suite.cipher, NULL, responder->keys.sk_ei, NULL, &responder->in);
+    if (r == 0)
+        r = seal_new(suite.cipher, NULL, responder->keys.sk_er, NULL, &responder->out);
+    return r;
+}
+
+static void init_write(const Responder *responder, const Dh *dh, Writer *writer)
+{
+    static const uint8_t hashes[] = {0, IKE_HASH_SHA2_256};
+    static const uint8_t authority[HASH_SIZE]; /* of a CA that nobody has */
+    /* Of no address at all: both sides go to ESP in UDP, which a user-space plane needs. */
+    static const uint8_t elsewhere[HASH_SIZE];
+    const IkeHeader header = {.spi_i = responder->spi_i,
+                              .spi_r = responder->spi_r,
+                              .exchange_type = IKE_SA_INIT,
+                              .flags = IKE_FLAG_RESPONSE};
+    const IkeSa sa = ike_choice();
+    IkeChain chain;
+
+    ike_message_begin(writer, &header, &chain);
+    ike_chain_add_sa(&chain, &sa);
+    ike_chain_add_ke(&chain, IKE_GROUP_ECP_256, dh_public(dh));
+    ike_chain_add(&chain, IKE_PAYLOAD_NONCE, (Bytes){responder->nonce_r, NONCE_SIZE});
+    ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, BYTES_OF(elsewhere));
+    ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, BYTES_OF(elsewhere));
+    ike_chain_add_notify(&chain, IKE_NOTIFY_SIGNATURE_HASH_ALGORITHMS, BYTES_OF(hashes));
+    ike_chain_add_cert(&chain, IKE_PAYLOAD_CERTREQ, IKE_CERT_X509_SIGNATURE, BYTES_OF(authority));
+    ike_message_end(&chain);
+}
+
+static int init_answer(Responder *responder, const IkeMessage *request, Writer *writer)
+{
+    const IkePayload *ke_payload = ike_payloads_find(&request->payloads, IKE_PAYLOAD_KE);
+    const IkePayload *nonce = ike_payloads_find(&request->payloads, IKE_PAYLOAD_NONCE);
+    _cleanup_(dh_freep) Dh *dh = NULL;
+    Bytes response;
+    IkeKe ke;
+    int r;
+
+    if (!ke_payload || !nonce || ike_ke_decode(ke_payload->body, &ke) != 0)
+        return -EBADMSG;
+    sa_forget(responder);
+    responder->spi_i = request->header.spi_i;
+    memcpy(responder->nonce_i, nonce->body.data, nonce->body.size);
+    responder->nonce_i_size = nonce->body.size;
+    if (RAND_bytes((unsigned char *)&responder->spi_r, sizeof(responder->spi_r)) != 1 ||
+        RAND_bytes(responder->nonce_r, NONCE_SIZE) != 1)
+        return -EIO;
+    r = dh_new(IKE_GROUP_ECP_256, &dh);
+    if (r == 0)
+        r = keys_derive(responder, dh, ke.data);
+    if (r < 0)
+        return r;
+    init_write(responder, dh, writer);
+    r = writer_finish(writer, &response);
+    if (r < 0)
+        return r;
+    memcpy(responder->response, response.data, response.size);
+    responder->response_size = response.size;
+    return 0;
+}
+
+/* ---- what is sealed ---- */
+
+/* The payloads borrow from responder->plain. */
+static int request_open(Responder *responder, Bytes datagram, const IkeMessage *message,
+                        IkePayloads *ret)
+{
+    size_t size = 0;
+    int r;
+
+    if (!responder->in || message->header.spi_r != responder->spi_r)
+        return -ENOENT;
+    r = seal_open(responder->in, datagram, message, responder->plain, &size);
+    if (r < 0)
+        return r;
+    return ike_payloads_decode(message->payloads.inner, (Bytes){responder->plain, size}, ret, NULL)
+               ? -EBADMSG
+               : 0;
+}
+
+static int response_seal(Responder *responder, const IkeHeader *request, uint8_t first, Bytes plain,
+                         Writer *writer)
+{
+    const IkeHeader header = {.spi_i = responder->spi_i,
+                              .spi_r = responder->spi_r,
+                              .exchange_type = request->exchange_type,
+                              .flags = IKE_FLAG_RESPONSE,
+                              .message_id = request->message_id};
+
+    return seal_message(responder->out, &header, first, NULL, plain, writer);
+}
+
+/* Method 14, ecdsa-with-SHA256 (RFC 7427 A.3.2), over what a responder signs. */
+static int auth_make(const Responder *responder, const IkeId *id, uint8_t *ret, size_t *ret_size)
+{
+    static const uint8_t algorithm[] = {12,   0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
+                                        0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
+    const ResponderOptions *options = responder->options;
+    _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
+    _cleanup_(free_bytesp) uint8_t *octets = NULL;
+    uint8_t id_body[ID_BODY_MAX];
+    size_t octets_size = 0, size = AUTH_MAX - sizeof(algorithm);
+    Writer writer;
+    Bytes body;
+    int r;
+
+    writer_init(&writer, id_body, sizeof(id_body));
+    ike_id_encode(&writer, id);
+    r = writer_finish(&writer, &body);
+    if (r == 0) {
+        r = auth_signed_octets(prf_find(IKE_PRF_HMAC_SHA2_256), responder->keys.sk_pr,
+                               (Bytes){responder->response, responder->response_size},
+                               (Bytes){responder->nonce_i, responder->nonce_i_size}, body, &octets,
+                               &octets_size);
+    }
+    if (r < 0)
+        return r;
+    memcpy(ret, algorithm, sizeof(algorithm));
+    if (!context ||
+        EVP_DigestSignInit_ex(context, NULL, "SHA256", NULL, NULL, options->key, NULL) != 1 ||
+        EVP_DigestSign(context, ret + sizeof(algorithm), &size, octets, octets_size) != 1)
+        return -EIO;
+    *ret_size = sizeof(algorithm) + size;
+    if (options->spoil_auth)
+        ret[*ret_size - 1] ^= 1;
+    return 0;
+}
+
+static void identity_write(const Responder *responder, const IkeId *id, Bytes auth, IkeChain *chain)
+{
+    const ResponderOptions *options = responder->options;
+
+    ike_chain_add_id(chain, IKE_PAYLOAD_IDR, id);
+    for (size_t i = 0; i < options->n_certificates; i++) {
+        ike_chain_add_cert(chain, IKE_PAYLOAD_CERT, IKE_CERT_X509_SIGNATURE,
+                           options->certificates[i]);
+    }
+    for (size_t i = 0; i < options->n_ocsp; i++)
+        ike_chain_add_cert(chain, IKE_PAYLOAD_CERT, IKE_CERT_OCSP_CONTENT, options->ocsp[i]);
+    ike_chain_add_auth(chain, IKE_AUTH_DIGITAL_SIGNATURE, auth);
+}
+
+/* An address, and all selectors as they were asked for. */
+static void child_write(const IkeTs *ts_i, const IkeTs *ts_r, IkeChain *chain)
+{
+    static const uint8_t address[] = {10, 210, 0, 1};
+    const IkeCp cp = {.cfg_type = IKE_CFG_REPLY,
+                      .n_attributes = 1,
+                      .attributes = {{IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(address)}}};
+    const IkeSa sa = {
+        .n_proposals = 1,
+        .proposals = {{
+            .number = 1,
+            .protocol = IKE_PROTOCOL_ESP,
+            .spi_size = 4,
+            .spi = 0x5e600001,
+            .n_transforms = 2,
+            .transforms =
+                {
+                    {.type = IKE_TRANSFORM_ENCR, .id = IKE_ENCR_AES_GCM_16, .key_length = 128},
+                    {.type = IKE_TRANSFORM_ESN, .id = IKE_ESN_NO},
+                },
+        }},
+    };
+
+    ike_chain_add_cp(chain, &cp);
+    ike_chain_add_sa(chain, &sa);
+    ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, ts_i);
+    ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, ts_r);
+}
+
+static int selectors_read(const IkePayloads *request, uint8_t type, IkeTs *ret)
+{
+    const IkePayload *payload = ike_payloads_find(request, type);
+
+    return payload && ike_ts_decode(payload->body, ret) == 0 ? 0 : -EBADMSG;
+}
+
+static void requests_print(const IkePayloads *request)
+{
+    const IkePayload *payload;
+    size_t position = 0;
+    IkeCert wanted;
+
+    while ((payload = ike_payloads_next(request, IKE_PAYLOAD_CERTREQ, &position))) {
+        if (ike_certreq_decode(payload->body, &wanted) == 0)
+            (void)printf("CERTREQ %u\n", wanted.encoding);
+    }
+}
+
+static int auth_answer(Responder *responder, const IkeHeader *header, const IkePayloads *request,
+                       Writer *writer)
+{
+    const IkeId id = {.type = IKE_ID_FQDN,
+                      .data = {(const uint8_t *)responder->options->identity,
+                               strlen(responder->options->identity)}};
+    uint8_t auth[AUTH_MAX];
+    size_t auth_size = 0;
+    IkeTs ts_i, ts_r;
+    IkeChain chain;
+    Writer inner;
+    Bytes plain;
+    int r;
+
+    requests_print(request);
+    r = selectors_read(request, IKE_PAYLOAD_TSI, &ts_i);
+    if (r == 0)
+        r = selectors_read(request, IKE_PAYLOAD_TSR, &ts_r);
+    if (r == 0)
+        r = auth_make(responder, &id, auth, &auth_size);
+    if (r < 0)
+        return r;
+    writer_init(&inner, responder->plain, sizeof(responder->plain));
+    ike_chain_init(&chain, &inner);
+    identity_write(responder, &id, (Bytes){auth, auth_size}, &chain);
+    child_write(&ts_i, &ts_r, &chain);
+    r = writer_finish(&inner, &plain);
+    return r < 0 ? r : response_seal(responder, header, chain.first, plain, writer);
+}
+
+static int informational_answer(Responder *responder, const IkeHeader *header,
+                                const IkePayloads *request, Writer *writer)
+{
+    const IkePayload *payload;
+    size_t position = 0;
+    IkeNotify notify;
+
+    while ((payload = ike_payloads_next(request, IKE_PAYLOAD_NOTIFY, &position))) {
+        if (ike_notify_decode(payload->body, &notify) == 0)
+            (void)printf("NOTIFY %u\n", notify.type);
+    }
+    return response_seal(responder, header, IKE_PAYLOAD_NONE, (Bytes){0}, writer);
+}
+
+int responder_answer(Responder *responder, Bytes request, uint8_t *ret, size_t *ret_size)
+{
+    IkePayloads payloads;
+    IkeMessage message;
+    Writer writer;
+    Bytes answer;
+    int r;
+
+    if (ike_message_decode(request, &message, NULL) != 0 ||
+        message.header.flags & IKE_FLAG_RESPONSE)
+        return -EBADMSG;
+    writer_init(&writer, ret, RESPONDER_MESSAGE_MAX);
+    if (message.header.exchange_type == IKE_SA_INIT) {
+        r = init_answer(responder, &message, &writer);
+    } else {
+        r = request_open(responder, request, &message, &payloads);
+        if (r == 0 && message.header.exchange_type == IKE_AUTH) {
+            r = auth_answer(responder, &message.header, &payloads, &writer);
+        } else if (r == 0) {
+            r = informational_answer(responder, &message.header, &payloads, &writer);
+        }
+    }
+    if (r == 0)
+        r = writer_finish(&writer, &answer);
+    if (r == 0)
+        *ret_size = answer.size;
+    return r;
+}
