@@ -112,6 +112,33 @@ for found in FOUND:
     add_handshake_tests(found)
 
 
+class SegwKeyTest(LabTest):
+    """What the SeGW's AUTH may be signed with; strongSwan takes PKCS#1 v1.5 unless told."""
+
+    PSS = "rsa_pss = yes"
+
+    def verify(self, algorithm, charon="", profile=""):
+        self.start_segw(issue_segw(self.world.operator_root, algorithm), charon=charon)
+        file = scratch("profile") / "profile.conf"
+        file.write_text(profile)
+        self.start_tred(segw={"profile": file})
+        return self.starting(HandClient()).until("authenticate").verify()
+
+    def test_an_rsa_key_of_4096_bits_verifies_with_pss(self):
+        self.assertEqual(self.verify("rsa-4096", self.PSS), SEGW_NAME)
+
+    def test_an_rsa_key_of_3072_bits_verifies_with_pkcs1_v1_5(self):
+        self.assertEqual(self.verify("rsa-3072"), SEGW_NAME)
+
+    def test_pkcs1_v1_5_is_refused_where_the_profile_forbids_it(self):
+        with self.assertRaises(BusError) as caught:
+            self.verify("rsa-2048", profile="[auth]\nrsa-pkcs1 = no\n")
+        self.assertEqual(caught.exception.name, "MethodNotAllowed")
+
+    def test_pss_is_taken_where_the_profile_forbids_pkcs1_v1_5(self):
+        self.assertEqual(self.verify("rsa-2048", self.PSS, "[auth]\nrsa-pkcs1 = no\n"), SEGW_NAME)
+
+
 class ResponderTest(LabTest):
     """With a SeGW by hand, for what strongSwan does not send: OCSP in IKE (RFC 4806), and too much."""
 

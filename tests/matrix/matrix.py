@@ -275,6 +275,8 @@ def crl_cases():
     revoked_ca = revocation([crl(issuer)])
     revoked_ca.crls[0] = crl(root, issuer.serial)
     yield Case("a revoked intermediate", "revocation", revoked_ca, good())
+    yield Case("a revoked certificate, where revocation counts", "revocation",
+               revocation([crl(issuer, serial)]), revocation([crl(issuer, serial)], mode="off"))
     yield Case("no CRL where one is required", "revocation", revocation(),
                revocation(mode="if-available"))
     yield Case("a revoked certificate, where what is available counts", "revocation",

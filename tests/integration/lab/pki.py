@@ -16,8 +16,9 @@ CURVES = {"ecdsa-p256": ec.SECP256R1(), "ecdsa-p384": ec.SECP384R1()}
 
 
 def make_key(algorithm):
-    if algorithm == "rsa-2048":
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    if algorithm.startswith("rsa-"):
+        size = int(algorithm.removeprefix("rsa-"))
+        return rsa.generate_private_key(public_exponent=65537, key_size=size)
     return ec.generate_private_key(CURVES[algorithm])
 
 
