@@ -87,13 +87,14 @@ static int public_fill(PolicyKey *key)
     return r < 0 ? r : tpm_object_name(&key->public, &key->name);
 }
 
+/* Over the bare key (PKCS #1, or the point), as systemd does it: not over SubjectPublicKeyInfo. */
 static int fingerprint_fill(PolicyKey *key)
 {
-    _cleanup_(openssl_free_bytesp) unsigned char *spki = NULL;
-    const int size = i2d_PUBKEY(key->pkey, &spki);
+    _cleanup_(openssl_free_bytesp) unsigned char *der = NULL;
+    const int size = i2d_PublicKey(key->pkey, &der);
 
     if (size <= 0 ||
-        EVP_Digest(spki, (size_t)size, key->fingerprint, NULL, EVP_sha256(), NULL) != 1)
+        EVP_Digest(der, (size_t)size, key->fingerprint, NULL, EVP_sha256(), NULL) != 1)
         return -EIO;
     return 0;
 }

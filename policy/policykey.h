@@ -18,8 +18,8 @@ typedef struct PolicyKey {
     EVP_PKEY *pkey;      /* the private key too, where it was read from such a file */
     TPM2B_PUBLIC public; /* as TPM2_LoadExternal takes it */
     TPM2B_NAME name;     /* what a policy names it by */
-    uint8_t fingerprint[POLICY_KEY_FINGERPRINT_SIZE]; /* SHA-256 of its DER SubjectPublicKeyInfo:
-                                                         systemd-measure's "pkfp" */
+    uint8_t fingerprint[POLICY_KEY_FINGERPRINT_SIZE]; /* SHA-256 of its bare public key in
+                                                         DER: systemd-measure's "pkfp" */
 } PolicyKey;
 
 /* Reads a PEM file with a public key, or with `private` an unencrypted private one: RSA of 2048

@@ -6,8 +6,10 @@ import hashlib
 from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient
+from lab.network import HENB
+from lab.process import run
 from lab.programs import MANAGER, TRED, TRED_PATH, Tred, provision, provisioning_tool
-from lab.tpm import SharedTpm
+from lab.tpm import TCTI, SharedTpm
 from lab.vendor import Vendor
 
 EXTENSION = hashlib.sha256(b"another firmware").hexdigest()
@@ -164,3 +166,30 @@ class EveryPolicyTest(LabTest):
 
     def test_an_rsa_key_under_an_ecdsa_signers_policy_connects(self):
         self.connect("rsa-2048", "P-256")
+
+
+class SystemdMeasureTest(LabTest):
+    """A kernel image signed for by systemd-measure, and measured as systemd-stub would."""
+
+    def test_a_state_that_systemd_measure_signed_for_is_one_that_tred_takes(self):
+        vendor = Vendor("RSA")
+        image = vendor.directory / "linux"
+        image.write_bytes(b"a kernel")
+        self.starting(self.world.tpm.start())
+        vendor.states.write_text(run([
+            "/usr/lib/systemd/systemd-measure", "sign", f"--linux={image}", "--bank=sha256",
+            f"--private-key={vendor.private}", f"--public-key={vendor.public}",
+            f"--tpm2-device={TCTI}"], namespace=HENB).stdout)
+        for measured in (b".linux\0", b"a kernel", b"enter-initrd", b"leave-initrd"):
+            digest = hashlib.sha256(measured).hexdigest()
+            self.world.tpm.tool("tpm2_pcrextend", f"11:sha256={digest}")
+        files = provision("ecdsa-p256", self.world.vendor_root, [self.world.operator_root], vendor)
+        self.start_segw()
+        tred = self.starting(Tred(files)).wait_for_name()
+        tred.wait_for_state("ready")
+        self.start_client().wait_for_state("established")
+        tred.stop()
+        self.world.tpm.tool("tpm2_pcrextend", f"11:sha256={EXTENSION}")
+        tred = self.starting(Tred(files)).wait_for_name()
+        self.assertIn("its policy looks at PCR 11", tred.get("StateReason"))
+        self.assertEqual(tred.get("State"), "integrity-failed")
