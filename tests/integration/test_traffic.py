@@ -314,9 +314,9 @@ class RecoveryTest(TunnelTest):
     def test_a_hard_lifetime_ends_the_traffic_until_a_new_connection_is_there(self):
         (sent, lost), messages = self.renewed({"hard-lifetime-bytes": 84 * 40})
         self.assertIn(b"LifetimeReached", messages)
-        # The 40th request is the last packet, then nothing, and all again through the new one.
-        self.assertEqual(lost, list(range(40, 40 + len(lost))), f"of {sent}")
-        self.assertGreater(len(lost), 0)
+        # The 40th request is the last packet. What comes through while the new connection takes
+        # over depends on the machine's load; renewed() has seen that all does after it.
+        self.assertEqual(min(lost, default=None), 40, f"{lost} of {sent}")
 
 
 class PolicyTest(TunnelTest):
