@@ -15,8 +15,9 @@ TCTI = f"swtpm:host=127.0.0.1,port={PORT}"
 class Tpm:
     """One TPM chip: its state lasts, and each start() is a power-on that frees what was loaded."""
 
-    def __init__(self):
-        self.state = scratch("tpm")
+    def __init__(self, state=None):
+        """A TPM that has never been used, or the one with this state, as its vendor made it."""
+        self.state = state or scratch("tpm")
         self.process = None
 
     def start(self):
