@@ -24,43 +24,10 @@ enum {
 
 /* PolicySecret of the endorsement hierarchy (TCG EK Credential Profile, B.3.1, PolicyA of SHA-256).
  */
-#define EK_POLICY                                                                                  \
-    {                                                                                              \
-        .size = 32, .buffer = {                                                                    \
-            0x83,                                                                                  \
-            0x71,                                                                                  \
-            0x97,                                                                                  \
-            0x67,                                                                                  \
-            0x44,                                                                                  \
-            0x84,                                                                                  \
-            0xb3,                                                                                  \
-            0xf8,                                                                                  \
-            0x1a,                                                                                  \
-            0x90,                                                                                  \
-            0xcc,                                                                                  \
-            0x8d,                                                                                  \
-            0x46,                                                                                  \
-            0xa5,                                                                                  \
-            0xd7,                                                                                  \
-            0x24,                                                                                  \
-            0xfd,                                                                                  \
-            0x52,                                                                                  \
-            0xd7,                                                                                  \
-            0x6e,                                                                                  \
-            0x06,                                                                                  \
-            0x52,                                                                                  \
-            0x0b,                                                                                  \
-            0x64,                                                                                  \
-            0xf2,                                                                                  \
-            0xa1,                                                                                  \
-            0xda,                                                                                  \
-            0x1b,                                                                                  \
-            0x33,                                                                                  \
-            0x14,                                                                                  \
-            0x69,                                                                                  \
-            0xaa,                                                                                  \
-        }                                                                                          \
-    }
+#define EK_POLICY_OCTETS                                                                           \
+    0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7,      \
+        0x24, 0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14,  \
+        0x69, 0xaa
 
 #define EK_SYMMETRIC                                                                               \
     {                                                                                              \
@@ -74,7 +41,7 @@ static const TPM2B_PUBLIC templates[ENDORSEMENT_TEMPLATES] = {
             .type = TPM2_ALG_ECC,
             .nameAlg = TPM2_ALG_SHA256,
             .objectAttributes = EK_ATTRIBUTES,
-            .authPolicy = EK_POLICY,
+            .authPolicy = {.size = 32, .buffer = {EK_POLICY_OCTETS}},
             .parameters.eccDetail =
                 {
                     .symmetric = EK_SYMMETRIC,
@@ -89,7 +56,7 @@ static const TPM2B_PUBLIC templates[ENDORSEMENT_TEMPLATES] = {
             .type = TPM2_ALG_RSA,
             .nameAlg = TPM2_ALG_SHA256,
             .objectAttributes = EK_ATTRIBUTES,
-            .authPolicy = EK_POLICY,
+            .authPolicy = {.size = 32, .buffer = {EK_POLICY_OCTETS}},
             .parameters.rsaDetail =
                 {
                     .symmetric = EK_SYMMETRIC,
