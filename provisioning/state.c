@@ -95,8 +95,10 @@ int state_dir_make(const ProvisionOptions *options)
 /* Takes away what stands beside a file of ours under STATE_BESIDE: it never became whole. */
 static int leftovers_remove(const ProvisionOptions *options, int folder)
 {
-    static const char *const names[] = {STATE_KEY,     STATE_CSR,        STATE_CERTIFICATES,
-                                        STATE_ANCHORS, STATE_POLICY_KEY, STATE_PCR_SIGNATURE};
+    static const char *const names[] = {
+        STATE_SRK_NAME, STATE_KEY,        STATE_CSR,           STATE_CERTIFICATES,
+        STATE_ANCHORS,  STATE_POLICY_KEY, STATE_PCR_SIGNATURE,
+    };
     char beside[NAME_MAX + 1];
 
     for (size_t i = 0; i < ELEMENTS(names); i++) {
