@@ -73,6 +73,10 @@ typedef struct ProofRules {
 int proof_request_new(Tpm *tpm, const Tss2Key *key, const char *csr, const char *fqdn,
                       const char *serial, ProofRequest **ret, char *error);
 
+/* The same for who holds the EK open already: making it costs as much as all else together. */
+int proof_request_for_ek(const Endorsement *ek, const Tss2Key *key, const char *csr,
+                         const char *fqdn, const char *serial, ProofRequest **ret, char *error);
+
 /* Step 2, the authority: judges all that can be judged without the device (EK certificate and
  * chain, EK, device key's public area, CSR), and makes a credential that the TPM of that EK alone
  * can open, and only if it holds that device key. secrets_init() must have been called. 0,
@@ -88,6 +92,10 @@ int proof_challenge(const ProofRequest *request, const ProofRules *rules, ProofC
  * -EINVAL, -ENOMEM or -EIO (`error` filled, TPM_ERROR_SIZE octets). */
 int proof_activate(Tpm *tpm, const Tss2Key *key, const ProofChallenge *challenge,
                    ProofResponse *ret, char *error);
+
+/* The same for who holds the EK open already. */
+int proof_activate_for_ek(const Endorsement *ek, const Tss2Key *key,
+                          const ProofChallenge *challenge, ProofResponse *ret, char *error);
 
 /* Step 4, the authority: the answer must belong to the request that was judged and hold the secret;
  * then the key is certified for request->fqdn. *ret is the device's certificate and its issuers

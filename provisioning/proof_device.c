@@ -65,11 +65,10 @@ static int names_set(ProofRequest *request, const char *fqdn, const char *serial
     return 0;
 }
 
-int proof_request_new(Tpm *tpm, const Tss2Key *key, const char *csr, const char *fqdn,
-                      const char *serial, ProofRequest **ret, char *error)
+int proof_request_for_ek(const Endorsement *ek, const Tss2Key *key, const char *csr,
+                         const char *fqdn, const char *serial, ProofRequest **ret, char *error)
 {
     _cleanup_(proof_request_freep) ProofRequest *request = calloc(1, sizeof(*request));
-    _cleanup_(endorsement_freep) Endorsement *ek = NULL;
     char found[FQDN_SIZE_MAX];
     int r;
 
@@ -86,14 +85,21 @@ int proof_request_new(Tpm *tpm, const Tss2Key *key, const char *csr, const char 
         r = names_set(request, fqdn, serial, error);
     if (r < 0)
         return r;
-    r = endorsement_open(tpm, &ek, error);
-    if (!ek)
-        return r;
-    request->ek_certificate = steal_pointer(ek->certificate);
+    (void)X509_up_ref(ek->certificate);
+    request->ek_certificate = ek->certificate;
     request->ek_public = ek->public;
     request->device_public = key->public;
     *ret = steal_pointer(request);
     return 0;
+}
+
+int proof_request_new(Tpm *tpm, const Tss2Key *key, const char *csr, const char *fqdn,
+                      const char *serial, ProofRequest **ret, char *error)
+{
+    _cleanup_(endorsement_freep) Endorsement *ek = NULL;
+    int r = endorsement_open(tpm, &ek, error);
+
+    return ek ? proof_request_for_ek(ek, key, csr, fqdn, serial, ret, error) : r;
 }
 
 static TSS2_RC load(Tpm *tpm, ESYS_TR parent, const Tss2Key *key, ESYS_TR *ret)
@@ -125,21 +131,27 @@ static int key_load(Tpm *tpm, const Tss2Key *key, ESYS_TR *ret, char *error)
     return 0;
 }
 
-int proof_activate(Tpm *tpm, const Tss2Key *key, const ProofChallenge *challenge,
-                   ProofResponse *ret, char *error)
+int proof_activate_for_ek(const Endorsement *ek, const Tss2Key *key,
+                          const ProofChallenge *challenge, ProofResponse *ret, char *error)
 {
-    _cleanup_(endorsement_freep) Endorsement *ek = NULL;
     ESYS_TR device = ESYS_TR_NONE;
     Secret *secret = NULL;
     int r;
 
-    r = key_load(tpm, key, &device, error);
-    if (r == 0)
-        r = endorsement_open(tpm, &ek, error);
+    r = key_load(ek->tpm, key, &device, error);
     if (r == 0)
         r = credential_activate(ek, device, &challenge->credential, &secret, error);
-    tpm_object_release(tpm, device);
+    tpm_object_release(ek->tpm, device);
     if (r == 0)
         *ret = (ProofResponse){.request = challenge->request, .secret = secret};
     return r;
+}
+
+int proof_activate(Tpm *tpm, const Tss2Key *key, const ProofChallenge *challenge,
+                   ProofResponse *ret, char *error)
+{
+    _cleanup_(endorsement_freep) Endorsement *ek = NULL;
+    int r = endorsement_open(tpm, &ek, error);
+
+    return ek ? proof_activate_for_ek(ek, key, challenge, ret, error) : r;
 }

@@ -112,18 +112,22 @@ static int prove(Provision *provision, const char *csr, const Judge *judge, STAC
         .ek_anchors = judge->ek_anchors,
         .policy = judge->has_policy ? &judge->policy : NULL,
     };
+    _cleanup_(endorsement_freep) Endorsement *ek = NULL;
     _cleanup_(proof_request_freep) ProofRequest *request = NULL;
     _cleanup_(proof_response_deinit) ProofResponse response = {0};
     ProofChallenge challenge;
     ProofPending pending;
     int r;
 
-    r = proof_request_new(provision->tpm, &provision->key_file, csr, options->fqdn,
-                          options->serial ? options->serial : "", &request, error);
+    r = endorsement_open(provision->tpm, &ek, error);
+    if (!ek)
+        return r;
+    r = proof_request_for_ek(ek, &provision->key_file, csr, options->fqdn,
+                             options->serial ? options->serial : "", &request, error);
     if (r == 0)
         r = proof_challenge(request, &rules, &challenge, &pending, error);
     if (r == 0)
-        r = proof_activate(provision->tpm, &provision->key_file, &challenge, &response, error);
+        r = proof_activate_for_ek(ek, &provision->key_file, &challenge, &response, error);
     if (r == 0) {
         r = proof_issue(request, &pending, &response, judge->authority,
                         (unsigned)options->profile->days, ret, error);

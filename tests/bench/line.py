@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from lab.process import BIN, run, scratch
-from lab.station import Station, TpmVendor, UnixTpm
+from lab.station import EccTpmVendor, Station, TpmVendor, UnixTpm
 
 
 def make_tpms(vendor, count):
@@ -25,11 +25,13 @@ def main():
     parser = argparse.ArgumentParser(description="What a device costs on a manufacturing line.")
     parser.add_argument("--count", type=int, default=100, help="devices (100)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="devices at once (CPUs)")
+    parser.add_argument("--ek", choices=["rsa", "ecc"], default="rsa",
+                        help="what the endorsement keys are: RSA-2048 by swtpm-localca, or P-256")
     arguments = parser.parse_args()
-    vendor = TpmVendor()
+    vendor = TpmVendor() if arguments.ek == "rsa" else EccTpmVendor()
     begun = time.monotonic()
     tpms = make_tpms(vendor, arguments.count)
-    print(f"{arguments.count} TPMs with EK certificates made in {time.monotonic() - begun:.0f} s; "
+    print(f"{arguments.count} TPMs with EK certificates ({arguments.ek}) made in {time.monotonic() - begun:.0f} s; "
           f"{arguments.jobs} devices at once on {os.cpu_count()} CPUs", flush=True)
     station = Station(vendor)
     records = station.folder / "records.json"

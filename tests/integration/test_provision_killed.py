@@ -8,8 +8,8 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 from lab.process import BIN, scratch
-from lab.station import (LOADED_SESSION, NV_INDEX, PERSISTENT, SAVED_SESSION, TRANSIENT, Station,
-                         TpmVendor, copy_tpm)
+from lab.station import (LOADED_SESSION, NV_INDEX, PERSISTENT, SAVED_SESSION, TRANSIENT,
+                         EccTpmVendor, Station, copy_tpm)
 
 # All that change a file, a folder, or what is beyond a socket; openat makes files as well.
 WRITING = ["write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg", "sendmmsg", "rename",
@@ -83,7 +83,7 @@ def outcomes(output):
 class ProvisionKilledTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        vendor = TpmVendor()
+        vendor = EccTpmVendor()
         cls.tpm_state = vendor.make(scratch("new-tpm") / "state")
         cls.station = Station(vendor)
         cls.good = cls.good_state()

@@ -7,7 +7,10 @@ import struct
 import subprocess
 from pathlib import Path
 
-from lab.pki import make_ca
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from lab.pki import Flaws, issue, make_ca
 from lab.process import BIN, LabError, run, scratch, wait_until
 from lab.programs import write_ini
 
@@ -47,6 +50,39 @@ class TpmVendor:
         return state
 
 
+class EccTpmVendor:
+    """The same with EKs on P-256, which TPMs make a hundred times as fast as RSA keys."""
+
+    INDEX, EK_CERTIFICATE = "0x01c0000a", x509.ObjectIdentifier("2.23.133.8.1")
+
+    def __init__(self):
+        self.root = make_ca("TPM vendor")
+
+    def root_pem(self):
+        return self.root.pem()
+
+    def make(self, state):
+        state.mkdir(parents=True)
+        folder = scratch("ek")
+        tpm = UnixTpm(state).start()
+        try:
+            environment = {"TPM2TOOLS_TCTI": tpm.tcti}
+            run(["tpm2_createek", "-G", "ecc", "-c", folder / "context", "-f", "pem",
+                 "-u", folder / "ek.pem"], env=environment)
+            certificate = self._certify((folder / "ek.pem").read_bytes())
+            (folder / "ek.der").write_bytes(certificate)
+            run(["tpm2_nvdefine", self.INDEX, "-C", "p", "-s", str(len(certificate)), "-a",
+                 "ppwrite|ppread|authread|ownerread|no_da|platformcreate"], env=environment)
+            run(["tpm2_nvwrite", self.INDEX, "-C", "p", "-i", folder / "ek.der"], env=environment)
+        finally:
+            tpm.stop()
+        return state
+
+    def _certify(self, ek_pem):
+        return issue(self.root, "ek", serialization.load_pem_public_key(ek_pem),
+                     self.EK_CERTIFICATE, Flaws(usages=("key_agreement",))).der()
+
+
 class UnixTpm:
     """A TPM that is on from start() to stop(), reached by `tcti`; its state is `state`."""
 
@@ -57,8 +93,7 @@ class UnixTpm:
         self.popen = None
 
     def start(self):
-        for path in (self.socket, Path(f"{self.socket}.ctrl")):
-            path.unlink(missing_ok=True)
+        self._unlink()
         self.popen = subprocess.Popen(
             [BIN / "swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.state}",
              "--flags", "not-need-init,startup-clear",
@@ -71,6 +106,11 @@ class UnixTpm:
     def stop(self):
         self.popen.kill()
         self.popen.wait()
+        self._unlink()
+
+    def _unlink(self):
+        for path in (self.socket, Path(f"{self.socket}.ctrl"), self.state / ".lock"):
+            path.unlink(missing_ok=True)
 
     def handles(self, first):
         """The handles in the TPM of the kind that begins with `first` (TPM2_GetCapability)."""
