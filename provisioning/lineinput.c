@@ -35,7 +35,8 @@ static bool word_take(Bytes *rest, char *ret, size_t size)
         length++;
     if (length >= size)
         return false;
-    memcpy(ret, rest->data, length);
+    if (length > 0) /* of nothing, there may be no address */
+        memcpy(ret, rest->data, length);
     ret[length] = '\0';
     *rest = bytes_slice(*rest, length, rest->size);
     return true;
@@ -48,7 +49,8 @@ static bool rest_take(Bytes rest, char *ret, size_t size)
         rest.size--;
     if (rest.size >= size)
         return false;
-    memcpy(ret, rest.data, rest.size);
+    if (rest.size > 0)
+        memcpy(ret, rest.data, rest.size);
     ret[rest.size] = '\0';
     return true;
 }
