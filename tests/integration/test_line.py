@@ -52,7 +52,7 @@ class LineTest(unittest.TestCase):
     def test_a_device_that_fails_never_stops_the_line(self):
         good = [f"{n}, {name_of(n)}, {tpm.tcti}" for n, tpm in enumerate(self.tpms_on())]
         broken = "9 henb-9.vendor.example swtpm:path=/nowhere/tpm"
-        output = self.line([good[0], broken, *good[1:]], status=1)
+        output = self.line([good[0], broken, *good[1:]], "--jobs", "2", status=1)
         records = {record["serial"]: record for record in self.read_records()}
         self.assertEqual(sorted(records), ["0", "1", "2", "9"])
         self.assertEqual(records["9"]["result"], "failed")
