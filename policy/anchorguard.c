@@ -1,0 +1,263 @@
+/* Which write of the anchors does the operator approve of, and which one is in force? */
+#include "policy/anchorguard_internal.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+static const TPMA_NV guard_attributes =
+    TPMA_NV_POLICYWRITE | TPMA_NV_AUTHREAD | TPMA_NV_OWNERREAD | TPMA_NV_NO_DA;
+
+enum { NV_WRITE_PARAMETERS_SIZE = 2 + ANCHOR_GUARD_SIZE + 2 };
+
+Bytes anchor_policy_ref(void)
+{
+    return (Bytes){(const uint8_t *)ANCHOR_POLICY_REF, strlen(ANCHOR_POLICY_REF)};
+}
+
+bool anchor_record_equal(const AnchorRecord *a, const AnchorRecord *b)
+{
+    return a->version == b->version && bytes_equal(BYTES_OF(a->digest), BYTES_OF(b->digest));
+}
+
+int anchor_record_make(Bytes bundle, uint64_t version, AnchorRecord *ret)
+{
+    *ret = (AnchorRecord){.version = version};
+    return EVP_Digest(bundle.size > 0 ? (const void *)bundle.data : "", bundle.size, ret->digest,
+                      NULL, EVP_sha256(), NULL) == 1
+               ? 0
+               : -EIO;
+}
+
+void anchor_record_encode(const AnchorRecord *record, uint8_t *ret)
+{
+    Writer writer;
+
+    writer_init(&writer, ret, ANCHOR_GUARD_SIZE);
+    writer_u64(&writer, record->version);
+    writer_bytes(&writer, BYTES_OF(record->digest));
+}
+
+static void record_decode(const uint8_t *octets, AnchorRecord *ret)
+{
+    Reader reader;
+    Bytes digest;
+
+    *ret = (AnchorRecord){0};
+    reader_init(&reader, (Bytes){octets, ANCHOR_GUARD_SIZE});
+    if (reader_u64(&reader, &ret->version) == 0 &&
+        reader_take(&reader, ANCHOR_DIGEST_SIZE, &digest) == 0)
+        memcpy(ret->digest, digest.data, digest.size);
+}
+
+/* The public area with the operator known by the digest alone, as the TPM shows it. */
+static TPMS_NV_PUBLIC public_of(const PolicyDigest *operator_key, bool written)
+{
+    TPMS_NV_PUBLIC public = {
+        .nvIndex = ANCHOR_GUARD_INDEX,
+        .nameAlg = TPM2_ALG_SHA256,
+        .attributes = guard_attributes | (written ? TPMA_NV_WRITTEN : 0),
+        .authPolicy.size = POLICY_DIGEST_SIZE,
+        .dataSize = ANCHOR_GUARD_SIZE,
+    };
+
+    memcpy(public.authPolicy.buffer, operator_key->octets, POLICY_DIGEST_SIZE);
+    return public;
+}
+
+int anchor_guard_public(const PolicyKey *operator_key, bool written, TPMS_NV_PUBLIC *ret)
+{
+    PolicyDigest digest;
+    int r = policy_key_authorize_digest(operator_key, anchor_policy_ref(), &digest);
+
+    if (r < 0)
+        return r;
+    *ret = public_of(&digest, written);
+    return 0;
+}
+
+/* The Name changes once, with the first write, as TPMA_NV_WRITTEN is part of it: an approval of the
+ * first write is of no use for a second one. */
+static int guard_name(const PolicyKey *operator_key, AnchorWrite write, TPM2B_NAME *ret)
+{
+    TPMS_NV_PUBLIC public;
+    int r = anchor_guard_public(operator_key, write == ANCHOR_WRITE_UPDATE, &public);
+
+    return r < 0 ? r : tpm_nv_name(&public, ret);
+}
+
+/* cpHash = H(commandCode | Name(authHandle) | Name(nvIndex) | data | offset), the index being its
+ * own authHandle (Part 3, 31.7). */
+int anchor_guard_cp_hash(const PolicyKey *operator_key, AnchorWrite write,
+                         const AnchorRecord *record, uint8_t *ret)
+{
+    uint8_t octets[ANCHOR_GUARD_SIZE];
+    uint8_t buffer[4 + 2 * sizeof(TPMU_NAME) + NV_WRITE_PARAMETERS_SIZE];
+    TPM2B_NAME name;
+    Writer writer;
+    Bytes command;
+    int r = guard_name(operator_key, write, &name);
+
+    if (r < 0)
+        return r;
+    anchor_record_encode(record, octets);
+    writer_init(&writer, buffer, sizeof(buffer));
+    writer_u32(&writer, TPM2_CC_NV_Write);
+    writer_bytes(&writer, (Bytes){name.name, name.size});
+    writer_bytes(&writer, (Bytes){name.name, name.size});
+    writer_u16(&writer, ANCHOR_GUARD_SIZE);
+    writer_bytes(&writer, BYTES_OF(octets));
+    writer_u16(&writer, 0); /* offset */
+    r = writer_finish(&writer, &command);
+    if (r < 0)
+        return r;
+    return EVP_Digest(command.data, command.size, ret, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
+}
+
+void anchor_version_encode(uint64_t version, uint8_t *ret)
+{
+    Writer writer;
+
+    writer_init(&writer, ret, NV_NUMBER_SIZE);
+    writer_u64(&writer, version);
+}
+
+/* What stands in the policy before PolicyCpHash: the condition on what the index holds. */
+static int policy_condition(const PolicyKey *operator_key, AnchorWrite write, uint64_t version,
+                            PolicyDigest *digest)
+{
+    uint8_t operand[NV_NUMBER_SIZE];
+    TPM2B_NAME name;
+    int r;
+
+    if (write == ANCHOR_WRITE_FIRST)
+        return policy_digest_nv_written(digest, false);
+    r = guard_name(operator_key, write, &name);
+    if (r < 0)
+        return r;
+    anchor_version_encode(version, operand);
+    return policy_digest_nv(digest, &name, BYTES_OF(operand), 0, TPM2_EO_UNSIGNED_LT);
+}
+
+int anchor_guard_policy(const PolicyKey *operator_key, AnchorWrite write,
+                        const AnchorRecord *record, PolicyDigest *ret)
+{
+    uint8_t cp_hash[POLICY_DIGEST_SIZE];
+    int r;
+
+    *ret = (PolicyDigest){0};
+    r = policy_condition(operator_key, write, record->version, ret);
+    if (r < 0)
+        return r;
+    r = anchor_guard_cp_hash(operator_key, write, record, cp_hash);
+    return r < 0 ? r : policy_digest_cp_hash(ret, cp_hash);
+}
+
+int anchor_guard_approve(const PolicyKey *operator_key, AnchorWrite write,
+                         const AnchorRecord *record, AnchorSignature *ret)
+{
+    PolicyDigest policy;
+    int r = anchor_guard_policy(operator_key, write, record, &policy);
+
+    return r < 0 ? r
+                 : policy_key_approve(operator_key, &policy, anchor_policy_ref(), ret->octets,
+                                      &ret->size);
+}
+
+bool anchor_guard_approved(const PolicyKey *operator_key, AnchorWrite write,
+                           const AnchorRecord *record, const AnchorSignature *signature)
+{
+    PolicyDigest policy;
+
+    return signature->size > 0 && anchor_guard_policy(operator_key, write, record, &policy) == 0 &&
+           policy_key_approved(operator_key, &policy, anchor_policy_ref(),
+                               (Bytes){signature->octets, signature->size});
+}
+
+static int not_ours(char *error)
+{
+    (void)snprintf(
+        error, TPM_ERROR_SIZE,
+        "the NV index 0x%08x is not the anchors' guard of this operator_key; it was left as "
+        "it is: look at it with 'tpm2_nvreadpublic 0x%08x' and, if nothing needs it, "
+        "remove it with 'tpm2_nvundefine 0x%08x'",
+        ANCHOR_GUARD_INDEX, ANCHOR_GUARD_INDEX, ANCHOR_GUARD_INDEX);
+    return -EEXIST;
+}
+
+static bool public_equal(const TPMS_NV_PUBLIC *a, const TPMS_NV_PUBLIC *b)
+{
+    return a->nvIndex == b->nvIndex && a->nameAlg == b->nameAlg && a->attributes == b->attributes &&
+           a->dataSize == b->dataSize &&
+           bytes_equal((Bytes){a->authPolicy.buffer, a->authPolicy.size},
+                       (Bytes){b->authPolicy.buffer, b->authPolicy.size});
+}
+
+/* Is what stands there a guard, whoever's it is? */
+static int guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, char *error)
+{
+    TPMS_NV_PUBLIC expected;
+    int r;
+
+    r = nv_open(tpm, ANCHOR_GUARD_INDEX, ret, error);
+    if (r < 0)
+        return r;
+    *guard = (AnchorGuard){.written = ret->public.attributes & TPMA_NV_WRITTEN};
+    if (ret->public.authPolicy.size == POLICY_DIGEST_SIZE)
+        memcpy(guard->authority.octets, ret->public.authPolicy.buffer, POLICY_DIGEST_SIZE);
+    expected = public_of(&guard->authority, guard->written);
+    if (public_equal(&ret->public, &expected))
+        return 0;
+    nv_release(tpm, ret);
+    (void)not_ours(error);
+    return -EBADMSG;
+}
+
+int anchor_guard_define(Tpm *tpm, const PolicyKey *operator_key, char *error)
+{
+    TPMS_NV_PUBLIC public;
+    AnchorGuard guard;
+    NvIndex index;
+    int r;
+
+    r = guard_open(tpm, &index, &guard, error);
+    if (r == 0) {
+        nv_release(tpm, &index);
+        return anchor_guard_obeys(&guard, operator_key) ? 0 : not_ours(error);
+    }
+    if (r != -ENOENT)
+        return r == -EBADMSG ? -EEXIST : r;
+    if (anchor_guard_public(operator_key, false, &public) < 0) {
+        (void)snprintf(error, TPM_ERROR_SIZE, "OpenSSL can't compute SHA-256");
+        return -EIO;
+    }
+    return nv_define(tpm, &public, error);
+}
+
+int anchor_guard_read(Tpm *tpm, AnchorGuard *ret, char *error)
+{
+    uint8_t octets[ANCHOR_GUARD_SIZE];
+    NvIndex index;
+    int r;
+
+    r = guard_open(tpm, &index, ret, error);
+    if (r < 0 || !ret->written) {
+        if (r == 0)
+            nv_release(tpm, &index);
+        return r;
+    }
+    r = nv_read(tpm, &index, octets, sizeof(octets), error);
+    nv_release(tpm, &index);
+    if (r == 0)
+        record_decode(octets, &ret->record);
+    return r;
+}
+
+bool anchor_guard_obeys(const AnchorGuard *guard, const PolicyKey *operator_key)
+{
+    PolicyDigest digest;
+
+    return policy_key_authorize_digest(operator_key, anchor_policy_ref(), &digest) == 0 &&
+           policy_digest_equal(&digest, &guard->authority);
+}

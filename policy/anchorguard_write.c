@@ -1,0 +1,142 @@
+/* How is the TPM told of an approval, so that it lets this one write through? */
+#include "policy/anchorguard_internal.h"
+
+#include "policy/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int command_fail(char *error, const char *command, TSS2_RC rc)
+{
+    const TSS2_RC base = tpm_rc_base(rc);
+
+    tpm_error(error, command, rc);
+    return base == TPM2_RC_POLICY || base == TPM2_RC_VALUE || base == TPM2_RC_POLICY_FAIL ? -EACCES
+                                                                                          : -EIO;
+}
+
+/* TPM2_PolicyNV reads the index, so that the index's own (empty) authValue has to allow it. */
+static int policy_nv(Tpm *tpm, const NvIndex *index, ESYS_TR session, uint64_t version, char *error)
+{
+    TPM2B_OPERAND operand = {.size = NV_NUMBER_SIZE};
+    ESYS_TR reading = ESYS_TR_NONE;
+    TSS2_RC rc;
+    int r;
+
+    anchor_version_encode(version, operand.buffer);
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &reading, error);
+    if (r < 0)
+        return r;
+    rc = Esys_PolicyNV(tpm->esys, index->object, index->object, session, reading, ESYS_TR_NONE,
+                       ESYS_TR_NONE, &operand, 0, TPM2_EO_UNSIGNED_LT);
+    tpm_session_flush(tpm, reading);
+    if (tpm_rc_base(rc) == TPM2_RC_POLICY) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "the TPM holds anchors of version %llu or a newer one already "
+                       "(TPM2_PolicyNV); install a newer bundle",
+                       (unsigned long long)version);
+        return -EACCES;
+    }
+    return rc == TSS2_RC_SUCCESS ? 0 : command_fail(error, "TPM2_PolicyNV", rc);
+}
+
+static int policy_not_written(Tpm *tpm, ESYS_TR session, char *error)
+{
+    TSS2_RC rc =
+        Esys_PolicyNvWritten(tpm->esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_NO);
+
+    return rc == TSS2_RC_SUCCESS ? 0 : command_fail(error, "TPM2_PolicyNvWritten", rc);
+}
+
+static int policy_cp_hash(Tpm *tpm, ESYS_TR session, const uint8_t *cp_hash, char *error)
+{
+    TPM2B_DIGEST digest = {.size = POLICY_DIGEST_SIZE};
+    TSS2_RC rc;
+
+    memcpy(digest.buffer, cp_hash, POLICY_DIGEST_SIZE);
+    rc = Esys_PolicyCpHash(tpm->esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &digest);
+    return rc == TSS2_RC_SUCCESS ? 0 : command_fail(error, "TPM2_PolicyCpHash", rc);
+}
+
+static int policy_authorize(Tpm *tpm, const PolicyKey *operator_key, ESYS_TR session,
+                            const PolicyDigest *approved, const TPMT_TK_VERIFIED *ticket,
+                            char *error)
+{
+    const Bytes reference = anchor_policy_ref();
+    TPM2B_DIGEST digest = {.size = POLICY_DIGEST_SIZE};
+    TPM2B_NONCE nonce = {.size = (UINT16)reference.size};
+    TSS2_RC rc;
+
+    memcpy(digest.buffer, approved->octets, POLICY_DIGEST_SIZE);
+    memcpy(nonce.buffer, reference.data, reference.size);
+    rc = Esys_PolicyAuthorize(tpm->esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &digest,
+                              &nonce, &operator_key->name, ticket);
+    return rc == TSS2_RC_SUCCESS ? 0 : command_fail(error, "TPM2_PolicyAuthorize", rc);
+}
+
+/* One write, in the making. */
+typedef struct GuardWrite {
+    const PolicyKey *operator_key;
+    AnchorWrite write;
+    const AnchorRecord *record;
+    uint8_t cp_hash[POLICY_DIGEST_SIZE];
+    PolicyDigest policy;
+    TPMT_TK_VERIFIED ticket;
+} GuardWrite;
+
+static int write_in(Tpm *tpm, const NvIndex *index, const GuardWrite *plan, ESYS_TR session,
+                    char *error)
+{
+    uint8_t octets[ANCHOR_GUARD_SIZE];
+    int r;
+
+    r = plan->write == ANCHOR_WRITE_FIRST
+            ? policy_not_written(tpm, session, error)
+            : policy_nv(tpm, index, session, plan->record->version, error);
+    if (r == 0)
+        r = policy_cp_hash(tpm, session, plan->cp_hash, error);
+    if (r == 0)
+        r = policy_authorize(tpm, plan->operator_key, session, &plan->policy, &plan->ticket, error);
+    if (r < 0)
+        return r;
+    anchor_record_encode(plan->record, octets);
+    return nv_write(tpm, index, session, BYTES_OF(octets), error);
+}
+
+static int plan_make(Tpm *tpm, const AnchorSignature *signature, GuardWrite *plan, char *error)
+{
+    if (anchor_guard_cp_hash(plan->operator_key, plan->write, plan->record, plan->cp_hash) < 0 ||
+        anchor_guard_policy(plan->operator_key, plan->write, plan->record, &plan->policy) < 0) {
+        (void)snprintf(error, TPM_ERROR_SIZE, "OpenSSL can't compute SHA-256");
+        return -EIO;
+    }
+    return policy_key_ticket(tpm, plan->operator_key, &plan->policy, anchor_policy_ref(),
+                             (Bytes){signature->octets, signature->size}, &plan->ticket, error);
+}
+
+int anchor_guard_write(Tpm *tpm, const PolicyKey *operator_key, AnchorWrite write,
+                       const AnchorRecord *record, const AnchorSignature *signature, char *error)
+{
+    GuardWrite plan = {.operator_key = operator_key, .write = write, .record = record};
+    ESYS_TR session = ESYS_TR_NONE;
+    NvIndex index;
+    int r;
+
+    r = nv_open(tpm, ANCHOR_GUARD_INDEX, &index, error);
+    if (r < 0)
+        return r;
+    r = plan_make(tpm, signature, &plan, error);
+    if (r == 0)
+        r = tpm_session_start(tpm, TPM2_SE_POLICY, &session, error);
+    if (r == 0) {
+        r = write_in(tpm, &index, &plan, session, error);
+        if (r == 0) { /* it ended with the command that it authorized */
+            tpm_unhold(tpm, session);
+        } else {
+            tpm_session_flush(tpm, session);
+}
+    }
+    nv_release(tpm, &index);
+    return r;
+}

@@ -1,0 +1,231 @@
+/* Is an approval written so that it is read as the same, and is every other text refused with a
+ * reason? */
+#include "anchor_fixture.h"
+
+#include "base/cleanup.h"
+#include "policy/encoding.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define BUNDLE "the anchors"
+
+static PolicyKey operator_key;
+
+static int fixture_init(void **state)
+{
+    *state = NULL;
+    operator_key = operator_new("EC");
+    return 0;
+}
+
+static int fixture_deinit(void **state)
+{
+    (void)state;
+    policy_key_deinit(&operator_key);
+    return 0;
+}
+
+static Bytes text_bytes(const char *text)
+{
+    return (Bytes){(const uint8_t *)text, strlen(text)};
+}
+
+/* An approval's text; the caller's to free(). */
+static char *text_new(uint64_t version)
+{
+    _cleanup_(anchor_approval_deinit) AnchorApproval approval =
+        approval_new(&operator_key, BUNDLE, version);
+    char *text = NULL;
+
+    assert_int_equal(anchor_approval_encode(&approval, &text), 0);
+    return text;
+}
+
+/* `text` with the first `old` in it replaced; the caller's to free(). */
+static char *edited(const char *text, const char *old, const char *new)
+{
+    const char *at = strstr(text, old);
+    char *ret = NULL;
+
+    assert_non_null(at);
+    assert_true(asprintf(&ret, "%.*s%s%s", (int)(at - text), text, new, at + strlen(old)) > 0);
+    return ret;
+}
+
+static void assert_refused(const char *text, const char *words)
+{
+    char error[ANCHOR_APPROVAL_ERROR_SIZE] = "";
+    AnchorApproval approval;
+
+    if (anchor_approval_decode(text_bytes(text), "bundle.sig", &approval, error) != -EINVAL)
+        fail_msg("taken: %s", text);
+    if (!strstr(error, words) || !strstr(error, "bundle.sig"))
+        fail_msg("'%s' is not in: %s", words, error);
+}
+
+static void an_approval_is_read_as_it_was_written(void **state)
+{
+    static const uint64_t versions[] = {1, 7, ANCHOR_VERSION_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(versions); i++) {
+        _cleanup_(free_charp) char *text = text_new(versions[i]);
+        _cleanup_(free_charp) char *again = NULL;
+        _cleanup_(anchor_approval_deinit) AnchorApproval approval = {0};
+        char error[ANCHOR_APPROVAL_ERROR_SIZE] = "";
+
+        if (anchor_approval_decode(text_bytes(text), "bundle.sig", &approval, error) < 0)
+            fail_msg("%s", error);
+        assert_int_equal(approval.record.version, versions[i]);
+        assert_memory_equal(approval.operator_key.fingerprint, operator_key.fingerprint,
+                            POLICY_KEY_FINGERPRINT_SIZE);
+        for (int write = 0; write < ANCHOR_WRITES; write++) {
+            assert_true(anchor_guard_approved(&operator_key, (AnchorWrite)write, &approval.record,
+                                              &approval.signatures[write]));
+        }
+        assert_int_equal(anchor_approval_encode(&approval, &again), 0);
+        assert_string_equal(text, again);
+    }
+}
+
+static void the_private_key_does_not_get_into_the_file(void **state)
+{
+    _cleanup_(free_charp) char *text = text_new(1);
+
+    (void)state;
+    assert_null(strstr(text, "PRIVATE"));
+    assert_non_null(strstr(text, "PUBLIC KEY"));
+}
+
+static void an_approval_for_the_field_has_no_first(void **state)
+{
+    _cleanup_(anchor_approval_deinit) AnchorApproval approval = {0}, read = {0};
+    _cleanup_(free_charp) char *text = NULL;
+    char error[ANCHOR_APPROVAL_ERROR_SIZE] = "";
+
+    (void)state;
+    assert_int_equal(anchor_approval_make(&operator_key, text_bytes(BUNDLE), 2, false, &approval),
+                     0);
+    assert_int_equal(anchor_approval_encode(&approval, &text), 0);
+    assert_null(strstr(text, "first"));
+    assert_int_equal(anchor_approval_decode(text_bytes(text), "bundle.sig", &read, error), 0);
+    assert_int_equal(read.signatures[ANCHOR_WRITE_FIRST].size, 0);
+    assert_true(read.signatures[ANCHOR_WRITE_UPDATE].size > 0);
+}
+
+static void a_version_that_is_out_of_range_is_not_approved(void **state)
+{
+    AnchorApproval approval;
+
+    (void)state;
+    assert_int_equal(anchor_approval_make(&operator_key, text_bytes(BUNDLE), 0, false, &approval),
+                     -EINVAL);
+    assert_int_equal(anchor_approval_make(&operator_key, text_bytes(BUNDLE), ANCHOR_VERSION_MAX + 1,
+                                          false, &approval),
+                     -EINVAL);
+}
+
+static void an_approval_fits_its_own_bundle_only(void **state)
+{
+    _cleanup_(anchor_approval_deinit) AnchorApproval approval =
+        approval_new(&operator_key, BUNDLE, 1);
+    char error[ANCHOR_APPROVAL_ERROR_SIZE] = "";
+    char digest[2 * ANCHOR_DIGEST_SIZE + 1];
+
+    (void)state;
+    assert_int_equal(anchor_approval_fits(&approval, text_bytes(BUNDLE), "bundle", error), 0);
+    assert_int_equal(anchor_approval_fits(&approval, text_bytes(BUNDLE "\n"), "bundle", error),
+                     -EINVAL);
+    hex_encode(BYTES_OF(approval.record.digest), digest);
+    assert_non_null(strstr(error, digest));
+}
+
+static void each_member_that_is_missing_or_of_another_kind_is_named(void **state)
+{
+    static const struct {
+        const char *old, *new, *words;
+    } cases[] = {
+        {"\"version\":7", "\"version\":0", "\"version\" is not"},
+        {"\"version\":7", "\"version\":-7", "\"version\" is not"},
+        {"\"version\":7", "\"version\":7.0", "\"version\" is not"},
+        {"\"version\":7", "\"version\":\"7\"", "\"version\" is not"},
+        {"\"version\":7", "\"version\":9223372036854775808", "\"version\" is not"},
+        {"\"version\":7", "\"version\":99999999999999999999999", "\"version\" is not"},
+        {"\"version\":7,", "", "\"version\" is not"},
+        {"\"version\":7", "\"version\":8", "not the signature"},
+        {"\"sha256\":\"", "\"sha256\":\"00", "\"sha256\" is not"},
+        {"\"sha256\":\"", "\"sha256\":1,\"x\":\"", "no place there"},
+        {"BEGIN PUBLIC KEY", "BEGIN KEY", "\"key\" is not"},
+        {"\"pkfp\":\"", "\"pkfp\":\"z", "\"pkfp\" is not"},
+        {"\"update\":\"", "\"update\":\"*", "\"update\" is not a signature in base64"},
+        {"\"first\":\"", "\"first\":\"*", "\"first\" is not a signature in base64"},
+        {"\"update\":\"", "\"update\":\"\",\"first\":\"", "more than once"},
+        {"\"version\":7", "\"version\":7,\"version\":8", "more than once"},
+        {"\"version\":7", "\"version\":7,\"\\u0076ersion\":8", "not a JSON object"},
+        {"}", "} {", "not a JSON object"},
+        {"{", "[{", "not a JSON object"},
+        {"\"version\":7", "\"version\":{\"a\":{}}", "not a JSON object"},
+    };
+    _cleanup_(free_charp) char *text = text_new(7);
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        _cleanup_(free_charp) char *wrong = edited(text, cases[i].old, cases[i].new);
+
+        assert_refused(wrong, cases[i].words);
+    }
+    assert_refused("", "not a JSON object");
+    assert_refused("null", "not a JSON object");
+}
+
+static void a_file_by_another_key_that_claims_to_be_the_operators_is_refused(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey other = operator_new("EC");
+    _cleanup_(anchor_approval_deinit) AnchorApproval approval = approval_new(&other, BUNDLE, 7);
+    _cleanup_(free_charp) char *text = NULL;
+    _cleanup_(free_charp) char *wrong = NULL;
+    char theirs[2 * POLICY_KEY_FINGERPRINT_SIZE + 1], ours[2 * POLICY_KEY_FINGERPRINT_SIZE + 1];
+
+    (void)state;
+    assert_int_equal(anchor_approval_encode(&approval, &text), 0);
+    hex_encode(BYTES_OF(other.fingerprint), theirs);
+    hex_encode(BYTES_OF(operator_key.fingerprint), ours);
+    wrong = edited(text, theirs, ours);
+    assert_refused(wrong, "\"pkfp\" is not");
+}
+
+static void what_is_too_long_is_refused(void **state)
+{
+    _cleanup_(free_charp) char *long_text = malloc(ANCHOR_APPROVAL_SIZE_MAX + 2);
+    char error[ANCHOR_APPROVAL_ERROR_SIZE] = "";
+    AnchorApproval approval;
+
+    (void)state;
+    memset(long_text, ' ', ANCHOR_APPROVAL_SIZE_MAX + 1);
+    long_text[ANCHOR_APPROVAL_SIZE_MAX + 1] = '\0';
+    assert_refused(long_text, "not a JSON object");
+    assert_int_equal(anchor_approval_read("/nonexistent/bundle.sig", &approval, error), -ENOENT);
+    assert_non_null(strstr(error, "/nonexistent/bundle.sig"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_approval_is_read_as_it_was_written),
+        cmocka_unit_test(the_private_key_does_not_get_into_the_file),
+        cmocka_unit_test(an_approval_for_the_field_has_no_first),
+        cmocka_unit_test(a_version_that_is_out_of_range_is_not_approved),
+        cmocka_unit_test(an_approval_fits_its_own_bundle_only),
+        cmocka_unit_test(each_member_that_is_missing_or_of_another_kind_is_named),
+        cmocka_unit_test(a_file_by_another_key_that_claims_to_be_the_operators_is_refused),
+        cmocka_unit_test(what_is_too_long_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, fixture_init, fixture_deinit);
+}

@@ -1,0 +1,251 @@
+/* Does the guard take what the operator approves of, and nothing else? */
+#include "guard_bench.h"
+
+#include "policy/session.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void an_index_is_made_once_and_says_whether_it_was_written(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = operator_new("EC");
+    AnchorGuard guard;
+
+    (void)state;
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, error), -ENOENT);
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, error), 0);
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, error), 0);
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, error), 0);
+    assert_false(guard.written);
+    assert_true(anchor_guard_obeys(&guard, &operator_key));
+
+    assert_written(&operator_key, ANCHOR_WRITE_FIRST, "anchors", 1);
+    assert_holds("anchors", 1);
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, error), 0);
+    assert_holds("anchors", 1);
+}
+
+static void each_kind_of_operator_key_writes_and_updates(void **state)
+{
+    static const char *const types[] = {"EC", "RSA"};
+
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        _cleanup_(policy_key_deinit) PolicyKey operator_key = defined_for(types[i]);
+
+        assert_written(&operator_key, ANCHOR_WRITE_FIRST, "first", 1);
+        assert_written(&operator_key, ANCHOR_WRITE_UPDATE, "second", 2);
+        assert_written(&operator_key, ANCHOR_WRITE_UPDATE, "last", ANCHOR_VERSION_MAX);
+        assert_holds("last", ANCHOR_VERSION_MAX);
+        (void)guard_remove(state);
+    }
+}
+
+/* The digests as a TPM computes them in a trial session, beside those computed without one. */
+static void trial_digest(AnchorWrite write, const NvIndex *index, const uint8_t *cp_hash,
+                         uint64_t version, TPM2B_DIGEST *ret)
+{
+    TPM2B_DIGEST hash = {.size = POLICY_DIGEST_SIZE};
+    TPM2B_OPERAND operand = {.size = NV_NUMBER_SIZE};
+    ESYS_CONTEXT *esys = bench.tpm->esys;
+    TPM2B_DIGEST *digest = NULL;
+    ESYS_TR session = ESYS_TR_NONE;
+    Writer writer;
+
+    assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_TRIAL, &session, error), 0);
+    if (write == ANCHOR_WRITE_FIRST) {
+        assert_int_equal(
+            Esys_PolicyNvWritten(esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_NO),
+            TSS2_RC_SUCCESS);
+    } else {
+        writer_init(&writer, operand.buffer, sizeof(operand.buffer));
+        writer_u64(&writer, version);
+        assert_int_equal(Esys_PolicyNV(esys, index->object, index->object, session,
+                                       ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &operand, 0,
+                                       TPM2_EO_UNSIGNED_LT),
+                         TSS2_RC_SUCCESS);
+    }
+    memcpy(hash.buffer, cp_hash, POLICY_DIGEST_SIZE);
+    assert_int_equal(
+        Esys_PolicyCpHash(esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &hash),
+        TSS2_RC_SUCCESS);
+    assert_int_equal(
+        Esys_PolicyGetDigest(esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &digest),
+        TSS2_RC_SUCCESS);
+    *ret = *digest;
+    Esys_Free(digest);
+    tpm_session_flush(bench.tpm, session);
+}
+
+static void the_digests_made_without_a_tpm_are_those_that_the_tpm_makes(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = defined_for("EC");
+
+    (void)state;
+    for (int write = 0; write < ANCHOR_WRITES; write++) {
+        uint8_t cp_hash[POLICY_DIGEST_SIZE];
+        TPM2B_NAME *name = NULL;
+        TPM2B_DIGEST trial;
+        TPMS_NV_PUBLIC public;
+        PolicyDigest policy;
+        TPM2B_NAME computed;
+        AnchorRecord record;
+        NvIndex index;
+
+        assert_int_equal(
+            anchor_record_make(BYTES_OF(((const uint8_t[]){1, 2, 3})), 0x0102030405060708, &record),
+            0);
+        assert_int_equal(nv_open(bench.tpm, ANCHOR_GUARD_INDEX, &index, error), 0);
+        assert_int_equal(Esys_TR_GetName(bench.tpm->esys, index.object, &name), TSS2_RC_SUCCESS);
+        assert_int_equal(anchor_guard_public(&operator_key, write == ANCHOR_WRITE_UPDATE, &public),
+                         0);
+        assert_int_equal(tpm_nv_name(&public, &computed), 0);
+        assert_int_equal(computed.size, name->size);
+        assert_memory_equal(computed.name, name->name, name->size);
+        Esys_Free(name);
+
+        assert_int_equal(anchor_guard_cp_hash(&operator_key, (AnchorWrite)write, &record, cp_hash),
+                         0);
+        assert_int_equal(anchor_guard_policy(&operator_key, (AnchorWrite)write, &record, &policy),
+                         0);
+        trial_digest((AnchorWrite)write, &index, cp_hash, record.version, &trial);
+        assert_int_equal(trial.size, POLICY_DIGEST_SIZE);
+        assert_memory_equal(trial.buffer, policy.octets, POLICY_DIGEST_SIZE);
+        nv_release(bench.tpm, &index);
+        /* What the TPM holds now has another Name, and the second round goes on from there. */
+        if (write == ANCHOR_WRITE_FIRST)
+            assert_written(&operator_key, ANCHOR_WRITE_FIRST, "anchors", 1);
+    }
+}
+
+static void an_older_bundle_that_was_in_force_once_is_refused(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = defined_for("EC");
+
+    (void)state;
+    assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
+    assert_written(&operator_key, ANCHOR_WRITE_UPDATE, "three", 3);
+    assert_int_equal(write_as(&operator_key, ANCHOR_WRITE_UPDATE, "two", 2), -EACCES);
+    assert_non_null(strstr(error, "version 2"));
+    assert_int_equal(write_as(&operator_key, ANCHOR_WRITE_UPDATE, "three", 3), -EACCES);
+    assert_holds("three", 3);
+}
+
+static void a_second_first_write_is_refused(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = defined_for("EC");
+
+    (void)state;
+    assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
+    assert_int_equal(write_as(&operator_key, ANCHOR_WRITE_FIRST, "one", 1), -EACCES);
+    assert_int_equal(write_as(&operator_key, ANCHOR_WRITE_FIRST, "two", 2), -EACCES);
+    assert_holds("one", 1);
+}
+
+static void an_update_does_not_write_what_was_never_written(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = defined_for("EC");
+    AnchorGuard guard;
+
+    (void)state;
+    assert_true(write_as(&operator_key, ANCHOR_WRITE_UPDATE, "one", 1) < 0);
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, error), 0);
+    assert_false(guard.written);
+}
+
+static void another_operator_is_refused(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = defined_for("EC");
+    _cleanup_(policy_key_deinit) PolicyKey other = operator_new("EC");
+
+    (void)state;
+    assert_int_equal(write_as(&other, ANCHOR_WRITE_FIRST, "other's", 1), -EACCES);
+    assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
+    assert_int_equal(write_as(&other, ANCHOR_WRITE_UPDATE, "other's", 2), -EACCES);
+    assert_int_equal(anchor_guard_define(bench.tpm, &other, error), -EEXIST);
+    assert_holds("one", 1);
+}
+
+static void an_approval_is_good_for_its_own_payload_only(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = defined_for("EC");
+    _cleanup_(anchor_approval_deinit) AnchorApproval approval =
+        approval_new(&operator_key, "two", 2);
+    const AnchorSignature *signature = &approval.signatures[ANCHOR_WRITE_UPDATE];
+    AnchorRecord record = approval.record;
+
+    (void)state;
+    assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
+    record.version = 3;
+    assert_int_equal(anchor_guard_write(bench.tpm, &operator_key, ANCHOR_WRITE_UPDATE, &record,
+                                        signature, error),
+                     -EKEYREJECTED);
+    record = approval.record;
+    record.digest[0] ^= 1;
+    assert_int_equal(anchor_guard_write(bench.tpm, &operator_key, ANCHOR_WRITE_UPDATE, &record,
+                                        signature, error),
+                     -EKEYREJECTED);
+    assert_holds("one", 1);
+    assert_int_equal(anchor_guard_write(bench.tpm, &operator_key, ANCHOR_WRITE_UPDATE,
+                                        &approval.record, signature, error),
+                     0);
+    assert_holds("two", 2);
+}
+
+static void an_index_of_another_kind_is_no_guard_and_is_left_alone(void **state)
+{
+    static const TPMS_NV_PUBLIC impostor = {
+        .nvIndex = ANCHOR_GUARD_INDEX,
+        .nameAlg = TPM2_ALG_SHA256,
+        .attributes = TPMA_NV_AUTHWRITE | TPMA_NV_AUTHREAD | TPMA_NV_NO_DA,
+        .dataSize = ANCHOR_GUARD_SIZE,
+    };
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = operator_new("EC");
+    AnchorGuard guard;
+
+    (void)state;
+    assert_int_equal(nv_define(bench.tpm, &impostor, error), 0);
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, error), -EBADMSG);
+    assert_non_null(strstr(error, "tpm2_nvreadpublic"));
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, error), -EEXIST);
+}
+
+static void nothing_is_left_in_the_tpm(void **state)
+{
+    const unsigned transient = handle_count(TPM2_TRANSIENT_FIRST);
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = defined_for("EC");
+
+    (void)state;
+    assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
+    for (uint64_t version = 2; version < 12; version++) {
+        assert_written(&operator_key, ANCHOR_WRITE_UPDATE, "next", version);
+        assert_int_equal(write_as(&operator_key, ANCHOR_WRITE_UPDATE, "again", version), -EACCES);
+        assert_holds("next", version);
+    }
+    assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), transient);
+    assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(an_index_is_made_once_and_says_whether_it_was_written,
+                                  guard_remove),
+        cmocka_unit_test_teardown(each_kind_of_operator_key_writes_and_updates, guard_remove),
+        cmocka_unit_test_teardown(the_digests_made_without_a_tpm_are_those_that_the_tpm_makes,
+                                  guard_remove),
+        cmocka_unit_test_teardown(an_older_bundle_that_was_in_force_once_is_refused, guard_remove),
+        cmocka_unit_test_teardown(a_second_first_write_is_refused, guard_remove),
+        cmocka_unit_test_teardown(an_update_does_not_write_what_was_never_written, guard_remove),
+        cmocka_unit_test_teardown(another_operator_is_refused, guard_remove),
+        cmocka_unit_test_teardown(an_approval_is_good_for_its_own_payload_only, guard_remove),
+        cmocka_unit_test_teardown(an_index_of_another_kind_is_no_guard_and_is_left_alone,
+                                  guard_remove),
+        cmocka_unit_test_teardown(nothing_is_left_in_the_tpm, guard_remove),
+    };
+
+    return cmocka_run_group_tests(tests, bench_init, bench_deinit);
+}
