@@ -178,7 +178,7 @@ static int key_decode(struct json_object *root, const char *name, PolicyKey *ret
         !bytes_equal(BYTES_OF(octets), BYTES_OF(ret->fingerprint))) {
         return refuse(error, "%.200s: \"pkfp\" is not the fingerprint of \"key\"; " SIGN_AGAIN,
                       name);
-}
+    }
     return 0;
 }
 
@@ -195,7 +195,7 @@ static int signature_decode(struct json_object *root, AnchorWrite write, const c
         signature->size == 0) {
         return refuse(error, "%.200s: \"%s\" is not a signature in base64; " SIGN_AGAIN, name,
                       write_names[write]);
-}
+    }
     if (!anchor_guard_approved(&approval->operator_key, write, &approval->record, signature)) {
         return refuse(error,
                       "%.200s: \"%s\" is not the signature of \"key\" over this version and "
@@ -238,7 +238,7 @@ static int members_check(struct json_object *root, Bytes json, const char *name,
             return refuse(error,
                           "%.200s has a member \"%.40s\", which has no place there; " SIGN_AGAIN,
                           name, member);
-}
+        }
         if (count_of(json, member) != 1)
             return refuse(error, "%.200s has \"%s\" more than once; " SIGN_AGAIN, name, member);
     }

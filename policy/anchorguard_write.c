@@ -135,7 +135,7 @@ int anchor_guard_write(Tpm *tpm, const PolicyKey *operator_key, AnchorWrite writ
             tpm_unhold(tpm, session);
         } else {
             tpm_session_flush(tpm, session);
-}
+        }
     }
     nv_release(tpm, &index);
     return r;

@@ -7,6 +7,7 @@
 #include "provisioning/profile.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define PROVISION_TCTI "device:/dev/tpmrm0"
@@ -37,13 +38,15 @@ typedef struct ProvisionOptions {
     const ProvisionProfile *profile; /* NULL without --profile */
     const struct Roster *roster;     /* the other devices of a line; NULL elsewhere */
     bool json;
-    unsigned jobs;      /* of line: devices at once */
-    const char *output; /* of line and export: a file, or NULL for standard output */
-    const char *format; /* of line and export: of the list for the SeGW, or NULL */
-    const char *list;   /* of line: where that list goes, or NULL */
-    const char *key;    /* of sign-policy: the vendor's private policy key */
-    uint32_t pcrs;      /* of read-pcrs */
-    TPM2_ALG_ID bank;   /* of read-pcrs */
+    unsigned jobs;            /* of line: devices at once */
+    const char *output;       /* of line and export: a file, or NULL for standard output */
+    const char *format;       /* of line and export: of the list for the SeGW, or NULL */
+    const char *list;         /* of line: where that list goes, or NULL */
+    const char *key;          /* of sign-policy and sign-anchors: the private policy key */
+    uint64_t anchors_version; /* of sign-anchors */
+    bool first;               /* of sign-anchors: approve of a first bundle as well */
+    uint32_t pcrs;            /* of read-pcrs */
+    TPM2_ALG_ID bank;         /* of read-pcrs */
     ProofOptions proof;
     const char *file;         /* the first argument of the command, or NULL */
     const char *const *files; /* all of them */
@@ -55,6 +58,7 @@ typedef struct ProvisionOptions {
 int provision_init(const ProvisionOptions *options);
 int provision_install_cert(const ProvisionOptions *options);
 int provision_install_anchors(const ProvisionOptions *options);
+int provision_sign_anchors(const ProvisionOptions *options);
 int provision_run(const ProvisionOptions *options);
 int provision_step(const ProvisionOptions *options);
 int provision_status(const ProvisionOptions *options);

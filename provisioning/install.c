@@ -1,5 +1,5 @@
-/* tre-provision install-cert and install-anchors: looked at first, stored after. */
-#include "provisioning/command.h"
+/* tre-provision install-cert: looked at first, stored after. */
+#include "provisioning/certificatefile.h"
 
 #include "crypto/openssl.h"
 #include "policy/certificates.h"
@@ -8,63 +8,10 @@
 #include "policy/tss2key.h"
 
 #include <errno.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { SUBJECT_SIZE = 160, DATE_SIZE = 32 };
-
-static void date_print(const ASN1_TIME *time, char *ret)
-{
-    struct tm tm;
-
-    if (ASN1_TIME_to_tm(time, &tm) != 1 || strftime(ret, DATE_SIZE, "%Y-%m-%d", &tm) == 0)
-        (void)snprintf(ret, DATE_SIZE, "?");
-}
-
-static void certificate_print(const char *what, const X509 *certificate)
-{
-    char subject[SUBJECT_SIZE] = "";
-    char from[DATE_SIZE];
-    char until[DATE_SIZE];
-
-    certificate_subject(certificate, subject, sizeof(subject));
-    date_print(X509_get0_notBefore(certificate), from);
-    date_print(X509_get0_notAfter(certificate), until);
-    (void)printf("%-18s %s, valid %s to %s\n", what, subject, from, until);
-}
-
-/* A factory's clock may be wrong and a certificate for later in order: a warning, not a refusal. */
-static void validity_warn(const X509 *certificate)
-{
-    char subject[SUBJECT_SIZE] = "";
-
-    certificate_subject(certificate, subject, sizeof(subject));
-    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
-        complain("warning: the certificate of %s has expired, by this machine's clock", subject);
-    if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
-        complain("warning: the certificate of %s is not valid yet, by this machine's clock",
-                 subject);
-    }
-}
-
-static int certificates_write(const ProvisionOptions *options, const char *name,
-                              const STACK_OF(X509) *certificates)
-{
-    _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_mem());
-    char *text = NULL;
-    long size;
-
-    for (int i = 0; i < sk_X509_num(certificates); i++) {
-        if (!bio || PEM_write_bio_X509(bio, sk_X509_value(certificates, i)) != 1) {
-            complain("out of memory");
-            return -ENOMEM;
-        }
-    }
-    size = BIO_get_mem_data(bio, &text);
-    return state_write(options, name, (Bytes){(const uint8_t *)text, (size_t)size}, 0644);
-}
+enum { SUBJECT_SIZE = 160 };
 
 static int device_public_read(const ProvisionOptions *options, EVP_PKEY **ret)
 {
@@ -146,41 +93,6 @@ int provision_install_cert(const ProvisionOptions *options)
     for (int i = 0; i < sk_X509_num(chain); i++) {
         certificate_print(i == 0 ? "certificate" : "issued by", sk_X509_value(chain, i));
         validity_warn(sk_X509_value(chain, i));
-    }
-    return 0;
-}
-
-int provision_install_anchors(const ProvisionOptions *options)
-{
-    _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
-    char error[CERTIFICATES_ERROR_SIZE] = "";
-    int r;
-
-    r = certificates_read(options->file, &certificates, error);
-    if (r < 0) {
-        complain("%s", error);
-        return r;
-    }
-    for (int i = 0; i < sk_X509_num(certificates); i++) {
-        X509 *certificate = sk_X509_value(certificates, i);
-        const char *flaw = profile_anchor_flaw(certificate);
-        char subject[SUBJECT_SIZE] = "";
-
-        if (!flaw)
-            continue;
-        certificate_subject(certificate, subject, sizeof(subject));
-        complain("%s: certificate %d (%s) %s, so it can't be an anchor; nothing was changed",
-                 options->file, i + 1, subject, flaw);
-        return -EINVAL;
-    }
-    r = state_dir_make(options);
-    if (r == 0)
-        r = certificates_write(options, STATE_ANCHORS, certificates);
-    if (r < 0)
-        return r;
-    for (int i = 0; i < sk_X509_num(certificates); i++) {
-        certificate_print("anchor", sk_X509_value(certificates, i));
-        validity_warn(sk_X509_value(certificates, i));
     }
     return 0;
 }

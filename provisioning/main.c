@@ -15,7 +15,7 @@ enum { EXIT_USAGE = 2 };
 /* The letters are those of options.c's table: n --fqdn, a --key-algorithm, f --force, p --profile,
  * S --serial, j --json, J --jobs, O --output, F --format, x --export, k --key, P --pcrs, B --bank,
  * E --ek-anchors, D --policy-digest, K --policy-key, Q --pending, C --ca-certificate, c --ca-key,
- * y --days. */
+ * y --days, R --anchors-version, 1 --first. */
 static const Command commands[] = {
     {"run", .options = "pSnaf", .mandatory = "p", .run = provision_run},
     {"step", "the name of one step", .options = "pSnaf", .mandatory = "", .run = provision_step},
@@ -29,6 +29,8 @@ static const Command commands[] = {
     {"install-cert", "one file", .options = "", .mandatory = "", .run = provision_install_cert},
     {"install-anchors", "one file", .options = "", .mandatory = "",
      .run = provision_install_anchors},
+    {"sign-anchors", "one file", .options = "kR1", .mandatory = "kR",
+     .run = provision_sign_anchors},
     {"read-pcrs", .options = "PBO", .mandatory = "P", .run = provision_read_pcrs},
     {"sign-policy", "one file", .several = true, .options = "kO", .mandatory = "k",
      .run = provision_sign_policy},
@@ -61,7 +63,11 @@ static void usage_print(FILE *stream)
         "key,\n"
         "                          and a CSR for it. A good key that is there already is kept.\n"
         "  install-cert FILE       Store the device's certificate and its issuers.\n"
-        "  install-anchors FILE    Store the SeGW's root certificates, in place of those before.\n"
+        "  install-anchors FILE    Store the SeGW's root certificates, in place of those before: "
+        "by the\n"
+        "                          operator's approval in FILE.sig where the TPM guards them.\n"
+        "  sign-anchors --key KEY --anchors-version N FILE\n"
+        "                          At the operator's: approve of them, in FILE.sig. Needs no TPM.\n"
         "\n"
         "  read-pcrs --pcrs LIST   The platform state that this device is in.\n"
         "  sign-policy --key KEY FILE...\n"
@@ -79,6 +85,11 @@ static void usage_print(FILE *stream)
         "  --bank NAME             sha256 (default) or sha384.\n"
         "  --key FILE              The vendor's private policy key, PEM.\n"
         "  --output FILE           Where the states go; those that are there stay.\n"
+        "\n"
+        "Options of sign-anchors:\n"
+        "  --key FILE              The operator's private policy key, PEM.\n"
+        "  --anchors-version N     Each bundle needs a higher one than those before.\n"
+        "  --first                 Approve of it for devices that have no anchors yet, too.\n"
         "\n"
         "Options of run, step and init:\n"
         "  --profile FILE          What every device gets; see tre-provision-profile(5).\n"

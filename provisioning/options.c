@@ -1,6 +1,8 @@
 /* What does the command line ask for, and does it make sense? */
 #include "provisioning/options.h"
 
+#include "policy/anchorguard.h"
+
 #include "policy/pcr.h"
 #include "provisioning/authority.h"
 
@@ -22,6 +24,8 @@ static const struct option long_options[] = {
     {"fqdn", required_argument, NULL, 'n'},
     {"key-algorithm", required_argument, NULL, 'a'},
     {"force", no_argument, NULL, 'f'},
+    {"anchors-version", required_argument, NULL, 'R'},
+    {"first", no_argument, NULL, '1'},
     {"profile", required_argument, NULL, 'p'},
     {"serial", required_argument, NULL, 'S'},
     {"json", no_argument, NULL, 'j'},
@@ -118,6 +122,18 @@ static int proof_option_take(int letter, ProofOptions *proof)
                : usage_error("--days is a number from 1 to 36500, not", optarg);
 }
 
+static int anchors_version_parse(const char *text, uint64_t *ret)
+{
+    char *end = NULL;
+
+    errno = 0;
+    *ret = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || *ret == 0 ||
+        *ret > ANCHOR_VERSION_MAX)
+        return usage_error("--anchors-version is a whole number from 1 on, not", text);
+    return 0;
+}
+
 static int option_take(int letter, CommandLine *line)
 {
     ProvisionOptions *options = &line->options;
@@ -145,6 +161,11 @@ static int option_take(int letter, CommandLine *line)
         return 0;
     case 'f':
         options->force = true;
+        return 0;
+    case 'R':
+        return anchors_version_parse(optarg, &options->anchors_version);
+    case '1':
+        options->first = true;
         return 0;
     case 'p':
         line->profile_path = optarg;

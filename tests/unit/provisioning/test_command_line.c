@@ -58,6 +58,12 @@ static void what_does_not_fit_is_refused_by_name(void **state)
     assert_prints("init --fqdn a.example --key-algorithm dsa", 2, "'dsa'");
     assert_prints("init --fqdn a.example --owner no-such-user", 2, "'no-such-user'");
     assert_prints("init --fqdn a.example --owner 12x", 2, "'12x'");
+    assert_prints("sign-anchors --anchors-version 1 file", 2, "'key'");
+    assert_prints("sign-anchors --key file file", 2, "'anchors-version'");
+    assert_prints("sign-anchors --key file --anchors-version 0 file", 2, "'0'");
+    assert_prints("sign-anchors --key file --anchors-version -1 file", 2, "'-1'");
+    assert_prints("sign-anchors --key file --anchors-version 9223372036854775808 file", 2, "'9223");
+    assert_prints("install-anchors --first file", 2, "'first'");
 }
 
 static void a_failure_names_its_cause_and_ends_with_1(void **state)

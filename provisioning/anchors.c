@@ -1,0 +1,277 @@
+/* tre-provision install-anchors: which anchors are to be in force, and who has to agree? */
+#include "provisioning/anchors.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "policy/anchorinstall.h"
+#include "policy/certificates.h"
+#include "provisioning/certificatefile.h"
+#include "provisioning/tredbus.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A bundle as it was handed in, and what goes with it. */
+typedef struct Given {
+    uint8_t *bundle, *approval; /* approval: NULL for a bundle without one */
+    size_t bundle_size, approval_size;
+    STACK_OF(X509) *certificates;
+} Given;
+
+static void given_deinit(Given *given)
+{
+    free(given->bundle);
+    free(given->approval);
+    sk_X509_pop_free(given->certificates, X509_free);
+}
+
+static int approval_read(const char *path, Given *given)
+{
+    _cleanup_(free_charp) char *name = NULL;
+    int r;
+
+    if (asprintf(&name, "%s" ANCHOR_APPROVAL_SUFFIX, path) < 0) {
+        name = NULL;
+        complain("out of memory");
+        return -ENOMEM;
+    }
+    r = file_read(name, ANCHOR_APPROVAL_SIZE_MAX, &given->approval, &given->approval_size);
+    if (r == 0 || r == -ENOENT)
+        return 0;
+    complain("%s can't be read: %s", name, strerror(-r));
+    return r;
+}
+
+static int given_read(const char *path, Given *ret)
+{
+    char error[ANCHOR_INSTALL_ERROR_SIZE] = "out of memory";
+    int r = file_read(path, ANCHOR_BUNDLE_SIZE_MAX, &ret->bundle, &ret->bundle_size);
+
+    if (r < 0) {
+        complain("%s can't be read: %s", path, strerror(-r));
+        return r;
+    }
+    r = anchors_decode((Bytes){ret->bundle, ret->bundle_size}, path, &ret->certificates, error);
+    if (r < 0) {
+        complain("%s; nothing was changed", error);
+        return r;
+    }
+    return approval_read(path, ret);
+}
+
+static void anchors_print(const Given *given)
+{
+    for (int i = 0; i < sk_X509_num(given->certificates); i++) {
+        certificate_print("anchor", sk_X509_value(given->certificates, i));
+        validity_warn(sk_X509_value(given->certificates, i));
+    }
+}
+
+static int complain_guarded(const ProvisionOptions *options)
+{
+    complain("this device's anchors are guarded by the TPM, and %s" ANCHOR_APPROVAL_SUFFIX
+             " is missing; get the approval from the operator, and lay it beside the bundle",
+             options->file);
+    return -EKEYREJECTED;
+}
+
+/* Without an approval: only where nothing guards the anchors, as tred would not take them. */
+static int install_plain(const ProvisionOptions *options, const Given *given)
+{
+    int r = state_dir_make(options);
+
+    if (r == 0)
+        r = certificates_write(options, STATE_ANCHORS, given->certificates);
+    if (r == 0) {
+        complain("warning: these anchors are not guarded by the TPM: whoever is root can exchange "
+                 "them; that is for development");
+    }
+    return r;
+}
+
+static int install_guarded(const ProvisionOptions *options, const Given *given, Tpm *tpm)
+{
+    const FileOwner owner = {.user = options->owner, .group = options->group};
+    char error[ANCHOR_INSTALL_ERROR_SIZE] = "";
+    _cleanup_(free_charp) char *path = NULL;
+    AnchorRecord record;
+    int r;
+
+    r = state_dir_make(options);
+    if (r == 0)
+        r = state_path(options, STATE_ANCHORS, &path);
+    if (r < 0)
+        return r;
+    r = anchors_install(tpm, path, (Bytes){given->bundle, given->bundle_size},
+                        (Bytes){given->approval, given->approval_size}, owner, &record, error);
+    if (r != 0) {
+        complain("%s: %s; nothing was changed", options->file, error);
+        return r < 0 ? r : -EKEYREJECTED;
+    }
+    (void)printf("%-18s %llu, guarded by the TPM\n", "anchors version",
+                 (unsigned long long)record.version);
+    return 0;
+}
+
+static int guard_look(Tpm *tpm, AnchorGuard *ret)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    int r = anchor_guard_read(tpm, ret, error);
+
+    if (r < 0 && r != -ENOENT)
+        complain("%s", error);
+    return r;
+}
+
+static int install_with(const ProvisionOptions *options, const Given *given, Tpm *tpm)
+{
+    AnchorGuard guard;
+    int r;
+
+    if (given->approval)
+        return install_guarded(options, given, tpm);
+    r = guard_look(tpm, &guard);
+    if (r == -ENOENT)
+        return install_plain(options, given);
+    return r < 0 ? r : complain_guarded(options);
+}
+
+int anchors_install_direct(const ProvisionOptions *options, Tpm *tpm)
+{
+    _cleanup_(given_deinit) Given given = {0};
+    int r = given_read(options->file, &given);
+
+    if (r == 0)
+        r = install_with(options, &given, tpm);
+    if (r == 0)
+        anchors_print(&given);
+    return r;
+}
+
+static int install_through_tred(const ProvisionOptions *options, const Given *given, sd_bus *bus)
+{
+    bool guarded = false;
+    int r;
+
+    if (given->approval) {
+        return tred_install_anchors(bus, (Bytes){given->bundle, given->bundle_size},
+                                    (Bytes){given->approval, given->approval_size});
+    }
+    r = tred_anchors_guarded(bus, &guarded);
+    if (r < 0)
+        return r;
+    if (guarded)
+        return complain_guarded(options);
+    r = install_plain(options, given);
+    if (r == 0)
+        complain("tred runs; have it read the anchors with 'systemctl reload tred'");
+    return r;
+}
+
+static int install_opening(const ProvisionOptions *options, const Given *given)
+{
+    _cleanup_(tpm_closep) Tpm *tpm = NULL;
+    char error[TPM_ERROR_SIZE] = "";
+    int r = tpm_open(options->tcti, &tpm, error);
+
+    if (r == 0)
+        return install_with(options, given, tpm);
+    complain("%s", error);
+    return r;
+}
+
+/* The running tred is that of this device, unless another TPM or folder was named. */
+static bool is_this_device(const ProvisionOptions *options)
+{
+    return strcmp(options->tcti, PROVISION_TCTI) == 0 &&
+           strcmp(options->state_dir, PROVISION_STATE_DIR) == 0;
+}
+
+int provision_install_anchors(const ProvisionOptions *options)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(given_deinit) Given given = {0};
+    int r = given_read(options->file, &given);
+
+    if (r < 0)
+        return r;
+    if (is_this_device(options) && tred_find(&bus) > 0) {
+        r = install_through_tred(options, &given, bus);
+    } else {
+        r = install_opening(options, &given);
+    }
+    if (r == 0)
+        anchors_print(&given);
+    return r;
+}
+
+/* True if the file in the state folder is this bundle, octet by octet. */
+static bool bundle_is_there(const char *path, const Given *given)
+{
+    _cleanup_(free_bytesp) uint8_t *bundle = NULL;
+    size_t size = 0;
+
+    return file_read(path, ANCHOR_BUNDLE_SIZE_MAX, &bundle, &size) == 0 &&
+           bytes_equal((Bytes){bundle, size}, (Bytes){given->bundle, given->bundle_size});
+}
+
+/* Without a guard what was stored is written anew from what was read, be it PEM or DER. */
+static bool certificates_are_there(const char *path, const Given *given)
+{
+    _cleanup_(certificates_freep) STACK_OF(X509) *there = NULL;
+    char error[CERTIFICATES_ERROR_SIZE] = "";
+
+    if (certificates_read(path, &there, error) < 0 ||
+        sk_X509_num(there) != sk_X509_num(given->certificates))
+        return false;
+    for (int i = 0; i < sk_X509_num(there); i++) {
+        if (X509_cmp(sk_X509_value(there, i), sk_X509_value(given->certificates, i)) != 0)
+            return false;
+    }
+    return true;
+}
+
+static int guarded_in_force(const Given *given, const char *path, const AnchorGuard *guard)
+{
+    _cleanup_(anchor_approval_deinit) AnchorApproval approval = {0};
+    char error[ANCHOR_APPROVAL_ERROR_SIZE] = "out of memory";
+    int r = anchor_approval_decode((Bytes){given->approval, given->approval_size}, "the approval",
+                                   &approval, error);
+
+    if (r == 0) {
+        r = anchor_approval_fits(&approval, (Bytes){given->bundle, given->bundle_size},
+                                 "the bundle", error);
+    }
+    if (r < 0) {
+        complain("%s", error);
+        return r;
+    }
+    return guard->written && anchor_record_equal(&guard->record, &approval.record) &&
+           bundle_is_there(path, given);
+}
+
+int anchors_in_force(const ProvisionOptions *options, Tpm *tpm)
+{
+    _cleanup_(given_deinit) Given given = {0};
+    _cleanup_(free_charp) char *path = NULL;
+    AnchorGuard guard;
+    int r;
+
+    r = given_read(options->file, &given);
+    if (r == 0)
+        r = state_path(options, STATE_ANCHORS, &path);
+    if (r < 0)
+        return r;
+    r = guard_look(tpm, &guard);
+    if (r == -ENOENT)
+        return !given.approval && certificates_are_there(path, &given);
+    if (r < 0)
+        return r;
+    r = anchor_files_recover(path, guard.written ? &guard.record : NULL);
+    if (r < 0) {
+        complain("%s can't be put right: %s", path, strerror(-r));
+        return r;
+    }
+    return given.approval ? guarded_in_force(&given, path, &guard) : complain_guarded(options);
+}
