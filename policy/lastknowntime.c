@@ -1,0 +1,223 @@
+/* Which day is it at least? */
+#include "policy/lastknowntime.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+/* 2024-01-01, when there was no tred: a clock before that was never set. */
+static const time_t earliest = 1704067200;
+
+enum { DAY_NUMBER_MAX = 1000 * 1000 }; /* in the year 4707 */
+
+/* Readable and countable by whoever reaches the TPM: counting ahead without reason would harm this
+ * device alone, and root has shorter ways to do that. */
+static const TPMS_NV_PUBLIC counter_public = {
+    .nvIndex = LAST_KNOWN_COUNTER_INDEX,
+    .nameAlg = TPM2_ALG_SHA256,
+    .attributes = TPM2_NT_COUNTER << TPMA_NV_TPM2_NT_SHIFT | TPMA_NV_AUTHWRITE | TPMA_NV_AUTHREAD |
+                  TPMA_NV_OWNERREAD | TPMA_NV_NO_DA,
+    .dataSize = NV_NUMBER_SIZE,
+};
+
+static const TPMS_NV_PUBLIC base_public = {
+    .nvIndex = LAST_KNOWN_BASE_INDEX,
+    .nameAlg = TPM2_ALG_SHA256,
+    .attributes = TPMA_NV_AUTHWRITE | TPMA_NV_WRITEDEFINE | TPMA_NV_AUTHREAD | TPMA_NV_OWNERREAD |
+                  TPMA_NV_NO_DA,
+    .dataSize = NV_NUMBER_SIZE,
+};
+
+/* What becomes of an index with time; all else of its public area stays as it was defined. */
+static const TPMA_NV progress = TPMA_NV_WRITTEN | TPMA_NV_WRITELOCKED;
+
+static int index_open(Tpm *tpm, const TPMS_NV_PUBLIC *public, NvIndex *ret, char *error)
+{
+    int r = nv_open(tpm, public->nvIndex, ret, error);
+
+    if (r < 0)
+        return r;
+    if (ret->public.nameAlg == public->nameAlg &&
+        (ret->public.attributes & ~progress) == public->attributes &&
+        ret->public.authPolicy.size == 0 && ret->public.dataSize == public->dataSize)
+        return 0;
+    nv_release(tpm, ret);
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "the NV index 0x%08x is not the one that keeps the last-known time; it was left "
+                   "as it is: look at it with 'tpm2_nvreadpublic 0x%08x' and, if nothing needs it, "
+                   "remove it with 'tpm2_nvundefine 0x%08x'",
+                   public->nvIndex, public->nvIndex, public->nvIndex);
+    return -EBADMSG;
+}
+
+/* Opens the index, and makes it if there is none. */
+static int index_define(Tpm *tpm, const TPMS_NV_PUBLIC *public, NvIndex *ret, char *error)
+{
+    int r = index_open(tpm, public, ret, error);
+
+    if (r == -ENOENT) {
+        r = nv_define(tpm, public, error);
+        if (r == 0)
+            r = index_open(tpm, public, ret, error);
+    }
+    return r == -EBADMSG ? -EEXIST : r;
+}
+
+static int number_read(Tpm *tpm, const NvIndex *index, uint64_t *ret, char *error)
+{
+    uint8_t octets[NV_NUMBER_SIZE];
+    Reader reader;
+    int r = nv_read(tpm, index, octets, sizeof(octets), error);
+
+    if (r < 0)
+        return r;
+    reader_init(&reader, BYTES_OF(octets));
+    return reader_u64(&reader, ret);
+}
+
+/* The counter, which begins to count here if it never did. */
+static int counter_begin(Tpm *tpm, uint64_t *ret, char *error)
+{
+    NvIndex index;
+    int r = index_define(tpm, &counter_public, &index, error);
+
+    if (r < 0)
+        return r;
+    if (!(index.public.attributes & TPMA_NV_WRITTEN))
+        r = nv_increment(tpm, &index, error);
+    if (r == 0)
+        r = number_read(tpm, &index, ret, error);
+    nv_release(tpm, &index);
+    return r;
+}
+
+static int base_write(Tpm *tpm, const NvIndex *index, uint64_t base, char *error)
+{
+    uint8_t octets[NV_NUMBER_SIZE];
+    Writer writer;
+
+    writer_init(&writer, octets, sizeof(octets));
+    writer_u64(&writer, base);
+    return nv_write(tpm, index, ESYS_TR_NONE, BYTES_OF(octets), error);
+}
+
+int last_known_time_define(Tpm *tpm, time_t now, char *error)
+{
+    uint64_t counter = 0;
+    NvIndex index = {.object = ESYS_TR_NONE};
+    int r;
+
+    if (now < earliest) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "this machine's clock stands before 2024, and the last-known time would "
+                       "begin there; set the clock (timedatectl)");
+        return -EINVAL;
+    }
+    r = counter_begin(tpm, &counter, error);
+    if (r == 0)
+        r = index_define(tpm, &base_public, &index, error);
+    if (r < 0)
+        return r;
+    /* The difference may be below zero; two's complement carries that. */
+    if (!(index.public.attributes & TPMA_NV_WRITTEN))
+        r = base_write(tpm, &index, (uint64_t)(now / LAST_KNOWN_DAY) - counter, error);
+    if (r == 0 && !(index.public.attributes & TPMA_NV_WRITELOCKED))
+        r = nv_lock(tpm, &index, error);
+    nv_release(tpm, &index);
+    return r;
+}
+
+static int not_finished(TPM2_HANDLE handle, char *error)
+{
+    (void)snprintf(
+        error, TPM_ERROR_SIZE,
+        "the NV index 0x%08x was never written and locked, so that the last-known time is "
+        "not known; run the step last-known-time of tre-provision again",
+        handle);
+    return -EBADMSG;
+}
+
+/* The number in an index that is as it should be at the end. */
+static int settled_read(Tpm *tpm, const TPMS_NV_PUBLIC *public, TPMA_NV settled, NvIndex *ret_index,
+                        uint64_t *ret, char *error)
+{
+    int r = index_open(tpm, public, ret_index, error);
+
+    if (r < 0)
+        return r;
+    r = (ret_index->public.attributes & progress) == settled
+            ? number_read(tpm, ret_index, ret, error)
+            : not_finished(public->nvIndex, error);
+    if (r < 0)
+        nv_release(tpm, ret_index);
+    return r;
+}
+
+/* The day, and the counter to move it with, which is for nv_release(). */
+static int day_read(Tpm *tpm, NvIndex *ret_counter, int64_t *ret, char *error)
+{
+    uint64_t base = 0, counter = 0;
+    NvIndex index;
+    int r;
+
+    r = settled_read(tpm, &base_public, progress, &index, &base, error);
+    if (r < 0)
+        return r;
+    nv_release(tpm, &index);
+    r = settled_read(tpm, &counter_public, TPMA_NV_WRITTEN, ret_counter, &counter, error);
+    if (r < 0)
+        return r;
+    *ret = (int64_t)(base + counter);
+    if (*ret >= 0 && *ret <= DAY_NUMBER_MAX)
+        return 0;
+    nv_release(tpm, ret_counter);
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "the NV indices 0x%08x and 0x%08x make day %" PRId64 " after 1970, which is no "
+                   "last-known time; provision the device again",
+                   LAST_KNOWN_COUNTER_INDEX, LAST_KNOWN_BASE_INDEX, *ret);
+    return -EBADMSG;
+}
+
+int last_known_time_read(Tpm *tpm, time_t *ret, char *error)
+{
+    NvIndex counter;
+    int64_t day = 0;
+    int r = day_read(tpm, &counter, &day, error);
+
+    if (r < 0)
+        return r;
+    nv_release(tpm, &counter);
+    *ret = (time_t)day * LAST_KNOWN_DAY;
+    return 0;
+}
+
+static int jump_refuse(int64_t day, int64_t today, char *error)
+{
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "the clock is %" PRId64 " days ahead of the last-known time; at most %d are "
+                   "believed at once, as that can't be undone; set the clock right",
+                   today - day, LAST_KNOWN_JUMP_DAYS_MAX);
+    return -ERANGE;
+}
+
+int last_known_time_advance(Tpm *tpm, time_t now, unsigned days_max, time_t *ret, char *error)
+{
+    const int64_t today = now / LAST_KNOWN_DAY;
+    NvIndex counter;
+    int64_t day = 0;
+    int r = day_read(tpm, &counter, &day, error);
+
+    if (r < 0)
+        return r;
+    if (today - day > LAST_KNOWN_JUMP_DAYS_MAX)
+        r = jump_refuse(day, today, error);
+    for (unsigned i = 0; r == 0 && i < days_max && day < today; i++) {
+        r = nv_increment(tpm, &counter, error);
+        day += r == 0;
+    }
+    nv_release(tpm, &counter);
+    *ret = (time_t)day * LAST_KNOWN_DAY;
+    return r;
+}

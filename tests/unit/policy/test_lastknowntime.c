@@ -1,0 +1,210 @@
+/* Does the last-known time go on with the days, and never back? */
+#include "tpm_bench.h"
+
+#include "policy/lastknowntime.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { DAY = LAST_KNOWN_DAY };
+
+/* Noon of some day. */
+static const time_t noon = 1790000000 / DAY * DAY + DAY / 2;
+
+static char error[TPM_ERROR_SIZE];
+
+static int indices_remove(void **state)
+{
+    (void)state;
+    (void)nv_undefine(bench.tpm, LAST_KNOWN_COUNTER_INDEX, error);
+    (void)nv_undefine(bench.tpm, LAST_KNOWN_BASE_INDEX, error);
+    return 0;
+}
+
+static time_t read_it(void)
+{
+    time_t time = 0;
+
+    if (last_known_time_read(bench.tpm, &time, error) < 0)
+        fail_msg("%s", error);
+    return time;
+}
+
+static void define_at(time_t now)
+{
+    if (last_known_time_define(bench.tpm, now, error) < 0)
+        fail_msg("%s", error);
+}
+
+static time_t advance_to(time_t now)
+{
+    time_t time = 0;
+
+    if (last_known_time_advance(bench.tpm, now, 100, &time, error) < 0)
+        fail_msg("%s", error);
+    assert_int_equal(time, read_it());
+    return time;
+}
+
+static void it_begins_with_the_day_at_the_factory(void **state)
+{
+    time_t time;
+
+    (void)state;
+    assert_int_equal(last_known_time_read(bench.tpm, &time, error), -ENOENT);
+    define_at(noon);
+    assert_int_equal(read_it(), noon - DAY / 2);
+    define_at(noon + 5L * DAY); /* nothing is done a second time */
+    assert_int_equal(read_it(), noon - DAY / 2);
+}
+
+static void it_follows_the_days_and_does_not_go_back(void **state)
+{
+    (void)state;
+    define_at(noon);
+    assert_int_equal(advance_to(noon + DAY / 4), noon - DAY / 2);
+    assert_int_equal(advance_to(noon + DAY), noon + DAY / 2);
+    assert_int_equal(advance_to(noon + 30L * DAY), noon + 30L * DAY - DAY / 2);
+    assert_int_equal(advance_to(noon), noon + 30L * DAY - DAY / 2);
+    assert_int_equal(advance_to(0), noon + 30L * DAY - DAY / 2);
+}
+
+static void a_long_way_is_gone_in_steps(void **state)
+{
+    time_t time = 0;
+
+    (void)state;
+    define_at(noon);
+    assert_int_equal(last_known_time_advance(bench.tpm, noon + 7L * DAY, 3, &time, error), 0);
+    assert_int_equal(time, noon + 3L * DAY - DAY / 2);
+    assert_int_equal(last_known_time_advance(bench.tpm, noon + 7L * DAY, 100, &time, error), 0);
+    assert_int_equal(time, noon + 7L * DAY - DAY / 2);
+}
+
+static void a_clock_gone_wrong_is_not_believed(void **state)
+{
+    time_t time = 0;
+
+    (void)state;
+    define_at(noon);
+    assert_int_equal(last_known_time_advance(
+                         bench.tpm, noon + (LAST_KNOWN_JUMP_DAYS_MAX + 1L) * DAY, 1, &time, error),
+                     -ERANGE);
+    assert_int_equal(read_it(), noon - DAY / 2);
+    assert_int_equal(last_known_time_advance(
+                         bench.tpm, noon + (time_t)LAST_KNOWN_JUMP_DAYS_MAX * DAY, 1, &time, error),
+                     0);
+    assert_int_equal(read_it(), noon + DAY / 2);
+}
+
+static void a_factory_without_a_clock_is_told_so(void **state)
+{
+    (void)state;
+    assert_int_equal(last_known_time_define(bench.tpm, 1000, error), -EINVAL);
+    assert_non_null(strstr(error, "clock"));
+}
+
+static void a_counter_that_counts_already_is_no_harm(void **state)
+{
+    NvIndex counter;
+
+    (void)state;
+    define_at(noon);
+    assert_int_equal(nv_undefine(bench.tpm, LAST_KNOWN_BASE_INDEX, error), 0);
+    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &counter, error), 0);
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(nv_increment(bench.tpm, &counter, error), 0);
+    nv_release(bench.tpm, &counter);
+    define_at(noon);
+    assert_int_equal(read_it(), noon - DAY / 2);
+}
+
+static void what_the_factory_wrote_is_locked(void **state)
+{
+    static const uint8_t zeros[NV_NUMBER_SIZE] = {0};
+    NvIndex base;
+
+    (void)state;
+    define_at(noon);
+    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &base, error), 0);
+    assert_true(nv_write(bench.tpm, &base, ESYS_TR_NONE, BYTES_OF(zeros), error) < 0);
+    nv_release(bench.tpm, &base);
+    assert_int_equal(read_it(), noon - DAY / 2);
+}
+
+static void a_factory_cut_off_anywhere_is_taken_up_again(void **state)
+{
+    TPMS_NV_PUBLIC counter = {0}, base = {0};
+    NvIndex index;
+    time_t time;
+
+    define_at(noon);
+    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &index, error), 0);
+    counter = index.public;
+    nv_release(bench.tpm, &index);
+    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &index, error), 0);
+    base = index.public;
+    nv_release(bench.tpm, &index);
+    counter.attributes &= ~TPMA_NV_WRITTEN;
+    base.attributes &= ~(TPMA_NV_WRITTEN | TPMA_NV_WRITELOCKED);
+
+    for (int done = 1; done <= 4; done++) {
+        static const uint8_t written[NV_NUMBER_SIZE] = {0, 0, 0, 0, 0, 0, 0x40, 0};
+
+        (void)indices_remove(state);
+        assert_int_equal(nv_define(bench.tpm, &counter, error), 0);
+        if (done >= 2) {
+            assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &index, error), 0);
+            assert_int_equal(nv_increment(bench.tpm, &index, error), 0);
+            nv_release(bench.tpm, &index);
+        }
+        if (done >= 3)
+            assert_int_equal(nv_define(bench.tpm, &base, error), 0);
+        if (done >= 4) {
+            assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &index, error), 0);
+            assert_int_equal(nv_write(bench.tpm, &index, ESYS_TR_NONE, BYTES_OF(written), error),
+                             0);
+            nv_release(bench.tpm, &index);
+        }
+        assert_true(last_known_time_read(bench.tpm, &time, error) < 0);
+        define_at(noon);
+        assert_true(read_it() == noon - DAY / 2 || done == 4);
+    }
+}
+
+static void an_index_of_another_kind_is_left_alone(void **state)
+{
+    static const TPMS_NV_PUBLIC other = {
+        .nvIndex = LAST_KNOWN_COUNTER_INDEX,
+        .nameAlg = TPM2_ALG_SHA256,
+        .attributes = TPMA_NV_AUTHWRITE | TPMA_NV_AUTHREAD,
+        .dataSize = NV_NUMBER_SIZE,
+    };
+
+    (void)state;
+    assert_int_equal(nv_define(bench.tpm, &other, error), 0);
+    assert_int_equal(last_known_time_define(bench.tpm, noon, error), -EEXIST);
+}
+
+#define TIME_TEST(name) cmocka_unit_test_teardown(name, indices_remove)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TIME_TEST(it_begins_with_the_day_at_the_factory),
+        TIME_TEST(it_follows_the_days_and_does_not_go_back),
+        TIME_TEST(a_long_way_is_gone_in_steps),
+        TIME_TEST(a_clock_gone_wrong_is_not_believed),
+        TIME_TEST(a_factory_without_a_clock_is_told_so),
+        TIME_TEST(a_counter_that_counts_already_is_no_harm),
+        TIME_TEST(what_the_factory_wrote_is_locked),
+        TIME_TEST(a_factory_cut_off_anywhere_is_taken_up_again),
+        TIME_TEST(an_index_of_another_kind_is_left_alone),
+    };
+
+    return cmocka_run_group_tests(tests, bench_init, bench_deinit);
+}
