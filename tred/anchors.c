@@ -1,17 +1,15 @@
 /* Which certificates may a SeGW's chain end in, and how does CERTREQ name them? */
 #include "tred/anchors.h"
 
+#include "base/file.h"
+#include "policy/anchorinstall.h"
 #include "policy/certificates.h"
-#include "policy/profile.h"
 
 #include <errno.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { SUBJECT_SIZE = 128 };
 
 /* RFC 7296 3.7: SHA-1 over the whole SubjectPublicKeyInfo element, its DER header included. */
 static int spki_hash(const X509 *certificate, uint8_t *ret)
@@ -79,41 +77,42 @@ static AnchorStore *anchor_store_new(void)
     return anchors;
 }
 
-int anchor_store_read(const char *path, AnchorStore **ret, char *error)
+static int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, char *error)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
     _cleanup_(anchor_store_unrefp) AnchorStore *anchors = anchor_store_new();
+    AnchorRecord record;
     int r;
 
     _Static_assert((int)ANCHORS_MAX >= (int)CERTIFICATES_MAX,
                    "every certificate of a file has its place");
-    _Static_assert((int)ANCHOR_ERROR_SIZE >= (int)CERTIFICATES_ERROR_SIZE,
+    _Static_assert((int)ANCHOR_ERROR_SIZE >= (int)ANCHOR_INSTALL_ERROR_SIZE,
                    "the reader's sentence fits");
     if (!anchors)
         return -ENOMEM;
-    r = certificates_read(path, &certificates, error);
+    r = anchors_decode(bundle, name, &certificates, error);
+    if (r == 0)
+        r = anchor_record_make(bundle, 0, &record);
+    for (int i = 0; r == 0 && i < sk_X509_num(certificates); i++)
+        r = anchor_add(anchors, sk_X509_value(certificates, i));
     if (r < 0)
         return r;
-    for (int i = 0; i < sk_X509_num(certificates); i++) {
-        X509 *certificate = sk_X509_value(certificates, i);
-        const char *flaw = profile_anchor_flaw(certificate);
-
-        if (flaw) {
-            char subject[SUBJECT_SIZE] = "";
-
-            certificate_subject(certificate, subject, sizeof(subject));
-            (void)snprintf(error, ANCHOR_ERROR_SIZE,
-                           "%.200s: certificate %d (%s) %s, so it can't be an anchor; take it out",
-                           path, i + 1, subject, flaw);
-            ERR_clear_error();
-            return -EINVAL;
-        }
-        r = anchor_add(anchors, certificate);
-        if (r < 0)
-            return r;
-    }
+    memcpy(anchors->digest, record.digest, sizeof(anchors->digest));
     *ret = steal_pointer(anchors);
     return 0;
+}
+
+int anchor_store_read(const char *path, AnchorStore **ret, char *error)
+{
+    _cleanup_(free_bytesp) uint8_t *bundle = NULL;
+    size_t size = 0;
+    int r = file_read(path, ANCHOR_BUNDLE_SIZE_MAX, &bundle, &size);
+
+    if (r < 0) {
+        (void)snprintf(error, ANCHOR_ERROR_SIZE, "%.200s can't be read: %s", path, strerror(-r));
+        return r;
+    }
+    return anchor_store_decode((Bytes){bundle, size}, path, ret, error);
 }
 
 AnchorStore *anchor_store_ref(AnchorStore *anchors)

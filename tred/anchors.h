@@ -3,15 +3,17 @@
 #pragma once
 
 #include "base/cleanup.h"
+#include "policy/anchorguard.h"
 
 #include <openssl/x509.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ANCHOR_HASH_SIZE = 20, ANCHORS_MAX = 64, ANCHOR_ERROR_SIZE = 512 };
+enum { ANCHOR_HASH_SIZE = 20, ANCHORS_MAX = 64, ANCHOR_ERROR_SIZE = 640 };
 
 typedef struct AnchorStore {
     unsigned n_references;
+    uint8_t digest[ANCHOR_DIGEST_SIZE]; /* SHA-256 of the bundle, as the TPM guards it */
     STACK_OF(X509) *certificates;
     size_t count; /* of hashes: certificates of one key, old and renewed, share theirs */
     uint8_t hashes[ANCHORS_MAX][ANCHOR_HASH_SIZE]; /* SHA-1 of SubjectPublicKeyInfo, RFC 7296 3.7 */

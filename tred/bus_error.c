@@ -92,6 +92,12 @@ static const ErrorText texts[BUS_ERRORS] = {
                                   "Too many exchanges are open. Close one first."},
     [BUS_E_UNPROVISIONED] = {ERROR_PREFIX "Unprovisioned",
                              "This device is not provisioned. Read the Manager's StateReason."},
+    [BUS_E_ANCHORS_REFUSED] =
+        {ERROR_PREFIX "AnchorsRefused",
+         "The operator of this device did not approve of these anchors. Get the bundle and its "
+         "approval again."},
+    [BUS_E_ANCHORS_OUTDATED] = {ERROR_PREFIX "AnchorsOutdated",
+                                "The TPM holds newer anchors. Get the operator's newest bundle."},
     [BUS_E_TPM_UNAVAILABLE] = {ERROR_PREFIX "TpmUnavailable",
                                "The TPM can't be used. Read the Manager's StateReason."},
 };

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
+#include "tred/clock.h"
 #include "tred/expiry.h"
 
 #include <errno.h>
@@ -131,7 +132,7 @@ int bus_exchange_verify_peer(sd_bus_message *call, void *userdata, sd_bus_error 
     if (r < 0)
         return r;
     segw_policy_refresh(&held->caller->daemon->segw_policy);
-    r = exchange_verify_peer(held->exchange, &peer, time(NULL), reason);
+    r = exchange_verify_peer(held->exchange, &peer, clock_now(held->caller->daemon), reason);
     if (r > 0 && r != EXCHANGE_E_WRONG_STATE) {
         log_warning("Exchange %" PRIu64 ": the SeGW is refused (%s). %s", held->number,
                     bus_error_name(r), reason);

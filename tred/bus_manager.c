@@ -3,6 +3,7 @@
 #include "policy/encoding.h"
 #include "tred/bus.h"
 #include "tred/bus_error.h"
+#include "tred/bus_manager_anchors.h"
 
 #include <errno.h>
 
@@ -244,6 +245,12 @@ static const sd_bus_vtable manager_vtable[] = {
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("AnchorHashes", "aay", get_anchor_hashes, 0,
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("AnchorsGuarded", "b", bus_get_anchors_guarded, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("AnchorsVersion", "t", bus_get_anchors_version, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("LastKnownTime", "t", bus_get_last_known_time, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("OcspWanted", "b", get_ocsp_wanted, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("KeyAlgorithm", "s", get_key_algorithm, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("KeyPolicy", "s", get_key_policy, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -255,6 +262,9 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("BeginExchange", SD_BUS_ARGS("q", group),
                             SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i),
                             method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("InstallAnchors", SD_BUS_ARGS("ay", bundle, "ay", approval),
+                            SD_BUS_RESULT("t", version), bus_install_anchors,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", state, "s", reason),
                             method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
@@ -270,7 +280,8 @@ void bus_manager_changed(Daemon *daemon)
 {
     int r = sd_bus_emit_properties_changed(
         daemon->bus, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, "State", "StateReason", "Identity",
-        "CertificateChain", "AnchorHashes", "KeyAlgorithm", "KeyPolicy", "PcrMismatch", NULL);
+        "CertificateChain", "AnchorHashes", "AnchorsGuarded", "AnchorsVersion", "LastKnownTime",
+        "KeyAlgorithm", "KeyPolicy", "PcrMismatch", NULL);
 
     if (r < 0)
         log_warning("The change of State could not be announced on the bus: %s.", strerror(-r));

@@ -22,6 +22,11 @@ static const char *const data_planes[] = {[DATAPLANE_AUTO] = "auto",
 /* The names in the order of their numbers in syslog.h, from LOG_ERR on. */
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 
+static const char *const clock_records[] = {[CLOCK_RECORD_SYNCHRONISED] = "synchronised",
+                                            [CLOCK_RECORD_ALWAYS] = "always",
+                                            [CLOCK_RECORD_OFF] = "off",
+                                            NULL};
+
 static const ConfigItem items[] = {
     {"tpm", "tcti", config_parse_string, offsetof(TredConfig, tcti)},
     {"tpm", "srk-name", config_parse_path, offsetof(TredConfig, srk_name)},
@@ -51,6 +56,8 @@ static const ConfigItem items[] = {
      .maximum = UINT32_MAX},
     {"data-plane", "hard-lifetime-bytes", config_parse_number, offsetof(TredConfig, hard.bytes),
      .maximum = INT64_MAX},
+    {"clock", "record", config_parse_choice, offsetof(TredConfig, clock_record),
+     .choices = clock_records},
     {"log", "level", config_parse_choice, offsetof(TredConfig, log_level), .choices = log_levels},
 };
 

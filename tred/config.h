@@ -6,6 +6,13 @@
 
 #include <stdint.h>
 
+/* When the last-known time is moved to the system clock's. */
+typedef enum ClockRecord {
+    CLOCK_RECORD_SYNCHRONISED, /* while the kernel says that something keeps the clock right */
+    CLOCK_RECORD_ALWAYS,
+    CLOCK_RECORD_OFF,
+} ClockRecord;
+
 typedef struct TredConfig {
     char *tcti;
     char *srk_name; /* file; none there: any storage root key is trusted */
@@ -24,9 +31,10 @@ typedef struct TredConfig {
     char *esp_helper;       /* tred-esp */
     IkeTs allowed_local;    /* no Child SA's selectors go beyond these */
     IkeTs allowed_remote;
-    Lifetime soft;      /* of a Child SA: time to replace it */
-    Lifetime hard;      /* of a Child SA: its end */
-    unsigned log_level; /* LOG_… */
+    Lifetime soft;         /* of a Child SA: time to replace it */
+    Lifetime hard;         /* of a Child SA: its end */
+    unsigned clock_record; /* ClockRecord */
+    unsigned log_level;    /* LOG_… */
 } TredConfig;
 
 /* Reads `path` over the defaults. Returns 0, -ENOMEM, or -errno with `error` (CONFIG_ERROR_SIZE

@@ -4,6 +4,7 @@
 #include "tred/bus.h"
 #include "tred/bus_connection.h"
 #include "tred/callers.h"
+#include "tred/clock.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -184,6 +185,9 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     /* After the name, as a slow TPM takes longer than the bus waits for a service that it
      * activates; calls that come meanwhile are answered when it is done. */
     daemon_load_identity(daemon);
+    r = clock_start(daemon);
+    if (r < 0)
+        return r;
     (void)sd_notify(0, "READY=1");
     return 0;
 }
@@ -208,6 +212,7 @@ void daemon_deinit(Daemon *daemon)
     daemon_drop_identity(daemon);
     sd_bus_flush_close_unref(daemon->bus);
     sd_event_source_disable_unref(daemon->key_care);
+    sd_event_source_disable_unref(daemon->clock);
     sd_event_unref(daemon->event);
     segw_policy_deinit(&daemon->segw_policy);
     tred_config_deinit(&daemon->config);

@@ -20,6 +20,9 @@ typedef struct Daemon {
     Identity *identity;                      /* NULL if it could not be loaded */
     PcrMismatch mismatch;                    /* of the last look at the PCRs */
     sd_event_source *key_care;               /* looks after the device key when there is time */
+    time_t last_known;                       /* never steps back; 0: the TPM keeps none */
+    sd_event_source *clock;                  /* clock.c's timer */
+    unsigned clock_postponed;                /* as an exchange was waiting for the TPM */
     SegwPolicy segw_policy;
     DataPlane *dataplane;
     ExchangeContext exchange_context;

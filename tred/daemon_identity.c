@@ -2,11 +2,13 @@
 #include "base/log.h"
 #include "tred/bus.h"
 #include "tred/callers.h"
+#include "tred/clock.h"
 #include "tred/daemon.h"
 
 #include "policy/encoding.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
@@ -26,6 +28,7 @@ static void identity_take(Daemon *daemon, Identity *identity)
     daemon->exchange_context.device_key = identity->key;
     daemon->exchange_context.identity = identity->fqdn;
     daemon->exchange_context.anchors = identity->anchors;
+    clock_take(daemon, identity->last_known);
 }
 
 static void mismatch_log(const PcrMismatch *mismatch)
@@ -53,6 +56,12 @@ static void ready_log(const Daemon *daemon)
              identity->fqdn, tpm_key_algorithm_name(device_key_algorithm(identity->key)),
              key_policy_kind_name(identity->policy->kind), daemon->config.segw_name,
              identity->anchors->count);
+    if (identity->anchors_guarded) {
+        log_info("The TPM guards the anchors, version %" PRIu64 ".", identity->anchors_version);
+    } else {
+        log_warning("DEVELOPMENT: the TPM does not guard the anchors: whoever is root can exchange "
+                    "them.");
+    }
     if (daemon->state == IDENTITY_DEVELOPMENT)
         log_warning("DEVELOPMENT: %s", daemon->state_reason);
 }

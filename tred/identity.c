@@ -1,8 +1,8 @@
 /* Are the device's key, certificates and anchors there, and do they fit each other? */
-#include "tred/identity.h"
 #include "policy/publickey.h"
 #include "policy/srkname.h"
 #include "policy/tpm_profile.h"
+#include "tred/identity_internal.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -42,10 +42,7 @@ void identity_free(Identity *identity)
     free(identity);
 }
 
-static int unfit(char *reason, IdentityState state, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int unfit(char *reason, IdentityState state, const char *format, ...)
+int identity_unfit(char *reason, IdentityState state, const char *format, ...)
 {
     va_list arguments;
 
@@ -61,16 +58,18 @@ static int file_unfit(char *reason, const char *path, int r, const char *error, 
 {
     if (r == -ENOMEM)
         return r;
-    if (r == -ENOENT)
-        return unfit(reason, IDENTITY_UNPROVISIONED, "%s does not exist. %s", path, remedy);
+    if (r == -ENOENT) {
+        return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s does not exist. %s", path,
+                              remedy);
+    }
     if (r == -EACCES || r == -EPERM) {
-        return unfit(reason, IDENTITY_UNPROVISIONED,
-                     "%s: no permission to read it. Let user tred read it: chown tred: %s.", path,
-                     path);
+        return identity_unfit(
+            reason, IDENTITY_UNPROVISIONED,
+            "%s: no permission to read it. Let user tred read it: chown tred: %s.", path, path);
     }
     if (error[0] != '\0')
-        return unfit(reason, IDENTITY_UNPROVISIONED, "%s", error);
-    return unfit(reason, IDENTITY_UNPROVISIONED, "%s: %s.", path, strerror(-r));
+        return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s", error);
+    return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s: %s.", path, strerror(-r));
 }
 
 static int certificates_encode(const STACK_OF(X509) *chain, Identity *identity)
@@ -87,21 +86,6 @@ static int certificates_encode(const STACK_OF(X509) *chain, Identity *identity)
     return 0;
 }
 
-/* A clock that is wrong is commoner than a certificate that is: said, not judged. The SeGW decides.
- */
-static void validity_check(const X509 *certificate, const char *path, char *problem)
-{
-    if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
-        (void)snprintf(problem, IDENTITY_REASON_SIZE,
-                       "%s is not valid yet by this machine's clock. Set the clock (timedatectl).",
-                       path);
-    } else if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) {
-        (void)snprintf(
-            problem, IDENTITY_REASON_SIZE,
-            "%s has expired. Have a new certificate issued for the key, or set the clock.", path);
-    }
-}
-
 static int certificates_load(const TredConfig *config, Identity *identity, char *reason)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL, *chain = NULL;
@@ -115,29 +99,30 @@ static int certificates_load(const TredConfig *config, Identity *identity, char 
                           "Have the CSR signed and run tre-provision install-cert.");
     }
     if (!identity->public_key) {
-        return unfit(reason, IDENTITY_UNPROVISIONED,
-                     "%s can't be held against the device key, which is missing. Mend that first.",
-                     path);
+        return identity_unfit(
+            reason, IDENTITY_UNPROVISIONED,
+            "%s can't be held against the device key, which is missing. Mend that first.", path);
     }
     r = certificates_order(certificates, identity->public_key, &chain);
     if (r == -ENOKEY) {
-        return unfit(reason, IDENTITY_UNPROVISIONED,
-                     "None of the certificates in %s is for the key in %s. Have that key's CSR "
-                     "signed and run "
-                     "tre-provision install-cert.",
-                     path, config->key);
+        return identity_unfit(
+            reason, IDENTITY_UNPROVISIONED,
+            "None of the certificates in %s is for the key in %s. Have that key's CSR "
+            "signed and run "
+            "tre-provision install-cert.",
+            path, config->key);
     }
     if (r < 0)
         return r;
     if (certificate_fqdn(sk_X509_value(chain, 0), identity->fqdn) < 0) {
-        return unfit(
+        return identity_unfit(
             reason, IDENTITY_UNPROVISIONED,
             "The device certificate in %s has no FQDN as dNSName in its subjectAltName. Have one "
             "issued that has (TS 33.310 6.1).",
             path);
     }
-    validity_check(sk_X509_value(chain, 0), path, identity->validity_problem);
-    return certificates_encode(chain, identity);
+    r = certificates_encode(chain, identity);
+    return r < 0 ? r : identity_validity_check(config, identity);
 }
 
 static int anchors_load(const TredConfig *config, Identity *identity, char *reason)
@@ -163,7 +148,7 @@ static int key_file_load(const TredConfig *config, Identity *identity, char *rea
         return file_unfit(reason, config->key, r, error, "Run tre-provision init.");
     r = tpm_public_to_pkey(&identity->key_file.public, &identity->public_key);
     if (r < 0) {
-        return unfit(
+        return identity_unfit(
             reason, IDENTITY_UNPROVISIONED,
             "%s holds a key that is not ECDSA P-256, P-384 or RSA-2048. Run tre-provision init.",
             config->key);
@@ -177,12 +162,12 @@ static int key_policy_load(const TredConfig *config, Identity *identity, char *r
     int r;
 
     if (!identity->public_key) {
-        return unfit(reason, IDENTITY_UNPROVISIONED,
-                     "Its policy can't be known without the device key. Mend that first.");
+        return identity_unfit(reason, IDENTITY_UNPROVISIONED,
+                              "Its policy can't be known without the device key. Mend that first.");
     }
     r = key_policy_read(&identity->key_file.public.publicArea, config->policy_key,
                         config->pcr_signatures, &identity->policy, error);
-    return r < 0 && r != -ENOMEM ? unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error) : r;
+    return r < 0 && r != -ENOMEM ? identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error) : r;
 }
 
 /* Of the key in the file; that of a key yet to be made is tre-provision's default. */
@@ -203,7 +188,7 @@ static int tpm_connect(const TredConfig *config, Identity *identity, char *reaso
 
     r = srk_name_read(config->srk_name, &srk_name, error);
     if (r < 0 && r != -ENOENT)
-        return unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error);
+        return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error);
     r = tpm_open(config->tcti, &identity->tpm, error);
     if (r == -ENOMEM)
         return r;
@@ -211,7 +196,7 @@ static int tpm_connect(const TredConfig *config, Identity *identity, char *reaso
         identity->tpm->srk_name = srk_name;
         r = tpm_profile_check(identity->tpm, key_algorithm(identity), error);
     }
-    return r < 0 ? unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s", error) : 0;
+    return r < 0 ? identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s", error) : 0;
 }
 
 static int key_load(const TredConfig *config, Identity *identity, char *reason)
@@ -220,7 +205,7 @@ static int key_load(const TredConfig *config, Identity *identity, char *reason)
     int r;
 
     if (!identity->policy || !identity->tpm) {
-        return unfit(
+        return identity_unfit(
             reason, IDENTITY_UNPROVISIONED,
             "The device key can't be loaded without its file, its policy and the TPM. Mend "
             "these first.");
@@ -228,11 +213,11 @@ static int key_load(const TredConfig *config, Identity *identity, char *reason)
     r = device_key_load(identity->tpm, &identity->key_file, identity->policy, &identity->key,
                         error);
     if (r == -EKEYREJECTED)
-        return unfit(reason, IDENTITY_INTEGRITY_FAILED, "%s.", error);
+        return identity_unfit(reason, IDENTITY_INTEGRITY_FAILED, "%s.", error);
     if (r == -EINVAL)
-        return unfit(reason, IDENTITY_UNPROVISIONED, "%s: %s", config->key, error);
+        return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s: %s", config->key, error);
     if (r < 0)
-        return unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s: %s", config->key, error);
+        return identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s: %s", config->key, error);
     return 0;
 }
 
@@ -246,6 +231,8 @@ static const struct {
     [IDENTITY_ANCHORS] = {"SeGW anchors", anchors_load},
     [IDENTITY_TPM] = {"TPM", tpm_connect},
     [IDENTITY_KEY] = {"device key in the TPM", key_load},
+    [IDENTITY_ANCHOR_GUARD] = {"SeGW anchors' guard", identity_guard_load},
+    [IDENTITY_LAST_KNOWN_TIME] = {"last-known time", identity_last_known_load},
 };
 
 const char *identity_part_name(IdentityPart part)

@@ -41,6 +41,8 @@ typedef enum IdentityPart {
     IDENTITY_ANCHORS,
     IDENTITY_TPM,
     IDENTITY_KEY,
+    IDENTITY_ANCHOR_GUARD,
+    IDENTITY_LAST_KNOWN_TIME,
     IDENTITY_PARTS
 } IdentityPart;
 
@@ -55,6 +57,9 @@ typedef struct Identity {
     size_t n_certificates;
     DerCertificate certificates[CERTIFICATES_MAX]; /* the device's, then its issuers' */
     AnchorStore *anchors;
+    bool anchors_guarded;     /* the TPM vouches for them */
+    uint64_t anchors_version; /* where it does */
+    time_t last_known;        /* the TPM's last-known time; 0: it keeps none */
 } Identity;
 
 /* "device key file", …: what a person calls it. */

@@ -1,0 +1,91 @@
+/* How do new anchors come into force without a restart? */
+#include "tred/anchor_install.h"
+
+#include "base/log.h"
+#include "policy/anchorinstall.h"
+#include "policy/srkname.h"
+#include "tred/bus.h"
+#include "tred/bus_error.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+static const FileOwner own = {(uid_t)-1, (gid_t)-1};
+
+/* The TPM where no identity could be loaded with it. */
+static int tpm_get(const Daemon *daemon, Tpm **ret, char *reason)
+{
+    TPM2B_NAME srk_name = {0};
+    int r = srk_name_read(daemon->config.srk_name, &srk_name, reason);
+
+    if (r < 0 && r != -ENOENT)
+        return BUS_E_TPM_UNAVAILABLE;
+    if (tpm_open(daemon->config.tcti, ret, reason) < 0)
+        return BUS_E_TPM_UNAVAILABLE;
+    (*ret)->srk_name = srk_name;
+    return 0;
+}
+
+/* Exchanges hold references on those they began with. */
+static int anchors_exchange(Daemon *daemon, const AnchorRecord *record, char *reason)
+{
+    Identity *identity = daemon->identity;
+    AnchorStore *anchors = NULL;
+    int r = anchor_store_read(daemon->config.anchors, &anchors, reason);
+
+    if (r < 0)
+        return r;
+    anchor_store_unref(identity->anchors);
+    identity->anchors = anchors;
+    identity->anchors_guarded = true;
+    identity->anchors_version = record->version;
+    daemon->exchange_context.anchors = anchors;
+    bus_manager_changed(daemon);
+    return 0;
+}
+
+static int installed(Daemon *daemon, const AnchorRecord *record, char *reason)
+{
+    log_notice("The operator's SeGW anchors, version %" PRIu64 ", are in force.", record->version);
+    if (daemon->identity)
+        return anchors_exchange(daemon, record, reason);
+    daemon_load_identity(daemon);
+    return 0;
+}
+
+static int error_of(int r)
+{
+    switch (r) {
+    case ANCHOR_E_OUTDATED:
+        return BUS_E_ANCHORS_OUTDATED;
+    case -EIO:
+        return BUS_E_TPM_UNAVAILABLE;
+    default:
+        return r > 0 ? BUS_E_ANCHORS_REFUSED : r;
+    }
+}
+
+int anchor_install(Daemon *daemon, Bytes bundle, Bytes approval, uint64_t *ret_version,
+                   char *reason)
+{
+    _cleanup_(tpm_closep) Tpm *opened = NULL;
+    AnchorRecord record;
+    int r;
+
+    _Static_assert((int)ANCHOR_INSTALL_REASON_SIZE >= (int)ANCHOR_INSTALL_ERROR_SIZE &&
+                       (int)ANCHOR_INSTALL_REASON_SIZE >= (int)ANCHOR_ERROR_SIZE,
+                   "every sentence fits");
+    if (!daemon->identity) {
+        r = tpm_get(daemon, &opened, reason);
+        if (r != 0)
+            return r;
+    }
+    r = anchors_install(opened ? opened : daemon->identity->tpm, daemon->config.anchors, bundle,
+                        approval, own, &record, reason);
+    if (opened) /* a TPM without resource manager takes one connection */
+        tpm_close(steal_pointer(opened));
+    if (r != 0)
+        return error_of(r);
+    *ret_version = record.version;
+    return installed(daemon, &record, reason);
+}

@@ -1,0 +1,160 @@
+/* What time is it for certain, and when is the TPM told? */
+#include "tred/clock.h"
+
+#include "base/log.h"
+#include "policy/lastknowntime.h"
+#include "tred/bus.h"
+#include "tred/callers.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/timex.h>
+
+enum {
+    USEC_PER_SEC = 1000000,
+    PERIOD_SECONDS = 3600,
+    UNSYNCHRONISED_SECONDS = 60, /* a clock is set soon after the network is up, or not at all */
+    GOING_ON_SECONDS = 1,
+    POSTPONED_SECONDS = 5,
+    POSTPONED_MAX = 12, /* a client that leaves an exchange hanging is not waited for for ever */
+    DAYS_AT_ONCE = 8,   /* each is a write to the TPM's NV memory, of some 10 ms */
+};
+
+time_t clock_now(const Daemon *daemon)
+{
+    const time_t now = time(NULL);
+
+    return now < daemon->last_known ? daemon->last_known : now;
+}
+
+void clock_take(Daemon *daemon, time_t last_known)
+{
+    if (last_known > daemon->last_known)
+        daemon->last_known = last_known;
+    if (time(NULL) < daemon->last_known) {
+        log_warning("The clock is behind the TPM's last-known time, and certificates are judged by "
+                    "that. Set the clock (timedatectl).");
+    }
+}
+
+/* Does the kernel say that something keeps the clock right? 1, 0, or -errno: asking takes no right,
+ * but the sandbox of tred.service has no system call that could set the clock, this one among them.
+ */
+static int is_synchronised(void)
+{
+    struct timex timex = {.modes = 0};
+
+    if (adjtimex(&timex) == -1)
+        return -errno;
+    return !(timex.status & STA_UNSYNC);
+}
+
+/* The last-known time is kept and lies before today. */
+static bool is_due(const Daemon *daemon)
+{
+    return daemon->identity && daemon->identity->last_known != 0 &&
+           time(NULL) / LAST_KNOWN_DAY > daemon->last_known / LAST_KNOWN_DAY;
+}
+
+/* The TPM's commands take time that an exchange on its way to SignAuth can't spare. */
+static bool is_postponed(Daemon *daemon)
+{
+    if (callers_have_unsigned(daemon) && daemon->clock_postponed++ < POSTPONED_MAX)
+        return true;
+    daemon->clock_postponed = 0;
+    return false;
+}
+
+/* One step; yields the seconds until the next. */
+static unsigned record(Daemon *daemon)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    time_t last_known = 0;
+    int r;
+
+    if (is_postponed(daemon))
+        return POSTPONED_SECONDS;
+    r = last_known_time_advance(daemon->identity->tpm, time(NULL), DAYS_AT_ONCE, &last_known,
+                                error);
+    if (r < 0) {
+        log_warning("The last-known time stays where it is: %s.", error);
+        return PERIOD_SECONDS;
+    }
+    daemon->last_known = last_known;
+    bus_manager_changed(daemon);
+    return is_due(daemon) ? GOING_ON_SECONDS : PERIOD_SECONDS;
+}
+
+static void timer_set(Daemon *daemon, unsigned seconds)
+{
+    int r = sd_event_source_set_time_relative(daemon->clock, (uint64_t)seconds * USEC_PER_SEC);
+
+    if (r >= 0)
+        r = sd_event_source_set_enabled(daemon->clock, SD_EVENT_ONESHOT);
+    if (r < 0)
+        log_warning("The last-known time is no longer recorded: %s.", strerror(-r));
+}
+
+static int on_timedated(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    Daemon *daemon = userdata;
+    int synchronised = 0;
+
+    (void)error;
+    if (!sd_bus_message_is_method_error(reply, NULL) &&
+        sd_bus_message_read(reply, "v", "b", &synchronised) > 0 && synchronised && is_due(daemon))
+        timer_set(daemon, record(daemon));
+    return 0;
+}
+
+/* systemd-timedated asks the kernel for us. */
+static void timedated_ask(Daemon *daemon)
+{
+    int r = sd_bus_call_method_async(daemon->bus, NULL, "org.freedesktop.timedate1",
+                                     "/org/freedesktop/timedate1",
+                                     "org.freedesktop.DBus.Properties", "Get", on_timedated, daemon,
+                                     "ss", "org.freedesktop.timedate1", "NTPSynchronized");
+
+    if (r < 0)
+        log_debug("systemd-timedated can't be asked: %s.", strerror(-r));
+}
+
+static unsigned record_if_synchronised(Daemon *daemon)
+{
+    int r = is_synchronised();
+
+    if (r > 0)
+        return record(daemon);
+    if (r < 0)
+        timedated_ask(daemon);
+    return UNSYNCHRONISED_SECONDS;
+}
+
+static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata)
+{
+    Daemon *daemon = userdata;
+    unsigned next = PERIOD_SECONDS;
+
+    (void)timer, (void)usec;
+    if (is_due(daemon)) {
+        next = daemon->config.clock_record == CLOCK_RECORD_ALWAYS ? record(daemon)
+                                                                  : record_if_synchronised(daemon);
+    }
+    timer_set(daemon, next);
+    return 0;
+}
+
+int clock_start(Daemon *daemon)
+{
+    int r;
+
+    if (daemon->config.clock_record == CLOCK_RECORD_OFF)
+        return 0;
+    r = sd_event_add_time_relative(daemon->event, &daemon->clock, CLOCK_BOOTTIME, 0, USEC_PER_SEC,
+                                   on_timer, daemon);
+    if (r >= 0)
+        r = sd_event_source_set_priority(daemon->clock, SD_EVENT_PRIORITY_IDLE);
+    if (r < 0)
+        log_error("The last-known time can't be recorded: %s.", strerror(-r));
+    return r < 0 ? r : 0;
+}

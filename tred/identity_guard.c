@@ -1,0 +1,160 @@
+/* Are the anchors the ones that the TPM vouches for, and what time is it at least? */
+#include "tred/identity_internal.h"
+
+#include "policy/anchorfiles.h"
+#include "policy/encoding.h"
+#include "policy/lastknowntime.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum { HEX_SIZE = 2 * ANCHOR_DIGEST_SIZE + 1 };
+
+static void x509_freep(X509 **certificate)
+{
+    X509_free(*certificate);
+}
+
+/* A clock that is wrong is commoner than a certificate that is: said, not judged. The SeGW decides.
+ */
+int identity_validity_check(const TredConfig *config, Identity *identity)
+{
+    const unsigned char *der = identity->certificates[0].data;
+    _cleanup_(x509_freep) X509 *certificate =
+        d2i_X509(NULL, &der, (long)identity->certificates[0].size);
+    const char *path = config->certificates;
+    time_t now = time(NULL);
+
+    if (!certificate)
+        return -ENOMEM;
+    if (now < identity->last_known)
+        now = identity->last_known;
+    identity->validity_problem[0] = '\0';
+    if (X509_cmp_time(X509_get0_notBefore(certificate), &now) > 0) {
+        (void)snprintf(identity->validity_problem, IDENTITY_REASON_SIZE,
+                       "%s is not valid yet by this machine's clock. Set the clock (timedatectl).",
+                       path);
+    } else if (X509_cmp_time(X509_get0_notAfter(certificate), &now) < 0) {
+        (void)snprintf(identity->validity_problem, IDENTITY_REASON_SIZE,
+                       "%s has expired%s. Have a new certificate issued for the key%s.", path,
+                       now == identity->last_known ? " by the TPM's last-known time" : "",
+                       now == identity->last_known ? "" : ", or set the clock");
+    }
+    return 0;
+}
+
+static int without_tpm(char *reason)
+{
+    return identity_unfit(reason, IDENTITY_UNPROVISIONED,
+                          "It can't be looked at without the device key, the anchors and the TPM. "
+                          "Mend these first.");
+}
+
+static bool is_for_development(const Identity *identity)
+{
+    return identity->policy->kind == KEY_POLICY_NONE;
+}
+
+static int anchors_differ(const TredConfig *config, const Identity *identity,
+                          const AnchorGuard *guard, char *reason)
+{
+    char found[HEX_SIZE], expected[HEX_SIZE];
+
+    hex_encode(BYTES_OF(identity->anchors->digest), found);
+    hex_encode(BYTES_OF(guard->record.digest), expected);
+    return identity_unfit(
+        reason, IDENTITY_INTEGRITY_FAILED,
+        "The SeGW anchors are not those that the TPM guards: %.150s has the SHA-256 %s, expected "
+        "is %s (version %" PRIu64 "). Find out who changed the file, and install that bundle, or a "
+        "newer one, with tre-provision install-anchors.",
+        config->anchors, found, expected, guard->record.version);
+}
+
+/* A power cut may have come between the TPM and the files. */
+static int files_recover(const TredConfig *config, Identity *identity, const AnchorGuard *guard,
+                         char *reason)
+{
+    char error[ANCHOR_ERROR_SIZE] = "";
+    AnchorStore *anchors = NULL;
+    int r = anchor_files_recover(config->anchors, &guard->record);
+
+    if (r == -ENOMEM)
+        return r;
+    if (r <= 0) /* what can't be renamed is judged by what is in force, below */
+        return 0;
+    r = anchor_store_read(config->anchors, &anchors, error);
+    if (r == -ENOMEM)
+        return r;
+    if (r < 0)
+        return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error);
+    anchor_store_unref(identity->anchors);
+    identity->anchors = anchors;
+    return 0;
+}
+
+static int guarded_load(const TredConfig *config, Identity *identity, const AnchorGuard *guard,
+                        char *reason)
+{
+    int r;
+
+    if (!guard->written) {
+        return identity_unfit(reason, IDENTITY_UNPROVISIONED,
+                              "The TPM's guard of the anchors was never written. Run tre-provision "
+                              "install-anchors with a bundle approved of as a first one.");
+    }
+    r = files_recover(config, identity, guard, reason);
+    if (r != 0)
+        return r;
+    if (!bytes_equal(BYTES_OF(identity->anchors->digest), BYTES_OF(guard->record.digest)))
+        return anchors_differ(config, identity, guard, reason);
+    identity->anchors_guarded = true;
+    identity->anchors_version = guard->record.version;
+    return 0;
+}
+
+int identity_guard_load(const TredConfig *config, Identity *identity, char *reason)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    AnchorGuard guard;
+    int r;
+
+    if (!identity->tpm || !identity->policy || !identity->anchors)
+        return without_tpm(reason);
+    r = anchor_guard_read(identity->tpm, &guard, error);
+    if (r == 0)
+        return guarded_load(config, identity, &guard, reason);
+    if (r == -ENOENT) {
+        return is_for_development(identity)
+                   ? 0
+                   : identity_unfit(reason, IDENTITY_UNPROVISIONED,
+                                    "The device key is under a policy, but the TPM does not guard "
+                                    "the anchors (NV index 0x%08x): root could exchange them. "
+                                    "Provision the device anew.",
+                                    ANCHOR_GUARD_INDEX);
+    }
+    return identity_unfit(reason, r == -EBADMSG ? IDENTITY_UNPROVISIONED : IDENTITY_TPM_UNAVAILABLE,
+                          "%s.", error);
+}
+
+int identity_last_known_load(const TredConfig *config, Identity *identity, char *reason)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    int r;
+
+    if (!identity->tpm || !identity->policy)
+        return without_tpm(reason);
+    r = last_known_time_read(identity->tpm, &identity->last_known, error);
+    if (r == -ENOENT && is_for_development(identity))
+        return 0;
+    if (r == -ENOENT || r == -EBADMSG) {
+        return identity_unfit(reason, IDENTITY_UNPROVISIONED,
+                              "The device key is under a policy, but the TPM keeps no last-known "
+                              "time, so that a clock set back would bring expired certificates to "
+                              "life: %s. Provision the device anew.",
+                              error);
+    }
+    if (r < 0)
+        return identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s.", error);
+    return identity->n_certificates > 0 ? identity_validity_check(config, identity) : 0;
+}
