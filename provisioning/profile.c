@@ -48,6 +48,7 @@ static const ConfigItem items[] = {
      .choices = key_policies},
     {"policy", "key", config_parse_path, offsetof(ProvisionProfile, policy_key)},
     {"policy", "states", config_parse_path, offsetof(ProvisionProfile, pcr_signature)},
+    {"anchors", "operator-key", config_parse_path, offsetof(ProvisionProfile, operator_key)},
     {"anchors", "file", config_parse_path, offsetof(ProvisionProfile, anchors)},
     {"certificate", "ca-certificate", config_parse_path,
      offsetof(ProvisionProfile, ca_certificate)},
@@ -124,6 +125,7 @@ void provision_profile_deinit(ProvisionProfile *profile)
     free(profile->policy_key);
     free(profile->pcr_signature);
     free(profile->anchors);
+    free(profile->operator_key);
     free(profile->ca_certificate);
     free(profile->ca_key);
     free(profile->ek_anchors);

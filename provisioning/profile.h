@@ -22,6 +22,7 @@ typedef struct ProvisionProfile {
     char *policy_key;       /* the vendor's, of KEY_POLICY_SIGNED */
     char *pcr_signature;    /* the states approved of */
     char *anchors;
+    char *operator_key;            /* whose approval the TPM asks for when anchors change */
     char *ca_certificate, *ca_key; /* of the station's authority; both or neither */
     char *ek_anchors;              /* roots of TPM vendors; with those */
     uint64_t days;                 /* that the device's certificate is valid */

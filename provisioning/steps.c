@@ -18,6 +18,11 @@ static bool anchors_wanted(const ProvisionOptions *options)
     return options->profile && options->profile->anchors;
 }
 
+static bool guard_wanted(const ProvisionOptions *options)
+{
+    return options->profile && options->profile->operator_key;
+}
+
 static bool certificate_wanted(const ProvisionOptions *options)
 {
     return options->profile && options->profile->ca_key;
@@ -37,6 +42,10 @@ static const Step steps[] = {
      step_policy_check, step_policy_install, policy_wanted},
     {"device-key", "the device key, under its policy", step_key_check, step_key_make},
     {"csr", "the certificate signing request", step_csr_check, step_csr_make},
+    {"nv-index", "the TPM's guard of the SeGW's root certificates", step_nv_index_check,
+     step_nv_index_make, guard_wanted},
+    {"last-known-time", "a time that never steps back, in the TPM", step_last_known_time_check,
+     step_last_known_time_make, guard_wanted},
     {"anchors", "the SeGW's root certificates", step_anchors_check, step_anchors_install,
      anchors_wanted},
     {"certificate", "the device's certificate, from the station's authority",
