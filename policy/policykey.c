@@ -302,6 +302,7 @@ int policy_key_ticket(Tpm *tpm, const PolicyKey *key, const PolicyDigest *approv
         tpm_error(error, "TPM2_LoadExternal (policy key)", rc);
         return -EIO;
     }
+    tpm_hold(tpm, object); /* making room for the session must not take it */
     r = key_verify(tpm, object, hash, &tpm_signature, ret, error);
     tpm_object_release(tpm, object);
     return r;

@@ -35,7 +35,7 @@ def main():
     parser.add_argument("--count", type=int, default=100000)
     count = parser.parse_args().count
     world, bus, vendor = World(), Bus(), Vendor()
-    world.tpm.start()
+    world.field_tpm.start()
     shared = SharedTpm()
     vendor.approve(shared.TCTI)
     files = provision("ecdsa-p256", world.vendor_root, [world.operator_root], vendor, shared.TCTI)
@@ -54,7 +54,7 @@ def main():
               f"({' '.join(after[kind]) or 'none'})")
     memory_after = resident(tred)
     print(f"tred's resident memory: {memory_before} kB before, {memory_after} kB after")
-    for part in (tred, shared, world.tpm, bus):
+    for part in (tred, shared, world.field_tpm, bus):
         part.stop()
     kept = memory_after - memory_before
     sys.exit(0 if status == 0 and before == after and kept <= MEMORY_KEPT_MAX else 1)

@@ -21,7 +21,7 @@ class PolicyTest(LabTest):
     def setUp(self):
         super().setUp()
         self.vendor = Vendor()
-        self.starting(self.world.tpm.start())
+        self.starting(self.world.field_tpm.start())
         self.shared = self.starting(SharedTpm())
         self.vendor.approve(self.shared.TCTI)
         self.files = provision("ecdsa-p256", self.world.vendor_root, [self.world.operator_root],
@@ -153,7 +153,7 @@ class EveryPolicyTest(LabTest):
 
     def connect(self, algorithm, signer):
         vendor = Vendor(signer)
-        self.starting(self.world.tpm.start())
+        self.starting(self.world.field_tpm.start())
         vendor.approve()
         files = provision(algorithm, self.world.vendor_root, [self.world.operator_root], vendor)
         self.start_segw()

@@ -23,14 +23,15 @@ def tpm_commands(packets):
 class TpmCommandsTest(LabTest):
     def assert_one_signature(self, algorithm, vendor=None):
         self.start_segw(self.world.segw_credential(algorithm))
-        self.world.tpm.start()
-        files = self.world.device(algorithm)
+        tpm = (self.world.field_tpm if vendor else self.world.tpm).start()
         if vendor:
             vendor.approve()
             files = provision(algorithm, self.world.vendor_root, [self.world.operator_root], vendor)
-        self.world.tpm.stop()
+        else:
+            files = self.world.device(algorithm)
+        tpm.stop()
         capture = self.starting(Capture(HENB))
-        self.starting(self.world.tpm.start())
+        self.starting(tpm.start())
         self.starting(Tred(files)).wait_for_name()
         self.start_client().wait_for_state("established")
         packets = capture.stop()

@@ -20,6 +20,7 @@ class World:
         self.operator_root = make_ca("Operator root")
         self.vendor_root = make_ca("Vendor root")
         self.tpm = Tpm()
+        self.field_tpm = Tpm()  # of devices under a policy
 
     @functools.cache
     def segw_credential(self, algorithm="ecdsa-p256"):

@@ -4,6 +4,7 @@ without."""
 import re
 from pathlib import Path
 
+from lab.anchors import AnchorSigner
 from lab.bus import BusError, Connection
 from lab.network import HENB, SEGW_IPV4
 from lab.pki import HENB_NAME, SEGW_NAME, issue_from_csr
@@ -149,16 +150,32 @@ def provisioning_tool(state, *arguments, tcti=TCTI, check=True):
                namespace=HENB, check=check)
 
 
-def provision(algorithm, vendor_ca, anchors, vendor=None, tcti=TCTI):
+GUARD_INDICES = ("0x01801101", "0x01801102", "0x01801103")
+
+
+def provision_step(state, profile, step, tcti=TCTI):
+    provisioning_tool(state, "step", step, "--profile", profile, tcti=tcti)
+
+
+def provision(algorithm, vendor_ca, anchors, vendor=None, tcti=TCTI, signer=None):
     """Does what the factory does: a key in the (running) TPM, its certificate, the SeGW's anchors.
 
-    With a policy Vendor, the key is under its policy, which approves of the platform as it is now.
+    With a policy Vendor, the key is under its policy, which approves of the platform as it is now,
+    and the TPM guards the anchors, as version 1 of the AnchorSigner's, and the time: a TPM of
+    their own, then, as it would not vouch for other devices' anchors.
     Returns the directory with what tred reads; all in it belongs to tred."""
     state, inbox = scratch("factory") / "state", scratch("inbox")
     if vendor:
-        for step in ("storage-root-key", "platform-policy", "device-key", "csr"):
-            provisioning_tool(state, "step", step, "--profile", vendor.profile(inbox, algorithm),
-                              tcti=tcti)
+        signer = signer or AnchorSigner()
+        bundle = signer.sign(1, anchors, "--first")
+        profile = vendor.profile(inbox, algorithm,
+                                 {"file": bundle, "operator-key": signer.public})
+        for index in GUARD_INDICES:  # of the device that this TPM was in before
+            run(["tpm2_nvundefine", "-C", "o", index], namespace=HENB,
+                env={"TPM2TOOLS_TCTI": tcti}, check=False)
+        for step in ("storage-root-key", "platform-policy", "device-key", "csr", "nv-index",
+                     "last-known-time", "anchors"):
+            provision_step(state, profile, step, tcti)
     else:
         provisioning_tool(state, "init", "--fqdn", HENB_NAME, "--key-algorithm", algorithm,
                           tcti=tcti)
@@ -167,5 +184,6 @@ def provision(algorithm, vendor_ca, anchors, vendor=None, tcti=TCTI):
         b"".join(each.pem() for each in [credential, *credential.intermediates()]))
     (inbox / "anchors.pem").write_bytes(b"".join(anchor.pem() for anchor in anchors))
     provisioning_tool(state, "install-cert", inbox / "chain.pem")
-    provisioning_tool(state, "install-anchors", inbox / "anchors.pem")
+    if not vendor:
+        provisioning_tool(state, "install-anchors", inbox / "anchors.pem", tcti=tcti)
     return state

@@ -1,0 +1,299 @@
+"""The third law, its second half: the SeGW anchors are the operator's, and the TPM sees to that;
+and the time by which certificates are judged never steps back."""
+
+import signal
+import time
+
+from lab.anchors import AnchorSigner, approval_of
+from lab.bus import BusError, Connection
+from lab.case import LabTest
+from lab.handclient import HandClient
+from lab.network import HENB
+from lab.pki import DAY, Flaws, issue_segw, make_ca
+from lab.process import BIN, Process, run, wait_until
+from lab.programs import GUARD_INDICES, MANAGER, TRED, TRED_PATH, Tred, provision
+from lab.tpm import SharedTpm
+from lab.vendor import Vendor
+
+GUARD, COUNTER, BASE = GUARD_INDICES
+SECONDS_OF_DAY = 24 * 3600
+
+
+class GuardedDeviceTest(LabTest):
+    """A device whose anchors, version 1, are guarded; the TPM is shared, for tpm2-tools."""
+
+    def setUp(self):
+        super().setUp()
+        self.vendor, self.signer = Vendor(), AnchorSigner()
+        self.starting(self.world.field_tpm.start())
+        self.shared = self.starting(SharedTpm())
+        self.vendor.approve(self.shared.TCTI)
+        self.files = provision("ecdsa-p256", self.world.vendor_root, [self.world.operator_root],
+                               self.vendor, self.shared.TCTI, self.signer)
+        self.anchors = self.files / "segw-anchors.pem"
+
+    def start_tred(self, **sections):
+        sections.setdefault("tpm", {})["tcti"] = self.shared.TCTI
+        return self.starting(Tred(self.files, **sections)).wait_for_name()
+
+    def hand(self):
+        return self.starting(HandClient())
+
+    def as_user(self, user):
+        connection = Connection(user)
+        self.addCleanup(connection.close)
+        return connection
+
+    def install(self, bundle, user="root"):
+        """By the bus, as tre-provision does it."""
+        version, = self.as_user(user).call(TRED, TRED_PATH, MANAGER, "InstallAnchors", "ayay",
+                                           bundle.read_bytes(), approval_of(bundle).read_bytes())
+        return version
+
+    def reload(self):
+        return self.as_user("root").call(TRED, TRED_PATH, MANAGER, "Reload")
+
+    def assert_refused(self, error, call, *arguments):
+        with self.assertRaises(BusError) as caught:
+            call(*arguments)
+        self.assertEqual(caught.exception.name, error, caught.exception)
+        return caught.exception.text
+
+    def assert_in_force(self, tred, bundle, version):
+        self.assertEqual(tred.get("State"), "ready", tred.get("StateReason"))
+        self.assertEqual(tred.get("AnchorsVersion"), version)
+        self.assert_files(bundle)
+
+    def assert_files(self, bundle):
+        """The bundle is there with its approval, and nothing is left over."""
+        self.assertEqual(self.anchors.read_bytes(), bundle.read_bytes())
+        self.assertEqual(approval_of(self.anchors).read_bytes(), approval_of(bundle).read_bytes())
+        self.assertEqual(sorted(path.name for path in self.files.glob("segw-anchors.pem*")),
+                         ["segw-anchors.pem", "segw-anchors.pem.sig"])
+
+    def guarded_version(self):
+        octets = self.shared.tool("tpm2_nvread", "-C", "o", "-s", "8", GUARD)
+        return int.from_bytes(octets.encode("latin-1"), "big")
+
+
+class GuardedAnchorsTest(GuardedDeviceTest):
+    def test_a_guarded_device_is_ready_and_says_which_anchors_it_has(self):
+        tred = self.start_tred()
+        self.assertEqual(tred.wait_for_state("ready"), "ready")
+        self.assertTrue(tred.get("AnchorsGuarded"))
+        self.assert_in_force(tred, self.signer.directory / "anchors-1.pem", 1)
+
+    def test_anchors_replaced_by_root_on_disk_stop_every_exchange(self):
+        tred = self.start_tred()
+        mine = self.anchors.read_bytes()
+        self.anchors.write_bytes(make_ca("Root's own root").pem())
+        self.assertEqual(self.reload()[0], "integrity-failed")
+        said = self.assert_refused("IntegrityFailed", self.hand().begin)
+        self.assertRegex(said, r"segw-anchors\.pem has the SHA-256 [0-9a-f]{64}, expected is "
+                               r"[0-9a-f]{64} \(version 1\)")
+        self.anchors.write_bytes(mine)
+        self.hand().begin()
+        self.assertEqual(tred.get("State"), "ready")
+
+    def test_the_bundle_in_force_installed_again_puts_the_file_right(self):
+        tred = self.start_tred()
+        self.anchors.write_bytes(make_ca("Root's own root").pem())
+        self.reload()
+        bundle = self.signer.directory / "anchors-1.pem"
+        self.assertEqual(self.install(bundle), 1)
+        self.assert_in_force(tred, bundle, 1)
+
+    def test_a_new_bundle_is_accepted_without_a_restart(self):
+        tred = self.start_tred()
+        pid = tred.pid
+        bundle = self.signer.sign(2, [self.world.operator_root, make_ca("Another root")])
+        said = run([BIN / "tre-provision", "install-anchors", bundle], namespace=HENB).stdout
+        self.assertIn("Another root", said)
+        self.assert_in_force(tred, bundle, 2)
+        self.assertEqual(len(tred.get("AnchorHashes")), 2)
+        self.assertEqual(tred.pid, pid)
+        self.start_segw()
+        self.start_client().wait_for_state("established")
+
+    def test_a_running_exchange_keeps_the_anchors_that_it_began_with(self):
+        self.start_segw()
+        self.start_tred()
+        before = self.hand().until("authenticate")
+        self.install(self.signer.sign(2, [make_ca("Another root")]))
+        self.assertTrue(before.verify())
+        after = self.hand().until("authenticate")
+        self.assert_refused("PeerNotTrusted", after.verify)
+
+    def test_a_bundle_that_comes_before_the_signature_does_not_stand_in_its_way(self):
+        self.start_segw()
+        self.start_tred()
+        hand = self.hand().until("agree")
+        self.install(self.signer.sign(2, [self.world.operator_root]))
+        self.assertEqual(hand.sign().method, 14)
+
+    def test_an_older_bundle_is_refused(self):
+        tred = self.start_tred()
+        newer = self.signer.sign(3, [self.world.operator_root])
+        self.install(newer)
+        for version in (1, 2):
+            older = self.signer.sign(version, [make_ca("An old root")], "--first")
+            said = self.assert_refused("AnchorsOutdated", self.install, older)
+            self.assertRegex(said, f"version {version}, but the TPM holds version 3")
+        self.assert_in_force(tred, newer, 3)
+        self.assertEqual(self.guarded_version(), 3)
+
+    def test_another_operators_bundle_is_refused(self):
+        tred = self.start_tred()
+        bundle = AnchorSigner().sign(2, [make_ca("Somebody's root")], "--first")
+        self.assert_refused("AnchorsRefused", self.install, bundle)
+        self.assert_in_force(tred, self.signer.directory / "anchors-1.pem", 1)
+
+    def test_a_changed_bundle_and_a_changed_approval_are_refused(self):
+        tred = self.start_tred()
+        bundle = self.signer.sign(2, [self.world.operator_root])
+        approval = approval_of(bundle).read_text()
+        bundle.write_bytes(make_ca("Somebody's root").pem())
+        self.assert_refused("AnchorsRefused", self.install, bundle)
+        bundle.write_bytes(self.world.operator_root.pem())
+        approval_of(bundle).write_text(approval.replace('"version":2', '"version":9'))
+        self.assert_refused("AnchorsRefused", self.install, bundle)
+        self.assert_in_force(tred, self.signer.directory / "anchors-1.pem", 1)
+
+    def test_only_root_installs_anchors(self):
+        tred = self.start_tred()
+        bundle = self.signer.sign(2, [self.world.operator_root])
+        for user in ("nobody", "henb-ike"):
+            self.assert_refused("org.freedesktop.DBus.Error.AccessDenied", self.install, bundle, user)
+        self.assertEqual(tred.get("AnchorsVersion"), 1)
+
+    def test_a_device_under_a_policy_whose_guard_is_gone_is_not_provisioned(self):
+        self.shared.tool("tpm2_nvundefine", "-C", "o", GUARD)
+        tred = self.start_tred()
+        self.assertEqual(tred.get("State"), "unprovisioned")
+        self.assertIn("does not guard the anchors", tred.get("StateReason"))
+        self.assert_refused("Unprovisioned", self.hand().begin)
+
+
+class UnguardedDeviceTest(LabTest):
+    def test_a_key_for_development_works_without_a_guard_and_says_so(self):
+        tred = self.start_tred()
+        tred.wait_for_state("development")
+        self.assertFalse(tred.get("AnchorsGuarded"))
+        self.assertEqual(tred.get("AnchorsVersion"), 0)
+        tred.wait_for("DEVELOPMENT: the TPM does not guard the anchors")
+        self.starting(HandClient()).begin()
+
+
+class PowerCutTest(GuardedDeviceTest):
+    """tred is killed at a system call of its installation."""
+
+    def install_and_die(self, bundle, call, number):
+        tred = self.start_tred()
+        tracer = self.starting(Process("strace", [
+            "strace", "-p", tred.pid, "-e", f"trace={call}",
+            "-e", f"inject={call}:signal=SIGKILL:when={number}"]))
+        tracer.wait_for("attached")
+        tred.killed = True
+        with self.assertRaises((BusError, ConnectionError, EOFError)):
+            self.install(bundle)
+        self.assertEqual(tred.wait(), -signal.SIGKILL)
+
+    def assert_recovers(self, call, number, version):
+        bundle = self.signer.sign(2, [self.world.operator_root, make_ca("Another root")])
+        self.install_and_die(bundle, call, number)
+        tred = self.start_tred()
+        self.assert_in_force(tred, self.signer.directory / f"anchors-{version}.pem", version)
+        self.assertEqual(self.install(bundle), 2)
+        self.assert_in_force(tred, bundle, 2)
+
+    def test_killed_before_the_tpm_was_written_the_old_anchors_stay(self):
+        self.assert_recovers("fsync", 2, 1)
+
+    def test_killed_between_the_tpm_and_the_files_the_new_anchors_are_in_force(self):
+        self.assert_recovers("rename", 1, 2)
+
+    def test_killed_between_both_files_the_new_anchors_are_in_force(self):
+        self.assert_recovers("rename", 2, 2)
+
+
+class LastKnownTimeTest(GuardedDeviceTest):
+    def counter(self):
+        octets = run(["tpm2_nvread", "-C", "o", COUNTER, "-o", self.files / "counter"],
+                     namespace=HENB, env={"TPM2TOOLS_TCTI": self.shared.TCTI})
+        self.assertEqual(octets.returncode, 0)
+        return int.from_bytes((self.files / "counter").read_bytes(), "big")
+
+    def days_later(self, days):
+        """The last-known time goes on, as by a clock that was right and is set back now."""
+        for _ in range(days):
+            self.shared.tool("tpm2_nvincrement", "-C", COUNTER, COUNTER)
+
+    def days_earlier(self, days):
+        """A device that was made some days ago."""
+        value = (int(time.time()) // SECONDS_OF_DAY - days - self.counter()) % 2**64
+        (self.files / "base").write_bytes(value.to_bytes(8, "big"))
+        self.shared.tool("tpm2_nvundefine", "-C", "o", BASE)
+        self.shared.tool("tpm2_nvdefine", "-C", "o", "-s", "8", "-a",
+                         "authwrite|writedefine|authread|ownerread|no_da", BASE)
+        self.shared.tool("tpm2_nvwrite", "-C", BASE, "-i", self.files / "base", BASE)
+        self.shared.tool("tpm2_nvwritelock", "-C", BASE, BASE)
+
+    def start_segw_for(self, days):
+        self.start_segw(issue_segw(self.world.operator_root, flaws=Flaws(ends=days * DAY)))
+
+    def today(self):
+        return int(time.time()) // SECONDS_OF_DAY * SECONDS_OF_DAY
+
+    def test_a_clock_set_back_makes_an_expired_certificate_no_less_expired(self):
+        self.start_segw_for(2)
+        self.start_tred()
+        self.hand().until("verify")
+        self.days_later(4)
+        self.reload()
+        hand = self.hand().until("authenticate")
+        self.assert_refused("PeerCertificateExpired", hand.verify)
+
+    def test_the_device_certificate_is_judged_by_it_as_well(self):
+        self.days_earlier(-826)
+        tred = self.start_tred()
+        tred.wait_for("has expired by the TPM's last-known time")
+        tred.wait_for("The clock is behind the TPM's last-known time")
+
+    def test_it_follows_the_clock_where_that_is_relied_on(self):
+        self.days_earlier(20)
+        tred = self.start_tred(clock={"record": "always"})
+        wait_until(lambda: tred.get("LastKnownTime") >= self.today(), "the last-known time")
+        self.assertEqual(tred.stop(), 0)
+        tred = self.start_tred(clock={"record": "off"})
+        self.assertGreaterEqual(tred.get("LastKnownTime"), self.today())
+
+    def test_it_stays_where_it_is_if_it_is_told_to(self):
+        self.days_earlier(20)
+        tred = self.start_tred(clock={"record": "off"})
+        time.sleep(2)
+        self.assertEqual(tred.get("LastKnownTime"), self.today() - 20 * SECONDS_OF_DAY)
+
+    def test_a_clock_that_is_years_ahead_is_not_believed(self):
+        self.days_earlier(3651)
+        tred = self.start_tred(clock={"record": "always"})
+        tred.wait_for("The last-known time stays where it is: the clock is 3651 days ahead")
+        self.assertEqual(tred.get("LastKnownTime"), self.today() - 3651 * SECONDS_OF_DAY)
+
+    def test_it_is_not_recorded_while_an_exchange_waits_for_its_signature(self):
+        self.start_segw()
+        self.days_earlier(20)
+        tred = self.start_tred(clock={"record": "always"})
+        wait_until(lambda: tred.get("LastKnownTime") >= self.today() - 12 * SECONDS_OF_DAY,
+                   "the first step")
+        hand = self.hand().until("agree")
+        before = tred.get("LastKnownTime")
+        time.sleep(3)
+        self.assertEqual(tred.get("LastKnownTime"), before)
+        hand.sign()
+        wait_until(lambda: tred.get("LastKnownTime") >= self.today(), "the rest", 20)
+
+    def test_a_device_under_a_policy_that_keeps_no_time_is_not_provisioned(self):
+        self.shared.tool("tpm2_nvundefine", "-C", "o", COUNTER)
+        tred = self.start_tred()
+        self.assertEqual(tred.get("State"), "unprovisioned")
+        self.assertIn("last-known time", tred.get("StateReason"))
