@@ -6,7 +6,10 @@
 #include "provisioning/tpmfacts.h"
 
 #include "crypto/openssl.h"
+#include "policy/anchorguard.h"
 #include "policy/devicekey.h"
+#include "policy/encoding.h"
+#include "policy/lastknowntime.h"
 #include "policy/storagekey.h"
 
 #include <errno.h>
@@ -32,6 +35,38 @@ static Item *file_item(Inventory *inventory, const char *name, int r, const char
     if (r < 0 && r != -ENOENT)
         item_field(item, "error", "%s", error);
     return item;
+}
+
+static void date_print(time_t time, char *ret)
+{
+    struct tm tm;
+
+    if (!gmtime_r(&time, &tm) || strftime(ret, DATE_SIZE, "%Y-%m-%d", &tm) == 0)
+        (void)snprintf(ret, DATE_SIZE, "?");
+}
+
+/* What stands in the TPM's NV memory for the anchors and the time. */
+static void nv_items(Inventory *inventory, Tpm *tpm)
+{
+    char digest[2 * ANCHOR_DIGEST_SIZE + 1];
+    char error[TPM_ERROR_SIZE] = "";
+    char date[DATE_SIZE];
+    AnchorGuard guard;
+    time_t known = 0;
+    int r = anchor_guard_read(tpm, &guard, error);
+    Item *item = file_item(inventory, "anchor-guard", r, error);
+
+    if (r == 0 && guard.written) {
+        hex_encode(BYTES_OF(guard.record.digest), digest);
+        item_field(item, "version", "%llu", (unsigned long long)guard.record.version);
+        item_field(item, "sha256", "%s", digest);
+    }
+    r = last_known_time_read(tpm, &known, error);
+    item = file_item(inventory, "last-known-time", r, error);
+    if (r == 0) {
+        date_print(known, date);
+        item_field(item, "day", "%s", date);
+    }
 }
 
 static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
@@ -61,6 +96,7 @@ static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
     item = file_item(inventory, "storage-root-key", r, error);
     if (r == 0)
         item_field(item, "handle", "0x%08x", TPM_SRK_HANDLE);
+    nv_items(inventory, tpm);
     (void)inventory_add(inventory, "owner-auth", facts.owner_auth_set ? "set" : "empty");
 }
 
@@ -96,7 +132,7 @@ static void key_item(Inventory *inventory, const ProvisionOptions *options,
         item_field(item, "name", "%s", name);
 }
 
-static void date_print(const ASN1_TIME *time, char *ret)
+static void asn1_date_print(const ASN1_TIME *time, char *ret)
 {
     struct tm tm;
 
@@ -119,7 +155,7 @@ static void certificate_item(Inventory *inventory, const DeviceFiles *files)
     (void)certificate_fqdn(certificate, fqdn);
     certificate_serial_hex(certificate, serial);
     certificate_issuer(certificate, issuer, sizeof(issuer));
-    date_print(X509_get0_notAfter(certificate), date);
+    asn1_date_print(X509_get0_notAfter(certificate), date);
     item_field(item, "fqdn", "%s", fqdn);
     item_field(item, "serial", "%s", serial);
     item_field(item, "issuer", "%s", issuer);

@@ -1,11 +1,8 @@
 /* tre-provision verify: does what is there fit together, and if not, what is to be done? */
 #include "provisioning/certificateflaw.h"
-#include "provisioning/command.h"
 #include "provisioning/csr.h"
-#include "provisioning/devicefiles.h"
 #include "provisioning/devicepolicy.h"
-#include "provisioning/inventory.h"
-#include "provisioning/tpmfacts.h"
+#include "provisioning/verification.h"
 
 #include "crypto/openssl.h"
 #include "policy/devicekey.h"
@@ -19,17 +16,6 @@
 
 enum { SUBJECT_SIZE = 160 };
 
-/* One verification: what it looks at, and what it has found so far. */
-typedef struct Verification {
-    const ProvisionOptions *options;
-    DeviceFiles files;
-    Tpm *tpm;
-    TpmFacts facts;
-    bool srk_good;
-    Inventory inventory;
-    bool flawed;
-} Verification;
-
 static void verification_free(Verification *verification)
 {
     tpm_close(verification->tpm);
@@ -38,17 +24,13 @@ static void verification_free(Verification *verification)
 }
 DEFINE_POINTER_CLEANUP(Verification, verification_free);
 
-static void fits(Verification *verification, const char *name, const char *what)
+void verification_fits(Verification *verification, const char *name, const char *what)
 {
     item_field(inventory_add(&verification->inventory, name, "fits"), "found", "%s", what);
 }
 
-static void misfits(Verification *verification, const char *name, const char *remedy,
-                    const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-/* `remedy` is NULL where the sentence of `format` has it in it. */
-static void misfits(Verification *verification, const char *name, const char *remedy,
-                    const char *format, ...)
+void verification_misfits(Verification *verification, const char *name, const char *remedy,
+                          const char *format, ...)
 {
     Item *item = inventory_add(&verification->inventory, name, "WRONG");
     char found[FIELD_SIZE];
@@ -72,17 +54,18 @@ static void tpm_verify(Verification *verification)
     if (r == 0)
         r = tpm_facts_read(verification->tpm, &verification->facts, error);
     if (r < 0) {
-        misfits(verification, "tpm", NULL, "%s", error);
+        verification_misfits(verification, "tpm", NULL, "%s", error);
         return;
     }
-    fits(verification, "tpm", "it answers");
+    verification_fits(verification, "tpm", "it answers");
     r = tpm_srk_open(verification->tpm, false, &srk, error);
     tpm_object_release(verification->tpm, srk);
     verification->srk_good = r == 0;
     if (r < 0) {
-        misfits(verification, "storage-root-key", NULL, "%s", error);
+        verification_misfits(verification, "storage-root-key", NULL, "%s", error);
     } else {
-        fits(verification, "storage-root-key", "it is a storage key that only this TPM can use");
+        verification_fits(verification, "storage-root-key",
+                          "it is a storage key that only this TPM can use");
     }
 }
 
@@ -94,18 +77,19 @@ static void key_verify(Verification *verification)
     char error[TPM_ERROR_SIZE] = "";
 
     if (files->key_r < 0) {
-        misfits(verification, "device-key", NULL, "%s", files->key_error);
+        verification_misfits(verification, "device-key", NULL, "%s", files->key_error);
     } else if (!verification->tpm || !verification->srk_good) {
-        misfits(verification, "device-key", "mend that first",
-                "without the TPM and its storage root key it can't be tried");
+        verification_misfits(verification, "device-key", "mend that first",
+                             "without the TPM and its storage root key it can't be tried");
     } else if (device_policy_read(verification->options, &files->key, &policy, error) < 0 ||
                device_key_load(verification->tpm, &files->key, policy, &key, error) < 0) {
-        misfits(verification, "device-key", NULL, "%s", error);
+        verification_misfits(verification, "device-key", NULL, "%s", error);
     } else {
-        fits(verification, "device-key",
-             policy && policy->kind != KEY_POLICY_NONE
-                 ? "it loads in this TPM, and signs under its policy"
-                 : "it loads in this TPM, and signs; IT IS UNDER NO POLICY (development only)");
+        verification_fits(
+            verification, "device-key",
+            policy && policy->kind != KEY_POLICY_NONE
+                ? "it loads in this TPM, and signs under its policy"
+                : "it loads in this TPM, and signs; IT IS UNDER NO POLICY (development only)");
     }
 }
 
@@ -119,17 +103,18 @@ static void csr_verify(Verification *verification)
     if (files->csr_r == -ENOENT && files->certificates_r == 0)
         return; /* it has done its service */
     if (files->csr_r < 0) {
-        misfits(verification, "csr", "make one with 'tre-provision step csr'", "%s",
-                files->csr_error);
+        verification_misfits(verification, "csr", "make one with 'tre-provision step csr'", "%s",
+                             files->csr_error);
         return;
     }
     flaw = csr_flaw((Bytes){files->csr, files->csr_size}, files->public_key,
                     verification->options->fqdn);
     if (flaw) {
-        misfits(verification, "csr", "make it anew with 'tre-provision step csr --fqdn NAME'",
-                "the CSR %s", flaw);
+        verification_misfits(verification, "csr",
+                             "make it anew with 'tre-provision step csr --fqdn NAME'", "the CSR %s",
+                             flaw);
     } else {
-        fits(verification, "csr", "it is for the device key, and signed by it");
+        verification_fits(verification, "csr", "it is for the device key, and signed by it");
     }
 }
 
@@ -154,7 +139,7 @@ static void certificate_verify(Verification *verification)
     const char *flaw;
 
     if (files->certificates_r < 0) {
-        misfits(verification, "certificate", remedy, "%s", files->certificates_error);
+        verification_misfits(verification, "certificate", remedy, "%s", files->certificates_error);
         return;
     }
     certificate_subject(sk_X509_value(files->certificates, 0), subject, sizeof(subject));
@@ -163,36 +148,12 @@ static void certificate_verify(Verification *verification)
     if (!flaw && !chain_holds(files->certificates))
         flaw = "is followed by certificates that are not its issuers'";
     if (flaw) {
-        misfits(verification, "certificate", remedy, "the certificate of %s %s", subject, flaw);
+        verification_misfits(verification, "certificate", remedy, "the certificate of %s %s",
+                             subject, flaw);
     } else {
-        fits(verification, "certificate", "it is for the device key and name, and valid");
+        verification_fits(verification, "certificate",
+                          "it is for the device key and name, and valid");
     }
-}
-
-static void anchors_verify(Verification *verification)
-{
-    static const char remedy[] = "run 'tre-provision install-anchors FILE'";
-    const DeviceFiles *files = &verification->files;
-
-    if (files->anchors_r < 0) {
-        misfits(verification, "anchors", remedy, "%s", files->anchors_error);
-        return;
-    }
-    for (int i = 0; i < sk_X509_num(files->anchors); i++) {
-        X509 *anchor = sk_X509_value(files->anchors, i);
-        const char *flaw = profile_anchor_flaw(anchor);
-        char subject[SUBJECT_SIZE] = "";
-
-        if (!flaw && X509_cmp_current_time(X509_get0_notAfter(anchor)) < 0)
-            flaw = "has expired";
-        if (flaw) {
-            certificate_subject(anchor, subject, sizeof(subject));
-            misfits(verification, "anchors", remedy, "certificate %d (%s) %s", i + 1, subject,
-                    flaw);
-            return;
-        }
-    }
-    fits(verification, "anchors", "each is a CA's");
 }
 
 static void owner_auth_verify(Verification *verification)
@@ -202,10 +163,12 @@ static void owner_auth_verify(Verification *verification)
     if (!profile || profile->owner_auth != OWNER_AUTH_DISCARD || !verification->tpm)
         return;
     if (verification->facts.owner_auth_set) {
-        fits(verification, "owner-auth", "the owner hierarchy has an authorization value");
+        verification_fits(verification, "owner-auth",
+                          "the owner hierarchy has an authorization value");
     } else {
-        misfits(verification, "owner-auth", "run 'tre-provision step lock --profile FILE'",
-                "root can own the TPM: the owner hierarchy's authValue is empty");
+        verification_misfits(verification, "owner-auth",
+                             "run 'tre-provision step lock --profile FILE'",
+                             "root can own the TPM: the owner hierarchy's authValue is empty");
     }
 }
 
@@ -224,7 +187,8 @@ int provision_verify(const ProvisionOptions *options)
     key_verify(verification);
     csr_verify(verification);
     certificate_verify(verification);
-    anchors_verify(verification);
+    verification_anchors(verification);
+    verification_time(verification);
     owner_auth_verify(verification);
     if (!options->json) {
         inventory_print(&verification->inventory, stdout);

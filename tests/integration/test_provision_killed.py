@@ -7,9 +7,11 @@ import subprocess
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
+from lab.case import world
 from lab.process import BIN, scratch
 from lab.station import (LOADED_SESSION, NV_INDEX, PERSISTENT, SAVED_SESSION, TRANSIENT,
                          EccTpmVendor, Station, copy_tpm)
+from lab.vendor import Vendor
 
 # All that change a file, a folder, or what is beyond a socket; openat makes files as well.
 WRITING = ["write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg", "sendmmsg", "rename",
@@ -85,8 +87,18 @@ class ProvisionKilledTest(unittest.TestCase):
     def setUpClass(cls):
         vendor = EccTpmVendor()
         cls.tpm_state = vendor.make(scratch("new-tpm") / "state")
-        cls.station = Station(vendor)
+        cls.station = Station(vendor, guarded=True, policy=cls.policy())
         cls.good = cls.good_state()
+
+    @classmethod
+    def policy(cls):
+        """The device key's policy is signed for the state that a TPM starts in."""
+        world()  # the networks that the vendor's tools run in
+        vendor = Vendor()
+        tpm = copy_tpm(cls.tpm_state, scratch("golden-tpm") / "state").start()
+        vendor.approve(tpm.tcti)
+        tpm.stop()
+        return {"kind": "signed", "key": vendor.public, "states": vendor.states}
 
     @classmethod
     def good_state(cls):

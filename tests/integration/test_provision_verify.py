@@ -4,8 +4,8 @@ import json
 import shutil
 import unittest
 
-from lab.pki import issue_segw
-from lab.process import scratch
+from lab.pki import issue_segw, make_ca
+from lab.process import run, scratch
 from lab.station import EccTpmVendor, Station, copy_tpm
 
 SERIAL, FQDN = "1", "henb-1.vendor.example"
@@ -15,7 +15,7 @@ class ProvisionVerifyTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         vendor = EccTpmVendor()
-        cls.station = Station(vendor)
+        cls.station = Station(vendor, guarded=True)
         cls.new_tpm = vendor.make(scratch("tpm") / "new")
         cls.tpm_state, cls.good = cls.provision(SERIAL)
         _, cls.other = cls.provision("2")
@@ -76,13 +76,28 @@ class ProvisionVerifyTest(unittest.TestCase):
             issue_segw(self.station.operator_root).pem())
         self.assert_wrong({"anchors": "is not a CA's"})
 
+    def test_anchors_that_the_tpm_does_not_guard_are_named(self):
+        (self.folder / "segw-anchors.pem").write_bytes(make_ca("Somebody's root").pem())
+        self.assert_wrong({"anchors": "not the bundle that the TPM's guard holds"})
+
+    def test_anchors_of_another_operator_are_named(self):
+        public = self.station.folder / "other.pem"
+        run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-out", f"{public}.key"])
+        run(["openssl", "pkey", "-in", f"{public}.key", "-pubout", "-out", public])
+        text = self.station.profile.read_text()
+        self.addCleanup(self.station.profile.write_text, text)
+        self.station.profile.write_text(text.replace("/operator.pem", "/other.pem"))
+        self.assert_wrong({"anchors": "for another operator than the profile's"})
+
     def test_files_in_another_tpm_are_named(self):
         cleared = copy_tpm(self.new_tpm, scratch("tpm") / "state").start()
         self.addCleanup(cleared.stop)
         status, found = self.verify(tcti=cleared.tcti)
         self.assertEqual(status, 1)
         wrong = {name for name, item in found.items() if item["state"] == "WRONG"}
-        self.assertEqual(wrong, {"storage-root-key", "device-key", "owner-auth"}, found)
+        self.assertEqual(wrong, {"storage-root-key", "device-key", "anchors", "last-known-time",
+                                 "owner-auth"}, found)
 
     def test_a_tpm_that_does_not_answer_is_named(self):
         self.tpm.stop()
@@ -109,3 +124,5 @@ class ProvisionVerifyTest(unittest.TestCase):
         self.assertEqual(found["device-key"], "error")
         self.assertEqual(found["certificate"], "there")
         self.assertEqual(found["owner-auth"], "set")
+        self.assertEqual(found["anchor-guard"], "there")
+        self.assertEqual(found["last-known-time"], "there")

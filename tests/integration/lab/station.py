@@ -135,9 +135,10 @@ class UnixTpm:
 class Station:
     """What all devices of a line share: the profile, and the files that it names.
 
-    With a TPM vendor, the station certifies the devices whose TPMs are that vendor's."""
+    With a TPM vendor, the station certifies the devices whose TPMs are that vendor's. With
+    `guarded`, the anchors have an operator's approval, and the TPMs guard them."""
 
-    def __init__(self, vendor=None, **changes):
+    def __init__(self, vendor=None, guarded=False, **changes):
         self.folder = scratch("station")
         self.operator_root = make_ca("Operator root")
         (self.folder / "anchors.pem").write_bytes(self.operator_root.pem())
@@ -155,9 +156,21 @@ class Station:
             sections["certificate"] = {"ca-certificate": self.folder / "ca.pem",
                                        "ca-key": self.folder / "ca.key",
                                        "ek-anchors": self.folder / "ek-anchors.pem"}
+        if guarded:
+            sections["anchors"]["operator-key"] = self._approve_anchors()
         for section, keys in changes.items():
             sections.setdefault(section, {}).update(keys)
         self.profile = write_ini(self.folder / "line.conf", sections)
+
+    def _approve_anchors(self):
+        """The operator's public key."""
+        private, public = self.folder / "operator.key", self.folder / "operator.pem"
+        run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-out", private])
+        run(["openssl", "pkey", "-in", private, "-pubout", "-out", public])
+        run([BIN / "tre-provision", "sign-anchors", "--key", private, "--anchors-version", "1",
+             "--first", self.folder / "anchors.pem"])
+        return public
 
     def device_folder(self, serial):
         return self.folder / serial
