@@ -3,6 +3,7 @@
 #include "provisioning/step.h"
 
 #include "policy/endorsement.h"
+#include "policy/lastknowntime.h"
 #include "policy/srkname.h"
 #include "policy/storagekey.h"
 #include "policy/tpm_profile.h"
@@ -44,6 +45,23 @@ static int room_check(const TpmFacts *facts, bool srk_there)
         return -EPERM;
     }
     return 0;
+}
+
+/* No TPM tells how many octets its NV memory has left; that there is room for a counter, which is
+ * kept with more care than the other indices, says the most. */
+static int nv_room_check(Provision *provision, const TpmFacts *facts)
+{
+    const ProvisionProfile *profile = provision->options->profile;
+    char error[TPM_ERROR_SIZE] = "";
+    time_t known;
+
+    if (!profile || !profile->operator_key || !facts->counters_known || facts->counters_free > 0 ||
+        last_known_time_read(provision->tpm, &known, error) != -ENOENT)
+        return 0;
+    complain("this TPM has no room for the NV indices of the anchors' guard and the last-known "
+             "time: list what it holds with 'tpm2_getcap handles-nv-index' and remove what is not "
+             "used with 'tpm2_nvundefine INDEX'");
+    return -ENOSPC;
 }
 
 /* A device that is to be certified must be able to prove which TPM it has; another need not. */
@@ -89,6 +107,8 @@ int step_tpm_check(Provision *provision, char *note)
     if (r < 0)
         return r;
     r = room_check(&facts, r > 0);
+    if (r == 0)
+        r = nv_room_check(provision, &facts);
     if (r == 0)
         r = ek_certificate_look(provision);
     if (r < 0)

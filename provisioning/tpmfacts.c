@@ -43,9 +43,8 @@ static void property_take(const TPMS_TAGGED_PROPERTY *property, TpmFacts *facts)
     case TPM2_PT_FIRMWARE_VERSION_2:
         facts->firmware_minor = property->value;
         break;
-    case TPM2_PT_NV_COUNTERS_MAX: /* 0: no limit but the NV memory (TPM 2.0 Part 2, 6.13) */
     case TPM2_PT_NV_COUNTERS_AVAIL:
-        facts->counters_limited = true;
+        facts->counters_known = true;
         facts->counters_free = property->value;
         break;
     case TPM2_PT_HR_PERSISTENT_AVAIL:

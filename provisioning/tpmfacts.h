@@ -10,9 +10,9 @@ typedef struct TpmFacts {
     char manufacturer[5]; /* as in the TCG's vendor registry: "IFX", "STM", "IBM" */
     uint32_t firmware_major, firmware_minor;
     uint32_t persistent_free; /* objects that there is still room for, by the TPM's estimate */
-    bool counters_limited;
-    uint32_t counters_free; /* NV counters likewise; only if counters_limited */
-    bool owner_auth_set;    /* the owner hierarchy has an authorization value */
+    bool counters_known;      /* not every TPM tells the next */
+    uint32_t counters_free;   /* NV counters that there is still room for, by its estimate */
+    bool owner_auth_set;      /* the owner hierarchy has an authorization value */
 } TpmFacts;
 
 /* Two commands, TPM2_GetCapability. 0, or -EIO (error filled, TPM_ERROR_SIZE octets). */

@@ -8,8 +8,10 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from lab.case import world
 from lab.process import BIN, run, scratch
 from lab.station import EccTpmVendor, Station, TpmVendor, UnixTpm
+from lab.vendor import Vendor
 
 
 def make_tpms(vendor, count):
@@ -19,6 +21,14 @@ def make_tpms(vendor, count):
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         states += pool.map(lambda _: vendor.make(scratch("tpm") / "state"), range(count - 1))
     return [UnixTpm(state).start() for state in states]
+
+
+def signed_policy(tpm):
+    """The device keys' policy, signed for the state that a TPM starts in."""
+    world()  # the networks that the policy vendor's tools run in
+    vendor = Vendor()
+    vendor.approve(tpm.tcti)
+    return {"kind": "signed", "key": vendor.public, "states": vendor.states}
 
 
 def main():
@@ -33,7 +43,7 @@ def main():
     tpms = make_tpms(vendor, arguments.count)
     print(f"{arguments.count} TPMs with EK certificates ({arguments.ek}) made in {time.monotonic() - begun:.0f} s; "
           f"{arguments.jobs} devices at once on {os.cpu_count()} CPUs", flush=True)
-    station = Station(vendor)
+    station = Station(vendor, guarded=True, policy=signed_policy(tpms[0]))
     records = station.folder / "records.json"
     lines = "".join(f"{n:04} henb-{n:04}.vendor.example {tpm.tcti}\n"
                     for n, tpm in enumerate(tpms))
