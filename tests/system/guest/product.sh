@@ -131,3 +131,10 @@ journal_has() {
     journalctl --boot --unit "$1" --output cat --grep "$2" ||
         { journalctl --boot --unit "$1" --output cat && false; }
 }
+
+# matches_text TEXT COMMAND...: COMMAND prints just that.
+matches_text() {
+    local text
+    text=$("${@:2}")
+    [[ $text == "$1" ]] || { printf 'expected:\n%s\nfound:\n%s\n' "$1" "$text" && false; }
+}

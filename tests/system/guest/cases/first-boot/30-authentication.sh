@@ -28,11 +28,6 @@ for unit in tred ikeclient; do
     check "$unit says when it is ready, and is watched" watched $unit
 done
 
-# begin_exchange USER
-begin_exchange() {
-    runuser -u "$1" -- \
-        busctl call org.tred.TrE1 /org/tred/TrE1 org.tred.TrE1.Manager BeginExchange q 19
-}
 check "henb-ike may begin an exchange" begin_exchange henb-ike
 check "another user may not" refused begin_exchange nobody
 check "nor may root, who has no business in it" refused begin_exchange root
