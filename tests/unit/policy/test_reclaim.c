@@ -69,6 +69,30 @@ static void a_device_key_loads_where_all_transient_slots_were_left_taken(void **
     assert_signs(key, "SHA256", 32, false);
 }
 
+/* The last slot is the policy key's, and the session for its check needs one more. */
+static void a_policy_key_that_is_being_checked_is_no_leftover(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey key = vendor_key_new("P-256");
+    const PolicyDigest approved = {.octets = {1}};
+    uint8_t signature[POLICY_SIGNATURE_MAX];
+    char error[TPM_ERROR_SIZE] = "";
+    TPMT_TK_VERIFIED ticket;
+    size_t size = 0;
+    unsigned slots;
+
+    (void)state;
+    assert_int_equal(policy_key_approve(&key, &approved, (Bytes){0}, signature, &size), 0);
+    assert_int_equal(slots_take_all(), TPM2_RC_OBJECT_MEMORY);
+    slots = handle_count(TPM2_TRANSIENT_FIRST);
+    assert_true(tpm_reclaim(bench.tpm, TPM2_RC_OBJECT_MEMORY));
+    for (unsigned i = 0; i + 1 < slots; i++)
+        assert_int_equal(slot_take(), TSS2_RC_SUCCESS);
+    if (policy_key_ticket(bench.tpm, &key, &approved, (Bytes){0}, (Bytes){signature, size}, &ticket,
+                          error) < 0)
+        fail_msg("%s", error);
+    assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
+}
+
 static void a_device_key_signs_where_all_sessions_were_left_taken(void **state)
 {
     _cleanup_(device_key_freep) DeviceKey *key = key_new(TPM_KEY_ECDSA_P256);
@@ -162,6 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_key_loads_where_all_transient_slots_were_left_taken),
+        cmocka_unit_test(a_policy_key_that_is_being_checked_is_no_leftover),
         cmocka_unit_test(a_device_key_signs_where_all_sessions_were_left_taken),
         cmocka_unit_test(a_device_key_signs_where_all_session_handles_were_left_taken),
         cmocka_unit_test(a_session_left_saved_until_it_is_too_old_is_flushed),
