@@ -175,21 +175,21 @@ class SystemdMeasureTest(LabTest):
         vendor = Vendor("RSA")
         image = vendor.directory / "linux"
         image.write_bytes(b"a kernel")
-        self.starting(self.world.tpm.start())
+        self.starting(self.world.field_tpm.start())
         vendor.states.write_text(run([
             "/usr/lib/systemd/systemd-measure", "sign", f"--linux={image}", "--bank=sha256",
             f"--private-key={vendor.private}", f"--public-key={vendor.public}",
             f"--tpm2-device={TCTI}"], namespace=HENB).stdout)
         for measured in (b".linux\0", b"a kernel", b"enter-initrd", b"leave-initrd"):
             digest = hashlib.sha256(measured).hexdigest()
-            self.world.tpm.tool("tpm2_pcrextend", f"11:sha256={digest}")
+            self.world.field_tpm.tool("tpm2_pcrextend", f"11:sha256={digest}")
         files = provision("ecdsa-p256", self.world.vendor_root, [self.world.operator_root], vendor)
         self.start_segw()
         tred = self.starting(Tred(files)).wait_for_name()
         tred.wait_for_state("ready")
         self.start_client().wait_for_state("established")
         tred.stop()
-        self.world.tpm.tool("tpm2_pcrextend", f"11:sha256={EXTENSION}")
+        self.world.field_tpm.tool("tpm2_pcrextend", f"11:sha256={EXTENSION}")
         tred = self.starting(Tred(files)).wait_for_name()
         self.assertIn("its policy looks at PCR 11", tred.get("StateReason"))
         self.assertEqual(tred.get("State"), "integrity-failed")

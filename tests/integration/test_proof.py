@@ -2,10 +2,11 @@
 
 import hashlib
 
+from lab.anchors import AnchorSigner
 from lab.case import LabTest
 from lab.pki import HENB_NAME, make_ca
 from lab.process import BIN, run, scratch
-from lab.programs import Tred, provisioning_tool
+from lab.programs import Tred, provision_step, provisioning_tool
 from lab.station import TpmVendor
 from lab.tpm import Tpm
 from lab.vendor import Vendor
@@ -56,6 +57,14 @@ class ProofTest(LabTest):
             provisioning_tool(state, "step", step, "--profile",
                               vendor.profile(self.inbox, "ecdsa-p256"))
 
+    def guard_anchors(self):
+        signer = AnchorSigner()
+        bundle = signer.sign(1, [self.world.operator_root], "--first")
+        profile = self.vendor.profile(self.inbox, "ecdsa-p256",
+                                      {"file": bundle, "operator-key": signer.public})
+        for step in ("nv-index", "last-known-time", "anchors"):
+            provision_step(self.state, profile, step)
+
     def message(self, name, text):
         path = self.inbox / name
         path.write_text(text)
@@ -79,8 +88,7 @@ class ProofTest(LabTest):
         response = self.activate(self.factory.challenge(request).stdout).stdout
         issued = self.factory.issue(request, self.message("response.json", response)).stdout
         provisioning_tool(self.state, "install-cert", self.message("device.pem", issued))
-        anchors = self.message("anchors.pem", self.world.operator_root.pem().decode())
-        provisioning_tool(self.state, "install-anchors", anchors)
+        self.guard_anchors()
 
         gateway = self.start_segw()
         tred = self.starting(Tred(self.state)).wait_for_name()

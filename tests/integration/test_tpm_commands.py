@@ -23,7 +23,7 @@ def tpm_commands(packets):
 class TpmCommandsTest(LabTest):
     def assert_one_signature(self, algorithm, vendor=None):
         self.start_segw(self.world.segw_credential(algorithm))
-        tpm = (self.world.field_tpm if vendor else self.world.tpm).start()
+        tpm = self.starting((self.world.field_tpm if vendor else self.world.tpm).start())
         if vendor:
             vendor.approve()
             files = provision(algorithm, self.world.vendor_root, [self.world.operator_root], vendor)

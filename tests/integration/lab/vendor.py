@@ -31,11 +31,11 @@ class Vendor:
              reading])
         return self.states
 
-    def profile(self, directory, algorithm, anchors):
+    def profile(self, directory, algorithm, anchors=None):
         """A profile of provisioning for devices under this vendor's policy; `anchors` is its
-        section of that name."""
-        return write_ini(directory / "profile", {
-            "anchors": anchors,
-            "device": {"fqdn": HENB_NAME, "key-algorithm": algorithm},
-            "policy": {"kind": "signed", "key": self.public, "states": self.states},
-        })
+        section of that name, if it has one."""
+        sections = {"device": {"fqdn": HENB_NAME, "key-algorithm": algorithm},
+                    "policy": {"kind": "signed", "key": self.public, "states": self.states}}
+        if anchors:
+            sections["anchors"] = anchors
+        return write_ini(directory / "profile", sections)
