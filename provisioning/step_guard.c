@@ -96,9 +96,10 @@ int step_last_known_time_make(Provision *provision, char *note)
     char error[TPM_ERROR_SIZE] = "";
     int r = last_known_time_define(provision->tpm, now, error);
 
-    if (r < 0)
+    if (r < 0) {
         complain("%s", error);
-    else
+    } else {
         time_note(now, note);
+    }
     return r;
 }
