@@ -59,9 +59,11 @@ static int file_lay(const char *name, Bytes bytes, FileOwner owner)
     r = write_all(fd, bytes);
     if (r < 0)
         return r;
-    return fchown(fd, owner.user, owner.group) < 0 || fchmod(fd, FILE_MODE) < 0 || fsync(fd) < 0
-               ? -errno
-               : 0;
+    /* tred writes files of its own, and a hardened service may not even ask for another owner. */
+    if ((owner.user != (uid_t)-1 || owner.group != (gid_t)-1) &&
+        fchown(fd, owner.user, owner.group) < 0)
+        return -errno;
+    return fchmod(fd, FILE_MODE) < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
 int anchor_files_stage(const char *path, Bytes bundle, Bytes approval, FileOwner owner)

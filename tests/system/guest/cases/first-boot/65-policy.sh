@@ -34,23 +34,22 @@ check "$signatures signatures under the policy, through the resource manager" \
 systemctl is-active --quiet tred
 check "the TPM holds what it held before, and no handle more" matches_text "$before" tpm_handles
 
-# Another program, through the resource manager too, which gives each what it needs.
+# Another program, through the resource manager too, which gives each what it needs. The owner hierarchy is closed to it.
 busy() {
-    while tpm2_createprimary --quiet --key-context /run/other.ctx; do :; done
+    while tpm2_createprimary --hierarchy n --quiet --key-context /run/other.ctx; do :; done
 }
 busy &
 other=$!
 check "tred signs while another program uses the TPM" runuser -u henb-ike -- ./sign_many 10
-kill $other
+check "which it has done all the while" kill $other
 wait $other 2> /dev/null
+sleep 1 # the last one that it started
 
 # Around the resource manager: the TPM's slots are full, and stay so until somebody flushes them.
 fill() {
-    local i
-    for i in 1 2 3 4; do
-        TPM2TOOLS_TCTI=device:/dev/tpm0 tpm2_createprimary --quiet --key-context /run/other.ctx || return 0
-    done
-    return 1
+    local TPM2TOOLS_TCTI=device:/dev/tpm0
+    while tpm2_createprimary --hierarchy n --quiet --key-context /run/full.ctx; do :; done
+    [[ $(tpm2_getcap handles-transient | wc -l) == 3 ]]
 }
 check "another program fills all transient slots of the TPM" fill
 check "tred can't sign meanwhile, and lives" refused runuser -u henb-ike -- ./sign_many 1
