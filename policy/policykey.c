@@ -93,8 +93,7 @@ static int fingerprint_fill(PolicyKey *key)
     _cleanup_(openssl_free_bytesp) unsigned char *der = NULL;
     const int size = i2d_PublicKey(key->pkey, &der);
 
-    if (size <= 0 ||
-        EVP_Digest(der, (size_t)size, key->fingerprint, NULL, EVP_sha256(), NULL) != 1)
+    if (size <= 0 || EVP_Digest(der, (size_t)size, key->fingerprint, NULL, EVP_sha256(), NULL) != 1)
         return -EIO;
     return 0;
 }

@@ -38,7 +38,8 @@ static void comments_blank_lines_and_equals_signs_are_fine(void **state)
     PcrState pcrs;
 
     (void)state;
-    assert_int_equal(parse("# golden\r\n\r\nsha384:\r\n7 = " ONES "11111111111111111111111111111111",
+    assert_int_equal(parse("# golden\r\n\r\nsha384:\r\n7 = " ONES
+                           "11111111111111111111111111111111",
                            &pcrs, error),
                      0);
     assert_int_equal(pcrs.bank, TPM2_ALG_SHA384);

@@ -4,7 +4,8 @@
 #include "policy/keypolicy.h"
 #include "tpm_bench.h"
 
-/* A new policy key, private half included: "RSA" or "P-256". The caller's to policy_key_deinit(). */
+/* A new policy key, private half included: "RSA" or "P-256". The caller's to policy_key_deinit().
+ */
 PolicyKey vendor_key_new(const char *type);
 
 /* Its public or private half as PEM text; the caller's to free(). */

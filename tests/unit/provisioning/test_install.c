@@ -215,7 +215,8 @@ static void anchors_are_stored_and_replace_those_before(void **state)
     assert_int_equal(provision_install_anchors(&bench->device->options), 0);
     second = installed(bench, STATE_ANCHORS);
     assert_int_equal(sk_X509_num(second), 1);
-    assert_int_equal(state_count(bench->device), 4); /* srk.name, key, CSR, anchors: nothing left over */
+    assert_int_equal(state_count(bench->device),
+                     4); /* srk.name, key, CSR, anchors: nothing left over */
     pki_deinit(&other);
 }
 
