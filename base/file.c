@@ -40,6 +40,24 @@ static int write_all(int fd, Bytes bytes)
     return 0;
 }
 
+/* No st_size tells (/proc, a pipe, a file that grows): one octet above the limit does. */
+static int read_whole(int fd, size_t limit, uint8_t **ret, size_t *ret_size)
+{
+    _cleanup_(free_bytesp) uint8_t *data = malloc(limit + 1);
+    if (!data)
+        return -ENOMEM;
+    ssize_t size = read_all(fd, data, limit + 1);
+    if (size < 0)
+        return (int)size;
+    if ((size_t)size > limit)
+        return -EFBIG;
+
+    data[size] = 0;
+    *ret = steal_pointer(data);
+    *ret_size = (size_t)size;
+    return 0;
+}
+
 int file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_size)
 {
     /* O_NONBLOCK: a FIFO in the file's place must not hold us. */
@@ -54,21 +72,14 @@ int file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_size)
         return -EISDIR;
     if (!S_ISREG(status.st_mode))
         return -EINVAL;
+    return read_whole(fd, limit, ret, ret_size);
+}
 
-    /* st_size can't be relied on (/proc, a file that grows): one octet above the limit tells. */
-    _cleanup_(free_bytesp) uint8_t *data = malloc(limit + 1);
-    if (!data)
-        return -ENOMEM;
-    ssize_t size = read_all(fd, data, limit + 1);
-    if (size < 0)
-        return (int)size;
-    if ((size_t)size > limit)
-        return -EFBIG;
+int file_read_stream(const char *path, size_t limit, uint8_t **ret, size_t *ret_size)
+{
+    _cleanup_(close_fdp) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
-    data[size] = 0;
-    *ret = steal_pointer(data);
-    *ret_size = (size_t)size;
-    return 0;
+    return fd < 0 ? -errno : read_whole(fd, limit, ret, ret_size);
 }
 
 /* Makes a rename in the folder of `path` survive a power cut. */

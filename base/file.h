@@ -12,6 +12,10 @@
  * device, FIFO or socket), -ENOMEM, or open's or read's errno. */
 int file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_size);
 
+/* The same for what a person names at a terminal, where it may be a pipe: waits for its writers,
+ * and reads to the end. Returns 0, -EFBIG, -EISDIR, -ENOMEM, or open's or read's errno. */
+int file_read_stream(const char *path, size_t limit, uint8_t **ret, size_t *ret_size);
+
 /* Replaces `path` with `bytes` so that a reader, or a power cut, meets the old file or the new one
  * and nothing between: written beside it, synced, renamed, directory synced. Returns 0 or -errno.
  */

@@ -98,7 +98,7 @@ static int fingerprint_fill(PolicyKey *key)
     return 0;
 }
 
-/* A device has no one to type a pass phrase, and a signing machine has other ways. */
+/* A device has no one to type a pass phrase, and a signing machine can decrypt into a pipe. */
 static int no_passphrase(char *buffer, int size, int writing, void *userdata)
 {
     (void)buffer, (void)size, (void)writing, (void)userdata;
@@ -118,7 +118,8 @@ int policy_key_decode(Bytes pem, const char *name, bool private, PolicyKey *ret,
     if (!key.pkey) {
         return refuse(
             error, "%.200s holds no %s key in PEM%s", name, private ? "private" : "public",
-            private ? " without a pass phrase" : "; make one with 'openssl pkey -pubout'");
+            private ? " without a pass phrase; decrypt it with '--key <(openssl pkey -in FILE)'"
+                    : "; make one with 'openssl pkey -pubout'");
     }
     if (public_fill(&key) < 0) {
         return refuse(error,
@@ -137,7 +138,9 @@ int policy_key_read(const char *path, bool private, PolicyKey *ret, char *error)
 {
     _cleanup_(free_bytesp) uint8_t *pem = NULL;
     size_t size = 0;
-    int r = file_read(path, FILE_SIZE_MAX, &pem, &size);
+    /* A private key may come down a pipe, from what has decrypted it. */
+    int r = private ? file_read_stream(path, FILE_SIZE_MAX, &pem, &size)
+                    : file_read(path, FILE_SIZE_MAX, &pem, &size);
 
     if (r < 0) {
         (void)refuse(error, "%.200s can't be read: %s", path, strerror(-r));

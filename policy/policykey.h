@@ -22,8 +22,9 @@ typedef struct PolicyKey {
                                                          DER: systemd-measure's "pkfp" */
 } PolicyKey;
 
-/* Reads a PEM file with a public key, or with `private` an unencrypted private one: RSA of 2048
- * bits with the exponent 65537, or ECDSA P-256, as every TPM 2.0 can check their signatures. *ret
+/* Reads a PEM file with a public key, or with `private` a file or pipe with an unencrypted private
+ * one: RSA of 2048 bits with the exponent 65537, or ECDSA P-256, as every TPM 2.0 can check their
+ * signatures. *ret
  * is the caller's to policy_key_deinit(). Returns 0, open's errno, or -EINVAL; `error`
  * (POLICY_KEY_ERROR_SIZE octets) says what was found and what to do. */
 int policy_key_read(const char *path, bool private, PolicyKey *ret, char *error);

@@ -90,6 +90,29 @@ static void only_regular_files_are_read(void **state)
     assert_int_equal(read_within("absent", 10), -ENOENT);
 }
 
+static void a_stream_is_read_to_its_end_and_within_its_limit(void **state)
+{
+    (void)state;
+    for (size_t limit = sizeof(octets); limit >= sizeof(octets) - 1; limit--) {
+        _cleanup_(free_bytesp) uint8_t *data = NULL;
+        size_t size = 0;
+        char path[32];
+        int ends[2];
+
+        assert_int_equal(pipe(ends), 0);
+        assert_int_equal(write(ends[1], octets, sizeof(octets)), sizeof(octets));
+        assert_int_equal(close(ends[1]), 0);
+        assert_true(snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]) > 0);
+        if (limit < sizeof(octets)) {
+            assert_int_equal(file_read_stream(path, limit, &data, &size), -EFBIG);
+        } else {
+            assert_int_equal(file_read_stream(path, limit, &data, &size), 0);
+            assert_true(bytes_equal((Bytes){data, size}, BYTES_OF(octets)));
+        }
+        assert_int_equal(close(ends[0]), 0);
+    }
+}
+
 static void the_mode_is_set_whatever_the_umask_says(void **state)
 {
     (void)state;
@@ -134,6 +157,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_above_the_limit_is_refused, enter_folder,
                                         leave_folder),
         cmocka_unit_test_setup_teardown(only_regular_files_are_read, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(a_stream_is_read_to_its_end_and_within_its_limit,
+                                        enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(the_mode_is_set_whatever_the_umask_says, enter_folder,
                                         leave_folder),
         cmocka_unit_test_setup_teardown(a_reader_of_the_old_file_keeps_it, enter_folder,
