@@ -68,6 +68,12 @@ static void anchors_print(const Given *given)
     }
 }
 
+static void version_print(uint64_t version)
+{
+    (void)printf("%-18s %llu, guarded by the TPM\n", "anchors version",
+                 (unsigned long long)version);
+}
+
 static int complain_guarded(const ProvisionOptions *options)
 {
     complain("this device's anchors are guarded by the TPM, and %s" ANCHOR_APPROVAL_SUFFIX
@@ -109,8 +115,7 @@ static int install_guarded(const ProvisionOptions *options, const Given *given, 
         complain("%s: %s; nothing was changed", options->file, error);
         return r < 0 ? r : -EKEYREJECTED;
     }
-    (void)printf("%-18s %llu, guarded by the TPM\n", "anchors version",
-                 (unsigned long long)record.version);
+    version_print(record.version);
     return 0;
 }
 
@@ -151,12 +156,16 @@ int anchors_install_direct(const ProvisionOptions *options, Tpm *tpm)
 
 static int install_through_tred(const ProvisionOptions *options, const Given *given, sd_bus *bus)
 {
+    uint64_t version = 0;
     bool guarded = false;
     int r;
 
     if (given->approval) {
-        return tred_install_anchors(bus, (Bytes){given->bundle, given->bundle_size},
-                                    (Bytes){given->approval, given->approval_size});
+        r = tred_install_anchors(bus, (Bytes){given->bundle, given->bundle_size},
+                                 (Bytes){given->approval, given->approval_size}, &version);
+        if (r == 0)
+            version_print(version);
+        return r;
     }
     r = tred_anchors_guarded(bus, &guarded);
     if (r < 0)

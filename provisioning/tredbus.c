@@ -41,10 +41,11 @@ int tred_anchors_guarded(sd_bus *bus, bool *ret)
     return 0;
 }
 
-int tred_install_anchors(sd_bus *bus, Bytes bundle, Bytes approval)
+int tred_install_anchors(sd_bus *bus, Bytes bundle, Bytes approval, uint64_t *ret_version)
 {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     int r = sd_bus_message_new_method_call(bus, &call, TRED_NAME, TRED_PATH, TRED_MANAGER,
                                            "InstallAnchors");
 
@@ -55,6 +56,8 @@ int tred_install_anchors(sd_bus *bus, Bytes bundle, Bytes approval)
     if (r >= 0)
         r = sd_bus_message_set_auto_start(call, false);
     if (r >= 0)
-        r = sd_bus_call(bus, call, SLOW_TPM_USEC, &error, NULL);
+        r = sd_bus_call(bus, call, SLOW_TPM_USEC, &error, &reply);
+    if (r >= 0)
+        r = sd_bus_message_read_basic(reply, 't', ret_version);
     return r < 0 ? complain_bus("tred refuses the anchors", &error, r) : 0;
 }

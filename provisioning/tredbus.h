@@ -13,5 +13,5 @@ int tred_find(sd_bus **ret);
 /* Whether the TPM guards its anchors. 0 or -errno after a complaint. */
 int tred_anchors_guarded(sd_bus *bus, bool *ret);
 
-/* The Manager's method InstallAnchors. 0 or -errno after a complaint. */
-int tred_install_anchors(sd_bus *bus, Bytes bundle, Bytes approval);
+/* The Manager's method InstallAnchors. 0 with the bundle's version, or -errno after a complaint. */
+int tred_install_anchors(sd_bus *bus, Bytes bundle, Bytes approval, uint64_t *ret_version);

@@ -109,6 +109,7 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         bundle = self.signer.sign(2, [self.world.operator_root, make_ca("Another root")])
         said = run([BIN / "tre-provision", "install-anchors", bundle], namespace=HENB).stdout
         self.assertIn("Another root", said)
+        self.assertRegex(said, "anchors version +2, guarded by the TPM")
         self.assert_in_force(tred, bundle, 2)
         self.assertEqual(len(tred.get("AnchorHashes")), 2)
         self.assertEqual(tred.pid, pid)
