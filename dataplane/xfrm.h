@@ -24,7 +24,7 @@ int xfrm_state_delete(Netlink *netlink, const struct sockaddr_storage *destinati
 typedef struct XfrmStateInfo {
     uint64_t bytes;
     uint64_t packets;
-    uint32_t replays;
+    uint64_t replays; /* seen before, or left of the window */
     uint32_t integrity_failures;
     uint64_t last_used; /* seconds since the epoch; 0: never */
 } XfrmStateInfo;

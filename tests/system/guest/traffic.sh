@@ -69,7 +69,7 @@ both_ways() {
 # record_esp FILE: keeps an ESP packet that the SeGW sends to the HeNB.
 record_esp() {
     local tcpdump
-    ip netns exec segw tcpdump -Z root --immediate-mode -c 1 -w "$1" -i direct0 \
+    timeout 60 ip netns exec segw tcpdump -Z root --immediate-mode -c 1 -w "$1" -i direct0 \
         "ip proto 50 and src $segw_direct" 2> "$1.log" &
     tcpdump=$!
     eventually 10 grep -q "listening on" "$1.log"
