@@ -126,9 +126,10 @@ static const char *entry_decode(struct json_object *object, TPM2_ALG_ID bank, Pc
         return "\"pcrs\" is not a list of PCR numbers from 0 to 23";
     if (!policy || hex_decode(policy, ret->policy.octets, sizeof(ret->policy.octets)) < 0)
         return "\"pol\" is not a SHA-256 digest in hexadecimal";
-    if (signature_decode(object, ret) < 0)
+    if (signature_decode(object, ret) < 0) {
         return "\"pkfp\" and \"sig\" are not a SHA-256 digest in hexadecimal and a signature in "
                "base64";
+    }
     if (expected_decode(object, ret) < 0)
         return "the values in \"expected\" do not come to the digest in \"pol\"";
     return NULL;
@@ -169,10 +170,10 @@ static struct json_object *json_parse(Bytes json)
     _cleanup_(tokener_freep) struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
     struct json_object *root;
 
-    if (!tokener || json.size > FILE_SIZE_MAX)
+    if (!tokener || !json.data || json.size > FILE_SIZE_MAX)
         return NULL;
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
-    root = json_tokener_parse_ex(tokener, json.data ? (const char *)json.data : "", (int)json.size);
+    root = json_tokener_parse_ex(tokener, (const char *)json.data, (int)json.size);
     for (size_t i = json_tokener_get_parse_end(tokener); root && i < json.size; i++) {
         if (!strchr(" \t\r\n", json.data[i]) || json.data[i] == '\0') {
             (void)json_object_put(root);

@@ -64,10 +64,9 @@ TSS2_RC tpm_rc_base(TSS2_RC rc)
 {
     const TSS2_RC layer = rc & TSS2_RC_LAYER_MASK;
 
-    if (layer == TSS2_RESMGR_TPM_RC_LAYER)
-        rc &= ~TSS2_RC_LAYER_MASK;
-    else if (layer != TSS2_TPM_RC_LAYER)
+    if (layer != TSS2_RESMGR_TPM_RC_LAYER && layer != TSS2_TPM_RC_LAYER)
         return rc;
+    rc &= ~TSS2_RC_LAYER_MASK;
     return rc & TPM2_RC_FMT1 ? rc & (TPM2_RC_FMT1 | 0x3f) : rc;
 }
 
@@ -200,9 +199,10 @@ static bool tcti_is_exclusive(const char *tcti)
 {
     const char *path = device_path(tcti);
 
-    if (path)
+    if (path) {
         return strncmp(path, DEVICE_RAW, strlen(DEVICE_RAW)) == 0 &&
                path[strlen(DEVICE_RAW)] >= '0' && path[strlen(DEVICE_RAW)] <= '9';
+    }
     return strncmp(tcti, "swtpm", strlen("swtpm")) == 0 ||
            strncmp(tcti, "mssim", strlen("mssim")) == 0;
 }

@@ -84,9 +84,10 @@ static int states_read(const char *path, PcrSignatures **ret)
     } else {
         r = pcr_text_parse((Bytes){text, size}, path, &state, error);
         *ret = r == 0 ? calloc(1, sizeof(**ret)) : NULL;
+        if (r == 0 && !*ret)
+            r = -ENOMEM;
         if (r == 0)
-            r = *ret ? pcr_signature_make(&state, NULL, &(*ret)->entries[(*ret)->count++])
-                     : -ENOMEM;
+            r = pcr_signature_make(&state, NULL, &(*ret)->entries[(*ret)->count++]);
     }
     if (r < 0)
         complain("%s", error);
@@ -112,9 +113,10 @@ static int state_sign(const char *path, const PcrSignature *state, const PolicyK
         return r;
     }
     r = pcr_signatures_add(to, &entry);
-    if (r < 0)
+    if (r < 0) {
         complain("at most %d states fit into a file; leave out those that no device is in any more",
                  PCR_SIGNATURES_MAX);
+    }
     return r;
 }
 
@@ -182,7 +184,7 @@ static int policy_fits(const ProvisionOptions *options)
         complain("%s; nothing was changed", error);
         return r;
     }
-    if (policy->kind == KEY_POLICY_NONE) {
+    if (!policy || policy->kind == KEY_POLICY_NONE) {
         complain("the device key is under no policy, so there is nothing to install one for");
         return -EINVAL;
     }

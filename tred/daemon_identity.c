@@ -47,6 +47,12 @@ static void mismatch_log(const PcrMismatch *mismatch)
     }
 }
 
+/* With an identity, and in a state in which exchanges can be begun. */
+static bool is_serving(const Daemon *daemon)
+{
+    return daemon->identity && identity_state_serves(daemon->state);
+}
+
 static void ready_log(const Daemon *daemon)
 {
     const Identity *identity = daemon->identity;
@@ -72,7 +78,7 @@ static void state_announce(Daemon *daemon)
 
     if (daemon->identity && daemon->identity->validity_problem[0] != '\0')
         log_warning("%s", daemon->identity->validity_problem);
-    if (identity_state_serves(daemon->state)) {
+    if (is_serving(daemon)) {
         ready_log(daemon);
     } else {
         log_error("Not ready (%s): %s", name, daemon->state_reason);
@@ -160,16 +166,16 @@ static void key_prepare(Daemon *daemon)
 
 void daemon_get_ready(Daemon *daemon)
 {
-    if (identity_state_serves(daemon->state)) {
+    if (is_serving(daemon)) {
         /* What was prepared before says nothing of the platform as it is now. */
         device_key_rest(daemon->identity->key);
         key_prepare(daemon);
     }
-    if (identity_state_serves(daemon->state))
+    if (is_serving(daemon))
         return;
     /* What was missing may have come, and a connection that broke is made again. */
     daemon_load_identity(daemon);
-    if (identity_state_serves(daemon->state))
+    if (is_serving(daemon))
         key_prepare(daemon);
 }
 
@@ -178,7 +184,7 @@ static int on_key_care(sd_event_source *source, void *userdata)
     Daemon *daemon = userdata;
 
     (void)source;
-    if (!daemon->identity || !identity_state_serves(daemon->state))
+    if (!is_serving(daemon))
         return 0;
     if (callers_have_unsigned(daemon)) {
         key_prepare(daemon);
