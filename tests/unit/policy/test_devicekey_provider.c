@@ -59,31 +59,64 @@ static void keys_made_by_the_openssl_provider_load_and_sign(void **state)
     }
 }
 
-static void keys_made_here_open_with_the_openssl_provider(void **state)
+/* A new key as ours.pem in the bench's folder. */
+static void key_put(TpmKeyAlgorithm algorithm, const PolicyDigest *policy)
 {
+    _cleanup_(free_charp) char *pem = NULL;
     char error[TPM_ERROR_SIZE] = "";
     char path[128];
+    Tss2Key file;
+
+    (void)snprintf(path, sizeof(path), "%s/ours.pem", bench.swtpm.folder);
+    assert_int_equal(device_key_create(bench.tpm, algorithm, policy, &file, error), 0);
+    assert_int_equal(tss2key_encode(&file, &pem), 0);
+    assert_int_equal(file_write_atomic(path, (Bytes){(const uint8_t *)pem, strlen(pem)}, 0600), 0);
+}
+
+/* The same, in the bench's folder. */
+static void openssl_run_there(const char *commands)
+{
     char command[1024];
 
-    (void)state;
-    (void)snprintf(path, sizeof(path), "%s/ours.pem", bench.swtpm.folder);
-    for (unsigned i = 0; i < TPM_KEY_ALGORITHMS; i++) {
-        _cleanup_(free_charp) char *pem = NULL;
-        Tss2Key file;
+    (void)snprintf(command, sizeof(command), "cd %s && %s", bench.swtpm.folder, commands);
+    openssl_run(command);
+}
 
-        assert_int_equal(device_key_create(bench.tpm, (TpmKeyAlgorithm)i, NULL, &file, error), 0);
-        assert_int_equal(tss2key_encode(&file, &pem), 0);
-        assert_int_equal(file_write_atomic(path, (Bytes){(const uint8_t *)pem, strlen(pem)}, 0600),
-                         0);
-        (void)snprintf(command, sizeof(command),
-                       "cd %s && echo signed > data && openssl pkey -provider tpm2 -provider base "
-                       "-in ours.pem -pubout -out public.pem && openssl pkeyutl -provider tpm2 "
-                       "-provider base -sign -rawin -digest sha256 -inkey ours.pem -in data -out "
-                       "signature && openssl dgst -sha256 -verify public.pem -signature signature "
-                       "data >/dev/null",
-                       bench.swtpm.folder);
-        openssl_run(command);
+static void keys_made_here_open_with_the_openssl_provider(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < TPM_KEY_ALGORITHMS; i++) {
+        key_put((TpmKeyAlgorithm)i, NULL);
+        openssl_run_there("echo signed > data && openssl pkey -provider tpm2 -provider base "
+                          "-in ours.pem -pubout -out public.pem && openssl pkeyutl -provider tpm2 "
+                          "-provider base -sign -rawin -digest sha256 -inkey ours.pem -in data "
+                          "-out signature && openssl dgst -sha256 -verify public.pem -signature "
+                          "signature data >/dev/null");
     }
+}
+
+static void keys_made_here_make_a_csr_with_the_openssl_provider(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < TPM_KEY_ALGORITHMS; i++) {
+        key_put((TpmKeyAlgorithm)i, NULL);
+        openssl_run_there(
+            "openssl req -provider tpm2 -provider default -propquery '?provider=tpm2' "
+            "-new -key ours.pem -subj /CN=henb-1.example -out ours.csr && "
+            "openssl req -in ours.csr -verify -noout 2>/dev/null");
+    }
+}
+
+static void a_key_under_a_policy_opens_with_the_openssl_provider_and_does_not_sign(void **state)
+{
+    const PolicyDigest policy = {.octets = {1}};
+
+    (void)state;
+    key_put(TPM_KEY_ECDSA_P256, &policy);
+    openssl_run_there("openssl pkey -provider tpm2 -provider base -in ours.pem -pubout -out "
+                      "public.pem && ! openssl req -provider tpm2 -provider default -propquery "
+                      "'?provider=tpm2' -new -key ours.pem -subj /CN=henb-1.example -out ours.csr "
+                      "2>/dev/null");
 }
 
 int main(void)
@@ -91,6 +124,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_made_by_the_openssl_provider_load_and_sign),
         cmocka_unit_test(keys_made_here_open_with_the_openssl_provider),
+        cmocka_unit_test(keys_made_here_make_a_csr_with_the_openssl_provider),
+        cmocka_unit_test(a_key_under_a_policy_opens_with_the_openssl_provider_and_does_not_sign),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);
