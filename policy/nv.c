@@ -1,11 +1,13 @@
 /* How are NV indices made, read and written so that nobody between can lie about them? */
 #include "policy/nv.h"
 
+#include "policy/policydigest.h"
 #include "policy/session.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <tss2/tss2_mu.h>
 
 /* What a failed command means to the caller; the sentence is for a person. */
 static int fail(char *error, const char *command, TPM2_HANDLE index, TSS2_RC rc)
@@ -32,6 +34,44 @@ static int fail(char *error, const char *command, TPM2_HANDLE index, TSS2_RC rc)
     }
 }
 
+/* The Name that stands for the index in what a session's HMAC covers. Esys_TR_GetName() would make
+ * one from the public area; what is used is the one that came with it, which follows the handle in
+ * what Esys_TR_Serialize() gives. */
+static int name_used(Tpm *tpm, const NvIndex *index, TPM2B_NAME *ret)
+{
+    _cleanup_(free_bytesp) uint8_t *octets = NULL;
+    size_t size = 0, at = sizeof(TPM2_HANDLE);
+
+    *ret = (TPM2B_NAME){0};
+    return Esys_TR_Serialize(tpm->esys, index->object, &octets, &size) == TSS2_RC_SUCCESS &&
+                   Tss2_MU_TPM2B_NAME_Unmarshal(octets, size, &at, ret) == TSS2_RC_SUCCESS
+               ? 0
+               : -EIO;
+}
+
+/* TPM2_NV_ReadPublic has no authorization. What makes its answer trustworthy is the Name, which a
+ * later command's HMAC covers in place of the handle: it has to be that of the public area shown,
+ * or the index read could be another than the one that was judged. ESYS does not look. All of our
+ * indices have SHA-256 as name algorithm; whoever opens another one sees that. */
+static bool name_fits(Tpm *tpm, const NvIndex *index)
+{
+    TPM2B_NAME used, made;
+
+    if (index->public.nameAlg != TPM2_ALG_SHA256)
+        return true;
+    return name_used(tpm, index, &used) == 0 && tpm_nv_name(&index->public, &made) == 0 &&
+           bytes_equal((Bytes){used.name, used.size}, (Bytes){made.name, made.size});
+}
+
+static int contradicted(TPM2_HANDLE handle, char *error)
+{
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "the Name of the NV index 0x%08x is not that of its public area: something "
+                   "stands between the TPM and us, or the TPM is broken; have the device looked at",
+                   handle);
+    return -EIO;
+}
+
 int nv_open(Tpm *tpm, TPM2_HANDLE handle, NvIndex *ret, char *error)
 {
     NvIndex index = {.object = ESYS_TR_NONE};
@@ -55,6 +95,10 @@ int nv_open(Tpm *tpm, TPM2_HANDLE handle, NvIndex *ret, char *error)
     }
     index.public = public->nvPublic;
     Esys_Free(public);
+    if (!name_fits(tpm, &index)) {
+        nv_release(tpm, &index);
+        return contradicted(handle, error);
+    }
     *ret = index;
     return 0;
 }

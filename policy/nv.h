@@ -13,8 +13,9 @@ typedef struct NvIndex {
 } NvIndex;
 
 /* Opens the index at `handle`. What `public` says is not authenticated by itself: it is once an
- * authorized command has gone through, which binds the index's Name. 0, -ENOENT (there is none), or
- * -EIO (error filled, TPM_ERROR_SIZE, as in all of these). */
+ * authorized command has gone through, which binds the index's Name, provided that its name
+ * algorithm is SHA-256 (a Name that is not that of `public` is refused here). 0, -ENOENT (there is
+ * none), or -EIO (error filled, TPM_ERROR_SIZE, as in all of these). */
 int nv_open(Tpm *tpm, TPM2_HANDLE handle, NvIndex *ret, char *error);
 
 /* Lets go of our view of it; the index stays. */

@@ -173,7 +173,9 @@ int tpm_srk_open(Tpm *tpm, bool create, ESYS_TR *ret, char *error)
     return r;
 }
 
-/* The Name of an object that ESYS has read the public area of. */
+/* The Name of an object that ESYS has read the public area of. ESYS makes it from the public area
+ * that it holds, which is what a salt is encrypted to; it does not repeat the Name that came with
+ * that, which nothing authenticates. */
 static int object_name(Tpm *tpm, ESYS_TR object, TPM2B_NAME *ret, char *error)
 {
     TPM2B_NAME *name = NULL;

@@ -1,6 +1,7 @@
 /* What can somebody do who sits between us and the TPM? */
 #include "policy/session.h"
 
+#include "policy/nv.h"
 #include "vendor_fixture.h"
 
 #include <errno.h>
@@ -18,6 +19,8 @@ static struct {
     TPM2_CC last;         /* that went by */
     size_t change_sent;   /* counted from the end; 0: nothing is changed */
     size_t change_answer; /* likewise */
+    size_t put_at;        /* of the answer, counted from its beginning; 0: nothing is put there */
+    Bytes put;
     Bytes wanted;
     bool seen;
 } probe;
@@ -57,6 +60,10 @@ static TSS2_RC probe_receive(TSS2_TCTI_CONTEXT *tcti, size_t *size, uint8_t *ans
     look((Bytes){answer, *size});
     if (probe.last == probe.command && probe.change_answer > 0)
         answer[*size - probe.change_answer] ^= 1;
+    if (probe.last == probe.command && probe.put_at > 0) {
+        assert_true(probe.put_at + probe.put.size <= *size);
+        memcpy(answer + probe.put_at, probe.put.data, probe.put.size);
+    }
     return rc;
 }
 
@@ -184,6 +191,63 @@ static void another_storage_root_key_is_not_trusted_with_a_salt(void **state)
     bench_reconnect();
 }
 
+/* The point G of P-256: a public key whose private key, 1, everybody knows. With its size before
+ * y, as TPMS_ECC_POINT has it. */
+static const uint8_t known_key[] = {
+    0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4,
+    0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45,
+    0xd8, 0x98, 0xc2, 0x96, 0x00, 0x20, 0x4f, 0xe3, 0x42, 0xe2, 0xfe, 0x1a, 0x7f, 0x9b,
+    0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b, 0xce, 0x33, 0x57, 0x6b, 0x31,
+    0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5,
+};
+
+static void another_public_area_under_the_expected_name_gets_no_salt(void **state)
+{
+    /* The header (10), outPublic's size (2), type, nameAlg (2 each), attributes (4), no authPolicy
+     * (2), AES-128-CFB (6), no scheme (2), curve (2), no KDF (2), and the size of x (2). */
+    enum { X_OFFSET = 10 + 2 + 2 + 2 + 4 + 2 + 6 + 2 + 2 + 2 + 2 };
+    char error[TPM_ERROR_SIZE] = "";
+    ESYS_TR session = ESYS_TR_NONE;
+    TPM2B_NAME name;
+
+    (void)state;
+    assert_int_equal(tpm_srk_name(bench.tpm, &name, error), 0);
+    bench_reconnect();
+    bench.tpm->srk_name = name;
+    probe_attach(TPM2_CC_ReadPublic, 0, 0);
+    probe.put_at = X_OFFSET;
+    probe.put = BYTES_OF(known_key);
+    assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_HMAC, &session, error), -EIO);
+    probe_detach();
+    assert_non_null(strstr(error, "storage root key"));
+    assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_HMAC, &session, error), 0);
+    tpm_session_flush(bench.tpm, session);
+}
+
+/* The Name, which stands for the index in what is authorized, is that of another index. */
+static void an_nv_index_whose_name_is_anothers_is_not_opened(void **state)
+{
+    const TPMS_NV_PUBLIC public = {
+        .nvIndex = 0x01801110,
+        .nameAlg = TPM2_ALG_SHA256,
+        .attributes = TPMA_NV_AUTHWRITE | TPMA_NV_AUTHREAD | TPMA_NV_NO_DA,
+        .dataSize = NV_NUMBER_SIZE,
+    };
+    char error[TPM_ERROR_SIZE] = "";
+    NvIndex index;
+
+    (void)state;
+    if (nv_define(bench.tpm, &public, error) < 0)
+        fail_msg("%s", error);
+    probe_attach(TPM2_CC_NV_ReadPublic, 0, 1); /* the answer ends in the Name */
+    assert_int_equal(nv_open(bench.tpm, public.nvIndex, &index, error), -EIO);
+    probe_detach();
+    assert_non_null(strstr(error, "public area"));
+    assert_int_equal(nv_open(bench.tpm, public.nvIndex, &index, error), 0);
+    nv_release(bench.tpm, &index);
+    assert_int_equal(nv_undefine(bench.tpm, public.nvIndex, error), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +255,8 @@ int main(void)
         cmocka_unit_test(an_answer_changed_on_the_way_is_not_believed),
         cmocka_unit_test(what_goes_as_a_first_parameter_is_not_to_be_read),
         cmocka_unit_test(another_storage_root_key_is_not_trusted_with_a_salt),
+        cmocka_unit_test(another_public_area_under_the_expected_name_gets_no_salt),
+        cmocka_unit_test(an_nv_index_whose_name_is_anothers_is_not_opened),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);
