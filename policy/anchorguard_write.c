@@ -132,7 +132,7 @@ int anchor_guard_write(Tpm *tpm, const PolicyKey *operator_key, AnchorWrite writ
     if (r == 0) {
         r = write_in(tpm, &index, &plan, session, error);
         if (r == 0) { /* it ended with the command that it authorized */
-            tpm_unhold(tpm, session);
+            tpm_session_ended(tpm, session);
         } else {
             tpm_session_flush(tpm, session);
         }

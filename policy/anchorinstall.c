@@ -84,8 +84,9 @@ static int guard_get(Tpm *tpm, AnchorGuard *ret, char *error)
     return r == -EBADMSG ? ANCHOR_E_UNGUARDED : r;
 }
 
-/* The TPM would say the same; this says it in words. */
-static int approval_check(const AnchorGuard *guard, const AnchorApproval *approval, char *error)
+/* Those that the TPM holds may be installed again, if it is their operator who says so: no other
+ * approval gets a place beside them. */
+static int operator_check(const AnchorGuard *guard, const AnchorApproval *approval, char *error)
 {
     if (!anchor_guard_obeys(guard, &approval->operator_key)) {
         return refuse(
@@ -93,6 +94,12 @@ static int approval_check(const AnchorGuard *guard, const AnchorApproval *approv
             "the approval is by a key that this device does not obey; get the bundle from "
             "the operator whose key the device was provisioned with");
     }
+    return 0;
+}
+
+/* The TPM would say the same; this says it in words. */
+static int write_check(const AnchorGuard *guard, const AnchorApproval *approval, char *error)
+{
     if (!guard->written && approval->signatures[ANCHOR_WRITE_FIRST].size == 0) {
         return refuse(ANCHOR_E_REFUSED, error,
                       "the device has no anchors yet, and the approval is not for a first bundle; "
@@ -153,7 +160,9 @@ int anchors_install(Tpm *tpm, const char *path, Bytes bundle, Bytes json, FileOw
     if (r != 0)
         return r;
     const bool again = guard.written && anchor_record_equal(&guard.record, &approval.record);
-    r = again ? 0 : approval_check(&guard, &approval, error);
+    r = operator_check(&guard, &approval, error);
+    if (r == 0 && !again)
+        r = write_check(&guard, &approval, error);
     if (r != 0)
         return r;
     r = anchor_files_stage(path, bundle, json, owner);

@@ -26,12 +26,14 @@ static int tpm_get(const Daemon *daemon, Tpm **ret, char *reason)
     return 0;
 }
 
-/* Exchanges hold references on those they began with. */
-static int anchors_exchange(Daemon *daemon, const AnchorRecord *record, char *reason)
+/* Exchanges hold references on those they began with. What is taken is what the TPM was told of,
+ * and not the file, which somebody may have replaced since. */
+static int anchors_exchange(Daemon *daemon, Bytes bundle, const AnchorRecord *record)
 {
     Identity *identity = daemon->identity;
+    char error[ANCHOR_ERROR_SIZE] = "";
     AnchorStore *anchors = NULL;
-    int r = anchor_store_read(daemon->config.anchors, &anchors, reason);
+    int r = anchor_store_decode(bundle, daemon->config.anchors, &anchors, error);
 
     if (r < 0)
         return r;
@@ -44,13 +46,11 @@ static int anchors_exchange(Daemon *daemon, const AnchorRecord *record, char *re
     return 0;
 }
 
-static int installed(Daemon *daemon, const AnchorRecord *record, char *reason)
+static void installed(Daemon *daemon, Bytes bundle, const AnchorRecord *record)
 {
     log_notice("The operator's SeGW anchors, version %" PRIu64 ", are in force.", record->version);
-    if (daemon->identity)
-        return anchors_exchange(daemon, record, reason);
-    daemon_load_identity(daemon);
-    return 0;
+    if (!daemon->identity || anchors_exchange(daemon, bundle, record) < 0)
+        daemon_load_identity(daemon);
 }
 
 static int error_of(int r)
@@ -73,7 +73,8 @@ int anchor_install(Daemon *daemon, Bytes bundle, Bytes approval, uint64_t *ret_v
     int r;
 
     _Static_assert((int)ANCHOR_INSTALL_REASON_SIZE >= (int)ANCHOR_INSTALL_ERROR_SIZE &&
-                       (int)ANCHOR_INSTALL_REASON_SIZE >= (int)ANCHOR_ERROR_SIZE,
+                       (int)ANCHOR_INSTALL_REASON_SIZE >= (int)SRK_NAME_ERROR_SIZE &&
+                       (int)ANCHOR_INSTALL_REASON_SIZE >= (int)TPM_ERROR_SIZE,
                    "every sentence fits");
     if (!daemon->identity) {
         r = tpm_get(daemon, &opened, reason);
@@ -84,8 +85,13 @@ int anchor_install(Daemon *daemon, Bytes bundle, Bytes approval, uint64_t *ret_v
                         approval, own, &record, reason);
     if (opened) /* a TPM without resource manager takes one connection */
         tpm_close(steal_pointer(opened));
+    /* The TPM may have taken them before something failed: what was known of it is known no more.
+     */
+    if (r < 0 && daemon->identity)
+        daemon_load_identity(daemon);
     if (r != 0)
         return error_of(r);
     *ret_version = record.version;
-    return installed(daemon, &record, reason);
+    installed(daemon, bundle, &record);
+    return 0;
 }

@@ -77,7 +77,7 @@ static AnchorStore *anchor_store_new(void)
     return anchors;
 }
 
-static int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, char *error)
+int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, char *error)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
     _cleanup_(anchor_store_unrefp) AnchorStore *anchors = anchor_store_new();

@@ -24,6 +24,9 @@ typedef struct AnchorStore {
  * Returns 0, -ENOENT or another errno, or -EINVAL; `error` (ANCHOR_ERROR_SIZE octets) then names
  * the file and the position of what is wrong. */
 int anchor_store_read(const char *path, AnchorStore **ret, char *error);
+
+/* The same of a bundle in memory, which messages call `name`. */
+int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, char *error);
 AnchorStore *anchor_store_ref(AnchorStore *anchors);
 void anchor_store_unref(AnchorStore *anchors);
 DEFINE_POINTER_CLEANUP(AnchorStore, anchor_store_unref);

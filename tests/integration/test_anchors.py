@@ -2,6 +2,7 @@
 and the time by which certificates are judged never steps back."""
 
 import signal
+import threading
 import time
 
 from lab.anchors import AnchorSigner, approval_of
@@ -148,6 +149,43 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         bundle = AnchorSigner().sign(2, [make_ca("Somebody's root")], "--first")
         self.assert_refused("AnchorsRefused", self.install, bundle)
         self.assert_in_force(tred, self.signer.directory / "anchors-1.pem", 1)
+
+    def test_another_operators_approval_of_the_bundle_in_force_is_refused(self):
+        tred = self.start_tred()
+        bundle = AnchorSigner().sign(1, [self.world.operator_root], "--first")
+        self.assertEqual(bundle.read_bytes(), self.anchors.read_bytes())
+        self.assert_refused("AnchorsRefused", self.install, bundle)
+        self.assert_in_force(tred, self.signer.directory / "anchors-1.pem", 1)
+
+    def test_anchors_replaced_by_root_while_they_are_installed_are_not_taken(self):
+        tred = self.start_tred()
+        bundle = self.signer.sign(2, [self.world.operator_root, make_ca("Another root")])
+        tracer = self.starting(Process("strace", [  # the last fsync() comes after the renaming
+            "strace", "-p", tred.pid, "-e", "trace=fsync",
+            "-e", "inject=fsync:delay_exit=3000000:when=4"]))
+        tracer.wait_for("attached")
+        installing = threading.Thread(target=self.install, args=[bundle])
+        installing.start()
+        wait_until(lambda: self.anchors.read_bytes() == bundle.read_bytes(), "the renaming")
+        self.anchors.write_bytes(make_ca("Root's own root").pem())
+        installing.join()
+        self.assertEqual(tred.get("AnchorsVersion"), 2)
+        self.assertEqual(len(tred.get("AnchorHashes")), 2)
+
+    def test_anchors_that_the_tpm_took_and_the_disk_did_not_are_not_said_to_be_in_force(self):
+        tred = self.start_tred()
+        bundle = self.signer.sign(2, [self.world.operator_root, make_ca("Another root")])
+        tracer = self.starting(Process("strace", [
+            "strace", "-p", tred.pid, "-e", "trace=rename",
+            "-e", "inject=rename:error=EROFS"]))
+        tracer.wait_for("attached")
+        with self.assertRaises(BusError):
+            self.install(bundle)
+        self.assertEqual(self.guarded_version(), 2)
+        self.assertEqual(tred.get("State"), "integrity-failed")
+        tracer.stop()
+        self.hand().begin()
+        self.assert_in_force(tred, bundle, 2)
 
     def test_a_changed_bundle_and_a_changed_approval_are_refused(self):
         tred = self.start_tred()
