@@ -74,6 +74,17 @@ static int refuse_part(const char *name, const char *section, const char *lackin
     return -EINVAL;
 }
 
+static int refuse_unguarded(const char *name, char *error)
+{
+    (void)snprintf(
+        error, CONFIG_ERROR_SIZE,
+        "%.200s: section [policy] puts the device key under a policy, and tred takes such "
+        "a device for unprovisioned unless the TPM guards its anchors; give the "
+        "operator's public policy key as \"operator-key\" in [anchors]",
+        name);
+    return -EINVAL;
+}
+
 /* Keys that make sense only together. */
 static int whole_check(const char *name, const ProvisionProfile *profile, char *error)
 {
@@ -91,6 +102,8 @@ static int whole_check(const char *name, const ProvisionProfile *profile, char *
         return refuse_part(name, "policy", "key", error);
     if (profile->key_policy != KEY_POLICY_NONE && !profile->pcr_signature)
         return refuse_part(name, "policy", "states", error);
+    if (profile->key_policy != KEY_POLICY_NONE && !profile->operator_key)
+        return refuse_unguarded(name, error);
     for (size_t i = 0; any && i < ELEMENTS(certificate); i++) {
         if (!certificate[i].value)
             return refuse_part(name, "certificate", certificate[i].key, error);

@@ -45,6 +45,7 @@ class ProofTest(LabTest):
         self.tpm = self.new_tpm()
         self.vendor.approve()
         self.inbox, self.state = scratch("inbox"), scratch("factory") / "state"
+        self.signer = AnchorSigner()
         self.make_key(self.state, self.vendor)
         ek_anchors = self.message("tpm-vendor.pem", self.tpm_vendor.root_pem().decode())
         self.factory = Factory(self.world.vendor_root, ek_anchors, self.vendor)
@@ -54,14 +55,13 @@ class ProofTest(LabTest):
 
     def make_key(self, state, vendor):
         for step in ("storage-root-key", "platform-policy", "device-key", "csr"):
-            provisioning_tool(state, "step", step, "--profile",
-                              vendor.profile(self.inbox, "ecdsa-p256"))
+            provision_step(state, vendor.profile(self.inbox, "ecdsa-p256",
+                                                 {"operator-key": self.signer.public}), step)
 
     def guard_anchors(self):
-        signer = AnchorSigner()
-        bundle = signer.sign(1, [self.world.operator_root], "--first")
+        bundle = self.signer.sign(1, [self.world.operator_root], "--first")
         profile = self.vendor.profile(self.inbox, "ecdsa-p256",
-                                      {"file": bundle, "operator-key": signer.public})
+                                      {"file": bundle, "operator-key": self.signer.public})
         for step in ("nv-index", "last-known-time", "anchors"):
             provision_step(self.state, profile, step)
 

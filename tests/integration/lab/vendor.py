@@ -31,11 +31,10 @@ class Vendor:
              reading])
         return self.states
 
-    def profile(self, directory, algorithm, anchors=None):
+    def profile(self, directory, algorithm, anchors):
         """A profile of provisioning for devices under this vendor's policy; `anchors` is its
-        section of that name, if it has one."""
+        section of that name."""
         sections = {"device": {"fqdn": HENB_NAME, "key-algorithm": algorithm},
-                    "policy": {"kind": "signed", "key": self.public, "states": self.states}}
-        if anchors:
-            sections["anchors"] = anchors
+                    "policy": {"kind": "signed", "key": self.public, "states": self.states},
+                    "anchors": anchors}
         return write_ini(directory / "profile", sections)

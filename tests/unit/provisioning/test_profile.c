@@ -36,7 +36,7 @@ static void every_key_finds_its_place(void **state)
                            "[device]\nfqdn = henb-{serial}.example\nstate-dir = /srv/{serial}\n"
                            "owner = tred\nkey-algorithm = rsa-2048\n"
                            "[policy]\nkind = signed\nkey = /k.pem\nstates = /s.json\n"
-                           "[anchors]\nfile = /a.pem\n"
+                           "[anchors]\nfile = /a.pem\noperator-key = /o.pem\n"
                            "[certificate]\nca-certificate = /ca.pem\nca-key = /ca.key\n"
                            "ek-anchors = /ek.pem\ndays = 30\n",
                            &profile, error),
@@ -51,6 +51,7 @@ static void every_key_finds_its_place(void **state)
     assert_string_equal(profile.policy_key, "/k.pem");
     assert_string_equal(profile.pcr_signature, "/s.json");
     assert_string_equal(profile.anchors, "/a.pem");
+    assert_string_equal(profile.operator_key, "/o.pem");
     assert_string_equal(profile.ca_certificate, "/ca.pem");
     assert_string_equal(profile.ca_key, "/ca.key");
     assert_string_equal(profile.ek_anchors, "/ek.pem");
@@ -78,7 +79,9 @@ static void the_names_of_policies_are_those_of_the_key_policy(void **state)
         char error[CONFIG_ERROR_SIZE] = "";
         char text[128];
 
-        (void)snprintf(text, sizeof(text), "[policy]\nkind = %s\nkey = /k\nstates = /s\n",
+        (void)snprintf(text, sizeof(text),
+                       "[policy]\nkind = %s\nkey = /k\nstates = /s\n"
+                       "[anchors]\noperator-key = /o\n",
                        key_policy_kind_name((KeyPolicyKind)kind));
         assert_int_equal(parse(text, &profile, error), 0);
         assert_int_equal(profile.key_policy, kind);
@@ -94,6 +97,10 @@ static void what_can_not_be_meant_is_refused_by_line_and_key(void **state)
     assert_refused("[tpm]\nowner-auth = maybe\n", "keep or discard");
     assert_refused("[policy]\nkind = signed\nstates = /s.json\n", "[policy] needs \"key\" too");
     assert_refused("[policy]\nkind = pcr\n", "[policy] needs \"states\" too");
+    assert_refused("[policy]\nkind = pcr\nstates = /s.json\n[anchors]\nfile = /a.pem\n",
+                   "\"operator-key\" in [anchors]");
+    assert_refused("[policy]\nkind = signed\nkey = /k\nstates = /s\n",
+                   "\"operator-key\" in [anchors]");
     assert_refused("[certificate]\nca-key = /k\n", "needs \"ca-certificate\" too");
     assert_refused("[certificate]\nca-certificate = /c\nca-key = /k\n", "\"ek-anchors\" too");
     assert_refused("[certificate]\ndays = 0\n", "a number from 1 to 36500");
