@@ -148,6 +148,7 @@ void caller_exchange_free(CallerExchange *held)
     caller->n_exchanges--;
     caller->daemon->n_exchanges--;
     sd_event_source_disable_unref(held->expiry);
+    sd_event_source_disable_unref(held->expiry_bound);
     exchange_free(held->exchange);
     free(held);
     daemon_key_released(caller->daemon);

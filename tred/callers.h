@@ -14,8 +14,10 @@ struct CallerExchange {
     CallerExchange *next;
     uint64_t number;
     Exchange *exchange;
-    time_t expires;          /* a certificate that it rests on; 0: nothing is watched */
-    sd_event_source *expiry; /* expiry.c's timer */
+    time_t expires;           /* a certificate that it rests on; 0: nothing is watched */
+    time_t judged;            /* when the certificates were, as clock_now() has it */
+    uint64_t judged_boottime; /* the same moment by CLOCK_BOOTTIME, in microseconds */
+    sd_event_source *expiry, *expiry_bound; /* expiry.c's timers, by the wall clock and by that */
 };
 
 struct Caller {

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "crypto/openssl.h"
 #include "tred/bus.h"
+#include "tred/clock.h"
 
 #include <inttypes.h>
 #include <openssl/x509.h>
@@ -56,13 +57,28 @@ static int on_end(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-static int timer_set(CallerExchange *held, time_t when, sd_event_time_handler_t handler)
+static void timers_stop(CallerExchange *held)
 {
-    const uint64_t usec = when > 0 ? (uint64_t)when * USEC_PER_SEC : 0;
-
     held->expiry = sd_event_source_disable_unref(held->expiry);
-    /* By the wall clock, as certificates are: a clock that is set moves the end, too. */
-    return sd_event_add_time(held->caller->daemon->event, &held->expiry, CLOCK_REALTIME, usec,
+    held->expiry_bound = sd_event_source_disable_unref(held->expiry_bound);
+}
+
+/* By the wall clock, as certificates are: one that is set ahead brings the end nearer. One that is
+ * set back does not put it off: so much time has passed since the certificates were judged. */
+static int timers_set(CallerExchange *held, time_t when, sd_event_time_handler_t handler)
+{
+    sd_event *event = held->caller->daemon->event;
+    const time_t left = when - held->judged;
+    int r;
+
+    timers_stop(held);
+    r = sd_event_add_time(event, &held->expiry, CLOCK_REALTIME,
+                          when > 0 ? (uint64_t)when * USEC_PER_SEC : 0, USEC_PER_SEC, handler,
+                          held);
+    if (r < 0)
+        return r;
+    return sd_event_add_time(event, &held->expiry_bound, CLOCK_BOOTTIME,
+                             held->judged_boottime + (left > 0 ? (uint64_t)left * USEC_PER_SEC : 0),
                              USEC_PER_SEC, handler, held);
 }
 
@@ -73,13 +89,19 @@ static int on_notice(sd_event_source *source, uint64_t usec, void *userdata)
 
     (void)source, (void)usec;
     bus_exchange_expires_soon(held, end);
-    return timer_set(held, end, on_end);
+    return timers_set(held, end, on_end);
 }
 
 int expiry_watch(CallerExchange *held)
 {
+    int r;
+
     held->expires = expiry_time(held);
     if (held->expires == 0)
         return 0;
-    return timer_set(held, held->expires - EXPIRY_NOTICE_SECONDS, on_notice);
+    held->judged = clock_now(held->caller->daemon);
+    r = sd_event_now(held->caller->daemon->event, CLOCK_BOOTTIME, &held->judged_boottime);
+    if (r < 0)
+        return r;
+    return timers_set(held, held->expires - EXPIRY_NOTICE_SECONDS, on_notice);
 }

@@ -6,6 +6,7 @@
 
 enum { EXPIRY_NOTICE_SECONDS = 24 * 3600 };
 
-/* Watches the first of the peer's and our own certificates to expire, once the peer is verified.
- * An exchange without a timer would outlive its certificates: 0 or -errno. */
+/* Watches the first of the peer's and our own certificates to expire, once the peer is verified: by
+ * the wall clock, and by the time that has passed since, whichever comes first. An exchange without
+ * a timer would outlive its certificates: 0 or -errno. */
 int expiry_watch(CallerExchange *held);

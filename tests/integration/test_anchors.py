@@ -4,6 +4,7 @@ and the time by which certificates are judged never steps back."""
 import signal
 import threading
 import time
+from datetime import timedelta
 
 from lab.anchors import AnchorSigner, approval_of
 from lab.bus import BusError, Connection
@@ -291,6 +292,16 @@ class LastKnownTimeTest(GuardedDeviceTest):
         self.reload()
         hand = self.hand().until("authenticate")
         self.assert_refused("PeerCertificateExpired", hand.verify)
+
+    def test_a_clock_that_is_behind_puts_off_no_end_of_an_exchange(self):
+        """By the wall clock, the certificate has two days more."""
+        self.days_later(2)
+        ends = self.today() + 2 * SECONDS_OF_DAY + 5 - time.time()
+        self.start_segw(issue_segw(self.world.operator_root,
+                                   flaws=Flaws(ends=timedelta(seconds=ends))))
+        tred = self.start_tred()
+        self.hand().until("verify")
+        tred.wait_for("has expired", 20.0)
 
     def test_the_device_certificate_is_judged_by_it_as_well(self):
         self.days_earlier(-826)
