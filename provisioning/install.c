@@ -6,6 +6,7 @@
 #include "policy/profile.h"
 #include "policy/publickey.h"
 #include "policy/tss2key.h"
+#include "provisioning/reload.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -94,5 +95,5 @@ int provision_install_cert(const ProvisionOptions *options)
         certificate_print(i == 0 ? "certificate" : "issued by", sk_X509_value(chain, i));
         validity_warn(sk_X509_value(chain, i));
     }
-    return 0;
+    return tred_reload();
 }

@@ -189,6 +189,13 @@ static int tpm_connect(const TredConfig *config, Identity *identity, char *reaso
     r = srk_name_read(config->srk_name, &srk_name, error);
     if (r < 0 && r != -ENOENT)
         return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error);
+    if (r == -ENOENT && identity->policy && identity->policy->kind != KEY_POLICY_NONE) {
+        return identity_unfit(reason, IDENTITY_UNPROVISIONED,
+                              "%s does not exist, so that any storage root key would be trusted, "
+                              "while the device key is under a policy. Run 'tre-provision step "
+                              "storage-root-key'.",
+                              config->srk_name);
+    }
     r = tpm_open(config->tcti, &identity->tpm, error);
     if (r == -ENOMEM)
         return r;

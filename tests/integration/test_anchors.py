@@ -213,6 +213,19 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         self.assertIn("does not guard the anchors", tred.get("StateReason"))
         self.assert_refused("Unprovisioned", self.hand().begin)
 
+    def test_a_device_under_a_policy_trusts_no_storage_root_key_but_its_own(self):
+        name = self.files / "srk.name"
+        mine = name.read_bytes()
+        name.unlink()
+        tred = self.start_tred()
+        self.assertEqual(tred.get("State"), "unprovisioned")
+        self.assertIn("any storage root key would be trusted", tred.get("StateReason"))
+        name.write_bytes(mine[:10] + b"0000" + mine[14:])
+        self.assertEqual(self.reload()[0], "tpm-unavailable")
+        self.assertIn("is not the one that this device was provisioned", tred.get("StateReason"))
+        name.write_bytes(mine)
+        self.assertEqual(self.reload()[0], "ready")
+
 
 class UnguardedDeviceTest(LabTest):
     def test_a_key_for_development_works_without_a_guard_and_says_so(self):

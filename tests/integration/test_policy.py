@@ -7,6 +7,7 @@ from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient
 from lab.network import HENB
+from lab.pki import issue_from_csr
 from lab.process import run
 from lab.programs import MANAGER, TRED, TRED_PATH, Tred, provision, provisioning_tool
 from lab.tpm import TCTI, SharedTpm
@@ -121,6 +122,16 @@ class PolicyTest(LabTest):
         self.assertNotEqual(failed.returncode, 0)
         self.assertIn("policy key", failed.stdout)
         self.assertEqual((self.files / "tpm2-pcr-signature.json").read_bytes(), before)
+
+    def test_a_new_certificate_is_used_without_a_restart(self):
+        tred = self.start_tred()
+        before = tred.get("CertificateChain")
+        chain = issue_from_csr(self.world.vendor_root, (self.files / "device.csr").read_bytes())
+        (self.files / "renewed.pem").write_bytes(chain.pem())
+        said = provisioning_tool(self.files, "install-cert", self.files / "renewed.pem").stdout
+        self.assertIn("is ready", said)
+        self.assertNotEqual(tred.get("CertificateChain"), before)
+        self.assertEqual(bytes(tred.get("CertificateChain")[0]), chain.der())
 
     def test_only_root_has_tred_look_again(self):
         self.start_tred()
