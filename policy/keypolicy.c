@@ -221,20 +221,36 @@ static int ticket_get(Tpm *tpm, KeyPolicy *policy, char *error)
     return r;
 }
 
+/* Tries one state after another. One over PCRs that this TPM does not have is one that it is not
+ * in: systemd-measure signs for several banks, of which a TPM may have one. Returns 0, with
+ * policy->fit NULL if there is none, or -EIO; -EOPNOTSUPP if the TPM has the PCRs of none of them.
+ */
+static int states_try(Tpm *tpm, KeyPolicy *policy, char *error)
+{
+    bool looked = false;
+
+    for (size_t i = 0; !policy->fit && i < policy->states->count; i++) {
+        int r = state_try(tpm, policy, &policy->states->entries[i], error);
+
+        if (r < 0 && r != -EOPNOTSUPP)
+            return r;
+        looked = looked || r == 0;
+    }
+    return looked ? 0 : -EOPNOTSUPP;
+}
+
 int key_policy_fit(Tpm *tpm, KeyPolicy *policy, char *error)
 {
     const PcrSignature *before = policy->fit;
+    int r;
 
     if (policy->kind == KEY_POLICY_NONE)
         return 0;
     policy->mismatch = (PcrMismatch){0};
     policy->fit = NULL;
-    for (size_t i = 0; !policy->fit && i < policy->states->count; i++) {
-        int r = state_try(tpm, policy, &policy->states->entries[i], error);
-
-        if (r < 0)
-            return r;
-    }
+    r = states_try(tpm, policy, error);
+    if (r < 0)
+        return r;
     if (!policy->fit)
         return nothing_fits(policy, error);
     policy->mismatch = (PcrMismatch){0};

@@ -176,6 +176,8 @@ static int pass(Tpm *tpm, PcrState *state, bool *ret_same, char *error)
 
         rc = Esys_PCR_Read(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &wanted, &counter,
                            &got, &digests);
+        if (tpm_rc_base(rc) == TPM2_RC_HASH) /* it does not even know the algorithm */
+            return absent(state, left, error);
         if (rc != TSS2_RC_SUCCESS) {
             tpm_error(error, "TPM2_PCR_Read", rc);
             return -EIO;

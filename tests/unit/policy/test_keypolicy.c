@@ -152,6 +152,25 @@ static void of_several_states_the_one_that_fits_is_taken(void **state)
     assert_signs(key, "SHA256", 32, false);
 }
 
+static void a_state_over_a_bank_that_the_tpm_lacks_hides_no_other(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey vendor = vendor_key_new("P-256");
+    const Tss2Key file = signed_key(&vendor, TPM_KEY_ECDSA_P256);
+    PcrSignatures states = {0};
+    _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
+    char error[TPM_ERROR_SIZE] = "";
+
+    (void)state;
+    sign_for(&states, &vendor, 1);
+    sign_for(&states, &vendor, PCRS);
+    policy = vendor_policy(&vendor, &states, &file.public.publicArea);
+    policy->states->entries[0].expected.bank = TPM2_ALG_SM3_256;
+    assert_int_equal(key_policy_fit(bench.tpm, policy, error), 0);
+    assert_ptr_equal(policy->fit, &policy->states->entries[1]);
+    policy->states->count = 1;
+    assert_int_equal(key_policy_fit(bench.tpm, policy, error), -EOPNOTSUPP);
+}
+
 static void
 a_pcr_extended_after_preparation_is_retried_once_where_the_policy_still_fits(void **state)
 {
@@ -295,6 +314,7 @@ int main(void)
         cmocka_unit_test(without_the_policy_the_key_does_not_sign_even_for_who_has_its_file),
         cmocka_unit_test(a_state_not_signed_for_is_refused_and_the_pcr_named),
         cmocka_unit_test(of_several_states_the_one_that_fits_is_taken),
+        cmocka_unit_test(a_state_over_a_bank_that_the_tpm_lacks_hides_no_other),
         cmocka_unit_test(
             a_pcr_extended_after_preparation_is_retried_once_where_the_policy_still_fits),
         cmocka_unit_test(a_pcr_of_the_policy_extended_after_preparation_stops_the_signature),
