@@ -1,0 +1,96 @@
+/* How is a device key made? */
+#include "policy/devicekey_internal.h"
+
+#include "policy/session.h"
+#include "policy/storagekey.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* No scheme is written into the key: each TPM2_Sign names it, and one RSA key serves PKCS#1 v1.5
+ * and PSS. */
+static TPM2B_PUBLIC device_template(TpmKeyAlgorithm algorithm, const PolicyDigest *policy)
+{
+    TPM2B_PUBLIC template = {
+        .publicArea =
+            {
+                .nameAlg = TPM2_ALG_SHA256,
+                /* noDA: there is no secret to guess, while each power cut would count as a wrong
+                 * guess and soon lock the key (TPM 2.0 Part 1, 19.8). */
+                .objectAttributes = DEVICE_KEY_BOUND | TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_NODA,
+            },
+    };
+    TPMT_PUBLIC *area = &template.publicArea;
+
+    if (policy) {
+        area->authPolicy.size = sizeof(policy->octets);
+        memcpy(area->authPolicy.buffer, policy->octets, sizeof(policy->octets));
+    } else {
+        area->objectAttributes |= TPMA_OBJECT_USERWITHAUTH;
+    }
+    if (algorithm == TPM_KEY_RSA_2048) {
+        area->type = TPM2_ALG_RSA;
+        area->parameters.rsaDetail = (TPMS_RSA_PARMS){
+            .symmetric.algorithm = TPM2_ALG_NULL,
+            .scheme.scheme = TPM2_ALG_NULL,
+            .keyBits = 2048,
+        };
+    } else {
+        area->type = TPM2_ALG_ECC;
+        area->parameters.eccDetail = (TPMS_ECC_PARMS){
+            .symmetric.algorithm = TPM2_ALG_NULL,
+            .scheme.scheme = TPM2_ALG_NULL,
+            .curveID = algorithm == TPM_KEY_ECDSA_P384 ? TPM2_ECC_NIST_P384 : TPM2_ECC_NIST_P256,
+            .kdf.scheme = TPM2_ALG_NULL,
+        };
+    }
+    return template;
+}
+
+static int key_create(Tpm *tpm, ESYS_TR parent, const TPM2B_PUBLIC *template, Tss2Key *ret,
+                      char *error)
+{
+    static const TPM2B_SENSITIVE_CREATE sensitive = {0};
+    static const TPM2B_DATA outside_info = {0};
+    static const TPML_PCR_SELECTION creation_pcr = {0};
+    TPM2B_PRIVATE *private = NULL;
+    TPM2B_PUBLIC *public = NULL;
+    ESYS_TR session = ESYS_TR_NONE;
+    TSS2_RC rc;
+    int r;
+
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
+    if (r < 0)
+        return r;
+    rc = Esys_Create(tpm->esys, parent, session, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, template,
+                     &outside_info, &creation_pcr, &private, &public, NULL, NULL, NULL);
+    tpm_session_flush(tpm, session);
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_Create (device key)", rc);
+        return -EIO;
+    }
+    *ret = (Tss2Key){
+        .empty_auth = true,
+        .parent = TPM_SRK_HANDLE,
+        .public = *public,
+        .private = *private,
+    };
+    Esys_Free(private);
+    Esys_Free(public);
+    return 0;
+}
+
+int device_key_create(Tpm *tpm, TpmKeyAlgorithm algorithm, const PolicyDigest *policy, Tss2Key *ret,
+                      char *error)
+{
+    const TPM2B_PUBLIC template = device_template(algorithm, policy);
+    ESYS_TR srk = ESYS_TR_NONE;
+    int r;
+
+    r = tpm_srk_open(tpm, false, &srk, error);
+    if (r < 0)
+        return -EIO;
+    r = key_create(tpm, srk, &template, ret, error);
+    tpm_object_release(tpm, srk);
+    return r;
+}

@@ -1,0 +1,201 @@
+/* How does the device key sign? What comes out of the TPM is signatures, each in a session that
+ * was made ready before. */
+#include "policy/devicekey_internal.h"
+
+#include "policy/publickey.h"
+#include "policy/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct DigestName {
+    const char *name;
+    TPM2_ALG_ID id;
+    size_t size;
+} DigestName;
+
+/* TS 33.310 6.2: SHA-256 and SHA-384, nothing weaker. */
+static const DigestName digest_names[] = {
+    {"SHA256", TPM2_ALG_SHA256, 32},
+    {"SHA384", TPM2_ALG_SHA384, 48},
+};
+
+static void esys_signaturep(TPMT_SIGNATURE **signature)
+{
+    Esys_Free(*signature);
+}
+
+static int scheme_choose(const DeviceKey *key, const char *digest_name, bool pss, Bytes digest,
+                         TPMT_SIG_SCHEME *ret)
+{
+    const bool rsa = key->public.type == TPM2_ALG_RSA;
+    const TPMT_ECC_SCHEME *fixed = &key->public.parameters.eccDetail.scheme;
+    const DigestName *found = NULL;
+
+    for (size_t i = 0; i < ELEMENTS(digest_names); i++) {
+        if (strcmp(digest_names[i].name, digest_name) == 0)
+            found = &digest_names[i];
+    }
+    if (!found || digest.size != found->size || (pss && !rsa))
+        return -EINVAL;
+    if (!rsa && fixed->scheme != TPM2_ALG_NULL && fixed->details.ecdsa.hashAlg != found->id)
+        return -EINVAL;
+    *ret = (TPMT_SIG_SCHEME){
+        .scheme = !rsa  ? TPM2_ALG_ECDSA
+                  : pss ? TPM2_ALG_RSAPSS
+                        : TPM2_ALG_RSASSA,
+        .details.any.hashAlg = found->id,
+    };
+    return 0;
+}
+
+static int signature_copy(const DeviceKey *key, const TPMT_SIGNATURE *signature, uint8_t *ret,
+                          size_t *ret_size)
+{
+    const size_t half = key->algorithm == TPM_KEY_ECDSA_P384 ? 48 : 32;
+    const TPM2B_PUBLIC_KEY_RSA *rsa = &signature->signature.rsassa.sig;
+    const TPM2B_ECC_PARAMETER *r = &signature->signature.ecdsa.signatureR;
+    const TPM2B_ECC_PARAMETER *s = &signature->signature.ecdsa.signatureS;
+
+    if (key->public.type == TPM2_ALG_RSA) {
+        *ret_size = (size_t)EVP_PKEY_get_size(key->pkey);
+        return tpm_integer_pad((Bytes){rsa->buffer, rsa->size}, ret, *ret_size);
+    }
+    *ret_size = 2 * half;
+    if (tpm_integer_pad((Bytes){r->buffer, r->size}, ret, half) < 0)
+        return -ERANGE;
+    return tpm_integer_pad((Bytes){s->buffer, s->size}, ret + half, half);
+}
+
+/* A policy session satisfied for the state that was found last. */
+static int policy_session_start(DeviceKey *key, char *error)
+{
+    int r;
+
+    if (!key->policy->fit)
+        return -EKEYREJECTED;
+    r = tpm_session_start(key->tpm, TPM2_SE_POLICY, &key->session, error);
+    if (r < 0)
+        return r;
+    r = key_policy_satisfy(key->tpm, key->policy, key->session, error);
+    if (r < 0)
+        device_key_rest(key);
+    return r;
+}
+
+int device_key_prepare(DeviceKey *key, char *error)
+{
+    int r;
+
+    if (key->session != ESYS_TR_NONE)
+        return 0;
+    if (!key->policy) {
+        r = tpm_session_start(key->tpm, TPM2_SE_HMAC, &key->session, error);
+        if (r < 0)
+            return r;
+        /* Ends with the signature, as a policy session does; a digest is no secret. */
+        (void)Esys_TRSess_SetAttributes(key->tpm->esys, key->session, 0, 0xff);
+        return 0;
+    }
+    r = policy_session_start(key, error);
+    if (r != -EKEYREJECTED)
+        return r;
+    /* The platform has changed: perhaps into another state that was approved of. */
+    r = key_policy_fit(key->tpm, key->policy, error);
+    return r < 0 ? r : policy_session_start(key, error);
+}
+
+void device_key_rest(DeviceKey *key)
+{
+    tpm_session_flush(key->tpm, key->session);
+    key->session = ESYS_TR_NONE;
+}
+
+/* Worth preparing anew: a PCR changed after TPM2_PolicyPCR, or the session is gone (somebody
+ * flushed it, or the TPM was reset). */
+static bool session_is_stale(TSS2_RC rc)
+{
+    switch (tpm_rc_base(rc)) {
+    case TPM2_RC_PCR_CHANGED:
+    case TPM2_RC_POLICY_FAIL:
+    case TPM2_RC_REFERENCE_S0:
+    case TPM2_RC_VALUE: /* of the session's handle: the other parameters were checked */
+    case TPM2_RC_HANDLE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* TPM2_Sign in the prepared session, which is gone after it. */
+static TSS2_RC sign(DeviceKey *key, const TPM2B_DIGEST *digest, const TPMT_SIG_SCHEME *scheme,
+                    TPMT_SIGNATURE **ret)
+{
+    /* An unrestricted key signs any digest; no ticket says that the TPM made the hash itself. */
+    static const TPMT_TK_HASHCHECK no_ticket = {
+        .tag = TPM2_ST_HASHCHECK,
+        .hierarchy = TPM2_RH_NULL,
+    };
+    TSS2_RC rc = Esys_Sign(key->tpm->esys, key->object, key->session, ESYS_TR_NONE, ESYS_TR_NONE,
+                           digest, scheme, &no_ticket, ret);
+
+    if (rc == TSS2_RC_SUCCESS) {
+        tpm_session_ended(key->tpm, key->session);
+        key->session = ESYS_TR_NONE;
+    } else {
+        device_key_rest(key);
+    }
+    return rc;
+}
+
+static int sign_prepared(DeviceKey *key, const TPM2B_DIGEST *digest, const TPMT_SIG_SCHEME *scheme,
+                         TPMT_SIGNATURE **ret, char *error)
+{
+    TSS2_RC rc;
+    int r;
+
+    r = device_key_prepare(key, error);
+    if (r < 0)
+        return r;
+    rc = sign(key, digest, scheme, ret);
+    if (session_is_stale(rc)) {
+        r = device_key_prepare(key, error);
+        if (r < 0)
+            return r;
+        rc = sign(key, digest, scheme, ret);
+    }
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_Sign", rc);
+        return -EIO;
+    }
+    return 0;
+}
+
+int device_key_sign(DeviceKey *key, const char *digest_name, bool pss, Bytes digest, uint8_t *ret,
+                    size_t *ret_size, char *error)
+{
+    _cleanup_(esys_signaturep) TPMT_SIGNATURE *signature = NULL;
+    TPM2B_DIGEST tpm_digest = {0};
+    TPMT_SIG_SCHEME scheme;
+    int r;
+
+    if (scheme_choose(key, digest_name, pss, digest, &scheme) < 0) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "the device key (%s) does not sign a digest of %zu octets as %s%s",
+                       tpm_key_algorithm_name(key->algorithm), digest.size, digest_name,
+                       pss ? " with PSS" : "");
+        return -EINVAL;
+    }
+    tpm_digest.size = (UINT16)digest.size;
+    memcpy(tpm_digest.buffer, digest.data, digest.size);
+    r = sign_prepared(key, &tpm_digest, &scheme, &signature, error);
+    if (r < 0)
+        return r == -EKEYREJECTED ? r : -EIO;
+    if (signature_copy(key, signature, ret, ret_size) < 0) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "TPM2_Sign: the TPM returned a signature that is too long for its key");
+        return -EIO;
+    }
+    return 0;
+}
