@@ -82,8 +82,7 @@ int file_read_stream(const char *path, size_t limit, uint8_t **ret, size_t *ret_
     return fd < 0 ? -errno : read_whole(fd, limit, ret, ret_size);
 }
 
-/* Makes a rename in the folder of `path` survive a power cut. */
-static int sync_folder(const char *path)
+int file_sync_folder(const char *path)
 {
     char copy[PATH_MAX];
     if (snprintf(copy, sizeof(copy), "%s", path) >= PATH_MAX)
@@ -93,6 +92,25 @@ static int sync_folder(const char *path)
     if (fd < 0)
         return -errno;
     return fsync(fd) < 0 ? -errno : 0;
+}
+
+int file_lay(const char *path, Bytes bytes, FileOwner owner, mode_t mode)
+{
+    if (unlink(path) < 0 && errno != ENOENT)
+        return -errno;
+    _cleanup_(close_fdp) int fd =
+        open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+
+    int r = write_all(fd, bytes);
+    if (r < 0)
+        return r;
+    /* A hardened service may not even ask for another owner. */
+    if ((owner.user != (uid_t)-1 || owner.group != (gid_t)-1) &&
+        fchown(fd, owner.user, owner.group) < 0)
+        return -errno;
+    return fchmod(fd, mode) < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
 static int write_synced(int fd, Bytes bytes, mode_t mode)
@@ -123,5 +141,5 @@ int file_write_atomic(const char *path, Bytes bytes, mode_t mode)
         (void)unlink(temporary);
         return r;
     }
-    return sync_folder(path);
+    return file_sync_folder(path);
 }

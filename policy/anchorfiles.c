@@ -2,68 +2,18 @@
 #include "policy/anchorfiles.h"
 
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "policy/anchorbundle.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 enum { FILE_MODE = 0644 };
 
 static int name_make(const char *path, const char *suffix, const char *second, char *ret)
 {
     return snprintf(ret, PATH_MAX, "%s%s%s", path, suffix, second) < PATH_MAX ? 0 : -ENAMETOOLONG;
-}
-
-static int folder_sync(const char *path)
-{
-    _cleanup_(close_fdp) int fd = -1;
-    char copy[PATH_MAX];
-
-    if (name_make(path, "", "", copy) < 0)
-        return -ENAMETOOLONG;
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
-static int write_all(int fd, Bytes bytes)
-{
-    while (bytes.size > 0) {
-        const ssize_t n = write(fd, bytes.data, bytes.size);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        bytes = bytes_slice(bytes, (size_t)n, bytes.size);
-    }
-    return 0;
-}
-
-/* Under a name that the next attempt finds again. O_EXCL: the folder is tred's, so that a link may
- * have been laid there, which root is not to follow. */
-static int file_lay(const char *name, Bytes bytes, FileOwner owner)
-{
-    _cleanup_(close_fdp) int fd = -1;
-    int r;
-
-    if (unlink(name) < 0 && errno != ENOENT)
-        return -errno;
-    fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    r = write_all(fd, bytes);
-    if (r < 0)
-        return r;
-    /* tred writes files of its own, and a hardened service may not even ask for another owner. */
-    if ((owner.user != (uid_t)-1 || owner.group != (gid_t)-1) &&
-        fchown(fd, owner.user, owner.group) < 0)
-        return -errno;
-    return fchmod(fd, FILE_MODE) < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
 int anchor_files_stage(const char *path, Bytes bundle, Bytes approval, FileOwner owner)
@@ -75,11 +25,11 @@ int anchor_files_stage(const char *path, Bytes bundle, Bytes approval, FileOwner
         name_make(path, ANCHOR_NEXT_SUFFIX, ANCHOR_APPROVAL_SUFFIX, approval_name) < 0)
         return -ENAMETOOLONG;
     /* The approval first: where there is a new bundle, its approval is there, too. */
-    r = file_lay(approval_name, approval, owner);
+    r = file_lay(approval_name, approval, owner, FILE_MODE);
     if (r == 0)
-        r = file_lay(name, bundle, owner);
+        r = file_lay(name, bundle, owner, FILE_MODE);
     if (r == 0)
-        r = folder_sync(path);
+        r = file_sync_folder(path);
     if (r < 0)
         (void)anchor_files_discard(path);
     return r;
@@ -103,7 +53,7 @@ int anchor_files_commit(const char *path)
 
     if (r == 0)
         r = rename_next(path, "");
-    return r < 0 ? r : folder_sync(path);
+    return r < 0 ? r : file_sync_folder(path);
 }
 
 static int file_remove(const char *path, const char *suffix, bool *removed)
@@ -125,7 +75,7 @@ int anchor_files_discard(const char *path)
 
     if (r == 0)
         r = file_remove(path, ANCHOR_APPROVAL_SUFFIX, &removed);
-    return r < 0 || !removed ? r : folder_sync(path);
+    return r < 0 || !removed ? r : file_sync_folder(path);
 }
 
 /* Is there a new bundle, and is it the one that the TPM holds? */

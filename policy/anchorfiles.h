@@ -8,19 +8,11 @@
  */
 #pragma once
 
-#include "base/bytes.h"
+#include "base/file.h"
 #include "policy/anchorguard.h"
-
-#include <sys/types.h>
 
 #define ANCHOR_APPROVAL_SUFFIX ".sig"
 #define ANCHOR_NEXT_SUFFIX ".next"
-
-/* Who gets the files; (uid_t)-1 and (gid_t)-1 leave them to whoever writes. */
-typedef struct FileOwner {
-    uid_t user;
-    gid_t group;
-} FileOwner;
 
 /* Lays the new pair down beside the old, on disk to stay. 0 or -errno. */
 int anchor_files_stage(const char *path, Bytes bundle, Bytes approval, FileOwner owner);

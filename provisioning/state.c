@@ -3,11 +3,11 @@
 #include "provisioning/command.h"
 
 #include "base/cleanup.h"
+#include "base/file.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,23 +35,6 @@ int state_path(const ProvisionOptions *options, const char *name, char **ret)
         return -ENOMEM;
     }
     return 0;
-}
-
-/* What was made or renamed in a folder lasts over a power cut once the folder is on disk. */
-static int folder_sync(const char *path)
-{
-    _cleanup_(close_fdp) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
-static int folder_above_sync(const char *path)
-{
-    char copy[PATH_MAX];
-
-    if (snprintf(copy, sizeof(copy), "%s", path) >= PATH_MAX)
-        return -ENAMETOOLONG;
-    return folder_sync(dirname(copy));
 }
 
 /* True if `status` has the owner asked for; what is not asked for fits. */
@@ -86,7 +69,7 @@ int state_dir_make(const ProvisionOptions *options)
         return 0;
     if (chown(options->state_dir, options->owner, options->group) < 0)
         return complain_owner(options->state_dir, errno);
-    r = folder_above_sync(options->state_dir);
+    r = file_sync_folder(options->state_dir);
     if (r < 0)
         complain("%s can't be put on disk: %s", options->state_dir, strerror(-r));
     return r;
@@ -135,44 +118,11 @@ int state_lock(const ProvisionOptions *options, int *ret)
     return 0;
 }
 
-static int write_all(int fd, Bytes bytes)
-{
-    while (bytes.size > 0) {
-        ssize_t n = write(fd, bytes.data, bytes.size);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        bytes = bytes_slice(bytes, (size_t)n, bytes.size);
-    }
-    return 0;
-}
-
 /* Written beside its place under a name that the next attempt finds again, and given to its owner
- * there, so that tred never meets a file that it can't read. O_EXCL: the folder is tred's, so a
- * link may have been laid there, and is not followed. */
-static int write_beside(const ProvisionOptions *options, const char *beside, Bytes bytes,
-                        mode_t mode)
-{
-    _cleanup_(close_fdp) int fd = -1;
-    int r;
-
-    if (unlink(beside) < 0 && errno != ENOENT)
-        return -errno;
-    fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    r = write_all(fd, bytes);
-    if (r < 0)
-        return r;
-    if (fchown(fd, options->owner, options->group) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0)
-        return -errno;
-    return 0;
-}
-
+ * there, so that tred never meets a file that it can't read. */
 int state_write(const ProvisionOptions *options, const char *name, Bytes bytes, mode_t mode)
 {
+    const FileOwner owner = {.user = options->owner, .group = options->group};
     _cleanup_(free_charp) char *path = NULL;
     _cleanup_(free_charp) char *beside = NULL;
     int r;
@@ -184,11 +134,11 @@ int state_write(const ProvisionOptions *options, const char *name, Bytes bytes, 
         beside = NULL;
         return -ENOMEM;
     }
-    r = write_beside(options, beside, bytes, mode);
+    r = file_lay(beside, bytes, owner, mode);
     if (r == 0 && rename(beside, path) < 0)
         r = -errno;
     if (r == 0)
-        r = folder_sync(options->state_dir);
+        r = file_sync_folder(path);
     if (r < 0) {
         (void)unlink(beside);
         complain("%s can't be written: %s; what was there before is unchanged", path, strerror(-r));

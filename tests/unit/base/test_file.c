@@ -149,6 +149,28 @@ static void a_failed_write_leaves_the_folder_as_it_was(void **state)
     assert_int_equal(rmdir("folder"), 0);
 }
 
+static void what_is_laid_down_takes_the_place_of_a_link_and_not_of_what_it_names(void **state)
+{
+    static const FileOwner mine = {(uid_t)-1, (gid_t)-1};
+    _cleanup_(free_bytesp) uint8_t *found = NULL;
+    struct stat status;
+    size_t size = 0;
+
+    (void)state;
+    assert_int_equal(file_write_atomic("file", BYTES_OF(octets), 0600), 0);
+    assert_int_equal(symlink("file", "link"), 0);
+    assert_int_equal(file_lay("link", (Bytes){octets, 1}, mine, 0640), 0);
+    assert_int_equal(lstat("link", &status), 0);
+    assert_true(S_ISREG(status.st_mode));
+    assert_int_equal(status.st_mode & 07777, 0640);
+    assert_int_equal(status.st_size, 1);
+    assert_int_equal(file_read("file", 100, &found, &size), 0);
+    assert_int_equal(size, sizeof(octets));
+    assert_int_equal(unlink("link"), 0);
+    assert_int_equal(file_sync_folder("file"), 0);
+    assert_int_equal(file_sync_folder("nowhere/file"), -ENOENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +185,9 @@ int main(void)
                                         leave_folder),
         cmocka_unit_test_setup_teardown(a_reader_of_the_old_file_keeps_it, enter_folder,
                                         leave_folder),
+        cmocka_unit_test_setup_teardown(
+            what_is_laid_down_takes_the_place_of_a_link_and_not_of_what_it_names, enter_folder,
+            leave_folder),
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_folder_as_it_was, enter_folder,
                                         leave_folder),
     };
