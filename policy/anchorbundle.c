@@ -4,9 +4,9 @@
 #include "base/file.h"
 #include "crypto/openssl.h"
 #include "policy/encoding.h"
+#include "policy/json.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdarg.h>
@@ -21,17 +21,6 @@ static const char *const write_names[ANCHOR_WRITES] = {
     [ANCHOR_WRITE_FIRST] = "first",
     [ANCHOR_WRITE_UPDATE] = "update",
 };
-
-static void json_freep(struct json_object **object)
-{
-    (void)json_object_put(*object);
-}
-
-static void tokener_freep(struct json_tokener **tokener)
-{
-    if (*tokener)
-        json_tokener_free(*tokener);
-}
 
 __attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
 {
@@ -114,35 +103,6 @@ static bool has_unicode_escapes(Bytes json)
     return json.size > 0 && memmem(json.data, json.size, "\\u", 2);
 }
 
-/* A whole text that is one JSON object and nothing else; NULL if it is not. */
-static struct json_object *json_parse(Bytes json)
-{
-    _cleanup_(tokener_freep) struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
-    struct json_object *root;
-
-    if (!tokener || json.size > ANCHOR_APPROVAL_SIZE_MAX || has_unicode_escapes(json))
-        return NULL;
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
-    root = json_tokener_parse_ex(tokener, json.data ? (const char *)json.data : "", (int)json.size);
-    for (size_t i = json_tokener_get_parse_end(tokener); root && i < json.size; i++) {
-        if (!strchr(" \t\r\n", json.data[i]) || json.data[i] == '\0') {
-            (void)json_object_put(root);
-            return NULL;
-        }
-    }
-    return root;
-}
-
-static const char *member_string(struct json_object *root, const char *name)
-{
-    struct json_object *member = NULL;
-
-    if (!json_object_object_get_ex(root, name, &member) ||
-        !json_object_is_type(member, json_type_string))
-        return NULL;
-    return json_object_get_string(member);
-}
-
 static int version_decode(struct json_object *root, uint64_t *ret)
 {
     struct json_object *member = NULL;
@@ -161,8 +121,8 @@ static int version_decode(struct json_object *root, uint64_t *ret)
 
 static int key_decode(struct json_object *root, const char *name, PolicyKey *ret, char *error)
 {
-    const char *pem = member_string(root, "key");
-    const char *fingerprint = member_string(root, "pkfp");
+    const char *pem = json_member_string(root, "key");
+    const char *fingerprint = json_member_string(root, "pkfp");
     uint8_t octets[POLICY_KEY_FINGERPRINT_SIZE];
     char key_error[POLICY_KEY_ERROR_SIZE] = "";
 
@@ -185,7 +145,7 @@ static int key_decode(struct json_object *root, const char *name, PolicyKey *ret
 static int signature_decode(struct json_object *root, AnchorWrite write, const char *name,
                             AnchorApproval *approval, char *error)
 {
-    const char *text = member_string(root, write_names[write]);
+    const char *text = json_member_string(root, write_names[write]);
     AnchorSignature *signature = &approval->signatures[write];
 
     if (!text && write == ANCHOR_WRITE_FIRST && !json_object_object_get(root, write_names[write]))
@@ -248,7 +208,7 @@ static int members_check(struct json_object *root, Bytes json, const char *name,
 static int approval_decode(struct json_object *root, const char *name, AnchorApproval *approval,
                            char *error)
 {
-    const char *digest = member_string(root, "sha256");
+    const char *digest = json_member_string(root, "sha256");
     int r;
 
     if (version_decode(root, &approval->record.version) < 0) {
@@ -267,11 +227,13 @@ static int approval_decode(struct json_object *root, const char *name, AnchorApp
 
 int anchor_approval_decode(Bytes json, const char *name, AnchorApproval *ret, char *error)
 {
-    _cleanup_(json_freep) struct json_object *root = json_parse(json);
+    _cleanup_(json_freep) struct json_object *root =
+        has_unicode_escapes(json) ? NULL
+                                  : json_text_parse(json, ANCHOR_APPROVAL_SIZE_MAX, JSON_DEPTH_MAX);
     _cleanup_(anchor_approval_deinit) AnchorApproval approval = {0};
     int r;
 
-    if (!root || !json_object_is_type(root, json_type_object)) {
+    if (!root) {
         return refuse(error, "%.200s is not a JSON object of at most %d octets; " SIGN_AGAIN, name,
                       ANCHOR_APPROVAL_SIZE_MAX);
     }

@@ -213,7 +213,12 @@ int nv_write(Tpm *tpm, const NvIndex *index, ESYS_TR session, Bytes bytes, char 
     return rc == TSS2_RC_SUCCESS ? 0 : fail(error, "TPM2_NV_Write", index->public.nvIndex, rc);
 }
 
-int nv_increment(Tpm *tpm, const NvIndex *index, char *error)
+/* What TPM2_NV_Increment and TPM2_NV_WriteLock have in common. */
+typedef TSS2_RC (*IndexCommand)(ESYS_CONTEXT *esys, ESYS_TR auth, ESYS_TR index, ESYS_TR session,
+                                ESYS_TR none, ESYS_TR none_either);
+
+static int index_command(Tpm *tpm, const NvIndex *index, IndexCommand command, const char *name,
+                         char *error)
 {
     ESYS_TR session = ESYS_TR_NONE;
     TSS2_RC rc;
@@ -222,29 +227,20 @@ int nv_increment(Tpm *tpm, const NvIndex *index, char *error)
     r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
     if (r < 0)
         return r;
-    rc = Esys_NV_Increment(tpm->esys, index->object, index->object, session, ESYS_TR_NONE,
-                           ESYS_TR_NONE);
+    rc = command(tpm->esys, index->object, index->object, session, ESYS_TR_NONE, ESYS_TR_NONE);
     tpm_session_flush(tpm, session);
     if (rc == TSS2_RC_SUCCESS)
         return 0;
-    (void)fail(error, "TPM2_NV_Increment", index->public.nvIndex, rc);
+    (void)fail(error, name, index->public.nvIndex, rc);
     return -EIO;
+}
+
+int nv_increment(Tpm *tpm, const NvIndex *index, char *error)
+{
+    return index_command(tpm, index, Esys_NV_Increment, "TPM2_NV_Increment", error);
 }
 
 int nv_lock(Tpm *tpm, const NvIndex *index, char *error)
 {
-    ESYS_TR session = ESYS_TR_NONE;
-    TSS2_RC rc;
-    int r;
-
-    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
-    if (r < 0)
-        return r;
-    rc = Esys_NV_WriteLock(tpm->esys, index->object, index->object, session, ESYS_TR_NONE,
-                           ESYS_TR_NONE);
-    tpm_session_flush(tpm, session);
-    if (rc == TSS2_RC_SUCCESS)
-        return 0;
-    (void)fail(error, "TPM2_NV_WriteLock", index->public.nvIndex, rc);
-    return -EIO;
+    return index_command(tpm, index, Esys_NV_WriteLock, "TPM2_NV_WriteLock", error);
 }

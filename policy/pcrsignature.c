@@ -3,25 +3,14 @@
 
 #include "base/file.h"
 #include "policy/encoding.h"
+#include "policy/json.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { FILE_SIZE_MAX = 256 * 1024, JSON_DEPTH_MAX = 8, NUMBER_TEXT_SIZE = 8 };
-
-static void json_freep(struct json_object **object)
-{
-    (void)json_object_put(*object);
-}
-
-static void tokener_freep(struct json_tokener **tokener)
-{
-    if (*tokener)
-        json_tokener_free(*tokener);
-}
 
 __attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
 {
@@ -31,17 +20,6 @@ __attribute__((format(printf, 2, 3))) static int refuse(char *error, const char 
     (void)vsnprintf(error, PCR_SIGNATURES_ERROR_SIZE, format, arguments);
     va_end(arguments);
     return -EINVAL;
-}
-
-/* A member that is a string, or NULL. */
-static const char *member_string(struct json_object *object, const char *name)
-{
-    struct json_object *member = NULL;
-
-    if (!json_object_object_get_ex(object, name, &member) ||
-        !json_object_is_type(member, json_type_string))
-        return NULL;
-    return json_object_get_string(member);
 }
 
 static int mask_decode(struct json_object *object, uint32_t *ret)
@@ -75,7 +53,7 @@ static int values_decode(struct json_object *object, PcrState *state)
         if (!(state->mask >> i & 1))
             continue;
         (void)snprintf(number, sizeof(number), "%u", i);
-        value = member_string(object, number);
+        value = json_member_string(object, number);
         if (!value || hex_decode(value, state->values[i], size) < 0)
             return -EINVAL;
     }
@@ -100,8 +78,8 @@ static int expected_decode(struct json_object *object, PcrSignature *entry)
 
 static int signature_decode(struct json_object *object, PcrSignature *entry)
 {
-    const char *fingerprint = member_string(object, "pkfp");
-    const char *signature = member_string(object, "sig");
+    const char *fingerprint = json_member_string(object, "pkfp");
+    const char *signature = json_member_string(object, "sig");
 
     if (!fingerprint && !signature)
         return 0;
@@ -117,7 +95,7 @@ static int signature_decode(struct json_object *object, PcrSignature *entry)
 /* What is wrong with an entry, or NULL. */
 static const char *entry_decode(struct json_object *object, TPM2_ALG_ID bank, PcrSignature *ret)
 {
-    const char *policy = member_string(object, "pol");
+    const char *policy = json_member_string(object, "pol");
 
     *ret = (PcrSignature){.expected.bank = bank};
     if (!json_object_is_type(object, json_type_object))
@@ -165,30 +143,13 @@ static int bank_decode(struct json_object *list, const char *bank_name, const ch
     return 0;
 }
 
-static struct json_object *json_parse(Bytes json)
-{
-    _cleanup_(tokener_freep) struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
-    struct json_object *root;
-
-    if (!tokener || !json.data || json.size > FILE_SIZE_MAX)
-        return NULL;
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
-    root = json_tokener_parse_ex(tokener, (const char *)json.data, (int)json.size);
-    for (size_t i = json_tokener_get_parse_end(tokener); root && i < json.size; i++) {
-        if (!strchr(" \t\r\n", json.data[i]) || json.data[i] == '\0') {
-            (void)json_object_put(root);
-            return NULL;
-        }
-    }
-    return root;
-}
-
 int pcr_signatures_decode(Bytes json, const char *name, PcrSignatures **ret, char *error)
 {
-    _cleanup_(json_freep) struct json_object *root = json_parse(json);
+    _cleanup_(json_freep) struct json_object *root =
+        json_text_parse(json, FILE_SIZE_MAX, JSON_DEPTH_MAX);
     PcrSignatures *signatures;
 
-    if (!root || !json_object_is_type(root, json_type_object)) {
+    if (!root) {
         return refuse(error,
                       "%.200s is not a JSON object; make the file again with 'tre-provision "
                       "sign-policy'",

@@ -4,9 +4,9 @@
 #include "crypto/openssl.h"
 #include "policy/encoding.h"
 #include "policy/endorsement_certificate.h"
+#include "policy/json.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <openssl/err.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,17 +22,6 @@ typedef struct Message {
     char *error;
 } Message;
 
-static void json_freep(struct json_object **object)
-{
-    (void)json_object_put(*object);
-}
-
-static void tokener_freep(struct json_tokener **tokener)
-{
-    if (*tokener)
-        json_tokener_free(*tokener);
-}
-
 static void message_deinit(Message *message)
 {
     (void)json_object_put(message->root);
@@ -47,22 +36,6 @@ __attribute__((format(printf, 2, 3))) static int refuse(char *error, const char 
     (void)vsnprintf(error, PROOF_JSON_ERROR_SIZE, format, arguments);
     va_end(arguments);
     return -EINVAL;
-}
-
-static struct json_object *json_parse(Bytes text)
-{
-    _cleanup_(tokener_freep) struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
-    _cleanup_(json_freep) struct json_object *root = NULL;
-
-    if (!tokener || text.size == 0)
-        return NULL;
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
-    root = json_tokener_parse_ex(tokener, (const char *)text.data, (int)text.size);
-    for (size_t i = json_tokener_get_parse_end(tokener); root && i < text.size; i++) {
-        if (text.data[i] == '\0' || !strchr(" \t\r\n", text.data[i]))
-            return NULL;
-    }
-    return json_object_is_type(root, json_type_object) ? steal_pointer(root) : NULL;
 }
 
 static int message_string(Message *message, const char *name, const char **ret)
@@ -90,7 +63,7 @@ static int message_begin(Bytes text, const char *type, Message *ret)
 
     if (text.size > PROOF_JSON_MAX)
         return refuse(ret->error, "it is larger than %d octets", PROOF_JSON_MAX);
-    ret->root = json_parse(text);
+    ret->root = json_text_parse(text, PROOF_JSON_MAX, JSON_DEPTH_MAX);
     if (!ret->root)
         return refuse(ret->error, "it is not a JSON object");
     r = message_string(ret, "type", &found);

@@ -3,16 +3,11 @@
 
 #include "crypto/openssl.h"
 #include "policy/encoding.h"
+#include "policy/json.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
-
-static void json_freep(struct json_object **object)
-{
-    (void)json_object_put(*object);
-}
 
 static bool add_string(struct json_object *object, const char *name, const char *text)
 {

@@ -3,19 +3,14 @@
 
 #include "base/cleanup.h"
 #include "base/fqdn.h"
+#include "policy/json.h"
 #include "provisioning/profile.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 
 typedef struct json_object Json;
-
-static void json_freep(Json **object)
-{
-    json_object_put(*object);
-}
 
 /* Adds `value`, which is taken over, and remembers in *r whether there was memory for it. */
 static void member_add(Json *object, const char *key, Json *value, int *r)

@@ -1,0 +1,20 @@
+/* JSON objects that come from outside. */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+
+#include <json-c/json.h>
+
+/* Reads a whole text that is one JSON object of at most `depth` levels, and white space, and
+ * nothing else. Returns NULL if it is not, or is larger than `size_max`. The caller's to
+ * json_object_put(). */
+struct json_object *json_text_parse(Bytes text, size_t size_max, int depth);
+
+/* A member that is a string, or NULL. It lives as long as the object. */
+const char *json_member_string(struct json_object *object, const char *name);
+
+static inline void json_freep(struct json_object **object)
+{
+    (void)json_object_put(*object);
+}
