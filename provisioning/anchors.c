@@ -6,6 +6,7 @@
 #include "policy/anchorinstall.h"
 #include "policy/certificates.h"
 #include "provisioning/certificatefile.h"
+#include "provisioning/reload.h"
 #include "provisioning/tredbus.h"
 
 #include <errno.h>
@@ -154,30 +155,6 @@ int anchors_install_direct(const ProvisionOptions *options, Tpm *tpm)
     return r;
 }
 
-static int install_through_tred(const ProvisionOptions *options, const Given *given, sd_bus *bus)
-{
-    uint64_t version = 0;
-    bool guarded = false;
-    int r;
-
-    if (given->approval) {
-        r = tred_install_anchors(bus, (Bytes){given->bundle, given->bundle_size},
-                                 (Bytes){given->approval, given->approval_size}, &version);
-        if (r == 0)
-            version_print(version);
-        return r;
-    }
-    r = tred_anchors_guarded(bus, &guarded);
-    if (r < 0)
-        return r;
-    if (guarded)
-        return complain_guarded(options);
-    r = install_plain(options, given);
-    if (r == 0)
-        complain("tred runs; have it read the anchors with 'systemctl reload tred'");
-    return r;
-}
-
 static int install_opening(const ProvisionOptions *options, const Given *given)
 {
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
@@ -201,14 +178,22 @@ int provision_install_anchors(const ProvisionOptions *options)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
     _cleanup_(given_deinit) Given given = {0};
+    uint64_t version = 0;
     int r = given_read(options->file, &given);
 
     if (r < 0)
         return r;
-    if (is_this_device(options) && tred_find(&bus) > 0) {
-        r = install_through_tred(options, &given, bus);
-    } else {
+    if (!is_this_device(options) || tred_find(&bus) == 0) {
         r = install_opening(options, &given);
+    } else if (given.approval) {
+        r = tred_install_anchors(bus, (Bytes){given.bundle, given.bundle_size},
+                                 (Bytes){given.approval, given.approval_size}, &version);
+        if (r == 0)
+            version_print(version);
+    } else { /* whether they may go without is for the TPM to say: tred may not be ready */
+        r = install_opening(options, &given);
+        if (r == 0)
+            r = tred_reload();
     }
     if (r == 0)
         anchors_print(&given);

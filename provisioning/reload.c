@@ -3,14 +3,10 @@
 
 #include "base/cleanup.h"
 #include "provisioning/command.h"
+#include "provisioning/tredbus.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-bus.h>
-
-#define TRED_NAME "org.tred.TrE1"
-#define TRED_PATH "/org/tred/TrE1"
-#define TRED_MANAGER "org.tred.TrE1.Manager"
 
 int tred_reload(void)
 {
@@ -21,7 +17,7 @@ int tred_reload(void)
     int r;
 
     /* Without a bus, or without tred on it, nobody holds the old files. */
-    if (sd_bus_open_system(&bus) < 0 || sd_bus_get_name_creds(bus, TRED_NAME, 0, NULL) < 0) {
+    if (tred_find(&bus) == 0) {
         (void)puts("tred does not run; it reads the files when it starts");
         return 0;
     }

@@ -6,10 +6,6 @@
 
 #include <string.h>
 
-#define TRED_NAME "org.tred.TrE1"
-#define TRED_PATH "/org/tred/TrE1"
-#define TRED_MANAGER "org.tred.TrE1.Manager"
-
 enum { SLOW_TPM_USEC = 120 * 1000 * 1000 };
 
 int tred_find(sd_bus **ret)
@@ -26,19 +22,6 @@ static int complain_bus(const char *what, const sd_bus_error *error, int r)
 {
     complain("%s: %s", what, error->message ? error->message : strerror(-r));
     return r;
-}
-
-int tred_anchors_guarded(sd_bus *bus, bool *ret)
-{
-    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-    int guarded = 0;
-    int r = sd_bus_get_property_trivial(bus, TRED_NAME, TRED_PATH, TRED_MANAGER, "AnchorsGuarded",
-                                        &error, 'b', &guarded);
-
-    if (r < 0)
-        return complain_bus("tred does not say whether its anchors are guarded", &error, r);
-    *ret = guarded;
-    return 0;
 }
 
 int tred_install_anchors(sd_bus *bus, Bytes bundle, Bytes approval, uint64_t *ret_version)
