@@ -261,3 +261,22 @@ bool anchor_guard_obeys(const AnchorGuard *guard, const PolicyKey *operator_key)
     return policy_key_authorize_digest(operator_key, anchor_policy_ref(), &digest) == 0 &&
            policy_digest_equal(&digest, &guard->authority);
 }
+
+int anchor_guard_is_locked(Tpm *tpm, bool *ret, char *error)
+{
+    TPMS_CAPABILITY_DATA *data = NULL;
+    const TPML_TAGGED_TPM_PROPERTY *found;
+    TPMI_YES_NO more;
+    TSS2_RC rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                    TPM2_CAP_TPM_PROPERTIES, TPM2_PT_PERMANENT, 1, &more, &data);
+
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_GetCapability (TPM_PT_PERMANENT)", rc);
+        return -EIO;
+    }
+    found = &data->data.tpmProperties;
+    *ret = found->count == 1 && found->tpmProperty[0].property == TPM2_PT_PERMANENT &&
+           found->tpmProperty[0].value & TPMA_PERMANENT_OWNERAUTHSET;
+    Esys_Free(data);
+    return 0;
+}

@@ -90,6 +90,11 @@ typedef struct AnchorGuard {
  * (what stands there is no guard, so that nothing it holds can be believed), or -EIO. */
 int anchor_guard_read(Tpm *tpm, AnchorGuard *ret, char *error);
 
+/* Whether the owner hierarchy has an authorization value, so that whoever is root can't take the
+ * guard away by TPM2_NV_UndefineSpace and define another operator's. Nothing authenticates the
+ * answer: it is for a warning. 0 or -EIO (error filled). */
+int anchor_guard_is_locked(Tpm *tpm, bool *ret, char *error);
+
 /* True if `guard` obeys this operator. */
 bool anchor_guard_obeys(const AnchorGuard *guard, const PolicyKey *operator_key);
 

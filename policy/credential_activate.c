@@ -86,7 +86,7 @@ int credential_activate(const Endorsement *ek, ESYS_TR key, const Credential *cr
         r = activate(ek, key, hmac, policy, credential, ret, error);
     /* After a success the TPM has ended the policy session by itself. */
     if (r == 0) {
-        tpm_unhold(ek->tpm, policy);
+        tpm_session_ended(ek->tpm, policy);
     } else {
         tpm_session_flush(ek->tpm, policy);
     }

@@ -68,6 +68,11 @@ static void ready_log(const Daemon *daemon)
         log_warning("DEVELOPMENT: the TPM does not guard the anchors: whoever is root can exchange "
                     "them.");
     }
+    if (identity->anchors_guarded && !identity->guard_locked) {
+        log_warning("DEVELOPMENT: the TPM's owner hierarchy has no authorization value: whoever is "
+                    "root can take the anchors' guard away and make another. Provision the step "
+                    "lock (tre-provision(8)).");
+    }
     if (daemon->state == IDENTITY_DEVELOPMENT)
         log_warning("DEVELOPMENT: %s", daemon->state_reason);
 }

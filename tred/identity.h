@@ -59,6 +59,7 @@ typedef struct Identity {
     AnchorStore *anchors;
     bool anchors_guarded;     /* the TPM vouches for them */
     uint64_t anchors_version; /* where it does */
+    bool guard_locked;        /* and nobody can take that guard away by the owner's right */
     time_t last_known;        /* the TPM's last-known time; 0: it keeps none */
 } Identity;
 

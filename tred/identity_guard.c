@@ -96,6 +96,7 @@ static int files_recover(const TredConfig *config, Identity *identity, const Anc
 static int guarded_load(const TredConfig *config, Identity *identity, const AnchorGuard *guard,
                         char *reason)
 {
+    char error[TPM_ERROR_SIZE] = "";
     int r;
 
     if (!guard->written) {
@@ -110,7 +111,8 @@ static int guarded_load(const TredConfig *config, Identity *identity, const Anch
         return anchors_differ(config, identity, guard, reason);
     identity->anchors_guarded = true;
     identity->anchors_version = guard->record.version;
-    return 0;
+    r = anchor_guard_is_locked(identity->tpm, &identity->guard_locked, error);
+    return r < 0 ? identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s.", error) : 0;
 }
 
 int identity_guard_load(const TredConfig *config, Identity *identity, char *reason)

@@ -213,6 +213,19 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         self.assertIn("does not guard the anchors", tred.get("StateReason"))
         self.assert_refused("Unprovisioned", self.hand().begin)
 
+    def test_a_guard_that_root_can_take_away_is_warned_of(self):
+        warning = "whoever is root can take the anchors' guard away"
+        tred = self.start_tred()
+        tred.wait_for(warning)
+        tred.stop()
+        self.shared.tool("tpm2_changeauth", "-c", "o", "secret")
+        try:
+            tred = self.start_tred()
+            tred.wait_for_state("ready")
+            self.assertNotIn(warning, tred.output())
+        finally:
+            self.shared.tool("tpm2_changeauth", "-c", "o", "-p", "secret")
+
     def test_a_device_under_a_policy_trusts_no_storage_root_key_but_its_own(self):
         name = self.files / "srk.name"
         mine = name.read_bytes()
