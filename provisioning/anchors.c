@@ -113,7 +113,8 @@ static int install_guarded(const ProvisionOptions *options, const Given *given, 
     r = anchors_install(tpm, path, (Bytes){given->bundle, given->bundle_size},
                         (Bytes){given->approval, given->approval_size}, owner, &record, error);
     if (r != 0) {
-        complain("%s: %s; nothing was changed", options->file, error);
+        /* What failed on the way, the next run takes up; what was refused changed nothing. */
+        complain("%s: %s%s", options->file, error, r > 0 ? "; nothing was changed" : "");
         return r < 0 ? r : -EKEYREJECTED;
     }
     version_print(record.version);

@@ -18,7 +18,8 @@ int step_lock_check(Provision *provision, char *note)
     TpmFacts facts;
     int r = tpm_facts_read(provision->tpm, &facts, error);
 
-    (void)snprintf(note, STEP_NOTE_SIZE, "the owner hierarchy's authValue is random and unknown");
+    (void)snprintf(note, STEP_NOTE_SIZE,
+                   "the owner hierarchy has an authValue that is not known here");
     if (r < 0) {
         complain("%s", error);
         return r;
