@@ -7,6 +7,7 @@
 #include "provisioning/profile.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,6 +120,9 @@ int device_outcome_encode(const DeviceOutcome *outcome, char **ret)
     return 0;
 }
 
+/* Some thirty years. */
+#define MILLISECONDS_MAX 1e12
+
 static int refuse(char *error, const char *what)
 {
     (void)snprintf(error, RECORD_ERROR_SIZE, "%s", what);
@@ -137,7 +141,8 @@ static void text_take(const Json *record, const char *key, char *ret, size_t siz
         (void)snprintf(ret, size, "%s", json_object_get_string(member));
 }
 
-static double number_take(const Json *object, const char *key)
+/* The number of a member; 0 if it is absent, something else, negative, or above `most`. */
+static double number_take(const Json *object, const char *key, double most)
 {
     Json *member = NULL;
     double number;
@@ -145,7 +150,7 @@ static double number_take(const Json *object, const char *key)
     if (!json_object_object_get_ex(object, key, &member))
         return 0;
     number = json_object_get_double(member);
-    return number >= 0 && number < 1e12 ? number : 0;
+    return number >= 0 && number <= most ? number : 0;
 }
 
 static void commands_take(const Json *record, DeviceRecord *ret)
@@ -164,8 +169,8 @@ static void commands_take(const Json *record, DeviceRecord *ret)
         if (strlen(name) >= sizeof(command->name) || !json_object_is_type(value, json_type_object))
             continue;
         (void)snprintf(command->name, sizeof(command->name), "%s", name);
-        command->count = (unsigned)number_take(value, "count");
-        command->milliseconds = number_take(value, "milliseconds");
+        command->count = (unsigned)number_take(value, "count", UINT_MAX);
+        command->milliseconds = number_take(value, "milliseconds", MILLISECONDS_MAX);
         ret->n_commands++;
     }
 }
@@ -211,8 +216,8 @@ int device_record_decode(Bytes line, DeviceRecord *ret, char *error)
     ret->good = strcmp(result, "good") == 0;
     text_take(record, "ek_certificate_sha256", ret->ek_hash, sizeof(ret->ek_hash));
     text_take(record, "error", ret->error, sizeof(ret->error));
-    ret->milliseconds = number_take(record, "milliseconds");
-    ret->tpm_milliseconds = number_take(record, "tpm_milliseconds");
+    ret->milliseconds = number_take(record, "milliseconds", MILLISECONDS_MAX);
+    ret->tpm_milliseconds = number_take(record, "tpm_milliseconds", MILLISECONDS_MAX);
     commands_take(record, ret);
     return 0;
 }

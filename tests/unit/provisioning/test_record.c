@@ -114,6 +114,25 @@ static void what_is_no_record_is_refused(void **state)
     }
 }
 
+static void a_number_that_is_beyond_its_type_counts_as_none(void **state)
+{
+    static const char *const counts[] = {"9999999991", "1e300", "-1", "-1e300"};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(counts); i++) {
+        DeviceRecord record;
+        char line[256];
+
+        (void)snprintf(line, sizeof(line),
+                       "{\"serial\":\"1\",\"fqdn\":\"a.example\",\"result\":\"good\","
+                       "\"tpm_commands\":{\"TPM2_Sign\":{\"count\":%s,\"milliseconds\":%s}}}",
+                       counts[i], counts[i]);
+        assert_int_equal(decode(line, &record), 0);
+        assert_int_equal(record.n_commands, 1);
+        assert_int_equal(record.commands[0].count, 0);
+    }
+}
+
 static void the_list_has_the_good_devices_with_their_last_names(void **state)
 {
     static const char *const lines[] = {
@@ -199,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_record_is_one_line_with_all_that_it_has_to_say),
         cmocka_unit_test(a_record_is_read_as_it_was_written),
         cmocka_unit_test(what_is_no_record_is_refused),
+        cmocka_unit_test(a_number_that_is_beyond_its_type_counts_as_none),
         cmocka_unit_test(the_list_has_the_good_devices_with_their_last_names),
         cmocka_unit_test(a_torn_last_line_is_cut_off_and_the_rest_taken_in),
         cmocka_unit_test(the_tally_adds_up_good_devices_by_command),
