@@ -44,6 +44,31 @@ static void sign_for(PcrSignatures *states, const PolicyKey *vendor, uint32_t ma
     assert_int_equal(pcr_signatures_add(states, &entry), 0);
 }
 
+/* A P-256 key in use, in the one state that its vendor has signed for. */
+typedef struct Device {
+    KeyPolicy *policy;
+    DeviceKey *key;
+} Device;
+
+static Device device_new(void)
+{
+    _cleanup_(policy_key_deinit) PolicyKey vendor = vendor_key_new("P-256");
+    const Tss2Key file = signed_key(&vendor, TPM_KEY_ECDSA_P256);
+    PcrSignatures states = {0};
+    Device device;
+
+    sign_for(&states, &vendor, PCRS);
+    device.policy = vendor_policy(&vendor, &states, &file.public.publicArea);
+    device.key = load(&file, device.policy);
+    return device;
+}
+
+static void device_deinit(Device *device)
+{
+    device_key_free(device->key);
+    key_policy_free(device->policy);
+}
+
 static int try_to_sign(DeviceKey *key, char *error)
 {
     const uint8_t digest[32] = {1};
@@ -174,41 +199,27 @@ static void a_state_over_a_bank_that_the_tpm_lacks_hides_no_other(void **state)
 static void
 a_pcr_extended_after_preparation_is_retried_once_where_the_policy_still_fits(void **state)
 {
-    _cleanup_(policy_key_deinit) PolicyKey vendor = vendor_key_new("P-256");
-    const Tss2Key file = signed_key(&vendor, TPM_KEY_ECDSA_P256);
-    PcrSignatures states = {0};
-    _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
-    _cleanup_(device_key_freep) DeviceKey *key = NULL;
+    _cleanup_(device_deinit) Device device = device_new();
     char error[TPM_ERROR_SIZE] = "";
 
     (void)state;
-    sign_for(&states, &vendor, PCRS);
-    policy = vendor_policy(&vendor, &states, &file.public.publicArea);
-    key = load(&file, policy);
-    assert_int_equal(device_key_prepare(key, error), 0);
+    assert_int_equal(device_key_prepare(device.key, error), 0);
     platform_extend(3); /* none of the policy's, but the TPM has one counter for all */
-    assert_signs(key, "SHA256", 32, false);
+    assert_signs(device.key, "SHA256", 32, false);
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
 }
 
 static void a_pcr_of_the_policy_extended_after_preparation_stops_the_signature(void **state)
 {
-    _cleanup_(policy_key_deinit) PolicyKey vendor = vendor_key_new("P-256");
-    const Tss2Key file = signed_key(&vendor, TPM_KEY_ECDSA_P256);
-    PcrSignatures states = {0};
-    _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
-    _cleanup_(device_key_freep) DeviceKey *key = NULL;
+    _cleanup_(device_deinit) Device device = device_new();
     char error[TPM_ERROR_SIZE] = "";
 
     (void)state;
-    sign_for(&states, &vendor, PCRS);
-    policy = vendor_policy(&vendor, &states, &file.public.publicArea);
-    key = load(&file, policy);
-    assert_int_equal(device_key_prepare(key, error), 0);
+    assert_int_equal(device_key_prepare(device.key, error), 0);
     platform_extend(4);
-    assert_int_equal(try_to_sign(key, error), -EKEYREJECTED);
-    assert_int_equal(policy->mismatch.mask, 1 << 4);
-    assert_int_equal(try_to_sign(key, error), -EKEYREJECTED);
+    assert_int_equal(try_to_sign(device.key, error), -EKEYREJECTED);
+    assert_int_equal(device.policy->mismatch.mask, 1 << 4);
+    assert_int_equal(try_to_sign(device.key, error), -EKEYREJECTED);
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
 }
 
@@ -283,24 +294,17 @@ static void files_that_do_not_belong_to_the_key_are_refused(void **state)
 
 static void signing_many_times_takes_no_handle_for_good(void **state)
 {
-    _cleanup_(policy_key_deinit) PolicyKey vendor = vendor_key_new("P-256");
-    const Tss2Key file = signed_key(&vendor, TPM_KEY_ECDSA_P256);
-    PcrSignatures states = {0};
-    _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
-    _cleanup_(device_key_freep) DeviceKey *key = NULL;
+    _cleanup_(device_deinit) Device device = device_new();
     char error[TPM_ERROR_SIZE] = "";
 
     (void)state;
-    sign_for(&states, &vendor, PCRS);
-    policy = vendor_policy(&vendor, &states, &file.public.publicArea);
-    key = load(&file, policy);
     for (int i = 0; i < 300; i++) {
-        assert_int_equal(device_key_prepare(key, error), 0);
+        assert_int_equal(device_key_prepare(device.key, error), 0);
         if (i % 3 == 0)
-            device_key_rest(key);
+            device_key_rest(device.key);
         if (i % 50 == 0)
             platform_extend(3);
-        assert_int_equal(try_to_sign(key, error), 0);
+        assert_int_equal(try_to_sign(device.key, error), 0);
     }
     assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 1); /* the key */
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
