@@ -6,7 +6,6 @@
 #include "policy/anchorinstall.h"
 #include "policy/certificates.h"
 #include "provisioning/certificatefile.h"
-#include "provisioning/reload.h"
 #include "provisioning/tredbus.h"
 
 #include <errno.h>

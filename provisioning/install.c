@@ -6,7 +6,7 @@
 #include "policy/profile.h"
 #include "policy/publickey.h"
 #include "policy/tss2key.h"
-#include "provisioning/reload.h"
+#include "provisioning/tredbus.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include "policy/pcrtext.h"
 #include "policy/tss2key.h"
 #include "provisioning/devicepolicy.h"
-#include "provisioning/reload.h"
+#include "provisioning/tredbus.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -7,6 +7,7 @@
 #include "provisioning/proofjson.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ int message_print(const char *text)
 
 int secrets_ready(void)
 {
-    int r = secrets_init();
+    int r = CRYPTO_secure_malloc_initialized() ? 0 : secrets_init();
 
     if (r < 0) {
         complain("there is no locked memory for secrets: %s; raise RLIMIT_MEMLOCK to 8 MiB "

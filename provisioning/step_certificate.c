@@ -4,15 +4,14 @@
 
 #include "base/file.h"
 #include "crypto/openssl.h"
-#include "crypto/secret.h"
 #include "provisioning/authority.h"
 #include "provisioning/certificateflaw.h"
 #include "provisioning/csr.h"
 #include "provisioning/devicepolicy.h"
 #include "provisioning/proof.h"
+#include "provisioning/proofcommand.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
@@ -168,18 +167,6 @@ static int csr_text(const ProvisionOptions *options, char **ret)
     }
     *ret = (char *)text; /* file_read() ends it with a zero octet */
     return 0;
-}
-
-/* The answer to the challenge is a secret. A process sets its secure heap up once. */
-static int secrets_ready(void)
-{
-    int r = CRYPTO_secure_malloc_initialized() ? 0 : secrets_init();
-
-    if (r < 0) {
-        complain("memory for secrets can't be had or locked: %s; raise 'ulimit -l' to 8 MiB",
-                 strerror(-r));
-    }
-    return r;
 }
 
 int step_certificate_issue(Provision *provision, char *note)

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "provisioning/command.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { SLOW_TPM_USEC = 120 * 1000 * 1000 };
@@ -18,10 +19,10 @@ int tred_find(sd_bus **ret)
     return 1;
 }
 
-static int complain_bus(const char *what, const sd_bus_error *error, int r)
+/* What tred, or the bus, says of a call that failed. */
+static const char *bus_words(const sd_bus_error *error, int r)
 {
-    complain("%s: %s", what, error->message ? error->message : strerror(-r));
-    return r;
+    return error->message ? error->message : strerror(-r);
 }
 
 int tred_install_anchors(sd_bus *bus, Bytes bundle, Bytes approval, uint64_t *ret_version)
@@ -42,5 +43,35 @@ int tred_install_anchors(sd_bus *bus, Bytes bundle, Bytes approval, uint64_t *re
         r = sd_bus_call(bus, call, SLOW_TPM_USEC, &error, &reply);
     if (r >= 0)
         r = sd_bus_message_read_basic(reply, 't', ret_version);
-    return r < 0 ? complain_bus("tred refuses the anchors", &error, r) : 0;
+    if (r < 0) {
+        complain("tred refuses the anchors: %s", bus_words(&error, r));
+        return r;
+    }
+    return 0;
+}
+
+int tred_reload(void)
+{
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    const char *state = "", *reason = "";
+    int r;
+
+    /* Without a bus, or without tred on it, nobody holds the old files. */
+    if (tred_find(&bus) == 0) {
+        (void)puts("tred does not run; it reads the files when it starts");
+        return 0;
+    }
+    r = sd_bus_call_method(bus, TRED_NAME, TRED_PATH, TRED_MANAGER, "Reload", &error, &reply, "");
+    if (r >= 0)
+        r = sd_bus_message_read(reply, "ss", &state, &reason);
+    if (r < 0) {
+        complain("tred runs and did not read its files again: %s; run 'systemctl reload tred'",
+                 bus_words(&error, r));
+        return r;
+    }
+    (void)printf("tred has read its files again and is %s%s%s\n", state,
+                 reason[0] != '\0' ? ": " : "", reason);
+    return 0;
 }

@@ -15,3 +15,7 @@ int tred_find(sd_bus **ret);
 
 /* The Manager's method InstallAnchors. 0 with the bundle's version, or -errno after a complaint. */
 int tred_install_anchors(sd_bus *bus, Bytes bundle, Bytes approval, uint64_t *ret_version);
+
+/* Has a tred that runs read its files again, and tells the person what it says then; one that does
+ * not run is left alone. 0, or -errno after a complaint. */
+int tred_reload(void);
