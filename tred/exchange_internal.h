@@ -11,6 +11,7 @@
 enum {
     EXCHANGE_NONCE_SIZE = 32, /* half of the largest prf's key size, 64 (RFC 7296 2.10) */
     EXCHANGE_HASHES_MAX = 16, /* of SIGNATURE_HASH_ALGORITHMS that we look at */
+    IKE_ID_FIXED_SIZE = 4,    /* RFC 7296 3.5: ID Type and three reserved octets */
 };
 
 typedef struct OwnedBytes {
@@ -57,7 +58,7 @@ struct Exchange {
     Protection *protection;
 
     /* From SignAuth: payload bodies as they must stand in the IKE_AUTH request. */
-    uint8_t id_body[4 + FQDN_SIZE_MAX];
+    uint8_t id_body[IKE_ID_FIXED_SIZE + FQDN_SIZE_MAX];
     size_t id_body_size;
     uint8_t auth_method;
     uint8_t auth_data[AUTH_DATA_MAX];
