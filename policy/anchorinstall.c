@@ -2,16 +2,13 @@
 #include "policy/anchorinstall.h"
 
 #include "base/cleanup.h"
-#include "policy/certificates.h"
-#include "policy/profile.h"
+#include "verify/anchors.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
-#include <openssl/err.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { SUBJECT_SIZE = 128 };
 
 #define BUNDLE_NAME "the anchor bundle"
 
@@ -23,33 +20,6 @@ __attribute__((format(printf, 3, 4))) static int refuse(int r, char *error, cons
     (void)vsnprintf(error, ANCHOR_INSTALL_ERROR_SIZE, format, arguments);
     va_end(arguments);
     return r;
-}
-
-int anchors_decode(Bytes bundle, const char *name, STACK_OF(X509) **ret, char *error)
-{
-    _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
-    int r;
-
-    _Static_assert((int)ANCHOR_INSTALL_ERROR_SIZE >= (int)CERTIFICATES_ERROR_SIZE,
-                   "the reader's sentence fits");
-    r = certificates_decode(bundle, name, &certificates, error);
-    if (r < 0)
-        return r;
-    for (int i = 0; i < sk_X509_num(certificates); i++) {
-        X509 *certificate = sk_X509_value(certificates, i);
-        const char *flaw = profile_anchor_flaw(certificate);
-        char subject[SUBJECT_SIZE] = "";
-
-        if (!flaw)
-            continue;
-        certificate_subject(certificate, subject, sizeof(subject));
-        ERR_clear_error();
-        return refuse(-EINVAL, error,
-                      "%.200s: certificate %d (%s) %s, so it can't be an anchor; take it out", name,
-                      i + 1, subject, flaw);
-    }
-    *ret = steal_pointer(certificates);
-    return 0;
 }
 
 /* Everything that can be known without the TPM. */

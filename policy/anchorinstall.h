@@ -5,8 +5,6 @@
 #include "policy/anchorbundle.h"
 #include "policy/anchorfiles.h"
 
-#include <openssl/x509.h>
-
 enum { ANCHOR_INSTALL_ERROR_SIZE = 640 };
 
 typedef enum AnchorInstallError {
@@ -15,11 +13,6 @@ typedef enum AnchorInstallError {
     ANCHOR_E_OUTDATED,  /* the TPM holds a newer version */
     ANCHOR_E_UNGUARDED, /* the TPM has no guard, or one that was never written and can't be now */
 } AnchorInstallError;
-
-/* Every certificate of a bundle, which messages call `name`; each must be fit to be an anchor (a CA
- * with a key of at least 112 bits of security). *ret is the caller's: sk_X509_pop_free(). 0,
- * -ENOMEM or -EINVAL with `error` (ANCHOR_INSTALL_ERROR_SIZE octets). */
-int anchors_decode(Bytes bundle, const char *name, STACK_OF(X509) **ret, char *error);
 
 /* Installs `bundle` by the approval `json` at `path`, for `owner`. The one that the TPM holds
  * already may be installed again: its files are then put right. *ret is what is in force

@@ -2,8 +2,8 @@
 #include "policy/endorsement_certificate.h"
 
 #include "crypto/openssl.h"
-#include "policy/certificates.h"
 #include "policy/publickey.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <openssl/err.h>

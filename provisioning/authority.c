@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "crypto/openssl.h"
-#include "policy/profile.h"
+#include "verify/profile.h"
 
 #include <errno.h>
 #include <openssl/err.h>

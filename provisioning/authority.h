@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/cleanup.h"
-#include "policy/certificates.h"
+#include "verify/certificates.h"
 
 #include <openssl/x509.h>
 

@@ -2,7 +2,7 @@
 #include "provisioning/certificatefile.h"
 
 #include "crypto/openssl.h"
-#include "policy/certificates.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <openssl/pem.h>

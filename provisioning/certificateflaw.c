@@ -1,8 +1,8 @@
 /* What keeps a certificate from being this device's? */
 #include "provisioning/certificateflaw.h"
 
-#include "policy/certificates.h"
-#include "policy/profile.h"
+#include "verify/certificates.h"
+#include "verify/profile.h"
 
 const char *device_certificate_flaw(X509 *certificate, EVP_PKEY *public_key, const char *fqdn)
 {

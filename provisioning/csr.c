@@ -3,8 +3,8 @@
 #include "provisioning/csr.h"
 
 #include "crypto/openssl.h"
-#include "policy/certificates.h"
 #include "policy/signature.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <openssl/err.h>

@@ -1,9 +1,9 @@
 /* What the state folder holds for a device, read as far as it can be read. */
 #pragma once
 
-#include "policy/certificates.h"
 #include "policy/tss2key.h"
 #include "provisioning/command.h"
+#include "verify/certificates.h"
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>

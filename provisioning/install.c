@@ -2,11 +2,11 @@
 #include "provisioning/certificatefile.h"
 
 #include "crypto/openssl.h"
-#include "policy/certificates.h"
-#include "policy/profile.h"
 #include "policy/publickey.h"
 #include "policy/tss2key.h"
 #include "provisioning/tredbus.h"
+#include "verify/certificates.h"
+#include "verify/profile.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "policy/certificates.h"
+#include "verify/certificates.h"
 
 #include <stdbool.h>
 

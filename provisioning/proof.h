@@ -5,11 +5,11 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "policy/certificates.h"
 #include "policy/credential.h"
 #include "policy/policydigest.h"
 #include "policy/tss2key.h"
 #include "provisioning/authority.h"
+#include "verify/certificates.h"
 
 #include <openssl/x509.h>
 

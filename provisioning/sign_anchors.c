@@ -4,9 +4,10 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "policy/anchorinstall.h"
-#include "policy/certificates.h"
 #include "policy/encoding.h"
 #include "provisioning/certificatefile.h"
+#include "verify/anchors.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <stdio.h>

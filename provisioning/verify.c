@@ -6,8 +6,8 @@
 
 #include "crypto/openssl.h"
 #include "policy/devicekey.h"
-#include "policy/profile.h"
 #include "policy/storagekey.h"
+#include "verify/profile.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "policy/anchorguard.h"
 #include "policy/lastknowntime.h"
-#include "policy/profile.h"
+#include "verify/profile.h"
 
 #include <errno.h>
 #include <stdio.h>

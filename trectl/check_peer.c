@@ -4,10 +4,10 @@
 
 #include "base/file.h"
 #include "crypto/openssl.h"
-#include "policy/certificates.h"
 #include "trectl/check_peer_options.h"
 #include "trectl/check_peer_print.h"
 #include "tred/segw_policy.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* The result of trectl check-peer, for people or as JSON. */
 #pragma once
 
-#include "tred/peer.h"
+#include "verify/peer.h"
 
 #include <stdbool.h>
 

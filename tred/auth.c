@@ -2,8 +2,8 @@
 #include "tred/auth.h"
 
 #include "base/bytes.h"
+#include "crypto/auth_algorithm.h"
 #include "crypto/openssl.h"
-#include "tred/auth_algorithm.h"
 
 #include <errno.h>
 #include <string.h>

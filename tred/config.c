@@ -2,9 +2,9 @@
 #include "tred/config.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "tred/peer.h"
 #include "tred/segw_policy.h"
 #include "tred/selector_policy.h"
+#include "verify/peer.h"
 
 #include <errno.h>
 #include <stdio.h>

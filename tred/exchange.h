@@ -9,9 +9,9 @@
 #include "dataplane/dataplane.h"
 #include "ikewire/payload.h"
 #include "policy/devicekey.h"
-#include "tred/anchors.h"
-#include "tred/peer.h"
 #include "tred/protection.h"
+#include "verify/anchors.h"
+#include "verify/peer.h"
 
 #include <time.h>
 

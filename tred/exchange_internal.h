@@ -2,11 +2,11 @@
 #pragma once
 
 #include "dataplane/transport.h"
-#include "policy/certificates.h"
 #include "tred/auth.h"
 #include "tred/dh.h"
 #include "tred/exchange.h"
 #include "tred/keyschedule.h"
+#include "verify/certificates.h"
 
 enum {
     EXCHANGE_NONCE_SIZE = 32, /* half of the largest prf's key size, 64 (RFC 7296 2.10) */

@@ -3,12 +3,12 @@
 #pragma once
 
 #include "base/cleanup.h"
-#include "policy/certificates.h"
 #include "policy/devicekey.h"
 #include "policy/keypolicy.h"
 #include "policy/tss2key.h"
-#include "tred/anchors.h"
 #include "tred/config.h"
+#include "verify/anchors.h"
+#include "verify/certificates.h"
 
 typedef enum IdentityState {
     IDENTITY_READY,

@@ -2,10 +2,10 @@
  * operator's tool lays down. tred fetches nothing from the network. */
 #pragma once
 
-#include "policy/crls.h"
-#include "policy/peer_profile.h"
 #include "tred/config.h"
-#include "tred/peer.h"
+#include "verify/crls.h"
+#include "verify/peer.h"
+#include "verify/peer_profile.h"
 
 #include <time.h>
 

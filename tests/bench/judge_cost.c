@@ -3,8 +3,8 @@
  *     judge_cost ANCHORS CERTIFICATES CRL|- [OCSP…] */
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "policy/certificates.h"
-#include "tred/peer.h"
+#include "verify/certificates.h"
+#include "verify/peer.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,7 +12,7 @@ ROOT = Path(sys.argv[1])
 TABLES = {
     "tred/config.c": "tred.conf.5",
     "ikeclient/config.c": "ikeclient.conf.5",
-    "policy/peer_profile.c": "tred-profile.5",
+    "verify/peer_profile.c": "tred-profile.5",
 }
 INTERFACES = {
     "org.tred.TrE1.Manager.xml": "org.tred.TrE1.5",

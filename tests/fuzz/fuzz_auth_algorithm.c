@@ -1,6 +1,6 @@
 /* Can any AlgorithmIdentifier make its reader misbehave, and is one that it takes written as the
  * same? */
-#include "tred/auth_algorithm.h"
+#include "crypto/auth_algorithm.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Can any file of certificates, PEM or DER, make its reader misbehave? */
-#include "policy/certificates.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <stdlib.h>

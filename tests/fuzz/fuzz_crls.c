@@ -1,5 +1,5 @@
 /* Can a file that lies among the CRLs make its reader misbehave? */
-#include "policy/crls.h"
+#include "verify/crls.h"
 
 #include <errno.h>
 #include <stdlib.h>

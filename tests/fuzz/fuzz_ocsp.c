@@ -1,7 +1,7 @@
 /* Can an OCSP response make its reader misbehave, or be believed without a signature? The question
  * is about a certificate that the seeds' CertIDs name, of a CA whose private key nobody has any
  * more: the seeds say "good" and "revoked" in its name, with a forged signature. */
-#include "tred/ocsp.h"
+#include "verify/ocsp.h"
 
 #include <openssl/pem.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * misbehave? Input: any number of (encoding as in a CERT payload, u16 size, octets). The last
  * certificate is the anchor, so that chains are found, too. */
 #include "base/cleanup.h"
-#include "tred/peer.h"
+#include "verify/peer.h"
 
 #include <stdlib.h>
 #include <string.h>

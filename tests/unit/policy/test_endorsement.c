@@ -1,8 +1,8 @@
 /* Is the EK the one that the vendor certified, and is a TPM without that told so? */
 #include "endorsement_fixture.h"
-#include "policy/certificates.h"
 #include "policy/endorsement_certificate.h"
 #include "tpm_bench.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,9 +1,9 @@
 /* Is a device's certificate what 3GPP's profile asks for, and is an authority that can't make one
  * refused? */
 #include "pki_fixture.h"
-#include "policy/profile.h"
 #include "provisioning/authority.h"
 #include "temporary.h"
+#include "verify/profile.h"
 
 #include "base/file.h"
 

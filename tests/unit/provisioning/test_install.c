@@ -4,9 +4,9 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "pki_fixture.h"
-#include "policy/certificates.h"
 #include "policy/publickey.h"
 #include "policy/tss2key.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <openssl/pem.h>

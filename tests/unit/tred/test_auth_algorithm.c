@@ -1,7 +1,7 @@
 /* Is an AlgorithmIdentifier judged by what it means, and all outside the profile refused? */
 #include "octets_fixture.h"
 
-#include "tred/auth_algorithm.h"
+#include "crypto/auth_algorithm.h"
 
 #include <errno.h>
 #include <setjmp.h>

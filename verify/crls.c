@@ -1,5 +1,5 @@
 /* Which revocation lists are in a file, or a directory of them? */
-#include "policy/crls.h"
+#include "verify/crls.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"

@@ -1,5 +1,5 @@
 /* Are a certificate's names taken exactly as they stand? */
-#include "policy/certificates.h"
+#include "verify/certificates.h"
 
 #include "pki_fixture.h"
 

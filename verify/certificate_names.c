@@ -1,5 +1,5 @@
 /* Which names does a certificate carry, and which of them may be trusted to be an FQDN? */
-#include "policy/certificates.h"
+#include "verify/certificates.h"
 
 #include "crypto/openssl.h"
 

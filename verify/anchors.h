@@ -2,22 +2,32 @@
  * CERTREQ. */
 #pragma once
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
-#include "policy/anchorguard.h"
 
 #include <openssl/x509.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ANCHOR_HASH_SIZE = 20, ANCHORS_MAX = 64, ANCHOR_ERROR_SIZE = 640 };
+enum {
+    ANCHOR_HASH_SIZE = 20,
+    ANCHORS_MAX = 64,
+    ANCHOR_ERROR_SIZE = 640,
+    ANCHORS_FILE_SIZE_MAX = 1024 * 1024,
+};
 
 typedef struct AnchorStore {
     unsigned n_references;
-    uint8_t digest[ANCHOR_DIGEST_SIZE]; /* SHA-256 of the bundle, as the TPM guards it */
+    uint8_t digest[32]; /* SHA-256 of the bundle, as the TPM guards it */
     STACK_OF(X509) *certificates;
     size_t count; /* of hashes: certificates of one key, old and renewed, share theirs */
     uint8_t hashes[ANCHORS_MAX][ANCHOR_HASH_SIZE]; /* SHA-1 of SubjectPublicKeyInfo, RFC 7296 3.7 */
 } AnchorStore;
+
+/* Every certificate of a bundle, which messages call `name`; each must be fit to be an anchor (a CA
+ * with a key of at least 112 bits of security). *ret is the caller's: sk_X509_pop_free(). 0,
+ * -ENOMEM or -EINVAL with `error` (ANCHOR_ERROR_SIZE octets). */
+int anchors_decode(Bytes bundle, const char *name, STACK_OF(X509) **ret, char *error);
 
 /* Reads every certificate of `path` (PEM or DER, any number and order). Each must be a CA
  * with a key of at least 112 bits of security (RSA-2048). One that is there twice counts once.

@@ -7,7 +7,7 @@
 #include <openssl/x509.h>
 #include <stdbool.h>
 
-enum { CERTIFICATES_MAX = 64, CERTIFICATES_ERROR_SIZE = 512, FQDN_SIZE_MAX = 256 };
+enum { CERTIFICATES_MAX = 64, CERTIFICATES_ERROR_SIZE = 512 };
 
 /* Reads every certificate of `path` (at most CERTIFICATES_MAX, 1 MiB), DER certificates one after
  * another or PEM blocks with any text between. *ret is the caller's: sk_X509_pop_free(). Returns 0,

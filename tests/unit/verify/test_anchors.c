@@ -1,5 +1,5 @@
 /* Are the anchors CAs, each once, and hashed as CERTREQ wants it? */
-#include "tred/anchors.h"
+#include "verify/anchors.h"
 
 #include "pki_fixture.h"
 #include "tests/unit/temporary.h"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "pki_fixture.h"
-#include "tred/peer.h"
+#include "verify/peer.h"
 
 #define SEGW "segw.example"
 

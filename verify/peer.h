@@ -4,9 +4,9 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "policy/crls.h"
-#include "policy/peer_profile.h"
-#include "tred/anchors.h"
+#include "verify/anchors.h"
+#include "verify/crls.h"
+#include "verify/peer_profile.h"
 
 #include <openssl/x509.h>
 #include <time.h>

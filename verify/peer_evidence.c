@@ -1,9 +1,9 @@
 /* Is what a peer shows small and sound enough to be looked at? These checks come first, so that no
  * certificate can make the others cost much. */
-#include "tred/peer_internal.h"
+#include "verify/peer_internal.h"
 
+#include "crypto/auth_algorithm.h"
 #include "crypto/openssl.h"
-#include "tred/auth_algorithm.h"
 
 #include <errno.h>
 #include <openssl/err.h>

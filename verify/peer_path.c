@@ -1,9 +1,9 @@
 /* Does a path lead from the SeGW's certificate to an anchor, and does it obey RFC 5280 6? OpenSSL
  * walks it once; what it finds is sorted by the check that it belongs to. */
-#include "tred/peer_internal.h"
+#include "verify/peer_internal.h"
 
 #include "crypto/openssl.h"
-#include "policy/certificates.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <openssl/x509_vfy.h>

@@ -1,6 +1,6 @@
 /* Are all certificates of a file read, the bad one named, chains put in order, and names taken
  * exactly? */
-#include "policy/certificates.h"
+#include "verify/certificates.h"
 
 #include "pki_fixture.h"
 

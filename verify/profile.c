@@ -1,5 +1,5 @@
 /* Is this certificate fit for its place? Tables of checks, one line for each clause. */
-#include "policy/profile.h"
+#include "verify/profile.h"
 
 #include "base/cleanup.h"
 

@@ -1,6 +1,6 @@
 /* Which certificates does this file hold, in which order do they make a chain, and which names do
  * they carry? */
-#include "policy/certificates.h"
+#include "verify/certificates.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"

@@ -2,8 +2,8 @@
  * peer_crls.c. */
 #pragma once
 
-#include "tred/ocsp.h"
-#include "tred/peer_internal.h"
+#include "verify/ocsp.h"
+#include "verify/peer_internal.h"
 
 typedef enum Word { WORD_NONE, WORD_GOOD, WORD_REVOKED } Word;
 

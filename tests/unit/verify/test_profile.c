@@ -1,5 +1,5 @@
 /* Does each line of the profile refuse just what it is there for? */
-#include "policy/profile.h"
+#include "verify/profile.h"
 
 #include "base/cleanup.h"
 #include "pki_fixture.h"

@@ -1,5 +1,5 @@
 /* Does each certificate of the path fit the profile (TS 33.310 6.1)? */
-#include "tred/peer_internal.h"
+#include "verify/peer_internal.h"
 
 #include "crypto/openssl.h"
 

@@ -1,6 +1,6 @@
 /* Has an issuer taken back its word for a certificate of the path? What CRLs (peer_crls.c) and OCSP
  * responses (ocsp.c) say of it is weighed against the mode. */
-#include "tred/peer_revocation.h"
+#include "verify/peer_revocation.h"
 
 #include <errno.h>
 #include <stdio.h>

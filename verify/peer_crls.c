@@ -1,6 +1,6 @@
 /* What do the operator's CRLs say of each certificate of the path? OpenSSL looks them up and holds
  * them against RFC 5280 6.3; here is what it leaves to us: which lists count, and for what. */
-#include "tred/peer_revocation.h"
+#include "verify/peer_revocation.h"
 
 #include "crypto/openssl.h"
 

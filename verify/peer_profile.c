@@ -1,5 +1,5 @@
 /* What does a profile file ask of a SeGW's certificates, and what holds where it says nothing? */
-#include "policy/peer_profile.h"
+#include "verify/peer_profile.h"
 
 #include "base/cleanup.h"
 

@@ -1,8 +1,8 @@
 /* Is an OCSP response about this certificate, from somebody who may say so, and of our time? */
-#include "tred/ocsp.h"
+#include "verify/ocsp.h"
 
 #include "crypto/openssl.h"
-#include "tred/peer_internal.h"
+#include "verify/peer_internal.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>

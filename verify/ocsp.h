@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "policy/peer_profile.h"
+#include "verify/peer_profile.h"
 
 #include <openssl/ocsp.h>
 #include <openssl/x509.h>

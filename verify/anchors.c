@@ -1,15 +1,46 @@
 /* Which certificates may a SeGW's chain end in, and how does CERTREQ name them? */
-#include "tred/anchors.h"
+#include "verify/anchors.h"
 
 #include "base/file.h"
-#include "policy/anchorinstall.h"
-#include "policy/certificates.h"
+#include "verify/certificates.h"
+#include "verify/profile.h"
 
 #include <errno.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { SUBJECT_SIZE = 128 };
+
+int anchors_decode(Bytes bundle, const char *name, STACK_OF(X509) **ret, char *error)
+{
+    _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
+    int r;
+
+    _Static_assert((int)ANCHOR_ERROR_SIZE >= (int)CERTIFICATES_ERROR_SIZE,
+                   "the reader's sentence fits");
+    r = certificates_decode(bundle, name, &certificates, error);
+    if (r < 0)
+        return r;
+    for (int i = 0; i < sk_X509_num(certificates); i++) {
+        X509 *certificate = sk_X509_value(certificates, i);
+        const char *flaw = profile_anchor_flaw(certificate);
+        char subject[SUBJECT_SIZE] = "";
+
+        if (!flaw)
+            continue;
+        certificate_subject(certificate, subject, sizeof(subject));
+        ERR_clear_error();
+        (void)snprintf(error, ANCHOR_ERROR_SIZE,
+                       "%.200s: certificate %d (%s) %s, so it can't be an anchor; take it out",
+                       name, i + 1, subject, flaw);
+        return -EINVAL;
+    }
+    *ret = steal_pointer(certificates);
+    return 0;
+}
 
 /* RFC 7296 3.7: SHA-1 over the whole SubjectPublicKeyInfo element, its DER header included. */
 static int spki_hash(const X509 *certificate, uint8_t *ret)
@@ -81,23 +112,21 @@ int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, char 
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
     _cleanup_(anchor_store_unrefp) AnchorStore *anchors = anchor_store_new();
-    AnchorRecord record;
+    size_t digest_size = 0;
     int r;
 
     _Static_assert((int)ANCHORS_MAX >= (int)CERTIFICATES_MAX,
                    "every certificate of a file has its place");
-    _Static_assert((int)ANCHOR_ERROR_SIZE >= (int)ANCHOR_INSTALL_ERROR_SIZE,
-                   "the reader's sentence fits");
     if (!anchors)
         return -ENOMEM;
     r = anchors_decode(bundle, name, &certificates, error);
-    if (r == 0)
-        r = anchor_record_make(bundle, 0, &record);
+    if (r == 0 && EVP_Q_digest(NULL, "SHA256", NULL, bundle.data, bundle.size, anchors->digest,
+                               &digest_size) != 1)
+        r = -EIO;
     for (int i = 0; r == 0 && i < sk_X509_num(certificates); i++)
         r = anchor_add(anchors, sk_X509_value(certificates, i));
     if (r < 0)
         return r;
-    memcpy(anchors->digest, record.digest, sizeof(anchors->digest));
     *ret = steal_pointer(anchors);
     return 0;
 }
@@ -106,7 +135,7 @@ int anchor_store_read(const char *path, AnchorStore **ret, char *error)
 {
     _cleanup_(free_bytesp) uint8_t *bundle = NULL;
     size_t size = 0;
-    int r = file_read(path, ANCHOR_BUNDLE_SIZE_MAX, &bundle, &size);
+    int r = file_read(path, ANCHORS_FILE_SIZE_MAX, &bundle, &size);
 
     if (r < 0) {
         (void)snprintf(error, ANCHOR_ERROR_SIZE, "%.200s can't be read: %s", path, strerror(-r));

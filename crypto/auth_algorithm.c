@@ -1,6 +1,6 @@
 /* Which signature algorithm does an AlgorithmIdentifier name (RFC 7427 appendix A, RFC 4055 3.1)?
  */
-#include "tred/auth_algorithm.h"
+#include "crypto/auth_algorithm.h"
 
 #include "crypto/openssl.h"
 

@@ -1,7 +1,7 @@
 /* What the checks of a peer share; for peer*.c and nobody else. */
 #pragma once
 
-#include "tred/peer.h"
+#include "verify/peer.h"
 
 #include <openssl/x509.h>
 

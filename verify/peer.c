@@ -1,8 +1,8 @@
 /* Which checks must a SeGW pass, in which order, and how is a failed one put into words? */
-#include "tred/peer_internal.h"
+#include "verify/peer_internal.h"
 
 #include "base/cleanup.h"
-#include "policy/certificates.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <openssl/err.h>

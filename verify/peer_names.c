@@ -1,8 +1,8 @@
 /* Is the SeGW the one that we were told to talk to? */
-#include "tred/peer_internal.h"
+#include "verify/peer_internal.h"
 
 #include "ikewire/registry.h"
-#include "policy/certificates.h"
+#include "verify/certificates.h"
 
 #include <string.h>
 #include <strings.h>
