@@ -75,6 +75,36 @@ int file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_size)
     return read_whole(fd, limit, ret, ret_size);
 }
 
+int file_read_descriptor(int fd, size_t limit, uint8_t **ret, size_t *ret_size)
+{
+    enum { FIRST_SIZE = 16 * 1024 };
+    _cleanup_(free_bytesp) uint8_t *data = NULL;
+    size_t capacity = 0, size = 0;
+
+    for (;;) {
+        if (size == capacity) {
+            capacity = capacity == 0 ? FIRST_SIZE : 2 * capacity;
+            uint8_t *grown = realloc(data, capacity);
+            if (!grown)
+                return -ENOMEM;
+            data = grown;
+        }
+        ssize_t n = pread(fd, data + size, capacity - size, (off_t)size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        size += (size_t)n;
+        if (size > limit)
+            return -EFBIG;
+    }
+    *ret = steal_pointer(data);
+    *ret_size = size;
+    return 0;
+}
+
 int file_read_stream(const char *path, size_t limit, uint8_t **ret, size_t *ret_size)
 {
     _cleanup_(close_fdp) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);

@@ -21,6 +21,11 @@ int file_read_stream(const char *path, size_t limit, uint8_t **ret, size_t *ret_
  */
 int file_write_atomic(const char *path, Bytes bytes, mode_t mode);
 
+/* The whole content of an open file, wherever its offset is, and by no other call than pread(): for
+ * who was handed a descriptor and may do little else. Returns 0, -EFBIG, -ENOMEM or pread's errno.
+ */
+int file_read_descriptor(int fd, size_t limit, uint8_t **ret, size_t *ret_size);
+
 /* Who gets a file; (uid_t)-1 and (gid_t)-1 leave it to whoever writes. */
 typedef struct FileOwner {
     uid_t user;

@@ -10,13 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const revocation_modes[] = {
-    [REVOCATION_OFF] = "off",
-    [REVOCATION_IF_AVAILABLE] = "if-available",
-    [REVOCATION_REQUIRE] = "require",
-    NULL,
-};
-
 #define NEW_CERTIFICATE "Give the SeGW a new certificate."
 #define NEW_ISSUER "Have the certificate issued anew by a CA that fits, or correct the profile."
 #define SEND_LESS "Let the SeGW send its own chain alone."
@@ -114,12 +107,12 @@ void peer_date_print(const ASN1_TIME *date, char *ret)
         (void)snprintf(ret, PEER_DATE_SIZE, "a date that does not parse");
 }
 
-void peer_check_sentence(const PeerCheck *check, char *ret)
+/* The tables' texts are shorter than their places. */
+static void check_name(const CheckDefinition *definition, PeerCheck *ret)
 {
-    (void)snprintf(ret, PEER_REASON_SIZE, "%s%s%s%s is %s; expected: %s (%s, check %s). %s",
-                   check->subject[0] != '\0' ? "In the certificate of " : "", check->subject,
-                   check->subject[0] != '\0' ? ", " : "The SeGW's ", check->field, check->found,
-                   check->expected, check->clause, check->name, check->remedy);
+    (void)snprintf(ret->name, sizeof(ret->name), "%s", definition->name);
+    (void)snprintf(ret->clause, sizeof(ret->clause), "%s", definition->clause);
+    (void)snprintf(ret->remedy, sizeof(ret->remedy), "%s", definition->remedy);
 }
 
 /* Returns 0, whatever the check finds, or -errno. */
@@ -151,9 +144,7 @@ static int checks_run(PeerCase *peer, PeerReport *report)
         PeerCheck *check = &report->checks[i];
         int r;
 
-        check->name = definitions[i].name;
-        check->clause = definitions[i].clause;
-        check->remedy = definitions[i].remedy;
+        check_name(&definitions[i], check);
         report->n_checks = i + 1;
         if (decided)
             continue;
@@ -192,4 +183,24 @@ void peer_report_deinit(PeerReport *report)
 {
     EVP_PKEY_free(report->key);
     *report = (PeerReport){0};
+}
+
+int peer_verdict(const PeerReport *report, const PeerPolicy *policy, Verdict *ret)
+{
+    unsigned char *end = ret->public_key;
+
+    *ret = (Verdict){.taken = !report->refusal};
+    if (report->refusal) {
+        ret->refusal = *report->refusal;
+        return 0;
+    }
+    const int size = i2d_PUBKEY(report->key, NULL);
+    if (size <= 0 || size > PEER_KEY_SIZE_MAX)
+        return -EIO;
+    ret->public_key_size = (size_t)i2d_PUBKEY(report->key, &end);
+    if (policy->segw_name)
+        (void)snprintf(ret->identity, sizeof(ret->identity), "%s", policy->segw_name);
+    ret->expires = report->expires;
+    ret->rsa_pkcs1 = policy->profile->rsa_pkcs1;
+    return 0;
 }

@@ -1,0 +1,84 @@
+/* What tred and tred-verify say to each other over their socket pair: each request is answered by
+ * one frame, in order, one at a time.
+ *
+ * First tred hands over what peers are judged by, each with a descriptor: the profile, the anchors,
+ * the CRLs one by one; FRAME_COMPLETE says that this was all. Then it asks about peers. A file of
+ * the device's own certificates is read for tred at any time (FRAME_CHAIN).
+ *
+ * On the wire: u8 type, then the type's fields in the order of the structs below; integers in
+ * network order; octets and texts after their size (u32), numbers of them as u8. A text is of
+ * printable octets. A frame that has more or less than that is refused whole. */
+#pragma once
+
+#include "verify/verdict.h"
+
+enum {
+    FRAME_EVIDENCE_SIZE_MAX = 2 * PEER_EVIDENCE_SIZE_MAX, /* so that too much is seen to be */
+    FRAME_SIZE_MAX = FRAME_EVIDENCE_SIZE_MAX + 8 * 1024,
+    FRAME_NAME_SIZE = 512,
+    FRAME_REASON_SIZE = 640,
+    FRAME_HASHES_MAX = 64,
+    FRAME_HASH_SIZE = 20,     /* SHA-1, RFC 7296 3.7 */
+    FRAME_CHAIN_MAX = 16,     /* certificates of the device's chain */
+    FRAME_EVIDENCE_MAX = 16,  /* certificates, and as many OCSP responses */
+    FRAME_IDR_SIZE_MAX = 512, /* more is no FQDN */
+};
+
+typedef enum FrameType {
+    FRAME_PROFILE = 1, /* without a descriptor: the built-in one */
+    FRAME_ANCHORS,
+    FRAME_CRL,
+    FRAME_COMPLETE,
+    FRAME_CHAIN,
+    FRAME_PEER,
+    FRAME_TYPES
+} FrameType;
+
+/* Views are borrowed from whoever fills it in, or from the frame that it was decoded from. */
+typedef struct VerifyRequest {
+    FrameType type;
+    char name[FRAME_NAME_SIZE]; /* of the file, for messages: of the types with a descriptor */
+    Bytes public_key;           /* FRAME_CHAIN: SubjectPublicKeyInfo of the device key */
+
+    /* FRAME_PEER. */
+    time_t now;
+    RevocationMode revocation;
+    char segw_name[FQDN_SIZE_MAX];
+    uint8_t idr_type;
+    Bytes idr;
+    size_t n_certificates, n_ocsp;
+    Bytes certificates[FRAME_EVIDENCE_MAX]; /* DER; the first is the end entity's */
+    Bytes ocsp[FRAME_EVIDENCE_MAX];         /* DER OCSPResponses */
+} VerifyRequest;
+
+/* How CERTREQ names the anchors. */
+typedef struct AnchorFacts {
+    size_t n_certificates;
+    size_t n_hashes; /* certificates of one key, old and renewed, share theirs */
+    uint8_t hashes[FRAME_HASHES_MAX][FRAME_HASH_SIZE]; /* SHA-1 of SubjectPublicKeyInfo */
+} AnchorFacts;
+
+/* The device's own chain. Views as above. */
+typedef struct ChainFacts {
+    char fqdn[FQDN_SIZE_MAX];
+    time_t not_before, not_after; /* of the device's certificate */
+    time_t expires;               /* when the first of the chain does */
+    size_t n_certificates;
+    Bytes certificates[FRAME_CHAIN_MAX]; /* DER: the device's, then its issuers' */
+} ChainFacts;
+
+typedef struct VerifyAnswer {
+    FrameType type;                 /* the request's */
+    int error;                      /* 0 or -errno; the rest is there with 0 alone */
+    char reason[FRAME_REASON_SIZE]; /* why not, for people; may be empty */
+    AnchorFacts anchors;            /* FRAME_ANCHORS */
+    ChainFacts chain;               /* FRAME_CHAIN */
+    Verdict verdict;                /* FRAME_PEER */
+} VerifyAnswer;
+
+void verify_request_encode(Writer *writer, const VerifyRequest *request);
+void verify_answer_encode(Writer *writer, const VerifyAnswer *answer);
+
+/* 0, or -EBADMSG for anything that the encoder would not write. */
+int verify_request_decode(Bytes frame, VerifyRequest *ret);
+int verify_answer_decode(Bytes frame, VerifyAnswer *ret);

@@ -1,0 +1,234 @@
+/* Takes in profile, anchors and CRLs, reads the device's chain, and judges peers. */
+#include "verify/service.h"
+
+#include "base/file.h"
+#include "crypto/openssl.h"
+#include "verify/certificates.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PROFILE_FILE_SIZE_MAX = 64 * 1024 };
+
+int service_init(Service *service)
+{
+    *service = (Service){0};
+    return crl_store_init(&service->crls);
+}
+
+static void chain_free(Service *service)
+{
+    for (size_t i = 0; i < FRAME_CHAIN_MAX; i++) {
+        union {
+            const uint8_t *read;
+            void *base;
+        } der = {.read = service->chain_der[i].data};
+
+        OPENSSL_free(der.base);
+        service->chain_der[i] = (Bytes){0};
+    }
+}
+
+void service_deinit(Service *service)
+{
+    anchor_store_unref(service->anchors);
+    crl_store_deinit(&service->crls);
+    chain_free(service);
+}
+
+/* What was handed over as a descriptor; -errno with a reason. */
+static int content_read(const VerifyRequest *request, int fd, size_t limit, uint8_t **ret,
+                        size_t *ret_size, char *reason)
+{
+    int r = fd < 0 ? -EBADF : file_read_descriptor(fd, limit, ret, ret_size);
+
+    if (r == -EFBIG) {
+        (void)snprintf(reason, FRAME_REASON_SIZE, "%.300s is larger than %zu octets", request->name,
+                       limit);
+    } else if (r < 0) {
+        (void)snprintf(reason, FRAME_REASON_SIZE, "%.300s can't be read: %s", request->name,
+                       strerror(-r));
+    }
+    return r;
+}
+
+static int profile_take(Service *service, const VerifyRequest *request, int fd, char *reason)
+{
+    _cleanup_(free_bytesp) uint8_t *data = NULL;
+    size_t size = 0;
+    int r = 0;
+
+    _Static_assert((int)FRAME_REASON_SIZE >= (int)CONFIG_ERROR_SIZE &&
+                       (int)FRAME_REASON_SIZE >= (int)ANCHOR_ERROR_SIZE &&
+                       (int)FRAME_REASON_SIZE >= (int)CRLS_ERROR_SIZE &&
+                       (int)FRAME_REASON_SIZE >= (int)CERTIFICATES_ERROR_SIZE,
+                   "every reader's sentence fits");
+    if (fd < 0) {
+        service->profile = peer_profile_3gpp();
+    } else {
+        r = content_read(request, fd, PROFILE_FILE_SIZE_MAX, &data, &size, reason);
+        if (r == 0)
+            r = peer_profile_parse(request->name, (Bytes){data, size}, &service->profile, reason);
+    }
+    service->has_profile = r == 0;
+    return r;
+}
+
+static int anchors_take(Service *service, const VerifyRequest *request, int fd, VerifyAnswer *ret)
+{
+    _cleanup_(free_bytesp) uint8_t *data = NULL;
+    AnchorStore *anchors = NULL;
+    size_t size = 0;
+
+    _Static_assert((int)ANCHORS_MAX == (int)FRAME_HASHES_MAX &&
+                       (int)ANCHOR_HASH_SIZE == (int)FRAME_HASH_SIZE,
+                   "every anchor's hash has its place");
+    int r = content_read(request, fd, ANCHORS_FILE_SIZE_MAX, &data, &size, ret->reason);
+    if (r == 0)
+        r = anchor_store_decode((Bytes){data, size}, request->name, &anchors, ret->reason);
+    if (r < 0)
+        return r;
+    anchor_store_unref(service->anchors);
+    service->anchors = anchors;
+    ret->anchors.n_certificates = (size_t)sk_X509_num(anchors->certificates);
+    ret->anchors.n_hashes = anchors->count;
+    memcpy(ret->anchors.hashes, anchors->hashes, sizeof(anchors->hashes));
+    return 0;
+}
+
+static int crl_take(Service *service, const VerifyRequest *request, int fd, char *reason)
+{
+    _cleanup_(free_bytesp) uint8_t *data = NULL;
+    size_t size = 0;
+    int r = content_read(request, fd, CRL_FILE_SIZE_MAX, &data, &size, reason);
+
+    return r == 0 ? crl_store_decode(&service->crls, (Bytes){data, size}, request->name, reason)
+                  : r;
+}
+
+static time_t asn1_time(const ASN1_TIME *date)
+{
+    struct tm tm;
+
+    return ASN1_TIME_to_tm(date, &tm) == 1 ? timegm(&tm) : 0;
+}
+
+static int chain_tell(Service *service, const STACK_OF(X509) *chain, ChainFacts *ret)
+{
+    const X509 *own = sk_X509_value(chain, 0);
+    size_t total = 0;
+
+    ret->not_before = asn1_time(X509_get0_notBefore(own));
+    ret->not_after = asn1_time(X509_get0_notAfter(own));
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        const time_t ends = asn1_time(X509_get0_notAfter(sk_X509_value(chain, i)));
+        unsigned char *der = NULL;
+        int size;
+
+        if (i == FRAME_CHAIN_MAX)
+            return -E2BIG;
+        size = i2d_X509(sk_X509_value(chain, i), &der);
+        if (size <= 0)
+            return -ENOMEM;
+        service->chain_der[i] = (Bytes){der, (size_t)size};
+        total += (size_t)size;
+        ret->certificates[ret->n_certificates++] = service->chain_der[i];
+        if (ends > 0 && (ret->expires == 0 || ends < ret->expires))
+            ret->expires = ends;
+    }
+    return total > FRAME_EVIDENCE_SIZE_MAX ? -E2BIG : 0;
+}
+
+/* -ENOKEY: none of the certificates is for the key; -ENOENT: it has no FQDN; -E2BIG: a longer chain
+ * than fits an answer. */
+static int chain_read(Service *service, const VerifyRequest *request, int fd, VerifyAnswer *ret)
+{
+    _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL, *chain = NULL;
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+    _cleanup_(free_bytesp) uint8_t *data = NULL;
+    const unsigned char *cursor = request->public_key.data;
+    size_t size = 0;
+
+    chain_free(service);
+    int r = content_read(request, fd, ANCHORS_FILE_SIZE_MAX, &data, &size, ret->reason);
+    if (r == 0)
+        r = certificates_decode((Bytes){data, size}, request->name, &certificates, ret->reason);
+    if (r < 0)
+        return r;
+    key = d2i_PUBKEY(NULL, &cursor, (long)request->public_key.size);
+    if (!key)
+        return -EIO;
+    r = certificates_order(certificates, key, &chain);
+    if (r < 0)
+        return r;
+    r = certificate_fqdn(sk_X509_value(chain, 0), ret->chain.fqdn);
+    return r < 0 ? r : chain_tell(service, chain, &ret->chain);
+}
+
+static int peer_verify(const Service *service, const VerifyRequest *request, Verdict *ret)
+{
+    const PeerPolicy policy = {
+        .anchors = service->anchors,
+        .profile = &service->profile,
+        .crls = &service->crls,
+        .revocation = request->revocation,
+        .segw_name = request->segw_name,
+    };
+    const PeerEvidence evidence = {
+        .certificates = request->certificates,
+        .n_certificates = request->n_certificates,
+        .ocsp = request->ocsp,
+        .n_ocsp = request->n_ocsp,
+        .has_idr = true,
+        .idr_type = request->idr_type,
+        .idr = request->idr,
+        .now = request->now,
+    };
+    PeerReport report;
+
+    if (!service->complete)
+        return -EPROTO;
+    int r = peer_judge(&policy, &evidence, &report);
+    if (r == 0)
+        r = peer_verdict(&report, &policy, ret);
+    peer_report_deinit(&report);
+    return r;
+}
+
+static int complete(Service *service)
+{
+    if (!service->has_profile || !service->anchors)
+        return -EPROTO;
+    service->complete = true;
+    return 0;
+}
+
+void service_answer(Service *service, const VerifyRequest *request, int fd, VerifyAnswer *ret)
+{
+    *ret = (VerifyAnswer){.type = request->type};
+    switch (request->type) {
+    case FRAME_PROFILE:
+        ret->error = profile_take(service, request, fd, ret->reason);
+        break;
+    case FRAME_ANCHORS:
+        ret->error = anchors_take(service, request, fd, ret);
+        break;
+    case FRAME_CRL:
+        ret->error = crl_take(service, request, fd, ret->reason);
+        break;
+    case FRAME_COMPLETE:
+        ret->error = complete(service);
+        break;
+    case FRAME_CHAIN:
+        ret->error = chain_read(service, request, fd, ret);
+        break;
+    case FRAME_PEER:
+        ret->error = peer_verify(service, request, &ret->verdict);
+        break;
+    case FRAME_TYPES:
+        ret->error = -EPROTO;
+    }
+    ERR_clear_error();
+}

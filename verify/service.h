@@ -1,0 +1,22 @@
+/* What tred-verify does: takes in what it is handed, and answers requests (frames.h). */
+#pragma once
+
+#include "verify/frames.h"
+#include "verify/peer.h"
+
+typedef struct Service {
+    bool has_profile;
+    PeerProfile profile;
+    AnchorStore *anchors;
+    CrlStore crls;
+    bool complete;
+    Bytes chain_der[FRAME_CHAIN_MAX]; /* of the last answer, which borrows them */
+} Service;
+
+/* 0 or -ENOMEM. */
+int service_init(Service *service);
+void service_deinit(Service *service);
+
+/* Answers a request; `fd` is the descriptor that came with it, or -1. What it can't do stands in
+ * the answer, whose views live until the next call. */
+void service_answer(Service *service, const VerifyRequest *request, int fd, VerifyAnswer *ret);
