@@ -2,8 +2,6 @@
 #include "policy/anchorinstall.h"
 
 #include "base/cleanup.h"
-#include "verify/anchors.h"
-#include "verify/certificates.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -25,7 +23,6 @@ __attribute__((format(printf, 3, 4))) static int refuse(int r, char *error, cons
 /* Everything that can be known without the TPM. */
 static int bundle_check(Bytes bundle, Bytes json, AnchorApproval *ret, char *error)
 {
-    _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
     int r;
 
     if (bundle.size > ANCHOR_BUNDLE_SIZE_MAX) {
@@ -36,8 +33,6 @@ static int bundle_check(Bytes bundle, Bytes json, AnchorApproval *ret, char *err
     r = anchor_approval_decode(json, "its approval", ret, error);
     if (r == 0)
         r = anchor_approval_fits(ret, bundle, BUNDLE_NAME, error);
-    if (r == 0)
-        r = anchors_decode(bundle, BUNDLE_NAME, &certificates, error);
     return r == -EINVAL ? ANCHOR_E_REFUSED : r;
 }
 

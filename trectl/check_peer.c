@@ -6,7 +6,9 @@
 #include "crypto/openssl.h"
 #include "trectl/check_peer_options.h"
 #include "trectl/check_peer_print.h"
-#include "tred/segw_policy.h"
+#include "tred/config.h"
+#include "tred/verifier.h"
+#include "verify/peer.h"
 #include "verify/certificates.h"
 
 #include <errno.h>
@@ -137,7 +139,10 @@ static int config_load(const CheckPeerOptions *options, Inputs *inputs)
     inputs->name = inputs->config.segw_name;
     inputs->revocation = (RevocationMode)inputs->config.revocation;
     r = crl_store_read(&inputs->crls, inputs->config.crl_directory, error);
-    return r == -ENOENT || r == 0 ? 0 : problem(r, error);
+    if (r == -ENOENT)
+        return 0;
+    /* As in tred: a list that can't be read is not passed over. */
+    return r < 0 || error[0] != '\0' ? problem(r < 0 ? r : -EINVAL, error) : 0;
 }
 
 static int revocation_read(const char *name, RevocationMode *ret)
@@ -149,6 +154,15 @@ static int revocation_read(const char *name, RevocationMode *ret)
         }
     }
     return problem(-EINVAL, "--revocation is off, if-available or require.");
+}
+
+static int profile_load(const char *name, PeerProfile *ret, char *error)
+{
+    if (strcmp(name, SEGW_PROFILE_3GPP) == 0) {
+        *ret = peer_profile_3gpp();
+        return 0;
+    }
+    return peer_profile_read(name, ret, error);
 }
 
 static int policy_load(const CheckPeerOptions *options, Inputs *inputs)
@@ -167,7 +181,7 @@ static int policy_load(const CheckPeerOptions *options, Inputs *inputs)
         if (r < 0)
             return r;
     }
-    r = segw_profile_load(profile, &inputs->profile, error);
+    r = profile_load(profile, &inputs->profile, error);
     if (r < 0)
         return problem(r, error);
     r = anchor_store_read(anchors, &inputs->anchors, error);

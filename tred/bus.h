@@ -22,6 +22,9 @@ void bus_manager_changed(Daemon *daemon);
 /* The object path of an exchange into `path` (BUS_PATH_SIZE octets). */
 void bus_exchange_path(const CallerExchange *exchange, char *path);
 
+/* Lets go of a VerifyPeer that waits for its verdict, and answers it. */
+void bus_exchange_verify_cancel(CallerExchange *exchange);
+
 /* Tells the owner that tred closes its exchange. */
 void bus_exchange_closed(const CallerExchange *exchange, const char *reason);
 

@@ -72,6 +72,9 @@ static const ErrorText texts[BUS_ERRORS] = {
     [EXCHANGE_E_PEER_AUTH_FAILED] =
         {ERROR_PREFIX "PeerAuthFailed",
          "The SeGW's AUTH is wrong. Whoever answered does not have the certificate's key."},
+    [EXCHANGE_E_VERIFIER_FAILED] =
+        {ERROR_PREFIX "VerifierFailed",
+         "The SeGW is refused, as nobody could judge it. See tred's log."},
     [EXCHANGE_E_SELECTORS_NOT_ALLOWED] =
         {ERROR_PREFIX "SelectorsNotAllowed",
          "The traffic selectors are outside the policy. Narrow them."},

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 static int read_certificates(sd_bus_message *call, PeerAuth *peer, sd_bus_error *error)
 {
@@ -44,10 +46,98 @@ static int read_peer(sd_bus_message *call, PeerAuth *peer, sd_bus_error *error)
     return r < 0 ? r : read_certificates(call, peer, error);
 }
 
+/* A call that waits for the verdict. */
+struct PendingVerification {
+    CallerExchange *held;
+    sd_bus_message *call;
+    Verification *verification; /* NULL once it is over */
+    uint8_t method;             /* of the AUTH */
+};
+
+static void pending_free(PendingVerification *pending)
+{
+    if (!pending)
+        return;
+    pending->held->pending = NULL;
+    verification_cancel(pending->verification);
+    sd_bus_message_unref(pending->call);
+    free(pending);
+}
+
+DEFINE_POINTER_CLEANUP(PendingVerification, pending_free);
+
+void bus_exchange_verify_cancel(CallerExchange *held)
+{
+    if (!held->pending)
+        return;
+    (void)sd_bus_reply_method_errorf(held->pending->call, bus_error_name(EXCHANGE_E_WRONG_STATE),
+                                     "The exchange was closed before its peer was judged. Begin "
+                                     "another.");
+    pending_free(held->pending);
+}
+
+/* Logs what has become of the peer; 0 or what bus_error_set() needs. */
+static int verify_end(CallerExchange *held, const Verdict *verdict, uint8_t method, char *reason)
+{
+    int r = exchange_verify_end(held->exchange, verdict, reason);
+
+    if (r == 0) {
+        log_info("Exchange %" PRIu64 ": SeGW %s verified: certificate, identity and AUTH (%s).",
+                 held->number, exchange_peer_identity(held->exchange),
+                 ike_auth_method_name(method));
+        return expiry_watch(held);
+    }
+    log_warning("Exchange %" PRIu64 ": the SeGW is refused (%s). %s", held->number,
+                r > 0 ? bus_error_name(r) : strerror(-r), reason);
+    return r;
+}
+
+static void on_verdict(const Verdict *verdict, const char *why, void *userdata)
+{
+    _cleanup_(pending_freep) PendingVerification *pending = userdata;
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    CallerExchange *held = pending->held;
+    char reason[EXCHANGE_REASON_SIZE];
+
+    pending->verification = NULL;
+    (void)snprintf(reason, sizeof(reason), "%s%s", why, why[0] != '\0' ? "." : "");
+    int r = verify_end(held, verdict, pending->method, reason);
+    if (r == 0) {
+        r = sd_bus_reply_method_return(pending->call, "s", exchange_peer_identity(held->exchange));
+    } else {
+        (void)bus_error_set(&error, r, reason);
+        r = sd_bus_reply_method_error(pending->call, &error);
+    }
+    if (r < 0)
+        log_warning("Its owner could not be told: %s.", strerror(-r));
+    bus_exchange_changed(held);
+}
+
+static int verify_ask(CallerExchange *held, sd_bus_message *call, const VerifyRequest *request,
+                      uint8_t method)
+{
+    _cleanup_(pending_freep) PendingVerification *pending = calloc(1, sizeof(*pending));
+    int r;
+
+    if (!pending)
+        return -ENOMEM;
+    pending->held = held;
+    pending->method = method;
+    r = verifier_ask(exchange_verifier(held->exchange), request, on_verdict, pending,
+                     &pending->verification);
+    if (r < 0)
+        return r;
+    pending->call = sd_bus_message_ref(call);
+    held->pending = steal_pointer(pending);
+    return 0;
+}
+
+/* The reply comes when the verdict is there. */
 int bus_exchange_verify_peer(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
     char reason[EXCHANGE_REASON_SIZE] = "";
+    VerifyRequest request;
     PeerAuth peer = {0};
     int r;
 
@@ -57,23 +147,19 @@ int bus_exchange_verify_peer(sd_bus_message *call, void *userdata, sd_bus_error 
     r = read_peer(call, &peer, error);
     if (r < 0)
         return r;
-    segw_policy_refresh(&held->caller->daemon->segw_policy);
-    r = exchange_verify_peer(held->exchange, &peer, clock_now(held->caller->daemon), reason);
-    if (r > 0 && r != EXCHANGE_E_WRONG_STATE) {
+    r = exchange_verify_begin(held->exchange, &peer, clock_now(held->caller->daemon), &request,
+                              reason);
+    if (r == 0) {
+        r = verify_ask(held, call, &request, peer.method);
+        if (r == 0)
+            return 1;
+        (void)snprintf(reason, sizeof(reason), "No verifier can be asked: %s.", strerror(-r));
+        r = exchange_verify_end(held->exchange, NULL, reason);
+    }
+    if (r != EXCHANGE_E_WRONG_STATE) {
         log_warning("Exchange %" PRIu64 ": the SeGW is refused (%s). %s", held->number,
-                    bus_error_name(r), reason);
+                    r > 0 ? bus_error_name(r) : strerror(-r), reason);
         bus_exchange_changed(held);
     }
-    if (r != 0)
-        return bus_error_set(error, r, reason);
-    log_info("Exchange %" PRIu64 ": SeGW %s verified: certificate, identity and AUTH (%s).",
-             held->number, exchange_peer_identity(held->exchange),
-             ike_auth_method_name(peer.method));
-
-    r = expiry_watch(held);
-    if (r < 0)
-        return r;
-    r = sd_bus_reply_method_return(call, "s", exchange_peer_identity(held->exchange));
-    bus_exchange_changed(held);
-    return r;
+    return bus_error_set(error, r, reason);
 }

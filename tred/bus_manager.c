@@ -56,12 +56,13 @@ static int get_anchor_hashes(sd_bus *bus, const char *path, const char *interfac
                              sd_bus_error *error)
 {
     const Daemon *daemon = userdata;
-    const AnchorStore *anchors = daemon->identity ? daemon->identity->anchors : NULL;
+    const AnchorFacts *anchors =
+        daemon->identity ? verifier_anchors(daemon->identity->verifier) : NULL;
     int r;
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
     r = sd_bus_message_open_container(reply, 'a', "ay");
-    for (size_t i = 0; r >= 0 && anchors && i < anchors->count; i++)
+    for (size_t i = 0; r >= 0 && anchors && i < anchors->n_hashes; i++)
         r = sd_bus_message_append_array(reply, 'y', anchors->hashes[i], sizeof(anchors->hashes[i]));
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -73,7 +74,7 @@ static int get_ocsp_wanted(sd_bus *bus, const char *path, const char *interface,
     const Daemon *daemon = userdata;
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    return sd_bus_message_append(reply, "b", daemon->segw_policy.revocation != REVOCATION_OFF);
+    return sd_bus_message_append(reply, "b", daemon->config.revocation != REVOCATION_OFF);
 }
 
 static int get_key_algorithm(sd_bus *bus, const char *path, const char *interface,

@@ -8,15 +8,17 @@
 enum { EXCHANGES_TOTAL_MAX = 1024 };
 
 typedef struct CallerExchange CallerExchange;
+typedef struct PendingVerification PendingVerification; /* bus_exchange_verify.c's */
 
 struct CallerExchange {
     Caller *caller;
     CallerExchange *next;
     uint64_t number;
     Exchange *exchange;
-    time_t expires;           /* a certificate that it rests on; 0: nothing is watched */
-    time_t judged;            /* when the certificates were, as clock_now() has it */
-    uint64_t judged_boottime; /* the same moment by CLOCK_BOOTTIME, in microseconds */
+    PendingVerification *pending; /* a VerifyPeer that waits for its verdict */
+    time_t expires;               /* a certificate that it rests on; 0: nothing is watched */
+    time_t judged;                /* when the certificates were, as clock_now() has it */
+    uint64_t judged_boottime;     /* the same moment by CLOCK_BOOTTIME, in microseconds */
     sd_event_source *expiry, *expiry_bound; /* expiry.c's timers, by the wall clock and by that */
 };
 

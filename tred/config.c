@@ -2,9 +2,8 @@
 #include "tred/config.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "tred/segw_policy.h"
 #include "tred/selector_policy.h"
-#include "verify/peer.h"
+#include "tred/verifier.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,6 +38,7 @@ static const ConfigItem items[] = {
     {"segw", "profile", config_parse_string, offsetof(TredConfig, segw_profile)},
     {"segw", "revocation", config_parse_choice, offsetof(TredConfig, revocation),
      .choices = revocation_modes},
+    {"segw", "verifier", config_parse_path, offsetof(TredConfig, verifier)},
     {"segw", "crl-directory", config_parse_path, offsetof(TredConfig, crl_directory)},
     {"exchanges", "max-exchanges", config_parse_number, offsetof(TredConfig, max_exchanges),
      .minimum = 1, .maximum = MAX_EXCHANGES_LIMIT},
@@ -73,6 +73,7 @@ void tred_config_deinit(TredConfig *config)
     free(config->anchors);
     free(config->segw_profile);
     free(config->crl_directory);
+    free(config->verifier);
     free(config->interface);
     free(config->esp_helper);
     *config = (TredConfig){0};
@@ -91,6 +92,7 @@ static int config_set_defaults(TredConfig *config)
         .segw_profile = strdup(SEGW_PROFILE_3GPP),
         .revocation = REVOCATION_IF_AVAILABLE,
         .crl_directory = strdup("/var/lib/tred/crls"),
+        .verifier = strdup(TRED_VERIFY_PATH),
         .max_exchanges = MAX_EXCHANGES_DEFAULT,
         .data_plane = DATAPLANE_AUTO,
         .interface = strdup("segw0"),
@@ -99,8 +101,8 @@ static int config_set_defaults(TredConfig *config)
     };
     if (!config->tcti || !config->srk_name || !config->key || !config->policy_key ||
         !config->pcr_signatures || !config->certificates || !config->anchors ||
-        !config->segw_profile || !config->crl_directory || !config->interface ||
-        !config->esp_helper)
+        !config->segw_profile || !config->crl_directory || !config->verifier ||
+        !config->interface || !config->esp_helper)
         return -ENOMEM;
     selector_policy_any(&config->allowed_local);
     selector_policy_any(&config->allowed_remote);

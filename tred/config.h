@@ -25,6 +25,7 @@ typedef struct TredConfig {
     char *segw_profile;  /* "3gpp", or a file's path */
     unsigned revocation; /* RevocationMode */
     char *crl_directory;
+    char *verifier;         /* tred-verify */
     uint64_t max_exchanges; /* that one caller holds at a time */
     unsigned data_plane;    /* DataPlaneMode */
     char *interface;        /* of the tunnel */

@@ -79,21 +79,17 @@ static int bus_init(Daemon *daemon)
     return r;
 }
 
-/* What a SeGW must show. */
-static int segw_policy_init(Daemon *daemon)
+/* Before there is any secret. A profile that can't be read is no state of the device's, but a fault
+ * in the configuration. */
+static int verifier_init(Daemon *daemon)
 {
-    char error[CONFIG_ERROR_SIZE] = "";
-    int r;
+    const VerifierOptions options = identity_verifier_options(&daemon->config);
+    char error[VERIFIER_ERROR_SIZE] = "";
+    int r = verifier_new(&options, &daemon->verifier, error);
 
-    r = segw_policy_read(&daemon->config, &daemon->segw_policy, error);
-    if (r < 0) {
+    if (r != 0)
         log_error("%s", error[0] != '\0' ? error : strerror(-r));
-        return r;
-    }
-    daemon->exchange_context.profile = &daemon->segw_policy.profile;
-    daemon->exchange_context.revocation = daemon->segw_policy.revocation;
-    daemon->exchange_context.crls = &daemon->segw_policy.crls;
-    return 0;
+    return r > 0 ? -EIO : r;
 }
 
 static int dataplane_start(Daemon *daemon);
@@ -150,6 +146,7 @@ static void exchange_context_init(Daemon *daemon)
 
     daemon->exchange_context = (ExchangeContext){
         .segw_name = config->segw_name,
+        .revocation = (RevocationMode)config->revocation,
         .allowed_local = &config->allowed_local,
         .allowed_remote = &config->allowed_remote,
         .soft = config->soft,
@@ -165,7 +162,7 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     *daemon = (Daemon){.config = *config};
     *config = (TredConfig){0};
     exchange_context_init(daemon);
-    r = segw_policy_init(daemon);
+    r = verifier_init(daemon);
     if (r < 0)
         return r;
     r = event_init(daemon);
@@ -210,10 +207,10 @@ void daemon_deinit(Daemon *daemon)
     }
     dataplane_close(daemon->dataplane);
     daemon_drop_identity(daemon);
+    verifier_unref(daemon->verifier);
     sd_bus_flush_close_unref(daemon->bus);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);
     sd_event_unref(daemon->event);
-    segw_policy_deinit(&daemon->segw_policy);
     tred_config_deinit(&daemon->config);
 }

@@ -4,7 +4,6 @@
 #include "tred/config.h"
 #include "tred/exchange.h"
 #include "tred/identity.h"
-#include "tred/segw_policy.h"
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -23,7 +22,7 @@ typedef struct Daemon {
     time_t last_known;                       /* never steps back; 0: the TPM keeps none */
     sd_event_source *clock;                  /* clock.c's timer */
     unsigned clock_postponed;                /* as an exchange was waiting for the TPM */
-    SegwPolicy segw_policy;
+    Verifier *verifier;                      /* that the first identity is loaded with */
     DataPlane *dataplane;
     ExchangeContext exchange_context;
     Caller *callers;

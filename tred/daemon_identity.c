@@ -18,7 +18,7 @@ void daemon_drop_identity(Daemon *daemon)
 {
     daemon->exchange_context.device_key = NULL;
     daemon->exchange_context.identity = NULL;
-    daemon->exchange_context.anchors = NULL;
+    daemon->exchange_context.verifier = NULL;
     identity_free(steal_pointer(daemon->identity));
 }
 
@@ -27,7 +27,7 @@ static void identity_take(Daemon *daemon, Identity *identity)
     daemon->identity = identity;
     daemon->exchange_context.device_key = identity->key;
     daemon->exchange_context.identity = identity->fqdn;
-    daemon->exchange_context.anchors = identity->anchors;
+    daemon->exchange_context.verifier = identity->verifier;
     clock_take(daemon, identity->last_known);
 }
 
@@ -61,7 +61,7 @@ static void ready_log(const Daemon *daemon)
              "anchor(s).",
              identity->fqdn, tpm_key_algorithm_name(device_key_algorithm(identity->key)),
              key_policy_kind_name(identity->policy->kind), daemon->config.segw_name,
-             identity->anchors->count);
+             verifier_anchors(identity->verifier)->n_hashes);
     if (identity->anchors_guarded) {
         log_info("The TPM guards the anchors, version %" PRIu64 ".", identity->anchors_version);
     } else {
@@ -122,16 +122,19 @@ static void identity_loaded(Daemon *daemon, Identity *identity)
 void daemon_load_identity(Daemon *daemon)
 {
     char reason[IDENTITY_REASON_SIZE] = "";
-    Identity *identity = NULL;
+    _cleanup_(identity_freep) Identity *identity = NULL;
     int r;
 
     callers_close_unsigned(daemon, "The device's identity is read again. Begin another exchange.");
     /* First, as a TPM without resource manager has few slots and takes one connection. */
     daemon_drop_identity(daemon);
     daemon->mismatch = (PcrMismatch){0};
-    r = identity_load(&daemon->config, &identity, &daemon->mismatch, reason);
+    r = identity_load(&daemon->config, steal_pointer(daemon->verifier), &identity,
+                      &daemon->mismatch, reason);
+    if (r == 0)
+        r = verifier_attach(identity->verifier, daemon->event);
     if (r == 0) {
-        identity_loaded(daemon, identity);
+        identity_loaded(daemon, steal_pointer(identity));
         return;
     }
     if (r < 0) {

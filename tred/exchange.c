@@ -12,27 +12,28 @@ enum { NO = -1 };
 
 /* The state that a call leads to when it succeeds; NO where it is refused with WRONG_STATE. The
  * order is that of RFC 7296 1.2: IKE_SA_INIT both ways (Agree), the IKE_AUTH request (SignAuth,
- * Protect), its response (Unprotect, VerifyPeer), and only then its Child SA (AddChild). A
- * VerifyPeer that refuses the peer leads to REFUSED; any other call that fails leaves the state as
- * it was. */
+ * Protect), its response (Unprotect, VerifyPeer), and only then its Child SA (AddChild).
+ * VERIFYING takes no call; exchange_verify_end() leads from there to VERIFIED or REFUSED. Any other
+ * call that fails leaves the state as it was. */
 /* clang-format off */
 static const int steps[EXCHANGE_CALLS][EXCHANGE_STATES] = {
-    /* in state              BEGUN            AGREED           SIGNED             VERIFIED           REFUSED */
-    [EXCHANGE_CHOOSE_GROUP] = {EXCHANGE_BEGUN,  NO,              NO,                NO,                NO},
-    [EXCHANGE_AGREE]        = {EXCHANGE_AGREED, NO,              NO,                NO,                NO},
-    [EXCHANGE_SIGN_AUTH]    = {NO,              EXCHANGE_SIGNED, NO,                NO,                NO},
-    [EXCHANGE_PROTECT]      = {NO,              NO,              EXCHANGE_SIGNED,   EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
-    [EXCHANGE_UNPROTECT]    = {NO,              NO,              EXCHANGE_SIGNED,   EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
-    [EXCHANGE_VERIFY_PEER]  = {NO,              NO,              EXCHANGE_VERIFIED, NO,                NO},
-    [EXCHANGE_OPEN_TRANSPORT] = {NO,            EXCHANGE_AGREED, NO,                NO,                NO},
-    [EXCHANGE_ALLOCATE_SPI] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,   EXCHANGE_VERIFIED, NO},
-    [EXCHANGE_ADD_CHILD]    = {NO,              NO,              NO,                EXCHANGE_VERIFIED, NO},
-    [EXCHANGE_REMOVE_CHILD] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,   EXCHANGE_VERIFIED, NO},
+    /* in state              BEGUN            AGREED           SIGNED              VERIFYING VERIFIED           REFUSED */
+    [EXCHANGE_CHOOSE_GROUP] = {EXCHANGE_BEGUN,  NO,              NO,                 NO,       NO,                NO},
+    [EXCHANGE_AGREE]        = {EXCHANGE_AGREED, NO,              NO,                 NO,       NO,                NO},
+    [EXCHANGE_SIGN_AUTH]    = {NO,              EXCHANGE_SIGNED, NO,                 NO,       NO,                NO},
+    [EXCHANGE_PROTECT]      = {NO,              NO,              EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
+    [EXCHANGE_UNPROTECT]    = {NO,              NO,              EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
+    [EXCHANGE_VERIFY_PEER]  = {NO,              NO,              EXCHANGE_VERIFYING, NO,       NO,                NO},
+    [EXCHANGE_OPEN_TRANSPORT] = {NO,            EXCHANGE_AGREED, NO,                 NO,       NO,                NO},
+    [EXCHANGE_ALLOCATE_SPI] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, NO},
+    [EXCHANGE_ADD_CHILD]    = {NO,              NO,              NO,                 NO,       EXCHANGE_VERIFIED, NO},
+    [EXCHANGE_REMOVE_CHILD] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, NO},
 };
 /* clang-format on */
 
 static const char *const state_names[EXCHANGE_STATES] = {
-    [EXCHANGE_BEGUN] = "begun",       [EXCHANGE_AGREED] = "agreed",   [EXCHANGE_SIGNED] = "signed",
+    [EXCHANGE_BEGUN] = "begun",       [EXCHANGE_AGREED] = "agreed",
+    [EXCHANGE_SIGNED] = "signed",     [EXCHANGE_VERIFYING] = "verifying",
     [EXCHANGE_VERIFIED] = "verified", [EXCHANGE_REFUSED] = "refused",
 };
 
@@ -108,7 +109,8 @@ int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, char 
     if (RAND_bytes(exchange->nonce_i, sizeof(exchange->nonce_i)) != 1)
         return -EIO;
 
-    exchange->anchors = anchor_store_ref(context->anchors);
+    if (context->verifier)
+        exchange->verifier = verifier_ref(context->verifier);
     exchange->state = EXCHANGE_BEGUN;
     exchange->context = context;
     exchange->next = context->exchanges;
@@ -123,7 +125,8 @@ void exchange_forget_messages(Exchange *exchange)
 {
     free(exchange->request.data);
     free(exchange->response.data);
-    exchange->request = exchange->response = (OwnedBytes){0};
+    free(exchange->peer_auth.data);
+    exchange->request = exchange->response = exchange->peer_auth = (OwnedBytes){0};
 }
 
 void exchange_free(Exchange *exchange)
@@ -146,8 +149,7 @@ void exchange_free(Exchange *exchange)
     ike_keys_deinit(&exchange->keys);
     dh_free(exchange->dh);
     exchange_forget_messages(exchange);
-    if (exchange->anchors)
-        anchor_store_unref(exchange->anchors);
+    verifier_unref(exchange->verifier);
     free(exchange);
 }
 

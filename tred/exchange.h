@@ -10,17 +10,17 @@
 #include "ikewire/payload.h"
 #include "policy/devicekey.h"
 #include "tred/protection.h"
-#include "verify/anchors.h"
-#include "verify/peer.h"
+#include "tred/verifier.h"
 
 #include <time.h>
 
 typedef enum ExchangeState {
-    EXCHANGE_BEGUN,    /* SPI, nonce and KE made */
-    EXCHANGE_AGREED,   /* keys derived from both IKE_SA_INIT messages */
-    EXCHANGE_SIGNED,   /* our AUTH made */
-    EXCHANGE_VERIFIED, /* the peer's AUTH good */
-    EXCHANGE_REFUSED,  /* the peer's AUTH or certificate bad: it may be told, and nothing else */
+    EXCHANGE_BEGUN,     /* SPI, nonce and KE made */
+    EXCHANGE_AGREED,    /* keys derived from both IKE_SA_INIT messages */
+    EXCHANGE_SIGNED,    /* our AUTH made */
+    EXCHANGE_VERIFYING, /* the peer is being judged */
+    EXCHANGE_VERIFIED,  /* the peer's AUTH good */
+    EXCHANGE_REFUSED,   /* the peer's AUTH or certificate bad: it may be told, and nothing else */
     EXCHANGE_STATES
 } ExchangeState;
 
@@ -63,6 +63,7 @@ typedef enum ExchangeError {
     EXCHANGE_E_PEER_REVOKED,
     EXCHANGE_E_PEER_REVOCATION_UNKNOWN,
     EXCHANGE_E_PEER_AUTH_FAILED,
+    EXCHANGE_E_VERIFIER_FAILED, /* nobody could judge the peer, which is refused therefore */
     EXCHANGE_E_SELECTORS_NOT_ALLOWED,
     EXCHANGE_E_DATA_PLANE_FAILED, /* it can't carry such a Child SA, or said no */
     EXCHANGE_E_NO_SUCH_CHILD,
@@ -84,13 +85,11 @@ typedef struct Exchange Exchange;
 
 /* What every exchange shares; owned by the daemon's context, which outlives them all. */
 typedef struct ExchangeContext {
-    DeviceKey *device_key;      /* NULL while there is none: SignAuth then fails with TPM_FAILED */
-    const char *identity;       /* our FQDN */
-    const char *segw_name;      /* the SeGW's FQDN */
-    AnchorStore *anchors;       /* each exchange keeps a reference on those it began with */
-    const PeerProfile *profile; /* what the SeGW's certificates must be like */
+    DeviceKey *device_key; /* NULL while there is none: SignAuth then fails with TPM_FAILED */
+    const char *identity;  /* our FQDN */
+    const char *segw_name; /* the SeGW's FQDN */
+    Verifier *verifier;    /* each exchange keeps a reference on the one it began with */
     RevocationMode revocation;
-    const CrlStore *crls; /* NULL: none are kept */
     DataPlane *dataplane;
     const IkeTs *allowed_local; /* selectors that a Child SA may have */
     const IkeTs *allowed_remote;
@@ -170,14 +169,25 @@ typedef struct PeerAuth {
     uint8_t method;
     Bytes data;
     size_t n_certificates; /* CERT payloads: X.509 certificates (4) and OCSP responses (14) */
-    IkeCert certificates[PEER_CERTIFICATES_MAX + PEER_OCSP_MAX];
+    IkeCert certificates[FRAME_EVIDENCE_MAX];
 } PeerAuth;
 
-/* Judges the peer once: its chain, its identity, then its AUTH. Any ExchangeError but WRONG_STATE
- * moves the exchange to REFUSED. 0, WRONG_STATE, METHOD_NOT_ALLOWED, PEER_NOT_TRUSTED,
- * PEER_CERTIFICATE_EXPIRED, _NOT_YET_VALID, _UNFIT, PEER_IDENTITY_MISMATCH, PEER_REVOKED,
- * PEER_REVOCATION_UNKNOWN, PEER_AUTH_FAILED. */
-int exchange_verify_peer(Exchange *exchange, const PeerAuth *peer, time_t now, char *reason);
+/* Begins the judgement of the peer, which is made once: *ret, whose views are the peer's, is for
+ * the verifier to answer, and the exchange takes no call until then. Whatever is refused here or in
+ * the end moves it to REFUSED, but for WRONG_STATE. 0, WRONG_STATE, PEER_CERTIFICATE_UNFIT,
+ * PEER_IDENTITY_MISMATCH, -ENOMEM. */
+int exchange_verify_begin(Exchange *exchange, const PeerAuth *peer, time_t now, VerifyRequest *ret,
+                          char *reason);
+
+/* Which verifier is to answer. */
+Verifier *exchange_verifier(const Exchange *exchange);
+
+/* Ends it: the verdict on the peer's chain and identity, then its AUTH, which is checked here by
+ * the verdict's public key. Without a verdict the peer is refused, and `reason` is the caller's. 0,
+ * METHOD_NOT_ALLOWED, PEER_NOT_TRUSTED, PEER_CERTIFICATE_EXPIRED, _NOT_YET_VALID, _UNFIT,
+ * PEER_IDENTITY_MISMATCH, PEER_REVOKED, PEER_REVOCATION_UNKNOWN, PEER_AUTH_FAILED,
+ * VERIFIER_FAILED, -ENOMEM, -EIO. */
+int exchange_verify_end(Exchange *exchange, const Verdict *verdict, char *reason);
 
 /* Opens the local UDP port that IKE and ESP share from IKE_AUTH on (RFC 7296 2.23), for traffic
  * with `remote`. *ret_fd, borrowed from the exchange, is the socket of the IKE messages; it is not

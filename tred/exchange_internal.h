@@ -1,12 +1,12 @@
 /* What an exchange holds; shared by exchange*.c and by nobody else. */
 #pragma once
 
+#include "base/fqdn.h"
 #include "dataplane/transport.h"
 #include "tred/auth.h"
 #include "tred/dh.h"
 #include "tred/exchange.h"
 #include "tred/keyschedule.h"
-#include "verify/certificates.h"
 
 enum {
     EXCHANGE_NONCE_SIZE = 32, /* half of the largest prf's key size, 64 (RFC 7296 2.10) */
@@ -31,7 +31,7 @@ typedef struct Child {
 struct Exchange {
     ExchangeContext *context;
     Exchange *next, *previous; /* in context->exchanges */
-    AnchorStore *anchors;
+    Verifier *verifier;        /* until the peer is judged */
     ExchangeState state;
     unsigned n_group_changes;
 
@@ -64,7 +64,12 @@ struct Exchange {
     uint8_t auth_data[AUTH_DATA_MAX];
     size_t auth_data_size;
 
-    /* From VerifyPeer. */
+    /* From VerifyPeer: while the peer is being judged, what its AUTH is checked with then, */
+    uint8_t peer_id_body[IKE_ID_FIXED_SIZE + FQDN_SIZE_MAX];
+    size_t peer_id_body_size;
+    uint8_t peer_auth_method;
+    OwnedBytes peer_auth;
+    /* and what it turned out to be. */
     char peer_identity[FQDN_SIZE_MAX];
     time_t peer_expires;
 

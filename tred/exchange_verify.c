@@ -3,7 +3,10 @@
 
 #include "crypto/openssl.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 static ExchangeError peer_error(int error)
@@ -29,20 +32,20 @@ static ExchangeError peer_error(int error)
 
 /* TS 33.310 6.2.1: X.509 certificates, and RFC 4806's OCSP responses; hash-and-URL among others is
  * refused. */
-static int cert_payloads_sort(const PeerAuth *peer, Bytes *certificates, Bytes *ocsp,
-                              PeerEvidence *evidence, char *reason)
+static int cert_payloads_sort(const PeerAuth *peer, VerifyRequest *ret, char *reason)
 {
-    evidence->certificates = certificates;
-    evidence->ocsp = ocsp;
+    size_t total = 0;
+
     for (size_t i = 0; i < peer->n_certificates; i++) {
         const IkeCert *payload = &peer->certificates[i];
 
+        total += payload->data.size;
         switch (payload->encoding) {
         case IKE_CERT_X509_SIGNATURE:
-            certificates[evidence->n_certificates++] = payload->data;
+            ret->certificates[ret->n_certificates++] = payload->data;
             break;
         case IKE_CERT_OCSP_CONTENT:
-            ocsp[evidence->n_ocsp++] = payload->data;
+            ret->ocsp[ret->n_ocsp++] = payload->data;
             break;
         default:
             return exchange_refuse(
@@ -52,42 +55,77 @@ static int cert_payloads_sort(const PeerAuth *peer, Bytes *certificates, Bytes *
                 i + 1, payload->encoding);
         }
     }
+    if (total > FRAME_EVIDENCE_SIZE_MAX) {
+        return exchange_refuse(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+                               "The SeGW's evidence's size is %zu octets; expected: at most %d "
+                               "octets (limits, check certificate-size). Let the SeGW send its own "
+                               "chain alone.",
+                               total, PEER_EVIDENCE_SIZE_MAX);
+    }
     return 0;
 }
 
-/* The peer's certificates and name; *ret is its public key, *ret_expires when its chain ends. */
-static int peer_certificates_check(const Exchange *exchange, const PeerAuth *peer, time_t now,
-                                   EVP_PKEY **ret, time_t *ret_expires, char *reason)
+/* What AUTH covers of IDr, for when the verdict is there. */
+static int peer_keep(Exchange *exchange, const PeerAuth *peer, char *reason)
 {
-    Bytes certificates[PEER_CERTIFICATES_MAX + PEER_OCSP_MAX];
-    Bytes ocsp[PEER_CERTIFICATES_MAX + PEER_OCSP_MAX];
-    const PeerPolicy policy = {
-        .anchors = exchange->anchors,
-        .profile = exchange->context->profile,
-        .crls = exchange->context->crls,
-        .revocation = exchange->context->revocation,
-        .segw_name = exchange->context->segw_name,
-    };
-    PeerEvidence evidence = {
-        .has_idr = true, .idr_type = peer->id_type, .idr = peer->id_data, .now = now};
-    PeerReport report;
+    const IkeId id = {.type = peer->id_type, .data = peer->id_data};
+    Writer writer;
+    Bytes body;
+
+    writer_init(&writer, exchange->peer_id_body, sizeof(exchange->peer_id_body));
+    ike_id_encode(&writer, &id);
+    if (writer_finish(&writer, &body) < 0) {
+        return exchange_refuse(reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
+                               "The SeGW's IDr is longer than any FQDN.");
+    }
+    exchange->peer_id_body_size = body.size;
+    exchange->peer_auth_method = peer->method;
+    exchange->peer_auth = (OwnedBytes){malloc(peer->data.size + 1), peer->data.size};
+    if (!exchange->peer_auth.data)
+        return -ENOMEM;
+    if (peer->data.size > 0)
+        memcpy(exchange->peer_auth.data, peer->data.data, peer->data.size);
+    return 0;
+}
+
+/* Nothing that only a judgement needs is kept beyond it. */
+static void verify_settle(Exchange *exchange, ExchangeState state)
+{
+    exchange_forget_messages(exchange);
+    verifier_unref(steal_pointer(exchange->verifier));
+    exchange->state = state;
+}
+
+int exchange_verify_begin(Exchange *exchange, const PeerAuth *peer, time_t now, VerifyRequest *ret,
+                          char *reason)
+{
     int r;
 
-    r = cert_payloads_sort(peer, certificates, ocsp, &evidence, reason);
+    r = exchange_allows(exchange, EXCHANGE_VERIFY_PEER, reason);
     if (r != 0)
         return r;
-    r = peer_judge(&policy, &evidence, &report);
-    if (r == 0 && report.refusal) {
-        char sentence[PEER_REASON_SIZE];
-
-        peer_check_sentence(report.refusal, sentence);
-        r = exchange_refuse(reason, peer_error(report.refusal->error), "%s", sentence);
-    } else if (r == 0) {
-        *ret = steal_pointer(report.key);
-        *ret_expires = report.expires;
+    *ret = (VerifyRequest){
+        .type = FRAME_PEER,
+        .now = now,
+        .revocation = exchange->context->revocation,
+        .idr_type = peer->id_type,
+        .idr = peer->id_data,
+    };
+    (void)snprintf(ret->segw_name, sizeof(ret->segw_name), "%s", exchange->context->segw_name);
+    r = cert_payloads_sort(peer, ret, reason);
+    if (r == 0)
+        r = peer_keep(exchange, peer, reason);
+    if (r != 0) {
+        verify_settle(exchange, EXCHANGE_REFUSED);
+        return r;
     }
-    peer_report_deinit(&report);
-    return r;
+    exchange_step(exchange, EXCHANGE_VERIFY_PEER);
+    return 0;
+}
+
+Verifier *exchange_verifier(const Exchange *exchange)
+{
+    return exchange->verifier;
 }
 
 static int peer_auth_refuse(int error, uint8_t method, char *reason)
@@ -110,64 +148,67 @@ static int peer_auth_refuse(int error, uint8_t method, char *reason)
 }
 
 /* ResponderSignedOctets = RealMessage2 | NonceIData | MACedIDForR. */
-static int peer_auth_check(const Exchange *exchange, const PeerAuth *peer, EVP_PKEY *key,
-                           char *reason)
+static int peer_auth_check(const Exchange *exchange, EVP_PKEY *key, bool rsa_pkcs1, char *reason)
 {
     _cleanup_(free_bytesp) uint8_t *octets = NULL;
-    IkeId id = {.type = peer->id_type, .data = peer->id_data};
-    uint8_t id_body[IKE_ID_FIXED_SIZE + FQDN_SIZE_MAX];
-    Writer writer;
-    Bytes body;
+    const Bytes auth = {exchange->peer_auth.data, exchange->peer_auth.size};
+    const uint8_t method = exchange->peer_auth_method;
     size_t size = 0;
     int r;
 
-    writer_init(&writer, id_body, sizeof(id_body));
-    ike_id_encode(&writer, &id);
-    if (writer_finish(&writer, &body) < 0) {
-        return exchange_refuse(reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
-                               "The SeGW's IDr is longer than any FQDN.");
-    }
-    r = auth_signed_octets(exchange->suite.prf, exchange->keys.sk_pr,
-                           (Bytes){exchange->response.data, exchange->response.size},
-                           exchange_nonce_i(exchange), body, &octets, &size);
+    r = auth_signed_octets(
+        exchange->suite.prf, exchange->keys.sk_pr,
+        (Bytes){exchange->response.data, exchange->response.size}, exchange_nonce_i(exchange),
+        (Bytes){exchange->peer_id_body, exchange->peer_id_body_size}, &octets, &size);
     if (r < 0)
         return r;
-    if (!exchange->context->profile->rsa_pkcs1 && auth_is_rsa_pkcs1(key, peer->method, peer->data))
-        return peer_auth_refuse(AUTH_E_METHOD, peer->method, reason);
-    if (!auth_hash_is_announced(peer->method, peer->data, exchange->own_hashes,
-                                exchange->n_own_hashes)) {
+    if (!rsa_pkcs1 && auth_is_rsa_pkcs1(key, method, auth))
+        return peer_auth_refuse(AUTH_E_METHOD, method, reason);
+    if (!auth_hash_is_announced(method, auth, exchange->own_hashes, exchange->n_own_hashes)) {
         return exchange_refuse(reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
                                "The SeGW signed with a hash that our IKE_SA_INIT request did not "
                                "announce (RFC 7427 4). Correct the SeGW's signature schemes.");
     }
-    r = auth_verify(key, peer->method, peer->data, (Bytes){octets, size});
-    return r > 0 ? peer_auth_refuse(r, peer->method, reason) : r;
+    r = auth_verify(key, method, auth, (Bytes){octets, size});
+    return r > 0 ? peer_auth_refuse(r, method, reason) : r;
 }
 
-int exchange_verify_peer(Exchange *exchange, const PeerAuth *peer, time_t now, char *reason)
+/* The verdict is the verifier's word, and its key is held against the AUTH; the identity must be
+ * the one that was asked about. */
+static int verdict_check(Exchange *exchange, const Verdict *verdict, char *reason)
 {
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
-    time_t expires = 0;
-    int r;
+    const unsigned char *cursor = verdict->public_key;
 
-    r = exchange_allows(exchange, EXCHANGE_VERIFY_PEER, reason);
+    if (!verdict->taken) {
+        char sentence[PEER_REASON_SIZE];
+
+        peer_check_sentence(&verdict->refusal, sentence);
+        return exchange_refuse(reason, peer_error(verdict->refusal.error), "%s", sentence);
+    }
+    key = d2i_PUBKEY(NULL, &cursor, (long)verdict->public_key_size);
+    if (!key || cursor != verdict->public_key + verdict->public_key_size ||
+        strcmp(verdict->identity, exchange->context->segw_name) != 0) {
+        return exchange_refuse(reason, EXCHANGE_E_VERIFIER_FAILED,
+                               "The verifier's verdict is about nobody, or its key is none. See "
+                               "tred's log.");
+    }
+    return peer_auth_check(exchange, key, verdict->rsa_pkcs1, reason);
+}
+
+int exchange_verify_end(Exchange *exchange, const Verdict *verdict, char *reason)
+{
+    int r = EXCHANGE_E_VERIFIER_FAILED;
+
+    assert(exchange->state == EXCHANGE_VERIFYING);
+    if (verdict)
+        r = verdict_check(exchange, verdict, reason);
+    ERR_clear_error();
+    verify_settle(exchange, r == 0 ? EXCHANGE_VERIFIED : EXCHANGE_REFUSED);
     if (r != 0)
         return r;
-    r = peer_certificates_check(exchange, peer, now, &key, &expires, reason);
-    if (r == 0)
-        r = peer_auth_check(exchange, peer, key, reason);
-    if (r < 0)
-        return r;
-
-    exchange_forget_messages(exchange);
-    if (r > 0) {
-        exchange->state = EXCHANGE_REFUSED;
-        return r;
-    }
-    exchange->peer_expires = expires;
-    /* peer_judge() has found IDr to be this name. */
+    exchange->peer_expires = verdict->expires;
     (void)snprintf(exchange->peer_identity, sizeof(exchange->peer_identity), "%s",
-                   exchange->context->segw_name);
-    exchange_step(exchange, EXCHANGE_VERIFY_PEER);
+                   verdict->identity);
     return 0;
 }

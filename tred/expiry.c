@@ -2,43 +2,18 @@
 #include "tred/expiry.h"
 
 #include "base/log.h"
-#include "crypto/openssl.h"
 #include "tred/bus.h"
 #include "tred/clock.h"
 
 #include <inttypes.h>
-#include <openssl/x509.h>
 
 enum { USEC_PER_SEC = 1000000 };
-
-static void x509_freep(X509 **certificate)
-{
-    X509_free(*certificate);
-}
-
-/* When our own chain's first certificate expires; 0 if none can be read. */
-static time_t own_expiry(const Identity *identity)
-{
-    time_t earliest = 0;
-
-    for (size_t i = 0; identity && i < identity->n_certificates; i++) {
-        const unsigned char *der = identity->certificates[i].data;
-        _cleanup_(x509_freep) X509 *certificate =
-            d2i_X509(NULL, &der, (long)identity->certificates[i].size);
-        struct tm tm;
-
-        if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
-            continue;
-        if (earliest == 0 || timegm(&tm) < earliest)
-            earliest = timegm(&tm);
-    }
-    return earliest;
-}
 
 static time_t expiry_time(const CallerExchange *held)
 {
     const time_t peer = exchange_peer_expires(held->exchange);
-    const time_t own = own_expiry(held->caller->daemon->identity);
+    const Identity *identity = held->caller->daemon->identity;
+    const time_t own = identity ? identity->expires : 0;
 
     if (peer == 0)
         return 0;

@@ -1,12 +1,18 @@
 /* Are the device's key, certificates and anchors there, and do they fit each other? */
+#include "base/file.h"
+#include "crypto/openssl.h"
+#include "policy/anchorbundle.h"
 #include "policy/publickey.h"
 #include "policy/srkname.h"
 #include "policy/tpm_profile.h"
 #include "tred/identity_internal.h"
 
 #include <errno.h>
+#include <openssl/x509.h>
 #include <stdarg.h>
 #include <string.h>
+
+enum { CHAIN_FILE_SIZE_MAX = 1024 * 1024 };
 
 static const char *const state_names[IDENTITY_STATES] = {
     [IDENTITY_READY] = "ready",
@@ -31,9 +37,8 @@ void identity_free(Identity *identity)
     if (!identity)
         return;
     for (size_t i = 0; i < identity->n_certificates; i++)
-        OPENSSL_free(identity->certificates[i].data);
-    if (identity->anchors)
-        anchor_store_unref(identity->anchors);
+        free(identity->certificates[i].data);
+    verifier_unref(identity->verifier);
     device_key_free(identity->key);
     key_policy_free(identity->policy);
     EVP_PKEY_free(identity->public_key);
@@ -72,69 +77,146 @@ static int file_unfit(char *reason, const char *path, int r, const char *error, 
     return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s: %s.", path, strerror(-r));
 }
 
-static int certificates_encode(const STACK_OF(X509) *chain, Identity *identity)
+VerifierOptions identity_verifier_options(const TredConfig *config)
 {
-    for (int i = 0; i < sk_X509_num(chain) && i < CERTIFICATES_MAX; i++) {
-        DerCertificate *der = &identity->certificates[i];
-        int size = i2d_X509(sk_X509_value(chain, i), &der->data);
+    return (VerifierOptions){
+        .program = config->verifier,
+        .profile = config->segw_profile,
+        .crl_directory = config->revocation == REVOCATION_OFF ? NULL : config->crl_directory,
+    };
+}
 
-        if (size <= 0)
+/* Certificates are read by tred-verify; here are only octets. */
+static int verifier_get(const TredConfig *config, Identity *identity, char *reason)
+{
+    const VerifierOptions options = identity_verifier_options(config);
+    char error[VERIFIER_ERROR_SIZE] = "";
+
+    if (identity->verifier)
+        return 0;
+    int r = verifier_new(&options, &identity->verifier, error);
+    return r != 0 && r != -ENOMEM ? identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error)
+                                  : r;
+}
+
+static int chain_copy(const ChainFacts *facts, Identity *identity)
+{
+    for (size_t i = 0; i < facts->n_certificates; i++) {
+        DerCertificate *der = &identity->certificates[i];
+
+        der->size = facts->certificates[i].size;
+        der->data = malloc(der->size + 1);
+        if (!der->data)
             return -ENOMEM;
-        der->size = (size_t)size;
+        memcpy(der->data, facts->certificates[i].data, der->size);
         identity->n_certificates++;
     }
+    (void)snprintf(identity->fqdn, sizeof(identity->fqdn), "%s", facts->fqdn);
+    identity->not_before = facts->not_before;
+    identity->not_after = facts->not_after;
+    identity->expires = facts->expires;
     return 0;
 }
 
-static int certificates_load(const TredConfig *config, Identity *identity, char *reason)
+static int chain_unfit(char *reason, const TredConfig *config, int r, const char *error)
 {
-    _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL, *chain = NULL;
-    char error[CERTIFICATES_ERROR_SIZE] = "";
     const char *path = config->certificates;
-    int r;
 
-    r = certificates_read(path, &certificates, error);
-    if (r < 0) {
-        return file_unfit(reason, path, r, error,
-                          "Have the CSR signed and run tre-provision install-cert.");
-    }
-    if (!identity->public_key) {
-        return identity_unfit(
-            reason, IDENTITY_UNPROVISIONED,
-            "%s can't be held against the device key, which is missing. Mend that first.", path);
-    }
-    r = certificates_order(certificates, identity->public_key, &chain);
-    if (r == -ENOKEY) {
+    switch (r) {
+    case -ENOKEY:
         return identity_unfit(
             reason, IDENTITY_UNPROVISIONED,
             "None of the certificates in %s is for the key in %s. Have that key's CSR "
             "signed and run "
             "tre-provision install-cert.",
             path, config->key);
-    }
-    if (r < 0)
-        return r;
-    if (certificate_fqdn(sk_X509_value(chain, 0), identity->fqdn) < 0) {
+    case -ENOENT:
         return identity_unfit(
             reason, IDENTITY_UNPROVISIONED,
             "The device certificate in %s has no FQDN as dNSName in its subjectAltName. Have one "
             "issued that has (TS 33.310 6.1).",
             path);
+    case -E2BIG:
+        return identity_unfit(
+            reason, IDENTITY_UNPROVISIONED,
+            "The device certificate's chain in %s is longer than %d certificates. "
+            "Have one issued nearer to its root.",
+            path, FRAME_CHAIN_MAX);
+    default:
+        return file_unfit(reason, path, r < 0 ? r : -EIO, error, "");
     }
-    r = certificates_encode(chain, identity);
-    return r < 0 ? r : identity_validity_check(config, identity);
 }
 
-static int anchors_load(const TredConfig *config, Identity *identity, char *reason)
+/* The chain of the device key in a file's octets. */
+static int chain_load(const TredConfig *config, Identity *identity, Bytes file, char *reason)
 {
-    char error[ANCHOR_ERROR_SIZE] = "";
-    int r = anchor_store_read(config->anchors, &identity->anchors, error);
+    char error[VERIFIER_ERROR_SIZE] = "";
+    _cleanup_(openssl_free_bytesp) unsigned char *key = NULL;
+    const int key_size = i2d_PUBKEY(identity->public_key, &key);
+    ChainFacts facts;
+    int r;
 
+    if (key_size <= 0)
+        return -ENOMEM;
+    r = verifier_get(config, identity, reason);
+    if (r != 0)
+        return r;
+    r = verifier_read_chain(identity->verifier, file, config->certificates,
+                            (Bytes){key, (size_t)key_size}, &facts, error);
+    if (r != 0)
+        return chain_unfit(reason, config, r, error);
+    r = chain_copy(&facts, identity);
+    if (r == 0)
+        identity_validity_check(config, identity);
+    return r;
+}
+
+static int certificates_load(const TredConfig *config, Identity *identity, char *reason)
+{
+    _cleanup_(free_bytesp) uint8_t *file = NULL;
+    size_t size = 0;
+    int r;
+
+    r = file_read(config->certificates, CHAIN_FILE_SIZE_MAX, &file, &size);
     if (r < 0) {
+        return file_unfit(reason, config->certificates, r, "",
+                          "Have the CSR signed and run tre-provision install-cert.");
+    }
+    if (!identity->public_key) {
+        return identity_unfit(
+            reason, IDENTITY_UNPROVISIONED,
+            "%s can't be held against the device key, which is missing. Mend that first.",
+            config->certificates);
+    }
+    return chain_load(config, identity, (Bytes){file, size}, reason);
+}
+
+int identity_anchors_load(const TredConfig *config, Identity *identity, char *reason)
+{
+    char error[VERIFIER_ERROR_SIZE] = "";
+    _cleanup_(free_bytesp) uint8_t *bundle = NULL;
+    AnchorRecord record;
+    size_t size = 0;
+    int r;
+
+    r = file_read(config->anchors, ANCHOR_BUNDLE_SIZE_MAX, &bundle, &size);
+    if (r == 0) {
+        r = verifier_get(config, identity, reason);
+        if (r != 0)
+            return r;
+        r = verifier_read_anchors(identity->verifier, (Bytes){bundle, size}, config->anchors,
+                                  error);
+    }
+    if (r != 0) {
         return file_unfit(
-            reason, config->anchors, r, error,
+            reason, config->anchors, r < 0 ? r : -EIO, error,
             "Get the operator's root certificates and run tre-provision install-anchors.");
     }
+    r = anchor_record_make((Bytes){bundle, size}, 0, &record);
+    if (r < 0)
+        return r;
+    memcpy(identity->anchors_digest, record.digest, sizeof(identity->anchors_digest));
+    identity->has_anchors = true;
     return 0;
 }
 
@@ -235,7 +317,7 @@ static const struct {
     [IDENTITY_KEY_FILE] = {"device key file", key_file_load},
     [IDENTITY_KEY_POLICY] = {"device key's policy", key_policy_load},
     [IDENTITY_CERTIFICATES] = {"device certificate", certificates_load},
-    [IDENTITY_ANCHORS] = {"SeGW anchors", anchors_load},
+    [IDENTITY_ANCHORS] = {"SeGW anchors", identity_anchors_load},
     [IDENTITY_TPM] = {"TPM", tpm_connect},
     [IDENTITY_KEY] = {"device key in the TPM", key_load},
     [IDENTITY_ANCHOR_GUARD] = {"SeGW anchors' guard", identity_guard_load},
@@ -253,12 +335,16 @@ int identity_load_part(const TredConfig *config, IdentityPart part, Identity *id
     return parts[part].load(config, identity, reason);
 }
 
-int identity_load(const TredConfig *config, Identity **ret, PcrMismatch *mismatch, char *reason)
+int identity_load(const TredConfig *config, Verifier *verifier, Identity **ret,
+                  PcrMismatch *mismatch, char *reason)
 {
     _cleanup_(identity_freep) Identity *identity = calloc(1, sizeof *identity);
 
-    if (!identity)
+    if (!identity) {
+        verifier_unref(verifier);
         return -ENOMEM;
+    }
+    identity->verifier = verifier;
     for (int part = 0; part < IDENTITY_PARTS; part++) {
         int r = identity_load_part(config, (IdentityPart)part, identity, reason);
 

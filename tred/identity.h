@@ -3,12 +3,12 @@
 #pragma once
 
 #include "base/cleanup.h"
+#include "policy/anchorguard.h"
 #include "policy/devicekey.h"
 #include "policy/keypolicy.h"
 #include "policy/tss2key.h"
 #include "tred/config.h"
-#include "verify/anchors.h"
-#include "verify/certificates.h"
+#include "tred/verifier.h"
 
 typedef enum IdentityState {
     IDENTITY_READY,
@@ -28,7 +28,7 @@ const char *identity_state_name(IdentityState state);
 bool identity_state_serves(IdentityState state);
 
 typedef struct DerCertificate {
-    unsigned char *data;
+    uint8_t *data;
     size_t size;
 } DerCertificate;
 
@@ -54,13 +54,17 @@ typedef struct Identity {
     DeviceKey *key;
     char fqdn[FQDN_SIZE_MAX];                    /* of the device certificate's subjectAltName */
     char validity_problem[IDENTITY_REASON_SIZE]; /* of the device certificate now; empty: none */
+    time_t not_before, not_after;                /* of the device certificate */
+    time_t expires;                              /* when the first of its chain does */
     size_t n_certificates;
-    DerCertificate certificates[CERTIFICATES_MAX]; /* the device's, then its issuers' */
-    AnchorStore *anchors;
-    bool anchors_guarded;     /* the TPM vouches for them */
-    uint64_t anchors_version; /* where it does */
-    bool guard_locked;        /* and nobody can take that guard away by the owner's right */
-    time_t last_known;        /* the TPM's last-known time; 0: it keeps none */
+    DerCertificate certificates[FRAME_CHAIN_MAX]; /* the device's, then its issuers' */
+    Verifier *verifier;                           /* holds the anchors, once they are loaded */
+    bool has_anchors;
+    uint8_t anchors_digest[ANCHOR_DIGEST_SIZE]; /* SHA-256 of the bundle, as the TPM guards it */
+    bool anchors_guarded;                       /* the TPM vouches for them */
+    uint64_t anchors_version;                   /* where it does */
+    bool guard_locked; /* and nobody can take that guard away by the owner's right */
+    time_t last_known; /* the TPM's last-known time; 0: it keeps none */
 } Identity;
 
 /* "device key file", …: what a person calls it. */
@@ -73,8 +77,13 @@ const char *identity_part_name(IdentityPart part);
 int identity_load_part(const TredConfig *config, IdentityPart part, Identity *identity,
                        char *reason);
 
-/* Loads every part that `config` names; returns as above for the first that fails. *mismatch has
- * the PCRs that differ where the platform's state is not one that the device key signs in. */
-int identity_load(const TredConfig *config, Identity **ret, PcrMismatch *mismatch, char *reason);
+/* How SeGWs are judged, as `config` (borrowed) has it. */
+VerifierOptions identity_verifier_options(const TredConfig *config);
+
+/* Loads every part that `config` names; returns as above for the first that fails. `verifier`,
+ * taken over, has read the profile; with NULL one is started. *mismatch has the PCRs that differ
+ * where the platform's state is not one that the device key signs in. */
+int identity_load(const TredConfig *config, Verifier *verifier, Identity **ret,
+                  PcrMismatch *mismatch, char *reason);
 void identity_free(Identity *identity);
 DEFINE_POINTER_CLEANUP(Identity, identity_free);

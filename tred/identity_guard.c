@@ -11,37 +11,26 @@
 
 enum { HEX_SIZE = 2 * ANCHOR_DIGEST_SIZE + 1 };
 
-static void x509_freep(X509 **certificate)
-{
-    X509_free(*certificate);
-}
-
 /* A clock that is wrong is commoner than a certificate that is: said, not judged. The SeGW decides.
  */
-int identity_validity_check(const TredConfig *config, Identity *identity)
+void identity_validity_check(const TredConfig *config, Identity *identity)
 {
-    const unsigned char *der = identity->certificates[0].data;
-    _cleanup_(x509_freep) X509 *certificate =
-        d2i_X509(NULL, &der, (long)identity->certificates[0].size);
     const char *path = config->certificates;
     time_t now = time(NULL);
 
-    if (!certificate)
-        return -ENOMEM;
     if (now < identity->last_known)
         now = identity->last_known;
     identity->validity_problem[0] = '\0';
-    if (X509_cmp_time(X509_get0_notBefore(certificate), &now) > 0) {
+    if (identity->not_before > now) {
         (void)snprintf(identity->validity_problem, IDENTITY_REASON_SIZE,
                        "%s is not valid yet by this machine's clock. Set the clock (timedatectl).",
                        path);
-    } else if (X509_cmp_time(X509_get0_notAfter(certificate), &now) < 0) {
+    } else if (identity->not_after < now) {
         (void)snprintf(identity->validity_problem, IDENTITY_REASON_SIZE,
                        "%s has expired%s. Have a new certificate issued for the key%s.", path,
                        now == identity->last_known ? " by the TPM's last-known time" : "",
                        now == identity->last_known ? "" : ", or set the clock");
     }
-    return 0;
 }
 
 static int without_tpm(char *reason)
@@ -61,7 +50,7 @@ static int anchors_differ(const TredConfig *config, const Identity *identity,
 {
     char found[HEX_SIZE], expected[HEX_SIZE];
 
-    hex_encode(BYTES_OF(identity->anchors->digest), found);
+    hex_encode(BYTES_OF(identity->anchors_digest), found);
     hex_encode(BYTES_OF(guard->record.digest), expected);
     return identity_unfit(
         reason, IDENTITY_INTEGRITY_FAILED,
@@ -75,22 +64,13 @@ static int anchors_differ(const TredConfig *config, const Identity *identity,
 static int files_recover(const TredConfig *config, Identity *identity, const AnchorGuard *guard,
                          char *reason)
 {
-    char error[ANCHOR_ERROR_SIZE] = "";
-    AnchorStore *anchors = NULL;
     int r = anchor_files_recover(config->anchors, &guard->record);
 
     if (r == -ENOMEM)
         return r;
     if (r <= 0) /* what can't be renamed is judged by what is in force, below */
         return 0;
-    r = anchor_store_read(config->anchors, &anchors, error);
-    if (r == -ENOMEM)
-        return r;
-    if (r < 0)
-        return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error);
-    anchor_store_unref(identity->anchors);
-    identity->anchors = anchors;
-    return 0;
+    return identity_anchors_load(config, identity, reason);
 }
 
 static int guarded_load(const TredConfig *config, Identity *identity, const AnchorGuard *guard,
@@ -107,7 +87,7 @@ static int guarded_load(const TredConfig *config, Identity *identity, const Anch
     r = files_recover(config, identity, guard, reason);
     if (r != 0)
         return r;
-    if (!bytes_equal(BYTES_OF(identity->anchors->digest), BYTES_OF(guard->record.digest)))
+    if (!bytes_equal(BYTES_OF(identity->anchors_digest), BYTES_OF(guard->record.digest)))
         return anchors_differ(config, identity, guard, reason);
     identity->anchors_guarded = true;
     identity->anchors_version = guard->record.version;
@@ -121,7 +101,7 @@ int identity_guard_load(const TredConfig *config, Identity *identity, char *reas
     AnchorGuard guard;
     int r;
 
-    if (!identity->tpm || !identity->policy || !identity->anchors)
+    if (!identity->tpm || !identity->policy || !identity->has_anchors)
         return without_tpm(reason);
     r = anchor_guard_read(identity->tpm, &guard, error);
     if (r == 0)
@@ -158,5 +138,7 @@ int identity_last_known_load(const TredConfig *config, Identity *identity, char 
     }
     if (r < 0)
         return identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s.", error);
-    return identity->n_certificates > 0 ? identity_validity_check(config, identity) : 0;
+    if (identity->n_certificates > 0)
+        identity_validity_check(config, identity);
+    return 0;
 }

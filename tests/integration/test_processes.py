@@ -55,7 +55,7 @@ class RightsTest(LabTest):
 class HardeningTest(unittest.TestCase):
     """How each program is built, so that a fault in it is harder to use."""
 
-    PROGRAMS = ("tred", "tred-esp", "ikeclient", "tre-provision", "trectl")
+    PROGRAMS = ("tred", "tred-esp", "tred-verify", "ikeclient", "tre-provision", "trectl")
 
     def examine(self, *options):
         for program in self.PROGRAMS:

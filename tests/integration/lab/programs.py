@@ -83,7 +83,8 @@ def tred_sections(directory, **changes):
         "identity": {"key": directory / "device.pem", "certificates": directory / "device.crt",
                      "policy-key": directory / "policy-key.pem",
                      "pcr-signatures": directory / "tpm2-pcr-signature.json"},
-        "segw": {"name": SEGW_NAME, "anchors": directory / "segw-anchors.pem"},
+        "segw": {"name": SEGW_NAME, "anchors": directory / "segw-anchors.pem",
+                 "verifier": BIN / "tred-verify"},
         "data-plane": {"mode": "none", "esp-helper": BIN / "tred-esp"},
     }, changes)
 
@@ -114,9 +115,19 @@ class Tred(BusProgram):
         finally:
             connection.close()
 
+    def child_pids(self, name):
+        """The processes of that name that tred has started and not ended."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == f"{name}\n"]
+
     def helper_pid(self):
-        """tred-esp, the only child that tred ever has."""
-        return int(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text())
+        """tred-esp, which moves packets."""
+        pid, = self.child_pids("tred-esp")
+        return pid
+
+    def verifier_pid(self):
+        """The tred-verify that judges, once it has read all that it was handed."""
+        return wait_until(lambda: self.child_pids("tred-verify"), "tred-verify")[-1]
 
 
 class IkeClient(BusProgram):

@@ -5,6 +5,7 @@
 #include "policy/storagekey.h"
 #include "tred/selector_policy.h"
 
+#include <fcntl.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <setjmp.h>
@@ -44,11 +45,43 @@ int tpm_key_new(const char *tcti, Tpm **ret_tpm, DeviceKey **ret_key)
     return 0;
 }
 
+/* What tred-verify would be handed. */
+static int verifier_fill(const char *anchors)
+{
+    static const FrameType handed[] = {FRAME_PROFILE, FRAME_ANCHORS, FRAME_COMPLETE};
+    int r = service_init(&bench.verifier);
+
+    for (size_t i = 0; r == 0 && i < ELEMENTS(handed); i++) {
+        const VerifyRequest request = {.type = handed[i]};
+        _cleanup_(close_fdp) int fd = handed[i] == FRAME_ANCHORS ? open(anchors, O_RDONLY) : -1;
+        VerifyAnswer answer;
+
+        service_answer(&bench.verifier, &request, fd, &answer);
+        r = answer.error;
+        if (r < 0)
+            print_error("%s\n", answer.reason);
+    }
+    return r;
+}
+
+int play_judge(Play *play, const PeerAuth *peer, time_t now)
+{
+    static VerifyAnswer answer;
+    VerifyRequest request;
+    int r = exchange_verify_begin(play->exchange, peer, now, &request, play->reason);
+
+    if (r != 0)
+        return r;
+    assert_int_equal(exchange_state(play->exchange), EXCHANGE_VERIFYING);
+    service_answer(&bench.verifier, &request, -1, &answer);
+    assert_int_equal(answer.error, 0);
+    return exchange_verify_end(play->exchange, &answer.verdict, play->reason);
+}
+
 int bench_init(void **state)
 {
-    static PeerProfile profile;
     const PkiSpec spec = pki_segw_spec(SEGW_FQDN);
-    char error[ANCHOR_ERROR_SIZE] = "";
+    char error[DATAPLANE_ERROR_SIZE] = "";
     char path[128];
 
     (void)state;
@@ -59,10 +92,8 @@ int bench_init(void **state)
     bench.segw = pki_issue(&spec, &bench.root);
     (void)snprintf(path, sizeof(path), "%s/anchors.pem", bench.swtpm.folder);
     anchors_write(path, bench.root.certificate);
-    if (anchor_store_read(path, &bench.context.anchors, error) < 0) {
-        print_error("%s\n", error);
+    if (verifier_fill(path) < 0)
         return -1;
-    }
     if (dataplane_open(&(DataPlaneOptions){.mode = DATAPLANE_NONE, .interface = "none0"},
                        &bench.context.dataplane, error) < 0)
         return -1;
@@ -70,8 +101,7 @@ int bench_init(void **state)
     bench.context.allowed_local = bench.context.allowed_remote = &bench.allowed;
     bench.context.identity = HENB_FQDN;
     bench.context.segw_name = SEGW_FQDN;
-    profile = peer_profile_3gpp();
-    bench.context.profile = &profile;
+    bench.context.revocation = REVOCATION_OFF;
     return 0;
 }
 
@@ -80,7 +110,7 @@ int bench_deinit(void **state)
     (void)state;
     assert_null(bench.context.exchanges);
     dataplane_close(bench.context.dataplane);
-    anchor_store_unref(bench.context.anchors);
+    service_deinit(&bench.verifier);
     device_key_free(bench.context.device_key);
     tpm_close(bench.tpm);
     pki_deinit(&bench.segw);
@@ -370,7 +400,7 @@ void play_verify(Play *play)
 {
     const PeerAuth peer = play_peer(play);
 
-    if (exchange_verify_peer(play->exchange, &peer, time(NULL), play->reason) != 0)
+    if (play_judge(play, &peer, time(NULL)) != 0)
         fail_msg("VerifyPeer: %s", play->reason);
 }
 
@@ -379,8 +409,7 @@ void play_refuse(Play *play)
     PeerAuth peer = play_peer(play);
 
     peer.n_certificates = 0;
-    assert_int_equal(exchange_verify_peer(play->exchange, &peer, time(NULL), play->reason),
-                     EXCHANGE_E_PEER_NOT_TRUSTED);
+    assert_int_equal(play_judge(play, &peer, time(NULL)), EXCHANGE_E_PEER_NOT_TRUSTED);
 }
 
 void play_to(Play *play, ExchangeState state)
@@ -396,7 +425,13 @@ void play_to(Play *play, ExchangeState state)
         return;
     play_request_auth(play);
     response_take(play);
-    if (state == EXCHANGE_VERIFIED) {
+    if (state == EXCHANGE_VERIFYING) {
+        const PeerAuth peer = play_peer(play);
+        VerifyRequest request;
+
+        assert_int_equal(
+            exchange_verify_begin(play->exchange, &peer, time(NULL), &request, play->reason), 0);
+    } else if (state == EXCHANGE_VERIFIED) {
         play_verify(play);
     } else {
         play_refuse(play);

@@ -11,6 +11,7 @@
 #include "tred/exchange.h"
 #include "tred/keyschedule.h"
 #include "tred/seal.h"
+#include "verify/service.h"
 
 #define HENB_FQDN "henb-1.example.org"
 #define SEGW_FQDN "segw.example.org"
@@ -24,7 +25,8 @@ typedef struct Bench {
     Pki root;
     Pki segw;
     ExchangeContext context;
-    IkeTs allowed; /* selectors: all */
+    IkeTs allowed;    /* selectors: all */
+    Service verifier; /* what tred-verify does, in this process */
 } Bench;
 
 extern Bench bench;
@@ -93,6 +95,9 @@ void play_sign(Play *play);
 void play_request_auth(Play *play);
 void play_verify(Play *play);
 void play_refuse(Play *play);
+
+/* VerifyPeer from begin to end, as exchange_verify_begin() and exchange_verify_end() return. */
+int play_judge(Play *play, const PeerAuth *peer, time_t now);
 
 /* Brings a new exchange into `state`. */
 void play_to(Play *play, ExchangeState state);

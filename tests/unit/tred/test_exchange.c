@@ -20,8 +20,10 @@ static const int expected[EXCHANGE_STATES][EXCHANGE_CALLS] = {
     [EXCHANGE_BEGUN] = {EXCHANGE_BEGUN, EXCHANGE_AGREED, NO, NO, NO, NO, NO, NO, NO, NO},
     [EXCHANGE_AGREED] = {NO, NO, EXCHANGE_SIGNED, NO, NO, NO, EXCHANGE_AGREED, EXCHANGE_AGREED, NO,
         EXCHANGE_AGREED},
+    /* VerifyPeer from its beginning to its end. */
     [EXCHANGE_SIGNED] = {NO, NO, NO, EXCHANGE_SIGNED, EXCHANGE_SIGNED, EXCHANGE_VERIFIED, NO,
         EXCHANGE_SIGNED, NO, EXCHANGE_SIGNED},
+    [EXCHANGE_VERIFYING] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
     [EXCHANGE_VERIFIED] = {NO, NO, NO, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, NO, NO,
         EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED},
     [EXCHANGE_REFUSED] = {NO, NO, NO, EXCHANGE_REFUSED, EXCHANGE_REFUSED, NO, NO, NO, NO, NO},
@@ -87,7 +89,7 @@ static int call_verify_peer(Play *play)
 
     if (exchange_state(play->exchange) == EXCHANGE_SIGNED)
         peer = play_peer(play);
-    return exchange_verify_peer(play->exchange, &peer, time(NULL), play->reason);
+    return play_judge(play, &peer, time(NULL));
 }
 
 /* AddChild and RemoveChild with an SPI of the exchange's own, where it has one to give. */

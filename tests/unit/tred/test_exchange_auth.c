@@ -134,7 +134,7 @@ static void a_tpm_that_fails_is_quoted_and_may_be_tried_again(void **state)
 
 static void assert_peer_refused(Play *play, const PeerAuth *peer, time_t now, ExchangeError error)
 {
-    assert_int_equal(exchange_verify_peer(play->exchange, peer, now, play->reason), error);
+    assert_int_equal(play_judge(play, peer, now), error);
     assert_true(strlen(play->reason) > 20);
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_REFUSED);
     assert_string_equal(exchange_peer_identity(play->exchange), "");
@@ -175,7 +175,7 @@ static void a_refused_peer_has_no_second_try(void **state)
     play->auth_data[peer.data.size - 1] ^= 1;
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
     play->auth_data[peer.data.size - 1] ^= 1;
-    assert_int_equal(exchange_verify_peer(play->exchange, &peer, time(NULL), play->reason),
+    assert_int_equal(play_judge(play, &peer, time(NULL)),
                      EXCHANGE_E_WRONG_STATE);
 }
 

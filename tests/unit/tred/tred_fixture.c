@@ -33,6 +33,7 @@ static const char tred_configuration[] = "[tpm]\ntcti = %s\n"
                                          "[identity]\nkey = %s/device.pem\n"
                                          "certificates = %s/device.crt\n"
                                          "[segw]\nname = " SEGW_FQDN "\nanchors = %s/anchors.pem\n"
+                                         "verifier = " TRED_VERIFY_BUILT "\n"
                                          "[exchanges]\nmax-exchanges = 2\n"
                                          "[data-plane]\nmode = none\n";
 

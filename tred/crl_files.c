@@ -1,0 +1,107 @@
+/* Lists and opens the operator's CRLs. */
+#include "tred/crl_files.h"
+
+#include "base/cleanup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void close_dirp(DIR **directory)
+{
+    if (*directory)
+        (void)closedir(*directory);
+}
+
+static int refuse(int r, char *error, const char *path, const char *what)
+{
+    (void)snprintf(error, CRL_FILES_ERROR_SIZE,
+                   "%.300s: %s. Put X.509 CRLs there, PEM or DER, and nothing else.", path, what);
+    return r;
+}
+
+/* FNV-1a: no protection, which a file's owner needs none of to change it, but a mark to tell two
+ * states of the directory apart. */
+static uint64_t mark_mix(uint64_t mark, const void *data, size_t size)
+{
+    const uint8_t *octets = data;
+
+    for (size_t i = 0; i < size; i++)
+        mark = (mark ^ octets[i]) * 0x100000001b3;
+    return mark;
+}
+
+/* Sums, as readdir() promises no order. */
+static uint64_t file_mark(const char *path, const struct stat *status)
+{
+    const int64_t facts[] = {
+        (int64_t)status->st_ino,         (int64_t)status->st_size,
+        (int64_t)status->st_mtim.tv_sec, (int64_t)status->st_mtim.tv_nsec,
+        (int64_t)status->st_ctim.tv_sec, (int64_t)status->st_ctim.tv_nsec,
+    };
+
+    return mark_mix(mark_mix(0xcbf29ce484222325, path, strlen(path)), facts, sizeof(facts));
+}
+
+static int file_add(CrlFiles *files, const char *path, char *error)
+{
+    struct stat status;
+
+    if (files->count == CRL_FILES_MAX)
+        return refuse(-EINVAL, error, path, "there are more files than are looked at");
+    if (stat(path, &status) < 0)
+        return refuse(-errno, error, path, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return refuse(-EINVAL, error, path, "it is no regular file");
+    files->paths[files->count] = strdup(path);
+    if (!files->paths[files->count])
+        return -ENOMEM;
+    files->count++;
+    files->mark += file_mark(path, &status);
+    return 0;
+}
+
+int crl_files_list(const char *directory, CrlFiles *ret, char *error)
+{
+    _cleanup_(close_dirp) DIR *stream = opendir(directory);
+    const struct dirent *entry;
+
+    *ret = (CrlFiles){0};
+    if (!stream && errno == ENOENT)
+        return 0;
+    if (!stream)
+        return refuse(-errno, error, directory, strerror(errno));
+    while ((entry = readdir(stream))) {
+        _cleanup_(free_charp) char *path = NULL;
+
+        if (entry->d_name[0] == '.')
+            continue;
+        if (asprintf(&path, "%s/%s", directory, entry->d_name) < 0)
+            return -ENOMEM;
+        int r = file_add(ret, path, error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void crl_files_deinit(CrlFiles *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        free(files->paths[i]);
+    *files = (CrlFiles){0};
+}
+
+int crl_file_open(const char *path)
+{
+    /* O_NONBLOCK: a FIFO in the file's place must not hold us. */
+    _cleanup_(close_fdp) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    struct stat status;
+
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return -errno;
+    return S_ISREG(status.st_mode) ? steal_fd(&fd) : -EINVAL;
+}

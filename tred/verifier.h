@@ -1,0 +1,65 @@
+/* What SeGWs are judged by (profile, anchors, CRLs), and the process tred-verify that was handed it
+ * and judges.
+ *
+ * A verifier is made and handed profile and anchors while its owner waits; then it is attached to
+ * the event loop, and nothing waits for it any more. Whatever changes or fails from then on is a
+ * new process, which takes over once it has read all that it is handed: when the CRLs change, and
+ * when a process has died, gone beyond a limit or answered nonsense. A process that can't read the
+ * changed CRLs leaves the one before in force; where there is none, nobody is judged. */
+#pragma once
+
+#include "base/cleanup.h"
+#include "verify/frames.h"
+
+#include <systemd/sd-event.h>
+
+#define SEGW_PROFILE_3GPP "3gpp" /* the built-in profile's name */
+
+enum { VERIFIER_ERROR_SIZE = FRAME_REASON_SIZE, VERIFIER_WAITING_MAX = 64 };
+
+/* Positive: the verifier itself failed, and not what it was to read; `error` says how. */
+enum { VERIFIER_E_FAILED = 1 };
+
+typedef struct Verifier Verifier;
+
+/* All borrowed. */
+typedef struct VerifierOptions {
+    const char *program;       /* path of tred-verify */
+    const char *profile;       /* SEGW_PROFILE_3GPP or a file's path */
+    const char *crl_directory; /* NULL: revocation is off */
+} VerifierOptions;
+
+/* Starts a process and has it read the profile. 0, VERIFIER_E_FAILED, or -errno with `error`
+ * (VERIFIER_ERROR_SIZE octets, as in all of these) about the profile. */
+int verifier_new(const VerifierOptions *options, Verifier **ret, char *error);
+Verifier *verifier_ref(Verifier *verifier);
+void verifier_unref(Verifier *verifier);
+DEFINE_POINTER_CLEANUP(Verifier, verifier_unref);
+
+/* Has it read a bundle of anchors, which messages call `name`, in place of any before. Only before
+ * verifier_attach(). 0, VERIFIER_E_FAILED, or -errno with `error` about the bundle. */
+int verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name, char *error);
+
+/* Of the anchors that it has read. */
+const AnchorFacts *verifier_anchors(const Verifier *verifier);
+
+/* Has it find the chain of the device key among the certificates of a file's octets. Only before
+ * verifier_attach(). *ret borrows from the verifier until its next call. 0, VERIFIER_E_FAILED;
+ * -ENOKEY (none of them is for that key), -ENOENT (it carries no FQDN), -E2BIG (the chain is too
+ * long), or another -errno with `error` about the file. */
+int verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name, Bytes public_key,
+                        ChainFacts *ret, char *error);
+
+/* Lets it go on by itself: it reads the CRLs, and judges. 0 or -errno. */
+int verifier_attach(Verifier *verifier, sd_event *event);
+
+typedef struct Verification Verification;
+
+/* `verdict` is NULL where there is none: `reason` says why. The verification is over. */
+typedef void (*VerificationCallback)(const Verdict *verdict, const char *reason, void *userdata);
+
+/* Has a peer judged; `callback` is called from the event loop, once, unless it is cancelled. 0,
+ * -EBUSY (VERIFIER_WAITING_MAX peers are waiting), or -errno. */
+int verifier_ask(Verifier *verifier, const VerifyRequest *request, VerificationCallback callback,
+                 void *userdata, Verification **ret);
+void verification_cancel(Verification *verification);
