@@ -2,17 +2,19 @@
 #include "ikeclient/trebus.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "ikeclient/tremessage.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A slow TPM signs within seconds; what takes longer will not come. */
 enum { CALL_TIMEOUT_USEC = 15 * 1000 * 1000 };
 
 typedef struct Pending {
-    TreBus *tre; /* NULL: free */
-    sd_bus_slot *slot;
+    TreBus *tre;       /* NULL: free */
+    sd_bus_slot *slot; /* NULL: tred is loading its identity, and is asked again after that */
     TreMethod method;
     TreHandler handler;
     void *userdata;
@@ -24,11 +26,19 @@ struct TreBus {
     sd_bus_slot *owner_slot;
     sd_bus_slot *closed_slot;
     sd_bus_slot *lifetime_slot;
+    sd_bus_slot *changed_slot;
     TreBusLost lost;
     TreBusLifetime lifetime;
     void *userdata;
     Pending pending[TRE_PENDING_MAX];
 };
+
+/* A tred that has just started says who it is once its TPM has told it. */
+static bool is_loading(const TreReply *reply)
+{
+    return reply->method == TRE_DESCRIBE && reply->outcome == TRE_DONE &&
+           strcmp(reply->description.state, "loading") == 0;
+}
 
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
@@ -38,9 +48,13 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *unused)
     TreReply reply;
     (void)unused;
 
-    *place = (Pending){0};
     sd_bus_slot_unref(pending.slot);
     tre_message_read(m, pending.method, text, &reply);
+    if (is_loading(&reply)) {
+        place->slot = NULL;
+        return 0;
+    }
+    *place = (Pending){0};
     pending.handler(pending.userdata, &reply);
     return 0;
 }
@@ -91,6 +105,27 @@ static void tre_bus_forget(Tre *face, const void *userdata)
 }
 
 /* ---- tred's own signals ---- */
+
+static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    const TreCall call = {.method = TRE_DESCRIBE};
+    TreBus *tre = userdata;
+    (void)m, (void)unused;
+
+    for (size_t i = 0; i < ELEMENTS(tre->pending); i++) {
+        Pending *place = &tre->pending[i];
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *again = NULL;
+        if (!place->tre || place->slot)
+            continue;
+        int r = tre_message_new(tre->bus, &call, &again);
+        if (r >= 0)
+            r = sd_bus_call_async(tre->bus, &place->slot, again, on_reply, place,
+                                  CALL_TIMEOUT_USEC);
+        if (r < 0)
+            log_warning("tred can't be asked again who this device is: %s", strerror(-r));
+    }
+    return 0;
+}
 
 static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
@@ -162,6 +197,13 @@ int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, void *use
                                on_lifetime, NULL, tre);
     if (r < 0)
         return r;
+    r = sd_bus_add_match_async(bus, &tre->changed_slot,
+                               "type='signal',sender='" TRE_NAME "',path='" TRE_PATH "',"
+                               "interface='org.freedesktop.DBus.Properties',"
+                               "member='PropertiesChanged'",
+                               on_changed, NULL, tre);
+    if (r < 0)
+        return r;
     *ret = steal_pointer(tre);
     return 0;
 }
@@ -173,6 +215,7 @@ void tre_bus_free(TreBus *tre)
     sd_bus_slot_unref(tre->owner_slot);
     sd_bus_slot_unref(tre->closed_slot);
     sd_bus_slot_unref(tre->lifetime_slot);
+    sd_bus_slot_unref(tre->changed_slot);
     sd_bus_unref(tre->bus);
     free(tre);
 }

@@ -1,6 +1,8 @@
 /* Which write of the anchors does the operator approve of, and which one is in force? */
 #include "policy/anchorguard_internal.h"
 
+#include "tpm/commands.h"
+
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -209,7 +211,6 @@ static int guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, char *error)
     expected = public_of(&guard->authority, guard->written);
     if (public_equal(&ret->public, &expected))
         return 0;
-    nv_release(tpm, ret);
     (void)not_ours(error);
     return -EBADMSG;
 }
@@ -222,10 +223,8 @@ int anchor_guard_define(Tpm *tpm, const PolicyKey *operator_key, char *error)
     int r;
 
     r = guard_open(tpm, &index, &guard, error);
-    if (r == 0) {
-        nv_release(tpm, &index);
+    if (r == 0)
         return anchor_guard_obeys(&guard, operator_key) ? 0 : not_ours(error);
-    }
     if (r != -ENOENT)
         return r == -EBADMSG ? -EEXIST : r;
     if (anchor_guard_public(operator_key, false, &public) < 0) {
@@ -242,13 +241,9 @@ int anchor_guard_read(Tpm *tpm, AnchorGuard *ret, char *error)
     int r;
 
     r = guard_open(tpm, &index, ret, error);
-    if (r < 0 || !ret->written) {
-        if (r == 0)
-            nv_release(tpm, &index);
+    if (r < 0 || !ret->written)
         return r;
-    }
     r = nv_read(tpm, &index, octets, sizeof(octets), error);
-    nv_release(tpm, &index);
     if (r == 0)
         record_decode(octets, &ret->record);
     return r;
@@ -264,19 +259,15 @@ bool anchor_guard_obeys(const AnchorGuard *guard, const PolicyKey *operator_key)
 
 int anchor_guard_is_locked(Tpm *tpm, bool *ret, char *error)
 {
-    TPMS_CAPABILITY_DATA *data = NULL;
-    const TPML_TAGGED_TPM_PROPERTY *found;
-    TPMI_YES_NO more;
-    TSS2_RC rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                                    TPM2_CAP_TPM_PROPERTIES, TPM2_PT_PERMANENT, 1, &more, &data);
+    TPMS_CAPABILITY_DATA data = {0};
+    const TPML_TAGGED_TPM_PROPERTY *found = &data.data.tpmProperties;
+    TSS2_RC rc = tpm2_get_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_PERMANENT, 1, &data);
 
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(error, "TPM2_GetCapability (TPM_PT_PERMANENT)", rc);
         return -EIO;
     }
-    found = &data->data.tpmProperties;
     *ret = found->count == 1 && found->tpmProperty[0].property == TPM2_PT_PERMANENT &&
            found->tpmProperty[0].value & TPMA_PERMANENT_OWNERAUTHSET;
-    Esys_Free(data);
     return 0;
 }

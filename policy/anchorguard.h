@@ -10,8 +10,8 @@
  */
 #pragma once
 
-#include "policy/nv.h"
 #include "policy/policykey.h"
+#include "tpm/nv.h"
 
 #include <stdbool.h>
 #include <stdint.h>

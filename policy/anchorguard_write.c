@@ -1,7 +1,7 @@
-/* How is the TPM told of an approval, so that it lets this one write through? */
+/* Telling the TPM of an approval, so that it lets this one write through. */
 #include "policy/anchorguard_internal.h"
 
-#include "policy/session.h"
+#include "tpm/commands.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,10 +17,11 @@ static int command_fail(char *error, const char *command, TSS2_RC rc)
 }
 
 /* TPM2_PolicyNV reads the index, so that the index's own (empty) authValue has to allow it. */
-static int policy_nv(Tpm *tpm, const NvIndex *index, ESYS_TR session, uint64_t version, char *error)
+static int policy_nv(Tpm *tpm, const NvIndex *index, const TpmSession *session, uint64_t version,
+                     char *error)
 {
     TPM2B_OPERAND operand = {.size = NV_NUMBER_SIZE};
-    ESYS_TR reading = ESYS_TR_NONE;
+    TpmSession *reading = NULL;
     TSS2_RC rc;
     int r;
 
@@ -28,8 +29,7 @@ static int policy_nv(Tpm *tpm, const NvIndex *index, ESYS_TR session, uint64_t v
     r = tpm_session_start(tpm, TPM2_SE_HMAC, &reading, error);
     if (r < 0)
         return r;
-    rc = Esys_PolicyNV(tpm->esys, index->object, index->object, session, reading, ESYS_TR_NONE,
-                       ESYS_TR_NONE, &operand, 0, TPM2_EO_UNSIGNED_LT);
+    rc = tpm2_policy_nv(tpm, &index->object, reading, session, &operand, 0, TPM2_EO_UNSIGNED_LT);
     tpm_session_flush(tpm, reading);
     if (tpm_rc_base(rc) == TPM2_RC_POLICY) {
         (void)snprintf(error, TPM_ERROR_SIZE,
@@ -41,25 +41,24 @@ static int policy_nv(Tpm *tpm, const NvIndex *index, ESYS_TR session, uint64_t v
     return rc == TSS2_RC_SUCCESS ? 0 : command_fail(error, "TPM2_PolicyNV", rc);
 }
 
-static int policy_not_written(Tpm *tpm, ESYS_TR session, char *error)
+static int policy_not_written(Tpm *tpm, const TpmSession *session, char *error)
 {
-    TSS2_RC rc =
-        Esys_PolicyNvWritten(tpm->esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_NO);
+    const TSS2_RC rc = tpm2_policy_nv_written(tpm, session, false);
 
     return rc == TSS2_RC_SUCCESS ? 0 : command_fail(error, "TPM2_PolicyNvWritten", rc);
 }
 
-static int policy_cp_hash(Tpm *tpm, ESYS_TR session, const uint8_t *cp_hash, char *error)
+static int policy_cp_hash(Tpm *tpm, const TpmSession *session, const uint8_t *cp_hash, char *error)
 {
     TPM2B_DIGEST digest = {.size = POLICY_DIGEST_SIZE};
     TSS2_RC rc;
 
     memcpy(digest.buffer, cp_hash, POLICY_DIGEST_SIZE);
-    rc = Esys_PolicyCpHash(tpm->esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &digest);
+    rc = tpm2_policy_cp_hash(tpm, session, &digest);
     return rc == TSS2_RC_SUCCESS ? 0 : command_fail(error, "TPM2_PolicyCpHash", rc);
 }
 
-static int policy_authorize(Tpm *tpm, const PolicyKey *operator_key, ESYS_TR session,
+static int policy_authorize(Tpm *tpm, const PolicyKey *operator_key, const TpmSession *session,
                             const PolicyDigest *approved, const TPMT_TK_VERIFIED *ticket,
                             char *error)
 {
@@ -70,8 +69,7 @@ static int policy_authorize(Tpm *tpm, const PolicyKey *operator_key, ESYS_TR ses
 
     memcpy(digest.buffer, approved->octets, POLICY_DIGEST_SIZE);
     memcpy(nonce.buffer, reference.data, reference.size);
-    rc = Esys_PolicyAuthorize(tpm->esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &digest,
-                              &nonce, &operator_key->name, ticket);
+    rc = tpm2_policy_authorize(tpm, session, &digest, &nonce, &operator_key->name, ticket);
     return rc == TSS2_RC_SUCCESS ? 0 : command_fail(error, "TPM2_PolicyAuthorize", rc);
 }
 
@@ -85,7 +83,7 @@ typedef struct GuardWrite {
     TPMT_TK_VERIFIED ticket;
 } GuardWrite;
 
-static int write_in(Tpm *tpm, const NvIndex *index, const GuardWrite *plan, ESYS_TR session,
+static int write_in(Tpm *tpm, NvIndex *index, const GuardWrite *plan, TpmSession *session,
                     char *error)
 {
     uint8_t octets[ANCHOR_GUARD_SIZE];
@@ -119,7 +117,7 @@ int anchor_guard_write(Tpm *tpm, const PolicyKey *operator_key, AnchorWrite writ
                        const AnchorRecord *record, const AnchorSignature *signature, char *error)
 {
     GuardWrite plan = {.operator_key = operator_key, .write = write, .record = record};
-    ESYS_TR session = ESYS_TR_NONE;
+    TpmSession *session = NULL;
     NvIndex index;
     int r;
 
@@ -129,14 +127,8 @@ int anchor_guard_write(Tpm *tpm, const PolicyKey *operator_key, AnchorWrite writ
     r = plan_make(tpm, signature, &plan, error);
     if (r == 0)
         r = tpm_session_start(tpm, TPM2_SE_POLICY, &session, error);
-    if (r == 0) {
+    if (r == 0)
         r = write_in(tpm, &index, &plan, session, error);
-        if (r == 0) { /* it ended with the command that it authorized */
-            tpm_session_ended(tpm, session);
-        } else {
-            tpm_session_flush(tpm, session);
-        }
-    }
-    nv_release(tpm, &index);
+    tpm_session_flush(tpm, session);
     return r;
 }

@@ -25,5 +25,5 @@ int credential_make(const TPM2B_PUBLIC *ek, const TPM2B_NAME *name, const Secret
  * sessions. secrets_init() must have been called. *ret is the caller's to secret_free(). 0,
  * -EKEYREJECTED if the credential is for another TPM or another key, -ENOMEM, or -EIO (`error`
  * filled, TPM_ERROR_SIZE octets). */
-int credential_activate(const Endorsement *ek, ESYS_TR key, const Credential *credential,
+int credential_activate(const Endorsement *ek, const TpmObject *key, const Credential *credential,
                         Secret **ret, char *error);

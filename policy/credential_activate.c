@@ -1,17 +1,16 @@
-/* How does a TPM give the secret of a credential out, so that its bus learns nothing of it? */
+/* Having a TPM give the secret of a credential out, so that its bus learns nothing of it. */
 #include "policy/credential.h"
 
-#include "policy/session.h"
+#include "tpm/commands.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 /* The EK's one policy: whoever may use the endorsement hierarchy (its auth is empty). */
-static int policy_satisfy(const Endorsement *ek, ESYS_TR hmac, ESYS_TR policy, char *error)
+static int policy_satisfy(const Endorsement *ek, TpmSession *hmac, TpmSession *policy, char *error)
 {
-    TSS2_RC rc = Esys_PolicySecret(ek->tpm->esys, ESYS_TR_RH_ENDORSEMENT, policy, hmac,
-                                   ESYS_TR_NONE, ESYS_TR_NONE, NULL, NULL, NULL, 0, NULL, NULL);
+    const TSS2_RC rc = tpm2_policy_secret(ek->tpm, TPM2_RH_ENDORSEMENT, hmac, policy);
 
     if (rc == TSS2_RC_SUCCESS)
         return 0;
@@ -38,12 +37,12 @@ static bool says_not_mine(TSS2_RC rc)
 
 /* `hmac` authorizes the device key, in the ADMIN role, by its empty auth; it encrypts the secret on
  * its way out. */
-static int activate(const Endorsement *ek, ESYS_TR key, ESYS_TR hmac, ESYS_TR policy,
-                    const Credential *credential, Secret **ret, char *error)
+static int activate(const Endorsement *ek, const TpmObject *key, TpmSession *hmac,
+                    TpmSession *policy, const Credential *credential, Secret **ret, char *error)
 {
-    TPM2B_DIGEST *info = NULL;
-    TSS2_RC rc = Esys_ActivateCredential(ek->tpm->esys, key, ek->object, hmac, policy, ESYS_TR_NONE,
-                                         &credential->blob, &credential->secret, &info);
+    TPM2B_DIGEST info = {0};
+    TSS2_RC rc = tpm2_activate_credential(ek->tpm, key, hmac, &ek->object, policy,
+                                          &credential->blob, &credential->secret, &info);
     int r;
 
     if (says_not_mine(rc)) {
@@ -58,23 +57,22 @@ static int activate(const Endorsement *ek, ESYS_TR key, ESYS_TR hmac, ESYS_TR po
         tpm_error(error, "TPM2_ActivateCredential", rc);
         return -EIO;
     }
-    r = secret_new(info->size, ret);
+    r = secret_new(info.size, ret);
     if (r == 0) {
-        memcpy((*ret)->data, info->buffer, info->size);
+        memcpy((*ret)->data, info.buffer, info.size);
     } else {
         r = -ENOMEM;
         (void)snprintf(error, TPM_ERROR_SIZE, "there is no locked memory for the secret");
     }
-    OPENSSL_cleanse(info, sizeof(*info));
-    Esys_Free(info);
+    OPENSSL_cleanse(&info, sizeof(info));
     return r;
 }
 
-int credential_activate(const Endorsement *ek, ESYS_TR key, const Credential *credential,
+int credential_activate(const Endorsement *ek, const TpmObject *key, const Credential *credential,
                         Secret **ret, char *error)
 {
-    ESYS_TR hmac = ESYS_TR_NONE;
-    ESYS_TR policy = ESYS_TR_NONE;
+    TpmSession *hmac = NULL;
+    TpmSession *policy = NULL;
     int r;
 
     r = tpm_session_start(ek->tpm, TPM2_SE_HMAC, &hmac, error);
@@ -84,12 +82,7 @@ int credential_activate(const Endorsement *ek, ESYS_TR key, const Credential *cr
         r = policy_satisfy(ek, hmac, policy, error);
     if (r == 0)
         r = activate(ek, key, hmac, policy, credential, ret, error);
-    /* After a success the TPM has ended the policy session by itself. */
-    if (r == 0) {
-        tpm_session_ended(ek->tpm, policy);
-    } else {
-        tpm_session_flush(ek->tpm, policy);
-    }
+    tpm_session_flush(ek->tpm, policy);
     tpm_session_flush(ek->tpm, hmac);
     return r;
 }

@@ -1,10 +1,11 @@
-/* Which key files are fit to be the device's, and how is one loaded and held? */
+/* The device key: which key files are fit to be it, and how one is loaded and held. */
 #include "policy/devicekey_internal.h"
 
-#include "policy/publickey.h"
-#include "policy/session.h"
 #include "policy/signature.h"
-#include "policy/storagekey.h"
+#include "tpm/commands.h"
+#include "tpm/publickey.h"
+#include "tpm/session.h"
+#include "tpm/storagekey.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -74,43 +75,37 @@ static const char *key_flaw(const Tss2Key *key)
     return NULL;
 }
 
-static TSS2_RC load(DeviceKey *key, ESYS_TR parent, ESYS_TR session, const Tss2Key *file)
+static int load_under(DeviceKey *key, const TpmObject *parent, const Tss2Key *file, char *error)
 {
-    return Esys_Load(key->tpm->esys, parent, session, ESYS_TR_NONE, ESYS_TR_NONE, &file->private,
-                     &file->public, &key->object);
-}
-
-static int load_under(DeviceKey *key, ESYS_TR parent, const Tss2Key *file, char *error)
-{
-    ESYS_TR session = ESYS_TR_NONE;
+    TpmSession *session = NULL;
     TSS2_RC rc;
     int r;
 
     r = tpm_session_start(key->tpm, TPM2_SE_HMAC, &session, error);
     if (r < 0)
         return r;
-    rc = load(key, parent, session, file);
+    rc = tpm2_load(key->tpm, parent, session, &file->private, &file->public, &key->object);
     if (tpm_reclaim(key->tpm, rc))
-        rc = load(key, parent, session, file);
+        rc = tpm2_load(key->tpm, parent, session, &file->private, &file->public, &key->object);
     tpm_session_flush(key->tpm, session);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(error, "TPM2_Load (device key)", rc);
         return -EIO;
     }
-    tpm_hold(key->tpm, key->object);
+    tpm_hold(key->tpm, key->object.handle);
     return 0;
 }
 
 static int key_load(DeviceKey *key, const Tss2Key *file, char *error)
 {
-    ESYS_TR parent = ESYS_TR_NONE;
+    TpmObject parent = {0};
     int r;
 
     r = tpm_parent_open(key->tpm, file->parent, &parent, error);
     if (r < 0)
         return -EIO;
-    r = load_under(key, parent, file, error);
-    tpm_object_release(key->tpm, parent);
+    r = load_under(key, &parent, file, error);
+    tpm_object_release(key->tpm, &parent);
     return r;
 }
 
@@ -185,7 +180,6 @@ int device_key_load(Tpm *tpm, const Tss2Key *file, KeyPolicy *policy, DeviceKey 
     }
     key->tpm = tpm;
     key->policy = policy && policy->kind != KEY_POLICY_NONE ? policy : NULL;
-    key->object = key->session = ESYS_TR_NONE;
     key->public = file->public.publicArea;
     (void)device_key_algorithm_of(&key->public, &key->algorithm);
     if (tpm_public_to_pkey(&file->public, &key->pkey) < 0) {
@@ -215,7 +209,7 @@ void device_key_free(DeviceKey *key)
     if (!key)
         return;
     device_key_rest(key);
-    tpm_object_release(key->tpm, key->object);
+    tpm_object_release(key->tpm, &key->object);
     EVP_PKEY_free(key->pkey);
     free(key);
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "policy/keypolicy.h"
-#include "policy/tpm.h"
 #include "policy/tss2key.h"
+#include "tpm/tpm.h"
 
 #include "base/bytes.h"
 

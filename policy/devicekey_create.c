@@ -1,8 +1,8 @@
-/* How is a device key made? */
+/* Making a device key. */
 #include "policy/devicekey_internal.h"
 
-#include "policy/session.h"
-#include "policy/storagekey.h"
+#include "tpm/commands.h"
+#include "tpm/storagekey.h"
 
 #include <errno.h>
 #include <string.h>
@@ -47,36 +47,24 @@ static TPM2B_PUBLIC device_template(TpmKeyAlgorithm algorithm, const PolicyDiges
     return template;
 }
 
-static int key_create(Tpm *tpm, ESYS_TR parent, const TPM2B_PUBLIC *template, Tss2Key *ret,
+static int key_create(Tpm *tpm, const TpmObject *parent, const TPM2B_PUBLIC *template, Tss2Key *ret,
                       char *error)
 {
     static const TPM2B_SENSITIVE_CREATE sensitive = {0};
-    static const TPM2B_DATA outside_info = {0};
-    static const TPML_PCR_SELECTION creation_pcr = {0};
-    TPM2B_PRIVATE *private = NULL;
-    TPM2B_PUBLIC *public = NULL;
-    ESYS_TR session = ESYS_TR_NONE;
+    TpmSession *session = NULL;
     TSS2_RC rc;
     int r;
 
     r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
     if (r < 0)
         return r;
-    rc = Esys_Create(tpm->esys, parent, session, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, template,
-                     &outside_info, &creation_pcr, &private, &public, NULL, NULL, NULL);
+    *ret = (Tss2Key){.empty_auth = true, .parent = TPM_SRK_HANDLE};
+    rc = tpm2_create(tpm, parent, session, &sensitive, template, &ret->private, &ret->public);
     tpm_session_flush(tpm, session);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(error, "TPM2_Create (device key)", rc);
         return -EIO;
     }
-    *ret = (Tss2Key){
-        .empty_auth = true,
-        .parent = TPM_SRK_HANDLE,
-        .public = *public,
-        .private = *private,
-    };
-    Esys_Free(private);
-    Esys_Free(public);
     return 0;
 }
 
@@ -84,13 +72,13 @@ int device_key_create(Tpm *tpm, TpmKeyAlgorithm algorithm, const PolicyDigest *p
                       char *error)
 {
     const TPM2B_PUBLIC template = device_template(algorithm, policy);
-    ESYS_TR srk = ESYS_TR_NONE;
+    TpmObject srk = {0};
     int r;
 
     r = tpm_srk_open(tpm, false, &srk, error);
     if (r < 0)
         return -EIO;
-    r = key_create(tpm, srk, &template, ret, error);
-    tpm_object_release(tpm, srk);
+    r = key_create(tpm, &srk, &template, ret, error);
+    tpm_object_release(tpm, &srk);
     return r;
 }

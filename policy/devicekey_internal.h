@@ -2,6 +2,7 @@
 #pragma once
 
 #include "policy/devicekey.h"
+#include "tpm/session.h"
 
 /* fixedTPM and fixedParent: it can't be duplicated to elsewhere. sensitiveDataOrigin: it was never
  * elsewhere either (TPM 2.0 Part 2, 8.3). */
@@ -10,9 +11,9 @@
 
 struct DeviceKey {
     Tpm *tpm;
-    KeyPolicy *policy; /* borrowed; NULL: none */
-    ESYS_TR object;    /* the one transient slot that this key takes */
-    ESYS_TR session;   /* satisfied, for the next signature; ESYS_TR_NONE: none is ready */
+    KeyPolicy *policy;   /* borrowed; NULL: none */
+    TpmObject object;    /* the one transient slot that this key takes */
+    TpmSession *session; /* satisfied, for the next signature; NULL: none is ready */
     TpmKeyAlgorithm algorithm;
     TPMT_PUBLIC public;
     EVP_PKEY *pkey;

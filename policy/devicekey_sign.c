@@ -1,9 +1,9 @@
-/* How does the device key sign? What comes out of the TPM is signatures, each in a session that
- * was made ready before. */
+/* Signing with the device key. What comes out of the TPM is signatures, each in a session that was
+ * made ready before. */
 #include "policy/devicekey_internal.h"
 
-#include "policy/publickey.h"
-#include "policy/session.h"
+#include "tpm/commands.h"
+#include "tpm/publickey.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,11 +20,6 @@ static const DigestName digest_names[] = {
     {"SHA256", TPM2_ALG_SHA256, 32},
     {"SHA384", TPM2_ALG_SHA384, 48},
 };
-
-static void esys_signaturep(TPMT_SIGNATURE **signature)
-{
-    Esys_Free(*signature);
-}
 
 static int scheme_choose(const DeviceKey *key, const char *digest_name, bool pss, Bytes digest,
                          TPMT_SIG_SCHEME *ret)
@@ -88,14 +83,14 @@ int device_key_prepare(DeviceKey *key, char *error)
 {
     int r;
 
-    if (key->session != ESYS_TR_NONE)
+    if (key->session)
         return 0;
     if (!key->policy) {
         r = tpm_session_start(key->tpm, TPM2_SE_HMAC, &key->session, error);
         if (r < 0)
             return r;
         /* Ends with the signature, as a policy session does; a digest is no secret. */
-        (void)Esys_TRSess_SetAttributes(key->tpm->esys, key->session, 0, 0xff);
+        tpm_session_once(key->session);
         return 0;
     }
     r = policy_session_start(key, error);
@@ -108,8 +103,7 @@ int device_key_prepare(DeviceKey *key, char *error)
 
 void device_key_rest(DeviceKey *key)
 {
-    tpm_session_flush(key->tpm, key->session);
-    key->session = ESYS_TR_NONE;
+    tpm_session_flush(key->tpm, steal_pointer(key->session));
 }
 
 /* Worth preparing anew: a PCR changed after TPM2_PolicyPCR, or the session is gone (somebody
@@ -130,27 +124,16 @@ static bool session_is_stale(TSS2_RC rc)
 
 /* TPM2_Sign in the prepared session, which is gone after it. */
 static TSS2_RC sign(DeviceKey *key, const TPM2B_DIGEST *digest, const TPMT_SIG_SCHEME *scheme,
-                    TPMT_SIGNATURE **ret)
+                    TPMT_SIGNATURE *ret)
 {
-    /* An unrestricted key signs any digest; no ticket says that the TPM made the hash itself. */
-    static const TPMT_TK_HASHCHECK no_ticket = {
-        .tag = TPM2_ST_HASHCHECK,
-        .hierarchy = TPM2_RH_NULL,
-    };
-    TSS2_RC rc = Esys_Sign(key->tpm->esys, key->object, key->session, ESYS_TR_NONE, ESYS_TR_NONE,
-                           digest, scheme, &no_ticket, ret);
+    const TSS2_RC rc = tpm2_sign(key->tpm, &key->object, key->session, digest, scheme, ret);
 
-    if (rc == TSS2_RC_SUCCESS) {
-        tpm_session_ended(key->tpm, key->session);
-        key->session = ESYS_TR_NONE;
-    } else {
-        device_key_rest(key);
-    }
+    device_key_rest(key);
     return rc;
 }
 
 static int sign_prepared(DeviceKey *key, const TPM2B_DIGEST *digest, const TPMT_SIG_SCHEME *scheme,
-                         TPMT_SIGNATURE **ret, char *error)
+                         TPMT_SIGNATURE *ret, char *error)
 {
     TSS2_RC rc;
     int r;
@@ -175,7 +158,7 @@ static int sign_prepared(DeviceKey *key, const TPM2B_DIGEST *digest, const TPMT_
 int device_key_sign(DeviceKey *key, const char *digest_name, bool pss, Bytes digest, uint8_t *ret,
                     size_t *ret_size, char *error)
 {
-    _cleanup_(esys_signaturep) TPMT_SIGNATURE *signature = NULL;
+    TPMT_SIGNATURE signature = {0};
     TPM2B_DIGEST tpm_digest = {0};
     TPMT_SIG_SCHEME scheme;
     int r;
@@ -192,7 +175,7 @@ int device_key_sign(DeviceKey *key, const char *digest_name, bool pss, Bytes dig
     r = sign_prepared(key, &tpm_digest, &scheme, &signature, error);
     if (r < 0)
         return r == -EKEYREJECTED ? r : -EIO;
-    if (signature_copy(key, signature, ret, ret_size) < 0) {
+    if (signature_copy(key, &signature, ret, ret_size) < 0) {
         (void)snprintf(error, TPM_ERROR_SIZE,
                        "TPM2_Sign: the TPM returned a signature that is too long for its key");
         return -EIO;

@@ -2,8 +2,8 @@
 #include "policy/endorsement.h"
 
 #include "policy/endorsement_certificate.h"
-#include "policy/session.h"
-#include "policy/storagekey.h"
+#include "tpm/commands.h"
+#include "tpm/storagekey.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -78,16 +78,6 @@ static const char *const template_names[ENDORSEMENT_TEMPLATES] = {
     [ENDORSEMENT_RSA_2048] = "RSA-2048 (L-1)",
 };
 
-static void esys_nv_publicp(TPM2B_NV_PUBLIC **public)
-{
-    Esys_Free(*public);
-}
-
-static void esys_publicp(TPM2B_PUBLIC **public)
-{
-    Esys_Free(*public);
-}
-
 /* Areas as the TPM hashes them: what is not used of a union is not compared. */
 static bool area_equal(const TPMT_PUBLIC *a, const TPMT_PUBLIC *b)
 {
@@ -117,60 +107,53 @@ int endorsement_template_of(const TPM2B_PUBLIC *public, EndorsementTemplate *ret
     return -EINVAL;
 }
 
-static int nv_size(Tpm *tpm, ESYS_TR index, ESYS_TR *ret_auth, size_t *ret, char *error)
+static int index_open(Tpm *tpm, TPM2_HANDLE handle, TpmObject *ret, TpmObject *ret_auth,
+                      size_t *ret_size, char *error)
 {
-    _cleanup_(esys_nv_publicp) TPM2B_NV_PUBLIC *public = NULL;
-    TSS2_RC rc = Esys_NV_ReadPublic(tpm->esys, index, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                                    &public, NULL);
+    TPMS_NV_PUBLIC public = {0};
+    TSS2_RC rc;
 
+    *ret = (TpmObject){.handle = handle};
+    /* A certificate proves itself, and the password that it is read with goes without an HMAC: the
+     * Name may be the TPM's. */
+    rc = tpm2_nv_read_public(tpm, handle, &public, &ret->name);
+    if (rc == (TPM2_RC_HANDLE | TPM2_RC_1))
+        return -ENOENT;
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(error, "TPM2_NV_ReadPublic (EK certificate)", rc);
         return -EIO;
     }
-    if (public->nvPublic.dataSize > ENDORSEMENT_CERTIFICATE_MAX) {
+    if (public.dataSize > ENDORSEMENT_CERTIFICATE_MAX) {
         (void)snprintf(error, TPM_ERROR_SIZE,
                        "the NV index 0x%08x of the EK certificate has %u octets, more than the %d "
                        "that a certificate takes; this TPM can't be used for the proof",
-                       public->nvPublic.nvIndex, public->nvPublic.dataSize,
-                       ENDORSEMENT_CERTIFICATE_MAX);
+                       handle, public.dataSize, ENDORSEMENT_CERTIFICATE_MAX);
         return -EINVAL;
     }
     /* Its own, empty auth where that is allowed: the owner's may have been thrown away. */
-    *ret_auth = public->nvPublic.attributes & TPMA_NV_AUTHREAD ? index : ESYS_TR_RH_OWNER;
-    *ret = public->nvPublic.dataSize;
+    *ret_auth = public.attributes & TPMA_NV_AUTHREAD ? *ret : tpm_permanent(TPM2_RH_OWNER);
+    *ret_size = public.dataSize;
     return 0;
 }
 
-static int nv_read(Tpm *tpm, ESYS_TR index, uint8_t *ret, size_t *ret_size, char *error)
+static int chunk_read(Tpm *tpm, const TpmObject *auth, const TpmObject *index, uint8_t *ret,
+                      size_t size, size_t offset, char *error)
 {
-    ESYS_TR auth = ESYS_TR_NONE;
-    size_t size = 0;
-    size_t done = 0;
-    int r = nv_size(tpm, index, &auth, &size, error);
+    TPM2B_MAX_NV_BUFFER chunk = {0};
+    TSS2_RC rc = tpm2_nv_read(tpm, auth, index, NULL, (uint16_t)size, (uint16_t)offset, &chunk);
 
-    while (r == 0 && done < size) {
-        const size_t wanted = size - done < NV_CHUNK ? size - done : NV_CHUNK;
-        TPM2B_MAX_NV_BUFFER *chunk = NULL;
-        TSS2_RC rc = Esys_NV_Read(tpm->esys, auth, index, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                  ESYS_TR_NONE, (UINT16)wanted, (UINT16)done, &chunk);
-
-        if (rc != TSS2_RC_SUCCESS) {
-            tpm_error(error, "TPM2_NV_Read (EK certificate)", rc);
-            return -EIO;
-        }
-        if (chunk->size == wanted) {
-            memcpy(ret + done, chunk->buffer, wanted);
-            done += wanted;
-        } else {
-            (void)snprintf(error, TPM_ERROR_SIZE,
-                           "TPM2_NV_Read: the TPM returned %u octets where %zu were asked for",
-                           chunk->size, wanted);
-            r = -EIO;
-        }
-        Esys_Free(chunk);
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_NV_Read (EK certificate)", rc);
+        return -EIO;
     }
-    *ret_size = done;
-    return r;
+    if (chunk.size != size) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "TPM2_NV_Read: the TPM returned %u octets where %zu were asked for",
+                       chunk.size, size);
+        return -EIO;
+    }
+    memcpy(ret + offset, chunk.buffer, size);
+    return 0;
 }
 
 /* Some vendors fill the index up after the certificate, so what follows the DER is left alone. */
@@ -198,23 +181,16 @@ static int certificate_parse(Bytes octets, TPM2_HANDLE handle, X509 **ret, char 
 static int certificate_read(Tpm *tpm, TPM2_HANDLE handle, X509 **ret, char *error)
 {
     uint8_t octets[ENDORSEMENT_CERTIFICATE_MAX];
-    ESYS_TR index = ESYS_TR_NONE;
+    TpmObject index, auth;
     size_t size = 0;
-    TSS2_RC rc;
-    int r;
+    int r = index_open(tpm, handle, &index, &auth, &size, error);
 
-    rc = Esys_TR_FromTPMPublic(tpm->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &index);
-    if (rc == (TPM2_RC_HANDLE | TPM2_RC_1))
-        return -ENOENT;
-    if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_NV_ReadPublic (EK certificate)", rc);
-        return -EIO;
+    for (size_t done = 0; r == 0 && done < size; done += NV_CHUNK) {
+        const size_t wanted = size - done < NV_CHUNK ? size - done : NV_CHUNK;
+
+        r = chunk_read(tpm, &auth, &index, octets, wanted, done, error);
     }
-    r = nv_read(tpm, index, octets, &size, error);
-    (void)Esys_TR_Close(tpm->esys, &index);
-    if (r < 0)
-        return r;
-    return certificate_parse((Bytes){octets, size}, handle, ret, error);
+    return r < 0 ? r : certificate_parse((Bytes){octets, size}, handle, ret, error);
 }
 
 static int certificate_find(Endorsement *ek, char *error)
@@ -244,32 +220,23 @@ int endorsement_certificate_read(Tpm *tpm, X509 **ret, char *error)
     return r;
 }
 
-static TSS2_RC primary_new(Tpm *tpm, EndorsementTemplate template, ESYS_TR *ret,
-                           TPM2B_PUBLIC **ret_public)
-{
-    static const TPM2B_SENSITIVE_CREATE sensitive = {0};
-    static const TPM2B_DATA outside_info = {0};
-    static const TPML_PCR_SELECTION creation_pcr = {0};
-
-    return Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                              ESYS_TR_NONE, &sensitive, &templates[template], &outside_info,
-                              &creation_pcr, ret, ret_public, NULL, NULL, NULL);
-}
-
-int endorsement_key_make(Tpm *tpm, EndorsementTemplate template, ESYS_TR *ret,
+int endorsement_key_make(Tpm *tpm, EndorsementTemplate template, TpmObject *ret,
                          TPM2B_PUBLIC *ret_public, char *error)
 {
-    _cleanup_(esys_publicp) TPM2B_PUBLIC *public = NULL;
-    TSS2_RC rc = primary_new(tpm, template, ret, &public);
+    TSS2_RC rc;
 
-    if (tpm_reclaim(tpm, rc))
-        rc = primary_new(tpm, template, ret, &public);
+    *ret_public = (TPM2B_PUBLIC){0};
+    rc = tpm2_create_primary(tpm, TPM2_RH_ENDORSEMENT, NULL, &templates[template], ret_public, ret);
+    if (tpm_reclaim(tpm, rc)) {
+        *ret_public = (TPM2B_PUBLIC){0};
+        rc = tpm2_create_primary(tpm, TPM2_RH_ENDORSEMENT, NULL, &templates[template], ret_public,
+                                 ret);
+    }
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(error, "TPM2_CreatePrimary (EK)", rc);
         return -EIO;
     }
-    tpm_hold(tpm, *ret);
-    *ret_public = *public;
+    tpm_hold(tpm, ret->handle);
     return 0;
 }
 
@@ -283,7 +250,6 @@ int endorsement_open(Tpm *tpm, Endorsement **ret, char *error)
         return -ENOMEM;
     }
     ek->tpm = tpm;
-    ek->object = ESYS_TR_NONE;
     r = certificate_find(ek, error);
     if (r == 0)
         r = endorsement_key_make(tpm, ek->template, &ek->object, &ek->public, error);
@@ -306,7 +272,7 @@ void endorsement_free(Endorsement *endorsement)
 {
     if (!endorsement)
         return;
-    tpm_object_release(endorsement->tpm, endorsement->object);
+    tpm_object_release(endorsement->tpm, &endorsement->object);
     X509_free(endorsement->certificate);
     free(endorsement);
 }

@@ -2,7 +2,7 @@
  * another (TCG EK Credential Profile). */
 #pragma once
 
-#include "policy/tpm.h"
+#include "tpm/tpm.h"
 
 #include "base/bytes.h"
 
@@ -22,7 +22,7 @@ enum {
 
 typedef struct Endorsement {
     Tpm *tpm;
-    ESYS_TR object; /* the one transient slot that the EK takes */
+    TpmObject object; /* the one transient slot that the EK takes */
     EndorsementTemplate template;
     TPM2B_PUBLIC public;
     X509 *certificate;
@@ -39,7 +39,7 @@ DEFINE_POINTER_CLEANUP(Endorsement, endorsement_free);
 
 /* The EK alone, made from the template, whatever certificate there is. *ret is for
  * tpm_object_release(). 0 or -EIO (error filled). */
-int endorsement_key_make(Tpm *tpm, EndorsementTemplate template, ESYS_TR *ret,
+int endorsement_key_make(Tpm *tpm, EndorsementTemplate template, TpmObject *ret,
                          TPM2B_PUBLIC *ret_public, char *error);
 
 /* Reads the EK certificate alone, without making the EK: who needs to know that they are one opens

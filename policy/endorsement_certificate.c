@@ -2,7 +2,7 @@
 #include "policy/endorsement_certificate.h"
 
 #include "crypto/openssl.h"
-#include "policy/publickey.h"
+#include "tpm/publickey.h"
 #include "verify/certificates.h"
 
 #include <errno.h>

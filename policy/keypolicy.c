@@ -1,7 +1,8 @@
-/* Does the platform meet the condition under which the device key signs? */
+/* The condition under which the device key signs, and whether the platform meets it. */
 #include "policy/keypolicy.h"
 
 #include "policy/encoding.h"
+#include "tpm/commands.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -259,29 +260,29 @@ int key_policy_fit(Tpm *tpm, KeyPolicy *policy, char *error)
     return ticket_get(tpm, policy, error);
 }
 
-static int policy_authorize(Tpm *tpm, const KeyPolicy *policy, ESYS_TR session, char *error)
+static int policy_authorize(Tpm *tpm, const KeyPolicy *policy, const TpmSession *session,
+                            char *error)
 {
     static const TPM2B_NONCE no_reference = {0};
     TPM2B_DIGEST approved = {.size = POLICY_DIGEST_SIZE};
     TSS2_RC rc;
 
     memcpy(approved.buffer, policy->fit->policy.octets, POLICY_DIGEST_SIZE);
-    rc = Esys_PolicyAuthorize(tpm->esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                              &approved, &no_reference, &policy->vendor.name, &policy->ticket);
+    rc = tpm2_policy_authorize(tpm, session, &approved, &no_reference, &policy->vendor.name,
+                               &policy->ticket);
     if (rc == TSS2_RC_SUCCESS)
         return 0;
     tpm_error(error, "TPM2_PolicyAuthorize", rc);
     return tpm_rc_base(rc) == TPM2_RC_VALUE ? -EKEYREJECTED : -EIO;
 }
 
-int key_policy_satisfy(Tpm *tpm, const KeyPolicy *policy, ESYS_TR session, char *error)
+int key_policy_satisfy(Tpm *tpm, const KeyPolicy *policy, const TpmSession *session, char *error)
 {
     const TPML_PCR_SELECTION pcrs =
         pcr_selection(policy->fit->expected.bank, policy->fit->expected.mask);
     TSS2_RC rc;
 
-    rc = Esys_PolicyPCR(tpm->esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                        &policy->pcr_digest, &pcrs);
+    rc = tpm2_policy_pcr(tpm, session, &policy->pcr_digest, &pcrs);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(error, "TPM2_PolicyPCR", rc);
         return tpm_rc_base(rc) == TPM2_RC_VALUE ? -EKEYREJECTED : -EIO;

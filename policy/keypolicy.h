@@ -6,6 +6,7 @@
 #pragma once
 
 #include "policy/pcrsignature.h"
+#include "tpm/session.h"
 
 typedef enum KeyPolicyKind {
     KEY_POLICY_NONE,   /* any program that reaches the TPM can sign: development only */
@@ -54,7 +55,7 @@ int key_policy_fit(Tpm *tpm, KeyPolicy *policy, char *error);
 /* Satisfies the policy in a fresh policy session: TPM2_PolicyPCR, and TPM2_PolicyAuthorize with the
  * ticket. 0; -EKEYREJECTED if the platform is no longer in the state that was found; -EIO (error
  * filled). */
-int key_policy_satisfy(Tpm *tpm, const KeyPolicy *policy, ESYS_TR session, char *error);
+int key_policy_satisfy(Tpm *tpm, const KeyPolicy *policy, const TpmSession *session, char *error);
 
 /* "PCR 7: expected …, found …" for each that differs, in one line; `ret` has `size` octets. */
 void pcr_mismatch_print(const PcrMismatch *mismatch, char *ret, size_t size);

@@ -1,4 +1,4 @@
-/* Which day is it at least? */
+/* The last-known time: a day that the TPM keeps, and that only counts up. */
 #include "policy/lastknowntime.h"
 
 #include "base/cleanup.h"
@@ -43,7 +43,6 @@ static int index_open(Tpm *tpm, const TPMS_NV_PUBLIC *public, NvIndex *ret, char
         (ret->public.attributes & ~progress) == public->attributes &&
         ret->public.authPolicy.size == 0 && ret->public.dataSize == public->dataSize)
         return 0;
-    nv_release(tpm, ret);
     (void)snprintf(error, TPM_ERROR_SIZE,
                    "the NV index 0x%08x is not the one that keeps the last-known time; it was left "
                    "as it is: look at it with 'tpm2_nvreadpublic 0x%08x' and, if nothing needs it, "
@@ -89,24 +88,23 @@ static int counter_begin(Tpm *tpm, uint64_t *ret, char *error)
         r = nv_increment(tpm, &index, error);
     if (r == 0)
         r = number_read(tpm, &index, ret, error);
-    nv_release(tpm, &index);
     return r;
 }
 
-static int base_write(Tpm *tpm, const NvIndex *index, uint64_t base, char *error)
+static int base_write(Tpm *tpm, NvIndex *index, uint64_t base, char *error)
 {
     uint8_t octets[NV_NUMBER_SIZE];
     Writer writer;
 
     writer_init(&writer, octets, sizeof(octets));
     writer_u64(&writer, base);
-    return nv_write(tpm, index, ESYS_TR_NONE, BYTES_OF(octets), error);
+    return nv_write(tpm, index, NULL, BYTES_OF(octets), error);
 }
 
 int last_known_time_define(Tpm *tpm, time_t now, char *error)
 {
     uint64_t counter = 0;
-    NvIndex index = {.object = ESYS_TR_NONE};
+    NvIndex index = {0};
     int r;
 
     if (now < earliest) {
@@ -125,7 +123,6 @@ int last_known_time_define(Tpm *tpm, time_t now, char *error)
         r = base_write(tpm, &index, (uint64_t)(now / LAST_KNOWN_DAY) - counter, error);
     if (r == 0 && !(index.public.attributes & TPMA_NV_WRITELOCKED))
         r = nv_lock(tpm, &index, error);
-    nv_release(tpm, &index);
     return r;
 }
 
@@ -147,15 +144,12 @@ static int settled_read(Tpm *tpm, const TPMS_NV_PUBLIC *public, TPMA_NV settled,
 
     if (r < 0)
         return r;
-    r = (ret_index->public.attributes & progress) == settled
-            ? number_read(tpm, ret_index, ret, error)
-            : not_finished(public->nvIndex, error);
-    if (r < 0)
-        nv_release(tpm, ret_index);
-    return r;
+    return (ret_index->public.attributes & progress) == settled
+               ? number_read(tpm, ret_index, ret, error)
+               : not_finished(public->nvIndex, error);
 }
 
-/* The day, and the counter to move it with, which is for nv_release(). */
+/* The day, and the counter to move it with. */
 static int day_read(Tpm *tpm, NvIndex *ret_counter, int64_t *ret, char *error)
 {
     uint64_t base = 0, counter = 0;
@@ -165,14 +159,12 @@ static int day_read(Tpm *tpm, NvIndex *ret_counter, int64_t *ret, char *error)
     r = settled_read(tpm, &base_public, progress, &index, &base, error);
     if (r < 0)
         return r;
-    nv_release(tpm, &index);
     r = settled_read(tpm, &counter_public, TPMA_NV_WRITTEN, ret_counter, &counter, error);
     if (r < 0)
         return r;
     *ret = (int64_t)(base + counter);
     if (*ret >= 0 && *ret <= DAY_NUMBER_MAX)
         return 0;
-    nv_release(tpm, ret_counter);
     (void)snprintf(error, TPM_ERROR_SIZE,
                    "the NV indices 0x%08x and 0x%08x make day %" PRId64 " after 1970, which is no "
                    "last-known time; provision the device again",
@@ -188,7 +180,6 @@ int last_known_time_read(Tpm *tpm, time_t *ret, char *error)
 
     if (r < 0)
         return r;
-    nv_release(tpm, &counter);
     *ret = (time_t)day * LAST_KNOWN_DAY;
     return 0;
 }
@@ -217,7 +208,6 @@ int last_known_time_advance(Tpm *tpm, time_t now, unsigned days_max, time_t *ret
         r = nv_increment(tpm, &counter, error);
         day += r == 0;
     }
-    nv_release(tpm, &counter);
     *ret = (time_t)day * LAST_KNOWN_DAY;
     return r;
 }

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "policy/nv.h"
+#include "tpm/nv.h"
 
 #include <time.h>
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "policy/pcr.h"
+#include "tpm/pcr.h"
 
 enum { PCR_TEXT_ERROR_SIZE = 512 };
 

@@ -117,39 +117,3 @@ bool policy_digest_equal(const PolicyDigest *a, const PolicyDigest *b)
 {
     return bytes_equal(BYTES_OF(a->octets), BYTES_OF(b->octets));
 }
-
-static int name_of(Bytes public, TPM2_ALG_ID algorithm, TPM2B_NAME *ret)
-{
-    Writer writer;
-
-    if (algorithm != TPM2_ALG_SHA256)
-        return -EINVAL;
-    writer_init(&writer, ret->name, sizeof(ret->name));
-    writer_u16(&writer, algorithm);
-    if (hash(&public, 1, ret->name + writer.size) < 0)
-        return -EINVAL;
-    ret->size = (UINT16)(writer.size + POLICY_DIGEST_SIZE);
-    return 0;
-}
-
-int tpm_object_name(const TPM2B_PUBLIC *public, TPM2B_NAME *ret)
-{
-    uint8_t marshalled[sizeof(public->publicArea)];
-    size_t size = 0;
-
-    if (Tss2_MU_TPMT_PUBLIC_Marshal(&public->publicArea, marshalled, sizeof(marshalled), &size) !=
-        TSS2_RC_SUCCESS)
-        return -EINVAL;
-    return name_of((Bytes){marshalled, size}, public->publicArea.nameAlg, ret);
-}
-
-int tpm_nv_name(const TPMS_NV_PUBLIC *public, TPM2B_NAME *ret)
-{
-    uint8_t marshalled[sizeof(*public)];
-    size_t size = 0;
-
-    if (Tss2_MU_TPMS_NV_PUBLIC_Marshal(public, marshalled, sizeof(marshalled), &size) !=
-        TSS2_RC_SUCCESS)
-        return -EINVAL;
-    return name_of((Bytes){marshalled, size}, public->nameAlg, ret);
-}

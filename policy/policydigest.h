@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "policy/pcr.h"
+#include "tpm/pcr.h"
 
 #include <stdbool.h>
 
@@ -37,8 +37,3 @@ int policy_digest_authorize(PolicyDigest *digest, const TPM2B_NAME *key, Bytes p
 int policy_approval_hash(const PolicyDigest *approved, Bytes policy_ref, uint8_t *ret);
 
 bool policy_digest_equal(const PolicyDigest *a, const PolicyDigest *b);
-
-/* An object's or NV index's Name (Part 1, 16): the hash algorithm and the hash of its marshalled
- * public area. 0 or -EINVAL. */
-int tpm_object_name(const TPM2B_PUBLIC *public, TPM2B_NAME *ret);
-int tpm_nv_name(const TPMS_NV_PUBLIC *public, TPM2B_NAME *ret);

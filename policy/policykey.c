@@ -3,9 +3,9 @@
 
 #include "base/file.h"
 #include "crypto/openssl.h"
-#include "policy/publickey.h"
-#include "policy/session.h"
-#include "policy/storagekey.h"
+#include "tpm/commands.h"
+#include "tpm/publickey.h"
+#include "tpm/storagekey.h"
 
 #include <errno.h>
 #include <openssl/core_names.h>
@@ -250,12 +250,11 @@ static int not_approved(char *error)
     return -EKEYREJECTED;
 }
 
-static int key_verify(Tpm *tpm, ESYS_TR object, const uint8_t *hash,
+static int key_verify(Tpm *tpm, const TpmObject *object, const uint8_t *hash,
                       const TPMT_SIGNATURE *signature, TPMT_TK_VERIFIED *ret, char *error)
 {
     TPM2B_DIGEST digest = {.size = POLICY_DIGEST_SIZE};
-    TPMT_TK_VERIFIED *ticket = NULL;
-    ESYS_TR session = ESYS_TR_NONE;
+    TpmSession *session = NULL;
     TSS2_RC rc;
     int r;
 
@@ -263,8 +262,7 @@ static int key_verify(Tpm *tpm, ESYS_TR object, const uint8_t *hash,
     r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
     if (r < 0)
         return r;
-    rc = Esys_VerifySignature(tpm->esys, object, session, ESYS_TR_NONE, ESYS_TR_NONE, &digest,
-                              signature, &ticket);
+    rc = tpm2_verify_signature(tpm, object, session, &digest, signature, ret);
     tpm_session_flush(tpm, session);
     if (tpm_rc_base(rc) == TPM2_RC_SIGNATURE)
         return not_approved(error);
@@ -272,8 +270,6 @@ static int key_verify(Tpm *tpm, ESYS_TR object, const uint8_t *hash,
         tpm_error(error, "TPM2_VerifySignature", rc);
         return -EIO;
     }
-    *ret = *ticket;
-    Esys_Free(ticket);
     return 0;
 }
 
@@ -282,7 +278,7 @@ int policy_key_ticket(Tpm *tpm, const PolicyKey *key, const PolicyDigest *approv
 {
     TPMT_SIGNATURE tpm_signature = {0};
     uint8_t hash[POLICY_DIGEST_SIZE];
-    ESYS_TR object = ESYS_TR_NONE;
+    TpmObject object = {0};
     TSS2_RC rc;
     int r;
 
@@ -294,18 +290,15 @@ int policy_key_ticket(Tpm *tpm, const PolicyKey *key, const PolicyDigest *approv
         return not_approved(error);
     /* Loaded into the owner hierarchy, so that the ticket outlives a restart of the TPM (Part 3,
      * 12.3). */
-    rc = Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL, &key->public,
-                           ESYS_TR_RH_OWNER, &object);
-    if (tpm_reclaim(tpm, rc)) {
-        rc = Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL,
-                               &key->public, ESYS_TR_RH_OWNER, &object);
-    }
+    rc = tpm2_load_external(tpm, &key->public, TPM2_RH_OWNER, &object);
+    if (tpm_reclaim(tpm, rc))
+        rc = tpm2_load_external(tpm, &key->public, TPM2_RH_OWNER, &object);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(error, "TPM2_LoadExternal (policy key)", rc);
         return -EIO;
     }
-    tpm_hold(tpm, object); /* making room for the session must not take it */
-    r = key_verify(tpm, object, hash, &tpm_signature, ret, error);
-    tpm_object_release(tpm, object);
+    tpm_hold(tpm, object.handle); /* making room for the session must not take it */
+    r = key_verify(tpm, &object, hash, &tpm_signature, ret, error);
+    tpm_object_release(tpm, &object);
     return r;
 }

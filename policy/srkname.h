@@ -2,7 +2,7 @@
  * tpm->srk_name is set from. */
 #pragma once
 
-#include "policy/tpm.h"
+#include "tpm/tpm.h"
 
 enum { SRK_NAME_TEXT_SIZE = 2 * sizeof(TPMU_NAME) + 2, SRK_NAME_ERROR_SIZE = 512 };
 

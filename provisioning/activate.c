@@ -3,6 +3,7 @@
 
 #include "provisioning/proofcommand.h"
 #include "provisioning/proofjson.h"
+#include "provisioning/tpmopen.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,7 +57,7 @@ int provision_activate(const ProvisionOptions *options)
         r = key_read(options, &key);
     if (r < 0)
         return r;
-    r = tpm_open(options->tcti, &tpm, error);
+    r = provision_tpm_open(options->tcti, NULL, &tpm, error);
     if (r == 0)
         r = proof_activate(tpm, &key, &challenge, &response, error);
     if (r < 0) {

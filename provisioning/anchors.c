@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "policy/anchorinstall.h"
 #include "provisioning/certificatefile.h"
+#include "provisioning/tpmopen.h"
 #include "provisioning/tredbus.h"
 #include "verify/anchors.h"
 #include "verify/certificates.h"
@@ -160,7 +161,7 @@ static int install_opening(const ProvisionOptions *options, const Given *given)
 {
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
     char error[TPM_ERROR_SIZE] = "";
-    int r = tpm_open(options->tcti, &tpm, error);
+    int r = provision_tpm_open(options->tcti, NULL, &tpm, error);
 
     if (r == 0)
         return install_with(options, given, tpm);

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "policy/tpm.h"
 #include "provisioning/profile.h"
+#include "tpm/tpm.h"
 
 #include <stdbool.h>
 #include <stdint.h>

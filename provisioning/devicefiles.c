@@ -4,9 +4,9 @@
 #include "base/file.h"
 #include "crypto/openssl.h"
 #include "policy/encoding.h"
-#include "policy/policydigest.h"
-#include "policy/publickey.h"
 #include "provisioning/csr.h"
+#include "tpm/name.h"
+#include "tpm/publickey.h"
 
 #include <errno.h>
 #include <stdio.h>

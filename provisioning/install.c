@@ -2,9 +2,9 @@
 #include "provisioning/certificatefile.h"
 
 #include "crypto/openssl.h"
-#include "policy/publickey.h"
 #include "policy/tss2key.h"
 #include "provisioning/tredbus.h"
+#include "tpm/publickey.h"
 #include "verify/certificates.h"
 #include "verify/profile.h"
 

@@ -3,8 +3,8 @@
 
 #include "policy/anchorguard.h"
 
-#include "policy/pcr.h"
 #include "provisioning/authority.h"
+#include "tpm/pcr.h"
 
 #include <errno.h>
 #include <getopt.h>

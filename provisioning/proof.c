@@ -4,7 +4,8 @@
 #include "crypto/openssl.h"
 #include "policy/devicepublic.h"
 #include "policy/endorsement_certificate.h"
-#include "policy/publickey.h"
+#include "tpm/name.h"
+#include "tpm/publickey.h"
 
 #include <errno.h>
 #include <openssl/err.h>

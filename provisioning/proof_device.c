@@ -2,8 +2,8 @@
 #include "provisioning/proof.h"
 
 #include "crypto/openssl.h"
-#include "policy/session.h"
-#include "policy/storagekey.h"
+#include "tpm/commands.h"
+#include "tpm/storagekey.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -102,46 +102,40 @@ int proof_request_new(Tpm *tpm, const Tss2Key *key, const char *csr, const char 
     return ek ? proof_request_for_ek(ek, key, csr, fqdn, serial, ret, error) : r;
 }
 
-static TSS2_RC load(Tpm *tpm, ESYS_TR parent, const Tss2Key *key, ESYS_TR *ret)
-{
-    return Esys_Load(tpm->esys, parent, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &key->private,
-                     &key->public, ret);
-}
-
 /* Without a test signature and so without the platform state of its policy, which a factory may not
  * be in: TPM2_ActivateCredential asks for the key's empty auth only. */
-static int key_load(Tpm *tpm, const Tss2Key *key, ESYS_TR *ret, char *error)
+static int key_load(Tpm *tpm, const Tss2Key *key, TpmObject *ret, char *error)
 {
-    ESYS_TR parent = ESYS_TR_NONE;
+    TpmObject parent = {0};
     TSS2_RC rc;
     int r;
 
     r = tpm_parent_open(tpm, key->parent, &parent, error);
     if (r < 0)
         return r;
-    rc = load(tpm, parent, key, ret);
+    rc = tpm2_load(tpm, &parent, NULL, &key->private, &key->public, ret);
     if (tpm_reclaim(tpm, rc))
-        rc = load(tpm, parent, key, ret);
-    tpm_object_release(tpm, parent);
+        rc = tpm2_load(tpm, &parent, NULL, &key->private, &key->public, ret);
+    tpm_object_release(tpm, &parent);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(error, "TPM2_Load (device key)", rc);
         return -EIO;
     }
-    tpm_hold(tpm, *ret);
+    tpm_hold(tpm, ret->handle);
     return 0;
 }
 
 int proof_activate_for_ek(const Endorsement *ek, const Tss2Key *key,
                           const ProofChallenge *challenge, ProofResponse *ret, char *error)
 {
-    ESYS_TR device = ESYS_TR_NONE;
+    TpmObject device = {0};
     Secret *secret = NULL;
     int r;
 
     r = key_load(ek->tpm, key, &device, error);
     if (r == 0)
-        r = credential_activate(ek, device, &challenge->credential, &secret, error);
-    tpm_object_release(ek->tpm, device);
+        r = credential_activate(ek, &device, &challenge->credential, &secret, error);
+    tpm_object_release(ek->tpm, &device);
     if (r == 0)
         *ret = (ProofResponse){.request = challenge->request, .secret = secret};
     return r;

@@ -2,12 +2,11 @@
 #include "provisioning/proofcommand.h"
 
 #include "base/file.h"
-#include "crypto/secret.h"
 #include "provisioning/command.h"
 #include "provisioning/proofjson.h"
+#include "provisioning/tpmopen.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,13 +32,11 @@ int message_print(const char *text)
 
 int secrets_ready(void)
 {
-    int r = CRYPTO_secure_malloc_initialized() ? 0 : secrets_init();
+    char error[TPM_ERROR_SIZE] = "";
+    int r = secrets_prepare(error);
 
-    if (r < 0) {
-        complain("there is no locked memory for secrets: %s; raise RLIMIT_MEMLOCK to 8 MiB "
-                 "('ulimit -l 8192')",
-                 strerror(-r));
-    }
+    if (r < 0)
+        complain("%s", error);
     return r;
 }
 

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "policy/tpm_meter.h"
 #include "provisioning/devicefiles.h"
 #include "provisioning/lineinput.h"
 #include "provisioning/step.h"
+#include "tpm/meter.h"
 
 #include <time.h>
 

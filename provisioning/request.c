@@ -5,6 +5,7 @@
 #include "provisioning/csr.h"
 #include "provisioning/proofcommand.h"
 #include "provisioning/proofjson.h"
+#include "provisioning/tpmopen.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -45,7 +46,7 @@ static int request_make(const ProvisionOptions *options, const Tss2Key *key, con
     char error[TPM_ERROR_SIZE] = "";
     int r;
 
-    r = tpm_open(options->tcti, &tpm, error);
+    r = provision_tpm_open(options->tcti, NULL, &tpm, error);
     if (r == 0) {
         r = proof_request_new(tpm, key, csr, options->fqdn, options->serial ? options->serial : "",
                               ret, error);

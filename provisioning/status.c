@@ -4,13 +4,14 @@
 #include "provisioning/devicepolicy.h"
 #include "provisioning/inventory.h"
 #include "provisioning/tpmfacts.h"
+#include "provisioning/tpmopen.h"
 
 #include "crypto/openssl.h"
 #include "policy/anchorguard.h"
 #include "policy/devicekey.h"
 #include "policy/encoding.h"
 #include "policy/lastknowntime.h"
-#include "policy/storagekey.h"
+#include "tpm/storagekey.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -73,12 +74,12 @@ static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
 {
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
     char error[TPM_ERROR_SIZE] = "";
-    ESYS_TR srk = ESYS_TR_NONE;
+    TpmObject srk = {0};
     TpmFacts facts;
     Item *item;
     int r;
 
-    r = tpm_open(options->tcti, &tpm, error);
+    r = provision_tpm_open(options->tcti, NULL, &tpm, error);
     if (r == 0)
         r = tpm_facts_read(tpm, &facts, error);
     item = inventory_add(inventory, "tpm", r == 0 ? there : unreadable);
@@ -92,7 +93,7 @@ static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
                facts.firmware_minor & 0xffff);
     item_field(item, "persistent-free", "%u", facts.persistent_free);
     r = tpm_srk_open(tpm, false, &srk, error);
-    tpm_object_release(tpm, srk);
+    tpm_object_release(tpm, &srk);
     item = file_item(inventory, "storage-root-key", r, error);
     if (r == 0)
         item_field(item, "handle", "0x%08x", TPM_SRK_HANDLE);

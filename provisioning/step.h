@@ -4,8 +4,8 @@
 #pragma once
 
 #include "policy/devicekey.h"
-#include "policy/tpm_meter.h"
 #include "provisioning/command.h"
+#include "tpm/meter.h"
 
 #include <openssl/x509.h>
 #include <stdint.h>

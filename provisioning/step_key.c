@@ -2,8 +2,8 @@
  * second one like it. */
 #include "provisioning/step.h"
 
-#include "policy/tpm_profile.h"
 #include "provisioning/devicepolicy.h"
+#include "tpm/profile.h"
 
 #include <errno.h>
 #include <stdio.h>

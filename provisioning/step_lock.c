@@ -3,8 +3,8 @@
 #include "provisioning/step.h"
 
 #include "crypto/openssl.h"
-#include "policy/session.h"
 #include "provisioning/tpmfacts.h"
+#include "tpm/commands.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -30,15 +30,14 @@ int step_lock_check(Provision *provision, char *note)
 /* The session encrypts the new value: who listens on the TPM's bus does not learn it. */
 static int auth_change(Tpm *tpm, const TPM2B_AUTH *auth, char *error)
 {
-    ESYS_TR session = ESYS_TR_NONE;
+    TpmSession *session = NULL;
     TSS2_RC rc;
     int r;
 
     r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
     if (r < 0)
         return r;
-    rc = Esys_HierarchyChangeAuth(tpm->esys, ESYS_TR_RH_OWNER, session, ESYS_TR_NONE, ESYS_TR_NONE,
-                                  auth);
+    rc = tpm2_hierarchy_change_auth(tpm, TPM2_RH_OWNER, session, auth);
     tpm_session_flush(tpm, session);
     if (rc == TSS2_RC_SUCCESS)
         return 0;

@@ -5,11 +5,11 @@
 #include "policy/endorsement.h"
 #include "policy/lastknowntime.h"
 #include "policy/srkname.h"
-#include "policy/storagekey.h"
-#include "policy/tpm_profile.h"
 #include "provisioning/devicefiles.h"
 #include "provisioning/roster.h"
 #include "provisioning/tpmfacts.h"
+#include "tpm/profile.h"
+#include "tpm/storagekey.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,10 +19,10 @@
 static int srk_look(Provision *provision)
 {
     char error[TPM_ERROR_SIZE] = "";
-    ESYS_TR srk = ESYS_TR_NONE;
+    TpmObject srk = {0};
     int r = tpm_srk_open(provision->tpm, false, &srk, error);
 
-    tpm_object_release(provision->tpm, srk);
+    tpm_object_release(provision->tpm, &srk);
     if (r == -ENOENT)
         return 0;
     if (r < 0)
@@ -168,11 +168,11 @@ static int name_store(Provision *provision)
 int step_srk_make(Provision *provision, char *note)
 {
     char error[TPM_ERROR_SIZE] = "";
-    ESYS_TR srk = ESYS_TR_NONE;
+    TpmObject srk = {0};
     int r = tpm_srk_open(provision->tpm, true, &srk, error);
 
     (void)note;
-    tpm_object_release(provision->tpm, srk);
+    tpm_object_release(provision->tpm, &srk);
     if (r < 0)
         complain("%s", error);
     return r < 0 ? r : name_store(provision);

@@ -2,6 +2,7 @@
 #include "provisioning/step.h"
 
 #include "provisioning/tpmfacts.h"
+#include "provisioning/tpmopen.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -99,7 +100,7 @@ int provision_open(Provision *provision, const ProvisionOptions *options, TpmMet
         r = state_lock(options, &provision->lock);
     if (r < 0)
         return r;
-    r = tpm_open_metered(options->tcti, meter, &provision->tpm, error);
+    r = provision_tpm_open(options->tcti, meter, &provision->tpm, error);
     if (r == 0)
         r = tpm_leftovers_flush(provision->tpm, error);
     if (r < 0)

@@ -1,17 +1,17 @@
 /* Which TPM is this, and what is in the way in it? */
 #include "provisioning/tpmfacts.h"
 
+#include "tpm/commands.h"
+
 #include <errno.h>
 #include <string.h>
 
 enum { BATCH = 64 }; /* properties or handles asked for at once; a TPM holds fewer */
 
-static int capability_get(Tpm *tpm, TPM2_CAP capability, uint32_t first, TPMS_CAPABILITY_DATA **ret,
+static int capability_get(Tpm *tpm, TPM2_CAP capability, uint32_t first, TPMS_CAPABILITY_DATA *ret,
                           char *error)
 {
-    TPMI_YES_NO more;
-    TSS2_RC rc = Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, capability,
-                                    first, BATCH, &more, ret);
+    TSS2_RC rc = tpm2_get_capability(tpm, capability, first, BATCH, ret);
 
     if (rc == TSS2_RC_SUCCESS)
         return 0;
@@ -64,28 +64,21 @@ int tpm_facts_read(Tpm *tpm, TpmFacts *ret, char *error)
 
     *ret = (TpmFacts){0};
     for (size_t i = 0; i < ELEMENTS(groups); i++) {
-        TPMS_CAPABILITY_DATA *data = NULL;
+        TPMS_CAPABILITY_DATA data = {0};
         int r = capability_get(tpm, TPM2_CAP_TPM_PROPERTIES, groups[i], &data, error);
 
         if (r < 0)
             return r;
-        for (uint32_t j = 0; j < data->data.tpmProperties.count; j++)
-            property_take(&data->data.tpmProperties.tpmProperty[j], ret);
-        Esys_Free(data);
+        for (uint32_t j = 0; j < data.data.tpmProperties.count; j++)
+            property_take(&data.data.tpmProperties.tpmProperty[j], ret);
     }
     return 0;
 }
 
-/* ESYS flushes what it knows, so the handle is made known to it first. */
 static int handle_flush(Tpm *tpm, TPM2_HANDLE handle, char *error)
 {
-    ESYS_TR object = ESYS_TR_NONE;
-    TSS2_RC rc;
+    TSS2_RC rc = tpm2_flush_context(tpm, handle);
 
-    rc =
-        Esys_TR_FromTPMPublic(tpm->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &object);
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Esys_FlushContext(tpm->esys, object);
     if (rc == TSS2_RC_SUCCESS)
         return 0;
     tpm_error(error, "TPM2_FlushContext (left over from a process that was killed)", rc);
@@ -97,12 +90,11 @@ int tpm_leftovers_flush(Tpm *tpm, char *error)
     static const TPM2_HANDLE firsts[] = {TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST};
 
     for (size_t i = 0; tpm->exclusive && i < ELEMENTS(firsts); i++) {
-        TPMS_CAPABILITY_DATA *data = NULL;
+        TPMS_CAPABILITY_DATA data = {0};
         int r = capability_get(tpm, TPM2_CAP_HANDLES, firsts[i], &data, error);
 
-        for (uint32_t j = 0; r == 0 && j < data->data.handles.count; j++)
-            r = handle_flush(tpm, data->data.handles.handle[j], error);
-        Esys_Free(data);
+        for (uint32_t j = 0; r == 0 && j < data.data.handles.count; j++)
+            r = handle_flush(tpm, data.data.handles.handle[j], error);
         if (r < 0)
             return r;
     }

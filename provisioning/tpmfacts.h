@@ -1,7 +1,7 @@
 /* What a TPM says about itself: who made it, and what room it has left. */
 #pragma once
 
-#include "policy/tpm.h"
+#include "tpm/tpm.h"
 
 #include <stdbool.h>
 #include <stdint.h>

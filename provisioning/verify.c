@@ -2,11 +2,12 @@
 #include "provisioning/certificateflaw.h"
 #include "provisioning/csr.h"
 #include "provisioning/devicepolicy.h"
+#include "provisioning/tpmopen.h"
 #include "provisioning/verification.h"
 
 #include "crypto/openssl.h"
 #include "policy/devicekey.h"
-#include "policy/storagekey.h"
+#include "tpm/storagekey.h"
 #include "verify/profile.h"
 
 #include <errno.h>
@@ -48,8 +49,8 @@ void verification_misfits(Verification *verification, const char *name, const ch
 static void tpm_verify(Verification *verification)
 {
     char error[TPM_ERROR_SIZE] = "";
-    ESYS_TR srk = ESYS_TR_NONE;
-    int r = tpm_open(verification->options->tcti, &verification->tpm, error);
+    TpmObject srk = {0};
+    int r = provision_tpm_open(verification->options->tcti, NULL, &verification->tpm, error);
 
     if (r == 0)
         r = tpm_facts_read(verification->tpm, &verification->facts, error);
@@ -59,7 +60,7 @@ static void tpm_verify(Verification *verification)
     }
     verification_fits(verification, "tpm", "it answers");
     r = tpm_srk_open(verification->tpm, false, &srk, error);
-    tpm_object_release(verification->tpm, srk);
+    tpm_object_release(verification->tpm, &srk);
     verification->srk_good = r == 0;
     if (r < 0) {
         verification_misfits(verification, "storage-root-key", NULL, "%s", error);

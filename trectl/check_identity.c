@@ -39,6 +39,11 @@ static int identity_try(void *userdata)
 
     if (!identity)
         return 1;
+    if (check->end > IDENTITY_TPM && secrets_init() < 0) {
+        findings_add(&check->findings, FINDING_PROBLEM, "memory",
+                     "No memory can be locked for keys. Raise the limit (ulimit -l), and have "
+                     "LimitMEMLOCK=infinity in tred's unit.");
+    }
     for (int part = 0; part < (int)check->end; part++)
         part_check(check, (IdentityPart)part, identity);
     if (identity->validity_problem[0] != '\0') {

@@ -1,9 +1,10 @@
-/* How do new anchors come into force without a restart? */
+/* Installing anchors while tred runs. */
 #include "tred/anchor_install.h"
 
 #include "base/log.h"
 #include "policy/anchorinstall.h"
 #include "policy/srkname.h"
+#include "tpm/storagekey.h"
 #include "tred/bus.h"
 #include "tred/bus_error.h"
 
@@ -13,17 +14,47 @@
 
 static const FileOwner own = {(uid_t)-1, (gid_t)-1};
 
-/* The TPM where no identity could be loaded with it. */
+typedef struct Install {
+    Bytes bundle, approval; /* borrowed from `call` */
+    sd_bus_message *call;
+    Verifier *verifier; /* of the new anchors */
+    AnchorRecord record;
+    bool begun; /* the TPM may have been told */
+    int result;
+    char reason[ANCHOR_INSTALL_REASON_SIZE];
+} Install;
+
+_Static_assert((int)ANCHOR_INSTALL_REASON_SIZE >= (int)ANCHOR_INSTALL_ERROR_SIZE &&
+                   (int)ANCHOR_INSTALL_REASON_SIZE >= (int)SRK_NAME_ERROR_SIZE &&
+                   (int)ANCHOR_INSTALL_REASON_SIZE >= (int)TPM_ERROR_SIZE &&
+                   (int)ANCHOR_INSTALL_REASON_SIZE >= (int)VERIFIER_ERROR_SIZE,
+               "every sentence fits");
+
+static void install_free(void *data)
+{
+    Install *install = data;
+
+    verifier_unref(install->verifier);
+    sd_bus_message_unref(install->call);
+    free(install);
+}
+
+/* The connection that there is, or one of its own where no identity could be loaded. */
 static int tpm_get(const Daemon *daemon, Tpm **ret, char *reason)
 {
     TPM2B_NAME srk_name = {0};
-    int r = srk_name_read(daemon->config.srk_name, &srk_name, reason);
+    int r;
 
+    if (daemon->tpm && !daemon->tpm->broken) {
+        *ret = tpm_ref(daemon->tpm);
+        return 0;
+    }
+    r = srk_name_read(daemon->config.srk_name, &srk_name, reason);
     if (r < 0 && r != -ENOENT)
         return BUS_E_TPM_UNAVAILABLE;
-    if (tpm_open(daemon->config.tcti, ret, reason) < 0)
+    if (tpm_open_in_loop(daemon->config.tcti, daemon->tpm_loop, ret, reason) < 0)
         return BUS_E_TPM_UNAVAILABLE;
-    (*ret)->srk_name = srk_name;
+    tpm_trust_srk(*ret, &srk_name);
     return 0;
 }
 
@@ -44,6 +75,40 @@ static int verifier_make(const Daemon *daemon, Bytes bundle, Verifier **ret, cha
     return r == -EINVAL ? BUS_E_ANCHORS_REFUSED : r;
 }
 
+static int error_of(int r)
+{
+    switch (r) {
+    case ANCHOR_E_OUTDATED:
+        return BUS_E_ANCHORS_OUTDATED;
+    case -EIO:
+        return BUS_E_TPM_UNAVAILABLE;
+    default:
+        return r > 0 ? BUS_E_ANCHORS_REFUSED : r;
+    }
+}
+
+static int install(const Daemon *daemon, Install *install)
+{
+    _cleanup_(tpm_closep) Tpm *tpm = NULL;
+    int r;
+
+    r = verifier_make(daemon, install->bundle, &install->verifier, install->reason);
+    if (r == 0)
+        r = tpm_get(daemon, &tpm, install->reason);
+    if (r != 0)
+        return r;
+    install->begun = true;
+    return anchors_install(tpm, daemon->config.anchors, install->bundle, install->approval, own,
+                           &install->record, install->reason);
+}
+
+static void install_run(Work *work)
+{
+    Install *data = work_data(work);
+
+    data->result = install(work_daemon(work), data);
+}
+
 /* Exchanges hold references on those they began with. */
 static int anchors_exchange(Daemon *daemon, Verifier *verifier, const AnchorRecord *record)
 {
@@ -62,57 +127,60 @@ static int anchors_exchange(Daemon *daemon, Verifier *verifier, const AnchorReco
     return 0;
 }
 
-static void installed(Daemon *daemon, Verifier *verifier, const AnchorRecord *record)
+/* The TPM may have taken them before something failed: what was known of it is known no more. */
+static void install_end(Work *work)
 {
-    log_notice("The operator's SeGW anchors, version %" PRIu64 ", are in force.", record->version);
-    if (!daemon->identity || anchors_exchange(daemon, verifier, record) < 0)
-        daemon_load_identity(daemon);
-}
+    Daemon *daemon = work_daemon(work);
+    Install *install = work_data(work);
 
-static int error_of(int r)
-{
-    switch (r) {
-    case ANCHOR_E_OUTDATED:
-        return BUS_E_ANCHORS_OUTDATED;
-    case -EIO:
-        return BUS_E_TPM_UNAVAILABLE;
-    default:
-        return r > 0 ? BUS_E_ANCHORS_REFUSED : r;
+    if (install->result != 0) {
+        if (install->result < 0 && install->begun && daemon->identity)
+            daemon_load_identity_after(daemon, work);
+        return;
     }
+    log_notice("The operator's SeGW anchors, version %" PRIu64 ", are in force.",
+               install->record.version);
+    if (!daemon->identity || anchors_exchange(daemon, install->verifier, &install->record) < 0)
+        daemon_load_identity_after(daemon, work);
 }
 
-int anchor_install(Daemon *daemon, Bytes bundle, Bytes approval, uint64_t *ret_version,
-                   char *reason)
+/* Anchors are not given up half-way: TPM and files would differ until the next start. */
+static const WorkClass install_class = {
+    .run = install_run, .end = install_end, .free = install_free};
+
+static void install_answer(Work *work, sd_bus_message *call)
 {
-    _cleanup_(verifier_unrefp) Verifier *verifier = NULL;
-    _cleanup_(tpm_closep) Tpm *opened = NULL;
-    AnchorRecord record;
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    const Install *install = work_data(work);
+    const char *reason = install->reason;
+    int r = install->begun ? error_of(install->result) : install->result;
+
+    if (r == 0) {
+        (void)sd_bus_reply_method_return(call, "t", install->record.version);
+        return;
+    }
+    log_warning("The anchors handed in by %s are not in force: %s.",
+                sd_bus_message_get_sender(call), reason[0] != '\0' ? reason : strerror(-r));
+    if (r < 0 && reason[0] != '\0')
+        r = sd_bus_error_setf(&error, SD_BUS_ERROR_FAILED, "%s.", reason);
+    else
+        r = bus_error_set(&error, r, reason);
+    bus_answer_error(call, r, &error);
+}
+
+int anchor_install(Daemon *daemon, Bytes bundle, Bytes approval, sd_bus_message *call)
+{
+    Install *data = calloc(1, sizeof(*data));
+    Work *work = NULL;
     int r;
 
-    _Static_assert((int)ANCHOR_INSTALL_REASON_SIZE >= (int)ANCHOR_INSTALL_ERROR_SIZE &&
-                       (int)ANCHOR_INSTALL_REASON_SIZE >= (int)SRK_NAME_ERROR_SIZE &&
-                       (int)ANCHOR_INSTALL_REASON_SIZE >= (int)TPM_ERROR_SIZE &&
-                       (int)ANCHOR_INSTALL_REASON_SIZE >= (int)VERIFIER_ERROR_SIZE,
-                   "every sentence fits");
-    r = verifier_make(daemon, bundle, &verifier, reason);
-    if (r != 0)
+    if (!data)
+        return -ENOMEM;
+    *data = (Install){.bundle = bundle, .approval = approval, .call = sd_bus_message_ref(call)};
+    r = work_add(daemon, &install_class, data, &work);
+    if (r < 0)
         return r;
-    if (!daemon->identity) {
-        r = tpm_get(daemon, &opened, reason);
-        if (r != 0)
-            return r;
-    }
-    r = anchors_install(opened ? opened : daemon->identity->tpm, daemon->config.anchors, bundle,
-                        approval, own, &record, reason);
-    if (opened) /* a TPM without resource manager takes one connection */
-        tpm_close(steal_pointer(opened));
-    /* The TPM may have taken them before something failed: what was known of it is known no more.
-     */
-    if (r < 0 && daemon->identity)
-        daemon_load_identity(daemon);
-    if (r != 0)
-        return error_of(r);
-    *ret_version = record.version;
-    installed(daemon, verifier, &record);
-    return 0;
+    r = work_wait(work, call, install_answer);
+    work_begin(daemon);
+    return r;
 }

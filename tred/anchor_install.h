@@ -3,11 +3,10 @@
 
 #include "tred/daemon.h"
 
-enum { ANCHOR_INSTALL_REASON_SIZE = 640 };
+enum { ANCHOR_INSTALL_REASON_SIZE = 1024 };
 
-/* Puts `bundle` in force by `approval`, in the TPM and on disk, and for every exchange that begins
- * from now on. Also where State is not ready: it may be the anchors that are wrong. Returns 0,
- * BUS_E_ANCHORS_REFUSED, BUS_E_ANCHORS_OUTDATED, BUS_E_TPM_UNAVAILABLE, or -errno; `reason`
- * (ANCHOR_INSTALL_REASON_SIZE octets) says what was found and what to do. */
-int anchor_install(Daemon *daemon, Bytes bundle, Bytes approval, uint64_t *ret_version,
-                   char *reason);
+/* Puts `bundle` in force by `approval`, in the TPM and on disk, as work: for every exchange that
+ * begins once it is done. Also where State is not ready: it may be the anchors that are wrong.
+ * `call` is answered then, with the version or with AnchorsRefused, AnchorsOutdated or
+ * TpmUnavailable and what was found. 0, or as work_wait(). */
+int anchor_install(Daemon *daemon, Bytes bundle, Bytes approval, sd_bus_message *call);

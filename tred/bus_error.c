@@ -1,7 +1,10 @@
 /* What is a refusal called on the bus, and what does it tell a person? */
 #include "tred/bus_error.h"
 
+#include "base/log.h"
+
 #include <errno.h>
+#include <string.h>
 
 #define ERROR_PREFIX "org.tred.TrE1.Error."
 
@@ -130,4 +133,12 @@ int bus_error_of_identity(IdentityState state)
     default:
         return BUS_E_TPM_UNAVAILABLE;
     }
+}
+
+void bus_answer_error(sd_bus_message *call, int r, const sd_bus_error *error)
+{
+    r = sd_bus_error_is_set(error) ? sd_bus_reply_method_error(call, error)
+                                   : sd_bus_reply_method_errno(call, r, NULL);
+    if (r < 0)
+        log_debug("%s could not be answered: %s.", sd_bus_message_get_sender(call), strerror(-r));
 }

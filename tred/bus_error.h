@@ -25,5 +25,9 @@ const char *bus_error_name(int error);
  * failure. Returns what an sd-bus method handler has to return. */
 int bus_error_set(sd_bus_error *ret, int error, const char *reason);
 
+/* Answers a call that was not answered when it came: with `error` if that is set, else with the
+ * errno. */
+void bus_answer_error(sd_bus_message *call, int r, const sd_bus_error *error);
+
 /* The refusal of BeginExchange that goes with `state`. */
 int bus_error_of_identity(IdentityState state);

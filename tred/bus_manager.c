@@ -1,6 +1,7 @@
-/* What does org.tred.TrE1.Manager show and do? */
+/* org.tred.TrE1.Manager: its properties and methods. */
 #include "base/log.h"
 #include "policy/encoding.h"
+#include "policy/keypolicy.h"
 #include "tred/bus.h"
 #include "tred/bus_error.h"
 #include "tred/bus_manager_anchors.h"
@@ -86,7 +87,7 @@ static int get_key_algorithm(sd_bus *bus, const char *path, const char *interfac
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
     if (daemon->identity)
-        name = tpm_key_algorithm_name(device_key_algorithm(daemon->identity->key));
+        name = daemon->identity->key->algorithm;
     return sd_bus_message_append(reply, "s", name);
 }
 
@@ -123,8 +124,8 @@ static int get_pcr_mismatch(sd_bus *bus, const char *path, const char *interface
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
     r = sd_bus_message_open_container(reply, 'a', "(uss)");
     for (unsigned i = 0; r >= 0 && i < PCR_COUNT; i++) {
-        if (daemon->mismatch.mask >> i & 1)
-            r = append_pcr(reply, &daemon->mismatch, i);
+        if (daemon->mismatch && daemon->mismatch->mask >> i & 1)
+            r = append_pcr(reply, daemon->mismatch, i);
     }
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -186,23 +187,34 @@ static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint1
     Exchange *exchange = NULL;
     int r;
 
-    if (!caller_has_room(caller)) {
-        (void)snprintf(reason, sizeof(reason),
-                       "You hold %zu exchanges; at most %" PRIu64
-                       " for one caller ([exchanges] max-exchanges) and "
-                       "%d for all are allowed. Close one first.",
-                       caller->n_exchanges, daemon->config.max_exchanges, EXCHANGES_TOTAL_MAX);
-        return bus_error_set(error, BUS_E_TOO_MANY_EXCHANGES, reason);
-    }
     r = exchange_new(&daemon->exchange_context, group, &exchange, reason);
     if (r != 0)
         return bus_error_set(error, r, reason);
-    return begin_reply(call, caller, exchange);
+    r = begin_reply(call, caller, exchange);
+    if (r > 0)
+        daemon_key_wanted(daemon);
+    return r;
 }
 
-static int method_begin_exchange(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int room_refuse(const Daemon *daemon, const Caller *caller, sd_bus_error *error)
 {
-    Daemon *daemon = userdata;
+    char reason[EXCHANGE_REASON_SIZE];
+
+    (void)snprintf(reason, sizeof(reason),
+                   "You hold %zu exchanges; at most %" PRIu64
+                   " for one caller ([exchanges] max-exchanges) and "
+                   "%d for all are allowed. Close one first.",
+                   caller->n_exchanges, daemon->config.max_exchanges, EXCHANGES_TOTAL_MAX);
+    return bus_error_set(error, BUS_E_TOO_MANY_EXCHANGES, reason);
+}
+
+static void begin_after_load(Work *work, sd_bus_message *call);
+
+/* In the order of what it costs: room and arguments are looked at before the TPM is. `again`: the
+ * identity was tried for this call already. */
+static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error *error)
+{
+    char reason[EXCHANGE_REASON_SIZE] = "";
     Caller *caller = NULL;
     uint16_t group = 0;
     int r;
@@ -210,29 +222,62 @@ static int method_begin_exchange(sd_bus_message *call, void *userdata, sd_bus_er
     r = sd_bus_message_read(call, "q", &group);
     if (r < 0)
         return r;
-    daemon_get_ready(daemon);
-    if (!identity_state_serves(daemon->state))
-        return bus_error_set(error, bus_error_of_identity(daemon->state), daemon->state_reason);
-
+    r = exchange_check_group(group, reason);
+    if (r != 0)
+        return bus_error_set(error, r, reason);
     r = caller_get(daemon, sd_bus_message_get_sender(call), &caller);
     if (r < 0)
         return r;
-    r = begin_for(call, daemon, caller, group, error);
-    if (r < 0)
-        caller_release(caller);
+    if (!caller_has_room(caller)) {
+        r = room_refuse(daemon, caller, error);
+    } else if (identity_state_serves(daemon->state)) {
+        r = begin_for(call, daemon, caller, group, error);
+    } else if (again) {
+        r = bus_error_set(error, bus_error_of_identity(daemon->state), daemon->state_reason);
+    } else {
+        r = daemon_await_identity(daemon, call, begin_after_load);
+        if (r == 0)
+            r = 1; /* answered later */
+    }
+    caller_release(caller);
     return r;
+}
+
+static void begin_after_load(Work *work, sd_bus_message *call)
+{
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r;
+
+    r = sd_bus_message_rewind(call, true);
+    if (r >= 0)
+        r = begin(call, work_daemon(work), true, &error);
+    if (r < 0)
+        bus_answer_error(call, r, &error);
+}
+
+static int method_begin_exchange(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    return begin(call, userdata, false, error);
+}
+
+static void reload_answer(Work *work, sd_bus_message *call)
+{
+    const Daemon *daemon = work_daemon(work);
+
+    (void)sd_bus_reply_method_return(call, "ss", identity_state_name(daemon->state),
+                                     daemon->state_reason);
 }
 
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     Daemon *daemon = userdata;
+    int r;
 
     (void)error;
     log_info("Asked by %s to read key, policy, certificates and anchors again.",
              sd_bus_message_get_sender(call));
-    daemon_load_identity(daemon);
-    return sd_bus_reply_method_return(call, "ss", identity_state_name(daemon->state),
-                                      daemon->state_reason);
+    r = daemon_load_identity_for(daemon, call, reload_answer);
+    return r < 0 ? r : 1;
 }
 
 static const sd_bus_vtable manager_vtable[] = {

@@ -41,23 +41,14 @@ int bus_get_last_known_time(sd_bus *bus, const char *path, const char *interface
 
 int bus_install_anchors(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-    char reason[ANCHOR_INSTALL_REASON_SIZE] = "";
-    Daemon *daemon = userdata;
     Bytes bundle, approval;
-    uint64_t version = 0;
     int r;
 
+    (void)error;
     r = bus_read_bytes(call, &bundle);
     if (r >= 0)
         r = bus_read_bytes(call, &approval);
-    if (r < 0)
-        return r;
-    r = anchor_install(daemon, bundle, approval, &version, reason);
-    if (r == 0)
-        return sd_bus_reply_method_return(call, "t", version);
-    log_warning("The anchors handed in by %s are not in force: %s.",
-                sd_bus_message_get_sender(call), reason[0] != '\0' ? reason : strerror(-r));
-    if (r < 0 && reason[0] != '\0')
-        return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED, "%s.", reason);
-    return bus_error_set(error, r, reason);
+    if (r >= 0)
+        r = anchor_install(userdata, bundle, approval, call);
+    return r < 0 ? r : 1;
 }

@@ -1,10 +1,12 @@
-/* What time is it for certain, and when is the TPM told? */
+/* What time it is at least, and telling the TPM. */
 #include "tred/clock.h"
 
 #include "base/log.h"
 #include "policy/lastknowntime.h"
+#include "tpm/tpm.h"
 #include "tred/bus.h"
 #include "tred/callers.h"
+#include "tred/work.h"
 
 #include <errno.h>
 #include <string.h>
@@ -56,7 +58,8 @@ static bool is_due(const Daemon *daemon)
            time(NULL) / LAST_KNOWN_DAY > daemon->last_known / LAST_KNOWN_DAY;
 }
 
-/* The TPM's commands take time that an exchange on its way to SignAuth can't spare. */
+/* The TPM's commands can't be interrupted, and an exchange on its way to SignAuth is to wait for
+ * one alone. */
 static bool is_postponed(Daemon *daemon)
 {
     if (callers_have_unsigned(daemon) && daemon->clock_postponed++ < POSTPONED_MAX)
@@ -65,24 +68,61 @@ static bool is_postponed(Daemon *daemon)
     return false;
 }
 
-/* One step; yields the seconds until the next. */
-static unsigned record(Daemon *daemon)
-{
-    char error[TPM_ERROR_SIZE] = "";
-    time_t last_known = 0;
-    int r;
+typedef struct Record {
+    int result;
+    time_t last_known;
+    char error[TPM_ERROR_SIZE];
+} Record;
 
-    if (is_postponed(daemon))
-        return POSTPONED_SECONDS;
-    r = last_known_time_advance(daemon->identity->tpm, time(NULL), DAYS_AT_ONCE, &last_known,
-                                error);
-    if (r < 0) {
-        log_warning("The last-known time stays where it is: %s.", error);
-        return PERIOD_SECONDS;
+static void timer_set(Daemon *daemon, unsigned seconds);
+
+static void record_run(Work *work)
+{
+    Record *record = work_data(work);
+    Daemon *daemon = work_daemon(work);
+
+    record->result = -ENODEV;
+    if (!daemon->tpm)
+        return;
+    record->result = last_known_time_advance(daemon->tpm, time(NULL), DAYS_AT_ONCE,
+                                             &record->last_known, record->error);
+}
+
+static void record_end(Work *work)
+{
+    const Record *record = work_data(work);
+    Daemon *daemon = work_daemon(work);
+
+    daemon->clock_work = NULL;
+    if (record->result < 0) {
+        if (record->error[0] != '\0')
+            log_warning("The last-known time stays where it is: %s.", record->error);
+        timer_set(daemon, PERIOD_SECONDS);
+        return;
     }
-    daemon->last_known = last_known;
+    daemon->last_known = record->last_known;
     bus_manager_changed(daemon);
-    return is_due(daemon) ? GOING_ON_SECONDS : PERIOD_SECONDS;
+    timer_set(daemon, is_due(daemon) ? GOING_ON_SECONDS : PERIOD_SECONDS);
+}
+
+static const WorkClass record_class = {.run = record_run, .end = record_end, .free = free};
+
+/* One step, as work; its end sets the timer anew. */
+static void record(Daemon *daemon)
+{
+    Record *record;
+
+    if (is_postponed(daemon)) {
+        timer_set(daemon, POSTPONED_SECONDS);
+        return;
+    }
+    record = calloc(1, sizeof(*record));
+    if (!record || work_add(daemon, &record_class, record, &daemon->clock_work) < 0) {
+        timer_set(daemon, PERIOD_SECONDS);
+        return;
+    }
+    work_want(daemon->clock_work);
+    work_begin(daemon);
 }
 
 static void timer_set(Daemon *daemon, unsigned seconds)
@@ -102,8 +142,9 @@ static int on_timedated(sd_bus_message *reply, void *userdata, sd_bus_error *err
 
     (void)error;
     if (!sd_bus_message_is_method_error(reply, NULL) &&
-        sd_bus_message_read(reply, "v", "b", &synchronised) > 0 && synchronised && is_due(daemon))
-        timer_set(daemon, record(daemon));
+        sd_bus_message_read(reply, "v", "b", &synchronised) > 0 && synchronised && is_due(daemon) &&
+        !daemon->clock_work)
+        record(daemon);
     return 0;
 }
 
@@ -119,28 +160,33 @@ static void timedated_ask(Daemon *daemon)
         log_debug("systemd-timedated can't be asked: %s.", strerror(-r));
 }
 
-static unsigned record_if_synchronised(Daemon *daemon)
+static void record_if_synchronised(Daemon *daemon)
 {
     int r = is_synchronised();
 
-    if (r > 0)
-        return record(daemon);
+    if (r > 0) {
+        record(daemon);
+        return;
+    }
     if (r < 0)
         timedated_ask(daemon);
-    return UNSYNCHRONISED_SECONDS;
+    timer_set(daemon, UNSYNCHRONISED_SECONDS);
 }
 
 static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata)
 {
     Daemon *daemon = userdata;
-    unsigned next = PERIOD_SECONDS;
 
     (void)timer, (void)usec;
-    if (is_due(daemon)) {
-        next = daemon->config.clock_record == CLOCK_RECORD_ALWAYS ? record(daemon)
-                                                                  : record_if_synchronised(daemon);
+    if (daemon->clock_work) /* its end sets the timer */
+        return 0;
+    if (!is_due(daemon)) {
+        timer_set(daemon, daemon->identity ? PERIOD_SECONDS : GOING_ON_SECONDS);
+    } else if (daemon->config.clock_record == CLOCK_RECORD_ALWAYS) {
+        record(daemon);
+    } else {
+        record_if_synchronised(daemon);
     }
-    timer_set(daemon, next);
     return 0;
 }
 

@@ -6,10 +6,14 @@
 #include "tred/callers.h"
 #include "tred/clock.h"
 
+#include "tpm/tpm.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+
+enum { TPM_LEAVE_MS = 5000 };
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
@@ -18,8 +22,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
     (void)source, (void)info;
     (void)sd_notify(0, "RELOADING=1");
     log_info("Reading key, certificates and anchors again.");
-    daemon_load_identity(daemon);
-    (void)sd_notify(0, "READY=1");
+    daemon_load_identity(daemon); /* which ends in READY=1 */
     return 0;
 }
 
@@ -52,6 +55,8 @@ static int event_init(Daemon *daemon)
         r = signals_attach(daemon);
     if (r >= 0)
         r = sd_event_set_watchdog(daemon->event, true);
+    if (r >= 0)
+        r = tpm_loop_new(daemon->event, &daemon->tpm_loop);
     if (r < 0)
         log_error("The event loop can't be set up: %s.", strerror(-r));
     return r;
@@ -179,13 +184,13 @@ int daemon_init(Daemon *daemon, TredConfig *config)
         log_error("%s", reason);
         return r;
     }
-    /* After the name, as a slow TPM takes longer than the bus waits for a service that it
-     * activates; calls that come meanwhile are answered when it is done. */
-    daemon_load_identity(daemon);
     r = clock_start(daemon);
     if (r < 0)
         return r;
-    (void)sd_notify(0, "READY=1");
+    /* A slow TPM takes minutes. Who reads State is answered meanwhile, who begins an exchange once
+     * it is done. */
+    (void)sd_notify(0, "READY=1\nSTATUS=loading");
+    daemon_load_identity(daemon);
     return 0;
 }
 
@@ -206,7 +211,13 @@ void daemon_deinit(Daemon *daemon)
         (void)sd_bus_flush(daemon->bus);
     }
     dataplane_close(daemon->dataplane);
+    work_drop_all(daemon);
     daemon_drop_identity(daemon);
+    /* What is flushed of the TPM's slots is waited for; what a TPM does that does not answer is
+     * not, and ends with the process. */
+    if (tpm_loop_free(daemon->tpm_loop, TPM_LEAVE_MS))
+        tpm_close(daemon->tpm);
+    free(daemon->mismatch);
     verifier_unref(daemon->verifier);
     sd_bus_flush_close_unref(daemon->bus);
     sd_event_source_disable_unref(daemon->key_care);

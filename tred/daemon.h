@@ -4,6 +4,7 @@
 #include "tred/config.h"
 #include "tred/exchange.h"
 #include "tred/identity.h"
+#include "tred/work.h"
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -17,12 +18,19 @@ typedef struct Daemon {
     IdentityState state;
     char state_reason[IDENTITY_REASON_SIZE]; /* empty when ready */
     Identity *identity;                      /* NULL if it could not be loaded */
-    PcrMismatch mismatch;                    /* of the last look at the PCRs */
-    sd_event_source *key_care;               /* looks after the device key when there is time */
-    time_t last_known;                       /* never steps back; 0: the TPM keeps none */
-    sd_event_source *clock;                  /* clock.c's timer */
-    unsigned clock_postponed;                /* as an exchange was waiting for the TPM */
-    Verifier *verifier;                      /* that the first identity is loaded with */
+    PcrMismatch *mismatch;                   /* of the last look at the PCRs; NULL: none */
+    TpmLoop *tpm_loop;
+    Tpm *tpm;                        /* the connection; NULL: there is none */
+    Work *works;                     /* the queue; the first one may have begun */
+    size_t n_waiters;                /* for works to end */
+    uint64_t load_begun, load_ended; /* the last time that callers had the identity loaded */
+    sd_event_source *key_care;       /* looks after the device key when there is time */
+    bool key_is_old;                 /* what is ready to sign was prepared some time ago */
+    time_t last_known;               /* never steps back; 0: the TPM keeps none */
+    sd_event_source *clock;          /* clock.c's timer */
+    unsigned clock_postponed;        /* as an exchange was waiting for the TPM */
+    Work *clock_work;                /* counts the last-known time; NULL: none is under way */
+    Verifier *verifier;              /* that the first identity is loaded with */
     DataPlane *dataplane;
     ExchangeContext exchange_context;
     Caller *callers;
@@ -41,16 +49,29 @@ int daemon_run(Daemon *daemon);
 /* Wipes all exchanges and lets go of key, TPM and bus. */
 void daemon_deinit(Daemon *daemon);
 
-/* Reads key, certificates and anchors again. Exchanges that have not signed yet are closed: what
- * they announced may no longer be who we are. The result is in `state`. */
+/* Has key, certificates and anchors read again, as work: what was read before serves until then.
+ * When it ends, exchanges that have not signed yet are closed: what they announced may no longer be
+ * who we are. The result is in `state` then. */
 void daemon_load_identity(Daemon *daemon);
 
-/* Has a signature ready to be made, for an exchange that is about to begin: loads the identity if
- * it could not be loaded before, and prepares the device key. The result is in `state`. */
-void daemon_get_ready(Daemon *daemon);
+/* The same from the end of other work, whose callers are answered once the identity is read. */
+void daemon_load_identity_after(Daemon *daemon, Work *done);
 
-/* An exchange has signed or gone: has the next signature prepared if one is still to come, or gives
- * the session back, once nothing else is to be done. */
+/* The same for a caller, who is answered at the end. 0, or as work_wait(). */
+int daemon_load_identity_for(Daemon *daemon, sd_bus_message *call, WorkAnswer answer);
+
+/* For a caller who needs an identity that serves, while there is none: what was missing may have
+ * come, and a connection that broke is made again. The call is answered once that was tried. 0, or
+ * as work_wait(). */
+int daemon_await_identity(Daemon *daemon, sd_bus_message *call, WorkAnswer answer);
+
+/* The time of the event that is being served, in microseconds of CLOCK_MONOTONIC. */
+uint64_t daemon_now(const Daemon *daemon);
+
+/* An exchange has begun: a signature will be wanted soon. */
+void daemon_key_wanted(Daemon *daemon);
+
+/* An exchange has signed or gone: has the next signature prepared once there is time. */
 void daemon_key_released(Daemon *daemon);
 
 /* The TPM failed at its work, or withheld the key: State says so, and the next BeginExchange looks

@@ -1,34 +1,59 @@
-/* Who are we now, and is the TPM ready to sign for us? */
+/* Who this device is: loading its identity as work on the TPM, State, and a device key that is
+ * ready to sign. */
 #include "base/log.h"
 #include "tred/bus.h"
 #include "tred/callers.h"
 #include "tred/clock.h"
 #include "tred/daemon.h"
+#include "tred/work.h"
 
 #include "policy/encoding.h"
+#include "policy/keypolicy.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-enum { VALUE_TEXT_SIZE = 2 * PCR_VALUE_MAX + 1 };
+enum {
+    VALUE_TEXT_SIZE = 2 * PCR_VALUE_MAX + 1,
+    USEC_PER_SEC = 1000000,
+    /* After a signature, before the next one is prepared: IKE_AUTH is over then, and the TPM and we
+     * are idle. */
+    KEY_CARE_USEC = 50 * 1000,
+    PAUSE_MAX_MS = 5000,
+};
 
 void daemon_drop_identity(Daemon *daemon)
 {
-    daemon->exchange_context.device_key = NULL;
+    daemon->exchange_context.signing_key = NULL;
     daemon->exchange_context.identity = NULL;
     daemon->exchange_context.verifier = NULL;
     identity_free(steal_pointer(daemon->identity));
 }
 
+static void on_key_failed(int r, const char *reason, void *userdata);
+
 static void identity_take(Daemon *daemon, Identity *identity)
 {
     daemon->identity = identity;
-    daemon->exchange_context.device_key = identity->key;
+    identity->key->on_failed = on_key_failed;
+    identity->key->failed_userdata = daemon;
+    daemon->exchange_context.signing_key = identity->key;
     daemon->exchange_context.identity = identity->fqdn;
     daemon->exchange_context.verifier = identity->verifier;
     clock_take(daemon, identity->last_known);
+}
+
+/* NULL forgets it. */
+static void mismatch_keep(Daemon *daemon, const PcrMismatch *mismatch)
+{
+    free(steal_pointer(daemon->mismatch));
+    if (!mismatch || mismatch->mask == 0)
+        return;
+    daemon->mismatch = malloc(sizeof(*mismatch));
+    if (daemon->mismatch)
+        *daemon->mismatch = *mismatch;
 }
 
 static void mismatch_log(const PcrMismatch *mismatch)
@@ -59,9 +84,8 @@ static void ready_log(const Daemon *daemon)
 
     log_info("Ready: this device is %s (%s key in the TPM, policy %s), and trusts %s by %zu "
              "anchor(s).",
-             identity->fqdn, tpm_key_algorithm_name(device_key_algorithm(identity->key)),
-             key_policy_kind_name(identity->policy->kind), daemon->config.segw_name,
-             verifier_anchors(identity->verifier)->n_hashes);
+             identity->fqdn, identity->key->algorithm, key_policy_kind_name(identity->policy->kind),
+             daemon->config.segw_name, verifier_anchors(identity->verifier)->n_hashes);
     if (identity->anchors_guarded) {
         log_info("The TPM guards the anchors, version %" PRIu64 ".", identity->anchors_version);
     } else {
@@ -87,7 +111,8 @@ static void state_announce(Daemon *daemon)
         ready_log(daemon);
     } else {
         log_error("Not ready (%s): %s", name, daemon->state_reason);
-        mismatch_log(&daemon->mismatch);
+        if (daemon->mismatch)
+            mismatch_log(daemon->mismatch);
     }
     (void)sd_notifyf(0, "STATUS=%s%s%s", name, daemon->state_reason[0] != '\0' ? ": " : "",
                      daemon->state_reason);
@@ -119,29 +144,183 @@ static void identity_loaded(Daemon *daemon, Identity *identity)
               "device. Not for use in the field; provision it with a policy (tre-provision(8)).");
 }
 
-void daemon_load_identity(Daemon *daemon)
-{
-    char reason[IDENTITY_REASON_SIZE] = "";
-    _cleanup_(identity_freep) Identity *identity = NULL;
-    int r;
+/* One load: what it is to become, and how it ended. */
+typedef struct Load {
+    Identity *identity;
+    unsigned pause_ms; /* before it begins */
+    int result;
+    char reason[IDENTITY_REASON_SIZE];
+} Load;
 
-    callers_close_unsigned(daemon, "The device's identity is read again. Begin another exchange.");
-    /* First, as a TPM without resource manager has few slots and takes one connection. */
-    daemon_drop_identity(daemon);
-    daemon->mismatch = (PcrMismatch){0};
-    r = identity_load(&daemon->config, steal_pointer(daemon->verifier), &identity,
-                      &daemon->mismatch, reason);
-    if (r == 0)
-        r = verifier_attach(identity->verifier, daemon->event);
-    if (r == 0) {
-        identity_loaded(daemon, steal_pointer(identity));
+static void load_free(void *data)
+{
+    Load *load = data;
+
+    identity_free(load->identity);
+    free(load);
+}
+
+static void load_run(Work *work)
+{
+    Load *load = work_data(work);
+    Daemon *daemon = work_daemon(work);
+
+    if (tpm_loop_sleep(daemon->tpm_loop, load->pause_ms) < 0) {
+        load->result = -ECANCELED;
         return;
     }
-    if (r < 0) {
-        (void)snprintf(reason, sizeof(reason), "The identity can't be loaded: %s.", strerror(-r));
-        r = IDENTITY_TPM_UNAVAILABLE;
+    daemon->load_begun = daemon_now(daemon);
+    load->identity->tpm = daemon->tpm ? tpm_ref(daemon->tpm) : NULL;
+    load->result = identity_load(&daemon->config, load->identity, load->reason);
+}
+
+/* The connection is kept, whatever became of the identity: a TPM without resource manager takes
+ * one.
+ */
+static void connection_keep(Daemon *daemon, const Identity *identity)
+{
+    if (!identity->tpm)
+        return;
+    tpm_ref(identity->tpm);
+    tpm_close(daemon->tpm);
+    daemon->tpm = identity->tpm;
+}
+
+static void load_failed(Daemon *daemon, Load *load)
+{
+    mismatch_keep(daemon, load->identity->policy ? &load->identity->policy->mismatch : NULL);
+    daemon_drop_identity(daemon);
+    if (load->result < 0) {
+        (void)snprintf(load->reason, sizeof(load->reason), "The identity can't be loaded: %s.",
+                       strerror(-load->result));
+        load->result = IDENTITY_TPM_UNAVAILABLE;
     }
-    state_set(daemon, (IdentityState)r, reason);
+    state_set(daemon, (IdentityState)load->result, load->reason);
+}
+
+static void load_end(Work *work)
+{
+    Daemon *daemon = work_daemon(work);
+    Load *load = work_data(work);
+
+    connection_keep(daemon, load->identity);
+    daemon->load_ended = daemon_now(daemon);
+    if (work_is_given_up(work))
+        return;
+    if (load->result == 0)
+        load->result = verifier_attach(load->identity->verifier, daemon->event);
+    callers_close_unsigned(daemon, "The device's identity is read again. Begin another exchange.");
+    if (load->result == 0) {
+        mismatch_keep(daemon, NULL);
+        daemon_drop_identity(daemon);
+        identity_loaded(daemon, steal_pointer(load->identity));
+        load->identity = NULL;
+        daemon_key_released(daemon);
+    } else {
+        load_failed(daemon, load);
+    }
+    (void)sd_notify(0, "READY=1");
+}
+
+static const WorkClass load_class = {
+    .run = load_run, .end = load_end, .free = load_free, .can_be_given_up = true};
+
+static int load_add(Daemon *daemon, Work **ret)
+{
+    Load *load = calloc(1, sizeof(*load));
+
+    if (load)
+        load->identity = calloc(1, sizeof(*load->identity));
+    if (!load || !load->identity) {
+        free(load);
+        return -ENOMEM;
+    }
+    load->identity->loop = daemon->tpm_loop;
+    load->identity->verifier = steal_pointer(daemon->verifier);
+    return work_add(daemon, &load_class, load, ret);
+}
+
+/* A load that is yet to begin sees all that there is now; one that has begun may not. */
+static int load_get(Daemon *daemon, Work **ret)
+{
+    *ret = work_waiting(daemon, &load_class);
+    return *ret ? 0 : load_add(daemon, ret);
+}
+
+/* What is left of a connection that broke is in the way of a new one. */
+static void load_begin(Daemon *daemon)
+{
+    if (daemon->tpm && daemon->tpm->broken) {
+        callers_close_unsigned(daemon, "The connection to the TPM broke. Begin another exchange.");
+        daemon_drop_identity(daemon);
+        tpm_close(steal_pointer(daemon->tpm));
+    }
+    work_begin(daemon);
+}
+
+void daemon_load_identity(Daemon *daemon)
+{
+    daemon_load_identity_after(daemon, NULL);
+}
+
+void daemon_load_identity_after(Daemon *daemon, Work *done)
+{
+    Work *work = NULL;
+
+    if (load_get(daemon, &work) < 0) {
+        log_error("The identity can't be read: %s.", strerror(ENOMEM));
+        return;
+    }
+    work_want(work);
+    if (done)
+        work_answer_after(done, work);
+    load_begin(daemon);
+}
+
+int daemon_load_identity_for(Daemon *daemon, sd_bus_message *call, WorkAnswer answer)
+{
+    Work *work = NULL;
+    int r = load_get(daemon, &work);
+
+    if (r == 0)
+        r = work_wait(work, call, answer);
+    load_begin(daemon);
+    return r;
+}
+
+/* How long the TPM is left alone before a load that a caller who can't be served brings about: as
+ * long as the load before took, so that such callers cost it half of its time at the most. */
+static unsigned pause_ms(const Daemon *daemon)
+{
+    const uint64_t took = daemon->load_ended - daemon->load_begun;
+    const uint64_t since = daemon_now(daemon) - daemon->load_ended;
+    const uint64_t pause = took > since ? (took - since) / 1000 : 0;
+
+    return pause < PAUSE_MAX_MS ? (unsigned)pause : PAUSE_MAX_MS;
+}
+
+int daemon_await_identity(Daemon *daemon, sd_bus_message *call, WorkAnswer answer)
+{
+    Work *work = daemon->works;
+    int r;
+
+    if (work && daemon->state == IDENTITY_LOADING)
+        return work_wait(work, call, answer);
+    r = load_get(daemon, &work);
+    if (r == 0)
+        r = work_wait(work, call, answer);
+    if (r == 0)
+        ((Load *)work_data(work))->pause_ms = pause_ms(daemon);
+    load_begin(daemon);
+    return r;
+}
+
+uint64_t daemon_now(const Daemon *daemon)
+{
+    uint64_t now = 0;
+
+    (void)sd_event_now(daemon->event, CLOCK_MONOTONIC, &now);
+    return now;
 }
 
 void daemon_tpm_failed(Daemon *daemon, const char *reason)
@@ -152,67 +331,68 @@ void daemon_tpm_failed(Daemon *daemon, const char *reason)
 void daemon_integrity_failed(Daemon *daemon, const char *reason)
 {
     if (daemon->identity)
-        daemon->mismatch = daemon->identity->policy->mismatch;
+        mismatch_keep(daemon, &daemon->identity->policy->mismatch);
     state_set(daemon, IDENTITY_INTEGRITY_FAILED, reason);
 }
 
-static void key_prepare(Daemon *daemon)
+static void on_key_failed(int r, const char *key_reason, void *userdata)
 {
-    char error[TPM_ERROR_SIZE] = "";
     char reason[IDENTITY_REASON_SIZE];
-    int r = device_key_prepare(daemon->identity->key, error);
 
-    if (r == 0)
-        return;
-    (void)snprintf(reason, sizeof(reason), "%s.", error);
+    (void)snprintf(reason, sizeof(reason), "%s.", key_reason);
     if (r == -EKEYREJECTED) {
-        daemon_integrity_failed(daemon, reason);
+        daemon_integrity_failed(userdata, reason);
     } else {
-        daemon_tpm_failed(daemon, reason);
+        daemon_tpm_failed(userdata, reason);
     }
 }
 
-void daemon_get_ready(Daemon *daemon)
+static void key_care_in(Daemon *daemon, uint64_t usec)
 {
-    if (is_serving(daemon)) {
-        /* What was prepared before says nothing of the platform as it is now. */
-        device_key_rest(daemon->identity->key);
-        key_prepare(daemon);
-    }
-    if (is_serving(daemon))
-        return;
-    /* What was missing may have come, and a connection that broke is made again. */
-    daemon_load_identity(daemon);
-    if (is_serving(daemon))
-        key_prepare(daemon);
+    int r = sd_event_source_set_time_relative(daemon->key_care, usec);
+
+    if (r >= 0)
+        r = sd_event_source_set_enabled(daemon->key_care, SD_EVENT_ONESHOT);
+    if (r < 0)
+        log_warning("The device key can't be looked after: %s.", strerror(-r));
 }
 
-static int on_key_care(sd_event_source *source, void *userdata)
+/* Has the next signature ready ahead of the next connect; and where that does not keep, anew. */
+static int on_key_care(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Daemon *daemon = userdata;
+    SigningKey *key;
 
-    (void)source;
+    (void)source, (void)usec;
     if (!is_serving(daemon))
         return 0;
-    if (callers_have_unsigned(daemon)) {
-        key_prepare(daemon);
-    } else {
-        device_key_rest(daemon->identity->key);
-    }
+    key = daemon->identity->key;
+    if (daemon->key_is_old && !callers_have_unsigned(daemon))
+        signing_key_rest(key);
+    signing_key_prepare(key);
+    daemon->key_is_old = key->ready_seconds > 0;
+    if (daemon->key_is_old)
+        key_care_in(daemon, (uint64_t)key->ready_seconds * USEC_PER_SEC);
     return 0;
+}
+
+void daemon_key_wanted(Daemon *daemon)
+{
+    if (is_serving(daemon))
+        signing_key_prepare(daemon->identity->key);
 }
 
 void daemon_key_released(Daemon *daemon)
 {
     int r = 0;
 
+    daemon->key_is_old = false;
     if (!daemon->key_care) {
-        r = sd_event_add_defer(daemon->event, &daemon->key_care, on_key_care, daemon);
-        if (r >= 0)
-            r = sd_event_source_set_priority(daemon->key_care, SD_EVENT_PRIORITY_IDLE);
+        r = sd_event_add_time_relative(daemon->event, &daemon->key_care, CLOCK_BOOTTIME,
+                                       KEY_CARE_USEC, 0, on_key_care, daemon);
+        if (r < 0)
+            log_warning("The device key can't be looked after: %s.", strerror(-r));
+        return;
     }
-    if (r >= 0)
-        r = sd_event_source_set_enabled(daemon->key_care, SD_EVENT_ONESHOT);
-    if (r < 0)
-        log_warning("The device key can't be looked after: %s.", strerror(-r));
+    key_care_in(daemon, KEY_CARE_USEC);
 }

@@ -80,16 +80,20 @@ void exchange_step(Exchange *exchange, ExchangeCall call)
     exchange->state = (ExchangeState)next;
 }
 
+int exchange_check_group(uint16_t group, char *reason)
+{
+    if (group_find(group))
+        return 0;
+    return exchange_refuse(reason, EXCHANGE_E_GROUP_NOT_SUPPORTED,
+                           "Group %u (%s) is not in the profile. Use 19, 20, 31 or 14.", group,
+                           ike_group_name(group));
+}
+
 static int key_exchange_new(uint16_t group, Dh **ret, char *reason)
 {
-    int r = dh_new(group, ret);
+    int r = exchange_check_group(group, reason);
 
-    if (r == -EOPNOTSUPP) {
-        return exchange_refuse(reason, EXCHANGE_E_GROUP_NOT_SUPPORTED,
-                               "Group %u (%s) is not in the profile. Use 19, 20, 31 or 14.", group,
-                               ike_group_name(group));
-    }
-    return r;
+    return r != 0 ? r : dh_new(group, ret);
 }
 
 int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, char *reason)
@@ -141,6 +145,7 @@ void exchange_free(Exchange *exchange)
         exchange->context->exchanges = exchange->next;
     }
 
+    exchange_sign_cancel(exchange);
     for (size_t i = 0; i < ELEMENTS(exchange->children); i++)
         exchange_child_deinit(exchange, &exchange->children[i]);
     if (exchange->has_transport)

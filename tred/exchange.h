@@ -8,7 +8,7 @@
 
 #include "dataplane/dataplane.h"
 #include "ikewire/payload.h"
-#include "policy/devicekey.h"
+#include "policy/signingkey.h"
 #include "tred/protection.h"
 #include "tred/verifier.h"
 
@@ -85,10 +85,10 @@ typedef struct Exchange Exchange;
 
 /* What every exchange shares; owned by the daemon's context, which outlives them all. */
 typedef struct ExchangeContext {
-    DeviceKey *device_key; /* NULL while there is none: SignAuth then fails with TPM_FAILED */
-    const char *identity;  /* our FQDN */
-    const char *segw_name; /* the SeGW's FQDN */
-    Verifier *verifier;    /* each exchange keeps a reference on the one it began with */
+    SigningKey *signing_key; /* NULL while there is none: SignAuth then fails with TPM_FAILED */
+    const char *identity;    /* our FQDN */
+    const char *segw_name;   /* the SeGW's FQDN */
+    Verifier *verifier;      /* each exchange keeps a reference on the one it began with */
     RevocationMode revocation;
     DataPlane *dataplane;
     const IkeTs *allowed_local; /* selectors that a Child SA may have */
@@ -96,6 +96,9 @@ typedef struct ExchangeContext {
     Lifetime soft, hard; /* of a Child SA */
     Exchange *exchanges; /* all of them, so that an inbound SPI is given out once in the process */
 } ExchangeContext;
+
+/* 0 for a group that a KE is made in, else EXCHANGE_E_GROUP_NOT_SUPPORTED. */
+int exchange_check_group(uint16_t group, char *reason);
 
 /* Begins an exchange: SPI_i, nonce, and a KE in `group`.
  * Returns 0, EXCHANGE_E_GROUP_NOT_SUPPORTED, -ENOMEM or -EIO. */
@@ -138,10 +141,17 @@ typedef struct OwnAuth {
     Bytes data;
 } OwnAuth;
 
-/* Signs once, over the request that Agree took. If the TPM fails, nothing was signed and the call
- * may be repeated; once it has signed there is no way back to this call. 0, WRONG_STATE,
- * METHOD_NOT_ALLOWED (our key fits no method of the profile), TPM_FAILED, INTEGRITY_FAILED. */
-int exchange_sign_auth(Exchange *exchange, OwnAuth *ret, char *reason);
+/* How a signature ended: 0 and `auth`; TPM_FAILED, INTEGRITY_FAILED with `reason`; -ECANCELED if
+ * the exchange is being freed; or another errno. */
+typedef void (*ExchangeSigned)(Exchange *exchange, int r, const OwnAuth *auth, const char *reason,
+                               void *userdata);
+
+/* Begins to sign, over the request that Agree took, and goes on when the device key has: `done` is
+ * called once for each call that returns 0, perhaps before it returns. If the TPM fails, nothing
+ * was signed and the call may be repeated; once it has signed there is no way back to this call. 0,
+ * WRONG_STATE (also while a signature is being made), METHOD_NOT_ALLOWED (our key fits no method of
+ * the profile), TPM_FAILED (there is no key). */
+int exchange_sign_auth(Exchange *exchange, ExchangeSigned done, void *userdata, char *reason);
 
 /* A payload chain to be sealed. */
 typedef struct PlainMessage {

@@ -46,49 +46,103 @@ static int own_digest(const Exchange *exchange, const char *digest_name, uint8_t
     return 0;
 }
 
-static int tpm_sign(const Exchange *exchange, const AuthScheme *scheme, uint8_t *ret,
-                    size_t *ret_size, char *reason)
+/* A signature exists: whatever fails here, there is no second one. */
+static int signature_take(Exchange *exchange, const SigningKey *key, Bytes signature, OwnAuth *ret)
 {
-    char tpm_reason[TPM_ERROR_SIZE] = "";
+    const AuthScheme *scheme = &exchange->signing_scheme;
+    int r;
+
+    exchange_step(exchange, EXCHANGE_SIGN_AUTH);
+    r = auth_data_encode(scheme, key->public, signature, key->pss_salt, exchange->auth_data,
+                         &exchange->auth_data_size);
+    if (r < 0)
+        return r;
+    exchange->auth_method = scheme->method;
+    *ret = (OwnAuth){
+        .id_type = IKE_ID_FQDN,
+        .id_data = bytes_slice((Bytes){exchange->id_body, exchange->id_body_size},
+                               IKE_ID_FIXED_SIZE, exchange->id_body_size),
+        .method = scheme->method,
+        .data = {exchange->auth_data, exchange->auth_data_size},
+    };
+    return 0;
+}
+
+static int key_refuse(int r, const char *key_reason, char *reason)
+{
+    if (r == -EKEYREJECTED) {
+        return exchange_refuse(reason, EXCHANGE_E_INTEGRITY_FAILED, "The TPM refuses to sign: %s.",
+                               key_reason);
+    }
+    return exchange_refuse(
+        reason, EXCHANGE_E_TPM_FAILED,
+        "The TPM did not sign: %s. Nothing was signed; SignAuth may be called again.",
+        key_reason[0] != '\0' ? key_reason : "it gave no reason");
+}
+
+static void key_done(int r, Bytes signature, const char *key_reason, void *userdata)
+{
+    Exchange *exchange = userdata;
+    const SigningKey *key = steal_pointer(exchange->signing_key);
+    char reason[EXCHANGE_REASON_SIZE] = "";
+    OwnAuth auth = {0};
+
+    exchange->signing_request = NULL;
+    r = r == 0 ? signature_take(exchange, key, signature, &auth)
+               : key_refuse(r, key_reason, reason);
+    exchange->signed_done(exchange, r, &auth, reason, exchange->signed_userdata);
+}
+
+void exchange_sign_cancel(Exchange *exchange)
+{
+    if (!exchange->signing_key)
+        return;
+    signing_key_cancel(steal_pointer(exchange->signing_key),
+                       steal_pointer(exchange->signing_request));
+    exchange->signed_done(exchange, -ECANCELED, NULL, "", exchange->signed_userdata);
+}
+
+static int sign_begin(Exchange *exchange, SigningKey *key, ExchangeSigned done, void *userdata)
+{
+    const AuthScheme *scheme = &exchange->signing_scheme;
     uint8_t digest[EVP_MAX_MD_SIZE];
+    SigningRequest *request = NULL;
     unsigned digest_size = 0;
     int r;
 
     r = own_digest(exchange, scheme->digest, digest, &digest_size);
     if (r < 0)
         return r;
-    r = device_key_sign(exchange->context->device_key, scheme->digest, scheme->pss,
-                        (Bytes){digest, digest_size}, ret, ret_size, tpm_reason);
-    if (r == -EKEYREJECTED) {
-        return exchange_refuse(reason, EXCHANGE_E_INTEGRITY_FAILED, "The TPM refuses to sign: %s.",
-                               tpm_reason);
-    }
-    if (r < 0) {
-        return exchange_refuse(
-            reason, EXCHANGE_E_TPM_FAILED,
-            "The TPM did not sign: %s. Nothing was signed; SignAuth may be called again.",
-            tpm_reason[0] != '\0' ? tpm_reason : "it gave no reason");
-    }
-    return 0;
+    exchange->signing_key = key;
+    exchange->signed_done = done;
+    exchange->signed_userdata = userdata;
+    r = signing_key_sign(key, scheme->digest, scheme->pss, (Bytes){digest, digest_size}, key_done,
+                         exchange, &request);
+    if (r < 0)
+        exchange->signing_key = NULL;
+    else if (request) /* else it has ended in there, and with it perhaps the exchange */
+        exchange->signing_request = request;
+    return r;
 }
 
-int exchange_sign_auth(Exchange *exchange, OwnAuth *ret, char *reason)
+int exchange_sign_auth(Exchange *exchange, ExchangeSigned done, void *userdata, char *reason)
 {
-    DeviceKey *key = exchange->context->device_key;
-    uint8_t signature[DEVICE_KEY_SIGNATURE_MAX];
-    size_t signature_size = 0;
-    AuthScheme scheme;
+    SigningKey *key = exchange->context->signing_key;
     int r;
 
     r = exchange_allows(exchange, EXCHANGE_SIGN_AUTH, reason);
     if (r != 0)
         return r;
+    if (exchange->signing_key) {
+        return exchange_refuse(reason, EXCHANGE_E_WRONG_STATE,
+                               "SignAuth is not possible: it is being done. Wait for its answer.");
+    }
     if (!key) {
         return exchange_refuse(reason, EXCHANGE_E_TPM_FAILED,
                                "The device key is not loaded. Read the Manager's StateReason.");
     }
-    r = auth_scheme_choose(device_key_public(key), exchange->peer_hashes, exchange->n_peer_hashes,
-                           &scheme);
+    r = auth_scheme_choose(key->public, exchange->peer_hashes, exchange->n_peer_hashes,
+                           &exchange->signing_scheme);
     if (r < 0) {
         return exchange_refuse(reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
                                "No authentication method of the profile fits the device key. "
@@ -96,25 +150,5 @@ int exchange_sign_auth(Exchange *exchange, OwnAuth *ret, char *reason)
                                "P-384 or RSA-2048 key.");
     }
     r = own_id_encode(exchange);
-    if (r < 0)
-        return r;
-    r = tpm_sign(exchange, &scheme, signature, &signature_size, reason);
-    if (r != 0)
-        return r;
-
-    /* A signature exists now: whatever fails below, there is no second one. */
-    exchange_step(exchange, EXCHANGE_SIGN_AUTH);
-    r = auth_data_encode(&scheme, device_key_public(key), (Bytes){signature, signature_size},
-                         device_key_pss_salt(key), exchange->auth_data, &exchange->auth_data_size);
-    if (r < 0)
-        return r;
-    exchange->auth_method = scheme.method;
-    *ret = (OwnAuth){
-        .id_type = IKE_ID_FQDN,
-        .id_data = bytes_slice((Bytes){exchange->id_body, exchange->id_body_size},
-                               IKE_ID_FIXED_SIZE, exchange->id_body_size),
-        .method = scheme.method,
-        .data = {exchange->auth_data, exchange->auth_data_size},
-    };
-    return 0;
+    return r < 0 ? r : sign_begin(exchange, key, done, userdata);
 }

@@ -57,6 +57,13 @@ struct Exchange {
     IkeKeys keys;
     Protection *protection;
 
+    /* While the device key is at work for SignAuth. */
+    SigningKey *signing_key; /* NULL: it is not */
+    SigningRequest *signing_request;
+    AuthScheme signing_scheme;
+    ExchangeSigned signed_done;
+    void *signed_userdata;
+
     /* From SignAuth: payload bodies as they must stand in the IKE_AUTH request. */
     uint8_t id_body[IKE_ID_FIXED_SIZE + FQDN_SIZE_MAX];
     size_t id_body_size;
@@ -91,6 +98,9 @@ void exchange_step(Exchange *exchange, ExchangeCall call);
 
 /* Takes a Child SA out of the data plane, wipes its keys, and frees its place. */
 void exchange_child_deinit(Exchange *exchange, Child *child);
+
+/* Takes back what SignAuth has begun, and tells its caller. */
+void exchange_sign_cancel(Exchange *exchange);
 
 /* Lets go of both IKE_SA_INIT messages. */
 void exchange_forget_messages(Exchange *exchange);

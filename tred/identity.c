@@ -1,10 +1,13 @@
-/* Are the device's key, certificates and anchors there, and do they fit each other? */
+/* Loading the device's key, certificates and anchors, and holding them against each other. */
 #include "base/file.h"
 #include "crypto/openssl.h"
 #include "policy/anchorbundle.h"
-#include "policy/publickey.h"
 #include "policy/srkname.h"
-#include "policy/tpm_profile.h"
+#include "policy/tpmsigningkey.h"
+#include "policy/tss2key.h"
+#include "tpm/profile.h"
+#include "tpm/publickey.h"
+#include "tpm/storagekey.h"
 #include "tred/identity_internal.h"
 
 #include <errno.h>
@@ -15,6 +18,7 @@
 enum { CHAIN_FILE_SIZE_MAX = 1024 * 1024 };
 
 static const char *const state_names[IDENTITY_STATES] = {
+    [IDENTITY_LOADING] = "loading",
     [IDENTITY_READY] = "ready",
     [IDENTITY_DEVELOPMENT] = "development",
     [IDENTITY_UNPROVISIONED] = "unprovisioned",
@@ -39,11 +43,12 @@ void identity_free(Identity *identity)
     for (size_t i = 0; i < identity->n_certificates; i++)
         free(identity->certificates[i].data);
     verifier_unref(identity->verifier);
-    device_key_free(identity->key);
-    key_policy_free(identity->policy);
+    if (!identity->key)
+        key_policy_free(identity->policy);
+    signing_key_free(identity->key);
     EVP_PKEY_free(identity->public_key);
-    if (identity->tpm)
-        tpm_close(identity->tpm);
+    free(identity->key_file);
+    tpm_close(identity->tpm);
     free(identity);
 }
 
@@ -225,10 +230,14 @@ static int key_file_load(const TredConfig *config, Identity *identity, char *rea
     char error[TSS2KEY_ERROR_SIZE] = "";
     int r;
 
-    r = tss2key_read(config->key, &identity->key_file, error);
+    if (!identity->key_file)
+        identity->key_file = calloc(1, sizeof(*identity->key_file));
+    if (!identity->key_file)
+        return -ENOMEM;
+    r = tss2key_read(config->key, identity->key_file, error);
     if (r < 0)
         return file_unfit(reason, config->key, r, error, "Run tre-provision init.");
-    r = tpm_public_to_pkey(&identity->key_file.public, &identity->public_key);
+    r = tpm_public_to_pkey(&identity->key_file->public, &identity->public_key);
     if (r < 0) {
         return identity_unfit(
             reason, IDENTITY_UNPROVISIONED,
@@ -247,7 +256,7 @@ static int key_policy_load(const TredConfig *config, Identity *identity, char *r
         return identity_unfit(reason, IDENTITY_UNPROVISIONED,
                               "Its policy can't be known without the device key. Mend that first.");
     }
-    r = key_policy_read(&identity->key_file.public.publicArea, config->policy_key,
+    r = key_policy_read(&identity->key_file->public.publicArea, config->policy_key,
                         config->pcr_signatures, &identity->policy, error);
     return r < 0 && r != -ENOMEM ? identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error) : r;
 }
@@ -258,7 +267,7 @@ static TpmKeyAlgorithm key_algorithm(const Identity *identity)
     TpmKeyAlgorithm algorithm = TPM_KEY_ECDSA_P256;
 
     if (identity->public_key)
-        (void)device_key_algorithm_of(&identity->key_file.public.publicArea, &algorithm);
+        (void)device_key_algorithm_of(&identity->key_file->public.publicArea, &algorithm);
     return algorithm;
 }
 
@@ -278,19 +287,25 @@ static int tpm_connect(const TredConfig *config, Identity *identity, char *reaso
                               "storage-root-key'.",
                               config->srk_name);
     }
-    r = tpm_open(config->tcti, &identity->tpm, error);
-    if (r == -ENOMEM)
-        return r;
-    if (r == 0) {
-        identity->tpm->srk_name = srk_name;
-        r = tpm_profile_check(identity->tpm, key_algorithm(identity), error);
+    /* A connection that another identity was loaded with does, unless it has broken. */
+    if (identity->tpm && identity->tpm->broken)
+        tpm_close(steal_pointer(identity->tpm));
+    if (!identity->tpm) {
+        r = tpm_open_in_loop(config->tcti, identity->loop, &identity->tpm, error);
+        if (r == -ENOMEM)
+            return r;
+        if (r < 0)
+            return identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s", error);
     }
+    tpm_trust_srk(identity->tpm, &srk_name);
+    r = tpm_profile_check(identity->tpm, key_algorithm(identity), error);
     return r < 0 ? identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s", error) : 0;
 }
 
 static int key_load(const TredConfig *config, Identity *identity, char *reason)
 {
     char error[TPM_ERROR_SIZE] = "";
+    DeviceKey *device = NULL;
     int r;
 
     if (!identity->policy || !identity->tpm) {
@@ -299,8 +314,14 @@ static int key_load(const TredConfig *config, Identity *identity, char *reason)
             "The device key can't be loaded without its file, its policy and the TPM. Mend "
             "these first.");
     }
-    r = device_key_load(identity->tpm, &identity->key_file, identity->policy, &identity->key,
-                        error);
+    r = device_key_load(identity->tpm, identity->key_file, identity->policy, &device, error);
+    if (r == 0) {
+        r = tpm_signing_key_new(device, identity->policy, &identity->key, error);
+        if (r < 0)
+            device_key_free(device);
+    }
+    if (r == -ENOMEM)
+        return r;
     if (r == -EKEYREJECTED)
         return identity_unfit(reason, IDENTITY_INTEGRITY_FAILED, "%s.", error);
     if (r == -EINVAL)
@@ -335,25 +356,13 @@ int identity_load_part(const TredConfig *config, IdentityPart part, Identity *id
     return parts[part].load(config, identity, reason);
 }
 
-int identity_load(const TredConfig *config, Verifier *verifier, Identity **ret,
-                  PcrMismatch *mismatch, char *reason)
+int identity_load(const TredConfig *config, Identity *identity, char *reason)
 {
-    _cleanup_(identity_freep) Identity *identity = calloc(1, sizeof *identity);
-
-    if (!identity) {
-        verifier_unref(verifier);
-        return -ENOMEM;
-    }
-    identity->verifier = verifier;
     for (int part = 0; part < IDENTITY_PARTS; part++) {
         int r = identity_load_part(config, (IdentityPart)part, identity, reason);
 
-        if (r != 0) {
-            if (identity->policy)
-                *mismatch = identity->policy->mismatch;
+        if (r != 0)
             return r;
-        }
     }
-    *ret = steal_pointer(identity);
     return 0;
 }

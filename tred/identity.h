@@ -4,13 +4,19 @@
 
 #include "base/cleanup.h"
 #include "policy/anchorguard.h"
-#include "policy/devicekey.h"
-#include "policy/keypolicy.h"
-#include "policy/tss2key.h"
+#include "policy/signingkey.h"
 #include "tred/config.h"
 #include "tred/verifier.h"
 
+/* The TPM's own types stay behind these names. */
+typedef struct KeyPolicy KeyPolicy;
+typedef struct PcrMismatch PcrMismatch;
+typedef struct Tpm Tpm;
+typedef struct TpmLoop TpmLoop;
+typedef struct Tss2Key Tss2Key;
+
 typedef enum IdentityState {
+    IDENTITY_LOADING, /* for the first time: what comes meanwhile waits for its end */
     IDENTITY_READY,
     IDENTITY_DEVELOPMENT, /* ready, with a key that no policy protects */
     IDENTITY_UNPROVISIONED,
@@ -47,11 +53,12 @@ typedef enum IdentityPart {
 } IdentityPart;
 
 typedef struct Identity {
-    Tss2Key key_file;
+    Tss2Key *key_file;
     EVP_PKEY *public_key; /* of key_file */
-    KeyPolicy *policy;    /* of key_file */
-    Tpm *tpm;
-    DeviceKey *key;
+    KeyPolicy *policy;    /* of key_file; the key's own once that is loaded */
+    TpmLoop *loop;        /* NULL: the TPM is waited for */
+    Tpm *tpm;             /* a reference; may be there before the part IDENTITY_TPM is loaded */
+    SigningKey *key;
     char fqdn[FQDN_SIZE_MAX];                    /* of the device certificate's subjectAltName */
     char validity_problem[IDENTITY_REASON_SIZE]; /* of the device certificate now; empty: none */
     time_t not_before, not_after;                /* of the device certificate */
@@ -80,10 +87,8 @@ int identity_load_part(const TredConfig *config, IdentityPart part, Identity *id
 /* How SeGWs are judged, as `config` (borrowed) has it. */
 VerifierOptions identity_verifier_options(const TredConfig *config);
 
-/* Loads every part that `config` names; returns as above for the first that fails. `verifier`,
- * taken over, has read the profile; with NULL one is started. *mismatch has the PCRs that differ
- * where the platform's state is not one that the device key signs in. */
-int identity_load(const TredConfig *config, Verifier *verifier, Identity **ret,
-                  PcrMismatch *mismatch, char *reason);
+/* Loads every part that `config` names into `identity` (zeroed but for loop, tpm and verifier);
+ * returns as above for the first that fails. */
+int identity_load(const TredConfig *config, Identity *identity, char *reason);
 void identity_free(Identity *identity);
 DEFINE_POINTER_CLEANUP(Identity, identity_free);

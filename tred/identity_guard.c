@@ -3,6 +3,7 @@
 
 #include "policy/anchorfiles.h"
 #include "policy/encoding.h"
+#include "policy/keypolicy.h"
 #include "policy/lastknowntime.h"
 
 #include <errno.h>

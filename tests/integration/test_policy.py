@@ -71,10 +71,12 @@ class PolicyTest(LabTest):
 
     def test_a_pcr_extended_while_tred_runs_stops_the_next_exchange(self):
         tred = self.start_tred()
+        self.start_segw()
         self.hand().until("begin")
         self.extend(4)
-        self.assert_refused("IntegrityFailed", self.hand().begin)
+        self.assert_refused("IntegrityFailed", self.hand().until("agree").sign)
         self.assert_integrity_failed(tred, 4)
+        self.assert_refused("IntegrityFailed", self.hand().begin)
 
     def test_a_pcr_extended_in_the_middle_of_an_exchange_stops_its_signature(self):
         self.start_segw()
@@ -103,6 +105,7 @@ class PolicyTest(LabTest):
         gateway, tred = self.start_segw(), self.start_tred()
         key = (self.files / "device.pem").read_bytes()
         self.extend(7)
+        self.assert_refused("IntegrityFailed", self.hand().until("agree").sign)
         self.assert_refused("IntegrityFailed", self.hand().begin)
         said = provisioning_tool(self.files, "install-policy",
                                  self.vendor.approve(self.shared.TCTI)).stdout

@@ -43,7 +43,8 @@ class TpmCommandsTest(LabTest):
         request = next(time for time, message in messages if message[18] == ike.IKE_AUTH)
         between = [code for time, code in commands if response <= time <= request]
         self.assertEqual(between, [TPM2_SIGN])
-        self.assertEqual([code for time, code in commands if time > request], [])
+        # What follows is the preparation of the next one, in idle time.
+        self.assertNotIn(TPM2_SIGN, [code for time, code in commands if time > request])
 
     def test_an_ecdsa_handshake_costs_one_tpm2_sign(self):
         self.assert_one_signature("ecdsa-p256")

@@ -1,8 +1,9 @@
-/* How does a test get a TPM with the EK certificate that it is about? */
+/* A TPM vendor of a test's own. */
 #include "endorsement_fixture.h"
 
-#include "policy/publickey.h"
-#include "policy/storagekey.h"
+#include "tpm/publickey.h"
+#include "tpm/storagekey.h"
+#include "tpm_commands.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,30 +68,26 @@ X509 *vendor_issue(const TpmVendor *vendor, const PkiSpec *spec)
     return certificate;
 }
 
+void vendor_nv_remove(Tpm *tpm, TPM2_HANDLE index)
+{
+    const TSS2_RC rc = tpm2_nv_undefine_space_as(tpm, TPM2_RH_PLATFORM, index);
+
+    must(rc == TSS2_RC_SUCCESS || tpm_rc_base(rc) == TPM2_RC_HANDLE, "TPM2_NV_UndefineSpace");
+}
+
 void vendor_nv_write(Tpm *tpm, EndorsementTemplate template, const unsigned char *octets,
                      size_t size)
 {
-    const TPM2B_NV_PUBLIC public = {
-        .nvPublic =
-            {
-                .nvIndex = template == ENDORSEMENT_RSA_2048 ? 0x01c00002 : 0x01c0000a,
-                .nameAlg = TPM2_ALG_SHA256,
-                .attributes = TPMA_NV_PPWRITE | TPMA_NV_PPREAD | TPMA_NV_OWNERREAD |
-                              TPMA_NV_AUTHREAD | TPMA_NV_NO_DA | TPMA_NV_PLATFORMCREATE,
-                .dataSize = (UINT16)size,
-            },
+    const TPMS_NV_PUBLIC public = {
+        .nvIndex = template == ENDORSEMENT_RSA_2048 ? 0x01c00002 : 0x01c0000a,
+        .nameAlg = TPM2_ALG_SHA256,
+        .attributes = TPMA_NV_PPWRITE | TPMA_NV_PPREAD | TPMA_NV_OWNERREAD | TPMA_NV_AUTHREAD |
+                      TPMA_NV_NO_DA | TPMA_NV_PLATFORMCREATE,
+        .dataSize = (UINT16)size,
     };
-    static const TPM2B_AUTH no_auth = {0};
-    ESYS_TR index = ESYS_TR_NONE;
 
-    if (Esys_TR_FromTPMPublic(tpm->esys, public.nvPublic.nvIndex, ESYS_TR_NONE, ESYS_TR_NONE,
-                              ESYS_TR_NONE, &index) == TSS2_RC_SUCCESS) {
-        must(Esys_NV_UndefineSpace(tpm->esys, ESYS_TR_RH_PLATFORM, index, ESYS_TR_PASSWORD,
-                                   ESYS_TR_NONE, ESYS_TR_NONE) == TSS2_RC_SUCCESS,
-             "TPM2_NV_UndefineSpace");
-    }
-    must(Esys_NV_DefineSpace(tpm->esys, ESYS_TR_RH_PLATFORM, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                             ESYS_TR_NONE, &no_auth, &public, &index) == TSS2_RC_SUCCESS,
+    vendor_nv_remove(tpm, public.nvIndex);
+    must(tpm2_nv_define_space_as(tpm, TPM2_RH_PLATFORM, &public) == TSS2_RC_SUCCESS,
          "TPM2_NV_DefineSpace");
     for (size_t done = 0; done < size;) {
         TPM2B_MAX_NV_BUFFER chunk = {
@@ -98,12 +95,11 @@ void vendor_nv_write(Tpm *tpm, EndorsementTemplate template, const unsigned char
         };
 
         memcpy(chunk.buffer, octets + done, chunk.size);
-        must(Esys_NV_Write(tpm->esys, ESYS_TR_RH_PLATFORM, index, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                           ESYS_TR_NONE, &chunk, (UINT16)done) == TSS2_RC_SUCCESS,
+        must(tpm2_nv_write_as(tpm, TPM2_RH_PLATFORM, public.nvIndex, &chunk, (uint16_t)done) ==
+                 TSS2_RC_SUCCESS,
              "TPM2_NV_Write");
         done += chunk.size;
     }
-    must(Esys_TR_Close(tpm->esys, &index) == TSS2_RC_SUCCESS, "Esys_TR_Close");
 }
 
 void vendor_certify(const TpmVendor *vendor, Tpm *tpm, EndorsementTemplate template)
@@ -112,12 +108,12 @@ void vendor_certify(const TpmVendor *vendor, Tpm *tpm, EndorsementTemplate templ
     unsigned char *der = NULL;
     TPM2B_PUBLIC public;
     X509 *certificate;
-    ESYS_TR ek;
+    TpmObject ek = {0};
     PkiSpec spec;
     int size;
 
     must(endorsement_key_make(tpm, template, &ek, &public, error) == 0, error);
-    tpm_object_release(tpm, ek);
+    tpm_object_release(tpm, &ek);
     spec = vendor_ek_spec(&public);
     certificate = vendor_issue(vendor, &spec);
     size = i2d_X509(certificate, &der);

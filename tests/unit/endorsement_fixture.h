@@ -21,5 +21,8 @@ X509 *vendor_issue(const TpmVendor *vendor, const PkiSpec *spec);
 void vendor_nv_write(Tpm *tpm, EndorsementTemplate template, const unsigned char *octets,
                      size_t size);
 
+/* Takes an NV index away by the platform's right; one that is not there is fine. */
+void vendor_nv_remove(Tpm *tpm, TPM2_HANDLE index);
+
 /* Makes the EK of the template and puts a good certificate for it into the TPM. */
 void vendor_certify(const TpmVendor *vendor, Tpm *tpm, EndorsementTemplate template);

@@ -103,6 +103,12 @@ class Tred(BusProgram):
         super().__init__("tred", [BIN / "tred", "--config", configuration], namespace=HENB,
                          user="tred", capabilities=capabilities)
 
+    def wait_for_name(self):
+        """On the bus, and done with its TPM, whatever came of that."""
+        super().wait_for_name()
+        wait_until(lambda: self.get("State") != "loading", "tred to have loaded its identity")
+        return self
+
     def children(self):
         """Every Child SA as its exchange shows it on the bus, the oldest exchange first."""
         connection = Connection("nobody")

@@ -105,18 +105,23 @@ class LesserTpm(SharedTpm):
     _GET_CAPABILITY = 0x17A
     _ALGORITHMS = 0
     _FIRST = 19  # where a list's first item stands in the response (TPM 2.0 Part 3, 30.2)
+    _ITEM = 6  # an algorithm and its attributes (TPM 2.0 Part 2, 10.7.3)
+    _NO_ALGORITHM = 0x7FFF
 
     def __init__(self, algorithm):
         self.algorithm = algorithm
         super().__init__()
 
     def _answer(self, command, response):
-        """Where the TPM would list the algorithm first, it lists the next number."""
-        asks = struct.pack("!III", self._GET_CAPABILITY, self._ALGORITHMS, self.algorithm)
-        if command[6:18] != asks:
+        """Where the TPM lists the algorithm, it lists another that nobody looks for."""
+        if command[6:14] != struct.pack("!II", self._GET_CAPABILITY, self._ALGORITHMS):
             return response
-        at = self._FIRST
-        return response[:at] + struct.pack("!H", self.algorithm + 1) + response[at + 2:]
+        items = range(self._FIRST, len(response), self._ITEM)
+        listed = bytearray(response)
+        for at in items:
+            if listed[at:at + 2] == struct.pack("!H", self.algorithm):
+                listed[at:at + 2] = struct.pack("!H", self._NO_ALGORITHM)
+        return bytes(listed)
 
 
 def _message(connection):

@@ -1,7 +1,8 @@
 /* Does the guard take what the operator approves of, and nothing else? */
 #include "guard_bench.h"
 
-#include "policy/session.h"
+#include "tpm/name.h"
+#include "tpm/session.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -50,33 +51,21 @@ static void trial_digest(AnchorWrite write, const NvIndex *index, const uint8_t 
 {
     TPM2B_DIGEST hash = {.size = POLICY_DIGEST_SIZE};
     TPM2B_OPERAND operand = {.size = NV_NUMBER_SIZE};
-    ESYS_CONTEXT *esys = bench.tpm->esys;
-    TPM2B_DIGEST *digest = NULL;
-    ESYS_TR session = ESYS_TR_NONE;
+    TpmSession *session = session_new(TPM2_SE_TRIAL);
     Writer writer;
 
-    assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_TRIAL, &session, error), 0);
     if (write == ANCHOR_WRITE_FIRST) {
-        assert_int_equal(
-            Esys_PolicyNvWritten(esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_NO),
-            TSS2_RC_SUCCESS);
+        assert_int_equal(tpm2_policy_nv_written(bench.tpm, session, false), TSS2_RC_SUCCESS);
     } else {
         writer_init(&writer, operand.buffer, sizeof(operand.buffer));
         writer_u64(&writer, version);
-        assert_int_equal(Esys_PolicyNV(esys, index->object, index->object, session,
-                                       ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &operand, 0,
-                                       TPM2_EO_UNSIGNED_LT),
+        assert_int_equal(tpm2_policy_nv(bench.tpm, &index->object, NULL, session, &operand, 0,
+                                        TPM2_EO_UNSIGNED_LT),
                          TSS2_RC_SUCCESS);
     }
     memcpy(hash.buffer, cp_hash, POLICY_DIGEST_SIZE);
-    assert_int_equal(
-        Esys_PolicyCpHash(esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &hash),
-        TSS2_RC_SUCCESS);
-    assert_int_equal(
-        Esys_PolicyGetDigest(esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &digest),
-        TSS2_RC_SUCCESS);
-    *ret = *digest;
-    Esys_Free(digest);
+    assert_int_equal(tpm2_policy_cp_hash(bench.tpm, session, &hash), TSS2_RC_SUCCESS);
+    assert_int_equal(tpm2_policy_get_digest(bench.tpm, session, ret), TSS2_RC_SUCCESS);
     tpm_session_flush(bench.tpm, session);
 }
 
@@ -87,8 +76,8 @@ static void the_digests_made_without_a_tpm_are_those_that_the_tpm_makes(void **s
     (void)state;
     for (int write = 0; write < ANCHOR_WRITES; write++) {
         uint8_t cp_hash[POLICY_DIGEST_SIZE];
-        TPM2B_NAME *name = NULL;
-        TPM2B_DIGEST trial;
+        TPM2B_DIGEST trial = {0};
+        TPM2B_NAME told = {0};
         TPMS_NV_PUBLIC public;
         PolicyDigest policy;
         TPM2B_NAME computed;
@@ -99,13 +88,13 @@ static void the_digests_made_without_a_tpm_are_those_that_the_tpm_makes(void **s
             anchor_record_make(BYTES_OF(((const uint8_t[]){1, 2, 3})), 0x0102030405060708, &record),
             0);
         assert_int_equal(nv_open(bench.tpm, ANCHOR_GUARD_INDEX, &index, error), 0);
-        assert_int_equal(Esys_TR_GetName(bench.tpm->esys, index.object, &name), TSS2_RC_SUCCESS);
+        assert_int_equal(tpm2_nv_read_public(bench.tpm, ANCHOR_GUARD_INDEX, &index.public, &told),
+                         TSS2_RC_SUCCESS);
         assert_int_equal(anchor_guard_public(&operator_key, write == ANCHOR_WRITE_UPDATE, &public),
                          0);
         assert_int_equal(tpm_nv_name(&public, &computed), 0);
-        assert_int_equal(computed.size, name->size);
-        assert_memory_equal(computed.name, name->name, name->size);
-        Esys_Free(name);
+        assert_int_equal(computed.size, told.size);
+        assert_memory_equal(computed.name, told.name, told.size);
 
         assert_int_equal(anchor_guard_cp_hash(&operator_key, (AnchorWrite)write, &record, cp_hash),
                          0);
@@ -114,7 +103,6 @@ static void the_digests_made_without_a_tpm_are_those_that_the_tpm_makes(void **s
         trial_digest((AnchorWrite)write, &index, cp_hash, record.version, &trial);
         assert_int_equal(trial.size, POLICY_DIGEST_SIZE);
         assert_memory_equal(trial.buffer, policy.octets, POLICY_DIGEST_SIZE);
-        nv_release(bench.tpm, &index);
         /* What the TPM holds now has another Name, and the second round goes on from there. */
         if (write == ANCHOR_WRITE_FIRST)
             assert_written(&operator_key, ANCHOR_WRITE_FIRST, "anchors", 1);

@@ -1,7 +1,7 @@
 /* Does the TPM alone keep the anchors from being set back, whatever the software says? */
 #include "guard_bench.h"
 
-#include "policy/session.h"
+#include "tpm/session.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -23,8 +23,7 @@ static TSS2_RC write_without_scruple(const PolicyKey *operator_key, const Anchor
     TPM2B_DIGEST digest = {.size = POLICY_DIGEST_SIZE};
     TPM2B_NONCE nonce = {.size = (UINT16)reference.size};
     TPM2B_OPERAND operand = {.size = NV_NUMBER_SIZE};
-    ESYS_CONTEXT *esys = bench.tpm->esys;
-    ESYS_TR session = ESYS_TR_NONE;
+    TpmSession *session = NULL;
     TPMT_TK_VERIFIED ticket;
     PolicyDigest policy;
     Writer writer;
@@ -45,27 +44,18 @@ static TSS2_RC write_without_scruple(const PolicyKey *operator_key, const Anchor
 
     assert_int_equal(nv_open(bench.tpm, ANCHOR_GUARD_INDEX, &index, error), 0);
     assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_POLICY, &session, error), 0);
-    rc =
-        approved == ANCHOR_WRITE_FIRST
-            ? Esys_PolicyNvWritten(esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_NO)
-            : Esys_PolicyNV(esys, index.object, index.object, session, ESYS_TR_PASSWORD,
-                            ESYS_TR_NONE, ESYS_TR_NONE, &operand, 0, TPM2_EO_UNSIGNED_LT);
+    rc = approved == ANCHOR_WRITE_FIRST ? tpm2_policy_nv_written(bench.tpm, session, false)
+                                        : tpm2_policy_nv(bench.tpm, &index.object, NULL, session,
+                                                         &operand, 0, TPM2_EO_UNSIGNED_LT);
     if (rc == TSS2_RC_SUCCESS)
-        rc = Esys_PolicyCpHash(esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &hash);
+        rc = tpm2_policy_cp_hash(bench.tpm, session, &hash);
     if (rc == TSS2_RC_SUCCESS) {
-        rc = Esys_PolicyAuthorize(esys, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &digest,
-                                  &nonce, &operator_key->name, &ticket);
+        rc = tpm2_policy_authorize(bench.tpm, session, &digest, &nonce, &operator_key->name,
+                                   &ticket);
     }
-    if (rc == TSS2_RC_SUCCESS) {
-        rc = Esys_NV_Write(esys, index.object, index.object, session, ESYS_TR_NONE, ESYS_TR_NONE,
-                           &data, 0);
-    }
-    if (rc == TSS2_RC_SUCCESS) {
-        tpm_unhold(bench.tpm, session);
-    } else {
-        tpm_session_flush(bench.tpm, session);
-    }
-    nv_release(bench.tpm, &index);
+    if (rc == TSS2_RC_SUCCESS)
+        rc = tpm2_nv_write(bench.tpm, &index.object, session, &data);
+    tpm_session_flush(bench.tpm, session);
     return rc;
 }
 
@@ -133,24 +123,16 @@ static void neither_the_owner_nor_an_empty_password_writes(void **state)
     assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
     assert_int_equal(nv_open(bench.tpm, ANCHOR_GUARD_INDEX, &index, error), 0);
     assert_int_equal(
-        tpm_rc_base(Esys_NV_Write(bench.tpm->esys, ESYS_TR_RH_OWNER, index.object, ESYS_TR_PASSWORD,
-                                  ESYS_TR_NONE, ESYS_TR_NONE, &data, 0)),
+        tpm_rc_base(tpm2_nv_write_as(bench.tpm, TPM2_RH_OWNER, ANCHOR_GUARD_INDEX, &data, 0)),
         TPM2_RC_NV_AUTHORIZATION);
     assert_int_equal(
-        nv_write(bench.tpm, &index, ESYS_TR_NONE, (Bytes){data.buffer, ANCHOR_GUARD_SIZE}, error),
-        -EACCES);
-    nv_release(bench.tpm, &index);
+        nv_write(bench.tpm, &index, NULL, (Bytes){data.buffer, ANCHOR_GUARD_SIZE}, error), -EACCES);
     assert_holds("one", 1);
 }
 
 static void owner_auth_set(const TPM2B_AUTH *old, const TPM2B_AUTH *new)
 {
-    ESYS_CONTEXT *esys = bench.tpm->esys;
-
-    assert_int_equal(Esys_TR_SetAuth(esys, ESYS_TR_RH_OWNER, old), TSS2_RC_SUCCESS);
-    assert_int_equal(Esys_HierarchyChangeAuth(esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD,
-                                              ESYS_TR_NONE, ESYS_TR_NONE, new),
-                     TSS2_RC_SUCCESS);
+    assert_int_equal(tpm2_owner_change_auth(bench.tpm, old, new), TSS2_RC_SUCCESS);
 }
 
 static void root_cannot_undefine_once_the_owner_auth_is_thrown_away(void **state)
@@ -162,7 +144,6 @@ static void root_cannot_undefine_once_the_owner_auth_is_thrown_away(void **state
     assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
     assert_int_equal(RAND_bytes(random.buffer, random.size), 1);
     owner_auth_set(&empty, &random);
-    assert_int_equal(Esys_TR_SetAuth(bench.tpm->esys, ESYS_TR_RH_OWNER, &empty), TSS2_RC_SUCCESS);
     assert_int_equal(nv_undefine(bench.tpm, ANCHOR_GUARD_INDEX, error), -EACCES);
     assert_holds("one", 1);
     /* Nothing that goes on in the field needs the owner. */

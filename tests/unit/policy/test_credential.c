@@ -1,8 +1,8 @@
 /* Does a credential made in software open in the TPM and for the key that it names, and in no other
  * case? The TPM's own TPM2_MakeCredential is the measure. */
+#include "key_bench.h"
 #include "policy/credential.h"
-#include "policy/policydigest.h"
-#include "tpm_bench.h"
+#include "tpm/name.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -13,29 +13,27 @@
 #include <cmocka.h>
 
 static TPM2B_PUBLIC device_public;
-static ESYS_TR device = ESYS_TR_NONE;
+static TpmObject device;
 
-static ESYS_TR device_load(TPM2B_PUBLIC *ret_public)
+static TpmObject device_load(TPM2B_PUBLIC *ret_public)
 {
     char error[TPM_ERROR_SIZE] = "";
-    ESYS_TR srk = ESYS_TR_NONE;
-    ESYS_TR object = ESYS_TR_NONE;
+    TpmObject srk = {0}, object = {0};
     Tss2Key key;
 
     assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &key, error), 0);
     assert_int_equal(tpm_srk_open(bench.tpm, false, &srk, error), 0);
-    assert_int_equal(Esys_Load(bench.tpm->esys, srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                               &key.private, &key.public, &object),
+    assert_int_equal(tpm2_load(bench.tpm, &srk, NULL, &key.private, &key.public, &object),
                      TSS2_RC_SUCCESS);
-    tpm_object_release(bench.tpm, srk);
+    tpm_object_release(bench.tpm, &srk);
     *ret_public = key.public;
-    tpm_hold(bench.tpm, object);
+    tpm_hold(bench.tpm, object.handle);
     return object;
 }
 
 static int group_init(void **state)
 {
-    if (secrets_init() < 0 || bench_init(state) < 0)
+    if (bench_init(state) < 0)
         return -1;
     device = device_load(&device_public);
     return 0;
@@ -43,7 +41,7 @@ static int group_init(void **state)
 
 static int group_deinit(void **state)
 {
-    tpm_object_release(bench.tpm, device);
+    tpm_object_release(bench.tpm, &device);
     return bench_deinit(state);
 }
 
@@ -60,7 +58,7 @@ static Endorsement ek_make(unsigned template)
 
 static void ek_release(Endorsement *ek)
 {
-    tpm_object_release(ek->tpm, ek->object);
+    tpm_object_release(ek->tpm, &ek->object);
 }
 
 static Secret *secret_random(void)
@@ -77,7 +75,7 @@ static void assert_opens(const Endorsement *ek, const Credential *credential, co
     _cleanup_(secret_freep) Secret *found = NULL;
     char error[TPM_ERROR_SIZE] = "";
 
-    if (credential_activate(ek, device, credential, &found, error) < 0)
+    if (credential_activate(ek, &device, credential, &found, error) < 0)
         fail_msg("%s", error);
     assert_int_equal(found->size, secret->size);
     assert_memory_equal(found->data, secret->data, secret->size);
@@ -88,7 +86,7 @@ static void assert_stays_shut(const Endorsement *ek, const Credential *credentia
     char error[TPM_ERROR_SIZE] = "";
     Secret *found = NULL;
 
-    if (credential_activate(ek, device, credential, &found, error) != -EKEYREJECTED)
+    if (credential_activate(ek, &device, credential, &found, error) != -EKEYREJECTED)
         fail_msg("%s", error);
     assert_non_null(strstr(error, "made for another TPM, or for another device key"));
     assert_null(found);
@@ -125,20 +123,16 @@ static void a_credential_of_the_tpms_own_making_has_the_same_form_and_opens_too(
         _cleanup_(ek_release) Endorsement ek = ek_make(i);
         _cleanup_(secret_freep) Secret *secret = secret_random();
         TPM2B_DIGEST plain = {.size = CREDENTIAL_SECRET_SIZE};
-        TPM2B_ID_OBJECT *blob = NULL;
-        TPM2B_ENCRYPTED_SECRET *seed = NULL;
-        Credential ours;
+        Credential theirs = {0}, ours;
 
         memcpy(plain.buffer, secret->data, secret->size);
-        assert_int_equal(Esys_MakeCredential(bench.tpm->esys, ek.object, ESYS_TR_NONE, ESYS_TR_NONE,
-                                             ESYS_TR_NONE, &plain, &name, &blob, &seed),
+        assert_int_equal(tpm2_make_credential(bench.tpm, &ek.object, &plain, &name, &theirs.blob,
+                                              &theirs.secret),
                          TSS2_RC_SUCCESS);
-        assert_opens(&ek, &(Credential){*blob, *seed}, secret);
+        assert_opens(&ek, &theirs, secret);
         assert_int_equal(credential_make(&ek.public, &name, secret, &ours), 0);
-        assert_int_equal(ours.blob.size, blob->size);
-        assert_int_equal(ours.secret.size, seed->size);
-        Esys_Free(blob);
-        Esys_Free(seed);
+        assert_int_equal(ours.blob.size, theirs.blob.size);
+        assert_int_equal(ours.secret.size, theirs.secret.size);
     }
 }
 
@@ -210,7 +204,7 @@ static void a_credential_for_another_tpm_stays_shut(void **state)
     Credential credential;
     TPM2B_PUBLIC public;
     TPM2B_NAME name;
-    ESYS_TR object;
+    TpmObject object = {0};
     Swtpm swtpm;
     Tpm *other = NULL;
 
@@ -222,7 +216,7 @@ static void a_credential_for_another_tpm_stays_shut(void **state)
         _cleanup_(ek_release) Endorsement ek = ek_make(i);
         assert_int_equal(
             endorsement_key_make(other, (EndorsementTemplate)i, &object, &public, error), 0);
-        tpm_object_release(other, object);
+        tpm_object_release(other, &object);
         assert_int_equal(credential_make(&public, &name, secret, &credential), 0);
         assert_stays_shut(&ek, &credential);
     }

@@ -1,5 +1,6 @@
 /* Does the device key sign, and nothing but sign, and does the TPM stay as clean as it was? */
-#include "tpm_bench.h"
+#include "key_bench.h"
+#include "probe.h"
 
 #include "policy/signature.h"
 
@@ -103,8 +104,6 @@ static void a_digest_that_does_not_fit_is_refused(void **state)
 static Tss2Key key_with_scheme(TPM2_ALG_ID hash)
 {
     const TPM2B_SENSITIVE_CREATE sensitive = {0};
-    const TPM2B_DATA outside_info = {0};
-    const TPML_PCR_SELECTION creation_pcr = {0};
     const TPM2B_PUBLIC template = {
         .publicArea =
             {
@@ -123,21 +122,14 @@ static Tss2Key key_with_scheme(TPM2_ALG_ID hash)
             },
     };
     Tss2Key key = {.empty_auth = true, .parent = TPM_SRK_HANDLE};
-    TPM2B_PRIVATE *private = NULL;
-    TPM2B_PUBLIC *public = NULL;
     char error[TPM_ERROR_SIZE] = "";
-    ESYS_TR srk = ESYS_TR_NONE;
+    TpmObject srk = {0};
 
     assert_int_equal(tpm_srk_open(bench.tpm, false, &srk, error), 0);
-    assert_int_equal(Esys_Create(bench.tpm->esys, srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                                 &sensitive, &template, &outside_info, &creation_pcr, &private,
-                                 &public, NULL, NULL, NULL),
-                     TSS2_RC_SUCCESS);
-    tpm_object_release(bench.tpm, srk);
-    key.private = *private;
-    key.public = *public;
-    Esys_Free(private);
-    Esys_Free(public);
+    assert_int_equal(
+        tpm2_create(bench.tpm, &srk, NULL, &sensitive, &template, &key.private, &key.public),
+        TSS2_RC_SUCCESS);
+    tpm_object_release(bench.tpm, &srk);
     return key;
 }
 
@@ -211,7 +203,7 @@ static void a_damaged_or_foreign_key_is_refused_by_the_tpm(void **state)
     char error[TPM_ERROR_SIZE] = "";
     Swtpm other_swtpm;
     Tpm *other = NULL;
-    ESYS_TR srk;
+    TpmObject srk = {0};
     Tss2Key key;
 
     (void)state;
@@ -222,7 +214,7 @@ static void a_damaged_or_foreign_key_is_refused_by_the_tpm(void **state)
     assert_int_equal(swtpm_start(&other_swtpm), 0);
     assert_int_equal(tpm_open(other_swtpm.tcti, &other, error), 0);
     assert_int_equal(tpm_srk_open(other, true, &srk, error), 0);
-    tpm_object_release(other, srk);
+    tpm_object_release(other, &srk);
     assert_int_equal(device_key_create(other, TPM_KEY_ECDSA_P256, NULL, &key, error), 0);
     tpm_close(other);
     swtpm_stop(&other_swtpm);
@@ -248,6 +240,46 @@ static void without_a_storage_root_key_no_key_is_made(void **state)
     swtpm_stop(&swtpm);
 }
 
+static int sign(DeviceKey *key, char *error)
+{
+    const uint8_t digest[32] = {1};
+    uint8_t signature[DEVICE_KEY_SIGNATURE_MAX];
+    size_t size;
+
+    return device_key_sign(key, "SHA256", false, BYTES_OF(digest), signature, &size, error);
+}
+
+/* Once is enough for somebody between us and the TPM to make a signature fail, and no more. */
+static void assert_fails_while_changed(Probe *probe)
+{
+    _cleanup_(device_key_freep) DeviceKey *key = key_new(TPM_KEY_ECDSA_P256);
+    char error[TPM_ERROR_SIZE] = "";
+
+    probe_attach(probe);
+    assert_int_equal(sign(key, error), -EIO);
+    probe_detach();
+    if (sign(key, error) < 0)
+        fail_msg("%s", error);
+}
+
+static void a_digest_changed_on_the_way_is_not_signed(void **state)
+{
+    /* The command ends in digest (2 + 32), scheme (2 + 2) and ticket (2 + 4 + 2). */
+    Probe probe = {.command = TPM2_CC_Sign, .sent = {-(8 + 4 + 32), 1}};
+
+    (void)state;
+    assert_fails_while_changed(&probe);
+}
+
+static void an_answer_changed_on_the_way_is_not_believed(void **state)
+{
+    /* Before the authorization (2 + 32 nonce, 1, 2 + 32 HMAC) stands the end of s. */
+    Probe probe = {.command = TPM2_CC_Sign, .answer = {-(69 + 1), 1}};
+
+    (void)state;
+    assert_fails_while_changed(&probe);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +291,8 @@ int main(void)
         cmocka_unit_test(a_key_outside_the_profile_is_refused_with_its_flaw),
         cmocka_unit_test(a_damaged_or_foreign_key_is_refused_by_the_tpm),
         cmocka_unit_test(without_a_storage_root_key_no_key_is_made),
+        cmocka_unit_test(a_digest_changed_on_the_way_is_not_signed),
+        cmocka_unit_test(an_answer_changed_on_the_way_is_not_believed),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);

@@ -1,5 +1,5 @@
 /* Which commands does the device key cost the TPM, and what is left when one fails? */
-#include "tpm_bench.h"
+#include "key_bench.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Do our key files and those of OpenSSL's provider tpm2-openssl mean the same? */
-#include "tpm_bench.h"
+#include "key_bench.h"
 
 #include "base/file.h"
 

@@ -27,23 +27,11 @@ static int group_deinit(void **state)
     return bench_deinit(state);
 }
 
-static void index_remove(TPM2_HANDLE handle)
-{
-    ESYS_TR index;
-
-    if (Esys_TR_FromTPMPublic(bench.tpm->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                              &index) == TSS2_RC_SUCCESS) {
-        assert_int_equal(Esys_NV_UndefineSpace(bench.tpm->esys, ESYS_TR_RH_PLATFORM, index,
-                                               ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE),
-                         TSS2_RC_SUCCESS);
-    }
-}
-
 static int indices_remove(void **state)
 {
     (void)state;
-    index_remove(EK_CERTIFICATE_RSA);
-    index_remove(EK_CERTIFICATE_ECC);
+    vendor_nv_remove(bench.tpm, EK_CERTIFICATE_RSA);
+    vendor_nv_remove(bench.tpm, EK_CERTIFICATE_ECC);
     return 0;
 }
 
@@ -88,14 +76,14 @@ static void what_a_vendor_fills_the_index_up_with_does_no_harm(void **state)
     unsigned char *end = padded;
     X509 *certificate;
     TPM2B_PUBLIC public;
-    ESYS_TR object;
+    TpmObject object = {0};
     PkiSpec spec;
 
     (void)state;
     memset(padded, 0xff, sizeof(padded));
     assert_int_equal(endorsement_key_make(bench.tpm, ENDORSEMENT_ECC_P256, &object, &public, error),
                      0);
-    tpm_object_release(bench.tpm, object);
+    tpm_object_release(bench.tpm, &object);
     spec = vendor_ek_spec(&public);
     certificate = vendor_issue(&vendor, &spec);
     assert_true(i2d_X509(certificate, NULL) < (int)sizeof(padded));
@@ -138,7 +126,7 @@ static void an_index_with_no_certificate_or_too_much_is_refused(void **state)
     assert_int_equal(endorsement_open(bench.tpm, &ek, error), -EINVAL);
     assert_non_null(strstr(error, "0x01c0000a holds is not an X.509 certificate"));
     vendor_nv_write(bench.tpm, ENDORSEMENT_RSA_2048, large, 2048);
-    index_remove(EK_CERTIFICATE_ECC);
+    vendor_nv_remove(bench.tpm, EK_CERTIFICATE_ECC);
     assert_int_equal(endorsement_open(bench.tpm, &ek, error), -EINVAL);
     assert_non_null(strstr(error, "0x01c00002 holds is not an X.509 certificate"));
 }
@@ -150,12 +138,12 @@ static void an_area_that_differs_from_the_template_is_no_ek(void **state)
     EndorsementTemplate template;
     TPM2B_PUBLIC public;
     TPM2B_PUBLIC other;
-    ESYS_TR object;
+    TpmObject object = {0};
 
     (void)state;
     assert_int_equal(endorsement_key_make(bench.tpm, ENDORSEMENT_ECC_P256, &object, &public, error),
                      0);
-    tpm_object_release(bench.tpm, object);
+    tpm_object_release(bench.tpm, &object);
     other = public;
     other.publicArea.objectAttributes ^= TPMA_OBJECT_RESTRICTED;
     assert_int_equal(endorsement_template_of(&other, &template), -EINVAL);

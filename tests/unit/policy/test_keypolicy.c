@@ -1,5 +1,4 @@
 /* Does the TPM let the device key sign in the states approved of, and in no other? */
-#include "policy/session.h"
 #include "vendor_fixture.h"
 
 #include <errno.h>
@@ -110,14 +109,12 @@ static void without_the_policy_the_key_does_not_sign_even_for_who_has_its_file(v
 {
     _cleanup_(policy_key_deinit) PolicyKey vendor = vendor_key_new("P-256");
     const Tss2Key file = signed_key(&vendor, TPM_KEY_ECDSA_P256);
-    static const TPMT_TK_HASHCHECK no_ticket = {.tag = TPM2_ST_HASHCHECK,
-                                                .hierarchy = TPM2_RH_NULL};
     const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_ECDSA,
                                     .details.any.hashAlg = TPM2_ALG_SHA256};
     const TPM2B_DIGEST digest = {.size = 32};
     char error[TPM_ERROR_SIZE] = "";
-    ESYS_TR parent = ESYS_TR_NONE, object = ESYS_TR_NONE;
-    TPMT_SIGNATURE *signature = NULL;
+    TpmObject parent = {0}, object = {0};
+    TPMT_SIGNATURE signature = {0};
     DeviceKey *key = NULL;
 
     (void)state;
@@ -125,14 +122,12 @@ static void without_the_policy_the_key_does_not_sign_even_for_who_has_its_file(v
     assert_non_null(strstr(error, "policy"));
     /* Nor for who asks the TPM directly, with the key's empty password. */
     assert_int_equal(tpm_parent_open(bench.tpm, TPM_SRK_HANDLE, &parent, error), 0);
-    assert_int_equal(Esys_Load(bench.tpm->esys, parent, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                               ESYS_TR_NONE, &file.private, &file.public, &object),
+    assert_int_equal(tpm2_load(bench.tpm, &parent, NULL, &file.private, &file.public, &object),
                      TSS2_RC_SUCCESS);
-    assert_int_equal(tpm_rc_base(Esys_Sign(bench.tpm->esys, object, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                           ESYS_TR_NONE, &digest, &scheme, &no_ticket, &signature)),
+    assert_int_equal(tpm_rc_base(tpm2_sign(bench.tpm, &object, NULL, &digest, &scheme, &signature)),
                      TPM2_RC_AUTH_UNAVAILABLE);
-    tpm_object_release(bench.tpm, object);
-    tpm_object_release(bench.tpm, parent);
+    tpm_object_release(bench.tpm, &object);
+    tpm_object_release(bench.tpm, &parent);
 }
 
 static void a_state_not_signed_for_is_refused_and_the_pcr_named(void **state)

@@ -118,7 +118,6 @@ static void a_counter_that_counts_already_is_no_harm(void **state)
     assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &counter, error), 0);
     for (int i = 0; i < 7; i++)
         assert_int_equal(nv_increment(bench.tpm, &counter, error), 0);
-    nv_release(bench.tpm, &counter);
     define_at(noon);
     assert_int_equal(read_it(), noon - DAY / 2);
 }
@@ -131,8 +130,7 @@ static void what_the_factory_wrote_is_locked(void **state)
     (void)state;
     define_at(noon);
     assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &base, error), 0);
-    assert_true(nv_write(bench.tpm, &base, ESYS_TR_NONE, BYTES_OF(zeros), error) < 0);
-    nv_release(bench.tpm, &base);
+    assert_true(nv_write(bench.tpm, &base, NULL, BYTES_OF(zeros), error) < 0);
     assert_int_equal(read_it(), noon - DAY / 2);
 }
 
@@ -145,10 +143,8 @@ static void a_factory_cut_off_anywhere_is_taken_up_again(void **state)
     define_at(noon);
     assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &index, error), 0);
     counter = index.public;
-    nv_release(bench.tpm, &index);
     assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &index, error), 0);
     base = index.public;
-    nv_release(bench.tpm, &index);
     counter.attributes &= ~TPMA_NV_WRITTEN;
     base.attributes &= ~(TPMA_NV_WRITTEN | TPMA_NV_WRITELOCKED);
 
@@ -160,15 +156,12 @@ static void a_factory_cut_off_anywhere_is_taken_up_again(void **state)
         if (done >= 2) {
             assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &index, error), 0);
             assert_int_equal(nv_increment(bench.tpm, &index, error), 0);
-            nv_release(bench.tpm, &index);
         }
         if (done >= 3)
             assert_int_equal(nv_define(bench.tpm, &base, error), 0);
         if (done >= 4) {
             assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &index, error), 0);
-            assert_int_equal(nv_write(bench.tpm, &index, ESYS_TR_NONE, BYTES_OF(written), error),
-                             0);
-            nv_release(bench.tpm, &index);
+            assert_int_equal(nv_write(bench.tpm, &index, NULL, BYTES_OF(written), error), 0);
         }
         assert_true(last_known_time_read(bench.tpm, &time, error) < 0);
         define_at(noon);

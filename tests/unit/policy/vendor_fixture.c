@@ -59,9 +59,7 @@ void platform_extend(unsigned pcr)
         .digests[0] = {.hashAlg = TPM2_ALG_SHA256, .digest.sha256 = {0xaa}},
     };
 
-    assert_int_equal(Esys_PCR_Extend(bench.tpm->esys, ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD,
-                                     ESYS_TR_NONE, ESYS_TR_NONE, &digests),
-                     TSS2_RC_SUCCESS);
+    assert_int_equal(tpm2_pcr_extend(bench.tpm, pcr, &digests), TSS2_RC_SUCCESS);
 }
 
 void file_put(const char *name, const char *text, char *ret_path)

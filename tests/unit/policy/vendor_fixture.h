@@ -1,8 +1,8 @@
 /* A vendor who signs for platform states: a policy key, and states of the bench's TPM. */
 #pragma once
 
+#include "key_bench.h"
 #include "policy/keypolicy.h"
-#include "tpm_bench.h"
 
 /* A new policy key, private half included: "RSA" or "P-256". The caller's to policy_key_deinit().
  */

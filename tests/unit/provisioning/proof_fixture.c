@@ -2,8 +2,8 @@
 #include "proof_fixture.h"
 
 #include "policy/devicekey.h"
-#include "policy/storagekey.h"
 #include "provisioning/csr.h"
+#include "tpm/storagekey.h"
 
 #include <openssl/core_names.h>
 #include <openssl/x509v3.h>
@@ -32,13 +32,13 @@ void device_init(ProofDevice *device, const TpmVendor *vendor)
 {
     PcrState state = {.bank = TPM2_ALG_SHA256, .mask = PCR_MASK};
     char error[TPM_ERROR_SIZE] = "swtpm";
-    ESYS_TR srk;
+    TpmObject srk = {0};
 
     *device = (ProofDevice){0};
     must(swtpm_start(&device->swtpm) == 0 && tpm_open(device->swtpm.tcti, &device->tpm, error) == 0,
          error);
     must(tpm_srk_open(device->tpm, true, &srk, error) == 0, error);
-    tpm_object_release(device->tpm, srk);
+    tpm_object_release(device->tpm, &srk);
     vendor_certify(vendor, device->tpm, ENDORSEMENT_ECC_P256);
     must(pcr_read(device->tpm, &state, error) == 0, error);
     must(policy_digest_pcr(&device->policy, &state) == 0, "PolicyPCR");

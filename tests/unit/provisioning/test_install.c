@@ -4,8 +4,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "pki_fixture.h"
-#include "policy/publickey.h"
 #include "policy/tss2key.h"
+#include "tpm/publickey.h"
 #include "verify/certificates.h"
 
 #include <errno.h>

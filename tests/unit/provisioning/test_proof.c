@@ -2,7 +2,8 @@
 #include "proof_fixture.h"
 
 #include "policy/devicekey.h"
-#include "policy/publickey.h"
+#include "tpm/publickey.h"
+#include "tpm_commands.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -106,15 +107,7 @@ static unsigned handles_in(const ProofDevice *tested)
     unsigned count = 0;
 
     for (size_t i = 0; i < ELEMENTS(kinds); i++) {
-        TPMS_CAPABILITY_DATA *data = NULL;
-        TPMI_YES_NO more;
-
-        assert_int_equal(Esys_GetCapability(tested->tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE,
-                                            ESYS_TR_NONE, TPM2_CAP_HANDLES, kinds[i], 64, &more,
-                                            &data),
-                         TSS2_RC_SUCCESS);
-        count += data->data.handles.count;
-        Esys_Free(data);
+        count += tpm_handle_count(tested->tpm, kinds[i]);
     }
     return count;
 }

@@ -6,6 +6,7 @@
 #include "policy/pcrsignature.h"
 #include "provisioning/step.h"
 #include "provisioning/tpmfacts.h"
+#include "tpm_commands.h"
 
 #include <errno.h>
 #include <openssl/pem.h>
@@ -137,27 +138,11 @@ static void a_csr_for_another_key_is_made_again(void **state)
     assert_int_equal(outcome(line, "csr"), STEP_DONE);
 }
 
-static unsigned handle_count(const Tpm *tpm, TPM2_HANDLE first)
-{
-    TPMS_CAPABILITY_DATA *data = NULL;
-    TPMI_YES_NO more;
-    unsigned count;
-
-    assert_int_equal(Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                                        TPM2_CAP_HANDLES, first, 64, &more, &data),
-                     0);
-    count = data->data.handles.count;
-    Esys_Free(data);
-    return count;
-}
-
 /* As a process leaves them that is killed between two commands. */
 static void leave_object_and_session(const char *tcti)
 {
-    static const TPM2B_SENSITIVE_CREATE sensitive = {0};
-    static const TPM2B_DATA outside_info = {0};
-    static const TPML_PCR_SELECTION creation_pcr = {0};
-    static const TPMT_SYM_DEF no_cipher = {.algorithm = TPM2_ALG_NULL};
+    static const TPM2B_NONCE nonce = {.size = TPM_HASH_SIZE};
+    static const TPM2B_ENCRYPTED_SECRET no_salt = {0};
     const TPM2B_PUBLIC template = {
         .publicArea = {.type = TPM2_ALG_KEYEDHASH,
                        .nameAlg = TPM2_ALG_SHA256,
@@ -168,19 +153,18 @@ static void leave_object_and_session(const char *tcti)
     };
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
     char error[TPM_ERROR_SIZE] = "";
-    ESYS_TR object, session;
+    TPM2B_NONCE nonce_tpm = {0};
+    TPM2B_PUBLIC public = {0};
+    TpmObject object = {0};
+    TPM2_HANDLE session;
 
     assert_int_equal(tpm_open(tcti, &tpm, error), 0);
-    assert_int_equal(Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_NULL, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                        ESYS_TR_NONE, &sensitive, &template, &outside_info,
-                                        &creation_pcr, &object, NULL, NULL, NULL, NULL),
-                     0);
-    assert_int_equal(Esys_StartAuthSession(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                                           ESYS_TR_NONE, ESYS_TR_NONE, NULL, TPM2_SE_POLICY,
-                                           &no_cipher, TPM2_ALG_SHA256, &session),
-                     0);
-    assert_int_equal(handle_count(tpm, TPM2_TRANSIENT_FIRST), 1);
-    assert_int_equal(handle_count(tpm, TPM2_LOADED_SESSION_FIRST), 1);
+    assert_int_equal(tpm2_create_primary(tpm, TPM2_RH_NULL, NULL, &template, &public, &object), 0);
+    assert_int_equal(
+        tpm2_start_auth_session(tpm, NULL, &nonce, &no_salt, TPM2_SE_POLICY, &session, &nonce_tpm),
+        0);
+    assert_int_equal(tpm_handle_count(tpm, TPM2_TRANSIENT_FIRST), 1);
+    assert_int_equal(tpm_handle_count(tpm, TPM2_LOADED_SESSION_FIRST), 1);
 }
 
 static void what_a_killed_run_left_is_taken_away(void **state)
@@ -196,8 +180,8 @@ static void what_a_killed_run_left_is_taken_away(void **state)
     assert_int_equal(file_write_atomic(path, BYTES_OF(half), 0600), 0);
     leave_object_and_session(options->tcti);
     assert_int_equal(provision_open(&provision, options, NULL), 0);
-    assert_int_equal(handle_count(provision.tpm, TPM2_TRANSIENT_FIRST), 0);
-    assert_int_equal(handle_count(provision.tpm, TPM2_LOADED_SESSION_FIRST), 0);
+    assert_int_equal(tpm_handle_count(provision.tpm, TPM2_TRANSIENT_FIRST), 0);
+    assert_int_equal(tpm_handle_count(provision.tpm, TPM2_LOADED_SESSION_FIRST), 0);
     provision_close(&provision);
     assert_int_equal(state_count(line->device), 4);
 }
@@ -228,10 +212,8 @@ static void once_locked_the_owner_can_do_nothing_and_the_key_still_signs(void **
     assert_int_equal(tpm_open(line->device->options.tcti, &tpm, error), 0);
     assert_int_equal(tpm_facts_read(tpm, &facts, error), 0);
     assert_true(facts.owner_auth_set);
-    assert_int_equal(
-        tpm_rc_base(Esys_HierarchyChangeAuth(tpm->esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD,
-                                             ESYS_TR_NONE, ESYS_TR_NONE, &empty)),
-        TPM2_RC_BAD_AUTH);
+    assert_int_equal(tpm_rc_base(tpm2_hierarchy_change_auth(tpm, TPM2_RH_OWNER, NULL, &empty)),
+                     TPM2_RC_BAD_AUTH);
     tpm_close(steal_pointer(tpm));
     assert_int_equal(run(line), 0); /* loads the key and signs with it */
 }

@@ -6,6 +6,7 @@
 #include "swtpm_fixture.h"
 
 #include "ikewire/message.h"
+#include "tpm/tpm.h"
 #include "tred/auth.h"
 #include "tred/dh.h"
 #include "tred/exchange.h"
@@ -36,7 +37,7 @@ int bench_init(void **state);
 int bench_deinit(void **state);
 
 /* A new ECDSA P-256 key in that TPM, loaded. 0 or -1. */
-int tpm_key_new(const char *tcti, Tpm **ret_tpm, DeviceKey **ret_key);
+int tpm_key_new(const char *tcti, Tpm **ret_tpm, SigningKey **ret_key);
 
 /* An IKE_SA_INIT message to be built; tests change what they are about. */
 typedef struct InitSpec {
@@ -92,6 +93,9 @@ void play_response_build(Play *play, const InitSpec *spec);
 /* Steps of the call flow, each asserted to succeed. */
 void play_agree(Play *play);
 void play_sign(Play *play);
+
+/* SignAuth as it comes: 0 and play->own, or an error. */
+int play_try_to_sign(Play *play);
 void play_request_auth(Play *play);
 void play_verify(Play *play);
 void play_refuse(Play *play);

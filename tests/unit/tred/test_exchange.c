@@ -125,7 +125,7 @@ static int call_make(Play *play, ExchangeCall call)
     case EXCHANGE_AGREE:
         return call_agree(play);
     case EXCHANGE_SIGN_AUTH:
-        return exchange_sign_auth(play->exchange, &play->own, play->reason);
+        return play_try_to_sign(play);
     case EXCHANGE_PROTECT:
         return call_protect(play);
     case EXCHANGE_UNPROTECT:

@@ -50,7 +50,7 @@ static void the_auth_verifies_over_request_nonce_and_id(void **state)
                                         (Bytes){play->nonce_r, 32},
                                         (Bytes){id_body, sizeof(id_body) - 1}, &octets, &size),
                      0);
-    assert_int_equal(auth_verify(device_key_public(bench.context.device_key), play->own.method,
+    assert_int_equal(auth_verify(bench.context.signing_key->public, play->own.method,
                                  play->own.data, (Bytes){octets, size}),
                      0);
     free(octets);
@@ -89,24 +89,22 @@ static void what_is_signed_does_not_follow_the_callers_buffer(void **state)
 static void a_second_signature_is_refused(void **state)
 {
     Play *play = *state;
-    OwnAuth second = {0};
 
     play_sign(play);
-    assert_int_equal(exchange_sign_auth(play->exchange, &second, play->reason),
-                     EXCHANGE_E_WRONG_STATE);
-    assert_int_equal(second.data.size, 0);
+    play->own = (OwnAuth){0};
+    assert_int_equal(play_try_to_sign(play), EXCHANGE_E_WRONG_STATE);
+    assert_int_equal(play->own.data.size, 0);
 }
 
 static void without_a_key_it_fails_and_may_be_tried_again(void **state)
 {
     Play *play = *state;
-    DeviceKey *key = bench.context.device_key;
+    SigningKey *key = bench.context.signing_key;
 
-    bench.context.device_key = NULL;
-    assert_int_equal(exchange_sign_auth(play->exchange, &play->own, play->reason),
-                     EXCHANGE_E_TPM_FAILED);
+    bench.context.signing_key = NULL;
+    assert_int_equal(play_try_to_sign(play), EXCHANGE_E_TPM_FAILED);
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_AGREED);
-    bench.context.device_key = key;
+    bench.context.signing_key = key;
     play_sign(play);
 }
 
@@ -115,19 +113,18 @@ static void a_tpm_that_fails_is_quoted_and_may_be_tried_again(void **state)
     Play *play = *state;
     Swtpm swtpm;
     Tpm *tpm = NULL;
-    DeviceKey *key = bench.context.device_key, *dead = NULL;
+    SigningKey *key = bench.context.signing_key, *dead = NULL;
 
     assert_int_equal(swtpm_start(&swtpm), 0);
     assert_int_equal(tpm_key_new(swtpm.tcti, &tpm, &dead), 0);
-    assert_int_equal(device_key_prepare(dead, play->reason), 0);
+    signing_key_prepare(dead);
     swtpm_stop(&swtpm);
-    bench.context.device_key = dead;
-    assert_int_equal(exchange_sign_auth(play->exchange, &play->own, play->reason),
-                     EXCHANGE_E_TPM_FAILED);
+    bench.context.signing_key = dead;
+    assert_int_equal(play_try_to_sign(play), EXCHANGE_E_TPM_FAILED);
     assert_non_null(strstr(play->reason, "TPM2_Sign"));
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_AGREED);
-    bench.context.device_key = key;
-    device_key_free(dead);
+    bench.context.signing_key = key;
+    signing_key_free(dead);
     tpm_close(tpm);
     play_sign(play);
 }
@@ -175,8 +172,7 @@ static void a_refused_peer_has_no_second_try(void **state)
     play->auth_data[peer.data.size - 1] ^= 1;
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
     play->auth_data[peer.data.size - 1] ^= 1;
-    assert_int_equal(play_judge(play, &peer, time(NULL)),
-                     EXCHANGE_E_WRONG_STATE);
+    assert_int_equal(play_judge(play, &peer, time(NULL)), EXCHANGE_E_WRONG_STATE);
 }
 
 static void an_auth_over_another_response_is_refused(void **state)

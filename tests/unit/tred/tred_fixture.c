@@ -4,8 +4,9 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "crypto/secret.h"
 #include "policy/devicekey.h"
-#include "policy/storagekey.h"
+#include "tpm/storagekey.h"
 
 #include <errno.h>
 #include <openssl/pem.h>
@@ -63,13 +64,13 @@ static int certificate_write(const TredFixture *fixture, const char *name, X509 
 static int key_make(TredFixture *fixture, Tpm *tpm, Tss2Key *ret, char *error)
 {
     _cleanup_(free_charp) char *pem = NULL;
-    ESYS_TR srk = ESYS_TR_NONE;
+    TpmObject srk = {0};
     int r;
 
     r = tpm_srk_open(tpm, true, &srk, error);
     if (r < 0)
         return r;
-    tpm_object_release(tpm, srk);
+    tpm_object_release(tpm, &srk);
     r = device_key_create(tpm, TPM_KEY_ECDSA_P256, NULL, ret, error);
     if (r < 0)
         return r;
@@ -86,7 +87,7 @@ static int provision(TredFixture *fixture)
     char error[TPM_ERROR_SIZE] = "";
     Tss2Key file;
 
-    if (tpm_open(fixture->swtpm.tcti, &tpm, error) < 0 ||
+    if (secrets_init() < 0 || tpm_open(fixture->swtpm.tcti, &tpm, error) < 0 ||
         key_make(fixture, tpm, &file, error) < 0 ||
         device_key_load(tpm, &file, NULL, &key, error) < 0) {
         print_error("%s\n", error);

@@ -1,0 +1,153 @@
+/* A TPM that can't hold the device key is found out, and what it lacks is named. */
+#include "tpm/profile.h"
+
+#include "tpm_bench.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* What the TPM behind `lesser` is made to lack. */
+typedef struct Lack {
+    TPM2_CAP capability;
+    uint32_t id;
+} Lack;
+
+/* A TCTI around the bench's: it passes everything on, but alters what the TPM says it has. */
+typedef struct LesserTcti {
+    TSS2_TCTI_CONTEXT_COMMON_V2 common; /* first */
+    TSS2_TCTI_CONTEXT *real;
+    Lack lack;
+    uint32_t at_once; /* the TPM lists no more in one answer; 0: as many as it likes */
+    bool asked;       /* the command under way asks for what is lacking */
+    unsigned answers; /* to questions for that capability */
+} LesserTcti;
+
+static TSS2_RC lesser_transmit(TSS2_TCTI_CONTEXT *context, size_t size, const uint8_t *command)
+{
+    enum { COMMAND_SIZE = 10 + 4 + 4 + 4 }; /* the header, capability, property, and how many */
+    LesserTcti *lesser = (LesserTcti *)context;
+    uint32_t words[3] = {0}; /* size, command code, capability */
+    uint8_t copy[COMMAND_SIZE];
+
+    if (size != COMMAND_SIZE)
+        return Tss2_Tcti_Transmit(lesser->real, size, command);
+    memcpy(words, command + 2, sizeof(words));
+    lesser->asked =
+        ntohl(words[1]) == TPM2_CC_GetCapability && ntohl(words[2]) == lesser->lack.capability;
+    memcpy(copy, command, size);
+    if (lesser->asked && lesser->at_once > 0) {
+        const uint32_t count = htonl(lesser->at_once);
+
+        memcpy(copy + COMMAND_SIZE - sizeof(count), &count, sizeof(count));
+    }
+    return Tss2_Tcti_Transmit(lesser->real, size, copy);
+}
+
+/* In the answer what is lacking has a number that stands for nothing. */
+static TSS2_RC lesser_receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t *response,
+                              int32_t timeout)
+{
+    enum { FIRST_ITEM = 10 + 1 + 4 + 4 }; /* after header, moreData, capability and count */
+    LesserTcti *lesser = (LesserTcti *)context;
+    const size_t item = lesser->lack.capability == TPM2_CAP_ALGS ? 2 + 4 : 2;
+    TSS2_RC rc = Tss2_Tcti_Receive(lesser->real, size, response, timeout);
+
+    if (rc != TSS2_RC_SUCCESS || !lesser->asked || !response)
+        return rc;
+    lesser->answers++;
+    for (size_t at = FIRST_ITEM; at + 2 <= *size; at += item) {
+        if ((response[at] << 8 | response[at + 1]) == (int)lesser->lack.id)
+            response[at] |= 0x40;
+    }
+    return rc;
+}
+
+static LesserTcti lesser_of(Lack lack)
+{
+    return (LesserTcti){
+        .common.v1 = {.magic = 0x7465737400000000,
+                      .version = 2,
+                      .transmit = lesser_transmit,
+                      .receive = lesser_receive},
+        .real = bench.tpm->tcti,
+        .lack = lack,
+    };
+}
+
+static void assert_lacking(Lack lack, TpmKeyAlgorithm algorithm, int expected, const char *words)
+{
+    LesserTcti lesser = lesser_of(lack);
+    char error[TPM_ERROR_SIZE] = "";
+    Tpm tpm = {.tcti = (TSS2_TCTI_CONTEXT *)&lesser};
+
+    assert_int_equal(tpm_profile_check(&tpm, algorithm, error), expected);
+    if (!strstr(error, words))
+        fail_msg("'%s' does not say '%s'", error, words);
+}
+
+/* How many it lists is the TPM's to say (TPM 2.0 Part 3, 30.2). */
+static void a_tpm_that_lists_few_at_once_is_asked_again(void **state)
+{
+    static const TPM2_CAP capabilities[] = {TPM2_CAP_ALGS, TPM2_CAP_ECC_CURVES};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(capabilities); i++) {
+        LesserTcti lesser = lesser_of((Lack){capabilities[i], UINT16_MAX});
+        Tpm tpm = {.tcti = (TSS2_TCTI_CONTEXT *)&lesser};
+        char error[TPM_ERROR_SIZE] = "";
+
+        lesser.at_once = 1;
+        for (unsigned j = 0; j < TPM_KEY_ALGORITHMS; j++)
+            assert_int_equal(tpm_profile_check(&tpm, (TpmKeyAlgorithm)j, error), 0);
+        assert_true(lesser.answers > 2 * TPM_KEY_ALGORITHMS);
+    }
+}
+
+static void a_whole_tpm_can_hold_every_key(void **state)
+{
+    char error[TPM_ERROR_SIZE] = "";
+
+    (void)state;
+    for (unsigned i = 0; i < TPM_KEY_ALGORITHMS; i++)
+        assert_int_equal(tpm_profile_check(bench.tpm, (TpmKeyAlgorithm)i, error), 0);
+}
+
+static void what_is_lacking_is_named_with_the_key_that_needs_it(void **state)
+{
+    (void)state;
+    assert_lacking((Lack){TPM2_CAP_ALGS, TPM2_ALG_ECDSA}, TPM_KEY_ECDSA_P256, -EOPNOTSUPP,
+                   "this TPM lacks ECDSA, which a device key ecdsa-p256 needs; ");
+    assert_lacking((Lack){TPM2_CAP_ECC_CURVES, TPM2_ECC_NIST_P256}, TPM_KEY_ECDSA_P256, -EOPNOTSUPP,
+                   "lacks the curve NIST P-256,");
+    assert_lacking((Lack){TPM2_CAP_ECC_CURVES, TPM2_ECC_NIST_P384}, TPM_KEY_ECDSA_P384, -EOPNOTSUPP,
+                   "lacks the curve NIST P-384, which a device key ecdsa-p384 needs");
+    assert_lacking((Lack){TPM2_CAP_ALGS, TPM2_ALG_SHA256}, TPM_KEY_RSA_2048, -EOPNOTSUPP,
+                   "lacks SHA-256,");
+    assert_lacking((Lack){TPM2_CAP_ALGS, TPM2_ALG_RSAPSS}, TPM_KEY_RSA_2048, -EOPNOTSUPP,
+                   "lacks RSASSA-PSS, which a device key rsa-2048 needs");
+}
+
+static void what_another_key_would_need_may_be_lacking(void **state)
+{
+    (void)state;
+    assert_lacking((Lack){TPM2_CAP_ALGS, TPM2_ALG_RSA}, TPM_KEY_ECDSA_P256, 0, "");
+    assert_lacking((Lack){TPM2_CAP_ECC_CURVES, TPM2_ECC_NIST_P384}, TPM_KEY_ECDSA_P256, 0, "");
+    assert_lacking((Lack){TPM2_CAP_ALGS, TPM2_ALG_ECDSA}, TPM_KEY_RSA_2048, 0, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_tpm_can_hold_every_key),
+        cmocka_unit_test(a_tpm_that_lists_few_at_once_is_asked_again),
+        cmocka_unit_test(what_is_lacking_is_named_with_the_key_that_needs_it),
+        cmocka_unit_test(what_another_key_would_need_may_be_lacking),
+    };
+
+    return cmocka_run_group_tests(tests, bench_init, bench_deinit);
+}

@@ -1,0 +1,161 @@
+/* The storage root key is made once and found again, and anything else at its place is left alone.
+ */
+#include "tpm/storagekey.h"
+
+#include "swtpm_fixture.h"
+#include "tpm_commands.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+typedef struct Bench {
+    Swtpm swtpm;
+    Tpm *tpm;
+} Bench;
+
+static int bench_init(void **state)
+{
+    static Bench bench;
+    char error[TPM_ERROR_SIZE] = "";
+
+    *state = &bench;
+    return swtpm_start(&bench.swtpm) < 0 || tpm_open(bench.swtpm.tcti, &bench.tpm, error) < 0;
+}
+
+static int bench_deinit(void **state)
+{
+    Bench *bench = *state;
+
+    tpm_close(bench->tpm);
+    swtpm_stop(&bench->swtpm);
+    return 0;
+}
+
+static unsigned transient_count(Tpm *tpm)
+{
+    return tpm_handle_count(tpm, TPM2_TRANSIENT_FIRST);
+}
+
+static void an_absent_key_is_made_only_when_asked_for(void **state)
+{
+    Bench *bench = *state;
+    char error[TPM_ERROR_SIZE] = "";
+    TpmObject srk = {0};
+
+    assert_int_equal(tpm_srk_open(bench->tpm, false, &srk, error), -ENOENT);
+    assert_non_null(strstr(error, "tre-provision init"));
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, error), 0);
+    tpm_object_release(bench->tpm, &srk);
+    assert_int_equal(transient_count(bench->tpm), 0);
+}
+
+static void the_key_is_found_again_and_is_the_same(void **state)
+{
+    Bench *bench = *state;
+    char error[TPM_ERROR_SIZE] = "";
+    TpmObject srk = {0};
+    TPM2B_NAME first;
+    TPM2B_NAME again;
+
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, error), 0);
+    first = srk.name;
+    tpm_object_release(bench->tpm, &srk);
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, error), 0);
+    again = srk.name;
+    tpm_object_release(bench->tpm, &srk);
+    assert_int_equal(first.size, again.size);
+    assert_memory_equal(first.name, again.name, first.size);
+}
+
+static void the_owners_primary_key_is_transient_and_is_given_back(void **state)
+{
+    Bench *bench = *state;
+    char error[TPM_ERROR_SIZE] = "";
+
+    for (int i = 0; i < 8; i++) { /* more often than there are slots */
+        TpmObject parent = {0};
+
+        assert_int_equal(tpm_parent_open(bench->tpm, TPM2_RH_OWNER, &parent, error), 0);
+        assert_int_equal(transient_count(bench->tpm), 1);
+        tpm_object_release(bench->tpm, &parent);
+        assert_int_equal(transient_count(bench->tpm), 0);
+    }
+}
+
+/* A signing key at the storage root key's place, as somebody else might have put it there. */
+static void signing_key_put_at_srk(Tpm *tpm)
+{
+    const TPM2B_PUBLIC template = {
+        .publicArea =
+            {
+                .type = TPM2_ALG_ECC,
+                .nameAlg = TPM2_ALG_SHA256,
+                .objectAttributes = TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_USERWITHAUTH |
+                                    TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_FIXEDTPM |
+                                    TPMA_OBJECT_FIXEDPARENT,
+                .parameters.eccDetail =
+                    {
+                        .symmetric.algorithm = TPM2_ALG_NULL,
+                        .scheme.scheme = TPM2_ALG_NULL,
+                        .curveID = TPM2_ECC_NIST_P256,
+                        .kdf.scheme = TPM2_ALG_NULL,
+                    },
+            },
+    };
+    TPM2B_PUBLIC public = {0};
+    TpmObject primary = {0};
+
+    assert_int_equal(tpm2_create_primary(tpm, TPM2_RH_OWNER, NULL, &template, &public, &primary),
+                     TSS2_RC_SUCCESS);
+    assert_int_equal(tpm2_evict_control(tpm, &primary, NULL, TPM_SRK_HANDLE), TSS2_RC_SUCCESS);
+    tpm_object_release(tpm, &primary);
+}
+
+static void what_is_no_storage_key_is_refused_and_left(void **state)
+{
+    Bench *bench = *state;
+    char error[TPM_ERROR_SIZE] = "";
+    TpmObject srk = {0};
+
+    signing_key_put_at_srk(bench->tpm);
+    for (int i = 0; i < 2; i++) { /* the second time shows that it is still there */
+        assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, error), -EIO);
+        assert_non_null(strstr(error, "not a storage key"));
+        assert_non_null(strstr(error, "tpm2_evictcontrol"));
+    }
+    assert_int_equal(transient_count(bench->tpm), 0);
+}
+
+static void an_owner_password_is_explained(void **state)
+{
+    Bench *bench = *state;
+    const TPM2B_AUTH auth = {.size = 4, .buffer = {'a', 'u', 't', 'h'}};
+    char error[TPM_ERROR_SIZE] = "";
+    TpmObject srk = {0};
+
+    assert_int_equal(tpm2_hierarchy_change_auth(bench->tpm, TPM2_RH_OWNER, NULL, &auth),
+                     TSS2_RC_SUCCESS);
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, error), -EIO);
+    assert_non_null(strstr(error, "password"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_absent_key_is_made_only_when_asked_for, bench_init,
+                                        bench_deinit),
+        cmocka_unit_test_setup_teardown(the_key_is_found_again_and_is_the_same, bench_init,
+                                        bench_deinit),
+        cmocka_unit_test_setup_teardown(the_owners_primary_key_is_transient_and_is_given_back,
+                                        bench_init, bench_deinit),
+        cmocka_unit_test_setup_teardown(what_is_no_storage_key_is_refused_and_left, bench_init,
+                                        bench_deinit),
+        cmocka_unit_test_setup_teardown(an_owner_password_is_explained, bench_init, bench_deinit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,175 @@
+/* The TPM is reached, and a person learns what stands between where it is not. */
+#include "tpm/tpm.h"
+
+#include "swtpm_fixture.h"
+#include "tests/unit/temporary.h"
+#include "tpm_commands.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+static void assert_not_opened(const char *tcti, int expected, const char *why)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    Tpm *tpm = NULL;
+
+    assert_int_equal(tpm_open(tcti, &tpm, error), expected);
+    assert_null(tpm);
+    if (!strstr(error, why))
+        fail_msg("'%s' does not say '%s'", error, why);
+}
+
+static void a_tpm_opens_again_and_again(void **state)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    Swtpm swtpm;
+
+    (void)state;
+    assert_int_equal(swtpm_start(&swtpm), 0);
+    for (int i = 0; i < 20; i++) {
+        Tpm *tpm = NULL;
+
+        assert_int_equal(tpm_open(swtpm.tcti, &tpm, error), 0);
+        tpm_close(tpm);
+    }
+    swtpm_stop(&swtpm);
+}
+
+static void an_absent_device_is_named(void **state)
+{
+    (void)state;
+    assert_not_opened("device:/dev/no-such-tpm", -ENODEV, "no TPM at /dev/no-such-tpm");
+}
+
+/* The device TCTI would open it and write TPM commands into it. */
+static void a_regular_file_in_place_of_the_device_is_left_alone(void **state)
+{
+    char path[TEMPORARY_PATH_SIZE];
+    char tcti[96];
+    struct stat status;
+    int fd;
+
+    (void)state;
+    temporary_path("test_tpm", path);
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    (void)snprintf(tcti, sizeof(tcti), "device:%s", path);
+    assert_not_opened(tcti, -ENODEV, "is not a TPM device");
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, 0);
+    (void)unlink(path);
+}
+
+static void a_device_that_is_no_tpm_is_refused(void **state)
+{
+    (void)state;
+    assert_not_opened("device:/dev/null", -ENODEV, "");
+}
+
+static void a_device_without_permission_tells_the_group(void **state)
+{
+    char path[TEMPORARY_PATH_SIZE];
+    char device[TEMPORARY_PATH_SIZE + 8];
+    char tcti[96];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* making a device file takes root */
+    temporary_path("test_tpm", path);
+    assert_non_null(mkdtemp(path));
+    assert_int_equal(chmod(path, 0755), 0);
+    (void)snprintf(device, sizeof(device), "%s/tpm", path);
+    (void)snprintf(tcti, sizeof(tcti), "device:%s", device);
+    if (mknod(device, S_IFCHR | 0600, 0x103) < 0) { /* 1:3, as /dev/null */
+        (void)rmdir(path);
+        skip(); /* a container without CAP_MKNOD */
+    }
+    assert_int_equal(seteuid(65534), 0);
+    assert_not_opened(tcti, -EACCES, "group (usually tss)");
+    assert_int_equal(seteuid(0), 0);
+    (void)unlink(device);
+    (void)rmdir(path);
+}
+
+static void a_tcti_that_leads_nowhere_is_quoted(void **state)
+{
+    (void)state;
+    assert_not_opened("swtpm:path=/nowhere/tpm", -ENODEV, "'swtpm:path=/nowhere/tpm'");
+    assert_not_opened("no-such-tcti:x", -ENODEV, "'no-such-tcti:x'");
+    assert_not_opened("swtpm:port=none", -ENODEV, "'swtpm:port=none'");
+}
+
+static void a_tpm_that_has_gone_away_is_an_error_not_a_crash(void **state)
+{
+    char error[TPM_ERROR_SIZE] = "";
+    Swtpm swtpm;
+    Tpm *tpm = NULL;
+    TPM2B_DIGEST random = {0};
+    TSS2_RC rc;
+
+    (void)state;
+    assert_int_equal(swtpm_start(&swtpm), 0);
+    assert_int_equal(tpm_open(swtpm.tcti, &tpm, error), 0);
+    swtpm_stop(&swtpm);
+    rc = tpm2_get_random(tpm, 8, &random);
+    assert_int_not_equal(rc, TSS2_RC_SUCCESS);
+    tpm_error(error, "TPM2_GetRandom", rc);
+    assert_non_null(strstr(error, "TPM2_GetRandom: "));
+    tpm_close(tpm);
+}
+
+static void an_error_has_the_command_the_tpms_words_and_the_remedy(void **state)
+{
+    char error[TPM_ERROR_SIZE] = "";
+
+    (void)state;
+    tpm_error(error, "TPM2_Load", 0x902);
+    assert_non_null(strstr(error, "TPM2_Load: tpm:warn"));
+    assert_non_null(strstr(error, "0x00000902"));
+    assert_non_null(strstr(error, "tpm2_flushcontext -t"));
+    tpm_error(error, "TPM2_Load", 0x1df); /* TPM_RC_INTEGRITY, parameter 1 */
+    assert_non_null(strstr(error, "another TPM"));
+    tpm_error(error, "TPM2_CreatePrimary", 0x9a2); /* TPM_RC_BAD_AUTH, session 1 */
+    assert_non_null(strstr(error, "password"));
+    tpm_error(error, "TPM2_Sign", 0x2d5); /* nothing known to do about it */
+    assert_null(strchr(error, ';'));
+}
+
+static void each_key_algorithm_has_its_name(void **state)
+{
+    TpmKeyAlgorithm algorithm;
+
+    (void)state;
+    for (unsigned i = 0; i < TPM_KEY_ALGORITHMS; i++) {
+        assert_int_equal(
+            tpm_key_algorithm_from_name(tpm_key_algorithm_name((TpmKeyAlgorithm)i), &algorithm), 0);
+        assert_int_equal(algorithm, i);
+    }
+    assert_string_equal(tpm_key_algorithm_name(TPM_KEY_ECDSA_P384), "ecdsa-p384");
+    assert_int_equal(tpm_key_algorithm_from_name("ecdsa-p521", &algorithm), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tpm_opens_again_and_again),
+        cmocka_unit_test(an_absent_device_is_named),
+        cmocka_unit_test(a_regular_file_in_place_of_the_device_is_left_alone),
+        cmocka_unit_test(a_device_that_is_no_tpm_is_refused),
+        cmocka_unit_test(a_device_without_permission_tells_the_group),
+        cmocka_unit_test(a_tcti_that_leads_nowhere_is_quoted),
+        cmocka_unit_test(a_tpm_that_has_gone_away_is_an_error_not_a_crash),
+        cmocka_unit_test(an_error_has_the_command_the_tpms_words_and_the_remedy),
+        cmocka_unit_test(each_key_algorithm_has_its_name),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,195 @@
+/* The cryptography of a session with the TPM, over OpenSSL. */
+#include "tpm/crypto.h"
+
+#include "crypto/openssl.h"
+
+#include <errno.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/kdf.h>
+#include <string.h>
+
+/* OSSL_PARAM takes no const. */
+static char digest_name[] = "SHA256";
+static char kdf_mode[] = "COUNTER";
+static char kdf_mac[] = "HMAC";
+
+enum {
+    INFO_MAX = 160, /* two nonces, two Names, or a label with two coordinates */
+};
+
+DEFINE_POINTER_CLEANUP(EVP_KDF_CTX, EVP_KDF_CTX_free);
+
+struct TpmCrypto {
+    EVP_MD *sha256;
+    EVP_MD_CTX *hash;
+    EVP_MAC_CTX *hmac; /* knows its digest, and no key */
+    EVP_KDF *kdfa;
+    EVP_KDF *kdfe;
+    EVP_CIPHER *cfb;
+};
+
+static EVP_MAC_CTX *hmac_template(void)
+{
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest_name, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    _cleanup_(EVP_MAC_freep) EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    _cleanup_(EVP_MAC_CTX_freep) EVP_MAC_CTX *context = mac ? EVP_MAC_CTX_new(mac) : NULL;
+
+    return context && EVP_MAC_CTX_set_params(context, params) == 1 ? steal_pointer(context) : NULL;
+}
+
+int tpm_crypto_new(TpmCrypto **ret)
+{
+    _cleanup_(tpm_crypto_freep) TpmCrypto *crypto = calloc(1, sizeof(*crypto));
+
+    if (!crypto)
+        return -ENOMEM;
+    crypto->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    crypto->hash = EVP_MD_CTX_new();
+    crypto->hmac = hmac_template();
+    crypto->kdfa = EVP_KDF_fetch(NULL, "KBKDF", NULL);
+    crypto->kdfe = EVP_KDF_fetch(NULL, "SSKDF", NULL);
+    crypto->cfb = EVP_CIPHER_fetch(NULL, "AES-128-CFB", NULL);
+    if (!crypto->sha256 || !crypto->hash || !crypto->hmac || !crypto->kdfa || !crypto->kdfe ||
+        !crypto->cfb)
+        return -EIO;
+    *ret = steal_pointer(crypto);
+    return 0;
+}
+
+void tpm_crypto_free(TpmCrypto *crypto)
+{
+    if (!crypto)
+        return;
+    EVP_MD_free(crypto->sha256);
+    EVP_MD_CTX_free(crypto->hash);
+    EVP_MAC_CTX_free(crypto->hmac);
+    EVP_KDF_free(crypto->kdfa);
+    EVP_KDF_free(crypto->kdfe);
+    EVP_CIPHER_free(crypto->cfb);
+    free(crypto);
+}
+
+int tpm_hash(TpmCrypto *crypto, const Bytes *pieces, size_t count, uint8_t *ret)
+{
+    if (EVP_DigestInit_ex2(crypto->hash, crypto->sha256, NULL) != 1)
+        return -EIO;
+    for (size_t i = 0; i < count; i++) {
+        if (EVP_DigestUpdate(crypto->hash, pieces[i].data, pieces[i].size) != 1)
+            return -EIO;
+    }
+    return EVP_DigestFinal_ex(crypto->hash, ret, NULL) == 1 ? 0 : -EIO;
+}
+
+int tpm_hmac(TpmCrypto *crypto, Bytes key, const Bytes *pieces, size_t count, uint8_t *ret)
+{
+    /* A copy for each, so that the key is wiped with it. */
+    _cleanup_(EVP_MAC_CTX_freep) EVP_MAC_CTX *context = EVP_MAC_CTX_dup(crypto->hmac);
+    static const uint8_t no_key[1];
+    size_t size = 0;
+
+    if (!context)
+        return -ENOMEM;
+    /* NULL would mean the key before. */
+    if (EVP_MAC_init(context, key.size > 0 ? key.data : no_key, key.size, NULL) != 1)
+        return -EIO;
+    for (size_t i = 0; i < count; i++) {
+        if (EVP_MAC_update(context, pieces[i].data, pieces[i].size) != 1)
+            return -EIO;
+    }
+    return EVP_MAC_final(context, ret, &size, TPM_HASH_SIZE) == 1 ? 0 : -EIO;
+}
+
+static int derive(EVP_KDF *kdf, const OSSL_PARAM *params, size_t size, Secret **ret)
+{
+    _cleanup_(EVP_KDF_CTX_freep) EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
+    _cleanup_(secret_freep) Secret *secret = NULL;
+    int r;
+
+    if (!context)
+        return -ENOMEM;
+    r = secret_new(size, &secret);
+    if (r < 0)
+        return r;
+    if (EVP_KDF_derive(context, secret->data, size, params) != 1)
+        return -EIO;
+    *ret = steal_pointer(secret);
+    return 0;
+}
+
+/* OSSL_PARAM takes no const; OpenSSL only reads it. */
+static OSSL_PARAM octets_param(const char *name, Bytes octets)
+{
+    return (OSSL_PARAM){.key = name,
+                        .data_type = OSSL_PARAM_OCTET_STRING,
+                        .data = (void *)(uintptr_t)octets.data,
+                        .data_size = octets.size,
+                        .return_size = OSSL_PARAM_UNMODIFIED};
+}
+
+int tpm_kdfa(TpmCrypto *crypto, Bytes key, const char *label, Bytes context_u, Bytes context_v,
+             size_t size, Secret **ret)
+{
+    uint8_t info[INFO_MAX];
+    Writer writer;
+    Bytes context;
+
+    writer_init(&writer, info, sizeof(info));
+    writer_bytes(&writer, context_u);
+    writer_bytes(&writer, context_v);
+    if (writer_finish(&writer, &context) < 0)
+        return -EINVAL;
+
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_MODE, kdf_mode, 0),
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_MAC, kdf_mac, 0),
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest_name, 0),
+        octets_param(OSSL_KDF_PARAM_KEY, key),
+        octets_param(OSSL_KDF_PARAM_SALT, (Bytes){(const uint8_t *)label, strlen(label)}),
+        octets_param(OSSL_KDF_PARAM_INFO, context),
+        OSSL_PARAM_construct_end(),
+    };
+
+    return derive(crypto->kdfa, params, size, ret);
+}
+
+int tpm_kdfe(TpmCrypto *crypto, const Secret *z, const char *label, Bytes party_u, Bytes party_v,
+             Secret **ret)
+{
+    uint8_t octets[INFO_MAX];
+    Writer writer;
+    Bytes info;
+
+    writer_init(&writer, octets, sizeof(octets));
+    writer_bytes(&writer, (Bytes){(const uint8_t *)label, strlen(label) + 1});
+    writer_bytes(&writer, party_u);
+    writer_bytes(&writer, party_v);
+    if (writer_finish(&writer, &info) < 0)
+        return -EINVAL;
+
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest_name, 0),
+        octets_param(OSSL_KDF_PARAM_KEY, secret_bytes(z)),
+        octets_param(OSSL_KDF_PARAM_INFO, info),
+        OSSL_PARAM_construct_end(),
+    };
+
+    return derive(crypto->kdfe, params, TPM_HASH_SIZE, ret);
+}
+
+int tpm_cfb(TpmCrypto *crypto, bool encrypt, const uint8_t key[TPM_CIPHER_KEY_SIZE],
+            const uint8_t iv[TPM_CIPHER_BLOCK_SIZE], uint8_t *data, size_t size)
+{
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    int done = 0;
+    const bool good = context && size <= INT32_MAX &&
+                      EVP_CipherInit_ex2(context, crypto->cfb, key, iv, encrypt, NULL) == 1 &&
+                      EVP_CipherUpdate(context, data, &done, data, (int)size) == 1 &&
+                      (size_t)done == size;
+
+    EVP_CIPHER_CTX_free(context);
+    return good ? 0 : -EIO;
+}

@@ -1,0 +1,200 @@
+/* NV indices: made, read and written so that nobody between can lie about them. */
+#include "tpm/nv.h"
+
+#include "tpm/commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What a failed command means to the caller; the sentence is for a person. */
+static int fail(char *error, const char *command, TPM2_HANDLE index, TSS2_RC rc)
+{
+    char named[64];
+
+    (void)snprintf(named, sizeof(named), "%s (NV index 0x%08x)", command, index);
+    tpm_error(error, named, rc);
+    switch (tpm_rc_base(rc)) {
+    case TPM2_RC_NV_DEFINED:
+        return -EEXIST;
+    case TPM2_RC_NV_SPACE:
+        return -ENOSPC;
+    case TPM2_RC_NV_AUTHORIZATION:
+    case TPM2_RC_AUTH_FAIL:
+    case TPM2_RC_BAD_AUTH:
+    case TPM2_RC_AUTH_TYPE:
+    case TPM2_RC_AUTH_UNAVAILABLE:
+    case TPM2_RC_POLICY_FAIL:
+    case TPM2_RC_POLICY:
+        return -EACCES;
+    default:
+        return -EIO;
+    }
+}
+
+static int contradicted(TPM2_HANDLE handle, char *error)
+{
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "the Name of the NV index 0x%08x is not that of its public area: something "
+                   "stands between the TPM and us, or the TPM is broken; have the device looked at",
+                   handle);
+    return -EIO;
+}
+
+/* TPM2_NV_ReadPublic has no authorization. What makes its answer trustworthy is the Name, which a
+ * later command's HMAC covers in place of the handle: it is the one of the public area shown, so
+ * that no other index can be read in its place. The Name that came with it is looked at only so
+ * that the contradiction shows here. */
+int nv_open(Tpm *tpm, TPM2_HANDLE handle, NvIndex *ret, char *error)
+{
+    NvIndex index = {.object.handle = handle};
+    TPM2B_NAME told = {0};
+    TSS2_RC rc = tpm2_nv_read_public(tpm, handle, &index.public, &told);
+
+    if (tpm_rc_base(rc) == TPM2_RC_HANDLE) {
+        (void)snprintf(error, TPM_ERROR_SIZE, "the TPM has no NV index 0x%08x", handle);
+        return -ENOENT;
+    }
+    if (rc != TSS2_RC_SUCCESS) {
+        (void)fail(error, "TPM2_NV_ReadPublic", handle, rc);
+        return -EIO;
+    }
+    /* All of our indices have SHA-256 as name algorithm; whoever opens another one sees that, and
+     * can't use it: it has no Name. */
+    if (index.public.nameAlg == TPM2_ALG_SHA256 &&
+        (tpm_nv_name(&index.public, &index.object.name) < 0 ||
+         !bytes_equal((Bytes){index.object.name.name, index.object.name.size},
+                      (Bytes){told.name, told.size})))
+        return contradicted(handle, error);
+    *ret = index;
+    return 0;
+}
+
+int nv_define(Tpm *tpm, const TPMS_NV_PUBLIC *public, char *error)
+{
+    TpmSession *session = NULL;
+    TSS2_RC rc;
+    int r;
+
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
+    if (r < 0)
+        return r;
+    rc = tpm2_nv_define_space(tpm, session, public);
+    tpm_session_flush(tpm, session);
+    return rc == TSS2_RC_SUCCESS ? 0 : fail(error, "TPM2_NV_DefineSpace", public->nvIndex, rc);
+}
+
+int nv_undefine(Tpm *tpm, TPM2_HANDLE handle, char *error)
+{
+    TpmSession *session = NULL;
+    NvIndex index;
+    TSS2_RC rc;
+    int r;
+
+    r = nv_open(tpm, handle, &index, error);
+    if (r == 0)
+        r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
+    if (r < 0)
+        return r;
+    rc = tpm2_nv_undefine_space(tpm, &index.object, session);
+    tpm_session_flush(tpm, session);
+    return rc == TSS2_RC_SUCCESS ? 0 : fail(error, "TPM2_NV_UndefineSpace", handle, rc);
+}
+
+int nv_read(Tpm *tpm, const NvIndex *index, uint8_t *ret, size_t size, char *error)
+{
+    TPM2B_MAX_NV_BUFFER data = {0};
+    TpmSession *session = NULL;
+    TSS2_RC rc;
+    int r;
+
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
+    if (r < 0)
+        return r;
+    rc = tpm2_nv_read(tpm, &index->object, &index->object, session, (uint16_t)size, 0, &data);
+    tpm_session_flush(tpm, session);
+    if (rc != TSS2_RC_SUCCESS) {
+        (void)fail(error, "TPM2_NV_Read", index->public.nvIndex, rc);
+        return -EIO;
+    }
+    if (data.size != size) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "TPM2_NV_Read (NV index 0x%08x) gave %u octets where %zu were asked for",
+                       index->public.nvIndex, data.size, size);
+        return -EIO;
+    }
+    memcpy(ret, data.buffer, size);
+    return 0;
+}
+
+static int attribute_set(NvIndex *index, TPMA_NV attribute, char *error)
+{
+    index->public.attributes |= attribute;
+    if (tpm_nv_name(&index->public, &index->object.name) == 0)
+        return 0;
+    (void)snprintf(error, TPM_ERROR_SIZE, "OpenSSL can't compute SHA-256");
+    return -EIO;
+}
+
+/* The session that authorizes: the caller's, or one for the empty authValue. */
+static int session_for(Tpm *tpm, TpmSession *given, TpmSession **ret, char *error)
+{
+    *ret = given;
+    return given ? 0 : tpm_session_start(tpm, TPM2_SE_HMAC, ret, error);
+}
+
+int nv_write(Tpm *tpm, NvIndex *index, TpmSession *session, Bytes bytes, char *error)
+{
+    TPM2B_MAX_NV_BUFFER data = {.size = (UINT16)bytes.size};
+    TpmSession *used;
+    TSS2_RC rc;
+    int r;
+
+    if (bytes.size > sizeof(data.buffer)) {
+        (void)snprintf(error, TPM_ERROR_SIZE, "%zu octets do not fit into an NV index", bytes.size);
+        return -EIO;
+    }
+    memcpy(data.buffer, bytes.data, bytes.size);
+    r = session_for(tpm, session, &used, error);
+    if (r < 0)
+        return r;
+    rc = tpm2_nv_write(tpm, &index->object, used, &data);
+    if (!session)
+        tpm_session_flush(tpm, used);
+    if (rc != TSS2_RC_SUCCESS)
+        return fail(error, "TPM2_NV_Write", index->public.nvIndex, rc);
+    return attribute_set(index, TPMA_NV_WRITTEN, error);
+}
+
+/* What TPM2_NV_Increment and TPM2_NV_WriteLock have in common. */
+typedef TSS2_RC (*IndexCommand)(Tpm *tpm, const TpmObject *index, TpmSession *session);
+
+static int index_command(Tpm *tpm, NvIndex *index, IndexCommand command, TPMA_NV attribute,
+                         const char *name, char *error)
+{
+    TpmSession *session = NULL;
+    TSS2_RC rc;
+    int r;
+
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
+    if (r < 0)
+        return r;
+    rc = command(tpm, &index->object, session);
+    tpm_session_flush(tpm, session);
+    if (rc == TSS2_RC_SUCCESS)
+        return attribute_set(index, attribute, error);
+    (void)fail(error, name, index->public.nvIndex, rc);
+    return -EIO;
+}
+
+int nv_increment(Tpm *tpm, NvIndex *index, char *error)
+{
+    return index_command(tpm, index, tpm2_nv_increment, TPMA_NV_WRITTEN, "TPM2_NV_Increment",
+                         error);
+}
+
+int nv_lock(Tpm *tpm, NvIndex *index, char *error)
+{
+    return index_command(tpm, index, tpm2_nv_write_lock, TPMA_NV_WRITELOCKED, "TPM2_NV_WriteLock",
+                         error);
+}

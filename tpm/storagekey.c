@@ -1,0 +1,217 @@
+/* The storage root key and other parents: found, made, and trusted with a salt. */
+#include "tpm/storagekey.h"
+
+#include "base/bytes.h"
+#include "tpm/commands.h"
+#include "tpm/publickey.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* The attributes that make a key fit to be a parent (TPM 2.0 Part 1, 27.2): it decrypts, and only
+ * what is its own. */
+static const TPMA_OBJECT storage_attributes =
+    TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
+    TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
+
+/* The TCG's ECC P-256 storage key (Provisioning Guidance 7.5.1). tpm2-openssl makes its transient
+ * primary key with the same values, `unique` empty: another value there would be another key. */
+static const TPM2B_PUBLIC storage_template = {
+    .publicArea =
+        {
+            .type = TPM2_ALG_ECC,
+            .nameAlg = TPM2_ALG_SHA256,
+            .objectAttributes = storage_attributes | TPMA_OBJECT_NODA,
+            .parameters.eccDetail =
+                {
+                    .symmetric =
+                        {
+                            .algorithm = TPM2_ALG_AES,
+                            .keyBits.aes = 128,
+                            .mode.aes = TPM2_ALG_CFB,
+                        },
+                    .scheme.scheme = TPM2_ALG_NULL,
+                    .curveID = TPM2_ECC_NIST_P256,
+                    .kdf.scheme = TPM2_ALG_NULL,
+                },
+        },
+};
+
+void tpm_object_release(Tpm *tpm, const TpmObject *object)
+{
+    if (object->handle >> TPM2_HR_SHIFT != TPM2_HT_TRANSIENT)
+        return;
+    tpm_unhold(tpm, object->handle);
+    (void)tpm2_flush_context(tpm, object->handle);
+}
+
+/* A primary key from the template, in a transient slot. */
+static int primary_create(Tpm *tpm, TpmObject *ret, char *error)
+{
+    TPM2B_PUBLIC public = {0};
+    TSS2_RC rc = tpm2_create_primary(tpm, TPM2_RH_OWNER, NULL, &storage_template, &public, ret);
+
+    if (tpm_reclaim(tpm, rc)) {
+        public = (TPM2B_PUBLIC){0};
+        rc = tpm2_create_primary(tpm, TPM2_RH_OWNER, NULL, &storage_template, &public, ret);
+    }
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_CreatePrimary (storage root key)", rc);
+        return -EIO;
+    }
+    tpm_hold(tpm, ret->handle);
+    return 0;
+}
+
+static int parent_check(TPM2_HANDLE handle, const TPM2B_PUBLIC *public, char *error)
+{
+    const TPMA_OBJECT attributes = public->publicArea.objectAttributes;
+
+    if ((attributes & (storage_attributes | TPMA_OBJECT_SIGN_ENCRYPT)) == storage_attributes)
+        return 0;
+    (void)snprintf(
+        error, TPM_ERROR_SIZE,
+        "the object at 0x%08x is not a storage key that only this TPM can use (attributes "
+        "0x%08x), so it can't be the device key's parent; it was left as it is: if it is "
+        "not needed, remove it with 'tpm2_evictcontrol -c 0x%08x' and provision again",
+        handle, attributes, handle);
+    return -EIO;
+}
+
+static int persistent_open(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret_public, TpmObject *ret,
+                           char *error)
+{
+    TSS2_RC rc;
+    int r;
+
+    *ret_public = (TPM2B_PUBLIC){0};
+    rc = tpm2_read_public(tpm, handle, ret_public, ret);
+    if (tpm_reclaim(tpm, rc)) { /* a TPM needs a free slot to look at a persistent object, too */
+        *ret_public = (TPM2B_PUBLIC){0};
+        rc = tpm2_read_public(tpm, handle, ret_public, ret);
+    }
+    if (rc == (TPM2_RC_HANDLE | TPM2_RC_1)) {
+        (void)snprintf(
+            error, TPM_ERROR_SIZE,
+            "there is no storage root key at 0x%08x; run 'tre-provision init' (if a device "
+            "key was made before, the TPM has been cleared or exchanged)",
+            handle);
+        return -ENOENT;
+    }
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_ReadPublic (storage root key)", rc);
+        return -EIO;
+    }
+    r = parent_check(handle, ret_public, error);
+    if (r < 0)
+        *ret = (TpmObject){0};
+    return r;
+}
+
+static int srk_create(Tpm *tpm, TPM2B_PUBLIC *ret_public, TpmObject *ret, char *error)
+{
+    TpmObject primary = {0};
+    TSS2_RC rc;
+    int r;
+
+    r = primary_create(tpm, &primary, error);
+    if (r < 0)
+        return r;
+    rc = tpm2_evict_control(tpm, &primary, NULL, TPM_SRK_HANDLE);
+    tpm_object_release(tpm, &primary);
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(error, "TPM2_EvictControl (storage root key)", rc);
+        return -EIO;
+    }
+    return persistent_open(tpm, TPM_SRK_HANDLE, ret_public, ret, error);
+}
+
+static int srk_open(Tpm *tpm, bool create, TPM2B_PUBLIC *ret_public, TpmObject *ret, char *error)
+{
+    int r = persistent_open(tpm, TPM_SRK_HANDLE, ret_public, ret, error);
+
+    return r == -ENOENT && create ? srk_create(tpm, ret_public, ret, error) : r;
+}
+
+int tpm_srk_open(Tpm *tpm, bool create, TpmObject *ret, char *error)
+{
+    TPM2B_PUBLIC public;
+
+    if (tpm->salt_pkey) { /* it was read before, and its Name is what commands are bound to */
+        *ret = tpm->salt_key;
+        return 0;
+    }
+    return srk_open(tpm, create, &public, ret, error);
+}
+
+void tpm_trust_srk(Tpm *tpm, const TPM2B_NAME *name)
+{
+    EVP_PKEY_free(steal_pointer(tpm->salt_pkey));
+    tpm->salt_key = (TpmObject){0};
+    tpm->srk_name = *name;
+}
+
+int tpm_srk_name(Tpm *tpm, TPM2B_NAME *ret, char *error)
+{
+    TpmObject srk = {0};
+    int r = tpm_srk_open(tpm, false, &srk, error);
+
+    if (r == 0)
+        *ret = srk.name;
+    return r;
+}
+
+static int srk_check(const Tpm *tpm, const TpmObject *srk, char *error)
+{
+    if (tpm->srk_name.size == 0 || bytes_equal((Bytes){srk->name.name, srk->name.size},
+                                               (Bytes){tpm->srk_name.name, tpm->srk_name.size}))
+        return 0;
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "the storage root key at 0x%08x is not the one that this device was provisioned "
+                   "with: the TPM was cleared or exchanged, or something stands between it and us; "
+                   "have the device looked at, and provision it again",
+                   TPM_SRK_HANDLE);
+    return -EIO;
+}
+
+/* What is salted with is the public area that was read and judged; its Name is computed from that.
+ */
+int tpm_salt_key_open(Tpm *tpm, char *error)
+{
+    TPM2B_PUBLIC public;
+    TpmObject srk = {0};
+    int r;
+
+    if (tpm->salt_pkey)
+        return 0;
+    r = srk_open(tpm, false, &public, &srk, error);
+    if (r == -ENOENT && tpm->srk_name.size == 0)
+        return 0;
+    if (r == 0)
+        r = srk_check(tpm, &srk, error);
+    if (r < 0)
+        return -EIO;
+    if (tpm->salt_pkey) /* another task was faster */
+        return 0;
+    if (tpm_public_to_pkey(&public, &tpm->salt_pkey) < 0) {
+        (void)snprintf(error, TPM_ERROR_SIZE,
+                       "the storage root key at 0x%08x is neither ECC P-256 nor RSA, so that no "
+                       "session can be salted with it; if nothing needs it, remove it with "
+                       "'tpm2_evictcontrol -c 0x%08x' and provision again",
+                       TPM_SRK_HANDLE, TPM_SRK_HANDLE);
+        return -EIO;
+    }
+    tpm->salt_key = srk;
+    return 0;
+}
+
+int tpm_parent_open(Tpm *tpm, TPM2_HANDLE handle, TpmObject *ret, char *error)
+{
+    TPM2B_PUBLIC public;
+
+    if (handle == TPM2_RH_OWNER)
+        return primary_create(tpm, ret, error);
+    if (handle == TPM_SRK_HANDLE)
+        return tpm_srk_open(tpm, false, ret, error);
+    return persistent_open(tpm, handle, &public, ret, error);
+}

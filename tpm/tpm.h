@@ -1,0 +1,82 @@
+/* A connection to the TPM: opening it, what it holds, and TPM errors in words. */
+#pragma once
+
+#include "base/cleanup.h"
+#include "tpm/crypto.h"
+#include "tpm/task.h"
+
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <tss2/tss2_tcti.h>
+#include <tss2/tss2_tpm2_types.h>
+
+enum { TPM_ERROR_SIZE = 512, TPM_HELD_MAX = 8 };
+
+/* No object or session has this handle: it is PCR 0's. */
+#define TPM_NO_HANDLE ((TPM2_HANDLE)0)
+
+/* What a command's handle stands for. */
+typedef struct TpmObject {
+    TPM2_HANDLE handle; /* TPM_NO_HANDLE: none */
+    TPM2B_NAME name;    /* as computed from its public area (TPM 2.0 Part 1, 16) */
+} TpmObject;
+
+typedef struct Tpm {
+    unsigned n_references;
+    TSS2_TCTI_CONTEXT *tcti;
+    TpmLoop *loop; /* NULL: commands are waited for where they are given */
+    TpmCrypto *crypto;
+    struct TpmMeter *meter; /* NULL: none */
+    bool exclusive; /* no resource manager between: what is in its slots and not ours is nobody's */
+    bool broken;    /* the TCTI could not move octets: nothing that is said here is heard */
+    TpmObject salt_key;  /* the storage root key, once it was needed and is there */
+    EVP_PKEY *salt_pkey; /* its public part */
+    TPM2B_NAME srk_name; /* the only storage root key that is trusted with a salt; empty: any */
+    TPM2_HANDLE held[TPM_HELD_MAX]; /* objects and sessions in use, which tpm_reclaim() leaves
+                                       alone; TPM_NO_HANDLE where there is none */
+} Tpm;
+
+typedef enum TpmKeyAlgorithm {
+    TPM_KEY_ECDSA_P256,
+    TPM_KEY_ECDSA_P384,
+    TPM_KEY_RSA_2048,
+    TPM_KEY_ALGORITHMS
+} TpmKeyAlgorithm;
+
+/* "ecdsa-p256", "ecdsa-p384", "rsa-2048": the names in configuration and on the bus. */
+const char *tpm_key_algorithm_name(TpmKeyAlgorithm algorithm);
+
+/* The algorithm of that name; -EINVAL for another. */
+int tpm_key_algorithm_from_name(const char *name, TpmKeyAlgorithm *ret);
+
+/* Connects by a TCTI string ("device:/dev/tpmrm0", "swtpm:host=127.0.0.1,port=2321") and asks the
+ * TPM one thing, so that one that does not work shows here. The TPM must have been started
+ * (firmware does that). Returns 0, or -ENODEV, -EACCES, -EBUSY, -ENOMEM, -EIO with `error`
+ * (TPM_ERROR_SIZE octets) saying what stands between. Silences the TSS's own log on standard error
+ * unless TSS2_LOG is set. */
+int tpm_open(const char *tcti, Tpm **ret, char *error);
+
+/* The same, with `meter` (NULL: none) counting, which must outlive the Tpm; and with `loop` (NULL:
+ * none), in a task of which every command, the first one among them, is waited for. Fails with
+ * -ECANCELED, too, if the task was cancelled. */
+struct TpmMeter;
+int tpm_open_metered(const char *tcti, struct TpmMeter *meter, Tpm **ret, char *error);
+int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, char *error);
+Tpm *tpm_ref(Tpm *tpm);
+
+/* Gives a reference back; the last one closes the connection. NULL is fine. */
+void tpm_close(Tpm *tpm);
+DEFINE_POINTER_CLEANUP(Tpm, tpm_close);
+
+/* Notes that an object or session is in use, and that it no longer is. */
+void tpm_hold(Tpm *tpm, TPM2_HANDLE handle);
+void tpm_unhold(Tpm *tpm, TPM2_HANDLE handle);
+
+/* An error code without the number of the handle, session or parameter that it is about, and
+ * without the layer that a resource manager puts before the TPM's own (TPM 2.0 Part 2, 6.6.2). */
+TSS2_RC tpm_rc_base(TSS2_RC rc);
+
+/* "TPM2_Sign: tpm:handle(1):…": the command and tss2-rc's words, with a remedy where one is known.
+ * `error` has TPM_ERROR_SIZE octets. */
+void tpm_error(char *error, const char *command, TSS2_RC rc);

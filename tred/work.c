@@ -1,0 +1,252 @@
+/* The queue of what takes long in the TPM, and who waits for what of it. */
+#include "tred/work.h"
+
+#include "tred/daemon.h"
+
+#include <errno.h>
+
+typedef struct Waiter {
+    Work *work;
+    struct Waiter *next;
+    sd_bus_message *call;
+    sd_bus_track *track; /* of the caller */
+    WorkAnswer answer;
+} Waiter;
+
+struct Work {
+    Daemon *daemon;
+    Work *next; /* begins after this one */
+    const WorkClass *class;
+    void *data;
+    TpmTask *task; /* NULL: it has not begun */
+    bool given_up;
+    bool for_us; /* somebody else than its waiters wants it done */
+    Waiter *waiters;
+    Work *answered_after; /* NULL: its waiters are answered at its own end */
+    Work *ended;          /* works whose waiters are answered at the end of this one */
+};
+
+static void waiter_free(Waiter *waiter)
+{
+    waiter->work->daemon->n_waiters--;
+    sd_bus_track_unref(waiter->track);
+    sd_bus_message_unref(waiter->call);
+    free(waiter);
+}
+
+/* And the works that wait for its end to be answered. */
+static void work_free(Work *work)
+{
+    while (work->ended) {
+        Work *before = work->ended;
+
+        work->ended = before->next;
+        work_free(before);
+    }
+    while (work->waiters) {
+        Waiter *waiter = work->waiters;
+
+        work->waiters = waiter->next;
+        waiter_free(waiter);
+    }
+    if (work->class->free)
+        work->class->free(work->data);
+    free(work);
+}
+
+static void work_unlink(Work *work)
+{
+    Work **link = &work->daemon->works;
+
+    while (*link != work)
+        link = &(*link)->next;
+    *link = work->next;
+}
+
+static void work_run(void *userdata)
+{
+    Work *work = userdata;
+
+    work->class->run(work);
+}
+
+static void queue_go_on(Daemon *daemon);
+
+/* Answers those who wait for it, and for what ended before and waited for it, and frees these. */
+static void waiters_answer(Work *work)
+{
+    while (work->ended) {
+        Work *before = work->ended;
+
+        work->ended = before->next;
+        waiters_answer(before);
+    }
+    while (work->waiters) {
+        Waiter *waiter = work->waiters;
+
+        work->waiters = waiter->next;
+        if (!work->given_up)
+            waiter->answer(work, waiter->call);
+        waiter_free(waiter);
+    }
+    work_free(work);
+}
+
+/* The queue goes on after the answers, since one of them may ask for more. */
+static void work_done(void *userdata)
+{
+    Work *work = userdata;
+    Daemon *daemon = work->daemon;
+
+    work_unlink(work);
+    work->class->end(work);
+    if (!work->answered_after)
+        waiters_answer(work);
+    queue_go_on(daemon);
+}
+
+static void queue_go_on(Daemon *daemon)
+{
+    Work *first = daemon->works;
+
+    if (!first || first->task)
+        return;
+    if (tpm_task_start(daemon->tpm_loop, TPM_BACKGROUND, work_run, work_done, first, &first->task) <
+        0) {
+        first->given_up = true;
+        work_done(first);
+    }
+}
+
+int work_add(Daemon *daemon, const WorkClass *class, void *data, Work **ret)
+{
+    Work **last = &daemon->works;
+    Work *work = calloc(1, sizeof(*work));
+
+    if (!work) {
+        if (class->free)
+            class->free(data);
+        return -ENOMEM;
+    }
+    *work = (Work){.daemon = daemon, .class = class, .data = data};
+    while (*last)
+        last = &(*last)->next;
+    *last = work;
+    *ret = work;
+    return 0;
+}
+
+void work_want(Work *work)
+{
+    work->for_us = true;
+}
+
+void work_begin(Daemon *daemon)
+{
+    queue_go_on(daemon);
+}
+
+Work *work_waiting(const Daemon *daemon, const WorkClass *class)
+{
+    for (Work *work = daemon->works; work; work = work->next) {
+        if (work->class == class && !work->task)
+            return work;
+    }
+    return NULL;
+}
+
+static void waiter_unlink(Waiter *waiter)
+{
+    Waiter **link = &waiter->work->waiters;
+
+    while (*link != waiter)
+        link = &(*link)->next;
+    *link = waiter->next;
+}
+
+static int on_vanished(sd_bus_track *track, void *userdata)
+{
+    Waiter *waiter = userdata;
+    Work *work = waiter->work;
+
+    (void)track;
+    waiter_unlink(waiter);
+    waiter_free(waiter);
+    if (work->waiters || work->for_us || work->answered_after)
+        return 0;
+    if (!work->task) {
+        work_unlink(work);
+        work_free(work);
+    } else if (work->class->can_be_given_up) {
+        work->given_up = true;
+        tpm_task_cancel(work->task);
+    }
+    return 0;
+}
+
+int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer)
+{
+    Waiter **last = &work->waiters;
+    Waiter *waiter;
+    int r;
+
+    if (work->daemon->n_waiters == WORK_WAITERS_MAX)
+        return -EBUSY;
+    waiter = calloc(1, sizeof(*waiter));
+    if (!waiter)
+        return -ENOMEM;
+    work->daemon->n_waiters++;
+    waiter->work = work;
+    waiter->answer = answer;
+    waiter->call = sd_bus_message_ref(call);
+    r = sd_bus_track_new(work->daemon->bus, &waiter->track, on_vanished, waiter);
+    if (r >= 0)
+        r = sd_bus_track_add_sender(waiter->track, call);
+    if (r < 0) {
+        waiter_free(waiter);
+        return r;
+    }
+    while (*last)
+        last = &(*last)->next;
+    *last = waiter;
+    return 0;
+}
+
+void work_answer_after(Work *work, Work *next)
+{
+    work->answered_after = next;
+    work->next = next->ended;
+    next->ended = work;
+}
+
+Daemon *work_daemon(const Work *work)
+{
+    return work->daemon;
+}
+
+void *work_data(const Work *work)
+{
+    return work->data;
+}
+
+bool work_is_given_up(const Work *work)
+{
+    return work->given_up;
+}
+
+void work_drop_all(Daemon *daemon)
+{
+    Work **link = &daemon->works;
+
+    while (*link) {
+        Work *work = *link;
+
+        if (work->task) { /* tpm_loop_free() cancels its task */
+            work->given_up = true;
+            link = &work->next;
+            continue;
+        }
+        *link = work->next;
+        work_free(work);
+    }
+}

@@ -1,0 +1,56 @@
+/* What tred does with the TPM that takes long: reading its identity, installing anchors, counting
+ * the last-known time. One is done after the other, each as a task, so that the loop goes on and a
+ * signature goes ahead. Who waits for one is answered at its end, and forgotten when it leaves the
+ * bus; work that was begun for callers who have all gone is given up if it can be. */
+#pragma once
+
+#include "tpm/task.h"
+
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+typedef struct Daemon Daemon;
+typedef struct Work Work;
+
+/* All callers' waiting calls together. */
+enum { WORK_WAITERS_MAX = 256 };
+
+/* Answers a call that has waited for `work`, which has ended. */
+typedef void (*WorkAnswer)(Work *work, sd_bus_message *call);
+
+typedef struct WorkClass {
+    void (*run)(Work *work);  /* in a task */
+    void (*end)(Work *work);  /* in the loop, before those who wait are answered */
+    void (*free)(void *data); /* NULL: there is none */
+    bool can_be_given_up;     /* by a caller's leaving, once it has begun */
+} WorkClass;
+
+/* Adds work to the queue, where it waits for work_begin(). `data` is taken over. *ret is valid
+ * until its end. 0 or -ENOMEM, and then `data` is freed. */
+int work_add(Daemon *daemon, const WorkClass *class, void *data, Work **ret);
+
+/* It is to be done whether anybody waits for it or not. */
+void work_want(Work *work);
+
+/* Begins the first work of the queue, if none has begun. It may end in here. */
+void work_begin(Daemon *daemon);
+
+/* Work of this class that waits to begin, or NULL. */
+Work *work_waiting(const Daemon *daemon, const WorkClass *class);
+
+/* Has `call` answered at the end of `work`. 0, -EBUSY (WORK_WAITERS_MAX calls wait), -ENOMEM or
+ * another errno if its sender has left. */
+int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer);
+
+/* From the end of `work`: those who wait for it are answered when `next` has ended, too. */
+void work_answer_after(Work *work, Work *next);
+
+Daemon *work_daemon(const Work *work);
+void *work_data(const Work *work);
+
+/* True if it was given up: its result is of no use. */
+bool work_is_given_up(const Work *work);
+
+/* Drops what has not begun, and gives up what has: no answers are sent. It ends with the TpmLoop.
+ */
+void work_drop_all(Daemon *daemon);
