@@ -51,7 +51,7 @@ static int profile_hand(Verifier *verifier, char *error)
         r = call(verifier, &request, verifier->profile.fd, error);
     if (r == 0)
         r = verifier_answer_error(verifier, error);
-    if (r == 0)
+    if (r == 0 && verifier->next)
         verifier->next->step = LOAD_ANCHORS;
     return r;
 }

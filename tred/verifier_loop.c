@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -100,6 +101,7 @@ static void next_begin(Verifier *verifier)
     char error[VERIFIER_ERROR_SIZE] = "";
     int r = 0;
 
+    assert(verifier->next);
     _Static_assert((int)VERIFIER_ERROR_SIZE >= (int)CRL_FILES_ERROR_SIZE, "the sentence fits");
     if (verifier->options.crl_directory)
         r = crl_files_list(verifier->options.crl_directory, &verifier->next->crls, error);
@@ -143,10 +145,11 @@ static void next_answered(Verifier *verifier)
     }
     if (process->step != LOAD_CRLS)
         process->step++;
-    if (process->step == LOADED)
+    if (process->step == LOADED) {
         next_take_over(verifier);
-    else
+    } else {
         next_step(verifier);
+    }
 }
 
 /* `current` has judged. A verdict that it could not come to is the verifier's failure: memory ran
@@ -207,10 +210,11 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *use
     (void)fd, (void)events;
     (void)sd_event_source_set_enabled(process->deadline, SD_EVENT_OFF);
     int r = verifier_answer_receive(verifier, process);
-    if (is_next)
+    if (is_next) {
         next_received(verifier, r);
-    else
+    } else {
         current_received(verifier, r, was_asked);
+    }
     go_on(verifier);
     return 0;
 }
@@ -220,10 +224,11 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
     _cleanup_(verifier_unrefp) Verifier *verifier = verifier_ref(userdata);
 
     (void)usec;
-    if (verifier->next && source == verifier->next->deadline)
+    if (verifier->next && source == verifier->next->deadline) {
         next_received(verifier, -ETIMEDOUT);
-    else
+    } else {
         current_fail(verifier, -ETIMEDOUT, true);
+    }
     go_on(verifier);
     return 0;
 }

@@ -22,12 +22,21 @@ int verifier_process_failed(const Verifier *verifier, int r, char *error)
 {
     const char *what = strerror(-r);
 
-    if (r == -EPIPE || r == -ECONNRESET)
+    switch (r) {
+    case -EPIPE:
+    case -ECONNRESET:
         what = "it ended, or was stopped at a limit";
-    else if (r == -ETIMEDOUT)
+        break;
+    case -ETIMEDOUT:
         what = "it did not answer in time";
-    else if (r == -EBADMSG || r == -EMSGSIZE)
+        break;
+    case -EBADMSG:
+    case -EMSGSIZE:
         what = "it answered what is no answer";
+        break;
+    default:
+        break;
+    }
     return verifier_refuse(VERIFIER_E_FAILED, error,
                            "The verifier %.200s failed: %s. Another is started; see tred's log",
                            verifier->options.program, what);
