@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from lab import memory
+from lab import ike, memory
 from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient
 from lab.pki import SEGW_NAME
 from lab.process import BIN, run, scratch, wait_until
-from lab.programs import MANAGER, TRED, TRED_PATH, Tred
+from lab.programs import EXCHANGE, MANAGER, TRED, TRED_PATH, Tred
 from lab.verifier import FailingVerifier
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "matrix"))
@@ -151,20 +151,35 @@ class FailureTest(VerifierTest):
         failing.mend()
         self.assert_taken()
 
+    def verify_without_waiting(self, hand):
+        idr, auth = hand.answer[ike.IDR], hand.answer[ike.AUTH]
+        hand.bus.send(TRED, hand.exchange, EXCHANGE, "VerifyPeer", "yayyaya(yay)", idr[0], idr[4:],
+                      auth[0], auth[4:], hand.certificates)
+
+    def test_while_its_peer_is_judged_an_exchange_takes_no_call_but_close(self):
+        failing, sections = self.failing("hangs", "peer")
+        tred = self.start_tred(**sections)
+        hand = self.hand()
+        self.verify_without_waiting(hand)
+        for call in (lambda: hand.protect(ike.INFORMATIONAL, []), lambda: hand.call("AllocateSpi"),
+                     lambda: hand.unprotect(hand.datagrams[-1]), hand.verify, hand.add_child):
+            with self.assertRaises(BusError) as caught:
+                call()
+            self.assertEqual(caught.exception.name, "WrongState")
+        self.assertEqual(self.states(), ["verifying"])
+        hand.call("Close")
+        self.assertEqual(self.states(), [])
+        failing.mend()
+        self.assert_taken()
+        self.assertTrue(tred.running())
+
     def test_an_owner_that_vanishes_while_its_peer_is_judged_takes_its_exchange_along(self):
         failing, sections = self.failing("hangs", "peer")
         tred = self.start_tred(**sections)
         hand = HandClient().until("authenticate")
-
-        def verify():
-            try:
-                hand.verify()
-            except Exception:  # the connection is closed under it
-                pass
-
-        threading.Thread(target=verify, daemon=True).start()
+        self.verify_without_waiting(hand)
         wait_until(lambda: "verifying" in self.states(), "the judgement")
-        hand.bus.connection.sock.shutdown(2)
+        hand.stop()
         wait_until(lambda: not self.states(), "the end of the exchange")
         failing.mend()
         self.assert_taken()
@@ -174,7 +189,7 @@ class FailureTest(VerifierTest):
         connection = Connection("nobody")
         try:
             text = connection.introspect(TRED, f"{TRED_PATH}/exchange")
-            return [connection.get(TRED, f"{TRED_PATH}/exchange/{number}", f"{TRED}.Exchange", "State")
+            return [connection.get(TRED, f"{TRED_PATH}/exchange/{number}", EXCHANGE, "State")
                     for number in re.findall(r'<node name="(\d+)"', text)]
         finally:
             connection.close()
