@@ -98,6 +98,15 @@ static int files_leave(int channel)
     return setrlimit(RLIMIT_FSIZE, &none) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ? -errno : 0;
 }
 
+int sandbox_limit_memory(size_t octets)
+{
+    const struct rlimit limit = {octets, octets};
+
+    if (has_sanitizer())
+        return 0;
+    return setrlimit(RLIMIT_DATA, &limit) < 0 ? -errno : 0;
+}
+
 int sandbox_enter(int channel, const int *calls, size_t count)
 {
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)

@@ -9,3 +9,7 @@
  * other system call kills it. The filter is left out in a build with AddressSanitizer, whose
  * run-time reads /proc and more. 0 or -errno. */
 int sandbox_enter(int channel, const int *calls, size_t count);
+
+/* Limits this process's private memory, its heap with it; what goes beyond can't be had. Left out
+ * with the filter. 0 or -errno. */
+int sandbox_limit_memory(size_t octets);

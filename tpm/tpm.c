@@ -77,7 +77,7 @@ static const char *rc_remedy(TSS2_RC rc)
         TSS2_RC rc;
         const char *remedy;
     } remedies[] = {
-        {TSS2_TCTI_RC_IO_ERROR, "the connection to the TPM broke: restart this program"},
+        {TSS2_TCTI_RC_IO_ERROR, "the connection to the TPM broke: is what stands behind it running?"},
         {TSS2_TCTI_RC_MALFORMED_RESPONSE,
          "what came is no TPM's answer: is something between the TPM and us?"},
         {TPM_RC_ANSWER_REFUSED,
@@ -282,6 +282,20 @@ int tpm_open_metered(const char *tcti, TpmMeter *meter, Tpm **ret, char *error)
 int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, char *error)
 {
     return open_with(tcti, loop, NULL, ret, error);
+}
+
+/* In the thread that waits for the TPM, and so not in the middle of a command. */
+static void tcti_finalize(void *userdata)
+{
+    Tpm *tpm = userdata;
+
+    Tss2_TctiLdr_Finalize(&tpm->tcti);
+}
+
+void tpm_disconnect(Tpm *tpm)
+{
+    tpm->broken = true;
+    (void)tpm_loop_run(tpm->loop, tcti_finalize, tpm, true);
 }
 
 Tpm *tpm_ref(Tpm *tpm)

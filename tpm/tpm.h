@@ -65,6 +65,9 @@ int tpm_open_metered(const char *tcti, struct TpmMeter *meter, Tpm **ret, char *
 int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, char *error);
 Tpm *tpm_ref(Tpm *tpm);
 
+/* Ends a connection that broke, whoever else has a reference: it may be in the way of a new one. */
+void tpm_disconnect(Tpm *tpm);
+
 /* Gives a reference back; the last one closes the connection. NULL is fine. */
 void tpm_close(Tpm *tpm);
 DEFINE_POINTER_CLEANUP(Tpm, tpm_close);

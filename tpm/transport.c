@@ -37,6 +37,10 @@ static void octets_move(void *userdata)
     TSS2_TCTI_CONTEXT *tcti = job->tpm->tcti;
     TpmExchange *exchange = job->exchange;
 
+    if (!tcti) { /* it broke while this stood in the queue */
+        job->rc = TSS2_TCTI_RC_IO_ERROR;
+        return;
+    }
     exchange->response_size = sizeof(exchange->response);
     job->rc = Tss2_Tcti_Transmit(tcti, exchange->request_size, exchange->request);
     if (job->rc == TSS2_RC_SUCCESS)

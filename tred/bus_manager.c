@@ -235,12 +235,13 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     } else if (again) {
         r = bus_error_set(error, bus_error_of_identity(daemon->state), daemon->state_reason);
     } else {
-        r = daemon_await_identity(daemon, call, begin_after_load);
-        if (r == 0)
-            r = 1; /* answered later */
+        r = 0; /* not answered yet */
     }
     caller_release(caller);
-    return r;
+    if (r != 0)
+        return r;
+    r = daemon_await_identity(daemon, call, begin_after_load);
+    return r < 0 ? r : 1;
 }
 
 static void begin_after_load(Work *work, sd_bus_message *call)

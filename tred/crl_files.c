@@ -24,31 +24,28 @@ static int refuse(int r, char *error, const char *path, const char *what)
 }
 
 /* FNV-1a: no protection, which a file's owner needs none of to change it, but a mark to tell two
- * states of the directory apart. */
-static uint64_t mark_mix(uint64_t mark, const void *data, size_t size)
-{
-    const uint8_t *octets = data;
-
-    for (size_t i = 0; i < size; i++)
-        mark = (mark ^ octets[i]) * 0x100000001b3;
-    return mark;
-}
-
-/* Sums, as readdir() promises no order. */
+ * states of the directory apart. Its sum over the files is taken, as readdir() promises no order.
+ */
 static uint64_t file_mark(const char *path, const struct stat *status)
 {
-    const int64_t facts[] = {
-        (int64_t)status->st_ino,         (int64_t)status->st_size,
-        (int64_t)status->st_mtim.tv_sec, (int64_t)status->st_mtim.tv_nsec,
-        (int64_t)status->st_ctim.tv_sec, (int64_t)status->st_ctim.tv_nsec,
+    const uint64_t basis = 0xcbf29ce484222325, prime = 0x100000001b3;
+    const uint64_t facts[] = {
+        (uint64_t)status->st_ino,         (uint64_t)status->st_size,
+        (uint64_t)status->st_mtim.tv_sec, (uint64_t)status->st_mtim.tv_nsec,
+        (uint64_t)status->st_ctim.tv_sec, (uint64_t)status->st_ctim.tv_nsec,
     };
+    uint64_t mark = basis;
 
-    return mark_mix(mark_mix(0xcbf29ce484222325, path, strlen(path)), facts, sizeof(facts));
+    for (; *path; path++)
+        mark = (mark ^ (unsigned char)*path) * prime;
+    for (size_t i = 0; i < ELEMENTS(facts); i++)
+        mark = (mark ^ facts[i]) * prime;
+    return mark;
 }
 
 static int file_add(CrlFiles *files, const char *path, char *error)
 {
-    struct stat status;
+    struct stat status = {0};
 
     if (files->count == CRL_FILES_MAX)
         return refuse(-EINVAL, error, path, "there are more files than are looked at");

@@ -271,6 +271,30 @@ static TpmKeyAlgorithm key_algorithm(const Identity *identity)
     return algorithm;
 }
 
+static int tpm_look(Identity *identity, const TPM2B_NAME *srk_name, char *error)
+{
+    tpm_trust_srk(identity->tpm, srk_name);
+    return tpm_profile_check(identity->tpm, key_algorithm(identity), error);
+}
+
+/* A connection that another identity was loaded with does, unless it has broken, which shows when
+ * it is used. */
+static int tpm_get(const TredConfig *config, Identity *identity, const TPM2B_NAME *srk_name,
+                   char *error)
+{
+    int r;
+
+    if (identity->tpm) {
+        r = tpm_look(identity, srk_name, error);
+        if (r == 0 || !identity->tpm->broken)
+            return r;
+        tpm_disconnect(identity->tpm);
+        tpm_close(steal_pointer(identity->tpm));
+    }
+    r = tpm_open_in_loop(config->tcti, identity->loop, &identity->tpm, error);
+    return r < 0 ? r : tpm_look(identity, srk_name, error);
+}
+
 static int tpm_connect(const TredConfig *config, Identity *identity, char *reason)
 {
     char error[TPM_ERROR_SIZE] = "";
@@ -287,18 +311,9 @@ static int tpm_connect(const TredConfig *config, Identity *identity, char *reaso
                               "storage-root-key'.",
                               config->srk_name);
     }
-    /* A connection that another identity was loaded with does, unless it has broken. */
-    if (identity->tpm && identity->tpm->broken)
-        tpm_close(steal_pointer(identity->tpm));
-    if (!identity->tpm) {
-        r = tpm_open_in_loop(config->tcti, identity->loop, &identity->tpm, error);
-        if (r == -ENOMEM)
-            return r;
-        if (r < 0)
-            return identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s", error);
-    }
-    tpm_trust_srk(identity->tpm, &srk_name);
-    r = tpm_profile_check(identity->tpm, key_algorithm(identity), error);
+    r = tpm_get(config, identity, &srk_name, error);
+    if (r == -ENOMEM)
+        return r;
     return r < 0 ? identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s", error) : 0;
 }
 

@@ -226,12 +226,19 @@ void verify_answer_encode(Writer *writer, const VerifyAnswer *answer)
     write_text(writer, answer->reason);
     if (answer->error != 0)
         return;
-    if (answer->type == FRAME_ANCHORS)
+    switch (answer->type) {
+    case FRAME_ANCHORS:
         anchors_encode(writer, &answer->anchors);
-    else if (answer->type == FRAME_CHAIN)
+        break;
+    case FRAME_CHAIN:
         chain_encode(writer, &answer->chain);
-    else if (answer->type == FRAME_PEER)
+        break;
+    case FRAME_PEER:
         verdict_encode(writer, &answer->verdict);
+        break;
+    default:
+        break; /* that it was done is all there is to say */
+    }
 }
 
 static int anchors_decode_facts(Reader *reader, AnchorFacts *ret)
@@ -322,6 +329,20 @@ static int verdict_decode(Reader *reader, Verdict *ret)
     return ret->taken ? taken_decode(reader, ret) : refusal_decode(reader, &ret->refusal);
 }
 
+static int facts_decode(Reader *reader, VerifyAnswer *ret)
+{
+    switch (ret->type) {
+    case FRAME_ANCHORS:
+        return anchors_decode_facts(reader, &ret->anchors);
+    case FRAME_CHAIN:
+        return chain_decode(reader, &ret->chain);
+    case FRAME_PEER:
+        return verdict_decode(reader, &ret->verdict);
+    default:
+        return 0;
+    }
+}
+
 int verify_answer_decode(Bytes frame, VerifyAnswer *ret)
 {
     uint16_t error = 0;
@@ -336,11 +357,7 @@ int verify_answer_decode(Bytes frame, VerifyAnswer *ret)
         return -EBADMSG;
     ret->error = -(int)error;
     r = read_text(&reader, ret->reason, sizeof(ret->reason));
-    if (r == 0 && error == 0 && ret->type == FRAME_ANCHORS)
-        r = anchors_decode_facts(&reader, &ret->anchors);
-    else if (r == 0 && error == 0 && ret->type == FRAME_CHAIN)
-        r = chain_decode(&reader, &ret->chain);
-    else if (r == 0 && error == 0 && ret->type == FRAME_PEER)
-        r = verdict_decode(&reader, &ret->verdict);
+    if (r == 0 && error == 0)
+        r = facts_decode(&reader, ret);
     return r < 0 || reader_left(&reader) > 0 ? -EBADMSG : 0;
 }

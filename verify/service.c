@@ -88,7 +88,7 @@ static int anchors_take(Service *service, const VerifyRequest *request, int fd, 
     int r = content_read(request, fd, ANCHORS_FILE_SIZE_MAX, &data, &size, ret->reason);
     if (r == 0)
         r = anchor_store_decode((Bytes){data, size}, request->name, &anchors, ret->reason);
-    if (r < 0)
+    if (r < 0 || !anchors)
         return r;
     anchor_store_unref(service->anchors);
     service->anchors = anchors;

@@ -12,7 +12,6 @@
 #include <openssl/rand.h>
 #include <seccomp.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -84,25 +83,12 @@ static int libraries_warm(void)
     return 0;
 }
 
-/* Private memory of this process, its heap with it. */
-static int memory_limit(size_t octets)
-{
-#ifdef __SANITIZE_ADDRESS__
-    (void)octets;
-    return 0;
-#else
-    const struct rlimit limit = {octets, octets};
-
-    return setrlimit(RLIMIT_DATA, &limit) < 0 ? -errno : 0;
-#endif
-}
-
 /* From now on a verdict has its own share beside what is loaded. */
 static int memory_limit_verdicts(void)
 {
     const struct mallinfo2 heap = mallinfo2();
 
-    return memory_limit(heap.arena + heap.hblkhd + VERDICT_MEMORY_MAX);
+    return sandbox_limit_memory(heap.arena + heap.hblkhd + VERDICT_MEMORY_MAX);
 }
 
 /* SIGPROF, which ends the process, after so much CPU; 0: no limit. */
@@ -161,7 +147,7 @@ static int helper_init(Service *service)
     if (r == 0)
         r = libraries_warm();
     if (r == 0)
-        r = memory_limit(LOADING_MEMORY_MAX);
+        r = sandbox_limit_memory(LOADING_MEMORY_MAX);
     return r == 0 ? sandbox_enter(HELPER_FD, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS)) : r;
 }
 

@@ -1,4 +1,5 @@
-"""Prints the CPU that one judgement takes for each of the worst known shapes within the limits.
+"""Prints the CPU that tred-verify takes for one verdict, and how long its asker waits, for each of the
+worst known shapes within the limits.
 
 Fails if one takes more than 20 ms."""
 
@@ -108,7 +109,7 @@ def _ordinary():
     return root, segw(intermediate), [intermediate]
 
 
-def measure(judge_cost, folder, shape, responses, revoked):
+def measure(build, folder, shape, responses, revoked):
     root, leaf, issuers = shape
     anchors, shown = folder / "anchors.pem", folder / "shown.pem"
     anchors.write_bytes(root.pem())
@@ -121,19 +122,19 @@ def measure(judge_cost, folder, shape, responses, revoked):
     for number, response in enumerate(responses):
         files.append(folder / f"{number}.ocsp")
         files[-1].write_bytes(response)
-    done = subprocess.run([judge_cost, anchors, shown, crls, *files], capture_output=True,
+    done = subprocess.run([build / "tests/bench/judge_cost", build / "verify/tred-verify", anchors, shown, crls, *files], capture_output=True,
                           text=True, check=True, timeout=60)
-    microseconds, verdict = done.stdout.split()
-    return int(microseconds) / 1000, verdict
+    microseconds, verdict, waited = done.stdout.split()
+    return int(microseconds) / 1000, int(waited) / 1000, verdict
 
 
 def main():
     slow = 0
     with tempfile.TemporaryDirectory() as folder:
         for title, shape, responses, revoked in shapes():
-            milliseconds, verdict = measure(sys.argv[1], Path(folder), shape, responses, revoked)
+            milliseconds, waited, verdict = measure(Path(sys.argv[1]), Path(folder), shape, responses, revoked)
             slow += milliseconds > LIMIT_MS
-            print(f"{milliseconds:8.2f} ms  {verdict:20} {title}", flush=True)
+            print(f"{milliseconds:8.2f} ms {waited:8.2f} ms  {verdict:20} {title}", flush=True)
     print(f"{slow} above {LIMIT_MS} ms")
     sys.exit(1 if slow else 0)
 

@@ -74,6 +74,11 @@ class Connection:
         address = DBusAddress(path, bus_name=destination, interface=interface)
         return self.request(new_method_call(address, method, signature or None, arguments))
 
+    def send(self, destination, path, interface, method, signature="", *arguments):
+        """Calls and does not wait for the reply, which is dropped when another is waited for."""
+        address = DBusAddress(path, bus_name=destination, interface=interface)
+        self.connection.send(new_method_call(address, method, signature or None, arguments))
+
     def get(self, destination, path, interface, name):
         address = DBusAddress(path, bus_name=destination, interface=interface)
         (_, value), = self.request(Properties(address).get(name))

@@ -291,8 +291,8 @@ int main(void)
         cmocka_unit_test(a_key_outside_the_profile_is_refused_with_its_flaw),
         cmocka_unit_test(a_damaged_or_foreign_key_is_refused_by_the_tpm),
         cmocka_unit_test(without_a_storage_root_key_no_key_is_made),
-        cmocka_unit_test(a_digest_changed_on_the_way_is_not_signed),
-        cmocka_unit_test(an_answer_changed_on_the_way_is_not_believed),
+        cmocka_unit_test_teardown(a_digest_changed_on_the_way_is_not_signed, probe_remove),
+        cmocka_unit_test_teardown(an_answer_changed_on_the_way_is_not_believed, probe_remove),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);

@@ -37,7 +37,7 @@ static int index_define(void **state)
 
 static int index_undefine(void **state)
 {
-    (void)state;
+    (void)probe_remove(state);
     return nv_undefine(bench.tpm, NV_INDEX, error);
 }
 
@@ -360,7 +360,7 @@ int main(void)
         cmocka_unit_test(the_name_of_a_permanent_handle_is_the_handle),
         cmocka_unit_test(another_name_algorithm_has_no_name_here),
         NV_TEST(what_one_implementation_writes_encrypted_the_other_reads),
-        cmocka_unit_test(sessions_beside_the_one_that_authorizes_encrypt),
+        cmocka_unit_test_teardown(sessions_beside_the_one_that_authorizes_encrypt, probe_remove),
         cmocka_unit_test(a_new_auth_value_counts_in_the_answer_already),
         NV_TEST(an_error_comes_back_as_the_tpm_says_it_and_harms_no_session),
     };

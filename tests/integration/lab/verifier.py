@@ -1,0 +1,90 @@
+"""A verifier that fails when it is told to: tred-verify, and before it one who passes frames on."""
+
+from lab.process import BIN, scratch
+
+# verify/frames.h
+PROFILE, ANCHORS, CRL, COMPLETE, CHAIN, PEER = range(1, 7)
+FRAMES = {"profile": PROFILE, "anchors": ANCHORS, "crl": CRL, "complete": COMPLETE, "chain": CHAIN,
+          "peer": PEER}
+
+PROGRAM = """#!/usr/bin/python3 -IS
+import os, socket, subprocess, time
+
+FLAG = {flag!r}
+FRAME_SIZE_MAX = 1 << 18
+
+
+def die(request):
+    os._exit(1)
+
+
+def hang(request):
+    time.sleep(3600)
+
+
+def answer(octets):
+    def it(request):
+        upper.send(octets(request))
+    return it
+
+
+# What each failure does in place of passing the request on; frames.h has the answers' form.
+FAILURES = {{
+    "dies": die,
+    "hangs": hang,
+    "answers garbage": answer(lambda request: os.urandom(64)),
+    "answers nothing": answer(lambda request: b"\\0"),
+    "answers another request": answer(lambda request: bytes([request[0] % 6 + 1]) + bytes(6)),
+    "answers too much": answer(lambda request: bytes(FRAME_SIZE_MAX - 64 * 1024)),
+    "runs out of memory": answer(lambda request: request[:1] + bytes([0, 12]) + bytes(4)),
+    "takes a peer without a key": answer(lambda request: request[:1] + bytes(6) + b"\\1" + bytes(4)
+                                         + b"\\0\\0\\0\\1x" + bytes(9)),
+    "takes a peer whose key is none": answer(lambda request: request[:1] + bytes(6) + b"\\1"
+                                             + b"\\0\\0\\0\\1x" + b"\\0\\0\\0\\1x" + bytes(9)),
+}}
+
+
+def start():
+    \"\"\"The real one, with its end of another pair as descriptor 3.\"\"\"
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(end.fileno(), 3)
+        os.set_inheritable(3, True)
+        os.closerange(4, 64)
+        os.execve({program!r}, ["tred-verify"], {{}})
+    end.close()
+
+
+upper = socket.socket(fileno=os.dup(3))
+lower, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+start()
+while True:
+    request, fds, _, _ = socket.recv_fds(upper, FRAME_SIZE_MAX, 1)
+    if not request:
+        os._exit(0)
+    if request[0] == {frame} and os.path.exists(FLAG):
+        FAILURES[{failure!r}](request)
+    else:
+        socket.send_fds(lower, [request], fds)
+        upper.send(lower.recv(FRAME_SIZE_MAX))
+    for fd in fds:
+        os.close(fd)
+"""
+
+
+class FailingVerifier:
+    """`failure` (see above) where a `frame` comes, while it is told to fail: from the start on."""
+
+    def __init__(self, failure, frame):
+        folder = scratch("verifier")
+        self.program, self.flag = folder / "failing-verify", folder / "fails"
+        self.program.write_text(PROGRAM.format(flag=str(self.flag), program=str(BIN / "tred-verify"),
+                                               frame=FRAMES[frame], failure=failure))
+        self.program.chmod(0o755)
+        self.fail()
+
+    def fail(self):
+        self.flag.write_bytes(b"")
+
+    def mend(self):
+        self.flag.unlink()

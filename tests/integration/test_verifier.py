@@ -1,0 +1,295 @@
+"""tred-verify: what it may do and hold, and that no SeGW is taken when it fails, however it does."""
+
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+from lab import ike, memory
+from lab.bus import BusError, Connection
+from lab.case import LabTest
+from lab.handclient import HandClient
+from lab.pki import SEGW_NAME
+from lab.process import BIN, run, scratch, wait_until
+from lab.programs import EXCHANGE, MANAGER, TRED, TRED_PATH, Tred
+from lab.verifier import FailingVerifier
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "matrix"))
+from authority import crl  # noqa: E402  (the folder is none of ours)
+
+
+class VerifierTest(LabTest):
+    def hand(self):
+        return self.starting(HandClient()).until("authenticate")
+
+    def assert_refused(self, error, hand=None):
+        with self.assertRaises(BusError) as caught:
+            (hand or self.hand()).verify()
+        self.assertEqual(caught.exception.name, error, caught.exception)
+        return caught.exception.text
+
+    def assert_taken(self):
+        self.assertEqual(self.hand().verify(), SEGW_NAME)
+
+
+class RightsTest(VerifierTest):
+    def start(self):
+        self.start_segw()
+        self.tred = self.start_tred()
+        self.assert_taken()
+        return self.tred.verifier_pid()
+
+    def test_the_verifier_has_no_right_left(self):
+        pid = self.start()
+        status = memory.status(pid)
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            self.assertEqual(int(status[kind], 16), 0, kind)
+        self.assertEqual(status["NoNewPrivs"], "1")
+        self.assertEqual(Path(f"/proc/{pid}/mem").stat().st_uid, 0)
+        if "__asan_init" in run(["nm", "-D", BIN / "tred-verify"]).stdout:
+            self.skipTest("the sanitizers' run-time needs more system calls than the filter allows")
+        self.assertEqual(status["Seccomp"], "2")
+
+    def test_the_verifier_holds_its_channel_and_nothing_else(self):
+        pid = self.start()
+        held = [os.readlink(entry).split(":")[0] for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        held = sorted(name for name in held if not name.endswith("output.log"))  # standard error
+        self.assertEqual(held, ["/dev/null", "/dev/null", "socket"])
+        self.assertEqual(Path(f"/proc/{pid}/environ").read_bytes(), b"")
+
+    def test_the_verifier_has_a_limit_on_memory_and_writes_no_file_and_no_core(self):
+        pid = self.start()
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        self.assertRegex(limits, r"Max core file size\s+0\s+0")
+        self.assertRegex(limits, r"Max file size\s+0\s+0")
+        if "__asan_init" in run(["nm", "-D", BIN / "tred-verify"]).stdout:
+            self.skipTest("the sanitizers' run-time takes more memory than the limit")
+        octets, = re.findall(r"Max data size\s+(\d+)\s+\1", limits)
+        self.assertLess(int(octets), 80 << 20)
+
+    def test_the_verifier_holds_no_key_and_nothing_that_is_signed(self):
+        gateway = self.start_segw(log_keys=True)
+        tred = self.start_tred()
+        hand = self.starting(HandClient()).until("verify")
+        words = ("Sk_d secret", "Sk_ei secret", "Sk_er secret", "Sk_pi secret", "Sk_pr secret",
+                 "shared Diffie Hellman secret", "SKEYSEED")
+        logged = gateway.secrets()
+        needles = {word: logged[word][-1][:16] for word in words}
+        needles.update({"request": hand.request[-64:], "response": hand.response[-64:],
+                        "nonce": hand.nonce, "our AUTH": hand.auth[-32:]})
+        found, size = memory.search(tred.verifier_pid(), {**needles, "chain": hand.certificates[0][1]})
+        # The chain that it has judged is there, so that the search would have found the rest.
+        self.assertEqual(found, {"chain"})
+        self.assertGreater(size, 1_000_000)
+        found, _ = memory.search(tred.pid, needles)
+        self.assertGreater(len(found), 4)
+
+    def test_a_verifier_that_is_killed_while_it_is_idle_is_replaced(self):
+        pid = self.start()
+        os.kill(pid, signal.SIGKILL)
+        self.assert_taken()
+        self.assertNotEqual(self.tred.verifier_pid(), pid)
+
+
+class FailureTest(VerifierTest):
+    """The verifier fails at a frame, and is mended then."""
+
+    def failing(self, failure, frame):
+        failing = FailingVerifier(failure, frame)
+        folder = scratch("crls")
+        root = self.world.operator_root
+        (folder / "empty.crl").write_bytes(
+            crl(SimpleNamespace(subject=root.certificate.subject, key=root.key)))
+        self.start_segw()
+        return failing, {"segw": {"verifier": failing.program, "crl-directory": folder}}
+
+    def assert_no_peer_is_taken(self, failure, frame):
+        failing, sections = self.failing(failure, frame)
+        tred = self.start_tred(**sections)
+        hand = self.hand()
+        self.assert_refused("VerifierFailed", hand)
+        self.assert_refused("WrongState", hand)
+        failing.mend()
+        self.assert_taken()
+        self.assertEqual(tred.get("State"), "development")
+
+    def assert_no_identity_is_loaded(self, failure, frame):
+        failing, sections = self.failing(failure, frame)
+        tred = self.start_tred(**sections)
+        self.assertEqual(tred.get("State"), "unprovisioned")
+        self.assertIn("failing-verify failed: ", tred.get("StateReason"))
+        failing.mend()
+        self.assert_taken()
+
+    def assert_tred_does_not_start(self, failure):
+        _, sections = self.failing(failure, "profile")
+        self.starting(self.world.tpm.start())
+        tred = self.starting(Tred(self.world.device("ecdsa-p256"), **sections))
+        tred.killed = True
+        self.assertNotEqual(tred.wait(), 0)
+        self.assertIn("failing-verify failed: ", tred.output())
+
+    def test_the_loop_goes_on_while_a_verifier_hangs(self):
+        failing, sections = self.failing("hangs", "peer")
+        tred = self.start_tred(**sections)
+        first, second = self.hand(), self.starting(HandClient())
+        waiting = threading.Thread(target=self.assert_refused, args=["VerifierFailed", first])
+        begun = time.monotonic()
+        waiting.start()
+        while waiting.is_alive() and time.monotonic() < begun + 3:
+            before = time.monotonic()
+            tred.get("State")
+            self.assertLess(time.monotonic() - before, 1.0)
+            if second.exchange is None:
+                second.until("agree")
+        self.assertTrue(waiting.is_alive(), "the verifier did not hang")
+        waiting.join()
+        failing.mend()
+        self.assert_taken()
+
+    def verify_without_waiting(self, hand):
+        idr, auth = hand.answer[ike.IDR], hand.answer[ike.AUTH]
+        hand.bus.send(TRED, hand.exchange, EXCHANGE, "VerifyPeer", "yayyaya(yay)", idr[0], idr[4:],
+                      auth[0], auth[4:], hand.certificates)
+
+    def test_while_its_peer_is_judged_an_exchange_takes_no_call_but_close(self):
+        failing, sections = self.failing("hangs", "peer")
+        tred = self.start_tred(**sections)
+        hand = self.hand()
+        self.verify_without_waiting(hand)
+        for call in (lambda: hand.protect(ike.INFORMATIONAL, []), lambda: hand.call("AllocateSpi"),
+                     lambda: hand.unprotect(hand.datagrams[-1]), hand.verify, hand.add_child):
+            with self.assertRaises(BusError) as caught:
+                call()
+            self.assertEqual(caught.exception.name, "WrongState")
+        self.assertEqual(self.states(), ["verifying"])
+        hand.call("Close")
+        self.assertEqual(self.states(), [])
+        failing.mend()
+        self.assert_taken()
+        self.assertTrue(tred.running())
+
+    def test_an_owner_that_vanishes_while_its_peer_is_judged_takes_its_exchange_along(self):
+        failing, sections = self.failing("hangs", "peer")
+        tred = self.start_tred(**sections)
+        hand = HandClient().until("authenticate")
+        self.verify_without_waiting(hand)
+        wait_until(lambda: "verifying" in self.states(), "the judgement")
+        hand.stop()
+        wait_until(lambda: not self.states(), "the end of the exchange")
+        failing.mend()
+        self.assert_taken()
+        self.assertTrue(tred.running())
+
+    def states(self):
+        connection = Connection("nobody")
+        try:
+            text = connection.introspect(TRED, f"{TRED_PATH}/exchange")
+            return [connection.get(TRED, f"{TRED_PATH}/exchange/{number}", EXCHANGE, "State")
+                    for number in re.findall(r'<node name="(\d+)"', text)]
+        finally:
+            connection.close()
+
+
+def add_failure_tests():
+    for failure in ("dies", "hangs", "answers garbage", "answers nothing", "answers another request",
+                    "answers too much", "runs out of memory", "takes a peer without a key",
+                    "takes a peer whose key is none"):
+        def at_peer(self, failure=failure):
+            self.assert_no_peer_is_taken(failure, "peer")
+
+        name = failure.replace(" ", "_")
+        setattr(FailureTest, f"test_no_peer_is_taken_when_its_verifier_{name}", at_peer)
+    for failure in ("dies", "hangs", "answers garbage", "runs out of memory"):
+        name = failure.replace(" ", "_")
+        for frame in ("crl", "complete"):
+            def at_loading(self, failure=failure, frame=frame):
+                self.assert_no_peer_is_taken(failure, frame)
+
+            setattr(FailureTest, f"test_no_peer_is_taken_when_a_verifier_{name}_at_{frame}", at_loading)
+    for failure in ("dies", "hangs", "answers garbage"):
+        name = failure.replace(" ", "_")
+        for frame in ("anchors", "chain"):
+            def at_identity(self, failure=failure, frame=frame):
+                self.assert_no_identity_is_loaded(failure, frame)
+
+            setattr(FailureTest, f"test_no_identity_is_loaded_when_a_verifier_{name}_at_{frame}",
+                    at_identity)
+
+        def at_profile(self, failure=failure):
+            self.assert_tred_does_not_start(failure)
+
+        setattr(FailureTest, f"test_tred_does_not_start_when_a_verifier_{name}_at_profile", at_profile)
+
+
+add_failure_tests()
+
+
+class ChangeTest(VerifierTest):
+    """CRLs that come and go while tred runs."""
+
+    def start(self, **section):
+        root = self.world.operator_root
+        issuer = SimpleNamespace(subject=root.certificate.subject, key=root.key)
+        serial = self.world.segw_credential().certificate.serial_number
+        self.revoking, self.harmless = crl(issuer, serial), crl(issuer)
+        self.folder = scratch("crls")
+        self.start_segw()
+        return lambda: self.start_tred(segw={"crl-directory": self.folder})
+
+    def test_a_crl_that_comes_counts_at_once_and_one_that_goes_no_more(self):
+        self.start()()
+        self.assert_taken()
+        (self.folder / "a.crl").write_bytes(self.revoking)
+        self.assert_refused("PeerRevoked")
+        (self.folder / "a.crl").write_bytes(self.harmless)  # the folder itself has not changed
+        self.assert_taken()
+        (self.folder / "b.crl").write_bytes(self.revoking)
+        self.assert_refused("PeerRevoked")
+        (self.folder / "b.crl").unlink()
+        self.assert_taken()
+
+    def test_what_was_in_force_stays_so_while_a_crl_can_not_be_read(self):
+        tred = self.start()()
+        (self.folder / "a.crl").write_bytes(self.revoking)
+        self.assert_refused("PeerRevoked")
+        (self.folder / "b.crl").write_bytes(self.harmless[:-200])
+        (self.folder / "a.crl").unlink()
+        self.assert_refused("PeerRevoked")
+        self.assertRegex(tred.output(), "b.crl: .* SeGWs are judged by what was in force before")
+        (self.folder / "b.crl").unlink()
+        self.assert_taken()
+
+    def test_no_segw_is_taken_where_nothing_was_in_force_and_a_crl_can_not_be_read(self):
+        start = self.start()
+        (self.folder / "a.crl").write_bytes(b"no CRL")
+        start()
+        self.assertIn("a.crl", self.assert_refused("VerifierFailed"))
+        (self.folder / "a.crl").unlink()
+        (self.folder / "b.crl").mkdir()
+        self.assertIn("b.crl", self.assert_refused("VerifierFailed"))
+        (self.folder / "b.crl").rmdir()
+        self.assert_taken()
+
+    def test_the_verifier_before_is_gone_when_another_has_taken_over(self):
+        tred = self.start()()
+        self.assert_taken()
+        before = tred.verifier_pid()
+        (self.folder / "a.crl").write_bytes(self.harmless)
+        self.assert_taken()
+        wait_until(lambda: len(tred.child_pids("tred-verify")) == 1, "the end of the one before")
+        self.assertNotEqual(tred.verifier_pid(), before)
+
+    def test_each_exchange_is_judged_by_what_was_in_force_when_it_began_until_it_is_judged(self):
+        tred = self.start()()
+        before = self.hand()
+        connection = Connection("root")
+        self.addCleanup(connection.close)
+        connection.call(TRED, TRED_PATH, MANAGER, "Reload")
+        self.assertEqual(before.verify(), SEGW_NAME)
+        wait_until(lambda: len(tred.child_pids("tred-verify")) == 1, "the end of the first")
+        self.assert_taken()

@@ -1,0 +1,273 @@
+/* Do requests and answers cross the socket pair unchanged, and is anything else refused? */
+#include "verify/frames.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static uint8_t frame[FRAME_SIZE_MAX], again[FRAME_SIZE_MAX];
+
+static Bytes request_encode(const VerifyRequest *request, uint8_t *buffer)
+{
+    Writer writer;
+    Bytes bytes;
+
+    writer_init(&writer, buffer, FRAME_SIZE_MAX);
+    verify_request_encode(&writer, request);
+    assert_int_equal(writer_finish(&writer, &bytes), 0);
+    return bytes;
+}
+
+static Bytes answer_encode(const VerifyAnswer *answer, uint8_t *buffer)
+{
+    Writer writer;
+    Bytes bytes;
+
+    writer_init(&writer, buffer, FRAME_SIZE_MAX);
+    verify_answer_encode(&writer, answer);
+    assert_int_equal(writer_finish(&writer, &bytes), 0);
+    return bytes;
+}
+
+/* Every part of a frame, and a frame with one octet more, is none. */
+static void assert_whole_or_nothing(Bytes bytes, int (*decode)(Bytes bytes))
+{
+    assert_int_equal(decode(bytes), 0);
+    for (size_t size = 0; size < bytes.size; size++)
+        assert_int_equal(decode((Bytes){bytes.data, size}), -EBADMSG);
+    frame[bytes.size] = 0;
+    assert_int_equal(decode((Bytes){bytes.data, bytes.size + 1}), -EBADMSG);
+}
+
+static int request_decode(Bytes bytes)
+{
+    VerifyRequest request;
+
+    return verify_request_decode(bytes, &request);
+}
+
+static int answer_decode(Bytes bytes)
+{
+    VerifyAnswer answer;
+
+    return verify_answer_decode(bytes, &answer);
+}
+
+static VerifyRequest peer_request(void)
+{
+    static const uint8_t certificate[] = {0x30, 0x82, 1}, ocsp[] = {0x30, 0x03}, idr[] = "segw";
+    VerifyRequest request = {
+        .type = FRAME_PEER,
+        .now = 1795480000,
+        .revocation = REVOCATION_REQUIRE,
+        .segw_name = "segw.example",
+        .idr_type = 2,
+        .idr = BYTES_OF(idr),
+        .n_certificates = 2,
+        .certificates = {BYTES_OF(certificate), {0}},
+        .n_ocsp = 1,
+        .ocsp = {BYTES_OF(ocsp)},
+    };
+
+    return request;
+}
+
+static void a_request_about_a_peer_crosses_unchanged(void **state)
+{
+    const VerifyRequest request = peer_request();
+    VerifyRequest decoded;
+    Bytes bytes = request_encode(&request, frame);
+
+    (void)state;
+    assert_int_equal(verify_request_decode(bytes, &decoded), 0);
+    assert_int_equal(decoded.type, FRAME_PEER);
+    assert_int_equal(decoded.now, request.now);
+    assert_int_equal(decoded.revocation, REVOCATION_REQUIRE);
+    assert_string_equal(decoded.segw_name, "segw.example");
+    assert_true(bytes_equal(decoded.idr, request.idr));
+    assert_int_equal(decoded.n_certificates, 2);
+    assert_true(bytes_equal(decoded.certificates[0], request.certificates[0]));
+    assert_int_equal(decoded.certificates[1].size, 0);
+    assert_true(bytes_equal(decoded.ocsp[0], request.ocsp[0]));
+    assert_true(bytes_equal(request_encode(&decoded, again), bytes));
+    assert_whole_or_nothing(bytes, request_decode);
+}
+
+static void the_largest_evidence_fits_a_request(void **state)
+{
+    static uint8_t evidence[FRAME_EVIDENCE_SIZE_MAX];
+    VerifyRequest request = peer_request();
+
+    (void)state;
+    memset(request.segw_name, 'a', sizeof(request.segw_name) - 1);
+    request.n_certificates = request.n_ocsp = FRAME_EVIDENCE_MAX;
+    for (size_t i = 0; i < FRAME_EVIDENCE_MAX; i++)
+        request.certificates[i] = request.ocsp[i] = (Bytes){0};
+    request.certificates[0] = BYTES_OF(evidence);
+    request.idr = (Bytes){evidence, FRAME_IDR_SIZE_MAX};
+    assert_int_equal(request_decode(request_encode(&request, frame)), 0);
+}
+
+static void what_is_handed_over_crosses_with_its_name(void **state)
+{
+    static const FrameType types[] = {FRAME_PROFILE, FRAME_ANCHORS, FRAME_CRL, FRAME_CHAIN,
+                                      FRAME_COMPLETE};
+    static const uint8_t key[] = {1, 2, 3};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        VerifyRequest request = {.type = types[i]}, decoded;
+
+        if (types[i] != FRAME_COMPLETE)
+            (void)snprintf(request.name, sizeof(request.name), "/var/lib/tred/file");
+        if (types[i] == FRAME_CHAIN)
+            request.public_key = BYTES_OF(key);
+        const Bytes bytes = request_encode(&request, frame);
+        assert_int_equal(verify_request_decode(bytes, &decoded), 0);
+        assert_string_equal(decoded.name, request.name);
+        assert_true(bytes_equal(decoded.public_key, request.public_key));
+        assert_whole_or_nothing(bytes, request_decode);
+    }
+}
+
+static void a_text_with_a_line_end_is_refused(void **state)
+{
+    VerifyRequest request = {.type = FRAME_CRL, .name = "a\nb"};
+    VerifyAnswer answer = {.type = FRAME_CRL, .error = -EINVAL, .reason = "\033[2J"};
+
+    (void)state;
+    assert_int_equal(request_decode(request_encode(&request, frame)), -EBADMSG);
+    assert_int_equal(answer_decode(answer_encode(&answer, frame)), -EBADMSG);
+}
+
+static VerifyAnswer refusal_answer(void)
+{
+    return (VerifyAnswer){
+        .type = FRAME_PEER,
+        .verdict = {.refusal = {.name = "key-usage",
+                                .clause = "TS 33.310 6.1.3",
+                                .remedy = "Give the SeGW a new certificate.",
+                                .error = PEER_E_UNFIT,
+                                .subject = "CN=segw",
+                                .field = "keyUsage",
+                                .found = "not there",
+                                .expected = "critical"}},
+    };
+}
+
+static void a_refusal_crosses_with_all_that_a_person_is_told(void **state)
+{
+    const VerifyAnswer answer = refusal_answer();
+    char sentence[PEER_REASON_SIZE], expected[PEER_REASON_SIZE];
+    VerifyAnswer decoded;
+    Bytes bytes = answer_encode(&answer, frame);
+
+    (void)state;
+    assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
+    assert_false(decoded.verdict.taken);
+    assert_int_equal(decoded.verdict.refusal.error, PEER_E_UNFIT);
+    peer_check_sentence(&answer.verdict.refusal, expected);
+    peer_check_sentence(&decoded.verdict.refusal, sentence);
+    assert_string_equal(sentence, expected);
+    assert_true(bytes_equal(answer_encode(&decoded, again), bytes));
+    assert_whole_or_nothing(bytes, answer_decode);
+}
+
+static void a_refusal_for_no_reason_or_an_unknown_one_is_none(void **state)
+{
+    VerifyAnswer answer = refusal_answer();
+
+    (void)state;
+    answer.verdict.refusal.error = 0;
+    assert_int_equal(answer_decode(answer_encode(&answer, frame)), -EBADMSG);
+    answer.verdict.refusal.error = PEER_ERRORS;
+    assert_int_equal(answer_decode(answer_encode(&answer, frame)), -EBADMSG);
+}
+
+static void a_peer_that_is_taken_crosses_with_key_identity_and_expiry(void **state)
+{
+    VerifyAnswer decoded, answer = {
+                              .type = FRAME_PEER,
+                              .verdict = {.taken = true,
+                                          .public_key = {0x30, 1, 2},
+                                          .public_key_size = 3,
+                                          .identity = "segw.example",
+                                          .expires = 1795480000,
+                                          .rsa_pkcs1 = true},
+                          };
+    Bytes bytes = answer_encode(&answer, frame);
+
+    (void)state;
+    assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
+    assert_memory_equal(&decoded.verdict, &answer.verdict, sizeof(decoded.verdict));
+    assert_whole_or_nothing(bytes, answer_decode);
+    answer.verdict.public_key_size = 0;
+    assert_int_equal(answer_decode(answer_encode(&answer, frame)), -EBADMSG);
+}
+
+static void the_facts_of_anchors_and_chain_cross_unchanged(void **state)
+{
+    static const uint8_t der[] = {0x30, 0x82};
+    VerifyAnswer decoded,
+        anchors = {.type = FRAME_ANCHORS,
+                   .anchors = {.n_certificates = 2, .n_hashes = 1, .hashes = {{1, 2, 3}}}};
+    VerifyAnswer chain = {.type = FRAME_CHAIN,
+                          .chain = {.fqdn = "henb.example",
+                                    .not_before = 1,
+                                    .not_after = 2,
+                                    .expires = 3,
+                                    .n_certificates = 1,
+                                    .certificates = {BYTES_OF(der)}}};
+    Bytes bytes = answer_encode(&anchors, frame);
+
+    (void)state;
+    assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
+    assert_memory_equal(&decoded.anchors, &anchors.anchors, sizeof(decoded.anchors));
+    assert_whole_or_nothing(bytes, answer_decode);
+    bytes = answer_encode(&chain, frame);
+    assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
+    assert_string_equal(decoded.chain.fqdn, "henb.example");
+    assert_int_equal(decoded.chain.not_after, 2);
+    assert_true(bytes_equal(decoded.chain.certificates[0], BYTES_OF(der)));
+    assert_whole_or_nothing(bytes, answer_decode);
+    (void)snprintf(chain.chain.fqdn, sizeof(chain.chain.fqdn), "*.example");
+    assert_int_equal(answer_decode(answer_encode(&chain, frame)), -EBADMSG);
+    anchors.anchors.n_hashes = 3; /* more than there are certificates */
+    assert_int_equal(answer_decode(answer_encode(&anchors, frame)), -EBADMSG);
+}
+
+static void an_answer_without_success_has_nothing_but_its_reason(void **state)
+{
+    VerifyAnswer decoded, answer = {.type = FRAME_PEER, .error = -ENOMEM, .reason = "no memory"};
+    Bytes bytes = answer_encode(&answer, frame);
+
+    (void)state;
+    answer.verdict.taken = true;
+    assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
+    assert_int_equal(decoded.error, -ENOMEM);
+    assert_string_equal(decoded.reason, "no memory");
+    assert_false(decoded.verdict.taken);
+    assert_whole_or_nothing(bytes, answer_decode);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_about_a_peer_crosses_unchanged),
+        cmocka_unit_test(the_largest_evidence_fits_a_request),
+        cmocka_unit_test(what_is_handed_over_crosses_with_its_name),
+        cmocka_unit_test(a_text_with_a_line_end_is_refused),
+        cmocka_unit_test(a_refusal_crosses_with_all_that_a_person_is_told),
+        cmocka_unit_test(a_refusal_for_no_reason_or_an_unknown_one_is_none),
+        cmocka_unit_test(a_peer_that_is_taken_crosses_with_key_identity_and_expiry),
+        cmocka_unit_test(the_facts_of_anchors_and_chain_cross_unchanged),
+        cmocka_unit_test(an_answer_without_success_has_nothing_but_its_reason),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

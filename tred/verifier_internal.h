@@ -1,0 +1,91 @@
+/* What verifier*.c share, and nobody else. */
+#pragma once
+
+#include "base/helper.h"
+#include "tred/crl_files.h"
+#include "tred/verifier.h"
+
+/* Octets that every process of a verifier is handed, in memory that nobody changes. */
+typedef struct Handed {
+    char name[FRAME_NAME_SIZE];
+    int fd; /* -1: none */
+} Handed;
+
+/* What is handed over next, or what is answered; the CRLs follow one by one. */
+typedef enum LoadStep {
+    LOAD_PROFILE,
+    LOAD_ANCHORS,
+    LOAD_CRLS,
+    LOAD_COMPLETE,
+    LOADED,
+} LoadStep;
+
+typedef struct VerifierProcess {
+    HelperProcess helper;
+    LoadStep step;
+    CrlFiles crls;
+    size_t n_crls; /* handed over */
+    sd_event_source *io, *deadline;
+    FrameType awaited; /* the answer that is due; 0: none */
+    bool has_judged;
+} VerifierProcess;
+
+struct Verification {
+    Verification *next;
+    VerificationCallback callback; /* NULL: cancelled while it was asked */
+    void *userdata;
+    size_t size;
+    uint8_t frame[];
+};
+
+struct Verifier {
+    unsigned n_references;
+    VerifierOptions options;
+    sd_event *event;       /* from verifier_attach() on */
+    sd_event_source *soon; /* has the loop look at who waits */
+    Handed profile, anchors;
+    AnchorFacts facts;
+    VerifierProcess *current; /* judges */
+    VerifierProcess *next;    /* reads what it is handed, to take over */
+    uint64_t refused_mark;    /* of CRLs that could not be read, while `current` goes on without */
+    bool has_refused;
+    Verification *waiting; /* the first is asked when `current` has an answer due */
+    size_t n_waiting;
+    VerifyAnswer answer;
+    uint8_t frame[FRAME_SIZE_MAX];
+};
+
+/* Fills in `error` and yields `r`. */
+int verifier_refuse(int r, char *error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Says why a process gave no good answer; VERIFIER_E_FAILED. */
+int verifier_process_failed(const Verifier *verifier, int r, char *error);
+
+/* 0, -ENOMEM, or VERIFIER_E_FAILED with `error`. */
+int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, char *error);
+
+/* Ends the process; NULL is fine. */
+void verifier_process_free(VerifierProcess *process);
+DEFINE_POINTER_CLEANUP(VerifierProcess, verifier_process_free);
+
+/* A request of that type about a file of that name, which fits. */
+VerifyRequest verifier_request_of(FrameType type, const char *name);
+
+/* Sends a request, whose answer is due then. 0 or -errno. */
+int verifier_request_send(Verifier *verifier, VerifierProcess *process,
+                          const VerifyRequest *request, int fd);
+
+/* Receives the answer that is due, into verifier->answer. 0; -EPIPE if the process has ended,
+ * -EBADMSG if it is no answer to what was asked, or another -errno. */
+int verifier_answer_receive(Verifier *verifier, VerifierProcess *process);
+
+/* What the answer in verifier->answer says of the request: 0, or -errno with its reason. */
+int verifier_answer_error(const Verifier *verifier, char *error);
+
+/* Octets as a file of their own, in memory that nobody changes any more. 0 or -errno. */
+int verifier_handed_init(Bytes octets, const char *name, Handed *ret);
+void verifier_handed_deinit(Handed *handed);
+
+/* Hands over what comes next by process->step. 0, or -errno with or without `error`. */
+int verifier_load_step(Verifier *verifier, VerifierProcess *process, char *error);

@@ -1,0 +1,357 @@
+/* Has tred-verify judge, from the event loop: one process that judges, and one that is about to
+ * take its place. */
+#include "tred/verifier_internal.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+enum {
+    VERDICT_DEADLINE_MS = 5000,  /* the worst shapes take 20 ms on a PC */
+    LOADING_DEADLINE_MS = 15000, /* for one file of CRLs, of which the largest take a second */
+    USEC_PER_MSEC = 1000,
+};
+
+static void go_on(Verifier *verifier);
+
+/* Takes the first of those that wait out, and tells who asked. */
+static void verification_end(Verifier *verifier, const Verdict *verdict, const char *reason)
+{
+    Verification *first = verifier->waiting;
+
+    verifier->waiting = first->next;
+    verifier->n_waiting--;
+    if (first->callback)
+        first->callback(verdict, reason, first->userdata);
+    free(first);
+}
+
+/* Only as many as wait now: who is told may ask again. */
+static void verifications_fail(Verifier *verifier, const char *reason)
+{
+    for (size_t n = verifier->n_waiting; n > 0; n--)
+        verification_end(verifier, NULL, reason);
+}
+
+/* A process that is not to judge: what was in force stays, or nobody is judged. */
+static void next_fail(Verifier *verifier, const char *reason)
+{
+    verifier->refused_mark = verifier->next ? verifier->next->crls.mark : 0;
+    verifier->has_refused = verifier->current != NULL;
+    verifier_process_free(steal_pointer(verifier->next));
+    if (verifier->current) {
+        log_error("%s. SeGWs are judged by what was in force before.", reason);
+    } else {
+        log_error("%s. No SeGW is taken until that is mended.", reason);
+        verifications_fail(verifier, reason);
+    }
+}
+
+static void next_take_over(Verifier *verifier)
+{
+    verifier_process_free(verifier->current);
+    verifier->current = steal_pointer(verifier->next);
+    verifier->has_refused = false;
+    if (verifier->options.crl_directory) {
+        log_info("%zu CRL file(s) from %s.", verifier->current->crls.count,
+                 verifier->options.crl_directory);
+    }
+}
+
+static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata);
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata);
+
+static int process_watch(Verifier *verifier, VerifierProcess *process)
+{
+    int r = sd_event_add_io(verifier->event, &process->io, process->helper.channel, EPOLLIN,
+                            on_answer, verifier);
+
+    if (r >= 0) {
+        r = sd_event_add_time_relative(verifier->event, &process->deadline, CLOCK_MONOTONIC, 0, 0,
+                                       on_deadline, verifier);
+    }
+    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_OFF);
+}
+
+static int deadline_set(const VerifierProcess *process, uint64_t milliseconds)
+{
+    int r = sd_event_source_set_time_relative(process->deadline, milliseconds * USEC_PER_MSEC);
+
+    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_ONESHOT);
+}
+
+static void next_step(Verifier *verifier)
+{
+    char error[VERIFIER_ERROR_SIZE] = "";
+    int r = verifier_load_step(verifier, verifier->next, error);
+
+    if (r == 0)
+        r = deadline_set(verifier->next, LOADING_DEADLINE_MS);
+    if (r < 0 && error[0] == '\0')
+        (void)verifier_process_failed(verifier, r, error);
+    if (r < 0)
+        next_fail(verifier, error);
+}
+
+/* Lists the CRLs, and goes on from where the process is. */
+static void next_begin(Verifier *verifier)
+{
+    char error[VERIFIER_ERROR_SIZE] = "";
+    int r = 0;
+
+    assert(verifier->next);
+    _Static_assert((int)VERIFIER_ERROR_SIZE >= (int)CRL_FILES_ERROR_SIZE, "the sentence fits");
+    if (verifier->options.crl_directory)
+        r = crl_files_list(verifier->options.crl_directory, &verifier->next->crls, error);
+    if (r == 0)
+        r = process_watch(verifier, verifier->next);
+    if (r == 0) {
+        next_step(verifier);
+        return;
+    }
+    if (error[0] == '\0')
+        (void)verifier_process_failed(verifier, r, error);
+    next_fail(verifier, error);
+}
+
+static void next_start(Verifier *verifier)
+{
+    char error[VERIFIER_ERROR_SIZE] = "";
+    int r = verifier_process_start(verifier, &verifier->next, error);
+
+    if (r == 0) {
+        next_begin(verifier);
+        return;
+    }
+    if (r < 0)
+        (void)verifier_process_failed(verifier, r, error);
+    next_fail(verifier, error);
+}
+
+/* `next` has answered what it was handed last. */
+static void next_answered(Verifier *verifier)
+{
+    VerifierProcess *process = verifier->next;
+    char error[VERIFIER_ERROR_SIZE] = "";
+
+    if (verifier->answer.error < 0) {
+        (void)verifier_answer_error(verifier, error);
+        if (error[0] == '\0')
+            (void)verifier_process_failed(verifier, verifier->answer.error, error);
+        next_fail(verifier, error);
+        return;
+    }
+    if (process->step != LOAD_CRLS)
+        process->step++;
+    if (process->step == LOADED) {
+        next_take_over(verifier);
+    } else {
+        next_step(verifier);
+    }
+}
+
+/* `current` has judged. A verdict that it could not come to is the verifier's failure: memory ran
+ * out, for one, and what it has left can't be known. */
+static int current_answered(Verifier *verifier)
+{
+    if (verifier->answer.error < 0)
+        return verifier->answer.error;
+    verifier->current->has_judged = true;
+    verification_end(verifier, &verifier->answer.verdict, "");
+    return 0;
+}
+
+/* Who was being judged is refused, and another process is started at once; not so in place of one
+ * that has never judged and was not asked, as the next may end in the same way. */
+static void current_fail(Verifier *verifier, int r, bool was_asked)
+{
+    const bool is_replaced = was_asked || verifier->current->has_judged;
+    char error[VERIFIER_ERROR_SIZE];
+
+    (void)verifier_process_failed(verifier, r, error);
+    log_error("%s.", error);
+    verifier_process_free(steal_pointer(verifier->current));
+    verifier->has_refused = false;
+    if (was_asked && verifier->waiting)
+        verification_end(verifier, NULL, error);
+    if (is_replaced && !verifier->next)
+        next_start(verifier);
+}
+
+static void next_received(Verifier *verifier, int r)
+{
+    char error[VERIFIER_ERROR_SIZE];
+
+    if (r == 0) {
+        next_answered(verifier);
+        return;
+    }
+    (void)verifier_process_failed(verifier, r, error);
+    next_fail(verifier, error);
+}
+
+static void current_received(Verifier *verifier, int r, bool was_asked)
+{
+    if (r == 0)
+        r = current_answered(verifier);
+    if (r < 0)
+        current_fail(verifier, r, was_asked);
+}
+
+static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    _cleanup_(verifier_unrefp) Verifier *verifier = verifier_ref(userdata);
+    const bool is_next = verifier->next && source == verifier->next->io;
+    VerifierProcess *process = is_next ? verifier->next : verifier->current;
+    const bool was_asked = process->awaited != 0;
+
+    (void)fd, (void)events;
+    (void)sd_event_source_set_enabled(process->deadline, SD_EVENT_OFF);
+    int r = verifier_answer_receive(verifier, process);
+    if (is_next) {
+        next_received(verifier, r);
+    } else {
+        current_received(verifier, r, was_asked);
+    }
+    go_on(verifier);
+    return 0;
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    _cleanup_(verifier_unrefp) Verifier *verifier = verifier_ref(userdata);
+
+    (void)usec;
+    if (verifier->next && source == verifier->next->deadline) {
+        next_received(verifier, -ETIMEDOUT);
+    } else {
+        current_fail(verifier, -ETIMEDOUT, true);
+    }
+    go_on(verifier);
+    return 0;
+}
+
+/* True if `current` was handed the CRLs that are there now, or can't be succeeded by one that was.
+ */
+static bool is_current(const Verifier *verifier)
+{
+    char error[CRL_FILES_ERROR_SIZE] = "";
+    CrlFiles now;
+    bool is;
+
+    if (!verifier->current)
+        return false;
+    if (!verifier->options.crl_directory)
+        return true;
+    if (crl_files_list(verifier->options.crl_directory, &now, error) < 0) {
+        log_error("%s SeGWs are judged by what was in force before.", error);
+        is = true;
+    } else {
+        is = now.mark == verifier->current->crls.mark ||
+             (verifier->has_refused && now.mark == verifier->refused_mark);
+    }
+    crl_files_deinit(&now);
+    return is;
+}
+
+/* Derived from what there is: has the first who waits judged by what is in force, or a process
+ * started that can. One thing at a time. */
+static void go_on(Verifier *verifier)
+{
+    if (verifier->next || (verifier->current && verifier->current->awaited != 0))
+        return;
+    while (verifier->waiting && !verifier->waiting->callback)
+        verification_end(verifier, NULL, "");
+    if (!verifier->waiting)
+        return;
+    if (!is_current(verifier)) {
+        next_start(verifier);
+        if (verifier->next || !verifier->waiting || !verifier->current)
+            return;
+    }
+    const Verification *first = verifier->waiting;
+    int r = helper_send(verifier->current->helper.channel, (Bytes){first->frame, first->size}, -1);
+    if (r == 0) {
+        verifier->current->awaited = FRAME_PEER;
+        r = deadline_set(verifier->current, VERDICT_DEADLINE_MS);
+    }
+    if (r < 0)
+        current_fail(verifier, r, true);
+}
+
+/* From the loop, so that no callback comes before verifier_ask() has returned. */
+static int on_soon(sd_event_source *source, void *userdata)
+{
+    _cleanup_(verifier_unrefp) Verifier *verifier = verifier_ref(userdata);
+
+    (void)source;
+    go_on(verifier);
+    return 0;
+}
+
+int verifier_attach(Verifier *verifier, sd_event *event)
+{
+    if (!verifier->next || verifier->next->step != LOAD_CRLS)
+        return -EPROTO;
+    verifier->event = sd_event_ref(event);
+    int r = sd_event_add_defer(event, &verifier->soon, on_soon, verifier);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(verifier->soon, SD_EVENT_OFF);
+    if (r < 0)
+        return r;
+    next_begin(verifier);
+    return 0;
+}
+
+static int verification_new(Verifier *verifier, const VerifyRequest *request, Verification **ret)
+{
+    Writer writer;
+    Bytes frame;
+
+    writer_init(&writer, verifier->frame, sizeof(verifier->frame));
+    verify_request_encode(&writer, request);
+    int r = writer_finish(&writer, &frame);
+    if (r < 0)
+        return r;
+    *ret = calloc(1, sizeof(**ret) + frame.size);
+    if (!*ret)
+        return -ENOMEM;
+    memcpy((*ret)->frame, frame.data, frame.size);
+    (*ret)->size = frame.size;
+    return 0;
+}
+
+int verifier_ask(Verifier *verifier, const VerifyRequest *request, VerificationCallback callback,
+                 void *userdata, Verification **ret)
+{
+    Verification *verification = NULL, **end = &verifier->waiting;
+
+    if (!verifier->event)
+        return -EPROTO;
+    if (verifier->n_waiting >= VERIFIER_WAITING_MAX)
+        return -EBUSY;
+    int r = verification_new(verifier, request, &verification);
+    if (r == 0)
+        r = sd_event_source_set_enabled(verifier->soon, SD_EVENT_ONESHOT);
+    if (r < 0) {
+        free(verification);
+        return r;
+    }
+    verification->callback = callback;
+    verification->userdata = userdata;
+    while (*end)
+        end = &(*end)->next;
+    *end = verification;
+    verifier->n_waiting++;
+    *ret = verification;
+    return 0;
+}
+
+/* One that is being asked stays in its place until the answer is there, and is told to nobody. */
+void verification_cancel(Verification *verification)
+{
+    if (verification)
+        verification->callback = NULL;
+}
