@@ -161,7 +161,7 @@ static const char *problem(const ChildOffer *offer, const IkePayloads *payloads,
                            ChildAnswer *answer)
 {
     const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_SA);
-    IkeSa sa;
+    IkeSaPayload sa;
 
     if (!payload)
         return "neither a Child SA nor a reason for its absence";

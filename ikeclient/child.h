@@ -10,7 +10,7 @@ enum { CHILD_ADDRESSES_MAX = 4, CHILD_DNS_MAX = 8, CHILD_ADDRESS_TEXT_SIZE = 64 
 
 typedef struct ChildOffer {
     uint32_t spi_in; /* where the SeGW is to send to */
-    IkeSa sa;
+    IkeSaPayload sa;
     IkeTs ts_i;
     IkeTs ts_r;
     RequestAddress request;

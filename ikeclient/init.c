@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
-int init_begin(InitExchange *init, const IkeSa *offer, uint16_t group, uint64_t spi_i, Bytes nonce,
-               Bytes ke)
+int init_begin(InitExchange *init, const IkeSaPayload *offer, uint16_t group, uint64_t spi_i,
+               Bytes nonce, Bytes ke)
 {
     *init = (InitExchange){.offer = offer, .spi_i = spi_i};
     if (nonce.size < IKE_NONCE_MIN || nonce.size > sizeof(init->nonce))

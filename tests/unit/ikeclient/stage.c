@@ -267,7 +267,7 @@ void stage_send_sealed(Stage *stage, uint8_t exchange_type, bool response, uint3
 
 static void grant_child(const Stage *stage, Draft *draft)
 {
-    IkeSa sa = {.n_proposals = 1, .proposals = {stage->esp_offer->proposals[0]}};
+    IkeSaPayload sa = {.n_proposals = 1, .proposals = {stage->esp_offer->proposals[0]}};
     IkeTs ts = {.n_selectors = 1,
                 .selectors = {{IKE_TS_IPV4_ADDR_RANGE, 0, 0, 65535, {10, 0, 0, 1}, {10, 0, 0, 1}}}};
 

@@ -47,7 +47,7 @@ struct Stage {
     /* what it does with a datagram; NULL: stage_segw() */
     void (*segw)(Stage *stage, Bytes datagram);
     bool silent_init, silent_auth;
-    const IkeSa *ike_offer, *esp_offer;
+    const IkeSaPayload *ike_offer, *esp_offer;
     uint16_t auth_error;  /* it answers IKE_AUTH with this notify and no AUTH */
     uint16_t child_error; /* … or grants no child, for this reason */
     bool wide_selectors;  /* it grants more than was asked for */

@@ -108,7 +108,7 @@ static void without_an_address_there_is_no_configuration_payload(void **state)
 
 static void each_proposal_carries_our_spi(void **state)
 {
-    IkeSa sa;
+    IkeSaPayload sa;
     (void)state;
 
     encode();
@@ -156,8 +156,8 @@ static ChildVerdict judge(const Grant *grant)
     if (grant->cp.cfg_type != 0)
         ike_chain_add_cp(chain, &grant->cp);
     if (grant->proposal != 0) {
-        IkeSa sa = {.n_proposals = 1,
-                    .proposals = {fixture.offer.sa.proposals[grant->proposal - 1]}};
+        IkeSaPayload sa = {.n_proposals = 1,
+                           .proposals = {fixture.offer.sa.proposals[grant->proposal - 1]}};
         sa.proposals[0].spi = SPI_OUT;
         ike_chain_add_sa(chain, &sa);
     }
