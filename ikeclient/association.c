@@ -177,20 +177,14 @@ int association_call(Association *a, TreCall *call)
 
 /* ---- what we send ---- */
 
-static void send_all(Association *a, const Datagrams *datagrams)
-{
-    for (size_t i = 0; i < datagrams->count; i++)
-        transport_send(a->transport, (Bytes){datagrams->items[i].data, datagrams->items[i].size});
-}
-
 void association_send_request(Association *a)
 {
-    send_all(a, &a->request);
+    transport_send_all(a->transport, &a->request);
 }
 
 void association_send_answer(Association *a)
 {
-    send_all(a, &a->answer);
+    transport_send_all(a->transport, &a->answer);
 }
 
 static void on_retransmit(void *userdata, bool gave_up)

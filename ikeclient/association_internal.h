@@ -5,9 +5,8 @@
 #include "ikeclient/association.h"
 #include "ikeclient/informational.h"
 #include "ikeclient/init.h"
-#include "ikeclient/ratelimit.h"
-#include "ikeclient/retransmit.h"
-#include "ikeclient/steps.h"
+#include "ikeclient/pacing.h"
+#include "ikeclient/report.h"
 #include "ikeclient/transport.h"
 
 typedef enum AssociationState {

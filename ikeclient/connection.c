@@ -2,7 +2,7 @@
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
-#include "ikeclient/backoff.h"
+#include "ikeclient/pacing.h"
 #include "ikeclient/resolver.h"
 
 #include <errno.h>

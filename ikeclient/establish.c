@@ -2,7 +2,7 @@
 #include "ikeclient/association_internal.h"
 
 #include "base/log.h"
-#include "ikeclient/advice.h"
+#include "ikeclient/report.h"
 #include "ikeclient/selectors.h"
 
 #include <errno.h>

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "ikeclient/endpoint.h"
-#include "ikeclient/nat.h"
 #include "ikewire/message.h"
 
 enum {

@@ -1,15 +1,18 @@
 /* ikeclient: the HeNB's IKE process. It holds no key and no right; tred holds both. */
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "ikeclient/rights.h"
 #include "ikeclient/run.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 enum { COUNT_MAX = 1000000, CONTINUE = -1 };
 
@@ -84,6 +87,21 @@ static int parse_arguments(int argc, char **argv, Arguments *ret)
         return EX_USAGE;
     }
     return CONTINUE;
+}
+
+/* Gives up every capability and the way back to one: no UDP port below 1024 is bound, and the keys
+ * are tred's. 0 or a negative errno. */
+static int rights_drop(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    /* libc has no wrapper, and libcap is not worth a library for this one call. */
+    if (syscall(SYS_capset, &header, none) < 0)
+        return -errno;
+    return 0;
 }
 
 int main(int argc, char **argv)

@@ -3,7 +3,7 @@
 #include "ikeclient/association_internal.h"
 
 #include "base/log.h"
-#include "ikeclient/advice.h"
+#include "ikeclient/report.h"
 
 #include <limits.h>
 #include <stdio.h>

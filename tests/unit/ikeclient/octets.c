@@ -1,7 +1,7 @@
 /* Messages made by hand, for the IKE client's tests. */
 #include "octets.h"
 
-#include "ikeclient/nat.h"
+#include "ikeclient/endpoint.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
