@@ -1,4 +1,4 @@
-/* What can others on the bus see of the connection, and ask of it? */
+/* The connection on the bus: its properties, methods and signals. */
 #include "ikeclient/bus.h"
 
 #include <errno.h>
@@ -26,12 +26,12 @@ static int append_addresses(sd_bus_message *m, const InnerAddress *addresses, si
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* The child of `info`, or one without anything. */
+/* What the first child of `info` was granted, or nothing of all. */
 static const ChildAnswer *child_of(const ConnectionInfo *info)
 {
     static const ChildAnswer none;
 
-    return info->association.has_child ? info->association.child : &none;
+    return info->sa.children ? &info->sa.children->answer : &none;
 }
 
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -46,20 +46,20 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
     (void)error;
 
     connection_info(face->connection, &info);
-    if (info.association.segw)
-        (void)endpoint_text(info.association.segw, address);
-    if (info.association.has_child)
-        esp_choice_name(&info.association.child->esp, esp);
+    if (info.sa.segw)
+        (void)endpoint_text(info.sa.segw, address);
+    if (info.sa.children)
+        esp_choice_name(&info.sa.children->answer.esp, esp);
     const struct {
         const char *property;
         const char *value;
     } texts[] = {
         {"State", info.state_name},
         {"LastError", info.last_error},
-        {"Identity", info.association.identity},
-        {"SegwIdentity", info.association.segw_identity},
+        {"Identity", info.sa.identity},
+        {"SegwIdentity", info.sa.segw_identity},
         {"SegwAddress", address},
-        {"Suite", info.association.suite},
+        {"Suite", info.sa.suite},
         {"EspSuite", esp},
     };
     for (size_t i = 0; i < ELEMENTS(texts); i++) {
@@ -98,7 +98,7 @@ static int get_nat(sd_bus *bus, const char *path, const char *interface, const c
     (void)error;
 
     connection_info(face->connection, &info);
-    return sd_bus_message_append(reply, "b", (int)info.association.nat);
+    return sd_bus_message_append(reply, "b", (int)info.sa.nat);
 }
 
 static int method_connect(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -186,7 +186,7 @@ void bus_face_established(BusFace *face)
     const ChildAnswer *child = child_of(&info);
     int r = sd_bus_message_new_signal(face->bus, &m, PATH, INTERFACE, "Established");
     if (r >= 0)
-        r = sd_bus_message_append(m, "s", info.association.segw_identity);
+        r = sd_bus_message_append(m, "s", info.sa.segw_identity);
     if (r >= 0)
         r = append_addresses(m, child->addresses, child->n_addresses, true);
     if (r >= 0)

@@ -1,9 +1,9 @@
-/* The tunnel that the operator wants: IKE SAs, one after the other, or an old one until its
- * replacement is up. */
+/* The tunnel that the operator wants: one IKE SA in use, one that is to replace it or to become the
+ * first, and those that are on their way out. */
 #pragma once
 
 #include "base/cleanup.h"
-#include "ikeclient/association.h"
+#include "ikeclient/ike_sa.h"
 
 typedef struct Connection Connection;
 
@@ -17,6 +17,35 @@ typedef enum ConnectionState {
     CONNECTION_STATES
 } ConnectionState;
 
+/* ---- what follows from what there is ---- */
+
+/* All that decides what a connection does next. */
+typedef struct ConnectionFacts {
+    bool wanted;  /* the operator wants a connection */
+    bool repeat;  /* attempts are repeated by themselves */
+    bool asked;   /* an attempt is to be made whatever there is, and without a wait */
+    bool ready;   /* the wait since the last failure is over */
+    bool up;      /* an IKE SA is in use … */
+    bool child;   /* … with a Child SA … */
+    bool renewal; /* … that is due to be replaced */
+    bool attempt; /* another IKE SA is being made */
+    bool leaving; /* there are IKE SAs on their way out */
+} ConnectionFacts;
+
+typedef struct ConnectionPlan {
+    ConnectionState state;
+    bool begin; /* an attempt, now */
+    bool wait;  /* for the time of the next attempt: a timer is to be set */
+    bool close; /* all IKE SAs that there are */
+} ConnectionPlan;
+
+/* The state is derived, never kept: whatever has happened before, a connection that is wanted has
+ * its Child SA, or an attempt under way or begun now, or a timer that leads to one, unless attempts
+ * are not to be repeated. */
+ConnectionPlan connection_plan(const ConnectionFacts *facts);
+
+/* ---- a connection ---- */
+
 typedef struct ConnectionHandlers {
     void (*changed)(void *userdata); /* anything of connection_info() */
     void (*established)(void *userdata);
@@ -25,9 +54,9 @@ typedef struct ConnectionHandlers {
 
 typedef struct ConnectionInfo {
     ConnectionState state;
-    const char *state_name;      /* "established-no-child" */
-    const char *last_error;      /* why the last SA failed or ended; "" if none has */
-    AssociationInfo association; /* zeroed without one */
+    const char *state_name; /* "established-no-child" */
+    const char *last_error; /* why the last SA failed or ended; "" if none has */
+    IkeSaInfo sa;           /* the one in use, else the one that is being made; else zeroed */
 } ConnectionInfo;
 
 /* All but `ret` is borrowed and must outlive it. 0 or a negative errno. */
@@ -37,8 +66,8 @@ void connection_free(Connection *connection);
 DEFINE_POINTER_CLEANUP(Connection, connection_free);
 
 /* Connects. Where there is an established SA a second one is made, and the first one is deleted
- * once that is up: by the SeGW (step 7), or by us if it does not. While connecting: does nothing.
- */
+ * once that is up: by the SeGW (step 7), or by us if it does not. While connecting or closing: does
+ * nothing. */
 void connection_open(Connection *connection);
 
 /* Deletes what there is, within 5 s; no new attempts after that. */

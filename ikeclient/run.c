@@ -1,4 +1,4 @@
-/* When is the program done, and was it a success? */
+/* A run of the program from its start to its exit status. */
 #include "ikeclient/run.h"
 
 #include "base/log.h"
@@ -70,7 +70,7 @@ static void on_established(void *userdata)
     if (run->mode != RUN_COUNT)
         return;
     connection_info(run->connection, &info);
-    run->times_ms[run->passed] = info.association.milliseconds;
+    run->times_ms[run->passed] = info.sa.milliseconds;
     run->this_passed = true;
     connection_close(run->connection);
 }

@@ -270,9 +270,12 @@ static void grant_child(const Stage *stage, Draft *draft)
     IkeSaPayload sa = {.n_proposals = 1, .proposals = {stage->esp_offer->proposals[0]}};
     IkeTs ts = {.n_selectors = 1,
                 .selectors = {{IKE_TS_IPV4_ADDR_RANGE, 0, 0, 65535, {10, 0, 0, 1}, {10, 0, 0, 1}}}};
+    IkeCp cp = {IKE_CFG_REPLY, 1, {{IKE_CFG_INTERNAL_IP4_ADDRESS, {stage->address, 4}}}};
 
     if (stage->wide_selectors)
         ts.selectors[0].type = IKE_TS_IPV6_ADDR_RANGE;
+    if (!stage->no_configuration)
+        ike_chain_add_cp(&draft->chain, &cp);
     sa.proposals[0].spi_size = 4;
     sa.proposals[0].spi = STAGE_SPI_OUT;
     ike_chain_add_sa(&draft->chain, &sa);
@@ -373,6 +376,7 @@ int stage_setup(Stage *stage)
         .next_request_id = 1,
         .data_plane = "none",
         .shared_socket = -1,
+        .address = {10, 0, 0, 1},
     };
     assert_true(sd_event_new(&stage->event) >= 0);
     assert_true(sd_event_add_defer(stage->event, &stage->deliver, on_deliver, stage) >= 0);

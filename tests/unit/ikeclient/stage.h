@@ -48,9 +48,11 @@ struct Stage {
     void (*segw)(Stage *stage, Bytes datagram);
     bool silent_init, silent_auth;
     const IkeSaPayload *ike_offer, *esp_offer;
-    uint16_t auth_error;  /* it answers IKE_AUTH with this notify and no AUTH */
-    uint16_t child_error; /* … or grants no child, for this reason */
-    bool wide_selectors;  /* it grants more than was asked for */
+    uint16_t auth_error;   /* it answers IKE_AUTH with this notify and no AUTH */
+    uint16_t child_error;  /* … or grants no child, for this reason */
+    bool wide_selectors;   /* it grants more than was asked for */
+    bool no_configuration; /* it sends no CFG_REPLY */
+    uint8_t address[4];    /* that it assigns */
     bool saw_delete, saw_auth_failed;
 };
 

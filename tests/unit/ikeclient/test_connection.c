@@ -1,4 +1,4 @@
-/* Is there a tunnel whenever there is to be one, and none otherwise? */
+/* There is a tunnel whenever there is to be one, and none otherwise. */
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
