@@ -207,29 +207,12 @@ static void auth_sent(Task *task)
               count, count == 1 ? "" : "s");
 }
 
-/* "10.0.0.2/32, 2001:db8::2/128" of a list. */
-static const char *addresses_text(const InnerAddress *addresses, size_t count, bool prefix,
-                                  char *text, size_t size)
-{
-    int n = 0;
-
-    text[0] = 0;
-    for (size_t i = 0; i < count && n >= 0 && (size_t)n < size; i++) {
-        char address[CHILD_ADDRESS_TEXT_SIZE];
-        n += snprintf(text + n, size - (size_t)n, "%s%s", i > 0 ? ", " : "",
-                      inner_address_text(&addresses[i], prefix, address));
-    }
-    return text;
-}
-
-enum { ADDRESSES_TEXT_SIZE = CHILD_DNS_MAX * CHILD_ADDRESS_TEXT_SIZE };
-
 static void log_response(const AuthTask *auth, const AuthResponse *response)
 {
     const ChildAnswer *child = &auth->answer;
     Steps *steps = &auth->task.sa->steps;
     const char *scheme = auth_scheme_name(response->auth.method, response->auth.data);
-    char esp[ESP_SUITE_NAME_SIZE], addresses[ADDRESSES_TEXT_SIZE];
+    char esp[ESP_SUITE_NAME_SIZE], addresses[CHILD_ADDRESSES_TEXT_SIZE];
 
     steps_log(steps, 4, "SeGW's check of us", STEP_AT_SEGW, "AUTH and CERT of %s accepted",
               steps->henb);
@@ -242,9 +225,9 @@ static void log_response(const AuthTask *auth, const AuthResponse *response)
     esp_choice_name(&child->esp, esp);
     steps_log(steps, 5, "IKE_AUTH response", STEP_SEGW_TO_HENB,
               "%s, CERT x%zu, ESP %s, CFG_REPLY %s", scheme, response->n_certificates, esp,
-              child->n_addresses == 0 ? "none"
-                                      : addresses_text(child->addresses, child->n_addresses, true,
-                                                       addresses, sizeof(addresses)));
+              child->n_addresses == 0
+                  ? "none"
+                  : inner_addresses_text(child->addresses, child->n_addresses, true, addresses));
 }
 
 /* There is no IKE SA that the SeGW would take a Delete for. */
@@ -300,7 +283,8 @@ static int auth_peer_refused(Task *task, const TreReply *reply)
 static void log_established(const IkeSa *sa)
 {
     const char *henb = sa->steps.henb, *segw = sa->steps.segw;
-    char esp[ESP_SUITE_NAME_SIZE], addresses[ADDRESSES_TEXT_SIZE], dns[ADDRESSES_TEXT_SIZE];
+    char esp[ESP_SUITE_NAME_SIZE], addresses[CHILD_ADDRESSES_TEXT_SIZE],
+        dns[CHILD_ADDRESSES_TEXT_SIZE];
     char ts[SELECTORS_TEXT_SIZE];
 
     if (!sa->children) {
@@ -311,12 +295,11 @@ static void log_established(const IkeSa *sa)
     }
     const ChildAnswer *child = &sa->children->answer;
     esp_choice_name(&child->esp, esp);
-    log_notice(
-        "established  %s <-> %s  IKE %s, ESP %s, address %s, DNS %s, to %s  (%.1f ms)", henb, segw,
-        sa->suite, esp,
-        addresses_text(child->addresses, child->n_addresses, true, addresses, sizeof(addresses)),
-        addresses_text(child->dns, child->n_dns, false, dns, sizeof(dns)),
-        selectors_text(&child->ts_r, ts), sa->established_ms);
+    log_notice("established  %s <-> %s  IKE %s, ESP %s, address %s, DNS %s, to %s  (%.1f ms)", henb,
+               segw, sa->suite, esp,
+               inner_addresses_text(child->addresses, child->n_addresses, true, addresses),
+               inner_addresses_text(child->dns, child->n_dns, false, dns),
+               selectors_text(&child->ts_r, ts), sa->established_ms);
 }
 
 static int auth_established(Task *task)

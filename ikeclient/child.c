@@ -76,6 +76,21 @@ const char *inner_address_text(const InnerAddress *address, bool prefix, char *t
     return text;
 }
 
+const char *inner_addresses_text(const InnerAddress *addresses, size_t count, bool prefix,
+                                 char *text)
+{
+    const size_t size = CHILD_ADDRESSES_TEXT_SIZE;
+    size_t n = 0;
+
+    text[0] = 0;
+    for (size_t i = 0; i < count && n < size; i++) {
+        char address[CHILD_ADDRESS_TEXT_SIZE];
+        n += (size_t)snprintf(text + n, size - n, "%s%s", i > 0 ? ", " : "",
+                              inner_address_text(&addresses[i], prefix, address));
+    }
+    return text;
+}
+
 bool child_error_is(uint16_t notify_type)
 {
     switch (notify_type) {

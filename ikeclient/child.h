@@ -6,7 +6,12 @@
 #include "ikeclient/proposals.h"
 #include "ikewire/message.h"
 
-enum { CHILD_ADDRESSES_MAX = 4, CHILD_DNS_MAX = 8, CHILD_ADDRESS_TEXT_SIZE = 64 };
+enum {
+    CHILD_ADDRESSES_MAX = 4,
+    CHILD_DNS_MAX = 8,
+    CHILD_ADDRESS_TEXT_SIZE = 64,
+    CHILD_ADDRESSES_TEXT_SIZE = CHILD_DNS_MAX * CHILD_ADDRESS_TEXT_SIZE
+};
 
 typedef struct ChildOffer {
     uint32_t spi_in; /* where the SeGW is to send to */
@@ -30,6 +35,10 @@ typedef struct InnerAddress {
 
 /* "10.0.0.2/32" or "10.0.0.2" into `text` (CHILD_ADDRESS_TEXT_SIZE octets); returns `text`. */
 const char *inner_address_text(const InnerAddress *address, bool prefix, char *text);
+
+/* The same for a list, with commas, into `text` (CHILD_ADDRESSES_TEXT_SIZE octets). */
+const char *inner_addresses_text(const InnerAddress *addresses, size_t count, bool prefix,
+                                 char *text);
 
 typedef enum ChildVerdict {
     CHILD_GRANTED,

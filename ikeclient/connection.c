@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "ikeclient/pacing.h"
 #include "ikeclient/resolver.h"
+#include "ikeclient/sa_list.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,34 +13,14 @@
 
 enum {
     USEC_PER_MS = 1000,
+    USEC_PER_SEC = 1000000,
     CLOSE_PATIENCE_USEC = 5000 * USEC_PER_MS,
     LINGER_USEC =
         200 * USEC_PER_MS, /* what was sent through an SA that was replaced is on its way */
     REPLACED_PATIENCE_USEC = 10000 * USEC_PER_MS, /* how long the SeGW may take to delete that SA */
     ACCURACY_USEC = 1000,
-    LEAVING_MAX = 8, /* beyond that the oldest goes without a word */
     ERROR_SIZE = 1024,
 };
-
-#define NEVER UINT64_MAX
-
-/* What an IKE SA is to the connection; an SA goes from one to a later one. */
-typedef enum Role {
-    ROLE_COMING,    /* not established yet */
-    ROLE_UP,        /* in use */
-    ROLE_LINGERING, /* replaced: it carries what is still on its way */
-    ROLE_YIELDING,  /* replaced: the SeGW is to delete it */
-    ROLE_DELETING,  /* we delete it */
-    ROLE_GONE,      /* freed when its own handlers have returned */
-} Role;
-
-typedef struct Member {
-    struct Member *next;
-    Connection *connection;
-    IkeSa *sa;
-    Role role;
-    uint64_t deadline; /* of ROLE_LINGERING and _YIELDING, CLOCK_MONOTONIC, µs */
-} Member;
 
 struct Connection {
     sd_event *event;
@@ -53,11 +34,12 @@ struct Connection {
     bool retry;
     bool asked;
     bool renewal;
-    bool resolving;          /* an attempt that has no IKE SA yet */
-    Member *members;         /* newest first; at most one is coming, and one up */
+    bool resolving; /* an attempt that has no IKE SA yet */
+    SaList sas;
     unsigned failures;       /* in a row */
     uint64_t not_before;     /* when the next attempt may begin, µs */
-    uint64_t close_deadline; /* while closing; else NEVER */
+    uint64_t announced;      /* the not_before that was logged last */
+    uint64_t close_deadline; /* while closing; else SA_LIST_NEVER */
     Endpoint segw;           /* the address tried last; family 0: none yet */
     bool advance;            /* it failed: the next one is tried next */
 
@@ -70,38 +52,11 @@ struct Connection {
 
     Resolver resolver;
     sd_event_source *timer;
-    sd_event_source *bury;
     bool settling;
     bool again;
 };
 
-/* ---- the plan ---- */
-
-static ConnectionState derive_state(const ConnectionFacts *facts, const ConnectionPlan *plan)
-{
-    if (!facts->wanted) {
-        return facts->up || facts->attempt || facts->leaving ? CONNECTION_CLOSING : CONNECTION_IDLE;
-    }
-    if (facts->attempt || plan->begin)
-        return CONNECTION_CONNECTING;
-    if (facts->up)
-        return facts->child ? CONNECTION_ESTABLISHED : CONNECTION_ESTABLISHED_NO_CHILD;
-    if (plan->wait)
-        return CONNECTION_WAITING;
-    return facts->leaving ? CONNECTION_CLOSING : CONNECTION_IDLE;
-}
-
-ConnectionPlan connection_plan(const ConnectionFacts *facts)
-{
-    bool complete = facts->up && facts->child && !facts->renewal;
-    bool due = facts->wanted && !facts->attempt && (facts->asked || (facts->repeat && !complete));
-    ConnectionPlan plan = {.begin = due && (facts->asked || facts->ready)};
-
-    plan.wait = due && !plan.begin;
-    plan.state = derive_state(facts, &plan);
-    plan.close = plan.state == CONNECTION_CLOSING;
-    return plan;
-}
+/* ---- the time, and what follows from what there is ---- */
 
 static uint64_t now_usec(const Connection *connection)
 {
@@ -111,46 +66,21 @@ static uint64_t now_usec(const Connection *connection)
     return now;
 }
 
-static Member *find(const Connection *connection, Role role)
-{
-    for (Member *member = connection->members; member; member = member->next) {
-        if (member->role == role)
-            return member;
-    }
-    return NULL;
-}
-
-static bool has_child(const Member *member)
-{
-    IkeSaInfo info;
-
-    if (!member)
-        return false;
-    ike_sa_info(member->sa, &info);
-    return info.children != NULL;
-}
-
-static bool is_leaving(const Member *member)
-{
-    return member->role > ROLE_UP && member->role < ROLE_GONE;
-}
-
 static ConnectionPlan plan_of(const Connection *connection)
 {
-    const Member *up = find(connection, ROLE_UP);
+    const SaMember *up = sa_list_find(&connection->sas, SA_UP);
     ConnectionFacts facts = {
         .wanted = connection->wanted,
         .repeat = connection->retry && connection->config->reconnect,
         .asked = connection->asked,
         .ready = now_usec(connection) >= connection->not_before,
         .up = up,
-        .child = has_child(up),
+        .child = up && sa_member_has_child(up),
         .renewal = connection->renewal,
-        .attempt = connection->resolving || find(connection, ROLE_COMING),
+        .attempt = connection->resolving || sa_list_find(&connection->sas, SA_COMING),
+        .leaving = sa_list_has_leaving(&connection->sas),
     };
 
-    for (const Member *member = connection->members; member; member = member->next)
-        facts.leaving = facts.leaving || is_leaving(member);
     return connection_plan(&facts);
 }
 
@@ -166,14 +96,12 @@ static void note_setback(Connection *connection, const char *reason)
     connection->not_before = now_usec(connection) + wait * USEC_PER_MS;
     connection->changed = true;
     (void)snprintf(connection->last_error, sizeof(connection->last_error), "%s", reason);
-    if (connection->wanted && connection->retry && connection->config->reconnect)
-        log_info("trying again in %.1f s", (double)wait / 1000);
 }
 
 /* The attempt has failed. */
 static void note_failure(Connection *connection, IkeSaEnd end, const char *reason)
 {
-    if (find(connection, ROLE_UP)) {
+    if (sa_list_find(&connection->sas, SA_UP)) {
         log_error("no second connection: %s; staying with the first", reason);
     } else {
         log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, "not connected: %s", reason);
@@ -182,29 +110,24 @@ static void note_failure(Connection *connection, IkeSaEnd end, const char *reaso
     note_setback(connection, reason);
 }
 
-static void bury(Member *member)
-{
-    member->role = ROLE_GONE;
-    (void)sd_event_source_set_enabled(member->connection->bury, SD_EVENT_ONESHOT);
-}
-
 static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason)
 {
-    Member *member = userdata;
-    Connection *connection = member->connection;
-    Role role = member->role;
+    SaMember *member = userdata;
+    Connection *connection = member->owner;
+    bool leaving = sa_member_is_leaving(member);
+    SaRole role = member->role;
     IkeSaInfo info;
 
     ike_sa_info(sa, &info);
-    bury(member);
-    if (is_leaving(&(Member){.role = role}) && connection->wanted) {
+    sa_list_bury(&connection->sas, member);
+    if (leaving && connection->wanted) {
         log_info("the IKE SA that was replaced is gone: %s", reason);
     } else {
         (void)snprintf(connection->reason, sizeof(connection->reason), "%s", reason);
     }
-    if (role == ROLE_COMING && end != IKE_SA_STOPPED) {
+    if (role == SA_COMING && end != IKE_SA_STOPPED) {
         note_failure(connection, end, reason);
-    } else if (role == ROLE_UP && end != IKE_SA_STOPPED) {
+    } else if (role == SA_UP && end != IKE_SA_STOPPED) {
         log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR,
                  "the connection has ended: %s", reason);
         connection->advance = info.silent;
@@ -213,34 +136,26 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
     settle(connection);
 }
 
-static void replace(Connection *connection, Member *old)
-{
-    connection->renewal = false;
-    if (!old)
-        return;
-    old->role = has_child(old) ? ROLE_LINGERING : ROLE_YIELDING;
-    old->deadline = now_usec(connection) + (has_child(old) ? LINGER_USEC : 0);
-}
-
 static void on_established(void *userdata, IkeSa *sa)
 {
-    Member *member = userdata, *old;
-    Connection *connection = member->connection;
+    SaMember *member = userdata, *old;
+    Connection *connection = member->owner;
     IkeSaInfo info;
 
-    if (member->role != ROLE_COMING) /* it is to be deleted already */
+    if (member->role != SA_COMING) /* it is to be deleted already */
         return;
     ike_sa_info(sa, &info);
-    old = find(connection, ROLE_UP);
-    if (!info.children && has_child(old)) {
-        member->role = ROLE_DELETING;
+    old = sa_list_find(&connection->sas, SA_UP);
+    if (!info.children && old && sa_member_has_child(old)) {
         note_failure(connection, IKE_SA_FAILED, info.refusal);
-        ike_sa_stop(sa);
+        sa_member_delete(member);
         settle(connection);
         return;
     }
-    replace(connection, old);
-    member->role = ROLE_UP;
+    if (old)
+        sa_member_replace(old, now_usec(connection));
+    connection->renewal = false;
+    member->role = SA_UP;
     connection->established = true;
     connection->changed = true;
     connection->advance = !info.children;
@@ -255,28 +170,28 @@ static void on_established(void *userdata, IkeSa *sa)
 
 static void on_child_deleted(void *userdata, IkeSa *sa)
 {
-    Member *member = userdata;
+    SaMember *member = userdata;
+    Connection *connection = member->owner;
     IkeSaInfo info;
 
     ike_sa_info(sa, &info);
-    if (member->role != ROLE_UP || info.children)
+    if (member->role != SA_UP || info.children)
         return;
     log_notice("the SeGW deleted the Child SA: no traffic can pass");
-    note_setback(member->connection, "the SeGW deleted the Child SA");
-    settle(member->connection);
+    note_setback(connection, "the SeGW deleted the Child SA");
+    settle(connection);
 }
 
 /* ---- attempts ---- */
 
 static const IkeSaHandlers sa_handlers = {on_established, on_child_deleted, on_closed};
 
-static int add_member(Connection *connection, Member **ret)
+static int add_sa(Connection *connection, SaMember **ret)
 {
-    bool alone = !find(connection, ROLE_UP);
+    const SaList *sas = &connection->sas;
+    bool alone = !sa_list_find(sas, SA_UP) && !sa_list_has_leaving(sas);
+    SaMember *member = sa_member_new(connection);
 
-    for (const Member *member = connection->members; member; member = member->next)
-        alone = alone && !is_leaving(member);
-    Member *member = calloc(1, sizeof(*member));
     if (!member)
         return -ENOMEM;
     int r =
@@ -286,9 +201,7 @@ static int add_member(Connection *connection, Member **ret)
         free(member);
         return r;
     }
-    member->connection = connection;
-    member->next = connection->members;
-    connection->members = member;
+    sa_list_add(&connection->sas, member);
     *ret = member;
     return 0;
 }
@@ -296,10 +209,10 @@ static int add_member(Connection *connection, Member **ret)
 static void begin_at(Connection *connection, const Endpoint *segw)
 {
     char text[ENDPOINT_TEXT_SIZE];
-    Member *member = NULL;
+    SaMember *member = NULL;
 
     connection->segw = *segw;
-    int r = add_member(connection, &member);
+    int r = add_sa(connection, &member);
     if (r == 0) {
         ike_sa_start(member->sa);
         return;
@@ -310,16 +223,6 @@ static void begin_at(Connection *connection, const Endpoint *segw)
     note_failure(connection, IKE_SA_FAILED, connection->reason);
 }
 
-/* The address that was in use, or the one after it if that failed. */
-static const Endpoint *choose(const Connection *connection, const Endpoint *addresses, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (bytes_equal(endpoint_address(&addresses[i]), endpoint_address(&connection->segw)))
-            return &addresses[(i + connection->advance) % count];
-    }
-    return &addresses[0];
-}
-
 static void on_resolved(void *userdata, const Endpoint *addresses, size_t count,
                         const char *problem)
 {
@@ -327,7 +230,8 @@ static void on_resolved(void *userdata, const Endpoint *addresses, size_t count,
 
     connection->resolving = false;
     if (count > 0) {
-        begin_at(connection, choose(connection, addresses, count));
+        begin_at(connection,
+                 resolver_choose(addresses, count, &connection->segw, connection->advance));
     } else {
         (void)snprintf(
             connection->reason, sizeof(connection->reason),
@@ -373,52 +277,25 @@ static void tell(Connection *connection, ConnectionState state)
         connection->handlers->closed(connection->userdata, connection->reason);
 }
 
-/* Moves an SA on that is on its way out, or that is to be. Its end may come before this returns. */
-static void tend(Member *member, const ConnectionPlan *plan, uint64_t now)
+/* Has everything deleted, and does not wait for ever for the SeGW's answer. */
+static void close_all(Connection *connection)
 {
-    bool over = is_leaving(member) && now >= member->deadline;
+    bool over = now_usec(connection) >= connection->close_deadline;
 
-    if (plan->close && member->role != ROLE_DELETING) {
-        member->role = ROLE_DELETING;
-        ike_sa_hold_delete(member->sa, false);
-        ike_sa_stop(member->sa);
-    } else if (member->role == ROLE_UP) {
-        ike_sa_hold_delete(member->sa, plan->state == CONNECTION_CONNECTING);
-    } else if (member->role == ROLE_LINGERING && over) {
-        member->role = ROLE_YIELDING;
-        member->deadline = now + REPLACED_PATIENCE_USEC;
-        ike_sa_hold_delete(member->sa, false);
-    } else if (member->role == ROLE_YIELDING && over) {
-        log_info("the SeGW keeps the IKE SA that was replaced: deleting it");
-        member->role = ROLE_DELETING;
-        ike_sa_hold_delete(member->sa, false);
-        ike_sa_stop(member->sa);
-    }
-}
-
-static void tend_all(Connection *connection, const ConnectionPlan *plan, uint64_t now)
-{
-    unsigned leaving = 0;
-
-    for (Member *member = connection->members; member; member = member->next) {
-        if (member->role == ROLE_GONE)
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role == SA_GONE)
             continue;
-        if (plan->close && now >= connection->close_deadline) {
-            (void)snprintf(connection->reason, sizeof(connection->reason),
-                           "stopped; the SeGW did not answer our Delete");
-            bury(member);
-            connection->again = true;
-        } else if (is_leaving(member) && ++leaving > LEAVING_MAX) {
-            bury(member);
-        } else {
-            tend(member, plan, now);
+        if (over) {
+            sa_list_bury(&connection->sas, member);
+        } else if (member->role != SA_DELETING) {
+            sa_member_delete(member);
         }
     }
-}
-
-static uint64_t sooner(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
+    if (!over)
+        return;
+    (void)snprintf(connection->reason, sizeof(connection->reason),
+                   "stopped; the SeGW did not answer our Delete");
+    connection->again = true;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -431,18 +308,21 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 /* Sets the timer for whatever comes first of what is to come. */
 static void set_timer(Connection *connection, const ConnectionPlan *plan)
 {
-    uint64_t due = plan->wait ? connection->not_before : NEVER;
+    uint64_t due = sa_list_deadline(&connection->sas);
 
-    if (plan->close)
-        due = sooner(due, connection->close_deadline);
-    for (const Member *member = connection->members; member; member = member->next) {
-        if (member->role == ROLE_LINGERING || member->role == ROLE_YIELDING)
-            due = sooner(due, member->deadline);
+    if (plan->wait && connection->not_before < due)
+        due = connection->not_before;
+    if (plan->close && connection->close_deadline < due)
+        due = connection->close_deadline;
+    if (plan->wait && connection->not_before != connection->announced) {
+        connection->announced = connection->not_before;
+        log_info("trying again in %.1f s",
+                 (double)(connection->not_before - now_usec(connection)) / USEC_PER_SEC);
     }
     int r = sd_event_source_set_time(connection->timer, due);
     if (r >= 0)
         r = sd_event_source_set_enabled(connection->timer,
-                                        due == NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+                                        due == SA_LIST_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
     if (r < 0)
         log_error("the connection's timer can't be set: %s", strerror(-r));
 }
@@ -454,8 +334,8 @@ static void step(Connection *connection)
     if (plan.state == CONNECTION_IDLE || plan.close)
         connection->wanted = false;
     if (!plan.close) {
-        connection->close_deadline = NEVER;
-    } else if (connection->close_deadline == NEVER) {
+        connection->close_deadline = SA_LIST_NEVER;
+    } else if (connection->close_deadline == SA_LIST_NEVER) {
         connection->close_deadline = now_usec(connection) + CLOSE_PATIENCE_USEC;
     }
     tell(connection, plan.state);
@@ -466,7 +346,13 @@ static void step(Connection *connection)
         begin(connection);
         return;
     }
-    tend_all(connection, &plan, now_usec(connection));
+    SaMember *up = sa_list_find(&connection->sas, SA_UP);
+    if (plan.close) {
+        close_all(connection);
+    } else if (up) { /* while its replacement is being made, it is worth keeping */
+        ike_sa_hold_delete(up->sa, plan.state == CONNECTION_CONNECTING);
+    }
+    sa_list_tend(&connection->sas, now_usec(connection));
     set_timer(connection, &plan);
 }
 
@@ -518,15 +404,15 @@ void connection_allow_retry(Connection *connection, bool allow)
 
 void connection_lose(Connection *connection, const char *exchange, const char *reason)
 {
-    for (Member *member = connection->members; member; member = member->next) {
-        if (member->role != ROLE_GONE)
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role != SA_GONE)
             ike_sa_lose(member->sa, exchange, reason);
     }
 }
 
 void connection_renew(Connection *connection, const char *exchange)
 {
-    const Member *up = find(connection, ROLE_UP);
+    const SaMember *up = sa_list_find(&connection->sas, SA_UP);
 
     if (!up || !ike_sa_is(up->sa, exchange) || !connection->wanted)
         return;
@@ -538,21 +424,14 @@ void connection_renew(Connection *connection, const char *exchange)
 
 void connection_info(const Connection *connection, ConnectionInfo *ret)
 {
-    static const char *const names[CONNECTION_STATES] = {
-        [CONNECTION_IDLE] = "idle",
-        [CONNECTION_CONNECTING] = "connecting",
-        [CONNECTION_ESTABLISHED] = "established",
-        [CONNECTION_ESTABLISHED_NO_CHILD] = "established-no-child",
-        [CONNECTION_WAITING] = "waiting",
-        [CONNECTION_CLOSING] = "closing",
-    };
     ConnectionState state = plan_of(connection).state;
-    const Member *member = find(connection, ROLE_UP);
+    const SaMember *member = sa_list_find(&connection->sas, SA_UP);
 
     if (!member)
-        member = find(connection, ROLE_COMING);
-    *ret = (ConnectionInfo){
-        .state = state, .state_name = names[state], .last_error = connection->last_error};
+        member = sa_list_find(&connection->sas, SA_COMING);
+    *ret = (ConnectionInfo){.state = state,
+                            .state_name = connection_state_name(state),
+                            .last_error = connection->last_error};
     if (member) {
         ike_sa_info(member->sa, &ret->sa);
     } else {
@@ -561,29 +440,6 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
 }
 
 /* ---- the life of one ---- */
-
-static void free_members(Connection *connection, bool all)
-{
-    Member **place = &connection->members;
-
-    while (*place) {
-        Member *member = *place;
-        if (!all && member->role != ROLE_GONE) {
-            place = &member->next;
-            continue;
-        }
-        *place = member->next;
-        ike_sa_free(member->sa);
-        free(member);
-    }
-}
-
-static int on_bury(sd_event_source *source, void *userdata)
-{
-    (void)source;
-    free_members(userdata, false);
-    return 0;
-}
 
 int connection_new(sd_event *event, Tre *tre, const Config *config,
                    const ConnectionHandlers *handlers, void *userdata, Connection **ret)
@@ -598,14 +454,12 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
     connection->handlers = handlers;
     connection->userdata = userdata;
     connection->retry = true;
-    connection->close_deadline = NEVER;
+    connection->close_deadline = SA_LIST_NEVER;
     resolver_init(&connection->resolver, event, on_resolved, connection);
-    int r = sd_event_add_defer(event, &connection->bury, on_bury, connection);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(connection->bury, SD_EVENT_OFF);
+    int r = sa_list_init(&connection->sas, event);
     if (r >= 0) {
-        r = sd_event_add_time(event, &connection->timer, CLOCK_MONOTONIC, NEVER, ACCURACY_USEC,
-                              on_timer, connection);
+        r = sd_event_add_time(event, &connection->timer, CLOCK_MONOTONIC, SA_LIST_NEVER,
+                              ACCURACY_USEC, on_timer, connection);
     }
     if (r >= 0)
         r = sd_event_source_set_enabled(connection->timer, SD_EVENT_OFF);
@@ -617,9 +471,8 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
 
 void connection_free(Connection *connection)
 {
-    free_members(connection, true);
+    sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
-    sd_event_source_disable_unref(connection->bury);
     sd_event_source_disable_unref(connection->timer);
     free(connection);
 }

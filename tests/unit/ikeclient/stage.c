@@ -412,6 +412,12 @@ void stage_run_until(Stage *stage, const bool *condition)
     assert_true(*condition);
 }
 
+void stage_turn(Stage *stage)
+{
+    assert_true(sd_event_run(stage->event, TURN_USEC) >= 0);
+    assert_true(stage->turns++ < TURNS_MAX);
+}
+
 void stage_settle(Stage *stage)
 {
     for (int idle = 0; idle < SETTLED_TURNS;) {

@@ -17,6 +17,7 @@ struct Stage {
     Tre tre; /* first */
     sd_event *event;
     sd_event_source *deliver;
+    unsigned turns;
     StageReply *replies; /* oldest first */
     /* what tred was asked, in order */
     size_t n_calls;
@@ -71,6 +72,9 @@ void stage_send_sealed(Stage *stage, uint8_t exchange_type, bool response, uint3
 
 /* Turns the event loop until `*condition`; fails the test when that takes too long. */
 void stage_run_until(Stage *stage, const bool *condition);
+
+/* Turns it once; fails the test when that has been done too often. */
+void stage_turn(Stage *stage);
 
 /* Turns it until nothing happens any more for some turns. */
 void stage_settle(Stage *stage);

@@ -177,6 +177,107 @@ static void without_its_child_the_connection_says_so(void **state)
     assert_int_equal(now(), CONNECTION_ESTABLISHED_NO_CHILD);
 }
 
+/* ---- no way to be without a child for ever ---- */
+
+static void assert_child_comes_back(void)
+{
+    f.established = false;
+    while (now() != CONNECTION_ESTABLISHED)
+        stage_turn(&f.stage);
+}
+
+static void a_child_that_was_deleted_comes_back_though_the_first_reconnect_is_lost(void **state)
+{
+    (void)state;
+    open_it();
+    f.stage.silent_init = true;
+    delete_from_segw(IKE_PROTOCOL_ESP);
+    while (now() != CONNECTION_CONNECTING)
+        stage_turn(&f.stage);
+    while (now() != CONNECTION_ESTABLISHED_NO_CHILD)
+        stage_turn(&f.stage);
+    f.stage.silent_init = false;
+    assert_child_comes_back();
+}
+
+static void a_child_that_was_refused_is_asked_for_again(void **state)
+{
+    static const uint16_t errors[] = {IKE_NOTIFY_INTERNAL_ADDRESS_FAILURE,
+                                      IKE_NOTIFY_TS_UNACCEPTABLE};
+    ConnectionInfo info;
+    (void)state;
+
+    for (size_t i = 0; i < ELEMENTS(errors); i++) {
+        f.stage.child_error = errors[i];
+        connection_open(f.connection);
+        stage_run_until(&f.stage, &f.established);
+        assert_int_equal(now(), CONNECTION_ESTABLISHED_NO_CHILD);
+        connection_info(f.connection, &info);
+        assert_non_null(strstr(info.last_error, ike_notify_name(errors[i])));
+        f.stage.child_error = 0;
+        assert_child_comes_back();
+        f.established = f.closed = false;
+        connection_close(f.connection);
+        stage_run_until(&f.stage, &f.closed);
+        f.established = false;
+    }
+}
+
+static void a_new_child_deleted_while_the_old_ike_sa_lingers_comes_back(void **state)
+{
+    (void)state;
+    open_it();
+    f.established = false;
+    open_it(); /* the stage's SeGW does not delete the first */
+    delete_from_segw(IKE_PROTOCOL_ESP);
+    while (now() != CONNECTION_ESTABLISHED_NO_CHILD)
+        stage_turn(&f.stage);
+    assert_child_comes_back();
+}
+
+static void a_new_ike_sa_deleted_while_the_old_one_lingers_comes_back(void **state)
+{
+    (void)state;
+    open_it();
+    f.established = false;
+    open_it();
+    delete_from_segw(IKE_PROTOCOL_IKE);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_WAITING);
+    assert_child_comes_back();
+}
+
+static void a_second_connection_without_a_child_does_not_replace_one_that_has_it(void **state)
+{
+    ConnectionInfo info;
+    (void)state;
+
+    open_it();
+    f.stage.child_error = IKE_NOTIFY_TS_UNACCEPTABLE;
+    connection_open(f.connection);
+    while (now() == CONNECTION_CONNECTING)
+        stage_turn(&f.stage);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+    assert_int_equal(f.times_established, 1);
+    connection_info(f.connection, &info);
+    assert_non_null(strstr(info.last_error, "TS_UNACCEPTABLE"));
+}
+
+static void a_connection_without_an_address_is_waited_out(void **state)
+{
+    ConnectionInfo info;
+    (void)state;
+
+    f.stage.no_configuration = true;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_WAITING);
+    connection_info(f.connection, &info);
+    assert_non_null(strstr(info.last_error, "assigned no IPv4 address"));
+    f.stage.no_configuration = false;
+    stage_run_until(&f.stage, &f.established);
+}
+
 static void opening_again_makes_the_second_sa_before_the_first_is_gone(void **state)
 {
     (void)state;
@@ -261,6 +362,12 @@ int main(void)
         TEST(retries_can_be_forbidden_whatever_is_configured),
         TEST(a_delete_of_the_segw_is_followed_by_a_new_connection),
         TEST(without_its_child_the_connection_says_so),
+        TEST(a_child_that_was_deleted_comes_back_though_the_first_reconnect_is_lost),
+        TEST(a_child_that_was_refused_is_asked_for_again),
+        TEST(a_new_child_deleted_while_the_old_ike_sa_lingers_comes_back),
+        TEST(a_new_ike_sa_deleted_while_the_old_one_lingers_comes_back),
+        TEST(a_second_connection_without_a_child_does_not_replace_one_that_has_it),
+        TEST(a_connection_without_an_address_is_waited_out),
         TEST(opening_again_makes_the_second_sa_before_the_first_is_gone),
         TEST(a_second_connection_that_fails_leaves_the_first),
         TEST(a_renewal_that_fails_is_tried_again),

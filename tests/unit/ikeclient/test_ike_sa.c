@@ -102,6 +102,13 @@ static void assert_failed_with(const char *text)
     assert_false(f.established);
 }
 
+static bool is_out(const TaskKind *kind)
+{
+    const Task *task = task_find(f.sa, kind);
+
+    return task && task->phase == TASK_SENT;
+}
+
 /* ---- coming to be ---- */
 
 static void the_calls_to_tred_have_the_order_of_the_call_flow(void **state)
@@ -342,6 +349,38 @@ static void selectors_that_we_did_not_offer_end_in_a_delete(void **state)
     assert_int_equal(stage_count(&f.stage, TRE_ADD_CHILD), 0);
 }
 
+static void assert_no_address_ends_in_a_delete(void)
+{
+    start();
+    assert_failed_with("assigned no IPv4 address");
+    assert_true(f.stage.saw_delete);
+    assert_int_equal(stage_count(&f.stage, TRE_VERIFY_PEER), 1);
+    assert_int_equal(stage_count(&f.stage, TRE_ADD_CHILD), 0);
+}
+
+static void a_child_without_a_cfg_reply_ends_in_a_delete(void **state)
+{
+    (void)state;
+    f.stage.no_configuration = true;
+    assert_no_address_ends_in_a_delete();
+}
+
+static void a_child_with_the_address_0_0_0_0_ends_in_a_delete(void **state)
+{
+    (void)state;
+    memset(f.stage.address, 0, sizeof(f.stage.address));
+    assert_no_address_ends_in_a_delete();
+}
+
+static void a_child_without_an_address_is_one_where_none_was_asked_for(void **state)
+{
+    (void)state;
+    f.config.request_address = REQUEST_NONE;
+    f.stage.no_configuration = true;
+    establish();
+    assert_non_null(f.sa->children);
+}
+
 static void a_child_that_tred_refuses_ends_in_a_delete(void **state)
 {
     (void)state;
@@ -553,6 +592,87 @@ static void a_segw_that_does_not_answer_the_check_is_lost(void **state)
     assert_int_equal(f.end, IKE_SA_LOST);
 }
 
+static void hint_invalid_spi(uint64_t spi_r)
+{
+    Draft draft;
+
+    draft_begin_message(&draft, f.sa->spi_i, spi_r, IKE_INFORMATIONAL, IKE_FLAG_RESPONSE, 0);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_INVALID_IKE_SPI, (Bytes){0});
+    stage_send(&f.stage, draft_end_message(&draft));
+    stage_settle(&f.stage);
+}
+
+static void an_unprotected_invalid_ike_spi_causes_one_check(void **state)
+{
+    (void)state;
+    establish();
+    unsigned before = f.stage.received;
+    for (int i = 0; i < 20; i++)
+        hint_invalid_spi(TEST_SPI_R);
+    assert_int_equal(f.stage.received, before + 1);
+    assert_false(f.closed);
+}
+
+static void a_refused_port_causes_a_check_that_ends_a_dead_sa(void **state)
+{
+    (void)state;
+    establish();
+    f.stage.segw = segw_that_is_dead;
+    ike_sa_hint(f.sa, 0, "the network says: Connection refused");
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, IKE_SA_LOST);
+}
+
+/* ---- the queue ---- */
+
+static void tasks_go_one_after_the_other(void **state)
+{
+    (void)state;
+    establish();
+    unsigned before = f.stage.received;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(task_add(f.sa, &liveness_task), 0);
+    assert_int_equal(stage_count(&f.stage, TRE_PROTECT), 2); /* IKE_AUTH and the first check */
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.received, before + 3);
+    assert_null(f.sa->tasks.first);
+}
+
+static void a_delete_goes_before_what_waits(void **state)
+{
+    (void)state;
+    establish();
+    unsigned before = f.stage.received;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(task_add(f.sa, &liveness_task), 0);
+    ike_sa_stop(f.sa);
+    stage_run_until(&f.stage, &f.closed);
+    assert_true(f.stage.saw_delete);
+    assert_int_equal(f.stage.received, before + 2);
+}
+
+static void a_response_that_comes_twice_ends_one_task(void **state)
+{
+    Draft draft;
+    (void)state;
+
+    establish();
+    f.stage.segw = segw_that_is_dead;
+    assert_int_equal(task_add(f.sa, &liveness_task), 0);
+    assert_int_equal(task_add(f.sa, &liveness_task), 0);
+    while (!is_out(&liveness_task))
+        assert_true(sd_event_run(f.stage.event, 100000) >= 0);
+    uint32_t message_id = f.sa->tasks.message_id;
+    f.config.retransmit_timeout = 60000;
+    draft_begin(&draft);
+    for (int i = 0; i < 2; i++)
+        stage_send_sealed(&f.stage, IKE_INFORMATIONAL, true, message_id, &draft);
+    stage_settle(&f.stage);
+    assert_non_null(f.sa->tasks.first); /* the second check is out */
+    assert_int_equal(f.sa->tasks.message_id, message_id + 1);
+    assert_null(f.sa->tasks.first->next);
+}
+
 static void stopping_during_a_check_waits_for_its_answer(void **state)
 {
     (void)state;
@@ -587,13 +707,6 @@ static void stopping_before_anything_is_sent_sends_nothing(void **state)
     assert_true(f.closed);
     stage_settle(&f.stage);
     assert_int_equal(f.stage.received, 0);
-}
-
-static bool is_out(const TaskKind *kind)
-{
-    const Task *task = task_find(f.sa, kind);
-
-    return task && task->phase == TASK_SENT;
 }
 
 static void stopping_while_ike_auth_is_out_deletes_what_comes_of_it(void **state)
@@ -657,6 +770,9 @@ int main(void)
         TEST(a_segw_that_refuses_us_is_reported),
         TEST(a_segw_that_does_not_verify_is_told_and_nothing_is_installed),
         TEST(selectors_that_we_did_not_offer_end_in_a_delete),
+        TEST(a_child_without_a_cfg_reply_ends_in_a_delete),
+        TEST(a_child_with_the_address_0_0_0_0_ends_in_a_delete),
+        TEST(a_child_without_an_address_is_one_where_none_was_asked_for),
         TEST(a_child_that_tred_refuses_ends_in_a_delete),
         TEST(a_refusal_of_tred_to_begin_is_reported),
         TEST(a_tred_that_is_gone_is_a_loss),
@@ -670,6 +786,11 @@ int main(void)
         TEST(a_repeated_request_gets_the_same_answer_without_tred),
         TEST(a_silent_segw_that_answers_the_check_is_kept),
         TEST(a_segw_that_does_not_answer_the_check_is_lost),
+        TEST(an_unprotected_invalid_ike_spi_causes_one_check),
+        TEST(a_refused_port_causes_a_check_that_ends_a_dead_sa),
+        TEST(tasks_go_one_after_the_other),
+        TEST(a_delete_goes_before_what_waits),
+        TEST(a_response_that_comes_twice_ends_one_task),
         TEST(stopping_during_a_check_waits_for_its_answer),
         TEST(stopping_deletes_the_ike_sa),
         TEST(stopping_before_anything_is_sent_sends_nothing),
