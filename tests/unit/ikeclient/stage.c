@@ -283,12 +283,21 @@ static void grant_child(const Stage *stage, Draft *draft)
     ike_chain_add_ts(&draft->chain, IKE_PAYLOAD_TSR, &ts);
 }
 
-static void answer_auth(Stage *stage, const IkeHeader *header)
+static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
 {
     static const uint8_t auth[] = {1, 2, 3};
     IkeId idr = {IKE_ID_FQDN, {(const uint8_t *)"segw.example", 12}};
+    IkeHeader again;
+    IkePayloads payloads;
+    IkeNotify notify;
+    Bytes octets;
+    uint8_t first;
     Draft draft;
 
+    unseal(datagram, &again, &first, &octets);
+    assert_int_equal(ike_payloads_decode(first, octets, &payloads, NULL), 0);
+    stage->saw_initial_contact =
+        ike_payloads_notify(&payloads, IKE_NOTIFY_INITIAL_CONTACT, &notify);
     draft_begin(&draft);
     if (stage->auth_error != 0) {
         ike_chain_add_notify(&draft.chain, stage->auth_error, (Bytes){0});
@@ -335,7 +344,7 @@ void stage_segw(Stage *stage, Bytes datagram)
         stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i,
                                               IKE_GROUP_ECP_256, NULL, NULL));
     } else if (header.exchange_type == IKE_AUTH && !stage->silent_auth) {
-        answer_auth(stage, &header);
+        answer_auth(stage, &header, datagram);
     } else if (header.exchange_type == IKE_INFORMATIONAL) {
         answer_informational(stage, &header, datagram);
     }

@@ -55,6 +55,7 @@ struct Stage {
     bool no_configuration; /* it sends no CFG_REPLY */
     uint8_t address[4];    /* that it assigns */
     bool saw_delete, saw_auth_failed;
+    bool saw_initial_contact; /* in the last IKE_AUTH request */
 };
 
 int stage_setup(Stage *stage);

@@ -290,6 +290,63 @@ static void opening_again_makes_the_second_sa_before_the_first_is_gone(void **st
     assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 0);
 }
 
+static void initial_contact_is_said_of_the_first_ike_sa_alone(void **state)
+{
+    (void)state;
+    open_it();
+    assert_true(f.stage.saw_initial_contact);
+    f.established = false;
+    open_it();
+    assert_false(f.stage.saw_initial_contact);
+    delete_from_segw(IKE_PROTOCOL_IKE); /* the first one lingers */
+    stage_run_until(&f.stage, &f.closed);
+    assert_child_comes_back();
+    assert_false(f.stage.saw_initial_contact);
+}
+
+/* The SeGW deletes the first IKE SA while the second is being made. */
+static void open_and_lose_the_first(void)
+{
+    Endpoint first = f.stage.henb;
+
+    f.config.retransmit_timeout = 500;
+    f.stage.silent_init = true;
+    connection_open(f.connection);
+    stage_settle(&f.stage);
+    f.stage.silent_init = f.established = false;
+    f.stage.henb = first;
+    delete_from_segw(IKE_PROTOCOL_IKE);
+    stage_settle(&f.stage);
+}
+
+static void a_first_ike_sa_that_is_deleted_carries_until_the_second_is_up(void **state)
+{
+    ConnectionInfo info;
+    (void)state;
+
+    open_it();
+    open_and_lose_the_first();
+    connection_info(f.connection, &info);
+    assert_true(info.sa.established);
+    stage_run_until(&f.stage, &f.established);
+    assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 0); /* packets may be on their way */
+    while (stage_count(&f.stage, TRE_CLOSE) == 0)
+        stage_turn(&f.stage);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+    assert_false(f.closed);
+}
+
+static void an_ike_sa_without_a_child_carries_nothing_and_goes_at_once(void **state)
+{
+    (void)state;
+    f.stage.child_error = IKE_NOTIFY_TS_UNACCEPTABLE;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.established);
+    open_and_lose_the_first();
+    stage_run_until(&f.stage, &f.established);
+    assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 1);
+}
+
 static void a_second_connection_that_fails_leaves_the_first(void **state)
 {
     (void)state;
@@ -369,6 +426,9 @@ int main(void)
         TEST(a_second_connection_without_a_child_does_not_replace_one_that_has_it),
         TEST(a_connection_without_an_address_is_waited_out),
         TEST(opening_again_makes_the_second_sa_before_the_first_is_gone),
+        TEST(initial_contact_is_said_of_the_first_ike_sa_alone),
+        TEST(a_first_ike_sa_that_is_deleted_carries_until_the_second_is_up),
+        TEST(an_ike_sa_without_a_child_carries_nothing_and_goes_at_once),
         TEST(a_second_connection_that_fails_leaves_the_first),
         TEST(a_renewal_that_fails_is_tried_again),
         TEST(opening_twice_is_opening_once),
