@@ -214,6 +214,8 @@ static void log_response(const AuthTask *auth, const AuthResponse *response)
     const char *scheme = auth_scheme_name(response->auth.method, response->auth.data);
     char esp[ESP_SUITE_NAME_SIZE], addresses[CHILD_ADDRESSES_TEXT_SIZE];
 
+    if (!log_is_on(LOG_INFO))
+        return;
     steps_log(steps, 4, "SeGW's check of us", STEP_AT_SEGW, "AUTH and CERT of %s accepted",
               steps->henb);
     if (child->verdict != CHILD_GRANTED) {
@@ -293,6 +295,8 @@ static void log_established(const IkeSa *sa)
         log_warning("no traffic can pass: %s", sa->refusal);
         return;
     }
+    if (!log_is_on(LOG_NOTICE))
+        return;
     const ChildAnswer *child = &sa->children->answer;
     esp_choice_name(&child->esp, esp);
     log_notice("established  %s <-> %s  IKE %s, ESP %s, address %s, DNS %s, to %s  (%.1f ms)", henb,

@@ -338,14 +338,15 @@ static void step(Connection *connection)
     } else if (connection->close_deadline == SA_LIST_NEVER) {
         connection->close_deadline = now_usec(connection) + CLOSE_PATIENCE_USEC;
     }
+    if (plan.begin) { /* first of all, as others can wait to hear of it */
+        begin(connection);
+        tell(connection, plan.state);
+        connection->again = true;
+        return;
+    }
     tell(connection, plan.state);
     if (connection->again)
         return;
-    if (plan.begin) {
-        connection->again = true;
-        begin(connection);
-        return;
-    }
     SaMember *up = sa_list_find(&connection->sas, SA_UP);
     if (plan.close) {
         close_all(connection);

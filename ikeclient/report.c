@@ -49,6 +49,8 @@ void steps_log(Steps *steps, unsigned number, const char *what, StepWay way, con
     va_list arguments;
     char details[DETAILS_SIZE];
 
+    if (!log_is_on(LOG_INFO))
+        return;
     va_start(arguments, format);
     (void)vsnprintf(details, sizeof(details), format, arguments);
     va_end(arguments);
