@@ -317,12 +317,13 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
     if (plan->wait && connection->not_before != connection->announced) {
         connection->announced = connection->not_before;
         log_info("trying again in %.1f s",
-                 (double)(connection->not_before - now_usec(connection)) / USEC_PER_SEC);
+                 ((double)connection->not_before - (double)now_usec(connection)) / USEC_PER_SEC);
     }
     int r = sd_event_source_set_time(connection->timer, due);
-    if (r >= 0)
+    if (r >= 0) {
         r = sd_event_source_set_enabled(connection->timer,
                                         due == SA_LIST_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+    }
     if (r < 0)
         log_error("the connection's timer can't be set: %s", strerror(-r));
 }

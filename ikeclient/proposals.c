@@ -1,4 +1,5 @@
-/* Which algorithms do we offer, and is what the peer chose among them? */
+/* The table of algorithms by name, proposals read from text, and the judgement of a peer's choice.
+ */
 #include "ikeclient/proposals.h"
 
 #include "base/cleanup.h"

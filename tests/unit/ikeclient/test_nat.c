@@ -1,4 +1,4 @@
-/* Is a NAT found exactly where one is? */
+/* A NAT is found exactly where one is. */
 #include "ikeclient/endpoint.h"
 
 #include "octets.h"

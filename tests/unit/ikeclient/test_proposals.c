@@ -1,4 +1,4 @@
-/* Do names become the transforms they stand for, and is no answer taken that was not offered? */
+/* Names become the transforms they stand for, and no answer is taken that was not offered. */
 #include "ikeclient/proposals.h"
 
 #include <errno.h>
