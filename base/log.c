@@ -46,9 +46,14 @@ static void replace_controls(char *text)
     }
 }
 
+bool log_is_on(int level)
+{
+    return level <= log_level;
+}
+
 void log_line(int level, const char *format, ...)
 {
-    if (level > log_level)
+    if (!log_is_on(level))
         return;
 
     int saved_errno = errno; /* a caller may log before it looks at errno */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <syslog.h>
 
 /* Lines less urgent than `level` (LOG_ERR … LOG_DEBUG of syslog.h) are dropped. LOG_INFO at start.
@@ -12,6 +13,9 @@ void log_set_level(int level);
 /* `level` by its name in configuration ("error", "warning", "notice", "info", "debug");
  * -EINVAL for another. */
 int log_level_from_name(const char *name);
+
+/* True if a line of that level is written: to spare the work of making one that is not. */
+bool log_is_on(int level);
 
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

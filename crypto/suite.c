@@ -160,7 +160,7 @@ static bool transform_offered(const IkeProposal *offer, const IkeTransform *tran
 }
 
 /* RFC 7296 3.3.1: the answer carries the number of the proposal that it accepts. */
-static bool proposal_offered(const IkeSa *offered, const IkeProposal *chosen)
+static bool proposal_offered(const IkeSaPayload *offered, const IkeProposal *chosen)
 {
     for (size_t i = 0; i < offered->n_proposals; i++) {
         const IkeProposal *offer = &offered->proposals[i];
@@ -179,7 +179,7 @@ static bool proposal_offered(const IkeSa *offered, const IkeProposal *chosen)
     return false;
 }
 
-int ike_suite_select(const IkeSa *offered, const IkeSa *chosen, IkeSuite *ret)
+int ike_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, IkeSuite *ret)
 {
     const IkeTransform *encr, *prf, *integ, *group;
     const IkeProposal *proposal = &chosen->proposals[0];

@@ -75,7 +75,7 @@ enum {
 
 /* Reads the one proposal in `chosen`, checks that `offered` has it and that the profile allows it.
  * Returns 0 or SUITE_E_…. */
-int ike_suite_select(const IkeSa *offered, const IkeSa *chosen, IkeSuite *ret);
+int ike_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, IkeSuite *ret);
 
 /* An ESP suite from transform numbers; integ and group 0 for none. 0 or SUITE_E_NOT_ALLOWED. */
 int esp_suite_from_ids(uint16_t encr, uint16_t key_bits, uint16_t integ, uint16_t group, bool esn,

@@ -1,4 +1,4 @@
-/* What can others on the bus see of the connection, and ask of it? */
+/* The connection on the bus: its properties, methods and signals. */
 #include "ikeclient/bus.h"
 
 #include <errno.h>
@@ -9,10 +9,13 @@
 #define PATH "/org/tred/IkeClient1"
 #define INTERFACE "org.tred.IkeClient1"
 
+enum { PROPERTIES = 10 };
+
 struct BusFace {
     sd_bus *bus;
     sd_bus_slot *slot;
     Connection *connection;
+    char *told[PROPERTIES]; /* the values of the last PropertiesChanged; NULL: none yet */
 };
 
 static int append_addresses(sd_bus_message *m, const InnerAddress *addresses, size_t count,
@@ -26,45 +29,50 @@ static int append_addresses(sd_bus_message *m, const InnerAddress *addresses, si
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* The child of `info`, or one without anything. */
+/* What the first child of `info` was granted, or nothing of all. */
 static const ChildAnswer *child_of(const ConnectionInfo *info)
 {
     static const ChildAnswer none;
 
-    return info->association.has_child ? info->association.child : &none;
+    return info->sa.children ? &info->sa.children->answer : &none;
+}
+
+/* The properties that are text; the bus is told of those that have changed. */
+static const char *const text_names[] = {"State",       "LastError", "Identity", "SegwIdentity",
+                                         "SegwAddress", "Suite",     "EspSuite"};
+
+typedef struct Texts {
+    char address[ENDPOINT_TEXT_SIZE];
+    char esp[ESP_SUITE_NAME_SIZE];
+    const char *values[ELEMENTS(text_names)]; /* in the order of the names */
+} Texts;
+
+static void fill_texts(const ConnectionInfo *info, Texts *ret)
+{
+    *ret = (Texts){.values = {info->state_name, info->last_error, info->sa.identity,
+                              info->sa.segw_identity, ret->address, info->sa.suite, ret->esp}};
+    if (info->sa.segw)
+        (void)endpoint_text(info->sa.segw, ret->address);
+    if (info->sa.children)
+        esp_choice_name(&info->sa.children->answer.esp, ret->esp);
 }
 
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
     BusFace *face = userdata;
-    char address[ENDPOINT_TEXT_SIZE] = "", esp[ESP_SUITE_NAME_SIZE] = "";
     ConnectionInfo info;
+    Texts texts;
     (void)bus;
     (void)path;
     (void)interface;
     (void)error;
 
     connection_info(face->connection, &info);
-    if (info.association.segw)
-        (void)endpoint_text(info.association.segw, address);
-    if (info.association.has_child)
-        esp_choice_name(&info.association.child->esp, esp);
-    const struct {
-        const char *property;
-        const char *value;
-    } texts[] = {
-        {"State", info.state_name},
-        {"LastError", info.last_error},
-        {"Identity", info.association.identity},
-        {"SegwIdentity", info.association.segw_identity},
-        {"SegwAddress", address},
-        {"Suite", info.association.suite},
-        {"EspSuite", esp},
-    };
-    for (size_t i = 0; i < ELEMENTS(texts); i++) {
-        if (strcmp(property, texts[i].property) == 0)
-            return sd_bus_message_append(reply, "s", texts[i].value);
+    fill_texts(&info, &texts);
+    for (size_t i = 0; i < ELEMENTS(text_names); i++) {
+        if (strcmp(property, text_names[i]) == 0)
+            return sd_bus_message_append(reply, "s", texts.values[i]);
     }
     return -ENOENT;
 }
@@ -98,7 +106,7 @@ static int get_nat(sd_bus *bus, const char *path, const char *interface, const c
     (void)error;
 
     connection_info(face->connection, &info);
-    return sd_bus_message_append(reply, "b", (int)info.association.nat);
+    return sd_bus_message_append(reply, "b", (int)info.sa.nat);
 }
 
 static int method_connect(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -141,6 +149,49 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_END,
 };
 
+/* Keeps a copy of `value`; true if it differs from the one that was kept. */
+static bool note(char **kept, const char *value)
+{
+    if (*kept && strcmp(*kept, value) == 0)
+        return false;
+    free(*kept);
+    *kept = strdup(value); /* NULL: told once more the next time */
+    return true;
+}
+
+/* Takes the values of now for told; writes the names of those that differ, with NULL at the end, to
+ * `changed`, and returns their number. */
+static size_t note_all(BusFace *face, const char *changed[PROPERTIES + 1])
+{
+    char addresses[CHILD_ADDRESSES_TEXT_SIZE], dns[CHILD_ADDRESSES_TEXT_SIZE];
+    size_t count = 0;
+    ConnectionInfo info;
+    Texts texts;
+
+    connection_info(face->connection, &info);
+    const ChildAnswer *child = child_of(&info);
+    fill_texts(&info, &texts);
+    for (size_t i = 0; i < ELEMENTS(text_names); i++) {
+        if (note(&face->told[i], texts.values[i]))
+            changed[count++] = text_names[i];
+    }
+    const struct {
+        const char *name;
+        const char *value;
+    } others[] = {
+        {"Addresses", inner_addresses_text(child->addresses, child->n_addresses, true, addresses)},
+        {"DnsServers", inner_addresses_text(child->dns, child->n_dns, false, dns)},
+        {"NatDetected", info.sa.nat ? "yes" : "no"},
+    };
+    _Static_assert(PROPERTIES == ELEMENTS(text_names) + ELEMENTS(others), "each has its place");
+    for (size_t i = 0; i < ELEMENTS(others); i++) {
+        if (note(&face->told[ELEMENTS(text_names) + i], others[i].value))
+            changed[count++] = others[i].name;
+    }
+    changed[count] = NULL;
+    return count;
+}
+
 int bus_face_new(sd_bus *bus, Connection *connection, BusFace **ret)
 {
     _cleanup_(bus_face_freep) BusFace *face = calloc(1, sizeof(*face));
@@ -152,6 +203,7 @@ int bus_face_new(sd_bus *bus, Connection *connection, BusFace **ret)
     int r = sd_bus_add_object_vtable(bus, &face->slot, PATH, INTERFACE, vtable, face);
     if (r < 0)
         return r;
+    (void)note_all(face, (const char * [PROPERTIES + 1]){0}); /* what a reader finds from now on */
     *ret = steal_pointer(face);
     return 0;
 }
@@ -159,6 +211,8 @@ int bus_face_new(sd_bus *bus, Connection *connection, BusFace **ret)
 void bus_face_free(BusFace *face)
 {
     sd_bus_slot_unref(face->slot);
+    for (size_t i = 0; i < ELEMENTS(face->told); i++)
+        free(face->told[i]);
     free(face);
 }
 
@@ -172,9 +226,13 @@ int bus_face_claim_name(sd_bus *bus)
 
 void bus_face_changed(BusFace *face)
 {
-    (void)sd_bus_emit_properties_changed(
-        face->bus, PATH, INTERFACE, "State", "LastError", "Identity", "SegwIdentity", "SegwAddress",
-        "Suite", "EspSuite", "Addresses", "DnsServers", "NatDetected", NULL);
+    const char *changed[PROPERTIES + 1];
+    char *names[PROPERTIES + 1];
+
+    if (note_all(face, changed) == 0)
+        return;
+    memcpy(names, changed, sizeof(names)); /* sd-bus has no const, and only reads */
+    (void)sd_bus_emit_properties_changed_strv(face->bus, PATH, INTERFACE, names);
 }
 
 void bus_face_established(BusFace *face)
@@ -186,7 +244,7 @@ void bus_face_established(BusFace *face)
     const ChildAnswer *child = child_of(&info);
     int r = sd_bus_message_new_signal(face->bus, &m, PATH, INTERFACE, "Established");
     if (r >= 0)
-        r = sd_bus_message_append(m, "s", info.association.segw_identity);
+        r = sd_bus_message_append(m, "s", info.sa.segw_identity);
     if (r >= 0)
         r = append_addresses(m, child->addresses, child->n_addresses, true);
     if (r >= 0)

@@ -1,10 +1,12 @@
-/* What tunnel do we ask for, and what did the SeGW make of it? */
+/* The offer of a Child SA, the judgement of its answer, and the list of Child SAs. */
 #include "ikeclient/child.h"
 
 #include "ikeclient/selectors.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -70,6 +72,21 @@ const char *inner_address_text(const InnerAddress *address, bool prefix, char *t
         (void)snprintf(text, CHILD_ADDRESS_TEXT_SIZE, "%s/%u", literal, address->prefix_length);
     } else {
         (void)snprintf(text, CHILD_ADDRESS_TEXT_SIZE, "%s", literal);
+    }
+    return text;
+}
+
+const char *inner_addresses_text(const InnerAddress *addresses, size_t count, bool prefix,
+                                 char *text)
+{
+    const size_t size = CHILD_ADDRESSES_TEXT_SIZE;
+    size_t n = 0;
+
+    text[0] = 0;
+    for (size_t i = 0; i < count && n < size; i++) {
+        char address[CHILD_ADDRESS_TEXT_SIZE];
+        n += (size_t)snprintf(text + n, size - n, "%s%s", i > 0 ? ", " : "",
+                              inner_address_text(&addresses[i], prefix, address));
     }
     return text;
 }
@@ -161,7 +178,7 @@ static const char *problem(const ChildOffer *offer, const IkePayloads *payloads,
                            ChildAnswer *answer)
 {
     const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_SA);
-    IkeSa sa;
+    IkeSaPayload sa;
 
     if (!payload)
         return "neither a Child SA nor a reason for its absence";
@@ -189,4 +206,65 @@ void child_answer_judge(const ChildOffer *offer, const IkePayloads *payloads, Ch
     ret->why = problem(offer, payloads, ret);
     if (ret->why)
         ret->verdict = CHILD_INVALID;
+}
+
+static bool has_address(const ChildAnswer *answer, size_t size)
+{
+    static const uint8_t unspecified[IPV6_SIZE];
+
+    for (size_t i = 0; i < answer->n_addresses; i++) {
+        if (answer->addresses[i].size == size &&
+            memcmp(answer->addresses[i].octets, unspecified, size) != 0)
+            return true;
+    }
+    return false;
+}
+
+const char *child_answer_lacks(const ChildOffer *offer, const ChildAnswer *answer)
+{
+    bool wants_v4 = offer->request == REQUEST_IPV4 || offer->request == REQUEST_BOTH;
+    bool wants_v6 = offer->request == REQUEST_IPV6 || offer->request == REQUEST_BOTH;
+
+    if (wants_v4 && !has_address(answer, IPV4_SIZE))
+        return "IPv4 address";
+    if (wants_v6 && !has_address(answer, IPV6_SIZE))
+        return "IPv6 address";
+    return NULL;
+}
+
+/* ---- the list ---- */
+
+int child_sas_add(ChildSa **list, uint32_t spi_in, const ChildAnswer *answer)
+{
+    ChildSa *child = calloc(1, sizeof(*child));
+
+    if (!child)
+        return -ENOMEM;
+    child->spi_in = spi_in;
+    child->answer = *answer;
+    while (*list)
+        list = &(*list)->next;
+    *list = child;
+    return 0;
+}
+
+void child_sas_remove(ChildSa **list, uint32_t spi_in)
+{
+    for (; *list; list = &(*list)->next) {
+        if ((*list)->spi_in != spi_in)
+            continue;
+        ChildSa *gone = *list;
+        *list = gone->next;
+        free(gone);
+        return;
+    }
+}
+
+void child_sas_free(ChildSa *list)
+{
+    while (list) {
+        ChildSa *next = list->next;
+        free(list);
+        list = next;
+    }
 }

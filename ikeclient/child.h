@@ -1,16 +1,21 @@
-/* The Child SA that IKE_AUTH negotiates (RFC 7296 1.2, 2.9, 2.19): what we ask for, and what the
- * SeGW grants. */
+/* Child SAs (RFC 7296 1.2, 2.9, 2.19): what we ask for, what the SeGW grants, and the list of those
+ * that an IKE SA has. */
 #pragma once
 
 #include "ikeclient/config.h"
 #include "ikeclient/proposals.h"
 #include "ikewire/message.h"
 
-enum { CHILD_ADDRESSES_MAX = 4, CHILD_DNS_MAX = 8, CHILD_ADDRESS_TEXT_SIZE = 64 };
+enum {
+    CHILD_ADDRESSES_MAX = 4,
+    CHILD_DNS_MAX = 8,
+    CHILD_ADDRESS_TEXT_SIZE = 64,
+    CHILD_ADDRESSES_TEXT_SIZE = CHILD_DNS_MAX * CHILD_ADDRESS_TEXT_SIZE
+};
 
 typedef struct ChildOffer {
     uint32_t spi_in; /* where the SeGW is to send to */
-    IkeSa sa;
+    IkeSaPayload sa;
     IkeTs ts_i;
     IkeTs ts_r;
     RequestAddress request;
@@ -30,6 +35,10 @@ typedef struct InnerAddress {
 
 /* "10.0.0.2/32" or "10.0.0.2" into `text` (CHILD_ADDRESS_TEXT_SIZE octets); returns `text`. */
 const char *inner_address_text(const InnerAddress *address, bool prefix, char *text);
+
+/* The same for a list, with commas, into `text` (CHILD_ADDRESSES_TEXT_SIZE octets). */
+const char *inner_addresses_text(const InnerAddress *addresses, size_t count, bool prefix,
+                                 char *text);
 
 typedef enum ChildVerdict {
     CHILD_GRANTED,
@@ -55,3 +64,23 @@ bool child_error_is(uint16_t notify_type);
 
 /* Judges what an IKE_AUTH response grants. To be acted on only once the peer is verified. */
 void child_answer_judge(const ChildOffer *offer, const IkePayloads *payloads, ChildAnswer *ret);
+
+/* What was asked for and is not in a granted answer: an address of each family, other than 0.0.0.0
+ * and :: (RFC 7296 3.15.1). A static phrase, or NULL if nothing is missing. Without an inner
+ * address traffic would leave with the outer one, and the SeGW's selectors are for another. */
+const char *child_answer_lacks(const ChildOffer *offer, const ChildAnswer *answer);
+
+typedef struct ChildSa ChildSa;
+struct ChildSa {
+    ChildSa *next;
+    uint32_t spi_in; /* ours; the peer's is in `answer` */
+    ChildAnswer answer;
+};
+
+/* Puts a Child SA at the end of the list. 0 or -ENOMEM. */
+int child_sas_add(ChildSa **list, uint32_t spi_in, const ChildAnswer *answer);
+
+/* Takes the one that receives at `spi_in` out of the list, and frees it. */
+void child_sas_remove(ChildSa **list, uint32_t spi_in);
+
+void child_sas_free(ChildSa *list);

@@ -1,4 +1,4 @@
-/* What did the operator decide? */
+/* The table of ikeclient.conf's keys, and its defaults. */
 #include "ikeclient/config.h"
 
 #include "base/cleanup.h"

@@ -18,8 +18,8 @@ typedef struct Config {
     char *segw_address; /* literal or host name */
     uint64_t port;
     uint64_t nat_t_port;
-    IkeSa ike_offer;
-    IkeSa esp_offer;          /* without SPIs */
+    IkeSaPayload ike_offer;
+    IkeSaPayload esp_offer;   /* without SPIs */
     unsigned request_address; /* RequestAddress */
     IkeTs remote_ts;          /* none: everything of the families asked for */
     bool reconnect;

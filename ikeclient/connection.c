@@ -1,9 +1,11 @@
-/* When is there to be an IKE SA, and what happens when there is none? */
+/* When there is to be an IKE SA, and what happens when there is none. Everything that happens is
+ * noted as a fact; settle() then derives from all facts what to do, and sets the one timer. */
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
-#include "ikeclient/backoff.h"
+#include "ikeclient/pacing.h"
 #include "ikeclient/resolver.h"
+#include "ikeclient/sa_list.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,11 +13,12 @@
 
 enum {
     USEC_PER_MS = 1000,
-    CLOSE_PATIENCE_MS = 5000,
-    LINGER_MS = 200, /* what was sent through the SA that was replaced is still on its way */
-    REPLACED_PATIENCE_MS = 10000, /* how long the SeGW may take to delete an SA that was replaced */
+    USEC_PER_SEC = 1000000,
+    CLOSE_PATIENCE_USEC = 5000 * USEC_PER_MS,
+    LINGER_USEC =
+        200 * USEC_PER_MS, /* what was sent through an SA that was replaced is on its way */
+    REPLACED_PATIENCE_USEC = 10000 * USEC_PER_MS, /* how long the SeGW may take to delete that SA */
     ACCURACY_USEC = 1000,
-    DEAD_MAX = 4, /* at most two SAs can end in one turn of the event loop */
     ERROR_SIZE = 1024,
 };
 
@@ -25,342 +28,420 @@ struct Connection {
     const Config *config;
     const ConnectionHandlers *handlers;
     void *userdata;
-    ConnectionState state;
+
+    /* the facts */
+    bool wanted;
     bool retry;
-    Resolver resolver;
-    Association *current;        /* established, or to become so */
-    Association *replaced;       /* established before, until current is */
-    Association *dead[DEAD_MAX]; /* freed when their own handlers have returned */
-    sd_event_source *bury;
-    sd_event_source *retry_timer;
-    sd_event_source *close_timer;
-    sd_event_source *replaced_timer;
-    bool renewal_due;  /* the current SA's child is to be replaced */
-    unsigned failures; /* in a row */
-    unsigned attempts; /* picks the address */
+    bool asked;
+    bool renewal;
+    bool resolving; /* an attempt that has no IKE SA yet */
+    SaList sas;
+    unsigned failures;       /* in a row */
+    uint64_t not_before;     /* when the next attempt may begin, µs */
+    uint64_t announced;      /* the not_before that was logged last */
+    uint64_t close_deadline; /* while closing; else SA_LIST_NEVER */
+    Endpoint segw;           /* the address tried last; family 0: none yet */
+    bool advance;            /* it failed: the next one is tried next */
+
+    /* what others were told */
+    ConnectionState shown;
+    bool changed;            /* beside the state */
+    bool established;        /* not told yet */
+    char reason[ERROR_SIZE]; /* why the last SA ended */
     char last_error[ERROR_SIZE];
+
+    Resolver resolver;
+    sd_event_source *timer;
+    bool settling;
+    bool again;
 };
 
-static const char *const state_names[CONNECTION_STATES] = {
-    [CONNECTION_IDLE] = "idle",
-    [CONNECTION_CONNECTING] = "connecting",
-    [CONNECTION_ESTABLISHED] = "established",
-    [CONNECTION_ESTABLISHED_NO_CHILD] = "established-no-child",
-    [CONNECTION_WAITING] = "waiting",
-    [CONNECTION_CLOSING] = "closing",
-};
+/* ---- the time, and what follows from what there is ---- */
 
-static void enter(Connection *connection, ConnectionState state)
+static uint64_t now_usec(const Connection *connection)
 {
-    connection->state = state;
-    connection->handlers->changed(connection->userdata);
+    uint64_t now = 0;
+
+    (void)sd_event_now(connection->event, CLOCK_MONOTONIC, &now);
+    return now;
 }
 
-static int start_timer(Connection *connection, sd_event_source **timer, uint64_t ms,
-                       sd_event_time_handler_t handler)
+static ConnectionPlan plan_of(const Connection *connection)
 {
-    *timer = sd_event_source_disable_unref(*timer);
-    return sd_event_add_time_relative(connection->event, timer, CLOCK_MONOTONIC, ms * USEC_PER_MS,
-                                      ACCURACY_USEC, handler, connection);
+    const SaMember *up = sa_list_find(&connection->sas, SA_UP);
+    ConnectionFacts facts = {
+        .wanted = connection->wanted,
+        .repeat = connection->retry && connection->config->reconnect,
+        .asked = connection->asked,
+        .ready = now_usec(connection) >= connection->not_before,
+        .up = up,
+        .child = up && sa_member_has_child(up),
+        .renewal = connection->renewal,
+        .attempt = connection->resolving || sa_list_find(&connection->sas, SA_COMING),
+        .leaving = sa_list_has_leaving(&connection->sas),
+    };
+
+    return connection_plan(&facts);
 }
 
-/* ---- ends ---- */
+/* ---- facts ---- */
 
-static int on_bury(sd_event_source *source, void *userdata)
-{
-    Connection *connection = userdata;
-    (void)source;
+static void settle(Connection *connection);
 
-    for (size_t i = 0; i < ELEMENTS(connection->dead); i++) {
-        if (connection->dead[i])
-            association_free(connection->dead[i]);
-        connection->dead[i] = NULL;
-    }
-    return 0;
-}
-
-/* Handlers of the association may be on the stack: it is freed from the event loop. */
-static void bury(Connection *connection, Association *association)
-{
-    for (size_t i = 0; i < ELEMENTS(connection->dead); i++) {
-        if (connection->dead[i])
-            continue;
-        connection->dead[i] = association;
-        (void)sd_event_source_set_enabled(connection->bury, SD_EVENT_ONESHOT);
-        return;
-    }
-}
-
-static bool may_retry(const Connection *connection)
-{
-    return connection->retry && connection->config->reconnect;
-}
-
-static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    (void)source, (void)usec;
-    connection_open(userdata);
-    return 0;
-}
-
-static void retry_later(Connection *connection)
+/* Notes that what there is is not what is wanted: the next attempt waits. */
+static void note_setback(Connection *connection, const char *reason)
 {
     uint64_t wait = backoff_ms(connection->failures++);
 
-    if (start_timer(connection, &connection->retry_timer, wait, on_retry) == 0)
-        log_info("trying again in %.1f s", (double)wait / 1000);
-}
-
-/* There is no SA any more. */
-static void closed(Connection *connection, AssociationEnd end, const char *reason)
-{
-    bool stopped = end == ASSOCIATION_STOPPED;
-
-    connection->close_timer = sd_event_source_disable_unref(connection->close_timer);
-    if (!stopped) {
-        (void)snprintf(connection->last_error, sizeof(connection->last_error), "%s", reason);
-        log_line(end == ASSOCIATION_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, "%s: %s",
-                 connection->state == CONNECTION_CONNECTING ? "not connected"
-                                                            : "the connection has ended",
-                 reason);
-    }
-    if (!stopped && connection->state != CONNECTION_CLOSING && may_retry(connection)) {
-        retry_later(connection);
-        enter(connection, CONNECTION_WAITING);
-    } else {
-        enter(connection, CONNECTION_IDLE);
-    }
-    connection->handlers->closed(connection->userdata, reason);
-}
-
-static void enter_established(Connection *connection)
-{
-    AssociationInfo info;
-
-    association_info(connection->current, &info);
-    enter(connection, info.has_child ? CONNECTION_ESTABLISHED : CONNECTION_ESTABLISHED_NO_CHILD);
-}
-
-/* The connection that was to be is not: what was there before still is. */
-static void fall_back(Connection *connection, AssociationEnd end, const char *reason)
-{
-    if (!connection->replaced) {
-        closed(connection, end, reason);
-        return;
-    }
-    log_error("no second connection: %s; staying with the first", reason);
+    connection->not_before = now_usec(connection) + wait * USEC_PER_MS;
+    connection->changed = true;
     (void)snprintf(connection->last_error, sizeof(connection->last_error), "%s", reason);
-    connection->current = steal_pointer(connection->replaced);
-    enter_established(connection);
-    if (connection->renewal_due && may_retry(connection))
-        retry_later(connection);
-    association_hold_delete(connection->current, false); /* last, as it may be the end of it */
 }
 
-static void on_closed(void *userdata, Association *association, AssociationEnd end,
-                      const char *reason)
+/* The attempt has failed. */
+static void note_failure(Connection *connection, IkeSaEnd end, const char *reason)
 {
-    Connection *connection = userdata;
+    if (sa_list_find(&connection->sas, SA_UP)) {
+        log_error("no second connection: %s; staying with the first", reason);
+    } else {
+        log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, "not connected: %s", reason);
+    }
+    connection->advance = end == IKE_SA_FAILED;
+    note_setback(connection, reason);
+}
 
-    bury(connection, association);
-    if (association == connection->replaced) {
-        connection->replaced = NULL;
-        connection->replaced_timer = sd_event_source_disable_unref(connection->replaced_timer);
+static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason)
+{
+    SaMember *member = userdata;
+    Connection *connection = member->owner;
+    bool leaving = sa_member_is_leaving(member);
+    SaRole role = member->role;
+    IkeSaInfo info;
+
+    ike_sa_info(sa, &info);
+    sa_list_bury(&connection->sas, member);
+    if (leaving && connection->wanted) {
         log_info("the IKE SA that was replaced is gone: %s", reason);
-        if (connection->state == CONNECTION_CLOSING && !connection->current) {
-            closed(connection, ASSOCIATION_STOPPED, reason);
-        } else if (connection->renewal_due) {
-            connection_open(connection);
-        }
+    } else {
+        (void)snprintf(connection->reason, sizeof(connection->reason), "%s", reason);
+    }
+    if (role == SA_COMING && end != IKE_SA_STOPPED) {
+        note_failure(connection, end, reason);
+    } else if (role == SA_UP && end != IKE_SA_STOPPED) {
+        log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR,
+                 "the connection has ended: %s", reason);
+        connection->advance = info.silent;
+        note_setback(connection, reason);
+    }
+    settle(connection);
+}
+
+static void on_established(void *userdata, IkeSa *sa)
+{
+    SaMember *member = userdata, *old;
+    Connection *connection = member->owner;
+    IkeSaInfo info;
+
+    if (member->role != SA_COMING) /* it is to be deleted already */
+        return;
+    ike_sa_info(sa, &info);
+    old = sa_list_find(&connection->sas, SA_UP);
+    if (!info.children && old && sa_member_has_child(old)) {
+        note_failure(connection, IKE_SA_FAILED, info.refusal);
+        sa_member_delete(member);
+        settle(connection);
         return;
     }
-    connection->current = NULL;
-    if (!connection->replaced || connection->state != CONNECTION_CLOSING)
-        fall_back(connection, end, reason);
-}
-
-/* ---- beginnings ---- */
-
-static int on_replaced_patience(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    Connection *connection = userdata;
-    (void)source, (void)usec;
-
-    if (connection->replaced) {
-        log_info("the SeGW keeps the IKE SA that was replaced: deleting it");
-        association_stop(connection->replaced);
+    if (old)
+        sa_member_replace(old, now_usec(connection));
+    connection->renewal = false;
+    member->role = SA_UP;
+    connection->established = true;
+    connection->changed = true;
+    connection->advance = !info.children;
+    if (info.children) {
+        connection->failures = 0;
+        connection->last_error[0] = 0;
+    } else {
+        note_setback(connection, info.refusal);
     }
-    return 0;
+    settle(connection);
 }
 
-static int on_lingered(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_child_deleted(void *userdata, IkeSa *sa)
 {
-    Connection *connection = userdata;
-    (void)source, (void)usec;
+    SaMember *member = userdata;
+    Connection *connection = member->owner;
+    IkeSaInfo info;
 
-    if (connection->replaced)
-        association_hold_delete(connection->replaced, false);
-    if (connection->replaced) {
-        (void)start_timer(connection, &connection->replaced_timer, REPLACED_PATIENCE_MS,
-                          on_replaced_patience);
-    }
-    return 0;
-}
-
-static void on_established(void *userdata, Association *association)
-{
-    Connection *connection = userdata;
-    (void)association;
-
-    connection->failures = 0;
-    connection->renewal_due = false;
-    connection->last_error[0] = 0;
-    enter_established(connection);
-    if (connection->replaced)
-        (void)start_timer(connection, &connection->replaced_timer, LINGER_MS, on_lingered);
-    connection->handlers->established(connection->userdata);
-}
-
-static void on_child_deleted(void *userdata, Association *association)
-{
-    Connection *connection = userdata;
-
-    if (association != connection->current || connection->state == CONNECTION_CLOSING)
+    ike_sa_info(sa, &info);
+    if (member->role != SA_UP || info.children)
         return;
-    (void)snprintf(connection->last_error, sizeof(connection->last_error),
-                   "the SeGW deleted the Child SA");
     log_notice("the SeGW deleted the Child SA: no traffic can pass");
-    enter_established(connection);
-    if (may_retry(connection))
-        retry_later(connection);
+    note_setback(connection, "the SeGW deleted the Child SA");
+    settle(connection);
 }
 
-static const AssociationHandlers association_handlers = {on_established, on_child_deleted,
-                                                         on_closed};
+/* ---- attempts ---- */
 
-static void begin(Connection *connection, const Endpoint *segw)
+static const IkeSaHandlers sa_handlers = {on_established, on_child_deleted, on_closed};
+
+static int add_sa(Connection *connection, SaMember **ret)
 {
-    bool alone = !connection->replaced;
+    const SaList *sas = &connection->sas;
+    bool alone = !sa_list_find(sas, SA_UP) && !sa_list_has_leaving(sas);
+    SaMember *member = sa_member_new(connection);
 
-    int r = association_new(connection->event, connection->tre, connection->config, segw,
-                            alone && connection->config->initial_contact, &association_handlers,
-                            connection, &connection->current);
+    if (!member)
+        return -ENOMEM;
+    int r =
+        ike_sa_new(connection->event, connection->tre, connection->config, &connection->segw,
+                   alone && connection->config->initial_contact, &sa_handlers, member, &member->sa);
     if (r < 0) {
-        char text[ENDPOINT_TEXT_SIZE], reason[ERROR_SIZE];
-        (void)snprintf(
-            reason, sizeof(reason),
-            "there is no way to the SeGW at %s (%s): check the network and [segw] address",
-            endpoint_text(segw, text), strerror(-r));
-        fall_back(connection, ASSOCIATION_FAILED, reason);
+        free(member);
+        return r;
+    }
+    sa_list_add(&connection->sas, member);
+    *ret = member;
+    return 0;
+}
+
+static void begin_at(Connection *connection, const Endpoint *segw)
+{
+    char text[ENDPOINT_TEXT_SIZE];
+    SaMember *member = NULL;
+
+    connection->segw = *segw;
+    int r = add_sa(connection, &member);
+    if (r == 0) {
+        ike_sa_start(member->sa);
         return;
     }
-    association_start(connection->current);
+    (void)snprintf(connection->reason, sizeof(connection->reason),
+                   "there is no way to the SeGW at %s (%s): check the network and [segw] address",
+                   endpoint_text(segw, text), strerror(-r));
+    note_failure(connection, IKE_SA_FAILED, connection->reason);
 }
 
 static void on_resolved(void *userdata, const Endpoint *addresses, size_t count,
                         const char *problem)
 {
     Connection *connection = userdata;
-    char reason[ERROR_SIZE];
 
+    connection->resolving = false;
     if (count > 0) {
-        begin(connection, &addresses[connection->attempts++ % count]);
-        return;
+        begin_at(connection,
+                 resolver_choose(addresses, count, &connection->segw, connection->advance));
+    } else {
+        (void)snprintf(
+            connection->reason, sizeof(connection->reason),
+            "the SeGW \"%s\" has no address: %s; check [segw] address and the name server",
+            connection->config->segw_address, problem);
+        note_failure(connection, IKE_SA_FAILED, connection->reason);
     }
-    (void)snprintf(reason, sizeof(reason),
-                   "the SeGW \"%s\" has no address: %s; check [segw] address and the name server",
-                   connection->config->segw_address, problem);
-    fall_back(connection, ASSOCIATION_FAILED, reason);
+    settle(connection);
 }
 
-void connection_open(Connection *connection)
+static void begin(Connection *connection)
 {
     const Config *config = connection->config;
     Endpoint segw;
 
-    if (connection->state == CONNECTION_CONNECTING || connection->state == CONNECTION_CLOSING ||
-        connection->replaced)
-        return;
-    connection->retry_timer = sd_event_source_disable_unref(connection->retry_timer);
-    connection->replaced = steal_pointer(connection->current);
-    if (connection->replaced)
-        association_hold_delete(connection->replaced, true);
-    enter(connection, CONNECTION_CONNECTING);
+    connection->asked = false;
     if (endpoint_from_literal(config->segw_address, (uint16_t)config->port, &segw) == 0) {
-        begin(connection, &segw);
+        begin_at(connection, &segw);
         return;
     }
+    connection->resolving = true;
     int r = resolver_start(&connection->resolver, config->segw_address, (uint16_t)config->port);
     if (r < 0)
         on_resolved(connection, NULL, 0, strerror(-r));
 }
 
-static int on_close_patience(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    Connection *connection = userdata;
-    (void)source, (void)usec;
+/* ---- what follows from the facts ---- */
 
-    if (connection->current)
-        bury(connection, steal_pointer(connection->current));
-    if (connection->replaced)
-        bury(connection, steal_pointer(connection->replaced));
-    closed(connection, ASSOCIATION_STOPPED, "stopped; the SeGW did not answer our Delete");
+static void tell(Connection *connection, ConnectionState state)
+{
+    ConnectionState before = connection->shown;
+
+    if (state != before || connection->changed) {
+        connection->shown = state;
+        connection->changed = false;
+        connection->handlers->changed(connection->userdata);
+    }
+    if (connection->established) {
+        connection->established = false;
+        connection->handlers->established(connection->userdata);
+    }
+    if (state != before && (state == CONNECTION_IDLE || state == CONNECTION_WAITING))
+        connection->handlers->closed(connection->userdata, connection->reason);
+}
+
+/* Has everything deleted, and does not wait for ever for the SeGW's answer. */
+static void close_all(Connection *connection)
+{
+    bool over = now_usec(connection) >= connection->close_deadline;
+
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role == SA_GONE)
+            continue;
+        if (over) {
+            sa_list_bury(&connection->sas, member);
+        } else if (member->role != SA_DELETING) {
+            sa_member_delete(member);
+        }
+    }
+    if (!over)
+        return;
+    (void)snprintf(connection->reason, sizeof(connection->reason),
+                   "stopped; the SeGW did not answer our Delete");
+    connection->again = true;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    (void)source, (void)usec;
+    settle(userdata);
     return 0;
+}
+
+/* Sets the timer for whatever comes first of what is to come. */
+static void set_timer(Connection *connection, const ConnectionPlan *plan)
+{
+    uint64_t due = sa_list_deadline(&connection->sas);
+
+    if (plan->wait && connection->not_before < due)
+        due = connection->not_before;
+    if (plan->close && connection->close_deadline < due)
+        due = connection->close_deadline;
+    if (plan->wait && connection->not_before != connection->announced) {
+        connection->announced = connection->not_before;
+        log_info("trying again in %.1f s",
+                 ((double)connection->not_before - (double)now_usec(connection)) / USEC_PER_SEC);
+    }
+    int r = sd_event_source_set_time(connection->timer, due);
+    if (r >= 0) {
+        r = sd_event_source_set_enabled(connection->timer,
+                                        due == SA_LIST_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+    }
+    if (r < 0)
+        log_error("the connection's timer can't be set: %s", strerror(-r));
+}
+
+static void step(Connection *connection)
+{
+    ConnectionPlan plan = plan_of(connection);
+
+    if (plan.state == CONNECTION_IDLE || plan.close)
+        connection->wanted = false;
+    if (!plan.close) {
+        connection->close_deadline = SA_LIST_NEVER;
+    } else if (connection->close_deadline == SA_LIST_NEVER) {
+        connection->close_deadline = now_usec(connection) + CLOSE_PATIENCE_USEC;
+    }
+    if (plan.begin) { /* first of all, as others can wait to hear of it */
+        begin(connection);
+        tell(connection, plan.state);
+        connection->again = true;
+        return;
+    }
+    tell(connection, plan.state);
+    if (connection->again)
+        return;
+    SaMember *up = sa_list_find(&connection->sas, SA_UP);
+    if (plan.close) {
+        close_all(connection);
+    } else if (up) { /* while its replacement is being made, it is worth keeping */
+        ike_sa_hold_delete(up->sa, plan.state == CONNECTION_CONNECTING);
+    }
+    sa_list_tend(&connection->sas, now_usec(connection));
+    set_timer(connection, &plan);
+}
+
+/* Called after every change of a fact, also from handlers that are called in here. */
+static void settle(Connection *connection)
+{
+    connection->again = true;
+    if (connection->settling)
+        return;
+    connection->settling = true;
+    while (connection->again) {
+        connection->again = false;
+        step(connection);
+    }
+    connection->settling = false;
+}
+
+/* ---- what the operator and tred say ---- */
+
+void connection_open(Connection *connection)
+{
+    ConnectionState state = plan_of(connection).state;
+
+    if (state == CONNECTION_CONNECTING || state == CONNECTION_CLOSING)
+        return;
+    connection->wanted = true;
+    connection->asked = true;
+    settle(connection);
 }
 
 void connection_close(Connection *connection)
 {
-    connection->retry_timer = sd_event_source_disable_unref(connection->retry_timer);
+    if (!connection->wanted)
+        return;
+    connection->wanted = false;
+    connection->asked = false;
+    connection->renewal = false;
+    connection->resolving = false;
     resolver_cancel(&connection->resolver);
-    if (connection->state == CONNECTION_CLOSING || connection->state == CONNECTION_IDLE)
-        return;
-    if (!connection->current && !connection->replaced) {
-        closed(connection, ASSOCIATION_STOPPED, "stopped");
-        return;
-    }
-    enter(connection, CONNECTION_CLOSING);
-    (void)start_timer(connection, &connection->close_timer, CLOSE_PATIENCE_MS, on_close_patience);
-    if (connection->replaced)
-        association_hold_delete(connection->replaced, false);
-    if (connection->replaced)
-        association_stop(connection->replaced);
-    if (connection->current)
-        association_stop(connection->current);
+    (void)snprintf(connection->reason, sizeof(connection->reason), "stopped");
+    settle(connection);
 }
 
 void connection_allow_retry(Connection *connection, bool allow)
 {
     connection->retry = allow;
+    settle(connection);
 }
 
 void connection_lose(Connection *connection, const char *exchange, const char *reason)
 {
-    if (connection->replaced)
-        association_lose(connection->replaced, exchange, reason);
-    if (connection->current)
-        association_lose(connection->current, exchange, reason);
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role != SA_GONE)
+            ike_sa_lose(member->sa, exchange, reason);
+    }
 }
 
 void connection_renew(Connection *connection, const char *exchange)
 {
-    if (!connection->current || !association_is(connection->current, exchange))
+    const SaMember *up = sa_list_find(&connection->sas, SA_UP);
+
+    if (!up || !ike_sa_is(up->sa, exchange) || !connection->wanted)
         return;
     log_notice("the Child SA is due to be replaced; connecting anew");
-    connection->renewal_due = true; /* and stays so where the last replacement is not over yet */
-    connection_open(connection);
+    connection->renewal = true;
+    connection->asked = plan_of(connection).state != CONNECTION_CONNECTING;
+    settle(connection);
 }
 
 void connection_info(const Connection *connection, ConnectionInfo *ret)
 {
-    *ret = (ConnectionInfo){.state = connection->state,
-                            .state_name = state_names[connection->state],
+    ConnectionState state = plan_of(connection).state;
+    const SaMember *member = sa_list_find(&connection->sas, SA_UP);
+
+    if (!member)
+        member = sa_list_find(&connection->sas, SA_COMING);
+    *ret = (ConnectionInfo){.state = state,
+                            .state_name = connection_state_name(state),
                             .last_error = connection->last_error};
-    if (connection->current) {
-        association_info(connection->current, &ret->association);
+    if (member) {
+        ike_sa_info(member->sa, &ret->sa);
     } else {
-        ret->association = (AssociationInfo){.identity = "", .segw_identity = "", .suite = ""};
+        ret->sa = (IkeSaInfo){.identity = "", .segw_identity = "", .suite = "", .refusal = ""};
     }
 }
+
+/* ---- the life of one ---- */
 
 int connection_new(sd_event *event, Tre *tre, const Config *config,
                    const ConnectionHandlers *handlers, void *userdata, Connection **ret)
@@ -375,10 +456,15 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
     connection->handlers = handlers;
     connection->userdata = userdata;
     connection->retry = true;
+    connection->close_deadline = SA_LIST_NEVER;
     resolver_init(&connection->resolver, event, on_resolved, connection);
-    int r = sd_event_add_defer(event, &connection->bury, on_bury, connection);
+    int r = sa_list_init(&connection->sas, event);
+    if (r >= 0) {
+        r = sd_event_add_time(event, &connection->timer, CLOCK_MONOTONIC, SA_LIST_NEVER,
+                              ACCURACY_USEC, on_timer, connection);
+    }
     if (r >= 0)
-        r = sd_event_source_set_enabled(connection->bury, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(connection->timer, SD_EVENT_OFF);
     if (r < 0)
         return r;
     *ret = steal_pointer(connection);
@@ -387,15 +473,8 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
 
 void connection_free(Connection *connection)
 {
-    (void)on_bury(NULL, connection);
-    if (connection->current)
-        association_free(connection->current);
-    if (connection->replaced)
-        association_free(connection->replaced);
+    sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
-    sd_event_source_disable_unref(connection->bury);
-    sd_event_source_disable_unref(connection->retry_timer);
-    sd_event_source_disable_unref(connection->close_timer);
-    sd_event_source_disable_unref(connection->replaced_timer);
+    sd_event_source_disable_unref(connection->timer);
     free(connection);
 }

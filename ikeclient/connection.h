@@ -1,21 +1,12 @@
-/* The tunnel that the operator wants: IKE SAs, one after the other, or an old one until its
- * replacement is up. */
+/* The tunnel that the operator wants: one IKE SA in use, one that is to replace it or to become the
+ * first, and those that are on their way out. */
 #pragma once
 
 #include "base/cleanup.h"
-#include "ikeclient/association.h"
+#include "ikeclient/ike_sa.h"
+#include "ikeclient/plan.h"
 
 typedef struct Connection Connection;
-
-typedef enum ConnectionState {
-    CONNECTION_IDLE,
-    CONNECTION_CONNECTING,
-    CONNECTION_ESTABLISHED,
-    CONNECTION_ESTABLISHED_NO_CHILD,
-    CONNECTION_WAITING, /* to try again */
-    CONNECTION_CLOSING,
-    CONNECTION_STATES
-} ConnectionState;
 
 typedef struct ConnectionHandlers {
     void (*changed)(void *userdata); /* anything of connection_info() */
@@ -25,9 +16,9 @@ typedef struct ConnectionHandlers {
 
 typedef struct ConnectionInfo {
     ConnectionState state;
-    const char *state_name;      /* "established-no-child" */
-    const char *last_error;      /* why the last SA failed or ended; "" if none has */
-    AssociationInfo association; /* zeroed without one */
+    const char *state_name; /* "established-no-child" */
+    const char *last_error; /* why the last SA failed or ended; "" if none has */
+    IkeSaInfo sa;           /* the one in use, else the one that is being made; else zeroed */
 } ConnectionInfo;
 
 /* All but `ret` is borrowed and must outlive it. 0 or a negative errno. */
@@ -37,8 +28,8 @@ void connection_free(Connection *connection);
 DEFINE_POINTER_CLEANUP(Connection, connection_free);
 
 /* Connects. Where there is an established SA a second one is made, and the first one is deleted
- * once that is up: by the SeGW (step 7), or by us if it does not. While connecting: does nothing.
- */
+ * once that is up: by the SeGW (step 7), or by us if it does not. While connecting or closing: does
+ * nothing. */
 void connection_open(Connection *connection);
 
 /* Deletes what there is, within 5 s; no new attempts after that. */

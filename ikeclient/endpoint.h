@@ -1,9 +1,12 @@
-/* One end of a UDP path: an IPv4 or IPv6 address and a port. */
+/* One end of a UDP path, an IPv4 or IPv6 address and a port; and whether a NAT is between two of
+ * them (RFC 7296 2.23). */
 #pragma once
 
 #include "base/bytes.h"
+#include "ikewire/message.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -30,3 +33,20 @@ Bytes endpoint_address(const Endpoint *endpoint);
 /* "192.0.2.1:500" or "[2001:db8::1]:500" into `text` (ENDPOINT_TEXT_SIZE octets); returns `text`.
  */
 const char *endpoint_text(const Endpoint *endpoint, char *text);
+
+/* ---- NAT detection ---- */
+
+enum { NAT_HASH_SIZE = 20 };
+
+/* SHA-1(SPIi | SPIr | address | port) into `hash` (NAT_HASH_SIZE octets). */
+void nat_hash(uint64_t spi_i, uint64_t spi_r, const Endpoint *endpoint, uint8_t *hash);
+
+typedef struct NatFinding {
+    bool supported; /* the peer sent notifies of both kinds */
+    bool here;      /* our address is not the one that the peer sees */
+    bool there;     /* the peer's address is not the one that we see */
+} NatFinding;
+
+/* What the notifies of an IKE_SA_INIT response say of the path between `local` and `remote`.
+ * Several SOURCE notifies are allowed; one that fits is enough. */
+NatFinding nat_find(const IkeMessage *response, const Endpoint *local, const Endpoint *remote);

@@ -1,84 +1,125 @@
-/* What does the SeGW want of an SA that is up, and what do we answer? */
-#include "ikeclient/informational.h"
+/* Our INFORMATIONAL requests (RFC 7296 1.4) as tasks: the liveness check, the Delete of the IKE SA,
+ * and the word to a peer that did not verify. */
+#include "ikeclient/ike_sa_internal.h"
 
-static void read_delete(const IkePayload *payload, const ChildSpis *child, PeerRequest *request)
+#include "base/log.h"
+
+#include <limits.h>
+
+/* ---- is the peer there? (RFC 7296 2.4) ---- */
+
+static int liveness_begin(Task *task)
 {
-    IkeDelete delete_;
-
-    if (ike_delete_decode(payload->body, &delete_) != 0)
-        return;
-    if (delete_.protocol == IKE_PROTOCOL_IKE) {
-        request->deletes_ike = true;
-        return;
-    }
-    if (delete_.protocol != IKE_PROTOCOL_ESP || !child->exists)
-        return;
-    for (size_t i = 0; i < delete_.n_spis; i++) {
-        if (delete_.spis[i] == child->spi_out) /* the sender's inbound SPI (3.11) */
-            request->deletes_child = true;
-    }
+    return task_seal(task, IKE_INFORMATIONAL, IKE_PAYLOAD_NONE, (Bytes){0});
 }
 
-static void answer_informational(const IkePayloads *payloads, const ChildSpis *child,
-                                 IkeChain *chain, PeerRequest *request)
+static int liveness_answered(Task *task, const TreReply *reply)
 {
-    const IkePayload *payload;
-    size_t position = 0;
-    IkeNotify notify;
-
-    while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_DELETE, &position)))
-        read_delete(payload, child, request);
-    if (ike_payloads_notify(payloads, IKE_NOTIFY_AUTHENTICATION_FAILED, &notify))
-        request->auth_failed = true;
-
-    if (request->deletes_ike) {
-        request->what = "Delete of the IKE SA";
-    } else if (request->auth_failed) {
-        request->what = "AUTHENTICATION_FAILED";
-    } else if (request->deletes_child) {
-        IkeDelete answer = {
-            IKE_PROTOCOL_ESP, 1, {child->spi_in}}; /* 1.4.1: the other direction's */
-        ike_chain_add_delete(chain, &answer);
-        request->what = "Delete of the Child SA";
-    } else {
-        request->what = payloads->count == 0 ? "liveness check" : "INFORMATIONAL without a Delete";
-    }
+    (void)reply;
+    return task_done(task);
 }
 
-static void answer_unreadable(const IkeFault *fault, IkeChain *chain, PeerRequest *request)
+static void liveness_unanswered(Task *task)
 {
-    if (fault->code == IKEWIRE_E_CRITICAL) { /* 2.5 */
-        uint8_t type = fault->payload_type;
-        ike_chain_add_notify(chain, IKE_NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD, (Bytes){&type, 1});
-        request->what = "request with an unknown critical payload";
-    } else {
-        ike_chain_add_notify(chain, IKE_NOTIFY_INVALID_SYNTAX, (Bytes){0});
-        request->what = "request that does not parse";
-    }
+    IkeSa *sa = task->sa;
+    bool stopping = ike_sa_is_closing(sa);
+
+    ike_sa_explain(sa, stopping ? "stopped; the SeGW is silent"
+                                : "the SeGW does not answer any more: it was restarted, or the "
+                                  "network between is down");
+    ike_sa_end(sa, stopping ? IKE_SA_STOPPED : IKE_SA_LOST);
 }
 
-void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
-                         const ChildSpis *child, Writer *writer, uint8_t *ret_first,
-                         PeerRequest *ret)
+const TaskKind liveness_task = {
+    .name = "liveness check",
+    .size = sizeof(Task),
+    .tries_max = UINT_MAX,
+    .begin = liveness_begin,
+    .response = liveness_answered,
+    .unanswered = liveness_unanswered,
+};
+
+void ike_sa_check_liveness(IkeSa *sa)
 {
-    IkePayloads decoded;
-    IkeFault fault = {0};
+    if (sa->closed || sa->tasks.first) /* the answer to any request shows it */
+        return;
+    log_debug("asking the SeGW whether it is there");
+    int r = task_add(sa, &liveness_task);
+    if (r < 0)
+        ike_sa_fail(sa, r);
+}
+
+/* ---- our last words ---- */
+
+static int delete_begin(Task *task)
+{
+    IkeSa *sa = task->sa;
+    IkeDelete delete_ = {.protocol = IKE_PROTOCOL_IKE};
     IkeChain chain;
+    Writer writer;
+    Bytes payloads;
 
-    *ret = (PeerRequest){0};
-    ike_chain_init(&chain, writer);
-    if (ike_payloads_decode(first, payloads, &decoded, &fault) != 0) {
-        answer_unreadable(&fault, &chain, ret);
-    } else if (exchange_type == IKE_INFORMATIONAL) {
-        answer_informational(&decoded, child, &chain, ret);
-    } else if (exchange_type == IKE_CREATE_CHILD_SA) {
-        /* 1.3: a minimal implementation has one Child SA; the SeGW then deletes and we connect
-         * anew. */
-        ike_chain_add_notify(&chain, IKE_NOTIFY_NO_ADDITIONAL_SAS, (Bytes){0});
-        ret->what = "CREATE_CHILD_SA, which we do not take part in";
-    } else {
-        ike_chain_add_notify(&chain, IKE_NOTIFY_INVALID_SYNTAX, (Bytes){0});
-        ret->what = "request of a type that has no place here";
-    }
-    *ret_first = chain.first;
+    writer_init(&writer, sa->scratch, sizeof(sa->scratch));
+    ike_chain_init(&chain, &writer);
+    ike_chain_add_delete(&chain, &delete_);
+    int r = writer_finish(&writer, &payloads);
+    return r < 0 ? r : task_seal(task, IKE_INFORMATIONAL, chain.first, payloads);
+}
+
+static int refuse_begin(Task *task)
+{
+    IkeSa *sa = task->sa;
+    IkeChain chain;
+    Writer writer;
+    Bytes payloads;
+
+    writer_init(&writer, sa->scratch, sizeof(sa->scratch));
+    ike_chain_init(&chain, &writer);
+    ike_chain_add_notify(&chain, IKE_NOTIFY_AUTHENTICATION_FAILED, (Bytes){0}); /* 2.21.2 */
+    int r = writer_finish(&writer, &payloads);
+    return r < 0 ? r : task_seal(task, IKE_INFORMATIONAL, chain.first, payloads);
+}
+
+static int closing_answered(Task *task, const TreReply *reply)
+{
+    (void)reply;
+    ike_sa_end(task->sa, task->sa->end);
+    return 0;
+}
+
+static void closing_unanswered(Task *task)
+{
+    ike_sa_end(task->sa, task->sa->end);
+}
+
+const TaskKind delete_task = {
+    .name = "Delete of the IKE SA",
+    .size = sizeof(Task),
+    .tries_max = CLOSING_TRIES_MAX,
+    .begin = delete_begin,
+    .response = closing_answered,
+    .unanswered = closing_unanswered,
+};
+
+const TaskKind refuse_task = {
+    .name = "AUTHENTICATION_FAILED",
+    .size = sizeof(Task),
+    .tries_max = CLOSING_TRIES_MAX,
+    .begin = refuse_begin,
+    .response = closing_answered,
+    .unanswered = closing_unanswered,
+};
+
+int ike_sa_delete(IkeSa *sa, IkeSaEnd end)
+{
+    sa->end = end;
+    if (ike_sa_is_closing(sa))
+        return 0;
+    tasks_drop_waiting(sa);
+    return task_add(sa, &delete_task);
+}
+
+bool ike_sa_is_closing(const IkeSa *sa)
+{
+    return task_find(sa, &delete_task) || task_find(sa, &refuse_task);
 }

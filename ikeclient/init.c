@@ -1,13 +1,18 @@
-/* How is an IKE SA asked for, and what does an answer that anyone could have sent ask of us? */
+/* IKE_SA_INIT: the request, the judgement of answers that anyone could have sent, and the task that
+ * leads from nothing to keys (steps 1 and 2 of the call flow). */
 #include "ikeclient/init.h"
 
+#include "base/log.h"
+#include "ikeclient/ike_sa_internal.h"
 #include "ikeclient/proposals.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
-int init_begin(InitExchange *init, const IkeSa *offer, uint16_t group, uint64_t spi_i, Bytes nonce,
-               Bytes ke)
+int init_begin(InitExchange *init, const IkeSaPayload *offer, uint16_t group, uint64_t spi_i,
+               Bytes nonce, Bytes ke)
 {
     *init = (InitExchange){.offer = offer, .spi_i = spi_i};
     if (nonce.size < IKE_NONCE_MIN || nonce.size > sizeof(init->nonce))
@@ -162,3 +167,188 @@ void init_response_judge(InitExchange *init, Bytes datagram, const Endpoint *loc
         ret->verdict = judge(init, &message, local, remote, ret);
     }
 }
+
+/* ---- the task ---- */
+
+typedef struct InitTask {
+    Task task; /* first */
+    InitExchange exchange;
+    InitResponse candidate; /* the answer that tred looks at */
+} InitTask;
+
+/* Both calls at once: tred answers one caller's calls in their order. */
+static int init_begin_task(Task *task)
+{
+    const IkeSaPayload *offer = &task->sa->config->ike_offer;
+    TreCall describe = {.method = TRE_DESCRIBE};
+    TreCall begin = {.method = TRE_BEGIN, .group = proposals_first_group(offer)};
+
+    steps_start(&task->sa->steps);
+    int r = task_call(task, &describe);
+    return r < 0 ? r : task_call(task, &begin);
+}
+
+static int init_described(Task *task, const TreReply *reply)
+{
+    IkeSa *sa = task->sa;
+
+    int r = tre_identity_init(&sa->identity, &reply->description);
+    if (r == 0)
+        steps_name(&sa->steps, sa->identity.identity, sa->identity.segw_identity);
+    return r;
+}
+
+/* Sends the request as it is now; RFC 7296 2.15 signs the last one sent. */
+static int init_send(InitTask *init)
+{
+    IkeSa *sa = init->task.sa;
+    const Endpoint *remote = transport_remote(sa->transport);
+    char segw[ENDPOINT_TEXT_SIZE];
+    Writer writer;
+    Bytes request;
+
+    writer_init(&writer, sa->scratch, sizeof(sa->scratch));
+    init_request_encode(&init->exchange, transport_local(sa->transport), remote, &writer);
+    int r = writer_finish(&writer, &request);
+    if (r == 0)
+        r = task_send_clear(&init->task, request);
+    if (r < 0)
+        return r;
+    steps_log(&sa->steps, 1, "IKE_SA_INIT request", STEP_HENB_TO_SEGW,
+              "%zu proposals, KE %s%s, to %s", init->exchange.offer->n_proposals,
+              proposals_group_name(init->exchange.group),
+              init->exchange.cookie_size > 0 ? ", COOKIE" : "", endpoint_text(remote, segw));
+    return 0;
+}
+
+static int init_begun(Task *task, const TreReply *reply)
+{
+    InitTask *init = (InitTask *)task;
+    IkeSa *sa = task->sa;
+    const IkeSaPayload *offer = &sa->config->ike_offer;
+
+    (void)snprintf(sa->exchange, sizeof(sa->exchange), "%s", reply->begun.exchange);
+    sa->spi_i = reply->begun.spi_i;
+    int r = init_begin(&init->exchange, offer, proposals_first_group(offer), reply->begun.spi_i,
+                       reply->begun.nonce_i, reply->begun.ke_i);
+    init->exchange.feign_nat = sa->identity.needs_udp;
+    return r < 0 ? r : init_send(init);
+}
+
+static int init_take_group(Task *task, const TreReply *reply)
+{
+    InitTask *init = (InitTask *)task;
+
+    int r = init_change_group(&init->exchange, init->candidate.group, reply->ke_i);
+    return r < 0 ? r : init_send(init);
+}
+
+static int init_choose_group(InitTask *init)
+{
+    TreCall call = {.method = TRE_CHOOSE_GROUP, .group = init->candidate.group};
+
+    steps_log(&init->task.sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB,
+              "INVALID_KE_PAYLOAD, %s wanted", proposals_group_name(init->candidate.group));
+    init->task.phase = TASK_ANSWERED;
+    return task_call(&init->task, &call);
+}
+
+/* The request goes on being sent meanwhile: the answer may be a forged one. */
+static int init_agree(InitTask *init, Bytes datagram)
+{
+    const Datagrams *request = &init->task.sa->tasks.request;
+    TreCall call = {.method = TRE_AGREE,
+                    .agree = {.request = {request->items[0].data, request->items[0].size},
+                              .response = datagram}};
+
+    init->task.phase = TASK_ANSWERED;
+    return task_call(&init->task, &call);
+}
+
+static int init_not_agreed(Task *task, const TreReply *reply)
+{
+    ike_sa_hint(task->sa, 0, "tred refused an IKE_SA_INIT response (%s): %s", reply->error,
+                reply->text);
+    task->phase = TASK_SENT;
+    return 0;
+}
+
+static const char *nat_text(const NatFinding *nat)
+{
+    if (!nat->supported)
+        return "no NAT detection";
+    if (nat->here)
+        return nat->there ? "NAT at both ends" : "NAT on our side";
+    return nat->there ? "NAT on the SeGW's side" : "no NAT";
+}
+
+/* tred has the keys: from here on the peer's SPI is fixed. */
+static int init_agreed(Task *task, const TreReply *reply)
+{
+    const InitResponse *answer = &((InitTask *)task)->candidate;
+    IkeSa *sa = task->sa;
+
+    sa->spi_r = answer->spi_r;
+    sa->nat = answer->nat;
+    sa->encapsulated = sa->nat.here || sa->nat.there || sa->identity.needs_udp;
+    (void)snprintf(sa->suite, sizeof(sa->suite), "%s", reply->suite);
+    steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "%s, %s%s, %s", sa->suite,
+              answer->certreq ? "CERTREQ" : "no CERTREQ",
+              answer->fragmentation ? ", fragmentation" : "", nat_text(&sa->nat));
+    if (sa->identity.needs_udp && !sa->nat.supported) {
+        ike_sa_explain(sa, "the SeGW does not know ESP in UDP (RFC 7296 2.23), without which "
+                           "tred's data plane \"user\" can't do: switch it on there, or use "
+                           "a kernel with ESP");
+        ike_sa_end(sa, IKE_SA_FAILED);
+        return 0;
+    }
+    int r = task_add(sa, &auth_task);
+    return r < 0 ? r : task_done(task);
+}
+
+static int init_clear(Task *task, Bytes datagram)
+{
+    InitTask *init = (InitTask *)task;
+    IkeSa *sa = task->sa;
+
+    init_response_judge(&init->exchange, datagram, transport_local(sa->transport),
+                        transport_remote(sa->transport), &init->candidate);
+    switch (init->candidate.verdict) {
+    case INIT_HINT: /* anyone could have sent it (RFC 7296 2.21.1): wait on, report it if nothing
+                       comes */
+        ike_sa_hint(sa, init->candidate.error, "somebody there answered %s",
+                    ike_notify_name(init->candidate.error));
+        return 0;
+    case INIT_COOKIE:
+        steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "COOKIE asked for");
+        return init_send(init);
+    case INIT_GROUP:
+        return init_choose_group(init);
+    case INIT_ANSWER:
+        return init_agree(init, datagram);
+    case INIT_DROP:
+    default:
+        ike_sa_drop(sa, init->candidate.why);
+        return 0;
+    }
+}
+
+static void init_unanswered(Task *task)
+{
+    ike_sa_explain_silence(task->sa, "answer that could be used");
+    ike_sa_end(task->sa, IKE_SA_FAILED);
+}
+
+const TaskKind init_task = {
+    .name = "IKE_SA_INIT request",
+    .size = sizeof(InitTask),
+    .tries_max = UINT_MAX,
+    .begin = init_begin_task,
+    .done = {[TRE_DESCRIBE] = init_described,
+             [TRE_BEGIN] = init_begun,
+             [TRE_CHOOSE_GROUP] = init_take_group,
+             [TRE_AGREE] = init_agreed},
+    .refused = {[TRE_AGREE] = init_not_agreed},
+    .clear = init_clear,
+    .unanswered = init_unanswered,
+};

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "ikeclient/endpoint.h"
-#include "ikeclient/nat.h"
 #include "ikewire/message.h"
 
 enum {
@@ -14,8 +13,8 @@ enum {
 
 /* What the next request is made of, and how far the haggling has gone. */
 typedef struct InitExchange {
-    bool feign_nat;     /* ask for ESP in UDP where no NAT asks for it (RFC 7296 2.23) */
-    const IkeSa *offer; /* borrowed */
+    bool feign_nat;            /* ask for ESP in UDP where no NAT asks for it (RFC 7296 2.23) */
+    const IkeSaPayload *offer; /* borrowed */
     uint64_t spi_i;
     uint16_t group; /* of `ke` */
     uint8_t ke[INIT_KE_MAX];
@@ -29,8 +28,8 @@ typedef struct InitExchange {
 } InitExchange;
 
 /* 0, or -EMSGSIZE for a nonce or public value beyond the bounds. */
-int init_begin(InitExchange *init, const IkeSa *offer, uint16_t group, uint64_t spi_i, Bytes nonce,
-               Bytes ke);
+int init_begin(InitExchange *init, const IkeSaPayload *offer, uint16_t group, uint64_t spi_i,
+               Bytes nonce, Bytes ke);
 
 /* A public value in another group, after INVALID_KE_PAYLOAD. 0 or -EMSGSIZE. */
 int init_change_group(InitExchange *init, uint16_t group, Bytes ke);

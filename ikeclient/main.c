@@ -1,15 +1,256 @@
 /* ikeclient: the HeNB's IKE process. It holds no key and no right; tred holds both. */
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "ikeclient/rights.h"
-#include "ikeclient/run.h"
+#include "ikeclient/bus.h"
+#include "ikeclient/trebus.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <linux/capability.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+typedef enum RunMode {
+    RUN_SERVICE, /* connect, stay, connect again */
+    RUN_ONCE,    /* one connection; its end is ours */
+    RUN_COUNT,   /* connect and delete a number of times */
+} RunMode;
+
+/* ---- a run, from its start to its exit status ---- */
+
+typedef struct Run {
+    sd_event *event;
+    sd_bus *bus;
+    TreBus *tre;
+    Connection *connection;
+    BusFace *face;
+    RunMode mode;
+    bool stopping;
+    bool was_established;
+    unsigned wanted; /* RUN_COUNT … */
+    unsigned passed;
+    unsigned failed;
+    bool this_passed;
+    double *times_ms; /* of those that passed */
+} Run;
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void finish_count(Run *run)
+{
+    if (run->passed > 0)
+        qsort(run->times_ms, run->passed, sizeof(run->times_ms[0]), compare_doubles);
+    printf("%u passed, %u failed", run->passed, run->failed);
+    if (run->passed > 0) {
+        printf("; milliseconds to established: median %.2f, least %.2f, most %.2f",
+               run->times_ms[run->passed / 2], run->times_ms[0], run->times_ms[run->passed - 1]);
+    }
+    printf("\n");
+    (void)sd_event_exit(run->event, run->failed == 0 && run->passed == run->wanted ? EXIT_SUCCESS
+                                                                                   : EXIT_FAILURE);
+}
+
+static void on_changed(void *userdata)
+{
+    Run *run = userdata;
+    ConnectionInfo info;
+
+    if (!run->face)
+        return;
+    bus_face_changed(run->face);
+    connection_info(run->connection, &info);
+    (void)sd_notifyf(0, "STATUS=%s%s%s", info.state_name, info.last_error[0] != 0 ? ": " : "",
+                     info.last_error);
+}
+
+static void on_established(void *userdata)
+{
+    Run *run = userdata;
+    ConnectionInfo info;
+
+    run->was_established = true;
+    connection_allow_retry(run->connection, run->mode != RUN_COUNT);
+    bus_face_established(run->face);
+    if (run->mode != RUN_COUNT)
+        return;
+    connection_info(run->connection, &info);
+    run->times_ms[run->passed] = info.sa.milliseconds;
+    run->this_passed = true;
+    connection_close(run->connection);
+}
+
+static void end_one(Run *run)
+{
+    if (run->this_passed) {
+        run->passed++;
+    } else if (!run->stopping) {
+        run->failed++;
+        log_error("that was connection %u of %u", run->passed + run->failed, run->wanted);
+    }
+    run->this_passed = false;
+    if (run->stopping || run->passed + run->failed == run->wanted) {
+        finish_count(run);
+    } else {
+        connection_open(run->connection);
+    }
+}
+
+static void on_closed(void *userdata, const char *reason)
+{
+    Run *run = userdata;
+    ConnectionInfo info;
+
+    bus_face_closed(run->face, reason);
+    connection_info(run->connection, &info);
+    if (run->mode == RUN_COUNT) {
+        end_one(run);
+    } else if (run->stopping) {
+        (void)sd_event_exit(run->event, run->mode == RUN_SERVICE || run->was_established
+                                            ? EXIT_SUCCESS
+                                            : EXIT_FAILURE);
+    } else if (run->mode == RUN_ONCE && info.state == CONNECTION_IDLE) {
+        (void)sd_event_exit(run->event, run->was_established ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+}
+
+static const ConnectionHandlers handlers = {on_changed, on_established, on_closed};
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    Run *run = userdata;
+    ConnectionInfo now;
+    (void)source;
+    (void)info;
+
+    run->stopping = true;
+    (void)sd_notify(0, "STOPPING=1");
+    connection_info(run->connection, &now);
+    if (now.state == CONNECTION_IDLE) {
+        on_closed(run, "stopped");
+    } else {
+        connection_close(run->connection);
+    }
+    return 0;
+}
+
+static void on_lost(void *userdata, const char *exchange, const char *reason)
+{
+    Run *run = userdata;
+
+    connection_lose(run->connection, exchange, reason);
+}
+
+static void on_lifetime(void *userdata, const char *exchange, bool hard)
+{
+    Run *run = userdata;
+
+    (void)hard; /* either way the remedy is a new one */
+    connection_renew(run->connection, exchange);
+}
+
+/* The name is a convenience for a single run, and a must for the service. */
+static int claim_name(Run *run)
+{
+    int r = bus_face_claim_name(run->bus);
+    if (r == 0)
+        return 0;
+    log_line(run->mode == RUN_SERVICE ? LOG_ERR : LOG_WARNING,
+             "the bus name org.tred.IkeClient1 can't be had (%s): %s", strerror(-r),
+             r == -EEXIST ? "another ikeclient has it; stop that one first"
+                          : "install the bus policy, and run ikeclient as the user that it names");
+    return run->mode == RUN_SERVICE ? r : 0;
+}
+
+static int open_bus(Run *run)
+{
+    int r = sd_bus_open_system(&run->bus);
+    if (r < 0) {
+        log_error("the system bus can't be reached (%s): is dbus running? DBUS_SYSTEM_BUS_ADDRESS "
+                  "names another one",
+                  strerror(-r));
+    }
+    return r;
+}
+
+static int attach(Run *run)
+{
+    int r = sd_event_default(&run->event);
+    /* Without the bus our unique name, and with it every exchange, is gone. */
+    if (r >= 0)
+        r = sd_bus_set_exit_on_disconnect(run->bus, true);
+    if (r >= 0)
+        r = sd_bus_attach_event(run->bus, run->event, SD_EVENT_PRIORITY_NORMAL);
+    if (r >= 0)
+        r = sd_event_add_signal(run->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, on_stop, run);
+    if (r >= 0)
+        r = sd_event_add_signal(run->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_stop, run);
+    return r < 0 ? r : sd_event_set_watchdog(run->event, true);
+}
+
+static int set_up(Run *run, const Config *config)
+{
+    int r = attach(run);
+    if (r >= 0)
+        r = tre_bus_new(run->bus, on_lost, on_lifetime, run, &run->tre);
+    if (r >= 0) {
+        r = connection_new(run->event, tre_bus_tre(run->tre), config, &handlers, run,
+                           &run->connection);
+    }
+    if (r >= 0)
+        r = bus_face_new(run->bus, run->connection, &run->face);
+    if (r < 0)
+        log_error("ikeclient can't start: %s", strerror(-r));
+    return r;
+}
+
+static void tear_down(Run *run)
+{
+    if (run->face)
+        bus_face_free(run->face);
+    if (run->connection)
+        connection_free(run->connection);
+    if (run->tre)
+        tre_bus_free(run->tre);
+    sd_bus_flush_close_unref(run->bus);
+    sd_event_unref(run->event);
+    free(run->times_ms);
+}
+
+/* Runs until it is over, logs what goes wrong, and returns the exit status. */
+static int run(const Config *config, RunMode mode, unsigned count)
+{
+    _cleanup_(tear_down) Run run = {.mode = mode, .wanted = count};
+
+    if (mode == RUN_COUNT) {
+        run.times_ms = calloc(count, sizeof(run.times_ms[0]));
+        if (!run.times_ms) {
+            log_error("out of memory");
+            return EXIT_FAILURE;
+        }
+    }
+    if (open_bus(&run) < 0 || set_up(&run, config) < 0 || claim_name(&run) < 0)
+        return EXIT_FAILURE;
+    connection_allow_retry(run.connection, mode == RUN_SERVICE);
+    (void)sd_notify(0, "READY=1");
+    connection_open(run.connection);
+    int r = sd_event_loop(run.event);
+    if (r < 0)
+        log_error("ikeclient ends: %s", strerror(-r));
+    return r < 0 ? EXIT_FAILURE : r;
+}
+
+/* ---- the command line ---- */
 
 enum { COUNT_MAX = 1000000, CONTINUE = -1 };
 
@@ -84,6 +325,21 @@ static int parse_arguments(int argc, char **argv, Arguments *ret)
         return EX_USAGE;
     }
     return CONTINUE;
+}
+
+/* Gives up every capability and the way back to one: no UDP port below 1024 is bound, and the keys
+ * are tred's. 0 or a negative errno. */
+static int rights_drop(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    /* libc has no wrapper, and libcap is not worth a library for this one call. */
+    if (syscall(SYS_capset, &header, none) < 0)
+        return -errno;
+    return 0;
 }
 
 int main(int argc, char **argv)

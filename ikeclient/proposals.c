@@ -1,4 +1,5 @@
-/* Which algorithms do we offer, and is what the peer chose among them? */
+/* The table of algorithms by name, proposals read from text, and the judgement of a peer's choice.
+ */
 #include "ikeclient/proposals.h"
 
 #include "base/cleanup.h"
@@ -215,9 +216,9 @@ static int parse_proposal(const char *text, size_t size, IkeProposal *proposal, 
     }
 }
 
-int proposals_parse(const char *text, uint8_t protocol, IkeSa *ret, char *problem)
+int proposals_parse(const char *text, uint8_t protocol, IkeSaPayload *ret, char *problem)
 {
-    IkeSa sa = {0};
+    IkeSaPayload sa = {0};
 
     while (true) {
         text += strspn(text, " \t");
@@ -246,7 +247,7 @@ int proposals_parse(const char *text, uint8_t protocol, IkeSa *ret, char *proble
     return 0;
 }
 
-uint16_t proposals_first_group(const IkeSa *offer)
+uint16_t proposals_first_group(const IkeSaPayload *offer)
 {
     for (size_t i = 0; i < offer->n_proposals; i++) {
         for (size_t j = 0; j < offer->proposals[i].n_transforms; j++) {
@@ -257,7 +258,7 @@ uint16_t proposals_first_group(const IkeSa *offer)
     return IKE_GROUP_NONE;
 }
 
-bool proposals_have_group(const IkeSa *offer, uint16_t group)
+bool proposals_have_group(const IkeSaPayload *offer, uint16_t group)
 {
     IkeTransform wanted = {IKE_TRANSFORM_KE, group, 0, false};
 
@@ -307,7 +308,7 @@ static bool answers(const IkeProposal *ours, const IkeProposal *theirs)
     return true;
 }
 
-int proposals_accept_esp(const IkeSa *offer, const IkeSa *answer, EspChoice *ret)
+int proposals_accept_esp(const IkeSaPayload *offer, const IkeSaPayload *answer, EspChoice *ret)
 {
     if (answer->n_proposals != 1)
         return -EBADMSG;

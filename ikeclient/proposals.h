@@ -12,12 +12,12 @@ enum { PROPOSALS_PROBLEM_SIZE = 256, ESP_SUITE_NAME_SIZE = 96 };
 /* Reads a list of proposals for `protocol` (IKE_PROTOCOL_IKE or _ESP) into an SA payload without
  * SPIs. Returns 0, or -EINVAL with `problem` (PROPOSALS_PROBLEM_SIZE octets) saying what is wrong.
  */
-int proposals_parse(const char *text, uint8_t protocol, IkeSa *ret, char *problem);
+int proposals_parse(const char *text, uint8_t protocol, IkeSaPayload *ret, char *problem);
 
 /* The group of the first KE transform: what the first KE payload is made with. */
-uint16_t proposals_first_group(const IkeSa *offer);
+uint16_t proposals_first_group(const IkeSaPayload *offer);
 
-bool proposals_have_group(const IkeSa *offer, uint16_t group);
+bool proposals_have_group(const IkeSaPayload *offer, uint16_t group);
 
 /* "ECP_256", as tred names a suite's group; a static string. */
 const char *proposals_group_name(uint16_t group);
@@ -32,7 +32,7 @@ typedef struct EspChoice {
 
 /* Reads the peer's answer to an ESP offer. It must be one proposal of ours, with one transform of
  * each type in it (RFC 7296 2.7). 0, or -EBADMSG. */
-int proposals_accept_esp(const IkeSa *offer, const IkeSa *answer, EspChoice *ret);
+int proposals_accept_esp(const IkeSaPayload *offer, const IkeSaPayload *answer, EspChoice *ret);
 
 /* "AES_GCM_16_128", "AES_CBC_128/HMAC_SHA2_256_128/ESN" into `text` (ESP_SUITE_NAME_SIZE octets).
  */

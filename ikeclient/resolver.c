@@ -1,4 +1,4 @@
-/* At which addresses is the SeGW? */
+/* The SeGW's name looked up by libc in the background, and the choice among its addresses. */
 #include "ikeclient/resolver.h"
 
 #include <errno.h>
@@ -111,4 +111,15 @@ int resolver_start(Resolver *resolver, const char *name, uint16_t port)
 void resolver_cancel(Resolver *resolver)
 {
     resolver->timer = sd_event_source_disable_unref(resolver->timer);
+}
+
+const Endpoint *resolver_choose(const Endpoint *addresses, size_t count, const Endpoint *last,
+                                bool failed)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (addresses[i].any.sa_family == last->any.sa_family &&
+            bytes_equal(endpoint_address(&addresses[i]), endpoint_address(last)))
+            return &addresses[(i + failed) % count];
+    }
+    return &addresses[0];
 }

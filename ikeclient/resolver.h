@@ -38,3 +38,9 @@ int resolver_start(Resolver *resolver, const char *name, uint16_t port);
 
 /* The handler is not called for what was started. */
 void resolver_cancel(Resolver *resolver);
+
+/* The address to try next, of at least one: the one that was tried last, or, as that failed, the
+ * one after it. An address is left on failure alone. `last` may be of a family that is none:
+ * nothing was tried yet. */
+const Endpoint *resolver_choose(const Endpoint *addresses, size_t count, const Endpoint *last,
+                                bool failed);

@@ -1,4 +1,4 @@
-/* Which traffic goes into the tunnel? */
+/* Traffic selectors read from and written as address prefixes. */
 #include "ikeclient/selectors.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,4 @@
-/* How do octets get to the SeGW and back? */
+/* The UDP sockets to one SeGW, before and after the move to its port 4500. */
 #include "ikeclient/transport.h"
 
 #include "ikewire/message.h"
@@ -20,6 +20,35 @@ enum {
     USEC_PER_SEC = 1000000,
     ACCURACY_USEC = 100000,
 };
+
+void datagrams_deinit(Datagrams *datagrams)
+{
+    for (size_t i = 0; i < datagrams->count; i++)
+        free(datagrams->items[i].data);
+    datagrams->count = 0;
+}
+
+int datagrams_set(Datagrams *datagrams, const Bytes *views, size_t count)
+{
+    datagrams_deinit(datagrams);
+    if (count > DATAGRAMS_MAX)
+        return -EMSGSIZE;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *copy = malloc(views[i].size > 0 ? views[i].size : 1);
+        if (!copy) {
+            datagrams_deinit(datagrams);
+            return -ENOMEM;
+        }
+        if (views[i].size > 0)
+            memcpy(copy, views[i].data, views[i].size);
+        datagrams->items[datagrams->count].data = copy;
+        datagrams->items[datagrams->count].size = views[i].size;
+        datagrams->count++;
+    }
+    return 0;
+}
+
+/* ---- sockets ---- */
 
 typedef struct Socket {
     int fd;
@@ -238,6 +267,12 @@ void transport_send(Transport *transport, Bytes message)
     if (n < 0)
         transport->hint(transport->userdata, errno);
     (void)sd_event_now(transport->event, CLOCK_MONOTONIC, &transport->last_sent);
+}
+
+void transport_send_all(Transport *transport, const Datagrams *datagrams)
+{
+    for (size_t i = 0; i < datagrams->count; i++)
+        transport_send(transport, (Bytes){datagrams->items[i].data, datagrams->items[i].size});
 }
 
 const Endpoint *transport_local(const Transport *transport)

@@ -1,5 +1,5 @@
 /* UDP to one SeGW: an ephemeral port to its port 500, and from IKE_AUTH on another one to its port
- * 4500, with the non-ESP marker (RFC 7296 2.23, RFC 3948). */
+ * 4500, with the non-ESP marker (RFC 7296 2.23, RFC 3948); and the datagrams that go it. */
 #pragma once
 
 #include "base/bytes.h"
@@ -7,6 +7,25 @@
 #include "ikeclient/endpoint.h"
 
 #include <systemd/sd-event.h>
+
+/* The datagrams of one message, kept so that they can be sent again bit for bit (RFC 7296 2.1). */
+enum { DATAGRAMS_MAX = 128 }; /* fragments of one message that tred makes */
+
+typedef struct Datagrams {
+    size_t count;
+    struct {
+        uint8_t *data;
+        size_t size;
+    } items[DATAGRAMS_MAX];
+} Datagrams;
+
+void datagrams_deinit(Datagrams *datagrams);
+
+/* Replaces what was kept by copies of `views`. 0, -ENOMEM, or -EMSGSIZE for more than
+ * DATAGRAMS_MAX. */
+int datagrams_set(Datagrams *datagrams, const Bytes *views, size_t count);
+
+/* ---- the way ---- */
 
 typedef struct Transport Transport;
 
@@ -31,6 +50,7 @@ int transport_keep_alive(Transport *transport, uint64_t seconds);
 
 /* Sends a message, or fails by the hint handler: the retransmission timer sees to it. */
 void transport_send(Transport *transport, Bytes message);
+void transport_send_all(Transport *transport, const Datagrams *datagrams);
 
 const Endpoint *transport_local(const Transport *transport);
 const Endpoint *transport_remote(const Transport *transport);

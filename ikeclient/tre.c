@@ -1,4 +1,4 @@
-/* What does the IKE client need of the trusted environment, whoever plays it? */
+/* Calls to the trusted environment, whoever plays it, and the copy of what it says of itself. */
 #include "ikeclient/tre.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 
 #include "base/bytes.h"
 #include "ikeclient/auth.h"
-#include "ikeclient/datagrams.h"
+#include "ikeclient/transport.h"
 
 enum {
     TRE_CHAIN_MAX = 16, /* certificates of ours */

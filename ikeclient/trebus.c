@@ -1,4 +1,4 @@
-/* Which calls to tred are under way, and is tred still there? */
+/* The calls to tred that are under way on the bus, and the signals that tred sends by itself. */
 #include "ikeclient/trebus.h"
 
 #include "base/cleanup.h"

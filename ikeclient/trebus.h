@@ -21,5 +21,5 @@ int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, void *use
 void tre_bus_free(TreBus *tre);
 DEFINE_POINTER_CLEANUP(TreBus, tre_bus_free);
 
-/* The face that associations call. */
+/* The face that IKE SAs call. */
 Tre *tre_bus_tre(TreBus *tre);

@@ -1,4 +1,4 @@
-/* How are the calls of tre.h put on the bus, and tred's answers read from it? */
+/* The calls of tre.h written as bus messages, and tred's answers read from them. */
 #include "ikeclient/tremessage.h"
 
 #include "base/cleanup.h"

@@ -45,7 +45,7 @@ void ike_chain_add(IkeChain *chain, uint8_t type, Bytes body)
     ike_chain_close(chain);
 }
 
-void ike_chain_add_sa(IkeChain *chain, const IkeSa *sa)
+void ike_chain_add_sa(IkeChain *chain, const IkeSaPayload *sa)
 {
     ike_chain_open(chain, IKE_PAYLOAD_SA, false);
     ike_sa_encode(chain->writer, sa);

@@ -14,7 +14,7 @@
     }                                                                                              \
     struct noun##_needs_semicolon
 
-DEFINE_VALIDATE(sa, IkeSa);
+DEFINE_VALIDATE(sa, IkeSaPayload);
 DEFINE_VALIDATE(ke, IkeKe);
 DEFINE_VALIDATE(id, IkeId);
 DEFINE_VALIDATE(cert, IkeCert);

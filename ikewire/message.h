@@ -85,7 +85,7 @@ void ike_chain_close(IkeChain *chain);
 
 /* One call for one whole payload. */
 void ike_chain_add(IkeChain *chain, uint8_t type, Bytes body);
-void ike_chain_add_sa(IkeChain *chain, const IkeSa *sa);
+void ike_chain_add_sa(IkeChain *chain, const IkeSaPayload *sa);
 void ike_chain_add_ke(IkeChain *chain, uint16_t group, Bytes data);
 void ike_chain_add_id(IkeChain *chain, uint8_t payload_type, const IkeId *id);
 void ike_chain_add_cert(IkeChain *chain, uint8_t payload_type, uint8_t encoding, Bytes data);

@@ -42,13 +42,13 @@ typedef struct IkeProposal {
     IkeTransform transforms[IKE_TRANSFORMS_MAX];
 } IkeProposal;
 
-typedef struct IkeSa {
+typedef struct IkeSaPayload {
     size_t n_proposals;
     IkeProposal proposals[IKE_PROPOSALS_MAX];
-} IkeSa;
+} IkeSaPayload;
 
-int ike_sa_decode(Bytes body, IkeSa *ret);
-void ike_sa_encode(Writer *writer, const IkeSa *sa);
+int ike_sa_decode(Bytes body, IkeSaPayload *ret);
+void ike_sa_encode(Writer *writer, const IkeSaPayload *sa);
 
 /* 3.4 Key Exchange */
 typedef struct IkeKe {

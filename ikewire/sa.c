@@ -133,7 +133,7 @@ static int proposal_decode(Reader *reader, IkeProposal *ret, bool *ret_last)
 
 /* 3.3.1: offers are numbered from 1 without gaps; a single one may be an answer, which carries the
  * number of the offer that it accepts. */
-static bool numbers_fit(const IkeSa *sa)
+static bool numbers_fit(const IkeSaPayload *sa)
 {
     if (sa->n_proposals == 1)
         return sa->proposals[0].number > 0;
@@ -145,7 +145,7 @@ static bool numbers_fit(const IkeSa *sa)
     return true;
 }
 
-int ike_sa_decode(Bytes body, IkeSa *ret)
+int ike_sa_decode(Bytes body, IkeSaPayload *ret)
 {
     Reader reader;
     bool last = false;
@@ -207,7 +207,7 @@ static void proposal_encode(Writer *writer, const IkeProposal *proposal, bool la
         transform_encode(writer, &proposal->transforms[i], i + 1 == proposal->n_transforms);
 }
 
-void ike_sa_encode(Writer *writer, const IkeSa *sa)
+void ike_sa_encode(Writer *writer, const IkeSaPayload *sa)
 {
     for (size_t i = 0; i < sa->n_proposals; i++)
         proposal_encode(writer, &sa->proposals[i], i + 1 == sa->n_proposals);

@@ -9,7 +9,7 @@
 /* One IKE_SA_INIT message, read whole. */
 typedef struct Init {
     IkeMessage message;
-    IkeSa sa;
+    IkeSaPayload sa;
     IkeKe ke;
     Bytes nonce;
 } Init;

@@ -23,9 +23,9 @@ static const uint8_t ke_r[] = {
 
 static const uint8_t nonce_r[32] = {1};
 
-static IkeSa suite(void)
+static IkeSaPayload suite(void)
 {
-    return (IkeSa){
+    return (IkeSaPayload){
         .n_proposals = 1,
         .proposals = {{
             .number = 1,
@@ -42,7 +42,7 @@ static IkeSa suite(void)
 static int message_make(const IkeHeader *header, Bytes ke, Bytes nonce, uint8_t *buffer, Bytes *ret)
 {
     static const uint8_t hashes[] = {0, IKE_HASH_SHA2_256, 0, IKE_HASH_SHA2_384};
-    const IkeSa sa = suite();
+    const IkeSaPayload sa = suite();
     IkeChain chain;
     Writer writer;
 

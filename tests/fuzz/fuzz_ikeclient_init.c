@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Reader reader;
     uint16_t length;
     Bytes datagram;
-    IkeSa offer;
+    IkeSaPayload offer;
 
     if (proposals_parse("aes128gcm16-prfsha256-ecp256-ecp384-curve25519", IKE_PROTOCOL_IKE, &offer,
                         problem) < 0 ||

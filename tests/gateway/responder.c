@@ -57,9 +57,9 @@ void responder_free(Responder *responder)
 
 /* ---- IKE_SA_INIT ---- */
 
-static IkeSa ike_choice(void)
+static IkeSaPayload ike_choice(void)
 {
-    return (IkeSa){
+    return (IkeSaPayload){
         .n_proposals = 1,
         .proposals = {{
             .number = 1,
@@ -109,7 +109,7 @@ static void init_write(const Responder *responder, const Dh *dh, Writer *writer)
                               .spi_r = responder->spi_r,
                               .exchange_type = IKE_SA_INIT,
                               .flags = IKE_FLAG_RESPONSE};
-    const IkeSa sa = ike_choice();
+    const IkeSaPayload sa = ike_choice();
     IkeChain chain;
 
     ike_message_begin(writer, &header, &chain);
@@ -243,7 +243,7 @@ static void child_write(const IkeTs *ts_i, const IkeTs *ts_r, IkeChain *chain)
     const IkeCp cp = {.cfg_type = IKE_CFG_REPLY,
                       .n_attributes = 1,
                       .attributes = {{IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(address)}}};
-    const IkeSa sa = {
+    const IkeSaPayload sa = {
         .n_proposals = 1,
         .proposals = {{
             .number = 1,

@@ -1,9 +1,9 @@
 """ikeclient in the hands of a script and of an operator: statuses, log lines, who may command it."""
 
-from lab.bus import BusError, Connection
+from lab.bus import BusError, Connection, Recording
 from lab.case import LabTest
 from lab.pki import HENB_NAME, SEGW_NAME
-from lab.programs import CLIENT, CLIENT_PATH, IkeClient
+from lab.programs import CLIENT, CLIENT_PATH, IkeClient, Operator
 
 ACCESS_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 BRIEF = {"retransmit-timeout": "50", "retransmit-tries": "2"}
@@ -77,3 +77,15 @@ class CommandTest(LabTest):
                     connection.call(CLIENT, CLIENT_PATH, CLIENT, method)
                 self.assertEqual(caught.exception.name, ACCESS_DENIED)
         self.assertEqual(client.get("State"), "established")
+
+    def test_the_bus_is_told_of_properties_that_have_changed_alone(self):
+        _, _, client = self.establish()
+        recording = Recording()
+        self.addCleanup(recording.stop)
+        operator = self.starting(Operator())
+        operator.call("Disconnect")
+        client.wait_for_state("idle")
+        messages = recording.stop()
+        self.assertIn(b"PropertiesChanged", messages)
+        self.assertIn(b"SegwIdentity", messages)
+        self.assertNotIn(b"LastError", messages)

@@ -122,3 +122,22 @@ class ChildTest(LabTest):
         client.wait_for_state("established-no-child")
         self.assertEqual(gateway.sa_count(), 1)
         self.assertNotIn("INSTALLED", gateway.sas())
+
+    def test_a_child_that_was_refused_for_want_of_an_address_is_asked_for_again(self):
+        gateway = self.start_segw(pools="ipv6")
+        self.start_tred()
+        client = self.start_client(connection={"reconnect": "yes"},
+                                   child={"request-address": "ipv4"})
+        client.wait_for_state("established-no-child")
+        self.assertIn("INTERNAL_ADDRESS_FAILURE", client.get("LastError"))
+        gateway.change_pools("ipv4")
+        client.wait_for_state("established", seconds=20)
+        self.assertEqual(client.get("Addresses"), ["10.210.0.1/32"])
+
+    def test_one_address_of_two_that_were_asked_for_is_a_failure_with_its_own_text(self):
+        self.start_segw(pools="ipv4")
+        self.start_tred()
+        client = self.start_client(connection={"reconnect": "no"},
+                                   child={"request-address": "both"})
+        client.wait_for_state("idle")
+        self.assertIn("assigned no IPv6 address", client.get("LastError"))

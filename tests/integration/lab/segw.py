@@ -79,6 +79,13 @@ class Segw:
         self._write_credential(credential)
         self.control("--load-all", "--clear")
 
+    def change_pools(self, pools):
+        """Other pools than the options said, for the IKE SAs to come."""
+        file = self.directory / "swanctl" / "swanctl.conf"
+        text = file.read_text()
+        file.write_text(re.sub(r"(?m)^( *pools = ).*$", rf"\g<1>{pools}", text))
+        self.control("--load-all")
+
     def control(self, *arguments, check=True):
         """swanctl; its output is returned."""
         return run([BIN / "swanctl", *arguments, "--uri", f"unix://{self.directory}/vici"],

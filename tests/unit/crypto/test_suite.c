@@ -99,14 +99,14 @@ static IkeProposal cbc_offer(void)
     };
 }
 
-static IkeSa both_offers(void)
+static IkeSaPayload both_offers(void)
 {
-    return (IkeSa){.n_proposals = 2, .proposals = {gcm_offer(), cbc_offer()}};
+    return (IkeSaPayload){.n_proposals = 2, .proposals = {gcm_offer(), cbc_offer()}};
 }
 
-static IkeSa gcm_answer(void)
+static IkeSaPayload gcm_answer(void)
 {
-    return (IkeSa){
+    return (IkeSaPayload){
         .n_proposals = 1,
         .proposals = {{
             .number = 1,
@@ -122,9 +122,9 @@ static IkeSa gcm_answer(void)
     };
 }
 
-static IkeSa cbc_answer(void)
+static IkeSaPayload cbc_answer(void)
 {
-    return (IkeSa){
+    return (IkeSaPayload){
         .n_proposals = 1,
         .proposals = {{
             .number = 2,
@@ -141,9 +141,9 @@ static IkeSa cbc_answer(void)
     };
 }
 
-static void assert_selection(const IkeSa *chosen, int expected)
+static void assert_selection(const IkeSaPayload *chosen, int expected)
 {
-    const IkeSa offered = both_offers();
+    const IkeSaPayload offered = both_offers();
     IkeSuite suite = {0};
 
     assert_int_equal(ike_suite_select(&offered, chosen, &suite), expected);
@@ -154,7 +154,7 @@ static void assert_selection(const IkeSa *chosen, int expected)
 static void an_aead_answer_is_taken(void **state)
 {
     (void)state;
-    const IkeSa offered = both_offers(), chosen = gcm_answer();
+    const IkeSaPayload offered = both_offers(), chosen = gcm_answer();
     IkeSuite suite;
     char name[SUITE_NAME_SIZE];
 
@@ -168,7 +168,7 @@ static void an_aead_answer_is_taken(void **state)
 static void a_cbc_answer_with_integ_is_taken(void **state)
 {
     (void)state;
-    const IkeSa offered = both_offers(), chosen = cbc_answer();
+    const IkeSaPayload offered = both_offers(), chosen = cbc_answer();
     IkeSuite suite;
     char name[SUITE_NAME_SIZE];
 
@@ -181,7 +181,7 @@ static void a_cbc_answer_with_integ_is_taken(void **state)
 static void an_answer_of_two_proposals_or_none_is_ambiguous(void **state)
 {
     (void)state;
-    IkeSa chosen = gcm_answer();
+    IkeSaPayload chosen = gcm_answer();
 
     chosen.n_proposals = 0;
     assert_selection(&chosen, SUITE_E_AMBIGUOUS);
@@ -193,7 +193,7 @@ static void an_answer_of_two_proposals_or_none_is_ambiguous(void **state)
 static void an_answer_with_two_transforms_of_a_type_or_none_is_ambiguous(void **state)
 {
     (void)state;
-    IkeSa chosen;
+    IkeSaPayload chosen;
 
     for (size_t i = 0; i < 3; i++) {
         chosen = gcm_answer();
@@ -210,7 +210,7 @@ static void an_answer_with_two_transforms_of_a_type_or_none_is_ambiguous(void **
 static void an_answer_that_was_not_offered_is_refused(void **state)
 {
     (void)state;
-    IkeSa chosen = gcm_answer();
+    IkeSaPayload chosen = gcm_answer();
 
     chosen.proposals[0].number = 2; /* the other proposal has no GCM */
     assert_selection(&chosen, SUITE_E_NOT_OFFERED);
@@ -234,7 +234,7 @@ static void an_answer_that_was_not_offered_is_refused(void **state)
 static void an_offer_outside_the_profile_is_refused_even_if_chosen(void **state)
 {
     (void)state;
-    IkeSa chosen = cbc_answer();
+    IkeSaPayload chosen = cbc_answer();
 
     chosen.proposals[0].transforms[2].id = IKE_INTEG_HMAC_SHA2_512_256; /* it was offered */
     assert_selection(&chosen, SUITE_E_NOT_ALLOWED);
@@ -243,7 +243,7 @@ static void an_offer_outside_the_profile_is_refused_even_if_chosen(void **state)
 static void cbc_without_integ_is_refused(void **state)
 {
     (void)state;
-    IkeSa chosen = cbc_answer();
+    IkeSaPayload chosen = cbc_answer();
 
     chosen.proposals[0].transforms[2] = chosen.proposals[0].transforms[3];
     chosen.proposals[0].n_transforms = 3;
@@ -255,7 +255,7 @@ static void an_aead_with_integ_is_refused_unless_it_is_none(void **state)
     (void)state;
     const IkeTransform none = {.type = IKE_TRANSFORM_INTEG, .id = IKE_INTEG_NONE};
     const IkeTransform hmac = {.type = IKE_TRANSFORM_INTEG, .id = IKE_INTEG_HMAC_SHA2_256_128};
-    IkeSa offered = both_offers(), chosen = gcm_answer();
+    IkeSaPayload offered = both_offers(), chosen = gcm_answer();
     IkeSuite suite;
 
     offered.proposals[0].transforms[6] = none;
@@ -272,7 +272,7 @@ static void a_transform_type_that_ike_has_no_use_for_is_refused(void **state)
 {
     (void)state;
     const IkeTransform esn = {.type = IKE_TRANSFORM_ESN, .id = IKE_ESN_YES};
-    IkeSa offered = both_offers(), chosen = gcm_answer();
+    IkeSaPayload offered = both_offers(), chosen = gcm_answer();
     IkeSuite suite;
 
     offered.proposals[0].transforms[6] = esn;

@@ -1,7 +1,7 @@
 /* Messages made by hand, for the IKE client's tests. */
 #include "octets.h"
 
-#include "ikeclient/nat.h"
+#include "ikeclient/endpoint.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,9 +55,9 @@ Bytes draft_end_message(Draft *draft)
     return draft_octets(draft);
 }
 
-static IkeSa first_of_each(const IkeSa *offer)
+static IkeSaPayload first_of_each(const IkeSaPayload *offer)
 {
-    IkeSa answer = {.n_proposals = 1, .proposals = {offer->proposals[0]}};
+    IkeSaPayload answer = {.n_proposals = 1, .proposals = {offer->proposals[0]}};
     IkeProposal *proposal = &answer.proposals[0];
     unsigned seen = 0;
 
@@ -71,11 +71,11 @@ static IkeSa first_of_each(const IkeSa *offer)
     return answer;
 }
 
-Bytes draft_init_response(Draft *draft, const IkeSa *offer, uint64_t spi_i, uint16_t group,
+Bytes draft_init_response(Draft *draft, const IkeSaPayload *offer, uint64_t spi_i, uint16_t group,
                           const Endpoint *segw, const Endpoint *henb)
 {
     static const uint8_t nonce[32] = {7}, ke[64] = {9};
-    IkeSa answer = first_of_each(offer);
+    IkeSaPayload answer = first_of_each(offer);
     uint8_t hash[NAT_HASH_SIZE];
 
     draft_begin_message(draft, spi_i, TEST_SPI_R, IKE_SA_INIT, IKE_FLAG_RESPONSE, 0);

@@ -24,7 +24,7 @@ Bytes draft_end_message(Draft *draft);
 
 /* What a SeGW answers to an IKE_SA_INIT request: its first proposal with one transform of each
  * type, KE in `group`, Nr; NAT detection as seen between `segw` and `henb` unless they are NULL. */
-Bytes draft_init_response(Draft *draft, const IkeSa *offer, uint64_t spi_i, uint16_t group,
+Bytes draft_init_response(Draft *draft, const IkeSaPayload *offer, uint64_t spi_i, uint16_t group,
                           const Endpoint *segw, const Endpoint *henb);
 
 enum { TEST_SPI_R = 0x5252 };

@@ -267,12 +267,15 @@ void stage_send_sealed(Stage *stage, uint8_t exchange_type, bool response, uint3
 
 static void grant_child(const Stage *stage, Draft *draft)
 {
-    IkeSa sa = {.n_proposals = 1, .proposals = {stage->esp_offer->proposals[0]}};
+    IkeSaPayload sa = {.n_proposals = 1, .proposals = {stage->esp_offer->proposals[0]}};
     IkeTs ts = {.n_selectors = 1,
                 .selectors = {{IKE_TS_IPV4_ADDR_RANGE, 0, 0, 65535, {10, 0, 0, 1}, {10, 0, 0, 1}}}};
+    IkeCp cp = {IKE_CFG_REPLY, 1, {{IKE_CFG_INTERNAL_IP4_ADDRESS, {stage->address, 4}}}};
 
     if (stage->wide_selectors)
         ts.selectors[0].type = IKE_TS_IPV6_ADDR_RANGE;
+    if (!stage->no_configuration)
+        ike_chain_add_cp(&draft->chain, &cp);
     sa.proposals[0].spi_size = 4;
     sa.proposals[0].spi = STAGE_SPI_OUT;
     ike_chain_add_sa(&draft->chain, &sa);
@@ -280,12 +283,21 @@ static void grant_child(const Stage *stage, Draft *draft)
     ike_chain_add_ts(&draft->chain, IKE_PAYLOAD_TSR, &ts);
 }
 
-static void answer_auth(Stage *stage, const IkeHeader *header)
+static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
 {
     static const uint8_t auth[] = {1, 2, 3};
     IkeId idr = {IKE_ID_FQDN, {(const uint8_t *)"segw.example", 12}};
+    IkeHeader again;
+    IkePayloads payloads;
+    IkeNotify notify;
+    Bytes octets;
+    uint8_t first;
     Draft draft;
 
+    unseal(datagram, &again, &first, &octets);
+    assert_int_equal(ike_payloads_decode(first, octets, &payloads, NULL), 0);
+    stage->saw_initial_contact =
+        ike_payloads_notify(&payloads, IKE_NOTIFY_INITIAL_CONTACT, &notify);
     draft_begin(&draft);
     if (stage->auth_error != 0) {
         ike_chain_add_notify(&draft.chain, stage->auth_error, (Bytes){0});
@@ -332,7 +344,7 @@ void stage_segw(Stage *stage, Bytes datagram)
         stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i,
                                               IKE_GROUP_ECP_256, NULL, NULL));
     } else if (header.exchange_type == IKE_AUTH && !stage->silent_auth) {
-        answer_auth(stage, &header);
+        answer_auth(stage, &header, datagram);
     } else if (header.exchange_type == IKE_INFORMATIONAL) {
         answer_informational(stage, &header, datagram);
     }
@@ -373,6 +385,7 @@ int stage_setup(Stage *stage)
         .next_request_id = 1,
         .data_plane = "none",
         .shared_socket = -1,
+        .address = {10, 0, 0, 1},
     };
     assert_true(sd_event_new(&stage->event) >= 0);
     assert_true(sd_event_add_defer(stage->event, &stage->deliver, on_deliver, stage) >= 0);
@@ -406,6 +419,12 @@ void stage_run_until(Stage *stage, const bool *condition)
     for (int turn = 0; turn < TURNS_MAX && !*condition; turn++)
         assert_true(sd_event_run(stage->event, TURN_USEC) >= 0);
     assert_true(*condition);
+}
+
+void stage_turn(Stage *stage)
+{
+    assert_true(sd_event_run(stage->event, TURN_USEC) >= 0);
+    assert_true(stage->turns++ < TURNS_MAX);
 }
 
 void stage_settle(Stage *stage)

@@ -17,6 +17,7 @@ struct Stage {
     Tre tre; /* first */
     sd_event *event;
     sd_event_source *deliver;
+    unsigned turns;
     StageReply *replies; /* oldest first */
     /* what tred was asked, in order */
     size_t n_calls;
@@ -47,11 +48,14 @@ struct Stage {
     /* what it does with a datagram; NULL: stage_segw() */
     void (*segw)(Stage *stage, Bytes datagram);
     bool silent_init, silent_auth;
-    const IkeSa *ike_offer, *esp_offer;
-    uint16_t auth_error;  /* it answers IKE_AUTH with this notify and no AUTH */
-    uint16_t child_error; /* … or grants no child, for this reason */
-    bool wide_selectors;  /* it grants more than was asked for */
+    const IkeSaPayload *ike_offer, *esp_offer;
+    uint16_t auth_error;   /* it answers IKE_AUTH with this notify and no AUTH */
+    uint16_t child_error;  /* … or grants no child, for this reason */
+    bool wide_selectors;   /* it grants more than was asked for */
+    bool no_configuration; /* it sends no CFG_REPLY */
+    uint8_t address[4];    /* that it assigns */
     bool saw_delete, saw_auth_failed;
+    bool saw_initial_contact; /* in the last IKE_AUTH request */
 };
 
 int stage_setup(Stage *stage);
@@ -69,6 +73,9 @@ void stage_send_sealed(Stage *stage, uint8_t exchange_type, bool response, uint3
 
 /* Turns the event loop until `*condition`; fails the test when that takes too long. */
 void stage_run_until(Stage *stage, const bool *condition);
+
+/* Turns it once; fails the test when that has been done too often. */
+void stage_turn(Stage *stage);
 
 /* Turns it until nothing happens any more for some turns. */
 void stage_settle(Stage *stage);

@@ -1,4 +1,4 @@
-/* Do we ask for the tunnel that was configured, and take none that we did not ask for? */
+/* We ask for the tunnel that was configured, and take none that we did not ask for. */
 #include "ikeclient/child.h"
 
 #include "octets.h"
@@ -108,7 +108,7 @@ static void without_an_address_there_is_no_configuration_payload(void **state)
 
 static void each_proposal_carries_our_spi(void **state)
 {
-    IkeSa sa;
+    IkeSaPayload sa;
     (void)state;
 
     encode();
@@ -156,8 +156,8 @@ static ChildVerdict judge(const Grant *grant)
     if (grant->cp.cfg_type != 0)
         ike_chain_add_cp(chain, &grant->cp);
     if (grant->proposal != 0) {
-        IkeSa sa = {.n_proposals = 1,
-                    .proposals = {fixture.offer.sa.proposals[grant->proposal - 1]}};
+        IkeSaPayload sa = {.n_proposals = 1,
+                           .proposals = {fixture.offer.sa.proposals[grant->proposal - 1]}};
         sa.proposals[0].spi = SPI_OUT;
         ike_chain_add_sa(chain, &sa);
     }
@@ -312,6 +312,51 @@ static void a_configuration_that_is_no_reply_is_ignored(void **state)
     assert_int_equal(fixture.answer.n_addresses, 0);
 }
 
+static const char *lacks(uint16_t type, Bytes value)
+{
+    assert_int_equal(judge_attribute(type, value), CHILD_GRANTED);
+    return child_answer_lacks(&fixture.offer, &fixture.answer);
+}
+
+static void an_address_that_was_asked_for_and_not_given_is_missing(void **state)
+{
+    static const uint8_t v4[] = {10, 210, 0, 1}, any[4] = {0};
+    (void)state;
+
+    assert_null(lacks(IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(v4)));
+    assert_string_equal(lacks(IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(any)), "IPv4 address");
+    assert_string_equal(lacks(IKE_CFG_INTERNAL_IP4_ADDRESS, (Bytes){0}), "IPv4 address");
+    assert_string_equal(lacks(IKE_CFG_INTERNAL_IP4_DNS, BYTES_OF(v4)), "IPv4 address");
+    assert_int_equal(judge(&ordinary), CHILD_GRANTED); /* no CFG_REPLY at all */
+    assert_string_equal(child_answer_lacks(&fixture.offer, &fixture.answer), "IPv4 address");
+}
+
+static void an_address_is_missing_in_the_family_that_was_asked_for(void **state)
+{
+    static const uint8_t v4[] = {10, 210, 0, 1};
+    (void)state;
+
+    request(REQUEST_BOTH);
+    assert_string_equal(lacks(IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(v4)), "IPv6 address");
+    request(REQUEST_NONE);
+    assert_null(lacks(IKE_CFG_INTERNAL_IP4_DNS, BYTES_OF(v4)));
+}
+
+static void a_list_of_children_loses_the_one_that_is_named(void **state)
+{
+    ChildSa *list = NULL;
+    (void)state;
+
+    for (uint32_t spi_in = 1; spi_in <= 3; spi_in++)
+        assert_int_equal(child_sas_add(&list, spi_in, &fixture.answer), 0);
+    child_sas_remove(&list, 2);
+    child_sas_remove(&list, 7);
+    assert_int_equal(list->spi_in, 1);
+    assert_int_equal(list->next->spi_in, 3);
+    assert_null(list->next->next);
+    child_sas_free(list);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -331,6 +376,9 @@ int main(void)
         TEST(a_prefix_of_129_bits_is_invalid),
         TEST(a_fifth_address_is_invalid),
         TEST(a_configuration_that_is_no_reply_is_ignored),
+        TEST(an_address_that_was_asked_for_and_not_given_is_missing),
+        TEST(an_address_is_missing_in_the_family_that_was_asked_for),
+        TEST(a_list_of_children_loses_the_one_that_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Is a configuration read whole, with its defaults, and refused where it is wrong? */
+/* A configuration is read whole, with its defaults, and refused where it is wrong. */
 #include "ikeclient/config.h"
 
 #include "base/cleanup.h"

@@ -1,4 +1,4 @@
-/* Is there a tunnel whenever there is to be one, and none otherwise? */
+/* There is a tunnel whenever there is to be one, and none otherwise. */
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
@@ -177,6 +177,107 @@ static void without_its_child_the_connection_says_so(void **state)
     assert_int_equal(now(), CONNECTION_ESTABLISHED_NO_CHILD);
 }
 
+/* ---- no way to be without a child for ever ---- */
+
+static void assert_child_comes_back(void)
+{
+    f.established = false;
+    while (now() != CONNECTION_ESTABLISHED)
+        stage_turn(&f.stage);
+}
+
+static void a_child_that_was_deleted_comes_back_though_the_first_reconnect_is_lost(void **state)
+{
+    (void)state;
+    open_it();
+    f.stage.silent_init = true;
+    delete_from_segw(IKE_PROTOCOL_ESP);
+    while (now() != CONNECTION_CONNECTING)
+        stage_turn(&f.stage);
+    while (now() != CONNECTION_ESTABLISHED_NO_CHILD)
+        stage_turn(&f.stage);
+    f.stage.silent_init = false;
+    assert_child_comes_back();
+}
+
+static void a_child_that_was_refused_is_asked_for_again(void **state)
+{
+    static const uint16_t errors[] = {IKE_NOTIFY_INTERNAL_ADDRESS_FAILURE,
+                                      IKE_NOTIFY_TS_UNACCEPTABLE};
+    ConnectionInfo info;
+    (void)state;
+
+    for (size_t i = 0; i < ELEMENTS(errors); i++) {
+        f.stage.child_error = errors[i];
+        connection_open(f.connection);
+        stage_run_until(&f.stage, &f.established);
+        assert_int_equal(now(), CONNECTION_ESTABLISHED_NO_CHILD);
+        connection_info(f.connection, &info);
+        assert_non_null(strstr(info.last_error, ike_notify_name(errors[i])));
+        f.stage.child_error = 0;
+        assert_child_comes_back();
+        f.established = f.closed = false;
+        connection_close(f.connection);
+        stage_run_until(&f.stage, &f.closed);
+        f.established = false;
+    }
+}
+
+static void a_new_child_deleted_while_the_old_ike_sa_lingers_comes_back(void **state)
+{
+    (void)state;
+    open_it();
+    f.established = false;
+    open_it(); /* the stage's SeGW does not delete the first */
+    delete_from_segw(IKE_PROTOCOL_ESP);
+    while (now() != CONNECTION_ESTABLISHED_NO_CHILD)
+        stage_turn(&f.stage);
+    assert_child_comes_back();
+}
+
+static void a_new_ike_sa_deleted_while_the_old_one_lingers_comes_back(void **state)
+{
+    (void)state;
+    open_it();
+    f.established = false;
+    open_it();
+    delete_from_segw(IKE_PROTOCOL_IKE);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_WAITING);
+    assert_child_comes_back();
+}
+
+static void a_second_connection_without_a_child_does_not_replace_one_that_has_it(void **state)
+{
+    ConnectionInfo info;
+    (void)state;
+
+    open_it();
+    f.stage.child_error = IKE_NOTIFY_TS_UNACCEPTABLE;
+    connection_open(f.connection);
+    while (now() == CONNECTION_CONNECTING)
+        stage_turn(&f.stage);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+    assert_int_equal(f.times_established, 1);
+    connection_info(f.connection, &info);
+    assert_non_null(strstr(info.last_error, "TS_UNACCEPTABLE"));
+}
+
+static void a_connection_without_an_address_is_waited_out(void **state)
+{
+    ConnectionInfo info;
+    (void)state;
+
+    f.stage.no_configuration = true;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_WAITING);
+    connection_info(f.connection, &info);
+    assert_non_null(strstr(info.last_error, "assigned no IPv4 address"));
+    f.stage.no_configuration = false;
+    stage_run_until(&f.stage, &f.established);
+}
+
 static void opening_again_makes_the_second_sa_before_the_first_is_gone(void **state)
 {
     (void)state;
@@ -187,6 +288,63 @@ static void opening_again_makes_the_second_sa_before_the_first_is_gone(void **st
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
     assert_false(f.closed);
     assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 0);
+}
+
+static void initial_contact_is_said_of_the_first_ike_sa_alone(void **state)
+{
+    (void)state;
+    open_it();
+    assert_true(f.stage.saw_initial_contact);
+    f.established = false;
+    open_it();
+    assert_false(f.stage.saw_initial_contact);
+    delete_from_segw(IKE_PROTOCOL_IKE); /* the first one lingers */
+    stage_run_until(&f.stage, &f.closed);
+    assert_child_comes_back();
+    assert_false(f.stage.saw_initial_contact);
+}
+
+/* The SeGW deletes the first IKE SA while the second is being made. */
+static void open_and_lose_the_first(void)
+{
+    Endpoint first = f.stage.henb;
+
+    f.config.retransmit_timeout = 500;
+    f.stage.silent_init = true;
+    connection_open(f.connection);
+    stage_settle(&f.stage);
+    f.stage.silent_init = f.established = false;
+    f.stage.henb = first;
+    delete_from_segw(IKE_PROTOCOL_IKE);
+    stage_settle(&f.stage);
+}
+
+static void a_first_ike_sa_that_is_deleted_carries_until_the_second_is_up(void **state)
+{
+    ConnectionInfo info;
+    (void)state;
+
+    open_it();
+    open_and_lose_the_first();
+    connection_info(f.connection, &info);
+    assert_true(info.sa.established);
+    stage_run_until(&f.stage, &f.established);
+    assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 0); /* packets may be on their way */
+    while (stage_count(&f.stage, TRE_CLOSE) == 0)
+        stage_turn(&f.stage);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+    assert_false(f.closed);
+}
+
+static void an_ike_sa_without_a_child_carries_nothing_and_goes_at_once(void **state)
+{
+    (void)state;
+    f.stage.child_error = IKE_NOTIFY_TS_UNACCEPTABLE;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.established);
+    open_and_lose_the_first();
+    stage_run_until(&f.stage, &f.established);
+    assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 1);
 }
 
 static void a_second_connection_that_fails_leaves_the_first(void **state)
@@ -261,7 +419,16 @@ int main(void)
         TEST(retries_can_be_forbidden_whatever_is_configured),
         TEST(a_delete_of_the_segw_is_followed_by_a_new_connection),
         TEST(without_its_child_the_connection_says_so),
+        TEST(a_child_that_was_deleted_comes_back_though_the_first_reconnect_is_lost),
+        TEST(a_child_that_was_refused_is_asked_for_again),
+        TEST(a_new_child_deleted_while_the_old_ike_sa_lingers_comes_back),
+        TEST(a_new_ike_sa_deleted_while_the_old_one_lingers_comes_back),
+        TEST(a_second_connection_without_a_child_does_not_replace_one_that_has_it),
+        TEST(a_connection_without_an_address_is_waited_out),
         TEST(opening_again_makes_the_second_sa_before_the_first_is_gone),
+        TEST(initial_contact_is_said_of_the_first_ike_sa_alone),
+        TEST(a_first_ike_sa_that_is_deleted_carries_until_the_second_is_up),
+        TEST(an_ike_sa_without_a_child_carries_nothing_and_goes_at_once),
         TEST(a_second_connection_that_fails_leaves_the_first),
         TEST(a_renewal_that_fails_is_tried_again),
         TEST(opening_twice_is_opening_once),

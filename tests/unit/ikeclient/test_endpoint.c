@@ -1,4 +1,4 @@
-/* Are addresses of both families read and written as people write them? */
+/* Addresses of both families are read and written as people write them. */
 #include "octets.h"
 
 #include <errno.h>

@@ -15,7 +15,7 @@
 enum { SPI_I = 0x1d1d1d1d };
 
 typedef struct Fixture {
-    IkeSa offer;
+    IkeSaPayload offer;
     InitExchange init;
     Endpoint henb;
     Endpoint segw;

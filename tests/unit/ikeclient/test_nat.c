@@ -1,5 +1,5 @@
-/* Is a NAT found exactly where one is? */
-#include "ikeclient/nat.h"
+/* A NAT is found exactly where one is. */
+#include "ikeclient/endpoint.h"
 
 #include "octets.h"
 

@@ -1,4 +1,4 @@
-/* Do names become the transforms they stand for, and is no answer taken that was not offered? */
+/* Names become the transforms they stand for, and no answer is taken that was not offered. */
 #include "ikeclient/proposals.h"
 
 #include <errno.h>
@@ -11,9 +11,9 @@
 
 static char problem[PROPOSALS_PROBLEM_SIZE];
 
-static IkeSa offer_of(const char *text, uint8_t protocol)
+static IkeSaPayload offer_of(const char *text, uint8_t protocol)
 {
-    IkeSa sa;
+    IkeSaPayload sa;
 
     assert_int_equal(proposals_parse(text, protocol, &sa, problem), 0);
     return sa;
@@ -30,7 +30,7 @@ static void assert_transform(const IkeProposal *proposal, size_t index, uint8_t 
 
 static void an_ike_proposal_is_its_transforms_in_order(void **state)
 {
-    IkeSa sa = offer_of("aes128gcm16-prfsha256-ecp256", IKE_PROTOCOL_IKE);
+    IkeSaPayload sa = offer_of("aes128gcm16-prfsha256-ecp256", IKE_PROTOCOL_IKE);
     (void)state;
 
     assert_int_equal(sa.n_proposals, 1);
@@ -45,7 +45,8 @@ static void an_ike_proposal_is_its_transforms_in_order(void **state)
 
 static void proposals_are_numbered_from_one(void **state)
 {
-    IkeSa sa = offer_of("aes256gcm16-prfsha384-ecp384 , aes128-sha256-modp2048", IKE_PROTOCOL_IKE);
+    IkeSaPayload sa =
+        offer_of("aes256gcm16-prfsha384-ecp384 , aes128-sha256-modp2048", IKE_PROTOCOL_IKE);
     (void)state;
 
     assert_int_equal(sa.n_proposals, 2);
@@ -58,7 +59,7 @@ static void proposals_are_numbered_from_one(void **state)
 
 static void a_missing_prf_is_that_of_the_integrity_algorithm(void **state)
 {
-    IkeSa sa = offer_of("aes256-sha384-ecp384", IKE_PROTOCOL_IKE);
+    IkeSaPayload sa = offer_of("aes256-sha384-ecp384", IKE_PROTOCOL_IKE);
     (void)state;
 
     assert_int_equal(sa.proposals[0].n_transforms, 4);
@@ -68,7 +69,7 @@ static void a_missing_prf_is_that_of_the_integrity_algorithm(void **state)
 
 static void chacha_has_no_key_length(void **state)
 {
-    IkeSa sa = offer_of("chacha20poly1305", IKE_PROTOCOL_ESP);
+    IkeSaPayload sa = offer_of("chacha20poly1305", IKE_PROTOCOL_ESP);
     (void)state;
 
     assert_transform(&sa.proposals[0], 0, IKE_TRANSFORM_ENCR, IKE_ENCR_CHACHA20_POLY1305, 0);
@@ -76,7 +77,8 @@ static void chacha_has_no_key_length(void **state)
 
 static void esp_is_without_esn_unless_told(void **state)
 {
-    IkeSa sa = offer_of("aes128gcm16, aes128-sha256-esn, aes256gcm16-noesn-esn", IKE_PROTOCOL_ESP);
+    IkeSaPayload sa =
+        offer_of("aes128gcm16, aes128-sha256-esn, aes256gcm16-noesn-esn", IKE_PROTOCOL_ESP);
     (void)state;
 
     assert_transform(&sa.proposals[0], 1, IKE_TRANSFORM_ESN, IKE_ESN_NO, 0);
@@ -105,7 +107,7 @@ static void what_can_not_be_negotiated_is_refused(void **state)
         {IKE_PROTOCOL_ESP, "aes128gcm16-ecp256"},
         {IKE_PROTOCOL_ESP, "aes128gcm16-"},
     };
-    IkeSa sa;
+    IkeSaPayload sa;
     (void)state;
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -118,7 +120,7 @@ static void what_can_not_be_negotiated_is_refused(void **state)
 static void a_seventeenth_proposal_is_refused(void **state)
 {
 #define FOUR "aes128gcm16, aes128gcm16, aes128gcm16, aes128gcm16"
-    IkeSa sa;
+    IkeSaPayload sa;
     (void)state;
 
     assert_int_equal(
@@ -132,9 +134,9 @@ static void a_seventeenth_proposal_is_refused(void **state)
 
 /* The peer's answer: proposal `number` of `offer` as it is, which has one transform of each type.
  */
-static IkeSa answer_of(const IkeSa *offer, size_t number)
+static IkeSaPayload answer_of(const IkeSaPayload *offer, size_t number)
 {
-    IkeSa answer = {.n_proposals = 1, .proposals = {offer->proposals[number - 1]}};
+    IkeSaPayload answer = {.n_proposals = 1, .proposals = {offer->proposals[number - 1]}};
 
     answer.proposals[0].spi_size = 4;
     answer.proposals[0].spi = 0xc0ffee;
@@ -143,8 +145,8 @@ static IkeSa answer_of(const IkeSa *offer, size_t number)
 
 static void an_answer_from_the_offer_is_taken(void **state)
 {
-    IkeSa offer = offer_of("aes128gcm16, aes256-sha256-esn", IKE_PROTOCOL_ESP);
-    IkeSa answer = answer_of(&offer, 2);
+    IkeSaPayload offer = offer_of("aes128gcm16, aes256-sha256-esn", IKE_PROTOCOL_ESP);
+    IkeSaPayload answer = answer_of(&offer, 2);
     char name[ESP_SUITE_NAME_SIZE];
     EspChoice choice;
     (void)state;
@@ -159,12 +161,12 @@ static void an_answer_from_the_offer_is_taken(void **state)
     assert_string_equal(name, "AES_CBC_256/HMAC_SHA2_256_128/ESN");
 }
 
-typedef void (*Spoiler)(IkeSa *answer);
+typedef void (*Spoiler)(IkeSaPayload *answer);
 
 static void assert_spoiled(Spoiler spoil)
 {
-    IkeSa offer = offer_of("aes128gcm16-aes256gcm16, aes128-sha256", IKE_PROTOCOL_ESP);
-    IkeSa answer = answer_of(&offer, 2);
+    IkeSaPayload offer = offer_of("aes128gcm16-aes256gcm16, aes128-sha256", IKE_PROTOCOL_ESP);
+    IkeSaPayload answer = answer_of(&offer, 2);
     EspChoice choice;
 
     assert_int_equal(proposals_accept_esp(&offer, &answer, &choice), 0);
@@ -172,49 +174,49 @@ static void assert_spoiled(Spoiler spoil)
     assert_int_equal(proposals_accept_esp(&offer, &answer, &choice), -EBADMSG);
 }
 
-static void another_number(IkeSa *answer)
+static void another_number(IkeSaPayload *answer)
 {
     answer->proposals[0].number = 1;
 }
-static void another_key_length(IkeSa *answer)
+static void another_key_length(IkeSaPayload *answer)
 {
     answer->proposals[0].transforms[0].key_length = 256;
 }
-static void another_cipher(IkeSa *answer)
+static void another_cipher(IkeSaPayload *answer)
 {
     answer->proposals[0].transforms[0].id = 3;
 }
-static void fewer_transforms(IkeSa *answer)
+static void fewer_transforms(IkeSaPayload *answer)
 {
     answer->proposals[0].n_transforms--;
 }
-static void an_attribute(IkeSa *answer)
+static void an_attribute(IkeSaPayload *answer)
 {
     answer->proposals[0].transforms[0].unknown_attribute = true;
 }
-static void no_spi(IkeSa *answer)
+static void no_spi(IkeSaPayload *answer)
 {
     answer->proposals[0].spi = 0;
 }
-static void a_long_spi(IkeSa *answer)
+static void a_long_spi(IkeSaPayload *answer)
 {
     answer->proposals[0].spi_size = 8;
 }
-static void another_protocol(IkeSa *answer)
+static void another_protocol(IkeSaPayload *answer)
 {
     answer->proposals[0].protocol = IKE_PROTOCOL_AH;
 }
-static void nothing(IkeSa *answer)
+static void nothing(IkeSaPayload *answer)
 {
     answer->n_proposals = 0;
 }
 
-static void a_second_proposal(IkeSa *answer)
+static void a_second_proposal(IkeSaPayload *answer)
 {
     answer->proposals[answer->n_proposals++] = answer->proposals[0];
 }
 
-static void the_same_type_twice(IkeSa *answer)
+static void the_same_type_twice(IkeSaPayload *answer)
 {
     answer->proposals[0].transforms[1] = answer->proposals[0].transforms[0];
 }
@@ -233,8 +235,8 @@ static void an_answer_that_was_not_offered_is_refused(void **state)
 
 static void two_alternatives_are_no_answer(void **state)
 {
-    IkeSa offer = offer_of("aes128gcm16-aes256gcm16", IKE_PROTOCOL_ESP);
-    IkeSa answer = answer_of(&offer, 1);
+    IkeSaPayload offer = offer_of("aes128gcm16-aes256gcm16", IKE_PROTOCOL_ESP);
+    IkeSaPayload answer = answer_of(&offer, 1);
     EspChoice choice;
     (void)state;
 

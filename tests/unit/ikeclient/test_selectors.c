@@ -1,4 +1,4 @@
-/* Are prefixes read as the ranges they stand for, and ranges written as prefixes? */
+/* Prefixes are read as the ranges they stand for, and ranges written as prefixes. */
 #include "ikeclient/selectors.h"
 
 #include <errno.h>

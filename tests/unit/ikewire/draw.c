@@ -30,7 +30,7 @@ static void draw_proposal(IkeProposal *proposal, uint8_t number)
     }
 }
 
-void draw_sa(IkeSa *sa)
+void draw_sa(IkeSaPayload *sa)
 {
     sa->n_proposals = random_from(1, IKE_PROPOSALS_MAX);
     for (size_t i = 0; i < sa->n_proposals; i++)

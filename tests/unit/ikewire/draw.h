@@ -4,7 +4,7 @@
 
 #include "ikewire/payload.h"
 
-void draw_sa(IkeSa *sa);
+void draw_sa(IkeSaPayload *sa);
 void draw_id(IkeId *id);
 void draw_notify(IkeNotify *notify);
 void draw_delete(IkeDelete *delete_);

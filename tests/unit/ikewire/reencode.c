@@ -13,7 +13,7 @@
     }                                                                                              \
     struct noun##_needs_semicolon
 
-DEFINE_REENCODE(sa, IkeSa);
+DEFINE_REENCODE(sa, IkeSaPayload);
 DEFINE_REENCODE(ke, IkeKe);
 DEFINE_REENCODE(id, IkeId);
 DEFINE_REENCODE(cert, IkeCert);

@@ -146,7 +146,7 @@ static void check_suite(const char *name, uint16_t encr, uint16_t prf, uint16_t 
 {
     _cleanup_(octets_free) Bytes capture = capture_read(name);
     IkeMessage message;
-    IkeSa sa;
+    IkeSaPayload sa;
 
     assert_int_equal(ike_message_decode(capture, &message, NULL), 0);
     const IkePayload *payload = ike_payloads_find(&message.payloads, IKE_PAYLOAD_SA);

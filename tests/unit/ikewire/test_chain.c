@@ -45,7 +45,7 @@ static void each_payload_is_announced_by_the_one_before(void **state)
 static void every_kind_of_payload_can_be_added(void **state)
 {
     (void)state;
-    IkeSa sa = {
+    IkeSaPayload sa = {
         .n_proposals = 1,
         .proposals = {{.number = 1,
                        .protocol = IKE_PROTOCOL_IKE,

@@ -25,7 +25,7 @@ typedef struct Kind {
     void (*check)(Bytes body);
 } Kind;
 
-static IkeSa sa;
+static IkeSaPayload sa;
 
 static void add_sa(IkeChain *chain)
 {
@@ -50,7 +50,7 @@ static void check_proposal(const IkeProposal *a, const IkeProposal *b)
 
 static void check_sa(Bytes body)
 {
-    IkeSa decoded;
+    IkeSaPayload decoded;
 
     assert_int_equal(ike_sa_decode(body, &decoded), 0);
     assert_int_equal(decoded.n_proposals, sa.n_proposals);

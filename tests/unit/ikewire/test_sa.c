@@ -14,7 +14,7 @@
 #define KE_LAST "00000008 04000013"
 #define IKE_PROPOSAL(last, number) last "000024 " number "010003" ENCR_256 PRF KE_LAST
 
-static IkeSa sa;
+static IkeSaPayload sa;
 
 static int decode(Bytes body)
 {

@@ -142,9 +142,9 @@ void play_deinit(Play *play)
     ike_keys_deinit(&play->keys);
 }
 
-IkeSa play_sa(uint16_t group)
+IkeSaPayload play_sa(uint16_t group)
 {
-    return (IkeSa){
+    return (IkeSaPayload){
         .n_proposals = 1,
         .proposals = {{
             .number = 1,

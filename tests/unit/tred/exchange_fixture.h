@@ -42,7 +42,7 @@ int tpm_key_new(const char *tcti, Tpm **ret_tpm, SigningKey **ret_key);
 /* An IKE_SA_INIT message to be built; tests change what they are about. */
 typedef struct InitSpec {
     IkeHeader header;
-    IkeSa sa;
+    IkeSaPayload sa;
     IkeKe ke;
     Bytes nonce;
     Bytes hashes; /* SIGNATURE_HASH_ALGORITHMS; none if empty */
@@ -81,7 +81,7 @@ void play_init(Play *play);
 void play_deinit(Play *play);
 
 /* One proposal: AES-GCM-16 128, HMAC-SHA2-256, `group`. */
-IkeSa play_sa(uint16_t group);
+IkeSaPayload play_sa(uint16_t group);
 
 /* The request and the response as both sides would send them, and their octets. The response's keys
  * are derived as it is built, from the exchange's current KE. */

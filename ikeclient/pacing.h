@@ -1,4 +1,5 @@
-/* Retransmission with exponential back-off (RFC 7296 2.1, 2.4). */
+/* How soon and how often something is done again: a request without an answer (RFC 7296 2.1, 2.4),
+ * a connection that failed, and what strangers can make us do. */
 #pragma once
 
 #include <stdbool.h>
@@ -42,3 +43,23 @@ int retransmit_start(Retransmit *retransmit, RetransmitSchedule schedule);
 
 /* The answer is there. Does nothing if the timer is not running. */
 void retransmit_stop(Retransmit *retransmit);
+
+/* ---- reconnection ---- */
+
+/* In ms: twice as long after each of `failures` in a row, from 1 s to about a minute. Half of each
+ * wait is random, so that the HeNBs of a town do not all come back to a SeGW in one second. */
+uint64_t backoff_ms(unsigned failures);
+
+/* ---- what strangers can make us do ---- */
+
+enum { RATELIMIT_LINES = 10, RATELIMIT_PERIOD_USEC = 10 * 1000 * 1000 };
+
+typedef struct RateLimit {
+    uint64_t period_start; /* of CLOCK_MONOTONIC, µs */
+    unsigned lines;
+    unsigned suppressed;
+} RateLimit;
+
+/* True if a line may be written at `now` (µs): RATELIMIT_LINES of them in each period.
+ * *ret_suppressed is how many were swallowed since the last one that was written. */
+bool ratelimit_allows(RateLimit *limit, uint64_t now, unsigned *ret_suppressed);

@@ -1,5 +1,5 @@
-/* Does every request of the SeGW's get the answer that RFC 7296 asks for? */
-#include "ikeclient/informational.h"
+/* Every request of the SeGW's gets the answer that RFC 7296 asks for. */
+#include "ikeclient/requests.h"
 
 #include "octets.h"
 
@@ -11,20 +11,20 @@
 
 enum { SPI_IN = 0x11223344, SPI_OUT = 0x55667788 };
 
-static const ChildSpis child = {true, SPI_IN, SPI_OUT};
+static const ChildSa child = {.spi_in = SPI_IN, .answer = {.esp = {.spi_out = SPI_OUT}}};
 static Draft draft;
 static uint8_t answer_octets[1024];
 static IkePayloads answer;
 static PeerRequest request;
 
-static void answer_draft(uint8_t exchange_type, const ChildSpis *spis)
+static void answer_draft(uint8_t exchange_type, const ChildSa *children)
 {
     Writer writer;
     Bytes octets;
     uint8_t first = 0xff;
 
     writer_init(&writer, answer_octets, sizeof(answer_octets));
-    peer_request_answer(exchange_type, draft.chain.first, draft_octets(&draft), spis, &writer,
+    peer_request_answer(exchange_type, draft.chain.first, draft_octets(&draft), children, &writer,
                         &first, &request);
     assert_int_equal(writer_finish(&writer, &octets), 0);
     assert_int_equal(ike_payloads_decode(first, octets, &answer, NULL), 0);
@@ -90,14 +90,30 @@ static void a_delete_of_somebody_elses_child_changes_nothing(void **state)
 static void a_delete_of_a_child_that_is_gone_is_answered_empty(void **state)
 {
     IkeDelete delete_ = {IKE_PROTOCOL_ESP, 1, {SPI_OUT}};
-    ChildSpis none = {0};
     (void)state;
 
     draft_begin(&draft);
     ike_chain_add_delete(&draft.chain, &delete_);
-    answer_draft(IKE_INFORMATIONAL, &none);
+    answer_draft(IKE_INFORMATIONAL, NULL);
     assert_false(request.deletes_child);
     assert_int_equal(answer.count, 0);
+}
+
+static void a_delete_of_several_children_names_each_of_them_in_the_answer(void **state)
+{
+    ChildSa second = {.spi_in = SPI_IN + 1, .answer = {.esp = {.spi_out = SPI_OUT + 1}}};
+    ChildSa first = {.next = &second, .spi_in = SPI_IN, .answer = {.esp = {.spi_out = SPI_OUT}}};
+    IkeDelete delete_ = {IKE_PROTOCOL_ESP, 3, {SPI_OUT + 1, SPI_OUT, SPI_OUT + 1}}, back;
+    (void)state;
+
+    draft_begin(&draft);
+    ike_chain_add_delete(&draft.chain, &delete_);
+    answer_draft(IKE_INFORMATIONAL, &first);
+    assert_int_equal(request.n_deleted, 2);
+    assert_int_equal(ike_delete_decode(answer.items[0].body, &back), 0);
+    assert_int_equal(back.n_spis, 2);
+    assert_int_equal(back.spis[0], SPI_IN + 1);
+    assert_int_equal(back.spis[1], SPI_IN);
 }
 
 static void deleting_both_is_deleting_the_ike_sa(void **state)
@@ -193,6 +209,7 @@ int main(void)
         cmocka_unit_test(a_delete_of_the_child_gets_the_other_directions_spi),
         cmocka_unit_test(a_delete_of_somebody_elses_child_changes_nothing),
         cmocka_unit_test(a_delete_of_a_child_that_is_gone_is_answered_empty),
+        cmocka_unit_test(a_delete_of_several_children_names_each_of_them_in_the_answer),
         cmocka_unit_test(deleting_both_is_deleting_the_ike_sa),
         cmocka_unit_test(authentication_failed_throws_us_out),
         cmocka_unit_test(a_further_child_is_declined),

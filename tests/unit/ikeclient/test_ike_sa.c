@@ -1,6 +1,6 @@
-/* Does an IKE SA go its way in every weather: the right calls to tred in the right order, and no
- * more trust than is due? */
-#include "ikeclient/association_internal.h"
+/* An IKE SA goes its way in every weather: the right calls to tred in the right order, and no more
+ * trust than is due. */
+#include "ikeclient/ike_sa_internal.h"
 
 #include "base/log.h"
 #include "ikeclient/proposals.h"
@@ -15,40 +15,39 @@
 typedef struct Fixture {
     Stage stage;
     Config config;
-    Association *association;
+    IkeSa *sa;
     bool established, child_deleted, closed;
-    AssociationEnd end;
+    IkeSaEnd end;
     char reason[1024];
 } Fixture;
 
 static Fixture f;
 
-static void on_established(void *userdata, Association *association)
+static void on_established(void *userdata, IkeSa *sa)
 {
     (void)userdata;
-    (void)association;
+    (void)sa;
     f.established = true;
 }
 
-static void on_child_deleted(void *userdata, Association *association)
+static void on_child_deleted(void *userdata, IkeSa *sa)
 {
     (void)userdata;
-    (void)association;
+    (void)sa;
     f.child_deleted = true;
 }
 
-static void on_closed(void *userdata, Association *association, AssociationEnd end,
-                      const char *reason)
+static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason)
 {
     (void)userdata;
-    (void)association;
+    (void)sa;
     assert_false(f.closed);
     f.closed = true;
     f.end = end;
     (void)snprintf(f.reason, sizeof(f.reason), "%s", reason);
 }
 
-static const AssociationHandlers handlers = {on_established, on_child_deleted, on_closed};
+static const IkeSaHandlers handlers = {on_established, on_child_deleted, on_closed};
 
 static int setup(void **state)
 {
@@ -73,8 +72,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    if (f.association)
-        association_free(f.association);
+    if (f.sa)
+        ike_sa_free(f.sa);
     config_deinit(&f.config);
     stage_teardown(&f.stage);
     return 0;
@@ -84,10 +83,9 @@ static void start(void)
 {
     Endpoint segw = endpoint_of("127.0.0.1", f.stage.port);
 
-    assert_int_equal(association_new(f.stage.event, &f.stage.tre, &f.config, &segw, true, &handlers,
-                                     NULL, &f.association),
-                     0);
-    association_start(f.association);
+    assert_int_equal(
+        ike_sa_new(f.stage.event, &f.stage.tre, &f.config, &segw, true, &handlers, NULL, &f.sa), 0);
+    ike_sa_start(f.sa);
 }
 
 static void establish(void)
@@ -99,9 +97,16 @@ static void establish(void)
 static void assert_failed_with(const char *text)
 {
     stage_run_until(&f.stage, &f.closed);
-    assert_int_equal(f.end, ASSOCIATION_FAILED);
+    assert_int_equal(f.end, IKE_SA_FAILED);
     assert_non_null(strstr(f.reason, text));
     assert_false(f.established);
+}
+
+static bool is_out(const TaskKind *kind)
+{
+    const Task *task = task_find(f.sa, kind);
+
+    return task && task->phase == TASK_SENT;
 }
 
 /* ---- coming to be ---- */
@@ -111,16 +116,16 @@ static void the_calls_to_tred_have_the_order_of_the_call_flow(void **state)
     static const TreMethod expected[] = {TRE_DESCRIBE,     TRE_BEGIN,       TRE_AGREE,
                                          TRE_ALLOCATE_SPI, TRE_SIGN_AUTH,   TRE_PROTECT,
                                          TRE_UNPROTECT,    TRE_VERIFY_PEER, TRE_ADD_CHILD};
-    AssociationInfo info;
+    IkeSaInfo info;
     (void)state;
 
     establish();
     assert_int_equal(f.stage.n_calls, sizeof(expected) / sizeof(expected[0]));
     for (size_t i = 0; i < f.stage.n_calls; i++)
         assert_int_equal(f.stage.calls[i], expected[i]);
-    association_info(f.association, &info);
+    ike_sa_info(f.sa, &info);
     assert_true(info.established);
-    assert_true(info.has_child);
+    assert_non_null(info.children);
     assert_string_equal(info.segw_identity, "segw.example");
     assert_string_equal(info.suite, "SUITE");
 }
@@ -344,6 +349,38 @@ static void selectors_that_we_did_not_offer_end_in_a_delete(void **state)
     assert_int_equal(stage_count(&f.stage, TRE_ADD_CHILD), 0);
 }
 
+static void assert_no_address_ends_in_a_delete(void)
+{
+    start();
+    assert_failed_with("assigned no IPv4 address");
+    assert_true(f.stage.saw_delete);
+    assert_int_equal(stage_count(&f.stage, TRE_VERIFY_PEER), 1);
+    assert_int_equal(stage_count(&f.stage, TRE_ADD_CHILD), 0);
+}
+
+static void a_child_without_a_cfg_reply_ends_in_a_delete(void **state)
+{
+    (void)state;
+    f.stage.no_configuration = true;
+    assert_no_address_ends_in_a_delete();
+}
+
+static void a_child_with_the_address_0_0_0_0_ends_in_a_delete(void **state)
+{
+    (void)state;
+    memset(f.stage.address, 0, sizeof(f.stage.address));
+    assert_no_address_ends_in_a_delete();
+}
+
+static void a_child_without_an_address_is_one_where_none_was_asked_for(void **state)
+{
+    (void)state;
+    f.config.request_address = REQUEST_NONE;
+    f.stage.no_configuration = true;
+    establish();
+    assert_non_null(f.sa->children);
+}
+
 static void a_child_that_tred_refuses_ends_in_a_delete(void **state)
 {
     (void)state;
@@ -368,18 +405,18 @@ static void a_tred_that_is_gone_is_a_loss(void **state)
     f.stage.gone = true;
     start();
     stage_run_until(&f.stage, &f.closed);
-    assert_int_equal(f.end, ASSOCIATION_LOST);
+    assert_int_equal(f.end, IKE_SA_LOST);
 }
 
 static void a_child_that_the_segw_refuses_leaves_the_ike_sa(void **state)
 {
-    AssociationInfo info;
+    IkeSaInfo info;
     (void)state;
 
     f.stage.child_error = IKE_NOTIFY_NO_PROPOSAL_CHOSEN;
     establish();
-    association_info(f.association, &info);
-    assert_false(info.has_child);
+    ike_sa_info(f.sa, &info);
+    assert_null(info.children);
     assert_int_equal(stage_count(&f.stage, TRE_ADD_CHILD), 0);
 }
 
@@ -454,7 +491,7 @@ static void a_delete_of_the_ike_sa_is_answered_and_ends_it(void **state)
     send_delete(IKE_PROTOCOL_IKE, 0, 0);
     stage_run_until(&f.stage, &f.closed);
     stage_settle(&f.stage);
-    assert_int_equal(f.end, ASSOCIATION_DELETED_BY_PEER);
+    assert_int_equal(f.end, IKE_SA_DELETED_BY_PEER);
     assert_int_equal(f.stage.received, before + 1);
     assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 1);
 }
@@ -464,7 +501,7 @@ static void a_delete_that_is_held_is_answered_when_it_is_let_go(void **state)
     (void)state;
     establish();
     unsigned before = f.stage.received;
-    association_hold_delete(f.association, true);
+    ike_sa_hold_delete(f.sa, true);
     send_delete(IKE_PROTOCOL_IKE, 0, 0);
     stage_settle(&f.stage);
     send_delete(IKE_PROTOCOL_IKE, 0, 0); /* the SeGW's retransmission */
@@ -473,25 +510,25 @@ static void a_delete_that_is_held_is_answered_when_it_is_let_go(void **state)
     assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 0);
     assert_false(f.closed);
 
-    association_hold_delete(f.association, false);
+    ike_sa_hold_delete(f.sa, false);
     stage_settle(&f.stage);
     assert_true(f.closed);
-    assert_int_equal(f.end, ASSOCIATION_DELETED_BY_PEER);
+    assert_int_equal(f.end, IKE_SA_DELETED_BY_PEER);
     assert_int_equal(f.stage.received, before + 1);
 }
 
 static void a_delete_of_the_child_removes_it_and_keeps_the_ike_sa(void **state)
 {
-    AssociationInfo info;
+    IkeSaInfo info;
     (void)state;
 
     establish();
     send_delete(IKE_PROTOCOL_ESP, STAGE_SPI_OUT, 0);
     stage_run_until(&f.stage, &f.child_deleted);
     assert_int_equal(stage_count(&f.stage, TRE_REMOVE_CHILD), 1);
-    association_info(f.association, &info);
+    ike_sa_info(f.sa, &info);
     assert_true(info.established);
-    assert_false(info.has_child);
+    assert_null(info.children);
     assert_false(f.closed);
 }
 
@@ -521,9 +558,7 @@ static void a_repeated_request_gets_the_same_answer_without_tred(void **state)
 
 static void fall_silent(void)
 {
-    AssociationInput input = {0};
-
-    association_dispatch(f.association, EVENT_SILENCE, &input);
+    ike_sa_check_liveness(f.sa);
 }
 
 static void a_silent_segw_that_answers_the_check_is_kept(void **state)
@@ -534,7 +569,7 @@ static void a_silent_segw_that_answers_the_check_is_kept(void **state)
     fall_silent();
     stage_settle(&f.stage);
     assert_int_equal(f.stage.received, before + 1);
-    assert_false(f.association->checking);
+    assert_null(task_find(f.sa, &liveness_task));
     assert_false(f.closed);
     fall_silent(); /* and again */
     stage_settle(&f.stage);
@@ -554,7 +589,86 @@ static void a_segw_that_does_not_answer_the_check_is_lost(void **state)
     f.stage.segw = segw_that_is_dead;
     fall_silent();
     stage_run_until(&f.stage, &f.closed);
-    assert_int_equal(f.end, ASSOCIATION_LOST);
+    assert_int_equal(f.end, IKE_SA_LOST);
+}
+
+static void hint_invalid_spi(uint64_t spi_r)
+{
+    Draft draft;
+
+    draft_begin_message(&draft, f.sa->spi_i, spi_r, IKE_INFORMATIONAL, IKE_FLAG_RESPONSE, 0);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_INVALID_IKE_SPI, (Bytes){0});
+    stage_send(&f.stage, draft_end_message(&draft));
+    stage_settle(&f.stage);
+}
+
+static void an_unprotected_invalid_ike_spi_causes_one_check(void **state)
+{
+    (void)state;
+    establish();
+    unsigned before = f.stage.received;
+    for (int i = 0; i < 20; i++)
+        hint_invalid_spi(TEST_SPI_R);
+    assert_int_equal(f.stage.received, before + 1);
+    assert_false(f.closed);
+}
+
+static void a_refused_port_causes_a_check_that_ends_a_dead_sa(void **state)
+{
+    (void)state;
+    establish();
+    f.stage.segw = segw_that_is_dead;
+    ike_sa_hint(f.sa, 0, "the network says: Connection refused");
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, IKE_SA_LOST);
+}
+
+/* ---- the queue ---- */
+
+static void tasks_go_one_after_the_other(void **state)
+{
+    (void)state;
+    establish();
+    unsigned before = f.stage.received;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(task_add(f.sa, &liveness_task), 0);
+    assert_int_equal(stage_count(&f.stage, TRE_PROTECT), 2); /* IKE_AUTH and the first check */
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.received, before + 3);
+    assert_null(f.sa->tasks.first);
+}
+
+static void a_delete_goes_before_what_waits(void **state)
+{
+    (void)state;
+    establish();
+    unsigned before = f.stage.received;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(task_add(f.sa, &liveness_task), 0);
+    ike_sa_stop(f.sa);
+    stage_run_until(&f.stage, &f.closed);
+    assert_true(f.stage.saw_delete);
+    assert_int_equal(f.stage.received, before + 2);
+}
+
+static void a_response_that_comes_twice_ends_one_task(void **state)
+{
+    TreReply opened = {.method = TRE_UNPROTECT, .opened = {.complete = true, .response = true}};
+    (void)state;
+
+    establish();
+    f.stage.segw = segw_that_is_dead;
+    f.config.retransmit_timeout = 60000;
+    assert_int_equal(task_add(f.sa, &liveness_task), 0);
+    assert_int_equal(task_add(f.sa, &liveness_task), 0);
+    while (!is_out(&liveness_task))
+        assert_true(sd_event_run(f.stage.event, 100000) >= 0);
+    opened.opened.message_id = f.sa->tasks.message_id;
+    tasks_response(f.sa, &opened);
+    while (!is_out(&liveness_task))
+        assert_true(sd_event_run(f.stage.event, 100000) >= 0);
+    tasks_response(f.sa, &opened);
+    assert_true(is_out(&liveness_task)); /* the second check */
 }
 
 static void stopping_during_a_check_waits_for_its_answer(void **state)
@@ -562,11 +676,11 @@ static void stopping_during_a_check_waits_for_its_answer(void **state)
     (void)state;
     establish();
     fall_silent();
-    association_stop(f.association);
+    ike_sa_stop(f.sa);
     assert_int_equal(stage_count(&f.stage, TRE_PROTECT),
                      2); /* IKE_AUTH and the check: no Delete yet */
     stage_run_until(&f.stage, &f.closed);
-    assert_int_equal(f.end, ASSOCIATION_STOPPED);
+    assert_int_equal(f.end, IKE_SA_STOPPED);
     assert_true(f.stage.saw_delete);
 }
 
@@ -576,9 +690,9 @@ static void stopping_deletes_the_ike_sa(void **state)
 {
     (void)state;
     establish();
-    association_stop(f.association);
+    ike_sa_stop(f.sa);
     stage_run_until(&f.stage, &f.closed);
-    assert_int_equal(f.end, ASSOCIATION_STOPPED);
+    assert_int_equal(f.end, IKE_SA_STOPPED);
     assert_true(f.stage.saw_delete);
     assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 1);
 }
@@ -587,7 +701,7 @@ static void stopping_before_anything_is_sent_sends_nothing(void **state)
 {
     (void)state;
     start();
-    association_stop(f.association);
+    ike_sa_stop(f.sa);
     assert_true(f.closed);
     stage_settle(&f.stage);
     assert_int_equal(f.stage.received, 0);
@@ -598,11 +712,11 @@ static void stopping_while_ike_auth_is_out_deletes_what_comes_of_it(void **state
     (void)state;
     f.stage.mute[TRE_VERIFY_PEER] = false;
     start();
-    while (f.association->state != STATE_AUTH_SENT)
+    while (!is_out(&auth_task))
         assert_true(sd_event_run(f.stage.event, 100000) >= 0);
-    association_stop(f.association);
+    ike_sa_stop(f.sa);
     stage_run_until(&f.stage, &f.closed);
-    assert_int_equal(f.end, ASSOCIATION_STOPPED);
+    assert_int_equal(f.end, IKE_SA_STOPPED);
     assert_true(f.stage.saw_delete);
 }
 
@@ -617,20 +731,20 @@ static void a_delete_without_an_answer_ends_nevertheless(void **state)
     (void)state;
     f.stage.segw = segw_that_answers_no_delete;
     establish();
-    association_stop(f.association);
+    ike_sa_stop(f.sa);
     stage_run_until(&f.stage, &f.closed);
-    assert_int_equal(f.end, ASSOCIATION_STOPPED);
+    assert_int_equal(f.end, IKE_SA_STOPPED);
 }
 
 static void a_vanished_tred_ends_the_sa_that_it_held(void **state)
 {
     (void)state;
     establish();
-    association_lose(f.association, "/exchange/2", "another one");
+    ike_sa_lose(f.sa, "/exchange/2", "another one");
     assert_false(f.closed);
-    association_lose(f.association, NULL, "tred has ended");
+    ike_sa_lose(f.sa, NULL, "tred has ended");
     assert_true(f.closed);
-    assert_int_equal(f.end, ASSOCIATION_LOST);
+    assert_int_equal(f.end, IKE_SA_LOST);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -654,6 +768,9 @@ int main(void)
         TEST(a_segw_that_refuses_us_is_reported),
         TEST(a_segw_that_does_not_verify_is_told_and_nothing_is_installed),
         TEST(selectors_that_we_did_not_offer_end_in_a_delete),
+        TEST(a_child_without_a_cfg_reply_ends_in_a_delete),
+        TEST(a_child_with_the_address_0_0_0_0_ends_in_a_delete),
+        TEST(a_child_without_an_address_is_one_where_none_was_asked_for),
         TEST(a_child_that_tred_refuses_ends_in_a_delete),
         TEST(a_refusal_of_tred_to_begin_is_reported),
         TEST(a_tred_that_is_gone_is_a_loss),
@@ -667,6 +784,11 @@ int main(void)
         TEST(a_repeated_request_gets_the_same_answer_without_tred),
         TEST(a_silent_segw_that_answers_the_check_is_kept),
         TEST(a_segw_that_does_not_answer_the_check_is_lost),
+        TEST(an_unprotected_invalid_ike_spi_causes_one_check),
+        TEST(a_refused_port_causes_a_check_that_ends_a_dead_sa),
+        TEST(tasks_go_one_after_the_other),
+        TEST(a_delete_goes_before_what_waits),
+        TEST(a_response_that_comes_twice_ends_one_task),
         TEST(stopping_during_a_check_waits_for_its_answer),
         TEST(stopping_deletes_the_ike_sa),
         TEST(stopping_before_anything_is_sent_sends_nothing),

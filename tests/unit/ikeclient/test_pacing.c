@@ -1,5 +1,6 @@
-/* Does an unanswered request come back ever more rarely, and end? */
-#include "ikeclient/retransmit.h"
+/* An unanswered request comes back ever more rarely, and ends; and a stranger can't fill our log.
+ */
+#include "ikeclient/pacing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,6 +80,33 @@ static void an_answer_stops_the_repeats(void **state)
     assert_int_equal(watch.ends, 0);
 }
 
+/* ---- what strangers can make us do ---- */
+
+static void a_burst_is_cut_off(void **state)
+{
+    RateLimit limit = {0};
+    unsigned suppressed = 0, written = 0;
+    (void)state;
+
+    for (unsigned i = 0; i < 1000; i++)
+        written += ratelimit_allows(&limit, 5, &suppressed);
+    assert_int_equal(written, RATELIMIT_LINES);
+}
+
+static void the_next_period_says_how_many_were_swallowed(void **state)
+{
+    RateLimit limit = {0};
+    unsigned suppressed = 0;
+    (void)state;
+
+    for (unsigned i = 0; i < RATELIMIT_LINES + 7; i++)
+        (void)ratelimit_allows(&limit, 5, &suppressed);
+    assert_true(ratelimit_allows(&limit, 5 + RATELIMIT_PERIOD_USEC, &suppressed));
+    assert_int_equal(suppressed, 7);
+    assert_true(ratelimit_allows(&limit, 6 + RATELIMIT_PERIOD_USEC, &suppressed));
+    assert_int_equal(suppressed, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,6 +114,8 @@ int main(void)
         cmocka_unit_test(a_wait_is_never_longer_than_a_minute),
         cmocka_unit_test(three_tries_are_two_repeats_and_one_end),
         cmocka_unit_test(an_answer_stops_the_repeats),
+        cmocka_unit_test(a_burst_is_cut_off),
+        cmocka_unit_test(the_next_period_says_how_many_were_swallowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

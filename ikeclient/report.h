@@ -1,5 +1,5 @@
-/* The call flow of certificate-based authentication (TR 33.820 7.6.2.3, figure 6) as log lines, one
- * for each step:
+/* What a person reads of a connection. The call flow of certificate-based authentication
+ * (TR 33.820 7.6.2.3, figure 6) as log lines, one for each step:
  *
  *     step 3 IKE_AUTH request  henb.example -> segw.example  ecdsa-with-SHA256, 1 datagram  (+3.4
  * ms, 0.9 ms)
@@ -35,3 +35,9 @@ double steps_elapsed_ms(const Steps *steps);
 
 void steps_log(Steps *steps, unsigned number, const char *what, StepWay way, const char *format,
                ...) __attribute__((format(printf, 5, 6)));
+
+/* ---- error notifies in words ---- */
+
+/* What the SeGW says with an error notify, and what a person can do about it: a static sentence
+ * without a full stop at its end. */
+const char *advice_for(uint16_t notify_type);

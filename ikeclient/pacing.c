@@ -1,9 +1,16 @@
-/* When is a request sent again, and when is it given up? */
-#include "ikeclient/retransmit.h"
+/* Waits that grow: between retransmissions, and between attempts to connect; and a limit on what
+ * strangers can make us do. */
+#include "ikeclient/pacing.h"
 
 #include <errno.h>
+#include <sys/random.h>
 
-enum { USEC_PER_MS = 1000, ACCURACY_USEC = 1000 };
+enum {
+    USEC_PER_MS = 1000,
+    ACCURACY_USEC = 1000,
+    BACKOFF_MIN_MS = 1000,
+    BACKOFF_MAX_MS = 64000,
+};
 
 uint64_t retransmit_wait_ms(const RetransmitSchedule *schedule, unsigned attempt)
 {
@@ -76,4 +83,36 @@ int retransmit_start(Retransmit *retransmit, RetransmitSchedule schedule)
 void retransmit_stop(Retransmit *retransmit)
 {
     retransmit->source = sd_event_source_disable_unref(retransmit->source);
+}
+
+/* ---- reconnection ---- */
+
+uint64_t backoff_ms(unsigned failures)
+{
+    uint64_t wait = BACKOFF_MIN_MS;
+    uint32_t random = 0;
+
+    for (unsigned i = 0; i < failures && wait < BACKOFF_MAX_MS; i++)
+        wait *= 2;
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+        return wait;
+    return wait / 2 + random % (wait / 2);
+}
+
+/* ---- what strangers can make us do ---- */
+
+bool ratelimit_allows(RateLimit *limit, uint64_t now, unsigned *ret_suppressed)
+{
+    if (limit->lines == 0 || now - limit->period_start >= RATELIMIT_PERIOD_USEC) {
+        limit->period_start = now;
+        limit->lines = 0;
+    }
+    if (limit->lines == RATELIMIT_LINES) {
+        limit->suppressed++;
+        return false;
+    }
+    limit->lines++;
+    *ret_suppressed = limit->suppressed;
+    limit->suppressed = 0;
+    return true;
 }

@@ -1,0 +1,345 @@
+/* The life of an IKE SA: what there is of it, what comes in for it, and its end. */
+#include "ikeclient/ike_sa_internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    USEC_PER_SEC = 1000000,
+    ACCURACY_USEC = 100000,
+    HINT_PERIOD_USEC = 10 * USEC_PER_SEC, /* strangers can't make us ask more often than that */
+};
+
+/* ---- its end ---- */
+
+void ike_sa_explain(IkeSa *sa, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(sa->reason, sizeof(sa->reason), format, arguments);
+    va_end(arguments);
+}
+
+void ike_sa_explain_silence(IkeSa *sa, const char *missing)
+{
+    RetransmitSchedule schedule = {sa->config->retransmit_timeout,
+                                   (unsigned)sa->config->retransmit_tries};
+    char segw[ENDPOINT_TEXT_SIZE];
+
+    ike_sa_explain(
+        sa, "no %s from the SeGW at %s within %.1f s%s%s: %s", missing,
+        endpoint_text(transport_remote(sa->transport), segw),
+        (double)retransmit_total_ms(&schedule) / 1000, sa->hint[0] != 0 ? "; " : "", sa->hint,
+        sa->hint_error != 0
+            ? advice_for(sa->hint_error)
+            : "check [segw] address, and that UDP ports 500 and 4500 pass the networks between");
+}
+
+static void close_exchange(IkeSa *sa)
+{
+    TreCall call = {.method = TRE_CLOSE, .exchange = sa->exchange};
+
+    if (sa->exchange[0] != 0)
+        (void)tre_call(sa->tre, &call, NULL, NULL);
+}
+
+void ike_sa_end(IkeSa *sa, IkeSaEnd end)
+{
+    if (sa->closed)
+        return;
+    sa->closed = true;
+    tasks_halt(sa);
+    close_exchange(sa);
+    sa->handlers->closed(sa->userdata, sa, end, sa->reason);
+}
+
+void ike_sa_fail(IkeSa *sa, int error)
+{
+    ike_sa_explain(sa, "the IKE client failed: %s", strerror(-error));
+    ike_sa_end(sa, IKE_SA_FAILED);
+}
+
+void ike_sa_drop(IkeSa *sa, const char *why)
+{
+    unsigned suppressed = 0;
+    uint64_t now = 0;
+
+    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
+    if (ratelimit_allows(&sa->drops, now, &suppressed))
+        log_debug("dropped a datagram: %s (%u more before it)", why, suppressed);
+}
+
+/* ---- silence ---- */
+
+static int on_liveness(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    IkeSa *sa = userdata;
+    uint64_t patience = sa->config->liveness * USEC_PER_SEC;
+    bool silent = usec - sa->last_heard >= patience;
+
+    int r = sd_event_source_set_time(source, (silent ? usec : sa->last_heard) + patience);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    if (r >= 0 && silent)
+        ike_sa_check_liveness(sa);
+    return r < 0 ? r : 0;
+}
+
+int ike_sa_establish(IkeSa *sa)
+{
+    sa->established = true;
+    sa->established_ms = steps_elapsed_ms(&sa->steps);
+    int r = sd_event_now(sa->event, CLOCK_MONOTONIC, &sa->last_heard);
+    if (r >= 0 && sa->config->liveness > 0) {
+        r = sd_event_add_time(sa->event, &sa->liveness, CLOCK_MONOTONIC,
+                              sa->last_heard + sa->config->liveness * USEC_PER_SEC, ACCURACY_USEC,
+                              on_liveness, sa);
+    }
+    return r < 0 ? r : 0;
+}
+
+void ike_sa_hint(IkeSa *sa, uint16_t notify_type, const char *format, ...)
+{
+    va_list arguments;
+    uint64_t now = 0;
+
+    va_start(arguments, format);
+    (void)vsnprintf(sa->hint, sizeof(sa->hint), format, arguments);
+    va_end(arguments);
+    sa->hint_error = notify_type;
+    log_debug("%s", sa->hint);
+    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
+    if (!sa->established || now < sa->next_hint)
+        return;
+    sa->next_hint = now + HINT_PERIOD_USEC;
+    ike_sa_check_liveness(sa);
+}
+
+/* ---- what comes in: nothing here trusts it ---- */
+
+static void on_opened(void *userdata, const TreReply *reply)
+{
+    PendingOpen *open = userdata;
+    IkeSa *sa = open->sa;
+    _cleanup_(free_bytesp) uint8_t *request = open->request;
+    size_t request_size = open->request_size;
+
+    *open = (PendingOpen){0};
+    if (reply->outcome == TRE_DONE)
+        (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &sa->last_heard);
+    if (sa->closed)
+        return;
+    if (reply->outcome == TRE_GONE) {
+        ike_sa_explain(sa, "%s", reply->text);
+        ike_sa_end(sa, IKE_SA_LOST);
+    } else if (reply->outcome == TRE_REFUSED) {
+        ike_sa_drop(sa, reply->text); /* not from the peer, or nothing new: wait on */
+    } else if (reply->opened.complete && reply->opened.response) {
+        tasks_response(sa, reply);
+    } else if (reply->opened.complete) {
+        peer_request_received(sa, reply, steal_pointer(request), request_size);
+    }
+}
+
+/* NULL if the datagram may be for us and has a use now; else why not. */
+static const char *foreign(const IkeSa *sa, const IkeHeader *header)
+{
+    bool response = header->flags & IKE_FLAG_RESPONSE;
+
+    if (header->spi_i != sa->spi_i || header->spi_r != sa->spi_r)
+        return "SPIs of another IKE SA";
+    if (header->flags & IKE_FLAG_INITIATOR)
+        return "the flag of the initiator, which is us";
+    if (response && !tasks_await(sa, header->message_id))
+        return "a response to no request that is open";
+    if (!response && !sa->established && !ike_sa_is_closing(sa))
+        return "a request before the SA is established";
+    return NULL;
+}
+
+static PendingOpen *free_open(IkeSa *sa)
+{
+    for (size_t i = 0; i < ELEMENTS(sa->opens); i++) {
+        if (!sa->opens[i].sa)
+            return &sa->opens[i];
+    }
+    return NULL;
+}
+
+static void open_datagram(IkeSa *sa, Bytes datagram, bool response)
+{
+    TreCall call = {.method = TRE_UNPROTECT, .exchange = sa->exchange, .datagram = datagram};
+    PendingOpen *open = free_open(sa);
+
+    if (!open) {
+        ike_sa_drop(sa, "too many datagrams wait for tred");
+        return;
+    }
+    *open = (PendingOpen){.sa = sa};
+    if (!response) {
+        open->request = malloc(datagram.size);
+        if (open->request) {
+            memcpy(open->request, datagram.data, datagram.size);
+            open->request_size = datagram.size;
+        }
+    }
+    if ((!response && !open->request) || tre_call(sa->tre, &call, on_opened, open) < 0) {
+        ike_sa_drop(sa, "it can't be handed to tred");
+        free(open->request);
+        *open = (PendingOpen){0};
+    }
+}
+
+/* A peer that does not know the SA can't protect its answer (RFC 7296 1.5, 2.21.4). */
+static bool is_invalid_spi(const IkeSa *sa, Bytes datagram, const IkeHeader *header)
+{
+    IkeMessage message;
+    IkeNotify notify;
+
+    return header->spi_i == sa->spi_i && (header->flags & IKE_FLAG_RESPONSE) &&
+           ike_message_decode(datagram, &message, NULL) == 0 &&
+           !ike_payloads_find(&message.payloads, IKE_PAYLOAD_SK) &&
+           !ike_payloads_find(&message.payloads, IKE_PAYLOAD_SKF) &&
+           ike_payloads_notify(&message.payloads, IKE_NOTIFY_INVALID_IKE_SPI, &notify);
+}
+
+static void on_datagram(void *userdata, Bytes datagram)
+{
+    IkeSa *sa = userdata;
+    Task *task = sa->tasks.first;
+    IkeHeader header;
+
+    if (sa->closed)
+        return;
+    if (task && task->phase == TASK_SENT && task->kind->clear) {
+        int r = task->kind->clear(task, datagram);
+        if (r < 0)
+            ike_sa_fail(sa, r);
+        return;
+    }
+    if (sa->spi_r == 0)
+        return;
+    int r = ike_header_decode(datagram, &header);
+    if (r == 0 && sa->established && is_invalid_spi(sa, datagram, &header)) {
+        ike_sa_hint(sa, IKE_NOTIFY_INVALID_IKE_SPI, "somebody there answered INVALID_IKE_SPI");
+        return;
+    }
+    const char *problem = r != 0 ? ike_fault_text((IkeFaultCode)r) : foreign(sa, &header);
+    if (problem) {
+        ike_sa_drop(sa, problem);
+    } else if (!peer_request_repeated(sa, datagram)) {
+        open_datagram(sa, datagram, header.flags & IKE_FLAG_RESPONSE);
+    }
+}
+
+static void on_network_error(void *userdata, int error)
+{
+    ike_sa_hint(userdata, 0, "the network says: %s", strerror(error));
+}
+
+/* ---- the life of one ---- */
+
+int ike_sa_new(sd_event *event, Tre *tre, const Config *config, const Endpoint *segw,
+               bool initial_contact, const IkeSaHandlers *handlers, void *userdata, IkeSa **ret)
+{
+    _cleanup_(ike_sa_freep) IkeSa *sa = calloc(1, sizeof(*sa));
+
+    if (!sa)
+        return -ENOMEM;
+    sa->event = event;
+    sa->tre = tre;
+    sa->config = config;
+    sa->initial_contact = initial_contact;
+    sa->handlers = handlers;
+    sa->userdata = userdata;
+    tasks_init(sa);
+    peer_queue_init(sa);
+
+    int r = transport_new(event, segw, on_datagram, on_network_error, sa, &sa->transport);
+    if (r < 0)
+        return r;
+    *ret = steal_pointer(sa);
+    return 0;
+}
+
+void ike_sa_free(IkeSa *sa)
+{
+    if (!sa->closed)
+        close_exchange(sa);
+    for (size_t i = 0; i < ELEMENTS(sa->opens); i++) {
+        tre_forget(sa->tre, &sa->opens[i]);
+        free(sa->opens[i].request);
+    }
+    tasks_deinit(sa);
+    peer_queue_deinit(sa);
+    sd_event_source_disable_unref(sa->liveness);
+    if (sa->transport)
+        transport_free(sa->transport);
+    child_sas_free(sa->children);
+    tre_identity_deinit(&sa->identity);
+    free(sa);
+}
+
+void ike_sa_start(IkeSa *sa)
+{
+    int r = task_add(sa, &init_task);
+    if (r < 0)
+        ike_sa_fail(sa, r);
+}
+
+/* True if the SeGW may hold an SA that it takes for authenticated, which a Delete has to end. */
+static bool is_known_to_peer(const IkeSa *sa)
+{
+    const Task *task = task_find(sa, &auth_task);
+
+    return sa->established || (task && task->phase >= TASK_SENT);
+}
+
+void ike_sa_stop(IkeSa *sa)
+{
+    if (sa->closed || ike_sa_is_closing(sa))
+        return;
+    ike_sa_explain(sa, "stopped");
+    if (!is_known_to_peer(sa)) {
+        ike_sa_end(sa, IKE_SA_STOPPED);
+        return;
+    }
+    int r = ike_sa_delete(sa, IKE_SA_STOPPED);
+    if (r < 0)
+        ike_sa_fail(sa, r);
+}
+
+void ike_sa_lose(IkeSa *sa, const char *exchange, const char *reason)
+{
+    if (sa->closed || sa->exchange[0] == 0 || (exchange && strcmp(exchange, sa->exchange) != 0))
+        return;
+    ike_sa_explain(sa, "%s", reason);
+    ike_sa_end(sa, IKE_SA_LOST);
+}
+
+bool ike_sa_is(const IkeSa *sa, const char *exchange)
+{
+    return strcmp(exchange, sa->exchange) == 0;
+}
+
+void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
+{
+    *ret = (IkeSaInfo){
+        .identity = sa->identity.identity ? sa->identity.identity : "",
+        .segw_identity = sa->peer_identity,
+        .suite = sa->suite,
+        .established = sa->established && !sa->closed && !ike_sa_is_closing(sa),
+        .silent = sa->silent,
+        .nat = sa->nat.here || sa->nat.there,
+        .children = sa->children,
+        .refusal = sa->refusal,
+        .segw = transport_remote(sa->transport),
+        .milliseconds = sa->established_ms,
+    };
+}

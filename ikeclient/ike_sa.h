@@ -1,0 +1,69 @@
+/* One IKE SA with its Child SAs, from nothing to its end (RFC 7296 1.2, 1.4); tred does all that
+ * takes a key. */
+#pragma once
+
+#include "base/cleanup.h"
+#include "ikeclient/child.h"
+#include "ikeclient/config.h"
+#include "ikeclient/endpoint.h"
+#include "ikeclient/tre.h"
+
+#include <systemd/sd-event.h>
+
+typedef struct IkeSa IkeSa;
+
+typedef enum IkeSaEnd {
+    IKE_SA_FAILED,          /* it never came to be */
+    IKE_SA_STOPPED,         /* by us */
+    IKE_SA_DELETED_BY_PEER, /* step 7 */
+    IKE_SA_LOST,            /* tred is gone or closed it, or the SeGW is silent */
+} IkeSaEnd;
+
+/* Handlers must not free the SA before they return to the event loop. */
+typedef struct IkeSaHandlers {
+    void (*established)(void *userdata, IkeSa *sa);
+    void (*child_deleted)(void *userdata, IkeSa *sa); /* by the SeGW */
+    void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
+} IkeSaHandlers;
+
+/* What is known of an SA; strings are "" where not known yet. */
+typedef struct IkeSaInfo {
+    const char *identity;
+    const char *segw_identity; /* as verified by tred */
+    const char *suite;
+    bool established;        /* and not being deleted */
+    bool silent;             /* it ended, as the SeGW did not answer */
+    bool nat;                /* a NAT was found on either side */
+    const ChildSa *children; /* a list, NULL: there is none; the SA's own */
+    const char *refusal;     /* why it was established without a Child SA; "" if it was not */
+    const Endpoint *segw;
+    double milliseconds; /* from start to established */
+} IkeSaInfo;
+
+/* `segw` is where IKE_SA_INIT goes; `initial_contact` says that no other SA of ours is left there.
+ * Everything but `segw` is borrowed and must outlive it. 0, -ENOMEM, or the errno of a socket call.
+ */
+int ike_sa_new(sd_event *event, Tre *tre, const Config *config, const Endpoint *segw,
+               bool initial_contact, const IkeSaHandlers *handlers, void *userdata, IkeSa **ret);
+void ike_sa_free(IkeSa *sa);
+DEFINE_POINTER_CLEANUP(IkeSa, ike_sa_free);
+
+/* Begins. What becomes of it is told to the handlers. */
+void ike_sa_start(IkeSa *sa);
+
+/* Ends it: with a Delete where there is something to delete. `closed` follows, at the latest when
+ * the Delete has been retransmitted in vain. */
+void ike_sa_stop(IkeSa *sa);
+
+/* With `hold`, a Delete of the SeGW's is not answered yet: until it is, both ends carry packets
+ * through this IKE SA's children, which gives their replacement the time to come up. Without, it is
+ * answered now, and `closed` may follow before this returns. */
+void ike_sa_hold_delete(IkeSa *sa, bool hold);
+
+/* tred has gone (`exchange` NULL) or closed that exchange; ends the SA if it concerns it. */
+void ike_sa_lose(IkeSa *sa, const char *exchange, const char *reason);
+
+/* True if it stands on that exchange of tred's. */
+bool ike_sa_is(const IkeSa *sa, const char *exchange);
+
+void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret);

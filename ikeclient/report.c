@@ -1,0 +1,103 @@
+/* Log lines for the steps of the call flow with their times, and advice for error notifies. */
+#include "ikeclient/report.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "ikewire/registry.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { DETAILS_SIZE = 768 };
+
+static uint64_t now_usec(void)
+{
+    struct timespec now = {0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static double ms(uint64_t usec)
+{
+    return (double)usec / 1000;
+}
+
+void steps_start(Steps *steps)
+{
+    steps->start = now_usec();
+    steps->last = steps->start;
+}
+
+void steps_name(Steps *steps, const char *henb, const char *segw)
+{
+    (void)snprintf(steps->henb, sizeof(steps->henb), "%s", henb);
+    (void)snprintf(steps->segw, sizeof(steps->segw), "%s", segw);
+}
+
+double steps_elapsed_ms(const Steps *steps)
+{
+    return ms(now_usec() - steps->start);
+}
+
+void steps_log(Steps *steps, unsigned number, const char *what, StepWay way, const char *format,
+               ...)
+{
+    va_list arguments;
+    char details[DETAILS_SIZE];
+
+    if (!log_is_on(LOG_INFO))
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(details, sizeof(details), format, arguments);
+    va_end(arguments);
+
+    bool from_henb = way == STEP_HENB_TO_SEGW || way == STEP_AT_HENB;
+    bool message = way == STEP_HENB_TO_SEGW || way == STEP_SEGW_TO_HENB;
+    const char *actor = from_henb ? steps->henb : steps->segw;
+    const char *other = from_henb ? steps->segw : steps->henb;
+    uint64_t now = now_usec();
+    log_info("step %u %s  %s%s%s  %s  (+%.1f ms, %.1f ms)", number, what, actor,
+             message ? " -> " : "", message ? other : "", details, ms(now - steps->start),
+             ms(now - steps->last));
+    steps->last = now;
+}
+
+/* ---- error notifies in words ---- */
+
+static const struct {
+    uint16_t type;
+    const char *advice;
+} advices[] = {
+    {IKE_NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD, "it lacks a part of IKEv2 that we use"},
+    {IKE_NOTIFY_INVALID_IKE_SPI, "it does not know this IKE SA: it may have been restarted"},
+    {IKE_NOTIFY_INVALID_MAJOR_VERSION, "it does not speak IKEv2: check [segw] address"},
+    {IKE_NOTIFY_INVALID_SYNTAX, "it could not read our message: its log says which part"},
+    {IKE_NOTIFY_NO_PROPOSAL_CHOSEN,
+     "it takes none of our algorithms: compare [ike] and [child] proposals with its own"},
+    {IKE_NOTIFY_INVALID_KE_PAYLOAD,
+     "it wants another key exchange group: compare the groups in [ike] proposals with its own"},
+    {IKE_NOTIFY_AUTHENTICATION_FAILED,
+     "it does not accept our certificate or AUTH: check that it knows the vendor's root and our "
+     "name, and that the certificate is valid"},
+    {IKE_NOTIFY_SINGLE_PAIR_REQUIRED, "it wants one address pair: narrow [child] remote-ts"},
+    {IKE_NOTIFY_NO_ADDITIONAL_SAS, "it takes no further Child SA"},
+    {IKE_NOTIFY_INTERNAL_ADDRESS_FAILURE,
+     "it has no address to assign: check its pool and [child] request-address"},
+    {IKE_NOTIFY_FAILED_CP_REQUIRED, "it wants to assign an address: set [child] request-address"},
+    {IKE_NOTIFY_TS_UNACCEPTABLE,
+     "it serves none of the selectors we asked for: check [child] remote-ts and request-address"},
+    {IKE_NOTIFY_TEMPORARY_FAILURE, "it is busy: try again later"},
+};
+
+const char *advice_for(uint16_t notify_type)
+{
+    for (size_t i = 0; i < ELEMENTS(advices); i++) {
+        if (advices[i].type == notify_type)
+            return advices[i].advice;
+    }
+    return "its log says why";
+}

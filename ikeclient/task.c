@@ -1,0 +1,233 @@
+/* The queue of tasks: sealing, sending, sending again, and handing on what comes back. */
+#include "ikeclient/ike_sa_internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void free_task(IkeSa *sa, Task *task)
+{
+    tre_forget(sa->tre, task);
+    free(task);
+}
+
+static int begin_first(IkeSa *sa)
+{
+    Task *task = sa->tasks.first;
+
+    if (!task || task->phase != TASK_WAITING || sa->closed)
+        return 0;
+    task->phase = TASK_PREPARING;
+    return task->kind->begin(task);
+}
+
+int task_add(IkeSa *sa, const TaskKind *kind)
+{
+    Task **place = &sa->tasks.first;
+    Task *task = calloc(1, kind->size);
+
+    if (!task)
+        return -ENOMEM;
+    task->sa = sa;
+    task->kind = kind;
+    while (*place)
+        place = &(*place)->next;
+    *place = task;
+    return begin_first(sa);
+}
+
+Task *task_find(const IkeSa *sa, const TaskKind *kind)
+{
+    for (Task *task = sa->tasks.first; task; task = task->next) {
+        if (task->kind == kind)
+            return task;
+    }
+    return NULL;
+}
+
+void tasks_drop_waiting(IkeSa *sa)
+{
+    Task *first = sa->tasks.first;
+
+    while (first && first->next) {
+        Task *waiting = first->next;
+        first->next = waiting->next;
+        free_task(sa, waiting);
+    }
+}
+
+int task_done(Task *task)
+{
+    IkeSa *sa = task->sa;
+
+    task_answered(task);
+    sa->tasks.first = task->next;
+    free_task(sa, task);
+    return begin_first(sa);
+}
+
+/* ---- tred's answers ---- */
+
+/* Ends the SA where a handler failed. */
+static void check(IkeSa *sa, int r)
+{
+    if (r < 0)
+        ike_sa_fail(sa, r);
+}
+
+/* True if tred did what it was asked for; else the SA has ended. */
+static bool accepted(IkeSa *sa, const TreReply *reply)
+{
+    if (reply->outcome == TRE_GONE) {
+        ike_sa_explain(sa, "%s", reply->text);
+        ike_sa_end(sa, IKE_SA_LOST);
+    } else if (reply->outcome == TRE_REFUSED) {
+        ike_sa_explain(sa, "tred refused (%s): %s", reply->error, reply->text);
+        ike_sa_end(sa, IKE_SA_FAILED);
+    }
+    return reply->outcome == TRE_DONE;
+}
+
+static void on_reply(void *userdata, const TreReply *reply)
+{
+    Task *task = userdata;
+    IkeSa *sa = task->sa;
+    TaskStep refused = task->kind->refused[reply->method];
+
+    if (sa->closed)
+        return;
+    if (reply->outcome == TRE_REFUSED && refused) {
+        check(sa, refused(task, reply));
+    } else if (accepted(sa, reply) && task->kind->done[reply->method]) {
+        check(sa, task->kind->done[reply->method](task, reply));
+    }
+}
+
+int task_call(Task *task, TreCall *call)
+{
+    IkeSa *sa = task->sa;
+
+    call->exchange = sa->exchange[0] != 0 ? sa->exchange : NULL;
+    return tre_call(sa->tre, call, on_reply, task);
+}
+
+/* ---- the request ---- */
+
+/* Sends what is in `request`, and watches for the response. */
+static int send_request(Task *task, uint32_t message_id)
+{
+    IkeSa *sa = task->sa;
+    unsigned tries = (unsigned)sa->config->retransmit_tries;
+    RetransmitSchedule schedule = {sa->config->retransmit_timeout,
+                                   tries < task->kind->tries_max ? tries : task->kind->tries_max};
+
+    int r = retransmit_start(&sa->tasks.retransmit, schedule);
+    if (r < 0)
+        return r;
+    task->phase = TASK_SENT;
+    sa->tasks.open = true;
+    sa->tasks.message_id = message_id;
+    transport_send_all(sa->transport, &sa->tasks.request);
+    return 0;
+}
+
+int task_send_clear(Task *task, Bytes message)
+{
+    int r = datagrams_set(&task->sa->tasks.request, &message, 1);
+    return r < 0 ? r : send_request(task, 0);
+}
+
+static void on_sealed(void *userdata, const TreReply *reply)
+{
+    Task *task = userdata;
+    IkeSa *sa = task->sa;
+
+    if (sa->closed || !accepted(sa, reply))
+        return;
+    int r = datagrams_set(&sa->tasks.request, reply->sealed.datagrams, reply->sealed.count);
+    if (r == 0)
+        r = send_request(task, reply->sealed.message_id);
+    if (r == 0 && task->kind->sent)
+        task->kind->sent(task);
+    check(sa, r);
+}
+
+int task_seal(Task *task, uint8_t exchange_type, uint8_t first, Bytes payloads)
+{
+    IkeSa *sa = task->sa;
+    TreCall call = {.method = TRE_PROTECT,
+                    .exchange = sa->exchange,
+                    .protect = {.exchange_type = exchange_type,
+                                .first = first,
+                                .payloads = payloads,
+                                .max_datagram = transport_max_message(sa->transport,
+                                                                      sa->config->fragment_size)}};
+
+    return tre_call(sa->tre, &call, on_sealed, task);
+}
+
+/* ---- the response ---- */
+
+void task_answered(Task *task)
+{
+    IkeSa *sa = task->sa;
+
+    retransmit_stop(&sa->tasks.retransmit);
+    sa->tasks.open = false;
+    task->phase = TASK_ANSWERED;
+}
+
+bool tasks_await(const IkeSa *sa, uint32_t message_id)
+{
+    return sa->tasks.open && sa->tasks.message_id == message_id;
+}
+
+void tasks_response(IkeSa *sa, const TreReply *opened)
+{
+    Task *task = sa->tasks.first;
+
+    /* Of a response that came twice, both were handed to tred. */
+    if (sa->closed || !task || !tasks_await(sa, opened->opened.message_id))
+        return;
+    task_answered(task);
+    check(sa, task->kind->response(task, opened));
+}
+
+static void on_retransmit(void *userdata, bool gave_up)
+{
+    IkeSa *sa = userdata;
+
+    if (!gave_up) {
+        log_debug("no answer yet: sending the %s again", sa->tasks.first->kind->name);
+        transport_send_all(sa->transport, &sa->tasks.request);
+        return;
+    }
+    sa->tasks.open = false;
+    sa->silent = true;
+    sa->tasks.first->kind->unanswered(sa->tasks.first);
+}
+
+/* ---- the queue ---- */
+
+void tasks_init(IkeSa *sa)
+{
+    retransmit_init(&sa->tasks.retransmit, sa->event, on_retransmit, sa);
+}
+
+void tasks_halt(IkeSa *sa)
+{
+    retransmit_stop(&sa->tasks.retransmit);
+    sa->tasks.open = false;
+}
+
+void tasks_deinit(IkeSa *sa)
+{
+    while (sa->tasks.first) {
+        Task *task = sa->tasks.first;
+        sa->tasks.first = task->next;
+        free_task(sa, task);
+    }
+    retransmit_deinit(&sa->tasks.retransmit);
+    datagrams_deinit(&sa->tasks.request);
+}

@@ -1,0 +1,95 @@
+/* The requests that we make on one IKE SA, as a queue of tasks. A task is a request, what tred has
+ * to do before it can be made, a handler for its response, its retransmission, and its end. The
+ * window is 1 (RFC 7296 2.3): the first task of the queue is under way, the others wait. */
+#pragma once
+
+#include "ikeclient/pacing.h"
+#include "ikeclient/tre.h"
+
+typedef struct IkeSa IkeSa;
+typedef struct Task Task;
+typedef struct TaskKind TaskKind;
+
+/* A handler's result: 0, or a negative errno that ends the SA. After a call of task_done() the task
+ * must not be touched any more. */
+typedef int (*TaskStep)(Task *task, const TreReply *reply);
+
+/* What a task does, as a table. Whatever is NULL has no place in it. */
+struct TaskKind {
+    const char *name;              /* "liveness check" */
+    size_t size;                   /* of the struct that starts with a Task */
+    unsigned tries_max;            /* transmissions at most, however many are configured */
+    int (*begin)(Task *task);      /* it is this task's turn */
+    TaskStep done[TRE_METHODS];    /* tred did what the task called for … */
+    TaskStep refused[TRE_METHODS]; /* … or refused; NULL: the SA ends with what tred said */
+    void (*sent)(Task *task);      /* the sealed request is out for the first time */
+    int (*clear)(Task *task, Bytes datagram); /* a datagram in clear, while the request is out */
+    TaskStep response;                        /* the response, opened by tred */
+    void (*unanswered)(Task *task);           /* the last wait is over: ends the SA */
+};
+
+typedef enum TaskPhase {
+    TASK_WAITING,   /* for its turn */
+    TASK_PREPARING, /* tred is at work for it */
+    TASK_SENT,      /* the request is out */
+    TASK_ANSWERED,  /* the response is there; tred looks at it */
+} TaskPhase;
+
+struct Task {
+    Task *next;
+    IkeSa *sa;
+    const TaskKind *kind;
+    TaskPhase phase;
+};
+
+/* What all tasks of an SA share. */
+typedef struct TaskQueue {
+    Task *first;       /* under way; NULL: none */
+    Datagrams request; /* of the task under way */
+    bool open;         /* it is unanswered */
+    uint32_t message_id;
+    Retransmit retransmit;
+} TaskQueue;
+
+void tasks_init(IkeSa *sa);
+void tasks_deinit(IkeSa *sa);
+
+/* Adds a task, zeroed beyond `Task`, to the end of the queue; begins it if none is under way. 0,
+ * -ENOMEM, or what its beginning returned. */
+int task_add(IkeSa *sa, const TaskKind *kind);
+
+/* The first task of that kind, under way or waiting; NULL: there is none. */
+Task *task_find(const IkeSa *sa, const TaskKind *kind);
+
+/* Drops the tasks that wait. */
+void tasks_drop_waiting(IkeSa *sa);
+
+/* The SA's end: nothing is sent any more. */
+void tasks_halt(IkeSa *sa);
+
+/* ---- for the task under way ---- */
+
+/* Makes a call for the SA's exchange; the answer goes to `done` or `refused`. 0 or a negative
+ * errno.
+ */
+int task_call(Task *task, TreCall *call);
+
+/* Has tred seal a request, and sends it. 0 or a negative errno. */
+int task_seal(Task *task, uint8_t exchange_type, uint8_t first, Bytes payloads);
+
+/* Sends a request that is in clear, and watches it from the start. 0 or a negative errno. */
+int task_send_clear(Task *task, Bytes message);
+
+/* The response is there, and is the right one: the request is not sent again. */
+void task_answered(Task *task);
+
+/* The task has come to its end: frees it, and begins the next one. 0 or a negative errno. */
+int task_done(Task *task);
+
+/* ---- for what comes in ---- */
+
+/* True if the request that is out waits for a response with that Message ID. */
+bool tasks_await(const IkeSa *sa, uint32_t message_id);
+
+/* Hands an opened response to the task under way. */
+void tasks_response(IkeSa *sa, const TreReply *opened);
