@@ -11,6 +11,8 @@
 
 typedef struct Caller Caller;
 
+enum { DAEMON_COUNTING_MAX = 64 }; /* bounds what anybody on the bus can make us hold */
+
 typedef struct Daemon {
     TredConfig config;
     sd_event *event;
@@ -24,7 +26,10 @@ typedef struct Daemon {
     sd_event_source *clock;                  /* clock.c's timer */
     unsigned clock_postponed;                /* as an exchange was waiting for the TPM */
     SegwPolicy segw_policy;
+    DataPlaneOptions dataplane_options;
     DataPlane *dataplane;
+    size_t n_counting; /* who has asked for Children and waits for the counters */
+    sd_bus_message *counting[DAEMON_COUNTING_MAX];
     ExchangeContext exchange_context;
     Caller *callers;
     size_t n_exchanges;

@@ -5,6 +5,7 @@
 #include "policy/storagekey.h"
 #include "tred/selector_policy.h"
 
+#include <errno.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <setjmp.h>
@@ -46,6 +47,7 @@ int tpm_key_new(const char *tcti, Tpm **ret_tpm, DeviceKey **ret_key)
 
 int bench_init(void **state)
 {
+    static const DataPlaneOptions no_traffic = {.mode = DATAPLANE_NONE, .interface = "none0"};
     static PeerProfile profile;
     const PkiSpec spec = pki_segw_spec(SEGW_FQDN);
     char error[ANCHOR_ERROR_SIZE] = "";
@@ -63,8 +65,7 @@ int bench_init(void **state)
         print_error("%s\n", error);
         return -1;
     }
-    if (dataplane_open(&(DataPlaneOptions){.mode = DATAPLANE_NONE, .interface = "none0"},
-                       &bench.context.dataplane, error) < 0)
+    if (dataplane_open(&no_traffic, &bench.context.dataplane, error) < 0)
         return -1;
     selector_policy_any(&bench.allowed);
     bench.context.allowed_local = bench.context.allowed_remote = &bench.allowed;
@@ -422,4 +423,18 @@ ChildRequest play_child(uint32_t spi_in)
         .n_addresses = 1,
         .addresses = {{BYTES_OF(address), 32}},
     };
+}
+
+static void note_added(int error, const char *reason, void *userdata)
+{
+    (void)reason;
+    *(int *)userdata = error;
+}
+
+int play_add_child(Play *play, const ChildRequest *request)
+{
+    int added = -EINPROGRESS;
+    int r = exchange_add_child(play->exchange, request, note_added, &added, play->reason);
+
+    return r != 0 ? r : added;
 }
