@@ -15,6 +15,7 @@
 enum {
     RETRY_FIRST_US = 100 * 1000,
     RETRY_MAX_US = 10 * 1000 * 1000,
+    OPEN_DEADLINE_US = 20 * 1000 * 1000, /* systemd may have to start tred-net first */
     UDP_HEADER_SIZE = 8,
 };
 
@@ -254,7 +255,8 @@ static void open_start(DataPlane *plane)
     int r = connect_net(plane);
     if (r >= 0) {
         plane->state = PLANE_OPENING;
-        helper_order(plane->net, &order, -1, helper_deadline(), handle_opened, 0, plane);
+        helper_order(plane->net, &order, -1, helper_deadline() + OPEN_DEADLINE_US, handle_opened, 0,
+                     plane);
         return;
     }
     (void)snprintf(

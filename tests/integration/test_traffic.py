@@ -341,7 +341,8 @@ class RecoveryTest(TunnelTest):
         for verb in ("add", "delete"):
             run(["ip", "address", verb, "192.0.2.77/32", *elsewhere], namespace=HENB)
             run(["ip", "route", verb, "192.0.2.201/32", *elsewhere], namespace=HENB)
-            run(["ip", "link", verb, "foreign", *(["type", "dummy"] if verb == "add" else [])],
+            run(["ip", "link", verb, "foreign",
+                 *(["type", "veth", "peer", "name", "foreign-peer"] if verb == "add" else [])],
                 namespace=HENB)
         self.assertEqual(ping(HENB, INNER_IPV4), 1)
         self.assertEqual(client.get("State"), "established")

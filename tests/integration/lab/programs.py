@@ -97,7 +97,9 @@ class TredNet(Process):
         path.parent.mkdir(exist_ok=True)
         shutil.chown(path.parent, "tred-net")
         super().__init__("tred-net", [BIN / "tred-net", "--socket", path, "--user", user],
-                         namespace=namespace, user="tred-net", capabilities=capabilities)
+                         namespace=namespace, user="tred-net", capabilities=capabilities,
+                         # As its unit has it told: signs of life, which nobody here waits for.
+                         env={"NOTIFY_SOCKET": "@tred-net", "WATCHDOG_USEC": "1000000"})
         self.path = path
 
     def wait_for_socket(self):
