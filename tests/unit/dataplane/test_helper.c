@@ -235,6 +235,18 @@ static void an_answer_under_another_number_is_refused(void **state)
     assert_int_equal(lab->n_answers, 0);
 }
 
+static void an_answer_that_comes_twice_is_refused(void **state)
+{
+    Lab *lab = *state;
+    ask(lab, 300, 11, helper_deadline());
+    uint32_t number = hear(lab).number;
+    answer(lab, ORDER_REMOVE_SA, number, 0);
+    answer(lab, ORDER_REMOVE_SA, number, 0);
+    run_until_lost(lab);
+    assert_string_equal(lab->lost, "tred-net answered what it was not asked");
+    assert_int_equal(lab->n_answers, 1);
+}
+
 static void an_answer_to_another_kind_of_order_is_refused(void **state)
 {
     Lab *lab = *state;
@@ -290,6 +302,7 @@ int main(void)
         LAB(an_order_to_a_helper_that_has_ended_is_lost_from_the_loop_and_not_at_once),
         LAB(an_answer_to_what_was_not_asked_is_refused),
         LAB(an_answer_under_another_number_is_refused),
+        LAB(an_answer_that_comes_twice_is_refused),
         LAB(an_answer_to_another_kind_of_order_is_refused),
         LAB(octets_that_are_no_report_are_refused),
         LAB(a_frame_beyond_the_bound_is_refused),
