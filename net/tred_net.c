@@ -337,7 +337,8 @@ static void serve(Server *server, const struct pollfd *polled, size_t n_polled)
     int r = polled[0].revents != 0 ? handle_order(server) : 0;
     if (r >= 0)
         r = report_events(server);
-    if (r < 0 && r != -ENOTCONN)
+    /* tred leaves as it likes, with answers on their way or not. */
+    if (r < 0 && r != -ENOTCONN && r != -EPIPE && r != -ECONNRESET)
         log_error("The connection is closed: %s", strerror(-r));
     if (r < 0)
         disconnect(server);

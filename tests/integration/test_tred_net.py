@@ -132,7 +132,8 @@ class FalseEspTest(LabTest):
 
     def assert_given_up(self, client, reason):
         """AddChild fails for that reason; tred serves on, and nothing is left in the network."""
-        client.wait_for("AddChild|DataPlaneFailed|The data plane", DEADLINE + 10)
+        if client:
+            client.wait_for("DataPlaneFailed|The data plane", DEADLINE + 10)
         self.tred.wait_for(f"The data plane failed: {reason}. It is opened again.", DEADLINE + 10)
         self.assertEqual(self.tred.get("State"), "development")
         self.assertEqual(self.tred.children(), [])
@@ -159,6 +160,16 @@ class FalseEspTest(LabTest):
     def test_one_that_says_what_is_no_answer_is_given_up(self):
         client = self.start("s.send(b'nonsense')")
         self.assert_given_up(client, "tred-esp said what is no answer")
+
+    def test_a_client_that_goes_while_its_sa_is_being_added_takes_nothing_with_it(self):
+        client = self.start("")
+        client.wait_for("step 6")
+        self.tred.wait_for("verified")
+        client.kill()
+        self.tred.wait_for("left the bus")
+        self.tred.wait_for("The SPI was given back")
+        self.assert_given_up(None, "tred-esp did not answer in time")
+        self.assertTrue(self.tred.running())
 
     def test_one_that_refuses_the_sa_is_believed_and_kept(self):
         client = self.start("s.send(struct.pack('!BBII', 1, order[0], number, 0))\n"
