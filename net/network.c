@@ -139,9 +139,10 @@ static int item_want(Network *network, bool is_address, const Route *route)
         return -ENOSPC;
     r = is_address ? address_add(network->netlink, network->index, &route->destination)
                    : route_add(network->netlink, route);
-    if (r >= 0)
+    if (r >= 0) {
         network->items[network->n_items++] =
             (Item){.wanted = true, .is_address = is_address, .route = *route};
+    }
     return r;
 }
 

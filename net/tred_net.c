@@ -147,10 +147,11 @@ static int open_socket(Server *server, const Options *options)
         server->connection = SD_LISTEN_FDS_START;
     } else if (options->socket) {
         r = listen_at(options->socket, &server->listener);
-        if (r < 0)
+        if (r < 0) {
             log_error("The socket %s can't be made: %s", options->socket, strerror(-r));
-        else
+        } else {
             server->path = options->socket;
+        }
     } else if (sd_listen_fds(1) == 1) {
         server->listener = SD_LISTEN_FDS_START;
     } else {
@@ -175,7 +176,7 @@ static int open_signals(Server *server)
 
 static int find_user(const char *name, uid_t *ret)
 {
-    const struct passwd *user = getpwnam(name);
+    const struct passwd *user = name ? getpwnam(name) : NULL;
     if (!user) {
         log_error("There is no user %s. Make it with systemd-sysusers, or name another with --user",
                   name);
@@ -187,7 +188,7 @@ static int find_user(const char *name, uid_t *ret)
 
 static int server_init(Server *server, const Options *options)
 {
-    *server = (Server){.listener = -1, .connection = -1, .signals = -1, .watchdog_ms = -1};
+    server->watchdog_ms = -1;
     uint64_t watchdog_us = 0;
     int r = lockdown_files(SD_LISTEN_FDS_START + (options->socket ? 0 : 1));
     /* Whoever starts it with a connection serves nobody but itself. */
@@ -386,13 +387,11 @@ static int run(Server *server)
 
 int main(int argc, char **argv)
 {
-    _cleanup_(server_deinit) Server server;
+    _cleanup_(server_deinit) Server server = {.listener = -1, .connection = -1, .signals = -1};
     Options options = {.user = "tred"};
     int r = read_options(argc, argv, &options);
-    if (r != CONTINUE) {
-        server = (Server){.listener = -1, .connection = -1, .signals = -1};
+    if (r != CONTINUE)
         return r;
-    }
     r = server_init(&server, &options);
     if (r < 0)
         return EX_OSERR;
