@@ -9,8 +9,8 @@ struct Netlink {
     struct mnl_socket *socket;
     uint32_t sequence;
     uint32_t port;
-    _Alignas(struct nlmsghdr) uint8_t request[NETLINK_MESSAGE_MAX];
-    _Alignas(struct nlmsghdr) uint8_t answer[4 * NETLINK_MESSAGE_MAX];
+    _Alignas(max_align_t) uint8_t request[NETLINK_MESSAGE_MAX]; /* XFRM has 64-bit fields */
+    _Alignas(max_align_t) uint8_t answer[4 * NETLINK_MESSAGE_MAX];
 };
 
 int netlink_new(int family, Netlink **ret)
@@ -117,7 +117,7 @@ int netlink_watch_fd(const NetlinkWatch *watch)
 
 bool netlink_watch_read(NetlinkWatch *watch, mnl_cb_t callback, void *userdata)
 {
-    _Alignas(struct nlmsghdr) uint8_t buffer[2 * NETLINK_MESSAGE_MAX];
+    _Alignas(max_align_t) uint8_t buffer[2 * NETLINK_MESSAGE_MAX];
     bool lost = false;
     for (;;) {
         ssize_t size = mnl_socket_recvfrom(watch->socket, buffer, sizeof(buffer));

@@ -37,7 +37,7 @@ static struct {
 
 struct Netlink {
     int family; /* message types are numbered anew in each */
-    _Alignas(struct nlmsghdr) uint8_t request[NETLINK_MESSAGE_MAX];
+    _Alignas(max_align_t) uint8_t request[NETLINK_MESSAGE_MAX]; /* XFRM has 64-bit fields */
 };
 
 struct NetlinkWatch {
