@@ -1,123 +1,680 @@
-/* Which data plane is it, and what does it do without one? */
-#include "dataplane/backend.h"
+/* The data plane as tred has it: which SA pairs there are, and how far each has come with tred-net
+ * and tred-esp. */
+#include "dataplane/dataplane.h"
+
+#include "base/log.h"
+#include "dataplane/espsize.h"
+#include "dataplane/helper.h"
 
 #include <errno.h>
-#include <stdarg.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <string.h>
 
-void dataplane_init(DataPlane *plane, const DataPlaneBackend *backend,
-                    const DataPlaneOptions *options)
+enum {
+    RETRY_FIRST_US = 100 * 1000,
+    RETRY_MAX_US = 10 * 1000 * 1000,
+    OPEN_DEADLINE_US = 20 * 1000 * 1000, /* systemd may have to start tred-net first */
+    UDP_HEADER_SIZE = 8,
+};
+
+typedef enum PlaneState {
+    PLANE_LOST,    /* the timer opens it again */
+    PLANE_OPENING, /* tred-net, and then tred-esp, have been asked */
+    PLANE_OPEN,
+} PlaneState;
+
+/* A pair of SAs. */
+typedef struct PlaneSa {
+    uint32_t spi_in;
+    uint64_t cookie; /* of its orders; SPIs may come again */
+    const Transport *transport;
+    SaOrder *order; /* while it is being added: what tred-net is still to be told; no keys */
+    uint64_t deadline;
+    SaAdded added; /* NULL once it was told */
+    void *userdata;
+    SaCounters counters;
+} PlaneSa;
+
+typedef struct PlaneTransport {
+    uint32_t id;
+    const Transport *transport;
+} PlaneTransport;
+
+struct DataPlane {
+    const DataPlaneOptions *options;
+    PlaneState state;
+    DataPlaneMode mode;           /* what it has become */
+    char reason[ORDER_TEXT_SIZE]; /* why it was lost */
+    Helper *net;
+    Helper *esp; /* with DATAPLANE_USER */
+    sd_event_source *retry;
+    uint64_t retry_us;
+    bool opened_before;
+    bool tun_open;
+    uint64_t last_cookie;
+    uint32_t last_transport_id;
+    size_t n_transports;
+    PlaneTransport transports[DATAPLANE_TRANSPORTS_MAX];
+    size_t n_sas;
+    PlaneSa sas[DATAPLANE_SAS_MAX];
+    size_t n_counting; /* answers that dataplane_count() waits for */
+    DataPlaneCounted counted;
+    void *counted_userdata;
+    DataPlaneCounters counters;
+};
+
+static const char *const mode_names[] = {
+    [DATAPLANE_KERNEL] = "kernel",
+    [DATAPLANE_USER] = "user",
+    [DATAPLANE_NONE] = "none",
+};
+
+static PlaneSa *sa_find(DataPlane *plane, uint32_t spi_in)
 {
-    *plane = (DataPlane){
-        .backend = backend,
-        .event = options->event,
-        .callback = options->callback,
-        .userdata = options->userdata,
-    };
-    (void)snprintf(plane->interface, sizeof(plane->interface), "%s", options->interface);
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        if (plane->sas[i].spi_in == spi_in)
+            return &plane->sas[i];
+    }
+    return NULL;
 }
 
-int dataplane_fail(char *error, int r, const char *format, ...)
+static PlaneSa *sa_of_cookie(DataPlane *plane, uint64_t cookie)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(error, DATAPLANE_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    return r;
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        if (plane->sas[i].cookie == cookie)
+            return &plane->sas[i];
+    }
+    return NULL;
 }
 
-int dataplane_fail_network(char *error, int r, const char *interface)
+/* Forgets a pair and, if it was still being added, tells what has become of that. */
+static void sa_forget(DataPlane *plane, PlaneSa *sa, int error)
 {
-    switch (r) {
-    case -EEXIST:
-        return dataplane_fail(
-            error, r,
-            "There is an interface %s that tred did not make. Remove it, or choose another name.",
-            interface);
-    case -EPERM:
-        return dataplane_fail(
-            error, r,
-            "The network can't be configured: CAP_NET_ADMIN is missing. Start tred by its unit.");
-    default:
-        return dataplane_fail(error, r, "The network can't be configured: %s.", strerror(-r));
+    SaAdded added = sa->added;
+    void *userdata = sa->userdata;
+    free(sa->order);
+    *sa = plane->sas[--plane->n_sas];
+    if (added)
+        added(error, userdata);
+}
+
+/* Opening and losing it */
+
+static void open_start(DataPlane *plane);
+
+static int handle_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    (void)source;
+    (void)usec;
+    open_start(userdata);
+    return 0;
+}
+
+/* Every wait is twice as long as the one before, from the last time on that it was open. */
+static void retry_later(DataPlane *plane)
+{
+    sd_event *event = plane->options->event;
+    plane->retry_us = plane->retry_us == 0 ? RETRY_FIRST_US : 2 * plane->retry_us;
+    if (plane->retry_us > RETRY_MAX_US)
+        plane->retry_us = RETRY_MAX_US;
+    plane->retry = sd_event_source_disable_unref(plane->retry);
+    int r = sd_event_add_time_relative(event, &plane->retry, CLOCK_MONOTONIC, plane->retry_us, 0,
+                                       handle_retry, plane);
+    if (r < 0) /* without a timer there would be no way back */
+        (void)sd_event_exit(event, EXIT_FAILURE);
+}
+
+/* Whatever one of the two does not do any more, the other has no use for: both begin anew. */
+static void handle_lost(const char *reason, void *userdata)
+{
+    DataPlane *plane = userdata;
+    const DataPlaneCallbacks *callbacks = &plane->options->callbacks;
+    bool was_open = plane->state == PLANE_OPEN;
+    (void)snprintf(plane->reason, sizeof(plane->reason), "%s", reason);
+    plane->state = PLANE_LOST;
+    plane->tun_open = false;
+    plane->n_transports = 0;
+    plane->n_counting = 0;
+    helper_free(steal_pointer(plane->esp)); /* `reason` may go with it */
+    helper_free(steal_pointer(plane->net));
+    while (plane->n_sas > 0)
+        sa_forget(plane, &plane->sas[plane->n_sas - 1], -ECONNRESET);
+    if (plane->opened_before)
+        retry_later(plane);
+    if (was_open && callbacks->lost)
+        callbacks->lost(plane->reason, callbacks->userdata);
+}
+
+static void tell_event(DataPlane *plane, const DataPlaneEvent *event)
+{
+    const DataPlaneCallbacks *callbacks = &plane->options->callbacks;
+    if (callbacks->event && sa_find(plane, event->spi_in))
+        callbacks->event(event, callbacks->userdata);
+}
+
+static void handle_esp_lives(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+{
+    (void)answer;
+    (void)fd;
+    tell_event(userdata, &(DataPlaneEvent){.type = (DataPlaneEventType)(cookie >> 32),
+                                           .spi_in = (uint32_t)cookie});
+}
+
+/* An interface, with its addresses and routes, goes when tred-esp goes. Then it is that which is to
+ * be told: so tred-esp is asked for a sign of life before anybody else is blamed. */
+static void handle_event(const DataPlaneEvent *event, void *userdata)
+{
+    DataPlane *plane = userdata;
+    if (plane->mode != DATAPLANE_USER || event->type < DATAPLANE_INTERFACE_GONE || !plane->esp) {
+        tell_event(plane, event);
+        return;
+    }
+    helper_order(plane->esp, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, helper_deadline(),
+                 handle_esp_lives, (uint64_t)event->type << 32 | event->spi_in, plane);
+}
+
+static HelperCallbacks helper_callbacks(DataPlane *plane)
+{
+    return (HelperCallbacks){.event = handle_event, .lost = handle_lost, .userdata = plane};
+}
+
+static void open_finish(DataPlane *plane)
+{
+    const DataPlaneCallbacks *callbacks = &plane->options->callbacks;
+    bool again = plane->opened_before;
+    plane->state = PLANE_OPEN;
+    plane->opened_before = true;
+    plane->retry_us = 0;
+    if (again && callbacks->opened)
+        callbacks->opened(callbacks->userdata);
+}
+
+/* Its first answer says that tred-esp has locked itself down. */
+static void handle_esp_ready(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+{
+    (void)answer;
+    (void)fd;
+    (void)cookie;
+    open_finish(userdata);
+}
+
+static void start_esp(DataPlane *plane)
+{
+    const DataPlaneOptions *options = plane->options;
+    HelperCallbacks callbacks = helper_callbacks(plane);
+    int r = helper_start("tred-esp", options->esp_program, NULL, options->event, &callbacks,
+                         &plane->esp);
+    if (r >= 0) {
+        helper_order(plane->esp, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, helper_deadline(),
+                     handle_esp_ready, 0, plane);
+        return;
+    }
+    char reason[ORDER_TEXT_SIZE];
+    (void)snprintf(reason, sizeof(reason), "%s can't be started: %s.", options->esp_program,
+                   strerror(-r));
+    helper_give_up(plane->net, reason);
+}
+
+static void handle_opened(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+{
+    (void)fd;
+    (void)cookie;
+    DataPlane *plane = userdata;
+    if (answer->error < 0) {
+        helper_give_up(plane->net, answer->text);
+        return;
+    }
+    plane->mode = answer->mode;
+    if (plane->mode == DATAPLANE_USER) {
+        start_esp(plane);
+    } else {
+        open_finish(plane);
     }
 }
 
-/* The kernel's plane where it can, else the user's. */
-static int open_best(const DataPlaneOptions *options, DataPlane **ret, char *error)
+/* One that is started here serves this connection alone: for looking whether all would work. */
+static int connect_net(DataPlane *plane)
 {
-    char kernel_error[DATAPLANE_ERROR_SIZE] = "", user_error[DATAPLANE_ERROR_SIZE] = "";
-    int r = DATAPLANE_BACKEND_KERNEL.open(options, ret, kernel_error);
-    if (r >= 0)
-        return r;
-    if (r != -EOPNOTSUPP)
-        return dataplane_fail(error, r, "%s", kernel_error);
-    r = DATAPLANE_BACKEND_USER.open(options, ret, user_error);
-    if (r < 0)
-        return dataplane_fail(error, r, "%s %s", kernel_error, user_error);
-    return r;
+    const DataPlaneOptions *options = plane->options;
+    HelperCallbacks callbacks = helper_callbacks(plane);
+    if (options->net_program) {
+        return helper_start("tred-net", options->net_program, "--connected", options->event,
+                            &callbacks, &plane->net);
+    }
+    return helper_connect("tred-net", options->net_socket, options->event, &callbacks, &plane->net);
+}
+
+static void open_start(DataPlane *plane)
+{
+    const DataPlaneOptions *options = plane->options;
+    /* As before: nobody is told that it has become another. */
+    Order order = {.type = ORDER_OPEN, .mode = plane->opened_before ? plane->mode : options->mode};
+    (void)snprintf(order.interface, sizeof(order.interface), "%s", options->interface);
+    int r = connect_net(plane);
+    if (r >= 0) {
+        plane->state = PLANE_OPENING;
+        helper_order(plane->net, &order, -1, helper_deadline() + OPEN_DEADLINE_US, handle_opened, 0,
+                     plane);
+        return;
+    }
+    (void)snprintf(
+        plane->reason, sizeof(plane->reason),
+        "tred-net can't be reached at %s: %s. Start it: systemctl start tred-net.socket.",
+        options->net_program ? options->net_program : options->net_socket, strerror(-r));
+    if (plane->opened_before)
+        retry_later(plane);
+}
+
+static int open_and_wait(DataPlane *plane, char *error)
+{
+    int r = 0;
+    open_start(plane);
+    while (r >= 0 && plane->state == PLANE_OPENING)
+        r = sd_event_run(plane->options->event, UINT64_MAX);
+    if (r >= 0 && plane->state == PLANE_OPEN)
+        return 0;
+    (void)snprintf(error, ORDER_TEXT_SIZE, "%s", r < 0 ? strerror(-r) : plane->reason);
+    return r < 0 ? r : -ENOTCONN;
 }
 
 int dataplane_open(const DataPlaneOptions *options, DataPlane **ret, char *error)
 {
     size_t size = strlen(options->interface);
-    if (size == 0 || size >= IF_NAMESIZE) {
-        return dataplane_fail(error, -EINVAL,
-                              "The interface name '%s' has not 1 to %d characters. Choose another.",
-                              options->interface, IF_NAMESIZE - 1);
+    if (size == 0 || size >= IFNAMSIZ) {
+        (void)snprintf(error, ORDER_TEXT_SIZE,
+                       "The interface name '%s' has not 1 to %d characters. Choose another.",
+                       options->interface, IFNAMSIZ - 1);
+        return -EINVAL;
     }
-    switch (options->mode) {
-    case DATAPLANE_AUTO:
-        return open_best(options, ret, error);
-    case DATAPLANE_KERNEL:
-        return DATAPLANE_BACKEND_KERNEL.open(options, ret, error);
-    case DATAPLANE_USER:
-        return DATAPLANE_BACKEND_USER.open(options, ret, error);
-    case DATAPLANE_NONE:
-        return DATAPLANE_BACKEND_NONE.open(options, ret, error);
+    _cleanup_(dataplane_closep) DataPlane *plane = calloc(1, sizeof(*plane));
+    if (!plane) {
+        (void)snprintf(error, ORDER_TEXT_SIZE, "Out of memory.");
+        return -ENOMEM;
     }
-    return -EINVAL;
+    plane->options = options;
+    plane->mode = DATAPLANE_NONE;
+    plane->state = options->mode == DATAPLANE_NONE ? PLANE_OPEN : PLANE_LOST;
+    int r = 0;
+    if (options->mode != DATAPLANE_NONE)
+        r = open_and_wait(plane, error);
+    if (r >= 0)
+        *ret = steal_pointer(plane);
+    return r;
 }
 
 void dataplane_close(DataPlane *plane)
 {
-    if (plane)
-        plane->backend->close(plane);
+    if (!plane)
+        return;
+    while (plane->n_sas > 0)
+        sa_forget(plane, &plane->sas[plane->n_sas - 1], -ECANCELED);
+    sd_event_source_disable_unref(plane->retry);
+    helper_free(plane->esp);
+    helper_free(plane->net);
+    free(plane);
 }
 
 const char *dataplane_name(const DataPlane *plane)
 {
-    return plane->backend->name;
+    return mode_names[plane->mode];
 }
 
 const char *dataplane_interface(const DataPlane *plane)
 {
-    return plane->interface;
+    return plane->mode == DATAPLANE_NONE ? "" : plane->options->interface;
 }
 
 bool dataplane_keeps_keys(const DataPlane *plane)
 {
-    return plane->backend->keeps_keys;
+    return plane->mode != DATAPLANE_NONE;
 }
 
-int dataplane_add_sa(DataPlane *plane, const SaConfig *config, const InnerAddress *addresses,
-                     size_t n_addresses)
+/* Adding: tred-esp first, so that no packet comes out of the interface that it has no SA for; then
+ * tred-net; and with the interface's first SA tred-esp again, which gets the TUN. */
+
+static PlaneTransport *transport_find(DataPlane *plane, const Transport *transport)
 {
-    return plane->backend->add_sa(plane, config, addresses, n_addresses);
+    for (size_t i = 0; i < plane->n_transports; i++) {
+        if (plane->transports[i].transport == transport)
+            return &plane->transports[i];
+    }
+    return NULL;
+}
+
+/* Closes the transport in tred-esp if no SA uses it. */
+static void release_transport(DataPlane *plane, const Transport *transport)
+{
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        if (plane->sas[i].transport == transport)
+            return;
+    }
+    PlaneTransport *unused = transport_find(plane, transport);
+    if (!unused)
+        return;
+    helper_order(plane->esp, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = unused->id}, -1,
+                 helper_deadline(), NULL, 0, NULL);
+    *unused = plane->transports[--plane->n_transports];
+}
+
+static void remove_from_helpers(DataPlane *plane, uint32_t spi_in, const Transport *transport,
+                                bool in_net)
+{
+    Order order = {.type = ORDER_REMOVE_SA, .id = spi_in};
+    if (in_net)
+        helper_order(plane->net, &order, -1, helper_deadline(), NULL, 0, NULL);
+    if (plane->mode != DATAPLANE_USER)
+        return;
+    helper_order(plane->esp, &order, -1, helper_deadline(), NULL, 0, NULL);
+    release_transport(plane, transport);
+    if (plane->n_sas > 0 || !plane->tun_open)
+        return;
+    plane->tun_open = false;
+    helper_order(plane->esp, &(Order){.type = ORDER_CLOSE_TUN}, -1, helper_deadline(), NULL, 0,
+                 NULL);
+}
+
+/* The pair is in tred-net if there is no order left for it. */
+static void take_away(DataPlane *plane, PlaneSa *sa, int error)
+{
+    uint32_t spi_in = sa->spi_in;
+    const Transport *transport = sa->transport;
+    bool in_net = sa->order == NULL;
+    SaAdded added = sa->added;
+    void *userdata = sa->userdata;
+    sa->added = NULL;
+    sa_forget(plane, sa, error);
+    remove_from_helpers(plane, spi_in, transport, in_net);
+    if (added)
+        added(error, userdata);
+}
+
+static void finish_adding(DataPlane *plane, PlaneSa *sa, int error)
+{
+    (void)plane;
+    SaAdded added = sa->added;
+    sa->added = NULL;
+    if (added)
+        added(error, sa->userdata);
+}
+
+static void handle_tun_open(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+{
+    (void)fd;
+    DataPlane *plane = userdata;
+    PlaneSa *sa = sa_of_cookie(plane, cookie);
+    if (!sa)
+        return;
+    if (answer->error < 0) {
+        take_away(plane, sa, answer->error);
+    } else {
+        finish_adding(plane, sa, 0);
+    }
+}
+
+/* The TUN of an interface that tred-net has just made; the one before, if any, is gone. */
+static void hand_tun_on(DataPlane *plane, int tun, uint64_t deadline, uint64_t cookie)
+{
+    if (plane->n_sas == 0)
+        return;
+    if (plane->tun_open) {
+        helper_order(plane->esp, &(Order){.type = ORDER_CLOSE_TUN}, -1, helper_deadline(), NULL, 0,
+                     NULL);
+    }
+    plane->tun_open = true;
+    helper_order(plane->esp, &(Order){.type = ORDER_OPEN_TUN}, tun, deadline, handle_tun_open,
+                 cookie, plane);
+}
+
+static void handle_net_added(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+{
+    DataPlane *plane = userdata;
+    PlaneSa *sa = sa_of_cookie(plane, cookie);
+    if (plane->mode == DATAPLANE_USER && *fd >= 0)
+        hand_tun_on(plane, *fd, sa ? sa->deadline : helper_deadline(), cookie);
+    if (!sa)
+        return;
+    if (answer->error < 0) {
+        take_away(plane, sa, answer->error);
+    } else if (plane->mode == DATAPLANE_USER && !plane->tun_open) {
+        helper_give_up(plane->net, "tred-net made an interface and kept it");
+    } else if (*fd < 0) {
+        finish_adding(plane, sa, 0);
+    }
+}
+
+/* With the ESP socket, whose buffers only CAP_NET_ADMIN can widen. */
+static void order_net(DataPlane *plane, PlaneSa *sa, const SaOrder *order)
+{
+    union { /* borrowed for encoding alone */
+        const SaOrder *read;
+        SaOrder *order;
+    } borrowed = {order};
+    helper_order(plane->net, &(Order){.type = ORDER_ADD_SA, .sa = borrowed.order},
+                 sa->transport ? sa->transport->esp_fd : -1, sa->deadline, handle_net_added,
+                 sa->cookie, plane);
+}
+
+static void handle_esp_added(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+{
+    (void)fd;
+    DataPlane *plane = userdata;
+    PlaneSa *sa = sa_of_cookie(plane, cookie);
+    if (!sa)
+        return;
+    if (answer->error < 0) {
+        take_away(plane, sa, answer->error);
+        return;
+    }
+    SaOrder *order = steal_pointer(sa->order);
+    order_net(plane, sa, order);
+    free(order);
+}
+
+static int set_gro(const Transport *transport, int joined)
+{
+    return setsockopt(transport->esp_fd, SOL_UDP, UDP_GRO, &joined, sizeof(joined)) < 0 ? -errno
+                                                                                        : 0;
+}
+
+static int open_transport(DataPlane *plane, const Transport *transport, uint64_t deadline,
+                          uint32_t *ret_id)
+{
+    const PlaneTransport *known = transport_find(plane, transport);
+    if (known) {
+        *ret_id = known->id;
+        return 0;
+    }
+    if (plane->n_transports == DATAPLANE_TRANSPORTS_MAX)
+        return -ENOSPC;
+    int r = set_gro(transport, 1); /* several datagrams in one read */
+    if (r < 0)
+        return r;
+    *ret_id = ++plane->last_transport_id;
+    plane->transports[plane->n_transports++] = (PlaneTransport){*ret_id, transport};
+    helper_order(plane->esp, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = *ret_id},
+                 transport->esp_fd, deadline, NULL, 0, NULL);
+    return 0;
+}
+
+/* tred-esp gets the keys; the copy for tred-net has none. */
+static int add_to_esp(DataPlane *plane, PlaneSa *sa, SaOrder *order)
+{
+    if (!order->udp_encapsulated || !sa->transport)
+        return -EOPNOTSUPP;
+    SaOrder *keyless = malloc(sizeof(*keyless));
+    if (!keyless)
+        return -ENOMEM;
+    int r = open_transport(plane, sa->transport, sa->deadline, &order->transport);
+    if (r < 0) {
+        free(keyless);
+        return r;
+    }
+    *keyless = *order;
+    keyless->encr_in = keyless->integ_in = keyless->encr_out = keyless->integ_out = NULL;
+    sa->order = keyless;
+    helper_order(plane->esp, &(Order){.type = ORDER_ADD_SA, .sa = order}, -1, sa->deadline,
+                 handle_esp_added, sa->cookie, plane);
+    return 0;
+}
+
+/* Has the kernel take ESP off this socket itself: for it, and not for us, is what comes in there.
+ */
+static int divert_esp(const Transport *transport)
+{
+    int encapsulation = UDP_ENCAP_ESPINUDP;
+    int r = set_gro(transport, 0); /* datagrams joined by GRO would be decapsulated as one */
+    if (r >= 0 && setsockopt(transport->esp_fd, SOL_UDP, UDP_ENCAP, &encapsulation,
+                             sizeof(encapsulation)) < 0)
+        r = -errno;
+    return r;
+}
+
+static int add_to_kernel(DataPlane *plane, PlaneSa *sa, const SaOrder *order)
+{
+    if (order->udp_encapsulated && !sa->transport)
+        return -EINVAL;
+    int r = order->udp_encapsulated ? divert_esp(sa->transport) : 0;
+    if (r >= 0)
+        order_net(plane, sa, order);
+    return r;
+}
+
+/* What the route to the SeGW says: the outer address of ours, and the interface's MTU. */
+static int look_up_path(SaOrder *order)
+{
+    if (order->local.ss_family == AF_UNSPEC)
+        order->local.ss_family = order->remote.ss_family;
+    int r = transport_source(&order->local, &order->remote);
+    int room = r < 0 ? r : transport_payload_max(&order->remote);
+    if (room < 0)
+        return room;
+    if (!order->udp_encapsulated)
+        room += UDP_HEADER_SIZE;
+    size_t mtu = esp_inner_max(&order->suite, (size_t)room);
+    order->mtu = mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)mtu;
+    return 0;
+}
+
+static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
+{
+    SaOrder order = *given;
+    int r = look_up_path(&order);
+    if (r < 0)
+        return r;
+    return plane->mode == DATAPLANE_USER ? add_to_esp(plane, sa, &order)
+                                         : add_to_kernel(plane, sa, &order);
+}
+
+int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *transport,
+                     SaAdded added, void *userdata)
+{
+    if (plane->state != PLANE_OPEN)
+        return -ENOTCONN;
+    if (plane->mode == DATAPLANE_NONE) {
+        added(0, userdata);
+        return 0;
+    }
+    if (sa_find(plane, order->spi_in))
+        return -EEXIST;
+    if (plane->n_sas == DATAPLANE_SAS_MAX)
+        return -ENOSPC;
+    PlaneSa *sa = &plane->sas[plane->n_sas++];
+    *sa = (PlaneSa){
+        .spi_in = order->spi_in,
+        .cookie = ++plane->last_cookie,
+        .transport = transport,
+        .deadline = helper_deadline(),
+        .added = added,
+        .userdata = userdata,
+    };
+    int r = begin_adding(plane, order, sa);
+    if (r < 0) { /* nobody has heard of it yet */
+        plane->n_sas--;
+        if (plane->mode == DATAPLANE_USER)
+            release_transport(plane, transport);
+    }
+    return r;
 }
 
 int dataplane_remove_sa(DataPlane *plane, uint32_t spi_in)
 {
-    return plane->backend->remove_sa(plane, spi_in);
+    PlaneSa *sa = sa_find(plane, spi_in);
+    if (!sa)
+        return -ENOENT;
+    take_away(plane, sa, -ECANCELED);
+    return 0;
 }
 
-int dataplane_sa_counters(DataPlane *plane, uint32_t spi_in, SaCounters *ret)
+/* Counting */
+
+static void counting_answered(DataPlane *plane)
 {
-    return plane->backend->sa_counters(plane, spi_in, ret);
+    if (--plane->n_counting > 0)
+        return;
+    DataPlaneCounted counted = plane->counted;
+    counted(plane->counted_userdata);
 }
 
-int dataplane_counters(DataPlane *plane, DataPlaneCounters *ret)
+static void handle_sa_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
 {
-    return plane->backend->counters(plane, ret);
+    (void)fd;
+    DataPlane *plane = userdata;
+    PlaneSa *sa = sa_of_cookie(plane, cookie);
+    if (sa && answer->error == 0)
+        sa->counters = answer->sa;
+    counting_answered(plane);
+}
+
+static void handle_plane_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+{
+    (void)fd;
+    (void)cookie;
+    DataPlane *plane = userdata;
+    plane->counters = answer->plane;
+    counting_answered(plane);
+}
+
+int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
+{
+    if (plane->state != PLANE_OPEN)
+        return -ENOTCONN;
+    if (plane->n_counting > 0)
+        return -EBUSY;
+    plane->counted = counted;
+    plane->counted_userdata = userdata;
+    uint64_t deadline = helper_deadline();
+    Helper *helper = plane->mode == DATAPLANE_USER ? plane->esp : plane->net;
+    plane->n_counting = plane->n_sas + (plane->mode == DATAPLANE_USER);
+    if (plane->n_counting == 0) {
+        counted(userdata);
+        return 0;
+    }
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        helper_order(helper, &(Order){.type = ORDER_SA_COUNTERS, .id = plane->sas[i].spi_in}, -1,
+                     deadline, handle_sa_counters, plane->sas[i].cookie, plane);
+    }
+    /* The kernel counts these for the whole host, in /proc/net/xfrm_stat. */
+    if (plane->mode == DATAPLANE_USER) {
+        helper_order(helper, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, deadline,
+                     handle_plane_counters, 0, plane);
+    }
+    return 0;
+}
+
+int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret)
+{
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        if (plane->sas[i].spi_in != spi_in)
+            continue;
+        *ret = plane->sas[i].counters;
+        return 0;
+    }
+    return -ENOENT;
+}
+
+void dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret)
+{
+    *ret = plane->counters;
 }

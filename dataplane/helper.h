@@ -1,4 +1,6 @@
-/* tred's end of tred-esp: starts it, gives it orders, and passes its events on. */
+/* tred's end of a process that carries out orders: tred-net, which it connects to, or tred-esp,
+ * which it starts. Nothing here waits: an order's answer comes to a callback, from the event loop.
+ */
 #pragma once
 
 #include "dataplane/order.h"
@@ -7,16 +9,45 @@
 
 typedef struct Helper Helper;
 
-/* Starts `path` with nothing but a socket pair, /dev/null and our standard error. `callback` is
- * called from the event loop: for each event, and once with DATAPLANE_LOST if the helper ends.
- * Returns 0 or -errno. */
-int helper_new(const char *path, sd_event *event, DataPlaneCallback callback, void *userdata,
-               Helper **ret);
+/* How long an order may take from being given to being answered, in microseconds. What either
+ * process does is a matter of milliseconds; a bus caller waits for 25 s. */
+enum { HELPER_DEADLINE_US = 5 * 1000 * 1000 };
 
-/* Ends the helper and waits until it is gone. */
+typedef struct HelperCallbacks {
+    void (*event)(const DataPlaneEvent *event, void *userdata);
+    /* Once, when the helper has ended, has not answered by an order's deadline, or says what is no
+     * answer: `reason` tells which. No order is answered from then on. It may free the helper. */
+    void (*lost)(const char *reason, void *userdata);
+    void *userdata;
+} HelperCallbacks;
+
+/* Gives a helper up that does what it should not: `lost` is called with `reason`, from the event
+ * loop. */
+void helper_give_up(Helper *helper, const char *reason);
+
+/* Called once for an order, unless the helper is lost or freed before. `fd` came with the answer,
+ * or is -1: the callback may take it over by setting it to -1. */
+typedef void (*HelperAnswered)(const Answer *answer, int *fd, uint64_t cookie, void *userdata);
+
+/* Starts `path` with nothing but a socket pair, /dev/null and our standard error, and `argument`
+ * unless it is NULL. `name` is what it is called in reasons; borrowed. Returns 0 or -errno. */
+int helper_start(const char *name, const char *path, const char *argument, sd_event *event,
+                 const HelperCallbacks *callbacks, Helper **ret);
+
+/* Connects to the socket at `path`. Returns 0 or -errno. */
+int helper_connect(const char *name, const char *path, sd_event *event,
+                   const HelperCallbacks *callbacks, Helper **ret);
+
+/* Closes the connection; a helper that was started is ended and waited for. */
 void helper_free(Helper *helper);
 DEFINE_POINTER_CLEANUP(Helper, helper_free);
 
-/* Sends an order, with `fd` beside it unless it is -1, and waits for its answer, which `ret` may be
- * NULL for. Returns 0, the order's own -errno, -ETIMEDOUT, or -EPIPE if the helper is gone. */
-int helper_call(Helper *helper, const Order *order, int fd, Answer *ret);
+/* `HELPER_DEADLINE_US` from now: the deadline for all orders of one request together. */
+uint64_t helper_deadline(void);
+
+/* Gives an order, with `fd` beside it unless it is -1, to be answered by `deadline`. `answered` may
+ * be NULL; `cookie` and `userdata` are handed to it. An order that can't be sent is a helper that
+ * is lost.
+ */
+void helper_order(Helper *helper, const Order *order, int fd, uint64_t deadline,
+                  HelperAnswered answered, uint64_t cookie, void *userdata);

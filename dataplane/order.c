@@ -1,15 +1,26 @@
-/* How does an order to the helper stand on the socket pair? */
+/* Orders as octets: written by tred, read and checked by tred-net and tred-esp. */
 #include "dataplane/order.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 enum {
-    TS_BODY_MAX = 4 + IKE_SELECTORS_MAX * 40,
+    FAMILY_NONE = 0, /* an outer address that is not known */
     FAMILY_IPV4 = 4,
     FAMILY_IPV6 = 6,
+    MTU_MIN = 68, /* RFC 791 3.2: what every host must take in one piece */
+    SECRET_SIZE_MAX = 64,
+    TS_BODY_MAX = 4 + IKE_SELECTORS_MAX * 40,
+    OUTER_SIZE_MAX = 1 + 16 + 2 + 4,
+    ADDRESS_SIZE_MAX = 2 + 16,
+    SA_SIZE_MAX = 5 + 12 + 7 + 1 + 4 * (2 + SECRET_SIZE_MAX) + 2 * (2 + TS_BODY_MAX) +
+                  2 * OUTER_SIZE_MAX + 3 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
 };
+
+static_assert((size_t)SA_SIZE_MAX <= (size_t)ORDER_SIZE_MAX, "every ADD_SA fits a frame");
 
 void order_deinit(Order *order)
 {
@@ -68,56 +79,92 @@ static int decode_ts(Reader *reader, IkeTs *ret)
     return ike_ts_decode(body, ret) == 0 ? 0 : -EBADMSG;
 }
 
-static void encode_remote(Writer *writer, const struct sockaddr_storage *remote)
+static void encode_outer(Writer *writer, const struct sockaddr_storage *address)
 {
-    if (remote->ss_family == AF_INET) {
+    if (address->ss_family == AF_INET) {
         struct sockaddr_in ipv4;
-        memcpy(&ipv4, remote, sizeof(ipv4));
+        memcpy(&ipv4, address, sizeof(ipv4));
         writer_u8(writer, FAMILY_IPV4);
         writer_bytes(writer, (Bytes){(const uint8_t *)&ipv4.sin_addr, 4});
         writer_u16(writer, ntohs(ipv4.sin_port));
-    } else {
+    } else if (address->ss_family == AF_INET6) {
         struct sockaddr_in6 ipv6;
-        memcpy(&ipv6, remote, sizeof(ipv6));
+        memcpy(&ipv6, address, sizeof(ipv6));
         writer_u8(writer, FAMILY_IPV6);
         writer_bytes(writer, (Bytes){(const uint8_t *)&ipv6.sin6_addr, 16});
         writer_u16(writer, ntohs(ipv6.sin6_port));
         writer_u32(writer, ipv6.sin6_scope_id);
+    } else {
+        writer_u8(writer, FAMILY_NONE);
     }
 }
 
-static int decode_remote(Reader *reader, struct sockaddr_storage *ret)
+static int decode_ipv4(Reader *reader, struct sockaddr_storage *ret)
 {
-    uint8_t family = 0;
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET};
     uint16_t port = 0;
-    uint32_t scope = 0;
     Bytes address = {};
-    int r = reader_u8(reader, &family);
-    if (r >= 0 && family != FAMILY_IPV4 && family != FAMILY_IPV6)
-        r = -EBADMSG;
-    if (r >= 0)
-        r = reader_take(reader, family == FAMILY_IPV4 ? 4 : 16, &address);
+    int r = reader_take(reader, 4, &address);
     if (r >= 0)
         r = reader_u16(reader, &port);
-    if (r >= 0 && family == FAMILY_IPV6)
-        r = reader_u32(reader, &scope);
     if (r < 0)
         return r;
+    ipv4.sin_port = htons(port);
+    memcpy(&ipv4.sin_addr, address.data, 4);
+    memcpy(ret, &ipv4, sizeof(ipv4));
+    return 0;
+}
 
-    if (family == FAMILY_IPV4) {
-        struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons(port)};
-        memcpy(&ipv4.sin_addr, address.data, 4);
-        memcpy(ret, &ipv4, sizeof(ipv4));
-    } else {
-        struct sockaddr_in6 ipv6 = {
-            .sin6_family = AF_INET6,
-            .sin6_port = htons(port),
-            .sin6_scope_id = scope,
-        };
-        memcpy(&ipv6.sin6_addr, address.data, 16);
-        memcpy(ret, &ipv6, sizeof(ipv6));
+static int decode_ipv6(Reader *reader, struct sockaddr_storage *ret)
+{
+    struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6};
+    uint16_t port = 0;
+    Bytes address = {};
+    int r = reader_take(reader, 16, &address);
+    if (r >= 0)
+        r = reader_u16(reader, &port);
+    if (r >= 0)
+        r = reader_u32(reader, &ipv6.sin6_scope_id);
+    if (r < 0)
+        return r;
+    ipv6.sin6_port = htons(port);
+    memcpy(&ipv6.sin6_addr, address.data, 16);
+    memcpy(ret, &ipv6, sizeof(ipv6));
+    return 0;
+}
+
+static int decode_outer(Reader *reader, struct sockaddr_storage *ret)
+{
+    uint8_t family = 0;
+    int r = reader_u8(reader, &family);
+    if (r < 0)
+        return r;
+    switch (family) {
+    case FAMILY_NONE:
+        return 0;
+    case FAMILY_IPV4:
+        return decode_ipv4(reader, ret);
+    case FAMILY_IPV6:
+        return decode_ipv6(reader, ret);
+    default:
+        return -EBADMSG;
     }
-    return port == 0 ? -EBADMSG : 0;
+}
+
+/* The SeGW's; its port stands at one place in both families' addresses. */
+static int decode_remote(Reader *reader, struct sockaddr_storage *ret)
+{
+    int r = decode_outer(reader, ret);
+    struct sockaddr_in any;
+    memcpy(&any, ret, sizeof(any));
+    return r >= 0 && (ret->ss_family == AF_UNSPEC || any.sin_port == 0) ? -EBADMSG : r;
+}
+
+/* Of the remote's family, or not known. */
+static int decode_local(Reader *reader, sa_family_t family, struct sockaddr_storage *ret)
+{
+    int r = decode_outer(reader, ret);
+    return r >= 0 && ret->ss_family != AF_UNSPEC && ret->ss_family != family ? -EBADMSG : r;
 }
 
 static void encode_lifetime(Writer *writer, const Lifetime *lifetime)
@@ -165,34 +212,105 @@ static int decode_suite(Reader *reader, EspSuite *ret)
     return 0;
 }
 
-static void encode_sa(Writer *writer, const SaOrder *sa)
+static void encode_keys(Writer *writer, const SaOrder *sa)
 {
-    writer_u32(writer, sa->spi_in);
-    writer_u32(writer, sa->spi_out);
-    writer_u32(writer, sa->transport);
-    encode_suite(writer, &sa->suite);
+    writer_u8(writer, sa->encr_in != NULL);
+    if (!sa->encr_in)
+        return;
     encode_secret(writer, sa->encr_in);
     encode_secret(writer, sa->integ_in);
     encode_secret(writer, sa->encr_out);
     encode_secret(writer, sa->integ_out);
-    encode_ts(writer, &sa->ts_local);
-    encode_ts(writer, &sa->ts_remote);
-    encode_remote(writer, &sa->remote);
-    encode_lifetime(writer, &sa->soft);
-    encode_lifetime(writer, &sa->hard);
 }
 
 static int decode_keys(Reader *reader, SaOrder *sa)
 {
     size_t encr_size = sa->suite.cipher->key_size + sa->suite.cipher->salt_size;
     size_t integ_size = sa->suite.integ ? sa->suite.integ->key_size : 0;
-    int r = decode_secret(reader, encr_size, &sa->encr_in);
+    uint8_t present = 0;
+    int r = reader_u8(reader, &present);
+    if (r < 0 || present == 0)
+        return r;
+    if (present > 1)
+        return -EBADMSG;
+    r = decode_secret(reader, encr_size, &sa->encr_in);
     if (r >= 0)
         r = decode_secret(reader, integ_size, &sa->integ_in);
     if (r >= 0)
         r = decode_secret(reader, encr_size, &sa->encr_out);
     if (r >= 0)
         r = decode_secret(reader, integ_size, &sa->integ_out);
+    return r;
+}
+
+static void encode_addresses(Writer *writer, const SaOrder *sa)
+{
+    writer_u8(writer, (uint8_t)sa->n_addresses);
+    for (size_t i = 0; i < sa->n_addresses; i++) {
+        const InnerAddress *address = &sa->addresses[i];
+        writer_u8(writer, address->size);
+        writer_u8(writer, address->prefix_length);
+        writer_bytes(writer, (Bytes){address->octets, address->size});
+    }
+}
+
+static int decode_address(Reader *reader, InnerAddress *ret)
+{
+    Bytes octets = {};
+    int r = reader_u8(reader, &ret->size);
+    if (r >= 0)
+        r = reader_u8(reader, &ret->prefix_length);
+    if (r >= 0 && ((ret->size != 4 && ret->size != 16) || ret->prefix_length > ret->size * 8))
+        r = -EBADMSG;
+    if (r >= 0)
+        r = reader_take(reader, ret->size, &octets);
+    if (r >= 0)
+        memcpy(ret->octets, octets.data, octets.size);
+    return r;
+}
+
+static int decode_addresses(Reader *reader, SaOrder *sa)
+{
+    uint8_t n = 0;
+    int r = reader_u8(reader, &n);
+    if (r >= 0 && n > DATAPLANE_ADDRESSES_MAX)
+        r = -EBADMSG;
+    for (uint8_t i = 0; i < n && r >= 0; i++)
+        r = decode_address(reader, &sa->addresses[sa->n_addresses++]);
+    return r;
+}
+
+static void encode_sa(Writer *writer, const SaOrder *sa)
+{
+    writer_u32(writer, sa->spi_in);
+    writer_u32(writer, sa->spi_out);
+    writer_u32(writer, sa->transport);
+    encode_suite(writer, &sa->suite);
+    encode_keys(writer, sa);
+    encode_ts(writer, &sa->ts_local);
+    encode_ts(writer, &sa->ts_remote);
+    encode_outer(writer, &sa->remote);
+    encode_outer(writer, &sa->local);
+    writer_u8(writer, sa->udp_encapsulated);
+    writer_u16(writer, sa->mtu);
+    encode_lifetime(writer, &sa->soft);
+    encode_lifetime(writer, &sa->hard);
+    encode_addresses(writer, sa);
+}
+
+static int decode_path(Reader *reader, SaOrder *sa)
+{
+    uint8_t encapsulated = 0;
+    int r = decode_remote(reader, &sa->remote);
+    if (r >= 0)
+        r = decode_local(reader, sa->remote.ss_family, &sa->local);
+    if (r >= 0)
+        r = reader_u8(reader, &encapsulated);
+    if (r >= 0)
+        r = reader_u16(reader, &sa->mtu);
+    if (r >= 0 && (encapsulated > 1 || sa->mtu < MTU_MIN))
+        r = -EBADMSG;
+    sa->udp_encapsulated = encapsulated;
     return r;
 }
 
@@ -212,18 +330,60 @@ static int decode_sa(Reader *reader, SaOrder *sa)
     if (r >= 0)
         r = decode_ts(reader, &sa->ts_remote);
     if (r >= 0)
-        r = decode_remote(reader, &sa->remote);
+        r = decode_path(reader, sa);
     if (r >= 0)
         r = decode_lifetime(reader, &sa->soft);
     if (r >= 0)
         r = decode_lifetime(reader, &sa->hard);
+    if (r >= 0)
+        r = decode_addresses(reader, sa);
     return r;
+}
+
+static void encode_open(Writer *writer, const Order *order)
+{
+    size_t size = strlen(order->interface);
+    writer_u8(writer, (uint8_t)order->mode);
+    writer_u8(writer, (uint8_t)size);
+    writer_bytes(writer, (Bytes){(const uint8_t *)order->interface, size});
+}
+
+/* A name as the kernel takes it (dev_valid_name), and one that is safe to print. */
+static bool is_interface_name(Bytes name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        if (!isgraph(name.data[i]) || name.data[i] == '/' || name.data[i] == ':')
+            return false;
+    }
+    return name.size > 0 && name.size < IFNAMSIZ && name.data[0] != '.';
+}
+
+static int decode_open(Reader *reader, Order *order)
+{
+    uint8_t mode = 0, size = 0;
+    Bytes name = {};
+    int r = reader_u8(reader, &mode);
+    if (r >= 0)
+        r = reader_u8(reader, &size);
+    if (r >= 0)
+        r = reader_take(reader, size, &name);
+    if (r >= 0 && (mode >= DATAPLANE_NONE || !is_interface_name(name)))
+        r = -EBADMSG;
+    if (r < 0)
+        return r;
+    order->mode = mode;
+    memcpy(order->interface, name.data, name.size);
+    return 0;
 }
 
 void order_encode(Writer *writer, const Order *order)
 {
     writer_u8(writer, (uint8_t)order->type);
+    writer_u32(writer, order->number);
     switch (order->type) {
+    case ORDER_OPEN:
+        encode_open(writer, order);
+        break;
     case ORDER_OPEN_TRANSPORT:
     case ORDER_CLOSE_TRANSPORT:
     case ORDER_REMOVE_SA:
@@ -245,10 +405,15 @@ int order_decode(Bytes message, Order *ret)
     uint8_t type = 0;
     _cleanup_(order_deinit) Order order = {};
     int r = reader_u8(&reader, &type);
+    if (r >= 0)
+        r = reader_u32(&reader, &order.number);
     if (r < 0)
         return r;
     order.type = type;
     switch (order.type) {
+    case ORDER_OPEN:
+        r = decode_open(&reader, &order);
+        break;
     case ORDER_OPEN_TUN:
     case ORDER_CLOSE_TUN:
     case ORDER_PLANE_COUNTERS:

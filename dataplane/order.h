@@ -1,46 +1,112 @@
-/* What tred and its helper tred-esp say to each other over their socket pair (SOCK_SEQPACKET; one
- * message each): tred sends orders, the helper answers each one in turn, and reports events in
+/* What tred says to the two processes that carry its tunnels, and what they say back: tred-net,
+ * over its socket, and tred-esp, over a socket pair (SOCK_SEQPACKET both; one frame each). tred
+ * sends orders; each is answered in turn, under the number that it came with; events stand in
  * between. */
 #pragma once
 
-#include "dataplane/dataplane.h"
+#include "base/cleanup.h"
+#include "crypto/secret.h"
+#include "crypto/suite.h"
+#include "ikewire/payload.h"
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
 
 enum {
-    ORDER_SIZE_MAX = 4096,
-    ORDER_FD = 3, /* where the helper finds its end */
+    ORDER_SIZE_MAX = 4096, /* of a frame; the largest, an ADD_SA, is asserted in order.c */
+    ORDER_FD = 3,          /* where tred-esp finds its end */
+    ORDER_TEXT_SIZE = 512, /* of what is said to a person */
+    DATAPLANE_SAS_MAX = 16,
+    DATAPLANE_TRANSPORTS_MAX = 4,
+    DATAPLANE_ADDRESSES_MAX = 4, /* inner ones, of an SA pair */
 };
 
+typedef enum DataPlaneMode {
+    DATAPLANE_AUTO,   /* the kernel if it can install an ESP state, else user */
+    DATAPLANE_KERNEL, /* XFRM */
+    DATAPLANE_USER,   /* TUN, and ESP in UDP in tred-esp */
+    DATAPLANE_NONE,   /* authentication without traffic */
+} DataPlaneMode;
+
+/* Limits of an SA pair, each direction counted by itself; 0: no limit. */
+typedef struct Lifetime {
+    uint64_t bytes; /* of inner packets */
+    uint64_t packets;
+    uint64_t seconds; /* since ADD_SA */
+} Lifetime;
+
+/* One inner address that CFG_REPLY assigned. */
+typedef struct InnerAddress {
+    uint8_t size; /* 4 or 16 octets */
+    uint8_t prefix_length;
+    uint8_t octets[16];
+} InnerAddress;
+
+typedef struct SaCounters {
+    uint64_t packets_in; /* delivered to the interface */
+    uint64_t bytes_in;
+    uint64_t packets_out;
+    uint64_t bytes_out;
+    uint64_t replays;                 /* seen before, or left of the window */
+    uint64_t authentication_failures; /* ICV wrong */
+    uint64_t malformed;               /* ESP or inner packet does not parse */
+    uint64_t selector_drops_in;       /* authentic, but outside of the selectors */
+    uint64_t idle_in_ms;              /* since the last authentic packet (or since ADD_SA) */
+    uint64_t idle_out_ms;
+} SaCounters;
+
+/* What belongs to the plane and to no SA. */
+typedef struct DataPlaneCounters {
+    uint64_t unknown_spi;
+    uint64_t no_sa_out;         /* packets of the interface that no SA's selectors take in */
+    uint64_t send_failures;     /* towards the peer */
+    uint64_t delivery_failures; /* towards the interface */
+} DataPlaneCounters;
+
 typedef enum OrderType {
-    ORDER_OPEN_TUN = 1, /* with the TUN's descriptor */
-    ORDER_CLOSE_TUN,
-    ORDER_OPEN_TRANSPORT,  /* with the ESP socket's descriptor; `id` is tred's to choose */
-    ORDER_CLOSE_TRANSPORT, /* its SAs go with it */
-    ORDER_ADD_SA,
-    ORDER_REMOVE_SA,
-    ORDER_SA_COUNTERS,
-    ORDER_PLANE_COUNTERS,
+    ORDER_OPEN = 1,       /* tred-net: mode and interface; clears what an earlier one left */
+    ORDER_OPEN_TUN,       /* tred-esp, with the TUN's descriptor */
+    ORDER_CLOSE_TUN,      /* tred-esp */
+    ORDER_OPEN_TRANSPORT, /* tred-esp, with the ESP socket's descriptor; `id` is tred's to choose */
+    ORDER_CLOSE_TRANSPORT, /* tred-esp; its SAs go with it */
+    ORDER_ADD_SA,          /* both; to tred-net with the ESP socket's descriptor, for its buffers */
+    ORDER_REMOVE_SA,       /* both */
+    ORDER_SA_COUNTERS,     /* whoever has the SA's keys */
+    ORDER_PLANE_COUNTERS,  /* tred-esp */
     ORDER_TYPES
 } OrderType;
 
-/* ORDER_ADD_SA. The secrets are owned where it was decoded, borrowed where it is encoded. */
+/* ORDER_ADD_SA, for a pair of ESP SAs. Secrets are owned where it was decoded, borrowed where it is
+ * encoded. With AEAD the salt stands behind the key, and there is no integ_*. tred-net gets keys
+ * only where the kernel does ESP: all four are NULL else. */
 typedef struct SaOrder {
-    uint32_t spi_in;
-    uint32_t spi_out;
-    uint32_t transport;
+    uint32_t spi_in;    /* ours: the peer sends to it */
+    uint32_t spi_out;   /* the peer's */
+    uint32_t transport; /* tred-esp: as ORDER_OPEN_TRANSPORT named it */
     EspSuite suite;
     Secret *encr_in, *integ_in;
     Secret *encr_out, *integ_out;
     IkeTs ts_local;
     IkeTs ts_remote;
+    struct sockaddr_storage local; /* outer addresses and UDP ports, AF_INET or AF_INET6 */
     struct sockaddr_storage remote;
+    bool udp_encapsulated; /* RFC 3948; the user plane can do nothing else */
+    uint16_t mtu;          /* of the interface: an inner packet whose ESP packet fits the path */
     Lifetime soft;
     Lifetime hard;
+    size_t n_addresses;
+    InnerAddress addresses[DATAPLANE_ADDRESSES_MAX];
 } SaOrder;
 
 typedef struct Order {
     OrderType type;
-    uint32_t id; /* transport or spi_in, where the type has one */
-    SaOrder *sa; /* ORDER_ADD_SA */
+    uint32_t number;          /* of the connection's orders; the answer bears it, too */
+    uint32_t id;              /* transport or spi_in, where the type has one */
+    SaOrder *sa;              /* ORDER_ADD_SA */
+    DataPlaneMode mode;       /* ORDER_OPEN: never DATAPLANE_NONE */
+    char interface[IFNAMSIZ]; /* ORDER_OPEN */
 } Order;
 
 /* Releases what order_decode() made. */
@@ -52,14 +118,35 @@ void order_encode(Writer *writer, const Order *order);
  * profile) or -ENOMEM. */
 int order_decode(Bytes message, Order *ret);
 
+typedef enum DataPlaneEventType {
+    DATAPLANE_SOFT_LIFETIME, /* time to rekey this SA */
+    DATAPLANE_HARD_LIFETIME, /* reached, or sequence numbers used up: the SA carries nothing any
+                                more */
+    /* Somebody else took away what the SA rests on: it carries nothing any more. */
+    DATAPLANE_INTERFACE_GONE, /* deleted, or no longer up */
+    DATAPLANE_ADDRESS_GONE,
+    DATAPLANE_ROUTE_GONE,
+    DATAPLANE_STATE_GONE, /* in the kernel's ESP */
+    DATAPLANE_POLICY_GONE,
+    DATAPLANE_EVENT_TYPES
+} DataPlaneEventType;
+
+typedef struct DataPlaneEvent {
+    DataPlaneEventType type;
+    uint32_t spi_in;
+} DataPlaneEvent;
+
 typedef struct Answer {
     OrderType type; /* of the order that it answers */
-    int error;      /* 0 or -errno; the rest counts only with 0 */
+    uint32_t number;
+    int error;                  /* 0 or -errno; the rest but `text` counts only with 0 */
+    char text[ORDER_TEXT_SIZE]; /* ORDER_OPEN with an error: what was found and what to do */
+    DataPlaneMode mode;         /* ORDER_OPEN: _KERNEL or _USER, what it has become */
     SaCounters sa;
     DataPlaneCounters plane;
 } Answer;
 
-/* What the helper sends: an answer, or (type of the answer being 0) an event. */
+/* What a helper sends: an answer, or (type of the answer being 0) an event. */
 typedef struct Report {
     Answer answer;
     DataPlaneEvent event;

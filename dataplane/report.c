@@ -1,12 +1,16 @@
-/* How do the helper's answers and events stand on the socket pair? */
+/* Answers and events as octets: written by tred-net and tred-esp, read and checked by tred. */
 #include "dataplane/order.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 enum { REPORT_ANSWER = 1, REPORT_EVENT = 2 };
 
-enum { SA_COUNTERS = 10, PLANE_COUNTERS = 4 };
+enum {
+    SA_COUNTERS = sizeof(SaCounters) / sizeof(uint64_t),
+    PLANE_COUNTERS = sizeof(DataPlaneCounters) / sizeof(uint64_t),
+};
 
 /* The numbers of each message, in their order on the socket: one list for both directions. */
 static void sa_fields(SaCounters *sa, uint64_t *fields[SA_COUNTERS])
@@ -48,6 +52,48 @@ static size_t answer_fields(Answer *answer, uint64_t *fields[SA_COUNTERS])
     }
 }
 
+static void encode_opened(Writer *writer, const Answer *answer)
+{
+    if (answer->error == 0) {
+        writer_u8(writer, (uint8_t)answer->mode);
+        return;
+    }
+    size_t size = strnlen(answer->text, sizeof(answer->text) - 1);
+    writer_u16(writer, (uint16_t)size);
+    writer_bytes(writer, (Bytes){(const uint8_t *)answer->text, size});
+}
+
+/* The text is shown to people: no control characters. */
+static int decode_text(Reader *reader, char *ret)
+{
+    uint16_t size = 0;
+    Bytes text = {};
+    int r = reader_u16(reader, &size);
+    if (r >= 0 && size >= ORDER_TEXT_SIZE)
+        r = -EBADMSG;
+    if (r >= 0)
+        r = reader_take(reader, size, &text);
+    for (size_t i = 0; r >= 0 && i < text.size; i++) {
+        if (!isprint(text.data[i]))
+            r = -EBADMSG;
+    }
+    if (r >= 0 && text.size > 0)
+        memcpy(ret, text.data, text.size);
+    return r;
+}
+
+static int decode_opened(Reader *reader, Answer *answer)
+{
+    uint8_t mode = 0;
+    if (answer->error != 0)
+        return decode_text(reader, answer->text);
+    int r = reader_u8(reader, &mode);
+    if (r >= 0 && mode != DATAPLANE_KERNEL && mode != DATAPLANE_USER)
+        r = -EBADMSG;
+    answer->mode = mode;
+    return r;
+}
+
 void answer_encode(Writer *writer, const Answer *answer)
 {
     Answer copy = *answer;
@@ -55,7 +101,10 @@ void answer_encode(Writer *writer, const Answer *answer)
     size_t n_fields = answer_fields(&copy, fields);
     writer_u8(writer, REPORT_ANSWER);
     writer_u8(writer, (uint8_t)answer->type);
+    writer_u32(writer, answer->number);
     writer_u32(writer, (uint32_t)-answer->error);
+    if (answer->type == ORDER_OPEN)
+        encode_opened(writer, answer);
     for (size_t i = 0; i < n_fields; i++)
         writer_u64(writer, *fields[i]);
 }
@@ -73,6 +122,8 @@ static int decode_answer(Reader *reader, Answer *answer)
     uint32_t error = 0;
     int r = reader_u8(reader, &type);
     if (r >= 0)
+        r = reader_u32(reader, &answer->number);
+    if (r >= 0)
         r = reader_u32(reader, &error);
     if (r >= 0 && (type == 0 || type >= ORDER_TYPES || error > INT16_MAX))
         r = -EBADMSG;
@@ -80,6 +131,8 @@ static int decode_answer(Reader *reader, Answer *answer)
         return r;
     answer->type = type;
     answer->error = -(int)error;
+    if (answer->type == ORDER_OPEN)
+        return decode_opened(reader, answer);
     uint64_t *fields[SA_COUNTERS];
     size_t n_fields = answer_fields(answer, fields);
     for (size_t i = 0; i < n_fields && r >= 0; i++)
@@ -93,7 +146,7 @@ static int decode_event(Reader *reader, DataPlaneEvent *event)
     int r = reader_u8(reader, &type);
     if (r >= 0)
         r = reader_u32(reader, &event->spi_in);
-    if (r >= 0 && type > DATAPLANE_HARD_LIFETIME)
+    if (r >= 0 && type >= DATAPLANE_EVENT_TYPES)
         r = -EBADMSG;
     event->type = type;
     return r;

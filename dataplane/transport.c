@@ -66,12 +66,9 @@ static int attach_sorting(int fd)
 /* Buffers for bursts, and an end to waiting on the way out. */
 static int prepare_esp(int fd)
 {
-    /* Without CAP_NET_ADMIN the system's limit (net.core.rmem_max) holds; it works, with more loss.
-     */
-    if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, ESP_BUFFER_SIZE) < 0)
-        (void)set_option(fd, SOL_SOCKET, SO_RCVBUF, ESP_BUFFER_SIZE);
-    if (set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, ESP_BUFFER_SIZE) < 0)
-        (void)set_option(fd, SOL_SOCKET, SO_SNDBUF, ESP_BUFFER_SIZE);
+    /* As far as the system's limit (net.core.rmem_max) allows; tred-net goes beyond it. */
+    (void)set_option(fd, SOL_SOCKET, SO_RCVBUF, ESP_BUFFER_SIZE);
+    (void)set_option(fd, SOL_SOCKET, SO_SNDBUF, ESP_BUFFER_SIZE);
     const struct timeval timeout = {.tv_usec = ESP_SEND_TIMEOUT_US};
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
         return -errno;

@@ -21,7 +21,7 @@ int credential_make(const TPM2B_PUBLIC *ek, const TPM2B_NAME *name, const Secret
 
 /* TPM2_ActivateCredential: the secret in `credential`, for `key`, an object loaded with an empty
  * auth and adminWithPolicy CLEAR. It comes from the TPM encrypted, in a session of
- * policy/session.h. Besides the EK's and the key's it takes a transient slot for a moment, and two
+ * tpm/session.h. Besides the EK's and the key's it takes a transient slot for a moment, and two
  * sessions. secrets_init() must have been called. *ret is the caller's to secret_free(). 0,
  * -EKEYREJECTED if the credential is for another TPM or another key, -ENOMEM, or -EIO (`error`
  * filled, TPM_ERROR_SIZE octets). */

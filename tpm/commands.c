@@ -41,6 +41,9 @@ TSS2_RC tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, ui
     rc = run(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_GetCapability_Complete(sys, &more, ret);
+    /* Which list of the union is read is the caller's choice, not that of who answers. */
+    if (rc == TSS2_RC_SUCCESS && ret->capability != capability)
+        rc = TSS2_SYS_RC_MALFORMED_RESPONSE;
     return rc;
 }
 

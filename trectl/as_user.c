@@ -38,19 +38,21 @@ static int child_wait(pid_t child)
     return WEXITSTATUS(status) == FAILED_TO_BECOME ? -EPERM : WEXITSTATUS(status);
 }
 
-/* Keeps two capabilities over the change of user, which takes all others away. */
+/* Keeps two capabilities over the change of user, which takes all others away, and passes
+ * tred-net's on to the programs that are started. */
 static int become_service(const struct passwd *user)
 {
     const unsigned kept = CAP_TO_MASK(CAP_NET_ADMIN) | CAP_TO_MASK(CAP_IPC_LOCK);
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
-        {.effective = kept, .permitted = kept}};
+        {.effective = kept, .permitted = kept, .inheritable = CAP_TO_MASK(CAP_NET_ADMIN)}};
     int r;
 
     if (unshare(CLONE_NEWNET) < 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return -errno;
     r = become(user);
-    if (r == 0 && syscall(SYS_capset, &header, data) < 0)
+    if (r == 0 && (syscall(SYS_capset, &header, data) < 0 ||
+                   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_ADMIN, 0, 0) < 0))
         r = -errno;
     return r;
 }

@@ -7,7 +7,7 @@
  * flushed before this returns. */
 int as_user_run(const char *user, int (*function)(void *userdata), void *userdata);
 
-/* The same with the rights that tred's unit gives, CAP_NET_ADMIN and CAP_IPC_LOCK, but in a network
- * of the process's own, which ends with it: whatever the function does there changes nothing on
- * this machine. -EPERM for anybody but root. */
+/* The same with the rights of tred's and tred-net's units, CAP_NET_ADMIN and CAP_IPC_LOCK, but in a
+ * network of the process's own, which ends with it: whatever the function does there changes
+ * nothing on this machine. -EPERM for anybody but root. */
 int as_service_run(const char *user, int (*function)(void *userdata), void *userdata);

@@ -17,9 +17,9 @@ bool check_daemon(Findings *findings);
  */
 void check_identity(Findings *findings, const TredConfig *config, bool tpm_too);
 
-/* Whether the data plane that is configured can be opened: the kernel's ESP, or TUN and tred-esp.
- */
-void check_dataplane(Findings *findings, const TredConfig *config);
+/* Whether the data plane that is configured can be opened, with the tred-net at `net_program`: the
+ * kernel's ESP, or TUN and tred-esp. */
+void check_dataplane(Findings *findings, const TredConfig *config, const char *net_program);
 
 /* The bus, and whether it lets user tred have its name. */
 void check_bus(Findings *findings);

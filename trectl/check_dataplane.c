@@ -1,5 +1,5 @@
-/* Would tred's data plane come up? Opened by tred's own code, with its user and rights, in a
- * network that nobody else is in. */
+/* Would tred's data plane come up? Opened by tred's own code, as user tred, in a network that
+ * nobody else is in. */
 #include "trectl/check.h"
 
 #include "crypto/secret.h"
@@ -13,6 +13,7 @@
 typedef struct DataPlaneCheck {
     Findings findings;
     const TredConfig *config;
+    const char *net_program;
 } DataPlaneCheck;
 
 static int event_open(sd_event **ret, char *error)
@@ -22,10 +23,11 @@ static int event_open(sd_event **ret, char *error)
     if (r >= 0)
         r = sd_event_new(ret);
     if (r < 0)
-        (void)snprintf(error, DATAPLANE_ERROR_SIZE, "It can't be tried: %s.", strerror(-r));
+        (void)snprintf(error, ORDER_TEXT_SIZE, "It can't be tried: %s.", strerror(-r));
     return r;
 }
 
+/* With a tred-net of its own: the one that serves tred is another network's. */
 static int dataplane_try(void *userdata)
 {
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
@@ -34,9 +36,10 @@ static int dataplane_try(void *userdata)
     DataPlaneOptions options = {
         .mode = (DataPlaneMode)check->config->data_plane,
         .interface = check->config->interface,
-        .helper = check->config->esp_helper,
+        .net_program = check->net_program,
+        .esp_program = check->config->esp_helper,
     };
-    char error[DATAPLANE_ERROR_SIZE] = "";
+    char error[ORDER_TEXT_SIZE] = "";
     int r = event_open(&event, error);
 
     options.event = event;
@@ -50,9 +53,9 @@ static int dataplane_try(void *userdata)
     return (int)check->findings.n_problems;
 }
 
-void check_dataplane(Findings *findings, const TredConfig *config)
+void check_dataplane(Findings *findings, const TredConfig *config, const char *net_program)
 {
-    DataPlaneCheck check = {.config = config};
+    DataPlaneCheck check = {.config = config, .net_program = net_program};
     int r = as_service_run("tred", dataplane_try, &check);
 
     if (r < 0) {

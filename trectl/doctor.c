@@ -10,14 +10,16 @@
 #include <string.h>
 
 static const char usage[] =
-    "Usage: trectl doctor [--config FILE]\n"
+    "Usage: trectl doctor [--config FILE] [--tred-net FILE]\n"
     "Says what stands between this machine and a working trusted environment, and what to do.\n"
     "\n"
     "  -c, --config FILE  tred's configuration (default /etc/tred/tred.conf)\n"
+    "      --tred-net FILE  the program that the data plane is tried with (default " TRED_NET_PATH
+    ")\n"
     "  -h, --help         print this and exit\n";
 
 /* The rest of the checks need to know what tred was told to use. */
-static void configured_check(Findings *findings, const char *path)
+static void configured_check(Findings *findings, const char *path, const char *net_program)
 {
     _cleanup_(tred_config_deinit) TredConfig config = {0};
     char error[CONFIG_ERROR_SIZE] = "";
@@ -31,7 +33,7 @@ static void configured_check(Findings *findings, const char *path)
     }
     findings_add(findings, FINDING_OK, "configuration", "%s; the SeGW is %s", path,
                  config.segw_name);
-    check_dataplane(findings, &config);
+    check_dataplane(findings, &config, net_program);
     running = check_daemon(findings);
     check_identity(findings, &config, !running);
 }
@@ -40,10 +42,11 @@ int doctor_main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
+        {"tred-net", required_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    const char *path = "/etc/tred/tred.conf";
+    const char *path = "/etc/tred/tred.conf", *net_program = TRED_NET_PATH;
     Findings findings = {0};
     int option;
 
@@ -51,6 +54,9 @@ int doctor_main(int argc, char **argv)
         switch (option) {
         case 'c':
             path = optarg;
+            break;
+        case 'n':
+            net_program = optarg;
             break;
         case 'h':
             (void)fputs(usage, stdout);
@@ -61,7 +67,7 @@ int doctor_main(int argc, char **argv)
     }
     check_users(&findings);
     check_bus(&findings);
-    configured_check(&findings, path);
+    configured_check(&findings, path, net_program);
     if (findings.n_problems == 0) {
         (void)puts("Nothing stands in the way.");
     } else {

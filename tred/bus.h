@@ -25,6 +25,9 @@ void bus_exchange_path(const CallerExchange *exchange, char *path);
 /* Lets go of a VerifyPeer that waits for its verdict, and answers it. */
 void bus_exchange_verify_cancel(CallerExchange *exchange);
 
+/* The exchange that an object path stands for, or NULL. */
+CallerExchange *bus_exchange_of_path(const Daemon *daemon, const char *path);
+
 /* Tells the owner that tred closes its exchange. */
 void bus_exchange_closed(const CallerExchange *exchange, const char *reason);
 
@@ -34,3 +37,6 @@ void bus_exchange_expires_soon(const CallerExchange *exchange, time_t when);
 /* Tells the owner that it is time to replace a Child SA, or (hard) that it carries nothing any
  * more. */
 void bus_exchange_lifetime_reached(const CallerExchange *exchange, uint32_t spi_in, bool hard);
+
+/* The data plane's counters have come, or will not: whoever has asked for Children is answered. */
+void bus_exchange_children_counted(Daemon *daemon);

@@ -219,27 +219,28 @@ static const sd_bus_vtable exchange_vtable[] = {
     SD_BUS_VTABLE_END,
 };
 
-/* sd-bus asks which exchange an object path stands for. */
-static int exchange_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-                         void **ret_found, sd_bus_error *error)
+CallerExchange *bus_exchange_of_path(const Daemon *daemon, const char *path)
 {
     _cleanup_(free_charp) char *name = NULL;
     CallerExchange *held;
     char expected[BUS_PATH_SIZE];
-    int r;
 
-    (void)bus, (void)interface, (void)error;
-    r = sd_bus_path_decode(path, BUS_EXCHANGES_PATH, &name);
-    if (r <= 0)
-        return r;
-    held = caller_exchange_find(userdata, strtoull(name, NULL, 10));
+    if (sd_bus_path_decode(path, BUS_EXCHANGES_PATH, &name) <= 0)
+        return NULL;
+    held = caller_exchange_find(daemon, strtoull(name, NULL, 10));
     if (!held)
-        return 0;
+        return NULL;
     bus_exchange_path(held, expected); /* "/07" and "/7x" are no names of exchange 7 */
-    if (strcmp(path, expected) != 0)
-        return 0;
-    *ret_found = held;
-    return 1;
+    return strcmp(path, expected) == 0 ? held : NULL;
+}
+
+/* sd-bus asks which exchange an object path stands for. */
+static int exchange_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                         void **ret_found, sd_bus_error *error)
+{
+    (void)bus, (void)interface, (void)error;
+    *ret_found = bus_exchange_of_path(userdata, path);
+    return *ret_found != NULL;
 }
 
 /* The exchanges' object paths, for introspection. */
@@ -272,6 +273,8 @@ int bus_exchange_register(Daemon *daemon)
         sd_bus_add_fallback_vtable(daemon->bus, NULL, BUS_EXCHANGES_PATH, BUS_EXCHANGE_INTERFACE,
                                    exchange_vtable, exchange_find, daemon);
 
+    if (r >= 0)
+        r = sd_bus_add_filter(daemon->bus, NULL, bus_exchange_children_filter, daemon);
     if (r < 0)
         return r;
     return sd_bus_add_node_enumerator(daemon->bus, NULL, BUS_EXCHANGES_PATH, exchange_enumerate,

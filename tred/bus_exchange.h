@@ -24,7 +24,11 @@ int bus_exchange_allocate_spi(sd_bus_message *call, void *userdata, sd_bus_error
 int bus_exchange_add_child(sd_bus_message *call, void *userdata, sd_bus_error *error);
 int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error *error);
 
-/* The property Children: each Child SA with its counters. */
+/* A filter of the bus's that sees to it that Get of Children is answered with counters of now,
+ * which have to be asked for first. */
+int bus_exchange_children_filter(sd_bus_message *call, void *userdata, sd_bus_error *error);
+
+/* The property Children: each Child SA with its counters as they last came. */
 int bus_exchange_get_children(sd_bus *bus, const char *path, const char *interface,
                               const char *property, sd_bus_message *reply, void *userdata,
                               sd_bus_error *error);

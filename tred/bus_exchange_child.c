@@ -1,5 +1,6 @@
 /* Child SAs on the bus: how do selectors and addresses come in? OpenTransport, AllocateSpi,
  * AddChild, RemoveChild. */
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
@@ -7,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* An address as the bus has it, with a port, as the socket calls have it. */
@@ -171,11 +173,75 @@ static int read_child(sd_bus_message *call, ChildRequest *ret, sd_bus_error *err
     return 0;
 }
 
+/* An AddChild that the data plane has not answered yet. The exchange outlives it: whoever ends the
+ * exchange has it answered before. */
+typedef struct PendingChild {
+    sd_bus_message *call;
+    const CallerExchange *held;
+    uint32_t spi_in, spi_out;
+    char suite[SUITE_NAME_SIZE];
+} PendingChild;
+
+static void pending_child_free(PendingChild *pending)
+{
+    sd_bus_message_unref(pending->call);
+    free(pending);
+}
+
+DEFINE_POINTER_CLEANUP(PendingChild, pending_child_free);
+
+static int pending_child_new(sd_bus_message *call, const CallerExchange *held,
+                             const ChildRequest *request, PendingChild **ret)
+{
+    PendingChild *pending = calloc(1, sizeof(*pending));
+
+    if (!pending)
+        return -ENOMEM;
+    pending->call = sd_bus_message_ref(call);
+    pending->held = held;
+    pending->spi_in = request->spi_in;
+    pending->spi_out = request->spi_out;
+    esp_suite_name(&request->suite, pending->suite);
+    *ret = pending;
+    return 0;
+}
+
+static void refuse_child(const PendingChild *pending, int error, const char *reason)
+{
+    _cleanup_(sd_bus_error_free) sd_bus_error failure = SD_BUS_ERROR_NULL;
+    int r;
+
+    log_warning("Exchange %" PRIu64 ": AddChild is refused. %s", pending->held->number, reason);
+    (void)bus_error_set(&failure, error, reason);
+    r = sd_bus_reply_method_error(pending->call, &failure);
+    if (r < 0)
+        log_warning("Its owner could not be told: %s.", strerror(-r));
+}
+
+static void child_added(int error, const char *reason, void *userdata)
+{
+    _cleanup_(pending_child_freep) PendingChild *pending = userdata;
+    const DataPlane *plane = pending->held->caller->daemon->dataplane;
+    int r;
+
+    if (error != 0) {
+        refuse_child(pending, error, reason);
+        return;
+    }
+    log_info("Exchange %" PRIu64 ": Child SA %08x in, %08x out, %s; data plane %s.",
+             pending->held->number, pending->spi_in, pending->spi_out, pending->suite,
+             dataplane_name(plane));
+    r = sd_bus_reply_method_return(pending->call, "s", dataplane_interface(plane));
+    if (r < 0)
+        log_warning("Its owner could not be told: %s.", strerror(-r));
+}
+
+/* Answered by child_added() when the data plane has done its part. */
 int bus_exchange_add_child(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
+    _cleanup_(pending_child_freep) PendingChild *pending = NULL;
     CallerExchange *held = userdata;
     char reason[EXCHANGE_REASON_SIZE] = "";
-    char suite_name[SUITE_NAME_SIZE];
     ChildRequest request = {0};
     int r;
 
@@ -188,17 +254,16 @@ int bus_exchange_add_child(sd_bus_message *call, void *userdata, sd_bus_error *e
     r = read_child(call, &request, error);
     if (r < 0)
         return r;
-    r = exchange_add_child(held->exchange, &request, reason);
+    r = pending_child_new(call, held, &request, &pending);
+    if (r < 0)
+        return r;
+    r = exchange_add_child(held->exchange, &request, child_added, pending, reason);
     if (r > 0)
         log_warning("Exchange %" PRIu64 ": AddChild is refused. %s", held->number, reason);
     if (r != 0)
         return bus_error_set(error, r, reason);
-    esp_suite_name(&request.suite, suite_name);
-    log_info("Exchange %" PRIu64 ": Child SA %08x in, %08x out, %s; data plane %s.", held->number,
-             request.spi_in, request.spi_out, suite_name,
-             dataplane_name(held->caller->daemon->dataplane));
-    return sd_bus_reply_method_return(call, "s",
-                                      dataplane_interface(held->caller->daemon->dataplane));
+    pending = NULL; /* child_added()'s */
+    return 1;
 }
 
 int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error *error)

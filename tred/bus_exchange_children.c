@@ -1,7 +1,11 @@
-/* What do an exchange's Child SAs carry? The property Children. */
+/* The property Children: an exchange's Child SAs with their counters. Those are asked of the data
+ * plane when somebody gets the property by its name; GetAll shows them as they last came. */
 #include "base/cleanup.h"
+#include "base/log.h"
+#include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -54,4 +58,73 @@ int bus_exchange_get_children(sd_bus *bus, const char *path, const char *interfa
     for (size_t i = 0; r >= 0 && i < count; i++)
         r = append_child(reply, &children[i]);
     return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_reply(Daemon *daemon, sd_bus_message *call)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    CallerExchange *held = bus_exchange_of_path(daemon, sd_bus_message_get_path(call));
+    int r;
+
+    if (!held) {
+        return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_OBJECT,
+                                          "There is no such exchange any more.");
+    }
+    r = sd_bus_message_new_method_return(call, &reply);
+    if (r >= 0)
+        r = sd_bus_message_open_container(reply, 'v', "aa{sv}");
+    if (r >= 0)
+        r = bus_exchange_get_children(NULL, NULL, NULL, NULL, reply, held, NULL);
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+void bus_exchange_children_counted(Daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->n_counting; i++) {
+        int r = get_reply(daemon, daemon->counting[i]);
+
+        if (r < 0)
+            log_warning("Children could not be answered: %s.", strerror(-r));
+        daemon->counting[i] = sd_bus_message_unref(daemon->counting[i]);
+    }
+    daemon->n_counting = 0;
+}
+
+static void counted(void *userdata)
+{
+    bus_exchange_children_counted(userdata);
+}
+
+static bool asks_for_children(const Daemon *daemon, sd_bus_message *call)
+{
+    const char *interface = NULL, *property = NULL;
+    bool asks = sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get") > 0 &&
+                sd_bus_message_read(call, "ss", &interface, &property) > 0 &&
+                strcmp(interface, BUS_EXCHANGE_INTERFACE) == 0 &&
+                strcmp(property, "Children") == 0 &&
+                bus_exchange_of_path(daemon, sd_bus_message_get_path(call)) != NULL;
+
+    (void)sd_bus_message_rewind(call, true);
+    return asks;
+}
+
+int bus_exchange_children_filter(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    Daemon *daemon = userdata;
+    int r;
+
+    if (!asks_for_children(daemon, call))
+        return 0;
+    if (daemon->n_counting == DAEMON_COUNTING_MAX) {
+        return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                 "Too many ask for Children at once. Ask again.");
+    }
+    daemon->counting[daemon->n_counting++] = sd_bus_message_ref(call);
+    /* -EBUSY: those that are on their way are for this one, too. -ENOTCONN: there are none. */
+    r = dataplane_count(daemon->dataplane, counted, daemon);
+    if (r == -ENOTCONN)
+        bus_exchange_children_counted(daemon);
+    return 1;
 }

@@ -106,7 +106,7 @@ int caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret
 
 typedef bool (*ExchangeIs)(const CallerExchange *held, const void *wanted);
 
-static CallerExchange *find_where(Daemon *daemon, ExchangeIs is, const void *wanted)
+static CallerExchange *find_where(const Daemon *daemon, ExchangeIs is, const void *wanted)
 {
     for (Caller *caller = daemon->callers; caller; caller = caller->next) {
         for (CallerExchange *held = caller->exchanges; held; held = held->next) {
@@ -127,7 +127,7 @@ static bool has_child(const CallerExchange *held, const void *wanted)
     return exchange_has_child(held->exchange, *(const uint32_t *)wanted);
 }
 
-CallerExchange *caller_exchange_find(Daemon *daemon, uint64_t number)
+CallerExchange *caller_exchange_find(const Daemon *daemon, uint64_t number)
 {
     return find_where(daemon, has_number, &number);
 }

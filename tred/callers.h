@@ -45,7 +45,7 @@ bool caller_has_room(const Caller *caller);
 int caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret);
 
 /* The exchange with that number, or NULL. */
-CallerExchange *caller_exchange_find(Daemon *daemon, uint64_t number);
+CallerExchange *caller_exchange_find(const Daemon *daemon, uint64_t number);
 
 /* The exchange that has the Child SA `spi_in`, or NULL. */
 CallerExchange *caller_exchange_find_child(Daemon *daemon, uint32_t spi_in);

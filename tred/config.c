@@ -2,6 +2,7 @@
 #include "tred/config.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "dataplane/dataplane.h"
 #include "tred/selector_policy.h"
 #include "tred/verifier.h"
 
@@ -45,6 +46,7 @@ static const ConfigItem items[] = {
     {"data-plane", "mode", config_parse_choice, offsetof(TredConfig, data_plane),
      .choices = data_planes},
     {"data-plane", "interface", config_parse_string, offsetof(TredConfig, interface)},
+    {"data-plane", "net-socket", config_parse_path, offsetof(TredConfig, net_socket)},
     {"data-plane", "esp-helper", config_parse_path, offsetof(TredConfig, esp_helper)},
     {"data-plane", "allowed-local", selector_policy_parse, offsetof(TredConfig, allowed_local)},
     {"data-plane", "allowed-remote", selector_policy_parse, offsetof(TredConfig, allowed_remote)},
@@ -75,6 +77,7 @@ void tred_config_deinit(TredConfig *config)
     free(config->crl_directory);
     free(config->verifier);
     free(config->interface);
+    free(config->net_socket);
     free(config->esp_helper);
     *config = (TredConfig){0};
 }
@@ -96,13 +99,14 @@ static int config_set_defaults(TredConfig *config)
         .max_exchanges = MAX_EXCHANGES_DEFAULT,
         .data_plane = DATAPLANE_AUTO,
         .interface = strdup("segw0"),
+        .net_socket = strdup(TRED_NET_SOCKET),
         .esp_helper = strdup(TRED_ESP_PATH),
         .log_level = LOG_INFO - LOG_ERR,
     };
     if (!config->tcti || !config->srk_name || !config->key || !config->policy_key ||
         !config->pcr_signatures || !config->certificates || !config->anchors ||
         !config->segw_profile || !config->crl_directory || !config->verifier ||
-        !config->interface || !config->esp_helper)
+        !config->interface || !config->net_socket || !config->esp_helper)
         return -ENOMEM;
     selector_policy_any(&config->allowed_local);
     selector_policy_any(&config->allowed_remote);

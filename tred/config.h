@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/config.h"
-#include "dataplane/dataplane.h"
+#include "dataplane/order.h"
 
 #include <stdint.h>
 
@@ -29,6 +29,7 @@ typedef struct TredConfig {
     uint64_t max_exchanges; /* that one caller holds at a time */
     unsigned data_plane;    /* DataPlaneMode */
     char *interface;        /* of the tunnel */
+    char *net_socket;       /* tred-net's */
     char *esp_helper;       /* tred-esp */
     IkeTs allowed_local;    /* no Child SA's selectors go beyond these */
     IkeTs allowed_remote;

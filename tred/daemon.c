@@ -5,6 +5,7 @@
 #include "tred/bus_connection.h"
 #include "tred/callers.h"
 #include "tred/clock.h"
+#include "tred/daemon_dataplane.h"
 
 #include "tpm/tpm.h"
 
@@ -97,54 +98,6 @@ static int verifier_init(Daemon *daemon)
     return r > 0 ? -EIO : r;
 }
 
-static int dataplane_start(Daemon *daemon);
-
-/* The helper died, or the kernel lost our states: every tunnel is gone, and a new plane is opened
- * for the next. */
-static void dataplane_lost(Daemon *daemon)
-{
-    callers_close_all(daemon, "The data plane failed. Connect again.");
-    dataplane_close(steal_pointer(daemon->dataplane));
-    if (dataplane_start(daemon) < 0)
-        (void)sd_event_exit(daemon->event, EXIT_FAILURE); /* systemd starts us anew */
-}
-
-static void on_dataplane_event(const DataPlaneEvent *event, void *userdata)
-{
-    Daemon *daemon = userdata;
-    CallerExchange *held;
-
-    if (event->type == DATAPLANE_LOST) {
-        dataplane_lost(daemon);
-        return;
-    }
-    held = caller_exchange_find_child(daemon, event->spi_in);
-    if (held)
-        bus_exchange_lifetime_reached(held, event->spi_in, event->type == DATAPLANE_HARD_LIFETIME);
-}
-
-static int dataplane_start(Daemon *daemon)
-{
-    const DataPlaneOptions options = {
-        .mode = (DataPlaneMode)daemon->config.data_plane,
-        .interface = daemon->config.interface,
-        .helper = daemon->config.esp_helper,
-        .event = daemon->event,
-        .callback = on_dataplane_event,
-        .userdata = daemon,
-    };
-    char error[DATAPLANE_ERROR_SIZE] = "";
-    int r = dataplane_open(&options, &daemon->dataplane, error);
-
-    if (r < 0) {
-        log_error("%s", error);
-        return r;
-    }
-    log_info("Data plane: %s.", dataplane_name(daemon->dataplane));
-    daemon->exchange_context.dataplane = daemon->dataplane;
-    return 0;
-}
-
 static void exchange_context_init(Daemon *daemon)
 {
     const TredConfig *config = &daemon->config;
@@ -173,7 +126,7 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     r = event_init(daemon);
     if (r < 0)
         return r;
-    r = dataplane_start(daemon);
+    r = daemon_dataplane_open(daemon);
     if (r < 0)
         return r;
     r = bus_init(daemon);
@@ -211,6 +164,7 @@ void daemon_deinit(Daemon *daemon)
         (void)sd_bus_flush(daemon->bus);
     }
     dataplane_close(daemon->dataplane);
+    bus_exchange_children_counted(daemon); /* whoever still asked is answered */
     work_drop_all(daemon);
     daemon_drop_identity(daemon);
     /* What is flushed of the TPM's slots is waited for; what a TPM does that does not answer is

@@ -11,6 +11,8 @@
 
 typedef struct Caller Caller;
 
+enum { DAEMON_COUNTING_MAX = 64 }; /* bounds what anybody on the bus can make us hold */
+
 typedef struct Daemon {
     TredConfig config;
     sd_event *event;
@@ -31,7 +33,10 @@ typedef struct Daemon {
     unsigned clock_postponed;        /* as an exchange was waiting for the TPM */
     Work *clock_work;                /* counts the last-known time; NULL: none is under way */
     Verifier *verifier;              /* that the first identity is loaded with */
+    DataPlaneOptions dataplane_options;
     DataPlane *dataplane;
+    size_t n_counting; /* who has asked for Children and waits for the counters */
+    sd_bus_message *counting[DAEMON_COUNTING_MAX];
     ExchangeContext exchange_context;
     Caller *callers;
     size_t n_exchanges;

@@ -226,11 +226,18 @@ typedef struct ChildRequest {
     ChildAddress addresses[EXCHANGE_ADDRESSES_MAX];
 } ChildRequest;
 
+/* Called once for a Child SA that is added, when the data plane has answered: with 0, or
+ * DATA_PLANE_FAILED, or NO_SUCH_CHILD if it was removed meanwhile, by exchange_remove_child() or
+ * exchange_free(); `reason` says more. It must not free the exchange. */
+typedef void (*ChildAdded)(int error, const char *reason, void *userdata);
+
 /* Derives the ESP keys and hands them to the data plane, once in the exchange's life: the same keys
- * for a second SA would repeat AES-GCM IVs (RFC 4106 2). 0, WRONG_STATE, NO_SUCH_CHILD (an SPI that
- * this exchange did not allocate), KEYS_USED, MALFORMED, SUITE_NOT_ALLOWED, SELECTORS_NOT_ALLOWED,
- * DATA_PLANE_FAILED (after which the keys count as used). */
-int exchange_add_child(Exchange *exchange, const ChildRequest *request, char *reason);
+ * for a second SA would repeat AES-GCM IVs (RFC 4106 2). Returns 0: `added` is called (before this
+ * returns if there is no data plane); else it is not: WRONG_STATE, NO_SUCH_CHILD (an SPI that this
+ * exchange did not allocate), KEYS_USED, MALFORMED, SUITE_NOT_ALLOWED, SELECTORS_NOT_ALLOWED,
+ * DATA_PLANE_FAILED. After that, and after an `added` with an error, the keys count as used. */
+int exchange_add_child(Exchange *exchange, const ChildRequest *request, ChildAdded added,
+                       void *userdata, char *reason);
 
 /* Wipes a Child SA's keys and gives its SPI back. 0, WRONG_STATE, NO_SUCH_CHILD. */
 int exchange_remove_child(Exchange *exchange, uint32_t spi_in, char *reason);

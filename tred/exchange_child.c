@@ -147,45 +147,79 @@ static int data_plane_refuse(const Exchange *exchange, int error, char *reason)
 {
     const char *name = dataplane_name(exchange->context->dataplane);
 
-    if (error == -EOPNOTSUPP) {
+    switch (error) {
+    case -EOPNOTSUPP:
         return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
                                "The data plane \"%s\" can't carry this Child SA: it needs ESP in "
                                "UDP, and OpenTransport before.",
                                name);
+    case -ENOTCONN:
+    case -ECONNRESET:
+        return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
+                               "The data plane has failed and is being opened again. See tred's "
+                               "log, and connect again.");
+    case -ECANCELED:
+        return exchange_refuse(reason, EXCHANGE_E_NO_SUCH_CHILD,
+                               "The SPI was given back before the Child SA was there.");
+    default:
+        return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
+                               "The data plane \"%s\" did not take the Child SA: %s. See the logs "
+                               "of tred and tred-net.",
+                               name, strerror(-error));
     }
-    return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
-                           "The data plane \"%s\" did not take the Child SA: %s. See tred's log.",
-                           name, strerror(-error));
+}
+
+/* The data plane has answered. */
+static void child_answered(int error, void *userdata)
+{
+    Child *child = userdata;
+    ChildAdded added = child->added;
+    char reason[EXCHANGE_REASON_SIZE] = "";
+    int r = 0;
+
+    child->added = NULL;
+    if (error < 0) {
+        child->installed = false;
+        esp_keys_deinit(&child->keys);
+        r = data_plane_refuse(child->exchange, error, reason);
+    }
+    added(r, reason, child->userdata);
 }
 
 /* We are the initiator: our outbound keys are those from initiator to responder (RFC 7296 2.17). */
-static int child_install(const Exchange *exchange, const ChildRequest *request, const EspKeys *keys)
+static int child_install(const Exchange *exchange, const ChildRequest *request, const EspKeys *keys,
+                         Child *child)
 {
-    const SaConfig config = {
+    SaOrder order = {
         .spi_in = request->spi_in,
         .spi_out = request->spi_out,
         .suite = request->suite,
-        .in = {keys->encr_r, keys->integ_r},
-        .out = {keys->encr_i, keys->integ_i},
-        .ts_local = &request->ts_i,
-        .ts_remote = &request->ts_r,
+        .encr_in = keys->encr_r,
+        .integ_in = keys->integ_r,
+        .encr_out = keys->encr_i,
+        .integ_out = keys->integ_i,
+        .ts_local = request->ts_i,
+        .ts_remote = request->ts_r,
         .local = exchange->transport.local,
         .remote = exchange->remote,
         .udp_encapsulated = request->udp_encapsulated,
-        .transport = exchange->has_transport ? &exchange->transport : NULL,
         .soft = exchange->context->soft,
         .hard = exchange->context->hard,
+        .n_addresses = request->n_addresses,
     };
-    InnerAddress addresses[EXCHANGE_ADDRESSES_MAX];
 
+    if (request->n_addresses > ELEMENTS(order.addresses))
+        return -ENOSPC;
     for (size_t i = 0; i < request->n_addresses; i++) {
         const ChildAddress *from = &request->addresses[i];
 
-        addresses[i] = (InnerAddress){.size = (uint8_t)from->address.size,
-                                      .prefix_length = from->prefix_length};
-        memcpy(addresses[i].octets, from->address.data, from->address.size);
+        order.addresses[i] = (InnerAddress){.size = (uint8_t)from->address.size,
+                                            .prefix_length = from->prefix_length};
+        memcpy(order.addresses[i].octets, from->address.data, from->address.size);
     }
-    return dataplane_add_sa(exchange->context->dataplane, &config, addresses, request->n_addresses);
+    return dataplane_add_sa(exchange->context->dataplane, &order,
+                            exchange->has_transport ? &exchange->transport : NULL, child_answered,
+                            child);
 }
 
 static int child_request_judge(const Exchange *exchange, const ChildRequest *request, char *reason)
@@ -201,7 +235,8 @@ static int child_request_judge(const Exchange *exchange, const ChildRequest *req
     return r;
 }
 
-int exchange_add_child(Exchange *exchange, const ChildRequest *request, char *reason)
+int exchange_add_child(Exchange *exchange, const ChildRequest *request, ChildAdded added,
+                       void *userdata, char *reason)
 {
     _cleanup_(esp_keys_deinit) EspKeys keys = {0};
     Child *child;
@@ -227,9 +262,10 @@ int exchange_add_child(Exchange *exchange, const ChildRequest *request, char *re
         return r;
 
     exchange->child_keys_used = true; /* even if the plane fails: it may have sent with them */
-    r = child_install(exchange, request, &keys);
-    if (r < 0)
-        return data_plane_refuse(exchange, r, reason);
+    /* Before the plane is asked: one that carries nothing answers at once. */
+    child->exchange = exchange;
+    child->added = added;
+    child->userdata = userdata;
     child->installed = true;
     child->spi_out = request->spi_out;
     child->suite = request->suite;
@@ -238,11 +274,19 @@ int exchange_add_child(Exchange *exchange, const ChildRequest *request, char *re
         keys = (EspKeys){0};
     }
     exchange_step(exchange, EXCHANGE_ADD_CHILD);
+    r = child_install(exchange, request, keys.encr_i ? &keys : &child->keys, child);
+    if (r < 0) {
+        child->added = NULL;
+        child->installed = false;
+        esp_keys_deinit(&child->keys);
+        return data_plane_refuse(exchange, r, reason);
+    }
     return 0;
 }
 
 void exchange_child_deinit(Exchange *exchange, Child *child)
 {
+    /* One that is still being added is told to be cancelled. */
     if (child->installed)
         (void)dataplane_remove_sa(exchange->context->dataplane, child->spi_in);
     esp_keys_deinit(&child->keys);

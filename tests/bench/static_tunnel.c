@@ -1,9 +1,10 @@
 /* One end of a tunnel with keys that both ends know: the data plane alone, for measuring and for
  * tests of packets.
  *
- *   static_tunnel HELPER|kernel a|b SUITE LOCAL REMOTE PORT INNER FAR
+ *   static_tunnel NET HELPER|kernel a|b SUITE LOCAL REMOTE PORT INNER FAR
  *
- * HELPER is tred-esp's path, for the user-space plane; "kernel" stands for the kernel's ESP.
+ * NET is tred-net's path, which it starts; HELPER is tred-esp's, for the user-space plane; "kernel"
+ * stands for the kernel's ESP.
  * a and b are the two ends; SUITE is aes128gcm16, aes256gcm16, chacha20poly1305, aes128-sha256 or
  * aes256-sha256. LOCAL and REMOTE are outer IPv4 addresses, INNER and FAR inner ones. It says
  * "ready", moves packets until SIGTERM, and then says what it counted. Not for use: its keys are no
@@ -21,6 +22,7 @@
 enum { KEY_SIZE_MAX = 64, SPI_A = 0x0a0a0a0a, SPI_B = 0x0b0b0b0b };
 
 typedef struct Arguments {
+    const char *net;
     const char *helper;
     bool is_a;
     EspSuite suite;
@@ -72,14 +74,15 @@ static bool parse_host_selector(const char *text, IkeTs *ret)
 
 static bool parse_arguments(char **argv, Arguments *ret)
 {
-    ret->helper = argv[1];
-    ret->is_a = strcmp(argv[2], "a") == 0;
+    ret->net = *argv++;
+    ret->helper = argv[0];
+    ret->is_a = strcmp(argv[1], "a") == 0;
     ret->inner = (InnerAddress){.size = 4, .prefix_length = 32};
-    return parse_suite(argv[3], &ret->suite) && parse_outer(argv[4], argv[6], &ret->local) &&
-           parse_outer(argv[5], argv[6], &ret->remote) &&
-           inet_pton(AF_INET, argv[7], ret->inner.octets) == 1 &&
-           parse_host_selector(argv[7], &ret->ts_local) &&
-           parse_host_selector(argv[8], &ret->ts_remote);
+    return parse_suite(argv[2], &ret->suite) && parse_outer(argv[3], argv[5], &ret->local) &&
+           parse_outer(argv[4], argv[5], &ret->remote) &&
+           inet_pton(AF_INET, argv[6], ret->inner.octets) == 1 &&
+           parse_host_selector(argv[6], &ret->ts_local) &&
+           parse_host_selector(argv[7], &ret->ts_remote);
 }
 
 /* A key that both ends can make: the SHA-512 of what it is for. NULL where the suite has none. */
@@ -96,47 +99,56 @@ static int make_key(const char *label, size_t size, Secret **ret)
     return r;
 }
 
-static int add_sa(DataPlane *plane, const Transport *transport, const Arguments *arguments)
+static void sa_added(int error, void *userdata)
 {
-    const EspSuite *suite = &arguments->suite;
-    size_t encr_size = suite->cipher->key_size + suite->cipher->salt_size;
-    size_t integ_size = suite->integ ? suite->integ->key_size : 0;
-    _cleanup_(secret_freep) Secret *encr_a = NULL;
-    _cleanup_(secret_freep) Secret *integ_a = NULL;
-    _cleanup_(secret_freep) Secret *encr_b = NULL;
-    _cleanup_(secret_freep) Secret *integ_b = NULL;
-    int r = make_key("encryption from a", encr_size, &encr_a);
-    if (r >= 0)
-        r = make_key("integrity from a", integ_size, &integ_a);
-    if (r >= 0)
-        r = make_key("encryption from b", encr_size, &encr_b);
-    if (r >= 0)
-        r = make_key("integrity from b", integ_size, &integ_b);
-    if (r < 0)
-        return r;
-    SaKeys from_a = {encr_a, integ_a}, from_b = {encr_b, integ_b};
-    SaConfig config = {
-        .spi_in = arguments->is_a ? SPI_A : SPI_B,
-        .spi_out = arguments->is_a ? SPI_B : SPI_A,
-        .suite = *suite,
-        .in = arguments->is_a ? from_b : from_a,
-        .out = arguments->is_a ? from_a : from_b,
-        .ts_local = &arguments->ts_local,
-        .ts_remote = &arguments->ts_remote,
-        .local = arguments->local,
-        .remote = arguments->remote,
-        .udp_encapsulated = true,
-        .transport = transport,
-    };
-    return dataplane_add_sa(plane, &config, &arguments->inner, 1);
+    if (error < 0) {
+        (void)fprintf(stderr, "the SA: %s\n", strerror(-error));
+        (void)sd_event_exit(userdata, EXIT_FAILURE);
+        return;
+    }
+    puts("ready");
+    (void)fflush(stdout);
 }
 
-static void print_counters(DataPlane *plane, uint32_t spi_in)
+static int make_keys(const EspSuite *suite, const char *from, Secret **encr, Secret **integ)
+{
+    char label[32];
+    (void)snprintf(label, sizeof(label), "encryption from %s", from);
+    int r = make_key(label, suite->cipher->key_size + suite->cipher->salt_size, encr);
+    (void)snprintf(label, sizeof(label), "integrity from %s", from);
+    return r < 0 ? r : make_key(label, suite->integ ? suite->integ->key_size : 0, integ);
+}
+
+static int add_sa(DataPlane *plane, const Transport *transport, const Arguments *arguments,
+                  sd_event *event)
+{
+    _cleanup_(order_deinit) Order order = {.sa = calloc(1, sizeof(*order.sa))};
+    SaOrder *sa = order.sa;
+    if (!sa)
+        return -ENOMEM;
+    sa->spi_in = arguments->is_a ? SPI_A : SPI_B;
+    sa->spi_out = arguments->is_a ? SPI_B : SPI_A;
+    sa->suite = arguments->suite;
+    sa->ts_local = arguments->ts_local;
+    sa->ts_remote = arguments->ts_remote;
+    sa->local = arguments->local;
+    sa->remote = arguments->remote;
+    sa->udp_encapsulated = true;
+    sa->n_addresses = 1;
+    sa->addresses[0] = arguments->inner;
+    int r = make_keys(&sa->suite, arguments->is_a ? "b" : "a", &sa->encr_in, &sa->integ_in);
+    if (r >= 0)
+        r = make_keys(&sa->suite, arguments->is_a ? "a" : "b", &sa->encr_out, &sa->integ_out);
+    return r < 0 ? r : dataplane_add_sa(plane, sa, transport, sa_added, event);
+}
+
+static void print_counters(const DataPlane *plane, uint32_t spi_in)
 {
     SaCounters sa;
     DataPlaneCounters whole;
-    if (dataplane_sa_counters(plane, spi_in, &sa) < 0 || dataplane_counters(plane, &whole) < 0)
+    if (dataplane_sa_counters(plane, spi_in, &sa) < 0)
         return;
+    dataplane_counters(plane, &whole);
     printf("packets in %" PRIu64 " out %" PRIu64 ", bytes in %" PRIu64 " out %" PRIu64
            ", replays %" PRIu64 ", not authentic %" PRIu64 ", malformed %" PRIu64
            ", outside of selectors in %" PRIu64 " out %" PRIu64 ", unknown SPI %" PRIu64
@@ -146,10 +158,25 @@ static void print_counters(DataPlane *plane, uint32_t spi_in)
            whole.unknown_spi, whole.send_failures, whole.delivery_failures);
 }
 
-static void handle_event(const DataPlaneEvent *event, void *userdata)
+static void handle_lost(const char *reason, void *userdata)
 {
-    if (event->type == DATAPLANE_LOST)
-        (void)sd_event_exit(userdata, EXIT_FAILURE);
+    (void)fprintf(stderr, "%s\n", reason);
+    (void)sd_event_exit(userdata, EXIT_FAILURE);
+}
+
+/* After it has counted: SIGTERM asks for that first. */
+static void handle_counted(void *userdata)
+{
+    (void)sd_event_exit(userdata, EXIT_SUCCESS);
+}
+
+static int handle_sigterm(sd_event_source *source, const struct signalfd_siginfo *info,
+                          void *userdata)
+{
+    (void)info;
+    if (dataplane_count(userdata, handle_counted, sd_event_source_get_event(source)) < 0)
+        (void)sd_event_exit(sd_event_source_get_event(source), EXIT_FAILURE);
+    return 0;
 }
 
 static void event_unrefp(sd_event **event)
@@ -159,14 +186,14 @@ static void event_unrefp(sd_event **event)
 
 static int run(const Arguments *arguments, sd_event *event)
 {
-    char error[DATAPLANE_ERROR_SIZE] = "";
+    char error[ORDER_TEXT_SIZE] = "";
     DataPlaneOptions options = {
         .mode = strcmp(arguments->helper, "kernel") == 0 ? DATAPLANE_KERNEL : DATAPLANE_USER,
         .interface = "segw0",
-        .helper = arguments->helper,
+        .net_program = arguments->net,
+        .esp_program = arguments->helper,
         .event = event,
-        .callback = handle_event,
-        .userdata = event,
+        .callbacks = {.lost = handle_lost, .userdata = event},
     };
     _cleanup_(transport_deinit) Transport transport;
     int r = transport_init(&transport, &arguments->local);
@@ -178,11 +205,11 @@ static int run(const Arguments *arguments, sd_event *event)
         (void)fprintf(stderr, "%s\n", error);
         return r;
     }
-    r = add_sa(plane, &transport, arguments);
+    r = sd_event_add_signal(event, NULL, SIGTERM, handle_sigterm, plane);
+    if (r >= 0)
+        r = add_sa(plane, &transport, arguments, event);
     if (r < 0)
         return r;
-    puts("ready");
-    (void)fflush(stdout);
     r = sd_event_loop(event);
     print_counters(plane, arguments->is_a ? SPI_A : SPI_B);
     return r;
@@ -197,8 +224,6 @@ static int main_loop(const Arguments *arguments)
     _cleanup_(event_unrefp) sd_event *event = NULL;
     int r = sd_event_new(&event);
     if (r >= 0)
-        r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
-    if (r >= 0)
         r = secrets_init();
     return r < 0 ? r : run(arguments, event);
 }
@@ -206,8 +231,8 @@ static int main_loop(const Arguments *arguments)
 int main(int argc, char **argv)
 {
     Arguments arguments = {};
-    if (argc != 9 || !parse_arguments(argv, &arguments)) {
-        (void)fprintf(stderr, "usage: %s HELPER|kernel a|b SUITE LOCAL REMOTE PORT INNER FAR\n",
+    if (argc != 10 || !parse_arguments(argv + 1, &arguments)) {
+        (void)fprintf(stderr, "usage: %s NET HELPER|kernel a|b SUITE LOCAL REMOTE PORT INNER FAR\n",
                       argv[0]);
         return 2;
     }

@@ -12,7 +12,7 @@ from lab.bus import Bus
 from lab.case import World
 from lab.network import HENB, INNER_IPV4, SEGW
 from lab.process import Process, run, wait_until
-from lab.programs import IkeClient, Tred
+from lab.programs import IkeClient, Tred, TredNet
 from lab.segw import Segw, SegwOptions
 from lab.strongswan_henb import StrongswanHenb
 from lab.tunnel import FAR, Tunnel, helper_of
@@ -103,6 +103,7 @@ class Mixed:
                          SegwOptions(esp_proposals=arguments.suite))
         world.tpm.start()
         self.tpm = world.tpm
+        self.net = TredNet().wait_for_socket()
         self.tred = Tred(world.device("ecdsa-p256"), **{"data-plane": {"mode": "user"}})
         self.tred.wait_for_name()
         self.client = IkeClient(child={"proposals": arguments.suite})
@@ -111,7 +112,7 @@ class Mixed:
         self.esp_pids = [helper_of(self.tred.pid), self.segw.process.pid]
 
     def stop(self):
-        for part in (self.client, self.tred, self.tpm, self.segw, self.bus):
+        for part in (self.client, self.tred, self.net, self.tpm, self.segw, self.bus):
             part.stop()
 
 

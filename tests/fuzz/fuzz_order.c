@@ -1,4 +1,5 @@
-/* Can any octets on the socket pair break tred-esp or tred, or be read in two ways? */
+/* Any octets as an order to tred-net or tred-esp, and as what they say to tred: nothing breaks, and
+ * nothing is read in two ways. */
 #include "dataplane/order.h"
 
 #include <stdlib.h>

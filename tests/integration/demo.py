@@ -12,7 +12,7 @@ from lab import network
 from lab.bus import Bus
 from lab.pki import HENB_NAME, SEGW_NAME, issue_segw, make_ca
 from lab.process import LabError, wait_until
-from lab.programs import IkeClient, Operator, Tred, provision
+from lab.programs import IkeClient, Operator, Tred, provision, TredNet
 from lab.segw import Segw
 from lab.tpm import Tpm
 from lab.traffic import has_interface, ping, transfer
@@ -101,9 +101,11 @@ class Demo:
         done(f"factory: tre-provision made a P-256 key in the TPM (swtpm) for {HENB_NAME};")
         done("         the vendor's CA signed its CSR; certificate and SeGW anchor installed")
         self.starting(tpm.start())
+        net = self.starting(TredNet()).wait_for_socket()
+        done(f"tred-net ready: pid {net.pid}, CAP_NET_ADMIN and no other capability; it has no key")
         self.tred = self.starting(Tred(directory, **{"data-plane": {"mode": "user"}}))
         self.tred.wait_for_name()
-        done(f"tred ready: pid {self.tred.pid}, user tred, CAP_NET_ADMIN and no other capability;")
+        done(f"tred ready: pid {self.tred.pid}, user tred, no capability;")
         done(f"         it alone speaks to the TPM; its helper tred-esp (pid {self.tred.helper_pid()},")
         done("         no capability, seccomp) alone will have the ESP keys")
 

@@ -44,6 +44,12 @@ class LineResult(unittest.TestResult):
         super().addError(test, err)
         self._broken(test, self.errors[-1][1])
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            trace = self._exc_info_to_string(err, test)
+            self._broken(test, f"{subtest._subDescription()}\n{trace}")
+
     def _broken(self, test, trace):
         self.failed += 1
         self._line("FAIL", test)

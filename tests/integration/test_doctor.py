@@ -17,7 +17,7 @@ from lab.case import LabTest
 from lab.network import HENB
 from lab.pki import DAY, Flaws, HENB_NAME, issue, make_ca
 from lab.process import BIN, Process, run, scratch
-from lab.programs import Tred, tred_sections, write_ini
+from lab.programs import Tred, TredNet, tred_sections, write_ini
 from lab.tpm import LesserTpm
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -72,7 +72,7 @@ class DoctorTest(LabTest):
         return write_ini(scratch("tred.conf") / "tred.conf", tred_sections(self.files, **sections))
 
     def doctor(self, *arguments):
-        return run([BIN / "trectl", "doctor", *arguments], namespace=HENB, check=False)
+        return run([BIN / "trectl", "doctor", "--tred-net", BIN / "tred-net", *arguments], namespace=HENB, check=False)
 
     def assert_doctor_says(self, name, words, **sections):
         done = self.doctor("--config", self.configure(**sections))
@@ -83,11 +83,13 @@ class DoctorTest(LabTest):
 
     def assert_both_say(self, name, words, **sections):
         self.assert_doctor_says(name, words, **sections)
+        net = self.starting(TredNet()).wait_for_socket()
         tred = Process("tred", [BIN / "tred", "--config", self.configure(**sections)],
-                       namespace=HENB, user="tred", capabilities=["net_admin"])
+                       namespace=HENB, user="tred")
         self.addCleanup(tred.stop)
         tred.wait_for(re.escape(words))
         tred.stop()
+        net.stop()
 
 
 class SoundTest(DoctorTest):

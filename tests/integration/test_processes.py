@@ -1,6 +1,8 @@
 """Who runs as what: each process's rights, what it links to, what it shows on the bus."""
 
+import os
 import pwd
+import re
 import unittest
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -52,10 +54,60 @@ class RightsTest(LabTest):
         self.assertEqual(Path(f"/proc/{tred.pid}/mem").stat().st_uid, 0)
 
 
+CAPABILITIES = {"none": 0, "net_admin": 1 << 12}
+DESCRIPTORS = {"event loop": "anon_inode:[eventpoll]", "signals": "anon_inode:[signalfd]",
+               "timer": "anon_inode:[timerfd]", "sockets": "socket", "TUN": "/dev/net/tun"}
+
+
+def documented():
+    """{process: (libraries, capabilities, filter, descriptors)} as docs/architecture.md has it."""
+    text = (DBUS.parent / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| `(\S+)` \| ([^|]+) \| (\w+) \| (yes|no) \| (.*) \|$", text, re.MULTILINE)
+    return {name: rest for name, *rest in rows}
+
+
+class DocumentTest(LabTest):
+    """The table in docs/architecture.md, against what stands in /proc."""
+
+    def test_each_process_has_what_the_architecture_says_and_no_more(self):
+        _, tred, client = self.establish(tred={"data-plane": {"mode": "user"}})
+        processes = {"ikeclient": client.pid, "tred": tred.pid, "tred-net": self.tred_net.pid,
+                     "tred-esp": tred.helper_pid()}
+        table = documented()
+        self.assertEqual(table.keys(), processes.keys())
+        sanitized = "__asan_init" in run(["nm", "-D", BIN / "tred"]).stdout
+        for name, pid in processes.items():
+            with self.subTest(process=name):
+                libraries, capabilities, seccomp, descriptors = table[name]
+                status = memory.status(pid)
+                self.assertEqual(self.libraries(name), set(libraries.split()))
+                self.assertEqual(int(status["CapPrm"], 16), CAPABILITIES[capabilities])
+                if not sanitized:
+                    self.assertEqual(status["Seccomp"], "2" if seccomp == "yes" else "0")
+                self.assertEqual(status["NoNewPrivs"], "1")
+                self.assertEqual(self.descriptors(pid), self.meant(descriptors))
+                if name != "ikeclient":  # which has nothing to hide
+                    self.assertRegex(Path(f"/proc/{pid}/limits").read_text(),
+                                     r"Max core file size\s+0\s+0")
+
+    def libraries(self, program):
+        needed = run(["readelf", "--dynamic", BIN / program]).stdout
+        return set(re.findall(r"NEEDED.*\[lib(\S+)\.so", needed)) - {"c"}
+
+    def descriptors(self, pid):
+        """The kinds of what is open beyond standard input, output and error."""
+        entries = [entry for entry in Path(f"/proc/{pid}/fd").iterdir() if int(entry.name) > 2]
+        return {target.split(":")[0] if target.startswith("socket") else target
+                for target in map(os.readlink, entries)}
+
+    def meant(self, words):
+        return {kind for word, kind in DESCRIPTORS.items() if word in words}
+
+
 class HardeningTest(unittest.TestCase):
     """How each program is built, so that a fault in it is harder to use."""
 
-    PROGRAMS = ("tred", "tred-esp", "tred-verify", "ikeclient", "tre-provision", "trectl")
+    PROGRAMS = ("tred", "tred-net", "tred-esp", "tred-verify", "ikeclient", "tre-provision", "trectl")
 
     def examine(self, *options):
         for program in self.PROGRAMS:

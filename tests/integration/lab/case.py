@@ -7,7 +7,7 @@ from lab import network
 from lab.bus import Bus
 from lab.pki import issue_segw, make_ca
 from lab.process import Process
-from lab.programs import BusProgram, IkeClient, Tred, provision
+from lab.programs import BusProgram, IkeClient, Tred, TredNet, provision
 from lab.segw import Segw, SegwOptions
 from lab.tpm import Tpm
 
@@ -50,10 +50,11 @@ class LabTest(unittest.TestCase):
     def setUp(self):
         self.world = world()
         self.started = []
+        self.tred_net = None
         self.bus = self.starting(Bus())
 
     def starting(self, part):
-        if isinstance(part, BusProgram):
+        if isinstance(part, (BusProgram, TredNet)):
             self.addCleanup(self.assert_ended_well, part)
         self.addCleanup(part.stop)
         self.started.append(part)
@@ -70,9 +71,17 @@ class LabTest(unittest.TestCase):
         return self.starting(Segw(credential, self.world.vendor_root, SegwOptions(**options)))
 
     def start_tred(self, algorithm="ecdsa-p256", **sections):
-        """A TPM switched on, and tred with its key in it."""
+        """A TPM switched on, and tred with its key in it; a tred-net before, where there is a data plane."""
         self.starting(self.world.tpm.start())
+        if sections.get("data-plane", {}).get("mode", "none") != "none":
+            self.start_tred_net()
         return self.starting(Tred(self.world.device(algorithm), **sections)).wait_for_name()
+
+    def start_tred_net(self):
+        """self.tred_net: one for all treds of a test."""
+        if not self.tred_net or not self.tred_net.running():
+            self.tred_net = self.starting(TredNet()).wait_for_socket()
+        return self.tred_net
 
     def start_client(self, *arguments, **sections):
         return self.starting(IkeClient(*arguments, **sections))

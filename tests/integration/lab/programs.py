@@ -2,17 +2,19 @@
 without."""
 
 import re
+import shutil
 from pathlib import Path
 
 from lab.anchors import AnchorSigner
 from lab.bus import BusError, Connection
 from lab.network import HENB, SEGW_IPV4
 from lab.pki import HENB_NAME, SEGW_NAME, issue_from_csr
-from lab.process import BIN, LabError, Process, run, scratch, wait_until
+from lab.process import BIN, LAB, LabError, Process, run, scratch, wait_until
 from lab.tpm import TCTI
 
 TRED, TRED_PATH = "org.tred.TrE1", "/org/tred/TrE1"
 MANAGER, EXCHANGE = "org.tred.TrE1.Manager", "org.tred.TrE1.Exchange"
+NET_SOCKET = LAB / "tred-net" / "socket"
 CLIENT, CLIENT_PATH = "org.tred.IkeClient1", "/org/tred/IkeClient1"
 
 
@@ -85,23 +87,37 @@ def tred_sections(directory, **changes):
                      "pcr-signatures": directory / "tpm2-pcr-signature.json"},
         "segw": {"name": SEGW_NAME, "anchors": directory / "segw-anchors.pem",
                  "verifier": BIN / "tred-verify"},
-        "data-plane": {"mode": "none", "esp-helper": BIN / "tred-esp"},
+        "data-plane": {"mode": "none", "net-socket": NET_SOCKET, "esp-helper": BIN / "tred-esp"},
     }, changes)
+
+
+class TredNet(Process):
+    """tred-net, which tred's data plane is configured by, without a systemd to start it."""
+
+    def __init__(self, namespace=HENB, user="tred", capabilities=("net_admin",), path=NET_SOCKET):
+        path.parent.mkdir(exist_ok=True)
+        shutil.chown(path.parent, "tred-net")
+        super().__init__("tred-net", [BIN / "tred-net", "--socket", path, "--user", user],
+                         namespace=namespace, user="tred-net", capabilities=capabilities,
+                         # As its unit has it told: signs of life, which nobody here waits for.
+                         env={"NOTIFY_SOCKET": "@tred-net", "WATCHDOG_USEC": "1000000"})
+        self.path = path
+
+    def wait_for_socket(self):
+        wait_until(lambda: self.path.exists() or not self.running(), "tred-net's socket")
+        return self
 
 
 class Tred(BusProgram):
     name_on_bus, path, interface = TRED, TRED_PATH, MANAGER
 
-    def __init__(self, directory, capabilities=None, **sections):
-        """With the files of `directory`, as provision() left them; `sections` change tred.conf.
-
-        It has CAP_NET_ADMIN where there is a data plane, unless `capabilities` say otherwise."""
-        sections = tred_sections(directory, **sections)
-        configuration = write_ini(scratch("tred.conf") / "tred.conf", sections)
-        if capabilities is None:
-            capabilities = [] if sections["data-plane"]["mode"] == "none" else ["net_admin"]
+    def __init__(self, directory, **sections):
+        """With the files of `directory`, as provision() left them; `sections` change tred.conf. It has
+        no capability."""
+        configuration = write_ini(scratch("tred.conf") / "tred.conf",
+                                  tred_sections(directory, **sections))
         super().__init__("tred", [BIN / "tred", "--config", configuration], namespace=HENB,
-                         user="tred", capabilities=capabilities)
+                         user="tred")
 
     def wait_for_name(self):
         """On the bus, and done with its TPM, whatever came of that."""

@@ -11,7 +11,7 @@ from lab.network import HENB, inside
 from lab.process import Process, run
 
 INTERFACE = "segw0"
-ROUTE_PROTOCOL = "84"  # marks tred's routes, see dataplane/route.h
+ROUTE_PROTOCOL = "84"  # marks tred's routes, see net/route.h
 PIECE = 65536
 
 

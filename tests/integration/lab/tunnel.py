@@ -12,18 +12,23 @@ PORT = 4500
 def helper_of(pid):
     """The process id of the tred-esp that process `pid` (tred or static_tunnel) has started."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
-    return int(wait_until(children.read_text, "tred-esp").split()[0])
+
+    def look():
+        return [child for child in children.read_text().split()
+                if Path(f"/proc/{child}/comm").read_text() == "tred-esp\n"]
+
+    return int(wait_until(look, "tred-esp")[0])
 
 
 class TunnelEnd(Process):
-    """One end: static_tunnel, and the tred-esp that it starts."""
+    """One end: static_tunnel, and the tred-net and tred-esp that it starts."""
 
     def __init__(self, namespace, suite="aes128gcm16"):
         outer, inner = [HENB_IPV4, SEGW_IPV4], [NEAR, FAR]
         if namespace == SEGW:
             outer.reverse()
             inner.reverse()
-        super().__init__("static_tunnel", [BIN / "static_tunnel", BIN / "tred-esp",
+        super().__init__("static_tunnel", [BIN / "static_tunnel", BIN / "tred-net", BIN / "tred-esp",
                                            "a" if namespace == HENB else "b", suite, *outer, PORT,
                                            *inner], namespace=namespace)
 

@@ -1,4 +1,4 @@
-/* Do orders and reports cross the socket pair unchanged, and is anything else refused? */
+/* Orders and reports cross a socket unchanged, and anything else is refused. */
 #include "dataplane/order.h"
 
 #include "inner_fixture.h"
@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -50,6 +51,11 @@ static void check_sa(const SaOrder *sa)
     assert_memory_equal(&decoded.sa->remote, &sa->remote, sizeof(sa->remote));
     assert_memory_equal(&decoded.sa->soft, &sa->soft, sizeof(sa->soft));
     assert_memory_equal(&decoded.sa->hard, &sa->hard, sizeof(sa->hard));
+    assert_memory_equal(&decoded.sa->local, &sa->local, sizeof(sa->local));
+    assert_int_equal(decoded.sa->udp_encapsulated, sa->udp_encapsulated);
+    assert_int_equal(decoded.sa->mtu, sa->mtu);
+    assert_int_equal(decoded.sa->n_addresses, sa->n_addresses);
+    assert_memory_equal(decoded.sa->addresses, sa->addresses, sizeof(sa->addresses));
 }
 
 static void an_sa_of_every_suite_crosses_unchanged(void **state)
@@ -84,7 +90,53 @@ static void the_largest_sa_fits_a_message(void **state)
     sa->ts_local.n_selectors = sa->ts_remote.n_selectors = IKE_SELECTORS_MAX;
     sa->remote = (struct sockaddr_storage){.ss_family = AF_INET6};
     ((uint8_t *)&sa->remote)[3] = 1; /* port */
+    sa->local = sa->remote;
+    sa->n_addresses = DATAPLANE_ADDRESSES_MAX;
+    for (size_t i = 0; i < sa->n_addresses; i++)
+        sa->addresses[i] = (InnerAddress){16, 128, {0xfd, [15] = (uint8_t)i}};
     check_sa(sa);
+}
+
+/* As tred-net gets it where ESP is done in user space. */
+static void an_sa_without_keys_crosses_without_keys(void **state)
+{
+    (void)state;
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_CBC, 256, IKE_INTEG_HMAC_SHA2_256_128, true);
+    SaOrder keyless = *sa;
+    keyless.encr_in = keyless.integ_in = keyless.encr_out = keyless.integ_out = NULL;
+    check_sa(&keyless);
+}
+
+/* ORDER_OPEN: type, number, mode, and the name behind its size. */
+static void an_interface_name_that_the_kernel_would_not_take_is_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", ".", "..", "a/b", "a b", "a:1", "\x1b[0m"};
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
+        uint8_t buffer[ORDER_SIZE_MAX];
+        Order order = {.type = ORDER_OPEN}, decoded;
+        (void)snprintf(order.interface, sizeof(order.interface), "%s", names[i]);
+        assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
+    }
+    const uint8_t long_name[7 + 16] = {ORDER_OPEN, 0,   0,   0,   1,   0,   16,  'a',
+                                       'a',        'a', 'a', 'a', 'a', 'a', 'a', 'a',
+                                       'a',        'a', 'a', 'a', 'a', 'a', 'a'};
+    Order decoded;
+    assert_int_equal(order_decode(BYTES_OF(long_name), &decoded), -EBADMSG);
+}
+
+static void a_sentence_with_control_characters_is_refused(void **state)
+{
+    (void)state;
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Writer writer;
+    Bytes message = {0};
+    Report report;
+    writer_init(&writer, buffer, sizeof(buffer));
+    answer_encode(&writer, &(Answer){.type = ORDER_OPEN, .error = -EIO, .text = "a\nb"});
+    assert_int_equal(writer_finish(&writer, &message), 0);
+    assert_int_equal(report_decode(message, &report), -EBADMSG);
 }
 
 static void short_orders_cross_unchanged(void **state)
@@ -94,12 +146,13 @@ static void short_orders_cross_unchanged(void **state)
         if (type == ORDER_ADD_SA)
             continue;
         uint8_t buffer[ORDER_SIZE_MAX];
-        Order order = {.type = type, .id = 0xaabbccdd};
+        Order order = {.type = type, .number = 7, .id = 0xaabbccdd, .interface = "segw0"};
         Bytes message = encoded(&order, buffer);
         Order decoded;
         assert_int_equal(order_decode(message, &decoded), 0);
         assert_int_equal(decoded.type, type);
-        if (message.size > 1)
+        assert_int_equal(decoded.number, 7);
+        if (decoded.id != 0)
             assert_int_equal(decoded.id, order.id);
     }
 }
@@ -132,16 +185,17 @@ static void an_unknown_order_is_refused(void **state)
     const uint8_t unknown[] = {0, ORDER_TYPES, 0xff};
     for (size_t i = 0; i < sizeof(unknown); i++) {
         Order decoded;
-        assert_int_equal(order_decode((Bytes){unknown + i, 1}, &decoded), -EBADMSG);
+        const uint8_t message[] = {unknown[i], 0, 0, 0, 1};
+        assert_int_equal(order_decode(BYTES_OF(message), &decoded), -EBADMSG);
     }
 }
 
-/* Where fields stand is this test's knowledge of the format: after type, two SPIs and a transport.
- */
+/* Where fields stand is this test's knowledge of the format: after type, number, two
+ * SPIs and a transport; before the keys an octet says that there are some. */
 static void an_sa_with_a_suite_or_key_size_of_no_profile_is_refused(void **state)
 {
     (void)state;
-    enum { SUITE_AT = 13, ESN_AT = 19, KEY_SIZE_AT = 20 };
+    enum { SUITE_AT = 17, ESN_AT = 23, KEY_SIZE_AT = 25 };
     _cleanup_(sa_order_freep) SaOrder *sa =
         sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
     uint8_t buffer[ORDER_SIZE_MAX];
@@ -164,6 +218,8 @@ static void answers_cross_unchanged(void **state)
 {
     (void)state;
     const Answer answers[] = {
+        {.type = ORDER_OPEN, .number = 3, .mode = DATAPLANE_USER},
+        {.type = ORDER_OPEN, .number = 4, .error = -EEXIST, .text = "There is an interface."},
         {.type = ORDER_SA_COUNTERS, .sa = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
         {.type = ORDER_PLANE_COUNTERS, .plane = {11, 12, 13, 14}},
         {.type = ORDER_REMOVE_SA, .error = -ENOENT},
@@ -198,7 +254,7 @@ static void events_cross_unchanged(void **state)
     assert_int_equal(report.answer.type, 0);
     assert_int_equal(report.event.type, DATAPLANE_HARD_LIFETIME);
     assert_int_equal(report.event.spi_in, 0x01020304);
-    buffer[1] = DATAPLANE_LOST; /* not the helper's to say */
+    buffer[1] = DATAPLANE_EVENT_TYPES; /* not the helper's to say */
     assert_int_equal(report_decode(message, &report), -EBADMSG);
 }
 
@@ -213,6 +269,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_sa_of_every_suite_crosses_unchanged),
         cmocka_unit_test(the_largest_sa_fits_a_message),
+        cmocka_unit_test(an_sa_without_keys_crosses_without_keys),
+        cmocka_unit_test(an_interface_name_that_the_kernel_would_not_take_is_refused),
+        cmocka_unit_test(a_sentence_with_control_characters_is_refused),
         cmocka_unit_test(short_orders_cross_unchanged),
         cmocka_unit_test(an_order_cut_short_anywhere_is_refused),
         cmocka_unit_test(an_octet_too_many_is_refused),

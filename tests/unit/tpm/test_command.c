@@ -350,6 +350,28 @@ static void an_error_comes_back_as_the_tpm_says_it_and_harms_no_session(void **s
     tpm_session_flush(bench.tpm, session);
 }
 
+/* A list of algorithms is none of handles, however much of it there is. */
+static void an_answer_about_another_capability_is_refused(void **state)
+{
+    enum { CAPABILITY_END = 10 + 1 + 4 - 1 }; /* the header, moreData, and the capability */
+    Probe probe = {
+        .command = TPM2_CC_GetCapability,
+        .answer = {CAPABILITY_END, TPM2_CAP_ALGS ^ TPM2_CAP_HANDLES},
+    };
+    TPMS_CAPABILITY_DATA data = {0};
+
+    (void)state;
+    probe_attach(&probe);
+    assert_int_equal(
+        tpm2_get_capability(bench.tpm, TPM2_CAP_HANDLES, TPM2_PERSISTENT_FIRST, 8, &data),
+        TSS2_SYS_RC_MALFORMED_RESPONSE);
+    probe_detach();
+    assert_int_equal(
+        tpm2_get_capability(bench.tpm, TPM2_CAP_HANDLES, TPM2_PERSISTENT_FIRST, 8, &data),
+        TSS2_RC_SUCCESS);
+    assert_int_equal(data.data.handles.count, 1);
+}
+
 #define NV_TEST(name) cmocka_unit_test_setup_teardown(name, index_define, index_undefine)
 
 int main(void)
@@ -363,6 +385,7 @@ int main(void)
         cmocka_unit_test_teardown(sessions_beside_the_one_that_authorizes_encrypt, probe_remove),
         cmocka_unit_test(a_new_auth_value_counts_in_the_answer_already),
         NV_TEST(an_error_comes_back_as_the_tpm_says_it_and_harms_no_session),
+        cmocka_unit_test_teardown(an_answer_about_another_capability_is_refused, probe_remove),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);

@@ -5,9 +5,9 @@
 #include "tpm/storagekey.h"
 
 #include "crypto/secret.h"
-#include "tpm/storagekey.h"
 #include "tred/selector_policy.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -85,8 +85,9 @@ int play_judge(Play *play, const PeerAuth *peer, time_t now)
 
 int bench_init(void **state)
 {
+    static const DataPlaneOptions no_traffic = {.mode = DATAPLANE_NONE, .interface = "none0"};
     const PkiSpec spec = pki_segw_spec(SEGW_FQDN);
-    char error[DATAPLANE_ERROR_SIZE] = "";
+    char error[ORDER_TEXT_SIZE] = "";
     char path[128];
 
     (void)state;
@@ -99,8 +100,7 @@ int bench_init(void **state)
     anchors_write(path, bench.root.certificate);
     if (verifier_fill(path) < 0)
         return -1;
-    if (dataplane_open(&(DataPlaneOptions){.mode = DATAPLANE_NONE, .interface = "none0"},
-                       &bench.context.dataplane, error) < 0)
+    if (dataplane_open(&no_traffic, &bench.context.dataplane, error) < 0)
         return -1;
     selector_policy_any(&bench.allowed);
     bench.context.allowed_local = bench.context.allowed_remote = &bench.allowed;
@@ -491,4 +491,18 @@ ChildRequest play_child(uint32_t spi_in)
         .n_addresses = 1,
         .addresses = {{BYTES_OF(address), 32}},
     };
+}
+
+static void note_added(int error, const char *reason, void *userdata)
+{
+    (void)reason;
+    *(int *)userdata = error;
+}
+
+int play_add_child(Play *play, const ChildRequest *request)
+{
+    int added = -EINPROGRESS;
+    int r = exchange_add_child(play->exchange, request, note_added, &added, play->reason);
+
+    return r != 0 ? r : added;
 }

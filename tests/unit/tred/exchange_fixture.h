@@ -122,3 +122,6 @@ bool play_opens(Play *play, const SealedMessage *sealed, IkeHeader *ret);
 
 /* A Child SA as IKE_AUTH would have negotiated it. */
 ChildRequest play_child(uint32_t spi_in);
+
+/* AddChild, and what the data plane (there is none, so it answers at once) says to it. */
+int play_add_child(Play *play, const ChildRequest *request);

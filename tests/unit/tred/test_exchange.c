@@ -139,7 +139,7 @@ static int call_make(Play *play, ExchangeCall call)
     case EXCHANGE_ADD_CHILD: {
         const ChildRequest child = play_child(spi_any(play));
 
-        return exchange_add_child(play->exchange, &child, play->reason);
+        return play_add_child(play, &child);
     }
     case EXCHANGE_REMOVE_CHILD:
         return exchange_remove_child(play->exchange, spi_any(play), play->reason);

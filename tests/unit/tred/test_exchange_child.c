@@ -34,7 +34,7 @@ static uint32_t spi_new(Play *play)
 
 static int add(Play *play, const ChildRequest *request)
 {
-    return exchange_add_child(play->exchange, request, play->reason);
+    return play_add_child(play, request);
 }
 
 static void spis_are_not_reserved_and_all_different(void **state)

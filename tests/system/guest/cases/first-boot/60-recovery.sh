@@ -33,7 +33,7 @@ others_have_all() {
 
 need "somebody else has ESP, an XFRM interface and a route here too" others_set_up
 
-for unit in tred ikeclient; do
+for unit in tred tred-net ikeclient; do
     before=$(main_process $unit)
     check "$unit is killed" systemctl kill --signal KILL $unit
     check "it comes back as another process" eventually 60 refused main_process_is $unit "$before"
@@ -41,6 +41,25 @@ for unit in tred ikeclient; do
     check "of the tunnel that died no ESP state is left" states 2
     check "what is somebody else's is as it was" others_have_all
 done
+
+# client_told PATTERN SINCE
+client_told() {
+    journalctl --since "@$2" --unit ikeclient --output cat | grep -e "$1"
+}
+
+# told_and_recovered PATTERN COMMAND...: after COMMAND tred tells the client why, and the tunnel comes back.
+told_and_recovered() {
+    local since
+    since=$(date +%s)
+    "${@:2}"
+    eventually 10 client_told "$1" "$since" && eventually 120 recovered
+}
+check "a foreign flush of the ESP states closes the tunnel, which comes back" \
+    told_and_recovered "an ESP state was removed" ip xfrm state flush
+check "a foreign flush of the policies closes the tunnel, which comes back" \
+    told_and_recovered "an IPsec policy was removed" ip xfrm policy flush
+check "a deleted interface closes the tunnel, which comes back" \
+    told_and_recovered "the tunnel's interface was deleted" ip link delete segw0
 
 # A watchdog of 5 seconds instead of the unit's minute.
 mkdir -p /run/systemd/system/tred.service.d

@@ -1,0 +1,221 @@
+/* May this packet pass this SA, and what number does it get? */
+#include "esp/sa.h"
+
+#include "esp/esp.h"
+#include "esp/replay.h"
+#include "esp/sequence.h"
+
+#include <errno.h>
+
+struct Sa {
+    uint32_t spi_in;
+    uint32_t transport;
+    int fd;
+    Esp *in;
+    Esp *out;
+    ReplayWindow window;
+    SequenceCounter sequence;
+    IkeTs ts_local;
+    IkeTs ts_remote;
+    struct sockaddr_storage remote;
+    Lifetime soft;
+    Lifetime hard;
+    bool soft_reported;
+    bool hard_reported;
+    uint64_t added_ms;
+    uint64_t last_in_ms;
+    uint64_t last_out_ms;
+    SaCounters counters;
+};
+
+int sa_new(const SaOrder *order, int fd, uint64_t now_ms, Sa **ret)
+{
+    _cleanup_(sa_freep) Sa *sa = calloc(1, sizeof(*sa));
+    if (!sa)
+        return -ENOMEM;
+    sa->spi_in = order->spi_in;
+    sa->transport = order->transport;
+    sa->fd = fd;
+    sa->sequence.esn = order->suite.esn;
+    sa->ts_local = order->ts_local;
+    sa->ts_remote = order->ts_remote;
+    sa->remote = order->remote;
+    sa->soft = order->soft;
+    sa->hard = order->hard;
+    sa->added_ms = sa->last_in_ms = sa->last_out_ms = now_ms;
+    int r = esp_new(ESP_INBOUND, &order->suite, order->spi_in, order->encr_in, order->integ_in,
+                    &sa->in);
+    if (r >= 0) {
+        r = esp_new(ESP_OUTBOUND, &order->suite, order->spi_out, order->encr_out, order->integ_out,
+                    &sa->out);
+    }
+    if (r < 0)
+        return r;
+    *ret = steal_pointer(sa);
+    return 0;
+}
+
+void sa_free(Sa *sa)
+{
+    if (!sa)
+        return;
+    esp_free(sa->in);
+    esp_free(sa->out);
+    free(sa);
+}
+
+uint32_t sa_spi_in(const Sa *sa)
+{
+    return sa->spi_in;
+}
+
+uint32_t sa_transport(const Sa *sa)
+{
+    return sa->transport;
+}
+
+int sa_fd(const Sa *sa)
+{
+    return sa->fd;
+}
+
+const struct sockaddr_storage *sa_remote(const Sa *sa)
+{
+    return &sa->remote;
+}
+
+bool sa_takes(const Sa *sa, const Packet *packet)
+{
+    return packet_matches(packet, &sa->ts_local, &sa->ts_remote, true);
+}
+
+size_t sa_front_size(const Sa *sa)
+{
+    return esp_front_size(sa->out);
+}
+
+size_t sa_sealed_size(const Sa *sa, size_t inner_size)
+{
+    return esp_sealed_size(sa->out, inner_size);
+}
+
+static bool reached(uint64_t value, uint64_t limit)
+{
+    return limit != 0 && value >= limit;
+}
+
+static bool lifetime_reached(const Sa *sa, const Lifetime *lifetime, uint64_t now_ms)
+{
+    const SaCounters *counters = &sa->counters;
+    return reached(counters->bytes_in, lifetime->bytes) ||
+           reached(counters->bytes_out, lifetime->bytes) ||
+           reached(counters->packets_in, lifetime->packets) ||
+           reached(counters->packets_out, lifetime->packets) ||
+           reached((now_ms - sa->added_ms) / 1000, lifetime->seconds);
+}
+
+static bool is_expired(const Sa *sa, uint64_t now_ms)
+{
+    return sequence_is_used_up(&sa->sequence) || lifetime_reached(sa, &sa->hard, now_ms);
+}
+
+int sa_seal(Sa *sa, uint8_t version, uint8_t *buffer, size_t inner_size, uint64_t now_ms)
+{
+    /* RFC 4303 3.3.3: the counter must not cycle, or an IV would be used twice. */
+    if (is_expired(sa, now_ms))
+        return SA_E_EXPIRED;
+    uint8_t next_header = version == 4 ? ESP_NEXT_IPV4 : ESP_NEXT_IPV6;
+    int r = esp_seal(sa->out, sequence_next(&sa->sequence), next_header, buffer, inner_size);
+    if (r < 0)
+        return r;
+    sa->counters.packets_out++;
+    sa->counters.bytes_out += inner_size;
+    sa->last_out_ms = now_ms;
+    return 0;
+}
+
+/* What is inside must be what Next Header says (RFC 4303 2.6), and within the selectors (RFC
+ * 4301 5.2). */
+static int check_inner(Sa *sa, Bytes inner, uint8_t next_header, Packet *ret)
+{
+    if (next_header == ESP_NEXT_DUMMY)
+        return SA_E_DUMMY;
+    Packet packet;
+    if (packet_parse(inner, &packet) < 0 ||
+        next_header != (packet.version == 4 ? ESP_NEXT_IPV4 : ESP_NEXT_IPV6)) {
+        sa->counters.malformed++;
+        return SA_E_DROPPED;
+    }
+    if (!packet_matches(&packet, &sa->ts_local, &sa->ts_remote, false)) {
+        sa->counters.selector_drops_in++;
+        return SA_E_DROPPED;
+    }
+    *ret = packet;
+    return 0;
+}
+
+int sa_open(Sa *sa, uint32_t low, uint8_t *buffer, size_t size, uint64_t now_ms, Packet *ret)
+{
+    if (is_expired(sa, now_ms))
+        return SA_E_EXPIRED;
+    uint64_t sequence = replay_window_infer(&sa->window, low, sa->sequence.esn);
+    if (!replay_window_is_fresh(&sa->window, sequence)) {
+        sa->counters.replays++;
+        return SA_E_DROPPED;
+    }
+    Bytes inner = {};
+    uint8_t next_header = 0;
+    int r = esp_open(sa->in, sequence, buffer, size, &inner, &next_header);
+    if (r < 0)
+        return r;
+    if (r == ESP_E_NOT_AUTHENTIC) {
+        sa->counters.authentication_failures++;
+        return SA_E_DROPPED;
+    }
+    if (r == ESP_E_MALFORMED) {
+        sa->counters.malformed++;
+        return SA_E_DROPPED;
+    }
+    replay_window_mark(&sa->window, sequence);
+    sa->last_in_ms = now_ms;
+    if (r == ESP_E_PADDING) {
+        sa->counters.malformed++;
+        return SA_E_DROPPED;
+    }
+    r = check_inner(sa, inner, next_header, ret);
+    if (r != 0)
+        return r;
+    sa->counters.packets_in++;
+    sa->counters.bytes_in += ret->bytes.size;
+    return 0;
+}
+
+bool sa_event(Sa *sa, uint64_t now_ms, DataPlaneEvent *ret)
+{
+    *ret = (DataPlaneEvent){.spi_in = sa->spi_in};
+    if (!sa->hard_reported && is_expired(sa, now_ms)) {
+        sa->hard_reported = sa->soft_reported = true;
+        ret->type = DATAPLANE_HARD_LIFETIME;
+        return true;
+    }
+    if (!sa->soft_reported &&
+        (sequence_is_scarce(&sa->sequence) || lifetime_reached(sa, &sa->soft, now_ms))) {
+        sa->soft_reported = true;
+        ret->type = DATAPLANE_SOFT_LIFETIME;
+        return true;
+    }
+    return false;
+}
+
+bool sa_is_timed(const Sa *sa)
+{
+    return (sa->soft.seconds != 0 && !sa->soft_reported) ||
+           (sa->hard.seconds != 0 && !sa->hard_reported);
+}
+
+void sa_counters(const Sa *sa, uint64_t now_ms, SaCounters *ret)
+{
+    *ret = sa->counters;
+    ret->idle_in_ms = now_ms - sa->last_in_ms;
+    ret->idle_out_ms = now_ms - sa->last_out_ms;
+}

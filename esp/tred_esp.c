@@ -1,0 +1,167 @@
+/* tred-esp, the helper that moves packets: tred starts it with one end of a socket pair as
+ * descriptor 3, and hands it the TUN, the ESP sockets and the SAs over that alone. */
+#include "base/log.h"
+#include "dataplane/channel.h"
+#include "dataplane/lockdown.h"
+#include "esp/plane.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <seccomp.h>
+#include <string.h>
+#include <sys/resource.h>
+
+typedef struct Helper {
+    int channel;
+    Secret *message; /* orders bring keys */
+    Plane *plane;
+} Helper;
+
+/* Every system call that stays, and why. */
+static const int ALLOWED_CALLS[] = {
+    SCMP_SYS(poll), /* wait for packets and orders */
+    SCMP_SYS(ppoll),         SCMP_SYS(restart_syscall), SCMP_SYS(readv), /* a packet from the TUN */
+    SCMP_SYS(writev),                                                    /* a packet to the TUN */
+    SCMP_SYS(recvmmsg),                                                  /* ESP packets in */
+    SCMP_SYS(sendmmsg),                                                  /* ESP packets out */
+    SCMP_SYS(recvmsg),                                                   /* orders */
+    SCMP_SYS(sendmsg), /* reports; an ESP packet sent singly */
+    SCMP_SYS(close),   /* the TUN or a socket that an order closes */
+    SCMP_SYS(write),   /* a last word on standard error… */
+    SCMP_SYS(newfstatat),    SCMP_SYS(fstat),           SCMP_SYS(lseek), /* …and what that is */
+    SCMP_SYS(clock_gettime),                  /* lifetimes, where the vDSO can't tell the time */
+    SCMP_SYS(getrandom),                      /* IVs of CBC */
+    SCMP_SYS(getpid),                         /* OpenSSL's random generator looks for a fork() */
+    SCMP_SYS(brk),                            /* memory of an SA */
+    SCMP_SYS(munmap),        SCMP_SYS(futex), /* OpenSSL's locks */
+    SCMP_SYS(rt_sigreturn),  SCMP_SYS(exit_group),
+};
+
+static void helper_deinit(Helper *helper)
+{
+    plane_free(helper->plane);
+    secret_free(helper->message);
+}
+
+/* Whatever OpenSSL loads lazily, it must load while files can still be opened. */
+static int warm_openssl(void)
+{
+    uint8_t octet;
+    if (RAND_bytes(&octet, 1) != 1)
+        return -EIO;
+    const char *const ciphers[] = {"AES-128-GCM", "AES-256-GCM", "AES-128-CBC", "AES-256-CBC",
+                                   "ChaCha20-Poly1305"};
+    for (size_t i = 0; i < ELEMENTS(ciphers); i++) {
+        EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, ciphers[i], NULL);
+        if (!cipher)
+            return -EOPNOTSUPP;
+        EVP_CIPHER_free(cipher);
+    }
+    return 0;
+}
+
+static int report(const Helper *helper, const Writer *writer)
+{
+    Bytes message;
+    int r = writer_finish(writer, &message);
+    return r < 0 ? r : channel_send(helper->channel, message, -1);
+}
+
+/* Returns 1, 0 when tred has closed its end, or -errno. */
+static int handle_order(Helper *helper)
+{
+    int fd = -1;
+    int size = channel_receive(helper->channel, helper->message->data, helper->message->size, &fd);
+    if (size <= 0)
+        return size;
+    _cleanup_(order_deinit) Order order = {};
+    Answer answer;
+    int r = order_decode((Bytes){helper->message->data, (size_t)size}, &order);
+    OPENSSL_cleanse(helper->message->data, (size_t)size);
+    if (r < 0) {
+        close_fdp(&fd);
+        return r; /* tred and its helper are one version: a message that does not parse is a bug */
+    }
+    plane_carry_out(helper->plane, &order, fd, &answer);
+
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Writer writer;
+    writer_init(&writer, buffer, sizeof(buffer));
+    answer_encode(&writer, &answer);
+    r = report(helper, &writer);
+    return r < 0 ? r : 1;
+}
+
+static int report_events(const Helper *helper)
+{
+    DataPlaneEvent event;
+    while (plane_event(helper->plane, &event)) {
+        uint8_t buffer[ORDER_SIZE_MAX];
+        Writer writer;
+        writer_init(&writer, buffer, sizeof(buffer));
+        event_encode(&writer, &event);
+        int r = report(helper, &writer);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int run(Helper *helper)
+{
+    for (;;) {
+        struct pollfd polled[1 + PLANE_POLL_MAX] = {{.fd = helper->channel, .events = POLLIN}};
+        size_t n_polled = plane_poll(helper->plane, polled + 1);
+        if (poll(polled, n_polled + 1, plane_timeout(helper->plane)) < 0 && errno != EINTR)
+            return -errno;
+        int r = plane_forward(helper->plane, polled + 1, n_polled);
+        if (r >= 0)
+            r = report_events(helper);
+        if (r < 0)
+            return r;
+        if (polled[0].revents != 0) {
+            r = handle_order(helper);
+            if (r <= 0)
+                return r;
+        }
+    }
+}
+
+static int write_no_file(void)
+{
+    const struct rlimit none = {};
+    return setrlimit(RLIMIT_FSIZE, &none) < 0 ? -errno : 0;
+}
+
+static int helper_init(Helper *helper)
+{
+    *helper = (Helper){.channel = ORDER_FD};
+    int r = secrets_init();
+    if (r >= 0)
+        r = warm_openssl();
+    if (r >= 0)
+        r = secret_new(ORDER_SIZE_MAX, &helper->message);
+    if (r >= 0)
+        r = plane_new(&helper->plane);
+    if (r >= 0)
+        r = lockdown_files(ORDER_FD + 1);
+    if (r >= 0)
+        r = write_no_file();
+    return r < 0 ? r : lockdown_rights(0, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
+}
+
+int main(void)
+{
+    _cleanup_(helper_deinit) Helper helper;
+    int r = helper_init(&helper);
+    if (r < 0) {
+        log_error("tred-esp can't make itself safe: %s. It handles no packet.", strerror(-r));
+        return EXIT_FAILURE;
+    }
+    r = run(&helper);
+    if (r < 0)
+        log_error("tred-esp stops: %s.", strerror(-r));
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,322 @@
+/* The kernel's own ESP: XFRM states and policies, and an XFRM interface. Keys pass through to the
+ * kernel and are wiped with the order that brought them. */
+#include "net/plane.h"
+#include "net/xfrm_policies.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { IPV6_MTU_MIN = 1280 };
+
+typedef struct KernelSa {
+    uint32_t spi_in;
+    uint32_t spi_out;
+    struct sockaddr_storage local;
+    struct sockaddr_storage remote;
+    time_t added;
+    bool expired; /* one of its states reached its hard lifetime and is gone by itself */
+} KernelSa;
+
+typedef struct KernelPlane {
+    NetPlane base; /* first */
+    Netlink *xfrm;
+    Netlink *route;
+    NetlinkWatch *watch; /* expiries, and who else deletes states and policies */
+    XfrmPolicies *policies;
+    size_t n_sas;
+    KernelSa sas[DATAPLANE_SAS_MAX];
+} KernelPlane;
+
+static KernelPlane *kernel_plane(NetPlane *plane)
+{
+    return (KernelPlane *)plane;
+}
+
+static int kernel_remove_sa(NetPlane *base, uint32_t spi_in);
+
+static void kernel_close(NetPlane *base)
+{
+    KernelPlane *plane = kernel_plane(base);
+    while (plane->n_sas > 0)
+        (void)kernel_remove_sa(base, plane->sas[plane->n_sas - 1].spi_in);
+    netlink_watch_free(plane->watch);
+    xfrm_policies_free(plane->policies);
+    network_free(base->network);
+    netlink_free(plane->xfrm);
+    netlink_free(plane->route);
+    free(plane);
+}
+
+static KernelSa *sa_find(KernelPlane *plane, uint32_t spi_in)
+{
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        if (plane->sas[i].spi_in == spi_in)
+            return &plane->sas[i];
+    }
+    return NULL;
+}
+
+/* Each of the two states of a pair has its own lifetime. */
+static KernelSa *sa_of_state(KernelPlane *plane, uint32_t spi)
+{
+    KernelSa *sa = sa_find(plane, spi);
+    for (size_t i = 0; i < plane->n_sas && !sa; i++) {
+        if (plane->sas[i].spi_out == spi)
+            sa = &plane->sas[i];
+    }
+    return sa;
+}
+
+static void handle_expiry(KernelPlane *plane, const struct nlmsghdr *header)
+{
+    const struct xfrm_user_expire *expire = mnl_nlmsg_get_payload(header);
+    KernelSa *sa = sa_of_state(plane, ntohl(expire->state.id.spi));
+    if (!sa)
+        return;
+    if (expire->hard)
+        sa->expired = true;
+    net_plane_report(&plane->base, sa->spi_in,
+                     expire->hard ? DATAPLANE_HARD_LIFETIME : DATAPLANE_SOFT_LIFETIME);
+}
+
+typedef struct Heard {
+    KernelPlane *plane;
+    bool deleted; /* a state or policy, by anybody */
+} Heard;
+
+static int hear(const struct nlmsghdr *header, void *userdata)
+{
+    Heard *heard = userdata;
+    switch (header->nlmsg_type) {
+    case XFRM_MSG_EXPIRE:
+        handle_expiry(heard->plane, header);
+        break;
+    case XFRM_MSG_DELSA:
+    case XFRM_MSG_FLUSHSA:
+    case XFRM_MSG_DELPOLICY:
+    case XFRM_MSG_FLUSHPOLICY:
+        heard->deleted = true;
+        break;
+    default:
+        break;
+    }
+    return MNL_CB_OK;
+}
+
+static bool state_is_gone(KernelPlane *plane, const struct sockaddr_storage *destination,
+                          uint32_t spi)
+{
+    XfrmStateInfo info;
+    return xfrm_state_get(plane->xfrm, destination, spi, &info) == -ESRCH;
+}
+
+/* A pair of which one state expired is known to be over. */
+static void look_at_all(KernelPlane *plane)
+{
+    bool lacks_policy = xfrm_policies_lack(plane->policies);
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        const KernelSa *sa = &plane->sas[i];
+        if (!sa->expired && (state_is_gone(plane, &sa->local, sa->spi_in) ||
+                             state_is_gone(plane, &sa->remote, sa->spi_out)))
+            net_plane_report(&plane->base, sa->spi_in, DATAPLANE_STATE_GONE);
+        if (lacks_policy)
+            net_plane_report(&plane->base, sa->spi_in, DATAPLANE_POLICY_GONE);
+    }
+}
+
+static int kernel_watched(const NetPlane *base)
+{
+    return netlink_watch_fd(((const KernelPlane *)base)->watch);
+}
+
+/* Expiries first: a state that expired is not one that somebody took away. */
+static void kernel_handle_watched(NetPlane *base)
+{
+    Heard heard = {.plane = kernel_plane(base)};
+    bool lost = netlink_watch_read(heard.plane->watch, hear, &heard);
+    if (lost || heard.deleted)
+        look_at_all(heard.plane);
+}
+
+static int watch_xfrm(KernelPlane *plane)
+{
+    static const int groups[] = {XFRMNLGRP_EXPIRE, XFRMNLGRP_SA, XFRMNLGRP_POLICY};
+    return netlink_watch_new(NETLINK_XFRM, groups, ELEMENTS(groups), &plane->watch);
+}
+
+/* A state that nobody sends to, put in and taken out: the one sure way to know. */
+static int try_state(KernelPlane *plane)
+{
+    _cleanup_(secret_freep) Secret *key = NULL;
+    SaOrder order = {.spi_in = XFRM_IF_ID};
+    struct sockaddr_in loopback = {.sin_family = AF_INET};
+    loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    memcpy(&order.local, &loopback, sizeof(loopback));
+    order.remote = order.local;
+    if (esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, IKE_GROUP_NONE, true,
+                           &order.suite) != 0)
+        return -EOPNOTSUPP;
+    int r = secret_new(order.suite.cipher->key_size + order.suite.cipher->salt_size, &key);
+    if (r < 0)
+        return r;
+    order.encr_in = key;
+    r = xfrm_state_add(plane->xfrm, XFRM_INBOUND, &order);
+    return r < 0 ? r : xfrm_state_delete(plane->xfrm, &order.local, order.spi_in);
+}
+
+/* Clears what was left, and finds out whether states and interface can be made here. */
+static int prepare(KernelPlane *plane, const char *name)
+{
+    Network **network = &plane->base.network;
+    int r = network_new(network);
+    if (r >= 0)
+        r = netlink_new(NETLINK_ROUTE, &plane->route);
+    if (r >= 0)
+        r = netlink_new(NETLINK_XFRM, &plane->xfrm);
+    if (r >= 0)
+        r = network_clear(*network, name);
+    if (r >= 0)
+        r = xfrm_clear(plane->xfrm);
+    if (r >= 0)
+        r = try_state(plane);
+    if (r >= 0)
+        r = xfrm_interface_add(plane->route, name);
+    if (r >= 0)
+        r = network_attach(*network, name, IPV6_MTU_MIN);
+    if (r >= 0)
+        network_detach(*network);
+    if (r >= 0)
+        r = xfrm_policies_new(plane->xfrm, &plane->policies);
+    return r < 0 ? r : watch_xfrm(plane);
+}
+
+static int kernel_open(const char *interface, NetPlane **ret, char *error)
+{
+    KernelPlane *plane = calloc(1, sizeof(*plane));
+    if (!plane)
+        return net_plane_fail(error, -ENOMEM, "Out of memory.");
+    plane->base.backend = &NET_BACKEND_KERNEL;
+    _cleanup_(net_plane_closep) NetPlane *owner = &plane->base;
+    int r = prepare(plane, interface);
+    if (r == -EPROTONOSUPPORT || r == -ENOSYS || r == -EOPNOTSUPP || r == -ENOENT) {
+        return net_plane_fail(error, -EOPNOTSUPP,
+                              "This kernel lacks ESP, AES-GCM or the XFRM interface: %s. Load the "
+                              "modules esp4, esp6 and xfrm_interface, or set mode = user.",
+                              strerror(-r));
+    }
+    if (r < 0)
+        return net_plane_fail_network(error, r, interface);
+    *ret = steal_pointer(owner);
+    return 0;
+}
+
+static int raise_interface(KernelPlane *plane, uint32_t mtu)
+{
+    if (plane->n_sas > 0)
+        return network_limit_mtu(plane->base.network, mtu);
+    int r = xfrm_interface_add(plane->route, plane->base.interface);
+    return r < 0 ? r : network_attach(plane->base.network, plane->base.interface, mtu);
+}
+
+static int add_states(KernelPlane *plane, const SaOrder *order)
+{
+    int r = xfrm_state_add(plane->xfrm, XFRM_INBOUND, order);
+    if (r < 0)
+        return r;
+    r = xfrm_state_add(plane->xfrm, XFRM_OUTBOUND, order);
+    if (r < 0)
+        (void)xfrm_state_delete(plane->xfrm, &order->local, order->spi_in);
+    return r;
+}
+
+static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun)
+{
+    (void)ret_tun; /* there is none */
+    KernelPlane *plane = kernel_plane(base);
+    if (order->local.ss_family == AF_UNSPEC)
+        return -EINVAL;
+    int r = raise_interface(plane, order->mtu);
+    if (r >= 0)
+        r = add_states(plane, order);
+    if (r < 0) {
+        if (plane->n_sas == 0)
+            network_detach(base->network);
+        return r;
+    }
+    /* From here on it is undone as any pair of SAs is. */
+    plane->sas[plane->n_sas++] = (KernelSa){
+        .spi_in = order->spi_in,
+        .spi_out = order->spi_out,
+        .local = order->local,
+        .remote = order->remote,
+        .added = time(NULL),
+    };
+    r = xfrm_policies_add(plane->policies, order);
+    if (r >= 0)
+        r = network_add_sa(base->network, order);
+    if (r < 0)
+        (void)kernel_remove_sa(base, order->spi_in);
+    return r;
+}
+
+static int kernel_remove_sa(NetPlane *base, uint32_t spi_in)
+{
+    KernelPlane *plane = kernel_plane(base);
+    KernelSa *sa = sa_find(plane, spi_in);
+    if (!sa)
+        return -ENOENT;
+    xfrm_policies_remove(plane->policies, spi_in);
+    network_remove_sa(base->network, spi_in);
+    /* One that reached its hard lifetime is gone already. */
+    (void)xfrm_state_delete(plane->xfrm, &sa->local, sa->spi_in);
+    (void)xfrm_state_delete(plane->xfrm, &sa->remote, sa->spi_out);
+    *sa = plane->sas[--plane->n_sas];
+    if (plane->n_sas == 0)
+        network_detach(base->network);
+    return 0;
+}
+
+static uint64_t idle_ms(const KernelSa *sa, const XfrmStateInfo *info)
+{
+    time_t since = info->last_used ? (time_t)info->last_used : sa->added, now = time(NULL);
+    return now > since ? (uint64_t)(now - since) * 1000 : 0;
+}
+
+static int kernel_sa_counters(NetPlane *base, uint32_t spi_in, SaCounters *ret)
+{
+    KernelPlane *plane = kernel_plane(base);
+    KernelSa *sa = sa_find(plane, spi_in);
+    if (!sa)
+        return -ENOENT;
+    XfrmStateInfo in, out;
+    int r = xfrm_state_get(plane->xfrm, &sa->local, sa->spi_in, &in);
+    if (r >= 0)
+        r = xfrm_state_get(plane->xfrm, &sa->remote, sa->spi_out, &out);
+    if (r < 0)
+        return r == -ESRCH ? -ENOENT : r;
+    *ret = (SaCounters){
+        .packets_in = in.packets,
+        .bytes_in = in.bytes,
+        .packets_out = out.packets,
+        .bytes_out = out.bytes,
+        .replays = in.replays,
+        .authentication_failures = in.integrity_failures,
+        .idle_in_ms = idle_ms(sa, &in),
+        .idle_out_ms = idle_ms(sa, &out),
+    };
+    return 0;
+}
+
+const NetBackend NET_BACKEND_KERNEL = {
+    .mode = DATAPLANE_KERNEL,
+    .open = kernel_open,
+    .close = kernel_close,
+    .add_sa = kernel_add_sa,
+    .remove_sa = kernel_remove_sa,
+    .sa_counters = kernel_sa_counters,
+    .watched = kernel_watched,
+    .handle_watched = kernel_handle_watched,
+};

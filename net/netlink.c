@@ -1,0 +1,132 @@
+/* netlink(7) by libmnl: one request and its answer at a time, and what the kernel tells unasked. */
+#include "net/netlink.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct Netlink {
+    struct mnl_socket *socket;
+    uint32_t sequence;
+    uint32_t port;
+    _Alignas(max_align_t) uint8_t request[NETLINK_MESSAGE_MAX]; /* XFRM has 64-bit fields */
+    _Alignas(max_align_t) uint8_t answer[4 * NETLINK_MESSAGE_MAX];
+};
+
+int netlink_new(int family, Netlink **ret)
+{
+    _cleanup_(netlink_freep) Netlink *netlink = calloc(1, sizeof(*netlink));
+    if (!netlink)
+        return -ENOMEM;
+    netlink->socket = mnl_socket_open2(family, SOCK_CLOEXEC);
+    if (!netlink->socket || mnl_socket_bind(netlink->socket, 0, MNL_SOCKET_AUTOPID) < 0)
+        return -errno;
+    netlink->port = mnl_socket_get_portid(netlink->socket);
+    *ret = steal_pointer(netlink);
+    return 0;
+}
+
+void netlink_free(Netlink *netlink)
+{
+    if (!netlink)
+        return;
+    if (netlink->socket)
+        (void)mnl_socket_close(netlink->socket);
+    /* XFRM requests carry keys. */
+    explicit_bzero(netlink, sizeof(*netlink));
+    free(netlink);
+}
+
+struct nlmsghdr *netlink_begin(Netlink *netlink, uint16_t type, uint16_t flags, size_t extra_size,
+                               void *ret_extra)
+{
+    struct nlmsghdr *header = mnl_nlmsg_put_header(netlink->request);
+    header->nlmsg_type = type;
+    header->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+    header->nlmsg_seq = ++netlink->sequence;
+    void *extra = mnl_nlmsg_put_extra_header(header, extra_size);
+    memcpy(ret_extra, &extra, sizeof(extra));
+    return header;
+}
+
+static int run(Netlink *netlink, mnl_cb_t callback, void *userdata)
+{
+    struct nlmsghdr *request = (struct nlmsghdr *)netlink->request;
+    ssize_t sent = mnl_socket_sendto(netlink->socket, request, request->nlmsg_len);
+    int error = errno;
+    explicit_bzero(netlink->request, sizeof(netlink->request));
+    if (sent < 0)
+        return -error;
+    for (;;) {
+        ssize_t size =
+            mnl_socket_recvfrom(netlink->socket, netlink->answer, sizeof(netlink->answer));
+        if (size < 0)
+            return -errno;
+        int r = mnl_cb_run(netlink->answer, (size_t)size, netlink->sequence, netlink->port,
+                           callback, userdata);
+        if (r < 0)
+            return -errno;
+        if (r == MNL_CB_STOP)
+            return 0;
+    }
+}
+
+int netlink_call(Netlink *netlink)
+{
+    ((struct nlmsghdr *)netlink->request)->nlmsg_flags |= NLM_F_ACK;
+    return run(netlink, NULL, NULL);
+}
+
+int netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata)
+{
+    return run(netlink, callback, userdata);
+}
+
+struct NetlinkWatch {
+    struct mnl_socket *socket;
+};
+
+int netlink_watch_new(int family, const int *groups, size_t n_groups, NetlinkWatch **ret)
+{
+    _cleanup_(netlink_watch_freep) NetlinkWatch *watch = calloc(1, sizeof(*watch));
+    if (!watch)
+        return -ENOMEM;
+    watch->socket = mnl_socket_open2(family, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (!watch->socket || mnl_socket_bind(watch->socket, 0, MNL_SOCKET_AUTOPID) < 0)
+        return -errno;
+    for (size_t i = 0; i < n_groups; i++) {
+        int group = groups[i];
+        if (mnl_socket_setsockopt(watch->socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
+            return -errno;
+    }
+    *ret = steal_pointer(watch);
+    return 0;
+}
+
+void netlink_watch_free(NetlinkWatch *watch)
+{
+    if (watch && watch->socket)
+        (void)mnl_socket_close(watch->socket);
+    free(watch);
+}
+
+int netlink_watch_fd(const NetlinkWatch *watch)
+{
+    return mnl_socket_get_fd(watch->socket);
+}
+
+bool netlink_watch_read(NetlinkWatch *watch, mnl_cb_t callback, void *userdata)
+{
+    _Alignas(max_align_t) uint8_t buffer[2 * NETLINK_MESSAGE_MAX];
+    bool lost = false;
+    for (;;) {
+        ssize_t size = mnl_socket_recvfrom(watch->socket, buffer, sizeof(buffer));
+        if (size < 0 && errno != ENOBUFS && errno != ENOSPC)
+            return lost; /* EAGAIN: all is read */
+        if (size < 0) {
+            lost = true;
+        } else {
+            (void)mnl_cb_run(buffer, (size_t)size, 0, 0, callback, userdata);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+/* Requests to the kernel over one netlink socket: routes and links (NETLINK_ROUTE) or XFRM
+ * (NETLINK_XFRM). */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+
+#include <libmnl/libmnl.h>
+#include <stdbool.h>
+
+enum { NETLINK_MESSAGE_MAX = 8192 };
+
+typedef struct Netlink Netlink;
+
+/* `family` is NETLINK_ROUTE or NETLINK_XFRM. Returns 0 or -errno. */
+int netlink_new(int family, Netlink **ret);
+void netlink_free(Netlink *netlink);
+DEFINE_POINTER_CLEANUP(Netlink, netlink_free);
+
+/* Begins a message of `type` in the object's buffer, NLM_F_REQUEST | `flags`, with `extra_size`
+ * octets of family header, zeroed, which *ret_extra points to. It is good until the next begin. */
+struct nlmsghdr *netlink_begin(Netlink *netlink, uint16_t type, uint16_t flags, size_t extra_size,
+                               void *ret_extra);
+
+/* Sends the message that was begun and waits for its acknowledgement. Returns 0 or the kernel's
+ * -errno. */
+int netlink_call(Netlink *netlink);
+
+/* Sends the message that was begun and hands each message of the answer to `callback` (MNL_CB_OK to
+ * go on). Returns 0 or -errno. */
+int netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata);
+
+/* A socket on which the kernel tells what changes, whoever changed it. */
+typedef struct NetlinkWatch NetlinkWatch;
+
+/* `groups` are RTNLGRP_… or XFRMNLGRP_…. Returns 0 or -errno. */
+int netlink_watch_new(int family, const int *groups, size_t n_groups, NetlinkWatch **ret);
+void netlink_watch_free(NetlinkWatch *watch);
+DEFINE_POINTER_CLEANUP(NetlinkWatch, netlink_watch_free);
+
+int netlink_watch_fd(const NetlinkWatch *watch);
+
+/* Hands each message that is there to `callback` (MNL_CB_OK to go on) and does not wait. True if
+ * the kernel had more to tell than the socket could hold, so that some is lost. */
+bool netlink_watch_read(NetlinkWatch *watch, mnl_cb_t callback, void *userdata);

@@ -1,0 +1,403 @@
+/* What was added to the host's network configuration, which SA pairs need it, and whether it is
+ * there still. */
+#include "net/network.h"
+
+#include "net/route.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+enum { ITEMS_MAX = 512 };
+
+typedef struct Item {
+    bool wanted;
+    bool is_address;
+    bool found;  /* by the last look */
+    Route route; /* an address stands in `destination` alone */
+} Item;
+
+/* What one pair of SAs asks for. */
+typedef struct Need {
+    uint32_t spi_in;
+    IkeTs ts_remote;
+    size_t n_addresses;
+    InnerAddress addresses[DATAPLANE_ADDRESSES_MAX];
+    Prefix remote;
+} Need;
+
+struct Network {
+    Netlink *netlink;
+    NetlinkWatch *watch;
+    char name[IFNAMSIZ];
+    unsigned index;
+    uint32_t mtu;
+    size_t n_items;
+    Item items[ITEMS_MAX];
+    size_t n_needs;
+    Need needs[DATAPLANE_SAS_MAX];
+};
+
+/* Asked at the start, as the interface itself is made only when a tunnel is up. */
+static bool may_configure(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+    return syscall(SYS_capget, &header, data) == 0 &&
+           (data[0].effective & CAP_TO_MASK(CAP_NET_ADMIN)) != 0;
+}
+
+int network_new(Network **ret)
+{
+    if (!may_configure())
+        return -EPERM;
+    _cleanup_(network_freep) Network *network = calloc(1, sizeof(*network));
+    if (!network)
+        return -ENOMEM;
+    static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                 RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE};
+    int r = netlink_new(NETLINK_ROUTE, &network->netlink);
+    if (r >= 0)
+        r = netlink_watch_new(NETLINK_ROUTE, groups, ELEMENTS(groups), &network->watch);
+    if (r < 0)
+        return r;
+    *ret = steal_pointer(network);
+    return 0;
+}
+
+int network_clear(Network *network, const char *name)
+{
+    Link link;
+    int r = link_find(network->netlink, name, &link);
+    if (r >= 0 && !link.ours)
+        return -EEXIST;
+    if (r >= 0)
+        r = link_delete(network->netlink, link.index);
+    if (r < 0 && r != -ENODEV)
+        return r;
+    return routes_clear(network->netlink);
+}
+
+int network_attach(Network *network, const char *name, uint32_t mtu)
+{
+    Link link;
+    int r = link_find(network->netlink, name, &link);
+    if (r < 0)
+        return r;
+    (void)snprintf(network->name, sizeof(network->name), "%s", name);
+    network->index = link.index;
+    network->mtu = mtu;
+    return link_configure(network->netlink, link.index, mtu);
+}
+
+int network_limit_mtu(Network *network, uint32_t mtu)
+{
+    if (mtu >= network->mtu)
+        return 0;
+    int r = link_set_mtu(network->netlink, network->index, mtu);
+    if (r >= 0)
+        network->mtu = mtu;
+    return r;
+}
+
+static bool prefix_equal(const Prefix *a, const Prefix *b)
+{
+    return a->size == b->size && a->length == b->length &&
+           memcmp(a->octets, b->octets, a->size) == 0;
+}
+
+static Item *item_find(Network *network, bool is_address, const Prefix *destination)
+{
+    for (size_t i = 0; i < network->n_items; i++) {
+        Item *item = &network->items[i];
+        if (item->is_address == is_address && prefix_equal(&item->route.destination, destination))
+            return item;
+    }
+    return NULL;
+}
+
+static int item_want(Network *network, bool is_address, const Route *route)
+{
+    Item *item = item_find(network, is_address, &route->destination);
+    int r = 0;
+    if (item) {
+        /* The newest pair has the say: an older one's source address will go with it. */
+        bool moved = !item->wanted && !prefix_equal(&item->route.source, &route->source);
+        if (moved)
+            r = route_replace(network->netlink, route);
+        if (moved && r >= 0)
+            item->route = *route;
+        item->wanted = true;
+        return r;
+    }
+    if (network->n_items == ITEMS_MAX)
+        return -ENOSPC;
+    r = is_address ? address_add(network->netlink, network->index, &route->destination)
+                   : route_add(network->netlink, route);
+    if (r >= 0) {
+        network->items[network->n_items++] =
+            (Item){.wanted = true, .is_address = is_address, .route = *route};
+    }
+    return r;
+}
+
+static void item_delete(Network *network, const Item *item)
+{
+    /* The administrator may have been quicker; that is no reason to stop. */
+    if (item->is_address) {
+        (void)address_delete(network->netlink, network->index, &item->route.destination);
+    } else {
+        (void)route_delete(network->netlink, &item->route);
+    }
+}
+
+static void delete_unwanted(Network *network)
+{
+    /* Last ones first: routes before the source address that they name. */
+    for (size_t i = network->n_items; i > 0; i--) {
+        Item *item = &network->items[i - 1];
+        if (item->wanted)
+            continue;
+        item_delete(network, item);
+        network->n_items--;
+        memmove(item, item + 1, (network->n_items - (i - 1)) * sizeof(*item));
+    }
+}
+
+static Prefix host_prefix(const struct sockaddr_storage *address)
+{
+    Prefix prefix = {.size = 4, .length = 32};
+    if (address->ss_family == AF_INET) {
+        struct sockaddr_in ipv4;
+        memcpy(&ipv4, address, sizeof(ipv4));
+        memcpy(prefix.octets, &ipv4.sin_addr, 4);
+    } else {
+        struct sockaddr_in6 ipv6;
+        memcpy(&ipv6, address, sizeof(ipv6));
+        prefix = (Prefix){.size = 16, .length = 128};
+        memcpy(prefix.octets, &ipv6.sin6_addr, 16);
+    }
+    return prefix;
+}
+
+static bool ts_covers(const IkeTs *ts, const Prefix *host)
+{
+    uint8_t type = host->size == 4 ? IKE_TS_IPV4_ADDR_RANGE : IKE_TS_IPV6_ADDR_RANGE;
+    for (size_t i = 0; i < ts->n_selectors; i++) {
+        const IkeSelector *selector = &ts->selectors[i];
+        if (selector->type == type && memcmp(selector->start, host->octets, host->size) <= 0 &&
+            memcmp(selector->end, host->octets, host->size) >= 0)
+            return true;
+    }
+    return false;
+}
+
+static Prefix address_prefix(const InnerAddress *address)
+{
+    Prefix prefix = {.size = address->size, .length = address->prefix_length};
+    memcpy(prefix.octets, address->octets, sizeof(prefix.octets));
+    return prefix;
+}
+
+/* The source address that the host should use towards a destination of `size` octets. */
+static Prefix source_for(const Need *need, uint8_t size)
+{
+    for (size_t i = 0; i < need->n_addresses; i++) {
+        if (need->addresses[i].size == size)
+            return address_prefix(&need->addresses[i]);
+    }
+    return (Prefix){};
+}
+
+static int want_routes(Network *network, const Need *need, const IkeSelector *selector)
+{
+    Prefix prefixes[PREFIXES_MAX];
+    size_t n = prefixes_of_selector(selector, prefixes);
+    int r = 0;
+    for (size_t i = 0; i < n && r >= 0; i++) {
+        Route route = {
+            .destination = prefixes[i],
+            .index = network->index,
+            .source = source_for(need, prefixes[i].size),
+        };
+        /* Without an address of this family the tunnel would only swallow its packets. */
+        if (need->n_addresses > 0 && route.source.size == 0)
+            break;
+        r = item_want(network, false, &route);
+    }
+    return r;
+}
+
+static int pin_remote(Network *network, const Need *need)
+{
+    if (!ts_covers(&need->ts_remote, &need->remote))
+        return 0;
+    Route route = {.destination = need->remote};
+    int r = 0;
+    if (!item_find(network, false, &need->remote))
+        r = route_find(network->netlink, &need->remote, &route);
+    if (r >= 0)
+        r = item_want(network, false, &route);
+    return r == -EEXIST ? 0 : r; /* pinned by the administrator */
+}
+
+static int want_all(Network *network, const Need *need)
+{
+    int r = pin_remote(network, need);
+    for (size_t i = 0; i < need->n_addresses && r >= 0; i++) {
+        Route address = {.destination = address_prefix(&need->addresses[i])};
+        r = item_want(network, true, &address);
+    }
+    for (size_t i = 0; i < need->ts_remote.n_selectors && r >= 0; i++)
+        r = want_routes(network, need, &need->ts_remote.selectors[i]);
+    return r;
+}
+
+/* Marks what the pairs need, adds what is missing, and takes away the rest. */
+static int update(Network *network)
+{
+    int r = 0;
+    for (size_t i = 0; i < network->n_items; i++)
+        network->items[i].wanted = false;
+    for (size_t i = network->n_needs; i > 0 && r >= 0; i--)
+        r = want_all(network, &network->needs[i - 1]);
+    if (r >= 0)
+        delete_unwanted(network);
+    return r;
+}
+
+int network_add_sa(Network *network, const SaOrder *order)
+{
+    if (network->n_needs == DATAPLANE_SAS_MAX || order->n_addresses > DATAPLANE_ADDRESSES_MAX)
+        return -ENOSPC;
+    Need *need = &network->needs[network->n_needs++];
+    *need = (Need){
+        .spi_in = order->spi_in,
+        .ts_remote = order->ts_remote,
+        .n_addresses = order->n_addresses,
+        .remote = host_prefix(&order->remote),
+    };
+    memcpy(need->addresses, order->addresses, sizeof(need->addresses));
+    int r = update(network);
+    if (r < 0)
+        network_remove_sa(network, order->spi_in);
+    return r;
+}
+
+void network_remove_sa(Network *network, uint32_t spi_in)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < network->n_needs; i++) {
+        if (network->needs[i].spi_in != spi_in)
+            network->needs[n++] = network->needs[i];
+    }
+    network->n_needs = n;
+    (void)update(network); /* what is left was there before */
+}
+
+void network_detach(Network *network)
+{
+    network->n_needs = 0;
+    (void)update(network);
+    if (network->index != 0)
+        (void)link_delete(network->netlink, network->index);
+    network->index = 0;
+}
+
+void network_free(Network *network)
+{
+    if (!network)
+        return;
+    if (network->netlink)
+        network_detach(network);
+    netlink_watch_free(network->watch);
+    netlink_free(network->netlink);
+    free(network);
+}
+
+int network_watched(const Network *network)
+{
+    return netlink_watch_fd(network->watch);
+}
+
+static int note_change(const struct nlmsghdr *header, void *userdata)
+{
+    (void)header;
+    *(bool *)userdata = true;
+    return MNL_CB_OK;
+}
+
+bool network_has_changed(Network *network)
+{
+    bool changed = false;
+    bool lost = netlink_watch_read(network->watch, note_change, &changed);
+    return (changed || lost) && network->index != 0;
+}
+
+static void mark_address(const Route *address, void *userdata)
+{
+    Item *item = item_find(userdata, true, &address->destination);
+    if (item)
+        item->found = true;
+}
+
+static void mark_route(const Route *route, void *userdata)
+{
+    Item *item = item_find(userdata, false, &route->destination);
+    if (item)
+        item->found = true;
+}
+
+static bool needs_address(const Need *need, const Prefix *address)
+{
+    for (size_t i = 0; i < need->n_addresses; i++) {
+        Prefix own = address_prefix(&need->addresses[i]);
+        if (prefix_equal(&own, address))
+            return true;
+    }
+    return false;
+}
+
+static void tell_gone(const Network *network, const Item *item, NetworkGone gone, void *userdata)
+{
+    for (size_t i = 0; i < network->n_needs; i++) {
+        const Need *need = &network->needs[i];
+        if (item->is_address && needs_address(need, &item->route.destination))
+            gone(need->spi_in, DATAPLANE_ADDRESS_GONE, userdata);
+        if (!item->is_address && ts_covers(&need->ts_remote, &item->route.destination))
+            gone(need->spi_in, DATAPLANE_ROUTE_GONE, userdata);
+    }
+}
+
+/* The interface by its index: another one may have its name by now. */
+static bool interface_is_there(const Network *network)
+{
+    Link link;
+    int r = link_find(network->netlink, network->name, &link);
+    if (r < 0)
+        return r != -ENODEV; /* where the kernel can't be asked, nothing is known to be gone */
+    return link.index == network->index && link.up;
+}
+
+void network_look(Network *network, NetworkGone gone, void *userdata)
+{
+    if (!interface_is_there(network)) {
+        for (size_t i = 0; i < network->n_needs; i++)
+            gone(network->needs[i].spi_in, DATAPLANE_INTERFACE_GONE, userdata);
+        return;
+    }
+    for (size_t i = 0; i < network->n_items; i++)
+        network->items[i].found = false;
+    if (addresses_list(network->netlink, network->index, mark_address, network) < 0 ||
+        routes_list(network->netlink, mark_route, network) < 0)
+        return;
+    for (size_t i = 0; i < network->n_items; i++) {
+        if (!network->items[i].found)
+            tell_gone(network, &network->items[i], gone, userdata);
+    }
+}

@@ -1,0 +1,49 @@
+/* What a data plane puts into the host's network configuration: its interface's state, inner
+ * addresses, routes for the selectors, and a way around the tunnel for the tunnel's own packets. */
+#pragma once
+
+#include "dataplane/order.h"
+#include "net/prefix.h"
+
+typedef struct Network Network;
+
+/* Returns 0, -EPERM without CAP_NET_ADMIN, or another -errno. */
+int network_new(Network **ret);
+
+/* Removes all that is left of it first. */
+void network_free(Network *network);
+DEFINE_POINTER_CLEANUP(Network, network_free);
+
+/* Removes what an earlier run left: the interface `name` if it carries our mark, and every route of
+ * our protocol number. Returns 0, -EEXIST if an interface of that name is not ours, or another
+ * -errno. */
+int network_clear(Network *network, const char *name);
+
+/* Takes a new interface in: marks it, sets its MTU, brings it up. Returns 0 or -errno. */
+int network_attach(Network *network, const char *name, uint32_t mtu);
+
+/* Lowers the MTU if it is above `mtu`: another SA leaves less room. Returns 0 or -errno. */
+int network_limit_mtu(Network *network, uint32_t mtu);
+
+/* Adds what a pair of SAs needs: its inner addresses, and routes for its remote selectors. If a
+ * selector covers the outer remote address, that one's present route is pinned, or the tunnel would
+ * be sent into itself. All or nothing. Returns 0, -ENOSPC, -EEXIST if the host has a route of its
+ * own to just such a prefix, or another -errno. */
+int network_add_sa(Network *network, const SaOrder *order);
+
+/* Removes what no other pair needs. */
+void network_remove_sa(Network *network, uint32_t spi_in);
+
+/* Removes the interface and all else. */
+void network_detach(Network *network);
+
+/* A descriptor that can be read when something of the host's network has changed; then
+ * network_has_changed() reads it empty, and says whether network_look() is worth while. */
+int network_watched(const Network *network);
+bool network_has_changed(Network *network);
+
+/* Looks whether all that was added is there still, and names every pair that lacks something. It
+ * asks the kernel what there is: what a message said, or one that was lost, is no more than a
+ * reason to look. */
+typedef void (*NetworkGone)(uint32_t spi_in, DataPlaneEventType event, void *userdata);
+void network_look(Network *network, NetworkGone gone, void *userdata);

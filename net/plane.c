@@ -1,0 +1,191 @@
+/* Carries tred's orders out through the back end that was opened, and keeps what is to be reported
+ * of each SA pair. */
+#include "net/plane.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ESP_BUFFER_SIZE = 8 * 1024 * 1024 }; /* some ms of traffic at the speed of a network card */
+
+int net_plane_fail(char *error, int r, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(error, ORDER_TEXT_SIZE, format, arguments);
+    va_end(arguments);
+    return r;
+}
+
+int net_plane_fail_network(char *error, int r, const char *interface)
+{
+    switch (r) {
+    case -EEXIST:
+        return net_plane_fail(
+            error, r,
+            "There is an interface %s that tred did not make. Remove it, or choose another name.",
+            interface);
+    case -EPERM:
+        return net_plane_fail(error, r,
+                              "The network can't be configured: CAP_NET_ADMIN is missing. Start "
+                              "tred-net by its unit.");
+    default:
+        return net_plane_fail(error, r, "The network can't be configured: %s.", strerror(-r));
+    }
+}
+
+static int open_backend(const NetBackend *backend, const char *interface, NetPlane **ret,
+                        char *error)
+{
+    int r = backend->open(interface, ret, error);
+    if (r < 0)
+        return r;
+    (*ret)->backend = backend;
+    (void)snprintf((*ret)->interface, sizeof((*ret)->interface), "%s", interface);
+    return 0;
+}
+
+/* The kernel's plane where it can, else the user's. */
+static int open_best(const char *interface, NetPlane **ret, char *error)
+{
+    char kernel_error[ORDER_TEXT_SIZE] = "", user_error[ORDER_TEXT_SIZE] = "";
+    int r = open_backend(&NET_BACKEND_KERNEL, interface, ret, kernel_error);
+    if (r >= 0)
+        return r;
+    if (r != -EOPNOTSUPP)
+        return net_plane_fail(error, r, "%s", kernel_error);
+    r = open_backend(&NET_BACKEND_USER, interface, ret, user_error);
+    if (r < 0)
+        return net_plane_fail(error, r, "%s %s", kernel_error, user_error);
+    return r;
+}
+
+int net_plane_open(DataPlaneMode mode, const char *interface, NetPlane **ret, char *error)
+{
+    switch (mode) {
+    case DATAPLANE_AUTO:
+        return open_best(interface, ret, error);
+    case DATAPLANE_KERNEL:
+        return open_backend(&NET_BACKEND_KERNEL, interface, ret, error);
+    case DATAPLANE_USER:
+        return open_backend(&NET_BACKEND_USER, interface, ret, error);
+    default:
+        return net_plane_fail(error, -EINVAL, "There is no such data plane.");
+    }
+}
+
+void net_plane_close(NetPlane *plane)
+{
+    if (plane)
+        plane->backend->close(plane);
+}
+
+NetSa *net_plane_find(NetPlane *plane, uint32_t spi_in)
+{
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        if (plane->sas[i].spi_in == spi_in)
+            return &plane->sas[i];
+    }
+    return NULL;
+}
+
+/* Larger than the system's limit (net.core.rmem_max), which takes CAP_NET_ADMIN; without it there
+ * is more loss in bursts, and no reason to refuse. */
+static void widen_buffers(int esp_fd)
+{
+    const int size = ESP_BUFFER_SIZE;
+    (void)setsockopt(esp_fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+    (void)setsockopt(esp_fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+}
+
+static int add_sa(NetPlane *plane, const SaOrder *order, int esp_fd, int *ret_tun)
+{
+    /* ESP keys have no business here unless the kernel is to have them. */
+    if ((order->encr_in != NULL) != (plane->backend->mode == DATAPLANE_KERNEL))
+        return -EINVAL;
+    if (net_plane_find(plane, order->spi_in))
+        return -EEXIST;
+    if (plane->n_sas == DATAPLANE_SAS_MAX)
+        return -ENOSPC;
+    if (esp_fd >= 0)
+        widen_buffers(esp_fd);
+    int r = plane->backend->add_sa(plane, order, ret_tun);
+    if (r >= 0)
+        plane->sas[plane->n_sas++] = (NetSa){.spi_in = order->spi_in};
+    return r;
+}
+
+static int remove_sa(NetPlane *plane, uint32_t spi_in)
+{
+    NetSa *sa = net_plane_find(plane, spi_in);
+    if (!sa)
+        return -ENOENT;
+    *sa = plane->sas[--plane->n_sas];
+    return plane->backend->remove_sa(plane, spi_in);
+}
+
+void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer *ret, int *ret_tun)
+{
+    *ret = (Answer){.type = order->type, .number = order->number};
+    *ret_tun = -1;
+    switch (order->type) {
+    case ORDER_ADD_SA:
+        ret->error = add_sa(plane, order->sa, esp_fd, ret_tun);
+        break;
+    case ORDER_REMOVE_SA:
+        ret->error = remove_sa(plane, order->id);
+        break;
+    case ORDER_SA_COUNTERS:
+        ret->error = plane->backend->sa_counters(plane, order->id, &ret->sa);
+        break;
+    default:
+        ret->error = -EBADMSG;
+    }
+}
+
+size_t net_plane_poll(const NetPlane *plane, struct pollfd polled[NET_PLANE_POLL_MAX])
+{
+    size_t n = 0;
+    polled[n++] = (struct pollfd){.fd = network_watched(plane->network), .events = POLLIN};
+    if (plane->backend->watched)
+        polled[n++] = (struct pollfd){.fd = plane->backend->watched(plane), .events = POLLIN};
+    return n;
+}
+
+void net_plane_report(NetPlane *plane, uint32_t spi_in, DataPlaneEventType event)
+{
+    NetSa *sa = net_plane_find(plane, spi_in);
+    if (sa)
+        sa->due |= (1U << event) & ~sa->said;
+}
+
+static void report_gone(uint32_t spi_in, DataPlaneEventType event, void *userdata)
+{
+    net_plane_report(userdata, spi_in, event);
+}
+
+void net_plane_watch(NetPlane *plane, const struct pollfd *polled, size_t n_polled)
+{
+    if (n_polled > 1 && polled[1].revents != 0)
+        plane->backend->handle_watched(plane);
+    if (n_polled > 0 && polled[0].revents != 0 && network_has_changed(plane->network))
+        network_look(plane->network, report_gone, plane);
+}
+
+bool net_plane_event(NetPlane *plane, DataPlaneEvent *ret)
+{
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        NetSa *sa = &plane->sas[i];
+        for (unsigned type = 0; type < DATAPLANE_EVENT_TYPES; type++) {
+            unsigned bit = 1U << type;
+            if (!(sa->due & bit))
+                continue;
+            sa->due &= ~bit;
+            sa->said |= bit;
+            *ret = (DataPlaneEvent){.type = type, .spi_in = sa->spi_in};
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,83 @@
+/* What tred-net does for one connection of tred's: an interface with the assigned inner addresses
+ * and routes, and the kernel's ESP or a TUN for tred-esp behind it. */
+#pragma once
+
+#include "dataplane/order.h"
+#include "net/network.h"
+
+#include <poll.h>
+
+typedef struct NetPlane NetPlane;
+
+/* What kernel and user mode do each in its own way. */
+typedef struct NetBackend {
+    DataPlaneMode mode;
+    /* `open` allocates; *ret begins with NetPlane. */
+    int (*open)(const char *interface, NetPlane **ret, char *error);
+    void (*close)(NetPlane *plane);
+    int (*add_sa)(NetPlane *plane, const SaOrder *order, int *ret_tun);
+    int (*remove_sa)(NetPlane *plane, uint32_t spi_in);
+    int (*sa_counters)(NetPlane *plane, uint32_t spi_in, SaCounters *ret);
+    /* What is to be watched besides the network, and what is done when it can be read: SAs that
+     * expired or lack something are told to net_plane_report(). NULL where there is nothing. */
+    int (*watched)(const NetPlane *plane);
+    void (*handle_watched)(NetPlane *plane);
+} NetBackend;
+
+/* An SA pair, and what is to be said of it. */
+typedef struct NetSa {
+    uint32_t spi_in;
+    unsigned due;  /* bits, by DataPlaneEventType, of events not said yet */
+    unsigned said; /* and of those that were: each is said once */
+} NetSa;
+
+struct NetPlane {
+    const NetBackend *backend;
+    char interface[IFNAMSIZ];
+    Network *network;
+    size_t n_sas;
+    NetSa sas[DATAPLANE_SAS_MAX];
+};
+
+extern const NetBackend NET_BACKEND_KERNEL;
+extern const NetBackend NET_BACKEND_USER;
+
+/* Opens a plane, and clears what an earlier connection with this interface name left behind. With
+ * DATAPLANE_AUTO it is the kernel's if that has ESP. Returns 0, or -errno with `error`
+ * (ORDER_TEXT_SIZE octets) saying what was found and what to do: -EOPNOTSUPP the kernel can't,
+ * -EPERM CAP_NET_ADMIN is missing, -EEXIST the interface is not ours. */
+int net_plane_open(DataPlaneMode mode, const char *interface, NetPlane **ret, char *error);
+
+/* Removes every SA, route, address and interface that it made. */
+void net_plane_close(NetPlane *plane);
+DEFINE_POINTER_CLEANUP(NetPlane, net_plane_close);
+
+/* Carries out an order of the connection's but ORDER_OPEN, filling *ret. `esp_fd`, the ESP socket
+ * or -1, is borrowed. *ret_tun is the TUN's descriptor, to be handed on and closed, if the order
+ * made one; else -1. Errors are the order's: -EEXIST (spi_in is in use), -ENOENT, -ENOSPC, -EINVAL
+ * (keys where there are to be none, or none where some are needed), -EBADMSG (not an order for
+ * tred-net), or another -errno of the kernel's; nothing of an SA is left then. */
+void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer *ret,
+                         int *ret_tun);
+
+/* What to poll for: the kernel's word on links, addresses, routes and states. */
+enum { NET_PLANE_POLL_MAX = 2 };
+size_t net_plane_poll(const NetPlane *plane, struct pollfd polled[NET_PLANE_POLL_MAX]);
+
+/* Looks at what poll() found. */
+void net_plane_watch(NetPlane *plane, const struct pollfd *polled, size_t n_polled);
+
+/* The next event due, if any. */
+bool net_plane_event(NetPlane *plane, DataPlaneEvent *ret);
+
+/* For the back ends: the pair that has this SPI, or NULL; and an event that it is to be told, once.
+ */
+NetSa *net_plane_find(NetPlane *plane, uint32_t spi_in);
+void net_plane_report(NetPlane *plane, uint32_t spi_in, DataPlaneEventType event);
+
+/* Writes the sentence for the person (ORDER_TEXT_SIZE octets) and passes `r` on. */
+int net_plane_fail(char *error, int r, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same for an error of the network configuration. */
+int net_plane_fail_network(char *error, int r, const char *interface);

@@ -1,0 +1,303 @@
+/* Links, addresses and routes by rtnetlink(7). */
+#include "net/route.h"
+
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define LINK_ALIAS "tred: ESP tunnel to the SeGW"
+
+enum { CLEARED_MAX = 256 };
+
+static uint8_t family_of(const Prefix *prefix)
+{
+    return prefix->size == 4 ? AF_INET : AF_INET6;
+}
+
+static int collect_alias(const struct nlattr *attribute, void *userdata)
+{
+    Link *link = userdata;
+    if (mnl_attr_get_type(attribute) == IFLA_IFALIAS)
+        link->ours = strcmp(mnl_attr_get_str(attribute), LINK_ALIAS) == 0;
+    return MNL_CB_OK;
+}
+
+static int collect_link(const struct nlmsghdr *header, void *userdata)
+{
+    Link *link = userdata;
+    const struct ifinfomsg *info = mnl_nlmsg_get_payload(header);
+    link->index = (unsigned)info->ifi_index;
+    link->up = info->ifi_flags & IFF_UP;
+    (void)mnl_attr_parse(header, sizeof(*info), collect_alias, link);
+    return MNL_CB_STOP;
+}
+
+int link_find(Netlink *netlink, const char *name, Link *ret)
+{
+    struct ifinfomsg *info;
+    struct nlmsghdr *header = netlink_begin(netlink, RTM_GETLINK, 0, sizeof(*info), &info);
+    mnl_attr_put_strz(header, IFLA_IFNAME, name);
+    Link link = {};
+    int r = netlink_dump(netlink, collect_link, &link);
+    if (r >= 0)
+        *ret = link;
+    return r;
+}
+
+static struct nlmsghdr *begin_link(Netlink *netlink, uint16_t type, unsigned index,
+                                   struct ifinfomsg **ret)
+{
+    struct nlmsghdr *header = netlink_begin(netlink, type, 0, sizeof(**ret), ret);
+    (*ret)->ifi_index = (int)index;
+    return header;
+}
+
+/* No link-local address: nobody on this link speaks Neighbour Discovery or listens to multicast. */
+static int forbid_link_local(Netlink *netlink, unsigned index)
+{
+    struct ifinfomsg *info;
+    struct nlmsghdr *header = begin_link(netlink, RTM_NEWLINK, index, &info);
+    struct nlattr *families = mnl_attr_nest_start(header, IFLA_AF_SPEC);
+    struct nlattr *ipv6 = mnl_attr_nest_start(header, AF_INET6);
+    mnl_attr_put_u8(header, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+    mnl_attr_nest_end(header, ipv6);
+    mnl_attr_nest_end(header, families);
+    return netlink_call(netlink);
+}
+
+int link_configure(Netlink *netlink, unsigned index, uint32_t mtu)
+{
+    struct ifinfomsg *info;
+    (void)forbid_link_local(netlink, index); /* a host without IPv6 has none anyway */
+    struct nlmsghdr *header = begin_link(netlink, RTM_NEWLINK, index, &info);
+    info->ifi_flags = info->ifi_change = IFF_UP;
+    mnl_attr_put_u32(header, IFLA_MTU, mtu);
+    mnl_attr_put_strz(header, IFLA_IFALIAS, LINK_ALIAS);
+    return netlink_call(netlink);
+}
+
+int link_set_mtu(Netlink *netlink, unsigned index, uint32_t mtu)
+{
+    struct ifinfomsg *info;
+    struct nlmsghdr *header = begin_link(netlink, RTM_NEWLINK, index, &info);
+    mnl_attr_put_u32(header, IFLA_MTU, mtu);
+    return netlink_call(netlink);
+}
+
+int link_delete(Netlink *netlink, unsigned index)
+{
+    struct ifinfomsg *info;
+    (void)begin_link(netlink, RTM_DELLINK, index, &info);
+    return netlink_call(netlink);
+}
+
+static int change_address(Netlink *netlink, uint16_t type, uint16_t flags, unsigned index,
+                          const Prefix *address)
+{
+    struct ifaddrmsg *message;
+    struct nlmsghdr *header = netlink_begin(netlink, type, flags, sizeof(*message), &message);
+    message->ifa_family = family_of(address);
+    message->ifa_prefixlen = address->length;
+    message->ifa_index = index;
+    message->ifa_scope = RT_SCOPE_UNIVERSE;
+    if (address->size == 16) /* nobody else on this link could have it */
+        message->ifa_flags = IFA_F_NODAD;
+    mnl_attr_put(header, IFA_LOCAL, address->size, address->octets);
+    mnl_attr_put(header, IFA_ADDRESS, address->size, address->octets);
+    return netlink_call(netlink);
+}
+
+int address_add(Netlink *netlink, unsigned index, const Prefix *address)
+{
+    return change_address(netlink, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, index, address);
+}
+
+int address_delete(Netlink *netlink, unsigned index, const Prefix *address)
+{
+    return change_address(netlink, RTM_DELADDR, 0, index, address);
+}
+
+static int change_route(Netlink *netlink, uint16_t type, uint16_t flags, const Route *route)
+{
+    struct rtmsg *message;
+    struct nlmsghdr *header = netlink_begin(netlink, type, flags, sizeof(*message), &message);
+    const Prefix *destination = &route->destination;
+    message->rtm_family = family_of(destination);
+    message->rtm_dst_len = destination->length;
+    message->rtm_table = RT_TABLE_MAIN;
+    message->rtm_protocol = ROUTE_PROTOCOL;
+    message->rtm_type = RTN_UNICAST;
+    message->rtm_scope =
+        route->gateway.size || destination->size == 16 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+    mnl_attr_put(header, RTA_DST, destination->size, destination->octets);
+    mnl_attr_put_u32(header, RTA_OIF, route->index);
+    if (route->source.size)
+        mnl_attr_put(header, RTA_PREFSRC, route->source.size, route->source.octets);
+    if (route->gateway.size)
+        mnl_attr_put(header, RTA_GATEWAY, route->gateway.size, route->gateway.octets);
+    return netlink_call(netlink);
+}
+
+int route_add(Netlink *netlink, const Route *route)
+{
+    return change_route(netlink, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route);
+}
+
+int route_replace(Netlink *netlink, const Route *route)
+{
+    return change_route(netlink, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route);
+}
+
+int route_delete(Netlink *netlink, const Route *route)
+{
+    return change_route(netlink, RTM_DELROUTE, 0, route);
+}
+
+static void read_address(const struct nlattr *attribute, Prefix *ret)
+{
+    uint16_t size = mnl_attr_get_payload_len(attribute);
+    if (size != 4 && size != 16)
+        return;
+    *ret = (Prefix){.size = (uint8_t)size, .length = (uint8_t)(size * 8)};
+    memcpy(ret->octets, mnl_attr_get_payload(attribute), size);
+}
+
+static int collect_attribute(const struct nlattr *attribute, void *userdata)
+{
+    Route *route = userdata;
+    switch (mnl_attr_get_type(attribute)) {
+    case RTA_DST:
+        read_address(attribute, &route->destination);
+        break;
+    case RTA_GATEWAY:
+        read_address(attribute, &route->gateway);
+        break;
+    case RTA_OIF:
+        route->index = mnl_attr_get_u32(attribute);
+        break;
+    default:
+        break;
+    }
+    return MNL_CB_OK;
+}
+
+static void read_route(const struct nlmsghdr *header, Route *route)
+{
+    (void)mnl_attr_parse(header, sizeof(struct rtmsg), collect_attribute, route);
+}
+
+static int collect_route(const struct nlmsghdr *header, void *userdata)
+{
+    read_route(header, userdata);
+    return MNL_CB_STOP;
+}
+
+int route_find(Netlink *netlink, const Prefix *address, Route *ret)
+{
+    struct rtmsg *message;
+    struct nlmsghdr *header = netlink_begin(netlink, RTM_GETROUTE, 0, sizeof(*message), &message);
+    message->rtm_family = family_of(address);
+    message->rtm_dst_len = address->length;
+    mnl_attr_put(header, RTA_DST, address->size, address->octets);
+    Route route = {};
+    int r = netlink_dump(netlink, collect_route, &route);
+    if (r < 0)
+        return r;
+    *ret = (Route){.destination = *address, .index = route.index, .gateway = route.gateway};
+    return 0;
+}
+
+typedef struct Listing {
+    unsigned index;
+    RouteFound found;
+    void *userdata;
+} Listing;
+
+static int collect_local(const struct nlattr *attribute, void *userdata)
+{
+    Prefix *address = userdata;
+    uint16_t type = mnl_attr_get_type(attribute);
+    /* IFA_LOCAL, where it is there, is the address itself, and IFA_ADDRESS the other end's. */
+    if (type == IFA_LOCAL || (type == IFA_ADDRESS && address->size == 0))
+        read_address(attribute, address);
+    return MNL_CB_OK;
+}
+
+static int collect_address(const struct nlmsghdr *header, void *userdata)
+{
+    const Listing *listing = userdata;
+    const struct ifaddrmsg *message = mnl_nlmsg_get_payload(header);
+    Route route = {};
+    if (message->ifa_index != listing->index)
+        return MNL_CB_OK;
+    (void)mnl_attr_parse(header, sizeof(*message), collect_local, &route.destination);
+    route.destination.length = message->ifa_prefixlen;
+    listing->found(&route, listing->userdata);
+    return MNL_CB_OK;
+}
+
+int addresses_list(Netlink *netlink, unsigned index, RouteFound found, void *userdata)
+{
+    Listing listing = {.index = index, .found = found, .userdata = userdata};
+    struct ifaddrmsg *message;
+    (void)netlink_begin(netlink, RTM_GETADDR, NLM_F_DUMP, sizeof(*message), &message);
+    return netlink_dump(netlink, collect_address, &listing);
+}
+
+static int collect_ours(const struct nlmsghdr *header, void *userdata)
+{
+    const Listing *listing = userdata;
+    const struct rtmsg *message = mnl_nlmsg_get_payload(header);
+    Route route = {};
+    if (message->rtm_protocol != ROUTE_PROTOCOL)
+        return MNL_CB_OK;
+    read_route(header, &route);
+    route.destination.length = message->rtm_dst_len;
+    listing->found(&route, listing->userdata);
+    return MNL_CB_OK;
+}
+
+static int list_family(Netlink *netlink, uint8_t family, Listing *listing)
+{
+    struct rtmsg *message;
+    (void)netlink_begin(netlink, RTM_GETROUTE, NLM_F_DUMP, sizeof(*message), &message);
+    message->rtm_family = family;
+    return netlink_dump(netlink, collect_ours, listing);
+}
+
+int routes_list(Netlink *netlink, RouteFound found, void *userdata)
+{
+    Listing listing = {.found = found, .userdata = userdata};
+    int r = list_family(netlink, AF_INET, &listing);
+    return r < 0 ? r : list_family(netlink, AF_INET6, &listing);
+}
+
+typedef struct Cleared {
+    size_t n_routes;
+    Route routes[CLEARED_MAX];
+} Cleared;
+
+static void collect_cleared(const Route *route, void *userdata)
+{
+    Cleared *cleared = userdata;
+    if (cleared->n_routes < CLEARED_MAX)
+        cleared->routes[cleared->n_routes++] = *route;
+}
+
+/* A dump holds so many; it is repeated until nothing is left. */
+int routes_clear(Netlink *netlink)
+{
+    Cleared cleared;
+    int r;
+    do {
+        cleared.n_routes = 0;
+        r = routes_list(netlink, collect_cleared, &cleared);
+        for (size_t i = 0; i < cleared.n_routes && r >= 0; i++)
+            r = route_delete(netlink, &cleared.routes[i]);
+    } while (r >= 0 && cleared.n_routes == CLEARED_MAX);
+    return r;
+}

@@ -1,0 +1,49 @@
+/* Links, addresses and routes of the host, one netlink request each. All routes made here carry one
+ * protocol number, and the links one alias: by these marks a later run knows what is ours. */
+#pragma once
+
+#include "net/netlink.h"
+#include "net/prefix.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { ROUTE_PROTOCOL = 84 }; /* of no routing daemon in iproute2's rt_protos */
+
+typedef struct Link {
+    unsigned index;
+    bool ours; /* carries our alias */
+    bool up;
+} Link;
+
+/* Returns 0, -ENODEV or another -errno; so do all below unless they say otherwise. */
+int link_find(Netlink *netlink, const char *name, Link *ret);
+int link_configure(Netlink *netlink, unsigned index, uint32_t mtu); /* alias, MTU, up */
+int link_set_mtu(Netlink *netlink, unsigned index, uint32_t mtu);
+int link_delete(Netlink *netlink, unsigned index);
+
+int address_add(Netlink *netlink, unsigned index, const Prefix *address);
+int address_delete(Netlink *netlink, unsigned index, const Prefix *address);
+
+typedef struct Route {
+    Prefix destination;
+    unsigned index;
+    Prefix source;  /* preferred source address; size 0: none */
+    Prefix gateway; /* size 0: on the link */
+} Route;
+
+int route_add(Netlink *netlink, const Route *route);
+int route_replace(Netlink *netlink, const Route *route); /* adds it where there is none */
+int route_delete(Netlink *netlink, const Route *route);
+
+/* The route by which the host reaches `address` now: its link and gateway. -ENETUNREACH: none. */
+int route_find(Netlink *netlink, const Prefix *address, Route *ret);
+
+/* Deletes every route of our protocol number. */
+int routes_clear(Netlink *netlink);
+
+/* Hands each address of the link, or each route of our protocol number, to `found` (an address
+ * stands in `destination` alone). Returns 0 or -errno. */
+typedef void (*RouteFound)(const Route *route, void *userdata);
+int addresses_list(Netlink *netlink, unsigned index, RouteFound found, void *userdata);
+int routes_list(Netlink *netlink, RouteFound found, void *userdata);

@@ -1,0 +1,402 @@
+/* tred-net: configures the host's network for tred (tred-net(8)). It serves one connection at a
+ * time, of one user, and reads nothing but orders (dataplane/order.h) and the kernel's answers. */
+#include "base/log.h"
+#include "dataplane/channel.h"
+#include "dataplane/lockdown.h"
+#include "net/plane.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+
+enum { CONTINUE = -1 };
+
+typedef struct Options {
+    const char *socket; /* NULL: systemd hands one over */
+    bool connected;     /* descriptor 3 is a connection */
+    const char *user;
+} Options;
+
+typedef struct Server {
+    uid_t user;       /* whom it serves */
+    const char *path; /* of a socket that it made itself */
+    int listener;     /* -1 where a connection was handed over */
+    int connection;   /* -1 while nobody is connected */
+    int signals;
+    int watchdog_ms; /* -1: nobody waits for a sign of life */
+    Secret *message; /* orders may bring keys */
+    NetPlane *plane; /* from ORDER_OPEN until the connection's end */
+} Server;
+
+static const char usage[] =
+    "Usage: tred-net [--socket PATH | --connected] [--user NAME]\n"
+    "Sets up the tunnel's interface, addresses, routes and the kernel's ESP for tred.\n"
+    "systemd starts it by its socket, tred-net.socket. See tred-net(8).\n"
+    "\n"
+    "      --socket PATH  make this socket and listen there\n"
+    "      --connected    serve the connection that is descriptor 3, of this user, and no other\n"
+    "      --user NAME    whom to serve (default tred)\n"
+    "      --version      print the version and exit\n"
+    "  -h, --help         print this and exit\n";
+
+/* Every system call that stays, and why. */
+/* clang-format off */
+static const int ALLOWED_CALLS[] = {
+    /* wait for orders, the kernel and signals */
+    SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(restart_syscall),
+    /* a connection, and whose it is */
+    SCMP_SYS(accept4), SCMP_SYS(accept), SCMP_SYS(getsockopt),
+    /* orders, reports, netlink, a sign of life */
+    SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
+    /* sd_notify() asks who we are */
+    SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(connect),
+    /* the netlink sockets of a plane; the ESP socket's buffers */
+    SCMP_SYS(socket), SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(setsockopt), SCMP_SYS(capget),
+    /* a TUN */
+    SCMP_SYS(openat), SCMP_SYS(ioctl), SCMP_SYS(close),
+    /* a signal */
+    SCMP_SYS(read),
+    /* a line on standard error, and what that is, at the first */
+    SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(lseek),
+    /* the socket that it made goes with it */
+    SCMP_SYS(unlink),
+    /* idle times, where the vDSO can't tell the time */
+    SCMP_SYS(clock_gettime),
+    /* memory, OpenSSL's locks, the end */
+    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(getpid), SCMP_SYS(gettid),
+    SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
+};
+/* clang-format on */
+
+/* The exit status, or CONTINUE. */
+static int read_options(int argc, char **argv, Options *ret)
+{
+    static const struct option options[] = {
+        {"socket", required_argument, NULL, 's'}, {"connected", no_argument, NULL, 'c'},
+        {"user", required_argument, NULL, 'u'},   {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},         {},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            ret->socket = optarg;
+            break;
+        case 'c':
+            ret->connected = true;
+            break;
+        case 'u':
+            ret->user = optarg;
+            break;
+        case 'v':
+            (void)puts("tred-net " TRED_VERSION);
+            return EX_OK;
+        case 'h':
+            (void)fputs(usage, stdout);
+            return EX_OK;
+        default:
+            return EX_USAGE;
+        }
+    }
+    if (optind < argc) {
+        (void)fprintf(stderr, "tred-net: unexpected argument \"%s\"; see tred-net --help\n",
+                      argv[optind]);
+        return EX_USAGE;
+    }
+    return CONTINUE;
+}
+
+/* Everybody may connect to it: who may go on is asked at each connection, where there is no systemd
+ * to give the socket away. */
+static int listen_at(const char *path, int *ret)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (unlink(path) < 0 && errno != ENOENT)
+        return -errno;
+    mode_t before = umask(S_IXUSR | S_IXGRP | S_IXOTH);
+    int r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+    (void)umask(before);
+    if (r < 0)
+        return r;
+    if (listen(fd, SOMAXCONN) < 0)
+        return -errno;
+    *ret = steal_fd(&fd);
+    return 0;
+}
+
+static int open_socket(Server *server, const Options *options)
+{
+    int r = 0;
+    if (options->connected) {
+        server->connection = SD_LISTEN_FDS_START;
+    } else if (options->socket) {
+        r = listen_at(options->socket, &server->listener);
+        if (r < 0) {
+            log_error("The socket %s can't be made: %s", options->socket, strerror(-r));
+        } else {
+            server->path = options->socket;
+        }
+    } else if (sd_listen_fds(1) == 1) {
+        server->listener = SD_LISTEN_FDS_START;
+    } else {
+        log_error(
+            "There is no socket to listen on. Start tred-net.socket, or name one by --socket");
+        r = -ENOTSOCK;
+    }
+    return r;
+}
+
+static int open_signals(Server *server)
+{
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+        return -errno;
+    server->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return server->signals < 0 ? -errno : 0;
+}
+
+static int find_user(const char *name, uid_t *ret)
+{
+    const struct passwd *user = name ? getpwnam(name) : NULL;
+    if (!user) {
+        log_error("There is no user %s. Make it with systemd-sysusers, or name another with --user",
+                  name);
+        return -ENOENT;
+    }
+    *ret = user->pw_uid;
+    return 0;
+}
+
+static int server_init(Server *server, const Options *options)
+{
+    server->watchdog_ms = -1;
+    uint64_t watchdog_us = 0;
+    int r = lockdown_files(SD_LISTEN_FDS_START + (options->socket ? 0 : 1));
+    /* Whoever starts it with a connection serves nobody but itself. */
+    server->user = getuid();
+    if (r >= 0 && !options->connected)
+        r = find_user(options->user, &server->user);
+    if (r >= 0)
+        r = open_socket(server, options);
+    if (r >= 0)
+        r = open_signals(server);
+    if (r >= 0)
+        r = secrets_init();
+    if (r >= 0)
+        r = secret_new(ORDER_SIZE_MAX, &server->message);
+    if (r >= 0 && sd_watchdog_enabled(0, &watchdog_us) > 0)
+        server->watchdog_ms = (int)(watchdog_us / 2000);
+    if (r >= 0) {
+        r = lockdown_rights(CAP_TO_MASK(CAP_NET_ADMIN), ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
+        if (r < 0)
+            log_error("Rights can't be given up: %s", strerror(-r));
+    }
+    return r;
+}
+
+/* All that the connection made goes with it. */
+static void disconnect(Server *server)
+{
+    if (server->plane)
+        net_plane_close(steal_pointer(server->plane));
+    close_fdp(&server->connection);
+    server->connection = -1;
+}
+
+static void server_deinit(Server *server)
+{
+    disconnect(server);
+    close_fdp(&server->listener);
+    close_fdp(&server->signals);
+    if (server->path)
+        (void)unlink(server->path);
+    secret_free(server->message);
+}
+
+/* SO_PEERCRED: who connected, as the kernel noted it. */
+static bool is_for(int connection, uid_t user)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return false;
+    if (peer.uid != user)
+        log_warning("User %u connected and is refused: this is for user %u", peer.uid, user);
+    return peer.uid == user;
+}
+
+static void accept_connection(Server *server)
+{
+    _cleanup_(close_fdp) int fd =
+        accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0 && is_for(fd, server->user))
+        server->connection = steal_fd(&fd);
+}
+
+static int send_report(const Server *server, const Writer *writer, int fd)
+{
+    Bytes message;
+    int r = writer_finish(writer, &message);
+    return r < 0 ? r : channel_send(server->connection, message, fd);
+}
+
+static int open_plane(Server *server, const Order *order, char *error)
+{
+    if (server->plane)
+        return net_plane_fail(error, -EEXIST, "The plane is open already.");
+    int r = net_plane_open(order->mode, order->interface, &server->plane, error);
+    if (r < 0)
+        log_warning("%s", error);
+    return r;
+}
+
+static void carry_out(Server *server, const Order *order, int esp_fd, Answer *ret, int *ret_tun)
+{
+    if (order->type != ORDER_OPEN && server->plane) {
+        net_plane_carry_out(server->plane, order, esp_fd, ret, ret_tun);
+        return;
+    }
+    *ret = (Answer){.type = order->type, .number = order->number, .error = -ENOTCONN};
+    if (order->type != ORDER_OPEN)
+        return;
+    ret->error = open_plane(server, order, ret->text);
+    if (ret->error >= 0)
+        ret->mode = server->plane->backend->mode;
+}
+
+static int receive_order(Server *server, Order *ret, int *ret_fd)
+{
+    int size =
+        channel_receive(server->connection, server->message->data, server->message->size, ret_fd);
+    if (size <= 0)
+        return size == 0 ? -ENOTCONN : size;
+    int r = order_decode((Bytes){server->message->data, (size_t)size}, ret);
+    explicit_bzero(server->message->data, server->message->size);
+    return r;
+}
+
+/* Keys go with the order, which is wiped when this returns. */
+static int handle_order(Server *server)
+{
+    _cleanup_(order_deinit) Order order = {};
+    _cleanup_(close_fdp) int esp_fd = -1;
+    _cleanup_(close_fdp) int tun = -1;
+    int r = receive_order(server, &order, &esp_fd);
+    if (r == -EAGAIN)
+        return 0;
+    if (r < 0)
+        return r;
+    Answer answer;
+    carry_out(server, &order, esp_fd, &answer, &tun);
+
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Writer writer;
+    writer_init(&writer, buffer, sizeof(buffer));
+    answer_encode(&writer, &answer);
+    return send_report(server, &writer, tun);
+}
+
+static int report_events(const Server *server)
+{
+    DataPlaneEvent event;
+    while (server->plane && net_plane_event(server->plane, &event)) {
+        uint8_t buffer[ORDER_SIZE_MAX];
+        Writer writer;
+        writer_init(&writer, buffer, sizeof(buffer));
+        event_encode(&writer, &event);
+        int r = send_report(server, &writer, -1);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* `polled` is the connection, and behind it what the plane watches. */
+static void serve(Server *server, const struct pollfd *polled, size_t n_polled)
+{
+    if (server->plane)
+        net_plane_watch(server->plane, polled + 1, n_polled - 1);
+    int r = polled[0].revents != 0 ? handle_order(server) : 0;
+    if (r >= 0)
+        r = report_events(server);
+    /* tred leaves as it likes, with answers on their way or not. */
+    if (r < 0 && r != -ENOTCONN && r != -EPIPE && r != -ECONNRESET)
+        log_error("The connection is closed: %s", strerror(-r));
+    if (r < 0)
+        disconnect(server);
+}
+
+/* Returns 1 to go on, 0 at the end, or -errno. */
+static int run_once(Server *server)
+{
+    struct pollfd polled[2 + NET_PLANE_POLL_MAX] = {
+        {.fd = server->signals, .events = POLLIN},
+        {.fd = server->connection >= 0 ? server->connection : server->listener, .events = POLLIN},
+    };
+    bool connected = server->connection >= 0;
+    size_t n = 2;
+    if (server->plane)
+        n += net_plane_poll(server->plane, polled + n);
+    int found = poll(polled, n, server->watchdog_ms);
+    if (found < 0)
+        return errno == EINTR ? 1 : -errno;
+    if (server->watchdog_ms >= 0)
+        (void)sd_notify(0, "WATCHDOG=1");
+    if (polled[0].revents != 0)
+        return 0;
+    if (connected) {
+        serve(server, polled + 1, n - 1);
+    } else if (polled[1].revents != 0) {
+        accept_connection(server);
+    }
+    /* A connection that was handed over is all there is to serve. */
+    return server->connection >= 0 || server->listener >= 0;
+}
+
+static int run(Server *server)
+{
+    if (server->connection >= 0 && !is_for(server->connection, server->user))
+        return -EACCES;
+    (void)sd_notify(0, "READY=1");
+    int r;
+    do {
+        r = run_once(server);
+    } while (r > 0);
+    (void)sd_notify(0, "STOPPING=1");
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_(server_deinit) Server server = {.listener = -1, .connection = -1, .signals = -1};
+    Options options = {.user = "tred"};
+    int r = read_options(argc, argv, &options);
+    if (r != CONTINUE)
+        return r;
+    r = server_init(&server, &options);
+    if (r < 0)
+        return EX_OSERR;
+    r = run(&server);
+    if (r < 0)
+        log_error("tred-net stops: %s", strerror(-r));
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,387 @@
+/* XFRM states and policies, as linux/xfrm.h has them. */
+#include "net/xfrm.h"
+
+#include <errno.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/udp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    REPLAY_WINDOW_PACKETS = 1024,
+    POLICY_PRIORITY = 1000,
+    XFRM_NAME_SIZE = 64, /* of alg_name in linux/xfrm.h */
+    KEY_SIZE_MAX = 64,   /* above every key of the profile */
+    CLEARED_MAX = 64,    /* of one dump; it is repeated until nothing is left */
+};
+
+int xfrm_interface_add(Netlink *route, const char *name)
+{
+    struct ifinfomsg *info;
+    struct nlmsghdr *header =
+        netlink_begin(route, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(*info), &info);
+    mnl_attr_put_strz(header, IFLA_IFNAME, name);
+    struct nlattr *link = mnl_attr_nest_start(header, IFLA_LINKINFO);
+    mnl_attr_put_strz(header, IFLA_INFO_KIND, "xfrm");
+    struct nlattr *data = mnl_attr_nest_start(header, IFLA_INFO_DATA);
+    mnl_attr_put_u32(header, IFLA_XFRM_IF_ID, XFRM_IF_ID);
+    mnl_attr_nest_end(header, data);
+    mnl_attr_nest_end(header, link);
+    return netlink_call(route);
+}
+
+static xfrm_address_t xfrm_address(const struct sockaddr_storage *address)
+{
+    xfrm_address_t ret = {};
+    if (address->ss_family == AF_INET) {
+        struct sockaddr_in ipv4;
+        memcpy(&ipv4, address, sizeof(ipv4));
+        memcpy(&ret, &ipv4.sin_addr, sizeof(ipv4.sin_addr));
+    } else {
+        struct sockaddr_in6 ipv6;
+        memcpy(&ipv6, address, sizeof(ipv6));
+        memcpy(&ret, &ipv6.sin6_addr, sizeof(ipv6.sin6_addr));
+    }
+    return ret;
+}
+
+/* In network order; the port stands at one place in both families' addresses. */
+static in_port_t port_of(const struct sockaddr_storage *address)
+{
+    struct sockaddr_in ipv4;
+    memcpy(&ipv4, address, sizeof(ipv4));
+    return ipv4.sin_port;
+}
+
+static const char *aead_name(const Cipher *cipher)
+{
+    return cipher->id == IKE_ENCR_AES_GCM_16 ? "rfc4106(gcm(aes))"
+                                             : "rfc7539esp(chacha20,poly1305)";
+}
+
+/* The kernel's structs end in a key of any size. */
+typedef union AeadAttribute {
+    struct xfrm_algo_aead head;
+    uint8_t octets[sizeof(struct xfrm_algo_aead) + KEY_SIZE_MAX];
+} AeadAttribute;
+
+typedef union CipherAttribute {
+    struct xfrm_algo head;
+    uint8_t octets[sizeof(struct xfrm_algo) + KEY_SIZE_MAX];
+} CipherAttribute;
+
+typedef union IntegAttribute {
+    struct xfrm_algo_auth head;
+    uint8_t octets[sizeof(struct xfrm_algo_auth) + KEY_SIZE_MAX];
+} IntegAttribute;
+
+typedef union ReplayAttribute {
+    struct xfrm_replay_state_esn head;
+    uint8_t octets[sizeof(struct xfrm_replay_state_esn) + REPLAY_WINDOW_PACKETS / 8];
+} ReplayAttribute;
+
+static void set_name(char name[XFRM_NAME_SIZE], const char *value)
+{
+    (void)snprintf(name, XFRM_NAME_SIZE, "%s", value);
+}
+
+static void put_aead(struct nlmsghdr *header, const EspSuite *suite, Bytes key)
+{
+    AeadAttribute attribute = {.octets = {0}};
+    set_name(attribute.head.alg_name, aead_name(suite->cipher));
+    attribute.head.alg_key_len = (unsigned)key.size * 8;
+    attribute.head.alg_icv_len = (unsigned)suite->cipher->icv_size * 8;
+    memcpy(attribute.head.alg_key, key.data, key.size);
+    mnl_attr_put(header, XFRMA_ALG_AEAD, sizeof(attribute.head) + key.size, &attribute);
+    explicit_bzero(&attribute, sizeof(attribute));
+}
+
+static void put_cipher(struct nlmsghdr *header, Bytes key)
+{
+    CipherAttribute attribute = {.octets = {0}};
+    set_name(attribute.head.alg_name, "cbc(aes)");
+    attribute.head.alg_key_len = (unsigned)key.size * 8;
+    memcpy(attribute.head.alg_key, key.data, key.size);
+    mnl_attr_put(header, XFRMA_ALG_CRYPT, sizeof(attribute.head) + key.size, &attribute);
+    explicit_bzero(&attribute, sizeof(attribute));
+}
+
+static void put_integ(struct nlmsghdr *header, const Integ *integ, Bytes key)
+{
+    IntegAttribute attribute = {.octets = {0}};
+    set_name(attribute.head.alg_name, "hmac(sha256)");
+    attribute.head.alg_key_len = (unsigned)key.size * 8;
+    attribute.head.alg_trunc_len = (unsigned)integ->icv_size * 8;
+    memcpy(attribute.head.alg_key, key.data, key.size);
+    mnl_attr_put(header, XFRMA_ALG_AUTH_TRUNC, sizeof(attribute.head) + key.size, &attribute);
+    explicit_bzero(&attribute, sizeof(attribute));
+}
+
+static void put_keys(struct nlmsghdr *header, const EspSuite *suite, const Secret *encr,
+                     const Secret *integ)
+{
+    if (suite->cipher->aead) {
+        put_aead(header, suite, secret_bytes(encr));
+    } else {
+        put_cipher(header, secret_bytes(encr));
+        put_integ(header, suite->integ, secret_bytes(integ));
+    }
+}
+
+/* A window of more than 32 packets takes this attribute, with or without ESN. */
+static void put_replay_window(struct nlmsghdr *header)
+{
+    ReplayAttribute attribute = {.octets = {0}};
+    attribute.head.bmp_len = REPLAY_WINDOW_PACKETS / 32;
+    attribute.head.replay_window = REPLAY_WINDOW_PACKETS;
+    mnl_attr_put(header, XFRMA_REPLAY_ESN_VAL, sizeof(attribute), &attribute);
+}
+
+static void put_encapsulation(struct nlmsghdr *header, in_port_t source, in_port_t destination)
+{
+    struct xfrm_encap_tmpl encapsulation = {
+        .encap_type = UDP_ENCAP_ESPINUDP,
+        .encap_sport = source,
+        .encap_dport = destination,
+    };
+    mnl_attr_put(header, XFRMA_ENCAP, sizeof(encapsulation), &encapsulation);
+}
+
+static uint64_t limit_or_infinite(uint64_t limit)
+{
+    return limit ? limit : XFRM_INF;
+}
+
+static struct xfrm_lifetime_cfg lifetimes(const Lifetime *soft, const Lifetime *hard)
+{
+    return (struct xfrm_lifetime_cfg){
+        .soft_byte_limit = limit_or_infinite(soft->bytes),
+        .hard_byte_limit = limit_or_infinite(hard->bytes),
+        .soft_packet_limit = limit_or_infinite(soft->packets),
+        .hard_packet_limit = limit_or_infinite(hard->packets),
+        .soft_add_expires_seconds = soft->seconds, /* 0: never */
+        .hard_add_expires_seconds = hard->seconds,
+    };
+}
+
+int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *order)
+{
+    bool inbound = direction == XFRM_INBOUND;
+    const struct sockaddr_storage *source = inbound ? &order->remote : &order->local;
+    const struct sockaddr_storage *destination = inbound ? &order->local : &order->remote;
+    struct xfrm_usersa_info *info;
+    struct nlmsghdr *header =
+        netlink_begin(netlink, XFRM_MSG_NEWSA, NLM_F_CREATE | NLM_F_EXCL, sizeof(*info), &info);
+    info->id.daddr = xfrm_address(destination);
+    info->id.spi = htonl(inbound ? order->spi_in : order->spi_out);
+    info->id.proto = IPPROTO_ESP;
+    info->saddr = xfrm_address(source);
+    info->family = source->ss_family;
+    info->mode = XFRM_MODE_TUNNEL;
+    info->reqid = XFRM_IF_ID;
+    /* Both IP versions may be inside. */
+    info->flags = (uint8_t)(XFRM_STATE_AF_UNSPEC | (order->suite.esn ? XFRM_STATE_ESN : 0));
+    info->lft = lifetimes(&order->soft, &order->hard);
+    put_keys(header, &order->suite, inbound ? order->encr_in : order->encr_out,
+             inbound ? order->integ_in : order->integ_out);
+    put_replay_window(header);
+    if (order->udp_encapsulated)
+        put_encapsulation(header, port_of(source), port_of(destination));
+    mnl_attr_put_u32(header, XFRMA_IF_ID, XFRM_IF_ID);
+    return netlink_call(netlink);
+}
+
+static struct nlmsghdr *begin_state_id(Netlink *netlink, uint16_t type,
+                                       const struct sockaddr_storage *destination, uint32_t spi)
+{
+    struct xfrm_usersa_id *id;
+    struct nlmsghdr *header = netlink_begin(netlink, type, 0, sizeof(*id), &id);
+    id->daddr = xfrm_address(destination);
+    id->spi = htonl(spi);
+    id->family = destination->ss_family;
+    id->proto = IPPROTO_ESP;
+    return header;
+}
+
+int xfrm_state_delete(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi)
+{
+    (void)begin_state_id(netlink, XFRM_MSG_DELSA, destination, spi);
+    return netlink_call(netlink);
+}
+
+static int collect_last_used(const struct nlattr *attribute, void *userdata)
+{
+    XfrmStateInfo *info = userdata;
+    if (mnl_attr_get_type(attribute) == XFRMA_LASTUSED)
+        info->last_used = mnl_attr_get_u64(attribute);
+    return MNL_CB_OK;
+}
+
+static int collect_state(const struct nlmsghdr *header, void *userdata)
+{
+    XfrmStateInfo *ret = userdata;
+    const struct xfrm_usersa_info *info = mnl_nlmsg_get_payload(header);
+    *ret = (XfrmStateInfo){
+        .bytes = info->curlft.bytes,
+        .packets = info->curlft.packets,
+        .replays = (uint64_t)info->stats.replay_window + info->stats.replay,
+        .integrity_failures = info->stats.integrity_failed,
+    };
+    (void)mnl_attr_parse(header, sizeof(*info), collect_last_used, ret);
+    return MNL_CB_STOP;
+}
+
+int xfrm_state_get(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi,
+                   XfrmStateInfo *ret)
+{
+    (void)begin_state_id(netlink, XFRM_MSG_GETSA, destination, spi);
+    return netlink_dump(netlink, collect_state, ret);
+}
+
+int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy)
+{
+    struct xfrm_userpolicy_info *info;
+    struct nlmsghdr *header = netlink_begin(netlink, XFRM_MSG_UPDPOLICY, 0, sizeof(*info), &info);
+    info->sel = policy->selector;
+    info->lft = lifetimes(&(Lifetime){}, &(Lifetime){});
+    info->priority = POLICY_PRIORITY;
+    info->dir = policy->direction;
+    info->action = XFRM_POLICY_ALLOW;
+    struct xfrm_user_tmpl template = {
+        .id = {.daddr = xfrm_address(&policy->destination), .proto = IPPROTO_ESP},
+        .saddr = xfrm_address(&policy->source),
+        .family = policy->source.ss_family,
+        .reqid = XFRM_IF_ID,
+        .mode = XFRM_MODE_TUNNEL,
+        .aalgos = UINT32_MAX,
+        .ealgos = UINT32_MAX,
+        .calgos = UINT32_MAX,
+    };
+    mnl_attr_put(header, XFRMA_TMPL, sizeof(template), &template);
+    mnl_attr_put_u32(header, XFRMA_IF_ID, XFRM_IF_ID);
+    return netlink_call(netlink);
+}
+
+static int delete_policy(Netlink *netlink, uint8_t direction, const struct xfrm_selector *selector)
+{
+    struct xfrm_userpolicy_id *id;
+    struct nlmsghdr *header = netlink_begin(netlink, XFRM_MSG_DELPOLICY, 0, sizeof(*id), &id);
+    id->sel = *selector;
+    id->dir = direction;
+    mnl_attr_put_u32(header, XFRMA_IF_ID, XFRM_IF_ID);
+    return netlink_call(netlink);
+}
+
+int xfrm_policy_delete(Netlink *netlink, const XfrmPolicy *policy)
+{
+    return delete_policy(netlink, policy->direction, &policy->selector);
+}
+
+static int collect_if_id(const struct nlattr *attribute, void *userdata)
+{
+    bool *ours = userdata;
+    if (mnl_attr_get_type(attribute) == XFRMA_IF_ID)
+        *ours = mnl_attr_get_u32(attribute) == XFRM_IF_ID;
+    return MNL_CB_OK;
+}
+
+static bool is_ours(const struct nlmsghdr *header, size_t info_size)
+{
+    bool ours = false;
+    (void)mnl_attr_parse(header, (unsigned)info_size, collect_if_id, &ours);
+    return ours;
+}
+
+typedef struct Found {
+    size_t n;
+    union {
+        struct xfrm_usersa_info states[CLEARED_MAX];
+        struct xfrm_userpolicy_info policies[CLEARED_MAX];
+    };
+} Found;
+
+static int collect_our_state(const struct nlmsghdr *header, void *userdata)
+{
+    Found *found = userdata;
+    const struct xfrm_usersa_info *info = mnl_nlmsg_get_payload(header);
+    if (found->n < CLEARED_MAX && is_ours(header, sizeof(*info)))
+        found->states[found->n++] = *info;
+    return MNL_CB_OK;
+}
+
+static int collect_our_policy(const struct nlmsghdr *header, void *userdata)
+{
+    Found *found = userdata;
+    const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(header);
+    if (found->n < CLEARED_MAX && is_ours(header, sizeof(*info)))
+        found->policies[found->n++] = *info;
+    return MNL_CB_OK;
+}
+
+typedef struct PolicyListing {
+    XfrmPolicyFound found;
+    void *userdata;
+} PolicyListing;
+
+static int collect_policy(const struct nlmsghdr *header, void *userdata)
+{
+    const PolicyListing *listing = userdata;
+    const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(header);
+    if (is_ours(header, sizeof(*info)))
+        listing->found(info->dir, &info->sel, listing->userdata);
+    return MNL_CB_OK;
+}
+
+int xfrm_policies_list(Netlink *netlink, XfrmPolicyFound found, void *userdata)
+{
+    PolicyListing listing = {.found = found, .userdata = userdata};
+    struct xfrm_userpolicy_id *filter;
+    (void)netlink_begin(netlink, XFRM_MSG_GETPOLICY, NLM_F_DUMP, sizeof(*filter), &filter);
+    return netlink_dump(netlink, collect_policy, &listing);
+}
+
+/* Deletes up to CLEARED_MAX; returns how many, or -errno. */
+static int clear_some_states(Netlink *netlink)
+{
+    struct xfrm_usersa_id *filter;
+    Found found = {};
+    (void)netlink_begin(netlink, XFRM_MSG_GETSA, NLM_F_DUMP, sizeof(*filter), &filter);
+    int r = netlink_dump(netlink, collect_our_state, &found);
+    for (size_t i = 0; i < found.n && r >= 0; i++) {
+        struct xfrm_usersa_id *id;
+        (void)netlink_begin(netlink, XFRM_MSG_DELSA, 0, sizeof(*id), &id);
+        id->daddr = found.states[i].id.daddr;
+        id->spi = found.states[i].id.spi;
+        id->family = found.states[i].family;
+        id->proto = found.states[i].id.proto;
+        r = netlink_call(netlink);
+    }
+    return r < 0 ? r : (int)found.n;
+}
+
+static int clear_some_policies(Netlink *netlink)
+{
+    struct xfrm_userpolicy_id *filter;
+    Found found = {};
+    (void)netlink_begin(netlink, XFRM_MSG_GETPOLICY, NLM_F_DUMP, sizeof(*filter), &filter);
+    int r = netlink_dump(netlink, collect_our_policy, &found);
+    for (size_t i = 0; i < found.n && r >= 0; i++)
+        r = delete_policy(netlink, found.policies[i].dir, &found.policies[i].sel);
+    return r < 0 ? r : (int)found.n;
+}
+
+int xfrm_clear(Netlink *netlink)
+{
+    int r;
+    do {
+        r = clear_some_policies(netlink);
+    } while (r > 0);
+    if (r < 0)
+        return r;
+    do {
+        r = clear_some_states(netlink);
+    } while (r > 0);
+    return r;
+}

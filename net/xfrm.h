@@ -1,0 +1,54 @@
+/* ESP of the kernel: XFRM states and policies, one netlink request each. All that is made here
+ * carries one interface id: by it a later run knows what is ours. */
+#pragma once
+
+#include "dataplane/order.h"
+#include "net/netlink.h"
+
+#include <linux/xfrm.h>
+
+enum { XFRM_IF_ID = 0x74726564 }; /* "tred" */
+
+/* The interface whose packets, and no others, our policies are for. Returns 0, -EOPNOTSUPP or
+ * another -errno. `route` is a NETLINK_ROUTE object; `netlink` in all below is a NETLINK_XFRM one.
+ */
+int xfrm_interface_add(Netlink *route, const char *name);
+
+typedef enum XfrmDirection { XFRM_INBOUND, XFRM_OUTBOUND } XfrmDirection;
+
+/* One state of a pair. Returns 0, -EPROTONOSUPPORT or -ENOSYS where the kernel has no ESP or lacks
+ * the algorithm, or another -errno. */
+int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *order);
+int xfrm_state_delete(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi);
+
+typedef struct XfrmStateInfo {
+    uint64_t bytes;
+    uint64_t packets;
+    uint64_t replays; /* seen before, or left of the window */
+    uint32_t integrity_failures;
+    uint64_t last_used; /* seconds since the epoch; 0: never */
+} XfrmStateInfo;
+
+int xfrm_state_get(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi,
+                   XfrmStateInfo *ret);
+
+/* One policy: packets of `selector` in `direction` (XFRM_POLICY_IN, _FWD or _OUT) take a tunnel
+ * between the outer addresses. Adding one that exists changes its addresses. */
+typedef struct XfrmPolicy {
+    uint8_t direction;
+    struct xfrm_selector selector;
+    struct sockaddr_storage source; /* outer; ports do not count */
+    struct sockaddr_storage destination;
+} XfrmPolicy;
+
+int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy);
+int xfrm_policy_delete(Netlink *netlink, const XfrmPolicy *policy);
+
+/* Hands the selector of each policy of our interface id, and its direction, to `found`. Returns 0
+ * or -errno. */
+typedef void (*XfrmPolicyFound)(uint8_t direction, const struct xfrm_selector *selector,
+                                void *userdata);
+int xfrm_policies_list(Netlink *netlink, XfrmPolicyFound found, void *userdata);
+
+/* Deletes every state and policy of our interface id. */
+int xfrm_clear(Netlink *netlink);

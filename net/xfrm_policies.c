@@ -1,0 +1,195 @@
+/* The policies of all SA pairs together, and what each pair asks for. */
+#include "net/xfrm_policies.h"
+
+#include "net/xfrm_selector.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { POLICIES_MAX = 3 * XFRM_SELECTORS_MAX };
+
+typedef struct Entry {
+    bool wanted;
+    bool found; /* by xfrm_policies_lack() */
+    XfrmPolicy policy;
+} Entry;
+
+/* What one pair of SAs asks for. */
+typedef struct Need {
+    uint32_t spi_in;
+    IkeTs ts_local;
+    IkeTs ts_remote;
+    struct sockaddr_storage local;
+    struct sockaddr_storage remote;
+} Need;
+
+struct XfrmPolicies {
+    Netlink *netlink;
+    size_t n_entries;
+    Entry entries[POLICIES_MAX];
+    size_t n_needs;
+    Need needs[DATAPLANE_SAS_MAX];
+};
+
+int xfrm_policies_new(Netlink *netlink, XfrmPolicies **ret)
+{
+    XfrmPolicies *policies = calloc(1, sizeof(*policies));
+    if (!policies)
+        return -ENOMEM;
+    policies->netlink = netlink;
+    *ret = policies;
+    return 0;
+}
+
+void xfrm_policies_free(XfrmPolicies *policies)
+{
+    free(policies);
+}
+
+static bool selector_equal(const struct xfrm_selector *a, const struct xfrm_selector *b)
+{
+    return a->family == b->family && a->proto == b->proto && a->prefixlen_s == b->prefixlen_s &&
+           a->prefixlen_d == b->prefixlen_d && a->sport == b->sport &&
+           a->sport_mask == b->sport_mask && a->dport == b->dport &&
+           a->dport_mask == b->dport_mask &&
+           memcmp(a->saddr.a6, b->saddr.a6, sizeof(a->saddr.a6)) == 0 &&
+           memcmp(a->daddr.a6, b->daddr.a6, sizeof(a->daddr.a6)) == 0;
+}
+
+static bool outer_equal(const XfrmPolicy *a, const XfrmPolicy *b)
+{
+    return memcmp(&a->source, &b->source, sizeof(a->source)) == 0 &&
+           memcmp(&a->destination, &b->destination, sizeof(a->destination)) == 0;
+}
+
+static Entry *entry_find(XfrmPolicies *policies, const XfrmPolicy *policy)
+{
+    for (size_t i = 0; i < policies->n_entries; i++) {
+        Entry *entry = &policies->entries[i];
+        if (entry->policy.direction == policy->direction &&
+            selector_equal(&entry->policy.selector, &policy->selector))
+            return entry;
+    }
+    return NULL;
+}
+
+static int want_policy(XfrmPolicies *policies, const XfrmPolicy *policy)
+{
+    Entry *entry = entry_find(policies, policy);
+    if (entry && entry->wanted)
+        return 0; /* by a newer SA, whose outer addresses count */
+    if (!entry && policies->n_entries == POLICIES_MAX)
+        return -ENOSPC;
+    if (!entry || !outer_equal(&entry->policy, policy)) {
+        int r = xfrm_policy_set(policies->netlink, policy);
+        if (r < 0)
+            return r;
+    }
+    if (!entry)
+        entry = &policies->entries[policies->n_entries++];
+    *entry = (Entry){.wanted = true, .policy = *policy};
+    return 0;
+}
+
+static int want_direction(XfrmPolicies *policies, const Need *need, uint8_t direction)
+{
+    bool out = direction == XFRM_POLICY_OUT;
+    struct xfrm_selector selectors[XFRM_SELECTORS_MAX];
+    int n = xfrm_selectors(out ? &need->ts_local : &need->ts_remote,
+                           out ? &need->ts_remote : &need->ts_local, selectors);
+    int r = n;
+    for (int i = 0; i < n && r >= 0; i++) {
+        XfrmPolicy policy = {
+            .direction = direction,
+            .selector = selectors[i],
+            .source = out ? need->local : need->remote,
+            .destination = out ? need->remote : need->local,
+        };
+        r = want_policy(policies, &policy);
+    }
+    return r;
+}
+
+static int want_all(XfrmPolicies *policies, const Need *need)
+{
+    int r = want_direction(policies, need, XFRM_POLICY_IN);
+    if (r >= 0)
+        r = want_direction(policies, need, XFRM_POLICY_FWD);
+    if (r >= 0)
+        r = want_direction(policies, need, XFRM_POLICY_OUT);
+    return r < 0 ? r : 0;
+}
+
+static void delete_unwanted(XfrmPolicies *policies)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < policies->n_entries; i++) {
+        if (policies->entries[i].wanted) {
+            policies->entries[n++] = policies->entries[i];
+        } else {
+            (void)xfrm_policy_delete(policies->netlink, &policies->entries[i].policy);
+        }
+    }
+    policies->n_entries = n;
+}
+
+static int update(XfrmPolicies *policies)
+{
+    int r = 0;
+    for (size_t i = 0; i < policies->n_entries; i++)
+        policies->entries[i].wanted = false;
+    for (size_t i = policies->n_needs; i > 0 && r >= 0; i--)
+        r = want_all(policies, &policies->needs[i - 1]);
+    if (r >= 0)
+        delete_unwanted(policies);
+    return r;
+}
+
+int xfrm_policies_add(XfrmPolicies *policies, const SaOrder *order)
+{
+    if (policies->n_needs == DATAPLANE_SAS_MAX)
+        return -ENOSPC;
+    policies->needs[policies->n_needs++] = (Need){
+        .spi_in = order->spi_in,
+        .ts_local = order->ts_local,
+        .ts_remote = order->ts_remote,
+        .local = order->local,
+        .remote = order->remote,
+    };
+    int r = update(policies);
+    if (r < 0)
+        xfrm_policies_remove(policies, order->spi_in);
+    return r;
+}
+
+void xfrm_policies_remove(XfrmPolicies *policies, uint32_t spi_in)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < policies->n_needs; i++) {
+        if (policies->needs[i].spi_in != spi_in)
+            policies->needs[n++] = policies->needs[i];
+    }
+    policies->n_needs = n;
+    (void)update(policies); /* what is left was there before */
+}
+
+static void mark_found(uint8_t direction, const struct xfrm_selector *selector, void *userdata)
+{
+    Entry *entry =
+        entry_find(userdata, &(XfrmPolicy){.direction = direction, .selector = *selector});
+    if (entry)
+        entry->found = true;
+}
+
+bool xfrm_policies_lack(XfrmPolicies *policies)
+{
+    for (size_t i = 0; i < policies->n_entries; i++)
+        policies->entries[i].found = false;
+    if (xfrm_policies_list(policies->netlink, mark_found, policies) < 0)
+        return false;
+    for (size_t i = 0; i < policies->n_entries; i++) {
+        if (!policies->entries[i].found)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,312 @@
+/* A process that carries out orders: what it says is taken only as an answer to what it was asked,
+ * and no later than by the deadline. The test plays the process. */
+#include "dataplane/helper.h"
+
+#include "dataplane/channel.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+enum { PATIENCE_US = 10 * 1000 * 1000 };
+
+typedef struct Lab {
+    char folder[32];
+    struct sockaddr_un address;
+    int listener;
+    int theirs; /* the process's end */
+    sd_event *event;
+    Helper *helper;
+    size_t n_answers;
+    uint64_t last_cookie;
+    Answer last;
+    size_t n_events;
+    char lost[ORDER_TEXT_SIZE];
+} Lab;
+
+static void note_event(const DataPlaneEvent *event, void *userdata)
+{
+    (void)event;
+    ((Lab *)userdata)->n_events++;
+}
+
+static void note_lost(const char *reason, void *userdata)
+{
+    Lab *lab = userdata;
+    assert_string_equal(lab->lost, "");
+    (void)snprintf(lab->lost, sizeof(lab->lost), "%s", reason);
+    helper_free(steal_pointer(lab->helper));
+}
+
+static void note_answer(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+{
+    Lab *lab = userdata;
+    assert_int_equal(*fd, -1);
+    lab->n_answers++;
+    lab->last_cookie = cookie;
+    lab->last = *answer;
+}
+
+static int setup(void **state)
+{
+    Lab *lab = calloc(1, sizeof(*lab));
+    assert_non_null(lab);
+    (void)snprintf(lab->folder, sizeof(lab->folder), "/tmp/test_helper.XXXXXX");
+    assert_non_null(mkdtemp(lab->folder));
+    lab->address.sun_family = AF_UNIX;
+    (void)snprintf(lab->address.sun_path, sizeof(lab->address.sun_path), "%s/socket", lab->folder);
+    lab->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(lab->listener, (struct sockaddr *)&lab->address, sizeof(lab->address)),
+                     0);
+    assert_int_equal(listen(lab->listener, 1), 0);
+    assert_int_equal(sd_event_new(&lab->event), 0);
+    const HelperCallbacks callbacks = {note_event, note_lost, lab};
+    assert_int_equal(
+        helper_connect("tred-net", lab->address.sun_path, lab->event, &callbacks, &lab->helper), 0);
+    lab->theirs = accept(lab->listener, NULL, NULL);
+    assert_true(lab->theirs >= 0);
+    *state = lab;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    Lab *lab = *state;
+    helper_free(lab->helper);
+    sd_event_unref(lab->event);
+    close_fdp(&lab->theirs);
+    close_fdp(&lab->listener);
+    (void)unlink(lab->address.sun_path);
+    (void)rmdir(lab->folder);
+    free(lab);
+    return 0;
+}
+
+static void ask(Lab *lab, uint32_t spi, uint64_t cookie, uint64_t deadline)
+{
+    helper_order(lab->helper, &(Order){.type = ORDER_REMOVE_SA, .id = spi}, -1, deadline,
+                 note_answer, cookie, lab);
+}
+
+/* The order that comes next at the other end. */
+static Order hear(const Lab *lab)
+{
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Order order;
+    int fd = -1, size = channel_receive(lab->theirs, buffer, sizeof(buffer), &fd);
+    assert_true(size > 0);
+    assert_int_equal(order_decode((Bytes){buffer, (size_t)size}, &order), 0);
+    return order;
+}
+
+static void say(const Lab *lab, const Writer *writer)
+{
+    Bytes message;
+    assert_int_equal(writer_finish(writer, &message), 0);
+    assert_int_equal(channel_send(lab->theirs, message, -1), 0);
+}
+
+static void answer(const Lab *lab, OrderType type, uint32_t number, int error)
+{
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Writer writer;
+    writer_init(&writer, buffer, sizeof(buffer));
+    answer_encode(&writer, &(Answer){.type = type, .number = number, .error = error});
+    say(lab, &writer);
+}
+
+static void report(const Lab *lab)
+{
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Writer writer;
+    writer_init(&writer, buffer, sizeof(buffer));
+    event_encode(&writer, &(DataPlaneEvent){DATAPLANE_SOFT_LIFETIME, 1});
+    say(lab, &writer);
+}
+
+static void run_until_lost(Lab *lab)
+{
+    for (int i = 0; i < 100 && lab->helper; i++)
+        (void)sd_event_run(lab->event, PATIENCE_US / 100);
+}
+
+static void run_until_answers(Lab *lab, size_t n)
+{
+    for (int i = 0; i < 100 && lab->helper && lab->n_answers < n; i++)
+        (void)sd_event_run(lab->event, PATIENCE_US / 100);
+    assert_int_equal(lab->n_answers, n);
+}
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void orders_are_answered_in_turn_each_to_its_own_callback(void **state)
+{
+    Lab *lab = *state;
+    ask(lab, 300, 11, helper_deadline());
+    ask(lab, 301, 12, helper_deadline());
+    Order first = hear(lab), second = hear(lab);
+    assert_int_equal(first.id, 300);
+    assert_int_equal(second.id, 301);
+    assert_int_not_equal(first.number, second.number);
+    answer(lab, ORDER_REMOVE_SA, first.number, 0);
+    run_until_answers(lab, 1);
+    assert_int_equal(lab->last_cookie, 11);
+    answer(lab, ORDER_REMOVE_SA, second.number, -ENOENT);
+    run_until_answers(lab, 2);
+    assert_int_equal(lab->last_cookie, 12);
+    assert_int_equal(lab->last.error, -ENOENT);
+    assert_string_equal(lab->lost, "");
+}
+
+/* Each message in time, and the answer never: what counts is the request's deadline. */
+static void a_helper_that_talks_on_without_answering_is_given_up_at_the_deadline(void **state)
+{
+    Lab *lab = *state;
+    uint64_t begun = now_us();
+    ask(lab, 300, 11, begun + 300 * 1000);
+    while (lab->helper && now_us() < begun + PATIENCE_US) {
+        report(lab);
+        (void)sd_event_run(lab->event, 20 * 1000);
+    }
+    assert_string_equal(lab->lost, "tred-net did not answer in time");
+    assert_true(now_us() >= begun + 300 * 1000);
+    assert_true(lab->n_events > 0);
+    assert_int_equal(lab->n_answers, 0);
+}
+
+static void an_order_answered_in_time_has_no_deadline_any_more(void **state)
+{
+    Lab *lab = *state;
+    ask(lab, 300, 11, now_us() + 100 * 1000);
+    answer(lab, ORDER_REMOVE_SA, hear(lab).number, 0);
+    run_until_answers(lab, 1);
+    (void)sd_event_run(lab->event, 300 * 1000);
+    assert_string_equal(lab->lost, "");
+}
+
+static void a_helper_that_ends_is_lost_and_its_orders_stay_unanswered(void **state)
+{
+    Lab *lab = *state;
+    ask(lab, 300, 11, helper_deadline());
+    (void)close(lab->theirs);
+    lab->theirs = -1;
+    run_until_lost(lab);
+    assert_string_equal(lab->lost, "tred-net has ended");
+    assert_int_equal(lab->n_answers, 0);
+}
+
+static void an_order_to_a_helper_that_has_ended_is_lost_from_the_loop_and_not_at_once(void **state)
+{
+    Lab *lab = *state;
+    (void)close(lab->theirs);
+    lab->theirs = -1;
+    ask(lab, 300, 11, helper_deadline());
+    assert_string_equal(lab->lost, "");
+    run_until_lost(lab);
+    assert_string_equal(lab->lost, "tred-net has ended");
+}
+
+static void an_answer_to_what_was_not_asked_is_refused(void **state)
+{
+    Lab *lab = *state;
+    answer(lab, ORDER_REMOVE_SA, 1, 0);
+    run_until_lost(lab);
+    assert_string_equal(lab->lost, "tred-net answered what it was not asked");
+}
+
+static void an_answer_under_another_number_is_refused(void **state)
+{
+    Lab *lab = *state;
+    ask(lab, 300, 11, helper_deadline());
+    answer(lab, ORDER_REMOVE_SA, hear(lab).number + 1, 0);
+    run_until_lost(lab);
+    assert_string_equal(lab->lost, "tred-net answered what it was not asked");
+    assert_int_equal(lab->n_answers, 0);
+}
+
+static void an_answer_that_comes_twice_is_refused(void **state)
+{
+    Lab *lab = *state;
+    ask(lab, 300, 11, helper_deadline());
+    uint32_t number = hear(lab).number;
+    answer(lab, ORDER_REMOVE_SA, number, 0);
+    answer(lab, ORDER_REMOVE_SA, number, 0);
+    run_until_lost(lab);
+    assert_string_equal(lab->lost, "tred-net answered what it was not asked");
+    assert_int_equal(lab->n_answers, 1);
+}
+
+static void an_answer_to_another_kind_of_order_is_refused(void **state)
+{
+    Lab *lab = *state;
+    ask(lab, 300, 11, helper_deadline());
+    answer(lab, ORDER_ADD_SA, hear(lab).number, 0);
+    run_until_lost(lab);
+    assert_string_equal(lab->lost, "tred-net answered what it was not asked");
+}
+
+static void octets_that_are_no_report_are_refused(void **state)
+{
+    Lab *lab = *state;
+    static const uint8_t nonsense[] = {9, 9, 9};
+    assert_int_equal(channel_send(lab->theirs, BYTES_OF(nonsense), -1), 0);
+    run_until_lost(lab);
+    assert_string_equal(lab->lost, "tred-net said what is no answer");
+}
+
+static void a_frame_beyond_the_bound_is_refused(void **state)
+{
+    Lab *lab = *state;
+    static const uint8_t large[ORDER_SIZE_MAX + 1] = {1};
+    assert_int_equal(channel_send(lab->theirs, BYTES_OF(large), -1), 0);
+    run_until_lost(lab);
+    assert_string_equal(lab->lost, "tred-net said what is no answer");
+}
+
+/* What is held for a helper that does not answer has a bound. */
+static void a_helper_that_answers_nothing_is_given_up_before_much_is_held_for_it(void **state)
+{
+    Lab *lab = *state;
+    for (uint32_t i = 0; i < 1000; i++)
+        ask(lab, 300 + i, i, helper_deadline());
+    run_until_lost(lab);
+    assert_string_equal(lab->lost, "tred-net leaves too many orders unanswered");
+}
+
+#define LAB(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+static int group_setup(void **state)
+{
+    (void)state;
+    return secrets_init();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LAB(orders_are_answered_in_turn_each_to_its_own_callback),
+        LAB(a_helper_that_talks_on_without_answering_is_given_up_at_the_deadline),
+        LAB(an_order_answered_in_time_has_no_deadline_any_more),
+        LAB(a_helper_that_ends_is_lost_and_its_orders_stay_unanswered),
+        LAB(an_order_to_a_helper_that_has_ended_is_lost_from_the_loop_and_not_at_once),
+        LAB(an_answer_to_what_was_not_asked_is_refused),
+        LAB(an_answer_under_another_number_is_refused),
+        LAB(an_answer_that_comes_twice_is_refused),
+        LAB(an_answer_to_another_kind_of_order_is_refused),
+        LAB(octets_that_are_no_report_are_refused),
+        LAB(a_frame_beyond_the_bound_is_refused),
+        LAB(a_helper_that_answers_nothing_is_given_up_before_much_is_held_for_it),
+    };
+    return cmocka_run_group_tests(tests, group_setup, NULL);
+}

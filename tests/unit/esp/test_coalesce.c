@@ -1,0 +1,218 @@
+/* Are segments joined into the packet that they were cut from, and nothing else? */
+#include "esp/coalesce.h"
+
+#include "inner_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SLOTS = 70, SLOT_SIZE = 2048, SEGMENT = 1000 };
+
+static uint8_t slots[SLOTS][SLOT_SIZE], expected[INNER_SIZE_MAX], joined[INNER_SIZE_MAX];
+
+static TcpPacket segment_number(uint8_t version, size_t number)
+{
+    return (TcpPacket){
+        .version = version,
+        .id = (uint16_t)(7 + number),
+        .sequence = (uint32_t)(100 + number * SEGMENT),
+        .flags = TCP_ACK,
+        .source_port = 5000,
+        .payload_size = SEGMENT,
+        .payload_start = (uint8_t)(number * SEGMENT),
+    };
+}
+
+static bool add(Coalescer *coalescer, const TcpPacket *tcp, size_t slot)
+{
+    Packet packet;
+    size_t size = tcp_packet_write(tcp, slots[slot]);
+    assert_int_equal(packet_parse((Bytes){slots[slot], size}, &packet), 0);
+    return coalescer_add(coalescer, &packet, slots[slot]);
+}
+
+/* Collects the parts; returns the size of the whole. */
+static size_t finish(Coalescer *coalescer, struct virtio_net_hdr *ret_header)
+{
+    size_t size = 0;
+    coalescer_finish(coalescer, ret_header);
+    for (size_t i = 1; i <= coalescer->n_packets; i++) {
+        memcpy(joined + size, coalescer->parts[i].iov_base, coalescer->parts[i].iov_len);
+        size += coalescer->parts[i].iov_len;
+    }
+    return size;
+}
+
+static void check_joining(uint8_t version)
+{
+    static Coalescer coalescer;
+    memset(&coalescer, 0, sizeof(coalescer));
+    for (size_t i = 0; i < 40; i++) {
+        TcpPacket segment = segment_number(version, i);
+        if (i == 39) {
+            segment.payload_size = 300;
+            segment.flags = TCP_ACK | TCP_PSH;
+        }
+        assert_true(add(&coalescer, &segment, i));
+    }
+    TcpPacket whole = segment_number(version, 0);
+    whole.payload_size = 39 * SEGMENT + 300;
+    whole.flags = TCP_ACK | TCP_PSH;
+    struct virtio_net_hdr expected_header, header;
+    size_t expected_size =
+        tcp_packet_write_for_segmentation(&whole, SEGMENT, expected, &expected_header);
+    assert_int_equal(finish(&coalescer, &header), expected_size);
+    assert_memory_equal(joined, expected, expected_size);
+    assert_memory_equal(&header, &expected_header, sizeof(header));
+}
+
+static void ipv4_segments_join_into_the_packet_that_they_were_cut_from(void **state)
+{
+    (void)state;
+    check_joining(4);
+}
+
+static void ipv6_segments_join_into_the_packet_that_they_were_cut_from(void **state)
+{
+    (void)state;
+    check_joining(6);
+}
+
+static void a_single_packet_passes_unchanged(void **state)
+{
+    (void)state;
+    static Coalescer coalescer;
+    TcpPacket segment = segment_number(4, 0);
+    assert_true(add(&coalescer, &segment, 0));
+    struct virtio_net_hdr header;
+    size_t size = finish(&coalescer, &header);
+    assert_int_equal(size, tcp_packet_write(&segment, expected));
+    assert_memory_equal(joined, expected, size);
+    const struct virtio_net_hdr none = {0};
+    assert_memory_equal(&header, &none, sizeof(none));
+}
+
+/* The second packet, changed, must not join the first. */
+static void check_refused(TcpPacket second)
+{
+    static Coalescer coalescer;
+    memset(&coalescer, 0, sizeof(coalescer));
+    TcpPacket first = segment_number(second.version, 0);
+    assert_true(add(&coalescer, &first, 0));
+    assert_false(add(&coalescer, &second, 1));
+    struct virtio_net_hdr header;
+    assert_int_equal(finish(&coalescer, &header), tcp_packet_write(&first, expected));
+    assert_int_equal(header.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+}
+
+static void what_does_not_continue_the_stream_does_not_join(void **state)
+{
+    (void)state;
+    TcpPacket second = segment_number(4, 1);
+    second.sequence++;
+    check_refused(second);
+    second = segment_number(4, 1);
+    second.source_port++;
+    check_refused(second);
+    second = segment_number(4, 1);
+    second.flags = TCP_ACK | TCP_FIN;
+    check_refused(second);
+    second = segment_number(4, 1);
+    second.payload_size++;
+    check_refused(second);
+    second = segment_number(4, 1);
+    second.id++;
+    check_refused(second);
+    second = segment_number(4, 1);
+    second.payload_size = 0;
+    check_refused(second);
+    check_refused(segment_number(4, 2));
+    check_refused(segment_number(4, 0));
+    check_refused(segment_number(6, 2));
+}
+
+static void nothing_joins_behind_a_shorter_segment_or_a_push(void **state)
+{
+    (void)state;
+    static Coalescer coalescer;
+    memset(&coalescer, 0, sizeof(coalescer));
+    TcpPacket segment = segment_number(4, 0);
+    assert_true(add(&coalescer, &segment, 0));
+    segment = segment_number(4, 1);
+    segment.flags |= TCP_PSH;
+    assert_true(add(&coalescer, &segment, 1));
+    segment = segment_number(4, 2);
+    assert_false(add(&coalescer, &segment, 2));
+
+    memset(&coalescer, 0, sizeof(coalescer));
+    segment = segment_number(4, 0);
+    assert_true(add(&coalescer, &segment, 0));
+    segment = segment_number(4, 1);
+    segment.payload_size = 10;
+    assert_true(add(&coalescer, &segment, 1));
+    segment = segment_number(4, 2);
+    segment.sequence = 100 + SEGMENT + 10;
+    assert_false(add(&coalescer, &segment, 2));
+}
+
+/* The host would take the joined packet's checksum for verified. */
+static void a_segment_with_a_wrong_checksum_does_not_join(void **state)
+{
+    (void)state;
+    for (size_t broken = 0; broken < 2; broken++) {
+        static Coalescer coalescer;
+        memset(&coalescer, 0, sizeof(coalescer));
+        for (size_t i = 0; i < 2; i++) {
+            Packet packet;
+            TcpPacket segment = segment_number(4, i);
+            size_t size = tcp_packet_write(&segment, slots[i]);
+            if (i == broken)
+                slots[i][size - 1] ^= 1;
+            assert_int_equal(packet_parse((Bytes){slots[i], size}, &packet), 0);
+            assert_int_equal(coalescer_add(&coalescer, &packet, slots[i]), i == 0);
+        }
+    }
+}
+
+static void a_joined_packet_never_outgrows_64_kib_or_64_parts(void **state)
+{
+    (void)state;
+    static Coalescer coalescer;
+    memset(&coalescer, 0, sizeof(coalescer));
+    size_t n = 0;
+    for (; n < SLOTS; n++) {
+        TcpPacket segment = segment_number(4, n);
+        if (!add(&coalescer, &segment, n))
+            break;
+    }
+    assert_int_equal(n, COALESCE_PACKETS_MAX);
+    struct virtio_net_hdr header;
+    assert_true(finish(&coalescer, &header) <= INNER_SIZE_MAX);
+
+    memset(&coalescer, 0, sizeof(coalescer));
+    for (n = 0; n < SLOTS; n++) {
+        TcpPacket segment = segment_number(4, n);
+        segment.payload_size = 1500;
+        segment.sequence = (uint32_t)(n * 1500);
+        if (!add(&coalescer, &segment, n))
+            break;
+    }
+    assert_int_equal(n, (INNER_SIZE_MAX - 52) / 1500);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ipv4_segments_join_into_the_packet_that_they_were_cut_from),
+        cmocka_unit_test(ipv6_segments_join_into_the_packet_that_they_were_cut_from),
+        cmocka_unit_test(a_single_packet_passes_unchanged),
+        cmocka_unit_test(what_does_not_continue_the_stream_does_not_join),
+        cmocka_unit_test(nothing_joins_behind_a_shorter_segment_or_a_push),
+        cmocka_unit_test(a_segment_with_a_wrong_checksum_does_not_join),
+        cmocka_unit_test(a_joined_packet_never_outgrows_64_kib_or_64_parts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

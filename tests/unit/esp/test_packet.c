@@ -1,0 +1,251 @@
+/* Is the inner packet read within its bounds, and matched against the selectors as RFC 4301 says?
+ */
+#include "esp/packet.h"
+
+#include "tests/unit/tred/octets_fixture.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* UDP, 10.0.0.1 port 4096 to 10.0.0.2 port 53. */
+static const char udp_packet[] = "4500001c 00000000 40110000 0a000001 0a000002 10000035 00080000";
+static const char first_fragment[] =
+    "4500001c 00002000 40110000 0a000001 0a000002 10000035 00080000";
+static const char later_fragment[] =
+    "4500001c 00000003 40110000 0a000001 0a000002 10000035 00080000";
+/* ICMP echo request */
+static const char icmp_packet[] = "4500001c 00000000 40010000 0a000001 0a000002 08000000 00000000";
+/* IPv6 with Hop-by-Hop Options and Destination Options before TCP */
+static const char extended_packet[] = "60000000 00240040"
+                                      "fd000000000000000000000000000001"
+                                      "fd000000000000000000000000000002"
+                                      "3c00000000000000 0600000000000000"
+                                      "13880050 00000001 00000000 50100000 00000000";
+static const char ipv6_fragment[] = "60000000 00102c40"
+                                    "fd000000000000000000000000000001"
+                                    "fd000000000000000000000000000002"
+                                    "1100000900000001 1000003500080000";
+
+static Packet parsed(const Octets *octets)
+{
+    Packet packet;
+    assert_int_equal(packet_parse(octets_bytes(octets), &packet), 0);
+    return packet;
+}
+
+static IkeTs one_selector(const char *start, const char *end, uint8_t protocol, uint16_t start_port,
+                          uint16_t end_port)
+{
+    Octets first = octets_from_hex(start), last = octets_from_hex(end);
+    IkeTs ts = {.n_selectors = 1};
+    ts.selectors[0] = (IkeSelector){
+        .type = first.size == 4 ? IKE_TS_IPV4_ADDR_RANGE : IKE_TS_IPV6_ADDR_RANGE,
+        .protocol = protocol,
+        .start_port = start_port,
+        .end_port = end_port,
+    };
+    memcpy(ts.selectors[0].start, first.data, first.size);
+    memcpy(ts.selectors[0].end, last.data, last.size);
+    return ts;
+}
+
+static IkeTs all_of_10(void)
+{
+    return one_selector("0a000000", "0affffff", 0, 0, UINT16_MAX);
+}
+
+static void udp_over_ipv4_is_read(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex(udp_packet);
+    Packet packet = parsed(&octets);
+    assert_int_equal(packet.version, 4);
+    assert_int_equal(packet.protocol, 17);
+    assert_int_equal(packet.header_size, 20);
+    assert_false(packet.fragment);
+    assert_int_equal(packet.source_port, 4096);
+    assert_int_equal(packet.destination_port, 53);
+    assert_octets(packet.source, "0a000001");
+    assert_octets(packet.destination, "0a000002");
+}
+
+static void ipv6_extension_headers_are_walked(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex(extended_packet);
+    Packet packet = parsed(&octets);
+    assert_int_equal(packet.protocol, 6);
+    assert_int_equal(packet.header_size, 56);
+    assert_int_equal(packet.source_port, 5000);
+    assert_int_equal(packet.destination_port, 80);
+}
+
+static void a_later_fragment_has_no_ports_in_sight(void **state)
+{
+    (void)state;
+    const char *const fragments[] = {later_fragment, ipv6_fragment};
+    for (size_t i = 0; i < ELEMENTS(fragments); i++) {
+        Octets octets = octets_from_hex(fragments[i]);
+        Packet packet = parsed(&octets);
+        assert_true(packet.fragment);
+        assert_false(packet.has_ports);
+        assert_int_equal(packet.protocol, 17);
+    }
+    Octets octets = octets_from_hex(first_fragment);
+    Packet packet = parsed(&octets);
+    assert_true(packet.fragment && packet.has_ports);
+}
+
+/* RFC 4303 2.7: what follows the packet is padding that hides its size. */
+static void octets_beyond_the_packets_own_length_are_cut_off(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex(udp_packet);
+    octets.size += 100;
+    assert_int_equal(parsed(&octets).bytes.size, 28);
+    octets = octets_from_hex(extended_packet);
+    octets.size += 100;
+    assert_int_equal(parsed(&octets).bytes.size, 40 + 36);
+}
+
+static void a_packet_cut_short_anywhere_is_refused(void **state)
+{
+    (void)state;
+    const char *const packets[] = {udp_packet, icmp_packet, extended_packet, ipv6_fragment};
+    for (size_t i = 0; i < ELEMENTS(packets); i++) {
+        Octets octets = octets_from_hex(packets[i]);
+        for (size_t size = 0; size < octets.size; size++) {
+            uint8_t *exact = malloc(size + 1);
+            assert_non_null(exact);
+            memcpy(exact, octets.data, size);
+            Packet packet;
+            assert_int_equal(packet_parse((Bytes){exact, size}, &packet), -EBADMSG);
+            free(exact);
+        }
+    }
+}
+
+static void nonsense_in_the_ip_header_is_refused(void **state)
+{
+    (void)state;
+    const char *const packets[] = {
+        "5500001c 00000000 40110000 0a000001 0a000002 10000035 00080000", /* version 5 */
+        "4400001c 00000000 40110000 0a000001 0a000002 10000035 00080000", /* header of 16 */
+        "4f00001c 00000000 40110000 0a000001 0a000002 10000035 00080000", /* longer than all */
+        "45000013 00000000 40110000 0a000001 0a000002 10000035 00080000", /* shorter than itself */
+        "4500001a 00000000 40110000 0a000001 0a000002 10000035 00080000", /* half a UDP header is
+                                                                             fine; half a port not
+                                                                           */
+    };
+    for (size_t i = 0; i < ELEMENTS(packets); i++) {
+        Octets octets = octets_from_hex(packets[i]);
+        Packet packet;
+        int expected = i == 4 ? 0 : -EBADMSG;
+        assert_int_equal(packet_parse(octets_bytes(&octets), &packet), expected);
+    }
+}
+
+static void direction_decides_which_selector_the_source_must_match(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex(udp_packet);
+    Packet packet = parsed(&octets);
+    IkeTs local = one_selector("0a000001", "0a000001", 0, 0, UINT16_MAX);
+    IkeTs remote = one_selector("0a000002", "0a000003", 0, 0, UINT16_MAX);
+    assert_true(packet_matches(&packet, &local, &remote, true));
+    assert_false(packet_matches(&packet, &local, &remote, false));
+    assert_true(packet_matches(&packet, &remote, &local, false));
+}
+
+static void addresses_match_from_the_first_to_the_last_of_the_range(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex(udp_packet);
+    Packet packet = parsed(&octets);
+    IkeTs any = all_of_10();
+    IkeTs edge = one_selector("0a000001", "0a000002", 0, 0, UINT16_MAX);
+    IkeTs below = one_selector("0a000000", "0a000000", 0, 0, UINT16_MAX);
+    IkeTs above = one_selector("0a000003", "0affffff", 0, 0, UINT16_MAX);
+    IkeTs other = one_selector("fd000000000000000000000000000000",
+                               "fdffffffffffffffffffffffffffffff", 0, 0, UINT16_MAX);
+    assert_true(packet_matches(&packet, &edge, &edge, true));
+    assert_false(packet_matches(&packet, &below, &any, true));
+    assert_false(packet_matches(&packet, &any, &above, true));
+    assert_false(packet_matches(&packet, &any, &other, true));
+}
+
+static void protocol_and_ports_must_match_where_the_selector_names_them(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex(udp_packet);
+    Packet packet = parsed(&octets);
+    IkeTs any = all_of_10();
+    IkeTs dns = one_selector("0a000002", "0a000002", 17, 53, 53);
+    IkeTs dns_over_tcp = one_selector("0a000002", "0a000002", 6, 53, 53);
+    IkeTs above = one_selector("0a000002", "0a000002", 17, 54, UINT16_MAX);
+    assert_true(packet_matches(&packet, &any, &dns, true));
+    assert_false(packet_matches(&packet, &any, &dns_over_tcp, true));
+    assert_false(packet_matches(&packet, &any, &above, true));
+}
+
+static void icmp_type_and_code_stand_for_the_port(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex(icmp_packet);
+    Packet packet = parsed(&octets);
+    IkeTs echo = one_selector("0a000000", "0affffff", 1, 0x0800, 0x08ff);
+    IkeTs reply = one_selector("0a000000", "0affffff", 1, 0x0000, 0x00ff);
+    assert_true(packet_matches(&packet, &echo, &echo, true));
+    assert_false(packet_matches(&packet, &reply, &reply, true));
+}
+
+static void a_packet_without_ports_passes_any_and_opaque_but_no_range(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex(later_fragment);
+    Packet packet = parsed(&octets);
+    IkeTs any = all_of_10();
+    IkeTs opaque = one_selector("0a000000", "0affffff", 0, UINT16_MAX, 0);
+    IkeTs most = one_selector("0a000000", "0affffff", 0, 0, UINT16_MAX - 1);
+    assert_true(packet_matches(&packet, &any, &any, true));
+    assert_true(packet_matches(&packet, &opaque, &opaque, true));
+    assert_false(packet_matches(&packet, &most, &most, true));
+    octets = octets_from_hex(udp_packet);
+    packet = parsed(&octets);
+    assert_false(packet_matches(&packet, &opaque, &opaque, true));
+}
+
+static void any_selector_of_several_is_enough(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex(udp_packet);
+    Packet packet = parsed(&octets);
+    IkeTs any = all_of_10(), several = one_selector("0b000000", "0bffffff", 0, 0, UINT16_MAX);
+    several.selectors[several.n_selectors++] = any.selectors[0];
+    assert_true(packet_matches(&packet, &several, &several, true));
+    several.n_selectors = 0;
+    assert_false(packet_matches(&packet, &several, &several, true));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(udp_over_ipv4_is_read),
+        cmocka_unit_test(ipv6_extension_headers_are_walked),
+        cmocka_unit_test(a_later_fragment_has_no_ports_in_sight),
+        cmocka_unit_test(octets_beyond_the_packets_own_length_are_cut_off),
+        cmocka_unit_test(a_packet_cut_short_anywhere_is_refused),
+        cmocka_unit_test(nonsense_in_the_ip_header_is_refused),
+        cmocka_unit_test(direction_decides_which_selector_the_source_must_match),
+        cmocka_unit_test(addresses_match_from_the_first_to_the_last_of_the_range),
+        cmocka_unit_test(protocol_and_ports_must_match_where_the_selector_names_them),
+        cmocka_unit_test(icmp_type_and_code_stand_for_the_port),
+        cmocka_unit_test(a_packet_without_ports_passes_any_and_opaque_but_no_range),
+        cmocka_unit_test(any_selector_of_several_is_enough),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,325 @@
+/* Does the plane carry orders out, and move packets between the interface's side and the peer's?
+ * The TUN is played by a socket pair, which keeps packets apart as a TUN does. */
+#include "esp/plane.h"
+
+#include "dataplane/transport.h"
+#include "inner_fixture.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { HEADER_SIZE = sizeof(struct virtio_net_hdr), FRAME_MAX = 70000 };
+
+/* Two planes that are each other's peer over the loopback. */
+typedef struct End {
+    Plane *plane;
+    Transport transport;
+    int host; /* the other side of its TUN */
+} End;
+
+typedef struct Lab {
+    End a, b;
+} Lab;
+
+static int give(Plane *plane, const Order *order, int fd)
+{
+    Answer answer;
+    plane_carry_out(plane, order, fd, &answer);
+    assert_int_equal(answer.type, order->type);
+    return answer.error;
+}
+
+static void end_init(End *end)
+{
+    struct sockaddr_in local = {.sin_family = AF_INET};
+    local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct sockaddr_storage storage = {0};
+    memcpy(&storage, &local, sizeof(local));
+    int tun[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, tun), 0);
+    end->host = tun[0];
+    assert_int_equal(plane_new(&end->plane), 0);
+    assert_int_equal(transport_init(&end->transport, &storage), 0);
+    const int joined = 1;
+    assert_int_equal(setsockopt(end->transport.esp_fd, SOL_UDP, UDP_GRO, &joined, sizeof(joined)),
+                     0);
+    assert_int_equal(give(end->plane, &(Order){.type = ORDER_OPEN_TUN}, tun[1]), 0);
+    assert_int_equal(give(end->plane, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = 1},
+                          fcntl(end->transport.esp_fd, F_DUPFD_CLOEXEC, 3)),
+                     0);
+}
+
+static void end_deinit(End *end)
+{
+    plane_free(end->plane);
+    transport_deinit(&end->transport);
+    (void)close(end->host);
+}
+
+static void add_sa(const End *end, const End *peer, uint32_t spi)
+{
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->spi_in = sa->spi_out = spi;
+    sa->remote = peer->transport.local;
+    assert_int_equal(give(end->plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
+}
+
+static int setup_lab(void **state)
+{
+    Lab *lab = calloc(1, sizeof(*lab));
+    assert_non_null(lab);
+    end_init(&lab->a);
+    end_init(&lab->b);
+    *state = lab;
+    return 0;
+}
+
+static int teardown_lab(void **state)
+{
+    Lab *lab = *state;
+    end_deinit(&lab->a);
+    end_deinit(&lab->b);
+    free(lab);
+    return 0;
+}
+
+static void forward(const End *end)
+{
+    struct pollfd polled[PLANE_POLL_MAX];
+    size_t n = plane_poll(end->plane, polled);
+    assert_true(poll(polled, (nfds_t)n, 1000) > 0);
+    assert_int_equal(plane_forward(end->plane, polled, n), 0);
+}
+
+/* The host sends a packet; with segment_size 0 a whole one, else one to be segmented. */
+static void host_sends(const End *end, const TcpPacket *tcp, uint16_t segment_size)
+{
+    static uint8_t frame[FRAME_MAX];
+    struct virtio_net_hdr header = {0};
+    size_t size = segment_size ? tcp_packet_write_for_segmentation(tcp, segment_size,
+                                                                   frame + HEADER_SIZE, &header)
+                               : tcp_packet_write(tcp, frame + HEADER_SIZE);
+    memcpy(frame, &header, HEADER_SIZE);
+    assert_int_equal(send(end->host, frame, HEADER_SIZE + size, 0), HEADER_SIZE + size);
+}
+
+/* The host must receive just this packet. */
+static void host_receives(const End *end, const TcpPacket *tcp, uint16_t segment_size)
+{
+    static uint8_t frame[FRAME_MAX], expected[FRAME_MAX];
+    struct virtio_net_hdr header = {0};
+    size_t size = segment_size
+                      ? tcp_packet_write_for_segmentation(tcp, segment_size, expected, &header)
+                      : tcp_packet_write(tcp, expected);
+    assert_int_equal(recv(end->host, frame, sizeof(frame), 0), HEADER_SIZE + size);
+    assert_memory_equal(frame, &header, HEADER_SIZE);
+    assert_memory_equal(frame + HEADER_SIZE, expected, size);
+}
+
+static void host_receives_nothing(const End *end)
+{
+    uint8_t octet;
+    assert_int_equal(recv(end->host, &octet, 1, 0), -1);
+}
+
+static SaCounters counters_of(const End *end, uint32_t spi)
+{
+    Answer answer;
+    plane_carry_out(end->plane, &(Order){.type = ORDER_SA_COUNTERS, .id = spi}, -1, &answer);
+    assert_int_equal(answer.error, 0);
+    return answer.sa;
+}
+
+static DataPlaneCounters plane_counters_of(const End *end)
+{
+    Answer answer;
+    plane_carry_out(end->plane, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, &answer);
+    return answer.plane;
+}
+
+static void a_packet_crosses_from_host_to_host(void **state)
+{
+    Lab *lab = *state;
+    TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 333};
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_sa(&lab->b, &lab->a, 0x1001);
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    forward(&lab->b);
+    host_receives(&lab->b, &tcp, 0);
+    assert_int_equal(counters_of(&lab->a, 0x1001).packets_out, 1);
+    assert_int_equal(counters_of(&lab->b, 0x1001).packets_in, 1);
+}
+
+static void a_big_packet_crosses_in_segments_and_is_joined_again(void **state)
+{
+    Lab *lab = *state;
+    for (uint8_t version = 4; version <= 6; version += 2) {
+        TcpPacket tcp = {
+            .version = version,
+            .flags = TCP_ACK | TCP_PSH,
+            .payload_size = 30000,
+        };
+        if (version == 4) {
+            add_sa(&lab->a, &lab->b, 0x1001);
+            add_sa(&lab->b, &lab->a, 0x1001);
+        }
+        host_sends(&lab->a, &tcp, 1300);
+        forward(&lab->a);
+        forward(&lab->b);
+        host_receives(&lab->b, &tcp, 1300);
+    }
+    assert_int_equal(counters_of(&lab->b, 0x1001).packets_in, 2 * (30000 / 1300 + 1));
+}
+
+static void the_newest_sa_sends_and_every_sa_receives(void **state)
+{
+    Lab *lab = *state;
+    TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_sa(&lab->b, &lab->a, 0x1001);
+    add_sa(&lab->b, &lab->a, 0x2002);
+    host_sends(&lab->a, &tcp, 0); /* a has not rekeyed yet */
+    host_sends(&lab->b, &tcp, 0); /* b has; a must not lose it */
+    forward(&lab->a);
+    forward(&lab->b);
+    host_receives(&lab->b, &tcp, 0);
+    assert_int_equal(counters_of(&lab->b, 0x1001).packets_in, 1);
+    assert_int_equal(counters_of(&lab->b, 0x2002).packets_out, 1);
+    forward(&lab->a);
+    assert_int_equal(plane_counters_of(&lab->a).unknown_spi, 1);
+
+    add_sa(&lab->a, &lab->b, 0x2002);
+    host_sends(&lab->b, &tcp, 0);
+    forward(&lab->b);
+    forward(&lab->a);
+    host_receives(&lab->a, &tcp, 0);
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_int_equal(counters_of(&lab->a, 0x2002).packets_out, 1);
+    assert_int_equal(give(lab->b.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1), 0);
+    forward(&lab->b);
+    host_receives(&lab->b, &tcp, 0);
+}
+
+static void without_an_sa_nothing_leaves_and_it_is_counted(void **state)
+{
+    Lab *lab = *state;
+    TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_int_equal(plane_counters_of(&lab->a).no_sa_out, 1);
+}
+
+static void rubbish_from_the_network_reaches_no_host(void **state)
+{
+    Lab *lab = *state;
+    add_sa(&lab->a, &lab->b, 0x1001);
+    const uint8_t keepalive[] = {0xff}, unknown[] = {1, 2, 3, 4, 5, 6, 7, 8},
+                  forged[40] = {0, 0, 0x10, 0x01, 0, 0, 0, 1};
+    const Bytes datagrams[] = {
+        BYTES_OF(keepalive),
+        BYTES_OF(unknown),
+        BYTES_OF(forged),
+        {forged, 8},
+    };
+    for (size_t i = 0; i < ELEMENTS(datagrams); i++)
+        assert_int_equal(sendto(lab->b.transport.esp_fd, datagrams[i].data, datagrams[i].size, 0,
+                                (struct sockaddr *)&lab->a.transport.local,
+                                address_size(&lab->a.transport.local)),
+                         datagrams[i].size);
+    forward(&lab->a);
+    host_receives_nothing(&lab->a);
+    assert_int_equal(plane_counters_of(&lab->a).unknown_spi, 1);
+    assert_int_equal(counters_of(&lab->a, 0x1001).authentication_failures, 1);
+    assert_int_equal(counters_of(&lab->a, 0x1001).malformed, 1);
+}
+
+static void orders_that_make_no_sense_are_refused(void **state)
+{
+    Lab *lab = *state;
+    Plane *plane = lab->a.plane;
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->spi_in = 7;
+    Order add = {.type = ORDER_ADD_SA, .sa = sa};
+    assert_int_equal(give(plane, &add, -1), 0);
+    assert_int_equal(give(plane, &add, -1), -EEXIST);
+    sa->spi_in = 8;
+    sa->transport = 2;
+    assert_int_equal(give(plane, &add, -1), -ENOENT);
+    assert_int_equal(give(plane, &(Order){.type = ORDER_REMOVE_SA, .id = 9}, -1), -ENOENT);
+    assert_int_equal(give(plane, &(Order){.type = ORDER_SA_COUNTERS, .id = 9}, -1), -ENOENT);
+    assert_int_equal(give(plane, &(Order){.type = ORDER_OPEN_TUN}, -1), -EBADF);
+    assert_int_equal(give(plane, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = 5}, -1), -EBADF);
+    int fd = fcntl(lab->a.transport.esp_fd, F_DUPFD_CLOEXEC, 3);
+    assert_int_equal(give(plane, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = 1}, fd), -EEXIST);
+    assert_int_equal(fcntl(fd, F_GETFD), -1); /* what is not taken is closed */
+    assert_int_equal(give(plane, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = 5}, -1), -ENOENT);
+}
+
+static void sas_are_limited_and_go_with_their_transport(void **state)
+{
+    Lab *lab = *state;
+    for (uint32_t i = 0; i < DATAPLANE_SAS_MAX; i++)
+        add_sa(&lab->a, &lab->b, 300 + i);
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    Order add = {.type = ORDER_ADD_SA, .sa = sa};
+    assert_int_equal(give(lab->a.plane, &add, -1), -ENOSPC);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = 1}, -1), 0);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_SA_COUNTERS, .id = 300}, -1),
+                     -ENOENT);
+}
+
+static void a_reached_lifetime_is_reported_once(void **state)
+{
+    Lab *lab = *state;
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->hard.packets = 1;
+    sa->remote = lab->b.transport.local;
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
+    DataPlaneEvent event;
+    assert_false(plane_event(lab->a.plane, &event));
+    TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_true(plane_event(lab->a.plane, &event));
+    assert_int_equal(event.type, DATAPLANE_HARD_LIFETIME);
+    assert_int_equal(event.spi_in, sa->spi_in);
+    assert_false(plane_event(lab->a.plane, &event));
+    assert_int_equal(plane_timeout(lab->a.plane), -1);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return secrets_init();
+}
+
+#define plane_test(function) cmocka_unit_test_setup_teardown(function, setup_lab, teardown_lab)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        plane_test(a_packet_crosses_from_host_to_host),
+        plane_test(a_big_packet_crosses_in_segments_and_is_joined_again),
+        plane_test(the_newest_sa_sends_and_every_sa_receives),
+        plane_test(without_an_sa_nothing_leaves_and_it_is_counted),
+        plane_test(rubbish_from_the_network_reaches_no_host),
+        plane_test(orders_that_make_no_sense_are_refused),
+        plane_test(sas_are_limited_and_go_with_their_transport),
+        plane_test(a_reached_lifetime_is_reported_once),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}

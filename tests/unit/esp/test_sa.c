@@ -1,0 +1,239 @@
+/* Does an SA let pass what it should, for as long as it should, and count the rest? */
+#include "esp/sa.h"
+
+#include "esp/esp.h"
+#include "inner_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { BUFFER_SIZE = 4096, SENT_MAX = 64 };
+
+/* A pair of SAs whose two directions are each other's: what it seals, it opens. */
+static Sa *sa_with(const Lifetime *soft, const Lifetime *hard, bool esn)
+{
+    _cleanup_(sa_order_freep) SaOrder *order =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, esn);
+    if (soft)
+        order->soft = *soft;
+    if (hard)
+        order->hard = *hard;
+    Sa *sa = NULL;
+    assert_int_equal(sa_new(order, -1, 1000, &sa), 0);
+    return sa;
+}
+
+typedef struct Sealed {
+    size_t size;
+    uint8_t data[BUFFER_SIZE];
+} Sealed;
+
+static int seal_as(Sa *sa, const TcpPacket *tcp, uint8_t version, uint64_t now_ms, Sealed *ret)
+{
+    static uint8_t inner[INNER_SIZE_MAX];
+    size_t size = tcp_packet_write(tcp, inner);
+    memcpy(ret->data + sa_front_size(sa), inner, size);
+    ret->size = sa_sealed_size(sa, size);
+    return sa_seal(sa, version, ret->data, size, now_ms);
+}
+
+static int seal(Sa *sa, uint64_t now_ms, Sealed *ret)
+{
+    TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 100};
+    return seal_as(sa, &tcp, 4, now_ms, ret);
+}
+
+static int open_copy(Sa *sa, const Sealed *sealed, uint64_t now_ms)
+{
+    static Sealed copy;
+    copy = *sealed;
+    uint32_t spi = 0, low = 0;
+    Packet packet;
+    assert_int_equal(esp_peek((Bytes){copy.data, copy.size}, &spi, &low), 0);
+    assert_int_equal(spi, sa_spi_in(sa));
+    return sa_open(sa, low, copy.data, copy.size, now_ms, &packet);
+}
+
+static SaCounters counters_of(const Sa *sa, uint64_t now_ms)
+{
+    SaCounters counters;
+    sa_counters(sa, now_ms, &counters);
+    return counters;
+}
+
+static void each_packet_passes_once_in_any_order(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_with(NULL, NULL, true);
+    static Sealed sealed[SENT_MAX];
+    for (size_t i = 0; i < SENT_MAX; i++)
+        assert_int_equal(seal(sa, 1000, &sealed[i]), 0);
+    for (size_t i = SENT_MAX; i > 0; i--)
+        assert_int_equal(open_copy(sa, &sealed[i - 1], 1000), 0);
+    for (size_t i = 0; i < SENT_MAX; i++)
+        assert_int_equal(open_copy(sa, &sealed[i], 1000), SA_E_DROPPED);
+    SaCounters counters = counters_of(sa, 1000);
+    assert_int_equal(counters.packets_in, SENT_MAX);
+    assert_int_equal(counters.packets_out, SENT_MAX);
+    assert_int_equal(counters.bytes_in, SENT_MAX * 152);
+    assert_int_equal(counters.bytes_out, SENT_MAX * 152);
+    assert_int_equal(counters.replays, SENT_MAX);
+}
+
+static void a_forged_packet_is_counted_and_moves_no_window(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_with(NULL, NULL, true);
+    static Sealed sealed, forged;
+    assert_int_equal(seal(sa, 1000, &sealed), 0);
+    forged = sealed;
+    forged.data[4] = 0x7f; /* a number far ahead */
+    assert_int_equal(open_copy(sa, &forged, 1000), SA_E_DROPPED);
+    forged = sealed;
+    forged.data[20] ^= 1;
+    assert_int_equal(open_copy(sa, &forged, 1000), SA_E_DROPPED);
+    assert_int_equal(counters_of(sa, 1000).authentication_failures, 2);
+    assert_int_equal(open_copy(sa, &sealed, 1000), 0);
+}
+
+static void next_header_must_say_what_the_inner_packet_is(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_with(NULL, NULL, true);
+    static Sealed sealed;
+    TcpPacket tcp = {.version = 6, .flags = TCP_ACK, .payload_size = 10};
+    assert_int_equal(seal_as(sa, &tcp, 4, 1000, &sealed), 0);
+    assert_int_equal(open_copy(sa, &sealed, 1000), SA_E_DROPPED);
+    assert_int_equal(counters_of(sa, 1000).malformed, 1);
+    assert_int_equal(seal_as(sa, &tcp, 6, 1000, &sealed), 0);
+    assert_int_equal(open_copy(sa, &sealed, 1000), 0);
+}
+
+static void an_authentic_packet_outside_of_the_selectors_is_dropped_and_counted(void **state)
+{
+    (void)state;
+    _cleanup_(sa_order_freep) SaOrder *order =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    order->ts_remote.n_selectors = 1; /* IPv4 only */
+    order->ts_remote.selectors[0].end_port = 80;
+    _cleanup_(sa_freep) Sa *sa = NULL;
+    assert_int_equal(sa_new(order, -1, 1000, &sa), 0);
+    static Sealed sealed;
+    TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .source_port = 81};
+    assert_int_equal(seal_as(sa, &tcp, 4, 1000, &sealed), 0);
+    assert_int_equal(open_copy(sa, &sealed, 1000), SA_E_DROPPED);
+    assert_int_equal(counters_of(sa, 1000).selector_drops_in, 1);
+    tcp.source_port = 80;
+    assert_int_equal(seal_as(sa, &tcp, 4, 1000, &sealed), 0);
+    assert_int_equal(open_copy(sa, &sealed, 1000), 0);
+}
+
+static void lifetime_in_packets_is_kept_to_the_packet(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa =
+        sa_with(&(Lifetime){.packets = 3}, &(Lifetime){.packets = 5}, true);
+    static Sealed sealed[6];
+    DataPlaneEvent event;
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(sa_event(sa, 1000, &event), i == 3);
+        if (i == 3)
+            assert_int_equal(event.type, DATAPLANE_SOFT_LIFETIME);
+        assert_int_equal(seal(sa, 1000, &sealed[i]), 0);
+    }
+    assert_int_equal(seal(sa, 1000, &sealed[5]), SA_E_EXPIRED);
+    assert_int_equal(open_copy(sa, &sealed[0], 1000), SA_E_EXPIRED);
+    assert_true(sa_event(sa, 1000, &event));
+    assert_int_equal(event.type, DATAPLANE_HARD_LIFETIME);
+    assert_int_equal(event.spi_in, 0x1234abcd);
+    assert_false(sa_event(sa, 1000, &event));
+}
+
+static void lifetime_in_bytes_counts_inner_octets_of_either_direction(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa =
+        sa_with(&(Lifetime){.bytes = 304}, &(Lifetime){.bytes = 305}, true);
+    static Sealed sealed;
+    DataPlaneEvent event;
+    assert_int_equal(seal(sa, 1000, &sealed), 0); /* 152 octets */
+    assert_false(sa_event(sa, 1000, &event));
+    assert_int_equal(seal(sa, 1000, &sealed), 0);
+    assert_true(sa_event(sa, 1000, &event));
+    assert_int_equal(event.type, DATAPLANE_SOFT_LIFETIME);
+    assert_int_equal(seal(sa, 1000, &sealed), 0);
+    assert_int_equal(seal(sa, 1000, &sealed), SA_E_EXPIRED);
+}
+
+static void lifetime_in_seconds_ends_without_any_packet(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa =
+        sa_with(&(Lifetime){.seconds = 10}, &(Lifetime){.seconds = 12}, true);
+    DataPlaneEvent event;
+    assert_true(sa_is_timed(sa));
+    assert_false(sa_event(sa, 10999, &event));
+    assert_true(sa_event(sa, 11000, &event));
+    assert_int_equal(event.type, DATAPLANE_SOFT_LIFETIME);
+    assert_false(sa_event(sa, 12999, &event));
+    assert_true(sa_event(sa, 13000, &event));
+    assert_int_equal(event.type, DATAPLANE_HARD_LIFETIME);
+    assert_false(sa_is_timed(sa));
+}
+
+static void idle_time_is_since_the_last_authentic_packet(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_with(NULL, NULL, true);
+    static Sealed sealed, forged;
+    assert_int_equal(seal(sa, 2000, &sealed), 0);
+    forged = sealed;
+    forged.data[30] ^= 1;
+    assert_int_equal(open_copy(sa, &sealed, 3000), 0);
+    assert_int_equal(open_copy(sa, &forged, 4000), SA_E_DROPPED);
+    SaCounters counters = counters_of(sa, 5000);
+    assert_int_equal(counters.idle_out_ms, 3000);
+    assert_int_equal(counters.idle_in_ms, 2000);
+}
+
+static void an_sa_takes_what_its_selectors_take(void **state)
+{
+    (void)state;
+    _cleanup_(sa_order_freep) SaOrder *order =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    order->ts_remote.n_selectors = 1;
+    _cleanup_(sa_freep) Sa *sa = NULL;
+    assert_int_equal(sa_new(order, -1, 1000, &sa), 0);
+    static uint8_t inner[INNER_SIZE_MAX];
+    for (uint8_t version = 4; version <= 6; version += 2) {
+        TcpPacket tcp = {.version = version, .flags = TCP_ACK};
+        Packet packet;
+        assert_int_equal(packet_parse((Bytes){inner, tcp_packet_write(&tcp, inner)}, &packet), 0);
+        assert_int_equal(sa_takes(sa, &packet), version == 4);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return secrets_init();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_packet_passes_once_in_any_order),
+        cmocka_unit_test(a_forged_packet_is_counted_and_moves_no_window),
+        cmocka_unit_test(next_header_must_say_what_the_inner_packet_is),
+        cmocka_unit_test(an_authentic_packet_outside_of_the_selectors_is_dropped_and_counted),
+        cmocka_unit_test(lifetime_in_packets_is_kept_to_the_packet),
+        cmocka_unit_test(lifetime_in_bytes_counts_inner_octets_of_either_direction),
+        cmocka_unit_test(lifetime_in_seconds_ends_without_any_packet),
+        cmocka_unit_test(idle_time_is_since_the_last_authentic_packet),
+        cmocka_unit_test(an_sa_takes_what_its_selectors_take),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}

@@ -1,0 +1,90 @@
+/* The daemon's data plane: opened at the start, and what its events and its loss mean for the
+ * exchanges. */
+#include "tred/daemon_dataplane.h"
+
+#include "base/log.h"
+#include "tred/bus.h"
+#include "tred/callers.h"
+
+#include <stdio.h>
+
+/* What somebody else took away; NULL for an event that is none of these. */
+static const char *gone(DataPlaneEventType type)
+{
+    switch (type) {
+    case DATAPLANE_INTERFACE_GONE:
+        return "the tunnel's interface was deleted or taken down";
+    case DATAPLANE_ADDRESS_GONE:
+        return "an inner address was removed from the tunnel's interface";
+    case DATAPLANE_ROUTE_GONE:
+        return "a route of the tunnel was removed";
+    case DATAPLANE_STATE_GONE:
+        return "an ESP state was removed from the kernel";
+    case DATAPLANE_POLICY_GONE:
+        return "an IPsec policy was removed from the kernel";
+    default:
+        return NULL;
+    }
+}
+
+/* An exchange whose tunnel carries nothing any more is closed, so that its owner connects again. */
+static void on_event(const DataPlaneEvent *event, void *userdata)
+{
+    Daemon *daemon = userdata;
+    CallerExchange *held = caller_exchange_find_child(daemon, event->spi_in);
+    const char *what = gone(event->type);
+
+    if (!held)
+        return;
+    if (!what) {
+        bus_exchange_lifetime_reached(held, event->spi_in, event->type == DATAPLANE_HARD_LIFETIME);
+        return;
+    }
+    char reason[EXCHANGE_REASON_SIZE];
+    Caller *caller = held->caller;
+    (void)snprintf(reason, sizeof(reason), "Somebody else changed the network: %s. Connect again.",
+                   what);
+    bus_exchange_closed(held, reason);
+    caller_exchange_free(held);
+    caller_release(caller);
+}
+
+static void on_lost(const char *reason, void *userdata)
+{
+    Daemon *daemon = userdata;
+    char text[EXCHANGE_REASON_SIZE];
+
+    log_error("The data plane failed: %s. It is opened again.", reason);
+    (void)snprintf(text, sizeof(text), "The data plane failed: %s. Connect again.", reason);
+    callers_close_all(daemon, text);
+    bus_exchange_children_counted(daemon);
+}
+
+static void on_opened(void *userdata)
+{
+    const Daemon *daemon = userdata;
+
+    log_info("Data plane: %s, opened again.", dataplane_name(daemon->dataplane));
+}
+
+int daemon_dataplane_open(Daemon *daemon)
+{
+    char error[ORDER_TEXT_SIZE] = "";
+
+    daemon->dataplane_options = (DataPlaneOptions){
+        .mode = (DataPlaneMode)daemon->config.data_plane,
+        .interface = daemon->config.interface,
+        .net_socket = daemon->config.net_socket,
+        .esp_program = daemon->config.esp_helper,
+        .event = daemon->event,
+        .callbacks = {on_event, on_lost, on_opened, daemon},
+    };
+    int r = dataplane_open(&daemon->dataplane_options, &daemon->dataplane, error);
+    if (r < 0) {
+        log_error("%s", error);
+        return r;
+    }
+    log_info("Data plane: %s.", dataplane_name(daemon->dataplane));
+    daemon->exchange_context.dataplane = daemon->dataplane;
+    return 0;
+}
