@@ -91,15 +91,16 @@ def tred_sections(directory, **changes):
 class Tred(BusProgram):
     name_on_bus, path, interface = TRED, TRED_PATH, MANAGER
 
-    def __init__(self, directory, capabilities=None, **sections):
+    def __init__(self, directory, capabilities=None, under=(), **sections):
         """With the files of `directory`, as provision() left them; `sections` change tred.conf.
 
+        `under` are the words of a command that runs it, such as a profiler.
         It has CAP_NET_ADMIN where there is a data plane, unless `capabilities` say otherwise."""
         sections = tred_sections(directory, **sections)
         configuration = write_ini(scratch("tred.conf") / "tred.conf", sections)
         if capabilities is None:
             capabilities = [] if sections["data-plane"]["mode"] == "none" else ["net_admin"]
-        super().__init__("tred", [BIN / "tred", "--config", configuration], namespace=HENB,
+        super().__init__("tred", [*under, BIN / "tred", "--config", configuration], namespace=HENB,
                          user="tred", capabilities=capabilities)
 
     def children(self):
@@ -122,13 +123,13 @@ class Tred(BusProgram):
 class IkeClient(BusProgram):
     name_on_bus, path, interface = CLIENT, CLIENT_PATH, CLIENT
 
-    def __init__(self, *arguments, **sections):
+    def __init__(self, *arguments, under=(), **sections):
         configuration = write_ini(scratch("ikeclient.conf") / "ikeclient.conf", merge({
             "segw": {"address": SEGW_IPV4},
             "connection": {"reconnect": "no"},
         }, sections))
-        super().__init__("ikeclient", [BIN / "ikeclient", "--config", configuration, *arguments],
-                         namespace=HENB, user="henb-ike")
+        super().__init__("ikeclient", [*under, BIN / "ikeclient", "--config", configuration,
+                                       *arguments], namespace=HENB, user="henb-ike")
 
 
 class Operator:

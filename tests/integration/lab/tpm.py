@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 import threading
+import time
 
 from lab.network import HENB, inside
 from lab.process import BIN, Process, run, scratch, wait_until
@@ -15,9 +16,13 @@ TCTI = f"swtpm:host=127.0.0.1,port={PORT}"
 class Tpm:
     """One TPM chip: its state lasts, and each start() is a power-on that frees what was loaded."""
 
-    def __init__(self, state=None):
-        """A TPM that has never been used, or the one with this state, as its vendor made it."""
+    def __init__(self, state=None, port=PORT):
+        """A TPM that has never been used, or the one with this state, as its vendor made it.
+
+        Its control channel is at the port after `port`."""
         self.state = state or scratch("tpm")
+        self.port = port
+        self.tcti = f"swtpm:host=127.0.0.1,port={port}"
         self.process = None
 
     def start(self):
@@ -26,8 +31,8 @@ class Tpm:
         self.process = Process("swtpm", [
             BIN / "swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.state}",
             "--flags", "not-need-init,startup-clear",
-            "--server", f"type=tcp,port={PORT},bindaddr=127.0.0.1",
-            "--ctrl", f"type=tcp,port={PORT + 1},bindaddr=127.0.0.1",
+            "--server", f"type=tcp,port={self.port},bindaddr=127.0.0.1",
+            "--ctrl", f"type=tcp,port={self.port + 1},bindaddr=127.0.0.1",
             "--pid", f"file={pid_file}"], namespace=HENB)
         wait_until(lambda: pid_file.exists() and os.path.getsize(pid_file), "swtpm")
         return self
@@ -39,7 +44,7 @@ class Tpm:
 
     def tool(self, name, *arguments):
         """Runs one of tpm2-tools against this TPM."""
-        return run([name, *arguments], namespace=HENB, env={"TPM2TOOLS_TCTI": TCTI}).stdout
+        return run([name, *arguments], namespace=HENB, env={"TPM2TOOLS_TCTI": self.tcti}).stdout
 
 
 class SharedTpm:
@@ -96,6 +101,18 @@ class SharedTpm:
 
     def _answer(self, command, response):
         """What comes back for a command."""
+        return response
+
+
+class SlowTpm(SharedTpm):
+    """The same TPM, each of whose responses comes `seconds` late."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+        super().__init__()
+
+    def _answer(self, command, response):
+        time.sleep(self.seconds)
         return response
 
 
