@@ -1,12 +1,18 @@
 """What processes cost: CPU time and memory, from /proc."""
 
-import re
+import collections
+import resource
+import struct
 from pathlib import Path
 
 from lab.process import BIN
 
 # The programs of others that the world has beside the project's own.
 FOREIGN = {"charon", "swanctl", "swtpm"}
+
+# An entry of /proc/PID/pagemap (the kernel's Documentation/admin-guide/mm/pagemap.rst)
+_PRESENT, _FRAME = 1 << 63, (1 << 55) - 1
+_PAGE = resource.getpagesize()
 
 
 def cpu_seconds(pid):
@@ -17,10 +23,32 @@ def cpu_seconds(pid):
     return total / 1e9
 
 
-def pss_kilobytes(pid):
-    """Memory, pages that are shared counted in part (smaps_rollup)."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[1])
+def _frames(pid):
+    """The page frames that a process has in memory, as often as it maps them."""
+    frames = []
+    with open(f"/proc/{pid}/pagemap", "rb") as pagemap:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            if line.endswith("[vsyscall]"):
+                continue
+            start, end = (int(word, 16) // _PAGE for word in line.split()[0].split("-"))
+            pagemap.seek(8 * start)
+            entries = struct.unpack(f"={end - start}Q", pagemap.read(8 * (end - start)))
+            frames += [entry & _FRAME for entry in entries if entry & _PRESENT]
+    return frames
+
+
+def pss_kilobytes(processes):
+    """{name: kB}: Pss as it is where no other program runs: a page counts in part if several of
+    `processes` ({pid: name}) share it, and in full however many others do.
+
+    The kernel's own (smaps_rollup) would depend on who else is on the machine, such as the SeGW."""
+    frames = {pid: _frames(pid) for pid in processes}
+    sharers = collections.Counter(frame for each in frames.values() for frame in each)
+    found = {}
+    for pid, name in processes.items():
+        share = sum(1 / sharers[frame] for frame in frames[pid])
+        found[name] = found.get(name, 0) + share * _PAGE / 1024
+    return found
 
 
 def own_processes():

@@ -37,8 +37,11 @@ def make_tpm_key(tpm, algorithm):
         tpm.tool("tpm2_flushcontext", "-t")  # nobody else frees the TPM's few slots
 
     step("tpm2_createprimary", "-C", "o", "-G", "ecc256", "-c", place / "parent")
+    # noda: the power cuts of the lab lock no key, and strongSwan 5.9.8 gives up at the TPM_RC_RETRY
+    # with which a TPM answers the first use of one that could be locked.
     step("tpm2_create", "-C", place / "parent", "-G", kind, "-u", place / "public", "-r",
-         place / "private", "-a", "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign")
+         place / "private", "-a",
+         "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|sign")
     step("tpm2_load", "-C", place / "parent", "-u", place / "public", "-r", place / "private",
          "-c", place / "key")
     step("tpm2_evictcontrol", "-C", "o", "-c", place / "key", handle)
