@@ -15,7 +15,7 @@ from lab.network import HENB, SEGW
 from lab.process import LabError
 from lab.slowpath import SLOW_SEGW, SlowPath
 from lab.tpm import SlowTpm, Tpm
-from processes import CpuMeter, pss_kilobytes
+from processes import CpuMeter, pss_alone, pss_here
 from timeline import SIGN, commands_of, connect_of, segw_seconds
 
 SETTLE = 0.02  # seconds after which nothing of a connect, or in preparation of the next, is left
@@ -106,15 +106,21 @@ def starts(lab, count):
 
 
 def memory(lab, count):
-    """Each HeNB in turn: what its processes hold with the tunnel up."""
-    found = {henb.__name__: {} for henb in HENBS}
-    with running(*kept(lab, "ecdsa-p256")):
+    """Each HeNB in turn: what its processes hold with the tunnel up.
+
+    The SeGW is killed before the look: it would share strongSwan's libraries with one of the two."""
+    looks = {"alone": pss_alone, "here": pss_here}
+    found = {henb.__name__: {name: {} for name in looks} for henb in HENBS}
+    *devices, segw = kept(lab, "ecdsa-p256")
+    with running(*devices):
         for _ in range(min(count, MEMORY_COUNT_MAX)):
             for kind in HENBS:
-                with running(lambda: kind(lab)) as (henb,):
+                with running(segw) as (gateway,), running(lambda: kind(lab)) as (henb,):
                     time.sleep(SETTLE)
-                    for name, kilobytes in pss_kilobytes(henb.processes()).items():
-                        found[kind.__name__].setdefault(name, []).append(kilobytes)
+                    gateway.process.kill()
+                    for look, take in looks.items():
+                        for name, kilobytes in take(henb.processes()).items():
+                            found[kind.__name__][look].setdefault(name, []).append(kilobytes)
     return found
 
 

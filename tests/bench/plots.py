@@ -127,10 +127,14 @@ def overlap(results):
 
 
 def write(results, lines, folder):
-    """Each plot whose rows there are."""
+    """Draws what there are rows for; {file: title} of that."""
+    drawings = {}
     if any(line.compared for line in lines):
-        ratios(lines).write(folder / "ratios.svg")
+        drawings["ratios.svg"] = ratios(lines)
     if "p256" in results or "rsa" in results:
-        connects(results).write(folder / "connect.svg")
+        drawings["connect.svg"] = connects(results)
     if "slow" in results:
-        overlap(results).write(folder / "overlap.svg")
+        drawings["overlap.svg"] = overlap(results)
+    for name, drawing in drawings.items():
+        drawing.write(folder / name)
+    return {name: FILES[name] for name in drawings}

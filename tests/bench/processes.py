@@ -1,6 +1,7 @@
 """What processes cost: CPU time and memory, from /proc."""
 
 import collections
+import re
 import resource
 import struct
 from pathlib import Path
@@ -37,11 +38,18 @@ def _frames(pid):
     return frames
 
 
-def pss_kilobytes(processes):
-    """{name: kB}: Pss as it is where no other program runs: a page counts in part if several of
-    `processes` ({pid: name}) share it, and in full however many others do.
+def pss_here(processes):
+    """{name: kB}: the kernel's Pss (smaps_rollup), which counts a page in part if anybody shares it."""
+    found = {}
+    for pid, name in processes.items():
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        found[name] = found.get(name, 0) + int(re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)[1])
+    return found
 
-    The kernel's own (smaps_rollup) would depend on who else is on the machine, such as the SeGW."""
+
+def pss_alone(processes):
+    """{name: kB}: Pss as it is where no other program runs. A page counts in part if several of
+    `processes` ({pid: name}) share it, and in full however many others on this machine do."""
     frames = {pid: _frames(pid) for pid in processes}
     sharers = collections.Counter(frame for each in frames.values() for frame in each)
     found = {}
