@@ -11,7 +11,7 @@ from callgrind import instructions
 from henbs import Lab, Ours, Strongswan, Wish
 from lab.bus import Bus
 from lab.capture import Capture
-from lab.network import HENB, SEGW
+from lab.network import SEGW
 from lab.process import LabError
 from lab.slowpath import SLOW_SEGW, SlowPath
 from lab.tpm import SlowTpm, Tpm
@@ -71,9 +71,12 @@ def connects(lab, algorithm, count):
         for number in range(count + 1):
             for henb, meter in zip(both, meters):
                 meter.lap()
-                times = henb.connect()
-                if times:
+                times = None
+                try:
+                    times = henb.connect()
                     henb.disconnect()
+                except LabError as error:
+                    progress(f"{henb.name}: {error}")
                 time.sleep(SETTLE)
                 spent = meter.lap()
                 if number == 0:  # the first fills caches
@@ -128,9 +131,8 @@ class SlowRun:
     """One HeNB with a slow TPM and a slow path, and captures at both ends of the path."""
 
     def __init__(self, lab, kind):
-        self.captures = Capture(HENB), Capture(SEGW)
-        port = SlowTpm.PORT
-        self.henb = kind(lab, Wish(tcti=SlowTpm.TCTI, tpm_port=port, segw=SLOW_SEGW))
+        self.captures = Capture(kind.namespace), Capture(SEGW)
+        self.henb = kind(lab, Wish(tpm_port=SlowTpm.PORT, segw=SLOW_SEGW))
 
     def stop(self):
         self.henb.stop()
@@ -162,18 +164,18 @@ def figures(connect, segw, sign):
     }
 
 
-def slow_connects(lab, kind, state, count, path):
+def slow_connects(lab, kind, state, count):
     """({figures} of a connect straight after the start, [{figures} of connects after idle time])"""
-    makers = Tpm(state).start, lambda: SlowTpm(SLOW_TPM_SECONDS), lambda: SlowRun(lab, kind)
-    with running(*makers) as (*_, run):
+    makers = (Tpm(state, kind.namespace).start,
+              lambda: SlowTpm(SLOW_TPM_SECONDS, kind.namespace),
+              lambda: SlowPath(SLOW_PATH_SECONDS, kind.namespace),
+              lambda: SlowRun(lab, kind))
+    with running(*makers) as (*_, path, run):
         spans = [(getattr(run.henb, "asked", run.henb.started), run.henb.up)]
         for _ in range(count):
             run.henb.disconnect()
             time.sleep(IDLE)
-            times = run.henb.connect()
-            if not times:
-                raise LabError(f"{kind.name} did not connect with a slow TPM")
-            spans.append(times)
+            spans.append(run.henb.connect())
         path_seconds = path.round_trip()
         first, *later = run.measure(spans)
     return first, later, path_seconds
@@ -185,14 +187,13 @@ def slow(lab, count):
     with running(*kept(lab, "ecdsa-p256")[:3]):
         lab.prepare("ecdsa-p256")
     found = {}
-    with running(Bus, lambda: SlowPath(SLOW_PATH_SECONDS),
-                 lambda: lab.start_segw("ecdsa-p256")) as (_, path, _):
+    with running(Bus, lambda: lab.start_segw("ecdsa-p256")):
         state = {Ours: lab.world.tpm.state, Strongswan: lab.strongswan_tpm.state}
         for kind in HENBS:
-            first, later, path_seconds = slow_connects(lab, kind, state[kind], count, path)
+            first, later, path_seconds = slow_connects(lab, kind, state[kind], count)
             found[kind.__name__] = {"starts": [first], "idle": later, "rtt_ms": 1000 * path_seconds}
         for _ in range(min(count, SLOW_STARTS) - 1):
-            first, _, _ = slow_connects(lab, Ours, state[Ours], 0, path)
+            first, _, _ = slow_connects(lab, Ours, state[Ours], 0)
             found["Ours"]["starts"].append(first)
     return found
 

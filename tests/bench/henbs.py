@@ -11,16 +11,15 @@ from jeepney import DBusAddress, MatchRule, message_bus, new_method_call
 
 from lab.bus import Connection
 from lab.case import World
-from lab.network import SEGW_IPV4
+from lab.network import HENB, OTHER_HENB, SEGW_FOR_OTHER, SEGW_IPV4, make_other_henb
 from lab.process import LabError, scratch
 from lab.programs import CLIENT, CLIENT_PATH, IkeClient, Tred
 from lab.segw import Segw, SegwOptions
 from lab.strongswan_henb import HenbOptions, StrongswanHenb, make_tpm_key, show_swtpm_as_mssim
-from lab.tpm import PORT, TCTI, Tpm
+from lab.tpm import PORT, Tpm
 from lab.vici import Vici
 from processes import own_processes
 
-STRONGSWAN_TPM_PORT = PORT + 10
 ESP = "aes128gcm16"
 SUITES = {"ecdsa-p256": "aes128gcm16-prfsha256-ecp256",
           "rsa-2048": "aes128gcm16-prfsha256-modp2048"}
@@ -29,12 +28,13 @@ PATIENCE = 60.0  # seconds; far above what anything here takes, with a slow TPM 
 
 class Lab:
     """The world, and for each algorithm a device of ours and one of strongSwan's, as alike as can be:
-    a TPM simulator each, the same issuer, suite and SeGW. Logs are off everywhere."""
+    a network and a TPM simulator each, the same issuer, suite and SeGW. Logs are off everywhere."""
 
     def __init__(self, data_plane):
         self.world = World()
         self.data_plane = data_plane
-        self.strongswan_tpm = Tpm(port=STRONGSWAN_TPM_PORT)
+        make_other_henb()
+        self.strongswan_tpm = Tpm(namespace=OTHER_HENB)
         self.keys = {}
         show_swtpm_as_mssim()
 
@@ -57,9 +57,11 @@ class Wish:
     """How a HeNB is started."""
 
     algorithm: str = "ecdsa-p256"
-    tcti: str = TCTI  # of ours
-    tpm_port: int = STRONGSWAN_TPM_PORT  # of strongSwan's
-    segw: str = SEGW_IPV4
+    tpm_port: int = PORT
+    segw: str = ""  # other than by its own way
+
+    def tcti(self):
+        return f"swtpm:host=127.0.0.1,port={self.tpm_port}"
 
 
 class Gate:
@@ -147,15 +149,16 @@ class Ours:
     """tred and ikeclient, and whatever else of the project they start."""
 
     name = "tred and ikeclient"
+    namespace = HENB
 
     def __init__(self, lab, wish=Wish()):
         self.bus = ClientOnBus()
         readiness = Readiness()
         gates = Gate(), Gate()
         files = lab.world.device(wish.algorithm)
-        self.tred = Tred(files, under=gates[0].under, tpm={"tcti": wish.tcti},
+        self.tred = Tred(files, under=gates[0].under, tpm={"tcti": wish.tcti()},
                          log={"level": "error"}, **{"data-plane": {"mode": lab.data_plane}})
-        self.client = IkeClient(under=gates[1].under, segw={"address": wish.segw},
+        self.client = IkeClient(under=gates[1].under, segw={"address": wish.segw or SEGW_IPV4},
                                 ike={"proposals": SUITES[wish.algorithm]},
                                 child={"proposals": ESP}, log={"level": "error"})
         for gate in gates:
@@ -176,10 +179,12 @@ class Ours:
         return own_processes()
 
     def connect(self):
-        """(when it was asked for, when the tunnel was up), or None if it failed."""
+        """(when it was asked for, when the tunnel was up); LabError if it failed, and nothing is left."""
         asked = self.bus.ask("Connect")
         result, when = self.bus.wait_for("Established", "Closed")
-        return (asked, when) if result == "Established" else None
+        if result != "Established":
+            raise LabError(f"no tunnel: {self.client.get('LastError')}")
+        return asked, when
 
     def disconnect(self):
         self.bus.ask("Disconnect")
@@ -195,10 +200,12 @@ class Strongswan:
     """charon with its TPM plugin."""
 
     name = "strongSwan"
+    namespace = OTHER_HENB
 
     def __init__(self, lab, wish=Wish()):
         gate = Gate()
-        options = HenbOptions(ike_proposals=SUITES[wish.algorithm], esp_proposals=ESP, segw=wish.segw,
+        options = HenbOptions(ike_proposals=SUITES[wish.algorithm], esp_proposals=ESP, namespace=OTHER_HENB,
+                              segw=wish.segw or SEGW_FOR_OTHER,
                               tpm_key=lab.keys[wish.algorithm], tpm_port=wish.tpm_port,
                               connect_at_start=True, quiet=True, under=gate.under)
         self.henb = StrongswanHenb(lab.issuer(wish.algorithm), lab.world.operator_root, options)
@@ -219,13 +226,19 @@ class Strongswan:
 
     def connect(self):
         asked = time.time()
-        good = self.vici.call("initiate", child="net", timeout=str(int(PATIENCE * 1000)),
+        refusal = self.vici.call("initiate", child="net", timeout=str(int(PATIENCE * 1000)),
                               loglevel="-1")
-        return (asked, time.time()) if good else None
+        up = time.time()
+        if refusal:
+            # What is left of it, such as an IKE SA without a child, would be in the way of the next.
+            self.vici.call("terminate", ike="segw", force="yes", timeout="10000", loglevel="-1")
+            raise LabError(f"no tunnel: {refusal}")
+        return asked, up
 
     def disconnect(self):
-        if not self.vici.call("terminate", ike="segw", timeout="10000", loglevel="-1"):
-            raise LabError("charon can't delete its IKE SA")
+        refusal = self.vici.call("terminate", ike="segw", timeout="10000", loglevel="-1")
+        if refusal:
+            raise LabError(f"charon can't delete its IKE SA: {refusal}")
 
     def stop(self):
         self.vici.close()

@@ -33,9 +33,10 @@ def _tun(namespace, address, peer):
 class SlowPath:
     """Every packet takes `seconds` each way, and none is lost."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds, namespace=HENB):
         self.seconds = seconds
-        self.ends = (_tun(HENB, SLOW_HENB, SLOW_SEGW), _tun(SEGW, SLOW_SEGW, SLOW_HENB))
+        self.namespace = namespace
+        self.ends = (_tun(namespace, SLOW_HENB, SLOW_SEGW), _tun(SEGW, SLOW_SEGW, SLOW_HENB))
         self.wake, self.bell = os.pipe()
         self.thread = threading.Thread(target=self._carry, daemon=True)
         self.thread.start()
@@ -58,7 +59,8 @@ class SlowPath:
 
     def round_trip(self):
         """Seconds, the mean of ten probes."""
-        said = run(["ping", "-q", "-c", "10", "-i", "0.05", SLOW_SEGW], namespace=HENB).stdout
+        said = run(["ping", "-q", "-c", "10", "-i", "0.05", SLOW_SEGW],
+                   namespace=self.namespace).stdout
         return float(re.search(r"= [\d.]+/([\d.]+)/", said)[1]) / 1000
 
     def stop(self):

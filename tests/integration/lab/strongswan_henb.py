@@ -61,6 +61,7 @@ class HenbOptions:
 
     ike_proposals: str = "aes128gcm16-prfsha256-ecp256"
     esp_proposals: str = "aes128gcm16"
+    namespace: str = HENB
     segw: str = SEGW_IPV4
     tpm_key: TpmKey = None
     tpm_port: int = PORT
@@ -79,7 +80,7 @@ class StrongswanHenb:
         self._write_configuration(options)
         # One charon a machine is what it wants; a SeGW's runs already.
         Path("/run/charon.pid").unlink(missing_ok=True)
-        self.process = Process("charon", [*options.under, BIN / "charon"], namespace=HENB,
+        self.process = Process("charon", [*options.under, BIN / "charon"], namespace=options.namespace,
                                env=self._environment())
 
     def wait_until_ready(self):

@@ -16,13 +16,12 @@ TCTI = f"swtpm:host=127.0.0.1,port={PORT}"
 class Tpm:
     """One TPM chip: its state lasts, and each start() is a power-on that frees what was loaded."""
 
-    def __init__(self, state=None, port=PORT):
+    def __init__(self, state=None, namespace=HENB):
         """A TPM that has never been used, or the one with this state, as its vendor made it.
 
-        Its control channel is at the port after `port`."""
+        It is on the loopback of `namespace`."""
         self.state = state or scratch("tpm")
-        self.port = port
-        self.tcti = f"swtpm:host=127.0.0.1,port={port}"
+        self.namespace = namespace
         self.process = None
 
     def start(self):
@@ -31,9 +30,9 @@ class Tpm:
         self.process = Process("swtpm", [
             BIN / "swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.state}",
             "--flags", "not-need-init,startup-clear",
-            "--server", f"type=tcp,port={self.port},bindaddr=127.0.0.1",
-            "--ctrl", f"type=tcp,port={self.port + 1},bindaddr=127.0.0.1",
-            "--pid", f"file={pid_file}"], namespace=HENB)
+            "--server", f"type=tcp,port={PORT},bindaddr=127.0.0.1",
+            "--ctrl", f"type=tcp,port={PORT + 1},bindaddr=127.0.0.1",
+            "--pid", f"file={pid_file}"], namespace=self.namespace)
         wait_until(lambda: pid_file.exists() and os.path.getsize(pid_file), "swtpm")
         return self
 
@@ -44,7 +43,8 @@ class Tpm:
 
     def tool(self, name, *arguments):
         """Runs one of tpm2-tools against this TPM."""
-        return run([name, *arguments], namespace=HENB, env={"TPM2TOOLS_TCTI": self.tcti}).stdout
+        return run([name, *arguments], namespace=self.namespace,
+                   env={"TPM2TOOLS_TCTI": TCTI}).stdout
 
 
 class SharedTpm:
@@ -55,8 +55,8 @@ class SharedTpm:
     PORT = PORT + 100
     TCTI = f"swtpm:host=127.0.0.1,port={PORT}"
 
-    def __init__(self):
-        with inside(HENB):
+    def __init__(self, namespace=HENB):
+        with inside(namespace):
             self.listeners = [socket.create_server(("127.0.0.1", self.PORT + i)) for i in (0, 1)]
             self.far = [socket.create_connection(("127.0.0.1", PORT + i)) for i in (0, 1)]
         self.lock = threading.Lock()
@@ -107,9 +107,9 @@ class SharedTpm:
 class SlowTpm(SharedTpm):
     """The same TPM, each of whose responses comes `seconds` late."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds, namespace=HENB):
         self.seconds = seconds
-        super().__init__()
+        super().__init__(namespace)
 
     def _answer(self, command, response):
         time.sleep(self.seconds)

@@ -42,12 +42,13 @@ class Vici:
                 return packet[1:]
 
     def call(self, command, **values):
-        """True if charon says that the command has succeeded."""
+        """None if charon says that the command has succeeded, else what it says."""
         body = b"".join(bytes([KEY_VALUE, len(key)]) + key.encode() +
                         struct.pack("!H", len(value)) + value.encode()
                         for key, value in values.items())
         self._send(REQUEST, command, body)
-        return b"\x07success\x00\x03yes" in self._receive(RESPONSE)
+        response = self._receive(RESPONSE)
+        return None if b"\x07success\x00\x03yes" in response else repr(response)
 
     def listen(self, event):
         self._send(EVENT_REGISTER, event)
