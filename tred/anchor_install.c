@@ -1,4 +1,4 @@
-/* How do new anchors come into force without a restart? */
+/* Puts new anchors in force without a restart. */
 #include "tred/anchor_install.h"
 
 #include "base/log.h"

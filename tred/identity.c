@@ -1,4 +1,4 @@
-/* Are the device's key, certificates and anchors there, and do they fit each other? */
+/* Loads the device's key, certificates and anchors, and holds them against each other. */
 #include "base/file.h"
 #include "crypto/openssl.h"
 #include "policy/anchorbundle.h"
