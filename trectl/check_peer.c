@@ -8,8 +8,8 @@
 #include "trectl/check_peer_print.h"
 #include "tred/config.h"
 #include "tred/verifier.h"
-#include "verify/peer.h"
 #include "verify/certificates.h"
+#include "verify/peer.h"
 
 #include <errno.h>
 #include <stdio.h>

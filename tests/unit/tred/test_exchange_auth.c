@@ -175,8 +175,7 @@ static void a_refused_peer_has_no_second_try(void **state)
     play->auth_data[peer.data.size - 1] ^= 1;
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
     play->auth_data[peer.data.size - 1] ^= 1;
-    assert_int_equal(play_judge(play, &peer, time(NULL)),
-                     EXCHANGE_E_WRONG_STATE);
+    assert_int_equal(play_judge(play, &peer, time(NULL)), EXCHANGE_E_WRONG_STATE);
 }
 
 static void an_auth_over_another_response_is_refused(void **state)
