@@ -49,14 +49,15 @@ static int descriptors_set(posix_spawn_file_actions_t *actions, int channel)
     return r;
 }
 
-static int spawn(const char *path, int channel, pid_t *ret)
+static int spawn(const char *path, const char *argument, int channel, pid_t *ret)
 {
     _cleanup_(free_charp) char *name = strdup(path);
-    char *const arguments[] = {name, NULL}, *const environment[] = {NULL};
+    _cleanup_(free_charp) char *option = argument ? strdup(argument) : NULL;
+    char *const arguments[] = {name, option, NULL}, *const environment[] = {NULL};
     posix_spawn_file_actions_t actions_storage;
     posix_spawnattr_t attributes_storage;
 
-    if (!name)
+    if (!name || (argument && !option))
         return -ENOMEM;
     int r = posix_spawn_file_actions_init(&actions_storage);
     if (r != 0)
@@ -75,7 +76,7 @@ static int spawn(const char *path, int channel, pid_t *ret)
     return -r;
 }
 
-int helper_process_start(const char *path, HelperProcess *ret)
+int helper_process_start(const char *path, const char *argument, HelperProcess *ret)
 {
     int ends[2];
 
@@ -83,7 +84,7 @@ int helper_process_start(const char *path, HelperProcess *ret)
         return -errno;
     _cleanup_(close_fdp) int ours = ends[0], theirs = ends[1];
     pid_t pid = 0;
-    int r = spawn(path, theirs, &pid);
+    int r = spawn(path, argument, theirs, &pid);
 
     if (r < 0)
         return r;

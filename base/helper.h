@@ -15,8 +15,9 @@ typedef struct HelperProcess {
     int channel; /* our end */
 } HelperProcess;
 
-/* Starts the program `path`. 0, with *ret for helper_process_end(), or -errno. */
-int helper_process_start(const char *path, HelperProcess *ret);
+/* Starts the program `path`, with `argument` unless it is NULL. 0, with *ret for
+ * helper_process_end(), or -errno. */
+int helper_process_start(const char *path, const char *argument, HelperProcess *ret);
 
 /* Ends the helper, if there is one, and waits until it is gone; nothing that it has is worth
  * waiting for. */

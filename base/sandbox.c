@@ -59,22 +59,25 @@ static int calls_filter(const int *calls, size_t count)
     return r < 0 ? r : seccomp_load(filter);
 }
 
-/* Where a unit's filter has no capset(), there is no capability to drop either. */
-static bool has_capabilities(void)
+/* capset() only where there is something to lower: a unit's own filter may not have that call. */
+static int capabilities_lower(uint32_t kept)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
 
     if (syscall(SYS_capget, &header, data) < 0)
-        return true;
-    return (data[0].permitted | data[1].permitted) != 0;
+        return -errno;
+    const uint32_t left = data[0].permitted & kept;
+    if (data[0].permitted == left && data[1].permitted == 0)
+        return 0;
+    const struct __user_cap_data_struct lowered[_LINUX_CAPABILITY_U32S_3] = {
+        {.permitted = left, .effective = left},
+    };
+    return syscall(SYS_capset, &header, lowered) < 0 ? -errno : 0;
 }
 
-static int capabilities_drop(void)
+static int capabilities_keep(uint32_t kept)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
-
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return -errno;
@@ -82,20 +85,24 @@ static int capabilities_drop(void)
      * from it. */
     for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
         (void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
-    return has_capabilities() && syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+    return capabilities_lower(kept);
 }
 
-static int files_leave(int channel)
+int sandbox_leave_files(unsigned first)
 {
     const struct rlimit none = {0};
 
-    if (chdir("/") < 0)
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || chdir("/") < 0 ||
+        syscall(SYS_close_range, first, ~0U, 0) < 0)
         return -errno;
-    if (channel > 3 && syscall(SYS_close_range, 3, channel - 1, 0) < 0)
-        return -errno;
-    if (syscall(SYS_close_range, channel + 1, ~0U, 0) < 0)
-        return -errno;
-    return setrlimit(RLIMIT_FSIZE, &none) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ? -errno : 0;
+    return setrlimit(RLIMIT_CORE, &none) < 0 ? -errno : 0;
+}
+
+int sandbox_keep_rights(uint32_t kept, const int *calls, size_t count)
+{
+    int r = capabilities_keep(kept);
+
+    return r == 0 ? calls_filter(calls, count) : r;
 }
 
 int sandbox_limit_memory(size_t octets)
@@ -109,10 +116,12 @@ int sandbox_limit_memory(size_t octets)
 
 int sandbox_enter(int channel, const int *calls, size_t count)
 {
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    const struct rlimit none = {0};
+
+    if (channel > 3 && syscall(SYS_close_range, 3, channel - 1, 0) < 0)
         return -errno;
-    int r = files_leave(channel);
-    if (r == 0)
-        r = capabilities_drop();
-    return r == 0 ? calls_filter(calls, count) : r;
+    int r = sandbox_leave_files((unsigned)channel + 1);
+    if (r == 0 && setrlimit(RLIMIT_FSIZE, &none) < 0)
+        r = -errno;
+    return r == 0 ? sandbox_keep_rights(0, calls, count) : r;
 }

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "dataplane/espsize.h"
-#include "dataplane/helper.h"
+#include "dataplane/orderlink.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -47,8 +47,8 @@ struct DataPlane {
     PlaneState state;
     DataPlaneMode mode;           /* what it has become */
     char reason[ORDER_TEXT_SIZE]; /* why it was lost */
-    Helper *net;
-    Helper *esp; /* with DATAPLANE_USER */
+    OrderLink *net;
+    OrderLink *esp; /* with DATAPLANE_USER */
     sd_event_source *retry;
     uint64_t retry_us;
     bool opened_before;
@@ -137,8 +137,8 @@ static void handle_lost(const char *reason, void *userdata)
     plane->tun_open = false;
     plane->n_transports = 0;
     plane->n_counting = 0;
-    helper_free(steal_pointer(plane->esp)); /* `reason` may go with it */
-    helper_free(steal_pointer(plane->net));
+    order_link_free(steal_pointer(plane->esp)); /* `reason` may go with it */
+    order_link_free(steal_pointer(plane->net));
     while (plane->n_sas > 0)
         sa_forget(plane, &plane->sas[plane->n_sas - 1], -ECONNRESET);
     if (plane->opened_before)
@@ -171,13 +171,13 @@ static void handle_event(const DataPlaneEvent *event, void *userdata)
         tell_event(plane, event);
         return;
     }
-    helper_order(plane->esp, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, helper_deadline(),
-                 handle_esp_lives, (uint64_t)event->type << 32 | event->spi_in, plane);
+    order_link_give(plane->esp, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, order_link_deadline(),
+                    handle_esp_lives, (uint64_t)event->type << 32 | event->spi_in, plane);
 }
 
-static HelperCallbacks helper_callbacks(DataPlane *plane)
+static OrderLinkCallbacks link_callbacks(DataPlane *plane)
 {
-    return (HelperCallbacks){.event = handle_event, .lost = handle_lost, .userdata = plane};
+    return (OrderLinkCallbacks){.event = handle_event, .lost = handle_lost, .userdata = plane};
 }
 
 static void open_finish(DataPlane *plane)
@@ -203,18 +203,18 @@ static void handle_esp_ready(const Answer *answer, int *fd, uint64_t cookie, voi
 static void start_esp(DataPlane *plane)
 {
     const DataPlaneOptions *options = plane->options;
-    HelperCallbacks callbacks = helper_callbacks(plane);
-    int r = helper_start("tred-esp", options->esp_program, NULL, options->event, &callbacks,
-                         &plane->esp);
+    OrderLinkCallbacks callbacks = link_callbacks(plane);
+    int r = order_link_start("tred-esp", options->esp_program, NULL, options->event, &callbacks,
+                             &plane->esp);
     if (r >= 0) {
-        helper_order(plane->esp, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, helper_deadline(),
-                     handle_esp_ready, 0, plane);
+        order_link_give(plane->esp, &(Order){.type = ORDER_PLANE_COUNTERS}, -1,
+                        order_link_deadline(), handle_esp_ready, 0, plane);
         return;
     }
     char reason[ORDER_TEXT_SIZE];
     (void)snprintf(reason, sizeof(reason), "%s can't be started: %s.", options->esp_program,
                    strerror(-r));
-    helper_give_up(plane->net, reason);
+    order_link_give_up(plane->net, reason);
 }
 
 static void handle_opened(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
@@ -223,7 +223,7 @@ static void handle_opened(const Answer *answer, int *fd, uint64_t cookie, void *
     (void)cookie;
     DataPlane *plane = userdata;
     if (answer->error < 0) {
-        helper_give_up(plane->net, answer->text);
+        order_link_give_up(plane->net, answer->text);
         return;
     }
     plane->mode = answer->mode;
@@ -238,12 +238,13 @@ static void handle_opened(const Answer *answer, int *fd, uint64_t cookie, void *
 static int connect_net(DataPlane *plane)
 {
     const DataPlaneOptions *options = plane->options;
-    HelperCallbacks callbacks = helper_callbacks(plane);
+    OrderLinkCallbacks callbacks = link_callbacks(plane);
     if (options->net_program) {
-        return helper_start("tred-net", options->net_program, "--connected", options->event,
-                            &callbacks, &plane->net);
+        return order_link_start("tred-net", options->net_program, "--connected", options->event,
+                                &callbacks, &plane->net);
     }
-    return helper_connect("tred-net", options->net_socket, options->event, &callbacks, &plane->net);
+    return order_link_connect("tred-net", options->net_socket, options->event, &callbacks,
+                              &plane->net);
 }
 
 static void open_start(DataPlane *plane)
@@ -255,8 +256,8 @@ static void open_start(DataPlane *plane)
     int r = connect_net(plane);
     if (r >= 0) {
         plane->state = PLANE_OPENING;
-        helper_order(plane->net, &order, -1, helper_deadline() + OPEN_DEADLINE_US, handle_opened, 0,
-                     plane);
+        order_link_give(plane->net, &order, -1, order_link_deadline() + OPEN_DEADLINE_US,
+                        handle_opened, 0, plane);
         return;
     }
     (void)snprintf(
@@ -311,8 +312,8 @@ void dataplane_close(DataPlane *plane)
     while (plane->n_sas > 0)
         sa_forget(plane, &plane->sas[plane->n_sas - 1], -ECANCELED);
     sd_event_source_disable_unref(plane->retry);
-    helper_free(plane->esp);
-    helper_free(plane->net);
+    order_link_free(plane->esp);
+    order_link_free(plane->net);
     free(plane);
 }
 
@@ -353,8 +354,8 @@ static void release_transport(DataPlane *plane, const Transport *transport)
     PlaneTransport *unused = transport_find(plane, transport);
     if (!unused)
         return;
-    helper_order(plane->esp, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = unused->id}, -1,
-                 helper_deadline(), NULL, 0, NULL);
+    order_link_give(plane->esp, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = unused->id}, -1,
+                    order_link_deadline(), NULL, 0, NULL);
     *unused = plane->transports[--plane->n_transports];
 }
 
@@ -363,16 +364,16 @@ static void remove_from_helpers(DataPlane *plane, uint32_t spi_in, const Transpo
 {
     Order order = {.type = ORDER_REMOVE_SA, .id = spi_in};
     if (in_net)
-        helper_order(plane->net, &order, -1, helper_deadline(), NULL, 0, NULL);
+        order_link_give(plane->net, &order, -1, order_link_deadline(), NULL, 0, NULL);
     if (plane->mode != DATAPLANE_USER)
         return;
-    helper_order(plane->esp, &order, -1, helper_deadline(), NULL, 0, NULL);
+    order_link_give(plane->esp, &order, -1, order_link_deadline(), NULL, 0, NULL);
     release_transport(plane, transport);
     if (plane->n_sas > 0 || !plane->tun_open)
         return;
     plane->tun_open = false;
-    helper_order(plane->esp, &(Order){.type = ORDER_CLOSE_TUN}, -1, helper_deadline(), NULL, 0,
-                 NULL);
+    order_link_give(plane->esp, &(Order){.type = ORDER_CLOSE_TUN}, -1, order_link_deadline(), NULL,
+                    0, NULL);
 }
 
 /* The pair is in tred-net if there is no order left for it. */
@@ -419,12 +420,12 @@ static void hand_tun_on(DataPlane *plane, int tun, uint64_t deadline, uint64_t c
     if (plane->n_sas == 0)
         return;
     if (plane->tun_open) {
-        helper_order(plane->esp, &(Order){.type = ORDER_CLOSE_TUN}, -1, helper_deadline(), NULL, 0,
-                     NULL);
+        order_link_give(plane->esp, &(Order){.type = ORDER_CLOSE_TUN}, -1, order_link_deadline(),
+                        NULL, 0, NULL);
     }
     plane->tun_open = true;
-    helper_order(plane->esp, &(Order){.type = ORDER_OPEN_TUN}, tun, deadline, handle_tun_open,
-                 cookie, plane);
+    order_link_give(plane->esp, &(Order){.type = ORDER_OPEN_TUN}, tun, deadline, handle_tun_open,
+                    cookie, plane);
 }
 
 static void handle_net_added(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
@@ -432,13 +433,13 @@ static void handle_net_added(const Answer *answer, int *fd, uint64_t cookie, voi
     DataPlane *plane = userdata;
     PlaneSa *sa = sa_of_cookie(plane, cookie);
     if (plane->mode == DATAPLANE_USER && *fd >= 0)
-        hand_tun_on(plane, *fd, sa ? sa->deadline : helper_deadline(), cookie);
+        hand_tun_on(plane, *fd, sa ? sa->deadline : order_link_deadline(), cookie);
     if (!sa)
         return;
     if (answer->error < 0) {
         take_away(plane, sa, answer->error);
     } else if (plane->mode == DATAPLANE_USER && !plane->tun_open) {
-        helper_give_up(plane->net, "tred-net made an interface and kept it");
+        order_link_give_up(plane->net, "tred-net made an interface and kept it");
     } else if (*fd < 0) {
         finish_adding(plane, sa, 0);
     }
@@ -451,9 +452,9 @@ static void order_net(DataPlane *plane, PlaneSa *sa, const SaOrder *order)
         const SaOrder *read;
         SaOrder *order;
     } borrowed = {order};
-    helper_order(plane->net, &(Order){.type = ORDER_ADD_SA, .sa = borrowed.order},
-                 sa->transport ? sa->transport->esp_fd : -1, sa->deadline, handle_net_added,
-                 sa->cookie, plane);
+    order_link_give(plane->net, &(Order){.type = ORDER_ADD_SA, .sa = borrowed.order},
+                    sa->transport ? sa->transport->esp_fd : -1, sa->deadline, handle_net_added,
+                    sa->cookie, plane);
 }
 
 static void handle_esp_added(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
@@ -493,8 +494,8 @@ static int open_transport(DataPlane *plane, const Transport *transport, uint64_t
         return r;
     *ret_id = ++plane->last_transport_id;
     plane->transports[plane->n_transports++] = (PlaneTransport){*ret_id, transport};
-    helper_order(plane->esp, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = *ret_id},
-                 transport->esp_fd, deadline, NULL, 0, NULL);
+    order_link_give(plane->esp, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = *ret_id},
+                    transport->esp_fd, deadline, NULL, 0, NULL);
     return 0;
 }
 
@@ -514,8 +515,8 @@ static int add_to_esp(DataPlane *plane, PlaneSa *sa, SaOrder *order)
     *keyless = *order;
     keyless->encr_in = keyless->integ_in = keyless->encr_out = keyless->integ_out = NULL;
     sa->order = keyless;
-    helper_order(plane->esp, &(Order){.type = ORDER_ADD_SA, .sa = order}, -1, sa->deadline,
-                 handle_esp_added, sa->cookie, plane);
+    order_link_give(plane->esp, &(Order){.type = ORDER_ADD_SA, .sa = order}, -1, sa->deadline,
+                    handle_esp_added, sa->cookie, plane);
     return 0;
 }
 
@@ -585,7 +586,7 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *tr
         .spi_in = order->spi_in,
         .cookie = ++plane->last_cookie,
         .transport = transport,
-        .deadline = helper_deadline(),
+        .deadline = order_link_deadline(),
         .added = added,
         .userdata = userdata,
     };
@@ -644,21 +645,21 @@ int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
         return -EBUSY;
     plane->counted = counted;
     plane->counted_userdata = userdata;
-    uint64_t deadline = helper_deadline();
-    Helper *helper = plane->mode == DATAPLANE_USER ? plane->esp : plane->net;
+    uint64_t deadline = order_link_deadline();
+    OrderLink *helper = plane->mode == DATAPLANE_USER ? plane->esp : plane->net;
     plane->n_counting = plane->n_sas + (plane->mode == DATAPLANE_USER);
     if (plane->n_counting == 0) {
         counted(userdata);
         return 0;
     }
     for (size_t i = 0; i < plane->n_sas; i++) {
-        helper_order(helper, &(Order){.type = ORDER_SA_COUNTERS, .id = plane->sas[i].spi_in}, -1,
-                     deadline, handle_sa_counters, plane->sas[i].cookie, plane);
+        order_link_give(helper, &(Order){.type = ORDER_SA_COUNTERS, .id = plane->sas[i].spi_in}, -1,
+                        deadline, handle_sa_counters, plane->sas[i].cookie, plane);
     }
     /* The kernel counts these for the whole host, in /proc/net/xfrm_stat. */
     if (plane->mode == DATAPLANE_USER) {
-        helper_order(helper, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, deadline,
-                     handle_plane_counters, 0, plane);
+        order_link_give(helper, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, deadline,
+                        handle_plane_counters, 0, plane);
     }
     return 0;
 }

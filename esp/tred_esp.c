@@ -1,8 +1,8 @@
 /* tred-esp, the helper that moves packets: tred starts it with one end of a socket pair as
  * descriptor 3, and hands it the TUN, the ESP sockets and the SAs over that alone. */
+#include "base/helper.h"
 #include "base/log.h"
-#include "dataplane/channel.h"
-#include "dataplane/lockdown.h"
+#include "base/sandbox.h"
 #include "esp/plane.h"
 
 #include <errno.h>
@@ -11,7 +11,6 @@
 #include <openssl/rand.h>
 #include <seccomp.h>
 #include <string.h>
-#include <sys/resource.h>
 
 typedef struct Helper {
     int channel;
@@ -66,14 +65,14 @@ static int report(const Helper *helper, const Writer *writer)
 {
     Bytes message;
     int r = writer_finish(writer, &message);
-    return r < 0 ? r : channel_send(helper->channel, message, -1);
+    return r < 0 ? r : helper_send(helper->channel, message, -1);
 }
 
 /* Returns 1, 0 when tred has closed its end, or -errno. */
 static int handle_order(Helper *helper)
 {
     int fd = -1;
-    int size = channel_receive(helper->channel, helper->message->data, helper->message->size, &fd);
+    int size = helper_receive(helper->channel, helper->message->data, helper->message->size, &fd);
     if (size <= 0)
         return size;
     _cleanup_(order_deinit) Order order = {};
@@ -129,12 +128,6 @@ static int run(Helper *helper)
     }
 }
 
-static int write_no_file(void)
-{
-    const struct rlimit none = {};
-    return setrlimit(RLIMIT_FSIZE, &none) < 0 ? -errno : 0;
-}
-
 static int helper_init(Helper *helper)
 {
     *helper = (Helper){.channel = ORDER_FD};
@@ -146,10 +139,8 @@ static int helper_init(Helper *helper)
     if (r >= 0)
         r = plane_new(&helper->plane);
     if (r >= 0)
-        r = lockdown_files(ORDER_FD + 1);
-    if (r >= 0)
-        r = write_no_file();
-    return r < 0 ? r : lockdown_rights(0, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
+        r = sandbox_enter(ORDER_FD, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
+    return r;
 }
 
 int main(void)

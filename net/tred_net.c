@@ -1,8 +1,8 @@
 /* tred-net: configures the host's network for tred (tred-net(8)). It serves one connection at a
  * time, of one user, and reads nothing but orders (dataplane/order.h) and the kernel's answers. */
+#include "base/helper.h"
 #include "base/log.h"
-#include "dataplane/channel.h"
-#include "dataplane/lockdown.h"
+#include "base/sandbox.h"
 #include "net/plane.h"
 
 #include <errno.h>
@@ -190,7 +190,7 @@ static int server_init(Server *server, const Options *options)
 {
     server->watchdog_ms = -1;
     uint64_t watchdog_us = 0;
-    int r = lockdown_files(SD_LISTEN_FDS_START + (options->socket ? 0 : 1));
+    int r = sandbox_leave_files(SD_LISTEN_FDS_START + (options->socket ? 0 : 1));
     /* Whoever starts it with a connection serves nobody but itself. */
     server->user = getuid();
     if (r >= 0 && !options->connected)
@@ -206,7 +206,7 @@ static int server_init(Server *server, const Options *options)
     if (r >= 0 && sd_watchdog_enabled(0, &watchdog_us) > 0)
         server->watchdog_ms = (int)(watchdog_us / 2000);
     if (r >= 0) {
-        r = lockdown_rights(CAP_TO_MASK(CAP_NET_ADMIN), ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
+        r = sandbox_keep_rights(CAP_TO_MASK(CAP_NET_ADMIN), ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
         if (r < 0)
             log_error("Rights can't be given up: %s", strerror(-r));
     }
@@ -256,7 +256,7 @@ static int send_report(const Server *server, const Writer *writer, int fd)
 {
     Bytes message;
     int r = writer_finish(writer, &message);
-    return r < 0 ? r : channel_send(server->connection, message, fd);
+    return r < 0 ? r : helper_send(server->connection, message, fd);
 }
 
 static int open_plane(Server *server, const Order *order, char *error)
@@ -286,7 +286,7 @@ static void carry_out(Server *server, const Order *order, int esp_fd, Answer *re
 static int receive_order(Server *server, Order *ret, int *ret_fd)
 {
     int size =
-        channel_receive(server->connection, server->message->data, server->message->size, ret_fd);
+        helper_receive(server->connection, server->message->data, server->message->size, ret_fd);
     if (size <= 0)
         return size == 0 ? -ENOTCONN : size;
     int r = order_decode((Bytes){server->message->data, (size_t)size}, ret);

@@ -59,7 +59,7 @@ int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, char
 
     if (!process)
         return -ENOMEM;
-    int r = helper_process_start(verifier->options.program, &process->helper);
+    int r = helper_process_start(verifier->options.program, NULL, &process->helper);
     if (r < 0) {
         return verifier_refuse(
             VERIFIER_E_FAILED, error,

@@ -125,7 +125,7 @@ int main(int argc, char **argv)
 {
     static VerifyRequest request = {.type = FRAME_PEER, .revocation = REVOCATION_IF_AVAILABLE};
     _cleanup_(helper_process_end) HelperProcess process = {0, -1};
-    int r = argc < 5 ? -EINVAL : helper_process_start(argv[1], &process);
+    int r = argc < 5 ? -EINVAL : helper_process_start(argv[1], NULL, &process);
 
     if (r == 0)
         r = hand(process.channel, FRAME_PROFILE, NULL);

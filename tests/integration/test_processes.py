@@ -55,7 +55,8 @@ class RightsTest(LabTest):
 
 
 CAPABILITIES = {"none": 0, "net_admin": 1 << 12}
-DESCRIPTORS = {"event loop": "anon_inode:[eventpoll]", "signals": "anon_inode:[signalfd]",
+DESCRIPTORS = {"event loop": "anon_inode:[eventpoll]", "event counter": "anon_inode:[eventfd]",
+               "sealed memory": "/memfd:tred-verify (deleted)", "signals": "anon_inode:[signalfd]",
                "timer": "anon_inode:[timerfd]", "sockets": "socket", "TUN": "/dev/net/tun"}
 
 
@@ -72,7 +73,7 @@ class DocumentTest(LabTest):
     def test_each_process_has_what_the_architecture_says_and_no_more(self):
         _, tred, client = self.establish(tred={"data-plane": {"mode": "user"}})
         processes = {"ikeclient": client.pid, "tred": tred.pid, "tred-net": self.tred_net.pid,
-                     "tred-esp": tred.helper_pid()}
+                     "tred-esp": tred.helper_pid(), "tred-verify": tred.verifier_pid()}
         table = documented()
         self.assertEqual(table.keys(), processes.keys())
         sanitized = "__asan_init" in run(["nm", "-D", BIN / "tred"]).stdout

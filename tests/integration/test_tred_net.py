@@ -13,7 +13,7 @@ from lab.traffic import INTERFACE, ROUTE_PROTOCOL, configuration
 
 USER = {"data-plane": {"mode": "user"}}
 OPEN, MODE_USER = 1, 2
-DEADLINE = 5  # seconds, helper.h
+DEADLINE = 5  # seconds, orderlink.h
 
 # Connects as whoever runs it; says how many octets come back for an ORDER_OPEN, or why none do.
 ASK = """

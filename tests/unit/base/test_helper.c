@@ -75,7 +75,7 @@ static void a_program_that_is_not_there_is_said_not_to_be(void **state)
     HelperProcess process = {0, -1};
 
     (void)state;
-    assert_int_equal(helper_process_start("/nowhere/helper", &process), -ENOENT);
+    assert_int_equal(helper_process_start("/nowhere/helper", NULL, &process), -ENOENT);
     assert_int_equal(process.pid, 0);
     helper_process_end(&process); /* nothing to end */
 }
@@ -87,7 +87,7 @@ static void a_helper_that_ends_closes_its_channel_and_is_reaped(void **state)
     int fd = -1;
 
     (void)state;
-    assert_int_equal(helper_process_start("/bin/true", &process), 0);
+    assert_int_equal(helper_process_start("/bin/true", NULL, &process), 0);
     const pid_t pid = process.pid;
     assert_int_equal(helper_wait(process.channel, 5000), 0);
     assert_int_equal(helper_receive(process.channel, buffer, sizeof(buffer), &fd), 0);
@@ -102,7 +102,7 @@ static void a_helper_that_does_not_end_is_ended(void **state)
     HelperProcess process;
 
     (void)state;
-    assert_int_equal(helper_process_start("/bin/cat", &process), 0); /* it waits for nobody */
+    assert_int_equal(helper_process_start("/bin/cat", NULL, &process), 0); /* it waits for nobody */
     const pid_t pid = process.pid;
     helper_process_end(&process);
     assert_int_equal(kill(pid, 0), -1);

@@ -7,47 +7,47 @@
 
 #include <systemd/sd-event.h>
 
-typedef struct Helper Helper;
+typedef struct OrderLink OrderLink;
 
 /* How long an order may take from being given to being answered, in microseconds. What either
  * process does is a matter of milliseconds; a bus caller waits for 25 s. */
-enum { HELPER_DEADLINE_US = 5 * 1000 * 1000 };
+enum { ORDER_DEADLINE_US = 5 * 1000 * 1000 };
 
-typedef struct HelperCallbacks {
+typedef struct OrderLinkCallbacks {
     void (*event)(const DataPlaneEvent *event, void *userdata);
     /* Once, when the helper has ended, has not answered by an order's deadline, or says what is no
      * answer: `reason` tells which. No order is answered from then on. It may free the helper. */
     void (*lost)(const char *reason, void *userdata);
     void *userdata;
-} HelperCallbacks;
+} OrderLinkCallbacks;
 
 /* Gives a helper up that does what it should not: `lost` is called with `reason`, from the event
  * loop. */
-void helper_give_up(Helper *helper, const char *reason);
+void order_link_give_up(OrderLink *link, const char *reason);
 
 /* Called once for an order, unless the helper is lost or freed before. `fd` came with the answer,
  * or is -1: the callback may take it over by setting it to -1. */
-typedef void (*HelperAnswered)(const Answer *answer, int *fd, uint64_t cookie, void *userdata);
+typedef void (*OrderAnswered)(const Answer *answer, int *fd, uint64_t cookie, void *userdata);
 
 /* Starts `path` with nothing but a socket pair, /dev/null and our standard error, and `argument`
  * unless it is NULL. `name` is what it is called in reasons; borrowed. Returns 0 or -errno. */
-int helper_start(const char *name, const char *path, const char *argument, sd_event *event,
-                 const HelperCallbacks *callbacks, Helper **ret);
+int order_link_start(const char *name, const char *path, const char *argument, sd_event *event,
+                     const OrderLinkCallbacks *callbacks, OrderLink **ret);
 
 /* Connects to the socket at `path`. Returns 0 or -errno. */
-int helper_connect(const char *name, const char *path, sd_event *event,
-                   const HelperCallbacks *callbacks, Helper **ret);
+int order_link_connect(const char *name, const char *path, sd_event *event,
+                       const OrderLinkCallbacks *callbacks, OrderLink **ret);
 
 /* Closes the connection; a helper that was started is ended and waited for. */
-void helper_free(Helper *helper);
-DEFINE_POINTER_CLEANUP(Helper, helper_free);
+void order_link_free(OrderLink *link);
+DEFINE_POINTER_CLEANUP(OrderLink, order_link_free);
 
-/* `HELPER_DEADLINE_US` from now: the deadline for all orders of one request together. */
-uint64_t helper_deadline(void);
+/* `ORDER_DEADLINE_US` from now: the deadline for all orders of one request together. */
+uint64_t order_link_deadline(void);
 
 /* Gives an order, with `fd` beside it unless it is -1, to be answered by `deadline`. `answered` may
  * be NULL; `cookie` and `userdata` are handed to it. An order that can't be sent is a helper that
  * is lost.
  */
-void helper_order(Helper *helper, const Order *order, int fd, uint64_t deadline,
-                  HelperAnswered answered, uint64_t cookie, void *userdata);
+void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadline,
+                     OrderAnswered answered, uint64_t cookie, void *userdata);

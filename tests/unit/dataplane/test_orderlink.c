@@ -1,8 +1,8 @@
 /* A process that carries out orders: what it says is taken only as an answer to what it was asked,
  * and no later than by the deadline. The test plays the process. */
-#include "dataplane/helper.h"
+#include "dataplane/orderlink.h"
 
-#include "dataplane/channel.h"
+#include "base/helper.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -22,7 +22,7 @@ typedef struct Lab {
     int listener;
     int theirs; /* the process's end */
     sd_event *event;
-    Helper *helper;
+    OrderLink *helper;
     size_t n_answers;
     uint64_t last_cookie;
     Answer last;
@@ -41,7 +41,7 @@ static void note_lost(const char *reason, void *userdata)
     Lab *lab = userdata;
     assert_string_equal(lab->lost, "");
     (void)snprintf(lab->lost, sizeof(lab->lost), "%s", reason);
-    helper_free(steal_pointer(lab->helper));
+    order_link_free(steal_pointer(lab->helper));
 }
 
 static void note_answer(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
@@ -66,9 +66,10 @@ static int setup(void **state)
                      0);
     assert_int_equal(listen(lab->listener, 1), 0);
     assert_int_equal(sd_event_new(&lab->event), 0);
-    const HelperCallbacks callbacks = {note_event, note_lost, lab};
+    const OrderLinkCallbacks callbacks = {note_event, note_lost, lab};
     assert_int_equal(
-        helper_connect("tred-net", lab->address.sun_path, lab->event, &callbacks, &lab->helper), 0);
+        order_link_connect("tred-net", lab->address.sun_path, lab->event, &callbacks, &lab->helper),
+        0);
     lab->theirs = accept(lab->listener, NULL, NULL);
     assert_true(lab->theirs >= 0);
     *state = lab;
@@ -78,7 +79,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     Lab *lab = *state;
-    helper_free(lab->helper);
+    order_link_free(lab->helper);
     sd_event_unref(lab->event);
     close_fdp(&lab->theirs);
     close_fdp(&lab->listener);
@@ -90,8 +91,8 @@ static int teardown(void **state)
 
 static void ask(Lab *lab, uint32_t spi, uint64_t cookie, uint64_t deadline)
 {
-    helper_order(lab->helper, &(Order){.type = ORDER_REMOVE_SA, .id = spi}, -1, deadline,
-                 note_answer, cookie, lab);
+    order_link_give(lab->helper, &(Order){.type = ORDER_REMOVE_SA, .id = spi}, -1, deadline,
+                    note_answer, cookie, lab);
 }
 
 /* The order that comes next at the other end. */
@@ -99,7 +100,7 @@ static Order hear(const Lab *lab)
 {
     uint8_t buffer[ORDER_SIZE_MAX];
     Order order;
-    int fd = -1, size = channel_receive(lab->theirs, buffer, sizeof(buffer), &fd);
+    int fd = -1, size = helper_receive(lab->theirs, buffer, sizeof(buffer), &fd);
     assert_true(size > 0);
     assert_int_equal(order_decode((Bytes){buffer, (size_t)size}, &order), 0);
     return order;
@@ -109,7 +110,7 @@ static void say(const Lab *lab, const Writer *writer)
 {
     Bytes message;
     assert_int_equal(writer_finish(writer, &message), 0);
-    assert_int_equal(channel_send(lab->theirs, message, -1), 0);
+    assert_int_equal(helper_send(lab->theirs, message, -1), 0);
 }
 
 static void answer(const Lab *lab, OrderType type, uint32_t number, int error)
@@ -153,8 +154,8 @@ static uint64_t now_us(void)
 static void orders_are_answered_in_turn_each_to_its_own_callback(void **state)
 {
     Lab *lab = *state;
-    ask(lab, 300, 11, helper_deadline());
-    ask(lab, 301, 12, helper_deadline());
+    ask(lab, 300, 11, order_link_deadline());
+    ask(lab, 301, 12, order_link_deadline());
     Order first = hear(lab), second = hear(lab);
     assert_int_equal(first.id, 300);
     assert_int_equal(second.id, 301);
@@ -198,7 +199,7 @@ static void an_order_answered_in_time_has_no_deadline_any_more(void **state)
 static void a_helper_that_ends_is_lost_and_its_orders_stay_unanswered(void **state)
 {
     Lab *lab = *state;
-    ask(lab, 300, 11, helper_deadline());
+    ask(lab, 300, 11, order_link_deadline());
     (void)close(lab->theirs);
     lab->theirs = -1;
     run_until_lost(lab);
@@ -211,7 +212,7 @@ static void an_order_to_a_helper_that_has_ended_is_lost_from_the_loop_and_not_at
     Lab *lab = *state;
     (void)close(lab->theirs);
     lab->theirs = -1;
-    ask(lab, 300, 11, helper_deadline());
+    ask(lab, 300, 11, order_link_deadline());
     assert_string_equal(lab->lost, "");
     run_until_lost(lab);
     assert_string_equal(lab->lost, "tred-net has ended");
@@ -228,7 +229,7 @@ static void an_answer_to_what_was_not_asked_is_refused(void **state)
 static void an_answer_under_another_number_is_refused(void **state)
 {
     Lab *lab = *state;
-    ask(lab, 300, 11, helper_deadline());
+    ask(lab, 300, 11, order_link_deadline());
     answer(lab, ORDER_REMOVE_SA, hear(lab).number + 1, 0);
     run_until_lost(lab);
     assert_string_equal(lab->lost, "tred-net answered what it was not asked");
@@ -238,7 +239,7 @@ static void an_answer_under_another_number_is_refused(void **state)
 static void an_answer_that_comes_twice_is_refused(void **state)
 {
     Lab *lab = *state;
-    ask(lab, 300, 11, helper_deadline());
+    ask(lab, 300, 11, order_link_deadline());
     uint32_t number = hear(lab).number;
     answer(lab, ORDER_REMOVE_SA, number, 0);
     answer(lab, ORDER_REMOVE_SA, number, 0);
@@ -250,7 +251,7 @@ static void an_answer_that_comes_twice_is_refused(void **state)
 static void an_answer_to_another_kind_of_order_is_refused(void **state)
 {
     Lab *lab = *state;
-    ask(lab, 300, 11, helper_deadline());
+    ask(lab, 300, 11, order_link_deadline());
     answer(lab, ORDER_ADD_SA, hear(lab).number, 0);
     run_until_lost(lab);
     assert_string_equal(lab->lost, "tred-net answered what it was not asked");
@@ -260,7 +261,7 @@ static void octets_that_are_no_report_are_refused(void **state)
 {
     Lab *lab = *state;
     static const uint8_t nonsense[] = {9, 9, 9};
-    assert_int_equal(channel_send(lab->theirs, BYTES_OF(nonsense), -1), 0);
+    assert_int_equal(helper_send(lab->theirs, BYTES_OF(nonsense), -1), 0);
     run_until_lost(lab);
     assert_string_equal(lab->lost, "tred-net said what is no answer");
 }
@@ -269,7 +270,7 @@ static void a_frame_beyond_the_bound_is_refused(void **state)
 {
     Lab *lab = *state;
     static const uint8_t large[ORDER_SIZE_MAX + 1] = {1};
-    assert_int_equal(channel_send(lab->theirs, BYTES_OF(large), -1), 0);
+    assert_int_equal(helper_send(lab->theirs, BYTES_OF(large), -1), 0);
     run_until_lost(lab);
     assert_string_equal(lab->lost, "tred-net said what is no answer");
 }
@@ -279,7 +280,7 @@ static void a_helper_that_answers_nothing_is_given_up_before_much_is_held_for_it
 {
     Lab *lab = *state;
     for (uint32_t i = 0; i < 1000; i++)
-        ask(lab, 300 + i, i, helper_deadline());
+        ask(lab, 300 + i, i, order_link_deadline());
     run_until_lost(lab);
     assert_string_equal(lab->lost, "tred-net leaves too many orders unanswered");
 }
