@@ -3,10 +3,12 @@
 #include "tpm/commands.h"
 
 /* Without memory; what tss2-sys makes of a NULL context is not asked. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a variable that is defined takes none */
 #define COMMAND_BEGIN(name)                                                                        \
     _cleanup_(tpm_command_freep) TpmCommand *name = tpm_command_new(tpm);                          \
     if (!(name))                                                                                   \
     return TPM_RC_NO_MEMORY
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 TpmObject tpm_permanent(TPM2_HANDLE handle)
 {
