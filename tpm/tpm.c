@@ -77,7 +77,8 @@ static const char *rc_remedy(TSS2_RC rc)
         TSS2_RC rc;
         const char *remedy;
     } remedies[] = {
-        {TSS2_TCTI_RC_IO_ERROR, "the connection to the TPM broke: is what stands behind it running?"},
+        {TSS2_TCTI_RC_IO_ERROR,
+         "the connection to the TPM broke: is what stands behind it running?"},
         {TSS2_TCTI_RC_MALFORMED_RESPONSE,
          "what came is no TPM's answer: is something between the TPM and us?"},
         {TPM_RC_ANSWER_REFUSED,
