@@ -1,5 +1,4 @@
-/* Which signature algorithm does an AlgorithmIdentifier name (RFC 7427 appendix A, RFC 4055 3.1)?
- */
+/* Reads and writes the AlgorithmIdentifiers of signatures (RFC 7427 appendix A, RFC 4055 3.1). */
 #include "crypto/auth_algorithm.h"
 
 #include "crypto/openssl.h"

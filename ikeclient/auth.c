@@ -185,7 +185,7 @@ static int auth_signed(Task *task, const TreReply *reply)
     if (auth->offer.spi_in == 0)
         return -EPROTO; /* tred did not keep the order */
     auth->scheme = auth_scheme_name(request.auth_method, request.auth_data);
-    writer_init(&writer, sa->scratch, sizeof(sa->scratch));
+    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     auth_request_encode(&request, &writer, &first);
     int r = writer_finish(&writer, &payloads);
     return r < 0 ? r : task_seal(task, IKE_AUTH, first, payloads);

@@ -260,6 +260,9 @@ int ike_sa_new(sd_event *event, Tre *tre, const Config *config, const Endpoint *
     sa->userdata = userdata;
     tasks_init(sa);
     peer_queue_init(sa);
+    sa->scratch = malloc(IKE_MESSAGE_MAX);
+    if (!sa->scratch)
+        return -ENOMEM;
 
     int r = transport_new(event, segw, on_datagram, on_network_error, sa, &sa->transport);
     if (r < 0)
@@ -283,6 +286,7 @@ void ike_sa_free(IkeSa *sa)
         transport_free(sa->transport);
     child_sas_free(sa->children);
     tre_identity_deinit(&sa->identity);
+    free(sa->scratch);
     free(sa);
 }
 

@@ -79,7 +79,8 @@ struct IkeSa {
     double established_ms;
     Steps steps;
     RateLimit drops;
-    uint8_t scratch[IKE_MESSAGE_MAX]; /* where messages are written */
+    uint8_t *scratch; /* IKE_MESSAGE_MAX octets, where messages are written; not zeroed, so that
+                         memory that no message needs is never touched */
 };
 
 /* ---- ike_sa.c ---- */

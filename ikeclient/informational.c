@@ -59,7 +59,7 @@ static int delete_begin(Task *task)
     Writer writer;
     Bytes payloads;
 
-    writer_init(&writer, sa->scratch, sizeof(sa->scratch));
+    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     ike_chain_init(&chain, &writer);
     ike_chain_add_delete(&chain, &delete_);
     int r = writer_finish(&writer, &payloads);
@@ -73,7 +73,7 @@ static int refuse_begin(Task *task)
     Writer writer;
     Bytes payloads;
 
-    writer_init(&writer, sa->scratch, sizeof(sa->scratch));
+    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     ike_chain_init(&chain, &writer);
     ike_chain_add_notify(&chain, IKE_NOTIFY_AUTHENTICATION_FAILED, (Bytes){0}); /* 2.21.2 */
     int r = writer_finish(&writer, &payloads);

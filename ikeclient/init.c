@@ -207,7 +207,7 @@ static int init_send(InitTask *init)
     Writer writer;
     Bytes request;
 
-    writer_init(&writer, sa->scratch, sizeof(sa->scratch));
+    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     init_request_encode(&init->exchange, transport_local(sa->transport), remote, &writer);
     int r = writer_finish(&writer, &request);
     if (r == 0)

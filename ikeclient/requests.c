@@ -189,7 +189,7 @@ void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram,
     peer->answered_size = size;
     datagrams_deinit(&peer->answer);
 
-    writer_init(&writer, sa->scratch, sizeof(sa->scratch));
+    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     peer_request_answer(opened->opened.exchange_type, opened->opened.first, opened->opened.payloads,
                         sa->children, &writer, &call.protect.first, &peer->request);
     log_debug("the SeGW sent: %s", peer->request.what);

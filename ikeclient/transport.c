@@ -19,6 +19,8 @@ enum {
     UDP_HEADER_SIZE = 8,
     USEC_PER_SEC = 1000000,
     ACCURACY_USEC = 100000,
+    DATAGRAM_MAX =
+        MARKER_SIZE + IKE_MESSAGE_MAX + 1, /* one more than is taken, to see what is not */
 };
 
 void datagrams_deinit(Datagrams *datagrams)
@@ -68,7 +70,8 @@ struct Transport {
     sd_event_source *keepalive;
     uint64_t keepalive_usec;
     uint64_t last_sent; /* CLOCK_MONOTONIC, µs */
-    uint8_t datagram[MARKER_SIZE + IKE_MESSAGE_MAX + 1];
+    uint8_t *datagram;  /* DATAGRAM_MAX octets; not zeroed, so that what no datagram needs is not
+                           touched */
 };
 
 static void socket_close(Socket *socket_)
@@ -141,8 +144,8 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
     /* One datagram a turn: the handler may free us. */
     Endpoint sender = {0};
     socklen_t sender_size = sizeof(sender);
-    ssize_t size = recvfrom(fd, transport->datagram, sizeof(transport->datagram), MSG_DONTWAIT,
-                            &sender.any, &sender_size);
+    ssize_t size =
+        recvfrom(fd, transport->datagram, DATAGRAM_MAX, MSG_DONTWAIT, &sender.any, &sender_size);
     if (size < 0) {
         if (errno != EAGAIN && errno != EINTR)
             transport->hint(transport->userdata, errno);
@@ -166,6 +169,9 @@ int transport_new(sd_event *event, const Endpoint *segw, TransportReceive receiv
     transport->hint = hint;
     transport->userdata = userdata;
     transport->socket.fd = -1;
+    transport->datagram = malloc(DATAGRAM_MAX);
+    if (!transport->datagram)
+        return -ENOMEM;
 
     int r = socket_open(segw, &transport->socket);
     if (r < 0)
@@ -183,6 +189,7 @@ void transport_free(Transport *transport)
     sd_event_source_disable_unref(transport->keepalive);
     socket_close(&transport->socket);
     sd_event_unref(transport->event);
+    free(transport->datagram);
     free(transport);
 }
 

@@ -1,4 +1,4 @@
-/* Installing anchors while tred runs. */
+/* Puts new anchors in force without a restart. */
 #include "tred/anchor_install.h"
 
 #include "base/log.h"

@@ -1,4 +1,5 @@
-/* Until when do the certificates that an exchange rests on hold, and what happens then? */
+/* Ends exchanges when the first certificate that they rest on expires, and says so ahead of time.
+ */
 #include "tred/expiry.h"
 
 #include "base/log.h"

@@ -1,4 +1,4 @@
-/* Loading the device's key, certificates and anchors, and holding them against each other. */
+/* Loads the device's key, certificates and anchors, and holds them against each other. */
 #include "base/file.h"
 #include "crypto/openssl.h"
 #include "policy/anchorbundle.h"

@@ -1,4 +1,4 @@
-/* Are the anchors the ones that the TPM vouches for, and what time is it at least? */
+/* Holds the anchors against what the TPM vouches for, and reads the last-known time. */
 #include "tred/identity_internal.h"
 
 #include "policy/anchorfiles.h"

@@ -1,4 +1,4 @@
-/* Which certificates may a SeGW's chain end in, and how does CERTREQ name them? */
+/* Reads bundles of anchors, and hashes them as CERTREQ names them. */
 #include "verify/anchors.h"
 
 #include "base/file.h"
@@ -112,7 +112,6 @@ int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, char 
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
     _cleanup_(anchor_store_unrefp) AnchorStore *anchors = anchor_store_new();
-    size_t digest_size = 0;
     int r;
 
     _Static_assert((int)ANCHORS_MAX >= (int)CERTIFICATES_MAX,
@@ -120,9 +119,6 @@ int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, char 
     if (!anchors)
         return -ENOMEM;
     r = anchors_decode(bundle, name, &certificates, error);
-    if (r == 0 && EVP_Q_digest(NULL, "SHA256", NULL, bundle.data, bundle.size, anchors->digest,
-                               &digest_size) != 1)
-        r = -EIO;
     for (int i = 0; r == 0 && i < sk_X509_num(certificates); i++)
         r = anchor_add(anchors, sk_X509_value(certificates, i));
     if (r < 0)

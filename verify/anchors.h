@@ -18,7 +18,6 @@ enum {
 
 typedef struct AnchorStore {
     unsigned n_references;
-    uint8_t digest[32]; /* SHA-256 of the bundle, as the TPM guards it */
     STACK_OF(X509) *certificates;
     size_t count; /* of hashes: certificates of one key, old and renewed, share theirs */
     uint8_t hashes[ANCHORS_MAX][ANCHOR_HASH_SIZE]; /* SHA-1 of SubjectPublicKeyInfo, RFC 7296 3.7 */

@@ -1,4 +1,4 @@
-/* Which names does a certificate carry, and which of them may be trusted to be an FQDN? */
+/* Reads the names of a certificate; only a plain FQDN counts as one. */
 #include "verify/certificates.h"
 
 #include "crypto/openssl.h"

@@ -1,5 +1,4 @@
-/* Which certificates does this file hold, in which order do they make a chain, and which names do
- * they carry? */
+/* Reads files of certificates, and puts a chain in order. */
 #include "verify/certificates.h"
 
 #include "base/cleanup.h"

@@ -1,4 +1,4 @@
-/* Which revocation lists are in a file, or a directory of them? */
+/* Reads revocation lists from files, and from directories of them. */
 #include "verify/crls.h"
 
 #include "base/cleanup.h"

@@ -293,7 +293,7 @@ static int taken_decode(Reader *reader, Verdict *ret)
     if (r == 0)
         r = read_enum(reader, 2, &rsa_pkcs1);
     ret->rsa_pkcs1 = rsa_pkcs1;
-    return r;
+    return r < 0 || ret->expires == 0 ? -EBADMSG : 0; /* nobody is taken for ever */
 }
 
 static int refusal_decode(Reader *reader, PeerCheck *ret)

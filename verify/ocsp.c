@@ -1,4 +1,5 @@
-/* Is an OCSP response about this certificate, from somebody who may say so, and of our time? */
+/* Holds an OCSP response against a certificate: whether it is about it, from somebody who may say
+ * so, and of our time (RFC 6960 3.2). */
 #include "verify/ocsp.h"
 
 #include "crypto/openssl.h"

@@ -1,4 +1,4 @@
-/* What does an OCSP response that came in IKE (RFC 4806) say of a certificate? Without a nonce, as
+/* What an OCSP response that came in IKE (RFC 4806) says of a certificate. Without a nonce, as
  * nobody was asked: its dates bound its age (RFC 6960 4.2.2.1). */
 #pragma once
 

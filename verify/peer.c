@@ -1,4 +1,4 @@
-/* Which checks must a SeGW pass, in which order, and how is a failed one put into words? */
+/* The checks that a SeGW must pass, in their order, and what they come to. */
 #include "verify/peer_internal.h"
 
 #include "base/cleanup.h"

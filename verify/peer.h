@@ -1,6 +1,6 @@
-/* Who is the SeGW? Its chain to the anchors, its certificate, its name, and whether it was revoked
- * (RFC 5280 6, TS 33.310 6.1). One list of checks, whose results VerifyPeer and trectl check-peer
- * share. */
+/* The judgement of a SeGW: its chain to the anchors, its certificate, its name, and whether it was
+ * revoked (RFC 5280 6, TS 33.310 6.1). One list of checks, whose results VerifyPeer and trectl
+ * check-peer share. */
 #pragma once
 
 #include "verify/anchors.h"

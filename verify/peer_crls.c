@@ -1,5 +1,5 @@
-/* What do the operator's CRLs say of each certificate of the path? OpenSSL looks them up and holds
- * them against RFC 5280 6.3; here is what it leaves to us: which lists count, and for what. */
+/* Asks the operator's CRLs about each certificate of the path. OpenSSL looks them up and holds them
+ * against RFC 5280 6.3; here is what it leaves to us: which lists count, and for what. */
 #include "verify/peer_revocation.h"
 
 #include "crypto/openssl.h"

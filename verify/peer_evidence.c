@@ -1,5 +1,5 @@
-/* Is what a peer shows small and sound enough to be looked at? These checks come first, so that no
- * certificate can make the others cost much. */
+/* Checks that what a peer shows is small and sound enough to be looked at. They come first, so that
+ * no certificate can make the others cost much. */
 #include "verify/peer_internal.h"
 
 #include "crypto/auth_algorithm.h"

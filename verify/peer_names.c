@@ -1,4 +1,4 @@
-/* Is the SeGW the one that we were told to talk to? */
+/* Checks that the SeGW is the one that is configured. */
 #include "verify/peer_internal.h"
 
 #include "ikewire/registry.h"

@@ -1,4 +1,4 @@
-/* Does a path lead from the SeGW's certificate to an anchor, and does it obey RFC 5280 6? OpenSSL
+/* Checks that a path leads from the SeGW's certificate to an anchor and obeys RFC 5280 6. OpenSSL
  * walks it once; what it finds is sorted by the check that it belongs to. */
 #include "verify/peer_internal.h"
 

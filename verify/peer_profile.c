@@ -1,4 +1,4 @@
-/* What does a profile file ask of a SeGW's certificates, and what holds where it says nothing? */
+/* Reads profile files, over the built-in profile of TS 33.310. */
 #include "verify/peer_profile.h"
 
 #include "base/cleanup.h"

@@ -1,5 +1,5 @@
-/* Has an issuer taken back its word for a certificate of the path? What CRLs (peer_crls.c) and OCSP
- * responses (ocsp.c) say of it is weighed against the mode. */
+/* Checks that no issuer has taken back its word for a certificate of the path: what CRLs
+ * (peer_crls.c) and OCSP responses (ocsp.c) say of it is weighed against the mode. */
 #include "verify/peer_revocation.h"
 
 #include <errno.h>

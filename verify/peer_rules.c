@@ -1,4 +1,4 @@
-/* Does each certificate of the path fit the profile (TS 33.310 6.1)? */
+/* Checks that each certificate of the path fits the profile (TS 33.310 6.1). */
 #include "verify/peer_internal.h"
 
 #include "crypto/openssl.h"

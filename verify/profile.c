@@ -1,4 +1,5 @@
-/* Is this certificate fit for its place? Tables of checks, one line for each clause. */
+/* Holds a certificate against what its place asks for: tables of checks, one line for each clause.
+ */
 #include "verify/profile.h"
 
 #include "base/cleanup.h"

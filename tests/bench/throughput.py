@@ -14,7 +14,7 @@ from lab.network import HENB, INNER_IPV4, SEGW
 from lab.process import Process, run, wait_until
 from lab.programs import IkeClient, Tred, TredNet
 from lab.segw import Segw, SegwOptions
-from lab.strongswan_henb import StrongswanHenb
+from lab.strongswan_henb import HenbOptions, StrongswanHenb
 from lab.tunnel import FAR, Tunnel, helper_of
 
 GIGABYTE = 1e9
@@ -124,7 +124,8 @@ class Strongswan:
     def __init__(self, arguments, world):
         proposal = {"esp_proposals": arguments.suite}
         self.segw = Segw(world.segw_credential(), world.vendor_root, SegwOptions(**proposal))
-        self.henb = StrongswanHenb(world.vendor_root, world.operator_root, arguments.suite)
+        self.henb = StrongswanHenb(world.vendor_root, world.operator_root,
+                                   HenbOptions(esp_proposals=arguments.suite)).wait_until_ready()
         self.henb.initiate()
         self.address = INNER_IPV4
         self.esp_pids = [self.segw.process.pid, self.henb.process.pid]

@@ -236,6 +236,15 @@ class FilesTest(DoctorTest):
         return issue(self.world.vendor_root, HENB_NAME, public_key, ExtendedKeyUsageOID.CLIENT_AUTH,
                      flaws)
 
+    def test_a_verifier_that_is_not_installed(self):
+        self.assert_both_say("device certificate", "The verifier /nowhere/tred-verify can't be started: "
+                             "No such file or directory", segw={"verifier": "/nowhere/tred-verify"})
+
+    def test_a_profile_with_a_key_that_there_is_not(self):
+        profile = scratch("profile") / "profile.conf"
+        profile.write_text("[path]\ncolour = blue\n")
+        self.assert_both_say("device certificate", f"{profile}:2: ", segw={"profile": profile})
+
     def test_a_configuration_without_a_segw(self):
         path = self.configure()
         path.write_text("[log]\nlevel = info\n")

@@ -107,11 +107,11 @@ class FailureTest(VerifierTest):
         self.start_segw()
         return failing, {"segw": {"verifier": failing.program, "crl-directory": folder}}
 
-    def assert_no_peer_is_taken(self, failure, frame):
+    def assert_no_peer_is_taken(self, failure, frame, error="VerifierFailed"):
         failing, sections = self.failing(failure, frame)
         tred = self.start_tred(**sections)
         hand = self.hand()
-        self.assert_refused("VerifierFailed", hand)
+        self.assert_refused(error, hand)
         self.assert_refused("WrongState", hand)
         failing.mend()
         self.assert_taken()
@@ -132,6 +132,9 @@ class FailureTest(VerifierTest):
         tred.killed = True
         self.assertNotEqual(tred.wait(), 0)
         self.assertIn("failing-verify failed: ", tred.output())
+
+    def test_a_verifier_that_takes_a_peer_by_another_key_finds_its_auth_wrong(self):
+        self.assert_no_peer_is_taken("takes a peer by another key", "peer", "PeerAuthFailed")
 
     def test_the_loop_goes_on_while_a_verifier_hangs(self):
         failing, sections = self.failing("hangs", "peer")
@@ -198,7 +201,8 @@ class FailureTest(VerifierTest):
 def add_failure_tests():
     for failure in ("dies", "hangs", "answers garbage", "answers nothing", "answers another request",
                     "answers too much", "runs out of memory", "takes a peer without a key",
-                    "takes a peer whose key is none"):
+                    "takes a peer whose key is none", "takes a peer of another name",
+                    "takes a peer for ever"):
         def at_peer(self, failure=failure):
             self.assert_no_peer_is_taken(failure, "peer")
 

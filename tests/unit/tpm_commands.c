@@ -3,9 +3,9 @@
 
 #include <limits.h>
 
-#define COMMAND_BEGIN(name)                                                                        \
-    _cleanup_(tpm_command_freep) TpmCommand *name = tpm_command_new(tpm);                          \
-    if (!(name))                                                                                   \
+#define COMMAND_BEGIN                                                                              \
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);                       \
+    if (!command)                                                                                  \
     return TPM_RC_NO_MEMORY
 
 static TSS2_RC run(TpmCommand *command, TSS2_RC rc, const TpmFrame *frame)
@@ -14,14 +14,14 @@ static TSS2_RC run(TpmCommand *command, TSS2_RC rc, const TpmFrame *frame)
 }
 
 /* A frame with an empty password for the first handle. */
-static TpmFrame authorized(const TpmObject *first, const TpmObject *second)
+static TpmFrame authorized(const TpmObject *first)
 {
-    return (TpmFrame){.handles = {first, second}, .n_authorized = 1};
+    return (TpmFrame){.handles = {first}, .n_authorized = 1};
 }
 
 TSS2_RC tpm2_get_random(Tpm *tpm, uint16_t size, TPM2B_DIGEST *ret)
 {
-    COMMAND_BEGIN(command);
+    COMMAND_BEGIN;
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_GetRandom_Prepare(sys, size);
 
@@ -34,9 +34,9 @@ TSS2_RC tpm2_get_random(Tpm *tpm, uint16_t size, TPM2B_DIGEST *ret)
 TSS2_RC tpm2_pcr_extend(Tpm *tpm, TPM2_HANDLE pcr, const TPML_DIGEST_VALUES *digests)
 {
     const TpmObject object = tpm_permanent(pcr);
-    const TpmFrame frame = authorized(&object, NULL);
+    const TpmFrame frame = authorized(&object);
 
-    COMMAND_BEGIN(command);
+    COMMAND_BEGIN;
     TSS2_RC rc = Tss2_Sys_PCR_Extend_Prepare(tpm_command_sys(command), pcr, digests);
 
     return run(command, rc, &frame);
@@ -44,7 +44,7 @@ TSS2_RC tpm2_pcr_extend(Tpm *tpm, TPM2_HANDLE pcr, const TPML_DIGEST_VALUES *dig
 
 TSS2_RC tpm2_context_save(Tpm *tpm, TPM2_HANDLE handle, TPMS_CONTEXT *ret)
 {
-    COMMAND_BEGIN(command);
+    COMMAND_BEGIN;
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_ContextSave_Prepare(sys, handle);
 
@@ -56,7 +56,7 @@ TSS2_RC tpm2_context_save(Tpm *tpm, TPM2_HANDLE handle, TPMS_CONTEXT *ret)
 
 TSS2_RC tpm2_context_load(Tpm *tpm, const TPMS_CONTEXT *context, TPM2_HANDLE *ret)
 {
-    COMMAND_BEGIN(command);
+    COMMAND_BEGIN;
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_ContextLoad_Prepare(sys, context);
 
@@ -70,7 +70,7 @@ TSS2_RC tpm2_make_credential(Tpm *tpm, const TpmObject *ek, const TPM2B_DIGEST *
                              const TPM2B_NAME *name, TPM2B_ID_OBJECT *ret_blob,
                              TPM2B_ENCRYPTED_SECRET *ret_secret)
 {
-    COMMAND_BEGIN(command);
+    COMMAND_BEGIN;
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_MakeCredential_Prepare(sys, ek->handle, credential, name);
 
@@ -83,7 +83,7 @@ TSS2_RC tpm2_make_credential(Tpm *tpm, const TpmObject *ek, const TPM2B_DIGEST *
 TSS2_RC tpm2_unseal(Tpm *tpm, const TpmObject *sealed, TpmSession *session,
                     TPM2B_SENSITIVE_DATA *ret)
 {
-    COMMAND_BEGIN(command);
+    COMMAND_BEGIN;
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_Unseal_Prepare(sys, sealed->handle);
 
@@ -101,9 +101,9 @@ TSS2_RC tpm2_nv_define_space_as(Tpm *tpm, TPM2_HANDLE hierarchy, const TPMS_NV_P
     static const TPM2B_AUTH no_auth = {0};
     const TPM2B_NV_PUBLIC sized = {.nvPublic = *public};
     const TpmObject entity = tpm_permanent(hierarchy);
-    const TpmFrame frame = authorized(&entity, NULL);
+    const TpmFrame frame = authorized(&entity);
 
-    COMMAND_BEGIN(command);
+    COMMAND_BEGIN;
     TSS2_RC rc =
         Tss2_Sys_NV_DefineSpace_Prepare(tpm_command_sys(command), hierarchy, &no_auth, &sized);
 
@@ -114,9 +114,9 @@ TSS2_RC tpm2_nv_define_space_as(Tpm *tpm, TPM2_HANDLE hierarchy, const TPMS_NV_P
 TSS2_RC tpm2_nv_undefine_space_as(Tpm *tpm, TPM2_HANDLE hierarchy, TPM2_HANDLE index)
 {
     const TpmObject entity = tpm_permanent(hierarchy);
-    const TpmFrame frame = authorized(&entity, NULL);
+    const TpmFrame frame = authorized(&entity);
 
-    COMMAND_BEGIN(command);
+    COMMAND_BEGIN;
     TSS2_RC rc = Tss2_Sys_NV_UndefineSpace_Prepare(tpm_command_sys(command), hierarchy, index);
 
     return run(command, rc, &frame);
@@ -126,9 +126,9 @@ TSS2_RC tpm2_nv_write_as(Tpm *tpm, TPM2_HANDLE hierarchy, TPM2_HANDLE index,
                          const TPM2B_MAX_NV_BUFFER *data, uint16_t offset)
 {
     const TpmObject entity = tpm_permanent(hierarchy);
-    const TpmFrame frame = authorized(&entity, NULL);
+    const TpmFrame frame = authorized(&entity);
 
-    COMMAND_BEGIN(command);
+    COMMAND_BEGIN;
     TSS2_RC rc =
         Tss2_Sys_NV_Write_Prepare(tpm_command_sys(command), hierarchy, index, data, offset);
 

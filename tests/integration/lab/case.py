@@ -29,14 +29,17 @@ class World:
         return issue_segw(self.operator_root, algorithm)
 
     @functools.cache
+    def device_issuer(self, algorithm):
+        if algorithm != "rsa-2048":
+            return self.vendor_root
+        # With a chain of RSA certificates IKE_AUTH outgrows a datagram.
+        issuer = make_ca("Vendor RSA policy CA", "rsa-2048", self.vendor_root)
+        return make_ca("Vendor RSA CA", "rsa-2048", issuer)
+
+    @functools.cache
     def device(self, algorithm):
         """The HeNB's files with a key of `algorithm`; the TPM must be on."""
-        issuer = self.vendor_root
-        if algorithm == "rsa-2048":
-            # With a chain of RSA certificates IKE_AUTH outgrows a datagram.
-            issuer = make_ca("Vendor RSA policy CA", "rsa-2048", self.vendor_root)
-            issuer = make_ca("Vendor RSA CA", "rsa-2048", issuer)
-        return provision(algorithm, issuer, [self.operator_root])
+        return provision(algorithm, self.device_issuer(algorithm), [self.operator_root])
 
 
 @functools.cache

@@ -65,6 +65,20 @@ def make_network():
     run(["nft", "-f", "-"], namespace=NAT, stdin=_NAT_RULES)
 
 
+OTHER_HENB, OTHER_HENB_IPV4, SEGW_FOR_OTHER = "other-henb", "192.0.3.2", "192.0.3.1"
+
+
+def make_other_henb():
+    """A second HeNB's network, with a way of its own to the SeGW: two HeNBs in one would get in each
+    other's way, as the SeGW leases the same inner address to either."""
+    for command in (f"netns add {OTHER_HENB}", f"-n {OTHER_HENB} link set lo up",
+                    f"link add wan netns {OTHER_HENB} type veth peer name other netns {SEGW}",
+                    f"-n {OTHER_HENB} addr add {OTHER_HENB_IPV4}/24 dev wan",
+                    f"-n {SEGW} addr add {SEGW_FOR_OTHER}/24 dev other",
+                    f"-n {OTHER_HENB} link set wan up", f"-n {SEGW} link set other up"):
+        run(["ip", *command.split()])
+
+
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 

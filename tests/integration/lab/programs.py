@@ -111,12 +111,13 @@ class TredNet(Process):
 class Tred(BusProgram):
     name_on_bus, path, interface = TRED, TRED_PATH, MANAGER
 
-    def __init__(self, directory, **sections):
-        """With the files of `directory`, as provision() left them; `sections` change tred.conf. It has
-        no capability."""
+    def __init__(self, directory, under=(), **sections):
+        """With the files of `directory`, as provision() left them; `sections` change tred.conf.
+
+        It has no capability. `under` are the words of a command that runs it, such as a profiler."""
         configuration = write_ini(scratch("tred.conf") / "tred.conf",
                                   tred_sections(directory, **sections))
-        super().__init__("tred", [BIN / "tred", "--config", configuration], namespace=HENB,
+        super().__init__("tred", [*under, BIN / "tred", "--config", configuration], namespace=HENB,
                          user="tred")
 
     def wait_for_name(self):
@@ -155,13 +156,13 @@ class Tred(BusProgram):
 class IkeClient(BusProgram):
     name_on_bus, path, interface = CLIENT, CLIENT_PATH, CLIENT
 
-    def __init__(self, *arguments, **sections):
+    def __init__(self, *arguments, under=(), **sections):
         configuration = write_ini(scratch("ikeclient.conf") / "ikeclient.conf", merge({
             "segw": {"address": SEGW_IPV4},
             "connection": {"reconnect": "no"},
         }, sections))
-        super().__init__("ikeclient", [BIN / "ikeclient", "--config", configuration, *arguments],
-                         namespace=HENB, user="henb-ike")
+        super().__init__("ikeclient", [*under, BIN / "ikeclient", "--config", configuration,
+                                       *arguments], namespace=HENB, user="henb-ike")
 
 
 class Operator:

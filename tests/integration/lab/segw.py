@@ -16,6 +16,12 @@ IKE_PROPOSALS = ("aes128gcm16-prfsha256-ecp256,aes256gcm16-prfsha384-ecp384,"
 ESP_PROPOSALS = "aes128gcm16,aes256gcm16,aes128-sha256"
 
 
+def log_levels(quiet, ike=1):
+    """strongswan.conf's log levels; -1 is silence."""
+    return {name: -1 if quiet else level for name, level in
+            (("level", 1), ("least", 0), ("log", ike))}
+
+
 @dataclass
 class SegwOptions:
     """How a test's SeGW differs from the ordinary one."""
@@ -30,6 +36,7 @@ class SegwOptions:
     child: str = ""
     esp: bool = True  # False: no ESP back end
     log_keys: bool = False
+    quiet: bool = False  # True: no log, for measurements of time
 
 
 class Segw:
@@ -63,8 +70,8 @@ class Segw:
         for number, issuer in enumerate(credential.issuers):
             (store / "x509ca" / f"issuer{number}.crt").write_bytes(issuer.pem())
         wishes = dict(vars(self.options), directory=self.directory,
-                      log=4 if self.options.log_keys else 2,
-                      esp="kernel-libipsec" if self.options.esp else "")
+                      **log_levels(self.options.quiet, 4 if self.options.log_keys else 2),
+                      plugins="kernel-libipsec" if self.options.esp else "")
         for name, target in [("strongswan.conf", self.directory), ("swanctl.conf", store)]:
             template = Template((TEMPLATES / f"{name}.in").read_text())
             (target / name).write_text(template.substitute(wishes))

@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 import threading
+import time
 
 from lab.network import HENB, inside
 from lab.process import BIN, Process, run, scratch, wait_until
@@ -15,9 +16,12 @@ TCTI = f"swtpm:host=127.0.0.1,port={PORT}"
 class Tpm:
     """One TPM chip: its state lasts, and each start() is a power-on that frees what was loaded."""
 
-    def __init__(self, state=None):
-        """A TPM that has never been used, or the one with this state, as its vendor made it."""
+    def __init__(self, state=None, namespace=HENB):
+        """A TPM that has never been used, or the one with this state, as its vendor made it.
+
+        It is on the loopback of `namespace`."""
         self.state = state or scratch("tpm")
+        self.namespace = namespace
         self.process = None
 
     def start(self):
@@ -28,7 +32,7 @@ class Tpm:
             "--flags", "not-need-init,startup-clear",
             "--server", f"type=tcp,port={PORT},bindaddr=127.0.0.1",
             "--ctrl", f"type=tcp,port={PORT + 1},bindaddr=127.0.0.1",
-            "--pid", f"file={pid_file}"], namespace=HENB)
+            "--pid", f"file={pid_file}"], namespace=self.namespace)
         wait_until(lambda: pid_file.exists() and os.path.getsize(pid_file), "swtpm")
         return self
 
@@ -39,7 +43,8 @@ class Tpm:
 
     def tool(self, name, *arguments):
         """Runs one of tpm2-tools against this TPM."""
-        return run([name, *arguments], namespace=HENB, env={"TPM2TOOLS_TCTI": TCTI}).stdout
+        return run([name, *arguments], namespace=self.namespace,
+                   env={"TPM2TOOLS_TCTI": TCTI}).stdout
 
 
 class SharedTpm:
@@ -50,8 +55,8 @@ class SharedTpm:
     PORT = PORT + 100
     TCTI = f"swtpm:host=127.0.0.1,port={PORT}"
 
-    def __init__(self):
-        with inside(HENB):
+    def __init__(self, namespace=HENB):
+        with inside(namespace):
             self.listeners = [socket.create_server(("127.0.0.1", self.PORT + i)) for i in (0, 1)]
             self.far = [socket.create_connection(("127.0.0.1", PORT + i)) for i in (0, 1)]
         self.lock = threading.Lock()
@@ -96,6 +101,18 @@ class SharedTpm:
 
     def _answer(self, command, response):
         """What comes back for a command."""
+        return response
+
+
+class SlowTpm(SharedTpm):
+    """The same TPM, each of whose responses comes `seconds` late."""
+
+    def __init__(self, seconds, namespace=HENB):
+        self.seconds = seconds
+        super().__init__(namespace)
+
+    def _answer(self, command, response):
+        time.sleep(self.seconds)
         return response
 
 

@@ -1,5 +1,8 @@
 """A verifier that fails when it is told to: tred-verify, and before it one who passes frames on."""
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from lab.pki import SEGW_NAME, make_key
 from lab.process import BIN, scratch
 
 # verify/frames.h
@@ -8,9 +11,9 @@ FRAMES = {"profile": PROFILE, "anchors": ANCHORS, "crl": CRL, "complete": COMPLE
           "peer": PEER}
 
 PROGRAM = """#!/usr/bin/python3 -IS
-import os, socket, subprocess, time
+import os, socket, struct, time
 
-FLAG = {flag!r}
+FLAG, KEY, SEGW_NAME = {flag!r}, {key!r}, {segw_name!r}
 FRAME_SIZE_MAX = 1 << 18
 
 
@@ -28,6 +31,11 @@ def answer(octets):
     return it
 
 
+def taking(key, name, expires=1 << 32):
+    return answer(lambda request: request[:1] + struct.pack("!HIBI", 0, 0, 1, len(key)) + key
+                  + struct.pack("!I", len(name)) + name + struct.pack("!QB", expires, 0))
+
+
 # What each failure does in place of passing the request on; frames.h has the answers' form.
 FAILURES = {{
     "dies": die,
@@ -37,10 +45,11 @@ FAILURES = {{
     "answers another request": answer(lambda request: bytes([request[0] % 6 + 1]) + bytes(6)),
     "answers too much": answer(lambda request: bytes(FRAME_SIZE_MAX - 64 * 1024)),
     "runs out of memory": answer(lambda request: request[:1] + bytes([0, 12]) + bytes(4)),
-    "takes a peer without a key": answer(lambda request: request[:1] + bytes(6) + b"\\1" + bytes(4)
-                                         + b"\\0\\0\\0\\1x" + bytes(9)),
-    "takes a peer whose key is none": answer(lambda request: request[:1] + bytes(6) + b"\\1"
-                                             + b"\\0\\0\\0\\1x" + b"\\0\\0\\0\\1x" + bytes(9)),
+    "takes a peer without a key": taking(b"", SEGW_NAME),
+    "takes a peer whose key is none": taking(b"x", SEGW_NAME),
+    "takes a peer of another name": taking(KEY, b"x" + SEGW_NAME),
+    "takes a peer by another key": taking(KEY, SEGW_NAME),
+    "takes a peer for ever": taking(KEY, SEGW_NAME, 0),
 }}
 
 
@@ -78,8 +87,11 @@ class FailingVerifier:
     def __init__(self, failure, frame):
         folder = scratch("verifier")
         self.program, self.flag = folder / "failing-verify", folder / "fails"
-        self.program.write_text(PROGRAM.format(flag=str(self.flag), program=str(BIN / "tred-verify"),
-                                               frame=FRAMES[frame], failure=failure))
+        key = make_key("ecdsa-p256").public_key().public_bytes(Encoding.DER,
+                                                               PublicFormat.SubjectPublicKeyInfo)
+        self.program.write_text(PROGRAM.format(
+            flag=str(self.flag), program=str(BIN / "tred-verify"), frame=FRAMES[frame],
+            failure=failure, key=key, segw_name=SEGW_NAME.encode()))
         self.program.chmod(0o755)
         self.fail()
 

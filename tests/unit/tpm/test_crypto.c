@@ -61,25 +61,24 @@ static void sha256_is_that_of_fips_180(void **state)
     assert_hex(BYTES_OF(found), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-/* RFC 4231, 4.2 to 4.5, 4.7 and 4.8. */
+/* RFC 4231, 4.2 to 4.4, 4.7 and 4.8. */
 static void hmac_sha256_is_that_of_rfc_4231(void **state)
 {
     static const struct {
-        uint8_t key_octet;
-        size_t key_size;
         const char *data; /* NULL: `data_octet` fifty times */
-        uint8_t data_octet;
         const char *expected;
+        size_t key_size;
+        uint8_t key_octet;
+        uint8_t data_octet;
     } cases[] = {
-        {0x0b, 20, "Hi There", 0,
-         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
-        {0xaa, 20, NULL, 0xdd, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"},
-        {0xaa, 131, "Test Using Larger Than Block-Size Key - Hash Key First", 0,
-         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
-        {0xaa, 131,
-         "This is a test using a larger than block-size key and a larger than block-size data. The "
+        {"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7", 20, 0x0b,
+         0},
+        {NULL, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe", 20, 0xaa, 0xdd},
+        {"Test Using Larger Than Block-Size Key - Hash Key First",
+         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54", 131, 0xaa, 0},
+        {"This is a test using a larger than block-size key and a larger than block-size data. The "
          "key needs to be hashed before being used by the HMAC algorithm.",
-         0, "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"},
+         "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2", 131, 0xaa, 0},
     };
     uint8_t key[131], fifty[50], found[TPM_HASH_SIZE];
 

@@ -27,18 +27,18 @@ static struct {
 /* One task, and what came of it. */
 typedef struct Item {
     char letter;
-    unsigned jobs; /* that it has the thread do, one after the other */
     bool stays;
+    bool canceled;      /* as it saw itself at its end */
+    unsigned jobs;      /* that it has the thread do, one after the other */
+    unsigned job_ms;    /* how long each takes */
     unsigned sleep_ms;  /* after the jobs */
     sem_t *gate;        /* opened by the test; each job waits there */
-    unsigned job_ms;    /* how long a job takes otherwise */
     struct Item *child; /* started at the beginning */
     struct Item *heir;  /* started when it is done */
     TpmTask *task;
     int results[RESULTS_MAX];
     unsigned n_results;
     unsigned n_done;
-    bool canceled; /* as it saw itself at its end */
 } Item;
 
 static int setup(void **state)

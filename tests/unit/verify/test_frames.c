@@ -206,6 +206,9 @@ static void a_peer_that_is_taken_crosses_with_key_identity_and_expiry(void **sta
     assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
     assert_memory_equal(&decoded.verdict, &answer.verdict, sizeof(decoded.verdict));
     assert_whole_or_nothing(bytes, answer_decode);
+    answer.verdict.expires = 0;
+    assert_int_equal(answer_decode(answer_encode(&answer, frame)), -EBADMSG);
+    answer.verdict.expires = 1795480000;
     answer.verdict.public_key_size = 0;
     assert_int_equal(answer_decode(answer_encode(&answer, frame)), -EBADMSG);
 }
