@@ -83,7 +83,7 @@ TpmCommand *tpm_command_new(Tpm *tpm)
 
 TSS2_SYS_CONTEXT *tpm_command_sys(TpmCommand *command)
 {
-    return command->sys;
+    return command ? command->sys : NULL;
 }
 
 void tpm_command_free(TpmCommand *command)
@@ -395,10 +395,11 @@ static void lockout_say(Tpm *tpm)
     tpm->lockout_said = true;
     if (tpm2_get_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_LOCKOUT_INTERVAL, 1, &data) ==
             TSS2_RC_SUCCESS &&
-        found->count == 1 && found->tpmProperty[0].property == TPM2_PT_LOCKOUT_INTERVAL)
+        found->count == 1 && found->tpmProperty[0].property == TPM2_PT_LOCKOUT_INTERVAL) {
         log_warning(
             "The TPM is in dictionary-attack lockout; it lets go of a failed try every %u s.",
             found->tpmProperty[0].value);
+    }
 }
 
 TSS2_RC tpm_command_run(TpmCommand *command, const TpmFrame *frame)

@@ -43,9 +43,10 @@ static void octets_move(void *userdata)
     }
     exchange->response_size = sizeof(exchange->response);
     job->rc = Tss2_Tcti_Transmit(tcti, exchange->request_size, exchange->request);
-    if (job->rc == TSS2_RC_SUCCESS)
+    if (job->rc == TSS2_RC_SUCCESS) {
         job->rc = Tss2_Tcti_Receive(tcti, &exchange->response_size, exchange->response,
                                     TSS2_TCTI_TIMEOUT_BLOCK);
+    }
 }
 
 static uint32_t header_number(const uint8_t *message, size_t size, size_t offset)
