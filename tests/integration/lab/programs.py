@@ -99,6 +99,7 @@ class TredNet(Process):
     def __init__(self, namespace=HENB, user="tred", capabilities=("net_admin",), path=NET_SOCKET,
                  at_connection=False):
         path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
         shutil.chown(path.parent, "tred-net")
         program = [BIN / "tred-net", "--user", user]
         argv = (["systemd-socket-activate", "--seqpacket", "--listen", path, *program]
