@@ -77,6 +77,8 @@ static int bus_init(Daemon *daemon)
     if (r >= 0)
         r = sd_bus_set_exit_on_disconnect(daemon->bus, true);
     if (r >= 0)
+        r = callers_watch(daemon);
+    if (r >= 0)
         r = bus_manager_register(daemon);
     if (r >= 0)
         r = bus_exchange_register(daemon);
@@ -173,6 +175,7 @@ void daemon_deinit(Daemon *daemon)
         tpm_close(daemon->tpm);
     free(daemon->mismatch);
     verifier_unref(daemon->verifier);
+    peer_key_deinit(&daemon->exchange_context.peer_key);
     sd_bus_flush_close_unref(daemon->bus);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);
