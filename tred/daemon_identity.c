@@ -220,7 +220,9 @@ static void load_end(Work *work)
     } else {
         load_failed(daemon, load);
     }
-    (void)sd_notify(0, "READY=1");
+    if (daemon->reloading)
+        (void)sd_notify(0, "READY=1");
+    daemon->reloading = false;
 }
 
 static const WorkClass load_class = {
