@@ -81,6 +81,11 @@ int tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, char *error)
     return 0;
 }
 
+void tpm_session_authorize(TpmSession *session)
+{
+    session->attributes = TPMA_SESSION_CONTINUESESSION;
+}
+
 void tpm_session_once(TpmSession *session)
 {
     session->attributes = 0;

@@ -110,7 +110,7 @@ static void on_verdict(const Verdict *verdict, const char *why, void *userdata)
     }
     if (r < 0)
         log_warning("Its owner could not be told: %s.", strerror(-r));
-    bus_exchange_changed(held);
+    bus_exchange_changed(held, (const char *const[]){"State", "PeerIdentity", NULL});
 }
 
 static int verify_ask(CallerExchange *held, sd_bus_message *call, const VerifyRequest *request,
@@ -159,7 +159,7 @@ int bus_exchange_verify_peer(sd_bus_message *call, void *userdata, sd_bus_error 
     if (r != EXCHANGE_E_WRONG_STATE) {
         log_warning("Exchange %" PRIu64 ": the SeGW is refused (%s). %s", held->number,
                     r > 0 ? bus_error_name(r) : strerror(-r), reason);
-        bus_exchange_changed(held);
+        bus_exchange_changed(held, (const char *const[]){"State", NULL});
     }
     return bus_error_set(error, r, reason);
 }
