@@ -156,17 +156,6 @@ int anchor_guard_policy(const PolicyKey *operator_key, AnchorWrite write,
     return r < 0 ? r : policy_digest_cp_hash(ret, cp_hash);
 }
 
-int anchor_guard_approve(const PolicyKey *operator_key, AnchorWrite write,
-                         const AnchorRecord *record, AnchorSignature *ret)
-{
-    PolicyDigest policy;
-    int r = anchor_guard_policy(operator_key, write, record, &policy);
-
-    return r < 0 ? r
-                 : policy_key_approve(operator_key, &policy, anchor_policy_ref(), ret->octets,
-                                      &ret->size);
-}
-
 bool anchor_guard_approved(const PolicyKey *operator_key, AnchorWrite write,
                            const AnchorRecord *record, const AnchorSignature *signature)
 {

@@ -62,10 +62,6 @@ int anchor_guard_cp_hash(const PolicyKey *operator_key, AnchorWrite write,
 int anchor_guard_policy(const PolicyKey *operator_key, AnchorWrite write,
                         const AnchorRecord *record, PolicyDigest *ret);
 
-/* Approves of a write with the operator's private key. 0, -EINVAL or -EIO. */
-int anchor_guard_approve(const PolicyKey *operator_key, AnchorWrite write,
-                         const AnchorRecord *record, AnchorSignature *ret);
-
 /* True if the operator approved of this write. */
 bool anchor_guard_approved(const PolicyKey *operator_key, AnchorWrite write,
                            const AnchorRecord *record, const AnchorSignature *signature);

@@ -4,7 +4,8 @@
 #include "crypto/openssl.h"
 #include "policy/encoding.h"
 #include "policy/endorsement_certificate.h"
-#include "policy/json.h"
+#include "provisioning/base64.h"
+#include "provisioning/json.h"
 
 #include <errno.h>
 #include <openssl/err.h>
