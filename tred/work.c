@@ -164,6 +164,20 @@ static void waiter_unlink(Waiter *waiter)
     *link = waiter->next;
 }
 
+/* Work that nobody wants any more is dropped, or given up if it has begun. */
+static void work_look_after(Work *work)
+{
+    if (work->waiters || work->for_us || work->answered_after)
+        return;
+    if (!work->task) {
+        work_unlink(work);
+        work_free(work);
+    } else if (work->class->can_be_given_up) {
+        work->given_up = true;
+        tpm_task_cancel(work->task);
+    }
+}
+
 static int on_vanished(sd_bus_track *track, void *userdata)
 {
     Waiter *waiter = userdata;
@@ -172,19 +186,11 @@ static int on_vanished(sd_bus_track *track, void *userdata)
     (void)track;
     waiter_unlink(waiter);
     waiter_free(waiter);
-    if (work->waiters || work->for_us || work->answered_after)
-        return 0;
-    if (!work->task) {
-        work_unlink(work);
-        work_free(work);
-    } else if (work->class->can_be_given_up) {
-        work->given_up = true;
-        tpm_task_cancel(work->task);
-    }
+    work_look_after(work);
     return 0;
 }
 
-int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer)
+static int waiter_add(Work *work, sd_bus_message *call, WorkAnswer answer)
 {
     Waiter **last = &work->waiters;
     Waiter *waiter;
@@ -210,6 +216,15 @@ int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer)
         last = &(*last)->next;
     *last = waiter;
     return 0;
+}
+
+int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer)
+{
+    int r = waiter_add(work, call, answer);
+
+    if (r < 0)
+        work_look_after(work);
+    return r;
 }
 
 void work_answer_after(Work *work, Work *next)

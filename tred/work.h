@@ -39,7 +39,7 @@ void work_begin(Daemon *daemon);
 Work *work_waiting(const Daemon *daemon, const WorkClass *class);
 
 /* Has `call` answered at the end of `work`. 0, -EBUSY (WORK_WAITERS_MAX calls wait), -ENOMEM or
- * another errno if its sender has left. */
+ * another errno if its sender has left: `work` is dropped then unless somebody else wants it. */
 int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer);
 
 /* From the end of `work`: those who wait for it are answered when `next` has ended, too. */
