@@ -89,9 +89,10 @@ def slow(world, delay):
         getting.stop()
         silence = notified.longest_silence()
     worst = max(liveness, default=float("inf"))
-    good = getting.worst <= GET_MAX and worst <= LIVENESS_MAX and silence < WATCHDOG
+    good = getting.worst <= GET_MAX + getting.worst_bus and worst <= LIVENESS_MAX and silence < WATCHDOG
     print(f"{delay:g} s a command: loaded in {loaded:.1f} s, Reload {reloaded:.1f} s; "
-          f"worst of {getting.count} Gets {1000 * getting.worst:.1f} ms, "
+          f"worst of {getting.count} Gets {1000 * getting.worst:.1f} ms "
+          f"(of the bus itself {1000 * getting.worst_bus:.1f} ms), "
           f"of {len(liveness)} liveness checks {1000 * worst:.1f} ms; "
           f"longest silence {silence:.1f} of {WATCHDOG} s: {'ok' if good else 'FAIL'}", flush=True)
     return not good
