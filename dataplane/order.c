@@ -12,11 +12,10 @@ enum {
     FAMILY_IPV4 = 4,
     FAMILY_IPV6 = 6,
     MTU_MIN = 68, /* RFC 791 3.2: what every host must take in one piece */
-    SECRET_SIZE_MAX = 64,
     TS_BODY_MAX = 4 + IKE_SELECTORS_MAX * 40,
     OUTER_SIZE_MAX = 1 + 16 + 2 + 4,
     ADDRESS_SIZE_MAX = 2 + 16,
-    SA_SIZE_MAX = 5 + 12 + 7 + 1 + 4 * (2 + SECRET_SIZE_MAX) + 2 * (2 + TS_BODY_MAX) +
+    SA_SIZE_MAX = 5 + 12 + 7 + 1 + 4 * (2 + IKE_KEY_MAX) + 2 * (2 + TS_BODY_MAX) +
                   2 * OUTER_SIZE_MAX + 3 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
 };
 

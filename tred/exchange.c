@@ -85,8 +85,8 @@ int exchange_check_group(uint16_t group, char *reason)
     if (group_find(group))
         return 0;
     return exchange_refuse(reason, EXCHANGE_E_GROUP_NOT_SUPPORTED,
-                           "Group %u (%s) is not in the profile. Use 19, 20, 31 or 14.", group,
-                           ike_group_name(group));
+                           "Group %u (%s) is not in the profile. It has %s.", group,
+                           algorithm_name(IKE_TRANSFORM_KE, group, 0), group_list());
 }
 
 static int key_exchange_new(uint16_t group, Dh **ret, char *reason)
