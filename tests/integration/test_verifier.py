@@ -175,11 +175,28 @@ class FailureTest(VerifierTest):
         self.assert_taken()
         self.assertTrue(tred.running())
 
+    def test_one_child_waits_for_the_verdict_and_goes_with_the_exchange(self):
+        failing, sections = self.failing("hangs", "peer")
+        tred = self.start_tred(**sections)
+        hand = self.hand()
+        self.verify_without_waiting(hand)
+        hand.bus.send(TRED, hand.exchange, EXCHANGE, "AddChild", "u", hand.spi_in)
+        with self.assertRaises(BusError) as caught:
+            hand.add_child()
+        self.assertEqual(caught.exception.name, "WrongState")
+        self.assertIn("waits for the verdict", caught.exception.text)
+        self.assertEqual(self.states(), ["verifying"])
+        hand.call("Close")
+        failing.mend()
+        self.assert_taken()
+        self.assertFalse(tred.find("Child SA"))
+
     def test_an_owner_that_vanishes_while_its_peer_is_judged_takes_its_exchange_along(self):
         failing, sections = self.failing("hangs", "peer")
         tred = self.start_tred(**sections)
         hand = HandClient().until("authenticate")
         self.verify_without_waiting(hand)
+        hand.bus.send(TRED, hand.exchange, EXCHANGE, "AddChild", "u", hand.spi_in)
         wait_until(lambda: "verifying" in self.states(), "the judgement")
         hand.stop()
         wait_until(lambda: not self.states(), "the end of the exchange")

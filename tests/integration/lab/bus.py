@@ -54,7 +54,7 @@ class Connection:
 
     def __init__(self, user):
         with _effective_user(user):
-            self.connection = open_dbus_connection(ADDRESS)
+            self.connection = open_dbus_connection(ADDRESS, enable_fds=True)
 
     @property
     def unique_name(self):

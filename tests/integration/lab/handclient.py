@@ -20,6 +20,8 @@ class HandClient:
         self.segw, self.marker = segw, b""
         self.socket = udp_socket(HENB, segw, 500)
         self.exchange = None
+        # What it asks for at each end: first and last address.
+        self.ts_i = self.ts_r = bytes(4), b"\xff" * 4
 
     def stop(self):
         self.bus.close()
@@ -83,7 +85,6 @@ class HandClient:
         """The IKE_AUTH request's payloads; without INITIAL_CONTACT."""
         self.spi_in, = self.call("AllocateSpi")
         chain = self.property("CertificateChain")
-        everything = bytes(4), b"\xff" * 4
         payloads = [ike.Payload(ike.IDI, struct.pack("!BBH", self.id_type, 0, 0) + self.id_data)]
         payloads += [ike.Payload(ike.CERT, b"\x04" + certificate) for certificate in chain]
         return payloads + [
@@ -91,8 +92,8 @@ class HandClient:
             ike.Payload(ike.AUTH, struct.pack("!BBH", self.method, 0, 0) + self.auth),
             ike.configuration_request(),
             ike.aes_gcm_128_proposal(3, struct.pack("!I", self.spi_in)),
-            ike.traffic_selectors(ike.TSI, *everything),
-            ike.traffic_selectors(ike.TSR, *everything),
+            ike.traffic_selectors(ike.TSI, *self.ts_i),
+            ike.traffic_selectors(ike.TSR, *self.ts_r),
         ]
 
     def auth_request(self):
@@ -118,10 +119,11 @@ class HandClient:
         return interface
 
     def open_transport(self, address=None, port=4500, nat=False):
-        """The socket of IKE messages, as a descriptor."""
-        address = socket.inet_aton(address or self.segw)
+        """OpenTransport, whose socket is not made use of."""
+        address = socket.inet_aton(self.segw) if address is None else address
         descriptor, = self.call("OpenTransport", "ayqb", address, port, nat)
-        return descriptor
+        descriptor.close()
+        return self
 
     def until(self, step):
         """All steps up to `step`, in order."""
