@@ -21,7 +21,7 @@ enum {
 
 typedef enum PlaneState {
     PLANE_LOST,    /* the timer opens it again */
-    PLANE_OPENING, /* tred-net, and then tred-esp, have been asked */
+    PLANE_OPENING, /* tred-net and tred-esp have been asked */
     PLANE_OPEN,
 } PlaneState;
 
@@ -52,6 +52,7 @@ struct DataPlane {
     sd_event_source *retry;
     uint64_t retry_us;
     bool opened_before;
+    bool net_ready, esp_ready; /* while PLANE_OPENING: who has answered */
     bool tun_open;
     uint64_t last_cookie;
     uint32_t last_transport_id;
@@ -182,6 +183,8 @@ static OrderLinkCallbacks link_callbacks(DataPlane *plane)
 
 static void open_finish(DataPlane *plane)
 {
+    if (!plane->net_ready || (plane->mode == DATAPLANE_USER && !plane->esp_ready))
+        return;
     const DataPlaneCallbacks *callbacks = &plane->options->callbacks;
     bool again = plane->opened_before;
     plane->state = PLANE_OPEN;
@@ -197,7 +200,9 @@ static void handle_esp_ready(const Answer *answer, int *fd, uint64_t cookie, voi
     (void)answer;
     (void)fd;
     (void)cookie;
-    open_finish(userdata);
+    DataPlane *plane = userdata;
+    plane->esp_ready = true;
+    open_finish(plane);
 }
 
 static void start_esp(DataPlane *plane)
@@ -227,11 +232,10 @@ static void handle_opened(const Answer *answer, int *fd, uint64_t cookie, void *
         return;
     }
     plane->mode = answer->mode;
-    if (plane->mode == DATAPLANE_USER) {
+    plane->net_ready = true;
+    if (plane->mode == DATAPLANE_USER && !plane->esp)
         start_esp(plane);
-    } else {
-        open_finish(plane);
-    }
+    open_finish(plane);
 }
 
 /* One that is started here serves this connection alone: for looking whether all would work. */
@@ -256,8 +260,11 @@ static void open_start(DataPlane *plane)
     int r = connect_net(plane);
     if (r >= 0) {
         plane->state = PLANE_OPENING;
+        plane->net_ready = plane->esp_ready = false;
         order_link_give(plane->net, &order, -1, order_link_deadline() + OPEN_DEADLINE_US,
                         handle_opened, 0, plane);
+        if (order.mode == DATAPLANE_USER) /* no need to wait for what tred-net decides */
+            start_esp(plane);
         return;
     }
     (void)snprintf(
@@ -268,10 +275,32 @@ static void open_start(DataPlane *plane)
         retry_later(plane);
 }
 
-static int open_and_wait(DataPlane *plane, char *error)
+int dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, char *error)
+{
+    size_t size = strlen(options->interface);
+    if (size == 0 || size >= IFNAMSIZ) {
+        (void)snprintf(error, ORDER_TEXT_SIZE,
+                       "The interface name '%s' has not 1 to %d characters. Choose another.",
+                       options->interface, IFNAMSIZ - 1);
+        return -EINVAL;
+    }
+    DataPlane *plane = calloc(1, sizeof(*plane));
+    if (!plane) {
+        (void)snprintf(error, ORDER_TEXT_SIZE, "Out of memory.");
+        return -ENOMEM;
+    }
+    plane->options = options;
+    plane->mode = DATAPLANE_NONE;
+    plane->state = options->mode == DATAPLANE_NONE ? PLANE_OPEN : PLANE_LOST;
+    if (options->mode != DATAPLANE_NONE)
+        open_start(plane);
+    *ret = plane;
+    return 0;
+}
+
+int dataplane_await(DataPlane *plane, char *error)
 {
     int r = 0;
-    open_start(plane);
     while (r >= 0 && plane->state == PLANE_OPENING)
         r = sd_event_run(plane->options->event, UINT64_MAX);
     if (r >= 0 && plane->state == PLANE_OPEN)
@@ -282,24 +311,10 @@ static int open_and_wait(DataPlane *plane, char *error)
 
 int dataplane_open(const DataPlaneOptions *options, DataPlane **ret, char *error)
 {
-    size_t size = strlen(options->interface);
-    if (size == 0 || size >= IFNAMSIZ) {
-        (void)snprintf(error, ORDER_TEXT_SIZE,
-                       "The interface name '%s' has not 1 to %d characters. Choose another.",
-                       options->interface, IFNAMSIZ - 1);
-        return -EINVAL;
-    }
-    _cleanup_(dataplane_closep) DataPlane *plane = calloc(1, sizeof(*plane));
-    if (!plane) {
-        (void)snprintf(error, ORDER_TEXT_SIZE, "Out of memory.");
-        return -ENOMEM;
-    }
-    plane->options = options;
-    plane->mode = DATAPLANE_NONE;
-    plane->state = options->mode == DATAPLANE_NONE ? PLANE_OPEN : PLANE_LOST;
-    int r = 0;
-    if (options->mode != DATAPLANE_NONE)
-        r = open_and_wait(plane, error);
+    _cleanup_(dataplane_closep) DataPlane *plane = NULL;
+    int r = dataplane_begin(options, &plane, error);
+    if (r >= 0)
+        r = dataplane_await(plane, error);
     if (r >= 0)
         *ret = steal_pointer(plane);
     return r;
@@ -333,7 +348,8 @@ bool dataplane_keeps_keys(const DataPlane *plane)
 }
 
 /* Adding: tred-esp first, so that no packet comes out of the interface that it has no SA for; then
- * tred-net; and with the interface's first SA tred-esp again, which gets the TUN. */
+ * tred-net. Of the interface's first SA both are told at once, as no packet comes out of a TUN
+ * before tred-esp has it: it gets that from tred-net's answer, after the SA. */
 
 static PlaneTransport *transport_find(DataPlane *plane, const Transport *transport)
 {
@@ -457,6 +473,15 @@ static void order_net(DataPlane *plane, PlaneSa *sa, const SaOrder *order)
                     sa->cookie, plane);
 }
 
+/* Unless tred-net was told already. */
+static void give_to_net(DataPlane *plane, PlaneSa *sa)
+{
+    SaOrder *order = steal_pointer(sa->order);
+    if (order)
+        order_net(plane, sa, order);
+    free(order);
+}
+
 static void handle_esp_added(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
 {
     (void)fd;
@@ -468,9 +493,7 @@ static void handle_esp_added(const Answer *answer, int *fd, uint64_t cookie, voi
         take_away(plane, sa, answer->error);
         return;
     }
-    SaOrder *order = steal_pointer(sa->order);
-    order_net(plane, sa, order);
-    free(order);
+    give_to_net(plane, sa);
 }
 
 static int set_gro(const Transport *transport, int joined)
@@ -517,6 +540,8 @@ static int add_to_esp(DataPlane *plane, PlaneSa *sa, SaOrder *order)
     sa->order = keyless;
     order_link_give(plane->esp, &(Order){.type = ORDER_ADD_SA, .sa = order}, -1, sa->deadline,
                     handle_esp_added, sa->cookie, plane);
+    if (plane->n_sas == 1 && !plane->tun_open)
+        give_to_net(plane, sa);
     return 0;
 }
 

@@ -38,6 +38,11 @@ typedef struct DataPlaneOptions {
  * (ORDER_TEXT_SIZE octets) saying what was found and what to do. */
 int dataplane_open(const DataPlaneOptions *options, DataPlane **ret, char *error);
 
+/* The same in two steps: what is done between them is done while the helpers start. A plane that
+ * dataplane_await() fails with is still for dataplane_close(). */
+int dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, char *error);
+int dataplane_await(DataPlane *plane, char *error);
+
 /* Removes every SA, route, address and interface that it made. SAs under way are answered with
  * -ECANCELED. */
 void dataplane_close(DataPlane *plane);

@@ -36,11 +36,12 @@ TpmKeyAlgorithm device_key_algorithm(const DeviceKey *key);
 EVP_PKEY *device_key_public(const DeviceKey *key); /* borrowed */
 int device_key_pss_salt(const DeviceKey *key);     /* octets; 0 for ECDSA */
 
-/* Gets ready to sign once: starts a session and satisfies the key's policy in it. Nothing is done
- * if that was done before. 0, -EKEYREJECTED (as above) or -EIO (error filled). */
+/* Gets ready to sign once: satisfies the key's policy in the session that the last signature left,
+ * or in a new one. Nothing is done if that was done before. 0, -EKEYREJECTED (as above) or -EIO
+ * (error filled). */
 int device_key_prepare(DeviceKey *key, char *error);
 
-/* Gives back what device_key_prepare() took of the TPM and nobody needs now. A session kept for
+/* Gives back the session that device_key_prepare() took of the TPM. A session kept for
  * long would keep others from saving theirs (TPM_RC_CONTEXT_GAP). */
 void device_key_rest(DeviceKey *key);
 

@@ -13,7 +13,8 @@ struct DeviceKey {
     Tpm *tpm;
     KeyPolicy *policy;   /* borrowed; NULL: none */
     TpmObject object;    /* the one transient slot that this key takes */
-    TpmSession *session; /* satisfied, for the next signature; NULL: none is ready */
+    TpmSession *session; /* for one signature after the other; NULL: there is none */
+    bool ready;          /* the session authorizes the next signature as it is */
     TpmKeyAlgorithm algorithm;
     TPMT_PUBLIC public;
     EVP_PKEY *pkey;

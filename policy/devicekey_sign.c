@@ -1,5 +1,5 @@
-/* Signing with the device key. What comes out of the TPM is signatures, each in a session that was
- * made ready before. */
+/* Signing with the device key. What comes out of the TPM is signatures, all in one session, which
+ * is made ready before each. */
 #include "policy/devicekey_internal.h"
 
 #include "tpm/commands.h"
@@ -63,14 +63,25 @@ static int signature_copy(const DeviceKey *key, const TPMT_SIGNATURE *signature,
     return tpm_integer_pad((Bytes){s->buffer, s->size}, ret + half, half);
 }
 
-/* A policy session satisfied for the state that was found last. */
-static int policy_session_start(DeviceKey *key, char *error)
+/* A session of the key's own. It stays after a signature, since a salt costs an ECDH or RSA
+ * operation on both sides; and has nothing encrypted, as a digest is no secret. */
+static int session_open(DeviceKey *key, TPM2_SE type, char *error)
+{
+    int r = tpm_session_start(key->tpm, type, &key->session, error);
+
+    if (r == 0)
+        tpm_session_authorize(key->session);
+    return r;
+}
+
+/* Satisfies the policy for the state that was found last. */
+static int policy_session_satisfy(DeviceKey *key, char *error)
 {
     int r;
 
     if (!key->policy->fit)
         return -EKEYREJECTED;
-    r = tpm_session_start(key->tpm, TPM2_SE_POLICY, &key->session, error);
+    r = key->session ? 0 : session_open(key, TPM2_SE_POLICY, error);
     if (r < 0)
         return r;
     r = key_policy_satisfy(key->tpm, key->policy, key->session, error);
@@ -79,35 +90,45 @@ static int policy_session_start(DeviceKey *key, char *error)
     return r;
 }
 
-int device_key_prepare(DeviceKey *key, char *error)
+static int policy_session_prepare(DeviceKey *key, char *error)
 {
-    int r;
+    const bool kept = key->session;
+    int r = policy_session_satisfy(key, error);
 
-    if (key->session)
-        return 0;
-    if (!key->policy) {
-        r = tpm_session_start(key->tpm, TPM2_SE_HMAC, &key->session, error);
-        if (r < 0)
-            return r;
-        /* Ends with the signature, as a policy session does; a digest is no secret. */
-        tpm_session_once(key->session);
-        return 0;
-    }
-    r = policy_session_start(key, error);
+    /* One that was kept may be gone: flushed by somebody, or with a reset of the TPM. */
+    if (r < 0 && kept)
+        r = policy_session_satisfy(key, error);
     if (r != -EKEYREJECTED)
         return r;
     /* The platform has changed: perhaps into another state that was approved of. */
     r = key_policy_fit(key->tpm, key->policy, error);
-    return r < 0 ? r : policy_session_start(key, error);
+    return r < 0 ? r : policy_session_satisfy(key, error);
+}
+
+int device_key_prepare(DeviceKey *key, char *error)
+{
+    int r = 0;
+
+    if (key->ready)
+        return 0;
+    if (key->policy) {
+        r = policy_session_prepare(key, error);
+    } else if (!key->session) {
+        r = session_open(key, TPM2_SE_HMAC, error);
+    }
+    key->ready = r == 0;
+    return r;
 }
 
 void device_key_rest(DeviceKey *key)
 {
+    key->ready = false;
     tpm_session_flush(key->tpm, steal_pointer(key->session));
 }
 
-/* Worth preparing anew: a PCR changed after TPM2_PolicyPCR, or the session is gone (somebody
- * flushed it, or the TPM was reset). */
+/* Worth preparing anew: a PCR changed after TPM2_PolicyPCR, the session is gone (somebody flushed
+ * it, or the TPM was reset), or the TPM and we have different keys for it, as the answer to
+ * TPM2_StartAuthSession was changed on its way. */
 static bool session_is_stale(TSS2_RC rc)
 {
     switch (tpm_rc_base(rc)) {
@@ -116,19 +137,25 @@ static bool session_is_stale(TSS2_RC rc)
     case TPM2_RC_REFERENCE_S0:
     case TPM2_RC_VALUE: /* of the session's handle: the other parameters were checked */
     case TPM2_RC_HANDLE:
+    case TPM2_RC_BAD_AUTH:
         return true;
     default:
         return false;
     }
 }
 
-/* TPM2_Sign in the prepared session, which is gone after it. */
+/* TPM2_Sign in the prepared session. The TPM forgets of a policy session what was satisfied, and
+ * keeps the session (TPM 2.0 Part 1, 19.7); an HMAC session is ready again at once. */
 static TSS2_RC sign(DeviceKey *key, const TPM2B_DIGEST *digest, const TPMT_SIG_SCHEME *scheme,
                     TPMT_SIGNATURE *ret)
 {
     const TSS2_RC rc = tpm2_sign(key->tpm, &key->object, key->session, digest, scheme, ret);
 
-    device_key_rest(key);
+    if (rc != TSS2_RC_SUCCESS) {
+        device_key_rest(key);
+    } else {
+        key->ready = !key->policy;
+    }
     return rc;
 }
 

@@ -19,7 +19,8 @@ enum { TPM_COMMAND_SIZE = 4096, TPM_HANDLES_MAX = 3, TPM_SESSIONS_MAX = 3 };
 
 typedef struct TpmCommand TpmCommand;
 
-/* A command to be prepared on tpm_command_sys(); NULL without memory. */
+/* A command to be prepared on tpm_command_sys(); NULL without memory, and then that is NULL, too.
+ */
 TpmCommand *tpm_command_new(Tpm *tpm);
 TSS2_SYS_CONTEXT *tpm_command_sys(TpmCommand *command);
 

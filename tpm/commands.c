@@ -2,12 +2,6 @@
  * handles need an authorization and whether an answer begins with a TPM2B. */
 #include "tpm/commands.h"
 
-/* Without memory; what tss2-sys makes of a NULL context is not asked. */
-#define COMMAND_BEGIN(name)                                                                        \
-    _cleanup_(tpm_command_freep) TpmCommand *name = tpm_command_new(tpm);                          \
-    if (!(name))                                                                                   \
-    return TPM_RC_NO_MEMORY
-
 TpmObject tpm_permanent(TPM2_HANDLE handle)
 {
     TpmObject object = {.handle = handle};
@@ -16,9 +10,12 @@ TpmObject tpm_permanent(TPM2_HANDLE handle)
     return object;
 }
 
-/* Runs what was prepared with `rc`. */
+/* Runs what was prepared with `rc`. Without memory there is no command, and tss2-sys has prepared
+ * nothing on NULL. */
 static TSS2_RC run(TpmCommand *command, TSS2_RC rc, const TpmFrame *frame)
 {
+    if (!command)
+        return TPM_RC_NO_MEMORY;
     return rc == TSS2_RC_SUCCESS ? tpm_command_run(command, frame) : rc;
 }
 
@@ -34,7 +31,7 @@ TSS2_RC tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, ui
 {
     TPMI_YES_NO more;
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_GetCapability_Prepare(sys, capability, property, count);
 
@@ -49,7 +46,7 @@ TSS2_RC tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, ui
 
 TSS2_RC tpm2_flush_context(Tpm *tpm, TPM2_HANDLE handle)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_FlushContext_Prepare(sys, handle);
 
@@ -66,7 +63,7 @@ TSS2_RC tpm2_start_auth_session(Tpm *tpm, const TpmObject *key, const TPM2B_NONC
         .mode.aes = TPM2_ALG_CFB,
     };
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc =
         Tss2_Sys_StartAuthSession_Prepare(sys, key ? key->handle : TPM2_RH_NULL, TPM2_RH_NULL,
@@ -82,7 +79,7 @@ TSS2_RC tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret, TpmObj
 {
     TPM2B_NAME name = {0}, qualified = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_ReadPublic_Prepare(sys, handle);
 
@@ -105,7 +102,7 @@ TSS2_RC tpm2_create_primary(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session
     TPMT_TK_CREATION ticket = {0};
     TPM2B_NAME name = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_CreatePrimary_Prepare(sys, hierarchy, &sensitive, template, &outside_info,
                                                 &creation_pcr);
@@ -134,7 +131,7 @@ TSS2_RC tpm2_create(Tpm *tpm, const TpmObject *parent, TpmSession *session,
     TPM2B_DIGEST hash = {0};
     TPMT_TK_CREATION ticket = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_Create_Prepare(sys, parent->handle, sensitive, template, &outside_info,
                                          &creation_pcr);
@@ -154,7 +151,7 @@ TSS2_RC tpm2_load(Tpm *tpm, const TpmObject *parent, TpmSession *session,
     TPM2_HANDLE handle = TPM_NO_HANDLE;
     TPM2B_NAME name = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_Load_Prepare(sys, parent->handle, private, public);
 
@@ -173,7 +170,7 @@ TSS2_RC tpm2_load_external(Tpm *tpm, const TPM2B_PUBLIC *public, TPM2_HANDLE hie
     TPM2_HANDLE handle = TPM_NO_HANDLE;
     TPM2B_NAME name = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_LoadExternal_Prepare(sys, NULL, public, hierarchy);
 
@@ -188,7 +185,7 @@ TSS2_RC tpm2_evict_control(Tpm *tpm, const TpmObject *object, TpmSession *sessio
 {
     const TpmObject owner = tpm_permanent(TPM2_RH_OWNER);
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_EvictControl_Prepare(sys, TPM2_RH_OWNER, object->handle, persistent);
 
@@ -205,7 +202,7 @@ TSS2_RC tpm2_sign(Tpm *tpm, const TpmObject *key, TpmSession *session, const TPM
         .hierarchy = TPM2_RH_NULL,
     };
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_Sign_Prepare(sys, key->handle, digest, scheme, &no_ticket);
 
@@ -219,7 +216,7 @@ TSS2_RC tpm2_verify_signature(Tpm *tpm, const TpmObject *key, TpmSession *sessio
                               const TPM2B_DIGEST *digest, const TPMT_SIGNATURE *signature,
                               TPMT_TK_VERIFIED *ret)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_VerifySignature_Prepare(sys, key->handle, digest, signature);
 
@@ -234,7 +231,7 @@ TSS2_RC tpm2_activate_credential(Tpm *tpm, const TpmObject *key, TpmSession *key
                                  const TPM2B_ID_OBJECT *blob, const TPM2B_ENCRYPTED_SECRET *secret,
                                  TPM2B_DIGEST *ret)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_ActivateCredential_Prepare(sys, key->handle, ek->handle, blob, secret);
 
@@ -251,7 +248,7 @@ TSS2_RC tpm2_activate_credential(Tpm *tpm, const TpmObject *key, TpmSession *key
 TSS2_RC tpm2_pcr_read(Tpm *tpm, const TPML_PCR_SELECTION *selection, uint32_t *ret_counter,
                       TPML_PCR_SELECTION *ret_selection, TPML_DIGEST *ret)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PCR_Read_Prepare(sys, selection);
 
@@ -264,7 +261,7 @@ TSS2_RC tpm2_pcr_read(Tpm *tpm, const TPML_PCR_SELECTION *selection, uint32_t *r
 TSS2_RC tpm2_policy_pcr(Tpm *tpm, const TpmSession *policy, const TPM2B_DIGEST *pcr_digest,
                         const TPML_PCR_SELECTION *selection)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicyPCR_Prepare(sys, policy->object.handle, pcr_digest, selection);
 
@@ -275,7 +272,7 @@ TSS2_RC tpm2_policy_authorize(Tpm *tpm, const TpmSession *policy, const TPM2B_DI
                               const TPM2B_NONCE *policy_ref, const TPM2B_NAME *key,
                               const TPMT_TK_VERIFIED *ticket)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicyAuthorize_Prepare(sys, policy->object.handle, approved, policy_ref,
                                                   key, ticket);
@@ -285,7 +282,7 @@ TSS2_RC tpm2_policy_authorize(Tpm *tpm, const TpmSession *policy, const TPM2B_DI
 
 TSS2_RC tpm2_policy_cp_hash(Tpm *tpm, const TpmSession *policy, const TPM2B_DIGEST *cp_hash)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicyCpHash_Prepare(sys, policy->object.handle, cp_hash);
 
@@ -294,7 +291,7 @@ TSS2_RC tpm2_policy_cp_hash(Tpm *tpm, const TpmSession *policy, const TPM2B_DIGE
 
 TSS2_RC tpm2_policy_nv_written(Tpm *tpm, const TpmSession *policy, bool written)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc =
         Tss2_Sys_PolicyNvWritten_Prepare(sys, policy->object.handle, written ? TPM2_YES : TPM2_NO);
@@ -306,7 +303,7 @@ TSS2_RC tpm2_policy_nv(Tpm *tpm, const TpmObject *index, TpmSession *session,
                        const TpmSession *policy, const TPM2B_OPERAND *operand, uint16_t offset,
                        TPM2_EO operation)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicyNV_Prepare(sys, index->handle, index->handle, policy->object.handle,
                                            operand, offset, operation);
@@ -326,7 +323,7 @@ TSS2_RC tpm2_policy_secret(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session,
     TPM2B_TIMEOUT timeout = {0};
     TPMT_TK_AUTH ticket = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicySecret_Prepare(sys, hierarchy, policy->object.handle, &no_nonce,
                                                &no_digest, &no_nonce, 0);
@@ -343,7 +340,7 @@ TSS2_RC tpm2_policy_secret(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session,
 
 TSS2_RC tpm2_policy_get_digest(Tpm *tpm, const TpmSession *policy, TPM2B_DIGEST *ret)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicyGetDigest_Prepare(sys, policy->object.handle);
 
@@ -357,7 +354,7 @@ TSS2_RC tpm2_nv_read_public(Tpm *tpm, TPM2_HANDLE index, TPMS_NV_PUBLIC *ret, TP
 {
     TPM2B_NV_PUBLIC public = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_ReadPublic_Prepare(sys, index);
 
@@ -375,7 +372,7 @@ TSS2_RC tpm2_nv_define_space(Tpm *tpm, TpmSession *session, const TPMS_NV_PUBLIC
     const TPM2B_NV_PUBLIC sized = {.nvPublic = *public};
     const TpmObject owner = tpm_permanent(TPM2_RH_OWNER);
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_DefineSpace_Prepare(sys, TPM2_RH_OWNER, &no_auth, &sized);
 
@@ -387,7 +384,7 @@ TSS2_RC tpm2_nv_undefine_space(Tpm *tpm, const TpmObject *index, TpmSession *ses
 {
     const TpmObject owner = tpm_permanent(TPM2_RH_OWNER);
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_UndefineSpace_Prepare(sys, TPM2_RH_OWNER, index->handle);
 
@@ -398,7 +395,7 @@ TSS2_RC tpm2_nv_undefine_space(Tpm *tpm, const TpmObject *index, TpmSession *ses
 TSS2_RC tpm2_nv_read(Tpm *tpm, const TpmObject *authorizes, const TpmObject *index,
                      TpmSession *session, uint16_t size, uint16_t offset, TPM2B_MAX_NV_BUFFER *ret)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_Read_Prepare(sys, authorizes->handle, index->handle, size, offset);
 
@@ -415,7 +412,7 @@ TSS2_RC tpm2_nv_read(Tpm *tpm, const TpmObject *authorizes, const TpmObject *ind
 TSS2_RC tpm2_nv_write(Tpm *tpm, const TpmObject *index, TpmSession *session,
                       const TPM2B_MAX_NV_BUFFER *data)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_Write_Prepare(sys, index->handle, index->handle, data, 0);
 
@@ -425,7 +422,7 @@ TSS2_RC tpm2_nv_write(Tpm *tpm, const TpmObject *index, TpmSession *session,
 
 TSS2_RC tpm2_nv_increment(Tpm *tpm, const TpmObject *index, TpmSession *session)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_Increment_Prepare(sys, index->handle, index->handle);
 
@@ -435,7 +432,7 @@ TSS2_RC tpm2_nv_increment(Tpm *tpm, const TpmObject *index, TpmSession *session)
 
 TSS2_RC tpm2_nv_write_lock(Tpm *tpm, const TpmObject *index, TpmSession *session)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_WriteLock_Prepare(sys, index->handle, index->handle);
 
@@ -448,7 +445,7 @@ TSS2_RC tpm2_hierarchy_change_auth(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *
 {
     const TpmObject entity = tpm_permanent(hierarchy);
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_HierarchyChangeAuth_Prepare(sys, hierarchy, new_auth);
 

@@ -120,6 +120,7 @@ static void task_enter(unsigned high, unsigned low)
     task->work(task->userdata);
     task->state = TASK_ENDED;
     switch_to_loop(task);
+    abort(); /* nobody resumes a task that has ended */
 }
 
 static int stack_new(TpmTask *task)
@@ -383,9 +384,13 @@ static bool tasks_drain(TpmLoop *loop, unsigned milliseconds)
 {
     const uint64_t end = now_ms() + milliseconds;
 
-    for (TpmTask *task = loop->tasks; task; task = task->next)
-        tpm_task_cancel(task);
     while (loop->tasks) {
+        /* Each time, since the end of one may begin another. */
+        for (TpmTask *task = loop->tasks; task; task = task->next) {
+            if (!task->canceled)
+                tpm_task_cancel(task);
+        }
+
         struct pollfd fd = {.fd = tpm_worker_fd(loop->worker), .events = POLLIN};
         TpmTask *ready = task_ready(loop);
         const uint64_t now = now_ms();

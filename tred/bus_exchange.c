@@ -54,14 +54,13 @@ void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
         log_warning("Its owner could not be told: %s.", strerror(-r));
 }
 
-/* Tells who watches that State, and what a new state brings, has changed. */
-void bus_exchange_changed(const CallerExchange *held)
+void bus_exchange_changed(const CallerExchange *held, const char *const *properties)
 {
     char path[BUS_PATH_SIZE];
 
     bus_exchange_path(held, path);
-    (void)sd_bus_emit_properties_changed(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE,
-                                         "State", "SpiR", "Suite", "PeerIdentity", NULL);
+    (void)sd_bus_emit_properties_changed_strv(
+        held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, (char **)(uintptr_t)properties);
 }
 
 static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -7,8 +7,8 @@
 /* -errno with `error` set to NotOwner unless the caller is the exchange's owner. */
 int bus_exchange_check_owner(const CallerExchange *held, sd_bus_message *call, sd_bus_error *error);
 
-/* Tells who watches that State, and what a new state brings, has changed. */
-void bus_exchange_changed(const CallerExchange *held);
+/* Tells who watches that these properties have changed; NULL ends them. */
+void bus_exchange_changed(const CallerExchange *held, const char *const *properties);
 
 /* An "ay": read as a view that lives as long as the message, and written. 0 or more, or -errno. */
 int bus_read_bytes(sd_bus_message *message, Bytes *ret);

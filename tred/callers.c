@@ -8,7 +8,6 @@
 
 static void caller_free(Caller *caller)
 {
-    sd_bus_track_unref(caller->track);
     free(caller->name);
     free(caller);
 }
@@ -32,18 +31,6 @@ void caller_release(Caller *caller)
     caller_free(caller);
 }
 
-static int caller_vanished(sd_bus_track *track, void *userdata)
-{
-    Caller *caller = userdata;
-
-    (void)track;
-    log_info("%s left the bus; its exchanges are wiped.", caller->name);
-    while (caller->exchanges)
-        caller_exchange_free(caller->exchanges);
-    caller_release(caller);
-    return 0;
-}
-
 static Caller *caller_find(const Daemon *daemon, const char *name)
 {
     Caller *caller = daemon->callers;
@@ -53,10 +40,43 @@ static Caller *caller_find(const Daemon *daemon, const char *name)
     return caller;
 }
 
+static void caller_vanished(Caller *caller)
+{
+    log_info("%s left the bus; its exchanges are wiped.", caller->name);
+    while (caller->exchanges)
+        caller_exchange_free(caller->exchanges);
+    caller_release(caller);
+}
+
+/* NameOwnerChanged(name, old owner, new owner). */
+static int on_name_lost(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+    Daemon *daemon = userdata;
+    const char *name;
+    Caller *caller;
+
+    (void)error;
+    if (sd_bus_message_read(signal, "s", &name) < 0)
+        return 0;
+    work_forget_caller(daemon, name);
+    caller = caller_find(daemon, name);
+    if (caller)
+        caller_vanished(caller);
+    return 0;
+}
+
+int callers_watch(Daemon *daemon)
+{
+    return sd_bus_add_match_async(daemon->bus, NULL,
+                                  "type='signal',sender='org.freedesktop.DBus',"
+                                  "path='/org/freedesktop/DBus',interface='org.freedesktop.DBus',"
+                                  "member='NameOwnerChanged',arg2=''",
+                                  on_name_lost, NULL, daemon);
+}
+
 int caller_get(Daemon *daemon, const char *name, Caller **ret)
 {
     _cleanup_(caller_freep) Caller *caller = NULL;
-    int r;
 
     *ret = caller_find(daemon, name);
     if (*ret)
@@ -67,13 +87,6 @@ int caller_get(Daemon *daemon, const char *name, Caller **ret)
     caller->name = strdup(name);
     if (!caller->name)
         return -ENOMEM;
-    r = sd_bus_track_new(daemon->bus, &caller->track, caller_vanished, caller);
-    if (r < 0)
-        return r;
-    r = sd_bus_track_add_name(caller->track, name);
-    if (r < 0)
-        return r;
-
     caller->daemon = daemon;
     caller->next = daemon->callers;
     daemon->callers = caller;

@@ -26,14 +26,18 @@ struct CallerExchange {
 struct Caller {
     Daemon *daemon;
     Caller *next;
-    sd_bus_track *track;
     size_t n_exchanges;
     CallerExchange *exchanges;
     char *name; /* unique bus name */
 };
 
+/* Has the bus tell who leaves it: their exchanges are wiped, and their waiting calls forgotten. One
+ * subscription serves all callers. It is to be asked for before any of their calls is read: the bus
+ * then tells of a caller's leaving after the calls that it made. 0 or -errno. */
+int callers_watch(Daemon *daemon);
+
 /* The caller with that unique name, made known if need be. A caller without exchanges is dropped by
- * caller_release(). Returns 0, -ENOMEM, or another errno if the name has left the bus. */
+ * caller_release(). Returns 0 or -ENOMEM. */
 int caller_get(Daemon *daemon, const char *name, Caller **ret);
 
 /* Drops the caller if it holds nothing. */

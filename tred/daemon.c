@@ -23,7 +23,8 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
     (void)source, (void)info;
     (void)sd_notify(0, "RELOADING=1");
     log_info("Reading key, certificates and anchors again.");
-    daemon_load_identity(daemon); /* which ends in READY=1 */
+    daemon->reloading = true;
+    daemon_load_identity(daemon);
     return 0;
 }
 
@@ -73,29 +74,58 @@ static int bus_init(Daemon *daemon)
         log_error("%s", reason);
         return r;
     }
-    r = sd_bus_attach_event(daemon->bus, daemon->event, SD_EVENT_PRIORITY_NORMAL);
-    if (r >= 0)
-        r = sd_bus_set_exit_on_disconnect(daemon->bus, true);
+    r = callers_watch(daemon);
     if (r >= 0)
         r = bus_manager_register(daemon);
     if (r >= 0)
         r = bus_exchange_register(daemon);
-    if (r < 0)
+    if (r < 0) {
         log_error("The bus objects can't be set up: %s.", strerror(-r));
+        return r;
+    }
+    r = bus_connection_take_name(daemon->bus, reason);
+    if (r < 0)
+        log_error("%s", reason);
     return r;
 }
 
-/* Before there is any secret. A profile that can't be read is no state of the device's, but a fault
- * in the configuration. */
-static int verifier_init(Daemon *daemon)
+/* From here on calls are answered; those that came before have waited. */
+static int bus_serve(Daemon *daemon)
 {
-    const VerifierOptions options = identity_verifier_options(&daemon->config);
-    char error[VERIFIER_ERROR_SIZE] = "";
-    int r = verifier_new(&options, &daemon->verifier, error);
+    int r = sd_bus_attach_event(daemon->bus, daemon->event, SD_EVENT_PRIORITY_NORMAL);
 
+    if (r >= 0)
+        r = sd_bus_set_exit_on_disconnect(daemon->bus, true);
+    if (r < 0)
+        log_error("The bus can't be served: %s.", strerror(-r));
+    return r;
+}
+
+/* 0, or -errno, which is logged. */
+static int verifier_check(int r, const char *error)
+{
     if (r != 0)
         log_error("%s", error[0] != '\0' ? error : strerror(-r));
     return r > 0 ? -EIO : r;
+}
+
+/* Before there is any secret. */
+static int verifier_start(Daemon *daemon)
+{
+    const VerifierOptions options = identity_verifier_options(&daemon->config);
+    char error[VERIFIER_ERROR_SIZE] = "";
+    int r = verifier_begin(&options, &daemon->verifier, error);
+
+    return verifier_check(r, error);
+}
+
+/* A profile that can't be read is no state of the device's, but a fault in the configuration. */
+static int verifier_await(Daemon *daemon)
+{
+    char error[VERIFIER_ERROR_SIZE] = "";
+    int r = verifier_begun(daemon->verifier, error);
+
+    return verifier_check(r, error);
 }
 
 static void exchange_context_init(Daemon *daemon)
@@ -112,38 +142,39 @@ static void exchange_context_init(Daemon *daemon)
     };
 }
 
+/* Three helpers, the bus and the TPM are waited for together, and each begins as early as it may.
+ */
 int daemon_init(Daemon *daemon, TredConfig *config)
 {
-    char reason[BUS_REASON_SIZE] = "";
     int r;
 
     *daemon = (Daemon){.config = *config};
     *config = (TredConfig){0};
     exchange_context_init(daemon);
-    r = verifier_init(daemon);
+    r = verifier_start(daemon);
+    if (r == 0)
+        r = event_init(daemon);
+    /* The name is ours alone: a second tred ends here, before it changes anything. */
+    if (r >= 0)
+        r = bus_init(daemon);
+    if (r >= 0)
+        r = clock_start(daemon);
+    if (r >= 0)
+        r = daemon_dataplane_begin(daemon);
+    if (r >= 0)
+        r = verifier_await(daemon);
     if (r < 0)
         return r;
-    r = event_init(daemon);
-    if (r < 0)
-        return r;
-    r = daemon_dataplane_open(daemon);
-    if (r < 0)
-        return r;
-    r = bus_init(daemon);
-    if (r < 0)
-        return r;
-    r = bus_connection_take_name(daemon->bus, reason);
-    if (r < 0) {
-        log_error("%s", reason);
-        return r;
-    }
-    r = clock_start(daemon);
+    (void)sd_notify(0, "STATUS=loading");
+    daemon_load_identity(daemon); /* while the data plane's helpers start */
+    r = daemon_dataplane_await(daemon);
+    if (r >= 0)
+        r = bus_serve(daemon);
     if (r < 0)
         return r;
     /* A slow TPM takes minutes. Who reads State is answered meanwhile, who begins an exchange once
      * it is done. */
-    (void)sd_notify(0, "READY=1\nSTATUS=loading");
-    daemon_load_identity(daemon);
+    (void)sd_notify(0, "READY=1");
     return 0;
 }
 
@@ -173,6 +204,7 @@ void daemon_deinit(Daemon *daemon)
         tpm_close(daemon->tpm);
     free(daemon->mismatch);
     verifier_unref(daemon->verifier);
+    peer_key_deinit(&daemon->exchange_context.peer_key);
     sd_bus_flush_close_unref(daemon->bus);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);

@@ -26,6 +26,7 @@ typedef struct Daemon {
     Work *works;                     /* the queue; the first one may have begun */
     size_t n_waiters;                /* for works to end */
     uint64_t load_begun, load_ended; /* the last time that callers had the identity loaded */
+    bool reloading;                  /* after a SIGHUP: the service manager waits for READY=1 */
     sd_event_source *key_care;       /* looks after the device key when there is time */
     bool key_is_old;                 /* what is ready to sign was prepared some time ago */
     time_t last_known;               /* never steps back; 0: the TPM keeps none */

@@ -67,7 +67,7 @@ static void on_opened(void *userdata)
     log_info("Data plane: %s, opened again.", dataplane_name(daemon->dataplane));
 }
 
-int daemon_dataplane_open(Daemon *daemon)
+int daemon_dataplane_begin(Daemon *daemon)
 {
     char error[ORDER_TEXT_SIZE] = "";
 
@@ -79,7 +79,17 @@ int daemon_dataplane_open(Daemon *daemon)
         .event = daemon->event,
         .callbacks = {on_event, on_lost, on_opened, daemon},
     };
-    int r = dataplane_open(&daemon->dataplane_options, &daemon->dataplane, error);
+    int r = dataplane_begin(&daemon->dataplane_options, &daemon->dataplane, error);
+    if (r < 0)
+        log_error("%s", error);
+    return r;
+}
+
+int daemon_dataplane_await(Daemon *daemon)
+{
+    char error[ORDER_TEXT_SIZE] = "";
+    int r = dataplane_await(daemon->dataplane, error);
+
     if (r < 0) {
         log_error("%s", error);
         return r;

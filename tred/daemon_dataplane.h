@@ -3,6 +3,8 @@
 
 #include "tred/daemon.h"
 
-/* Opens it as tred.conf wants it, and waits until it is open. Returns 0, or -errno, which has been
- * logged. It is the daemon's to dataplane_close(). */
-int daemon_dataplane_open(Daemon *daemon);
+/* Has it opened as tred.conf wants it; daemon_dataplane_await() waits until it is open, and runs
+ * the event loop meanwhile. Each returns 0, or -errno, which has been logged. It is the daemon's to
+ * dataplane_close(). */
+int daemon_dataplane_begin(Daemon *daemon);
+int daemon_dataplane_await(Daemon *daemon);

@@ -21,6 +21,7 @@ enum {
     /* After a signature, before the next one is prepared: IKE_AUTH is over then, and the TPM and we
      * are idle. */
     KEY_CARE_USEC = 50 * 1000,
+    KEY_CARE_ACCURACY_USEC = 10 * 1000, /* sd-event's own is 250 ms */
     PAUSE_MAX_MS = 5000,
 };
 
@@ -219,7 +220,9 @@ static void load_end(Work *work)
     } else {
         load_failed(daemon, load);
     }
-    (void)sd_notify(0, "READY=1");
+    if (daemon->reloading)
+        (void)sd_notify(0, "READY=1");
+    daemon->reloading = false;
 }
 
 static const WorkClass load_class = {
@@ -389,7 +392,7 @@ void daemon_key_released(Daemon *daemon)
     daemon->key_is_old = false;
     if (!daemon->key_care) {
         r = sd_event_add_time_relative(daemon->event, &daemon->key_care, CLOCK_BOOTTIME,
-                                       KEY_CARE_USEC, 0, on_key_care, daemon);
+                                       KEY_CARE_USEC, KEY_CARE_ACCURACY_USEC, on_key_care, daemon);
         if (r < 0)
             log_warning("The device key can't be looked after: %s.", strerror(-r));
         return;

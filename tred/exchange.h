@@ -9,6 +9,7 @@
 #include "dataplane/dataplane.h"
 #include "ikewire/payload.h"
 #include "policy/signingkey.h"
+#include "tred/peerkey.h"
 #include "tred/protection.h"
 #include "tred/verifier.h"
 
@@ -95,6 +96,7 @@ typedef struct ExchangeContext {
     const IkeTs *allowed_local; /* selectors that a Child SA may have */
     const IkeTs *allowed_remote;
     Lifetime soft, hard; /* of a Child SA */
+    PeerKey peer_key;    /* of the peer that was judged last; the owner's to peer_key_deinit() */
     Exchange *exchanges; /* all of them, so that an inbound SPI is given out once in the process */
 } ExchangeContext;
 

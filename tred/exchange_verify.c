@@ -7,7 +7,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/x509.h>
 #include <string.h>
 
 static ExchangeError peer_error(int error)
@@ -233,7 +232,7 @@ static int peer_auth_check(const Exchange *exchange, EVP_PKEY *key, bool rsa_pkc
 static int verdict_check(Exchange *exchange, const Verdict *verdict, char *reason)
 {
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
-    const unsigned char *cursor = verdict->public_key;
+    const Bytes public_key = {verdict->public_key, verdict->public_key_size};
 
     if (!verdict->taken) {
         char sentence[PEER_REASON_SIZE];
@@ -241,8 +240,7 @@ static int verdict_check(Exchange *exchange, const Verdict *verdict, char *reaso
         peer_check_sentence(&verdict->refusal, sentence);
         return exchange_refuse(reason, peer_error(verdict->refusal.error), "%s", sentence);
     }
-    key = d2i_PUBKEY(NULL, &cursor, (long)verdict->public_key_size);
-    if (!key || cursor != verdict->public_key + verdict->public_key_size ||
+    if (peer_key_read(&exchange->context->peer_key, public_key, &key) < 0 ||
         strcmp(verdict->identity, exchange->context->segw_name) != 0) {
         return exchange_refuse(reason, EXCHANGE_E_VERIFIER_FAILED,
                                "The verifier's verdict is about nobody, or its key is none. See "

@@ -12,20 +12,31 @@ enum {
     PROFILE_FILE_SIZE_MAX = 64 * 1024,
 };
 
-/* Waits for the answer. 0 with verifier->answer, whatever it is, or VERIFIER_E_FAILED. */
-static int call(Verifier *verifier, const VerifyRequest *request, int fd, char *error)
+/* Ends the process, which gave no good answer. */
+static int next_failed(Verifier *verifier, int r, char *error)
 {
-    VerifierProcess *process = verifier->next;
-    int r = process ? verifier_request_send(verifier, process, request, fd) : -EPIPE;
-
-    if (r == 0)
-        r = helper_wait(process->helper.channel, ANSWER_DEADLINE_MS);
-    if (r == 0)
-        r = verifier_answer_receive(verifier, process);
-    if (r == 0)
-        return 0;
     verifier_process_free(steal_pointer(verifier->next));
     return verifier_process_failed(verifier, r, error);
+}
+
+/* Waits for the answer that is due. 0 with verifier->answer, whatever it is, or VERIFIER_E_FAILED.
+ */
+static int answer_await(Verifier *verifier, char *error)
+{
+    VerifierProcess *process = verifier->next;
+    int r = helper_wait(process->helper.channel, ANSWER_DEADLINE_MS);
+
+    if (r == 0)
+        r = verifier_answer_receive(verifier, process);
+    return r == 0 ? 0 : next_failed(verifier, r, error);
+}
+
+/* Asks and waits, as answer_await(). */
+static int call(Verifier *verifier, const VerifyRequest *request, int fd, char *error)
+{
+    int r = verifier->next ? verifier_request_send(verifier, verifier->next, request, fd) : -EPIPE;
+
+    return r == 0 ? answer_await(verifier, error) : next_failed(verifier, r, error);
 }
 
 static int profile_hold(Verifier *verifier, char *error)
@@ -47,16 +58,15 @@ static int profile_hand(Verifier *verifier, char *error)
     const VerifyRequest request = verifier_request_of(FRAME_PROFILE, verifier->profile.name);
     int r = verifier_process_start(verifier, &verifier->next, error);
 
-    if (r == 0)
-        r = call(verifier, &request, verifier->profile.fd, error);
-    if (r == 0)
-        r = verifier_answer_error(verifier, error);
-    if (r == 0 && verifier->next)
-        verifier->next->step = LOAD_ANCHORS;
+    if (r == 0) {
+        r = verifier_request_send(verifier, verifier->next, &request, verifier->profile.fd);
+        if (r < 0)
+            r = verifier_process_failed(verifier, r, error);
+    }
     return r;
 }
 
-int verifier_new(const VerifierOptions *options, Verifier **ret, char *error)
+int verifier_begin(const VerifierOptions *options, Verifier **ret, char *error)
 {
     _cleanup_(verifier_unrefp) Verifier *verifier = calloc(1, sizeof(*verifier));
 
@@ -68,6 +78,29 @@ int verifier_new(const VerifierOptions *options, Verifier **ret, char *error)
     int r = profile_hold(verifier, error);
     if (r == 0)
         r = profile_hand(verifier, error);
+    if (r == 0)
+        *ret = steal_pointer(verifier);
+    return r;
+}
+
+int verifier_begun(Verifier *verifier, char *error)
+{
+    int r = answer_await(verifier, error);
+
+    if (r == 0)
+        r = verifier_answer_error(verifier, error);
+    if (r == 0)
+        verifier->next->step = LOAD_ANCHORS;
+    return r;
+}
+
+int verifier_new(const VerifierOptions *options, Verifier **ret, char *error)
+{
+    _cleanup_(verifier_unrefp) Verifier *verifier = NULL;
+    int r = verifier_begin(options, &verifier, error);
+
+    if (r == 0)
+        r = verifier_begun(verifier, error);
     if (r == 0)
         *ret = steal_pointer(verifier);
     return r;

@@ -32,6 +32,11 @@ typedef struct VerifierOptions {
 /* Starts a process and has it read the profile. 0, VERIFIER_E_FAILED, or -errno with `error`
  * (VERIFIER_ERROR_SIZE octets, as in all of these) about the profile. */
 int verifier_new(const VerifierOptions *options, Verifier **ret, char *error);
+
+/* The same in two steps: what is done between them is done while the process starts. Nothing else
+ * is asked of the verifier before the second. */
+int verifier_begin(const VerifierOptions *options, Verifier **ret, char *error);
+int verifier_begun(Verifier *verifier, char *error);
 Verifier *verifier_ref(Verifier *verifier);
 void verifier_unref(Verifier *verifier);
 DEFINE_POINTER_CLEANUP(Verifier, verifier_unref);

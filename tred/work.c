@@ -4,12 +4,12 @@
 #include "tred/daemon.h"
 
 #include <errno.h>
+#include <string.h>
 
 typedef struct Waiter {
     Work *work;
     struct Waiter *next;
     sd_bus_message *call;
-    sd_bus_track *track; /* of the caller */
     WorkAnswer answer;
 } Waiter;
 
@@ -29,7 +29,6 @@ struct Work {
 static void waiter_free(Waiter *waiter)
 {
     waiter->work->daemon->n_waiters--;
-    sd_bus_track_unref(waiter->track);
     sd_bus_message_unref(waiter->call);
     free(waiter);
 }
@@ -155,25 +154,11 @@ Work *work_waiting(const Daemon *daemon, const WorkClass *class)
     return NULL;
 }
 
-static void waiter_unlink(Waiter *waiter)
+/* Work that was begun for callers of whom none is left. */
+static void work_abandon(Work *work)
 {
-    Waiter **link = &waiter->work->waiters;
-
-    while (*link != waiter)
-        link = &(*link)->next;
-    *link = waiter->next;
-}
-
-static int on_vanished(sd_bus_track *track, void *userdata)
-{
-    Waiter *waiter = userdata;
-    Work *work = waiter->work;
-
-    (void)track;
-    waiter_unlink(waiter);
-    waiter_free(waiter);
     if (work->waiters || work->for_us || work->answered_after)
-        return 0;
+        return;
     if (!work->task) {
         work_unlink(work);
         work_free(work);
@@ -181,14 +166,49 @@ static int on_vanished(sd_bus_track *track, void *userdata)
         work->given_up = true;
         tpm_task_cancel(work->task);
     }
-    return 0;
+}
+
+/* True if it waited for this work. */
+static bool waiters_forget(Work *work, const char *name)
+{
+    Waiter **link = &work->waiters;
+    bool found = false;
+
+    while (*link) {
+        Waiter *waiter = *link;
+
+        if (strcmp(sd_bus_message_get_sender(waiter->call), name) != 0) {
+            link = &waiter->next;
+            continue;
+        }
+        *link = waiter->next;
+        waiter_free(waiter);
+        found = true;
+    }
+    return found;
+}
+
+static void works_forget(Work *work, const char *name)
+{
+    while (work) {
+        Work *next = work->next;
+
+        works_forget(work->ended, name);
+        if (waiters_forget(work, name))
+            work_abandon(work);
+        work = next;
+    }
+}
+
+void work_forget_caller(Daemon *daemon, const char *name)
+{
+    works_forget(daemon->works, name);
 }
 
 int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer)
 {
     Waiter **last = &work->waiters;
     Waiter *waiter;
-    int r;
 
     if (work->daemon->n_waiters == WORK_WAITERS_MAX)
         return -EBUSY;
@@ -199,13 +219,6 @@ int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer)
     waiter->work = work;
     waiter->answer = answer;
     waiter->call = sd_bus_message_ref(call);
-    r = sd_bus_track_new(work->daemon->bus, &waiter->track, on_vanished, waiter);
-    if (r >= 0)
-        r = sd_bus_track_add_sender(waiter->track, call);
-    if (r < 0) {
-        waiter_free(waiter);
-        return r;
-    }
     while (*last)
         last = &(*last)->next;
     *last = waiter;

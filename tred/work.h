@@ -38,9 +38,11 @@ void work_begin(Daemon *daemon);
 /* Work of this class that waits to begin, or NULL. */
 Work *work_waiting(const Daemon *daemon, const WorkClass *class);
 
-/* Has `call` answered at the end of `work`. 0, -EBUSY (WORK_WAITERS_MAX calls wait), -ENOMEM or
- * another errno if its sender has left. */
+/* Has `call` answered at the end of `work`. 0, -EBUSY (WORK_WAITERS_MAX calls wait) or -ENOMEM. */
 int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer);
+
+/* The caller of that unique name has left the bus, and waits for nothing any more. */
+void work_forget_caller(Daemon *daemon, const char *name);
 
 /* From the end of `work`: those who wait for it are answered when `next` has ended, too. */
 void work_answer_after(Work *work, Work *next);

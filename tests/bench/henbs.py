@@ -13,7 +13,7 @@ from lab.bus import Connection
 from lab.case import World
 from lab.network import HENB, OTHER_HENB, SEGW_FOR_OTHER, SEGW_IPV4, make_other_henb
 from lab.process import LabError, scratch
-from lab.programs import CLIENT, CLIENT_PATH, IkeClient, Tred
+from lab.programs import CLIENT, CLIENT_PATH, IkeClient, Tred, TredNet
 from lab.segw import Segw, SegwOptions
 from lab.strongswan_henb import HenbOptions, StrongswanHenb, make_tpm_key, show_swtpm_as_mssim
 from lab.tpm import PORT, Tpm
@@ -146,7 +146,10 @@ class ClientOnBus:
 
 
 class Ours:
-    """tred and ikeclient, and whatever else of the project they start."""
+    """tred-net where there is a data plane, tred and ikeclient, and whatever else they start.
+
+    tred-net's socket is there before, as the service manager has it; tred-net itself starts when tred
+    connects."""
 
     name = "tred and ikeclient"
     namespace = HENB
@@ -156,6 +159,7 @@ class Ours:
         readiness = Readiness()
         gates = Gate(), Gate()
         files = lab.world.device(wish.algorithm)
+        self.net = TredNet(at_connection=True).wait_for_socket() if lab.data_plane != "none" else None
         self.tred = Tred(files, under=gates[0].under, tpm={"tcti": wish.tcti()},
                          log={"level": "error"}, **{"data-plane": {"mode": lab.data_plane}})
         self.client = IkeClient(under=gates[1].under, segw={"address": wish.segw or SEGW_IPV4},
@@ -191,8 +195,9 @@ class Ours:
         self.bus.wait_for("Closed")
 
     def stop(self):
-        for part in (self.client, self.tred):
-            part.stop()
+        for part in (self.client, self.tred, self.net):
+            if part:
+                part.stop()
         self.bus.stop()
 
 

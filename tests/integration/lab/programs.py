@@ -92,12 +92,19 @@ def tred_sections(directory, **changes):
 
 
 class TredNet(Process):
-    """tred-net, which tred's data plane is configured by, without a systemd to start it."""
+    """tred-net, which tred's data plane is configured by, without a systemd to start it.
 
-    def __init__(self, namespace=HENB, user="tred", capabilities=("net_admin",), path=NET_SOCKET):
+    `at_connection`: its socket is there, and the first connection starts it, as tred-net.socket has it."""
+
+    def __init__(self, namespace=HENB, user="tred", capabilities=("net_admin",), path=NET_SOCKET,
+                 at_connection=False):
         path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
         shutil.chown(path.parent, "tred-net")
-        super().__init__("tred-net", [BIN / "tred-net", "--socket", path, "--user", user],
+        program = [BIN / "tred-net", "--user", user]
+        argv = (["systemd-socket-activate", "--seqpacket", "--listen", path, *program]
+                if at_connection else [*program, "--socket", path])
+        super().__init__("tred-net", argv,
                          namespace=namespace, user="tred-net", capabilities=capabilities,
                          # As its unit has it told: signs of life, which nobody here waits for.
                          env={"NOTIFY_SOCKET": "@tred-net", "WATCHDOG_USEC": "1000000"})
@@ -105,6 +112,7 @@ class TredNet(Process):
 
     def wait_for_socket(self):
         wait_until(lambda: self.path.exists() or not self.running(), "tred-net's socket")
+        self.path.chmod(0o666)  # systemd-socket-activate gives it to nobody but its owner
         return self
 
 

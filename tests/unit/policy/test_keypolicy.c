@@ -1,4 +1,6 @@
 /* Does the TPM let the device key sign in the states approved of, and in no other? */
+#include "policy/devicekey_internal.h"
+#include "tpm/commands.h"
 #include "vendor_fixture.h"
 
 #include <errno.h>
@@ -201,7 +203,7 @@ a_pcr_extended_after_preparation_is_retried_once_where_the_policy_still_fits(voi
     assert_int_equal(device_key_prepare(device.key, error), 0);
     platform_extend(3); /* none of the policy's, but the TPM has one counter for all */
     assert_signs(device.key, "SHA256", 32, false);
-    assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
+    assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 1);
 }
 
 static void a_pcr_of_the_policy_extended_after_preparation_stops_the_signature(void **state)
@@ -287,6 +289,35 @@ static void files_that_do_not_belong_to_the_key_are_refused(void **state)
         -ENOENT);
 }
 
+static void a_kept_session_that_somebody_flushed_is_replaced(void **state)
+{
+    _cleanup_(device_deinit) Device device = device_new();
+    char error[TPM_ERROR_SIZE] = "";
+
+    (void)state;
+    assert_int_equal(try_to_sign(device.key, error), 0);
+    assert_int_equal(tpm2_flush_context(bench.tpm, device.key->session->object.handle), 0);
+    assert_int_equal(device_key_prepare(device.key, error), 0);
+    assert_int_equal(try_to_sign(device.key, error), 0);
+    assert_int_equal(device_key_prepare(device.key, error), 0);
+    assert_int_equal(tpm2_flush_context(bench.tpm, device.key->session->object.handle), 0);
+    assert_int_equal(try_to_sign(device.key, error), 0);
+    assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 1);
+}
+
+static void a_policy_has_to_be_satisfied_for_each_signature_in_a_kept_session(void **state)
+{
+    _cleanup_(device_deinit) Device device = device_new();
+    char error[TPM_ERROR_SIZE] = "";
+
+    (void)state;
+    assert_int_equal(try_to_sign(device.key, error), 0);
+    platform_extend(4);
+    assert_int_equal(device_key_prepare(device.key, error), -EKEYREJECTED);
+    assert_int_equal(try_to_sign(device.key, error), -EKEYREJECTED);
+    assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
+}
+
 static void signing_many_times_takes_no_handle_for_good(void **state)
 {
     _cleanup_(device_deinit) Device device = device_new();
@@ -302,6 +333,8 @@ static void signing_many_times_takes_no_handle_for_good(void **state)
         assert_int_equal(try_to_sign(device.key, error), 0);
     }
     assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 1); /* the key */
+    assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 1);
+    device_key_rest(device.key);
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
     assert_int_equal(handle_count(TPM2_ACTIVE_SESSION_FIRST), 0);
 }
@@ -320,6 +353,8 @@ int main(void)
         cmocka_unit_test(a_plain_pcr_policy_binds_the_key_to_one_state),
         cmocka_unit_test(a_key_without_policy_is_known_as_one_for_development),
         cmocka_unit_test(files_that_do_not_belong_to_the_key_are_refused),
+        cmocka_unit_test(a_kept_session_that_somebody_flushed_is_replaced),
+        cmocka_unit_test(a_policy_has_to_be_satisfied_for_each_signature_in_a_kept_session),
         cmocka_unit_test(signing_many_times_takes_no_handle_for_good),
     };
 

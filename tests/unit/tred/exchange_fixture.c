@@ -102,6 +102,7 @@ int bench_deinit(void **state)
     assert_null(bench.context.exchanges);
     dataplane_close(bench.context.dataplane);
     service_deinit(&bench.verifier);
+    peer_key_deinit(&bench.context.peer_key);
     signing_key_free(bench.context.signing_key);
     tpm_close(bench.tpm);
     pki_deinit(&bench.segw);
