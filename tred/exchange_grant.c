@@ -405,10 +405,8 @@ int exchange_grant_judge(const Exchange *exchange, const ChildGrant *grant, char
     const ExchangeContext *context = exchange->context;
     int r;
 
-    r = addresses_check(exchange, grant, reason);
-    if (r == 0)
-        r = selectors_check("local", context->allowed_local, &grant->ts_i, reason);
+    r = selectors_check("local", context->allowed_local, &grant->ts_i, reason);
     if (r == 0)
         r = selectors_check("remote", context->allowed_remote, &grant->ts_r, reason);
-    return r;
+    return r != 0 ? r : addresses_check(exchange, grant, reason);
 }
