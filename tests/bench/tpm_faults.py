@@ -20,6 +20,7 @@ from lab.tpmtimes import Getting, Notified, liveness_seconds
 GET_MAX, LIVENESS_MAX = 0.05, 0.1  # seconds
 WATCHDOG = 60  # seconds, as in tred's unit
 COMMANDS_MAX = 100  # of a start, or of a Reload
+CALL_MAX = 15  # seconds that ikeclient waits for tred; a first SignAuth waits for two commands
 
 
 class Parts(contextlib.ExitStack):
@@ -78,8 +79,12 @@ def slow(world, delay):
         begun = time.monotonic()
         tred.wait_for_state("development", seconds=limit)
         loaded = time.monotonic() - begun
+        if 2 * delay > CALL_MAX:
+            tpm.spoil_every(None)
+            tpm.wait_idle(delay)
         client = parts.starting(IkeClient(connection={"reconnect": "yes"}))
         client.wait_for_state("established", seconds=limit)
+        tpm.spoil_every(faultytpm.delayed(delay))
         capture = parts.starting(Capture(HENB, "udp"))
         begun = time.monotonic()
         reload(limit)
