@@ -42,3 +42,10 @@ typedef struct TpmFrame {
 /* Sends a prepared command, and takes an answer in that is authentic; tss2-sys then completes it. A
  * command that the TPM puts off is sent again. Returns TSS2_RC_SUCCESS or an error. */
 TSS2_RC tpm_command_run(TpmCommand *command, const TpmFrame *frame);
+
+/* The same of a command whose preparation returned `prepared`: an error of that is passed on. */
+static inline TSS2_RC tpm_command_run_prepared(TpmCommand *command, TSS2_RC prepared,
+                                               const TpmFrame *frame)
+{
+    return prepared == TSS2_RC_SUCCESS ? tpm_command_run(command, frame) : prepared;
+}

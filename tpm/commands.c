@@ -10,15 +10,6 @@ TpmObject tpm_permanent(TPM2_HANDLE handle)
     return object;
 }
 
-/* Runs what was prepared with `rc`. Without memory there is no command, and tss2-sys has prepared
- * nothing on NULL. */
-static TSS2_RC run(TpmCommand *command, TSS2_RC rc, const TpmFrame *frame)
-{
-    if (!command)
-        return TPM_RC_NO_MEMORY;
-    return rc == TSS2_RC_SUCCESS ? tpm_command_run(command, frame) : rc;
-}
-
 /* The Name from the public area; of another name algorithm than SHA-256 we use nothing. */
 static TSS2_RC object_take(TPM2_HANDLE handle, const TPM2B_PUBLIC *public, TpmObject *ret)
 {
@@ -35,7 +26,7 @@ TSS2_RC tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, ui
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_GetCapability_Prepare(sys, capability, property, count);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_GetCapability_Complete(sys, &more, ret);
     /* Which list of the union is read is the caller's choice, not that of who answers. */
@@ -50,7 +41,7 @@ TSS2_RC tpm2_flush_context(Tpm *tpm, TPM2_HANDLE handle)
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_FlushContext_Prepare(sys, handle);
 
-    return run(command, rc, &(TpmFrame){0});
+    return tpm_command_run_prepared(command, rc, &(TpmFrame){0});
 }
 
 TSS2_RC tpm2_start_auth_session(Tpm *tpm, const TpmObject *key, const TPM2B_NONCE *nonce_caller,
@@ -69,7 +60,7 @@ TSS2_RC tpm2_start_auth_session(Tpm *tpm, const TpmObject *key, const TPM2B_NONC
         Tss2_Sys_StartAuthSession_Prepare(sys, key ? key->handle : TPM2_RH_NULL, TPM2_RH_NULL,
                                           nonce_caller, encrypted, type, &cipher, TPM2_ALG_SHA256);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_StartAuthSession_Complete(sys, ret, ret_nonce_tpm);
     return rc;
@@ -83,7 +74,7 @@ TSS2_RC tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret, TpmObj
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_ReadPublic_Prepare(sys, handle);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_ReadPublic_Complete(sys, ret, &name, &qualified);
     return rc == TSS2_RC_SUCCESS ? object_take(handle, ret, ret_object) : rc;
@@ -107,7 +98,7 @@ TSS2_RC tpm2_create_primary(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session
     TSS2_RC rc = Tss2_Sys_CreatePrimary_Prepare(sys, hierarchy, &sensitive, template, &outside_info,
                                                 &creation_pcr);
 
-    rc = run(
+    rc = tpm_command_run_prepared(
         command, rc,
         &(TpmFrame){
             .handles = {&owner}, .n_authorized = 1, .sessions = {session}, .sized_answer = true});
@@ -121,30 +112,6 @@ TSS2_RC tpm2_create_primary(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session
     return rc;
 }
 
-TSS2_RC tpm2_create(Tpm *tpm, const TpmObject *parent, TpmSession *session,
-                    const TPM2B_SENSITIVE_CREATE *sensitive, const TPM2B_PUBLIC *template,
-                    TPM2B_PRIVATE *ret_private, TPM2B_PUBLIC *ret_public)
-{
-    static const TPM2B_DATA outside_info = {0};
-    static const TPML_PCR_SELECTION creation_pcr = {0};
-    TPM2B_CREATION_DATA data = {0};
-    TPM2B_DIGEST hash = {0};
-    TPMT_TK_CREATION ticket = {0};
-
-    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_Create_Prepare(sys, parent->handle, sensitive, template, &outside_info,
-                                         &creation_pcr);
-
-    rc = run(
-        command, rc,
-        &(TpmFrame){
-            .handles = {parent}, .n_authorized = 1, .sessions = {session}, .sized_answer = true});
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_Create_Complete(sys, ret_private, ret_public, &data, &hash, &ticket);
-    return rc;
-}
-
 TSS2_RC tpm2_load(Tpm *tpm, const TpmObject *parent, TpmSession *session,
                   const TPM2B_PRIVATE *private, const TPM2B_PUBLIC *public, TpmObject *ret)
 {
@@ -155,7 +122,7 @@ TSS2_RC tpm2_load(Tpm *tpm, const TpmObject *parent, TpmSession *session,
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_Load_Prepare(sys, parent->handle, private, public);
 
-    rc = run(
+    rc = tpm_command_run_prepared(
         command, rc,
         &(TpmFrame){
             .handles = {parent}, .n_authorized = 1, .sessions = {session}, .sized_answer = true});
@@ -174,7 +141,7 @@ TSS2_RC tpm2_load_external(Tpm *tpm, const TPM2B_PUBLIC *public, TPM2_HANDLE hie
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_LoadExternal_Prepare(sys, NULL, public, hierarchy);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_LoadExternal_Complete(sys, &handle, &name);
     return rc == TSS2_RC_SUCCESS ? object_take(handle, public, ret) : rc;
@@ -189,8 +156,9 @@ TSS2_RC tpm2_evict_control(Tpm *tpm, const TpmObject *object, TpmSession *sessio
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_EvictControl_Prepare(sys, TPM2_RH_OWNER, object->handle, persistent);
 
-    return run(command, rc,
-               &(TpmFrame){.handles = {&owner, object}, .n_authorized = 1, .sessions = {session}});
+    return tpm_command_run_prepared(
+        command, rc,
+        &(TpmFrame){.handles = {&owner, object}, .n_authorized = 1, .sessions = {session}});
 }
 
 TSS2_RC tpm2_sign(Tpm *tpm, const TpmObject *key, TpmSession *session, const TPM2B_DIGEST *digest,
@@ -206,7 +174,8 @@ TSS2_RC tpm2_sign(Tpm *tpm, const TpmObject *key, TpmSession *session, const TPM
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_Sign_Prepare(sys, key->handle, digest, scheme, &no_ticket);
 
-    rc = run(command, rc, &(TpmFrame){.handles = {key}, .n_authorized = 1, .sessions = {session}});
+    rc = tpm_command_run_prepared(
+        command, rc, &(TpmFrame){.handles = {key}, .n_authorized = 1, .sessions = {session}});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_Sign_Complete(sys, ret);
     return rc;
@@ -220,28 +189,10 @@ TSS2_RC tpm2_verify_signature(Tpm *tpm, const TpmObject *key, TpmSession *sessio
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_VerifySignature_Prepare(sys, key->handle, digest, signature);
 
-    rc = run(command, rc, &(TpmFrame){.handles = {key}, .sessions = {session}});
+    rc =
+        tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {key}, .sessions = {session}});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_VerifySignature_Complete(sys, ret);
-    return rc;
-}
-
-TSS2_RC tpm2_activate_credential(Tpm *tpm, const TpmObject *key, TpmSession *key_session,
-                                 const TpmObject *ek, TpmSession *ek_session,
-                                 const TPM2B_ID_OBJECT *blob, const TPM2B_ENCRYPTED_SECRET *secret,
-                                 TPM2B_DIGEST *ret)
-{
-    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_ActivateCredential_Prepare(sys, key->handle, ek->handle, blob, secret);
-
-    rc = run(command, rc,
-             &(TpmFrame){.handles = {key, ek},
-                         .n_authorized = 2,
-                         .sessions = {key_session, ek_session},
-                         .sized_answer = true});
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_ActivateCredential_Complete(sys, ret);
     return rc;
 }
 
@@ -252,7 +203,7 @@ TSS2_RC tpm2_pcr_read(Tpm *tpm, const TPML_PCR_SELECTION *selection, uint32_t *r
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PCR_Read_Prepare(sys, selection);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_PCR_Read_Complete(sys, ret_counter, ret_selection, ret);
     return rc;
@@ -265,7 +216,7 @@ TSS2_RC tpm2_policy_pcr(Tpm *tpm, const TpmSession *policy, const TPM2B_DIGEST *
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicyPCR_Prepare(sys, policy->object.handle, pcr_digest, selection);
 
-    return run(command, rc, &(TpmFrame){.handles = {&policy->object}});
+    return tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {&policy->object}});
 }
 
 TSS2_RC tpm2_policy_authorize(Tpm *tpm, const TpmSession *policy, const TPM2B_DIGEST *approved,
@@ -277,7 +228,7 @@ TSS2_RC tpm2_policy_authorize(Tpm *tpm, const TpmSession *policy, const TPM2B_DI
     TSS2_RC rc = Tss2_Sys_PolicyAuthorize_Prepare(sys, policy->object.handle, approved, policy_ref,
                                                   key, ticket);
 
-    return run(command, rc, &(TpmFrame){.handles = {&policy->object}});
+    return tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {&policy->object}});
 }
 
 TSS2_RC tpm2_policy_cp_hash(Tpm *tpm, const TpmSession *policy, const TPM2B_DIGEST *cp_hash)
@@ -286,7 +237,7 @@ TSS2_RC tpm2_policy_cp_hash(Tpm *tpm, const TpmSession *policy, const TPM2B_DIGE
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicyCpHash_Prepare(sys, policy->object.handle, cp_hash);
 
-    return run(command, rc, &(TpmFrame){.handles = {&policy->object}});
+    return tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {&policy->object}});
 }
 
 TSS2_RC tpm2_policy_nv_written(Tpm *tpm, const TpmSession *policy, bool written)
@@ -296,7 +247,7 @@ TSS2_RC tpm2_policy_nv_written(Tpm *tpm, const TpmSession *policy, bool written)
     TSS2_RC rc =
         Tss2_Sys_PolicyNvWritten_Prepare(sys, policy->object.handle, written ? TPM2_YES : TPM2_NO);
 
-    return run(command, rc, &(TpmFrame){.handles = {&policy->object}});
+    return tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {&policy->object}});
 }
 
 TSS2_RC tpm2_policy_nv(Tpm *tpm, const TpmObject *index, TpmSession *session,
@@ -308,46 +259,10 @@ TSS2_RC tpm2_policy_nv(Tpm *tpm, const TpmObject *index, TpmSession *session,
     TSS2_RC rc = Tss2_Sys_PolicyNV_Prepare(sys, index->handle, index->handle, policy->object.handle,
                                            operand, offset, operation);
 
-    return run(command, rc,
-               &(TpmFrame){.handles = {index, index, &policy->object},
-                           .n_authorized = 1,
-                           .sessions = {session}});
-}
-
-TSS2_RC tpm2_policy_secret(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session,
-                           const TpmSession *policy)
-{
-    static const TPM2B_NONCE no_nonce = {0};
-    static const TPM2B_DIGEST no_digest = {0};
-    const TpmObject entity = tpm_permanent(hierarchy);
-    TPM2B_TIMEOUT timeout = {0};
-    TPMT_TK_AUTH ticket = {0};
-
-    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_PolicySecret_Prepare(sys, hierarchy, policy->object.handle, &no_nonce,
-                                               &no_digest, &no_nonce, 0);
-
-    rc = run(command, rc,
-             &(TpmFrame){.handles = {&entity, &policy->object},
-                         .n_authorized = 1,
-                         .sessions = {session},
-                         .sized_answer = true});
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_PolicySecret_Complete(sys, &timeout, &ticket);
-    return rc;
-}
-
-TSS2_RC tpm2_policy_get_digest(Tpm *tpm, const TpmSession *policy, TPM2B_DIGEST *ret)
-{
-    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_PolicyGetDigest_Prepare(sys, policy->object.handle);
-
-    rc = run(command, rc, &(TpmFrame){.handles = {&policy->object}});
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_PolicyGetDigest_Complete(sys, ret);
-    return rc;
+    return tpm_command_run_prepared(command, rc,
+                                    &(TpmFrame){.handles = {index, index, &policy->object},
+                                                .n_authorized = 1,
+                                                .sessions = {session}});
 }
 
 TSS2_RC tpm2_nv_read_public(Tpm *tpm, TPM2_HANDLE index, TPMS_NV_PUBLIC *ret, TPM2B_NAME *ret_name)
@@ -358,38 +273,12 @@ TSS2_RC tpm2_nv_read_public(Tpm *tpm, TPM2_HANDLE index, TPMS_NV_PUBLIC *ret, TP
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_ReadPublic_Prepare(sys, index);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_NV_ReadPublic_Complete(sys, &public, ret_name);
     if (rc == TSS2_RC_SUCCESS)
         *ret = public.nvPublic;
     return rc;
-}
-
-TSS2_RC tpm2_nv_define_space(Tpm *tpm, TpmSession *session, const TPMS_NV_PUBLIC *public)
-{
-    static const TPM2B_AUTH no_auth = {0};
-    const TPM2B_NV_PUBLIC sized = {.nvPublic = *public};
-    const TpmObject owner = tpm_permanent(TPM2_RH_OWNER);
-
-    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_NV_DefineSpace_Prepare(sys, TPM2_RH_OWNER, &no_auth, &sized);
-
-    return run(command, rc,
-               &(TpmFrame){.handles = {&owner}, .n_authorized = 1, .sessions = {session}});
-}
-
-TSS2_RC tpm2_nv_undefine_space(Tpm *tpm, const TpmObject *index, TpmSession *session)
-{
-    const TpmObject owner = tpm_permanent(TPM2_RH_OWNER);
-
-    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_NV_UndefineSpace_Prepare(sys, TPM2_RH_OWNER, index->handle);
-
-    return run(command, rc,
-               &(TpmFrame){.handles = {&owner, index}, .n_authorized = 1, .sessions = {session}});
 }
 
 TSS2_RC tpm2_nv_read(Tpm *tpm, const TpmObject *authorizes, const TpmObject *index,
@@ -399,11 +288,11 @@ TSS2_RC tpm2_nv_read(Tpm *tpm, const TpmObject *authorizes, const TpmObject *ind
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_Read_Prepare(sys, authorizes->handle, index->handle, size, offset);
 
-    rc = run(command, rc,
-             &(TpmFrame){.handles = {authorizes, index},
-                         .n_authorized = 1,
-                         .sessions = {session},
-                         .sized_answer = true});
+    rc = tpm_command_run_prepared(command, rc,
+                                  &(TpmFrame){.handles = {authorizes, index},
+                                              .n_authorized = 1,
+                                              .sessions = {session},
+                                              .sized_answer = true});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_NV_Read_Complete(sys, ret);
     return rc;
@@ -416,8 +305,9 @@ TSS2_RC tpm2_nv_write(Tpm *tpm, const TpmObject *index, TpmSession *session,
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_Write_Prepare(sys, index->handle, index->handle, data, 0);
 
-    return run(command, rc,
-               &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
+    return tpm_command_run_prepared(
+        command, rc,
+        &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
 }
 
 TSS2_RC tpm2_nv_increment(Tpm *tpm, const TpmObject *index, TpmSession *session)
@@ -426,8 +316,9 @@ TSS2_RC tpm2_nv_increment(Tpm *tpm, const TpmObject *index, TpmSession *session)
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_Increment_Prepare(sys, index->handle, index->handle);
 
-    return run(command, rc,
-               &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
+    return tpm_command_run_prepared(
+        command, rc,
+        &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
 }
 
 TSS2_RC tpm2_nv_write_lock(Tpm *tpm, const TpmObject *index, TpmSession *session)
@@ -436,21 +327,7 @@ TSS2_RC tpm2_nv_write_lock(Tpm *tpm, const TpmObject *index, TpmSession *session
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_WriteLock_Prepare(sys, index->handle, index->handle);
 
-    return run(command, rc,
-               &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
-}
-
-TSS2_RC tpm2_hierarchy_change_auth(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session,
-                                   const TPM2B_AUTH *new_auth)
-{
-    const TpmObject entity = tpm_permanent(hierarchy);
-
-    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_HierarchyChangeAuth_Prepare(sys, hierarchy, new_auth);
-
-    return run(
+    return tpm_command_run_prepared(
         command, rc,
-        &(TpmFrame){
-            .handles = {&entity}, .n_authorized = 1, .sessions = {session}, .new_auth = new_auth});
+        &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
 }

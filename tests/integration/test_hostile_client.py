@@ -6,6 +6,7 @@ from lab import ike
 from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient, random_nonce
+from lab.process import wait_until
 from lab.programs import EXCHANGE, TRED
 
 CREATE_CHILD_SA = 36
@@ -133,7 +134,7 @@ class OrderTest(HostileTest):
         hand.bus.send(TRED, hand.exchange, EXCHANGE, "SignAuth", "")
         hand.call("AllocateSpi")
         self.assert_refused("WrongState", hand.sign)
-        self.assertEqual(self.state(hand), "signed")
+        wait_until(lambda: self.state(hand) == "signed", "the signature")
 
     def test_nobody_is_judged_before_a_response_was_opened(self):
         hand = self.hand().until("sign")

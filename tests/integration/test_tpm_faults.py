@@ -52,8 +52,8 @@ class TpmFaultsTest(LabTest):
         count = len(self.life.tpm.commands)
         self.life.install()
         commands = faultytpm.names(self.life.tpm.commands[count:])
-        before = commands[:commands.index("NV_Write")]
-        number = len(before) - before[::-1].index("StartAuthSession")
+        # The policy session is the one after that in which the approval is verified.
+        number = 1 + commands.index("StartAuthSession", commands.index("VerifySignature"))
         outcome = self.life.spoiled("install", number, "bit flipped")
         self.assertFalse(outcome.problems, outcome)
         self.assertIn("TpmUnavailable", outcome.said)

@@ -322,6 +322,14 @@ static void ah_is_no_esp(void **state)
     assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
 }
 
+static void an_offer_of_ah_grants_no_esp(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.sa.proposals[0].protocol = IKE_PROTOCOL_AH;
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+}
+
 /* ---- TS ---- */
 
 static void selectors_beyond_those_asked_for_are_refused(void **state)
@@ -556,6 +564,7 @@ int main(void)
         OFFERING(two_proposals_are_no_choice),
         OFFERING(a_proposal_of_another_number_was_not_offered),
         OFFERING(ah_is_no_esp),
+        OFFERING(an_offer_of_ah_grants_no_esp),
         OFFERING(selectors_beyond_those_asked_for_are_refused),
         OFFERING(remote_selectors_beyond_those_asked_for_are_refused),
         OFFERING(selectors_outside_the_policy_are_refused),
