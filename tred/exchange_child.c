@@ -143,18 +143,10 @@ static int child_install(const Exchange *exchange, const ChildGrant *grant, cons
                             child);
 }
 
-/* Finds the place for it, and what was granted. */
-static int child_prepare(Exchange *exchange, uint32_t spi_in, Child **ret_child, ChildGrant *ret,
-                         char *reason)
+static int grant_find(const Exchange *exchange, uint32_t spi_in, ChildGrant *ret, char *reason)
 {
     int r;
 
-    r = exchange_allows(exchange, EXCHANGE_ADD_CHILD, reason);
-    if (r != 0)
-        return r;
-    *ret_child = spi_in != 0 ? child_find(exchange, spi_in) : NULL;
-    if (!*ret_child)
-        return no_such_child(spi_in, reason);
     if (exchange->child_keys_used) {
         return exchange_refuse(reason, EXCHANGE_E_KEYS_USED,
                                "The keys of this exchange's first Child SA were used already. "
@@ -183,11 +175,17 @@ int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, vo
                        char *reason)
 {
     _cleanup_(esp_keys_deinit) EspKeys keys = {0};
-    ChildGrant grant;
-    Child *child = NULL;
+    ChildGrant grant = {0};
+    Child *child;
     int r;
 
-    r = child_prepare(exchange, spi_in, &child, &grant, reason);
+    r = exchange_allows(exchange, EXCHANGE_ADD_CHILD, reason);
+    if (r != 0)
+        return r;
+    child = spi_in != 0 ? child_find(exchange, spi_in) : NULL;
+    if (!child)
+        return no_such_child(spi_in, reason);
+    r = grant_find(exchange, spi_in, &grant, reason);
     if (r != 0)
         return r;
     r = esp_keys_derive(exchange->suite.prf, &grant.suite, exchange->keys.sk_d, NULL,
