@@ -22,8 +22,13 @@ enum {
     HEAP_BLOCK_MIN = 32,
 };
 
+/* OpenSSL's configuration file is left alone from the start: it can have code loaded into whoever
+ * reads it, and takes a tenth of a megabyte. */
 int secrets_init(void)
 {
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
+        return -ENOMEM;
+
     int rc = CRYPTO_secure_malloc_init(HEAP_SIZE, HEAP_BLOCK_MIN);
 
     if (rc == 1)

@@ -2,6 +2,7 @@
  * time, of one user, and reads nothing but orders (dataplane/order.h) and the kernel's answers. */
 #include "base/helper.h"
 #include "base/log.h"
+#include "base/manager.h"
 #include "base/sandbox.h"
 #include "net/plane.h"
 
@@ -17,7 +18,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sysexits.h>
-#include <systemd/sd-daemon.h>
 
 enum { CONTINUE = -1 };
 
@@ -58,8 +58,6 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(accept4), SCMP_SYS(accept), SCMP_SYS(getsockopt),
     /* orders, reports, netlink, a sign of life */
     SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
-    /* sd_notify() asks who we are */
-    SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(connect),
     /* the netlink sockets of a plane; the ESP socket's buffers */
     SCMP_SYS(socket), SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(setsockopt), SCMP_SYS(capget),
     /* a TUN */
@@ -72,8 +70,8 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(unlink),
     /* idle times, where the vDSO can't tell the time */
     SCMP_SYS(clock_gettime),
-    /* memory, OpenSSL's locks, the end */
-    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(getpid), SCMP_SYS(gettid),
+    /* memory, locked where it holds keys; the end */
+    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mlock), SCMP_SYS(futex), SCMP_SYS(getpid), SCMP_SYS(gettid),
     SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
 };
 /* clang-format on */
@@ -144,7 +142,7 @@ static int open_socket(Server *server, const Options *options)
 {
     int r = 0;
     if (options->connected) {
-        server->connection = SD_LISTEN_FDS_START;
+        server->connection = MANAGER_LISTEN_FIRST;
     } else if (options->socket) {
         r = listen_at(options->socket, &server->listener);
         if (r < 0) {
@@ -152,8 +150,8 @@ static int open_socket(Server *server, const Options *options)
         } else {
             server->path = options->socket;
         }
-    } else if (sd_listen_fds(1) == 1) {
-        server->listener = SD_LISTEN_FDS_START;
+    } else if (manager_listeners() == 1) {
+        server->listener = MANAGER_LISTEN_FIRST;
     } else {
         log_error(
             "There is no socket to listen on. Start tred-net.socket, or name one by --socket");
@@ -189,8 +187,8 @@ static int find_user(const char *name, uid_t *ret)
 static int server_init(Server *server, const Options *options)
 {
     server->watchdog_ms = -1;
-    uint64_t watchdog_us = 0;
-    int r = sandbox_leave_files(SD_LISTEN_FDS_START + (options->socket ? 0 : 1));
+    const uint64_t watchdog_us = manager_watchdog_usec();
+    int r = sandbox_leave_files(MANAGER_LISTEN_FIRST + (options->socket ? 0 : 1));
     /* Whoever starts it with a connection serves nobody but itself. */
     server->user = getuid();
     if (r >= 0 && !options->connected)
@@ -203,7 +201,7 @@ static int server_init(Server *server, const Options *options)
         r = secrets_init();
     if (r >= 0)
         r = secret_new(ORDER_SIZE_MAX, &server->message);
-    if (r >= 0 && sd_watchdog_enabled(0, &watchdog_us) > 0)
+    if (r >= 0 && watchdog_us > 0)
         server->watchdog_ms = (int)(watchdog_us / 2000);
     if (r >= 0) {
         r = sandbox_keep_rights(CAP_TO_MASK(CAP_NET_ADMIN), ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
@@ -360,7 +358,7 @@ static int run_once(Server *server)
     if (found < 0)
         return errno == EINTR ? 1 : -errno;
     if (server->watchdog_ms >= 0)
-        (void)sd_notify(0, "WATCHDOG=1");
+        manager_notify("WATCHDOG=1");
     if (polled[0].revents != 0)
         return 0;
     if (connected) {
@@ -376,12 +374,12 @@ static int run(Server *server)
 {
     if (server->connection >= 0 && !is_for(server->connection, server->user))
         return -EACCES;
-    (void)sd_notify(0, "READY=1");
+    manager_notify("READY=1");
     int r;
     do {
         r = run_once(server);
     } while (r > 0);
-    (void)sd_notify(0, "STOPPING=1");
+    manager_notify("STOPPING=1");
     return r;
 }
 

@@ -129,8 +129,11 @@ int nv_write(Tpm *tpm, NvIndex *index, TpmSession *session, Bytes bytes, char *e
     rc = tpm2_nv_write(tpm, &index->object, used, &data);
     if (!session)
         tpm_session_flush(tpm, used);
-    if (rc != TSS2_RC_SUCCESS)
-        return nv_fail(error, "TPM2_NV_Write", index->public.nvIndex, rc);
+    if (rc != TSS2_RC_SUCCESS) {
+        r = nv_fail(error, "TPM2_NV_Write", index->public.nvIndex, rc);
+        /* No policy asks for an authValue here: the session's key is not the TPM's. */
+        return session && tpm_rc_base(rc) == TPM2_RC_BAD_AUTH ? -EIO : r;
+    }
     return attribute_set(index, TPMA_NV_WRITTEN, error);
 }
 

@@ -160,6 +160,22 @@ static int checks_run(PeerCase *peer, PeerReport *report)
     return 0;
 }
 
+/* The peer is taken. */
+static int report_complete(const PeerCase *peer, PeerReport *report)
+{
+    X509 *own = sk_X509_value(peer->sent, 0);
+
+    report->key = X509_get_pubkey(own);
+    report->expires = peer->expires;
+    if (!report->key || X509_up_ref(own) != 1)
+        return -EIO;
+    report->certificate = own;
+    for (int i = 0; peer->policy->seen && i < sk_X509_num(peer->sent); i++)
+        peer_seen_keep(peer->policy->seen, peer->evidence->certificates[i],
+                       sk_X509_value(peer->sent, i));
+    return 0;
+}
+
 int peer_judge(const PeerPolicy *policy, const PeerEvidence *evidence, PeerReport *ret)
 {
     PeerCase peer = {.policy = policy, .evidence = evidence, .sent = sk_X509_new_null()};
@@ -168,11 +184,8 @@ int peer_judge(const PeerPolicy *policy, const PeerEvidence *evidence, PeerRepor
     *ret = (PeerReport){0};
     if (r == 0)
         r = checks_run(&peer, ret);
-    if (r == 0 && !ret->refusal) {
-        ret->key = X509_get_pubkey(sk_X509_value(peer.sent, 0));
-        ret->expires = peer.expires;
-        r = ret->key ? 0 : -EIO;
-    }
+    if (r == 0 && !ret->refusal)
+        r = report_complete(&peer, ret);
     sk_X509_pop_free(peer.sent, X509_free);
     sk_X509_pop_free(peer.chain, X509_free);
     ERR_clear_error();
@@ -182,6 +195,7 @@ int peer_judge(const PeerPolicy *policy, const PeerEvidence *evidence, PeerRepor
 void peer_report_deinit(PeerReport *report)
 {
     EVP_PKEY_free(report->key);
+    X509_free(report->certificate);
     *report = (PeerReport){0};
 }
 
@@ -194,10 +208,12 @@ int peer_verdict(const PeerReport *report, const PeerPolicy *policy, Verdict *re
         ret->refusal = *report->refusal;
         return 0;
     }
-    const int size = i2d_PUBKEY(report->key, NULL);
+    /* As it stands in the certificate: OpenSSL's encoder would only come to the same, slowly. */
+    const X509_PUBKEY *public_key = X509_get_X509_PUBKEY(report->certificate);
+    const int size = i2d_X509_PUBKEY(public_key, NULL);
     if (size <= 0 || size > PEER_KEY_SIZE_MAX)
         return -EIO;
-    ret->public_key_size = (size_t)i2d_PUBKEY(report->key, &end);
+    ret->public_key_size = (size_t)i2d_X509_PUBKEY(public_key, &end);
     if (policy->segw_name)
         (void)snprintf(ret->identity, sizeof(ret->identity), "%s", policy->segw_name);
     ret->expires = report->expires;

@@ -6,6 +6,7 @@
 #include "verify/anchors.h"
 #include "verify/crls.h"
 #include "verify/peer_profile.h"
+#include "verify/peer_seen.h"
 #include "verify/verdict.h"
 
 #include <openssl/x509.h>
@@ -19,6 +20,7 @@ typedef struct PeerPolicy {
     const PeerProfile *profile;
     const CrlStore *crls; /* may be NULL */
     RevocationMode revocation;
+    PeerSeen *seen;        /* certificates that need not be read again; may be NULL */
     const char *segw_name; /* NULL: names are not compared (trectl check-peer without --name) */
 } PeerPolicy;
 
@@ -39,7 +41,8 @@ typedef struct PeerReport {
     size_t n_checks;
     PeerCheck checks[PEER_CHECKS_MAX]; /* in the order in which they were made */
     const PeerCheck *refusal;          /* the first that failed; NULL: the peer is taken */
-    EVP_PKEY *key;                     /* of a peer that is taken; the report's */
+    EVP_PKEY *key;                     /* of a peer that is taken, and its certificate: */
+    X509 *certificate;                 /* the report's */
     time_t expires;                    /* when the first certificate of its chain does */
 } PeerReport;
 

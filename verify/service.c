@@ -36,6 +36,7 @@ void service_deinit(Service *service)
     anchor_store_unref(service->anchors);
     crl_store_deinit(&service->crls);
     chain_free(service);
+    peer_seen_deinit(&service->seen);
 }
 
 /* What was handed over as a descriptor; -errno with a reason. */
@@ -167,13 +168,14 @@ static int chain_read(Service *service, const VerifyRequest *request, int fd, Ve
     return r < 0 ? r : chain_tell(service, chain, &ret->chain);
 }
 
-static int peer_verify(const Service *service, const VerifyRequest *request, Verdict *ret)
+static int peer_verify(Service *service, const VerifyRequest *request, Verdict *ret)
 {
     const PeerPolicy policy = {
         .anchors = service->anchors,
         .profile = &service->profile,
         .crls = &service->crls,
         .revocation = request->revocation,
+        .seen = &service->seen,
         .segw_name = request->segw_name,
     };
     const PeerEvidence evidence = {

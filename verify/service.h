@@ -10,6 +10,7 @@ typedef struct Service {
     AnchorStore *anchors;
     CrlStore crls;
     bool complete;
+    PeerSeen seen;
     Bytes chain_der[FRAME_CHAIN_MAX]; /* of the last answer, which borrows them */
 } Service;
 

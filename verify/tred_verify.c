@@ -54,7 +54,7 @@ static int numbers_compare(const void *a, const void *b)
 }
 
 /* Whatever libraries read at first use, they must read while files can be opened: OpenSSL its
- * configuration and algorithms, libc the time zone, and for qsort() the size of memory. */
+ * algorithms, and no configuration, libc the time zone, and for qsort() the size of memory. */
 static int libraries_warm(void)
 {
     static const char *const digests[] = {"SHA1", "SHA256", "SHA384", "SHA512"};
@@ -68,7 +68,7 @@ static int libraries_warm(void)
     if (!gmtime_r(&now, &tm) || strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %Z", &tm) == 0)
         return -EIO;
     qsort(numbers, SORTED_MAX, sizeof(numbers[0]), numbers_compare);
-    if (OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS |
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS |
                                 OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS,
                             NULL) != 1 ||
         RAND_bytes(&octet, 1) != 1)

@@ -2,6 +2,7 @@
 costs the TPM nothing."""
 
 import concurrent.futures
+import os
 import signal
 import time
 
@@ -98,7 +99,7 @@ class SlowTpmTest(FaultyTpmTest):
                          "development")
         getting.stop()
         self.assertGreater(getting.count, 100)
-        self.assertLess(getting.worst, COMMAND / 2)
+        self.assertLess(getting.worst, COMMAND / 2 + getting.worst_bus)
         self.assertLess(notified.longest_silence(), WATCHDOG)
 
     def test_a_liveness_check_is_answered_while_a_reload_goes_on(self):
@@ -189,6 +190,17 @@ class VanishedCallerTest(FaultyTpmTest):
         self.assert_only_flushed(count)
         self.assertEqual(self.tred.get("State"), "development")
 
+    def test_costs_nothing_if_it_left_before_its_call_was_read(self):
+        count = len(self.tpm.commands)
+        gone, nobody = Connection("root"), self.as_user("nobody")
+        os.kill(self.tred.pid, signal.SIGSTOP)
+        gone.send(TRED, TRED_PATH, MANAGER, "Reload")
+        gone.close()
+        wait_until(lambda: not nobody.has_owner(gone.unique_name), "its end")
+        os.kill(self.tred.pid, signal.SIGCONT)
+        self.heard()
+        self.assertEqual(self.commands_since(count), [])
+
     def test_takes_its_begin_exchange_with_it(self):
         self.tpm.spoil_nth(1, faultytpm.failing(faultytpm.RC_FAILURE))
         self.reloading(self.as_user("root")).result()
@@ -241,7 +253,7 @@ class RefusedCallTest(FaultyTpmTest):
         getting.stop()
         self.assertEqual(self.commands_since(count), [])
         self.assertGreater(getting.count, 0)
-        self.assertLess(getting.worst, 1)
+        self.assertLess(getting.worst, 1 + getting.worst_bus)
 
     def test_thousands_of_exchanges_beyond_the_limit_cost_the_tpm_nothing(self):
         self.assert_costs_nothing(ike.ECP_256, "TooManyExchanges")
@@ -261,8 +273,7 @@ class ReadySessionTest(FaultyTpmTest):
         self.wait_for_ready_session()
         count = len(self.tpm.commands)
         self.hand().until("sign")
-        self.assertEqual(faultytpm.names(self.tpm.commands[count:])[:1], ["Sign"])
-        self.assertEqual(self.commands_since(count), ["Sign", "StartAuthSession"])
+        self.assertEqual(self.commands_since(count), ["Sign"])
 
     def test_behind_a_resource_manager_the_ready_session_is_renewed(self):
         self.starting(Responder(self.world.segw_credential()))

@@ -46,6 +46,18 @@ class TpmFaultsTest(LabTest):
     def test_a_connection_that_ends_in_an_answer_is_named_and_made_again(self):
         self.assert_got_over("answer lost")
 
+    def test_a_bundle_is_not_blamed_for_a_session_that_was_spoiled(self):
+        self.life.start()
+        self.life.tpm.wait_idle()
+        count = len(self.life.tpm.commands)
+        self.life.install()
+        commands = faultytpm.names(self.life.tpm.commands[count:])
+        # The policy session is the one after that in which the approval is verified.
+        number = 1 + commands.index("StartAuthSession", commands.index("VerifySignature"))
+        outcome = self.life.spoiled("install", number, "bit flipped")
+        self.assertFalse(outcome.problems, outcome)
+        self.assertIn("TpmUnavailable", outcome.said)
+
     def test_nobody_sees_what_the_tpm_puts_off(self):
         for text, code in faultytpm.PUT_OFF.items():
             with self.subTest(text):

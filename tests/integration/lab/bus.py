@@ -56,7 +56,7 @@ class Connection:
         """A call is given up after `seconds`."""
         self.seconds = seconds
         with _effective_user(user):
-            self.connection = open_dbus_connection(ADDRESS)
+            self.connection = open_dbus_connection(ADDRESS, enable_fds=True)
 
     @property
     def unique_name(self):

@@ -120,7 +120,7 @@ class FaultyTpm(SharedTpm):
     def go_on(self):
         self.goes_on.set()
 
-    def wait_idle(self, seconds=0.2):
+    def wait_idle(self, seconds=0.12):
         """Waits until no command has come for so long."""
         seen = -1
         while seen != len(self.commands):

@@ -131,6 +131,8 @@ class TpmLife:
             problem("a TPM that takes its time is no error")
         if outcome.said and not NAMED.search(outcome.said):
             problem("neither the command nor what to do is named")
+        if "AnchorsRefused" in outcome.said:
+            problem("the bundle is not at fault")
         if not self.tred.running():
             problem(f"tred ended with {self.tred.popen.returncode}")
             return

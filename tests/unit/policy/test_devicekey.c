@@ -40,7 +40,7 @@ static void two_thousand_signatures_take_one_session_and_all_have_the_full_width
 
     (void)state;
     assert_int_equal(transient, 1); /* the key itself */
-    assert_int_equal(sessions, 1); /* for all its signatures */
+    assert_int_equal(sessions, 1);  /* for all its signatures */
     for (int i = 0; i < 2000; i++) {
         uint8_t digest_data[32];
         const Bytes digest = BYTES_OF(digest_data);
