@@ -68,11 +68,6 @@ bool anchor_guard_approved(const PolicyKey *operator_key, AnchorWrite write,
 
 /* With a TPM; `error` has TPM_ERROR_SIZE octets. */
 
-/* Makes the index, unwritten, for this operator. Nothing is done if it is there already and obeys
- * the same operator. 0, -EEXIST (an index of another kind or operator is there), -EACCES, -ENOSPC
- * or -EIO. */
-int anchor_guard_define(Tpm *tpm, const PolicyKey *operator_key, char *error);
-
 typedef struct AnchorGuard {
     bool written;
     AnchorRecord record;    /* where it is written */

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "policy/endorsement.h"
+#include "provisioning/endorsement.h"
 
 #include <openssl/x509.h>
 
