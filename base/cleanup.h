@@ -8,6 +8,7 @@
 #define _cleanup_(release) __attribute__((cleanup(release)))
 
 /* Defines TYPE's `release##p`, for _cleanup_(release##p) on a `type *` variable. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type takes none */
 #define DEFINE_POINTER_CLEANUP(type, release)                                                      \
     static inline void release##p(type **pointer)                                                  \
     {                                                                                              \
@@ -15,6 +16,7 @@
             release(*pointer);                                                                     \
     }                                                                                              \
     struct release##_needs_semicolon
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Hands an owned pointer over: yields its value and forgets it, so that cleanup does nothing. */
 #define steal_pointer(pointer)                                                                     \

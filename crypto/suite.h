@@ -1,6 +1,4 @@
-/* Algorithms: what each transform means to OpenSSL, and which of them the profile allows
- * (TS 33.210 5.4, TS 33.310 6.2; ../docs cite the clauses). The tables here are all there is: what
- * is not in them can't be negotiated. */
+/* Suites: algorithms of the one table (ikewire/algorithm.h) that an SA uses together. */
 #pragma once
 
 #include "ikewire/payload.h"
@@ -8,49 +6,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-typedef struct Cipher {
-    uint16_t id;       /* IKE_ENCR_… */
-    uint16_t key_bits; /* the Key Length attribute; 0 if the transform has none */
-    const char *name;  /* "AES_GCM_16_128", as logged */
-    const char *openssl;
-    bool aead;
-    size_t key_size;   /* octets, without the salt */
-    size_t salt_size;  /* 4 for AEAD (RFC 5282 7.1), else 0 */
-    size_t iv_size;    /* octets on the wire */
-    size_t icv_size;   /* of the AEAD tag; 0 where INTEG makes the ICV */
-    size_t block_size; /* padding goes to a multiple of it (1: none needed) */
-} Cipher;
-
-typedef struct Prf {
-    uint16_t id;
-    const char *name;
-    const char *digest; /* OpenSSL's name */
-    size_t size;        /* output and preferred key size, octets */
-} Prf;
-
-typedef struct Integ {
-    uint16_t id;
-    const char *name;
-    const char *digest;
-    size_t key_size;
-    size_t icv_size;
-} Integ;
-
-typedef struct Group {
-    uint16_t id;          /* IKE_GROUP_… */
-    const char *name;     /* "ECP_256", as logged */
-    const char *key_type; /* OpenSSL's names of the key type and of the group in it, */
-    const char *openssl;  /* NULL where the key type is the group */
-    size_t public_size;   /* of the KE data, octets */
-    size_t secret_size;   /* of g^ir */
-} Group;
-
-/* NULL if the profile does not have it. */
-const Cipher *cipher_find(uint16_t id, uint16_t key_bits);
-const Prf *prf_find(uint16_t id);
-const Integ *integ_find(uint16_t id);
-const Group *group_find(uint16_t id);
 
 typedef struct IkeSuite {
     const Cipher *cipher;

@@ -12,10 +12,9 @@
 #include <stdint.h>
 
 enum {
-    ESP_IV_SIZE_MAX = 16,
-    ESP_ICV_SIZE_MAX = 32,
-    ESP_TRAILER_SIZE_MAX = 2 + 15, /* Pad Length, Next Header, padding to an AES block */
-    ESP_OVERHEAD_MAX = ESP_HEADER_SIZE + ESP_IV_SIZE_MAX + ESP_TRAILER_SIZE_MAX + ESP_ICV_SIZE_MAX,
+    /* Pad Length, Next Header, and padding to a block, or to 4 octets (RFC 4303 2.4) */
+    ESP_TRAILER_SIZE_MAX = 2 + (IKE_CIPHER_BLOCK_MAX > 4 ? IKE_CIPHER_BLOCK_MAX : 4) - 1,
+    ESP_OVERHEAD_MAX = ESP_HEADER_SIZE + IKE_CIPHER_IV_MAX + ESP_TRAILER_SIZE_MAX + IKE_ICV_MAX,
 };
 
 enum { /* RFC 4303 2.6: Next Header in tunnel mode */

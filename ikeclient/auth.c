@@ -122,26 +122,39 @@ typedef struct AuthTask {
 } AuthTask;
 
 /* RFC 7296 2.23 allows port 4500 without a NAT, too; so it goes one way always. tred opens it, as
- * ESP comes in on the same port and is none of our business. */
-static int open_transport(Task *task)
+ * ESP comes in on the same port and is none of our business. SignAuth, which takes longest, is
+ * last.
+ */
+size_t auth_first_calls(const IkeSa *sa, const NatFinding *nat, TreCall *calls)
 {
-    const Endpoint *remote = transport_remote(task->sa->transport);
-    TreCall call = {.method = TRE_OPEN_TRANSPORT,
-                    .remote = {endpoint_address(remote), (uint16_t)task->sa->config->nat_t_port}};
+    const Endpoint *remote = transport_remote(sa->transport);
+    size_t n = 0;
 
-    return task->sa->nat.supported ? task_call(task, &call) : 0;
+    if (nat->supported) {
+        calls[n++] =
+            (TreCall){.method = TRE_OPEN_TRANSPORT,
+                      .remote = {endpoint_address(remote), (uint16_t)sa->config->nat_t_port,
+                                 nat->here || nat->there}};
+    }
+    calls[n++] = (TreCall){.method = TRE_ALLOCATE_SPI};
+    calls[n++] = (TreCall){.method = TRE_SIGN_AUTH};
+    return n;
 }
 
-/* All at once: tred answers one caller's calls in their order. */
+/* What it needs first went out along with Agree. */
 static int auth_begin(Task *task)
 {
-    TreCall allocate = {.method = TRE_ALLOCATE_SPI};
-    TreCall sign = {.method = TRE_SIGN_AUTH};
+    (void)task;
+    return 0;
+}
 
-    int r = open_transport(task);
-    if (r == 0)
-        r = task_call(task, &allocate);
-    return r < 0 ? r : task_call(task, &sign);
+/* Whoever the response turns out to be from: tred answers with WrongState where it opened none, or
+ * does not verify the peer. */
+static size_t auth_along(const Task *task, TreCall *calls)
+{
+    calls[0] = (TreCall){.method = TRE_VERIFY_PEER};
+    calls[1] = (TreCall){.method = TRE_ADD_CHILD, .spi_in = ((const AuthTask *)task)->offer.spi_in};
+    return 2;
 }
 
 static int auth_float(Task *task, const TreReply *reply)
@@ -266,8 +279,7 @@ static int auth_answered(Task *task, const TreReply *reply)
     /* What it grants is read now, and believed once the peer is verified. */
     child_answer_judge(&auth->offer, &payloads, &auth->answer);
     log_response(auth, &response);
-    TreCall call = {.method = TRE_VERIFY_PEER, .peer = &response};
-    return task_call(task, &call);
+    return 0;
 }
 
 static int auth_peer_refused(Task *task, const TreReply *reply)
@@ -325,17 +337,14 @@ static int auth_take_leave(Task *task)
     return r < 0 ? r : task_done(task);
 }
 
-static int auth_add_child(Task *task)
+/* tred is at it already, or has refused it. */
+static int auth_await_child(Task *task)
 {
     AuthTask *auth = (AuthTask *)task;
     const char *lacking = child_answer_lacks(&auth->offer, &auth->answer);
-    TreCall call = {.method = TRE_ADD_CHILD,
-                    .child = {.spi_in = auth->offer.spi_in,
-                              .udp_encapsulated = task->sa->encapsulated,
-                              .answer = &auth->answer}};
 
     if (!lacking)
-        return task_call(task, &call);
+        return 0;
     ike_sa_explain(task->sa,
                    "the SeGW assigned no %s, though its IKE_AUTH response grants a Child SA: check "
                    "its address pool and [child] request-address",
@@ -363,7 +372,7 @@ static int auth_verified(Task *task, const TreReply *reply)
         return auth_take_leave(task);
     case CHILD_GRANTED:
     default:
-        return auth_add_child(task);
+        return auth_await_child(task);
     }
 }
 
@@ -403,6 +412,7 @@ const TaskKind auth_task = {
              [TRE_ADD_CHILD] = auth_child_added},
     .refused = {[TRE_VERIFY_PEER] = auth_peer_refused, [TRE_ADD_CHILD] = auth_child_refused},
     .sent = auth_sent,
+    .along = auth_along,
     .response = auth_answered,
     .unanswered = auth_unanswered,
 };

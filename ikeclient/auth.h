@@ -26,7 +26,7 @@ typedef struct AuthRequest {
 void auth_request_encode(const AuthRequest *request, Writer *writer, uint8_t *ret_first);
 
 typedef enum AuthVerdict {
-    AUTH_CLAIMED,   /* the sender claims an identity: tred may VerifyPeer */
+    AUTH_CLAIMED,   /* the sender claims an identity: tred judges it */
     AUTH_REFUSED,   /* an error notify instead: the SeGW turned us down */
     AUTH_MALFORMED, /* neither */
 } AuthVerdict;

@@ -123,28 +123,26 @@ void ike_sa_hint(IkeSa *sa, uint16_t notify_type, const char *format, ...)
 
 /* ---- what comes in: nothing here trusts it ---- */
 
-static void on_opened(void *userdata, const TreReply *reply)
+/* True if it was the response to what is out. */
+static bool on_opened(Flight *flight, const TreReply *reply)
 {
-    PendingOpen *open = userdata;
-    IkeSa *sa = open->sa;
-    _cleanup_(free_bytesp) uint8_t *request = open->request;
-    size_t request_size = open->request_size;
+    IkeSa *sa = flight->sa;
 
-    *open = (PendingOpen){0};
     if (reply->outcome == TRE_DONE)
         (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &sa->last_heard);
     if (sa->closed)
-        return;
+        return false;
     if (reply->outcome == TRE_GONE) {
         ike_sa_explain(sa, "%s", reply->text);
         ike_sa_end(sa, IKE_SA_LOST);
     } else if (reply->outcome == TRE_REFUSED) {
         ike_sa_drop(sa, reply->text); /* not from the peer, or nothing new: wait on */
     } else if (reply->opened.complete && reply->opened.response) {
-        tasks_response(sa, reply);
+        return tasks_response(sa, reply);
     } else if (reply->opened.complete) {
-        peer_request_received(sa, reply, steal_pointer(request), request_size);
+        peer_request_received(sa, reply, steal_pointer(flight->request), flight->request_size);
     }
+    return false;
 }
 
 /* NULL if the datagram may be for us and has a use now; else why not. */
@@ -163,37 +161,35 @@ static const char *foreign(const IkeSa *sa, const IkeHeader *header)
     return NULL;
 }
 
-static PendingOpen *free_open(IkeSa *sa)
+static int keep_request(Flight *flight, Bytes datagram)
 {
-    for (size_t i = 0; i < ELEMENTS(sa->opens); i++) {
-        if (!sa->opens[i].sa)
-            return &sa->opens[i];
-    }
-    return NULL;
+    flight->request = malloc(datagram.size);
+    if (!flight->request)
+        return -ENOMEM;
+    memcpy(flight->request, datagram.data, datagram.size);
+    flight->request_size = datagram.size;
+    return 0;
 }
 
 static void open_datagram(IkeSa *sa, Bytes datagram, bool response)
 {
-    TreCall call = {.method = TRE_UNPROTECT, .exchange = sa->exchange, .datagram = datagram};
-    PendingOpen *open = free_open(sa);
+    const TreCall call = {.method = TRE_UNPROTECT, .datagram = datagram};
+    TreCall along[TASK_ALONG_MAX];
+    size_t n_along = 0;
+    Flight *flight = flight_new(sa);
 
-    if (!open) {
+    if (!flight) {
         ike_sa_drop(sa, "too many datagrams wait for tred");
         return;
     }
-    *open = (PendingOpen){.sa = sa};
-    if (!response) {
-        open->request = malloc(datagram.size);
-        if (open->request) {
-            memcpy(open->request, datagram.data, datagram.size);
-            open->request_size = datagram.size;
-        }
+    if (!response && keep_request(flight, datagram) < 0) {
+        flight_free(flight);
+        return;
     }
-    if ((!response && !open->request) || tre_call(sa->tre, &call, on_opened, open) < 0) {
+    if (response && sa->tasks.first->kind->along)
+        n_along = sa->tasks.first->kind->along(sa->tasks.first, along);
+    if (flight_start(flight, &call, on_opened, along, n_along) < 0)
         ike_sa_drop(sa, "it can't be handed to tred");
-        free(open->request);
-        *open = (PendingOpen){0};
-    }
 }
 
 /* A peer that does not know the SA can't protect its answer (RFC 7296 1.5, 2.21.4). */
@@ -275,10 +271,8 @@ void ike_sa_free(IkeSa *sa)
 {
     if (!sa->closed)
         close_exchange(sa);
-    for (size_t i = 0; i < ELEMENTS(sa->opens); i++) {
-        tre_forget(sa->tre, &sa->opens[i]);
-        free(sa->opens[i].request);
-    }
+    for (size_t i = 0; i < ELEMENTS(sa->flights); i++)
+        flight_free(&sa->flights[i]);
     tasks_deinit(sa);
     peer_queue_deinit(sa);
     sd_event_source_disable_unref(sa->liveness);

@@ -1,6 +1,6 @@
 /* What the files that make up an IKE SA share: ike_sa.c (its life, and what comes in), task.c (the
- * queue of our requests), init.c, auth.c and informational.c (the tasks), requests.c (the peer's
- * requests). */
+ * queue of our requests), init.c, auth.c and informational.c (the tasks), flight.c (calls to tred
+ * at once), requests.c (the peer's requests). */
 #pragma once
 
 #include "ikeclient/ike_sa.h"
@@ -13,16 +13,28 @@ enum {
     HINT_SIZE = 256,
     REASON_SIZE = 1024,
     SUITE_SIZE = 128,
-    OPENS_MAX = 16,        /* datagrams that wait for tred; more are dropped */
+    FLIGHTS_MAX = 16,      /* datagrams that wait for tred; more are dropped */
     CLOSING_TRIES_MAX = 3, /* a Delete is not worth waiting for as long as a connection */
 };
 
-/* One datagram before tred. */
-typedef struct PendingOpen {
+typedef struct Flight Flight;
+
+/* The lead's answer. True if tred accepted it, so that the answers that are still to come count. */
+typedef bool (*FlightHandler)(Flight *flight, const TreReply *reply);
+
+/* Calls to tred that were made at once: the lead (Agree, Unprotect), and those that go along with
+ * it. tred takes one caller's calls in their order, and by its exchange's state it refuses what
+ * goes along with a lead that it did not accept. So those that are answered after an accepted lead
+ * are answers to the task that it led to, and all others to nobody. */
+struct Flight {
     IkeSa *sa;        /* NULL: free */
-    uint8_t *request; /* a copy, if it is a request: to know it again when it is repeated */
+    unsigned n_calls; /* unanswered */
+    FlightHandler handler;
+    Task *task;       /* who the answers are for, once the lead is accepted */
+    uint8_t *request; /* a copy, if a request of the peer's is opened: to know it again when it is
+                         repeated */
     size_t request_size;
-} PendingOpen;
+};
 
 /* The peer's requests: one at a time, as we announce no larger window (RFC 7296 2.3). */
 typedef struct PeerQueue {
@@ -53,7 +65,6 @@ struct IkeSa {
     uint64_t spi_i;
     uint64_t spi_r; /* 0 until tred has agreed */
     NatFinding nat;
-    bool encapsulated; /* ESP goes in UDP */
     char suite[SUITE_SIZE];
     char peer_identity[STEP_NAME_SIZE];
     bool established;
@@ -63,7 +74,7 @@ struct IkeSa {
     /* what is under way */
     TaskQueue tasks;
     PeerQueue peer;
-    PendingOpen opens[OPENS_MAX];
+    Flight flights[FLIGHTS_MAX];
     sd_event_source *liveness;
     uint64_t last_heard; /* an authentic message, CLOCK_MONOTONIC, µs */
     uint64_t next_hint;  /* from when on a hint causes another liveness check */
@@ -109,10 +120,31 @@ void ike_sa_drop(IkeSa *sa, const char *why);
 void ike_sa_hint(IkeSa *sa, uint16_t notify_type, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* ---- flight.c ---- */
+
+/* One that is free; NULL: all are under way. */
+Flight *flight_new(IkeSa *sa);
+
+/* Makes the calls. 0, or a negative errno: the flight is freed, and what tred was asked already is
+ * of no consequence. */
+int flight_start(Flight *flight, const TreCall *lead, FlightHandler handler, const TreCall *along,
+                 size_t n_along);
+
+/* Drops what it waits for. A free one is fine. */
+void flight_free(Flight *flight);
+
+/* No answer goes to that task any more. */
+void flights_forget_task(IkeSa *sa, const Task *task);
+
 /* ---- the tasks ---- */
 
 extern const TaskKind init_task; /* init.c: IKE_SA_INIT, steps 1 and 2 */
 extern const TaskKind auth_task; /* auth.c: IKE_AUTH, steps 3 to 6 */
+
+/* What auth_task needs of tred before it can make its request, into `calls` (AUTH_CALLS_MAX of
+ * them): they go along with Agree. Returns how many there are. */
+enum { AUTH_CALLS_MAX = 3 };
+size_t auth_first_calls(const IkeSa *sa, const NatFinding *nat, TreCall *calls);
 
 /* informational.c */
 extern const TaskKind liveness_task; /* is the peer there? (RFC 7296 2.4) */

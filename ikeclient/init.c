@@ -253,16 +253,40 @@ static int init_choose_group(InitTask *init)
     return task_call(&init->task, &call);
 }
 
-/* The request goes on being sent meanwhile: the answer may be a forged one. */
+static bool init_agree_answered(Flight *flight, const TreReply *reply)
+{
+    IkeSa *sa = flight->sa;
+
+    if (!sa->closed)
+        task_replied(sa->tasks.first, reply);
+    return reply->outcome == TRE_DONE;
+}
+
+/* True if no plane of tred's could carry ESP to that SeGW. */
+static bool lacks_udp(const IkeSa *sa, const NatFinding *nat)
+{
+    return sa->identity.needs_udp && !nat->supported;
+}
+
+/* The request goes on being sent meanwhile: the answer may be a forged one. Along with it goes what
+ * IKE_AUTH needs: tred refuses that of an exchange that has not agreed, and has done nothing then.
+ */
 static int init_agree(InitTask *init, Bytes datagram)
 {
-    const Datagrams *request = &init->task.sa->tasks.request;
+    IkeSa *sa = init->task.sa;
+    const NatFinding *nat = &init->candidate.nat;
+    const Datagrams *request = &sa->tasks.request;
     TreCall call = {.method = TRE_AGREE,
                     .agree = {.request = {request->items[0].data, request->items[0].size},
                               .response = datagram}};
+    TreCall along[AUTH_CALLS_MAX];
+    size_t n_along = lacks_udp(sa, nat) ? 0 : auth_first_calls(sa, nat, along);
+    Flight *flight = flight_new(sa);
 
+    if (!flight)
+        return -EBUSY;
     init->task.phase = TASK_ANSWERED;
-    return task_call(&init->task, &call);
+    return flight_start(flight, &call, init_agree_answered, along, n_along);
 }
 
 static int init_not_agreed(Task *task, const TreReply *reply)
@@ -290,12 +314,11 @@ static int init_agreed(Task *task, const TreReply *reply)
 
     sa->spi_r = answer->spi_r;
     sa->nat = answer->nat;
-    sa->encapsulated = sa->nat.here || sa->nat.there || sa->identity.needs_udp;
     (void)snprintf(sa->suite, sizeof(sa->suite), "%s", reply->suite);
     steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "%s, %s%s, %s", sa->suite,
               answer->certreq ? "CERTREQ" : "no CERTREQ",
               answer->fragmentation ? ", fragmentation" : "", nat_text(&sa->nat));
-    if (sa->identity.needs_udp && !sa->nat.supported) {
+    if (lacks_udp(sa, &sa->nat)) {
         ike_sa_explain(sa, "the SeGW does not know ESP in UDP (RFC 7296 2.23), without which "
                            "tred's data plane \"user\" can't do: switch it on there, or use "
                            "a kernel with ESP");

@@ -1,5 +1,5 @@
-/* The table of algorithms by name, proposals read from text, and the judgement of a peer's choice.
- */
+/* Reads proposals from text, by the words of the one table of algorithms, and judges a peer's
+ * choice. */
 #include "ikeclient/proposals.h"
 
 #include "base/cleanup.h"
@@ -7,50 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-typedef struct Word {
-    const char *word;
-    const char *name; /* as the log and the bus call it */
-    IkeTransform transform;
-    uint16_t implied_prf; /* of an INTEG: the PRF, where a proposal names none */
-    bool aead;
-} Word;
-
-static const Word words[] = {
-    {"aes128gcm16", "AES_GCM_16_128", {IKE_TRANSFORM_ENCR, IKE_ENCR_AES_GCM_16, 128}, 0, true},
-    {"aes256gcm16", "AES_GCM_16_256", {IKE_TRANSFORM_ENCR, IKE_ENCR_AES_GCM_16, 256}, 0, true},
-    {"chacha20poly1305",
-     "CHACHA20_POLY1305",
-     {IKE_TRANSFORM_ENCR, IKE_ENCR_CHACHA20_POLY1305, 0},
-     0,
-     true},
-    {"aes128", "AES_CBC_128", {IKE_TRANSFORM_ENCR, IKE_ENCR_AES_CBC, 128}, 0, false},
-    {"aes256", "AES_CBC_256", {IKE_TRANSFORM_ENCR, IKE_ENCR_AES_CBC, 256}, 0, false},
-    {"sha256",
-     "HMAC_SHA2_256_128",
-     {IKE_TRANSFORM_INTEG, IKE_INTEG_HMAC_SHA2_256_128, 0},
-     IKE_PRF_HMAC_SHA2_256,
-     false},
-    {"sha384",
-     "HMAC_SHA2_384_192",
-     {IKE_TRANSFORM_INTEG, IKE_INTEG_HMAC_SHA2_384_192, 0},
-     IKE_PRF_HMAC_SHA2_384,
-     false},
-    {"sha512",
-     "HMAC_SHA2_512_256",
-     {IKE_TRANSFORM_INTEG, IKE_INTEG_HMAC_SHA2_512_256, 0},
-     IKE_PRF_HMAC_SHA2_512,
-     false},
-    {"prfsha256", "PRF_HMAC_SHA2_256", {IKE_TRANSFORM_PRF, IKE_PRF_HMAC_SHA2_256, 0}, 0, false},
-    {"prfsha384", "PRF_HMAC_SHA2_384", {IKE_TRANSFORM_PRF, IKE_PRF_HMAC_SHA2_384, 0}, 0, false},
-    {"prfsha512", "PRF_HMAC_SHA2_512", {IKE_TRANSFORM_PRF, IKE_PRF_HMAC_SHA2_512, 0}, 0, false},
-    {"ecp256", "ECP_256", {IKE_TRANSFORM_KE, IKE_GROUP_ECP_256, 0}, 0, false},
-    {"ecp384", "ECP_384", {IKE_TRANSFORM_KE, IKE_GROUP_ECP_384, 0}, 0, false},
-    {"curve25519", "CURVE_25519", {IKE_TRANSFORM_KE, IKE_GROUP_CURVE25519, 0}, 0, false},
-    {"modp2048", "MODP_2048", {IKE_TRANSFORM_KE, IKE_GROUP_MODP_2048, 0}, 0, false},
-    {"esn", "ESN", {IKE_TRANSFORM_ESN, IKE_ESN_YES, 0}, 0, false},
-    {"noesn", "NO_ESN", {IKE_TRANSFORM_ESN, IKE_ESN_NO, 0}, 0, false},
-};
 
 /* What one proposal holds so far. */
 typedef struct Parts {
@@ -62,13 +18,39 @@ typedef struct Parts {
     bool esn;
 } Parts;
 
-static const Word *find_word(const char *text, size_t size)
+static const Algorithm *find_word(const char *text, size_t size)
 {
-    for (size_t i = 0; i < ELEMENTS(words); i++) {
-        if (strlen(words[i].word) == size && strncmp(words[i].word, text, size) == 0)
-            return &words[i];
+    const Algorithm *row;
+
+    for (size_t i = 0; (row = algorithm_at(i)) != NULL; i++) {
+        if (strlen(row->word) == size && strncmp(row->word, text, size) == 0)
+            return row;
     }
     return NULL;
+}
+
+static uint8_t role_of(uint8_t protocol)
+{
+    return protocol == IKE_PROTOCOL_ESP ? IKE_ROLE_ESP : IKE_ROLE_IKE;
+}
+
+/* "names that are possible here (...): ...", of all that `protocol` can negotiate. */
+static int refuse_word(const char *text, size_t size, const Algorithm *row, uint8_t protocol,
+                       char *problem)
+{
+    const char *why = !row                           ? "is not known"
+                      : !row->in_profile             ? "is not in tred's profile"
+                      : protocol == IKE_PROTOCOL_ESP ? "is not for ESP"
+                                                     : "is for ESP alone";
+    int n = snprintf(problem, PROPOSALS_PROBLEM_SIZE,
+                     "names that are possible here (\"%.*s\" %s):", (int)size, text, why);
+
+    for (size_t i = 0; (row = algorithm_at(i)) != NULL && n < PROPOSALS_PROBLEM_SIZE; i++) {
+        if (row->in_profile && row->roles & role_of(protocol)) {
+            n += snprintf(problem + n, (size_t)(PROPOSALS_PROBLEM_SIZE - n), " %s", row->word);
+        }
+    }
+    return -EINVAL;
 }
 
 static bool transform_equal(const IkeTransform *a, const IkeTransform *b)
@@ -98,9 +80,9 @@ static int add_transform(IkeProposal *proposal, const IkeTransform *transform, c
     return 0;
 }
 
-static void note_part(Parts *parts, const Word *word)
+static void note_part(Parts *parts, const Algorithm *word)
 {
-    switch (word->transform.type) {
+    switch (word->type) {
     case IKE_TRANSFORM_ENCR:
         *(word->aead ? &parts->aead : &parts->plain) = true;
         break;
@@ -127,16 +109,16 @@ static int add_implied_prfs(IkeProposal *proposal, Parts *parts, char *problem)
     size_t named = proposal->n_transforms;
 
     for (size_t i = 0; i < named; i++) {
-        for (size_t j = 0; j < ELEMENTS(words); j++) {
-            if (words[j].implied_prf == 0 ||
-                !transform_equal(&words[j].transform, &proposal->transforms[i]))
-                continue;
-            IkeTransform prf = {IKE_TRANSFORM_PRF, words[j].implied_prf, 0, false};
-            int r = add_transform(proposal, &prf, problem);
-            if (r < 0)
-                return r;
-            parts->prf = true;
-        }
+        const IkeTransform *transform = &proposal->transforms[i];
+        const Algorithm *row =
+            algorithm_find(transform->type, transform->id, transform->key_length);
+        if (!row || row->implied_prf == 0)
+            continue;
+        const IkeTransform prf = {IKE_TRANSFORM_PRF, row->implied_prf, 0, false};
+        int r = add_transform(proposal, &prf, problem);
+        if (r < 0)
+            return r;
+        parts->prf = true;
     }
     return 0;
 }
@@ -151,15 +133,8 @@ static const char *missing_part(uint8_t protocol, const Parts *parts)
         return "an integrity algorithm beside plain AES, such as aes128-sha256";
     if (parts->aead && parts->integ)
         return "no integrity algorithm beside aes128gcm16, aes256gcm16 or chacha20poly1305";
-    if (protocol == IKE_PROTOCOL_ESP) {
-        if (parts->prf || parts->ke) {
-            return "ESP proposals of a cipher, integrity and ESN alone: IKE_AUTH's Child SA takes "
-                   "its keys from the IKE SA";
-        }
+    if (protocol == IKE_PROTOCOL_ESP)
         return NULL;
-    }
-    if (parts->esn)
-        return "esn and noesn in ESP proposals alone";
     if (!parts->prf)
         return "a PRF beside the cipher, such as aes128gcm16-prfsha256-ecp256";
     if (!parts->ke)
@@ -195,17 +170,11 @@ static int parse_proposal(const char *text, size_t size, IkeProposal *proposal, 
     while (true) {
         const char *hyphen = memchr(text, '-', size);
         size_t length = hyphen ? (size_t)(hyphen - text) : size;
-        const Word *word = find_word(text, length);
-        if (!word) {
-            int n = snprintf(problem, PROPOSALS_PROBLEM_SIZE,
-                             "names that are known (\"%.*s\" is not):", (int)length, text);
-            for (size_t i = 0; i < ELEMENTS(words) && n > 0 && n < PROPOSALS_PROBLEM_SIZE; i++) {
-                n += snprintf(problem + n, (size_t)(PROPOSALS_PROBLEM_SIZE - n), " %s",
-                              words[i].word);
-            }
-            return -EINVAL;
-        }
-        int r = add_transform(proposal, &word->transform, problem);
+        const Algorithm *word = find_word(text, length);
+        if (!word || !word->in_profile || !(word->roles & role_of(proposal->protocol)))
+            return refuse_word(text, length, word, proposal->protocol, problem);
+        const IkeTransform transform = {word->type, word->id, word->key_bits, false};
+        int r = add_transform(proposal, &transform, problem);
         if (r < 0)
             return r;
         note_part(&parts, word);
@@ -269,20 +238,9 @@ bool proposals_have_group(const IkeSaPayload *offer, uint16_t group)
     return false;
 }
 
-static const char *transform_name(uint8_t type, uint16_t id, uint16_t key_length)
-{
-    IkeTransform transform = {type, id, key_length, false};
-
-    for (size_t i = 0; i < ELEMENTS(words); i++) {
-        if (transform_equal(&words[i].transform, &transform))
-            return words[i].name;
-    }
-    return "unknown";
-}
-
 const char *proposals_group_name(uint16_t group)
 {
-    return transform_name(IKE_TRANSFORM_KE, group, 0);
+    return algorithm_name(IKE_TRANSFORM_KE, group, 0);
 }
 
 static unsigned count_types(const IkeProposal *proposal)
@@ -341,8 +299,8 @@ void esp_choice_name(const EspChoice *choice, char *text)
     bool integ = choice->integ != IKE_INTEG_NONE;
 
     (void)snprintf(text, ESP_SUITE_NAME_SIZE, "%s%s%s%s",
-                   transform_name(IKE_TRANSFORM_ENCR, choice->encr, choice->key_bits),
+                   algorithm_name(IKE_TRANSFORM_ENCR, choice->encr, choice->key_bits),
                    integ ? "/" : "",
-                   integ ? transform_name(IKE_TRANSFORM_INTEG, choice->integ, 0) : "",
+                   integ ? algorithm_name(IKE_TRANSFORM_INTEG, choice->integ, 0) : "",
                    choice->esn ? "/ESN" : "");
 }

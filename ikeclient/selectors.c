@@ -24,9 +24,9 @@ static void spread(IkeSelector *selector, size_t length)
 {
     for (size_t i = 0; i < address_size(selector); i++) {
         size_t bits = length <= i * 8 ? 0 : length - i * 8;
-        uint8_t mask = bits >= 8 ? 0xff : (uint8_t)(0xff00U >> bits);
-        selector->end[i] = selector->start[i] | (uint8_t)~mask;
-        selector->start[i] &= mask;
+        const unsigned mask = bits >= 8 ? 0xff : 0xff00U >> bits & 0xff;
+        selector->end[i] = (uint8_t)(selector->start[i] | ~mask);
+        selector->start[i] = (uint8_t)(selector->start[i] & mask);
     }
 }
 

@@ -9,6 +9,7 @@
 static void free_task(IkeSa *sa, Task *task)
 {
     tre_forget(sa->tre, task);
+    flights_forget_task(sa, task);
     free(task);
 }
 
@@ -89,9 +90,8 @@ static bool accepted(IkeSa *sa, const TreReply *reply)
     return reply->outcome == TRE_DONE;
 }
 
-static void on_reply(void *userdata, const TreReply *reply)
+void task_replied(Task *task, const TreReply *reply)
 {
-    Task *task = userdata;
     IkeSa *sa = task->sa;
     TaskStep refused = task->kind->refused[reply->method];
 
@@ -102,6 +102,11 @@ static void on_reply(void *userdata, const TreReply *reply)
     } else if (accepted(sa, reply) && task->kind->done[reply->method]) {
         check(sa, task->kind->done[reply->method](task, reply));
     }
+}
+
+static void on_reply(void *userdata, const TreReply *reply)
+{
+    task_replied(userdata, reply);
 }
 
 int task_call(Task *task, TreCall *call)
@@ -183,15 +188,16 @@ bool tasks_await(const IkeSa *sa, uint32_t message_id)
     return sa->tasks.open && sa->tasks.message_id == message_id;
 }
 
-void tasks_response(IkeSa *sa, const TreReply *opened)
+bool tasks_response(IkeSa *sa, const TreReply *opened)
 {
     Task *task = sa->tasks.first;
 
     /* Of a response that came twice, both were handed to tred. */
     if (sa->closed || !task || !tasks_await(sa, opened->opened.message_id))
-        return;
+        return false;
     task_answered(task);
     check(sa, task->kind->response(task, opened));
+    return true;
 }
 
 static void on_retransmit(void *userdata, bool gave_up)

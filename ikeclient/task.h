@@ -10,6 +10,8 @@ typedef struct IkeSa IkeSa;
 typedef struct Task Task;
 typedef struct TaskKind TaskKind;
 
+enum { TASK_ALONG_MAX = 2 };
+
 /* A handler's result: 0, or a negative errno that ends the SA. After a call of task_done() the task
  * must not be touched any more. */
 typedef int (*TaskStep)(Task *task, const TreReply *reply);
@@ -24,8 +26,11 @@ struct TaskKind {
     TaskStep refused[TRE_METHODS]; /* … or refused; NULL: the SA ends with what tred said */
     void (*sent)(Task *task);      /* the sealed request is out for the first time */
     int (*clear)(Task *task, Bytes datagram); /* a datagram in clear, while the request is out */
-    TaskStep response;                        /* the response, opened by tred */
-    void (*unanswered)(Task *task);           /* the last wait is over: ends the SA */
+    /* What tred is asked along with the opening of a response, into `calls` (TASK_ALONG_MAX of
+     * them); returns how many there are. */
+    size_t (*along)(const Task *task, TreCall *calls);
+    TaskStep response;              /* the response, opened by tred */
+    void (*unanswered)(Task *task); /* the last wait is over: ends the SA */
 };
 
 typedef enum TaskPhase {
@@ -74,6 +79,9 @@ void tasks_halt(IkeSa *sa);
  */
 int task_call(Task *task, TreCall *call);
 
+/* Hands it tred's answer to a call that went along with another (flight.c). */
+void task_replied(Task *task, const TreReply *reply);
+
 /* Has tred seal a request, and sends it. 0 or a negative errno. */
 int task_seal(Task *task, uint8_t exchange_type, uint8_t first, Bytes payloads);
 
@@ -91,5 +99,5 @@ int task_done(Task *task);
 /* True if the request that is out waits for a response with that Message ID. */
 bool tasks_await(const IkeSa *sa, uint32_t message_id);
 
-/* Hands an opened response to the task under way. */
-void tasks_response(IkeSa *sa, const TreReply *opened);
+/* Hands an opened response to the task under way. False if that does not wait for it any more. */
+bool tasks_response(IkeSa *sa, const TreReply *opened);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "ikeclient/auth.h"
 #include "ikeclient/transport.h"
 
 enum {
@@ -11,7 +10,7 @@ enum {
     TRE_ANCHORS_MAX = 64,
     TRE_HASH_SIZE = 20, /* SHA-1 of an anchor's key */
     TRE_PATH_SIZE = 128,
-    TRE_PENDING_MAX = 64, /* calls under way that we ever have */
+    TRE_PENDING_MAX = 128, /* calls under way that we ever have */
 };
 
 typedef enum TreMethod {
@@ -48,17 +47,12 @@ typedef struct TreCall {
             Bytes payloads;
             uint32_t max_datagram;
         } protect;
-        Bytes datagram;           /* TRE_UNPROTECT */
-        const AuthResponse *peer; /* TRE_VERIFY_PEER */
-        struct {
-            uint32_t spi_in;
-            bool udp_encapsulated;
-            const ChildAnswer *answer;
-        } child;         /* TRE_ADD_CHILD */
-        uint32_t spi_in; /* TRE_REMOVE_CHILD */
+        Bytes datagram;  /* TRE_UNPROTECT */
+        uint32_t spi_in; /* TRE_ADD_CHILD, TRE_REMOVE_CHILD */
         struct {
             Bytes address;
             uint16_t port;
+            bool nat;
         } remote; /* TRE_OPEN_TRANSPORT */
     };
 } TreCall;

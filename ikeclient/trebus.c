@@ -118,9 +118,10 @@ static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         if (!place->tre || place->slot)
             continue;
         int r = tre_message_new(tre->bus, &call, &again);
-        if (r >= 0)
+        if (r >= 0) {
             r = sd_bus_call_async(tre->bus, &place->slot, again, on_reply, place,
                                   CALL_TIMEOUT_USEC);
+        }
         if (r < 0)
             log_warning("tred can't be asked again who this device is: %s", strerror(-r));
     }

@@ -55,91 +55,10 @@ static int append_datagram(sd_bus_message *m, const TreCall *call)
     return append_bytes(m, call->datagram);
 }
 
-static int append_certificate(sd_bus_message *m, const IkeCert *certificate)
-{
-    int r = sd_bus_message_open_container(m, 'r', "yay");
-    if (r >= 0)
-        r = sd_bus_message_append(m, "y", certificate->encoding);
-    if (r >= 0)
-        r = append_bytes(m, certificate->data);
-    return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
-static int append_peer(sd_bus_message *m, const TreCall *call)
-{
-    const AuthResponse *peer = call->peer;
-
-    int r = sd_bus_message_append(m, "y", peer->idr.type);
-    if (r >= 0)
-        r = append_bytes(m, peer->idr.data);
-    if (r >= 0)
-        r = sd_bus_message_append(m, "y", peer->auth.method);
-    if (r >= 0)
-        r = append_bytes(m, peer->auth.data);
-    if (r >= 0)
-        r = sd_bus_message_open_container(m, 'a', "(yay)");
-    for (size_t i = 0; r >= 0 && i < peer->n_certificates; i++)
-        r = append_certificate(m, &peer->certificates[i]);
-    return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
-static int append_selector(sd_bus_message *m, const IkeSelector *selector)
-{
-    size_t size = selector->type == IKE_TS_IPV6_ADDR_RANGE ? 16 : 4;
-
-    int r = sd_bus_message_open_container(m, 'r', "yyqqayay");
-    if (r >= 0) {
-        r = sd_bus_message_append(m, "yyqq", selector->type, selector->protocol,
-                                  selector->start_port, selector->end_port);
-    }
-    if (r >= 0)
-        r = append_bytes(m, (Bytes){selector->start, size});
-    if (r >= 0)
-        r = append_bytes(m, (Bytes){selector->end, size});
-    return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
-static int append_selectors(sd_bus_message *m, const IkeTs *ts)
-{
-    int r = sd_bus_message_open_container(m, 'a', "(yyqqayay)");
-    for (size_t i = 0; r >= 0 && i < ts->n_selectors; i++)
-        r = append_selector(m, &ts->selectors[i]);
-    return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
-static int append_address(sd_bus_message *m, const InnerAddress *address)
-{
-    int r = sd_bus_message_open_container(m, 'r', "ayy");
-    if (r >= 0)
-        r = append_bytes(m, (Bytes){address->octets, address->size});
-    if (r >= 0)
-        r = sd_bus_message_append(m, "y", address->prefix_length);
-    return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
-static int append_child(sd_bus_message *m, const TreCall *call)
-{
-    const ChildAnswer *answer = call->child.answer;
-    const EspChoice *esp = &answer->esp;
-
-    int r = sd_bus_message_append(m, "uu(qqqb)b", call->child.spi_in, esp->spi_out, esp->encr,
-                                  esp->key_bits, esp->integ, (int)esp->esn,
-                                  (int)call->child.udp_encapsulated);
-    if (r >= 0)
-        r = append_selectors(m, &answer->ts_i);
-    if (r >= 0)
-        r = append_selectors(m, &answer->ts_r);
-    if (r >= 0)
-        r = sd_bus_message_open_container(m, 'a', "(ayy)");
-    for (size_t i = 0; r >= 0 && i < answer->n_addresses; i++)
-        r = append_address(m, &answer->addresses[i]);
-    return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
 static int append_remote(sd_bus_message *m, const TreCall *call)
 {
     int r = append_bytes(m, call->remote.address);
-    return r < 0 ? r : sd_bus_message_append(m, "q", call->remote.port);
+    return r < 0 ? r : sd_bus_message_append(m, "qb", call->remote.port, (int)call->remote.nat);
 }
 
 static int append_spi(sd_bus_message *m, const TreCall *call)
@@ -320,10 +239,10 @@ static const struct {
     [TRE_SIGN_AUTH] = {TRE_EXCHANGE, "SignAuth", append_nothing, read_signed},
     [TRE_PROTECT] = {TRE_EXCHANGE, "Protect", append_protect, read_sealed},
     [TRE_UNPROTECT] = {TRE_EXCHANGE, "Unprotect", append_datagram, read_opened},
-    [TRE_VERIFY_PEER] = {TRE_EXCHANGE, "VerifyPeer", append_peer, read_peer},
+    [TRE_VERIFY_PEER] = {TRE_EXCHANGE, "VerifyPeer", append_nothing, read_peer},
     [TRE_OPEN_TRANSPORT] = {TRE_EXCHANGE, "OpenTransport", append_remote, read_socket},
     [TRE_ALLOCATE_SPI] = {TRE_EXCHANGE, "AllocateSpi", append_nothing, read_spi},
-    [TRE_ADD_CHILD] = {TRE_EXCHANGE, "AddChild", append_child, read_interface},
+    [TRE_ADD_CHILD] = {TRE_EXCHANGE, "AddChild", append_spi, read_interface},
     [TRE_REMOVE_CHILD] = {TRE_EXCHANGE, "RemoveChild", append_spi, read_nothing},
     [TRE_CLOSE] = {TRE_EXCHANGE, "Close", append_nothing, read_nothing},
 };

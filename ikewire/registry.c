@@ -1,4 +1,4 @@
-/* How does the IANA registry spell the numbers of IKEv2? */
+/* Names the numbers of IKEv2 as the IANA registry spells them. */
 #include "ikewire/registry.h"
 
 #include "base/cleanup.h"
@@ -56,14 +56,6 @@ static const Name auth_methods[] = {
     {IKE_AUTH_DIGITAL_SIGNATURE, "Digital Signature"},
 };
 
-static const Name groups[] = {
-    {IKE_GROUP_NONE, "NONE"},
-    {IKE_GROUP_MODP_2048, "2048-bit MODP Group"},
-    {IKE_GROUP_ECP_256, "256-bit random ECP group"},
-    {IKE_GROUP_ECP_384, "384-bit random ECP group"},
-    {IKE_GROUP_CURVE25519, "Curve25519"},
-};
-
 static const char *name_find(const Name *names, size_t count, uint16_t number)
 {
     for (size_t i = 0; i < count; i++) {
@@ -86,9 +78,4 @@ const char *ike_notify_name(uint16_t notify_type)
 const char *ike_auth_method_name(uint8_t method)
 {
     return name_find(auth_methods, ELEMENTS(auth_methods), method);
-}
-
-const char *ike_group_name(uint16_t group)
-{
-    return name_find(groups, ELEMENTS(groups), group);
 }

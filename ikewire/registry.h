@@ -1,6 +1,8 @@
 /* Numbers of the IANA registry "Internet Key Exchange Version 2 (IKEv2) Parameters", and their
- * names. */
+ * names; those of algorithms are in algorithm.h. */
 #pragma once
+
+#include "ikewire/algorithm.h"
 
 #include <stdint.h>
 
@@ -45,44 +47,7 @@ enum { /* RFC 7296 3.3.1: Protocol ID */
        IKE_PROTOCOL_ESP = 3,
 };
 
-enum { /* RFC 7296 3.3.2: Transform Type */
-       IKE_TRANSFORM_ENCR = 1,
-       IKE_TRANSFORM_PRF = 2,
-       IKE_TRANSFORM_INTEG = 3,
-       IKE_TRANSFORM_KE = 4,
-       IKE_TRANSFORM_ESN = 5,
-};
-
 enum { IKE_ATTRIBUTE_KEY_LENGTH = 14 }; /* RFC 7296 3.3.5 */
-
-enum { /* Transform Type 1 */
-       IKE_ENCR_AES_CBC = 12,
-       IKE_ENCR_AES_GCM_16 = 20,
-       IKE_ENCR_CHACHA20_POLY1305 = 28, /* RFC 7634: no Key Length attribute */
-};
-
-enum { /* Transform Type 2 */
-       IKE_PRF_HMAC_SHA2_256 = 5,
-       IKE_PRF_HMAC_SHA2_384 = 6,
-       IKE_PRF_HMAC_SHA2_512 = 7,
-};
-
-enum { /* Transform Type 3 */
-       IKE_INTEG_NONE = 0,
-       IKE_INTEG_HMAC_SHA2_256_128 = 12,
-       IKE_INTEG_HMAC_SHA2_384_192 = 13,
-       IKE_INTEG_HMAC_SHA2_512_256 = 14,
-};
-
-enum { /* Transform Type 4 */
-       IKE_GROUP_NONE = 0,
-       IKE_GROUP_MODP_2048 = 14,
-       IKE_GROUP_ECP_256 = 19,
-       IKE_GROUP_ECP_384 = 20,
-       IKE_GROUP_CURVE25519 = 31,
-};
-
-enum { IKE_ESN_NO = 0, IKE_ESN_YES = 1 }; /* Transform Type 5 */
 
 enum { /* RFC 7296 3.5: ID Type */
        IKE_ID_IPV4_ADDR = 1,
@@ -166,4 +131,3 @@ const char *ike_exchange_name(uint8_t exchange_type);
 const char *ike_payload_name(uint8_t payload_type);
 const char *ike_notify_name(uint16_t notify_type);
 const char *ike_auth_method_name(uint8_t method);
-const char *ike_group_name(uint16_t group);

@@ -121,6 +121,17 @@ static Item *item_find(Network *network, bool is_address, const Prefix *destinat
     return NULL;
 }
 
+/* An inner address that the host has elsewhere would turn what is meant for that interface into the
+ * tunnel's traffic, and take the host's own with it when the tunnel goes. */
+static int add_address(Network *network, const Prefix *address)
+{
+    bool elsewhere = false;
+    int r = address_is_elsewhere(network->netlink, network->index, address, &elsewhere);
+    if (r >= 0 && elsewhere)
+        r = -EADDRINUSE;
+    return r < 0 ? r : address_add(network->netlink, network->index, address);
+}
+
 static int item_want(Network *network, bool is_address, const Route *route)
 {
     Item *item = item_find(network, is_address, &route->destination);
@@ -137,8 +148,7 @@ static int item_want(Network *network, bool is_address, const Route *route)
     }
     if (network->n_items == ITEMS_MAX)
         return -ENOSPC;
-    r = is_address ? address_add(network->netlink, network->index, &route->destination)
-                   : route_add(network->netlink, route);
+    r = is_address ? add_address(network, &route->destination) : route_add(network->netlink, route);
     if (r >= 0) {
         network->items[network->n_items++] =
             (Item){.wanted = true, .is_address = is_address, .route = *route};

@@ -28,7 +28,8 @@ int network_limit_mtu(Network *network, uint32_t mtu);
 /* Adds what a pair of SAs needs: its inner addresses, and routes for its remote selectors. If a
  * selector covers the outer remote address, that one's present route is pinned, or the tunnel would
  * be sent into itself. All or nothing. Returns 0, -ENOSPC, -EEXIST if the host has a route of its
- * own to just such a prefix, or another -errno. */
+ * own to just such a prefix, -EADDRINUSE if another of its interfaces has such an inner address, or
+ * another -errno. */
 int network_add_sa(Network *network, const SaOrder *order);
 
 /* Removes what no other pair needs. */

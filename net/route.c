@@ -248,6 +248,34 @@ int addresses_list(Netlink *netlink, unsigned index, RouteFound found, void *use
     return netlink_dump(netlink, collect_address, &listing);
 }
 
+typedef struct Search {
+    unsigned index;
+    const Prefix *address;
+    bool found;
+} Search;
+
+static int compare_address(const struct nlmsghdr *header, void *userdata)
+{
+    Search *search = userdata;
+    const struct ifaddrmsg *message = mnl_nlmsg_get_payload(header);
+    Prefix address = {};
+    (void)mnl_attr_parse(header, sizeof(*message), collect_local, &address);
+    if (message->ifa_index != search->index && address.size == search->address->size &&
+        memcmp(address.octets, search->address->octets, address.size) == 0)
+        search->found = true;
+    return MNL_CB_OK;
+}
+
+int address_is_elsewhere(Netlink *netlink, unsigned index, const Prefix *address, bool *ret)
+{
+    Search search = {.index = index, .address = address};
+    struct ifaddrmsg *message;
+    (void)netlink_begin(netlink, RTM_GETADDR, NLM_F_DUMP, sizeof(*message), &message);
+    int r = netlink_dump(netlink, compare_address, &search);
+    *ret = search.found;
+    return r;
+}
+
 static int collect_ours(const struct nlmsghdr *header, void *userdata)
 {
     const Listing *listing = userdata;

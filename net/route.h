@@ -47,3 +47,6 @@ int routes_clear(Netlink *netlink);
 typedef void (*RouteFound)(const Route *route, void *userdata);
 int addresses_list(Netlink *netlink, unsigned index, RouteFound found, void *userdata);
 int routes_list(Netlink *netlink, RouteFound found, void *userdata);
+
+/* Whether a link other than `index` has that address, whatever its prefix. Returns 0 or -errno. */
+int address_is_elsewhere(Netlink *netlink, unsigned index, const Prefix *address, bool *ret);

@@ -1,6 +1,7 @@
 /* XFRM states and policies, as linux/xfrm.h has them. */
 #include "net/xfrm.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -13,7 +14,6 @@ enum {
     REPLAY_WINDOW_PACKETS = 1024,
     POLICY_PRIORITY = 1000,
     XFRM_NAME_SIZE = 64, /* of alg_name in linux/xfrm.h */
-    KEY_SIZE_MAX = 64,   /* above every key of the profile */
     CLEARED_MAX = 64,    /* of one dump; it is repeated until nothing is left */
 };
 
@@ -64,17 +64,17 @@ static const char *aead_name(const Cipher *cipher)
 /* The kernel's structs end in a key of any size. */
 typedef union AeadAttribute {
     struct xfrm_algo_aead head;
-    uint8_t octets[sizeof(struct xfrm_algo_aead) + KEY_SIZE_MAX];
+    uint8_t octets[sizeof(struct xfrm_algo_aead) + IKE_KEY_MAX];
 } AeadAttribute;
 
 typedef union CipherAttribute {
     struct xfrm_algo head;
-    uint8_t octets[sizeof(struct xfrm_algo) + KEY_SIZE_MAX];
+    uint8_t octets[sizeof(struct xfrm_algo) + IKE_KEY_MAX];
 } CipherAttribute;
 
 typedef union IntegAttribute {
     struct xfrm_algo_auth head;
-    uint8_t octets[sizeof(struct xfrm_algo_auth) + KEY_SIZE_MAX];
+    uint8_t octets[sizeof(struct xfrm_algo_auth) + IKE_KEY_MAX];
 } IntegAttribute;
 
 typedef union ReplayAttribute {
@@ -85,6 +85,14 @@ typedef union ReplayAttribute {
 static void set_name(char name[XFRM_NAME_SIZE], const char *value)
 {
     (void)snprintf(name, XFRM_NAME_SIZE, "%s", value);
+}
+
+/* The kernel's name of an HMAC is that of its digest in small letters. */
+static void set_hmac_name(char name[XFRM_NAME_SIZE], const char *digest)
+{
+    (void)snprintf(name, XFRM_NAME_SIZE, "hmac(%s)", digest);
+    for (char *letter = name; *letter != '\0'; letter++)
+        *letter = (char)tolower((unsigned char)*letter);
 }
 
 static void put_aead(struct nlmsghdr *header, const EspSuite *suite, Bytes key)
@@ -111,7 +119,7 @@ static void put_cipher(struct nlmsghdr *header, Bytes key)
 static void put_integ(struct nlmsghdr *header, const Integ *integ, Bytes key)
 {
     IntegAttribute attribute = {.octets = {0}};
-    set_name(attribute.head.alg_name, "hmac(sha256)");
+    set_hmac_name(attribute.head.alg_name, integ->digest);
     attribute.head.alg_key_len = (unsigned)key.size * 8;
     attribute.head.alg_trunc_len = (unsigned)integ->icv_size * 8;
     memcpy(attribute.head.alg_key, key.data, key.size);

@@ -126,8 +126,9 @@ void device_key_rest(DeviceKey *key)
     tpm_session_flush(key->tpm, steal_pointer(key->session));
 }
 
-/* Worth preparing anew: a PCR changed after TPM2_PolicyPCR, or the session is gone (somebody
- * flushed it, or the TPM was reset). */
+/* Worth preparing anew: a PCR changed after TPM2_PolicyPCR, the session is gone (somebody flushed
+ * it, or the TPM was reset), or the TPM and we have different keys for it, as the answer to
+ * TPM2_StartAuthSession was changed on its way. */
 static bool session_is_stale(TSS2_RC rc)
 {
     switch (tpm_rc_base(rc)) {
@@ -136,6 +137,7 @@ static bool session_is_stale(TSS2_RC rc)
     case TPM2_RC_REFERENCE_S0:
     case TPM2_RC_VALUE: /* of the session's handle: the other parameters were checked */
     case TPM2_RC_HANDLE:
+    case TPM2_RC_BAD_AUTH:
         return true;
     default:
         return false;

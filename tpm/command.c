@@ -1,6 +1,8 @@
 /* One TPM command: the octets, the authorization area, the way to the TPM and back. */
 #include "tpm/command.h"
 
+#include "base/log.h"
+#include "tpm/commands.h"
 #include "tpm/transport.h"
 
 #include <errno.h>
@@ -81,7 +83,7 @@ TpmCommand *tpm_command_new(Tpm *tpm)
 
 TSS2_SYS_CONTEXT *tpm_command_sys(TpmCommand *command)
 {
-    return command->sys;
+    return command ? command->sys : NULL;
 }
 
 void tpm_command_free(TpmCommand *command)
@@ -176,56 +178,42 @@ static TSS2_RC uses_init(TpmCommand *command, const TpmFrame *frame, Uses *ret)
 
 /* TPM 2.0 Part 1, 21.3: key and IV come from the sessionKey, the newer nonce and the older one. The
  * authValue of what the session authorizes would follow the sessionKey; ours are empty. */
-static TSS2_RC parameter_cipher(TpmCommand *command, const Use *use, bool encrypt,
-                                const TPM2B_NONCE *newer, const TPM2B_NONCE *older, uint8_t *data,
+static TSS2_RC parameter_cipher(TpmCommand *command, const Use *use, bool encrypt, uint8_t *data,
                                 size_t size)
 {
+    const Bytes caller = nonce_bytes(&use->nonce_caller), tpm = nonce_bytes(&use->nonce_tpm);
     _cleanup_(secret_freep) Secret *material = NULL;
     TpmCrypto *crypto = command->tpm->crypto;
 
-    if (tpm_kdfa(crypto, session_key(use->session), "CFB", nonce_bytes(newer), nonce_bytes(older),
-                 TPM_CIPHER_KEY_SIZE + TPM_CIPHER_BLOCK_SIZE, &material) < 0 ||
+    if (tpm_kdfa(crypto, session_key(use->session), "CFB", encrypt ? caller : tpm,
+                 encrypt ? tpm : caller, TPM_CIPHER_KEY_SIZE + TPM_CIPHER_BLOCK_SIZE,
+                 &material) < 0 ||
         tpm_cfb(crypto, encrypt, material->data, material->data + TPM_CIPHER_KEY_SIZE, data, size) <
             0)
         return TPM_RC_NO_CRYPTO;
     return TSS2_RC_SUCCESS;
 }
 
-static TSS2_RC command_encrypt(TpmCommand *command, const Use *use)
+/* Encrypts the first parameter of the command, or decrypts that of the answer. tss2-sys names them
+ * after what the TPM does. */
+static TSS2_RC parameter_convert(TpmCommand *command, const Use *use, bool encrypt)
 {
     uint8_t parameter[TPM_COMMAND_SIZE];
-    const uint8_t *plain;
+    const uint8_t *found;
     size_t size = 0;
-    TSS2_RC rc = Tss2_Sys_GetDecryptParam(command->sys, &size, &plain);
+    TSS2_RC rc = encrypt ? Tss2_Sys_GetDecryptParam(command->sys, &size, &found)
+                         : Tss2_Sys_GetEncryptParam(command->sys, &size, &found);
 
     if (rc != TSS2_RC_SUCCESS || size == 0) /* tss2-sys takes no empty one back */
         return rc;
     if (size > sizeof(parameter))
         return TPM_RC_NO_MEMORY;
-    memcpy(parameter, plain, size);
-    rc = parameter_cipher(command, use, true, &use->nonce_caller, &use->nonce_tpm, parameter, size);
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_SetDecryptParam(command->sys, size, parameter);
-    OPENSSL_cleanse(parameter, size);
-    return rc;
-}
-
-static TSS2_RC answer_decrypt(TpmCommand *command, const Use *use)
-{
-    uint8_t parameter[TPM_COMMAND_SIZE];
-    const uint8_t *sealed;
-    size_t size = 0;
-    TSS2_RC rc = Tss2_Sys_GetEncryptParam(command->sys, &size, &sealed);
-
-    if (rc != TSS2_RC_SUCCESS || size == 0) /* tss2-sys takes no empty one back */
-        return rc;
-    if (size > sizeof(parameter))
-        return TPM_RC_NO_MEMORY;
-    memcpy(parameter, sealed, size);
-    rc =
-        parameter_cipher(command, use, false, &use->nonce_tpm, &use->nonce_caller, parameter, size);
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_SetEncryptParam(command->sys, size, parameter);
+    memcpy(parameter, found, size);
+    rc = parameter_cipher(command, use, encrypt, parameter, size);
+    if (rc == TSS2_RC_SUCCESS) {
+        rc = encrypt ? Tss2_Sys_SetDecryptParam(command->sys, size, parameter)
+                     : Tss2_Sys_SetEncryptParam(command->sys, size, parameter);
+    }
     OPENSSL_cleanse(parameter, size);
     return rc;
 }
@@ -391,7 +379,27 @@ static TSS2_RC answer_take(TpmCommand *command, const TpmFrame *frame, Uses *use
         if (uses->use[i].session)
             session_roll(command->tpm, &uses->use[i], &area.auths[i]);
     }
-    return uses->encrypts ? answer_decrypt(command, uses->encrypts) : TSS2_RC_SUCCESS;
+    return uses->encrypts ? parameter_convert(command, uses->encrypts, false) : TSS2_RC_SUCCESS;
+}
+
+/* A TPM in dictionary-attack lockout refuses until it has let go of a failed try, which is not to
+ * be waited for here: it takes minutes. How many is asked once, and said (TPM 2.0 Part 1, 19.8.4).
+ */
+static void lockout_say(Tpm *tpm)
+{
+    TPMS_CAPABILITY_DATA data = {0};
+    const TPML_TAGGED_TPM_PROPERTY *found = &data.data.tpmProperties;
+
+    if (tpm->lockout_said)
+        return;
+    tpm->lockout_said = true;
+    if (tpm2_get_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_LOCKOUT_INTERVAL, 1, &data) ==
+            TSS2_RC_SUCCESS &&
+        found->count == 1 && found->tpmProperty[0].property == TPM2_PT_LOCKOUT_INTERVAL) {
+        log_warning(
+            "The TPM is in dictionary-attack lockout; it lets go of a failed try every %u s.",
+            found->tpmProperty[0].value);
+    }
 }
 
 TSS2_RC tpm_command_run(TpmCommand *command, const TpmFrame *frame)
@@ -401,7 +409,7 @@ TSS2_RC tpm_command_run(TpmCommand *command, const TpmFrame *frame)
 
     /* Encrypted before it is hashed (TPM 2.0 Part 1, 21.2). */
     if (rc == TSS2_RC_SUCCESS && uses.decrypts)
-        rc = command_encrypt(command, uses.decrypts);
+        rc = parameter_convert(command, uses.decrypts, true);
     if (rc == TSS2_RC_SUCCESS)
         rc = auths_set(command, frame, &uses);
     if (rc == TSS2_RC_SUCCESS)
@@ -410,5 +418,7 @@ TSS2_RC tpm_command_run(TpmCommand *command, const TpmFrame *frame)
         rc = tpm_transport(command->tpm, &command->exchange);
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_ExecuteFinish(command->sys, TSS2_TCTI_TIMEOUT_BLOCK);
+    if (tpm_rc_base(rc) == TPM2_RC_LOCKOUT)
+        lockout_say(command->tpm);
     return rc == TSS2_RC_SUCCESS ? answer_take(command, frame, &uses) : rc;
 }

@@ -19,7 +19,8 @@ enum { TPM_COMMAND_SIZE = 4096, TPM_HANDLES_MAX = 3, TPM_SESSIONS_MAX = 3 };
 
 typedef struct TpmCommand TpmCommand;
 
-/* A command to be prepared on tpm_command_sys(); NULL without memory. */
+/* A command to be prepared on tpm_command_sys(); NULL without memory, and then that is NULL, too.
+ */
 TpmCommand *tpm_command_new(Tpm *tpm);
 TSS2_SYS_CONTEXT *tpm_command_sys(TpmCommand *command);
 
@@ -41,3 +42,10 @@ typedef struct TpmFrame {
 /* Sends a prepared command, and takes an answer in that is authentic; tss2-sys then completes it. A
  * command that the TPM puts off is sent again. Returns TSS2_RC_SUCCESS or an error. */
 TSS2_RC tpm_command_run(TpmCommand *command, const TpmFrame *frame);
+
+/* The same of a command whose preparation returned `prepared`: an error of that is passed on. */
+static inline TSS2_RC tpm_command_run_prepared(TpmCommand *command, TSS2_RC prepared,
+                                               const TpmFrame *frame)
+{
+    return prepared == TSS2_RC_SUCCESS ? tpm_command_run(command, frame) : prepared;
+}

@@ -2,24 +2,12 @@
  * handles need an authorization and whether an answer begins with a TPM2B. */
 #include "tpm/commands.h"
 
-/* Without memory; what tss2-sys makes of a NULL context is not asked. */
-#define COMMAND_BEGIN(name)                                                                        \
-    _cleanup_(tpm_command_freep) TpmCommand *name = tpm_command_new(tpm);                          \
-    if (!(name))                                                                                   \
-    return TPM_RC_NO_MEMORY
-
 TpmObject tpm_permanent(TPM2_HANDLE handle)
 {
     TpmObject object = {.handle = handle};
 
     tpm_handle_name(handle, &object.name);
     return object;
-}
-
-/* Runs what was prepared with `rc`. */
-static TSS2_RC run(TpmCommand *command, TSS2_RC rc, const TpmFrame *frame)
-{
-    return rc == TSS2_RC_SUCCESS ? tpm_command_run(command, frame) : rc;
 }
 
 /* The Name from the public area; of another name algorithm than SHA-256 we use nothing. */
@@ -34,11 +22,11 @@ TSS2_RC tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, ui
 {
     TPMI_YES_NO more;
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_GetCapability_Prepare(sys, capability, property, count);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_GetCapability_Complete(sys, &more, ret);
     /* Which list of the union is read is the caller's choice, not that of who answers. */
@@ -49,11 +37,11 @@ TSS2_RC tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, ui
 
 TSS2_RC tpm2_flush_context(Tpm *tpm, TPM2_HANDLE handle)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_FlushContext_Prepare(sys, handle);
 
-    return run(command, rc, &(TpmFrame){0});
+    return tpm_command_run_prepared(command, rc, &(TpmFrame){0});
 }
 
 TSS2_RC tpm2_start_auth_session(Tpm *tpm, const TpmObject *key, const TPM2B_NONCE *nonce_caller,
@@ -66,13 +54,13 @@ TSS2_RC tpm2_start_auth_session(Tpm *tpm, const TpmObject *key, const TPM2B_NONC
         .mode.aes = TPM2_ALG_CFB,
     };
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc =
         Tss2_Sys_StartAuthSession_Prepare(sys, key ? key->handle : TPM2_RH_NULL, TPM2_RH_NULL,
                                           nonce_caller, encrypted, type, &cipher, TPM2_ALG_SHA256);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_StartAuthSession_Complete(sys, ret, ret_nonce_tpm);
     return rc;
@@ -82,11 +70,11 @@ TSS2_RC tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret, TpmObj
 {
     TPM2B_NAME name = {0}, qualified = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_ReadPublic_Prepare(sys, handle);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_ReadPublic_Complete(sys, ret, &name, &qualified);
     return rc == TSS2_RC_SUCCESS ? object_take(handle, ret, ret_object) : rc;
@@ -105,12 +93,12 @@ TSS2_RC tpm2_create_primary(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session
     TPMT_TK_CREATION ticket = {0};
     TPM2B_NAME name = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_CreatePrimary_Prepare(sys, hierarchy, &sensitive, template, &outside_info,
                                                 &creation_pcr);
 
-    rc = run(
+    rc = tpm_command_run_prepared(
         command, rc,
         &(TpmFrame){
             .handles = {&owner}, .n_authorized = 1, .sessions = {session}, .sized_answer = true});
@@ -124,41 +112,17 @@ TSS2_RC tpm2_create_primary(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session
     return rc;
 }
 
-TSS2_RC tpm2_create(Tpm *tpm, const TpmObject *parent, TpmSession *session,
-                    const TPM2B_SENSITIVE_CREATE *sensitive, const TPM2B_PUBLIC *template,
-                    TPM2B_PRIVATE *ret_private, TPM2B_PUBLIC *ret_public)
-{
-    static const TPM2B_DATA outside_info = {0};
-    static const TPML_PCR_SELECTION creation_pcr = {0};
-    TPM2B_CREATION_DATA data = {0};
-    TPM2B_DIGEST hash = {0};
-    TPMT_TK_CREATION ticket = {0};
-
-    COMMAND_BEGIN(command);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_Create_Prepare(sys, parent->handle, sensitive, template, &outside_info,
-                                         &creation_pcr);
-
-    rc = run(
-        command, rc,
-        &(TpmFrame){
-            .handles = {parent}, .n_authorized = 1, .sessions = {session}, .sized_answer = true});
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_Create_Complete(sys, ret_private, ret_public, &data, &hash, &ticket);
-    return rc;
-}
-
 TSS2_RC tpm2_load(Tpm *tpm, const TpmObject *parent, TpmSession *session,
                   const TPM2B_PRIVATE *private, const TPM2B_PUBLIC *public, TpmObject *ret)
 {
     TPM2_HANDLE handle = TPM_NO_HANDLE;
     TPM2B_NAME name = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_Load_Prepare(sys, parent->handle, private, public);
 
-    rc = run(
+    rc = tpm_command_run_prepared(
         command, rc,
         &(TpmFrame){
             .handles = {parent}, .n_authorized = 1, .sessions = {session}, .sized_answer = true});
@@ -173,11 +137,11 @@ TSS2_RC tpm2_load_external(Tpm *tpm, const TPM2B_PUBLIC *public, TPM2_HANDLE hie
     TPM2_HANDLE handle = TPM_NO_HANDLE;
     TPM2B_NAME name = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_LoadExternal_Prepare(sys, NULL, public, hierarchy);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_LoadExternal_Complete(sys, &handle, &name);
     return rc == TSS2_RC_SUCCESS ? object_take(handle, public, ret) : rc;
@@ -188,12 +152,13 @@ TSS2_RC tpm2_evict_control(Tpm *tpm, const TpmObject *object, TpmSession *sessio
 {
     const TpmObject owner = tpm_permanent(TPM2_RH_OWNER);
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_EvictControl_Prepare(sys, TPM2_RH_OWNER, object->handle, persistent);
 
-    return run(command, rc,
-               &(TpmFrame){.handles = {&owner, object}, .n_authorized = 1, .sessions = {session}});
+    return tpm_command_run_prepared(
+        command, rc,
+        &(TpmFrame){.handles = {&owner, object}, .n_authorized = 1, .sessions = {session}});
 }
 
 TSS2_RC tpm2_sign(Tpm *tpm, const TpmObject *key, TpmSession *session, const TPM2B_DIGEST *digest,
@@ -205,11 +170,12 @@ TSS2_RC tpm2_sign(Tpm *tpm, const TpmObject *key, TpmSession *session, const TPM
         .hierarchy = TPM2_RH_NULL,
     };
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_Sign_Prepare(sys, key->handle, digest, scheme, &no_ticket);
 
-    rc = run(command, rc, &(TpmFrame){.handles = {key}, .n_authorized = 1, .sessions = {session}});
+    rc = tpm_command_run_prepared(
+        command, rc, &(TpmFrame){.handles = {key}, .n_authorized = 1, .sessions = {session}});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_Sign_Complete(sys, ret);
     return rc;
@@ -219,43 +185,25 @@ TSS2_RC tpm2_verify_signature(Tpm *tpm, const TpmObject *key, TpmSession *sessio
                               const TPM2B_DIGEST *digest, const TPMT_SIGNATURE *signature,
                               TPMT_TK_VERIFIED *ret)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_VerifySignature_Prepare(sys, key->handle, digest, signature);
 
-    rc = run(command, rc, &(TpmFrame){.handles = {key}, .sessions = {session}});
+    rc =
+        tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {key}, .sessions = {session}});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_VerifySignature_Complete(sys, ret);
-    return rc;
-}
-
-TSS2_RC tpm2_activate_credential(Tpm *tpm, const TpmObject *key, TpmSession *key_session,
-                                 const TpmObject *ek, TpmSession *ek_session,
-                                 const TPM2B_ID_OBJECT *blob, const TPM2B_ENCRYPTED_SECRET *secret,
-                                 TPM2B_DIGEST *ret)
-{
-    COMMAND_BEGIN(command);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_ActivateCredential_Prepare(sys, key->handle, ek->handle, blob, secret);
-
-    rc = run(command, rc,
-             &(TpmFrame){.handles = {key, ek},
-                         .n_authorized = 2,
-                         .sessions = {key_session, ek_session},
-                         .sized_answer = true});
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_ActivateCredential_Complete(sys, ret);
     return rc;
 }
 
 TSS2_RC tpm2_pcr_read(Tpm *tpm, const TPML_PCR_SELECTION *selection, uint32_t *ret_counter,
                       TPML_PCR_SELECTION *ret_selection, TPML_DIGEST *ret)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PCR_Read_Prepare(sys, selection);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_PCR_Read_Complete(sys, ret_counter, ret_selection, ret);
     return rc;
@@ -264,104 +212,68 @@ TSS2_RC tpm2_pcr_read(Tpm *tpm, const TPML_PCR_SELECTION *selection, uint32_t *r
 TSS2_RC tpm2_policy_pcr(Tpm *tpm, const TpmSession *policy, const TPM2B_DIGEST *pcr_digest,
                         const TPML_PCR_SELECTION *selection)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicyPCR_Prepare(sys, policy->object.handle, pcr_digest, selection);
 
-    return run(command, rc, &(TpmFrame){.handles = {&policy->object}});
+    return tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {&policy->object}});
 }
 
 TSS2_RC tpm2_policy_authorize(Tpm *tpm, const TpmSession *policy, const TPM2B_DIGEST *approved,
                               const TPM2B_NONCE *policy_ref, const TPM2B_NAME *key,
                               const TPMT_TK_VERIFIED *ticket)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicyAuthorize_Prepare(sys, policy->object.handle, approved, policy_ref,
                                                   key, ticket);
 
-    return run(command, rc, &(TpmFrame){.handles = {&policy->object}});
+    return tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {&policy->object}});
 }
 
 TSS2_RC tpm2_policy_cp_hash(Tpm *tpm, const TpmSession *policy, const TPM2B_DIGEST *cp_hash)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicyCpHash_Prepare(sys, policy->object.handle, cp_hash);
 
-    return run(command, rc, &(TpmFrame){.handles = {&policy->object}});
+    return tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {&policy->object}});
 }
 
 TSS2_RC tpm2_policy_nv_written(Tpm *tpm, const TpmSession *policy, bool written)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc =
         Tss2_Sys_PolicyNvWritten_Prepare(sys, policy->object.handle, written ? TPM2_YES : TPM2_NO);
 
-    return run(command, rc, &(TpmFrame){.handles = {&policy->object}});
+    return tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {&policy->object}});
 }
 
 TSS2_RC tpm2_policy_nv(Tpm *tpm, const TpmObject *index, TpmSession *session,
                        const TpmSession *policy, const TPM2B_OPERAND *operand, uint16_t offset,
                        TPM2_EO operation)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicyNV_Prepare(sys, index->handle, index->handle, policy->object.handle,
                                            operand, offset, operation);
 
-    return run(command, rc,
-               &(TpmFrame){.handles = {index, index, &policy->object},
-                           .n_authorized = 1,
-                           .sessions = {session}});
-}
-
-TSS2_RC tpm2_policy_secret(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session,
-                           const TpmSession *policy)
-{
-    static const TPM2B_NONCE no_nonce = {0};
-    static const TPM2B_DIGEST no_digest = {0};
-    const TpmObject entity = tpm_permanent(hierarchy);
-    TPM2B_TIMEOUT timeout = {0};
-    TPMT_TK_AUTH ticket = {0};
-
-    COMMAND_BEGIN(command);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_PolicySecret_Prepare(sys, hierarchy, policy->object.handle, &no_nonce,
-                                               &no_digest, &no_nonce, 0);
-
-    rc = run(command, rc,
-             &(TpmFrame){.handles = {&entity, &policy->object},
-                         .n_authorized = 1,
-                         .sessions = {session},
-                         .sized_answer = true});
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_PolicySecret_Complete(sys, &timeout, &ticket);
-    return rc;
-}
-
-TSS2_RC tpm2_policy_get_digest(Tpm *tpm, const TpmSession *policy, TPM2B_DIGEST *ret)
-{
-    COMMAND_BEGIN(command);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_PolicyGetDigest_Prepare(sys, policy->object.handle);
-
-    rc = run(command, rc, &(TpmFrame){.handles = {&policy->object}});
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_PolicyGetDigest_Complete(sys, ret);
-    return rc;
+    return tpm_command_run_prepared(command, rc,
+                                    &(TpmFrame){.handles = {index, index, &policy->object},
+                                                .n_authorized = 1,
+                                                .sessions = {session}});
 }
 
 TSS2_RC tpm2_nv_read_public(Tpm *tpm, TPM2_HANDLE index, TPMS_NV_PUBLIC *ret, TPM2B_NAME *ret_name)
 {
     TPM2B_NV_PUBLIC public = {0};
 
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_ReadPublic_Prepare(sys, index);
 
-    rc = run(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_NV_ReadPublic_Complete(sys, &public, ret_name);
     if (rc == TSS2_RC_SUCCESS)
@@ -369,44 +281,18 @@ TSS2_RC tpm2_nv_read_public(Tpm *tpm, TPM2_HANDLE index, TPMS_NV_PUBLIC *ret, TP
     return rc;
 }
 
-TSS2_RC tpm2_nv_define_space(Tpm *tpm, TpmSession *session, const TPMS_NV_PUBLIC *public)
-{
-    static const TPM2B_AUTH no_auth = {0};
-    const TPM2B_NV_PUBLIC sized = {.nvPublic = *public};
-    const TpmObject owner = tpm_permanent(TPM2_RH_OWNER);
-
-    COMMAND_BEGIN(command);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_NV_DefineSpace_Prepare(sys, TPM2_RH_OWNER, &no_auth, &sized);
-
-    return run(command, rc,
-               &(TpmFrame){.handles = {&owner}, .n_authorized = 1, .sessions = {session}});
-}
-
-TSS2_RC tpm2_nv_undefine_space(Tpm *tpm, const TpmObject *index, TpmSession *session)
-{
-    const TpmObject owner = tpm_permanent(TPM2_RH_OWNER);
-
-    COMMAND_BEGIN(command);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_NV_UndefineSpace_Prepare(sys, TPM2_RH_OWNER, index->handle);
-
-    return run(command, rc,
-               &(TpmFrame){.handles = {&owner, index}, .n_authorized = 1, .sessions = {session}});
-}
-
 TSS2_RC tpm2_nv_read(Tpm *tpm, const TpmObject *authorizes, const TpmObject *index,
                      TpmSession *session, uint16_t size, uint16_t offset, TPM2B_MAX_NV_BUFFER *ret)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_Read_Prepare(sys, authorizes->handle, index->handle, size, offset);
 
-    rc = run(command, rc,
-             &(TpmFrame){.handles = {authorizes, index},
-                         .n_authorized = 1,
-                         .sessions = {session},
-                         .sized_answer = true});
+    rc = tpm_command_run_prepared(command, rc,
+                                  &(TpmFrame){.handles = {authorizes, index},
+                                              .n_authorized = 1,
+                                              .sessions = {session},
+                                              .sized_answer = true});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_NV_Read_Complete(sys, ret);
     return rc;
@@ -415,45 +301,33 @@ TSS2_RC tpm2_nv_read(Tpm *tpm, const TpmObject *authorizes, const TpmObject *ind
 TSS2_RC tpm2_nv_write(Tpm *tpm, const TpmObject *index, TpmSession *session,
                       const TPM2B_MAX_NV_BUFFER *data)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_Write_Prepare(sys, index->handle, index->handle, data, 0);
 
-    return run(command, rc,
-               &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
+    return tpm_command_run_prepared(
+        command, rc,
+        &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
 }
 
 TSS2_RC tpm2_nv_increment(Tpm *tpm, const TpmObject *index, TpmSession *session)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_Increment_Prepare(sys, index->handle, index->handle);
 
-    return run(command, rc,
-               &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
+    return tpm_command_run_prepared(
+        command, rc,
+        &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
 }
 
 TSS2_RC tpm2_nv_write_lock(Tpm *tpm, const TpmObject *index, TpmSession *session)
 {
-    COMMAND_BEGIN(command);
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_NV_WriteLock_Prepare(sys, index->handle, index->handle);
 
-    return run(command, rc,
-               &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
-}
-
-TSS2_RC tpm2_hierarchy_change_auth(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session,
-                                   const TPM2B_AUTH *new_auth)
-{
-    const TpmObject entity = tpm_permanent(hierarchy);
-
-    COMMAND_BEGIN(command);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_HierarchyChangeAuth_Prepare(sys, hierarchy, new_auth);
-
-    return run(
+    return tpm_command_run_prepared(
         command, rc,
-        &(TpmFrame){
-            .handles = {&entity}, .n_authorized = 1, .sessions = {session}, .new_auth = new_auth});
+        &(TpmFrame){.handles = {index, index}, .n_authorized = 1, .sessions = {session}});
 }

@@ -123,9 +123,14 @@ static int derive(EVP_KDF *kdf, const OSSL_PARAM *params, size_t size, Secret **
 /* OSSL_PARAM takes no const; OpenSSL only reads it. */
 static OSSL_PARAM octets_param(const char *name, Bytes octets)
 {
+    const union {
+        const void *constant;
+        void *plain;
+    } data = {.constant = octets.data};
+
     return (OSSL_PARAM){.key = name,
                         .data_type = OSSL_PARAM_OCTET_STRING,
-                        .data = (void *)(uintptr_t)octets.data,
+                        .data = data.plain,
                         .data_size = octets.size,
                         .return_size = OSSL_PARAM_UNMODIFIED};
 }

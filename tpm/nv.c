@@ -1,5 +1,5 @@
 /* NV indices: made, read and written so that nobody between can lie about them. */
-#include "tpm/nv.h"
+#include "tpm/nv_internal.h"
 
 #include "tpm/commands.h"
 
@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a failed command means to the caller; the sentence is for a person. */
-static int fail(char *error, const char *command, TPM2_HANDLE index, TSS2_RC rc)
+int nv_fail(char *error, const char *command, TPM2_HANDLE index, TSS2_RC rc)
 {
     char named[64];
 
@@ -56,7 +55,7 @@ int nv_open(Tpm *tpm, TPM2_HANDLE handle, NvIndex *ret, char *error)
         return -ENOENT;
     }
     if (rc != TSS2_RC_SUCCESS) {
-        (void)fail(error, "TPM2_NV_ReadPublic", handle, rc);
+        (void)nv_fail(error, "TPM2_NV_ReadPublic", handle, rc);
         return -EIO;
     }
     /* All of our indices have SHA-256 as name algorithm; whoever opens another one sees that, and
@@ -68,37 +67,6 @@ int nv_open(Tpm *tpm, TPM2_HANDLE handle, NvIndex *ret, char *error)
         return contradicted(handle, error);
     *ret = index;
     return 0;
-}
-
-int nv_define(Tpm *tpm, const TPMS_NV_PUBLIC *public, char *error)
-{
-    TpmSession *session = NULL;
-    TSS2_RC rc;
-    int r;
-
-    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
-    if (r < 0)
-        return r;
-    rc = tpm2_nv_define_space(tpm, session, public);
-    tpm_session_flush(tpm, session);
-    return rc == TSS2_RC_SUCCESS ? 0 : fail(error, "TPM2_NV_DefineSpace", public->nvIndex, rc);
-}
-
-int nv_undefine(Tpm *tpm, TPM2_HANDLE handle, char *error)
-{
-    TpmSession *session = NULL;
-    NvIndex index;
-    TSS2_RC rc;
-    int r;
-
-    r = nv_open(tpm, handle, &index, error);
-    if (r == 0)
-        r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
-    if (r < 0)
-        return r;
-    rc = tpm2_nv_undefine_space(tpm, &index.object, session);
-    tpm_session_flush(tpm, session);
-    return rc == TSS2_RC_SUCCESS ? 0 : fail(error, "TPM2_NV_UndefineSpace", handle, rc);
 }
 
 int nv_read(Tpm *tpm, const NvIndex *index, uint8_t *ret, size_t size, char *error)
@@ -114,7 +82,7 @@ int nv_read(Tpm *tpm, const NvIndex *index, uint8_t *ret, size_t size, char *err
     rc = tpm2_nv_read(tpm, &index->object, &index->object, session, (uint16_t)size, 0, &data);
     tpm_session_flush(tpm, session);
     if (rc != TSS2_RC_SUCCESS) {
-        (void)fail(error, "TPM2_NV_Read", index->public.nvIndex, rc);
+        (void)nv_fail(error, "TPM2_NV_Read", index->public.nvIndex, rc);
         return -EIO;
     }
     if (data.size != size) {
@@ -161,8 +129,11 @@ int nv_write(Tpm *tpm, NvIndex *index, TpmSession *session, Bytes bytes, char *e
     rc = tpm2_nv_write(tpm, &index->object, used, &data);
     if (!session)
         tpm_session_flush(tpm, used);
-    if (rc != TSS2_RC_SUCCESS)
-        return fail(error, "TPM2_NV_Write", index->public.nvIndex, rc);
+    if (rc != TSS2_RC_SUCCESS) {
+        r = nv_fail(error, "TPM2_NV_Write", index->public.nvIndex, rc);
+        /* No policy asks for an authValue here: the session's key is not the TPM's. */
+        return session && tpm_rc_base(rc) == TPM2_RC_BAD_AUTH ? -EIO : r;
+    }
     return attribute_set(index, TPMA_NV_WRITTEN, error);
 }
 
@@ -183,7 +154,7 @@ static int index_command(Tpm *tpm, NvIndex *index, IndexCommand command, TPMA_NV
     tpm_session_flush(tpm, session);
     if (rc == TSS2_RC_SUCCESS)
         return attribute_set(index, attribute, error);
-    (void)fail(error, name, index->public.nvIndex, rc);
+    (void)nv_fail(error, name, index->public.nvIndex, rc);
     return -EIO;
 }
 

@@ -99,10 +99,10 @@ static int secret_agree(TpmCrypto *crypto, EVP_PKEY *key, const char *label, Sec
     r = ecdh(ephemeral, key, &z);
     if (r == 0)
         r = point_marshal(own, ret_encrypted);
-    if (r == 0)
-        r = tpm_kdfe(crypto, z, label, (Bytes){own + 1, P256_SIZE}, (Bytes){peer + 1, P256_SIZE},
-                     ret);
-    return r;
+    if (r < 0)
+        return r;
+    return tpm_kdfe(crypto, z, label, (Bytes){own + 1, P256_SIZE}, (Bytes){peer + 1, P256_SIZE},
+                    ret);
 }
 
 int tpm_secret_share(TpmCrypto *crypto, EVP_PKEY *key, const char *label, Secret **ret,
@@ -110,10 +110,11 @@ int tpm_secret_share(TpmCrypto *crypto, EVP_PKEY *key, const char *label, Secret
 {
     int r = -EOPNOTSUPP;
 
-    if (EVP_PKEY_is_a(key, "RSA"))
+    if (EVP_PKEY_is_a(key, "RSA")) {
         r = secret_send(key, label, ret, ret_encrypted);
-    else if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_bits(key) == 8 * P256_SIZE)
+    } else if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_bits(key) == 8 * P256_SIZE) {
         r = secret_agree(crypto, key, label, ret, ret_encrypted);
+    }
     ERR_clear_error();
     return r;
 }

@@ -73,9 +73,10 @@ int tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, char *error)
         return -EIO;
     }
     /* Without a sessionKey there is nothing to encrypt with that a probe does not know. */
-    if (!session->key)
+    if (!session->key) {
         session->attributes =
             (TPMA_SESSION)(session->attributes & ~(TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT));
+    }
     *ret = steal_pointer(session);
     return 0;
 }

@@ -71,15 +71,28 @@ TSS2_RC tpm_rc_base(TSS2_RC rc)
     return rc & TPM2_RC_FMT1 ? rc & (TPM2_RC_FMT1 | 0x3f) : rc;
 }
 
+/* No TPM 2.0 answers with one, but to TPM 1.2's commands (TPM 2.0 Part 2, 6.6.2). */
+static bool rc_is_version_1(TSS2_RC rc)
+{
+    return (rc & TSS2_RC_LAYER_MASK) == TSS2_TPM_RC_LAYER && !(rc & (TPM2_RC_VER1 | TPM2_RC_FMT1));
+}
+
 static const char *rc_remedy(TSS2_RC rc)
 {
+    static const char no_answer[] =
+        "what came is no TPM 2.0's answer: something stands between it and us, or it is broken; "
+        "have the device looked at";
     static const struct {
         TSS2_RC rc;
         const char *remedy;
     } remedies[] = {
-        {TSS2_TCTI_RC_IO_ERROR, "the connection to the TPM broke: is what stands behind it running?"},
-        {TSS2_TCTI_RC_MALFORMED_RESPONSE,
-         "what came is no TPM's answer: is something between the TPM and us?"},
+        {TSS2_TCTI_RC_IO_ERROR,
+         "the connection to the TPM broke: see whether what stands behind it is running"},
+        {TSS2_TCTI_RC_MALFORMED_RESPONSE, no_answer},
+        {TSS2_SYS_RC_MALFORMED_RESPONSE, no_answer},
+        {TSS2_SYS_RC_INSUFFICIENT_RESPONSE, no_answer},
+        {TSS2_MU_RC_BAD_VALUE, no_answer},
+        {TSS2_MU_RC_INSUFFICIENT_BUFFER, no_answer},
         {TPM_RC_ANSWER_REFUSED,
          "the TPM's answer was changed on its way, or made by somebody else: "
          "something stands between it and us; have the device looked at"},
@@ -105,7 +118,8 @@ static const char *rc_remedy(TSS2_RC rc)
         {TPM2_RC_NV_SPACE, "the TPM has no room for a persistent object: remove one that is not "
                            "used with 'tpm2_evictcontrol'"},
         {TPM2_RC_BAD_AUTH, "a password is set where none is expected (owner hierarchy, storage "
-                           "root key or device key): remove it"},
+                           "root key or device key): remove it; if there is none, what went "
+                           "between the TPM and us was changed: have the device looked at"},
         {TPM2_RC_AUTH_FAIL, "a password is set where none is expected (owner hierarchy, storage "
                             "root key or device key): remove it"},
         {TPM2_RC_INTEGRITY, "the key was not made under this TPM's storage root key (another TPM, "
@@ -117,7 +131,7 @@ static const char *rc_remedy(TSS2_RC rc)
         if (tpm_rc_base(rc) == remedies[i].rc)
             return remedies[i].remedy;
     }
-    return NULL;
+    return rc_is_version_1(rc) ? no_answer : NULL;
 }
 
 void tpm_error(char *error, const char *command, TSS2_RC rc)

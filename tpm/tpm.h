@@ -29,7 +29,8 @@ typedef struct Tpm {
     TpmCrypto *crypto;
     struct TpmMeter *meter; /* NULL: none */
     bool exclusive; /* no resource manager between: what is in its slots and not ours is nobody's */
-    bool broken;    /* the TCTI could not move octets: nothing that is said here is heard */
+    bool lockout_said;   /* that the TPM is in lockout, and for how long */
+    bool broken;         /* the TCTI could not move octets: nothing that is said here is heard */
     TpmObject salt_key;  /* the storage root key, once it was needed and is there */
     EVP_PKEY *salt_pkey; /* its public part */
     TPM2B_NAME srk_name; /* the only storage root key that is trusted with a salt; empty: any */

@@ -43,9 +43,10 @@ static void octets_move(void *userdata)
     }
     exchange->response_size = sizeof(exchange->response);
     job->rc = Tss2_Tcti_Transmit(tcti, exchange->request_size, exchange->request);
-    if (job->rc == TSS2_RC_SUCCESS)
+    if (job->rc == TSS2_RC_SUCCESS) {
         job->rc = Tss2_Tcti_Receive(tcti, &exchange->response_size, exchange->response,
                                     TSS2_TCTI_TIMEOUT_BLOCK);
+    }
 }
 
 static uint32_t header_number(const uint8_t *message, size_t size, size_t offset)
@@ -59,6 +60,11 @@ static uint32_t header_number(const uint8_t *message, size_t size, size_t offset
     return number;
 }
 
+static TPM2_CC command_code(const TpmExchange *exchange)
+{
+    return header_number(exchange->request, exchange->request_size, CODE_OFFSET);
+}
+
 static TSS2_RC response_check(const TpmExchange *exchange)
 {
     return exchange->response_size >= HEADER_SIZE &&
@@ -70,7 +76,7 @@ static TSS2_RC response_check(const TpmExchange *exchange)
 
 static TSS2_RC exchange_once(Tpm *tpm, TpmExchange *exchange)
 {
-    const TPM2_CC code = header_number(exchange->request, exchange->request_size, CODE_OFFSET);
+    const TPM2_CC code = command_code(exchange);
     Job job = {.tpm = tpm, .exchange = exchange};
     int r;
 
@@ -103,8 +109,28 @@ static unsigned retry_limit(const TpmExchange *exchange, unsigned *ret_first)
     return 0;
 }
 
+/* In the thread that waits for the TPM. */
+static void wait_there(void *userdata)
+{
+    const unsigned *milliseconds = userdata;
+
+    (void)tpm_loop_sleep(NULL, *milliseconds);
+}
+
+/* What a cancelled task gives back to the TPM is given back though it is put off. Such a task waits
+ * for no timer, and so the thread waits in its place. */
+static int retry_wait(const Tpm *tpm, TPM2_CC code, unsigned milliseconds)
+{
+    int r = tpm_loop_sleep(tpm->loop, milliseconds);
+
+    return r < 0 && code == TPM2_CC_FlushContext
+               ? tpm_loop_run(tpm->loop, wait_there, &milliseconds, true)
+               : r;
+}
+
 TSS2_RC tpm_transport(Tpm *tpm, TpmExchange *exchange)
 {
+    const TPM2_CC code = command_code(exchange);
     unsigned waited = 0, wait = 0;
 
     for (;;) {
@@ -118,7 +144,7 @@ TSS2_RC tpm_transport(Tpm *tpm, TpmExchange *exchange)
         if (waited >= limit)
             return TSS2_RC_SUCCESS; /* tss2-sys reads the code */
         wait = wait == 0 ? first : 2 * wait < WAIT_MAX_MS ? 2 * wait : WAIT_MAX_MS;
-        if (tpm_loop_sleep(tpm->loop, wait) < 0)
+        if (retry_wait(tpm, code, wait) < 0)
             return TPM2_RC_CANCELED;
         waited += wait;
     }

@@ -161,10 +161,11 @@ static void install_answer(Work *work, sd_bus_message *call)
     }
     log_warning("The anchors handed in by %s are not in force: %s.",
                 sd_bus_message_get_sender(call), reason[0] != '\0' ? reason : strerror(-r));
-    if (r < 0 && reason[0] != '\0')
+    if (r < 0 && reason[0] != '\0') {
         r = sd_bus_error_setf(&error, SD_BUS_ERROR_FAILED, "%s.", reason);
-    else
+    } else {
         r = bus_error_set(&error, r, reason);
+    }
     bus_answer_error(call, r, &error);
 }
 

@@ -25,6 +25,9 @@ void bus_exchange_path(const CallerExchange *exchange, char *path);
 /* Lets go of a VerifyPeer that waits for its verdict, and answers it. */
 void bus_exchange_verify_cancel(CallerExchange *exchange);
 
+/* The same of an AddChild that waits with it. */
+void bus_exchange_child_cancel(CallerExchange *exchange);
+
 /* The exchange that an object path stands for, or NULL. */
 CallerExchange *bus_exchange_of_path(const Daemon *daemon, const char *path);
 

@@ -17,8 +17,9 @@ static const ErrorText texts[BUS_ERRORS] = {
     [EXCHANGE_E_WRONG_STATE] =
         {ERROR_PREFIX "WrongState",
          "The exchange does not take this call in its state. Follow the order of the call flow."},
-    [EXCHANGE_E_GROUP_NOT_SUPPORTED] = {ERROR_PREFIX "GroupNotSupported",
-                                        "The group is not in the profile. Use 19, 20, 31 or 14."},
+    [EXCHANGE_E_GROUP_NOT_SUPPORTED] =
+        {ERROR_PREFIX "GroupNotSupported",
+         "The group is not in the profile. Use one that tred(8) lists."},
     [EXCHANGE_E_MALFORMED] =
         {ERROR_PREFIX "Malformed",
          "What was handed in does not parse. Hand in what came from the network, whole."},
@@ -78,6 +79,12 @@ static const ErrorText texts[BUS_ERRORS] = {
     [EXCHANGE_E_VERIFIER_FAILED] =
         {ERROR_PREFIX "VerifierFailed",
          "The SeGW is refused, as nobody could judge it. See tred's log."},
+    [EXCHANGE_E_CHILD_NOT_GRANTED] = {ERROR_PREFIX "ChildNotGranted",
+                                      "IKE_AUTH did not negotiate this Child SA. See the SeGW's "
+                                      "log."},
+    [EXCHANGE_E_ADDRESS_NOT_ALLOWED] =
+        {ERROR_PREFIX "AddressNotAllowed",
+         "The SeGW assigned an address that no tunnel of this device may have. Check its pool."},
     [EXCHANGE_E_SELECTORS_NOT_ALLOWED] =
         {ERROR_PREFIX "SelectorsNotAllowed",
          "The traffic selectors are outside the policy. Narrow them."},

@@ -24,6 +24,9 @@ int bus_exchange_allocate_spi(sd_bus_message *call, void *userdata, sd_bus_error
 int bus_exchange_add_child(sd_bus_message *call, void *userdata, sd_bus_error *error);
 int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error *error);
 
+/* Carries an AddChild out that waited for the verdict, if there is one. */
+void bus_exchange_child_resume(CallerExchange *held);
+
 /* A filter of the bus's that sees to it that Get of Children is answered with counters of now,
  * which have to be asked for first. */
 int bus_exchange_children_filter(sd_bus_message *call, void *userdata, sd_bus_error *error);

@@ -10,48 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int read_certificates(sd_bus_message *call, PeerAuth *peer, sd_bus_error *error)
-{
-    int r = sd_bus_message_enter_container(call, 'a', "(yay)");
-
-    while (r >= 0 && (r = sd_bus_message_enter_container(call, 'r', "yay")) > 0) {
-        IkeCert certificate = {0};
-
-        if (peer->n_certificates == ELEMENTS(peer->certificates)) {
-            return bus_error_set(error, EXCHANGE_E_TOO_LARGE,
-                                 "The SeGW sent more certificates than are looked at. Make it send "
-                                 "its chain alone.");
-        }
-        r = sd_bus_message_read(call, "y", &certificate.encoding);
-        if (r >= 0)
-            r = bus_read_bytes(call, &certificate.data);
-        if (r >= 0)
-            r = sd_bus_message_exit_container(call);
-        peer->certificates[peer->n_certificates++] = certificate;
-    }
-    return r < 0 ? r : sd_bus_message_exit_container(call);
-}
-
-static int read_peer(sd_bus_message *call, PeerAuth *peer, sd_bus_error *error)
-{
-    int r;
-
-    r = sd_bus_message_read(call, "y", &peer->id_type);
-    if (r >= 0)
-        r = bus_read_bytes(call, &peer->id_data);
-    if (r >= 0)
-        r = sd_bus_message_read(call, "y", &peer->method);
-    if (r >= 0)
-        r = bus_read_bytes(call, &peer->data);
-    return r < 0 ? r : read_certificates(call, peer, error);
-}
-
 /* A call that waits for the verdict. */
 struct PendingVerification {
     CallerExchange *held;
     sd_bus_message *call;
     Verification *verification; /* NULL once it is over */
-    uint8_t method;             /* of the AUTH */
 };
 
 static void pending_free(PendingVerification *pending)
@@ -77,14 +40,14 @@ void bus_exchange_verify_cancel(CallerExchange *held)
 }
 
 /* Logs what has become of the peer; 0 or what bus_error_set() needs. */
-static int verify_end(CallerExchange *held, const Verdict *verdict, uint8_t method, char *reason)
+static int verify_end(CallerExchange *held, const Verdict *verdict, char *reason)
 {
     int r = exchange_verify_end(held->exchange, verdict, reason);
 
     if (r == 0) {
         log_info("Exchange %" PRIu64 ": SeGW %s verified: certificate, identity and AUTH (%s).",
                  held->number, exchange_peer_identity(held->exchange),
-                 ike_auth_method_name(method));
+                 ike_auth_method_name(exchange_peer_method(held->exchange)));
         return expiry_watch(held);
     }
     log_warning("Exchange %" PRIu64 ": the SeGW is refused (%s). %s", held->number,
@@ -101,7 +64,7 @@ static void on_verdict(const Verdict *verdict, const char *why, void *userdata)
 
     pending->verification = NULL;
     (void)snprintf(reason, sizeof(reason), "%s%s", why, why[0] != '\0' ? "." : "");
-    int r = verify_end(held, verdict, pending->method, reason);
+    int r = verify_end(held, verdict, reason);
     if (r == 0) {
         r = sd_bus_reply_method_return(pending->call, "s", exchange_peer_identity(held->exchange));
     } else {
@@ -111,10 +74,10 @@ static void on_verdict(const Verdict *verdict, const char *why, void *userdata)
     if (r < 0)
         log_warning("Its owner could not be told: %s.", strerror(-r));
     bus_exchange_changed(held, (const char *const[]){"State", "PeerIdentity", NULL});
+    bus_exchange_child_resume(held);
 }
 
-static int verify_ask(CallerExchange *held, sd_bus_message *call, const VerifyRequest *request,
-                      uint8_t method)
+static int verify_ask(CallerExchange *held, sd_bus_message *call, const VerifyRequest *request)
 {
     _cleanup_(pending_freep) PendingVerification *pending = calloc(1, sizeof(*pending));
     int r;
@@ -122,7 +85,6 @@ static int verify_ask(CallerExchange *held, sd_bus_message *call, const VerifyRe
     if (!pending)
         return -ENOMEM;
     pending->held = held;
-    pending->method = method;
     r = verifier_ask(exchange_verifier(held->exchange), request, on_verdict, pending,
                      &pending->verification);
     if (r < 0)
@@ -138,19 +100,14 @@ int bus_exchange_verify_peer(sd_bus_message *call, void *userdata, sd_bus_error 
     CallerExchange *held = userdata;
     char reason[EXCHANGE_REASON_SIZE] = "";
     VerifyRequest request;
-    PeerAuth peer = {0};
     int r;
 
     r = bus_exchange_check_owner(held, call, error);
     if (r < 0)
         return r;
-    r = read_peer(call, &peer, error);
-    if (r < 0)
-        return r;
-    r = exchange_verify_begin(held->exchange, &peer, clock_now(held->caller->daemon), &request,
-                              reason);
+    r = exchange_verify_begin(held->exchange, clock_now(held->caller->daemon), &request, reason);
     if (r == 0) {
-        r = verify_ask(held, call, &request, peer.method);
+        r = verify_ask(held, call, &request);
         if (r == 0)
             return 1;
         (void)snprintf(reason, sizeof(reason), "No verifier can be asked: %s.", strerror(-r));

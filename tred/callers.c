@@ -161,6 +161,7 @@ void caller_exchange_free(CallerExchange *held)
     caller->n_exchanges--;
     caller->daemon->n_exchanges--;
     bus_exchange_verify_cancel(held);
+    bus_exchange_child_cancel(held);
     sd_event_source_disable_unref(held->expiry);
     sd_event_source_disable_unref(held->expiry_bound);
     exchange_free(held->exchange);

@@ -23,7 +23,6 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
     (void)source, (void)info;
     (void)sd_notify(0, "RELOADING=1");
     log_info("Reading key, certificates and anchors again.");
-    daemon->reloading = true;
     daemon_load_identity(daemon);
     return 0;
 }
@@ -174,7 +173,8 @@ int daemon_init(Daemon *daemon, TredConfig *config)
         return r;
     /* A slow TPM takes minutes. Who reads State is answered meanwhile, who begins an exchange once
      * it is done. */
-    (void)sd_notify(0, "READY=1");
+    daemon->serves = true;
+    daemon_ready_tell(daemon);
     return 0;
 }
 
@@ -206,6 +206,7 @@ void daemon_deinit(Daemon *daemon)
     verifier_unref(daemon->verifier);
     peer_key_deinit(&daemon->exchange_context.peer_key);
     sd_bus_flush_close_unref(daemon->bus);
+    sd_event_source_disable_unref(daemon->patience);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);
     sd_event_unref(daemon->event);

@@ -17,6 +17,8 @@ typedef struct Daemon {
     TredConfig config;
     sd_event *event;
     sd_bus *bus;
+    bool serves;               /* calls on the bus are answered */
+    sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
     IdentityState state;
     char state_reason[IDENTITY_REASON_SIZE]; /* empty when ready */
     Identity *identity;                      /* NULL if it could not be loaded */
@@ -26,7 +28,6 @@ typedef struct Daemon {
     Work *works;                     /* the queue; the first one may have begun */
     size_t n_waiters;                /* for works to end */
     uint64_t load_begun, load_ended; /* the last time that callers had the identity loaded */
-    bool reloading;                  /* after a SIGHUP: the service manager waits for READY=1 */
     sd_event_source *key_care;       /* looks after the device key when there is time */
     bool key_is_old;                 /* what is ready to sign was prepared some time ago */
     time_t last_known;               /* never steps back; 0: the TPM keeps none */
@@ -54,6 +55,10 @@ int daemon_run(Daemon *daemon);
 
 /* Wipes all exchanges and lets go of key, TPM and bus. */
 void daemon_deinit(Daemon *daemon);
+
+/* Tells systemd that tred is ready, once calls are answered and the identity was read, whatever
+ * came of that; until then, that its start goes on. */
+void daemon_ready_tell(Daemon *daemon);
 
 /* Has key, certificates and anchors read again, as work: what was read before serves until then.
  * When it ends, exchanges that have not signed yet are closed: what they announced may no longer be

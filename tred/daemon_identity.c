@@ -21,7 +21,9 @@ enum {
     /* After a signature, before the next one is prepared: IKE_AUTH is over then, and the TPM and we
      * are idle. */
     KEY_CARE_USEC = 50 * 1000,
+    KEY_CARE_ACCURACY_USEC = 10 * 1000, /* sd-event's own is 250 ms */
     PAUSE_MAX_MS = 5000,
+    PATIENCE_USEC = 10 * USEC_PER_SEC,
 };
 
 void daemon_drop_identity(Daemon *daemon)
@@ -144,6 +146,39 @@ static void identity_loaded(Daemon *daemon, Identity *identity)
               "device. Not for use in the field; provision it with a policy (tre-provision(8)).");
 }
 
+static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    (void)source, (void)usec;
+    daemon_ready_tell(daemon);
+    return 0;
+}
+
+void daemon_ready_tell(Daemon *daemon)
+{
+    char text[64];
+    int r = 0;
+
+    if (daemon->serves && daemon->state != IDENTITY_LOADING) {
+        daemon->patience = sd_event_source_disable_unref(daemon->patience);
+        (void)sd_notify(0, "READY=1");
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%d", 3 * PATIENCE_USEC);
+    (void)sd_notify(0, text);
+    if (daemon->patience) {
+        r = sd_event_source_set_time_relative(daemon->patience, PATIENCE_USEC);
+        if (r >= 0)
+            r = sd_event_source_set_enabled(daemon->patience, SD_EVENT_ONESHOT);
+    } else {
+        r = sd_event_add_time_relative(daemon->event, &daemon->patience, CLOCK_MONOTONIC,
+                                       PATIENCE_USEC, 0, on_patience, daemon);
+    }
+    if (r < 0)
+        log_warning("systemd may lose patience with a slow TPM: %s", strerror(-r));
+}
+
 /* One load: what it is to become, and how it ended. */
 typedef struct Load {
     Identity *identity;
@@ -219,9 +254,7 @@ static void load_end(Work *work)
     } else {
         load_failed(daemon, load);
     }
-    if (daemon->reloading)
-        (void)sd_notify(0, "READY=1");
-    daemon->reloading = false;
+    daemon_ready_tell(daemon);
 }
 
 static const WorkClass load_class = {
@@ -384,14 +417,22 @@ void daemon_key_wanted(Daemon *daemon)
         signing_key_prepare(daemon->identity->key);
 }
 
+/* At the end of the program everything is released, and nothing prepared any more. */
+static bool is_ending(const Daemon *daemon)
+{
+    return sd_event_get_state(daemon->event) == SD_EVENT_FINISHED;
+}
+
 void daemon_key_released(Daemon *daemon)
 {
     int r = 0;
 
+    if (is_ending(daemon))
+        return;
     daemon->key_is_old = false;
     if (!daemon->key_care) {
         r = sd_event_add_time_relative(daemon->event, &daemon->key_care, CLOCK_BOOTTIME,
-                                       KEY_CARE_USEC, 0, on_key_care, daemon);
+                                       KEY_CARE_USEC, KEY_CARE_ACCURACY_USEC, on_key_care, daemon);
         if (r < 0)
             log_warning("The device key can't be looked after: %s.", strerror(-r));
         return;

@@ -2,7 +2,6 @@
 #include "tred/dh.h"
 
 #include "crypto/openssl.h"
-#include "crypto/suite.h"
 
 #include <errno.h>
 #include <openssl/dh.h>
@@ -20,6 +19,11 @@ enum { POINT_UNCOMPRESSED = 4 };
 static bool group_is_ecp(const Group *group)
 {
     return strcmp(group->key_type, "EC") == 0;
+}
+
+static bool group_is_modp(const Group *group)
+{
+    return strcmp(group->key_type, "DH") == 0;
 }
 
 static int key_generate(const Group *group, EVP_PKEY **ret)
@@ -146,7 +150,7 @@ int dh_derive(const Dh *dh, Bytes peer_public, Secret **ret)
     if (EVP_PKEY_derive_init(context) <= 0)
         return -EIO;
     /* RFC 7296 2.14: g^ir is padded with zeros to the length of the prime. */
-    if (dh->group->id == IKE_GROUP_MODP_2048 && EVP_PKEY_CTX_set_dh_pad(context, 1) <= 0)
+    if (group_is_modp(dh->group) && EVP_PKEY_CTX_set_dh_pad(context, 1) <= 0)
         return -EIO;
     if (EVP_PKEY_derive_set_peer_ex(context, peer, 0) <= 0)
         return -EBADMSG;

@@ -1,14 +1,14 @@
-/* Ephemeral Diffie-Hellman in groups 14, 19, 20 and 31 (RFC 7296 3.4, RFC 3526, RFC 5903, RFC
- * 8031). */
+/* Ephemeral Diffie-Hellman in the profile's groups (RFC 7296 3.4, RFC 3526, RFC 5903, RFC 8031). */
 #pragma once
 
 #include "base/cleanup.h"
 #include "crypto/secret.h"
+#include "ikewire/algorithm.h"
 
 #include <openssl/evp.h>
 #include <stdint.h>
 
-enum { DH_PUBLIC_MAX = 256 };
+enum { DH_PUBLIC_MAX = IKE_KE_SIZE_MAX };
 
 typedef struct Dh Dh;
 

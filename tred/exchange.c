@@ -85,8 +85,8 @@ int exchange_check_group(uint16_t group, char *reason)
     if (group_find(group))
         return 0;
     return exchange_refuse(reason, EXCHANGE_E_GROUP_NOT_SUPPORTED,
-                           "Group %u (%s) is not in the profile. Use 19, 20, 31 or 14.", group,
-                           ike_group_name(group));
+                           "Group %u (%s) is not in the profile. It has %s.", group,
+                           algorithm_name(IKE_TRANSFORM_KE, group, 0), group_list());
 }
 
 static int key_exchange_new(uint16_t group, Dh **ret, char *reason)
@@ -125,12 +125,30 @@ int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, char 
     return 0;
 }
 
-void exchange_forget_messages(Exchange *exchange)
+int owned_bytes_copy(Bytes from, OwnedBytes *ret)
+{
+    ret->data = malloc(from.size + 1); /* malloc(0) may be NULL */
+    if (!ret->data)
+        return -ENOMEM;
+    if (from.size > 0)
+        memcpy(ret->data, from.data, from.size);
+    ret->size = from.size;
+    return 0;
+}
+
+void exchange_forget_init(Exchange *exchange)
 {
     free(exchange->request.data);
     free(exchange->response.data);
-    free(exchange->peer_auth.data);
-    exchange->request = exchange->response = exchange->peer_auth = (OwnedBytes){0};
+    exchange->request = exchange->response = (OwnedBytes){0};
+}
+
+void exchange_forget_auth(Exchange *exchange)
+{
+    free(exchange->auth_request.payloads.data);
+    free(exchange->auth_response.payloads.data);
+    exchange->auth_request = exchange->auth_response = (KeptMessage){0};
+    exchange->peer_id_body = exchange->peer_auth = (Bytes){0};
 }
 
 void exchange_free(Exchange *exchange)
@@ -153,7 +171,8 @@ void exchange_free(Exchange *exchange)
     protection_free(exchange->protection);
     ike_keys_deinit(&exchange->keys);
     dh_free(exchange->dh);
-    exchange_forget_messages(exchange);
+    exchange_forget_init(exchange);
+    exchange_forget_auth(exchange);
     verifier_unref(exchange->verifier);
     free(exchange);
 }
@@ -226,4 +245,9 @@ const char *exchange_peer_identity(const Exchange *exchange)
 time_t exchange_peer_expires(const Exchange *exchange)
 {
     return exchange->peer_expires;
+}
+
+uint8_t exchange_peer_method(const Exchange *exchange)
+{
+    return exchange->peer_auth_method;
 }

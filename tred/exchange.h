@@ -64,8 +64,10 @@ typedef enum ExchangeError {
     EXCHANGE_E_PEER_REVOKED,
     EXCHANGE_E_PEER_REVOCATION_UNKNOWN,
     EXCHANGE_E_PEER_AUTH_FAILED,
-    EXCHANGE_E_VERIFIER_FAILED, /* nobody could judge the peer, which is refused therefore */
+    EXCHANGE_E_VERIFIER_FAILED,   /* nobody could judge the peer, which is refused therefore */
+    EXCHANGE_E_CHILD_NOT_GRANTED, /* the IKE_AUTH response has no such Child SA */
     EXCHANGE_E_SELECTORS_NOT_ALLOWED,
+    EXCHANGE_E_ADDRESS_NOT_ALLOWED,
     EXCHANGE_E_DATA_PLANE_FAILED, /* it can't carry such a Child SA, or said no */
     EXCHANGE_E_NO_SUCH_CHILD,
     EXCHANGE_E_TOO_MANY_CHILDREN,
@@ -77,7 +79,6 @@ enum {
     EXCHANGE_REASON_SIZE = 1024,
     EXCHANGE_GROUP_CHANGES_MAX = 4,
     EXCHANGE_CHILDREN_MAX = 8, /* SPIs allocated, with or without a Child SA */
-    EXCHANGE_ADDRESSES_MAX = 16,
     EXCHANGE_INIT_SIZE_MAX =
         16384, /* of an IKE_SA_INIT message, which we keep until the peer is verified */
 };
@@ -163,33 +164,26 @@ typedef struct PlainMessage {
     Bytes payloads;
 } PlainMessage;
 
-/* Seals a message that the state has a use for; *ret is the caller's to sealed_message_deinit().
- * 0, WRONG_STATE, UNEXPECTED, MALFORMED, REQUEST_PENDING, TOO_LARGE. */
+/* Seals a message that the state has a use for; *ret is the caller's to sealed_message_deinit(). An
+ * IKE_AUTH request must hold one IDi and one AUTH, those of SignAuth; it is kept, as AddChild reads
+ * from it what was asked for, and is not sealed any more once it was answered. 0, WRONG_STATE,
+ * UNEXPECTED, MALFORMED, REQUEST_PENDING, TOO_LARGE. */
 int exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
                      SealedMessage *ret, char *reason);
 
 /* Opens a datagram; *ret_complete is false while fragments are missing, and *ret then empty. *ret
- * is the caller's to opened_message_deinit(). A fragment that is taken in counts as success. 0,
+ * is the caller's to opened_message_deinit(). A fragment that is taken in counts as success. The
+ * IKE_AUTH response is kept: VerifyPeer and AddChild read from it. 0,
  * WRONG_STATE, UNEXPECTED, MALFORMED, NOT_AUTHENTIC, REPLAYED, TOO_LARGE. */
 int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, OpenedMessage *ret,
                        char *reason);
 
-/* The peer's IKE_AUTH response, as far as it concerns its identity. */
-typedef struct PeerAuth {
-    uint8_t id_type;
-    Bytes id_data;
-    uint8_t method;
-    Bytes data;
-    size_t n_certificates; /* CERT payloads: X.509 certificates (4) and OCSP responses (14) */
-    IkeCert certificates[FRAME_EVIDENCE_MAX];
-} PeerAuth;
-
-/* Begins the judgement of the peer, which is made once: *ret, whose views are the peer's, is for
- * the verifier to answer, and the exchange takes no call until then. Whatever is refused here or in
- * the end moves it to REFUSED, but for WRONG_STATE. 0, WRONG_STATE, PEER_CERTIFICATE_UNFIT,
- * PEER_IDENTITY_MISMATCH, -ENOMEM. */
-int exchange_verify_begin(Exchange *exchange, const PeerAuth *peer, time_t now, VerifyRequest *ret,
-                          char *reason);
+/* Begins the judgement of the peer by IDr, CERT and AUTH of the IKE_AUTH response that was opened,
+ * which is made once: *ret, whose views are the exchange's, is for the verifier to answer, and the
+ * exchange takes no call until then. Whatever is refused here or in the end moves it to REFUSED,
+ * but for WRONG_STATE (also while that response has not been opened). 0, WRONG_STATE, MALFORMED,
+ * PEER_AUTH_FAILED (it has no AUTH), PEER_CERTIFICATE_UNFIT, PEER_IDENTITY_MISMATCH. */
+int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, char *reason);
 
 /* Which verifier is to answer. */
 Verifier *exchange_verifier(const Exchange *exchange);
@@ -201,45 +195,37 @@ Verifier *exchange_verifier(const Exchange *exchange);
  * VERIFIER_FAILED, -ENOMEM, -EIO. */
 int exchange_verify_end(Exchange *exchange, const Verdict *verdict, char *reason);
 
+/* The peer's authentication method; 0 before VerifyPeer. */
+uint8_t exchange_peer_method(const Exchange *exchange);
+
 /* Opens the local UDP port that IKE and ESP share from IKE_AUTH on (RFC 7296 2.23), for traffic
- * with `remote`. *ret_fd, borrowed from the exchange, is the socket of the IKE messages; it is not
- * connected. ESP keeps the other one. Once. 0, WRONG_STATE, DATA_PLANE_FAILED. */
-int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *remote, int *ret_fd,
-                            char *reason);
+ * with `remote`. With `nat`, the NAT detection of IKE_SA_INIT has found one between, so that ESP
+ * goes in UDP; where the data plane can do nothing else it does so in any case. That finding is the
+ * client's, who alone knows which port IKE_SA_INIT left from: the notifies are hashes over it.
+ * *ret_fd, borrowed from the exchange, is the socket of the IKE messages; it is not connected. ESP
+ * keeps the other one. Once. 0, WRONG_STATE, DATA_PLANE_FAILED. */
+int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
+                            int *ret_fd, char *reason);
 
 /* An inbound ESP SPI (256 or above, RFC 4303 2.1), unique in the process. 0, WRONG_STATE,
  * TOO_MANY_CHILDREN. */
 int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, char *reason);
-
-typedef struct ChildAddress {
-    Bytes address; /* 4 or 16 octets */
-    uint8_t prefix_length;
-} ChildAddress;
-
-/* What IKE_AUTH negotiated for its Child SA. */
-typedef struct ChildRequest {
-    uint32_t spi_in;  /* from exchange_allocate_spi() */
-    uint32_t spi_out; /* the peer's */
-    EspSuite suite;
-    bool udp_encapsulated; /* RFC 3948: a NAT was detected, or one was feigned */
-    IkeTs ts_i;
-    IkeTs ts_r;
-    size_t n_addresses;
-    ChildAddress addresses[EXCHANGE_ADDRESSES_MAX];
-} ChildRequest;
 
 /* Called once for a Child SA that is added, when the data plane has answered: with 0, or
  * DATA_PLANE_FAILED, or NO_SUCH_CHILD if it was removed meanwhile, by exchange_remove_child() or
  * exchange_free(); `reason` says more. It must not free the exchange. */
 typedef void (*ChildAdded)(int error, const char *reason, void *userdata);
 
-/* Derives the ESP keys and hands them to the data plane, once in the exchange's life: the same keys
- * for a second SA would repeat AES-GCM IVs (RFC 4106 2). Returns 0: `added` is called (before this
+/* Adds the Child SA that the IKE_AUTH request asked for under `spi_in` and its response granted:
+ * suite, SPIs, selectors and addresses are those of both messages, held against the policy. Derives
+ * the ESP keys and hands them to the data plane, once in the exchange's life: the same keys for a
+ * second SA would repeat AES-GCM IVs (RFC 4106 2). Returns 0: `added` is called (before this
  * returns if there is no data plane); else it is not: WRONG_STATE, NO_SUCH_CHILD (an SPI that this
- * exchange did not allocate), KEYS_USED, MALFORMED, SUITE_NOT_ALLOWED, SELECTORS_NOT_ALLOWED,
- * DATA_PLANE_FAILED. After that, and after an `added` with an error, the keys count as used. */
-int exchange_add_child(Exchange *exchange, const ChildRequest *request, ChildAdded added,
-                       void *userdata, char *reason);
+ * exchange did not allocate, or did not ask for), KEYS_USED, CHILD_NOT_GRANTED, MALFORMED,
+ * SUITE_NOT_ALLOWED, SELECTORS_NOT_ALLOWED, ADDRESS_NOT_ALLOWED, DATA_PLANE_FAILED. After that, and
+ * after an `added` with an error, the keys count as used. */
+int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, void *userdata,
+                       char *reason);
 
 /* Wipes a Child SA's keys and gives its SPI back. 0, WRONG_STATE, NO_SUCH_CHILD. */
 int exchange_remove_child(Exchange *exchange, uint32_t spi_in, char *reason);

@@ -194,16 +194,6 @@ static bool fragmentation_agreed(const Init *request, const Init *response)
                                &notify);
 }
 
-static int bytes_copy(Bytes from, OwnedBytes *ret)
-{
-    ret->data = malloc(from.size);
-    if (!ret->data)
-        return -ENOMEM;
-    memcpy(ret->data, from.data, from.size);
-    ret->size = from.size;
-    return 0;
-}
-
 /* RFC 7427 4: the hashes that the sender takes in a signature; none if it did not say. */
 static size_t hashes_read(const Init *init, uint16_t *ret, size_t capacity)
 {
@@ -283,10 +273,10 @@ int exchange_agree(Exchange *exchange, Bytes request_bytes, Bytes response_bytes
                        &agreement.protection);
     if (r < 0)
         return r;
-    r = bytes_copy(request_bytes, &agreement.request);
+    r = owned_bytes_copy(request_bytes, &agreement.request);
     if (r < 0)
         return r;
-    r = bytes_copy(response_bytes, &agreement.response);
+    r = owned_bytes_copy(response_bytes, &agreement.response);
     if (r < 0)
         return r;
 

@@ -118,10 +118,11 @@ static int sign_begin(Exchange *exchange, SigningKey *key, ExchangeSigned done, 
     exchange->signed_userdata = userdata;
     r = signing_key_sign(key, scheme->digest, scheme->pss, (Bytes){digest, digest_size}, key_done,
                          exchange, &request);
-    if (r < 0)
+    if (r < 0) {
         exchange->signing_key = NULL;
-    else if (request) /* else it has ended in there, and with it perhaps the exchange */
+    } else if (request) { /* else it has ended in there, and with it perhaps the exchange */
         exchange->signing_request = request;
+    }
     return r;
 }
 

@@ -19,6 +19,13 @@ typedef struct OwnedBytes {
     size_t size;
 } OwnedBytes;
 
+/* The payload chain of a message, as it was sealed or opened. */
+typedef struct KeptMessage {
+    bool there;
+    uint8_t first;
+    OwnedBytes payloads;
+} KeptMessage;
+
 /* A place for one Child SA: an SPI given out, and its keys once there is an SA. */
 typedef struct Child {
     uint32_t spi_in; /* 0: free */
@@ -74,17 +81,22 @@ struct Exchange {
     uint8_t auth_data[AUTH_DATA_MAX];
     size_t auth_data_size;
 
-    /* From VerifyPeer: while the peer is being judged, what its AUTH is checked with then, */
-    uint8_t peer_id_body[IKE_ID_FIXED_SIZE + FQDN_SIZE_MAX];
-    size_t peer_id_body_size;
+    /* From Protect and Unprotect: what is known of the peer and of its Child SA is read from these
+     * two and from nowhere else. */
+    KeptMessage auth_request;
+    KeptMessage auth_response; /* until the peer is refused, or its Child SA is added */
+
+    /* From VerifyPeer: while the peer is being judged, views of auth_response, */
+    Bytes peer_id_body; /* whole, RESERVED octets included: AUTH covers them (RFC 7296 2.15) */
+    Bytes peer_auth;
     uint8_t peer_auth_method;
-    OwnedBytes peer_auth;
     /* and what it turned out to be. */
     char peer_identity[FQDN_SIZE_MAX];
     time_t peer_expires;
 
     /* From OpenTransport. */
     bool has_transport;
+    bool nat; /* between us and the peer */
     Transport transport;
     struct sockaddr_storage remote;
 
@@ -105,8 +117,36 @@ void exchange_child_deinit(Exchange *exchange, Child *child);
 /* Takes back what SignAuth has begun, and tells its caller. */
 void exchange_sign_cancel(Exchange *exchange);
 
-/* Lets go of both IKE_SA_INIT messages. */
-void exchange_forget_messages(Exchange *exchange);
+/* Lets go of both IKE_SA_INIT messages, and of both IKE_AUTH messages. */
+void exchange_forget_init(Exchange *exchange);
+void exchange_forget_auth(Exchange *exchange);
+
+/* Copies `from`, to be freed. 0 or -ENOMEM. */
+int owned_bytes_copy(Bytes from, OwnedBytes *ret);
+
+static inline Bytes kept_payloads(const KeptMessage *message)
+{
+    return (Bytes){message->payloads.data, message->payloads.size};
+}
+
+/* The Child SA that IKE_AUTH negotiated. */
+typedef struct ChildGrant {
+    uint32_t spi_out; /* the peer's */
+    EspSuite suite;
+    IkeTs ts_i;
+    IkeTs ts_r;
+    size_t n_addresses;
+    InnerAddress addresses[DATAPLANE_ADDRESSES_MAX]; /* each by itself: /32 or /128 */
+} ChildGrant;
+
+/* Reads from the IKE_AUTH response what it grants of the Child SA that the request asked for under
+ * `spi_in`. 0, NO_SUCH_CHILD, CHILD_NOT_GRANTED, MALFORMED, SUITE_NOT_ALLOWED,
+ * SELECTORS_NOT_ALLOWED, ADDRESS_NOT_ALLOWED. */
+int exchange_grant_read(const Exchange *exchange, uint32_t spi_in, ChildGrant *ret, char *reason);
+
+/* Holds it against what this device allows, whatever the peer grants. 0, SELECTORS_NOT_ALLOWED,
+ * ADDRESS_NOT_ALLOWED. */
+int exchange_grant_judge(const Exchange *exchange, const ChildGrant *grant, char *reason);
 
 static inline Bytes exchange_nonce_r(const Exchange *exchange)
 {

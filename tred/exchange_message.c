@@ -3,6 +3,7 @@
 #include "tred/exchange_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 typedef struct MessageRule {
     ExchangeState state;
@@ -72,20 +73,19 @@ static int protection_refuse(int error, char *reason)
     }
 }
 
+/* True if there is one payload of `type`, and it has that body. */
 static bool body_is(const IkePayloads *payloads, uint8_t type, Bytes expected)
 {
     size_t position = 0;
-    const IkePayload *payload;
+    const IkePayload *payload = ike_payloads_next(payloads, type, &position);
 
-    while ((payload = ike_payloads_next(payloads, type, &position))) {
-        if (!bytes_equal(payload->body, expected))
-            return false;
-    }
-    return true;
+    return payload && bytes_equal(payload->body, expected) &&
+           !ike_payloads_next(payloads, type, &position);
 }
 
 /* An IKE_AUTH request speaks for this device, so its IDi and AUTH must be those that SignAuth made.
- */
+ * There is one, and one response: without EAP IKE_AUTH has no more (RFC 7296 1.2), and what is
+ * believed of the peer is read from that pair. */
 static int own_auth_check(const Exchange *exchange, const IkePayloads *payloads, char *reason)
 {
     uint8_t auth_body[4 + AUTH_DATA_MAX];
@@ -96,6 +96,11 @@ static int own_auth_check(const Exchange *exchange, const IkePayloads *payloads,
     Writer writer;
     Bytes expected;
 
+    if (exchange->auth_response.there) {
+        return exchange_refuse(reason, EXCHANGE_E_UNEXPECTED,
+                               "The IKE_AUTH request was answered. Call VerifyPeer, or begin "
+                               "another exchange.");
+    }
     writer_init(&writer, auth_body, sizeof(auth_body));
     ike_auth_encode(&writer, &auth);
     if (writer_finish(&writer, &expected) < 0)
@@ -104,7 +109,7 @@ static int own_auth_check(const Exchange *exchange, const IkePayloads *payloads,
         !body_is(payloads, IKE_PAYLOAD_IDI, (Bytes){exchange->id_body, exchange->id_body_size})) {
         return exchange_refuse(
             reason, EXCHANGE_E_UNEXPECTED,
-            "The IKE_AUTH request has another IDi or AUTH than SignAuth returned.");
+            "The IKE_AUTH request does not have one IDi and one AUTH, as SignAuth returned them.");
     }
     return 0;
 }
@@ -130,6 +135,28 @@ static int plain_check(const Exchange *exchange, const PlainMessage *message, ch
     return 0;
 }
 
+/* Keeps a chain of payloads in the place of what was kept. 0 or -ENOMEM. */
+static int keep(KeptMessage *kept, uint8_t first, Bytes payloads)
+{
+    OwnedBytes copy;
+    int r = owned_bytes_copy(payloads, &copy);
+
+    if (r < 0)
+        return r;
+    free(kept->payloads.data);
+    *kept = (KeptMessage){.there = true, .first = first, .payloads = copy};
+    return 0;
+}
+
+static int seal(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
+                SealedMessage *ret, char *reason)
+{
+    int r = protection_seal(exchange->protection, message->exchange_type, message->response,
+                            message->first, message->payloads, max_datagram, ret);
+
+    return r > 0 ? protection_refuse(r, reason) : r;
+}
+
 int exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
                      SealedMessage *ret, char *reason)
 {
@@ -141,11 +168,10 @@ int exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max
     r = plain_check(exchange, message, reason);
     if (r != 0)
         return r;
-    r = protection_seal(exchange->protection, message->exchange_type, message->response,
-                        message->first, message->payloads, max_datagram, ret);
-    if (r > 0)
-        return protection_refuse(r, reason);
-    if (r < 0)
+    r = seal(exchange, message, max_datagram, ret, reason);
+    if (r == 0 && message->exchange_type == IKE_AUTH)
+        r = keep(&exchange->auth_request, message->first, message->payloads);
+    if (r != 0)
         return r;
     exchange_step(exchange, EXCHANGE_PROTECT);
     return 0;
@@ -177,6 +203,11 @@ int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, O
     if (r != 0 && r != PROTECTION_E_FRAGMENT)
         return r > 0 ? protection_refuse(r, reason) : r;
     *ret_complete = r == 0;
+    if (r == 0 && ret->exchange_type == IKE_AUTH) {
+        r = keep(&exchange->auth_response, ret->first, (Bytes){ret->plain, ret->plain_size});
+        if (r < 0)
+            return r;
+    }
     exchange_step(exchange, EXCHANGE_UNPROTECT);
     return 0;
 }

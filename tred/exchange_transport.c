@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *remote, int *ret_fd,
-                            char *reason)
+int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
+                            int *ret_fd, char *reason)
 {
     struct sockaddr_storage local = {.ss_family = remote->ss_family};
     int r;
@@ -26,6 +26,7 @@ int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *r
                                strerror(-r));
     }
     exchange->has_transport = true;
+    exchange->nat = nat;
     exchange->remote = *remote;
     exchange_step(exchange, EXCHANGE_OPEN_TRANSPORT);
     *ret_fd = exchange->transport.ike_fd;

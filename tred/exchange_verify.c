@@ -1,4 +1,5 @@
 /* The judgement of the peer: its certificates, its identity, and its AUTH (RFC 7296 2.15). */
+#include "ikewire/message.h"
 #include "tred/exchange_internal.h"
 
 #include "crypto/openssl.h"
@@ -31,28 +32,43 @@ static ExchangeError peer_error(int error)
 
 /* TS 33.310 6.2.1: X.509 certificates, and RFC 4806's OCSP responses; hash-and-URL among others is
  * refused. */
-static int cert_payloads_sort(const PeerAuth *peer, VerifyRequest *ret, char *reason)
+static int cert_sort(const IkePayload *payload, size_t number, VerifyRequest *ret, char *reason)
 {
-    size_t total = 0;
+    const bool full =
+        ret->n_certificates == FRAME_EVIDENCE_MAX || ret->n_ocsp == FRAME_EVIDENCE_MAX;
+    IkeCert cert;
 
-    for (size_t i = 0; i < peer->n_certificates; i++) {
-        const IkeCert *payload = &peer->certificates[i];
+    if (full || ike_cert_decode(payload->body, &cert) != 0) {
+        return exchange_refuse(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+                               "CERT payload %zu %s. Let the SeGW send its own chain alone.",
+                               number, full ? "is one more than are looked at" : "does not parse");
+    }
+    switch (cert.encoding) {
+    case IKE_CERT_X509_SIGNATURE:
+        ret->certificates[ret->n_certificates++] = cert.data;
+        return 0;
+    case IKE_CERT_OCSP_CONTENT:
+        ret->ocsp[ret->n_ocsp++] = cert.data;
+        return 0;
+    default:
+        return exchange_refuse(
+            reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+            "CERT payload %zu has encoding %u; the SeGW must send X.509 certificates "
+            "(encoding 4), and may send OCSP responses (14).",
+            number, cert.encoding);
+    }
+}
 
-        total += payload->data.size;
-        switch (payload->encoding) {
-        case IKE_CERT_X509_SIGNATURE:
-            ret->certificates[ret->n_certificates++] = payload->data;
-            break;
-        case IKE_CERT_OCSP_CONTENT:
-            ret->ocsp[ret->n_ocsp++] = payload->data;
-            break;
-        default:
-            return exchange_refuse(
-                reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
-                "CERT payload %zu has encoding %u; the SeGW must send X.509 certificates "
-                "(encoding 4), and may send OCSP responses (14).",
-                i + 1, payload->encoding);
-        }
+static int evidence_read(const IkePayloads *payloads, VerifyRequest *ret, char *reason)
+{
+    size_t position = 0, number = 0, total = 0;
+    const IkePayload *payload;
+
+    while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_CERT, &position))) {
+        int r = cert_sort(payload, ++number, ret, reason);
+        if (r != 0)
+            return r;
+        total += payload->body.size;
     }
     if (total > FRAME_EVIDENCE_SIZE_MAX) {
         return exchange_refuse(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
@@ -64,56 +80,96 @@ static int cert_payloads_sort(const PeerAuth *peer, VerifyRequest *ret, char *re
     return 0;
 }
 
-/* What AUTH covers of IDr, for when the verdict is there. */
-static int peer_keep(Exchange *exchange, const PeerAuth *peer, char *reason)
+/* IDr is kept as it came: AUTH covers its RESERVED octets, too. */
+static int identity_read(Exchange *exchange, const IkePayloads *payloads, VerifyRequest *ret,
+                         char *reason)
 {
-    const IkeId id = {.type = peer->id_type, .data = peer->id_data};
-    Writer writer;
-    Bytes body;
+    const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_IDR);
+    IkeId id;
 
-    writer_init(&writer, exchange->peer_id_body, sizeof(exchange->peer_id_body));
-    ike_id_encode(&writer, &id);
-    if (writer_finish(&writer, &body) < 0) {
-        return exchange_refuse(reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
-                               "The SeGW's IDr is longer than any FQDN.");
+    if (!payload || ike_id_decode(payload->body, &id) != 0 || id.data.size >= FQDN_SIZE_MAX) {
+        return exchange_refuse(
+            reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
+            "The SeGW's IKE_AUTH response has no IDr, or one that is longer than "
+            "any FQDN.");
     }
-    exchange->peer_id_body_size = body.size;
-    exchange->peer_auth_method = peer->method;
-    exchange->peer_auth = (OwnedBytes){malloc(peer->data.size + 1), peer->data.size};
-    if (!exchange->peer_auth.data)
-        return -ENOMEM;
-    if (peer->data.size > 0)
-        memcpy(exchange->peer_auth.data, peer->data.data, peer->data.size);
+    ret->idr_type = id.type;
+    ret->idr = id.data;
+    exchange->peer_id_body = payload->body;
     return 0;
+}
+
+/* A SeGW that refuses this device sends no AUTH, but says why. */
+static int auth_read(Exchange *exchange, const IkePayloads *payloads, char *reason)
+{
+    const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_AUTH);
+    IkeNotify notify = {0};
+    IkeAuth auth;
+
+    if (!payload || ike_auth_decode(payload->body, &auth) != 0) {
+        bool said = ike_payloads_error(payloads, &notify);
+
+        return exchange_refuse(reason, EXCHANGE_E_PEER_AUTH_FAILED,
+                               "The SeGW's IKE_AUTH response has no AUTH that can be read%s%s. See "
+                               "the SeGW's log.",
+                               said ? ", but " : "", said ? ike_notify_name(notify.type) : "");
+    }
+    exchange->peer_auth_method = auth.method;
+    exchange->peer_auth = auth.data;
+    return 0;
+}
+
+/* Everything that is judged is read from the message that was opened. A payload that may stand once
+ * stands once, or the chain does not parse. */
+static int response_read(Exchange *exchange, VerifyRequest *ret, char *reason)
+{
+    const KeptMessage *response = &exchange->auth_response;
+    IkePayloads payloads;
+    IkeFault fault = {0};
+    int r;
+
+    if (ike_payloads_decode(response->first, kept_payloads(response), &payloads, &fault) != 0) {
+        return exchange_refuse(
+            reason, EXCHANGE_E_MALFORMED,
+            "The SeGW's IKE_AUTH response does not parse: %s (payload type %u at "
+            "octet %u).",
+            ike_fault_text(fault.code), fault.payload_type, fault.offset);
+    }
+    r = auth_read(exchange, &payloads, reason);
+    if (r == 0)
+        r = identity_read(exchange, &payloads, ret, reason);
+    return r != 0 ? r : evidence_read(&payloads, ret, reason);
 }
 
 /* Nothing that only a judgement needs is kept beyond it. */
 static void verify_settle(Exchange *exchange, ExchangeState state)
 {
-    exchange_forget_messages(exchange);
+    exchange_forget_init(exchange);
+    if (state == EXCHANGE_REFUSED)
+        exchange_forget_auth(exchange);
     verifier_unref(steal_pointer(exchange->verifier));
     exchange->state = state;
 }
 
-int exchange_verify_begin(Exchange *exchange, const PeerAuth *peer, time_t now, VerifyRequest *ret,
-                          char *reason)
+int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, char *reason)
 {
     int r;
 
     r = exchange_allows(exchange, EXCHANGE_VERIFY_PEER, reason);
     if (r != 0)
         return r;
+    if (!exchange->auth_response.there) {
+        return exchange_refuse(reason, EXCHANGE_E_WRONG_STATE,
+                               "VerifyPeer is not possible: no IKE_AUTH response was opened. Call "
+                               "Unprotect with it.");
+    }
     *ret = (VerifyRequest){
         .type = FRAME_PEER,
         .now = now,
         .revocation = exchange->context->revocation,
-        .idr_type = peer->id_type,
-        .idr = peer->id_data,
     };
     (void)snprintf(ret->segw_name, sizeof(ret->segw_name), "%s", exchange->context->segw_name);
-    r = cert_payloads_sort(peer, ret, reason);
-    if (r == 0)
-        r = peer_keep(exchange, peer, reason);
+    r = response_read(exchange, ret, reason);
     if (r != 0) {
         verify_settle(exchange, EXCHANGE_REFUSED);
         return r;
@@ -150,15 +206,14 @@ static int peer_auth_refuse(int error, uint8_t method, char *reason)
 static int peer_auth_check(const Exchange *exchange, EVP_PKEY *key, bool rsa_pkcs1, char *reason)
 {
     _cleanup_(free_bytesp) uint8_t *octets = NULL;
-    const Bytes auth = {exchange->peer_auth.data, exchange->peer_auth.size};
+    const Bytes auth = exchange->peer_auth;
     const uint8_t method = exchange->peer_auth_method;
     size_t size = 0;
     int r;
 
-    r = auth_signed_octets(
-        exchange->suite.prf, exchange->keys.sk_pr,
-        (Bytes){exchange->response.data, exchange->response.size}, exchange_nonce_i(exchange),
-        (Bytes){exchange->peer_id_body, exchange->peer_id_body_size}, &octets, &size);
+    r = auth_signed_octets(exchange->suite.prf, exchange->keys.sk_pr,
+                           (Bytes){exchange->response.data, exchange->response.size},
+                           exchange_nonce_i(exchange), exchange->peer_id_body, &octets, &size);
     if (r < 0)
         return r;
     if (!rsa_pkcs1 && auth_is_rsa_pkcs1(key, method, auth))

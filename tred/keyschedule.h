@@ -4,7 +4,7 @@
 #include "crypto/secret.h"
 #include "crypto/suite.h"
 
-enum { PRF_SIZE_MAX = 64 };
+enum { PRF_SIZE_MAX = IKE_PRF_SIZE_MAX };
 
 /* prf(key, data) into `ret` (prf->size octets) for values that go on the wire or into AUTH.
  * Returns 0, or -EIO if the library failed. */

@@ -10,8 +10,6 @@
 #include <openssl/rand.h>
 #include <string.h>
 
-enum { IV_SIZE_MAX = 16, SALT_SIZE_MAX = 4, ICV_SIZE_MAX = 16 };
-
 struct Seal {
     const Cipher *cipher;
     const Integ *integ; /* NULL with AEAD */
@@ -103,7 +101,7 @@ size_t seal_capacity(const Seal *seal, size_t size)
 static int cipher_start(Seal *seal, const uint8_t *iv, bool encrypt)
 {
     const Cipher *cipher = seal->cipher;
-    uint8_t nonce[SALT_SIZE_MAX + IV_SIZE_MAX];
+    uint8_t nonce[IKE_CIPHER_SALT_MAX + IKE_CIPHER_IV_MAX];
     int ok;
 
     memcpy(nonce, seal->encr->data + cipher->key_size, cipher->salt_size);
@@ -195,7 +193,7 @@ int seal_message(Seal *seal, const IkeHeader *header, uint8_t first, const IkeFr
                  Bytes plain, Writer *writer)
 {
     SealLayout layout = {.message = writer->data, .icv_size = seal_icv_size(seal)};
-    uint8_t iv[IV_SIZE_MAX];
+    uint8_t iv[IKE_CIPHER_IV_MAX];
     size_t padding = seal_padding(seal, plain.size);
     Bytes whole;
     IkeChain chain;
@@ -253,7 +251,7 @@ static int message_sealed(const IkeMessage *message, Bytes *ret)
 
 static int open_cbc(Seal *seal, Bytes datagram, Bytes iv, Bytes sealed, Bytes icv, uint8_t *plain)
 {
-    uint8_t expected[ICV_SIZE_MAX];
+    uint8_t expected[IKE_ICV_MAX];
     int written = 0, r;
 
     r = mac_compute(seal, datagram.data, datagram.size - icv.size, expected);
@@ -272,7 +270,7 @@ static int open_cbc(Seal *seal, Bytes datagram, Bytes iv, Bytes sealed, Bytes ic
 
 static int open_aead(Seal *seal, Bytes aad, Bytes iv, Bytes sealed, Bytes icv, uint8_t *plain)
 {
-    uint8_t expected[ICV_SIZE_MAX];
+    uint8_t expected[IKE_ICV_MAX];
     OSSL_PARAM tag[] = {
         OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, expected, icv.size),
         OSSL_PARAM_construct_end(),

@@ -21,11 +21,11 @@ static bool range_of_prefix(IkeSelector *selector, unsigned length)
 {
     for (size_t i = 0; i < address_octets(selector); i++) {
         unsigned bits = length > 8 * i ? length - 8 * (unsigned)i : 0;
-        uint8_t host = bits >= 8 ? 0 : (uint8_t)(0xff >> bits);
+        const unsigned host = bits >= 8 ? 0 : 0xffU >> bits;
 
         if (selector->start[i] & host)
             return false;
-        selector->end[i] = selector->start[i] | host;
+        selector->end[i] = (uint8_t)(selector->start[i] | host);
     }
     return true;
 }

@@ -205,7 +205,7 @@ void work_forget_caller(Daemon *daemon, const char *name)
     works_forget(daemon->works, name);
 }
 
-int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer)
+static int waiter_add(Work *work, sd_bus_message *call, WorkAnswer answer)
 {
     Waiter **last = &work->waiters;
     Waiter *waiter;
@@ -223,6 +223,15 @@ int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer)
         last = &(*last)->next;
     *last = waiter;
     return 0;
+}
+
+int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer)
+{
+    int r = waiter_add(work, call, answer);
+
+    if (r < 0)
+        work_abandon(work);
+    return r;
 }
 
 void work_answer_after(Work *work, Work *next)

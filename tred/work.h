@@ -38,7 +38,8 @@ void work_begin(Daemon *daemon);
 /* Work of this class that waits to begin, or NULL. */
 Work *work_waiting(const Daemon *daemon, const WorkClass *class);
 
-/* Has `call` answered at the end of `work`. 0, -EBUSY (WORK_WAITERS_MAX calls wait) or -ENOMEM. */
+/* Has `call` answered at the end of `work`. 0, -EBUSY (WORK_WAITERS_MAX calls wait) or -ENOMEM:
+ * `work` is dropped then unless somebody else wants it. */
 int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer);
 
 /* The caller of that unique name has left the bus, and waits for nothing any more. */

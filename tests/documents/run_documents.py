@@ -51,6 +51,14 @@ def errors():
     return re.findall(r'ERROR_PREFIX "(\w+)"', (ROOT / "tred/bus_error.c").read_text())
 
 
+def wrong_words(name):
+    """(how many words the table of algorithms has, those of the profile that the page lacks and others that it has)"""
+    table = (ROOT / "ikewire/algorithm.h").read_text()
+    rows = re.findall(r'^ +ROW\(\w+, .*?"(\w+)".*, (true|false)\)', table, re.MULTILINE)
+    return len(rows), [word for word, profile in rows
+                       if bool(re.search(rf"\b_{word}_\b", page(name))) != (profile == "true")]
+
+
 def say(sentence, count, missing):
     """As cmocka says it, so that tests/unit/run counts it."""
     good = count > 0 and not missing
@@ -67,6 +75,8 @@ def main():
              for file, name in INTERFACES.items()]
     good.append(say("every error of the bus is in org.tred.TrE1.5",
                     *missing_names(errors(), page("org.tred.TrE1.5"))))
+    good.append(say("ikeclient.conf.5 names the algorithms of the profile and no other",
+                    *wrong_words("ikeclient.conf.5")))
     sys.exit(0 if all(good) else 1)
 
 

@@ -1,7 +1,7 @@
 /* responder: a SeGW by hand on UDP 500 and 4500.
  *
  *   responder --address IPV4 --identity FQDN --key FILE --certificates FILE [--ocsp FILE]...
- *             [--spoil-auth]
+ *             [--spoil-auth] [--assign IPV4]
  *
  * Key and certificates are PEM, the end entity's first; OCSP responses are DER. It says "ready",
  * and then what responder.h has it say, until it is killed. */
@@ -74,13 +74,10 @@ static bool ocsp_read(const char *path, ResponderOptions *options)
 static bool arguments_parse(int argc, char **argv, ResponderOptions *options, const char **address)
 {
     static const struct option known[] = {
-        {"address", required_argument, NULL, 'a'},
-        {"identity", required_argument, NULL, 'i'},
-        {"key", required_argument, NULL, 'k'},
-        {"certificates", required_argument, NULL, 'c'},
-        {"ocsp", required_argument, NULL, 'o'},
-        {"spoil-auth", no_argument, NULL, 's'},
-        {0},
+        {"address", required_argument, NULL, 'a'}, {"identity", required_argument, NULL, 'i'},
+        {"key", required_argument, NULL, 'k'},     {"certificates", required_argument, NULL, 'c'},
+        {"ocsp", required_argument, NULL, 'o'},    {"spoil-auth", no_argument, NULL, 's'},
+        {"assign", required_argument, NULL, 'A'},  {0},
     };
     bool good = true;
     int option;
@@ -104,6 +101,9 @@ static bool arguments_parse(int argc, char **argv, ResponderOptions *options, co
             break;
         case 's':
             options->spoil_auth = true;
+            break;
+        case 'A':
+            good = inet_pton(AF_INET, optarg, options->address) == 1;
             break;
         default:
             good = false;
@@ -133,7 +133,7 @@ static void serve(Responder *responder, int fd, size_t marker)
 
 int main(int argc, char **argv)
 {
-    ResponderOptions options = {0};
+    ResponderOptions options = {.address = {10, 210, 0, 1}};
     const char *address = NULL;
     Responder *responder;
     struct pollfd fds[2] = {{.events = POLLIN}, {.events = POLLIN}};

@@ -237,12 +237,13 @@ static void identity_write(const Responder *responder, const IkeId *id, Bytes au
 }
 
 /* An address, and all selectors as they were asked for. */
-static void child_write(const IkeTs *ts_i, const IkeTs *ts_r, IkeChain *chain)
+static void child_write(const Responder *responder, const IkeTs *ts_i, const IkeTs *ts_r,
+                        IkeChain *chain)
 {
-    static const uint8_t address[] = {10, 210, 0, 1};
+    const Bytes address = BYTES_OF(responder->options->address);
     const IkeCp cp = {.cfg_type = IKE_CFG_REPLY,
                       .n_attributes = 1,
-                      .attributes = {{IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(address)}}};
+                      .attributes = {{IKE_CFG_INTERNAL_IP4_ADDRESS, address}}};
     const IkeSaPayload sa = {
         .n_proposals = 1,
         .proposals = {{
@@ -309,7 +310,7 @@ static int auth_answer(Responder *responder, const IkeHeader *header, const IkeP
     writer_init(&inner, responder->plain, sizeof(responder->plain));
     ike_chain_init(&chain, &inner);
     identity_write(responder, &id, (Bytes){auth, auth_size}, &chain);
-    child_write(&ts_i, &ts_r, &chain);
+    child_write(responder, &ts_i, &ts_r, &chain);
     r = writer_finish(&inner, &plain);
     return r < 0 ? r : response_seal(responder, header, chain.first, plain, writer);
 }

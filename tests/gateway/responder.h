@@ -19,7 +19,8 @@ typedef struct ResponderOptions {
     size_t n_certificates;
     Bytes ocsp[RESPONDER_LIST_MAX]; /* DER OCSPResponses */
     size_t n_ocsp;
-    bool spoil_auth; /* one bit of the AUTH payload is wrong */
+    bool spoil_auth;    /* one bit of the AUTH payload is wrong */
+    uint8_t address[4]; /* that it assigns */
 } ResponderOptions;
 
 typedef struct Responder Responder;

@@ -6,10 +6,12 @@ from lab import ike
 from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient, random_nonce
+from lab.process import wait_until
 from lab.programs import EXCHANGE, TRED
 
 CREATE_CHILD_SA = 36
 ACCESS_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
+INVALID_ARGS = "org.freedesktop.DBus.Error.InvalidArgs"
 
 
 class HostileTest(LabTest):
@@ -19,6 +21,12 @@ class HostileTest(LabTest):
 
     def hand(self, **named):
         return self.starting(HandClient(**named))
+
+    def state(self, hand):
+        return hand.bus.get(TRED, hand.exchange, EXCHANGE, "State")
+
+    def children(self, hand):
+        return hand.bus.get(TRED, hand.exchange, EXCHANGE, "Children")
 
     def assert_refused(self, error, call, *arguments, **named):
         with self.assertRaises(BusError) as caught:
@@ -114,6 +122,26 @@ class OrderTest(HostileTest):
         hand.spi_in, = hand.call("AllocateSpi")
         self.assert_refused("KeysUsed", hand.add_child)
 
+    def test_a_child_that_is_asked_for_while_the_peer_is_judged_is_added_after_the_verdict(self):
+        hand = self.hand().until("authenticate")
+        hand.bus.send(TRED, hand.exchange, EXCHANGE, "VerifyPeer", "")
+        self.assertEqual(hand.add_child(), "")
+        self.assertEqual(self.state(hand), "verified")
+        self.assertEqual(len(self.children(hand)), 1)
+
+    def test_spi_and_transport_may_be_asked_for_while_the_tpm_signs(self):
+        hand = self.hand().until("agree")
+        hand.bus.send(TRED, hand.exchange, EXCHANGE, "SignAuth", "")
+        hand.call("AllocateSpi")
+        self.assert_refused("WrongState", hand.sign)
+        wait_until(lambda: self.state(hand) == "signed", "the signature")
+
+    def test_nobody_is_judged_before_a_response_was_opened(self):
+        hand = self.hand().until("sign")
+        hand.auth_request()
+        self.assert_refused("WrongState", hand.verify)
+        self.assertEqual(self.state(hand), "signed")
+
     def test_a_replayed_message_is_refused(self):
         hand = self.hand().until("authenticate")
         for datagram in hand.datagrams:
@@ -143,6 +171,122 @@ class OrderTest(HostileTest):
         hand = self.hand().until("authenticate")
         for exchange_type in (ike.INFORMATIONAL, CREATE_CHILD_SA):
             self.assert_refused("Unexpected", hand.protect, exchange_type, [])
+
+
+class ArgumentTest(HostileTest):
+    """Each argument that a method still takes, with what a liar would say: docs/architecture.md lists them."""
+
+    def setUp(self):
+        super().setUp()
+        self.start_tred()
+
+    def test_the_group_of_a_new_ke_is_one_of_the_profile(self):
+        hand = self.hand().until("begin")
+        for group in (0, 2, 5, 15, 65535):
+            self.assert_refused("GroupNotSupported", hand.call, "ChooseGroup", "q", group)
+        self.assertEqual(self.state(hand), "begun")
+
+    def test_ike_auth_is_sealed_as_a_request_alone(self):
+        hand = self.hand().until("sign")
+        self.assert_refused("Unexpected", hand.protect, ike.IKE_AUTH, hand.auth_payloads(),
+                            response=True)
+
+    def test_a_chain_under_another_first_type_is_not_sealed(self):
+        hand = self.hand().until("sign")
+        _, octets = ike.encode_payloads(hand.auth_payloads())
+        for first in (0, ike.AUTH, ike.SA, ike.SK, 255):
+            with self.assertRaises(BusError) as caught:
+                hand.call("Protect", "ybyayu", ike.IKE_AUTH, False, first, octets, 1200)
+            self.assertIn(caught.exception.name, ("Malformed", "Unexpected"))
+        self.assertEqual(self.state(hand), "signed")
+
+    def assert_not_sealed(self, change, error):
+        hand = self.hand().until("sign")
+        payloads = hand.auth_payloads()
+        change(payloads)
+        self.assert_refused(error, hand.protect, ike.IKE_AUTH, payloads)
+
+    def test_an_ike_auth_request_without_idi_or_auth_is_not_sealed(self):
+        for kind in (ike.IDI, ike.AUTH):
+            self.assert_not_sealed(lambda payloads, kind=kind: payloads.remove(
+                next(each for each in payloads if each.kind == kind)), "Unexpected")
+
+    def test_an_ike_auth_request_with_two_idi_or_two_auth_is_not_sealed(self):
+        for kind in (ike.IDI, ike.AUTH):
+            self.assert_not_sealed(lambda payloads, kind=kind: payloads.append(
+                next(each for each in payloads if each.kind == kind)), "Malformed")
+
+    def test_an_ike_auth_request_under_another_name_is_not_sealed(self):
+        def change(payloads):
+            payloads[0].body = payloads[0].body[:4] + b"other.vendor.example"
+
+        self.assert_not_sealed(change, "Unexpected")
+
+    def test_reserved_octets_of_our_idi_that_sign_auth_did_not_cover_are_not_sealed(self):
+        def change(payloads):
+            payloads[0].body = payloads[0].body[:1] + b"\1\1\1" + payloads[0].body[4:]
+
+        self.assert_not_sealed(change, "Unexpected")
+
+    def test_a_datagram_size_of_any_number_seals_whole_or_not_at_all(self):
+        for size in (0, 1, 2**32 - 1):
+            hand = self.hand().until("sign")
+            first, octets = ike.encode_payloads(hand.auth_payloads())
+            try:
+                _, datagrams = hand.call("Protect", "ybyayu", ike.IKE_AUTH, False, first, octets, size)
+            except BusError as error:
+                self.assertEqual(error.name, "TooLarge")
+            else:
+                self.assertGreaterEqual(sum(map(len, datagrams)), len(octets))
+
+    def test_a_datagram_of_any_octets_opens_nothing(self):
+        hand = self.hand().until("sign")
+        hand.auth_request()
+        for octets in (b"", b"\0", bytes(28), bytes(2000), b"\xff" * 65535):
+            with self.assertRaises(BusError) as caught:
+                hand.unprotect(octets)
+            self.assertIn(caught.exception.name, ("Malformed", "Unexpected", "NotAuthentic"))
+        self.assertEqual(self.state(hand), "signed")
+
+    def test_verify_peer_and_add_child_take_nothing_of_the_peers(self):
+        hand = self.hand().until("authenticate")
+        self.assert_refused(INVALID_ARGS, hand.call, "VerifyPeer", "yayyaya(yay)", 2, b"x", 14, b"x", [])
+        hand.verify()
+        self.assert_refused(INVALID_ARGS, hand.call, "AddChild", "uu", hand.spi_in, 0x1000)
+        hand.add_child()
+
+    def test_a_transport_has_an_address_and_a_port(self):
+        hand = self.hand().until("agree")
+        for address in (b"", b"\0", bytes(3), bytes(5), bytes(17)):
+            self.assert_refused("Malformed", hand.open_transport, address)
+        self.assert_refused("Malformed", hand.open_transport, port=0)
+        hand.open_transport()
+        self.assert_refused("WrongState", hand.open_transport)
+
+    def test_a_child_has_the_spi_that_this_exchange_allocated_and_ike_auth_asked_for(self):
+        other, hand = self.hand().until("agree"), self.hand().until("verify")
+        asked = hand.spi_in
+        foreign, = other.call("AllocateSpi")
+        unasked, = hand.call("AllocateSpi")
+        for spi in (0, 1, 255, foreign, unasked, asked ^ 1, 2**32 - 1):
+            hand.spi_in = spi
+            self.assert_refused("NoSuchChild", hand.add_child)
+        self.assertEqual(self.children(hand), [])
+        hand.spi_in = asked
+        hand.add_child()
+
+    def test_the_child_is_what_the_messages_say(self):
+        hand = self.hand().until("add_child")
+        child, = self.children(hand)
+        self.assertEqual(child["SpiOut"][1], struct.unpack("!I", hand.answer[ike.SA][8:12])[0])
+        self.assertEqual(child["SpiIn"][1], hand.spi_in)
+        self.assertEqual(child["Suite"][1], "AES_GCM_16_128/NO_ESN")
+
+    def test_the_child_of_another_exchange_is_not_removed(self):
+        other, hand = self.hand().until("add_child"), self.hand().until("verify")
+        for spi in (0, other.spi_in):
+            self.assert_refused("NoSuchChild", hand.call, "RemoveChild", "u", spi)
+        self.assertEqual(len(self.children(other)), 1)
 
 
 class CallerTest(HostileTest):

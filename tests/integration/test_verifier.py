@@ -81,7 +81,7 @@ class RightsTest(VerifierTest):
         needles = {word: logged[word][-1][:16] for word in words}
         needles.update({"request": hand.request[-64:], "response": hand.response[-64:],
                         "nonce": hand.nonce, "our AUTH": hand.auth[-32:]})
-        found, size = memory.search(tred.verifier_pid(), {**needles, "chain": hand.certificates[0][1]})
+        found, size = memory.search(tred.verifier_pid(), {**needles, "chain": hand.certificates[0]})
         # The chain that it has judged is there, so that the search would have found the rest.
         self.assertEqual(found, {"chain"})
         self.assertGreater(size, 1_000_000)
@@ -155,17 +155,16 @@ class FailureTest(VerifierTest):
         self.assert_taken()
 
     def verify_without_waiting(self, hand):
-        idr, auth = hand.answer[ike.IDR], hand.answer[ike.AUTH]
-        hand.bus.send(TRED, hand.exchange, EXCHANGE, "VerifyPeer", "yayyaya(yay)", idr[0], idr[4:],
-                      auth[0], auth[4:], hand.certificates)
+        hand.bus.send(TRED, hand.exchange, EXCHANGE, "VerifyPeer", "")
 
-    def test_while_its_peer_is_judged_an_exchange_takes_no_call_but_close(self):
+    def test_while_its_peer_is_judged_an_exchange_takes_no_call_but_add_child_and_close(self):
         failing, sections = self.failing("hangs", "peer")
         tred = self.start_tred(**sections)
         hand = self.hand()
         self.verify_without_waiting(hand)
         for call in (lambda: hand.protect(ike.INFORMATIONAL, []), lambda: hand.call("AllocateSpi"),
-                     lambda: hand.unprotect(hand.datagrams[-1]), hand.verify, hand.add_child):
+                     lambda: hand.unprotect(hand.datagrams[-1]), hand.verify,
+                     lambda: hand.call("RemoveChild", "u", hand.spi_in)):
             with self.assertRaises(BusError) as caught:
                 call()
             self.assertEqual(caught.exception.name, "WrongState")
@@ -176,11 +175,28 @@ class FailureTest(VerifierTest):
         self.assert_taken()
         self.assertTrue(tred.running())
 
+    def test_one_child_waits_for_the_verdict_and_goes_with_the_exchange(self):
+        failing, sections = self.failing("hangs", "peer")
+        tred = self.start_tred(**sections)
+        hand = self.hand()
+        self.verify_without_waiting(hand)
+        hand.bus.send(TRED, hand.exchange, EXCHANGE, "AddChild", "u", hand.spi_in)
+        with self.assertRaises(BusError) as caught:
+            hand.add_child()
+        self.assertEqual(caught.exception.name, "WrongState")
+        self.assertIn("waits for the verdict", caught.exception.text)
+        self.assertEqual(self.states(), ["verifying"])
+        hand.call("Close")
+        failing.mend()
+        self.assert_taken()
+        self.assertFalse(tred.find("Child SA"))
+
     def test_an_owner_that_vanishes_while_its_peer_is_judged_takes_its_exchange_along(self):
         failing, sections = self.failing("hangs", "peer")
         tred = self.start_tred(**sections)
         hand = HandClient().until("authenticate")
         self.verify_without_waiting(hand)
+        hand.bus.send(TRED, hand.exchange, EXCHANGE, "AddChild", "u", hand.spi_in)
         wait_until(lambda: "verifying" in self.states(), "the judgement")
         hand.stop()
         wait_until(lambda: not self.states(), "the end of the exchange")

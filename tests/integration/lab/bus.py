@@ -52,9 +52,11 @@ def _effective_user(user):
 class Connection:
     """A client of the bus under any user's name."""
 
-    def __init__(self, user):
+    def __init__(self, user, seconds=20):
+        """A call is given up after `seconds`."""
+        self.seconds = seconds
         with _effective_user(user):
-            self.connection = open_dbus_connection(ADDRESS)
+            self.connection = open_dbus_connection(ADDRESS, enable_fds=True)
 
     @property
     def unique_name(self):
@@ -64,7 +66,7 @@ class Connection:
         self.connection.close()
 
     def request(self, message):
-        reply = self.connection.send_and_get_reply(message, timeout=20)
+        reply = self.connection.send_and_get_reply(message, timeout=self.seconds)
         if reply.header.message_type is MessageType.error:
             text = reply.body[0] if reply.body else ""
             raise BusError(reply.header.fields[4], text)

@@ -1,6 +1,7 @@
 """An IKE client by hand: it calls tred in any order, with any octets, as a hostile one would."""
 
 import os
+import socket
 import struct
 
 from lab import ike
@@ -19,6 +20,8 @@ class HandClient:
         self.segw, self.marker = segw, b""
         self.socket = udp_socket(HENB, segw, 500)
         self.exchange = None
+        # What it asks for at each end: first and last address.
+        self.ts_i = self.ts_r = bytes(4), b"\xff" * 4
 
     def stop(self):
         self.bus.close()
@@ -78,22 +81,24 @@ class HandClient:
         complete, _, _, _, first, octets = self.call("Unprotect", "ay", datagram)
         return ike.decode_payloads(first, octets) if complete else None
 
-    def auth_request(self):
-        """The IKE_AUTH request, sealed; without INITIAL_CONTACT."""
+    def auth_payloads(self):
+        """The IKE_AUTH request's payloads; without INITIAL_CONTACT."""
         self.spi_in, = self.call("AllocateSpi")
         chain = self.property("CertificateChain")
-        everything = bytes(4), b"\xff" * 4
         payloads = [ike.Payload(ike.IDI, struct.pack("!BBH", self.id_type, 0, 0) + self.id_data)]
         payloads += [ike.Payload(ike.CERT, b"\x04" + certificate) for certificate in chain]
-        payloads += [
+        return payloads + [
             ike.Payload(ike.CERTREQ, b"\x04" + b"".join(self.property("AnchorHashes"))),
             ike.Payload(ike.AUTH, struct.pack("!BBH", self.method, 0, 0) + self.auth),
             ike.configuration_request(),
             ike.aes_gcm_128_proposal(3, struct.pack("!I", self.spi_in)),
-            ike.traffic_selectors(ike.TSI, *everything),
-            ike.traffic_selectors(ike.TSR, *everything),
+            ike.traffic_selectors(ike.TSI, *self.ts_i),
+            ike.traffic_selectors(ike.TSR, *self.ts_r),
         ]
-        return self.protect(ike.IKE_AUTH, payloads)
+
+    def auth_request(self):
+        """The IKE_AUTH request, sealed."""
+        return self.protect(ike.IKE_AUTH, self.auth_payloads())
 
     def authenticate(self):
         """Sends IKE_AUTH; keeps what came in self.datagrams, what was in it in self.answer."""
@@ -101,32 +106,24 @@ class HandClient:
         while (payloads := self.unprotect(self.datagrams[-1])) is None:
             self.datagrams.append(self.receive())
         self.answer = {payload.kind: payload.body for payload in reversed(payloads)}
-        self.certificates = [(payload.body[0], payload.body[1:]) for payload in payloads
-                             if payload.kind == ike.CERT]
+        self.certificates = [payload.body[1:] for payload in payloads if payload.kind == ike.CERT]
         return self
 
-    def verify(self, id_data=None, method=None, auth=None, certificates=None):
-        """VerifyPeer with what the SeGW sent, or with what the test wants instead."""
-        idr, peer_auth = self.answer[ike.IDR], self.answer[ike.AUTH]
-        identity, = self.call("VerifyPeer", "yayyaya(yay)", idr[0],
-                              idr[4:] if id_data is None else id_data,
-                              peer_auth[0] if method is None else method,
-                              peer_auth[4:] if auth is None else auth,
-                              self.certificates if certificates is None else certificates)
+    def verify(self):
+        identity, = self.call("VerifyPeer")
         return identity
 
-    def add_child(self, ts_r=("10.200.0.1", "10.200.0.1")):
-        proposal = self.answer[ike.SA]
-        spi_out, = struct.unpack("!I", proposal[8:12])
-        address = self.answer[ike.CP][8:12]
+    def add_child(self):
+        """Adds what IKE_AUTH negotiated; the name of the interface."""
+        interface, = self.call("AddChild", "u", self.spi_in)
+        return interface
 
-        def selector(start, end):
-            return (7, 0, 0, 65535, start, end)
-
-        first, last = (bytes(map(int, text.split("."))) for text in ts_r)
-        return self.call("AddChild", "uu(qqqb)ba(yyqqayay)a(yyqqayay)a(ayy)", self.spi_in, spi_out,
-                         (20, 128, 0, False), False, [selector(address, address)], [selector(first, last)],
-                         [(address, 32)])
+    def open_transport(self, address=None, port=4500, nat=False):
+        """OpenTransport, whose socket is not made use of."""
+        address = socket.inet_aton(self.segw) if address is None else address
+        descriptor, = self.call("OpenTransport", "ayqb", address, port, nat)
+        descriptor.close()
+        return self
 
     def until(self, step):
         """All steps up to `step`, in order."""

@@ -61,6 +61,9 @@ def make_network():
         raise LabError("this is no world to make networks in: use tests/integration/world")
     for command in _IP_COMMANDS.strip().splitlines():
         run(["ip", *command.split()])
+        if command.startswith("netns add"):
+            # Link-local addresses that are there at once: no test sees the network change by itself.
+            run(["sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0"], namespace=command.split()[-1])
     run(["sysctl", "-qw", "net.ipv4.ip_forward=1"], namespace=NAT)
     run(["nft", "-f", "-"], namespace=NAT, stdin=_NAT_RULES)
 

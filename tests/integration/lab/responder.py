@@ -10,9 +10,11 @@ from lab.process import BIN, Process, scratch
 
 
 class Responder(Process):
-    """`credential` is what it shows, with its intermediates; `key` what it signs with."""
+    """`credential` is what it shows, with its intermediates; `key` what it signs with, `assign` the address
+    that it assigns."""
 
-    def __init__(self, credential, key=None, identity=SEGW_NAME, ocsp=(), spoil_auth=False):
+    def __init__(self, credential, key=None, identity=SEGW_NAME, ocsp=(), spoil_auth=False,
+                 assign=None):
         folder = scratch("responder")
         shown, signing = folder / "certificates.pem", folder / "key.pem"
         shown.write_bytes(b"".join(each.pem() for each in [credential, *credential.intermediates()]))
@@ -24,6 +26,8 @@ class Responder(Process):
             options += ["--ocsp", folder / f"{number}.ocsp"]
         if spoil_auth:
             options.append("--spoil-auth")
+        if assign:
+            options += ["--assign", assign]
         super().__init__("responder", [BIN / "responder", *options], namespace=SEGW)
         self.wait_for("^ready$")
 

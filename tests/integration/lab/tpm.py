@@ -1,5 +1,6 @@
 """A software TPM inside the HeNB's network, on its loopback, where a capture sees its commands."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -91,13 +92,16 @@ class SharedTpm:
                     near.sendall(far.recv(4096))
 
     def _pass_commands(self, near, far):
-        with near:
-            while command := _message(near):
+        with near, contextlib.suppress(OSError):  # the program may have gone
+            while command := message(near):
                 with self.lock:
-                    self.commands.append(struct.unpack_from("!I", command, 6)[0])
-                    far.sendall(command)
-                    response = self._answer(command, _message(far))
+                    self.commands.append(command_code(command))
+                    response = self._execute(command, far)
                 near.sendall(response)
+
+    def _execute(self, command, far):
+        far.sendall(command)
+        return self._answer(command, message(far))
 
     def _answer(self, command, response):
         """What comes back for a command."""
@@ -141,10 +145,15 @@ class LesserTpm(SharedTpm):
         return bytes(listed)
 
 
-def _message(connection):
+def message(connection):
     """One command or response: tag, size, and what the size says."""
     header = connection.recv(6, socket.MSG_WAITALL)
     if len(header) < 6:
         return b""
     size = struct.unpack_from("!I", header, 2)[0]
     return header + connection.recv(size - 6, socket.MSG_WAITALL)
+
+
+def command_code(command):
+    """TPM 2.0 Part 1, 18.1"""
+    return struct.unpack_from("!I", command, 6)[0]

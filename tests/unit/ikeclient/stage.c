@@ -123,6 +123,46 @@ static int open_shared_socket(Stage *stage)
     return stage->shared_socket;
 }
 
+/* NULL, or the error that tred has for a call. */
+static const char *refusal(Stage *stage, TreMethod method)
+{
+    switch (method) {
+    case TRE_OPEN_TRANSPORT:
+    case TRE_ALLOCATE_SPI:
+    case TRE_SIGN_AUTH:
+        if (!stage->agreed)
+            return "WrongState";
+        break;
+    case TRE_VERIFY_PEER:
+        if (!stage->opened)
+            return "WrongState";
+        break;
+    case TRE_ADD_CHILD:
+        if (!stage->verified)
+            return "WrongState";
+        break;
+    default:
+        break;
+    }
+    const char *error = stage->refuse[method];
+    if (error && stage->refusals[method] > 0 && --stage->refusals[method] == 0)
+        stage->refuse[method] = NULL;
+    return error;
+}
+
+static void take_step(Stage *stage, TreMethod method)
+{
+    stage->done[method]++;
+    if (method == TRE_BEGIN)
+        stage->agreed = stage->opened = stage->verified = false;
+    if (method == TRE_AGREE)
+        stage->agreed = true;
+    if (method == TRE_UNPROTECT)
+        stage->opened = true;
+    if (method == TRE_VERIFY_PEER)
+        stage->verified = true;
+}
+
 static void fill(Stage *stage, const TreCall *call, StageReply *entry)
 {
     TreReply *reply = &entry->reply;
@@ -148,6 +188,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
         reply->suite = "SUITE";
         break;
     case TRE_OPEN_TRANSPORT:
+        stage->nat = call->remote.nat;
         reply->socket = open_shared_socket(stage);
         break;
     case TRE_ALLOCATE_SPI:
@@ -169,7 +210,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
         reply->peer_identity = "segw.example";
         break;
     case TRE_ADD_CHILD:
-        stage->udp_encapsulated = call->child.udp_encapsulated;
+        assert_int_equal(call->spi_in, STAGE_SPI_IN);
         reply->interface = "";
         break;
     case TRE_REMOVE_CHILD:
@@ -188,6 +229,7 @@ static int tre_stage_call(Tre *tre, const TreCall *call, TreHandler handler, voi
     stage->calls[stage->n_calls++] = call->method;
     if (!handler || stage->mute[call->method])
         return 0;
+    const char *error = refusal(stage, call->method);
 
     StageReply *entry = calloc(1, sizeof(*entry));
     assert_non_null(entry);
@@ -197,13 +239,12 @@ static int tre_stage_call(Tre *tre, const TreCall *call, TreHandler handler, voi
     if (stage->gone) {
         entry->reply.outcome = TRE_GONE;
         entry->reply.text = "tred is gone";
-    } else if (stage->refuse[call->method]) {
+    } else if (error) {
         entry->reply.outcome = TRE_REFUSED;
-        entry->reply.error = stage->refuse[call->method];
+        entry->reply.error = error;
         entry->reply.text = "refused by the stage";
-        if (stage->refusals[call->method] > 0 && --stage->refusals[call->method] == 0)
-            stage->refuse[call->method] = NULL;
     } else {
+        take_step(stage, call->method);
         fill(stage, call, entry);
     }
     while (*place)

@@ -22,14 +22,16 @@ struct Stage {
     /* what tred was asked, in order */
     size_t n_calls;
     TreMethod calls[STAGE_CALLS_MAX];
+    unsigned done[TRE_METHODS];    /* how many of each it did not refuse */
+    bool agreed, opened, verified; /* its exchange's state: other calls are refused by it */
     /* how tred behaves: the error it refuses a method with, and how many times (0: for ever) */
     const char *refuse[TRE_METHODS];
     unsigned refusals[TRE_METHODS];
     bool mute[TRE_METHODS]; /* it takes the call and does not answer */
     bool gone;              /* it is not on the bus */
     const char *data_plane;
-    int shared_socket;     /* what OpenTransport gave last; -1: none */
-    bool udp_encapsulated; /* as AddChild was told */
+    int shared_socket; /* what OpenTransport gave last; -1: none */
+    bool nat;          /* as OpenTransport was told */
     uint8_t agreed_request[2048];
     size_t agreed_request_size;
     uint32_t next_request_id;

@@ -59,12 +59,12 @@ static void proposals_are_numbered_from_one(void **state)
 
 static void a_missing_prf_is_that_of_the_integrity_algorithm(void **state)
 {
-    IkeSaPayload sa = offer_of("aes256-sha384-ecp384", IKE_PROTOCOL_IKE);
+    IkeSaPayload sa = offer_of("aes256-sha256-ecp384", IKE_PROTOCOL_IKE);
     (void)state;
 
     assert_int_equal(sa.proposals[0].n_transforms, 4);
-    assert_transform(&sa.proposals[0], 1, IKE_TRANSFORM_INTEG, IKE_INTEG_HMAC_SHA2_384_192, 0);
-    assert_transform(&sa.proposals[0], 3, IKE_TRANSFORM_PRF, IKE_PRF_HMAC_SHA2_384, 0);
+    assert_transform(&sa.proposals[0], 1, IKE_TRANSFORM_INTEG, IKE_INTEG_HMAC_SHA2_256_128, 0);
+    assert_transform(&sa.proposals[0], 3, IKE_TRANSFORM_PRF, IKE_PRF_HMAC_SHA2_256, 0);
 }
 
 static void chacha_has_no_key_length(void **state)
@@ -114,6 +114,52 @@ static void what_can_not_be_negotiated_is_refused(void **state)
         problem[0] = 0;
         assert_int_equal(proposals_parse(wrong[i].text, wrong[i].protocol, &sa, problem), -EINVAL);
         assert_int_not_equal(strlen(problem), 0);
+    }
+}
+
+static void what_tred_would_refuse_is_refused_with_what_is_possible(void **state)
+{
+    static const struct {
+        uint8_t protocol;
+        const char *text, *problem;
+    } wrong[] = {
+        {IKE_PROTOCOL_ESP, "aes128-sha384",
+         "names that are possible here (\"sha384\" is not in tred's profile): aes128gcm16 "
+         "aes256gcm16 "
+         "aes128 aes256 chacha20poly1305 sha256 noesn esn"},
+        {IKE_PROTOCOL_ESP, "aes128gcm16-ecp256",
+         "names that are possible here (\"ecp256\" is not for ESP): aes128gcm16 aes256gcm16 aes128 "
+         "aes256 chacha20poly1305 sha256 noesn esn"},
+    };
+    IkeSaPayload sa;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(proposals_parse(wrong[i].text, wrong[i].protocol, &sa, problem), -EINVAL);
+        assert_string_equal(problem, wrong[i].problem);
+    }
+}
+
+static void every_word_of_the_profile_can_be_offered_in_its_role(void **state)
+{
+    const Algorithm *row;
+    (void)state;
+
+    for (size_t i = 0; (row = algorithm_at(i)) != NULL; i++) {
+        for (uint8_t protocol = IKE_PROTOCOL_IKE; protocol <= IKE_PROTOCOL_ESP; protocol++) {
+            const uint8_t role = protocol == IKE_PROTOCOL_ESP ? IKE_ROLE_ESP : IKE_ROLE_IKE;
+            const bool plain =
+                row->type == IKE_TRANSFORM_INTEG || (row->type == IKE_TRANSFORM_ENCR && !row->aead);
+            char text[128];
+            IkeSaPayload sa;
+
+            if (protocol == IKE_PROTOCOL_AH)
+                continue;
+            (void)snprintf(text, sizeof(text), "%s%s-%s", plain ? "aes128-sha256" : "aes128gcm16",
+                           protocol == IKE_PROTOCOL_IKE ? "-prfsha256-ecp256" : "", row->word);
+            assert_int_equal(proposals_parse(text, protocol, &sa, problem),
+                             row->in_profile && row->roles & role ? 0 : -EINVAL);
+        }
     }
 }
 
@@ -252,6 +298,8 @@ int main(void)
         cmocka_unit_test(chacha_has_no_key_length),
         cmocka_unit_test(esp_is_without_esn_unless_told),
         cmocka_unit_test(what_can_not_be_negotiated_is_refused),
+        cmocka_unit_test(what_tred_would_refuse_is_refused_with_what_is_possible),
+        cmocka_unit_test(every_word_of_the_profile_can_be_offered_in_its_role),
         cmocka_unit_test(a_seventeenth_proposal_is_refused),
         cmocka_unit_test(an_answer_from_the_offer_is_taken),
         cmocka_unit_test(an_answer_that_was_not_offered_is_refused),

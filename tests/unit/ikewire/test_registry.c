@@ -19,7 +19,6 @@ static void known_numbers_have_their_registered_names(void **state)
     assert_string_equal(ike_notify_name(16390), "COOKIE");
     assert_string_equal(ike_notify_name(16431), "SIGNATURE_HASH_ALGORITHMS");
     assert_string_equal(ike_auth_method_name(14), "Digital Signature");
-    assert_string_equal(ike_group_name(19), "256-bit random ECP group");
 }
 
 static void other_numbers_are_unknown(void **state)
@@ -30,7 +29,6 @@ static void other_numbers_are_unknown(void **state)
     assert_string_equal(ike_payload_name(255), "unknown");
     assert_string_equal(ike_notify_name(40000), "unknown");
     assert_string_equal(ike_auth_method_name(0), "unknown");
-    assert_string_equal(ike_group_name(1), "unknown");
 }
 
 int main(void)

@@ -40,7 +40,7 @@ static void two_thousand_signatures_take_one_session_and_all_have_the_full_width
 
     (void)state;
     assert_int_equal(transient, 1); /* the key itself */
-    assert_int_equal(sessions, 1); /* for all its signatures */
+    assert_int_equal(sessions, 1);  /* for all its signatures */
     for (int i = 0; i < 2000; i++) {
         uint8_t digest_data[32];
         const Bytes digest = BYTES_OF(digest_data);
@@ -262,6 +262,20 @@ static void assert_fails_while_changed(Probe *probe)
         fail_msg("%s", error);
 }
 
+/* The last octet of the answer is of nonceTPM, which the session's key is derived from. */
+static void a_session_made_ready_wrong_is_made_anew_when_it_is_needed(void **state)
+{
+    Probe probe = {.command = TPM2_CC_StartAuthSession, .answer = {-1, 1}};
+    _cleanup_(device_key_freep) DeviceKey *key = key_new(TPM_KEY_ECDSA_P256);
+    char error[TPM_ERROR_SIZE] = "";
+
+    (void)state;
+    probe_attach(&probe);
+    assert_int_equal(device_key_prepare(key, error), 0);
+    probe_detach();
+    assert_signs(key, "SHA256", 32, false);
+}
+
 static void a_digest_changed_on_the_way_is_not_signed(void **state)
 {
     /* The command ends in digest (2 + 32), scheme (2 + 2) and ticket (2 + 4 + 2). */
@@ -291,6 +305,8 @@ int main(void)
         cmocka_unit_test(a_key_outside_the_profile_is_refused_with_its_flaw),
         cmocka_unit_test(a_damaged_or_foreign_key_is_refused_by_the_tpm),
         cmocka_unit_test(without_a_storage_root_key_no_key_is_made),
+        cmocka_unit_test_teardown(a_session_made_ready_wrong_is_made_anew_when_it_is_needed,
+                                  probe_remove),
         cmocka_unit_test_teardown(a_digest_changed_on_the_way_is_not_signed, probe_remove),
         cmocka_unit_test_teardown(an_answer_changed_on_the_way_is_not_believed, probe_remove),
     };

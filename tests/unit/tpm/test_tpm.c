@@ -139,6 +139,10 @@ static void an_error_has_the_command_the_tpms_words_and_the_remedy(void **state)
     assert_non_null(strstr(error, "another TPM"));
     tpm_error(error, "TPM2_CreatePrimary", 0x9a2); /* TPM_RC_BAD_AUTH, session 1 */
     assert_non_null(strstr(error, "password"));
+    tpm_error(error, "TPM2_PolicyPCR", 0x1); /* TPM 1.2's */
+    assert_non_null(strstr(error, "no TPM 2.0's answer"));
+    tpm_error(error, "TPM2_Sign", TSS2_SYS_RC_MALFORMED_RESPONSE);
+    assert_non_null(strstr(error, "no TPM 2.0's answer"));
     tpm_error(error, "TPM2_Sign", 0x2d5); /* nothing known to do about it */
     assert_null(strchr(error, ';'));
 }

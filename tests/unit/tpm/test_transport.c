@@ -193,6 +193,21 @@ static void a_task_cancelled_while_it_waits_sends_nothing_more(void **state)
     assert_false(tpm.broken);
 }
 
+static void what_a_cancelled_task_gives_back_is_given_back_though_it_is_put_off(void **state)
+{
+    static const uint8_t flush[] = {0, 0, 0x01, 0x65};
+
+    (void)state;
+    memcpy(exchange.request + HEADER_SIZE - sizeof(flush), flush, sizeof(flush));
+    fake.put_off = TPM2_RC_RETRY;
+    fake.put_off_times = 1;
+    waits.canceled_at = 1;
+    assert_int_equal(tpm_transport(&tpm, &exchange), TSS2_RC_SUCCESS);
+    assert_int_equal(answered(), TPM2_RC_SUCCESS);
+    assert_int_equal(fake.requests, 2);
+    assert_int_equal(waits.count, 2); /* the one that was refused, and the thread's */
+}
+
 /* What was asked before could be answered now: nothing more is heard. */
 static void assert_broken(void)
 {
@@ -260,6 +275,8 @@ int main(void)
         cmocka_unit_test_setup(it_is_sent_again_for_so_long_and_not_longer, setup),
         cmocka_unit_test_setup(every_other_answer_is_the_answer, setup),
         cmocka_unit_test_setup(a_task_cancelled_while_it_waits_sends_nothing_more, setup),
+        cmocka_unit_test_setup(what_a_cancelled_task_gives_back_is_given_back_though_it_is_put_off,
+                               setup),
         cmocka_unit_test_setup(an_answer_that_is_none_ends_the_connection, setup),
         cmocka_unit_test_setup(the_largest_answer_is_one, setup),
         cmocka_unit_test_setup(octets_that_do_not_move_end_the_connection, setup),

@@ -1,4 +1,4 @@
-/* What does the other side of an exchange do? A SeGW in as few lines as a handshake needs. */
+/* The other side of an exchange: a SeGW in as few lines as a handshake needs. */
 #include "exchange_fixture.h"
 
 #include "policy/tpmsigningkey.h"
@@ -67,20 +67,6 @@ static int verifier_fill(const char *anchors)
             print_error("%s\n", answer.reason);
     }
     return r;
-}
-
-int play_judge(Play *play, const PeerAuth *peer, time_t now)
-{
-    static VerifyAnswer answer;
-    VerifyRequest request;
-    int r = exchange_verify_begin(play->exchange, peer, now, &request, play->reason);
-
-    if (r != 0)
-        return r;
-    assert_int_equal(exchange_state(play->exchange), EXCHANGE_VERIFYING);
-    service_answer(&bench.verifier, &request, -1, &answer);
-    assert_int_equal(answer.error, 0);
-    return exchange_verify_end(play->exchange, &answer.verdict, play->reason);
 }
 
 int bench_init(void **state)
@@ -308,6 +294,61 @@ void play_sign(Play *play)
         fail_msg("SignAuth: %s", play->reason);
 }
 
+static IkeSaPayload esp_sa(uint32_t spi)
+{
+    return (IkeSaPayload){
+        .n_proposals = 1,
+        .proposals = {{
+            .number = 1,
+            .protocol = IKE_PROTOCOL_ESP,
+            .spi_size = sizeof(spi),
+            .spi = spi,
+            .n_transforms = 2,
+            .transforms =
+                {
+                    {.type = IKE_TRANSFORM_ENCR, .id = IKE_ENCR_AES_GCM_16, .key_length = 128},
+                    {.type = IKE_TRANSFORM_ESN, .id = IKE_ESN_NO},
+                },
+        }},
+    };
+}
+
+void play_offer_child(Play *play)
+{
+    static const uint8_t address[] = {10, 0, 0, 2};
+    const IkeTs any = {
+        .n_selectors = 1,
+        .selectors = {
+            {.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX, .end = {255, 255, 255, 255}}}};
+
+    assert_int_equal(exchange_allocate_spi(play->exchange, &play->spi_in, play->reason), 0);
+    play->child_asked = (ChildTerms){
+        .sa = esp_sa(play->spi_in),
+        .ts_i = any,
+        .ts_r = any,
+        .cp = {IKE_CFG_REQUEST, 1, {{.type = IKE_CFG_INTERNAL_IP4_ADDRESS}}},
+    };
+    play->child_granted = (ChildTerms){
+        .sa = esp_sa(0x12345678),
+        .ts_i = any,
+        .ts_r = any,
+        .cp = {IKE_CFG_REPLY, 1, {{IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(address)}}},
+    };
+}
+
+static void child_write(const ChildTerms *child, IkeChain *chain)
+{
+    if (child->notify != 0)
+        ike_chain_add_notify(chain, child->notify, (Bytes){0});
+    if (child->cp.n_attributes > 0)
+        ike_chain_add_cp(chain, &child->cp);
+    if (child->sa.n_proposals == 0)
+        return;
+    ike_chain_add_sa(chain, &child->sa);
+    ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, &child->ts_i);
+    ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, &child->ts_r);
+}
+
 PlainMessage play_auth_request(const Play *play, const OwnAuth *own, uint8_t *buffer)
 {
     const IkeId id = {.type = own->id_type, .data = own->id_data};
@@ -315,11 +356,11 @@ PlainMessage play_auth_request(const Play *play, const OwnAuth *own, uint8_t *bu
     IkeChain chain;
     Writer writer;
 
-    (void)play;
     writer_init(&writer, buffer, PLAY_MESSAGE_MAX);
     ike_chain_init(&chain, &writer);
     ike_chain_add_id(&chain, IKE_PAYLOAD_IDI, &id);
     ike_chain_add_auth(&chain, own->method, own->data);
+    child_write(&play->child_asked, &chain);
     message.first = chain.first;
     assert_int_equal(writer_finish(&writer, &message.payloads), 0);
     return message;
@@ -329,11 +370,14 @@ void play_request_auth(Play *play)
 {
     SealedMessage sealed = {0};
     uint8_t buffer[PLAY_MESSAGE_MAX];
-    const PlainMessage message = play_auth_request(play, &play->own, buffer);
+    PlainMessage message;
 
+    if (play->spi_in == 0)
+        play_offer_child(play);
+    message = play_auth_request(play, &play->own, buffer);
     if (exchange_protect(play->exchange, &message, 1280, &sealed, play->reason) != 0)
         fail_msg("Protect: %s", play->reason);
-    play->request_pending = true;
+    play->asked = true;
     sealed_message_deinit(&sealed);
 }
 
@@ -357,12 +401,13 @@ static void peer_sign(Play *play, Bytes octets)
 
 PeerAuth play_peer(Play *play)
 {
-    static const uint8_t id_body[] = "\x02\0\0\0" SEGW_FQDN;
+    uint8_t id_body[] = "\x02\0\0\0" SEGW_FQDN;
     static unsigned char der[2048];
     unsigned char *end = der;
     uint8_t *octets = NULL;
     size_t size = 0;
 
+    memset(id_body + 1, play->id_reserved, 3);
     assert_int_equal(
         auth_signed_octets(play->suite.prf, play->keys.sk_pr, play->response,
                            (Bytes){play->nonce_i, exchange_nonce_i(play->exchange).size},
@@ -373,6 +418,7 @@ PeerAuth play_peer(Play *play)
     assert_in_range(i2d_X509(bench.segw.certificate, &end), 1, sizeof(der));
     return (PeerAuth){
         .id_type = IKE_ID_FQDN,
+        .id_reserved = play->id_reserved,
         .id_data = {(const uint8_t *)SEGW_FQDN, strlen(SEGW_FQDN)},
         .method = IKE_AUTH_DIGITAL_SIGNATURE,
         .data = play->auth_data_made,
@@ -415,20 +461,78 @@ bool play_opens(Play *play, const SealedMessage *sealed, IkeHeader *ret)
     return seal_open(play->seal_in, datagram, &message, plain, &size) == 0;
 }
 
-/* IKE_AUTH's response, opened: the request is answered. */
-static void response_take(Play *play)
+static void id_write(const PeerAuth *peer, IkeChain *chain)
+{
+    ike_chain_open(chain, IKE_PAYLOAD_IDR, false);
+    writer_u8(chain->writer, peer->id_type);
+    for (int i = 0; i < 3; i++)
+        writer_u8(chain->writer, peer->id_reserved);
+    writer_bytes(chain->writer, peer->id_data);
+    ike_chain_close(chain);
+}
+
+/* A payload without data is left out. */
+static Bytes response_write(const Play *play, const PeerAuth *peer, uint8_t *buffer,
+                            uint8_t *ret_first)
+{
+    IkeChain chain;
+    Writer writer;
+    Bytes plain;
+
+    writer_init(&writer, buffer, PLAY_MESSAGE_MAX);
+    ike_chain_init(&chain, &writer);
+    if (peer->id_data.size > 0)
+        id_write(peer, &chain);
+    for (size_t i = 0; i < peer->n_certificates; i++) {
+        ike_chain_add_cert(&chain, IKE_PAYLOAD_CERT, peer->certificates[i].encoding,
+                           peer->certificates[i].data);
+    }
+    if (peer->data.size > 0)
+        ike_chain_add_auth(&chain, peer->method, peer->data);
+    child_write(&play->child_granted, &chain);
+    assert_int_equal(writer_finish(&writer, &plain), 0);
+    *ret_first = chain.first;
+    return plain;
+}
+
+static void response_take(Play *play, const PeerAuth *peer)
 {
     OpenedMessage opened = {0};
-    uint8_t buffer[PLAY_MESSAGE_MAX];
+    uint8_t buffer[PLAY_MESSAGE_MAX], sealed[PLAY_MESSAGE_MAX], first = 0;
+    const Bytes plain = response_write(play, peer, buffer, &first);
+    const Bytes datagram = play_seal(play, IKE_AUTH, true, 1, first, plain, sealed);
     bool complete = false;
-    Bytes datagram = play_seal(play, IKE_AUTH, true, 1, IKE_PAYLOAD_VENDOR_ID,
-                               (Bytes){(const uint8_t *)"\0\0\0\5V", 5}, buffer);
 
     if (exchange_unprotect(play->exchange, datagram, &complete, &opened, play->reason) != 0)
         fail_msg("Unprotect: %s", play->reason);
     assert_true(complete);
-    play->request_pending = false;
     opened_message_deinit(&opened);
+}
+
+static void auth_exchange(Play *play, const PeerAuth *peer)
+{
+    if (exchange_state(play->exchange) != EXCHANGE_SIGNED || play->answered)
+        return;
+    if (!play->asked)
+        play_request_auth(play);
+    response_take(play, peer);
+    play->answered = true;
+}
+
+int play_judge(Play *play, const PeerAuth *peer, time_t now)
+{
+    static VerifyAnswer answer;
+    VerifyRequest request;
+    int r;
+
+    auth_exchange(play, peer);
+    r = exchange_verify_begin(play->exchange, now, &request, play->reason);
+    if (r != 0)
+        return r;
+    assert_int_equal(exchange_state(play->exchange), EXCHANGE_VERIFYING);
+    service_answer(&bench.verifier, &request, -1, &answer);
+    assert_int_equal(answer.error, 0);
+    return exchange_verify_end(play->exchange, &answer.verdict, play->reason);
 }
 
 void play_verify(Play *play)
@@ -458,14 +562,13 @@ void play_to(Play *play, ExchangeState state)
     play_sign(play);
     if (state == EXCHANGE_SIGNED)
         return;
-    play_request_auth(play);
-    response_take(play);
     if (state == EXCHANGE_VERIFYING) {
         const PeerAuth peer = play_peer(play);
         VerifyRequest request;
 
-        assert_int_equal(
-            exchange_verify_begin(play->exchange, &peer, time(NULL), &request, play->reason), 0);
+        auth_exchange(play, &peer);
+        assert_int_equal(exchange_verify_begin(play->exchange, time(NULL), &request, play->reason),
+                         0);
     } else if (state == EXCHANGE_VERIFIED) {
         play_verify(play);
     } else {
@@ -474,36 +577,16 @@ void play_to(Play *play, ExchangeState state)
     assert_int_equal(exchange_state(play->exchange), state);
 }
 
-ChildRequest play_child(uint32_t spi_in)
-{
-    const IkeSelector any = {
-        .type = IKE_TS_IPV4_ADDR_RANGE,
-        .end_port = UINT16_MAX,
-        .end = {255, 255, 255, 255},
-    };
-    static const uint8_t address[] = {10, 0, 0, 2};
-
-    return (ChildRequest){
-        .spi_in = spi_in,
-        .spi_out = 0x12345678,
-        .suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128)},
-        .ts_i = {.n_selectors = 1, .selectors = {any}},
-        .ts_r = {.n_selectors = 1, .selectors = {any}},
-        .n_addresses = 1,
-        .addresses = {{BYTES_OF(address), 32}},
-    };
-}
-
 static void note_added(int error, const char *reason, void *userdata)
 {
     (void)reason;
     *(int *)userdata = error;
 }
 
-int play_add_child(Play *play, const ChildRequest *request)
+int play_add_child(Play *play, uint32_t spi_in)
 {
     int added = -EINPROGRESS;
-    int r = exchange_add_child(play->exchange, request, note_added, &added, play->reason);
+    int r = exchange_add_child(play->exchange, spi_in, note_added, &added, play->reason);
 
     return r != 0 ? r : added;
 }

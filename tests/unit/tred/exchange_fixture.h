@@ -50,6 +50,26 @@ typedef struct InitSpec {
     uint8_t omit; /* a payload type to leave out; 0: none */
 } InitSpec;
 
+/* What one of the IKE_AUTH messages says of the Child SA. */
+typedef struct ChildTerms {
+    IkeSaPayload sa; /* without proposals: there is no Child SA in the message */
+    IkeTs ts_i;
+    IkeTs ts_r;
+    IkeCp cp;
+    uint16_t notify; /* one more payload, before all others; 0: none */
+} ChildTerms;
+
+/* What the IKE_AUTH response says of its sender. */
+typedef struct PeerAuth {
+    uint8_t id_type;
+    uint8_t id_reserved; /* each of IDr's RESERVED octets */
+    Bytes id_data;
+    uint8_t method;
+    Bytes data;
+    size_t n_certificates;
+    IkeCert certificates[FRAME_EVIDENCE_MAX];
+} PeerAuth;
+
 typedef struct Play {
     Exchange *exchange;
     char reason[EXCHANGE_REASON_SIZE];
@@ -60,7 +80,9 @@ typedef struct Play {
     Bytes request;
     Bytes response;
     OwnAuth own;
-    bool request_pending;
+    bool asked, answered; /* IKE_AUTH */
+    uint32_t spi_in;      /* of the Child SA that is asked for; 0: none yet */
+    ChildTerms child_asked, child_granted;
 
     /* the SeGW's side */
     uint16_t group;
@@ -72,6 +94,7 @@ typedef struct Play {
     Seal *seal_in;
     Seal *seal_out;
     uint32_t request_id; /* of the SeGW's next request */
+    uint8_t id_reserved; /* each of the RESERVED octets of its IDr */
     uint8_t auth_data[AUTH_DATA_MAX];
     Bytes auth_data_made;
 } Play;
@@ -100,14 +123,20 @@ void play_request_auth(Play *play);
 void play_verify(Play *play);
 void play_refuse(Play *play);
 
-/* VerifyPeer from begin to end, as exchange_verify_begin() and exchange_verify_end() return. */
+/* Allocates an SPI, and fills in the terms of a Child SA: AES-GCM-16 128, all of IPv4, the address
+ * 10.0.0.2. The request to come asks for it, and the response grants it; tests change what they are
+ * about. */
+void play_offer_child(Play *play);
+
+/* IKE_AUTH as far as it is not over yet, the SeGW's part being `peer` and play->child_granted; then
+ * VerifyPeer from begin to end, as exchange_verify_begin() and exchange_verify_end() return. */
 int play_judge(Play *play, const PeerAuth *peer, time_t now);
 
 /* Brings a new exchange into `state`. */
 void play_to(Play *play, ExchangeState state);
 
-/* The IKE_AUTH request's chain (IDi, AUTH) as a client builds it, into `buffer` (PLAY_MESSAGE_MAX
- * octets). */
+/* The IKE_AUTH request's chain (IDi, AUTH, play->child_asked) as a client builds it, into `buffer`
+ * (PLAY_MESSAGE_MAX octets). */
 PlainMessage play_auth_request(const Play *play, const OwnAuth *own, uint8_t *buffer);
 
 /* The SeGW's own IDr, AUTH and certificate. */
@@ -120,8 +149,5 @@ Bytes play_seal(Play *play, uint8_t exchange_type, bool response, uint32_t messa
 /* Opens what the exchange sealed, in one datagram; true if it is authentic. */
 bool play_opens(Play *play, const SealedMessage *sealed, IkeHeader *ret);
 
-/* A Child SA as IKE_AUTH would have negotiated it. */
-ChildRequest play_child(uint32_t spi_in);
-
 /* AddChild, and what the data plane (there is none, so it answers at once) says to it. */
-int play_add_child(Play *play, const ChildRequest *request);
+int play_add_child(Play *play, uint32_t spi_in);

@@ -33,17 +33,10 @@ typedef struct Method {
 } Method;
 
 static const Method exchange_methods[] = {
-    {"ChooseGroup", "q"},
-    {"Agree", "ayay"},
-    {"SignAuth", ""},
-    {"Protect", "ybyayu"},
-    {"Unprotect", "ay"},
-    {"VerifyPeer", "yayyaya(yay)"},
-    {"OpenTransport", "ayq"},
-    {"AllocateSpi", ""},
-    {"AddChild", "uu(qqqb)ba(yyqqayay)a(yyqqayay)a(ayy)"},
-    {"RemoveChild", "u"},
-    {"Close", ""},
+    {"ChooseGroup", "q"},      {"Agree", "ayay"},   {"SignAuth", ""},
+    {"Protect", "ybyayu"},     {"Unprotect", "ay"}, {"VerifyPeer", ""},
+    {"OpenTransport", "ayqb"}, {"AllocateSpi", ""}, {"AddChild", "u"},
+    {"RemoveChild", "u"},      {"Close", ""},
 };
 
 static int group_init(void **state)

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-static const uint16_t groups[] = {IKE_GROUP_MODP_2048, IKE_GROUP_ECP_256, IKE_GROUP_ECP_384,
-                                  IKE_GROUP_CURVE25519};
+#define NUMBER(name, number, ...) number,
+static const uint16_t groups[] = {IKE_GROUPS(NUMBER)};
 
 /* Both sides of a published exchange. */
 typedef struct KnownAnswer {
@@ -254,7 +254,9 @@ static void a_point_that_is_not_on_the_curve_is_refused(void **state)
 {
     (void)state;
 
-    for (size_t i = 1; i <= 2; i++) { /* the two ECP groups */
+    for (size_t i = 0; i < ELEMENTS(groups); i++) {
+        if (strcmp(group_find(groups[i])->key_type, "EC") != 0)
+            continue;
         _cleanup_(dh_freep) Dh *dh = NULL, *peer = NULL;
         Octets ke = {0};
         Secret *secret = NULL;

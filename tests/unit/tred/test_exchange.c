@@ -92,7 +92,7 @@ static int call_verify_peer(Play *play)
     return play_judge(play, &peer, time(NULL));
 }
 
-/* AddChild and RemoveChild with an SPI of the exchange's own, where it has one to give. */
+/* RemoveChild with an SPI of the exchange's own, where it has one to give. */
 static uint32_t spi_any(Play *play)
 {
     uint32_t spi = 256;
@@ -112,7 +112,7 @@ static int call_open_transport(Play *play)
     int fd = -1;
 
     memcpy(&remote, &segw, sizeof(segw));
-    return exchange_open_transport(play->exchange, &remote, &fd, play->reason);
+    return exchange_open_transport(play->exchange, &remote, false, &fd, play->reason);
 }
 
 static int call_make(Play *play, ExchangeCall call)
@@ -136,11 +136,8 @@ static int call_make(Play *play, ExchangeCall call)
         return call_open_transport(play);
     case EXCHANGE_ALLOCATE_SPI:
         return exchange_allocate_spi(play->exchange, &spi, play->reason);
-    case EXCHANGE_ADD_CHILD: {
-        const ChildRequest child = play_child(spi_any(play));
-
-        return play_add_child(play, &child);
-    }
+    case EXCHANGE_ADD_CHILD:
+        return play_add_child(play, play->spi_in);
     case EXCHANGE_REMOVE_CHILD:
         return exchange_remove_child(play->exchange, spi_any(play), play->reason);
     default:

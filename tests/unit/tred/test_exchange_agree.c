@@ -392,7 +392,7 @@ static void fragmentation_needs_both_sides(void **state)
         Play *play = &round->play;
         static uint8_t body[2000];
         SealedMessage sealed = {0};
-        PlainMessage message = {.exchange_type = IKE_AUTH, .first = IKE_PAYLOAD_VENDOR_ID};
+        PlainMessage message = {.exchange_type = IKE_AUTH, .first = IKE_PAYLOAD_IDI};
         uint8_t chain[PLAY_MESSAGE_MAX];
         IkeChain builder;
         Writer writer;
@@ -405,6 +405,8 @@ static void fragmentation_needs_both_sides(void **state)
         play_sign(play);
         writer_init(&writer, chain, sizeof(chain));
         ike_chain_init(&builder, &writer);
+        ike_chain_add_id(&builder, IKE_PAYLOAD_IDI, &(IkeId){play->own.id_type, play->own.id_data});
+        ike_chain_add_auth(&builder, play->own.method, play->own.data);
         ike_chain_add(&builder, IKE_PAYLOAD_VENDOR_ID, BYTES_OF(body));
         assert_int_equal(writer_finish(&writer, &message.payloads), 0);
         assert_int_equal(exchange_protect(play->exchange, &message, 1000, &sealed, play->reason),

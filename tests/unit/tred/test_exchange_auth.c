@@ -164,6 +164,15 @@ static void an_auth_with_any_bit_changed_is_refused(void **state)
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
 }
 
+static void an_auth_with_something_after_it_is_refused(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    play->auth_data[peer.data.size++] = 0;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
+}
+
 static void a_refused_peer_has_no_second_try(void **state)
 {
     Play *play = *state;
@@ -286,14 +295,105 @@ static void another_idr_is_an_identity_mismatch(void **state)
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_IDENTITY_MISMATCH);
 }
 
-static void an_idr_of_any_length_is_handled(void **state)
+static void an_idr_that_only_begins_like_the_name_is_an_identity_mismatch(void **state)
 {
-    static const uint8_t zeros[70000];
+    static const uint8_t name[] = SEGW_FQDN "\0.evil";
     Play *play = *state;
     PeerAuth peer = play_peer(play);
 
-    peer.id_data = BYTES_OF(zeros);
+    peer.id_data = (Bytes){name, sizeof(name) - 1};
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_IDENTITY_MISMATCH);
+}
+
+static void an_auth_of_another_exchange_is_refused(void **state)
+{
+    Play *play = *state, other;
+    PeerAuth peer = play_peer(play), others;
+
+    play_to(&other, EXCHANGE_SIGNED);
+    others = play_peer(&other);
+    peer.data = others.data;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
+    play_deinit(&other);
+}
+
+static void another_certificate_of_the_same_root_does_not_fit_the_auth(void **state)
+{
+    static unsigned char der[2048];
+    const PkiSpec spec = pki_segw_spec(SEGW_FQDN);
+    Pki twin = pki_issue(&spec, &bench.root);
+    unsigned char *end_ = der;
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    (void)i2d_X509(twin.certificate, &end_);
+    peer.certificates[0].data = (Bytes){der, (size_t)(end_ - der)};
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
+    pki_deinit(&twin);
+}
+
+static void an_idr_longer_than_any_fqdn_is_an_identity_mismatch(void **state)
+{
+    static uint8_t letters[3000];
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    memset(letters, 'a', sizeof(letters));
+    peer.id_data = BYTES_OF(letters);
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_IDENTITY_MISMATCH);
+}
+
+static void a_response_without_an_idr_is_an_identity_mismatch(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.id_data = (Bytes){0};
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_IDENTITY_MISMATCH);
+}
+
+static void a_response_without_an_auth_is_refused_with_what_it_says_instead(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.data = (Bytes){0};
+    play_request_auth(play);
+    play->child_granted = (ChildTerms){.notify = IKE_NOTIFY_AUTHENTICATION_FAILED};
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
+    assert_non_null(strstr(play->reason, "AUTHENTICATION_FAILED"));
+}
+
+static void nobody_is_judged_before_a_response_was_opened(void **state)
+{
+    VerifyRequest request;
+    Play *play = *state;
+
+    play_request_auth(play);
+    assert_int_equal(exchange_verify_begin(play->exchange, time(NULL), &request, play->reason),
+                     EXCHANGE_E_WRONG_STATE);
+    assert_int_equal(exchange_state(play->exchange), EXCHANGE_SIGNED);
+    play_verify(play); /* and it may still come */
+}
+
+/* RFC 7296 2.15: MACedIDForR is over all of IDr's body but its generic header. */
+static void the_auth_covers_the_reserved_octets_of_idr(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer;
+
+    play->id_reserved = 0xa5;
+    peer = play_peer(play);
+    assert_int_equal(play_judge(play, &peer, time(NULL)), 0);
+}
+
+static void reserved_octets_of_idr_that_were_changed_spoil_the_auth(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.id_reserved = 1;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
 }
 
 static void a_segw_of_another_root_is_not_trusted(void **state)
@@ -341,7 +441,16 @@ int main(void)
         SIGNED(an_expired_certificate_is_refused_as_such),
         SIGNED(a_certificate_of_tomorrow_is_refused_as_such),
         SIGNED(another_idr_is_an_identity_mismatch),
-        SIGNED(an_idr_of_any_length_is_handled),
+        SIGNED(an_idr_that_only_begins_like_the_name_is_an_identity_mismatch),
+        SIGNED(an_auth_of_another_exchange_is_refused),
+        SIGNED(an_auth_with_something_after_it_is_refused),
+        SIGNED(another_certificate_of_the_same_root_does_not_fit_the_auth),
+        SIGNED(an_idr_longer_than_any_fqdn_is_an_identity_mismatch),
+        SIGNED(a_response_without_an_idr_is_an_identity_mismatch),
+        SIGNED(a_response_without_an_auth_is_refused_with_what_it_says_instead),
+        SIGNED(nobody_is_judged_before_a_response_was_opened),
+        SIGNED(the_auth_covers_the_reserved_octets_of_idr),
+        SIGNED(reserved_octets_of_idr_that_were_changed_spoil_the_auth),
         SIGNED(a_segw_of_another_root_is_not_trusted),
     };
 

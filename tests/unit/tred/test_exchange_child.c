@@ -1,20 +1,35 @@
-/* Are ESP keys made once, for a verified peer, and for an SPI of the exchange's own? */
+/* ESP keys are made once, for a verified peer, and for the Child SA that both IKE_AUTH messages
+ * negotiated. */
 #include "exchange_fixture.h"
 
 #include "tred/exchange_internal.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-static int verified(void **state)
+static int play_of(void **state, ExchangeState in)
 {
     static Play play;
 
-    play_to(&play, EXCHANGE_VERIFIED);
+    play_to(&play, in);
     *state = &play;
+    return 0;
+}
+
+static int verified(void **state)
+{
+    return play_of(state, EXCHANGE_VERIFIED);
+}
+
+/* What the messages will say of the Child SA may still be changed. */
+static int offering(void **state)
+{
+    (void)play_of(state, EXCHANGE_SIGNED);
+    play_offer_child(*state);
     return 0;
 }
 
@@ -32,17 +47,27 @@ static uint32_t spi_new(Play *play)
     return spi;
 }
 
-static int add(Play *play, const ChildRequest *request)
+/* IKE_AUTH with the terms as they are, a SeGW that is verified, and AddChild. */
+static int negotiate(Play *play)
 {
-    return play_add_child(play, request);
+    play_verify(play);
+    return play_add_child(play, play->spi_in);
+}
+
+static void assert_refused(Play *play, ExchangeError error)
+{
+    assert_int_equal(negotiate(play), error);
+    assert_true(strlen(play->reason) > 20);
+    assert_false(play->exchange->child_keys_used);
+    assert_int_equal(exchange_state(play->exchange), EXCHANGE_VERIFIED);
 }
 
 static void spis_are_not_reserved_and_all_different(void **state)
 {
     Play *play = *state;
-    uint32_t spis[EXCHANGE_CHILDREN_MAX];
+    uint32_t spis[EXCHANGE_CHILDREN_MAX] = {play->spi_in};
 
-    for (size_t i = 0; i < ELEMENTS(spis); i++) {
+    for (size_t i = 1; i < ELEMENTS(spis); i++) {
         spis[i] = spi_new(play);
         assert_true(spis[i] >= 256);
         for (size_t j = 0; j < i; j++)
@@ -53,25 +78,25 @@ static void spis_are_not_reserved_and_all_different(void **state)
 static void the_ninth_spi_is_refused_until_one_is_given_back(void **state)
 {
     Play *play = *state;
-    uint32_t first = spi_new(play), spi = 0;
+    uint32_t spi = 0;
 
     for (int i = 1; i < EXCHANGE_CHILDREN_MAX; i++)
         (void)spi_new(play);
     assert_int_equal(exchange_allocate_spi(play->exchange, &spi, play->reason),
                      EXCHANGE_E_TOO_MANY_CHILDREN);
-    assert_int_equal(exchange_remove_child(play->exchange, first, play->reason), 0);
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason), 0);
     (void)spi_new(play);
 }
 
 static void both_sides_derive_the_same_esp_keys(void **state)
 {
     Play *play = *state;
-    const ChildRequest request = play_child(spi_new(play));
+    const EspSuite suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128)};
     const EspKeys *ours = &play->exchange->children[0].keys;
     EspKeys segws = {0};
 
-    assert_int_equal(add(play, &request), 0);
-    assert_int_equal(esp_keys_derive(play->suite.prf, &request.suite, play->keys.sk_d, NULL,
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+    assert_int_equal(esp_keys_derive(play->suite.prf, &suite, play->keys.sk_d, NULL,
                                      exchange_nonce_i(play->exchange), (Bytes){play->nonce_r, 32},
                                      &segws),
                      0);
@@ -80,142 +105,436 @@ static void both_sides_derive_the_same_esp_keys(void **state)
     esp_keys_deinit(&segws);
 }
 
+static void spis_and_suite_are_those_of_the_messages(void **state)
+{
+    ChildStatus children[EXCHANGE_CHILDREN_MAX];
+    Play *play = *state;
+
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+    assert_int_equal(exchange_children(play->exchange, children), 1);
+    assert_int_equal(children[0].spi_in, play->spi_in);
+    assert_int_equal(children[0].spi_out, 0x12345678);
+    assert_string_equal(children[0].suite, "AES_GCM_16_128/NO_ESN");
+}
+
 static void the_keys_are_not_handed_out_twice(void **state)
 {
     Play *play = *state;
-    const ChildRequest first = play_child(spi_new(play));
-    const ChildRequest second = play_child(spi_new(play));
+    const uint32_t other = spi_new(play);
 
-    assert_int_equal(add(play, &first), 0);
-    assert_int_equal(add(play, &first), EXCHANGE_E_KEYS_USED);
-    assert_int_equal(add(play, &second), EXCHANGE_E_KEYS_USED);
-    assert_int_equal(exchange_remove_child(play->exchange, first.spi_in, play->reason), 0);
-    assert_int_equal(add(play, &second), EXCHANGE_E_KEYS_USED);
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+    assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_KEYS_USED);
+    assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason), 0);
+    assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
 }
 
 static void removing_a_child_wipes_its_keys_and_forgets_its_spi(void **state)
 {
     Play *play = *state;
-    const ChildRequest request = play_child(spi_new(play));
 
-    assert_int_equal(add(play, &request), 0);
-    assert_int_equal(exchange_remove_child(play->exchange, request.spi_in, play->reason), 0);
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason), 0);
     assert_null(play->exchange->children[0].keys.encr_i);
-    assert_int_equal(exchange_remove_child(play->exchange, request.spi_in, play->reason),
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason),
                      EXCHANGE_E_NO_SUCH_CHILD);
+}
+
+static void the_auth_messages_are_let_go_once_the_child_is_added(void **state)
+{
+    Play *play = *state;
+
+    assert_non_null(play->exchange->auth_request.payloads.data);
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+    assert_null(play->exchange->auth_request.payloads.data);
+    assert_null(play->exchange->auth_response.payloads.data);
 }
 
 static void an_spi_that_was_not_allocated_is_no_child(void **state)
 {
     Play *play = *state;
-    ChildRequest request = play_child(spi_new(play) ^ 1);
 
-    assert_int_equal(add(play, &request), EXCHANGE_E_NO_SUCH_CHILD);
-    request.spi_in = 0;
-    assert_int_equal(add(play, &request), EXCHANGE_E_NO_SUCH_CHILD);
+    assert_int_equal(play_add_child(play, play->spi_in ^ 1), EXCHANGE_E_NO_SUCH_CHILD);
+    assert_int_equal(play_add_child(play, 0), EXCHANGE_E_NO_SUCH_CHILD);
     assert_int_equal(exchange_remove_child(play->exchange, 0, play->reason),
                      EXCHANGE_E_NO_SUCH_CHILD);
+}
+
+static void an_spi_that_the_request_did_not_offer_is_no_child(void **state)
+{
+    Play *play = *state;
+
+    assert_int_equal(play_add_child(play, spi_new(play)), EXCHANGE_E_NO_SUCH_CHILD);
+    assert_false(play->exchange->child_keys_used);
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
 static void another_exchanges_spi_is_no_child(void **state)
 {
     Play *play = *state, other;
-    ChildRequest request;
 
     play_to(&other, EXCHANGE_VERIFIED);
-    request = play_child(spi_new(&other));
-    assert_int_equal(add(play, &request), EXCHANGE_E_NO_SUCH_CHILD);
-    assert_int_equal(exchange_remove_child(play->exchange, request.spi_in, play->reason),
+    assert_int_equal(play_add_child(play, other.spi_in), EXCHANGE_E_NO_SUCH_CHILD);
+    assert_int_equal(exchange_remove_child(play->exchange, other.spi_in, play->reason),
                      EXCHANGE_E_NO_SUCH_CHILD);
     play_deinit(&other);
 }
 
+/* ---- no Child SA ---- */
+
+static void a_child_that_was_not_asked_for_is_not_granted(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked = (ChildTerms){0};
+    assert_refused(play, EXCHANGE_E_CHILD_NOT_GRANTED);
+}
+
+static void a_child_that_the_segw_leaves_out_is_not_granted(void **state)
+{
+    Play *play = *state;
+
+    play->child_granted = (ChildTerms){0};
+    assert_refused(play, EXCHANGE_E_CHILD_NOT_GRANTED);
+}
+
+static void a_child_that_the_segw_refuses_is_not_granted(void **state)
+{
+    Play *play = *state;
+
+    play->child_granted = (ChildTerms){.notify = IKE_NOTIFY_TS_UNACCEPTABLE};
+    assert_refused(play, EXCHANGE_E_CHILD_NOT_GRANTED);
+    assert_non_null(strstr(play->reason, "TS_UNACCEPTABLE"));
+}
+
+static void transport_mode_is_no_tunnel(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.notify = play->child_granted.notify = IKE_NOTIFY_USE_TRANSPORT_MODE;
+    assert_refused(play, EXCHANGE_E_CHILD_NOT_GRANTED);
+}
+
+/* ---- SA ---- */
+
 static void a_reserved_outbound_spi_is_malformed(void **state)
 {
     Play *play = *state;
-    ChildRequest request = play_child(spi_new(play));
 
-    request.spi_out = 255;
-    assert_int_equal(add(play, &request), EXCHANGE_E_MALFORMED);
-    request.spi_out = 256;
-    assert_int_equal(add(play, &request), 0);
+    play->child_granted.sa.proposals[0].spi = 255;
+    assert_refused(play, EXCHANGE_E_MALFORMED);
+}
+
+static void the_first_outbound_spi_that_is_not_reserved_is_taken(void **state)
+{
+    Play *play = *state;
+
+    play->child_granted.sa.proposals[0].spi = 256;
+    assert_int_equal(negotiate(play), 0);
+}
+
+static void add_transform(ChildTerms *terms, IkeTransform transform)
+{
+    IkeProposal *proposal = &terms->sa.proposals[0];
+
+    proposal->transforms[proposal->n_transforms++] = transform;
 }
 
 static void a_suite_with_a_ke_of_its_own_is_refused(void **state)
 {
+    const IkeTransform ke = {.type = IKE_TRANSFORM_KE, .id = IKE_GROUP_ECP_256};
     Play *play = *state;
-    ChildRequest request = play_child(spi_new(play));
 
-    request.suite.group = IKE_GROUP_ECP_256;
-    assert_int_equal(add(play, &request), EXCHANGE_E_SUITE_NOT_ALLOWED);
+    add_transform(&play->child_asked, ke);
+    add_transform(&play->child_granted, ke);
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
 }
 
-static void assert_selector_malformed(Play *play, const ChildRequest *request)
-{
-    assert_int_equal(add(play, request), EXCHANGE_E_MALFORMED);
-    assert_false(play->exchange->child_keys_used);
-}
-
-static void selectors_must_be_well_formed(void **state)
+static void a_suite_that_was_not_offered_is_refused(void **state)
 {
     Play *play = *state;
-    const ChildRequest good = play_child(spi_new(play));
-    ChildRequest bad = good;
 
-    bad.ts_i.n_selectors = 0;
-    assert_selector_malformed(play, &bad);
-    bad = good;
-    bad.ts_r.n_selectors = IKE_SELECTORS_MAX + 1;
-    assert_selector_malformed(play, &bad);
-    bad = good;
-    bad.ts_r.selectors[0].type = 9;
-    assert_selector_malformed(play, &bad);
-    bad = good;
-    bad.ts_r.selectors[0].start[0] = 1;
-    bad.ts_r.selectors[0].end[0] = 0;
-    assert_selector_malformed(play, &bad);
-    bad = good;
-    bad.ts_i.selectors[0].start_port = 2;
-    bad.ts_i.selectors[0].end_port = 1;
-    assert_selector_malformed(play, &bad);
-    assert_int_equal(add(play, &good), 0);
+    play->child_granted.sa.proposals[0].transforms[0].key_length = 256;
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
 }
 
-static void addresses_must_be_well_formed(void **state)
+static void esn_that_was_not_offered_is_refused(void **state)
 {
     Play *play = *state;
-    const ChildRequest good = play_child(spi_new(play));
-    ChildRequest bad = good;
 
-    bad.addresses[0].address.size = 3;
-    assert_selector_malformed(play, &bad);
-    bad = good;
-    bad.addresses[0].prefix_length = 33;
-    assert_selector_malformed(play, &bad);
-    bad = good;
-    bad.n_addresses = EXCHANGE_ADDRESSES_MAX + 1;
-    assert_selector_malformed(play, &bad);
+    play->child_granted.sa.proposals[0].transforms[1].id = IKE_ESN_YES;
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
 }
 
-/* Law 2: tred's own policy on selectors, whatever the SeGW grants and the caller says. */
+static void a_suite_outside_the_profile_is_refused_even_if_it_was_offered(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.sa.proposals[0].transforms[0].key_length = 192;
+    play->child_granted.sa.proposals[0].transforms[0].key_length = 192;
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+}
+
+static void two_transforms_of_one_type_are_no_choice(void **state)
+{
+    const IkeTransform other = {
+        .type = IKE_TRANSFORM_ENCR, .id = IKE_ENCR_AES_GCM_16, .key_length = 256};
+    Play *play = *state;
+
+    add_transform(&play->child_asked, other);
+    add_transform(&play->child_granted, other);
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+}
+
+static void a_choice_without_esn_is_none(void **state)
+{
+    Play *play = *state;
+
+    play->child_granted.sa.proposals[0].n_transforms = 1;
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+}
+
+static void two_proposals_are_no_choice(void **state)
+{
+    Play *play = *state;
+    IkeSaPayload *sa = &play->child_granted.sa;
+
+    sa->proposals[1] = sa->proposals[0];
+    sa->proposals[1].number = 2;
+    sa->n_proposals = 2;
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+}
+
+static void a_proposal_of_another_number_was_not_offered(void **state)
+{
+    Play *play = *state;
+
+    play->child_granted.sa.proposals[0].number = 2;
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+}
+
+static void ah_is_no_esp(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.sa.proposals[0].protocol = IKE_PROTOCOL_AH;
+    play->child_granted.sa.proposals[0].protocol = IKE_PROTOCOL_AH;
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+}
+
+static void an_offer_of_ah_grants_no_esp(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.sa.proposals[0].protocol = IKE_PROTOCOL_AH;
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+}
+
+/* ---- TS ---- */
+
+static void selectors_beyond_those_asked_for_are_refused(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.ts_i.selectors[0].end[0] = 10;
+    assert_refused(play, EXCHANGE_E_SELECTORS_NOT_ALLOWED);
+}
+
+static void remote_selectors_beyond_those_asked_for_are_refused(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.ts_r.selectors[0].end[0] = 10;
+    assert_refused(play, EXCHANGE_E_SELECTORS_NOT_ALLOWED);
+}
+
+/* Law 2: tred's own policy on selectors, whatever the SeGW grants and the caller asks for. */
 static void selectors_outside_the_policy_are_refused(void **state)
 {
     Play *play = *state;
-    const ChildRequest request = play_child(spi_new(play));
     const IkeTs *const any = bench.context.allowed_local;
     IkeTs narrow = *any;
 
     narrow.selectors[0].end[0] = 10;
+    play_verify(play);
     bench.context.allowed_local = &narrow;
-    assert_int_equal(add(play, &request), EXCHANGE_E_SELECTORS_NOT_ALLOWED);
+    assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_SELECTORS_NOT_ALLOWED);
     bench.context.allowed_local = any;
     bench.context.allowed_remote = &narrow;
-    assert_int_equal(add(play, &request), EXCHANGE_E_SELECTORS_NOT_ALLOWED);
+    assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_SELECTORS_NOT_ALLOWED);
     bench.context.allowed_remote = any;
-    assert_int_equal(add(play, &request), 0);
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+}
+
+/* ---- CP ---- */
+
+static void assign(Play *play, uint16_t type, const uint8_t *octets, size_t size)
+{
+    play->child_granted.cp.attributes[0] = (IkeAttribute){type, {octets, size}};
+}
+
+static void addresses_that_no_tunnel_may_have_are_refused(void **state)
+{
+    static const uint8_t addresses[][4] = {
+        {0, 0, 0, 0},         {0, 1, 2, 3},     {127, 0, 0, 1},
+        {127, 0, 0, 53},      {169, 254, 1, 1}, {224, 0, 0, 1},
+        {239, 255, 255, 255}, {240, 0, 0, 1},   {255, 255, 255, 255},
+    };
+
+    (void)end(state);
+    for (size_t i = 0; i < ELEMENTS(addresses); i++) {
+        (void)offering(state);
+        assign(*state, IKE_CFG_INTERNAL_IP4_ADDRESS, addresses[i], 4);
+        assert_refused(*state, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+        if (i + 1 < ELEMENTS(addresses))
+            (void)end(state);
+    }
+}
+
+static void ask_for_ipv6(Play *play)
+{
+    static const IkeSelector any = {
+        .type = IKE_TS_IPV6_ADDR_RANGE,
+        .end_port = UINT16_MAX,
+        .end = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}};
+
+    play->child_asked.cp.attributes[0].type = IKE_CFG_INTERNAL_IP6_ADDRESS;
+    play->child_asked.ts_i.selectors[0] = play->child_asked.ts_r.selectors[0] = any;
+    play->child_granted.ts_i = play->child_granted.ts_r = play->child_asked.ts_i;
+}
+
+static void ipv6_addresses_that_no_tunnel_may_have_are_refused(void **state)
+{
+    static const uint8_t addresses[][17] = {
+        {[16] = 128},
+        {[15] = 1, [16] = 128},
+        {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1, [16] = 128},
+        {0xfe, 0x80, [15] = 1, [16] = 64},
+        {0xfe, 0xbf, [15] = 1, [16] = 64},
+        {0xff, 0x02, [15] = 1, [16] = 128},
+    };
+
+    (void)end(state);
+    for (size_t i = 0; i < ELEMENTS(addresses); i++) {
+        (void)offering(state);
+        ask_for_ipv6(*state);
+        assign(*state, IKE_CFG_INTERNAL_IP6_ADDRESS, addresses[i], 17);
+        assert_refused(*state, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+        if (i + 1 < ELEMENTS(addresses))
+            (void)end(state);
+    }
+}
+
+static void an_address_stands_for_itself_whatever_prefix_it_is_said_to_be_in(void **state)
+{
+    static const uint8_t address[17] = {0xfd, 0x00, [15] = 7, [16] = 1};
+    Play *play = *state;
+    ChildGrant grant;
+
+    ask_for_ipv6(play);
+    assign(play, IKE_CFG_INTERNAL_IP6_ADDRESS, address, sizeof(address));
+    play_verify(play);
+    assert_int_equal(exchange_grant_read(play->exchange, play->spi_in, &grant, play->reason), 0);
+    assert_int_equal(grant.n_addresses, 1);
+    assert_int_equal(grant.addresses[0].size, 16);
+    assert_int_equal(grant.addresses[0].prefix_length, 128);
+    assert_memory_equal(grant.addresses[0].octets, address, 16);
+}
+
+static void an_address_outside_of_allowed_local_is_refused(void **state)
+{
+    Play *play = *state;
+    const IkeTs *const any = bench.context.allowed_local;
+    IkeTs narrow = *any;
+
+    play->child_granted.ts_i.selectors[0].start[0] = play->child_granted.ts_i.selectors[0].end[0] =
+        11;
+    narrow.selectors[0].start[0] = narrow.selectors[0].end[0] = 11;
+    play_verify(play);
+    bench.context.allowed_local = &narrow;
+    assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+    bench.context.allowed_local = any;
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+}
+
+static void the_outer_addresses_are_no_inner_ones(void **state)
+{
+    static const uint8_t segw[] = {192, 0, 2, 1}, henb[] = {192, 0, 2, 2};
+    const uint8_t *const outer[] = {segw, henb};
+
+    (void)end(state);
+    for (size_t i = 0; i < ELEMENTS(outer); i++) {
+        struct sockaddr_in remote = {.sin_family = AF_INET}, local = {.sin_family = AF_INET};
+        Play *play;
+
+        (void)offering(state);
+        play = *state;
+        memcpy(&remote.sin_addr, segw, sizeof(segw));
+        memcpy(&local.sin_addr, henb, sizeof(henb));
+        memcpy(&play->exchange->remote, &remote, sizeof(remote));
+        play->exchange->transport = (Transport){.ike_fd = -1, .esp_fd = -1};
+        memcpy(&play->exchange->transport.local, &local, sizeof(local));
+        play->exchange->has_transport = true;
+        assign(play, IKE_CFG_INTERNAL_IP4_ADDRESS, outer[i], 4);
+        assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+        if (i + 1 < ELEMENTS(outer))
+            (void)end(state);
+    }
+}
+
+static void an_address_that_was_asked_for_must_be_assigned(void **state)
+{
+    Play *play = *state;
+
+    play->child_granted.cp.n_attributes = 0;
+    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+}
+
+static void an_empty_attribute_assigns_nothing(void **state)
+{
+    Play *play = *state;
+
+    assign(play, IKE_CFG_INTERNAL_IP4_ADDRESS, NULL, 0);
+    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+}
+
+static void a_cp_that_is_no_reply_assigns_nothing(void **state)
+{
+    Play *play = *state;
+
+    play->child_granted.cp.cfg_type = IKE_CFG_SET;
+    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+}
+
+static void an_address_that_nobody_asked_for_is_refused(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.cp.n_attributes = 0;
+    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+}
+
+static void without_a_request_for_an_address_there_need_be_none(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.cp.n_attributes = play->child_granted.cp.n_attributes = 0;
+    assert_int_equal(negotiate(play), 0);
+}
+
+static void more_addresses_than_an_sa_has_room_for_are_refused(void **state)
+{
+    Play *play = *state;
+    IkeCp *cp = &play->child_granted.cp;
+
+    cp->n_attributes = DATAPLANE_ADDRESSES_MAX + 1;
+    for (size_t i = 1; i < cp->n_attributes; i++)
+        cp->attributes[i] = cp->attributes[0];
+    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
 }
 
 #define VERIFIED(test) cmocka_unit_test_setup_teardown(test, verified, end)
+#define OFFERING(test) cmocka_unit_test_setup_teardown(test, offering, end)
 
 int main(void)
 {
@@ -223,15 +542,43 @@ int main(void)
         VERIFIED(spis_are_not_reserved_and_all_different),
         VERIFIED(the_ninth_spi_is_refused_until_one_is_given_back),
         VERIFIED(both_sides_derive_the_same_esp_keys),
+        VERIFIED(spis_and_suite_are_those_of_the_messages),
         VERIFIED(the_keys_are_not_handed_out_twice),
         VERIFIED(removing_a_child_wipes_its_keys_and_forgets_its_spi),
+        VERIFIED(the_auth_messages_are_let_go_once_the_child_is_added),
         VERIFIED(an_spi_that_was_not_allocated_is_no_child),
+        VERIFIED(an_spi_that_the_request_did_not_offer_is_no_child),
         VERIFIED(another_exchanges_spi_is_no_child),
-        VERIFIED(a_reserved_outbound_spi_is_malformed),
-        VERIFIED(a_suite_with_a_ke_of_its_own_is_refused),
-        VERIFIED(selectors_must_be_well_formed),
-        VERIFIED(addresses_must_be_well_formed),
-        VERIFIED(selectors_outside_the_policy_are_refused),
+        OFFERING(a_child_that_was_not_asked_for_is_not_granted),
+        OFFERING(a_child_that_the_segw_leaves_out_is_not_granted),
+        OFFERING(a_child_that_the_segw_refuses_is_not_granted),
+        OFFERING(transport_mode_is_no_tunnel),
+        OFFERING(a_reserved_outbound_spi_is_malformed),
+        OFFERING(the_first_outbound_spi_that_is_not_reserved_is_taken),
+        OFFERING(a_suite_with_a_ke_of_its_own_is_refused),
+        OFFERING(a_suite_that_was_not_offered_is_refused),
+        OFFERING(esn_that_was_not_offered_is_refused),
+        OFFERING(a_suite_outside_the_profile_is_refused_even_if_it_was_offered),
+        OFFERING(two_transforms_of_one_type_are_no_choice),
+        OFFERING(a_choice_without_esn_is_none),
+        OFFERING(two_proposals_are_no_choice),
+        OFFERING(a_proposal_of_another_number_was_not_offered),
+        OFFERING(ah_is_no_esp),
+        OFFERING(an_offer_of_ah_grants_no_esp),
+        OFFERING(selectors_beyond_those_asked_for_are_refused),
+        OFFERING(remote_selectors_beyond_those_asked_for_are_refused),
+        OFFERING(selectors_outside_the_policy_are_refused),
+        OFFERING(addresses_that_no_tunnel_may_have_are_refused),
+        OFFERING(ipv6_addresses_that_no_tunnel_may_have_are_refused),
+        OFFERING(an_address_stands_for_itself_whatever_prefix_it_is_said_to_be_in),
+        OFFERING(an_address_outside_of_allowed_local_is_refused),
+        OFFERING(the_outer_addresses_are_no_inner_ones),
+        OFFERING(an_address_that_was_asked_for_must_be_assigned),
+        OFFERING(an_empty_attribute_assigns_nothing),
+        OFFERING(a_cp_that_is_no_reply_assigns_nothing),
+        OFFERING(an_address_that_nobody_asked_for_is_refused),
+        OFFERING(without_a_request_for_an_address_there_need_be_none),
+        OFFERING(more_addresses_than_an_sa_has_room_for_are_refused),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);

@@ -157,8 +157,81 @@ static void a_second_request_waits_for_the_answer_to_the_first(void **state)
 {
     Play *play = *state;
 
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+    PlainMessage message;
+
     play_request_auth(play);
-    assert_int_equal(seal_type(play, IKE_AUTH, false), EXCHANGE_E_REQUEST_PENDING);
+    message = play_auth_request(play, &play->own, buffer);
+    assert_int_equal(seal(play, &message), EXCHANGE_E_REQUEST_PENDING);
+}
+
+/* What is read of the peer and its Child SA comes from one pair of messages. */
+static void a_second_request_is_not_sealed_once_the_first_was_answered(void **state)
+{
+    Play *play = *state;
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+    PlainMessage message;
+
+    play_request_auth(play);
+    assert_int_equal(open_type(play, IKE_AUTH, true, 1), 0);
+    message = play_auth_request(play, &play->own, buffer);
+    assert_int_equal(seal(play, &message), EXCHANGE_E_UNEXPECTED);
+}
+
+static int seal_without(Play *play, uint8_t omit)
+{
+    const IkeId id = {.type = play->own.id_type, .data = play->own.id_data};
+    PlainMessage message = {.exchange_type = IKE_AUTH};
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+    IkeChain chain;
+    Writer writer;
+
+    writer_init(&writer, buffer, sizeof(buffer));
+    ike_chain_init(&chain, &writer);
+    if (omit != IKE_PAYLOAD_IDI)
+        ike_chain_add_id(&chain, IKE_PAYLOAD_IDI, &id);
+    if (omit != IKE_PAYLOAD_AUTH)
+        ike_chain_add_auth(&chain, play->own.method, play->own.data);
+    message.first = chain.first;
+    assert_int_equal(writer_finish(&writer, &message.payloads), 0);
+    return seal(play, &message);
+}
+
+static void an_ike_auth_request_without_idi_or_auth_is_refused(void **state)
+{
+    Play *play = *state;
+
+    assert_int_equal(seal_without(play, IKE_PAYLOAD_IDI), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_without(play, IKE_PAYLOAD_AUTH), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_without(play, IKE_PAYLOAD_NONE), 0);
+}
+
+static int seal_twice(Play *play, uint8_t twice)
+{
+    const IkeId id = {.type = play->own.id_type, .data = play->own.id_data};
+    PlainMessage message = {.exchange_type = IKE_AUTH};
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+    IkeChain chain;
+    Writer writer;
+
+    writer_init(&writer, buffer, sizeof(buffer));
+    ike_chain_init(&chain, &writer);
+    for (int i = 0; i < (twice == IKE_PAYLOAD_IDI ? 2 : 1); i++)
+        ike_chain_add_id(&chain, IKE_PAYLOAD_IDI, &id);
+    for (int i = 0; i < (twice == IKE_PAYLOAD_AUTH ? 2 : 1); i++)
+        ike_chain_add_auth(&chain, play->own.method, play->own.data);
+    message.first = chain.first;
+    assert_int_equal(writer_finish(&writer, &message.payloads), 0);
+    return seal(play, &message);
+}
+
+static void an_ike_auth_request_with_two_idi_or_auth_is_refused(void **state)
+{
+    Play *play = *state;
+
+    assert_int_equal(seal_twice(play, IKE_PAYLOAD_IDI), EXCHANGE_E_MALFORMED);
+    assert_int_equal(seal_twice(play, IKE_PAYLOAD_AUTH), EXCHANGE_E_MALFORMED);
+    assert_int_equal(seal_twice(play, IKE_PAYLOAD_NONE), 0);
 }
 
 static void before_verification_only_ike_auth_responses_are_opened(void **state)
@@ -179,7 +252,6 @@ static void a_request_that_came_too_early_is_opened_when_it_comes_again(void **s
 
     play_request_auth(play);
     assert_int_equal(open_type(play, IKE_INFORMATIONAL, false, 0), EXCHANGE_E_UNEXPECTED);
-    assert_int_equal(open_type(play, IKE_AUTH, true, 1), 0);
     play_verify(play);
     assert_int_equal(open_type(play, IKE_INFORMATIONAL, false, 0), 0);
 }
@@ -272,6 +344,9 @@ int main(void)
         SIGNED(an_ike_auth_request_for_another_identity_is_refused),
         SIGNED(a_chain_that_does_not_parse_is_not_sealed),
         SIGNED(a_second_request_waits_for_the_answer_to_the_first),
+        SIGNED(a_second_request_is_not_sealed_once_the_first_was_answered),
+        SIGNED(an_ike_auth_request_without_idi_or_auth_is_refused),
+        SIGNED(an_ike_auth_request_with_two_idi_or_auth_is_refused),
         SIGNED(before_verification_only_ike_auth_responses_are_opened),
         SIGNED(a_request_that_came_too_early_is_opened_when_it_comes_again),
         SIGNED(a_response_twice_is_a_replay),

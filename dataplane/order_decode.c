@@ -1,26 +1,12 @@
-/* Orders as octets: written by tred, read and checked by tred-net and tred-esp. */
-#include "dataplane/order.h"
+/* Reads orders from octets and checks them whole: tred-net and tred-esp do that. */
+#include "dataplane/order_internal.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
-enum {
-    FAMILY_NONE = 0, /* an outer address that is not known */
-    FAMILY_IPV4 = 4,
-    FAMILY_IPV6 = 6,
-    MTU_MIN = 68, /* RFC 791 3.2: what every host must take in one piece */
-    SECRET_SIZE_MAX = 64,
-    TS_BODY_MAX = 4 + IKE_SELECTORS_MAX * 40,
-    OUTER_SIZE_MAX = 1 + 16 + 2 + 4,
-    ADDRESS_SIZE_MAX = 2 + 16,
-    SA_SIZE_MAX = 5 + 12 + 7 + 1 + 4 * (2 + SECRET_SIZE_MAX) + 2 * (2 + TS_BODY_MAX) +
-                  2 * OUTER_SIZE_MAX + 3 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
-};
-
-static_assert((size_t)SA_SIZE_MAX <= (size_t)ORDER_SIZE_MAX, "every ADD_SA fits a frame");
+enum { MTU_MIN = 68 /* RFC 791 3.2: what every host must take in one piece */ };
 
 void order_deinit(Order *order)
 {
@@ -32,13 +18,6 @@ void order_deinit(Order *order)
     secret_free(order->sa->integ_out);
     free(order->sa);
     order->sa = NULL;
-}
-
-static void encode_secret(Writer *writer, const Secret *secret)
-{
-    Bytes octets = secret ? secret_bytes(secret) : (Bytes){};
-    writer_u16(writer, (uint16_t)octets.size);
-    writer_bytes(writer, octets);
 }
 
 /* `size` 0 stands for NULL: a suite without INTEG has no such key. */
@@ -59,14 +38,6 @@ static int decode_secret(Reader *reader, size_t size, Secret **ret)
     return r;
 }
 
-static void encode_ts(Writer *writer, const IkeTs *ts)
-{
-    size_t length_at = writer->size;
-    writer_u16(writer, 0);
-    ike_ts_encode(writer, ts);
-    writer_patch_u16(writer, length_at, (uint16_t)(writer->size - length_at - 2));
-}
-
 static int decode_ts(Reader *reader, IkeTs *ret)
 {
     uint16_t size = 0;
@@ -77,26 +48,6 @@ static int decode_ts(Reader *reader, IkeTs *ret)
     if (r < 0)
         return r;
     return ike_ts_decode(body, ret) == 0 ? 0 : -EBADMSG;
-}
-
-static void encode_outer(Writer *writer, const struct sockaddr_storage *address)
-{
-    if (address->ss_family == AF_INET) {
-        struct sockaddr_in ipv4;
-        memcpy(&ipv4, address, sizeof(ipv4));
-        writer_u8(writer, FAMILY_IPV4);
-        writer_bytes(writer, (Bytes){(const uint8_t *)&ipv4.sin_addr, 4});
-        writer_u16(writer, ntohs(ipv4.sin_port));
-    } else if (address->ss_family == AF_INET6) {
-        struct sockaddr_in6 ipv6;
-        memcpy(&ipv6, address, sizeof(ipv6));
-        writer_u8(writer, FAMILY_IPV6);
-        writer_bytes(writer, (Bytes){(const uint8_t *)&ipv6.sin6_addr, 16});
-        writer_u16(writer, ntohs(ipv6.sin6_port));
-        writer_u32(writer, ipv6.sin6_scope_id);
-    } else {
-        writer_u8(writer, FAMILY_NONE);
-    }
 }
 
 static int decode_ipv4(Reader *reader, struct sockaddr_storage *ret)
@@ -140,11 +91,11 @@ static int decode_outer(Reader *reader, struct sockaddr_storage *ret)
     if (r < 0)
         return r;
     switch (family) {
-    case FAMILY_NONE:
+    case ORDER_FAMILY_NONE:
         return 0;
-    case FAMILY_IPV4:
+    case ORDER_FAMILY_IPV4:
         return decode_ipv4(reader, ret);
-    case FAMILY_IPV6:
+    case ORDER_FAMILY_IPV6:
         return decode_ipv6(reader, ret);
     default:
         return -EBADMSG;
@@ -167,13 +118,6 @@ static int decode_local(Reader *reader, sa_family_t family, struct sockaddr_stor
     return r >= 0 && ret->ss_family != AF_UNSPEC && ret->ss_family != family ? -EBADMSG : r;
 }
 
-static void encode_lifetime(Writer *writer, const Lifetime *lifetime)
-{
-    writer_u64(writer, lifetime->bytes);
-    writer_u64(writer, lifetime->packets);
-    writer_u64(writer, lifetime->seconds);
-}
-
 static int decode_lifetime(Reader *reader, Lifetime *ret)
 {
     int r = reader_u64(reader, &ret->bytes);
@@ -182,14 +126,6 @@ static int decode_lifetime(Reader *reader, Lifetime *ret)
     if (r >= 0)
         r = reader_u64(reader, &ret->seconds);
     return r;
-}
-
-static void encode_suite(Writer *writer, const EspSuite *suite)
-{
-    writer_u16(writer, suite->cipher->id);
-    writer_u16(writer, suite->cipher->key_bits);
-    writer_u16(writer, suite->integ ? suite->integ->id : IKE_INTEG_NONE);
-    writer_u8(writer, suite->esn);
 }
 
 static int decode_suite(Reader *reader, EspSuite *ret)
@@ -212,17 +148,6 @@ static int decode_suite(Reader *reader, EspSuite *ret)
     return 0;
 }
 
-static void encode_keys(Writer *writer, const SaOrder *sa)
-{
-    writer_u8(writer, sa->encr_in != NULL);
-    if (!sa->encr_in)
-        return;
-    encode_secret(writer, sa->encr_in);
-    encode_secret(writer, sa->integ_in);
-    encode_secret(writer, sa->encr_out);
-    encode_secret(writer, sa->integ_out);
-}
-
 static int decode_keys(Reader *reader, SaOrder *sa)
 {
     size_t encr_size = sa->suite.cipher->key_size + sa->suite.cipher->salt_size;
@@ -241,17 +166,6 @@ static int decode_keys(Reader *reader, SaOrder *sa)
     if (r >= 0)
         r = decode_secret(reader, integ_size, &sa->integ_out);
     return r;
-}
-
-static void encode_addresses(Writer *writer, const SaOrder *sa)
-{
-    writer_u8(writer, (uint8_t)sa->n_addresses);
-    for (size_t i = 0; i < sa->n_addresses; i++) {
-        const InnerAddress *address = &sa->addresses[i];
-        writer_u8(writer, address->size);
-        writer_u8(writer, address->prefix_length);
-        writer_bytes(writer, (Bytes){address->octets, address->size});
-    }
 }
 
 static int decode_address(Reader *reader, InnerAddress *ret)
@@ -278,24 +192,6 @@ static int decode_addresses(Reader *reader, SaOrder *sa)
     for (uint8_t i = 0; i < n && r >= 0; i++)
         r = decode_address(reader, &sa->addresses[sa->n_addresses++]);
     return r;
-}
-
-static void encode_sa(Writer *writer, const SaOrder *sa)
-{
-    writer_u32(writer, sa->spi_in);
-    writer_u32(writer, sa->spi_out);
-    writer_u32(writer, sa->transport);
-    encode_suite(writer, &sa->suite);
-    encode_keys(writer, sa);
-    encode_ts(writer, &sa->ts_local);
-    encode_ts(writer, &sa->ts_remote);
-    encode_outer(writer, &sa->remote);
-    encode_outer(writer, &sa->local);
-    writer_u8(writer, sa->udp_encapsulated);
-    writer_u16(writer, sa->mtu);
-    encode_lifetime(writer, &sa->soft);
-    encode_lifetime(writer, &sa->hard);
-    encode_addresses(writer, sa);
 }
 
 static int decode_path(Reader *reader, SaOrder *sa)
@@ -340,14 +236,6 @@ static int decode_sa(Reader *reader, SaOrder *sa)
     return r;
 }
 
-static void encode_open(Writer *writer, const Order *order)
-{
-    size_t size = strlen(order->interface);
-    writer_u8(writer, (uint8_t)order->mode);
-    writer_u8(writer, (uint8_t)size);
-    writer_bytes(writer, (Bytes){(const uint8_t *)order->interface, size});
-}
-
 /* A name as the kernel takes it (dev_valid_name), and one that is safe to print. */
 static bool is_interface_name(Bytes name)
 {
@@ -374,28 +262,6 @@ static int decode_open(Reader *reader, Order *order)
     order->mode = mode;
     memcpy(order->interface, name.data, name.size);
     return 0;
-}
-
-void order_encode(Writer *writer, const Order *order)
-{
-    writer_u8(writer, (uint8_t)order->type);
-    writer_u32(writer, order->number);
-    switch (order->type) {
-    case ORDER_OPEN:
-        encode_open(writer, order);
-        break;
-    case ORDER_OPEN_TRANSPORT:
-    case ORDER_CLOSE_TRANSPORT:
-    case ORDER_REMOVE_SA:
-    case ORDER_SA_COUNTERS:
-        writer_u32(writer, order->id);
-        break;
-    case ORDER_ADD_SA:
-        encode_sa(writer, order->sa);
-        break;
-    default:
-        break;
-    }
 }
 
 int order_decode(Bytes message, Order *ret)

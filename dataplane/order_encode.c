@@ -1,0 +1,136 @@
+/* Writes orders as octets: tred does that. */
+#include "dataplane/order_internal.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <string.h>
+
+enum {
+    TS_BODY_MAX = 4 + IKE_SELECTORS_MAX * 40,
+    OUTER_SIZE_MAX = 1 + 16 + 2 + 4,
+    ADDRESS_SIZE_MAX = 2 + 16,
+    SA_SIZE_MAX = 5 + 12 + 7 + 1 + 4 * (2 + IKE_KEY_MAX) + 2 * (2 + TS_BODY_MAX) +
+                  2 * OUTER_SIZE_MAX + 3 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
+};
+
+static_assert((size_t)SA_SIZE_MAX <= (size_t)ORDER_SIZE_MAX, "every ADD_SA fits a frame");
+
+static void encode_secret(Writer *writer, const Secret *secret)
+{
+    Bytes octets = secret ? secret_bytes(secret) : (Bytes){};
+    writer_u16(writer, (uint16_t)octets.size);
+    writer_bytes(writer, octets);
+}
+
+static void encode_ts(Writer *writer, const IkeTs *ts)
+{
+    size_t length_at = writer->size;
+    writer_u16(writer, 0);
+    ike_ts_encode(writer, ts);
+    writer_patch_u16(writer, length_at, (uint16_t)(writer->size - length_at - 2));
+}
+
+static void encode_outer(Writer *writer, const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET) {
+        struct sockaddr_in ipv4;
+        memcpy(&ipv4, address, sizeof(ipv4));
+        writer_u8(writer, ORDER_FAMILY_IPV4);
+        writer_bytes(writer, (Bytes){(const uint8_t *)&ipv4.sin_addr, 4});
+        writer_u16(writer, ntohs(ipv4.sin_port));
+    } else if (address->ss_family == AF_INET6) {
+        struct sockaddr_in6 ipv6;
+        memcpy(&ipv6, address, sizeof(ipv6));
+        writer_u8(writer, ORDER_FAMILY_IPV6);
+        writer_bytes(writer, (Bytes){(const uint8_t *)&ipv6.sin6_addr, 16});
+        writer_u16(writer, ntohs(ipv6.sin6_port));
+        writer_u32(writer, ipv6.sin6_scope_id);
+    } else {
+        writer_u8(writer, ORDER_FAMILY_NONE);
+    }
+}
+
+static void encode_lifetime(Writer *writer, const Lifetime *lifetime)
+{
+    writer_u64(writer, lifetime->bytes);
+    writer_u64(writer, lifetime->packets);
+    writer_u64(writer, lifetime->seconds);
+}
+
+static void encode_suite(Writer *writer, const EspSuite *suite)
+{
+    writer_u16(writer, suite->cipher->id);
+    writer_u16(writer, suite->cipher->key_bits);
+    writer_u16(writer, suite->integ ? suite->integ->id : IKE_INTEG_NONE);
+    writer_u8(writer, suite->esn);
+}
+
+static void encode_keys(Writer *writer, const SaOrder *sa)
+{
+    writer_u8(writer, sa->encr_in != NULL);
+    if (!sa->encr_in)
+        return;
+    encode_secret(writer, sa->encr_in);
+    encode_secret(writer, sa->integ_in);
+    encode_secret(writer, sa->encr_out);
+    encode_secret(writer, sa->integ_out);
+}
+
+static void encode_addresses(Writer *writer, const SaOrder *sa)
+{
+    writer_u8(writer, (uint8_t)sa->n_addresses);
+    for (size_t i = 0; i < sa->n_addresses; i++) {
+        const InnerAddress *address = &sa->addresses[i];
+        writer_u8(writer, address->size);
+        writer_u8(writer, address->prefix_length);
+        writer_bytes(writer, (Bytes){address->octets, address->size});
+    }
+}
+
+static void encode_sa(Writer *writer, const SaOrder *sa)
+{
+    writer_u32(writer, sa->spi_in);
+    writer_u32(writer, sa->spi_out);
+    writer_u32(writer, sa->transport);
+    encode_suite(writer, &sa->suite);
+    encode_keys(writer, sa);
+    encode_ts(writer, &sa->ts_local);
+    encode_ts(writer, &sa->ts_remote);
+    encode_outer(writer, &sa->remote);
+    encode_outer(writer, &sa->local);
+    writer_u8(writer, sa->udp_encapsulated);
+    writer_u16(writer, sa->mtu);
+    encode_lifetime(writer, &sa->soft);
+    encode_lifetime(writer, &sa->hard);
+    encode_addresses(writer, sa);
+}
+
+static void encode_open(Writer *writer, const Order *order)
+{
+    size_t size = strlen(order->interface);
+    writer_u8(writer, (uint8_t)order->mode);
+    writer_u8(writer, (uint8_t)size);
+    writer_bytes(writer, (Bytes){(const uint8_t *)order->interface, size});
+}
+
+void order_encode(Writer *writer, const Order *order)
+{
+    writer_u8(writer, (uint8_t)order->type);
+    writer_u32(writer, order->number);
+    switch (order->type) {
+    case ORDER_OPEN:
+        encode_open(writer, order);
+        break;
+    case ORDER_OPEN_TRANSPORT:
+    case ORDER_CLOSE_TRANSPORT:
+    case ORDER_REMOVE_SA:
+    case ORDER_SA_COUNTERS:
+        writer_u32(writer, order->id);
+        break;
+    case ORDER_ADD_SA:
+        encode_sa(writer, order->sa);
+        break;
+    default:
+        break;
+    }
+}

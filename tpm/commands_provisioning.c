@@ -1,0 +1,124 @@
+/* The TPM 2.0 commands that only factory and operator give, as those in commands.c. In a file of
+ * their own, so that tred is linked without them. */
+#include "tpm/commands.h"
+
+TSS2_RC tpm2_create(Tpm *tpm, const TpmObject *parent, TpmSession *session,
+                    const TPM2B_SENSITIVE_CREATE *sensitive, const TPM2B_PUBLIC *template,
+                    TPM2B_PRIVATE *ret_private, TPM2B_PUBLIC *ret_public)
+{
+    static const TPM2B_DATA outside_info = {0};
+    static const TPML_PCR_SELECTION creation_pcr = {0};
+    TPM2B_CREATION_DATA data = {0};
+    TPM2B_DIGEST hash = {0};
+    TPMT_TK_CREATION ticket = {0};
+
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
+    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
+    TSS2_RC rc = Tss2_Sys_Create_Prepare(sys, parent->handle, sensitive, template, &outside_info,
+                                         &creation_pcr);
+
+    rc = tpm_command_run_prepared(
+        command, rc,
+        &(TpmFrame){
+            .handles = {parent}, .n_authorized = 1, .sessions = {session}, .sized_answer = true});
+    if (rc == TSS2_RC_SUCCESS)
+        rc = Tss2_Sys_Create_Complete(sys, ret_private, ret_public, &data, &hash, &ticket);
+    return rc;
+}
+
+TSS2_RC tpm2_activate_credential(Tpm *tpm, const TpmObject *key, TpmSession *key_session,
+                                 const TpmObject *ek, TpmSession *ek_session,
+                                 const TPM2B_ID_OBJECT *blob, const TPM2B_ENCRYPTED_SECRET *secret,
+                                 TPM2B_DIGEST *ret)
+{
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
+    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
+    TSS2_RC rc = Tss2_Sys_ActivateCredential_Prepare(sys, key->handle, ek->handle, blob, secret);
+
+    rc = tpm_command_run_prepared(command, rc,
+                                  &(TpmFrame){.handles = {key, ek},
+                                              .n_authorized = 2,
+                                              .sessions = {key_session, ek_session},
+                                              .sized_answer = true});
+    if (rc == TSS2_RC_SUCCESS)
+        rc = Tss2_Sys_ActivateCredential_Complete(sys, ret);
+    return rc;
+}
+
+TSS2_RC tpm2_policy_secret(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session,
+                           const TpmSession *policy)
+{
+    static const TPM2B_NONCE no_nonce = {0};
+    static const TPM2B_DIGEST no_digest = {0};
+    const TpmObject entity = tpm_permanent(hierarchy);
+    TPM2B_TIMEOUT timeout = {0};
+    TPMT_TK_AUTH ticket = {0};
+
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
+    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
+    TSS2_RC rc = Tss2_Sys_PolicySecret_Prepare(sys, hierarchy, policy->object.handle, &no_nonce,
+                                               &no_digest, &no_nonce, 0);
+
+    rc = tpm_command_run_prepared(command, rc,
+                                  &(TpmFrame){.handles = {&entity, &policy->object},
+                                              .n_authorized = 1,
+                                              .sessions = {session},
+                                              .sized_answer = true});
+    if (rc == TSS2_RC_SUCCESS)
+        rc = Tss2_Sys_PolicySecret_Complete(sys, &timeout, &ticket);
+    return rc;
+}
+
+TSS2_RC tpm2_policy_get_digest(Tpm *tpm, const TpmSession *policy, TPM2B_DIGEST *ret)
+{
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
+    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
+    TSS2_RC rc = Tss2_Sys_PolicyGetDigest_Prepare(sys, policy->object.handle);
+
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {&policy->object}});
+    if (rc == TSS2_RC_SUCCESS)
+        rc = Tss2_Sys_PolicyGetDigest_Complete(sys, ret);
+    return rc;
+}
+
+TSS2_RC tpm2_nv_define_space(Tpm *tpm, TpmSession *session, const TPMS_NV_PUBLIC *public)
+{
+    static const TPM2B_AUTH no_auth = {0};
+    const TPM2B_NV_PUBLIC sized = {.nvPublic = *public};
+    const TpmObject owner = tpm_permanent(TPM2_RH_OWNER);
+
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
+    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
+    TSS2_RC rc = Tss2_Sys_NV_DefineSpace_Prepare(sys, TPM2_RH_OWNER, &no_auth, &sized);
+
+    return tpm_command_run_prepared(
+        command, rc, &(TpmFrame){.handles = {&owner}, .n_authorized = 1, .sessions = {session}});
+}
+
+TSS2_RC tpm2_nv_undefine_space(Tpm *tpm, const TpmObject *index, TpmSession *session)
+{
+    const TpmObject owner = tpm_permanent(TPM2_RH_OWNER);
+
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
+    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
+    TSS2_RC rc = Tss2_Sys_NV_UndefineSpace_Prepare(sys, TPM2_RH_OWNER, index->handle);
+
+    return tpm_command_run_prepared(
+        command, rc,
+        &(TpmFrame){.handles = {&owner, index}, .n_authorized = 1, .sessions = {session}});
+}
+
+TSS2_RC tpm2_hierarchy_change_auth(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session,
+                                   const TPM2B_AUTH *new_auth)
+{
+    const TpmObject entity = tpm_permanent(hierarchy);
+
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
+    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
+    TSS2_RC rc = Tss2_Sys_HierarchyChangeAuth_Prepare(sys, hierarchy, new_auth);
+
+    return tpm_command_run_prepared(
+        command, rc,
+        &(TpmFrame){
+            .handles = {&entity}, .n_authorized = 1, .sessions = {session}, .new_auth = new_auth});
+}
