@@ -250,6 +250,7 @@ static void load_end(Work *work)
         daemon_drop_identity(daemon);
         identity_loaded(daemon, steal_pointer(load->identity));
         load->identity = NULL;
+        daemon_key_wanted(daemon); /* at once: nobody is using the TPM */
         daemon_key_released(daemon);
     } else {
         load_failed(daemon, load);
