@@ -156,17 +156,6 @@ int anchor_guard_policy(const PolicyKey *operator_key, AnchorWrite write,
     return r < 0 ? r : policy_digest_cp_hash(ret, cp_hash);
 }
 
-int anchor_guard_approve(const PolicyKey *operator_key, AnchorWrite write,
-                         const AnchorRecord *record, AnchorSignature *ret)
-{
-    PolicyDigest policy;
-    int r = anchor_guard_policy(operator_key, write, record, &policy);
-
-    return r < 0 ? r
-                 : policy_key_approve(operator_key, &policy, anchor_policy_ref(), ret->octets,
-                                      &ret->size);
-}
-
 bool anchor_guard_approved(const PolicyKey *operator_key, AnchorWrite write,
                            const AnchorRecord *record, const AnchorSignature *signature)
 {
@@ -177,14 +166,13 @@ bool anchor_guard_approved(const PolicyKey *operator_key, AnchorWrite write,
                                (Bytes){signature->octets, signature->size});
 }
 
-static int not_ours(char *error)
+int anchor_guard_not_ours(char *error)
 {
-    (void)snprintf(
-        error, TPM_ERROR_SIZE,
-        "the NV index 0x%08x is not the anchors' guard of this operator_key; it was left as "
-        "it is: look at it with 'tpm2_nvreadpublic 0x%08x' and, if nothing needs it, "
-        "remove it with 'tpm2_nvundefine 0x%08x'",
-        ANCHOR_GUARD_INDEX, ANCHOR_GUARD_INDEX, ANCHOR_GUARD_INDEX);
+    (void)snprintf(error, TPM_ERROR_SIZE,
+                   "the NV index 0x%08x is not the anchors' guard of this operator; it was left as "
+                   "it is: look at it with 'tpm2_nvreadpublic 0x%08x' and, if nothing needs it, "
+                   "remove it with 'tpm2_nvundefine 0x%08x'",
+                   ANCHOR_GUARD_INDEX, ANCHOR_GUARD_INDEX, ANCHOR_GUARD_INDEX);
     return -EEXIST;
 }
 
@@ -196,8 +184,7 @@ static bool public_equal(const TPMS_NV_PUBLIC *a, const TPMS_NV_PUBLIC *b)
                        (Bytes){b->authPolicy.buffer, b->authPolicy.size});
 }
 
-/* Is what stands there a guard, whoever's it is? */
-static int guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, char *error)
+int anchor_guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, char *error)
 {
     TPMS_NV_PUBLIC expected;
     int r;
@@ -211,27 +198,8 @@ static int guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, char *error)
     expected = public_of(&guard->authority, guard->written);
     if (public_equal(&ret->public, &expected))
         return 0;
-    (void)not_ours(error);
+    (void)anchor_guard_not_ours(error);
     return -EBADMSG;
-}
-
-int anchor_guard_define(Tpm *tpm, const PolicyKey *operator_key, char *error)
-{
-    TPMS_NV_PUBLIC public;
-    AnchorGuard guard;
-    NvIndex index;
-    int r;
-
-    r = guard_open(tpm, &index, &guard, error);
-    if (r == 0)
-        return anchor_guard_obeys(&guard, operator_key) ? 0 : not_ours(error);
-    if (r != -ENOENT)
-        return r == -EBADMSG ? -EEXIST : r;
-    if (anchor_guard_public(operator_key, false, &public) < 0) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "OpenSSL can't compute SHA-256");
-        return -EIO;
-    }
-    return nv_define(tpm, &public, error);
 }
 
 int anchor_guard_read(Tpm *tpm, AnchorGuard *ret, char *error)
@@ -240,7 +208,7 @@ int anchor_guard_read(Tpm *tpm, AnchorGuard *ret, char *error)
     NvIndex index;
     int r;
 
-    r = guard_open(tpm, &index, ret, error);
+    r = anchor_guard_open(tpm, &index, ret, error);
     if (r < 0 || !ret->written)
         return r;
     r = nv_read(tpm, &index, octets, sizeof(octets), error);

@@ -62,20 +62,11 @@ int anchor_guard_cp_hash(const PolicyKey *operator_key, AnchorWrite write,
 int anchor_guard_policy(const PolicyKey *operator_key, AnchorWrite write,
                         const AnchorRecord *record, PolicyDigest *ret);
 
-/* Approves of a write with the operator's private key. 0, -EINVAL or -EIO. */
-int anchor_guard_approve(const PolicyKey *operator_key, AnchorWrite write,
-                         const AnchorRecord *record, AnchorSignature *ret);
-
 /* True if the operator approved of this write. */
 bool anchor_guard_approved(const PolicyKey *operator_key, AnchorWrite write,
                            const AnchorRecord *record, const AnchorSignature *signature);
 
 /* With a TPM; `error` has TPM_ERROR_SIZE octets. */
-
-/* Makes the index, unwritten, for this operator. Nothing is done if it is there already and obeys
- * the same operator. 0, -EEXIST (an index of another kind or operator is there), -EACCES, -ENOSPC
- * or -EIO. */
-int anchor_guard_define(Tpm *tpm, const PolicyKey *operator_key, char *error);
 
 typedef struct AnchorGuard {
     bool written;

@@ -1,4 +1,4 @@
-/* What anchorguard*.c share, and nobody else. */
+/* What anchorguard*.c and provisioning/nvdefine.c share, and nobody else. */
 #pragma once
 
 #include "policy/anchorguard.h"
@@ -11,3 +11,10 @@ void anchor_record_encode(const AnchorRecord *record, uint8_t *ret);
 
 /* A version as the index begins with it; `ret` has NV_NUMBER_SIZE octets. */
 void anchor_version_encode(uint64_t version, uint8_t *ret);
+
+/* Opens the index if it is a guard, whoever's it is. 0, -ENOENT, -EBADMSG or -EIO (error filled).
+ */
+int anchor_guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, char *error);
+
+/* -EEXIST; `error` says that the index is another operator's, or no guard. */
+int anchor_guard_not_ours(char *error);

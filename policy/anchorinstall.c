@@ -21,7 +21,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(int r, char *error, cons
 }
 
 /* Everything that can be known without the TPM. */
-static int bundle_check(Bytes bundle, Bytes json, AnchorApproval *ret, char *error)
+static int bundle_check(Bytes bundle, Bytes text, AnchorApproval *ret, char *error)
 {
     int r;
 
@@ -30,7 +30,7 @@ static int bundle_check(Bytes bundle, Bytes json, AnchorApproval *ret, char *err
                       BUNDLE_NAME " has %zu octets, and at most %d are taken", bundle.size,
                       ANCHOR_BUNDLE_SIZE_MAX);
     }
-    r = anchor_approval_decode(json, "its approval", ret, error);
+    r = anchor_approval_decode(text, "its approval", ret, error);
     if (r == 0)
         r = anchor_approval_fits(ret, bundle, BUNDLE_NAME, error);
     return r == -EINVAL ? ANCHOR_E_REFUSED : r;
@@ -112,14 +112,14 @@ static int files_fail(int r, const char *path, char *error)
                   path, strerror(-r));
 }
 
-int anchors_install(Tpm *tpm, const char *path, Bytes bundle, Bytes json, FileOwner owner,
+int anchors_install(Tpm *tpm, const char *path, Bytes bundle, Bytes text, FileOwner owner,
                     AnchorRecord *ret, char *error)
 {
     _cleanup_(anchor_approval_deinit) AnchorApproval approval = {0};
     AnchorGuard guard = {0};
     int r;
 
-    r = bundle_check(bundle, json, &approval, error);
+    r = bundle_check(bundle, text, &approval, error);
     if (r == 0)
         r = guard_get(tpm, &guard, error);
     if (r != 0)
@@ -130,7 +130,7 @@ int anchors_install(Tpm *tpm, const char *path, Bytes bundle, Bytes json, FileOw
         r = write_check(&guard, &approval, error);
     if (r != 0)
         return r;
-    r = anchor_files_stage(path, bundle, json, owner);
+    r = anchor_files_stage(path, bundle, text, owner);
     if (r < 0)
         return files_fail(r, path, error);
     r = again ? 0 : guard_write_or_not(tpm, path, &guard, &approval, error);

@@ -14,10 +14,10 @@ typedef enum AnchorInstallError {
     ANCHOR_E_UNGUARDED, /* the TPM has no guard, or one that was never written and can't be now */
 } AnchorInstallError;
 
-/* Installs `bundle`, whose certificates the caller has looked at, by the approval `json` at `path`,
+/* Installs `bundle`, whose certificates the caller has looked at, by its approval `text` at `path`,
  * for `owner`. The one that the TPM holds already may be installed again: its files are then put
  * right. *ret is what is in force afterwards. Returns 0, an AnchorInstallError, or -errno; `error`
  * (ANCHOR_INSTALL_ERROR_SIZE octets) says what was found and what to do. What was in force before
  * stays so unless 0 is returned, or the renaming alone failed (the next load takes that up). */
-int anchors_install(Tpm *tpm, const char *path, Bytes bundle, Bytes json, FileOwner owner,
+int anchors_install(Tpm *tpm, const char *path, Bytes bundle, Bytes text, FileOwner owner,
                     AnchorRecord *ret, char *error);

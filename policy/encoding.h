@@ -1,4 +1,4 @@
-/* Octets as text: hexadecimal and base64 (RFC 4648), for JSON and for people. */
+/* Octets as hexadecimal text, in files and for people. */
 #pragma once
 
 #include "base/bytes.h"
@@ -12,10 +12,3 @@ int hex_decode(const char *text, uint8_t *ret, size_t size);
 
 /* At most `capacity` octets from hexadecimal; *ret_size says how many. 0 or -EINVAL. */
 int hex_decode_some(const char *text, uint8_t *ret, size_t capacity, size_t *ret_size);
-
-/* Base64 with padding, on one line. *ret is the caller's to free(). 0 or -ENOMEM. */
-int base64_encode(Bytes bytes, char **ret);
-
-/* At most `capacity` octets from base64 with padding and without white space; *ret_size says how
- * many. 0 or -EINVAL. */
-int base64_decode(const char *text, uint8_t *ret, size_t capacity, size_t *ret_size);

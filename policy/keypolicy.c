@@ -133,7 +133,7 @@ static int policy_take(KeyPolicy *policy, const TPMT_PUBLIC *public, const char 
     r = vendor_read(key_path, &vendor, error);
     if (r < 0)
         return r;
-    r = pcr_signatures_read(states_path, &policy->states, error);
+    r = policy->states ? 0 : pcr_signatures_read(states_path, &policy->states, error);
     if (r < 0)
         return r;
     r = vendor.pkey ? signed_take(policy, &digest, &vendor, key_path, states_path, error) : 0;
@@ -142,14 +142,15 @@ static int policy_take(KeyPolicy *policy, const TPMT_PUBLIC *public, const char 
     return pcr_take(policy, &digest, key_path, states_path, error);
 }
 
-int key_policy_read(const TPMT_PUBLIC *public, const char *key_path, const char *states_path,
-                    KeyPolicy **ret, char *error)
+int key_policy_from_states(const TPMT_PUBLIC *public, const char *key_path, PcrSignatures **states,
+                           const char *states_path, KeyPolicy **ret, char *error)
 {
     _cleanup_(key_policy_freep) KeyPolicy *policy = calloc(1, sizeof(*policy));
     int r;
 
     if (!policy)
         return -ENOMEM;
+    policy->states = steal_pointer(*states);
     if (public->authPolicy.size > 0 || !(public->objectAttributes & TPMA_OBJECT_USERWITHAUTH)) {
         r = policy_take(policy, public, key_path, states_path, error);
         if (r < 0)
@@ -157,6 +158,14 @@ int key_policy_read(const TPMT_PUBLIC *public, const char *key_path, const char 
     }
     *ret = steal_pointer(policy);
     return 0;
+}
+
+int key_policy_read(const TPMT_PUBLIC *public, const char *key_path, const char *states_path,
+                    KeyPolicy **ret, char *error)
+{
+    PcrSignatures *none = NULL;
+
+    return key_policy_from_states(public, key_path, &none, states_path, ret, error);
 }
 
 /* Keeps the nearest of the states that say what they expect. */

@@ -43,6 +43,11 @@ typedef struct KeyPolicy {
  * octets) says what was found and what to do. */
 int key_policy_read(const TPMT_PUBLIC *public, const char *key_path, const char *states_path,
                     KeyPolicy **ret, char *error);
+
+/* The same with states that were read already, from what messages call `states_path`; *states goes
+ * over to the policy and is NULL then. */
+int key_policy_from_states(const TPMT_PUBLIC *public, const char *key_path, PcrSignatures **states,
+                           const char *states_path, KeyPolicy **ret, char *error);
 void key_policy_free(KeyPolicy *policy);
 DEFINE_POINTER_CLEANUP(KeyPolicy, key_policy_free);
 

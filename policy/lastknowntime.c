@@ -1,20 +1,15 @@
 /* The last-known time: a day that the TPM keeps, and that only counts up. */
-#include "policy/lastknowntime.h"
-
-#include "base/cleanup.h"
+#include "policy/lastknowntime_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-/* 2024-01-01, when there was no tred: a clock before that was never set. */
-static const time_t earliest = 1704067200;
-
 enum { DAY_NUMBER_MAX = 1000 * 1000 }; /* in the year 4707 */
 
 /* Readable and countable by whoever reaches the TPM: counting ahead without reason would harm this
  * device alone, and root has shorter ways to do that. */
-static const TPMS_NV_PUBLIC counter_public = {
+const TPMS_NV_PUBLIC last_known_counter = {
     .nvIndex = LAST_KNOWN_COUNTER_INDEX,
     .nameAlg = TPM2_ALG_SHA256,
     .attributes = TPM2_NT_COUNTER << TPMA_NV_TPM2_NT_SHIFT | TPMA_NV_AUTHWRITE | TPMA_NV_AUTHREAD |
@@ -22,7 +17,7 @@ static const TPMS_NV_PUBLIC counter_public = {
     .dataSize = NV_NUMBER_SIZE,
 };
 
-static const TPMS_NV_PUBLIC base_public = {
+const TPMS_NV_PUBLIC last_known_base = {
     .nvIndex = LAST_KNOWN_BASE_INDEX,
     .nameAlg = TPM2_ALG_SHA256,
     .attributes = TPMA_NV_AUTHWRITE | TPMA_NV_WRITEDEFINE | TPMA_NV_AUTHREAD | TPMA_NV_OWNERREAD |
@@ -33,7 +28,7 @@ static const TPMS_NV_PUBLIC base_public = {
 /* What becomes of an index with time; all else of its public area stays as it was defined. */
 static const TPMA_NV progress = TPMA_NV_WRITTEN | TPMA_NV_WRITELOCKED;
 
-static int index_open(Tpm *tpm, const TPMS_NV_PUBLIC *public, NvIndex *ret, char *error)
+int last_known_open(Tpm *tpm, const TPMS_NV_PUBLIC *public, NvIndex *ret, char *error)
 {
     int r = nv_open(tpm, public->nvIndex, ret, error);
 
@@ -51,20 +46,7 @@ static int index_open(Tpm *tpm, const TPMS_NV_PUBLIC *public, NvIndex *ret, char
     return -EBADMSG;
 }
 
-/* Opens the index, and makes it if there is none. */
-static int index_define(Tpm *tpm, const TPMS_NV_PUBLIC *public, NvIndex *ret, char *error)
-{
-    int r = index_open(tpm, public, ret, error);
-
-    if (r == -ENOENT) {
-        r = nv_define(tpm, public, error);
-        if (r == 0)
-            r = index_open(tpm, public, ret, error);
-    }
-    return r == -EBADMSG ? -EEXIST : r;
-}
-
-static int number_read(Tpm *tpm, const NvIndex *index, uint64_t *ret, char *error)
+int last_known_number(Tpm *tpm, const NvIndex *index, uint64_t *ret, char *error)
 {
     uint8_t octets[NV_NUMBER_SIZE];
     Reader reader;
@@ -74,56 +56,6 @@ static int number_read(Tpm *tpm, const NvIndex *index, uint64_t *ret, char *erro
         return r;
     reader_init(&reader, BYTES_OF(octets));
     return reader_u64(&reader, ret);
-}
-
-/* The counter, which begins to count here if it never did. */
-static int counter_begin(Tpm *tpm, uint64_t *ret, char *error)
-{
-    NvIndex index;
-    int r = index_define(tpm, &counter_public, &index, error);
-
-    if (r < 0)
-        return r;
-    if (!(index.public.attributes & TPMA_NV_WRITTEN))
-        r = nv_increment(tpm, &index, error);
-    if (r == 0)
-        r = number_read(tpm, &index, ret, error);
-    return r;
-}
-
-static int base_write(Tpm *tpm, NvIndex *index, uint64_t base, char *error)
-{
-    uint8_t octets[NV_NUMBER_SIZE];
-    Writer writer;
-
-    writer_init(&writer, octets, sizeof(octets));
-    writer_u64(&writer, base);
-    return nv_write(tpm, index, NULL, BYTES_OF(octets), error);
-}
-
-int last_known_time_define(Tpm *tpm, time_t now, char *error)
-{
-    uint64_t counter = 0;
-    NvIndex index = {0};
-    int r;
-
-    if (now < earliest) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "this machine's clock stands before 2024, and the last-known time would "
-                       "begin there; set the clock (timedatectl)");
-        return -EINVAL;
-    }
-    r = counter_begin(tpm, &counter, error);
-    if (r == 0)
-        r = index_define(tpm, &base_public, &index, error);
-    if (r < 0)
-        return r;
-    /* The difference may be below zero; two's complement carries that. */
-    if (!(index.public.attributes & TPMA_NV_WRITTEN))
-        r = base_write(tpm, &index, (uint64_t)(now / LAST_KNOWN_DAY) - counter, error);
-    if (r == 0 && !(index.public.attributes & TPMA_NV_WRITELOCKED))
-        r = nv_lock(tpm, &index, error);
-    return r;
 }
 
 static int not_finished(TPM2_HANDLE handle, char *error)
@@ -140,12 +72,12 @@ static int not_finished(TPM2_HANDLE handle, char *error)
 static int settled_read(Tpm *tpm, const TPMS_NV_PUBLIC *public, TPMA_NV settled, NvIndex *ret_index,
                         uint64_t *ret, char *error)
 {
-    int r = index_open(tpm, public, ret_index, error);
+    int r = last_known_open(tpm, public, ret_index, error);
 
     if (r < 0)
         return r;
     return (ret_index->public.attributes & progress) == settled
-               ? number_read(tpm, ret_index, ret, error)
+               ? last_known_number(tpm, ret_index, ret, error)
                : not_finished(public->nvIndex, error);
 }
 
@@ -156,10 +88,10 @@ static int day_read(Tpm *tpm, NvIndex *ret_counter, int64_t *ret, char *error)
     NvIndex index;
     int r;
 
-    r = settled_read(tpm, &base_public, progress, &index, &base, error);
+    r = settled_read(tpm, &last_known_base, progress, &index, &base, error);
     if (r < 0)
         return r;
-    r = settled_read(tpm, &counter_public, TPMA_NV_WRITTEN, ret_counter, &counter, error);
+    r = settled_read(tpm, &last_known_counter, TPMA_NV_WRITTEN, ret_counter, &counter, error);
     if (r < 0)
         return r;
     *ret = (int64_t)(base + counter);

@@ -21,11 +21,7 @@ enum {
         10 * 365 /* more at once is a clock gone wrong, and can't be undone */
 };
 
-/* Makes both indices, and has the last-known time begin with `now`. Each part that is there already
- * is left as it is, so that this can be taken up again after a power cut. 0; -EINVAL (`now` is
- * before 2024: set the clock); -EEXIST (an index of another kind is there), -EACCES, -ENOSPC or
- * -EIO. `error` has TPM_ERROR_SIZE octets, as in all of these. */
-int last_known_time_define(Tpm *tpm, time_t now, char *error);
+/* `error` has TPM_ERROR_SIZE octets in all of these. */
 
 /* Reads it (the beginning of the day, UTC); the TPM's answer is authenticated. 0; -ENOENT (this TPM
  * keeps none); -EBADMSG (what stands there is not what was defined); or -EIO. */

@@ -1,5 +1,5 @@
-/* Platform states that were approved of: the file that systemd-measure writes
- * (tpm2-pcr-signature.json), a policy digest over PCRs and a signature for each. */
+/* Platform states that were approved of: a policy digest over PCRs and a signature for each, as
+ * tre-provision(8) writes them to a device. The format is in tred.conf(5). */
 #pragma once
 
 #include "policy/policykey.h"
@@ -8,15 +8,17 @@
 
 enum { PCR_SIGNATURES_MAX = 64, PCR_SIGNATURES_ERROR_SIZE = 512 };
 
+#define PCR_SIGNATURES_HEADING "pcr-signatures 1"
+
 /* One state. Its policy is TPM2_PolicyPCR over `expected`'s bank and PCRs, and nothing else. */
 typedef struct PcrSignature {
-    PolicyDigest policy; /* "pol" */
-    bool is_signed;      /* an entry without "pkfp" and "sig" states a policy, and no approval */
-    uint8_t fingerprint[POLICY_KEY_FINGERPRINT_SIZE]; /* "pkfp": of the key that signed */
-    uint8_t signature[POLICY_SIGNATURE_MAX];          /* "sig" */
+    PolicyDigest policy;
+    bool is_signed; /* without key and signature an entry states a policy, and no approval */
+    uint8_t fingerprint[POLICY_KEY_FINGERPRINT_SIZE]; /* of the key that signed */
+    uint8_t signature[POLICY_SIGNATURE_MAX];
     size_t signature_size;
-    /* "expected", which systemd-measure does not write: the values behind the digest, so that a
-     * person can be told which PCR differs. Bank and mask are always there. */
+    /* The values behind the digest, which systemd-measure does not write: so that a person can be
+     * told which PCR differs. Bank and mask are always there. */
     bool has_expected;
     PcrState expected;
 } PcrSignature;
@@ -26,21 +28,10 @@ typedef struct PcrSignatures {
     PcrSignature entries[PCR_SIGNATURES_MAX];
 } PcrSignatures;
 
-/* Reads a file. Members it does not know are skipped, as systemd does; an entry whose values do not
- * come to its digest is an error. *ret is the caller's to free(). Returns 0, open's errno, -ENOMEM,
- * or -EINVAL; `error` (PCR_SIGNATURES_ERROR_SIZE octets) names the file, the entry and what is
- * wrong. */
+/* Reads a file. An entry whose values do not come to its digest is an error. *ret is the caller's
+ * to free(). Returns 0, open's errno, -ENOMEM, or -EINVAL; `error` (PCR_SIGNATURES_ERROR_SIZE
+ * octets) names the file, the line and what is wrong. */
 int pcr_signatures_read(const char *path, PcrSignatures **ret, char *error);
 
-/* The same from memory: `json` is the content of the file that messages call `name`. */
-int pcr_signatures_decode(Bytes json, const char *name, PcrSignatures **ret, char *error);
-
-/* The file's text; *ret is the caller's to free(). 0 or -ENOMEM. */
-int pcr_signatures_encode(const PcrSignatures *signatures, char **ret);
-
-/* States the policy over `expected`, and has `key` approve of it unless that is NULL. 0, or -EIO.
- */
-int pcr_signature_make(const PcrState *expected, const PolicyKey *key, PcrSignature *ret);
-
-/* Adds an entry, in place of one of the same key, bank, PCRs and digest. 0, or -ENOSPC. */
-int pcr_signatures_add(PcrSignatures *signatures, const PcrSignature *entry);
+/* The same from memory: `text` is the content of the file that messages call `name`. */
+int pcr_signatures_decode(Bytes text, const char *name, PcrSignatures **ret, char *error);

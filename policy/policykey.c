@@ -165,46 +165,26 @@ int policy_key_authorize_digest(const PolicyKey *key, Bytes policy_ref, PolicyDi
 }
 
 /* approved | policy_ref, of which TPM2_VerifySignature is given the hash (Part 3, 23.16). */
-static int approval_message(const PolicyDigest *approved, Bytes policy_ref, uint8_t *buffer,
-                            size_t capacity, Bytes *ret)
+int policy_approval_message(const PolicyDigest *approved, Bytes policy_ref, uint8_t *buffer,
+                            Bytes *ret)
 {
     Writer writer;
 
-    writer_init(&writer, buffer, capacity);
+    writer_init(&writer, buffer, POLICY_APPROVAL_MESSAGE_MAX);
     writer_bytes(&writer, BYTES_OF(approved->octets));
     writer_bytes(&writer, policy_ref);
     return writer_finish(&writer, ret);
-}
-
-enum { APPROVAL_MESSAGE_MAX = POLICY_DIGEST_SIZE + 64 };
-
-int policy_key_approve(const PolicyKey *key, const PolicyDigest *approved, Bytes policy_ref,
-                       uint8_t *ret, size_t *ret_size)
-{
-    _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    uint8_t buffer[APPROVAL_MESSAGE_MAX];
-    Bytes message;
-
-    *ret_size = POLICY_SIGNATURE_MAX;
-    if (approval_message(approved, policy_ref, buffer, sizeof(buffer), &message) < 0)
-        return -EINVAL;
-    if (!ctx || EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, key->pkey, NULL) != 1 ||
-        EVP_DigestSign(ctx, ret, ret_size, message.data, message.size) != 1) {
-        ERR_clear_error();
-        return -EIO;
-    }
-    return 0;
 }
 
 bool policy_key_approved(const PolicyKey *key, const PolicyDigest *approved, Bytes policy_ref,
                          Bytes signature)
 {
     _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    uint8_t buffer[APPROVAL_MESSAGE_MAX];
+    uint8_t buffer[POLICY_APPROVAL_MESSAGE_MAX];
     Bytes message;
     bool good;
 
-    if (approval_message(approved, policy_ref, buffer, sizeof(buffer), &message) < 0)
+    if (policy_approval_message(approved, policy_ref, buffer, &message) < 0)
         return false;
     good = ctx && EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, key->pkey, NULL) == 1 &&
            EVP_DigestVerify(ctx, signature.data, signature.size, message.data, message.size) == 1;

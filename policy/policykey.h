@@ -12,6 +12,7 @@ enum {
     POLICY_KEY_ERROR_SIZE = 512,
     POLICY_KEY_FINGERPRINT_SIZE = 32,
     POLICY_SIGNATURE_MAX = 512,
+    POLICY_APPROVAL_MESSAGE_MAX = POLICY_DIGEST_SIZE + 64,
 };
 
 typedef struct PolicyKey {
@@ -37,10 +38,10 @@ void policy_key_deinit(PolicyKey *key);
 /* The digest that objects carry as authPolicy when this key decides. 0 or -EIO. */
 int policy_key_authorize_digest(const PolicyKey *key, Bytes policy_ref, PolicyDigest *ret);
 
-/* Approves of a policy: RSASSA-PKCS1-v1_5 or ECDSA (in DER), with SHA-256. `ret` has
- * POLICY_SIGNATURE_MAX octets. 0, -EINVAL (there is no private key) or -EIO. */
-int policy_key_approve(const PolicyKey *key, const PolicyDigest *approved, Bytes policy_ref,
-                       uint8_t *ret, size_t *ret_size);
+/* What the key signs when it approves (Part 3, 23.16), in `buffer` (POLICY_APPROVAL_MESSAGE_MAX
+ * octets): approved | policy_ref. 0, or -ENOBUFS for a policy_ref that is too long. */
+int policy_approval_message(const PolicyDigest *approved, Bytes policy_ref, uint8_t *buffer,
+                            Bytes *ret);
 
 /* True if this key approved of that policy. */
 bool policy_key_approved(const PolicyKey *key, const PolicyDigest *approved, Bytes policy_ref,

@@ -80,7 +80,7 @@ int provision_export(const ProvisionOptions *options);
 #define STATE_SRK_NAME "srk.name"
 #define STATE_ANCHORS "segw-anchors.pem"
 #define STATE_POLICY_KEY "policy-key.pem"
-#define STATE_PCR_SIGNATURE "tpm2-pcr-signature.json"
+#define STATE_PCR_SIGNATURES "pcr-signatures"
 
 /* The path of `name` in the state folder; *ret is the caller's to free(). 0 or -ENOMEM. */
 int state_path(const ProvisionOptions *options, const char *name, char **ret);

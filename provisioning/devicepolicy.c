@@ -1,5 +1,6 @@
 /* Under which policy is this device's key, and under which one should it be? */
 #include "provisioning/devicepolicy.h"
+#include "provisioning/pcrsignature_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ int device_policy_read(const ProvisionOptions *options, const Tss2Key *key, KeyP
     (void)snprintf(error, TPM_ERROR_SIZE, "out of memory");
     r = state_path(options, STATE_POLICY_KEY, &key_path);
     if (r == 0)
-        r = state_path(options, STATE_PCR_SIGNATURE, &states_path);
+        r = state_path(options, STATE_PCR_SIGNATURES, &states_path);
     if (r < 0)
         return r;
     return key_policy_read(&key->public.publicArea, key_path, states_path, ret, error);
@@ -37,7 +38,7 @@ static int signed_digest(const char *path, PolicyDigest *ret, char *error)
 static int pcr_policy_digest(const char *path, PolicyDigest *ret, char *error)
 {
     _cleanup_(states_freep) PcrSignatures *states = NULL;
-    int r = pcr_signatures_read(path, &states, error);
+    int r = pcr_signatures_json_read(path, &states, error);
 
     if (r < 0)
         return r;

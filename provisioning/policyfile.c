@@ -1,12 +1,13 @@
 /* tre-provision read-pcrs, sign-policy and install-policy: platform states, from the reference
  * device by way of the vendor into the field. */
 #include "provisioning/command.h"
+#include "provisioning/pcrsignature_file.h"
 
 #include "base/file.h"
 #include "policy/keypolicy.h"
-#include "policy/pcrtext.h"
 #include "policy/tss2key.h"
 #include "provisioning/devicepolicy.h"
+#include "provisioning/pcrtext.h"
 #include "provisioning/tredbus.h"
 
 #include <errno.h>
@@ -33,7 +34,7 @@ static int file_take(const char *path, uint8_t **ret, size_t *ret_size)
 static int states_put(const ProvisionOptions *options, const PcrSignatures *states)
 {
     _cleanup_(free_charp) char *json = NULL;
-    int r = pcr_signatures_encode(states, &json);
+    int r = pcr_signatures_json_encode(states, &json);
 
     if (r < 0) {
         complain("out of memory");
@@ -80,7 +81,7 @@ static int states_read(const char *path, PcrSignatures **ret)
     if (r < 0)
         return r;
     if (size > 0 && text[strspn((const char *)text, " \t\r\n")] == '{') {
-        r = pcr_signatures_decode((Bytes){text, size}, path, ret, error);
+        r = pcr_signatures_json_decode((Bytes){text, size}, path, ret, error);
     } else {
         r = pcr_text_parse((Bytes){text, size}, path, &state, error);
         *ret = r == 0 ? calloc(1, sizeof(**ret)) : NULL;
@@ -134,7 +135,7 @@ static int file_sign(const char *path, const PolicyKey *key, PcrSignatures *to)
 static int output_read(const ProvisionOptions *options, PcrSignatures **ret)
 {
     char error[PCR_SIGNATURES_ERROR_SIZE] = "out of memory";
-    int r = options->output ? pcr_signatures_read(options->output, ret, error) : -ENOENT;
+    int r = options->output ? pcr_signatures_json_read(options->output, ret, error) : -ENOENT;
 
     if (r == -ENOENT) {
         *ret = calloc(1, sizeof(**ret));
@@ -163,7 +164,7 @@ int provision_sign_policy(const ProvisionOptions *options)
 }
 
 /* Does the file belong to the device's key? Judged as tred would, with the file in its place. */
-static int policy_fits(const ProvisionOptions *options)
+static int policy_fits(const ProvisionOptions *options, PcrSignatures **states)
 {
     _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
     _cleanup_(free_charp) char *key_path = NULL;
@@ -179,7 +180,8 @@ static int policy_fits(const ProvisionOptions *options)
         return r;
     r = tss2key_read(key_path, &key, error);
     if (r == 0)
-        r = key_policy_read(&key.public.publicArea, vendor_path, options->file, &policy, error);
+        r = key_policy_from_states(&key.public.publicArea, vendor_path, states, options->file,
+                                   &policy, error);
     if (r < 0) {
         complain("%s; nothing was changed", error);
         return r;
@@ -195,16 +197,24 @@ static int policy_fits(const ProvisionOptions *options)
 
 int provision_install_policy(const ProvisionOptions *options)
 {
+    _cleanup_(states_freep) PcrSignatures *states = NULL;
     _cleanup_(close_fdp) int lock = -1;
-    _cleanup_(free_bytesp) uint8_t *json = NULL;
-    size_t size = 0;
-    int r = file_take(options->file, &json, &size);
+    _cleanup_(free_charp) char *text = NULL;
+    char error[PCR_SIGNATURES_ERROR_SIZE] = "out of memory";
+    int r = pcr_signatures_json_read(options->file, &states, error);
 
     if (r == 0)
-        r = policy_fits(options);
+        r = pcr_signatures_encode(states, &text);
+    if (r < 0) {
+        complain("%s", error);
+        return r;
+    }
+    r = policy_fits(options, &states);
     if (r == 0)
         r = state_lock(options, &lock);
-    if (r == 0)
-        r = state_write(options, STATE_PCR_SIGNATURE, (Bytes){json, size}, 0644);
+    if (r == 0) {
+        r = state_write(options, STATE_PCR_SIGNATURES, (Bytes){(const uint8_t *)text, strlen(text)},
+                        0644);
+    }
     return r < 0 ? r : tred_reload();
 }

@@ -2,8 +2,8 @@
 #include "provisioning/proof.h"
 
 #include "crypto/openssl.h"
-#include "policy/devicepublic.h"
-#include "policy/endorsement_certificate.h"
+#include "provisioning/devicepublic.h"
+#include "provisioning/endorsement_certificate.h"
 #include "tpm/name.h"
 #include "tpm/publickey.h"
 

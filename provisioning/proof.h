@@ -5,10 +5,10 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "policy/credential.h"
 #include "policy/policydigest.h"
 #include "policy/tss2key.h"
 #include "provisioning/authority.h"
+#include "provisioning/credential.h"
 #include "verify/certificates.h"
 
 #include <openssl/x509.h>

@@ -3,8 +3,9 @@
 
 #include "crypto/openssl.h"
 #include "policy/encoding.h"
-#include "policy/endorsement_certificate.h"
-#include "policy/json.h"
+#include "provisioning/base64.h"
+#include "provisioning/endorsement_certificate.h"
+#include "provisioning/json.h"
 
 #include <errno.h>
 #include <openssl/err.h>

@@ -3,7 +3,8 @@
 
 #include "crypto/openssl.h"
 #include "policy/encoding.h"
-#include "policy/json.h"
+#include "provisioning/base64.h"
+#include "provisioning/json.h"
 
 #include <errno.h>
 #include <string.h>

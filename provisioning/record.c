@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/fqdn.h"
-#include "policy/json.h"
+#include "provisioning/json.h"
 #include "provisioning/profile.h"
 
 #include <errno.h>

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "policy/anchorinstall.h"
 #include "policy/encoding.h"
+#include "provisioning/anchorapproval.h"
 #include "provisioning/certificatefile.h"
 #include "verify/anchors.h"
 #include "verify/certificates.h"

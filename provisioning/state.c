@@ -79,8 +79,9 @@ int state_dir_make(const ProvisionOptions *options)
 static int leftovers_remove(const ProvisionOptions *options, int folder)
 {
     static const char *const names[] = {
-        STATE_SRK_NAME, STATE_KEY,        STATE_CSR,           STATE_CERTIFICATES,
-        STATE_ANCHORS,  STATE_POLICY_KEY, STATE_PCR_SIGNATURE,
+        STATE_SRK_NAME,       STATE_KEY,     STATE_CSR,
+        STATE_CERTIFICATES,   STATE_ANCHORS, STATE_POLICY_KEY,
+        STATE_PCR_SIGNATURES,
     };
     char beside[NAME_MAX + 1];
 

@@ -1,5 +1,6 @@
 /* The steps "nv-index" and "last-known-time": does the TPM guard the anchors for our operator, and
  * does it keep the time? */
+#include "provisioning/nvdefine.h"
 #include "provisioning/step.h"
 
 #include "policy/anchorguard.h"

@@ -3,6 +3,7 @@
 #include "provisioning/step.h"
 
 #include "base/file.h"
+#include "provisioning/pcrsignature_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,22 +15,46 @@ enum { POLICY_FILE_MAX = 1024 * 1024 };
 typedef struct PolicyFile {
     const char *from; /* NULL: the profile names none */
     const char *name;
+    bool states; /* JSON, which becomes a flat file on the device */
 } PolicyFile;
 
 enum { POLICY_FILES = 2 };
 
 static void policy_files(const ProvisionOptions *options, PolicyFile ret[POLICY_FILES])
 {
-    ret[0] = (PolicyFile){options->profile->policy_key, STATE_POLICY_KEY};
-    ret[1] = (PolicyFile){options->profile->pcr_signature, STATE_PCR_SIGNATURE};
+    ret[0] = (PolicyFile){options->profile->policy_key, STATE_POLICY_KEY, false};
+    ret[1] = (PolicyFile){options->profile->pcr_signature, STATE_PCR_SIGNATURES, true};
 }
 
-static int file_take(const char *path, uint8_t **ret, size_t *ret_size)
+static int states_take(const char *path, uint8_t **ret, size_t *ret_size)
 {
-    int r = file_read(path, POLICY_FILE_MAX, ret, ret_size);
+    PcrSignatures *states = NULL;
+    char error[PCR_SIGNATURES_ERROR_SIZE] = "out of memory";
+    char *text = NULL;
+    int r = pcr_signatures_json_read(path, &states, error);
 
+    if (r == 0)
+        r = pcr_signatures_encode(states, &text);
+    free(states);
+    if (r < 0 || !text) {
+        complain("%s; the profile names it", error);
+        return r;
+    }
+    *ret = (uint8_t *)text;
+    *ret_size = strlen(text);
+    return 0;
+}
+
+/* What is to stand in the state folder. */
+static int file_take(const PolicyFile *file, uint8_t **ret, size_t *ret_size)
+{
+    int r;
+
+    if (file->states)
+        return states_take(file->from, ret, ret_size);
+    r = file_read(file->from, POLICY_FILE_MAX, ret, ret_size);
     if (r < 0)
-        complain("%s can't be read: %s; the profile names it", path, strerror(-r));
+        complain("%s can't be read: %s; the profile names it", file->from, strerror(-r));
     return r;
 }
 
@@ -65,7 +90,7 @@ int step_policy_check(Provision *provision, char *note)
 
         if (!files[i].from)
             continue;
-        r = file_take(files[i].from, &wanted, &size);
+        r = file_take(&files[i], &wanted, &size);
         if (r == 0)
             r = file_is_there(options, files[i].name, (Bytes){wanted, size});
         if (r <= 0)
@@ -88,7 +113,7 @@ int step_policy_install(Provision *provision, char *note)
 
         if (!files[i].from)
             continue;
-        r = file_take(files[i].from, &wanted, &size);
+        r = file_take(&files[i], &wanted, &size);
         if (r == 0)
             r = state_write(options, files[i].name, (Bytes){wanted, size}, 0644);
     }

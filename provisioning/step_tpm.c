@@ -2,10 +2,10 @@
  * does it have the key above it? */
 #include "provisioning/step.h"
 
-#include "policy/endorsement.h"
 #include "policy/lastknowntime.h"
 #include "policy/srkname.h"
 #include "provisioning/devicefiles.h"
+#include "provisioning/endorsement.h"
 #include "provisioning/roster.h"
 #include "provisioning/tpmfacts.h"
 #include "tpm/profile.h"

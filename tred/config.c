@@ -89,7 +89,7 @@ static int config_set_defaults(TredConfig *config)
         .srk_name = strdup("/var/lib/tred/srk.name"),
         .key = strdup("/var/lib/tred/device.pem"),
         .policy_key = strdup("/var/lib/tred/policy-key.pem"),
-        .pcr_signatures = strdup("/var/lib/tred/tpm2-pcr-signature.json"),
+        .pcr_signatures = strdup("/var/lib/tred/pcr-signatures"),
         .certificates = strdup("/var/lib/tred/device.crt"),
         .anchors = strdup("/var/lib/tred/segw-anchors.pem"),
         .segw_profile = strdup(SEGW_PROFILE_3GPP),

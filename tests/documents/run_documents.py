@@ -64,7 +64,7 @@ def say(sentence, count, missing):
     good = count > 0 and not missing
     print(f"[  {'     OK' if good else ' FAILED'} ] {re.sub(r'[^A-Za-z0-9]+', '_', sentence)}")
     if not good:
-        print(f"  of {count}, these are missing: {missing}")
+        print(f"  of {count}, these fail: {missing}")
     return good
 
 

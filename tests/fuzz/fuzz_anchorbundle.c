@@ -1,7 +1,7 @@
 /* Can any approval file make its reader misbehave, and is what it reads written again as the same?
  */
 #include "base/cleanup.h"
-#include "policy/anchorbundle.h"
+#include "provisioning/anchorapproval.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -118,13 +118,13 @@ class PolicyTest(LabTest):
         gateway.wait_for(r"CHILD_SA net\{\d+\} established")
 
     def test_states_that_somebody_else_signed_for_are_not_installed(self):
-        before = (self.files / "tpm2-pcr-signature.json").read_bytes()
+        before = (self.files / "pcr-signatures").read_bytes()
         impostor = Vendor("RSA")
         failed = provisioning_tool(self.files, "install-policy", impostor.approve(self.shared.TCTI),
                                    check=False)
         self.assertNotEqual(failed.returncode, 0)
         self.assertIn("policy key", failed.stdout)
-        self.assertEqual((self.files / "tpm2-pcr-signature.json").read_bytes(), before)
+        self.assertEqual((self.files / "pcr-signatures").read_bytes(), before)
 
     def test_a_new_certificate_is_used_without_a_restart(self):
         tred = self.start_tred()

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "pki_fixture.h"
-#include "policy/endorsement.h"
+#include "provisioning/endorsement.h"
 
 typedef struct TpmVendor {
     Pki root;

@@ -84,7 +84,7 @@ def tred_sections(directory, **changes):
         "tpm": {"tcti": TCTI, "srk-name": directory / "srk.name"},
         "identity": {"key": directory / "device.pem", "certificates": directory / "device.crt",
                      "policy-key": directory / "policy-key.pem",
-                     "pcr-signatures": directory / "tpm2-pcr-signature.json"},
+                     "pcr-signatures": directory / "pcr-signatures"},
         "segw": {"name": SEGW_NAME, "anchors": directory / "segw-anchors.pem",
                  "verifier": BIN / "tred-verify"},
         "data-plane": {"mode": "none", "net-socket": NET_SOCKET, "esp-helper": BIN / "tred-esp"},

@@ -6,7 +6,7 @@ vendor=/etc/lab-vendor     # neither of them is on a device; here they are for w
 operator=/etc/lab-operator
 policy_pcrs=0,2,4,7,11
 another_firmware=$(printf '%064d' 1)
-states=/var/lib/tred/tpm2-pcr-signature.json
+states=/var/lib/tred/pcr-signatures
 anchors=/var/lib/tred/segw-anchors.pem
 export TPM2TOOLS_TCTI=device:/dev/tpmrm0
 

@@ -1,6 +1,8 @@
 /* How does a test write to the guard, and see what it holds? */
 #include "guard_bench.h"
 
+#include "provisioning/nvdefine.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

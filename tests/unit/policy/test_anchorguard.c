@@ -4,6 +4,8 @@
 #include "tpm/name.h"
 #include "tpm/session.h"
 
+#include "provisioning/nvdefine.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -264,7 +264,7 @@ static void files_that_do_not_belong_to_the_key_are_refused(void **state)
     const Tss2Key file = signed_key(&vendor, TPM_KEY_ECDSA_P256);
     _cleanup_(free_charp) char *vendor_pem = vendor_key_pem(&vendor, false);
     _cleanup_(free_charp) char *other_pem = vendor_key_pem(&other, false);
-    _cleanup_(free_charp) char *json = NULL;
+    _cleanup_(free_charp) char *text = NULL;
     char key_path[128], other_path[128], states_path[128];
     char error[TPM_ERROR_SIZE] = "";
     PcrSignatures states = {0};
@@ -272,14 +272,14 @@ static void files_that_do_not_belong_to_the_key_are_refused(void **state)
 
     (void)state;
     sign_for(&states, &other, PCRS);
-    assert_int_equal(pcr_signatures_encode(&states, &json), 0);
+    assert_int_equal(pcr_signatures_encode(&states, &text), 0);
     file_put("vendor.pem", vendor_pem, key_path);
     file_put("other.pem", other_pem, other_path);
-    file_put("states.json", json, states_path);
+    file_put("states", text, states_path);
     /* States that another vendor signed for. */
     assert_int_equal(
         key_policy_read(&file.public.publicArea, key_path, states_path, &policy, error), -EINVAL);
-    assert_non_null(strstr(error, "states.json"));
+    assert_non_null(strstr(error, "states"));
     /* Another vendor's key. */
     assert_int_equal(
         key_policy_read(&file.public.publicArea, other_path, states_path, &policy, error), -EINVAL);

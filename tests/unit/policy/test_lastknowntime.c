@@ -2,6 +2,7 @@
 #include "tpm_bench.h"
 
 #include "policy/lastknowntime.h"
+#include "provisioning/nvdefine.h"
 
 #include <errno.h>
 #include <setjmp.h>

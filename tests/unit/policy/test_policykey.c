@@ -1,6 +1,8 @@
 /* Is an approval what the key's holder signed, to us and to the TPM? */
 #include "vendor_fixture.h"
 
+#include "provisioning/policyapproval.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,6 +2,8 @@
 #include "tpm/session.h"
 #include "vendor_fixture.h"
 
+#include "provisioning/policyapproval.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

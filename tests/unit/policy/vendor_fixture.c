@@ -77,14 +77,14 @@ KeyPolicy *vendor_policy(const PolicyKey *vendor, const PcrSignatures *states,
                          const TPMT_PUBLIC *public)
 {
     _cleanup_(free_charp) char *pem = vendor_key_pem(vendor, false);
-    _cleanup_(free_charp) char *json = NULL;
+    _cleanup_(free_charp) char *text = NULL;
     char key_path[128], states_path[128];
     char error[TPM_ERROR_SIZE] = "";
     KeyPolicy *policy = NULL;
 
-    assert_int_equal(pcr_signatures_encode(states, &json), 0);
+    assert_int_equal(pcr_signatures_encode(states, &text), 0);
     file_put("vendor.pem", pem, key_path);
-    file_put("states.json", json, states_path);
+    file_put("states", text, states_path);
     if (key_policy_read(public, key_path, states_path, &policy, error) < 0)
         fail_msg("%s", error);
     return policy;

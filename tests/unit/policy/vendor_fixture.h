@@ -3,6 +3,7 @@
 
 #include "key_bench.h"
 #include "policy/keypolicy.h"
+#include "provisioning/pcrsignature_file.h"
 
 /* A new policy key, private half included: "RSA" or "P-256". The caller's to policy_key_deinit().
  */

@@ -3,6 +3,7 @@
 
 #include "policy/devicekey.h"
 #include "provisioning/csr.h"
+#include "provisioning/pcrsignature_file.h"
 #include "tpm/storagekey.h"
 
 #include <openssl/core_names.h>

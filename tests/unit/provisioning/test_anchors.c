@@ -6,6 +6,7 @@
 #include "pki_fixture.h"
 #include "policy/anchorinstall.h"
 #include "provisioning/anchors.h"
+#include "provisioning/nvdefine.h"
 
 #include <errno.h>
 #include <openssl/pem.h>

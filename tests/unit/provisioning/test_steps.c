@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "pki_fixture.h"
-#include "policy/pcrsignature.h"
+#include "provisioning/pcrsignature_file.h"
 #include "provisioning/step.h"
 #include "provisioning/tpmfacts.h"
 #include "tpm_commands.h"
@@ -251,7 +251,7 @@ static void policy_write(Line *line)
     assert_int_equal(policy_key_read(private_path, true, &key, error), 0);
     assert_int_equal(pcr_signature_make(&expected, &key, &entry), 0);
     assert_int_equal(pcr_signatures_add(states, &entry), 0);
-    assert_int_equal(pcr_signatures_encode(states, &json), 0);
+    assert_int_equal(pcr_signatures_json_encode(states, &json), 0);
     assert_int_equal(
         file_write_atomic(line->states, (Bytes){(const uint8_t *)json, strlen(json)}, 0644), 0);
     policy_key_deinit(&key);

@@ -1,7 +1,7 @@
 /* Does a credential made in software open in the TPM and for the key that it names, and in no other
  * case? The TPM's own TPM2_MakeCredential is the measure. */
 #include "key_bench.h"
-#include "policy/credential.h"
+#include "provisioning/credential.h"
 #include "tpm/name.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* Are PCR values read as tpm2_pcrread prints them, and is a line that is not one named? */
-#include "policy/pcrtext.h"
+#include "provisioning/pcrtext.h"
 
 #include "base/cleanup.h"
 

@@ -1,6 +1,6 @@
 /* Is an EK certificate taken from a vendor alone, and for an EK alone? No TPM is needed. */
 #include "endorsement_fixture.h"
-#include "policy/endorsement_certificate.h"
+#include "provisioning/endorsement_certificate.h"
 
 #include "base/cleanup.h"
 

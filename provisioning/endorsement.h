@@ -2,6 +2,7 @@
  * another (TCG EK Credential Profile). */
 #pragma once
 
+#include "provisioning/endorsement_certificate.h"
 #include "tpm/tpm.h"
 
 #include "base/bytes.h"
@@ -14,11 +15,6 @@ typedef enum EndorsementTemplate {
     ENDORSEMENT_RSA_2048, /* L-1 */
     ENDORSEMENT_TEMPLATES
 } EndorsementTemplate;
-
-enum {
-    ENDORSEMENT_CERTIFICATE_MAX = 4096, /* octets of DER */
-    ENDORSEMENT_HASH_SIZE = 32,         /* SHA-256 */
-};
 
 typedef struct Endorsement {
     Tpm *tpm;

@@ -1,7 +1,7 @@
 /* Which endorsement key does this TPM have, and which certificate came with it? */
-#include "policy/endorsement.h"
+#include "provisioning/endorsement.h"
 
-#include "policy/endorsement_certificate.h"
+#include "provisioning/endorsement_certificate.h"
 #include "tpm/commands.h"
 #include "tpm/storagekey.h"
 

@@ -1,5 +1,5 @@
 /* Having a TPM give the secret of a credential out, so that its bus learns nothing of it. */
-#include "policy/credential.h"
+#include "provisioning/credential.h"
 
 #include "tpm/commands.h"
 

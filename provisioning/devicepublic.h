@@ -6,5 +6,5 @@
 /* What is wrong with it: the rest of a sentence that starts with the device key, "can be copied out
  * of its TPM (…)". NULL if nothing is. `policy` is the authPolicy that it must have, or NULL if
  * none is asked for. The area says true only once the TPM has shown that it holds the key of this
- * Name: see policy/credential.h. */
+ * Name: see provisioning/credential.h. */
 const char *device_public_flaw(const TPM2B_PUBLIC *public, const PolicyDigest *policy);

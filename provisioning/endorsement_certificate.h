@@ -1,10 +1,16 @@
-/* Is this EK certificate a TPM vendor's, and for this EK? The authority asks; no TPM is needed. */
+/* Judges whether an EK certificate is a TPM vendor's and for this EK. The authority asks; no TPM is
+ * needed. */
 #pragma once
 
 #include "base/bytes.h"
-#include "policy/endorsement.h"
+#include "tpm/tpm.h"
 
 #include <openssl/x509.h>
+
+enum {
+    ENDORSEMENT_CERTIFICATE_MAX = 4096, /* octets of DER */
+    ENDORSEMENT_HASH_SIZE = 32,         /* SHA-256 */
+};
 
 /* One DER certificate with nothing after it. *ret is the caller's to X509_free(). 0, -EINVAL for
  * other octets or more than ENDORSEMENT_CERTIFICATE_MAX, or -ENOMEM. */

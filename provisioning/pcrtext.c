@@ -1,5 +1,5 @@
 /* Which values did somebody note down? */
-#include "policy/pcrtext.h"
+#include "provisioning/pcrtext.h"
 
 #include "policy/encoding.h"
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "crypto/secret.h"
-#include "policy/endorsement.h"
+#include "provisioning/endorsement.h"
 
 enum { CREDENTIAL_SECRET_SIZE = 32 }; /* as much as an EK with nameAlg SHA-256 takes */
 
@@ -14,8 +14,8 @@ typedef struct Credential {
 } Credential;
 
 /* TPM2_MakeCredential in software: `secret` (CREDENTIAL_SECRET_SIZE octets) for the TPM of `ek` and
- * the key of `name`. `ek` must be of a template of policy/endorsement.h. 0, -EINVAL (another EK or
- * size), -ENOMEM or -EIO. */
+ * the key of `name`. `ek` must be of a template of provisioning/endorsement.h. 0, -EINVAL (another
+ * EK or size), -ENOMEM or -EIO. */
 int credential_make(const TPM2B_PUBLIC *ek, const TPM2B_NAME *name, const Secret *secret,
                     Credential *ret);
 

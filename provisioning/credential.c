@@ -1,5 +1,5 @@
 /* Locking a secret to one TPM and one key in it without having that TPM. */
-#include "policy/credential.h"
+#include "provisioning/credential.h"
 
 #include "crypto/openssl.h"
 #include "tpm/publickey.h"

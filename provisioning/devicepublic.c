@@ -1,5 +1,5 @@
 /* What must a public area say of a key, so that it is good for a device and can't leave its TPM? */
-#include "policy/devicepublic.h"
+#include "provisioning/devicepublic.h"
 
 #include "base/bytes.h"
 #include "policy/devicekey.h"

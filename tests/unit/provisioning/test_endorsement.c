@@ -1,6 +1,6 @@
 /* Is the EK the one that the vendor certified, and is a TPM without that told so? */
 #include "endorsement_fixture.h"
-#include "policy/endorsement_certificate.h"
+#include "provisioning/endorsement_certificate.h"
 #include "tpm_bench.h"
 #include "verify/certificates.h"
 

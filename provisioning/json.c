@@ -1,5 +1,5 @@
 /* Is this text a JSON object, all of it? */
-#include "policy/json.h"
+#include "provisioning/json.h"
 
 #include <limits.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Is a text taken for a JSON object only if all of it is one? */
-#include "policy/json.h"
+#include "provisioning/json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Does a TPM vendor vouch for this EK? */
-#include "policy/endorsement_certificate.h"
+#include "provisioning/endorsement_certificate.h"
 
 #include "crypto/openssl.h"
 #include "tpm/publickey.h"
