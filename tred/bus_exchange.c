@@ -59,8 +59,10 @@ void bus_exchange_changed(const CallerExchange *held, const char *const *propert
     char path[BUS_PATH_SIZE];
 
     bus_exchange_path(held, path);
-    (void)sd_bus_emit_properties_changed_strv(
-        held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, (char **)(uintptr_t)properties);
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): -Wcast-qual lets no const go otherwise */
+    char **names = (char **)(uintptr_t)properties;
+    (void)sd_bus_emit_properties_changed_strv(held->caller->daemon->bus, path,
+                                              BUS_EXCHANGE_INTERFACE, names);
 }
 
 static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,

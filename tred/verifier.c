@@ -89,7 +89,7 @@ int verifier_begun(Verifier *verifier, char *error)
 
     if (r == 0)
         r = verifier_answer_error(verifier, error);
-    if (r == 0)
+    if (r == 0 && verifier->next) /* an answer came, so there is one */
         verifier->next->step = LOAD_ANCHORS;
     return r;
 }
