@@ -179,9 +179,10 @@ static int policy_fits(const ProvisionOptions *options, PcrSignatures **states)
     if (r < 0)
         return r;
     r = tss2key_read(key_path, &key, error);
-    if (r == 0)
+    if (r == 0) {
         r = key_policy_from_states(&key.public.publicArea, vendor_path, states, options->file,
                                    &policy, error);
+    }
     if (r < 0) {
         complain("%s; nothing was changed", error);
         return r;
@@ -205,7 +206,7 @@ int provision_install_policy(const ProvisionOptions *options)
 
     if (r == 0)
         r = pcr_signatures_encode(states, &text);
-    if (r < 0) {
+    if (r < 0 || !text) {
         complain("%s", error);
         return r;
     }

@@ -89,7 +89,7 @@ int verifier_begun(Verifier *verifier, char *error)
 
     if (r == 0)
         r = verifier_answer_error(verifier, error);
-    if (r == 0 && verifier->next)
+    if (r == 0 && verifier->next) /* an answer came, so there is one */
         verifier->next->step = LOAD_ANCHORS;
     return r;
 }
@@ -171,7 +171,7 @@ int verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name
     r = call(verifier, &request, handed.fd, error);
     if (r == 0)
         r = verifier_answer_error(verifier, error);
-    if (r == 0 && verifier->next)
+    if (r == 0)
         *ret = verifier->answer.chain;
     verifier_handed_deinit(&handed);
     return r;

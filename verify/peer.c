@@ -170,9 +170,10 @@ static int report_complete(const PeerCase *peer, PeerReport *report)
     if (!report->key || X509_up_ref(own) != 1)
         return -EIO;
     report->certificate = own;
-    for (int i = 0; peer->policy->seen && i < sk_X509_num(peer->sent); i++)
+    for (int i = 0; peer->policy->seen && i < sk_X509_num(peer->sent); i++) {
         peer_seen_keep(peer->policy->seen, peer->evidence->certificates[i],
                        sk_X509_value(peer->sent, i));
+    }
     return 0;
 }
 
