@@ -86,11 +86,6 @@ void tpm_session_authorize(TpmSession *session)
     session->attributes = TPMA_SESSION_CONTINUESESSION;
 }
 
-void tpm_session_once(TpmSession *session)
-{
-    session->attributes = 0;
-}
-
 void tpm_session_flush(Tpm *tpm, TpmSession *session)
 {
     if (!session)

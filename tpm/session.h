@@ -24,9 +24,6 @@ int tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, char *error);
 /* Has a session authorize one command after the other, and encrypt no parameter. */
 void tpm_session_authorize(TpmSession *session);
 
-/* Has a session end with the next command that it authorizes. */
-void tpm_session_once(TpmSession *session);
-
 /* Ends and frees a session; one that the TPM has ended already is only freed, and NULL is fine. */
 void tpm_session_flush(Tpm *tpm, TpmSession *session);
 
