@@ -29,6 +29,7 @@ static void pages_release(uint8_t *data, size_t size)
     (void)munmap(data - PAGE, pages_size(size) + 2 * (size_t)PAGE);
 }
 
+/* mlock2, since a sanitizer makes mlock do nothing. */
 static int pages_take(size_t size, uint8_t **ret)
 {
     const size_t whole = pages_size(size) + 2 * (size_t)PAGE;
@@ -37,7 +38,7 @@ static int pages_take(size_t size, uint8_t **ret)
     if (pages == MAP_FAILED)
         return -ENOMEM;
     if (mprotect(pages + PAGE, pages_size(size), PROT_READ | PROT_WRITE) < 0 ||
-        mlock(pages + PAGE, pages_size(size)) < 0 ||
+        mlock2(pages + PAGE, pages_size(size), 0) < 0 ||
         madvise(pages + PAGE, pages_size(size), MADV_DONTDUMP) < 0) {
         (void)munmap(pages, whole);
         return -ENOMEM;
