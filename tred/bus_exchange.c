@@ -2,6 +2,7 @@
  * and answers. */
 #include "tred/bus_exchange.h"
 #include "base/log.h"
+#include "tred/bus_admit.h"
 #include "tred/bus_error.h"
 
 #include <errno.h>
@@ -143,7 +144,11 @@ static int method_choose_group(sd_bus_message *call, void *userdata, sd_bus_erro
     r = sd_bus_message_read(call, "q", &group);
     if (r < 0)
         return r;
+    if (!user_has_time(held->caller->user))
+        return bus_error_set(error, BUS_E_BUSY, NULL);
+    const uint64_t begun = user_time_begin();
     r = exchange_choose_group(held->exchange, group, reason);
+    user_time_end(held->caller->user, begun);
     if (r != 0)
         return bus_error_set(error, r, reason);
     log_info("Exchange %" PRIu64 ": new KE in group %u.", held->number, group);
@@ -157,7 +162,6 @@ static int method_choose_group(sd_bus_message *call, void *userdata, sd_bus_erro
 static int method_close(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
-    Caller *caller = held->caller;
     int r;
 
     r = bus_exchange_check_owner(held, call, error);
@@ -165,7 +169,6 @@ static int method_close(sd_bus_message *call, void *userdata, sd_bus_error *erro
         return r;
     log_info("Exchange %" PRIu64 " is closed by its owner.", held->number);
     caller_exchange_free(held);
-    caller_release(caller);
     return sd_bus_reply_method_return(call, NULL);
 }
 
@@ -243,7 +246,7 @@ static int exchange_enumerate(sd_bus *bus, const char *prefix, void *userdata, c
                               sd_bus_error *error)
 {
     const Daemon *daemon = userdata;
-    char **nodes = calloc(daemon->n_exchanges + 1, sizeof(*nodes));
+    char **nodes = calloc(daemon->users.n_exchanges + 1, sizeof(*nodes));
     char path[BUS_PATH_SIZE];
     size_t count = 0;
 
@@ -270,6 +273,8 @@ int bus_exchange_register(Daemon *daemon)
 
     if (r >= 0)
         r = sd_bus_add_filter(daemon->bus, NULL, bus_exchange_children_filter, daemon);
+    if (r >= 0) /* the last one is asked first */
+        r = sd_bus_add_filter(daemon->bus, NULL, bus_admit_filter, daemon);
     if (r < 0)
         return r;
     return sd_bus_add_node_enumerator(daemon->bus, NULL, BUS_EXCHANGES_PATH, exchange_enumerate,

@@ -4,8 +4,8 @@
 
 #include "tred/daemon.h"
 
-/* All callers' exchanges together: bounds what a user with many connections can make us hold. */
-enum { EXCHANGES_TOTAL_MAX = 1024 };
+/* Calls of one caller that wait until the bus has said whose it is: the first one asks. */
+enum { CALLER_WAITING_MAX = 4 };
 
 typedef struct CallerExchange CallerExchange;
 typedef struct PendingVerification PendingVerification; /* bus_exchange_verify.c's */
@@ -21,14 +21,22 @@ struct CallerExchange {
     time_t judged;                 /* when the certificates were, as clock_now() has it */
     uint64_t judged_boottime;      /* the same moment by CLOCK_BOOTTIME, in microseconds */
     sd_event_source *expiry, *expiry_bound; /* expiry.c's timers, by the wall clock and by that */
+    sd_event_source *deadline;              /* deadline.c's */
 };
+
+/* Carries a call on that has waited. */
+typedef void (*CallerKnown)(Daemon *daemon, sd_bus_message *call);
 
 struct Caller {
     Daemon *daemon;
     Caller *next;
-    size_t n_exchanges;
     CallerExchange *exchanges;
-    char *name; /* unique bus name */
+    char *name;          /* unique bus name */
+    User *user;          /* NULL until the bus has said whose it is */
+    sd_bus_slot *asking; /* it is being asked */
+    CallerKnown known;
+    size_t n_waiting;
+    sd_bus_message *waiting[CALLER_WAITING_MAX];
 };
 
 /* Has the bus tell who leaves it: their exchanges are wiped, and their waiting calls forgotten. One
@@ -36,17 +44,19 @@ struct Caller {
  * then tells of a caller's leaving after the calls that it made. 0 or -errno. */
 int callers_watch(Daemon *daemon);
 
-/* The caller with that unique name, made known if need be. A caller without exchanges is dropped by
- * caller_release(). Returns 0 or -ENOMEM. */
+/* The caller with that unique name, made known if need be, until it leaves the bus. Returns 0 or
+ * -ENOMEM. */
 int caller_get(Daemon *daemon, const char *name, Caller **ret);
 
-/* Drops the caller if it holds nothing. */
-void caller_release(Caller *caller);
+/* For a caller without a user: asks the bus, and has `call` carried on when it has answered. Where
+ * it does not, the call is answered with an error. 0, -EBUSY (CALLER_WAITING_MAX wait already), or
+ * another -errno. */
+int caller_ask_user(Caller *caller, sd_bus_message *call, CallerKnown known);
 
-/* True if it may hold one exchange more. */
-bool caller_has_room(const Caller *caller);
+/* Lets go of all callers; their exchanges are closed before. */
+void callers_deinit(Daemon *daemon);
 
-/* Gives it `exchange`, which is then owned here. 0 or -ENOMEM. */
+/* Gives it, whose user is known, `exchange`, which is then owned here. 0 or -ENOMEM. */
 int caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret);
 
 /* The exchange with that number, or NULL. */
@@ -55,7 +65,7 @@ CallerExchange *caller_exchange_find(const Daemon *daemon, uint64_t number);
 /* The exchange that has the Child SA `spi_in`, or NULL. */
 CallerExchange *caller_exchange_find_child(Daemon *daemon, uint32_t spi_in);
 
-/* Wipes it; its caller is then to be released. */
+/* Wipes it. */
 void caller_exchange_free(CallerExchange *exchange);
 
 /* True if there is an exchange that has not signed yet. */

@@ -6,6 +6,7 @@
 #include "tred/callers.h"
 #include "tred/clock.h"
 #include "tred/daemon_dataplane.h"
+#include "tred/process.h"
 
 #include "tpm/tpm.h"
 
@@ -150,6 +151,8 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     *daemon = (Daemon){.config = *config};
     *config = (TredConfig){0};
     exchange_context_init(daemon);
+    process_raise_descriptors(DESCRIPTORS_MAX);
+    users_init(&daemon->users, daemon->config.max_exchanges);
     r = verifier_start(daemon);
     if (r == 0)
         r = event_init(daemon);
@@ -194,6 +197,7 @@ void daemon_deinit(Daemon *daemon)
         callers_close_all(daemon, "tred stops.");
         (void)sd_bus_flush(daemon->bus);
     }
+    callers_deinit(daemon);
     dataplane_close(daemon->dataplane);
     bus_exchange_children_counted(daemon); /* whoever still asked is answered */
     work_drop_all(daemon);
@@ -209,6 +213,7 @@ void daemon_deinit(Daemon *daemon)
     sd_event_source_disable_unref(daemon->patience);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);
+    sd_event_source_disable_unref(daemon->count_timer);
     sd_event_unref(daemon->event);
     tred_config_deinit(&daemon->config);
 }

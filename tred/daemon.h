@@ -4,6 +4,7 @@
 #include "tred/config.h"
 #include "tred/exchange.h"
 #include "tred/identity.h"
+#include "tred/users.h"
 #include "tred/work.h"
 
 #include <systemd/sd-bus.h>
@@ -39,9 +40,11 @@ typedef struct Daemon {
     DataPlane *dataplane;
     size_t n_counting; /* who has asked for Children and waits for the counters */
     sd_bus_message *counting[DAEMON_COUNTING_MAX];
+    uint64_t count_asked; /* the last time that the data plane was, as daemon_now() has it */
+    sd_event_source *count_timer; /* the next time, where somebody waits for it */
     ExchangeContext exchange_context;
     Caller *callers;
-    size_t n_exchanges;
+    Users users;
     uint64_t last_exchange; /* the number of the newest; numbers are never used twice */
 } Daemon;
 

@@ -41,12 +41,10 @@ static void on_event(const DataPlaneEvent *event, void *userdata)
         return;
     }
     char reason[EXCHANGE_REASON_SIZE];
-    Caller *caller = held->caller;
     (void)snprintf(reason, sizeof(reason), "Somebody else changed the network: %s. Connect again.",
                    what);
     bus_exchange_closed(held, reason);
     caller_exchange_free(held);
-    caller_release(caller);
 }
 
 static void on_lost(const char *reason, void *userdata)
