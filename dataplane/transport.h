@@ -19,7 +19,8 @@ typedef struct Transport {
 
 /* Binds both to the address and port of `local`; port 0 (the usual case) lets the kernel choose one
  * that no other socket has, be it another transport's. Returns 0 or -errno, -EADDRINUSE among them.
- * What is handed the IKE socket can't change how the kernel sorts (SO_LOCK_FILTER). */
+ * Who is handed the IKE socket can't change how the kernel sorts (SO_LOCK_FILTER); it could connect
+ * the socket or take the program off, which harms none but its own SA. */
 int transport_init(Transport *transport, const struct sockaddr_storage *local);
 void transport_deinit(Transport *transport);
 
