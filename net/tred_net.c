@@ -3,6 +3,7 @@
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/manager.h"
+#include "base/memory.h"
 #include "base/sandbox.h"
 #include "net/plane.h"
 
@@ -204,6 +205,7 @@ static int server_init(Server *server, const Options *options)
     if (r >= 0 && watchdog_us > 0)
         server->watchdog_ms = (int)(watchdog_us / 2000);
     if (r >= 0) {
+        memory_give_back();
         r = sandbox_keep_rights(CAP_TO_MASK(CAP_NET_ADMIN), ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
         if (r < 0)
             log_error("Rights can't be given up: %s", strerror(-r));
