@@ -70,9 +70,9 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(unlink),
     /* idle times, where the vDSO can't tell the time */
     SCMP_SYS(clock_gettime),
-    /* memory, locked where it holds keys; the end */
-    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mlock2), SCMP_SYS(futex), SCMP_SYS(getpid), SCMP_SYS(gettid),
-    SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
+    /* memory, locked where it holds keys (mlock2(3) without a flag is either call); the end */
+    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mlock), SCMP_SYS(mlock2), SCMP_SYS(futex), SCMP_SYS(getpid),
+    SCMP_SYS(gettid), SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
 };
 /* clang-format on */
 
