@@ -292,18 +292,20 @@ static int auth_answered(Task *task, const TreReply *reply)
     IkeFault fault = {0};
 
     if (ike_payloads_decode(reply->opened.first, reply->opened.payloads, &payloads, &fault) != 0) {
-        ike_sa_explain(sa, "the SeGW's IKE_AUTH response does not parse (%s in %s): see its log",
-                       ike_fault_text(fault.code), ike_payload_name(fault.payload_type));
+        reason_set(&sa->reason, 0,
+                   "the SeGW's IKE_AUTH response does not parse (%s in %s): see its log",
+                   ike_fault_text(fault.code), ike_payload_name(fault.payload_type));
         return fail(sa);
     }
     auth_response_judge(&payloads, &response);
     if (response.verdict == AUTH_REFUSED) {
-        ike_sa_explain(sa, "the SeGW refused IKE_AUTH with %s (%u): %s",
-                       ike_notify_name(response.error), response.error, advice_for(response.error));
+        reason_set(&sa->reason, 0, "the SeGW refused IKE_AUTH with %s (%u): %s",
+                   ike_notify_name(response.error), response.error, advice_for(response.error));
         return fail(sa);
     }
     if (response.verdict == AUTH_MALFORMED) {
-        ike_sa_explain(sa, "the SeGW's IKE_AUTH response has %s: see its log", response.why);
+        reason_set(&sa->reason, 0, "the SeGW's IKE_AUTH response has %s: see its log",
+                   response.why);
         return fail(sa);
     }
 
@@ -318,7 +320,7 @@ static int auth_peer_refused(Task *task, const TreReply *reply)
 {
     IkeSa *sa = task->sa;
 
-    ike_sa_explain(sa, "the SeGW did not verify (%s): %s", reply->error, reply->text);
+    reason_set(&sa->reason, 0, "the SeGW did not verify (%s): %s", reply->error, reply->text);
     steps_log(&sa->steps, 6, "TrE's check of the SeGW", STEP_AT_HENB, "refused: %s", reply->error);
     sa->end = IKE_SA_FAILED;
     tasks_drop_waiting(sa);
@@ -336,7 +338,7 @@ static void log_established(const IkeSa *sa)
     if (!sa->children) {
         log_notice("established  %s <-> %s  IKE %s, no Child SA  (%.1f ms)", henb, segw, sa->suite,
                    sa->established_ms);
-        log_warning("no traffic can pass: %s", sa->refusal);
+        log_warning("no traffic can pass: %s", sa->refusal.text);
         return;
     }
     if (!log_is_on(LOG_NOTICE))
@@ -377,10 +379,10 @@ static int auth_await_child(Task *task)
 
     if (!lacking)
         return 0;
-    ike_sa_explain(task->sa,
-                   "the SeGW assigned no %s, though its IKE_AUTH response grants a Child SA: check "
-                   "its address pool and [child] request-address",
-                   lacking);
+    reason_set(&task->sa->reason, 0,
+               "the SeGW assigned no %s, though its IKE_AUTH response grants a Child SA: check "
+               "its address pool and [child] request-address",
+               lacking);
     return auth_take_leave(task);
 }
 
@@ -394,13 +396,12 @@ static int auth_verified(Task *task, const TreReply *reply)
               "CERT and AUTH of %s verified with the stored root", sa->peer_identity);
     switch (answer->verdict) {
     case CHILD_REFUSED: /* the IKE SA stays up without a child (RFC 7296 1.2) */
-        (void)snprintf(sa->refusal, sizeof(sa->refusal),
-                       "the SeGW refused the Child SA with %s (%u): %s",
-                       ike_notify_name(answer->error), answer->error, advice_for(answer->error));
+        reason_set(&sa->refusal, 0, "the SeGW refused the Child SA with %s (%u): %s",
+                   ike_notify_name(answer->error), answer->error, advice_for(answer->error));
         return auth_established(task);
     case CHILD_INVALID:
-        ike_sa_explain(sa, "the SeGW's IKE_AUTH response has %s: see its configuration",
-                       answer->why);
+        reason_set(&sa->reason, 0, "the SeGW's IKE_AUTH response has %s: see its configuration",
+                   answer->why);
         return auth_take_leave(task);
     case CHILD_GRANTED:
     default:
@@ -422,7 +423,8 @@ static int auth_child_added(Task *task, const TreReply *reply)
 
 static int auth_child_refused(Task *task, const TreReply *reply)
 {
-    ike_sa_explain(task->sa, "tred did not take the Child SA (%s): %s", reply->error, reply->text);
+    reason_set(&task->sa->reason, 0, "tred did not take the Child SA (%s): %s", reply->error,
+               reply->text);
     return auth_take_leave(task);
 }
 

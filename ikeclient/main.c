@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/reason.h"
 #include "ikeclient/bus.h"
 #include "ikeclient/trebus.h"
 
@@ -360,7 +361,7 @@ int main(int argc, char **argv)
 {
     Arguments arguments = {.config = "/etc/tred/ikeclient.conf"};
     _cleanup_(config_deinit) Config config = {0};
-    char error[CONFIG_ERROR_SIZE];
+    Reason reason;
 
     int r = parse_arguments(argc, argv, &arguments);
     if (r != CONTINUE)
@@ -375,9 +376,9 @@ int main(int argc, char **argv)
         log_error("out of memory");
         return EX_OSERR;
     }
-    r = config_load(&config, arguments.config, error);
+    r = config_load(&config, arguments.config, &reason);
     if (r < 0) {
-        log_error("%s", error);
+        log_error("%s", reason.text);
         return EX_CONFIG;
     }
     int level = config_log_level(&config);

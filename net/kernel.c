@@ -193,22 +193,22 @@ static int prepare(KernelPlane *plane, const char *name)
     return r < 0 ? r : watch_xfrm(plane);
 }
 
-static int kernel_open(const char *interface, NetPlane **ret, char *error)
+static int kernel_open(const char *interface, NetPlane **ret, Reason *reason)
 {
     KernelPlane *plane = calloc(1, sizeof(*plane));
     if (!plane)
-        return net_plane_fail(error, -ENOMEM, "Out of memory.");
+        return reason_set(reason, -ENOMEM, "Out of memory");
     plane->base.backend = &NET_BACKEND_KERNEL;
     _cleanup_(net_plane_closep) NetPlane *owner = &plane->base;
     int r = prepare(plane, interface);
     if (r == -EPROTONOSUPPORT || r == -ENOSYS || r == -EOPNOTSUPP || r == -ENOENT) {
-        return net_plane_fail(error, -EOPNOTSUPP,
-                              "This kernel lacks ESP, AES-GCM or the XFRM interface: %s. Load the "
-                              "modules esp4, esp6 and xfrm_interface, or set mode = user.",
-                              strerror(-r));
+        return reason_set(reason, -EOPNOTSUPP,
+                          "This kernel lacks ESP, AES-GCM or the XFRM interface: %s. Load the "
+                          "modules esp4, esp6 and xfrm_interface, or set mode = user",
+                          strerror(-r));
     }
     if (r < 0)
-        return net_plane_fail_network(error, r, interface);
+        return net_plane_fail_network(reason, r, interface);
     *ret = steal_pointer(owner);
     return 0;
 }

@@ -12,19 +12,19 @@ static void user_close(NetPlane *plane)
     free(plane);
 }
 
-static int user_open(const char *interface, NetPlane **ret, char *error)
+static int user_open(const char *interface, NetPlane **ret, Reason *reason)
 {
     NetPlane *plane = calloc(1, sizeof(*plane));
     if (!plane)
-        return net_plane_fail(error, -ENOMEM, "Out of memory.");
+        return reason_set(reason, -ENOMEM, "Out of memory");
     plane->backend = &NET_BACKEND_USER;
     _cleanup_(net_plane_closep) NetPlane *owner = plane;
     int r = network_new(&plane->network);
     if (r >= 0)
         r = network_clear(plane->network, interface);
     if (r < 0)
-        return net_plane_fail_network(error, r, interface);
-    r = tun_probe(error);
+        return net_plane_fail_network(reason, r, interface);
+    r = tun_probe(reason);
     if (r < 0)
         return r;
     *ret = steal_pointer(owner);

@@ -346,10 +346,10 @@ static void hear(NetPlane *plane, uint32_t spi, DataPlaneEventType type)
 static int setup(void **state)
 {
     NetPlane *plane = NULL;
-    char error[ORDER_TEXT_SIZE] = "";
+    Reason reason = {0};
     memset(&kernel, 0, sizeof(kernel));
     kernel.allowed = ALLOWED_ALL;
-    assert_int_equal(net_plane_open(DATAPLANE_AUTO, "segw0", &plane, error), 0);
+    assert_int_equal(net_plane_open(DATAPLANE_AUTO, "segw0", &plane, &reason), 0);
     assert_int_equal(plane->backend->mode, DATAPLANE_KERNEL);
     *state = plane;
     return 0;
