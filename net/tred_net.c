@@ -3,6 +3,8 @@
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/manager.h"
+#include "base/memory.h"
+#include "base/reason.h"
 #include "base/sandbox.h"
 #include "net/plane.h"
 
@@ -70,9 +72,9 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(unlink),
     /* idle times, where the vDSO can't tell the time */
     SCMP_SYS(clock_gettime),
-    /* memory, locked where it holds keys; the end */
-    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mlock2), SCMP_SYS(futex), SCMP_SYS(getpid), SCMP_SYS(gettid),
-    SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
+    /* memory, locked where it holds keys (mlock2(3) without a flag is either call); the end */
+    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mlock), SCMP_SYS(mlock2), SCMP_SYS(futex), SCMP_SYS(getpid),
+    SCMP_SYS(gettid), SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
 };
 /* clang-format on */
 
@@ -208,6 +210,8 @@ static int server_init(Server *server, const Options *options)
         if (r < 0)
             log_error("Rights can't be given up: %s", strerror(-r));
     }
+    if (r >= 0)
+        memory_give_back();
     return r;
 }
 
@@ -257,13 +261,13 @@ static int send_report(const Server *server, const Writer *writer, int fd)
     return r < 0 ? r : helper_send(server->connection, message, fd);
 }
 
-static int open_plane(Server *server, const Order *order, char *error)
+static int open_plane(Server *server, const Order *order, Reason *reason)
 {
     if (server->plane)
-        return net_plane_fail(error, -EEXIST, "The plane is open already.");
-    int r = net_plane_open(order->mode, order->interface, &server->plane, error);
+        return reason_set(reason, -EEXIST, "The plane is open already");
+    int r = net_plane_open(order->mode, order->interface, &server->plane, reason);
     if (r < 0)
-        log_warning("%s", error);
+        log_warning("%s", reason->text);
     return r;
 }
 
@@ -276,7 +280,7 @@ static void carry_out(Server *server, const Order *order, int esp_fd, Answer *re
     *ret = (Answer){.type = order->type, .number = order->number, .error = -ENOTCONN};
     if (order->type != ORDER_OPEN)
         return;
-    ret->error = open_plane(server, order, ret->text);
+    ret->error = open_plane(server, order, &ret->reason);
     if (ret->error >= 0)
         ret->mode = server->plane->backend->mode;
 }

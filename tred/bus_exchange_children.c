@@ -70,7 +70,7 @@ static int get_reply(Daemon *daemon, sd_bus_message *call)
 
     if (!held) {
         return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_OBJECT,
-                                          "There is no such exchange any more.");
+                                          "There is no such exchange any more");
     }
     r = sd_bus_message_new_method_return(call, &reply);
     if (r >= 0)
@@ -88,7 +88,7 @@ void bus_exchange_children_counted(Daemon *daemon)
         int r = get_reply(daemon, daemon->counting[i]);
 
         if (r < 0)
-            log_warning("Children could not be answered: %s.", strerror(-r));
+            log_warning("Children could not be answered: %s", strerror(-r));
         daemon->counting[i] = sd_bus_message_unref(daemon->counting[i]);
     }
     daemon->n_counting = 0;

@@ -1,5 +1,6 @@
 /* org.tred.TrE1.Manager: its properties and methods. */
 #include "base/log.h"
+#include "base/reason.h"
 #include "policy/encoding.h"
 #include "policy/keypolicy.h"
 #include "tred/bus.h"
@@ -25,7 +26,7 @@ static int get_state_reason(sd_bus *bus, const char *path, const char *interface
     const Daemon *daemon = userdata;
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    return sd_bus_message_append(reply, "s", daemon->state_reason);
+    return sd_bus_message_append(reply, "s", daemon->state_reason.text);
 }
 
 static int get_identity(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -186,34 +187,36 @@ static int begin_reply(sd_bus_message *call, Caller *caller, Exchange *exchange)
 static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint16_t group,
                      sd_bus_error *error)
 {
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     Exchange *exchange = NULL;
     int r;
 
     const uint64_t begun = user_time_begin();
-    r = exchange_new(&daemon->exchange_context, group, &exchange, reason);
+    r = exchange_new(&daemon->exchange_context, group, &exchange, &reason);
     user_time_end(caller->user, begun);
     if (r != 0)
-        return bus_error_set(error, r, reason);
+        return bus_error_set(error, r, reason.text);
     r = begin_reply(call, caller, exchange);
-    if (r > 0)
+    if (r > 0) {
         daemon_key_wanted(daemon);
+        verifier_want(daemon->identity->verifier);
+    }
     return r;
 }
 
 /* 0 if it may begin one exchange more, else the refusal. */
 static int room_check(const Daemon *daemon, const Caller *caller, sd_bus_error *error)
 {
-    char reason[EXCHANGE_REASON_SIZE];
+    Reason reason;
 
     if (!user_has_room(&daemon->users, caller->user)) {
-        (void)snprintf(reason, sizeof(reason),
-                       "This user holds %zu exchanges over all of its connections; at most %" PRIu64
-                       " ([exchanges] max-exchanges) are allowed, and %zu for all users, of which "
-                       "%d are for those who hold less than %d. Close one first.",
-                       caller->user->n_exchanges, daemon->config.max_exchanges,
-                       daemon->users.total_max, EXCHANGES_RESERVED, EXCHANGES_SMALL);
-        return bus_error_set(error, BUS_E_TOO_MANY_EXCHANGES, reason);
+        reason_set(&reason, 0,
+                   "This user holds %zu exchanges over all of its connections; at most %" PRIu64
+                   " ([exchanges] max-exchanges) are allowed, and %zu for all users, of which "
+                   "%d are for those who hold less than %d. Close one first",
+                   caller->user->n_exchanges, daemon->config.max_exchanges, daemon->users.total_max,
+                   EXCHANGES_RESERVED, EXCHANGES_SMALL);
+        return bus_error_set(error, BUS_E_TOO_MANY_EXCHANGES, reason.text);
     }
     return user_has_time(caller->user) ? 0 : bus_error_set(error, BUS_E_BUSY, NULL);
 }
@@ -234,7 +237,7 @@ static int begin_unknown(Caller *caller, sd_bus_message *call, sd_bus_error *err
  * identity was tried for this call already. */
 static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error *error)
 {
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     Caller *caller = NULL;
     uint16_t group = 0;
     int r;
@@ -242,9 +245,9 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     r = sd_bus_message_read(call, "q", &group);
     if (r < 0)
         return r;
-    r = exchange_check_group(group, reason);
+    r = exchange_check_group(group, &reason);
     if (r != 0)
-        return bus_error_set(error, r, reason);
+        return bus_error_set(error, r, reason.text);
     r = caller_get(daemon, sd_bus_message_get_sender(call), &caller);
     if (r < 0)
         return r;
@@ -256,7 +259,8 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     if (identity_state_serves(daemon->state))
         return begin_for(call, daemon, caller, group, error);
     if (again)
-        return bus_error_set(error, bus_error_of_identity(daemon->state), daemon->state_reason);
+        return bus_error_set(error, bus_error_of_identity(daemon->state),
+                             daemon->state_reason.text);
     r = daemon_await_identity(daemon, call, begin_after_load);
     if (r == -EBUSY)
         return bus_error_set(error, BUS_E_BUSY, NULL);
@@ -294,7 +298,7 @@ static void reload_answer(Work *work, sd_bus_message *call)
     const Daemon *daemon = work_daemon(work);
 
     (void)sd_bus_reply_method_return(call, "ss", identity_state_name(daemon->state),
-                                     daemon->state_reason);
+                                     daemon->state_reason.text);
 }
 
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -303,7 +307,7 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
     int r;
 
     (void)error;
-    log_info("Asked by %s to read key, policy, certificates and anchors again.",
+    log_info("Asked by %s to read key, policy, certificates and anchors again",
              sd_bus_message_get_sender(call));
     r = daemon_load_identity_for(daemon, call, reload_answer);
     return r < 0 ? r : 1;
@@ -359,5 +363,5 @@ void bus_manager_changed(Daemon *daemon)
         "KeyAlgorithm", "KeyPolicy", "PcrMismatch", NULL);
 
     if (r < 0)
-        log_warning("The change of State could not be announced on the bus: %s.", strerror(-r));
+        log_warning("The change of State could not be announced on the bus: %s", strerror(-r));
 }

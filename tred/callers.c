@@ -41,7 +41,7 @@ static Caller *caller_find(const Daemon *daemon, const char *name)
 static void caller_vanished(Caller *caller)
 {
     if (caller->exchanges)
-        log_info("%s left the bus; its exchanges are wiped.", caller->name);
+        log_info("%s left the bus; its exchanges are wiped", caller->name);
     while (caller->exchanges)
         caller_exchange_free(caller->exchanges);
     caller_unlink(caller);
@@ -120,7 +120,7 @@ static int on_user(sd_bus_message *reply, void *userdata, sd_bus_error *error)
     caller->asking = sd_bus_slot_unref(caller->asking);
     if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "u", &uid) > 0 &&
         user_take(&caller->daemon->users, uid, &caller->user) < 0)
-        log_warning("Out of memory for user %u.", uid);
+        log_warning("Out of memory for user %u", uid);
     waiting_go_on(caller, sd_bus_message_get_error(reply));
     return 0;
 }

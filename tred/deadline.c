@@ -25,7 +25,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 
         return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     }
-    bus_exchange_closed(held, "Its peer was not verified in time. Begin another exchange.");
+    bus_exchange_closed(held, "Its peer was not verified in time. Begin another exchange");
     caller_exchange_free(held);
     return 0;
 }

@@ -18,7 +18,7 @@ static int transport_open(const struct sockaddr_storage *local,
 }
 
 int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
-                            int *ret_fd, char *reason)
+                            int *ret_fd, Reason *reason)
 {
     struct sockaddr_storage local = {.ss_family = remote->ss_family};
     int r;
@@ -27,22 +27,22 @@ int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *r
     if (r != 0)
         return r;
     if (exchange->has_transport) {
-        return exchange_refuse(reason, EXCHANGE_E_WRONG_STATE,
-                               "This exchange has its transport already.");
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
+                          "This exchange has its transport already");
     }
     r = transport_source(&local, remote);
     if (r == 0)
         r = transport_open(&local, remote, &exchange->transport);
     if (r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM) {
-        return exchange_refuse(reason, EXCHANGE_E_OUT_OF_RESOURCES,
-                               "There is no descriptor or memory for a UDP port now: %s. Make the "
-                               "call again later.",
-                               strerror(-r));
+        return reason_set(reason, EXCHANGE_E_OUT_OF_RESOURCES,
+                          "There is no descriptor or memory for a UDP port now: %s. Make the "
+                          "call again later",
+                          strerror(-r));
     }
     if (r < 0) {
-        return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
-                               "No UDP port towards the SeGW can be opened: %s. Check the route.",
-                               strerror(-r));
+        return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
+                          "No UDP port towards the SeGW can be opened: %s. Check the route",
+                          strerror(-r));
     }
     exchange->has_transport = true;
     exchange->nat = nat;

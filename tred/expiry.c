@@ -26,7 +26,7 @@ static int on_end(sd_event_source *source, uint64_t usec, void *userdata)
     CallerExchange *held = userdata;
 
     (void)source, (void)usec;
-    bus_exchange_closed(held, "A certificate that it rests on has expired. Authenticate anew.");
+    bus_exchange_closed(held, "A certificate that it rests on has expired. Authenticate anew");
     caller_exchange_free(held);
     return 0;
 }
