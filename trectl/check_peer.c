@@ -15,8 +15,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 
-enum { ACCEPTED, REFUSED, COULD_NOT_JUDGE };
+enum { ACCEPTED = EX_OK, REFUSED = 1, COULD_NOT_JUDGE = EX_DATAERR };
 
 /* One more than is judged, so that too many are found to be too many. */
 enum { CERTIFICATES_SHOWN = PEER_CERTIFICATES_MAX + 1, OCSP_SHOWN = PEER_OCSP_MAX + 1 };
@@ -235,7 +236,7 @@ int check_peer_main(int argc, char **argv)
     CheckPeerOptions options;
 
     if (check_peer_options_read(argc, argv, &options) < 0)
-        return COULD_NOT_JUDGE;
+        return EX_USAGE;
     if (options.help) {
         check_peer_usage();
         return ACCEPTED;

@@ -107,7 +107,7 @@ static int verifier_check(int r, const char *error)
 {
     if (r != 0)
         log_error("%s", error[0] != '\0' ? error : strerror(-r));
-    return r > 0 ? -EIO : r;
+    return r == 0 || r == -ENOMEM || r == -EMFILE ? r : -EBADMSG;
 }
 
 /* Before there is any secret. */
@@ -188,8 +188,11 @@ int daemon_run(Daemon *daemon)
 
     if (r < 0)
         log_error("The event loop failed: %s", strerror(-r));
+    /* sd-bus ends the loop like this, and whoever can't go on. */
+    if (r > 0)
+        log_error("tred ends as it can't go on; systemd starts it anew");
     (void)sd_notify(0, "STOPPING=1");
-    return r < 0 ? r : 0;
+    return r > 0 ? -ENOTCONN : r;
 }
 
 void daemon_deinit(Daemon *daemon)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matrix import WORLD, cases, sound
 
-ACCEPTED, REFUSED, COULD_NOT_JUDGE = 0, 1, 2
+ACCEPTED, REFUSED, WRONG_USAGE, COULD_NOT_JUDGE = 0, 1, 64, 65
 
 
 def arguments_of(shown, folder):
@@ -56,7 +56,7 @@ def said(fine, title):
 
 
 def command_line_is_right(trectl):
-    """What is no judgement has the exit status 2; people read the words that programs get."""
+    """What is no judgement has an exit status of its own; people read the words that programs get."""
     def run(*arguments):
         return subprocess.run([trectl, "check-peer", *arguments], capture_output=True, text=True,
                               check=False, timeout=20)
@@ -68,7 +68,7 @@ def command_line_is_right(trectl):
                   [*shown, "--revocation", "maybe"], [*shown, "--crl", shown[1] + ".none"],
                   [*shown, "--crl", "/dev/null"], [*shown, "--profile", shown[1]], [*shown, "more"]]
         silent = [wrong for wrong in wrongs
-                  if (done := run(*wrong)).returncode != COULD_NOT_JUDGE or not done.stderr]
+                  if (done := run(*wrong)).returncode not in (WRONG_USAGE, COULD_NOT_JUDGE) or not done.stderr]
     good = not silent and refused.returncode == REFUSED and all(
         word in refused.stdout for word in ("FAIL", "found:", "expected:", "RFC 5280", "Refused."))
     if not good:
