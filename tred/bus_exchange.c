@@ -18,13 +18,16 @@ void bus_exchange_path(const CallerExchange *held, char *path)
 
 void bus_exchange_closed(const CallerExchange *held, const char *reason)
 {
+    const Daemon *daemon = held->caller->daemon;
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_notice("Exchange %" PRIu64 " is closed: %s", held->number, reason);
+    log_line(daemon_is_ending(daemon) ? LOG_INFO : LOG_NOTICE, "Exchange %" PRIu64 " is closed: %s",
+             held->number, reason);
+    if (sd_bus_is_open(daemon->bus) <= 0) /* its owner has seen the bus go, too */
+        return;
     bus_exchange_path(held, path);
-    r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "Closed", "s",
-                           reason);
+    r = sd_bus_emit_signal(daemon->bus, path, BUS_EXCHANGE_INTERFACE, "Closed", "s", reason);
     if (r < 0)
         log_warning("Its owner could not be told: %s", strerror(-r));
 }

@@ -49,6 +49,31 @@ static int signals_attach(Daemon *daemon)
     return r;
 }
 
+/* While the bus is still there: sd-bus flushes and closes it when the loop ends, after this. */
+static int on_exit_of_loop(sd_event_source *source, void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    (void)source;
+    (void)sd_notify(0, "STOPPING=1");
+    callers_close_all(daemon, "tred stops");
+    bus_exchange_children_counted(daemon); /* whoever still asked is answered */
+    return 0;
+}
+
+static int exit_attach(Daemon *daemon)
+{
+    sd_event_source *source = NULL;
+    int r = sd_event_add_exit(daemon->event, &source, on_exit_of_loop, daemon);
+
+    if (r >= 0)
+        r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
+    if (r >= 0)
+        r = sd_event_source_set_floating(source, true);
+    sd_event_source_unref(source);
+    return r;
+}
+
 static int event_init(Daemon *daemon)
 {
     int r;
@@ -56,6 +81,8 @@ static int event_init(Daemon *daemon)
     r = sd_event_new(&daemon->event);
     if (r >= 0)
         r = signals_attach(daemon);
+    if (r >= 0)
+        r = exit_attach(daemon);
     if (r >= 0)
         r = sd_event_set_watchdog(daemon->event, true);
     if (r >= 0)
@@ -191,19 +218,13 @@ int daemon_run(Daemon *daemon)
     /* sd-bus ends the loop like this, and whoever can't go on. */
     if (r > 0)
         log_error("tred ends as it can't go on; systemd starts it anew");
-    (void)sd_notify(0, "STOPPING=1");
     return r > 0 ? -ENOTCONN : r;
 }
 
 void daemon_deinit(Daemon *daemon)
 {
-    if (daemon->bus) {
-        callers_close_all(daemon, "tred stops");
-        (void)sd_bus_flush(daemon->bus);
-    }
     callers_deinit(daemon);
     dataplane_close(daemon->dataplane);
-    bus_exchange_children_counted(daemon); /* whoever still asked is answered */
     work_drop_all(daemon);
     daemon_drop_identity(daemon);
     /* What is flushed of the TPM's slots is waited for; what a TPM does that does not answer is

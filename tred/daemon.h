@@ -82,6 +82,9 @@ int daemon_load_identity_for(Daemon *daemon, sd_bus_message *call, WorkAnswer an
  * as work_wait(). */
 int daemon_await_identity(Daemon *daemon, sd_bus_message *call, WorkAnswer answer);
 
+/* True at the end of the program: everything is released then, and nothing prepared any more. */
+bool daemon_is_ending(const Daemon *daemon);
+
 /* The time of the event that is being served, in microseconds of CLOCK_MONOTONIC. */
 uint64_t daemon_now(const Daemon *daemon);
 

@@ -16,7 +16,7 @@ ROOT = Path(sys.argv[1])
 RETURN_AT_ONCE = re.compile(r"""sd_bus_(
     add_(fallback_vtable|filter|match_async|node_enumerator|object_vtable)|attach_event|
     call_async|call_method_async|emit_(properties_changed|properties_changed_strv|signal)|
-    error_\w+|message_\w+|object_vtable_format|path_decode|ref|unref|reply_method_\w+|send|
+    error_\w+|is_open|message_\w+|object_vtable_format|path_decode|ref|unref|reply_method_\w+|send|
     set_exit_on_disconnect|slot_unref
 )$""", re.VERBOSE)
 
@@ -25,7 +25,6 @@ WAIT = {
     "sd_bus_open_system": {"ikeclient/main.c"},
     "sd_bus_open_system_with_description": {"tred/bus_connection.c"},
     "sd_bus_request_name": {"tred/bus_connection.c", "ikeclient/bus.c"},
-    "sd_bus_flush": {"tred/daemon.c"},
     "sd_bus_flush_close_unref": {"tred/daemon.c", "ikeclient/main.c"},
 }
 # These ask the bus, or the sender's credentials from it.
