@@ -47,6 +47,10 @@ static int identity_try(void *userdata)
     }
     for (int part = 0; part < (int)check->end; part++)
         part_check(check, (IdentityPart)part, identity);
+    if (check->end == IDENTITY_PARTS && identity->key && identity_development(identity)) {
+        findings_add(&check->findings, FINDING_WARNING, "development", "%s",
+                     identity_development(identity));
+    }
     if (identity->validity_problem.text[0] != '\0') {
         findings_add(&check->findings, FINDING_PROBLEM, "clock", "%s",
                      identity->validity_problem.text);

@@ -19,7 +19,7 @@ typedef struct Tss2Key Tss2Key;
 typedef enum IdentityState {
     IDENTITY_LOADING, /* for the first time: what comes meanwhile waits for its end */
     IDENTITY_READY,
-    IDENTITY_DEVELOPMENT, /* ready, with a key that no policy protects */
+    IDENTITY_DEVELOPMENT, /* ready, and root can sign, or exchange the anchors */
     IDENTITY_UNPROVISIONED,
     IDENTITY_INTEGRITY_FAILED,
     IDENTITY_TPM_UNAVAILABLE,
@@ -72,6 +72,9 @@ typedef struct Identity {
     bool guard_locked; /* and nobody can take that guard away by the owner's right */
     time_t last_known; /* the TPM's last-known time; 0: it keeps none */
 } Identity;
+
+/* Why an identity that serves is one for development, and what to do; NULL where it is not. */
+const char *identity_development(const Identity *identity);
 
 /* "device key file", …: what a person calls it. */
 const char *identity_part_name(IdentityPart part);

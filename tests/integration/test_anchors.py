@@ -12,8 +12,9 @@ from lab.case import LabTest
 from lab.handclient import HandClient
 from lab.network import HENB
 from lab.pki import DAY, Flaws, issue_segw, make_ca
-from lab.process import BIN, Process, run, wait_until
-from lab.programs import GUARD_INDICES, MANAGER, TRED, TRED_PATH, Tred, provision
+from lab.process import BIN, Process, run, scratch, wait_until
+from lab.programs import (GUARD_INDICES, MANAGER, OWNER_AUTH, TRED, TRED_PATH, Tred, lock_owner, provision,
+                          provision_step, tred_sections, unlock_owner, write_ini)
 from lab.tpm import SharedTpm
 from lab.vendor import Vendor
 
@@ -73,7 +74,7 @@ class GuardedDeviceTest(LabTest):
                          ["segw-anchors.pem", "segw-anchors.pem.sig"])
 
     def guarded_version(self):
-        octets = self.shared.tool("tpm2_nvread", "-C", "o", "-s", "8", GUARD)
+        octets = self.shared.tool("tpm2_nvread", "-C", GUARD, "-s", "8", GUARD)
         return int.from_bytes(octets.encode("latin-1"), "big")
 
 class GuardedAnchorsTest(GuardedDeviceTest):
@@ -205,24 +206,58 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         self.assertEqual(tred.get("AnchorsVersion"), 1)
 
     def test_a_device_under_a_policy_whose_guard_is_gone_is_not_provisioned(self):
-        self.shared.tool("tpm2_nvundefine", "-C", "o", GUARD)
+        self.shared.tool("tpm2_nvundefine", "-C", "o", "-P", OWNER_AUTH, GUARD)
         tred = self.start_tred()
         self.assertEqual(tred.get("State"), "unprovisioned")
         self.assertIn("does not guard the anchors", tred.get("StateReason"))
         self.assert_refused("Unprovisioned", self.hand().begin)
 
-    def test_a_guard_that_root_can_take_away_is_warned_of(self):
-        warning = "whoever is root can take the anchors' guard away"
+    def test_a_device_whose_guard_root_can_take_away_is_for_development_and_says_so(self):
+        unlock_owner(self.shared.TCTI)
         tred = self.start_tred()
-        tred.wait_for(warning)
+        self.assertEqual(tred.get("State"), "development")
+        self.assertRegex(tred.get("StateReason"), "whoever is root can take the guard .* away.*step lock")
+        self.assertIn(f"DEVELOPMENT: {tred.get('StateReason')}", tred.output())
+        self.assertRegex(self.doctor(), r"warning +tred: runs, for development: .*step lock")
+        self.hand().begin()
+        lock_owner(self.shared.TCTI)
+        self.assertEqual(self.reload(), ("ready", ""))
+        self.assertRegex(self.doctor(), r"ok +tred: runs, and is ready")
         tred.stop()
-        self.shared.tool("tpm2_changeauth", "-c", "o", "secret")
-        try:
-            tred = self.start_tred()
-            tred.wait_for_state("ready")
-            self.assertNotIn(warning, tred.output())
-        finally:
-            self.shared.tool("tpm2_changeauth", "-c", "o", "-p", "secret")
+        self.assertNotIn("development", self.doctor())
+        unlock_owner(self.shared.TCTI)
+        self.assertRegex(self.doctor(), r"warning +development: .*step lock")
+
+    def doctor(self):
+        sections = tred_sections(self.files, tpm={"tcti": self.shared.TCTI})
+        configuration = write_ini(scratch("tred.conf") / "tred.conf", sections)
+        return run([BIN / "trectl", "doctor", "--config", configuration, "--tred-net", BIN / "tred-net"],
+                   namespace=HENB, check=False).stdout
+
+    def test_a_guard_that_root_has_made_anew_is_no_reason_to_say_ready(self):
+        """The whole way: root takes the guard away, defines another operator's, and installs anchors."""
+        unlock_owner(self.shared.TCTI)
+        self.shared.tool("tpm2_nvundefine", "-C", "o", GUARD)
+        impostor, own_root = AnchorSigner(), make_ca("Root's own root")
+        bundle = impostor.sign(1, [own_root], "--first")
+        profile = self.vendor.profile(scratch("inbox"), "ecdsa-p256",
+                                      {"file": bundle, "operator-key": impostor.public})
+        for path in self.files.glob("segw-anchors.pem*"):
+            path.unlink()
+        for step in ("nv-index", "anchors"):
+            provision_step(self.files, profile, step, self.shared.TCTI)
+        self.assertEqual(self.start_tred().get("State"), "development")
+
+    def test_a_tpm_that_was_cleared_makes_the_device_unprovisioned(self):
+        tred = self.start_tred()
+        self.assertEqual(tred.get("State"), "ready")
+        self.shared.tool("tpm2_clear", "-c", "p")
+        state, reason = self.reload()
+        self.assertEqual(state, "unprovisioned", reason)
+        self.assertRegex(reason, "cleared.*[Pp]rovision")
+        self.assert_refused("Unprovisioned", self.hand().begin)
+        tred.stop()
+        self.assertEqual(self.start_tred().get("State"), "unprovisioned")
 
     def test_a_device_under_a_policy_trusts_no_storage_root_key_but_its_own(self):
         name = self.files / "srk.name"
@@ -279,7 +314,7 @@ class PowerCutTest(GuardedDeviceTest):
 
 class LastKnownTimeTest(GuardedDeviceTest):
     def counter(self):
-        octets = run(["tpm2_nvread", "-C", "o", COUNTER, "-o", self.files / "counter"],
+        octets = run(["tpm2_nvread", "-C", COUNTER, COUNTER, "-o", self.files / "counter"],
                      namespace=HENB, env={"TPM2TOOLS_TCTI": self.shared.TCTI})
         self.assertEqual(octets.returncode, 0)
         return int.from_bytes((self.files / "counter").read_bytes(), "big")
@@ -293,8 +328,8 @@ class LastKnownTimeTest(GuardedDeviceTest):
         """A device that was made some days ago."""
         value = (int(time.time()) // SECONDS_OF_DAY - days - self.counter()) % 2**64
         (self.files / "base").write_bytes(value.to_bytes(8, "big"))
-        self.shared.tool("tpm2_nvundefine", "-C", "o", BASE)
-        self.shared.tool("tpm2_nvdefine", "-C", "o", "-s", "8", "-a",
+        self.shared.tool("tpm2_nvundefine", "-C", "o", "-P", OWNER_AUTH, BASE)
+        self.shared.tool("tpm2_nvdefine", "-C", "o", "-P", OWNER_AUTH, "-s", "8", "-a",
                          "authwrite|writedefine|authread|ownerread|no_da", BASE)
         self.shared.tool("tpm2_nvwrite", "-C", BASE, "-i", self.files / "base", BASE)
         self.shared.tool("tpm2_nvwritelock", "-C", BASE, BASE)
@@ -364,7 +399,7 @@ class LastKnownTimeTest(GuardedDeviceTest):
         wait_until(lambda: tred.get("LastKnownTime") >= self.today(), "the rest", 20)
 
     def test_a_device_under_a_policy_that_keeps_no_time_is_not_provisioned(self):
-        self.shared.tool("tpm2_nvundefine", "-C", "o", COUNTER)
+        self.shared.tool("tpm2_nvundefine", "-C", "o", "-P", OWNER_AUTH, COUNTER)
         tred = self.start_tred()
         self.assertEqual(tred.get("State"), "unprovisioned")
         self.assertIn("last-known time", tred.get("StateReason"))
