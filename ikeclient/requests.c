@@ -3,6 +3,7 @@
 #include "ikeclient/requests.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
 
 #include <stdlib.h>
