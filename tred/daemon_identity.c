@@ -91,7 +91,7 @@ static void ready_log(const Daemon *daemon)
              identity->fqdn, identity->key->algorithm, key_policy_kind_name(identity->policy->kind),
              daemon->config.segw_name, verifier_anchors(identity->verifier)->n_hashes);
     if (identity->anchors_guarded) {
-        log_info("The TPM guards the anchors, version %" PRIu64 ".", identity->anchors_version);
+        log_info("The TPM guards the anchors, version %" PRIu64, identity->anchors_version);
     } else {
         log_warning("DEVELOPMENT: the TPM does not guard the anchors: whoever is root can exchange "
                     "them");
