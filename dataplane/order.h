@@ -94,7 +94,7 @@ typedef struct SaOrder {
     struct sockaddr_storage local; /* outer addresses and UDP ports, AF_INET or AF_INET6 */
     struct sockaddr_storage remote;
     bool udp_encapsulated; /* RFC 3948; the user plane can do nothing else */
-    uint16_t mtu;          /* of the interface: an inner packet whose ESP packet fits the path */
+    uint16_t mtu;          /* an inner packet whose ESP packet fits the path */
     Lifetime soft;
     Lifetime hard;
     size_t n_addresses;

@@ -206,11 +206,12 @@ static int server_init(Server *server, const Options *options)
     if (r >= 0 && watchdog_us > 0)
         server->watchdog_ms = (int)(watchdog_us / 2000);
     if (r >= 0) {
-        memory_give_back();
         r = sandbox_keep_rights(CAP_TO_MASK(CAP_NET_ADMIN), ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
         if (r < 0)
             log_error("Rights can't be given up: %s", strerror(-r));
     }
+    if (r >= 0)
+        memory_give_back();
     return r;
 }
 

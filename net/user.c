@@ -33,14 +33,14 @@ static int user_open(const char *interface, NetPlane **ret, Reason *reason)
 
 /* The interface lives by the descriptor, which tred hands on to tred-esp: it goes when that goes,
  * however that happens. */
-static int raise_interface(NetPlane *plane, uint32_t mtu, int *ret_tun)
+static int raise_interface(NetPlane *plane, int *ret_tun)
 {
     if (plane->n_sas > 0)
-        return network_limit_mtu(plane->network, mtu);
+        return 0;
     _cleanup_(close_fdp) int tun = -1;
     int r = tun_open(plane->interface, &tun);
     if (r >= 0)
-        r = network_attach(plane->network, plane->interface, mtu);
+        r = network_attach(plane->network, plane->interface);
     if (r >= 0)
         *ret_tun = steal_fd(&tun);
     return r;
@@ -48,7 +48,7 @@ static int raise_interface(NetPlane *plane, uint32_t mtu, int *ret_tun)
 
 static int user_add_sa(NetPlane *plane, const SaOrder *order, int *ret_tun)
 {
-    int r = raise_interface(plane, order->mtu, ret_tun);
+    int r = raise_interface(plane, ret_tun);
     if (r >= 0)
         r = network_add_sa(plane->network, order);
     if (r >= 0)

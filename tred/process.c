@@ -1,6 +1,7 @@
 /* How does this process keep its memory to itself? */
 #include "tred/process.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -41,6 +42,7 @@ static void memory_lock(void)
         log_warning("mlockall: %s. Memory other than the keys' may be swapped out",
                     strerror(errno));
     }
+    memory_unlock_code();
 }
 
 /* What systemd gave us is for us alone: a program that we start gets no capability. */

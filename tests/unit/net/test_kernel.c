@@ -212,16 +212,10 @@ int network_clear(Network *network, const char *name)
     return 0;
 }
 
-int network_attach(Network *network, const char *name, uint32_t mtu)
+int network_attach(Network *network, const char *name)
 {
-    (void)network, (void)name, (void)mtu;
+    (void)network, (void)name;
     kernel.attached = true;
-    return 0;
-}
-
-int network_limit_mtu(Network *network, uint32_t mtu)
-{
-    (void)network, (void)mtu;
     return 0;
 }
 
