@@ -2,6 +2,7 @@
 #include "provisioning/tpmopen.h"
 
 #include "crypto/secret.h"
+#include "tpm/open.h"
 
 #include <openssl/crypto.h>
 #include <string.h>

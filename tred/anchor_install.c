@@ -5,6 +5,7 @@
 #include "base/reason.h"
 #include "policy/anchorinstall.h"
 #include "policy/srkname.h"
+#include "tpm/open.h"
 #include "tpm/storagekey.h"
 #include "tred/bus.h"
 #include "tred/bus_error.h"
