@@ -4,7 +4,6 @@
 #include "base/fqdn.h"
 #include "dataplane/transport.h"
 #include "tred/auth.h"
-#include "tred/dh.h"
 #include "tred/exchange.h"
 #include "tred/keyschedule.h"
 
