@@ -152,11 +152,11 @@ int main(void)
     _cleanup_(helper_deinit) Helper helper;
     int r = helper_init(&helper);
     if (r < 0) {
-        log_error("tred-esp can't make itself safe: %s. It handles no packet.", strerror(-r));
+        log_error("tred-esp can't make itself safe: %s. It handles no packet", strerror(-r));
         return EXIT_FAILURE;
     }
     r = run(&helper);
     if (r < 0)
-        log_error("tred-esp stops: %s.", strerror(-r));
+        log_error("tred-esp stops: %s", strerror(-r));
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

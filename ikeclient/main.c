@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/manager.h"
 #include "base/memory.h"
+#include "base/reason.h"
 #include "ikeclient/bus.h"
 #include "ikeclient/trebus.h"
 
@@ -364,7 +365,7 @@ int main(int argc, char **argv)
 {
     Arguments arguments = {.config = "/etc/tred/ikeclient.conf"};
     _cleanup_(config_deinit) Config config = {0};
-    char error[CONFIG_ERROR_SIZE];
+    Reason reason;
 
     int r = parse_arguments(argc, argv, &arguments);
     if (r != CONTINUE)
@@ -379,9 +380,9 @@ int main(int argc, char **argv)
         log_error("out of memory");
         return EX_OSERR;
     }
-    r = config_load(&config, arguments.config, error);
+    r = config_load(&config, arguments.config, &reason);
     if (r < 0) {
-        log_error("%s", error);
+        log_error("%s", reason.text);
         return EX_CONFIG;
     }
     int level = config_log_level(&config);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/manager.h"
 #include "base/memory.h"
+#include "base/reason.h"
 #include "base/sandbox.h"
 #include "net/plane.h"
 
@@ -260,13 +261,13 @@ static int send_report(const Server *server, const Writer *writer, int fd)
     return r < 0 ? r : helper_send(server->connection, message, fd);
 }
 
-static int open_plane(Server *server, const Order *order, char *error)
+static int open_plane(Server *server, const Order *order, Reason *reason)
 {
     if (server->plane)
-        return net_plane_fail(error, -EEXIST, "The plane is open already.");
-    int r = net_plane_open(order->mode, order->interface, &server->plane, error);
+        return reason_set(reason, -EEXIST, "The plane is open already");
+    int r = net_plane_open(order->mode, order->interface, &server->plane, reason);
     if (r < 0)
-        log_warning("%s", error);
+        log_warning("%s", reason->text);
     return r;
 }
 
@@ -279,7 +280,7 @@ static void carry_out(Server *server, const Order *order, int esp_fd, Answer *re
     *ret = (Answer){.type = order->type, .number = order->number, .error = -ENOTCONN};
     if (order->type != ORDER_OPEN)
         return;
-    ret->error = open_plane(server, order, ret->text);
+    ret->error = open_plane(server, order, &ret->reason);
     if (ret->error >= 0)
         ret->mode = server->plane->backend->mode;
 }

@@ -1,6 +1,7 @@
 /* The program's one context: configuration, identity, bus, and who holds which exchange. */
 #pragma once
 
+#include "base/reason.h"
 #include "tred/config.h"
 #include "tred/exchange.h"
 #include "tred/identity.h"
@@ -20,9 +21,9 @@ typedef struct Daemon {
     bool serves;               /* calls on the bus are answered */
     sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
     IdentityState state;
-    char state_reason[IDENTITY_REASON_SIZE]; /* empty when ready */
-    Identity *identity;                      /* NULL if it could not be loaded */
-    PcrMismatch *mismatch;                   /* of the last look at the PCRs; NULL: none */
+    Reason state_reason;   /* empty when ready */
+    Identity *identity;    /* NULL if it could not be loaded */
+    PcrMismatch *mismatch; /* of the last look at the PCRs; NULL: none */
     TpmLoop *tpm_loop;
     Tpm *tpm;                        /* the connection; NULL: there is none */
     Work *works;                     /* the queue; the first one may have begun */

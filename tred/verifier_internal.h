@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/helper.h"
+#include "base/reason.h"
 #include "tred/crl_files.h"
 #include "tred/verifier.h"
 
@@ -60,15 +61,11 @@ struct Verifier {
     uint8_t frame[FRAME_SIZE_MAX];
 };
 
-/* Fills in `error` and yields `r`. */
-int verifier_refuse(int r, char *error, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 /* Says why a process gave no good answer; VERIFIER_E_FAILED. */
-int verifier_process_failed(const Verifier *verifier, int r, char *error);
+int verifier_process_failed(const Verifier *verifier, int r, Reason *reason);
 
-/* 0, -ENOMEM, or VERIFIER_E_FAILED with `error`. */
-int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, char *error);
+/* 0, -ENOMEM, or VERIFIER_E_FAILED with `reason`. */
+int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, Reason *reason);
 
 /* Ends the process; NULL is fine. */
 void verifier_process_free(VerifierProcess *process);
@@ -86,11 +83,11 @@ int verifier_request_send(Verifier *verifier, VerifierProcess *process,
 int verifier_answer_receive(Verifier *verifier, VerifierProcess *process);
 
 /* What the answer in verifier->answer says of the request: 0, or -errno with its reason. */
-int verifier_answer_error(const Verifier *verifier, char *error);
+int verifier_answer_error(const Verifier *verifier, Reason *reason);
 
 /* Octets as a file of their own, in memory that nobody changes any more. 0 or -errno. */
 int verifier_handed_init(Bytes octets, const char *name, Handed *ret);
 void verifier_handed_deinit(Handed *handed);
 
-/* Hands over what comes next by process->step. 0, or -errno with or without `error`. */
-int verifier_load_step(Verifier *verifier, VerifierProcess *process, char *error);
+/* Hands over what comes next by process->step. 0, or -errno with or without `reason`. */
+int verifier_load_step(Verifier *verifier, VerifierProcess *process, Reason *reason);

@@ -50,11 +50,11 @@ static void next_fail(Verifier *verifier, const char *reason)
     verifier->has_refused = verifier->current || can_do_without;
     verifier_process_free(steal_pointer(verifier->next));
     if (verifier->has_refused) {
-        log_error("%s. SeGWs are judged by what was in force before.", reason);
+        log_error("%s. SeGWs are judged by what was in force before", reason);
         if (can_do_without)
             next_start_without_crls(verifier);
     } else {
-        log_error("%s. No SeGW is taken until that is mended.", reason);
+        log_error("%s. No SeGW is taken until that is mended", reason);
         verifications_fail(verifier, reason);
     }
 }
@@ -66,7 +66,7 @@ static void next_take_over(Verifier *verifier)
     verifier->has_refused = verifier->current->is_without_crls;
     verifier->is_resting = false;
     if (verifier->options.crl_directory) {
-        log_info("%zu CRL file(s) from %s.", verifier->current->crls.count,
+        log_info("%zu CRL file(s) from %s", verifier->current->crls.count,
                  verifier->options.crl_directory);
     }
 }
@@ -95,42 +95,41 @@ static int deadline_set(const VerifierProcess *process, uint64_t milliseconds)
 
 static void next_step(Verifier *verifier)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
-    int r = verifier_load_step(verifier, verifier->next, error);
+    Reason reason = {0};
+    int r = verifier_load_step(verifier, verifier->next, &reason);
 
     if (r == 0)
         r = deadline_set(verifier->next, LOADING_DEADLINE_MS);
-    if (r < 0 && error[0] == '\0')
-        (void)verifier_process_failed(verifier, r, error);
+    if (r < 0 && reason.text[0] == '\0')
+        (void)verifier_process_failed(verifier, r, &reason);
     if (r < 0)
-        next_fail(verifier, error);
+        next_fail(verifier, reason.text);
 }
 
 /* Lists the CRLs, and goes on from where the process is. */
 static void next_begin(Verifier *verifier)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r = 0;
 
     assert(verifier->next);
-    _Static_assert((int)VERIFIER_ERROR_SIZE >= (int)CRL_FILES_ERROR_SIZE, "the sentence fits");
     if (verifier->options.crl_directory && !verifier->next->is_without_crls)
-        r = crl_files_list(verifier->options.crl_directory, &verifier->next->crls, error);
+        r = crl_files_list(verifier->options.crl_directory, &verifier->next->crls, &reason);
     if (r == 0)
         r = process_watch(verifier, verifier->next);
     if (r == 0) {
         next_step(verifier);
         return;
     }
-    if (error[0] == '\0')
-        (void)verifier_process_failed(verifier, r, error);
-    next_fail(verifier, error);
+    if (reason.text[0] == '\0')
+        (void)verifier_process_failed(verifier, r, &reason);
+    next_fail(verifier, reason.text);
 }
 
 static void next_start_with(Verifier *verifier, bool is_without_crls)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
-    int r = verifier_process_start(verifier, &verifier->next, error);
+    Reason reason = {0};
+    int r = verifier_process_start(verifier, &verifier->next, &reason);
 
     if (r == 0) {
         verifier->next->is_without_crls = is_without_crls;
@@ -138,8 +137,8 @@ static void next_start_with(Verifier *verifier, bool is_without_crls)
         return;
     }
     if (r < 0)
-        (void)verifier_process_failed(verifier, r, error);
-    next_fail(verifier, error);
+        (void)verifier_process_failed(verifier, r, &reason);
+    next_fail(verifier, reason.text);
 }
 
 static void next_start(Verifier *verifier)
@@ -158,13 +157,13 @@ static void next_start_without_crls(Verifier *verifier)
 static void next_answered(Verifier *verifier)
 {
     VerifierProcess *process = verifier->next;
-    char error[VERIFIER_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     if (verifier->answer.error < 0) {
-        (void)verifier_answer_error(verifier, error);
-        if (error[0] == '\0')
-            (void)verifier_process_failed(verifier, verifier->answer.error, error);
-        next_fail(verifier, error);
+        (void)verifier_answer_error(verifier, &reason);
+        if (reason.text[0] == '\0')
+            (void)verifier_process_failed(verifier, verifier->answer.error, &reason);
+        next_fail(verifier, reason.text);
         return;
     }
     if (process->step != LOAD_CRLS)
@@ -192,28 +191,28 @@ static int current_answered(Verifier *verifier)
 static void current_fail(Verifier *verifier, int r, bool was_asked)
 {
     const bool is_replaced = was_asked || verifier->current->has_judged;
-    char error[VERIFIER_ERROR_SIZE];
+    Reason reason;
 
-    (void)verifier_process_failed(verifier, r, error);
-    log_error("%s.", error);
+    (void)verifier_process_failed(verifier, r, &reason);
+    log_error("%s", reason.text);
     verifier_process_free(steal_pointer(verifier->current));
     verifier->has_refused = false;
     if (was_asked && verifier->waiting)
-        verification_end(verifier, NULL, error);
+        verification_end(verifier, NULL, reason.text);
     if (is_replaced && !verifier->next)
         next_start(verifier);
 }
 
 static void next_received(Verifier *verifier, int r)
 {
-    char error[VERIFIER_ERROR_SIZE];
+    Reason reason;
 
     if (r == 0) {
         next_answered(verifier);
         return;
     }
-    (void)verifier_process_failed(verifier, r, error);
-    next_fail(verifier, error);
+    (void)verifier_process_failed(verifier, r, &reason);
+    next_fail(verifier, reason.text);
 }
 
 static void current_received(Verifier *verifier, int r, bool was_asked)
@@ -261,7 +260,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
  */
 static bool is_current(const Verifier *verifier)
 {
-    char error[CRL_FILES_ERROR_SIZE] = "";
+    Reason reason = {0};
     CrlFiles now;
     bool is;
 
@@ -269,8 +268,8 @@ static bool is_current(const Verifier *verifier)
         return false;
     if (!verifier->options.crl_directory)
         return true;
-    if (crl_files_list(verifier->options.crl_directory, &now, error) < 0) {
-        log_error("%s SeGWs are judged by what was in force before.", error);
+    if (crl_files_list(verifier->options.crl_directory, &now, &reason) < 0) {
+        log_error("%s. SeGWs are judged by what was in force before", reason.text);
         is = true;
     } else {
         is = now.mark == verifier->current->crls.mark ||
@@ -307,7 +306,7 @@ static void rest_later(Verifier *verifier)
     if (r >= 0)
         r = sd_event_source_set_enabled(verifier->rest, SD_EVENT_ONESHOT);
     if (r < 0)
-        log_warning("The verifier is kept while nobody needs it: %s.", strerror(-r));
+        log_warning("The verifier is kept while nobody needs it: %s", strerror(-r));
 }
 
 /* Derived from what there is: has the first who waits judged by what is in force, or a process
