@@ -458,7 +458,7 @@ void daemon_prepare_exchange(Daemon *daemon)
             r = sd_event_source_set_priority(daemon->ahead, SD_EVENT_PRIORITY_IDLE);
     }
     if (r < 0)
-        log_warning("No key pair is made ahead: %s.", strerror(-r));
+        log_warning("No key pair is made ahead: %s", strerror(-r));
 }
 
 void daemon_key_wanted(Daemon *daemon)
