@@ -34,7 +34,8 @@ int bus_exchange_agree(sd_bus_message *call, void *userdata, sd_bus_error *error
              exchange_suite_name(held->exchange), exchange_spi_r(held->exchange));
 
     r = sd_bus_reply_method_return(call, "s", exchange_suite_name(held->exchange));
-    bus_exchange_changed(held, (const char *const[]){"State", "SpiR", "Suite", NULL});
+    bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE | EXCHANGE_PROPERTY_SPI_R |
+                                   EXCHANGE_PROPERTY_SUITE);
     return r;
 }
 
@@ -102,7 +103,7 @@ static void on_signed(Exchange *exchange, int r, const OwnAuth *auth, const char
         return;
     log_info("Exchange %" PRIu64 ": the TPM signed our AUTH as %s (%s)", held->number,
              daemon->exchange_context.identity, ike_auth_method_name(auth->method));
-    bus_exchange_changed(held, (const char *const[]){"State", NULL});
+    bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE);
 }
 
 int bus_exchange_sign_auth(sd_bus_message *call, void *userdata, sd_bus_error *error)

@@ -150,6 +150,7 @@ static void child_added(int error, const char *reason, void *userdata)
     r = sd_bus_reply_method_return(pending->call, "s", dataplane_interface(plane));
     if (r < 0)
         log_warning("Its owner could not be told: %s", strerror(-r));
+    daemon_prepare_exchange(pending->held->caller->daemon);
 }
 
 /* Answered by child_added() when the data plane has done its part. */

@@ -210,6 +210,8 @@ void daemon_deinit(Daemon *daemon)
     sd_event_source_disable_unref(daemon->patience);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);
+    sd_event_source_disable_unref(daemon->ahead);
+    sd_event_source_disable_unref(daemon->changes);
     sd_event_source_disable_unref(daemon->start_over);
     sd_event_unref(daemon->event);
     tred_config_deinit(&daemon->config);

@@ -30,6 +30,8 @@ typedef struct Daemon {
     size_t n_waiters;                /* for works to end */
     uint64_t load_begun, load_ended; /* the last time that callers had the identity loaded */
     sd_event_source *key_care;       /* looks after the device key when there is time */
+    sd_event_source *changes;        /* announces what has changed of exchanges */
+    sd_event_source *ahead;          /* makes the next exchange's key pair */
     sd_event_source *start_over;     /* gives back what only the start needed */
     bool key_is_old;                 /* what is ready to sign was prepared some time ago */
     time_t last_known;               /* never steps back; 0: the TPM keeps none */
@@ -83,6 +85,9 @@ uint64_t daemon_now(const Daemon *daemon);
 
 /* An exchange has begun: a signature will be wanted soon. */
 void daemon_key_wanted(Daemon *daemon);
+
+/* A handshake is over: has the next one's key pair made as soon as there is nothing else to do. */
+void daemon_prepare_exchange(Daemon *daemon);
 
 /* An exchange has signed or gone: has the next signature prepared once there is time. */
 void daemon_key_released(Daemon *daemon);

@@ -33,6 +33,7 @@ void daemon_drop_identity(Daemon *daemon)
     daemon->exchange_context.signing_key = NULL;
     daemon->exchange_context.identity = NULL;
     daemon->exchange_context.verifier = NULL;
+    exchange_forget_prepared(&daemon->exchange_context);
     identity_free(steal_pointer(daemon->identity));
 }
 
@@ -433,6 +434,31 @@ static int on_key_care(sd_event_source *source, uint64_t usec, void *userdata)
     if (daemon->key_is_old)
         key_care_in(daemon, (uint64_t)key->ready_seconds * USEC_PER_SEC);
     return 0;
+}
+
+static int on_ahead(sd_event_source *source, void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    (void)source;
+    if (is_serving(daemon))
+        exchange_prepare(&daemon->exchange_context);
+    return 0;
+}
+
+void daemon_prepare_exchange(Daemon *daemon)
+{
+    int r = 0;
+
+    if (daemon->ahead) {
+        r = sd_event_source_set_enabled(daemon->ahead, SD_EVENT_ONESHOT);
+    } else {
+        r = sd_event_add_defer(daemon->event, &daemon->ahead, on_ahead, daemon);
+        if (r >= 0)
+            r = sd_event_source_set_priority(daemon->ahead, SD_EVENT_PRIORITY_IDLE);
+    }
+    if (r < 0)
+        log_warning("No key pair is made ahead: %s", strerror(-r));
 }
 
 void daemon_key_wanted(Daemon *daemon)
