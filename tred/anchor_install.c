@@ -9,6 +9,7 @@
 #include "tpm/storagekey.h"
 #include "tred/bus.h"
 #include "tred/bus_error.h"
+#include "tred/daemon_identity.h"
 
 #include <errno.h>
 #include <inttypes.h>
