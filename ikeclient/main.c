@@ -1,6 +1,7 @@
 /* ikeclient: the HeNB's IKE process. It holds no key and no right; tred holds both. */
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/standard.h"
 #include "ikeclient/bus.h"
 #include "ikeclient/trebus.h"
 
@@ -348,9 +349,10 @@ int main(int argc, char **argv)
     _cleanup_(config_deinit) Config config = {0};
     char error[CONFIG_ERROR_SIZE];
 
+    standard_open();
     int r = parse_arguments(argc, argv, &arguments);
     if (r != CONTINUE)
-        return r;
+        return standard_finish("ikeclient", r);
     r = rights_drop();
     if (r < 0) {
         log_error("capabilities can't be given up: %s", strerror(-r));

@@ -1,6 +1,7 @@
 /* Which steps make a device, in which order, and which of them are still to be done? */
 #include "provisioning/step.h"
 
+#include "base/signals.h"
 #include "provisioning/tpmfacts.h"
 #include "provisioning/tpmopen.h"
 
@@ -153,6 +154,8 @@ int provision_do_all(Provision *provision, void (*told)(const StepReport *report
 
         if (steps[i].wanted && !steps[i].wanted(provision->options))
             continue;
+        if (signals_waiting())
+            return -EINTR;
         r = provision_do(provision, &steps[i], &report);
         told(&report, user);
         if (r < 0)

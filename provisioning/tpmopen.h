@@ -8,5 +8,7 @@
  * TPM_ERROR_SIZE octets). */
 int secrets_prepare(char *error);
 
-/* secrets_prepare(), and then as tpm_open_metered(); `meter` may be NULL. */
+/* secrets_prepare(), and then as tpm_open_metered(); `meter` may be NULL. From now on SIGINT, SIGTERM
+ * and SIGHUP are held (base/signals.h) until main() ends, so that nothing is left in the TPM's
+ * slots. */
 int provision_tpm_open(const char *tcti, TpmMeter *meter, Tpm **ret, char *error);
