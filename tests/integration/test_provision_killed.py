@@ -168,8 +168,21 @@ class ProvisionKilledTest(unittest.TestCase):
 
     def test_a_run_that_is_interrupted_leaves_nothing_behind(self):
         """It ends by that signal: before a file is in its place, and while the TPM is at work."""
-        points = [("rename", number) for number in (1, 3)]
+        points = [("fsync", number) for number in (1, 3)]
         points += [("write", number) for number in range(5, 120, 19)]
         with ThreadPoolExecutor(2 * os.cpu_count()) as pool:
             there = list(pool.map(lambda point: self.assert_leaves_nothing_behind(*point), points))
         self.assertGreater(sum(there), 4)
+
+    def test_a_file_that_is_interrupted_leaves_nothing_beside_it(self):
+        """SIGINT comes after the file is written and before it is renamed to its place."""
+        folder = scratch("interrupted")
+        (folder / "anchors.pem").write_bytes(self.station.operator_root.pem())
+        done = subprocess.run(["env", "--default-signal=INT", "strace", "-f", "-o", "/dev/null",
+                               "-e", "inject=fsync:signal=SIGINT:when=1", BIN / "tre-provision",
+                               "sign-anchors", "--key", self.station.folder / "operator.key",
+                               "--anchors-version", "2", folder / "anchors.pem"],
+                              check=False, capture_output=True)
+        self.assertEqual(done.returncode, -2, done.stderr)
+        self.assertEqual({path.name for path in folder.iterdir()},
+                         {"anchors.pem", "anchors.pem.sig"})
