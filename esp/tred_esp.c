@@ -2,6 +2,7 @@
  * descriptor 3, and hands it the TUN, the ESP sockets and the SAs over that alone. */
 #include "base/helper.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/sandbox.h"
 #include "base/standard.h"
 #include "esp/plane.h"
@@ -31,11 +32,12 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(close),   /* the TUN or a socket that an order closes */
     SCMP_SYS(write),   /* a last word on standard error… */
     SCMP_SYS(newfstatat),    SCMP_SYS(fstat),           SCMP_SYS(lseek), /* …and what that is */
-    SCMP_SYS(clock_gettime),                  /* lifetimes, where the vDSO can't tell the time */
-    SCMP_SYS(getrandom),                      /* IVs of CBC */
-    SCMP_SYS(getpid),                         /* OpenSSL's random generator looks for a fork() */
-    SCMP_SYS(brk),                            /* memory of an SA */
-    SCMP_SYS(munmap),        SCMP_SYS(futex), /* OpenSSL's locks */
+    SCMP_SYS(clock_gettime),                    /* lifetimes, where the vDSO can't tell the time */
+    SCMP_SYS(getrandom),                        /* IVs of CBC */
+    SCMP_SYS(getpid),                           /* OpenSSL's random generator looks for a fork() */
+    SCMP_SYS(brk),                              /* memory of an SA */
+    SCMP_SYS(munmap),        SCMP_SYS(madvise), /* which goes back */
+    SCMP_SYS(futex),                            /* OpenSSL's locks */
     SCMP_SYS(rt_sigreturn),  SCMP_SYS(exit_group),
 };
 
@@ -141,6 +143,8 @@ static int helper_init(Helper *helper)
         r = plane_new(&helper->plane);
     if (r >= 0)
         r = sandbox_enter(ORDER_FD, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
+    if (r >= 0)
+        memory_give_back();
     return r;
 }
 
@@ -161,11 +165,11 @@ int main(int argc, char **argv)
     _cleanup_(helper_deinit) Helper helper;
     r = helper_init(&helper);
     if (r < 0) {
-        log_error("tred-esp can't make itself safe: %s. It handles no packet.", strerror(-r));
+        log_error("tred-esp can't make itself safe: %s. It handles no packet", strerror(-r));
         return EXIT_FAILURE;
     }
     r = run(&helper);
     if (r < 0)
-        log_error("tred-esp stops: %s.", strerror(-r));
+        log_error("tred-esp stops: %s", strerror(-r));
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SKIPPED_SIZE = 512 };
+
 void auth_request_encode(const AuthRequest *request, Writer *writer, uint8_t *ret_first)
 {
     IkeId idi = {request->id_type, request->id_data};
@@ -40,19 +42,18 @@ void auth_request_encode(const AuthRequest *request, Writer *writer, uint8_t *re
     *ret_first = chain.first;
 }
 
-static const char *take_certificates(const IkePayloads *payloads, AuthResponse *response)
+static void count_certificates(const IkePayloads *payloads, AuthResponse *response)
 {
     size_t position = 0;
     const IkePayload *payload;
+    IkeCert cert;
 
     while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_CERT, &position))) {
-        if (response->n_certificates == AUTH_CERTIFICATES_MAX)
-            return "more certificates than we look at";
-        if (ike_cert_decode(payload->body, &response->certificates[response->n_certificates]) != 0)
-            return "a CERT payload that does not parse";
-        response->n_certificates++;
+        bool known =
+            ike_cert_decode(payload->body, &cert) == 0 &&
+            (cert.encoding == IKE_CERT_X509_SIGNATURE || cert.encoding == IKE_CERT_OCSP_CONTENT);
+        *(known ? &response->n_certificates : &response->n_other) += 1;
     }
-    return NULL;
 }
 
 static const char *problem(const IkePayloads *payloads, AuthResponse *response)
@@ -64,7 +65,8 @@ static const char *problem(const IkePayloads *payloads, AuthResponse *response)
         return "no IDr that can be read";
     if (!auth || ike_auth_decode(auth->body, &response->auth) != 0)
         return "no AUTH that can be read";
-    return take_certificates(payloads, response);
+    count_certificates(payloads, response);
+    return NULL;
 }
 
 void auth_response_judge(const IkePayloads *payloads, AuthResponse *ret)
@@ -245,6 +247,35 @@ static void log_response(const AuthTask *auth, const AuthResponse *response)
                   : inner_addresses_text(child->addresses, child->n_addresses, true, addresses));
 }
 
+/* One line for all of a response that is passed over, as what it says is then not what is done. */
+static void log_skipped(const IkePayloads *payloads, const AuthResponse *response,
+                        const ChildSkipped *child)
+{
+    const struct {
+        size_t count;
+        const char *what;
+    } parts[] = {
+        {response->n_other, "CERT payloads that are neither X.509 certificates nor OCSP responses"},
+        {payloads->n_skipped, "payloads"},
+        {child->selectors, "traffic selectors"},
+        {child->addresses, "addresses"},
+        {child->dns, "DNS servers"},
+        {child->attributes, "configuration attributes"},
+    };
+    char list[SKIPPED_SIZE] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; i < ELEMENTS(parts) && n < sizeof(list); i++) {
+        if (parts[i].count > 0) {
+            n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%zu %s", n > 0 ? ", " : "",
+                                  parts[i].count, parts[i].what);
+        }
+    }
+    if (n > 0)
+        log_notice("passed over in the SeGW's IKE_AUTH response, as beyond what is needed: %s",
+                   list);
+}
+
 /* There is no IKE SA that the SeGW would take a Delete for. */
 static int fail(IkeSa *sa)
 {
@@ -261,24 +292,27 @@ static int auth_answered(Task *task, const TreReply *reply)
     IkeFault fault = {0};
 
     if (ike_payloads_decode(reply->opened.first, reply->opened.payloads, &payloads, &fault) != 0) {
-        ike_sa_explain(sa, "the SeGW's IKE_AUTH response does not parse (%s in %s): see its log",
-                       ike_fault_text(fault.code), ike_payload_name(fault.payload_type));
+        reason_set(&sa->reason, 0,
+                   "the SeGW's IKE_AUTH response does not parse (%s in %s): see its log",
+                   ike_fault_text(fault.code), ike_payload_name(fault.payload_type));
         return fail(sa);
     }
     auth_response_judge(&payloads, &response);
     if (response.verdict == AUTH_REFUSED) {
-        ike_sa_explain(sa, "the SeGW refused IKE_AUTH with %s (%u): %s",
-                       ike_notify_name(response.error), response.error, advice_for(response.error));
+        reason_set(&sa->reason, 0, "the SeGW refused IKE_AUTH with %s (%u): %s",
+                   ike_notify_name(response.error), response.error, advice_for(response.error));
         return fail(sa);
     }
     if (response.verdict == AUTH_MALFORMED) {
-        ike_sa_explain(sa, "the SeGW's IKE_AUTH response has %s: see its log", response.why);
+        reason_set(&sa->reason, 0, "the SeGW's IKE_AUTH response has %s: see its log",
+                   response.why);
         return fail(sa);
     }
 
     /* What it grants is read now, and believed once the peer is verified. */
     child_answer_judge(&auth->offer, &payloads, &auth->answer);
     log_response(auth, &response);
+    log_skipped(&payloads, &response, &auth->answer.skipped);
     return 0;
 }
 
@@ -286,7 +320,7 @@ static int auth_peer_refused(Task *task, const TreReply *reply)
 {
     IkeSa *sa = task->sa;
 
-    ike_sa_explain(sa, "the SeGW did not verify (%s): %s", reply->error, reply->text);
+    reason_set(&sa->reason, 0, "the SeGW did not verify (%s): %s", reply->error, reply->text);
     steps_log(&sa->steps, 6, "TrE's check of the SeGW", STEP_AT_HENB, "refused: %s", reply->error);
     sa->end = IKE_SA_FAILED;
     tasks_drop_waiting(sa);
@@ -304,7 +338,7 @@ static void log_established(const IkeSa *sa)
     if (!sa->children) {
         log_notice("established  %s <-> %s  IKE %s, no Child SA  (%.1f ms)", henb, segw, sa->suite,
                    sa->established_ms);
-        log_warning("no traffic can pass: %s", sa->refusal);
+        log_warning("no traffic can pass: %s", sa->refusal.text);
         return;
     }
     if (!log_is_on(LOG_NOTICE))
@@ -345,10 +379,10 @@ static int auth_await_child(Task *task)
 
     if (!lacking)
         return 0;
-    ike_sa_explain(task->sa,
-                   "the SeGW assigned no %s, though its IKE_AUTH response grants a Child SA: check "
-                   "its address pool and [child] request-address",
-                   lacking);
+    reason_set(&task->sa->reason, 0,
+               "the SeGW assigned no %s, though its IKE_AUTH response grants a Child SA: check "
+               "its address pool and [child] request-address",
+               lacking);
     return auth_take_leave(task);
 }
 
@@ -362,13 +396,12 @@ static int auth_verified(Task *task, const TreReply *reply)
               "CERT and AUTH of %s verified with the stored root", sa->peer_identity);
     switch (answer->verdict) {
     case CHILD_REFUSED: /* the IKE SA stays up without a child (RFC 7296 1.2) */
-        (void)snprintf(sa->refusal, sizeof(sa->refusal),
-                       "the SeGW refused the Child SA with %s (%u): %s",
-                       ike_notify_name(answer->error), answer->error, advice_for(answer->error));
+        reason_set(&sa->refusal, 0, "the SeGW refused the Child SA with %s (%u): %s",
+                   ike_notify_name(answer->error), answer->error, advice_for(answer->error));
         return auth_established(task);
     case CHILD_INVALID:
-        ike_sa_explain(sa, "the SeGW's IKE_AUTH response has %s: see its configuration",
-                       answer->why);
+        reason_set(&sa->reason, 0, "the SeGW's IKE_AUTH response has %s: see its configuration",
+                   answer->why);
         return auth_take_leave(task);
     case CHILD_GRANTED:
     default:
@@ -390,7 +423,8 @@ static int auth_child_added(Task *task, const TreReply *reply)
 
 static int auth_child_refused(Task *task, const TreReply *reply)
 {
-    ike_sa_explain(task->sa, "tred did not take the Child SA (%s): %s", reply->error, reply->text);
+    reason_set(&task->sa->reason, 0, "tred did not take the Child SA (%s): %s", reply->error,
+               reply->text);
     return auth_take_leave(task);
 }
 

@@ -1,6 +1,8 @@
 /* ikeclient: the HeNB's IKE process. It holds no key and no right; tred holds both. */
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/memory.h"
+#include "base/reason.h"
 #include "base/standard.h"
 #include "ikeclient/bus.h"
 #include "ikeclient/trebus.h"
@@ -28,6 +30,7 @@ typedef enum RunMode {
 
 typedef struct Run {
     sd_event *event;
+    sd_event_source *start_over; /* gives back what only the start needed */
     sd_bus *bus;
     TreBus *tre;
     Connection *connection;
@@ -184,6 +187,13 @@ static int open_bus(Run *run)
     return r;
 }
 
+static int on_idle(sd_event_source *source, void *userdata)
+{
+    (void)source, (void)userdata;
+    memory_give_back();
+    return 0;
+}
+
 static int attach(Run *run)
 {
     int r = sd_event_default(&run->event);
@@ -196,6 +206,10 @@ static int attach(Run *run)
         r = sd_event_add_signal(run->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, on_stop, run);
     if (r >= 0)
         r = sd_event_add_signal(run->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_stop, run);
+    if (r >= 0)
+        r = sd_event_add_defer(run->event, &run->start_over, on_idle, run);
+    if (r >= 0)
+        r = sd_event_source_set_priority(run->start_over, SD_EVENT_PRIORITY_IDLE);
     return r < 0 ? r : sd_event_set_watchdog(run->event, true);
 }
 
@@ -224,6 +238,7 @@ static void tear_down(Run *run)
     if (run->tre)
         tre_bus_free(run->tre);
     sd_bus_flush_close_unref(run->bus);
+    sd_event_source_disable_unref(run->start_over);
     sd_event_unref(run->event);
     free(run->times_ms);
 }
@@ -347,7 +362,7 @@ int main(int argc, char **argv)
 {
     Arguments arguments = {.config = "/etc/tred/ikeclient.conf"};
     _cleanup_(config_deinit) Config config = {0};
-    char error[CONFIG_ERROR_SIZE];
+    Reason reason;
 
     standard_open();
     int r = parse_arguments(argc, argv, &arguments);
@@ -363,9 +378,9 @@ int main(int argc, char **argv)
         log_error("out of memory");
         return EX_OSERR;
     }
-    r = config_load(&config, arguments.config, error);
+    r = config_load(&config, arguments.config, &reason);
     if (r < 0) {
-        log_error("%s", error);
+        log_error("%s", reason.text);
         return EX_CONFIG;
     }
     int level = config_log_level(&config);

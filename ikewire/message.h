@@ -9,7 +9,6 @@
 enum {
     IKE_HEADER_SIZE = 28,
     IKE_PAYLOAD_HEADER_SIZE = 4,
-    IKE_PAYLOADS_MAX = 48,
     IKE_MESSAGE_MAX = 65535, /* octets that we accept or make, fragments put together */
 };
 
@@ -34,6 +33,7 @@ typedef struct IkePayload {
 typedef struct IkePayloads {
     size_t count;
     IkePayload items[IKE_PAYLOADS_MAX];
+    size_t n_skipped; /* that were well-formed, too, but are not kept */
     uint8_t inner; /* the type of the first payload sealed in SK or SKF, which are last; else 0 */
 } IkePayloads;
 
@@ -47,7 +47,8 @@ typedef struct IkeMessage {
 int ike_header_decode(Bytes datagram, IkeHeader *ret);
 
 /* Reads a whole message (without the non-ESP marker) and checks every payload in it; unknown
- * payloads without the critical bit are passed over but kept in the list. Views borrow from
+ * payloads without the critical bit are passed over but kept in the list, as are CERT and CERTREQ
+ * payloads that do not decode (RFC 4945 3.2.8.2, 3.3.10.2). Views borrow from
  * `datagram`. Returns 0 or an IkeFaultCode, with *fault (may be NULL) saying where. */
 int ike_message_decode(Bytes datagram, IkeMessage *ret, IkeFault *fault);
 

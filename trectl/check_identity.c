@@ -3,6 +3,7 @@
 #include "trectl/check.h"
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "crypto/secret.h"
 #include "trectl/as_user.h"
 #include "tred/identity.h"
@@ -18,14 +19,14 @@ typedef struct IdentityCheck {
 
 static void part_check(IdentityCheck *check, IdentityPart part, Identity *identity)
 {
-    char reason[IDENTITY_REASON_SIZE] = "";
+    Reason reason = {0};
     const char *name = identity_part_name(part);
-    int r = identity_load_part(check->config, part, identity, reason);
+    int r = identity_load_part(check->config, part, identity, &reason);
 
     if (r < 0) {
         findings_add(&check->findings, FINDING_PROBLEM, name, "%s", strerror(-r));
     } else if (r > 0) {
-        findings_add(&check->findings, FINDING_PROBLEM, name, "%s", reason);
+        findings_add(&check->findings, FINDING_PROBLEM, name, "%s", reason.text);
     } else {
         findings_add(&check->findings, FINDING_OK, name, "%s",
                      part == IDENTITY_CERTIFICATES ? identity->fqdn : "found and fit");
@@ -42,12 +43,13 @@ static int identity_try(void *userdata)
     if (check->end > IDENTITY_TPM && secrets_init() < 0) {
         findings_add(&check->findings, FINDING_PROBLEM, "memory",
                      "No memory can be locked for keys. Raise the limit (ulimit -l), and have "
-                     "LimitMEMLOCK=infinity in tred's unit.");
+                     "LimitMEMLOCK=infinity in tred's unit");
     }
     for (int part = 0; part < (int)check->end; part++)
         part_check(check, (IdentityPart)part, identity);
-    if (identity->validity_problem[0] != '\0') {
-        findings_add(&check->findings, FINDING_PROBLEM, "clock", "%s", identity->validity_problem);
+    if (identity->validity_problem.text[0] != '\0') {
+        findings_add(&check->findings, FINDING_PROBLEM, "clock", "%s",
+                     identity->validity_problem.text);
     } else if (identity->n_certificates > 0) {
         findings_add(&check->findings, FINDING_OK, "clock",
                      "within the device certificate's validity");
@@ -62,7 +64,7 @@ void check_identity(Findings *findings, const TredConfig *config, bool tpm_too)
 
     if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "identity",
-                     "Can't be read as user tred: %s. Run trectl doctor as root.",
+                     "Can't be read as user tred: %s. Run trectl doctor as root",
                      r == -ENOENT ? "there is no such user" : "that takes root's rights");
     } else {
         findings->n_problems += (unsigned)r;

@@ -2,6 +2,7 @@
  * and answers. */
 #include "tred/bus_exchange.h"
 #include "base/log.h"
+#include "base/reason.h"
 #include "tred/bus_error.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ void bus_exchange_closed(const CallerExchange *held, const char *reason)
     r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "Closed", "s",
                            reason);
     if (r < 0)
-        log_warning("Its owner could not be told: %s.", strerror(-r));
+        log_warning("Its owner could not be told: %s", strerror(-r));
 }
 
 void bus_exchange_lifetime_reached(const CallerExchange *held, uint32_t spi_in, bool hard)
@@ -32,13 +33,13 @@ void bus_exchange_lifetime_reached(const CallerExchange *held, uint32_t spi_in, 
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_notice("Exchange %" PRIu64 ": Child SA %08x has reached its %s lifetime.", held->number,
+    log_notice("Exchange %" PRIu64 ": Child SA %08x has reached its %s lifetime", held->number,
                spi_in, hard ? "hard" : "soft");
     bus_exchange_path(held, path);
     r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE,
                            "LifetimeReached", "ub", spi_in, hard);
     if (r < 0)
-        log_warning("Its owner could not be told: %s.", strerror(-r));
+        log_warning("Its owner could not be told: %s", strerror(-r));
 }
 
 void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
@@ -46,12 +47,12 @@ void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_notice("Exchange %" PRIu64 ": a certificate that it rests on expires soon.", held->number);
+    log_notice("Exchange %" PRIu64 ": a certificate that it rests on expires soon", held->number);
     bus_exchange_path(held, path);
     r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "ExpiresSoon",
                            "t", (uint64_t)when);
     if (r < 0)
-        log_warning("Its owner could not be told: %s.", strerror(-r));
+        log_warning("Its owner could not be told: %s", strerror(-r));
 }
 
 void bus_exchange_changed(const CallerExchange *held, const char *const *properties)
@@ -133,7 +134,7 @@ static int method_choose_group(sd_bus_message *call, void *userdata, sd_bus_erro
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     CallerExchange *held = userdata;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     uint16_t group = 0;
     int r;
 
@@ -143,10 +144,10 @@ static int method_choose_group(sd_bus_message *call, void *userdata, sd_bus_erro
     r = sd_bus_message_read(call, "q", &group);
     if (r < 0)
         return r;
-    r = exchange_choose_group(held->exchange, group, reason);
+    r = exchange_choose_group(held->exchange, group, &reason);
     if (r != 0)
-        return bus_error_set(error, r, reason);
-    log_info("Exchange %" PRIu64 ": new KE in group %u.", held->number, group);
+        return bus_error_set(error, r, reason.text);
+    log_info("Exchange %" PRIu64 ": new KE in group %u", held->number, group);
 
     r = sd_bus_message_new_method_return(call, &reply);
     if (r >= 0)
@@ -163,7 +164,7 @@ static int method_close(sd_bus_message *call, void *userdata, sd_bus_error *erro
     r = bus_exchange_check_owner(held, call, error);
     if (r < 0)
         return r;
-    log_info("Exchange %" PRIu64 " is closed by its owner.", held->number);
+    log_info("Exchange %" PRIu64 " is closed by its owner", held->number);
     caller_exchange_free(held);
     caller_release(caller);
     return sd_bus_reply_method_return(call, NULL);

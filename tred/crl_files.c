@@ -16,11 +16,10 @@ static void close_dirp(DIR **directory)
         (void)closedir(*directory);
 }
 
-static int refuse(int r, char *error, const char *path, const char *what)
+static int refuse(int r, Reason *reason, const char *path, const char *what)
 {
-    (void)snprintf(error, CRL_FILES_ERROR_SIZE,
-                   "%.300s: %s. Put X.509 CRLs there, PEM or DER, and nothing else.", path, what);
-    return r;
+    return reason_set(reason, r, "%.300s: %s. Put X.509 CRLs there, PEM or DER, and nothing else",
+                      path, what);
 }
 
 /* FNV-1a: no protection, which a file's owner needs none of to change it, but a mark to tell two
@@ -43,16 +42,16 @@ static uint64_t file_mark(const char *path, const struct stat *status)
     return mark;
 }
 
-static int file_add(CrlFiles *files, const char *path, char *error)
+static int file_add(CrlFiles *files, const char *path, Reason *reason)
 {
     struct stat status = {0};
 
     if (files->count == CRL_FILES_MAX)
-        return refuse(-EINVAL, error, path, "there are more files than are looked at");
+        return refuse(-EINVAL, reason, path, "there are more files than are looked at");
     if (stat(path, &status) < 0)
-        return refuse(-errno, error, path, strerror(errno));
+        return refuse(-errno, reason, path, strerror(errno));
     if (!S_ISREG(status.st_mode))
-        return refuse(-EINVAL, error, path, "it is no regular file");
+        return refuse(-EINVAL, reason, path, "it is no regular file");
     files->paths[files->count] = strdup(path);
     if (!files->paths[files->count])
         return -ENOMEM;
@@ -61,7 +60,7 @@ static int file_add(CrlFiles *files, const char *path, char *error)
     return 0;
 }
 
-int crl_files_list(const char *directory, CrlFiles *ret, char *error)
+int crl_files_list(const char *directory, CrlFiles *ret, Reason *reason)
 {
     _cleanup_(close_dirp) DIR *stream = opendir(directory);
     const struct dirent *entry;
@@ -70,7 +69,7 @@ int crl_files_list(const char *directory, CrlFiles *ret, char *error)
     if (!stream && errno == ENOENT)
         return 0;
     if (!stream)
-        return refuse(-errno, error, directory, strerror(errno));
+        return refuse(-errno, reason, directory, strerror(errno));
     while ((entry = readdir(stream))) {
         _cleanup_(free_charp) char *path = NULL;
 
@@ -78,7 +77,7 @@ int crl_files_list(const char *directory, CrlFiles *ret, char *error)
             continue;
         if (asprintf(&path, "%s/%s", directory, entry->d_name) < 0)
             return -ENOMEM;
-        int r = file_add(ret, path, error);
+        int r = file_add(ret, path, reason);
         if (r < 0)
             return r;
     }

@@ -2,11 +2,13 @@
  * opened to be handed on. What is in them is for tred-verify to read. */
 #pragma once
 
+#include "base/reason.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CRL_FILES_MAX = 256, CRL_FILES_ERROR_SIZE = 512 };
+enum { CRL_FILES_MAX = 256 };
 
 typedef struct CrlFiles {
     uint64_t mark; /* differs when a file has come, gone or changed; 0: there is none */
@@ -15,9 +17,9 @@ typedef struct CrlFiles {
 } CrlFiles;
 
 /* Lists the regular files of `directory`, but for those that begin with a dot. None where there is
- * no such directory. 0, or -errno with `error` (CRL_FILES_ERROR_SIZE octets) naming what can't be
- * used; *ret is for crl_files_deinit() either way. */
-int crl_files_list(const char *directory, CrlFiles *ret, char *error);
+ * no such directory. 0, or -errno with `reason` naming what can't be used; *ret is for
+ * crl_files_deinit() either way. */
+int crl_files_list(const char *directory, CrlFiles *ret, Reason *reason);
 void crl_files_deinit(CrlFiles *files);
 
 /* Opens one of them for reading. The descriptor, or -errno. */

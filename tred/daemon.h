@@ -1,6 +1,7 @@
 /* The program's one context: configuration, identity, bus, and who holds which exchange. */
 #pragma once
 
+#include "base/reason.h"
 #include "tred/config.h"
 #include "tred/exchange.h"
 #include "tred/identity.h"
@@ -20,15 +21,16 @@ typedef struct Daemon {
     bool serves;               /* calls on the bus are answered */
     sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
     IdentityState state;
-    char state_reason[IDENTITY_REASON_SIZE]; /* empty when ready */
-    Identity *identity;                      /* NULL if it could not be loaded */
-    PcrMismatch *mismatch;                   /* of the last look at the PCRs; NULL: none */
+    Reason state_reason;   /* empty when ready */
+    Identity *identity;    /* NULL if it could not be loaded */
+    PcrMismatch *mismatch; /* of the last look at the PCRs; NULL: none */
     TpmLoop *tpm_loop;
     Tpm *tpm;                        /* the connection; NULL: there is none */
     Work *works;                     /* the queue; the first one may have begun */
     size_t n_waiters;                /* for works to end */
     uint64_t load_begun, load_ended; /* the last time that callers had the identity loaded */
     sd_event_source *key_care;       /* looks after the device key when there is time */
+    sd_event_source *start_over;     /* gives back what only the start needed */
     bool key_is_old;                 /* what is ready to sign was prepared some time ago */
     time_t last_known;               /* never steps back; 0: the TPM keeps none */
     sd_event_source *clock;          /* clock.c's timer */

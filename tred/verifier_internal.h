@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/helper.h"
+#include "base/reason.h"
 #include "tred/crl_files.h"
 #include "tred/verifier.h"
 
@@ -28,6 +29,8 @@ typedef struct VerifierProcess {
     sd_event_source *io, *deadline;
     FrameType awaited; /* the answer that is due; 0: none */
     bool has_judged;
+    bool is_without_crls; /* takes the place of one that had none: those that are there now can't be
+                             read */
 } VerifierProcess;
 
 struct Verification {
@@ -43,27 +46,26 @@ struct Verifier {
     VerifierOptions options;
     sd_event *event;       /* from verifier_attach() on */
     sd_event_source *soon; /* has the loop look at who waits */
+    sd_event_source *rest; /* ends `current` when nobody has wanted it for a while */
     Handed profile, anchors;
     AnchorFacts facts;
     VerifierProcess *current; /* judges */
     VerifierProcess *next;    /* reads what it is handed, to take over */
     uint64_t refused_mark;    /* of CRLs that could not be read, while `current` goes on without */
     bool has_refused;
+    bool is_resting; /* `current` was ended for want of work: profile and anchors alone were in
+                        force */
     Verification *waiting; /* the first is asked when `current` has an answer due */
     size_t n_waiting;
     VerifyAnswer answer;
     uint8_t frame[FRAME_SIZE_MAX];
 };
 
-/* Fills in `error` and yields `r`. */
-int verifier_refuse(int r, char *error, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 /* Says why a process gave no good answer; VERIFIER_E_FAILED. */
-int verifier_process_failed(const Verifier *verifier, int r, char *error);
+int verifier_process_failed(const Verifier *verifier, int r, Reason *reason);
 
-/* 0, -ENOMEM, or VERIFIER_E_FAILED with `error`. */
-int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, char *error);
+/* 0, -ENOMEM, or VERIFIER_E_FAILED with `reason`. */
+int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, Reason *reason);
 
 /* Ends the process; NULL is fine. */
 void verifier_process_free(VerifierProcess *process);
@@ -81,11 +83,11 @@ int verifier_request_send(Verifier *verifier, VerifierProcess *process,
 int verifier_answer_receive(Verifier *verifier, VerifierProcess *process);
 
 /* What the answer in verifier->answer says of the request: 0, or -errno with its reason. */
-int verifier_answer_error(const Verifier *verifier, char *error);
+int verifier_answer_error(const Verifier *verifier, Reason *reason);
 
 /* Octets as a file of their own, in memory that nobody changes any more. 0 or -errno. */
 int verifier_handed_init(Bytes octets, const char *name, Handed *ret);
 void verifier_handed_deinit(Handed *handed);
 
-/* Hands over what comes next by process->step. 0, or -errno with or without `error`. */
-int verifier_load_step(Verifier *verifier, VerifierProcess *process, char *error);
+/* Hands over what comes next by process->step. 0, or -errno with or without `reason`. */
+int verifier_load_step(Verifier *verifier, VerifierProcess *process, Reason *reason);

@@ -12,6 +12,9 @@ enum {
     VERDICT_DEADLINE_MS = 5000,  /* the worst shapes take 20 ms on a PC */
     LOADING_DEADLINE_MS = 15000, /* for one file of CRLs, of which the largest take a second */
     USEC_PER_MSEC = 1000,
+    /* Longer than the pause between an attempt to connect and the next; far shorter than a tunnel
+     * is up. */
+    REST_USEC = 3000 * USEC_PER_MSEC,
 };
 
 static void go_on(Verifier *verifier);
@@ -35,16 +38,23 @@ static void verifications_fail(Verifier *verifier, const char *reason)
         verification_end(verifier, NULL, reason);
 }
 
+static void next_start_without_crls(Verifier *verifier);
+
 /* A process that is not to judge: what was in force stays, or nobody is judged. */
 static void next_fail(Verifier *verifier, const char *reason)
 {
+    const bool can_do_without =
+        verifier->is_resting && verifier->next && !verifier->next->is_without_crls;
+
     verifier->refused_mark = verifier->next ? verifier->next->crls.mark : 0;
-    verifier->has_refused = verifier->current != NULL;
+    verifier->has_refused = verifier->current || can_do_without;
     verifier_process_free(steal_pointer(verifier->next));
-    if (verifier->current) {
-        log_error("%s. SeGWs are judged by what was in force before.", reason);
+    if (verifier->has_refused) {
+        log_error("%s. SeGWs are judged by what was in force before", reason);
+        if (can_do_without)
+            next_start_without_crls(verifier);
     } else {
-        log_error("%s. No SeGW is taken until that is mended.", reason);
+        log_error("%s. No SeGW is taken until that is mended", reason);
         verifications_fail(verifier, reason);
     }
 }
@@ -53,9 +63,10 @@ static void next_take_over(Verifier *verifier)
 {
     verifier_process_free(verifier->current);
     verifier->current = steal_pointer(verifier->next);
-    verifier->has_refused = false;
+    verifier->has_refused = verifier->current->is_without_crls;
+    verifier->is_resting = false;
     if (verifier->options.crl_directory) {
-        log_info("%zu CRL file(s) from %s.", verifier->current->crls.count,
+        log_info("%zu CRL file(s) from %s", verifier->current->crls.count,
                  verifier->options.crl_directory);
     }
 }
@@ -84,63 +95,75 @@ static int deadline_set(const VerifierProcess *process, uint64_t milliseconds)
 
 static void next_step(Verifier *verifier)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
-    int r = verifier_load_step(verifier, verifier->next, error);
+    Reason reason = {0};
+    int r = verifier_load_step(verifier, verifier->next, &reason);
 
     if (r == 0)
         r = deadline_set(verifier->next, LOADING_DEADLINE_MS);
-    if (r < 0 && error[0] == '\0')
-        (void)verifier_process_failed(verifier, r, error);
+    if (r < 0 && reason.text[0] == '\0')
+        (void)verifier_process_failed(verifier, r, &reason);
     if (r < 0)
-        next_fail(verifier, error);
+        next_fail(verifier, reason.text);
 }
 
 /* Lists the CRLs, and goes on from where the process is. */
 static void next_begin(Verifier *verifier)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r = 0;
 
     assert(verifier->next);
-    _Static_assert((int)VERIFIER_ERROR_SIZE >= (int)CRL_FILES_ERROR_SIZE, "the sentence fits");
-    if (verifier->options.crl_directory)
-        r = crl_files_list(verifier->options.crl_directory, &verifier->next->crls, error);
+    if (verifier->options.crl_directory && !verifier->next->is_without_crls)
+        r = crl_files_list(verifier->options.crl_directory, &verifier->next->crls, &reason);
     if (r == 0)
         r = process_watch(verifier, verifier->next);
     if (r == 0) {
         next_step(verifier);
         return;
     }
-    if (error[0] == '\0')
-        (void)verifier_process_failed(verifier, r, error);
-    next_fail(verifier, error);
+    if (reason.text[0] == '\0')
+        (void)verifier_process_failed(verifier, r, &reason);
+    next_fail(verifier, reason.text);
 }
 
-static void next_start(Verifier *verifier)
+static void next_start_with(Verifier *verifier, bool is_without_crls)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
-    int r = verifier_process_start(verifier, &verifier->next, error);
+    Reason reason = {0};
+    int r = verifier_process_start(verifier, &verifier->next, &reason);
 
     if (r == 0) {
+        verifier->next->is_without_crls = is_without_crls;
         next_begin(verifier);
         return;
     }
     if (r < 0)
-        (void)verifier_process_failed(verifier, r, error);
-    next_fail(verifier, error);
+        (void)verifier_process_failed(verifier, r, &reason);
+    next_fail(verifier, reason.text);
+}
+
+static void next_start(Verifier *verifier)
+{
+    next_start_with(verifier, false);
+}
+
+/* Where `current` was ended for want of work, having had no CRL: what was in force goes on, as it
+ * would if that had not been ended. */
+static void next_start_without_crls(Verifier *verifier)
+{
+    next_start_with(verifier, true);
 }
 
 /* `next` has answered what it was handed last. */
 static void next_answered(Verifier *verifier)
 {
     VerifierProcess *process = verifier->next;
-    char error[VERIFIER_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     if (verifier->answer.error < 0) {
-        (void)verifier_answer_error(verifier, error);
-        if (error[0] == '\0')
-            (void)verifier_process_failed(verifier, verifier->answer.error, error);
-        next_fail(verifier, error);
+        (void)verifier_answer_error(verifier, &reason);
+        if (reason.text[0] == '\0')
+            (void)verifier_process_failed(verifier, verifier->answer.error, &reason);
+        next_fail(verifier, reason.text);
         return;
     }
     if (process->step != LOAD_CRLS)
@@ -168,28 +191,28 @@ static int current_answered(Verifier *verifier)
 static void current_fail(Verifier *verifier, int r, bool was_asked)
 {
     const bool is_replaced = was_asked || verifier->current->has_judged;
-    char error[VERIFIER_ERROR_SIZE];
+    Reason reason;
 
-    (void)verifier_process_failed(verifier, r, error);
-    log_error("%s.", error);
+    (void)verifier_process_failed(verifier, r, &reason);
+    log_error("%s", reason.text);
     verifier_process_free(steal_pointer(verifier->current));
     verifier->has_refused = false;
     if (was_asked && verifier->waiting)
-        verification_end(verifier, NULL, error);
+        verification_end(verifier, NULL, reason.text);
     if (is_replaced && !verifier->next)
         next_start(verifier);
 }
 
 static void next_received(Verifier *verifier, int r)
 {
-    char error[VERIFIER_ERROR_SIZE];
+    Reason reason;
 
     if (r == 0) {
         next_answered(verifier);
         return;
     }
-    (void)verifier_process_failed(verifier, r, error);
-    next_fail(verifier, error);
+    (void)verifier_process_failed(verifier, r, &reason);
+    next_fail(verifier, reason.text);
 }
 
 static void current_received(Verifier *verifier, int r, bool was_asked)
@@ -237,7 +260,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
  */
 static bool is_current(const Verifier *verifier)
 {
-    char error[CRL_FILES_ERROR_SIZE] = "";
+    Reason reason = {0};
     CrlFiles now;
     bool is;
 
@@ -245,8 +268,8 @@ static bool is_current(const Verifier *verifier)
         return false;
     if (!verifier->options.crl_directory)
         return true;
-    if (crl_files_list(verifier->options.crl_directory, &now, error) < 0) {
-        log_error("%s SeGWs are judged by what was in force before.", error);
+    if (crl_files_list(verifier->options.crl_directory, &now, &reason) < 0) {
+        log_error("%s. SeGWs are judged by what was in force before", reason.text);
         is = true;
     } else {
         is = now.mark == verifier->current->crls.mark ||
@@ -254,6 +277,36 @@ static bool is_current(const Verifier *verifier)
     }
     crl_files_deinit(&now);
     return is;
+}
+
+static bool is_idle(const Verifier *verifier)
+{
+    return verifier->current && verifier->current->awaited == 0 && !verifier->next &&
+           !verifier->waiting;
+}
+
+/* What it judges by, profile and anchors, is held here, so that another can be handed the same. */
+static int on_rest(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Verifier *verifier = userdata;
+
+    (void)source, (void)usec;
+    if (is_idle(verifier) && verifier->current->crls.count == 0 && !verifier->has_refused) {
+        verifier_process_free(steal_pointer(verifier->current));
+        verifier->is_resting = true;
+    }
+    return 0;
+}
+
+/* Without that timer it would only not rest. */
+static void rest_later(Verifier *verifier)
+{
+    int r = sd_event_source_set_time_relative(verifier->rest, REST_USEC);
+
+    if (r >= 0)
+        r = sd_event_source_set_enabled(verifier->rest, SD_EVENT_ONESHOT);
+    if (r < 0)
+        log_warning("The verifier is kept while nobody needs it: %s", strerror(-r));
 }
 
 /* Derived from what there is: has the first who waits judged by what is in force, or a process
@@ -264,8 +317,10 @@ static void go_on(Verifier *verifier)
         return;
     while (verifier->waiting && !verifier->waiting->callback)
         verification_end(verifier, NULL, "");
-    if (!verifier->waiting)
+    if (!verifier->waiting) {
+        rest_later(verifier);
         return;
+    }
     if (!is_current(verifier)) {
         next_start(verifier);
         if (verifier->next || !verifier->waiting || !verifier->current)
@@ -291,6 +346,15 @@ static int on_soon(sd_event_source *source, void *userdata)
     return 0;
 }
 
+void verifier_want(Verifier *verifier)
+{
+    if (!verifier->event)
+        return;
+    rest_later(verifier);
+    if (!verifier->current && !verifier->next && verifier->is_resting)
+        next_start(verifier);
+}
+
 int verifier_attach(Verifier *verifier, sd_event *event)
 {
     if (!verifier->next || verifier->next->step != LOAD_CRLS)
@@ -299,6 +363,10 @@ int verifier_attach(Verifier *verifier, sd_event *event)
     int r = sd_event_add_defer(event, &verifier->soon, on_soon, verifier);
     if (r >= 0)
         r = sd_event_source_set_enabled(verifier->soon, SD_EVENT_OFF);
+    if (r >= 0) {
+        r = sd_event_add_time_relative(event, &verifier->rest, CLOCK_MONOTONIC, REST_USEC, 0,
+                                       on_rest, verifier);
+    }
     if (r < 0)
         return r;
     next_begin(verifier);

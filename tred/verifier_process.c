@@ -3,22 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
 
-int verifier_refuse(int r, char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(error, VERIFIER_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    return r;
-}
-
 /* Why there was no good answer. */
-int verifier_process_failed(const Verifier *verifier, int r, char *error)
+int verifier_process_failed(const Verifier *verifier, int r, Reason *reason)
 {
     const char *what = strerror(-r);
 
@@ -37,9 +26,9 @@ int verifier_process_failed(const Verifier *verifier, int r, char *error)
     default:
         break;
     }
-    return verifier_refuse(VERIFIER_E_FAILED, error,
-                           "The verifier %.200s failed: %s. Another is started; see tred's log",
-                           verifier->options.program, what);
+    return reason_set(reason, VERIFIER_E_FAILED,
+                      "The verifier %.200s failed: %s. Another is started; see tred's log",
+                      verifier->options.program, what);
 }
 
 void verifier_process_free(VerifierProcess *process)
@@ -53,7 +42,7 @@ void verifier_process_free(VerifierProcess *process)
     free(process);
 }
 
-int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, char *error)
+int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, Reason *reason)
 {
     _cleanup_(verifier_process_freep) VerifierProcess *process = calloc(1, sizeof(*process));
 
@@ -61,8 +50,8 @@ int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, char
         return -ENOMEM;
     int r = helper_process_start(verifier->options.program, NULL, &process->helper);
     if (r < 0) {
-        return verifier_refuse(
-            VERIFIER_E_FAILED, error,
+        return reason_set(
+            reason, VERIFIER_E_FAILED,
             "The verifier %.200s can't be started: %s. Install tred-verify, or correct "
             "[segw] verifier",
             verifier->options.program, strerror(-r));
@@ -112,10 +101,10 @@ int verifier_answer_receive(Verifier *verifier, VerifierProcess *process)
     return r;
 }
 
-int verifier_answer_error(const Verifier *verifier, char *error)
+int verifier_answer_error(const Verifier *verifier, Reason *reason)
 {
     if (verifier->answer.error < 0)
-        (void)snprintf(error, VERIFIER_ERROR_SIZE, "%s", verifier->answer.reason);
+        reason_set(reason, 0, "%s", verifier->answer.reason.text);
     return verifier->answer.error;
 }
 
@@ -155,21 +144,21 @@ VerifyRequest verifier_request_of(FrameType type, const char *name)
     return request;
 }
 
-static int crl_hand(Verifier *verifier, VerifierProcess *process, char *error)
+static int crl_hand(Verifier *verifier, VerifierProcess *process, Reason *reason)
 {
     const char *path = process->crls.paths[process->n_crls];
     _cleanup_(close_fdp) int fd = crl_file_open(path);
     VerifyRequest request = {.type = FRAME_CRL};
 
     if (fd < 0)
-        return verifier_refuse(fd, error, "%.300s: can't be read: %s", path, strerror(-fd));
+        return reason_set(reason, fd, "%.300s: can't be read: %s", path, strerror(-fd));
     name_set(request.name, path);
     process->n_crls++;
     return verifier_request_send(verifier, process, &request, fd);
 }
 
-/* Hands over what comes next. 0, or -errno with or without `error`. */
-int verifier_load_step(Verifier *verifier, VerifierProcess *process, char *error)
+/* Hands over what comes next. 0, or -errno with or without `reason`. */
+int verifier_load_step(Verifier *verifier, VerifierProcess *process, Reason *reason)
 {
     VerifyRequest request;
 
@@ -182,7 +171,7 @@ int verifier_load_step(Verifier *verifier, VerifierProcess *process, char *error
         return verifier_request_send(verifier, process, &request, verifier->anchors.fd);
     case LOAD_CRLS:
         if (process->n_crls < process->crls.count)
-            return crl_hand(verifier, process, error);
+            return crl_hand(verifier, process, reason);
         process->step = LOAD_COMPLETE;
         __attribute__((fallthrough));
     case LOAD_COMPLETE:

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 
 enum { SECURITY_LEVEL = 2, HOUR = 3600 };
 
@@ -52,7 +51,7 @@ static void crl_revoked(DepthStatus *depth, X509_STORE_CTX *ctx)
         entry)
         peer_date_print(X509_REVOKED_get0_revocationDate(entry), date);
     depth->word = WORD_REVOKED;
-    (void)snprintf(depth->detail, sizeof(depth->detail), "revoked on %s (CRL)", date);
+    reason_set(&depth->detail, 0, "revoked on %s (CRL)", date);
 }
 
 /* A list that is past its nextUpdate by less than the profile's grace. */
@@ -126,9 +125,8 @@ static int on_crl_finding(int good, X509_STORE_CTX *ctx)
     } else if (is_about_crls(verdict) && crls->verdicts[depth] == X509_V_OK) {
         crls->verdicts[depth] = verdict;
         /* Of a list that was left out it is known already why there is none. */
-        if (status->detail[0] == '\0') {
-            (void)snprintf(status->detail, sizeof(status->detail), "%s",
-                           X509_verify_cert_error_string(verdict));
+        if (status->detail.text[0] == '\0') {
+            reason_set(&status->detail, 0, "%s", X509_verify_cert_error_string(verdict));
         }
     }
     return 1;
@@ -172,7 +170,7 @@ static void crl_leave_out(CrlCase *crls, const X509_CRL *crl, const char *flaw)
 
         if (status->word == WORD_NONE &&
             X509_NAME_cmp(X509_get_issuer_name(certificate), X509_CRL_get_issuer(crl)) == 0)
-            (void)snprintf(status->detail, sizeof(status->detail), "%s", flaw);
+            reason_set(&status->detail, 0, "%s", flaw);
     }
 }
 

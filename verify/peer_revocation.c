@@ -3,7 +3,6 @@
 #include "verify/peer_revocation.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 /* Checked for one peer: the path's, and what is left for OCSP. */
 enum { SIGNATURES_MAX = 9 };
@@ -16,7 +15,7 @@ static void ocsp_weigh(DepthStatus *status, OcspWord word, const char *detail)
         status->word = WORD_GOOD;
     }
     if (word == OCSP_REVOKED || (word == OCSP_UNUSABLE && status->word == WORD_NONE))
-        (void)snprintf(status->detail, sizeof(status->detail), "%s", detail);
+        reason_set(&status->detail, 0, "%s", detail);
 }
 
 static void ocsp_ask_one(const PeerCase *peer, PathStatus *path, OCSP_BASICRESP *response,
@@ -30,10 +29,10 @@ static void ocsp_ask_one(const PeerCase *peer, PathStatus *path, OCSP_BASICRESP 
             .now = peer->evidence->now,
             .signatures_left = signatures_left,
         };
-        char detail[OCSP_DETAIL_SIZE] = "";
+        Reason detail = {0};
 
         if (path->depths[i].word != WORD_REVOKED)
-            ocsp_weigh(&path->depths[i], ocsp_answer(response, &question, detail), detail);
+            ocsp_weigh(&path->depths[i], ocsp_answer(response, &question, &detail), detail.text);
     }
 }
 
@@ -43,13 +42,13 @@ static void ocsp_ask(const PeerCase *peer, PathStatus *path)
     unsigned signatures_left = (unsigned)(SIGNATURES_MAX - path->n_depths);
 
     for (size_t i = 0; i < evidence->n_ocsp; i++) {
-        char detail[OCSP_DETAIL_SIZE] = "";
-        OCSP_BASICRESP *response = ocsp_decode(evidence->ocsp[i], detail);
+        Reason detail = {0};
+        OCSP_BASICRESP *response = ocsp_decode(evidence->ocsp[i], &detail);
 
         if (response) {
             ocsp_ask_one(peer, path, response, &signatures_left);
         } else { /* it is nobody's: most likely it was meant for the end entity */
-            ocsp_weigh(&path->depths[0], OCSP_UNUSABLE, detail);
+            ocsp_weigh(&path->depths[0], OCSP_UNUSABLE, detail.text);
         }
         OCSP_BASICRESP_free(response);
     }
@@ -63,7 +62,7 @@ static int words_weigh(const PeerCase *peer, const PathStatus *path, PeerCheck *
         peer_check_expect(check, "a certificate that is not revoked");
         if (status->word == WORD_REVOKED) {
             return peer_check_fail(check, PEER_E_REVOKED, sk_X509_value(peer->chain, i),
-                                   "revocation status", "revoked: %s", status->detail);
+                                   "revocation status", "revoked: %s", status->detail.text);
         }
     }
     for (int i = 0; i < path->n_depths; i++) {
@@ -74,8 +73,8 @@ static int words_weigh(const PeerCase *peer, const PathStatus *path, PeerCheck *
         if (status->word == WORD_NONE && peer->policy->revocation == REVOCATION_REQUIRE) {
             return peer_check_fail(check, PEER_E_REVOCATION_UNKNOWN, sk_X509_value(peer->chain, i),
                                    "revocation status", "unknown: %s",
-                                   status->detail[0] != '\0' ? status->detail
-                                                             : "no CRL and no OCSP response");
+                                   status->detail.text[0] != '\0' ? status->detail.text
+                                                                  : "no CRL and no OCSP response");
         }
     }
     return 0;

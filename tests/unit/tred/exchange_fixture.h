@@ -2,6 +2,7 @@
  * the test. */
 #pragma once
 
+#include "base/reason.h"
 #include "pki_fixture.h"
 #include "swtpm_fixture.h"
 
@@ -17,7 +18,7 @@
 #define HENB_FQDN "henb-1.example.org"
 #define SEGW_FQDN "segw.example.org"
 
-enum { PLAY_MESSAGE_MAX = 4096 };
+enum { PLAY_MESSAGE_MAX = 16384 };
 
 /* What all tests of a program share. */
 typedef struct Bench {
@@ -56,6 +57,7 @@ typedef struct ChildTerms {
     IkeTs ts_i;
     IkeTs ts_r;
     IkeCp cp;
+    uint8_t repeat;  /* how often the first selector of TSr stands in it; 0: it is what ts_r says */
     uint16_t notify; /* one more payload, before all others; 0: none */
 } ChildTerms;
 
@@ -72,7 +74,7 @@ typedef struct PeerAuth {
 
 typedef struct Play {
     Exchange *exchange;
-    char reason[EXCHANGE_REASON_SIZE];
+    Reason reason;
     uint8_t nonce_i[IKE_NONCE_MAX]; /* as BeginExchange returned it */
 
     uint8_t request_data[PLAY_MESSAGE_MAX];

@@ -43,7 +43,7 @@ static uint32_t spi_new(Play *play)
 {
     uint32_t spi = 0;
 
-    assert_int_equal(exchange_allocate_spi(play->exchange, &spi, play->reason), 0);
+    assert_int_equal(exchange_allocate_spi(play->exchange, &spi, &play->reason), 0);
     return spi;
 }
 
@@ -57,7 +57,7 @@ static int negotiate(Play *play)
 static void assert_refused(Play *play, ExchangeError error)
 {
     assert_int_equal(negotiate(play), error);
-    assert_true(strlen(play->reason) > 20);
+    assert_true(strlen(play->reason.text) > 20);
     assert_false(play->exchange->child_keys_used);
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_VERIFIED);
 }
@@ -82,9 +82,9 @@ static void the_ninth_spi_is_refused_until_one_is_given_back(void **state)
 
     for (int i = 1; i < EXCHANGE_CHILDREN_MAX; i++)
         (void)spi_new(play);
-    assert_int_equal(exchange_allocate_spi(play->exchange, &spi, play->reason),
+    assert_int_equal(exchange_allocate_spi(play->exchange, &spi, &play->reason),
                      EXCHANGE_E_TOO_MANY_CHILDREN);
-    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason), 0);
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, &play->reason), 0);
     (void)spi_new(play);
 }
 
@@ -125,7 +125,7 @@ static void the_keys_are_not_handed_out_twice(void **state)
     assert_int_equal(play_add_child(play, play->spi_in), 0);
     assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_KEYS_USED);
     assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
-    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason), 0);
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, &play->reason), 0);
     assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
 }
 
@@ -134,9 +134,9 @@ static void removing_a_child_wipes_its_keys_and_forgets_its_spi(void **state)
     Play *play = *state;
 
     assert_int_equal(play_add_child(play, play->spi_in), 0);
-    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason), 0);
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, &play->reason), 0);
     assert_null(play->exchange->children[0].keys.encr_i);
-    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason),
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, &play->reason),
                      EXCHANGE_E_NO_SUCH_CHILD);
 }
 
@@ -156,7 +156,7 @@ static void an_spi_that_was_not_allocated_is_no_child(void **state)
 
     assert_int_equal(play_add_child(play, play->spi_in ^ 1), EXCHANGE_E_NO_SUCH_CHILD);
     assert_int_equal(play_add_child(play, 0), EXCHANGE_E_NO_SUCH_CHILD);
-    assert_int_equal(exchange_remove_child(play->exchange, 0, play->reason),
+    assert_int_equal(exchange_remove_child(play->exchange, 0, &play->reason),
                      EXCHANGE_E_NO_SUCH_CHILD);
 }
 
@@ -175,7 +175,7 @@ static void another_exchanges_spi_is_no_child(void **state)
 
     play_to(&other, EXCHANGE_VERIFIED);
     assert_int_equal(play_add_child(play, other.spi_in), EXCHANGE_E_NO_SUCH_CHILD);
-    assert_int_equal(exchange_remove_child(play->exchange, other.spi_in, play->reason),
+    assert_int_equal(exchange_remove_child(play->exchange, other.spi_in, &play->reason),
                      EXCHANGE_E_NO_SUCH_CHILD);
     play_deinit(&other);
 }
@@ -204,7 +204,7 @@ static void a_child_that_the_segw_refuses_is_not_granted(void **state)
 
     play->child_granted = (ChildTerms){.notify = IKE_NOTIFY_TS_UNACCEPTABLE};
     assert_refused(play, EXCHANGE_E_CHILD_NOT_GRANTED);
-    assert_non_null(strstr(play->reason, "TS_UNACCEPTABLE"));
+    assert_non_null(strstr(play->reason.text, "TS_UNACCEPTABLE"));
 }
 
 static void transport_mode_is_no_tunnel(void **state)
@@ -434,7 +434,7 @@ static void an_address_stands_for_itself_whatever_prefix_it_is_said_to_be_in(voi
     ask_for_ipv6(play);
     assign(play, IKE_CFG_INTERNAL_IP6_ADDRESS, address, sizeof(address));
     play_verify(play);
-    assert_int_equal(exchange_grant_read(play->exchange, play->spi_in, &grant, play->reason), 0);
+    assert_int_equal(exchange_grant_read(play->exchange, play->spi_in, &grant, &play->reason), 0);
     assert_int_equal(grant.n_addresses, 1);
     assert_int_equal(grant.addresses[0].size, 16);
     assert_int_equal(grant.addresses[0].prefix_length, 128);
@@ -506,12 +506,36 @@ static void a_cp_that_is_no_reply_assigns_nothing(void **state)
     assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
 }
 
-static void an_address_that_nobody_asked_for_is_refused(void **state)
+static ChildGrant grant_of(Play *play)
+{
+    ChildGrant grant;
+
+    play_verify(play);
+    assert_int_equal(exchange_grant_read(play->exchange, play->spi_in, &grant, &play->reason), 0);
+    return grant;
+}
+
+static void an_address_that_nobody_asked_for_is_passed_over(void **state)
+{
+    static const uint8_t ipv6[17] = {0x20, 0x01, [16] = 128};
+    Play *play = *state;
+    IkeCp *cp = &play->child_granted.cp;
+
+    cp->attributes[1] = cp->attributes[0];
+    cp->attributes[0] = (IkeAttribute){IKE_CFG_INTERNAL_IP6_ADDRESS, BYTES_OF(ipv6)};
+    cp->n_attributes = 2;
+    const ChildGrant grant = grant_of(play);
+    assert_int_equal(grant.n_addresses, 1);
+    assert_int_equal(grant.addresses[0].size, 4);
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+}
+
+static void no_address_is_taken_where_none_was_asked_for(void **state)
 {
     Play *play = *state;
 
     play->child_asked.cp.n_attributes = 0;
-    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+    assert_int_equal(grant_of(play).n_addresses, 0);
 }
 
 static void without_a_request_for_an_address_there_need_be_none(void **state)
@@ -522,15 +546,35 @@ static void without_a_request_for_an_address_there_need_be_none(void **state)
     assert_int_equal(negotiate(play), 0);
 }
 
-static void more_addresses_than_an_sa_has_room_for_are_refused(void **state)
+static void of_many_addresses_the_first_two_are_taken(void **state)
 {
+    static const uint8_t octets[][4] = {
+        {10, 1, 0, 1}, {10, 1, 0, 2}, {10, 1, 0, 3}, {127, 0, 0, 1}, {10, 1, 0, 5}};
     Play *play = *state;
     IkeCp *cp = &play->child_granted.cp;
 
-    cp->n_attributes = DATAPLANE_ADDRESSES_MAX + 1;
-    for (size_t i = 1; i < cp->n_attributes; i++)
-        cp->attributes[i] = cp->attributes[0];
-    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+    for (cp->n_attributes = 0; cp->n_attributes < ELEMENTS(octets); cp->n_attributes++) {
+        cp->attributes[cp->n_attributes] = (IkeAttribute){
+            IKE_CFG_INTERNAL_IP4_ADDRESS, {octets[cp->n_attributes], sizeof(octets[0])}};
+    }
+    const ChildGrant grant = grant_of(play);
+    assert_int_equal(grant.n_addresses, DATAPLANE_ADDRESSES_OF_FAMILY);
+    assert_memory_equal(grant.addresses[0].octets, octets[0], sizeof(octets[0]));
+    assert_memory_equal(grant.addresses[1].octets, octets[1], sizeof(octets[0]));
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+}
+
+/* Each of them within what was asked for; those that are kept are the SA's, and no others. */
+static void of_many_selectors_the_first_ones_are_taken(void **state)
+{
+    enum { GRANTED = 100 };
+    Play *play = *state;
+
+    play->child_granted.repeat = GRANTED;
+    const ChildGrant grant = grant_of(play);
+    assert_int_equal(grant.ts_r.n_selectors, IKE_SELECTORS_MAX);
+    assert_int_equal(grant.ts_r.n_skipped, GRANTED - IKE_SELECTORS_MAX);
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
 #define VERIFIED(test) cmocka_unit_test_setup_teardown(test, verified, end)
@@ -576,9 +620,11 @@ int main(void)
         OFFERING(an_address_that_was_asked_for_must_be_assigned),
         OFFERING(an_empty_attribute_assigns_nothing),
         OFFERING(a_cp_that_is_no_reply_assigns_nothing),
-        OFFERING(an_address_that_nobody_asked_for_is_refused),
+        OFFERING(an_address_that_nobody_asked_for_is_passed_over),
+        OFFERING(no_address_is_taken_where_none_was_asked_for),
         OFFERING(without_a_request_for_an_address_there_need_be_none),
-        OFFERING(more_addresses_than_an_sa_has_room_for_are_refused),
+        OFFERING(of_many_addresses_the_first_two_are_taken),
+        OFFERING(of_many_selectors_the_first_ones_are_taken),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);
