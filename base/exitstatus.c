@@ -2,8 +2,6 @@
 #include "base/exitstatus.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 int exit_status(int r, int other)
 {
@@ -31,14 +29,4 @@ int exit_status(int r, int other)
     default:
         return other;
     }
-}
-
-int exit_printed(const char *program, int status)
-{
-    const int failed = ferror(stdout);
-
-    if (fclose(stdout) == 0 && !failed)
-        return status;
-    (void)fprintf(stderr, "%s: the output could not be written: %s\n", program, strerror(errno));
-    return EX_IOERR;
 }

@@ -11,7 +11,3 @@
  *                   -ENOTCONN, -ECONNREFUSED, -ECONNRESET, -ETIMEDOUT, -EBUSY, -EEXIST, -EADDRINUSE
  *   `other`         any other */
 int exit_status(int r, int other);
-
-/* For a program whose output is its work: closes standard output, and returns `status`, or
- * EX_IOERR, with a line on standard error, if what was written has not all arrived. */
-int exit_printed(const char *program, int status);

@@ -2,11 +2,13 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LINE_SIZE = 2048 };
@@ -46,19 +48,32 @@ static void replace_controls(char *text)
     }
 }
 
+/* $JOURNAL_STREAM is inherited by whoever redirects standard error elsewhere, so it names the
+ * stream: DEVICE:INODE, in decimal (systemd.exec(5)). */
+static bool is_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    uint64_t device, inode;
+    struct stat status;
+    int end = 0;
+
+    return stream && sscanf(stream, "%" SCNu64 ":%" SCNu64 "%n", &device, &inode, &end) == 2 &&
+           stream[end] == '\0' && fstat(fd, &status) == 0 && status.st_dev == device &&
+           status.st_ino == inode;
+}
+
 bool log_is_on(int level)
 {
     return level <= log_level;
 }
 
-/* One write(), so that lines of several threads do not mix, and no other system call: a helper's
- * last word is said when its filter is in force. */
+/* One write(), so that lines of several threads do not mix. */
 static void line_write(int level, const char *text, const char *end)
 {
     char line[LINE_SIZE + sizeof("<7>...\n")];
     char priority[sizeof("<7>")] = "";
 
-    if (getenv("JOURNAL_STREAM"))
+    if (is_journal(STDERR_FILENO))
         (void)snprintf(priority, sizeof(priority), "<%d>", level & LOG_PRIMASK);
     int size = snprintf(line, sizeof(line), "%s%s%s\n", priority, text, end);
     if (size > 0 && write(STDERR_FILENO, line, (size_t)size) < 0)

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/reason.h"
 #include "base/sandbox.h"
+#include "base/standard.h"
 #include "net/plane.h"
 
 #include <errno.h>
@@ -66,8 +67,8 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(openat), SCMP_SYS(ioctl), SCMP_SYS(close),
     /* a signal */
     SCMP_SYS(read),
-    /* a line on standard error */
-    SCMP_SYS(write),
+    /* a line on standard error, which may be the journal's */
+    SCMP_SYS(write), SCMP_SYS(fstat), SCMP_SYS(newfstatat),
     /* the socket that it made goes with it */
     SCMP_SYS(unlink),
     /* idle times, where the vDSO can't tell the time */
@@ -403,9 +404,10 @@ int main(int argc, char **argv)
 {
     _cleanup_(server_deinit) Server server = {.listener = -1, .connection = -1, .signals = -1};
     Options options = {.user = "tred"};
+    standard_open();
     int r = read_options(argc, argv, &options);
     if (r != CONTINUE)
-        return r;
+        return standard_finish("tred-net", r);
     r = server_init(&server, &options);
     if (r < 0) /* -EINVAL, -ENOTSOCK: no such user, no socket */
         return r == -EINVAL || r == -ENOTSOCK ? EX_CONFIG : exit_status(r, EX_OSERR);

@@ -6,12 +6,12 @@
 
 #include "base/cleanup.h"
 #include "base/exitstatus.h"
+#include "base/signals.h"
+#include "base/standard.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
-
-#define PROGRAM "tre-provision"
 
 /* The letters are those of options.c's table: n --fqdn, a --key-algorithm, f --force, p --profile,
  * S --serial, j --json, J --jobs, O --output, F --format, x --export, k --key, P --pcrs, B --bank,
@@ -129,7 +129,7 @@ static void usage_print(FILE *stream)
         stream);
 }
 
-int main(int argc, char **argv)
+static int command_run(int argc, char **argv)
 {
     _cleanup_(command_line_deinit) CommandLine line = {0};
     int r;
@@ -138,10 +138,22 @@ int main(int argc, char **argv)
     if (command_line_read(argc, argv, commands, ELEMENTS(commands), usage_print, &line) < 0)
         return EX_USAGE;
     if (!line.command)
-        return exit_printed(PROGRAM, EX_OK);
+        return EX_OK;
     r = command_line_complete(&line);
     if (r < 0)
         return exit_status(r, EX_CONFIG);
     r = line.command->run(&line.options);
-    return exit_printed(PROGRAM, exit_status(r, EXIT_FAILURE));
+    return exit_status(r, EXIT_FAILURE);
+}
+
+int main(int argc, char **argv)
+{
+    sigset_t before;
+    int status;
+
+    standard_open();
+    signals_current(&before);
+    status = standard_finish("tre-provision", command_run(argc, argv));
+    signals_release(&before);
+    return status;
 }

@@ -1,6 +1,7 @@
 /* trectl: what a person asks of the TrE (trectl(8)). */
 #include "base/cleanup.h"
 #include "base/exitstatus.h"
+#include "base/standard.h"
 #include "trectl/check_peer.h"
 #include "trectl/doctor.h"
 
@@ -25,7 +26,7 @@ static int usage(FILE *stream)
     return stream == stdout ? EX_OK : EX_USAGE;
 }
 
-static int run(int argc, char **argv)
+static int command_run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
@@ -45,5 +46,6 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    return exit_printed("trectl", run(argc, argv));
+    standard_open();
+    return standard_finish("trectl", command_run(argc, argv));
 }

@@ -2,42 +2,7 @@
  * name does. */
 #pragma once
 
-#include "tred/daemon.h"
-
-/* Calls of one caller that wait until the bus has said whose it is: the first one asks. */
-enum { CALLER_WAITING_MAX = 4 };
-
-typedef struct CallerExchange CallerExchange;
-typedef struct PendingVerification PendingVerification; /* bus_exchange_verify.c's */
-
-struct CallerExchange {
-    Caller *caller;
-    CallerExchange *next;
-    uint64_t number;
-    Exchange *exchange;
-    PendingVerification *pending;  /* a VerifyPeer that waits for its verdict */
-    sd_bus_message *waiting_child; /* an AddChild that waits for the same; NULL: none */
-    time_t expires;                /* a certificate that it rests on; 0: nothing is watched */
-    time_t judged;                 /* when the certificates were, as clock_now() has it */
-    uint64_t judged_boottime;      /* the same moment by CLOCK_BOOTTIME, in microseconds */
-    sd_event_source *expiry, *expiry_bound; /* expiry.c's timers, by the wall clock and by that */
-    sd_event_source *deadline;              /* deadline.c's */
-};
-
-/* Carries a call on that has waited. */
-typedef void (*CallerKnown)(Daemon *daemon, sd_bus_message *call);
-
-struct Caller {
-    Daemon *daemon;
-    Caller *next;
-    CallerExchange *exchanges;
-    char *name;          /* unique bus name */
-    User *user;          /* NULL until the bus has said whose it is */
-    sd_bus_slot *asking; /* it is being asked */
-    CallerKnown known;
-    size_t n_waiting;
-    sd_bus_message *waiting[CALLER_WAITING_MAX];
-};
+#include "tred/context.h"
 
 /* Has the bus tell who leaves it: their exchanges are wiped, and their waiting calls forgotten. One
  * subscription serves all callers. It is to be asked for before any of their calls is read: the bus
@@ -67,9 +32,6 @@ CallerExchange *caller_exchange_find_child(Daemon *daemon, uint32_t spi_in);
 
 /* Wipes it. */
 void caller_exchange_free(CallerExchange *exchange);
-
-/* True if there is an exchange that has not signed yet. */
-bool callers_have_unsigned(const Daemon *daemon);
 
 /* Wipes those that have not signed yet, or all of them, and tells their owners why. */
 void callers_close_unsigned(Daemon *daemon, const char *reason);
