@@ -26,10 +26,8 @@ static const char *const data_planes[] = {[DATAPLANE_AUTO] = "auto",
 /* The names in the order of their numbers in syslog.h, from LOG_ERR on. */
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 
-static const char *const clock_records[] = {[CLOCK_RECORD_SYNCHRONISED] = "synchronised",
-                                            [CLOCK_RECORD_ALWAYS] = "always",
-                                            [CLOCK_RECORD_OFF] = "off",
-                                            NULL};
+static const char *const clock_records[] = {
+    [CLOCK_RECORD_VOUCHED] = "vouched", [CLOCK_RECORD_OFF] = "off", NULL};
 
 static const ConfigItem items[] = {
     {"tpm", "tcti", config_parse_string, offsetof(TredConfig, tcti)},

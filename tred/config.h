@@ -7,10 +7,9 @@
 
 #include <stdint.h>
 
-/* When the last-known time is moved to the system clock's. */
+/* When the last-known time is moved. */
 typedef enum ClockRecord {
-    CLOCK_RECORD_SYNCHRONISED, /* while the kernel says that something keeps the clock right */
-    CLOCK_RECORD_ALWAYS,
+    CLOCK_RECORD_VOUCHED, /* to what a SeGW's certificates vouch for, and what has passed since */
     CLOCK_RECORD_OFF,
 } ClockRecord;
 

@@ -6,6 +6,7 @@
 #include "tred/config.h"
 #include "tred/exchange.h"
 #include "tred/identity.h"
+#include "tred/timebase.h"
 #include "tred/users.h"
 
 #include <systemd/sd-bus.h>
@@ -72,11 +73,14 @@ struct Daemon {
     sd_event_source *ahead;          /* makes the next exchange's key pair */
     sd_event_source *start_over;     /* gives back what only the start needed */
     bool key_is_old;                 /* what is ready to sign was prepared some time ago */
-    time_t last_known;               /* never steps back; 0: the TPM keeps none */
-    sd_event_source *clock;          /* clock.c's timer */
-    unsigned clock_postponed;        /* as an exchange was waiting for the TPM */
-    Work *clock_work;                /* counts the last-known time; NULL: none is under way */
-    Verifier *verifier;              /* that the first identity is loaded with */
+    time_t last_known;               /* the TPM's, corrected; 0: it keeps none */
+    unsigned correction_days;        /* that it was corrected by */
+    TimeBase time_base;              /* what it may follow */
+    uint64_t clock_moved;     /* the last time that it did, as daemon_now() has it; 0: never */
+    sd_event_source *clock;   /* clock.c's timer */
+    unsigned clock_postponed; /* as an exchange was waiting for the TPM */
+    Work *clock_work;         /* counts the last-known time; NULL: none is under way */
+    Verifier *verifier;       /* that the first identity is loaded with */
     DataPlaneOptions dataplane_options;
     DataPlane *dataplane;
     size_t n_counting; /* who has asked for Children and waits for the counters */

@@ -43,7 +43,7 @@ static void identity_take(Daemon *daemon, Identity *identity)
     daemon->exchange_context.signing_key = identity->key;
     daemon->exchange_context.identity = identity->fqdn;
     daemon->exchange_context.verifier = identity->verifier;
-    clock_take(daemon, identity->last_known);
+    clock_take(daemon, identity->last_known, identity->correction_days);
 }
 
 /* NULL forgets it. */

@@ -139,6 +139,7 @@ Bytes exchange_ke_i(const Exchange *exchange); /* empty after Agree: the DH key 
 const char *exchange_suite_name(const Exchange *exchange);
 const char *exchange_peer_identity(const Exchange *exchange);
 time_t exchange_peer_expires(const Exchange *exchange); /* the peer's chain; 0 before VerifyPeer */
+time_t exchange_peer_vouched(const Exchange *exchange); /* Verdict's; likewise */
 
 /* True while the TPM signs for it. */
 bool exchange_is_signing(const Exchange *exchange);

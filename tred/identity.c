@@ -4,6 +4,7 @@
 #include "policy/anchorbundle.h"
 #include "policy/keypolicy.h"
 #include "policy/srkname.h"
+#include "policy/timecorrection.h"
 #include "policy/tpmsigningkey.h"
 #include "policy/tss2key.h"
 #include "tpm/open.h"
@@ -220,6 +221,10 @@ int identity_anchors_load(const TredConfig *config, Identity *identity, Reason *
             reason, config->anchors, r < 0 ? r : -EIO, cause.text,
             "Get the operator's root certificates and run tre-provision install-anchors");
     }
+    r = time_correction_read((Bytes){bundle, size}, identity->fqdn, &identity->correction_days,
+                             &cause);
+    if (r < 0)
+        return reason_set(reason, IDENTITY_UNPROVISIONED, "%s: %s", config->anchors, cause.text);
     r = anchor_record_make((Bytes){bundle, size}, 0, &record);
     if (r < 0)
         return r;

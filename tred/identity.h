@@ -69,8 +69,9 @@ typedef struct Identity {
     uint8_t anchors_digest[ANCHOR_DIGEST_SIZE]; /* SHA-256 of the bundle, as the TPM guards it */
     bool anchors_guarded;                       /* the TPM vouches for them */
     uint64_t anchors_version;                   /* where it does */
-    bool guard_locked; /* and nobody can take that guard away by the owner's right */
-    time_t last_known; /* the TPM's last-known time; 0: it keeps none */
+    bool guard_locked;        /* and nobody can take that guard away by the owner's right */
+    time_t last_known;        /* the TPM's last-known time, corrected; 0: it keeps none */
+    unsigned correction_days; /* by which the operator has the TPM's last-known time corrected */
 } Identity;
 
 /* Why an identity that serves is one for development, and what to do; NULL where it is not. */

@@ -167,6 +167,7 @@ static int report_complete(const PeerCase *peer, PeerReport *report)
 
     report->key = X509_get_pubkey(own);
     report->expires = peer->expires;
+    report->vouched = peer->vouched;
     if (!report->key || X509_up_ref(own) != 1)
         return -EIO;
     report->certificate = own;
@@ -218,6 +219,7 @@ int peer_verdict(const PeerReport *report, const PeerPolicy *policy, Verdict *re
     if (policy->segw_name)
         (void)snprintf(ret->identity, sizeof(ret->identity), "%s", policy->segw_name);
     ret->expires = report->expires;
+    ret->vouched = report->vouched;
     ret->rsa_pkcs1 = policy->profile->rsa_pkcs1;
     return 0;
 }

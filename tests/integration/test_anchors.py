@@ -11,8 +11,8 @@ from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient
 from lab.network import HENB
-from lab.pki import DAY, Flaws, issue_segw, make_ca
-from lab.process import BIN, Process, run, scratch, wait_until
+from lab.pki import DAY, HENB_NAME, Flaws, issue_segw, make_ca
+from lab.process import BIN, LabError, Process, run, scratch, wait_until
 from lab.programs import (GUARD_INDICES, MANAGER, OWNER_AUTH, TRED, TRED_PATH, Tred, lock_owner, provision,
                           provision_step, tred_sections, unlock_owner, write_ini)
 from lab.tpm import SharedTpm
@@ -365,38 +365,85 @@ class LastKnownTimeTest(GuardedDeviceTest):
         tred.wait_for("has expired by the TPM's last-known time")
         tred.wait_for("The clock is behind the TPM's last-known time")
 
-    def test_it_follows_the_clock_where_that_is_relied_on(self):
+    def days_ago(self, tred):
+        return (self.today() - tred.get("LastKnownTime")) // SECONDS_OF_DAY
+
+    def test_it_follows_what_a_verified_segw_vouches_for_a_few_days_an_hour(self):
         self.days_earlier(20)
-        tred = self.start_tred(clock={"record": "always"})
-        wait_until(lambda: tred.get("LastKnownTime") >= self.today(), "the last-known time")
+        self.start_segw()
+        tred = self.start_tred()
+        self.hand().until("verify")
+        wait_until(lambda: self.days_ago(tred) == 12, "the first step")
+        tred.wait_for("The TPM's last-known time is day .*vouches for it")
+        self.hand().until("verify")
+        time.sleep(2)
+        self.assertEqual(self.days_ago(tred), 12)
         self.assertEqual(tred.stop(), 0)
-        tred = self.start_tred(clock={"record": "off"})
-        self.assertGreaterEqual(tred.get("LastKnownTime"), self.today())
+        self.assertEqual(self.days_ago(self.start_tred(clock={"record": "off"})), 12)
+
+    def test_no_clock_moves_it(self):
+        """This machine's clock is 20 days ahead of it, as one that was set wrong would be."""
+        self.days_earlier(20)
+        tred = self.start_tred()
+        time.sleep(2)
+        self.assertEqual(self.days_ago(tred), 20)
+
+    def test_a_segw_that_is_refused_vouches_for_nothing(self):
+        self.days_earlier(20)
+        self.start_segw()
+        tred = self.start_tred(segw={"name": "other.operator.example"})
+        self.assert_refused("PeerIdentityMismatch", self.hand().until("authenticate").verify)
+        time.sleep(2)
+        self.assertEqual(self.days_ago(tred), 20)
 
     def test_it_stays_where_it_is_if_it_is_told_to(self):
         self.days_earlier(20)
+        self.start_segw()
         tred = self.start_tred(clock={"record": "off"})
+        self.hand().until("verify")
         time.sleep(2)
-        self.assertEqual(tred.get("LastKnownTime"), self.today() - 20 * SECONDS_OF_DAY)
-
-    def test_a_clock_that_is_years_ahead_is_not_believed(self):
-        self.days_earlier(3651)
-        tred = self.start_tred(clock={"record": "always"})
-        tred.wait_for("The last-known time stays where it is: the clock is 3651 days ahead")
-        self.assertEqual(tred.get("LastKnownTime"), self.today() - 3651 * SECONDS_OF_DAY)
+        self.assertEqual(self.days_ago(tred), 20)
 
     def test_it_is_not_recorded_while_an_exchange_waits_for_its_signature(self):
         self.start_segw()
         self.days_earlier(20)
-        tred = self.start_tred(clock={"record": "always"})
-        wait_until(lambda: tred.get("LastKnownTime") >= self.today() - 12 * SECONDS_OF_DAY,
-                   "the first step")
+        tred = self.start_tred()
+        self.hand().until("verify")
         hand = self.hand().until("agree")
-        before = tred.get("LastKnownTime")
+        before = self.days_ago(tred)
         time.sleep(3)
-        self.assertEqual(tred.get("LastKnownTime"), before)
+        self.assertEqual(self.days_ago(tred), before)
         hand.sign()
-        wait_until(lambda: tred.get("LastKnownTime") >= self.today(), "the rest", 20)
+        wait_until(lambda: self.days_ago(tred) == 12, "the step", 20)
+
+    def test_the_operators_signature_takes_back_what_ran_ahead(self):
+        self.days_earlier(-30)
+        self.start_segw_for(10)
+        tred = self.start_tred()
+        self.assertEqual(self.days_ago(tred), -30)
+        self.assert_refused("PeerCertificateExpired", self.hand().until("authenticate").verify)
+        root = [self.world.operator_root]
+        self.install(self.signer.sign(2, root, text=f"last-known-time {HENB_NAME} minus 30\n"))
+        self.assertEqual(self.days_ago(tred), 0)
+        self.hand().until("verify")
+        # Without the line the file is another one than the TPM guards.
+        corrected = self.anchors.read_bytes()
+        self.anchors.write_bytes(corrected.split(b"\n", 1)[1])
+        self.assertEqual(self.reload()[0], "integrity-failed")
+        self.anchors.write_bytes(corrected)
+        self.assertEqual(self.reload()[0], "ready")
+        # A line for another device is none for this one.
+        self.install(self.signer.sign(3, root, text="last-known-time other.vendor.example minus 30\n"))
+        self.assertEqual(self.days_ago(tred), -30)
+
+    def test_a_correction_that_is_none_is_not_signed(self):
+        path = self.signer.directory / "anchors-2.pem"
+        for line in ("last-known-time henb-0001.vendor.example", "last-known-time a minus -3",
+                     f"last-known-time {HENB_NAME} minus 0", f"last-known-time {HENB_NAME} minus 3 days"):
+            with self.subTest(line=line):
+                with self.assertRaisesRegex(LabError, "is no correction like"):
+                    self.signer.sign(2, [self.world.operator_root], text=f"{line}\n")
+                self.assertFalse(approval_of(path).exists())
 
     def test_a_device_under_a_policy_that_keeps_no_time_is_not_provisioned(self):
         self.shared.tool("tpm2_nvundefine", "-C", "o", "-P", OWNER_AUTH, COUNTER)
