@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
-#include "tred/daemon_identity.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -6,7 +6,6 @@
 #include "policy/lastknowntime.h"
 #include "tpm/commands.h"
 #include "tred/bus.h"
-#include "tred/daemon_identity.h"
 #include "tred/key_care.h"
 #include "tred/work.h"
 

@@ -92,3 +92,12 @@ struct Daemon {
     Users users;
     uint64_t last_exchange; /* the number of the newest; numbers are never used twice */
 };
+
+/* The time of the event that is being served, in microseconds of CLOCK_MONOTONIC. */
+static inline uint64_t daemon_now(const Daemon *daemon)
+{
+    uint64_t now = 0;
+
+    (void)sd_event_now(daemon->event, CLOCK_MONOTONIC, &now);
+    return now;
+}

@@ -356,14 +356,6 @@ int daemon_await_identity(Daemon *daemon, sd_bus_message *call, WorkAnswer answe
     return r;
 }
 
-uint64_t daemon_now(const Daemon *daemon)
-{
-    uint64_t now = 0;
-
-    (void)sd_event_now(daemon->event, CLOCK_MONOTONIC, &now);
-    return now;
-}
-
 void daemon_tpm_failed(Daemon *daemon, const char *reason)
 {
     state_set(daemon, IDENTITY_TPM_UNAVAILABLE, reason);
