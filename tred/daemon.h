@@ -18,8 +18,6 @@ typedef struct Daemon {
     TredConfig config;
     sd_event *event;
     sd_bus *bus;
-    bool serves;               /* calls on the bus are answered */
-    sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
     IdentityState state;
     Reason state_reason;   /* empty when ready */
     Identity *identity;    /* NULL if it could not be loaded */
@@ -59,10 +57,6 @@ int daemon_run(Daemon *daemon);
 
 /* Wipes all exchanges and lets go of key, TPM and bus. */
 void daemon_deinit(Daemon *daemon);
-
-/* Tells systemd that tred is ready, once calls are answered and the identity was read, whatever
- * came of that; until then, that its start goes on. */
-void daemon_ready_tell(Daemon *daemon);
 
 /* Has key, certificates and anchors read again, as work: what was read before serves until then.
  * When it ends, exchanges that have not signed yet are closed: what they announced may no longer be
