@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/reason.h"
 #include "tred/bus_error.h"
+#include "tred/channel.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -147,7 +148,7 @@ static int get_peer_identity(sd_bus *bus, const char *path, const char *interfac
 /* The exchange belongs to one connection: every method asks this first. */
 int bus_exchange_check_owner(const CallerExchange *held, sd_bus_message *call, sd_bus_error *error)
 {
-    if (strcmp(sd_bus_message_get_sender(call), held->caller->name) != 0)
+    if (strcmp(call_sender(call), held->caller->name) != 0)
         return bus_error_set(error, BUS_E_NOT_OWNER, NULL);
     return 0;
 }
@@ -300,6 +301,12 @@ static int exchange_enumerate(sd_bus *bus, const char *prefix, void *userdata, c
     }
     *ret_nodes = nodes;
     return 0;
+}
+
+int bus_exchange_register_channel(Daemon *daemon, sd_bus *channel)
+{
+    return sd_bus_add_fallback_vtable(channel, NULL, BUS_EXCHANGES_PATH, BUS_EXCHANGE_INTERFACE,
+                                      exchange_vtable, exchange_find, daemon);
 }
 
 int bus_exchange_register(Daemon *daemon)

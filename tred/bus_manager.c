@@ -6,6 +6,7 @@
 #include "tred/bus.h"
 #include "tred/bus_error.h"
 #include "tred/bus_manager_anchors.h"
+#include "tred/channel.h"
 
 #include <errno.h>
 
@@ -228,7 +229,7 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     r = exchange_check_group(group, &reason);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
-    r = caller_get(daemon, sd_bus_message_get_sender(call), &caller);
+    r = caller_get(daemon, call_sender(call), &caller);
     if (r < 0)
         return r;
     if (!caller_has_room(caller)) {
@@ -264,6 +265,15 @@ static int method_begin_exchange(sd_bus_message *call, void *userdata, sd_bus_er
     return begin(call, userdata, false, error);
 }
 
+static int method_open_channel(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    _cleanup_(close_fdp) int fd = -1;
+    int r = channel_open(userdata, call_sender(call), &fd);
+
+    (void)error;
+    return r < 0 ? r : sd_bus_reply_method_return(call, "h", fd);
+}
+
 static void reload_answer(Work *work, sd_bus_message *call)
 {
     const Daemon *daemon = work_daemon(work);
@@ -278,8 +288,7 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
     int r;
 
     (void)error;
-    log_info("Asked by %s to read key, policy, certificates and anchors again",
-             sd_bus_message_get_sender(call));
+    log_info("Asked by %s to read key, policy, certificates and anchors again", call_sender(call));
     r = daemon_load_identity_for(daemon, call, reload_answer);
     return r < 0 ? r : 1;
 }
@@ -312,6 +321,8 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("BeginExchange", SD_BUS_ARGS("q", group),
                             SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i),
                             method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("OpenChannel", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", channel),
+                            method_open_channel, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("InstallAnchors", SD_BUS_ARGS("ay", bundle, "ay", approval),
                             SD_BUS_RESULT("t", version), bus_install_anchors,
                             SD_BUS_VTABLE_UNPRIVILEGED),
@@ -319,6 +330,29 @@ static const sd_bus_vtable manager_vtable[] = {
                             method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };
+
+/* No bus policy stands before a channel: it has what the IKE client's user may call, and no more.
+ */
+static const sd_bus_vtable channel_vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_PROPERTY("State", "s", get_state, 0, 0),
+    SD_BUS_PROPERTY("StateReason", "s", get_state_reason, 0, 0),
+    SD_BUS_PROPERTY("Identity", "s", get_identity, 0, 0),
+    SD_BUS_PROPERTY("SegwIdentity", "s", NULL, offsetof(Daemon, config.segw_name), 0),
+    SD_BUS_PROPERTY("CertificateChain", "aay", get_certificate_chain, 0, 0),
+    SD_BUS_PROPERTY("AnchorHashes", "aay", get_anchor_hashes, 0, 0),
+    SD_BUS_PROPERTY("OcspWanted", "b", get_ocsp_wanted, 0, 0),
+    SD_BUS_PROPERTY("DataPlane", "s", get_data_plane, 0, 0),
+    SD_BUS_METHOD("BeginExchange", "q", "otayay", method_begin_exchange,
+                  SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_VTABLE_END,
+};
+
+int bus_manager_register_channel(Daemon *daemon, sd_bus *channel)
+{
+    return sd_bus_add_object_vtable(channel, NULL, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
+                                    channel_vtable, daemon);
+}
 
 int bus_manager_register(Daemon *daemon)
 {

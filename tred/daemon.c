@@ -5,6 +5,7 @@
 #include "tred/bus.h"
 #include "tred/bus_connection.h"
 #include "tred/callers.h"
+#include "tred/channel.h"
 #include "tred/clock.h"
 #include "tred/daemon_dataplane.h"
 
@@ -195,6 +196,7 @@ void daemon_deinit(Daemon *daemon)
         (void)sd_bus_flush(daemon->bus);
     }
     dataplane_close(daemon->dataplane);
+    channels_close_all(daemon);
     bus_exchange_children_counted(daemon); /* whoever still asked is answered */
     work_drop_all(daemon);
     daemon_drop_identity(daemon);

@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 typedef struct Caller Caller;
+typedef struct Channel Channel;
 
 enum { DAEMON_COUNTING_MAX = 64 }; /* bounds what anybody on the bus can make us hold */
 
@@ -43,6 +44,7 @@ typedef struct Daemon {
     sd_bus_message *counting[DAEMON_COUNTING_MAX];
     ExchangeContext exchange_context;
     Caller *callers;
+    Channel *channels; /* channel.c's */
     size_t n_exchanges;
     uint64_t last_exchange; /* the number of the newest; numbers are never used twice */
 } Daemon;
