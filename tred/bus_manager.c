@@ -335,14 +335,6 @@ static const sd_bus_vtable manager_vtable[] = {
  */
 static const sd_bus_vtable channel_vtable[] = {
     SD_BUS_VTABLE_START(0),
-    SD_BUS_PROPERTY("State", "s", get_state, 0, 0),
-    SD_BUS_PROPERTY("StateReason", "s", get_state_reason, 0, 0),
-    SD_BUS_PROPERTY("Identity", "s", get_identity, 0, 0),
-    SD_BUS_PROPERTY("SegwIdentity", "s", NULL, offsetof(Daemon, config.segw_name), 0),
-    SD_BUS_PROPERTY("CertificateChain", "aay", get_certificate_chain, 0, 0),
-    SD_BUS_PROPERTY("AnchorHashes", "aay", get_anchor_hashes, 0, 0),
-    SD_BUS_PROPERTY("OcspWanted", "b", get_ocsp_wanted, 0, 0),
-    SD_BUS_PROPERTY("DataPlane", "s", get_data_plane, 0, 0),
     SD_BUS_METHOD("BeginExchange", "q", "otayay", method_begin_exchange,
                   SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,

@@ -2,8 +2,8 @@
  * it makes the same calls, and each takes half of the way. Whose it is was settled on the bus,
  * whose policy admits OpenChannel, and does not change: what is called over it is called by the
  * unique name that asked for it, and it ends when that name leaves the bus. Of the Manager it has
- * BeginExchange and what describes the device, and nothing that the bus policy keeps for others.
- * Signals go over the bus alone. */
+ * BeginExchange, and nothing that the bus policy keeps for others. Signals, and what describes the
+ * device, go over the bus alone, where they stay in order. */
 #pragma once
 
 #include "tred/daemon.h"
