@@ -56,6 +56,8 @@ void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
         log_warning("Its owner could not be told: %s", strerror(-r));
 }
 
+enum { CHANGES_USEC = 20 * 1000 }; /* a handshake's changes make one signal */
+
 static void changes_emit(CallerExchange *held)
 {
     static const struct {
@@ -83,11 +85,11 @@ static void changes_emit(CallerExchange *held)
                                               BUS_EXCHANGE_INTERFACE, list);
 }
 
-static int on_changes(sd_event_source *source, void *userdata)
+static int on_changes(sd_event_source *source, uint64_t usec, void *userdata)
 {
     const Daemon *daemon = userdata;
 
-    (void)source;
+    (void)source, (void)usec;
     for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
         for (CallerExchange *held = caller->exchanges; held; held = held->next) {
             if (held->changed)
@@ -99,10 +101,17 @@ static int on_changes(sd_event_source *source, void *userdata)
 
 void bus_exchange_changed(CallerExchange *held, unsigned properties)
 {
-    Daemon *daemon = held->caller->daemon;
+    const Daemon *daemon = held->caller->daemon;
+    int enabled = SD_EVENT_OFF;
+    int r = sd_event_source_get_enabled(daemon->changes, &enabled);
 
     held->changed |= properties;
-    if (sd_event_source_set_enabled(daemon->changes, SD_EVENT_ONESHOT) < 0)
+    if (r >= 0 && enabled == SD_EVENT_OFF) {
+        r = sd_event_source_set_time_relative(daemon->changes, CHANGES_USEC);
+        if (r >= 0)
+            r = sd_event_source_set_enabled(daemon->changes, SD_EVENT_ONESHOT);
+    }
+    if (r < 0)
         changes_emit(held);
 }
 
@@ -318,9 +327,8 @@ int bus_exchange_register(Daemon *daemon)
     if (r >= 0)
         r = sd_bus_add_filter(daemon->bus, NULL, bus_exchange_children_filter, daemon);
     if (r >= 0)
-        r = sd_event_add_defer(daemon->event, &daemon->changes, on_changes, daemon);
-    if (r >= 0)
-        r = sd_event_source_set_priority(daemon->changes, SD_EVENT_PRIORITY_IDLE);
+        r = sd_event_add_time_relative(daemon->event, &daemon->changes, CLOCK_MONOTONIC,
+                                       CHANGES_USEC, CHANGES_USEC, on_changes, daemon);
     if (r >= 0)
         r = sd_event_source_set_enabled(daemon->changes, SD_EVENT_OFF);
     if (r < 0)
