@@ -3,6 +3,7 @@
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "ikeclient/pacing.h"
 #include "ikeclient/resolver.h"
 #include "ikeclient/sa_list.h"

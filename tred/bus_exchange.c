@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/reason.h"
 #include "tred/bus_error.h"
+#include "tred/callers.h"
 #include "tred/channel.h"
 
 #include <errno.h>

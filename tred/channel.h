@@ -6,7 +6,7 @@
  * device, go over the bus alone, where they stay in order. */
 #pragma once
 
-#include "tred/daemon.h"
+#include "tred/context.h"
 
 enum {
     CHANNELS_MAX = 64,       /* of all callers */

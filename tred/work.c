@@ -2,7 +2,6 @@
 #include "tred/work.h"
 
 #include "tred/channel.h"
-#include "tred/daemon.h"
 
 #include <errno.h>
 #include <string.h>
