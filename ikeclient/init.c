@@ -3,6 +3,7 @@
 #include "ikeclient/init.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
 #include "ikeclient/proposals.h"
 

@@ -3,6 +3,7 @@
 
 #include "base/signals.h"
 #include "crypto/secret.h"
+#include "tpm/open.h"
 
 #include <openssl/crypto.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 
 #include "base/reason.h"
 #include "tpm/meter.h"
+#include "tpm/open.h"
 #include "tpm/tpm.h"
 
 /* Sets up the memory for secrets, unless that was done before. 0, or -errno (reason filled). */

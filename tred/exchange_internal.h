@@ -5,7 +5,6 @@
 #include "base/reason.h"
 #include "dataplane/transport.h"
 #include "tred/auth.h"
-#include "tred/dh.h"
 #include "tred/exchange.h"
 #include "tred/keyschedule.h"
 
