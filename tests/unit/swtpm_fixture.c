@@ -69,8 +69,10 @@ static int launch(Swtpm *swtpm)
 {
     (void)snprintf(swtpm->tcti, sizeof(swtpm->tcti), "swtpm:path=%s/tpm", swtpm->folder);
     swtpm->pid = fork();
-    if (swtpm->pid == 0)
+    if (swtpm->pid == 0) {
+        signals_unblock();
         swtpm_exec(swtpm->folder);
+    }
     for (int i = 0; swtpm->pid > 0 && i < START_TRIES; i++) {
         const struct timespec pause = {.tv_nsec = START_PAUSE_NS};
 
