@@ -43,6 +43,10 @@ class Copy:
                        env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
         if not self.ninja():
             sys.exit(f"the tree does not build: ninja -C {self.build}")
+        # What fails without a mutant would kill each of them.
+        self.tests = [test for test in self.unit_tests() if not self.fails(*test[1:])]
+        print(f"{len(self.tests)} of {len(list(self.unit_tests()))} unit test programs pass",
+              flush=True)
 
     def ninja(self, *targets):
         return subprocess.run(["ninja", "-C", self.build, *targets], env=ENVIRONMENT, check=False,
@@ -73,7 +77,7 @@ class Copy:
 
     def killer_of(self, folder, integration):
         """The first test that fails, None if none does, or "build" where there is nothing to run."""
-        tests = list(self.unit_tests())
+        tests = self.tests
         near = [test for test in tests if test[0][0].startswith(f"tests/unit/{folder}/")]
         if folder == "verify":
             near += [test for test in tests if test[0][0] == "trectl/trectl"]
