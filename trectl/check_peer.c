@@ -9,6 +9,7 @@
 #include "tred/config.h"
 #include "tred/verifier.h"
 #include "verify/certificates.h"
+#include "verify/memory.h"
 #include "verify/peer.h"
 
 #include <errno.h>
@@ -233,7 +234,7 @@ int check_peer_main(int argc, char **argv)
     _cleanup_(inputs_deinit) Inputs inputs = {0};
     CheckPeerOptions options;
 
-    if (check_peer_options_read(argc, argv, &options) < 0)
+    if (memory_watch() < 0 || check_peer_options_read(argc, argv, &options) < 0)
         return COULD_NOT_JUDGE;
     if (options.help) {
         check_peer_usage();

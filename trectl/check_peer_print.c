@@ -23,6 +23,8 @@ static const char *const results[] = {
 static void check_print(const PeerCheck *check)
 {
     (void)printf("%-12s %-24s %s\n", words[check->state], check->name, check->clause);
+    if (check->state == PEER_CHECK_PASSED && check->note[0] != '\0')
+        (void)printf("    rests on:    %s\n", check->note);
     if (check->state != PEER_CHECK_FAILED)
         return;
     if (check->subject[0] != '\0')
@@ -60,7 +62,8 @@ static json_object *check_to_json(const PeerCheck *check)
     if (!object)
         return NULL;
     good = text_add(object, "name", check->name) && text_add(object, "clause", check->clause) &&
-           text_add(object, "result", results[check->state]);
+           text_add(object, "result", results[check->state]) &&
+           text_add(object, "note", check->state == PEER_CHECK_PASSED ? check->note : "");
     if (good && check->state == PEER_CHECK_FAILED) {
         peer_check_sentence(check, sentence);
         good = text_add(object, "certificate", check->subject) &&

@@ -65,7 +65,7 @@ bool certificate_has_fqdn(const X509 *certificate, const char *fqdn)
     return dns_name_find(certificate, fqdn_equal, wanted);
 }
 
-static void name_print(const X509_NAME *name, char *ret, size_t size)
+void certificate_name_print(const X509_NAME *name, char *ret, size_t size)
 {
     /* One line, names of types short, all that is not ASCII escaped: it goes into logs. */
     const unsigned long flags = XN_FLAG_ONELINE & ~(unsigned long)XN_FLAG_SPC_EQ;
@@ -84,10 +84,10 @@ static void name_print(const X509_NAME *name, char *ret, size_t size)
 
 void certificate_subject(const X509 *certificate, char *ret, size_t size)
 {
-    name_print(X509_get_subject_name(certificate), ret, size);
+    certificate_name_print(X509_get_subject_name(certificate), ret, size);
 }
 
 void certificate_issuer(const X509 *certificate, char *ret, size_t size)
 {
-    name_print(X509_get_issuer_name(certificate), ret, size);
+    certificate_name_print(X509_get_issuer_name(certificate), ret, size);
 }

@@ -43,3 +43,4 @@ bool certificate_has_fqdn(const X509 *certificate, const char *fqdn);
  * octets. */
 void certificate_subject(const X509 *certificate, char *ret, size_t size);
 void certificate_issuer(const X509 *certificate, char *ret, size_t size);
+void certificate_name_print(const X509_NAME *name, char *ret, size_t size);

@@ -3,6 +3,7 @@
 #include "verify/ocsp.h"
 
 #include "crypto/openssl.h"
+#include "verify/dates.h"
 #include "verify/peer_internal.h"
 
 #include <openssl/err.h>
@@ -105,7 +106,6 @@ static bool signature_is_ours_to_check(const OcspQuestion *question)
 static const char *delegate_flaw(X509 *delegate, const OcspQuestion *question)
 {
     PeerCheck scratch = {0};
-    time_t now = question->now;
     int digest = NID_undef;
 
     if (X509_cmp(delegate, question->certificate) == 0)
@@ -122,8 +122,8 @@ static const char *delegate_flaw(X509 *delegate, const OcspQuestion *question)
         return "is signed by a responder without OCSPSigning in its extKeyUsage";
     if (X509_get_ext_by_NID(delegate, NID_id_pkix_OCSP_noCheck, -1) < 0)
         return "is signed by a responder without id-pkix-ocsp-nocheck (RFC 6960 4.2.2.2.1)";
-    if (X509_cmp_time(X509_get0_notBefore(delegate), &now) >= 0 ||
-        X509_cmp_time(X509_get0_notAfter(delegate), &now) <= 0)
+    if (!date_is_by(X509_get0_notBefore(delegate), question->now) ||
+        !date_is_from(X509_get0_notAfter(delegate), question->now))
         return "is signed by a responder whose certificate is not valid now";
     (void)X509_get_signature_info(delegate, &digest, NULL, NULL, NULL);
     if (digest != NID_sha256 && digest != NID_sha384 && digest != NID_sha512)
@@ -190,26 +190,22 @@ static bool has_critical(OCSP_BASICRESP *response, OCSP_SINGLERESP *single)
            OCSP_SINGLERESP_get_ext_by_critical(single, 1, -1) >= 0;
 }
 
-/* True if `date` is later than `time`; a date that does not parse is. */
-static bool is_after(const ASN1_TIME *date, time_t time)
-{
-    return ASN1_TIME_cmp_time_t(date, time) != -1 && ASN1_TIME_cmp_time_t(date, time) != 0;
-}
-
 /* What is wrong with its dates; NULL: nothing. */
 static const char *dates_flaw(const OCSP_BASICRESP *response, const ASN1_TIME *this_update,
                               const ASN1_TIME *next_update, const OcspQuestion *question)
 {
-    const time_t skew = (time_t)question->profile->skew_seconds;
+    const time_t latest = question->now + (time_t)question->profile->skew_seconds;
+    const time_t earliest = question->now - (time_t)question->profile->skew_seconds;
     const time_t oldest = question->now - (time_t)question->profile->ocsp_hours_max * HOUR;
+    const ASN1_TIME *produced = OCSP_resp_get0_produced_at(response);
 
-    if (is_after(OCSP_resp_get0_produced_at(response), question->now + skew))
-        return "was produced in the future";
-    if (is_after(this_update, question->now + skew))
-        return "is of the future (thisUpdate)";
-    if (next_update && !is_after(next_update, question->now - skew))
-        return "is out of date (nextUpdate)";
-    if (!is_after(this_update, oldest) || !is_after(OCSP_resp_get0_produced_at(response), oldest))
+    if (!date_is_by(produced, latest))
+        return "was produced in the future (producedAt), or does not say when";
+    if (!date_is_by(this_update, latest))
+        return "is of the future (thisUpdate), or does not say of when";
+    if (next_update && !date_is_from(next_update, earliest))
+        return "is out of date (nextUpdate), or does not say until when";
+    if (!date_is_from(this_update, oldest) || !date_is_from(produced, oldest))
         return "is older than ocsp-hours-max";
     return NULL;
 }
@@ -240,5 +236,9 @@ OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, cha
     if (status != V_OCSP_CERTSTATUS_GOOD)
         return unusable(detail, "does not know the certificate");
     flaw = dates_flaw(response, this_update, next_update, question);
-    return flaw ? unusable(detail, flaw) : OCSP_GOOD;
+    if (flaw)
+        return unusable(detail, flaw);
+    peer_date_print(this_update, date);
+    (void)snprintf(detail, OCSP_DETAIL_SIZE, "good by the OCSP response of %s", date);
+    return OCSP_GOOD;
 }

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "verify/certificates.h"
+#include "verify/memory.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -79,6 +80,19 @@ int peer_check_fail(PeerCheck *check, int error, const X509 *certificate, const 
     (void)vsnprintf(check->found, sizeof(check->found), format, arguments);
     va_end(arguments);
     return error;
+}
+
+void peer_check_note(PeerCheck *check, const char *format, ...)
+{
+    const size_t length = strlen(check->note);
+    va_list arguments;
+
+    if (length > 0)
+        (void)snprintf(check->note + length, sizeof(check->note) - length, "; ");
+    const size_t begin = strlen(check->note);
+    va_start(arguments, format);
+    (void)vsnprintf(check->note + begin, sizeof(check->note) - begin, format, arguments);
+    va_end(arguments);
 }
 
 void peer_check_expect(PeerCheck *check, const char *format, ...)
@@ -177,27 +191,35 @@ static int report_complete(const PeerCase *peer, PeerReport *report)
     return 0;
 }
 
+void peer_report_deinit(PeerReport *report)
+{
+    EVP_PKEY_free(report->key);
+    X509_free(report->certificate);
+    *report = (PeerReport){0};
+}
+
 int peer_judge(const PeerPolicy *policy, const PeerEvidence *evidence, PeerReport *ret)
 {
     PeerCase peer = {.policy = policy, .evidence = evidence, .sent = sk_X509_new_null()};
     int r = peer.sent ? 0 : -ENOMEM;
 
     *ret = (PeerReport){0};
+    if (!memory_is_watched())
+        r = -EPROTO;
+    memory_watch_begin();
     if (r == 0)
         r = checks_run(&peer, ret);
     if (r == 0 && !ret->refusal)
         r = report_complete(&peer, ret);
+    /* Whatever was found then, it may have been found for want of memory. */
+    if (memory_ran_out())
+        r = -ENOMEM;
+    if (r < 0)
+        peer_report_deinit(ret);
     sk_X509_pop_free(peer.sent, X509_free);
     sk_X509_pop_free(peer.chain, X509_free);
     ERR_clear_error();
     return r;
-}
-
-void peer_report_deinit(PeerReport *report)
-{
-    EVP_PKEY_free(report->key);
-    X509_free(report->certificate);
-    *report = (PeerReport){0};
 }
 
 int peer_verdict(const PeerReport *report, const PeerPolicy *policy, Verdict *ret)

@@ -41,6 +41,10 @@ typedef int (*PeerCheckFunction)(PeerCase *peer, PeerCheck *check);
 int peer_check_fail(PeerCheck *check, int error, const X509 *certificate, const char *field,
                     const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/* Adds to what a check that passes rests on; pieces are parted by "; ". */
+void peer_check_note(PeerCheck *check, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Says what would have been good; a check calls it before it fails. */
 void peer_check_expect(PeerCheck *check, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -79,6 +83,8 @@ int peer_check_name_constraints(PeerCase *peer, PeerCheck *check);
 int peer_check_policies(PeerCase *peer, PeerCheck *check);
 int peer_check_conforming(PeerCase *peer, PeerCheck *check);
 int peer_check_cross(PeerCase *peer, PeerCheck *check);
+/* Whether one of these checks has judged what X509_V_… says, so that it is no news. */
+bool peer_path_is_judged(int verdict);
 
 /* peer_rules.c: does each certificate of the path fit the profile? */
 int peer_check_signature_hash(PeerCase *peer, PeerCheck *check);

@@ -4,6 +4,7 @@
 
 #include "crypto/openssl.h"
 #include "verify/certificates.h"
+#include "verify/dates.h"
 
 #include <errno.h>
 #include <openssl/x509_vfy.h>
@@ -58,6 +59,11 @@ static PathRule rule_of(int verdict)
             return rules[i].rule;
     }
     return PATH_BUILDS;
+}
+
+bool peer_path_is_judged(int verdict)
+{
+    return rule_of(verdict) != PATH_BUILDS;
 }
 
 static bool is_date(int verdict)
@@ -153,25 +159,25 @@ int peer_check_chain(PeerCase *peer, PeerCheck *check)
 
 static int dates_check(PeerCase *peer, const X509 *certificate, PeerCheck *check)
 {
-    time_t now = peer->evidence->now;
+    const time_t now = peer->evidence->now;
     char date[PEER_DATE_SIZE], now_text[PEER_DATE_SIZE];
-    struct tm expires;
+    time_t expires;
 
     peer_time_print(now, now_text);
-    if (X509_cmp_time(X509_get0_notBefore(certificate), &now) >= 0) {
+    if (!date_is_by(X509_get0_notBefore(certificate), now)) {
         peer_date_print(X509_get0_notBefore(certificate), date);
         peer_check_expect(check, "a time before now, %s", now_text);
         return peer_check_fail(check, PEER_E_NOT_YET_VALID, certificate, "notBefore", "%s", date);
     }
-    if (X509_cmp_time(X509_get0_notAfter(certificate), &now) <= 0 ||
-        ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &expires) != 1) {
+    if (!date_is_from(X509_get0_notAfter(certificate), now) ||
+        !date_read(X509_get0_notAfter(certificate), &expires)) {
         peer_date_print(X509_get0_notAfter(certificate), date);
         peer_check_expect(check, "a time after now, %s", now_text);
         return peer_check_fail(check, PEER_E_EXPIRED, certificate, "notAfter", "%s (expired)",
                                date);
     }
-    if (peer->expires == 0 || timegm(&expires) < peer->expires)
-        peer->expires = timegm(&expires);
+    if (peer->expires == 0 || expires < peer->expires)
+        peer->expires = expires;
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "crypto/openssl.h"
 #include "verify/certificates.h"
+#include "verify/memory.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -210,6 +211,7 @@ static int complete(Service *service)
 void service_answer(Service *service, const VerifyRequest *request, int fd, VerifyAnswer *ret)
 {
     *ret = (VerifyAnswer){.type = request->type};
+    memory_watch_begin();
     switch (request->type) {
     case FRAME_PROFILE:
         ret->error = profile_take(service, request, fd, ret->reason);
@@ -231,6 +233,11 @@ void service_answer(Service *service, const VerifyRequest *request, int fd, Veri
         break;
     case FRAME_TYPES:
         ret->error = -EPROTO;
+    }
+    /* Whatever was found then, it may have been found for want of memory. */
+    if (memory_ran_out()) {
+        ret->error = -ENOMEM;
+        ret->reason[0] = '\0';
     }
     ERR_clear_error();
 }

@@ -3,6 +3,7 @@
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "verify/memory.h"
 #include "verify/service.h"
 
 #include <errno.h>
@@ -142,8 +143,10 @@ static int frame_handle(Service *service)
 
 static int helper_init(Service *service)
 {
-    int r = service_init(service);
+    int r = memory_watch();
 
+    if (r == 0)
+        r = service_init(service);
     if (r == 0)
         r = libraries_warm();
     if (r == 0)
@@ -153,7 +156,7 @@ static int helper_init(Service *service)
 
 int main(void)
 {
-    _cleanup_(service_deinit) Service service;
+    _cleanup_(service_deinit) Service service = {0};
     int r = helper_init(&service);
 
     if (r < 0) {

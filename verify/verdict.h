@@ -57,6 +57,7 @@ typedef struct PeerCheck {
     char field[48];
     char found[256];
     char expected[192];
+    char note[512]; /* what it rests on where it passed; may be empty */
 } PeerCheck;
 
 /* A failed check as one sentence: whose certificate, which field, what was found, what was expected

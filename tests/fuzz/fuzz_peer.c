@@ -2,6 +2,7 @@
  * misbehave? Input: any number of (encoding as in a CERT payload, u16 size, octets). The last
  * certificate is the anchor, so that chains are found, too. */
 #include "base/cleanup.h"
+#include "verify/memory.h"
 #include "verify/peer.h"
 
 #include <stdlib.h>
@@ -10,7 +11,14 @@
 /* NOW: while the seeds' certificates are valid. */
 enum { CRL_ENCODING = 7, OCSP_ENCODING = 14, ITEMS_MAX = 20, NOW = 1795480000 };
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    return memory_watch();
+}
 
 static void anchor_set(AnchorStore *anchors, Bytes der)
 {

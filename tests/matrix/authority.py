@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 warnings.filterwarnings("ignore", "SHA1 signatures are deprecated")
 
 NOW = datetime.datetime.utcnow().replace(microsecond=0)
-HOUR, DAY = datetime.timedelta(hours=1), datetime.timedelta(days=1)
+MINUTE, HOUR, DAY = (datetime.timedelta(**{unit: 1}) for unit in ("minutes", "hours", "days"))
 SEGW = "segw.operator.example"
 NOCHECK = x509.OCSPNoCheck()
 UNKNOWN_OID = ObjectIdentifier("1.3.6.1.4.1.55555.1")
@@ -118,7 +118,7 @@ def version_1(issuer, common_name="SeGW"):
 
 
 def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extensions=(), key=None,
-        issuer_name=None, revoked_of=None, digest=hashes.SHA256()):
+        issuer_name=None, revoked_of=None, reason=None, digest=hashes.SHA256()):
     """PEM of a CRL; `delta` is the base's number; `revoked_of` the CA of an indirect list."""
     builder = (x509.CertificateRevocationListBuilder()
                .issuer_name(issuer_name or issuer.subject)
@@ -132,6 +132,8 @@ def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extension
         builder = builder.add_extension(extension, critical)
     for serial in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW - HOUR)
+        if reason:
+            entry = entry.add_extension(x509.CRLReason(reason), critical=False)
         if revoked_of:
             entry = entry.add_extension(
                 x509.CertificateIssuer([x509.DirectoryName(revoked_of.subject)]), critical=True)

@@ -7,11 +7,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
 
-from authority import (CA, DAY, END_ENTITY, HOUR, NOCHECK, SEGW, answer, basic_constraints, ca, crl,
+from authority import (CA, DAY, END_ENTITY, HOUR, MINUTE, NOCHECK, SEGW, answer, basic_constraints, ca, crl,
                        issue, key_usage, names, segw, unknown_extension, version_1)
 
 IPSEC_IKE = ObjectIdentifier("1.3.6.1.5.5.7.3.17")
 POLICY = ObjectIdentifier("1.3.6.1.4.1.55555.2")
+FRESHEST = (x509.FreshestCRL([x509.DistributionPoint(
+    [x509.UniformResourceIdentifier("http://crl.example/d")], None, None, None)]), False)
+USERS_ONLY = (x509.IssuingDistributionPoint(
+    full_name=None, relative_name=None, only_contains_user_certs=True, only_contains_ca_certs=False,
+    only_some_reasons=None, indirect_crl=False, only_contains_attribute_certs=False), True)
 
 
 class Shown:
@@ -290,6 +295,19 @@ def crl_cases():
                revocation([crl(issuer, this=-2 * DAY, until=-DAY)], mode="if-available"))
     yield Case("a CRL of the future", "revocation",
                revocation([crl(issuer, this=HOUR)]), good())
+    yield Case("a CRL ahead of the clock by more than it may be off", "revocation",
+               revocation([crl(issuer, this=6 * MINUTE)]), revocation([crl(issuer, this=4 * MINUTE)]))
+    yield Case("a CRL out of date by more than the clock may be off", "revocation",
+               revocation([crl(issuer, until=-6 * MINUTE)]), revocation([crl(issuer, until=-4 * MINUTE)]))
+    yield Case("a CRL of the future that revokes", "revocation",
+               revocation([crl(issuer, serial, this=300 * DAY, until=400 * DAY)], mode="if-available"),
+               revocation([crl(issuer, this=300 * DAY, until=400 * DAY)], mode="if-available"))
+    yield Case("a CRL of the future that revokes, beside one in force that does not", "revocation",
+               revocation([crl(issuer), crl(issuer, serial, this=HOUR)]),
+               revocation([crl(issuer), crl(issuer, this=HOUR)]))
+    yield Case("a CRL of the future that revokes nothing does not take back", "revocation",
+               revocation([crl(issuer, serial), crl(issuer, this=HOUR)]),
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)]))
     aged = "[revocation]\ncrl-hours-max = 12\n"
     yield Case("a CRL older than the profile allows", "revocation",
                revocation([crl(issuer, this=-DAY)], profile=aged), good(profile=aged))
@@ -313,11 +331,31 @@ def crl_cases():
     yield Case("a CRL with an unknown critical extension", "revocation",
                revocation([crl(issuer, extensions=[unknown_extension(True)])]),
                revocation([crl(issuer, extensions=[unknown_extension(False)])]))
-    base = crl(issuer, number=1, extensions=[(x509.FreshestCRL([x509.DistributionPoint(
-        [x509.UniformResourceIdentifier("http://crl.example/d")], None, None, None)]), False)])
+    base = crl(issuer, number=1, extensions=[FRESHEST])
     yield Case("a delta CRL that revokes", "revocation",
                revocation([base, crl(issuer, serial, number=2, delta=1)]),
                revocation([base, crl(issuer, number=2, delta=1)]))
+    plain = crl(issuer, number=1, this=-2 * HOUR)
+    yield Case("a delta CRL that revokes and that no freshestCRL announces", "revocation",
+               revocation([plain, crl(issuer, serial, number=2, delta=1)]),
+               revocation([plain, crl(issuer, number=2, delta=1)]))
+    yield Case("a delta CRL that revokes, signed by another key", "revocation",
+               revocation([plain, crl(issuer, serial, number=2, delta=1)], mode="if-available"),
+               revocation([plain, crl(issuer, serial, number=2, delta=1, key=WORLD.stranger.key)]))
+    held = crl(issuer, serial, number=1, this=-2 * HOUR, extensions=[FRESHEST],
+               reason=x509.ReasonFlags.certificate_hold)
+    lifted = crl(issuer, serial, number=2, delta=1, reason=x509.ReasonFlags.remove_from_crl)
+    yield Case("a delta CRL with removeFromCRL takes a revocation back", "revocation",
+               revocation([held], mode="if-available"),
+               revocation([held, lifted], mode="if-available"))
+    yield Case("a later CRL takes a revocation back, but not for another scope", "revocation",
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer, extensions=[USERS_ONLY])],
+                          mode="if-available"),
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)], mode="if-available"))
+    yield Case("a forged CRL takes nothing back", "revocation",
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer, key=WORLD.stranger.key)],
+                          mode="if-available"),
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)], mode="if-available"))
     yield Case("a delta CRL without its base", "revocation",
                revocation([crl(issuer, number=2, delta=1)]), good())
 
@@ -344,6 +382,13 @@ def indirect_cases():
     good = judged(crl(clerk, extensions=[indirect]))
     yield Case("a certificate that an indirect CRL revokes", "revocation",
                judged(crl(clerk, made.serial, extensions=[indirect], revoked_of=issuer)), good)
+    for word, this, until in (("of the future", HOUR, DAY), ("out of date", -2 * DAY, -DAY)):
+        yield Case(f"a certificate that an indirect CRL {word} revokes", "revocation",
+                   judged(crl(clerk, extensions=[indirect]),
+                          crl(clerk, made.serial, extensions=[indirect], revoked_of=issuer, this=this,
+                              until=until)) if this > -DAY else
+                   judged(crl(clerk, made.serial, extensions=[indirect], revoked_of=issuer, this=this,
+                              until=until)), good)
     yield Case("a CRL by another that does not say it is indirect", "revocation",
                judged(crl(clerk, extensions=[direct])), good)
 
