@@ -23,10 +23,12 @@ enum {
 };
 
 /* OpenSSL's configuration file is left alone from the start: it can have code loaded into whoever
- * reads it, and takes a tenth of a megabyte. */
+ * reads it, and takes a tenth of a megabyte. So are the texts of its errors, which nobody reads. */
 int secrets_init(void)
 {
-    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
+    const uint64_t left_alone = OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS;
+
+    if (OPENSSL_init_crypto(left_alone, NULL) != 1)
         return -ENOMEM;
 
     int rc = CRYPTO_secure_malloc_init(HEAP_SIZE, HEAP_BLOCK_MIN);

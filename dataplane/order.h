@@ -20,7 +20,8 @@ enum {
     ORDER_TEXT_SIZE = 512, /* of what is said to a person */
     DATAPLANE_SAS_MAX = 16,
     DATAPLANE_TRANSPORTS_MAX = 4,
-    DATAPLANE_ADDRESSES_MAX = 4, /* inner ones, of an SA pair */
+    DATAPLANE_ADDRESSES_OF_FAMILY = 2, /* inner ones, of an SA pair */
+    DATAPLANE_ADDRESSES_MAX = 2 * DATAPLANE_ADDRESSES_OF_FAMILY,
 };
 
 typedef enum DataPlaneMode {

@@ -47,7 +47,8 @@ static int decode_ts(Reader *reader, IkeTs *ret)
         r = reader_take(reader, size, &body);
     if (r < 0)
         return r;
-    return ike_ts_decode(body, ret) == 0 ? 0 : -EBADMSG;
+    /* None is passed over here: an SA of fewer selectors would not be the one that was ordered. */
+    return ike_ts_decode(body, ret) == 0 && ret->n_skipped == 0 ? 0 : -EBADMSG;
 }
 
 static int decode_ipv4(Reader *reader, struct sockaddr_storage *ret)

@@ -29,16 +29,23 @@ static int set_option(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-static int bind_shared(const struct sockaddr_storage *local, int *ret)
+/* The port of a socket that has SO_REUSEPORT may be chosen for another one that has it, too: only
+ * one that is bound without gets a port that nobody has. From then on a second one may join it. */
+static int bind_socket(const struct sockaddr_storage *local, bool join, int *ret)
 {
     _cleanup_(close_fdp) int fd = socket(local->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+    int r = 0;
+
     if (fd < 0)
         return -errno;
-    int r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (join)
+        r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (r >= 0 && local->ss_family == AF_INET6)
         r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (r >= 0 && bind(fd, (const struct sockaddr *)local, address_size(local)) < 0)
         r = -errno;
+    if (r >= 0 && !join)
+        r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (r < 0)
         return r;
     *ret = steal_fd(&fd);
@@ -60,7 +67,7 @@ static int attach_sorting(int fd)
     const struct sock_fprog program = {.len = ELEMENTS(code), .filter = code};
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0)
         return -errno;
-    return 0;
+    return set_option(fd, SOL_SOCKET, SO_LOCK_FILTER, 1); /* against who the socket is handed to */
 }
 
 /* Buffers for bursts, and an end to waiting on the way out. */
@@ -79,13 +86,13 @@ int transport_init(Transport *transport, const struct sockaddr_storage *local)
 {
     *transport = (Transport){.ike_fd = -1, .esp_fd = -1, .local = *local};
     socklen_t size = sizeof(transport->local);
-    int r = bind_shared(local, &transport->ike_fd);
-    if (r >= 0)
-        r = attach_sorting(transport->ike_fd);
+    int r = bind_socket(local, false, &transport->ike_fd);
     if (r >= 0 && getsockname(transport->ike_fd, (struct sockaddr *)&transport->local, &size) < 0)
         r = -errno;
     if (r >= 0)
-        r = bind_shared(&transport->local, &transport->esp_fd);
+        r = bind_socket(&transport->local, true, &transport->esp_fd);
+    if (r >= 0) /* there is something to sort from the second one on */
+        r = attach_sorting(transport->ike_fd);
     if (r >= 0)
         r = prepare_esp(transport->esp_fd);
     if (r < 0)

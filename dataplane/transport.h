@@ -17,8 +17,10 @@ typedef struct Transport {
     struct sockaddr_storage local; /* with the port that the kernel chose */
 } Transport;
 
-/* Binds both to the address and port of `local`; port 0 (the usual case) lets the kernel choose a
- * free one. Returns 0 or -errno. */
+/* Binds both to the address and port of `local`; port 0 (the usual case) lets the kernel choose one
+ * that no other socket has, be it another transport's. Returns 0 or -errno, -EADDRINUSE among them.
+ * Who is handed the IKE socket can't change how the kernel sorts (SO_LOCK_FILTER); it could connect
+ * the socket or take the program off, which harms none but its own SA. */
 int transport_init(Transport *transport, const struct sockaddr_storage *local);
 void transport_deinit(Transport *transport);
 

@@ -2,6 +2,7 @@
  * descriptor 3, and hands it the TUN, the ESP sockets and the SAs over that alone. */
 #include "base/helper.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/sandbox.h"
 #include "esp/plane.h"
 
@@ -138,9 +139,10 @@ static int helper_init(Helper *helper)
         r = secret_new(ORDER_SIZE_MAX, &helper->message);
     if (r >= 0)
         r = plane_new(&helper->plane);
-    if (r >= 0)
-        r = sandbox_enter(ORDER_FD, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
-    return r;
+    if (r < 0)
+        return r;
+    memory_give_back();
+    return sandbox_enter(ORDER_FD, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
 }
 
 int main(void)

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SKIPPED_SIZE = 512 };
+
 void auth_request_encode(const AuthRequest *request, Writer *writer, uint8_t *ret_first)
 {
     IkeId idi = {request->id_type, request->id_data};
@@ -40,19 +42,18 @@ void auth_request_encode(const AuthRequest *request, Writer *writer, uint8_t *re
     *ret_first = chain.first;
 }
 
-static const char *take_certificates(const IkePayloads *payloads, AuthResponse *response)
+static void count_certificates(const IkePayloads *payloads, AuthResponse *response)
 {
     size_t position = 0;
     const IkePayload *payload;
+    IkeCert cert;
 
     while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_CERT, &position))) {
-        if (response->n_certificates == AUTH_CERTIFICATES_MAX)
-            return "more certificates than we look at";
-        if (ike_cert_decode(payload->body, &response->certificates[response->n_certificates]) != 0)
-            return "a CERT payload that does not parse";
-        response->n_certificates++;
+        bool known =
+            ike_cert_decode(payload->body, &cert) == 0 &&
+            (cert.encoding == IKE_CERT_X509_SIGNATURE || cert.encoding == IKE_CERT_OCSP_CONTENT);
+        *(known ? &response->n_certificates : &response->n_other) += 1;
     }
-    return NULL;
 }
 
 static const char *problem(const IkePayloads *payloads, AuthResponse *response)
@@ -64,7 +65,8 @@ static const char *problem(const IkePayloads *payloads, AuthResponse *response)
         return "no IDr that can be read";
     if (!auth || ike_auth_decode(auth->body, &response->auth) != 0)
         return "no AUTH that can be read";
-    return take_certificates(payloads, response);
+    count_certificates(payloads, response);
+    return NULL;
 }
 
 void auth_response_judge(const IkePayloads *payloads, AuthResponse *ret)
@@ -245,6 +247,35 @@ static void log_response(const AuthTask *auth, const AuthResponse *response)
                   : inner_addresses_text(child->addresses, child->n_addresses, true, addresses));
 }
 
+/* One line for all of a response that is passed over, as what it says is then not what is done. */
+static void log_skipped(const IkePayloads *payloads, const AuthResponse *response,
+                        const ChildSkipped *child)
+{
+    const struct {
+        size_t count;
+        const char *what;
+    } parts[] = {
+        {response->n_other, "CERT payloads that are neither X.509 certificates nor OCSP responses"},
+        {payloads->n_skipped, "payloads"},
+        {child->selectors, "traffic selectors"},
+        {child->addresses, "addresses"},
+        {child->dns, "DNS servers"},
+        {child->attributes, "configuration attributes"},
+    };
+    char list[SKIPPED_SIZE] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; i < ELEMENTS(parts) && n < sizeof(list); i++) {
+        if (parts[i].count > 0) {
+            n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%zu %s", n > 0 ? ", " : "",
+                                  parts[i].count, parts[i].what);
+        }
+    }
+    if (n > 0)
+        log_notice("passed over in the SeGW's IKE_AUTH response, as beyond what is needed: %s",
+                   list);
+}
+
 /* There is no IKE SA that the SeGW would take a Delete for. */
 static int fail(IkeSa *sa)
 {
@@ -279,6 +310,7 @@ static int auth_answered(Task *task, const TreReply *reply)
     /* What it grants is read now, and believed once the peer is verified. */
     child_answer_judge(&auth->offer, &payloads, &auth->answer);
     log_response(auth, &response);
+    log_skipped(&payloads, &response, &auth->answer.skipped);
     return 0;
 }
 

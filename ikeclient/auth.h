@@ -5,8 +5,6 @@
 #include "ikeclient/child.h"
 #include "ikewire/message.h"
 
-enum { AUTH_CERTIFICATES_MAX = 16 /* as tred judges: 8, and 8 OCSP responses */ };
-
 typedef struct AuthRequest {
     uint8_t id_type; /* IDi and AUTH come from tred's SignAuth */
     Bytes id_data;
@@ -38,8 +36,8 @@ typedef struct AuthResponse {
     const char *why; /* AUTH_MALFORMED: a static phrase */
     IkeId idr;
     IkeAuth auth;
-    size_t n_certificates;
-    IkeCert certificates[AUTH_CERTIFICATES_MAX];
+    size_t n_certificates; /* X.509 certificates and OCSP responses; tred judges them */
+    size_t n_other;        /* CERT payloads that are neither */
 } AuthResponse;
 
 void auth_response_judge(const IkePayloads *payloads, AuthResponse *ret);

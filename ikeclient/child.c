@@ -106,48 +106,91 @@ bool child_error_is(uint16_t notify_type)
     }
 }
 
-/* Appends an address of `size` octets, with the prefix length that follows an IPv6 address. The
- * wire's decoder has seen to the lengths. */
-static bool take_address(Bytes value, size_t size, InnerAddress *list, size_t *count, size_t most)
+static bool asked_for(const ChildOffer *offer, size_t size)
 {
-    InnerAddress address = {.size = size, .prefix_length = (uint8_t)(size * 8)};
+    RequestAddress family = size == IPV4_SIZE ? REQUEST_IPV4 : REQUEST_IPV6;
+
+    return offer->request == family || offer->request == REQUEST_BOTH;
+}
+
+static size_t count_family(const InnerAddress *list, size_t count, size_t size)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++)
+        found += list[i].size == size;
+    return found;
+}
+
+/* Reads an address of `size` octets, with the prefix length that follows an IPv6 address. The
+ * wire's decoder has seen to the lengths. */
+static bool read_address(Bytes value, size_t size, InnerAddress *ret)
+{
     Reader reader;
     Bytes octets;
 
-    if (value.size == 0) /* an attribute without a value asks, or says that there is none */
-        return true;
+    *ret = (InnerAddress){.size = size, .prefix_length = (uint8_t)(size * 8)};
     reader_init(&reader, value);
-    if (reader_take(&reader, size, &octets) < 0 || *count == most)
+    if (reader_take(&reader, size, &octets) < 0)
         return false;
-    memcpy(address.octets, octets.data, size);
-    if (reader_left(&reader) > 0 &&
-        (reader_u8(&reader, &address.prefix_length) < 0 || address.prefix_length > IPV6_SIZE * 8))
+    memcpy(ret->octets, octets.data, size);
+    return reader_left(&reader) == 0 ||
+           (reader_u8(&reader, &ret->prefix_length) == 0 && ret->prefix_length <= IPV6_SIZE * 8);
+}
+
+/* An attribute without a value asks, or says that there is none. */
+static bool take_address(const ChildOffer *offer, Bytes value, size_t size, ChildAnswer *answer)
+{
+    InnerAddress address;
+
+    if (value.size == 0)
+        return true;
+    if (!read_address(value, size, &address))
         return false;
-    list[(*count)++] = address;
+    if (asked_for(offer, size) &&
+        count_family(answer->addresses, answer->n_addresses, size) < CHILD_ADDRESSES_OF_FAMILY) {
+        answer->addresses[answer->n_addresses++] = address;
+    } else {
+        answer->skipped.addresses++;
+    }
     return true;
 }
 
-static bool take_attribute(const IkeAttribute *attribute, ChildAnswer *answer)
+static bool take_dns(Bytes value, size_t size, ChildAnswer *answer)
+{
+    InnerAddress address;
+
+    if (value.size == 0)
+        return true;
+    if (!read_address(value, size, &address))
+        return false;
+    if (answer->n_dns < CHILD_DNS_MAX) {
+        answer->dns[answer->n_dns++] = address;
+    } else {
+        answer->skipped.dns++;
+    }
+    return true;
+}
+
+static bool take_attribute(const ChildOffer *offer, const IkeAttribute *attribute,
+                           ChildAnswer *answer)
 {
     switch (attribute->type) {
     case IKE_CFG_INTERNAL_IP4_ADDRESS:
-        return take_address(attribute->value, IPV4_SIZE, answer->addresses, &answer->n_addresses,
-                            CHILD_ADDRESSES_MAX);
+        return take_address(offer, attribute->value, IPV4_SIZE, answer);
     case IKE_CFG_INTERNAL_IP6_ADDRESS:
-        return take_address(attribute->value, IPV6_SIZE, answer->addresses, &answer->n_addresses,
-                            CHILD_ADDRESSES_MAX);
+        return take_address(offer, attribute->value, IPV6_SIZE, answer);
     case IKE_CFG_INTERNAL_IP4_DNS:
-        return take_address(attribute->value, IPV4_SIZE, answer->dns, &answer->n_dns,
-                            CHILD_DNS_MAX);
+        return take_dns(attribute->value, IPV4_SIZE, answer);
     case IKE_CFG_INTERNAL_IP6_DNS:
-        return take_address(attribute->value, IPV6_SIZE, answer->dns, &answer->n_dns,
-                            CHILD_DNS_MAX);
+        return take_dns(attribute->value, IPV6_SIZE, answer);
     default: /* RFC 7296 3.15.1: unknown ones are ignored */
         return true;
     }
 }
 
-static bool take_configuration(const IkePayloads *payloads, ChildAnswer *answer)
+static bool take_configuration(const ChildOffer *offer, const IkePayloads *payloads,
+                               ChildAnswer *answer)
 {
     const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_CP);
     IkeCp cp;
@@ -158,8 +201,9 @@ static bool take_configuration(const IkePayloads *payloads, ChildAnswer *answer)
         return false;
     if (cp.cfg_type != IKE_CFG_REPLY) /* RFC 7296 3.15: other types are ignored */
         return true;
+    answer->skipped.attributes = cp.n_skipped;
     for (size_t i = 0; i < cp.n_attributes; i++) {
-        if (!take_attribute(&cp.attributes[i], answer))
+        if (!take_attribute(offer, &cp.attributes[i], answer))
             return false;
     }
     return true;
@@ -188,8 +232,9 @@ static const char *problem(const ChildOffer *offer, const IkePayloads *payloads,
     if (!take_selectors(payloads, IKE_PAYLOAD_TSI, &offer->ts_i, &answer->ts_i) ||
         !take_selectors(payloads, IKE_PAYLOAD_TSR, &offer->ts_r, &answer->ts_r))
         return "traffic selectors that are no part of those we offered";
-    if (!take_configuration(payloads, answer))
-        return "a CFG_REPLY with a wrong prefix length, or too many addresses";
+    answer->skipped.selectors = answer->ts_i.n_skipped + answer->ts_r.n_skipped;
+    if (!take_configuration(offer, payloads, answer))
+        return "a CFG_REPLY with a wrong prefix length";
     return NULL;
 }
 
@@ -222,12 +267,9 @@ static bool has_address(const ChildAnswer *answer, size_t size)
 
 const char *child_answer_lacks(const ChildOffer *offer, const ChildAnswer *answer)
 {
-    bool wants_v4 = offer->request == REQUEST_IPV4 || offer->request == REQUEST_BOTH;
-    bool wants_v6 = offer->request == REQUEST_IPV6 || offer->request == REQUEST_BOTH;
-
-    if (wants_v4 && !has_address(answer, IPV4_SIZE))
+    if (asked_for(offer, IPV4_SIZE) && !has_address(answer, IPV4_SIZE))
         return "IPv4 address";
-    if (wants_v6 && !has_address(answer, IPV6_SIZE))
+    if (asked_for(offer, IPV6_SIZE) && !has_address(answer, IPV6_SIZE))
         return "IPv6 address";
     return NULL;
 }

@@ -7,8 +7,9 @@
 #include "ikewire/message.h"
 
 enum {
-    CHILD_ADDRESSES_MAX = 4,
-    CHILD_DNS_MAX = 8,
+    CHILD_ADDRESSES_OF_FAMILY = 2, /* kept, as tred does */
+    CHILD_ADDRESSES_MAX = 2 * CHILD_ADDRESSES_OF_FAMILY,
+    CHILD_DNS_MAX = 8, /* kept, of both families together */
     CHILD_ADDRESS_TEXT_SIZE = 64,
     CHILD_ADDRESSES_TEXT_SIZE = CHILD_DNS_MAX * CHILD_ADDRESS_TEXT_SIZE
 };
@@ -46,6 +47,14 @@ typedef enum ChildVerdict {
     CHILD_INVALID, /* an answer that we did not offer: the SeGW can't be dealt with */
 } ChildVerdict;
 
+/* How much of an answer there was beyond what is kept. */
+typedef struct ChildSkipped {
+    size_t selectors;
+    size_t addresses; /* of a family that nobody asked for, too */
+    size_t dns;
+    size_t attributes;
+} ChildSkipped;
+
 typedef struct ChildAnswer {
     ChildVerdict verdict;
     uint16_t error;  /* CHILD_REFUSED: the notify's type */
@@ -57,6 +66,7 @@ typedef struct ChildAnswer {
     InnerAddress addresses[CHILD_ADDRESSES_MAX];
     size_t n_dns;
     InnerAddress dns[CHILD_DNS_MAX];
+    ChildSkipped skipped;
 } ChildAnswer;
 
 /* True for the notifies that refuse the Child SA alone (RFC 7296 1.2: 14 and 34 to 38). */

@@ -1,6 +1,7 @@
 /* ikeclient: the HeNB's IKE process. It holds no key and no right; tred holds both. */
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "ikeclient/bus.h"
 #include "ikeclient/trebus.h"
 
@@ -27,6 +28,7 @@ typedef enum RunMode {
 
 typedef struct Run {
     sd_event *event;
+    sd_event_source *start_over; /* gives back what only the start needed */
     sd_bus *bus;
     TreBus *tre;
     Connection *connection;
@@ -183,6 +185,13 @@ static int open_bus(Run *run)
     return r;
 }
 
+static int on_idle(sd_event_source *source, void *userdata)
+{
+    (void)source, (void)userdata;
+    memory_give_back();
+    return 0;
+}
+
 static int attach(Run *run)
 {
     int r = sd_event_default(&run->event);
@@ -195,6 +204,10 @@ static int attach(Run *run)
         r = sd_event_add_signal(run->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, on_stop, run);
     if (r >= 0)
         r = sd_event_add_signal(run->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_stop, run);
+    if (r >= 0)
+        r = sd_event_add_defer(run->event, &run->start_over, on_idle, run);
+    if (r >= 0)
+        r = sd_event_source_set_priority(run->start_over, SD_EVENT_PRIORITY_IDLE);
     return r < 0 ? r : sd_event_set_watchdog(run->event, true);
 }
 
@@ -223,6 +236,7 @@ static void tear_down(Run *run)
     if (run->tre)
         tre_bus_free(run->tre);
     sd_bus_flush_close_unref(run->bus);
+    sd_event_source_disable_unref(run->start_over);
     sd_event_unref(run->event);
     free(run->times_ms);
 }

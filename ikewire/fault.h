@@ -14,7 +14,7 @@ typedef enum IkeFaultCode {
     IKEWIRE_E_NEXT_PAYLOAD,  /* the chain breaks: a payload that is not there, one after SK, … */
     IKEWIRE_E_CRITICAL,      /* an unknown payload with the critical bit (RFC 7296 2.5) */
     IKEWIRE_E_DUPLICATE,     /* a payload that may stand once stands twice */
-    IKEWIRE_E_TOO_MANY,      /* more payloads, proposals, transforms, … than our fixed bounds */
+    IKEWIRE_E_TOO_MANY,      /* more proposals or transforms than our fixed bounds */
     IKEWIRE_E_PROPOSAL,      /* SA: numbering, SPI size, "last" marker or transform count wrong */
     IKEWIRE_E_TRANSFORM,     /* SA: a transform's "last" marker or attribute wrong */
     IKEWIRE_E_TRANSFORM_LENGTH, /* SA: a transform of zero length, or below its fixed fields */

@@ -86,26 +86,39 @@ static uint8_t inner_type(const IkePayload *sealed, uint8_t next)
     return next;
 }
 
+/* Keeps a payload, or skips one of which there are enough. */
+static void payload_keep(IkePayloads *payloads, const IkePayload *payload)
+{
+    const IkePayloadKind *kind = ike_payload_kind(payload->type);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < payloads->count; i++)
+        kept += ike_payload_kind(payloads->items[i].type) == kind;
+    if (kept < (kind ? kind->most : IKE_UNKNOWNS_MAX)) {
+        payloads->items[payloads->count++] = *payload;
+    } else {
+        payloads->n_skipped++;
+    }
+}
+
 /* Reads the payload of type *type and moves *type on to the next one's. */
 static int chain_step(Reader *reader, bool may_seal, uint8_t *type, IkePayloads *payloads)
 {
+    IkePayload payload;
     uint8_t next;
 
-    if (payloads->count == IKE_PAYLOADS_MAX)
-        return IKEWIRE_E_TOO_MANY;
-    IkePayload *payload = &payloads->items[payloads->count];
-    int r = payload_decode(reader, *type, payload, &next);
+    int r = payload_decode(reader, *type, &payload, &next);
     if (r == 0)
-        r = payload_check(payloads, payload);
+        r = payload_check(payloads, &payload);
     if (r != 0)
         return r;
-    payloads->count++;
+    payload_keep(payloads, &payload);
 
     if (is_sealed(*type)) {
         /* 3.14: it is the last one, and its Next Payload is that of the first one inside. */
         if (!may_seal || reader_left(reader) > 0)
             return IKEWIRE_E_NEXT_PAYLOAD;
-        payloads->inner = inner_type(payload, next);
+        payloads->inner = inner_type(&payload, next);
         next = IKE_PAYLOAD_NONE;
     }
     *type = next;
@@ -120,6 +133,7 @@ static int chain_decode(Reader *reader, uint8_t type, bool may_seal, IkePayloads
     int r = 0;
 
     ret->count = 0;
+    ret->n_skipped = 0;
     ret->inner = IKE_PAYLOAD_NONE;
     while (r == 0 && type != IKE_PAYLOAD_NONE) {
         offset = reader->position;

@@ -9,8 +9,21 @@
 enum {
     IKE_HEADER_SIZE = 28,
     IKE_PAYLOAD_HEADER_SIZE = 4,
-    IKE_PAYLOADS_MAX = 48,
     IKE_MESSAGE_MAX = 65535, /* octets that we accept or make, fragments put together */
+};
+
+/* How many payloads of one chain are kept. What is beyond is checked and then skipped, so that a
+ * peer's Vendor IDs or notifies can't crowd out the payloads that matter. */
+enum {
+    IKE_SINGLES_MAX = 12, /* the types that may stand once */
+    IKE_CERTS_MAX = 32,   /* as many as tred looks at, and as many of other encodings */
+    IKE_CERTREQS_MAX = 4, /* and the same of each of the others */
+    IKE_NOTIFIES_MAX = 32,
+    IKE_DELETES_MAX = 4,
+    IKE_VENDOR_IDS_MAX = 4,
+    IKE_UNKNOWNS_MAX = 4, /* of all types that we don't know together */
+    IKE_PAYLOADS_MAX = IKE_SINGLES_MAX + IKE_CERTS_MAX + IKE_CERTREQS_MAX + IKE_NOTIFIES_MAX +
+                       IKE_DELETES_MAX + IKE_VENDOR_IDS_MAX + IKE_UNKNOWNS_MAX,
 };
 
 typedef struct IkeHeader {
@@ -34,6 +47,7 @@ typedef struct IkePayload {
 typedef struct IkePayloads {
     size_t count;
     IkePayload items[IKE_PAYLOADS_MAX];
+    size_t n_skipped; /* that were well-formed, too, but are not kept */
     uint8_t inner; /* the type of the first payload sealed in SK or SKF, which are last; else 0 */
 } IkePayloads;
 
@@ -47,7 +61,8 @@ typedef struct IkeMessage {
 int ike_header_decode(Bytes datagram, IkeHeader *ret);
 
 /* Reads a whole message (without the non-ESP marker) and checks every payload in it; unknown
- * payloads without the critical bit are passed over but kept in the list. Views borrow from
+ * payloads without the critical bit are passed over but kept in the list, as are CERT and CERTREQ
+ * payloads that do not decode (RFC 4945 3.2.8.2, 3.3.10.2). Views borrow from
  * `datagram`. Returns 0 or an IkeFaultCode, with *fault (may be NULL) saying where. */
 int ike_message_decode(Bytes datagram, IkeMessage *ret, IkeFault *fault);
 

@@ -82,6 +82,7 @@ int ike_delete_decode(Bytes body, IkeDelete *ret)
 
     reader_init(&reader, body);
     ret->n_spis = 0;
+    ret->n_skipped = 0;
     if (reader_u8(&reader, &ret->protocol) < 0 || reader_u8(&reader, &spi_size) < 0 ||
         reader_u16(&reader, &count) < 0)
         return IKEWIRE_E_TRUNCATED;
@@ -98,12 +99,16 @@ int ike_delete_decode(Bytes body, IkeDelete *ret)
     default:
         return IKEWIRE_E_VALUE;
     }
-    if (count > IKE_SPIS_MAX)
-        return IKEWIRE_E_TOO_MANY;
 
-    for (; ret->n_spis < count; ret->n_spis++) {
-        if (reader_u32(&reader, &ret->spis[ret->n_spis]) < 0)
+    for (size_t i = 0; i < count; i++) {
+        uint32_t spi;
+        if (reader_u32(&reader, &spi) < 0)
             return IKEWIRE_E_LENGTH;
+        if (ret->n_spis == IKE_SPIS_MAX) {
+            ret->n_skipped++;
+        } else {
+            ret->spis[ret->n_spis++] = spi;
+        }
     }
     return reader_left(&reader) > 0 ? IKEWIRE_E_TRAILING : 0;
 }

@@ -1,9 +1,11 @@
 /* The bodies of IKEv2 payloads (RFC 7296 3.3-3.16): octets to structs of fixed bounds and back.
  *
  * x_decode(body, ret) reads a payload's body, without its generic header; it returns 0 or an
- * IkeFaultCode, and checks everything that the clause asks of the format. Views in the struct
- * borrow from `body`. x_encode(writer, x) appends a body; what does not fit shows at
- * writer_finish(). Reserved fields are written as zero and ignored when read (RFC 7296 2.5). */
+ * IkeFaultCode, and checks everything that the clause asks of the format. Where a peer may send
+ * more elements than a struct has room for, the first ones are kept and the others counted, after
+ * the same check. Views in the struct borrow from `body`. x_encode(writer, x) appends a body; what
+ * does not fit shows at writer_finish(). Reserved fields are written as zero and ignored when read
+ * (RFC 7296 2.5). */
 #pragma once
 
 #include "base/bytes.h"
@@ -16,11 +18,12 @@
 
 enum {
     IKE_PROPOSALS_MAX = 16,
-    IKE_TRANSFORMS_MAX = 64, /* in one proposal */
-    IKE_SPIS_MAX = 64,       /* in one Delete */
-    IKE_SELECTORS_MAX = 32,
-    IKE_ATTRIBUTES_MAX = 32, /* in one CP */
-    IKE_NONCE_MIN = 16,      /* RFC 7296 3.9 */
+    IKE_TRANSFORMS_MAX = 64,    /* in one proposal */
+    IKE_SPIS_MAX = 64,          /* kept of one Delete */
+    IKE_SELECTORS_MAX = 32,     /* kept of one TSi or TSr */
+    IKE_ATTRIBUTES_OF_TYPE = 8, /* kept of one CP: of each type that we know, and of all others */
+    IKE_ATTRIBUTES_MAX = 5 * IKE_ATTRIBUTES_OF_TYPE,
+    IKE_NONCE_MIN = 16, /* RFC 7296 3.9 */
     IKE_NONCE_MAX = 256,
     IKE_COOKIE_MAX = 64, /* RFC 7296 2.6 */
 };
@@ -108,6 +111,7 @@ typedef struct IkeDelete {
     uint8_t protocol;
     size_t n_spis;
     uint32_t spis[IKE_SPIS_MAX];
+    size_t n_skipped; /* read: SPIs beyond those */
 } IkeDelete;
 
 int ike_delete_decode(Bytes body, IkeDelete *ret);
@@ -126,6 +130,7 @@ typedef struct IkeSelector {
 typedef struct IkeTs {
     size_t n_selectors;
     IkeSelector selectors[IKE_SELECTORS_MAX];
+    size_t n_skipped; /* read: selectors beyond those; whoever keeps fewer covers less traffic */
 } IkeTs;
 
 int ike_ts_decode(Bytes body, IkeTs *ret);
@@ -144,6 +149,7 @@ typedef struct IkeCp {
     uint8_t cfg_type;
     size_t n_attributes;
     IkeAttribute attributes[IKE_ATTRIBUTES_MAX];
+    size_t n_skipped; /* read: attributes beyond those */
 } IkeCp;
 
 int ike_cp_decode(Bytes body, IkeCp *ret);

@@ -75,17 +75,22 @@ int ike_ts_decode(Bytes body, IkeTs *ret)
 
     reader_init(&reader, body);
     ret->n_selectors = 0;
+    ret->n_skipped = 0;
     if (reader_u8(&reader, &count) < 0 || reader_skip(&reader, 3) < 0)
         return IKEWIRE_E_TRUNCATED;
     if (count == 0)
         return IKEWIRE_E_SELECTOR;
-    if (count > IKE_SELECTORS_MAX)
-        return IKEWIRE_E_TOO_MANY;
 
-    for (; ret->n_selectors < count; ret->n_selectors++) {
-        int r = selector_decode(&reader, &ret->selectors[ret->n_selectors]);
+    for (size_t i = 0; i < count; i++) {
+        IkeSelector selector;
+        int r = selector_decode(&reader, &selector);
         if (r != 0)
             return r;
+        if (ret->n_selectors == IKE_SELECTORS_MAX) {
+            ret->n_skipped++;
+        } else {
+            ret->selectors[ret->n_selectors++] = selector;
+        }
     }
     return reader_left(&reader) > 0 ? IKEWIRE_E_TRAILING : 0;
 }

@@ -3,6 +3,7 @@
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/manager.h"
+#include "base/memory.h"
 #include "base/sandbox.h"
 #include "net/plane.h"
 
@@ -70,9 +71,9 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(unlink),
     /* idle times, where the vDSO can't tell the time */
     SCMP_SYS(clock_gettime),
-    /* memory, locked where it holds keys; the end */
-    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mlock2), SCMP_SYS(futex), SCMP_SYS(getpid), SCMP_SYS(gettid),
-    SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
+    /* memory, locked where it holds keys (mlock2(3) without a flag is either call); the end */
+    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mlock), SCMP_SYS(mlock2), SCMP_SYS(futex), SCMP_SYS(getpid),
+    SCMP_SYS(gettid), SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group),
 };
 /* clang-format on */
 
@@ -204,6 +205,7 @@ static int server_init(Server *server, const Options *options)
     if (r >= 0 && watchdog_us > 0)
         server->watchdog_ms = (int)(watchdog_us / 2000);
     if (r >= 0) {
+        memory_give_back();
         r = sandbox_keep_rights(CAP_TO_MASK(CAP_NET_ADMIN), ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
         if (r < 0)
             log_error("Rights can't be given up: %s", strerror(-r));

@@ -191,8 +191,10 @@ static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint1
     if (r != 0)
         return bus_error_set(error, r, reason);
     r = begin_reply(call, caller, exchange);
-    if (r > 0)
+    if (r > 0) {
         daemon_key_wanted(daemon);
+        verifier_want(daemon->identity->verifier);
+    }
     return r;
 }
 

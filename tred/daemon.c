@@ -1,6 +1,7 @@
 /* What does the program do from start to stop, and on which signals? */
 #include "tred/daemon.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "tred/bus.h"
 #include "tred/bus_connection.h"
 #include "tred/callers.h"
@@ -209,6 +210,7 @@ void daemon_deinit(Daemon *daemon)
     sd_event_source_disable_unref(daemon->patience);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);
+    sd_event_source_disable_unref(daemon->start_over);
     sd_event_unref(daemon->event);
     tred_config_deinit(&daemon->config);
 }

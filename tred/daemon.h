@@ -29,6 +29,7 @@ typedef struct Daemon {
     size_t n_waiters;                /* for works to end */
     uint64_t load_begun, load_ended; /* the last time that callers had the identity loaded */
     sd_event_source *key_care;       /* looks after the device key when there is time */
+    sd_event_source *start_over;     /* gives back what only the start needed */
     bool key_is_old;                 /* what is ready to sign was prepared some time ago */
     time_t last_known;               /* never steps back; 0: the TPM keeps none */
     sd_event_source *clock;          /* clock.c's timer */

@@ -217,62 +217,47 @@ static bool is_asked_for(const IkeCp *request, uint16_t type)
     return false;
 }
 
-static int too_many(char *reason)
+static size_t count_family(const ChildGrant *grant, size_t size)
 {
-    return exchange_refuse(reason, EXCHANGE_E_ADDRESS_NOT_ALLOWED,
-                           "The SeGW assigned more than %d addresses. Let it assign one of each "
-                           "family.",
-                           DATAPLANE_ADDRESSES_MAX);
+    size_t count = 0;
+
+    for (size_t i = 0; i < grant->n_addresses; i++)
+        count += grant->addresses[i].size == size;
+    return count;
 }
 
 /* An address stands for itself alone, whatever prefix it is said to be in: what else there is
- * behind the tunnel is for TSr to say. */
-static int address_take(const IkeAttribute *attribute, size_t size, ChildGrant *ret, char *reason)
+ * behind the tunnel is for TSr to say. Of each family the first ones are kept. */
+static void address_take(const IkeAttribute *attribute, size_t size, ChildGrant *ret)
 {
     InnerAddress *address = &ret->addresses[ret->n_addresses];
 
     if (attribute->value.size < size) /* none: the decoder has seen to all other sizes */
-        return 0;
-    if (ret->n_addresses == ELEMENTS(ret->addresses))
-        return too_many(reason);
+        return;
+    if (count_family(ret, size) == DATAPLANE_ADDRESSES_OF_FAMILY)
+        return;
     *address = (InnerAddress){.size = (uint8_t)size, .prefix_length = (uint8_t)(8 * size)};
     memcpy(address->octets, attribute->value.data, size);
     ret->n_addresses++;
-    return 0;
 }
 
-static bool has_address(const ChildGrant *grant, size_t size)
-{
-    for (size_t i = 0; i < grant->n_addresses; i++) {
-        if (grant->addresses[i].size == size)
-            return true;
-    }
-    return false;
-}
-
-/* The addresses of one family: one at least where they were asked for, and else none. Without an
- * inner address traffic would leave with the outer one. */
+/* The addresses of one family: one at least where they were asked for. Without an inner address
+ * traffic would leave with the outer one. What nobody asked for is passed over. */
 static int family_read(const IkeCp *request, const IkeCp *reply, uint16_t type, size_t size,
                        ChildGrant *ret, char *reason)
 {
-    const char *family = size == IPV4_SIZE ? "IPv4" : "IPv6";
-    bool asked = is_asked_for(request, type);
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < reply->n_attributes; i++) {
+    if (!is_asked_for(request, type))
+        return 0;
+    for (size_t i = 0; i < reply->n_attributes; i++) {
         if (reply->attributes[i].type == type)
-            r = address_take(&reply->attributes[i], size, ret, reason);
+            address_take(&reply->attributes[i], size, ret);
     }
-    if (r != 0)
-        return r;
-    if (has_address(ret, size) == asked)
+    if (count_family(ret, size) > 0)
         return 0;
     return exchange_refuse(reason, EXCHANGE_E_ADDRESS_NOT_ALLOWED,
-                           asked ? "The SeGW assigned no %s address, though one was asked for. "
-                                   "Check its address pool."
-                                 : "The SeGW assigned an %s address, which nobody asked for. "
-                                   "Check what is asked of it.",
-                           family);
+                           "The SeGW assigned no %s address, though one was asked for. Check its "
+                           "address pool.",
+                           size == IPV4_SIZE ? "IPv4" : "IPv6");
 }
 
 int exchange_grant_read(const Exchange *exchange, uint32_t spi_in, ChildGrant *ret, char *reason)

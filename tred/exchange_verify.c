@@ -30,45 +30,42 @@ static ExchangeError peer_error(int error)
     }
 }
 
-/* TS 33.310 6.2.1: X.509 certificates, and RFC 4806's OCSP responses; hash-and-URL among others is
- * refused. */
-static int cert_sort(const IkePayload *payload, size_t number, VerifyRequest *ret, char *reason)
+/* TS 33.310 6.2.1: X.509 certificates, and RFC 4806's OCSP responses, each as many as are judged.
+ * What else a SeGW sends (hash-and-URL among it) is passed over, also what does not decode (RFC
+ * 4945 3.3.10). False for what is passed over. */
+static bool cert_sort(const IkeCert *cert, VerifyRequest *ret)
 {
-    const bool full =
-        ret->n_certificates == FRAME_EVIDENCE_MAX || ret->n_ocsp == FRAME_EVIDENCE_MAX;
-    IkeCert cert;
-
-    if (full || ike_cert_decode(payload->body, &cert) != 0) {
-        return exchange_refuse(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
-                               "CERT payload %zu %s. Let the SeGW send its own chain alone.",
-                               number, full ? "is one more than are looked at" : "does not parse");
+    if (cert->encoding == IKE_CERT_X509_SIGNATURE && ret->n_certificates < PEER_CERTIFICATES_MAX) {
+        ret->certificates[ret->n_certificates++] = cert->data;
+        return true;
     }
-    switch (cert.encoding) {
-    case IKE_CERT_X509_SIGNATURE:
-        ret->certificates[ret->n_certificates++] = cert.data;
-        return 0;
-    case IKE_CERT_OCSP_CONTENT:
-        ret->ocsp[ret->n_ocsp++] = cert.data;
-        return 0;
-    default:
-        return exchange_refuse(
-            reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
-            "CERT payload %zu has encoding %u; the SeGW must send X.509 certificates "
-            "(encoding 4), and may send OCSP responses (14).",
-            number, cert.encoding);
+    if (cert->encoding == IKE_CERT_OCSP_CONTENT && ret->n_ocsp < PEER_OCSP_MAX) {
+        ret->ocsp[ret->n_ocsp++] = cert->data;
+        return true;
     }
+    return false;
 }
 
 static int evidence_read(const IkePayloads *payloads, VerifyRequest *ret, char *reason)
 {
-    size_t position = 0, number = 0, total = 0;
+    size_t position = 0, total = 0;
     const IkePayload *payload;
+    uint8_t other = 0; /* an encoding that was passed over */
 
     while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_CERT, &position))) {
-        int r = cert_sort(payload, ++number, ret, reason);
-        if (r != 0)
-            return r;
-        total += payload->body.size;
+        IkeCert cert = {0};
+
+        if (ike_cert_decode(payload->body, &cert) == 0 && cert_sort(&cert, ret)) {
+            total += payload->body.size;
+        } else {
+            other = cert.encoding;
+        }
+    }
+    if (ret->n_certificates == 0 && other != 0) {
+        return exchange_refuse(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+                               "The SeGW sent no X.509 certificate (CERT encoding 4), but one of "
+                               "encoding %u. Let it send its chain as X.509 certificates.",
+                               other);
     }
     if (total > FRAME_EVIDENCE_SIZE_MAX) {
         return exchange_refuse(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,

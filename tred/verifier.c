@@ -127,6 +127,7 @@ void verifier_unref(Verifier *verifier)
         free(first);
     }
     sd_event_source_disable_unref(verifier->soon);
+    sd_event_source_disable_unref(verifier->rest);
     sd_event_unref(verifier->event);
     free(verifier);
 }

@@ -5,7 +5,10 @@
  * the event loop, and nothing waits for it any more. Whatever changes or fails from then on is a
  * new process, which takes over once it has read all that it is handed: when the CRLs change, and
  * when a process has died, gone beyond a limit or answered nonsense. A process that can't read the
- * changed CRLs leaves the one before in force; where there is none, nobody is judged. */
+ * changed CRLs leaves the one before in force; where there is none, nobody is judged.
+ *
+ * A process that nobody has wanted for some seconds is ended, unless it was handed CRLs: then it
+ * alone has what is in force. The next verifier_want() or verifier_ask() starts another. */
 #pragma once
 
 #include "base/cleanup.h"
@@ -57,6 +60,10 @@ int verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name
 
 /* Lets it go on by itself: it reads the CRLs, and judges. 0 or -errno. */
 int verifier_attach(Verifier *verifier, sd_event *event);
+
+/* A peer will be shown soon: has a process that was ended for want of work start again, and read
+ * what it is handed meanwhile. Before verifier_attach() it does nothing. */
+void verifier_want(Verifier *verifier);
 
 typedef struct Verification Verification;
 

@@ -28,6 +28,8 @@ typedef struct VerifierProcess {
     sd_event_source *io, *deadline;
     FrameType awaited; /* the answer that is due; 0: none */
     bool has_judged;
+    bool is_without_crls; /* takes the place of one that had none: those that are there now can't be
+                             read */
 } VerifierProcess;
 
 struct Verification {
@@ -43,12 +45,15 @@ struct Verifier {
     VerifierOptions options;
     sd_event *event;       /* from verifier_attach() on */
     sd_event_source *soon; /* has the loop look at who waits */
+    sd_event_source *rest; /* ends `current` when nobody has wanted it for a while */
     Handed profile, anchors;
     AnchorFacts facts;
     VerifierProcess *current; /* judges */
     VerifierProcess *next;    /* reads what it is handed, to take over */
     uint64_t refused_mark;    /* of CRLs that could not be read, while `current` goes on without */
     bool has_refused;
+    bool is_resting; /* `current` was ended for want of work: profile and anchors alone were in
+                        force */
     Verification *waiting; /* the first is asked when `current` has an answer due */
     size_t n_waiting;
     VerifyAnswer answer;

@@ -12,6 +12,9 @@ enum {
     VERDICT_DEADLINE_MS = 5000,  /* the worst shapes take 20 ms on a PC */
     LOADING_DEADLINE_MS = 15000, /* for one file of CRLs, of which the largest take a second */
     USEC_PER_MSEC = 1000,
+    /* Longer than the pause between an attempt to connect and the next; far shorter than a tunnel
+     * is up. */
+    REST_USEC = 3000 * USEC_PER_MSEC,
 };
 
 static void go_on(Verifier *verifier);
@@ -35,14 +38,21 @@ static void verifications_fail(Verifier *verifier, const char *reason)
         verification_end(verifier, NULL, reason);
 }
 
+static void next_start_without_crls(Verifier *verifier);
+
 /* A process that is not to judge: what was in force stays, or nobody is judged. */
 static void next_fail(Verifier *verifier, const char *reason)
 {
+    const bool can_do_without =
+        verifier->is_resting && verifier->next && !verifier->next->is_without_crls;
+
     verifier->refused_mark = verifier->next ? verifier->next->crls.mark : 0;
-    verifier->has_refused = verifier->current != NULL;
+    verifier->has_refused = verifier->current || can_do_without;
     verifier_process_free(steal_pointer(verifier->next));
-    if (verifier->current) {
+    if (verifier->has_refused) {
         log_error("%s. SeGWs are judged by what was in force before.", reason);
+        if (can_do_without)
+            next_start_without_crls(verifier);
     } else {
         log_error("%s. No SeGW is taken until that is mended.", reason);
         verifications_fail(verifier, reason);
@@ -53,7 +63,8 @@ static void next_take_over(Verifier *verifier)
 {
     verifier_process_free(verifier->current);
     verifier->current = steal_pointer(verifier->next);
-    verifier->has_refused = false;
+    verifier->has_refused = verifier->current->is_without_crls;
+    verifier->is_resting = false;
     if (verifier->options.crl_directory) {
         log_info("%zu CRL file(s) from %s.", verifier->current->crls.count,
                  verifier->options.crl_directory);
@@ -103,7 +114,7 @@ static void next_begin(Verifier *verifier)
 
     assert(verifier->next);
     _Static_assert((int)VERIFIER_ERROR_SIZE >= (int)CRL_FILES_ERROR_SIZE, "the sentence fits");
-    if (verifier->options.crl_directory)
+    if (verifier->options.crl_directory && !verifier->next->is_without_crls)
         r = crl_files_list(verifier->options.crl_directory, &verifier->next->crls, error);
     if (r == 0)
         r = process_watch(verifier, verifier->next);
@@ -116,18 +127,31 @@ static void next_begin(Verifier *verifier)
     next_fail(verifier, error);
 }
 
-static void next_start(Verifier *verifier)
+static void next_start_with(Verifier *verifier, bool is_without_crls)
 {
     char error[VERIFIER_ERROR_SIZE] = "";
     int r = verifier_process_start(verifier, &verifier->next, error);
 
     if (r == 0) {
+        verifier->next->is_without_crls = is_without_crls;
         next_begin(verifier);
         return;
     }
     if (r < 0)
         (void)verifier_process_failed(verifier, r, error);
     next_fail(verifier, error);
+}
+
+static void next_start(Verifier *verifier)
+{
+    next_start_with(verifier, false);
+}
+
+/* Where `current` was ended for want of work, having had no CRL: what was in force goes on, as it
+ * would if that had not been ended. */
+static void next_start_without_crls(Verifier *verifier)
+{
+    next_start_with(verifier, true);
 }
 
 /* `next` has answered what it was handed last. */
@@ -256,6 +280,36 @@ static bool is_current(const Verifier *verifier)
     return is;
 }
 
+static bool is_idle(const Verifier *verifier)
+{
+    return verifier->current && verifier->current->awaited == 0 && !verifier->next &&
+           !verifier->waiting;
+}
+
+/* What it judges by, profile and anchors, is held here, so that another can be handed the same. */
+static int on_rest(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Verifier *verifier = userdata;
+
+    (void)source, (void)usec;
+    if (is_idle(verifier) && verifier->current->crls.count == 0 && !verifier->has_refused) {
+        verifier_process_free(steal_pointer(verifier->current));
+        verifier->is_resting = true;
+    }
+    return 0;
+}
+
+/* Without that timer it would only not rest. */
+static void rest_later(Verifier *verifier)
+{
+    int r = sd_event_source_set_time_relative(verifier->rest, REST_USEC);
+
+    if (r >= 0)
+        r = sd_event_source_set_enabled(verifier->rest, SD_EVENT_ONESHOT);
+    if (r < 0)
+        log_warning("The verifier is kept while nobody needs it: %s.", strerror(-r));
+}
+
 /* Derived from what there is: has the first who waits judged by what is in force, or a process
  * started that can. One thing at a time. */
 static void go_on(Verifier *verifier)
@@ -264,8 +318,10 @@ static void go_on(Verifier *verifier)
         return;
     while (verifier->waiting && !verifier->waiting->callback)
         verification_end(verifier, NULL, "");
-    if (!verifier->waiting)
+    if (!verifier->waiting) {
+        rest_later(verifier);
         return;
+    }
     if (!is_current(verifier)) {
         next_start(verifier);
         if (verifier->next || !verifier->waiting || !verifier->current)
@@ -291,6 +347,15 @@ static int on_soon(sd_event_source *source, void *userdata)
     return 0;
 }
 
+void verifier_want(Verifier *verifier)
+{
+    if (!verifier->event)
+        return;
+    rest_later(verifier);
+    if (!verifier->current && !verifier->next && verifier->is_resting)
+        next_start(verifier);
+}
+
 int verifier_attach(Verifier *verifier, sd_event *event)
 {
     if (!verifier->next || verifier->next->step != LOAD_CRLS)
@@ -299,6 +364,10 @@ int verifier_attach(Verifier *verifier, sd_event *event)
     int r = sd_event_add_defer(event, &verifier->soon, on_soon, verifier);
     if (r >= 0)
         r = sd_event_source_set_enabled(verifier->soon, SD_EVENT_OFF);
+    if (r >= 0) {
+        r = sd_event_add_time_relative(event, &verifier->rest, CLOCK_MONOTONIC, REST_USEC, 0,
+                                       on_rest, verifier);
+    }
     if (r < 0)
         return r;
     next_begin(verifier);

@@ -1,7 +1,7 @@
 /* responder: a SeGW by hand on UDP 500 and 4500.
  *
  *   responder --address IPV4 --identity FQDN --key FILE --certificates FILE [--ocsp FILE]...
- *             [--spoil-auth] [--assign IPV4]
+ *             [--spoil-auth] [--assign IPV4] [--crowd]
  *
  * Key and certificates are PEM, the end entity's first; OCSP responses are DER. It says "ready",
  * and then what responder.h has it say, until it is killed. */
@@ -74,10 +74,15 @@ static bool ocsp_read(const char *path, ResponderOptions *options)
 static bool arguments_parse(int argc, char **argv, ResponderOptions *options, const char **address)
 {
     static const struct option known[] = {
-        {"address", required_argument, NULL, 'a'}, {"identity", required_argument, NULL, 'i'},
-        {"key", required_argument, NULL, 'k'},     {"certificates", required_argument, NULL, 'c'},
-        {"ocsp", required_argument, NULL, 'o'},    {"spoil-auth", no_argument, NULL, 's'},
-        {"assign", required_argument, NULL, 'A'},  {0},
+        {"address", required_argument, NULL, 'a'},
+        {"identity", required_argument, NULL, 'i'},
+        {"key", required_argument, NULL, 'k'},
+        {"certificates", required_argument, NULL, 'c'},
+        {"ocsp", required_argument, NULL, 'o'},
+        {"spoil-auth", no_argument, NULL, 's'},
+        {"assign", required_argument, NULL, 'A'},
+        {"crowd", no_argument, NULL, 'C'},
+        {0},
     };
     bool good = true;
     int option;
@@ -101,6 +106,9 @@ static bool arguments_parse(int argc, char **argv, ResponderOptions *options, co
             break;
         case 's':
             options->spoil_auth = true;
+            break;
+        case 'C':
+            options->crowd = true;
             break;
         case 'A':
             good = inet_pton(AF_INET, optarg, options->address) == 1;

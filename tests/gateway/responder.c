@@ -13,7 +13,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NONCE_SIZE = 32, ID_BODY_MAX = 4 + 255, AUTH_MAX = 128, HASH_SIZE = 20 };
+enum {
+    NONCE_SIZE = 32,
+    ID_BODY_MAX = 4 + 255,
+    AUTH_MAX = 128,
+    HASH_SIZE = 20,
+    CROWD = 40, /* of each kind */
+};
 
 struct Responder {
     const ResponderOptions *options;
@@ -99,6 +105,19 @@ static int keys_derive(Responder *responder, const Dh *dh, Bytes peer_public)
     return r;
 }
 
+/* Payloads that nobody needs; none of them is malformed where RFC 7296 says what its form is. */
+static void crowd_write(IkeChain *chain)
+{
+    static const uint8_t octets[] = {1, 2, 3, 4, 5};
+
+    for (size_t i = 0; i < CROWD; i++) {
+        ike_chain_add(chain, IKE_PAYLOAD_VENDOR_ID, BYTES_OF(octets));
+        ike_chain_add(chain, 200, BYTES_OF(octets));
+        ike_chain_add_notify(chain, 40000, BYTES_OF(octets));
+    }
+    ike_chain_add_cert(chain, IKE_PAYLOAD_CERTREQ, IKE_CERT_X509_SIGNATURE, BYTES_OF(octets));
+}
+
 static void init_write(const Responder *responder, const Dh *dh, Writer *writer)
 {
     static const uint8_t hashes[] = {0, IKE_HASH_SHA2_256};
@@ -113,6 +132,8 @@ static void init_write(const Responder *responder, const Dh *dh, Writer *writer)
     IkeChain chain;
 
     ike_message_begin(writer, &header, &chain);
+    if (responder->options->crowd)
+        crowd_write(&chain);
     ike_chain_add_sa(&chain, &sa);
     ike_chain_add_ke(&chain, IKE_GROUP_ECP_256, dh_public(dh));
     ike_chain_add(&chain, IKE_PAYLOAD_NONCE, (Bytes){responder->nonce_r, NONCE_SIZE});
@@ -226,6 +247,10 @@ static void identity_write(const Responder *responder, const IkeId *id, Bytes au
 {
     const ResponderOptions *options = responder->options;
 
+    if (options->crowd) {
+        crowd_write(chain);
+        ike_chain_add_cert(chain, IKE_PAYLOAD_CERT, 1, BYTES_OF(options->address));
+    }
     ike_chain_add_id(chain, IKE_PAYLOAD_IDR, id);
     for (size_t i = 0; i < options->n_certificates; i++) {
         ike_chain_add_cert(chain, IKE_PAYLOAD_CERT, IKE_CERT_X509_SIGNATURE,
@@ -234,6 +259,50 @@ static void identity_write(const Responder *responder, const IkeId *id, Bytes au
     for (size_t i = 0; i < options->n_ocsp; i++)
         ike_chain_add_cert(chain, IKE_PAYLOAD_CERT, IKE_CERT_OCSP_CONTENT, options->ocsp[i]);
     ike_chain_add_auth(chain, IKE_AUTH_DIGITAL_SIGNATURE, auth);
+}
+
+static void attribute_write(IkeChain *chain, uint16_t type, Bytes value)
+{
+    writer_u16(chain->writer, type);
+    writer_u16(chain->writer, (uint16_t)value.size);
+    writer_bytes(chain->writer, value);
+}
+
+/* Addresses one after the other, as many selectors as addresses, and what nobody asked for. */
+static void crowded_child_write(const Responder *responder, IkeChain *chain)
+{
+    uint8_t address[4];
+
+    memcpy(address, responder->options->address, sizeof(address));
+    ike_chain_open(chain, IKE_PAYLOAD_CP, false);
+    writer_u8(chain->writer, IKE_CFG_REPLY);
+    writer_zeros(chain->writer, 3);
+    for (uint8_t i = 0; i < CROWD; i++) {
+        attribute_write(chain, 20000, BYTES_OF(address));
+        attribute_write(chain, IKE_CFG_INTERNAL_IP4_NETMASK, (Bytes){address, 3});
+    }
+    for (uint8_t i = 0; i < IKE_ATTRIBUTES_OF_TYPE; i++, address[3]++) {
+        attribute_write(chain, IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(address));
+        attribute_write(chain, IKE_CFG_INTERNAL_IP4_DNS, BYTES_OF(address));
+        attribute_write(chain, IKE_CFG_INTERNAL_IP6_DNS, (Bytes){responder->nonce_r, 16});
+    }
+    ike_chain_close(chain);
+    for (uint8_t type = IKE_PAYLOAD_TSI; type <= IKE_PAYLOAD_TSR; type++) {
+        ike_chain_open(chain, type, false);
+        writer_u8(chain->writer, CROWD);
+        writer_zeros(chain->writer, 3);
+        for (uint8_t i = 0; i < CROWD; i++) {
+            const uint8_t one[] = {10, 210, type, i};
+            writer_u8(chain->writer, IKE_TS_IPV4_ADDR_RANGE);
+            writer_u8(chain->writer, 0);
+            writer_u16(chain->writer, 16);
+            writer_u16(chain->writer, 0);
+            writer_u16(chain->writer, UINT16_MAX);
+            writer_bytes(chain->writer, BYTES_OF(one));
+            writer_bytes(chain->writer, BYTES_OF(one));
+        }
+        ike_chain_close(chain);
+    }
 }
 
 /* An address, and all selectors as they were asked for. */
@@ -260,8 +329,12 @@ static void child_write(const Responder *responder, const IkeTs *ts_i, const Ike
         }},
     };
 
-    ike_chain_add_cp(chain, &cp);
     ike_chain_add_sa(chain, &sa);
+    if (responder->options->crowd) {
+        crowded_child_write(responder, chain);
+        return;
+    }
+    ike_chain_add_cp(chain, &cp);
     ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, ts_i);
     ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, ts_r);
 }

@@ -21,6 +21,7 @@ typedef struct ResponderOptions {
     size_t n_ocsp;
     bool spoil_auth;    /* one bit of the AUTH payload is wrong */
     uint8_t address[4]; /* that it assigns */
+    bool crowd;         /* more of everything than anybody needs */
 } ResponderOptions;
 
 typedef struct Responder Responder;

@@ -142,9 +142,9 @@ class SegwKeyTest(LabTest):
 class ResponderTest(LabTest):
     """With a SeGW by hand, for what strongSwan does not send: OCSP in IKE (RFC 4806), and too much."""
 
-    def answer_with(self, shown, *responses):
+    def answer_with(self, shown, *responses, **options):
         """A responder with the key of the matrix' sound SeGW, and the client."""
-        responder = self.starting(Responder(credential_of(shown), ocsp=responses))
+        responder = self.starting(Responder(credential_of(shown), ocsp=responses, **options))
         self.start_tred(segw=trust_of(shown))
         client = self.start_client(
             ike={"proposals": "aes128gcm16-prfsha256-ecp256"},
@@ -170,12 +170,27 @@ class ResponderTest(LabTest):
                                      answer(matrix.WORLD.segw, responder=delegate))
         client.wait_for_state("established")
 
-    def test_a_ninth_certificate_in_ike_is_refused(self):
+    def test_a_ninth_certificate_in_ike_is_passed_over(self):
         ninth, = (case for case in matrix.form_cases() if case.title == "a ninth certificate")
-        self.assert_refused("PeerCertificateUnfit", shown=ninth.bad)
+        _, client = self.answer_with(ninth.bad)
+        client.wait_for_state("established")
 
-    def test_a_ninth_ocsp_response_in_ike_is_refused(self):
-        self.assert_refused("PeerCertificateUnfit", *[answer(matrix.WORLD.segw)] * 9)
+    def test_a_ninth_ocsp_response_in_ike_is_passed_over(self):
+        _, client = self.answer_with(matrix.revocation(), *[answer(matrix.WORLD.segw)] * 9)
+        client.wait_for_state("established")
+
+    def test_much_that_is_not_needed_is_passed_over_and_said_once(self):
+        """In IKE_SA_INIT and IKE_AUTH: Vendor IDs, notifies, CERTs of another encoding, a CERTREQ of no whole
+        hash, selectors, addresses, DNS servers, attributes."""
+        _, client = self.answer_with(matrix.sound(), crowd=True)
+        client.wait_for_state("established")
+        said = [line for line in client.output().splitlines() if "passed over" in line]
+        self.assertEqual(len(said), 1, said)
+        for what in ("CERT payloads that are neither", "payloads", "traffic selectors", "addresses",
+                     "DNS servers", "configuration attributes"):
+            self.assertRegex(said[0], rf"[1-9]\d* {what}")
+        self.assertEqual(len(client.get("Addresses")), 2)
+        self.assertEqual(len(client.get("DnsServers")), 8)
 
     def test_an_ocsp_response_in_ike_that_revokes_is_heeded(self):
         self.assert_refused("PeerRevoked", answer(matrix.WORLD.segw, status=REVOKED))

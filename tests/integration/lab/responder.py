@@ -11,10 +11,10 @@ from lab.process import BIN, Process, scratch
 
 class Responder(Process):
     """`credential` is what it shows, with its intermediates; `key` what it signs with, `assign` the address
-    that it assigns."""
+    that it assigns; with `crowd`, it sends more of everything than anybody needs."""
 
     def __init__(self, credential, key=None, identity=SEGW_NAME, ocsp=(), spoil_auth=False,
-                 assign=None):
+                 assign=None, crowd=False):
         folder = scratch("responder")
         shown, signing = folder / "certificates.pem", folder / "key.pem"
         shown.write_bytes(b"".join(each.pem() for each in [credential, *credential.intermediates()]))
@@ -26,6 +26,8 @@ class Responder(Process):
             options += ["--ocsp", folder / f"{number}.ocsp"]
         if spoil_auth:
             options.append("--spoil-auth")
+        if crowd:
+            options.append("--crowd")
         if assign:
             options += ["--assign", assign]
         super().__init__("responder", [BIN / "responder", *options], namespace=SEGW)

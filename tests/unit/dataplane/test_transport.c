@@ -3,12 +3,17 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include <cmocka.h>
 
@@ -179,6 +184,106 @@ static void the_payload_that_fits_the_loopback_is_its_mtu_less_the_headers(void 
     assert_int_equal(transport_payload_max(&ipv6), 65536 - 48);
 }
 
+static void what_is_handed_the_ike_socket_can_not_change_the_sorting(void **state)
+{
+    (void)state;
+    struct sock_filter all_to_ike[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    const struct sock_fprog program = {.len = ELEMENTS(all_to_ike), .filter = all_to_ike};
+    const uint8_t ike[] = {0, 0, 0, 0, 9}, esp[] = {1, 0, 0, 0, 9};
+    Lab lab;
+    lab_init(&lab, AF_INET);
+    int fd = lab.transport.ike_fd, off = 0;
+    assert_int_equal(
+        setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &off, sizeof(off)), -1);
+    assert_int_equal(errno, EPERM);
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
+    send_datagram(&lab, esp, sizeof(esp));
+    expect_datagram(lab.transport.esp_fd, lab.transport.ike_fd, esp, sizeof(esp));
+    send_datagram(&lab, ike, sizeof(ike));
+    expect_datagram(lab.transport.ike_fd, lab.transport.esp_fd, ike, sizeof(ike));
+    lab_deinit(&lab);
+}
+
+/* ---- where there are but two ports; these come last, as they leave the network of the others ----
+ */
+
+static bool write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    if (!file)
+        return false;
+    bool written = fputs(text, file) >= 0;
+    return fclose(file) == 0 && written;
+}
+
+/* A network of its own, in which the kernel chooses among two ports. */
+static bool enter_network(void)
+{
+    struct ifreq loopback_up = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_LOOPBACK};
+
+    if (unshare(getuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0)
+        return false;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool up = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &loopback_up) == 0;
+    (void)close(fd);
+    return up && write_file("/proc/sys/net/ipv4/ip_local_port_range", "40000 40001");
+}
+
+static int setup_two_ports(void **state)
+{
+    static bool entered;
+
+    if (!entered)
+        entered = enter_network();
+    *state = entered ? &entered : NULL;
+    return 0;
+}
+
+static uint16_t port_of(const Transport *transport)
+{
+    struct sockaddr_in local;
+    memcpy(&local, &transport->local, sizeof(local));
+    return ntohs(local.sin_port);
+}
+
+static void two_transports_never_share_a_port(void **state)
+{
+    if (!*state)
+        skip(); /* no namespace can be made here */
+    for (unsigned i = 0; i < 64; i++) {
+        struct sockaddr_storage local = loopback(AF_INET, 0);
+        Transport first, second, third;
+        assert_int_equal(transport_init(&first, &local), 0);
+        assert_int_equal(transport_init(&second, &local), 0);
+        assert_int_not_equal(port_of(&first), port_of(&second));
+        assert_int_equal(transport_init(&third, &local), -EADDRINUSE);
+        transport_deinit(&first);
+        transport_deinit(&second);
+    }
+}
+
+/* A client may keep its copy of the IKE socket beyond the exchange. */
+static void a_port_whose_ike_socket_was_kept_is_not_given_out_again(void **state)
+{
+    if (!*state)
+        skip(); /* no namespace can be made here */
+    struct sockaddr_storage local = loopback(AF_INET, 0);
+    Transport first;
+    assert_int_equal(transport_init(&first, &local), 0);
+    int kept = dup(first.ike_fd);
+    assert_true(kept >= 0);
+    transport_deinit(&first);
+    for (unsigned i = 0; i < 64; i++) {
+        Transport second;
+        assert_int_equal(transport_init(&second, &local), 0);
+        assert_int_not_equal(port_of(&first), port_of(&second));
+        transport_deinit(&second);
+    }
+    (void)close(kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +294,10 @@ int main(void)
         cmocka_unit_test(a_connected_socket_would_take_the_other_ones_datagrams),
         cmocka_unit_test(a_copy_of_the_ike_socket_may_close_without_harm),
         cmocka_unit_test(the_payload_that_fits_the_loopback_is_its_mtu_less_the_headers),
+        cmocka_unit_test(what_is_handed_the_ike_socket_can_not_change_the_sorting),
+        cmocka_unit_test_setup(two_transports_never_share_a_port, setup_two_ports),
+        cmocka_unit_test_setup(a_port_whose_ike_socket_was_kept_is_not_given_out_again,
+                               setup_two_ports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -186,13 +186,38 @@ static void a_response_without_identity_or_auth_is_malformed(void **state)
     assert_int_equal(judge(false, false, 0, 0, &response), AUTH_MALFORMED);
 }
 
-static void one_certificate_too_many_is_malformed(void **state)
+static void any_number_of_certificates_is_a_claim(void **state)
 {
     AuthResponse response;
     (void)state;
 
-    assert_int_equal(judge(true, true, AUTH_CERTIFICATES_MAX, 0, &response), AUTH_CLAIMED);
-    assert_int_equal(judge(true, true, AUTH_CERTIFICATES_MAX + 1, 0, &response), AUTH_MALFORMED);
+    assert_int_equal(judge(true, true, IKE_CERTS_MAX + 1, 0, &response), AUTH_CLAIMED);
+    assert_int_equal(response.n_certificates, IKE_CERTS_MAX);
+}
+
+/* RFC 4945 3.3.10 */
+static void certificates_of_an_unknown_encoding_are_counted_apart(void **state)
+{
+    static Draft draft;
+    IkeId id = {IKE_ID_FQDN, {(const uint8_t *)"segw.example", 12}};
+    IkePayloads payloads;
+    AuthResponse response;
+    (void)state;
+
+    draft_begin(&draft);
+    ike_chain_add_id(&draft.chain, IKE_PAYLOAD_IDR, &id);
+    ike_chain_add_cert(&draft.chain, IKE_PAYLOAD_CERT, IKE_CERT_X509_SIGNATURE,
+                       BYTES_OF(certificate));
+    ike_chain_add_cert(&draft.chain, IKE_PAYLOAD_CERT, IKE_CERT_OCSP_CONTENT,
+                       BYTES_OF(certificate));
+    ike_chain_add_cert(&draft.chain, IKE_PAYLOAD_CERT, 1, BYTES_OF(certificate));
+    ike_chain_add(&draft.chain, IKE_PAYLOAD_CERT, (Bytes){0});
+    ike_chain_add_auth(&draft.chain, IKE_AUTH_DIGITAL_SIGNATURE, BYTES_OF(auth_data));
+    draft_payloads(&draft, &payloads);
+    auth_response_judge(&payloads, &response);
+    assert_int_equal(response.verdict, AUTH_CLAIMED);
+    assert_int_equal(response.n_certificates, 2);
+    assert_int_equal(response.n_other, 2);
 }
 
 static void a_scheme_is_named_by_its_algorithm_identifier(void **state)
@@ -224,7 +249,8 @@ int main(void)
         cmocka_unit_test(any_other_error_is_a_refusal),
         cmocka_unit_test(an_unknown_status_notify_is_ignored),
         cmocka_unit_test(a_response_without_identity_or_auth_is_malformed),
-        cmocka_unit_test(one_certificate_too_many_is_malformed),
+        cmocka_unit_test(any_number_of_certificates_is_a_claim),
+        cmocka_unit_test(certificates_of_an_unknown_encoding_are_counted_apart),
         cmocka_unit_test(a_scheme_is_named_by_its_algorithm_identifier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

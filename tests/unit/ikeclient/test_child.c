@@ -263,6 +263,7 @@ static void addresses_and_name_servers_are_read(void **state)
                         {IKE_CFG_INTERNAL_IP4_DNS, BYTES_OF(dns)},
                         {IKE_CFG_INTERNAL_IP6_ADDRESS, BYTES_OF(v6)},
                         {25, BYTES_OF(v4)}}};
+    request(REQUEST_BOTH);
     assert_int_equal(judge(&grant), CHILD_GRANTED);
     assert_int_equal(fixture.answer.n_addresses, 2);
     assert_string_equal(inner_address_text(&fixture.answer.addresses[0], true, text),
@@ -286,19 +287,57 @@ static void a_prefix_of_129_bits_is_invalid(void **state)
                      CHILD_INVALID);
 }
 
-static void a_fifth_address_is_invalid(void **state)
+static void assign_many(Grant *grant, uint16_t type, Bytes value, size_t count)
 {
-    static const uint8_t v4[] = {10, 210, 0, 1};
+    grant->cp.cfg_type = IKE_CFG_REPLY;
+    for (size_t i = 0; i < count; i++)
+        grant->cp.attributes[grant->cp.n_attributes++] = (IkeAttribute){type, value};
+}
+
+static void of_many_addresses_the_first_two_of_each_family_are_kept(void **state)
+{
+    static const uint8_t v4[] = {10, 210, 0, 1}, v6[17] = {0x20, 1, [16] = 128};
+    const ChildAnswer *answer = &fixture.answer;
     Grant grant = ordinary;
     (void)state;
 
-    grant.cp.cfg_type = IKE_CFG_REPLY;
-    for (size_t i = 0; i <= CHILD_ADDRESSES_MAX; i++) {
-        assert_int_equal(judge(&grant), CHILD_GRANTED);
-        grant.cp.attributes[grant.cp.n_attributes++] =
-            (IkeAttribute){IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(v4)};
-    }
-    assert_int_equal(judge(&grant), CHILD_INVALID);
+    request(REQUEST_BOTH);
+    assign_many(&grant, IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(v4), 5);
+    assign_many(&grant, IKE_CFG_INTERNAL_IP6_ADDRESS, BYTES_OF(v6), 5);
+    assert_int_equal(judge(&grant), CHILD_GRANTED);
+    assert_int_equal(answer->n_addresses, CHILD_ADDRESSES_MAX);
+    assert_int_equal(answer->addresses[1].size, 4);
+    assert_int_equal(answer->addresses[2].size, 16);
+    assert_int_equal(answer->skipped.addresses, 6);
+    assert_null(child_answer_lacks(&fixture.offer, answer));
+}
+
+static void an_address_that_nobody_asked_for_is_passed_over(void **state)
+{
+    static const uint8_t v4[] = {10, 210, 0, 1}, v6[17] = {0x20, 1, [16] = 128};
+    Grant grant = ordinary;
+    (void)state;
+
+    request(REQUEST_IPV4);
+    assign_many(&grant, IKE_CFG_INTERNAL_IP6_ADDRESS, BYTES_OF(v6), 1);
+    assign_many(&grant, IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(v4), 1);
+    assert_int_equal(judge(&grant), CHILD_GRANTED);
+    assert_int_equal(fixture.answer.n_addresses, 1);
+    assert_int_equal(fixture.answer.addresses[0].size, 4);
+    assert_int_equal(fixture.answer.skipped.addresses, 1);
+}
+
+static void of_many_name_servers_the_first_eight_are_kept(void **state)
+{
+    static const uint8_t v4[] = {10, 200, 0, 53}, v6[16] = {0x20, 1};
+    Grant grant = ordinary;
+    (void)state;
+
+    assign_many(&grant, IKE_CFG_INTERNAL_IP4_DNS, BYTES_OF(v4), IKE_ATTRIBUTES_OF_TYPE);
+    assign_many(&grant, IKE_CFG_INTERNAL_IP6_DNS, BYTES_OF(v6), IKE_ATTRIBUTES_OF_TYPE);
+    assert_int_equal(judge(&grant), CHILD_GRANTED);
+    assert_int_equal(fixture.answer.n_dns, CHILD_DNS_MAX);
+    assert_int_equal(fixture.answer.skipped.dns, 2 * IKE_ATTRIBUTES_OF_TYPE - CHILD_DNS_MAX);
 }
 
 static void a_configuration_that_is_no_reply_is_ignored(void **state)
@@ -374,7 +413,9 @@ int main(void)
         TEST(status_notifies_beside_a_child_are_ignored),
         TEST(addresses_and_name_servers_are_read),
         TEST(a_prefix_of_129_bits_is_invalid),
-        TEST(a_fifth_address_is_invalid),
+        TEST(of_many_addresses_the_first_two_of_each_family_are_kept),
+        TEST(an_address_that_nobody_asked_for_is_passed_over),
+        TEST(of_many_name_servers_the_first_eight_are_kept),
         TEST(a_configuration_that_is_no_reply_is_ignored),
         TEST(an_address_that_was_asked_for_and_not_given_is_missing),
         TEST(an_address_is_missing_in_the_family_that_was_asked_for),

@@ -120,7 +120,7 @@ static void draw_attribute(IkeAttribute *attribute)
 void draw_cp(IkeCp *cp)
 {
     cp->cfg_type = (uint8_t)random_from(IKE_CFG_REQUEST, IKE_CFG_ACK);
-    cp->n_attributes = random_from(0, IKE_ATTRIBUTES_MAX);
+    cp->n_attributes = random_from(0, IKE_ATTRIBUTES_OF_TYPE);
     for (size_t i = 0; i < cp->n_attributes; i++)
         draw_attribute(&cp->attributes[i]);
 }

@@ -16,22 +16,11 @@
 DEFINE_REENCODE(sa, IkeSaPayload);
 DEFINE_REENCODE(ke, IkeKe);
 DEFINE_REENCODE(id, IkeId);
-DEFINE_REENCODE(cert, IkeCert);
 DEFINE_REENCODE(auth, IkeAuth);
 DEFINE_REENCODE(notify, IkeNotify);
 DEFINE_REENCODE(delete, IkeDelete);
 DEFINE_REENCODE(ts, IkeTs);
 DEFINE_REENCODE(cp, IkeCp);
-
-static bool certreq_reencode(Writer *writer, Bytes body)
-{
-    IkeCert decoded;
-
-    if (ike_certreq_decode(body, &decoded) != 0)
-        return false;
-    ike_cert_encode(writer, &decoded);
-    return true;
-}
 
 static bool fragment_reencode(Writer *writer, Bytes body)
 {
@@ -52,6 +41,19 @@ static bool octets_reencode(Writer *writer, Bytes body)
     return true;
 }
 
+/* A chain may hold one that does not decode. */
+static bool cert_reencode(Writer *writer, uint8_t type, Bytes body)
+{
+    IkeCert decoded;
+
+    int r = type == IKE_PAYLOAD_CERT ? ike_cert_decode(body, &decoded)
+                                     : ike_certreq_decode(body, &decoded);
+    if (r != 0)
+        return octets_reencode(writer, body);
+    ike_cert_encode(writer, &decoded);
+    return true;
+}
+
 static bool body_reencode(Writer *writer, uint8_t type, Bytes body)
 {
     switch (type) {
@@ -63,9 +65,8 @@ static bool body_reencode(Writer *writer, uint8_t type, Bytes body)
     case IKE_PAYLOAD_IDR:
         return id_reencode(writer, body);
     case IKE_PAYLOAD_CERT:
-        return cert_reencode(writer, body);
     case IKE_PAYLOAD_CERTREQ:
-        return certreq_reencode(writer, body);
+        return cert_reencode(writer, type, body);
     case IKE_PAYLOAD_AUTH:
         return auth_reencode(writer, body);
     case IKE_PAYLOAD_NOTIFY:

@@ -1,7 +1,7 @@
 /* Are the payloads that may repeat those that RFC 7296 lets repeat, and is each one checked? */
 #include "ikewire/kind.h"
 
-#include "ikewire/registry.h"
+#include "ikewire/message.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,8 @@ static bool may_repeat(uint8_t type)
 
 static bool is_opaque(uint8_t type)
 {
-    return type == IKE_PAYLOAD_VENDOR_ID || type == IKE_PAYLOAD_SK || type == IKE_PAYLOAD_EAP;
+    return type == IKE_PAYLOAD_VENDOR_ID || type == IKE_PAYLOAD_SK || type == IKE_PAYLOAD_EAP ||
+           type == IKE_PAYLOAD_CERT || type == IKE_PAYLOAD_CERTREQ;
 }
 
 static void types_33_to_48_and_53_are_known(void **state)
@@ -55,12 +56,30 @@ static void an_empty_body_passes_only_where_any_octets_will_do(void **state)
     }
 }
 
+/* A chain that has the most of every type fits IkePayloads; SK and SKF can't both be in it. */
+static void all_that_is_kept_has_room(void **state)
+{
+    (void)state;
+    size_t room = IKE_UNKNOWNS_MAX, singles = 0;
+    for (unsigned type = 0; type <= UINT8_MAX; type++) {
+        const IkePayloadKind *kind = ike_payload_kind((uint8_t)type);
+        if (!kind)
+            continue;
+        assert_true(kind->may_repeat ? kind->most > 1 : kind->most == 1);
+        singles += !kind->may_repeat;
+        room += kind->most;
+    }
+    assert_int_equal(singles, IKE_SINGLES_MAX);
+    assert_int_equal(room, IKE_PAYLOADS_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(types_33_to_48_and_53_are_known),
         cmocka_unit_test(only_certificates_notifies_deletes_and_vendor_ids_may_repeat),
         cmocka_unit_test(an_empty_body_passes_only_where_any_octets_will_do),
+        cmocka_unit_test(all_that_is_kept_has_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

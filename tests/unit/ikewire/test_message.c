@@ -302,24 +302,81 @@ static void an_empty_chain_is_a_chain(void **state)
     assert_int_equal(message.payloads.count, 0);
 }
 
-static void as_many_payloads_as_we_hold_are_read(void **state)
+/* A chain of `count` empty payloads of `type`, and then a nonce. */
+static int decode_crowd(uint8_t type, size_t count, Bytes body)
+{
+    static uint8_t octets[65536];
+    static const uint8_t nonce[IKE_NONCE_MIN] = {0};
+    Writer writer;
+    IkeChain chain;
+    Bytes written;
+
+    writer_init(&writer, octets, sizeof(octets));
+    ike_chain_init(&chain, &writer);
+    for (size_t i = 0; i < count; i++)
+        ike_chain_add(&chain, type, body);
+    ike_chain_add(&chain, IKE_PAYLOAD_NONCE, BYTES_OF(nonce));
+    assert_int_equal(writer_finish(&writer, &written), 0);
+    return ike_payloads_decode(chain.first, written, &message.payloads, &fault);
+}
+
+static void no_crowd_of_payloads_hides_the_one_that_matters(void **state)
 {
     (void)state;
-    uint8_t chain[4 * (IKE_PAYLOADS_MAX + 1)] = {0};
-    const size_t last = (size_t)4 * (IKE_PAYLOADS_MAX - 1);
+    static const uint8_t octets[4] = {0, 0, 0x40, 0}, delete_[] = {1, 0, 0, 0};
+    static const struct {
+        uint8_t type;
+        Bytes body;
+        size_t kept;
+    } crowds[] = {
+        {IKE_PAYLOAD_CERT, BYTES_OF(octets), IKE_CERTS_MAX},
+        {IKE_PAYLOAD_CERTREQ, BYTES_OF(octets), IKE_CERTREQS_MAX},
+        {IKE_PAYLOAD_NOTIFY, BYTES_OF(octets), IKE_NOTIFIES_MAX},
+        {IKE_PAYLOAD_DELETE, BYTES_OF(delete_), IKE_DELETES_MAX},
+        {IKE_PAYLOAD_VENDOR_ID, BYTES_OF(octets), IKE_VENDOR_IDS_MAX},
+        {200, BYTES_OF(octets), IKE_UNKNOWNS_MAX},
+    };
 
-    for (size_t i = 0; i <= IKE_PAYLOADS_MAX; i++) {
-        chain[4 * i] = i + 1 < IKE_PAYLOADS_MAX ? IKE_PAYLOAD_VENDOR_ID : IKE_PAYLOAD_NONE;
-        chain[4 * i + 3] = 4;
+    for (size_t i = 0; i < ELEMENTS(crowds); i++) {
+        const size_t counts[] = {crowds[i].kept, crowds[i].kept + 1, 1000};
+        for (size_t j = 0; j < ELEMENTS(counts); j++) {
+            assert_int_equal(decode_crowd(crowds[i].type, counts[j], crowds[i].body), 0);
+            assert_int_equal(message.payloads.count, crowds[i].kept + 1);
+            assert_int_equal(message.payloads.n_skipped, counts[j] - crowds[i].kept);
+            assert_non_null(ike_payloads_find(&message.payloads, IKE_PAYLOAD_NONCE));
+        }
     }
-    assert_int_equal(ike_payloads_decode(IKE_PAYLOAD_VENDOR_ID, (Bytes){chain, sizeof(chain) - 4},
-                                         &message.payloads, &fault),
-                     0);
-    assert_int_equal(message.payloads.count, IKE_PAYLOADS_MAX);
-    chain[last] = IKE_PAYLOAD_VENDOR_ID;
-    assert_int_equal(
-        ike_payloads_decode(IKE_PAYLOAD_VENDOR_ID, BYTES_OF(chain), &message.payloads, &fault),
-        IKEWIRE_E_TOO_MANY);
+}
+
+static void what_is_skipped_is_checked_too(void **state)
+{
+    (void)state;
+    static const uint8_t delete_[] = {1, 0, 0, 1};
+
+    assert_int_equal(decode_crowd(IKE_PAYLOAD_DELETE, 1, BYTES_OF(delete_)), IKEWIRE_E_VALUE);
+    _cleanup_(octets_free) Bytes critical = octets_new(
+        "c8 c9000004 ca000004 cb000004 cc000004 cd000004 00800004"); /* the sixth unknown one */
+    assert_int_equal(decode_chain(critical), IKEWIRE_E_CRITICAL);
+}
+
+/* RFC 4945 3.2.8, 3.3.10 */
+static void a_certificate_or_request_that_does_not_decode_is_no_fault(void **state)
+{
+    (void)state;
+    static const char *const chains[] = {
+        "25 28000004 00000014" NONCE,             /* no encoding */
+        "25 28000005 04 00000014" NONCE,          /* no certificate */
+        "25 28000006 0030 00000014" NONCE,        /* encoding 0 */
+        "26 28000004 00000014" NONCE,             /* no encoding */
+        "26 28000009 04 01020304 00000014" NONCE, /* no whole hash */
+        "26 28000009 c8 01020304 00000014" NONCE, /* an encoding that nobody knows */
+    };
+
+    for (size_t i = 0; i < ELEMENTS(chains); i++) {
+        _cleanup_(octets_free) Bytes octets = octets_new(chains[i]);
+        assert_int_equal(decode_chain(octets), 0);
+        assert_int_equal(message.payloads.count, 2);
+    }
 }
 
 int main(void)
@@ -343,7 +400,9 @@ int main(void)
         cmocka_unit_test(a_clear_payload_may_stand_before_a_sealed_one),
         cmocka_unit_test(nothing_sealed_is_taken_from_inside),
         cmocka_unit_test(an_empty_chain_is_a_chain),
-        cmocka_unit_test(as_many_payloads_as_we_hold_are_read),
+        cmocka_unit_test(no_crowd_of_payloads_hides_the_one_that_matters),
+        cmocka_unit_test(what_is_skipped_is_checked_too),
+        cmocka_unit_test(a_certificate_or_request_that_does_not_decode_is_no_fault),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,7 +78,7 @@ static void malformed_selectors_are_refused(void **state)
         {"a selector that count invents", "02000000 " V4(ALL_PORTS, "0a000000", "0a0000ff"),
          IKEWIRE_E_TRUNCATED},
         {"an octet left over", ONE V4(ALL_PORTS, "0a000000", "0a0000ff") "00", IKEWIRE_E_TRAILING},
-        {"33 selectors", "21000000", IKEWIRE_E_TOO_MANY},
+        {"33 selectors that are not there", "21000000", IKEWIRE_E_TRUNCATED},
         {"type 9", ONE "09000010 0000ffff 0a000000 0a0000ff", IKEWIRE_E_SELECTOR},
         {"length 0", ONE "07000000 0000ffff 0a000000 0a0000ff", IKEWIRE_E_SELECTOR},
         {"length 15", ONE "0700000f 0000ffff 0a000000 0a0000", IKEWIRE_E_SELECTOR},
@@ -97,6 +97,25 @@ static void malformed_selectors_are_refused(void **state)
     };
 
     malformed_check(cases, ELEMENTS(cases), decode);
+}
+
+static void selectors_beyond_those_we_hold_are_checked_and_counted(void **state)
+{
+    (void)state;
+    static const uint8_t one[] = {7, 0, 0, 16, 0, 0, 255, 255, 10, 0, 0, 1, 10, 0, 0, 1};
+    uint8_t octets[4 + UINT8_MAX * sizeof(one)] = {UINT8_MAX};
+    IkeTs many;
+
+    for (size_t i = 0; i < UINT8_MAX; i++) {
+        memcpy(octets + 4 + i * sizeof(one), one, sizeof(one));
+        octets[4 + i * sizeof(one) + 15] = (uint8_t)(i + 1);
+    }
+    assert_int_equal(ike_ts_decode(BYTES_OF(octets), &many), 0);
+    assert_int_equal(many.n_selectors, IKE_SELECTORS_MAX);
+    assert_int_equal(many.n_skipped, UINT8_MAX - IKE_SELECTORS_MAX);
+    assert_int_equal(many.selectors[IKE_SELECTORS_MAX - 1].end[3], IKE_SELECTORS_MAX);
+    octets[sizeof(octets) - 1] = 0; /* the last one ends before it starts */
+    assert_int_equal(ike_ts_decode(BYTES_OF(octets), &many), IKEWIRE_E_SELECTOR);
 }
 
 static void no_front_of_selectors_passes_for_the_whole(void **state)
@@ -185,6 +204,7 @@ int main(void)
         cmocka_unit_test(ranges_of_both_families_are_read),
         cmocka_unit_test(opaque_ports_are_read),
         cmocka_unit_test(malformed_selectors_are_refused),
+        cmocka_unit_test(selectors_beyond_those_we_hold_are_checked_and_counted),
         cmocka_unit_test(no_front_of_selectors_passes_for_the_whole),
         cmocka_unit_test(narrower_selectors_are_a_subset),
         cmocka_unit_test(selectors_beyond_the_count_do_not_count),

@@ -336,6 +336,26 @@ void play_offer_child(Play *play)
     };
 }
 
+/* More selectors than IkeTs holds: the first one, over and over. */
+static void repeated_write(const IkeTs *ts, uint8_t count, IkeChain *chain)
+{
+    enum { TS_HEADER_SIZE = 4 };
+    uint8_t buffer[64];
+    Writer writer;
+    Bytes one;
+
+    writer_init(&writer, buffer, sizeof(buffer));
+    ike_ts_encode(&writer, ts);
+    assert_int_equal(ts->n_selectors, 1);
+    assert_int_equal(writer_finish(&writer, &one), 0);
+    ike_chain_open(chain, IKE_PAYLOAD_TSR, false);
+    writer_u8(chain->writer, count);
+    writer_zeros(chain->writer, TS_HEADER_SIZE - 1);
+    for (size_t i = 0; i < count; i++)
+        writer_bytes(chain->writer, bytes_slice(one, TS_HEADER_SIZE, one.size - TS_HEADER_SIZE));
+    ike_chain_close(chain);
+}
+
 static void child_write(const ChildTerms *child, IkeChain *chain)
 {
     if (child->notify != 0)
@@ -346,7 +366,11 @@ static void child_write(const ChildTerms *child, IkeChain *chain)
         return;
     ike_chain_add_sa(chain, &child->sa);
     ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, &child->ts_i);
-    ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, &child->ts_r);
+    if (child->repeat > 0) {
+        repeated_write(&child->ts_r, child->repeat, chain);
+    } else {
+        ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, &child->ts_r);
+    }
 }
 
 PlainMessage play_auth_request(const Play *play, const OwnAuth *own, uint8_t *buffer)

@@ -17,7 +17,7 @@
 #define HENB_FQDN "henb-1.example.org"
 #define SEGW_FQDN "segw.example.org"
 
-enum { PLAY_MESSAGE_MAX = 4096 };
+enum { PLAY_MESSAGE_MAX = 16384 };
 
 /* What all tests of a program share. */
 typedef struct Bench {
@@ -56,6 +56,7 @@ typedef struct ChildTerms {
     IkeTs ts_i;
     IkeTs ts_r;
     IkeCp cp;
+    uint8_t repeat;  /* how often the first selector of TSr stands in it; 0: it is what ts_r says */
     uint16_t notify; /* one more payload, before all others; 0: none */
 } ChildTerms;
 

@@ -250,13 +250,43 @@ static void no_certificate_is_not_trusted(void **state)
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_NOT_TRUSTED);
 }
 
+/* RFC 4945 3.3.10 */
+static void a_certificate_of_another_encoding_beside_a_good_one_is_passed_over(void **state)
+{
+    static const uint8_t octets[] = {1, 2, 3};
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+    const size_t n = peer.n_certificates;
+
+    for (size_t i = n; i-- > 0;)
+        peer.certificates[i + 1] = peer.certificates[i];
+    peer.certificates[0] = (IkeCert){12, BYTES_OF(octets)};
+    peer.certificates[n + 1] = (IkeCert){1, BYTES_OF(octets)};
+    peer.certificates[n + 2] = (IkeCert){IKE_CERT_X509_SIGNATURE, {0}}; /* does not decode */
+    peer.n_certificates = n + 3;
+    assert_int_equal(play_judge(play, &peer, time(NULL)), 0);
+}
+
+static void of_many_certificates_the_first_eight_are_judged(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    for (; peer.n_certificates < ELEMENTS(peer.certificates); peer.n_certificates++)
+        peer.certificates[peer.n_certificates] = peer.certificates[0];
+    assert_true(peer.n_certificates > PEER_CERTIFICATES_MAX);
+    assert_int_equal(play_judge(play, &peer, time(NULL)), 0);
+}
+
 static void a_certificate_by_hash_and_url_is_unfit(void **state)
 {
     Play *play = *state;
     PeerAuth peer = play_peer(play);
 
-    peer.certificates[0].encoding = 12;
+    for (size_t i = 0; i < peer.n_certificates; i++)
+        peer.certificates[i].encoding = 12;
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_CERTIFICATE_UNFIT);
+    assert_non_null(strstr(play->reason, "encoding 12"));
 }
 
 static void octets_that_are_no_certificate_are_unfit(void **state)
@@ -436,6 +466,8 @@ int main(void)
         SIGNED(a_hash_that_we_did_not_announce_is_refused),
         SIGNED(method_14_is_refused_where_we_announced_no_hash),
         SIGNED(no_certificate_is_not_trusted),
+        SIGNED(a_certificate_of_another_encoding_beside_a_good_one_is_passed_over),
+        SIGNED(of_many_certificates_the_first_eight_are_judged),
         SIGNED(a_certificate_by_hash_and_url_is_unfit),
         SIGNED(octets_that_are_no_certificate_are_unfit),
         SIGNED(an_expired_certificate_is_refused_as_such),

@@ -506,12 +506,36 @@ static void a_cp_that_is_no_reply_assigns_nothing(void **state)
     assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
 }
 
-static void an_address_that_nobody_asked_for_is_refused(void **state)
+static ChildGrant grant_of(Play *play)
+{
+    ChildGrant grant;
+
+    play_verify(play);
+    assert_int_equal(exchange_grant_read(play->exchange, play->spi_in, &grant, play->reason), 0);
+    return grant;
+}
+
+static void an_address_that_nobody_asked_for_is_passed_over(void **state)
+{
+    static const uint8_t ipv6[17] = {0x20, 0x01, [16] = 128};
+    Play *play = *state;
+    IkeCp *cp = &play->child_granted.cp;
+
+    cp->attributes[1] = cp->attributes[0];
+    cp->attributes[0] = (IkeAttribute){IKE_CFG_INTERNAL_IP6_ADDRESS, BYTES_OF(ipv6)};
+    cp->n_attributes = 2;
+    const ChildGrant grant = grant_of(play);
+    assert_int_equal(grant.n_addresses, 1);
+    assert_int_equal(grant.addresses[0].size, 4);
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+}
+
+static void no_address_is_taken_where_none_was_asked_for(void **state)
 {
     Play *play = *state;
 
     play->child_asked.cp.n_attributes = 0;
-    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+    assert_int_equal(grant_of(play).n_addresses, 0);
 }
 
 static void without_a_request_for_an_address_there_need_be_none(void **state)
@@ -522,15 +546,35 @@ static void without_a_request_for_an_address_there_need_be_none(void **state)
     assert_int_equal(negotiate(play), 0);
 }
 
-static void more_addresses_than_an_sa_has_room_for_are_refused(void **state)
+static void of_many_addresses_the_first_two_are_taken(void **state)
 {
+    static const uint8_t octets[][4] = {
+        {10, 1, 0, 1}, {10, 1, 0, 2}, {10, 1, 0, 3}, {127, 0, 0, 1}, {10, 1, 0, 5}};
     Play *play = *state;
     IkeCp *cp = &play->child_granted.cp;
 
-    cp->n_attributes = DATAPLANE_ADDRESSES_MAX + 1;
-    for (size_t i = 1; i < cp->n_attributes; i++)
-        cp->attributes[i] = cp->attributes[0];
-    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+    for (cp->n_attributes = 0; cp->n_attributes < ELEMENTS(octets); cp->n_attributes++) {
+        cp->attributes[cp->n_attributes] = (IkeAttribute){
+            IKE_CFG_INTERNAL_IP4_ADDRESS, {octets[cp->n_attributes], sizeof(octets[0])}};
+    }
+    const ChildGrant grant = grant_of(play);
+    assert_int_equal(grant.n_addresses, DATAPLANE_ADDRESSES_OF_FAMILY);
+    assert_memory_equal(grant.addresses[0].octets, octets[0], sizeof(octets[0]));
+    assert_memory_equal(grant.addresses[1].octets, octets[1], sizeof(octets[0]));
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+}
+
+/* Each of them within what was asked for; those that are kept are the SA's, and no others. */
+static void of_many_selectors_the_first_ones_are_taken(void **state)
+{
+    enum { GRANTED = 100 };
+    Play *play = *state;
+
+    play->child_granted.repeat = GRANTED;
+    const ChildGrant grant = grant_of(play);
+    assert_int_equal(grant.ts_r.n_selectors, IKE_SELECTORS_MAX);
+    assert_int_equal(grant.ts_r.n_skipped, GRANTED - IKE_SELECTORS_MAX);
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
 #define VERIFIED(test) cmocka_unit_test_setup_teardown(test, verified, end)
@@ -576,9 +620,11 @@ int main(void)
         OFFERING(an_address_that_was_asked_for_must_be_assigned),
         OFFERING(an_empty_attribute_assigns_nothing),
         OFFERING(a_cp_that_is_no_reply_assigns_nothing),
-        OFFERING(an_address_that_nobody_asked_for_is_refused),
+        OFFERING(an_address_that_nobody_asked_for_is_passed_over),
+        OFFERING(no_address_is_taken_where_none_was_asked_for),
         OFFERING(without_a_request_for_an_address_there_need_be_none),
-        OFFERING(more_addresses_than_an_sa_has_room_for_are_refused),
+        OFFERING(of_many_addresses_the_first_two_are_taken),
+        OFFERING(of_many_selectors_the_first_ones_are_taken),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);

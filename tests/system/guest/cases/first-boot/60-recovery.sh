@@ -3,6 +3,7 @@
 
 product_configure kernel "$segw_direct"
 need "the tunnel comes up" tunnel_up
+need "the SeGW has an IKE SA for this tunnel and no older one" eventually 30 segw_has 1
 
 # recovered: there is a tunnel that works, and no other.
 recovered() {
