@@ -11,7 +11,10 @@
 
 typedef struct Caller Caller;
 
-enum { DAEMON_COUNTING_MAX = 64 }; /* bounds what anybody on the bus can make us hold */
+enum {
+    DAEMON_COUNTING_MAX = 64, /* bounds what anybody on the bus can make us hold */
+    STATE_REASON_SIZE = IDENTITY_REASON_SIZE + CRL_FILES_ERROR_SIZE,
+};
 
 typedef struct Daemon {
     TredConfig config;
@@ -36,6 +39,7 @@ typedef struct Daemon {
     unsigned clock_postponed;        /* as an exchange was waiting for the TPM */
     Work *clock_work;                /* counts the last-known time; NULL: none is under way */
     Verifier *verifier;              /* that the first identity is loaded with */
+    CrlsInForce crls;
     DataPlaneOptions dataplane_options;
     DataPlane *dataplane;
     size_t n_counting; /* who has asked for Children and waits for the counters */
@@ -56,6 +60,13 @@ int daemon_run(Daemon *daemon);
 
 /* Wipes all exchanges and lets go of key, TPM and bus. */
 void daemon_deinit(Daemon *daemon);
+
+/* Why State is what it is, and what to do; where exchanges can be begun, which CRL can't be read.
+ * Empty: nothing is to be said. `ret` has STATE_REASON_SIZE octets. */
+void daemon_state_reason(const Daemon *daemon, char *ret);
+
+/* CRLs came into force, or one can't be read; of a Daemon. */
+void daemon_crls_changed(void *daemon);
 
 /* Tells systemd that tred is ready, once calls are answered and the identity was read, whatever
  * came of that; until then, that its start goes on. */

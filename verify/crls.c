@@ -39,6 +39,15 @@ void crl_store_deinit(CrlStore *store)
     *store = (CrlStore){0};
 }
 
+/* Takes out what was added after there were so many lists and issuers. */
+static void store_cut(CrlStore *store, int n_crls, int n_issuers)
+{
+    while (sk_X509_CRL_num(store->crls) > n_crls)
+        X509_CRL_free(sk_X509_CRL_pop(store->crls));
+    while (sk_X509_num(store->issuers) > n_issuers)
+        X509_free(sk_X509_pop(store->issuers));
+}
+
 /* Keeps a reference. */
 static int crl_add(CrlStore *store, X509_CRL *crl, const char *name, char *error)
 {
@@ -116,6 +125,7 @@ static int der_decode(CrlStore *store, Bytes bytes, const char *name, char *erro
 
 int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, char *error)
 {
+    const int n_crls = sk_X509_CRL_num(store->crls), n_issuers = sk_X509_num(store->issuers);
     const bool is_pem =
         bytes.size > 0 && memmem(bytes.data, bytes.size, PEM_MARK, sizeof(PEM_MARK) - 1);
     int r;
@@ -123,6 +133,8 @@ int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, char *error
     if (bytes.size == 0 || bytes.size > CRL_FILE_SIZE_MAX)
         return refuse(error, name, "it is empty, or larger than 8 MiB");
     r = (is_pem ? pem_decode : der_decode)(store, bytes, name, error);
+    if (r < 0) /* what it holds beyond the flaw can't be known */
+        store_cut(store, n_crls, n_issuers);
     ERR_clear_error();
     return r;
 }

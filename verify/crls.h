@@ -7,7 +7,7 @@
 #include <openssl/x509.h>
 
 enum {
-    CRLS_MAX = 256,
+    CRLS_MAX = 512,
     CRL_ISSUERS_MAX = 16,
     CRL_FILE_SIZE_MAX = 8 * 1024 * 1024,
     CRLS_ERROR_SIZE = 512
@@ -29,6 +29,7 @@ void crl_store_deinit(CrlStore *store);
  * empty otherwise. Returns 0, -ENOMEM, or for `path` itself an errno or -EINVAL, with `error`. */
 int crl_store_read(CrlStore *store, const char *path, char *error);
 
-/* The same from memory, for one file that messages call `name`. A list without nextUpdate is
+/* The same from memory, for one file that messages call `name`: all of it is added, or nothing. A
+ * list without nextUpdate is
  * refused (RFC 5280 5.1.2.5). */
 int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, char *error);

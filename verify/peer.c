@@ -239,6 +239,8 @@ int peer_verdict(const PeerReport *report, const PeerPolicy *policy, Verdict *re
     ret->public_key_size = (size_t)i2d_X509_PUBKEY(public_key, &end);
     if (policy->segw_name)
         (void)snprintf(ret->identity, sizeof(ret->identity), "%s", policy->segw_name);
+    for (size_t i = 0; i < report->n_checks && ret->note[0] == '\0'; i++)
+        memcpy(ret->note, report->checks[i].note, sizeof(ret->note)); /* one check has one */
     ret->expires = report->expires;
     ret->rsa_pkcs1 = policy->profile->rsa_pkcs1;
     return 0;

@@ -6,6 +6,7 @@
 
 #include "crypto/openssl.h"
 #include "verify/certificates.h"
+#include "verify/crl_facts.h"
 #include "verify/dates.h"
 
 #include <errno.h>
@@ -104,23 +105,6 @@ static bool is_later(const X509_CRL *a, const X509_CRL *b)
     return !date_read(X509_CRL_get0_lastUpdate(a), &date_a) || date_a > date_b;
 }
 
-static bool is_delta(const X509_CRL *crl)
-{
-    return X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) >= 0;
-}
-
-/* The same issuingDistributionPoint, or none: about the same certificates and reasons. */
-static bool has_scope_of(const X509_CRL *a, const X509_CRL *b)
-{
-    const int at_a = X509_CRL_get_ext_by_NID(a, NID_issuing_distribution_point, -1);
-    const int at_b = X509_CRL_get_ext_by_NID(b, NID_issuing_distribution_point, -1);
-
-    if (at_a < 0 || at_b < 0)
-        return at_a < 0 && at_b < 0;
-    return ASN1_OCTET_STRING_cmp(X509_EXTENSION_get_data(X509_CRL_get_ext(a, at_a)),
-                                 X509_EXTENSION_get_data(X509_CRL_get_ext(b, at_b))) == 0;
-}
-
 /* True if `crl` takes back what `revoking` says: later, of the same scope, no more of the future
  * than a clock may be off, and either without the certificate or with removeFromCRL for it. */
 static bool takes_back(const Lookup *lookup, X509_CRL *crl, const X509_CRL *revoking)
@@ -130,10 +114,10 @@ static bool takes_back(const Lookup *lookup, X509_CRL *crl, const X509_CRL *revo
     X509_REVOKED *entry;
 
     if (!is_later(crl, revoking) || !date_is_by(X509_CRL_get0_lastUpdate(crl), latest) ||
-        !has_scope_of(crl, revoking))
+        !crl_has_scope_of(crl, revoking))
         return false;
     const int says = entry_find(lookup, crl, &entry);
-    return (says == ENTRY_REMOVED || (says == ENTRY_NONE && !is_delta(crl))) &&
+    return (says == ENTRY_REMOVED || (says == ENTRY_NONE && !crl_is_delta(crl))) &&
            criticals_are_known(crl, entry) && is_authentic(lookup, crl);
 }
 
@@ -176,8 +160,8 @@ void peer_crl_print(const X509_CRL *crl, char *ret)
 
     certificate_name_print(X509_CRL_get_issuer(crl), name, sizeof(name));
     peer_date_print(X509_CRL_get0_lastUpdate(crl), date);
-    (void)snprintf(ret, PEER_CRL_SIZE, "the %sCRL of %s, %s", is_delta(crl) ? "delta " : "", name,
-                   date);
+    (void)snprintf(ret, PEER_CRL_SIZE, "the %sCRL of %s, %s", crl_is_delta(crl) ? "delta " : "",
+                   name, date);
 }
 
 void peer_crl_revoked(DepthStatus *depth, const X509_CRL *crl, const X509_REVOKED *entry)

@@ -81,7 +81,7 @@ static int words_weigh(const PeerCase *peer, const PathStatus *path, PeerCheck *
         peer_check_expect(check, "a certificate that is not revoked");
         if (status->word == WORD_REVOKED) {
             return peer_check_fail(check, PEER_E_REVOKED, sk_X509_value(peer->chain, i),
-                                   "revocation status", "revoked: %s", detail_of(status));
+                                   "revocation status", "%s", detail_of(status));
         }
     }
     for (int i = 0; i < path->n_depths; i++) {

@@ -1,0 +1,234 @@
+/* Has a process read what it is to judge by: which CRLs there are, which of them it can't use, and
+ * what comes into force. */
+#include "tred/verifier_internal.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    LOADING_DEADLINE_MS = 15000, /* for one file of CRLs, of which the largest take a second */
+    USEC_PER_MSEC = 1000,
+    FLAW_USEC = 60 * 1000 * USEC_PER_MSEC, /* a file that a process ended at is tried again then */
+};
+
+/* A process that is not to judge: what was in force stays, or nobody is judged. */
+static void next_fail(Verifier *verifier, const char *reason)
+{
+    verifier_process_free(steal_pointer(verifier->next));
+    if (verifier->current) {
+        log_error("%s. SeGWs are judged by what was in force before.", reason);
+    } else {
+        log_error("%s. No SeGW is taken until that is mended.", reason);
+        verifier_waiting_fail(verifier, reason);
+    }
+}
+
+/* What is wrong with the CRLs as `files` has them, beside what could not be read. */
+void verifier_problem_tell(Verifier *verifier, const CrlFiles *files, const char *problem)
+{
+    const CrlFile *flawed = crl_files_flawed(files);
+
+    crls_in_force_set_problem(verifier->crls, problem[0] != '\0' ? problem
+                                              : flawed           ? flawed->flaw
+                                                                 : "");
+}
+
+static void next_take_over(Verifier *verifier)
+{
+    CrlsInForce *crls = verifier->crls;
+    const CrlsFacts *facts = &verifier->answer.crls;
+
+    verifier_process_free(verifier->current);
+    verifier->current = steal_pointer(verifier->next);
+    verifier->is_resting = false;
+    if (!verifier->options.crl_directory)
+        return;
+    log_info("%zu CRL file(s) from %s.", verifier->current->n_handed,
+             verifier->options.crl_directory);
+    crl_files_replace(&crls->files, &verifier->current->crls);
+    crls->is_complete = true;
+    crls->n_issuers = facts->n_issuers;
+    memcpy(crls->issuers, facts->issuers, sizeof(crls->issuers));
+    verifier_problem_tell(verifier, &crls->files, verifier->read_problem);
+    if (crls->on_changed)
+        crls->on_changed(crls->userdata);
+}
+
+static int process_watch(Verifier *verifier, VerifierProcess *process)
+{
+    int r = sd_event_add_io(verifier->event, &process->io, process->helper.channel, EPOLLIN,
+                            verifier_on_answer, verifier);
+
+    if (r >= 0) {
+        r = sd_event_add_time_relative(verifier->event, &process->deadline, CLOCK_MONOTONIC, 0, 0,
+                                       verifier_on_deadline, verifier);
+    }
+    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_OFF);
+}
+
+int verifier_deadline_set(const VerifierProcess *process, uint64_t milliseconds)
+{
+    int r = sd_event_source_set_time_relative(process->deadline, milliseconds * USEC_PER_MSEC);
+
+    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_ONESHOT);
+}
+
+static void next_step(Verifier *verifier)
+{
+    char error[VERIFIER_ERROR_SIZE] = "";
+    int r = verifier_load_step(verifier, verifier->next);
+
+    if (r == 0)
+        r = verifier_deadline_set(verifier->next, LOADING_DEADLINE_MS);
+    if (r < 0) {
+        (void)verifier_process_failed(verifier, r, error);
+        next_fail(verifier, error);
+    }
+}
+
+static uint64_t now_usec(const Verifier *verifier)
+{
+    uint64_t now = 0;
+
+    (void)sd_event_now(verifier->event, CLOCK_MONOTONIC, &now);
+    return now;
+}
+
+/* The CRLs that are to be in force. 0 or -ENOMEM. */
+int verifier_crls_look(const Verifier *verifier, bool again, CrlFiles *ret, char *problem)
+{
+    *ret = (CrlFiles){0};
+    problem[0] = '\0';
+    if (!verifier->options.crl_directory)
+        return 0;
+    return crl_files_read(verifier->options.crl_directory, &verifier->crls->files, again,
+                          now_usec(verifier), ret, problem);
+}
+
+/* Has `next` go on from where it is, to be handed these CRLs. */
+void verifier_next_begin(Verifier *verifier, const CrlFiles *files, const char *problem)
+{
+    char error[VERIFIER_ERROR_SIZE] = "";
+
+    assert(verifier->next);
+    if (problem[0] != '\0' && !verifier->crls->is_complete) {
+        /* A list that can't be read may be the one that revokes. */
+        crls_in_force_set_problem(verifier->crls, problem);
+        verifier_process_free(steal_pointer(verifier->next));
+        verifier_waiting_fail(verifier, problem);
+        return;
+    }
+    (void)snprintf(verifier->read_problem, sizeof(verifier->read_problem), "%s", problem);
+    crl_files_replace(&verifier->next->crls, files);
+    int r = process_watch(verifier, verifier->next);
+    if (r == 0) {
+        next_step(verifier);
+        return;
+    }
+    (void)verifier_process_failed(verifier, r, error);
+    next_fail(verifier, error);
+}
+
+void verifier_next_start_with(Verifier *verifier, const CrlFiles *files, const char *problem)
+{
+    char error[VERIFIER_ERROR_SIZE] = "";
+    int r = verifier_process_start(verifier, &verifier->next, error);
+
+    if (r == 0) {
+        verifier_next_begin(verifier, files, problem);
+        return;
+    }
+    if (r < 0)
+        (void)verifier_process_failed(verifier, r, error);
+    next_fail(verifier, error);
+}
+
+void verifier_next_start(Verifier *verifier)
+{
+    char problem[CRL_FILES_ERROR_SIZE], error[VERIFIER_ERROR_SIZE] = "";
+    CrlFiles files;
+    int r = verifier_crls_look(verifier, false, &files, problem);
+
+    if (r == 0) {
+        verifier_next_start_with(verifier, &files, problem);
+    } else {
+        (void)verifier_process_failed(verifier, r, error);
+        next_fail(verifier, error);
+    }
+    crl_files_deinit(&files);
+}
+
+/* The file that `next` was handed last can't be used, and is left out from now on: until it
+ * changes, or where it may be no fault of the file's, for a while. */
+static void crl_leave_out(Verifier *verifier, const char *reason, bool is_certain)
+{
+    CrlFile *file = verifier->next->reading;
+
+    (void)snprintf(file->flaw, sizeof(file->flaw), "%s%s", reason, is_certain ? "" : ".");
+    file->flaw_until = is_certain ? 0 : now_usec(verifier) + FLAW_USEC;
+    if (!crl_files_add(&verifier->crls->files, file))
+        log_warning("%s is looked at again and again: too many CRLs are held.", file->path);
+}
+
+/* `next` can't use the file: the rest stays or comes into force; at the first time, nothing does,
+ * as it may be the one that revokes. */
+static void crl_refused(Verifier *verifier, const char *reason)
+{
+    if (verifier->crls->is_complete) {
+        crl_leave_out(verifier, reason, true);
+        next_step(verifier);
+        return;
+    }
+    crls_in_force_set_problem(verifier->crls, reason);
+    verifier_process_free(steal_pointer(verifier->next));
+    verifier_waiting_fail(verifier, reason);
+}
+
+/* `next` has ended, or could not say what it was asked for. Where that was a CRL, another process
+ * is to do without it. */
+void verifier_next_lost(Verifier *verifier, int r)
+{
+    const VerifierProcess *process = verifier->next;
+    char error[VERIFIER_ERROR_SIZE], reason[CRL_FILES_ERROR_SIZE];
+    const bool is_crl = process->step == LOAD_CRLS && process->reading;
+
+    (void)verifier_process_failed(verifier, r, error);
+    if (is_crl && verifier->crls->is_complete) {
+        (void)snprintf(reason, sizeof(reason), "%.200s can't be read: %.250s",
+                       process->reading->path, error);
+        crl_leave_out(verifier, reason, false);
+        verifier_problem_tell(verifier, &verifier->crls->files, "");
+        verifier_process_free(steal_pointer(verifier->next));
+    } else {
+        next_fail(verifier, error);
+    }
+}
+
+/* `next` has answered what it was handed last. */
+void verifier_next_answered(Verifier *verifier)
+{
+    VerifierProcess *process = verifier->next;
+    char error[VERIFIER_ERROR_SIZE] = "";
+
+    if (verifier->answer.error < 0) {
+        (void)verifier_answer_error(verifier, error);
+        if (process->step == LOAD_CRLS && process->reading && error[0] != '\0') {
+            crl_refused(verifier, error);
+        } else if (error[0] != '\0') {
+            next_fail(verifier, error);
+        } else {
+            verifier_next_lost(verifier, verifier->answer.error);
+        }
+        return;
+    }
+    if (process->step != LOAD_CRLS)
+        process->step++;
+    if (process->step == LOADED) {
+        next_take_over(verifier);
+    } else {
+        next_step(verifier);
+    }
+}
