@@ -47,7 +47,7 @@ void crl_files_deinit(CrlFiles *files)
     files->count = 0;
 }
 
-static bool has(const CrlFiles *files, const CrlFile *file)
+bool crl_files_has(const CrlFiles *files, const CrlFile *file)
 {
     for (size_t i = 0; i < files->count; i++) {
         if (files->files[i] == file)
@@ -58,7 +58,7 @@ static bool has(const CrlFiles *files, const CrlFile *file)
 
 bool crl_files_add(CrlFiles *files, CrlFile *file)
 {
-    if (has(files, file))
+    if (crl_files_has(files, file))
         return true;
     if (files->count == CRL_COPIES_MAX)
         return false;
@@ -91,7 +91,7 @@ void crl_files_replace(CrlFiles *ret, const CrlFiles *files)
 static bool has_all(const CrlFiles *files, const CrlFiles *others)
 {
     for (size_t i = 0; i < others->count; i++) {
-        if (others->files[i]->flaw[0] == '\0' && !has(files, others->files[i]))
+        if (others->files[i]->flaw[0] == '\0' && !crl_files_has(files, others->files[i]))
             return false;
     }
     return true;
@@ -307,7 +307,7 @@ static int kept_add(const Look *look)
     for (size_t i = 0; i < look->held->count; i++) {
         CrlFile *file = look->held->files[i];
 
-        if (file->flaw[0] != '\0' || has(look->found, file))
+        if (file->flaw[0] != '\0' || crl_files_has(look->found, file))
             continue;
         file->is_kept = true;
         if (!crl_files_add(look->found, file))

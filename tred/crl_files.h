@@ -79,5 +79,8 @@ void crl_files_replace(CrlFiles *ret, const CrlFiles *files);
 bool crl_files_add(CrlFiles *files, CrlFile *file);
 void crl_files_remove(CrlFiles *files, const CrlFile *file);
 
+/* True if the copy is one of them. */
+bool crl_files_has(const CrlFiles *files, const CrlFile *file);
+
 /* The first that has a flaw; NULL: none. */
 const CrlFile *crl_files_flawed(const CrlFiles *files);

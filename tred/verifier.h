@@ -62,6 +62,10 @@ const AnchorFacts *verifier_anchors(const Verifier *verifier);
 int verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name, Bytes public_key,
                         ChainFacts *ret, char *error);
 
+/* Has it read a file of CRLs, to see whether it can. Only before verifier_attach(). 0,
+ * VERIFIER_E_FAILED, or -errno with `error` about the file. */
+int verifier_try_crl(Verifier *verifier, const CrlFile *file, char *error);
+
 /* Lets it go on by itself: it reads the CRLs, those that have not changed as well, into `crls`
  * (borrowed; the same for every verifier), and judges. 0 or -errno. */
 int verifier_attach(Verifier *verifier, sd_event *event, CrlsInForce *crls);

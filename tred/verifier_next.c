@@ -161,50 +161,57 @@ void verifier_next_start(Verifier *verifier)
     crl_files_deinit(&files);
 }
 
-/* The file that `next` was handed last can't be used, and is left out from now on: until it
- * changes, or where it may be no fault of the file's, for a while. */
-static void crl_leave_out(Verifier *verifier, const char *reason, bool is_certain)
+/* True if what `next` was handed last may be left out. At the first time it may not: it may be the
+ * one that revokes. Nor may a copy that is in force: it was good, so that the fault is elsewhere.
+ */
+static bool can_leave_out(const Verifier *verifier)
+{
+    const CrlFile *file = verifier->next->reading;
+
+    return verifier->next->step == LOAD_CRLS && file && verifier->crls->is_complete &&
+           !crl_files_has(&verifier->crls->files, file);
+}
+
+/* It is left out until it changes, or where it may be no fault of the file's, for a while. */
+static void crl_leave_out(Verifier *verifier, const char *reason, uint64_t until)
 {
     CrlFile *file = verifier->next->reading;
 
-    (void)snprintf(file->flaw, sizeof(file->flaw), "%s%s", reason, is_certain ? "" : ".");
-    file->flaw_until = is_certain ? 0 : now_usec(verifier) + FLAW_USEC;
+    (void)snprintf(file->flaw, sizeof(file->flaw), "%s", reason);
+    file->flaw_until = until;
     if (!crl_files_add(&verifier->crls->files, file))
         log_warning("%s is looked at again and again: too many CRLs are held.", file->path);
 }
 
-/* `next` can't use the file: the rest stays or comes into force; at the first time, nothing does,
- * as it may be the one that revokes. */
+/* `next` can't use the file: the rest stays or comes into force. */
 static void crl_refused(Verifier *verifier, const char *reason)
 {
-    if (verifier->crls->is_complete) {
-        crl_leave_out(verifier, reason, true);
+    if (can_leave_out(verifier)) {
+        crl_leave_out(verifier, reason, 0);
         next_step(verifier);
-        return;
+    } else if (!verifier->crls->is_complete) {
+        verifier_process_free(steal_pointer(verifier->next));
+        crls_in_force_set_problem(verifier->crls, reason);
+        verifier_waiting_fail(verifier, reason);
+    } else {
+        next_fail(verifier, reason);
     }
-    crls_in_force_set_problem(verifier->crls, reason);
-    verifier_process_free(steal_pointer(verifier->next));
-    verifier_waiting_fail(verifier, reason);
 }
 
-/* `next` has ended, or could not say what it was asked for. Where that was a CRL, another process
- * is to do without it. */
 void verifier_next_lost(Verifier *verifier, int r)
 {
-    const VerifierProcess *process = verifier->next;
     char error[VERIFIER_ERROR_SIZE], reason[CRL_FILES_ERROR_SIZE];
-    const bool is_crl = process->step == LOAD_CRLS && process->reading;
 
     (void)verifier_process_failed(verifier, r, error);
-    if (is_crl && verifier->crls->is_complete) {
-        (void)snprintf(reason, sizeof(reason), "%.200s can't be read: %.250s",
-                       process->reading->path, error);
-        crl_leave_out(verifier, reason, false);
-        verifier_problem_tell(verifier, &verifier->crls->files, "");
-        verifier_process_free(steal_pointer(verifier->next));
-    } else {
+    if (!can_leave_out(verifier)) {
         next_fail(verifier, error);
+        return;
     }
+    (void)snprintf(reason, sizeof(reason), "%.200s can't be read: %.250s.",
+                   verifier->next->reading->path, error);
+    crl_leave_out(verifier, reason, now_usec(verifier) + FLAW_USEC);
+    verifier_problem_tell(verifier, &verifier->crls->files, "");
+    verifier_process_free(steal_pointer(verifier->next));
 }
 
 /* `next` has answered what it was handed last. */

@@ -355,6 +355,34 @@ class ChangeTest(VerifierTest):
         self.assert_taken()
         self.assertTrue(tred.find("What .*a.crl held before is let go"))
 
+    def test_a_verifier_that_dies_while_it_reads_crls_makes_tred_forget_none(self):
+        failing = FailingVerifier("dies", "crl")
+        failing.mend()
+        start = self.start(verifier=failing.program)
+        self.file.write_bytes(self.list(self.serial))
+        tred = start()
+        self.assert_refused("PeerRevoked")
+        failing.fail()
+        os.kill(next(iter(tred.child_pids("failing-verify"))), signal.SIGKILL)
+        self.assert_refused("VerifierFailed")
+        self.assert_refused("VerifierFailed")
+        failing.mend()
+        self.assert_refused("PeerRevoked")
+
+    def test_a_crl_that_a_verifier_died_at_is_read_by_the_next(self):
+        failing = FailingVerifier("dies", "crl")
+        failing.mend()
+        start = self.start(verifier=failing.program)
+        self.file.write_bytes(self.list())
+        start()
+        self.assert_taken()
+        failing.fail()
+        self.lay_over(self.list(self.serial, age=8))
+        self.assert_taken()  # by what was in force
+        failing.mend()
+        self.reload()
+        self.assert_refused("PeerRevoked")
+
     def test_a_forged_list_does_not_replace_the_last_good_one(self):
         start = self.start()
         self.file.write_bytes(self.list(self.serial))
