@@ -32,7 +32,7 @@ typedef struct Parse {
     void *target;
     int result;
     unsigned error_line;
-    char *error; /* what was found in error_line */
+    Reason *reason; /* what was found in error_line */
 } Parse;
 
 static int replace_string(void *target, const char *value)
@@ -47,39 +47,34 @@ static int replace_string(void *target, const char *value)
     return 0;
 }
 
-int config_parse_string(const ConfigItem *item, const char *value, void *target, char *allowed)
+int config_parse_string(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
     (void)item;
-    if (value[0] == 0) {
-        (void)snprintf(allowed, CONFIG_ERROR_SIZE, "a text that is not empty");
-        return -EINVAL;
-    }
+    if (value[0] == 0)
+        return reason_set(allowed, -EINVAL, "a text that is not empty");
     return replace_string(target, value);
 }
 
-int config_parse_path(const ConfigItem *item, const char *value, void *target, char *allowed)
+int config_parse_path(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
     (void)item;
-    if (value[0] != '/') {
-        (void)snprintf(allowed, CONFIG_ERROR_SIZE, "an absolute path, which begins with '/'");
-        return -EINVAL;
-    }
+    if (value[0] != '/')
+        return reason_set(allowed, -EINVAL, "an absolute path, which begins with '/'");
     return replace_string(target, value);
 }
 
-int config_parse_fqdn(const ConfigItem *item, const char *value, void *target, char *allowed)
+int config_parse_fqdn(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
     (void)item;
     if (!fqdn_is_valid(value, strlen(value))) {
-        (void)snprintf(
-            allowed, CONFIG_ERROR_SIZE,
+        return reason_set(
+            allowed, -EINVAL,
             "a domain name of letters, digits, hyphens and dots, such as segw.operator.example");
-        return -EINVAL;
     }
     return replace_string(target, value);
 }
 
-int config_parse_number(const ConfigItem *item, const char *value, void *target, char *allowed)
+int config_parse_number(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
     char *end = NULL;
 
@@ -88,37 +83,32 @@ int config_parse_number(const ConfigItem *item, const char *value, void *target,
     /* strtoull() would take signs and blanks in front, too. */
     if (!isdigit((unsigned char)value[0]) || *end || errno || number < item->minimum ||
         number > item->maximum) {
-        (void)snprintf(allowed, CONFIG_ERROR_SIZE, "a number from %llu to %llu",
-                       (unsigned long long)item->minimum, (unsigned long long)item->maximum);
-        return -EINVAL;
+        return reason_set(allowed, -EINVAL, "a number from %llu to %llu",
+                          (unsigned long long)item->minimum, (unsigned long long)item->maximum);
     }
     *(uint64_t *)target = number;
     return 0;
 }
 
-int config_parse_boolean(const ConfigItem *item, const char *value, void *target, char *allowed)
+int config_parse_boolean(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
     (void)item;
     bool yes = strcmp(value, "yes") == 0;
-    if (!yes && strcmp(value, "no") != 0) {
-        (void)snprintf(allowed, CONFIG_ERROR_SIZE, "yes or no");
-        return -EINVAL;
-    }
+    if (!yes && strcmp(value, "no") != 0)
+        return reason_set(allowed, -EINVAL, "yes or no");
     *(bool *)target = yes;
     return 0;
 }
 
-/* Appends to a text of CONFIG_ERROR_SIZE octets; what does not fit is cut off. */
-static void append(char *text, const char *separator, const char *word)
+/* Appends a word to a list; what does not fit is cut off. */
+static void append(Reason *list, const char *separator, const char *word)
 {
-    size_t size = strlen(text);
-
-    (void)snprintf(text + size, CONFIG_ERROR_SIZE - size, "%s%s", size > 0 ? separator : "", word);
+    reason_set(list, 0, "%s%s%s", list->text, list->text[0] != '\0' ? separator : "", word);
 }
 
-int config_parse_choice(const ConfigItem *item, const char *value, void *target, char *allowed)
+int config_parse_choice(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
-    allowed[0] = 0;
+    allowed->text[0] = 0;
     for (unsigned i = 0; item->choices[i]; i++) {
         if (strcmp(value, item->choices[i]) == 0) {
             *(unsigned *)target = i;
@@ -137,42 +127,41 @@ __attribute__((format(printf, 3, 4))) static void refuse(Parse *parse, unsigned 
 
     parse->result = -EINVAL;
     parse->error_line = line;
-    int size = snprintf(parse->error, CONFIG_ERROR_SIZE, "%s:%u: ", parse->name, line);
-    if (size < 0 || size >= CONFIG_ERROR_SIZE)
-        return;
+    Reason what;
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(parse->error + size, CONFIG_ERROR_SIZE - (size_t)size, format, arguments);
+    reason_set_v(&what, 0, format, arguments);
     va_end(arguments);
+    reason_set(parse->reason, 0, "%s:%u: %s", parse->name, line, what.text);
 }
 
 static void refuse_unknown(Parse *parse, const char *section, const char *key)
 {
-    char sections[CONFIG_ERROR_SIZE] = "", keys[CONFIG_ERROR_SIZE] = "";
+    Reason sections = {0}, keys = {0};
 
     for (size_t i = 0; i < parse->count; i++) {
         const ConfigItem *item = &parse->items[i];
         if (i == 0 || strcmp(item->section, parse->items[i - 1].section) != 0)
-            append(sections, ", ", item->section);
+            append(&sections, ", ", item->section);
         if (strcmp(item->section, section) == 0)
-            append(keys, ", ", item->key);
+            append(&keys, ", ", item->key);
     }
     if (section[0] == 0) {
         refuse(parse, parse->line, "\"%s\" stands before any [section]; put it into one of: %s",
-               key, sections);
-    } else if (keys[0] == 0) {
+               key, sections.text);
+    } else if (keys.text[0] == 0) {
         refuse(parse, parse->line, "there is no section [%s]; the sections are: %s", section,
-               sections);
+               sections.text);
     } else {
         refuse(parse, parse->line, "section [%s] has no key \"%s\"; its keys are: %s", section, key,
-               keys);
+               keys.text);
     }
 }
 
 static void take_value(Parse *parse, size_t index, const char *value)
 {
     const ConfigItem *item = &parse->items[index];
-    char allowed[CONFIG_ERROR_SIZE] = "";
+    Reason allowed = {0};
 
     if (parse->seen[index]) {
         refuse(parse, parse->line, "\"%s\" is given twice in [%s]; keep one of the two", item->key,
@@ -181,10 +170,10 @@ static void take_value(Parse *parse, size_t index, const char *value)
     }
     parse->seen[index] = true;
 
-    int r = item->parse(item, value, (char *)parse->target + item->offset, allowed);
+    int r = item->parse(item, value, (char *)parse->target + item->offset, &allowed);
     if (r == -EINVAL) {
         refuse(parse, parse->line, "\"%s = %s\" in [%s] can't be used; write %s", item->key, value,
-               item->section, allowed);
+               item->section, allowed.text);
     } else if (r < 0) {
         parse->result = r;
     }
@@ -234,10 +223,11 @@ static char *on_line(char *line, int size, void *stream)
 }
 
 int config_parse(const char *name, Bytes text, const ConfigItem *items, size_t count, void *target,
-                 char *error)
+                 Reason *reason)
 {
     assert(count <= ITEMS_MAX);
-    Parse parse = {.name = name, .items = items, .count = count, .target = target, .error = error};
+    Parse parse = {
+        .name = name, .items = items, .count = count, .target = target, .reason = reason};
     reader_init(&parse.lines, text);
 
     int r = ini_parse_stream(on_line, &parse, on_value, &parse);
@@ -251,15 +241,14 @@ int config_parse(const char *name, Bytes text, const ConfigItem *items, size_t c
     return parse.result;
 }
 
-int config_read(const char *path, const ConfigItem *items, size_t count, void *target, char *error)
+int config_read(const char *path, const ConfigItem *items, size_t count, void *target,
+                Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *text = NULL;
     size_t size = 0;
 
     int r = file_read(path, FILE_LIMIT, &text, &size);
-    if (r < 0) {
-        (void)snprintf(error, CONFIG_ERROR_SIZE, "%s: can't be read: %s", path, strerror(-r));
-        return r;
-    }
-    return config_parse(path, (Bytes){text, size}, items, count, target, error);
+    if (r < 0)
+        return reason_set(reason, r, "%s: can't be read: %s", path, strerror(-r));
+    return config_parse(path, (Bytes){text, size}, items, count, target, reason);
 }

@@ -6,17 +6,17 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/reason.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CONFIG_ERROR_SIZE = 512 };
-
 typedef struct ConfigItem ConfigItem;
 
-/* Parses `value` into `target`. Returns 0, or -EINVAL with `allowed` (CONFIG_ERROR_SIZE octets)
- * saying what would have been good ("a number from 1 to 1024"), or -ENOMEM. */
-typedef int (*ConfigParser)(const ConfigItem *item, const char *value, void *target, char *allowed);
+/* Parses `value` into `target`. Returns 0, or -EINVAL with `allowed` saying what would have been
+ * good ("a number from 1 to 1024"), or -ENOMEM. */
+typedef int (*ConfigParser)(const ConfigItem *item, const char *value, void *target,
+                            Reason *allowed);
 
 struct ConfigItem {
     const char *section;
@@ -29,31 +29,32 @@ struct ConfigItem {
 };
 
 /* The text itself, not empty. Target: char *, owned by the struct (freed here when replaced). */
-int config_parse_string(const ConfigItem *item, const char *value, void *target, char *allowed);
+int config_parse_string(const ConfigItem *item, const char *value, void *target, Reason *allowed);
 
 /* An absolute path. Target: char *, owned by the struct. */
-int config_parse_path(const ConfigItem *item, const char *value, void *target, char *allowed);
+int config_parse_path(const ConfigItem *item, const char *value, void *target, Reason *allowed);
 
 /* A domain name in A-label form. Target: char *, owned by the struct. */
-int config_parse_fqdn(const ConfigItem *item, const char *value, void *target, char *allowed);
+int config_parse_fqdn(const ConfigItem *item, const char *value, void *target, Reason *allowed);
 
 /* A decimal number within item->minimum and item->maximum. Target: uint64_t. */
-int config_parse_number(const ConfigItem *item, const char *value, void *target, char *allowed);
+int config_parse_number(const ConfigItem *item, const char *value, void *target, Reason *allowed);
 
 /* "yes" or "no". Target: bool. */
-int config_parse_boolean(const ConfigItem *item, const char *value, void *target, char *allowed);
+int config_parse_boolean(const ConfigItem *item, const char *value, void *target, Reason *allowed);
 
 /* One of item->choices. Target: unsigned, the index of the one found. */
-int config_parse_choice(const ConfigItem *item, const char *value, void *target, char *allowed);
+int config_parse_choice(const ConfigItem *item, const char *value, void *target, Reason *allowed);
 
 /* Reads `path` (at most 64 KiB) into `target` by the table of `count` items (at most 64; those of
  * one section stand together). Keys that the file leaves out keep what `target` held before, so
  * defaults go there first; a default of a char * is NULL or from malloc(). Returns 0, -ENOMEM,
- * -ENOENT or another errno of reading the file, or -EINVAL; `error` (CONFIG_ERROR_SIZE octets) then
+ * -ENOENT or another errno of reading the file, or -EINVAL; `reason` then
  * holds the sentence for the person, without a newline (for -ENOMEM it may be untouched). After an
  * error `target` may be half filled; it is the caller's to release all the same. */
-int config_read(const char *path, const ConfigItem *items, size_t count, void *target, char *error);
+int config_read(const char *path, const ConfigItem *items, size_t count, void *target,
+                Reason *reason);
 
-/* The same from memory; `name` stands for the path in `error`. */
+/* The same from memory; `name` stands for the path in `reason`. */
 int config_parse(const char *name, Bytes text, const ConfigItem *items, size_t count, void *target,
-                 char *error);
+                 Reason *reason);

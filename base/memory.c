@@ -1,4 +1,5 @@
-/* Gives back memory that only the start of a process needed. */
+/* What a process holds of memory once it has started: what it gives back, and what need not be
+ * locked. */
 #include "base/memory.h"
 
 #include <link.h>
@@ -8,29 +9,47 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* A segment that nobody may write to is as it is in its file, so that dropping its pages loses
- * nothing. Those that the dynamic linker has written to and write-protected then (RELRO) are in
- * segments that are writable, and are left alone. */
-static int segments_release(struct dl_phdr_info *object, size_t size, void *userdata)
+/* The pages of every segment that nobody may write to, and so are as they are in their file. What
+ * the dynamic linker has written to and write-protected then (RELRO) is in segments that are
+ * writable, and left alone. */
+static int segments_each(struct dl_phdr_info *object, size_t size, void *userdata)
 {
+    void (*const *act)(void *start, size_t size) = userdata;
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
-    (void)size, (void)userdata;
+    (void)size;
     for (size_t i = 0; i < object->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
         const uintptr_t start = (object->dlpi_addr + segment->p_vaddr) / page * page;
         const uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
 
-        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W) != 0)
-            continue;
-        (void)munlock((void *)start, end - start);
-        (void)madvise((void *)start, end - start, MADV_DONTNEED);
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_W) == 0)
+            (*act)((void *)start, end - start);
     }
     return 0;
 }
 
+static void release(void *start, size_t size)
+{
+    (void)madvise(start, size, MADV_DONTNEED);
+}
+
+static void unlock(void *start, size_t size)
+{
+    (void)munlock(start, size);
+}
+
 void memory_give_back(void)
 {
+    void (*act)(void *, size_t) = release;
+
     (void)malloc_trim(0);
-    (void)dl_iterate_phdr(segments_release, NULL);
+    (void)dl_iterate_phdr(segments_each, &act);
+}
+
+void memory_unlock_code(void)
+{
+    void (*act)(void *, size_t) = unlock;
+
+    (void)dl_iterate_phdr(segments_each, &act);
 }

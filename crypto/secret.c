@@ -7,19 +7,20 @@
 #include <string.h>
 
 /* What one exchange holds at its worst, in the heap's power-of-two blocks:
- *   SK_d, SK_pi, SK_pr (64 octets each), SK_ai, SK_ar (32), SK_ei, SK_er (64)              384
- *   OpenSSL's own copies of SK_ai and SK_ar in the HMAC contexts                            64
- *   eight Child SAs, each two encryption keys (64) and two integrity keys (32)           1,536
+ *   SK_d, SK_pi, SK_pr, SK_ai, SK_ar, SK_ei, SK_er (64 octets each)                        448
+ *   OpenSSL's own copies of SK_ai and SK_ar in the HMAC contexts                           128
+ *   eight Child SAs, each two encryption keys and two integrity keys (64)                2,048
  *   while keys are agreed: DH private key and g^ir of group 14 (256 each), SKEYSEED (64),
  *   the key stream that all keys are cut from (512)                                      1,088
- * Together 3,072; the rest of 4 KiB is for OpenSSL's random generators and what it needs in
+ * Together 3,712; the rest of 4 KiB is for OpenSSL's random generators and what it needs in
  * passing. Pages are locked as they are first touched, so unused room costs no memory, and the
  * whole fits the usual RLIMIT_MEMLOCK of 8 MiB. */
 enum {
     EXCHANGES_MAX = 1024,
     EXCHANGE_SECRETS_SIZE = 4096,
     HEAP_SIZE = EXCHANGES_MAX * EXCHANGE_SECRETS_SIZE,
-    HEAP_BLOCK_MIN = 32,
+    /* OpenSSL keeps four bits for each block that there could be, and touches them all. */
+    HEAP_BLOCK_MIN = 64,
 };
 
 /* OpenSSL's configuration file is left alone from the start: it can have code loaded into whoever

@@ -45,8 +45,8 @@ typedef struct PlaneTransport {
 struct DataPlane {
     const DataPlaneOptions *options;
     PlaneState state;
-    DataPlaneMode mode;           /* what it has become */
-    char reason[ORDER_TEXT_SIZE]; /* why it was lost */
+    DataPlaneMode mode; /* what it has become */
+    Reason reason;      /* why it was lost */
     OrderLink *net;
     OrderLink *esp; /* with DATAPLANE_USER */
     sd_event_source *retry;
@@ -133,7 +133,7 @@ static void handle_lost(const char *reason, void *userdata)
     DataPlane *plane = userdata;
     const DataPlaneCallbacks *callbacks = &plane->options->callbacks;
     bool was_open = plane->state == PLANE_OPEN;
-    (void)snprintf(plane->reason, sizeof(plane->reason), "%s", reason);
+    reason_set(&plane->reason, 0, "%s", reason);
     plane->state = PLANE_LOST;
     plane->tun_open = false;
     plane->n_transports = 0;
@@ -145,7 +145,7 @@ static void handle_lost(const char *reason, void *userdata)
     if (plane->opened_before)
         retry_later(plane);
     if (was_open && callbacks->lost)
-        callbacks->lost(plane->reason, callbacks->userdata);
+        callbacks->lost(plane->reason.text, callbacks->userdata);
 }
 
 static void tell_event(DataPlane *plane, const DataPlaneEvent *event)
@@ -216,10 +216,9 @@ static void start_esp(DataPlane *plane)
                         order_link_deadline(), handle_esp_ready, 0, plane);
         return;
     }
-    char reason[ORDER_TEXT_SIZE];
-    (void)snprintf(reason, sizeof(reason), "%s can't be started: %s.", options->esp_program,
-                   strerror(-r));
-    order_link_give_up(plane->net, reason);
+    Reason reason;
+    reason_set(&reason, 0, "%s can't be started: %s", options->esp_program, strerror(-r));
+    order_link_give_up(plane->net, reason.text);
 }
 
 static void handle_opened(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
@@ -228,7 +227,7 @@ static void handle_opened(const Answer *answer, int *fd, uint64_t cookie, void *
     (void)cookie;
     DataPlane *plane = userdata;
     if (answer->error < 0) {
-        order_link_give_up(plane->net, answer->text);
+        order_link_give_up(plane->net, answer->reason.text);
         return;
     }
     plane->mode = answer->mode;
@@ -267,28 +266,24 @@ static void open_start(DataPlane *plane)
             start_esp(plane);
         return;
     }
-    (void)snprintf(
-        plane->reason, sizeof(plane->reason),
-        "tred-net can't be reached at %s: %s. Start it: systemctl start tred-net.socket.",
-        options->net_program ? options->net_program : options->net_socket, strerror(-r));
+    reason_set(&plane->reason, 0,
+               "tred-net can't be reached at %s: %s. Start it: systemctl start tred-net.socket",
+               options->net_program ? options->net_program : options->net_socket, strerror(-r));
     if (plane->opened_before)
         retry_later(plane);
 }
 
-int dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, char *error)
+int dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, Reason *reason)
 {
     size_t size = strlen(options->interface);
     if (size == 0 || size >= IFNAMSIZ) {
-        (void)snprintf(error, ORDER_TEXT_SIZE,
-                       "The interface name '%s' has not 1 to %d characters. Choose another.",
-                       options->interface, IFNAMSIZ - 1);
-        return -EINVAL;
+        return reason_set(reason, -EINVAL,
+                          "The interface name '%s' has not 1 to %d characters. Choose another",
+                          options->interface, IFNAMSIZ - 1);
     }
     DataPlane *plane = calloc(1, sizeof(*plane));
-    if (!plane) {
-        (void)snprintf(error, ORDER_TEXT_SIZE, "Out of memory.");
-        return -ENOMEM;
-    }
+    if (!plane)
+        return reason_set(reason, -ENOMEM, "Out of memory");
     plane->options = options;
     plane->mode = DATAPLANE_NONE;
     plane->state = options->mode == DATAPLANE_NONE ? PLANE_OPEN : PLANE_LOST;
@@ -298,23 +293,23 @@ int dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, char *erro
     return 0;
 }
 
-int dataplane_await(DataPlane *plane, char *error)
+int dataplane_await(DataPlane *plane, Reason *reason)
 {
     int r = 0;
     while (r >= 0 && plane->state == PLANE_OPENING)
         r = sd_event_run(plane->options->event, UINT64_MAX);
     if (r >= 0 && plane->state == PLANE_OPEN)
         return 0;
-    (void)snprintf(error, ORDER_TEXT_SIZE, "%s", r < 0 ? strerror(-r) : plane->reason);
+    reason_set(reason, 0, "%s", r < 0 ? strerror(-r) : plane->reason.text);
     return r < 0 ? r : -ENOTCONN;
 }
 
-int dataplane_open(const DataPlaneOptions *options, DataPlane **ret, char *error)
+int dataplane_open(const DataPlaneOptions *options, DataPlane **ret, Reason *reason)
 {
     _cleanup_(dataplane_closep) DataPlane *plane = NULL;
-    int r = dataplane_begin(options, &plane, error);
+    int r = dataplane_begin(options, &plane, reason);
     if (r >= 0)
-        r = dataplane_await(plane, error);
+        r = dataplane_await(plane, reason);
     if (r >= 0)
         *ret = steal_pointer(plane);
     return r;

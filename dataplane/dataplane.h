@@ -3,6 +3,7 @@
  * for none. */
 #pragma once
 
+#include "base/reason.h"
 #include "dataplane/order.h"
 #include "dataplane/transport.h"
 
@@ -34,14 +35,14 @@ typedef struct DataPlaneOptions {
 
 /* Opens a plane, and clears what the last one of this interface name left behind; with _AUTO
  * tred-net decides which. Runs the event loop until it is open (a start has nobody else to serve).
- * `options` with what it points to must outlive it. Returns 0, or -errno with `error`
- * (ORDER_TEXT_SIZE octets) saying what was found and what to do. */
-int dataplane_open(const DataPlaneOptions *options, DataPlane **ret, char *error);
+ * `options` with what it points to must outlive it. Returns 0, or -errno with `reason` saying what
+ * was found and what to do. */
+int dataplane_open(const DataPlaneOptions *options, DataPlane **ret, Reason *reason);
 
 /* The same in two steps: what is done between them is done while the helpers start. A plane that
  * dataplane_await() fails with is still for dataplane_close(). */
-int dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, char *error);
-int dataplane_await(DataPlane *plane, char *error);
+int dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, Reason *reason);
+int dataplane_await(DataPlane *plane, Reason *reason);
 
 /* Removes every SA, route, address and interface that it made. SAs under way are answered with
  * -ECANCELED. */

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "crypto/secret.h"
 #include "crypto/suite.h"
 #include "ikewire/payload.h"
@@ -17,7 +18,6 @@
 enum {
     ORDER_SIZE_MAX = 4096, /* of a frame; the largest, an ADD_SA, is asserted in order.c */
     ORDER_FD = 3,          /* where tred-esp finds its end */
-    ORDER_TEXT_SIZE = 512, /* of what is said to a person */
     DATAPLANE_SAS_MAX = 16,
     DATAPLANE_TRANSPORTS_MAX = 4,
     DATAPLANE_ADDRESSES_OF_FAMILY = 2, /* inner ones, of an SA pair */
@@ -94,7 +94,7 @@ typedef struct SaOrder {
     struct sockaddr_storage local; /* outer addresses and UDP ports, AF_INET or AF_INET6 */
     struct sockaddr_storage remote;
     bool udp_encapsulated; /* RFC 3948; the user plane can do nothing else */
-    uint16_t mtu;          /* of the interface: an inner packet whose ESP packet fits the path */
+    uint16_t mtu;          /* an inner packet whose ESP packet fits the path */
     Lifetime soft;
     Lifetime hard;
     size_t n_addresses;
@@ -140,9 +140,9 @@ typedef struct DataPlaneEvent {
 typedef struct Answer {
     OrderType type; /* of the order that it answers */
     uint32_t number;
-    int error;                  /* 0 or -errno; the rest but `text` counts only with 0 */
-    char text[ORDER_TEXT_SIZE]; /* ORDER_OPEN with an error: what was found and what to do */
-    DataPlaneMode mode;         /* ORDER_OPEN: _KERNEL or _USER, what it has become */
+    int error;          /* 0 or -errno; the rest but `reason` counts only with 0 */
+    Reason reason;      /* ORDER_OPEN with an error: what was found and what to do */
+    DataPlaneMode mode; /* ORDER_OPEN: _KERNEL or _USER, what it has become */
     SaCounters sa;
     DataPlaneCounters plane;
 } Answer;

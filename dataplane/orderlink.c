@@ -2,6 +2,7 @@
 #include "dataplane/orderlink.h"
 
 #include "base/helper.h"
+#include "base/reason.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +36,7 @@ struct OrderLink {
     OrderLinkCallbacks callbacks;
     sd_event_source *io;
     sd_event_source *timer;
-    char failure[ORDER_TEXT_SIZE]; /* not empty: lost, which the timer is about to tell */
+    Reason failure; /* not empty: lost, which the timer is about to tell */
     uint32_t last_number;
     size_t n_pending;
     Pending pending[PENDING_MAX]; /* oldest first: they are answered in turn */
@@ -51,25 +52,25 @@ static void timer_set(OrderLink *link, uint64_t usec)
  */
 void order_link_give_up(OrderLink *link, const char *reason)
 {
-    if (link->failure[0] != '\0')
+    if (link->failure.text[0] != '\0')
         return;
-    (void)snprintf(link->failure, sizeof(link->failure), "%s", reason);
+    reason_set(&link->failure, 0, "%s", reason);
     (void)sd_event_source_set_enabled(link->io, SD_EVENT_OFF);
     timer_set(link, 0);
 }
 
 static void fail(OrderLink *link, const char *what)
 {
-    char reason[WORD_SIZE + ORDER_TEXT_SIZE / 2];
-    (void)snprintf(reason, sizeof(reason), "%s %s", link->name, what);
-    order_link_give_up(link, reason);
+    Reason reason;
+    reason_set(&reason, 0, "%s %s", link->name, what);
+    order_link_give_up(link, reason.text);
 }
 
 /* The timer follows from what is pending, whenever that has changed. */
 static void update_timer(OrderLink *link)
 {
     uint64_t first = UINT64_MAX;
-    if (link->failure[0] != '\0')
+    if (link->failure.text[0] != '\0')
         return;
     for (size_t i = 0; i < link->n_pending; i++) {
         if (link->pending[i].deadline < first)
@@ -94,12 +95,11 @@ static int handle_timer(sd_event_source *source, uint64_t usec, void *userdata)
     (void)source;
     (void)usec;
     OrderLink *link = userdata;
-    if (link->failure[0] == '\0') {
-        (void)snprintf(link->failure, sizeof(link->failure), "%s did not answer in time",
-                       link->name);
+    if (link->failure.text[0] == '\0') {
+        reason_set(&link->failure, 0, "%s did not answer in time", link->name);
     }
     (void)sd_event_source_set_enabled(link->io, SD_EVENT_OFF);
-    link->callbacks.lost(link->failure, link->callbacks.userdata);
+    link->callbacks.lost(link->failure.text, link->callbacks.userdata);
     return 0;
 }
 
@@ -140,7 +140,7 @@ static int handle_message(OrderLink *link)
     } else {
         link->callbacks.event(&report.event, link->callbacks.userdata);
     }
-    return link->failure[0] == '\0';
+    return link->failure.text[0] == '\0';
 }
 
 /* What an answer or event leads to never frees the link; only `lost` may. */
@@ -176,7 +176,7 @@ static int send_order(OrderLink *link, const Order *order, int fd)
 void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadline,
                      OrderAnswered answered, uint64_t cookie, void *userdata)
 {
-    if (link->failure[0] != '\0')
+    if (link->failure.text[0] != '\0')
         return;
     if (link->n_pending == PENDING_MAX) {
         fail(link, "leaves too many orders unanswered");

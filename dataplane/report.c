@@ -1,17 +1,19 @@
 /* Reads answers and events of tred-net and tred-esp, and checks them whole: tred does that. */
 #include "dataplane/report_internal.h"
 
+#include "base/reason.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 /* The text is shown to people: no control characters. */
-static int decode_text(Reader *reader, char *ret)
+static int decode_text(Reader *reader, Reason *ret)
 {
     uint16_t size = 0;
     Bytes text = {};
     int r = reader_u16(reader, &size);
-    if (r >= 0 && size >= ORDER_TEXT_SIZE)
+    if (r >= 0 && size >= sizeof(ret->text))
         r = -EBADMSG;
     if (r >= 0)
         r = reader_take(reader, size, &text);
@@ -20,7 +22,7 @@ static int decode_text(Reader *reader, char *ret)
             r = -EBADMSG;
     }
     if (r >= 0 && text.size > 0)
-        memcpy(ret, text.data, text.size);
+        memcpy(ret->text, text.data, text.size);
     return r;
 }
 
@@ -28,7 +30,7 @@ static int decode_opened(Reader *reader, Answer *answer)
 {
     uint8_t mode = 0;
     if (answer->error != 0)
-        return decode_text(reader, answer->text);
+        return decode_text(reader, &answer->reason);
     int r = reader_u8(reader, &mode);
     if (r >= 0 && mode != DATAPLANE_KERNEL && mode != DATAPLANE_USER)
         r = -EBADMSG;

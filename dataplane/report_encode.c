@@ -9,9 +9,9 @@ static void encode_opened(Writer *writer, const Answer *answer)
         writer_u8(writer, (uint8_t)answer->mode);
         return;
     }
-    size_t size = strnlen(answer->text, sizeof(answer->text) - 1);
+    size_t size = strnlen(answer->reason.text, sizeof(answer->reason.text) - 1);
     writer_u16(writer, (uint16_t)size);
-    writer_bytes(writer, (Bytes){(const uint8_t *)answer->text, size});
+    writer_bytes(writer, (Bytes){(const uint8_t *)answer->reason.text, size});
 }
 
 void answer_encode(Writer *writer, const Answer *answer)

@@ -31,11 +31,12 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(close),   /* the TUN or a socket that an order closes */
     SCMP_SYS(write),   /* a last word on standard error… */
     SCMP_SYS(newfstatat),    SCMP_SYS(fstat),           SCMP_SYS(lseek), /* …and what that is */
-    SCMP_SYS(clock_gettime),                  /* lifetimes, where the vDSO can't tell the time */
-    SCMP_SYS(getrandom),                      /* IVs of CBC */
-    SCMP_SYS(getpid),                         /* OpenSSL's random generator looks for a fork() */
-    SCMP_SYS(brk),                            /* memory of an SA */
-    SCMP_SYS(munmap),        SCMP_SYS(futex), /* OpenSSL's locks */
+    SCMP_SYS(clock_gettime),                    /* lifetimes, where the vDSO can't tell the time */
+    SCMP_SYS(getrandom),                        /* IVs of CBC */
+    SCMP_SYS(getpid),                           /* OpenSSL's random generator looks for a fork() */
+    SCMP_SYS(brk),                              /* memory of an SA */
+    SCMP_SYS(munmap),        SCMP_SYS(madvise), /* which goes back */
+    SCMP_SYS(futex),                            /* OpenSSL's locks */
     SCMP_SYS(rt_sigreturn),  SCMP_SYS(exit_group),
 };
 
@@ -139,10 +140,11 @@ static int helper_init(Helper *helper)
         r = secret_new(ORDER_SIZE_MAX, &helper->message);
     if (r >= 0)
         r = plane_new(&helper->plane);
-    if (r < 0)
-        return r;
-    memory_give_back();
-    return sandbox_enter(ORDER_FD, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
+    if (r >= 0)
+        r = sandbox_enter(ORDER_FD, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
+    if (r >= 0)
+        memory_give_back();
+    return r;
 }
 
 int main(void)
@@ -150,11 +152,11 @@ int main(void)
     _cleanup_(helper_deinit) Helper helper;
     int r = helper_init(&helper);
     if (r < 0) {
-        log_error("tred-esp can't make itself safe: %s. It handles no packet.", strerror(-r));
+        log_error("tred-esp can't make itself safe: %s. It handles no packet", strerror(-r));
         return EXIT_FAILURE;
     }
     r = run(&helper);
     if (r < 0)
-        log_error("tred-esp stops: %s.", strerror(-r));
+        log_error("tred-esp stops: %s", strerror(-r));
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

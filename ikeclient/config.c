@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 /* The profile of TS 33.210 in its order of preference; group 14 is there for gateways of its time.
@@ -22,36 +21,36 @@ static const char *const request_names[] = {"ipv4", "ipv6", "both", "none", NULL
 static const char *const level_names[] = {"error", "warning", "notice", "info", "debug", NULL};
 enum { LEVEL_INFO = 3 };
 
-static int parse_offer(const char *value, uint8_t protocol, void *target, char *allowed)
+static int parse_offer(const char *value, uint8_t protocol, void *target, Reason *allowed)
 {
     char problem[PROPOSALS_PROBLEM_SIZE];
 
     int r = proposals_parse(value, protocol, target, problem);
     if (r < 0)
-        (void)snprintf(allowed, CONFIG_ERROR_SIZE, "%s", problem);
+        reason_set(allowed, 0, "%s", problem);
     return r;
 }
 
-static int parse_ike(const ConfigItem *item, const char *value, void *target, char *allowed)
+static int parse_ike(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
     (void)item;
     return parse_offer(value, IKE_PROTOCOL_IKE, target, allowed);
 }
 
-static int parse_esp(const ConfigItem *item, const char *value, void *target, char *allowed)
+static int parse_esp(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
     (void)item;
     return parse_offer(value, IKE_PROTOCOL_ESP, target, allowed);
 }
 
-static int parse_selectors(const ConfigItem *item, const char *value, void *target, char *allowed)
+static int parse_selectors(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
     (void)item;
     int r = selectors_parse(value, target);
     if (r < 0) {
-        (void)snprintf(allowed, CONFIG_ERROR_SIZE,
-                       "at most %d address prefixes, separated by commas, such as 10.200.0.0/16",
-                       IKE_SELECTORS_MAX);
+        reason_set(allowed, 0,
+                   "at most %d address prefixes, separated by commas, such as 10.200.0.0/16",
+                   IKE_SELECTORS_MAX);
     }
     return r;
 }
@@ -112,17 +111,16 @@ void config_deinit(Config *config)
     *config = (Config){0};
 }
 
-int config_load(Config *config, const char *path, char *error)
+int config_load(Config *config, const char *path, Reason *reason)
 {
-    int r = config_read(path, items, ELEMENTS(items), config, error);
+    int r = config_read(path, items, ELEMENTS(items), config, reason);
     if (r < 0)
         return r;
     if (!config->segw_address) {
-        (void)snprintf(error, CONFIG_ERROR_SIZE,
-                       "%s: [segw] has no \"address\"; write the security gateway's address or "
-                       "host name there",
-                       path);
-        return -EINVAL;
+        return reason_set(reason, -EINVAL,
+                          "%s: [segw] has no \"address\"; write the security gateway's address or "
+                          "host name there",
+                          path);
     }
     return 0;
 }

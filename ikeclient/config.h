@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/config.h"
+#include "base/reason.h"
 #include "ikewire/payload.h"
 
 #include <stdbool.h>
@@ -36,9 +37,9 @@ typedef struct Config {
 int config_init(Config *config);
 void config_deinit(Config *config);
 
-/* Reads `path` over what `config` holds. 0, or a negative errno with `error` (CONFIG_ERROR_SIZE
- * octets) holding the sentence for the person. */
-int config_load(Config *config, const char *path, char *error);
+/* Reads `path` over what `config` holds. 0, or a negative errno with `reason` holding the sentence
+ * for the person. */
+int config_load(Config *config, const char *path, Reason *reason);
 
 /* The configured level, as syslog.h numbers it. */
 int config_log_level(const Config *config);

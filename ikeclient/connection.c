@@ -3,12 +3,12 @@
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "ikeclient/pacing.h"
 #include "ikeclient/resolver.h"
 #include "ikeclient/sa_list.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -19,7 +19,6 @@ enum {
         200 * USEC_PER_MS, /* what was sent through an SA that was replaced is on its way */
     REPLACED_PATIENCE_USEC = 10000 * USEC_PER_MS, /* how long the SeGW may take to delete that SA */
     ACCURACY_USEC = 1000,
-    ERROR_SIZE = 1024,
 };
 
 struct Connection {
@@ -45,10 +44,10 @@ struct Connection {
 
     /* what others were told */
     ConnectionState shown;
-    bool changed;            /* beside the state */
-    bool established;        /* not told yet */
-    char reason[ERROR_SIZE]; /* why the last SA ended */
-    char last_error[ERROR_SIZE];
+    bool changed;     /* beside the state */
+    bool established; /* not told yet */
+    Reason reason;    /* why the last SA ended */
+    Reason last_error;
 
     Resolver resolver;
     sd_event_source *timer;
@@ -95,7 +94,7 @@ static void note_setback(Connection *connection, const char *reason)
 
     connection->not_before = now_usec(connection) + wait * USEC_PER_MS;
     connection->changed = true;
-    (void)snprintf(connection->last_error, sizeof(connection->last_error), "%s", reason);
+    reason_set(&connection->last_error, 0, "%s", reason);
 }
 
 /* The attempt has failed. */
@@ -123,7 +122,7 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
     if (leaving && connection->wanted) {
         log_info("the IKE SA that was replaced is gone: %s", reason);
     } else {
-        (void)snprintf(connection->reason, sizeof(connection->reason), "%s", reason);
+        reason_set(&connection->reason, 0, "%s", reason);
     }
     if (role == SA_COMING && end != IKE_SA_STOPPED) {
         note_failure(connection, end, reason);
@@ -161,7 +160,7 @@ static void on_established(void *userdata, IkeSa *sa)
     connection->advance = !info.children;
     if (info.children) {
         connection->failures = 0;
-        connection->last_error[0] = 0;
+        connection->last_error.text[0] = 0;
     } else {
         note_setback(connection, info.refusal);
     }
@@ -217,10 +216,10 @@ static void begin_at(Connection *connection, const Endpoint *segw)
         ike_sa_start(member->sa);
         return;
     }
-    (void)snprintf(connection->reason, sizeof(connection->reason),
-                   "there is no way to the SeGW at %s (%s): check the network and [segw] address",
-                   endpoint_text(segw, text), strerror(-r));
-    note_failure(connection, IKE_SA_FAILED, connection->reason);
+    reason_set(&connection->reason, 0,
+               "there is no way to the SeGW at %s (%s): check the network and [segw] address",
+               endpoint_text(segw, text), strerror(-r));
+    note_failure(connection, IKE_SA_FAILED, connection->reason.text);
 }
 
 static void on_resolved(void *userdata, const Endpoint *addresses, size_t count,
@@ -233,11 +232,10 @@ static void on_resolved(void *userdata, const Endpoint *addresses, size_t count,
         begin_at(connection,
                  resolver_choose(addresses, count, &connection->segw, connection->advance));
     } else {
-        (void)snprintf(
-            connection->reason, sizeof(connection->reason),
-            "the SeGW \"%s\" has no address: %s; check [segw] address and the name server",
-            connection->config->segw_address, problem);
-        note_failure(connection, IKE_SA_FAILED, connection->reason);
+        reason_set(&connection->reason, 0,
+                   "the SeGW \"%s\" has no address: %s; check [segw] address and the name server",
+                   connection->config->segw_address, problem);
+        note_failure(connection, IKE_SA_FAILED, connection->reason.text);
     }
     settle(connection);
 }
@@ -264,17 +262,18 @@ static void tell(Connection *connection, ConnectionState state)
 {
     ConnectionState before = connection->shown;
 
-    if (state != before || connection->changed) {
-        connection->shown = state;
-        connection->changed = false;
-        connection->handlers->changed(connection->userdata);
-    }
-    if (connection->established) {
+    const bool has_changed = state != before || connection->changed;
+
+    connection->shown = state;
+    connection->changed = false;
+    if (connection->established) { /* first: there may be who waits for it */
         connection->established = false;
         connection->handlers->established(connection->userdata);
     }
+    if (has_changed)
+        connection->handlers->changed(connection->userdata);
     if (state != before && (state == CONNECTION_IDLE || state == CONNECTION_WAITING))
-        connection->handlers->closed(connection->userdata, connection->reason);
+        connection->handlers->closed(connection->userdata, connection->reason.text);
 }
 
 /* Has everything deleted, and does not wait for ever for the SeGW's answer. */
@@ -293,8 +292,7 @@ static void close_all(Connection *connection)
     }
     if (!over)
         return;
-    (void)snprintf(connection->reason, sizeof(connection->reason),
-                   "stopped; the SeGW did not answer our Delete");
+    reason_set(&connection->reason, 0, "stopped; the SeGW did not answer our Delete");
     connection->again = true;
 }
 
@@ -394,7 +392,7 @@ void connection_close(Connection *connection)
     connection->renewal = false;
     connection->resolving = false;
     resolver_cancel(&connection->resolver);
-    (void)snprintf(connection->reason, sizeof(connection->reason), "stopped");
+    reason_set(&connection->reason, 0, "stopped");
     settle(connection);
 }
 
@@ -433,7 +431,7 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
         member = sa_list_find(&connection->sas, SA_COMING);
     *ret = (ConnectionInfo){.state = state,
                             .state_name = connection_state_name(state),
-                            .last_error = connection->last_error};
+                            .last_error = connection->last_error.text};
     if (member) {
         ike_sa_info(member->sa, &ret->sa);
     } else {

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,25 +16,17 @@ enum {
 
 /* ---- its end ---- */
 
-void ike_sa_explain(IkeSa *sa, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(sa->reason, sizeof(sa->reason), format, arguments);
-    va_end(arguments);
-}
-
 void ike_sa_explain_silence(IkeSa *sa, const char *missing)
 {
     RetransmitSchedule schedule = {sa->config->retransmit_timeout,
                                    (unsigned)sa->config->retransmit_tries};
     char segw[ENDPOINT_TEXT_SIZE];
 
-    ike_sa_explain(
-        sa, "no %s from the SeGW at %s within %.1f s%s%s: %s", missing,
+    reason_set(
+        &sa->reason, 0, "no %s from the SeGW at %s within %.1f s%s%s: %s", missing,
         endpoint_text(transport_remote(sa->transport), segw),
-        (double)retransmit_total_ms(&schedule) / 1000, sa->hint[0] != 0 ? "; " : "", sa->hint,
+        (double)retransmit_total_ms(&schedule) / 1000, sa->hint.text[0] != 0 ? "; " : "",
+        sa->hint.text,
         sa->hint_error != 0
             ? advice_for(sa->hint_error)
             : "check [segw] address, and that UDP ports 500 and 4500 pass the networks between");
@@ -56,12 +47,12 @@ void ike_sa_end(IkeSa *sa, IkeSaEnd end)
     sa->closed = true;
     tasks_halt(sa);
     close_exchange(sa);
-    sa->handlers->closed(sa->userdata, sa, end, sa->reason);
+    sa->handlers->closed(sa->userdata, sa, end, sa->reason.text);
 }
 
 void ike_sa_fail(IkeSa *sa, int error)
 {
-    ike_sa_explain(sa, "the IKE client failed: %s", strerror(-error));
+    reason_set(&sa->reason, 0, "the IKE client failed: %s", strerror(-error));
     ike_sa_end(sa, IKE_SA_FAILED);
 }
 
@@ -110,10 +101,10 @@ void ike_sa_hint(IkeSa *sa, uint16_t notify_type, const char *format, ...)
     uint64_t now = 0;
 
     va_start(arguments, format);
-    (void)vsnprintf(sa->hint, sizeof(sa->hint), format, arguments);
+    reason_set_v(&sa->hint, 0, format, arguments);
     va_end(arguments);
     sa->hint_error = notify_type;
-    log_debug("%s", sa->hint);
+    log_debug("%s", sa->hint.text);
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
     if (!sa->established || now < sa->next_hint)
         return;
@@ -133,7 +124,7 @@ static bool on_opened(Flight *flight, const TreReply *reply)
     if (sa->closed)
         return false;
     if (reply->outcome == TRE_GONE) {
-        ike_sa_explain(sa, "%s", reply->text);
+        reason_set(&sa->reason, 0, "%s", reply->text);
         ike_sa_end(sa, IKE_SA_LOST);
     } else if (reply->outcome == TRE_REFUSED) {
         ike_sa_drop(sa, reply->text); /* not from the peer, or nothing new: wait on */
@@ -303,7 +294,7 @@ void ike_sa_stop(IkeSa *sa)
 {
     if (sa->closed || ike_sa_is_closing(sa))
         return;
-    ike_sa_explain(sa, "stopped");
+    reason_set(&sa->reason, 0, "stopped");
     if (!is_known_to_peer(sa)) {
         ike_sa_end(sa, IKE_SA_STOPPED);
         return;
@@ -317,7 +308,7 @@ void ike_sa_lose(IkeSa *sa, const char *exchange, const char *reason)
 {
     if (sa->closed || sa->exchange[0] == 0 || (exchange && strcmp(exchange, sa->exchange) != 0))
         return;
-    ike_sa_explain(sa, "%s", reason);
+    reason_set(&sa->reason, 0, "%s", reason);
     ike_sa_end(sa, IKE_SA_LOST);
 }
 
@@ -336,7 +327,7 @@ void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
         .silent = sa->silent,
         .nat = sa->nat.here || sa->nat.there,
         .children = sa->children,
-        .refusal = sa->refusal,
+        .refusal = sa->refusal.text,
         .segw = transport_remote(sa->transport),
         .milliseconds = sa->established_ms,
     };

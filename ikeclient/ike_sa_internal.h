@@ -3,6 +3,7 @@
  * at once), requests.c (the peer's requests). */
 #pragma once
 
+#include "base/reason.h"
 #include "ikeclient/ike_sa.h"
 #include "ikeclient/report.h"
 #include "ikeclient/requests.h"
@@ -10,8 +11,6 @@
 #include "ikeclient/transport.h"
 
 enum {
-    HINT_SIZE = 256,
-    REASON_SIZE = 1024,
     SUITE_SIZE = 128,
     FLIGHTS_MAX = 16,      /* datagrams that wait for tred; more are dropped */
     CLOSING_TRIES_MAX = 3, /* a Delete is not worth waiting for as long as a connection */
@@ -69,7 +68,7 @@ struct IkeSa {
     char peer_identity[STEP_NAME_SIZE];
     bool established;
     ChildSa *children;
-    char refusal[HINT_SIZE]; /* why there was no child from the start */
+    Reason refusal; /* why there was no child from the start */
 
     /* what is under way */
     TaskQueue tasks;
@@ -81,11 +80,11 @@ struct IkeSa {
 
     /* how it ends */
     bool closed;
-    bool silent;  /* a request of ours was not answered */
-    IkeSaEnd end; /* what to report when a closing task is over */
-    char reason[REASON_SIZE];
-    char hint[HINT_SIZE]; /* the last unauthenticated sign of what may be wrong */
-    uint16_t hint_error;  /* its notify type; 0: it was none */
+    bool silent;         /* a request of ours was not answered */
+    IkeSaEnd end;        /* what to report when a closing task is over */
+    Reason reason;       /* why it ends, or is about to */
+    Reason hint;         /* the last unauthenticated sign of what may be wrong */
+    uint16_t hint_error; /* its notify type; 0: it was none */
 
     double established_ms;
     Steps steps;
@@ -96,11 +95,8 @@ struct IkeSa {
 
 /* ---- ike_sa.c ---- */
 
-/* Says why it ends, or is about to. */
-void ike_sa_explain(IkeSa *sa, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* The same for a SeGW that did not answer: what of it is missing ("IKE_AUTH response"), and for how
- * long that was waited for. */
+/* Sets the reason for a SeGW that did not answer: what of it is missing ("IKE_AUTH response"), and
+ * for how long that was waited for. */
 void ike_sa_explain_silence(IkeSa *sa, const char *missing);
 
 /* Ends it now, for the reason that was said. */

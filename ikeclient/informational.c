@@ -24,9 +24,10 @@ static void liveness_unanswered(Task *task)
     IkeSa *sa = task->sa;
     bool stopping = ike_sa_is_closing(sa);
 
-    ike_sa_explain(sa, stopping ? "stopped; the SeGW is silent"
-                                : "the SeGW does not answer any more: it was restarted, or the "
-                                  "network between is down");
+    reason_set(&sa->reason, 0,
+               stopping ? "stopped; the SeGW is silent"
+                        : "the SeGW does not answer any more: it was restarted, or the "
+                          "network between is down");
     ike_sa_end(sa, stopping ? IKE_SA_STOPPED : IKE_SA_LOST);
 }
 

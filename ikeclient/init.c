@@ -3,6 +3,7 @@
 #include "ikeclient/init.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
 #include "ikeclient/proposals.h"
 
@@ -319,9 +320,10 @@ static int init_agreed(Task *task, const TreReply *reply)
               answer->certreq ? "CERTREQ" : "no CERTREQ",
               answer->fragmentation ? ", fragmentation" : "", nat_text(&sa->nat));
     if (lacks_udp(sa, &sa->nat)) {
-        ike_sa_explain(sa, "the SeGW does not know ESP in UDP (RFC 7296 2.23), without which "
-                           "tred's data plane \"user\" can't do: switch it on there, or use "
-                           "a kernel with ESP");
+        reason_set(&sa->reason, 0,
+                   "the SeGW does not know ESP in UDP (RFC 7296 2.23), without which "
+                   "tred's data plane \"user\" can't do: switch it on there, or use "
+                   "a kernel with ESP");
         ike_sa_end(sa, IKE_SA_FAILED);
         return 0;
     }

@@ -3,6 +3,7 @@
 #include "ikeclient/requests.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
 
 #include <stdlib.h>
@@ -136,7 +137,7 @@ static void follow(IkeSa *sa)
         /* Deleting at the same time, we get what we want (RFC 7296 2.8.1 says so of both). */
         bool ours = ike_sa_is_closing(sa);
         if (!ours)
-            ike_sa_explain(sa, "the SeGW sent %s", request->what);
+            reason_set(&sa->reason, 0, "the SeGW sent %s", request->what);
         ike_sa_end(sa, ours ? sa->end : IKE_SA_DELETED_BY_PEER);
         return;
     }
@@ -159,7 +160,7 @@ static void on_sealed(void *userdata, const TreReply *reply)
     if (sa->closed)
         return;
     if (reply->outcome != TRE_DONE) {
-        ike_sa_explain(sa, "tred did not seal our answer: %s", reply->text);
+        reason_set(&sa->reason, 0, "tred did not seal our answer: %s", reply->text);
         ike_sa_end(sa, IKE_SA_LOST);
         return;
     }

@@ -81,10 +81,10 @@ static void check(IkeSa *sa, int r)
 static bool accepted(IkeSa *sa, const TreReply *reply)
 {
     if (reply->outcome == TRE_GONE) {
-        ike_sa_explain(sa, "%s", reply->text);
+        reason_set(&sa->reason, 0, "%s", reply->text);
         ike_sa_end(sa, IKE_SA_LOST);
     } else if (reply->outcome == TRE_REFUSED) {
-        ike_sa_explain(sa, "tred refused (%s): %s", reply->error, reply->text);
+        reason_set(&sa->reason, 0, "tred refused (%s): %s", reply->error, reply->text);
         ike_sa_end(sa, IKE_SA_FAILED);
     }
     return reply->outcome == TRE_DONE;

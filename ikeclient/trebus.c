@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/reason.h"
 #include "ikeclient/tremessage.h"
 
 #include <errno.h>
@@ -44,12 +45,12 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     Pending *place = userdata;
     Pending pending = *place;
-    char text[TRE_TEXT_SIZE];
+    Reason reason;
     TreReply reply;
     (void)unused;
 
     sd_bus_slot_unref(pending.slot);
-    tre_message_read(m, pending.method, text, &reply);
+    tre_message_read(m, pending.method, &reason, &reply);
     if (is_loading(&reply)) {
         place->slot = NULL;
         return 0;

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #define ERROR_PREFIX "org.tred.TrE1.Error."
@@ -247,7 +246,7 @@ static const struct {
     [TRE_CLOSE] = {TRE_EXCHANGE, "Close", append_nothing, read_nothing},
 };
 
-static void read_error(const sd_bus_error *error, TreReply *reply, char *text)
+static void read_error(const sd_bus_error *error, TreReply *reply, Reason *reason)
 {
     const char *name = error->name ? error->name : "";
     const char *message = error->message ? error->message : "";
@@ -257,42 +256,41 @@ static void read_error(const sd_bus_error *error, TreReply *reply, char *text)
     if (strncmp(name, ERROR_PREFIX, strlen(ERROR_PREFIX)) == 0) {
         reply->outcome = TRE_REFUSED;
         reply->error = name + strlen(ERROR_PREFIX);
-        (void)snprintf(text, TRE_TEXT_SIZE, "%s", message);
+        reason_set(reason, 0, "%s", message);
     } else if (strcmp(name, SD_BUS_ERROR_ACCESS_DENIED) == 0) {
-        (void)snprintf(text, TRE_TEXT_SIZE,
-                       "the bus does not let this user call " TRE_NAME
-                       " (%s): run ikeclient as the "
-                       "user that tred's bus policy names, and install that policy",
-                       message);
+        reason_set(reason, 0,
+                   "the bus does not let this user call " TRE_NAME " (%s): run ikeclient as the "
+                   "user that tred's bus policy names, and install that policy",
+                   message);
     } else if (strcmp(name, SD_BUS_ERROR_SERVICE_UNKNOWN) == 0 ||
                strcmp(name, SD_BUS_ERROR_NAME_HAS_NO_OWNER) == 0) {
-        (void)snprintf(text, TRE_TEXT_SIZE,
-                       "the trusted environment (" TRE_NAME ") is not on the bus: start tred");
+        reason_set(reason, 0,
+                   "the trusted environment (" TRE_NAME ") is not on the bus: start tred");
     } else if (strcmp(name, SD_BUS_ERROR_NO_REPLY) == 0 ||
                strcmp(name, SD_BUS_ERROR_TIMEOUT) == 0) {
-        (void)snprintf(text, TRE_TEXT_SIZE,
-                       "the trusted environment (" TRE_NAME ") did not answer: see tred's log");
+        reason_set(reason, 0,
+                   "the trusted environment (" TRE_NAME ") did not answer: see tred's log");
     } else {
-        (void)snprintf(text, TRE_TEXT_SIZE, "the trusted environment (" TRE_NAME ") failed: %s: %s",
-                       name, message);
+        reason_set(reason, 0, "the trusted environment (" TRE_NAME ") failed: %s: %s", name,
+                   message);
     }
 }
 
-void tre_message_read(sd_bus_message *m, TreMethod method, char *text, TreReply *ret)
+void tre_message_read(sd_bus_message *m, TreMethod method, Reason *reason, TreReply *ret)
 {
-    text[0] = 0;
-    *ret = (TreReply){.method = method, .outcome = TRE_DONE, .error = "", .text = text};
+    reason->text[0] = 0;
+    *ret = (TreReply){.method = method, .outcome = TRE_DONE, .error = "", .text = reason->text};
     if (sd_bus_message_is_method_error(m, NULL)) {
-        read_error(sd_bus_message_get_error(m), ret, text);
+        read_error(sd_bus_message_get_error(m), ret, reason);
         return;
     }
     int r = methods[method].read(m, ret);
     if (r < 0) {
         ret->outcome = TRE_GONE;
-        (void)snprintf(text, TRE_TEXT_SIZE,
-                       "the answer of " TRE_NAME " to %s can't be read (%s): are tred and "
-                       "ikeclient of one version?",
-                       methods[method].member, strerror(-r));
+        reason_set(reason, 0,
+                   "the answer of " TRE_NAME " to %s can't be read (%s): are tred and "
+                   "ikeclient of one version?",
+                   methods[method].member, strerror(-r));
     }
 }
 

@@ -2,6 +2,7 @@
  */
 #pragma once
 
+#include "base/reason.h"
 #include "ikeclient/tre.h"
 
 #include <systemd/sd-bus.h>
@@ -11,11 +12,9 @@
 #define TRE_MANAGER "org.tred.TrE1.Manager"
 #define TRE_EXCHANGE "org.tred.TrE1.Exchange"
 
-enum { TRE_TEXT_SIZE = 1024 };
-
 /* The message for `call`, ready to be sent. 0 or a negative errno. */
 int tre_message_new(sd_bus *bus, const TreCall *call, sd_bus_message **ret);
 
 /* Reads what came back for `method`, error or not. Views borrow from `m`; an error's sentence is
- * written to `text` (TRE_TEXT_SIZE octets). */
-void tre_message_read(sd_bus_message *m, TreMethod method, char *text, TreReply *ret);
+ * written to `reason`. */
+void tre_message_read(sd_bus_message *m, TreMethod method, Reason *reason, TreReply *ret);

@@ -2,7 +2,7 @@
 #include "ikewire/kind.h"
 
 #include "base/cleanup.h"
-#include "ikewire/message.h"
+#include "ikewire/payload.h"
 #include "ikewire/registry.h"
 
 /* A body is well-formed if it decodes; what it decodes to is of no interest yet. */

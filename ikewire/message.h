@@ -12,20 +12,6 @@ enum {
     IKE_MESSAGE_MAX = 65535, /* octets that we accept or make, fragments put together */
 };
 
-/* How many payloads of one chain are kept. What is beyond is checked and then skipped, so that a
- * peer's Vendor IDs or notifies can't crowd out the payloads that matter. */
-enum {
-    IKE_SINGLES_MAX = 12, /* the types that may stand once */
-    IKE_CERTS_MAX = 32,   /* as many as tred looks at, and as many of other encodings */
-    IKE_CERTREQS_MAX = 4, /* and the same of each of the others */
-    IKE_NOTIFIES_MAX = 32,
-    IKE_DELETES_MAX = 4,
-    IKE_VENDOR_IDS_MAX = 4,
-    IKE_UNKNOWNS_MAX = 4, /* of all types that we don't know together */
-    IKE_PAYLOADS_MAX = IKE_SINGLES_MAX + IKE_CERTS_MAX + IKE_CERTREQS_MAX + IKE_NOTIFIES_MAX +
-                       IKE_DELETES_MAX + IKE_VENDOR_IDS_MAX + IKE_UNKNOWNS_MAX,
-};
-
 typedef struct IkeHeader {
     uint64_t spi_i;
     uint64_t spi_r;

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-enum { IPV6_MTU_MIN = 1280 };
-
 typedef struct KernelSa {
     uint32_t spi_in;
     uint32_t spi_out;
@@ -185,7 +183,7 @@ static int prepare(KernelPlane *plane, const char *name)
     if (r >= 0)
         r = xfrm_interface_add(plane->route, name);
     if (r >= 0)
-        r = network_attach(*network, name, IPV6_MTU_MIN);
+        r = network_attach(*network, name);
     if (r >= 0)
         network_detach(*network);
     if (r >= 0)
@@ -193,32 +191,32 @@ static int prepare(KernelPlane *plane, const char *name)
     return r < 0 ? r : watch_xfrm(plane);
 }
 
-static int kernel_open(const char *interface, NetPlane **ret, char *error)
+static int kernel_open(const char *interface, NetPlane **ret, Reason *reason)
 {
     KernelPlane *plane = calloc(1, sizeof(*plane));
     if (!plane)
-        return net_plane_fail(error, -ENOMEM, "Out of memory.");
+        return reason_set(reason, -ENOMEM, "Out of memory");
     plane->base.backend = &NET_BACKEND_KERNEL;
     _cleanup_(net_plane_closep) NetPlane *owner = &plane->base;
     int r = prepare(plane, interface);
     if (r == -EPROTONOSUPPORT || r == -ENOSYS || r == -EOPNOTSUPP || r == -ENOENT) {
-        return net_plane_fail(error, -EOPNOTSUPP,
-                              "This kernel lacks ESP, AES-GCM or the XFRM interface: %s. Load the "
-                              "modules esp4, esp6 and xfrm_interface, or set mode = user.",
-                              strerror(-r));
+        return reason_set(reason, -EOPNOTSUPP,
+                          "This kernel lacks ESP, AES-GCM or the XFRM interface: %s. Load the "
+                          "modules esp4, esp6 and xfrm_interface, or set mode = user",
+                          strerror(-r));
     }
     if (r < 0)
-        return net_plane_fail_network(error, r, interface);
+        return net_plane_fail_network(reason, r, interface);
     *ret = steal_pointer(owner);
     return 0;
 }
 
-static int raise_interface(KernelPlane *plane, uint32_t mtu)
+static int raise_interface(KernelPlane *plane)
 {
     if (plane->n_sas > 0)
-        return network_limit_mtu(plane->base.network, mtu);
+        return 0;
     int r = xfrm_interface_add(plane->route, plane->base.interface);
-    return r < 0 ? r : network_attach(plane->base.network, plane->base.interface, mtu);
+    return r < 0 ? r : network_attach(plane->base.network, plane->base.interface);
 }
 
 static int add_states(KernelPlane *plane, const SaOrder *order)
@@ -238,7 +236,7 @@ static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun)
     KernelPlane *plane = kernel_plane(base);
     if (order->local.ss_family == AF_UNSPEC)
         return -EINVAL;
-    int r = raise_interface(plane, order->mtu);
+    int r = raise_interface(plane);
     if (r >= 0)
         r = add_states(plane, order);
     if (r < 0) {

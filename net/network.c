@@ -25,6 +25,7 @@ typedef struct Item {
 /* What one pair of SAs asks for. */
 typedef struct Need {
     uint32_t spi_in;
+    uint32_t mtu; /* that its path has room for */
     IkeTs ts_remote;
     size_t n_addresses;
     InnerAddress addresses[DATAPLANE_ADDRESSES_MAX];
@@ -83,7 +84,7 @@ int network_clear(Network *network, const char *name)
     return routes_clear(network->netlink);
 }
 
-int network_attach(Network *network, const char *name, uint32_t mtu)
+int network_attach(Network *network, const char *name)
 {
     Link link;
     int r = link_find(network->netlink, name, &link);
@@ -91,13 +92,38 @@ int network_attach(Network *network, const char *name, uint32_t mtu)
         return r;
     (void)snprintf(network->name, sizeof(network->name), "%s", name);
     network->index = link.index;
-    network->mtu = mtu;
-    return link_configure(network->netlink, link.index, mtu);
+    network->mtu = IPV6_MTU_MIN;
+    return link_configure(network->netlink, link.index, network->mtu);
 }
 
-int network_limit_mtu(Network *network, uint32_t mtu)
+/* IPv6 goes by its inner address; where there is none at all, by the selectors. */
+static bool has_ipv6(const Need *need)
 {
-    if (mtu >= network->mtu)
+    for (size_t i = 0; i < need->n_addresses; i++) {
+        if (need->addresses[i].size == 16)
+            return true;
+    }
+    for (size_t i = 0; i < need->ts_remote.n_selectors && need->n_addresses == 0; i++) {
+        if (need->ts_remote.selectors[i].type == IKE_TS_IPV6_ADDR_RANGE)
+            return true;
+    }
+    return false;
+}
+
+/* The least that a pair's path has room for, and what IPv6 asks for all the same. */
+static int update_mtu(Network *network)
+{
+    uint32_t mtu = UINT16_MAX;
+    bool ipv6 = false;
+
+    for (size_t i = 0; i < network->n_needs; i++) {
+        const Need *need = &network->needs[i];
+        ipv6 = ipv6 || has_ipv6(need);
+        mtu = need->mtu < mtu ? need->mtu : mtu;
+    }
+    if (ipv6 && mtu < IPV6_MTU_MIN)
+        mtu = IPV6_MTU_MIN;
+    if (network->n_needs == 0 || mtu == network->mtu)
         return 0;
     int r = link_set_mtu(network->netlink, network->index, mtu);
     if (r >= 0)
@@ -268,10 +294,11 @@ static int want_all(Network *network, const Need *need)
     return r;
 }
 
-/* Marks what the pairs need, adds what is missing, and takes away the rest. */
+/* Marks what the pairs need, adds what is missing, and takes away the rest. The MTU comes first, as
+ * it decides whether there can be IPv6 addresses. */
 static int update(Network *network)
 {
-    int r = 0;
+    int r = update_mtu(network);
     for (size_t i = 0; i < network->n_items; i++)
         network->items[i].wanted = false;
     for (size_t i = network->n_needs; i > 0 && r >= 0; i--)
@@ -288,6 +315,7 @@ int network_add_sa(Network *network, const SaOrder *order)
     Need *need = &network->needs[network->n_needs++];
     *need = (Need){
         .spi_in = order->spi_in,
+        .mtu = order->mtu,
         .ts_remote = order->ts_remote,
         .n_addresses = order->n_addresses,
         .remote = host_prefix(&order->remote),

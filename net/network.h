@@ -19,17 +19,19 @@ DEFINE_POINTER_CLEANUP(Network, network_free);
  * -errno. */
 int network_clear(Network *network, const char *name);
 
-/* Takes a new interface in: marks it, sets its MTU, brings it up. Returns 0 or -errno. */
-int network_attach(Network *network, const char *name, uint32_t mtu);
+enum { IPV6_MTU_MIN = 1280 }; /* RFC 8200 5: below it, an interface has no IPv6 */
 
-/* Lowers the MTU if it is above `mtu`: another SA leaves less room. Returns 0 or -errno. */
-int network_limit_mtu(Network *network, uint32_t mtu);
+/* Takes a new interface in: marks it, brings it up, with an MTU that serves for any SA. Returns 0
+ * or -errno. */
+int network_attach(Network *network, const char *name);
 
-/* Adds what a pair of SAs needs: its inner addresses, and routes for its remote selectors. If a
- * selector covers the outer remote address, that one's present route is pinned, or the tunnel would
- * be sent into itself. All or nothing. Returns 0, -ENOSPC, -EEXIST if the host has a route of its
- * own to just such a prefix, -EADDRINUSE if another of its interfaces has such an inner address, or
- * another -errno. */
+/* Adds what a pair of SAs needs: its inner addresses, routes for its remote selectors, and an MTU
+ * for which ESP packets fit the path of every pair. With IPv6 inside it is never below
+ * IPV6_MTU_MIN: where the path has no room for that, the ESP packets go in fragments (RFC
+ * 2473 7.1). If a selector covers the outer remote address, that one's present route is pinned, or
+ * the tunnel would be sent into itself. All or nothing. Returns 0, -ENOSPC, -EEXIST if the host has
+ * a route of its own to just such a prefix, -EADDRINUSE if another of its interfaces has such an
+ * inner address, or another -errno. */
 int network_add_sa(Network *network, const SaOrder *order);
 
 /* Removes what no other pair needs. */

@@ -3,42 +3,32 @@
 #include "net/plane.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { ESP_BUFFER_SIZE = 8 * 1024 * 1024 }; /* some ms of traffic at the speed of a network card */
 
-int net_plane_fail(char *error, int r, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(error, ORDER_TEXT_SIZE, format, arguments);
-    va_end(arguments);
-    return r;
-}
-
-int net_plane_fail_network(char *error, int r, const char *interface)
+int net_plane_fail_network(Reason *reason, int r, const char *interface)
 {
     switch (r) {
     case -EEXIST:
-        return net_plane_fail(
-            error, r,
-            "There is an interface %s that tred did not make. Remove it, or choose another name.",
+        return reason_set(
+            reason, r,
+            "There is an interface %s that tred did not make. Remove it, or choose another name",
             interface);
     case -EPERM:
-        return net_plane_fail(error, r,
-                              "The network can't be configured: CAP_NET_ADMIN is missing. Start "
-                              "tred-net by its unit.");
+        return reason_set(reason, r,
+                          "The network can't be configured: CAP_NET_ADMIN is missing. Start "
+                          "tred-net by its unit");
     default:
-        return net_plane_fail(error, r, "The network can't be configured: %s.", strerror(-r));
+        return reason_set(reason, r, "The network can't be configured: %s", strerror(-r));
     }
 }
 
 static int open_backend(const NetBackend *backend, const char *interface, NetPlane **ret,
-                        char *error)
+                        Reason *reason)
 {
-    int r = backend->open(interface, ret, error);
+    int r = backend->open(interface, ret, reason);
     if (r < 0)
         return r;
     (*ret)->backend = backend;
@@ -47,31 +37,31 @@ static int open_backend(const NetBackend *backend, const char *interface, NetPla
 }
 
 /* The kernel's plane where it can, else the user's. */
-static int open_best(const char *interface, NetPlane **ret, char *error)
+static int open_best(const char *interface, NetPlane **ret, Reason *reason)
 {
-    char kernel_error[ORDER_TEXT_SIZE] = "", user_error[ORDER_TEXT_SIZE] = "";
-    int r = open_backend(&NET_BACKEND_KERNEL, interface, ret, kernel_error);
+    Reason kernel_error = {0}, user_error = {0};
+    int r = open_backend(&NET_BACKEND_KERNEL, interface, ret, &kernel_error);
     if (r >= 0)
         return r;
     if (r != -EOPNOTSUPP)
-        return net_plane_fail(error, r, "%s", kernel_error);
-    r = open_backend(&NET_BACKEND_USER, interface, ret, user_error);
+        return reason_set(reason, r, "%s", kernel_error.text);
+    r = open_backend(&NET_BACKEND_USER, interface, ret, &user_error);
     if (r < 0)
-        return net_plane_fail(error, r, "%s %s", kernel_error, user_error);
+        return reason_set(reason, r, "%s. %s", kernel_error.text, user_error.text);
     return r;
 }
 
-int net_plane_open(DataPlaneMode mode, const char *interface, NetPlane **ret, char *error)
+int net_plane_open(DataPlaneMode mode, const char *interface, NetPlane **ret, Reason *reason)
 {
     switch (mode) {
     case DATAPLANE_AUTO:
-        return open_best(interface, ret, error);
+        return open_best(interface, ret, reason);
     case DATAPLANE_KERNEL:
-        return open_backend(&NET_BACKEND_KERNEL, interface, ret, error);
+        return open_backend(&NET_BACKEND_KERNEL, interface, ret, reason);
     case DATAPLANE_USER:
-        return open_backend(&NET_BACKEND_USER, interface, ret, error);
+        return open_backend(&NET_BACKEND_USER, interface, ret, reason);
     default:
-        return net_plane_fail(error, -EINVAL, "There is no such data plane.");
+        return reason_set(reason, -EINVAL, "There is no such data plane");
     }
 }
 

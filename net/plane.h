@@ -2,6 +2,7 @@
  * and routes, and the kernel's ESP or a TUN for tred-esp behind it. */
 #pragma once
 
+#include "base/reason.h"
 #include "dataplane/order.h"
 #include "net/network.h"
 
@@ -13,7 +14,7 @@ typedef struct NetPlane NetPlane;
 typedef struct NetBackend {
     DataPlaneMode mode;
     /* `open` allocates; *ret begins with NetPlane. */
-    int (*open)(const char *interface, NetPlane **ret, char *error);
+    int (*open)(const char *interface, NetPlane **ret, Reason *reason);
     void (*close)(NetPlane *plane);
     int (*add_sa)(NetPlane *plane, const SaOrder *order, int *ret_tun);
     int (*remove_sa)(NetPlane *plane, uint32_t spi_in);
@@ -43,10 +44,10 @@ extern const NetBackend NET_BACKEND_KERNEL;
 extern const NetBackend NET_BACKEND_USER;
 
 /* Opens a plane, and clears what an earlier connection with this interface name left behind. With
- * DATAPLANE_AUTO it is the kernel's if that has ESP. Returns 0, or -errno with `error`
- * (ORDER_TEXT_SIZE octets) saying what was found and what to do: -EOPNOTSUPP the kernel can't,
+ * DATAPLANE_AUTO it is the kernel's if that has ESP. Returns 0, or -errno with `reason`
+ saying what was found and what to do: -EOPNOTSUPP the kernel can't,
  * -EPERM CAP_NET_ADMIN is missing, -EEXIST the interface is not ours. */
-int net_plane_open(DataPlaneMode mode, const char *interface, NetPlane **ret, char *error);
+int net_plane_open(DataPlaneMode mode, const char *interface, NetPlane **ret, Reason *reason);
 
 /* Removes every SA, route, address and interface that it made. */
 void net_plane_close(NetPlane *plane);
@@ -75,9 +76,5 @@ bool net_plane_event(NetPlane *plane, DataPlaneEvent *ret);
 NetSa *net_plane_find(NetPlane *plane, uint32_t spi_in);
 void net_plane_report(NetPlane *plane, uint32_t spi_in, DataPlaneEventType event);
 
-/* Writes the sentence for the person (ORDER_TEXT_SIZE octets) and passes `r` on. */
-int net_plane_fail(char *error, int r, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* The same for an error of the network configuration. */
-int net_plane_fail_network(char *error, int r, const char *interface);
+/* Sets the reason for an error of the network configuration. */
+int net_plane_fail_network(Reason *reason, int r, const char *interface);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/manager.h"
 #include "base/memory.h"
+#include "base/reason.h"
 #include "base/sandbox.h"
 #include "net/plane.h"
 
@@ -205,11 +206,12 @@ static int server_init(Server *server, const Options *options)
     if (r >= 0 && watchdog_us > 0)
         server->watchdog_ms = (int)(watchdog_us / 2000);
     if (r >= 0) {
-        memory_give_back();
         r = sandbox_keep_rights(CAP_TO_MASK(CAP_NET_ADMIN), ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
         if (r < 0)
             log_error("Rights can't be given up: %s", strerror(-r));
     }
+    if (r >= 0)
+        memory_give_back();
     return r;
 }
 
@@ -259,13 +261,13 @@ static int send_report(const Server *server, const Writer *writer, int fd)
     return r < 0 ? r : helper_send(server->connection, message, fd);
 }
 
-static int open_plane(Server *server, const Order *order, char *error)
+static int open_plane(Server *server, const Order *order, Reason *reason)
 {
     if (server->plane)
-        return net_plane_fail(error, -EEXIST, "The plane is open already.");
-    int r = net_plane_open(order->mode, order->interface, &server->plane, error);
+        return reason_set(reason, -EEXIST, "The plane is open already");
+    int r = net_plane_open(order->mode, order->interface, &server->plane, reason);
     if (r < 0)
-        log_warning("%s", error);
+        log_warning("%s", reason->text);
     return r;
 }
 
@@ -278,7 +280,7 @@ static void carry_out(Server *server, const Order *order, int esp_fd, Answer *re
     *ret = (Answer){.type = order->type, .number = order->number, .error = -ENOTCONN};
     if (order->type != ORDER_OPEN)
         return;
-    ret->error = open_plane(server, order, ret->text);
+    ret->error = open_plane(server, order, &ret->reason);
     if (ret->error >= 0)
         ret->mode = server->plane->backend->mode;
 }

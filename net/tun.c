@@ -14,21 +14,21 @@
 
 #define TUN_DEVICE "/dev/net/tun"
 
-int tun_probe(char *error)
+int tun_probe(Reason *reason)
 {
     _cleanup_(close_fdp) int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd >= 0)
         return 0;
     if (errno == EACCES || errno == EPERM) {
-        return net_plane_fail(error, -errno,
-                              "No permission to open %s. Start tred-net by its unit, and let it "
-                              "open that (usually everybody may).",
-                              TUN_DEVICE);
+        return reason_set(reason, -errno,
+                          "No permission to open %s. Start tred-net by its unit, and let it "
+                          "open that (usually everybody may)",
+                          TUN_DEVICE);
     }
-    return net_plane_fail(error, -errno,
-                          "%s can't be opened: %s. Load the module tun, or have a kernel that has "
-                          "it.",
-                          TUN_DEVICE, strerror(errno));
+    return reason_set(reason, -errno,
+                      "%s can't be opened: %s. Load the module tun, or have a kernel that has "
+                      "it",
+                      TUN_DEVICE, strerror(errno));
 }
 
 int tun_open(const char *name, int *ret)

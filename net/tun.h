@@ -1,10 +1,11 @@
 /* The TUN device behind the tunnel's interface where ESP is done in user space. */
 #pragma once
 
-/* Whether there is one to be had: 0, or -errno with `error` (ORDER_TEXT_SIZE octets) saying what
- * was found and what to do. The device node may be there without a driver behind it: only opening
- * it tells. */
-int tun_probe(char *error);
+#include "base/reason.h"
+
+/* Whether there is one to be had: 0, or -errno with `reason` saying what was found and what to do.
+ * The device node may be there without a driver behind it: only opening it tells. */
+int tun_probe(Reason *reason);
 
 /* Makes the interface `name` and *ret, a non-blocking descriptor that it lives by. The host may
  * hand over TCP packets to be segmented here and checksums to be completed here (IFF_VNET_HDR).

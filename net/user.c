@@ -12,19 +12,19 @@ static void user_close(NetPlane *plane)
     free(plane);
 }
 
-static int user_open(const char *interface, NetPlane **ret, char *error)
+static int user_open(const char *interface, NetPlane **ret, Reason *reason)
 {
     NetPlane *plane = calloc(1, sizeof(*plane));
     if (!plane)
-        return net_plane_fail(error, -ENOMEM, "Out of memory.");
+        return reason_set(reason, -ENOMEM, "Out of memory");
     plane->backend = &NET_BACKEND_USER;
     _cleanup_(net_plane_closep) NetPlane *owner = plane;
     int r = network_new(&plane->network);
     if (r >= 0)
         r = network_clear(plane->network, interface);
     if (r < 0)
-        return net_plane_fail_network(error, r, interface);
-    r = tun_probe(error);
+        return net_plane_fail_network(reason, r, interface);
+    r = tun_probe(reason);
     if (r < 0)
         return r;
     *ret = steal_pointer(owner);
@@ -33,14 +33,14 @@ static int user_open(const char *interface, NetPlane **ret, char *error)
 
 /* The interface lives by the descriptor, which tred hands on to tred-esp: it goes when that goes,
  * however that happens. */
-static int raise_interface(NetPlane *plane, uint32_t mtu, int *ret_tun)
+static int raise_interface(NetPlane *plane, int *ret_tun)
 {
     if (plane->n_sas > 0)
-        return network_limit_mtu(plane->network, mtu);
+        return 0;
     _cleanup_(close_fdp) int tun = -1;
     int r = tun_open(plane->interface, &tun);
     if (r >= 0)
-        r = network_attach(plane->network, plane->interface, mtu);
+        r = network_attach(plane->network, plane->interface);
     if (r >= 0)
         *ret_tun = steal_fd(&tun);
     return r;
@@ -48,7 +48,7 @@ static int raise_interface(NetPlane *plane, uint32_t mtu, int *ret_tun)
 
 static int user_add_sa(NetPlane *plane, const SaOrder *order, int *ret_tun)
 {
-    int r = raise_interface(plane, order->mtu, ret_tun);
+    int r = raise_interface(plane, ret_tun);
     if (r >= 0)
         r = network_add_sa(plane->network, order);
     if (r >= 0)

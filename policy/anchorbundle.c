@@ -6,8 +6,6 @@
 #include "policy/encoding.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { LINE_SIZE = 16 + 2 * POLICY_SIGNATURE_MAX, HEX_SIZE = 2 * ANCHOR_DIGEST_SIZE + 1 };
@@ -15,16 +13,6 @@ enum { LINE_SIZE = 16 + 2 * POLICY_SIGNATURE_MAX, HEX_SIZE = 2 * ANCHOR_DIGEST_S
 #define SIGN_AGAIN "sign the bundle again with 'tre-provision sign-anchors'"
 #define PEM_BEGIN "-----BEGIN PUBLIC KEY-----\n"
 #define PEM_END "-----END PUBLIC KEY-----\n"
-
-__attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(error, ANCHOR_APPROVAL_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    return -EINVAL;
-}
 
 void anchor_approval_deinit(AnchorApproval *approval)
 {
@@ -81,29 +69,31 @@ static int signature_take(const char *word, AnchorSignature *ret)
 }
 
 /* The lines before the key. */
-static int record_take(Bytes *text, const char *name, AnchorApproval *ret, char *error)
+static int record_take(Bytes *text, const char *name, AnchorApproval *ret, Reason *reason)
 {
     char line[LINE_SIZE];
     const char *word;
 
     if (version_take(value_next(text, "version", line), &ret->record.version) < 0) {
-        return refuse(error, "%.200s: \"version\" is not a whole number from 1 on; " SIGN_AGAIN,
-                      name);
+        return reason_set(reason, -EINVAL,
+                          "%.200s: \"version\" is not a whole number from 1 on; " SIGN_AGAIN, name);
     }
     word = value_next(text, "sha256", line);
     if (!word || hex_decode(word, ret->record.digest, ANCHOR_DIGEST_SIZE) < 0) {
-        return refuse(
-            error, "%.200s: \"sha256\" is not a SHA-256 digest in hexadecimal; " SIGN_AGAIN, name);
+        return reason_set(reason, -EINVAL,
+                          "%.200s: \"sha256\" is not a SHA-256 digest in hexadecimal; " SIGN_AGAIN,
+                          name);
     }
     word = value_next(text, "first", line);
     if (word && signature_take(word, &ret->signatures[ANCHOR_WRITE_FIRST]) < 0) {
-        return refuse(error, "%.200s: \"first\" is not a signature in hexadecimal; " SIGN_AGAIN,
-                      name);
+        return reason_set(reason, -EINVAL,
+                          "%.200s: \"first\" is not a signature in hexadecimal; " SIGN_AGAIN, name);
     }
     if (signature_take(value_next(text, "update", line), &ret->signatures[ANCHOR_WRITE_UPDATE]) <
         0) {
-        return refuse(error, "%.200s: \"update\" is not a signature in hexadecimal; " SIGN_AGAIN,
-                      name);
+        return reason_set(reason, -EINVAL,
+                          "%.200s: \"update\" is not a signature in hexadecimal; " SIGN_AGAIN,
+                          name);
     }
     return 0;
 }
@@ -118,19 +108,19 @@ static bool is_one_block(Bytes pem)
            memcmp(pem.data, PEM_BEGIN, strlen(PEM_BEGIN)) == 0;
 }
 
-static int key_take(Bytes pem, const char *name, PolicyKey *ret, char *error)
+static int key_take(Bytes pem, const char *name, PolicyKey *ret, Reason *reason)
 {
-    char key_error[POLICY_KEY_ERROR_SIZE] = "";
+    Reason key_error = {0};
 
-    if (is_one_block(pem) && policy_key_decode(pem, name, false, ret, key_error) == 0)
+    if (is_one_block(pem) && policy_key_decode(pem, name, false, ret, &key_error) == 0)
         return 0;
-    return refuse(error,
-                  "%.200s does not end in a public key in PEM, RSA-2048 or ECDSA "
-                  "P-256; " SIGN_AGAIN,
-                  name);
+    return reason_set(reason, -EINVAL,
+                      "%.200s does not end in a public key in PEM, RSA-2048 or ECDSA "
+                      "P-256; " SIGN_AGAIN,
+                      name);
 }
 
-static int signatures_check(const AnchorApproval *approval, const char *name, char *error)
+static int signatures_check(const AnchorApproval *approval, const char *name, Reason *reason)
 {
     static const char *const write_names[ANCHOR_WRITES] = {
         [ANCHOR_WRITE_FIRST] = "first",
@@ -143,8 +133,8 @@ static int signatures_check(const AnchorApproval *approval, const char *name, ch
         if (signature->size > 0 &&
             !anchor_guard_approved(&approval->operator_key, (AnchorWrite)write, &approval->record,
                                    signature)) {
-            return refuse(
-                error,
+            return reason_set(
+                reason, -EINVAL,
                 "%.200s: \"%s\" is not the signature of the key in it over this version and "
                 "digest; " SIGN_AGAIN,
                 name, write_names[write]);
@@ -153,20 +143,20 @@ static int signatures_check(const AnchorApproval *approval, const char *name, ch
     return 0;
 }
 
-int anchor_approval_decode(Bytes text, const char *name, AnchorApproval *ret, char *error)
+int anchor_approval_decode(Bytes text, const char *name, AnchorApproval *ret, Reason *reason)
 {
     _cleanup_(anchor_approval_deinit) AnchorApproval approval = {0};
     int r;
 
     if (text.size > ANCHOR_APPROVAL_SIZE_MAX) {
-        return refuse(error, "%.200s has more than %d octets; " SIGN_AGAIN, name,
-                      ANCHOR_APPROVAL_SIZE_MAX);
+        return reason_set(reason, -EINVAL, "%.200s has more than %d octets; " SIGN_AGAIN, name,
+                          ANCHOR_APPROVAL_SIZE_MAX);
     }
-    r = record_take(&text, name, &approval, error);
+    r = record_take(&text, name, &approval, reason);
     if (r == 0)
-        r = key_take(text, name, &approval.operator_key, error);
+        r = key_take(text, name, &approval.operator_key, reason);
     if (r == 0)
-        r = signatures_check(&approval, name, error);
+        r = signatures_check(&approval, name, reason);
     if (r < 0)
         return r;
     approval_move(ret, &approval);
@@ -174,19 +164,20 @@ int anchor_approval_decode(Bytes text, const char *name, AnchorApproval *ret, ch
 }
 
 int anchor_approval_fits(const AnchorApproval *approval, Bytes bundle, const char *name,
-                         char *error)
+                         Reason *reason)
 {
     char expected[HEX_SIZE], found[HEX_SIZE];
     AnchorRecord record;
 
     if (anchor_record_make(bundle, approval->record.version, &record) < 0)
-        return refuse(error, "OpenSSL can't compute SHA-256");
+        return reason_set(reason, -EINVAL, "OpenSSL can't compute SHA-256");
     if (anchor_record_equal(&record, &approval->record))
         return 0;
     hex_encode(BYTES_OF(approval->record.digest), expected);
     hex_encode(BYTES_OF(record.digest), found);
-    return refuse(error,
-                  "%.200s has the SHA-256 %s, but the approval beside it is for %s; get both files "
-                  "again from the operator",
-                  name, found, expected);
+    return reason_set(
+        reason, -EINVAL,
+        "%.200s has the SHA-256 %s, but the approval beside it is for %s; get both files "
+        "again from the operator",
+        name, found, expected);
 }

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <string.h>
 
 static const TPMA_NV guard_attributes =
@@ -166,14 +165,14 @@ bool anchor_guard_approved(const PolicyKey *operator_key, AnchorWrite write,
                                (Bytes){signature->octets, signature->size});
 }
 
-int anchor_guard_not_ours(char *error)
+int anchor_guard_not_ours(Reason *reason)
 {
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "the NV index 0x%08x is not the anchors' guard of this operator; it was left as "
-                   "it is: look at it with 'tpm2_nvreadpublic 0x%08x' and, if nothing needs it, "
-                   "remove it with 'tpm2_nvundefine 0x%08x'",
-                   ANCHOR_GUARD_INDEX, ANCHOR_GUARD_INDEX, ANCHOR_GUARD_INDEX);
-    return -EEXIST;
+    return reason_set(
+        reason, -EEXIST,
+        "the NV index 0x%08x is not the anchors' guard of this operator; it was left as "
+        "it is: look at it with 'tpm2_nvreadpublic 0x%08x' and, if nothing needs it, "
+        "remove it with 'tpm2_nvundefine 0x%08x'",
+        ANCHOR_GUARD_INDEX, ANCHOR_GUARD_INDEX, ANCHOR_GUARD_INDEX);
 }
 
 static bool public_equal(const TPMS_NV_PUBLIC *a, const TPMS_NV_PUBLIC *b)
@@ -184,12 +183,12 @@ static bool public_equal(const TPMS_NV_PUBLIC *a, const TPMS_NV_PUBLIC *b)
                        (Bytes){b->authPolicy.buffer, b->authPolicy.size});
 }
 
-int anchor_guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, char *error)
+int anchor_guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, Reason *reason)
 {
     TPMS_NV_PUBLIC expected;
     int r;
 
-    r = nv_open(tpm, ANCHOR_GUARD_INDEX, ret, error);
+    r = nv_open(tpm, ANCHOR_GUARD_INDEX, ret, reason);
     if (r < 0)
         return r;
     *guard = (AnchorGuard){.written = ret->public.attributes & TPMA_NV_WRITTEN};
@@ -198,20 +197,20 @@ int anchor_guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, char *error)
     expected = public_of(&guard->authority, guard->written);
     if (public_equal(&ret->public, &expected))
         return 0;
-    (void)anchor_guard_not_ours(error);
+    (void)anchor_guard_not_ours(reason);
     return -EBADMSG;
 }
 
-int anchor_guard_read(Tpm *tpm, AnchorGuard *ret, char *error)
+int anchor_guard_read(Tpm *tpm, AnchorGuard *ret, Reason *reason)
 {
     uint8_t octets[ANCHOR_GUARD_SIZE];
     NvIndex index;
     int r;
 
-    r = anchor_guard_open(tpm, &index, ret, error);
+    r = anchor_guard_open(tpm, &index, ret, reason);
     if (r < 0 || !ret->written)
         return r;
-    r = nv_read(tpm, &index, octets, sizeof(octets), error);
+    r = nv_read(tpm, &index, octets, sizeof(octets), reason);
     if (r == 0)
         record_decode(octets, &ret->record);
     return r;
@@ -225,14 +224,14 @@ bool anchor_guard_obeys(const AnchorGuard *guard, const PolicyKey *operator_key)
            policy_digest_equal(&digest, &guard->authority);
 }
 
-int anchor_guard_is_locked(Tpm *tpm, bool *ret, char *error)
+int anchor_guard_is_locked(Tpm *tpm, bool *ret, Reason *reason)
 {
     TPMS_CAPABILITY_DATA data = {0};
     const TPML_TAGGED_TPM_PROPERTY *found = &data.data.tpmProperties;
     TSS2_RC rc = tpm2_get_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_PERMANENT, 1, &data);
 
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_GetCapability (TPM_PT_PERMANENT)", rc);
+        tpm_error(reason, "TPM2_GetCapability (TPM_PT_PERMANENT)", rc);
         return -EIO;
     }
     *ret = found->count == 1 && found->tpmProperty[0].property == TPM2_PT_PERMANENT &&

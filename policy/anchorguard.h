@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "base/reason.h"
 #include "policy/policykey.h"
 #include "tpm/nv.h"
 
@@ -66,7 +67,7 @@ int anchor_guard_policy(const PolicyKey *operator_key, AnchorWrite write,
 bool anchor_guard_approved(const PolicyKey *operator_key, AnchorWrite write,
                            const AnchorRecord *record, const AnchorSignature *signature);
 
-/* With a TPM; `error` has TPM_ERROR_SIZE octets. */
+/* With a TPM. */
 
 typedef struct AnchorGuard {
     bool written;
@@ -79,12 +80,12 @@ typedef struct AnchorGuard {
 
 /* Reads the index; the TPM's answer is authenticated. 0, -ENOENT (there is no index), -EBADMSG
  * (what stands there is no guard, so that nothing it holds can be believed), or -EIO. */
-int anchor_guard_read(Tpm *tpm, AnchorGuard *ret, char *error);
+int anchor_guard_read(Tpm *tpm, AnchorGuard *ret, Reason *reason);
 
 /* Whether the owner hierarchy has an authorization value, so that whoever is root can't take the
  * guard away by TPM2_NV_UndefineSpace and define another operator's. Nothing authenticates the
- * answer: it is for a warning. 0 or -EIO (error filled). */
-int anchor_guard_is_locked(Tpm *tpm, bool *ret, char *error);
+ * answer: it is for a warning. 0 or -EIO (reason filled). */
+int anchor_guard_is_locked(Tpm *tpm, bool *ret, Reason *reason);
 
 /* True if `guard` obeys this operator. */
 bool anchor_guard_obeys(const AnchorGuard *guard, const PolicyKey *operator_key);
@@ -94,4 +95,5 @@ bool anchor_guard_obeys(const AnchorGuard *guard, const PolicyKey *operator_key)
  * -EACCES (the TPM refuses: written before, not newer than what is there, another payload than the
  * one approved of, or another operator's index); -ENOENT or -EIO. */
 int anchor_guard_write(Tpm *tpm, const PolicyKey *operator_key, AnchorWrite write,
-                       const AnchorRecord *record, const AnchorSignature *signature, char *error);
+                       const AnchorRecord *record, const AnchorSignature *signature,
+                       Reason *reason);

@@ -1,6 +1,7 @@
 /* What anchorguard*.c and provisioning/nvdefine.c share, and nobody else. */
 #pragma once
 
+#include "base/reason.h"
 #include "policy/anchorguard.h"
 
 /* policyRef of every approval. */
@@ -12,9 +13,9 @@ void anchor_record_encode(const AnchorRecord *record, uint8_t *ret);
 /* A version as the index begins with it; `ret` has NV_NUMBER_SIZE octets. */
 void anchor_version_encode(uint64_t version, uint8_t *ret);
 
-/* Opens the index if it is a guard, whoever's it is. 0, -ENOENT, -EBADMSG or -EIO (error filled).
+/* Opens the index if it is a guard, whoever's it is. 0, -ENOENT, -EBADMSG or -EIO (reason filled).
  */
-int anchor_guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, char *error);
+int anchor_guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, Reason *reason);
 
-/* -EEXIST; `error` says that the index is another operator's, or no guard. */
-int anchor_guard_not_ours(char *error);
+/* -EEXIST; `reason` says that the index is another operator's, or no guard. */
+int anchor_guard_not_ours(Reason *reason);

@@ -2,10 +2,9 @@
  * disk, in an order that a power cut does not break. */
 #pragma once
 
+#include "base/reason.h"
 #include "policy/anchorbundle.h"
 #include "policy/anchorfiles.h"
-
-enum { ANCHOR_INSTALL_ERROR_SIZE = 640 };
 
 typedef enum AnchorInstallError {
     ANCHOR_E_REFUSED =
@@ -16,8 +15,8 @@ typedef enum AnchorInstallError {
 
 /* Installs `bundle`, whose certificates the caller has looked at, by its approval `text` at `path`,
  * for `owner`. The one that the TPM holds already may be installed again: its files are then put
- * right. *ret is what is in force afterwards. Returns 0, an AnchorInstallError, or -errno; `error`
- * (ANCHOR_INSTALL_ERROR_SIZE octets) says what was found and what to do. What was in force before
- * stays so unless 0 is returned, or the renaming alone failed (the next load takes that up). */
+ * right. *ret is what is in force afterwards. Returns 0, an AnchorInstallError, or -errno; `reason`
+ * says what was found and what to do. What was in force before stays so unless 0 is returned, or
+ * the renaming alone failed (the next load takes that up). */
 int anchors_install(Tpm *tpm, const char *path, Bytes bundle, Bytes text, FileOwner owner,
-                    AnchorRecord *ret, char *error);
+                    AnchorRecord *ret, Reason *reason);

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <openssl/rand.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { DIGEST_SIZE_MAX = 48 };
@@ -75,13 +74,13 @@ static const char *key_flaw(const Tss2Key *key)
     return NULL;
 }
 
-static int load_under(DeviceKey *key, const TpmObject *parent, const Tss2Key *file, char *error)
+static int load_under(DeviceKey *key, const TpmObject *parent, const Tss2Key *file, Reason *reason)
 {
     TpmSession *session = NULL;
     TSS2_RC rc;
     int r;
 
-    r = tpm_session_start(key->tpm, TPM2_SE_HMAC, &session, error);
+    r = tpm_session_start(key->tpm, TPM2_SE_HMAC, &session, reason);
     if (r < 0)
         return r;
     rc = tpm2_load(key->tpm, parent, session, &file->private, &file->public, &key->object);
@@ -89,28 +88,28 @@ static int load_under(DeviceKey *key, const TpmObject *parent, const Tss2Key *fi
         rc = tpm2_load(key->tpm, parent, session, &file->private, &file->public, &key->object);
     tpm_session_flush(key->tpm, session);
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_Load (device key)", rc);
+        tpm_error(reason, "TPM2_Load (device key)", rc);
         return -EIO;
     }
     tpm_hold(key->tpm, key->object.handle);
     return 0;
 }
 
-static int key_load(DeviceKey *key, const Tss2Key *file, char *error)
+static int key_load(DeviceKey *key, const Tss2Key *file, Reason *reason)
 {
     TpmObject parent = {0};
     int r;
 
-    r = tpm_parent_open(key->tpm, file->parent, &parent, error);
+    r = tpm_parent_open(key->tpm, file->parent, &parent, reason);
     if (r < 0)
         return -EIO;
-    r = load_under(key, &parent, file, error);
+    r = load_under(key, &parent, file, reason);
     tpm_object_release(key->tpm, &parent);
     return r;
 }
 
 static int scheme_check(DeviceKey *key, const char *digest_name, size_t digest_size, bool pss,
-                        char *error)
+                        Reason *reason)
 {
     /* The two salt lengths that TPMs use: the digest's (FIPS 186-4), or all that the key has room
      * for (TPM 2.0 Part 1, B.7): size - digest - 2. */
@@ -121,11 +120,9 @@ static int scheme_check(DeviceKey *key, const char *digest_name, size_t digest_s
     size_t size = 0;
     int r;
 
-    if (RAND_bytes(digest_data, (int)digest.size) != 1) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "OpenSSL has no random numbers");
-        return -EIO;
-    }
-    r = device_key_sign(key, digest_name, pss, digest, signature, &size, error);
+    if (RAND_bytes(digest_data, (int)digest.size) != 1)
+        return reason_set(reason, -EIO, "OpenSSL has no random numbers");
+    r = device_key_sign(key, digest_name, pss, digest, signature, &size, reason);
     if (r < 0)
         return r;
     for (size_t i = 0; i < ELEMENTS(salts); i++) {
@@ -137,28 +134,28 @@ static int scheme_check(DeviceKey *key, const char *digest_name, size_t digest_s
             return 0;
         }
     }
-    (void)snprintf(
-        error, TPM_ERROR_SIZE,
+    return reason_set(
+        reason, -EIO,
         "the TPM's test signature with the device key (%s%s) is wrong; the TPM or the key "
         "file is damaged: make a new key with 'tre-provision init --force'",
         digest_name, pss ? ", PSS" : "");
-    return -EIO;
 }
 
 /* The schemes of the profile for this key (TS 33.310 6.2): its natural hash, and for RSA both
  * paddings. */
-static int self_test(DeviceKey *key, char *error)
+static int self_test(DeviceKey *key, Reason *reason)
 {
     const bool p384 = key->algorithm == TPM_KEY_ECDSA_P384;
     int r;
 
-    r = scheme_check(key, p384 ? "SHA384" : "SHA256", p384 ? 48 : 32, false, error);
+    r = scheme_check(key, p384 ? "SHA384" : "SHA256", p384 ? 48 : 32, false, reason);
     if (r == 0 && key->algorithm == TPM_KEY_RSA_2048)
-        r = scheme_check(key, "SHA256", 32, true, error);
+        r = scheme_check(key, "SHA256", 32, true, reason);
     return r;
 }
 
-int device_key_load(Tpm *tpm, const Tss2Key *file, KeyPolicy *policy, DeviceKey **ret, char *error)
+int device_key_load(Tpm *tpm, const Tss2Key *file, KeyPolicy *policy, DeviceKey **ret,
+                    Reason *reason)
 {
     _cleanup_(device_key_freep) DeviceKey *key = NULL;
     const char *flaw = key_flaw(file);
@@ -168,36 +165,32 @@ int device_key_load(Tpm *tpm, const Tss2Key *file, KeyPolicy *policy, DeviceKey 
         !(file->public.publicArea.objectAttributes & TPMA_OBJECT_USERWITHAUTH))
         flaw = "it signs under a TPM policy only, and none was given";
     if (flaw) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "the device key can't be used: %s; make one with 'tre-provision init'",
-                       flaw);
-        return -EINVAL;
+        return reason_set(reason, -EINVAL,
+                          "the device key can't be used: %s; make one with 'tre-provision init'",
+                          flaw);
     }
     key = calloc(1, sizeof(*key));
-    if (!key) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "out of memory");
-        return -EIO;
-    }
+    if (!key)
+        return reason_set(reason, -EIO, "out of memory");
     key->tpm = tpm;
     key->policy = policy && policy->kind != KEY_POLICY_NONE ? policy : NULL;
     key->public = file->public.publicArea;
     (void)device_key_algorithm_of(&key->public, &key->algorithm);
     if (tpm_public_to_pkey(&file->public, &key->pkey) < 0) {
-        (void)snprintf(
-            error, TPM_ERROR_SIZE,
+        return reason_set(
+            reason, -EINVAL,
             "the device key's public part is not a valid key; the file is damaged: make a "
             "new key with 'tre-provision init --force'");
-        return -EINVAL;
     }
     if (key->policy) {
-        r = key_policy_fit(tpm, key->policy, error);
+        r = key_policy_fit(tpm, key->policy, reason);
         if (r < 0)
             return r == -EKEYREJECTED ? r : -EIO;
     }
-    r = key_load(key, file, error);
+    r = key_load(key, file, reason);
     if (r < 0)
         return r;
-    r = self_test(key, error);
+    r = self_test(key, reason);
     if (r < 0)
         return r;
     *ret = steal_pointer(key);

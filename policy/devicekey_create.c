@@ -1,6 +1,7 @@
 /* Making a device key. */
 #include "policy/devicekey_internal.h"
 
+#include "base/reason.h"
 #include "tpm/commands.h"
 #include "tpm/storagekey.h"
 
@@ -48,37 +49,37 @@ static TPM2B_PUBLIC device_template(TpmKeyAlgorithm algorithm, const PolicyDiges
 }
 
 static int key_create(Tpm *tpm, const TpmObject *parent, const TPM2B_PUBLIC *template, Tss2Key *ret,
-                      char *error)
+                      Reason *reason)
 {
     static const TPM2B_SENSITIVE_CREATE sensitive = {0};
     TpmSession *session = NULL;
     TSS2_RC rc;
     int r;
 
-    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, reason);
     if (r < 0)
         return r;
     *ret = (Tss2Key){.empty_auth = true, .parent = TPM_SRK_HANDLE};
     rc = tpm2_create(tpm, parent, session, &sensitive, template, &ret->private, &ret->public);
     tpm_session_flush(tpm, session);
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_Create (device key)", rc);
+        tpm_error(reason, "TPM2_Create (device key)", rc);
         return -EIO;
     }
     return 0;
 }
 
 int device_key_create(Tpm *tpm, TpmKeyAlgorithm algorithm, const PolicyDigest *policy, Tss2Key *ret,
-                      char *error)
+                      Reason *reason)
 {
     const TPM2B_PUBLIC template = device_template(algorithm, policy);
     TpmObject srk = {0};
     int r;
 
-    r = tpm_srk_open(tpm, false, &srk, error);
+    r = tpm_srk_open(tpm, false, &srk, reason);
     if (r < 0)
         return -EIO;
-    r = key_create(tpm, &srk, &template, ret, error);
+    r = key_create(tpm, &srk, &template, ret, reason);
     tpm_object_release(tpm, &srk);
     return r;
 }

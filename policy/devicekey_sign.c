@@ -2,11 +2,11 @@
  * is made ready before each. */
 #include "policy/devicekey_internal.h"
 
+#include "base/reason.h"
 #include "tpm/commands.h"
 #include "tpm/publickey.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 typedef struct DigestName {
@@ -65,9 +65,9 @@ static int signature_copy(const DeviceKey *key, const TPMT_SIGNATURE *signature,
 
 /* A session of the key's own. It stays after a signature, since a salt costs an ECDH or RSA
  * operation on both sides; and has nothing encrypted, as a digest is no secret. */
-static int session_open(DeviceKey *key, TPM2_SE type, char *error)
+static int session_open(DeviceKey *key, TPM2_SE type, Reason *reason)
 {
-    int r = tpm_session_start(key->tpm, type, &key->session, error);
+    int r = tpm_session_start(key->tpm, type, &key->session, reason);
 
     if (r == 0)
         tpm_session_authorize(key->session);
@@ -75,46 +75,46 @@ static int session_open(DeviceKey *key, TPM2_SE type, char *error)
 }
 
 /* Satisfies the policy for the state that was found last. */
-static int policy_session_satisfy(DeviceKey *key, char *error)
+static int policy_session_satisfy(DeviceKey *key, Reason *reason)
 {
     int r;
 
     if (!key->policy->fit)
         return -EKEYREJECTED;
-    r = key->session ? 0 : session_open(key, TPM2_SE_POLICY, error);
+    r = key->session ? 0 : session_open(key, TPM2_SE_POLICY, reason);
     if (r < 0)
         return r;
-    r = key_policy_satisfy(key->tpm, key->policy, key->session, error);
+    r = key_policy_satisfy(key->tpm, key->policy, key->session, reason);
     if (r < 0)
         device_key_rest(key);
     return r;
 }
 
-static int policy_session_prepare(DeviceKey *key, char *error)
+static int policy_session_prepare(DeviceKey *key, Reason *reason)
 {
     const bool kept = key->session;
-    int r = policy_session_satisfy(key, error);
+    int r = policy_session_satisfy(key, reason);
 
     /* One that was kept may be gone: flushed by somebody, or with a reset of the TPM. */
     if (r < 0 && kept)
-        r = policy_session_satisfy(key, error);
+        r = policy_session_satisfy(key, reason);
     if (r != -EKEYREJECTED)
         return r;
     /* The platform has changed: perhaps into another state that was approved of. */
-    r = key_policy_fit(key->tpm, key->policy, error);
-    return r < 0 ? r : policy_session_satisfy(key, error);
+    r = key_policy_fit(key->tpm, key->policy, reason);
+    return r < 0 ? r : policy_session_satisfy(key, reason);
 }
 
-int device_key_prepare(DeviceKey *key, char *error)
+int device_key_prepare(DeviceKey *key, Reason *reason)
 {
     int r = 0;
 
     if (key->ready)
         return 0;
     if (key->policy) {
-        r = policy_session_prepare(key, error);
+        r = policy_session_prepare(key, reason);
     } else if (!key->session) {
-        r = session_open(key, TPM2_SE_HMAC, error);
+        r = session_open(key, TPM2_SE_HMAC, reason);
     }
     key->ready = r == 0;
     return r;
@@ -160,30 +160,30 @@ static TSS2_RC sign(DeviceKey *key, const TPM2B_DIGEST *digest, const TPMT_SIG_S
 }
 
 static int sign_prepared(DeviceKey *key, const TPM2B_DIGEST *digest, const TPMT_SIG_SCHEME *scheme,
-                         TPMT_SIGNATURE *ret, char *error)
+                         TPMT_SIGNATURE *ret, Reason *reason)
 {
     TSS2_RC rc;
     int r;
 
-    r = device_key_prepare(key, error);
+    r = device_key_prepare(key, reason);
     if (r < 0)
         return r;
     rc = sign(key, digest, scheme, ret);
     if (session_is_stale(rc)) {
-        r = device_key_prepare(key, error);
+        r = device_key_prepare(key, reason);
         if (r < 0)
             return r;
         rc = sign(key, digest, scheme, ret);
     }
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_Sign", rc);
+        tpm_error(reason, "TPM2_Sign", rc);
         return -EIO;
     }
     return 0;
 }
 
 int device_key_sign(DeviceKey *key, const char *digest_name, bool pss, Bytes digest, uint8_t *ret,
-                    size_t *ret_size, char *error)
+                    size_t *ret_size, Reason *reason)
 {
     TPMT_SIGNATURE signature = {0};
     TPM2B_DIGEST tpm_digest = {0};
@@ -191,21 +191,19 @@ int device_key_sign(DeviceKey *key, const char *digest_name, bool pss, Bytes dig
     int r;
 
     if (scheme_choose(key, digest_name, pss, digest, &scheme) < 0) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "the device key (%s) does not sign a digest of %zu octets as %s%s",
-                       tpm_key_algorithm_name(key->algorithm), digest.size, digest_name,
-                       pss ? " with PSS" : "");
-        return -EINVAL;
+        return reason_set(reason, -EINVAL,
+                          "the device key (%s) does not sign a digest of %zu octets as %s%s",
+                          tpm_key_algorithm_name(key->algorithm), digest.size, digest_name,
+                          pss ? " with PSS" : "");
     }
     tpm_digest.size = (UINT16)digest.size;
     memcpy(tpm_digest.buffer, digest.data, digest.size);
-    r = sign_prepared(key, &tpm_digest, &scheme, &signature, error);
+    r = sign_prepared(key, &tpm_digest, &scheme, &signature, reason);
     if (r < 0)
         return r == -EKEYREJECTED ? r : -EIO;
     if (signature_copy(key, &signature, ret, ret_size) < 0) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "TPM2_Sign: the TPM returned a signature that is too long for its key");
-        return -EIO;
+        return reason_set(reason, -EIO,
+                          "TPM2_Sign: the TPM returned a signature that is too long for its key");
     }
     return 0;
 }

@@ -71,7 +71,7 @@ static bool is_policy(const PcrSignature *state, const void *digest)
 }
 
 static int signed_take(KeyPolicy *policy, const PolicyDigest *digest, PolicyKey *vendor,
-                       const char *key_path, const char *states_path, char *error)
+                       const char *key_path, const char *states_path, Reason *reason)
 {
     PolicyDigest authorized;
 
@@ -85,65 +85,63 @@ static int signed_take(KeyPolicy *policy, const PolicyDigest *digest, PolicyKey 
     states_filter(policy, is_by_vendor, &policy->vendor);
     if (policy->states->count > 0)
         return 0;
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "%.150s holds no platform state that the policy key in %.150s signed for; get "
-                   "the file that the vendor signed for this firmware",
-                   states_path, key_path);
-    return -EINVAL;
+    return reason_set(
+        reason, -EINVAL,
+        "%.150s holds no platform state that the policy key in %.150s signed for; get "
+        "the file that the vendor signed for this firmware",
+        states_path, key_path);
 }
 
 static int pcr_take(KeyPolicy *policy, const PolicyDigest *digest, const char *key_path,
-                    const char *states_path, char *error)
+                    const char *states_path, Reason *reason)
 {
     states_filter(policy, is_policy, digest);
     policy->kind = KEY_POLICY_PCR;
     if (policy->states->count > 0)
         return 0;
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "the device key is under a policy that is neither that of the policy key in "
-                   "%.130s nor a state in %.130s; install the files that belong to this key, or "
-                   "provision again",
-                   key_path, states_path);
-    return -EINVAL;
+    return reason_set(reason, -EINVAL,
+                      "the device key is under a policy that is neither that of the policy key in "
+                      "%.130s nor a state in %.130s; install the files that belong to this key, or "
+                      "provision again",
+                      key_path, states_path);
 }
 
 /* The vendor's key may be absent: a plain PolicyPCR needs none. */
-static int vendor_read(const char *path, PolicyKey *ret, char *error)
+static int vendor_read(const char *path, PolicyKey *ret, Reason *reason)
 {
-    int r = policy_key_read(path, false, ret, error);
+    int r = policy_key_read(path, false, ret, reason);
 
     return r == -ENOENT ? 0 : r;
 }
 
 static int policy_take(KeyPolicy *policy, const TPMT_PUBLIC *public, const char *key_path,
-                       const char *states_path, char *error)
+                       const char *states_path, Reason *reason)
 {
     _cleanup_(policy_key_deinit) PolicyKey vendor = {0};
     PolicyDigest digest;
     int r;
 
     if (public->authPolicy.size != sizeof(digest.octets)) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "the device key's policy digest has %u octets, not the %zu of SHA-256; "
-                       "make a key with 'tre-provision init'",
-                       public->authPolicy.size, sizeof(digest.octets));
-        return -EINVAL;
+        return reason_set(reason, -EINVAL,
+                          "the device key's policy digest has %u octets, not the %zu of SHA-256; "
+                          "make a key with 'tre-provision init'",
+                          public->authPolicy.size, sizeof(digest.octets));
     }
     memcpy(digest.octets, public->authPolicy.buffer, sizeof(digest.octets));
-    r = vendor_read(key_path, &vendor, error);
+    r = vendor_read(key_path, &vendor, reason);
     if (r < 0)
         return r;
-    r = policy->states ? 0 : pcr_signatures_read(states_path, &policy->states, error);
+    r = policy->states ? 0 : pcr_signatures_read(states_path, &policy->states, reason);
     if (r < 0)
         return r;
-    r = vendor.pkey ? signed_take(policy, &digest, &vendor, key_path, states_path, error) : 0;
+    r = vendor.pkey ? signed_take(policy, &digest, &vendor, key_path, states_path, reason) : 0;
     if (r < 0 || policy->kind == KEY_POLICY_SIGNED)
         return r;
-    return pcr_take(policy, &digest, key_path, states_path, error);
+    return pcr_take(policy, &digest, key_path, states_path, reason);
 }
 
 int key_policy_from_states(const TPMT_PUBLIC *public, const char *key_path, PcrSignatures **states,
-                           const char *states_path, KeyPolicy **ret, char *error)
+                           const char *states_path, KeyPolicy **ret, Reason *reason)
 {
     _cleanup_(key_policy_freep) KeyPolicy *policy = calloc(1, sizeof(*policy));
     int r;
@@ -152,7 +150,7 @@ int key_policy_from_states(const TPMT_PUBLIC *public, const char *key_path, PcrS
         return -ENOMEM;
     policy->states = steal_pointer(*states);
     if (public->authPolicy.size > 0 || !(public->objectAttributes & TPMA_OBJECT_USERWITHAUTH)) {
-        r = policy_take(policy, public, key_path, states_path, error);
+        r = policy_take(policy, public, key_path, states_path, reason);
         if (r < 0)
             return r;
     }
@@ -161,11 +159,11 @@ int key_policy_from_states(const TPMT_PUBLIC *public, const char *key_path, PcrS
 }
 
 int key_policy_read(const TPMT_PUBLIC *public, const char *key_path, const char *states_path,
-                    KeyPolicy **ret, char *error)
+                    KeyPolicy **ret, Reason *reason)
 {
     PcrSignatures *none = NULL;
 
-    return key_policy_from_states(public, key_path, &none, states_path, ret, error);
+    return key_policy_from_states(public, key_path, &none, states_path, ret, reason);
 }
 
 /* Keeps the nearest of the states that say what they expect. */
@@ -179,20 +177,19 @@ static void mismatch_take(PcrMismatch *mismatch, const PcrSignature *state, cons
 }
 
 /* Is the platform in this state? Digests are compared, as not every state says what it expects. */
-static int state_try(Tpm *tpm, KeyPolicy *policy, const PcrSignature *state, char *error)
+static int state_try(Tpm *tpm, KeyPolicy *policy, const PcrSignature *state, Reason *reason)
 {
     PcrState found = {.bank = state->expected.bank, .mask = state->expected.mask};
     PolicyDigest digest = {0};
     int r;
 
-    r = pcr_read(tpm, &found, error);
+    r = pcr_read(tpm, &found, reason);
     if (r < 0)
         return r;
     policy->pcr_digest.size = POLICY_DIGEST_SIZE;
     if (policy_digest_pcr(&digest, &found) < 0 ||
         pcr_digest(&found, policy->pcr_digest.buffer) < 0) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "OpenSSL can't compute SHA-256");
-        return -EIO;
+        return reason_set(reason, -EIO, "OpenSSL can't compute SHA-256");
     }
     if (policy_digest_equal(&digest, &state->policy)) {
         policy->fit = state;
@@ -202,9 +199,9 @@ static int state_try(Tpm *tpm, KeyPolicy *policy, const PcrSignature *state, cha
     return 0;
 }
 
-static int nothing_fits(const KeyPolicy *policy, char *error)
+static int nothing_fits(const KeyPolicy *policy, Reason *reason)
 {
-    char differences[TPM_ERROR_SIZE / 2] = "";
+    char differences[REASON_SIZE / 2] = "";
     char list[PCR_SELECTION_TEXT_SIZE];
 
     if (policy->mismatch.mask != 0) {
@@ -213,18 +210,18 @@ static int nothing_fits(const KeyPolicy *policy, char *error)
         pcr_mask_print(policy->states->entries[0].expected.mask, list);
         (void)snprintf(differences, sizeof(differences), "its policy looks at PCR %s", list);
     }
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "the platform is in none of the %zu state(s) approved of (%s); start the "
-                   "firmware that was approved of, or install a policy signed for this one",
-                   policy->states->count, differences);
-    return -EKEYREJECTED;
+    return reason_set(reason, -EKEYREJECTED,
+                      "the platform is in none of the %zu state(s) approved of (%s); start the "
+                      "firmware that was approved of, or install a policy signed for this one",
+                      policy->states->count, differences);
 }
 
-static int ticket_get(Tpm *tpm, KeyPolicy *policy, char *error)
+static int ticket_get(Tpm *tpm, KeyPolicy *policy, Reason *reason)
 {
     const PcrSignature *fit = policy->fit;
-    int r = policy_key_ticket(tpm, &policy->vendor, &fit->policy, (Bytes){0},
-                              (Bytes){fit->signature, fit->signature_size}, &policy->ticket, error);
+    int r =
+        policy_key_ticket(tpm, &policy->vendor, &fit->policy, (Bytes){0},
+                          (Bytes){fit->signature, fit->signature_size}, &policy->ticket, reason);
 
     if (r < 0)
         policy->fit = NULL;
@@ -235,12 +232,12 @@ static int ticket_get(Tpm *tpm, KeyPolicy *policy, char *error)
  * in: systemd-measure signs for several banks, of which a TPM may have one. Returns 0, with
  * policy->fit NULL if there is none, or -EIO; -EOPNOTSUPP if the TPM has the PCRs of none of them.
  */
-static int states_try(Tpm *tpm, KeyPolicy *policy, char *error)
+static int states_try(Tpm *tpm, KeyPolicy *policy, Reason *reason)
 {
     bool looked = false;
 
     for (size_t i = 0; !policy->fit && i < policy->states->count; i++) {
-        int r = state_try(tpm, policy, &policy->states->entries[i], error);
+        int r = state_try(tpm, policy, &policy->states->entries[i], reason);
 
         if (r < 0 && r != -EOPNOTSUPP)
             return r;
@@ -249,7 +246,7 @@ static int states_try(Tpm *tpm, KeyPolicy *policy, char *error)
     return looked ? 0 : -EOPNOTSUPP;
 }
 
-int key_policy_fit(Tpm *tpm, KeyPolicy *policy, char *error)
+int key_policy_fit(Tpm *tpm, KeyPolicy *policy, Reason *reason)
 {
     const PcrSignature *before = policy->fit;
     int r;
@@ -258,19 +255,19 @@ int key_policy_fit(Tpm *tpm, KeyPolicy *policy, char *error)
         return 0;
     policy->mismatch = (PcrMismatch){0};
     policy->fit = NULL;
-    r = states_try(tpm, policy, error);
+    r = states_try(tpm, policy, reason);
     if (r < 0)
         return r;
     if (!policy->fit)
-        return nothing_fits(policy, error);
+        return nothing_fits(policy, reason);
     policy->mismatch = (PcrMismatch){0};
     if (policy->kind == KEY_POLICY_PCR || policy->fit == before)
         return 0;
-    return ticket_get(tpm, policy, error);
+    return ticket_get(tpm, policy, reason);
 }
 
 static int policy_authorize(Tpm *tpm, const KeyPolicy *policy, const TpmSession *session,
-                            char *error)
+                            Reason *reason)
 {
     static const TPM2B_NONCE no_reference = {0};
     TPM2B_DIGEST approved = {.size = POLICY_DIGEST_SIZE};
@@ -281,11 +278,11 @@ static int policy_authorize(Tpm *tpm, const KeyPolicy *policy, const TpmSession 
                                &policy->ticket);
     if (rc == TSS2_RC_SUCCESS)
         return 0;
-    tpm_error(error, "TPM2_PolicyAuthorize", rc);
+    tpm_error(reason, "TPM2_PolicyAuthorize", rc);
     return tpm_rc_base(rc) == TPM2_RC_VALUE ? -EKEYREJECTED : -EIO;
 }
 
-int key_policy_satisfy(Tpm *tpm, const KeyPolicy *policy, const TpmSession *session, char *error)
+int key_policy_satisfy(Tpm *tpm, const KeyPolicy *policy, const TpmSession *session, Reason *reason)
 {
     const TPML_PCR_SELECTION pcrs =
         pcr_selection(policy->fit->expected.bank, policy->fit->expected.mask);
@@ -293,10 +290,10 @@ int key_policy_satisfy(Tpm *tpm, const KeyPolicy *policy, const TpmSession *sess
 
     rc = tpm2_policy_pcr(tpm, session, &policy->pcr_digest, &pcrs);
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_PolicyPCR", rc);
+        tpm_error(reason, "TPM2_PolicyPCR", rc);
         return tpm_rc_base(rc) == TPM2_RC_VALUE ? -EKEYREJECTED : -EIO;
     }
-    return policy->kind == KEY_POLICY_SIGNED ? policy_authorize(tpm, policy, session, error) : 0;
+    return policy->kind == KEY_POLICY_SIGNED ? policy_authorize(tpm, policy, session, reason) : 0;
 }
 
 void pcr_mismatch_print(const PcrMismatch *mismatch, char *ret, size_t size)

@@ -5,6 +5,7 @@
  * key); one platform state, PolicyPCR; or, for development, none. */
 #pragma once
 
+#include "base/reason.h"
 #include "policy/pcrsignature.h"
 #include "tpm/session.h"
 
@@ -39,28 +40,29 @@ typedef struct KeyPolicy {
 /* Reads what goes with the key whose public area this is: for KEY_POLICY_SIGNED the vendor's public
  * key in `key_path`, and the states in `states_path` that it signed for; for KEY_POLICY_PCR the one
  * state there that is the key's. For KEY_POLICY_NONE neither file is needed. *ret is the caller's
- * to key_policy_free(). Returns 0, open's errno, -ENOMEM, or -EINVAL; `error` (TPM_ERROR_SIZE
- * octets) says what was found and what to do. */
+ * to key_policy_free(). Returns 0, open's errno, -ENOMEM, or -EINVAL; `reason` says what was found
+ * and what to do. */
 int key_policy_read(const TPMT_PUBLIC *public, const char *key_path, const char *states_path,
-                    KeyPolicy **ret, char *error);
+                    KeyPolicy **ret, Reason *reason);
 
 /* The same with states that were read already, from what messages call `states_path`; *states goes
  * over to the policy and is NULL then. */
 int key_policy_from_states(const TPMT_PUBLIC *public, const char *key_path, PcrSignatures **states,
-                           const char *states_path, KeyPolicy **ret, char *error);
+                           const char *states_path, KeyPolicy **ret, Reason *reason);
 void key_policy_free(KeyPolicy *policy);
 DEFINE_POINTER_CLEANUP(KeyPolicy, key_policy_free);
 
 /* Finds the state that the platform is in among those approved of and, where a signature stands for
  * it, has the TPM check that and keeps the ticket, all before the critical path. 0;
  * -EKEYREJECTED if none fits (policy->mismatch tells how far off the nearest is); -EOPNOTSUPP or
- * -EIO; error filled (TPM_ERROR_SIZE). Nothing is to do for KEY_POLICY_NONE. */
-int key_policy_fit(Tpm *tpm, KeyPolicy *policy, char *error);
+ * -EIO; reason filled. Nothing is to do for KEY_POLICY_NONE. */
+int key_policy_fit(Tpm *tpm, KeyPolicy *policy, Reason *reason);
 
 /* Satisfies the policy in a fresh policy session: TPM2_PolicyPCR, and TPM2_PolicyAuthorize with the
  * ticket. 0; -EKEYREJECTED if the platform is no longer in the state that was found; -EIO (error
  * filled). */
-int key_policy_satisfy(Tpm *tpm, const KeyPolicy *policy, const TpmSession *session, char *error);
+int key_policy_satisfy(Tpm *tpm, const KeyPolicy *policy, const TpmSession *session,
+                       Reason *reason);
 
 /* "PCR 7: expected …, found …" for each that differs, in one line; `ret` has `size` octets. */
 void pcr_mismatch_print(const PcrMismatch *mismatch, char *ret, size_t size);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 enum { DAY_NUMBER_MAX = 1000 * 1000 }; /* in the year 4707 */
 
@@ -28,9 +27,9 @@ const TPMS_NV_PUBLIC last_known_base = {
 /* What becomes of an index with time; all else of its public area stays as it was defined. */
 static const TPMA_NV progress = TPMA_NV_WRITTEN | TPMA_NV_WRITELOCKED;
 
-int last_known_open(Tpm *tpm, const TPMS_NV_PUBLIC *public, NvIndex *ret, char *error)
+int last_known_open(Tpm *tpm, const TPMS_NV_PUBLIC *public, NvIndex *ret, Reason *reason)
 {
-    int r = nv_open(tpm, public->nvIndex, ret, error);
+    int r = nv_open(tpm, public->nvIndex, ret, reason);
 
     if (r < 0)
         return r;
@@ -38,19 +37,19 @@ int last_known_open(Tpm *tpm, const TPMS_NV_PUBLIC *public, NvIndex *ret, char *
         (ret->public.attributes & ~progress) == public->attributes &&
         ret->public.authPolicy.size == 0 && ret->public.dataSize == public->dataSize)
         return 0;
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "the NV index 0x%08x is not the one that keeps the last-known time; it was left "
-                   "as it is: look at it with 'tpm2_nvreadpublic 0x%08x' and, if nothing needs it, "
-                   "remove it with 'tpm2_nvundefine 0x%08x'",
-                   public->nvIndex, public->nvIndex, public->nvIndex);
-    return -EBADMSG;
+    return reason_set(
+        reason, -EBADMSG,
+        "the NV index 0x%08x is not the one that keeps the last-known time; it was left "
+        "as it is: look at it with 'tpm2_nvreadpublic 0x%08x' and, if nothing needs it, "
+        "remove it with 'tpm2_nvundefine 0x%08x'",
+        public->nvIndex, public->nvIndex, public->nvIndex);
 }
 
-int last_known_number(Tpm *tpm, const NvIndex *index, uint64_t *ret, char *error)
+int last_known_number(Tpm *tpm, const NvIndex *index, uint64_t *ret, Reason *reason)
 {
     uint8_t octets[NV_NUMBER_SIZE];
     Reader reader;
-    int r = nv_read(tpm, index, octets, sizeof(octets), error);
+    int r = nv_read(tpm, index, octets, sizeof(octets), reason);
 
     if (r < 0)
         return r;
@@ -58,57 +57,56 @@ int last_known_number(Tpm *tpm, const NvIndex *index, uint64_t *ret, char *error
     return reader_u64(&reader, ret);
 }
 
-static int not_finished(TPM2_HANDLE handle, char *error)
+static int not_finished(TPM2_HANDLE handle, Reason *reason)
 {
-    (void)snprintf(
-        error, TPM_ERROR_SIZE,
+    return reason_set(
+        reason, -EBADMSG,
         "the NV index 0x%08x was never written and locked, so that the last-known time is "
         "not known; run the step last-known-time of tre-provision again",
         handle);
-    return -EBADMSG;
 }
 
 /* The number in an index that is as it should be at the end. */
 static int settled_read(Tpm *tpm, const TPMS_NV_PUBLIC *public, TPMA_NV settled, NvIndex *ret_index,
-                        uint64_t *ret, char *error)
+                        uint64_t *ret, Reason *reason)
 {
-    int r = last_known_open(tpm, public, ret_index, error);
+    int r = last_known_open(tpm, public, ret_index, reason);
 
     if (r < 0)
         return r;
     return (ret_index->public.attributes & progress) == settled
-               ? last_known_number(tpm, ret_index, ret, error)
-               : not_finished(public->nvIndex, error);
+               ? last_known_number(tpm, ret_index, ret, reason)
+               : not_finished(public->nvIndex, reason);
 }
 
 /* The day, and the counter to move it with. */
-static int day_read(Tpm *tpm, NvIndex *ret_counter, int64_t *ret, char *error)
+static int day_read(Tpm *tpm, NvIndex *ret_counter, int64_t *ret, Reason *reason)
 {
     uint64_t base = 0, counter = 0;
     NvIndex index;
     int r;
 
-    r = settled_read(tpm, &last_known_base, progress, &index, &base, error);
+    r = settled_read(tpm, &last_known_base, progress, &index, &base, reason);
     if (r < 0)
         return r;
-    r = settled_read(tpm, &last_known_counter, TPMA_NV_WRITTEN, ret_counter, &counter, error);
+    r = settled_read(tpm, &last_known_counter, TPMA_NV_WRITTEN, ret_counter, &counter, reason);
     if (r < 0)
         return r;
     *ret = (int64_t)(base + counter);
     if (*ret >= 0 && *ret <= DAY_NUMBER_MAX)
         return 0;
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "the NV indices 0x%08x and 0x%08x make day %" PRId64 " after 1970, which is no "
-                   "last-known time; provision the device again",
-                   LAST_KNOWN_COUNTER_INDEX, LAST_KNOWN_BASE_INDEX, *ret);
-    return -EBADMSG;
+    return reason_set(reason, -EBADMSG,
+                      "the NV indices 0x%08x and 0x%08x make day %" PRId64
+                      " after 1970, which is no "
+                      "last-known time; provision the device again",
+                      LAST_KNOWN_COUNTER_INDEX, LAST_KNOWN_BASE_INDEX, *ret);
 }
 
-int last_known_time_read(Tpm *tpm, time_t *ret, char *error)
+int last_known_time_read(Tpm *tpm, time_t *ret, Reason *reason)
 {
     NvIndex counter;
     int64_t day = 0;
-    int r = day_read(tpm, &counter, &day, error);
+    int r = day_read(tpm, &counter, &day, reason);
 
     if (r < 0)
         return r;
@@ -116,28 +114,27 @@ int last_known_time_read(Tpm *tpm, time_t *ret, char *error)
     return 0;
 }
 
-static int jump_refuse(int64_t day, int64_t today, char *error)
+static int jump_refuse(int64_t day, int64_t today, Reason *reason)
 {
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "the clock is %" PRId64 " days ahead of the last-known time; at most %d are "
-                   "believed at once, as that can't be undone; set the clock right",
-                   today - day, LAST_KNOWN_JUMP_DAYS_MAX);
-    return -ERANGE;
+    return reason_set(reason, -ERANGE,
+                      "the clock is %" PRId64 " days ahead of the last-known time; at most %d are "
+                      "believed at once, as that can't be undone; set the clock right",
+                      today - day, LAST_KNOWN_JUMP_DAYS_MAX);
 }
 
-int last_known_time_advance(Tpm *tpm, time_t now, unsigned days_max, time_t *ret, char *error)
+int last_known_time_advance(Tpm *tpm, time_t now, unsigned days_max, time_t *ret, Reason *reason)
 {
     const int64_t today = now / LAST_KNOWN_DAY;
     NvIndex counter;
     int64_t day = 0;
-    int r = day_read(tpm, &counter, &day, error);
+    int r = day_read(tpm, &counter, &day, reason);
 
     if (r < 0)
         return r;
     if (today - day > LAST_KNOWN_JUMP_DAYS_MAX)
-        r = jump_refuse(day, today, error);
+        r = jump_refuse(day, today, reason);
     for (unsigned i = 0; r == 0 && i < days_max && day < today; i++) {
-        r = nv_increment(tpm, &counter, error);
+        r = nv_increment(tpm, &counter, reason);
         day += r == 0;
     }
     *ret = (time_t)day * LAST_KNOWN_DAY;

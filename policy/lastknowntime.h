@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/reason.h"
 #include "tpm/nv.h"
 
 #include <time.h>
@@ -21,13 +22,11 @@ enum {
         10 * 365 /* more at once is a clock gone wrong, and can't be undone */
 };
 
-/* `error` has TPM_ERROR_SIZE octets in all of these. */
-
 /* Reads it (the beginning of the day, UTC); the TPM's answer is authenticated. 0; -ENOENT (this TPM
  * keeps none); -EBADMSG (what stands there is not what was defined); or -EIO. */
-int last_known_time_read(Tpm *tpm, time_t *ret, char *error);
+int last_known_time_read(Tpm *tpm, time_t *ret, Reason *reason);
 
 /* Moves it towards `now`, by at most `days_max` days, as each costs a write to the TPM's NV memory.
  * *ret is what it is then. 0, also if `now` is not ahead of it; -ERANGE if `now` is more than
  * LAST_KNOWN_JUMP_DAYS_MAX ahead; else as above. */
-int last_known_time_advance(Tpm *tpm, time_t now, unsigned days_max, time_t *ret, char *error);
+int last_known_time_advance(Tpm *tpm, time_t now, unsigned days_max, time_t *ret, Reason *reason);

@@ -6,8 +6,6 @@
 #include "policy/encoding.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -18,16 +16,6 @@ enum {
 };
 
 #define INSTALL_AGAIN "install the vendor's file again with 'tre-provision install-policy'"
-
-__attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(error, PCR_SIGNATURES_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    return -EINVAL;
-}
 
 static bool is_none(const char *word)
 {
@@ -95,7 +83,7 @@ static const char *entry_take(char *line, PcrSignature *ret)
     return NULL;
 }
 
-static int entries_take(Bytes text, const char *name, PcrSignatures *ret, char *error)
+static int entries_take(Bytes text, const char *name, PcrSignatures *ret, Reason *reason)
 {
     char line[LINE_SIZE];
     const char *flaw = NULL;
@@ -103,9 +91,9 @@ static int entries_take(Bytes text, const char *name, PcrSignatures *ret, char *
     int r;
 
     if (line_next(&text, line, sizeof(line)) != 1 || strcmp(line, PCR_SIGNATURES_HEADING) != 0) {
-        return refuse(error,
-                      "%.200s does not begin with \"" PCR_SIGNATURES_HEADING "\"; " INSTALL_AGAIN,
-                      name);
+        return reason_set(
+            reason, -EINVAL,
+            "%.200s does not begin with \"" PCR_SIGNATURES_HEADING "\"; " INSTALL_AGAIN, name);
     }
     while ((r = line_next(&text, line, sizeof(line))) != 0) {
         number++;
@@ -117,20 +105,21 @@ static int entries_take(Bytes text, const char *name, PcrSignatures *ret, char *
             flaw = entry_take(line, &ret->entries[ret->count]);
         }
         if (flaw)
-            return refuse(error, "%.200s, line %zu: %s; " INSTALL_AGAIN, name, number, flaw);
+            return reason_set(reason, -EINVAL, "%.200s, line %zu: %s; " INSTALL_AGAIN, name, number,
+                              flaw);
         ret->count++;
     }
     return 0;
 }
 
-int pcr_signatures_decode(Bytes text, const char *name, PcrSignatures **ret, char *error)
+int pcr_signatures_decode(Bytes text, const char *name, PcrSignatures **ret, Reason *reason)
 {
     PcrSignatures *signatures = calloc(1, sizeof(*signatures));
     int r;
 
     if (!signatures)
         return -ENOMEM;
-    r = entries_take(text, name, signatures, error);
+    r = entries_take(text, name, signatures, reason);
     if (r < 0) {
         free(signatures);
         return r;
@@ -139,16 +128,15 @@ int pcr_signatures_decode(Bytes text, const char *name, PcrSignatures **ret, cha
     return 0;
 }
 
-int pcr_signatures_read(const char *path, PcrSignatures **ret, char *error)
+int pcr_signatures_read(const char *path, PcrSignatures **ret, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *text = NULL;
     size_t size = 0;
     int r = file_read(path, FILE_SIZE_MAX, &text, &size);
 
     if (r < 0) {
-        (void)refuse(error, "%.200s can't be read: %s%s", path, strerror(-r),
-                     r == -ENOENT ? "; " INSTALL_AGAIN : "");
-        return r;
+        return reason_set(reason, r, "%.200s can't be read: %s%s", path, strerror(-r),
+                          r == -ENOENT ? "; " INSTALL_AGAIN : "");
     }
-    return pcr_signatures_decode((Bytes){text, size}, path, ret, error);
+    return pcr_signatures_decode((Bytes){text, size}, path, ret, reason);
 }

@@ -2,11 +2,12 @@
  * tre-provision(8) writes them to a device. The format is in tred.conf(5). */
 #pragma once
 
+#include "base/reason.h"
 #include "policy/policykey.h"
 
 #include <stdbool.h>
 
-enum { PCR_SIGNATURES_MAX = 64, PCR_SIGNATURES_ERROR_SIZE = 512 };
+enum { PCR_SIGNATURES_MAX = 64 };
 
 #define PCR_SIGNATURES_HEADING "pcr-signatures 1"
 
@@ -29,9 +30,9 @@ typedef struct PcrSignatures {
 } PcrSignatures;
 
 /* Reads a file. An entry whose values do not come to its digest is an error. *ret is the caller's
- * to free(). Returns 0, open's errno, -ENOMEM, or -EINVAL; `error` (PCR_SIGNATURES_ERROR_SIZE
- * octets) names the file, the line and what is wrong. */
-int pcr_signatures_read(const char *path, PcrSignatures **ret, char *error);
+ * to free(). Returns 0, open's errno, -ENOMEM, or -EINVAL; `reason` names the file, the line and
+ * what is wrong. */
+int pcr_signatures_read(const char *path, PcrSignatures **ret, Reason *reason);
 
 /* The same from memory: `text` is the content of the file that messages call `name`. */
-int pcr_signatures_decode(Bytes text, const char *name, PcrSignatures **ret, char *error);
+int pcr_signatures_decode(Bytes text, const char *name, PcrSignatures **ret, Reason *reason);

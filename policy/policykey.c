@@ -11,22 +11,9 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { FILE_SIZE_MAX = 64 * 1024, RSA_BITS = 2048, RSA_EXPONENT = 65537, P256_SIZE = 32 };
-
-__attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(error, POLICY_KEY_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    ERR_clear_error();
-    return -EINVAL;
-}
 
 /* It only verifies: a key that could also decrypt would be another key with another Name. */
 static const TPMA_OBJECT verify_attributes = TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_USERWITHAUTH;
@@ -105,7 +92,7 @@ static int no_passphrase(char *buffer, int size, int writing, void *userdata)
     return -1;
 }
 
-int policy_key_decode(Bytes pem, const char *name, bool private, PolicyKey *ret, char *error)
+int policy_key_decode(Bytes pem, const char *name, bool private, PolicyKey *ret, Reason *reason)
 {
     _cleanup_(policy_key_deinit) PolicyKey key = {0};
     _cleanup_(BIO_free_allp) BIO *bio =
@@ -116,25 +103,27 @@ int policy_key_decode(Bytes pem, const char *name, bool private, PolicyKey *ret,
     key.pkey = private ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL)
                        : PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
     if (!key.pkey) {
-        return refuse(
-            error, "%.200s holds no %s key in PEM%s", name, private ? "private" : "public",
+        return reason_set(
+            reason, -EINVAL, "%.200s holds no %s key in PEM%s", name,
+            private ? "private" : "public",
             private ? " without a pass phrase; decrypt it with '--key <(openssl pkey -in FILE)'"
                     : "; make one with 'openssl pkey -pubout'");
     }
     if (public_fill(&key) < 0) {
-        return refuse(error,
-                      "%.200s holds a key that is not RSA-2048 (with the exponent 65537) or ECDSA "
-                      "P-256, which every TPM can check; make one of these",
-                      name);
+        return reason_set(
+            reason, -EINVAL,
+            "%.200s holds a key that is not RSA-2048 (with the exponent 65537) or ECDSA "
+            "P-256, which every TPM can check; make one of these",
+            name);
     }
     if (fingerprint_fill(&key) < 0)
-        return refuse(error, "%.200s: OpenSSL can't encode the key", name);
+        return reason_set(reason, -EINVAL, "%.200s: OpenSSL can't encode the key", name);
     *ret = key;
     key = (PolicyKey){0};
     return 0;
 }
 
-int policy_key_read(const char *path, bool private, PolicyKey *ret, char *error)
+int policy_key_read(const char *path, bool private, PolicyKey *ret, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *pem = NULL;
     size_t size = 0;
@@ -142,11 +131,9 @@ int policy_key_read(const char *path, bool private, PolicyKey *ret, char *error)
     int r = private ? file_read_stream(path, FILE_SIZE_MAX, &pem, &size)
                     : file_read(path, FILE_SIZE_MAX, &pem, &size);
 
-    if (r < 0) {
-        (void)refuse(error, "%.200s can't be read: %s", path, strerror(-r));
-        return r;
-    }
-    r = policy_key_decode((Bytes){pem, size}, path, private, ret, error);
+    if (r < 0)
+        return reason_set(reason, r, "%.200s can't be read: %s", path, strerror(-r));
+    r = policy_key_decode((Bytes){pem, size}, path, private, ret, reason);
     if (private)
         OPENSSL_cleanse(pem, size);
     return r;
@@ -222,16 +209,15 @@ static int signature_to_tpm(const PolicyKey *key, Bytes signature, TPMT_SIGNATUR
     return tpm_integer_pad(signature, rsa->sig.buffer, RSA_BITS / 8) < 0 ? -EKEYREJECTED : 0;
 }
 
-static int not_approved(char *error)
+static int not_approved(Reason *reason)
 {
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "the signature is not one that the policy key made over this policy; get the "
-                   "file again from who signs policies");
-    return -EKEYREJECTED;
+    return reason_set(reason, -EKEYREJECTED,
+                      "the signature is not one that the policy key made over this policy; get the "
+                      "file again from who signs policies");
 }
 
 static int key_verify(Tpm *tpm, const TpmObject *object, const uint8_t *hash,
-                      const TPMT_SIGNATURE *signature, TPMT_TK_VERIFIED *ret, char *error)
+                      const TPMT_SIGNATURE *signature, TPMT_TK_VERIFIED *ret, Reason *reason)
 {
     TPM2B_DIGEST digest = {.size = POLICY_DIGEST_SIZE};
     TpmSession *session = NULL;
@@ -239,22 +225,22 @@ static int key_verify(Tpm *tpm, const TpmObject *object, const uint8_t *hash,
     int r;
 
     memcpy(digest.buffer, hash, POLICY_DIGEST_SIZE);
-    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, error);
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, reason);
     if (r < 0)
         return r;
     rc = tpm2_verify_signature(tpm, object, session, &digest, signature, ret);
     tpm_session_flush(tpm, session);
     if (tpm_rc_base(rc) == TPM2_RC_SIGNATURE)
-        return not_approved(error);
+        return not_approved(reason);
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_VerifySignature", rc);
+        tpm_error(reason, "TPM2_VerifySignature", rc);
         return -EIO;
     }
     return 0;
 }
 
 int policy_key_ticket(Tpm *tpm, const PolicyKey *key, const PolicyDigest *approved,
-                      Bytes policy_ref, Bytes signature, TPMT_TK_VERIFIED *ret, char *error)
+                      Bytes policy_ref, Bytes signature, TPMT_TK_VERIFIED *ret, Reason *reason)
 {
     TPMT_SIGNATURE tpm_signature = {0};
     uint8_t hash[POLICY_DIGEST_SIZE];
@@ -262,23 +248,21 @@ int policy_key_ticket(Tpm *tpm, const PolicyKey *key, const PolicyDigest *approv
     TSS2_RC rc;
     int r;
 
-    if (policy_approval_hash(approved, policy_ref, hash) < 0) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "OpenSSL can't compute SHA-256");
-        return -EIO;
-    }
+    if (policy_approval_hash(approved, policy_ref, hash) < 0)
+        return reason_set(reason, -EIO, "OpenSSL can't compute SHA-256");
     if (signature_to_tpm(key, signature, &tpm_signature) < 0)
-        return not_approved(error);
+        return not_approved(reason);
     /* Loaded into the owner hierarchy, so that the ticket outlives a restart of the TPM (Part 3,
      * 12.3). */
     rc = tpm2_load_external(tpm, &key->public, TPM2_RH_OWNER, &object);
     if (tpm_reclaim(tpm, rc))
         rc = tpm2_load_external(tpm, &key->public, TPM2_RH_OWNER, &object);
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_LoadExternal (policy key)", rc);
+        tpm_error(reason, "TPM2_LoadExternal (policy key)", rc);
         return -EIO;
     }
     tpm_hold(tpm, object.handle); /* making room for the session must not take it */
-    r = key_verify(tpm, &object, hash, &tpm_signature, ret, error);
+    r = key_verify(tpm, &object, hash, &tpm_signature, ret, reason);
     tpm_object_release(tpm, &object);
     return r;
 }

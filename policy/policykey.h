@@ -4,12 +4,12 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "policy/policydigest.h"
 
 #include <openssl/evp.h>
 
 enum {
-    POLICY_KEY_ERROR_SIZE = 512,
     POLICY_KEY_FINGERPRINT_SIZE = 32,
     POLICY_SIGNATURE_MAX = 512,
     POLICY_APPROVAL_MESSAGE_MAX = POLICY_DIGEST_SIZE + 64,
@@ -25,14 +25,13 @@ typedef struct PolicyKey {
 
 /* Reads a PEM file with a public key, or with `private` a file or pipe with an unencrypted private
  * one: RSA of 2048 bits with the exponent 65537, or ECDSA P-256, as every TPM 2.0 can check their
- * signatures. *ret
- * is the caller's to policy_key_deinit(). Returns 0, open's errno, or -EINVAL; `error`
- * (POLICY_KEY_ERROR_SIZE octets) says what was found and what to do. */
-int policy_key_read(const char *path, bool private, PolicyKey *ret, char *error);
+ * signatures. *ret is the caller's to policy_key_deinit(). Returns 0, open's errno, or -EINVAL;
+ * `reason` says what was found and what to do. */
+int policy_key_read(const char *path, bool private, PolicyKey *ret, Reason *reason);
 
 /* The same of a public key from memory: `pem` is the content of the file that messages call `name`.
  */
-int policy_key_decode(Bytes pem, const char *name, bool private, PolicyKey *ret, char *error);
+int policy_key_decode(Bytes pem, const char *name, bool private, PolicyKey *ret, Reason *reason);
 void policy_key_deinit(PolicyKey *key);
 
 /* The digest that objects carry as authPolicy when this key decides. 0 or -EIO. */
@@ -49,6 +48,6 @@ bool policy_key_approved(const PolicyKey *key, const PolicyDigest *approved, Byt
 
 /* Has the TPM check the approval (TPM2_LoadExternal, TPM2_VerifySignature, TPM2_FlushContext), and
  * yields the ticket by which TPM2_PolicyAuthorize believes it from then on, until the TPM is
- * cleared. 0, -EKEYREJECTED (the signature is not good), or -EIO (error filled, TPM_ERROR_SIZE). */
+ * cleared. 0, -EKEYREJECTED (the signature is not good), or -EIO (reason filled). */
 int policy_key_ticket(Tpm *tpm, const PolicyKey *key, const PolicyDigest *approved,
-                      Bytes policy_ref, Bytes signature, TPMT_TK_VERIFIED *ret, char *error);
+                      Bytes policy_ref, Bytes signature, TPMT_TK_VERIFIED *ret, Reason *reason);

@@ -11,7 +11,7 @@
 typedef struct SigningKey SigningKey;
 typedef struct SigningRequest SigningRequest;
 
-enum { SIGNATURE_SIZE_MAX = 512, SIGNING_REASON_SIZE = 512 };
+enum { SIGNATURE_SIZE_MAX = 512 };
 
 /* How a request ended: 0 and the signature (ECDSA: r | s, each as long as the curve's order);
  * -EKEYREJECTED (the platform is in no state that the key's policy allows), -EINVAL (the key does

@@ -5,7 +5,6 @@
 #include "tpm/commands.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 /* A session that a resource manager has saved stands in the way of everybody's once the TPM has
@@ -47,11 +46,10 @@ struct TpmSigningKey {
     int result;
     uint8_t signature[DEVICE_KEY_SIGNATURE_MAX];
     size_t signature_size;
-    char error[TPM_ERROR_SIZE];
+    Reason reason;
 };
 
-_Static_assert((int)SIGNATURE_SIZE_MAX >= (int)DEVICE_KEY_SIGNATURE_MAX &&
-                   (int)SIGNING_REASON_SIZE >= (int)TPM_ERROR_SIZE,
+_Static_assert((int)SIGNATURE_SIZE_MAX >= (int)DEVICE_KEY_SIGNATURE_MAX,
                "what the TPM says has its place");
 
 static TpmSigningKey *of(SigningKey *key)
@@ -64,16 +62,16 @@ static void deed_work(void *userdata)
     TpmSigningKey *key = userdata;
     const SigningRequest *request = key->requests;
 
-    key->error[0] = '\0';
+    key->reason.text[0] = '\0';
     key->result = 0;
     switch (key->deed) {
     case DEED_SIGN:
         key->result = device_key_sign(key->device, request->digest_name, request->pss,
                                       (Bytes){request->digest, request->digest_size},
-                                      key->signature, &key->signature_size, key->error);
+                                      key->signature, &key->signature_size, &key->reason);
         break;
     case DEED_PREPARE:
-        key->result = device_key_prepare(key->device, key->error);
+        key->result = device_key_prepare(key->device, &key->reason);
         break;
     case DEED_REST:
         device_key_rest(key->device);
@@ -101,7 +99,7 @@ static void request_end(TpmSigningKey *key)
 
     key->requests = request->next;
     if (request->done)
-        request->done(key->result, signature, key->error, request->userdata);
+        request->done(key->result, signature, key->reason.text, request->userdata);
     free(request);
 }
 
@@ -109,7 +107,7 @@ static void request_end(TpmSigningKey *key)
 static void prepare_end(TpmSigningKey *key)
 {
     if (key->result < 0 && !key->requests && !key->wants_end && key->key.on_failed)
-        key->key.on_failed(key->result, key->error, key->key.failed_userdata);
+        key->key.on_failed(key->result, key->reason.text, key->key.failed_userdata);
 }
 
 /* What is to be done next. A request waits for nothing but those before it; what is given back to
@@ -164,7 +162,7 @@ static void go_on(TpmSigningKey *key)
         return;
     if (key->tpm->loop && key->deed != DEED_END) {
         key->result = -EIO;
-        (void)snprintf(key->error, sizeof(key->error), "out of memory");
+        reason_set(&key->reason, 0, "out of memory");
     } else {
         deed_work(key);
     }
@@ -261,12 +259,12 @@ static unsigned ready_seconds(Tpm *tpm)
     return 1 + (unsigned)((uint64_t)gap * CONTEXT_SAVE_MICROSECONDS / 1000000);
 }
 
-int tpm_signing_key_new(DeviceKey *device, KeyPolicy *policy, SigningKey **ret, char *error)
+int tpm_signing_key_new(DeviceKey *device, KeyPolicy *policy, SigningKey **ret, Reason *reason)
 {
     TpmSigningKey *key = calloc(1, sizeof(*key));
 
     if (!key || EVP_PKEY_up_ref(device_key_public(device)) != 1) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "out of memory");
+        reason_set(reason, 0, "out of memory");
         free(key);
         return -ENOMEM;
     }

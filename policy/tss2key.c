@@ -10,7 +10,6 @@
 #include <openssl/asn1t.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
@@ -52,25 +51,16 @@ static void asn1_freep(Tss2KeyAsn1 **asn1)
     ASN1_item_free((ASN1_VALUE *)*asn1, ASN1_ITEM_rptr(Tss2KeyAsn1));
 }
 
-__attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(error, TSS2KEY_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    return -EINVAL;
-}
-
 /* The first block with our label, as DER. `ret` is for OPENSSL_free(). */
-static int pem_find(Bytes pem, unsigned char **ret, long *ret_size, char *error)
+static int pem_find(Bytes pem, unsigned char **ret, long *ret_size, Reason *reason)
 {
     _cleanup_(BIO_free_allp) BIO *bio = NULL;
     char other[64] = "";
 
     if (pem.size > TSS2KEY_FILE_MAX) {
-        return refuse(error, "the key file is larger than %d octets; a TSS2 PRIVATE KEY is not",
-                      TSS2KEY_FILE_MAX);
+        return reason_set(reason, -EINVAL,
+                          "the key file is larger than %d octets; a TSS2 PRIVATE KEY is not",
+                          TSS2KEY_FILE_MAX);
     }
     bio = BIO_new_mem_buf(pem.data ? (const void *)pem.data : "", (int)pem.size);
     if (!bio)
@@ -91,13 +81,14 @@ static int pem_find(Bytes pem, unsigned char **ret, long *ret_size, char *error)
         (void)snprintf(other, sizeof(other), " (but a block %.40s)", label);
     }
     ERR_clear_error();
-    return refuse(error,
-                  "no readable block " TSS2KEY_LABEL " was found%s; make the key in the TPM with "
-                  "'tre-provision init'",
-                  other);
+    return reason_set(reason, -EINVAL,
+                      "no readable block " TSS2KEY_LABEL
+                      " was found%s; make the key in the TPM with "
+                      "'tre-provision init'",
+                      other);
 }
 
-static int asn1_check(const Tss2KeyAsn1 *asn1, char *error)
+static int asn1_check(const Tss2KeyAsn1 *asn1, Reason *reason)
 {
     char oid[OID_TEXT_SIZE] = "";
     const struct {
@@ -112,38 +103,41 @@ static int asn1_check(const Tss2KeyAsn1 *asn1, char *error)
 
     (void)OBJ_obj2txt(oid, sizeof(oid), asn1->type, 1);
     if (strcmp(oid, TSS2KEY_LOADABLE_OID) != 0) {
-        return refuse(error,
-                      "the key is of the type %s, not a loadable key (%s); make it with "
-                      "'tre-provision init'",
-                      oid, TSS2KEY_LOADABLE_OID);
+        return reason_set(reason, -EINVAL,
+                          "the key is of the type %s, not a loadable key (%s); make it with "
+                          "'tre-provision init'",
+                          oid, TSS2KEY_LOADABLE_OID);
     }
     for (size_t i = 0; i < ELEMENTS(unsupported); i++) {
         if (unsupported[i].value) {
-            return refuse(error,
-                          "the key comes with %s, which is not supported; make a key without it "
-                          "('tre-provision init')",
-                          unsupported[i].what);
+            return reason_set(
+                reason, -EINVAL,
+                "the key comes with %s, which is not supported; make a key without it "
+                "('tre-provision init')",
+                unsupported[i].what);
         }
     }
     return 0;
 }
 
-static int parent_decode(const ASN1_INTEGER *integer, TPM2_HANDLE *ret, char *error)
+static int parent_decode(const ASN1_INTEGER *integer, TPM2_HANDLE *ret, Reason *reason)
 {
     uint64_t parent;
 
     if (ASN1_INTEGER_get_uint64(&parent, integer) != 1 || parent > UINT32_MAX) {
         ERR_clear_error();
-        return refuse(error, "the key's parent is not a TPM handle; the file is damaged, make the "
-                             "key anew with 'tre-provision init'");
+        return reason_set(reason, -EINVAL,
+                          "the key's parent is not a TPM handle; the file is damaged, make the "
+                          "key anew with 'tre-provision init'");
     }
     if (parent == 0)
         parent = TPM2_RH_OWNER; /* as the first writers of this format put it */
     if (parent != TPM2_RH_OWNER && parent >> TPM2_HR_SHIFT != TPM2_HT_PERSISTENT) {
-        return refuse(error,
-                      "the key's parent 0x%08x is neither a persistent handle (0x81......) nor the "
-                      "owner hierarchy (0x40000001); make the key with 'tre-provision init'",
-                      (unsigned)parent);
+        return reason_set(
+            reason, -EINVAL,
+            "the key's parent 0x%08x is neither a persistent handle (0x81......) nor the "
+            "owner hierarchy (0x40000001); make the key with 'tre-provision init'",
+            (unsigned)parent);
     }
     *ret = (TPM2_HANDLE)parent;
     return 0;
@@ -174,7 +168,7 @@ static bool private_decode(const ASN1_OCTET_STRING *string, TPM2B_PRIVATE *ret)
            offset == in.size && ret->size > 0;
 }
 
-int tss2key_decode(Bytes pem, Tss2Key *ret, char *error)
+int tss2key_decode(Bytes pem, Tss2Key *ret, Reason *reason)
 {
     _cleanup_(openssl_free_bytesp) unsigned char *der = NULL;
     _cleanup_(asn1_freep) Tss2KeyAsn1 *asn1 = NULL;
@@ -183,48 +177,49 @@ int tss2key_decode(Bytes pem, Tss2Key *ret, char *error)
     long size = 0;
     int r;
 
-    r = pem_find(pem, &der, &size, error);
+    r = pem_find(pem, &der, &size, reason);
     if (r < 0)
         return r;
     end = der;
     asn1 = (Tss2KeyAsn1 *)ASN1_item_d2i(NULL, &end, size, ASN1_ITEM_rptr(Tss2KeyAsn1));
     if (!asn1 || end != der + size) {
         ERR_clear_error();
-        return refuse(error, "the block " TSS2KEY_LABEL " is not the ASN.1 of a TPM key; the file "
-                             "is damaged, make the key anew with 'tre-provision init'");
+        return reason_set(reason, -EINVAL,
+                          "the block " TSS2KEY_LABEL " is not the ASN.1 of a TPM key; the file "
+                          "is damaged, make the key anew with 'tre-provision init'");
     }
-    r = asn1_check(asn1, error);
+    r = asn1_check(asn1, reason);
     if (r < 0)
         return r;
-    r = parent_decode(asn1->parent, &key.parent, error);
+    r = parent_decode(asn1->parent, &key.parent, reason);
     if (r < 0)
         return r;
     /* An absent [0] is -1 to OpenSSL, and means that there is an authorization value. */
     key.empty_auth = asn1->empty_auth > 0;
     if (!public_decode(asn1->public, &key.public) || !private_decode(asn1->private, &key.private)) {
-        return refuse(error, "the key's public or private area is not a TPM structure; the file is "
-                             "damaged, make the key anew with 'tre-provision init'");
+        return reason_set(reason, -EINVAL,
+                          "the key's public or private area is not a TPM structure; the file is "
+                          "damaged, make the key anew with 'tre-provision init'");
     }
     *ret = key;
     return 0;
 }
 
-int tss2key_read(const char *path, Tss2Key *ret, char *error)
+int tss2key_read(const char *path, Tss2Key *ret, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *pem = NULL;
-    char what[TSS2KEY_ERROR_SIZE] = "";
+    Reason what = {0};
     size_t size = 0;
     int r;
 
     r = file_read(path, TSS2KEY_FILE_MAX, &pem, &size);
     if (r < 0) {
-        (void)refuse(error, "%.200s can't be read: %s%s", path, strerror(-r),
-                     r == -ENOENT ? "; make the device key with 'tre-provision init'" : "");
-        return r;
+        return reason_set(reason, r, "%.200s can't be read: %s%s", path, strerror(-r),
+                          r == -ENOENT ? "; make the device key with 'tre-provision init'" : "");
     }
-    r = tss2key_decode((Bytes){pem, size}, ret, what);
+    r = tss2key_decode((Bytes){pem, size}, ret, &what);
     if (r < 0)
-        (void)refuse(error, "%.200s: %.300s", path, what);
+        reason_set(reason, -EINVAL, "%.200s: %.300s", path, what.text);
     return r;
 }
 

@@ -3,13 +3,12 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/reason.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <tss2/tss2_tpm2_types.h>
-
-enum { TSS2KEY_ERROR_SIZE = 512 };
 
 typedef struct Tss2Key {
     bool empty_auth;
@@ -19,12 +18,12 @@ typedef struct Tss2Key {
     TPM2B_PRIVATE private;
 } Tss2Key;
 
-/* Reads the first TSS2 PRIVATE KEY block of `path`. Returns 0, open's errno, or -EINVAL; `error`
- * (TSS2KEY_ERROR_SIZE octets) then says what was found and what to do. */
-int tss2key_read(const char *path, Tss2Key *ret, char *error);
+/* Reads the first TSS2 PRIVATE KEY block of `path`. Returns 0, open's errno, or -EINVAL; `reason`
+ * then says what was found and what to do. */
+int tss2key_read(const char *path, Tss2Key *ret, Reason *reason);
 
 /* The same from memory: `pem` is the file's content. For tests and the fuzz target. */
-int tss2key_decode(Bytes pem, Tss2Key *ret, char *error);
+int tss2key_decode(Bytes pem, Tss2Key *ret, Reason *reason);
 
 /* PEM text of the key; *ret is the caller's to free(). 0, -EINVAL or -ENOMEM. */
 int tss2key_encode(const Tss2Key *key, char **ret);

@@ -1,27 +1,27 @@
 /* tre-provision activate: the device has its TPM open the challenge. */
 #include "provisioning/command.h"
 
+#include "base/reason.h"
 #include "provisioning/proofcommand.h"
 #include "provisioning/proofjson.h"
 #include "provisioning/tpmopen.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 static int challenge_read(const char *path, ProofChallenge *ret)
 {
     _cleanup_(free_bytesp) uint8_t *text = NULL;
-    char error[PROOF_JSON_ERROR_SIZE] = "out of memory";
+    Reason reason = {"out of memory"};
     size_t size = 0;
     int r = message_read(path, &text, &size);
 
     if (r < 0)
         return r;
-    r = proof_challenge_decode((Bytes){text, size}, ret, error);
+    r = proof_challenge_decode((Bytes){text, size}, ret, &reason);
     if (r < 0) {
         complain("%s: %s; have the authority make it again with 'tre-provision challenge'", path,
-                 error);
+                 reason.text);
     }
     return r;
 }
@@ -29,14 +29,14 @@ static int challenge_read(const char *path, ProofChallenge *ret)
 static int key_read(const ProvisionOptions *options, Tss2Key *ret)
 {
     _cleanup_(free_charp) char *path = NULL;
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r = state_path(options, STATE_KEY, &path);
 
     if (r < 0)
         return r;
-    r = tss2key_read(path, ret, error);
+    r = tss2key_read(path, ret, &reason);
     if (r < 0)
-        complain("%s: %s", path, error);
+        complain("%s: %s", path, reason.text);
     return r;
 }
 
@@ -45,7 +45,7 @@ int provision_activate(const ProvisionOptions *options)
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
     _cleanup_(proof_response_deinit) ProofResponse response = {0};
     _cleanup_(free_charp) char *text = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofChallenge challenge;
     Tss2Key key;
     int r;
@@ -57,11 +57,11 @@ int provision_activate(const ProvisionOptions *options)
         r = key_read(options, &key);
     if (r < 0)
         return r;
-    r = provision_tpm_open(options->tcti, NULL, &tpm, error);
+    r = provision_tpm_open(options->tcti, NULL, &tpm, &reason);
     if (r == 0)
-        r = proof_activate(tpm, &key, &challenge, &response, error);
+        r = proof_activate(tpm, &key, &challenge, &response, &reason);
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     r = proof_response_encode(&response, &text);

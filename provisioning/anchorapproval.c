@@ -2,6 +2,7 @@
 #include "provisioning/anchorapproval.h"
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "crypto/openssl.h"
 #include "policy/encoding.h"
 #include "provisioning/policyapproval.h"
@@ -35,13 +36,13 @@ static int key_encode(const PolicyKey *key, char *ret)
 
 static int key_copy_public(const PolicyKey *key, PolicyKey *ret)
 {
-    char error[POLICY_KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     char pem[KEY_PEM_MAX];
 
     if (key_encode(key, pem) < 0)
         return -EIO;
     return policy_key_decode((Bytes){(const uint8_t *)pem, strlen(pem)}, "the operator's key",
-                             false, ret, error);
+                             false, ret, &reason);
 }
 
 int anchor_approval_make(const PolicyKey *operator_key, Bytes bundle, uint64_t version, bool first,

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/reason.h"
 #include "policy/anchorinstall.h"
 #include "provisioning/certificatefile.h"
 #include "provisioning/tpmopen.h"
@@ -47,16 +48,16 @@ static int approval_read(const char *path, Given *given)
 
 static int given_read(const char *path, Given *ret)
 {
-    char error[ANCHOR_INSTALL_ERROR_SIZE] = "out of memory";
+    Reason reason = {"out of memory"};
     int r = file_read(path, ANCHOR_BUNDLE_SIZE_MAX, &ret->bundle, &ret->bundle_size);
 
     if (r < 0) {
         complain("%s can't be read: %s", path, strerror(-r));
         return r;
     }
-    r = anchors_decode((Bytes){ret->bundle, ret->bundle_size}, path, &ret->certificates, error);
+    r = anchors_decode((Bytes){ret->bundle, ret->bundle_size}, path, &ret->certificates, &reason);
     if (r < 0) {
-        complain("%s; nothing was changed", error);
+        complain("%s; nothing was changed", reason.text);
         return r;
     }
     return approval_read(path, ret);
@@ -101,7 +102,7 @@ static int install_plain(const ProvisionOptions *options, const Given *given)
 static int install_guarded(const ProvisionOptions *options, const Given *given, Tpm *tpm)
 {
     const FileOwner owner = {.user = options->owner, .group = options->group};
-    char error[ANCHOR_INSTALL_ERROR_SIZE] = "";
+    Reason reason = {0};
     _cleanup_(free_charp) char *path = NULL;
     AnchorRecord record;
     int r;
@@ -112,10 +113,10 @@ static int install_guarded(const ProvisionOptions *options, const Given *given, 
     if (r < 0)
         return r;
     r = anchors_install(tpm, path, (Bytes){given->bundle, given->bundle_size},
-                        (Bytes){given->approval, given->approval_size}, owner, &record, error);
+                        (Bytes){given->approval, given->approval_size}, owner, &record, &reason);
     if (r != 0) {
         /* What failed on the way, the next run takes up; what was refused changed nothing. */
-        complain("%s: %s%s", options->file, error, r > 0 ? "; nothing was changed" : "");
+        complain("%s: %s%s", options->file, reason.text, r > 0 ? "; nothing was changed" : "");
         return r < 0 ? r : -EKEYREJECTED;
     }
     version_print(record.version);
@@ -124,11 +125,11 @@ static int install_guarded(const ProvisionOptions *options, const Given *given, 
 
 static int guard_look(Tpm *tpm, AnchorGuard *ret)
 {
-    char error[TPM_ERROR_SIZE] = "";
-    int r = anchor_guard_read(tpm, ret, error);
+    Reason reason = {0};
+    int r = anchor_guard_read(tpm, ret, &reason);
 
     if (r < 0 && r != -ENOENT)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r;
 }
 
@@ -160,12 +161,12 @@ int anchors_install_direct(const ProvisionOptions *options, Tpm *tpm)
 static int install_opening(const ProvisionOptions *options, const Given *given)
 {
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
-    char error[TPM_ERROR_SIZE] = "";
-    int r = provision_tpm_open(options->tcti, NULL, &tpm, error);
+    Reason reason = {0};
+    int r = provision_tpm_open(options->tcti, NULL, &tpm, &reason);
 
     if (r == 0)
         return install_with(options, given, tpm);
-    complain("%s", error);
+    complain("%s", reason.text);
     return r;
 }
 
@@ -216,9 +217,9 @@ static bool bundle_is_there(const char *path, const Given *given)
 static bool certificates_are_there(const char *path, const Given *given)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *there = NULL;
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    if (certificates_read(path, &there, error) < 0 ||
+    if (certificates_read(path, &there, &reason) < 0 ||
         sk_X509_num(there) != sk_X509_num(given->certificates))
         return false;
     for (int i = 0; i < sk_X509_num(there); i++) {
@@ -231,16 +232,16 @@ static bool certificates_are_there(const char *path, const Given *given)
 static int guarded_in_force(const Given *given, const char *path, const AnchorGuard *guard)
 {
     _cleanup_(anchor_approval_deinit) AnchorApproval approval = {0};
-    char error[ANCHOR_APPROVAL_ERROR_SIZE] = "out of memory";
+    Reason reason = {"out of memory"};
     int r = anchor_approval_decode((Bytes){given->approval, given->approval_size}, "the approval",
-                                   &approval, error);
+                                   &approval, &reason);
 
     if (r == 0) {
         r = anchor_approval_fits(&approval, (Bytes){given->bundle, given->bundle_size},
-                                 "the bundle", error);
+                                 "the bundle", &reason);
     }
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     return guard->written && anchor_record_equal(&guard->record, &approval.record) &&

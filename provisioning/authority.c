@@ -49,7 +49,8 @@ static const char *issuer_flaw(X509 *certificate)
     return NULL;
 }
 
-int authority_new(const STACK_OF(X509) *certificates, EVP_PKEY *key, Authority **ret, char *error)
+int authority_new(const STACK_OF(X509) *certificates, EVP_PKEY *key, Authority **ret,
+                  Reason *reason)
 {
     _cleanup_(authority_freep) Authority *authority = calloc(1, sizeof(*authority));
     char subject[SUBJECT_SIZE] = "";
@@ -57,15 +58,15 @@ int authority_new(const STACK_OF(X509) *certificates, EVP_PKEY *key, Authority *
     X509 *issuer;
     int r;
 
-    (void)snprintf(error, CERTIFICATES_ERROR_SIZE, "out of memory");
+    reason_set(reason, 0, "out of memory");
     if (!authority || EVP_PKEY_up_ref(key) != 1)
         return -ENOMEM;
     authority->key = key;
     r = certificates_order(certificates, key, &authority->chain);
     if (r == -ENOKEY) {
-        (void)snprintf(error, CERTIFICATES_ERROR_SIZE,
-                       "none of the authority's certificates is for its key; name the certificate "
-                       "and the key that belong together");
+        reason_set(reason, 0,
+                   "none of the authority's certificates is for its key; name the certificate "
+                   "and the key that belong together");
     }
     if (r < 0)
         return r;
@@ -75,16 +76,15 @@ int authority_new(const STACK_OF(X509) *certificates, EVP_PKEY *key, Authority *
         flaw = "has a key that is neither RSA nor ECDSA (TS 33.310 6.1.1)";
     if (flaw) {
         certificate_subject(issuer, subject, sizeof(subject));
-        (void)snprintf(error, CERTIFICATES_ERROR_SIZE,
-                       "the authority's certificate (%s) %s; it can't issue certificates", subject,
-                       flaw);
-        return -EINVAL;
+        return reason_set(reason, -EINVAL,
+                          "the authority's certificate (%s) %s; it can't issue certificates",
+                          subject, flaw);
     }
     *ret = steal_pointer(authority);
     return 0;
 }
 
-static int key_read(const char *path, EVP_PKEY **ret, char *error)
+static int key_read(const char *path, EVP_PKEY **ret, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *text = NULL;
     _cleanup_(BIO_free_allp) BIO *bio = NULL;
@@ -92,32 +92,28 @@ static int key_read(const char *path, EVP_PKEY **ret, char *error)
     int r;
 
     r = file_read(path, KEY_FILE_MAX, &text, &size);
-    if (r < 0) {
-        (void)snprintf(error, CERTIFICATES_ERROR_SIZE, "%.200s can't be read: %s", path,
-                       strerror(-r));
-        return r;
-    }
+    if (r < 0)
+        return reason_set(reason, r, "%.200s can't be read: %s", path, strerror(-r));
     bio = BIO_new_mem_buf(text, (int)size);
     *ret = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
     OPENSSL_cleanse(text, size);
     ERR_clear_error();
     if (*ret)
         return 0;
-    (void)snprintf(error, CERTIFICATES_ERROR_SIZE,
-                   "%.200s holds no private key in PEM, or its passphrase was wrong", path);
-    return -EINVAL;
+    return reason_set(reason, -EINVAL,
+                      "%.200s holds no private key in PEM, or its passphrase was wrong", path);
 }
 
-int authority_read(const char *certificates, const char *key, Authority **ret, char *error)
+int authority_read(const char *certificates, const char *key, Authority **ret, Reason *reason)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *found = NULL;
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = NULL;
     int r;
 
-    r = certificates_read(certificates, &found, error);
+    r = certificates_read(certificates, &found, reason);
     if (r == 0)
-        r = key_read(key, &pkey, error);
-    return r < 0 ? r : authority_new(found, pkey, ret, error);
+        r = key_read(key, &pkey, reason);
+    return r < 0 ? r : authority_new(found, pkey, ret, reason);
 }
 
 void authority_free(Authority *authority)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "verify/certificates.h"
 
 #include <openssl/x509.h>
@@ -15,11 +16,12 @@ typedef struct Authority Authority;
  * for on the terminal) whose certificate is in `certificates` (PEM or DER), perhaps with those of
  * its issuers. Refuses a certificate that is not a CA's, has ended, or has no
  * subjectKeyIdentifier. 0, -EINVAL, open's errno, -ENOKEY if no certificate is for the key, or
- * -ENOMEM, with `error` (CERTIFICATES_ERROR_SIZE octets) filled. */
-int authority_read(const char *certificates, const char *key, Authority **ret, char *error);
+ * -ENOMEM, with `reason` filled. */
+int authority_read(const char *certificates, const char *key, Authority **ret, Reason *reason);
 
 /* The same from what is in memory already: takes references to both. */
-int authority_new(const STACK_OF(X509) *certificates, EVP_PKEY *key, Authority **ret, char *error);
+int authority_new(const STACK_OF(X509) *certificates, EVP_PKEY *key, Authority **ret,
+                  Reason *reason);
 
 void authority_free(Authority *authority);
 DEFINE_POINTER_CLEANUP(Authority, authority_free);

@@ -3,23 +3,23 @@
 #include "provisioning/command.h"
 
 #include "base/file.h"
+#include "base/reason.h"
 #include "policy/encoding.h"
 #include "policy/policykey.h"
 #include "provisioning/proofcommand.h"
 #include "provisioning/proofjson.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 static int policy_of_key(const char *path, PolicyDigest *ret)
 {
     _cleanup_(policy_key_deinit) PolicyKey key = {0};
-    char error[POLICY_KEY_ERROR_SIZE] = "";
-    int r = policy_key_read(path, false, &key, error);
+    Reason reason = {0};
+    int r = policy_key_read(path, false, &key, &reason);
 
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     r = policy_key_authorize_digest(&key, (Bytes){0}, ret);
@@ -54,15 +54,16 @@ static int policy_read(const ProofOptions *options, PolicyDigest *ret, bool *ret
 static int request_read(const char *path, ProofRequest **ret)
 {
     _cleanup_(free_bytesp) uint8_t *text = NULL;
-    char error[PROOF_JSON_ERROR_SIZE] = "out of memory";
+    Reason reason = {"out of memory"};
     size_t size = 0;
     int r = message_read(path, &text, &size);
 
     if (r < 0)
         return r;
-    r = proof_request_decode((Bytes){text, size}, ret, error);
+    r = proof_request_decode((Bytes){text, size}, ret, &reason);
     if (r < 0)
-        complain("%s: %s; have the device make it again with 'tre-provision request'", path, error);
+        complain("%s: %s; have the device make it again with 'tre-provision request'", path,
+                 reason.text);
     return r;
 }
 
@@ -94,7 +95,7 @@ int provision_challenge(const ProvisionOptions *options)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *anchors = NULL;
     _cleanup_(proof_request_freep) ProofRequest *request = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     PolicyDigest policy = {0};
     ProofChallenge challenge;
     ProofPending pending;
@@ -108,14 +109,14 @@ int provision_challenge(const ProvisionOptions *options)
         r = request_read(options->file, &request);
     if (r < 0)
         return r;
-    r = certificates_read(options->proof.ek_anchors, &anchors, error);
+    r = certificates_read(options->proof.ek_anchors, &anchors, &reason);
     if (r == 0) {
         const ProofRules rules = {.ek_anchors = anchors, .policy = asked ? &policy : NULL};
 
-        r = proof_challenge(request, &rules, &challenge, &pending, error);
+        r = proof_challenge(request, &rules, &challenge, &pending, &reason);
     }
     if (r < 0) {
-        complain("%s: %s", options->file, error);
+        complain("%s: %s", options->file, reason.text);
         return r;
     }
     return challenge_write(options, &challenge, &pending);

@@ -2,6 +2,7 @@
  * key loaded (TPM 2.0 Part 1, 24). Making one needs no TPM. */
 #pragma once
 
+#include "base/reason.h"
 #include "crypto/secret.h"
 #include "provisioning/endorsement.h"
 
@@ -23,7 +24,7 @@ int credential_make(const TPM2B_PUBLIC *ek, const TPM2B_NAME *name, const Secret
  * auth and adminWithPolicy CLEAR. It comes from the TPM encrypted, in a session of
  * tpm/session.h. Besides the EK's and the key's it takes a transient slot for a moment, and two
  * sessions. secrets_init() must have been called. *ret is the caller's to secret_free(). 0,
- * -EKEYREJECTED if the credential is for another TPM or another key, -ENOMEM, or -EIO (`error`
- * filled, TPM_ERROR_SIZE octets). */
+ * -EKEYREJECTED if the credential is for another TPM or another key, -ENOMEM, or -EIO (`reason`
+ * filled). */
 int credential_activate(const Endorsement *ek, const TpmObject *key, const Credential *credential,
-                        Secret **ret, char *error);
+                        Secret **ret, Reason *reason);

@@ -4,17 +4,17 @@
 #include "tpm/commands.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 /* The EK's one policy: whoever may use the endorsement hierarchy (its auth is empty). */
-static int policy_satisfy(const Endorsement *ek, TpmSession *hmac, TpmSession *policy, char *error)
+static int policy_satisfy(const Endorsement *ek, TpmSession *hmac, TpmSession *policy,
+                          Reason *reason)
 {
     const TSS2_RC rc = tpm2_policy_secret(ek->tpm, TPM2_RH_ENDORSEMENT, hmac, policy);
 
     if (rc == TSS2_RC_SUCCESS)
         return 0;
-    tpm_error(error, "TPM2_PolicySecret (endorsement hierarchy)", rc);
+    tpm_error(reason, "TPM2_PolicySecret (endorsement hierarchy)", rc);
     return -EIO;
 }
 
@@ -38,7 +38,7 @@ static bool says_not_mine(TSS2_RC rc)
 /* `hmac` authorizes the device key, in the ADMIN role, by its empty auth; it encrypts the secret on
  * its way out. */
 static int activate(const Endorsement *ek, const TpmObject *key, TpmSession *hmac,
-                    TpmSession *policy, const Credential *credential, Secret **ret, char *error)
+                    TpmSession *policy, const Credential *credential, Secret **ret, Reason *reason)
 {
     TPM2B_DIGEST info = {0};
     TSS2_RC rc = tpm2_activate_credential(ek->tpm, key, hmac, &ek->object, policy,
@@ -46,15 +46,15 @@ static int activate(const Endorsement *ek, const TpmObject *key, TpmSession *hma
     int r;
 
     if (says_not_mine(rc)) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "the TPM refuses the challenge: it was made for another TPM, or for another "
-                       "device key, or was damaged on the way (0x%08x); ask for a new one with a "
-                       "new request",
-                       rc);
-        return -EKEYREJECTED;
+        return reason_set(
+            reason, -EKEYREJECTED,
+            "the TPM refuses the challenge: it was made for another TPM, or for another "
+            "device key, or was damaged on the way (0x%08x); ask for a new one with a "
+            "new request",
+            rc);
     }
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_ActivateCredential", rc);
+        tpm_error(reason, "TPM2_ActivateCredential", rc);
         return -EIO;
     }
     r = secret_new(info.size, ret);
@@ -62,26 +62,26 @@ static int activate(const Endorsement *ek, const TpmObject *key, TpmSession *hma
         memcpy((*ret)->data, info.buffer, info.size);
     } else {
         r = -ENOMEM;
-        (void)snprintf(error, TPM_ERROR_SIZE, "there is no locked memory for the secret");
+        reason_set(reason, 0, "there is no locked memory for the secret");
     }
     OPENSSL_cleanse(&info, sizeof(info));
     return r;
 }
 
 int credential_activate(const Endorsement *ek, const TpmObject *key, const Credential *credential,
-                        Secret **ret, char *error)
+                        Secret **ret, Reason *reason)
 {
     TpmSession *hmac = NULL;
     TpmSession *policy = NULL;
     int r;
 
-    r = tpm_session_start(ek->tpm, TPM2_SE_HMAC, &hmac, error);
+    r = tpm_session_start(ek->tpm, TPM2_SE_HMAC, &hmac, reason);
     if (r == 0)
-        r = tpm_session_start(ek->tpm, TPM2_SE_POLICY, &policy, error);
+        r = tpm_session_start(ek->tpm, TPM2_SE_POLICY, &policy, reason);
     if (r == 0)
-        r = policy_satisfy(ek, hmac, policy, error);
+        r = policy_satisfy(ek, hmac, policy, reason);
     if (r == 0)
-        r = activate(ek, key, hmac, policy, credential, ret, error);
+        r = activate(ek, key, hmac, policy, credential, ret, reason);
     tpm_session_flush(ek->tpm, policy);
     tpm_session_flush(ek->tpm, hmac);
     return r;

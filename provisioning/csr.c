@@ -66,7 +66,7 @@ static int content_fill(X509_REQ *csr, EVP_PKEY *public_key, const char *fqdn)
 
 /* Signs `csr`'s content with the device key: *ret is the signature as X.509 has it. */
 static int content_sign(DeviceKey *key, X509_REQ *csr, const char *digest_name, unsigned char **ret,
-                        size_t *ret_size, char *error)
+                        size_t *ret_size, Reason *reason)
 {
     uint8_t signature[DEVICE_KEY_SIGNATURE_MAX];
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -85,7 +85,7 @@ static int content_sign(DeviceKey *key, X509_REQ *csr, const char *digest_name, 
     if (good != 1)
         return -EIO;
     r = device_key_sign(key, digest_name, false, (Bytes){digest, digest_size}, signature, &size,
-                        error);
+                        reason);
     if (r < 0)
         return -EIO;
     if (device_key_algorithm(key) == TPM_KEY_RSA_2048) {
@@ -116,7 +116,7 @@ static int signature_set(X509_REQ *csr, int nid, unsigned char *signature, size_
     return 0;
 }
 
-static int csr_sign(DeviceKey *key, X509_REQ *csr, char *error)
+static int csr_sign(DeviceKey *key, X509_REQ *csr, Reason *reason)
 {
     static const struct {
         const char *digest;
@@ -131,7 +131,7 @@ static int csr_sign(DeviceKey *key, X509_REQ *csr, char *error)
     size_t size = 0;
     int r;
 
-    r = content_sign(key, csr, schemes[algorithm].digest, &signature, &size, error);
+    r = content_sign(key, csr, schemes[algorithm].digest, &signature, &size, reason);
     if (r == 0)
         r = signature_set(csr, schemes[algorithm].nid, signature, size);
     OPENSSL_free(signature);
@@ -140,7 +140,7 @@ static int csr_sign(DeviceKey *key, X509_REQ *csr, char *error)
     return r;
 }
 
-int csr_new(DeviceKey *key, const char *fqdn, char **ret, char *error)
+int csr_new(DeviceKey *key, const char *fqdn, char **ret, Reason *reason)
 {
     _cleanup_(X509_REQ_freep) X509_REQ *csr = X509_REQ_new();
     _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_mem());
@@ -148,12 +148,12 @@ int csr_new(DeviceKey *key, const char *fqdn, char **ret, char *error)
     long size;
     int r;
 
-    (void)snprintf(error, TPM_ERROR_SIZE, "the CSR could not be made: OpenSSL failed");
+    reason_set(reason, 0, "the CSR could not be made: OpenSSL failed");
     if (!csr || !bio)
         return -ENOMEM;
     r = content_fill(csr, device_key_public(key), fqdn);
     if (r == 0)
-        r = csr_sign(key, csr, error);
+        r = csr_sign(key, csr, reason);
     if (r == 0 && PEM_write_bio_X509_REQ(bio, csr) != 1)
         r = -EIO;
     ERR_clear_error();

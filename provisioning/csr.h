@@ -2,14 +2,15 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/reason.h"
 #include "policy/devicekey.h"
 
 enum { CSR_SIZE_MAX = 16 * 1024 };
 
 /* Makes a CSR with `fqdn` as its dNSName (and as common name if it fits), asking for keyUsage
- * digitalSignature. *ret is PEM text, the caller's to free(). 0, -ENOMEM, or -EIO with `error`
- * (TPM_ERROR_SIZE octets). */
-int csr_new(DeviceKey *key, const char *fqdn, char **ret, char *error);
+ * digitalSignature. *ret is PEM text, the caller's to free(). 0, -ENOMEM, or -EIO with `reason`.
+ */
+int csr_new(DeviceKey *key, const char *fqdn, char **ret, Reason *reason);
 
 /* What is wrong with a CSR (PEM text) as the request for `public_key` under the name `fqdn` (NULL:
  * under any): the rest of a sentence that starts with the CSR. NULL if it fits. */

@@ -14,15 +14,14 @@
 
 static int key_read(const char *path, DeviceFiles *files)
 {
-    int r = tss2key_read(path, &files->key, files->key_error);
+    int r = tss2key_read(path, &files->key, &files->key_reason);
 
     if (r < 0 || tpm_public_to_pkey(&files->key.public, &files->public_key) == 0)
         return r;
-    (void)snprintf(files->key_error, DEVICE_FILES_ERROR_SIZE,
-                   "%.200s holds no key of the profile (ECDSA P-256, P-384, RSA-2048); make one "
-                   "with 'tre-provision init --force'",
-                   path);
-    return -EINVAL;
+    return reason_set(&files->key_reason, -EINVAL,
+                      "%.200s holds no key of the profile (ECDSA P-256, P-384, RSA-2048); make one "
+                      "with 'tre-provision init --force'",
+                      path);
 }
 
 static int csr_read(const char *path, DeviceFiles *files)
@@ -30,20 +29,19 @@ static int csr_read(const char *path, DeviceFiles *files)
     int r = file_read(path, CSR_SIZE_MAX, &files->csr, &files->csr_size);
 
     if (r < 0) {
-        (void)snprintf(files->csr_error, DEVICE_FILES_ERROR_SIZE, "%.200s can't be read: %s", path,
-                       strerror(-r));
+        reason_set(&files->csr_reason, 0, "%.200s can't be read: %s", path, strerror(-r));
     }
     return r;
 }
 
 static int certificates_look(const char *path, DeviceFiles *files)
 {
-    return certificates_read(path, &files->certificates, files->certificates_error);
+    return certificates_read(path, &files->certificates, &files->certificates_reason);
 }
 
 static int anchors_look(const char *path, DeviceFiles *files)
 {
-    return certificates_read(path, &files->anchors, files->anchors_error);
+    return certificates_read(path, &files->anchors, &files->anchors_reason);
 }
 
 int device_files_read(const ProvisionOptions *options, DeviceFiles *ret)

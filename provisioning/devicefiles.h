@@ -1,6 +1,7 @@
 /* What the state folder holds for a device, read as far as it can be read. */
 #pragma once
 
+#include "base/reason.h"
 #include "policy/tss2key.h"
 #include "provisioning/command.h"
 #include "verify/certificates.h"
@@ -8,15 +9,15 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
-enum { DEVICE_FILES_ERROR_SIZE = 640, KEY_NAME_HEX_SIZE = 2 * (2 + 32) + 1, SHA256_HEX_SIZE = 65 };
+enum { KEY_NAME_HEX_SIZE = 2 * (2 + 32) + 1, SHA256_HEX_SIZE = 65 };
 
 /* A file is there if its errno is 0; -ENOENT: there is none; else its error says what is wrong. */
 typedef struct DeviceFiles {
     int key_r, csr_r, certificates_r, anchors_r;
-    char key_error[DEVICE_FILES_ERROR_SIZE];
-    char csr_error[DEVICE_FILES_ERROR_SIZE];
-    char certificates_error[DEVICE_FILES_ERROR_SIZE];
-    char anchors_error[DEVICE_FILES_ERROR_SIZE];
+    Reason key_reason;
+    Reason csr_reason;
+    Reason certificates_reason;
+    Reason anchors_reason;
     Tss2Key key;
     EVP_PKEY *public_key; /* of the key */
     uint8_t *csr;

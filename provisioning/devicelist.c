@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/reason.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -77,15 +78,15 @@ int device_list_read(DeviceList *list, const char *path, unsigned *ret_bad)
         return -error;
     }
     while ((size = getline(&line, &capacity, file)) >= 0) {
-        char error[RECORD_ERROR_SIZE] = "";
+        Reason reason = {0};
         DeviceRecord record;
 
         number++;
         if (size > 0 && line[size - 1] == '\n')
             size--;
-        if (device_record_decode((Bytes){(const uint8_t *)line, (size_t)size}, &record, error) <
+        if (device_record_decode((Bytes){(const uint8_t *)line, (size_t)size}, &record, &reason) <
             0) {
-            complain("%s:%u: left out: %s", path, number, error);
+            complain("%s:%u: left out: %s", path, number, reason.text);
             (*ret_bad)++;
         } else if (device_list_take(list, &record) < 0) {
             complain("out of memory");

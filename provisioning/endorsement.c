@@ -6,7 +6,6 @@
 #include "tpm/storagekey.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
@@ -108,7 +107,7 @@ int endorsement_template_of(const TPM2B_PUBLIC *public, EndorsementTemplate *ret
 }
 
 static int index_open(Tpm *tpm, TPM2_HANDLE handle, TpmObject *ret, TpmObject *ret_auth,
-                      size_t *ret_size, char *error)
+                      size_t *ret_size, Reason *reason)
 {
     TPMS_NV_PUBLIC public = {0};
     TSS2_RC rc;
@@ -120,15 +119,15 @@ static int index_open(Tpm *tpm, TPM2_HANDLE handle, TpmObject *ret, TpmObject *r
     if (rc == (TPM2_RC_HANDLE | TPM2_RC_1))
         return -ENOENT;
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_NV_ReadPublic (EK certificate)", rc);
+        tpm_error(reason, "TPM2_NV_ReadPublic (EK certificate)", rc);
         return -EIO;
     }
     if (public.dataSize > ENDORSEMENT_CERTIFICATE_MAX) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "the NV index 0x%08x of the EK certificate has %u octets, more than the %d "
-                       "that a certificate takes; this TPM can't be used for the proof",
-                       handle, public.dataSize, ENDORSEMENT_CERTIFICATE_MAX);
-        return -EINVAL;
+        return reason_set(
+            reason, -EINVAL,
+            "the NV index 0x%08x of the EK certificate has %u octets, more than the %d "
+            "that a certificate takes; this TPM can't be used for the proof",
+            handle, public.dataSize, ENDORSEMENT_CERTIFICATE_MAX);
     }
     /* Its own, empty auth where that is allowed: the owner's may have been thrown away. */
     *ret_auth = public.attributes & TPMA_NV_AUTHREAD ? *ret : tpm_permanent(TPM2_RH_OWNER);
@@ -137,27 +136,26 @@ static int index_open(Tpm *tpm, TPM2_HANDLE handle, TpmObject *ret, TpmObject *r
 }
 
 static int chunk_read(Tpm *tpm, const TpmObject *auth, const TpmObject *index, uint8_t *ret,
-                      size_t size, size_t offset, char *error)
+                      size_t size, size_t offset, Reason *reason)
 {
     TPM2B_MAX_NV_BUFFER chunk = {0};
     TSS2_RC rc = tpm2_nv_read(tpm, auth, index, NULL, (uint16_t)size, (uint16_t)offset, &chunk);
 
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_NV_Read (EK certificate)", rc);
+        tpm_error(reason, "TPM2_NV_Read (EK certificate)", rc);
         return -EIO;
     }
     if (chunk.size != size) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "TPM2_NV_Read: the TPM returned %u octets where %zu were asked for",
-                       chunk.size, size);
-        return -EIO;
+        return reason_set(reason, -EIO,
+                          "TPM2_NV_Read: the TPM returned %u octets where %zu were asked for",
+                          chunk.size, size);
     }
     memcpy(ret + offset, chunk.buffer, size);
     return 0;
 }
 
 /* Some vendors fill the index up after the certificate, so what follows the DER is left alone. */
-static int certificate_parse(Bytes octets, TPM2_HANDLE handle, X509 **ret, char *error)
+static int certificate_parse(Bytes octets, TPM2_HANDLE handle, X509 **ret, Reason *reason)
 {
     const unsigned char *position = octets.data;
     X509 *read = d2i_X509(NULL, &position, (long)octets.size);
@@ -169,51 +167,50 @@ static int certificate_parse(Bytes octets, TPM2_HANDLE handle, X509 **ret, char 
     }
     X509_free(read);
     if (r == -EINVAL) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "what the NV index 0x%08x holds is not an X.509 certificate; write the EK "
-                       "certificate there that the TPM's vendor gives out for this TPM",
-                       handle);
+        reason_set(reason, 0,
+                   "what the NV index 0x%08x holds is not an X.509 certificate; write the EK "
+                   "certificate there that the TPM's vendor gives out for this TPM",
+                   handle);
     }
     return r;
 }
 
 /* -ENOENT, without a word, if the index is not there. */
-static int certificate_read(Tpm *tpm, TPM2_HANDLE handle, X509 **ret, char *error)
+static int certificate_read(Tpm *tpm, TPM2_HANDLE handle, X509 **ret, Reason *reason)
 {
     uint8_t octets[ENDORSEMENT_CERTIFICATE_MAX];
     TpmObject index, auth;
     size_t size = 0;
-    int r = index_open(tpm, handle, &index, &auth, &size, error);
+    int r = index_open(tpm, handle, &index, &auth, &size, reason);
 
     for (size_t done = 0; r == 0 && done < size; done += NV_CHUNK) {
         const size_t wanted = size - done < NV_CHUNK ? size - done : NV_CHUNK;
 
-        r = chunk_read(tpm, &auth, &index, octets, wanted, done, error);
+        r = chunk_read(tpm, &auth, &index, octets, wanted, done, reason);
     }
-    return r < 0 ? r : certificate_parse((Bytes){octets, size}, handle, ret, error);
+    return r < 0 ? r : certificate_parse((Bytes){octets, size}, handle, ret, reason);
 }
 
-static int certificate_find(Endorsement *ek, char *error)
+static int certificate_find(Endorsement *ek, Reason *reason)
 {
     for (unsigned i = 0; i < ENDORSEMENT_TEMPLATES; i++) {
-        int r = certificate_read(ek->tpm, certificate_indices[i], &ek->certificate, error);
+        int r = certificate_read(ek->tpm, certificate_indices[i], &ek->certificate, reason);
 
         ek->template = (EndorsementTemplate)i;
         if (r != -ENOENT)
             return r;
     }
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "this TPM holds no EK certificate at the NV indices 0x%08x and 0x%08x; write "
-                   "the one there that the TPM's vendor gives out for this TPM, or use another TPM",
-                   certificate_indices[ENDORSEMENT_RSA_2048],
-                   certificate_indices[ENDORSEMENT_ECC_P256]);
-    return -ENOENT;
+    return reason_set(
+        reason, -ENOENT,
+        "this TPM holds no EK certificate at the NV indices 0x%08x and 0x%08x; write "
+        "the one there that the TPM's vendor gives out for this TPM, or use another TPM",
+        certificate_indices[ENDORSEMENT_RSA_2048], certificate_indices[ENDORSEMENT_ECC_P256]);
 }
 
-int endorsement_certificate_read(Tpm *tpm, X509 **ret, char *error)
+int endorsement_certificate_read(Tpm *tpm, X509 **ret, Reason *reason)
 {
     Endorsement ek = {.tpm = tpm};
-    int r = certificate_find(&ek, error);
+    int r = certificate_find(&ek, reason);
 
     if (r == 0)
         *ret = ek.certificate;
@@ -221,7 +218,7 @@ int endorsement_certificate_read(Tpm *tpm, X509 **ret, char *error)
 }
 
 int endorsement_key_make(Tpm *tpm, EndorsementTemplate template, TpmObject *ret,
-                         TPM2B_PUBLIC *ret_public, char *error)
+                         TPM2B_PUBLIC *ret_public, Reason *reason)
 {
     TSS2_RC rc;
 
@@ -233,36 +230,34 @@ int endorsement_key_make(Tpm *tpm, EndorsementTemplate template, TpmObject *ret,
                                  ret);
     }
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_CreatePrimary (EK)", rc);
+        tpm_error(reason, "TPM2_CreatePrimary (EK)", rc);
         return -EIO;
     }
     tpm_hold(tpm, ret->handle);
     return 0;
 }
 
-int endorsement_open(Tpm *tpm, Endorsement **ret, char *error)
+int endorsement_open(Tpm *tpm, Endorsement **ret, Reason *reason)
 {
     _cleanup_(endorsement_freep) Endorsement *ek = calloc(1, sizeof(*ek));
     int r;
 
-    if (!ek) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "out of memory");
-        return -ENOMEM;
-    }
+    if (!ek)
+        return reason_set(reason, -ENOMEM, "out of memory");
     ek->tpm = tpm;
-    r = certificate_find(ek, error);
+    r = certificate_find(ek, reason);
     if (r == 0)
-        r = endorsement_key_make(tpm, ek->template, &ek->object, &ek->public, error);
+        r = endorsement_key_make(tpm, ek->template, &ek->object, &ek->public, reason);
     if (r < 0)
         return r;
     if (!endorsement_certificate_fits(ek->certificate, &ek->public)) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "the EK certificate at the NV index 0x%08x is not for the EK that this TPM "
-                       "makes from the template %s: the certificate is another TPM's, or this TPM "
-                       "has a template of its own, or its endorsement seed was changed "
-                       "(TPM2_ChangeEPS)",
-                       certificate_indices[ek->template], template_names[ek->template]);
-        return -EKEYREJECTED;
+        return reason_set(
+            reason, -EKEYREJECTED,
+            "the EK certificate at the NV index 0x%08x is not for the EK that this TPM "
+            "makes from the template %s: the certificate is another TPM's, or this TPM "
+            "has a template of its own, or its endorsement seed was changed "
+            "(TPM2_ChangeEPS)",
+            certificate_indices[ek->template], template_names[ek->template]);
     }
     *ret = steal_pointer(ek);
     return 0;

@@ -2,6 +2,7 @@
  * another (TCG EK Credential Profile). */
 #pragma once
 
+#include "base/reason.h"
 #include "provisioning/endorsement_certificate.h"
 #include "tpm/tpm.h"
 
@@ -28,19 +29,19 @@ typedef struct Endorsement {
  * 0x01c00002), makes the EK from the template, and checks that the two are one. The EK takes a slot
  * until endorsement_free(); `tpm` must outlive it. Returns 0, -ENOENT if the TPM holds neither
  * certificate, -EINVAL for one that can't be read, -EKEYREJECTED for one that is for another key,
- * -ENOMEM, or -EIO, with `error` (TPM_ERROR_SIZE octets) filled. */
-int endorsement_open(Tpm *tpm, Endorsement **ret, char *error);
+ * -ENOMEM, or -EIO, with `reason` filled. */
+int endorsement_open(Tpm *tpm, Endorsement **ret, Reason *reason);
 void endorsement_free(Endorsement *endorsement);
 DEFINE_POINTER_CLEANUP(Endorsement, endorsement_free);
 
 /* The EK alone, made from the template, whatever certificate there is. *ret is for
- * tpm_object_release(). 0 or -EIO (error filled). */
+ * tpm_object_release(). 0 or -EIO (reason filled). */
 int endorsement_key_make(Tpm *tpm, EndorsementTemplate template, TpmObject *ret,
-                         TPM2B_PUBLIC *ret_public, char *error);
+                         TPM2B_PUBLIC *ret_public, Reason *reason);
 
 /* Reads the EK certificate alone, without making the EK: who needs to know that they are one opens
  * both. *ret is the caller's to X509_free(). Returns as endorsement_open() does. */
-int endorsement_certificate_read(Tpm *tpm, X509 **ret, char *error);
+int endorsement_certificate_read(Tpm *tpm, X509 **ret, Reason *reason);
 
 /* Without a TPM: which template is this public area made from, all but `unique` being equal to it?
  * 0, or -EINVAL if it is none of them: then the key is not one that a TPM vendor vouches for. */

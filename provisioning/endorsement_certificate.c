@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
-#include <stdio.h>
 #include <string.h>
 
 /* tcg-kp-EKCertificate (TCG EK Credential Profile 3.2.16). */
@@ -117,38 +116,36 @@ static int anchors_sort(const STACK_OF(X509) *anchors, X509_STORE *roots, STACK_
     return 0;
 }
 
-static int chain_refuse(X509_STORE_CTX *context, const X509 *certificate, char *error)
+static int chain_refuse(X509_STORE_CTX *context, const X509 *certificate, Reason *reason)
 {
-    const int reason = X509_STORE_CTX_get_error(context);
+    const int error = X509_STORE_CTX_get_error(context);
     const X509 *bad = X509_STORE_CTX_get_current_cert(context);
     char subject[SUBJECT_SIZE] = "";
     char issuer[SUBJECT_SIZE] = "";
 
-    switch (reason) {
+    switch (error) {
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
         certificate_issuer(bad ? bad : certificate, issuer, sizeof(issuer));
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "the EK certificate has no chain to a root of the TPM vendors that are "
-                       "trusted here: the certificate of its issuer '%s' is missing; if that is a "
-                       "vendor to trust, add its certificates to the EK anchors",
-                       issuer);
-        break;
+        return reason_set(
+            reason, -EKEYREJECTED,
+            "the EK certificate has no chain to a root of the TPM vendors that are "
+            "trusted here: the certificate of its issuer '%s' is missing; if that is a "
+            "vendor to trust, add its certificates to the EK anchors",
+            issuer);
     default:
         certificate_subject(bad ? bad : certificate, subject, sizeof(subject));
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "the chain of the EK certificate does not hold: %s, at '%s'; the device "
-                       "can't be certified with this EK certificate",
-                       X509_verify_cert_error_string(reason), subject);
-        break;
+        return reason_set(reason, -EKEYREJECTED,
+                          "the chain of the EK certificate does not hold: %s, at '%s'; the device "
+                          "can't be certified with this EK certificate",
+                          X509_verify_cert_error_string(error), subject);
     }
-    return -EKEYREJECTED;
 }
 
-static int chain_check(X509 *certificate, const STACK_OF(X509) *anchors, char *error)
+static int chain_check(X509 *certificate, const STACK_OF(X509) *anchors, Reason *reason)
 {
     _cleanup_(store_freep) X509_STORE *roots = X509_STORE_new();
     _cleanup_(stack_freep) STACK_OF(X509) *between = sk_X509_new_null();
@@ -160,36 +157,36 @@ static int chain_check(X509 *certificate, const STACK_OF(X509) *anchors, char *e
     if (r == 0 && X509_STORE_CTX_init(context, roots, certificate, between) != 1)
         r = -ENOMEM;
     if (r < 0) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "out of memory");
+        reason_set(reason, 0, "out of memory");
     } else {
         X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(context), CHAIN_SECURITY_LEVEL);
         if (X509_verify_cert(context) != 1)
-            r = chain_refuse(context, certificate, error);
+            r = chain_refuse(context, certificate, reason);
     }
     ERR_clear_error();
     return r;
 }
 
 int endorsement_certificate_check(X509 *certificate, const TPM2B_PUBLIC *public,
-                                  const STACK_OF(X509) *anchors, char *error)
+                                  const STACK_OF(X509) *anchors, Reason *reason)
 {
     char subject[SUBJECT_SIZE] = "";
     const char *flaw;
 
     if (!endorsement_certificate_fits(certificate, public)) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "the EK certificate is for another EK than the request's; the device must "
-                       "show the certificate of its own TPM");
-        return -EKEYREJECTED;
+        return reason_set(
+            reason, -EKEYREJECTED,
+            "the EK certificate is for another EK than the request's; the device must "
+            "show the certificate of its own TPM");
     }
     flaw = extension_flaw(certificate, public);
     if (flaw) {
         certificate_subject(certificate, subject, sizeof(subject));
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "the certificate shown as the EK's (subject '%s') %s; the device must show "
-                       "the EK certificate of its TPM's vendor",
-                       subject, flaw);
-        return -EKEYREJECTED;
+        return reason_set(
+            reason, -EKEYREJECTED,
+            "the certificate shown as the EK's (subject '%s') %s; the device must show "
+            "the EK certificate of its TPM's vendor",
+            subject, flaw);
     }
-    return chain_check(certificate, anchors, error);
+    return chain_check(certificate, anchors, reason);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/reason.h"
 #include "tpm/tpm.h"
 
 #include <openssl/x509.h>
@@ -25,7 +26,7 @@ bool endorsement_certificate_fits(const X509 *certificate, const TPM2B_PUBLIC *p
 
 /* Judges the certificate of an EK: for that key, an EK's by its extensions (TCG EK Credential
  * Profile 3.2), valid now, and with a chain to one of `anchors`: the self-signed ones of them are
- * the TPM vendors' roots, the others may stand between. Returns 0, -EKEYREJECTED with `error`
- * (TPM_ERROR_SIZE octets) saying what was found and what to do, or -ENOMEM. */
+ * the TPM vendors' roots, the others may stand between. Returns 0, -EKEYREJECTED with `reason`
+ * saying what was found and what to do, or -ENOMEM. */
 int endorsement_certificate_check(X509 *certificate, const TPM2B_PUBLIC *public,
-                                  const STACK_OF(X509) *anchors, char *error);
+                                  const STACK_OF(X509) *anchors, Reason *reason);

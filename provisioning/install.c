@@ -1,6 +1,7 @@
 /* tre-provision install-cert: looked at first, stored after. */
 #include "provisioning/certificatefile.h"
 
+#include "base/reason.h"
 #include "crypto/openssl.h"
 #include "policy/tss2key.h"
 #include "provisioning/tredbus.h"
@@ -17,16 +18,16 @@ enum { SUBJECT_SIZE = 160 };
 static int device_public_read(const ProvisionOptions *options, EVP_PKEY **ret)
 {
     _cleanup_(free_charp) char *path = NULL;
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tss2Key key;
     int r;
 
     r = state_path(options, STATE_KEY, &path);
     if (r < 0)
         return r;
-    r = tss2key_read(path, &key, error);
+    r = tss2key_read(path, &key, &reason);
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     r = tpm_public_to_pkey(&key.public, ret);
@@ -64,16 +65,16 @@ int provision_install_cert(const ProvisionOptions *options)
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
     _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *public_key = NULL;
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     char fqdn[FQDN_SIZE_MAX] = "";
     int r;
 
     r = device_public_read(options, &public_key);
     if (r < 0)
         return r;
-    r = certificates_read(options->file, &certificates, error);
+    r = certificates_read(options->file, &certificates, &reason);
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     r = certificates_order(certificates, public_key, &chain);

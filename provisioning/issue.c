@@ -1,6 +1,7 @@
 /* tre-provision issue: the authority checks the device's answer, and certifies its key. */
 #include "provisioning/command.h"
 
+#include "base/reason.h"
 #include "crypto/openssl.h"
 #include "provisioning/proofcommand.h"
 #include "provisioning/proofjson.h"
@@ -23,36 +24,36 @@ static void evidence_deinit(Evidence *evidence)
     proof_response_deinit(&evidence->response);
 }
 
-static int message_decode(const char *path, int (*decode)(Bytes text, Evidence *ret, char *error),
-                          Evidence *ret)
+static int message_decode(const char *path,
+                          int (*decode)(Bytes text, Evidence *ret, Reason *reason), Evidence *ret)
 {
     _cleanup_(free_bytesp) uint8_t *text = NULL;
-    char error[PROOF_JSON_ERROR_SIZE] = "out of memory";
+    Reason reason = {"out of memory"};
     size_t size = 0;
     int r = message_read(path, &text, &size);
 
     if (r < 0)
         return r;
-    r = decode((Bytes){text, size}, ret, error);
+    r = decode((Bytes){text, size}, ret, &reason);
     OPENSSL_cleanse(text, size); /* a response has the secret */
     if (r < 0)
-        complain("%s: %s", path, error);
+        complain("%s: %s", path, reason.text);
     return r;
 }
 
-static int request_take(Bytes text, Evidence *ret, char *error)
+static int request_take(Bytes text, Evidence *ret, Reason *reason)
 {
-    return proof_request_decode(text, &ret->request, error);
+    return proof_request_decode(text, &ret->request, reason);
 }
 
-static int pending_take(Bytes text, Evidence *ret, char *error)
+static int pending_take(Bytes text, Evidence *ret, Reason *reason)
 {
-    return proof_pending_decode(text, &ret->pending, error);
+    return proof_pending_decode(text, &ret->pending, reason);
 }
 
-static int response_take(Bytes text, Evidence *ret, char *error)
+static int response_take(Bytes text, Evidence *ret, Reason *reason)
 {
-    return proof_response_decode(text, &ret->response, error);
+    return proof_response_decode(text, &ret->response, reason);
 }
 
 static int chain_print(const STACK_OF(X509) *chain)
@@ -85,18 +86,18 @@ static int certificate_issue(const ProvisionOptions *options, const Evidence *ev
 {
     const ProofOptions *proof = &options->proof;
     _cleanup_(authority_freep) Authority *authority = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
-    r = authority_read(proof->ca_certificate, proof->ca_key, &authority, error);
+    r = authority_read(proof->ca_certificate, proof->ca_key, &authority, &reason);
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     r = proof_issue(evidence->request, &evidence->pending, &evidence->response, authority,
-                    proof->days ? proof->days : AUTHORITY_DAYS_DEFAULT, ret, error);
+                    proof->days ? proof->days : AUTHORITY_DAYS_DEFAULT, ret, &reason);
     if (r < 0)
-        complain("%s: %s", options->file, error);
+        complain("%s: %s", options->file, reason.text);
     return r;
 }
 

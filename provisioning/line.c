@@ -1,4 +1,5 @@
 /* tre-provision line: devices as they come, several at once, none of which can stop the others. */
+#include "base/reason.h"
 #include "provisioning/command.h"
 #include "provisioning/devicelist.h"
 #include "provisioning/linejob.h"
@@ -85,9 +86,9 @@ static void device_take(Line *line, const DeviceLine *device)
 static void lines_take(Line *line)
 {
     while (line->result == 0 && line->queued < QUEUE_MAX) {
-        char error[LINE_ERROR_SIZE] = "";
+        Reason reason = {0};
         DeviceLine device = {0};
-        int r = line_reader_next(&line->reader, &device, error);
+        int r = line_reader_next(&line->reader, &device, &reason);
 
         if (r == 0)
             return;
@@ -97,7 +98,7 @@ static void lines_take(Line *line)
         }
         progress_clear(&line->progress);
         complain("line %u: left out: %s; a line is a serial number, an FQDN and a TCTI",
-                 device.number, error);
+                 device.number, reason.text);
         line->tally.refused++;
     }
 }
@@ -148,7 +149,7 @@ static void jobs_start(Line *line)
 static void job_end(Line *line, LineJob *job)
 {
     _cleanup_(free_charp) char *text = NULL;
-    char error[RECORD_ERROR_SIZE] = "";
+    Reason reason = {0};
     DeviceRecord record;
     int r = line_job_end(job, &text);
 
@@ -158,7 +159,7 @@ static void job_end(Line *line, LineJob *job)
 
         progress_clear(&line->progress);
         r = record_file_add(line->records, text);
-        if (r == 0 && device_record_decode(bytes, &record, error) == 0) {
+        if (r == 0 && device_record_decode(bytes, &record, &reason) == 0) {
             tally_add(&line->tally, &record);
             progress_device(&line->progress, &record);
             if (!record.good) {

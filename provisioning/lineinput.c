@@ -5,7 +5,6 @@
 #include "provisioning/profile.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -66,13 +65,7 @@ static bool is_printable(Bytes bytes)
     return true;
 }
 
-static int refuse(char *error, const char *what)
-{
-    (void)snprintf(error, LINE_ERROR_SIZE, "%s", what);
-    return -EINVAL;
-}
-
-int device_line_parse(Bytes line, DeviceLine *ret, char *error)
+int device_line_parse(Bytes line, DeviceLine *ret, Reason *reason)
 {
     Bytes rest = line;
 
@@ -81,20 +74,21 @@ int device_line_parse(Bytes line, DeviceLine *ret, char *error)
     if (rest.size == 0 || rest.data[0] == '#')
         return 0;
     if (!is_printable(rest))
-        return refuse(error, "it has octets that are not printable ASCII");
+        return reason_set(reason, -EINVAL, "it has octets that are not printable ASCII");
     if (!word_take(&rest, ret->serial, sizeof(ret->serial)) || !serial_is_valid(ret->serial)) {
-        return refuse(error, "the serial number is not 1 to 63 letters, digits, '.', '-' and '_', "
-                             "a letter or digit first");
+        return reason_set(reason, -EINVAL,
+                          "the serial number is not 1 to 63 letters, digits, '.', '-' and '_', "
+                          "a letter or digit first");
     }
     separator_skip(&rest);
     if (!word_take(&rest, ret->fqdn, sizeof(ret->fqdn)) ||
         !fqdn_is_valid(ret->fqdn, strlen(ret->fqdn)))
-        return refuse(error, "what follows the serial number is not an FQDN");
+        return reason_set(reason, -EINVAL, "what follows the serial number is not an FQDN");
     separator_skip(&rest);
     if (!rest_take(rest, ret->tcti, sizeof(ret->tcti)))
-        return refuse(error, "the TCTI is longer than 255 octets");
+        return reason_set(reason, -EINVAL, "the TCTI is longer than 255 octets");
     if (ret->tcti[0] == '\0')
-        return refuse(error, "there is no TCTI after the FQDN");
+        return reason_set(reason, -EINVAL, "there is no TCTI after the FQDN");
     return 1;
 }
 
@@ -123,7 +117,7 @@ static void reader_drop(LineReader *reader, size_t size)
     memmove(reader->data, reader->data + size, reader->size);
 }
 
-int line_reader_next(LineReader *reader, DeviceLine *ret, char *error)
+int line_reader_next(LineReader *reader, DeviceLine *ret, Reason *reason)
 {
     for (;;) {
         const uint8_t *end = memchr(reader->data, '\n', reader->size);
@@ -135,8 +129,8 @@ int line_reader_next(LineReader *reader, DeviceLine *ret, char *error)
             return 0;
         reader->too_long = false;
         ret->number = ++reader->number;
-        r = too_long ? refuse(error, "it is longer than a line can be")
-                     : device_line_parse((Bytes){reader->data, size}, ret, error);
+        r = too_long ? reason_set(reason, -EINVAL, "it is longer than a line can be")
+                     : device_line_parse((Bytes){reader->data, size}, ret, reason);
         reader_drop(reader, end ? size + 1 : size);
         if (r != 0)
             return r;

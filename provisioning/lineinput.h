@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/reason.h"
 #include "verify/certificates.h"
 
 #include <stdbool.h>
@@ -12,7 +13,6 @@ enum {
     LINE_SERIAL_SIZE = 64,
     LINE_TCTI_SIZE = 256,
     LINE_SIZE_MAX = 1024,
-    LINE_ERROR_SIZE = 256,
 };
 
 typedef struct DeviceLine {
@@ -23,9 +23,9 @@ typedef struct DeviceLine {
 } DeviceLine;
 
 /* Reads one line, without its newline. 1 for a device; 0 for an empty line or a comment ('#');
- * -EINVAL with `error` (LINE_ERROR_SIZE octets) saying what is wrong with it. `ret->number` is left
+ * -EINVAL with `reason` saying what is wrong with it. `ret->number` is left
  * alone. */
-int device_line_parse(Bytes line, DeviceLine *ret, char *error);
+int device_line_parse(Bytes line, DeviceLine *ret, Reason *reason);
 
 /* Takes lines out of what a file descriptor yields, a piece at a time. */
 typedef struct LineReader {
@@ -41,5 +41,5 @@ typedef struct LineReader {
 int line_reader_fill(LineReader *reader);
 
 /* The next whole line as a device. 1 for a device; 0 if there is no whole line yet (at the end: no
- * line any more); -EINVAL for a bad line, with `error` and ret->number filled. */
-int line_reader_next(LineReader *reader, DeviceLine *ret, char *error);
+ * line any more); -EINVAL for a bad line, with `reason` and ret->number filled. */
+int line_reader_next(LineReader *reader, DeviceLine *ret, Reason *reason);

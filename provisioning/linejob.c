@@ -2,6 +2,7 @@
 #include "provisioning/linejob.h"
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "provisioning/record.h"
 
 #include <errno.h>
@@ -52,9 +53,9 @@ static void outcome_take_error(DeviceOutcome *outcome, int complaints, const cha
     _cleanup_(free_charp) char *text = memory_text(complaints);
 
     if (text)
-        complaints_join(text, outcome->error, sizeof(outcome->error));
-    if (outcome->error[0] == '\0')
-        (void)snprintf(outcome->error, sizeof(outcome->error), "%s", otherwise);
+        complaints_join(text, outcome->reason.text, sizeof(outcome->reason.text));
+    if (outcome->reason.text[0] == '\0')
+        reason_set(&outcome->reason, 0, "%s", otherwise);
 }
 
 static uint64_t nanoseconds(const struct timespec *time)

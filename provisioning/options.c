@@ -1,6 +1,7 @@
 /* What does the command line ask for, and does it make sense? */
 #include "provisioning/options.h"
 
+#include "base/reason.h"
 #include "policy/anchorguard.h"
 
 #include "provisioning/authority.h"
@@ -280,11 +281,11 @@ static int pattern_fill(const char *pattern, const char *serial, char **ret, con
 static int profile_take(CommandLine *line)
 {
     ProvisionOptions *options = &line->options;
-    char error[CONFIG_ERROR_SIZE] = "out of memory";
-    int r = provision_profile_read(line->profile_path, &line->profile, error);
+    Reason reason = {"out of memory"};
+    int r = provision_profile_read(line->profile_path, &line->profile, &reason);
 
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     options->profile = &line->profile;

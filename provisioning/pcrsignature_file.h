@@ -3,16 +3,16 @@
  * device. */
 #pragma once
 
+#include "base/reason.h"
 #include "policy/pcrsignature.h"
 
 /* Reads a file in JSON. Members it does not know are skipped, as systemd does; an entry whose
  * values do not come to its digest is an error. *ret is the caller's to free(). Returns 0, open's
- * errno, -ENOMEM, or -EINVAL; `error` (PCR_SIGNATURES_ERROR_SIZE octets) names the file, the entry
- * and what is wrong. */
-int pcr_signatures_json_read(const char *path, PcrSignatures **ret, char *error);
+ * errno, -ENOMEM, or -EINVAL; `reason` names the file, the entry and what is wrong. */
+int pcr_signatures_json_read(const char *path, PcrSignatures **ret, Reason *reason);
 
 /* The same from memory: `json` is the content of the file that messages call `name`. */
-int pcr_signatures_json_decode(Bytes json, const char *name, PcrSignatures **ret, char *error);
+int pcr_signatures_json_decode(Bytes json, const char *name, PcrSignatures **ret, Reason *reason);
 
 /* The text in JSON; *ret is the caller's to free(). 0 or -ENOMEM. */
 int pcr_signatures_json_encode(const PcrSignatures *signatures, char **ret);

@@ -7,21 +7,10 @@
 #include "provisioning/json.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { FILE_SIZE_MAX = 256 * 1024, JSON_DEPTH_MAX = 8, NUMBER_TEXT_SIZE = 8 };
-
-__attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(error, PCR_SIGNATURES_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    return -EINVAL;
-}
 
 static int mask_decode(struct json_object *object, uint32_t *ret)
 {
@@ -116,53 +105,53 @@ static const char *entry_decode(struct json_object *object, TPM2_ALG_ID bank, Pc
 }
 
 static int bank_decode(struct json_object *list, const char *bank_name, const char *name,
-                       PcrSignatures *ret, char *error)
+                       PcrSignatures *ret, Reason *reason)
 {
     TPM2_ALG_ID bank;
 
     if (pcr_bank_from_name(bank_name, &bank) < 0)
         return 0; /* systemd-measure signs for SHA-1 as well, which we have no use for */
     if (!json_object_is_type(list, json_type_array))
-        return refuse(error, "%.200s: \"%s\" is not a list", name, bank_name);
+        return reason_set(reason, -EINVAL, "%.200s: \"%s\" is not a list", name, bank_name);
     for (size_t i = 0; i < json_object_array_length(list); i++) {
         const char *flaw;
 
         if (ret->count == PCR_SIGNATURES_MAX) {
-            return refuse(error,
-                          "%.200s holds more than %d states; take those out that no device "
-                          "is in any more",
-                          name, PCR_SIGNATURES_MAX);
+            return reason_set(reason, -EINVAL,
+                              "%.200s holds more than %d states; take those out that no device "
+                              "is in any more",
+                              name, PCR_SIGNATURES_MAX);
         }
         flaw = entry_decode(json_object_array_get_idx(list, i), bank, &ret->entries[ret->count]);
         if (flaw) {
-            return refuse(error,
-                          "%.200s: entry %zu of \"%s\": %s; make the file again with "
-                          "'tre-provision sign-policy'",
-                          name, i + 1, bank_name, flaw);
+            return reason_set(reason, -EINVAL,
+                              "%.200s: entry %zu of \"%s\": %s; make the file again with "
+                              "'tre-provision sign-policy'",
+                              name, i + 1, bank_name, flaw);
         }
         ret->count++;
     }
     return 0;
 }
 
-int pcr_signatures_json_decode(Bytes json, const char *name, PcrSignatures **ret, char *error)
+int pcr_signatures_json_decode(Bytes json, const char *name, PcrSignatures **ret, Reason *reason)
 {
     _cleanup_(json_freep) struct json_object *root =
         json_text_parse(json, FILE_SIZE_MAX, JSON_DEPTH_MAX);
     PcrSignatures *signatures;
 
     if (!root) {
-        return refuse(error,
-                      "%.200s is not a JSON object; make the file again with 'tre-provision "
-                      "sign-policy'",
-                      name);
+        return reason_set(reason, -EINVAL,
+                          "%.200s is not a JSON object; make the file again with 'tre-provision "
+                          "sign-policy'",
+                          name);
     }
     signatures = calloc(1, sizeof(*signatures));
     if (!signatures)
         return -ENOMEM;
     json_object_object_foreach(root, bank, list)
     {
-        int r = bank_decode(list, bank, name, signatures, error);
+        int r = bank_decode(list, bank, name, signatures, reason);
 
         if (r < 0) {
             free(signatures);
@@ -173,17 +162,15 @@ int pcr_signatures_json_decode(Bytes json, const char *name, PcrSignatures **ret
     return 0;
 }
 
-int pcr_signatures_json_read(const char *path, PcrSignatures **ret, char *error)
+int pcr_signatures_json_read(const char *path, PcrSignatures **ret, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *json = NULL;
     size_t size = 0;
     int r = file_read(path, FILE_SIZE_MAX, &json, &size);
 
-    if (r < 0) {
-        (void)refuse(error, "%.200s can't be read: %s", path, strerror(-r));
-        return r;
-    }
-    return pcr_signatures_json_decode((Bytes){json, size}, path, ret, error);
+    if (r < 0)
+        return reason_set(reason, r, "%.200s can't be read: %s", path, strerror(-r));
+    return pcr_signatures_json_decode((Bytes){json, size}, path, ret, reason);
 }
 
 static bool add_string(struct json_object *object, const char *name, const char *text)

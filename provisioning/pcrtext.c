@@ -11,17 +11,16 @@
 
 enum { LINE_SIZE = 160 };
 
-__attribute__((format(printf, 4, 5))) static int refuse(char *error, const char *name, size_t line,
-                                                        const char *format, ...)
+__attribute__((format(printf, 4, 5))) static int refuse(Reason *reason, const char *name,
+                                                        size_t line, const char *format, ...)
 {
-    char what[PCR_TEXT_ERROR_SIZE / 2];
+    Reason what;
     va_list arguments;
 
     va_start(arguments, format);
-    (void)vsnprintf(what, sizeof(what), format, arguments);
+    reason_set_v(&what, 0, format, arguments);
     va_end(arguments);
-    (void)snprintf(error, PCR_TEXT_ERROR_SIZE, "%.200s, line %zu: %s", name, line, what);
-    return -EINVAL;
+    return reason_set(reason, -EINVAL, "%.200s, line %zu: %s", name, line, what.text);
 }
 
 /* The next line without its end and the white space around it; false at the end of the text. */
@@ -72,7 +71,7 @@ static int value_take(const char *line, PcrState *state)
     return 0;
 }
 
-int pcr_text_parse(Bytes text, const char *name, PcrState *ret, char *error)
+int pcr_text_parse(Bytes text, const char *name, PcrState *ret, Reason *reason)
 {
     PcrState state = {0};
     char line[LINE_SIZE];
@@ -88,20 +87,20 @@ int pcr_text_parse(Bytes text, const char *name, PcrState *ret, char *error)
             int r = bank_take(line, &state);
 
             if (r == -EEXIST)
-                return refuse(error, name, number, "a second bank; a policy looks at one");
+                return refuse(reason, name, number, "a second bank; a policy looks at one");
             if (r < 0)
-                return refuse(error, name, number, "'%.20s' is not sha256 or sha384", line);
+                return refuse(reason, name, number, "'%.20s' is not sha256 or sha384", line);
         } else if (state.bank == 0) {
-            return refuse(error, name, number, "a bank, 'sha256:' or 'sha384:', comes first");
+            return refuse(reason, name, number, "a bank, 'sha256:' or 'sha384:', comes first");
         } else if (value_take(line, &state) < 0) {
-            return refuse(error, name, number,
+            return refuse(reason, name, number,
                           "'%.40s' is not a PCR from 0 to 23 that was not named before, and its "
                           "value in hexadecimal, as in '7 : 0x...'",
                           line);
         }
     }
     if (state.mask == 0)
-        return refuse(error, name, number, "there is no value in it");
+        return refuse(reason, name, number, "there is no value in it");
     *ret = state;
     return 0;
 }

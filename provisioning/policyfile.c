@@ -1,5 +1,6 @@
 /* tre-provision read-pcrs, sign-policy and install-policy: platform states, from the reference
  * device by way of the vendor into the field. */
+#include "base/reason.h"
 #include "provisioning/command.h"
 #include "provisioning/pcrsignature_file.h"
 
@@ -53,15 +54,15 @@ int provision_read_pcrs(const ProvisionOptions *options)
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
     _cleanup_(states_freep) PcrSignatures *states = calloc(1, sizeof(*states));
     PcrState now = {.bank = options->bank, .mask = options->pcrs};
-    char error[TPM_ERROR_SIZE] = "out of memory";
-    int r = states ? tpm_open(options->tcti, &tpm, error) : -ENOMEM;
+    Reason reason = {"out of memory"};
+    int r = states ? tpm_open(options->tcti, &tpm, &reason) : -ENOMEM;
 
     if (r == 0)
-        r = pcr_read(tpm, &now, error);
+        r = pcr_read(tpm, &now, &reason);
     if (r == 0)
         r = pcr_signature_make(&now, NULL, &states->entries[0]);
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     states->count = 1;
@@ -73,7 +74,7 @@ int provision_read_pcrs(const ProvisionOptions *options)
 static int states_read(const char *path, PcrSignatures **ret)
 {
     _cleanup_(free_bytesp) uint8_t *text = NULL;
-    char error[PCR_SIGNATURES_ERROR_SIZE] = "out of memory";
+    Reason reason = {"out of memory"};
     PcrState state;
     size_t size = 0;
     int r = file_take(path, &text, &size);
@@ -81,9 +82,9 @@ static int states_read(const char *path, PcrSignatures **ret)
     if (r < 0)
         return r;
     if (size > 0 && text[strspn((const char *)text, " \t\r\n")] == '{') {
-        r = pcr_signatures_json_decode((Bytes){text, size}, path, ret, error);
+        r = pcr_signatures_json_decode((Bytes){text, size}, path, ret, &reason);
     } else {
-        r = pcr_text_parse((Bytes){text, size}, path, &state, error);
+        r = pcr_text_parse((Bytes){text, size}, path, &state, &reason);
         *ret = r == 0 ? calloc(1, sizeof(**ret)) : NULL;
         if (r == 0 && !*ret)
             r = -ENOMEM;
@@ -91,7 +92,7 @@ static int states_read(const char *path, PcrSignatures **ret)
             r = pcr_signature_make(&state, NULL, &(*ret)->entries[(*ret)->count++]);
     }
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r;
 }
 
@@ -134,15 +135,15 @@ static int file_sign(const char *path, const PolicyKey *key, PcrSignatures *to)
 /* What the output holds already stays in it: old and new firmware stand side by side. */
 static int output_read(const ProvisionOptions *options, PcrSignatures **ret)
 {
-    char error[PCR_SIGNATURES_ERROR_SIZE] = "out of memory";
-    int r = options->output ? pcr_signatures_json_read(options->output, ret, error) : -ENOENT;
+    Reason reason = {"out of memory"};
+    int r = options->output ? pcr_signatures_json_read(options->output, ret, &reason) : -ENOENT;
 
     if (r == -ENOENT) {
         *ret = calloc(1, sizeof(**ret));
         r = *ret ? 0 : -ENOMEM;
     }
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r;
 }
 
@@ -150,11 +151,11 @@ int provision_sign_policy(const ProvisionOptions *options)
 {
     _cleanup_(policy_key_deinit) PolicyKey key = {0};
     _cleanup_(states_freep) PcrSignatures *states = NULL;
-    char error[POLICY_KEY_ERROR_SIZE] = "";
-    int r = policy_key_read(options->key, true, &key, error);
+    Reason reason = {0};
+    int r = policy_key_read(options->key, true, &key, &reason);
 
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     r = output_read(options, &states);
@@ -169,7 +170,7 @@ static int policy_fits(const ProvisionOptions *options, PcrSignatures **states)
     _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
     _cleanup_(free_charp) char *key_path = NULL;
     _cleanup_(free_charp) char *vendor_path = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tss2Key key;
     int r;
 
@@ -178,13 +179,13 @@ static int policy_fits(const ProvisionOptions *options, PcrSignatures **states)
         r = state_path(options, STATE_POLICY_KEY, &vendor_path);
     if (r < 0)
         return r;
-    r = tss2key_read(key_path, &key, error);
+    r = tss2key_read(key_path, &key, &reason);
     if (r == 0) {
         r = key_policy_from_states(&key.public.publicArea, vendor_path, states, options->file,
-                                   &policy, error);
+                                   &policy, &reason);
     }
     if (r < 0) {
-        complain("%s; nothing was changed", error);
+        complain("%s; nothing was changed", reason.text);
         return r;
     }
     if (!policy || policy->kind == KEY_POLICY_NONE) {
@@ -201,13 +202,13 @@ int provision_install_policy(const ProvisionOptions *options)
     _cleanup_(states_freep) PcrSignatures *states = NULL;
     _cleanup_(close_fdp) int lock = -1;
     _cleanup_(free_charp) char *text = NULL;
-    char error[PCR_SIGNATURES_ERROR_SIZE] = "out of memory";
-    int r = pcr_signatures_json_read(options->file, &states, error);
+    Reason reason = {"out of memory"};
+    int r = pcr_signatures_json_read(options->file, &states, &reason);
 
     if (r == 0)
         r = pcr_signatures_encode(states, &text);
     if (r < 0 || !text) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     r = policy_fits(options, &states);

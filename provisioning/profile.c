@@ -20,17 +20,17 @@ static const char *const owner_auths[] = {"keep", "discard", NULL};
 
 /* A name in which PROFILE_SERIAL may stand. */
 static int parse_fqdn_pattern(const ConfigItem *item, const char *value, void *target,
-                              char *allowed)
+                              Reason *allowed)
 {
     _cleanup_(free_charp) char *example = NULL;
 
     if (provision_profile_expand(value, "0", &example) < 0)
         return -ENOMEM;
     if (!fqdn_is_valid(example, strlen(example))) {
-        (void)snprintf(allowed, CONFIG_ERROR_SIZE,
-                       "a domain name, with " PROFILE_SERIAL
-                       " for the serial number, such as henb-" PROFILE_SERIAL ".operator.example");
-        return -EINVAL;
+        return reason_set(allowed, -EINVAL,
+                          "a domain name, with " PROFILE_SERIAL
+                          " for the serial number, such as henb-" PROFILE_SERIAL
+                          ".operator.example");
     }
     return config_parse_string(item, value, target, allowed);
 }
@@ -66,27 +66,25 @@ static void defaults(ProvisionProfile *profile)
     };
 }
 
-static int refuse_part(const char *name, const char *section, const char *lacking, char *error)
+static int refuse_part(const char *name, const char *section, const char *lacking, Reason *reason)
 {
-    (void)snprintf(error, CONFIG_ERROR_SIZE,
-                   "%.200s: section [%s] needs \"%s\" too; add it, or leave the section out", name,
-                   section, lacking);
-    return -EINVAL;
+    return reason_set(reason, -EINVAL,
+                      "%.200s: section [%s] needs \"%s\" too; add it, or leave the section out",
+                      name, section, lacking);
 }
 
-static int refuse_unguarded(const char *name, char *error)
+static int refuse_unguarded(const char *name, Reason *reason)
 {
-    (void)snprintf(
-        error, CONFIG_ERROR_SIZE,
+    return reason_set(
+        reason, -EINVAL,
         "%.200s: section [policy] puts the device key under a policy, and tred takes such "
         "a device for unprovisioned unless the TPM guards its anchors; give the "
         "operator's public policy key as \"operator-key\" in [anchors]",
         name);
-    return -EINVAL;
 }
 
 /* Keys that make sense only together. */
-static int whole_check(const char *name, const ProvisionProfile *profile, char *error)
+static int whole_check(const char *name, const ProvisionProfile *profile, Reason *reason)
 {
     const struct {
         const char *key;
@@ -99,34 +97,34 @@ static int whole_check(const char *name, const ProvisionProfile *profile, char *
     const bool any = profile->ca_certificate || profile->ca_key || profile->ek_anchors;
 
     if (profile->key_policy == KEY_POLICY_SIGNED && !profile->policy_key)
-        return refuse_part(name, "policy", "key", error);
+        return refuse_part(name, "policy", "key", reason);
     if (profile->key_policy != KEY_POLICY_NONE && !profile->pcr_signature)
-        return refuse_part(name, "policy", "states", error);
+        return refuse_part(name, "policy", "states", reason);
     if (profile->key_policy != KEY_POLICY_NONE && !profile->operator_key)
-        return refuse_unguarded(name, error);
+        return refuse_unguarded(name, reason);
     for (size_t i = 0; any && i < ELEMENTS(certificate); i++) {
         if (!certificate[i].value)
-            return refuse_part(name, "certificate", certificate[i].key, error);
+            return refuse_part(name, "certificate", certificate[i].key, reason);
     }
     return 0;
 }
 
-int provision_profile_read(const char *path, ProvisionProfile *ret, char *error)
+int provision_profile_read(const char *path, ProvisionProfile *ret, Reason *reason)
 {
     int r;
 
     defaults(ret);
-    r = config_read(path, items, ELEMENTS(items), ret, error);
-    return r < 0 ? r : whole_check(path, ret, error);
+    r = config_read(path, items, ELEMENTS(items), ret, reason);
+    return r < 0 ? r : whole_check(path, ret, reason);
 }
 
-int provision_profile_parse(const char *name, Bytes text, ProvisionProfile *ret, char *error)
+int provision_profile_parse(const char *name, Bytes text, ProvisionProfile *ret, Reason *reason)
 {
     int r;
 
     defaults(ret);
-    r = config_parse(name, text, items, ELEMENTS(items), ret, error);
-    return r < 0 ? r : whole_check(name, ret, error);
+    r = config_parse(name, text, items, ELEMENTS(items), ret, reason);
+    return r < 0 ? r : whole_check(name, ret, reason);
 }
 
 void provision_profile_deinit(ProvisionProfile *profile)

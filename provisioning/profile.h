@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/config.h"
+#include "base/reason.h"
 #include "policy/keypolicy.h"
 
 #include <stdbool.h>
@@ -33,12 +34,12 @@ typedef struct ProvisionProfile {
 #define PROFILE_SERIAL "{serial}"
 
 /* Reads `path` into `ret`, which is the caller's to profile_deinit() in any case. Returns 0, or
- * -errno with `error` (CONFIG_ERROR_SIZE octets) naming file, line, and what is allowed. */
-int provision_profile_read(const char *path, ProvisionProfile *ret, char *error);
+ * -errno with `reason` naming file, line, and what is allowed. */
+int provision_profile_read(const char *path, ProvisionProfile *ret, Reason *reason);
 void provision_profile_deinit(ProvisionProfile *profile);
 
 /* The same from memory. For tests and the fuzz target. */
-int provision_profile_parse(const char *name, Bytes text, ProvisionProfile *ret, char *error);
+int provision_profile_parse(const char *name, Bytes text, ProvisionProfile *ret, Reason *reason);
 
 /* True if `text` (or NULL) asks for the serial number. */
 bool provision_profile_has_serial(const char *text);

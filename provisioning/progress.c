@@ -49,5 +49,5 @@ void progress_device(Progress *progress, const DeviceRecord *record)
     progress_clear(progress);
     (void)fprintf(stderr, "%-6s %s %s (%.0f ms)%s%s\n", record->good ? "good" : "FAILED",
                   record->serial, record->fqdn, record->milliseconds, record->good ? "" : ": ",
-                  record->good ? "" : record->error);
+                  record->good ? "" : record->reason.text);
 }

@@ -10,21 +10,8 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
-
-__attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    ERR_clear_error();
-    va_start(arguments, format);
-    (void)vsnprintf(error, TPM_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    return -EKEYREJECTED;
-}
 
 void proof_request_free(ProofRequest *request)
 {
@@ -125,65 +112,71 @@ static bool csr_names(X509_REQ *csr, const char *fqdn)
                        (Bytes){(const uint8_t *)fqdn, strlen(fqdn)});
 }
 
-static int csr_check(const ProofRequest *request, char *error)
+static int csr_check(const ProofRequest *request, Reason *reason)
 {
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *device = NULL;
     EVP_PKEY *asked = X509_REQ_get0_pubkey(request->csr);
 
     if (tpm_public_to_pkey(&request->device_public, &device) < 0) {
-        return refuse(error, "the device key's public area holds no valid key; the device must "
-                             "make a new key");
+        return reason_set(reason, -EKEYREJECTED,
+                          "the device key's public area holds no valid key; the device must "
+                          "make a new key");
     }
     if (!asked || EVP_PKEY_eq(asked, device) != 1) {
-        return refuse(error, "the CSR is for another key than the device key; the device must send "
-                             "the CSR of the key in its TPM");
+        return reason_set(reason, -EKEYREJECTED,
+                          "the CSR is for another key than the device key; the device must send "
+                          "the CSR of the key in its TPM");
     }
     if (X509_REQ_verify(request->csr, device) != 1) {
-        return refuse(error, "the CSR's signature is not good; the device must make a new CSR with "
-                             "its key");
+        return reason_set(reason, -EKEYREJECTED,
+                          "the CSR's signature is not good; the device must make a new CSR with "
+                          "its key");
     }
     if (!csr_names(request->csr, request->fqdn)) {
-        return refuse(error,
-                      "the CSR does not ask for the request's name %.255s alone; the device "
-                      "must make both with the same --fqdn",
-                      request->fqdn);
+        return reason_set(reason, -EKEYREJECTED,
+                          "the CSR does not ask for the request's name %.255s alone; the device "
+                          "must make both with the same --fqdn",
+                          request->fqdn);
     }
     return 0;
 }
 
-static int names_check(const ProofRequest *request, char *error)
+static int names_check(const ProofRequest *request, Reason *reason)
 {
     if (!fqdn_is_valid(request->fqdn, strlen(request->fqdn)))
-        return refuse(error, "the request's name '%.100s' is not an FQDN", request->fqdn);
+        return reason_set(reason, -EKEYREJECTED, "the request's name '%.100s' is not an FQDN",
+                          request->fqdn);
     if (!proof_serial_is_valid(request->serial)) {
-        return refuse(error, "the request's serial number is too long, or has a character that a "
-                             "certificate can't");
+        return reason_set(reason, -EKEYREJECTED,
+                          "the request's serial number is too long, or has a character that a "
+                          "certificate can't");
     }
     return 0;
 }
 
-static int request_judge(const ProofRequest *request, const ProofRules *rules, char *error)
+static int request_judge(const ProofRequest *request, const ProofRules *rules, Reason *reason)
 {
     EndorsementTemplate template;
     const char *flaw;
     int r;
 
-    r = names_check(request, error);
+    r = names_check(request, reason);
     if (r < 0)
         return r;
     if (endorsement_template_of(&request->ek_public, &template) < 0) {
-        return refuse(error,
-                      "the request's EK is not made from a template of the TCG EK Credential "
-                      "Profile (L-1, RSA-2048, or L-2, ECC P-256)");
+        return reason_set(reason, -EKEYREJECTED,
+                          "the request's EK is not made from a template of the TCG EK Credential "
+                          "Profile (L-1, RSA-2048, or L-2, ECC P-256)");
     }
     r = endorsement_certificate_check(request->ek_certificate, &request->ek_public,
-                                      rules->ek_anchors, error);
+                                      rules->ek_anchors, reason);
     if (r < 0)
         return r;
     flaw = device_public_flaw(&request->device_public, rules->policy);
     if (flaw)
-        return refuse(error, "the device key %s; the device must make a new key", flaw);
-    return csr_check(request, error);
+        return reason_set(reason, -EKEYREJECTED,
+                          "the device key %s; the device must make a new key", flaw);
+    return csr_check(request, reason);
 }
 
 static int secret_make(Secret **ret, ProofDigest *ret_digest)
@@ -227,15 +220,15 @@ static int challenge_make(const ProofRequest *request, ProofChallenge *ret,
 }
 
 int proof_challenge(const ProofRequest *request, const ProofRules *rules, ProofChallenge *ret,
-                    ProofPending *ret_pending, char *error)
+                    ProofPending *ret_pending, Reason *reason)
 {
-    int r = request_judge(request, rules, error);
+    int r = request_judge(request, rules, reason);
 
     if (r < 0)
         return r;
     r = challenge_make(request, ret, ret_pending);
     if (r < 0)
-        (void)snprintf(error, TPM_ERROR_SIZE, "the challenge can't be made: %s", strerror(-r));
+        reason_set(reason, 0, "the challenge can't be made: %s", strerror(-r));
     return r;
 }
 
@@ -245,51 +238,50 @@ static bool digest_equal(const ProofDigest *a, const ProofDigest *b)
 }
 
 static int response_check(const ProofRequest *request, const ProofPending *pending,
-                          const ProofResponse *response, char *error)
+                          const ProofResponse *response, Reason *reason)
 {
     ProofDigest digest;
     int r = proof_request_digest(request, &digest);
 
-    if (r < 0) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "the request can't be hashed: %s", strerror(-r));
-        return r;
-    }
+    if (r < 0)
+        return reason_set(reason, r, "the request can't be hashed: %s", strerror(-r));
     if (!digest_equal(&digest, &pending->request)) {
-        return refuse(error, "the request is not the one that was judged when the challenge was "
-                             "made; make a new challenge for it");
+        return reason_set(reason, -EKEYREJECTED,
+                          "the request is not the one that was judged when the challenge was "
+                          "made; make a new challenge for it");
     }
     if (!digest_equal(&digest, &response->request)) {
-        return refuse(error, "the response belongs to another request; take the one that the "
-                             "device gave to this request's challenge");
+        return reason_set(reason, -EKEYREJECTED,
+                          "the response belongs to another request; take the one that the "
+                          "device gave to this request's challenge");
     }
     if (EVP_Q_digest(NULL, "SHA256", NULL, response->secret->data, response->secret->size,
                      digest.octets, NULL) != 1)
         return -EIO;
     if (!digest_equal(&digest, &pending->secret)) {
-        return refuse(error,
-                      "the secret in the response is not the challenge's: the device has not "
-                      "shown that its key is in the TPM; no certificate was issued");
+        return reason_set(reason, -EKEYREJECTED,
+                          "the secret in the response is not the challenge's: the device has not "
+                          "shown that its key is in the TPM; no certificate was issued");
     }
     return 0;
 }
 
 int proof_issue(const ProofRequest *request, const ProofPending *pending,
                 const ProofResponse *response, const Authority *authority, unsigned days,
-                STACK_OF(X509) **ret, char *error)
+                STACK_OF(X509) **ret, Reason *reason)
 {
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *device = NULL;
     int r;
 
-    (void)snprintf(error, TPM_ERROR_SIZE, "the certificate can't be made: OpenSSL failed");
-    r = response_check(request, pending, response, error);
+    reason_set(reason, 0, "the certificate can't be made: OpenSSL failed");
+    r = response_check(request, pending, response, reason);
     if (r < 0)
         return r;
     if (tpm_public_to_pkey(&request->device_public, &device) < 0)
         return -EIO;
     r = authority_issue(authority, device, request->fqdn, request->serial, days, ret);
     if (r == -EINVAL) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "a certificate lasts 1 to %d days, not %u",
-                       AUTHORITY_DAYS_MAX, days);
+        reason_set(reason, 0, "a certificate lasts 1 to %d days, not %u", AUTHORITY_DAYS_MAX, days);
     }
     return r;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/reason.h"
 #include "policy/policydigest.h"
 #include "policy/tss2key.h"
 #include "provisioning/authority.h"
@@ -69,38 +70,38 @@ typedef struct ProofRules {
 /* Step 1, the device: reads the EK certificate, makes the EK, and puts the request together. `csr`
  * is PEM text, as csr_new() makes it; `fqdn` may be NULL for the CSR's, `serial` "". *ret is for
  * proof_request_free(). 0, -EINVAL, -ENOENT (no EK certificate), -EKEYREJECTED, -ENOMEM or -EIO,
- * with `error` (TPM_ERROR_SIZE octets) filled. */
+ * with `reason` filled. */
 int proof_request_new(Tpm *tpm, const Tss2Key *key, const char *csr, const char *fqdn,
-                      const char *serial, ProofRequest **ret, char *error);
+                      const char *serial, ProofRequest **ret, Reason *reason);
 
 /* The same for who holds the EK open already: making it costs as much as all else together. */
 int proof_request_for_ek(const Endorsement *ek, const Tss2Key *key, const char *csr,
-                         const char *fqdn, const char *serial, ProofRequest **ret, char *error);
+                         const char *fqdn, const char *serial, ProofRequest **ret, Reason *reason);
 
 /* Step 2, the authority: judges all that can be judged without the device (EK certificate and
  * chain, EK, device key's public area, CSR), and makes a credential that the TPM of that EK alone
  * can open, and only if it holds that device key. secrets_init() must have been called. 0,
- * -EKEYREJECTED with `error` (TPM_ERROR_SIZE octets) saying why the request is refused, -ENOMEM or
+ * -EKEYREJECTED with `reason` saying why the request is refused, -ENOMEM or
  * -EIO. */
 int proof_challenge(const ProofRequest *request, const ProofRules *rules, ProofChallenge *ret,
-                    ProofPending *ret_pending, char *error);
+                    ProofPending *ret_pending, Reason *reason);
 
 /* Step 3, the device: loads the key and has the TPM open the credential. Takes two sessions and
  * three transient slots, which is all that a TPM without resource manager has: no DeviceKey may be
  * loaded there meanwhile. secrets_init() must have been called. *ret is for
  * proof_response_deinit(). 0, -EKEYREJECTED if the challenge is for another TPM or key, -ENOENT,
- * -EINVAL, -ENOMEM or -EIO (`error` filled, TPM_ERROR_SIZE octets). */
+ * -EINVAL, -ENOMEM or -EIO (`reason` filled). */
 int proof_activate(Tpm *tpm, const Tss2Key *key, const ProofChallenge *challenge,
-                   ProofResponse *ret, char *error);
+                   ProofResponse *ret, Reason *reason);
 
 /* The same for who holds the EK open already. */
 int proof_activate_for_ek(const Endorsement *ek, const Tss2Key *key,
-                          const ProofChallenge *challenge, ProofResponse *ret, char *error);
+                          const ProofChallenge *challenge, ProofResponse *ret, Reason *reason);
 
 /* Step 4, the authority: the answer must belong to the request that was judged and hold the secret;
  * then the key is certified for request->fqdn. *ret is the device's certificate and its issuers
- * without the self-signed root, the caller's to sk_X509_pop_free(). 0, -EKEYREJECTED with `error`
- * (TPM_ERROR_SIZE octets) saying why, -ENOMEM or -EIO. */
+ * without the self-signed root, the caller's to sk_X509_pop_free(). 0, -EKEYREJECTED with `reason`
+ * saying why, -ENOMEM or -EIO. */
 int proof_issue(const ProofRequest *request, const ProofPending *pending,
                 const ProofResponse *response, const Authority *authority, unsigned days,
-                STACK_OF(X509) **ret, char *error);
+                STACK_OF(X509) **ret, Reason *reason);

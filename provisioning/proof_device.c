@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int csr_parse(const char *pem, X509_REQ **ret, char *error)
+static int csr_parse(const char *pem, X509_REQ **ret, Reason *reason)
 {
     _cleanup_(BIO_free_allp) BIO *bio = BIO_new_mem_buf(pem, -1);
 
@@ -19,14 +19,14 @@ static int csr_parse(const char *pem, X509_REQ **ret, char *error)
     ERR_clear_error();
     if (*ret)
         return 0;
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "the CSR is not a PKCS #10 request in PEM; make a new one with 'tre-provision "
-                   "init'");
-    return -EINVAL;
+    return reason_set(
+        reason, -EINVAL,
+        "the CSR is not a PKCS #10 request in PEM; make a new one with 'tre-provision "
+        "init'");
 }
 
 /* The first dNSName that the CSR asks for. */
-static int csr_fqdn(X509_REQ *csr, char *ret, char *error)
+static int csr_fqdn(X509_REQ *csr, char *ret, Reason *reason)
 {
     STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(csr);
     _cleanup_(GENERAL_NAMES_freep) GENERAL_NAMES *names =
@@ -42,23 +42,19 @@ static int csr_fqdn(X509_REQ *csr, char *ret, char *error)
             return 0;
         }
     }
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "the CSR asks for no name; make a new one with 'tre-provision init'");
-    return -EINVAL;
+    return reason_set(reason, -EINVAL,
+                      "the CSR asks for no name; make a new one with 'tre-provision init'");
 }
 
-static int names_set(ProofRequest *request, const char *fqdn, const char *serial, char *error)
+static int names_set(ProofRequest *request, const char *fqdn, const char *serial, Reason *reason)
 {
-    if (!fqdn_is_valid(fqdn, strlen(fqdn))) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "'%.100s' is not an FQDN", fqdn);
-        return -EINVAL;
-    }
+    if (!fqdn_is_valid(fqdn, strlen(fqdn)))
+        return reason_set(reason, -EINVAL, "'%.100s' is not an FQDN", fqdn);
     if (!proof_serial_is_valid(serial)) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "'%.100s' can't be a device's serial number in a certificate: at most %d "
-                       "letters, digits, spaces and _'()+,-./:=?",
-                       serial, PROOF_DEVICE_SERIAL_MAX);
-        return -EINVAL;
+        return reason_set(reason, -EINVAL,
+                          "'%.100s' can't be a device's serial number in a certificate: at most %d "
+                          "letters, digits, spaces and _'()+,-./:=?",
+                          serial, PROOF_DEVICE_SERIAL_MAX);
     }
     (void)snprintf(request->fqdn, sizeof(request->fqdn), "%s", fqdn);
     (void)snprintf(request->serial, sizeof(request->serial), "%s", serial);
@@ -66,23 +62,21 @@ static int names_set(ProofRequest *request, const char *fqdn, const char *serial
 }
 
 int proof_request_for_ek(const Endorsement *ek, const Tss2Key *key, const char *csr,
-                         const char *fqdn, const char *serial, ProofRequest **ret, char *error)
+                         const char *fqdn, const char *serial, ProofRequest **ret, Reason *reason)
 {
     _cleanup_(proof_request_freep) ProofRequest *request = calloc(1, sizeof(*request));
     char found[FQDN_SIZE_MAX];
     int r;
 
-    if (!request) {
-        (void)snprintf(error, TPM_ERROR_SIZE, "out of memory");
-        return -ENOMEM;
-    }
-    r = csr_parse(csr, &request->csr, error);
+    if (!request)
+        return reason_set(reason, -ENOMEM, "out of memory");
+    r = csr_parse(csr, &request->csr, reason);
     if (r == 0 && !fqdn) {
-        r = csr_fqdn(request->csr, found, error);
+        r = csr_fqdn(request->csr, found, reason);
         fqdn = found;
     }
     if (r == 0)
-        r = names_set(request, fqdn, serial, error);
+        r = names_set(request, fqdn, serial, reason);
     if (r < 0)
         return r;
     (void)X509_up_ref(ek->certificate);
@@ -94,23 +88,23 @@ int proof_request_for_ek(const Endorsement *ek, const Tss2Key *key, const char *
 }
 
 int proof_request_new(Tpm *tpm, const Tss2Key *key, const char *csr, const char *fqdn,
-                      const char *serial, ProofRequest **ret, char *error)
+                      const char *serial, ProofRequest **ret, Reason *reason)
 {
     _cleanup_(endorsement_freep) Endorsement *ek = NULL;
-    int r = endorsement_open(tpm, &ek, error);
+    int r = endorsement_open(tpm, &ek, reason);
 
-    return ek ? proof_request_for_ek(ek, key, csr, fqdn, serial, ret, error) : r;
+    return ek ? proof_request_for_ek(ek, key, csr, fqdn, serial, ret, reason) : r;
 }
 
 /* Without a test signature and so without the platform state of its policy, which a factory may not
  * be in: TPM2_ActivateCredential asks for the key's empty auth only. */
-static int key_load(Tpm *tpm, const Tss2Key *key, TpmObject *ret, char *error)
+static int key_load(Tpm *tpm, const Tss2Key *key, TpmObject *ret, Reason *reason)
 {
     TpmObject parent = {0};
     TSS2_RC rc;
     int r;
 
-    r = tpm_parent_open(tpm, key->parent, &parent, error);
+    r = tpm_parent_open(tpm, key->parent, &parent, reason);
     if (r < 0)
         return r;
     rc = tpm2_load(tpm, &parent, NULL, &key->private, &key->public, ret);
@@ -118,7 +112,7 @@ static int key_load(Tpm *tpm, const Tss2Key *key, TpmObject *ret, char *error)
         rc = tpm2_load(tpm, &parent, NULL, &key->private, &key->public, ret);
     tpm_object_release(tpm, &parent);
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_Load (device key)", rc);
+        tpm_error(reason, "TPM2_Load (device key)", rc);
         return -EIO;
     }
     tpm_hold(tpm, ret->handle);
@@ -126,15 +120,15 @@ static int key_load(Tpm *tpm, const Tss2Key *key, TpmObject *ret, char *error)
 }
 
 int proof_activate_for_ek(const Endorsement *ek, const Tss2Key *key,
-                          const ProofChallenge *challenge, ProofResponse *ret, char *error)
+                          const ProofChallenge *challenge, ProofResponse *ret, Reason *reason)
 {
     TpmObject device = {0};
     Secret *secret = NULL;
     int r;
 
-    r = key_load(ek->tpm, key, &device, error);
+    r = key_load(ek->tpm, key, &device, reason);
     if (r == 0)
-        r = credential_activate(ek, &device, &challenge->credential, &secret, error);
+        r = credential_activate(ek, &device, &challenge->credential, &secret, reason);
     tpm_object_release(ek->tpm, &device);
     if (r == 0)
         *ret = (ProofResponse){.request = challenge->request, .secret = secret};
@@ -142,10 +136,10 @@ int proof_activate_for_ek(const Endorsement *ek, const Tss2Key *key,
 }
 
 int proof_activate(Tpm *tpm, const Tss2Key *key, const ProofChallenge *challenge,
-                   ProofResponse *ret, char *error)
+                   ProofResponse *ret, Reason *reason)
 {
     _cleanup_(endorsement_freep) Endorsement *ek = NULL;
-    int r = endorsement_open(tpm, &ek, error);
+    int r = endorsement_open(tpm, &ek, reason);
 
-    return ek ? proof_activate_for_ek(ek, key, challenge, ret, error) : r;
+    return ek ? proof_activate_for_ek(ek, key, challenge, ret, reason) : r;
 }

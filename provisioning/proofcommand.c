@@ -2,6 +2,7 @@
 #include "provisioning/proofcommand.h"
 
 #include "base/file.h"
+#include "base/reason.h"
 #include "provisioning/command.h"
 #include "provisioning/proofjson.h"
 #include "provisioning/tpmopen.h"
@@ -32,11 +33,11 @@ int message_print(const char *text)
 
 int secrets_ready(void)
 {
-    char error[TPM_ERROR_SIZE] = "";
-    int r = secrets_prepare(error);
+    Reason reason = {0};
+    int r = secrets_prepare(&reason);
 
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r;
 }
 

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
@@ -20,23 +19,12 @@ enum { JSON_DEPTH_MAX = 4, CSR_MAX = 8192 };
 typedef struct Message {
     struct json_object *root;
     int taken;
-    char *error;
+    Reason *reason;
 } Message;
 
 static void message_deinit(Message *message)
 {
     (void)json_object_put(message->root);
-}
-
-__attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    ERR_clear_error();
-    va_start(arguments, format);
-    (void)vsnprintf(error, PROOF_JSON_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    return -EINVAL;
 }
 
 static int message_string(Message *message, const char *name, const char **ret)
@@ -45,12 +33,12 @@ static int message_string(Message *message, const char *name, const char **ret)
     const char *text;
 
     if (!json_object_object_get_ex(message->root, name, &member))
-        return refuse(message->error, "the member \"%s\" is missing", name);
+        return reason_set(message->reason, -EINVAL, "the member \"%s\" is missing", name);
     text = json_object_is_type(member, json_type_string) ? json_object_get_string(member) : NULL;
     if (!text)
-        return refuse(message->error, "\"%s\" is not a string", name);
+        return reason_set(message->reason, -EINVAL, "\"%s\" is not a string", name);
     if (strlen(text) != (size_t)json_object_get_string_len(member))
-        return refuse(message->error, "\"%s\" has a zero octet in it", name);
+        return reason_set(message->reason, -EINVAL, "\"%s\" has a zero octet in it", name);
     *ret = text;
     message->taken++;
     return 0;
@@ -63,19 +51,20 @@ static int message_begin(Bytes text, const char *type, Message *ret)
     int r;
 
     if (text.size > PROOF_JSON_MAX)
-        return refuse(ret->error, "it is larger than %d octets", PROOF_JSON_MAX);
+        return reason_set(ret->reason, -EINVAL, "it is larger than %d octets", PROOF_JSON_MAX);
     ret->root = json_text_parse(text, PROOF_JSON_MAX, JSON_DEPTH_MAX);
     if (!ret->root)
-        return refuse(ret->error, "it is not a JSON object");
+        return reason_set(ret->reason, -EINVAL, "it is not a JSON object");
     r = message_string(ret, "type", &found);
     if (r < 0)
         return r;
     if (strcmp(found, type) != 0)
-        return refuse(ret->error, "it is a '%.60s', where a '%s' is needed", found, type);
+        return reason_set(ret->reason, -EINVAL, "it is a '%.60s', where a '%s' is needed", found,
+                          type);
     if (!json_object_object_get_ex(ret->root, "version", &version) ||
         !json_object_is_type(version, json_type_int) ||
         json_object_get_int64(version) != PROOF_JSON_VERSION)
-        return refuse(ret->error, "its \"version\" is not %d", PROOF_JSON_VERSION);
+        return reason_set(ret->reason, -EINVAL, "its \"version\" is not %d", PROOF_JSON_VERSION);
     ret->taken++;
     return 0;
 }
@@ -85,7 +74,7 @@ static int message_end(const Message *message)
 {
     if (json_object_object_length(message->root) == message->taken)
         return 0;
-    return refuse(message->error, "it has a member that does not belong into it");
+    return reason_set(message->reason, -EINVAL, "it has a member that does not belong into it");
 }
 
 /* 1 to `capacity` octets. */
@@ -98,7 +87,8 @@ static int message_octets(Message *message, const char *name, uint8_t *ret, size
     if (r < 0)
         return r;
     if (base64_decode(text, ret, capacity, ret_size) < 0 || *ret_size == 0) {
-        return refuse(message->error, "\"%s\" is not base64 of 1 to %zu octets", name, capacity);
+        return reason_set(message->reason, -EINVAL, "\"%s\" is not base64 of 1 to %zu octets", name,
+                          capacity);
     }
     return 0;
 }
@@ -111,7 +101,8 @@ static int message_digest(Message *message, const char *name, ProofDigest *ret)
     if (r < 0)
         return r;
     if (hex_decode(text, ret->octets, sizeof(ret->octets)) < 0)
-        return refuse(message->error, "\"%s\" is not a SHA-256 digest in hexadecimal", name);
+        return reason_set(message->reason, -EINVAL, "\"%s\" is not a SHA-256 digest in hexadecimal",
+                          name);
     return 0;
 }
 
@@ -127,7 +118,7 @@ static int message_public(Message *message, const char *name, TPM2B_PUBLIC *ret)
     *ret = (TPM2B_PUBLIC){0};
     if (Tss2_MU_TPM2B_PUBLIC_Unmarshal(octets, size, &offset, ret) != TSS2_RC_SUCCESS ||
         offset != size)
-        return refuse(message->error, "\"%s\" is not a TPM2B_PUBLIC", name);
+        return reason_set(message->reason, -EINVAL, "\"%s\" is not a TPM2B_PUBLIC", name);
     return 0;
 }
 
@@ -140,7 +131,9 @@ static int message_certificate(Message *message, const char *name, X509 **ret)
     if (r < 0)
         return r;
     r = endorsement_certificate_decode((Bytes){octets, size}, ret);
-    return r == -EINVAL ? refuse(message->error, "\"%s\" is not an X.509 certificate", name) : r;
+    return r == -EINVAL
+               ? reason_set(message->reason, -EINVAL, "\"%s\" is not an X.509 certificate", name)
+               : r;
 }
 
 static int message_csr(Message *message, const char *name, X509_REQ **ret)
@@ -155,7 +148,7 @@ static int message_csr(Message *message, const char *name, X509_REQ **ret)
     *ret = d2i_X509_REQ(NULL, &position, (long)size);
     if (*ret && position == octets + size)
         return 0;
-    return refuse(message->error, "\"%s\" is not a PKCS #10 request", name);
+    return reason_set(message->reason, -EINVAL, "\"%s\" is not a PKCS #10 request", name);
 }
 
 static int message_names(Message *message, ProofRequest *request)
@@ -170,22 +163,22 @@ static int message_names(Message *message, ProofRequest *request)
     if (r < 0)
         return r;
     if (!fqdn_is_valid(fqdn, strlen(fqdn)))
-        return refuse(message->error, "\"fqdn\" is not an FQDN");
+        return reason_set(message->reason, -EINVAL, "\"fqdn\" is not an FQDN");
     if (!proof_serial_is_valid(serial)) {
-        return refuse(message->error,
-                      "\"serial\" is longer than %d characters, or has one that a "
-                      "certificate can't",
-                      PROOF_DEVICE_SERIAL_MAX);
+        return reason_set(message->reason, -EINVAL,
+                          "\"serial\" is longer than %d characters, or has one that a "
+                          "certificate can't",
+                          PROOF_DEVICE_SERIAL_MAX);
     }
     (void)snprintf(request->fqdn, sizeof(request->fqdn), "%s", fqdn);
     (void)snprintf(request->serial, sizeof(request->serial), "%s", serial);
     return 0;
 }
 
-int proof_request_decode(Bytes text, ProofRequest **ret, char *error)
+int proof_request_decode(Bytes text, ProofRequest **ret, Reason *reason)
 {
     _cleanup_(proof_request_freep) ProofRequest *request = calloc(1, sizeof(*request));
-    _cleanup_(message_deinit) Message message = {.error = error};
+    _cleanup_(message_deinit) Message message = {.reason = reason};
     int r;
 
     if (!request)
@@ -224,9 +217,9 @@ static int message_credential(Message *message, Credential *ret)
     return r;
 }
 
-int proof_challenge_decode(Bytes text, ProofChallenge *ret, char *error)
+int proof_challenge_decode(Bytes text, ProofChallenge *ret, Reason *reason)
 {
-    _cleanup_(message_deinit) Message message = {.error = error};
+    _cleanup_(message_deinit) Message message = {.reason = reason};
     ProofChallenge challenge;
     int r;
 
@@ -242,9 +235,9 @@ int proof_challenge_decode(Bytes text, ProofChallenge *ret, char *error)
     return r;
 }
 
-int proof_pending_decode(Bytes text, ProofPending *ret, char *error)
+int proof_pending_decode(Bytes text, ProofPending *ret, Reason *reason)
 {
-    _cleanup_(message_deinit) Message message = {.error = error};
+    _cleanup_(message_deinit) Message message = {.reason = reason};
     ProofPending pending;
     int r;
 
@@ -268,7 +261,8 @@ static int message_secret(Message *message, Secret **ret)
 
     r = message_octets(message, "secret", octets, sizeof(octets), &size);
     if (r == 0 && size != sizeof(octets))
-        r = refuse(message->error, "\"secret\" is not %zu octets in base64", sizeof(octets));
+        r = reason_set(message->reason, -EINVAL, "\"secret\" is not %zu octets in base64",
+                       sizeof(octets));
     if (r == 0)
         r = secret_new(size, ret);
     if (r == 0)
@@ -277,10 +271,10 @@ static int message_secret(Message *message, Secret **ret)
     return r;
 }
 
-int proof_response_decode(Bytes text, ProofResponse *ret, char *error)
+int proof_response_decode(Bytes text, ProofResponse *ret, Reason *reason)
 {
     _cleanup_(proof_response_deinit) ProofResponse response = {0};
-    _cleanup_(message_deinit) Message message = {.error = error};
+    _cleanup_(message_deinit) Message message = {.reason = reason};
     int r;
 
     r = message_begin(text, PROOF_TYPE_RESPONSE, &message);

@@ -99,7 +99,7 @@ int device_outcome_encode(const DeviceOutcome *outcome, char **ret)
     text_add(record, "serial", outcome->device->serial, &r);
     text_add(record, "fqdn", outcome->device->fqdn, &r);
     text_add(record, "result", outcome->good ? "good" : "failed", &r);
-    text_add(record, "error", outcome->error, &r);
+    text_add(record, "error", outcome->reason.text, &r);
     text_add(record, "ek_certificate_sha256", outcome->ek_hash, &r);
     text_add(record, "key_name", outcome->key_name, &r);
     text_add(record, "certificate_serial", outcome->certificate_serial, &r);
@@ -122,12 +122,6 @@ int device_outcome_encode(const DeviceOutcome *outcome, char **ret)
 
 /* Some thirty years. */
 #define MILLISECONDS_MAX 1e12
-
-static int refuse(char *error, const char *what)
-{
-    (void)snprintf(error, RECORD_ERROR_SIZE, "%s", what);
-    return -EINVAL;
-}
 
 /* The text of a member; "" if it is absent, null, something else, or does not fit. */
 static void text_take(const Json *record, const char *key, char *ret, size_t size)
@@ -193,29 +187,29 @@ static Json *line_parse(Bytes line)
     return record;
 }
 
-int device_record_decode(Bytes line, DeviceRecord *ret, char *error)
+int device_record_decode(Bytes line, DeviceRecord *ret, Reason *reason)
 {
     _cleanup_(json_freep) Json *record = NULL;
     char result[16];
 
     *ret = (DeviceRecord){0};
     if (line.size > RECORD_SIZE_MAX)
-        return refuse(error, "it is longer than the record of a device can be");
+        return reason_set(reason, -EINVAL, "it is longer than the record of a device can be");
     record = line_parse(line);
     if (!json_object_is_type(record, json_type_object))
-        return refuse(error, "it is not one JSON object");
+        return reason_set(reason, -EINVAL, "it is not one JSON object");
     text_take(record, "serial", ret->serial, sizeof(ret->serial));
     text_take(record, "fqdn", ret->fqdn, sizeof(ret->fqdn));
     text_take(record, "result", result, sizeof(result));
     if (!serial_is_valid(ret->serial))
-        return refuse(error, "it has no valid \"serial\"");
+        return reason_set(reason, -EINVAL, "it has no valid \"serial\"");
     if (!fqdn_is_valid(ret->fqdn, strlen(ret->fqdn)))
-        return refuse(error, "its \"fqdn\" is not an FQDN");
+        return reason_set(reason, -EINVAL, "its \"fqdn\" is not an FQDN");
     if (strcmp(result, "good") != 0 && strcmp(result, "failed") != 0)
-        return refuse(error, "its \"result\" is neither \"good\" nor \"failed\"");
+        return reason_set(reason, -EINVAL, "its \"result\" is neither \"good\" nor \"failed\"");
     ret->good = strcmp(result, "good") == 0;
     text_take(record, "ek_certificate_sha256", ret->ek_hash, sizeof(ret->ek_hash));
-    text_take(record, "error", ret->error, sizeof(ret->error));
+    text_take(record, "error", ret->reason.text, sizeof(ret->reason.text));
     ret->milliseconds = number_take(record, "milliseconds", MILLISECONDS_MAX);
     ret->tpm_milliseconds = number_take(record, "tpm_milliseconds", MILLISECONDS_MAX);
     commands_take(record, ret);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/reason.h"
 #include "provisioning/devicefiles.h"
 #include "provisioning/lineinput.h"
 #include "provisioning/step.h"
@@ -9,13 +10,13 @@
 
 #include <time.h>
 
-enum { RECORD_SIZE_MAX = 64 * 1024, RECORD_ERROR_SIZE = 1024 };
+enum { RECORD_SIZE_MAX = 64 * 1024 };
 
 /* What one device's process knows at its end. */
 typedef struct DeviceOutcome {
     const DeviceLine *device;
     bool good;
-    char error[RECORD_ERROR_SIZE]; /* a sentence, if not good */
+    Reason reason;                 /* a sentence, if not good */
     char ek_hash[SHA256_HEX_SIZE]; /* of the EK certificate; "": not known, and so below */
     char key_name[KEY_NAME_HEX_SIZE];
     char certificate_serial[CERTIFICATE_SERIAL_SIZE];
@@ -41,7 +42,7 @@ typedef struct DeviceRecord {
     char fqdn[FQDN_SIZE_MAX];
     char ek_hash[SHA256_HEX_SIZE]; /* "" if the line has none */
     bool good;
-    char error[RECORD_ERROR_SIZE]; /* the sentence of one that failed */
+    Reason reason; /* the sentence of one that failed */
     double milliseconds;
     double tpm_milliseconds;
     unsigned n_commands;
@@ -49,5 +50,5 @@ typedef struct DeviceRecord {
 } DeviceRecord;
 
 /* Reads one line, without its newline, of at most RECORD_SIZE_MAX octets. Members that it does not
- * know are skipped. 0, or -EINVAL with `error` (RECORD_ERROR_SIZE octets) saying what was found. */
-int device_record_decode(Bytes line, DeviceRecord *ret, char *error);
+ * know are skipped. 0, or -EINVAL with `reason` saying what was found. */
+int device_record_decode(Bytes line, DeviceRecord *ret, Reason *reason);

@@ -2,13 +2,13 @@
 #include "provisioning/command.h"
 
 #include "base/file.h"
+#include "base/reason.h"
 #include "provisioning/csr.h"
 #include "provisioning/proofcommand.h"
 #include "provisioning/proofjson.h"
 #include "provisioning/tpmopen.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 /* The device's files. *ret_csr is the caller's to free(). */
@@ -16,7 +16,7 @@ static int files_read(const ProvisionOptions *options, Tss2Key *ret_key, uint8_t
 {
     _cleanup_(free_charp) char *key_path = NULL;
     _cleanup_(free_charp) char *csr_path = NULL;
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     size_t size = 0;
     int r;
 
@@ -25,12 +25,12 @@ static int files_read(const ProvisionOptions *options, Tss2Key *ret_key, uint8_t
         r = state_path(options, STATE_CSR, &csr_path);
     if (r < 0)
         return r;
-    r = tss2key_read(key_path, ret_key, error);
+    r = tss2key_read(key_path, ret_key, &reason);
     if (r < 0) {
         complain("%s: %s", key_path,
                  r == -ENOENT ? "there is no device key; run 'tre-provision "
                                 "init'"
-                              : error);
+                              : reason.text);
         return r;
     }
     r = file_read(csr_path, CSR_SIZE_MAX, ret_csr, &size);
@@ -43,16 +43,16 @@ static int request_make(const ProvisionOptions *options, const Tss2Key *key, con
                         ProofRequest **ret)
 {
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
-    r = provision_tpm_open(options->tcti, NULL, &tpm, error);
+    r = provision_tpm_open(options->tcti, NULL, &tpm, &reason);
     if (r == 0) {
         r = proof_request_new(tpm, key, csr, options->fqdn, options->serial ? options->serial : "",
-                              ret, error);
+                              ret, &reason);
     }
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/reason.h"
 #include "policy/anchorinstall.h"
 #include "policy/encoding.h"
 #include "provisioning/anchorapproval.h"
@@ -19,16 +20,16 @@ enum { FILE_MODE = 0644 };
 static int bundle_read(const char *path, uint8_t **ret, size_t *ret_size)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
-    char error[ANCHOR_INSTALL_ERROR_SIZE] = "out of memory";
+    Reason reason = {"out of memory"};
     int r = file_read(path, ANCHOR_BUNDLE_SIZE_MAX, ret, ret_size);
 
     if (r < 0) {
         complain("%s can't be read: %s", path, strerror(-r));
         return r;
     }
-    r = anchors_decode((Bytes){*ret, *ret_size}, path, &certificates, error);
+    r = anchors_decode((Bytes){*ret, *ret_size}, path, &certificates, &reason);
     if (r < 0) {
-        complain("%s; nothing was signed", error);
+        complain("%s; nothing was signed", reason.text);
         return r;
     }
     for (int i = 0; i < sk_X509_num(certificates); i++) {
@@ -78,13 +79,13 @@ int provision_sign_anchors(const ProvisionOptions *options)
     _cleanup_(anchor_approval_deinit) AnchorApproval approval = {0};
     _cleanup_(policy_key_deinit) PolicyKey operator_key = {0};
     _cleanup_(free_bytesp) uint8_t *bundle = NULL;
-    char error[POLICY_KEY_ERROR_SIZE] = "out of memory";
+    Reason reason = {"out of memory"};
     size_t size = 0;
     int r;
 
-    r = policy_key_read(options->key, true, &operator_key, error);
+    r = policy_key_read(options->key, true, &operator_key, &reason);
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     r = bundle_read(options->file, &bundle, &size);

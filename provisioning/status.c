@@ -1,4 +1,5 @@
 /* tre-provision status: what is there? Whether it fits together is for verify. */
+#include "base/reason.h"
 #include "provisioning/command.h"
 #include "provisioning/devicefiles.h"
 #include "provisioning/devicepolicy.h"
@@ -50,20 +51,20 @@ static void date_print(time_t time, char *ret)
 static void nv_items(Inventory *inventory, Tpm *tpm)
 {
     char digest[2 * ANCHOR_DIGEST_SIZE + 1];
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     char date[DATE_SIZE];
     AnchorGuard guard;
     time_t known = 0;
-    int r = anchor_guard_read(tpm, &guard, error);
-    Item *item = file_item(inventory, "anchor-guard", r, error);
+    int r = anchor_guard_read(tpm, &guard, &reason);
+    Item *item = file_item(inventory, "anchor-guard", r, reason.text);
 
     if (r == 0 && guard.written) {
         hex_encode(BYTES_OF(guard.record.digest), digest);
         item_field(item, "version", "%llu", (unsigned long long)guard.record.version);
         item_field(item, "sha256", "%s", digest);
     }
-    r = last_known_time_read(tpm, &known, error);
-    item = file_item(inventory, "last-known-time", r, error);
+    r = last_known_time_read(tpm, &known, &reason);
+    item = file_item(inventory, "last-known-time", r, reason.text);
     if (r == 0) {
         date_print(known, date);
         item_field(item, "day", "%s", date);
@@ -73,18 +74,18 @@ static void nv_items(Inventory *inventory, Tpm *tpm)
 static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
 {
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0};
     TpmFacts facts;
     Item *item;
     int r;
 
-    r = provision_tpm_open(options->tcti, NULL, &tpm, error);
+    r = provision_tpm_open(options->tcti, NULL, &tpm, &reason);
     if (r == 0)
-        r = tpm_facts_read(tpm, &facts, error);
+        r = tpm_facts_read(tpm, &facts, &reason);
     item = inventory_add(inventory, "tpm", r == 0 ? there : unreadable);
     if (r < 0) {
-        item_field(item, "error", "%s", error);
+        item_field(item, "error", "%s", reason.text);
         return;
     }
     item_field(item, "manufacturer", "%s", facts.manufacturer);
@@ -92,9 +93,9 @@ static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
                facts.firmware_major & 0xffff, facts.firmware_minor >> 16,
                facts.firmware_minor & 0xffff);
     item_field(item, "persistent-free", "%u", facts.persistent_free);
-    r = tpm_srk_open(tpm, false, &srk, error);
+    r = tpm_srk_open(tpm, false, &srk, &reason);
     tpm_object_release(tpm, &srk);
-    item = file_item(inventory, "storage-root-key", r, error);
+    item = file_item(inventory, "storage-root-key", r, reason.text);
     if (r == 0)
         item_field(item, "handle", "0x%08x", TPM_SRK_HANDLE);
     nv_items(inventory, tpm);
@@ -106,10 +107,10 @@ static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
 static void policy_field(Item *item, const ProvisionOptions *options, const Tss2Key *key)
 {
     _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    if (device_policy_read(options, key, &policy, error) < 0) {
-        item_field(item, "policy-error", "%s", error);
+    if (device_policy_read(options, key, &policy, &reason) < 0) {
+        item_field(item, "policy-error", "%s", reason.text);
     } else {
         item_field(item, "policy", "%s", key_policy_kind_name(policy->kind));
     }
@@ -118,7 +119,7 @@ static void policy_field(Item *item, const ProvisionOptions *options, const Tss2
 static void key_item(Inventory *inventory, const ProvisionOptions *options,
                      const DeviceFiles *files)
 {
-    Item *item = file_item(inventory, "device-key", files->key_r, files->key_error);
+    Item *item = file_item(inventory, "device-key", files->key_r, files->key_reason.text);
     const TPMT_PUBLIC *area = &files->key.public.publicArea;
     char name[KEY_NAME_HEX_SIZE] = "";
     TpmKeyAlgorithm algorithm;
@@ -144,7 +145,7 @@ static void asn1_date_print(const ASN1_TIME *time, char *ret)
 static void certificate_item(Inventory *inventory, const DeviceFiles *files)
 {
     Item *item =
-        file_item(inventory, "certificate", files->certificates_r, files->certificates_error);
+        file_item(inventory, "certificate", files->certificates_r, files->certificates_reason.text);
     const X509 *certificate = sk_X509_value(files->certificates, 0);
     char fqdn[FQDN_SIZE_MAX] = "none";
     char serial[CERTIFICATE_SERIAL_SIZE];
@@ -165,7 +166,7 @@ static void certificate_item(Inventory *inventory, const DeviceFiles *files)
 
 static void anchors_item(Inventory *inventory, const DeviceFiles *files)
 {
-    Item *item = file_item(inventory, "anchors", files->anchors_r, files->anchors_error);
+    Item *item = file_item(inventory, "anchors", files->anchors_r, files->anchors_reason.text);
 
     if (files->anchors_r == 0)
         item_field(item, "count", "%d", sk_X509_num(files->anchors));
@@ -183,7 +184,7 @@ int provision_status(const ProvisionOptions *options)
     }
     tpm_items(inventory, options);
     key_item(inventory, options, &files);
-    (void)file_item(inventory, "csr", files.csr_r, files.csr_error);
+    (void)file_item(inventory, "csr", files.csr_r, files.csr_reason.text);
     certificate_item(inventory, &files);
     anchors_item(inventory, &files);
     if (options->json)

@@ -3,6 +3,7 @@
 #include "provisioning/step.h"
 
 #include "base/file.h"
+#include "base/reason.h"
 #include "crypto/openssl.h"
 #include "provisioning/authority.h"
 #include "provisioning/certificateflaw.h"
@@ -43,9 +44,9 @@ static int certificate_note(const X509 *certificate, char *note)
 static bool issued_here(const ProvisionOptions *options, X509 *certificate)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *issuers = NULL;
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    if (certificates_read(options->profile->ca_certificate, &issuers, error) < 0)
+    if (certificates_read(options->profile->ca_certificate, &issuers, &reason) < 0)
         return false;
     for (int i = 0; i < sk_X509_num(issuers); i++) {
         X509 *issuer = sk_X509_value(issuers, i);
@@ -62,7 +63,7 @@ int step_certificate_check(Provision *provision, char *note)
     const ProvisionOptions *options = provision->options;
     _cleanup_(certificates_freep) STACK_OF(X509) *there = NULL;
     _cleanup_(free_charp) char *path = NULL;
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
     r = provision_key(provision);
@@ -76,7 +77,7 @@ int step_certificate_check(Provision *provision, char *note)
     r = state_path(options, STATE_CERTIFICATES, &path);
     if (r < 0)
         return r;
-    if (certificates_read(path, &there, error) < 0 ||
+    if (certificates_read(path, &there, &reason) < 0 ||
         device_certificate_flaw(sk_X509_value(there, 0), device_key_public(provision->key),
                                 options->fqdn) != NULL ||
         !issued_here(options, sk_X509_value(there, 0)))
@@ -88,23 +89,22 @@ int step_certificate_check(Provision *provision, char *note)
 static int judge_read(const ProvisionOptions *options, Judge *ret)
 {
     const ProvisionProfile *profile = options->profile;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
-    _Static_assert((int)TPM_ERROR_SIZE >= (int)CERTIFICATES_ERROR_SIZE, "one buffer serves all");
-    r = authority_read(profile->ca_certificate, profile->ca_key, &ret->authority, error);
+    r = authority_read(profile->ca_certificate, profile->ca_key, &ret->authority, &reason);
     if (r == 0)
-        r = certificates_read(profile->ek_anchors, &ret->ek_anchors, error);
+        r = certificates_read(profile->ek_anchors, &ret->ek_anchors, &reason);
     if (r == 0)
-        r = device_policy_wanted(options, &ret->policy, &ret->has_policy, error);
+        r = device_policy_wanted(options, &ret->policy, &ret->has_policy, &reason);
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r;
 }
 
 /* The device asks, the station judges and challenges, the TPM answers, the station issues. */
 static int prove(Provision *provision, const char *csr, const Judge *judge, STACK_OF(X509) **ret,
-                 char *error)
+                 Reason *reason)
 {
     const ProvisionOptions *options = provision->options;
     const ProofRules rules = {
@@ -118,18 +118,18 @@ static int prove(Provision *provision, const char *csr, const Judge *judge, STAC
     ProofPending pending;
     int r;
 
-    r = endorsement_open(provision->tpm, &ek, error);
+    r = endorsement_open(provision->tpm, &ek, reason);
     if (!ek)
         return r;
     r = proof_request_for_ek(ek, &provision->key_file, csr, options->fqdn,
-                             options->serial ? options->serial : "", &request, error);
+                             options->serial ? options->serial : "", &request, reason);
     if (r == 0)
-        r = proof_challenge(request, &rules, &challenge, &pending, error);
+        r = proof_challenge(request, &rules, &challenge, &pending, reason);
     if (r == 0)
-        r = proof_activate_for_ek(ek, &provision->key_file, &challenge, &response, error);
+        r = proof_activate_for_ek(ek, &provision->key_file, &challenge, &response, reason);
     if (r == 0) {
         r = proof_issue(request, &pending, &response, judge->authority,
-                        (unsigned)options->profile->days, ret, error);
+                        (unsigned)options->profile->days, ret, reason);
     }
     return r;
 }
@@ -174,7 +174,7 @@ int step_certificate_issue(Provision *provision, char *note)
     _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
     _cleanup_(judge_deinit) Judge judge = {0};
     _cleanup_(free_charp) char *csr = NULL;
-    char error[TPM_ERROR_SIZE] = "out of memory";
+    Reason reason = {"out of memory"};
     int r;
 
     r = secrets_ready();
@@ -186,9 +186,9 @@ int step_certificate_issue(Provision *provision, char *note)
         return r;
     /* TPMs have three transient slots, and the proof takes two. */
     provision_key_release(provision);
-    r = prove(provision, csr, &judge, &chain, error);
+    r = prove(provision, csr, &judge, &chain, &reason);
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     r = chain_write(provision->options, chain);

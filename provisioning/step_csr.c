@@ -2,6 +2,7 @@
 #include "provisioning/step.h"
 
 #include "base/file.h"
+#include "base/reason.h"
 #include "provisioning/csr.h"
 
 #include <errno.h>
@@ -39,12 +40,12 @@ int step_csr_make(Provision *provision, char *note)
 {
     const ProvisionOptions *options = provision->options;
     _cleanup_(free_charp) char *csr = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
-    r = csr_new(provision->key, options->fqdn, &csr, error);
+    r = csr_new(provision->key, options->fqdn, &csr, &reason);
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     (void)snprintf(note, STEP_NOTE_SIZE, "for %.200s", options->fqdn);

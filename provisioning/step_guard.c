@@ -13,18 +13,18 @@
 
 static int operator_key_read(const Provision *provision, PolicyKey *ret)
 {
-    char error[POLICY_KEY_ERROR_SIZE] = "out of memory";
-    int r = policy_key_read(provision->options->profile->operator_key, false, ret, error);
+    Reason reason = {"out of memory"};
+    int r = policy_key_read(provision->options->profile->operator_key, false, ret, &reason);
 
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r;
 }
 
 int step_nv_index_check(Provision *provision, char *note)
 {
     _cleanup_(policy_key_deinit) PolicyKey operator_key = {0};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     AnchorGuard guard;
     int r;
 
@@ -33,36 +33,35 @@ int step_nv_index_check(Provision *provision, char *note)
         return r;
     (void)snprintf(note, STEP_NOTE_SIZE, "0x%08x, for the operator's key in %.200s",
                    ANCHOR_GUARD_INDEX, provision->options->profile->operator_key);
-    r = anchor_guard_read(provision->tpm, &guard, error);
+    r = anchor_guard_read(provision->tpm, &guard, &reason);
     if (r == 0 && anchor_guard_obeys(&guard, &operator_key))
         return 1;
     if (r == -ENOENT)
         return 0;
     if (r == 0) {
-        (void)snprintf(
-            error, sizeof(error),
-            "the NV index 0x%08x guards the anchors of another operator than the one of "
-            "the key in %.200s; use that operator's, or clear the TPM and provision anew",
-            ANCHOR_GUARD_INDEX, provision->options->profile->operator_key);
+        reason_set(&reason, 0,
+                   "the NV index 0x%08x guards the anchors of another operator than the one of "
+                   "the key in %.200s; use that operator's, or clear the TPM and provision anew",
+                   ANCHOR_GUARD_INDEX, provision->options->profile->operator_key);
         r = -EEXIST;
     }
-    complain("%s", error);
+    complain("%s", reason.text);
     return r;
 }
 
 int step_nv_index_make(Provision *provision, char *note)
 {
     _cleanup_(policy_key_deinit) PolicyKey operator_key = {0};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
     (void)note;
     r = operator_key_read(provision, &operator_key);
     if (r < 0)
         return r;
-    r = anchor_guard_define(provision->tpm, &operator_key, error);
+    r = anchor_guard_define(provision->tpm, &operator_key, &reason);
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r;
 }
 
@@ -76,9 +75,9 @@ static void time_note(time_t time, char *note)
 
 int step_last_known_time_check(Provision *provision, char *note)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     time_t time = 0;
-    int r = last_known_time_read(provision->tpm, &time, error);
+    int r = last_known_time_read(provision->tpm, &time, &reason);
 
     if (r == 0) {
         time_note(time, note);
@@ -87,18 +86,18 @@ int step_last_known_time_check(Provision *provision, char *note)
     /* What was begun and not finished is taken up, and what is not ours refused, by the making. */
     if (r == -ENOENT || r == -EBADMSG)
         return 0;
-    complain("%s", error);
+    complain("%s", reason.text);
     return r;
 }
 
 int step_last_known_time_make(Provision *provision, char *note)
 {
     const time_t now = time(NULL);
-    char error[TPM_ERROR_SIZE] = "";
-    int r = last_known_time_define(provision->tpm, now, error);
+    Reason reason = {0};
+    int r = last_known_time_define(provision->tpm, now, &reason);
 
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
     } else {
         time_note(now, note);
     }

@@ -2,6 +2,7 @@
  * second one like it. */
 #include "provisioning/step.h"
 
+#include "base/reason.h"
 #include "provisioning/devicepolicy.h"
 #include "tpm/profile.h"
 
@@ -27,16 +28,16 @@ static int algorithm_check(const ProvisionOptions *options, const char *path, co
 static int policy_check(const ProvisionOptions *options, const char *path, const Tss2Key *key)
 {
     const TPM2B_DIGEST *found = &key->public.publicArea.authPolicy;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     PolicyDigest wanted = {0};
     bool needed = false;
     int r;
 
     if (!options->profile)
         return 0;
-    r = device_policy_wanted(options, &wanted, &needed, error);
+    r = device_policy_wanted(options, &wanted, &needed, &reason);
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     if (bytes_equal((Bytes){found->buffer, found->size},
@@ -61,14 +62,14 @@ static int key_load(Provision *provision, const Tss2Key *file, const char *path)
 {
     _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
     _cleanup_(device_key_freep) DeviceKey *key = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
-    r = device_policy_read(provision->options, file, &policy, error);
+    r = device_policy_read(provision->options, file, &policy, &reason);
     if (r == 0)
-        r = device_key_load(provision->tpm, file, policy, &key, error);
+        r = device_key_load(provision->tpm, file, policy, &key, &reason);
     if (r < 0) {
-        complain("%s: %s", path, error);
+        complain("%s: %s", path, reason.text);
         return r;
     }
     r = algorithm_check(provision->options, path, key);
@@ -84,7 +85,7 @@ int provision_key(Provision *provision)
 {
     const ProvisionOptions *options = provision->options;
     _cleanup_(free_charp) char *path = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
     if (provision->key)
@@ -92,11 +93,11 @@ int provision_key(Provision *provision)
     r = state_path(options, STATE_KEY, &path);
     if (r < 0)
         return r;
-    r = tss2key_read(path, &provision->key_file, error);
+    r = tss2key_read(path, &provision->key_file, &reason);
     if (r == -ENOENT)
         return 0;
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     if (r == 0)
         r = policy_check(options, path, &provision->key_file);
     if (r == 0)
@@ -133,19 +134,19 @@ int step_key_check(Provision *provision, char *note)
 static int key_create(Provision *provision, Tss2Key *ret)
 {
     const TpmKeyAlgorithm algorithm = provision->options->algorithm;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     PolicyDigest policy = {0};
     bool needed = false;
     int r = 0;
 
     if (!provision->tpm_checked)
-        r = tpm_profile_check(provision->tpm, algorithm, error);
+        r = tpm_profile_check(provision->tpm, algorithm, &reason);
     if (r == 0)
-        r = device_policy_wanted(provision->options, &policy, &needed, error);
+        r = device_policy_wanted(provision->options, &policy, &needed, &reason);
     if (r == 0)
-        r = device_key_create(provision->tpm, algorithm, needed ? &policy : NULL, ret, error);
+        r = device_key_create(provision->tpm, algorithm, needed ? &policy : NULL, ret, &reason);
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r;
 }
 

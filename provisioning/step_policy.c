@@ -3,6 +3,7 @@
 #include "provisioning/step.h"
 
 #include "base/file.h"
+#include "base/reason.h"
 #include "provisioning/pcrsignature_file.h"
 
 #include <errno.h>
@@ -29,15 +30,15 @@ static void policy_files(const ProvisionOptions *options, PolicyFile ret[POLICY_
 static int states_take(const char *path, uint8_t **ret, size_t *ret_size)
 {
     PcrSignatures *states = NULL;
-    char error[PCR_SIGNATURES_ERROR_SIZE] = "out of memory";
+    Reason reason = {"out of memory"};
     char *text = NULL;
-    int r = pcr_signatures_json_read(path, &states, error);
+    int r = pcr_signatures_json_read(path, &states, &reason);
 
     if (r == 0)
         r = pcr_signatures_encode(states, &text);
     free(states);
     if (r < 0 || !text) {
-        complain("%s; the profile names it", error);
+        complain("%s; the profile names it", reason.text);
         return r;
     }
     *ret = (uint8_t *)text;

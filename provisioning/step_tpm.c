@@ -2,6 +2,7 @@
  * does it have the key above it? */
 #include "provisioning/step.h"
 
+#include "base/reason.h"
 #include "policy/lastknowntime.h"
 #include "policy/srkname.h"
 #include "provisioning/devicefiles.h"
@@ -18,15 +19,15 @@
 /* 1 if the storage root key is there, 0 if not, -errno after a complaint. */
 static int srk_look(Provision *provision)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0};
-    int r = tpm_srk_open(provision->tpm, false, &srk, error);
+    int r = tpm_srk_open(provision->tpm, false, &srk, &reason);
 
     tpm_object_release(provision->tpm, &srk);
     if (r == -ENOENT)
         return 0;
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r < 0 ? r : 1;
 }
 
@@ -52,11 +53,11 @@ static int room_check(const TpmFacts *facts, bool srk_there)
 static int nv_room_check(Provision *provision, const TpmFacts *facts)
 {
     const ProvisionProfile *profile = provision->options->profile;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     time_t known;
 
     if (!profile || !profile->operator_key || !facts->counters_known || facts->counters_free > 0 ||
-        last_known_time_read(provision->tpm, &known, error) != -ENOENT)
+        last_known_time_read(provision->tpm, &known, &reason) != -ENOENT)
         return 0;
     complain("this TPM has no room for the NV indices of the anchors' guard and the last-known "
              "time: list what it holds with 'tpm2_getcap handles-nv-index' and remove what is not "
@@ -69,14 +70,14 @@ static int ek_certificate_look(Provision *provision)
 {
     const ProvisionOptions *options = provision->options;
     char hash[SHA256_HEX_SIZE] = "";
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     const char *serial;
-    int r = endorsement_certificate_read(provision->tpm, &provision->ek_certificate, error);
+    int r = endorsement_certificate_read(provision->tpm, &provision->ek_certificate, &reason);
 
     if (r == -ENOENT && !(options->profile && options->profile->ca_key))
         return 0;
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     (void)certificate_hash_hex(provision->ek_certificate, hash);
@@ -91,15 +92,15 @@ static int ek_certificate_look(Provision *provision)
 
 int step_tpm_check(Provision *provision, char *note)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmFacts facts;
     int r;
 
-    r = tpm_facts_read(provision->tpm, &facts, error);
+    r = tpm_facts_read(provision->tpm, &facts, &reason);
     if (r == 0)
-        r = tpm_profile_check(provision->tpm, provision->options->algorithm, error);
+        r = tpm_profile_check(provision->tpm, provision->options->algorithm, &reason);
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     provision->tpm_checked = true;
@@ -125,19 +126,19 @@ int step_tpm_check(Provision *provision, char *note)
 static int name_look(Provision *provision)
 {
     _cleanup_(free_charp) char *path = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TPM2B_NAME name, written;
     int r;
 
     r = state_path(provision->options, STATE_SRK_NAME, &path);
     if (r < 0)
         return r;
-    r = tpm_srk_name(provision->tpm, &name, error);
+    r = tpm_srk_name(provision->tpm, &name, &reason);
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
-    return srk_name_read(path, &written, error) == 0 &&
+    return srk_name_read(path, &written, &reason) == 0 &&
            bytes_equal((Bytes){name.name, name.size}, (Bytes){written.name, written.size});
 }
 
@@ -151,13 +152,13 @@ int step_srk_check(Provision *provision, char *note)
 
 static int name_store(Provision *provision)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     char text[SRK_NAME_TEXT_SIZE];
     TPM2B_NAME name;
-    int r = tpm_srk_name(provision->tpm, &name, error);
+    int r = tpm_srk_name(provision->tpm, &name, &reason);
 
     if (r < 0) {
-        complain("%s", error);
+        complain("%s", reason.text);
         return r;
     }
     srk_name_print(&name, text);
@@ -167,13 +168,13 @@ static int name_store(Provision *provision)
 
 int step_srk_make(Provision *provision, char *note)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0};
-    int r = tpm_srk_open(provision->tpm, true, &srk, error);
+    int r = tpm_srk_open(provision->tpm, true, &srk, &reason);
 
     (void)note;
     tpm_object_release(provision->tpm, &srk);
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r < 0 ? r : name_store(provision);
 }

@@ -1,6 +1,7 @@
 /* Which steps make a device, in which order, and which of them are still to be done? */
 #include "provisioning/step.h"
 
+#include "base/reason.h"
 #include "provisioning/tpmfacts.h"
 #include "provisioning/tpmopen.h"
 
@@ -91,7 +92,7 @@ const char *step_names(char *ret, size_t size)
 
 int provision_open(Provision *provision, const ProvisionOptions *options, TpmMeter *meter)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
     *provision = (Provision){.options = options, .lock = -1};
@@ -100,11 +101,11 @@ int provision_open(Provision *provision, const ProvisionOptions *options, TpmMet
         r = state_lock(options, &provision->lock);
     if (r < 0)
         return r;
-    r = provision_tpm_open(options->tcti, meter, &provision->tpm, error);
+    r = provision_tpm_open(options->tcti, meter, &provision->tpm, &reason);
     if (r == 0)
-        r = tpm_leftovers_flush(provision->tpm, error);
+        r = tpm_leftovers_flush(provision->tpm, &reason);
     if (r < 0)
-        complain("%s", error);
+        complain("%s", reason.text);
     return r;
 }
 

@@ -9,13 +9,13 @@
 enum { BATCH = 64 }; /* properties or handles asked for at once; a TPM holds fewer */
 
 static int capability_get(Tpm *tpm, TPM2_CAP capability, uint32_t first, TPMS_CAPABILITY_DATA *ret,
-                          char *error)
+                          Reason *reason)
 {
     TSS2_RC rc = tpm2_get_capability(tpm, capability, first, BATCH, ret);
 
     if (rc == TSS2_RC_SUCCESS)
         return 0;
-    tpm_error(error, "TPM2_GetCapability", rc);
+    tpm_error(reason, "TPM2_GetCapability", rc);
     return -EIO;
 }
 
@@ -58,14 +58,14 @@ static void property_take(const TPMS_TAGGED_PROPERTY *property, TpmFacts *facts)
     }
 }
 
-int tpm_facts_read(Tpm *tpm, TpmFacts *ret, char *error)
+int tpm_facts_read(Tpm *tpm, TpmFacts *ret, Reason *reason)
 {
     static const uint32_t groups[] = {TPM2_PT_FIXED, TPM2_PT_VAR};
 
     *ret = (TpmFacts){0};
     for (size_t i = 0; i < ELEMENTS(groups); i++) {
         TPMS_CAPABILITY_DATA data = {0};
-        int r = capability_get(tpm, TPM2_CAP_TPM_PROPERTIES, groups[i], &data, error);
+        int r = capability_get(tpm, TPM2_CAP_TPM_PROPERTIES, groups[i], &data, reason);
 
         if (r < 0)
             return r;
@@ -75,26 +75,26 @@ int tpm_facts_read(Tpm *tpm, TpmFacts *ret, char *error)
     return 0;
 }
 
-static int handle_flush(Tpm *tpm, TPM2_HANDLE handle, char *error)
+static int handle_flush(Tpm *tpm, TPM2_HANDLE handle, Reason *reason)
 {
     TSS2_RC rc = tpm2_flush_context(tpm, handle);
 
     if (rc == TSS2_RC_SUCCESS)
         return 0;
-    tpm_error(error, "TPM2_FlushContext (left over from a process that was killed)", rc);
+    tpm_error(reason, "TPM2_FlushContext (left over from a process that was killed)", rc);
     return -EIO;
 }
 
-int tpm_leftovers_flush(Tpm *tpm, char *error)
+int tpm_leftovers_flush(Tpm *tpm, Reason *reason)
 {
     static const TPM2_HANDLE firsts[] = {TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST};
 
     for (size_t i = 0; tpm->exclusive && i < ELEMENTS(firsts); i++) {
         TPMS_CAPABILITY_DATA data = {0};
-        int r = capability_get(tpm, TPM2_CAP_HANDLES, firsts[i], &data, error);
+        int r = capability_get(tpm, TPM2_CAP_HANDLES, firsts[i], &data, reason);
 
         for (uint32_t j = 0; r == 0 && j < data.data.handles.count; j++)
-            r = handle_flush(tpm, data.data.handles.handle[j], error);
+            r = handle_flush(tpm, data.data.handles.handle[j], reason);
         if (r < 0)
             return r;
     }

@@ -1,6 +1,7 @@
 /* What a TPM says about itself: who made it, and what room it has left. */
 #pragma once
 
+#include "base/reason.h"
 #include "tpm/tpm.h"
 
 #include <stdbool.h>
@@ -15,10 +16,10 @@ typedef struct TpmFacts {
     bool owner_auth_set;      /* the owner hierarchy has an authorization value */
 } TpmFacts;
 
-/* Two commands, TPM2_GetCapability. 0, or -EIO (error filled, TPM_ERROR_SIZE octets). */
-int tpm_facts_read(Tpm *tpm, TpmFacts *ret, char *error);
+/* Two commands, TPM2_GetCapability. 0, or -EIO (reason filled). */
+int tpm_facts_read(Tpm *tpm, TpmFacts *ret, Reason *reason);
 
 /* On a TPM of our own, without resource manager, flushes all transient objects and loaded sessions:
  * a process that was killed has left them there. Behind a resource manager there are none. To be
- * called before anything is loaded. 0, or -EIO (error filled). */
-int tpm_leftovers_flush(Tpm *tpm, char *error);
+ * called before anything is loaded. 0, or -EIO (reason filled). */
+int tpm_leftovers_flush(Tpm *tpm, Reason *reason);

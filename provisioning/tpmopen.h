@@ -1,12 +1,12 @@
 /* Opening the device's TPM, with the memory that the keys of sessions with it need. */
 #pragma once
 
+#include "base/reason.h"
 #include "tpm/meter.h"
 #include "tpm/tpm.h"
 
-/* Sets up the memory for secrets, unless that was done before. 0, or -errno (error filled,
- * TPM_ERROR_SIZE octets). */
-int secrets_prepare(char *error);
+/* Sets up the memory for secrets, unless that was done before. 0, or -errno (reason filled). */
+int secrets_prepare(Reason *reason);
 
 /* secrets_prepare(), and then as tpm_open_metered(); `meter` may be NULL. */
-int provision_tpm_open(const char *tcti, TpmMeter *meter, Tpm **ret, char *error);
+int provision_tpm_open(const char *tcti, TpmMeter *meter, Tpm **ret, Reason *reason);

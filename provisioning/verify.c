@@ -1,4 +1,5 @@
 /* tre-provision verify: does what is there fit together, and if not, what is to be done? */
+#include "base/reason.h"
 #include "provisioning/certificateflaw.h"
 #include "provisioning/csr.h"
 #include "provisioning/devicepolicy.h"
@@ -48,22 +49,22 @@ void verification_misfits(Verification *verification, const char *name, const ch
 
 static void tpm_verify(Verification *verification)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0};
-    int r = provision_tpm_open(verification->options->tcti, NULL, &verification->tpm, error);
+    int r = provision_tpm_open(verification->options->tcti, NULL, &verification->tpm, &reason);
 
     if (r == 0)
-        r = tpm_facts_read(verification->tpm, &verification->facts, error);
+        r = tpm_facts_read(verification->tpm, &verification->facts, &reason);
     if (r < 0) {
-        verification_misfits(verification, "tpm", NULL, "%s", error);
+        verification_misfits(verification, "tpm", NULL, "%s", reason.text);
         return;
     }
     verification_fits(verification, "tpm", "it answers");
-    r = tpm_srk_open(verification->tpm, false, &srk, error);
+    r = tpm_srk_open(verification->tpm, false, &srk, &reason);
     tpm_object_release(verification->tpm, &srk);
     verification->srk_good = r == 0;
     if (r < 0) {
-        verification_misfits(verification, "storage-root-key", NULL, "%s", error);
+        verification_misfits(verification, "storage-root-key", NULL, "%s", reason.text);
     } else {
         verification_fits(verification, "storage-root-key",
                           "it is a storage key that only this TPM can use");
@@ -75,16 +76,16 @@ static void key_verify(Verification *verification)
     const DeviceFiles *files = &verification->files;
     _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
     _cleanup_(device_key_freep) DeviceKey *key = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     if (files->key_r < 0) {
-        verification_misfits(verification, "device-key", NULL, "%s", files->key_error);
+        verification_misfits(verification, "device-key", NULL, "%s", files->key_reason.text);
     } else if (!verification->tpm || !verification->srk_good) {
         verification_misfits(verification, "device-key", "mend that first",
                              "without the TPM and its storage root key it can't be tried");
-    } else if (device_policy_read(verification->options, &files->key, &policy, error) < 0 ||
-               device_key_load(verification->tpm, &files->key, policy, &key, error) < 0) {
-        verification_misfits(verification, "device-key", NULL, "%s", error);
+    } else if (device_policy_read(verification->options, &files->key, &policy, &reason) < 0 ||
+               device_key_load(verification->tpm, &files->key, policy, &key, &reason) < 0) {
+        verification_misfits(verification, "device-key", NULL, "%s", reason.text);
     } else {
         verification_fits(
             verification, "device-key",
@@ -105,7 +106,7 @@ static void csr_verify(Verification *verification)
         return; /* it has done its service */
     if (files->csr_r < 0) {
         verification_misfits(verification, "csr", "make one with 'tre-provision step csr'", "%s",
-                             files->csr_error);
+                             files->csr_reason.text);
         return;
     }
     flaw = csr_flaw((Bytes){files->csr, files->csr_size}, files->public_key,
@@ -140,7 +141,8 @@ static void certificate_verify(Verification *verification)
     const char *flaw;
 
     if (files->certificates_r < 0) {
-        verification_misfits(verification, "certificate", remedy, "%s", files->certificates_error);
+        verification_misfits(verification, "certificate", remedy, "%s",
+                             files->certificates_reason.text);
         return;
     }
     certificate_subject(sk_X509_value(files->certificates, 0), subject, sizeof(subject));

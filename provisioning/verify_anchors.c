@@ -2,6 +2,7 @@
 #include "provisioning/verification.h"
 
 #include "base/file.h"
+#include "base/reason.h"
 #include "policy/anchorguard.h"
 #include "policy/lastknowntime.h"
 #include "verify/profile.h"
@@ -21,7 +22,7 @@ static bool certificates_verify(Verification *verification)
     const DeviceFiles *files = &verification->files;
 
     if (files->anchors_r < 0) {
-        verification_misfits(verification, "anchors", remedy, "%s", files->anchors_error);
+        verification_misfits(verification, "anchors", remedy, "%s", files->anchors_reason.text);
         return false;
     }
     for (int i = 0; i < sk_X509_num(files->anchors); i++) {
@@ -70,19 +71,19 @@ static bool operator_fits(const Verification *verification, const AnchorGuard *g
 {
     const ProvisionProfile *profile = verification->options->profile;
     _cleanup_(policy_key_deinit) PolicyKey key = {0};
-    char error[POLICY_KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     return !profile || !profile->operator_key ||
-           (policy_key_read(profile->operator_key, false, &key, error) == 0 &&
+           (policy_key_read(profile->operator_key, false, &key, &reason) == 0 &&
             anchor_guard_obeys(guard, &key));
 }
 
 static void guard_verify(Verification *verification)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     char fit[96];
     AnchorGuard guard;
-    int r = anchor_guard_read(verification->tpm, &guard, error);
+    int r = anchor_guard_read(verification->tpm, &guard, &reason);
 
     if (r == -ENOENT && !guard_is_due(verification)) {
         verification_fits(verification, "anchors",
@@ -91,7 +92,7 @@ static void guard_verify(Verification *verification)
         verification_misfits(verification, "anchors",
                              "run 'tre-provision run' with a profile that "
                              "names the operator's key",
-                             "%s", error);
+                             "%s", reason.text);
     } else if (!operator_fits(verification, &guard)) {
         verification_misfits(verification, "anchors",
                              "use this operator's key, or clear the TPM "
@@ -120,19 +121,19 @@ void verification_anchors(Verification *verification)
 
 void verification_time(Verification *verification)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     time_t known = 0;
     int r = -ENOENT;
 
     if (!verification->tpm)
         return;
-    r = last_known_time_read(verification->tpm, &known, error);
+    r = last_known_time_read(verification->tpm, &known, &reason);
     if (r == -ENOENT && !guard_is_due(verification))
         return;
     if (r < 0) {
         verification_misfits(verification, "last-known-time",
                              "run 'tre-provision step last-known-time --profile FILE'", "%s",
-                             error);
+                             reason.text);
     } else if (time(NULL) < known) {
         verification_misfits(verification, "last-known-time", "set the clock",
                              "the system clock is behind the time that the TPM knows was reached");

@@ -397,7 +397,7 @@ static void lockout_say(Tpm *tpm)
             TSS2_RC_SUCCESS &&
         found->count == 1 && found->tpmProperty[0].property == TPM2_PT_LOCKOUT_INTERVAL) {
         log_warning(
-            "The TPM is in dictionary-attack lockout; it lets go of a failed try every %u s.",
+            "The TPM is in dictionary-attack lockout; it lets go of a failed try every %u s",
             found->tpmProperty[0].value);
     }
 }

@@ -148,20 +148,20 @@ static int values_take(PcrState *state, uint32_t mask, const TPML_DIGEST *digest
     return 0;
 }
 
-static int absent(const PcrState *state, uint32_t mask, char *error)
+static int absent(const PcrState *state, uint32_t mask, Reason *reason)
 {
     char list[PCR_SELECTION_TEXT_SIZE];
 
     pcr_mask_print(mask, list);
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "this TPM has no PCR %s in its %s bank; choose a policy over PCRs that it has "
-                   "('tpm2_getcap pcrs' lists them)",
-                   list, pcr_bank_name(state->bank));
-    return -EOPNOTSUPP;
+    return reason_set(
+        reason, -EOPNOTSUPP,
+        "this TPM has no PCR %s in its %s bank; choose a policy over PCRs that it has "
+        "('tpm2_getcap pcrs' lists them)",
+        list, pcr_bank_name(state->bank));
 }
 
 /* One pass over all PCRs. *ret_same is false if one changed between two answers. */
-static int pass(Tpm *tpm, PcrState *state, bool *ret_same, char *error)
+static int pass(Tpm *tpm, PcrState *state, bool *ret_same, Reason *reason)
 {
     uint32_t left = state->mask;
     UINT32 first_counter = 0;
@@ -176,14 +176,14 @@ static int pass(Tpm *tpm, PcrState *state, bool *ret_same, char *error)
         TSS2_RC rc = tpm2_pcr_read(tpm, &wanted, &counter, &got, &digests);
 
         if (tpm_rc_base(rc) == TPM2_RC_HASH) /* it does not even know the algorithm */
-            return absent(state, left, error);
+            return absent(state, left, reason);
         if (rc != TSS2_RC_SUCCESS) {
-            tpm_error(error, "TPM2_PCR_Read", rc);
+            tpm_error(reason, "TPM2_PCR_Read", rc);
             return -EIO;
         }
         mask = selection_mask(&got) & left;
         if (values_take(state, mask, &digests) < 0 || mask == 0)
-            return absent(state, left, error);
+            return absent(state, left, reason);
         if (left == state->mask)
             first_counter = counter;
         *ret_same = *ret_same && counter == first_counter;
@@ -192,19 +192,18 @@ static int pass(Tpm *tpm, PcrState *state, bool *ret_same, char *error)
     return 0;
 }
 
-int pcr_read(Tpm *tpm, PcrState *ret, char *error)
+int pcr_read(Tpm *tpm, PcrState *ret, Reason *reason)
 {
     for (int i = 0; i < READ_ATTEMPTS; i++) {
         bool same;
-        int r = pass(tpm, ret, &same, error);
+        int r = pass(tpm, ret, &same, reason);
 
         if (r < 0 || same)
             return r;
     }
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "the PCRs change faster than they can be read; wait until the system has "
-                   "started, and try again");
-    return -EIO;
+    return reason_set(reason, -EIO,
+                      "the PCRs change faster than they can be read; wait until the system has "
+                      "started, and try again");
 }
 
 uint32_t pcr_difference(const PcrState *a, const PcrState *b)

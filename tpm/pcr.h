@@ -1,6 +1,7 @@
 /* Platform configuration registers: which ones a policy looks at, and what is in them. */
 #pragma once
 
+#include "base/reason.h"
 #include "tpm/tpm.h"
 
 #include <stdbool.h>
@@ -38,9 +39,9 @@ void pcr_mask_print(uint32_t mask, char *ret);
 TPML_PCR_SELECTION pcr_selection(TPM2_ALG_ID bank, uint32_t mask);
 
 /* Reads the PCRs that ret->bank and ret->mask name, all at one moment: TPM2_PCR_Read gives a few at
- * a time and a counter that tells whether any has changed meanwhile (TPM 2.0 Part 3, 22.4).
- * 0, -EOPNOTSUPP (the TPM lacks the bank or a PCR), or -EIO (error filled, TPM_ERROR_SIZE). */
-int pcr_read(Tpm *tpm, PcrState *ret, char *error);
+ * a time and a counter that tells whether any has changed meanwhile (TPM 2.0 Part 3, 22.4). 0,
+ * -EOPNOTSUPP (the TPM lacks the bank or a PCR), or -EIO (reason filled). */
+int pcr_read(Tpm *tpm, PcrState *ret, Reason *reason);
 
 /* The PCRs, as a mask, in which two states of the same bank and mask differ. */
 uint32_t pcr_difference(const PcrState *a, const PcrState *b);

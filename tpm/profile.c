@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 
 enum { LIST_MAX = 256 };
 
@@ -62,7 +61,8 @@ static size_t answer_take(const TPMS_CAPABILITY_DATA *data, uint32_t *ret, size_
     return count;
 }
 
-static int list_read(Tpm *tpm, TPM2_CAP capability, uint32_t *ret, size_t *ret_count, char *error)
+static int list_read(Tpm *tpm, TPM2_CAP capability, uint32_t *ret, size_t *ret_count,
+                     Reason *reason)
 {
     uint32_t next = 0;
     size_t got;
@@ -73,7 +73,7 @@ static int list_read(Tpm *tpm, TPM2_CAP capability, uint32_t *ret, size_t *ret_c
         TSS2_RC rc = tpm2_get_capability(tpm, capability, next, LIST_MAX, &data);
 
         if (rc != TSS2_RC_SUCCESS) {
-            tpm_error(error, "TPM2_GetCapability", rc);
+            tpm_error(reason, "TPM2_GetCapability", rc);
             return -EIO;
         }
         if (data.capability != capability)
@@ -98,25 +98,25 @@ static bool is_listed(const Lists *lists, const Need *need)
     return false;
 }
 
-int tpm_profile_check(Tpm *tpm, TpmKeyAlgorithm algorithm, char *error)
+int tpm_profile_check(Tpm *tpm, TpmKeyAlgorithm algorithm, Reason *reason)
 {
     Lists lists;
     int r;
 
-    r = list_read(tpm, TPM2_CAP_ALGS, lists.algorithms, &lists.n_algorithms, error);
+    r = list_read(tpm, TPM2_CAP_ALGS, lists.algorithms, &lists.n_algorithms, reason);
     if (r == 0)
-        r = list_read(tpm, TPM2_CAP_ECC_CURVES, lists.curves, &lists.n_curves, error);
+        r = list_read(tpm, TPM2_CAP_ECC_CURVES, lists.curves, &lists.n_curves, reason);
     if (r < 0)
         return r;
     for (size_t i = 0; i < ELEMENTS(needs); i++) {
         if (!needs[i].keys[algorithm] || is_listed(&lists, &needs[i]))
             continue;
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "this TPM lacks %s, which a device key %s needs; update the TPM's firmware, "
-                       "or choose another algorithm with 'tre-provision init --key-algorithm', or "
-                       "use another TPM",
-                       needs[i].name, tpm_key_algorithm_name(algorithm));
-        return -EOPNOTSUPP;
+        return reason_set(
+            reason, -EOPNOTSUPP,
+            "this TPM lacks %s, which a device key %s needs; update the TPM's firmware, "
+            "or choose another algorithm with 'tre-provision init --key-algorithm', or "
+            "use another TPM",
+            needs[i].name, tpm_key_algorithm_name(algorithm));
     }
     return 0;
 }

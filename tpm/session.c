@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <openssl/rand.h>
-#include <stdio.h>
 
 static void session_free(TpmSession *session)
 {
@@ -46,14 +45,14 @@ static TSS2_RC session_new(Tpm *tpm, TpmSession *session)
     return TSS2_RC_SUCCESS;
 }
 
-int tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, char *error)
+int tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, Reason *reason)
 {
     _cleanup_(session_freep) TpmSession *session = calloc(1, sizeof(*session));
     TSS2_RC rc;
     int r;
 
     if (!session) {
-        tpm_error(error, "TPM2_StartAuthSession", TPM_RC_NO_MEMORY);
+        tpm_error(reason, "TPM2_StartAuthSession", TPM_RC_NO_MEMORY);
         return -EIO;
     }
     session->type = type;
@@ -61,7 +60,7 @@ int tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, char *error)
         session->attributes =
             TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT;
     }
-    r = tpm_salt_key_open(tpm, error);
+    r = tpm_salt_key_open(tpm, reason);
     if (r < 0)
         return r;
     rc = session_new(tpm, session);
@@ -69,7 +68,7 @@ int tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, char *error)
         rc = session_new(tpm, session);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_session_flush(tpm, steal_pointer(session));
-        tpm_error(error, "TPM2_StartAuthSession", rc);
+        tpm_error(reason, "TPM2_StartAuthSession", rc);
         return -EIO;
     }
     /* Without a sessionKey there is nothing to encrypt with that a probe does not know. */

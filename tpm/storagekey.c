@@ -6,7 +6,6 @@
 #include "tpm/publickey.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 /* The attributes that make a key fit to be a parent (TPM 2.0 Part 1, 27.2): it decrypts, and only
  * what is its own. */
@@ -46,7 +45,7 @@ void tpm_object_release(Tpm *tpm, const TpmObject *object)
 }
 
 /* A primary key from the template, in a transient slot. */
-static int primary_create(Tpm *tpm, TpmObject *ret, char *error)
+static int primary_create(Tpm *tpm, TpmObject *ret, Reason *reason)
 {
     TPM2B_PUBLIC public = {0};
     TSS2_RC rc = tpm2_create_primary(tpm, TPM2_RH_OWNER, NULL, &storage_template, &public, ret);
@@ -56,30 +55,29 @@ static int primary_create(Tpm *tpm, TpmObject *ret, char *error)
         rc = tpm2_create_primary(tpm, TPM2_RH_OWNER, NULL, &storage_template, &public, ret);
     }
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_CreatePrimary (storage root key)", rc);
+        tpm_error(reason, "TPM2_CreatePrimary (storage root key)", rc);
         return -EIO;
     }
     tpm_hold(tpm, ret->handle);
     return 0;
 }
 
-static int parent_check(TPM2_HANDLE handle, const TPM2B_PUBLIC *public, char *error)
+static int parent_check(TPM2_HANDLE handle, const TPM2B_PUBLIC *public, Reason *reason)
 {
     const TPMA_OBJECT attributes = public->publicArea.objectAttributes;
 
     if ((attributes & (storage_attributes | TPMA_OBJECT_SIGN_ENCRYPT)) == storage_attributes)
         return 0;
-    (void)snprintf(
-        error, TPM_ERROR_SIZE,
+    return reason_set(
+        reason, -EIO,
         "the object at 0x%08x is not a storage key that only this TPM can use (attributes "
         "0x%08x), so it can't be the device key's parent; it was left as it is: if it is "
         "not needed, remove it with 'tpm2_evictcontrol -c 0x%08x' and provision again",
         handle, attributes, handle);
-    return -EIO;
 }
 
 static int persistent_open(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret_public, TpmObject *ret,
-                           char *error)
+                           Reason *reason)
 {
     TSS2_RC rc;
     int r;
@@ -91,49 +89,48 @@ static int persistent_open(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret_publi
         rc = tpm2_read_public(tpm, handle, ret_public, ret);
     }
     if (rc == (TPM2_RC_HANDLE | TPM2_RC_1)) {
-        (void)snprintf(
-            error, TPM_ERROR_SIZE,
+        return reason_set(
+            reason, -ENOENT,
             "there is no storage root key at 0x%08x; run 'tre-provision init' (if a device "
             "key was made before, the TPM has been cleared or exchanged)",
             handle);
-        return -ENOENT;
     }
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_ReadPublic (storage root key)", rc);
+        tpm_error(reason, "TPM2_ReadPublic (storage root key)", rc);
         return -EIO;
     }
-    r = parent_check(handle, ret_public, error);
+    r = parent_check(handle, ret_public, reason);
     if (r < 0)
         *ret = (TpmObject){0};
     return r;
 }
 
-static int srk_create(Tpm *tpm, TPM2B_PUBLIC *ret_public, TpmObject *ret, char *error)
+static int srk_create(Tpm *tpm, TPM2B_PUBLIC *ret_public, TpmObject *ret, Reason *reason)
 {
     TpmObject primary = {0};
     TSS2_RC rc;
     int r;
 
-    r = primary_create(tpm, &primary, error);
+    r = primary_create(tpm, &primary, reason);
     if (r < 0)
         return r;
     rc = tpm2_evict_control(tpm, &primary, NULL, TPM_SRK_HANDLE);
     tpm_object_release(tpm, &primary);
     if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(error, "TPM2_EvictControl (storage root key)", rc);
+        tpm_error(reason, "TPM2_EvictControl (storage root key)", rc);
         return -EIO;
     }
-    return persistent_open(tpm, TPM_SRK_HANDLE, ret_public, ret, error);
+    return persistent_open(tpm, TPM_SRK_HANDLE, ret_public, ret, reason);
 }
 
-static int srk_open(Tpm *tpm, bool create, TPM2B_PUBLIC *ret_public, TpmObject *ret, char *error)
+static int srk_open(Tpm *tpm, bool create, TPM2B_PUBLIC *ret_public, TpmObject *ret, Reason *reason)
 {
-    int r = persistent_open(tpm, TPM_SRK_HANDLE, ret_public, ret, error);
+    int r = persistent_open(tpm, TPM_SRK_HANDLE, ret_public, ret, reason);
 
-    return r == -ENOENT && create ? srk_create(tpm, ret_public, ret, error) : r;
+    return r == -ENOENT && create ? srk_create(tpm, ret_public, ret, reason) : r;
 }
 
-int tpm_srk_open(Tpm *tpm, bool create, TpmObject *ret, char *error)
+int tpm_srk_open(Tpm *tpm, bool create, TpmObject *ret, Reason *reason)
 {
     TPM2B_PUBLIC public;
 
@@ -141,7 +138,7 @@ int tpm_srk_open(Tpm *tpm, bool create, TpmObject *ret, char *error)
         *ret = tpm->salt_key;
         return 0;
     }
-    return srk_open(tpm, create, &public, ret, error);
+    return srk_open(tpm, create, &public, ret, reason);
 }
 
 void tpm_trust_srk(Tpm *tpm, const TPM2B_NAME *name)
@@ -151,32 +148,32 @@ void tpm_trust_srk(Tpm *tpm, const TPM2B_NAME *name)
     tpm->srk_name = *name;
 }
 
-int tpm_srk_name(Tpm *tpm, TPM2B_NAME *ret, char *error)
+int tpm_srk_name(Tpm *tpm, TPM2B_NAME *ret, Reason *reason)
 {
     TpmObject srk = {0};
-    int r = tpm_srk_open(tpm, false, &srk, error);
+    int r = tpm_srk_open(tpm, false, &srk, reason);
 
     if (r == 0)
         *ret = srk.name;
     return r;
 }
 
-static int srk_check(const Tpm *tpm, const TpmObject *srk, char *error)
+static int srk_check(const Tpm *tpm, const TpmObject *srk, Reason *reason)
 {
     if (tpm->srk_name.size == 0 || bytes_equal((Bytes){srk->name.name, srk->name.size},
                                                (Bytes){tpm->srk_name.name, tpm->srk_name.size}))
         return 0;
-    (void)snprintf(error, TPM_ERROR_SIZE,
-                   "the storage root key at 0x%08x is not the one that this device was provisioned "
-                   "with: the TPM was cleared or exchanged, or something stands between it and us; "
-                   "have the device looked at, and provision it again",
-                   TPM_SRK_HANDLE);
-    return -EIO;
+    return reason_set(
+        reason, -EIO,
+        "the storage root key at 0x%08x is not the one that this device was provisioned "
+        "with: the TPM was cleared or exchanged, or something stands between it and us; "
+        "have the device looked at, and provision it again",
+        TPM_SRK_HANDLE);
 }
 
 /* What is salted with is the public area that was read and judged; its Name is computed from that.
  */
-int tpm_salt_key_open(Tpm *tpm, char *error)
+int tpm_salt_key_open(Tpm *tpm, Reason *reason)
 {
     TPM2B_PUBLIC public;
     TpmObject srk = {0};
@@ -184,34 +181,33 @@ int tpm_salt_key_open(Tpm *tpm, char *error)
 
     if (tpm->salt_pkey)
         return 0;
-    r = srk_open(tpm, false, &public, &srk, error);
+    r = srk_open(tpm, false, &public, &srk, reason);
     if (r == -ENOENT && tpm->srk_name.size == 0)
         return 0;
     if (r == 0)
-        r = srk_check(tpm, &srk, error);
+        r = srk_check(tpm, &srk, reason);
     if (r < 0)
         return -EIO;
     if (tpm->salt_pkey) /* another task was faster */
         return 0;
     if (tpm_public_to_pkey(&public, &tpm->salt_pkey) < 0) {
-        (void)snprintf(error, TPM_ERROR_SIZE,
-                       "the storage root key at 0x%08x is neither ECC P-256 nor RSA, so that no "
-                       "session can be salted with it; if nothing needs it, remove it with "
-                       "'tpm2_evictcontrol -c 0x%08x' and provision again",
-                       TPM_SRK_HANDLE, TPM_SRK_HANDLE);
-        return -EIO;
+        return reason_set(reason, -EIO,
+                          "the storage root key at 0x%08x is neither ECC P-256 nor RSA, so that no "
+                          "session can be salted with it; if nothing needs it, remove it with "
+                          "'tpm2_evictcontrol -c 0x%08x' and provision again",
+                          TPM_SRK_HANDLE, TPM_SRK_HANDLE);
     }
     tpm->salt_key = srk;
     return 0;
 }
 
-int tpm_parent_open(Tpm *tpm, TPM2_HANDLE handle, TpmObject *ret, char *error)
+int tpm_parent_open(Tpm *tpm, TPM2_HANDLE handle, TpmObject *ret, Reason *reason)
 {
     TPM2B_PUBLIC public;
 
     if (handle == TPM2_RH_OWNER)
-        return primary_create(tpm, ret, error);
+        return primary_create(tpm, ret, reason);
     if (handle == TPM_SRK_HANDLE)
-        return tpm_srk_open(tpm, false, ret, error);
-    return persistent_open(tpm, handle, &public, ret, error);
+        return tpm_srk_open(tpm, false, ret, reason);
+    return persistent_open(tpm, handle, &public, ret, reason);
 }

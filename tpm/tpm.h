@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "tpm/crypto.h"
 #include "tpm/task.h"
 
@@ -11,7 +12,7 @@
 #include <tss2/tss2_tcti.h>
 #include <tss2/tss2_tpm2_types.h>
 
-enum { TPM_ERROR_SIZE = 512, TPM_HELD_MAX = 8 };
+enum { TPM_HELD_MAX = 8 };
 
 /* No object or session has this handle: it is PCR 0's. */
 #define TPM_NO_HANDLE ((TPM2_HANDLE)0)
@@ -53,17 +54,16 @@ int tpm_key_algorithm_from_name(const char *name, TpmKeyAlgorithm *ret);
 
 /* Connects by a TCTI string ("device:/dev/tpmrm0", "swtpm:host=127.0.0.1,port=2321") and asks the
  * TPM one thing, so that one that does not work shows here. The TPM must have been started
- * (firmware does that). Returns 0, or -ENODEV, -EACCES, -EBUSY, -ENOMEM, -EIO with `error`
- * (TPM_ERROR_SIZE octets) saying what stands between. Silences the TSS's own log on standard error
- * unless TSS2_LOG is set. */
-int tpm_open(const char *tcti, Tpm **ret, char *error);
+ * (firmware does that). Returns 0, or -ENODEV, -EACCES, -EBUSY, -ENOMEM, -EIO with `reason` saying
+ * what stands between. Silences the TSS's own log on standard error unless TSS2_LOG is set. */
+int tpm_open(const char *tcti, Tpm **ret, Reason *reason);
 
 /* The same, with `meter` (NULL: none) counting, which must outlive the Tpm; and with `loop` (NULL:
  * none), in a task of which every command, the first one among them, is waited for. Fails with
  * -ECANCELED, too, if the task was cancelled. */
 struct TpmMeter;
-int tpm_open_metered(const char *tcti, struct TpmMeter *meter, Tpm **ret, char *error);
-int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, char *error);
+int tpm_open_metered(const char *tcti, struct TpmMeter *meter, Tpm **ret, Reason *reason);
+int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, Reason *reason);
 Tpm *tpm_ref(Tpm *tpm);
 
 /* Ends a connection that broke, whoever else has a reference: it may be in the way of a new one. */
@@ -82,5 +82,5 @@ void tpm_unhold(Tpm *tpm, TPM2_HANDLE handle);
 TSS2_RC tpm_rc_base(TSS2_RC rc);
 
 /* "TPM2_Sign: tpm:handle(1):…": the command and tss2-rc's words, with a remedy where one is known.
- * `error` has TPM_ERROR_SIZE octets. */
-void tpm_error(char *error, const char *command, TSS2_RC rc);
+ */
+void tpm_error(Reason *reason, const char *command, TSS2_RC rc);

@@ -2,6 +2,7 @@
 #include "trectl/check.h"
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "trectl/as_user.h"
 #include "tred/bus.h"
 #include "tred/bus_connection.h"
@@ -23,18 +24,18 @@ static int bus_try(void *userdata)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
     Findings *findings = userdata;
-    char reason[BUS_REASON_SIZE] = "";
+    Reason reason = {0};
     int r;
 
-    r = bus_connection_open(&bus, reason);
+    r = bus_connection_open(&bus, &reason);
     if (r == 0 && name_has_owner(bus)) {
         findings_add(findings, FINDING_OK, "bus", BUS_NAME " is there");
         return 0;
     }
     if (r == 0)
-        r = bus_connection_take_name(bus, reason);
+        r = bus_connection_take_name(bus, &reason);
     if (r < 0) {
-        findings_add(findings, FINDING_PROBLEM, "bus", "%s", reason);
+        findings_add(findings, FINDING_PROBLEM, "bus", "%s", reason.text);
         return 1;
     }
     findings_add(findings, FINDING_OK, "bus", "user tred may have the name " BUS_NAME);
@@ -48,7 +49,7 @@ void check_bus(Findings *findings)
 
     if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "bus",
-                     "Can't be tried as user tred: %s. Run trectl doctor as root.",
+                     "Can't be tried as user tred: %s. Run trectl doctor as root",
                      r == -ENOENT ? "there is no such user" : "that takes root's rights");
     } else {
         findings->n_problems += (unsigned)r;

@@ -2,6 +2,7 @@
 #include "trectl/check.h"
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "tred/bus.h"
 #include "tred/bus_connection.h"
 
@@ -29,7 +30,7 @@ static void crls_check(Findings *findings, sd_bus *bus)
 
     if (state_read(bus, "CrlProblem", &problem) >= 0 && problem[0] != '\0') {
         findings_add(findings, FINDING_PROBLEM, "tred's CRLs",
-                     "%s What was in force before stays so; where nothing was, no SeGW is taken.",
+                     "%s. What was in force before stays so; where nothing was, no SeGW is taken",
                      problem);
     }
 }
@@ -38,15 +39,15 @@ bool check_daemon(Findings *findings)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
     _cleanup_(free_charp) char *state = NULL, *reason = NULL;
-    char bus_reason[BUS_REASON_SIZE] = "";
+    Reason bus_reason = {0};
 
-    if (bus_connection_open(&bus, bus_reason) < 0 || !is_running(bus)) {
+    if (bus_connection_open(&bus, &bus_reason) < 0 || !is_running(bus)) {
         findings_add(findings, FINDING_OK, "tred", "is not running; it starts when it is needed");
         return false;
     }
     if (state_read(bus, "State", &state) < 0 || state_read(bus, "StateReason", &reason) < 0) {
         findings_add(findings, FINDING_PROBLEM, "tred",
-                     "runs and does not answer. Restart it: systemctl restart tred.");
+                     "runs and does not answer. Restart it: systemctl restart tred");
     } else if (strcmp(state, identity_state_name(IDENTITY_DEVELOPMENT)) == 0) {
         findings_add(findings, FINDING_OK, "tred", "runs, for development: %s", reason);
     } else if (strcmp(state, identity_state_name(IDENTITY_READY)) == 0) {

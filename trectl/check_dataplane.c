@@ -2,12 +2,12 @@
  * nobody else is in. */
 #include "trectl/check.h"
 
+#include "base/reason.h"
 #include "crypto/secret.h"
 #include "dataplane/dataplane.h"
 #include "trectl/as_user.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 typedef struct DataPlaneCheck {
@@ -16,14 +16,14 @@ typedef struct DataPlaneCheck {
     const char *net_program;
 } DataPlaneCheck;
 
-static int event_open(sd_event **ret, char *error)
+static int event_open(sd_event **ret, Reason *reason)
 {
     int r = secrets_init();
 
     if (r >= 0)
         r = sd_event_new(ret);
     if (r < 0)
-        (void)snprintf(error, ORDER_TEXT_SIZE, "It can't be tried: %s.", strerror(-r));
+        reason_set(reason, 0, "It can't be tried: %s", strerror(-r));
     return r;
 }
 
@@ -39,14 +39,14 @@ static int dataplane_try(void *userdata)
         .net_program = check->net_program,
         .esp_program = check->config->esp_helper,
     };
-    char error[ORDER_TEXT_SIZE] = "";
-    int r = event_open(&event, error);
+    Reason reason = {0};
+    int r = event_open(&event, &reason);
 
     options.event = event;
     if (r >= 0)
-        r = dataplane_open(&options, &plane, error);
+        r = dataplane_open(&options, &plane, &reason);
     if (r < 0) {
-        findings_add(&check->findings, FINDING_PROBLEM, "data plane", "%s", error);
+        findings_add(&check->findings, FINDING_PROBLEM, "data plane", "%s", reason.text);
     } else {
         findings_add(&check->findings, FINDING_OK, "data plane", "%s", dataplane_name(plane));
     }
@@ -60,7 +60,7 @@ void check_dataplane(Findings *findings, const TredConfig *config, const char *n
 
     if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "data plane",
-                     "Can't be tried as user tred: %s. Run trectl doctor as root.",
+                     "Can't be tried as user tred: %s. Run trectl doctor as root",
                      r == -ENOENT ? "there is no such user" : "that takes root's rights");
     } else {
         findings->n_problems += (unsigned)r;

@@ -3,6 +3,7 @@
 #include "trectl/check.h"
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "crypto/secret.h"
 #include "trectl/as_user.h"
 #include "tred/identity.h"
@@ -18,14 +19,14 @@ typedef struct IdentityCheck {
 
 static void part_check(IdentityCheck *check, IdentityPart part, Identity *identity)
 {
-    char reason[IDENTITY_REASON_SIZE] = "";
+    Reason reason = {0};
     const char *name = identity_part_name(part);
-    int r = identity_load_part(check->config, part, identity, reason);
+    int r = identity_load_part(check->config, part, identity, &reason);
 
     if (r < 0) {
         findings_add(&check->findings, FINDING_PROBLEM, name, "%s", strerror(-r));
     } else if (r > 0) {
-        findings_add(&check->findings, FINDING_PROBLEM, name, "%s", reason);
+        findings_add(&check->findings, FINDING_PROBLEM, name, "%s", reason.text);
     } else {
         findings_add(&check->findings, FINDING_OK, name, "%s",
                      part == IDENTITY_CERTIFICATES ? identity->fqdn : "found and fit");
@@ -38,13 +39,13 @@ static void crls_try(IdentityCheck *check, Verifier *verifier, const CrlFiles *f
     size_t n_good = 0;
 
     for (size_t i = 0; i < files->count; i++) {
-        char error[VERIFIER_ERROR_SIZE] = "";
-        int r = verifier_try_crl(verifier, files->files[i], error);
+        Reason reason = {0};
+        int r = verifier_try_crl(verifier, files->files[i], &reason);
 
         n_good += r == 0;
         if (r != 0) {
             findings_add(&check->findings, FINDING_PROBLEM, "CRLs", "%s",
-                         error[0] != '\0' ? error : strerror(-r));
+                         reason.text[0] != '\0' ? reason.text : strerror(-r));
         }
     }
     if (n_good == files->count)
@@ -54,15 +55,15 @@ static void crls_try(IdentityCheck *check, Verifier *verifier, const CrlFiles *f
 static void crls_check(IdentityCheck *check, Verifier *verifier)
 {
     const CrlFiles none = {0};
-    char problem[CRL_FILES_ERROR_SIZE];
+    Reason problem = {0};
     CrlFiles files;
 
     if (check->config->revocation == REVOCATION_OFF || !verifier)
         return;
-    if (crl_files_read(check->config->crl_directory, &none, true, 0, &files, problem) < 0)
-        (void)snprintf(problem, sizeof(problem), "%s", strerror(ENOMEM));
-    if (problem[0] != '\0')
-        findings_add(&check->findings, FINDING_PROBLEM, "CRLs", "%s", problem);
+    if (crl_files_read(check->config->crl_directory, &none, true, 0, &files, &problem) < 0)
+        (void)reason_set(&problem, 0, "%s", strerror(ENOMEM));
+    if (problem.text[0] != '\0')
+        findings_add(&check->findings, FINDING_PROBLEM, "CRLs", "%s", problem.text);
     else
         crls_try(check, verifier, &files);
     crl_files_deinit(&files);
@@ -78,12 +79,13 @@ static int identity_try(void *userdata)
     if (check->end > IDENTITY_TPM && secrets_init() < 0) {
         findings_add(&check->findings, FINDING_PROBLEM, "memory",
                      "No memory can be locked for keys. Raise the limit (ulimit -l), and have "
-                     "LimitMEMLOCK=infinity in tred's unit.");
+                     "LimitMEMLOCK=infinity in tred's unit");
     }
     for (int part = 0; part < (int)check->end; part++)
         part_check(check, (IdentityPart)part, identity);
-    if (identity->validity_problem[0] != '\0') {
-        findings_add(&check->findings, FINDING_PROBLEM, "clock", "%s", identity->validity_problem);
+    if (identity->validity_problem.text[0] != '\0') {
+        findings_add(&check->findings, FINDING_PROBLEM, "clock", "%s",
+                     identity->validity_problem.text);
     } else if (identity->n_certificates > 0) {
         findings_add(&check->findings, FINDING_OK, "clock",
                      "within the device certificate's validity");
@@ -99,7 +101,7 @@ void check_identity(Findings *findings, const TredConfig *config, bool tpm_too)
 
     if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "identity",
-                     "Can't be read as user tred: %s. Run trectl doctor as root.",
+                     "Can't be read as user tred: %s. Run trectl doctor as root",
                      r == -ENOENT ? "there is no such user" : "that takes root's rights");
     } else {
         findings->n_problems += (unsigned)r;

@@ -3,6 +3,7 @@
 #include "trectl/check_peer.h"
 
 #include "base/file.h"
+#include "base/reason.h"
 #include "crypto/openssl.h"
 #include "trectl/check_peer_options.h"
 #include "trectl/check_peer_print.h"
@@ -59,12 +60,12 @@ static int problem(int error, const char *text)
 static int certificates_add(Inputs *inputs, const char *path)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
-    r = certificates_read(path, &certificates, error);
+    r = certificates_read(path, &certificates, &reason);
     if (r < 0)
-        return problem(r, error);
+        return problem(r, reason.text);
     for (int i = 0; i < sk_X509_num(certificates); i++) {
         Octets *octets = &inputs->certificates[inputs->n_certificates];
         int size;
@@ -90,7 +91,7 @@ static int ocsp_add(Inputs *inputs, const char *path)
         return 0;
     r = file_read(path, (size_t)2 * PEER_EVIDENCE_SIZE_MAX, &octets->data, &octets->size);
     if (r < 0) {
-        (void)snprintf(text, sizeof(text), "%.400s: can't be read: %s.", path, strerror(-r));
+        (void)snprintf(text, sizeof(text), "%.400s: can't be read: %s", path, strerror(-r));
         return problem(r, text);
     }
     inputs->n_ocsp++;
@@ -99,13 +100,13 @@ static int ocsp_add(Inputs *inputs, const char *path)
 
 static int crls_add(Inputs *inputs, const char *path)
 {
-    char error[CRLS_ERROR_SIZE] = "";
-    const int r = crl_store_read(&inputs->crls, path, error);
+    Reason reason = {0};
+    const int r = crl_store_read(&inputs->crls, path, &reason);
 
     if (r < 0)
-        return problem(r, error);
-    if (error[0] != '\0')
-        (void)problem(0, error);
+        return problem(r, reason.text);
+    if (reason.text[0] != '\0')
+        (void)problem(0, reason.text);
     return 0;
 }
 
@@ -127,23 +128,23 @@ static int evidence_load(const CheckPeerOptions *options, Inputs *inputs)
 /* With --anchors, nothing is taken from the configuration; without, what no option says. */
 static int config_load(const CheckPeerOptions *options, Inputs *inputs)
 {
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
     inputs->revocation =
         options->n_crls + options->n_ocsp > 0 ? REVOCATION_REQUIRE : REVOCATION_IF_AVAILABLE;
     if (options->anchors)
         return 0;
-    r = tred_config_read(options->config, &inputs->config, error);
+    r = tred_config_read(options->config, &inputs->config, &reason);
     if (r < 0)
-        return problem(r, error);
+        return problem(r, reason.text);
     inputs->name = inputs->config.segw_name;
     inputs->revocation = (RevocationMode)inputs->config.revocation;
-    r = crl_store_read(&inputs->crls, inputs->config.crl_directory, error);
+    r = crl_store_read(&inputs->crls, inputs->config.crl_directory, &reason);
     if (r == -ENOENT)
         return 0;
     /* As in tred: a list that can't be read is not passed over. */
-    return r < 0 || error[0] != '\0' ? problem(r < 0 ? r : -EINVAL, error) : 0;
+    return r < 0 || reason.text[0] != '\0' ? problem(r < 0 ? r : -EINVAL, reason.text) : 0;
 }
 
 static int revocation_read(const char *name, RevocationMode *ret)
@@ -154,16 +155,16 @@ static int revocation_read(const char *name, RevocationMode *ret)
             return 0;
         }
     }
-    return problem(-EINVAL, "--revocation is off, if-available or require.");
+    return problem(-EINVAL, "--revocation is off, if-available or require");
 }
 
-static int profile_load(const char *name, PeerProfile *ret, char *error)
+static int profile_load(const char *name, PeerProfile *ret, Reason *reason)
 {
     if (strcmp(name, SEGW_PROFILE_3GPP) == 0) {
         *ret = peer_profile_3gpp();
         return 0;
     }
-    return peer_profile_read(name, ret, error);
+    return peer_profile_read(name, ret, reason);
 }
 
 static int policy_load(const CheckPeerOptions *options, Inputs *inputs)
@@ -172,7 +173,7 @@ static int policy_load(const CheckPeerOptions *options, Inputs *inputs)
     const char *profile = options->profile              ? options->profile
                           : inputs->config.segw_profile ? inputs->config.segw_profile
                                                         : SEGW_PROFILE_3GPP;
-    char error[ANCHOR_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r;
 
     if (options->name)
@@ -182,11 +183,11 @@ static int policy_load(const CheckPeerOptions *options, Inputs *inputs)
         if (r < 0)
             return r;
     }
-    r = profile_load(profile, &inputs->profile, error);
+    r = profile_load(profile, &inputs->profile, &reason);
     if (r < 0)
-        return problem(r, error);
-    r = anchor_store_read(anchors, &inputs->anchors, error);
-    return r < 0 ? problem(r, error) : 0;
+        return problem(r, reason.text);
+    r = anchor_store_read(anchors, &inputs->anchors, &reason);
+    return r < 0 ? problem(r, reason.text) : 0;
 }
 
 static void views(const Octets *octets, size_t count, Bytes *ret)

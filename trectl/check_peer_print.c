@@ -1,6 +1,8 @@
 /* How is a judgement shown? */
 #include "trectl/check_peer_print.h"
 
+#include "base/reason.h"
+
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -35,16 +37,16 @@ static void check_print(const PeerCheck *check)
 
 static void report_print(const PeerReport *report)
 {
-    char sentence[PEER_REASON_SIZE];
+    Reason sentence;
 
     for (size_t i = 0; i < report->n_checks; i++)
         check_print(&report->checks[i]);
     if (!report->refusal) {
-        (void)puts("\nAccepted.");
+        (void)puts("\nAccepted");
         return;
     }
-    peer_check_sentence(report->refusal, sentence);
-    (void)printf("\nRefused. %s\n", sentence);
+    peer_check_sentence(report->refusal, &sentence);
+    (void)printf("\nRefused. %s\n", sentence.text);
 }
 
 static bool text_add(json_object *object, const char *key, const char *text)
@@ -56,7 +58,7 @@ static bool text_add(json_object *object, const char *key, const char *text)
 static json_object *check_to_json(const PeerCheck *check)
 {
     json_object *object = json_object_new_object();
-    char sentence[PEER_REASON_SIZE];
+    Reason sentence;
     bool good;
 
     if (!object)
@@ -65,11 +67,11 @@ static json_object *check_to_json(const PeerCheck *check)
            text_add(object, "result", results[check->state]) &&
            text_add(object, "note", check->state == PEER_CHECK_PASSED ? check->note : "");
     if (good && check->state == PEER_CHECK_FAILED) {
-        peer_check_sentence(check, sentence);
+        peer_check_sentence(check, &sentence);
         good = text_add(object, "certificate", check->subject) &&
                text_add(object, "field", check->field) && text_add(object, "found", check->found) &&
                text_add(object, "expected", check->expected) &&
-               text_add(object, "sentence", sentence);
+               text_add(object, "sentence", sentence.text);
     }
     if (good)
         return object;

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define REMEDY "Run systemd-sysusers, which reads sysusers.d/tred.conf."
+#define REMEDY "Run systemd-sysusers, which reads sysusers.d/tred.conf"
 
 static void user_check(Findings *findings, const char *name, const char *duty)
 {
@@ -40,11 +40,11 @@ static void tpm_group_check(Findings *findings)
     if (!tss) {
         findings_add(findings, FINDING_PROBLEM, "group",
                      "There is no group tss, which the TPM's device belongs to. Install tpm-udev, "
-                     "or: groupadd --system tss.");
+                     "or: groupadd --system tss");
     } else if (tred && !group_has(tss, tred)) {
         findings_add(findings, FINDING_PROBLEM, "group",
                      "User tred is not in group tss, which the TPM's device belongs to. Run: "
-                     "usermod -aG tss tred.");
+                     "usermod -aG tss tred");
     } else if (tred) {
         findings_add(findings, FINDING_OK, "group", "tss has tred in it");
     }

@@ -2,6 +2,7 @@
 #include "trectl/doctor.h"
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "trectl/check.h"
 #include "tred/config.h"
 
@@ -22,13 +23,13 @@ static const char usage[] =
 static void configured_check(Findings *findings, const char *path, const char *net_program)
 {
     _cleanup_(tred_config_deinit) TredConfig config = {0};
-    char error[CONFIG_ERROR_SIZE] = "";
-    int r = tred_config_read(path, &config, error);
+    Reason reason = {0};
+    int r = tred_config_read(path, &config, &reason);
     bool running;
 
     if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "configuration", "%s",
-                     error[0] != '\0' ? error : strerror(-r));
+                     reason.text[0] != '\0' ? reason.text : strerror(-r));
         return;
     }
     findings_add(findings, FINDING_OK, "configuration", "%s; the SeGW is %s", path,
@@ -69,7 +70,7 @@ int doctor_main(int argc, char **argv)
     check_bus(&findings);
     configured_check(&findings, path, net_program);
     if (findings.n_problems == 0) {
-        (void)puts("Nothing stands in the way.");
+        (void)puts("Nothing stands in the way");
     } else {
         (void)printf("%u problem(s), each with its remedy above.\n", findings.n_problems);
     }

@@ -2,6 +2,7 @@
 #include "tred/anchor_install.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "policy/anchorinstall.h"
 #include "policy/srkname.h"
 #include "tpm/storagekey.h"
@@ -21,14 +22,8 @@ typedef struct Install {
     AnchorRecord record;
     bool begun; /* the TPM may have been told */
     int result;
-    char reason[ANCHOR_INSTALL_REASON_SIZE];
+    Reason reason;
 } Install;
-
-_Static_assert((int)ANCHOR_INSTALL_REASON_SIZE >= (int)ANCHOR_INSTALL_ERROR_SIZE &&
-                   (int)ANCHOR_INSTALL_REASON_SIZE >= (int)SRK_NAME_ERROR_SIZE &&
-                   (int)ANCHOR_INSTALL_REASON_SIZE >= (int)TPM_ERROR_SIZE &&
-                   (int)ANCHOR_INSTALL_REASON_SIZE >= (int)VERIFIER_ERROR_SIZE,
-               "every sentence fits");
 
 static void install_free(void *data)
 {
@@ -40,7 +35,7 @@ static void install_free(void *data)
 }
 
 /* The connection that there is, or one of its own where no identity could be loaded. */
-static int tpm_get(const Daemon *daemon, Tpm **ret, char *reason)
+static int tpm_get(const Daemon *daemon, Tpm **ret, Reason *reason)
 {
     TPM2B_NAME srk_name = {0};
     int r;
@@ -60,7 +55,7 @@ static int tpm_get(const Daemon *daemon, Tpm **ret, char *reason)
 
 /* A verifier of the new anchors, which so are looked at before the TPM is told of them. What is
  * taken later is what was looked at, and not the file, which somebody may have replaced since. */
-static int verifier_make(const Daemon *daemon, Bytes bundle, Verifier **ret, char *reason)
+static int verifier_make(const Daemon *daemon, Bytes bundle, Verifier **ret, Reason *reason)
 {
     const VerifierOptions options = identity_verifier_options(&daemon->config);
     int r;
@@ -92,14 +87,14 @@ static int install(const Daemon *daemon, Install *install)
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
     int r;
 
-    r = verifier_make(daemon, install->bundle, &install->verifier, install->reason);
+    r = verifier_make(daemon, install->bundle, &install->verifier, &install->reason);
     if (r == 0)
-        r = tpm_get(daemon, &tpm, install->reason);
+        r = tpm_get(daemon, &tpm, &install->reason);
     if (r != 0)
         return r;
     install->begun = true;
     return anchors_install(tpm, daemon->config.anchors, install->bundle, install->approval, own,
-                           &install->record, install->reason);
+                           &install->record, &install->reason);
 }
 
 static void install_run(Work *work)
@@ -138,7 +133,7 @@ static void install_end(Work *work)
             daemon_load_identity_after(daemon, work);
         return;
     }
-    log_notice("The operator's SeGW anchors, version %" PRIu64 ", are in force.",
+    log_notice("The operator's SeGW anchors, version %" PRIu64 ", are in force",
                install->record.version);
     if (!daemon->identity || anchors_exchange(daemon, install->verifier, &install->record) < 0)
         daemon_load_identity_after(daemon, work);
@@ -152,17 +147,17 @@ static void install_answer(Work *work, sd_bus_message *call)
 {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     const Install *install = work_data(work);
-    const char *reason = install->reason;
+    const char *reason = install->reason.text;
     int r = install->begun ? error_of(install->result) : install->result;
 
     if (r == 0) {
         (void)sd_bus_reply_method_return(call, "t", install->record.version);
         return;
     }
-    log_warning("The anchors handed in by %s are not in force: %s.",
-                sd_bus_message_get_sender(call), reason[0] != '\0' ? reason : strerror(-r));
+    log_warning("The anchors handed in by %s are not in force: %s", sd_bus_message_get_sender(call),
+                reason[0] != '\0' ? reason : strerror(-r));
     if (r < 0 && reason[0] != '\0') {
-        r = sd_bus_error_setf(&error, SD_BUS_ERROR_FAILED, "%s.", reason);
+        r = sd_bus_error_setf(&error, SD_BUS_ERROR_FAILED, "%s", reason);
     } else {
         r = bus_error_set(&error, r, reason);
     }

@@ -3,8 +3,6 @@
 
 #include "tred/daemon.h"
 
-enum { ANCHOR_INSTALL_REASON_SIZE = 1024 };
-
 /* Puts `bundle` in force by `approval`, in the TPM and on disk, as work: for every exchange that
  * begins once it is done. Also where State is not ready: it may be the anchors that are wrong.
  * `call` is answered then, with the version or with AnchorsRefused, AnchorsOutdated or

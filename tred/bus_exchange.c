@@ -2,6 +2,7 @@
  * and answers. */
 #include "tred/bus_exchange.h"
 #include "base/log.h"
+#include "base/reason.h"
 #include "tred/bus_error.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ void bus_exchange_closed(const CallerExchange *held, const char *reason)
     r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "Closed", "s",
                            reason);
     if (r < 0)
-        log_warning("Its owner could not be told: %s.", strerror(-r));
+        log_warning("Its owner could not be told: %s", strerror(-r));
 }
 
 void bus_exchange_lifetime_reached(const CallerExchange *held, uint32_t spi_in, bool hard)
@@ -32,13 +33,13 @@ void bus_exchange_lifetime_reached(const CallerExchange *held, uint32_t spi_in, 
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_notice("Exchange %" PRIu64 ": Child SA %08x has reached its %s lifetime.", held->number,
+    log_notice("Exchange %" PRIu64 ": Child SA %08x has reached its %s lifetime", held->number,
                spi_in, hard ? "hard" : "soft");
     bus_exchange_path(held, path);
     r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE,
                            "LifetimeReached", "ub", spi_in, hard);
     if (r < 0)
-        log_warning("Its owner could not be told: %s.", strerror(-r));
+        log_warning("Its owner could not be told: %s", strerror(-r));
 }
 
 void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
@@ -46,23 +47,62 @@ void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_notice("Exchange %" PRIu64 ": a certificate that it rests on expires soon.", held->number);
+    log_notice("Exchange %" PRIu64 ": a certificate that it rests on expires soon", held->number);
     bus_exchange_path(held, path);
     r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "ExpiresSoon",
                            "t", (uint64_t)when);
     if (r < 0)
-        log_warning("Its owner could not be told: %s.", strerror(-r));
+        log_warning("Its owner could not be told: %s", strerror(-r));
 }
 
-void bus_exchange_changed(const CallerExchange *held, const char *const *properties)
+static void changes_emit(CallerExchange *held)
 {
+    static const struct {
+        ExchangeProperty property;
+        char name[16];
+    } properties[] = {{EXCHANGE_PROPERTY_STATE, "State"},
+                      {EXCHANGE_PROPERTY_SPI_R, "SpiR"},
+                      {EXCHANGE_PROPERTY_SUITE, "Suite"},
+                      {EXCHANGE_PROPERTY_PEER_IDENTITY, "PeerIdentity"}};
+    char names[ELEMENTS(properties)][sizeof(properties[0].name)];
+    char *list[ELEMENTS(properties) + 1] = {0}; /* sd-bus has no const, and only reads */
     char path[BUS_PATH_SIZE];
+    size_t count = 0;
 
+    for (size_t i = 0; i < ELEMENTS(properties); i++) {
+        if (!(held->changed & properties[i].property))
+            continue;
+        memcpy(names[count], properties[i].name, sizeof(names[count]));
+        list[count] = names[count];
+        count++;
+    }
+    held->changed = 0;
     bus_exchange_path(held, path);
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr): -Wcast-qual lets no const go otherwise */
-    char **names = (char **)(uintptr_t)properties;
     (void)sd_bus_emit_properties_changed_strv(held->caller->daemon->bus, path,
-                                              BUS_EXCHANGE_INTERFACE, names);
+                                              BUS_EXCHANGE_INTERFACE, list);
+}
+
+static int on_changes(sd_event_source *source, void *userdata)
+{
+    const Daemon *daemon = userdata;
+
+    (void)source;
+    for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
+        for (CallerExchange *held = caller->exchanges; held; held = held->next) {
+            if (held->changed)
+                changes_emit(held);
+        }
+    }
+    return 0;
+}
+
+void bus_exchange_changed(CallerExchange *held, unsigned properties)
+{
+    Daemon *daemon = held->caller->daemon;
+
+    held->changed |= properties;
+    if (sd_event_source_set_enabled(daemon->changes, SD_EVENT_ONESHOT) < 0)
+        changes_emit(held);
 }
 
 static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -133,7 +173,7 @@ static int method_choose_group(sd_bus_message *call, void *userdata, sd_bus_erro
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     CallerExchange *held = userdata;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     uint16_t group = 0;
     int r;
 
@@ -143,10 +183,10 @@ static int method_choose_group(sd_bus_message *call, void *userdata, sd_bus_erro
     r = sd_bus_message_read(call, "q", &group);
     if (r < 0)
         return r;
-    r = exchange_choose_group(held->exchange, group, reason);
+    r = exchange_choose_group(held->exchange, group, &reason);
     if (r != 0)
-        return bus_error_set(error, r, reason);
-    log_info("Exchange %" PRIu64 ": new KE in group %u.", held->number, group);
+        return bus_error_set(error, r, reason.text);
+    log_info("Exchange %" PRIu64 ": new KE in group %u", held->number, group);
 
     r = sd_bus_message_new_method_return(call, &reply);
     if (r >= 0)
@@ -163,7 +203,7 @@ static int method_close(sd_bus_message *call, void *userdata, sd_bus_error *erro
     r = bus_exchange_check_owner(held, call, error);
     if (r < 0)
         return r;
-    log_info("Exchange %" PRIu64 " is closed by its owner.", held->number);
+    log_info("Exchange %" PRIu64 " is closed by its owner", held->number);
     caller_exchange_free(held);
     caller_release(caller);
     return sd_bus_reply_method_return(call, NULL);
@@ -270,6 +310,12 @@ int bus_exchange_register(Daemon *daemon)
 
     if (r >= 0)
         r = sd_bus_add_filter(daemon->bus, NULL, bus_exchange_children_filter, daemon);
+    if (r >= 0)
+        r = sd_event_add_defer(daemon->event, &daemon->changes, on_changes, daemon);
+    if (r >= 0)
+        r = sd_event_source_set_priority(daemon->changes, SD_EVENT_PRIORITY_IDLE);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(daemon->changes, SD_EVENT_OFF);
     if (r < 0)
         return r;
     return sd_bus_add_node_enumerator(daemon->bus, NULL, BUS_EXCHANGES_PATH, exchange_enumerate,

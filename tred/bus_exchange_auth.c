@@ -1,5 +1,6 @@
 /* The handshake's first half on the bus: Agree and SignAuth. */
 #include "base/log.h"
+#include "base/reason.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
 
@@ -11,7 +12,7 @@
 int bus_exchange_agree(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     Bytes request, response;
     int r;
 
@@ -24,16 +25,17 @@ int bus_exchange_agree(sd_bus_message *call, void *userdata, sd_bus_error *error
     r = bus_read_bytes(call, &response);
     if (r < 0)
         return r;
-    r = exchange_agree(held->exchange, request, response, reason);
+    r = exchange_agree(held->exchange, request, response, &reason);
     if (r > 0)
-        log_info("Exchange %" PRIu64 ": Agree is refused. %s", held->number, reason);
+        log_info("Exchange %" PRIu64 ": Agree is refused. %s", held->number, reason.text);
     if (r != 0)
-        return bus_error_set(error, r, reason);
-    log_info("Exchange %" PRIu64 ": agreed on %s, SPI_r %016" PRIx64 ".", held->number,
+        return bus_error_set(error, r, reason.text);
+    log_info("Exchange %" PRIu64 ": agreed on %s, SPI_r %016" PRIx64, held->number,
              exchange_suite_name(held->exchange), exchange_spi_r(held->exchange));
 
     r = sd_bus_reply_method_return(call, "s", exchange_suite_name(held->exchange));
-    bus_exchange_changed(held, (const char *const[]){"State", "SpiR", "Suite", NULL});
+    bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE | EXCHANGE_PROPERTY_SPI_R |
+                                   EXCHANGE_PROPERTY_SUITE);
     return r;
 }
 
@@ -68,7 +70,7 @@ static int signed_answer(const SignCall *sign, int r, const OwnAuth *auth, const
         return sign_auth_reply(sign->call, auth);
     if (r == -ECANCELED) {
         r = EXCHANGE_E_WRONG_STATE;
-        reason = "The exchange was closed before the TPM had signed.";
+        reason = "The exchange was closed before the TPM had signed";
     }
     (void)bus_error_set(&error, r, reason);
     return sd_bus_reply_method_error(sign->call, &error);
@@ -87,7 +89,7 @@ static void on_signed(Exchange *exchange, int r, const OwnAuth *auth, const char
     (void)exchange;
     sent = signed_answer(sign, r, auth, reason);
     if (sent < 0)
-        log_warning("SignAuth could not be answered: %s.", strerror(-sent));
+        log_warning("SignAuth could not be answered: %s", strerror(-sent));
     sd_bus_message_unref(sign->call);
     free(sign);
     if (r == -ECANCELED)
@@ -99,15 +101,15 @@ static void on_signed(Exchange *exchange, int r, const OwnAuth *auth, const char
     daemon_key_released(daemon);
     if (r != 0)
         return;
-    log_info("Exchange %" PRIu64 ": the TPM signed our AUTH as %s (%s).", held->number,
+    log_info("Exchange %" PRIu64 ": the TPM signed our AUTH as %s (%s)", held->number,
              daemon->exchange_context.identity, ike_auth_method_name(auth->method));
-    bus_exchange_changed(held, (const char *const[]){"State", NULL});
+    bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE);
 }
 
 int bus_exchange_sign_auth(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     SignCall *sign;
     int r;
 
@@ -118,12 +120,12 @@ int bus_exchange_sign_auth(sd_bus_message *call, void *userdata, sd_bus_error *e
     if (!sign)
         return -ENOMEM;
     *sign = (SignCall){.held = held, .call = sd_bus_message_ref(call)};
-    r = exchange_sign_auth(held->exchange, on_signed, sign, reason);
+    r = exchange_sign_auth(held->exchange, on_signed, sign, &reason);
     if (r == 0)
         return 1;
     sd_bus_message_unref(sign->call);
     free(sign);
     if (r == EXCHANGE_E_TPM_FAILED)
-        daemon_tpm_failed(held->caller->daemon, reason);
-    return bus_error_set(error, r, reason);
+        daemon_tpm_failed(held->caller->daemon, reason.text);
+    return bus_error_set(error, r, reason.text);
 }

@@ -1,6 +1,7 @@
 /* Child SAs on the bus: OpenTransport, AllocateSpi, AddChild, RemoveChild. */
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/reason.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
 
@@ -41,7 +42,7 @@ static int read_remote(sd_bus_message *call, struct sockaddr_storage *ret, int *
 int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     struct sockaddr_storage remote = {0};
     int nat = 0, fd = -1;
     int r;
@@ -49,35 +50,35 @@ int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_err
     r = bus_exchange_check_owner(held, call, error);
     if (r < 0)
         return r;
-    r = exchange_allows(held->exchange, EXCHANGE_OPEN_TRANSPORT, reason);
+    r = exchange_allows(held->exchange, EXCHANGE_OPEN_TRANSPORT, &reason);
     if (r != 0)
-        return bus_error_set(error, r, reason);
+        return bus_error_set(error, r, reason.text);
     r = read_remote(call, &remote, &nat);
     if (r == -EINVAL) {
         return bus_error_set(error, EXCHANGE_E_MALFORMED,
-                             "The SeGW's address has 4 or 16 octets, and its port is not 0.");
+                             "The SeGW's address has 4 or 16 octets, and its port is not 0");
     }
     if (r < 0)
         return r;
-    r = exchange_open_transport(held->exchange, &remote, nat != 0, &fd, reason);
+    r = exchange_open_transport(held->exchange, &remote, nat != 0, &fd, &reason);
     if (r != 0)
-        return bus_error_set(error, r, reason);
+        return bus_error_set(error, r, reason.text);
     return sd_bus_reply_method_return(call, "h", fd);
 }
 
 int bus_exchange_allocate_spi(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     uint32_t spi = 0;
     int r;
 
     r = bus_exchange_check_owner(held, call, error);
     if (r < 0)
         return r;
-    r = exchange_allocate_spi(held->exchange, &spi, reason);
+    r = exchange_allocate_spi(held->exchange, &spi, &reason);
     if (r != 0)
-        return bus_error_set(error, r, reason);
+        return bus_error_set(error, r, reason.text);
     return sd_bus_reply_method_return(call, "u", spi);
 }
 
@@ -117,7 +118,7 @@ static void log_child(const CallerExchange *held, uint32_t spi_in)
     for (size_t i = 0; i < count; i++) {
         if (children[i].spi_in != spi_in)
             continue;
-        log_info("Exchange %" PRIu64 ": Child SA %08x in, %08x out, %s; data plane %s.",
+        log_info("Exchange %" PRIu64 ": Child SA %08x in, %08x out, %s; data plane %s",
                  held->number, spi_in, children[i].spi_out, children[i].suite,
                  dataplane_name(held->caller->daemon->dataplane));
     }
@@ -132,7 +133,7 @@ static void refuse_child(const PendingChild *pending, int error, const char *rea
     (void)bus_error_set(&failure, error, reason);
     r = sd_bus_reply_method_error(pending->call, &failure);
     if (r < 0)
-        log_warning("Its owner could not be told: %s.", strerror(-r));
+        log_warning("Its owner could not be told: %s", strerror(-r));
 }
 
 static void child_added(int error, const char *reason, void *userdata)
@@ -148,14 +149,15 @@ static void child_added(int error, const char *reason, void *userdata)
     log_child(pending->held, pending->spi_in);
     r = sd_bus_reply_method_return(pending->call, "s", dataplane_interface(plane));
     if (r < 0)
-        log_warning("Its owner could not be told: %s.", strerror(-r));
+        log_warning("Its owner could not be told: %s", strerror(-r));
+    daemon_prepare_exchange(pending->held->caller->daemon);
 }
 
 /* Answered by child_added() when the data plane has done its part. */
 static int add_child(CallerExchange *held, sd_bus_message *call, sd_bus_error *error)
 {
     _cleanup_(pending_child_freep) PendingChild *pending = NULL;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     uint32_t spi_in = 0;
     int r;
 
@@ -165,11 +167,11 @@ static int add_child(CallerExchange *held, sd_bus_message *call, sd_bus_error *e
     r = pending_child_new(call, held, spi_in, &pending);
     if (r < 0)
         return r;
-    r = exchange_add_child(held->exchange, spi_in, child_added, pending, reason);
+    r = exchange_add_child(held->exchange, spi_in, child_added, pending, &reason);
     if (r > 0 && r != EXCHANGE_E_WRONG_STATE)
-        log_warning("Exchange %" PRIu64 ": AddChild is refused. %s", held->number, reason);
+        log_warning("Exchange %" PRIu64 ": AddChild is refused. %s", held->number, reason.text);
     if (r != 0)
-        return bus_error_set(error, r, reason);
+        return bus_error_set(error, r, reason.text);
     pending = NULL; /* child_added()'s */
     return 1;
 }
@@ -188,7 +190,7 @@ int bus_exchange_add_child(sd_bus_message *call, void *userdata, sd_bus_error *e
     if (held->waiting_child) {
         return bus_error_set(error, EXCHANGE_E_WRONG_STATE,
                              "Another AddChild waits for the verdict on the peer. Wait for its "
-                             "answer.");
+                             "answer");
     }
     held->waiting_child = sd_bus_message_ref(call);
     return 1;
@@ -215,14 +217,14 @@ void bus_exchange_child_cancel(CallerExchange *held)
         (void)sd_bus_reply_method_errorf(
             call, bus_error_name(EXCHANGE_E_WRONG_STATE),
             "The exchange was closed before its peer was judged. Begin "
-            "another.");
+            "another");
     }
 }
 
 int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     uint32_t spi_in = 0;
     int r;
 
@@ -232,9 +234,9 @@ int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error
     r = sd_bus_message_read(call, "u", &spi_in);
     if (r < 0)
         return r;
-    r = exchange_remove_child(held->exchange, spi_in, reason);
+    r = exchange_remove_child(held->exchange, spi_in, &reason);
     if (r != 0)
-        return bus_error_set(error, r, reason);
-    log_info("Exchange %" PRIu64 ": Child SA %08x removed.", held->number, spi_in);
+        return bus_error_set(error, r, reason.text);
+    log_info("Exchange %" PRIu64 ": Child SA %08x removed", held->number, spi_in);
     return sd_bus_reply_method_return(call, NULL);
 }

@@ -68,7 +68,7 @@ static int get_reply(Daemon *daemon, sd_bus_message *call)
 
     if (!held) {
         return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_OBJECT,
-                                          "There is no such exchange any more.");
+                                          "There is no such exchange any more");
     }
     r = sd_bus_message_new_method_return(call, &reply);
     if (r >= 0)
@@ -86,7 +86,7 @@ void bus_exchange_children_counted(Daemon *daemon)
         int r = get_reply(daemon, daemon->counting[i]);
 
         if (r < 0)
-            log_warning("Children could not be answered: %s.", strerror(-r));
+            log_warning("Children could not be answered: %s", strerror(-r));
         daemon->counting[i] = sd_bus_message_unref(daemon->counting[i]);
     }
     daemon->n_counting = 0;
@@ -119,7 +119,7 @@ int bus_exchange_children_filter(sd_bus_message *call, void *userdata, sd_bus_er
         return 0;
     if (daemon->n_counting == DAEMON_COUNTING_MAX) {
         return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                 "Too many ask for Children at once. Ask again.");
+                                 "Too many ask for Children at once. Ask again");
     }
     daemon->counting[daemon->n_counting++] = sd_bus_message_ref(call);
     /* -EBUSY: those that are on their way are for this one, too. -ENOTCONN: there are none. */

@@ -1,5 +1,6 @@
 /* Sealed messages on the bus: Protect and Unprotect. */
 #include "base/log.h"
+#include "base/reason.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
 
@@ -32,7 +33,7 @@ int bus_exchange_protect(sd_bus_message *call, void *userdata, sd_bus_error *err
 {
     _cleanup_(sealed_message_deinit) SealedMessage sealed = {0};
     CallerExchange *held = userdata;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     PlainMessage message = {0};
     uint32_t max_datagram = 0;
     int response = 0;
@@ -49,11 +50,11 @@ int bus_exchange_protect(sd_bus_message *call, void *userdata, sd_bus_error *err
     if (r < 0)
         return r;
     message.response = response != 0;
-    r = exchange_protect(held->exchange, &message, max_datagram, &sealed, reason);
+    r = exchange_protect(held->exchange, &message, max_datagram, &sealed, &reason);
     if (r != 0)
-        return bus_error_set(error, r, reason);
+        return bus_error_set(error, r, reason.text);
     log_line(message_log_level(message.exchange_type),
-             "Exchange %" PRIu64 ": %s %s %u sealed in %zu datagram(s).", held->number,
+             "Exchange %" PRIu64 ": %s %s %u sealed in %zu datagram(s)", held->number,
              ike_exchange_name(message.exchange_type), response ? "response" : "request",
              sealed.message_id, sealed.count);
     return protect_reply(call, &sealed);
@@ -78,7 +79,7 @@ int bus_exchange_unprotect(sd_bus_message *call, void *userdata, sd_bus_error *e
 {
     _cleanup_(opened_message_deinit) OpenedMessage opened = {0};
     CallerExchange *held = userdata;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     bool complete = false;
     Bytes datagram;
     int r;
@@ -89,13 +90,13 @@ int bus_exchange_unprotect(sd_bus_message *call, void *userdata, sd_bus_error *e
     r = bus_read_bytes(call, &datagram);
     if (r < 0)
         return r;
-    r = exchange_unprotect(held->exchange, datagram, &complete, &opened, reason);
+    r = exchange_unprotect(held->exchange, datagram, &complete, &opened, &reason);
     if (r > 0) /* anyone on the path can send such a datagram: not worth a line at info */
-        log_debug("Exchange %" PRIu64 ": Unprotect is refused. %s", held->number, reason);
+        log_debug("Exchange %" PRIu64 ": Unprotect is refused. %s", held->number, reason.text);
     if (r != 0)
-        return bus_error_set(error, r, reason);
+        return bus_error_set(error, r, reason.text);
     if (complete) {
-        log_line(message_log_level(opened.exchange_type), "Exchange %" PRIu64 ": %s %s %u opened.",
+        log_line(message_log_level(opened.exchange_type), "Exchange %" PRIu64 ": %s %s %u opened",
                  held->number, ike_exchange_name(opened.exchange_type),
                  opened.response ? "response" : "request", opened.message_id);
     }

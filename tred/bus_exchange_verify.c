@@ -1,5 +1,6 @@
 /* VerifyPeer on the bus. */
 #include "base/log.h"
+#include "base/reason.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
 #include "tred/clock.h"
@@ -35,25 +36,25 @@ void bus_exchange_verify_cancel(CallerExchange *held)
         return;
     (void)sd_bus_reply_method_errorf(held->pending->call, bus_error_name(EXCHANGE_E_WRONG_STATE),
                                      "The exchange was closed before its peer was judged. Begin "
-                                     "another.");
+                                     "another");
     pending_free(held->pending);
 }
 
 /* Logs what has become of the peer; 0 or what bus_error_set() needs. */
-static int verify_end(CallerExchange *held, const Verdict *verdict, char *reason)
+static int verify_end(CallerExchange *held, const Verdict *verdict, Reason *reason)
 {
     int r = exchange_verify_end(held->exchange, verdict, reason);
 
     if (r == 0) {
-        log_info("Exchange %" PRIu64 ": SeGW %s verified: certificate, identity and AUTH (%s).",
+        log_info("Exchange %" PRIu64 ": SeGW %s verified: certificate, identity and AUTH (%s)",
                  held->number, exchange_peer_identity(held->exchange),
                  ike_auth_method_name(exchange_peer_method(held->exchange)));
         if (verdict && verdict->note[0] != '\0')
-            log_info("Exchange %" PRIu64 ": revocation: %s.", held->number, verdict->note);
+            log_info("Exchange %" PRIu64 ": revocation: %s", held->number, verdict->note);
         return expiry_watch(held);
     }
     log_warning("Exchange %" PRIu64 ": the SeGW is refused (%s). %s", held->number,
-                r > 0 ? bus_error_name(r) : strerror(-r), reason);
+                r > 0 ? bus_error_name(r) : strerror(-r), reason->text);
     return r;
 }
 
@@ -62,20 +63,20 @@ static void on_verdict(const Verdict *verdict, const char *why, void *userdata)
     _cleanup_(pending_freep) PendingVerification *pending = userdata;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     CallerExchange *held = pending->held;
-    char reason[EXCHANGE_REASON_SIZE];
+    Reason reason;
 
     pending->verification = NULL;
-    (void)snprintf(reason, sizeof(reason), "%s%s", why, why[0] != '\0' ? "." : "");
-    int r = verify_end(held, verdict, reason);
+    reason_set(&reason, 0, "%s", why);
+    int r = verify_end(held, verdict, &reason);
     if (r == 0) {
         r = sd_bus_reply_method_return(pending->call, "s", exchange_peer_identity(held->exchange));
     } else {
-        (void)bus_error_set(&error, r, reason);
+        (void)bus_error_set(&error, r, reason.text);
         r = sd_bus_reply_method_error(pending->call, &error);
     }
     if (r < 0)
-        log_warning("Its owner could not be told: %s.", strerror(-r));
-    bus_exchange_changed(held, (const char *const[]){"State", "PeerIdentity", NULL});
+        log_warning("Its owner could not be told: %s", strerror(-r));
+    bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE | EXCHANGE_PROPERTY_PEER_IDENTITY);
     bus_exchange_child_resume(held);
 }
 
@@ -100,25 +101,25 @@ static int verify_ask(CallerExchange *held, sd_bus_message *call, const VerifyRe
 int bus_exchange_verify_peer(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     VerifyRequest request;
     int r;
 
     r = bus_exchange_check_owner(held, call, error);
     if (r < 0)
         return r;
-    r = exchange_verify_begin(held->exchange, clock_now(held->caller->daemon), &request, reason);
+    r = exchange_verify_begin(held->exchange, clock_now(held->caller->daemon), &request, &reason);
     if (r == 0) {
         r = verify_ask(held, call, &request);
         if (r == 0)
             return 1;
-        (void)snprintf(reason, sizeof(reason), "No verifier can be asked: %s.", strerror(-r));
-        r = exchange_verify_end(held->exchange, NULL, reason);
+        reason_set(&reason, 0, "No verifier can be asked: %s", strerror(-r));
+        r = exchange_verify_end(held->exchange, NULL, &reason);
     }
     if (r != EXCHANGE_E_WRONG_STATE) {
         log_warning("Exchange %" PRIu64 ": the SeGW is refused (%s). %s", held->number,
-                    r > 0 ? bus_error_name(r) : strerror(-r), reason);
-        bus_exchange_changed(held, (const char *const[]){"State", NULL});
+                    r > 0 ? bus_error_name(r) : strerror(-r), reason.text);
+        bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE);
     }
-    return bus_error_set(error, r, reason);
+    return bus_error_set(error, r, reason.text);
 }

@@ -1,5 +1,6 @@
 /* org.tred.TrE1.Manager: its properties and methods. */
 #include "base/log.h"
+#include "base/reason.h"
 #include "policy/encoding.h"
 #include "policy/keypolicy.h"
 #include "tred/bus.h"
@@ -23,11 +24,11 @@ static int get_state_reason(sd_bus *bus, const char *path, const char *interface
                             sd_bus_error *error)
 {
     const Daemon *daemon = userdata;
-    char reason[STATE_REASON_SIZE];
+    Reason reason;
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    daemon_state_reason(daemon, reason);
-    return sd_bus_message_append(reply, "s", reason);
+    daemon_state_reason(daemon, &reason);
+    return sd_bus_message_append(reply, "s", reason.text);
 }
 
 static int get_identity(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -178,7 +179,7 @@ static int begin_reply(sd_bus_message *call, Caller *caller, Exchange *exchange)
         caller_exchange_free(held);
         return r;
     }
-    log_info("Exchange %" PRIu64 " begun by %s: SPI_i %016" PRIx64 ".", held->number, caller->name,
+    log_info("Exchange %" PRIu64 " begun by %s: SPI_i %016" PRIx64, held->number, caller->name,
              exchange_spi_i(exchange));
     return 1;
 }
@@ -186,13 +187,13 @@ static int begin_reply(sd_bus_message *call, Caller *caller, Exchange *exchange)
 static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint16_t group,
                      sd_bus_error *error)
 {
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     Exchange *exchange = NULL;
     int r;
 
-    r = exchange_new(&daemon->exchange_context, group, &exchange, reason);
+    r = exchange_new(&daemon->exchange_context, group, &exchange, &reason);
     if (r != 0)
-        return bus_error_set(error, r, reason);
+        return bus_error_set(error, r, reason.text);
     r = begin_reply(call, caller, exchange);
     if (r > 0) {
         daemon_key_wanted(daemon);
@@ -203,14 +204,14 @@ static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint1
 
 static int room_refuse(const Daemon *daemon, const Caller *caller, sd_bus_error *error)
 {
-    char reason[EXCHANGE_REASON_SIZE];
+    Reason reason;
 
-    (void)snprintf(reason, sizeof(reason),
-                   "You hold %zu exchanges; at most %" PRIu64
-                   " for one caller ([exchanges] max-exchanges) and "
-                   "%d for all are allowed. Close one first.",
-                   caller->n_exchanges, daemon->config.max_exchanges, EXCHANGES_TOTAL_MAX);
-    return bus_error_set(error, BUS_E_TOO_MANY_EXCHANGES, reason);
+    reason_set(&reason, 0,
+               "You hold %zu exchanges; at most %" PRIu64
+               " for one caller ([exchanges] max-exchanges) and "
+               "%d for all are allowed. Close one first",
+               caller->n_exchanges, daemon->config.max_exchanges, EXCHANGES_TOTAL_MAX);
+    return bus_error_set(error, BUS_E_TOO_MANY_EXCHANGES, reason.text);
 }
 
 static void begin_after_load(Work *work, sd_bus_message *call);
@@ -219,7 +220,7 @@ static void begin_after_load(Work *work, sd_bus_message *call);
  * identity was tried for this call already. */
 static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error *error)
 {
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     Caller *caller = NULL;
     uint16_t group = 0;
     int r;
@@ -227,9 +228,9 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     r = sd_bus_message_read(call, "q", &group);
     if (r < 0)
         return r;
-    r = exchange_check_group(group, reason);
+    r = exchange_check_group(group, &reason);
     if (r != 0)
-        return bus_error_set(error, r, reason);
+        return bus_error_set(error, r, reason.text);
     r = caller_get(daemon, sd_bus_message_get_sender(call), &caller);
     if (r < 0)
         return r;
@@ -238,7 +239,7 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     } else if (identity_state_serves(daemon->state)) {
         r = begin_for(call, daemon, caller, group, error);
     } else if (again) {
-        r = bus_error_set(error, bus_error_of_identity(daemon->state), daemon->state_reason);
+        r = bus_error_set(error, bus_error_of_identity(daemon->state), daemon->state_reason.text);
     } else {
         r = 0; /* not answered yet */
     }
@@ -269,10 +270,10 @@ static int method_begin_exchange(sd_bus_message *call, void *userdata, sd_bus_er
 static void reload_answer(Work *work, sd_bus_message *call)
 {
     const Daemon *daemon = work_daemon(work);
-    char reason[STATE_REASON_SIZE];
+    Reason reason;
 
-    daemon_state_reason(daemon, reason);
-    (void)sd_bus_reply_method_return(call, "ss", identity_state_name(daemon->state), reason);
+    daemon_state_reason(daemon, &reason);
+    (void)sd_bus_reply_method_return(call, "ss", identity_state_name(daemon->state), reason.text);
 }
 
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -281,7 +282,7 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
     int r;
 
     (void)error;
-    log_info("Asked by %s to read key, policy, certificates, anchors and CRLs again.",
+    log_info("Asked by %s to read key, policy, certificates, anchors and CRLs again",
              sd_bus_message_get_sender(call));
     r = daemon_load_identity_for(daemon, call, reload_answer);
     return r < 0 ? r : 1;
@@ -340,5 +341,5 @@ void bus_manager_changed(Daemon *daemon)
         "CrlIssuers", "CrlProblem", "KeyAlgorithm", "KeyPolicy", "PcrMismatch", NULL);
 
     if (r < 0)
-        log_warning("The change of State could not be announced on the bus: %s.", strerror(-r));
+        log_warning("The change of State could not be announced on the bus: %s", strerror(-r));
 }

@@ -25,5 +25,5 @@ int bus_get_crl_problem(sd_bus *bus, const char *path, const char *interface, co
     const Daemon *daemon = userdata;
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    return sd_bus_message_append(reply, "s", daemon->crls.problem);
+    return sd_bus_message_append(reply, "s", daemon->crls.problem.text);
 }

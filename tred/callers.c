@@ -42,7 +42,7 @@ static Caller *caller_find(const Daemon *daemon, const char *name)
 
 static void caller_vanished(Caller *caller)
 {
-    log_info("%s left the bus; its exchanges are wiped.", caller->name);
+    log_info("%s left the bus; its exchanges are wiped", caller->name);
     while (caller->exchanges)
         caller_exchange_free(caller->exchanges);
     caller_release(caller);

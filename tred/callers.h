@@ -15,6 +15,7 @@ struct CallerExchange {
     CallerExchange *next;
     uint64_t number;
     Exchange *exchange;
+    unsigned changed;              /* ExchangeProperty: not announced yet */
     PendingVerification *pending;  /* a VerifyPeer that waits for its verdict */
     sd_bus_message *waiting_child; /* an AddChild that waits for the same; NULL: none */
     time_t expires;                /* a certificate that it rests on; 0: nothing is watched */

@@ -2,6 +2,7 @@
 #include "tred/clock.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "policy/lastknowntime.h"
 #include "tpm/tpm.h"
 #include "tred/bus.h"
@@ -35,7 +36,7 @@ void clock_take(Daemon *daemon, time_t last_known)
         daemon->last_known = last_known;
     if (time(NULL) < daemon->last_known) {
         log_warning("The clock is behind the TPM's last-known time, and certificates are judged by "
-                    "that. Set the clock (timedatectl).");
+                    "that. Set the clock (timedatectl)");
     }
 }
 
@@ -71,7 +72,7 @@ static bool is_postponed(Daemon *daemon)
 typedef struct Record {
     int result;
     time_t last_known;
-    char error[TPM_ERROR_SIZE];
+    Reason reason;
 } Record;
 
 static void timer_set(Daemon *daemon, unsigned seconds);
@@ -85,7 +86,7 @@ static void record_run(Work *work)
     if (!daemon->tpm)
         return;
     record->result = last_known_time_advance(daemon->tpm, time(NULL), DAYS_AT_ONCE,
-                                             &record->last_known, record->error);
+                                             &record->last_known, &record->reason);
 }
 
 static void record_end(Work *work)
@@ -95,8 +96,8 @@ static void record_end(Work *work)
 
     daemon->clock_work = NULL;
     if (record->result < 0) {
-        if (record->error[0] != '\0')
-            log_warning("The last-known time stays where it is: %s.", record->error);
+        if (record->reason.text[0] != '\0')
+            log_warning("The last-known time stays where it is: %s", record->reason.text);
         timer_set(daemon, PERIOD_SECONDS);
         return;
     }
@@ -132,7 +133,7 @@ static void timer_set(Daemon *daemon, unsigned seconds)
     if (r >= 0)
         r = sd_event_source_set_enabled(daemon->clock, SD_EVENT_ONESHOT);
     if (r < 0)
-        log_warning("The last-known time is no longer recorded: %s.", strerror(-r));
+        log_warning("The last-known time is no longer recorded: %s", strerror(-r));
 }
 
 static int on_timedated(sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -157,7 +158,7 @@ static void timedated_ask(Daemon *daemon)
                                      "ss", "org.freedesktop.timedate1", "NTPSynchronized");
 
     if (r < 0)
-        log_debug("systemd-timedated can't be asked: %s.", strerror(-r));
+        log_debug("systemd-timedated can't be asked: %s", strerror(-r));
 }
 
 static void record_if_synchronised(Daemon *daemon)
@@ -201,6 +202,6 @@ int clock_start(Daemon *daemon)
     if (r >= 0)
         r = sd_event_source_set_priority(daemon->clock, SD_EVENT_PRIORITY_IDLE);
     if (r < 0)
-        log_error("The last-known time can't be recorded: %s.", strerror(-r));
+        log_error("The last-known time can't be recorded: %s", strerror(-r));
     return r < 0 ? r : 0;
 }

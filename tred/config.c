@@ -7,7 +7,6 @@
 #include "tred/verifier.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,7 +112,7 @@ static int config_set_defaults(TredConfig *config)
     return 0;
 }
 
-int tred_config_read(const char *path, TredConfig *ret, char *error)
+int tred_config_read(const char *path, TredConfig *ret, Reason *reason)
 {
     _cleanup_(tred_config_deinit) TredConfig config = {0};
     int r;
@@ -121,15 +120,14 @@ int tred_config_read(const char *path, TredConfig *ret, char *error)
     r = config_set_defaults(&config);
     if (r < 0)
         return r;
-    r = config_read(path, items, ELEMENTS(items), &config, error);
+    r = config_read(path, items, ELEMENTS(items), &config, reason);
     if (r < 0)
         return r;
     if (!config.segw_name) {
-        (void)snprintf(
-            error, CONFIG_ERROR_SIZE,
-            "%s: [segw] name is missing. Set it to the FQDN that the security gateway must prove.",
+        return reason_set(
+            reason, -EINVAL,
+            "%s: [segw] name is missing. Set it to the FQDN that the security gateway must prove",
             path);
-        return -EINVAL;
     }
     config.log_level += LOG_ERR;
     *ret = config;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/config.h"
+#include "base/reason.h"
 #include "dataplane/order.h"
 
 #include <stdint.h>
@@ -39,8 +40,7 @@ typedef struct TredConfig {
     unsigned log_level;    /* LOG_… */
 } TredConfig;
 
-/* Reads `path` over the defaults. Returns 0, -ENOMEM, or -errno with `error` (CONFIG_ERROR_SIZE
- * octets) naming file, line and key, and what is allowed. *ret is the caller's to
- * tred_config_deinit() on success. */
-int tred_config_read(const char *path, TredConfig *ret, char *error);
+/* Reads `path` over the defaults. Returns 0, -ENOMEM, or -errno with `reason` naming file, line and
+ * key, and what is allowed. *ret is the caller's to tred_config_deinit() on success. */
+int tred_config_read(const char *path, TredConfig *ret, Reason *reason);
 void tred_config_deinit(TredConfig *config);

@@ -21,12 +21,13 @@ static void close_dirp(DIR **directory)
         (void)closedir(*directory);
 }
 
-static void problem_note(char *problem, const char *path, const char *what)
+/* The first is told. */
+static void problem_note(Reason *problem, const char *path, const char *what)
 {
-    if (problem[0] == '\0') {
-        (void)snprintf(problem, CRL_FILES_ERROR_SIZE,
-                       "%.300s: %s. Put X.509 CRLs there, PEM or DER, and nothing else.", path,
-                       what);
+    if (problem->text[0] == '\0') {
+        (void)reason_set(problem, 0,
+                         "%.300s: %s. Put X.509 CRLs there, PEM or DER, and nothing else", path,
+                         what);
     }
 }
 
@@ -91,7 +92,7 @@ void crl_files_replace(CrlFiles *ret, const CrlFiles *files)
 static bool has_all(const CrlFiles *files, const CrlFiles *others)
 {
     for (size_t i = 0; i < others->count; i++) {
-        if (others->files[i]->flaw[0] == '\0' && !crl_files_has(files, others->files[i]))
+        if (others->files[i]->flaw.text[0] == '\0' && !crl_files_has(files, others->files[i]))
             return false;
     }
     return true;
@@ -105,7 +106,7 @@ bool crl_files_equal(const CrlFiles *a, const CrlFiles *b)
 const CrlFile *crl_files_flawed(const CrlFiles *files)
 {
     for (size_t i = 0; i < files->count; i++) {
-        if (files->files[i]->flaw[0] != '\0')
+        if (files->files[i]->flaw.text[0] != '\0')
             return files->files[i];
     }
     return NULL;
@@ -143,12 +144,12 @@ typedef struct Look {
     bool again;
     uint64_t now;
     CrlFiles *found;
-    char *problem;
+    Reason *problem;
 } Look;
 
 static bool flaw_is_over(const CrlFile *file, const Look *look)
 {
-    return file->flaw[0] != '\0' &&
+    return file->flaw.text[0] != '\0' &&
            (look->again || (file->flaw_until != 0 && look->now >= file->flaw_until));
 }
 
@@ -307,7 +308,7 @@ static int kept_add(const Look *look)
     for (size_t i = 0; i < look->held->count; i++) {
         CrlFile *file = look->held->files[i];
 
-        if (file->flaw[0] != '\0' || crl_files_has(look->found, file))
+        if (file->flaw.text[0] != '\0' || crl_files_has(look->found, file))
             continue;
         file->is_kept = true;
         if (!crl_files_add(look->found, file))
@@ -319,36 +320,37 @@ static int kept_add(const Look *look)
 }
 
 int crl_files_read(const char *directory, const CrlFiles *held, bool again, uint64_t now,
-                   CrlFiles *ret, char *problem)
+                   CrlFiles *ret, Reason *problem)
 {
     const Look look = {held, again, now, ret, problem};
 
     *ret = (CrlFiles){0};
-    problem[0] = '\0';
+    *problem = (Reason){0};
     int r = directory_add(&look, directory);
     if (r == 0)
         r = kept_add(&look);
     if (r != -E2BIG)
         return r;
     crl_files_replace(ret, held);
-    (void)snprintf(problem, CRL_FILES_ERROR_SIZE,
-                   "%.300s: more CRLs than are looked at (%d files, %d MiB). Leave there those of "
-                   "the SeGWs' CAs alone.",
-                   directory, CRL_FILES_MAX, CRL_COPIES_OCTETS_MAX / (1024 * 1024));
+    (void)reason_set(
+        problem, 0,
+        "%.300s: more CRLs than are looked at (%d files, %d MiB). Leave there those of "
+        "the SeGWs' CAs alone",
+        directory, CRL_FILES_MAX, CRL_COPIES_OCTETS_MAX / (1024 * 1024));
     return 0;
 }
 
-void crls_in_force_set_problem(CrlsInForce *crls, const char *problem)
+void crls_in_force_set_problem(CrlsInForce *crls, const Reason *problem)
 {
-    if (strcmp(crls->problem, problem) == 0)
+    if (strcmp(crls->problem.text, problem->text) == 0)
         return;
-    (void)snprintf(crls->problem, sizeof(crls->problem), "%s", problem);
-    if (problem[0] == '\0') {
-        log_info("All CRLs can be read again.");
+    crls->problem = *problem;
+    if (problem->text[0] == '\0') {
+        log_info("All CRLs can be read again");
     } else if (crls->is_complete) {
-        log_error("%s SeGWs are judged by what was in force before.", problem);
+        log_error("%s. SeGWs are judged by what was in force before", problem->text);
     } else {
-        log_error("%s No SeGW is taken until that is mended.", problem);
+        log_error("%s. No SeGW is taken until that is mended", problem->text);
     }
     if (crls->on_changed)
         crls->on_changed(crls->userdata);

@@ -3,6 +3,7 @@
  * there. What is in them is for tred-verify to read. */
 #pragma once
 
+#include "base/reason.h"
 #include "verify/frames.h"
 
 #include <stdbool.h>
@@ -15,7 +16,6 @@ enum {
     CRL_COPIES_MAX = FRAME_CRL_FILES_MAX,
     CRL_FILE_OCTETS_MAX = 8 * 1024 * 1024,
     CRL_COPIES_OCTETS_MAX = 64 * 1024 * 1024, /* of all together: they are in locked memory */
-    CRL_FILES_ERROR_SIZE = 512,
 };
 
 /* What tells two states of a file apart. */
@@ -33,9 +33,9 @@ typedef struct CrlFile {
     CrlMark mark;
     uint8_t *data;
     size_t size;
-    bool is_kept;                    /* its file is gone, is another by now, or can't be read */
-    char flaw[CRL_FILES_ERROR_SIZE]; /* why it is not used; empty: nothing is known against it */
-    uint64_t flaw_until;             /* microseconds of CLOCK_MONOTONIC; 0: until it changes */
+    bool is_kept;        /* its file is gone, is another by now, or can't be read */
+    Reason flaw;         /* why it is not used; empty: nothing is known against it */
+    uint64_t flaw_until; /* microseconds of CLOCK_MONOTONIC; 0: until it changes */
 } CrlFile;
 
 typedef struct CrlFiles {
@@ -49,7 +49,7 @@ typedef struct CrlsInForce {
     CrlFiles files;   /* with those that have a flaw, so that it is known */
     size_t n_issuers;
     CrlFacts issuers[FRAME_CRL_ISSUERS_MAX]; /* the last good list of each */
-    char problem[CRL_FILES_ERROR_SIZE];      /* the first file that can't be used; empty: none */
+    Reason problem;                          /* the first file that can't be used; empty: none */
     void (*on_changed)(void *userdata);      /* issuers or problem; may be NULL */
     void *userdata;
 } CrlsInForce;
@@ -57,16 +57,16 @@ typedef struct CrlsInForce {
 void crls_in_force_deinit(CrlsInForce *crls);
 
 /* Sets what is wrong, empty for nothing, and logs it where it is new. */
-void crls_in_force_set_problem(CrlsInForce *crls, const char *problem);
+void crls_in_force_set_problem(CrlsInForce *crls, const Reason *problem);
 
 /* Reads the regular files of `directory`, but for those that begin with a dot: of those that are as
  * `held` has them, its copies, and all of them anew where `again` is set. Copies that no file
  * stands for any more come after them. What can't be read is named in `problem`
- * (CRL_FILES_ERROR_SIZE octets; empty: nothing), and its copy is kept; where there are too many,
+ * (empty: nothing), and its copy is kept; where there are too many,
  * *ret is what is held. `now` is a time of CLOCK_MONOTONIC in microseconds. 0, or -ENOMEM; *ret is
  * for crl_files_deinit() either way. */
 int crl_files_read(const char *directory, const CrlFiles *held, bool again, uint64_t now,
-                   CrlFiles *ret, char *problem);
+                   CrlFiles *ret, Reason *problem);
 void crl_files_deinit(CrlFiles *files);
 
 /* The same copies in whatever order, those apart that have a flaw. */

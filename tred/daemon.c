@@ -23,7 +23,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
     (void)source, (void)info;
     (void)sd_notify(0, "RELOADING=1");
-    log_info("Reading key, certificates, anchors and CRLs again.");
+    log_info("Reading key, certificates, anchors and CRLs again");
     daemon_load_identity(daemon);
     return 0;
 }
@@ -60,18 +60,18 @@ static int event_init(Daemon *daemon)
     if (r >= 0)
         r = tpm_loop_new(daemon->event, &daemon->tpm_loop);
     if (r < 0)
-        log_error("The event loop can't be set up: %s.", strerror(-r));
+        log_error("The event loop can't be set up: %s", strerror(-r));
     return r;
 }
 
 static int bus_init(Daemon *daemon)
 {
-    char reason[BUS_REASON_SIZE] = "";
+    Reason reason = {0};
     int r;
 
-    r = bus_connection_open(&daemon->bus, reason);
+    r = bus_connection_open(&daemon->bus, &reason);
     if (r < 0) {
-        log_error("%s", reason);
+        log_error("%s", reason.text);
         return r;
     }
     r = callers_watch(daemon);
@@ -80,12 +80,12 @@ static int bus_init(Daemon *daemon)
     if (r >= 0)
         r = bus_exchange_register(daemon);
     if (r < 0) {
-        log_error("The bus objects can't be set up: %s.", strerror(-r));
+        log_error("The bus objects can't be set up: %s", strerror(-r));
         return r;
     }
-    r = bus_connection_take_name(daemon->bus, reason);
+    r = bus_connection_take_name(daemon->bus, &reason);
     if (r < 0)
-        log_error("%s", reason);
+        log_error("%s", reason.text);
     return r;
 }
 
@@ -97,7 +97,7 @@ static int bus_serve(Daemon *daemon)
     if (r >= 0)
         r = sd_bus_set_exit_on_disconnect(daemon->bus, true);
     if (r < 0)
-        log_error("The bus can't be served: %s.", strerror(-r));
+        log_error("The bus can't be served: %s", strerror(-r));
     return r;
 }
 
@@ -113,19 +113,19 @@ static int verifier_check(int r, const char *error)
 static int verifier_start(Daemon *daemon)
 {
     const VerifierOptions options = identity_verifier_options(&daemon->config);
-    char error[VERIFIER_ERROR_SIZE] = "";
-    int r = verifier_begin(&options, &daemon->verifier, error);
+    Reason reason = {0};
+    int r = verifier_begin(&options, &daemon->verifier, &reason);
 
-    return verifier_check(r, error);
+    return verifier_check(r, reason.text);
 }
 
 /* A profile that can't be read is no state of the device's, but a fault in the configuration. */
 static int verifier_await(Daemon *daemon)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
-    int r = verifier_begun(daemon->verifier, error);
+    Reason reason = {0};
+    int r = verifier_begun(daemon->verifier, &reason);
 
-    return verifier_check(r, error);
+    return verifier_check(r, reason.text);
 }
 
 static void exchange_context_init(Daemon *daemon)
@@ -186,7 +186,7 @@ int daemon_run(Daemon *daemon)
     int r = sd_event_loop(daemon->event);
 
     if (r < 0)
-        log_error("The event loop failed: %s.", strerror(-r));
+        log_error("The event loop failed: %s", strerror(-r));
     (void)sd_notify(0, "STOPPING=1");
     return r < 0 ? r : 0;
 }
@@ -194,7 +194,7 @@ int daemon_run(Daemon *daemon)
 void daemon_deinit(Daemon *daemon)
 {
     if (daemon->bus) {
-        callers_close_all(daemon, "tred stops.");
+        callers_close_all(daemon, "tred stops");
         (void)sd_bus_flush(daemon->bus);
     }
     dataplane_close(daemon->dataplane);
@@ -213,6 +213,8 @@ void daemon_deinit(Daemon *daemon)
     sd_event_source_disable_unref(daemon->patience);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);
+    sd_event_source_disable_unref(daemon->ahead);
+    sd_event_source_disable_unref(daemon->changes);
     sd_event_source_disable_unref(daemon->start_over);
     sd_event_unref(daemon->event);
     tred_config_deinit(&daemon->config);

@@ -1,6 +1,7 @@
 /* The program's one context: configuration, identity, bus, and who holds which exchange. */
 #pragma once
 
+#include "base/reason.h"
 #include "tred/config.h"
 #include "tred/exchange.h"
 #include "tred/identity.h"
@@ -13,7 +14,6 @@ typedef struct Caller Caller;
 
 enum {
     DAEMON_COUNTING_MAX = 64, /* bounds what anybody on the bus can make us hold */
-    STATE_REASON_SIZE = IDENTITY_REASON_SIZE + CRL_FILES_ERROR_SIZE,
 };
 
 typedef struct Daemon {
@@ -23,15 +23,17 @@ typedef struct Daemon {
     bool serves;               /* calls on the bus are answered */
     sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
     IdentityState state;
-    char state_reason[IDENTITY_REASON_SIZE]; /* empty when ready */
-    Identity *identity;                      /* NULL if it could not be loaded */
-    PcrMismatch *mismatch;                   /* of the last look at the PCRs; NULL: none */
+    Reason state_reason;   /* empty when ready */
+    Identity *identity;    /* NULL if it could not be loaded */
+    PcrMismatch *mismatch; /* of the last look at the PCRs; NULL: none */
     TpmLoop *tpm_loop;
     Tpm *tpm;                        /* the connection; NULL: there is none */
     Work *works;                     /* the queue; the first one may have begun */
     size_t n_waiters;                /* for works to end */
     uint64_t load_begun, load_ended; /* the last time that callers had the identity loaded */
     sd_event_source *key_care;       /* looks after the device key when there is time */
+    sd_event_source *changes;        /* announces what has changed of exchanges */
+    sd_event_source *ahead;          /* makes the next exchange's key pair */
     sd_event_source *start_over;     /* gives back what only the start needed */
     bool key_is_old;                 /* what is ready to sign was prepared some time ago */
     time_t last_known;               /* never steps back; 0: the TPM keeps none */
@@ -62,8 +64,8 @@ int daemon_run(Daemon *daemon);
 void daemon_deinit(Daemon *daemon);
 
 /* Why State is what it is, and what to do; where exchanges can be begun, which CRL can't be read.
- * Empty: nothing is to be said. `ret` has STATE_REASON_SIZE octets. */
-void daemon_state_reason(const Daemon *daemon, char *ret);
+ * Empty: nothing is to be said. */
+void daemon_state_reason(const Daemon *daemon, Reason *ret);
 
 /* CRLs came into force, or one can't be read; of a Daemon. */
 void daemon_crls_changed(void *daemon);
@@ -93,6 +95,9 @@ uint64_t daemon_now(const Daemon *daemon);
 
 /* An exchange has begun: a signature will be wanted soon. */
 void daemon_key_wanted(Daemon *daemon);
+
+/* A handshake is over: has the next one's key pair made as soon as there is nothing else to do. */
+void daemon_prepare_exchange(Daemon *daemon);
 
 /* An exchange has signed or gone: has the next signature prepared once there is time. */
 void daemon_key_released(Daemon *daemon);

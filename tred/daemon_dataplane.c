@@ -3,10 +3,9 @@
 #include "tred/daemon_dataplane.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "tred/bus.h"
 #include "tred/callers.h"
-
-#include <stdio.h>
 
 /* What somebody else took away; NULL for an event that is none of these. */
 static const char *gone(DataPlaneEventType type)
@@ -40,11 +39,10 @@ static void on_event(const DataPlaneEvent *event, void *userdata)
         bus_exchange_lifetime_reached(held, event->spi_in, event->type == DATAPLANE_HARD_LIFETIME);
         return;
     }
-    char reason[EXCHANGE_REASON_SIZE];
+    Reason reason;
     Caller *caller = held->caller;
-    (void)snprintf(reason, sizeof(reason), "Somebody else changed the network: %s. Connect again.",
-                   what);
-    bus_exchange_closed(held, reason);
+    reason_set(&reason, 0, "Somebody else changed the network: %s. Connect again", what);
+    bus_exchange_closed(held, reason.text);
     caller_exchange_free(held);
     caller_release(caller);
 }
@@ -52,11 +50,11 @@ static void on_event(const DataPlaneEvent *event, void *userdata)
 static void on_lost(const char *reason, void *userdata)
 {
     Daemon *daemon = userdata;
-    char text[EXCHANGE_REASON_SIZE];
+    Reason text;
 
-    log_error("The data plane failed: %s. It is opened again.", reason);
-    (void)snprintf(text, sizeof(text), "The data plane failed: %s. Connect again.", reason);
-    callers_close_all(daemon, text);
+    log_error("The data plane failed: %s. It is opened again", reason);
+    reason_set(&text, 0, "The data plane failed: %s. Connect again", reason);
+    callers_close_all(daemon, text.text);
     bus_exchange_children_counted(daemon);
 }
 
@@ -64,12 +62,12 @@ static void on_opened(void *userdata)
 {
     const Daemon *daemon = userdata;
 
-    log_info("Data plane: %s, opened again.", dataplane_name(daemon->dataplane));
+    log_info("Data plane: %s, opened again", dataplane_name(daemon->dataplane));
 }
 
 int daemon_dataplane_begin(Daemon *daemon)
 {
-    char error[ORDER_TEXT_SIZE] = "";
+    Reason reason = {0};
 
     daemon->dataplane_options = (DataPlaneOptions){
         .mode = (DataPlaneMode)daemon->config.data_plane,
@@ -79,22 +77,22 @@ int daemon_dataplane_begin(Daemon *daemon)
         .event = daemon->event,
         .callbacks = {on_event, on_lost, on_opened, daemon},
     };
-    int r = dataplane_begin(&daemon->dataplane_options, &daemon->dataplane, error);
+    int r = dataplane_begin(&daemon->dataplane_options, &daemon->dataplane, &reason);
     if (r < 0)
-        log_error("%s", error);
+        log_error("%s", reason.text);
     return r;
 }
 
 int daemon_dataplane_await(Daemon *daemon)
 {
-    char error[ORDER_TEXT_SIZE] = "";
-    int r = dataplane_await(daemon->dataplane, error);
+    Reason reason = {0};
+    int r = dataplane_await(daemon->dataplane, &reason);
 
     if (r < 0) {
-        log_error("%s", error);
+        log_error("%s", reason.text);
         return r;
     }
-    log_info("Data plane: %s.", dataplane_name(daemon->dataplane));
+    log_info("Data plane: %s", dataplane_name(daemon->dataplane));
     daemon->exchange_context.dataplane = daemon->dataplane;
     return 0;
 }

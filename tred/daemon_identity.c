@@ -2,6 +2,7 @@
  * ready to sign. */
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/reason.h"
 #include "tred/bus.h"
 #include "tred/callers.h"
 #include "tred/clock.h"
@@ -32,6 +33,7 @@ void daemon_drop_identity(Daemon *daemon)
     daemon->exchange_context.signing_key = NULL;
     daemon->exchange_context.identity = NULL;
     daemon->exchange_context.verifier = NULL;
+    exchange_forget_prepared(&daemon->exchange_context);
     identity_free(steal_pointer(daemon->identity));
 }
 
@@ -70,7 +72,7 @@ static void mismatch_log(const PcrMismatch *mismatch)
             continue;
         hex_encode((Bytes){mismatch->expected.values[i], size}, expected);
         hex_encode((Bytes){mismatch->found.values[i], size}, found);
-        log_error("PCR %u (%s): expected %s, found %s.", i, pcr_bank_name(mismatch->found.bank),
+        log_error("PCR %u (%s): expected %s, found %s", i, pcr_bank_name(mismatch->found.bank),
                   expected, found);
     }
 }
@@ -86,40 +88,41 @@ static void ready_log(const Daemon *daemon)
     const Identity *identity = daemon->identity;
 
     log_info("Ready: this device is %s (%s key in the TPM, policy %s), and trusts %s by %zu "
-             "anchor(s).",
+             "anchor(s)",
              identity->fqdn, identity->key->algorithm, key_policy_kind_name(identity->policy->kind),
              daemon->config.segw_name, verifier_anchors(identity->verifier)->n_hashes);
     if (identity->anchors_guarded) {
-        log_info("The TPM guards the anchors, version %" PRIu64 ".", identity->anchors_version);
+        log_info("The TPM guards the anchors, version %" PRIu64, identity->anchors_version);
     } else {
         log_warning("DEVELOPMENT: the TPM does not guard the anchors: whoever is root can exchange "
-                    "them.");
+                    "them");
     }
     if (identity->anchors_guarded && !identity->guard_locked) {
         log_warning("DEVELOPMENT: the TPM's owner hierarchy has no authorization value: whoever is "
                     "root can take the anchors' guard away and make another. Provision the step "
-                    "lock (tre-provision(8)).");
+                    "lock (tre-provision(8))");
     }
     if (daemon->state == IDENTITY_DEVELOPMENT)
-        log_warning("DEVELOPMENT: %s", daemon->state_reason);
+        log_warning("DEVELOPMENT: %s", daemon->state_reason.text);
 }
 
-void daemon_state_reason(const Daemon *daemon, char *ret)
+void daemon_state_reason(const Daemon *daemon, Reason *ret)
 {
-    const char *problem = is_serving(daemon) ? daemon->crls.problem : "";
+    const char *problem = is_serving(daemon) ? daemon->crls.problem.text : "";
+    const char *own = daemon->state_reason.text;
 
-    (void)snprintf(ret, STATE_REASON_SIZE, "%s%s%s", daemon->state_reason,
-                   daemon->state_reason[0] != '\0' && problem[0] != '\0' ? " " : "", problem);
+    (void)reason_set(ret, 0, "%s%s%s", own, own[0] != '\0' && problem[0] != '\0' ? ". " : "",
+                     problem);
 }
 
 /* To systemd and on the bus. */
 static void state_show(Daemon *daemon)
 {
-    char reason[STATE_REASON_SIZE];
+    Reason reason;
 
-    daemon_state_reason(daemon, reason);
+    daemon_state_reason(daemon, &reason);
     (void)sd_notifyf(0, "STATUS=%s%s%s", identity_state_name(daemon->state),
-                     reason[0] != '\0' ? ": " : "", reason);
+                     reason.text[0] != '\0' ? ": " : "", reason.text);
     bus_manager_changed(daemon);
 }
 
@@ -127,12 +130,12 @@ static void state_announce(Daemon *daemon)
 {
     const char *name = identity_state_name(daemon->state);
 
-    if (daemon->identity && daemon->identity->validity_problem[0] != '\0')
-        log_warning("%s", daemon->identity->validity_problem);
+    if (daemon->identity && daemon->identity->validity_problem.text[0] != '\0')
+        log_warning("%s", daemon->identity->validity_problem.text);
     if (is_serving(daemon)) {
         ready_log(daemon);
     } else {
-        log_error("Not ready (%s): %s", name, daemon->state_reason);
+        log_error("Not ready (%s): %s", name, daemon->state_reason.text);
         if (daemon->mismatch)
             mismatch_log(daemon->mismatch);
     }
@@ -151,10 +154,10 @@ void daemon_crls_changed(void *userdata)
 static void state_set(Daemon *daemon, IdentityState state, const char *reason)
 {
     if (!identity_state_serves(state) && state == daemon->state &&
-        strcmp(reason, daemon->state_reason) == 0)
+        strcmp(reason, daemon->state_reason.text) == 0)
         return;
     daemon->state = state;
-    (void)snprintf(daemon->state_reason, sizeof(daemon->state_reason), "%s", reason);
+    reason_set(&daemon->state_reason, 0, "%s", reason);
     state_announce(daemon);
 }
 
@@ -169,7 +172,7 @@ static void identity_loaded(Daemon *daemon, Identity *identity)
     }
     state_set(daemon, IDENTITY_DEVELOPMENT,
               "The device key is under no TPM policy: whoever reaches the TPM can sign as this "
-              "device. Not for use in the field; provision it with a policy (tre-provision(8)).");
+              "device. Not for use in the field; provision it with a policy (tre-provision(8))");
 }
 
 static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
@@ -210,7 +213,7 @@ typedef struct Load {
     Identity *identity;
     unsigned pause_ms; /* before it begins */
     int result;
-    char reason[IDENTITY_REASON_SIZE];
+    Reason reason;
 } Load;
 
 static void load_free(void *data)
@@ -232,7 +235,7 @@ static void load_run(Work *work)
     }
     daemon->load_begun = daemon_now(daemon);
     load->identity->tpm = daemon->tpm ? tpm_ref(daemon->tpm) : NULL;
-    load->result = identity_load(&daemon->config, load->identity, load->reason);
+    load->result = identity_load(&daemon->config, load->identity, &load->reason);
 }
 
 /* The connection is kept, whatever became of the identity: a TPM without resource manager takes
@@ -252,11 +255,10 @@ static void load_failed(Daemon *daemon, Load *load)
     mismatch_keep(daemon, load->identity->policy ? &load->identity->policy->mismatch : NULL);
     daemon_drop_identity(daemon);
     if (load->result < 0) {
-        (void)snprintf(load->reason, sizeof(load->reason), "The identity can't be loaded: %s.",
-                       strerror(-load->result));
+        reason_set(&load->reason, 0, "The identity can't be loaded: %s", strerror(-load->result));
         load->result = IDENTITY_TPM_UNAVAILABLE;
     }
-    state_set(daemon, (IdentityState)load->result, load->reason);
+    state_set(daemon, (IdentityState)load->result, load->reason.text);
 }
 
 static int on_start_over(sd_event_source *source, void *userdata)
@@ -277,7 +279,7 @@ static void start_over_note(Daemon *daemon)
     if (r >= 0)
         r = sd_event_source_set_priority(daemon->start_over, SD_EVENT_PRIORITY_IDLE);
     if (r < 0)
-        log_warning("Memory that the start needed is kept: %s.", strerror(-r));
+        log_warning("Memory that the start needed is kept: %s", strerror(-r));
 }
 
 static void load_end(Work *work)
@@ -291,7 +293,7 @@ static void load_end(Work *work)
         return;
     if (load->result == 0)
         load->result = verifier_attach(load->identity->verifier, daemon->event, &daemon->crls);
-    callers_close_unsigned(daemon, "The device's identity is read again. Begin another exchange.");
+    callers_close_unsigned(daemon, "The device's identity is read again. Begin another exchange");
     if (load->result == 0) {
         mismatch_keep(daemon, NULL);
         daemon_drop_identity(daemon);
@@ -335,7 +337,7 @@ static int load_get(Daemon *daemon, Work **ret)
 static void load_begin(Daemon *daemon)
 {
     if (daemon->tpm && daemon->tpm->broken) {
-        callers_close_unsigned(daemon, "The connection to the TPM broke. Begin another exchange.");
+        callers_close_unsigned(daemon, "The connection to the TPM broke. Begin another exchange");
         daemon_drop_identity(daemon);
         tpm_close(steal_pointer(daemon->tpm));
     }
@@ -352,7 +354,7 @@ void daemon_load_identity_after(Daemon *daemon, Work *done)
     Work *work = NULL;
 
     if (load_get(daemon, &work) < 0) {
-        log_error("The identity can't be read: %s.", strerror(ENOMEM));
+        log_error("The identity can't be read: %s", strerror(ENOMEM));
         return;
     }
     work_want(work);
@@ -421,13 +423,13 @@ void daemon_integrity_failed(Daemon *daemon, const char *reason)
 
 static void on_key_failed(int r, const char *key_reason, void *userdata)
 {
-    char reason[IDENTITY_REASON_SIZE];
+    Reason reason;
 
-    (void)snprintf(reason, sizeof(reason), "%s.", key_reason);
+    reason_set(&reason, 0, "%s", key_reason);
     if (r == -EKEYREJECTED) {
-        daemon_integrity_failed(userdata, reason);
+        daemon_integrity_failed(userdata, reason.text);
     } else {
-        daemon_tpm_failed(userdata, reason);
+        daemon_tpm_failed(userdata, reason.text);
     }
 }
 
@@ -438,7 +440,7 @@ static void key_care_in(Daemon *daemon, uint64_t usec)
     if (r >= 0)
         r = sd_event_source_set_enabled(daemon->key_care, SD_EVENT_ONESHOT);
     if (r < 0)
-        log_warning("The device key can't be looked after: %s.", strerror(-r));
+        log_warning("The device key can't be looked after: %s", strerror(-r));
 }
 
 /* Has the next signature ready ahead of the next connect; and where that does not keep, anew. */
@@ -458,6 +460,31 @@ static int on_key_care(sd_event_source *source, uint64_t usec, void *userdata)
     if (daemon->key_is_old)
         key_care_in(daemon, (uint64_t)key->ready_seconds * USEC_PER_SEC);
     return 0;
+}
+
+static int on_ahead(sd_event_source *source, void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    (void)source;
+    if (is_serving(daemon))
+        exchange_prepare(&daemon->exchange_context);
+    return 0;
+}
+
+void daemon_prepare_exchange(Daemon *daemon)
+{
+    int r = 0;
+
+    if (daemon->ahead) {
+        r = sd_event_source_set_enabled(daemon->ahead, SD_EVENT_ONESHOT);
+    } else {
+        r = sd_event_add_defer(daemon->event, &daemon->ahead, on_ahead, daemon);
+        if (r >= 0)
+            r = sd_event_source_set_priority(daemon->ahead, SD_EVENT_PRIORITY_IDLE);
+    }
+    if (r < 0)
+        log_warning("No key pair is made ahead: %s", strerror(-r));
 }
 
 void daemon_key_wanted(Daemon *daemon)
@@ -483,7 +510,7 @@ void daemon_key_released(Daemon *daemon)
         r = sd_event_add_time_relative(daemon->event, &daemon->key_care, CLOCK_BOOTTIME,
                                        KEY_CARE_USEC, KEY_CARE_ACCURACY_USEC, on_key_care, daemon);
         if (r < 0)
-            log_warning("The device key can't be looked after: %s.", strerror(-r));
+            log_warning("The device key can't be looked after: %s", strerror(-r));
         return;
     }
     key_care_in(daemon, KEY_CARE_USEC);

@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <openssl/rand.h>
-#include <stdarg.h>
 #include <string.h>
 
 enum { NO = -1 };
@@ -24,7 +23,7 @@ static const int steps[EXCHANGE_CALLS][EXCHANGE_STATES] = {
     [EXCHANGE_PROTECT]      = {NO,              NO,              EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
     [EXCHANGE_UNPROTECT]    = {NO,              NO,              EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
     [EXCHANGE_VERIFY_PEER]  = {NO,              NO,              EXCHANGE_VERIFYING, NO,       NO,                NO},
-    [EXCHANGE_OPEN_TRANSPORT] = {NO,            EXCHANGE_AGREED, NO,                 NO,       NO,                NO},
+    [EXCHANGE_OPEN_TRANSPORT] = {NO,            EXCHANGE_AGREED, EXCHANGE_SIGNED,                 NO,       NO,                NO},
     [EXCHANGE_ALLOCATE_SPI] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, NO},
     [EXCHANGE_ADD_CHILD]    = {NO,              NO,              NO,                 NO,       EXCHANGE_VERIFIED, NO},
     [EXCHANGE_REMOVE_CHILD] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, NO},
@@ -45,30 +44,20 @@ static const char *const call_names[EXCHANGE_CALLS] = {
     [EXCHANGE_ADD_CHILD] = "AddChild",           [EXCHANGE_REMOVE_CHILD] = "RemoveChild",
 };
 
-int exchange_refuse(char *reason, ExchangeError error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(reason, EXCHANGE_REASON_SIZE, format, arguments);
-    va_end(arguments);
-    return (int)error;
-}
-
-int exchange_allows(const Exchange *exchange, ExchangeCall call, char *reason)
+int exchange_allows(const Exchange *exchange, ExchangeCall call, Reason *reason)
 {
     if (steps[call][exchange->state] != NO)
         return 0;
     if (exchange->state == EXCHANGE_REFUSED) {
-        return exchange_refuse(
+        return reason_set(
             reason, EXCHANGE_E_WRONG_STATE,
-            "%s is not possible: the peer was refused. Close this exchange and begin another.",
+            "%s is not possible: the peer was refused. Close this exchange and begin another",
             call_names[call]);
     }
-    return exchange_refuse(
+    return reason_set(
         reason, EXCHANGE_E_WRONG_STATE,
         "%s is not possible in state \"%s\". The order is Agree, SignAuth, Protect, Unprotect, "
-        "VerifyPeer, AddChild; Agree, SignAuth and VerifyPeer succeed once.",
+        "VerifyPeer, AddChild; Agree, SignAuth and VerifyPeer succeed once",
         call_names[call], state_names[exchange->state]);
 }
 
@@ -80,30 +69,55 @@ void exchange_step(Exchange *exchange, ExchangeCall call)
     exchange->state = (ExchangeState)next;
 }
 
-int exchange_check_group(uint16_t group, char *reason)
+int exchange_check_group(uint16_t group, Reason *reason)
 {
     if (group_find(group))
         return 0;
-    return exchange_refuse(reason, EXCHANGE_E_GROUP_NOT_SUPPORTED,
-                           "Group %u (%s) is not in the profile. It has %s.", group,
-                           algorithm_name(IKE_TRANSFORM_KE, group, 0), group_list());
+    return reason_set(reason, EXCHANGE_E_GROUP_NOT_SUPPORTED,
+                      "Group %u (%s) is not in the profile. It has %s", group,
+                      algorithm_name(IKE_TRANSFORM_KE, group, 0), group_list());
 }
 
-static int key_exchange_new(uint16_t group, Dh **ret, char *reason)
+static int key_exchange_new(ExchangeContext *context, uint16_t group, Dh **ret, Reason *reason)
 {
     int r = exchange_check_group(group, reason);
 
-    return r != 0 ? r : dh_new(group, ret);
+    if (r != 0)
+        return r;
+    context->group = group;
+    if (context->spare_dh && dh_group(context->spare_dh) == group) {
+        *ret = steal_pointer(context->spare_dh);
+        return 0;
+    }
+    return dh_new(group, ret);
 }
 
-int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, char *reason)
+void exchange_prepare(ExchangeContext *context)
+{
+    Dh *dh = NULL;
+
+    if (context->group == IKE_GROUP_NONE ||
+        (context->spare_dh && dh_group(context->spare_dh) == context->group))
+        return;
+    if (dh_new(context->group, &dh) < 0)
+        return;
+    exchange_forget_prepared(context);
+    context->spare_dh = dh;
+}
+
+void exchange_forget_prepared(ExchangeContext *context)
+{
+    dh_free(steal_pointer(context->spare_dh));
+}
+
+int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reason *reason)
 {
     _cleanup_(exchange_freep) Exchange *exchange = calloc(1, sizeof(*exchange));
     int r;
 
     if (!exchange)
         return -ENOMEM;
-    r = key_exchange_new(group, &exchange->dh, reason);
+    r = key_exchange_new(context, group, &exchange->dh, reason);
     if (r != 0)
         return r;
     do { /* RFC 7296 3.1: zero is no SPI */
@@ -177,7 +191,7 @@ void exchange_free(Exchange *exchange)
     free(exchange);
 }
 
-int exchange_choose_group(Exchange *exchange, uint16_t group, char *reason)
+int exchange_choose_group(Exchange *exchange, uint16_t group, Reason *reason)
 {
     _cleanup_(dh_freep) Dh *dh = NULL;
     int r;
@@ -186,12 +200,12 @@ int exchange_choose_group(Exchange *exchange, uint16_t group, char *reason)
     if (r != 0)
         return r;
     if (exchange->n_group_changes == EXCHANGE_GROUP_CHANGES_MAX) {
-        return exchange_refuse(
+        return reason_set(
             reason, EXCHANGE_E_WRONG_STATE,
-            "The group was changed %d times already. Close this exchange and begin another.",
+            "The group was changed %d times already. Close this exchange and begin another",
             EXCHANGE_GROUP_CHANGES_MAX);
     }
-    r = key_exchange_new(group, &dh, reason);
+    r = key_exchange_new(exchange->context, group, &dh, reason);
     if (r != 0)
         return r;
 

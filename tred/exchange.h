@@ -1,14 +1,16 @@
 /* One IKE SA's life in the TrE: which calls an exchange takes in which state, without the bus.
  *
  * Every call returns 0, an ExchangeError that the caller must pass on, or a negative errno of what
- * failed beneath (-ENOMEM, -EIO). With an ExchangeError, `reason` (EXCHANGE_REASON_SIZE octets)
- * holds the sentence for the person: what was found and what to do. Unless said otherwise, a call
- * that does not return 0 changes nothing. */
+ * failed beneath (-ENOMEM, -EIO). With an ExchangeError, `reason` holds the sentence for the
+ * person: what was found and what to do. Unless said otherwise, a call that does not return 0
+ * changes nothing. */
 #pragma once
 
+#include "base/reason.h"
 #include "dataplane/dataplane.h"
 #include "ikewire/payload.h"
 #include "policy/signingkey.h"
+#include "tred/dh.h"
 #include "tred/peerkey.h"
 #include "tred/protection.h"
 #include "tred/verifier.h"
@@ -76,7 +78,6 @@ typedef enum ExchangeError {
 } ExchangeError;
 
 enum {
-    EXCHANGE_REASON_SIZE = 1024,
     EXCHANGE_GROUP_CHANGES_MAX = 4,
     EXCHANGE_CHILDREN_MAX = 8, /* SPIs allocated, with or without a Child SA */
     EXCHANGE_INIT_SIZE_MAX =
@@ -97,15 +98,26 @@ typedef struct ExchangeContext {
     const IkeTs *allowed_remote;
     Lifetime soft, hard; /* of a Child SA */
     PeerKey peer_key;    /* of the peer that was judged last; the owner's to peer_key_deinit() */
+    Dh *spare_dh;        /* made ahead for the next exchange, which takes it; NULL: there is none */
+    uint16_t group;      /* of the last key exchange; IKE_GROUP_NONE: there was none */
     Exchange *exchanges; /* all of them, so that an inbound SPI is given out once in the process */
 } ExchangeContext;
 
 /* 0 for a group that a KE is made in, else EXCHANGE_E_GROUP_NOT_SUPPORTED. */
-int exchange_check_group(uint16_t group, char *reason);
+int exchange_check_group(uint16_t group, Reason *reason);
 
 /* Begins an exchange: SPI_i, nonce, and a KE in `group`.
  * Returns 0, EXCHANGE_E_GROUP_NOT_SUPPORTED, -ENOMEM or -EIO. */
-int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, char *reason);
+int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reason *reason);
+
+/* Makes the next exchange's key pair ahead, in the group that was asked for last; to be called when
+ * there is time. Each is used in one exchange (RFC 7296 2.12). What fails is made when it is
+ * needed.
+ */
+void exchange_prepare(ExchangeContext *context);
+
+/* Wipes what exchange_prepare() made. */
+void exchange_forget_prepared(ExchangeContext *context);
 
 /* Wipes everything the exchange holds; NULL is fine. */
 void exchange_free(Exchange *exchange);
@@ -124,17 +136,17 @@ const char *exchange_peer_identity(const Exchange *exchange);
 time_t exchange_peer_expires(const Exchange *exchange); /* the peer's chain; 0 before VerifyPeer */
 
 /* 0 if the table allows `call` now, else EXCHANGE_E_WRONG_STATE. */
-int exchange_allows(const Exchange *exchange, ExchangeCall call, char *reason);
+int exchange_allows(const Exchange *exchange, ExchangeCall call, Reason *reason);
 
 /* Makes a new KE after INVALID_KE_PAYLOAD (RFC 7296 1.2); SPI and nonce stay (2.7). At most
  * EXCHANGE_GROUP_CHANGES_MAX times. 0, WRONG_STATE, GROUP_NOT_SUPPORTED. */
-int exchange_choose_group(Exchange *exchange, uint16_t group, char *reason);
+int exchange_choose_group(Exchange *exchange, uint16_t group, Reason *reason);
 
 /* Reads both whole IKE_SA_INIT messages (without non-ESP marker) and derives SK_*. The request must
  * be ours to the last field that we chose; the response is not authenticated yet, so a refusal
  * leaves the exchange able to take the next one (RFC 7296 2.4). 0, WRONG_STATE, TOO_LARGE,
  * MALFORMED, FOREIGN_REQUEST, FOREIGN_RESPONSE, SUITE_NOT_ALLOWED, BAD_KEY_EXCHANGE. */
-int exchange_agree(Exchange *exchange, Bytes request, Bytes response, char *reason);
+int exchange_agree(Exchange *exchange, Bytes request, Bytes response, Reason *reason);
 
 /* Our identity and AUTH; views are borrowed from the exchange. */
 typedef struct OwnAuth {
@@ -154,7 +166,7 @@ typedef void (*ExchangeSigned)(Exchange *exchange, int r, const OwnAuth *auth, c
  * was signed and the call may be repeated; once it has signed there is no way back to this call. 0,
  * WRONG_STATE (also while a signature is being made), METHOD_NOT_ALLOWED (our key fits no method of
  * the profile), TPM_FAILED (there is no key). */
-int exchange_sign_auth(Exchange *exchange, ExchangeSigned done, void *userdata, char *reason);
+int exchange_sign_auth(Exchange *exchange, ExchangeSigned done, void *userdata, Reason *reason);
 
 /* A payload chain to be sealed. */
 typedef struct PlainMessage {
@@ -169,21 +181,21 @@ typedef struct PlainMessage {
  * from it what was asked for, and is not sealed any more once it was answered. 0, WRONG_STATE,
  * UNEXPECTED, MALFORMED, REQUEST_PENDING, TOO_LARGE. */
 int exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
-                     SealedMessage *ret, char *reason);
+                     SealedMessage *ret, Reason *reason);
 
 /* Opens a datagram; *ret_complete is false while fragments are missing, and *ret then empty. *ret
  * is the caller's to opened_message_deinit(). A fragment that is taken in counts as success. The
  * IKE_AUTH response is kept: VerifyPeer and AddChild read from it. 0,
  * WRONG_STATE, UNEXPECTED, MALFORMED, NOT_AUTHENTIC, REPLAYED, TOO_LARGE. */
 int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, OpenedMessage *ret,
-                       char *reason);
+                       Reason *reason);
 
 /* Begins the judgement of the peer by IDr, CERT and AUTH of the IKE_AUTH response that was opened,
  * which is made once: *ret, whose views are the exchange's, is for the verifier to answer, and the
  * exchange takes no call until then. Whatever is refused here or in the end moves it to REFUSED,
  * but for WRONG_STATE (also while that response has not been opened). 0, WRONG_STATE, MALFORMED,
  * PEER_AUTH_FAILED (it has no AUTH), PEER_CERTIFICATE_UNFIT, PEER_IDENTITY_MISMATCH. */
-int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, char *reason);
+int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, Reason *reason);
 
 /* Which verifier is to answer. */
 Verifier *exchange_verifier(const Exchange *exchange);
@@ -193,7 +205,7 @@ Verifier *exchange_verifier(const Exchange *exchange);
  * METHOD_NOT_ALLOWED, PEER_NOT_TRUSTED, PEER_CERTIFICATE_EXPIRED, _NOT_YET_VALID, _UNFIT,
  * PEER_IDENTITY_MISMATCH, PEER_REVOKED, PEER_REVOCATION_UNKNOWN, PEER_AUTH_FAILED,
  * VERIFIER_FAILED, -ENOMEM, -EIO. */
-int exchange_verify_end(Exchange *exchange, const Verdict *verdict, char *reason);
+int exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reason *reason);
 
 /* The peer's authentication method; 0 before VerifyPeer. */
 uint8_t exchange_peer_method(const Exchange *exchange);
@@ -205,11 +217,11 @@ uint8_t exchange_peer_method(const Exchange *exchange);
  * *ret_fd, borrowed from the exchange, is the socket of the IKE messages; it is not connected. ESP
  * keeps the other one. Once. 0, WRONG_STATE, DATA_PLANE_FAILED. */
 int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
-                            int *ret_fd, char *reason);
+                            int *ret_fd, Reason *reason);
 
 /* An inbound ESP SPI (256 or above, RFC 4303 2.1), unique in the process. 0, WRONG_STATE,
  * TOO_MANY_CHILDREN. */
-int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, char *reason);
+int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, Reason *reason);
 
 /* Called once for a Child SA that is added, when the data plane has answered: with 0, or
  * DATA_PLANE_FAILED, or NO_SUCH_CHILD if it was removed meanwhile, by exchange_remove_child() or
@@ -225,10 +237,10 @@ typedef void (*ChildAdded)(int error, const char *reason, void *userdata);
  * SUITE_NOT_ALLOWED, SELECTORS_NOT_ALLOWED, ADDRESS_NOT_ALLOWED, DATA_PLANE_FAILED. After that, and
  * after an `added` with an error, the keys count as used. */
 int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, void *userdata,
-                       char *reason);
+                       Reason *reason);
 
 /* Wipes a Child SA's keys and gives its SPI back. 0, WRONG_STATE, NO_SUCH_CHILD. */
-int exchange_remove_child(Exchange *exchange, uint32_t spi_in, char *reason);
+int exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason);
 
 /* What anyone may know of a Child SA. */
 typedef struct ChildStatus {

@@ -1,5 +1,6 @@
 /* Are these two IKE_SA_INIT messages ours and our peer's, and which keys follow from them? (RFC
  * 7296 1.2, 2.14) */
+#include "base/reason.h"
 #include "ikewire/message.h"
 #include "tred/exchange_internal.h"
 
@@ -31,31 +32,31 @@ static void agreement_deinit(Agreement *agreement)
     ike_keys_deinit(&agreement->keys);
 }
 
-static int malformed(char *reason, const char *which, const IkeFault *fault)
+static int malformed(Reason *reason, const char *which, const IkeFault *fault)
 {
-    return exchange_refuse(reason, EXCHANGE_E_MALFORMED,
-                           "The %s does not parse: %s (payload type %u at octet %u).", which,
-                           ike_fault_text(fault->code), fault->payload_type, fault->offset);
+    return reason_set(reason, EXCHANGE_E_MALFORMED,
+                      "The %s does not parse: %s (payload type %u at octet %u)", which,
+                      ike_fault_text(fault->code), fault->payload_type, fault->offset);
 }
 
-static int missing(char *reason, const char *which, const char *payload)
+static int missing(Reason *reason, const char *which, const char *payload)
 {
-    return exchange_refuse(
+    return reason_set(
         reason, EXCHANGE_E_MALFORMED,
-        "The %s has no well-formed %s payload, which IKE_SA_INIT needs (RFC 7296 1.2).", which,
+        "The %s has no well-formed %s payload, which IKE_SA_INIT needs (RFC 7296 1.2)", which,
         payload);
 }
 
-static int init_read(Bytes datagram, const char *which, Init *ret, char *reason)
+static int init_read(Bytes datagram, const char *which, Init *ret, Reason *reason)
 {
     const IkePayloads *payloads = &ret->message.payloads;
     const IkePayload *sa, *ke, *nonce;
     IkeFault fault = {0};
 
     if (datagram.size > EXCHANGE_INIT_SIZE_MAX) {
-        return exchange_refuse(
+        return reason_set(
             reason, EXCHANGE_E_TOO_LARGE,
-            "The %s has %zu octets; an IKE_SA_INIT message of more than %d is not taken.", which,
+            "The %s has %zu octets; an IKE_SA_INIT message of more than %d is not taken", which,
             datagram.size, EXCHANGE_INIT_SIZE_MAX);
     }
     if (ike_message_decode(datagram, &ret->message, &fault) != 0)
@@ -74,7 +75,7 @@ static int init_read(Bytes datagram, const char *which, Init *ret, char *reason)
 }
 
 /* Law 2: what SignAuth will sign must be the request that stands on our own SPI, nonce and KE. */
-static int request_check(const Exchange *exchange, const Init *request, char *reason)
+static int request_check(const Exchange *exchange, const Init *request, Reason *reason)
 {
     const IkeHeader *header = &request->message.header;
     const char *wrong = NULL;
@@ -91,15 +92,15 @@ static int request_check(const Exchange *exchange, const Init *request, char *re
         wrong = "its KE is not the last one that this exchange made";
     }
     if (wrong) {
-        return exchange_refuse(reason, EXCHANGE_E_FOREIGN_REQUEST,
-                               "The request is not this exchange's own: %s. Hand in the last "
-                               "request sent, as it was sent.",
-                               wrong);
+        return reason_set(reason, EXCHANGE_E_FOREIGN_REQUEST,
+                          "The request is not this exchange's own: %s. Hand in the last "
+                          "request sent, as it was sent",
+                          wrong);
     }
     return 0;
 }
 
-static int response_check(const Exchange *exchange, const Init *response, char *reason)
+static int response_check(const Exchange *exchange, const Init *response, Reason *reason)
 {
     const IkeHeader *header = &response->message.header;
     uint8_t direction = header->flags & (IKE_FLAG_INITIATOR | IKE_FLAG_RESPONSE);
@@ -114,55 +115,55 @@ static int response_check(const Exchange *exchange, const Init *response, char *
         wrong = "its SPI_r is zero";
     }
     if (wrong) {
-        return exchange_refuse(reason, EXCHANGE_E_FOREIGN_RESPONSE,
-                               "The response does not answer this exchange: %s. Wait for another.",
-                               wrong);
+        return reason_set(reason, EXCHANGE_E_FOREIGN_RESPONSE,
+                          "The response does not answer this exchange: %s. Wait for another",
+                          wrong);
     }
     return 0;
 }
 
-static int suite_refuse(int error, char *reason)
+static int suite_refuse(int error, Reason *reason)
 {
     if (error == SUITE_E_NOT_OFFERED) {
-        return exchange_refuse(
+        return reason_set(
             reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
-            "The response chose an IKE suite that the request did not offer (RFC 7296 2.7).");
+            "The response chose an IKE suite that the request did not offer (RFC 7296 2.7)");
     }
     if (error == SUITE_E_NOT_ALLOWED) {
-        return exchange_refuse(
+        return reason_set(
             reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
-            "The response chose an IKE suite outside the profile; see tred(8) for those allowed.");
+            "The response chose an IKE suite outside the profile; see tred(8) for those allowed");
     }
-    return exchange_refuse(
+    return reason_set(
         reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
-        "The response did not choose one proposal with one transform of each type (RFC 7296 2.7).");
+        "The response did not choose one proposal with one transform of each type (RFC 7296 2.7)");
 }
 
 /* The one suite, with KE and nonce that go with it. */
 static int suite_check(const Exchange *exchange, const Init *request, const Init *response,
-                       IkeSuite *ret, char *reason)
+                       IkeSuite *ret, Reason *reason)
 {
     int r = ike_suite_select(&request->sa, &response->sa, ret);
 
     if (r != 0)
         return suite_refuse(r, reason);
     if (ret->group != dh_group(exchange->dh) || response->ke.group != ret->group) {
-        return exchange_refuse(reason, EXCHANGE_E_BAD_KEY_EXCHANGE,
-                               "The response chose group %u and carries a KE of group %u; the "
-                               "request's KE is of group %u.",
-                               ret->group, response->ke.group, dh_group(exchange->dh));
+        return reason_set(reason, EXCHANGE_E_BAD_KEY_EXCHANGE,
+                          "The response chose group %u and carries a KE of group %u; the "
+                          "request's KE is of group %u",
+                          ret->group, response->ke.group, dh_group(exchange->dh));
     }
     if (2 * response->nonce.size < ret->prf->size) { /* RFC 7296 2.10 */
-        return exchange_refuse(
+        return reason_set(
             reason, EXCHANGE_E_FOREIGN_RESPONSE,
-            "The response's nonce has %zu octets, less than half of %s's key size (RFC 7296 2.10).",
+            "The response's nonce has %zu octets, less than half of %s's key size (RFC 7296 2.10)",
             response->nonce.size, ret->prf->name);
     }
     return 0;
 }
 
 static int keys_derive(const Exchange *exchange, const Init *response, Agreement *agreement,
-                       char *reason)
+                       Reason *reason)
 {
     _cleanup_(secret_freep) Secret *dh_secret = NULL, *skeyseed = NULL;
     Bytes nonce_i = exchange_nonce_i(exchange);
@@ -170,10 +171,9 @@ static int keys_derive(const Exchange *exchange, const Init *response, Agreement
 
     r = dh_derive(exchange->dh, response->ke.data, &dh_secret);
     if (r == -EBADMSG) {
-        return exchange_refuse(
-            reason, EXCHANGE_E_BAD_KEY_EXCHANGE,
-            "The response's KE is not a valid public value of group %u (RFC 6989).",
-            dh_group(exchange->dh));
+        return reason_set(reason, EXCHANGE_E_BAD_KEY_EXCHANGE,
+                          "The response's KE is not a valid public value of group %u (RFC 6989)",
+                          dh_group(exchange->dh));
     }
     if (r < 0)
         return r;
@@ -234,7 +234,7 @@ static void agreement_take(Exchange *exchange, const Init *request, const Init *
 }
 
 static int init_pair_read(const Exchange *exchange, Bytes request_bytes, Bytes response_bytes,
-                          Init *request, Init *response, char *reason)
+                          Init *request, Init *response, Reason *reason)
 {
     int r;
 
@@ -248,7 +248,7 @@ static int init_pair_read(const Exchange *exchange, Bytes request_bytes, Bytes r
     return r;
 }
 
-int exchange_agree(Exchange *exchange, Bytes request_bytes, Bytes response_bytes, char *reason)
+int exchange_agree(Exchange *exchange, Bytes request_bytes, Bytes response_bytes, Reason *reason)
 {
     _cleanup_(agreement_deinit) Agreement agreement = {0};
     Init request = {0}, response = {0};

@@ -68,29 +68,28 @@ static int signature_take(Exchange *exchange, const SigningKey *key, Bytes signa
     return 0;
 }
 
-static int key_refuse(int r, const char *key_reason, char *reason)
+static int key_refuse(int r, const char *key_reason, Reason *reason)
 {
     if (r == -EKEYREJECTED) {
-        return exchange_refuse(reason, EXCHANGE_E_INTEGRITY_FAILED, "The TPM refuses to sign: %s.",
-                               key_reason);
+        return reason_set(reason, EXCHANGE_E_INTEGRITY_FAILED, "The TPM refuses to sign: %s",
+                          key_reason);
     }
-    return exchange_refuse(
-        reason, EXCHANGE_E_TPM_FAILED,
-        "The TPM did not sign: %s. Nothing was signed; SignAuth may be called again.",
-        key_reason[0] != '\0' ? key_reason : "it gave no reason");
+    return reason_set(reason, EXCHANGE_E_TPM_FAILED,
+                      "The TPM did not sign: %s. Nothing was signed; SignAuth may be called again",
+                      key_reason[0] != '\0' ? key_reason : "it gave no reason");
 }
 
 static void key_done(int r, Bytes signature, const char *key_reason, void *userdata)
 {
     Exchange *exchange = userdata;
     const SigningKey *key = steal_pointer(exchange->signing_key);
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     OwnAuth auth = {0};
 
     exchange->signing_request = NULL;
     r = r == 0 ? signature_take(exchange, key, signature, &auth)
-               : key_refuse(r, key_reason, reason);
-    exchange->signed_done(exchange, r, &auth, reason, exchange->signed_userdata);
+               : key_refuse(r, key_reason, &reason);
+    exchange->signed_done(exchange, r, &auth, reason.text, exchange->signed_userdata);
 }
 
 void exchange_sign_cancel(Exchange *exchange)
@@ -126,7 +125,7 @@ static int sign_begin(Exchange *exchange, SigningKey *key, ExchangeSigned done, 
     return r;
 }
 
-int exchange_sign_auth(Exchange *exchange, ExchangeSigned done, void *userdata, char *reason)
+int exchange_sign_auth(Exchange *exchange, ExchangeSigned done, void *userdata, Reason *reason)
 {
     SigningKey *key = exchange->context->signing_key;
     int r;
@@ -135,20 +134,20 @@ int exchange_sign_auth(Exchange *exchange, ExchangeSigned done, void *userdata, 
     if (r != 0)
         return r;
     if (exchange->signing_key) {
-        return exchange_refuse(reason, EXCHANGE_E_WRONG_STATE,
-                               "SignAuth is not possible: it is being done. Wait for its answer.");
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
+                          "SignAuth is not possible: it is being done. Wait for its answer");
     }
     if (!key) {
-        return exchange_refuse(reason, EXCHANGE_E_TPM_FAILED,
-                               "The device key is not loaded. Read the Manager's StateReason.");
+        return reason_set(reason, EXCHANGE_E_TPM_FAILED,
+                          "The device key is not loaded. Read the Manager's StateReason");
     }
     r = auth_scheme_choose(key->public, exchange->peer_hashes, exchange->n_peer_hashes,
                            &exchange->signing_scheme);
     if (r < 0) {
-        return exchange_refuse(reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
-                               "No authentication method of the profile fits the device key. "
-                               "Provision an ECDSA P-256, "
-                               "P-384 or RSA-2048 key.");
+        return reason_set(reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
+                          "No authentication method of the profile fits the device key. "
+                          "Provision an ECDSA P-256, "
+                          "P-384 or RSA-2048 key");
     }
     r = own_id_encode(exchange);
     return r < 0 ? r : sign_begin(exchange, key, done, userdata);

@@ -25,7 +25,7 @@ static bool spi_in_use(const ExchangeContext *context, uint32_t spi)
     return false;
 }
 
-int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, char *reason)
+int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, Reason *reason)
 {
     uint32_t spi = 0;
     Child *child;
@@ -36,10 +36,9 @@ int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, char *reason)
         return r;
     child = child_find(exchange, 0);
     if (!child) {
-        return exchange_refuse(
-            reason, EXCHANGE_E_TOO_MANY_CHILDREN,
-            "This exchange holds %d SPIs already. Give one back with RemoveChild.",
-            EXCHANGE_CHILDREN_MAX);
+        return reason_set(reason, EXCHANGE_E_TOO_MANY_CHILDREN,
+                          "This exchange holds %d SPIs already. Give one back with RemoveChild",
+                          EXCHANGE_CHILDREN_MAX);
     }
     do {
         if (RAND_bytes((unsigned char *)&spi, sizeof(spi)) != 1)
@@ -52,40 +51,39 @@ int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, char *reason)
     return 0;
 }
 
-static int no_such_child(uint32_t spi_in, char *reason)
+static int no_such_child(uint32_t spi_in, Reason *reason)
 {
-    return exchange_refuse(reason, EXCHANGE_E_NO_SUCH_CHILD,
-                           "This exchange did not allocate the SPI 0x%08x, or gave it back.",
-                           spi_in);
+    return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD,
+                      "This exchange did not allocate the SPI 0x%08x, or gave it back", spi_in);
 }
 
-static int data_plane_refuse(const Exchange *exchange, int error, char *reason)
+static int data_plane_refuse(const Exchange *exchange, int error, Reason *reason)
 {
     const char *name = dataplane_name(exchange->context->dataplane);
 
     switch (error) {
     case -EOPNOTSUPP:
-        return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
-                               "The data plane \"%s\" can't carry this Child SA: it needs ESP in "
-                               "UDP, and OpenTransport before.",
-                               name);
+        return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
+                          "The data plane \"%s\" can't carry this Child SA: it needs ESP in "
+                          "UDP, and OpenTransport before",
+                          name);
     case -ENOTCONN:
     case -ECONNRESET:
-        return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
-                               "The data plane has failed and is being opened again. See tred's "
-                               "log, and connect again.");
+        return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
+                          "The data plane has failed and is being opened again. See tred's "
+                          "log, and connect again");
     case -EADDRINUSE:
-        return exchange_refuse(reason, EXCHANGE_E_ADDRESS_NOT_ALLOWED,
-                               "The SeGW assigned an address that another interface of this host "
-                               "has. Check its address pool.");
+        return reason_set(reason, EXCHANGE_E_ADDRESS_NOT_ALLOWED,
+                          "The SeGW assigned an address that another interface of this host "
+                          "has. Check its address pool");
     case -ECANCELED:
-        return exchange_refuse(reason, EXCHANGE_E_NO_SUCH_CHILD,
-                               "The SPI was given back before the Child SA was there.");
+        return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD,
+                          "The SPI was given back before the Child SA was there");
     default:
-        return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
-                               "The data plane \"%s\" did not take the Child SA: %s. See the logs "
-                               "of tred and tred-net.",
-                               name, strerror(-error));
+        return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
+                          "The data plane \"%s\" did not take the Child SA: %s. See the logs "
+                          "of tred and tred-net",
+                          name, strerror(-error));
     }
 }
 
@@ -94,16 +92,16 @@ static void child_answered(int error, void *userdata)
 {
     Child *child = userdata;
     ChildAdded added = child->added;
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     int r = 0;
 
     child->added = NULL;
     if (error < 0) {
         child->installed = false;
         esp_keys_deinit(&child->keys);
-        r = data_plane_refuse(child->exchange, error, reason);
+        r = data_plane_refuse(child->exchange, error, &reason);
     }
-    added(r, reason, child->userdata);
+    added(r, reason.text, child->userdata);
 }
 
 /* Over the transport ESP goes in UDP where a NAT asks for it, and always from a plane that can do
@@ -143,14 +141,14 @@ static int child_install(const Exchange *exchange, const ChildGrant *grant, cons
                             child);
 }
 
-static int grant_find(const Exchange *exchange, uint32_t spi_in, ChildGrant *ret, char *reason)
+static int grant_find(const Exchange *exchange, uint32_t spi_in, ChildGrant *ret, Reason *reason)
 {
     int r;
 
     if (exchange->child_keys_used) {
-        return exchange_refuse(reason, EXCHANGE_E_KEYS_USED,
-                               "The keys of this exchange's first Child SA were used already. "
-                               "Begin another exchange.");
+        return reason_set(reason, EXCHANGE_E_KEYS_USED,
+                          "The keys of this exchange's first Child SA were used already. "
+                          "Begin another exchange");
     }
     r = exchange_grant_read(exchange, spi_in, ret, reason);
     return r != 0 ? r : exchange_grant_judge(exchange, ret, reason);
@@ -172,7 +170,7 @@ static void child_fill(Exchange *exchange, const ChildGrant *grant, ChildAdded a
 }
 
 int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, void *userdata,
-                       char *reason)
+                       Reason *reason)
 {
     _cleanup_(esp_keys_deinit) EspKeys keys = {0};
     ChildGrant grant = {0};
@@ -216,7 +214,7 @@ void exchange_child_deinit(Exchange *exchange, Child *child)
     *child = (Child){0};
 }
 
-int exchange_remove_child(Exchange *exchange, uint32_t spi_in, char *reason)
+int exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
 {
     Child *child;
     int r;

@@ -1,5 +1,6 @@
 /* Reads from both IKE_AUTH messages, as tred sealed and opened them, which Child SA was asked for
  * and granted, and holds that against what this device allows. */
+#include "base/reason.h"
 #include "ikewire/message.h"
 #include "tred/exchange_internal.h"
 #include "tred/selector_policy.h"
@@ -25,10 +26,10 @@ typedef struct ChildPart {
 
 /* ---- reading ---- */
 
-static int malformed(const char *which, const char *payload, char *reason)
+static int malformed(const char *which, const char *payload, Reason *reason)
 {
-    return exchange_refuse(reason, EXCHANGE_E_MALFORMED, "The %s's %s payload does not parse.",
-                           which, payload);
+    return reason_set(reason, EXCHANGE_E_MALFORMED, "The %s's %s payload does not parse", which,
+                      payload);
 }
 
 static int cp_read(const IkePayloads *payloads, uint8_t cfg_type, IkeCp *ret)
@@ -47,7 +48,7 @@ static int cp_read(const IkePayloads *payloads, uint8_t cfg_type, IkeCp *ret)
 
 /* CHILD_NOT_GRANTED where one of SA, TSi and TSr is not there. */
 static int part_read(const IkePayloads *payloads, const char *which, uint8_t cfg_type,
-                     ChildPart *ret, char *reason)
+                     ChildPart *ret, Reason *reason)
 {
     const IkePayload *sa = ike_payloads_find(payloads, IKE_PAYLOAD_SA);
     const IkePayload *ts_i = ike_payloads_find(payloads, IKE_PAYLOAD_TSI);
@@ -55,13 +56,12 @@ static int part_read(const IkePayloads *payloads, const char *which, uint8_t cfg
     IkeNotify notify;
 
     if (!sa || !ts_i || !ts_r) {
-        return exchange_refuse(reason, EXCHANGE_E_CHILD_NOT_GRANTED,
-                               "The %s has no Child SA: SA, TSi and TSr belong to one.", which);
+        return reason_set(reason, EXCHANGE_E_CHILD_NOT_GRANTED,
+                          "The %s has no Child SA: SA, TSi and TSr belong to one", which);
     }
     if (ike_payloads_notify(payloads, IKE_NOTIFY_USE_TRANSPORT_MODE, &notify)) {
-        return exchange_refuse(reason, EXCHANGE_E_CHILD_NOT_GRANTED,
-                               "The %s is about transport mode; a HeNB's Child SA is a tunnel.",
-                               which);
+        return reason_set(reason, EXCHANGE_E_CHILD_NOT_GRANTED,
+                          "The %s is about transport mode; a HeNB's Child SA is a tunnel", which);
     }
     if (ike_sa_decode(sa->body, &ret->sa) != 0)
         return malformed(which, "SA", reason);
@@ -74,7 +74,7 @@ static int part_read(const IkePayloads *payloads, const char *which, uint8_t cfg
 
 /* Both chains were found to parse before: the request when it was sealed, the response when the
  * peer was judged. */
-static int request_read(const KeptMessage *message, ChildPart *ret, char *reason)
+static int request_read(const KeptMessage *message, ChildPart *ret, Reason *reason)
 {
     const char *which = "IKE_AUTH request";
     IkePayloads payloads;
@@ -84,7 +84,7 @@ static int request_read(const KeptMessage *message, ChildPart *ret, char *reason
     return part_read(&payloads, which, IKE_CFG_REQUEST, ret, reason);
 }
 
-static int response_read(const KeptMessage *message, ChildPart *ret, char *reason)
+static int response_read(const KeptMessage *message, ChildPart *ret, Reason *reason)
 {
     const char *which = "IKE_AUTH response";
     IkePayloads payloads;
@@ -93,9 +93,9 @@ static int response_read(const KeptMessage *message, ChildPart *ret, char *reaso
     if (ike_payloads_decode(message->first, kept_payloads(message), &payloads, NULL) != 0)
         return malformed(which, "outermost", reason);
     if (ike_payloads_error(&payloads, &notify)) {
-        return exchange_refuse(reason, EXCHANGE_E_CHILD_NOT_GRANTED,
-                               "The SeGW refused the Child SA with %s (%u). See its log.",
-                               ike_notify_name(notify.type), notify.type);
+        return reason_set(reason, EXCHANGE_E_CHILD_NOT_GRANTED,
+                          "The SeGW refused the Child SA with %s (%u). See its log",
+                          ike_notify_name(notify.type), notify.type);
     }
     return part_read(&payloads, which, IKE_CFG_REPLY, ret, reason);
 }
@@ -162,27 +162,26 @@ static bool suite_choose(const IkeProposal *offer, const IkeProposal *chosen, Es
 }
 
 static int choice_read(const IkeSaPayload *offered, const IkeSaPayload *answer, uint32_t spi_in,
-                       ChildGrant *ret, char *reason)
+                       ChildGrant *ret, Reason *reason)
 {
     const IkeProposal *chosen = &answer->proposals[0];
     const IkeProposal *offer = offer_find(offered, chosen);
 
     if (answer->n_proposals != 1 || !offer || !suite_choose(offer, chosen, &ret->suite)) {
-        return exchange_refuse(
-            reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
-            "The IKE_AUTH response did not choose one ESP suite that the request "
-            "offered and the profile has; see tred(8) for those allowed.");
+        return reason_set(reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
+                          "The IKE_AUTH response did not choose one ESP suite that the request "
+                          "offered and the profile has; see tred(8) for those allowed");
     }
     if (offer->spi != spi_in) {
-        return exchange_refuse(reason, EXCHANGE_E_NO_SUCH_CHILD,
-                               "The IKE_AUTH request offered the SPI 0x%08x, not 0x%08x.",
-                               (uint32_t)offer->spi, spi_in);
+        return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD,
+                          "The IKE_AUTH request offered the SPI 0x%08x, not 0x%08x",
+                          (uint32_t)offer->spi, spi_in);
     }
     if (chosen->spi < ESP_SPI_MIN) {
-        return exchange_refuse(reason, EXCHANGE_E_MALFORMED,
-                               "The SeGW's ESP SPI is %u; SPIs below 256 are reserved (RFC 4303 "
-                               "2.1).",
-                               (uint32_t)chosen->spi);
+        return reason_set(reason, EXCHANGE_E_MALFORMED,
+                          "The SeGW's ESP SPI is %u; SPIs below 256 are reserved (RFC 4303 "
+                          "2.1)",
+                          (uint32_t)chosen->spi);
     }
     _Static_assert(ESP_SPI_SIZE == sizeof(ret->spi_out), "ikewire has ESP SPIs of 4 octets alone");
     ret->spi_out = (uint32_t)chosen->spi;
@@ -192,7 +191,7 @@ static int choice_read(const IkeSaPayload *offered, const IkeSaPayload *answer, 
 /* ---- selectors (RFC 7296 2.9) ---- */
 
 static int narrowing_check(const char *which, const IkeTs *asked, const IkeTs *granted,
-                           char *reason)
+                           Reason *reason)
 {
     const IkeSelector *breach = selector_policy_breach(asked, granted);
     char text[SELECTOR_TEXT_SIZE];
@@ -200,10 +199,10 @@ static int narrowing_check(const char *which, const IkeTs *asked, const IkeTs *g
     if (!breach)
         return 0;
     selector_text(breach, text);
-    return exchange_refuse(reason, EXCHANGE_E_SELECTORS_NOT_ALLOWED,
-                           "The SeGW granted the %s selector %s, which is no part of what the "
-                           "IKE_AUTH request asked for.",
-                           which, text);
+    return reason_set(reason, EXCHANGE_E_SELECTORS_NOT_ALLOWED,
+                      "The SeGW granted the %s selector %s, which is no part of what the "
+                      "IKE_AUTH request asked for",
+                      which, text);
 }
 
 /* ---- addresses (RFC 7296 2.19, 3.15) ---- */
@@ -244,7 +243,7 @@ static void address_take(const IkeAttribute *attribute, size_t size, ChildGrant 
 /* The addresses of one family: one at least where they were asked for. Without an inner address
  * traffic would leave with the outer one. What nobody asked for is passed over. */
 static int family_read(const IkeCp *request, const IkeCp *reply, uint16_t type, size_t size,
-                       ChildGrant *ret, char *reason)
+                       ChildGrant *ret, Reason *reason)
 {
     if (!is_asked_for(request, type))
         return 0;
@@ -254,13 +253,13 @@ static int family_read(const IkeCp *request, const IkeCp *reply, uint16_t type, 
     }
     if (count_family(ret, size) > 0)
         return 0;
-    return exchange_refuse(reason, EXCHANGE_E_ADDRESS_NOT_ALLOWED,
-                           "The SeGW assigned no %s address, though one was asked for. Check its "
-                           "address pool.",
-                           size == IPV4_SIZE ? "IPv4" : "IPv6");
+    return reason_set(reason, EXCHANGE_E_ADDRESS_NOT_ALLOWED,
+                      "The SeGW assigned no %s address, though one was asked for. Check its "
+                      "address pool",
+                      size == IPV4_SIZE ? "IPv4" : "IPv6");
 }
 
-int exchange_grant_read(const Exchange *exchange, uint32_t spi_in, ChildGrant *ret, char *reason)
+int exchange_grant_read(const Exchange *exchange, uint32_t spi_in, ChildGrant *ret, Reason *reason)
 {
     ChildPart asked = {0}, granted = {0};
     int r;
@@ -351,7 +350,7 @@ static const char *address_flaw(const Exchange *exchange, const InnerAddress *ad
                : "not within allowed-local of tred.conf";
 }
 
-static int addresses_check(const Exchange *exchange, const ChildGrant *grant, char *reason)
+static int addresses_check(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
 {
     for (size_t i = 0; i < grant->n_addresses; i++) {
         const InnerAddress *address = &grant->addresses[i];
@@ -362,15 +361,15 @@ static int addresses_check(const Exchange *exchange, const ChildGrant *grant, ch
             continue;
         (void)inet_ntop(address->size == IPV4_SIZE ? AF_INET : AF_INET6, address->octets, text,
                         sizeof(text));
-        return exchange_refuse(reason, EXCHANGE_E_ADDRESS_NOT_ALLOWED,
-                               "The SeGW assigned the address %s, which is %s. Check its address "
-                               "pool.",
-                               text, flaw);
+        return reason_set(reason, EXCHANGE_E_ADDRESS_NOT_ALLOWED,
+                          "The SeGW assigned the address %s, which is %s. Check its address "
+                          "pool",
+                          text, flaw);
     }
     return 0;
 }
 
-static int selectors_check(const char *which, const IkeTs *allowed, const IkeTs *ts, char *reason)
+static int selectors_check(const char *which, const IkeTs *allowed, const IkeTs *ts, Reason *reason)
 {
     const IkeSelector *breach = selector_policy_breach(allowed, ts);
     char text[SELECTOR_TEXT_SIZE];
@@ -378,14 +377,14 @@ static int selectors_check(const char *which, const IkeTs *allowed, const IkeTs 
     if (!breach)
         return 0;
     selector_text(breach, text);
-    return exchange_refuse(reason, EXCHANGE_E_SELECTORS_NOT_ALLOWED,
-                           "The %s selector %s is not within allowed-%s of tred.conf. Have the "
-                           "SeGW narrow it, or allow it there.",
-                           which, text, which);
+    return reason_set(reason, EXCHANGE_E_SELECTORS_NOT_ALLOWED,
+                      "The %s selector %s is not within allowed-%s of tred.conf. Have the "
+                      "SeGW narrow it, or allow it there",
+                      which, text, which);
 }
 
 /* Routes go where ts_r does, so what is checked of it holds for them. */
-int exchange_grant_judge(const Exchange *exchange, const ChildGrant *grant, char *reason)
+int exchange_grant_judge(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
 {
     const ExchangeContext *context = exchange->context;
     int r;

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "base/fqdn.h"
+#include "base/reason.h"
 #include "dataplane/transport.h"
 #include "tred/auth.h"
-#include "tred/dh.h"
 #include "tred/exchange.h"
 #include "tred/keyschedule.h"
 
@@ -104,10 +104,6 @@ struct Exchange {
     bool child_keys_used;
 };
 
-/* Fills `reason` and yields `error`, for `return exchange_refuse(…)`. */
-int exchange_refuse(char *reason, ExchangeError error, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 /* Moves on to the state that the table has for a `call` that succeeded. */
 void exchange_step(Exchange *exchange, ExchangeCall call);
 
@@ -142,11 +138,11 @@ typedef struct ChildGrant {
 /* Reads from the IKE_AUTH response what it grants of the Child SA that the request asked for under
  * `spi_in`. 0, NO_SUCH_CHILD, CHILD_NOT_GRANTED, MALFORMED, SUITE_NOT_ALLOWED,
  * SELECTORS_NOT_ALLOWED, ADDRESS_NOT_ALLOWED. */
-int exchange_grant_read(const Exchange *exchange, uint32_t spi_in, ChildGrant *ret, char *reason);
+int exchange_grant_read(const Exchange *exchange, uint32_t spi_in, ChildGrant *ret, Reason *reason);
 
 /* Holds it against what this device allows, whatever the peer grants. 0, SELECTORS_NOT_ALLOWED,
  * ADDRESS_NOT_ALLOWED. */
-int exchange_grant_judge(const Exchange *exchange, const ChildGrant *grant, char *reason);
+int exchange_grant_judge(const Exchange *exchange, const ChildGrant *grant, Reason *reason);
 
 static inline Bytes exchange_nonce_r(const Exchange *exchange)
 {

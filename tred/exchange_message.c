@@ -1,4 +1,5 @@
 /* Which messages may be sealed and opened in which state? tred is no oracle for anything else. */
+#include "base/reason.h"
 #include "ikewire/message.h"
 #include "tred/exchange_internal.h"
 
@@ -32,44 +33,43 @@ static const MessageRule *rule_find(ExchangeState state, uint8_t exchange_type)
     return NULL;
 }
 
-static int unexpected(const Exchange *exchange, uint8_t exchange_type, bool response, char *reason)
+static int unexpected(const Exchange *exchange, uint8_t exchange_type, bool response,
+                      Reason *reason)
 {
-    return exchange_refuse(reason, EXCHANGE_E_UNEXPECTED,
-                           "%s %s (exchange type %u) has no place in state \"%s\".",
-                           ike_exchange_name(exchange_type), response ? "response" : "request",
-                           exchange_type, exchange_state_name(exchange->state));
+    return reason_set(reason, EXCHANGE_E_UNEXPECTED,
+                      "%s %s (exchange type %u) has no place in state \"%s\"",
+                      ike_exchange_name(exchange_type), response ? "response" : "request",
+                      exchange_type, exchange_state_name(exchange->state));
 }
 
-static int protection_refuse(int error, char *reason)
+static int protection_refuse(int error, Reason *reason)
 {
     switch (error) {
     case PROTECTION_E_FOREIGN:
-        return exchange_refuse(
+        return reason_set(
             reason, EXCHANGE_E_UNEXPECTED,
-            "The datagram has other SPIs or flags than this IKE SA's peer uses. Ignore it.");
+            "The datagram has other SPIs or flags than this IKE SA's peer uses. Ignore it");
     case PROTECTION_E_NOT_AUTHENTIC:
-        return exchange_refuse(
-            reason, EXCHANGE_E_NOT_AUTHENTIC,
-            "The datagram's integrity check failed. Ignore it and wait for another.");
+        return reason_set(reason, EXCHANGE_E_NOT_AUTHENTIC,
+                          "The datagram's integrity check failed. Ignore it and wait for another");
     case PROTECTION_E_REPLAY:
-        return exchange_refuse(reason, EXCHANGE_E_REPLAYED,
-                               "The message ID was seen before or is not due yet (RFC 7296 2.2). "
-                               "Ignore the datagram, or "
-                               "repeat the response if it is the last request again.");
+        return reason_set(reason, EXCHANGE_E_REPLAYED,
+                          "The message ID was seen before or is not due yet (RFC 7296 2.2). "
+                          "Ignore the datagram, or "
+                          "repeat the response if it is the last request again");
     case PROTECTION_E_BUSY:
-        return exchange_refuse(
-            reason, EXCHANGE_E_REQUEST_PENDING,
-            "The last request has not been answered yet (window of 1, RFC 7296 2.3).");
+        return reason_set(reason, EXCHANGE_E_REQUEST_PENDING,
+                          "The last request has not been answered yet (window of 1, RFC 7296 2.3)");
     case PROTECTION_E_NO_REQUEST:
-        return exchange_refuse(reason, EXCHANGE_E_UNEXPECTED,
-                               "The peer has no request open that this could answer.");
+        return reason_set(reason, EXCHANGE_E_UNEXPECTED,
+                          "The peer has no request open that this could answer");
     case PROTECTION_E_TOO_LARGE:
-        return exchange_refuse(reason, EXCHANGE_E_TOO_LARGE,
-                               "The message is larger than %d octets or has too many fragments.",
-                               IKE_MESSAGE_MAX);
+        return reason_set(reason, EXCHANGE_E_TOO_LARGE,
+                          "The message is larger than %d octets or has too many fragments",
+                          IKE_MESSAGE_MAX);
     default:
-        return exchange_refuse(reason, EXCHANGE_E_MALFORMED,
-                               "The message, or what was sealed in it, does not parse.");
+        return reason_set(reason, EXCHANGE_E_MALFORMED,
+                          "The message, or what was sealed in it, does not parse");
     }
 }
 
@@ -86,7 +86,7 @@ static bool body_is(const IkePayloads *payloads, uint8_t type, Bytes expected)
 /* An IKE_AUTH request speaks for this device, so its IDi and AUTH must be those that SignAuth made.
  * There is one, and one response: without EAP IKE_AUTH has no more (RFC 7296 1.2), and what is
  * believed of the peer is read from that pair. */
-static int own_auth_check(const Exchange *exchange, const IkePayloads *payloads, char *reason)
+static int own_auth_check(const Exchange *exchange, const IkePayloads *payloads, Reason *reason)
 {
     uint8_t auth_body[4 + AUTH_DATA_MAX];
     IkeAuth auth = {
@@ -97,9 +97,9 @@ static int own_auth_check(const Exchange *exchange, const IkePayloads *payloads,
     Bytes expected;
 
     if (exchange->auth_response.there) {
-        return exchange_refuse(reason, EXCHANGE_E_UNEXPECTED,
-                               "The IKE_AUTH request was answered. Call VerifyPeer, or begin "
-                               "another exchange.");
+        return reason_set(reason, EXCHANGE_E_UNEXPECTED,
+                          "The IKE_AUTH request was answered. Call VerifyPeer, or begin "
+                          "another exchange");
     }
     writer_init(&writer, auth_body, sizeof(auth_body));
     ike_auth_encode(&writer, &auth);
@@ -107,14 +107,14 @@ static int own_auth_check(const Exchange *exchange, const IkePayloads *payloads,
         return -EIO;
     if (!body_is(payloads, IKE_PAYLOAD_AUTH, expected) ||
         !body_is(payloads, IKE_PAYLOAD_IDI, (Bytes){exchange->id_body, exchange->id_body_size})) {
-        return exchange_refuse(
+        return reason_set(
             reason, EXCHANGE_E_UNEXPECTED,
-            "The IKE_AUTH request does not have one IDi and one AUTH, as SignAuth returned them.");
+            "The IKE_AUTH request does not have one IDi and one AUTH, as SignAuth returned them");
     }
     return 0;
 }
 
-static int plain_check(const Exchange *exchange, const PlainMessage *message, char *reason)
+static int plain_check(const Exchange *exchange, const PlainMessage *message, Reason *reason)
 {
     const MessageRule *rule = rule_find(exchange->state, message->exchange_type);
     IkePayloads payloads;
@@ -125,10 +125,9 @@ static int plain_check(const Exchange *exchange, const PlainMessage *message, ch
     if (message->payloads.size > IKE_MESSAGE_MAX)
         return protection_refuse(PROTECTION_E_TOO_LARGE, reason);
     if (ike_payloads_decode(message->first, message->payloads, &payloads, &fault) != 0) {
-        return exchange_refuse(
-            reason, EXCHANGE_E_MALFORMED,
-            "The payload chain does not parse: %s (payload type %u at octet %u).",
-            ike_fault_text(fault.code), fault.payload_type, fault.offset);
+        return reason_set(reason, EXCHANGE_E_MALFORMED,
+                          "The payload chain does not parse: %s (payload type %u at octet %u)",
+                          ike_fault_text(fault.code), fault.payload_type, fault.offset);
     }
     if (message->exchange_type == IKE_AUTH)
         return own_auth_check(exchange, &payloads, reason);
@@ -149,7 +148,7 @@ static int keep(KeptMessage *kept, uint8_t first, Bytes payloads)
 }
 
 static int seal(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
-                SealedMessage *ret, char *reason)
+                SealedMessage *ret, Reason *reason)
 {
     int r = protection_seal(exchange->protection, message->exchange_type, message->response,
                             message->first, message->payloads, max_datagram, ret);
@@ -158,7 +157,7 @@ static int seal(Exchange *exchange, const PlainMessage *message, size_t max_data
 }
 
 int exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
-                     SealedMessage *ret, char *reason)
+                     SealedMessage *ret, Reason *reason)
 {
     int r;
 
@@ -178,7 +177,7 @@ int exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max
 }
 
 int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, OpenedMessage *ret,
-                       char *reason)
+                       Reason *reason)
 {
     const MessageRule *rule;
     IkeHeader header;

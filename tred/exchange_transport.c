@@ -5,7 +5,7 @@
 #include <string.h>
 
 int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
-                            int *ret_fd, char *reason)
+                            int *ret_fd, Reason *reason)
 {
     struct sockaddr_storage local = {.ss_family = remote->ss_family};
     int r;
@@ -14,16 +14,16 @@ int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *r
     if (r != 0)
         return r;
     if (exchange->has_transport) {
-        return exchange_refuse(reason, EXCHANGE_E_WRONG_STATE,
-                               "This exchange has its transport already.");
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
+                          "This exchange has its transport already");
     }
     r = transport_source(&local, remote);
     if (r == 0)
         r = transport_init(&exchange->transport, &local);
     if (r < 0) {
-        return exchange_refuse(reason, EXCHANGE_E_DATA_PLANE_FAILED,
-                               "No UDP port towards the SeGW can be opened: %s. Check the route.",
-                               strerror(-r));
+        return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
+                          "No UDP port towards the SeGW can be opened: %s. Check the route",
+                          strerror(-r));
     }
     exchange->has_transport = true;
     exchange->nat = nat;

@@ -1,4 +1,5 @@
 /* The judgement of the peer: its certificates, its identity, and its AUTH (RFC 7296 2.15). */
+#include "base/reason.h"
 #include "ikewire/message.h"
 #include "tred/exchange_internal.h"
 
@@ -46,7 +47,7 @@ static bool cert_sort(const IkeCert *cert, VerifyRequest *ret)
     return false;
 }
 
-static int evidence_read(const IkePayloads *payloads, VerifyRequest *ret, char *reason)
+static int evidence_read(const IkePayloads *payloads, VerifyRequest *ret, Reason *reason)
 {
     size_t position = 0, total = 0;
     const IkePayload *payload;
@@ -62,33 +63,32 @@ static int evidence_read(const IkePayloads *payloads, VerifyRequest *ret, char *
         }
     }
     if (ret->n_certificates == 0 && other != 0) {
-        return exchange_refuse(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
-                               "The SeGW sent no X.509 certificate (CERT encoding 4), but one of "
-                               "encoding %u. Let it send its chain as X.509 certificates.",
-                               other);
+        return reason_set(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+                          "The SeGW sent no X.509 certificate (CERT encoding 4), but one of "
+                          "encoding %u. Let it send its chain as X.509 certificates",
+                          other);
     }
     if (total > FRAME_EVIDENCE_SIZE_MAX) {
-        return exchange_refuse(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
-                               "The SeGW's evidence's size is %zu octets; expected: at most %d "
-                               "octets (limits, check certificate-size). Let the SeGW send its own "
-                               "chain alone.",
-                               total, PEER_EVIDENCE_SIZE_MAX);
+        return reason_set(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+                          "The SeGW's evidence's size is %zu octets; expected: at most %d "
+                          "octets (limits, check certificate-size). Let the SeGW send its own "
+                          "chain alone",
+                          total, PEER_EVIDENCE_SIZE_MAX);
     }
     return 0;
 }
 
 /* IDr is kept as it came: AUTH covers its RESERVED octets, too. */
 static int identity_read(Exchange *exchange, const IkePayloads *payloads, VerifyRequest *ret,
-                         char *reason)
+                         Reason *reason)
 {
     const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_IDR);
     IkeId id;
 
     if (!payload || ike_id_decode(payload->body, &id) != 0 || id.data.size >= FQDN_SIZE_MAX) {
-        return exchange_refuse(
-            reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
-            "The SeGW's IKE_AUTH response has no IDr, or one that is longer than "
-            "any FQDN.");
+        return reason_set(reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
+                          "The SeGW's IKE_AUTH response has no IDr, or one that is longer than "
+                          "any FQDN");
     }
     ret->idr_type = id.type;
     ret->idr = id.data;
@@ -97,7 +97,7 @@ static int identity_read(Exchange *exchange, const IkePayloads *payloads, Verify
 }
 
 /* A SeGW that refuses this device sends no AUTH, but says why. */
-static int auth_read(Exchange *exchange, const IkePayloads *payloads, char *reason)
+static int auth_read(Exchange *exchange, const IkePayloads *payloads, Reason *reason)
 {
     const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_AUTH);
     IkeNotify notify = {0};
@@ -106,10 +106,10 @@ static int auth_read(Exchange *exchange, const IkePayloads *payloads, char *reas
     if (!payload || ike_auth_decode(payload->body, &auth) != 0) {
         bool said = ike_payloads_error(payloads, &notify);
 
-        return exchange_refuse(reason, EXCHANGE_E_PEER_AUTH_FAILED,
-                               "The SeGW's IKE_AUTH response has no AUTH that can be read%s%s. See "
-                               "the SeGW's log.",
-                               said ? ", but " : "", said ? ike_notify_name(notify.type) : "");
+        return reason_set(reason, EXCHANGE_E_PEER_AUTH_FAILED,
+                          "The SeGW's IKE_AUTH response has no AUTH that can be read%s%s. See "
+                          "the SeGW's log",
+                          said ? ", but " : "", said ? ike_notify_name(notify.type) : "");
     }
     exchange->peer_auth_method = auth.method;
     exchange->peer_auth = auth.data;
@@ -118,7 +118,7 @@ static int auth_read(Exchange *exchange, const IkePayloads *payloads, char *reas
 
 /* Everything that is judged is read from the message that was opened. A payload that may stand once
  * stands once, or the chain does not parse. */
-static int response_read(Exchange *exchange, VerifyRequest *ret, char *reason)
+static int response_read(Exchange *exchange, VerifyRequest *ret, Reason *reason)
 {
     const KeptMessage *response = &exchange->auth_response;
     IkePayloads payloads;
@@ -126,11 +126,10 @@ static int response_read(Exchange *exchange, VerifyRequest *ret, char *reason)
     int r;
 
     if (ike_payloads_decode(response->first, kept_payloads(response), &payloads, &fault) != 0) {
-        return exchange_refuse(
-            reason, EXCHANGE_E_MALFORMED,
-            "The SeGW's IKE_AUTH response does not parse: %s (payload type %u at "
-            "octet %u).",
-            ike_fault_text(fault.code), fault.payload_type, fault.offset);
+        return reason_set(reason, EXCHANGE_E_MALFORMED,
+                          "The SeGW's IKE_AUTH response does not parse: %s (payload type %u at "
+                          "octet %u)",
+                          ike_fault_text(fault.code), fault.payload_type, fault.offset);
     }
     r = auth_read(exchange, &payloads, reason);
     if (r == 0)
@@ -148,7 +147,7 @@ static void verify_settle(Exchange *exchange, ExchangeState state)
     exchange->state = state;
 }
 
-int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, char *reason)
+int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, Reason *reason)
 {
     int r;
 
@@ -156,9 +155,9 @@ int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, ch
     if (r != 0)
         return r;
     if (!exchange->auth_response.there) {
-        return exchange_refuse(reason, EXCHANGE_E_WRONG_STATE,
-                               "VerifyPeer is not possible: no IKE_AUTH response was opened. Call "
-                               "Unprotect with it.");
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
+                          "VerifyPeer is not possible: no IKE_AUTH response was opened. Call "
+                          "Unprotect with it");
     }
     *ret = (VerifyRequest){
         .type = FRAME_PEER,
@@ -180,27 +179,27 @@ Verifier *exchange_verifier(const Exchange *exchange)
     return exchange->verifier;
 }
 
-static int peer_auth_refuse(int error, uint8_t method, char *reason)
+static int peer_auth_refuse(int error, uint8_t method, Reason *reason)
 {
     if (error == AUTH_E_METHOD) {
-        return exchange_refuse(
+        return reason_set(
             reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
             "The SeGW signed with method %u (%s) or a hash that is outside the profile or does not "
-            "fit its certificate's key. Let it use RFC 7427 signatures with SHA-256 or SHA-384.",
+            "fit its certificate's key. Let it use RFC 7427 signatures with SHA-256 or SHA-384",
             method, ike_auth_method_name(method));
     }
     if (error == AUTH_E_ENCODING) {
-        return exchange_refuse(reason, EXCHANGE_E_PEER_AUTH_FAILED,
-                               "The SeGW's AUTH data does not parse.");
+        return reason_set(reason, EXCHANGE_E_PEER_AUTH_FAILED,
+                          "The SeGW's AUTH data does not parse");
     }
-    return exchange_refuse(
+    return reason_set(
         reason, EXCHANGE_E_PEER_AUTH_FAILED,
         "The SeGW's AUTH signature is wrong: it does not have its certificate's private key, or "
-        "somebody changed IKE_SA_INIT on the way.");
+        "somebody changed IKE_SA_INIT on the way");
 }
 
 /* ResponderSignedOctets = RealMessage2 | NonceIData | MACedIDForR. */
-static int peer_auth_check(const Exchange *exchange, EVP_PKEY *key, bool rsa_pkcs1, char *reason)
+static int peer_auth_check(const Exchange *exchange, EVP_PKEY *key, bool rsa_pkcs1, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *octets = NULL;
     const Bytes auth = exchange->peer_auth;
@@ -216,9 +215,9 @@ static int peer_auth_check(const Exchange *exchange, EVP_PKEY *key, bool rsa_pkc
     if (!rsa_pkcs1 && auth_is_rsa_pkcs1(key, method, auth))
         return peer_auth_refuse(AUTH_E_METHOD, method, reason);
     if (!auth_hash_is_announced(method, auth, exchange->own_hashes, exchange->n_own_hashes)) {
-        return exchange_refuse(reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
-                               "The SeGW signed with a hash that our IKE_SA_INIT request did not "
-                               "announce (RFC 7427 4). Correct the SeGW's signature schemes.");
+        return reason_set(reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
+                          "The SeGW signed with a hash that our IKE_SA_INIT request did not "
+                          "announce (RFC 7427 4). Correct the SeGW's signature schemes");
     }
     r = auth_verify(key, method, auth, (Bytes){octets, size});
     return r > 0 ? peer_auth_refuse(r, method, reason) : r;
@@ -226,27 +225,27 @@ static int peer_auth_check(const Exchange *exchange, EVP_PKEY *key, bool rsa_pkc
 
 /* The verdict is the verifier's word, and its key is held against the AUTH; the identity must be
  * the one that was asked about. */
-static int verdict_check(Exchange *exchange, const Verdict *verdict, char *reason)
+static int verdict_check(Exchange *exchange, const Verdict *verdict, Reason *reason)
 {
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
     const Bytes public_key = {verdict->public_key, verdict->public_key_size};
 
     if (!verdict->taken) {
-        char sentence[PEER_REASON_SIZE];
+        Reason sentence;
 
-        peer_check_sentence(&verdict->refusal, sentence);
-        return exchange_refuse(reason, peer_error(verdict->refusal.error), "%s", sentence);
+        peer_check_sentence(&verdict->refusal, &sentence);
+        return reason_set(reason, peer_error(verdict->refusal.error), "%s", sentence.text);
     }
     if (peer_key_read(&exchange->context->peer_key, public_key, &key) < 0 ||
         strcmp(verdict->identity, exchange->context->segw_name) != 0) {
-        return exchange_refuse(reason, EXCHANGE_E_VERIFIER_FAILED,
-                               "The verifier's verdict is about nobody, or its key is none. See "
-                               "tred's log.");
+        return reason_set(reason, EXCHANGE_E_VERIFIER_FAILED,
+                          "The verifier's verdict is about nobody, or its key is none. See "
+                          "tred's log");
     }
     return peer_auth_check(exchange, key, verdict->rsa_pkcs1, reason);
 }
 
-int exchange_verify_end(Exchange *exchange, const Verdict *verdict, char *reason)
+int exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reason *reason)
 {
     int r = EXCHANGE_E_VERIFIER_FAILED;
 

@@ -27,7 +27,7 @@ static int on_end(sd_event_source *source, uint64_t usec, void *userdata)
     Caller *caller = held->caller;
 
     (void)source, (void)usec;
-    bus_exchange_closed(held, "A certificate that it rests on has expired. Authenticate anew.");
+    bus_exchange_closed(held, "A certificate that it rests on has expired. Authenticate anew");
     caller_exchange_free(held);
     caller_release(caller);
     return 0;

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <openssl/x509.h>
-#include <stdarg.h>
 #include <string.h>
 
 enum { CHAIN_FILE_SIZE_MAX = 1024 * 1024 };
@@ -52,34 +51,23 @@ void identity_free(Identity *identity)
     free(identity);
 }
 
-int identity_unfit(char *reason, IdentityState state, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(reason, IDENTITY_REASON_SIZE, format, arguments);
-    va_end(arguments);
-    return (int)state;
-}
-
 /* Why a file can't be used, and which step of provisioning makes it. `error` is the reader's own
  * sentence, which it has for what is in a file but not always for a file that it can't open. */
-static int file_unfit(char *reason, const char *path, int r, const char *error, const char *remedy)
+static int file_unfit(Reason *reason, const char *path, int r, const char *error,
+                      const char *remedy)
 {
     if (r == -ENOMEM)
         return r;
-    if (r == -ENOENT) {
-        return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s does not exist. %s", path,
-                              remedy);
-    }
+    if (r == -ENOENT)
+        return reason_set(reason, IDENTITY_UNPROVISIONED, "%s does not exist. %s", path, remedy);
     if (r == -EACCES || r == -EPERM) {
-        return identity_unfit(
-            reason, IDENTITY_UNPROVISIONED,
-            "%s: no permission to read it. Let user tred read it: chown tred: %s.", path, path);
+        return reason_set(reason, IDENTITY_UNPROVISIONED,
+                          "%s: no permission to read it. Let user tred read it: chown tred: %s",
+                          path, path);
     }
     if (error[0] != '\0')
-        return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s", error);
-    return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s: %s.", path, strerror(-r));
+        return reason_set(reason, IDENTITY_UNPROVISIONED, "%s", error);
+    return reason_set(reason, IDENTITY_UNPROVISIONED, "%s: %s", path, strerror(-r));
 }
 
 VerifierOptions identity_verifier_options(const TredConfig *config)
@@ -92,15 +80,15 @@ VerifierOptions identity_verifier_options(const TredConfig *config)
 }
 
 /* Certificates are read by tred-verify; here are only octets. */
-static int verifier_get(const TredConfig *config, Identity *identity, char *reason)
+static int verifier_get(const TredConfig *config, Identity *identity, Reason *reason)
 {
     const VerifierOptions options = identity_verifier_options(config);
-    char error[VERIFIER_ERROR_SIZE] = "";
+    Reason cause = {0};
 
     if (identity->verifier)
         return 0;
-    int r = verifier_new(&options, &identity->verifier, error);
-    return r != 0 && r != -ENOMEM ? identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error)
+    int r = verifier_new(&options, &identity->verifier, &cause);
+    return r != 0 && r != -ENOMEM ? reason_set(reason, IDENTITY_UNPROVISIONED, "%s", cause.text)
                                   : r;
 }
 
@@ -123,39 +111,38 @@ static int chain_copy(const ChainFacts *facts, Identity *identity)
     return 0;
 }
 
-static int chain_unfit(char *reason, const TredConfig *config, int r, const char *error)
+static int chain_unfit(Reason *reason, const TredConfig *config, int r, const char *error)
 {
     const char *path = config->certificates;
 
     switch (r) {
     case -ENOKEY:
-        return identity_unfit(
+        return reason_set(
             reason, IDENTITY_UNPROVISIONED,
             "None of the certificates in %s is for the key in %s. Have that key's CSR "
             "signed and run "
-            "tre-provision install-cert.",
+            "tre-provision install-cert",
             path, config->key);
     case -ENOENT:
-        return identity_unfit(
+        return reason_set(
             reason, IDENTITY_UNPROVISIONED,
             "The device certificate in %s has no FQDN as dNSName in its subjectAltName. Have one "
-            "issued that has (TS 33.310 6.1).",
+            "issued that has (TS 33.310 6.1)",
             path);
     case -E2BIG:
-        return identity_unfit(
-            reason, IDENTITY_UNPROVISIONED,
-            "The device certificate's chain in %s is longer than %d certificates. "
-            "Have one issued nearer to its root.",
-            path, FRAME_CHAIN_MAX);
+        return reason_set(reason, IDENTITY_UNPROVISIONED,
+                          "The device certificate's chain in %s is longer than %d certificates. "
+                          "Have one issued nearer to its root",
+                          path, FRAME_CHAIN_MAX);
     default:
         return file_unfit(reason, path, r < 0 ? r : -EIO, error, "");
     }
 }
 
 /* The chain of the device key in a file's octets. */
-static int chain_load(const TredConfig *config, Identity *identity, Bytes file, char *reason)
+static int chain_load(const TredConfig *config, Identity *identity, Bytes file, Reason *reason)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
+    Reason cause = {0};
     _cleanup_(openssl_free_bytesp) unsigned char *key = NULL;
     const int key_size = i2d_PUBKEY(identity->public_key, &key);
     ChainFacts facts;
@@ -167,16 +154,16 @@ static int chain_load(const TredConfig *config, Identity *identity, Bytes file, 
     if (r != 0)
         return r;
     r = verifier_read_chain(identity->verifier, file, config->certificates,
-                            (Bytes){key, (size_t)key_size}, &facts, error);
+                            (Bytes){key, (size_t)key_size}, &facts, &cause);
     if (r != 0)
-        return chain_unfit(reason, config, r, error);
+        return chain_unfit(reason, config, r, cause.text);
     r = chain_copy(&facts, identity);
     if (r == 0)
         identity_validity_check(config, identity);
     return r;
 }
 
-static int certificates_load(const TredConfig *config, Identity *identity, char *reason)
+static int certificates_load(const TredConfig *config, Identity *identity, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *file = NULL;
     size_t size = 0;
@@ -185,20 +172,20 @@ static int certificates_load(const TredConfig *config, Identity *identity, char 
     r = file_read(config->certificates, CHAIN_FILE_SIZE_MAX, &file, &size);
     if (r < 0) {
         return file_unfit(reason, config->certificates, r, "",
-                          "Have the CSR signed and run tre-provision install-cert.");
+                          "Have the CSR signed and run tre-provision install-cert");
     }
     if (!identity->public_key) {
-        return identity_unfit(
+        return reason_set(
             reason, IDENTITY_UNPROVISIONED,
-            "%s can't be held against the device key, which is missing. Mend that first.",
+            "%s can't be held against the device key, which is missing. Mend that first",
             config->certificates);
     }
     return chain_load(config, identity, (Bytes){file, size}, reason);
 }
 
-int identity_anchors_load(const TredConfig *config, Identity *identity, char *reason)
+int identity_anchors_load(const TredConfig *config, Identity *identity, Reason *reason)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
+    Reason cause = {0};
     _cleanup_(free_bytesp) uint8_t *bundle = NULL;
     AnchorRecord record;
     size_t size = 0;
@@ -210,12 +197,12 @@ int identity_anchors_load(const TredConfig *config, Identity *identity, char *re
         if (r != 0)
             return r;
         r = verifier_read_anchors(identity->verifier, (Bytes){bundle, size}, config->anchors,
-                                  error);
+                                  &cause);
     }
     if (r != 0) {
         return file_unfit(
-            reason, config->anchors, r < 0 ? r : -EIO, error,
-            "Get the operator's root certificates and run tre-provision install-anchors.");
+            reason, config->anchors, r < 0 ? r : -EIO, cause.text,
+            "Get the operator's root certificates and run tre-provision install-anchors");
     }
     r = anchor_record_make((Bytes){bundle, size}, 0, &record);
     if (r < 0)
@@ -225,40 +212,40 @@ int identity_anchors_load(const TredConfig *config, Identity *identity, char *re
     return 0;
 }
 
-static int key_file_load(const TredConfig *config, Identity *identity, char *reason)
+static int key_file_load(const TredConfig *config, Identity *identity, Reason *reason)
 {
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason cause = {0};
     int r;
 
     if (!identity->key_file)
         identity->key_file = calloc(1, sizeof(*identity->key_file));
     if (!identity->key_file)
         return -ENOMEM;
-    r = tss2key_read(config->key, identity->key_file, error);
+    r = tss2key_read(config->key, identity->key_file, &cause);
     if (r < 0)
-        return file_unfit(reason, config->key, r, error, "Run tre-provision init.");
+        return file_unfit(reason, config->key, r, cause.text, "Run tre-provision init");
     r = tpm_public_to_pkey(&identity->key_file->public, &identity->public_key);
     if (r < 0) {
-        return identity_unfit(
+        return reason_set(
             reason, IDENTITY_UNPROVISIONED,
-            "%s holds a key that is not ECDSA P-256, P-384 or RSA-2048. Run tre-provision init.",
+            "%s holds a key that is not ECDSA P-256, P-384 or RSA-2048. Run tre-provision init",
             config->key);
     }
     return 0;
 }
 
-static int key_policy_load(const TredConfig *config, Identity *identity, char *reason)
+static int key_policy_load(const TredConfig *config, Identity *identity, Reason *reason)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason cause = {0};
     int r;
 
     if (!identity->public_key) {
-        return identity_unfit(reason, IDENTITY_UNPROVISIONED,
-                              "Its policy can't be known without the device key. Mend that first.");
+        return reason_set(reason, IDENTITY_UNPROVISIONED,
+                          "Its policy can't be known without the device key. Mend that first");
     }
     r = key_policy_read(&identity->key_file->public.publicArea, config->policy_key,
-                        config->pcr_signatures, &identity->policy, error);
-    return r < 0 && r != -ENOMEM ? identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error) : r;
+                        config->pcr_signatures, &identity->policy, &cause);
+    return r < 0 && r != -ENOMEM ? reason_set(reason, IDENTITY_UNPROVISIONED, "%s", cause.text) : r;
 }
 
 /* Of the key in the file; that of a key yet to be made is tre-provision's default. */
@@ -271,84 +258,84 @@ static TpmKeyAlgorithm key_algorithm(const Identity *identity)
     return algorithm;
 }
 
-static int tpm_look(Identity *identity, const TPM2B_NAME *srk_name, char *error)
+static int tpm_look(Identity *identity, const TPM2B_NAME *srk_name, Reason *reason)
 {
     tpm_trust_srk(identity->tpm, srk_name);
-    return tpm_profile_check(identity->tpm, key_algorithm(identity), error);
+    return tpm_profile_check(identity->tpm, key_algorithm(identity), reason);
 }
 
 /* A connection that another identity was loaded with does, unless it has broken, which shows when
  * it is used. */
 static int tpm_get(const TredConfig *config, Identity *identity, const TPM2B_NAME *srk_name,
-                   char *error)
+                   Reason *reason)
 {
     int r;
 
     if (identity->tpm) {
-        r = tpm_look(identity, srk_name, error);
+        r = tpm_look(identity, srk_name, reason);
         if (r == 0 || !identity->tpm->broken)
             return r;
         tpm_disconnect(identity->tpm);
         tpm_close(steal_pointer(identity->tpm));
     }
-    r = tpm_open_in_loop(config->tcti, identity->loop, &identity->tpm, error);
-    return r < 0 ? r : tpm_look(identity, srk_name, error);
+    r = tpm_open_in_loop(config->tcti, identity->loop, &identity->tpm, reason);
+    return r < 0 ? r : tpm_look(identity, srk_name, reason);
 }
 
-static int tpm_connect(const TredConfig *config, Identity *identity, char *reason)
+static int tpm_connect(const TredConfig *config, Identity *identity, Reason *reason)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason cause = {0};
     TPM2B_NAME srk_name = {0};
     int r;
 
-    r = srk_name_read(config->srk_name, &srk_name, error);
+    r = srk_name_read(config->srk_name, &srk_name, &cause);
     if (r < 0 && r != -ENOENT)
-        return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s.", error);
+        return reason_set(reason, IDENTITY_UNPROVISIONED, "%s", cause.text);
     if (r == -ENOENT && identity->policy && identity->policy->kind != KEY_POLICY_NONE) {
-        return identity_unfit(reason, IDENTITY_UNPROVISIONED,
-                              "%s does not exist, so that any storage root key would be trusted, "
-                              "while the device key is under a policy. Run 'tre-provision step "
-                              "storage-root-key'.",
-                              config->srk_name);
+        return reason_set(reason, IDENTITY_UNPROVISIONED,
+                          "%s does not exist, so that any storage root key would be trusted, "
+                          "while the device key is under a policy. Run 'tre-provision step "
+                          "storage-root-key'",
+                          config->srk_name);
     }
-    r = tpm_get(config, identity, &srk_name, error);
+    r = tpm_get(config, identity, &srk_name, &cause);
     if (r == -ENOMEM)
         return r;
-    return r < 0 ? identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s", error) : 0;
+    return r < 0 ? reason_set(reason, IDENTITY_TPM_UNAVAILABLE, "%s", cause.text) : 0;
 }
 
-static int key_load(const TredConfig *config, Identity *identity, char *reason)
+static int key_load(const TredConfig *config, Identity *identity, Reason *reason)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason cause = {0};
     DeviceKey *device = NULL;
     int r;
 
     if (!identity->policy || !identity->tpm) {
-        return identity_unfit(
+        return reason_set(
             reason, IDENTITY_UNPROVISIONED,
             "The device key can't be loaded without its file, its policy and the TPM. Mend "
-            "these first.");
+            "these first");
     }
-    r = device_key_load(identity->tpm, identity->key_file, identity->policy, &device, error);
+    r = device_key_load(identity->tpm, identity->key_file, identity->policy, &device, &cause);
     if (r == 0) {
-        r = tpm_signing_key_new(device, identity->policy, &identity->key, error);
+        r = tpm_signing_key_new(device, identity->policy, &identity->key, &cause);
         if (r < 0)
             device_key_free(device);
     }
     if (r == -ENOMEM)
         return r;
     if (r == -EKEYREJECTED)
-        return identity_unfit(reason, IDENTITY_INTEGRITY_FAILED, "%s.", error);
+        return reason_set(reason, IDENTITY_INTEGRITY_FAILED, "%s", cause.text);
     if (r == -EINVAL)
-        return identity_unfit(reason, IDENTITY_UNPROVISIONED, "%s: %s", config->key, error);
+        return reason_set(reason, IDENTITY_UNPROVISIONED, "%s: %s", config->key, cause.text);
     if (r < 0)
-        return identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s: %s", config->key, error);
+        return reason_set(reason, IDENTITY_TPM_UNAVAILABLE, "%s: %s", config->key, cause.text);
     return 0;
 }
 
 static const struct {
     const char *name;
-    int (*load)(const TredConfig *config, Identity *identity, char *reason);
+    int (*load)(const TredConfig *config, Identity *identity, Reason *reason);
 } parts[IDENTITY_PARTS] = {
     [IDENTITY_KEY_FILE] = {"device key file", key_file_load},
     [IDENTITY_KEY_POLICY] = {"device key's policy", key_policy_load},
@@ -366,12 +353,12 @@ const char *identity_part_name(IdentityPart part)
 }
 
 int identity_load_part(const TredConfig *config, IdentityPart part, Identity *identity,
-                       char *reason)
+                       Reason *reason)
 {
     return parts[part].load(config, identity, reason);
 }
 
-int identity_load(const TredConfig *config, Identity *identity, char *reason)
+int identity_load(const TredConfig *config, Identity *identity, Reason *reason)
 {
     for (int part = 0; part < IDENTITY_PARTS; part++) {
         int r = identity_load_part(config, (IdentityPart)part, identity, reason);

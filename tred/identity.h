@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "policy/anchorguard.h"
 #include "policy/signingkey.h"
 #include "tred/config.h"
@@ -24,8 +25,6 @@ typedef enum IdentityState {
     IDENTITY_TPM_UNAVAILABLE,
     IDENTITY_STATES
 } IdentityState;
-
-enum { IDENTITY_REASON_SIZE = 640 };
 
 /* "ready", … as on the bus. */
 const char *identity_state_name(IdentityState state);
@@ -59,10 +58,10 @@ typedef struct Identity {
     TpmLoop *loop;        /* NULL: the TPM is waited for */
     Tpm *tpm;             /* a reference; may be there before the part IDENTITY_TPM is loaded */
     SigningKey *key;
-    char fqdn[FQDN_SIZE_MAX];                    /* of the device certificate's subjectAltName */
-    char validity_problem[IDENTITY_REASON_SIZE]; /* of the device certificate now; empty: none */
-    time_t not_before, not_after;                /* of the device certificate */
-    time_t expires;                              /* when the first of its chain does */
+    char fqdn[FQDN_SIZE_MAX];     /* of the device certificate's subjectAltName */
+    Reason validity_problem;      /* of the device certificate now; empty: none */
+    time_t not_before, not_after; /* of the device certificate */
+    time_t expires;               /* when the first of its chain does */
     size_t n_certificates;
     DerCertificate certificates[FRAME_CHAIN_MAX]; /* the device's, then its issuers' */
     Verifier *verifier;                           /* holds the anchors, once they are loaded */
@@ -79,16 +78,15 @@ const char *identity_part_name(IdentityPart part);
 
 /* Loads one part into `identity` (zeroed before the first; to identity_free()), and checks that it
  * fits the parts loaded before. Returns 0; IDENTITY_UNPROVISIONED, IDENTITY_INTEGRITY_FAILED or
- * IDENTITY_TPM_UNAVAILABLE with `reason` (IDENTITY_REASON_SIZE octets) naming what is wrong and
- * what to do; or -ENOMEM, -EIO. */
+ * IDENTITY_TPM_UNAVAILABLE with `reason` naming what is wrong and what to do; or -ENOMEM, -EIO. */
 int identity_load_part(const TredConfig *config, IdentityPart part, Identity *identity,
-                       char *reason);
+                       Reason *reason);
 
 /* How SeGWs are judged, as `config` (borrowed) has it. */
 VerifierOptions identity_verifier_options(const TredConfig *config);
 
 /* Loads every part that `config` names into `identity` (zeroed but for loop, tpm and verifier);
  * returns as above for the first that fails. */
-int identity_load(const TredConfig *config, Identity *identity, char *reason);
+int identity_load(const TredConfig *config, Identity *identity, Reason *reason);
 void identity_free(Identity *identity);
 DEFINE_POINTER_CLEANUP(Identity, identity_free);

@@ -21,24 +21,24 @@ void identity_validity_check(const TredConfig *config, Identity *identity)
 
     if (now < identity->last_known)
         now = identity->last_known;
-    identity->validity_problem[0] = '\0';
+    identity->validity_problem.text[0] = '\0';
     if (identity->not_before > now) {
-        (void)snprintf(identity->validity_problem, IDENTITY_REASON_SIZE,
-                       "%s is not valid yet by this machine's clock. Set the clock (timedatectl).",
-                       path);
+        reason_set(&identity->validity_problem, 0,
+                   "%s is not valid yet by this machine's clock. Set the clock (timedatectl)",
+                   path);
     } else if (identity->not_after < now) {
-        (void)snprintf(identity->validity_problem, IDENTITY_REASON_SIZE,
-                       "%s has expired%s. Have a new certificate issued for the key%s.", path,
-                       now == identity->last_known ? " by the TPM's last-known time" : "",
-                       now == identity->last_known ? "" : ", or set the clock");
+        reason_set(&identity->validity_problem, 0,
+                   "%s has expired%s. Have a new certificate issued for the key%s", path,
+                   now == identity->last_known ? " by the TPM's last-known time" : "",
+                   now == identity->last_known ? "" : ", or set the clock");
     }
 }
 
-static int without_tpm(char *reason)
+static int without_tpm(Reason *reason)
 {
-    return identity_unfit(reason, IDENTITY_UNPROVISIONED,
-                          "It can't be looked at without the device key, the anchors and the TPM. "
-                          "Mend these first.");
+    return reason_set(reason, IDENTITY_UNPROVISIONED,
+                      "It can't be looked at without the device key, the anchors and the TPM. "
+                      "Mend these first");
 }
 
 static bool is_for_development(const Identity *identity)
@@ -47,23 +47,23 @@ static bool is_for_development(const Identity *identity)
 }
 
 static int anchors_differ(const TredConfig *config, const Identity *identity,
-                          const AnchorGuard *guard, char *reason)
+                          const AnchorGuard *guard, Reason *reason)
 {
     char found[HEX_SIZE], expected[HEX_SIZE];
 
     hex_encode(BYTES_OF(identity->anchors_digest), found);
     hex_encode(BYTES_OF(guard->record.digest), expected);
-    return identity_unfit(
+    return reason_set(
         reason, IDENTITY_INTEGRITY_FAILED,
         "The SeGW anchors are not those that the TPM guards: %.150s has the SHA-256 %s, expected "
         "is %s (version %" PRIu64 "). Find out who changed the file, and install that bundle, or a "
-        "newer one, with tre-provision install-anchors.",
+        "newer one, with tre-provision install-anchors",
         config->anchors, found, expected, guard->record.version);
 }
 
 /* A power cut may have come between the TPM and the files. */
 static int files_recover(const TredConfig *config, Identity *identity, const AnchorGuard *guard,
-                         char *reason)
+                         Reason *reason)
 {
     int r = anchor_files_recover(config->anchors, &guard->record);
 
@@ -75,15 +75,15 @@ static int files_recover(const TredConfig *config, Identity *identity, const Anc
 }
 
 static int guarded_load(const TredConfig *config, Identity *identity, const AnchorGuard *guard,
-                        char *reason)
+                        Reason *reason)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason cause = {0};
     int r;
 
     if (!guard->written) {
-        return identity_unfit(reason, IDENTITY_UNPROVISIONED,
-                              "The TPM's guard of the anchors was never written. Run tre-provision "
-                              "install-anchors with a bundle approved of as a first one.");
+        return reason_set(reason, IDENTITY_UNPROVISIONED,
+                          "The TPM's guard of the anchors was never written. Run tre-provision "
+                          "install-anchors with a bundle approved of as a first one");
     }
     r = files_recover(config, identity, guard, reason);
     if (r != 0)
@@ -92,53 +92,53 @@ static int guarded_load(const TredConfig *config, Identity *identity, const Anch
         return anchors_differ(config, identity, guard, reason);
     identity->anchors_guarded = true;
     identity->anchors_version = guard->record.version;
-    r = anchor_guard_is_locked(identity->tpm, &identity->guard_locked, error);
-    return r < 0 ? identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s.", error) : 0;
+    r = anchor_guard_is_locked(identity->tpm, &identity->guard_locked, &cause);
+    return r < 0 ? reason_set(reason, IDENTITY_TPM_UNAVAILABLE, "%s", cause.text) : 0;
 }
 
-int identity_guard_load(const TredConfig *config, Identity *identity, char *reason)
+int identity_guard_load(const TredConfig *config, Identity *identity, Reason *reason)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason cause = {0};
     AnchorGuard guard;
     int r;
 
     if (!identity->tpm || !identity->policy || !identity->has_anchors)
         return without_tpm(reason);
-    r = anchor_guard_read(identity->tpm, &guard, error);
+    r = anchor_guard_read(identity->tpm, &guard, &cause);
     if (r == 0)
         return guarded_load(config, identity, &guard, reason);
     if (r == -ENOENT) {
         return is_for_development(identity)
                    ? 0
-                   : identity_unfit(reason, IDENTITY_UNPROVISIONED,
-                                    "The device key is under a policy, but the TPM does not guard "
-                                    "the anchors (NV index 0x%08x): root could exchange them. "
-                                    "Provision the device anew.",
-                                    ANCHOR_GUARD_INDEX);
+                   : reason_set(reason, IDENTITY_UNPROVISIONED,
+                                "The device key is under a policy, but the TPM does not guard "
+                                "the anchors (NV index 0x%08x): root could exchange them. "
+                                "Provision the device anew",
+                                ANCHOR_GUARD_INDEX);
     }
-    return identity_unfit(reason, r == -EBADMSG ? IDENTITY_UNPROVISIONED : IDENTITY_TPM_UNAVAILABLE,
-                          "%s.", error);
+    return reason_set(reason, r == -EBADMSG ? IDENTITY_UNPROVISIONED : IDENTITY_TPM_UNAVAILABLE,
+                      "%s", cause.text);
 }
 
-int identity_last_known_load(const TredConfig *config, Identity *identity, char *reason)
+int identity_last_known_load(const TredConfig *config, Identity *identity, Reason *reason)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason cause = {0};
     int r;
 
     if (!identity->tpm || !identity->policy)
         return without_tpm(reason);
-    r = last_known_time_read(identity->tpm, &identity->last_known, error);
+    r = last_known_time_read(identity->tpm, &identity->last_known, &cause);
     if (r == -ENOENT && is_for_development(identity))
         return 0;
     if (r == -ENOENT || r == -EBADMSG) {
-        return identity_unfit(reason, IDENTITY_UNPROVISIONED,
-                              "The device key is under a policy, but the TPM keeps no last-known "
-                              "time, so that a clock set back would bring expired certificates to "
-                              "life: %s. Provision the device anew.",
-                              error);
+        return reason_set(reason, IDENTITY_UNPROVISIONED,
+                          "The device key is under a policy, but the TPM keeps no last-known "
+                          "time, so that a clock set back would bring expired certificates to "
+                          "life: %s. Provision the device anew",
+                          cause.text);
     }
     if (r < 0)
-        return identity_unfit(reason, IDENTITY_TPM_UNAVAILABLE, "%s.", error);
+        return reason_set(reason, IDENTITY_TPM_UNAVAILABLE, "%s", cause.text);
     if (identity->n_certificates > 0)
         identity_validity_check(config, identity);
     return 0;

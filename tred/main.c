@@ -1,5 +1,6 @@
 /* tred: the trusted environment (tred(8)). */
 #include "base/log.h"
+#include "base/reason.h"
 #include "crypto/secret.h"
 #include "tred/daemon.h"
 #include "tred/process.h"
@@ -59,16 +60,16 @@ static int process_prepare(void)
     int r = process_harden();
 
     if (r < 0) {
-        log_error("The process can't be shielded: %s.", strerror(-r));
+        log_error("The process can't be shielded: %s", strerror(-r));
         return EX_OSERR;
     }
     r = secrets_init();
     if (r == -EPERM) {
         log_error(
             "Memory for keys can't be locked. Set LimitMEMLOCK=infinity in the unit (or raise "
-            "ulimit -l).");
+            "ulimit -l)");
     } else if (r < 0) {
-        log_error("Memory for keys can't be had: %s.", strerror(-r));
+        log_error("Memory for keys can't be had: %s", strerror(-r));
     }
     return r < 0 ? EX_OSERR : CONTINUE;
 }
@@ -76,7 +77,7 @@ static int process_prepare(void)
 int main(int argc, char **argv)
 {
     _cleanup_(daemon_deinit) Daemon daemon = {0};
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
     const char *path = "/etc/tred/tred.conf";
     TredConfig config;
     int r;
@@ -87,9 +88,9 @@ int main(int argc, char **argv)
     r = process_prepare();
     if (r != CONTINUE)
         return r;
-    r = tred_config_read(path, &config, error);
+    r = tred_config_read(path, &config, &reason);
     if (r < 0) {
-        log_error("%s", error[0] != '\0' ? error : strerror(-r));
+        log_error("%s", reason.text[0] != '\0' ? reason.text : strerror(-r));
         return EX_CONFIG;
     }
     log_set_level((int)config.log_level);

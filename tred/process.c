@@ -1,6 +1,7 @@
 /* How does this process keep its memory to itself? */
 #include "tred/process.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -33,14 +34,15 @@ static void memory_lock(void)
     if (!may_lock_all()) {
         log_warning(
             "Memory other than the keys' may be swapped out: set LimitMEMLOCK=infinity in the "
-            "unit, or encrypt the swap space.");
+            "unit, or encrypt the swap space");
         return;
     }
     /* ONFAULT: what is never touched need not be in memory. */
     if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) {
-        log_warning("mlockall: %s. Memory other than the keys' may be swapped out.",
+        log_warning("mlockall: %s. Memory other than the keys' may be swapped out",
                     strerror(errno));
     }
+    memory_unlock_code();
 }
 
 /* What systemd gave us is for us alone: a program that we start gets no capability. */

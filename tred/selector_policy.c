@@ -55,7 +55,7 @@ static bool prefix_parse(const char *text, IkeSelector *ret)
     return length <= 8 * address_octets(ret) && range_of_prefix(ret, (unsigned)length);
 }
 
-int selector_policy_parse(const ConfigItem *item, const char *value, void *target, char *allowed)
+int selector_policy_parse(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
     _cleanup_(free_charp) char *copy = strdup(value);
     char *rest = NULL;
@@ -74,11 +74,11 @@ int selector_policy_parse(const ConfigItem *item, const char *value, void *targe
     memcpy(target, &ts, sizeof(ts));
     return 0;
 refuse:
-    (void)snprintf(allowed, CONFIG_ERROR_SIZE,
-                   "1 to %d prefixes, as in \"10.0.0.0/8, 2001:db8::/32\", with no bit set beyond "
-                   "their length",
-                   IKE_SELECTORS_MAX);
-    return -EINVAL;
+    return reason_set(
+        allowed, -EINVAL,
+        "1 to %d prefixes, as in \"10.0.0.0/8, 2001:db8::/32\", with no bit set beyond "
+        "their length",
+        IKE_SELECTORS_MAX);
 }
 
 void selector_policy_any(IkeTs *ret)

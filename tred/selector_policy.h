@@ -3,11 +3,12 @@
 #pragma once
 
 #include "base/config.h"
+#include "base/reason.h"
 #include "ikewire/payload.h"
 
 /* A ConfigParser for a list of prefixes, "10.0.0.0/8, 2001:db8::/32", into an IkeTs of ranges with
  * any protocol and port. At most IKE_SELECTORS_MAX. */
-int selector_policy_parse(const ConfigItem *item, const char *value, void *target, char *allowed);
+int selector_policy_parse(const ConfigItem *item, const char *value, void *target, Reason *allowed);
 
 /* All IPv4 and IPv6 addresses. */
 void selector_policy_any(IkeTs *ret);

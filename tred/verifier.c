@@ -13,33 +13,33 @@ enum {
 };
 
 /* Ends the process, which gave no good answer. */
-static int next_failed(Verifier *verifier, int r, char *error)
+static int next_failed(Verifier *verifier, int r, Reason *reason)
 {
     verifier_process_free(steal_pointer(verifier->next));
-    return verifier_process_failed(verifier, r, error);
+    return verifier_process_failed(verifier, r, reason);
 }
 
 /* Waits for the answer that is due. 0 with verifier->answer, whatever it is, or VERIFIER_E_FAILED.
  */
-static int answer_await(Verifier *verifier, char *error)
+static int answer_await(Verifier *verifier, Reason *reason)
 {
     VerifierProcess *process = verifier->next;
     int r = helper_wait(process->helper.channel, ANSWER_DEADLINE_MS);
 
     if (r == 0)
         r = verifier_answer_receive(verifier, process);
-    return r == 0 ? 0 : next_failed(verifier, r, error);
+    return r == 0 ? 0 : next_failed(verifier, r, reason);
 }
 
 /* Asks and waits, as answer_await(). */
-static int call(Verifier *verifier, const VerifyRequest *request, int fd, char *error)
+static int call(Verifier *verifier, const VerifyRequest *request, int fd, Reason *reason)
 {
     int r = verifier->next ? verifier_request_send(verifier, verifier->next, request, fd) : -EPIPE;
 
-    return r == 0 ? answer_await(verifier, error) : next_failed(verifier, r, error);
+    return r == 0 ? answer_await(verifier, reason) : next_failed(verifier, r, reason);
 }
 
-static int profile_hold(Verifier *verifier, char *error)
+static int profile_hold(Verifier *verifier, Reason *reason)
 {
     const char *path = verifier->options.profile;
     _cleanup_(free_bytesp) uint8_t *text = NULL;
@@ -49,24 +49,24 @@ static int profile_hold(Verifier *verifier, char *error)
         return 0;
     int r = file_read(path, PROFILE_FILE_SIZE_MAX, &text, &size);
     if (r < 0)
-        return verifier_refuse(r, error, "%.300s: can't be read: %s", path, strerror(-r));
+        return reason_set(reason, r, "%.300s: can't be read: %s", path, strerror(-r));
     return verifier_handed_init((Bytes){text, size}, path, &verifier->profile);
 }
 
-static int profile_hand(Verifier *verifier, char *error)
+static int profile_hand(Verifier *verifier, Reason *reason)
 {
     const VerifyRequest request = verifier_request_of(FRAME_PROFILE, verifier->profile.name);
-    int r = verifier_process_start(verifier, &verifier->next, error);
+    int r = verifier_process_start(verifier, &verifier->next, reason);
 
     if (r == 0) {
         r = verifier_request_send(verifier, verifier->next, &request, verifier->profile.fd);
         if (r < 0)
-            r = verifier_process_failed(verifier, r, error);
+            r = verifier_process_failed(verifier, r, reason);
     }
     return r;
 }
 
-int verifier_begin(const VerifierOptions *options, Verifier **ret, char *error)
+int verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reason)
 {
     _cleanup_(verifier_unrefp) Verifier *verifier = calloc(1, sizeof(*verifier));
 
@@ -75,32 +75,32 @@ int verifier_begin(const VerifierOptions *options, Verifier **ret, char *error)
     verifier->n_references = 1;
     verifier->options = *options;
     verifier->profile.fd = verifier->anchors.fd = -1;
-    int r = profile_hold(verifier, error);
+    int r = profile_hold(verifier, reason);
     if (r == 0)
-        r = profile_hand(verifier, error);
+        r = profile_hand(verifier, reason);
     if (r == 0)
         *ret = steal_pointer(verifier);
     return r;
 }
 
-int verifier_begun(Verifier *verifier, char *error)
+int verifier_begun(Verifier *verifier, Reason *reason)
 {
-    int r = answer_await(verifier, error);
+    int r = answer_await(verifier, reason);
 
     if (r == 0)
-        r = verifier_answer_error(verifier, error);
+        r = verifier_answer_error(verifier, reason);
     if (r == 0 && verifier->next) /* an answer came, so there is one */
         verifier->next->step = LOAD_ANCHORS;
     return r;
 }
 
-int verifier_new(const VerifierOptions *options, Verifier **ret, char *error)
+int verifier_new(const VerifierOptions *options, Verifier **ret, Reason *reason)
 {
     _cleanup_(verifier_unrefp) Verifier *verifier = NULL;
-    int r = verifier_begin(options, &verifier, error);
+    int r = verifier_begin(options, &verifier, reason);
 
     if (r == 0)
-        r = verifier_begun(verifier, error);
+        r = verifier_begun(verifier, reason);
     if (r == 0)
         *ret = steal_pointer(verifier);
     return r;
@@ -132,7 +132,7 @@ void verifier_unref(Verifier *verifier)
     free(verifier);
 }
 
-int verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name, char *error)
+int verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name, Reason *reason)
 {
     Handed handed = {.fd = -1};
     int r = verifier_handed_init(bundle, name, &handed);
@@ -140,9 +140,9 @@ int verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name, ch
     if (r < 0)
         return r;
     const VerifyRequest request = verifier_request_of(FRAME_ANCHORS, handed.name);
-    r = call(verifier, &request, handed.fd, error);
+    r = call(verifier, &request, handed.fd, reason);
     if (r == 0)
-        r = verifier_answer_error(verifier, error);
+        r = verifier_answer_error(verifier, reason);
     if (r != 0) {
         verifier_handed_deinit(&handed);
         return r;
@@ -160,7 +160,7 @@ const AnchorFacts *verifier_anchors(const Verifier *verifier)
 }
 
 int verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name, Bytes public_key,
-                        ChainFacts *ret, char *error)
+                        ChainFacts *ret, Reason *reason)
 {
     Handed handed = {.fd = -1};
     int r = verifier_handed_init(certificates, name, &handed);
@@ -169,16 +169,16 @@ int verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name
         return r;
     VerifyRequest request = verifier_request_of(FRAME_CHAIN, handed.name);
     request.public_key = public_key;
-    r = call(verifier, &request, handed.fd, error);
+    r = call(verifier, &request, handed.fd, reason);
     if (r == 0)
-        r = verifier_answer_error(verifier, error);
+        r = verifier_answer_error(verifier, reason);
     if (r == 0)
         *ret = verifier->answer.chain;
     verifier_handed_deinit(&handed);
     return r;
 }
 
-int verifier_try_crl(Verifier *verifier, const CrlFile *file, char *error)
+int verifier_try_crl(Verifier *verifier, const CrlFile *file, Reason *reason)
 {
     Handed handed = {.fd = -1};
     int r = verifier_handed_init((Bytes){file->data, file->size}, file->path, &handed);
@@ -186,7 +186,7 @@ int verifier_try_crl(Verifier *verifier, const CrlFile *file, char *error)
     if (r < 0)
         return r;
     const VerifyRequest request = verifier_request_of(FRAME_CRL, handed.name);
-    r = call(verifier, &request, handed.fd, error);
+    r = call(verifier, &request, handed.fd, reason);
     verifier_handed_deinit(&handed);
-    return r == 0 ? verifier_answer_error(verifier, error) : r;
+    return r == 0 ? verifier_answer_error(verifier, reason) : r;
 }

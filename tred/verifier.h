@@ -15,6 +15,7 @@
 #pragma once
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "tred/crl_files.h"
 #include "verify/frames.h"
 
@@ -22,9 +23,9 @@
 
 #define SEGW_PROFILE_3GPP "3gpp" /* the built-in profile's name */
 
-enum { VERIFIER_ERROR_SIZE = FRAME_REASON_SIZE, VERIFIER_WAITING_MAX = 64 };
+enum { VERIFIER_WAITING_MAX = 64 };
 
-/* Positive: the verifier itself failed, and not what it was to read; `error` says how. */
+/* Positive: the verifier itself failed, and not what it was to read; `reason` says how. */
 enum { VERIFIER_E_FAILED = 1 };
 
 typedef struct Verifier Verifier;
@@ -36,21 +37,21 @@ typedef struct VerifierOptions {
     const char *crl_directory; /* NULL: revocation is off */
 } VerifierOptions;
 
-/* Starts a process and has it read the profile. 0, VERIFIER_E_FAILED, or -errno with `error`
- * (VERIFIER_ERROR_SIZE octets, as in all of these) about the profile. */
-int verifier_new(const VerifierOptions *options, Verifier **ret, char *error);
+/* Starts a process and has it read the profile. 0, VERIFIER_E_FAILED, or -errno with `reason` about
+ * the profile. */
+int verifier_new(const VerifierOptions *options, Verifier **ret, Reason *reason);
 
 /* The same in two steps: what is done between them is done while the process starts. Nothing else
  * is asked of the verifier before the second. */
-int verifier_begin(const VerifierOptions *options, Verifier **ret, char *error);
-int verifier_begun(Verifier *verifier, char *error);
+int verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reason);
+int verifier_begun(Verifier *verifier, Reason *reason);
 Verifier *verifier_ref(Verifier *verifier);
 void verifier_unref(Verifier *verifier);
 DEFINE_POINTER_CLEANUP(Verifier, verifier_unref);
 
 /* Has it read a bundle of anchors, which messages call `name`, in place of any before. Only before
- * verifier_attach(). 0, VERIFIER_E_FAILED, or -errno with `error` about the bundle. */
-int verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name, char *error);
+ * verifier_attach(). 0, VERIFIER_E_FAILED, or -errno with `reason` about the bundle. */
+int verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name, Reason *reason);
 
 /* Of the anchors that it has read. */
 const AnchorFacts *verifier_anchors(const Verifier *verifier);
@@ -58,13 +59,13 @@ const AnchorFacts *verifier_anchors(const Verifier *verifier);
 /* Has it find the chain of the device key among the certificates of a file's octets. Only before
  * verifier_attach(). *ret borrows from the verifier until its next call. 0, VERIFIER_E_FAILED;
  * -ENOKEY (none of them is for that key), -ENOENT (it carries no FQDN), -E2BIG (the chain is too
- * long), or another -errno with `error` about the file. */
+ * long), or another -errno with `reason` about the file. */
 int verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name, Bytes public_key,
-                        ChainFacts *ret, char *error);
+                        ChainFacts *ret, Reason *reason);
 
 /* Has it read a file of CRLs, to see whether it can. Only before verifier_attach(). 0,
- * VERIFIER_E_FAILED, or -errno with `error` about the file. */
-int verifier_try_crl(Verifier *verifier, const CrlFile *file, char *error);
+ * VERIFIER_E_FAILED, or -errno with `reason` about the file. */
+int verifier_try_crl(Verifier *verifier, const CrlFile *file, Reason *reason);
 
 /* Lets it go on by itself: it reads the CRLs, those that have not changed as well, into `crls`
  * (borrowed; the same for every verifier), and judges. 0 or -errno. */

@@ -48,26 +48,22 @@ struct Verifier {
     sd_event_source *rest; /* ends `current` when nobody has wanted it for a while */
     Handed profile, anchors;
     AnchorFacts facts;
-    CrlsInForce *crls;                       /* borrowed, from verifier_attach() on */
-    char read_problem[CRL_FILES_ERROR_SIZE]; /* of what `next` is handed */
-    VerifierProcess *current;                /* judges */
-    VerifierProcess *next;                   /* reads what it is handed, to take over */
-    bool is_resting;                         /* `current` was ended for want of work */
-    Verification *waiting; /* the first is asked when `current` has an answer due */
+    CrlsInForce *crls;        /* borrowed, from verifier_attach() on */
+    Reason read_problem;      /* of what `next` is handed */
+    VerifierProcess *current; /* judges */
+    VerifierProcess *next;    /* reads what it is handed, to take over */
+    bool is_resting;          /* `current` was ended for want of work */
+    Verification *waiting;    /* the first is asked when `current` has an answer due */
     size_t n_waiting;
     VerifyAnswer answer;
     uint8_t frame[FRAME_SIZE_MAX];
 };
 
-/* Fills in `error` and yields `r`. */
-int verifier_refuse(int r, char *error, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 /* Says why a process gave no good answer; VERIFIER_E_FAILED. */
-int verifier_process_failed(const Verifier *verifier, int r, char *error);
+int verifier_process_failed(const Verifier *verifier, int r, Reason *reason);
 
-/* 0, -ENOMEM, or VERIFIER_E_FAILED with `error`. */
-int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, char *error);
+/* 0, -ENOMEM, or VERIFIER_E_FAILED with `reason`. */
+int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, Reason *reason);
 
 /* Ends the process; NULL is fine. */
 void verifier_process_free(VerifierProcess *process);
@@ -85,7 +81,7 @@ int verifier_request_send(Verifier *verifier, VerifierProcess *process,
 int verifier_answer_receive(Verifier *verifier, VerifierProcess *process);
 
 /* What the answer in verifier->answer says of the request: 0, or -errno with its reason. */
-int verifier_answer_error(const Verifier *verifier, char *error);
+int verifier_answer_error(const Verifier *verifier, Reason *reason);
 
 /* Octets as a file of their own, in memory that nobody changes any more. 0 or -errno. */
 int verifier_handed_init(Bytes octets, const char *name, Handed *ret);
@@ -106,15 +102,15 @@ int verifier_deadline_set(const VerifierProcess *process, uint64_t milliseconds)
 
 /* The CRLs that are to be in force, and what of them can't be read (verifier_next.c). `again`:
  * those that have not changed are read, too. 0 or -ENOMEM; *ret is for crl_files_deinit(). */
-int verifier_crls_look(const Verifier *verifier, bool again, CrlFiles *ret, char *problem);
+int verifier_crls_look(const Verifier *verifier, bool again, CrlFiles *ret, Reason *problem);
 
 /* Says what is wrong with `files`, beside `problem`, which they could not be read for. */
-void verifier_problem_tell(Verifier *verifier, const CrlFiles *files, const char *problem);
+void verifier_problem_tell(Verifier *verifier, const CrlFiles *files, const Reason *problem);
 
 /* Has verifier->next go on from where it is, to be handed these CRLs; or starts it before; or looks
  * at the CRLs before that. Where that fails, there is no `next` then, and it has been told. */
-void verifier_next_begin(Verifier *verifier, const CrlFiles *files, const char *problem);
-void verifier_next_start_with(Verifier *verifier, const CrlFiles *files, const char *problem);
+void verifier_next_begin(Verifier *verifier, const CrlFiles *files, const Reason *problem);
+void verifier_next_start_with(Verifier *verifier, const CrlFiles *files, const Reason *problem);
 void verifier_next_start(Verifier *verifier);
 
 /* `next` has answered what it was handed last: hands over more, has it take over, or ends it. */

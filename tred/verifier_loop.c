@@ -48,8 +48,7 @@ static void obsolete_drop(Verifier *verifier)
 
         if (!file || !file->is_kept)
             continue;
-        log_info("What %s held before is let go: there is a later list of each issuer.",
-                 file->path);
+        log_info("What %s held before is let go: there is a later list of each issuer", file->path);
         process->handed[number] = NULL;
         crl_files_remove(&verifier->crls->files, file);
         crl_files_remove(&process->crls, file);
@@ -73,13 +72,13 @@ static int current_answered(Verifier *verifier)
 static void current_fail(Verifier *verifier, int r, bool was_asked)
 {
     const bool is_replaced = was_asked || verifier->current->has_judged;
-    char error[VERIFIER_ERROR_SIZE];
+    Reason reason;
 
-    (void)verifier_process_failed(verifier, r, error);
-    log_error("%s.", error);
+    (void)verifier_process_failed(verifier, r, &reason);
+    log_error("%s", reason.text);
     verifier_process_free(steal_pointer(verifier->current));
     if (was_asked && verifier->waiting)
-        verification_end(verifier, NULL, error);
+        verification_end(verifier, NULL, reason.text);
     if (is_replaced && !verifier->next)
         verifier_next_start(verifier);
 }
@@ -138,7 +137,7 @@ int verifier_on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
  * judged. */
 static bool is_current(Verifier *verifier)
 {
-    char problem[CRL_FILES_ERROR_SIZE];
+    Reason problem;
     bool is = false;
     CrlFiles files;
 
@@ -146,16 +145,16 @@ static bool is_current(Verifier *verifier)
         verifier_next_start(verifier);
         return false;
     }
-    int r = verifier_crls_look(verifier, false, &files, problem);
+    int r = verifier_crls_look(verifier, false, &files, &problem);
     if (r < 0) {
-        log_error("The CRLs can't be looked at: %s. SeGWs are judged by what was in force before.",
+        log_error("The CRLs can't be looked at: %s. SeGWs are judged by what was in force before",
                   strerror(-r));
         is = true;
     } else if (crl_files_equal(&files, &verifier->current->crls)) {
-        verifier_problem_tell(verifier, &files, problem);
+        verifier_problem_tell(verifier, &files, &problem);
         is = true;
     } else {
-        verifier_next_start_with(verifier, &files, problem);
+        verifier_next_start_with(verifier, &files, &problem);
         is = !verifier->next && verifier->current;
     }
     crl_files_deinit(&files);
@@ -189,7 +188,7 @@ static void rest_later(Verifier *verifier)
     if (r >= 0)
         r = sd_event_source_set_enabled(verifier->rest, SD_EVENT_ONESHOT);
     if (r < 0)
-        log_warning("The verifier is kept while nobody needs it: %s.", strerror(-r));
+        log_warning("The verifier is kept while nobody needs it: %s", strerror(-r));
 }
 
 /* Derived from what there is: has the first who waits judged by what is in force, or a process
@@ -237,7 +236,7 @@ void verifier_want(Verifier *verifier)
 
 int verifier_attach(Verifier *verifier, sd_event *event, CrlsInForce *crls)
 {
-    char problem[CRL_FILES_ERROR_SIZE];
+    Reason problem;
     CrlFiles files;
 
     if (!verifier->next || verifier->next->step != LOAD_CRLS)
@@ -253,9 +252,9 @@ int verifier_attach(Verifier *verifier, sd_event *event, CrlsInForce *crls)
     }
     if (r < 0)
         return r;
-    r = verifier_crls_look(verifier, true, &files, problem);
+    r = verifier_crls_look(verifier, true, &files, &problem);
     if (r == 0)
-        verifier_next_begin(verifier, &files, problem);
+        verifier_next_begin(verifier, &files, &problem);
     crl_files_deinit(&files);
     return r;
 }

@@ -15,25 +15,25 @@ enum {
 };
 
 /* A process that is not to judge: what was in force stays, or nobody is judged. */
-static void next_fail(Verifier *verifier, const char *reason)
+static void next_fail(Verifier *verifier, const Reason *reason)
 {
     verifier_process_free(steal_pointer(verifier->next));
     if (verifier->current) {
-        log_error("%s. SeGWs are judged by what was in force before.", reason);
+        log_error("%s. SeGWs are judged by what was in force before", reason->text);
     } else {
-        log_error("%s. No SeGW is taken until that is mended.", reason);
-        verifier_waiting_fail(verifier, reason);
+        log_error("%s. No SeGW is taken until that is mended", reason->text);
+        verifier_waiting_fail(verifier, reason->text);
     }
 }
 
 /* What is wrong with the CRLs as `files` has them, beside what could not be read. */
-void verifier_problem_tell(Verifier *verifier, const CrlFiles *files, const char *problem)
+void verifier_problem_tell(Verifier *verifier, const CrlFiles *files, const Reason *problem)
 {
     const CrlFile *flawed = crl_files_flawed(files);
 
-    crls_in_force_set_problem(verifier->crls, problem[0] != '\0' ? problem
-                                              : flawed           ? flawed->flaw
-                                                                 : "");
+    if (problem->text[0] == '\0' && flawed)
+        problem = &flawed->flaw;
+    crls_in_force_set_problem(verifier->crls, problem);
 }
 
 static void next_take_over(Verifier *verifier)
@@ -52,7 +52,7 @@ static void next_take_over(Verifier *verifier)
     crls->is_complete = true;
     crls->n_issuers = facts->n_issuers;
     memcpy(crls->issuers, facts->issuers, sizeof(crls->issuers));
-    verifier_problem_tell(verifier, &crls->files, verifier->read_problem);
+    verifier_problem_tell(verifier, &crls->files, &verifier->read_problem);
     if (crls->on_changed)
         crls->on_changed(crls->userdata);
 }
@@ -78,14 +78,14 @@ int verifier_deadline_set(const VerifierProcess *process, uint64_t milliseconds)
 
 static void next_step(Verifier *verifier)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
+    Reason reason = {0};
     int r = verifier_load_step(verifier, verifier->next);
 
     if (r == 0)
         r = verifier_deadline_set(verifier->next, LOADING_DEADLINE_MS);
     if (r < 0) {
-        (void)verifier_process_failed(verifier, r, error);
-        next_fail(verifier, error);
+        (void)verifier_process_failed(verifier, r, &reason);
+        next_fail(verifier, &reason);
     }
 }
 
@@ -98,10 +98,10 @@ static uint64_t now_usec(const Verifier *verifier)
 }
 
 /* The CRLs that are to be in force. 0 or -ENOMEM. */
-int verifier_crls_look(const Verifier *verifier, bool again, CrlFiles *ret, char *problem)
+int verifier_crls_look(const Verifier *verifier, bool again, CrlFiles *ret, Reason *problem)
 {
     *ret = (CrlFiles){0};
-    problem[0] = '\0';
+    *problem = (Reason){0};
     if (!verifier->options.crl_directory)
         return 0;
     return crl_files_read(verifier->options.crl_directory, &verifier->crls->files, again,
@@ -109,54 +109,54 @@ int verifier_crls_look(const Verifier *verifier, bool again, CrlFiles *ret, char
 }
 
 /* Has `next` go on from where it is, to be handed these CRLs. */
-void verifier_next_begin(Verifier *verifier, const CrlFiles *files, const char *problem)
+void verifier_next_begin(Verifier *verifier, const CrlFiles *files, const Reason *problem)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     assert(verifier->next);
-    if (problem[0] != '\0' && !verifier->crls->is_complete) {
+    if (problem->text[0] != '\0' && !verifier->crls->is_complete) {
         /* A list that can't be read may be the one that revokes. */
         crls_in_force_set_problem(verifier->crls, problem);
         verifier_process_free(steal_pointer(verifier->next));
-        verifier_waiting_fail(verifier, problem);
+        verifier_waiting_fail(verifier, problem->text);
         return;
     }
-    (void)snprintf(verifier->read_problem, sizeof(verifier->read_problem), "%s", problem);
+    verifier->read_problem = *problem;
     crl_files_replace(&verifier->next->crls, files);
     int r = process_watch(verifier, verifier->next);
     if (r == 0) {
         next_step(verifier);
         return;
     }
-    (void)verifier_process_failed(verifier, r, error);
-    next_fail(verifier, error);
+    (void)verifier_process_failed(verifier, r, &reason);
+    next_fail(verifier, &reason);
 }
 
-void verifier_next_start_with(Verifier *verifier, const CrlFiles *files, const char *problem)
+void verifier_next_start_with(Verifier *verifier, const CrlFiles *files, const Reason *problem)
 {
-    char error[VERIFIER_ERROR_SIZE] = "";
-    int r = verifier_process_start(verifier, &verifier->next, error);
+    Reason reason = {0};
+    int r = verifier_process_start(verifier, &verifier->next, &reason);
 
     if (r == 0) {
         verifier_next_begin(verifier, files, problem);
         return;
     }
     if (r < 0)
-        (void)verifier_process_failed(verifier, r, error);
-    next_fail(verifier, error);
+        (void)verifier_process_failed(verifier, r, &reason);
+    next_fail(verifier, &reason);
 }
 
 void verifier_next_start(Verifier *verifier)
 {
-    char problem[CRL_FILES_ERROR_SIZE], error[VERIFIER_ERROR_SIZE] = "";
+    Reason problem, reason = {0};
     CrlFiles files;
-    int r = verifier_crls_look(verifier, false, &files, problem);
+    int r = verifier_crls_look(verifier, false, &files, &problem);
 
     if (r == 0) {
-        verifier_next_start_with(verifier, &files, problem);
+        verifier_next_start_with(verifier, &files, &problem);
     } else {
-        (void)verifier_process_failed(verifier, r, error);
-        next_fail(verifier, error);
+        (void)verifier_process_failed(verifier, r, &reason);
+        next_fail(verifier, &reason);
     }
     crl_files_deinit(&files);
 }
@@ -173,18 +173,18 @@ static bool can_leave_out(const Verifier *verifier)
 }
 
 /* It is left out until it changes, or where it may be no fault of the file's, for a while. */
-static void crl_leave_out(Verifier *verifier, const char *reason, uint64_t until)
+static void crl_leave_out(Verifier *verifier, const Reason *reason, uint64_t until)
 {
     CrlFile *file = verifier->next->reading;
 
-    (void)snprintf(file->flaw, sizeof(file->flaw), "%s", reason);
+    file->flaw = *reason;
     file->flaw_until = until;
     if (!crl_files_add(&verifier->crls->files, file))
         log_warning("%s is looked at again and again: too many CRLs are held.", file->path);
 }
 
 /* `next` can't use the file: the rest stays or comes into force. */
-static void crl_refused(Verifier *verifier, const char *reason)
+static void crl_refused(Verifier *verifier, const Reason *reason)
 {
     if (can_leave_out(verifier)) {
         crl_leave_out(verifier, reason, 0);
@@ -192,7 +192,7 @@ static void crl_refused(Verifier *verifier, const char *reason)
     } else if (!verifier->crls->is_complete) {
         verifier_process_free(steal_pointer(verifier->next));
         crls_in_force_set_problem(verifier->crls, reason);
-        verifier_waiting_fail(verifier, reason);
+        verifier_waiting_fail(verifier, reason->text);
     } else {
         next_fail(verifier, reason);
     }
@@ -200,17 +200,18 @@ static void crl_refused(Verifier *verifier, const char *reason)
 
 void verifier_next_lost(Verifier *verifier, int r)
 {
-    char error[VERIFIER_ERROR_SIZE], reason[CRL_FILES_ERROR_SIZE];
+    const Reason nothing = {0};
+    Reason reason = {0};
 
-    (void)verifier_process_failed(verifier, r, error);
+    (void)verifier_process_failed(verifier, r, &reason);
     if (!can_leave_out(verifier)) {
-        next_fail(verifier, error);
+        next_fail(verifier, &reason);
         return;
     }
-    (void)snprintf(reason, sizeof(reason), "%.200s can't be read: %.250s.",
-                   verifier->next->reading->path, error);
-    crl_leave_out(verifier, reason, now_usec(verifier) + FLAW_USEC);
-    verifier_problem_tell(verifier, &verifier->crls->files, "");
+    (void)reason_set(&reason, 0, "%.300s can't be read: %s", verifier->next->reading->path,
+                     reason.text);
+    crl_leave_out(verifier, &reason, now_usec(verifier) + FLAW_USEC);
+    verifier_problem_tell(verifier, &verifier->crls->files, &nothing);
     verifier_process_free(steal_pointer(verifier->next));
 }
 
@@ -218,14 +219,14 @@ void verifier_next_lost(Verifier *verifier, int r)
 void verifier_next_answered(Verifier *verifier)
 {
     VerifierProcess *process = verifier->next;
-    char error[VERIFIER_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     if (verifier->answer.error < 0) {
-        (void)verifier_answer_error(verifier, error);
-        if (process->step == LOAD_CRLS && process->reading && error[0] != '\0') {
-            crl_refused(verifier, error);
-        } else if (error[0] != '\0') {
-            next_fail(verifier, error);
+        (void)verifier_answer_error(verifier, &reason);
+        if (process->step == LOAD_CRLS && process->reading && reason.text[0] != '\0') {
+            crl_refused(verifier, &reason);
+        } else if (reason.text[0] != '\0') {
+            next_fail(verifier, &reason);
         } else {
             verifier_next_lost(verifier, verifier->answer.error);
         }

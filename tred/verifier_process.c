@@ -3,22 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
 
-int verifier_refuse(int r, char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(error, VERIFIER_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    return r;
-}
-
 /* Why there was no good answer. */
-int verifier_process_failed(const Verifier *verifier, int r, char *error)
+int verifier_process_failed(const Verifier *verifier, int r, Reason *reason)
 {
     const char *what = strerror(-r);
 
@@ -37,9 +26,9 @@ int verifier_process_failed(const Verifier *verifier, int r, char *error)
     default:
         break;
     }
-    return verifier_refuse(VERIFIER_E_FAILED, error,
-                           "The verifier %.200s failed: %s. Another is started; see tred's log",
-                           verifier->options.program, what);
+    return reason_set(reason, VERIFIER_E_FAILED,
+                      "The verifier %.200s failed: %s. Another is started; see tred's log",
+                      verifier->options.program, what);
 }
 
 void verifier_process_free(VerifierProcess *process)
@@ -53,7 +42,7 @@ void verifier_process_free(VerifierProcess *process)
     free(process);
 }
 
-int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, char *error)
+int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, Reason *reason)
 {
     _cleanup_(verifier_process_freep) VerifierProcess *process = calloc(1, sizeof(*process));
 
@@ -61,8 +50,8 @@ int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, char
         return -ENOMEM;
     int r = helper_process_start(verifier->options.program, NULL, &process->helper);
     if (r < 0) {
-        return verifier_refuse(
-            VERIFIER_E_FAILED, error,
+        return reason_set(
+            reason, VERIFIER_E_FAILED,
             "The verifier %.200s can't be started: %s. Install tred-verify, or correct "
             "[segw] verifier",
             verifier->options.program, strerror(-r));
@@ -112,10 +101,10 @@ int verifier_answer_receive(Verifier *verifier, VerifierProcess *process)
     return r;
 }
 
-int verifier_answer_error(const Verifier *verifier, char *error)
+int verifier_answer_error(const Verifier *verifier, Reason *reason)
 {
     if (verifier->answer.error < 0)
-        (void)snprintf(error, VERIFIER_ERROR_SIZE, "%s", verifier->answer.reason);
+        reason_set(reason, 0, "%s", verifier->answer.reason.text);
     return verifier->answer.error;
 }
 
@@ -161,7 +150,7 @@ static CrlFile *crl_next(VerifierProcess *process)
     while (process->next_crl < process->crls.count) {
         CrlFile *file = process->crls.files[process->next_crl++];
 
-        if (file->flaw[0] == '\0')
+        if (file->flaw.text[0] == '\0')
             return file;
     }
     return NULL;

@@ -9,19 +9,16 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { SUBJECT_SIZE = 128 };
 
-int anchors_decode(Bytes bundle, const char *name, STACK_OF(X509) **ret, char *error)
+int anchors_decode(Bytes bundle, const char *name, STACK_OF(X509) **ret, Reason *reason)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
     int r;
 
-    _Static_assert((int)ANCHOR_ERROR_SIZE >= (int)CERTIFICATES_ERROR_SIZE,
-                   "the reader's sentence fits");
-    r = certificates_decode(bundle, name, &certificates, error);
+    r = certificates_decode(bundle, name, &certificates, reason);
     if (r < 0)
         return r;
     for (int i = 0; i < sk_X509_num(certificates); i++) {
@@ -33,10 +30,9 @@ int anchors_decode(Bytes bundle, const char *name, STACK_OF(X509) **ret, char *e
             continue;
         certificate_subject(certificate, subject, sizeof(subject));
         ERR_clear_error();
-        (void)snprintf(error, ANCHOR_ERROR_SIZE,
-                       "%.200s: certificate %d (%s) %s, so it can't be an anchor; take it out",
-                       name, i + 1, subject, flaw);
-        return -EINVAL;
+        return reason_set(reason, -EINVAL,
+                          "%.200s: certificate %d (%s) %s, so it can't be an anchor; take it out",
+                          name, i + 1, subject, flaw);
     }
     *ret = steal_pointer(certificates);
     return 0;
@@ -108,7 +104,7 @@ static AnchorStore *anchor_store_new(void)
     return anchors;
 }
 
-int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, char *error)
+int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, Reason *reason)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
     _cleanup_(anchor_store_unrefp) AnchorStore *anchors = anchor_store_new();
@@ -118,7 +114,7 @@ int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, char 
                    "every certificate of a file has its place");
     if (!anchors)
         return -ENOMEM;
-    r = anchors_decode(bundle, name, &certificates, error);
+    r = anchors_decode(bundle, name, &certificates, reason);
     for (int i = 0; r == 0 && i < sk_X509_num(certificates); i++)
         r = anchor_add(anchors, sk_X509_value(certificates, i));
     if (r < 0)
@@ -127,17 +123,15 @@ int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, char 
     return 0;
 }
 
-int anchor_store_read(const char *path, AnchorStore **ret, char *error)
+int anchor_store_read(const char *path, AnchorStore **ret, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *bundle = NULL;
     size_t size = 0;
     int r = file_read(path, ANCHORS_FILE_SIZE_MAX, &bundle, &size);
 
-    if (r < 0) {
-        (void)snprintf(error, ANCHOR_ERROR_SIZE, "%.200s can't be read: %s", path, strerror(-r));
-        return r;
-    }
-    return anchor_store_decode((Bytes){bundle, size}, path, ret, error);
+    if (r < 0)
+        return reason_set(reason, r, "%.200s can't be read: %s", path, strerror(-r));
+    return anchor_store_decode((Bytes){bundle, size}, path, ret, reason);
 }
 
 AnchorStore *anchor_store_ref(AnchorStore *anchors)

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/reason.h"
 
 #include <openssl/x509.h>
 #include <stddef.h>
@@ -12,7 +13,6 @@
 enum {
     ANCHOR_HASH_SIZE = 20,
     ANCHORS_MAX = 64,
-    ANCHOR_ERROR_SIZE = 640,
     ANCHORS_FILE_SIZE_MAX = 1024 * 1024,
 };
 
@@ -25,17 +25,17 @@ typedef struct AnchorStore {
 
 /* Every certificate of a bundle, which messages call `name`; each must be fit to be an anchor (a CA
  * with a key of at least 112 bits of security). *ret is the caller's: sk_X509_pop_free(). 0,
- * -ENOMEM or -EINVAL with `error` (ANCHOR_ERROR_SIZE octets). */
-int anchors_decode(Bytes bundle, const char *name, STACK_OF(X509) **ret, char *error);
+ * -ENOMEM or -EINVAL with `reason`. */
+int anchors_decode(Bytes bundle, const char *name, STACK_OF(X509) **ret, Reason *reason);
 
-/* Reads every certificate of `path` (PEM or DER, any number and order). Each must be a CA
- * with a key of at least 112 bits of security (RSA-2048). One that is there twice counts once.
- * Returns 0, -ENOENT or another errno, or -EINVAL; `error` (ANCHOR_ERROR_SIZE octets) then names
- * the file and the position of what is wrong. */
-int anchor_store_read(const char *path, AnchorStore **ret, char *error);
+/* Reads every certificate of `path` (PEM or DER, any number and order). Each must be a CA with a
+ * key of at least 112 bits of security (RSA-2048). One that is there twice counts once. Returns 0,
+ * -ENOENT or another errno, or -EINVAL; `reason` then names the file and the position of what is
+ * wrong. */
+int anchor_store_read(const char *path, AnchorStore **ret, Reason *reason);
 
 /* The same of a bundle in memory, which messages call `name`. */
-int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, char *error);
+int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, Reason *reason);
 AnchorStore *anchor_store_ref(AnchorStore *anchors);
 void anchor_store_unref(AnchorStore *anchors);
 DEFINE_POINTER_CLEANUP(AnchorStore, anchor_store_unref);

@@ -10,7 +10,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,26 +22,16 @@ enum {
     LABEL_MAX = 63,
 };
 
-__attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    ERR_clear_error();
-    va_start(arguments, format);
-    (void)vsnprintf(error, CERTIFICATES_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    return -EINVAL;
-}
-
 /* Takes `certificate` over, also when it fails. */
 static int certificates_add(STACK_OF(X509) *certificates, X509 *certificate, const char *name,
-                            char *error)
+                            Reason *reason)
 {
     if (sk_X509_num(certificates) >= CERTIFICATES_MAX) {
         X509_free(certificate);
-        return refuse(error,
-                      "%.200s holds more than %d certificates; leave those out that are not needed",
-                      name, CERTIFICATES_MAX);
+        return reason_set(
+            reason, -EINVAL,
+            "%.200s holds more than %d certificates; leave those out that are not needed", name,
+            CERTIFICATES_MAX);
     }
     if (sk_X509_push(certificates, certificate) == 0) {
         X509_free(certificate);
@@ -51,7 +40,7 @@ static int certificates_add(STACK_OF(X509) *certificates, X509 *certificate, con
     return 0;
 }
 
-static int der_decode(Bytes bytes, const char *name, STACK_OF(X509) *certificates, char *error)
+static int der_decode(Bytes bytes, const char *name, STACK_OF(X509) *certificates, Reason *reason)
 {
     const unsigned char *position = bytes.data;
     const unsigned char *const end = bytes.data + bytes.size;
@@ -62,12 +51,13 @@ static int der_decode(Bytes bytes, const char *name, STACK_OF(X509) *certificate
         int r;
 
         if (!certificate) {
-            return refuse(error,
-                          "%.200s: certificate %d at octet %zu is not a DER certificate; take it "
-                          "out, or replace it with a good copy",
-                          name, sk_X509_num(certificates) + 1, offset);
+            return reason_set(
+                reason, -EINVAL,
+                "%.200s: certificate %d at octet %zu is not a DER certificate; take it "
+                "out, or replace it with a good copy",
+                name, sk_X509_num(certificates) + 1, offset);
         }
-        r = certificates_add(certificates, certificate, name, error);
+        r = certificates_add(certificates, certificate, name, reason);
         if (r < 0)
             return r;
     }
@@ -135,7 +125,7 @@ static X509 *pem_block_decode(Bytes bytes, size_t *ret_used, char *ret_label)
     return certificate;
 }
 
-static int pem_decode(Bytes bytes, const char *name, STACK_OF(X509) *certificates, char *error)
+static int pem_decode(Bytes bytes, const char *name, STACK_OF(X509) *certificates, Reason *reason)
 {
     size_t offset = pem_next(bytes, 0);
 
@@ -147,17 +137,19 @@ static int pem_decode(Bytes bytes, const char *name, STACK_OF(X509) *certificate
 
         certificate = pem_block_decode(bytes_slice(bytes, offset, bytes.size), &used, label);
         if (!certificate && label[0] != '\0' && !label_is_certificate(label)) {
-            return refuse(error,
-                          "%.200s: PEM block %u (line %zu) is '%s', not a certificate; take it out",
-                          name, block, line_number(bytes, offset), label);
+            return reason_set(
+                reason, -EINVAL,
+                "%.200s: PEM block %u (line %zu) is '%s', not a certificate; take it out", name,
+                block, line_number(bytes, offset), label);
         }
         if (!certificate) {
-            return refuse(error,
-                          "%.200s: PEM block %u (line %zu) is damaged; take it out, or replace it "
-                          "with a good copy",
-                          name, block, line_number(bytes, offset));
+            return reason_set(
+                reason, -EINVAL,
+                "%.200s: PEM block %u (line %zu) is damaged; take it out, or replace it "
+                "with a good copy",
+                name, block, line_number(bytes, offset));
         }
-        r = certificates_add(certificates, certificate, name, error);
+        r = certificates_add(certificates, certificate, name, reason);
         if (r < 0)
             return r;
         offset = pem_next(bytes, offset + used);
@@ -171,7 +163,7 @@ static bool is_der(Bytes bytes)
     return bytes.size >= 2 && bytes.data[0] == DER_SEQUENCE && bytes.data[1] >= DER_LONG_LENGTH;
 }
 
-int certificates_decode(Bytes bytes, const char *name, STACK_OF(X509) **ret, char *error)
+int certificates_decode(Bytes bytes, const char *name, STACK_OF(X509) **ret, Reason *reason)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = sk_X509_new_null();
     int r;
@@ -179,25 +171,26 @@ int certificates_decode(Bytes bytes, const char *name, STACK_OF(X509) **ret, cha
     if (!certificates)
         return -ENOMEM;
     if (bytes.size > CERTIFICATES_FILE_MAX) {
-        return refuse(error,
-                      "%.200s is larger than %d octets; leave certificates out that are not "
-                      "needed",
-                      name, CERTIFICATES_FILE_MAX);
+        return reason_set(reason, -EINVAL,
+                          "%.200s is larger than %d octets; leave certificates out that are not "
+                          "needed",
+                          name, CERTIFICATES_FILE_MAX);
     }
     if (is_der(bytes)) {
-        r = der_decode(bytes, name, certificates, error);
+        r = der_decode(bytes, name, certificates, reason);
     } else {
-        r = pem_decode(bytes, name, certificates, error);
+        r = pem_decode(bytes, name, certificates, reason);
     }
     if (r < 0)
         return r;
     if (sk_X509_num(certificates) == 0)
-        return refuse(error, "%.200s holds no certificate, neither as PEM nor as DER", name);
+        return reason_set(reason, -EINVAL, "%.200s holds no certificate, neither as PEM nor as DER",
+                          name);
     *ret = steal_pointer(certificates);
     return 0;
 }
 
-int certificates_read(const char *path, STACK_OF(X509) **ret, char *error)
+int certificates_read(const char *path, STACK_OF(X509) **ret, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *data = NULL;
     size_t size = 0;
@@ -205,14 +198,13 @@ int certificates_read(const char *path, STACK_OF(X509) **ret, char *error)
 
     r = file_read(path, CERTIFICATES_FILE_MAX, &data, &size);
     if (r == -EFBIG) {
-        return refuse(error, "%.200s is larger than %d octets; is it a certificate file?", path,
-                      CERTIFICATES_FILE_MAX);
+        return reason_set(reason, -EINVAL,
+                          "%.200s is larger than %d octets; is it a certificate file?", path,
+                          CERTIFICATES_FILE_MAX);
     }
-    if (r < 0) {
-        (void)refuse(error, "%.200s can't be read: %s", path, strerror(-r));
-        return r;
-    }
-    return certificates_decode((Bytes){data, size}, path, ret, error);
+    if (r < 0)
+        return reason_set(reason, r, "%.200s can't be read: %s", path, strerror(-r));
+    return certificates_decode((Bytes){data, size}, path, ret, reason);
 }
 
 static X509 *find_by_key(const STACK_OF(X509) *certificates, const EVP_PKEY *public_key)

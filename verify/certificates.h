@@ -3,22 +3,22 @@
 
 #include "base/bytes.h"
 #include "base/fqdn.h"
+#include "base/reason.h"
 
 #include <openssl/x509.h>
 #include <stdbool.h>
 
-enum { CERTIFICATES_MAX = 64, CERTIFICATES_ERROR_SIZE = 512 };
+enum { CERTIFICATES_MAX = 64 };
 
 /* Reads every certificate of `path` (at most CERTIFICATES_MAX, 1 MiB), DER certificates one after
  * another or PEM blocks with any text between. *ret is the caller's: sk_X509_pop_free(). Returns 0,
- * open's errno, or -EINVAL; `error` (CERTIFICATES_ERROR_SIZE octets) then names the file and the
- * position of the bad one. A block that is something else (a private key, say) is bad too, and so
- * is a file with no certificate. */
-int certificates_read(const char *path, STACK_OF(X509) **ret, char *error);
+ * open's errno, or -EINVAL; `reason` then names the file and the position of the bad one. A block
+ * that is something else (a private key, say) is bad too, and so is a file with no certificate. */
+int certificates_read(const char *path, STACK_OF(X509) **ret, Reason *reason);
 
 /* The same from memory: `bytes` is the content of the file that messages call `name`. For tests and
- * the fuzz target. Returns 0, -EINVAL (error filled) or -ENOMEM. */
-int certificates_decode(Bytes bytes, const char *name, STACK_OF(X509) **ret, char *error);
+ * the fuzz target. Returns 0, -EINVAL (reason filled) or -ENOMEM. */
+int certificates_decode(Bytes bytes, const char *name, STACK_OF(X509) **ret, Reason *reason);
 
 /* Puts a chain in order: first the certificate of `public_key` (of several, the one that is valid
  * longest), then its issuer, and so on, without the self-signed root: a peer has it already, or

@@ -15,10 +15,10 @@
 
 static const char PEM_MARK[] = "-----BEGIN ";
 
-static int refuse(char *error, const char *name, const char *what)
+static int refuse(Reason *reason, const char *name, const char *what)
 {
-    (void)snprintf(error, CRLS_ERROR_SIZE,
-                   "%.300s: %s. Put X.509 CRLs there, PEM or DER, and nothing else.", name, what);
+    reason_set(reason, 0, "%.300s: %s. Put X.509 CRLs there, PEM or DER, and nothing else", name,
+               what);
     ERR_clear_error();
     return -EINVAL;
 }
@@ -49,22 +49,22 @@ static void store_cut(CrlStore *store, int n_crls, int n_issuers)
 }
 
 /* Keeps a reference. */
-static int crl_add(CrlStore *store, X509_CRL *crl, const char *name, char *error)
+static int crl_add(CrlStore *store, X509_CRL *crl, const char *name, Reason *reason)
 {
     if (!X509_CRL_get0_nextUpdate(crl))
-        return refuse(error, name, "a CRL has no nextUpdate (RFC 5280 5.1.2.5)");
+        return refuse(reason, name, "a CRL has no nextUpdate (RFC 5280 5.1.2.5)");
     if (sk_X509_CRL_num(store->crls) >= CRLS_MAX)
-        return refuse(error, name, "there are more CRLs than are looked at");
+        return refuse(reason, name, "there are more CRLs than are looked at");
     if (sk_X509_CRL_push(store->crls, crl) == 0)
         return -ENOMEM;
     (void)X509_CRL_up_ref(crl);
     return 0;
 }
 
-static int issuer_add(CrlStore *store, X509 *issuer, const char *name, char *error)
+static int issuer_add(CrlStore *store, X509 *issuer, const char *name, Reason *reason)
 {
     if (sk_X509_num(store->issuers) >= CRL_ISSUERS_MAX)
-        return refuse(error, name, "there are more certificates than are looked at");
+        return refuse(reason, name, "there are more certificates than are looked at");
     if (sk_X509_push(store->issuers, issuer) == 0)
         return -ENOMEM;
     (void)X509_up_ref(issuer);
@@ -76,7 +76,7 @@ static void infos_freep(STACK_OF(X509_INFO) **infos)
     sk_X509_INFO_pop_free(*infos, X509_INFO_free);
 }
 
-static int pem_decode(CrlStore *store, Bytes bytes, const char *name, char *error)
+static int pem_decode(CrlStore *store, Bytes bytes, const char *name, Reason *reason)
 {
     _cleanup_(BIO_free_allp) BIO *bio = BIO_new_mem_buf(bytes.data, (int)bytes.size);
     _cleanup_(infos_freep) STACK_OF(X509_INFO) *infos = NULL;
@@ -86,22 +86,22 @@ static int pem_decode(CrlStore *store, Bytes bytes, const char *name, char *erro
         return -ENOMEM;
     infos = PEM_X509_INFO_read_bio(bio, NULL, NULL, NULL);
     if (sk_X509_INFO_num(infos) <= 0)
-        return refuse(error, name, "no PEM block in it is a CRL");
+        return refuse(reason, name, "no PEM block in it is a CRL");
     for (int i = 0; i < sk_X509_INFO_num(infos) && r == 0; i++) {
         const X509_INFO *info = sk_X509_INFO_value(infos, i);
 
         /* A CRL and a certificate that stand together come as one. */
         if (!info->crl && !info->x509)
-            r = refuse(error, name, "a PEM block is neither CRL nor certificate");
+            r = refuse(reason, name, "a PEM block is neither CRL nor certificate");
         if (info->crl)
-            r = crl_add(store, info->crl, name, error);
+            r = crl_add(store, info->crl, name, reason);
         if (r == 0 && info->x509)
-            r = issuer_add(store, info->x509, name, error);
+            r = issuer_add(store, info->x509, name, reason);
     }
     return r;
 }
 
-static int der_decode(CrlStore *store, Bytes bytes, const char *name, char *error)
+static int der_decode(CrlStore *store, Bytes bytes, const char *name, Reason *reason)
 {
     const unsigned char *const end = bytes.data + bytes.size;
     const unsigned char *cursor = bytes.data;
@@ -114,16 +114,16 @@ static int der_decode(CrlStore *store, Bytes bytes, const char *name, char *erro
         issuer = d2i_X509(NULL, &cursor, (long)bytes.size);
     }
     if (cursor != end || (!crl && !issuer)) {
-        r = refuse(error, name, "it is no CRL, or has something after it");
+        r = refuse(reason, name, "it is no CRL, or has something after it");
     } else {
-        r = crl ? crl_add(store, crl, name, error) : issuer_add(store, issuer, name, error);
+        r = crl ? crl_add(store, crl, name, reason) : issuer_add(store, issuer, name, reason);
     }
     X509_CRL_free(crl);
     X509_free(issuer);
     return r;
 }
 
-int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, char *error)
+int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, Reason *reason)
 {
     const int n_crls = sk_X509_CRL_num(store->crls), n_issuers = sk_X509_num(store->issuers);
     const bool is_pem =
@@ -131,25 +131,24 @@ int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, char *error
     int r;
 
     if (bytes.size == 0 || bytes.size > CRL_FILE_SIZE_MAX)
-        return refuse(error, name, "it is empty, or larger than 8 MiB");
-    r = (is_pem ? pem_decode : der_decode)(store, bytes, name, error);
+        return refuse(reason, name, "it is empty, or larger than 8 MiB");
+    r = (is_pem ? pem_decode : der_decode)(store, bytes, name, reason);
     if (r < 0) /* what it holds beyond the flaw can't be known */
         store_cut(store, n_crls, n_issuers);
     ERR_clear_error();
     return r;
 }
-static int file_add(CrlStore *store, const char *path, char *error)
+
+static int file_add(CrlStore *store, const char *path, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *data = NULL;
     size_t size = 0;
     int r;
 
     r = file_read(path, CRL_FILE_SIZE_MAX, &data, &size);
-    if (r < 0) {
-        (void)snprintf(error, CRLS_ERROR_SIZE, "%.300s: can't be read: %s.", path, strerror(-r));
-        return r;
-    }
-    return crl_store_decode(store, (Bytes){data, size}, path, error);
+    if (r < 0)
+        return reason_set(reason, r, "%.300s: can't be read: %s", path, strerror(-r));
+    return crl_store_decode(store, (Bytes){data, size}, path, reason);
 }
 
 static void close_dirp(DIR **directory)
@@ -158,7 +157,7 @@ static void close_dirp(DIR **directory)
         (void)closedir(*directory);
 }
 
-static int directory_add(CrlStore *store, const char *path, char *error)
+static int directory_add(CrlStore *store, const char *path, Reason *reason)
 {
     _cleanup_(close_dirp) DIR *directory = opendir(path);
     const struct dirent *entry;
@@ -166,35 +165,34 @@ static int directory_add(CrlStore *store, const char *path, char *error)
     if (!directory) {
         const int r = -errno;
 
-        (void)snprintf(error, CRLS_ERROR_SIZE, "%.300s: can't be read: %s.", path, strerror(-r));
-        return r;
+        return reason_set(reason, r, "%.300s: can't be read: %s", path, strerror(-r));
     }
     while ((entry = readdir(directory))) {
         _cleanup_(free_charp) char *file = NULL;
-        char flaw[CRLS_ERROR_SIZE] = "";
+        Reason flaw = {0};
         int r;
 
         if (entry->d_name[0] == '.')
             continue;
         if (asprintf(&file, "%s/%s", path, entry->d_name) < 0)
             return -ENOMEM;
-        r = file_add(store, file, flaw);
+        r = file_add(store, file, &flaw);
         if (r == -ENOMEM)
             return r;
-        if (r < 0 && error[0] == '\0')
-            memcpy(error, flaw, sizeof(flaw));
+        if (r < 0 && reason->text[0] == '\0')
+            memcpy(reason->text, flaw.text, sizeof(flaw.text));
     }
     return 0;
 }
 
-int crl_store_read(CrlStore *store, const char *path, char *error)
+int crl_store_read(CrlStore *store, const char *path, Reason *reason)
 {
     int r;
 
-    error[0] = '\0';
-    r = file_add(store, path, error);
+    reason->text[0] = '\0';
+    r = file_add(store, path, reason);
     if (r != -EISDIR)
         return r;
-    error[0] = '\0';
-    return directory_add(store, path, error);
+    reason->text[0] = '\0';
+    return directory_add(store, path, reason);
 }

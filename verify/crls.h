@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/reason.h"
 
 #include <openssl/x509.h>
 
@@ -10,7 +11,6 @@ enum {
     CRLS_MAX = 512,
     CRL_ISSUERS_MAX = 16,
     CRL_FILE_SIZE_MAX = 8 * 1024 * 1024,
-    CRLS_ERROR_SIZE = 512
 };
 
 typedef struct CrlStore {
@@ -24,12 +24,12 @@ int crl_store_init(CrlStore *store);
 void crl_store_deinit(CrlStore *store);
 
 /* Adds what is in the file `path`, or in every file of the directory `path` (names that begin with
- * a dot are passed over). Of a directory, a file that can't be used is left out,
- * and the rest is taken: `error` (CRLS_ERROR_SIZE octets) then names the first of them, and is
- * empty otherwise. Returns 0, -ENOMEM, or for `path` itself an errno or -EINVAL, with `error`. */
-int crl_store_read(CrlStore *store, const char *path, char *error);
+ * a dot are passed over). Of a directory, a file that can't be used is left out, and the rest is
+ * taken: `reason` then names the first of them, and is empty otherwise. Returns 0, -ENOMEM, or for
+ * `path` itself an errno or -EINVAL, with `reason`. */
+int crl_store_read(CrlStore *store, const char *path, Reason *reason);
 
 /* The same from memory, for one file that messages call `name`: all of it is added, or nothing. A
  * list without nextUpdate is
  * refused (RFC 5280 5.1.2.5). */
-int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, char *error);
+int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, Reason *reason);

@@ -189,7 +189,7 @@ int verify_answer_decode(Bytes frame, VerifyAnswer *ret)
     if (r < 0 || error > FRAME_ERRNO_MAX)
         return -EBADMSG;
     ret->error = -(int)error;
-    r = frame_read_text(&reader, ret->reason, sizeof(ret->reason));
+    r = frame_read_text(&reader, ret->reason.text, sizeof(ret->reason.text));
     if (r == 0 && error == 0)
         r = facts_decode(&reader, ret);
     return r < 0 || reader_left(&reader) > 0 ? -EBADMSG : 0;

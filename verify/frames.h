@@ -10,13 +10,13 @@
  * printable octets. A frame that has more or less than that is refused whole. */
 #pragma once
 
+#include "base/reason.h"
 #include "verify/verdict.h"
 
 enum {
     FRAME_EVIDENCE_SIZE_MAX = 2 * PEER_EVIDENCE_SIZE_MAX, /* so that too much is seen to be */
     FRAME_SIZE_MAX = FRAME_EVIDENCE_SIZE_MAX + 8 * 1024,
     FRAME_NAME_SIZE = 512,
-    FRAME_REASON_SIZE = 640,
     FRAME_ISSUER_SIZE = 128,
     FRAME_HASHES_MAX = 64,
     FRAME_HASH_SIZE = 20,       /* SHA-1, RFC 7296 3.7 */
@@ -89,14 +89,14 @@ typedef struct ObsoleteFiles {
 } ObsoleteFiles;
 
 typedef struct VerifyAnswer {
-    FrameType type;                 /* the request's */
-    int error;                      /* 0 or -errno; the rest is there with 0 alone */
-    char reason[FRAME_REASON_SIZE]; /* why not, for people; may be empty */
-    AnchorFacts anchors;            /* FRAME_ANCHORS */
-    ChainFacts chain;               /* FRAME_CHAIN */
-    CrlsFacts crls;                 /* FRAME_COMPLETE */
-    Verdict verdict;                /* FRAME_PEER */
-    ObsoleteFiles obsolete;         /* with a verdict: may be told once */
+    FrameType type;         /* the request's */
+    int error;              /* 0 or -errno; the rest is there with 0 alone */
+    Reason reason;          /* why not, for people; may be empty */
+    AnchorFacts anchors;    /* FRAME_ANCHORS */
+    ChainFacts chain;       /* FRAME_CHAIN */
+    CrlsFacts crls;         /* FRAME_COMPLETE */
+    Verdict verdict;        /* FRAME_PEER */
+    ObsoleteFiles obsolete; /* with a verdict: may be told once */
 } VerifyAnswer;
 
 void verify_request_encode(Writer *writer, const VerifyRequest *request);

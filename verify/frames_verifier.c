@@ -110,7 +110,7 @@ void verify_answer_encode(Writer *writer, const VerifyAnswer *answer)
 {
     writer_u8(writer, (uint8_t)answer->type);
     writer_u16(writer, (uint16_t)-answer->error);
-    frame_write_text(writer, answer->reason);
+    frame_write_text(writer, answer->reason.text);
     if (answer->error != 0)
         return;
     switch (answer->type) {

@@ -8,20 +8,18 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 
 enum { SINGLES_MAX = 16, CERTIFICATES_SENT_MAX = 4, HOUR = 3600 };
 
 DEFINE_POINTER_CLEANUP(OCSP_RESPONSE, OCSP_RESPONSE_free);
 DEFINE_POINTER_CLEANUP(OCSP_CERTID, OCSP_CERTID_free);
 
-static OcspWord unusable(char *detail, const char *why)
+static OcspWord unusable(Reason *detail, const char *why)
 {
-    (void)snprintf(detail, OCSP_DETAIL_SIZE, "the OCSP response %s", why);
-    return OCSP_UNUSABLE;
+    return reason_set(detail, OCSP_UNUSABLE, "the OCSP response %s", why);
 }
 
-OCSP_BASICRESP *ocsp_decode(Bytes der, char *detail)
+OCSP_BASICRESP *ocsp_decode(Bytes der, Reason *detail)
 {
     _cleanup_(OCSP_RESPONSE_freep) OCSP_RESPONSE *response = NULL;
     const unsigned char *cursor = der.data;
@@ -33,8 +31,8 @@ OCSP_BASICRESP *ocsp_decode(Bytes der, char *detail)
     if (!response || cursor != der.data + der.size) {
         (void)unusable(detail, "does not parse");
     } else if ((status = OCSP_response_status(response)) != OCSP_RESPONSE_STATUS_SUCCESSFUL) {
-        (void)snprintf(detail, OCSP_DETAIL_SIZE, "the OCSP response has the status %s",
-                       OCSP_response_status_str(status));
+        reason_set(detail, 0, "the OCSP response has the status %s",
+                   OCSP_response_status_str(status));
     } else {
         basic = OCSP_response_get1_basic(response);
         if (!basic)
@@ -210,7 +208,7 @@ static const char *dates_flaw(const OCSP_BASICRESP *response, const ASN1_TIME *t
     return NULL;
 }
 
-OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, char *detail)
+OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, Reason *detail)
 {
     OCSP_SINGLERESP *single = single_find(response, question);
     ASN1_GENERALIZEDTIME *revoked = NULL, *this_update = NULL, *next_update = NULL;
@@ -229,9 +227,8 @@ OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, cha
     if (status == V_OCSP_CERTSTATUS_REVOKED) {
         /* However old: what is revoked stays so. */
         peer_date_print(revoked, date);
-        (void)snprintf(detail, OCSP_DETAIL_SIZE, "revoked on %s (OCSP, reason %s)", date,
-                       reason < 0 ? "not given" : OCSP_crl_reason_str(reason));
-        return OCSP_REVOKED;
+        return reason_set(detail, OCSP_REVOKED, "revoked on %s (OCSP, reason %s)", date,
+                          reason < 0 ? "not given" : OCSP_crl_reason_str(reason));
     }
     if (status != V_OCSP_CERTSTATUS_GOOD)
         return unusable(detail, "does not know the certificate");
@@ -239,6 +236,6 @@ OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, cha
     if (flaw)
         return unusable(detail, flaw);
     peer_date_print(this_update, date);
-    (void)snprintf(detail, OCSP_DETAIL_SIZE, "good by the OCSP response of %s", date);
+    (void)reason_set(detail, 0, "good by the OCSP response of %s", date);
     return OCSP_GOOD;
 }

@@ -3,13 +3,12 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/reason.h"
 #include "verify/peer_profile.h"
 
 #include <openssl/ocsp.h>
 #include <openssl/x509.h>
 #include <time.h>
-
-enum { OCSP_DETAIL_SIZE = 256 };
 
 typedef enum OcspWord {
     OCSP_SILENT,   /* it is not about this certificate */
@@ -28,8 +27,7 @@ typedef struct OcspQuestion {
 } OcspQuestion;
 
 /* Reads a DER OCSPResponse of status successful; for OCSP_BASICRESP_free(). NULL if it is anything
- * else, with `detail` (OCSP_DETAIL_SIZE octets) saying what. */
-OCSP_BASICRESP *ocsp_decode(Bytes der, char *detail);
+ * else, with `detail` saying what. */
+OCSP_BASICRESP *ocsp_decode(Bytes der, Reason *detail);
 
-/* `detail` has OCSP_DETAIL_SIZE octets. */
-OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, char *detail);
+OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, Reason *detail);

@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NEW_CERTIFICATE "Give the SeGW a new certificate."
-#define NEW_ISSUER "Have the certificate issued anew by a CA that fits, or correct the profile."
-#define SEND_LESS "Let the SeGW send its own chain alone."
+#define NEW_CERTIFICATE "Give the SeGW a new certificate"
+#define NEW_ISSUER "Have the certificate issued anew by a CA that fits, or correct the profile"
+#define SEND_LESS "Let the SeGW send its own chain alone"
 
 typedef struct CheckDefinition {
     const char *name;
@@ -34,10 +34,10 @@ static const CheckDefinition definitions[] = {
     {"name-cost", "limits", NEW_CERTIFICATE, peer_check_name_cost, true},
     {"chain", "RFC 5280 6.1",
      "Install the operator's root with 'tre-provision install-anchors', or let the SeGW send its "
-     "intermediate certificates.",
+     "intermediate certificates",
      peer_check_chain, true},
     {"validity", "RFC 5280 4.1.2.5",
-     "Give the SeGW a certificate for this time, or set this device's clock.", peer_check_validity,
+     "Give the SeGW a certificate for this time, or set this device's clock", peer_check_validity,
      false},
     {"issuers", "RFC 5280 4.2.1.9", NEW_ISSUER, peer_check_issuers, false},
     {"path-length", "RFC 5280 4.2.1.9", NEW_ISSUER, peer_check_path_length, false},
@@ -45,7 +45,7 @@ static const CheckDefinition definitions[] = {
     {"name-constraints", "RFC 5280 4.2.1.10", NEW_ISSUER, peer_check_name_constraints, false},
     {"policies", "RFC 5280 6.1.5", NEW_ISSUER, peer_check_policies, false},
     {"conforming", "RFC 5280 4.2", NEW_ISSUER, peer_check_conforming, false},
-    {"cross-certificates", "TS 33.310 6.2.1", "Let the SeGW leave the cross-certificate out.",
+    {"cross-certificates", "TS 33.310 6.2.1", "Let the SeGW leave the cross-certificate out",
      peer_check_cross, false},
     {"signature-hash", "TS 33.310 6.1.1", NEW_CERTIFICATE, peer_check_signature_hash, false},
     {"key", "TS 33.310 6.1.1", NEW_CERTIFICATE, peer_check_key, false},
@@ -56,14 +56,14 @@ static const CheckDefinition definitions[] = {
     {"crl-distribution-point", "TS 33.310 6.1.3", NEW_CERTIFICATE, peer_check_distribution_point,
      false},
     {"subject-alt-name", "TS 33.310 6.1.3", NEW_CERTIFICATE, peer_check_subject_alt_name, false},
-    {"idr", "TS 33.310 6.2.1", "Correct the SeGW's identity, or [segw] name.", peer_check_idr,
+    {"idr", "TS 33.310 6.2.1", "Correct the SeGW's identity, or [segw] name", peer_check_idr,
      false},
     {"name", "TS 33.310 6.2.1",
-     "Give the SeGW a certificate with that dNSName, or correct [segw] name.", peer_check_name,
+     "Give the SeGW a certificate with that dNSName, or correct [segw] name", peer_check_name,
      false},
     {"revocation", "RFC 5280 6.3",
      "If it is revoked, give the SeGW a new certificate; else lay the CA's CRL into crl-directory, "
-     "or let the SeGW send an OCSP response.",
+     "or let the SeGW send an OCSP response",
      peer_check_revocation, false},
 };
 _Static_assert(ELEMENTS(definitions) <= PEER_CHECKS_MAX, "a report has room for every check");

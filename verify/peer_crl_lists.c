@@ -38,7 +38,7 @@ static void crl_leave_out(const PeerCase *peer, const X509_CRL *crl, const char 
 
         if (depth->word == WORD_NONE &&
             X509_NAME_cmp(X509_get_issuer_name(certificate), X509_CRL_get_issuer(crl)) == 0)
-            (void)snprintf(depth->detail, sizeof(depth->detail), "%s", flaw);
+            (void)reason_set(&depth->detail, 0, "%s", flaw);
     }
 }
 

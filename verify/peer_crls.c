@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 
 enum { SECURITY_LEVEL = 2, HOUR = 3600 };
 
@@ -137,9 +136,8 @@ static void depth_find(CrlCase *crls, int depth, X509_STORE_CTX *ctx)
         return;
     crls->verdicts[depth] = verdict;
     /* Of a list that was left out it is known already why there is none. */
-    if (status->word == WORD_NONE && status->detail[0] == '\0')
-        (void)snprintf(status->detail, sizeof(status->detail), "%s",
-                       X509_verify_cert_error_string(verdict));
+    if (status->word == WORD_NONE && status->detail.text[0] == '\0')
+        (void)reason_set(&status->detail, 0, "%s", X509_verify_cert_error_string(verdict));
 }
 
 /* OpenSSL's callback. The path has been judged before, so that what is wrong with it is no news;
@@ -259,7 +257,7 @@ static void goods_find(CrlCase *crls)
             continue;
         peer_crl_print(crls->lists[i], list);
         status->word = WORD_GOOD;
-        (void)snprintf(status->detail, sizeof(status->detail), "good by %s", list);
+        (void)reason_set(&status->detail, 0, "good by %s", list);
     }
 }
 

@@ -53,7 +53,7 @@ static unsigned word_bit(const char *const *names, const char *value, size_t siz
 }
 
 /* Words of item->choices with commas or blanks between. Target: unsigned, a set of bits. */
-static int parse_set(const ConfigItem *item, const char *value, void *target, char *allowed)
+static int parse_set(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
     static const char separators[] = ", \t";
     unsigned set = 0;
@@ -72,11 +72,10 @@ static int parse_set(const ConfigItem *item, const char *value, void *target, ch
         value += strspn(value, separators);
     }
     if (set == 0) {
-        char names[CONFIG_ERROR_SIZE / 2];
+        char names[REASON_SIZE / 2];
 
         names_print(~0U, item->choices, names, sizeof(names));
-        (void)snprintf(allowed, CONFIG_ERROR_SIZE, "one or more of: %s", names);
-        return -EINVAL;
+        return reason_set(allowed, -EINVAL, "one or more of: %s", names);
     }
     *(unsigned *)target = set;
     return 0;
@@ -151,35 +150,34 @@ PeerProfile peer_profile_3gpp(void)
 
 /* What no single line can tell. */
 static int profile_finish(const char *name, const PeerProfile *profile, PeerProfile *ret,
-                          char *error)
+                          Reason *reason)
 {
     const ProfileRule *rules[] = {&profile->end_entity, &profile->issuers};
 
     for (size_t i = 0; i < ELEMENTS(rules); i++) {
         if (rules[i]->rsa_bits_min <= rules[i]->rsa_bits_max)
             continue;
-        (void)snprintf(error, CONFIG_ERROR_SIZE,
-                       "%s: in [%s], rsa-bits-min is above rsa-bits-max; no RSA key would fit. "
-                       "Correct one of them, or take rsa out of keys.",
-                       name, i == 0 ? "end-entity" : "issuers");
-        return -EINVAL;
+        return reason_set(reason, -EINVAL,
+                          "%s: in [%s], rsa-bits-min is above rsa-bits-max; no RSA key would fit. "
+                          "Correct one of them, or take rsa out of keys",
+                          name, i == 0 ? "end-entity" : "issuers");
     }
     *ret = *profile;
     return 0;
 }
 
-int peer_profile_parse(const char *name, Bytes text, PeerProfile *ret, char *error)
+int peer_profile_parse(const char *name, Bytes text, PeerProfile *ret, Reason *reason)
 {
     PeerProfile profile = peer_profile_3gpp();
-    const int r = config_parse(name, text, items, ELEMENTS(items), &profile, error);
+    const int r = config_parse(name, text, items, ELEMENTS(items), &profile, reason);
 
-    return r < 0 ? r : profile_finish(name, &profile, ret, error);
+    return r < 0 ? r : profile_finish(name, &profile, ret, reason);
 }
 
-int peer_profile_read(const char *path, PeerProfile *ret, char *error)
+int peer_profile_read(const char *path, PeerProfile *ret, Reason *reason)
 {
     PeerProfile profile = peer_profile_3gpp();
-    const int r = config_read(path, items, ELEMENTS(items), &profile, error);
+    const int r = config_read(path, items, ELEMENTS(items), &profile, reason);
 
-    return r < 0 ? r : profile_finish(path, &profile, ret, error);
+    return r < 0 ? r : profile_finish(path, &profile, ret, reason);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/config.h"
+#include "base/reason.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -60,11 +61,11 @@ typedef struct PeerProfile {
 PeerProfile peer_profile_3gpp(void);
 
 /* Reads `path` over the built-in profile: what the file leaves out stays as it is there. Returns 0,
- * -ENOMEM, or another -errno with `error` (CONFIG_ERROR_SIZE octets) naming file, line and key. */
-int peer_profile_read(const char *path, PeerProfile *ret, char *error);
+ * -ENOMEM, or another -errno with `reason` naming file, line and key. */
+int peer_profile_read(const char *path, PeerProfile *ret, Reason *reason);
 
-/* The same from memory; `name` stands for the path in `error`. */
-int peer_profile_parse(const char *name, Bytes text, PeerProfile *ret, char *error);
+/* The same from memory; `name` stands for the path in `reason`. */
+int peer_profile_parse(const char *name, Bytes text, PeerProfile *ret, Reason *reason);
 
 /* "sha256, sha384" and "rsa, p256", as in a profile file; `ret` has `size` octets. */
 void peer_profile_print_hashes(unsigned hashes, char *ret, size_t size);

@@ -5,7 +5,6 @@
 #include "verify/certificates.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 /* Checked for one peer: the path's, and what is left for OCSP. */
 enum { SIGNATURES_MAX = 9, SUBJECT_SHOWN = 64 };
@@ -15,7 +14,7 @@ static void ocsp_weigh(DepthStatus *status, OcspWord word, const char *detail)
     if (word == OCSP_SILENT || (word != OCSP_REVOKED && status->word != WORD_NONE))
         return;
     status->word = word == OCSP_REVOKED ? WORD_REVOKED : word == OCSP_GOOD ? WORD_GOOD : WORD_NONE;
-    (void)snprintf(status->detail, sizeof(status->detail), "%s", detail);
+    (void)reason_set(&status->detail, 0, "%s", detail);
 }
 
 static void ocsp_ask_one(const PeerCase *peer, PathStatus *path, OCSP_BASICRESP *response,
@@ -29,10 +28,10 @@ static void ocsp_ask_one(const PeerCase *peer, PathStatus *path, OCSP_BASICRESP 
             .now = peer->evidence->now,
             .signatures_left = signatures_left,
         };
-        char detail[OCSP_DETAIL_SIZE] = "";
+        Reason detail = {0};
 
         if (path->depths[i].word != WORD_REVOKED)
-            ocsp_weigh(&path->depths[i], ocsp_answer(response, &question, detail), detail);
+            ocsp_weigh(&path->depths[i], ocsp_answer(response, &question, &detail), detail.text);
     }
 }
 
@@ -42,13 +41,13 @@ static void ocsp_ask(const PeerCase *peer, PathStatus *path)
     unsigned signatures_left = (unsigned)(SIGNATURES_MAX - path->n_depths);
 
     for (size_t i = 0; i < evidence->n_ocsp; i++) {
-        char detail[OCSP_DETAIL_SIZE] = "";
-        OCSP_BASICRESP *response = ocsp_decode(evidence->ocsp[i], detail);
+        Reason detail = {0};
+        OCSP_BASICRESP *response = ocsp_decode(evidence->ocsp[i], &detail);
 
         if (response) {
             ocsp_ask_one(peer, path, response, &signatures_left);
         } else { /* it is nobody's: most likely it was meant for the end entity */
-            ocsp_weigh(&path->depths[0], OCSP_UNUSABLE, detail);
+            ocsp_weigh(&path->depths[0], OCSP_UNUSABLE, detail.text);
         }
         OCSP_BASICRESP_free(response);
     }
@@ -56,7 +55,7 @@ static void ocsp_ask(const PeerCase *peer, PathStatus *path)
 
 static const char *detail_of(const DepthStatus *status)
 {
-    return status->detail[0] != '\0' ? status->detail : "no CRL and no OCSP response";
+    return status->detail.text[0] != '\0' ? status->detail.text : "no CRL and no OCSP response";
 }
 
 /* What the check says when it has passed: of each certificate by whose word, or why without one. */

@@ -2,6 +2,7 @@
  * peer_crls.c and peer_crl_entries.c. */
 #pragma once
 
+#include "base/reason.h"
 #include "verify/ocsp.h"
 #include "verify/peer_internal.h"
 
@@ -10,7 +11,7 @@ typedef enum Word { WORD_NONE, WORD_GOOD, WORD_REVOKED } Word;
 /* What is known of the certificate at one depth. */
 typedef struct DepthStatus {
     Word word;
-    char detail[OCSP_DETAIL_SIZE]; /* who says so and since when, or why nothing is known */
+    Reason detail; /* who says so and since when, or why nothing is known */
 } DepthStatus;
 
 enum {

@@ -2,6 +2,7 @@
 #include "verify/service.h"
 
 #include "base/file.h"
+#include "base/reason.h"
 #include "crypto/openssl.h"
 #include "verify/certificates.h"
 #include "verify/crl_facts.h"
@@ -10,7 +11,6 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { PROFILE_FILE_SIZE_MAX = 64 * 1024 };
@@ -44,31 +44,24 @@ void service_deinit(Service *service)
 
 /* What was handed over as a descriptor; -errno with a reason. */
 static int content_read(const VerifyRequest *request, int fd, size_t limit, uint8_t **ret,
-                        size_t *ret_size, char *reason)
+                        size_t *ret_size, Reason *reason)
 {
     int r = fd < 0 ? -EBADF : file_read_descriptor(fd, limit, ret, ret_size);
 
     if (r == -EFBIG) {
-        (void)snprintf(reason, FRAME_REASON_SIZE, "%.300s is larger than %zu octets", request->name,
-                       limit);
+        reason_set(reason, 0, "%.300s is larger than %zu octets", request->name, limit);
     } else if (r < 0) {
-        (void)snprintf(reason, FRAME_REASON_SIZE, "%.300s can't be read: %s", request->name,
-                       strerror(-r));
+        reason_set(reason, 0, "%.300s can't be read: %s", request->name, strerror(-r));
     }
     return r;
 }
 
-static int profile_take(Service *service, const VerifyRequest *request, int fd, char *reason)
+static int profile_take(Service *service, const VerifyRequest *request, int fd, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *data = NULL;
     size_t size = 0;
     int r = 0;
 
-    _Static_assert((int)FRAME_REASON_SIZE >= (int)CONFIG_ERROR_SIZE &&
-                       (int)FRAME_REASON_SIZE >= (int)ANCHOR_ERROR_SIZE &&
-                       (int)FRAME_REASON_SIZE >= (int)CRLS_ERROR_SIZE &&
-                       (int)FRAME_REASON_SIZE >= (int)CERTIFICATES_ERROR_SIZE,
-                   "every reader's sentence fits");
     if (fd < 0) {
         service->profile = peer_profile_3gpp();
     } else {
@@ -89,9 +82,9 @@ static int anchors_take(Service *service, const VerifyRequest *request, int fd, 
     _Static_assert((int)ANCHORS_MAX == (int)FRAME_HASHES_MAX &&
                        (int)ANCHOR_HASH_SIZE == (int)FRAME_HASH_SIZE,
                    "every anchor's hash has its place");
-    int r = content_read(request, fd, ANCHORS_FILE_SIZE_MAX, &data, &size, ret->reason);
+    int r = content_read(request, fd, ANCHORS_FILE_SIZE_MAX, &data, &size, &ret->reason);
     if (r == 0)
-        r = anchor_store_decode((Bytes){data, size}, request->name, &anchors, ret->reason);
+        r = anchor_store_decode((Bytes){data, size}, request->name, &anchors, &ret->reason);
     if (r < 0 || !anchors)
         return r;
     anchor_store_unref(service->anchors);
@@ -102,7 +95,7 @@ static int anchors_take(Service *service, const VerifyRequest *request, int fd, 
     return 0;
 }
 
-static int crl_take(Service *service, const VerifyRequest *request, int fd, char *reason)
+static int crl_take(Service *service, const VerifyRequest *request, int fd, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *data = NULL;
     const int n_crls = sk_X509_CRL_num(service->crls.crls);
@@ -182,9 +175,9 @@ static int chain_read(Service *service, const VerifyRequest *request, int fd, Ve
     size_t size = 0;
 
     chain_free(service);
-    int r = content_read(request, fd, ANCHORS_FILE_SIZE_MAX, &data, &size, ret->reason);
+    int r = content_read(request, fd, ANCHORS_FILE_SIZE_MAX, &data, &size, &ret->reason);
     if (r == 0)
-        r = certificates_decode((Bytes){data, size}, request->name, &certificates, ret->reason);
+        r = certificates_decode((Bytes){data, size}, request->name, &certificates, &ret->reason);
     if (r < 0)
         return r;
     key = d2i_PUBKEY(NULL, &cursor, (long)request->public_key.size);
@@ -245,13 +238,13 @@ void service_answer(Service *service, const VerifyRequest *request, int fd, Veri
     memory_watch_begin();
     switch (request->type) {
     case FRAME_PROFILE:
-        ret->error = profile_take(service, request, fd, ret->reason);
+        ret->error = profile_take(service, request, fd, &ret->reason);
         break;
     case FRAME_ANCHORS:
         ret->error = anchors_take(service, request, fd, ret);
         break;
     case FRAME_CRL:
-        ret->error = crl_take(service, request, fd, ret->reason);
+        ret->error = crl_take(service, request, fd, &ret->reason);
         break;
     case FRAME_COMPLETE:
         ret->error = complete(service, &ret->crls);
@@ -270,7 +263,7 @@ void service_answer(Service *service, const VerifyRequest *request, int fd, Veri
     /* Whatever was found then, it may have been found for want of memory. */
     if (memory_ran_out()) {
         ret->error = -ENOMEM;
-        ret->reason[0] = '\0';
+        ret->reason = (Reason){0};
     }
     ERR_clear_error();
 }

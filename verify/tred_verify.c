@@ -160,13 +160,13 @@ int main(void)
     int r = helper_init(&service);
 
     if (r < 0) {
-        log_error("tred-verify can't make itself safe: %s. It judges nobody.", strerror(-r));
+        log_error("tred-verify can't make itself safe: %s. It judges nobody", strerror(-r));
         return EXIT_FAILURE;
     }
     do {
         r = frame_handle(&service);
     } while (r > 0);
     if (r < 0)
-        log_error("tred-verify stops: %s.", strerror(-r));
+        log_error("tred-verify stops: %s", strerror(-r));
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

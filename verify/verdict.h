@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/fqdn.h"
+#include "base/reason.h"
 
 #include <stdbool.h>
 #include <time.h>
@@ -13,7 +14,6 @@ enum {
     PEER_OCSP_MAX = 8,
     PEER_CERTIFICATE_SIZE_MAX = 16 * 1024,
     PEER_EVIDENCE_SIZE_MAX = 64 * 1024, /* of all certificates and OCSP responses together */
-    PEER_REASON_SIZE = 1024,
     VERDICT_NOTE_SIZE = 512,
     PEER_KEY_SIZE_MAX = 2048, /* SubjectPublicKeyInfo; RSA of 8192 bits takes 1,056 octets */
 };
@@ -62,8 +62,8 @@ typedef struct PeerCheck {
 } PeerCheck;
 
 /* A failed check as one sentence: whose certificate, which field, what was found, what was expected
- * by which clause, and what to do. `ret` has PEER_REASON_SIZE octets. */
-void peer_check_sentence(const PeerCheck *check, char *ret);
+ * by which clause, and what to do. */
+void peer_check_sentence(const PeerCheck *check, Reason *ret);
 
 /* Yes or no, and what tred needs of the peer. */
 typedef struct Verdict {

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/helper.h"
+#include "base/reason.h"
 #include "verify/certificates.h"
 #include "verify/frames.h"
 
@@ -92,8 +93,8 @@ static int measure(const HelperProcess *process, const VerifyRequest *request)
 static int certificates_show(const char *path, VerifyRequest *ret)
 {
     STACK_OF(X509) *certificates = NULL;
-    char error[CERTIFICATES_ERROR_SIZE] = "";
-    int r = certificates_read(path, &certificates, error);
+    Reason reason = {0};
+    int r = certificates_read(path, &certificates, &reason);
 
     if (r == 0)
         (void)certificate_fqdn(sk_X509_value(certificates, 0), ret->segw_name);
@@ -147,7 +148,7 @@ int main(int argc, char **argv)
     if (r < 0) {
         (void)fprintf(stderr,
                       "judge_cost TRED-VERIFY ANCHORS CERTIFICATES CRL|- [OCSP...]: %s %s\n",
-                      strerror(-r), answer.reason);
+                      strerror(-r), answer.reason.text);
     }
     return r < 0 ? 2 : 0;
 }

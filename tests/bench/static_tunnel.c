@@ -186,7 +186,7 @@ static void event_unrefp(sd_event **event)
 
 static int run(const Arguments *arguments, sd_event *event)
 {
-    char error[ORDER_TEXT_SIZE] = "";
+    Reason reason = {0};
     DataPlaneOptions options = {
         .mode = strcmp(arguments->helper, "kernel") == 0 ? DATAPLANE_KERNEL : DATAPLANE_USER,
         .interface = "segw0",
@@ -200,9 +200,9 @@ static int run(const Arguments *arguments, sd_event *event)
     if (r < 0)
         return r;
     _cleanup_(dataplane_closep) DataPlane *plane = NULL;
-    r = dataplane_open(&options, &plane, error);
+    r = dataplane_open(&options, &plane, &reason);
     if (r < 0) {
-        (void)fprintf(stderr, "%s\n", error);
+        (void)fprintf(stderr, "%s\n", reason.text);
         return r;
     }
     r = sd_event_add_signal(event, NULL, SIGTERM, handle_sigterm, plane);

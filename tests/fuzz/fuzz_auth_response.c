@@ -1,6 +1,7 @@
 /* What a SeGW sealed into its IKE_AUTH response, read for VerifyPeer and for AddChild beside a
  * request of ours: what is granted is part of what was asked for, and a refusal has its sentence.
  * Input: type of the first payload, then the chain. */
+#include "base/reason.h"
 #include "ikewire/message.h"
 #include "tred/exchange_internal.h"
 #include "tred/selector_policy.h"
@@ -62,11 +63,11 @@ static void keep(KeptMessage *message, uint8_t first, Bytes payloads)
 /* The verifier is not asked; what it would be asked must lie within the message. */
 static void verify(Exchange *exchange)
 {
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     VerifyRequest request;
 
-    if (exchange_verify_begin(exchange, 0, &request, reason) != 0) {
-        if (exchange->state != EXCHANGE_REFUSED || strlen(reason) < 20 ||
+    if (exchange_verify_begin(exchange, 0, &request, &reason) != 0) {
+        if (exchange->state != EXCHANGE_REFUSED || strlen(reason.text) < 20 ||
             exchange->auth_response.there)
             abort();
         return;
@@ -79,14 +80,14 @@ static void verify(Exchange *exchange)
 
 static void grant(Exchange *exchange)
 {
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     ChildGrant found;
-    int r = exchange_grant_read(exchange, SPI_IN, &found, reason);
+    int r = exchange_grant_read(exchange, SPI_IN, &found, &reason);
 
     if (r == 0)
-        r = exchange_grant_judge(exchange, &found, reason);
+        r = exchange_grant_judge(exchange, &found, &reason);
     if (r != 0) {
-        if (r < 0 || strlen(reason) < 20)
+        if (r < 0 || strlen(reason.text) < 20)
             abort();
         return;
     }

@@ -8,11 +8,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     STACK_OF(X509) *certificates = NULL;
 
-    int r = certificates_decode((Bytes){data, size}, "x", &certificates, error);
-    if (r == -EINVAL ? error[0] == 0 : r != 0)
+    int r = certificates_decode((Bytes){data, size}, "x", &certificates, &reason);
+    if (r == -EINVAL ? reason.text[0] == 0 : r != 0)
         abort();
     if (r != 0)
         return 0;

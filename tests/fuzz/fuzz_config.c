@@ -2,6 +2,7 @@
  * why? */
 #include "base/cleanup.h"
 #include "base/config.h"
+#include "base/reason.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -45,12 +46,12 @@ static void check(bool right)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
     _cleanup_(settings_deinit) Settings settings = {.number = 1};
 
-    int r = config_parse("x", (Bytes){data, size}, items, ELEMENTS(items), &settings, error);
+    int r = config_parse("x", (Bytes){data, size}, items, ELEMENTS(items), &settings, &reason);
     check(r == 0 || r == -EINVAL);
-    check((r == 0) == (error[0] == 0));
+    check((r == 0) == (reason.text[0] == 0));
     check(settings.number >= 1 && settings.number <= 1024 && settings.mode < 3);
     check(!settings.path || settings.path[0] == '/');
     check(!settings.name || strlen(settings.name) <= 253);

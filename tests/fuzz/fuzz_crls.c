@@ -8,14 +8,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char error[CRLS_ERROR_SIZE] = "";
+    Reason reason = {0};
     CrlStore store;
     int r;
 
     if (crl_store_init(&store) < 0)
         return 0;
-    r = crl_store_decode(&store, (Bytes){data, size}, "x", error);
-    if (r == -EINVAL ? error[0] == '\0' : r != 0 && r != -ENOMEM)
+    r = crl_store_decode(&store, (Bytes){data, size}, "x", &reason);
+    if (r == -EINVAL ? reason.text[0] == '\0' : r != 0 && r != -ENOMEM)
         abort();
     if (r == 0 && sk_X509_CRL_num(store.crls) + sk_X509_num(store.issuers) == 0)
         abort();

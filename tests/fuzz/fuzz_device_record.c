@@ -1,6 +1,7 @@
 /* Can a file of records make its reader misbehave, or get anything but names into a SeGW's
  * configuration? */
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "provisioning/devicelist.h"
 
 #include <errno.h>
@@ -28,12 +29,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     _cleanup_(device_list_deinit) DeviceList list = {0};
     _cleanup_(free_charp) char *text = NULL;
-    char error[RECORD_ERROR_SIZE] = "";
+    Reason reason = {0};
     DeviceRecord record;
 
-    int r = device_record_decode((Bytes){data, size}, &record, error);
+    int r = device_record_decode((Bytes){data, size}, &record, &reason);
     check(r == 0 || r == -EINVAL);
-    check((r == 0) == (error[0] == '\0'));
+    check((r == 0) == (reason.text[0] == '\0'));
     if (r < 0)
         return 0;
     check(record.n_commands <= TPM_METER_COMMANDS);

@@ -32,7 +32,7 @@ static void check_answer(Bytes frame)
 {
     static uint8_t buffer[FRAME_SIZE_MAX];
     static VerifyAnswer answer;
-    char sentence[PEER_REASON_SIZE];
+    Reason sentence;
     Writer writer;
 
     if (verify_answer_decode(frame, &answer) < 0)
@@ -41,7 +41,7 @@ static void check_answer(Bytes frame)
     verify_answer_encode(&writer, &answer);
     check(&writer, frame);
     if (answer.type == FRAME_PEER && answer.error == 0 && !answer.verdict.taken)
-        peer_check_sentence(&answer.verdict.refusal, sentence);
+        peer_check_sentence(&answer.verdict.refusal, sentence.text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static X509 *authority, *certificate;
     const PeerProfile profile = peer_profile_3gpp();
-    char detail[OCSP_DETAIL_SIZE] = "";
+    Reason detail = {0};
     unsigned signatures = SIGNATURES;
     OCSP_BASICRESP *response;
     OcspWord word;
@@ -60,9 +60,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         authority = certificate_read(AUTHORITY);
         certificate = certificate_read(CERTIFICATE);
     }
-    response = ocsp_decode((Bytes){data, size}, detail);
+    response = ocsp_decode((Bytes){data, size}, &detail);
     if (!response) {
-        if (detail[0] == '\0')
+        if (detail.text[0] == '\0')
             abort();
         return 0;
     }
@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                        .profile = &profile,
                                        .now = NOW,
                                        .signatures_left = &signatures},
-                       detail);
+                       &detail);
     if (word == OCSP_GOOD || word == OCSP_REVOKED || signatures > SIGNATURES)
         abort();
     OCSP_BASICRESP_free(response);

@@ -11,19 +11,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* What was read is written and read again: the same. */
 static void again(const PcrSignatures *signatures)
 {
-    char error[PCR_SIGNATURES_ERROR_SIZE];
+    Reason reason;
     PcrSignatures *read_again = NULL;
     char *json = NULL, *flat = NULL, *flat_again = NULL;
 
     assert(pcr_signatures_json_encode(signatures, &json) == 0);
     assert(pcr_signatures_json_decode((Bytes){(const uint8_t *)json, strlen(json)}, "again",
-                                      &read_again, error) == 0);
+                                      &read_again, &reason) == 0);
     assert(read_again->count == signatures->count);
     free(read_again);
     free(json);
     assert(pcr_signatures_encode(signatures, &flat) == 0);
     assert(pcr_signatures_decode((Bytes){(const uint8_t *)flat, strlen(flat)}, "again", &read_again,
-                                 error) == 0);
+                                 &reason) == 0);
     assert(read_again->count == signatures->count);
     assert(pcr_signatures_encode(read_again, &flat_again) == 0);
     assert(strcmp(flat, flat_again) == 0);
@@ -34,14 +34,14 @@ static void again(const PcrSignatures *signatures)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char error[PCR_SIGNATURES_ERROR_SIZE];
+    Reason reason;
     PcrSignatures *signatures = NULL;
     PcrState state;
 
-    if (pcr_signatures_decode((Bytes){data, size}, "fuzz", &signatures, error) == 0 ||
-        pcr_signatures_json_decode((Bytes){data, size}, "fuzz", &signatures, error) == 0)
+    if (pcr_signatures_decode((Bytes){data, size}, "fuzz", &signatures, &reason) == 0 ||
+        pcr_signatures_json_decode((Bytes){data, size}, "fuzz", &signatures, &reason) == 0)
         again(signatures);
     free(signatures);
-    (void)pcr_text_parse((Bytes){data, size}, "fuzz", &state, error);
+    (void)pcr_text_parse((Bytes){data, size}, "fuzz", &state, &reason);
     return 0;
 }

@@ -2,6 +2,7 @@
  * misbehave? Input: any number of (encoding as in a CERT payload, u16 size, octets). The last
  * certificate is the anchor, so that chains are found, too. */
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "verify/memory.h"
 #include "verify/peer.h"
 
@@ -32,7 +33,7 @@ static void anchor_set(AnchorStore *anchors, Bytes der)
 /* What is refused has a sentence; what is taken has a key. */
 static void report_check(const PeerReport *report)
 {
-    char sentence[PEER_REASON_SIZE] = "";
+    Reason sentence = {0};
 
     if (!report->refusal != !!report->key)
         abort();
@@ -41,9 +42,9 @@ static void report_check(const PeerReport *report)
 
         if (check->state != PEER_CHECK_FAILED)
             continue;
-        peer_check_sentence(check, sentence);
+        peer_check_sentence(check, sentence.text);
         if (check->error <= 0 || check->field[0] == '\0' || check->found[0] == '\0' ||
-            check->expected[0] == '\0' || strlen(sentence) < 20)
+            check->expected[0] == '\0' || strlen(sentence.text) < 20)
             abort();
     }
 }
@@ -60,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                .revocation = REVOCATION_REQUIRE,
                                .segw_name = "segw.example"};
     PeerEvidence evidence = {.certificates = certificates, .ocsp = ocsp, .now = NOW};
-    char error[CRLS_ERROR_SIZE];
+    Reason reason;
     PeerReport report;
     uint8_t encoding;
     uint16_t item_size;
@@ -73,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
            reader_u8(&reader, &encoding) == 0 && reader_u16(&reader, &item_size) == 0 &&
            reader_take(&reader, item_size, &item) == 0) {
         if (encoding == CRL_ENCODING)
-            (void)crl_store_decode(&crls, item, "x", error);
+            (void)crl_store_decode(&crls, item, "x", &reason);
         else if (encoding == OCSP_ENCODING)
             ocsp[evidence.n_ocsp++] = item;
         else

@@ -15,14 +15,14 @@ static void rule_check(const ProfileRule *rule)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
     PeerProfile profile;
-    const int r = peer_profile_parse("x", (Bytes){data, size}, &profile, error);
+    const int r = peer_profile_parse("x", (Bytes){data, size}, &profile, &reason);
 
     if (r == -ENOMEM)
         return 0;
     if (r < 0) {
-        if (r != -EINVAL || error[0] == '\0')
+        if (r != -EINVAL || reason.text[0] == '\0')
             abort();
         return 0;
     }

@@ -1,5 +1,6 @@
 /* Can a profile of a manufacturing line be half understood? */
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "provisioning/profile.h"
 
 #include <errno.h>
@@ -16,11 +17,11 @@ static void check(bool right)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     _cleanup_(provision_profile_deinit) ProvisionProfile profile = {0};
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    int r = provision_profile_parse("x", (Bytes){data, size}, &profile, error);
+    int r = provision_profile_parse("x", (Bytes){data, size}, &profile, &reason);
     check(r == 0 || r == -EINVAL);
-    check((r == 0) == (error[0] == '\0'));
+    check((r == 0) == (reason.text[0] == '\0'));
     if (r == 0) {
         check(profile.key_policy < KEY_POLICY_KINDS && profile.owner_auth <= OWNER_AUTH_DISCARD);
         check(profile.key_policy != KEY_POLICY_SIGNED || profile.policy_key);

@@ -2,6 +2,7 @@
  * believed in a session that did not come from the TPM? The input is which command is given, and
  * then answers, each with two octets of length before it. */
 #include "base/bytes.h"
+#include "base/reason.h"
 #include "tpm/commands.h"
 #include "tpm/nv.h"
 #include "tpm/pcr.h"
@@ -96,12 +97,12 @@ static void ask_public(Tpm *tpm)
 
 static void ask_index(Tpm *tpm)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TPM2B_NAME computed = {0};
     NvIndex index;
 
-    if (nv_open(tpm, 0x01801101, &index, error) < 0) {
-        check(error[0] != '\0');
+    if (nv_open(tpm, 0x01801101, &index, &reason) < 0) {
+        check(reason.text[0] != '\0');
         return;
     }
     check(index.public.nameAlg != TPM2_ALG_SHA256 ||
@@ -112,16 +113,16 @@ static void ask_index(Tpm *tpm)
 static void ask_pcrs(Tpm *tpm)
 {
     PcrState state = {.bank = TPM2_ALG_SHA256, .mask = 0xffffff};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    check(pcr_read(tpm, &state, error) == 0 || error[0] != '\0');
+    check(pcr_read(tpm, &state, &reason) == 0 || reason.text[0] != '\0');
 }
 
 static void ask_profile(Tpm *tpm)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    check(tpm_profile_check(tpm, TPM_KEY_RSA_2048, error) == 0 || error[0] != '\0');
+    check(tpm_profile_check(tpm, TPM_KEY_RSA_2048, &reason) == 0 || reason.text[0] != '\0');
 }
 
 /* The storage root key is read, a session salted with whatever it is, and an index written. */
@@ -129,10 +130,10 @@ static void ask_session(Tpm *tpm)
 {
     NvIndex index = {.object.handle = 0x01801101};
     static const uint8_t octets[NV_NUMBER_SIZE];
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     index.public.nameAlg = TPM2_ALG_SHA256;
-    check(nv_write(tpm, &index, NULL, BYTES_OF(octets), error) == 0 || error[0] != '\0');
+    check(nv_write(tpm, &index, NULL, BYTES_OF(octets), &reason) == 0 || reason.text[0] != '\0');
 }
 
 static void ask_create(Tpm *tpm)

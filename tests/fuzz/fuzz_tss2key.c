@@ -1,6 +1,7 @@
 /* Can any key file make its reader misbehave, and is what it reads written again as the same key?
  */
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "policy/tss2key.h"
 
 #include <errno.h>
@@ -17,17 +18,17 @@ static void check(bool right)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     _cleanup_(free_charp) char *first = NULL, *second = NULL;
     Tss2Key key, again;
 
-    int r = tss2key_decode((Bytes){data, size}, &key, error);
-    check(r == 0 || (r < 0 && error[0] != 0));
+    int r = tss2key_decode((Bytes){data, size}, &key, &reason);
+    check(r == 0 || (r < 0 && reason.text[0] != 0));
     if (r != 0)
         return 0;
 
     check(tss2key_encode(&key, &first) == 0);
-    check(tss2key_decode((Bytes){(const uint8_t *)first, strlen(first)}, &again, error) == 0);
+    check(tss2key_decode((Bytes){(const uint8_t *)first, strlen(first)}, &again, &reason) == 0);
     check(tss2key_encode(&again, &second) == 0);
     check(strcmp(first, second) == 0);
     return 0;

@@ -125,7 +125,7 @@ class LeftoverTest(LabTest):
         self.addCleanup(run, ["ip", "link", "del", "segw0"], HENB)
         end = self.starting(TunnelEnd(HENB))
         self.assertNotEqual(end.wait(), 0)
-        self.assertIn("There is an interface segw0 that tred did not make.", end.output())
+        self.assertIn("There is an interface segw0 that tred did not make", end.output())
         self.assertTrue(has_interface(HENB))
 
 

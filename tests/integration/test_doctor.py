@@ -96,7 +96,7 @@ class SoundTest(DoctorTest):
     def test_nothing_stands_in_the_way_of_a_sound_machine(self):
         done = self.doctor("--config", self.configure())
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("Nothing stands in the way.", done.stdout)
+        self.assertIn("Nothing stands in the way", done.stdout)
         self.assertNotIn("problem", done.stdout)
 
     def test_doctor_leaves_no_trace_and_tells_which_data_plane_it_would_be(self):
@@ -187,11 +187,11 @@ class TpmTest(DoctorTest):
 class FilesTest(DoctorTest):
     def test_missing_files_are_named_with_the_step_that_makes_them(self):
         for name, part, remedy in (
-                ("device.pem", "device key file", "Run tre-provision init."),
+                ("device.pem", "device key file", "Run tre-provision init"),
                 ("device.crt", "device certificate",
-                 "Have the CSR signed and run tre-provision install-cert."),
+                 "Have the CSR signed and run tre-provision install-cert"),
                 ("segw-anchors.pem", "SeGW anchors",
-                 "Get the operator's root certificates and run tre-provision install-anchors.")):
+                 "Get the operator's root certificates and run tre-provision install-anchors")):
             path = self.files / name
             path.rename(path.with_suffix(".away"))
             self.assert_both_say(part, f"{path} does not exist. {remedy}")
@@ -202,7 +202,7 @@ class FilesTest(DoctorTest):
         os.chown(path, 0, 0)
         path.chmod(0o600)
         self.assert_both_say("device certificate", f"{path}: no permission to read it. Let user tred "
-                             f"read it: chown tred: {path}.")
+                             f"read it: chown tred: {path}")
 
     def test_files_that_do_not_fit_are_named_with_what_to_do(self):
         # Each stands for another, as after a slip in copying.
@@ -230,7 +230,7 @@ class FilesTest(DoctorTest):
         future = self.device_certificate(present.public_key(), Flaws(starts=DAY))
         (self.files / "device.crt").write_bytes(future.pem())
         self.assert_both_say("clock", f"{self.files / 'device.crt'} is not valid yet by this machine's "
-                             "clock. Set the clock (timedatectl).")
+                             "clock. Set the clock (timedatectl)")
 
     def device_certificate(self, public_key, flaws=Flaws()):
         return issue(self.world.vendor_root, HENB_NAME, public_key, ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -276,7 +276,7 @@ class DataPlaneTest(DoctorTest):
     def test_a_kernel_without_tun(self):
         with covered("/dev/net", scratch("no-tun")):
             self.assert_both_say("data plane", "/dev/net/tun can't be opened: No such file or "
-                                 "directory. Load the module tun, or have a kernel that has it.",
+                                 "directory. Load the module tun, or have a kernel that has it",
                                  **{"data-plane": {"mode": "user"}})
 
     def test_a_kernel_without_esp_and_tun(self):

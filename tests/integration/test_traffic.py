@@ -150,7 +150,7 @@ class ChoiceTest(TunnelTest):
         tred = self.start_tred(**{"data-plane": {"mode": "auto"}})
         plane = "kernel" if kernel_has_esp() else "user"
         self.assertEqual(tred.get("DataPlane"), plane)
-        self.assertIn(f"Data plane: {plane}.", tred.output())
+        self.assertIn(f"Data plane: {plane}", tred.output())
 
     def test_with_auto_packets_cross(self):
         self.tunnel(tred={"data-plane": {"mode": "auto"}})
@@ -279,7 +279,7 @@ class RecoveryTest(TunnelTest):
         self.assertEqual(ping(HENB, INNER_IPV4), 1)
         killed = tred.helper_pid()
         os.kill(killed, signal.SIGKILL)
-        client.wait_for("The data plane failed: tred-esp has ended. Connect again.")
+        client.wait_for("The data plane failed: tred-esp has ended. Connect again")
         client.wait_for(r"(?s)established .*established ", 20)
         self.assertNotEqual(tred.helper_pid(), killed)
         self.assertEqual(ping(HENB, INNER_IPV4), 1)
@@ -289,7 +289,7 @@ class RecoveryTest(TunnelTest):
 
     def closed_because(self, client, words):
         """The client is told in these words, and gets a new tunnel that carries packets."""
-        client.wait_for(f"the connection has ended: .*{words}.* Connect again.")
+        client.wait_for(f"the connection has ended: .*{words}.* Connect again")
         client.wait_for(r"(?s)established .*established ", 20)
         wait_until(lambda: ping(HENB, INNER_IPV4), "a packet through the new tunnel")
 

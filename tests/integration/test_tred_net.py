@@ -134,7 +134,7 @@ class FalseEspTest(LabTest):
         """AddChild fails for that reason; tred serves on, and nothing is left in the network."""
         if client:
             client.wait_for("DataPlaneFailed|The data plane", DEADLINE + 10)
-        self.tred.wait_for(f"The data plane failed: {reason}. It is opened again.", DEADLINE + 10)
+        self.tred.wait_for(f"The data plane failed: {reason}. It is opened again", DEADLINE + 10)
         self.assertEqual(self.tred.get("State"), "development")
         self.assertEqual(self.tred.children(), [])
         wait_until(nothing_left, "a network without a tunnel")

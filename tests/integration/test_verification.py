@@ -214,7 +214,7 @@ class ExpiryTest(LabTest):
         """Said ahead of time, and done."""
         tred.wait_for("has expired", 20.0)
         self.assertIn("expires soon", tred.output())
-        for signal in (b"ExpiresSoon", b"A certificate that it rests on has expired."):
+        for signal in (b"ExpiresSoon", b"A certificate that it rests on has expired"):
             wait_until(lambda: signal in self.recording.path.read_bytes(), signal)
 
     def test_the_client_authenticates_anew_when_the_segws_certificate_expires(self):

@@ -20,6 +20,16 @@ TOOLS = {
 }
 
 
+ACCEPTS = 0x10000  # __SO_ACCEPTCON among the flags of /proc/net/unix
+
+
+def is_listening(path):
+    """True if a process accepts connections at this Unix socket; its file is there a little earlier."""
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:
+        rows = (line.split() for line in table)
+        return any(row[-1] == path and int(row[3], 16) & ACCEPTS for row in rows if len(row) == 8 and row[0] != "Num")
+
+
 def missing_packages():
     """The Debian packages that this machine lacks for running a virtual one."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -93,8 +103,8 @@ class Machine:
         return process
 
     def _wait_for_socket(self, process, name):
-        """Returns once `process` has made the socket `name`."""
-        while not os.path.exists(self._path(name)):
+        """Returns once `process` listens at the socket `name`."""
+        while not is_listening(self._path(name)):
             if process.poll() is not None:
                 raise RuntimeError(f"{process.args[3]} did not start; see its log in {self.logs}")
             if time.monotonic() > self.deadline:

@@ -1,6 +1,7 @@
 /* A TPM vendor of a test's own. */
 #include "endorsement_fixture.h"
 
+#include "base/reason.h"
 #include "tpm/publickey.h"
 #include "tpm/storagekey.h"
 #include "tpm_commands.h"
@@ -104,7 +105,7 @@ void vendor_nv_write(Tpm *tpm, EndorsementTemplate template, const unsigned char
 
 void vendor_certify(const TpmVendor *vendor, Tpm *tpm, EndorsementTemplate template)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     unsigned char *der = NULL;
     TPM2B_PUBLIC public;
     X509 *certificate;
@@ -112,7 +113,7 @@ void vendor_certify(const TpmVendor *vendor, Tpm *tpm, EndorsementTemplate templ
     PkiSpec spec;
     int size;
 
-    must(endorsement_key_make(tpm, template, &ek, &public, error) == 0, error);
+    must(endorsement_key_make(tpm, template, &ek, &public, &reason) == 0, reason.text);
     tpm_object_release(tpm, &ek);
     spec = vendor_ek_spec(&public);
     certificate = vendor_issue(vendor, &spec);

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -33,6 +34,17 @@ def wait_until(condition, what, seconds=10.0):
         if time.monotonic() > deadline:
             raise LabError(f"waited {seconds:g} s in vain for {what}")
         time.sleep(0.005)
+
+
+def accepts(path):
+    """True if a process accepts connections at this Unix socket, whose file is there a little earlier. For servers that
+    don't mind a client without a word."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
 
 
 def in_namespace(namespace, argv):

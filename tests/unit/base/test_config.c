@@ -32,7 +32,7 @@ static const ConfigItem items[] = {
     {"b", "mode", config_parse_choice, offsetof(Settings, mode), .choices = modes},
 };
 
-static char error[CONFIG_ERROR_SIZE];
+static Reason reason;
 
 static void settings_deinit(Settings *settings)
 {
@@ -43,9 +43,9 @@ static void settings_deinit(Settings *settings)
 
 static int parse_sized(const char *text, size_t size, Settings *settings)
 {
-    error[0] = 0;
+    reason.text[0] = 0;
     return config_parse("test.conf", (Bytes){(const uint8_t *)text, size}, items, ELEMENTS(items),
-                        settings, error);
+                        settings, &reason);
 }
 
 static int parse(const char *text, Settings *settings)
@@ -59,7 +59,7 @@ static void assert_refused(const char *text, const char *sentence)
     _cleanup_(settings_deinit) Settings settings = {0};
 
     assert_int_equal(parse(text, &settings), -EINVAL);
-    assert_string_equal(error, sentence);
+    assert_string_equal(reason.text, sentence);
 }
 
 static void every_kind_of_value_is_read(void **state)
@@ -216,7 +216,7 @@ static void a_file_with_a_zero_octet_is_refused(void **state)
     _cleanup_(settings_deinit) Settings settings = {0};
 
     assert_int_equal(parse_sized(text, sizeof(text) - 1, &settings), -EINVAL);
-    assert_string_equal(error, "test.conf:2: a zero octet; this is not a text file");
+    assert_string_equal(reason.text, "test.conf:2: a zero octet; this is not a text file");
 }
 
 /* A sentence that does not fit is cut, and never written beyond its place. */
@@ -225,18 +225,16 @@ static void a_long_file_name_cuts_the_sentence(void **state)
     (void)state;
     static const char text[] = "[b]\nnumbr = 1\n";
 
-    for (size_t size = CONFIG_ERROR_SIZE - 100; size < CONFIG_ERROR_SIZE + 100; size++) {
-        char name[2 * CONFIG_ERROR_SIZE] = "";
-        char sentence[CONFIG_ERROR_SIZE + 1];
+    for (size_t size = REASON_SIZE - 100; size < REASON_SIZE + 100; size++) {
+        char name[2 * REASON_SIZE] = "";
         _cleanup_(settings_deinit) Settings settings = {0};
 
         memset(name, 'x', size);
-        memset(sentence, '!', sizeof(sentence));
         assert_int_equal(config_parse(name, (Bytes){(const uint8_t *)text, sizeof(text) - 1}, items,
-                                      ELEMENTS(items), &settings, sentence),
+                                      ELEMENTS(items), &settings, &reason),
                          -EINVAL);
-        assert_true(strnlen(sentence, sizeof(sentence)) < CONFIG_ERROR_SIZE);
-        assert_int_equal(sentence[CONFIG_ERROR_SIZE], '!');
+        assert_true(strnlen(reason.text, sizeof(reason.text)) < sizeof(reason.text));
+        assert_memory_equal(reason.text, name, REASON_SIZE - 110);
     }
 }
 
@@ -245,9 +243,10 @@ static void a_file_that_is_not_there_is_named(void **state)
     (void)state;
     _cleanup_(settings_deinit) Settings settings = {0};
 
-    assert_int_equal(config_read("/nonexistent/x.conf", items, ELEMENTS(items), &settings, error),
+    assert_int_equal(config_read("/nonexistent/x.conf", items, ELEMENTS(items), &settings, &reason),
                      -ENOENT);
-    assert_string_equal(error, "/nonexistent/x.conf: can't be read: No such file or directory");
+    assert_string_equal(reason.text,
+                        "/nonexistent/x.conf: can't be read: No such file or directory");
 }
 
 static void a_file_is_read_from_disk(void **state)
@@ -261,7 +260,7 @@ static void a_file_is_read_from_disk(void **state)
     fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "[b]\nnumber=7\n", 13), 13);
-    int r = config_read(path, items, ELEMENTS(items), &settings, error);
+    int r = config_read(path, items, ELEMENTS(items), &settings, &reason);
     (void)unlink(path);
     assert_int_equal(r, 0);
     assert_int_equal(settings.number, 7);

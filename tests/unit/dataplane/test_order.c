@@ -134,7 +134,7 @@ static void a_sentence_with_control_characters_is_refused(void **state)
     Bytes message = {0};
     Report report;
     writer_init(&writer, buffer, sizeof(buffer));
-    answer_encode(&writer, &(Answer){.type = ORDER_OPEN, .error = -EIO, .text = "a\nb"});
+    answer_encode(&writer, &(Answer){.type = ORDER_OPEN, .error = -EIO, .reason = {"a\nb"}});
     assert_int_equal(writer_finish(&writer, &message), 0);
     assert_int_equal(report_decode(message, &report), -EBADMSG);
 }
@@ -219,7 +219,7 @@ static void answers_cross_unchanged(void **state)
     (void)state;
     const Answer answers[] = {
         {.type = ORDER_OPEN, .number = 3, .mode = DATAPLANE_USER},
-        {.type = ORDER_OPEN, .number = 4, .error = -EEXIST, .text = "There is an interface."},
+        {.type = ORDER_OPEN, .number = 4, .error = -EEXIST, .reason = {"There is an interface"}},
         {.type = ORDER_SA_COUNTERS, .sa = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
         {.type = ORDER_PLANE_COUNTERS, .plane = {11, 12, 13, 14}},
         {.type = ORDER_REMOVE_SA, .error = -ENOENT},

@@ -3,6 +3,7 @@
 #include "dataplane/orderlink.h"
 
 #include "base/helper.h"
+#include "base/reason.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -27,7 +28,7 @@ typedef struct Lab {
     uint64_t last_cookie;
     Answer last;
     size_t n_events;
-    char lost[ORDER_TEXT_SIZE];
+    Reason lost;
 } Lab;
 
 static void note_event(const DataPlaneEvent *event, void *userdata)
@@ -39,8 +40,8 @@ static void note_event(const DataPlaneEvent *event, void *userdata)
 static void note_lost(const char *reason, void *userdata)
 {
     Lab *lab = userdata;
-    assert_string_equal(lab->lost, "");
-    (void)snprintf(lab->lost, sizeof(lab->lost), "%s", reason);
+    assert_string_equal(lab->lost.text, "");
+    reason_set(&lab->lost, 0, "%s", reason);
     order_link_free(steal_pointer(lab->helper));
 }
 
@@ -167,7 +168,7 @@ static void orders_are_answered_in_turn_each_to_its_own_callback(void **state)
     run_until_answers(lab, 2);
     assert_int_equal(lab->last_cookie, 12);
     assert_int_equal(lab->last.error, -ENOENT);
-    assert_string_equal(lab->lost, "");
+    assert_string_equal(lab->lost.text, "");
 }
 
 /* Each message in time, and the answer never: what counts is the request's deadline. */
@@ -180,7 +181,7 @@ static void a_helper_that_talks_on_without_answering_is_given_up_at_the_deadline
         report(lab);
         (void)sd_event_run(lab->event, 20 * 1000);
     }
-    assert_string_equal(lab->lost, "tred-net did not answer in time");
+    assert_string_equal(lab->lost.text, "tred-net did not answer in time");
     assert_true(now_us() >= begun + 300 * 1000);
     assert_true(lab->n_events > 0);
     assert_int_equal(lab->n_answers, 0);
@@ -193,7 +194,7 @@ static void an_order_answered_in_time_has_no_deadline_any_more(void **state)
     answer(lab, ORDER_REMOVE_SA, hear(lab).number, 0);
     run_until_answers(lab, 1);
     (void)sd_event_run(lab->event, 300 * 1000);
-    assert_string_equal(lab->lost, "");
+    assert_string_equal(lab->lost.text, "");
 }
 
 static void a_helper_that_ends_is_lost_and_its_orders_stay_unanswered(void **state)
@@ -203,7 +204,7 @@ static void a_helper_that_ends_is_lost_and_its_orders_stay_unanswered(void **sta
     (void)close(lab->theirs);
     lab->theirs = -1;
     run_until_lost(lab);
-    assert_string_equal(lab->lost, "tred-net has ended");
+    assert_string_equal(lab->lost.text, "tred-net has ended");
     assert_int_equal(lab->n_answers, 0);
 }
 
@@ -213,9 +214,9 @@ static void an_order_to_a_helper_that_has_ended_is_lost_from_the_loop_and_not_at
     (void)close(lab->theirs);
     lab->theirs = -1;
     ask(lab, 300, 11, order_link_deadline());
-    assert_string_equal(lab->lost, "");
+    assert_string_equal(lab->lost.text, "");
     run_until_lost(lab);
-    assert_string_equal(lab->lost, "tred-net has ended");
+    assert_string_equal(lab->lost.text, "tred-net has ended");
 }
 
 static void an_answer_to_what_was_not_asked_is_refused(void **state)
@@ -223,7 +224,7 @@ static void an_answer_to_what_was_not_asked_is_refused(void **state)
     Lab *lab = *state;
     answer(lab, ORDER_REMOVE_SA, 1, 0);
     run_until_lost(lab);
-    assert_string_equal(lab->lost, "tred-net answered what it was not asked");
+    assert_string_equal(lab->lost.text, "tred-net answered what it was not asked");
 }
 
 static void an_answer_under_another_number_is_refused(void **state)
@@ -232,7 +233,7 @@ static void an_answer_under_another_number_is_refused(void **state)
     ask(lab, 300, 11, order_link_deadline());
     answer(lab, ORDER_REMOVE_SA, hear(lab).number + 1, 0);
     run_until_lost(lab);
-    assert_string_equal(lab->lost, "tred-net answered what it was not asked");
+    assert_string_equal(lab->lost.text, "tred-net answered what it was not asked");
     assert_int_equal(lab->n_answers, 0);
 }
 
@@ -244,7 +245,7 @@ static void an_answer_that_comes_twice_is_refused(void **state)
     answer(lab, ORDER_REMOVE_SA, number, 0);
     answer(lab, ORDER_REMOVE_SA, number, 0);
     run_until_lost(lab);
-    assert_string_equal(lab->lost, "tred-net answered what it was not asked");
+    assert_string_equal(lab->lost.text, "tred-net answered what it was not asked");
     assert_int_equal(lab->n_answers, 1);
 }
 
@@ -254,7 +255,7 @@ static void an_answer_to_another_kind_of_order_is_refused(void **state)
     ask(lab, 300, 11, order_link_deadline());
     answer(lab, ORDER_ADD_SA, hear(lab).number, 0);
     run_until_lost(lab);
-    assert_string_equal(lab->lost, "tred-net answered what it was not asked");
+    assert_string_equal(lab->lost.text, "tred-net answered what it was not asked");
 }
 
 static void octets_that_are_no_report_are_refused(void **state)
@@ -263,7 +264,7 @@ static void octets_that_are_no_report_are_refused(void **state)
     static const uint8_t nonsense[] = {9, 9, 9};
     assert_int_equal(helper_send(lab->theirs, BYTES_OF(nonsense), -1), 0);
     run_until_lost(lab);
-    assert_string_equal(lab->lost, "tred-net said what is no answer");
+    assert_string_equal(lab->lost.text, "tred-net said what is no answer");
 }
 
 static void a_frame_beyond_the_bound_is_refused(void **state)
@@ -272,7 +273,7 @@ static void a_frame_beyond_the_bound_is_refused(void **state)
     static const uint8_t large[ORDER_SIZE_MAX + 1] = {1};
     assert_int_equal(helper_send(lab->theirs, BYTES_OF(large), -1), 0);
     run_until_lost(lab);
-    assert_string_equal(lab->lost, "tred-net said what is no answer");
+    assert_string_equal(lab->lost.text, "tred-net said what is no answer");
 }
 
 /* What is held for a helper that does not answer has a bound. */
@@ -282,7 +283,7 @@ static void a_helper_that_answers_nothing_is_given_up_before_much_is_held_for_it
     for (uint32_t i = 0; i < 1000; i++)
         ask(lab, 300 + i, i, order_link_deadline());
     run_until_lost(lab);
-    assert_string_equal(lab->lost, "tred-net leaves too many orders unanswered");
+    assert_string_equal(lab->lost.text, "tred-net leaves too many orders unanswered");
 }
 
 #define LAB(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-static char error[CONFIG_ERROR_SIZE];
+static Reason reason;
 
 static int load(Config *config, const char *text)
 {
@@ -27,7 +27,7 @@ static int load(Config *config, const char *text)
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     (void)close(fd);
     assert_int_equal(config_init(config), 0);
-    int r = config_load(config, path, error);
+    int r = config_load(config, path, &reason);
     (void)unlink(path);
     return r;
 }
@@ -91,7 +91,7 @@ static void a_file_without_an_address_says_what_is_missing(void **state)
     (void)state;
 
     assert_int_equal(load(&config, "[log]\nlevel = info\n"), -EINVAL);
-    assert_non_null(strstr(error, "address"));
+    assert_non_null(strstr(reason.text, "address"));
 }
 
 static void a_bad_value_is_named_with_what_would_be_good(void **state)
@@ -113,8 +113,8 @@ static void a_bad_value_is_named_with_what_would_be_good(void **state)
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         _cleanup_(config_deinit) Config config = {0};
         assert_int_equal(load(&config, wrong[i].text), -EINVAL);
-        assert_non_null(strstr(error, wrong[i].expected));
-        assert_non_null(strstr(error, ":2:"));
+        assert_non_null(strstr(reason.text, wrong[i].expected));
+        assert_non_null(strstr(reason.text, ":2:"));
     }
 }
 
@@ -123,7 +123,7 @@ static void the_example_is_a_good_configuration(void **state)
     _cleanup_(config_deinit) Config config = {0};
 
     assert_int_equal(config_init(&config), 0);
-    assert_int_equal(config_load(&config, *state, error), 0);
+    assert_int_equal(config_load(&config, *state, &reason), 0);
 }
 
 int main(int argc, char **argv)

@@ -212,16 +212,10 @@ int network_clear(Network *network, const char *name)
     return 0;
 }
 
-int network_attach(Network *network, const char *name, uint32_t mtu)
+int network_attach(Network *network, const char *name)
 {
-    (void)network, (void)name, (void)mtu;
+    (void)network, (void)name;
     kernel.attached = true;
-    return 0;
-}
-
-int network_limit_mtu(Network *network, uint32_t mtu)
-{
-    (void)network, (void)mtu;
     return 0;
 }
 
@@ -346,10 +340,10 @@ static void hear(NetPlane *plane, uint32_t spi, DataPlaneEventType type)
 static int setup(void **state)
 {
     NetPlane *plane = NULL;
-    char error[ORDER_TEXT_SIZE] = "";
+    Reason reason = {0};
     memset(&kernel, 0, sizeof(kernel));
     kernel.allowed = ALLOWED_ALL;
-    assert_int_equal(net_plane_open(DATAPLANE_AUTO, "segw0", &plane, error), 0);
+    assert_int_equal(net_plane_open(DATAPLANE_AUTO, "segw0", &plane, &reason), 0);
     assert_int_equal(plane->backend->mode, DATAPLANE_KERNEL);
     *state = plane;
     return 0;

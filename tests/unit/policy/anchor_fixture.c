@@ -1,6 +1,7 @@
 /* How does a test get an operator? */
 #include "anchor_fixture.h"
 
+#include "base/reason.h"
 #include "crypto/openssl.h"
 
 #include <openssl/pem.h>
@@ -16,7 +17,7 @@ PolicyKey operator_new(const char *type)
                                                    ? EVP_PKEY_Q_keygen(NULL, NULL, "RSA", 2048UL)
                                                    : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
     _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_mem());
-    char error[POLICY_KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     char *pem = NULL;
     PolicyKey key;
     long size;
@@ -24,8 +25,8 @@ PolicyKey operator_new(const char *type)
     assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL), 1);
     size = BIO_get_mem_data(bio, &pem);
     if (policy_key_decode((Bytes){(const uint8_t *)pem, (size_t)size}, "operator", true, &key,
-                          error) < 0)
-        fail_msg("%s", error);
+                          &reason) < 0)
+        fail_msg("%s", reason.text);
     return key;
 }
 

@@ -9,12 +9,12 @@
 
 #include <cmocka.h>
 
-char error[TPM_ERROR_SIZE];
+Reason reason;
 
 int guard_remove(void **state)
 {
     (void)state;
-    (void)nv_undefine(bench.tpm, ANCHOR_GUARD_INDEX, error);
+    (void)nv_undefine(bench.tpm, ANCHOR_GUARD_INDEX, &reason);
     return 0;
 }
 
@@ -22,8 +22,8 @@ PolicyKey defined_for(const char *type)
 {
     PolicyKey operator_key = operator_new(type);
 
-    if (anchor_guard_define(bench.tpm, &operator_key, error) < 0)
-        fail_msg("%s", error);
+    if (anchor_guard_define(bench.tpm, &operator_key, &reason) < 0)
+        fail_msg("%s", reason.text);
     return operator_key;
 }
 
@@ -33,14 +33,14 @@ int write_as(const PolicyKey *operator_key, AnchorWrite write, const char *bundl
         approval_new(operator_key, bundle, version);
 
     return anchor_guard_write(bench.tpm, operator_key, write, &approval.record,
-                              &approval.signatures[write], error);
+                              &approval.signatures[write], &reason);
 }
 
 void assert_written(const PolicyKey *operator_key, AnchorWrite write, const char *bundle,
                     uint64_t version)
 {
     if (write_as(operator_key, write, bundle, version) < 0)
-        fail_msg("%s", error);
+        fail_msg("%s", reason.text);
 }
 
 void assert_holds(const char *bundle, uint64_t version)
@@ -48,8 +48,8 @@ void assert_holds(const char *bundle, uint64_t version)
     AnchorRecord expected;
     AnchorGuard guard;
 
-    if (anchor_guard_read(bench.tpm, &guard, error) < 0)
-        fail_msg("%s", error);
+    if (anchor_guard_read(bench.tpm, &guard, &reason) < 0)
+        fail_msg("%s", reason.text);
     assert_int_equal(
         anchor_record_make((Bytes){(const uint8_t *)bundle, strlen(bundle)}, version, &expected),
         0);

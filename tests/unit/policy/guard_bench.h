@@ -2,10 +2,11 @@
 #pragma once
 
 #include "anchor_fixture.h"
+#include "base/reason.h"
 #include "tpm_bench.h"
 
 /* What the last call had to say. */
-extern char error[TPM_ERROR_SIZE];
+extern Reason reason;
 
 /* A teardown: the next test finds no index. */
 int guard_remove(void **state);

@@ -3,6 +3,7 @@
 #include "anchor_fixture.h"
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "policy/encoding.h"
 
 #include <errno.h>
@@ -60,13 +61,13 @@ static char *edited(const char *text, const char *old, const char *new)
 
 static void assert_refused(const char *text, const char *words)
 {
-    char error[ANCHOR_APPROVAL_ERROR_SIZE] = "";
+    Reason reason = {0};
     AnchorApproval approval;
 
-    if (anchor_approval_decode(text_bytes(text), "bundle.sig", &approval, error) != -EINVAL)
+    if (anchor_approval_decode(text_bytes(text), "bundle.sig", &approval, &reason) != -EINVAL)
         fail_msg("taken: %s", text);
-    if (!strstr(error, words) || !strstr(error, "bundle.sig"))
-        fail_msg("'%s' is not in: %s", words, error);
+    if (!strstr(reason.text, words) || !strstr(reason.text, "bundle.sig"))
+        fail_msg("'%s' is not in: %s", words, reason.text);
 }
 
 static void an_approval_is_read_as_it_was_written(void **state)
@@ -78,10 +79,10 @@ static void an_approval_is_read_as_it_was_written(void **state)
         _cleanup_(free_charp) char *text = text_new(versions[i]);
         _cleanup_(free_charp) char *again = NULL;
         _cleanup_(anchor_approval_deinit) AnchorApproval approval = {0};
-        char error[ANCHOR_APPROVAL_ERROR_SIZE] = "";
+        Reason reason = {0};
 
-        if (anchor_approval_decode(text_bytes(text), "bundle.sig", &approval, error) < 0)
-            fail_msg("%s", error);
+        if (anchor_approval_decode(text_bytes(text), "bundle.sig", &approval, &reason) < 0)
+            fail_msg("%s", reason.text);
         assert_int_equal(approval.record.version, versions[i]);
         assert_memory_equal(approval.operator_key.fingerprint, operator_key.fingerprint,
                             POLICY_KEY_FINGERPRINT_SIZE);
@@ -107,14 +108,14 @@ static void an_approval_for_the_field_has_no_first(void **state)
 {
     _cleanup_(anchor_approval_deinit) AnchorApproval approval = {0}, read = {0};
     _cleanup_(free_charp) char *text = NULL;
-    char error[ANCHOR_APPROVAL_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     assert_int_equal(anchor_approval_make(&operator_key, text_bytes(BUNDLE), 2, false, &approval),
                      0);
     assert_int_equal(anchor_approval_encode(&approval, &text), 0);
     assert_null(strstr(text, "first"));
-    assert_int_equal(anchor_approval_decode(text_bytes(text), "bundle.sig", &read, error), 0);
+    assert_int_equal(anchor_approval_decode(text_bytes(text), "bundle.sig", &read, &reason), 0);
     assert_int_equal(read.signatures[ANCHOR_WRITE_FIRST].size, 0);
     assert_true(read.signatures[ANCHOR_WRITE_UPDATE].size > 0);
 }
@@ -135,15 +136,15 @@ static void an_approval_fits_its_own_bundle_only(void **state)
 {
     _cleanup_(anchor_approval_deinit) AnchorApproval approval =
         approval_new(&operator_key, BUNDLE, 1);
-    char error[ANCHOR_APPROVAL_ERROR_SIZE] = "";
+    Reason reason = {0};
     char digest[2 * ANCHOR_DIGEST_SIZE + 1];
 
     (void)state;
-    assert_int_equal(anchor_approval_fits(&approval, text_bytes(BUNDLE), "bundle", error), 0);
-    assert_int_equal(anchor_approval_fits(&approval, text_bytes(BUNDLE "\n"), "bundle", error),
+    assert_int_equal(anchor_approval_fits(&approval, text_bytes(BUNDLE), "bundle", &reason), 0);
+    assert_int_equal(anchor_approval_fits(&approval, text_bytes(BUNDLE "\n"), "bundle", &reason),
                      -EINVAL);
     hex_encode(BYTES_OF(approval.record.digest), digest);
-    assert_non_null(strstr(error, digest));
+    assert_non_null(strstr(reason.text, digest));
 }
 
 static void each_line_that_is_missing_or_of_another_form_is_named(void **state)

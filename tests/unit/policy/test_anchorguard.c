@@ -19,16 +19,16 @@ static void an_index_is_made_once_and_says_whether_it_was_written(void **state)
     AnchorGuard guard;
 
     (void)state;
-    assert_int_equal(anchor_guard_read(bench.tpm, &guard, error), -ENOENT);
-    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, error), 0);
-    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, error), 0);
-    assert_int_equal(anchor_guard_read(bench.tpm, &guard, error), 0);
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, &reason), -ENOENT);
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, &reason), 0);
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, &reason), 0);
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, &reason), 0);
     assert_false(guard.written);
     assert_true(anchor_guard_obeys(&guard, &operator_key));
 
     assert_written(&operator_key, ANCHOR_WRITE_FIRST, "anchors", 1);
     assert_holds("anchors", 1);
-    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, error), 0);
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, &reason), 0);
     assert_holds("anchors", 1);
 }
 
@@ -89,7 +89,7 @@ static void the_digests_made_without_a_tpm_are_those_that_the_tpm_makes(void **s
         assert_int_equal(
             anchor_record_make(BYTES_OF(((const uint8_t[]){1, 2, 3})), 0x0102030405060708, &record),
             0);
-        assert_int_equal(nv_open(bench.tpm, ANCHOR_GUARD_INDEX, &index, error), 0);
+        assert_int_equal(nv_open(bench.tpm, ANCHOR_GUARD_INDEX, &index, &reason), 0);
         assert_int_equal(tpm2_nv_read_public(bench.tpm, ANCHOR_GUARD_INDEX, &index.public, &told),
                          TSS2_RC_SUCCESS);
         assert_int_equal(anchor_guard_public(&operator_key, write == ANCHOR_WRITE_UPDATE, &public),
@@ -119,7 +119,7 @@ static void an_older_bundle_that_was_in_force_once_is_refused(void **state)
     assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
     assert_written(&operator_key, ANCHOR_WRITE_UPDATE, "three", 3);
     assert_int_equal(write_as(&operator_key, ANCHOR_WRITE_UPDATE, "two", 2), -EACCES);
-    assert_non_null(strstr(error, "version 2"));
+    assert_non_null(strstr(reason.text, "version 2"));
     assert_int_equal(write_as(&operator_key, ANCHOR_WRITE_UPDATE, "three", 3), -EACCES);
     assert_holds("three", 3);
 }
@@ -142,7 +142,7 @@ static void an_update_does_not_write_what_was_never_written(void **state)
 
     (void)state;
     assert_true(write_as(&operator_key, ANCHOR_WRITE_UPDATE, "one", 1) < 0);
-    assert_int_equal(anchor_guard_read(bench.tpm, &guard, error), 0);
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, &reason), 0);
     assert_false(guard.written);
 }
 
@@ -155,7 +155,7 @@ static void another_operator_is_refused(void **state)
     assert_int_equal(write_as(&other, ANCHOR_WRITE_FIRST, "other's", 1), -EACCES);
     assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
     assert_int_equal(write_as(&other, ANCHOR_WRITE_UPDATE, "other's", 2), -EACCES);
-    assert_int_equal(anchor_guard_define(bench.tpm, &other, error), -EEXIST);
+    assert_int_equal(anchor_guard_define(bench.tpm, &other, &reason), -EEXIST);
     assert_holds("one", 1);
 }
 
@@ -171,16 +171,16 @@ static void an_approval_is_good_for_its_own_payload_only(void **state)
     assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
     record.version = 3;
     assert_int_equal(anchor_guard_write(bench.tpm, &operator_key, ANCHOR_WRITE_UPDATE, &record,
-                                        signature, error),
+                                        signature, &reason),
                      -EKEYREJECTED);
     record = approval.record;
     record.digest[0] ^= 1;
     assert_int_equal(anchor_guard_write(bench.tpm, &operator_key, ANCHOR_WRITE_UPDATE, &record,
-                                        signature, error),
+                                        signature, &reason),
                      -EKEYREJECTED);
     assert_holds("one", 1);
     assert_int_equal(anchor_guard_write(bench.tpm, &operator_key, ANCHOR_WRITE_UPDATE,
-                                        &approval.record, signature, error),
+                                        &approval.record, signature, &reason),
                      0);
     assert_holds("two", 2);
 }
@@ -197,10 +197,10 @@ static void an_index_of_another_kind_is_no_guard_and_is_left_alone(void **state)
     AnchorGuard guard;
 
     (void)state;
-    assert_int_equal(nv_define(bench.tpm, &impostor, error), 0);
-    assert_int_equal(anchor_guard_read(bench.tpm, &guard, error), -EBADMSG);
-    assert_non_null(strstr(error, "tpm2_nvreadpublic"));
-    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, error), -EEXIST);
+    assert_int_equal(nv_define(bench.tpm, &impostor, &reason), 0);
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, &reason), -EBADMSG);
+    assert_non_null(strstr(reason.text, "tpm2_nvreadpublic"));
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, &reason), -EEXIST);
 }
 
 static void nothing_is_left_in_the_tpm(void **state)

@@ -34,16 +34,16 @@ static TSS2_RC write_without_scruple(const PolicyKey *operator_key, const Anchor
     assert_int_equal(anchor_guard_cp_hash(operator_key, approved, &approval->record, hash.buffer),
                      0);
     if (policy_key_ticket(bench.tpm, operator_key, &policy, reference,
-                          (Bytes){signature->octets, signature->size}, &ticket, error) < 0)
-        fail_msg("%s", error);
+                          (Bytes){signature->octets, signature->size}, &ticket, &reason) < 0)
+        fail_msg("%s", &reason);
     memcpy(digest.buffer, policy.octets, POLICY_DIGEST_SIZE);
     memcpy(nonce.buffer, reference.data, reference.size);
     memcpy(data.buffer, octets, ANCHOR_GUARD_SIZE);
     writer_init(&writer, operand.buffer, sizeof(operand.buffer));
     writer_u64(&writer, approval->record.version);
 
-    assert_int_equal(nv_open(bench.tpm, ANCHOR_GUARD_INDEX, &index, error), 0);
-    assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_POLICY, &session, error), 0);
+    assert_int_equal(nv_open(bench.tpm, ANCHOR_GUARD_INDEX, &index, &reason), 0);
+    assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_POLICY, &session, &reason), 0);
     rc = approved == ANCHOR_WRITE_FIRST ? tpm2_policy_nv_written(bench.tpm, session, false)
                                         : tpm2_policy_nv(bench.tpm, &index.object, NULL, session,
                                                          &operand, 0, TPM2_EO_UNSIGNED_LT);
@@ -121,12 +121,13 @@ static void neither_the_owner_nor_an_empty_password_writes(void **state)
 
     (void)state;
     assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
-    assert_int_equal(nv_open(bench.tpm, ANCHOR_GUARD_INDEX, &index, error), 0);
+    assert_int_equal(nv_open(bench.tpm, ANCHOR_GUARD_INDEX, &index, &reason), 0);
     assert_int_equal(
         tpm_rc_base(tpm2_nv_write_as(bench.tpm, TPM2_RH_OWNER, ANCHOR_GUARD_INDEX, &data, 0)),
         TPM2_RC_NV_AUTHORIZATION);
     assert_int_equal(
-        nv_write(bench.tpm, &index, NULL, (Bytes){data.buffer, ANCHOR_GUARD_SIZE}, error), -EACCES);
+        nv_write(bench.tpm, &index, NULL, (Bytes){data.buffer, ANCHOR_GUARD_SIZE}, &reason),
+        -EACCES);
     assert_holds("one", 1);
 }
 
@@ -144,12 +145,12 @@ static void root_cannot_undefine_once_the_owner_auth_is_thrown_away(void **state
     assert_written(&operator_key, ANCHOR_WRITE_FIRST, "one", 1);
     assert_int_equal(RAND_bytes(random.buffer, random.size), 1);
     owner_auth_set(&empty, &random);
-    assert_int_equal(nv_undefine(bench.tpm, ANCHOR_GUARD_INDEX, error), -EACCES);
+    assert_int_equal(nv_undefine(bench.tpm, ANCHOR_GUARD_INDEX, &reason), -EACCES);
     assert_holds("one", 1);
     /* Nothing that goes on in the field needs the owner. */
     assert_written(&operator_key, ANCHOR_WRITE_UPDATE, "two", 2);
     owner_auth_set(&random, &empty);
-    assert_int_equal(nv_undefine(bench.tpm, ANCHOR_GUARD_INDEX, error), 0);
+    assert_int_equal(nv_undefine(bench.tpm, ANCHOR_GUARD_INDEX, &reason), 0);
 }
 
 int main(void)

@@ -1,4 +1,5 @@
 /* Does the device key sign, and nothing but sign, and does the TPM stay as clean as it was? */
+#include "base/reason.h"
 #include "key_bench.h"
 #include "probe.h"
 
@@ -35,7 +36,7 @@ static void two_thousand_signatures_take_one_session_and_all_have_the_full_width
     _cleanup_(device_key_freep) DeviceKey *key = key_new(TPM_KEY_ECDSA_P256);
     const unsigned transient = handle_count(TPM2_TRANSIENT_FIRST);
     const unsigned sessions = handle_count(TPM2_LOADED_SESSION_FIRST);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     unsigned zeros = 0;
 
     (void)state;
@@ -48,8 +49,8 @@ static void two_thousand_signatures_take_one_session_and_all_have_the_full_width
         size_t size = 0;
 
         assert_int_equal(RAND_bytes(digest_data, sizeof(digest_data)), 1);
-        if (device_key_sign(key, "SHA256", false, digest, signature, &size, error) < 0)
-            fail_msg("%s", error);
+        if (device_key_sign(key, "SHA256", false, digest, signature, &size, &reason) < 0)
+            fail_msg("%s", reason.text);
         assert_int_equal(size, 64);
         assert_true(signature_is_good(device_key_public(key), "SHA256", digest,
                                       (Bytes){signature, size}, -1));
@@ -91,12 +92,13 @@ static void a_digest_that_does_not_fit_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(misfits); i++) {
-        char error[TPM_ERROR_SIZE] = "";
+        Reason reason = {0};
 
         assert_int_equal(device_key_sign(key, misfits[i].name, misfits[i].pss,
-                                         (Bytes){digest, misfits[i].size}, signature, &size, error),
+                                         (Bytes){digest, misfits[i].size}, signature, &size,
+                                         &reason),
                          -EINVAL);
-        assert_non_null(strstr(error, misfits[i].name));
+        assert_non_null(strstr(reason.text, misfits[i].name));
     }
 }
 
@@ -122,10 +124,10 @@ static Tss2Key key_with_scheme(TPM2_ALG_ID hash)
             },
     };
     Tss2Key key = {.empty_auth = true, .parent = TPM_SRK_HANDLE};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0};
 
-    assert_int_equal(tpm_srk_open(bench.tpm, false, &srk, error), 0);
+    assert_int_equal(tpm_srk_open(bench.tpm, false, &srk, &reason), 0);
     assert_int_equal(
         tpm2_create(bench.tpm, &srk, NULL, &sensitive, &template, &key.private, &key.public),
         TSS2_RC_SUCCESS);
@@ -139,37 +141,38 @@ static void a_key_tied_to_its_natural_scheme_signs_with_that_alone(void **state)
     _cleanup_(device_key_freep) DeviceKey *key = NULL;
     static const uint8_t digest[48] = {1};
     uint8_t signature[DEVICE_KEY_SIGNATURE_MAX];
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     size_t size = 0;
 
     (void)state;
-    if (device_key_load(bench.tpm, &file, NULL, &key, error) < 0)
-        fail_msg("%s", error);
+    if (device_key_load(bench.tpm, &file, NULL, &key, &reason) < 0)
+        fail_msg("%s", reason.text);
     assert_signs(key, "SHA256", 32, false);
     assert_int_equal(
-        device_key_sign(key, "SHA384", false, BYTES_OF(digest), signature, &size, error), -EINVAL);
+        device_key_sign(key, "SHA384", false, BYTES_OF(digest), signature, &size, &reason),
+        -EINVAL);
 }
 
 static void assert_not_loaded(const Tss2Key *file, int expected, const char *why)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     DeviceKey *key = NULL;
 
-    assert_int_equal(device_key_load(bench.tpm, file, NULL, &key, error), expected);
+    assert_int_equal(device_key_load(bench.tpm, file, NULL, &key, &reason), expected);
     assert_null(key);
-    if (!strstr(error, why))
-        fail_msg("'%s' does not say '%s'", error, why);
+    if (!strstr(reason.text, why))
+        fail_msg("'%s' does not say '%s'", reason.text, why);
     assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
 }
 
 static void a_key_outside_the_profile_is_refused_with_its_flaw(void **state)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tss2Key good;
     Tss2Key bad;
 
     (void)state;
-    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &good, error), 0);
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &good, &reason), 0);
     bad = good;
     bad.empty_auth = false;
     assert_not_loaded(&bad, -EINVAL, "password");
@@ -200,22 +203,22 @@ static void a_key_outside_the_profile_is_refused_with_its_flaw(void **state)
 
 static void a_damaged_or_foreign_key_is_refused_by_the_tpm(void **state)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Swtpm other_swtpm;
     Tpm *other = NULL;
     TpmObject srk = {0};
     Tss2Key key;
 
     (void)state;
-    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &key, error), 0);
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &key, &reason), 0);
     key.private.buffer[key.private.size - 1] ^= 1;
     assert_not_loaded(&key, -EIO, "TPM2_Load");
 
     assert_int_equal(swtpm_start(&other_swtpm), 0);
-    assert_int_equal(tpm_open(other_swtpm.tcti, &other, error), 0);
-    assert_int_equal(tpm_srk_open(other, true, &srk, error), 0);
+    assert_int_equal(tpm_open(other_swtpm.tcti, &other, &reason), 0);
+    assert_int_equal(tpm_srk_open(other, true, &srk, &reason), 0);
     tpm_object_release(other, &srk);
-    assert_int_equal(device_key_create(other, TPM_KEY_ECDSA_P256, NULL, &key, error), 0);
+    assert_int_equal(device_key_create(other, TPM_KEY_ECDSA_P256, NULL, &key, &reason), 0);
     tpm_close(other);
     swtpm_stop(&other_swtpm);
     assert_not_loaded(&key, -EIO, "another TPM");
@@ -226,40 +229,40 @@ static void a_damaged_or_foreign_key_is_refused_by_the_tpm(void **state)
 
 static void without_a_storage_root_key_no_key_is_made(void **state)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Swtpm swtpm;
     Tpm *tpm = NULL;
     Tss2Key key;
 
     (void)state;
     assert_int_equal(swtpm_start(&swtpm), 0);
-    assert_int_equal(tpm_open(swtpm.tcti, &tpm, error), 0);
-    assert_int_equal(device_key_create(tpm, TPM_KEY_ECDSA_P256, NULL, &key, error), -EIO);
-    assert_non_null(strstr(error, "tre-provision init"));
+    assert_int_equal(tpm_open(swtpm.tcti, &tpm, &reason), 0);
+    assert_int_equal(device_key_create(tpm, TPM_KEY_ECDSA_P256, NULL, &key, &reason), -EIO);
+    assert_non_null(strstr(reason.text, "tre-provision init"));
     tpm_close(tpm);
     swtpm_stop(&swtpm);
 }
 
-static int sign(DeviceKey *key, char *error)
+static int sign(DeviceKey *key, Reason *reason)
 {
     const uint8_t digest[32] = {1};
     uint8_t signature[DEVICE_KEY_SIGNATURE_MAX];
     size_t size;
 
-    return device_key_sign(key, "SHA256", false, BYTES_OF(digest), signature, &size, error);
+    return device_key_sign(key, "SHA256", false, BYTES_OF(digest), signature, &size, reason);
 }
 
 /* Once is enough for somebody between us and the TPM to make a signature fail, and no more. */
 static void assert_fails_while_changed(Probe *probe)
 {
     _cleanup_(device_key_freep) DeviceKey *key = key_new(TPM_KEY_ECDSA_P256);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     probe_attach(probe);
-    assert_int_equal(sign(key, error), -EIO);
+    assert_int_equal(sign(key, &reason), -EIO);
     probe_detach();
-    if (sign(key, error) < 0)
-        fail_msg("%s", error);
+    if (sign(key, &reason) < 0)
+        fail_msg("%s", reason.text);
 }
 
 /* The last octet of the answer is of nonceTPM, which the session's key is derived from. */
@@ -267,11 +270,11 @@ static void a_session_made_ready_wrong_is_made_anew_when_it_is_needed(void **sta
 {
     Probe probe = {.command = TPM2_CC_StartAuthSession, .answer = {-1, 1}};
     _cleanup_(device_key_freep) DeviceKey *key = key_new(TPM_KEY_ECDSA_P256);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     probe_attach(&probe);
-    assert_int_equal(device_key_prepare(key, error), 0);
+    assert_int_equal(device_key_prepare(key, &reason), 0);
     probe_detach();
     assert_signs(key, "SHA256", 32, false);
 }

@@ -1,6 +1,8 @@
 /* Which commands does the device key cost the TPM, and what is left when one fails? */
 #include "key_bench.h"
 
+#include "base/reason.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,9 +59,9 @@ static void a_signature_is_one_tpm_command_once_prepared(void **state)
     (void)state;
     for (unsigned i = 0; i < TPM_KEY_ALGORITHMS; i++) {
         _cleanup_(device_key_freep) DeviceKey *key = key_new((TpmKeyAlgorithm)i);
-        char error[TPM_ERROR_SIZE] = "";
+        Reason reason = {0};
 
-        assert_int_equal(device_key_prepare(key, error), 0);
+        assert_int_equal(device_key_prepare(key, &reason), 0);
         wire_tap(0);
         assert_signs(key, "SHA256", 32, false);
         wire_untap();
@@ -74,10 +76,10 @@ static void a_key_that_fails_on_the_way_leaves_no_handle(void **state)
                                        TPM2_CC_StartAuthSession, TPM2_CC_Load, TPM2_CC_Sign};
     const TPM2_HANDLE parents[] = {TPM_SRK_HANDLE, TPM2_RH_OWNER};
     Tss2Key file;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
-    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &file, error), 0);
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &file, &reason), 0);
     for (size_t i = 0; i < ELEMENTS(commands); i++) {
         for (size_t j = 0; j < ELEMENTS(parents); j++) {
             DeviceKey *key = NULL;
@@ -86,7 +88,7 @@ static void a_key_that_fails_on_the_way_leaves_no_handle(void **state)
             file.parent = parents[j];
             bench_reconnect();
             wire_tap(commands[i]);
-            r = device_key_load(bench.tpm, &file, NULL, &key, error);
+            r = device_key_load(bench.tpm, &file, NULL, &key, &reason);
             wire_untap();
             device_key_free(key);
             /* Only the one parent is read, only the other is made. */

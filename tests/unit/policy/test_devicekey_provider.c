@@ -2,6 +2,7 @@
 #include "key_bench.h"
 
 #include "base/file.h"
+#include "base/reason.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -14,15 +15,15 @@
 /* Runs openssl with the provider; only one program at a time can talk to a bare swtpm. */
 static void openssl_run(const char *command)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     tpm_close(bench.tpm);
     bench.tpm = NULL;
     assert_int_equal(setenv("TPM2OPENSSL_TCTI", bench.swtpm.tcti, 1), 0);
     if (system(command) != 0)
         fail_msg("failed: %s", command);
-    if (tpm_open(bench.swtpm.tcti, &bench.tpm, error) < 0)
-        fail_msg("%s", error);
+    if (tpm_open(bench.swtpm.tcti, &bench.tpm, &reason) < 0)
+        fail_msg("%s", reason.text);
 }
 
 static void keys_made_by_the_openssl_provider_load_and_sign(void **state)
@@ -36,7 +37,7 @@ static void keys_made_by_the_openssl_provider_load_and_sign(void **state)
         {"-algorithm RSA -pkeyopt bits:2048", TPM_KEY_RSA_2048},
         {"-algorithm EC -pkeyopt group:P-256 -pkeyopt parent:0x81000001", TPM_KEY_ECDSA_P256},
     };
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     char path[128];
 
     (void)state;
@@ -50,9 +51,9 @@ static void keys_made_by_the_openssl_provider_load_and_sign(void **state)
                        "openssl genpkey -provider tpm2 -provider default %s -out %s 2>/dev/null",
                        cases[i].options, path);
         openssl_run(command);
-        if (tss2key_read(path, &file, error) < 0 ||
-            device_key_load(bench.tpm, &file, NULL, &key, error) < 0)
-            fail_msg("%s: %s", cases[i].options, error);
+        if (tss2key_read(path, &file, &reason) < 0 ||
+            device_key_load(bench.tpm, &file, NULL, &key, &reason) < 0)
+            fail_msg("%s: %s", cases[i].options, reason.text);
         assert_int_equal(device_key_algorithm(key), cases[i].algorithm);
         assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 1);
         assert_signs(key, "SHA256", 32, false);
@@ -63,12 +64,12 @@ static void keys_made_by_the_openssl_provider_load_and_sign(void **state)
 static void key_put(TpmKeyAlgorithm algorithm, const PolicyDigest *policy)
 {
     _cleanup_(free_charp) char *pem = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     char path[128];
     Tss2Key file;
 
     (void)snprintf(path, sizeof(path), "%s/ours.pem", bench.swtpm.folder);
-    assert_int_equal(device_key_create(bench.tpm, algorithm, policy, &file, error), 0);
+    assert_int_equal(device_key_create(bench.tpm, algorithm, policy, &file, &reason), 0);
     assert_int_equal(tss2key_encode(&file, &pem), 0);
     assert_int_equal(file_write_atomic(path, (Bytes){(const uint8_t *)pem, strlen(pem)}, 0600), 0);
 }

@@ -1,4 +1,5 @@
 /* Does the TPM let the device key sign in the states approved of, and in no other? */
+#include "base/reason.h"
 #include "policy/devicekey_internal.h"
 #include "tpm/commands.h"
 #include "vendor_fixture.h"
@@ -16,23 +17,23 @@ enum { PCRS = 0x000890 }; /* 4, 7 and 11 */
 /* A device key under the vendor's policy. */
 static Tss2Key signed_key(const PolicyKey *vendor, TpmKeyAlgorithm algorithm)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     PolicyDigest digest;
     Tss2Key file;
 
     assert_int_equal(policy_key_authorize_digest(vendor, (Bytes){0}, &digest), 0);
-    if (device_key_create(bench.tpm, algorithm, &digest, &file, error) < 0)
-        fail_msg("%s", error);
+    if (device_key_create(bench.tpm, algorithm, &digest, &file, &reason) < 0)
+        fail_msg("%s", reason.text);
     return file;
 }
 
 static DeviceKey *load(const Tss2Key *file, KeyPolicy *policy)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     DeviceKey *key = NULL;
 
-    if (device_key_load(bench.tpm, file, policy, &key, error) < 0)
-        fail_msg("%s", error);
+    if (device_key_load(bench.tpm, file, policy, &key, &reason) < 0)
+        fail_msg("%s", reason.text);
     return key;
 }
 
@@ -70,13 +71,13 @@ static void device_deinit(Device *device)
     key_policy_free(device->policy);
 }
 
-static int try_to_sign(DeviceKey *key, char *error)
+static int try_to_sign(DeviceKey *key, Reason *reason)
 {
     const uint8_t digest[32] = {1};
     uint8_t signature[DEVICE_KEY_SIGNATURE_MAX];
     size_t size;
 
-    return device_key_sign(key, "SHA256", false, BYTES_OF(digest), signature, &size, error);
+    return device_key_sign(key, "SHA256", false, BYTES_OF(digest), signature, &size, reason);
 }
 
 static void every_algorithm_signs_in_a_state_that_the_vendor_signed_for(void **state)
@@ -114,16 +115,16 @@ static void without_the_policy_the_key_does_not_sign_even_for_who_has_its_file(v
     const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_ECDSA,
                                     .details.any.hashAlg = TPM2_ALG_SHA256};
     const TPM2B_DIGEST digest = {.size = 32};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject parent = {0}, object = {0};
     TPMT_SIGNATURE signature = {0};
     DeviceKey *key = NULL;
 
     (void)state;
-    assert_int_equal(device_key_load(bench.tpm, &file, NULL, &key, error), -EINVAL);
-    assert_non_null(strstr(error, "policy"));
+    assert_int_equal(device_key_load(bench.tpm, &file, NULL, &key, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "policy"));
     /* Nor for who asks the TPM directly, with the key's empty password. */
-    assert_int_equal(tpm_parent_open(bench.tpm, TPM_SRK_HANDLE, &parent, error), 0);
+    assert_int_equal(tpm_parent_open(bench.tpm, TPM_SRK_HANDLE, &parent, &reason), 0);
     assert_int_equal(tpm2_load(bench.tpm, &parent, NULL, &file.private, &file.public, &object),
                      TSS2_RC_SUCCESS);
     assert_int_equal(tpm_rc_base(tpm2_sign(bench.tpm, &object, NULL, &digest, &scheme, &signature)),
@@ -138,16 +139,16 @@ static void a_state_not_signed_for_is_refused_and_the_pcr_named(void **state)
     const Tss2Key file = signed_key(&vendor, TPM_KEY_ECDSA_P256);
     PcrSignatures states = {0};
     _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     DeviceKey *key = NULL;
 
     (void)state;
     sign_for(&states, &vendor, PCRS);
     platform_extend(7);
     policy = vendor_policy(&vendor, &states, &file.public.publicArea);
-    assert_int_equal(device_key_load(bench.tpm, &file, policy, &key, error), -EKEYREJECTED);
+    assert_int_equal(device_key_load(bench.tpm, &file, policy, &key, &reason), -EKEYREJECTED);
     assert_int_equal(policy->mismatch.mask, 1 << 7);
-    assert_non_null(strstr(error, "PCR 7: expected "));
+    assert_non_null(strstr(reason.text, "PCR 7: expected "));
     assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
 }
@@ -180,27 +181,27 @@ static void a_state_over_a_bank_that_the_tpm_lacks_hides_no_other(void **state)
     const Tss2Key file = signed_key(&vendor, TPM_KEY_ECDSA_P256);
     PcrSignatures states = {0};
     _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     sign_for(&states, &vendor, 1);
     sign_for(&states, &vendor, PCRS);
     policy = vendor_policy(&vendor, &states, &file.public.publicArea);
     policy->states->entries[0].expected.bank = TPM2_ALG_SM3_256;
-    assert_int_equal(key_policy_fit(bench.tpm, policy, error), 0);
+    assert_int_equal(key_policy_fit(bench.tpm, policy, &reason), 0);
     assert_ptr_equal(policy->fit, &policy->states->entries[1]);
     policy->states->count = 1;
-    assert_int_equal(key_policy_fit(bench.tpm, policy, error), -EOPNOTSUPP);
+    assert_int_equal(key_policy_fit(bench.tpm, policy, &reason), -EOPNOTSUPP);
 }
 
 static void
 a_pcr_extended_after_preparation_is_retried_once_where_the_policy_still_fits(void **state)
 {
     _cleanup_(device_deinit) Device device = device_new();
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
-    assert_int_equal(device_key_prepare(device.key, error), 0);
+    assert_int_equal(device_key_prepare(device.key, &reason), 0);
     platform_extend(3); /* none of the policy's, but the TPM has one counter for all */
     assert_signs(device.key, "SHA256", 32, false);
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 1);
@@ -209,14 +210,14 @@ a_pcr_extended_after_preparation_is_retried_once_where_the_policy_still_fits(voi
 static void a_pcr_of_the_policy_extended_after_preparation_stops_the_signature(void **state)
 {
     _cleanup_(device_deinit) Device device = device_new();
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
-    assert_int_equal(device_key_prepare(device.key, error), 0);
+    assert_int_equal(device_key_prepare(device.key, &reason), 0);
     platform_extend(4);
-    assert_int_equal(try_to_sign(device.key, error), -EKEYREJECTED);
+    assert_int_equal(try_to_sign(device.key, &reason), -EKEYREJECTED);
     assert_int_equal(device.policy->mismatch.mask, 1 << 4);
-    assert_int_equal(try_to_sign(device.key, error), -EKEYREJECTED);
+    assert_int_equal(try_to_sign(device.key, &reason), -EKEYREJECTED);
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
 }
 
@@ -226,33 +227,33 @@ static void a_plain_pcr_policy_binds_the_key_to_one_state(void **state)
     PcrSignatures states = {0};
     _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
     _cleanup_(device_key_freep) DeviceKey *key = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tss2Key file;
 
     (void)state;
     sign_for(&states, NULL, PCRS);
     assert_int_equal(
-        device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, &states.entries[0].policy, &file, error),
+        device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, &states.entries[0].policy, &file, &reason),
         0);
     policy = vendor_policy(&vendor, &states, &file.public.publicArea);
     assert_int_equal(policy->kind, KEY_POLICY_PCR);
     key = load(&file, policy);
     assert_signs(key, "SHA256", 32, false);
     platform_extend(7);
-    assert_int_equal(try_to_sign(key, error), -EKEYREJECTED);
-    assert_non_null(strstr(error, "PCR 7"));
+    assert_int_equal(try_to_sign(key, &reason), -EKEYREJECTED);
+    assert_non_null(strstr(reason.text, "PCR 7"));
 }
 
 static void a_key_without_policy_is_known_as_one_for_development(void **state)
 {
     _cleanup_(key_policy_freep) KeyPolicy *policy = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tss2Key file;
 
     (void)state;
-    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &file, error), 0);
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &file, &reason), 0);
     assert_int_equal(
-        key_policy_read(&file.public.publicArea, "/nonexistent", "/nonexistent", &policy, error),
+        key_policy_read(&file.public.publicArea, "/nonexistent", "/nonexistent", &policy, &reason),
         0);
     assert_int_equal(policy->kind, KEY_POLICY_NONE);
 }
@@ -266,7 +267,7 @@ static void files_that_do_not_belong_to_the_key_are_refused(void **state)
     _cleanup_(free_charp) char *other_pem = vendor_key_pem(&other, false);
     _cleanup_(free_charp) char *text = NULL;
     char key_path[128], other_path[128], states_path[128];
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     PcrSignatures states = {0};
     KeyPolicy *policy = NULL;
 
@@ -278,59 +279,60 @@ static void files_that_do_not_belong_to_the_key_are_refused(void **state)
     file_put("states", text, states_path);
     /* States that another vendor signed for. */
     assert_int_equal(
-        key_policy_read(&file.public.publicArea, key_path, states_path, &policy, error), -EINVAL);
-    assert_non_null(strstr(error, "states"));
+        key_policy_read(&file.public.publicArea, key_path, states_path, &policy, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "states"));
     /* Another vendor's key. */
     assert_int_equal(
-        key_policy_read(&file.public.publicArea, other_path, states_path, &policy, error), -EINVAL);
-    assert_non_null(strstr(error, "other.pem"));
+        key_policy_read(&file.public.publicArea, other_path, states_path, &policy, &reason),
+        -EINVAL);
+    assert_non_null(strstr(reason.text, "other.pem"));
     assert_int_equal(
-        key_policy_read(&file.public.publicArea, key_path, "/nonexistent", &policy, error),
+        key_policy_read(&file.public.publicArea, key_path, "/nonexistent", &policy, &reason),
         -ENOENT);
 }
 
 static void a_kept_session_that_somebody_flushed_is_replaced(void **state)
 {
     _cleanup_(device_deinit) Device device = device_new();
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
-    assert_int_equal(try_to_sign(device.key, error), 0);
+    assert_int_equal(try_to_sign(device.key, &reason), 0);
     assert_int_equal(tpm2_flush_context(bench.tpm, device.key->session->object.handle), 0);
-    assert_int_equal(device_key_prepare(device.key, error), 0);
-    assert_int_equal(try_to_sign(device.key, error), 0);
-    assert_int_equal(device_key_prepare(device.key, error), 0);
+    assert_int_equal(device_key_prepare(device.key, &reason), 0);
+    assert_int_equal(try_to_sign(device.key, &reason), 0);
+    assert_int_equal(device_key_prepare(device.key, &reason), 0);
     assert_int_equal(tpm2_flush_context(bench.tpm, device.key->session->object.handle), 0);
-    assert_int_equal(try_to_sign(device.key, error), 0);
+    assert_int_equal(try_to_sign(device.key, &reason), 0);
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 1);
 }
 
 static void a_policy_has_to_be_satisfied_for_each_signature_in_a_kept_session(void **state)
 {
     _cleanup_(device_deinit) Device device = device_new();
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
-    assert_int_equal(try_to_sign(device.key, error), 0);
+    assert_int_equal(try_to_sign(device.key, &reason), 0);
     platform_extend(4);
-    assert_int_equal(device_key_prepare(device.key, error), -EKEYREJECTED);
-    assert_int_equal(try_to_sign(device.key, error), -EKEYREJECTED);
+    assert_int_equal(device_key_prepare(device.key, &reason), -EKEYREJECTED);
+    assert_int_equal(try_to_sign(device.key, &reason), -EKEYREJECTED);
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
 }
 
 static void signing_many_times_takes_no_handle_for_good(void **state)
 {
     _cleanup_(device_deinit) Device device = device_new();
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     for (int i = 0; i < 300; i++) {
-        assert_int_equal(device_key_prepare(device.key, error), 0);
+        assert_int_equal(device_key_prepare(device.key, &reason), 0);
         if (i % 3 == 0)
             device_key_rest(device.key);
         if (i % 50 == 0)
             platform_extend(3);
-        assert_int_equal(try_to_sign(device.key, error), 0);
+        assert_int_equal(try_to_sign(device.key, &reason), 0);
     }
     assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 1); /* the key */
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 1);

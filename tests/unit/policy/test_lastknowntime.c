@@ -1,6 +1,7 @@
 /* Does the last-known time go on with the days, and never back? */
 #include "tpm_bench.h"
 
+#include "base/reason.h"
 #include "policy/lastknowntime.h"
 #include "provisioning/nvdefine.h"
 
@@ -16,13 +17,13 @@ enum { DAY = LAST_KNOWN_DAY };
 /* Noon of some day. */
 static const time_t noon = 1790000000 / DAY * DAY + DAY / 2;
 
-static char error[TPM_ERROR_SIZE];
+static Reason reason;
 
 static int indices_remove(void **state)
 {
     (void)state;
-    (void)nv_undefine(bench.tpm, LAST_KNOWN_COUNTER_INDEX, error);
-    (void)nv_undefine(bench.tpm, LAST_KNOWN_BASE_INDEX, error);
+    (void)nv_undefine(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &reason);
+    (void)nv_undefine(bench.tpm, LAST_KNOWN_BASE_INDEX, &reason);
     return 0;
 }
 
@@ -30,23 +31,23 @@ static time_t read_it(void)
 {
     time_t time = 0;
 
-    if (last_known_time_read(bench.tpm, &time, error) < 0)
-        fail_msg("%s", error);
+    if (last_known_time_read(bench.tpm, &time, &reason) < 0)
+        fail_msg("%s", reason.text);
     return time;
 }
 
 static void define_at(time_t now)
 {
-    if (last_known_time_define(bench.tpm, now, error) < 0)
-        fail_msg("%s", error);
+    if (last_known_time_define(bench.tpm, now, &reason) < 0)
+        fail_msg("%s", reason.text);
 }
 
 static time_t advance_to(time_t now)
 {
     time_t time = 0;
 
-    if (last_known_time_advance(bench.tpm, now, 100, &time, error) < 0)
-        fail_msg("%s", error);
+    if (last_known_time_advance(bench.tpm, now, 100, &time, &reason) < 0)
+        fail_msg("%s", reason.text);
     assert_int_equal(time, read_it());
     return time;
 }
@@ -56,7 +57,7 @@ static void it_begins_with_the_day_at_the_factory(void **state)
     time_t time;
 
     (void)state;
-    assert_int_equal(last_known_time_read(bench.tpm, &time, error), -ENOENT);
+    assert_int_equal(last_known_time_read(bench.tpm, &time, &reason), -ENOENT);
     define_at(noon);
     assert_int_equal(read_it(), noon - DAY / 2);
     define_at(noon + 5L * DAY); /* nothing is done a second time */
@@ -80,9 +81,9 @@ static void a_long_way_is_gone_in_steps(void **state)
 
     (void)state;
     define_at(noon);
-    assert_int_equal(last_known_time_advance(bench.tpm, noon + 7L * DAY, 3, &time, error), 0);
+    assert_int_equal(last_known_time_advance(bench.tpm, noon + 7L * DAY, 3, &time, &reason), 0);
     assert_int_equal(time, noon + 3L * DAY - DAY / 2);
-    assert_int_equal(last_known_time_advance(bench.tpm, noon + 7L * DAY, 100, &time, error), 0);
+    assert_int_equal(last_known_time_advance(bench.tpm, noon + 7L * DAY, 100, &time, &reason), 0);
     assert_int_equal(time, noon + 7L * DAY - DAY / 2);
 }
 
@@ -92,12 +93,14 @@ static void a_clock_gone_wrong_is_not_believed(void **state)
 
     (void)state;
     define_at(noon);
-    assert_int_equal(last_known_time_advance(
-                         bench.tpm, noon + (LAST_KNOWN_JUMP_DAYS_MAX + 1L) * DAY, 1, &time, error),
+    assert_int_equal(last_known_time_advance(bench.tpm,
+                                             noon + (LAST_KNOWN_JUMP_DAYS_MAX + 1L) * DAY, 1, &time,
+                                             &reason),
                      -ERANGE);
     assert_int_equal(read_it(), noon - DAY / 2);
-    assert_int_equal(last_known_time_advance(
-                         bench.tpm, noon + (time_t)LAST_KNOWN_JUMP_DAYS_MAX * DAY, 1, &time, error),
+    assert_int_equal(last_known_time_advance(bench.tpm,
+                                             noon + (time_t)LAST_KNOWN_JUMP_DAYS_MAX * DAY, 1,
+                                             &time, &reason),
                      0);
     assert_int_equal(read_it(), noon + DAY / 2);
 }
@@ -105,8 +108,8 @@ static void a_clock_gone_wrong_is_not_believed(void **state)
 static void a_factory_without_a_clock_is_told_so(void **state)
 {
     (void)state;
-    assert_int_equal(last_known_time_define(bench.tpm, 1000, error), -EINVAL);
-    assert_non_null(strstr(error, "clock"));
+    assert_int_equal(last_known_time_define(bench.tpm, 1000, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "clock"));
 }
 
 static void a_counter_that_counts_already_is_no_harm(void **state)
@@ -115,10 +118,10 @@ static void a_counter_that_counts_already_is_no_harm(void **state)
 
     (void)state;
     define_at(noon);
-    assert_int_equal(nv_undefine(bench.tpm, LAST_KNOWN_BASE_INDEX, error), 0);
-    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &counter, error), 0);
+    assert_int_equal(nv_undefine(bench.tpm, LAST_KNOWN_BASE_INDEX, &reason), 0);
+    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &counter, &reason), 0);
     for (int i = 0; i < 7; i++)
-        assert_int_equal(nv_increment(bench.tpm, &counter, error), 0);
+        assert_int_equal(nv_increment(bench.tpm, &counter, &reason), 0);
     define_at(noon);
     assert_int_equal(read_it(), noon - DAY / 2);
 }
@@ -130,8 +133,8 @@ static void what_the_factory_wrote_is_locked(void **state)
 
     (void)state;
     define_at(noon);
-    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &base, error), 0);
-    assert_true(nv_write(bench.tpm, &base, NULL, BYTES_OF(zeros), error) < 0);
+    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &base, &reason), 0);
+    assert_true(nv_write(bench.tpm, &base, NULL, BYTES_OF(zeros), &reason) < 0);
     assert_int_equal(read_it(), noon - DAY / 2);
 }
 
@@ -142,9 +145,9 @@ static void a_factory_cut_off_anywhere_is_taken_up_again(void **state)
     time_t time;
 
     define_at(noon);
-    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &index, error), 0);
+    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &index, &reason), 0);
     counter = index.public;
-    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &index, error), 0);
+    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &index, &reason), 0);
     base = index.public;
     counter.attributes &= ~TPMA_NV_WRITTEN;
     base.attributes &= ~(TPMA_NV_WRITTEN | TPMA_NV_WRITELOCKED);
@@ -153,18 +156,18 @@ static void a_factory_cut_off_anywhere_is_taken_up_again(void **state)
         static const uint8_t written[NV_NUMBER_SIZE] = {0, 0, 0, 0, 0, 0, 0x40, 0};
 
         (void)indices_remove(state);
-        assert_int_equal(nv_define(bench.tpm, &counter, error), 0);
+        assert_int_equal(nv_define(bench.tpm, &counter, &reason), 0);
         if (done >= 2) {
-            assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &index, error), 0);
-            assert_int_equal(nv_increment(bench.tpm, &index, error), 0);
+            assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &index, &reason), 0);
+            assert_int_equal(nv_increment(bench.tpm, &index, &reason), 0);
         }
         if (done >= 3)
-            assert_int_equal(nv_define(bench.tpm, &base, error), 0);
+            assert_int_equal(nv_define(bench.tpm, &base, &reason), 0);
         if (done >= 4) {
-            assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &index, error), 0);
-            assert_int_equal(nv_write(bench.tpm, &index, NULL, BYTES_OF(written), error), 0);
+            assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &index, &reason), 0);
+            assert_int_equal(nv_write(bench.tpm, &index, NULL, BYTES_OF(written), &reason), 0);
         }
-        assert_true(last_known_time_read(bench.tpm, &time, error) < 0);
+        assert_true(last_known_time_read(bench.tpm, &time, &reason) < 0);
         define_at(noon);
         assert_true(read_it() == noon - DAY / 2 || done == 4);
     }
@@ -180,8 +183,8 @@ static void an_index_of_another_kind_is_left_alone(void **state)
     };
 
     (void)state;
-    assert_int_equal(nv_define(bench.tpm, &other, error), 0);
-    assert_int_equal(last_known_time_define(bench.tpm, noon, error), -EEXIST);
+    assert_int_equal(nv_define(bench.tpm, &other, &reason), 0);
+    assert_int_equal(last_known_time_define(bench.tpm, noon, &reason), -EEXIST);
 }
 
 #define TIME_TEST(name) cmocka_unit_test_teardown(name, indices_remove)

@@ -2,6 +2,7 @@
  * with the line. */
 #include "vendor_fixture.h"
 
+#include "base/reason.h"
 #include "policy/encoding.h"
 
 #include <errno.h>
@@ -15,10 +16,10 @@
 #define HEX32 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define HEADING PCR_SIGNATURES_HEADING "\n"
 
-static int decode(const char *text, PcrSignatures **ret, char *error)
+static int decode(const char *text, PcrSignatures **ret, Reason *reason)
 {
     return pcr_signatures_decode((Bytes){(const uint8_t *)text, strlen(text)}, "a-file", ret,
-                                 error);
+                                 reason);
 }
 
 static void states_come_back_as_they_went_in(void **state)
@@ -27,7 +28,7 @@ static void states_come_back_as_they_went_in(void **state)
     PcrState states[2] = {platform_state(0xffffff), platform_state(0x000880)};
     PcrSignatures signatures = {.count = 4}, *again = NULL;
     _cleanup_(free_charp) char *text = NULL, *text_again = NULL;
-    char error[PCR_SIGNATURES_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     states[1].bank = TPM2_ALG_SHA384;
@@ -37,8 +38,8 @@ static void states_come_back_as_they_went_in(void **state)
     signatures.entries[3] = signatures.entries[2];
     signatures.entries[3].has_expected = false;
     assert_int_equal(pcr_signatures_encode(&signatures, &text), 0);
-    if (decode(text, &again, error) < 0)
-        fail_msg("%s", error);
+    if (decode(text, &again, &reason) < 0)
+        fail_msg("%s", reason.text);
     assert_int_equal(again->count, 4);
     for (size_t i = 0; i < 4; i++) {
         const PcrSignature *a = &signatures.entries[i], *b = &again->entries[i];
@@ -87,14 +88,14 @@ static void what_is_not_such_a_file_is_refused_with_its_line(void **state)
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(bad); i++) {
-        char error[PCR_SIGNATURES_ERROR_SIZE] = "";
+        Reason reason = {0};
         PcrSignatures *signatures = NULL;
 
-        assert_int_equal(decode(bad[i].text, &signatures, error), -EINVAL);
-        assert_non_null(strstr(error, "a-file"));
-        assert_non_null(strstr(error, "tre-provision install-policy"));
-        if (!strstr(error, bad[i].complaint))
-            fail_msg("%s: %s", bad[i].text, error);
+        assert_int_equal(decode(bad[i].text, &signatures, &reason), -EINVAL);
+        assert_non_null(strstr(reason.text, "a-file"));
+        assert_non_null(strstr(reason.text, "tre-provision install-policy"));
+        if (!strstr(reason.text, bad[i].complaint))
+            fail_msg("%s: %s", bad[i].text, reason.text);
     }
 }
 
@@ -102,18 +103,18 @@ static void one_state_too_many_is_refused(void **state)
 {
     static const char line[] = "sha256 7 " HEX32 " - - -\n";
     char text[sizeof(HEADING) + (PCR_SIGNATURES_MAX + 1) * sizeof(line)] = HEADING;
-    char error[PCR_SIGNATURES_ERROR_SIZE] = "";
+    Reason reason = {0};
     PcrSignatures *signatures = NULL;
 
     (void)state;
     for (int i = 0; i < PCR_SIGNATURES_MAX; i++)
         strcat(text, line);
-    assert_int_equal(decode(text, &signatures, error), 0);
+    assert_int_equal(decode(text, &signatures, &reason), 0);
     assert_int_equal(signatures->count, PCR_SIGNATURES_MAX);
     free(signatures);
     strcat(text, line);
-    assert_int_equal(decode(text, &signatures, error), -EINVAL);
-    assert_non_null(strstr(error, "too many"));
+    assert_int_equal(decode(text, &signatures, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "too many"));
 }
 
 int main(void)

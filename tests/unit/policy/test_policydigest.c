@@ -1,6 +1,7 @@
 /* Do digests computed here equal those that a TPM computes? */
 #include "policy/policydigest.h"
 
+#include "base/reason.h"
 #include "tpm/name.h"
 #include "tpm/session.h"
 #include "tpm_bench.h"
@@ -27,7 +28,7 @@ static void policy_pcr_is_what_the_tpm_computes(void **state)
     static const uint32_t masks[] = {0x000001, 0x000080, 0x0000ff, 0x00089f, 0xffffff};
     static const TPM2B_DIGEST of_the_tpm = {0}; /* none given: the PCRs as they are */
     static const TPM2_ALG_ID pcr_banks[] = {TPM2_ALG_SHA256, TPM2_ALG_SHA384};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(masks) * ELEMENTS(pcr_banks); i++) {
@@ -36,7 +37,7 @@ static void policy_pcr_is_what_the_tpm_computes(void **state)
         TpmSession *session = session_new(TPM2_SE_TRIAL);
         PolicyDigest digest = {0};
 
-        assert_int_equal(pcr_read(bench.tpm, &pcrs, error), 0);
+        assert_int_equal(pcr_read(bench.tpm, &pcrs, &reason), 0);
         assert_int_equal(policy_digest_pcr(&digest, &pcrs), 0);
         assert_int_equal(tpm2_policy_pcr(bench.tpm, session, &of_the_tpm, &selection),
                          TSS2_RC_SUCCESS);

@@ -1,6 +1,7 @@
 /* Is an approval what the key's holder signed, to us and to the TPM? */
 #include "vendor_fixture.h"
 
+#include "base/reason.h"
 #include "provisioning/policyapproval.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@ static const Bytes reference = {(const uint8_t *)"anchors", 7};
 static void an_approval_counts_here_and_in_the_tpm(void **state)
 {
     const PolicyDigest approved = {.octets = {1, 2, 3}};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(types); i++) {
@@ -28,8 +29,8 @@ static void an_approval_counts_here_and_in_the_tpm(void **state)
         assert_int_equal(policy_key_approve(&key, &approved, reference, signature, &size), 0);
         assert_true(policy_key_approved(&key, &approved, reference, (Bytes){signature, size}));
         if (policy_key_ticket(bench.tpm, &key, &approved, reference, (Bytes){signature, size},
-                              &ticket, error) < 0)
-            fail_msg("%s", error);
+                              &ticket, &reason) < 0)
+            fail_msg("%s", reason.text);
         assert_int_equal(ticket.tag, TPM2_ST_VERIFIED);
         assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
         assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
@@ -39,7 +40,7 @@ static void an_approval_counts_here_and_in_the_tpm(void **state)
 static void an_approval_of_another_policy_or_reference_does_not_count(void **state)
 {
     const PolicyDigest approved = {.octets = {1}}, other = {.octets = {2}};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(types); i++) {
@@ -52,10 +53,10 @@ static void an_approval_of_another_policy_or_reference_does_not_count(void **sta
         assert_false(policy_key_approved(&key, &other, reference, (Bytes){signature, size}));
         assert_false(policy_key_approved(&key, &approved, (Bytes){0}, (Bytes){signature, size}));
         assert_int_equal(policy_key_ticket(bench.tpm, &key, &other, reference,
-                                           (Bytes){signature, size}, &ticket, error),
+                                           (Bytes){signature, size}, &ticket, &reason),
                          -EKEYREJECTED);
         assert_int_equal(policy_key_ticket(bench.tpm, &key, &approved, (Bytes){0},
-                                           (Bytes){signature, size}, &ticket, error),
+                                           (Bytes){signature, size}, &ticket, &reason),
                          -EKEYREJECTED);
         assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
     }
@@ -64,7 +65,7 @@ static void an_approval_of_another_policy_or_reference_does_not_count(void **sta
 static void an_approval_by_another_key_does_not_count(void **state)
 {
     const PolicyDigest approved = {.octets = {1}};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(types); i++) {
@@ -77,7 +78,7 @@ static void an_approval_by_another_key_does_not_count(void **state)
         assert_int_equal(policy_key_approve(&key, &approved, reference, signature, &size), 0);
         assert_false(policy_key_approved(&other, &approved, reference, (Bytes){signature, size}));
         assert_int_equal(policy_key_ticket(bench.tpm, &other, &approved, reference,
-                                           (Bytes){signature, size}, &ticket, error),
+                                           (Bytes){signature, size}, &ticket, &reason),
                          -EKEYREJECTED);
     }
 }
@@ -85,7 +86,7 @@ static void an_approval_by_another_key_does_not_count(void **state)
 static void a_signature_that_is_cut_or_empty_does_not_count(void **state)
 {
     const PolicyDigest approved = {.octets = {1}};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(types); i++) {
@@ -100,7 +101,7 @@ static void a_signature_that_is_cut_or_empty_does_not_count(void **state)
 
             assert_false(policy_key_approved(&key, &approved, reference, part));
             assert_int_equal(
-                policy_key_ticket(bench.tpm, &key, &approved, reference, part, &ticket, error),
+                policy_key_ticket(bench.tpm, &key, &approved, reference, part, &ticket, &reason),
                 -EKEYREJECTED);
         }
     }
@@ -108,7 +109,7 @@ static void a_signature_that_is_cut_or_empty_does_not_count(void **state)
 
 static void the_public_half_names_the_same_key(void **state)
 {
-    char error[POLICY_KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(types); i++) {
@@ -119,7 +120,7 @@ static void the_public_half_names_the_same_key(void **state)
         size_t size = 0;
 
         assert_int_equal(policy_key_decode((Bytes){(const uint8_t *)pem, strlen(pem)}, "public",
-                                           false, &public, error),
+                                           false, &public, &reason),
                          0);
         assert_int_equal(public.name.size, key.name.size);
         assert_memory_equal(public.name.name, key.name.name, key.name.size);
@@ -140,7 +141,7 @@ static void a_file_that_holds_no_fit_key_is_refused(void **state)
         EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384"),
         EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"),
     };
-    char error[POLICY_KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     PolicyKey key;
 
     (void)state;
@@ -149,19 +150,19 @@ static void a_file_that_holds_no_fit_key_is_refused(void **state)
         _cleanup_(free_charp) char *pem = vendor_key_pem(&made, false);
 
         assert_int_equal(policy_key_decode((Bytes){(const uint8_t *)pem, strlen(pem)}, "unfit.pem",
-                                           false, &key, error),
+                                           false, &key, &reason),
                          -EINVAL);
-        assert_non_null(strstr(error, "unfit.pem"));
+        assert_non_null(strstr(reason.text, "unfit.pem"));
         EVP_PKEY_free(unfit[i]);
     }
-    assert_int_equal(
-        policy_key_decode((Bytes){(const uint8_t *)public, strlen(public)}, "k", true, &key, error),
-        -EINVAL);
-    assert_int_equal(policy_key_decode((Bytes){(const uint8_t *)private, strlen(private)}, "k",
-                                       false, &key, error),
+    assert_int_equal(policy_key_decode((Bytes){(const uint8_t *)public, strlen(public)}, "k", true,
+                                       &key, &reason),
                      -EINVAL);
-    assert_int_equal(policy_key_decode((Bytes){0}, "empty", false, &key, error), -EINVAL);
-    assert_int_equal(policy_key_read("/nonexistent", false, &key, error), -ENOENT);
+    assert_int_equal(policy_key_decode((Bytes){(const uint8_t *)private, strlen(private)}, "k",
+                                       false, &key, &reason),
+                     -EINVAL);
+    assert_int_equal(policy_key_decode((Bytes){0}, "empty", false, &key, &reason), -EINVAL);
+    assert_int_equal(policy_key_read("/nonexistent", false, &key, &reason), -ENOENT);
 }
 
 int main(void)

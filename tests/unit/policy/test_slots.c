@@ -54,14 +54,14 @@ static TSS2_RC sessions_take_all(void)
 static void a_device_key_loads_where_all_transient_slots_were_left_taken(void **state)
 {
     _cleanup_(device_key_freep) DeviceKey *key = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tss2Key file;
 
     (void)state;
-    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &file, error), 0);
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &file, &reason), 0);
     assert_int_equal(slots_take_all(), TPM2_RC_OBJECT_MEMORY);
-    if (device_key_load(bench.tpm, &file, NULL, &key, error) < 0)
-        fail_msg("%s", error);
+    if (device_key_load(bench.tpm, &file, NULL, &key, &reason) < 0)
+        fail_msg("%s", reason.text);
     assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 1);
     /* One that is loaded is not taken for a leftover. */
     assert_int_equal(slots_take_all(), TPM2_RC_OBJECT_MEMORY);
@@ -76,7 +76,7 @@ static void a_policy_key_that_is_being_checked_is_no_leftover(void **state)
     _cleanup_(policy_key_deinit) PolicyKey key = vendor_key_new("P-256");
     const PolicyDigest approved = {.octets = {1}};
     uint8_t signature[POLICY_SIGNATURE_MAX];
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TPMT_TK_VERIFIED ticket;
     size_t size = 0;
     unsigned slots;
@@ -89,8 +89,8 @@ static void a_policy_key_that_is_being_checked_is_no_leftover(void **state)
     for (unsigned i = 0; i + 1 < slots; i++)
         assert_int_equal(slot_take(), TSS2_RC_SUCCESS);
     if (policy_key_ticket(bench.tpm, &key, &approved, (Bytes){0}, (Bytes){signature, size}, &ticket,
-                          error) < 0)
-        fail_msg("%s", error);
+                          &reason) < 0)
+        fail_msg("%s", reason.text);
     assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
 }
 

@@ -65,7 +65,8 @@ static size_t der_of(const Tss2Key *key, uint8_t *ret)
     return (size_t)size;
 }
 
-static int decode_der(const uint8_t *der, size_t size, const char *label, Tss2Key *ret, char *error)
+static int decode_der(const uint8_t *der, size_t size, const char *label, Tss2Key *ret,
+                      Reason *reason)
 {
     BIO *bio = BIO_new(BIO_s_mem());
     char *text = NULL;
@@ -74,7 +75,7 @@ static int decode_der(const uint8_t *der, size_t size, const char *label, Tss2Ke
 
     assert_true(PEM_write_bio(bio, label, "", der, (long)size) > 0);
     text_size = BIO_get_mem_data(bio, &text);
-    r = tss2key_decode((Bytes){(const uint8_t *)text, (size_t)text_size}, ret, error);
+    r = tss2key_decode((Bytes){(const uint8_t *)text, (size_t)text_size}, ret, reason);
     BIO_free(bio);
     return r;
 }
@@ -94,18 +95,18 @@ static size_t insert_field(uint8_t *der, size_t size, const uint8_t *field, size
 
 static void assert_refused(const char *text, const char *why)
 {
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tss2Key key;
 
-    assert_int_equal(tss2key_decode((Bytes){(const uint8_t *)text, strlen(text)}, &key, error),
+    assert_int_equal(tss2key_decode((Bytes){(const uint8_t *)text, strlen(text)}, &key, &reason),
                      -EINVAL);
-    assert_non_null(strstr(error, why));
+    assert_non_null(strstr(reason.text, why));
 }
 
 static void what_is_written_reads_the_same(void **state)
 {
     const TPM2_HANDLE parents[] = {0x81000001, 0x81ffffff, TPM2_RH_OWNER};
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(parents); i++) {
@@ -116,7 +117,7 @@ static void what_is_written_reads_the_same(void **state)
         key.parent = parents[i];
         key.empty_auth = i != 1;
         assert_int_equal(tss2key_encode(&key, &pem), 0);
-        assert_int_equal(tss2key_decode((Bytes){(uint8_t *)pem, strlen(pem)}, &again, error), 0);
+        assert_int_equal(tss2key_decode((Bytes){(uint8_t *)pem, strlen(pem)}, &again, &reason), 0);
         assert_int_equal(again.parent, key.parent);
         assert_int_equal(again.empty_auth, key.empty_auth);
         assert_int_equal(again.private.size, 100);
@@ -131,7 +132,7 @@ static void text_and_other_blocks_before_the_key_are_passed_over(void **state)
     _cleanup_(free_charp) char *pem = NULL;
     _cleanup_(free_charp) char *file = NULL;
     const Tss2Key key = sample_key();
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tss2Key again;
 
     (void)state;
@@ -140,7 +141,7 @@ static void text_and_other_blocks_before_the_key_are_passed_over(void **state)
                          "made at the factory\n-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw=="
                          "\n-----END EC PARAMETERS-----\n%s",
                          pem) > 0);
-    assert_int_equal(tss2key_decode((Bytes){(uint8_t *)file, strlen(file)}, &again, error), 0);
+    assert_int_equal(tss2key_decode((Bytes){(uint8_t *)file, strlen(file)}, &again, &reason), 0);
     assert_int_equal(again.private.size, 100);
 }
 
@@ -163,7 +164,7 @@ static void each_unsupported_field_is_refused_by_its_number(void **state)
     (void)state;
     for (unsigned tag = 1; tag <= 5; tag++) {
         const uint8_t field[] = {(uint8_t)(0xa0 + tag), 4, 0x04, 2, 'n', 'o'};
-        char error[TSS2KEY_ERROR_SIZE] = "";
+        Reason reason = {0};
         char number[16];
         uint8_t der[DER_MAX];
         Tss2Key again;
@@ -171,19 +172,19 @@ static void each_unsupported_field_is_refused_by_its_number(void **state)
 
         size = insert_field(der, size, field, sizeof(field));
         if (tag == 4) { /* a description for people changes nothing */
-            assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, error), 0);
+            assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), 0);
             continue;
         }
         (void)snprintf(number, sizeof(number), "(field %u)", tag);
-        assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, error), -EINVAL);
-        assert_non_null(strstr(error, number));
+        assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
+        assert_non_null(strstr(reason.text, number));
     }
 }
 
 static void a_key_of_another_type_is_refused(void **state)
 {
     const Tss2Key key = sample_key();
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     uint8_t der[DER_MAX];
     Tss2Key again;
     const size_t size = der_of(&key, der);
@@ -191,14 +192,14 @@ static void a_key_of_another_type_is_refused(void **state)
     (void)state;
     assert_int_equal(der[10], 3); /* 2.23.133.10.1.3 */
     der[10] = 4;                  /* .4: importable */
-    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, error), -EINVAL);
-    assert_non_null(strstr(error, "2.23.133.10.1.4"));
+    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "2.23.133.10.1.4"));
 }
 
 static void a_parent_that_can_not_stand_in_a_file_is_refused(void **state)
 {
     const TPM2_HANDLE parents[] = {0x80000000, 0x01000001, TPM2_RH_NULL, TPM2_RH_ENDORSEMENT};
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(parents); i++) {
@@ -209,14 +210,14 @@ static void a_parent_that_can_not_stand_in_a_file_is_refused(void **state)
 
         key.parent = parents[i];
         size = der_of(&key, der);
-        assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, error), -EINVAL);
-        assert_non_null(strstr(error, "parent"));
+        assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
+        assert_non_null(strstr(reason.text, "parent"));
     }
 }
 
 static void a_parent_of_zero_means_the_owner_hierarchy(void **state)
 {
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     uint8_t der[DER_MAX];
     Tss2Key key = sample_key();
     Tss2Key again;
@@ -225,14 +226,14 @@ static void a_parent_of_zero_means_the_owner_hierarchy(void **state)
     (void)state;
     key.parent = 0;
     size = der_of(&key, der);
-    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, error), 0);
+    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), 0);
     assert_int_equal(again.parent, TPM2_RH_OWNER);
 }
 
 static void areas_whose_lengths_lie_are_refused(void **state)
 {
     const Tss2Key key = sample_key();
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     uint8_t der[DER_MAX];
     Tss2Key again;
     const size_t size = der_of(&key, der);
@@ -241,50 +242,50 @@ static void areas_whose_lengths_lie_are_refused(void **state)
     (void)state;
     assert_int_equal(der[public_at], 0);
     der[public_at + 1]++; /* TPM2B_PUBLIC.size */
-    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, error), -EINVAL);
+    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
     der[public_at + 1] = (uint8_t)(der[public_at + 1] - 2);
-    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, error), -EINVAL);
+    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
     der[public_at + 1]++;
-    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, error), 0);
+    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), 0);
     der[size - 101]--; /* TPM2B_PRIVATE.size */
-    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, error), -EINVAL);
+    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
 }
 
 static void octets_after_the_structure_are_refused(void **state)
 {
     const Tss2Key key = sample_key();
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     uint8_t der[DER_MAX];
     Tss2Key again;
     const size_t size = der_of(&key, der);
 
     (void)state;
     der[size] = 0;
-    assert_int_equal(decode_der(der, size + 1, "TSS2 PRIVATE KEY", &again, error), -EINVAL);
+    assert_int_equal(decode_der(der, size + 1, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
 }
 
 static void every_cut_of_a_key_is_refused(void **state)
 {
     const Tss2Key key = sample_key();
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     uint8_t der[DER_MAX];
     Tss2Key again;
     const size_t size = der_of(&key, der);
 
     (void)state;
     for (size_t cut = 1; cut < size; cut++)
-        assert_int_equal(decode_der(der, cut, "TSS2 PRIVATE KEY", &again, error), -EINVAL);
+        assert_int_equal(decode_der(der, cut, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
 }
 
 static void an_absent_file_is_named_with_what_to_do(void **state)
 {
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tss2Key key;
 
     (void)state;
-    assert_int_equal(tss2key_read("/nowhere/device.pem", &key, error), -ENOENT);
-    assert_non_null(strstr(error, "/nowhere/device.pem"));
-    assert_non_null(strstr(error, "tre-provision init"));
+    assert_int_equal(tss2key_read("/nowhere/device.pem", &key, &reason), -ENOENT);
+    assert_non_null(strstr(reason.text, "/nowhere/device.pem"));
+    assert_non_null(strstr(reason.text, "tre-provision init"));
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 /* How does a test get a vendor who signs for platform states? */
 #include "vendor_fixture.h"
 
+#include "base/reason.h"
 #include "crypto/openssl.h"
 
 #include <openssl/pem.h>
@@ -18,12 +19,13 @@ PolicyKey vendor_key_new(const char *type)
                                  : EVP_PKEY_Q_keygen(NULL, NULL, "EC", type);
     _cleanup_(free_charp) char *pem = NULL;
     PolicyKey made = {.pkey = pkey}, key;
-    char error[POLICY_KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     assert_non_null(pkey);
     pem = vendor_key_pem(&made, true);
-    if (policy_key_decode((Bytes){(const uint8_t *)pem, strlen(pem)}, "key", true, &key, error) < 0)
-        fail_msg("%s", error);
+    if (policy_key_decode((Bytes){(const uint8_t *)pem, strlen(pem)}, "key", true, &key, &reason) <
+        0)
+        fail_msg("%s", reason.text);
     return key;
 }
 
@@ -45,10 +47,10 @@ char *vendor_key_pem(const PolicyKey *key, bool private)
 PcrState platform_state(uint32_t mask)
 {
     PcrState state = {.bank = TPM2_ALG_SHA256, .mask = mask};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    if (pcr_read(bench.tpm, &state, error) < 0)
-        fail_msg("%s", error);
+    if (pcr_read(bench.tpm, &state, &reason) < 0)
+        fail_msg("%s", reason.text);
     return state;
 }
 
@@ -79,13 +81,13 @@ KeyPolicy *vendor_policy(const PolicyKey *vendor, const PcrSignatures *states,
     _cleanup_(free_charp) char *pem = vendor_key_pem(vendor, false);
     _cleanup_(free_charp) char *text = NULL;
     char key_path[128], states_path[128];
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     KeyPolicy *policy = NULL;
 
     assert_int_equal(pcr_signatures_encode(states, &text), 0);
     file_put("vendor.pem", pem, key_path);
     file_put("states", text, states_path);
-    if (key_policy_read(public, key_path, states_path, &policy, error) < 0)
-        fail_msg("%s", error);
+    if (key_policy_read(public, key_path, states_path, &policy, &reason) < 0)
+        fail_msg("%s", reason.text);
     return policy;
 }

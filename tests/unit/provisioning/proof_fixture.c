@@ -1,6 +1,7 @@
 /* How does a test get a device that can prove itself, and all that is needed to doubt it? */
 #include "proof_fixture.h"
 
+#include "base/reason.h"
 #include "policy/devicekey.h"
 #include "provisioning/csr.h"
 #include "provisioning/pcrsignature_file.h"
@@ -24,24 +25,26 @@ static void must(bool good, const char *what)
 
 static void key_make(ProofDevice *device, TpmKeyAlgorithm algorithm, const PolicyDigest *policy)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    must(device_key_create(device->tpm, algorithm, policy, &device->key, error) == 0, error);
+    must(device_key_create(device->tpm, algorithm, policy, &device->key, &reason) == 0,
+         reason.text);
 }
 
 void device_init(ProofDevice *device, const TpmVendor *vendor)
 {
     PcrState state = {.bank = TPM2_ALG_SHA256, .mask = PCR_MASK};
-    char error[TPM_ERROR_SIZE] = "swtpm";
+    Reason reason = {"swtpm"};
     TpmObject srk = {0};
 
     *device = (ProofDevice){0};
-    must(swtpm_start(&device->swtpm) == 0 && tpm_open(device->swtpm.tcti, &device->tpm, error) == 0,
-         error);
-    must(tpm_srk_open(device->tpm, true, &srk, error) == 0, error);
+    must(swtpm_start(&device->swtpm) == 0 &&
+             tpm_open(device->swtpm.tcti, &device->tpm, &reason) == 0,
+         reason.text);
+    must(tpm_srk_open(device->tpm, true, &srk, &reason) == 0, reason.text);
     tpm_object_release(device->tpm, &srk);
     vendor_certify(vendor, device->tpm, ENDORSEMENT_ECC_P256);
-    must(pcr_read(device->tpm, &state, error) == 0, error);
+    must(pcr_read(device->tpm, &state, &reason) == 0, reason.text);
     must(policy_digest_pcr(&device->policy, &state) == 0, "PolicyPCR");
     key_make(device, TPM_KEY_ECDSA_P256, &device->policy);
 }
@@ -62,9 +65,9 @@ static KeyPolicy *policy_make(ProofDevice *device)
 {
     PcrState state = {.bank = TPM2_ALG_SHA256, .mask = PCR_MASK};
     KeyPolicy *policy = calloc(1, sizeof(*policy));
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    must(policy && pcr_read(device->tpm, &state, error) == 0, error);
+    must(policy && pcr_read(device->tpm, &state, &reason) == 0, reason.text);
     policy->kind =
         device->key.public.publicArea.authPolicy.size > 0 ? KEY_POLICY_PCR : KEY_POLICY_NONE;
     policy->states = calloc(1, sizeof(*policy->states));
@@ -78,24 +81,24 @@ ProofRequest *device_request(ProofDevice *device)
 {
     _cleanup_(free_charp) char *csr = NULL;
     KeyPolicy *policy = policy_make(device);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofRequest *request = NULL;
     DeviceKey *key = NULL;
 
-    must(device_key_load(device->tpm, &device->key, policy, &key, error) == 0, error);
-    must(csr_new(key, PROOF_FQDN, &csr, error) == 0, error);
+    must(device_key_load(device->tpm, &device->key, policy, &key, &reason) == 0, reason.text);
+    must(csr_new(key, PROOF_FQDN, &csr, &reason) == 0, reason.text);
     device_key_free(key);
     key_policy_free(policy);
     must(proof_request_new(device->tpm, &device->key, csr, PROOF_FQDN, PROOF_SERIAL, &request,
-                           error) == 0,
-         error);
+                           &reason) == 0,
+         reason.text);
     return request;
 }
 
 Authority *authority_make(Pki *ret_root)
 {
     STACK_OF(X509) *certificates = sk_X509_new_null();
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     Authority *authority = NULL;
     Pki issuer;
 
@@ -104,7 +107,7 @@ Authority *authority_make(Pki *ret_root)
     must(certificates && sk_X509_push(certificates, ret_root->certificate) > 0 &&
              sk_X509_push(certificates, issuer.certificate) > 0,
          "certificates");
-    must(authority_new(certificates, issuer.key, &authority, error) == 0, error);
+    must(authority_new(certificates, issuer.key, &authority, &reason) == 0, reason.text);
     sk_X509_free(certificates);
     pki_deinit(&issuer);
     return authority;

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/reason.h"
 #include "pki_fixture.h"
 #include "policy/anchorinstall.h"
 #include "provisioning/anchors.h"
@@ -41,18 +42,18 @@ static void key_write(const char *path)
 /* A TPM of the test's own for as long as it is open: the simulator takes one connection. */
 static Tpm *tpm_get(const Bench *bench)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tpm *tpm = NULL;
 
-    if (tpm_open(bench->device->options.tcti, &tpm, error) < 0)
-        fail_msg("%s", error);
+    if (tpm_open(bench->device->options.tcti, &tpm, &reason) < 0)
+        fail_msg("%s", reason.text);
     return tpm;
 }
 
 static int operator_init(void **state)
 {
     Bench *bench = calloc(1, sizeof(*bench));
-    char error[POLICY_KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     void *device = NULL;
 
     *state = bench;
@@ -66,7 +67,7 @@ static int operator_init(void **state)
     bench->device->options.file = bench->bundle;
     bench->device->options.key = bench->key;
     key_write(bench->key);
-    return policy_key_read(bench->key, true, &bench->operator_key, error);
+    return policy_key_read(bench->key, true, &bench->operator_key, &reason);
 }
 
 static int operator_deinit(void **state)
@@ -83,20 +84,20 @@ static int operator_deinit(void **state)
 static void guard_define(const Bench *bench)
 {
     _cleanup_(tpm_closep) Tpm *tpm = tpm_get(bench);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    if (anchor_guard_define(tpm, &bench->operator_key, error) < 0)
-        fail_msg("%s", error);
+    if (anchor_guard_define(tpm, &bench->operator_key, &reason) < 0)
+        fail_msg("%s", reason.text);
 }
 
 static uint64_t guard_version(const Bench *bench)
 {
     _cleanup_(tpm_closep) Tpm *tpm = tpm_get(bench);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     AnchorGuard guard;
 
-    if (anchor_guard_read(tpm, &guard, error) < 0)
-        fail_msg("%s", error);
+    if (anchor_guard_read(tpm, &guard, &reason) < 0)
+        fail_msg("%s", reason.text);
     return guard.record.version;
 }
 

@@ -1,5 +1,6 @@
 /* Is a device's certificate what 3GPP's profile asks for, and is an authority that can't make one
  * refused? */
+#include "base/reason.h"
 #include "pki_fixture.h"
 #include "provisioning/authority.h"
 #include "temporary.h"
@@ -29,13 +30,13 @@ static PkiSpec authority_spec(const char *key)
     };
 }
 
-static int authority_of(const Pki *pki, Authority **ret, char *error)
+static int authority_of(const Pki *pki, Authority **ret, Reason *reason)
 {
     STACK_OF(X509) *certificates = sk_X509_new_null();
     int r;
 
     (void)sk_X509_push(certificates, pki->certificate);
-    r = authority_new(certificates, pki->key, ret, error);
+    r = authority_new(certificates, pki->key, ret, reason);
     sk_X509_free(certificates);
     return r;
 }
@@ -44,15 +45,15 @@ static int authority_of(const Pki *pki, Authority **ret, char *error)
 static X509 *issue(const char *key, const char *fqdn, const char *serial, unsigned days, Pki *ret)
 {
     const PkiSpec spec = authority_spec(key);
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     EVP_PKEY *device = EVP_EC_gen("P-256");
     STACK_OF(X509) *chain = NULL;
     Authority *authority = NULL;
     X509 *certificate;
 
     *ret = pki_issue(&spec, NULL);
-    if (authority_of(ret, &authority, error) < 0)
-        fail_msg("%s", error);
+    if (authority_of(ret, &authority, &reason) < 0)
+        fail_msg("%s", reason.text);
     assert_int_equal(authority_issue(authority, device, fqdn, serial, days, &chain), 0);
     assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(sk_X509_value(chain, 0)), device), 1);
     assert_int_equal(sk_X509_num(chain), 1); /* a self-signed issuer is not sent along */
@@ -175,12 +176,12 @@ static void a_name_too_long_for_a_subject_makes_the_alt_name_critical(void **sta
 
 static void assert_refused(const Pki *pki, const char *words)
 {
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     Authority *authority = NULL;
 
-    assert_true(authority_of(pki, &authority, error) < 0);
-    if (!strstr(error, words))
-        fail_msg("'%s' is not in '%s'", words, error);
+    assert_true(authority_of(pki, &authority, &reason) < 0);
+    if (!strstr(reason.text, words))
+        fail_msg("'%s' is not in '%s'", words, reason.text);
     assert_null(authority);
 }
 
@@ -221,13 +222,13 @@ static void an_authority_that_may_not_issue_is_refused(void **state)
 static void a_term_out_of_bounds_is_refused(void **state)
 {
     const PkiSpec spec = authority_spec("P-256");
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     Pki pki = pki_issue(&spec, NULL);
     STACK_OF(X509) *chain = NULL;
     Authority *authority = NULL;
 
     (void)state;
-    assert_int_equal(authority_of(&pki, &authority, error), 0);
+    assert_int_equal(authority_of(&pki, &authority, &reason), 0);
     assert_int_equal(authority_issue(authority, pki.key, FQDN, "", 0, &chain), -EINVAL);
     assert_int_equal(authority_issue(authority, pki.key, FQDN, "", AUTHORITY_DAYS_MAX + 1, &chain),
                      -EINVAL);
@@ -257,7 +258,7 @@ static char *pem_of(const Pki *pki, bool certificate)
 static void an_authority_is_read_from_its_two_files(void **state)
 {
     const PkiSpec spec = authority_spec("P-256");
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     Pki pki = pki_issue(&spec, NULL);
     _cleanup_(free_charp) char *certificate = pem_of(&pki, true);
     _cleanup_(free_charp) char *key = pem_of(&pki, false);
@@ -276,13 +277,14 @@ static void an_authority_is_read_from_its_two_files(void **state)
                      0);
     assert_int_equal(file_write_atomic(key_path, (Bytes){(const uint8_t *)key, strlen(key)}, 0600),
                      0);
-    assert_int_equal(authority_read(certificate_path, key_path, &authority, error), 0);
+    assert_int_equal(authority_read(certificate_path, key_path, &authority, &reason), 0);
     authority_free(authority);
     authority = NULL;
-    assert_int_equal(authority_read(certificate_path, certificate_path, &authority, error),
+    assert_int_equal(authority_read(certificate_path, certificate_path, &authority, &reason),
                      -EINVAL);
-    assert_non_null(strstr(error, "holds no private key in PEM"));
-    assert_int_equal(authority_read(certificate_path, "/nowhere/key", &authority, error), -ENOENT);
+    assert_non_null(strstr(reason.text, "holds no private key in PEM"));
+    assert_int_equal(authority_read(certificate_path, "/nowhere/key", &authority, &reason),
+                     -ENOENT);
     assert_int_equal(unlink(certificate_path) + unlink(key_path), 0);
     pki_deinit(&pki);
 }

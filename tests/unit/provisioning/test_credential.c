@@ -1,5 +1,6 @@
 /* Does a credential made in software open in the TPM and for the key that it names, and in no other
  * case? The TPM's own TPM2_MakeCredential is the measure. */
+#include "base/reason.h"
 #include "key_bench.h"
 #include "provisioning/credential.h"
 #include "tpm/name.h"
@@ -17,12 +18,12 @@ static TpmObject device;
 
 static TpmObject device_load(TPM2B_PUBLIC *ret_public)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0}, object = {0};
     Tss2Key key;
 
-    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &key, error), 0);
-    assert_int_equal(tpm_srk_open(bench.tpm, false, &srk, error), 0);
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &key, &reason), 0);
+    assert_int_equal(tpm_srk_open(bench.tpm, false, &srk, &reason), 0);
     assert_int_equal(tpm2_load(bench.tpm, &srk, NULL, &key.private, &key.public, &object),
                      TSS2_RC_SUCCESS);
     tpm_object_release(bench.tpm, &srk);
@@ -49,10 +50,10 @@ static int group_deinit(void **state)
 static Endorsement ek_make(unsigned template)
 {
     Endorsement ek = {.tpm = bench.tpm, .template = (EndorsementTemplate) template};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    if (endorsement_key_make(bench.tpm, ek.template, &ek.object, &ek.public, error) < 0)
-        fail_msg("%s", error);
+    if (endorsement_key_make(bench.tpm, ek.template, &ek.object, &ek.public, &reason) < 0)
+        fail_msg("%s", reason.text);
     return ek;
 }
 
@@ -73,22 +74,22 @@ static Secret *secret_random(void)
 static void assert_opens(const Endorsement *ek, const Credential *credential, const Secret *secret)
 {
     _cleanup_(secret_freep) Secret *found = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    if (credential_activate(ek, &device, credential, &found, error) < 0)
-        fail_msg("%s", error);
+    if (credential_activate(ek, &device, credential, &found, &reason) < 0)
+        fail_msg("%s", reason.text);
     assert_int_equal(found->size, secret->size);
     assert_memory_equal(found->data, secret->data, secret->size);
 }
 
 static void assert_stays_shut(const Endorsement *ek, const Credential *credential)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Secret *found = NULL;
 
-    if (credential_activate(ek, &device, credential, &found, error) != -EKEYREJECTED)
-        fail_msg("%s", error);
-    assert_non_null(strstr(error, "made for another TPM, or for another device key"));
+    if (credential_activate(ek, &device, credential, &found, &reason) != -EKEYREJECTED)
+        fail_msg("%s", reason.text);
+    assert_non_null(strstr(reason.text, "made for another TPM, or for another device key"));
     assert_null(found);
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
 }
@@ -200,7 +201,7 @@ static void a_credential_for_another_key_stays_shut(void **state)
 static void a_credential_for_another_tpm_stays_shut(void **state)
 {
     _cleanup_(secret_freep) Secret *secret = secret_random();
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Credential credential;
     TPM2B_PUBLIC public;
     TPM2B_NAME name;
@@ -211,11 +212,11 @@ static void a_credential_for_another_tpm_stays_shut(void **state)
     (void)state;
     assert_int_equal(tpm_object_name(&device_public, &name), 0);
     assert_int_equal(swtpm_start(&swtpm), 0);
-    assert_int_equal(tpm_open(swtpm.tcti, &other, error), 0);
+    assert_int_equal(tpm_open(swtpm.tcti, &other, &reason), 0);
     for (unsigned i = 0; i < ENDORSEMENT_TEMPLATES; i++) {
         _cleanup_(ek_release) Endorsement ek = ek_make(i);
         assert_int_equal(
-            endorsement_key_make(other, (EndorsementTemplate)i, &object, &public, error), 0);
+            endorsement_key_make(other, (EndorsementTemplate)i, &object, &public, &reason), 0);
         tpm_object_release(other, &object);
         assert_int_equal(credential_make(&public, &name, secret, &credential), 0);
         assert_stays_shut(&ek, &credential);

@@ -1,4 +1,5 @@
 /* Is an EK certificate taken from a vendor alone, and for an EK alone? No TPM is needed. */
+#include "base/reason.h"
 #include "endorsement_fixture.h"
 #include "provisioning/endorsement_certificate.h"
 
@@ -69,17 +70,17 @@ static int group_deinit(void **state)
 static void assert_judged(const TpmVendor *issuer, PkiSpec spec, const TPM2B_PUBLIC *public,
                           const char *words)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     X509 *certificate = vendor_issue(issuer, &spec);
-    int r = endorsement_certificate_check(certificate, public, vendor.anchors, error);
+    int r = endorsement_certificate_check(certificate, public, vendor.anchors, &reason);
 
     X509_free(certificate);
     if (words) {
         assert_int_equal(r, -EKEYREJECTED);
-        if (!strstr(error, words))
-            fail_msg("'%s' is not in '%s'", words, error);
+        if (!strstr(reason.text, words))
+            fail_msg("'%s' is not in '%s'", words, reason.text);
     } else if (r < 0) {
-        fail_msg("%s", error);
+        fail_msg("%s", reason.text);
     }
 }
 
@@ -110,13 +111,13 @@ static void an_issuer_without_its_root_is_no_anchor(void **state)
     STACK_OF(X509) *issuer_alone = sk_X509_new_null();
     PkiSpec spec = vendor_ek_spec(&ecc);
     X509 *certificate = vendor_issue(&vendor, &spec);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     assert_true(sk_X509_push(issuer_alone, vendor.issuer.certificate) > 0);
-    assert_int_equal(endorsement_certificate_check(certificate, &ecc, issuer_alone, error),
+    assert_int_equal(endorsement_certificate_check(certificate, &ecc, issuer_alone, &reason),
                      -EKEYREJECTED);
-    assert_non_null(strstr(error, "its issuer 'O=Test, CN=Vendor' is missing"));
+    assert_non_null(strstr(reason.text, "its issuer 'O=Test, CN=Vendor' is missing"));
     sk_X509_free(issuer_alone);
     X509_free(certificate);
 }
@@ -176,7 +177,7 @@ static void one_changed_octet_breaks_the_chain(void **state)
 {
     PkiSpec spec = vendor_ek_spec(&ecc);
     X509 *certificate = vendor_issue(&vendor, &spec);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     unsigned char *der = NULL;
     int size = i2d_X509(certificate, &der);
     X509 *changed = NULL;
@@ -184,9 +185,9 @@ static void one_changed_octet_breaks_the_chain(void **state)
     (void)state;
     der[size - 1] ^= 1; /* the signature's end */
     assert_int_equal(endorsement_certificate_decode((Bytes){der, (size_t)size}, &changed), 0);
-    assert_int_equal(endorsement_certificate_check(changed, &ecc, vendor.anchors, error),
+    assert_int_equal(endorsement_certificate_check(changed, &ecc, vendor.anchors, &reason),
                      -EKEYREJECTED);
-    assert_non_null(strstr(error, "certificate signature failure"));
+    assert_non_null(strstr(reason.text, "certificate signature failure"));
     X509_free(changed);
     X509_free(certificate);
     OPENSSL_free(der);

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/reason.h"
 #include "pki_fixture.h"
 #include "policy/tss2key.h"
 #include "tpm/publickey.h"
@@ -28,7 +29,7 @@ static int installer_init(void **state)
 {
     Bench *bench = calloc(1, sizeof(*bench));
     _cleanup_(free_charp) char *path = NULL;
-    char error[TSS2KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     void *device = NULL;
     Tss2Key key;
 
@@ -42,7 +43,7 @@ static int installer_init(void **state)
     bench->device->options.file = bench->file;
     if (provision_init(&bench->device->options) < 0 ||
         state_path(&bench->device->options, STATE_KEY, &path) < 0 ||
-        tss2key_read(path, &key, error) < 0)
+        tss2key_read(path, &key, &reason) < 0)
         return -1;
     return tpm_public_to_pkey(&key.public, &bench->key);
 }
@@ -85,10 +86,10 @@ static STACK_OF(X509) *installed(const Bench *bench, const char *name)
 {
     _cleanup_(free_charp) char *path = NULL;
     STACK_OF(X509) *certificates = NULL;
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     assert_int_equal(state_path(&bench->device->options, name, &path), 0);
-    assert_int_equal(certificates_read(path, &certificates, error), 0);
+    assert_int_equal(certificates_read(path, &certificates, &reason), 0);
     return certificates;
 }
 

@@ -12,9 +12,9 @@
 
 static int parse(const char *text, DeviceLine *ret)
 {
-    char error[LINE_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    return device_line_parse((Bytes){(const uint8_t *)text, strlen(text)}, ret, error);
+    return device_line_parse((Bytes){(const uint8_t *)text, strlen(text)}, ret, &reason);
 }
 
 static void commas_and_white_space_part_the_three_and_the_tcti_keeps_its_commas(void **state)
@@ -80,12 +80,12 @@ static int pipe_with(const char *text)
 
 static int next(LineReader *reader, DeviceLine *ret)
 {
-    char error[LINE_ERROR_SIZE] = "";
-    int r = line_reader_next(reader, ret, error);
+    Reason reason = {0};
+    int r = line_reader_next(reader, ret, &reason);
 
     while (r == 0 && !reader->ended) {
         assert_int_equal(line_reader_fill(reader), 0);
-        r = line_reader_next(reader, ret, error);
+        r = line_reader_next(reader, ret, &reason);
     }
     return r;
 }

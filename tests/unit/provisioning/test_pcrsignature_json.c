@@ -1,6 +1,7 @@
 /* Is the file of signed platform states read and written as systemd-measure has it? */
 #include "vendor_fixture.h"
 
+#include "base/reason.h"
 #include "policy/encoding.h"
 
 #include <errno.h>
@@ -13,12 +14,12 @@
 
 static PcrSignatures *decode(const char *json)
 {
-    char error[PCR_SIGNATURES_ERROR_SIZE] = "";
+    Reason reason = {0};
     PcrSignatures *signatures = NULL;
 
     if (pcr_signatures_json_decode((Bytes){(const uint8_t *)json, strlen(json)}, "test.json",
-                                   &signatures, error) < 0)
-        fail_msg("%s", error);
+                                   &signatures, &reason) < 0)
+        fail_msg("%s", reason.text);
     return signatures;
 }
 
@@ -102,15 +103,15 @@ static void what_is_not_such_a_file_is_refused_with_its_place(void **state)
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(bad); i++) {
-        char error[PCR_SIGNATURES_ERROR_SIZE] = "";
+        Reason reason = {0};
         PcrSignatures *signatures = NULL;
         const Bytes json = {(const uint8_t *)bad[i].json, strlen(bad[i].json)};
 
-        assert_int_equal(pcr_signatures_json_decode(json, "test.json", &signatures, error),
+        assert_int_equal(pcr_signatures_json_decode(json, "test.json", &signatures, &reason),
                          -EINVAL);
-        assert_non_null(strstr(error, "test.json"));
-        if (!strstr(error, bad[i].complaint))
-            fail_msg("%s: %s", bad[i].json, error);
+        assert_non_null(strstr(reason.text, "test.json"));
+        if (!strstr(reason.text, bad[i].complaint))
+            fail_msg("%s: %s", bad[i].json, reason.text);
     }
 }
 

@@ -13,19 +13,19 @@
 #define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
 #define ONES "1111111111111111111111111111111111111111111111111111111111111111"
 
-static int parse(const char *text, PcrState *ret, char *error)
+static int parse(const char *text, PcrState *ret, Reason *reason)
 {
-    return pcr_text_parse((Bytes){(const uint8_t *)text, strlen(text)}, "values", ret, error);
+    return pcr_text_parse((Bytes){(const uint8_t *)text, strlen(text)}, "values", ret, reason);
 }
 
 static void what_tpm2_pcrread_prints_is_read(void **state)
 {
-    char error[PCR_TEXT_ERROR_SIZE] = "";
+    Reason reason = {0};
     PcrState pcrs;
 
     (void)state;
-    if (parse("  sha256:\n    0 : 0x" ZEROS "\n    11: 0x" ONES "\n", &pcrs, error) < 0)
-        fail_msg("%s", error);
+    if (parse("  sha256:\n    0 : 0x" ZEROS "\n    11: 0x" ONES "\n", &pcrs, &reason) < 0)
+        fail_msg("%s", reason.text);
     assert_int_equal(pcrs.bank, TPM2_ALG_SHA256);
     assert_int_equal(pcrs.mask, 1 | 1 << 11);
     assert_int_equal(pcrs.values[0][0], 0);
@@ -34,13 +34,13 @@ static void what_tpm2_pcrread_prints_is_read(void **state)
 
 static void comments_blank_lines_and_equals_signs_are_fine(void **state)
 {
-    char error[PCR_TEXT_ERROR_SIZE] = "";
+    Reason reason = {0};
     PcrState pcrs;
 
     (void)state;
     assert_int_equal(parse("# golden\r\n\r\nsha384:\r\n7 = " ONES
                            "11111111111111111111111111111111",
-                           &pcrs, error),
+                           &pcrs, &reason),
                      0);
     assert_int_equal(pcrs.bank, TPM2_ALG_SHA384);
     assert_int_equal(pcrs.mask, 1 << 7);
@@ -67,12 +67,12 @@ static void what_is_no_value_is_named_by_its_line(void **state)
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(bad); i++) {
-        char error[PCR_TEXT_ERROR_SIZE] = "";
+        Reason reason = {0};
         PcrState pcrs;
 
-        assert_int_equal(parse(bad[i].text, &pcrs, error), -EINVAL);
-        if (!strstr(error, bad[i].complaint))
-            fail_msg("%s: %s", bad[i].text, error);
+        assert_int_equal(parse(bad[i].text, &pcrs, &reason), -EINVAL);
+        if (!strstr(reason.text, bad[i].complaint))
+            fail_msg("%s: %s", bad[i].text, reason.text);
     }
 }
 

@@ -10,26 +10,26 @@
 
 #include <cmocka.h>
 
-static int parse(const char *text, ProvisionProfile *ret, char *error)
+static int parse(const char *text, ProvisionProfile *ret, Reason *reason)
 {
     return provision_profile_parse("line.conf", (Bytes){(const uint8_t *)text, strlen(text)}, ret,
-                                   error);
+                                   reason);
 }
 
 static void assert_refused(const char *text, const char *sentence)
 {
     _cleanup_(provision_profile_deinit) ProvisionProfile profile = {0};
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    assert_int_equal(parse(text, &profile, error), -EINVAL);
-    if (!strstr(error, sentence))
-        fail_msg("'%s' is refused with '%s', without '%s'", text, error, sentence);
+    assert_int_equal(parse(text, &profile, &reason), -EINVAL);
+    if (!strstr(reason.text, sentence))
+        fail_msg("'%s' is refused with '%s', without '%s'", text, reason.text, sentence);
 }
 
 static void every_key_finds_its_place(void **state)
 {
     _cleanup_(provision_profile_deinit) ProvisionProfile profile = {0};
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     assert_int_equal(parse("[tpm]\ntcti = swtpm\nowner-auth = keep\n"
@@ -39,7 +39,7 @@ static void every_key_finds_its_place(void **state)
                            "[anchors]\nfile = /a.pem\noperator-key = /o.pem\n"
                            "[certificate]\nca-certificate = /ca.pem\nca-key = /ca.key\n"
                            "ek-anchors = /ek.pem\ndays = 30\n",
-                           &profile, error),
+                           &profile, &reason),
                      0);
     assert_string_equal(profile.tcti, "swtpm");
     assert_int_equal(profile.owner_auth, OWNER_AUTH_KEEP);
@@ -61,10 +61,10 @@ static void every_key_finds_its_place(void **state)
 static void an_empty_profile_locks_the_tpm_and_leaves_the_rest_open(void **state)
 {
     _cleanup_(provision_profile_deinit) ProvisionProfile profile = {0};
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
-    assert_int_equal(parse("", &profile, error), 0);
+    assert_int_equal(parse("", &profile, &reason), 0);
     assert_int_equal(profile.owner_auth, OWNER_AUTH_DISCARD);
     assert_int_equal(profile.key_algorithm, PROFILE_KEY_ANY);
     assert_int_equal(profile.key_policy, KEY_POLICY_NONE);
@@ -76,14 +76,14 @@ static void the_names_of_policies_are_those_of_the_key_policy(void **state)
     (void)state;
     for (unsigned kind = 0; kind < KEY_POLICY_KINDS; kind++) {
         _cleanup_(provision_profile_deinit) ProvisionProfile profile = {0};
-        char error[CONFIG_ERROR_SIZE] = "";
+        Reason reason = {0};
         char text[128];
 
         (void)snprintf(text, sizeof(text),
                        "[policy]\nkind = %s\nkey = /k\nstates = /s\n"
                        "[anchors]\noperator-key = /o\n",
                        key_policy_kind_name((KeyPolicyKind)kind));
-        assert_int_equal(parse(text, &profile, error), 0);
+        assert_int_equal(parse(text, &profile, &reason), 0);
         assert_int_equal(profile.key_policy, kind);
     }
 }

@@ -1,6 +1,7 @@
 /* Is a certificate issued to a key in its TPM, and to nothing else? Each lie has its test. */
 #include "proof_fixture.h"
 
+#include "base/reason.h"
 #include "policy/devicekey.h"
 #include "tpm/publickey.h"
 #include "tpm_commands.h"
@@ -58,12 +59,13 @@ static void assert_words(const char *error, const char *words)
 static void assert_refused(const ProofRequest *request, const char *words)
 {
     const ProofRules asked = rules();
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofChallenge challenge = {0};
     ProofPending pending = {0};
 
-    assert_int_equal(proof_challenge(request, &asked, &challenge, &pending, error), -EKEYREJECTED);
-    assert_words(error, words);
+    assert_int_equal(proof_challenge(request, &asked, &challenge, &pending, &reason),
+                     -EKEYREJECTED);
+    assert_words(reason.text, words);
     assert_int_equal(challenge.credential.blob.size, 0);
 }
 
@@ -71,10 +73,10 @@ static void challenge_make(const ProofRequest *request, ProofChallenge *ret,
                            ProofPending *ret_pending)
 {
     const ProofRules asked = rules();
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
-    if (proof_challenge(request, &asked, ret, ret_pending, error) < 0)
-        fail_msg("%s", error);
+    if (proof_challenge(request, &asked, ret, ret_pending, &reason) < 0)
+        fail_msg("%s", reason.text);
 }
 
 static void a_key_in_its_tpm_is_certified(void **state)
@@ -83,16 +85,16 @@ static void a_key_in_its_tpm_is_certified(void **state)
     _cleanup_(proof_response_deinit) ProofResponse response = {0};
     _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
     EVP_PKEY *key = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofChallenge challenge;
     ProofPending pending;
 
     (void)state;
     challenge_make(request, &challenge, &pending);
-    if (proof_activate(device.tpm, &device.key, &challenge, &response, error) < 0)
-        fail_msg("%s", error);
-    if (proof_issue(request, &pending, &response, authority, 90, &chain, error) < 0)
-        fail_msg("%s", error);
+    if (proof_activate(device.tpm, &device.key, &challenge, &response, &reason) < 0)
+        fail_msg("%s", reason.text);
+    if (proof_issue(request, &pending, &response, authority, 90, &chain, &reason) < 0)
+        fail_msg("%s", reason.text);
     assert_int_equal(sk_X509_num(chain), 2);
     assert_true(certificate_has_fqdn(sk_X509_value(chain, 0), PROOF_FQDN));
     assert_int_equal(tpm_public_to_pkey(&device.key.public, &key), 0);
@@ -115,7 +117,7 @@ static unsigned handles_in(const ProofDevice *tested)
 static void the_proof_leaves_nothing_in_the_tpm(void **state)
 {
     _cleanup_(proof_request_freep) ProofRequest *request = device_request(&device);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofChallenge challenge;
     ProofPending pending;
 
@@ -124,9 +126,10 @@ static void the_proof_leaves_nothing_in_the_tpm(void **state)
     for (int i = 0; i < 5; i++) {
         ProofResponse response = {0};
 
-        assert_int_equal(proof_activate(device.tpm, &device.key, &challenge, &response, error), 0);
+        assert_int_equal(proof_activate(device.tpm, &device.key, &challenge, &response, &reason),
+                         0);
         proof_response_deinit(&response);
-        assert_int_equal(proof_activate(other.tpm, &other.key, &challenge, &response, error),
+        assert_int_equal(proof_activate(other.tpm, &other.key, &challenge, &response, &reason),
                          -EKEYREJECTED);
     }
     assert_int_equal(handles_in(&device), 0);
@@ -140,7 +143,7 @@ static void a_soft_key_is_never_certified(void **state)
     _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
     ProofResponse response = {0};
     EVP_PKEY *soft = EVP_EC_gen("P-256");
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofChallenge challenge;
     ProofPending pending;
     Tss2Key forged = device.key;
@@ -152,19 +155,19 @@ static void a_soft_key_is_never_certified(void **state)
     challenge_make(request, &challenge, &pending);
 
     /* The TPM won't open the secret for the key that it does have, */
-    assert_int_equal(proof_activate(device.tpm, &device.key, &challenge, &response, error),
+    assert_int_equal(proof_activate(device.tpm, &device.key, &challenge, &response, &reason),
                      -EKEYREJECTED);
-    assert_words(error, "made for another TPM, or for another device key");
+    assert_words(reason.text, "made for another TPM, or for another device key");
     /* nor load the soft one in its place, */
     forged.public = request->device_public;
-    assert_int_equal(proof_activate(device.tpm, &forged, &challenge, &response, error), -EIO);
+    assert_int_equal(proof_activate(device.tpm, &forged, &challenge, &response, &reason), -EIO);
     /* and a guess is a guess. */
     response.request = challenge.request;
     assert_int_equal(secret_new(CREDENTIAL_SECRET_SIZE, &response.secret), 0);
     assert_int_equal(RAND_bytes(response.secret->data, CREDENTIAL_SECRET_SIZE), 1);
-    assert_int_equal(proof_issue(request, &pending, &response, authority, 90, &chain, error),
+    assert_int_equal(proof_issue(request, &pending, &response, authority, 90, &chain, &reason),
                      -EKEYREJECTED);
-    assert_words(error, "the secret in the response is not the challenge's");
+    assert_words(reason.text, "the secret in the response is not the challenge's");
     assert_null(chain);
     proof_response_deinit(&response);
     EVP_PKEY_free(soft);
@@ -185,7 +188,7 @@ static void another_tpms_key_is_never_certified(void **state)
     _cleanup_(proof_request_freep) ProofRequest *request = device_request(&device);
     _cleanup_(proof_request_freep) ProofRequest *others = device_request(&other);
     ProofResponse response = {0};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofChallenge challenge;
     ProofPending pending;
 
@@ -195,9 +198,9 @@ static void another_tpms_key_is_never_certified(void **state)
     X509_REQ_free(request->csr);
     request->csr = X509_REQ_dup(others->csr);
     challenge_make(request, &challenge, &pending);
-    assert_int_equal(proof_activate(device.tpm, &other.key, &challenge, &response, error), -EIO);
-    assert_words(error, "not made under this TPM's storage root key");
-    assert_int_equal(proof_activate(other.tpm, &other.key, &challenge, &response, error),
+    assert_int_equal(proof_activate(device.tpm, &other.key, &challenge, &response, &reason), -EIO);
+    assert_words(reason.text, "not made under this TPM's storage root key");
+    assert_int_equal(proof_activate(other.tpm, &other.key, &challenge, &response, &reason),
                      -EKEYREJECTED);
     assert_null(response.secret);
 }
@@ -228,16 +231,16 @@ static void a_development_key_is_certified_if_no_policy_is_asked_for(void **stat
     for (unsigned i = 0; i < TPM_KEY_ALGORITHMS; i++) {
         _cleanup_(proof_response_deinit) ProofResponse response = {0};
         _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
-        char error[TPM_ERROR_SIZE] = "";
+        Reason reason = {0};
         ProofChallenge challenge;
         ProofPending pending;
 
         device_rekey(&without, (TpmKeyAlgorithm)i);
         ProofRequest *request = device_request(&without);
-        if (proof_challenge(request, &none, &challenge, &pending, error) < 0 ||
-            proof_activate(without.tpm, &without.key, &challenge, &response, error) < 0 ||
-            proof_issue(request, &pending, &response, authority, 1, &chain, error) < 0)
-            fail_msg("%s", error);
+        if (proof_challenge(request, &none, &challenge, &pending, &reason) < 0 ||
+            proof_activate(without.tpm, &without.key, &challenge, &response, &reason) < 0 ||
+            proof_issue(request, &pending, &response, authority, 1, &chain, &reason) < 0)
+            fail_msg("%s", reason.text);
         proof_request_free(request);
     }
 }
@@ -328,38 +331,38 @@ static void an_answer_of_another_request_or_a_wrong_secret_issues_nothing(void *
     _cleanup_(proof_request_freep) ProofRequest *request = device_request(&device);
     _cleanup_(proof_response_deinit) ProofResponse response = {0};
     STACK_OF(X509) *chain = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofChallenge challenge;
     ProofPending pending;
 
     (void)state;
     challenge_make(request, &challenge, &pending);
-    assert_int_equal(proof_activate(device.tpm, &device.key, &challenge, &response, error), 0);
+    assert_int_equal(proof_activate(device.tpm, &device.key, &challenge, &response, &reason), 0);
 
     response.secret->data[31] ^= 1;
-    assert_int_equal(proof_issue(request, &pending, &response, authority, 90, &chain, error),
+    assert_int_equal(proof_issue(request, &pending, &response, authority, 90, &chain, &reason),
                      -EKEYREJECTED);
-    assert_words(error, "the secret in the response is not the challenge's");
+    assert_words(reason.text, "the secret in the response is not the challenge's");
     response.secret->data[31] ^= 1;
 
     response.request.octets[0] ^= 1;
-    assert_int_equal(proof_issue(request, &pending, &response, authority, 90, &chain, error),
+    assert_int_equal(proof_issue(request, &pending, &response, authority, 90, &chain, &reason),
                      -EKEYREJECTED);
-    assert_words(error, "the response belongs to another request");
+    assert_words(reason.text, "the response belongs to another request");
     response.request.octets[0] ^= 1;
 
     /* A name changed after it was judged. */
     (void)snprintf(request->fqdn, sizeof(request->fqdn), "henb-8.example");
-    assert_int_equal(proof_issue(request, &pending, &response, authority, 90, &chain, error),
+    assert_int_equal(proof_issue(request, &pending, &response, authority, 90, &chain, &reason),
                      -EKEYREJECTED);
-    assert_words(error, "the request is not the one that was judged");
+    assert_words(reason.text, "the request is not the one that was judged");
     (void)snprintf(request->fqdn, sizeof(request->fqdn), PROOF_FQDN);
 
-    assert_int_equal(proof_issue(request, &pending, &response, authority, 0, &chain, error),
+    assert_int_equal(proof_issue(request, &pending, &response, authority, 0, &chain, &reason),
                      -EINVAL);
-    assert_words(error, "a certificate lasts 1 to 36500 days, not 0");
+    assert_words(reason.text, "a certificate lasts 1 to 36500 days, not 0");
     assert_null(chain);
-    assert_int_equal(proof_issue(request, &pending, &response, authority, 90, &chain, error), 0);
+    assert_int_equal(proof_issue(request, &pending, &response, authority, 90, &chain, &reason), 0);
     sk_X509_pop_free(chain, X509_free);
 }
 

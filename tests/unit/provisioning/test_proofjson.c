@@ -1,5 +1,6 @@
 /* Do the messages of the proof come through JSON unchanged, and is what is no such message refused
  * by its fault? */
+#include "base/reason.h"
 #include "proof_fixture.h"
 #include "provisioning/proofjson.h"
 
@@ -55,13 +56,13 @@ static void a_request_comes_through_unchanged(void **state)
 {
     _cleanup_(proof_request_freep) ProofRequest *read = NULL;
     _cleanup_(free_charp) char *again = NULL;
-    char error[PROOF_JSON_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofDigest before;
     ProofDigest after;
 
     (void)state;
-    if (proof_request_decode(bytes_of(request_text), &read, error) < 0)
-        fail_msg("%s", error);
+    if (proof_request_decode(bytes_of(request_text), &read, &reason) < 0)
+        fail_msg("%s", reason.text);
     assert_string_equal(read->fqdn, PROOF_FQDN);
     assert_string_equal(read->serial, PROOF_SERIAL);
     assert_int_equal(X509_cmp(read->ek_certificate, request->ek_certificate), 0);
@@ -85,34 +86,34 @@ static void a_challenge_a_memory_of_it_and_a_response_come_through_unchanged(voi
     _cleanup_(free_charp) char *response_text = NULL;
     _cleanup_(proof_response_deinit) ProofResponse response = {.request.octets = {5}};
     _cleanup_(proof_response_deinit) ProofResponse response_read = {0};
-    char error[PROOF_JSON_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofChallenge challenge_read;
     ProofPending pending_read;
 
     (void)state;
     assert_int_equal(proof_challenge_encode(&challenge, &challenge_text), 0);
-    assert_int_equal(proof_challenge_decode(bytes_of(challenge_text), &challenge_read, error), 0);
+    assert_int_equal(proof_challenge_decode(bytes_of(challenge_text), &challenge_read, &reason), 0);
     assert_memory_equal(&challenge_read, &challenge, sizeof(challenge));
     assert_int_equal(proof_pending_encode(&pending, &pending_text), 0);
-    assert_int_equal(proof_pending_decode(bytes_of(pending_text), &pending_read, error), 0);
+    assert_int_equal(proof_pending_decode(bytes_of(pending_text), &pending_read, &reason), 0);
     assert_memory_equal(&pending_read, &pending, sizeof(pending));
     assert_int_equal(secret_new(CREDENTIAL_SECRET_SIZE, &response.secret), 0);
     response.secret->data[3] = 3;
     assert_int_equal(proof_response_encode(&response, &response_text), 0);
-    assert_int_equal(proof_response_decode(bytes_of(response_text), &response_read, error), 0);
+    assert_int_equal(proof_response_decode(bytes_of(response_text), &response_read, &reason), 0);
     assert_memory_equal(response_read.request.octets, response.request.octets, 32);
     assert_memory_equal(response_read.secret->data, response.secret->data, CREDENTIAL_SECRET_SIZE);
 }
 
 static void assert_refused(Bytes text, const char *words)
 {
-    char error[PROOF_JSON_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofRequest *read = NULL;
 
-    assert_int_equal(proof_request_decode(text, &read, error), -EINVAL);
+    assert_int_equal(proof_request_decode(text, &read, &reason), -EINVAL);
     assert_null(read);
-    if (!strstr(error, words))
-        fail_msg("'%s' is not in '%s'", words, error);
+    if (!strstr(reason.text, words))
+        fail_msg("'%s' is not in '%s'", words, reason.text);
 }
 
 /* The request with the first `from` replaced by `to`. */
@@ -207,20 +208,20 @@ static void a_response_with_a_secret_of_another_size_is_refused(void **state)
 {
     static const char format[] = "{\"type\":\"tred-proof-response\",\"version\":1,\"request\":"
                                  "\"%064d\",\"secret\":\"%s\"}";
-    char error[PROOF_JSON_ERROR_SIZE] = "";
+    Reason reason = {0};
     ProofResponse response = {0};
     char text[400];
 
     (void)state;
     (void)snprintf(text, sizeof(text), format, 0, "AAAA");
-    assert_int_equal(proof_response_decode(bytes_of(text), &response, error), -EINVAL);
-    assert_non_null(strstr(error, "\"secret\" is not 32 octets in base64"));
+    assert_int_equal(proof_response_decode(bytes_of(text), &response, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "\"secret\" is not 32 octets in base64"));
     (void)snprintf(text, sizeof(text), format, 0,
                    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
-    assert_int_equal(proof_response_decode(bytes_of(text), &response, error), -EINVAL);
-    assert_non_null(strstr(error, "\"secret\" is not base64 of 1 to 32 octets"));
+    assert_int_equal(proof_response_decode(bytes_of(text), &response, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "\"secret\" is not base64 of 1 to 32 octets"));
     (void)snprintf(text, sizeof(text), format, 0, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-    assert_int_equal(proof_response_decode(bytes_of(text), &response, error), 0);
+    assert_int_equal(proof_response_decode(bytes_of(text), &response, &reason), 0);
     proof_response_deinit(&response);
 }
 

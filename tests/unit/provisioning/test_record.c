@@ -1,5 +1,6 @@
 /* Is a device's record one line of JSON that is read again as it was meant, and does nothing else
  * pass for one? */
+#include "base/reason.h"
 #include "provisioning/devicelist.h"
 #include "provisioning/recordfile.h"
 #include "provisioning/tally.h"
@@ -41,10 +42,10 @@ static DeviceOutcome outcome_new(void)
 
 static int decode(const char *text, DeviceRecord *ret)
 {
-    char error[RECORD_ERROR_SIZE] = "";
-    int r = device_record_decode((Bytes){(const uint8_t *)text, strlen(text)}, ret, error);
+    Reason reason = {0};
+    int r = device_record_decode((Bytes){(const uint8_t *)text, strlen(text)}, ret, &reason);
 
-    assert_true((r == 0) == (error[0] == '\0'));
+    assert_true((r == 0) == (reason.text[0] == '\0'));
     return r;
 }
 
@@ -74,14 +75,14 @@ static void a_record_is_read_as_it_was_written(void **state)
 
     (void)state;
     outcome.good = false;
-    (void)snprintf(outcome.error, sizeof(outcome.error), "it said \"no\"\nand\\more");
+    reason_set(&outcome.reason, 0, "it said \"no\"\nand\\more");
     assert_int_equal(device_outcome_encode(&outcome, &line), 0);
     assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
     line[strlen(line) - 1] = '\0';
     assert_int_equal(decode(line, &record), 0);
     assert_string_equal(record.serial, "0017");
     assert_string_equal(record.fqdn, "henb-17.example");
-    assert_string_equal(record.error, outcome.error);
+    assert_string_equal(record.reason.text, outcome.reason.text);
     assert_false(record.good);
     assert_true(record.milliseconds == 12.5);
     assert_int_equal(record.n_commands, 1);

@@ -2,6 +2,7 @@
 #include "provision_fixture.h"
 
 #include "base/file.h"
+#include "base/reason.h"
 #include "pki_fixture.h"
 #include "provisioning/pcrsignature_file.h"
 #include "provisioning/step.h"
@@ -152,13 +153,13 @@ static void leave_object_and_session(const char *tcti)
                                                              {.hmac.hashAlg = TPM2_ALG_SHA256}}},
     };
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TPM2B_NONCE nonce_tpm = {0};
     TPM2B_PUBLIC public = {0};
     TpmObject object = {0};
     TPM2_HANDLE session;
 
-    assert_int_equal(tpm_open(tcti, &tpm, error), 0);
+    assert_int_equal(tpm_open(tcti, &tpm, &reason), 0);
     assert_int_equal(tpm2_create_primary(tpm, TPM2_RH_NULL, NULL, &template, &public, &object), 0);
     assert_int_equal(
         tpm2_start_auth_session(tpm, NULL, &nonce, &no_salt, TPM2_SE_POLICY, &session, &nonce_tpm),
@@ -204,13 +205,13 @@ static void once_locked_the_owner_can_do_nothing_and_the_key_still_signs(void **
 {
     Line *line = *state;
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmFacts facts;
     TPM2B_AUTH empty = {0};
 
     assert_int_equal(run(line), 0);
-    assert_int_equal(tpm_open(line->device->options.tcti, &tpm, error), 0);
-    assert_int_equal(tpm_facts_read(tpm, &facts, error), 0);
+    assert_int_equal(tpm_open(line->device->options.tcti, &tpm, &reason), 0);
+    assert_int_equal(tpm_facts_read(tpm, &facts, &reason), 0);
     assert_true(facts.owner_auth_set);
     assert_int_equal(tpm_rc_base(tpm2_hierarchy_change_auth(tpm, TPM2_RH_OWNER, NULL, &empty)),
                      TPM2_RC_BAD_AUTH);
@@ -234,7 +235,7 @@ static void policy_write(Line *line)
     PcrState expected = {.bank = TPM2_ALG_SHA256, .mask = 1U << 7};
     PcrSignatures *states = calloc(1, sizeof(*states));
     EVP_PKEY *pkey = EVP_EC_gen("P-256");
-    char error[POLICY_KEY_ERROR_SIZE] = "";
+    Reason reason = {0};
     char private_path[112];
     PolicyKey key = {0};
     PcrSignature entry;
@@ -248,7 +249,7 @@ static void policy_write(Line *line)
     assert_int_equal(PEM_write_PUBKEY(file, pkey), 1);
     (void)fclose(file);
     EVP_PKEY_free(pkey);
-    assert_int_equal(policy_key_read(private_path, true, &key, error), 0);
+    assert_int_equal(policy_key_read(private_path, true, &key, &reason), 0);
     assert_int_equal(pcr_signature_make(&expected, &key, &entry), 0);
     assert_int_equal(pcr_signatures_add(states, &entry), 0);
     assert_int_equal(pcr_signatures_json_encode(states, &json), 0);

@@ -2,6 +2,7 @@
  * see it: Names, parameter encryption, and several sessions in one command. */
 #include "tpm/command.h"
 
+#include "base/reason.h"
 #include "probe.h"
 #include "tpm/nv.h"
 
@@ -21,24 +22,24 @@ static const TPMS_NV_PUBLIC nv_public = {
     .dataSize = NV_SIZE,
 };
 
-static char error[TPM_ERROR_SIZE];
+static Reason reason;
 
 static void must(int r)
 {
     if (r < 0)
-        fail_msg("%s", error);
+        fail_msg("%s", reason.text);
 }
 
 static int index_define(void **state)
 {
     (void)state;
-    return nv_define(bench.tpm, &nv_public, error);
+    return nv_define(bench.tpm, &nv_public, &reason);
 }
 
 static int index_undefine(void **state)
 {
     (void)probe_remove(state);
-    return nv_undefine(bench.tpm, NV_INDEX, error);
+    return nv_undefine(bench.tpm, NV_INDEX, &reason);
 }
 
 /* Another implementation on the same way to the TPM. */
@@ -85,12 +86,12 @@ static void the_names_of_objects_are_those_that_the_tpm_computes(void **state)
     TpmObject object = {0};
 
     (void)state;
-    must(tpm_srk_open(bench.tpm, false, &object, error));
+    must(tpm_srk_open(bench.tpm, false, &object, &reason));
     assert_object_name(esys, &object);
     object = signing_key_new(&public);
     assert_object_name(esys, &object);
     tpm_object_release(bench.tpm, &object);
-    must(tpm_parent_open(bench.tpm, TPM2_RH_OWNER, &object, error));
+    must(tpm_parent_open(bench.tpm, TPM2_RH_OWNER, &object, &reason));
     assert_object_name(esys, &object);
     tpm_object_release(bench.tpm, &object);
     Esys_Finalize(&esys);
@@ -107,12 +108,12 @@ static void the_names_of_nv_indices_are_those_that_the_tpm_computes(void **state
         TPM2B_NAME told = {0};
         NvIndex index;
 
-        must(nv_open(bench.tpm, NV_INDEX, &index, error));
+        must(nv_open(bench.tpm, NV_INDEX, &index, &reason));
         assert_int_equal(tpm2_nv_read_public(bench.tpm, NV_INDEX, &public, &told), TSS2_RC_SUCCESS);
         assert_name(&index.object.name, &told);
         assert_int_equal((public.attributes & TPMA_NV_WRITTEN) != 0, written);
         if (!written)
-            must(nv_write(bench.tpm, &index, NULL, BYTES_OF(octets), error));
+            must(nv_write(bench.tpm, &index, NULL, BYTES_OF(octets), &reason));
     }
 }
 
@@ -175,9 +176,9 @@ static void what_one_implementation_writes_encrypted_the_other_reads(void **stat
     NvIndex index;
 
     (void)state;
-    must(nv_open(bench.tpm, NV_INDEX, &index, error));
+    must(nv_open(bench.tpm, NV_INDEX, &index, &reason));
     probe_attach(&probe);
-    must(nv_write(bench.tpm, &index, NULL, BYTES_OF(ours), error));
+    must(nv_write(bench.tpm, &index, NULL, BYTES_OF(ours), &reason));
     assert_int_equal(
         Esys_TR_FromTPMPublic(esys, NV_INDEX, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &resource),
         TSS2_RC_SUCCESS);
@@ -195,8 +196,8 @@ static void what_one_implementation_writes_encrypted_the_other_reads(void **stat
     assert_int_equal(
         Esys_NV_Write(esys, resource, resource, session, ESYS_TR_NONE, ESYS_TR_NONE, &theirs, 0),
         TSS2_RC_SUCCESS);
-    must(nv_open(bench.tpm, NV_INDEX, &index, error)); /* written, it has another Name */
-    must(nv_read(bench.tpm, &index, found, NV_SIZE, error));
+    must(nv_open(bench.tpm, NV_INDEX, &index, &reason)); /* written, it has another Name */
+    must(nv_read(bench.tpm, &index, found, NV_SIZE, &reason));
     probe_detach();
     assert_false(probe.seen);
     assert_memory_equal(found, theirs.buffer, NV_SIZE);
@@ -227,7 +228,7 @@ static TSS2_RC seal_in(TpmSession *const *sessions, const TPM2B_SENSITIVE_DATA *
     TSS2_RC rc;
 
     assert_non_null(command);
-    must(tpm_srk_open(bench.tpm, false, &srk, error));
+    must(tpm_srk_open(bench.tpm, false, &srk, &reason));
     memcpy(frame.sessions, sessions, sizeof(frame.sessions));
     assert_int_equal(Tss2_Sys_Create_Prepare(tpm_command_sys(command), srk.handle, &sensitive,
                                              &template, &outside_info, &creation_pcr),
@@ -245,7 +246,7 @@ static TPM2B_SENSITIVE_DATA unseal(const TPM2B_PRIVATE *private, const TPM2B_PUB
     TPM2B_SENSITIVE_DATA found = {0};
     TpmObject srk = {0}, sealed = {0};
 
-    must(tpm_srk_open(bench.tpm, false, &srk, error));
+    must(tpm_srk_open(bench.tpm, false, &srk, &reason));
     assert_int_equal(tpm2_load(bench.tpm, &srk, NULL, private, public, &sealed), TSS2_RC_SUCCESS);
     tpm_hold(bench.tpm, sealed.handle);
     assert_int_equal(tpm2_unseal(bench.tpm, &sealed, NULL, &found), TSS2_RC_SUCCESS);
@@ -342,7 +343,7 @@ static void an_error_comes_back_as_the_tpm_says_it_and_harms_no_session(void **s
     (void)state;
     assert_int_equal(tpm2_read_public(bench.tpm, 0x81000055, &public, &object),
                      TPM2_RC_HANDLE | TPM2_RC_1);
-    must(nv_open(bench.tpm, NV_INDEX, &index, error));
+    must(nv_open(bench.tpm, NV_INDEX, &index, &reason));
     assert_int_equal(
         tpm2_nv_read(bench.tpm, &index.object, &index.object, session, NV_SIZE, 0, &found),
         TPM2_RC_NV_UNINITIALIZED);

@@ -1,6 +1,7 @@
 /* Each command is counted under its name, with the time that it took. */
 #include "tpm/meter.h"
 
+#include "base/reason.h"
 #include "tpm_bench.h"
 
 #include <setjmp.h>
@@ -33,14 +34,14 @@ static void each_command_is_counted_with_its_time(void **state)
 {
     const uint64_t begun = now();
     TpmMeter meter = {0};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Swtpm other;
     Tpm *tpm = NULL;
     const TpmMeterEntry *random;
 
     (void)state;
     assert_int_equal(swtpm_start(&other), 0);
-    assert_int_equal(tpm_open_metered(other.tcti, &meter, &tpm, error), 0);
+    assert_int_equal(tpm_open_metered(other.tcti, &meter, &tpm, &reason), 0);
     for (int i = 0; i < RANDOMS; i++) {
         TPM2B_DIGEST octets = {0};
 

@@ -68,35 +68,35 @@ static void extend(TPM2_HANDLE pcr, uint8_t octet)
 static void all_pcrs_are_read_each_in_its_place(void **state)
 {
     PcrState before = {.bank = TPM2_ALG_SHA256, .mask = 0xffffff}, after = before;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
-    assert_int_equal(pcr_read(bench.tpm, &before, error), 0);
+    assert_int_equal(pcr_read(bench.tpm, &before, &reason), 0);
     extend(3, 1);
     extend(14, 2);
-    assert_int_equal(pcr_read(bench.tpm, &after, error), 0);
+    assert_int_equal(pcr_read(bench.tpm, &after, &reason), 0);
     assert_int_equal(pcr_difference(&before, &after), 1 << 3 | 1 << 14);
 }
 
 static void sha384_has_values_of_its_own(void **state)
 {
     PcrState pcrs = {.bank = TPM2_ALG_SHA384, .mask = 0x000003};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     assert_int_equal(pcr_value_size(TPM2_ALG_SHA384), 48);
-    assert_int_equal(pcr_read(bench.tpm, &pcrs, error), 0);
+    assert_int_equal(pcr_read(bench.tpm, &pcrs, &reason), 0);
 }
 
 static void a_bank_that_the_tpm_lacks_is_named(void **state)
 {
     PcrState pcrs = {.bank = TPM2_ALG_SHA256, .mask = 0x000003};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     pcrs.bank = TPM2_ALG_SM3_256;
-    assert_int_equal(pcr_read(bench.tpm, &pcrs, error), -EOPNOTSUPP);
-    assert_int_not_equal(error[0], '\0');
+    assert_int_equal(pcr_read(bench.tpm, &pcrs, &reason), -EOPNOTSUPP);
+    assert_int_not_equal(reason.text[0], '\0');
 }
 
 int main(void)

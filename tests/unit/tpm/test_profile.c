@@ -82,12 +82,12 @@ static LesserTcti lesser_of(Lack lack)
 static void assert_lacking(Lack lack, TpmKeyAlgorithm algorithm, int expected, const char *words)
 {
     LesserTcti lesser = lesser_of(lack);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tpm tpm = {.tcti = (TSS2_TCTI_CONTEXT *)&lesser};
 
-    assert_int_equal(tpm_profile_check(&tpm, algorithm, error), expected);
-    if (!strstr(error, words))
-        fail_msg("'%s' does not say '%s'", error, words);
+    assert_int_equal(tpm_profile_check(&tpm, algorithm, &reason), expected);
+    if (!strstr(reason.text, words))
+        fail_msg("'%s' does not say '%s'", reason.text, words);
 }
 
 /* How many it lists is the TPM's to say (TPM 2.0 Part 3, 30.2). */
@@ -99,22 +99,22 @@ static void a_tpm_that_lists_few_at_once_is_asked_again(void **state)
     for (size_t i = 0; i < ELEMENTS(capabilities); i++) {
         LesserTcti lesser = lesser_of((Lack){capabilities[i], UINT16_MAX});
         Tpm tpm = {.tcti = (TSS2_TCTI_CONTEXT *)&lesser};
-        char error[TPM_ERROR_SIZE] = "";
+        Reason reason = {0};
 
         lesser.at_once = 1;
         for (unsigned j = 0; j < TPM_KEY_ALGORITHMS; j++)
-            assert_int_equal(tpm_profile_check(&tpm, (TpmKeyAlgorithm)j, error), 0);
+            assert_int_equal(tpm_profile_check(&tpm, (TpmKeyAlgorithm)j, &reason), 0);
         assert_true(lesser.answers > 2 * TPM_KEY_ALGORITHMS);
     }
 }
 
 static void a_whole_tpm_can_hold_every_key(void **state)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
     for (unsigned i = 0; i < TPM_KEY_ALGORITHMS; i++)
-        assert_int_equal(tpm_profile_check(bench.tpm, (TpmKeyAlgorithm)i, error), 0);
+        assert_int_equal(tpm_profile_check(bench.tpm, (TpmKeyAlgorithm)i, &reason), 0);
 }
 
 static void what_is_lacking_is_named_with_the_key_that_needs_it(void **state)

@@ -173,7 +173,7 @@ static void a_policy_sessions_answer_is_authenticated_as_well(void **state)
         .attributes = TPMA_NV_POLICYWRITE | TPMA_NV_AUTHREAD | TPMA_NV_NO_DA,
         .dataSize = NV_NUMBER_SIZE,
     };
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmSession *session;
     TPM2B_DIGEST digest = {0};
     NvIndex index;
@@ -184,8 +184,9 @@ static void a_policy_sessions_answer_is_authenticated_as_well(void **state)
     assert_int_equal(tpm2_policy_get_digest(bench.tpm, session, &digest), TSS2_RC_SUCCESS);
     tpm_session_flush(bench.tpm, session);
     public.authPolicy = digest;
-    if (nv_define(bench.tpm, &public, error) < 0 || nv_open(bench.tpm, NV_INDEX, &index, error) < 0)
-        fail_msg("%s", error);
+    if (nv_define(bench.tpm, &public, &reason) < 0 ||
+        nv_open(bench.tpm, NV_INDEX, &index, &reason) < 0)
+        fail_msg("%s", reason.text);
     session = session_new(TPM2_SE_POLICY);
     assert_int_equal(tpm2_policy_nv_written(bench.tpm, session, false), TSS2_RC_SUCCESS);
     probe_attach(&probe);
@@ -193,7 +194,7 @@ static void a_policy_sessions_answer_is_authenticated_as_well(void **state)
                      TPM_RC_ANSWER_REFUSED);
     probe_detach();
     tpm_session_flush(bench.tpm, session);
-    assert_int_equal(nv_undefine(bench.tpm, NV_INDEX, error), 0);
+    assert_int_equal(nv_undefine(bench.tpm, NV_INDEX, &reason), 0);
     assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
 }
 
@@ -209,13 +210,13 @@ static bool sealing_shows(TpmSession *session, Bytes secret, TpmObject *ret)
                        .parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_NULL}};
     TPM2B_SENSITIVE_CREATE filled = {.sensitive.data.size = (UINT16)secret.size};
     Probe probe = {.wanted = secret};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TPM2B_PRIVATE private = {0};
     TPM2B_PUBLIC public = {0};
     TpmObject srk = {0};
 
     memcpy(filled.sensitive.data.buffer, secret.data, secret.size);
-    assert_int_equal(tpm_srk_open(bench.tpm, false, &srk, error), 0);
+    assert_int_equal(tpm_srk_open(bench.tpm, false, &srk, &reason), 0);
     probe_attach(&probe);
     assert_int_equal(tpm2_create(bench.tpm, &srk, session, &filled, &template, &private, &public),
                      TSS2_RC_SUCCESS);
@@ -310,24 +311,24 @@ static void an_answer_that_was_to_be_encrypted_does_not_come_in_the_clear(void *
 
 static void another_storage_root_key_is_not_trusted_with_a_salt(void **state)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmSession *session = NULL;
     Tpm *tpm = NULL;
 
     (void)state;
     tpm_object_release(bench.tpm, &key);
     tpm_close(bench.tpm);
-    assert_int_equal(tpm_open(bench.swtpm.tcti, &tpm, error), 0);
-    assert_int_equal(tpm_srk_name(tpm, &tpm->srk_name, error), 0);
-    assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, error), 0);
+    assert_int_equal(tpm_open(bench.swtpm.tcti, &tpm, &reason), 0);
+    assert_int_equal(tpm_srk_name(tpm, &tpm->srk_name, &reason), 0);
+    assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, &reason), 0);
     tpm_session_flush(tpm, session);
     tpm_close(tpm);
 
-    assert_int_equal(tpm_open(bench.swtpm.tcti, &tpm, error), 0);
-    assert_int_equal(tpm_srk_name(tpm, &tpm->srk_name, error), 0);
+    assert_int_equal(tpm_open(bench.swtpm.tcti, &tpm, &reason), 0);
+    assert_int_equal(tpm_srk_name(tpm, &tpm->srk_name, &reason), 0);
     tpm->srk_name.name[5] ^= 1;
-    assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, error), -EIO);
-    assert_non_null(strstr(error, "storage root key"));
+    assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, &reason), -EIO);
+    assert_non_null(strstr(reason.text, "storage root key"));
     tpm_close(tpm);
     bench.tpm = NULL;
     bench_reconnect();
@@ -362,19 +363,19 @@ static void another_public_area_under_the_expected_name_gets_no_salt(void **stat
         .put_at = X_OFFSET,
         .put = BYTES_OF(known_key),
     };
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmSession *session = NULL;
     TPM2B_NAME name;
 
     (void)state;
-    assert_int_equal(tpm_srk_name(bench.tpm, &name, error), 0);
+    assert_int_equal(tpm_srk_name(bench.tpm, &name, &reason), 0);
     bench_reconnect();
     bench.tpm->srk_name = name;
     probe_attach(&probe);
-    assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_HMAC, &session, error), -EIO);
+    assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_HMAC, &session, &reason), -EIO);
     probe_detach();
-    assert_non_null(strstr(error, "storage root key"));
-    assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_HMAC, &session, error), 0);
+    assert_non_null(strstr(reason.text, "storage root key"));
+    assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_HMAC, &session, &reason), 0);
     tpm_session_flush(bench.tpm, session);
 }
 
@@ -388,18 +389,18 @@ static void an_nv_index_whose_name_is_anothers_is_not_opened(void **state)
         .dataSize = NV_NUMBER_SIZE,
     };
     Probe probe = {.command = TPM2_CC_NV_ReadPublic, .answer = {-1, 1}}; /* it ends in the Name */
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     NvIndex index;
 
     (void)state;
-    if (nv_define(bench.tpm, &public, error) < 0)
-        fail_msg("%s", error);
+    if (nv_define(bench.tpm, &public, &reason) < 0)
+        fail_msg("%s", reason.text);
     probe_attach(&probe);
-    assert_int_equal(nv_open(bench.tpm, public.nvIndex, &index, error), -EIO);
+    assert_int_equal(nv_open(bench.tpm, public.nvIndex, &index, &reason), -EIO);
     probe_detach();
-    assert_non_null(strstr(error, "public area"));
-    assert_int_equal(nv_open(bench.tpm, public.nvIndex, &index, error), 0);
-    assert_int_equal(nv_undefine(bench.tpm, public.nvIndex, error), 0);
+    assert_non_null(strstr(reason.text, "public area"));
+    assert_int_equal(nv_open(bench.tpm, public.nvIndex, &index, &reason), 0);
+    assert_int_equal(nv_undefine(bench.tpm, public.nvIndex, &reason), 0);
 }
 
 /* Another key each time. */
@@ -437,11 +438,11 @@ static TPM2B_PUBLIC storage_template(TPM2_ALG_ID type)
 static void storage_root_key_replace(TPM2_ALG_ID type)
 {
     const TPM2B_PUBLIC template = storage_template(type);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject old = {0}, primary = {0};
     TPM2B_PUBLIC public = {0};
 
-    assert_int_equal(tpm_srk_open(bench.tpm, false, &old, error), 0);
+    assert_int_equal(tpm_srk_open(bench.tpm, false, &old, &reason), 0);
     assert_int_equal(tpm2_evict_control(bench.tpm, &old, NULL, TPM_SRK_HANDLE), TSS2_RC_SUCCESS);
     assert_int_equal(
         tpm2_create_primary(bench.tpm, TPM2_RH_OWNER, NULL, &template, &public, &primary),
@@ -457,16 +458,16 @@ static void a_storage_root_key_put_in_its_place_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(types); i++) {
-        char error[TPM_ERROR_SIZE] = "";
+        Reason reason = {0};
         TpmSession *session = NULL;
         TPM2B_NAME name;
 
-        assert_int_equal(tpm_srk_name(bench.tpm, &name, error), 0);
+        assert_int_equal(tpm_srk_name(bench.tpm, &name, &reason), 0);
         storage_root_key_replace(types[i]);
         bench_reconnect();
         bench.tpm->srk_name = name;
-        assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_HMAC, &session, error), -EIO);
-        assert_non_null(strstr(error, "not the one that this device was provisioned with"));
+        assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_HMAC, &session, &reason), -EIO);
+        assert_non_null(strstr(reason.text, "not the one that this device was provisioned with"));
         assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
         bench_reconnect();
     }
@@ -482,24 +483,25 @@ static void a_session_salted_for_a_key_that_has_gone_authorizes_nothing(void **s
         .attributes = TPMA_NV_AUTHWRITE | TPMA_NV_AUTHREAD | TPMA_NV_NO_DA,
         .dataSize = NV_NUMBER_SIZE,
     };
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmSession *session = NULL;
     NvIndex index;
     TpmObject old;
 
     (void)state;
-    if (nv_define(bench.tpm, &public, error) < 0 || nv_open(bench.tpm, NV_INDEX, &index, error) < 0)
-        fail_msg("%s", error);
+    if (nv_define(bench.tpm, &public, &reason) < 0 ||
+        nv_open(bench.tpm, NV_INDEX, &index, &reason) < 0)
+        fail_msg("%s", reason.text);
     old = bench.tpm->salt_key;
     assert_int_not_equal(old.handle, TPM_NO_HANDLE);
     storage_root_key_replace(TPM2_ALG_ECC);
-    if (tpm_session_start(bench.tpm, TPM2_SE_HMAC, &session, error) == 0) {
+    if (tpm_session_start(bench.tpm, TPM2_SE_HMAC, &session, &reason) == 0) {
         assert_int_equal(tpm_rc_base(tpm2_nv_write(bench.tpm, &index.object, session, &data)),
                          TPM2_RC_BAD_AUTH);
         tpm_session_flush(bench.tpm, session);
     }
     bench_reconnect();
-    assert_int_equal(nv_undefine(bench.tpm, NV_INDEX, error), 0);
+    assert_int_equal(nv_undefine(bench.tpm, NV_INDEX, &reason), 0);
 }
 
 static void sessions_are_salted_with_rsa_and_with_elliptic_curves(void **state)
@@ -541,7 +543,7 @@ static void without_a_storage_root_key_a_session_is_not_said_to_encrypt(void **s
                             .signatureS = {.size = 1, .buffer = {1}}}};
     TPMT_TK_VERIFIED ticket = {0};
     TpmObject object = {0};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmSession *session = NULL;
     Tpm *tpm = NULL;
     Swtpm swtpm;
@@ -549,8 +551,8 @@ static void without_a_storage_root_key_a_session_is_not_said_to_encrypt(void **s
     (void)state;
     point_g_set(&public.publicArea.unique.ecc);
     assert_int_equal(swtpm_start(&swtpm), 0);
-    assert_int_equal(tpm_open(swtpm.tcti, &tpm, error), 0);
-    assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, error), 0);
+    assert_int_equal(tpm_open(swtpm.tcti, &tpm, &reason), 0);
+    assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, &reason), 0);
     assert_null(session->key);
     assert_int_equal(session->attributes, TPMA_SESSION_CONTINUESESSION);
     /* It may stand where it would only protect, and protects nothing. */
@@ -561,7 +563,7 @@ static void without_a_storage_root_key_a_session_is_not_said_to_encrypt(void **s
     tpm_session_flush(tpm, session);
     /* But one that was provisioned with a key is not taken without it. */
     tpm->srk_name = (TPM2B_NAME){.size = 34};
-    assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, error), -EIO);
+    assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, &reason), -EIO);
     tpm_close(tpm);
     swtpm_stop(&swtpm);
 }

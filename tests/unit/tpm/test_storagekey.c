@@ -20,10 +20,10 @@ typedef struct Bench {
 static int bench_init(void **state)
 {
     static Bench bench;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     *state = &bench;
-    return swtpm_start(&bench.swtpm) < 0 || tpm_open(bench.swtpm.tcti, &bench.tpm, error) < 0;
+    return swtpm_start(&bench.swtpm) < 0 || tpm_open(bench.swtpm.tcti, &bench.tpm, &reason) < 0;
 }
 
 static int bench_deinit(void **state)
@@ -43,12 +43,12 @@ static unsigned transient_count(Tpm *tpm)
 static void an_absent_key_is_made_only_when_asked_for(void **state)
 {
     Bench *bench = *state;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0};
 
-    assert_int_equal(tpm_srk_open(bench->tpm, false, &srk, error), -ENOENT);
-    assert_non_null(strstr(error, "tre-provision init"));
-    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, error), 0);
+    assert_int_equal(tpm_srk_open(bench->tpm, false, &srk, &reason), -ENOENT);
+    assert_non_null(strstr(reason.text, "tre-provision init"));
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), 0);
     tpm_object_release(bench->tpm, &srk);
     assert_int_equal(transient_count(bench->tpm), 0);
 }
@@ -56,15 +56,15 @@ static void an_absent_key_is_made_only_when_asked_for(void **state)
 static void the_key_is_found_again_and_is_the_same(void **state)
 {
     Bench *bench = *state;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0};
     TPM2B_NAME first;
     TPM2B_NAME again;
 
-    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, error), 0);
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), 0);
     first = srk.name;
     tpm_object_release(bench->tpm, &srk);
-    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, error), 0);
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), 0);
     again = srk.name;
     tpm_object_release(bench->tpm, &srk);
     assert_int_equal(first.size, again.size);
@@ -74,12 +74,12 @@ static void the_key_is_found_again_and_is_the_same(void **state)
 static void the_owners_primary_key_is_transient_and_is_given_back(void **state)
 {
     Bench *bench = *state;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     for (int i = 0; i < 8; i++) { /* more often than there are slots */
         TpmObject parent = {0};
 
-        assert_int_equal(tpm_parent_open(bench->tpm, TPM2_RH_OWNER, &parent, error), 0);
+        assert_int_equal(tpm_parent_open(bench->tpm, TPM2_RH_OWNER, &parent, &reason), 0);
         assert_int_equal(transient_count(bench->tpm), 1);
         tpm_object_release(bench->tpm, &parent);
         assert_int_equal(transient_count(bench->tpm), 0);
@@ -118,14 +118,14 @@ static void signing_key_put_at_srk(Tpm *tpm)
 static void what_is_no_storage_key_is_refused_and_left(void **state)
 {
     Bench *bench = *state;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0};
 
     signing_key_put_at_srk(bench->tpm);
     for (int i = 0; i < 2; i++) { /* the second time shows that it is still there */
-        assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, error), -EIO);
-        assert_non_null(strstr(error, "not a storage key"));
-        assert_non_null(strstr(error, "tpm2_evictcontrol"));
+        assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), -EIO);
+        assert_non_null(strstr(reason.text, "not a storage key"));
+        assert_non_null(strstr(reason.text, "tpm2_evictcontrol"));
     }
     assert_int_equal(transient_count(bench->tpm), 0);
 }
@@ -134,13 +134,13 @@ static void an_owner_password_is_explained(void **state)
 {
     Bench *bench = *state;
     const TPM2B_AUTH auth = {.size = 4, .buffer = {'a', 'u', 't', 'h'}};
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0};
 
     assert_int_equal(tpm2_hierarchy_change_auth(bench->tpm, TPM2_RH_OWNER, NULL, &auth),
                      TSS2_RC_SUCCESS);
-    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, error), -EIO);
-    assert_non_null(strstr(error, "password"));
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), -EIO);
+    assert_non_null(strstr(reason.text, "password"));
 }
 
 int main(void)

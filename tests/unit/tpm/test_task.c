@@ -2,6 +2,7 @@
  * once, cancelled or not. The TPM is a thread of the test's own that does as it is told. */
 #include "tpm/task.h"
 
+#include "base/reason.h"
 #include "swtpm_fixture.h"
 #include "tpm_commands.h"
 
@@ -450,7 +451,7 @@ static void the_thread_takes_no_signals(void **state)
 typedef struct TpmUse {
     Swtpm swtpm;
     TpmTask *task;
-    char error[TPM_ERROR_SIZE];
+    Reason reason;
     int opened;
     TSS2_RC started, random, random_canceled, flushed;
     unsigned sessions;
@@ -467,7 +468,7 @@ static void tpm_use(void *userdata)
     TPM2B_NONCE nonce_tpm = {0};
     TPM2B_DIGEST octets = {0};
 
-    use->opened = tpm_open_in_loop(use->swtpm.tcti, stage.loop, &tpm, use->error);
+    use->opened = tpm_open_in_loop(use->swtpm.tcti, stage.loop, &tpm, &use->reason);
     if (use->opened < 0)
         return;
     use->started =
@@ -498,12 +499,12 @@ static void a_cancelled_task_gives_no_command_but_flushes(void **state)
     while (use.n_done == 0)
         assert_true(sd_event_run(stage.event, PATIENCE_US) > 0);
     if (use.opened < 0)
-        fail_msg("%s", use.error);
+        fail_msg("%s", use.reason.text);
     assert_int_equal(use.started, TSS2_RC_SUCCESS);
     assert_int_equal(use.random, TSS2_RC_SUCCESS);
     assert_int_equal(use.random_canceled, TPM2_RC_CANCELED);
     assert_int_equal(use.flushed, TSS2_RC_SUCCESS);
-    assert_int_equal(tpm_open(use.swtpm.tcti, &tpm, use.error), 0);
+    assert_int_equal(tpm_open(use.swtpm.tcti, &tpm, &use.reason), 0);
     assert_int_equal(tpm_handle_count(tpm, TPM2_LOADED_SESSION_FIRST), 0);
     tpm_close(tpm);
     swtpm_stop(&use.swtpm);

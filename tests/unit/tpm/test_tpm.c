@@ -17,18 +17,18 @@
 
 static void assert_not_opened(const char *tcti, int expected, const char *why)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tpm *tpm = NULL;
 
-    assert_int_equal(tpm_open(tcti, &tpm, error), expected);
+    assert_int_equal(tpm_open(tcti, &tpm, &reason), expected);
     assert_null(tpm);
-    if (!strstr(error, why))
-        fail_msg("'%s' does not say '%s'", error, why);
+    if (!strstr(reason.text, why))
+        fail_msg("'%s' does not say '%s'", reason.text, why);
 }
 
 static void a_tpm_opens_again_and_again(void **state)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Swtpm swtpm;
 
     (void)state;
@@ -36,7 +36,7 @@ static void a_tpm_opens_again_and_again(void **state)
     for (int i = 0; i < 20; i++) {
         Tpm *tpm = NULL;
 
-        assert_int_equal(tpm_open(swtpm.tcti, &tpm, error), 0);
+        assert_int_equal(tpm_open(swtpm.tcti, &tpm, &reason), 0);
         tpm_close(tpm);
     }
     swtpm_stop(&swtpm);
@@ -109,7 +109,7 @@ static void a_tcti_that_leads_nowhere_is_quoted(void **state)
 
 static void a_tpm_that_has_gone_away_is_an_error_not_a_crash(void **state)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Swtpm swtpm;
     Tpm *tpm = NULL;
     TPM2B_DIGEST random = {0};
@@ -117,34 +117,34 @@ static void a_tpm_that_has_gone_away_is_an_error_not_a_crash(void **state)
 
     (void)state;
     assert_int_equal(swtpm_start(&swtpm), 0);
-    assert_int_equal(tpm_open(swtpm.tcti, &tpm, error), 0);
+    assert_int_equal(tpm_open(swtpm.tcti, &tpm, &reason), 0);
     swtpm_stop(&swtpm);
     rc = tpm2_get_random(tpm, 8, &random);
     assert_int_not_equal(rc, TSS2_RC_SUCCESS);
-    tpm_error(error, "TPM2_GetRandom", rc);
-    assert_non_null(strstr(error, "TPM2_GetRandom: "));
+    tpm_error(&reason, "TPM2_GetRandom", rc);
+    assert_non_null(strstr(reason.text, "TPM2_GetRandom: "));
     tpm_close(tpm);
 }
 
 static void an_error_has_the_command_the_tpms_words_and_the_remedy(void **state)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
-    tpm_error(error, "TPM2_Load", 0x902);
-    assert_non_null(strstr(error, "TPM2_Load: tpm:warn"));
-    assert_non_null(strstr(error, "0x00000902"));
-    assert_non_null(strstr(error, "tpm2_flushcontext -t"));
-    tpm_error(error, "TPM2_Load", 0x1df); /* TPM_RC_INTEGRITY, parameter 1 */
-    assert_non_null(strstr(error, "another TPM"));
-    tpm_error(error, "TPM2_CreatePrimary", 0x9a2); /* TPM_RC_BAD_AUTH, session 1 */
-    assert_non_null(strstr(error, "password"));
-    tpm_error(error, "TPM2_PolicyPCR", 0x1); /* TPM 1.2's */
-    assert_non_null(strstr(error, "no TPM 2.0's answer"));
-    tpm_error(error, "TPM2_Sign", TSS2_SYS_RC_MALFORMED_RESPONSE);
-    assert_non_null(strstr(error, "no TPM 2.0's answer"));
-    tpm_error(error, "TPM2_Sign", 0x2d5); /* nothing known to do about it */
-    assert_null(strchr(error, ';'));
+    tpm_error(&reason, "TPM2_Load", 0x902);
+    assert_non_null(strstr(reason.text, "TPM2_Load: tpm:warn"));
+    assert_non_null(strstr(reason.text, "0x00000902"));
+    assert_non_null(strstr(reason.text, "tpm2_flushcontext -t"));
+    tpm_error(&reason, "TPM2_Load", 0x1df); /* TPM_RC_INTEGRITY, parameter 1 */
+    assert_non_null(strstr(reason.text, "another TPM"));
+    tpm_error(&reason, "TPM2_CreatePrimary", 0x9a2); /* TPM_RC_BAD_AUTH, session 1 */
+    assert_non_null(strstr(reason.text, "password"));
+    tpm_error(&reason, "TPM2_PolicyPCR", 0x1); /* TPM 1.2's */
+    assert_non_null(strstr(reason.text, "no TPM 2.0's answer"));
+    tpm_error(&reason, "TPM2_Sign", TSS2_SYS_RC_MALFORMED_RESPONSE);
+    assert_non_null(strstr(reason.text, "no TPM 2.0's answer"));
+    tpm_error(&reason, "TPM2_Sign", 0x2d5); /* nothing known to do about it */
+    assert_null(strchr(reason.text, ';'));
 }
 
 static void each_key_algorithm_has_its_name(void **state)

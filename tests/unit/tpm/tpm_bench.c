@@ -1,6 +1,7 @@
 /* A TPM of the test's own, with a storage root key and a key below it. */
 #include "tpm_bench.h"
 
+#include "base/reason.h"
 #include "tpm/session.h"
 
 #include <setjmp.h>
@@ -12,7 +13,7 @@ TpmBench bench;
 
 int bench_init(void **state)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0};
 
     *state = &bench;
@@ -20,9 +21,9 @@ int bench_init(void **state)
         print_error("no memory for secrets\n");
         return -1;
     }
-    if (swtpm_start(&bench.swtpm) < 0 || tpm_open(bench.swtpm.tcti, &bench.tpm, error) < 0 ||
-        tpm_srk_open(bench.tpm, true, &srk, error) < 0) {
-        print_error("%s\n", error);
+    if (swtpm_start(&bench.swtpm) < 0 || tpm_open(bench.swtpm.tcti, &bench.tpm, &reason) < 0 ||
+        tpm_srk_open(bench.tpm, true, &srk, &reason) < 0) {
+        print_error("%s\n", reason.text);
         return -1;
     }
     tpm_object_release(bench.tpm, &srk);
@@ -39,12 +40,12 @@ int bench_deinit(void **state)
 
 void bench_reconnect(void)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     if (bench.tpm)
         tpm_close(bench.tpm);
-    if (tpm_open(bench.swtpm.tcti, &bench.tpm, error) < 0)
-        fail_msg("%s", error);
+    if (tpm_open(bench.swtpm.tcti, &bench.tpm, &reason) < 0)
+        fail_msg("%s", reason.text);
 }
 
 unsigned handle_count(TPM2_HANDLE first)
@@ -72,12 +73,12 @@ TpmObject signing_key_new(TPM2B_PUBLIC *ret_public)
                     },
             },
     };
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0}, key = {0};
     TPM2B_PRIVATE private = {0};
 
-    if (tpm_srk_open(bench.tpm, false, &srk, error) < 0)
-        fail_msg("%s", error);
+    if (tpm_srk_open(bench.tpm, false, &srk, &reason) < 0)
+        fail_msg("%s", reason.text);
     *ret_public = (TPM2B_PUBLIC){0};
     assert_int_equal(
         tpm2_create(bench.tpm, &srk, NULL, &sensitive, &template, &private, ret_public),
@@ -101,11 +102,11 @@ TSS2_RC signing_key_sign(const TpmObject *key, TpmSession *session, const TPM2B_
 
 TpmSession *session_new(TPM2_SE type)
 {
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmSession *session = NULL;
 
-    if (tpm_session_start(bench.tpm, type, &session, error) < 0)
-        fail_msg("%s", error);
+    if (tpm_session_start(bench.tpm, type, &session, &reason) < 0)
+        fail_msg("%s", reason.text);
     return session;
 }
 

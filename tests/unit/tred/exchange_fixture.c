@@ -32,19 +32,19 @@ static void anchors_write(const char *path, X509 *certificate)
 int tpm_key_new(const char *tcti, Tpm **ret_tpm, SigningKey **ret_key)
 {
     DeviceKey *device = NULL;
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     TpmObject srk = {0};
     Tss2Key file;
 
-    if (tpm_open(tcti, ret_tpm, error) < 0 || tpm_srk_open(*ret_tpm, true, &srk, error) < 0) {
-        print_error("%s\n", error);
+    if (tpm_open(tcti, ret_tpm, &reason) < 0 || tpm_srk_open(*ret_tpm, true, &srk, &reason) < 0) {
+        print_error("%s\n", reason.text);
         return -1;
     }
     tpm_object_release(*ret_tpm, &srk);
-    if (device_key_create(*ret_tpm, TPM_KEY_ECDSA_P256, NULL, &file, error) < 0 ||
-        device_key_load(*ret_tpm, &file, NULL, &device, error) < 0 ||
-        tpm_signing_key_new(device, NULL, ret_key, error) < 0) {
-        print_error("%s\n", error);
+    if (device_key_create(*ret_tpm, TPM_KEY_ECDSA_P256, NULL, &file, &reason) < 0 ||
+        device_key_load(*ret_tpm, &file, NULL, &device, &reason) < 0 ||
+        tpm_signing_key_new(device, NULL, ret_key, &reason) < 0) {
+        print_error("%s\n", reason.text);
         return -1;
     }
     return 0;
@@ -64,7 +64,7 @@ static int verifier_fill(const char *anchors)
         service_answer(&bench.verifier, &request, fd, &answer);
         r = answer.error;
         if (r < 0)
-            print_error("%s\n", answer.reason);
+            print_error("%s\n", answer.reason.text);
     }
     return r;
 }
@@ -73,7 +73,7 @@ int bench_init(void **state)
 {
     static const DataPlaneOptions no_traffic = {.mode = DATAPLANE_NONE, .interface = "none0"};
     const PkiSpec spec = pki_segw_spec(SEGW_FQDN);
-    char error[ORDER_TEXT_SIZE] = "";
+    Reason reason = {0};
     char path[128];
 
     (void)state;
@@ -86,7 +86,7 @@ int bench_init(void **state)
     anchors_write(path, bench.root.certificate);
     if (verifier_fill(path) < 0)
         return -1;
-    if (dataplane_open(&no_traffic, &bench.context.dataplane, error) < 0)
+    if (dataplane_open(&no_traffic, &bench.context.dataplane, &reason) < 0)
         return -1;
     selector_policy_any(&bench.allowed);
     bench.context.allowed_local = bench.context.allowed_remote = &bench.allowed;
@@ -114,7 +114,7 @@ int bench_deinit(void **state)
 void play_init(Play *play)
 {
     *play = (Play){.group = IKE_GROUP_ECP_256, .spi_r = 0x5e60000000000001};
-    assert_int_equal(exchange_new(&bench.context, play->group, &play->exchange, play->reason), 0);
+    assert_int_equal(exchange_new(&bench.context, play->group, &play->exchange, &play->reason), 0);
     assert_int_equal(RAND_bytes(play->nonce_r, sizeof(play->nonce_r)), 1);
     memcpy(play->nonce_i, exchange_nonce_i(play->exchange).data,
            exchange_nonce_i(play->exchange).size);
@@ -255,8 +255,8 @@ void play_agree(Play *play)
 
     play_request_build(play, &request);
     play_response_build(play, &response);
-    if (exchange_agree(play->exchange, play->request, play->response, play->reason) != 0)
-        fail_msg("Agree: %s", play->reason);
+    if (exchange_agree(play->exchange, play->request, play->response, &play->reason) != 0)
+        fail_msg("Agree: %s", play->reason.text);
 }
 
 typedef struct SignEnd {
@@ -276,13 +276,13 @@ static void on_signed(Exchange *exchange, int r, const OwnAuth *auth, const char
     if (r == 0)
         end->play->own = *auth;
     else
-        (void)snprintf(end->play->reason, sizeof(end->play->reason), "%s", reason);
+        reason_set(&end->play->reason, 0, "%s", reason);
 }
 
 int play_try_to_sign(Play *play)
 {
     SignEnd end = {.play = play};
-    int r = exchange_sign_auth(play->exchange, on_signed, &end, play->reason);
+    int r = exchange_sign_auth(play->exchange, on_signed, &end, &play->reason);
 
     assert_int_equal(end.n_calls, r == 0); /* the bench's TPM has no loop: it ends in the call */
     return r != 0 ? r : end.result;
@@ -291,7 +291,7 @@ int play_try_to_sign(Play *play)
 void play_sign(Play *play)
 {
     if (play_try_to_sign(play) != 0)
-        fail_msg("SignAuth: %s", play->reason);
+        fail_msg("SignAuth: %s", play->reason.text);
 }
 
 static IkeSaPayload esp_sa(uint32_t spi)
@@ -321,7 +321,7 @@ void play_offer_child(Play *play)
         .selectors = {
             {.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX, .end = {255, 255, 255, 255}}}};
 
-    assert_int_equal(exchange_allocate_spi(play->exchange, &play->spi_in, play->reason), 0);
+    assert_int_equal(exchange_allocate_spi(play->exchange, &play->spi_in, &play->reason), 0);
     play->child_asked = (ChildTerms){
         .sa = esp_sa(play->spi_in),
         .ts_i = any,
@@ -399,8 +399,8 @@ void play_request_auth(Play *play)
     if (play->spi_in == 0)
         play_offer_child(play);
     message = play_auth_request(play, &play->own, buffer);
-    if (exchange_protect(play->exchange, &message, 1280, &sealed, play->reason) != 0)
-        fail_msg("Protect: %s", play->reason);
+    if (exchange_protect(play->exchange, &message, 1280, &sealed, &play->reason) != 0)
+        fail_msg("Protect: %s", play->reason.text);
     play->asked = true;
     sealed_message_deinit(&sealed);
 }
@@ -527,8 +527,8 @@ static void response_take(Play *play, const PeerAuth *peer)
     const Bytes datagram = play_seal(play, IKE_AUTH, true, 1, first, plain, sealed);
     bool complete = false;
 
-    if (exchange_unprotect(play->exchange, datagram, &complete, &opened, play->reason) != 0)
-        fail_msg("Unprotect: %s", play->reason);
+    if (exchange_unprotect(play->exchange, datagram, &complete, &opened, &play->reason) != 0)
+        fail_msg("Unprotect: %s", play->reason.text);
     assert_true(complete);
     opened_message_deinit(&opened);
 }
@@ -550,13 +550,13 @@ int play_judge(Play *play, const PeerAuth *peer, time_t now)
     int r;
 
     auth_exchange(play, peer);
-    r = exchange_verify_begin(play->exchange, now, &request, play->reason);
+    r = exchange_verify_begin(play->exchange, now, &request, &play->reason);
     if (r != 0)
         return r;
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_VERIFYING);
     service_answer(&bench.verifier, &request, -1, &answer);
     assert_int_equal(answer.error, 0);
-    return exchange_verify_end(play->exchange, &answer.verdict, play->reason);
+    return exchange_verify_end(play->exchange, &answer.verdict, &play->reason);
 }
 
 void play_verify(Play *play)
@@ -564,7 +564,7 @@ void play_verify(Play *play)
     const PeerAuth peer = play_peer(play);
 
     if (play_judge(play, &peer, time(NULL)) != 0)
-        fail_msg("VerifyPeer: %s", play->reason);
+        fail_msg("VerifyPeer: %s", play->reason.text);
 }
 
 void play_refuse(Play *play)
@@ -591,7 +591,7 @@ void play_to(Play *play, ExchangeState state)
         VerifyRequest request;
 
         auth_exchange(play, &peer);
-        assert_int_equal(exchange_verify_begin(play->exchange, time(NULL), &request, play->reason),
+        assert_int_equal(exchange_verify_begin(play->exchange, time(NULL), &request, &play->reason),
                          0);
     } else if (state == EXCHANGE_VERIFIED) {
         play_verify(play);
@@ -610,7 +610,7 @@ static void note_added(int error, const char *reason, void *userdata)
 int play_add_child(Play *play, uint32_t spi_in)
 {
     int added = -EINPROGRESS;
-    int r = exchange_add_child(play->exchange, spi_in, note_added, &added, play->reason);
+    int r = exchange_add_child(play->exchange, spi_in, note_added, &added, &play->reason);
 
     return r != 0 ? r : added;
 }

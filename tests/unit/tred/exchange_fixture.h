@@ -2,6 +2,7 @@
  * the test. */
 #pragma once
 
+#include "base/reason.h"
 #include "pki_fixture.h"
 #include "swtpm_fixture.h"
 
@@ -73,7 +74,7 @@ typedef struct PeerAuth {
 
 typedef struct Play {
     Exchange *exchange;
-    char reason[EXCHANGE_REASON_SIZE];
+    Reason reason;
     uint8_t nonce_i[IKE_NONCE_MAX]; /* as BeginExchange returned it */
 
     uint8_t request_data[PLAY_MESSAGE_MAX];

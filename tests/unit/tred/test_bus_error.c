@@ -32,7 +32,7 @@ static void every_refusal_has_a_sentence_of_its_own(void **state)
         assert_true(bus_error_set(&found, error, "") < 0);
         assert_string_equal(found.name, bus_error_name(error));
         assert_true(strlen(found.message) > 20);
-        assert_int_equal(found.message[strlen(found.message) - 1], '.');
+        assert_int_not_equal(found.message[strlen(found.message) - 1], '.');
     }
 }
 
@@ -41,8 +41,8 @@ static void the_reason_goes_before_the_sentence(void **state)
     _cleanup_(sd_bus_error_free) sd_bus_error found = SD_BUS_ERROR_NULL;
 
     (void)state;
-    (void)bus_error_set(&found, EXCHANGE_E_MALFORMED, "Found this. Do that.");
-    assert_string_equal(found.message, "Found this. Do that.");
+    (void)bus_error_set(&found, EXCHANGE_E_MALFORMED, "Found this. Do that");
+    assert_string_equal(found.message, "Found this. Do that");
 }
 
 static void what_has_no_name_is_a_plain_failure(void **state)

@@ -17,7 +17,7 @@
 typedef struct Result {
     int r;
     TredConfig config;
-    char error[CONFIG_ERROR_SIZE];
+    Reason reason;
 } Result;
 
 /* Reads `text` as a file. */
@@ -32,7 +32,7 @@ static Result read_text(const char *text)
     assert_true(fd >= 0);
     assert_int_equal(file_write_atomic(path, (Bytes){(const uint8_t *)text, strlen(text)}, 0600),
                      0);
-    result.r = tred_config_read(path, &result.config, result.error);
+    result.r = tred_config_read(path, &result.config, &result.reason);
     (void)unlink(path);
     return result;
 }
@@ -42,8 +42,8 @@ static void assert_refused(const char *text, const char *in_error)
     const Result result = read_text(text);
 
     assert_int_equal(result.r, -EINVAL);
-    if (!strstr(result.error, in_error))
-        fail_msg("\"%s\" does not name \"%s\"", result.error, in_error);
+    if (!strstr(result.reason.text, in_error))
+        fail_msg("\"%s\" does not name \"%s\"", result.reason.text, in_error);
 }
 
 static void a_segw_name_is_enough(void **state)
@@ -132,22 +132,22 @@ static void unknown_keys_and_values_are_refused(void **state)
 
 static void a_missing_file_is_an_error(void **state)
 {
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
     TredConfig config;
 
     (void)state;
-    assert_int_equal(tred_config_read("/nonexistent/tred.conf", &config, error), -ENOENT);
-    assert_non_null(strstr(error, "/nonexistent/tred.conf"));
+    assert_int_equal(tred_config_read("/nonexistent/tred.conf", &config, &reason), -ENOENT);
+    assert_non_null(strstr(reason.text, "/nonexistent/tred.conf"));
 }
 
 /* The file that is installed: its one mandatory key is for the operator to fill in. */
 static void the_installed_example_lacks_nothing_but_the_name(void **state)
 {
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
     TredConfig config;
 
-    assert_int_equal(tred_config_read(*state, &config, error), -EINVAL);
-    assert_non_null(strstr(error, "[segw] name"));
+    assert_int_equal(tred_config_read(*state, &config, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "[segw] name"));
 }
 
 int main(int argc, char **argv)

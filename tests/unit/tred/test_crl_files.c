@@ -16,7 +16,7 @@ enum { LONG_AGO = 1000000000, LATER_USEC = 1000 };
 
 static char folder[TEMPORARY_PATH_SIZE], *path;
 static CrlFiles held;
-static char problem[CRL_FILES_ERROR_SIZE];
+static Reason problem;
 
 static int setup(void **state)
 {
@@ -52,7 +52,7 @@ static void look(bool again, uint64_t now)
 {
     CrlFiles files;
 
-    assert_int_equal(crl_files_read(folder, &held, again, now, &files, problem), 0);
+    assert_int_equal(crl_files_read(folder, &held, again, now, &files, &problem), 0);
     crl_files_replace(&held, &files);
     crl_files_deinit(&files);
 }
@@ -139,19 +139,19 @@ static void assert_kept_then_read_anew(void (*spoil)(void), void (*mend)(void), 
 {
     lay_over("one");
     look(false, 0);
-    assert_string_equal(problem, "");
+    assert_string_equal(problem.text, "");
     spoil();
     look(false, 0);
     assert_int_equal(held.count, 1);
     assert_held(0, "one", true);
-    if (!strstr(problem, why))
-        fail_msg("'%s' lacks '%s'", problem, why);
+    if (!strstr(problem.text, why))
+        fail_msg("'%s' lacks '%s'", problem.text, why);
     mend();
     look(false, 0);
     assert_int_equal(held.count, 2);
     assert_held(0, "two", false);
     assert_held(1, "one", true);
-    assert_string_equal(problem, "");
+    assert_string_equal(problem.text, "");
 }
 
 static struct rlimit descriptors;
@@ -237,7 +237,7 @@ static void a_file_that_is_gone_is_kept_without_a_word(void **state)
     assert_int_equal(unlink(path), 0);
     look(false, 0);
     assert_held(0, "one", true);
-    assert_string_equal(problem, "");
+    assert_string_equal(problem.text, "");
 }
 
 static void a_257th_file_leaves_all_as_it_was(void **state)
@@ -255,11 +255,11 @@ static void a_257th_file_leaves_all_as_it_was(void **state)
     }
     look(false, 0);
     assert_int_equal(held.count, 1);
-    assert_non_null(strstr(problem, "more CRLs than are looked at"));
+    assert_non_null(strstr(problem.text, "more CRLs than are looked at"));
     assert_int_equal(unlink(extra[0]), 0);
     look(false, 0);
     assert_int_equal(held.count, CRL_FILES_MAX);
-    assert_string_equal(problem, "");
+    assert_string_equal(problem.text, "");
     for (size_t i = 0; i < CRL_FILES_MAX; i++) {
         (void)unlink(extra[i]);
         free(extra[i]);
@@ -272,7 +272,7 @@ static void a_flaw_is_remembered_until_the_file_changes_or_its_time_is_over(void
     lay_over("one");
     look(false, 0);
     CrlFile *file = settled(0);
-    memcpy(file->flaw, "bad", sizeof("bad"));
+    memcpy(file->flaw.text, "bad", sizeof("bad"));
     look(false, 0);
     assert_ptr_equal(held.files[0], file);
     file->flaw_until = LATER_USEC;
@@ -281,13 +281,13 @@ static void a_flaw_is_remembered_until_the_file_changes_or_its_time_is_over(void
     look(false, LATER_USEC);
     assert_int_equal(held.count, 1); /* what had a flaw is not kept */
     assert_held(0, "one", false);
-    assert_string_equal(held.files[0]->flaw, "");
-    memcpy(held.files[0]->flaw, "bad", sizeof("bad"));
+    assert_string_equal(held.files[0]->flaw.text, "");
+    memcpy(held.files[0]->flaw.text, "bad", sizeof("bad"));
     lay_over("better");
     look(false, 0);
     assert_int_equal(held.count, 1);
     assert_held(0, "better", false);
-    assert_string_equal(held.files[0]->flaw, "");
+    assert_string_equal(held.files[0]->flaw.text, "");
 }
 
 int main(void)

@@ -1,6 +1,8 @@
 /* Is the table of states and calls the one that the call flow needs, cell by cell? */
 #include "exchange_fixture.h"
 
+#include "base/reason.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -21,7 +23,7 @@ static const int expected[EXCHANGE_STATES][EXCHANGE_CALLS] = {
     [EXCHANGE_AGREED] = {NO, NO, EXCHANGE_SIGNED, NO, NO, NO, EXCHANGE_AGREED, EXCHANGE_AGREED, NO,
         EXCHANGE_AGREED},
     /* VerifyPeer from its beginning to its end. */
-    [EXCHANGE_SIGNED] = {NO, NO, NO, EXCHANGE_SIGNED, EXCHANGE_SIGNED, EXCHANGE_VERIFIED, NO,
+    [EXCHANGE_SIGNED] = {NO, NO, NO, EXCHANGE_SIGNED, EXCHANGE_SIGNED, EXCHANGE_VERIFIED, EXCHANGE_SIGNED,
         EXCHANGE_SIGNED, NO, EXCHANGE_SIGNED},
     [EXCHANGE_VERIFYING] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
     [EXCHANGE_VERIFIED] = {NO, NO, NO, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, NO, NO,
@@ -39,7 +41,7 @@ static int call_agree(Play *play)
         play_request_build(play, &request);
         play_response_build(play, &response);
     }
-    return exchange_agree(play->exchange, play->request, play->response, play->reason);
+    return exchange_agree(play->exchange, play->request, play->response, &play->reason);
 }
 
 static int call_protect(Play *play)
@@ -52,7 +54,7 @@ static int call_protect(Play *play)
 
     if (auth)
         message = play_auth_request(play, &play->own, buffer);
-    r = exchange_protect(play->exchange, &message, 1280, &sealed, play->reason);
+    r = exchange_protect(play->exchange, &message, 1280, &sealed, &play->reason);
     sealed_message_deinit(&sealed);
     return r;
 }
@@ -78,7 +80,7 @@ static int call_unprotect(Play *play)
                                                           : 2,
                              IKE_PAYLOAD_NONE, (Bytes){0}, buffer);
     }
-    r = exchange_unprotect(play->exchange, datagram, &complete, &opened, play->reason);
+    r = exchange_unprotect(play->exchange, datagram, &complete, &opened, &play->reason);
     opened_message_deinit(&opened);
     return r;
 }
@@ -97,7 +99,7 @@ static uint32_t spi_any(Play *play)
 {
     uint32_t spi = 256;
 
-    (void)exchange_allocate_spi(play->exchange, &spi, play->reason);
+    (void)exchange_allocate_spi(play->exchange, &spi, &play->reason);
     return spi;
 }
 
@@ -112,7 +114,7 @@ static int call_open_transport(Play *play)
     int fd = -1;
 
     memcpy(&remote, &segw, sizeof(segw));
-    return exchange_open_transport(play->exchange, &remote, false, &fd, play->reason);
+    return exchange_open_transport(play->exchange, &remote, false, &fd, &play->reason);
 }
 
 static int call_make(Play *play, ExchangeCall call)
@@ -121,7 +123,7 @@ static int call_make(Play *play, ExchangeCall call)
 
     switch (call) {
     case EXCHANGE_CHOOSE_GROUP:
-        return exchange_choose_group(play->exchange, IKE_GROUP_ECP_384, play->reason);
+        return exchange_choose_group(play->exchange, IKE_GROUP_ECP_384, &play->reason);
     case EXCHANGE_AGREE:
         return call_agree(play);
     case EXCHANGE_SIGN_AUTH:
@@ -135,11 +137,11 @@ static int call_make(Play *play, ExchangeCall call)
     case EXCHANGE_OPEN_TRANSPORT:
         return call_open_transport(play);
     case EXCHANGE_ALLOCATE_SPI:
-        return exchange_allocate_spi(play->exchange, &spi, play->reason);
+        return exchange_allocate_spi(play->exchange, &spi, &play->reason);
     case EXCHANGE_ADD_CHILD:
         return play_add_child(play, play->spi_in);
     case EXCHANGE_REMOVE_CHILD:
-        return exchange_remove_child(play->exchange, spi_any(play), play->reason);
+        return exchange_remove_child(play->exchange, spi_any(play), &play->reason);
     default:
         fail();
     }
@@ -157,11 +159,11 @@ static void check_cell(ExchangeState state, ExchangeCall call)
     if (r != (next == NO ? (int)EXCHANGE_E_WRONG_STATE : 0) ||
         (int)exchange_state(play.exchange) != (next == NO ? (int)state : next)) {
         fail_msg("call %d in state %s: returned %d (%s), then in state %s", (int)call,
-                 exchange_state_name(state), r, play.reason,
+                 exchange_state_name(state), r, play.reason.text,
                  exchange_state_name(exchange_state(play.exchange)));
     }
     if (next == NO)
-        assert_true(strlen(play.reason) > 20);
+        assert_true(strlen(play.reason.text) > 20);
     play_deinit(&play);
 }
 
@@ -206,12 +208,12 @@ static void a_new_exchange_has_its_own_spi_nonce_and_ke(void **state)
 static void a_group_outside_the_profile_is_refused(void **state)
 {
     static const uint16_t groups[] = {0, 1, 2, 5, 15, 21, 22, 65535};
-    char reason[EXCHANGE_REASON_SIZE] = "";
+    Reason reason = {0};
     Exchange *exchange = NULL;
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(groups); i++) {
-        assert_int_equal(exchange_new(&bench.context, groups[i], &exchange, reason),
+        assert_int_equal(exchange_new(&bench.context, groups[i], &exchange, &reason),
                          EXCHANGE_E_GROUP_NOT_SUPPORTED);
         assert_null(exchange);
     }
@@ -230,7 +232,7 @@ static void a_new_group_keeps_spi_and_nonce_and_changes_the_ke(void **state)
     spi_i = exchange_spi_i(play.exchange);
     size = exchange_ke_i(play.exchange).size;
     memcpy(ke, exchange_ke_i(play.exchange).data, size);
-    assert_int_equal(exchange_choose_group(play.exchange, IKE_GROUP_ECP_256, play.reason), 0);
+    assert_int_equal(exchange_choose_group(play.exchange, IKE_GROUP_ECP_256, &play.reason), 0);
     assert_int_equal(exchange_spi_i(play.exchange), spi_i);
     assert_memory_equal(exchange_nonce_i(play.exchange).data, play.nonce_i, 32);
     assert_false(bytes_equal(exchange_ke_i(play.exchange), (Bytes){ke, size}));
@@ -244,10 +246,10 @@ static void the_fifth_change_of_group_is_refused(void **state)
     (void)state;
     play_init(&play);
     for (int i = 0; i < EXCHANGE_GROUP_CHANGES_MAX; i++) {
-        assert_int_equal(exchange_choose_group(play.exchange, IKE_GROUP_CURVE25519, play.reason),
+        assert_int_equal(exchange_choose_group(play.exchange, IKE_GROUP_CURVE25519, &play.reason),
                          0);
     }
-    assert_int_equal(exchange_choose_group(play.exchange, IKE_GROUP_CURVE25519, play.reason),
+    assert_int_equal(exchange_choose_group(play.exchange, IKE_GROUP_CURVE25519, &play.reason),
                      EXCHANGE_E_WRONG_STATE);
     play_deinit(&play);
 }

@@ -40,7 +40,7 @@ static int agree(Round *round)
 {
     Play *play = &round->play;
 
-    return exchange_agree(play->exchange, play->request, play->response, play->reason);
+    return exchange_agree(play->exchange, play->request, play->response, &play->reason);
 }
 
 /* Refused for `error`, and nothing changed: the true response is taken after it. */
@@ -49,14 +49,14 @@ static void assert_refused(Round *round, ExchangeError error)
     Play *play = &round->play;
 
     assert_int_equal(agree(round), error);
-    assert_true(strlen(play->reason) > 20);
+    assert_true(strlen(play->reason.text) > 20);
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_BEGUN);
     round->request = play_request_spec(play);
     round->response = play_response_spec(play);
     play_request_build(play, &round->request);
     play_response_build(play, &round->response);
     if (agree(round) != 0)
-        fail_msg("the true messages: %s", play->reason);
+        fail_msg("the true messages: %s", play->reason.text);
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_AGREED);
 }
 
@@ -180,7 +180,7 @@ static void a_request_with_the_ke_before_choose_group_is_foreign(void **state)
     Round *round = *state;
     Play *play = &round->play;
 
-    assert_int_equal(exchange_choose_group(play->exchange, IKE_GROUP_ECP_256, play->reason), 0);
+    assert_int_equal(exchange_choose_group(play->exchange, IKE_GROUP_ECP_256, &play->reason), 0);
     assert_refused(round, EXCHANGE_E_FOREIGN_REQUEST);
 }
 
@@ -409,7 +409,7 @@ static void fragmentation_needs_both_sides(void **state)
         ike_chain_add_auth(&builder, play->own.method, play->own.data);
         ike_chain_add(&builder, IKE_PAYLOAD_VENDOR_ID, BYTES_OF(body));
         assert_int_equal(writer_finish(&writer, &message.payloads), 0);
-        assert_int_equal(exchange_protect(play->exchange, &message, 1000, &sealed, play->reason),
+        assert_int_equal(exchange_protect(play->exchange, &message, 1000, &sealed, &play->reason),
                          0);
         assert_int_equal(sealed.count, i == 3 ? 3 : 1);
         sealed_message_deinit(&sealed);

@@ -121,7 +121,7 @@ static void a_tpm_that_fails_is_quoted_and_may_be_tried_again(void **state)
     swtpm_stop(&swtpm);
     bench.context.signing_key = dead;
     assert_int_equal(play_try_to_sign(play), EXCHANGE_E_TPM_FAILED);
-    assert_non_null(strstr(play->reason, "TPM2_Sign"));
+    assert_non_null(strstr(play->reason.text, "TPM2_Sign"));
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_AGREED);
     bench.context.signing_key = key;
     signing_key_free(dead);
@@ -132,7 +132,7 @@ static void a_tpm_that_fails_is_quoted_and_may_be_tried_again(void **state)
 static void assert_peer_refused(Play *play, const PeerAuth *peer, time_t now, ExchangeError error)
 {
     assert_int_equal(play_judge(play, peer, now), error);
-    assert_true(strlen(play->reason) > 20);
+    assert_true(strlen(play->reason.text) > 20);
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_REFUSED);
     assert_string_equal(exchange_peer_identity(play->exchange), "");
 }
@@ -286,7 +286,7 @@ static void a_certificate_by_hash_and_url_is_unfit(void **state)
     for (size_t i = 0; i < peer.n_certificates; i++)
         peer.certificates[i].encoding = 12;
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_CERTIFICATE_UNFIT);
-    assert_non_null(strstr(play->reason, "encoding 12"));
+    assert_non_null(strstr(play->reason.text, "encoding 12"));
 }
 
 static void octets_that_are_no_certificate_are_unfit(void **state)
@@ -391,7 +391,7 @@ static void a_response_without_an_auth_is_refused_with_what_it_says_instead(void
     play_request_auth(play);
     play->child_granted = (ChildTerms){.notify = IKE_NOTIFY_AUTHENTICATION_FAILED};
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_AUTH_FAILED);
-    assert_non_null(strstr(play->reason, "AUTHENTICATION_FAILED"));
+    assert_non_null(strstr(play->reason.text, "AUTHENTICATION_FAILED"));
 }
 
 static void nobody_is_judged_before_a_response_was_opened(void **state)
@@ -400,7 +400,7 @@ static void nobody_is_judged_before_a_response_was_opened(void **state)
     Play *play = *state;
 
     play_request_auth(play);
-    assert_int_equal(exchange_verify_begin(play->exchange, time(NULL), &request, play->reason),
+    assert_int_equal(exchange_verify_begin(play->exchange, time(NULL), &request, &play->reason),
                      EXCHANGE_E_WRONG_STATE);
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_SIGNED);
     play_verify(play); /* and it may still come */

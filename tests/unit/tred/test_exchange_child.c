@@ -43,7 +43,7 @@ static uint32_t spi_new(Play *play)
 {
     uint32_t spi = 0;
 
-    assert_int_equal(exchange_allocate_spi(play->exchange, &spi, play->reason), 0);
+    assert_int_equal(exchange_allocate_spi(play->exchange, &spi, &play->reason), 0);
     return spi;
 }
 
@@ -57,7 +57,7 @@ static int negotiate(Play *play)
 static void assert_refused(Play *play, ExchangeError error)
 {
     assert_int_equal(negotiate(play), error);
-    assert_true(strlen(play->reason) > 20);
+    assert_true(strlen(play->reason.text) > 20);
     assert_false(play->exchange->child_keys_used);
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_VERIFIED);
 }
@@ -82,9 +82,9 @@ static void the_ninth_spi_is_refused_until_one_is_given_back(void **state)
 
     for (int i = 1; i < EXCHANGE_CHILDREN_MAX; i++)
         (void)spi_new(play);
-    assert_int_equal(exchange_allocate_spi(play->exchange, &spi, play->reason),
+    assert_int_equal(exchange_allocate_spi(play->exchange, &spi, &play->reason),
                      EXCHANGE_E_TOO_MANY_CHILDREN);
-    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason), 0);
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, &play->reason), 0);
     (void)spi_new(play);
 }
 
@@ -125,7 +125,7 @@ static void the_keys_are_not_handed_out_twice(void **state)
     assert_int_equal(play_add_child(play, play->spi_in), 0);
     assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_KEYS_USED);
     assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
-    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason), 0);
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, &play->reason), 0);
     assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
 }
 
@@ -134,9 +134,9 @@ static void removing_a_child_wipes_its_keys_and_forgets_its_spi(void **state)
     Play *play = *state;
 
     assert_int_equal(play_add_child(play, play->spi_in), 0);
-    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason), 0);
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, &play->reason), 0);
     assert_null(play->exchange->children[0].keys.encr_i);
-    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, play->reason),
+    assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, &play->reason),
                      EXCHANGE_E_NO_SUCH_CHILD);
 }
 
@@ -156,7 +156,7 @@ static void an_spi_that_was_not_allocated_is_no_child(void **state)
 
     assert_int_equal(play_add_child(play, play->spi_in ^ 1), EXCHANGE_E_NO_SUCH_CHILD);
     assert_int_equal(play_add_child(play, 0), EXCHANGE_E_NO_SUCH_CHILD);
-    assert_int_equal(exchange_remove_child(play->exchange, 0, play->reason),
+    assert_int_equal(exchange_remove_child(play->exchange, 0, &play->reason),
                      EXCHANGE_E_NO_SUCH_CHILD);
 }
 
@@ -175,7 +175,7 @@ static void another_exchanges_spi_is_no_child(void **state)
 
     play_to(&other, EXCHANGE_VERIFIED);
     assert_int_equal(play_add_child(play, other.spi_in), EXCHANGE_E_NO_SUCH_CHILD);
-    assert_int_equal(exchange_remove_child(play->exchange, other.spi_in, play->reason),
+    assert_int_equal(exchange_remove_child(play->exchange, other.spi_in, &play->reason),
                      EXCHANGE_E_NO_SUCH_CHILD);
     play_deinit(&other);
 }
@@ -204,7 +204,7 @@ static void a_child_that_the_segw_refuses_is_not_granted(void **state)
 
     play->child_granted = (ChildTerms){.notify = IKE_NOTIFY_TS_UNACCEPTABLE};
     assert_refused(play, EXCHANGE_E_CHILD_NOT_GRANTED);
-    assert_non_null(strstr(play->reason, "TS_UNACCEPTABLE"));
+    assert_non_null(strstr(play->reason.text, "TS_UNACCEPTABLE"));
 }
 
 static void transport_mode_is_no_tunnel(void **state)
@@ -434,7 +434,7 @@ static void an_address_stands_for_itself_whatever_prefix_it_is_said_to_be_in(voi
     ask_for_ipv6(play);
     assign(play, IKE_CFG_INTERNAL_IP6_ADDRESS, address, sizeof(address));
     play_verify(play);
-    assert_int_equal(exchange_grant_read(play->exchange, play->spi_in, &grant, play->reason), 0);
+    assert_int_equal(exchange_grant_read(play->exchange, play->spi_in, &grant, &play->reason), 0);
     assert_int_equal(grant.n_addresses, 1);
     assert_int_equal(grant.addresses[0].size, 16);
     assert_int_equal(grant.addresses[0].prefix_length, 128);
@@ -511,7 +511,7 @@ static ChildGrant grant_of(Play *play)
     ChildGrant grant;
 
     play_verify(play);
-    assert_int_equal(exchange_grant_read(play->exchange, play->spi_in, &grant, play->reason), 0);
+    assert_int_equal(exchange_grant_read(play->exchange, play->spi_in, &grant, &play->reason), 0);
     return grant;
 }
 

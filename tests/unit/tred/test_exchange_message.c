@@ -42,7 +42,7 @@ static int end(void **state)
 static int seal(Play *play, const PlainMessage *message)
 {
     SealedMessage sealed = {0};
-    int r = exchange_protect(play->exchange, message, 1280, &sealed, play->reason);
+    int r = exchange_protect(play->exchange, message, 1280, &sealed, &play->reason);
 
     sealed_message_deinit(&sealed);
     return r;
@@ -59,7 +59,7 @@ static int open_(Play *play, Bytes datagram)
 {
     OpenedMessage opened = {0};
     bool complete = false;
-    int r = exchange_unprotect(play->exchange, datagram, &complete, &opened, play->reason);
+    int r = exchange_unprotect(play->exchange, datagram, &complete, &opened, &play->reason);
 
     opened_message_deinit(&opened);
     return r;
@@ -81,7 +81,7 @@ static void the_ike_auth_request_is_sealed_for_the_segw(void **state)
     SealedMessage sealed = {0};
     IkeHeader header;
 
-    assert_int_equal(exchange_protect(play->exchange, &message, 1280, &sealed, play->reason), 0);
+    assert_int_equal(exchange_protect(play->exchange, &message, 1280, &sealed, &play->reason), 0);
     assert_int_equal(sealed.message_id, 1);
     assert_true(play_opens(play, &sealed, &header));
     assert_int_equal(header.exchange_type, IKE_AUTH);

@@ -11,10 +11,10 @@
 
 static int policy_read(const char *text, IkeTs *ret)
 {
-    char allowed[CONFIG_ERROR_SIZE] = "";
-    int r = selector_policy_parse(NULL, text, ret, allowed);
+    Reason allowed = {0};
+    int r = selector_policy_parse(NULL, text, ret, &allowed);
 
-    assert_true(r == 0 || strlen(allowed) > 0);
+    assert_true(r == 0 || strlen(allowed.text) > 0);
     return r;
 }
 

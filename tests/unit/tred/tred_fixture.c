@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/reason.h"
 #include "crypto/secret.h"
 #include "policy/devicekey.h"
 #include "tpm/storagekey.h"
@@ -61,17 +62,17 @@ static int certificate_write(const TredFixture *fixture, const char *name, X509 
     return file && PEM_write_X509(file, certificate) == 1 ? 0 : -1;
 }
 
-static int key_make(TredFixture *fixture, Tpm *tpm, Tss2Key *ret, char *error)
+static int key_make(TredFixture *fixture, Tpm *tpm, Tss2Key *ret, Reason *reason)
 {
     _cleanup_(free_charp) char *pem = NULL;
     TpmObject srk = {0};
     int r;
 
-    r = tpm_srk_open(tpm, true, &srk, error);
+    r = tpm_srk_open(tpm, true, &srk, reason);
     if (r < 0)
         return r;
     tpm_object_release(tpm, &srk);
-    r = device_key_create(tpm, TPM_KEY_ECDSA_P256, NULL, ret, error);
+    r = device_key_create(tpm, TPM_KEY_ECDSA_P256, NULL, ret, reason);
     if (r < 0)
         return r;
     r = tss2key_encode(ret, &pem);
@@ -84,13 +85,13 @@ static int provision(TredFixture *fixture)
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
     _cleanup_(device_key_freep) DeviceKey *key = NULL;
     PkiSpec spec = pki_segw_spec(HENB_FQDN);
-    char error[TPM_ERROR_SIZE] = "";
+    Reason reason = {0};
     Tss2Key file;
 
-    if (secrets_init() < 0 || tpm_open(fixture->swtpm.tcti, &tpm, error) < 0 ||
-        key_make(fixture, tpm, &file, error) < 0 ||
-        device_key_load(tpm, &file, NULL, &key, error) < 0) {
-        print_error("%s\n", error);
+    if (secrets_init() < 0 || tpm_open(fixture->swtpm.tcti, &tpm, &reason) < 0 ||
+        key_make(fixture, tpm, &file, &reason) < 0 ||
+        device_key_load(tpm, &file, NULL, &key, &reason) < 0) {
+        print_error("%s\n", reason.text);
         return -1;
     }
     fixture->vendor = pki_root("Vendor");

@@ -35,7 +35,7 @@ int pki_end(void **state)
     return 0;
 }
 
-int judge(const Presentation *presentation, EVP_PKEY **ret, char *reason)
+int judge(const Presentation *presentation, EVP_PKEY **ret, Reason *reason)
 {
     const char *idr = presentation->idr ? presentation->idr : SEGW;
     unsigned char *ders[PEER_CERTIFICATES_MAX + 1] = {NULL};
@@ -84,22 +84,22 @@ int judge(const Presentation *presentation, EVP_PKEY **ret, char *reason)
 
 void assert_refused(const Presentation *presentation, int expected, const char *why)
 {
-    char reason[PEER_REASON_SIZE] = "";
+    Reason reason = {0};
     EVP_PKEY *key = NULL;
-    const int r = judge(presentation, &key, reason);
+    const int r = judge(presentation, &key, &reason);
 
     assert_null(key);
-    if (r != expected || !strstr(reason, why))
-        fail_msg("expected %d with '%s', got %d with '%s'", expected, why, r, reason);
+    if (r != expected || !strstr(reason.text, why))
+        fail_msg("expected %d with '%s', got %d with '%s'", expected, why, r, reason.text);
 }
 
 void assert_accepted(const Presentation *presentation, const Pki *leaf)
 {
-    char reason[PEER_REASON_SIZE] = "";
+    Reason reason = {0};
     EVP_PKEY *key = NULL;
 
-    if (judge(presentation, &key, reason) != 0)
-        fail_msg("%s", reason);
+    if (judge(presentation, &key, &reason) != 0)
+        fail_msg("%s", reason.text);
     assert_int_equal(EVP_PKEY_eq(key, leaf->key), 1);
     EVP_PKEY_free(key);
 }

@@ -1,6 +1,7 @@
 /* A SeGW that presents itself, and anchors to judge it by. */
 #pragma once
 
+#include "base/reason.h"
 #include "pki_fixture.h"
 #include "verify/peer.h"
 
@@ -25,8 +26,8 @@ typedef struct Presentation {
     void (*begin)(void);        /* called right before peer_judge(); may be NULL */
 } Presentation;
 
-/* peer_judge() of it, for SEGW: 0, or PEER_E_… with `reason` (PEER_REASON_SIZE octets). */
-int judge(const Presentation *presentation, EVP_PKEY **ret, char *reason);
+/* peer_judge() of it, for SEGW: 0, or PEER_E_… with `reason`. */
+int judge(const Presentation *presentation, EVP_PKEY **ret, Reason *reason);
 
 /* The test fails unless it is refused with `expected` and a reason that has `why`. */
 void assert_refused(const Presentation *presentation, int expected, const char *why);

@@ -16,7 +16,7 @@
 
 /* Writes the certificates into a file, PEM and DER in turn by `der`, and reads it as anchors. */
 static int anchors_of(const Pki *const *pkis, size_t count, bool der, AnchorStore **ret,
-                      char *error)
+                      Reason *reason)
 {
     char path[TEMPORARY_PATH_SIZE];
     BIO *file;
@@ -32,7 +32,7 @@ static int anchors_of(const Pki *const *pkis, size_t count, bool der, AnchorStor
                          1);
     }
     BIO_free(file);
-    r = anchor_store_read(path, ret, error);
+    r = anchor_store_read(path, ret, reason);
     (void)unlink(path);
     return r;
 }
@@ -47,9 +47,9 @@ static void every_ca_of_a_file_is_taken_once(void **state)
     (void)state;
     for (int der = 0; der < 2; der++) {
         _cleanup_(anchor_store_unrefp) AnchorStore *anchors = NULL;
-        char error[ANCHOR_ERROR_SIZE] = "";
+        Reason reason = {0};
 
-        assert_int_equal(anchors_of(pkis, 5, der, &anchors, error), 0);
+        assert_int_equal(anchors_of(pkis, 5, der, &anchors, &reason), 0);
         assert_int_equal(sk_X509_num(anchors->certificates), 3);
         assert_int_equal(anchors->count, 3);
     }
@@ -64,7 +64,7 @@ static void the_hash_is_sha1_of_the_whole_subject_public_key_info(void **state)
     _cleanup_(anchor_store_unrefp) AnchorStore *anchors = NULL;
     Pki root = pki_root("Root");
     const Pki *const pkis[] = {&root};
-    char error[ANCHOR_ERROR_SIZE] = "";
+    Reason reason = {0};
     uint8_t expected[ANCHOR_HASH_SIZE];
     unsigned char *spki = NULL;
     const int size = i2d_PUBKEY(root.key, &spki);
@@ -73,7 +73,7 @@ static void the_hash_is_sha1_of_the_whole_subject_public_key_info(void **state)
     assert_true(size > 0);
     assert_int_equal(EVP_Digest(spki, (size_t)size, expected, NULL, EVP_sha1(), NULL), 1);
     OPENSSL_free(spki);
-    assert_int_equal(anchors_of(pkis, 1, false, &anchors, error), 0);
+    assert_int_equal(anchors_of(pkis, 1, false, &anchors, &reason), 0);
     assert_memory_equal(anchors->hashes[0], expected, sizeof(expected));
     pki_deinit(&root);
 }
@@ -90,10 +90,10 @@ static void a_renewed_root_is_a_second_anchor_with_the_same_hash(void **state)
     };
     Pki renewed = pki_issue(&spec, NULL);
     const Pki *const pkis[] = {&root, &renewed};
-    char error[ANCHOR_ERROR_SIZE] = "";
+    Reason reason = {0};
 
     (void)state;
-    assert_int_equal(anchors_of(pkis, 2, false, &anchors, error), 0);
+    assert_int_equal(anchors_of(pkis, 2, false, &anchors, &reason), 0);
     assert_int_equal(sk_X509_num(anchors->certificates), 2);
     assert_int_equal(anchors->count, 1);
     pki_deinit(&root);
@@ -119,16 +119,16 @@ static void what_is_no_fit_ca_is_named_by_position_and_subject(void **state)
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
-        char error[ANCHOR_ERROR_SIZE] = "";
+        Reason reason = {0};
         AnchorStore *anchors = NULL;
         Pki bad = pki_issue(&cases[i].spec, NULL);
         const Pki *const pkis[] = {&root, &bad};
 
-        assert_int_equal(anchors_of(pkis, 2, false, &anchors, error), -EINVAL);
+        assert_int_equal(anchors_of(pkis, 2, false, &anchors, &reason), -EINVAL);
         assert_null(anchors);
-        if (!strstr(error, "certificate 2 (") || !strstr(error, cases[i].spec.common_name) ||
-            !strstr(error, cases[i].why))
-            fail_msg("%s", error);
+        if (!strstr(reason.text, "certificate 2 (") ||
+            !strstr(reason.text, cases[i].spec.common_name) || !strstr(reason.text, cases[i].why))
+            fail_msg("%s", reason.text);
         pki_deinit(&bad);
     }
     pki_deinit(&root);
@@ -136,24 +136,24 @@ static void what_is_no_fit_ca_is_named_by_position_and_subject(void **state)
 
 static void an_absent_file_is_told_apart(void **state)
 {
-    char error[ANCHOR_ERROR_SIZE] = "";
+    Reason reason = {0};
     AnchorStore *anchors = NULL;
 
     (void)state;
-    assert_int_equal(anchor_store_read("/nowhere/anchors.pem", &anchors, error), -ENOENT);
-    assert_non_null(strstr(error, "/nowhere/anchors.pem"));
+    assert_int_equal(anchor_store_read("/nowhere/anchors.pem", &anchors, &reason), -ENOENT);
+    assert_non_null(strstr(reason.text, "/nowhere/anchors.pem"));
 }
 
 static void a_store_lives_as_long_as_someone_refers_to_it(void **state)
 {
     Pki root = pki_root("Root");
     const Pki *const pkis[] = {&root};
-    char error[ANCHOR_ERROR_SIZE] = "";
+    Reason reason = {0};
     AnchorStore *anchors = NULL;
     AnchorStore *second;
 
     (void)state;
-    assert_int_equal(anchors_of(pkis, 1, false, &anchors, error), 0);
+    assert_int_equal(anchors_of(pkis, 1, false, &anchors, &reason), 0);
     second = anchor_store_ref(anchors);
     anchor_store_unref(anchors);
     assert_int_equal(sk_X509_num(second->certificates), 1); /* the sanitizer watches */

@@ -53,31 +53,31 @@ static void add_text(BIO *file, const char *text)
     assert_int_equal(BIO_puts(file, text), (int)strlen(text));
 }
 
-static int decode(BIO *file, STACK_OF(X509) **ret, char *error)
+static int decode(BIO *file, STACK_OF(X509) **ret, Reason *reason)
 {
     char *data = NULL;
     const long size = BIO_get_mem_data(file, &data);
 
     return certificates_decode((Bytes){(const uint8_t *)data, (size_t)size}, "file.pem", ret,
-                               error);
+                               reason);
 }
 
 static void assert_refused(BIO *file, const char *why)
 {
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     STACK_OF(X509) *certificates = NULL;
 
-    assert_int_equal(decode(file, &certificates, error), -EINVAL);
+    assert_int_equal(decode(file, &certificates, &reason), -EINVAL);
     assert_null(certificates);
-    if (!strstr(error, why) || !strstr(error, "file.pem"))
-        fail_msg("'%s' does not say '%s'", error, why);
+    if (!strstr(reason.text, why) || !strstr(reason.text, "file.pem"))
+        fail_msg("'%s' does not say '%s'", reason.text, why);
     BIO_free(file);
 }
 
 static void pem_blocks_with_text_between_are_all_read(void **state)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     BIO *file = BIO_new(BIO_s_mem());
 
     (void)state;
@@ -87,7 +87,7 @@ static void pem_blocks_with_text_between_are_all_read(void **state)
     add_pem(file, &root);
     add_pem(file, &leaf);
     add_text(file, "the end -----BEGIN CERTIFICATE----- not at a line's start");
-    assert_int_equal(decode(file, &certificates, error), 0);
+    assert_int_equal(decode(file, &certificates, &reason), 0);
     assert_int_equal(sk_X509_num(certificates), 3);
     assert_int_equal(X509_cmp(sk_X509_value(certificates, 0), intermediate.certificate), 0);
     assert_int_equal(X509_cmp(sk_X509_value(certificates, 2), leaf.certificate), 0);
@@ -97,13 +97,13 @@ static void pem_blocks_with_text_between_are_all_read(void **state)
 static void der_certificates_one_after_another_are_all_read(void **state)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     BIO *file = BIO_new(BIO_s_mem());
 
     (void)state;
     add_der(file, &leaf);
     add_der(file, &root);
-    assert_int_equal(decode(file, &certificates, error), 0);
+    assert_int_equal(decode(file, &certificates, &reason), 0);
     assert_int_equal(sk_X509_num(certificates), 2);
     assert_int_equal(X509_cmp(sk_X509_value(certificates, 1), root.certificate), 0);
     BIO_free(file);
@@ -187,12 +187,12 @@ static void a_65th_certificate_is_refused(void **state)
 
 static void an_absent_file_is_named(void **state)
 {
-    char error[CERTIFICATES_ERROR_SIZE] = "";
+    Reason reason = {0};
     STACK_OF(X509) *certificates = NULL;
 
     (void)state;
-    assert_int_equal(certificates_read("/nowhere/x.pem", &certificates, error), -ENOENT);
-    assert_non_null(strstr(error, "/nowhere/x.pem"));
+    assert_int_equal(certificates_read("/nowhere/x.pem", &certificates, &reason), -ENOENT);
+    assert_non_null(strstr(reason.text, "/nowhere/x.pem"));
 }
 
 static STACK_OF(X509) *stack_of(const Pki *const *pkis, size_t count)

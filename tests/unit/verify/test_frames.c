@@ -138,7 +138,7 @@ static void what_is_handed_over_crosses_with_its_name(void **state)
 static void a_text_with_a_line_end_is_refused(void **state)
 {
     VerifyRequest request = {.type = FRAME_CRL, .name = "a\nb"};
-    VerifyAnswer answer = {.type = FRAME_CRL, .error = -EINVAL, .reason = "\033[2J"};
+    VerifyAnswer answer = {.type = FRAME_CRL, .error = -EINVAL, .reason = {"\033[2J"}};
 
     (void)state;
     assert_int_equal(request_decode(request_encode(&request, frame)), -EBADMSG);
@@ -151,7 +151,7 @@ static VerifyAnswer refusal_answer(void)
         .type = FRAME_PEER,
         .verdict = {.refusal = {.name = "key-usage",
                                 .clause = "TS 33.310 6.1.3",
-                                .remedy = "Give the SeGW a new certificate.",
+                                .remedy = "Give the SeGW a new certificate",
                                 .error = PEER_E_UNFIT,
                                 .subject = "CN=segw",
                                 .field = "keyUsage",
@@ -163,7 +163,7 @@ static VerifyAnswer refusal_answer(void)
 static void a_refusal_crosses_with_all_that_a_person_is_told(void **state)
 {
     const VerifyAnswer answer = refusal_answer();
-    char sentence[PEER_REASON_SIZE], expected[PEER_REASON_SIZE];
+    Reason sentence, expected;
     VerifyAnswer decoded;
     Bytes bytes = answer_encode(&answer, frame);
 
@@ -171,9 +171,9 @@ static void a_refusal_crosses_with_all_that_a_person_is_told(void **state)
     assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
     assert_false(decoded.verdict.taken);
     assert_int_equal(decoded.verdict.refusal.error, PEER_E_UNFIT);
-    peer_check_sentence(&answer.verdict.refusal, expected);
-    peer_check_sentence(&decoded.verdict.refusal, sentence);
-    assert_string_equal(sentence, expected);
+    peer_check_sentence(&answer.verdict.refusal, &expected);
+    peer_check_sentence(&decoded.verdict.refusal, &sentence);
+    assert_string_equal(sentence.text, expected.text);
     assert_true(bytes_equal(answer_encode(&decoded, again), bytes));
     assert_whole_or_nothing(bytes, answer_decode);
 }
@@ -285,14 +285,14 @@ static void files_that_nobody_needs_cross_with_a_verdict(void **state)
 
 static void an_answer_without_success_has_nothing_but_its_reason(void **state)
 {
-    VerifyAnswer decoded, answer = {.type = FRAME_PEER, .error = -ENOMEM, .reason = "no memory"};
+    VerifyAnswer decoded, answer = {.type = FRAME_PEER, .error = -ENOMEM, .reason = {"no memory"}};
     Bytes bytes = answer_encode(&answer, frame);
 
     (void)state;
     answer.verdict.taken = true;
     assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
     assert_int_equal(decoded.error, -ENOMEM);
-    assert_string_equal(decoded.reason, "no memory");
+    assert_string_equal(decoded.reason.text, "no memory");
     assert_false(decoded.verdict.taken);
     assert_whole_or_nothing(bytes, answer_decode);
 }

@@ -1,6 +1,7 @@
 /* Is a SeGW with a fit certificate taken, and each unfit one refused for the right reason? */
 #include "peer_fixture.h"
 
+#include "base/reason.h"
 #include "ikewire/registry.h"
 
 #include <setjmp.h>
@@ -157,11 +158,11 @@ static void an_issuer_that_is_no_ca_is_unfit(void **state)
     Pki forger = pki_issue(&spec, &root);
     Pki leaf = pki_issue(&spec, &forger);
     const Presentation presentation = {.sent = {&leaf, &forger}, .count = 2};
-    char reason[PEER_REASON_SIZE] = "";
+    Reason reason = {0};
     EVP_PKEY *key = NULL;
 
     (void)state;
-    assert_true(judge(&presentation, &key, reason) > 0);
+    assert_true(judge(&presentation, &key, &reason) > 0);
     assert_null(key);
     pki_deinit(&forger);
     pki_deinit(&leaf);
@@ -260,7 +261,7 @@ static void a_signature_with_a_weak_or_unnamed_hash_is_unfit(void **state)
     }
 }
 
-static int judge_octets(const Bytes *certificates, size_t count, char *reason)
+static int judge_octets(const Bytes *certificates, size_t count, Reason *reason)
 {
     const PeerProfile profile = peer_profile_3gpp();
     const PeerPolicy policy = {.anchors = &anchors, .profile = &profile, .segw_name = SEGW};
@@ -298,10 +299,10 @@ static void certificates_that_do_not_parse_are_malformed(void **state)
     (void)state;
     assert_true(size > 0 && (size_t)size < sizeof(trailing));
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
-        char reason[PEER_REASON_SIZE] = "";
+        Reason reason = {0};
 
-        assert_int_equal(judge_octets(cases[i], i == 5 ? 2 : 1, reason), PEER_E_MALFORMED);
-        assert_non_null(strstr(reason, i == 5 ? "number 2" : "number 1"));
+        assert_int_equal(judge_octets(cases[i], i == 5 ? 2 : 1, &reason), PEER_E_MALFORMED);
+        assert_non_null(strstr(reason.text, i == 5 ? "number 2" : "number 1"));
     }
     pki_deinit(&leaf);
 }

@@ -71,9 +71,9 @@ typedef struct Example {
 
 static int example_judge(const Example *example)
 {
-    char reason[PEER_REASON_SIZE] = "";
+    Reason reason = {0};
     EVP_PKEY *key = NULL;
-    const int r = judge(&example->presentation, &key, reason);
+    const int r = judge(&example->presentation, &key, &reason);
 
     EVP_PKEY_free(key);
     return r;

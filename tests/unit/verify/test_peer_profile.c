@@ -8,20 +8,20 @@
 
 #include <cmocka.h>
 
-static int parse(const char *text, PeerProfile *ret, char *error)
+static int parse(const char *text, PeerProfile *ret, Reason *reason)
 {
     return peer_profile_parse("profile.conf", (Bytes){(const uint8_t *)text, strlen(text)}, ret,
-                              error);
+                              reason);
 }
 
 static void assert_refused(const char *text, const char *why)
 {
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
     PeerProfile profile;
 
-    assert_int_equal(parse(text, &profile, error), -EINVAL);
-    if (!strstr(error, why) || !strstr(error, "profile.conf"))
-        fail_msg("expected '%s' in '%s'", why, error);
+    assert_int_equal(parse(text, &profile, &reason), -EINVAL);
+    if (!strstr(reason.text, why) || !strstr(reason.text, "profile.conf"))
+        fail_msg("expected '%s' in '%s'", why, reason.text);
 }
 
 static void assert_same_rule(const ProfileRule *a, const ProfileRule *b)
@@ -54,11 +54,11 @@ static void assert_same_profile(const PeerProfile *a, const PeerProfile *b)
 static void an_empty_file_is_the_built_in_profile(void **state)
 {
     const PeerProfile built_in = peer_profile_3gpp();
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
     PeerProfile profile;
 
     (void)state;
-    assert_int_equal(parse("", &profile, error), 0);
+    assert_int_equal(parse("", &profile, &reason), 0);
     assert_same_profile(&profile, &built_in);
 }
 
@@ -83,7 +83,7 @@ static void the_built_in_profile_is_that_of_ts_33_310(void **state)
 
 static void each_key_changes_what_it_names_and_nothing_else(void **state)
 {
-    char error[CONFIG_ERROR_SIZE] = "";
+    Reason reason = {0};
     PeerProfile expected = peer_profile_3gpp(), profile;
 
     (void)state;
@@ -93,7 +93,7 @@ static void each_key_changes_what_it_names_and_nothing_else(void **state)
                            "[path]\nintermediates-max = 1\n"
                            "[auth]\nrsa-pkcs1 = no\n"
                            "[revocation]\ncrl-hours-max = 48\ncrl-grace-hours = 2\n",
-                           &profile, error),
+                           &profile, &reason),
                      0);
     expected.end_entity.hashes = PROFILE_SHA384 | PROFILE_SHA512;
     expected.end_entity.keys = PROFILE_P384;
