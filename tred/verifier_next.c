@@ -46,7 +46,7 @@ static void next_take_over(Verifier *verifier)
     verifier->is_resting = false;
     if (!verifier->options.crl_directory)
         return;
-    log_info("%zu CRL file(s) from %s.", verifier->current->n_handed,
+    log_info("%zu CRL file(s) from %s", verifier->current->n_handed,
              verifier->options.crl_directory);
     crl_files_replace(&crls->files, &verifier->current->crls);
     crls->is_complete = true;
@@ -180,7 +180,7 @@ static void crl_leave_out(Verifier *verifier, const Reason *reason, uint64_t unt
     file->flaw = *reason;
     file->flaw_until = until;
     if (!crl_files_add(&verifier->crls->files, file))
-        log_warning("%s is looked at again and again: too many CRLs are held.", file->path);
+        log_warning("%s is looked at again and again: too many CRLs are held", file->path);
 }
 
 /* `next` can't use the file: the rest stays or comes into force. */

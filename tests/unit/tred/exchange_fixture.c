@@ -3,6 +3,7 @@
 
 #include "policy/tpmsigningkey.h"
 #include "tpm/storagekey.h"
+#include "verify/memory.h"
 
 #include "crypto/secret.h"
 #include "tred/selector_policy.h"
@@ -77,7 +78,7 @@ int bench_init(void **state)
     char path[128];
 
     (void)state;
-    if (secrets_init() < 0 || swtpm_start(&bench.swtpm) < 0 ||
+    if (memory_watch() < 0 || secrets_init() < 0 || swtpm_start(&bench.swtpm) < 0 ||
         tpm_key_new(bench.swtpm.tcti, &bench.tpm, &bench.context.signing_key) < 0)
         return -1;
     bench.root = pki_root("Root");
