@@ -5,11 +5,12 @@
 #include "crypto/openssl.h"
 #include "verify/dates.h"
 #include "verify/peer_internal.h"
+#include "verify/profile.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-enum { SINGLES_MAX = 16, CERTIFICATES_SENT_MAX = 4, HOUR = 3600 };
+enum { SINGLES_MAX = 64, CERTIFICATES_SENT_MAX = 4, HOUR = 3600 };
 
 DEFINE_POINTER_CLEANUP(OCSP_RESPONSE, OCSP_RESPONSE_free);
 DEFINE_POINTER_CLEANUP(OCSP_CERTID, OCSP_CERTID_free);
@@ -61,19 +62,6 @@ static bool single_is_about(const OCSP_SINGLERESP *single, const OcspQuestion *q
     return own && OCSP_id_cmp(own, id) == 0;
 }
 
-static OCSP_SINGLERESP *single_find(OCSP_BASICRESP *response, const OcspQuestion *question)
-{
-    const int count = OCSP_resp_count(response);
-
-    for (int i = 0; i < count && i < SINGLES_MAX; i++) {
-        OCSP_SINGLERESP *single = OCSP_resp_get0(response, i);
-
-        if (single_is_about(single, question))
-            return single;
-    }
-    return NULL;
-}
-
 static bool is_responder(const OCSP_BASICRESP *response, const X509 *candidate)
 {
     const ASN1_OCTET_STRING *key_hash = NULL;
@@ -104,7 +92,7 @@ static bool signature_is_ours_to_check(const OcspQuestion *question)
 static const char *delegate_flaw(X509 *delegate, const OcspQuestion *question)
 {
     PeerCheck scratch = {0};
-    int digest = NID_undef;
+    const X509_ALGOR *algorithm = NULL;
 
     if (X509_cmp(delegate, question->certificate) == 0)
         return "is signed by the certificate that it is about";
@@ -123,8 +111,8 @@ static const char *delegate_flaw(X509 *delegate, const OcspQuestion *question)
     if (!date_is_by(X509_get0_notBefore(delegate), question->now) ||
         !date_is_from(X509_get0_notAfter(delegate), question->now))
         return "is signed by a responder whose certificate is not valid now";
-    (void)X509_get_signature_info(delegate, &digest, NULL, NULL, NULL);
-    if (digest != NID_sha256 && digest != NID_sha384 && digest != NID_sha512)
+    X509_get0_signature(NULL, &algorithm, delegate);
+    if (!profile_signature_is_fit(algorithm))
         return "is signed by a responder whose certificate has a weak signature";
     if (peer_key_cost(delegate, question->profile, &scratch) != 0)
         return "is signed by a responder with an unfit key";
@@ -166,7 +154,7 @@ static const char *signature_flaw(OCSP_BASICRESP *response, const OcspQuestion *
 
     if (!signer)
         return flaw;
-    if (!peer_signature_is_fit(OCSP_resp_get0_tbs_sigalg(response)))
+    if (!profile_signature_is_fit(OCSP_resp_get0_tbs_sigalg(response)))
         return "is signed with an algorithm outside the profile";
     if (!signature_is_ours_to_check(question))
         return "comes with too many signatures to check";
@@ -208,22 +196,18 @@ static const char *dates_flaw(const OCSP_BASICRESP *response, const ASN1_TIME *t
     return NULL;
 }
 
-OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, Reason *detail)
+/* What one of a response's answers says, whose signature has been checked. */
+static OcspWord single_answer(OCSP_BASICRESP *response, OCSP_SINGLERESP *single,
+                              const OcspQuestion *question, Reason *detail)
 {
-    OCSP_SINGLERESP *single = single_find(response, question);
     ASN1_GENERALIZEDTIME *revoked = NULL, *this_update = NULL, *next_update = NULL;
     char date[PEER_DATE_SIZE];
-    const char *flaw;
-    int status, reason = -1;
+    int reason = -1;
 
-    if (!single)
-        return OCSP_SILENT;
     if (has_critical(response, single))
         return unusable(detail, "has a critical extension that is unknown");
-    flaw = signature_flaw(response, question);
-    if (flaw)
-        return unusable(detail, flaw);
-    status = OCSP_single_get0_status(single, &reason, &revoked, &this_update, &next_update);
+    const int status =
+        OCSP_single_get0_status(single, &reason, &revoked, &this_update, &next_update);
     if (status == V_OCSP_CERTSTATUS_REVOKED) {
         /* However old: what is revoked stays so. */
         peer_date_print(revoked, date);
@@ -232,10 +216,35 @@ OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, Rea
     }
     if (status != V_OCSP_CERTSTATUS_GOOD)
         return unusable(detail, "does not know the certificate");
-    flaw = dates_flaw(response, this_update, next_update, question);
+    const char *flaw = dates_flaw(response, this_update, next_update, question);
     if (flaw)
         return unusable(detail, flaw);
     peer_date_print(this_update, date);
-    (void)reason_set(detail, 0, "good by the OCSP response of %s", date);
-    return OCSP_GOOD;
+    return reason_set(detail, OCSP_GOOD, "good by the OCSP response of %s", date);
+}
+
+/* Of several answers about one certificate, revoked counts before good, and good before none. */
+OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, Reason *detail)
+{
+    const int count = OCSP_resp_count(response);
+    OcspWord word = OCSP_SILENT;
+
+    if (count > SINGLES_MAX)
+        return unusable(detail, "has more answers than are looked at");
+    for (int i = 0; i < count && word != OCSP_REVOKED; i++) {
+        OCSP_SINGLERESP *single = OCSP_resp_get0(response, i);
+        Reason said = {0};
+
+        if (!single_is_about(single, question))
+            continue;
+        const char *flaw = word == OCSP_SILENT ? signature_flaw(response, question) : NULL;
+        if (flaw)
+            return unusable(detail, flaw);
+        const OcspWord one = single_answer(response, single, question, &said);
+        if (one > word) {
+            word = one;
+            *detail = said;
+        }
+    }
+    return word;
 }

@@ -10,6 +10,7 @@
 #include <openssl/x509.h>
 #include <time.h>
 
+/* In the order in which they outweigh each other. */
 typedef enum OcspWord {
     OCSP_SILENT,   /* it is not about this certificate */
     OCSP_UNUSABLE, /* it is, but can't be believed: `detail` says why */

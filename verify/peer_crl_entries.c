@@ -3,6 +3,7 @@
  * RFC 5280 6.3.3 leaves out, a list ahead of this device's clock, one out of date, a delta that no
  * freshestCRL announces, may not call a certificate good, but it may call it revoked. */
 #include "verify/peer_revocation.h"
+#include "verify/profile.h"
 
 #include "crypto/openssl.h"
 #include "verify/certificates.h"
@@ -47,7 +48,7 @@ static bool is_authentic(const Lookup *lookup, X509_CRL *crl)
     const X509_ALGOR *algorithm = NULL;
 
     X509_CRL_get0_signature(crl, NULL, &algorithm);
-    if (!peer_signature_is_fit(algorithm))
+    if (!profile_signature_is_fit(algorithm))
         return false;
     if (is_signed_by(crl, lookup->issuer))
         return true;

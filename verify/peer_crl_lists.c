@@ -2,6 +2,7 @@
  * call it revoked. */
 #include "verify/dates.h"
 #include "verify/peer_revocation.h"
+#include "verify/profile.h"
 
 #include <stdio.h>
 
@@ -67,7 +68,7 @@ static bool crl_is_wanted(const PeerCase *peer, CrlAge age, const X509_CRL *crl,
     X509_CRL_get0_signature(crl, NULL, &algorithm);
     if (flaw && age != CRLS_RECENT && !issuer_has_any(peer, age, X509_CRL_get_issuer(crl)))
         flaw = age_flaw(peer, CRLS_RECENT, crl);
-    if (!peer_signature_is_fit(algorithm))
+    if (!profile_signature_is_fit(algorithm))
         flaw = "its issuer's CRL is signed with an algorithm outside the profile";
     if (flaw && age == CRLS_RECENT)
         crl_leave_out(peer, crl, flaw, status);

@@ -182,17 +182,15 @@ static int path_is_known(X509_STORE_CTX *ctx)
     return 1;
 }
 
-/* The anchors, where CRL issuers' paths must end, too. */
-static X509_STORE *store_new(const PeerPolicy *policy)
+/* The path's anchor, where CRL issuers' paths must end, too (RFC 5280 6.3.3 f): so that no other
+ * path is followed than the one that was judged. */
+static X509_STORE *store_new(const PeerCase *peer)
 {
     _cleanup_(X509_STORE_freep) X509_STORE *store = X509_STORE_new();
 
-    if (!store)
+    if (!store ||
+        X509_STORE_add_cert(store, sk_X509_value(peer->chain, peer_chain_below_anchor(peer))) != 1)
         return NULL;
-    for (int i = 0; i < sk_X509_num(policy->anchors->certificates); i++) {
-        if (X509_STORE_add_cert(store, sk_X509_value(policy->anchors->certificates, i)) != 1)
-            return NULL;
-    }
     return steal_pointer(store);
 }
 
@@ -290,7 +288,7 @@ static X509_STORE_CTX_cert_crl_fn look_up_find(X509_STORE_CTX *ctx)
 
 static int crls_ask(CrlCase *crls, CrlAge age)
 {
-    _cleanup_(X509_STORE_freep) X509_STORE *store = store_new(crls->peer->policy);
+    _cleanup_(X509_STORE_freep) X509_STORE *store = store_new(crls->peer);
     _cleanup_(X509_STORE_CTX_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     _cleanup_(stack_freep) STACK_OF(X509) *untrusted = untrusted_new(crls->peer);
     _cleanup_(crl_stack_freep) STACK_OF(X509_CRL) *lists = NULL;

@@ -131,11 +131,12 @@ static void obsolete_find(Service *service, time_t now, ObsoleteFiles *ret)
     }
 }
 
+/* A date that does not parse ends what it is about at once. */
 static time_t asn1_time(const ASN1_TIME *date)
 {
     time_t time;
 
-    return date_read(date, &time) ? time : 0;
+    return date_read(date, &time) && time > 0 ? time : 1;
 }
 
 static int chain_tell(Service *service, const STACK_OF(X509) *chain, ChainFacts *ret)
@@ -158,7 +159,7 @@ static int chain_tell(Service *service, const STACK_OF(X509) *chain, ChainFacts 
         service->chain_der[i] = (Bytes){der, (size_t)size};
         total += (size_t)size;
         ret->certificates[ret->n_certificates++] = service->chain_der[i];
-        if (ends > 0 && (ret->expires == 0 || ends < ret->expires))
+        if (ret->expires == 0 || ends < ret->expires)
             ret->expires = ends;
     }
     return total > FRAME_EVIDENCE_SIZE_MAX ? -E2BIG : 0;

@@ -1,5 +1,6 @@
 """Certificates, CRLs and OCSP responses with one flaw on demand."""
 
+import base64
 import datetime
 import subprocess
 import tempfile
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
@@ -174,12 +175,93 @@ def produced_at(response, when, key):
     tbs = response.tbs_response_bytes
     assert tbs.count(_time(response.produced_at)) == 1
     tbs = tbs.replace(_time(response.produced_at), _time(when))
+    return _basic(tbs, key)
+
+
+def answers(holders, revoked=()):
+    """DER of one OCSP response by their issuer, about each of them; those of these places are
+    revoked. The library makes responses about one alone."""
+    issuer = holders[0].issuer
+    one = [ocsp.load_der_ocsp_response(answer(holder, status=(
+        ocsp.OCSPCertStatus.REVOKED if place in revoked else ocsp.OCSPCertStatus.GOOD)))
+        for place, holder in enumerate(holders)]
+    singles = [_sequence_at(response.tbs_response_bytes) for response in one]
+    front = _content(one[0].tbs_response_bytes)
+    front = front[:front.index(singles[0])]
+    return _basic(_der(0x30, front, _der(0x30, *[_content(single) for single in singles])), issuer.key)
+
+
+def _sequence_at(tbs):
+    """The SEQUENCE OF SingleResponse, which comes last: there are no extensions."""
+    content = _content(tbs)
+    while content[0] != 0x30:
+        content = content[len(_first(content)):]
+    return _first(content)
+
+
+def _first(der):
+    """The first element of some."""
+    size, begin = der[1], 2
+    if size >= 0x80:
+        begin = 2 + (size & 0x7f)
+        size = int.from_bytes(der[2:begin], "big")
+    return der[:begin + size]
+
+
+def _content(der):
+    first = _first(der)
+    return first[2 + (first[1] & 0x7f if first[1] >= 0x80 else 0):]
+
+
+def _basic(tbs, key):
     signature = _der(0x03, b"\0", key.sign(tbs, ec.ECDSA(hashes.SHA256())))
     basic = _der(0x30, tbs, bytes.fromhex("300a06082a8648ce3d040302"), signature)
-    pkix_ocsp_basic = bytes.fromhex("06092b0601050507300101")
-    successful = b"\x0a\x01\x00"
-    return _der(0x30, successful,
-                _der(0xa0, _der(0x30, pkix_ocsp_basic, _der(0x04, basic))))
+    return _der(0x30, b"\x0a\x01\x00", _der(0xa0, _der(
+        0x30, bytes.fromhex("06092b0601050507300101"), _der(0x04, basic))))
+
+
+def changed_in(holder, old, new):
+    """The same certificate with other octets in it, signed anew; its issuer's key is P-256."""
+    content = _content(holder.certificate.tbs_certificate_bytes)
+    assert content.count(old) == 1
+    tbs = _der(0x30, content.replace(old, new))
+    signature = _der(0x03, b"\0", holder.issuer.key.sign(tbs, ec.ECDSA(hashes.SHA256())))
+    return Raw(holder, _der(0x30, tbs, bytes.fromhex("300a06082a8648ce3d040302"), signature))
+
+
+SHA1_ID, SHA256_ID = bytes.fromhex("300906052b0e03021a0500"), bytes.fromhex(
+    "300d06096086480165030402010500")
+
+
+def signed_with_pss(holder, mgf=hashes.SHA256(), salt=32, used=None):
+    """The same certificate signed with RSASSA-PSS and SHA-256: parameters as named, but for the salt
+    if another is used (RFC 4055 3.1)."""
+    mgf_id = SHA1_ID if mgf.name == "sha1" else SHA256_ID
+    mgf1 = _der(0x30, bytes.fromhex("06092a864886f70d010108"), mgf_id)
+    algorithm = _der(0x30, bytes.fromhex("06092a864886f70d01010a"), _der(
+        0x30, _der(0xa0, SHA256_ID), _der(0xa1, mgf1), _der(0xa2, _der(0x02, bytes([salt])))))
+    pkcs1 = bytes.fromhex("300d06092a864886f70d01010b0500")
+    content = _content(holder.certificate.tbs_certificate_bytes)
+    tbs = _der(0x30, content.replace(pkcs1, algorithm, 1))
+    signature = holder.issuer.key.sign(
+        tbs, padding.PSS(padding.MGF1(mgf), salt if used is None else used), hashes.SHA256())
+    return Raw(holder, _der(0x30, tbs, algorithm, _der(0x03, b"\0", signature)))
+
+
+class Raw:
+    """A holder's certificate in other octets, which the library need not be able to read."""
+
+    def __init__(self, holder, der):
+        self.key, self.issuer, self.der = holder.key, holder.issuer, der
+
+    def pem(self):
+        body = base64.encodebytes(self.der).decode()
+        return f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n".encode()
+
+
+def general_names(*names_of_tag):
+    """DER of a subjectAltName of (tag, content)."""
+    return _der(0x30, *[_der(tag, content) for tag, content in names_of_tag])
 
 
 def _time(when):
@@ -189,5 +271,6 @@ def _time(when):
 def _der(tag, *pieces):
     body = b"".join(pieces)
     size = len(body)
-    length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    length = bytes([size]) if size < 128 else bytes([0x80 | len(octets)]) + octets
     return bytes([tag]) + length + body

@@ -31,8 +31,8 @@ def arguments_of(shown, folder):
     return arguments
 
 
-def failed_checks(trectl, shown):
-    """Which checks fail; the exit status must fit."""
+def failed_checks(trectl, shown, says=()):
+    """Which checks fail; the exit status must fit, and what is said."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = arguments_of(shown, Path(folder))
         done = subprocess.run([trectl, "check-peer", "--json", *arguments], capture_output=True,
@@ -44,6 +44,9 @@ def failed_checks(trectl, shown):
         missing = {"field", "found", "expected", "clause", "sentence"} - set(check)
         if missing:
             return [f"{check['name']} does not say its {missing}"]
+    unsaid = [word for word in says if failed and word not in failed[0]["sentence"]]
+    if unsaid:
+        return [f"'{failed[0]['sentence']}' lacks {unsaid}"]
     if bool(failed) != (done.returncode == REFUSED):
         return [f"exit status {done.returncode} with {failed}"]
     return [check["name"] for check in failed]
@@ -80,7 +83,7 @@ def main():
     trectl, wrong, count = sys.argv[1], 0, 0
     wrong += not said(command_line_is_right(trectl), "what cannot be judged is no verdict")
     for case in cases():
-        bad, good = failed_checks(trectl, case.bad), failed_checks(trectl, case.good)
+        bad, good = failed_checks(trectl, case.bad, case.says), failed_checks(trectl, case.good)
         fine = bad == [case.rule] and good == []
         count, wrong = count + 1, wrong + (not fine)
         if not said(fine, case.title):
