@@ -69,7 +69,15 @@ bool peer_path_is_judged(int verdict)
 
 static bool is_date(int verdict)
 {
-    return verdict == X509_V_ERR_CERT_HAS_EXPIRED || verdict == X509_V_ERR_CERT_NOT_YET_VALID;
+    switch (verdict) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+    case X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD:
+    case X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD:
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* Of an anchor no form is asked: its name and its key are what is trusted (RFC 5280 6.1.1 d). */
