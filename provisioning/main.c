@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 enum { EXIT_USAGE = 2 };
@@ -139,5 +140,11 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     if (command_line_complete(&line) < 0)
         return EXIT_FAILURE;
-    return line.command->run(&line.options) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    if (line.command->run(&line.options) < 0)
+        return EXIT_FAILURE;
+    /* Who reads the exit status alone must not miss that the rest could not be written. */
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EXIT_SUCCESS;
+    (void)fprintf(stderr, "tre-provision: standard output can't be written: %s\n", strerror(errno));
+    return EXIT_FAILURE;
 }

@@ -121,3 +121,14 @@ int check_peer_print(const PeerReport *report, bool json)
     json_object_put(object);
     return r;
 }
+
+void check_peer_print_problem(const Reason *reason)
+{
+    json_object *object = json_object_new_object();
+
+    if (object && text_add(object, "error", reason->text)) {
+        (void)puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
+    }
+    json_object_put(object);
+}

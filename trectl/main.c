@@ -3,8 +3,11 @@
 #include "trectl/check_peer.h"
 #include "trectl/doctor.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { COULD_NOT_WRITE = 2 };
 
 static const struct {
     const char *name;
@@ -24,7 +27,7 @@ static int usage(FILE *stream)
     return stream == stdout ? 0 : 2;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
@@ -38,4 +41,15 @@ int main(int argc, char **argv)
     }
     (void)fprintf(stderr, "trectl: unknown command \"%s\"\n", name);
     return usage(stderr);
+}
+
+/* Who reads the output, or the exit status alone, must not miss that it could not be written. */
+int main(int argc, char **argv)
+{
+    const int status = run(argc, argv);
+
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    (void)fprintf(stderr, "trectl: standard output can't be written: %s\n", strerror(errno));
+    return COULD_NOT_WRITE;
 }
