@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
-#include "ikeclient/ike_sa_internal.h"
+#include "ikeclient/informational.h"
 
 #include <stdlib.h>
 
@@ -213,7 +213,7 @@ bool peer_request_repeated(IkeSa *sa, Bytes datagram)
     return true;
 }
 
-void ike_sa_hold_delete(IkeSa *sa, bool hold)
+void peer_queue_hold_delete(IkeSa *sa, bool hold)
 {
     sa->peer.hold_delete = hold;
     if (!hold && sa->peer.answer_held && !sa->closed)

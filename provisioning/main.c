@@ -5,10 +5,11 @@
 #include "provisioning/options.h"
 
 #include "base/cleanup.h"
+#include "base/signals.h"
+#include "base/standard.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 enum { EXIT_USAGE = 2 };
@@ -129,7 +130,7 @@ static void usage_print(FILE *stream)
         stream);
 }
 
-int main(int argc, char **argv)
+static int command_run(int argc, char **argv)
 {
     _cleanup_(command_line_deinit) CommandLine line = {0};
 
@@ -140,11 +141,17 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     if (command_line_complete(&line) < 0)
         return EXIT_FAILURE;
-    if (line.command->run(&line.options) < 0)
-        return EXIT_FAILURE;
-    /* Who reads the exit status alone must not miss that the rest could not be written. */
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return EXIT_SUCCESS;
-    (void)fprintf(stderr, "tre-provision: standard output can't be written: %s\n", strerror(errno));
-    return EXIT_FAILURE;
+    return line.command->run(&line.options) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    sigset_t before;
+    int status;
+
+    standard_open();
+    signals_current(&before);
+    status = standard_finish("tre-provision", command_run(argc, argv));
+    signals_release(&before);
+    return status;
 }

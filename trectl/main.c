@@ -1,13 +1,11 @@
 /* trectl: what a person asks of the TrE (trectl(8)). */
 #include "base/cleanup.h"
+#include "base/standard.h"
 #include "trectl/check_peer.h"
 #include "trectl/doctor.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { COULD_NOT_WRITE = 2 };
 
 static const struct {
     const char *name;
@@ -27,12 +25,12 @@ static int usage(FILE *stream)
     return stream == stdout ? 0 : 2;
 }
 
-static int run(int argc, char **argv)
+static int command_run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
     if (strcmp(name, "--version") == 0)
-        return puts("trectl " TRED_VERSION) < 0;
+        return puts("trectl " TRED_VERSION) < 0 ? 1 : 0;
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return usage(stdout);
     for (size_t i = 0; i < ELEMENTS(commands); i++) {
@@ -43,13 +41,8 @@ static int run(int argc, char **argv)
     return usage(stderr);
 }
 
-/* Who reads the output, or the exit status alone, must not miss that it could not be written. */
 int main(int argc, char **argv)
 {
-    const int status = run(argc, argv);
-
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return status;
-    (void)fprintf(stderr, "trectl: standard output can't be written: %s\n", strerror(errno));
-    return COULD_NOT_WRITE;
+    standard_open();
+    return standard_finish("trectl", command_run(argc, argv));
 }

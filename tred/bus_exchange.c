@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/reason.h"
 #include "tred/bus_error.h"
+#include "tred/callers.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,6 +3,8 @@
 #include "base/reason.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
+#include "tred/daemon_identity.h"
+#include "tred/key_care.h"
 
 #include <errno.h>
 #include <inttypes.h>

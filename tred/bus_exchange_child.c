@@ -4,6 +4,7 @@
 #include "base/reason.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
+#include "tred/key_care.h"
 
 #include <errno.h>
 #include <inttypes.h>

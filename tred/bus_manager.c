@@ -7,6 +7,9 @@
 #include "tred/bus_error.h"
 #include "tred/bus_manager_anchors.h"
 #include "tred/bus_manager_crls.h"
+#include "tred/callers.h"
+#include "tred/daemon_identity.h"
+#include "tred/key_care.h"
 
 #include <errno.h>
 

@@ -1,7 +1,7 @@
 /* org.tred.TrE1.Manager: the CRLs that are in force. */
 #include "tred/bus_manager_crls.h"
 
-#include "tred/daemon.h"
+#include "tred/context.h"
 
 int bus_get_crl_issuers(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)

@@ -221,6 +221,11 @@ ExchangeState exchange_state(const Exchange *exchange)
     return exchange->state;
 }
 
+bool exchange_is_unsigned(const Exchange *exchange)
+{
+    return exchange->state == EXCHANGE_BEGUN || exchange->state == EXCHANGE_AGREED;
+}
+
 const char *exchange_state_name(ExchangeState state)
 {
     return state_names[state];

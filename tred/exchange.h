@@ -126,6 +126,9 @@ DEFINE_POINTER_CLEANUP(Exchange, exchange_free);
 /* What anyone may know of an exchange. Strings and views are borrowed from it; empty where not
  * known yet. */
 ExchangeState exchange_state(const Exchange *exchange);
+
+/* True if it has not signed yet: a signature of the device key is still to come. */
+bool exchange_is_unsigned(const Exchange *exchange);
 const char *exchange_state_name(ExchangeState state);
 uint64_t exchange_spi_i(const Exchange *exchange);
 uint64_t exchange_spi_r(const Exchange *exchange); /* 0 before Agree */

@@ -2,24 +2,24 @@
 
 import base64
 import datetime
+import hashlib
 import subprocess
 import tempfile
-import warnings
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-# Some flaws are made of SHA-1.
-warnings.filterwarnings("ignore", "SHA1 signatures are deprecated")
-
-NOW = datetime.datetime.utcnow().replace(microsecond=0)
+NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0, tzinfo=None)
 MINUTE, HOUR, DAY = (datetime.timedelta(**{unit: 1}) for unit in ("minutes", "hours", "days"))
 SEGW = "segw.operator.example"
 NOCHECK = x509.OCSPNoCheck()
+SHA1 = "SHA-1"  # as a digest for signatures
+ECDSA_WITH_SHA1 = bytes.fromhex("300906072a8648ce3d0401")
+ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 UNKNOWN_OID = ObjectIdentifier("1.3.6.1.4.1.55555.1")
 
 USAGES = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
@@ -87,6 +87,9 @@ def issue(common_name, issuer=None, extensions=(), *, key=None, public_key=None,
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
+    if digest == SHA1:
+        made = builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        return Holder(x509.load_der_x509_certificate(sha1_signed(made, signer)), key, issuer)
     return Holder(builder.sign(signer, digest), key, issuer)
 
 
@@ -139,7 +142,12 @@ def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extension
             entry = entry.add_extension(
                 x509.CertificateIssuer([x509.DirectoryName(revoked_of.subject)]), critical=True)
         builder = builder.add_revoked_certificate(entry.build())
-    made = builder.sign(key or issuer.key, digest)
+    key = key or issuer.key
+    if digest == SHA1:
+        made = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        return x509.load_der_x509_crl(sha1_signed(made, key)).public_bytes(
+            serialization.Encoding.PEM)
+    made = builder.sign(key, digest)
     return made.public_bytes(serialization.Encoding.PEM)
 
 
@@ -161,7 +169,10 @@ def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=Fa
         builder = builder.certificates([responder.certificate])
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
-    made = builder.sign(signer.key, digest)
+    made = builder.sign(signer.key, hashes.SHA256() if digest == SHA1 else digest)
+    if digest == SHA1:
+        return ocsp_response(made.tbs_response_bytes, ECDSA_WITH_SHA1,
+                             ecdsa_sha1(made.tbs_response_bytes, signer.key))
     if produced is not None:
         return produced_at(made, NOW + produced, signer.key)
     der = bytearray(made.public_bytes(serialization.Encoding.DER))
@@ -175,7 +186,16 @@ def produced_at(response, when, key):
     tbs = response.tbs_response_bytes
     assert tbs.count(_time(response.produced_at)) == 1
     tbs = tbs.replace(_time(response.produced_at), _time(when))
-    return _basic(tbs, key)
+    return ocsp_response(tbs, ECDSA_WITH_SHA256, key.sign(tbs, ec.ECDSA(hashes.SHA256())))
+
+
+def ocsp_response(tbs, algorithm, signature):
+    """A response that is signed and carries no certificate."""
+    basic = _der(0x30, tbs, algorithm, _der(0x03, b"\0", signature))
+    pkix_ocsp_basic = bytes.fromhex("06092b0601050507300101")
+    successful = b"\x0a\x01\x00"
+    return _der(0x30, successful,
+                _der(0xa0, _der(0x30, pkix_ocsp_basic, _der(0x04, basic))))
 
 
 def answers(holders, revoked=()):
@@ -186,14 +206,15 @@ def answers(holders, revoked=()):
         ocsp.OCSPCertStatus.REVOKED if place in revoked else ocsp.OCSPCertStatus.GOOD)))
         for place, holder in enumerate(holders)]
     singles = [_sequence_at(response.tbs_response_bytes) for response in one]
-    front = _content(one[0].tbs_response_bytes)
+    front = _content_of(one[0].tbs_response_bytes)
     front = front[:front.index(singles[0])]
-    return _basic(_der(0x30, front, _der(0x30, *[_content(single) for single in singles])), issuer.key)
+    tbs = _der(0x30, front, _der(0x30, *[_content_of(single) for single in singles]))
+    return ocsp_response(tbs, ECDSA_WITH_SHA256, issuer.key.sign(tbs, ec.ECDSA(hashes.SHA256())))
 
 
 def _sequence_at(tbs):
     """The SEQUENCE OF SingleResponse, which comes last: there are no extensions."""
-    content = _content(tbs)
+    content = _content_of(tbs)
     while content[0] != 0x30:
         content = content[len(_first(content)):]
     return _first(content)
@@ -201,32 +222,20 @@ def _sequence_at(tbs):
 
 def _first(der):
     """The first element of some."""
-    size, begin = der[1], 2
-    if size >= 0x80:
-        begin = 2 + (size & 0x7f)
-        size = int.from_bytes(der[2:begin], "big")
-    return der[:begin + size]
+    return der[:len(der) - len(_content(der)[1])]
 
 
-def _content(der):
-    first = _first(der)
-    return first[2 + (first[1] & 0x7f if first[1] >= 0x80 else 0):]
-
-
-def _basic(tbs, key):
-    signature = _der(0x03, b"\0", key.sign(tbs, ec.ECDSA(hashes.SHA256())))
-    basic = _der(0x30, tbs, bytes.fromhex("300a06082a8648ce3d040302"), signature)
-    return _der(0x30, b"\x0a\x01\x00", _der(0xa0, _der(
-        0x30, bytes.fromhex("06092b0601050507300101"), _der(0x04, basic))))
+def _content_of(der):
+    return _content(der)[0]
 
 
 def changed_in(holder, old, new):
     """The same certificate with other octets in it, signed anew; its issuer's key is P-256."""
-    content = _content(holder.certificate.tbs_certificate_bytes)
+    content = _content_of(holder.certificate.tbs_certificate_bytes)
     assert content.count(old) == 1
     tbs = _der(0x30, content.replace(old, new))
     signature = _der(0x03, b"\0", holder.issuer.key.sign(tbs, ec.ECDSA(hashes.SHA256())))
-    return Raw(holder, _der(0x30, tbs, bytes.fromhex("300a06082a8648ce3d040302"), signature))
+    return Raw(holder, _der(0x30, tbs, ECDSA_WITH_SHA256, signature))
 
 
 SHA1_ID, SHA256_ID = bytes.fromhex("300906052b0e03021a0500"), bytes.fromhex(
@@ -241,7 +250,7 @@ def signed_with_pss(holder, mgf=hashes.SHA256(), salt=32, used=None):
     algorithm = _der(0x30, bytes.fromhex("06092a864886f70d01010a"), _der(
         0x30, _der(0xa0, SHA256_ID), _der(0xa1, mgf1), _der(0xa2, _der(0x02, bytes([salt])))))
     pkcs1 = bytes.fromhex("300d06092a864886f70d01010b0500")
-    content = _content(holder.certificate.tbs_certificate_bytes)
+    content = _content_of(holder.certificate.tbs_certificate_bytes)
     tbs = _der(0x30, content.replace(pkcs1, algorithm, 1))
     signature = holder.issuer.key.sign(
         tbs, padding.PSS(padding.MGF1(mgf), salt if used is None else used), hashes.SHA256())
@@ -264,6 +273,32 @@ def general_names(*names_of_tag):
     return _der(0x30, *[_der(tag, content) for tag, content in names_of_tag])
 
 
+def ecdsa_sha1(octets, key):
+    """A signature on P-256 over SHA-1, which newer releases of the library refuse to make: over a
+    digest of 32 octets that is the same number (FIPS 186-5 6.4.1)."""
+    digest = hashlib.sha1(octets).digest().rjust(32, b"\0")
+    return key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+
+
+def sha1_signed(der, key):
+    """The same certificate or CRL under ecdsa-with-SHA1, which it names inside and outside of what
+    is signed (RFC 5280 4.1.1.2, 5.1.1.2)."""
+    content, _ = _content(der)
+    tbs, _ = _content(content)
+    assert tbs.count(ECDSA_WITH_SHA256) == 1, "signed with another algorithm"
+    tbs = _der(0x30, tbs.replace(ECDSA_WITH_SHA256, ECDSA_WITH_SHA1))
+    return _der(0x30, tbs, ECDSA_WITH_SHA1, _der(0x03, b"\0", ecdsa_sha1(tbs, key)))
+
+
+def _content(der):
+    """(content, what follows) of the element that `der` begins with."""
+    size, start = der[1], 2
+    if size >= 128:
+        start += size - 128
+        size = int.from_bytes(der[2:start], "big")
+    return der[start:start + size], der[start + size:]
+
+
 def _time(when):
     return _der(0x18, when.strftime("%Y%m%d%H%M%SZ").encode())
 
@@ -272,5 +307,5 @@ def _der(tag, *pieces):
     body = b"".join(pieces)
     size = len(body)
     octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    length = bytes([size]) if size < 128 else bytes([0x80 | len(octets)]) + octets
+    length = bytes([size]) if size < 128 else bytes([0x80 + len(octets)]) + octets
     return bytes([tag]) + length + body

@@ -1,0 +1,18 @@
+/* How an IKE SA ends, and who is told what becomes of it. */
+#pragma once
+
+typedef struct IkeSa IkeSa;
+
+typedef enum IkeSaEnd {
+    IKE_SA_FAILED,          /* it never came to be */
+    IKE_SA_STOPPED,         /* by us */
+    IKE_SA_DELETED_BY_PEER, /* step 7 */
+    IKE_SA_LOST,            /* tred is gone or closed it, or the SeGW is silent */
+} IkeSaEnd;
+
+/* Handlers must not free the SA before they return to the event loop. */
+typedef struct IkeSaHandlers {
+    void (*established)(void *userdata, IkeSa *sa);
+    void (*child_deleted)(void *userdata, IkeSa *sa); /* by the SeGW */
+    void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
+} IkeSaHandlers;
