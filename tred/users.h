@@ -14,9 +14,9 @@ enum {
     EXCHANGES_RESERVED = 64,
     EXCHANGES_SMALL = 16,
     /* Beyond two for each exchange's transport, tred has its own: event loop, timer, signals, bus,
-     * TPM, a socket to each helper and, when the identity is read again, to the next one, with the
-     * memory that it is handed. */
-    DESCRIPTORS_OWN = 128,
+     * 64 channels, TPM, a socket to each helper and, when the identity is read again, to the next
+     * one, with the memory that it is handed. */
+    DESCRIPTORS_OWN = 192,
     DESCRIPTORS_EACH = 2,
     DESCRIPTORS_MAX = DESCRIPTORS_OWN + DESCRIPTORS_EACH * EXCHANGES_TOTAL_MAX,
 };

@@ -91,11 +91,11 @@ class UserTest(LimitsTest):
 class DescriptorTest(LimitsTest):
     def test_as_many_exchanges_are_admitted_as_there_are_descriptors_for(self):
         self.starting(self.world.tpm.start())
-        tred = self.starting(Tred(self.world.device("ecdsa-p256"), under=("prlimit", "--nofile=140")))
+        tred = self.starting(Tred(self.world.device("ecdsa-p256"), under=("prlimit", "--nofile=204")))
         tred.wait_for_name()
-        tred.wait_for("At most 140 descriptors can be open")
+        tred.wait_for("At most 204 descriptors can be open")
         hand = self.hand()
-        for _ in range(6):  # two each, beside the 128 that are tred's own
+        for _ in range(6):  # two each, beside the 192 that are tred's own
             hand.begin()
         self.assert_refused("TooManyExchanges", hand.begin)
 
