@@ -72,13 +72,16 @@ int rsa_key_new(Bytes modulus, Bytes exponent, EVP_PKEY **ret)
     return params ? key_from("RSA", params, ret) : -EBADMSG;
 }
 
-/* One SEQUENCE of `count` elements, with nothing after it; NULL if it is none. */
+/* One SEQUENCE of `count` elements, with nothing after it; NULL if it is none. OpenSSL takes the
+ * identifier without its bit for a constructed encoding, too, which X.690 8.9.1 asks for. */
 static AsnSequence *sequence_decode(Bytes der, int count)
 {
     const unsigned char *cursor = der.data;
-    _cleanup_(sequence_freep) AsnSequence *sequence =
-        d2i_ASN1_SEQUENCE_ANY(NULL, &cursor, (long)der.size);
+    _cleanup_(sequence_freep) AsnSequence *sequence = NULL;
 
+    if (der.size == 0 || der.data[0] != (V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED))
+        return NULL;
+    sequence = d2i_ASN1_SEQUENCE_ANY(NULL, &cursor, (long)der.size);
     if (!sequence || cursor != der.data + der.size || sk_ASN1_TYPE_num(sequence) != count)
         return NULL;
     return steal_pointer(sequence);
