@@ -2,10 +2,16 @@
 
 The SeGW derives the same keys as tred and writes them into its log, which says what to look for."""
 
+import unittest
+
+from cryptography.hazmat.primitives import serialization
+
 from lab import memory
 from lab.bus import Recording
-from lab.case import LabTest
+from lab.case import LabTest, world
 from lab.overheard import Overheard
+from lab.process import BIN, scratch
+from lab.station import EccTpmVendor, Station, copy_tpm
 
 # By the words of strongSwan's log; what each is in RFC 7296.
 IKE_KEYS = {
@@ -18,6 +24,12 @@ ESP_KEYS = {"ESP key, initiator": "encryption initiator key",
 ESP_INTEGRITY_KEYS = {"ESP integrity key, initiator": "integrity initiator key",
                       "ESP integrity key, responder": "integrity responder key"}
 PASSING = {"DH secret": "shared Diffie Hellman secret", "SKEYSEED": "SKEYSEED"}
+
+
+def expanded(keys):
+    """What AES makes of each key: the first and the last round key, in either direction of use."""
+    return {f"{name}, round key {number}": memory.round_keys(octets)[number - 1]
+            for name, octets in keys.items() for number in (1, 10)}
 
 
 class SecretsTest(LabTest):
@@ -66,6 +78,69 @@ class SecretsTest(LabTest):
         self.assert_the_law_is_kept("aes128-sha256-prfsha256-ecp256", "aes128-sha256",
                                     {**IKE_KEYS, **INTEGRITY_KEYS, **ESP_KEYS,
                                      **ESP_INTEGRITY_KEYS})
+
+    def test_an_expanded_key_goes_with_its_message(self):
+        """OpenSSL expands keys in ordinary memory: only tred-esp, which lives by them, has any."""
+        ciphers = {"SK_ei": "Sk_ei secret", "SK_er": "Sk_er secret"}
+        gateway, tred, client = self.establish(
+            tred={"data-plane": {"mode": "user"}},
+            segw={"log_keys": True, "proposals": "aes128gcm16-prfsha256-ecp256",
+                  "esp_proposals": "aes128gcm16"})
+        keys = self.keys_of_a_run(gateway, {**ciphers, **ESP_KEYS})
+        self.assertEqual(len(memory.round_keys(bytes(16))), 10)
+        found, _ = memory.search(tred.pid, expanded(keys))
+        self.assertEqual(found, set())
+        found, _ = memory.search(client.pid, expanded(keys))
+        self.assertEqual(found, set())
+        found, _ = memory.search(tred.helper_pid(), expanded(keys))
+        self.assertEqual(found, set(expanded({name: keys[name] for name in ESP_KEYS})))
+
+    def test_an_expanded_key_of_cbc_goes_with_its_message(self):
+        gateway, tred, _ = self.establish(
+            segw={"log_keys": True, "proposals": "aes128-sha256-prfsha256-ecp256",
+                  "esp_proposals": "aes128-sha256"})
+        keys = self.keys_of_a_run(gateway, {"SK_ei": "Sk_ei secret", "SK_er": "Sk_er secret"})
+        found, _ = memory.search(tred.pid, expanded(keys))
+        self.assertEqual(found, set())
+
+
+class ProvisioningSecretsTest(unittest.TestCase):
+    """What tre-provision has in memory when it is done."""
+
+    @classmethod
+    def setUpClass(cls):
+        world()  # the networks
+        vendor = EccTpmVendor()
+        cls.state = vendor.make(scratch("new-tpm") / "state")
+        cls.station = Station(vendor, guarded=True)
+
+    def private_key(self, path):
+        """By how it can stand in memory: its number either way around, and parts of its file."""
+        text = path.read_bytes()
+        key = serialization.load_pem_private_key(text, None)
+        number = key.private_numbers().private_value
+        lines = text.split(b"\n")
+        return {"number": number.to_bytes(32, "big"), "number in words": number.to_bytes(32, "little"),
+                "first line of the file": lines[1][24:56], "second": lines[2][:32]}
+
+    def assert_holds_none_at_its_end(self, path, *arguments):
+        command = memory.AtExit([BIN / "tre-provision", *arguments])
+        found, size = memory.search(command.pid, self.private_key(path))
+        command.stop()
+        self.assertGreater(size, 1_000_000, "too little was read to mean anything")
+        self.assertEqual(found, set())
+
+    def test_the_operators_private_key_is_gone_when_it_has_signed(self):
+        key = self.station.folder / "operator.key"
+        self.assert_holds_none_at_its_end(key, "sign-anchors", "--key", key, "--anchors-version",
+                                          "7", self.station.folder / "anchors.pem")
+
+    def test_the_authoritys_private_key_is_gone_when_it_has_certified(self):
+        tpm = copy_tpm(self.state, scratch("tpm") / "state").start()
+        self.addCleanup(tpm.stop)
+        self.assert_holds_none_at_its_end(
+            self.station.folder / "ca.key", "run", "--profile", self.station.profile, "--serial",
+            "1", "--tcti", tpm.tcti, "--state-dir", scratch("device") / "state")
 
 
 def with_words(keys):
