@@ -7,6 +7,7 @@
 #include "tred/bus_error.h"
 #include "tred/bus_manager_anchors.h"
 #include "tred/callers.h"
+#include "tred/channel.h"
 #include "tred/daemon_identity.h"
 #include "tred/key_care.h"
 
@@ -231,7 +232,7 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     r = exchange_check_group(group, &reason);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
-    r = caller_get(daemon, sd_bus_message_get_sender(call), &caller);
+    r = caller_get(daemon, call_sender(call), &caller);
     if (r < 0)
         return r;
     if (!caller_has_room(caller)) {
@@ -267,6 +268,15 @@ static int method_begin_exchange(sd_bus_message *call, void *userdata, sd_bus_er
     return begin(call, userdata, false, error);
 }
 
+static int method_open_channel(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    _cleanup_(close_fdp) int fd = -1;
+    int r = channel_open(userdata, call_sender(call), &fd);
+
+    (void)error;
+    return r < 0 ? r : sd_bus_reply_method_return(call, "h", fd);
+}
+
 static void reload_answer(Work *work, sd_bus_message *call)
 {
     const Daemon *daemon = work_daemon(work);
@@ -281,8 +291,7 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
     int r;
 
     (void)error;
-    log_info("Asked by %s to read key, policy, certificates and anchors again",
-             sd_bus_message_get_sender(call));
+    log_info("Asked by %s to read key, policy, certificates and anchors again", call_sender(call));
     r = daemon_load_identity_for(daemon, call, reload_answer);
     return r < 0 ? r : 1;
 }
@@ -315,6 +324,8 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("BeginExchange", SD_BUS_ARGS("q", group),
                             SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i),
                             method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("OpenChannel", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", channel),
+                            method_open_channel, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("InstallAnchors", SD_BUS_ARGS("ay", bundle, "ay", approval),
                             SD_BUS_RESULT("t", version), bus_install_anchors,
                             SD_BUS_VTABLE_UNPRIVILEGED),
@@ -322,6 +333,21 @@ static const sd_bus_vtable manager_vtable[] = {
                             method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };
+
+/* No bus policy stands before a channel: it has what the IKE client's user may call, and no more.
+ */
+static const sd_bus_vtable channel_vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_METHOD("BeginExchange", "q", "otayay", method_begin_exchange,
+                  SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_VTABLE_END,
+};
+
+int bus_manager_register_channel(Daemon *daemon, sd_bus *channel)
+{
+    return sd_bus_add_object_vtable(channel, NULL, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
+                                    channel_vtable, daemon);
+}
 
 int bus_manager_register(Daemon *daemon)
 {

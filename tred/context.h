@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 typedef struct Caller Caller;
+typedef struct Channel Channel; /* channel.c's */
 typedef struct Daemon Daemon;
 typedef struct Work Work; /* work.c's */
 typedef struct CallerExchange CallerExchange;
@@ -44,8 +45,6 @@ struct Daemon {
     TredConfig config;
     sd_event *event;
     sd_bus *bus;
-    bool serves;               /* calls on the bus are answered */
-    sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
     IdentityState state;
     Reason state_reason;   /* empty when ready */
     Identity *identity;    /* NULL if it could not be loaded */
@@ -71,6 +70,7 @@ struct Daemon {
     sd_bus_message *counting[DAEMON_COUNTING_MAX];
     ExchangeContext exchange_context;
     Caller *callers;
+    Channel *channels;
     size_t n_exchanges;
     uint64_t last_exchange; /* the number of the newest; numbers are never used twice */
 };

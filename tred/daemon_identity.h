@@ -3,10 +3,6 @@
 
 #include "tred/work.h"
 
-/* Tells systemd that tred is ready, once calls are answered and the identity was read, whatever
- * came of that; until then, that its start goes on. */
-void daemon_ready_tell(Daemon *daemon);
-
 /* Has key, certificates and anchors read again, as work: what was read before serves until then.
  * When it ends, exchanges that have not signed yet are closed: what they announced may no longer be
  * who we are. The result is in `state` then. */

@@ -91,3 +91,28 @@ void verifier_handed_deinit(Handed *handed);
 
 /* Hands over what comes next by process->step. 0, or -errno with or without `reason`. */
 int verifier_load_step(Verifier *verifier, VerifierProcess *process, Reason *reason);
+
+/* ---- verifier_next.c: `next` */
+
+/* Starts one. */
+void verifier_next_start(Verifier *verifier);
+
+/* Lists the CRLs, and goes on from where the process is. */
+void verifier_next_begin(Verifier *verifier);
+
+/* It has answered what it was handed last. */
+void verifier_next_answered(Verifier *verifier);
+
+/* It is not to judge: what was in force stays, or nobody is judged. */
+void verifier_next_fail(Verifier *verifier, const char *reason);
+
+/* ---- verifier_loop.c */
+
+/* Has the loop wait for a process's answers. 0 or -errno. */
+int verifier_process_watch(Verifier *verifier, VerifierProcess *process);
+
+/* Gives the answer that is due so long. 0 or -errno. */
+int verifier_deadline_set(const VerifierProcess *process, uint64_t milliseconds);
+
+/* Tells all who wait that there is no verdict. */
+void verifier_waiting_fail(Verifier *verifier, const char *reason);

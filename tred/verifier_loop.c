@@ -4,13 +4,11 @@
 
 #include "base/log.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 enum {
-    VERDICT_DEADLINE_MS = 5000,  /* the worst shapes take 20 ms on a PC */
-    LOADING_DEADLINE_MS = 15000, /* for one file of CRLs, of which the largest take a second */
+    VERDICT_DEADLINE_MS = 5000, /* the worst shapes take 20 ms on a PC */
     USEC_PER_MSEC = 1000,
     /* Longer than the pause between an attempt to connect and the next; far shorter than a tunnel
      * is up. */
@@ -32,49 +30,16 @@ static void verification_end(Verifier *verifier, const Verdict *verdict, const c
 }
 
 /* Only as many as wait now: who is told may ask again. */
-static void verifications_fail(Verifier *verifier, const char *reason)
+void verifier_waiting_fail(Verifier *verifier, const char *reason)
 {
     for (size_t n = verifier->n_waiting; n > 0; n--)
         verification_end(verifier, NULL, reason);
 }
 
-static void next_start_without_crls(Verifier *verifier);
-
-/* A process that is not to judge: what was in force stays, or nobody is judged. */
-static void next_fail(Verifier *verifier, const char *reason)
-{
-    const bool can_do_without =
-        verifier->is_resting && verifier->next && !verifier->next->is_without_crls;
-
-    verifier->refused_mark = verifier->next ? verifier->next->crls.mark : 0;
-    verifier->has_refused = verifier->current || can_do_without;
-    verifier_process_free(steal_pointer(verifier->next));
-    if (verifier->has_refused) {
-        log_error("%s. SeGWs are judged by what was in force before", reason);
-        if (can_do_without)
-            next_start_without_crls(verifier);
-    } else {
-        log_error("%s. No SeGW is taken until that is mended", reason);
-        verifications_fail(verifier, reason);
-    }
-}
-
-static void next_take_over(Verifier *verifier)
-{
-    verifier_process_free(verifier->current);
-    verifier->current = steal_pointer(verifier->next);
-    verifier->has_refused = verifier->current->is_without_crls;
-    verifier->is_resting = false;
-    if (verifier->options.crl_directory) {
-        log_info("%zu CRL file(s) from %s", verifier->current->crls.count,
-                 verifier->options.crl_directory);
-    }
-}
-
 static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata);
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata);
 
-static int process_watch(Verifier *verifier, VerifierProcess *process)
+int verifier_process_watch(Verifier *verifier, VerifierProcess *process)
 {
     int r = sd_event_add_io(verifier->event, &process->io, process->helper.channel, EPOLLIN,
                             on_answer, verifier);
@@ -86,93 +51,11 @@ static int process_watch(Verifier *verifier, VerifierProcess *process)
     return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_OFF);
 }
 
-static int deadline_set(const VerifierProcess *process, uint64_t milliseconds)
+int verifier_deadline_set(const VerifierProcess *process, uint64_t milliseconds)
 {
     int r = sd_event_source_set_time_relative(process->deadline, milliseconds * USEC_PER_MSEC);
 
     return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_ONESHOT);
-}
-
-static void next_step(Verifier *verifier)
-{
-    Reason reason = {0};
-    int r = verifier_load_step(verifier, verifier->next, &reason);
-
-    if (r == 0)
-        r = deadline_set(verifier->next, LOADING_DEADLINE_MS);
-    if (r < 0 && reason.text[0] == '\0')
-        (void)verifier_process_failed(verifier, r, &reason);
-    if (r < 0)
-        next_fail(verifier, reason.text);
-}
-
-/* Lists the CRLs, and goes on from where the process is. */
-static void next_begin(Verifier *verifier)
-{
-    Reason reason = {0};
-    int r = 0;
-
-    assert(verifier->next);
-    if (verifier->options.crl_directory && !verifier->next->is_without_crls)
-        r = crl_files_list(verifier->options.crl_directory, &verifier->next->crls, &reason);
-    if (r == 0)
-        r = process_watch(verifier, verifier->next);
-    if (r == 0) {
-        next_step(verifier);
-        return;
-    }
-    if (reason.text[0] == '\0')
-        (void)verifier_process_failed(verifier, r, &reason);
-    next_fail(verifier, reason.text);
-}
-
-static void next_start_with(Verifier *verifier, bool is_without_crls)
-{
-    Reason reason = {0};
-    int r = verifier_process_start(verifier, &verifier->next, &reason);
-
-    if (r == 0) {
-        verifier->next->is_without_crls = is_without_crls;
-        next_begin(verifier);
-        return;
-    }
-    if (r < 0)
-        (void)verifier_process_failed(verifier, r, &reason);
-    next_fail(verifier, reason.text);
-}
-
-static void next_start(Verifier *verifier)
-{
-    next_start_with(verifier, false);
-}
-
-/* Where `current` was ended for want of work, having had no CRL: what was in force goes on, as it
- * would if that had not been ended. */
-static void next_start_without_crls(Verifier *verifier)
-{
-    next_start_with(verifier, true);
-}
-
-/* `next` has answered what it was handed last. */
-static void next_answered(Verifier *verifier)
-{
-    VerifierProcess *process = verifier->next;
-    Reason reason = {0};
-
-    if (verifier->answer.error < 0) {
-        (void)verifier_answer_error(verifier, &reason);
-        if (reason.text[0] == '\0')
-            (void)verifier_process_failed(verifier, verifier->answer.error, &reason);
-        next_fail(verifier, reason.text);
-        return;
-    }
-    if (process->step != LOAD_CRLS)
-        process->step++;
-    if (process->step == LOADED) {
-        next_take_over(verifier);
-    } else {
-        next_step(verifier);
-    }
 }
 
 /* `current` has judged. A verdict that it could not come to is the verifier's failure: memory ran
@@ -200,7 +83,7 @@ static void current_fail(Verifier *verifier, int r, bool was_asked)
     if (was_asked && verifier->waiting)
         verification_end(verifier, NULL, reason.text);
     if (is_replaced && !verifier->next)
-        next_start(verifier);
+        verifier_next_start(verifier);
 }
 
 static void next_received(Verifier *verifier, int r)
@@ -208,11 +91,11 @@ static void next_received(Verifier *verifier, int r)
     Reason reason;
 
     if (r == 0) {
-        next_answered(verifier);
+        verifier_next_answered(verifier);
         return;
     }
     (void)verifier_process_failed(verifier, r, &reason);
-    next_fail(verifier, reason.text);
+    verifier_next_fail(verifier, reason.text);
 }
 
 static void current_received(Verifier *verifier, int r, bool was_asked)
@@ -322,7 +205,7 @@ static void go_on(Verifier *verifier)
         return;
     }
     if (!is_current(verifier)) {
-        next_start(verifier);
+        verifier_next_start(verifier);
         if (verifier->next || !verifier->waiting || !verifier->current)
             return;
     }
@@ -330,7 +213,7 @@ static void go_on(Verifier *verifier)
     int r = helper_send(verifier->current->helper.channel, (Bytes){first->frame, first->size}, -1);
     if (r == 0) {
         verifier->current->awaited = FRAME_PEER;
-        r = deadline_set(verifier->current, VERDICT_DEADLINE_MS);
+        r = verifier_deadline_set(verifier->current, VERDICT_DEADLINE_MS);
     }
     if (r < 0)
         current_fail(verifier, r, true);
@@ -352,7 +235,7 @@ void verifier_want(Verifier *verifier)
         return;
     rest_later(verifier);
     if (!verifier->current && !verifier->next && verifier->is_resting)
-        next_start(verifier);
+        verifier_next_start(verifier);
 }
 
 int verifier_attach(Verifier *verifier, sd_event *event)
@@ -369,7 +252,7 @@ int verifier_attach(Verifier *verifier, sd_event *event)
     }
     if (r < 0)
         return r;
-    next_begin(verifier);
+    verifier_next_begin(verifier);
     return 0;
 }
 

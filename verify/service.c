@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/reason.h"
 #include "crypto/openssl.h"
+#include "crypto/spki.h"
 #include "verify/certificates.h"
 
 #include <errno.h>
@@ -142,7 +143,6 @@ static int chain_read(Service *service, const VerifyRequest *request, int fd, Ve
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL, *chain = NULL;
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
     _cleanup_(free_bytesp) uint8_t *data = NULL;
-    const unsigned char *cursor = request->public_key.data;
     size_t size = 0;
 
     chain_free(service);
@@ -151,9 +151,9 @@ static int chain_read(Service *service, const VerifyRequest *request, int fd, Ve
         r = certificates_decode((Bytes){data, size}, request->name, &certificates, &ret->reason);
     if (r < 0)
         return r;
-    key = d2i_PUBKEY(NULL, &cursor, (long)request->public_key.size);
-    if (!key)
-        return -EIO;
+    r = spki_decode(request->public_key, &key);
+    if (r < 0)
+        return r;
     r = certificates_order(certificates, key, &chain);
     if (r < 0)
         return r;

@@ -1,4 +1,4 @@
-"""The first law: no secret crosses the bus, and ikeclient never holds one.
+"""The first law: no secret crosses the bus or ikeclient's channel, and ikeclient never holds one.
 
 The SeGW derives the same keys as tred and writes them into its log, which says what to look for."""
 
@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from lab import memory
 from lab.bus import Recording
 from lab.case import LabTest, world
+from lab.overheard import Overheard
 from lab.process import BIN, scratch
 from lab.station import EccTpmVendor, Station, copy_tpm
 
@@ -43,15 +44,17 @@ class SecretsTest(LabTest):
         return keys
 
     def established_with(self, ike_proposal, esp_proposal, words):
-        recording = Recording()
+        recording, overheard = Recording(), Overheard()
         self.addCleanup(recording.stop)
         gateway, tred, client = self.establish(
-            segw={"log_keys": True, "proposals": ike_proposal, "esp_proposals": esp_proposal})
-        return tred, client, self.keys_of_a_run(gateway, words), recording.stop()
+            segw={"log_keys": True, "proposals": ike_proposal, "esp_proposals": esp_proposal},
+            under=overheard.under)
+        return (tred, client, self.keys_of_a_run(gateway, words), recording.stop(),
+                overheard.octets())
 
     def assert_the_law_is_kept(self, ike_proposal, esp_proposal, lasting):
-        tred, client, keys, messages = self.established_with(ike_proposal, esp_proposal,
-                                                             {**lasting, **PASSING})
+        tred, client, keys, messages, overheard = self.established_with(
+            ike_proposal, esp_proposal, {**lasting, **PASSING})
         found, size = memory.search(client.pid, with_words(keys))
         self.assertEqual(found, set())
         self.assertGreater(size, 1_000_000, "too little was read to mean anything")
@@ -59,11 +62,13 @@ class SecretsTest(LabTest):
         found, _ = memory.search(tred.pid, keys)
         self.assertEqual(found, set(lasting))
 
-        # The search finds what does cross the bus, so it would find a key that did.
-        self.assertIn(b"VerifyPeer", messages)
-        self.assertIn(self.world.segw_credential().der(), messages)
-        self.assertEqual({name for name, octets in with_words(keys).items() if octets in messages},
-                         set())
+        # The search finds what does cross the bus or the channel, so it would find a key that did.
+        self.assertIn(b"OpenChannel", messages)
+        self.assertIn(b"VerifyPeer", overheard)
+        self.assertIn(self.world.segw_credential().der(), overheard)
+        for crossed in (messages, overheard):
+            self.assertEqual({name for name, octets in with_words(keys).items() if octets in crossed},
+                             set())
 
     def test_ikeclient_and_the_bus_hold_no_key_with_aead(self):
         self.assert_the_law_is_kept("aes128gcm16-prfsha256-ecp256", "aes128gcm16",

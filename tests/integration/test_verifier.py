@@ -313,3 +313,57 @@ class ChangeTest(VerifierTest):
         self.assertEqual(before.verify(), SEGW_NAME)
         wait_until(lambda: len(tred.child_pids("tred-verify")) == 1, "the end of the first")
         self.assert_taken()
+
+
+class RestTest(VerifierTest):
+    """A verifier that nobody needs ends, and nothing else does."""
+
+    def start(self):
+        self.tred = ChangeTest.start(self)()
+        self.assert_taken()
+
+    def rest(self, program="tred-verify"):
+        wait_until(lambda: not self.tred.child_pids(program), "the verifier's end", 10.0)
+
+    def test_another_is_there_when_an_exchange_begins(self):
+        self.start()
+        self.rest()
+        self.starting(HandClient()).until("begin")
+        wait_until(lambda: self.tred.child_pids("tred-verify"), "another verifier")
+        self.assert_taken()
+
+    def test_one_that_has_crls_stays_as_it_alone_has_what_is_in_force(self):
+        self.start()
+        (self.folder / "a.crl").write_bytes(self.harmless)
+        self.assert_taken()
+        pid = self.tred.verifier_pid()
+        (self.folder / "a.crl").unlink()
+        time.sleep(4)
+        self.assertEqual(self.tred.verifier_pid(), pid)
+
+    def test_a_crl_that_comes_meanwhile_counts(self):
+        self.start()
+        self.rest()
+        (self.folder / "a.crl").write_bytes(self.revoking)
+        self.assert_refused("PeerRevoked")
+
+    def test_what_was_in_force_stays_so_where_a_crl_that_came_meanwhile_can_not_be_read(self):
+        self.start()
+        self.rest()
+        (self.folder / "a.crl").write_bytes(self.revoking[:-200])
+        self.assert_taken()
+        self.assertRegex(self.tred.output(), "a.crl: .* SeGWs are judged by what was in force before")
+        (self.folder / "a.crl").write_bytes(self.revoking)
+        self.assert_refused("PeerRevoked")
+
+    def test_no_segw_is_taken_where_another_fails(self):
+        failing = FailingVerifier("dies", "profile")
+        failing.mend()
+        self.start_segw()
+        self.tred = self.start_tred(segw={"verifier": failing.program})
+        self.assert_taken()
+        self.rest("failing-verify")
+        failing.fail()
+        self.assert_refused("VerifierFailed")
+        failing.mend()
+        self.assert_taken()
