@@ -111,7 +111,7 @@ static void install_run(Work *work)
 static int anchors_exchange(Daemon *daemon, Verifier *verifier, const AnchorRecord *record)
 {
     Identity *identity = daemon->identity;
-    int r = verifier_attach(verifier, daemon->event);
+    int r = verifier_attach(verifier, daemon->event, &daemon->crls);
 
     if (r < 0)
         return r;

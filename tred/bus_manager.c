@@ -6,6 +6,7 @@
 #include "tred/bus.h"
 #include "tred/bus_error.h"
 #include "tred/bus_manager_anchors.h"
+#include "tred/bus_manager_crls.h"
 #include "tred/callers.h"
 #include "tred/channel.h"
 #include "tred/daemon_identity.h"
@@ -27,9 +28,11 @@ static int get_state_reason(sd_bus *bus, const char *path, const char *interface
                             sd_bus_error *error)
 {
     const Daemon *daemon = userdata;
+    Reason reason;
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    return sd_bus_message_append(reply, "s", daemon->state_reason.text);
+    daemon_state_reason(daemon, &reason);
+    return sd_bus_message_append(reply, "s", reason.text);
 }
 
 static int get_identity(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -280,9 +283,10 @@ static int method_open_channel(sd_bus_message *call, void *userdata, sd_bus_erro
 static void reload_answer(Work *work, sd_bus_message *call)
 {
     const Daemon *daemon = work_daemon(work);
+    Reason reason;
 
-    (void)sd_bus_reply_method_return(call, "ss", identity_state_name(daemon->state),
-                                     daemon->state_reason.text);
+    daemon_state_reason(daemon, &reason);
+    (void)sd_bus_reply_method_return(call, "ss", identity_state_name(daemon->state), reason.text);
 }
 
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -291,7 +295,8 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
     int r;
 
     (void)error;
-    log_info("Asked by %s to read key, policy, certificates and anchors again", call_sender(call));
+    log_info("Asked by %s to read key, policy, certificates, anchors and CRLs again",
+             call_sender(call));
     r = daemon_load_identity_for(daemon, call, reload_answer);
     return r < 0 ? r : 1;
 }
@@ -313,6 +318,9 @@ static const sd_bus_vtable manager_vtable[] = {
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("LastKnownTime", "t", bus_get_last_known_time, 0,
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("CrlIssuers", "a(stt)", bus_get_crl_issuers, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("CrlProblem", "s", bus_get_crl_problem, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("OcspWanted", "b", get_ocsp_wanted, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("KeyAlgorithm", "s", get_key_algorithm, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("KeyPolicy", "s", get_key_policy, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -360,7 +368,7 @@ void bus_manager_changed(Daemon *daemon)
     int r = sd_bus_emit_properties_changed(
         daemon->bus, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, "State", "StateReason", "Identity",
         "CertificateChain", "AnchorHashes", "AnchorsGuarded", "AnchorsVersion", "LastKnownTime",
-        "KeyAlgorithm", "KeyPolicy", "PcrMismatch", NULL);
+        "CrlIssuers", "CrlProblem", "KeyAlgorithm", "KeyPolicy", "PcrMismatch", NULL);
 
     if (r < 0)
         log_warning("The change of State could not be announced on the bus: %s", strerror(-r));

@@ -64,6 +64,7 @@ struct Daemon {
     unsigned clock_postponed;        /* as an exchange was waiting for the TPM */
     Work *clock_work;                /* counts the last-known time; NULL: none is under way */
     Verifier *verifier;              /* that the first identity is loaded with */
+    CrlsInForce crls;
     DataPlaneOptions dataplane_options;
     DataPlane *dataplane;
     size_t n_counting; /* who has asked for Children and waits for the counters */

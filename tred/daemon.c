@@ -26,7 +26,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
     (void)source, (void)info;
     (void)sd_notify(0, "RELOADING=1");
-    log_info("Reading key, certificates and anchors again");
+    log_info("Reading key, certificates, anchors and CRLs again");
     daemon_load_identity(daemon);
     return 0;
 }
@@ -152,6 +152,8 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     int r;
 
     *daemon = (Daemon){.config = *config};
+    daemon->crls.on_changed = daemon_crls_changed;
+    daemon->crls.userdata = daemon;
     *config = (TredConfig){0};
     exchange_context_init(daemon);
     r = verifier_start(daemon);
@@ -208,6 +210,7 @@ void daemon_deinit(Daemon *daemon)
         tpm_close(daemon->tpm);
     free(daemon->mismatch);
     verifier_unref(daemon->verifier);
+    crls_in_force_deinit(&daemon->crls);
     peer_key_deinit(&daemon->exchange_context.peer_key);
     sd_bus_flush_close_unref(daemon->bus);
     sd_event_source_disable_unref(daemon->key_care);

@@ -95,6 +95,26 @@ static void ready_log(const Daemon *daemon)
         log_warning("DEVELOPMENT: %s", daemon->state_reason.text);
 }
 
+void daemon_state_reason(const Daemon *daemon, Reason *ret)
+{
+    const char *problem = daemon_is_serving(daemon) ? daemon->crls.problem.text : "";
+    const char *own = daemon->state_reason.text;
+
+    (void)reason_set(ret, 0, "%s%s%s", own, own[0] != '\0' && problem[0] != '\0' ? ". " : "",
+                     problem);
+}
+
+/* To systemd and on the bus. */
+static void state_show(Daemon *daemon)
+{
+    Reason reason;
+
+    daemon_state_reason(daemon, &reason);
+    (void)sd_notifyf(0, "STATUS=%s%s%s", identity_state_name(daemon->state),
+                     reason.text[0] != '\0' ? ": " : "", reason.text);
+    bus_manager_changed(daemon);
+}
+
 static void state_announce(Daemon *daemon)
 {
     const char *name = identity_state_name(daemon->state);
@@ -108,9 +128,15 @@ static void state_announce(Daemon *daemon)
         if (daemon->mismatch)
             mismatch_log(daemon->mismatch);
     }
-    (void)sd_notifyf(0, "STATUS=%s%s%s", name, daemon->state_reason.text[0] != '\0' ? ": " : "",
-                     daemon->state_reason.text);
-    bus_manager_changed(daemon);
+    state_show(daemon);
+}
+
+void daemon_crls_changed(void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    if (daemon->state != IDENTITY_LOADING)
+        state_show(daemon);
 }
 
 /* Said once: a client that tries again and again is no reason to repeat it. */
@@ -222,7 +248,7 @@ static void load_end(Work *work)
     if (work_is_given_up(work))
         return;
     if (load->result == 0)
-        load->result = verifier_attach(load->identity->verifier, daemon->event);
+        load->result = verifier_attach(load->identity->verifier, daemon->event, &daemon->crls);
     callers_close_unsigned(daemon, "The device's identity is read again. Begin another exchange");
     if (load->result == 0) {
         mismatch_keep(daemon, NULL);

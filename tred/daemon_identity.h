@@ -3,6 +3,13 @@
 
 #include "tred/work.h"
 
+/* Why State is what it is, and what to do; where exchanges can be begun, which CRL can't be read.
+ * Empty: nothing is to be said. */
+void daemon_state_reason(const Daemon *daemon, Reason *ret);
+
+/* CRLs came into force, or one can't be read; of a Daemon. */
+void daemon_crls_changed(void *daemon);
+
 /* Has key, certificates and anchors read again, as work: what was read before serves until then.
  * When it ends, exchanges that have not signed yet are closed: what they announced may no longer be
  * who we are. The result is in `state` then. */

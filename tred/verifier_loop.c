@@ -36,26 +36,23 @@ void verifier_waiting_fail(Verifier *verifier, const char *reason)
         verification_end(verifier, NULL, reason);
 }
 
-static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata);
-static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata);
-
-int verifier_process_watch(Verifier *verifier, VerifierProcess *process)
+/* Copies that were kept in the place of a file are let go once later lists do for them. */
+static void obsolete_drop(Verifier *verifier)
 {
-    int r = sd_event_add_io(verifier->event, &process->io, process->helper.channel, EPOLLIN,
-                            on_answer, verifier);
+    VerifierProcess *process = verifier->current;
+    const ObsoleteFiles *obsolete = &verifier->answer.obsolete;
 
-    if (r >= 0) {
-        r = sd_event_add_time_relative(verifier->event, &process->deadline, CLOCK_MONOTONIC, 0, 0,
-                                       on_deadline, verifier);
+    for (size_t i = 0; i < obsolete->count; i++) {
+        const size_t number = obsolete->numbers[i];
+        CrlFile *file = number < process->n_handed ? process->handed[number] : NULL;
+
+        if (!file || !file->is_kept)
+            continue;
+        log_info("What %s held before is let go: there is a later list of each issuer", file->path);
+        process->handed[number] = NULL;
+        crl_files_remove(&verifier->crls->files, file);
+        crl_files_remove(&process->crls, file);
     }
-    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_OFF);
-}
-
-int verifier_deadline_set(const VerifierProcess *process, uint64_t milliseconds)
-{
-    int r = sd_event_source_set_time_relative(process->deadline, milliseconds * USEC_PER_MSEC);
-
-    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_ONESHOT);
 }
 
 /* `current` has judged. A verdict that it could not come to is the verifier's failure: memory ran
@@ -65,6 +62,7 @@ static int current_answered(Verifier *verifier)
     if (verifier->answer.error < 0)
         return verifier->answer.error;
     verifier->current->has_judged = true;
+    obsolete_drop(verifier);
     verification_end(verifier, &verifier->answer.verdict, "");
     return 0;
 }
@@ -79,7 +77,6 @@ static void current_fail(Verifier *verifier, int r, bool was_asked)
     (void)verifier_process_failed(verifier, r, &reason);
     log_error("%s", reason.text);
     verifier_process_free(steal_pointer(verifier->current));
-    verifier->has_refused = false;
     if (was_asked && verifier->waiting)
         verification_end(verifier, NULL, reason.text);
     if (is_replaced && !verifier->next)
@@ -88,14 +85,11 @@ static void current_fail(Verifier *verifier, int r, bool was_asked)
 
 static void next_received(Verifier *verifier, int r)
 {
-    Reason reason;
-
     if (r == 0) {
         verifier_next_answered(verifier);
-        return;
+    } else {
+        verifier_next_lost(verifier, r);
     }
-    (void)verifier_process_failed(verifier, r, &reason);
-    verifier_next_fail(verifier, reason.text);
 }
 
 static void current_received(Verifier *verifier, int r, bool was_asked)
@@ -106,7 +100,7 @@ static void current_received(Verifier *verifier, int r, bool was_asked)
         current_fail(verifier, r, was_asked);
 }
 
-static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
+int verifier_on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     _cleanup_(verifier_unrefp) Verifier *verifier = verifier_ref(userdata);
     const bool is_next = verifier->next && source == verifier->next->io;
@@ -125,7 +119,7 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *use
     return 0;
 }
 
-static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+int verifier_on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
     _cleanup_(verifier_unrefp) Verifier *verifier = verifier_ref(userdata);
 
@@ -139,26 +133,31 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* True if `current` was handed the CRLs that are there now, or can't be succeeded by one that was.
- */
-static bool is_current(const Verifier *verifier)
+/* True if `current` was handed the CRLs as they are now; else another is started, or nobody can be
+ * judged. */
+static bool is_current(Verifier *verifier)
 {
-    Reason reason = {0};
-    CrlFiles now;
-    bool is;
+    Reason problem;
+    bool is = false;
+    CrlFiles files;
 
-    if (!verifier->current)
+    if (!verifier->current) {
+        verifier_next_start(verifier);
         return false;
-    if (!verifier->options.crl_directory)
-        return true;
-    if (crl_files_list(verifier->options.crl_directory, &now, &reason) < 0) {
-        log_error("%s. SeGWs are judged by what was in force before", reason.text);
+    }
+    int r = verifier_crls_look(verifier, false, &files, &problem);
+    if (r < 0) {
+        log_error("The CRLs can't be looked at: %s. SeGWs are judged by what was in force before",
+                  strerror(-r));
+        is = true;
+    } else if (crl_files_equal(&files, &verifier->current->crls)) {
+        verifier_problem_tell(verifier, &files, &problem);
         is = true;
     } else {
-        is = now.mark == verifier->current->crls.mark ||
-             (verifier->has_refused && now.mark == verifier->refused_mark);
+        verifier_next_start_with(verifier, &files, &problem);
+        is = !verifier->next && verifier->current;
     }
-    crl_files_deinit(&now);
+    crl_files_deinit(&files);
     return is;
 }
 
@@ -168,13 +167,13 @@ static bool is_idle(const Verifier *verifier)
            !verifier->waiting;
 }
 
-/* What it judges by, profile and anchors, is held here, so that another can be handed the same. */
+/* What it judges by is held here, so that another can be handed the same. */
 static int on_rest(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Verifier *verifier = userdata;
 
     (void)source, (void)usec;
-    if (is_idle(verifier) && verifier->current->crls.count == 0 && !verifier->has_refused) {
+    if (is_idle(verifier)) {
         verifier_process_free(steal_pointer(verifier->current));
         verifier->is_resting = true;
     }
@@ -204,11 +203,8 @@ static void go_on(Verifier *verifier)
         rest_later(verifier);
         return;
     }
-    if (!is_current(verifier)) {
-        verifier_next_start(verifier);
-        if (verifier->next || !verifier->waiting || !verifier->current)
-            return;
-    }
+    if (!is_current(verifier))
+        return;
     const Verification *first = verifier->waiting;
     int r = helper_send(verifier->current->helper.channel, (Bytes){first->frame, first->size}, -1);
     if (r == 0) {
@@ -238,11 +234,15 @@ void verifier_want(Verifier *verifier)
         verifier_next_start(verifier);
 }
 
-int verifier_attach(Verifier *verifier, sd_event *event)
+int verifier_attach(Verifier *verifier, sd_event *event, CrlsInForce *crls)
 {
+    Reason problem;
+    CrlFiles files;
+
     if (!verifier->next || verifier->next->step != LOAD_CRLS)
         return -EPROTO;
     verifier->event = sd_event_ref(event);
+    verifier->crls = crls;
     int r = sd_event_add_defer(event, &verifier->soon, on_soon, verifier);
     if (r >= 0)
         r = sd_event_source_set_enabled(verifier->soon, SD_EVENT_OFF);
@@ -252,8 +252,11 @@ int verifier_attach(Verifier *verifier, sd_event *event)
     }
     if (r < 0)
         return r;
-    verifier_next_begin(verifier);
-    return 0;
+    r = verifier_crls_look(verifier, true, &files, &problem);
+    if (r == 0)
+        verifier_next_begin(verifier, &files, &problem);
+    crl_files_deinit(&files);
+    return r;
 }
 
 static int verification_new(Verifier *verifier, const VerifyRequest *request, Verification **ret)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/standard.h"
+#include "verify/memory.h"
 #include "verify/service.h"
 
 #include <errno.h>
@@ -145,8 +146,10 @@ static int frame_handle(Service *service)
 
 static int helper_init(Service *service)
 {
-    int r = service_init(service);
+    int r = memory_watch();
 
+    if (r == 0)
+        r = service_init(service);
     if (r == 0)
         r = libraries_warm();
     if (r == 0)
@@ -169,7 +172,7 @@ int main(int argc, char **argv)
     if (r != STANDARD_CONTINUE)
         return r;
 
-    _cleanup_(service_deinit) Service service;
+    _cleanup_(service_deinit) Service service = {0};
     r = helper_init(&service);
     if (r < 0) {
         log_error("tred-verify can't make itself safe: %s. It judges nobody", strerror(-r));
