@@ -94,6 +94,17 @@ static int prepare_esp(int fd)
     return 0;
 }
 
+int transport_hold_encapsulation(void)
+{
+    _cleanup_(close_fdp) int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+
+    if (fd < 0)
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+    if (fd < 0 || set_option(fd, SOL_UDP, UDP_GRO, 1) < 0)
+        return -1;
+    return steal_fd(&fd);
+}
+
 int transport_init(Transport *transport, const struct sockaddr_storage *local)
 {
     *transport = (Transport){.ike_fd = -1, .esp_fd = -1, .local = *local};

@@ -17,6 +17,12 @@ typedef struct Transport {
     struct sockaddr_storage local; /* with the port that the kernel chose */
 } Transport;
 
+/* A socket without a port that has the kernel's code for ESP in UDP switched on as long as it is
+ * open: the kernel switches by rewriting its code, on all processors, when the first socket that
+ * has a use for it comes and when the last goes, which would be twice a connect. -1 where there is
+ * none. */
+int transport_hold_encapsulation(void);
+
 /* Binds both to the address and port of `local`; port 0 (the usual case) lets the kernel choose one
  * that no other socket has, be it another transport's. Returns 0 or -errno, -EADDRINUSE among them.
  * Who is handed the IKE socket can't change how the kernel sorts (SO_LOCK_FILTER); it could connect

@@ -58,6 +58,8 @@ struct Daemon {
     TredConfig config;
     sd_event *event;
     sd_bus *bus;
+    bool serves;               /* calls on the bus are answered */
+    sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
     IdentityState state;
     Reason state_reason;   /* empty when ready */
     Identity *identity;    /* NULL if it could not be loaded */

@@ -208,8 +208,9 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     if (r < 0)
         return r;
     /* A slow TPM takes minutes. Who reads State is answered meanwhile, who begins an exchange once
-     * it is done; so whoever waits for tred can start now. */
-    (void)sd_notify(0, "READY=1");
+     * it is done. */
+    daemon->serves = true;
+    daemon_ready_tell(daemon);
     return 0;
 }
 
@@ -241,6 +242,7 @@ void daemon_deinit(Daemon *daemon)
     crls_in_force_deinit(&daemon->crls);
     peer_key_deinit(&daemon->exchange_context.peer_key);
     sd_bus_flush_close_unref(daemon->bus);
+    sd_event_source_disable_unref(daemon->patience);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);
     sd_event_source_disable_unref(daemon->count_timer);

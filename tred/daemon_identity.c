@@ -21,6 +21,7 @@ enum {
     VALUE_TEXT_SIZE = 2 * PCR_VALUE_MAX + 1,
     USEC_PER_SEC = 1000000,
     PAUSE_MAX_MS = 5000,
+    PATIENCE_USEC = 10 * USEC_PER_SEC,
 };
 
 void daemon_drop_identity(Daemon *daemon)
@@ -155,6 +156,39 @@ static void identity_loaded(Daemon *daemon, Identity *identity)
               development ? development : "");
 }
 
+static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    (void)source, (void)usec;
+    daemon_ready_tell(daemon);
+    return 0;
+}
+
+void daemon_ready_tell(Daemon *daemon)
+{
+    char text[64];
+    int r = 0;
+
+    if (daemon->serves && daemon->state != IDENTITY_LOADING) {
+        daemon->patience = sd_event_source_disable_unref(daemon->patience);
+        (void)sd_notify(0, "READY=1");
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%d", 3 * PATIENCE_USEC);
+    (void)sd_notify(0, text);
+    if (daemon->patience) {
+        r = sd_event_source_set_time_relative(daemon->patience, PATIENCE_USEC);
+        if (r >= 0)
+            r = sd_event_source_set_enabled(daemon->patience, SD_EVENT_ONESHOT);
+    } else {
+        r = sd_event_add_time_relative(daemon->event, &daemon->patience, CLOCK_MONOTONIC,
+                                       PATIENCE_USEC, 0, on_patience, daemon);
+    }
+    if (r < 0)
+        log_warning("systemd may lose patience with a slow TPM: %s", strerror(-r));
+}
+
 /* One load: what it is to become, and how it ended. */
 typedef struct Load {
     Identity *identity;
@@ -251,6 +285,7 @@ static void load_end(Work *work)
     } else {
         load_failed(daemon, load);
     }
+    daemon_ready_tell(daemon);
     start_over_note(daemon);
 }
 

@@ -3,6 +3,11 @@
 
 #include "tred/work.h"
 
+/* Tells systemd that tred is ready, once calls are answered and the identity was read, whatever
+ * came of that, so that State is known to who has started it; until then, that its start goes on.
+ */
+void daemon_ready_tell(Daemon *daemon);
+
 /* Why State is what it is, and what to do; where exchanges can be begun, which CRL can't be read.
  * Empty: nothing is to be said. */
 void daemon_state_reason(const Daemon *daemon, Reason *ret);

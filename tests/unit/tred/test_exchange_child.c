@@ -5,6 +5,7 @@
 #include "tred/exchange_internal.h"
 
 #include <netinet/in.h>
+#include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -72,6 +73,23 @@ static void spis_are_not_reserved_and_all_different(void **state)
         assert_true(spis[i] >= 256);
         for (size_t j = 0; j < i; j++)
             assert_int_not_equal(spis[i], spis[j]);
+    }
+}
+
+static void an_exchange_that_is_over_leaves_nothing_in_the_secure_heap(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 2; round++) { /* the first lets OpenSSL take what it keeps */
+        const size_t used = CRYPTO_secure_used();
+        Play other;
+
+        play_to(&other, EXCHANGE_SIGNED);
+        play_offer_child(&other);
+        assert_int_equal(negotiate(&other), 0);
+        assert_true(CRYPTO_secure_used() > used);
+        play_deinit(&other);
+        if (round > 0)
+            assert_int_equal(CRYPTO_secure_used(), used);
     }
 }
 
@@ -602,6 +620,7 @@ static void of_many_selectors_the_first_ones_are_taken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        VERIFIED(an_exchange_that_is_over_leaves_nothing_in_the_secure_heap),
         VERIFIED(spis_are_not_reserved_and_all_different),
         VERIFIED(the_ninth_spi_is_refused_until_one_is_given_back),
         VERIFIED(both_sides_derive_the_same_esp_keys),
