@@ -62,7 +62,8 @@ static void what_does_not_fit_is_refused_by_name(void **state)
     assert_prints("sign-anchors --key file file", 64, "'anchors-version'");
     assert_prints("sign-anchors --key file --anchors-version 0 file", 64, "'0'");
     assert_prints("sign-anchors --key file --anchors-version -1 file", 64, "'-1'");
-    assert_prints("sign-anchors --key file --anchors-version 9223372036854775808 file", 64, "'9223");
+    assert_prints("sign-anchors --key file --anchors-version 9223372036854775808 file", 64,
+                  "'9223");
     assert_prints("install-anchors --first file", 64, "'first'");
 }
 
