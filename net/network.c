@@ -37,7 +37,8 @@ struct Network {
     NetlinkWatch *watch;
     char name[IFNAMSIZ];
     unsigned index;
-    uint32_t mtu;
+    uint32_t mtu;  /* of the interface */
+    uint32_t room; /* for an inner packet, on the narrowest path of all pairs */
     size_t n_items;
     Item items[ITEMS_MAX];
     size_t n_needs;
@@ -110,19 +111,18 @@ static bool has_ipv6(const Need *need)
     return false;
 }
 
-/* The least that a pair's path has room for, and what IPv6 asks for all the same. */
+/* The least that a pair's path has room for, and what IPv6 asks of an interface all the same. */
 static int update_mtu(Network *network)
 {
-    uint32_t mtu = UINT16_MAX;
     bool ipv6 = false;
 
+    network->room = UINT16_MAX;
     for (size_t i = 0; i < network->n_needs; i++) {
         const Need *need = &network->needs[i];
         ipv6 = ipv6 || has_ipv6(need);
-        mtu = need->mtu < mtu ? need->mtu : mtu;
+        network->room = need->mtu < network->room ? need->mtu : network->room;
     }
-    if (ipv6 && mtu < IPV6_MTU_MIN)
-        mtu = IPV6_MTU_MIN;
+    uint32_t mtu = ipv6 && network->room < IPV6_MTU_MIN ? (uint32_t)IPV6_MTU_MIN : network->room;
     if (network->n_needs == 0 || mtu == network->mtu)
         return 0;
     int r = link_set_mtu(network->netlink, network->index, mtu);
@@ -164,7 +164,8 @@ static int item_want(Network *network, bool is_address, const Route *route)
     int r = 0;
     if (item) {
         /* The newest pair has the say: an older one's source address will go with it. */
-        bool moved = !item->wanted && !prefix_equal(&item->route.source, &route->source);
+        bool moved = !item->wanted && (!prefix_equal(&item->route.source, &route->source) ||
+                                       item->route.mtu != route->mtu);
         if (moved)
             r = route_replace(network->netlink, route);
         if (moved && r >= 0)
@@ -260,6 +261,7 @@ static int want_routes(Network *network, const Need *need, const IkeSelector *se
             .destination = prefixes[i],
             .index = network->index,
             .source = source_for(need, prefixes[i].size),
+            .mtu = network->room < network->mtu ? network->room : 0,
         };
         /* Without an address of this family the tunnel would only swallow its packets. */
         if (need->n_addresses > 0 && route.source.size == 0)
