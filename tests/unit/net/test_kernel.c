@@ -21,6 +21,7 @@ enum { STATES_MAX = 64, POLICIES_MAX = 64, MESSAGES_MAX = 8, ALLOWED_ALL = 1000 
 /* The kernel that is played. */
 static struct {
     size_t n_states;
+    uint8_t state_flags; /* of the newest */
     uint32_t states[STATES_MAX]; /* SPIs */
     size_t n_policies;
     struct xfrm_userpolicy_info policies[POLICIES_MAX];
@@ -121,6 +122,7 @@ int netlink_call(Netlink *netlink)
         return 0; /* links */
     switch (header->nlmsg_type) {
     case XFRM_MSG_NEWSA:
+        kernel.state_flags = ((const struct xfrm_usersa_info *)payload)->flags;
         return state_add(ntohl(((const struct xfrm_usersa_info *)payload)->id.spi));
     case XFRM_MSG_DELSA:
         return state_remove(ntohl(((const struct xfrm_usersa_id *)payload)->spi));
@@ -284,7 +286,7 @@ static struct sockaddr_storage address(uint8_t last)
     return storage;
 }
 
-static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
+static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uint8_t ts_type)
 {
     SaOrder sa = {
         .spi_in = spi_in,
@@ -293,7 +295,7 @@ static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
         .remote = address(1),
         .mtu = 1400,
         .ts_local = {.n_selectors = 1,
-                     .selectors = {{.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX}}},
+                     .selectors = {{.type = ts_type, .end_port = UINT16_MAX}}},
     };
     Answer answer;
     int tun = -1;
@@ -309,6 +311,11 @@ static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
     secret_free(sa.encr_in);
     secret_free(sa.encr_out);
     return answer.error;
+}
+
+static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
+{
+    return add_of_family(plane, spi_in, spi_out, IKE_TS_IPV4_ADDR_RANGE);
 }
 
 static int drop(NetPlane *plane, uint32_t spi_in)
@@ -482,6 +489,15 @@ static void no_more_sas_are_taken_than_there_is_room_for(void **state)
     assert_int_equal(add(*state, 350, 450), -ENOSPC);
 }
 
+/* RFC 2473 7.1 */
+static void esp_packets_may_be_cut_up_on_the_way_where_ipv6_is_inside(void **state)
+{
+    assert_int_equal(add_of_family(*state, 300, 400, IKE_TS_IPV6_ADDR_RANGE), 0);
+    assert_true(kernel.state_flags & XFRM_STATE_NOPMTUDISC);
+    assert_int_equal(add_of_family(*state, 301, 401, IKE_TS_IPV4_ADDR_RANGE), 0);
+    assert_false(kernel.state_flags & XFRM_STATE_NOPMTUDISC);
+}
+
 #define PLANE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 static int group_setup(void **state)
@@ -506,6 +522,7 @@ int main(void)
         PLANE(keys_are_refused_where_the_kernel_is_not_to_have_them),
         PLANE(an_spi_is_in_use_once),
         PLANE(no_more_sas_are_taken_than_there_is_room_for),
+        PLANE(esp_packets_may_be_cut_up_on_the_way_where_ipv6_is_inside),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);
 }
