@@ -82,6 +82,13 @@ static int on_liveness(sd_event_source *source, uint64_t usec, void *userdata)
     return r < 0 ? r : 0;
 }
 
+void ike_sa_found_authentic(IkeSa *sa)
+{
+    init_state_free(steal_pointer(sa->init));
+    transport_settle(sa->transport);
+    sa->handlers->authentic(sa->userdata, sa);
+}
+
 int ike_sa_establish(IkeSa *sa)
 {
     sa->established = true;
@@ -131,7 +138,8 @@ static bool on_opened(Flight *flight, const TreReply *reply)
     } else if (reply->opened.complete && reply->opened.response) {
         return tasks_response(sa, reply);
     } else if (reply->opened.complete) {
-        peer_request_received(sa, reply, steal_pointer(flight->request), flight->request_size);
+        peer_request_received(sa, reply, steal_pointer(flight->request), flight->request_size,
+                              &flight->sender);
     }
     return false;
 }
@@ -162,7 +170,7 @@ static int keep_request(Flight *flight, Bytes datagram)
     return 0;
 }
 
-static void open_datagram(IkeSa *sa, Bytes datagram, bool response)
+static void open_datagram(IkeSa *sa, Bytes datagram, bool response, const Endpoint *sender)
 {
     const TreCall call = {.method = TRE_UNPROTECT, .datagram = datagram};
     TreCall along[TASK_ALONG_MAX];
@@ -173,6 +181,7 @@ static void open_datagram(IkeSa *sa, Bytes datagram, bool response)
         ike_sa_drop(sa, "too many datagrams wait for tred");
         return;
     }
+    flight->sender = *sender;
     if (!response && keep_request(flight, datagram) < 0) {
         flight_free(flight);
         return;
@@ -196,7 +205,27 @@ static bool is_invalid_spi(const IkeSa *sa, Bytes datagram, const IkeHeader *hea
            ike_payloads_notify(&message.payloads, IKE_NOTIFY_INVALID_IKE_SPI, &notify);
 }
 
-static void on_datagram(void *userdata, Bytes datagram)
+/* An unauthenticated notify counts for what it is worth if it seems to come from the SeGW; what
+ * tred opens is the SeGW's wherever it comes from (RFC 7296 2.11, 2.23). */
+static void on_sealed_datagram(IkeSa *sa, Bytes datagram, const IkeHeader *header,
+                               const Endpoint *sender)
+{
+    bool at_segw =
+        bytes_equal(endpoint_address(sender), endpoint_address(transport_remote(sa->transport)));
+
+    if (sa->established && at_segw && is_invalid_spi(sa, datagram, header)) {
+        ike_sa_hint(sa, IKE_NOTIFY_INVALID_IKE_SPI, "somebody there answered INVALID_IKE_SPI");
+        return;
+    }
+    const char *problem = foreign(sa, header);
+    if (problem) {
+        ike_sa_drop(sa, problem);
+    } else if (!peer_request_repeated(sa, datagram, sender)) {
+        open_datagram(sa, datagram, header->flags & IKE_FLAG_RESPONSE, sender);
+    }
+}
+
+static void on_datagram(void *userdata, Bytes datagram, const Endpoint *sender)
 {
     IkeSa *sa = userdata;
     Task *task = sa->tasks.first;
@@ -205,23 +234,19 @@ static void on_datagram(void *userdata, Bytes datagram)
     if (sa->closed)
         return;
     if (task && task->phase == TASK_SENT && task->kind->clear) {
-        int r = task->kind->clear(task, datagram);
+        int r = task->kind->clear(task, datagram, sender);
         if (r < 0)
             ike_sa_fail(sa, r);
         return;
     }
-    if (sa->spi_r == 0)
-        return;
     int r = ike_header_decode(datagram, &header);
-    if (r == 0 && sa->established && is_invalid_spi(sa, datagram, &header)) {
-        ike_sa_hint(sa, IKE_NOTIFY_INVALID_IKE_SPI, "somebody there answered INVALID_IKE_SPI");
-        return;
-    }
-    const char *problem = r != 0 ? ike_fault_text((IkeFaultCode)r) : foreign(sa, &header);
-    if (problem) {
-        ike_sa_drop(sa, problem);
-    } else if (!peer_request_repeated(sa, datagram)) {
-        open_datagram(sa, datagram, header.flags & IKE_FLAG_RESPONSE);
+    if (r != 0) {
+        ike_sa_drop(sa, ike_fault_text((IkeFaultCode)r));
+    } else if (header.exchange_type == IKE_SA_INIT) {
+        if (sa->init)
+            init_take_late(sa, datagram, sender);
+    } else if (sa->spi_r != 0) {
+        on_sealed_datagram(sa, datagram, &header, sender);
     }
 }
 
@@ -269,15 +294,39 @@ void ike_sa_free(IkeSa *sa)
     sd_event_source_disable_unref(sa->liveness);
     if (sa->transport)
         transport_free(sa->transport);
+    init_state_free(sa->init);
     child_sas_free(sa->children);
     tre_identity_deinit(&sa->identity);
     free(sa->scratch);
     free(sa);
 }
 
+int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, IkeSa **ret)
+{
+    _cleanup_(ike_sa_freep) IkeSa *rival = NULL;
+    Endpoint segw = *transport_remote(sa->transport);
+    InitState *init = init_state_for_rival(sa);
+
+    if (!init)
+        return -ENOENT;
+    endpoint_set_port(&segw, (uint16_t)sa->config->port);
+    int r = ike_sa_new(sa->event, sa->tre, sa->config, &segw, sa->initial_contact, handlers,
+                       userdata, &rival);
+    if (r < 0) {
+        init_state_free(init);
+        return r;
+    }
+    rival->init = init;
+    rival->spi_i = sa->spi_i;
+    rival->steps = sa->steps;
+    (void)snprintf(rival->forked_from, sizeof(rival->forked_from), "%s", sa->exchange);
+    *ret = steal_pointer(rival);
+    return 0;
+}
+
 void ike_sa_start(IkeSa *sa)
 {
-    int r = task_add(sa, &init_task);
+    int r = task_add(sa, sa->forked_from[0] != 0 ? &rival_task : &init_task);
     if (r < 0)
         ike_sa_fail(sa, r);
 }

@@ -21,6 +21,10 @@ typedef enum IkeSaEnd {
 
 /* Handlers must not free the SA before they return to the event loop. */
 typedef struct IkeSaHandlers {
+    /* There is another answer to its IKE_SA_INIT request: ike_sa_new_rival() can follow it up. */
+    void (*another)(void *userdata, IkeSa *sa);
+    /* The SeGW is who answers this one, and not who answered its rivals. */
+    void (*authentic)(void *userdata, IkeSa *sa);
     void (*established)(void *userdata, IkeSa *sa);
     void (*child_deleted)(void *userdata, IkeSa *sa); /* by the SeGW */
     void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
@@ -45,6 +49,11 @@ typedef struct IkeSaInfo {
  */
 int ike_sa_new(sd_event *event, Tre *tre, const Config *config, const Endpoint *segw,
                bool initial_contact, const IkeSaHandlers *handlers, void *userdata, IkeSa **ret);
+
+/* One that follows up another answer to the IKE_SA_INIT request of `sa`, whose exchange of tred's
+ * it forks (RFC 7296 2.4). 0, -ENOENT: there is none, -ENOMEM, or the errno of a socket call. */
+int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, IkeSa **ret);
+
 void ike_sa_free(IkeSa *sa);
 DEFINE_POINTER_CLEANUP(IkeSa, ike_sa_free);
 

@@ -1,10 +1,11 @@
 /* What the files that make up an IKE SA share: ike_sa.c (its life, and what comes in), task.c (the
- * queue of our requests), init.c, auth.c and informational.c (the tasks), flight.c (calls to tred
- * at once), requests.c (the peer's requests). */
+ * queue of our requests), init_task.c, auth_task.c and informational.c (the tasks), flight.c (calls
+ * to tred at once), requests.c (the peer's requests). */
 #pragma once
 
 #include "base/reason.h"
 #include "ikeclient/ike_sa.h"
+#include "ikeclient/init.h"
 #include "ikeclient/report.h"
 #include "ikeclient/requests.h"
 #include "ikeclient/task.h"
@@ -13,6 +14,7 @@
 enum {
     SUITE_SIZE = 128,
     FLIGHTS_MAX = 16,      /* datagrams that wait for tred; more are dropped */
+    INIT_ANSWERS_MAX = 4,  /* that tred's Agree takes, to one request */
     CLOSING_TRIES_MAX = 3, /* a Delete is not worth waiting for as long as a connection */
 };
 
@@ -33,7 +35,25 @@ struct Flight {
     uint8_t *request; /* a copy, if a request of the peer's is opened: to know it again when it is
                          repeated */
     size_t request_size;
+    Endpoint sender; /* of the request */
 };
+
+/* A well-formed answer to IKE_SA_INIT. Nobody vouches for it. */
+typedef struct InitAnswer {
+    uint8_t *octets;
+    size_t size;
+    InitResponse judged;
+    bool taken; /* an IKE SA goes on with it */
+} InitAnswer;
+
+/* What came of IKE_SA_INIT so far. */
+typedef struct InitState {
+    InitExchange exchange;
+    uint8_t *request; /* the last one sent */
+    size_t request_size;
+    size_t n_answers;
+    InitAnswer answers[INIT_ANSWERS_MAX];
+} InitState;
 
 /* The peer's requests: one at a time, as we announce no larger window (RFC 7296 2.3). */
 typedef struct PeerQueue {
@@ -44,6 +64,7 @@ typedef struct PeerQueue {
     bool hold_delete;
     bool answer_held;    /* the answer to a Delete waits */
     PeerRequest request; /* that is being answered */
+    Endpoint sender;     /* of it: the answer goes there (RFC 7296 2.11) */
 } PeerQueue;
 
 /* No field says which state the SA is in: that is what there is (`established`, `children`), what
@@ -60,7 +81,9 @@ struct IkeSa {
     /* what there is */
     Transport *transport;
     TreIdentity identity;
-    char exchange[TRE_PATH_SIZE]; /* tred's object; "": none yet */
+    char exchange[TRE_PATH_SIZE];    /* tred's object; "": none yet */
+    char forked_from[TRE_PATH_SIZE]; /* that of another IKE SA, to whose request this one follows
+                                        another answer up; "": it has a request of its own */
     uint64_t spi_i;
     uint64_t spi_r; /* 0 until tred has agreed */
     NatFinding nat;
@@ -71,6 +94,7 @@ struct IkeSa {
     Reason refusal; /* why there was no child from the start */
 
     /* what is under way */
+    InitState *init; /* until the peer is known by an authentic message; NULL then */
     TaskQueue tasks;
     PeerQueue peer;
     Flight flights[FLIGHTS_MAX];
@@ -105,6 +129,10 @@ void ike_sa_end(IkeSa *sa, IkeSaEnd end);
 /* Ends it, as something failed with that negative errno. */
 void ike_sa_fail(IkeSa *sa, int error);
 
+/* A message of the peer's was authentic: this is the SeGW, and no other answer to IKE_SA_INIT was.
+ */
+void ike_sa_found_authentic(IkeSa *sa);
+
 /* It is up: tells the handler, and begins to listen for silence. 0 or a negative errno. */
 int ike_sa_establish(IkeSa *sa);
 
@@ -134,8 +162,19 @@ void flights_forget_task(IkeSa *sa, const Task *task);
 
 /* ---- the tasks ---- */
 
-extern const TaskKind init_task; /* init.c: IKE_SA_INIT, steps 1 and 2 */
-extern const TaskKind auth_task; /* auth.c: IKE_AUTH, steps 3 to 6 */
+extern const TaskKind init_task;  /* init_task.c: IKE_SA_INIT, steps 1 and 2 */
+extern const TaskKind rival_task; /* the same, for another answer to another IKE SA's request */
+extern const TaskKind auth_task;  /* auth_task.c: IKE_AUTH, steps 3 to 6 */
+
+/* NULL is fine. */
+void init_state_free(InitState *init);
+
+/* A state with the first answer that no IKE SA goes on with yet, which is taken; NULL: there is
+ * none, or no memory. */
+InitState *init_state_for_rival(IkeSa *sa);
+
+/* Looks at a datagram that came when the task did not wait for one any more; sa->init is there. */
+void init_take_late(IkeSa *sa, Bytes datagram, const Endpoint *sender);
 
 /* What auth_task needs of tred before it can make its request, into `calls` (AUTH_CALLS_MAX of
  * them): they go along with Agree. Returns how many there are. */
@@ -159,12 +198,13 @@ bool ike_sa_is_closing(const IkeSa *sa);
 
 /* ---- requests.c ---- */
 
-/* Takes up an opened request of the peer's; `datagram` is handed over. */
-void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size);
+/* Takes up an opened request of the peer's, `datagram` from `sender`, which is handed over. */
+void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size,
+                           const Endpoint *sender);
 
-/* True if `datagram` is the request that was answered last; it then got the same answer again, if
- * that is not held. */
-bool peer_request_repeated(IkeSa *sa, Bytes datagram);
+/* True if `datagram` is the request that was answered last; its sender then got the same answer
+ * again, if that is not held. */
+bool peer_request_repeated(IkeSa *sa, Bytes datagram, const Endpoint *sender);
 
 void peer_queue_init(IkeSa *sa);
 void peer_queue_deinit(IkeSa *sa);

@@ -147,7 +147,7 @@ static void follow(IkeSa *sa)
 static void send_answer(IkeSa *sa)
 {
     sa->peer.answer_held = false;
-    transport_send_all(sa->transport, &sa->peer.answer);
+    transport_send_all_to(sa->transport, &sa->peer.answer, &sa->peer.sender);
     follow(sa);
 }
 
@@ -173,7 +173,8 @@ static void on_sealed(void *userdata, const TreReply *reply)
         send_answer(sa);
 }
 
-void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size)
+void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size,
+                           const Endpoint *sender)
 {
     PeerQueue *peer = &sa->peer;
     TreCall call = {.method = TRE_PROTECT,
@@ -187,6 +188,7 @@ void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram,
     free(peer->answered);
     peer->answered = datagram;
     peer->answered_size = size;
+    peer->sender = *sender;
     datagrams_deinit(&peer->answer);
 
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
@@ -200,7 +202,7 @@ void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram,
         ike_sa_fail(sa, r);
 }
 
-bool peer_request_repeated(IkeSa *sa, Bytes datagram)
+bool peer_request_repeated(IkeSa *sa, Bytes datagram, const Endpoint *sender)
 {
     const PeerQueue *peer = &sa->peer;
 
@@ -208,7 +210,7 @@ bool peer_request_repeated(IkeSa *sa, Bytes datagram)
         !bytes_equal(datagram, (Bytes){peer->answered, peer->answered_size}))
         return false;
     if (!peer->answer_held)
-        transport_send_all(sa->transport, &peer->answer);
+        transport_send_all_to(sa->transport, &peer->answer, sender);
     return true;
 }
 

@@ -25,7 +25,8 @@ struct TaskKind {
     TaskStep done[TRE_METHODS];    /* tred did what the task called for … */
     TaskStep refused[TRE_METHODS]; /* … or refused; NULL: the SA ends with what tred said */
     void (*sent)(Task *task);      /* the sealed request is out for the first time */
-    int (*clear)(Task *task, Bytes datagram); /* a datagram in clear, while the request is out */
+    /* A datagram in clear, while the request is out. */
+    int (*clear)(Task *task, Bytes datagram, const Endpoint *sender);
     /* What tred is asked along with the opening of a response, into `calls` (TASK_ALONG_MAX of
      * them); returns how many there are. */
     size_t (*along)(const Task *task, TreCall *calls);
@@ -74,8 +75,8 @@ void tasks_halt(IkeSa *sa);
 
 /* ---- for the task under way ---- */
 
-/* Makes a call for the SA's exchange; the answer goes to `done` or `refused`. 0 or a negative
- * errno.
+/* Makes a call for the SA's exchange, where it names no other; the answer goes to `done` or
+ * `refused`. 0 or a negative errno.
  */
 int task_call(Task *task, TreCall *call);
 

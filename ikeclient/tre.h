@@ -18,6 +18,7 @@ typedef enum TreMethod {
     TRE_BEGIN,
     TRE_CHOOSE_GROUP,
     TRE_AGREE,
+    TRE_FORK,
     TRE_SIGN_AUTH,
     TRE_PROTECT,
     TRE_UNPROTECT,
@@ -89,7 +90,7 @@ typedef struct TreReply {
             uint64_t spi_i;
             Bytes nonce_i;
             Bytes ke_i;
-        } begun;
+        } begun;           /* TRE_BEGIN; of TRE_FORK the exchange alone */
         Bytes ke_i;        /* TRE_CHOOSE_GROUP */
         const char *suite; /* TRE_AGREE */
         struct {

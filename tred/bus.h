@@ -19,6 +19,9 @@ int bus_exchange_register(Daemon *daemon);
 /* Tells everyone that State, and what goes with it, has changed. */
 void bus_manager_changed(Daemon *daemon);
 
+/* TooManyExchanges: the caller has as many as it may. Returns -errno with `error` set. */
+int bus_refuse_room(const Caller *caller, sd_bus_error *error);
+
 /* The object path of an exchange into `path` (BUS_PATH_SIZE octets). */
 void bus_exchange_path(const CallerExchange *exchange, char *path);
 

@@ -199,8 +199,9 @@ static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint1
     return r;
 }
 
-static int room_refuse(const Daemon *daemon, const Caller *caller, sd_bus_error *error)
+int bus_refuse_room(const Caller *caller, sd_bus_error *error)
 {
+    const Daemon *daemon = caller->daemon;
     Reason reason;
 
     reason_set(&reason, 0,
@@ -232,7 +233,7 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     if (r < 0)
         return r;
     if (!caller_has_room(caller)) {
-        r = room_refuse(daemon, caller, error);
+        r = bus_refuse_room(caller, error);
     } else if (identity_state_serves(daemon->state)) {
         r = begin_for(call, daemon, caller, group, error);
     } else if (again) {

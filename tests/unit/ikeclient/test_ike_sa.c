@@ -17,6 +17,7 @@ typedef struct Fixture {
     Config config;
     IkeSa *sa;
     bool established, child_deleted, closed;
+    unsigned another, authentic;
     IkeSaEnd end;
     char reason[1024];
 } Fixture;
@@ -47,7 +48,22 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
     (void)snprintf(f.reason, sizeof(f.reason), "%s", reason);
 }
 
-static const IkeSaHandlers handlers = {on_established, on_child_deleted, on_closed};
+static void on_another(void *userdata, IkeSa *sa)
+{
+    (void)userdata;
+    (void)sa;
+    f.another++;
+}
+
+static void on_authentic(void *userdata, IkeSa *sa)
+{
+    (void)userdata;
+    (void)sa;
+    f.authentic++;
+}
+
+static const IkeSaHandlers handlers = {on_another, on_authentic, on_established, on_child_deleted,
+                                       on_closed};
 
 static int setup(void **state)
 {
