@@ -415,6 +415,8 @@ void stage_segw(Stage *stage, Bytes datagram)
     assert_int_equal(ike_header_decode(datagram, &header), 0);
     if (header.flags & IKE_FLAG_RESPONSE)
         return;
+    if (header.exchange_type != IKE_SA_INIT && header.spi_r != TEST_SPI_R)
+        return; /* an IKE SA that only a forger knows of */
     if (header.exchange_type == IKE_SA_INIT && !stage->silent_init) {
         stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i,
                                               IKE_GROUP_ECP_256, NULL, NULL));
