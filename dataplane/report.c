@@ -1,6 +1,8 @@
 /* Reads answers and events of tred-net and tred-esp, and checks them whole: tred does that. */
 #include "dataplane/report_internal.h"
 
+#include "base/reason.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/sandbox.h"
+#include "base/standard.h"
 #include "esp/plane.h"
 
 #include <errno.h>
@@ -147,10 +148,22 @@ static int helper_init(Helper *helper)
     return r;
 }
 
-int main(void)
+static const char usage[] = "Usage: tred-esp\n"
+                            "ESP in user space (RFC 4303), for tred, which starts it. See tred(8).\n"
+                            "\n"
+                            "      --version  print the version and exit\n"
+                            "  -h, --help     print this and exit\n";
+
+int main(int argc, char **argv)
 {
+    standard_open();
+
+    int r = standard_helper_arguments(argc, argv, "tred-esp", usage, ORDER_FD);
+    if (r != STANDARD_CONTINUE)
+        return r;
+
     _cleanup_(helper_deinit) Helper helper;
-    int r = helper_init(&helper);
+    r = helper_init(&helper);
     if (r < 0) {
         log_error("tred-esp can't make itself safe: %s. It handles no packet", strerror(-r));
         return EXIT_FAILURE;

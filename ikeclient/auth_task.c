@@ -3,31 +3,40 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
 #include "ikeclient/selectors.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { SKIPPED_SIZE = 512 };
 
+/* Far above what tred's AUTH has: an RSA-4096 signature and its AlgorithmIdentifier. */
+enum { AUTH_DATA_MAX = 1024, AUTH_ID_MAX = 256 };
+
 typedef struct AuthTask {
-    Task task; /* first */
+    Task task;      /* first */
+    size_t awaited; /* of the calls that the request needs */
+    uint8_t id_type, auth_method;
+    size_t id_size, auth_size;
+    uint8_t id[AUTH_ID_MAX], auth[AUTH_DATA_MAX];
     ChildOffer offer;
     ChildAnswer answer;
     const char *scheme; /* static, for the log */
 } AuthTask;
 
 /* RFC 7296 2.23 allows port 4500 without a NAT, too; so it goes one way always. tred opens it, as
- * ESP comes in on the same port and is none of our business. SignAuth, which takes longest, is
- * last.
- */
+ * ESP comes in on the same port and is none of our business. SignAuth is first: what the others
+ * take passes while the TPM signs. */
 size_t auth_first_calls(const IkeSa *sa, const NatFinding *nat, TreCall *calls)
 {
     const Endpoint *remote = transport_remote(sa->transport);
     size_t n = 0;
 
+    calls[n++] = (TreCall){.method = TRE_SIGN_AUTH};
     if (nat->supported) {
         calls[n++] =
             (TreCall){.method = TRE_OPEN_TRANSPORT,
@@ -35,14 +44,15 @@ size_t auth_first_calls(const IkeSa *sa, const NatFinding *nat, TreCall *calls)
                                  nat->here || nat->there}};
     }
     calls[n++] = (TreCall){.method = TRE_ALLOCATE_SPI};
-    calls[n++] = (TreCall){.method = TRE_SIGN_AUTH};
     return n;
 }
 
 /* What it needs first went out along with Agree. */
 static int auth_begin(Task *task)
 {
-    (void)task;
+    TreCall calls[AUTH_CALLS_MAX];
+
+    ((AuthTask *)task)->awaited = auth_first_calls(task->sa, &task->sa->nat, calls);
     return 0;
 }
 
@@ -55,32 +65,15 @@ static size_t auth_along(const Task *task, TreCall *calls)
     return 2;
 }
 
-static int auth_float(Task *task, const TreReply *reply)
+/* One answer more. The request is made once all are there, in whichever order they came. */
+static int auth_go_on(AuthTask *auth)
 {
-    IkeSa *sa = task->sa;
-
-    int r = transport_float(sa->transport, reply->socket, (uint16_t)sa->config->nat_t_port);
-    /* Where encapsulation was feigned there may be a NAT that we do not know of. */
-    if (r == 0 && (sa->nat.here || sa->identity.needs_udp))
-        r = transport_keep_alive(sa->transport, sa->config->keepalive);
-    return r < 0 ? r : 0;
-}
-
-static int auth_take_spi(Task *task, const TreReply *reply)
-{
-    child_offer_init(&((AuthTask *)task)->offer, task->sa->config, reply->spi_in);
-    return 0;
-}
-
-static int auth_signed(Task *task, const TreReply *reply)
-{
-    AuthTask *auth = (AuthTask *)task;
-    IkeSa *sa = task->sa;
-    AuthRequest request = {
-        .id_type = reply->signed_.id_type,
-        .id_data = reply->signed_.id_data,
-        .auth_method = reply->signed_.auth_method,
-        .auth_data = reply->signed_.auth_data,
+    IkeSa *sa = auth->task.sa;
+    const AuthRequest request = {
+        .id_type = auth->id_type,
+        .id_data = {auth->id, auth->id_size},
+        .auth_method = auth->auth_method,
+        .auth_data = {auth->auth, auth->auth_size},
         .certificates = sa->identity.certificates,
         .n_certificates = sa->identity.n_certificates,
         .anchor_hashes = sa->identity.anchor_hashes,
@@ -93,13 +86,49 @@ static int auth_signed(Task *task, const TreReply *reply)
     Bytes payloads;
     Writer writer;
 
-    if (auth->offer.spi_in == 0)
-        return -EPROTO; /* tred did not keep the order */
+    if (--auth->awaited > 0)
+        return 0;
     auth->scheme = auth_scheme_name(request.auth_method, request.auth_data);
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     auth_request_encode(&request, &writer, &first);
     int r = writer_finish(&writer, &payloads);
-    return r < 0 ? r : task_seal(task, IKE_AUTH, first, payloads);
+    return r < 0 ? r : task_seal(&auth->task, IKE_AUTH, first, payloads);
+}
+
+static int auth_float(Task *task, const TreReply *reply)
+{
+    IkeSa *sa = task->sa;
+
+    int r = transport_float(sa->transport, reply->socket, (uint16_t)sa->config->nat_t_port);
+    /* Where encapsulation was feigned there may be a NAT that we do not know of. */
+    if (r == 0 && (sa->nat.here || sa->identity.needs_udp))
+        r = transport_keep_alive(sa->transport, sa->config->keepalive);
+    return r < 0 ? r : auth_go_on((AuthTask *)task);
+}
+
+static int auth_take_spi(Task *task, const TreReply *reply)
+{
+    if (reply->spi_in == 0)
+        return -EPROTO;
+    child_offer_init(&((AuthTask *)task)->offer, task->sa->config, reply->spi_in);
+    return auth_go_on((AuthTask *)task);
+}
+
+static int auth_signed(Task *task, const TreReply *reply)
+{
+    AuthTask *auth = (AuthTask *)task;
+    const Bytes id = reply->signed_.id_data, data = reply->signed_.auth_data;
+
+    if (id.size == 0 || id.size > sizeof(auth->id) || data.size == 0 ||
+        data.size > sizeof(auth->auth))
+        return -EMSGSIZE;
+    auth->id_type = reply->signed_.id_type;
+    auth->auth_method = reply->signed_.auth_method;
+    auth->id_size = id.size;
+    auth->auth_size = data.size;
+    memcpy(auth->id, id.data, id.size);
+    memcpy(auth->auth, data.data, data.size);
+    return auth_go_on(auth);
 }
 
 static void auth_sent(Task *task)

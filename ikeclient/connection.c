@@ -3,6 +3,7 @@
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "ikeclient/pacing.h"
 #include "ikeclient/resolver.h"
 #include "ikeclient/sa_list.h"
@@ -298,15 +299,16 @@ static void tell(Connection *connection, ConnectionState state)
 {
     ConnectionState before = connection->shown;
 
-    if (state != before || connection->changed) {
-        connection->shown = state;
-        connection->changed = false;
-        connection->handlers->changed(connection->userdata);
-    }
-    if (connection->established) {
+    const bool has_changed = state != before || connection->changed;
+
+    connection->shown = state;
+    connection->changed = false;
+    if (connection->established) { /* first: there may be who waits for it */
         connection->established = false;
         connection->handlers->established(connection->userdata);
     }
+    if (has_changed)
+        connection->handlers->changed(connection->userdata);
     if (state != before && (state == CONNECTION_IDLE || state == CONNECTION_WAITING))
         connection->handlers->closed(connection->userdata, connection->reason.text);
 }

@@ -1,5 +1,7 @@
 /* Calls to tred that go out at once: nothing is waited for that follows from the first of them. */
-#include "ikeclient/ike_sa_internal.h"
+#include "ikeclient/flight.h"
+
+#include "ikeclient/task.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -73,12 +75,4 @@ int flight_start(Flight *flight, const TreCall *lead, FlightHandler handler, con
     if (r < 0)
         flight_free(flight);
     return r;
-}
-
-void flights_forget_task(IkeSa *sa, const Task *task)
-{
-    for (size_t i = 0; i < ELEMENTS(sa->flights); i++) {
-        if (sa->flights[i].task == task)
-            sa->flights[i].task = NULL;
-    }
 }

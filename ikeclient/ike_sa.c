@@ -1,4 +1,4 @@
-/* The life of an IKE SA: what there is of it, what comes in for it, and its end. */
+/* The life of an IKE SA: its beginning, what comes in for it, silence, and its end by us. */
 #include "ikeclient/ike_sa_internal.h"
 
 #include "base/log.h"
@@ -13,58 +13,6 @@ enum {
     ACCURACY_USEC = 100000,
     HINT_PERIOD_USEC = 10 * USEC_PER_SEC, /* strangers can't make us ask more often than that */
 };
-
-/* ---- its end ---- */
-
-void ike_sa_explain_silence(IkeSa *sa, const char *missing)
-{
-    RetransmitSchedule schedule = {sa->config->retransmit_timeout,
-                                   (unsigned)sa->config->retransmit_tries};
-    char segw[ENDPOINT_TEXT_SIZE];
-
-    reason_set(
-        &sa->reason, 0, "no %s from the SeGW at %s within %.1f s%s%s: %s", missing,
-        endpoint_text(transport_remote(sa->transport), segw),
-        (double)retransmit_total_ms(&schedule) / 1000, sa->hint.text[0] != 0 ? "; " : "",
-        sa->hint.text,
-        sa->hint_error != 0
-            ? advice_for(sa->hint_error)
-            : "check [segw] address, and that UDP ports 500 and 4500 pass the networks between");
-}
-
-static void close_exchange(IkeSa *sa)
-{
-    TreCall call = {.method = TRE_CLOSE, .exchange = sa->exchange};
-
-    if (sa->exchange[0] != 0)
-        (void)tre_call(sa->tre, &call, NULL, NULL);
-}
-
-void ike_sa_end(IkeSa *sa, IkeSaEnd end)
-{
-    if (sa->closed)
-        return;
-    sa->closed = true;
-    tasks_halt(sa);
-    close_exchange(sa);
-    sa->handlers->closed(sa->userdata, sa, end, sa->reason.text);
-}
-
-void ike_sa_fail(IkeSa *sa, int error)
-{
-    reason_set(&sa->reason, 0, "the IKE client failed: %s", strerror(-error));
-    ike_sa_end(sa, IKE_SA_FAILED);
-}
-
-void ike_sa_drop(IkeSa *sa, const char *why)
-{
-    unsigned suppressed = 0;
-    uint64_t now = 0;
-
-    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
-    if (ratelimit_allows(&sa->drops, now, &suppressed))
-        log_debug("dropped a datagram: %s (%u more before it)", why, suppressed);
-}
 
 /* ---- silence ---- */
 
@@ -286,7 +234,7 @@ int ike_sa_new(sd_event *event, Tre *tre, const Config *config, const Endpoint *
 void ike_sa_free(IkeSa *sa)
 {
     if (!sa->closed)
-        close_exchange(sa);
+        ike_sa_close_exchange(sa);
     for (size_t i = 0; i < ELEMENTS(sa->flights); i++)
         flight_free(&sa->flights[i]);
     tasks_deinit(sa);
@@ -359,6 +307,11 @@ void ike_sa_lose(IkeSa *sa, const char *exchange, const char *reason)
         return;
     reason_set(&sa->reason, 0, "%s", reason);
     ike_sa_end(sa, IKE_SA_LOST);
+}
+
+void ike_sa_hold_delete(IkeSa *sa, bool hold)
+{
+    peer_queue_hold_delete(sa, hold);
 }
 
 bool ike_sa_is(const IkeSa *sa, const char *exchange)

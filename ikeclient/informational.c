@@ -1,6 +1,6 @@
 /* Our INFORMATIONAL requests (RFC 7296 1.4) as tasks: the liveness check, the Delete of the IKE SA,
  * and the word to a peer that did not verify. */
-#include "ikeclient/ike_sa_internal.h"
+#include "ikeclient/informational.h"
 
 #include "base/log.h"
 

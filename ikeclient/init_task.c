@@ -2,6 +2,7 @@
  * vouches for an answer to it, so that all that could be the peer's are kept until one of them
  * turns out to be, by an authentic answer to IKE_AUTH (RFC 7296 2.4). */
 #include "base/log.h"
+#include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
 #include "ikeclient/proposals.h"
 

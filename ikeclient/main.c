@@ -1,8 +1,10 @@
 /* ikeclient: the HeNB's IKE process. It holds no key and no right; tred holds both. */
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/manager.h"
 #include "base/memory.h"
 #include "base/reason.h"
+#include "base/standard.h"
 #include "ikeclient/bus.h"
 #include "ikeclient/trebus.h"
 
@@ -16,7 +18,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sysexits.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 typedef enum RunMode {
@@ -24,6 +25,8 @@ typedef enum RunMode {
     RUN_ONCE,    /* one connection; its end is ours */
     RUN_COUNT,   /* connect and delete a number of times */
 } RunMode;
+
+enum { STATUS_SIZE = 1024 };
 
 /* ---- a run, from its start to its exit status ---- */
 
@@ -67,14 +70,16 @@ static void finish_count(Run *run)
 static void on_changed(void *userdata)
 {
     Run *run = userdata;
+    char text[STATUS_SIZE];
     ConnectionInfo info;
 
     if (!run->face)
         return;
     bus_face_changed(run->face);
     connection_info(run->connection, &info);
-    (void)sd_notifyf(0, "STATUS=%s%s%s", info.state_name, info.last_error[0] != 0 ? ": " : "",
-                     info.last_error);
+    (void)snprintf(text, sizeof(text), "STATUS=%s%s%s", info.state_name,
+                   info.last_error[0] != 0 ? ": " : "", info.last_error);
+    manager_notify(text);
 }
 
 static void on_established(void *userdata)
@@ -137,7 +142,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
     (void)info;
 
     run->stopping = true;
-    (void)sd_notify(0, "STOPPING=1");
+    manager_notify("STOPPING=1");
     connection_info(run->connection, &now);
     if (now.state == CONNECTION_IDLE) {
         on_closed(run, "stopped");
@@ -257,7 +262,7 @@ static int run(const Config *config, RunMode mode, unsigned count)
     if (open_bus(&run) < 0 || set_up(&run, config) < 0 || claim_name(&run) < 0)
         return EXIT_FAILURE;
     connection_allow_retry(run.connection, mode == RUN_SERVICE);
-    (void)sd_notify(0, "READY=1");
+    manager_notify("READY=1");
     connection_open(run.connection);
     int r = sd_event_loop(run.event);
     if (r < 0)
@@ -363,9 +368,10 @@ int main(int argc, char **argv)
     _cleanup_(config_deinit) Config config = {0};
     Reason reason;
 
+    standard_open();
     int r = parse_arguments(argc, argv, &arguments);
     if (r != CONTINUE)
-        return r;
+        return standard_finish("ikeclient", r);
     r = rights_drop();
     if (r < 0) {
         log_error("capabilities can't be given up: %s", strerror(-r));

@@ -3,7 +3,8 @@
 #include "ikeclient/requests.h"
 
 #include "base/log.h"
-#include "ikeclient/ike_sa_internal.h"
+#include "base/reason.h"
+#include "ikeclient/informational.h"
 
 #include <stdlib.h>
 
@@ -214,7 +215,7 @@ bool peer_request_repeated(IkeSa *sa, Bytes datagram, const Endpoint *sender)
     return true;
 }
 
-void ike_sa_hold_delete(IkeSa *sa, bool hold)
+void peer_queue_hold_delete(IkeSa *sa, bool hold)
 {
     sa->peer.hold_delete = hold;
     if (!hold && sa->peer.answer_held && !sa->closed)

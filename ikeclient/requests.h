@@ -2,17 +2,8 @@
  */
 #pragma once
 
-#include "ikeclient/child.h"
+#include "ikeclient/sa.h"
 #include "ikewire/message.h"
-
-typedef struct PeerRequest {
-    bool deletes_ike;   /* the IKE SA is gone once our answer is sent (step 7) */
-    bool deletes_child; /* some of our Child SAs are gone: those of … */
-    size_t n_deleted;
-    uint32_t deleted[IKE_SPIS_MAX]; /* … these inbound SPIs of ours */
-    bool auth_failed; /* N(AUTHENTICATION_FAILED): the SeGW has thrown us out (2.21.2) */
-    const char *what; /* for a log line: a static phrase */
-} PeerRequest;
 
 /* Reads the opened request, `children` being our Child SAs, and writes the payload chain of the
  * answer (often empty); *ret_first is its first payload's type. Every request gets an answer, also
@@ -20,3 +11,19 @@ typedef struct PeerRequest {
 void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
                          const ChildSa *children, Writer *writer, uint8_t *ret_first,
                          PeerRequest *ret);
+
+/* ---- on an IKE SA ---- */
+
+/* Takes up an opened request of the peer's, `datagram` from `sender`, which is handed over. */
+void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size,
+                           const Endpoint *sender);
+
+/* True if `datagram` is the request that was answered last; its sender then got the same answer
+ * again, if that is not held. */
+bool peer_request_repeated(IkeSa *sa, Bytes datagram, const Endpoint *sender);
+
+void peer_queue_init(IkeSa *sa);
+void peer_queue_deinit(IkeSa *sa);
+
+/* With `hold`, the answer to a Delete waits until this is called without. */
+void peer_queue_hold_delete(IkeSa *sa, bool hold);

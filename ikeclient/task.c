@@ -1,5 +1,5 @@
 /* The queue of tasks: sealing, sending, sending again, and handing on what comes back. */
-#include "ikeclient/ike_sa_internal.h"
+#include "ikeclient/task.h"
 
 #include "base/log.h"
 
@@ -9,7 +9,10 @@
 static void free_task(IkeSa *sa, Task *task)
 {
     tre_forget(sa->tre, task);
-    flights_forget_task(sa, task);
+    for (size_t i = 0; i < ELEMENTS(sa->flights); i++) { /* no answer goes to it any more */
+        if (sa->flights[i].task == task)
+            sa->flights[i].task = NULL;
+    }
     free(task);
 }
 
@@ -220,12 +223,6 @@ static void on_retransmit(void *userdata, bool gave_up)
 void tasks_init(IkeSa *sa)
 {
     retransmit_init(&sa->tasks.retransmit, sa->event, on_retransmit, sa);
-}
-
-void tasks_halt(IkeSa *sa)
-{
-    retransmit_stop(&sa->tasks.retransmit);
-    sa->tasks.open = false;
 }
 
 void tasks_deinit(IkeSa *sa)

@@ -3,59 +3,7 @@
  * window is 1 (RFC 7296 2.3): the first task of the queue is under way, the others wait. */
 #pragma once
 
-#include "ikeclient/pacing.h"
-#include "ikeclient/tre.h"
-
-typedef struct IkeSa IkeSa;
-typedef struct Task Task;
-typedef struct TaskKind TaskKind;
-
-enum { TASK_ALONG_MAX = 2 };
-
-/* A handler's result: 0, or a negative errno that ends the SA. After a call of task_done() the task
- * must not be touched any more. */
-typedef int (*TaskStep)(Task *task, const TreReply *reply);
-
-/* What a task does, as a table. Whatever is NULL has no place in it. */
-struct TaskKind {
-    const char *name;              /* "liveness check" */
-    size_t size;                   /* of the struct that starts with a Task */
-    unsigned tries_max;            /* transmissions at most, however many are configured */
-    int (*begin)(Task *task);      /* it is this task's turn */
-    TaskStep done[TRE_METHODS];    /* tred did what the task called for … */
-    TaskStep refused[TRE_METHODS]; /* … or refused; NULL: the SA ends with what tred said */
-    void (*sent)(Task *task);      /* the sealed request is out for the first time */
-    /* A datagram in clear, while the request is out. */
-    int (*clear)(Task *task, Bytes datagram, const Endpoint *sender);
-    /* What tred is asked along with the opening of a response, into `calls` (TASK_ALONG_MAX of
-     * them); returns how many there are. */
-    size_t (*along)(const Task *task, TreCall *calls);
-    TaskStep response;              /* the response, opened by tred */
-    void (*unanswered)(Task *task); /* the last wait is over: ends the SA */
-};
-
-typedef enum TaskPhase {
-    TASK_WAITING,   /* for its turn */
-    TASK_PREPARING, /* tred is at work for it */
-    TASK_SENT,      /* the request is out */
-    TASK_ANSWERED,  /* the response is there; tred looks at it */
-} TaskPhase;
-
-struct Task {
-    Task *next;
-    IkeSa *sa;
-    const TaskKind *kind;
-    TaskPhase phase;
-};
-
-/* What all tasks of an SA share. */
-typedef struct TaskQueue {
-    Task *first;       /* under way; NULL: none */
-    Datagrams request; /* of the task under way */
-    bool open;         /* it is unanswered */
-    uint32_t message_id;
-    Retransmit retransmit;
-} TaskQueue;
+#include "ikeclient/sa.h"
 
 void tasks_init(IkeSa *sa);
 void tasks_deinit(IkeSa *sa);
@@ -69,9 +17,6 @@ Task *task_find(const IkeSa *sa, const TaskKind *kind);
 
 /* Drops the tasks that wait. */
 void tasks_drop_waiting(IkeSa *sa);
-
-/* The SA's end: nothing is sent any more. */
-void tasks_halt(IkeSa *sa);
 
 /* ---- for the task under way ---- */
 

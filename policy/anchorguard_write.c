@@ -2,6 +2,7 @@
 #include "policy/anchorguard_internal.h"
 
 #include "tpm/commands.h"
+#include "tpm/session.h"
 
 #include <errno.h>
 #include <string.h>

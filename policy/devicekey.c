@@ -4,6 +4,7 @@
 #include "policy/signature.h"
 #include "tpm/commands.h"
 #include "tpm/publickey.h"
+#include "tpm/reclaim.h"
 #include "tpm/session.h"
 #include "tpm/storagekey.h"
 

@@ -3,6 +3,7 @@
 
 #include "base/reason.h"
 #include "tpm/commands.h"
+#include "tpm/session.h"
 #include "tpm/storagekey.h"
 
 #include <errno.h>

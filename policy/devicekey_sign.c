@@ -5,6 +5,7 @@
 #include "base/reason.h"
 #include "tpm/commands.h"
 #include "tpm/publickey.h"
+#include "tpm/session.h"
 
 #include <errno.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 #include "provisioning/credential.h"
 
 #include "tpm/commands.h"
+#include "tpm/session.h"
 
 #include <errno.h>
 #include <string.h>

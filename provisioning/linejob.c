@@ -2,6 +2,7 @@
 #include "provisioning/linejob.h"
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "provisioning/record.h"
 
 #include <errno.h>

@@ -10,6 +10,7 @@
 #include "provisioning/devicepolicy.h"
 #include "provisioning/pcrtext.h"
 #include "provisioning/tredbus.h"
+#include "tpm/open.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
 
 #include "crypto/openssl.h"
 #include "tpm/commands.h"
+#include "tpm/reclaim.h"
 #include "tpm/storagekey.h"
 
 #include <errno.h>

@@ -2,6 +2,7 @@
 #include "provisioning/step.h"
 
 #include "base/fqdn.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,6 +57,10 @@ static int steps_do(const ProvisionOptions *options, const Step *const *steps, s
     for (size_t i = 0; r == 0 && i < count; i++) {
         StepReport report;
 
+        if (signals_waiting()) {
+            r = -EINTR;
+            break;
+        }
         r = provision_do(&provision, steps[i], &report);
         report_print(&report, NULL);
     }

@@ -6,6 +6,7 @@
 #include "crypto/openssl.h"
 #include "provisioning/tpmfacts.h"
 #include "tpm/commands.h"
+#include "tpm/session.h"
 
 #include <errno.h>
 #include <openssl/rand.h>

@@ -2,6 +2,7 @@
 #include "provisioning/step.h"
 
 #include "base/reason.h"
+#include "base/signals.h"
 #include "provisioning/tpmfacts.h"
 #include "provisioning/tpmopen.h"
 
@@ -154,6 +155,8 @@ int provision_do_all(Provision *provision, void (*told)(const StepReport *report
 
         if (steps[i].wanted && !steps[i].wanted(provision->options))
             continue;
+        if (signals_waiting())
+            return -EINTR;
         r = provision_do(provision, &steps[i], &report);
         told(&report, user);
         if (r < 0)

@@ -1,7 +1,9 @@
 /* Opening the device's TPM. */
 #include "provisioning/tpmopen.h"
 
+#include "base/signals.h"
 #include "crypto/secret.h"
+#include "tpm/open.h"
 
 #include <openssl/crypto.h>
 #include <string.h>
@@ -21,7 +23,9 @@ int secrets_prepare(Reason *reason)
 
 int provision_tpm_open(const char *tcti, TpmMeter *meter, Tpm **ret, Reason *reason)
 {
+    sigset_t before;
     int r = secrets_prepare(reason);
 
+    signals_hold(&before);
     return r < 0 ? r : tpm_open_metered(tcti, meter, ret, reason);
 }

@@ -1,8 +1,6 @@
 /* One TPM command: the octets, the authorization area, the way to the TPM and back. */
 #include "tpm/command.h"
 
-#include "base/log.h"
-#include "tpm/commands.h"
 #include "tpm/transport.h"
 
 #include <errno.h>
@@ -84,6 +82,11 @@ TpmCommand *tpm_command_new(Tpm *tpm)
 TSS2_SYS_CONTEXT *tpm_command_sys(TpmCommand *command)
 {
     return command ? command->sys : NULL;
+}
+
+Tpm *tpm_command_tpm(TpmCommand *command)
+{
+    return command->tpm;
 }
 
 void tpm_command_free(TpmCommand *command)
@@ -382,26 +385,6 @@ static TSS2_RC answer_take(TpmCommand *command, const TpmFrame *frame, Uses *use
     return uses->encrypts ? parameter_convert(command, uses->encrypts, false) : TSS2_RC_SUCCESS;
 }
 
-/* A TPM in dictionary-attack lockout refuses until it has let go of a failed try, which is not to
- * be waited for here: it takes minutes. How many is asked once, and said (TPM 2.0 Part 1, 19.8.4).
- */
-static void lockout_say(Tpm *tpm)
-{
-    TPMS_CAPABILITY_DATA data = {0};
-    const TPML_TAGGED_TPM_PROPERTY *found = &data.data.tpmProperties;
-
-    if (tpm->lockout_said)
-        return;
-    tpm->lockout_said = true;
-    if (tpm2_get_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_LOCKOUT_INTERVAL, 1, &data) ==
-            TSS2_RC_SUCCESS &&
-        found->count == 1 && found->tpmProperty[0].property == TPM2_PT_LOCKOUT_INTERVAL) {
-        log_warning(
-            "The TPM is in dictionary-attack lockout; it lets go of a failed try every %u s",
-            found->tpmProperty[0].value);
-    }
-}
-
 TSS2_RC tpm_command_run(TpmCommand *command, const TpmFrame *frame)
 {
     Uses uses;
@@ -418,7 +401,5 @@ TSS2_RC tpm_command_run(TpmCommand *command, const TpmFrame *frame)
         rc = tpm_transport(command->tpm, &command->exchange);
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_ExecuteFinish(command->sys, TSS2_TCTI_TIMEOUT_BLOCK);
-    if (tpm_rc_base(rc) == TPM2_RC_LOCKOUT)
-        lockout_say(command->tpm);
     return rc == TSS2_RC_SUCCESS ? answer_take(command, frame, &uses) : rc;
 }

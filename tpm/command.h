@@ -3,17 +3,18 @@
  * which prepares a command, runs it, and completes it. */
 #pragma once
 
-#include "tpm/session.h"
 #include "tpm/tpm.h"
 
 #include <tss2/tss2_sys.h>
 
-/* The answer's HMAC or attributes were wrong: somebody between has changed it. */
-#define TPM_RC_ANSWER_REFUSED ((TSS2_RC)(TSS2_SYS_RC_LAYER | TSS2_BASE_RC_RSP_AUTH_FAILED))
-
-/* Our own machine failed: no memory, or OpenSSL. */
-#define TPM_RC_NO_MEMORY ((TSS2_RC)(TSS2_SYS_RC_LAYER | TSS2_BASE_RC_MEMORY))
-#define TPM_RC_NO_CRYPTO ((TSS2_RC)(TSS2_SYS_RC_LAYER | TSS2_BASE_RC_GENERAL_FAILURE))
+/* A session with the TPM, as tpm/session.h starts it. */
+typedef struct TpmSession {
+    TpmObject object; /* its handle; TPM_NO_HANDLE: the TPM has ended it */
+    TPM2_SE type;
+    TPMA_SESSION attributes;
+    Secret *key; /* sessionKey (19.6.8); NULL: it has no salt */
+    TPM2B_NONCE nonce_tpm;
+} TpmSession;
 
 enum { TPM_COMMAND_SIZE = 4096, TPM_HANDLES_MAX = 3, TPM_SESSIONS_MAX = 3 };
 
@@ -23,6 +24,7 @@ typedef struct TpmCommand TpmCommand;
  */
 TpmCommand *tpm_command_new(Tpm *tpm);
 TSS2_SYS_CONTEXT *tpm_command_sys(TpmCommand *command);
+Tpm *tpm_command_tpm(TpmCommand *command);
 
 /* Wipes it, as what was decrypted stood in it. */
 void tpm_command_free(TpmCommand *command);
@@ -42,10 +44,3 @@ typedef struct TpmFrame {
 /* Sends a prepared command, and takes an answer in that is authentic; tss2-sys then completes it. A
  * command that the TPM puts off is sent again. Returns TSS2_RC_SUCCESS or an error. */
 TSS2_RC tpm_command_run(TpmCommand *command, const TpmFrame *frame);
-
-/* The same of a command whose preparation returned `prepared`: an error of that is passed on. */
-static inline TSS2_RC tpm_command_run_prepared(TpmCommand *command, TSS2_RC prepared,
-                                               const TpmFrame *frame)
-{
-    return prepared == TSS2_RC_SUCCESS ? tpm_command_run(command, frame) : prepared;
-}

@@ -2,6 +2,8 @@
  * handles need an authorization and whether an answer begins with a TPM2B. */
 #include "tpm/commands.h"
 
+#include "base/log.h"
+
 TpmObject tpm_permanent(TPM2_HANDLE handle)
 {
     TpmObject object = {.handle = handle};
@@ -32,6 +34,35 @@ TSS2_RC tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, ui
     /* Which list of the union is read is the caller's choice, not that of who answers. */
     if (rc == TSS2_RC_SUCCESS && ret->capability != capability)
         rc = TSS2_SYS_RC_MALFORMED_RESPONSE;
+    return rc;
+}
+
+/* A TPM in dictionary-attack lockout refuses until it has let go of a failed try, which is not to
+ * be waited for here: it takes minutes. How many is asked once, and said (TPM 2.0 Part 1, 19.8.4).
+ */
+static void lockout_say(Tpm *tpm)
+{
+    TPMS_CAPABILITY_DATA data = {0};
+    const TPML_TAGGED_TPM_PROPERTY *found = &data.data.tpmProperties;
+
+    if (tpm->lockout_said)
+        return;
+    tpm->lockout_said = true;
+    if (tpm2_get_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_LOCKOUT_INTERVAL, 1, &data) ==
+            TSS2_RC_SUCCESS &&
+        found->count == 1 && found->tpmProperty[0].property == TPM2_PT_LOCKOUT_INTERVAL) {
+        log_warning(
+            "The TPM is in dictionary-attack lockout; it lets go of a failed try every %u s",
+            found->tpmProperty[0].value);
+    }
+}
+
+TSS2_RC tpm_command_run_prepared(TpmCommand *command, TSS2_RC prepared, const TpmFrame *frame)
+{
+    TSS2_RC rc = prepared == TSS2_RC_SUCCESS ? tpm_command_run(command, frame) : prepared;
+
+    if (tpm_rc_base(rc) == TPM2_RC_LOCKOUT)
+        lockout_say(tpm_command_tpm(command));
     return rc;
 }
 

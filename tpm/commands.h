@@ -6,6 +6,10 @@
 #include "tpm/command.h"
 #include "tpm/name.h"
 
+/* Runs a command whose preparation returned `prepared`: an error of that is passed on. A TPM in
+ * lockout is logged, once. */
+TSS2_RC tpm_command_run_prepared(TpmCommand *command, TSS2_RC prepared, const TpmFrame *frame);
+
 TSS2_RC tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, uint32_t count,
                             TPMS_CAPABILITY_DATA *ret);
 TSS2_RC tpm2_flush_context(Tpm *tpm, TPM2_HANDLE handle);

@@ -2,6 +2,7 @@
 #include "tpm/nv_internal.h"
 
 #include "tpm/commands.h"
+#include "tpm/session.h"
 
 #include <errno.h>
 #include <stdio.h>

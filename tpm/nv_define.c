@@ -2,6 +2,7 @@
 #include "tpm/nv_internal.h"
 
 #include "tpm/commands.h"
+#include "tpm/session.h"
 
 int nv_define(Tpm *tpm, const TPMS_NV_PUBLIC *public, Reason *reason)
 {

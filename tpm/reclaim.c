@@ -1,4 +1,6 @@
 /* Making room in the TPM's slots, when there is none left. */
+#include "tpm/reclaim.h"
+
 #include "tpm/commands.h"
 
 enum { HANDLES_MAX = 254 };

@@ -2,6 +2,7 @@
 #include "tpm/session.h"
 
 #include "tpm/commands.h"
+#include "tpm/reclaim.h"
 #include "tpm/secretsharing.h"
 #include "tpm/storagekey.h"
 

@@ -3,15 +3,7 @@
 #pragma once
 
 #include "base/reason.h"
-#include "tpm/tpm.h"
-
-typedef struct TpmSession {
-    TpmObject object; /* its handle; TPM_NO_HANDLE: the TPM has ended it */
-    TPM2_SE type;
-    TPMA_SESSION attributes;
-    Secret *key; /* sessionKey (19.6.8); NULL: it has no salt */
-    TPM2B_NONCE nonce_tpm;
-} TpmSession;
+#include "tpm/command.h"
 
 /* Starts a session of `type` (TPM2_SE_HMAC, TPM2_SE_POLICY) with SHA-256 and AES-128-CFB, salted
  * with the storage root key. An HMAC session stays for many commands and encrypts the first
@@ -26,10 +18,3 @@ void tpm_session_authorize(TpmSession *session);
 
 /* Ends and frees a session; one that the TPM has ended already is only freed, and NULL is fine. */
 void tpm_session_flush(Tpm *tpm, TpmSession *session);
-
-/* Makes room after a command failed with `rc`: out of transient slots (TPM_RC_OBJECT_MEMORY), of
- * sessions (TPM_RC_SESSION_MEMORY, TPM_RC_SESSION_HANDLES), or the oldest saved session is too old
- * (TPM_RC_CONTEXT_GAP). On a TPM of our own, without resource manager, whatever is not held by this
- * connection was left by a program that died, and is flushed. True if the command is worth trying
- * once more. */
-bool tpm_reclaim(Tpm *tpm, TSS2_RC rc);

@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "tpm/commands.h"
 #include "tpm/publickey.h"
+#include "tpm/reclaim.h"
 
 #include <errno.h>
 

@@ -1,4 +1,4 @@
-/* A connection to the TPM: opening it, what it holds, and TPM errors in words. */
+/* A connection to the TPM: what it holds, its end, and TPM errors in words. */
 #pragma once
 
 #include "base/cleanup.h"
@@ -9,10 +9,18 @@
 #include <openssl/evp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <tss2/tss2_common.h>
 #include <tss2/tss2_tcti.h>
 #include <tss2/tss2_tpm2_types.h>
 
 enum { TPM_HELD_MAX = 8 };
+
+/* The answer's HMAC or attributes were wrong: somebody between has changed it. */
+#define TPM_RC_ANSWER_REFUSED ((TSS2_RC)(TSS2_SYS_RC_LAYER | TSS2_BASE_RC_RSP_AUTH_FAILED))
+
+/* Our own machine failed: no memory, or OpenSSL. */
+#define TPM_RC_NO_MEMORY ((TSS2_RC)(TSS2_SYS_RC_LAYER | TSS2_BASE_RC_MEMORY))
+#define TPM_RC_NO_CRYPTO ((TSS2_RC)(TSS2_SYS_RC_LAYER | TSS2_BASE_RC_GENERAL_FAILURE))
 
 /* No object or session has this handle: it is PCR 0's. */
 #define TPM_NO_HANDLE ((TPM2_HANDLE)0)
@@ -52,18 +60,7 @@ const char *tpm_key_algorithm_name(TpmKeyAlgorithm algorithm);
 /* The algorithm of that name; -EINVAL for another. */
 int tpm_key_algorithm_from_name(const char *name, TpmKeyAlgorithm *ret);
 
-/* Connects by a TCTI string ("device:/dev/tpmrm0", "swtpm:host=127.0.0.1,port=2321") and asks the
- * TPM one thing, so that one that does not work shows here. The TPM must have been started
- * (firmware does that). Returns 0, or -ENODEV, -EACCES, -EBUSY, -ENOMEM, -EIO with `reason` saying
- * what stands between. Silences the TSS's own log on standard error unless TSS2_LOG is set. */
-int tpm_open(const char *tcti, Tpm **ret, Reason *reason);
-
-/* The same, with `meter` (NULL: none) counting, which must outlive the Tpm; and with `loop` (NULL:
- * none), in a task of which every command, the first one among them, is waited for. Fails with
- * -ECANCELED, too, if the task was cancelled. */
-struct TpmMeter;
-int tpm_open_metered(const char *tcti, struct TpmMeter *meter, Tpm **ret, Reason *reason);
-int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, Reason *reason);
+/* Another reference, for tpm_close(). */
 Tpm *tpm_ref(Tpm *tpm);
 
 /* Ends a connection that broke, whoever else has a reference: it may be in the way of a new one. */

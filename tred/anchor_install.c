@@ -5,9 +5,11 @@
 #include "base/reason.h"
 #include "policy/anchorinstall.h"
 #include "policy/srkname.h"
+#include "tpm/open.h"
 #include "tpm/storagekey.h"
 #include "tred/bus.h"
 #include "tred/bus_error.h"
+#include "tred/daemon_identity.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* New SeGW anchors while tred runs. */
 #pragma once
 
-#include "tred/daemon.h"
+#include "tred/context.h"
 
 /* Puts `bundle` in force by `approval`, in the TPM and on disk, as work: for every exchange that
  * begins once it is done. Also where State is not ready: it may be the anchors that are wrong.

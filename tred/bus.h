@@ -1,14 +1,8 @@
 /* The bus face: where things are, and the objects' vtables (described by the XML in dbus/). */
 #pragma once
 
-#include "tred/callers.h"
-#include "tred/daemon.h"
-
-#define BUS_NAME "org.tred.TrE1"
-#define BUS_MANAGER_PATH "/org/tred/TrE1"
-#define BUS_MANAGER_INTERFACE "org.tred.TrE1.Manager"
-#define BUS_EXCHANGES_PATH "/org/tred/TrE1/exchange"
-#define BUS_EXCHANGE_INTERFACE "org.tred.TrE1.Exchange"
+#include "tred/bus_connection.h"
+#include "tred/context.h"
 
 enum { BUS_PATH_SIZE = 64 };
 

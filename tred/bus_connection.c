@@ -1,7 +1,5 @@
-/* Why is there no bus, or no name on it, for us? */
+/* Reaches the bus and takes the name, and says why either failed. */
 #include "tred/bus_connection.h"
-
-#include "tred/bus.h"
 
 #include <errno.h>
 #include <string.h>

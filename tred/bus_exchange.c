@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "base/reason.h"
 #include "tred/bus_error.h"
+#include "tred/callers.h"
+#include "tred/key_care.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -55,15 +57,54 @@ void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
         log_warning("Its owner could not be told: %s", strerror(-r));
 }
 
-void bus_exchange_changed(const CallerExchange *held, const char *const *properties)
+static void changes_emit(CallerExchange *held)
 {
+    static const struct {
+        ExchangeProperty property;
+        char name[16];
+    } properties[] = {{EXCHANGE_PROPERTY_STATE, "State"},
+                      {EXCHANGE_PROPERTY_SPI_R, "SpiR"},
+                      {EXCHANGE_PROPERTY_SUITE, "Suite"},
+                      {EXCHANGE_PROPERTY_PEER_IDENTITY, "PeerIdentity"}};
+    char names[ELEMENTS(properties)][sizeof(properties[0].name)];
+    char *list[ELEMENTS(properties) + 1] = {0}; /* sd-bus has no const, and only reads */
     char path[BUS_PATH_SIZE];
+    size_t count = 0;
 
+    for (size_t i = 0; i < ELEMENTS(properties); i++) {
+        if (!(held->changed & properties[i].property))
+            continue;
+        memcpy(names[count], properties[i].name, sizeof(names[count]));
+        list[count] = names[count];
+        count++;
+    }
+    held->changed = 0;
     bus_exchange_path(held, path);
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr): -Wcast-qual lets no const go otherwise */
-    char **names = (char **)(uintptr_t)properties;
     (void)sd_bus_emit_properties_changed_strv(held->caller->daemon->bus, path,
-                                              BUS_EXCHANGE_INTERFACE, names);
+                                              BUS_EXCHANGE_INTERFACE, list);
+}
+
+static int on_changes(sd_event_source *source, void *userdata)
+{
+    const Daemon *daemon = userdata;
+
+    (void)source;
+    for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
+        for (CallerExchange *held = caller->exchanges; held; held = held->next) {
+            if (held->changed)
+                changes_emit(held);
+        }
+    }
+    return 0;
+}
+
+void bus_exchange_changed(CallerExchange *held, unsigned properties)
+{
+    Daemon *daemon = held->caller->daemon;
+
+    held->changed |= properties;
+    if (sd_event_source_set_enabled(daemon->changes, SD_EVENT_ONESHOT) < 0)
+        changes_emit(held);
 }
 
 static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -310,6 +351,12 @@ int bus_exchange_register(Daemon *daemon)
 
     if (r >= 0)
         r = sd_bus_add_filter(daemon->bus, NULL, bus_exchange_children_filter, daemon);
+    if (r >= 0)
+        r = sd_event_add_defer(daemon->event, &daemon->changes, on_changes, daemon);
+    if (r >= 0)
+        r = sd_event_source_set_priority(daemon->changes, SD_EVENT_PRIORITY_IDLE);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(daemon->changes, SD_EVENT_OFF);
     if (r < 0)
         return r;
     return sd_bus_add_node_enumerator(daemon->bus, NULL, BUS_EXCHANGES_PATH, exchange_enumerate,

@@ -7,8 +7,16 @@
 /* -errno with `error` set to NotOwner unless the caller is the exchange's owner. */
 int bus_exchange_check_owner(const CallerExchange *held, sd_bus_message *call, sd_bus_error *error);
 
-/* Tells who watches that these properties have changed; NULL ends them. */
-void bus_exchange_changed(const CallerExchange *held, const char *const *properties);
+typedef enum ExchangeProperty {
+    EXCHANGE_PROPERTY_STATE = 1 << 0,
+    EXCHANGE_PROPERTY_SPI_R = 1 << 1,
+    EXCHANGE_PROPERTY_SUITE = 1 << 2,
+    EXCHANGE_PROPERTY_PEER_IDENTITY = 1 << 3,
+} ExchangeProperty;
+
+/* Tells who watches that these properties have changed, as soon as there is nothing else to do: who
+ * waits for an answer goes first. */
+void bus_exchange_changed(CallerExchange *held, unsigned properties);
 
 /* An "ay": read as a view that lives as long as the message, and written. 0 or more, or -errno. */
 int bus_read_bytes(sd_bus_message *message, Bytes *ret);

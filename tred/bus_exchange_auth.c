@@ -3,6 +3,8 @@
 #include "base/reason.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
+#include "tred/daemon_identity.h"
+#include "tred/key_care.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -30,11 +32,12 @@ int bus_exchange_agree(sd_bus_message *call, void *userdata, sd_bus_error *error
         log_info("Exchange %" PRIu64 ": Agree is refused. %s", held->number, reason.text);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
-    log_info("Exchange %" PRIu64 ": agreed on %s, SPI_r %016" PRIx64 ".", held->number,
+    log_info("Exchange %" PRIu64 ": agreed on %s, SPI_r %016" PRIx64, held->number,
              exchange_suite_name(held->exchange), exchange_spi_r(held->exchange));
 
     r = sd_bus_reply_method_return(call, "s", exchange_suite_name(held->exchange));
-    bus_exchange_changed(held, (const char *const[]){"State", "SpiR", "Suite", NULL});
+    bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE | EXCHANGE_PROPERTY_SPI_R |
+                                   EXCHANGE_PROPERTY_SUITE);
     return r;
 }
 
@@ -102,7 +105,7 @@ static void on_signed(Exchange *exchange, int r, const OwnAuth *auth, const char
         return;
     log_info("Exchange %" PRIu64 ": the TPM signed our AUTH as %s (%s)", held->number,
              daemon->exchange_context.identity, ike_auth_method_name(auth->method));
-    bus_exchange_changed(held, (const char *const[]){"State", NULL});
+    bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE);
 }
 
 int bus_exchange_sign_auth(sd_bus_message *call, void *userdata, sd_bus_error *error)

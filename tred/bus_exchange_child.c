@@ -4,6 +4,7 @@
 #include "base/reason.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
+#include "tred/key_care.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -150,6 +151,7 @@ static void child_added(int error, const char *reason, void *userdata)
     r = sd_bus_reply_method_return(pending->call, "s", dataplane_interface(plane));
     if (r < 0)
         log_warning("Its owner could not be told: %s", strerror(-r));
+    daemon_prepare_exchange(pending->held->caller->daemon);
 }
 
 /* Answered by child_added() when the data plane has done its part. */

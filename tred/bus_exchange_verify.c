@@ -74,7 +74,7 @@ static void on_verdict(const Verdict *verdict, const char *why, void *userdata)
     }
     if (r < 0)
         log_warning("Its owner could not be told: %s", strerror(-r));
-    bus_exchange_changed(held, (const char *const[]){"State", "PeerIdentity", NULL});
+    bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE | EXCHANGE_PROPERTY_PEER_IDENTITY);
     bus_exchange_child_resume(held);
 }
 
@@ -117,7 +117,7 @@ int bus_exchange_verify_peer(sd_bus_message *call, void *userdata, sd_bus_error 
     if (r != EXCHANGE_E_WRONG_STATE) {
         log_warning("Exchange %" PRIu64 ": the SeGW is refused (%s). %s", held->number,
                     r > 0 ? bus_error_name(r) : strerror(-r), reason.text);
-        bus_exchange_changed(held, (const char *const[]){"State", NULL});
+        bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE);
     }
     return bus_error_set(error, r, reason.text);
 }

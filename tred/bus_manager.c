@@ -6,6 +6,9 @@
 #include "tred/bus.h"
 #include "tred/bus_error.h"
 #include "tred/bus_manager_anchors.h"
+#include "tred/callers.h"
+#include "tred/daemon_identity.h"
+#include "tred/key_care.h"
 
 #include <errno.h>
 
@@ -176,7 +179,7 @@ static int begin_reply(sd_bus_message *call, Caller *caller, Exchange *exchange)
         caller_exchange_free(held);
         return r;
     }
-    log_info("Exchange %" PRIu64 " begun by %s: SPI_i %016" PRIx64 ".", held->number, caller->name,
+    log_info("Exchange %" PRIu64 " begun by %s: SPI_i %016" PRIx64, held->number, caller->name,
              exchange_spi_i(exchange));
     return 1;
 }

@@ -1,7 +1,11 @@
-/* Whose is an exchange, how many does a caller hold, and what happens when it vanishes? */
+/* Knows whose each exchange is and how many a caller holds, and wipes them when it leaves the bus.
+ */
 #include "tred/callers.h"
+
 #include "base/log.h"
 #include "tred/bus.h"
+#include "tred/key_care.h"
+#include "tred/work.h"
 
 #include <errno.h>
 #include <string.h>
@@ -187,33 +191,15 @@ static void close_where(Daemon *daemon, bool (*wanted)(const Exchange *), const 
     }
 }
 
-static bool is_unsigned(const Exchange *exchange)
-{
-    ExchangeState state = exchange_state(exchange);
-
-    return state == EXCHANGE_BEGUN || state == EXCHANGE_AGREED;
-}
-
 static bool is_any(const Exchange *exchange)
 {
     (void)exchange;
     return true;
 }
 
-bool callers_have_unsigned(const Daemon *daemon)
-{
-    for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
-        for (const CallerExchange *held = caller->exchanges; held; held = held->next) {
-            if (is_unsigned(held->exchange))
-                return true;
-        }
-    }
-    return false;
-}
-
 void callers_close_unsigned(Daemon *daemon, const char *reason)
 {
-    close_where(daemon, is_unsigned, reason);
+    close_where(daemon, exchange_is_unsigned, reason);
 }
 
 void callers_close_all(Daemon *daemon, const char *reason)

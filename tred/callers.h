@@ -2,34 +2,10 @@
  * name does. */
 #pragma once
 
-#include "tred/daemon.h"
+#include "tred/context.h"
 
 /* All callers' exchanges together: bounds what a user with many connections can make us hold. */
 enum { EXCHANGES_TOTAL_MAX = 1024 };
-
-typedef struct CallerExchange CallerExchange;
-typedef struct PendingVerification PendingVerification; /* bus_exchange_verify.c's */
-
-struct CallerExchange {
-    Caller *caller;
-    CallerExchange *next;
-    uint64_t number;
-    Exchange *exchange;
-    PendingVerification *pending;  /* a VerifyPeer that waits for its verdict */
-    sd_bus_message *waiting_child; /* an AddChild that waits for the same; NULL: none */
-    time_t expires;                /* a certificate that it rests on; 0: nothing is watched */
-    time_t judged;                 /* when the certificates were, as clock_now() has it */
-    uint64_t judged_boottime;      /* the same moment by CLOCK_BOOTTIME, in microseconds */
-    sd_event_source *expiry, *expiry_bound; /* expiry.c's timers, by the wall clock and by that */
-};
-
-struct Caller {
-    Daemon *daemon;
-    Caller *next;
-    size_t n_exchanges;
-    CallerExchange *exchanges;
-    char *name; /* unique bus name */
-};
 
 /* Has the bus tell who leaves it: their exchanges are wiped, and their waiting calls forgotten. One
  * subscription serves all callers. It is to be asked for before any of their calls is read: the bus
@@ -57,9 +33,6 @@ CallerExchange *caller_exchange_find_child(Daemon *daemon, uint32_t spi_in);
 
 /* Wipes it; its caller is then to be released. */
 void caller_exchange_free(CallerExchange *exchange);
-
-/* True if there is an exchange that has not signed yet. */
-bool callers_have_unsigned(const Daemon *daemon);
 
 /* Wipes those that have not signed yet, or all of them, and tells their owners why. */
 void callers_close_unsigned(Daemon *daemon, const char *reason);

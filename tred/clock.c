@@ -6,7 +6,7 @@
 #include "policy/lastknowntime.h"
 #include "tpm/tpm.h"
 #include "tred/bus.h"
-#include "tred/callers.h"
+#include "tred/key_care.h"
 #include "tred/work.h"
 
 #include <errno.h>
@@ -63,7 +63,7 @@ static bool is_due(const Daemon *daemon)
  * one alone. */
 static bool is_postponed(Daemon *daemon)
 {
-    if (callers_have_unsigned(daemon) && daemon->clock_postponed++ < POSTPONED_MAX)
+    if (daemon_has_unsigned(daemon) && daemon->clock_postponed++ < POSTPONED_MAX)
         return true;
     daemon->clock_postponed = 0;
     return false;

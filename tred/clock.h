@@ -2,7 +2,7 @@
  * time, which follows the clock while that can be relied on. */
 #pragma once
 
-#include "tred/daemon.h"
+#include "tred/context.h"
 
 /* The time by which certificates are judged now. */
 time_t clock_now(const Daemon *daemon);

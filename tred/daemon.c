@@ -1,5 +1,6 @@
-/* What does the program do from start to stop, and on which signals? */
+/* Starts what the program consists of, in order, serves, and ends it; SIGHUP reloads. */
 #include "tred/daemon.h"
+
 #include "base/log.h"
 #include "base/memory.h"
 #include "tred/bus.h"
@@ -7,6 +8,7 @@
 #include "tred/callers.h"
 #include "tred/clock.h"
 #include "tred/daemon_dataplane.h"
+#include "tred/daemon_identity.h"
 
 #include "tpm/tpm.h"
 
@@ -210,6 +212,8 @@ void daemon_deinit(Daemon *daemon)
     sd_event_source_disable_unref(daemon->patience);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);
+    sd_event_source_disable_unref(daemon->ahead);
+    sd_event_source_disable_unref(daemon->changes);
     sd_event_source_disable_unref(daemon->start_over);
     sd_event_unref(daemon->event);
     tred_config_deinit(&daemon->config);

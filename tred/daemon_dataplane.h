@@ -1,7 +1,7 @@
 /* The daemon's data plane. */
 #pragma once
 
-#include "tred/daemon.h"
+#include "tred/context.h"
 
 /* Has it opened as tred.conf wants it; daemon_dataplane_await() waits until it is open, and runs
  * the event loop meanwhile. Each returns 0, or -errno, which has been logged. It is the daemon's to

@@ -1,13 +1,13 @@
-/* Who this device is: loading its identity as work on the TPM, State, and a device key that is
- * ready to sign. */
+/* Who this device is: loading its identity as work on the TPM, and State. */
+#include "tred/daemon_identity.h"
+
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/reason.h"
 #include "tred/bus.h"
 #include "tred/callers.h"
 #include "tred/clock.h"
-#include "tred/daemon.h"
-#include "tred/work.h"
+#include "tred/key_care.h"
 
 #include "policy/encoding.h"
 #include "policy/keypolicy.h"
@@ -20,10 +20,6 @@
 enum {
     VALUE_TEXT_SIZE = 2 * PCR_VALUE_MAX + 1,
     USEC_PER_SEC = 1000000,
-    /* After a signature, before the next one is prepared: IKE_AUTH is over then, and the TPM and we
-     * are idle. */
-    KEY_CARE_USEC = 50 * 1000,
-    KEY_CARE_ACCURACY_USEC = 10 * 1000, /* sd-event's own is 250 ms */
     PAUSE_MAX_MS = 5000,
     PATIENCE_USEC = 10 * USEC_PER_SEC,
 };
@@ -33,6 +29,7 @@ void daemon_drop_identity(Daemon *daemon)
     daemon->exchange_context.signing_key = NULL;
     daemon->exchange_context.identity = NULL;
     daemon->exchange_context.verifier = NULL;
+    exchange_forget_prepared(&daemon->exchange_context);
     identity_free(steal_pointer(daemon->identity));
 }
 
@@ -76,12 +73,6 @@ static void mismatch_log(const PcrMismatch *mismatch)
     }
 }
 
-/* With an identity, and in a state in which exchanges can be begun. */
-static bool is_serving(const Daemon *daemon)
-{
-    return daemon->identity && identity_state_serves(daemon->state);
-}
-
 static void ready_log(const Daemon *daemon)
 {
     const Identity *identity = daemon->identity;
@@ -91,7 +82,7 @@ static void ready_log(const Daemon *daemon)
              identity->fqdn, identity->key->algorithm, key_policy_kind_name(identity->policy->kind),
              daemon->config.segw_name, verifier_anchors(identity->verifier)->n_hashes);
     if (identity->anchors_guarded) {
-        log_info("The TPM guards the anchors, version %" PRIu64 ".", identity->anchors_version);
+        log_info("The TPM guards the anchors, version %" PRIu64, identity->anchors_version);
     } else {
         log_warning("DEVELOPMENT: the TPM does not guard the anchors: whoever is root can exchange "
                     "them");
@@ -111,7 +102,7 @@ static void state_announce(Daemon *daemon)
 
     if (daemon->identity && daemon->identity->validity_problem.text[0] != '\0')
         log_warning("%s", daemon->identity->validity_problem.text);
-    if (is_serving(daemon)) {
+    if (daemon_is_serving(daemon)) {
         ready_log(daemon);
     } else {
         log_error("Not ready (%s): %s", name, daemon->state_reason.text);
@@ -394,72 +385,11 @@ void daemon_integrity_failed(Daemon *daemon, const char *reason)
     state_set(daemon, IDENTITY_INTEGRITY_FAILED, reason);
 }
 
-static void on_key_failed(int r, const char *key_reason, void *userdata)
+static void on_key_failed(int r, const char *reason, void *userdata)
 {
-    Reason reason;
-
-    reason_set(&reason, 0, "%s", key_reason);
     if (r == -EKEYREJECTED) {
-        daemon_integrity_failed(userdata, reason.text);
+        daemon_integrity_failed(userdata, reason);
     } else {
-        daemon_tpm_failed(userdata, reason.text);
+        daemon_tpm_failed(userdata, reason);
     }
-}
-
-static void key_care_in(Daemon *daemon, uint64_t usec)
-{
-    int r = sd_event_source_set_time_relative(daemon->key_care, usec);
-
-    if (r >= 0)
-        r = sd_event_source_set_enabled(daemon->key_care, SD_EVENT_ONESHOT);
-    if (r < 0)
-        log_warning("The device key can't be looked after: %s", strerror(-r));
-}
-
-/* Has the next signature ready ahead of the next connect; and where that does not keep, anew. */
-static int on_key_care(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    Daemon *daemon = userdata;
-    SigningKey *key;
-
-    (void)source, (void)usec;
-    if (!is_serving(daemon))
-        return 0;
-    key = daemon->identity->key;
-    if (daemon->key_is_old && !callers_have_unsigned(daemon))
-        signing_key_rest(key);
-    signing_key_prepare(key);
-    daemon->key_is_old = key->ready_seconds > 0;
-    if (daemon->key_is_old)
-        key_care_in(daemon, (uint64_t)key->ready_seconds * USEC_PER_SEC);
-    return 0;
-}
-
-void daemon_key_wanted(Daemon *daemon)
-{
-    if (is_serving(daemon))
-        signing_key_prepare(daemon->identity->key);
-}
-
-/* At the end of the program everything is released, and nothing prepared any more. */
-static bool is_ending(const Daemon *daemon)
-{
-    return sd_event_get_state(daemon->event) == SD_EVENT_FINISHED;
-}
-
-void daemon_key_released(Daemon *daemon)
-{
-    int r = 0;
-
-    if (is_ending(daemon))
-        return;
-    daemon->key_is_old = false;
-    if (!daemon->key_care) {
-        r = sd_event_add_time_relative(daemon->event, &daemon->key_care, CLOCK_BOOTTIME,
-                                       KEY_CARE_USEC, KEY_CARE_ACCURACY_USEC, on_key_care, daemon);
-        if (r < 0)
-            log_warning("The device key can't be looked after: %s", strerror(-r));
-        return;
-    }
-    key_care_in(daemon, KEY_CARE_USEC);
 }

@@ -23,7 +23,7 @@ static const int steps[EXCHANGE_CALLS][EXCHANGE_STATES] = {
     [EXCHANGE_PROTECT]      = {NO,              NO,              EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
     [EXCHANGE_UNPROTECT]    = {NO,              NO,              EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
     [EXCHANGE_VERIFY_PEER]  = {NO,              NO,              EXCHANGE_VERIFYING, NO,       NO,                NO},
-    [EXCHANGE_OPEN_TRANSPORT] = {NO,            EXCHANGE_AGREED, NO,                 NO,       NO,                NO},
+    [EXCHANGE_OPEN_TRANSPORT] = {NO,            EXCHANGE_AGREED, EXCHANGE_SIGNED,                 NO,       NO,                NO},
     [EXCHANGE_ALLOCATE_SPI] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, NO},
     [EXCHANGE_ADD_CHILD]    = {NO,              NO,              NO,                 NO,       EXCHANGE_VERIFIED, NO},
     [EXCHANGE_REMOVE_CHILD] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, NO},
@@ -85,11 +85,26 @@ int exchange_check_group(uint16_t group, Reason *reason)
                       algorithm_name(IKE_TRANSFORM_KE, group, 0), group_list());
 }
 
-static int key_offer_make(uint16_t group, KeyOffer **ret, Reason *reason)
+static int dh_take(ExchangeContext *context, uint16_t group, Dh **ret, Reason *reason)
 {
     int r = exchange_check_group(group, reason);
 
-    return r != 0 ? r : key_offer_new(group, ret);
+    if (r != 0)
+        return r;
+    context->group = group;
+    if (context->spare_dh && dh_group(context->spare_dh) == group) {
+        *ret = steal_pointer(context->spare_dh);
+        return 0;
+    }
+    return dh_new(group, ret);
+}
+
+static int key_offer_make(ExchangeContext *context, uint16_t group, KeyOffer **ret, Reason *reason)
+{
+    _cleanup_(dh_freep) Dh *dh = NULL;
+    int r = dh_take(context, group, &dh, reason);
+
+    return r != 0 ? r : key_offer_new(&dh, ret);
 }
 
 /* Takes an exchange that has all it begins with into the context's list. */
@@ -103,6 +118,24 @@ static void exchange_enlist(Exchange *exchange, ExchangeContext *context)
     context->exchanges = exchange;
 }
 
+void exchange_prepare(ExchangeContext *context)
+{
+    Dh *dh = NULL;
+
+    if (context->group == IKE_GROUP_NONE ||
+        (context->spare_dh && dh_group(context->spare_dh) == context->group))
+        return;
+    if (dh_new(context->group, &dh) < 0)
+        return;
+    exchange_forget_prepared(context);
+    context->spare_dh = dh;
+}
+
+void exchange_forget_prepared(ExchangeContext *context)
+{
+    dh_free(steal_pointer(context->spare_dh));
+}
+
 int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reason *reason)
 {
     _cleanup_(exchange_freep) Exchange *exchange = calloc(1, sizeof(*exchange));
@@ -110,7 +143,7 @@ int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reaso
 
     if (!exchange)
         return -ENOMEM;
-    r = key_offer_make(group, &exchange->offer, reason);
+    r = key_offer_make(context, group, &exchange->offer, reason);
     if (r != 0)
         return r;
     do { /* RFC 7296 3.1: zero is no SPI */
@@ -224,7 +257,7 @@ int exchange_choose_group(Exchange *exchange, uint16_t group, Reason *reason)
             "The group was changed %d times already. Close this exchange and begin another",
             EXCHANGE_GROUP_CHANGES_MAX);
     }
-    r = key_offer_make(group, &offer, reason);
+    r = key_offer_make(exchange->context, group, &offer, reason);
     if (r != 0)
         return r;
 
@@ -238,6 +271,11 @@ int exchange_choose_group(Exchange *exchange, uint16_t group, Reason *reason)
 ExchangeState exchange_state(const Exchange *exchange)
 {
     return exchange->state;
+}
+
+bool exchange_is_unsigned(const Exchange *exchange)
+{
+    return exchange->state == EXCHANGE_BEGUN || exchange->state == EXCHANGE_AGREED;
 }
 
 const char *exchange_state_name(ExchangeState state)

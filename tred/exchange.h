@@ -10,6 +10,7 @@
 #include "dataplane/dataplane.h"
 #include "ikewire/payload.h"
 #include "policy/signingkey.h"
+#include "tred/dh.h"
 #include "tred/peerkey.h"
 #include "tred/protection.h"
 #include "tred/verifier.h"
@@ -98,6 +99,8 @@ typedef struct ExchangeContext {
     const IkeTs *allowed_remote;
     Lifetime soft, hard; /* of a Child SA */
     PeerKey peer_key;    /* of the peer that was judged last; the owner's to peer_key_deinit() */
+    Dh *spare_dh;        /* made ahead for the next exchange, which takes it; NULL: there is none */
+    uint16_t group;      /* of the last key exchange; IKE_GROUP_NONE: there was none */
     Exchange *exchanges; /* all of them, so that an inbound SPI is given out once in the process */
 } ExchangeContext;
 
@@ -108,6 +111,15 @@ int exchange_check_group(uint16_t group, Reason *reason);
  * Returns 0, EXCHANGE_E_GROUP_NOT_SUPPORTED, -ENOMEM or -EIO. */
 int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reason *reason);
 
+/* Makes the next exchange's key pair ahead, in the group that was asked for last; to be called when
+ * there is time. Each is used in one exchange (RFC 7296 2.12). What fails is made when it is
+ * needed.
+ */
+void exchange_prepare(ExchangeContext *context);
+
+/* Wipes what exchange_prepare() made. */
+void exchange_forget_prepared(ExchangeContext *context);
+
 /* Wipes everything the exchange holds; NULL is fine. */
 void exchange_free(Exchange *exchange);
 DEFINE_POINTER_CLEANUP(Exchange, exchange_free);
@@ -115,6 +127,9 @@ DEFINE_POINTER_CLEANUP(Exchange, exchange_free);
 /* What anyone may know of an exchange. Strings and views are borrowed from it; empty where not
  * known yet. */
 ExchangeState exchange_state(const Exchange *exchange);
+
+/* True if it has not signed yet: a signature of the device key is still to come. */
+bool exchange_is_unsigned(const Exchange *exchange);
 const char *exchange_state_name(ExchangeState state);
 uint64_t exchange_spi_i(const Exchange *exchange);
 uint64_t exchange_spi_r(const Exchange *exchange); /* 0 before Agree */

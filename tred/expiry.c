@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "tred/bus.h"
+#include "tred/callers.h"
 #include "tred/clock.h"
 
 #include <inttypes.h>

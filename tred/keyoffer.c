@@ -15,18 +15,14 @@ struct KeyOffer {
     uint8_t fingerprints[KEY_OFFER_RESPONSES_MAX][FINGERPRINT_SIZE];
 };
 
-int key_offer_new(uint16_t group, KeyOffer **ret)
+int key_offer_new(Dh **dh, KeyOffer **ret)
 {
-    _cleanup_(key_offer_unrefp) KeyOffer *offer = calloc(1, sizeof(*offer));
-    int r;
+    KeyOffer *offer = calloc(1, sizeof(*offer));
 
     if (!offer)
         return -ENOMEM;
-    offer->n_refs = 1;
-    r = dh_new(group, &offer->dh);
-    if (r < 0)
-        return r;
-    *ret = steal_pointer(offer);
+    *offer = (KeyOffer){.n_refs = 1, .dh = steal_pointer(*dh)};
+    *ret = offer;
     return 0;
 }
 

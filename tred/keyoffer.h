@@ -11,8 +11,8 @@ enum { KEY_OFFER_RESPONSES_MAX = 4 }; /* that keys are derived with */
 
 typedef struct KeyOffer KeyOffer;
 
-/* Returns 0, -EOPNOTSUPP, -ENOMEM or -EIO, as dh_new() does. */
-int key_offer_new(uint16_t group, KeyOffer **ret);
+/* Takes *dh over, which is NULL then. Returns 0 or -ENOMEM. */
+int key_offer_new(Dh **dh, KeyOffer **ret);
 
 KeyOffer *key_offer_ref(KeyOffer *offer);
 

@@ -1,6 +1,7 @@
 /* tred: the trusted environment (tred(8)). */
 #include "base/log.h"
 #include "base/reason.h"
+#include "base/standard.h"
 #include "crypto/secret.h"
 #include "tred/daemon.h"
 #include "tred/process.h"
@@ -82,9 +83,10 @@ int main(int argc, char **argv)
     TredConfig config;
     int r;
 
+    standard_open();
     r = options_read(argc, argv, &path);
     if (r != CONTINUE)
-        return r;
+        return standard_finish("tred", r);
     r = process_prepare();
     if (r != CONTINUE)
         return r;

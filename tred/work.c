@@ -1,8 +1,6 @@
 /* The queue of what takes long in the TPM, and who waits for what of it. */
 #include "tred/work.h"
 
-#include "tred/daemon.h"
-
 #include <errno.h>
 #include <string.h>
 

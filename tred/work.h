@@ -5,12 +5,10 @@
 #pragma once
 
 #include "tpm/task.h"
+#include "tred/context.h"
 
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
-
-typedef struct Daemon Daemon;
-typedef struct Work Work;
 
 /* All callers' waiting calls together. */
 enum { WORK_WAITERS_MAX = 256 };

@@ -3,6 +3,7 @@
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "base/standard.h"
 #include "verify/service.h"
 
 #include <errno.h>
@@ -27,12 +28,14 @@ enum {
 
 /* Every system call that stays, beside mmap() and mprotect() without PROT_EXEC, and why. */
 static const int ALLOWED_CALLS[] = {
-    SCMP_SYS(recvmsg),   /* requests */
-    SCMP_SYS(sendmsg),   /* answers */
-    SCMP_SYS(pread64),   /* what is handed over */
-    SCMP_SYS(close),     /* it, when it is read */
-    SCMP_SYS(write),     /* a last word on standard error, */
-    SCMP_SYS(lseek),     /* which dprintf() looks up its place in */
+    SCMP_SYS(recvmsg), /* requests */
+    SCMP_SYS(sendmsg), /* answers */
+    SCMP_SYS(pread64), /* what is handed over */
+    SCMP_SYS(close),   /* it, when it is read */
+    SCMP_SYS(write),   /* a last word on standard error, */
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(fstat),     /* which may be the journal's, */
+    SCMP_SYS(lseek),     /* and which dprintf() looks up its place in */
     SCMP_SYS(setitimer), /* the CPU limit of each request */
     SCMP_SYS(prlimit64), /* the memory limit, once all is loaded */
     SCMP_SYS(brk),       /* memory, */
@@ -151,11 +154,23 @@ static int helper_init(Service *service)
     return r == 0 ? sandbox_enter(HELPER_FD, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS)) : r;
 }
 
-int main(void)
-{
-    _cleanup_(service_deinit) Service service;
-    int r = helper_init(&service);
+static const char usage[] =
+    "Usage: tred-verify\n"
+    "Judges the SeGW's certificates (RFC 5280, TS 33.310) for tred, which starts it. See tred(8).\n"
+    "\n"
+    "      --version  print the version and exit\n"
+    "  -h, --help     print this and exit\n";
 
+int main(int argc, char **argv)
+{
+    standard_open();
+
+    int r = standard_helper_arguments(argc, argv, "tred-verify", usage, HELPER_FD);
+    if (r != STANDARD_CONTINUE)
+        return r;
+
+    _cleanup_(service_deinit) Service service;
+    r = helper_init(&service);
     if (r < 0) {
         log_error("tred-verify can't make itself safe: %s. It judges nobody", strerror(-r));
         return EXIT_FAILURE;

@@ -14,7 +14,7 @@ OTHER_BUILDERS = {"base/reason.c", "base/log.c", "ikeclient/report.c", "verify/p
                   "provisioning/inventory.c", "provisioning/state.c", "provisioning/verify.c"}
 
 LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"')
-TEXT = re.compile(rf"{LITERAL.pattern}(?:\s+{LITERAL.pattern})*")  # literals that stand together are one
+TEXT = re.compile(rf"{LITERAL.pattern}(?:\s+(?:PRI\w+\s+)?{LITERAL.pattern})*")  # those that stand together
 
 
 def without_comments(text):

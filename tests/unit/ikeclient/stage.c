@@ -297,14 +297,25 @@ static void tre_stage_forget(Tre *tre, const void *userdata)
     }
 }
 
+/* The oldest reply that is not to be late, or else the oldest. */
+static StageReply **next_reply(Stage *stage)
+{
+    for (StageReply **place = &stage->replies; *place; place = &(*place)->next) {
+        if (!stage->late[(*place)->reply.method])
+            return place;
+    }
+    return &stage->replies;
+}
+
 static int on_deliver(sd_event_source *source, void *userdata)
 {
     Stage *stage = userdata;
-    StageReply *reply = stage->replies;
+    StageReply **place = next_reply(stage);
+    StageReply *reply = *place;
 
     if (!reply)
         return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    stage->replies = reply->next;
+    *place = reply->next;
     if (reply->handler)
         reply->handler(reply->userdata, &reply->reply);
     free(reply);

@@ -42,6 +42,7 @@ struct Stage {
     const char *refuse[TRE_METHODS];
     unsigned refusals[TRE_METHODS];
     bool mute[TRE_METHODS]; /* it takes the call and does not answer */
+    bool late[TRE_METHODS]; /* it answers other calls first */
     bool gone;              /* it is not on the bus */
     const char *data_plane;
     int shared_socket; /* what OpenTransport gave last; -1: none */

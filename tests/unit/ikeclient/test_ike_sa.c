@@ -129,9 +129,9 @@ static bool is_out(const TaskKind *kind)
 
 static void the_calls_to_tred_have_the_order_of_the_call_flow(void **state)
 {
-    static const TreMethod expected[] = {TRE_DESCRIBE,     TRE_BEGIN,       TRE_AGREE,
-                                         TRE_ALLOCATE_SPI, TRE_SIGN_AUTH,   TRE_PROTECT,
-                                         TRE_UNPROTECT,    TRE_VERIFY_PEER, TRE_ADD_CHILD};
+    static const TreMethod expected[] = {TRE_DESCRIBE,  TRE_BEGIN,        TRE_AGREE,
+                                         TRE_SIGN_AUTH, TRE_ALLOCATE_SPI, TRE_PROTECT,
+                                         TRE_UNPROTECT, TRE_VERIFY_PEER,  TRE_ADD_CHILD};
     IkeSaInfo info;
     (void)state;
 
@@ -174,6 +174,34 @@ static void segw_behind_a_nat(Stage *stage, Bytes datagram)
     } else {
         stage_segw(stage, datagram);
     }
+}
+
+/* tred answers SignAuth when the TPM has signed, and what came after it at once. */
+static void established_with_a_late_answer(TreMethod method)
+{
+    f.stage.segw = segw_with_nat_detection;
+    f.stage.late[method] = true;
+    establish();
+    assert_int_equal(f.stage.done[TRE_PROTECT], 1);
+    assert_true(f.stage.henb_floated);
+}
+
+static void ike_auth_waits_for_the_signature(void **state)
+{
+    (void)state;
+    established_with_a_late_answer(TRE_SIGN_AUTH);
+}
+
+static void ike_auth_waits_for_the_transport(void **state)
+{
+    (void)state;
+    established_with_a_late_answer(TRE_OPEN_TRANSPORT);
+}
+
+static void ike_auth_waits_for_the_spi(void **state)
+{
+    (void)state;
+    established_with_a_late_answer(TRE_ALLOCATE_SPI);
 }
 
 static void tred_is_told_of_a_nat_where_there_is_one(void **state)
@@ -832,6 +860,9 @@ int main(void)
         TEST(nothing_goes_along_with_the_response_to_another_request),
         TEST(a_segw_without_nat_detection_is_no_peer_for_a_user_space_data_plane),
         TEST(the_calls_to_tred_have_the_order_of_the_call_flow),
+        TEST(ike_auth_waits_for_the_signature),
+        TEST(ike_auth_waits_for_the_transport),
+        TEST(ike_auth_waits_for_the_spi),
         TEST(ike_auth_floats_to_the_second_port_with_nat_detection),
         TEST(ike_auth_stays_where_it_was_without_nat_detection),
         TEST(a_cookie_and_another_group_lead_to_an_sa_over_the_last_request),

@@ -4,6 +4,7 @@
 #include "probe.h"
 
 #include "policy/signature.h"
+#include "tpm/open.h"
 
 #include <errno.h>
 #include <openssl/rand.h>

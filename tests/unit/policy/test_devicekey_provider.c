@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/reason.h"
+#include "tpm/open.h"
 
 #include <errno.h>
 #include <setjmp.h>

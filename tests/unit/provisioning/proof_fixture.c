@@ -5,6 +5,7 @@
 #include "policy/devicekey.h"
 #include "provisioning/csr.h"
 #include "provisioning/pcrsignature_file.h"
+#include "tpm/open.h"
 #include "tpm/storagekey.h"
 
 #include <openssl/core_names.h>

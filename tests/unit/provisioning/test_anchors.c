@@ -8,6 +8,7 @@
 #include "policy/anchorinstall.h"
 #include "provisioning/anchors.h"
 #include "provisioning/nvdefine.h"
+#include "tpm/open.h"
 
 #include <errno.h>
 #include <openssl/pem.h>

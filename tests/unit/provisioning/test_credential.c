@@ -4,6 +4,7 @@
 #include "key_bench.h"
 #include "provisioning/credential.h"
 #include "tpm/name.h"
+#include "tpm/open.h"
 
 #include <errno.h>
 #include <openssl/rand.h>

@@ -2,6 +2,7 @@
 #include "base/reason.h"
 #include "endorsement_fixture.h"
 #include "provisioning/endorsement_certificate.h"
+#include "tpm/open.h"
 #include "tpm_bench.h"
 #include "verify/certificates.h"
 

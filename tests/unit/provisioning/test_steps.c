@@ -7,6 +7,7 @@
 #include "provisioning/pcrsignature_file.h"
 #include "provisioning/step.h"
 #include "provisioning/tpmfacts.h"
+#include "tpm/open.h"
 #include "tpm_commands.h"
 
 #include <errno.h>

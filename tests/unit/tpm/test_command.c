@@ -5,6 +5,7 @@
 #include "base/reason.h"
 #include "probe.h"
 #include "tpm/nv.h"
+#include "tpm/session.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

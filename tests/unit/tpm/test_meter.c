@@ -2,6 +2,7 @@
 #include "tpm/meter.h"
 
 #include "base/reason.h"
+#include "tpm/open.h"
 #include "tpm_bench.h"
 
 #include <setjmp.h>

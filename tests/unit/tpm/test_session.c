@@ -1,5 +1,6 @@
 /* What somebody can do who sits between us and the TPM: make commands fail, and nothing else. One
  * thing is changed at a time. */
+#include "tpm/open.h"
 #include "tpm/session.h"
 
 #include "probe.h"

@@ -1,5 +1,6 @@
 /* The storage root key is made once and found again, and anything else at its place is left alone.
  */
+#include "tpm/open.h"
 #include "tpm/storagekey.h"
 
 #include "swtpm_fixture.h"

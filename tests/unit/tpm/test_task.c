@@ -1,5 +1,6 @@
 /* Tasks wait for the TPM and for times without blocking the event loop, in their order, and end
  * once, cancelled or not. The TPM is a thread of the test's own that does as it is told. */
+#include "tpm/open.h"
 #include "tpm/task.h"
 
 #include "base/reason.h"

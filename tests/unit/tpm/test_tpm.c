@@ -1,4 +1,5 @@
 /* The TPM is reached, and a person learns what stands between where it is not. */
+#include "tpm/open.h"
 #include "tpm/tpm.h"
 
 #include "swtpm_fixture.h"

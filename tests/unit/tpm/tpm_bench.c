@@ -1,5 +1,6 @@
 /* A TPM of the test's own, with a storage root key and a key below it. */
 #include "tpm_bench.h"
+#include "tpm/open.h"
 
 #include "base/reason.h"
 #include "tpm/session.h"

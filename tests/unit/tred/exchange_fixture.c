@@ -2,6 +2,7 @@
 #include "exchange_fixture.h"
 
 #include "policy/tpmsigningkey.h"
+#include "tpm/open.h"
 #include "tpm/storagekey.h"
 
 #include "crypto/secret.h"

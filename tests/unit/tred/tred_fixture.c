@@ -1,5 +1,6 @@
 /* How does a test get a tred that nobody else uses? */
 #include "tred_fixture.h"
+#include "tpm/open.h"
 
 #include "base/bytes.h"
 #include "base/cleanup.h"

@@ -1,0 +1,18 @@
+/* Our INFORMATIONAL requests (RFC 7296 1.4) as tasks. */
+#pragma once
+
+#include "ikeclient/task.h"
+
+extern const TaskKind liveness_task; /* is the peer there? (RFC 7296 2.4) */
+extern const TaskKind delete_task;   /* of the IKE SA */
+extern const TaskKind refuse_task;   /* the peer is told that it did not verify */
+
+/* Asks whether the peer is there, if nothing else is under way that shows it. */
+void ike_sa_check_liveness(IkeSa *sa);
+
+/* Has the IKE SA deleted after the task that is under way; `end` and the reason that was said are
+ * reported when that is done. 0 or a negative errno. */
+int ike_sa_delete(IkeSa *sa, IkeSaEnd end);
+
+/* True if the SA is on its way out by our own doing. */
+bool ike_sa_is_closing(const IkeSa *sa);

@@ -1,0 +1,195 @@
+/* All that the files know of one IKE SA, and its end: the queue of our requests (task.h), the calls
+ * to tred that go out at once (flight.h), the peer's requests (requests.h). */
+#pragma once
+
+#include "base/reason.h"
+#include "ikeclient/child.h"
+#include "ikeclient/config.h"
+#include "ikeclient/ike_sa_end.h"
+#include "ikeclient/init.h"
+#include "ikeclient/pacing.h"
+#include "ikeclient/report.h"
+#include "ikeclient/transport.h"
+#include "ikeclient/tre.h"
+#include "ikewire/message.h"
+
+enum {
+    SUITE_SIZE = 128,
+    FLIGHTS_MAX = 16,      /* datagrams that wait for tred; more are dropped */
+    INIT_ANSWERS_MAX = 4,  /* that tred's Agree takes, to one request */
+    CLOSING_TRIES_MAX = 3, /* a Delete is not worth waiting for as long as a connection */
+};
+
+typedef struct Task Task;
+typedef struct TaskKind TaskKind;
+
+enum { TASK_ALONG_MAX = 2 };
+
+/* A handler's result: 0, or a negative errno that ends the SA. After a call of task_done() the task
+ * must not be touched any more. */
+typedef int (*TaskStep)(Task *task, const TreReply *reply);
+
+/* What a task does, as a table. Whatever is NULL has no place in it. */
+struct TaskKind {
+    const char *name;              /* "liveness check" */
+    size_t size;                   /* of the struct that starts with a Task */
+    unsigned tries_max;            /* transmissions at most, however many are configured */
+    int (*begin)(Task *task);      /* it is this task's turn */
+    TaskStep done[TRE_METHODS];    /* tred did what the task called for … */
+    TaskStep refused[TRE_METHODS]; /* … or refused; NULL: the SA ends with what tred said */
+    void (*sent)(Task *task);      /* the sealed request is out for the first time */
+    /* A datagram in clear, while the request is out. */
+    int (*clear)(Task *task, Bytes datagram, const Endpoint *sender);
+    /* What tred is asked along with the opening of a response, into `calls` (TASK_ALONG_MAX of
+     * them); returns how many there are. */
+    size_t (*along)(const Task *task, TreCall *calls);
+    TaskStep response;              /* the response, opened by tred */
+    void (*unanswered)(Task *task); /* the last wait is over: ends the SA */
+};
+
+typedef enum TaskPhase {
+    TASK_WAITING,   /* for its turn */
+    TASK_PREPARING, /* tred is at work for it */
+    TASK_SENT,      /* the request is out */
+    TASK_ANSWERED,  /* the response is there; tred looks at it */
+} TaskPhase;
+
+struct Task {
+    Task *next;
+    IkeSa *sa;
+    const TaskKind *kind;
+    TaskPhase phase;
+};
+
+/* What all tasks of an SA share. */
+typedef struct TaskQueue {
+    Task *first;       /* under way; NULL: none */
+    Datagrams request; /* of the task under way */
+    bool open;         /* it is unanswered */
+    uint32_t message_id;
+    Retransmit retransmit;
+} TaskQueue;
+
+typedef struct Flight Flight;
+
+/* The lead's answer. True if tred accepted it, so that the answers that are still to come count. */
+typedef bool (*FlightHandler)(Flight *flight, const TreReply *reply);
+
+/* Calls to tred that were made at once: the lead (Agree, Unprotect), and those that go along with
+ * it. tred takes one caller's calls in their order, and by its exchange's state it refuses what
+ * goes along with a lead that it did not accept. So those that are answered after an accepted lead
+ * are answers to the task that it led to, and all others to nobody. */
+struct Flight {
+    IkeSa *sa;        /* NULL: free */
+    unsigned n_calls; /* unanswered */
+    FlightHandler handler;
+    Task *task;       /* who the answers are for, once the lead is accepted */
+    uint8_t *request; /* a copy, if a request of the peer's is opened: to know it again when it is
+                         repeated */
+    size_t request_size;
+    Endpoint sender; /* of the request */
+};
+
+/* A well-formed answer to IKE_SA_INIT. Nobody vouches for it. */
+typedef struct InitAnswer {
+    uint8_t *octets;
+    size_t size;
+    InitResponse judged;
+    bool taken; /* an IKE SA goes on with it */
+} InitAnswer;
+
+/* What came of IKE_SA_INIT so far. */
+typedef struct InitState {
+    InitExchange exchange;
+    uint8_t *request; /* the last one sent */
+    size_t request_size;
+    size_t n_answers;
+    InitAnswer answers[INIT_ANSWERS_MAX];
+} InitState;
+
+typedef struct PeerRequest {
+    bool deletes_ike;   /* the IKE SA is gone once our answer is sent (step 7) */
+    bool deletes_child; /* some of our Child SAs are gone: those of … */
+    size_t n_deleted;
+    uint32_t deleted[IKE_SPIS_MAX]; /* … these inbound SPIs of ours */
+    bool auth_failed; /* N(AUTHENTICATION_FAILED): the SeGW has thrown us out (2.21.2) */
+    const char *what; /* for a log line: a static phrase */
+} PeerRequest;
+
+/* The peer's requests: one at a time, as we announce no larger window (RFC 7296 2.3). */
+typedef struct PeerQueue {
+    IkeSa *sa;
+    uint8_t *answered; /* the last request … */
+    size_t answered_size;
+    Datagrams answer; /* … and what we answered (RFC 7296 2.1) */
+    bool hold_delete;
+    bool answer_held;    /* the answer to a Delete waits */
+    PeerRequest request; /* that is being answered */
+    Endpoint sender;     /* of it: the answer goes there (RFC 7296 2.11) */
+} PeerQueue;
+
+/* No field says which state the SA is in: that is what there is (`established`, `children`), what
+ * is under way (the first task) and what is to come (the other tasks). Until it is closed, at least
+ * one of `established` and a task is there. */
+struct IkeSa {
+    sd_event *event;
+    Tre *tre;
+    const Config *config;
+    const IkeSaHandlers *handlers;
+    void *userdata;
+    bool initial_contact;
+
+    /* what there is */
+    Transport *transport;
+    TreIdentity identity;
+    char exchange[TRE_PATH_SIZE];    /* tred's object; "": none yet */
+    char forked_from[TRE_PATH_SIZE]; /* that of another IKE SA, to whose request this one follows
+                                        another answer up; "": it has a request of its own */
+    uint64_t spi_i;
+    uint64_t spi_r; /* 0 until tred has agreed */
+    NatFinding nat;
+    char suite[SUITE_SIZE];
+    char peer_identity[STEP_NAME_SIZE];
+    bool established;
+    ChildSa *children;
+    Reason refusal; /* why there was no child from the start */
+
+    /* what is under way */
+    InitState *init; /* until the peer is known by an authentic message; NULL then */
+    TaskQueue tasks;
+    PeerQueue peer;
+    Flight flights[FLIGHTS_MAX];
+    sd_event_source *liveness;
+    uint64_t last_heard; /* an authentic message, CLOCK_MONOTONIC, µs */
+    uint64_t next_hint;  /* from when on a hint causes another liveness check */
+
+    /* how it ends */
+    bool closed;
+    bool silent;         /* a request of ours was not answered */
+    IkeSaEnd end;        /* what to report when a closing task is over */
+    Reason reason;       /* why it ends, or is about to */
+    Reason hint;         /* the last unauthenticated sign of what may be wrong */
+    uint16_t hint_error; /* its notify type; 0: it was none */
+
+    double established_ms;
+    Steps steps;
+    RateLimit drops;
+    uint8_t *scratch; /* IKE_MESSAGE_MAX octets, where messages are written; not zeroed, so that
+                         memory that no message needs is never touched */
+};
+
+/* Sets the reason for a SeGW that did not answer: what of it is missing ("IKE_AUTH response"), and
+ * for how long that was waited for. */
+void ike_sa_explain_silence(IkeSa *sa, const char *missing);
+
+/* Ends it now, for the reason that was said. */
+void ike_sa_end(IkeSa *sa, IkeSaEnd end);
+
+/* Ends it, as something failed with that negative errno. */
+void ike_sa_fail(IkeSa *sa, int error);
+
+/* A datagram or opened message that is passed over: a debug line, not too many of them. */
+void ike_sa_drop(IkeSa *sa, const char *why);
+
+/* Has tred close its exchange, if it has begun one. */
+void ike_sa_close_exchange(const IkeSa *sa);

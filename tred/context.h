@@ -1,0 +1,76 @@
+/* The program's one context: configuration, identity, bus, and who holds which exchange. What each
+ * file does with it stands in that file's own header. */
+#pragma once
+
+#include "base/reason.h"
+#include "tred/config.h"
+#include "tred/exchange.h"
+#include "tred/identity.h"
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+typedef struct Caller Caller;
+typedef struct Daemon Daemon;
+typedef struct Work Work; /* work.c's */
+typedef struct CallerExchange CallerExchange;
+typedef struct PendingVerification PendingVerification; /* bus_exchange_verify.c's */
+
+struct CallerExchange {
+    Caller *caller;
+    CallerExchange *next;
+    uint64_t number;
+    Exchange *exchange;
+    unsigned changed;              /* ExchangeProperty: not announced yet */
+    PendingVerification *pending;  /* a VerifyPeer that waits for its verdict */
+    sd_bus_message *waiting_child; /* an AddChild that waits for the same; NULL: none */
+    time_t expires;                /* a certificate that it rests on; 0: nothing is watched */
+    time_t judged;                 /* when the certificates were, as clock_now() has it */
+    uint64_t judged_boottime;      /* the same moment by CLOCK_BOOTTIME, in microseconds */
+    sd_event_source *expiry, *expiry_bound; /* expiry.c's timers, by the wall clock and by that */
+};
+
+struct Caller {
+    Daemon *daemon;
+    Caller *next;
+    size_t n_exchanges;
+    CallerExchange *exchanges;
+    char *name; /* unique bus name */
+};
+
+enum { DAEMON_COUNTING_MAX = 64 }; /* bounds what anybody on the bus can make us hold */
+
+struct Daemon {
+    TredConfig config;
+    sd_event *event;
+    sd_bus *bus;
+    bool serves;               /* calls on the bus are answered */
+    sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
+    IdentityState state;
+    Reason state_reason;   /* empty when ready */
+    Identity *identity;    /* NULL if it could not be loaded */
+    PcrMismatch *mismatch; /* of the last look at the PCRs; NULL: none */
+    TpmLoop *tpm_loop;
+    Tpm *tpm;                        /* the connection; NULL: there is none */
+    Work *works;                     /* the queue; the first one may have begun */
+    size_t n_waiters;                /* for works to end */
+    uint64_t load_begun, load_ended; /* the last time that callers had the identity loaded */
+    sd_event_source *key_care;       /* looks after the device key when there is time */
+    sd_event_source *changes;        /* announces what has changed of exchanges */
+    sd_event_source *ahead;          /* makes the next exchange's key pair */
+    sd_event_source *start_over;     /* gives back what only the start needed */
+    bool key_is_old;                 /* what is ready to sign was prepared some time ago */
+    time_t last_known;               /* never steps back; 0: the TPM keeps none */
+    sd_event_source *clock;          /* clock.c's timer */
+    unsigned clock_postponed;        /* as an exchange was waiting for the TPM */
+    Work *clock_work;                /* counts the last-known time; NULL: none is under way */
+    Verifier *verifier;              /* that the first identity is loaded with */
+    DataPlaneOptions dataplane_options;
+    DataPlane *dataplane;
+    size_t n_counting; /* who has asked for Children and waits for the counters */
+    sd_bus_message *counting[DAEMON_COUNTING_MAX];
+    ExchangeContext exchange_context;
+    Caller *callers;
+    size_t n_exchanges;
+    uint64_t last_exchange; /* the number of the newest; numbers are never used twice */
+};

@@ -1,0 +1,35 @@
+/* Who this device is: loading its identity, and State. */
+#pragma once
+
+#include "tred/work.h"
+
+/* Tells systemd that tred is ready, once calls are answered and the identity was read, whatever
+ * came of that; until then, that its start goes on. */
+void daemon_ready_tell(Daemon *daemon);
+
+/* Has key, certificates and anchors read again, as work: what was read before serves until then.
+ * When it ends, exchanges that have not signed yet are closed: what they announced may no longer be
+ * who we are. The result is in `state` then. */
+void daemon_load_identity(Daemon *daemon);
+
+/* The same from the end of other work, whose callers are answered once the identity is read. */
+void daemon_load_identity_after(Daemon *daemon, Work *done);
+
+/* The same for a caller, who is answered at the end. 0, or as work_wait(). */
+int daemon_load_identity_for(Daemon *daemon, sd_bus_message *call, WorkAnswer answer);
+
+/* For a caller who needs an identity that serves, while there is none: what was missing may have
+ * come, and a connection that broke is made again. The call is answered once that was tried. 0, or
+ * as work_wait(). */
+int daemon_await_identity(Daemon *daemon, sd_bus_message *call, WorkAnswer answer);
+
+/* The time of the event that is being served, in microseconds of CLOCK_MONOTONIC. */
+uint64_t daemon_now(const Daemon *daemon);
+
+/* The TPM failed at its work, or withheld the key: State says so, and the next BeginExchange looks
+ * again. */
+void daemon_tpm_failed(Daemon *daemon, const char *reason);
+void daemon_integrity_failed(Daemon *daemon, const char *reason);
+
+/* Lets go of key, TPM and all that goes with them. */
+void daemon_drop_identity(Daemon *daemon);
