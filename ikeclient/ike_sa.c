@@ -11,6 +11,7 @@
 enum {
     USEC_PER_SEC = 1000000,
     ACCURACY_USEC = 100000,
+    ADDRESS_PERIOD_USEC = 5 * USEC_PER_SEC,
     HINT_PERIOD_USEC = 10 * USEC_PER_SEC, /* strangers can't make us ask more often than that */
 };
 
@@ -37,6 +38,20 @@ void ike_sa_found_authentic(IkeSa *sa)
     sa->handlers->authentic(sa->userdata, sa);
 }
 
+/* The kernel is asked now and then, as being told would take a netlink socket, which this process
+ * does not need otherwise. */
+static int on_address_period(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    IkeSa *sa = userdata;
+
+    int r = sd_event_source_set_time(source, usec + ADDRESS_PERIOD_USEC);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    if (r >= 0 && !sa->closed && transport_has_lost_its_address(sa->transport))
+        ike_sa_hint(sa, 0, "this host does not reach the SeGW from the address that it did");
+    return r < 0 ? r : 0;
+}
+
 int ike_sa_establish(IkeSa *sa)
 {
     sa->established = true;
@@ -46,6 +61,11 @@ int ike_sa_establish(IkeSa *sa)
         r = sd_event_add_time(sa->event, &sa->liveness, CLOCK_MONOTONIC,
                               sa->last_heard + sa->config->liveness * USEC_PER_SEC, ACCURACY_USEC,
                               on_liveness, sa);
+    }
+    if (r >= 0) {
+        r = sd_event_add_time(sa->event, &sa->address, CLOCK_MONOTONIC,
+                              sa->last_heard + ADDRESS_PERIOD_USEC, ACCURACY_USEC,
+                              on_address_period, sa);
     }
     return r < 0 ? r : 0;
 }
@@ -240,6 +260,7 @@ void ike_sa_free(IkeSa *sa)
     tasks_deinit(sa);
     peer_queue_deinit(sa);
     sd_event_source_disable_unref(sa->liveness);
+    sd_event_source_disable_unref(sa->address);
     if (sa->transport)
         transport_free(sa->transport);
     init_state_free(sa->init);

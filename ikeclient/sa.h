@@ -160,6 +160,7 @@ struct IkeSa {
     PeerQueue peer;
     Flight flights[FLIGHTS_MAX];
     sd_event_source *liveness;
+    sd_event_source *address; /* asks whether ours is still what it was */
     uint64_t last_heard; /* an authentic message, CLOCK_MONOTONIC, µs */
     uint64_t next_hint;  /* from when on a hint causes another liveness check */
 
