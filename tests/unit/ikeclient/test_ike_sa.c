@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,6 +19,7 @@ typedef struct Fixture {
     IkeSa *sa;
     bool established, child_deleted, closed;
     unsigned another, authentic;
+    int other_fd, true_fd, true_nat_fd;
     IkeSaEnd end;
     char reason[1024];
 } Fixture;
@@ -848,11 +850,78 @@ static void a_vanished_tred_ends_the_sa_that_it_held(void **state)
     assert_int_equal(f.end, IKE_SA_LOST);
 }
 
+/* ---- other ports of the SeGW's (RFC 7296 2.11, 2.23) ---- */
+
+/* What the SeGW sends goes from a port of its own to where the last datagram came from. */
+static void use_other_port(Stage *stage, int *fd)
+{
+    Endpoint any = endpoint_of("127.0.0.1", 0);
+
+    *fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(*fd, &any.any, endpoint_size(&any)), 0);
+    f.true_fd = stage->fd;
+    f.true_nat_fd = stage->nat_fd;
+}
+
+static void segw_that_answers_from_elsewhere(Stage *stage, Bytes datagram)
+{
+    stage->fd = stage->nat_fd = f.other_fd;
+    stage_segw(stage, datagram);
+    stage->fd = f.true_fd;
+    stage->nat_fd = f.true_nat_fd;
+}
+
+static void the_segw_may_answer_from_another_port(void **state)
+{
+    (void)state;
+    use_other_port(&f.stage, &f.other_fd);
+    f.stage.segw = segw_that_answers_from_elsewhere;
+    establish();
+    (void)close(f.other_fd);
+}
+
+static void a_request_from_another_port_is_answered_there(void **state)
+{
+    uint8_t octets[256];
+    Draft draft;
+    (void)state;
+
+    establish();
+    use_other_port(&f.stage, &f.other_fd);
+    f.stage.fd = f.stage.nat_fd = f.other_fd;
+    draft_begin(&draft);
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
+    f.stage.fd = f.true_fd;
+    f.stage.nat_fd = f.true_nat_fd;
+    stage_settle(&f.stage);
+    assert_true(recv(f.other_fd, octets, sizeof(octets), MSG_DONTWAIT) > 0);
+    (void)close(f.other_fd);
+}
+
+static void an_answer_to_ike_sa_init_from_another_address_is_none(void **state)
+{
+    Endpoint other = endpoint_of("127.0.0.2", 0);
+    (void)state;
+
+    f.other_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(f.other_fd, &other.any, endpoint_size(&other)), 0);
+    f.true_fd = f.stage.fd;
+    f.true_nat_fd = f.stage.nat_fd;
+    f.stage.segw = segw_that_answers_from_elsewhere;
+    start();
+    assert_failed_with("no answer that could be used");
+    assert_int_equal(stage_count(&f.stage, TRE_AGREE), 0);
+    (void)close(f.other_fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(the_segw_may_answer_from_another_port),
+        TEST(a_request_from_another_port_is_answered_there),
+        TEST(an_answer_to_ike_sa_init_from_another_address_is_none),
         TEST(tred_is_told_of_a_nat_where_there_is_one),
         TEST(tred_is_told_of_no_nat_where_there_is_none),
         TEST(what_ike_auth_needs_is_asked_for_along_with_agree),
