@@ -407,3 +407,17 @@ class PolicyTest(TunnelTest):
 
     def test_a_tunnel_from_more_than_allowed_local_is_refused_and_nothing_is_installed(self):
         self.assertIn(HENB_INNER_IPV4, self.refused(**{"allowed-local": "10.99.0.0/16"}))
+
+
+class RefusalTest(TunnelTest):
+    def test_what_the_kernel_does_not_take_is_named_in_the_last_error(self):
+        """The host has a route of its own to just what the SeGW grants."""
+        route = ["ip", "route", "add", INNER_IPV4, "dev", "wan"]
+        run(route, namespace=HENB)
+        self.addCleanup(run, [*route[:2], "del", *route[3:]], HENB)
+        self.start_segw()
+        self.start_tred(**USER)
+        client = self.start_client(child={"request-address": "ipv4"})
+        client.wait_for_state("idle", "waiting")
+        self.assertIn(f"a route to {INNER_IPV4}/32 can't be added for {INTERFACE}: File exists",
+                      client.get("LastError"))

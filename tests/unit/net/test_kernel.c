@@ -21,7 +21,7 @@ enum { STATES_MAX = 64, POLICIES_MAX = 64, MESSAGES_MAX = 8, ALLOWED_ALL = 1000 
 /* The kernel that is played. */
 static struct {
     size_t n_states;
-    uint8_t state_flags; /* of the newest */
+    uint8_t state_flags;         /* of the newest */
     uint32_t states[STATES_MAX]; /* SPIs */
     size_t n_policies;
     struct xfrm_userpolicy_info policies[POLICIES_MAX];
@@ -221,9 +221,9 @@ int network_attach(Network *network, const char *name)
     return 0;
 }
 
-int network_add_sa(Network *network, const SaOrder *order)
+int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
 {
-    (void)network, (void)order;
+    (void)network, (void)order, (void)reason;
     if (kernel.network_error == 0)
         kernel.n_networks++;
     return kernel.network_error;
@@ -294,8 +294,7 @@ static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uin
         .local = address(2),
         .remote = address(1),
         .mtu = 1400,
-        .ts_local = {.n_selectors = 1,
-                     .selectors = {{.type = ts_type, .end_port = UINT16_MAX}}},
+        .ts_local = {.n_selectors = 1, .selectors = {{.type = ts_type, .end_port = UINT16_MAX}}},
     };
     Answer answer;
     int tun = -1;
