@@ -26,6 +26,7 @@ typedef struct AuthTask {
     ChildOffer offer;
     ChildAnswer answer;
     const char *scheme; /* static, for the log */
+    bool unfit;         /* the response can't be used; why is in the SA's reason */
 } AuthTask;
 
 /* RFC 7296 2.23 allows port 4500 without a NAT, too; so it goes one way always. tred opens it, as
@@ -201,11 +202,51 @@ static void log_skipped(const IkePayloads *payloads, const AuthResponse *respons
                    list);
 }
 
-/* There is no IKE SA that the SeGW would take a Delete for. */
-static int fail(IkeSa *sa)
+/* The SeGW has turned us down, so that it has no IKE SA that it would take a Delete for. */
+static int auth_refused(const AuthTask *auth, uint16_t error)
 {
+    IkeSa *sa = auth->task.sa;
+    bool classic = error == IKE_NOTIFY_AUTHENTICATION_FAILED &&
+                   auth->auth_method != IKE_AUTH_DIGITAL_SIGNATURE;
+    const char *hashes = sa->segw_hashes ? "no hash that our key signs with" : "no hashes";
+
+    if (classic) {
+        reason_set(
+            &sa->reason, 0,
+            "the SeGW refused IKE_AUTH with %s (%u): %s. Check its signature schemes, too: it "
+            "announced %s (RFC 7427 4), so that our AUTH was made by method %u (%s)",
+            ike_notify_name(error), error, advice_for(error), hashes, auth->auth_method,
+            ike_auth_method_name(auth->auth_method));
+    } else {
+        reason_set(&sa->reason, 0, "the SeGW refused IKE_AUTH with %s (%u): %s",
+                   ike_notify_name(error), error, advice_for(error));
+    }
     ike_sa_end(sa, IKE_SA_FAILED);
     return 0;
+}
+
+/* It can't be used, and so tred refuses its sender, who takes us for established: it is told then
+ * (RFC 7296 2.21.2). */
+static int auth_unfit(AuthTask *auth, uint16_t refuse_with, uint8_t refuse_type)
+{
+    IkeSa *sa = auth->task.sa;
+
+    auth->unfit = true;
+    sa->refuse_with = refuse_with;
+    sa->refuse_type = refuse_type;
+    return 0;
+}
+
+static int auth_unreadable(AuthTask *auth, const IkeFault *fault)
+{
+    bool critical = fault->code == IKEWIRE_E_CRITICAL;
+
+    reason_set(&auth->task.sa->reason, 0,
+               "the SeGW's IKE_AUTH response does not parse (%s in %s): see its log",
+               ike_fault_text(fault->code), ike_payload_name(fault->payload_type));
+    return auth_unfit(
+        auth, critical ? IKE_NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD : IKE_NOTIFY_INVALID_SYNTAX,
+        fault->payload_type);
 }
 
 static int auth_answered(Task *task, const TreReply *reply)
@@ -217,22 +258,14 @@ static int auth_answered(Task *task, const TreReply *reply)
     IkeFault fault = {0};
 
     ike_sa_found_authentic(sa);
-    if (ike_payloads_decode(reply->opened.first, reply->opened.payloads, &payloads, &fault) != 0) {
-        reason_set(&sa->reason, 0,
-                   "the SeGW's IKE_AUTH response does not parse (%s in %s): see its log",
-                   ike_fault_text(fault.code), ike_payload_name(fault.payload_type));
-        return fail(sa);
-    }
+    if (ike_payloads_decode(reply->opened.first, reply->opened.payloads, &payloads, &fault) != 0)
+        return auth_unreadable(auth, &fault);
     auth_response_judge(&payloads, &response);
-    if (response.verdict == AUTH_REFUSED) {
-        reason_set(&sa->reason, 0, "the SeGW refused IKE_AUTH with %s (%u): %s",
-                   ike_notify_name(response.error), response.error, advice_for(response.error));
-        return fail(sa);
-    }
+    if (response.verdict == AUTH_REFUSED)
+        return auth_refused(auth, response.error);
     if (response.verdict == AUTH_MALFORMED) {
-        reason_set(&sa->reason, 0, "the SeGW's IKE_AUTH response has %s: see its log",
-                   response.why);
-        return fail(sa);
+        reason_set(&sa->reason, 0, "the SeGW's IKE_AUTH response has %s", response.why);
+        return auth_unfit(auth, IKE_NOTIFY_AUTHENTICATION_FAILED, 0);
     }
 
     /* What it grants is read now, and believed once the peer is verified. */
@@ -246,7 +279,8 @@ static int auth_peer_refused(Task *task, const TreReply *reply)
 {
     IkeSa *sa = task->sa;
 
-    reason_set(&sa->reason, 0, "the SeGW did not verify (%s): %s", reply->error, reply->text);
+    if (!((AuthTask *)task)->unfit) /* else tred has refused it for what was said already */
+        reason_set(&sa->reason, 0, "the SeGW did not verify (%s): %s", reply->error, reply->text);
     steps_log(&sa->steps, 6, "TrE's check of the SeGW", STEP_AT_HENB, "refused: %s", reply->error);
     sa->end = IKE_SA_FAILED;
     tasks_drop_waiting(sa);
@@ -320,6 +354,8 @@ static int auth_verified(Task *task, const TreReply *reply)
     (void)snprintf(sa->peer_identity, sizeof(sa->peer_identity), "%s", reply->peer_identity);
     steps_log(&sa->steps, 6, "TrE's check of the SeGW", STEP_AT_HENB,
               "CERT and AUTH of %s verified with the stored root", sa->peer_identity);
+    if (((AuthTask *)task)->unfit)
+        return auth_take_leave(task);
     switch (answer->verdict) {
     case CHILD_REFUSED: /* the IKE SA stays up without a child (RFC 7296 1.2) */
         reason_set(&sa->refusal, 0, "the SeGW refused the Child SA with %s (%u): %s",
@@ -356,7 +392,7 @@ static int auth_child_refused(Task *task, const TreReply *reply)
 
 static void auth_unanswered(Task *task)
 {
-    ike_sa_explain_silence(task->sa, "IKE_AUTH response");
+    ike_sa_explain_silence_to_auth(task->sa);
     ike_sa_end(task->sa, IKE_SA_FAILED);
 }
 

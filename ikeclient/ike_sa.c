@@ -48,7 +48,7 @@ static int on_address_period(sd_event_source *source, uint64_t usec, void *userd
     if (r >= 0)
         r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     if (r >= 0 && !sa->closed && transport_has_lost_its_address(sa->transport))
-        ike_sa_hint(sa, 0, "this host does not reach the SeGW from the address that it did");
+        ike_sa_hint(sa, "this host does not reach the SeGW from the address that it did");
     return r < 0 ? r : 0;
 }
 
@@ -70,7 +70,7 @@ int ike_sa_establish(IkeSa *sa)
     return r < 0 ? r : 0;
 }
 
-void ike_sa_hint(IkeSa *sa, uint16_t notify_type, const char *format, ...)
+void ike_sa_hint(IkeSa *sa, const char *format, ...)
 {
     va_list arguments;
     uint64_t now = 0;
@@ -78,10 +78,20 @@ void ike_sa_hint(IkeSa *sa, uint16_t notify_type, const char *format, ...)
     va_start(arguments, format);
     reason_set_v(&sa->hint, 0, format, arguments);
     va_end(arguments);
-    sa->hint_error = notify_type;
+    if (!sa->established) {
+        if (sa->hinted) {
+            log_debug("%s", sa->hint.text);
+        } else {
+            log_warning(
+                "%s. Nobody vouches for that: another answer is waited for, for %.1f s in all",
+                sa->hint.text, ike_sa_patience(sa));
+        }
+        sa->hinted = true;
+        return;
+    }
     log_debug("%s", sa->hint.text);
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
-    if (!sa->established || now < sa->next_hint)
+    if (now < sa->next_hint)
         return;
     sa->next_hint = now + HINT_PERIOD_USEC;
     ike_sa_check_liveness(sa);
@@ -182,7 +192,7 @@ static void on_sealed_datagram(IkeSa *sa, Bytes datagram, const IkeHeader *heade
         bytes_equal(endpoint_address(sender), endpoint_address(transport_remote(sa->transport)));
 
     if (sa->established && at_segw && is_invalid_spi(sa, datagram, header)) {
-        ike_sa_hint(sa, IKE_NOTIFY_INVALID_IKE_SPI, "somebody there answered INVALID_IKE_SPI");
+        ike_sa_hint(sa, "somebody there answered INVALID_IKE_SPI");
         return;
     }
     const char *problem = foreign(sa, header);
@@ -220,7 +230,11 @@ static void on_datagram(void *userdata, Bytes datagram, const Endpoint *sender)
 
 static void on_network_error(void *userdata, int error)
 {
-    ike_sa_hint(userdata, 0, "the network says: %s", strerror(error));
+    IkeSa *sa = userdata;
+    char segw[ENDPOINT_TEXT_SIZE];
+
+    ike_sa_hint(sa, "the network says of %s: %s",
+                endpoint_text(transport_remote(sa->transport), segw), strerror(error));
 }
 
 /* ---- the life of one ---- */

@@ -15,10 +15,11 @@ void ike_sa_found_authentic(IkeSa *sa);
 /* It is up: tells the handler, and begins to listen for silence. 0 or a negative errno. */
 int ike_sa_establish(IkeSa *sa);
 
-/* An unauthenticated sign that something is wrong: kept for the report, and a reason to ask the
- * peer of an established SA (RFC 7296 2.4). `notify_type` 0: it was no notify. */
-void ike_sa_hint(IkeSa *sa, uint16_t notify_type, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* An unauthenticated sign that something is wrong, and what to do about it: kept for the report. Of
+ * an SA that is not there yet the first one is said at once, and for how long another answer is
+ * waited for all the same (RFC 7296 2.21.1); the peer of an established SA is asked whether it is
+ * there (2.4). */
+void ike_sa_hint(IkeSa *sa, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 extern const TaskKind init_task;  /* init_task.c: IKE_SA_INIT, steps 1 and 2 */
 extern const TaskKind rival_task; /* the same, for another answer to another IKE SA's request */

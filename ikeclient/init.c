@@ -136,6 +136,7 @@ static InitVerdict judge(InitExchange *init, const IkeMessage *message, const En
     response->certreq = ike_payloads_find(payloads, IKE_PAYLOAD_CERTREQ) != NULL;
     response->fragmentation =
         ike_payloads_notify(payloads, IKE_NOTIFY_FRAGMENTATION_SUPPORTED, &notify);
+    response->hashes = ike_payloads_notify(payloads, IKE_NOTIFY_SIGNATURE_HASH_ALGORITHMS, &notify);
     return INIT_ANSWER;
 }
 

@@ -56,6 +56,7 @@ typedef struct InitResponse {
     NatFinding nat;
     bool certreq;
     bool fragmentation;
+    bool hashes; /* SIGNATURE_HASH_ALGORITHMS (RFC 7427) */
 } InitResponse;
 
 /* Judges a datagram that came while the request was out, from `remote`. Nobody has vouched for it.

@@ -215,7 +215,7 @@ static int init_not_agreed(Task *task, const TreReply *reply)
     InitTask *init_task_ = (InitTask *)task;
     InitState *init = task->sa->init;
 
-    ike_sa_hint(task->sa, 0, "tred refused an IKE_SA_INIT response (%s): %s", reply->error,
+    ike_sa_hint(task->sa, "an answer to IKE_SA_INIT came that tred refused (%s): %s", reply->error,
                 reply->text);
     answer_drop(init, init_task_->answer);
     if (init->n_answers > 0)
@@ -250,6 +250,7 @@ static int init_agreed(Task *task, const TreReply *reply)
 
     sa->spi_r = answer->spi_r;
     sa->nat = answer->nat;
+    sa->segw_hashes = answer->hashes;
     (void)snprintf(sa->suite, sizeof(sa->suite), "%s", reply->suite);
     steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "%s, %s%s, %s", sa->suite,
               answer->certreq ? "CERTREQ" : "no CERTREQ",
@@ -283,9 +284,9 @@ static bool has_udp(IkeSa *sa, const NatFinding *nat)
     if (!sa->identity.needs_udp || nat->supported)
         return true;
     ike_sa_hint(
-        sa, 0,
-        "it answered that it does not know ESP in UDP (RFC 7296 2.23), without which tred's "
-        "data plane \"user\" can't do: switch it on there, or use a kernel with ESP");
+        sa, "somebody there answered IKE_SA_INIT without NAT detection, and so can't do ESP in UDP "
+            "(RFC 7296 2.23), without which tred's "
+            "data plane \"user\" can't do: switch it on there, or use a kernel with ESP");
     return false;
 }
 
@@ -309,7 +310,8 @@ static int init_clear(Task *task, Bytes datagram, const Endpoint *sender)
     switch (judged.verdict) {
     case INIT_HINT: /* anyone could have sent it (RFC 7296 2.21.1): wait on, report it if nothing
                        comes */
-        ike_sa_hint(sa, judged.error, "somebody there answered %s", ike_notify_name(judged.error));
+        ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with %s (%u): %s",
+                    ike_notify_name(judged.error), judged.error, advice_for(judged.error));
         return 0;
     case INIT_COOKIE:
         steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "COOKIE asked for");
@@ -351,7 +353,7 @@ void init_take_late(IkeSa *sa, Bytes datagram, const Endpoint *sender)
 
 static void init_unanswered(Task *task)
 {
-    ike_sa_explain_silence(task->sa, "answer that could be used");
+    ike_sa_explain_silence_to_init(task->sa);
     ike_sa_end(task->sa, IKE_SA_FAILED);
 }
 

@@ -102,6 +102,7 @@ void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
         /* 1.3: we start all Child SAs; a SeGW whose lifetime is over then deletes, and we connect
          * anew. */
         ike_chain_add_notify(&chain, IKE_NOTIFY_NO_ADDITIONAL_SAS, (Bytes){0});
+        ret->new_child = true;
         ret->what = "CREATE_CHILD_SA, which we do not take part in";
     } else {
         ike_chain_add_notify(&chain, IKE_NOTIFY_INVALID_SYNTAX, (Bytes){0});
@@ -195,7 +196,15 @@ void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram,
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     peer_request_answer(opened->opened.exchange_type, opened->opened.first, opened->opened.payloads,
                         sa->children, &writer, &call.protect.first, &peer->request);
-    log_debug("the SeGW sent: %s", peer->request.what);
+    if (peer->request.new_child && !peer->refusal_said) {
+        log_notice(
+            "the SeGW wants to rekey, or another Child SA (CREATE_CHILD_SA), and is refused with "
+            "NO_ADDITIONAL_SAS: when a lifetime of its is over, let it delete the IKE SA, and a "
+            "new connection follows (RFC 7296 1.3, 2.8)");
+        peer->refusal_said = true;
+    } else {
+        log_debug("the SeGW sent: %s", peer->request.what);
+    }
     int r = writer_finish(&writer, &call.protect.payloads);
     if (r == 0)
         r = tre_call(sa->tre, &call, on_sealed, peer);

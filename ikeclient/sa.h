@@ -113,6 +113,7 @@ typedef struct PeerRequest {
     size_t n_deleted;
     uint32_t deleted[IKE_SPIS_MAX]; /* … these inbound SPIs of ours */
     bool auth_failed; /* N(AUTHENTICATION_FAILED): the SeGW has thrown us out (2.21.2) */
+    bool new_child;   /* a CREATE_CHILD_SA, which is refused */
     const char *what; /* for a log line: a static phrase */
 } PeerRequest;
 
@@ -124,6 +125,7 @@ typedef struct PeerQueue {
     Datagrams answer; /* … and what we answered (RFC 7296 2.1) */
     bool hold_delete;
     bool answer_held;    /* the answer to a Delete waits */
+    bool refusal_said;   /* that the SeGW's CREATE_CHILD_SA requests are refused */
     PeerRequest request; /* that is being answered */
     Endpoint sender;     /* of it: the answer goes there (RFC 7296 2.11) */
 } PeerQueue;
@@ -149,6 +151,7 @@ struct IkeSa {
     uint64_t spi_r; /* 0 until tred has agreed */
     NatFinding nat;
     char suite[SUITE_SIZE];
+    bool segw_hashes; /* it sent SIGNATURE_HASH_ALGORITHMS (RFC 7427) */
     char peer_identity[STEP_NAME_SIZE];
     bool established;
     ChildSa *children;
@@ -161,16 +164,18 @@ struct IkeSa {
     Flight flights[FLIGHTS_MAX];
     sd_event_source *liveness;
     sd_event_source *address; /* asks whether ours is still what it was */
-    uint64_t last_heard; /* an authentic message, CLOCK_MONOTONIC, µs */
-    uint64_t next_hint;  /* from when on a hint causes another liveness check */
+    uint64_t last_heard;      /* an authentic message, CLOCK_MONOTONIC, µs */
+    uint64_t next_hint;       /* from when on a hint causes another liveness check */
 
     /* how it ends */
     bool closed;
-    bool silent;         /* a request of ours was not answered */
-    IkeSaEnd end;        /* what to report when a closing task is over */
-    Reason reason;       /* why it ends, or is about to */
-    Reason hint;         /* the last unauthenticated sign of what may be wrong */
-    uint16_t hint_error; /* its notify type; 0: it was none */
+    bool silent;          /* a request of ours was not answered */
+    IkeSaEnd end;         /* what to report when a closing task is over */
+    Reason reason;        /* why it ends, or is about to */
+    Reason hint;          /* the last unauthenticated sign of what may be wrong */
+    bool hinted;          /* that there was one has been said */
+    uint16_t refuse_with; /* the notify of refuse_task; 0: AUTHENTICATION_FAILED */
+    uint8_t refuse_type;  /* of the payload that it names, if it is UNSUPPORTED_CRITICAL_PAYLOAD */
 
     double established_ms;
     Steps steps;
@@ -179,9 +184,13 @@ struct IkeSa {
                          memory that no message needs is never touched */
 };
 
-/* Sets the reason for a SeGW that did not answer: what of it is missing ("IKE_AUTH response"), and
- * for how long that was waited for. */
-void ike_sa_explain_silence(IkeSa *sa, const char *missing);
+/* For how long an answer to a request is waited for, all retransmissions included, in seconds. */
+double ike_sa_patience(const IkeSa *sa);
+
+/* Sets the reason for a SeGW that did not answer that request: what came instead, and what to look
+ * at. */
+void ike_sa_explain_silence_to_init(IkeSa *sa);
+void ike_sa_explain_silence_to_auth(IkeSa *sa);
 
 /* Ends it now, for the reason that was said. */
 void ike_sa_end(IkeSa *sa, IkeSaEnd end);

@@ -231,7 +231,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
     case TRE_SIGN_AUTH:
         reply->signed_.id_type = IKE_ID_FQDN;
         reply->signed_.id_data = (Bytes){(const uint8_t *)"henb.example", 12};
-        reply->signed_.auth_method = IKE_AUTH_DIGITAL_SIGNATURE;
+        reply->signed_.auth_method = stage->auth_method;
         reply->signed_.auth_data = ke;
         break;
     case TRE_PROTECT:
@@ -388,6 +388,10 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
     if (stage->auth_error != 0) {
         ike_chain_add_notify(&draft.chain, stage->auth_error, (Bytes){0});
     } else {
+        if (stage->more_payload != 0) {
+            ike_chain_open(&draft.chain, stage->more_payload, stage->more_critical);
+            ike_chain_close(&draft.chain);
+        }
         ike_chain_add_id(&draft.chain, IKE_PAYLOAD_IDR, &idr);
         ike_chain_add_auth(&draft.chain, IKE_AUTH_DIGITAL_SIGNATURE, BYTES_OF(auth));
         if (stage->child_error != 0) {
@@ -412,8 +416,9 @@ static void answer_informational(Stage *stage, const IkeHeader *header, Bytes da
     assert_int_equal(ike_payloads_decode(first, octets, &payloads, NULL), 0);
     if (ike_payloads_find(&payloads, IKE_PAYLOAD_DELETE))
         stage->saw_delete = true;
-    if (ike_payloads_notify(&payloads, IKE_NOTIFY_AUTHENTICATION_FAILED, &notify))
-        stage->saw_auth_failed = true;
+    stage->told = ike_payloads_error(&payloads, &notify) ? notify.type : 0;
+    stage->saw_auth_failed =
+        stage->saw_auth_failed || stage->told == IKE_NOTIFY_AUTHENTICATION_FAILED;
     draft_begin(&draft);
     stage_send_sealed(stage, IKE_INFORMATIONAL, true, header->message_id, &draft);
 }
@@ -471,6 +476,7 @@ int stage_setup(Stage *stage)
     *stage = (Stage){
         .tre = {tre_stage_call, tre_stage_forget},
         .data_plane = "none",
+        .auth_method = IKE_AUTH_DIGITAL_SIGNATURE,
         .shared_socket = -1,
         .address = {10, 0, 0, 1},
     };

@@ -68,6 +68,10 @@ struct Stage {
     uint16_t child_error;  /* … or grants no child, for this reason */
     bool wide_selectors;   /* it grants more than was asked for */
     bool no_configuration; /* it sends no CFG_REPLY */
+    uint8_t more_payload;  /* that its IKE_AUTH response has, too, empty; 0: none */
+    bool more_critical;    /* … with the critical bit */
+    uint16_t told;         /* the notify of the last INFORMATIONAL request; 0: none */
+    uint8_t auth_method;   /* that tred signs by */
     uint8_t address[4];    /* that it assigns */
     bool saw_delete, saw_auth_failed;
     bool saw_initial_contact; /* in the last IKE_AUTH request */

@@ -270,7 +270,7 @@ static void a_segw_without_nat_detection_is_no_peer_for_a_user_space_data_plane(
     (void)state;
     f.stage.data_plane = "user";
     start();
-    assert_failed_with("does not know ESP in UDP");
+    assert_failed_with("can't do ESP in UDP");
     assert_int_equal(stage_count(&f.stage, TRE_SIGN_AUTH), 0);
 }
 
@@ -410,12 +410,98 @@ static void an_unauthenticated_error_is_waited_out_then_reported(void **state)
     assert_int_equal(f.stage.received, f.config.retransmit_tries);
 }
 
-static void a_silent_ike_auth_is_given_up(void **state)
+static void silence_is_blamed_on_the_way(void **state)
+{
+    (void)state;
+    f.stage.silent_init = true;
+    start();
+    assert_failed_with("that UDP port");
+}
+
+/* What came says more than that nothing else did. */
+static void an_answer_that_tred_refuses_is_the_reason_and_not_the_way(void **state)
+{
+    (void)state;
+    f.stage.refuse[TRE_AGREE] = "SuiteNotAllowed";
+    start();
+    assert_failed_with("tred refused (SuiteNotAllowed)");
+    assert_null(strstr(f.reason, "UDP port"));
+}
+
+static void a_silent_ike_auth_after_an_answer_to_ike_sa_init_is_told_from_silence(void **state)
 {
     (void)state;
     f.stage.silent_auth = true;
     start();
-    assert_failed_with("IKE_AUTH");
+    assert_failed_with("the SeGW answered IKE_SA_INIT, but not IKE_AUTH");
+}
+
+/* It is kept for the last line; that it is said at once is for the integration tests to see. */
+static void the_first_answer_that_is_no_good_is_told_once(void **state)
+{
+    (void)state;
+    f.stage.segw = segw_that_takes_nothing;
+    start();
+    while (!f.sa->hinted)
+        stage_turn(&f.stage);
+    assert_false(f.closed);
+    assert_non_null(strstr(f.sa->hint.text, "compare [ike] and [child] proposals"));
+}
+
+static void refuse_us(uint8_t auth_method)
+{
+    f.stage.auth_method = auth_method;
+    f.stage.auth_error = IKE_NOTIFY_AUTHENTICATION_FAILED;
+    start();
+    assert_failed_with("AUTHENTICATION_FAILED");
+}
+
+static void no_common_hash_is_named_where_the_segw_refuses_our_auth(void **state)
+{
+    (void)state;
+    refuse_us(IKE_AUTH_ECDSA_SHA256_P256);
+    assert_non_null(strstr(f.reason, "announced no hashes (RFC 7427 4)"));
+    assert_non_null(strstr(f.reason, "method 9"));
+}
+
+static void with_a_common_hash_none_is_named(void **state)
+{
+    (void)state;
+    refuse_us(IKE_AUTH_DIGITAL_SIGNATURE);
+    assert_null(strstr(f.reason, "RFC 7427"));
+}
+
+static void a_segw_that_wants_eap_is_told_so_and_its_certificate_is_not_blamed(void **state)
+{
+    (void)state;
+    f.stage.more_payload = IKE_PAYLOAD_EAP;
+    start();
+    assert_failed_with("it wants EAP");
+    assert_true(f.stage.saw_delete);
+}
+
+static void assert_unreadable_response_is_told(uint16_t notify)
+{
+    f.stage.refuse[TRE_VERIFY_PEER] = "Malformed";
+    start();
+    assert_failed_with("does not parse");
+    assert_int_equal(f.stage.told, notify);
+}
+
+/* RFC 7296 2.21.2: it takes us for established. */
+static void a_segw_whose_ike_auth_response_does_not_parse_is_told(void **state)
+{
+    (void)state;
+    f.stage.more_payload = IKE_PAYLOAD_KE; /* an empty one is none */
+    assert_unreadable_response_is_told(IKE_NOTIFY_INVALID_SYNTAX);
+}
+
+static void so_is_one_that_sends_a_critical_payload_that_we_do_not_know(void **state)
+{
+    (void)state;
+    f.stage.more_payload = 200;
+    f.stage.more_critical = true;
+    assert_unreadable_response_is_told(IKE_NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD);
 }
 
 static void a_segw_that_refuses_us_is_reported(void **state)
@@ -721,7 +807,7 @@ static void a_refused_port_causes_a_check_that_ends_a_dead_sa(void **state)
     (void)state;
     establish();
     f.stage.segw = segw_that_is_dead;
-    ike_sa_hint(f.sa, 0, "the network says: Connection refused");
+    ike_sa_hint(f.sa, "the network says: Connection refused");
     stage_run_until(&f.stage, &f.closed);
     assert_int_equal(f.end, IKE_SA_LOST);
 }
@@ -909,7 +995,7 @@ static void an_answer_to_ike_sa_init_from_another_address_is_none(void **state)
     f.true_nat_fd = f.stage.nat_fd;
     f.stage.segw = segw_that_answers_from_elsewhere;
     start();
-    assert_failed_with("no answer that could be used");
+    assert_failed_with("no answer to IKE_SA_INIT");
     assert_int_equal(stage_count(&f.stage, TRE_AGREE), 0);
     (void)close(f.other_fd);
 }
@@ -940,7 +1026,15 @@ int main(void)
         TEST(a_retransmission_is_the_same_octets),
         TEST(silence_is_given_up_after_the_configured_tries),
         TEST(an_unauthenticated_error_is_waited_out_then_reported),
-        TEST(a_silent_ike_auth_is_given_up),
+        TEST(silence_is_blamed_on_the_way),
+        TEST(an_answer_that_tred_refuses_is_the_reason_and_not_the_way),
+        TEST(a_silent_ike_auth_after_an_answer_to_ike_sa_init_is_told_from_silence),
+        TEST(the_first_answer_that_is_no_good_is_told_once),
+        TEST(no_common_hash_is_named_where_the_segw_refuses_our_auth),
+        TEST(with_a_common_hash_none_is_named),
+        TEST(a_segw_that_wants_eap_is_told_so_and_its_certificate_is_not_blamed),
+        TEST(a_segw_whose_ike_auth_response_does_not_parse_is_told),
+        TEST(so_is_one_that_sends_a_critical_payload_that_we_do_not_know),
         TEST(a_segw_that_refuses_us_is_reported),
         TEST(a_segw_that_does_not_verify_is_told_and_nothing_is_installed),
         TEST(selectors_that_we_did_not_offer_end_in_a_delete),
