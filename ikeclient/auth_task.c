@@ -109,10 +109,24 @@ static int auth_float(Task *task, const TreReply *reply)
 
 static int auth_take_spi(Task *task, const TreReply *reply)
 {
+    AuthTask *auth = (AuthTask *)task;
+    IkeSa *sa = task->sa;
+
     if (reply->spi_in == 0)
         return -EPROTO;
-    child_offer_init(&((AuthTask *)task)->offer, task->sa->config, reply->spi_in);
-    return auth_go_on((AuthTask *)task);
+    child_offer_init(&auth->offer, sa->config, reply->spi_in);
+    if (!sa->identity.stronger_child &&
+        !proposals_limit_key(&auth->offer.sa, proposals_suite_key(sa->suite))) {
+        reason_set(
+            &sa->reason, 0,
+            "each of [child] proposals has a cipher that is stronger than the IKE SA's (%s): "
+            "propose a stronger one in [ike] and have the SeGW take it, or set stronger-child "
+            "= yes in [data-plane] of tred.conf",
+            sa->suite);
+        ike_sa_end(sa, IKE_SA_FAILED);
+        return 0;
+    }
+    return auth_go_on(auth);
 }
 
 static int auth_signed(Task *task, const TreReply *reply)

@@ -64,7 +64,8 @@ typedef struct TreDescription {
     const char *identity;
     const char *segw_identity;
     const char *data_plane;
-    int ocsp_wanted; /* sd-bus's boolean */
+    int ocsp_wanted; /* sd-bus's booleans */
+    int stronger_child;
     size_t n_certificates;
     Bytes certificates[TRE_CHAIN_MAX];
     size_t n_anchors;
@@ -144,6 +145,7 @@ typedef struct TreIdentity {
     size_t n_certificates;
     Bytes certificates[TRE_CHAIN_MAX]; /* into `octets` */
     bool ocsp_wanted;                  /* CERTREQ asks for OCSP responses, too */
+    bool stronger_child;               /* a Child SA may have a longer key than its IKE SA */
     Bytes anchor_hashes;               /* into `octets`, one after the other */
     size_t n_anchors;
     uint8_t *octets;

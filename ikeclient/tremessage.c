@@ -128,6 +128,8 @@ static int read_property(sd_bus_message *m, TreDescription *description)
         return sd_bus_message_read(m, "v", "s", &description->data_plane);
     if (strcmp(name, "OcspWanted") == 0)
         return sd_bus_message_read(m, "v", "b", &description->ocsp_wanted);
+    if (strcmp(name, "StrongerChild") == 0)
+        return sd_bus_message_read(m, "v", "b", &description->stronger_child);
     if (strcmp(name, "CertificateChain") == 0) {
         return read_bytes_list_variant(m, description->certificates, TRE_CHAIN_MAX,
                                        &description->n_certificates);

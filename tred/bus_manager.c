@@ -82,6 +82,16 @@ static int get_ocsp_wanted(sd_bus *bus, const char *path, const char *interface,
     return sd_bus_message_append(reply, "b", daemon->config.revocation != REVOCATION_OFF);
 }
 
+static int get_stronger_child(sd_bus *bus, const char *path, const char *interface,
+                              const char *property, sd_bus_message *reply, void *userdata,
+                              sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "b", (int)daemon->config.stronger_child);
+}
+
 static int get_key_algorithm(sd_bus *bus, const char *path, const char *interface,
                              const char *property, sd_bus_message *reply, void *userdata,
                              sd_bus_error *error)
@@ -306,6 +316,7 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_PROPERTY("LastKnownTime", "t", bus_get_last_known_time, 0,
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("OcspWanted", "b", get_ocsp_wanted, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("StrongerChild", "b", get_stronger_child, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("KeyAlgorithm", "s", get_key_algorithm, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("KeyPolicy", "s", get_key_policy, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("PcrMismatch", "a(uss)", get_pcr_mismatch, 0,

@@ -97,6 +97,7 @@ typedef struct ExchangeContext {
     DataPlane *dataplane;
     const IkeTs *allowed_local; /* selectors that a Child SA may have */
     const IkeTs *allowed_remote;
+    bool stronger_child; /* a Child SA may have a cipher with a longer key than its IKE SA's */
     Lifetime soft, hard; /* of a Child SA */
     PeerKey peer_key;    /* of the peer that was judged last; the owner's to peer_key_deinit() */
     Dh *spare_dh;        /* made ahead for the next exchange, which takes it; NULL: there is none */

@@ -65,6 +65,7 @@ static void fill_describe(const Stage *stage, TreReply *reply)
                                           .identity = "henb.example",
                                           .segw_identity = "segw.example",
                                           .data_plane = stage->data_plane,
+                                          .stronger_child = stage->stronger_child,
                                           .n_certificates = 1,
                                           .certificates = {BYTES_OF(certificate)},
                                           .n_anchors = 1,
@@ -219,7 +220,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
         assert_true(call->agree.request.size <= sizeof(stage->agreed_request));
         memcpy(stage->agreed_request, call->agree.request.data, call->agree.request.size);
         stage->agreed_request_size = call->agree.request.size;
-        reply->suite = "SUITE";
+        reply->suite = stage->suite;
         break;
     case TRE_OPEN_TRANSPORT:
         stage->nat = call->remote.nat;
@@ -382,6 +383,11 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
 
     unseal(datagram, &again, &first, &octets);
     assert_int_equal(ike_payloads_decode(first, octets, &payloads, NULL), 0);
+    const IkePayload *sa = ike_payloads_find(&payloads, IKE_PAYLOAD_SA);
+    IkeSaPayload proposed;
+    assert_non_null(sa);
+    assert_int_equal(ike_sa_decode(sa->body, &proposed), 0);
+    stage->esp_proposed = proposed.n_proposals;
     stage->saw_initial_contact =
         ike_payloads_notify(&payloads, IKE_NOTIFY_INITIAL_CONTACT, &notify);
     draft_begin(&draft);
@@ -476,6 +482,7 @@ int stage_setup(Stage *stage)
     *stage = (Stage){
         .tre = {tre_stage_call, tre_stage_forget},
         .data_plane = "none",
+        .suite = "AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384",
         .auth_method = IKE_AUTH_DIGITAL_SIGNATURE,
         .shared_socket = -1,
         .address = {10, 0, 0, 1},

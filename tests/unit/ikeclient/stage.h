@@ -45,6 +45,8 @@ struct Stage {
     bool late[TRE_METHODS]; /* it answers other calls first */
     bool gone;              /* it is not on the bus */
     const char *data_plane;
+    const char *suite; /* that it agrees on */
+    bool stronger_child;
     int shared_socket; /* what OpenTransport gave last; -1: none */
     bool nat;          /* as OpenTransport was told */
     uint8_t agreed_request[2048];
@@ -74,6 +76,7 @@ struct Stage {
     uint8_t auth_method;   /* that tred signs by */
     uint8_t address[4];    /* that it assigns */
     bool saw_delete, saw_auth_failed;
+    size_t esp_proposed;      /* how many proposals the last IKE_AUTH request has */
     bool saw_initial_contact; /* in the last IKE_AUTH request */
 };
 

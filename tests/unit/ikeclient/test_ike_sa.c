@@ -145,7 +145,7 @@ static void the_calls_to_tred_have_the_order_of_the_call_flow(void **state)
     assert_true(info.established);
     assert_non_null(info.children);
     assert_string_equal(info.segw_identity, "segw.example");
-    assert_string_equal(info.suite, "SUITE");
+    assert_string_equal(info.suite, f.stage.suite);
 }
 
 static void segw_with_nat_detection(Stage *stage, Bytes datagram)
@@ -936,6 +936,39 @@ static void a_vanished_tred_ends_the_sa_that_it_held(void **state)
     assert_int_equal(f.end, IKE_SA_LOST);
 }
 
+/* ---- strength ---- */
+
+static void a_child_stronger_than_the_ike_sa_is_not_proposed(void **state)
+{
+    (void)state;
+    f.stage.suite = "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256";
+    establish();
+    assert_int_equal(f.stage.esp_proposed, 2); /* of four: AES-128 with GCM and with CBC */
+}
+
+static void it_is_where_that_is_configured(void **state)
+{
+    (void)state;
+    f.stage.suite = "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256";
+    f.stage.stronger_child = true;
+    establish();
+    assert_int_equal(f.stage.esp_proposed, f.config.esp_offer.n_proposals);
+}
+
+static void without_any_other_child_the_reason_is_said_and_nothing_sent(void **state)
+{
+    char problem[PROPOSALS_PROBLEM_SIZE];
+    (void)state;
+
+    f.stage.suite = "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256";
+    assert_int_equal(proposals_parse("aes256gcm16, chacha20poly1305", IKE_PROTOCOL_ESP,
+                                     &f.config.esp_offer, problem),
+                     0);
+    start();
+    assert_failed_with("stronger-child");
+    assert_int_equal(stage_count(&f.stage, TRE_PROTECT), 0);
+}
+
 /* ---- other ports of the SeGW's (RFC 7296 2.11, 2.23) ---- */
 
 /* What the SeGW sends goes from a port of its own to where the last datagram came from. */
@@ -1005,6 +1038,9 @@ static void an_answer_to_ike_sa_init_from_another_address_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_child_stronger_than_the_ike_sa_is_not_proposed),
+        TEST(it_is_where_that_is_configured),
+        TEST(without_any_other_child_the_reason_is_said_and_nothing_sent),
         TEST(the_segw_may_answer_from_another_port),
         TEST(a_request_from_another_port_is_answered_there),
         TEST(an_answer_to_ike_sa_init_from_another_address_is_none),
