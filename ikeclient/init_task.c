@@ -14,6 +14,7 @@
 
 typedef struct InitTask {
     Task task;      /* first */
+    size_t awaited; /* answers to the first calls */
     uint16_t group; /* that ChooseGroup was asked for */
     size_t answer;  /* that tred looks at */
 } InitTask;
@@ -91,7 +92,7 @@ InitState *init_state_for_rival(IkeSa *sa)
 
 /* ---- the request ---- */
 
-/* Both calls at once: tred answers one caller's calls in their order. */
+/* Both calls at once, which are answered in either order. */
 static int init_begin_task(Task *task)
 {
     const IkeSaPayload *offer = &task->sa->config->ike_offer;
@@ -99,18 +100,9 @@ static int init_begin_task(Task *task)
     TreCall begin = {.method = TRE_BEGIN, .group = proposals_first_group(offer)};
 
     steps_start(&task->sa->steps);
+    ((InitTask *)task)->awaited = 2;
     int r = task_call(task, &describe);
     return r < 0 ? r : task_call(task, &begin);
-}
-
-static int init_described(Task *task, const TreReply *reply)
-{
-    IkeSa *sa = task->sa;
-
-    int r = tre_identity_init(&sa->identity, &reply->description);
-    if (r == 0)
-        steps_name(&sa->steps, sa->identity.identity, sa->identity.segw_identity);
-    return r;
 }
 
 /* Sends the request as it is now; RFC 7296 2.15 signs the last one sent. */
@@ -139,6 +131,30 @@ static int init_send(InitTask *task)
     return 0;
 }
 
+/* One answer more: the request is made once both are there. */
+static int init_go_on(InitTask *task)
+{
+    IkeSa *sa = task->task.sa;
+
+    if (--task->awaited > 0)
+        return 0;
+    sa->init->exchange.feign_nat = sa->identity.needs_udp;
+    return init_send(task);
+}
+
+static int rival_go_on(InitTask *task);
+
+static int init_described(Task *task, const TreReply *reply)
+{
+    IkeSa *sa = task->sa;
+
+    int r = tre_identity_init(&sa->identity, &reply->description);
+    if (r < 0)
+        return r;
+    steps_name(&sa->steps, sa->identity.identity, sa->identity.segw_identity);
+    return task->kind == &rival_task ? rival_go_on((InitTask *)task) : init_go_on((InitTask *)task);
+}
+
 static int init_begun(Task *task, const TreReply *reply)
 {
     IkeSa *sa = task->sa;
@@ -151,8 +167,7 @@ static int init_begun(Task *task, const TreReply *reply)
     sa->spi_i = reply->begun.spi_i;
     int r = init_begin(&sa->init->exchange, offer, proposals_first_group(offer), reply->begun.spi_i,
                        reply->begun.nonce_i, reply->begun.ke_i);
-    sa->init->exchange.feign_nat = sa->identity.needs_udp;
-    return r < 0 ? r : init_send((InitTask *)task);
+    return r < 0 ? r : init_go_on((InitTask *)task);
 }
 
 static int init_take_group(Task *task, const TreReply *reply)
@@ -378,8 +393,14 @@ static int rival_begin(Task *task)
     TreCall describe = {.method = TRE_DESCRIBE};
     TreCall fork = {.method = TRE_FORK, .exchange = task->sa->forked_from};
 
+    ((InitTask *)task)->awaited = 2;
     int r = task_call(task, &describe);
     return r < 0 ? r : task_call(task, &fork);
+}
+
+static int rival_go_on(InitTask *task)
+{
+    return --task->awaited > 0 ? 0 : init_agree(task, 0);
 }
 
 static int rival_forked(Task *task, const TreReply *reply)
@@ -387,7 +408,7 @@ static int rival_forked(Task *task, const TreReply *reply)
     IkeSa *sa = task->sa;
 
     (void)snprintf(sa->exchange, sizeof(sa->exchange), "%s", reply->begun.exchange);
-    return init_agree((InitTask *)task, 0);
+    return rival_go_on((InitTask *)task);
 }
 
 const TaskKind rival_task = {

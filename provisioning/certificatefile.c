@@ -3,6 +3,7 @@
 
 #include "crypto/openssl.h"
 #include "verify/certificates.h"
+#include "verify/dates.h"
 
 #include <errno.h>
 #include <openssl/pem.h>
@@ -35,9 +36,9 @@ void validity_warn(const X509 *certificate)
     char subject[SUBJECT_SIZE] = "";
 
     certificate_subject(certificate, subject, sizeof(subject));
-    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+    if (!date_is_from(X509_get0_notAfter(certificate), time(NULL)))
         complain("warning: the certificate of %s has expired, by this machine's clock", subject);
-    if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
+    if (!date_is_by(X509_get0_notBefore(certificate), time(NULL))) {
         complain("warning: the certificate of %s is not valid yet, by this machine's clock",
                  subject);
     }

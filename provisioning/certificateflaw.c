@@ -2,6 +2,7 @@
 #include "provisioning/certificateflaw.h"
 
 #include "verify/certificates.h"
+#include "verify/dates.h"
 #include "verify/profile.h"
 
 const char *device_certificate_flaw(X509 *certificate, EVP_PKEY *public_key, const char *fqdn)
@@ -20,9 +21,9 @@ const char *device_certificate_flaw(X509 *certificate, EVP_PKEY *public_key, con
         return "has no FQDN as dNSName in its subjectAltName (TS 33.310 6.1.3)";
     if (fqdn && !certificate_has_fqdn(certificate, fqdn))
         return "is for another name than this device's";
-    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+    if (!date_is_from(X509_get0_notAfter(certificate), time(NULL)))
         return "has expired";
-    if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
+    if (!date_is_by(X509_get0_notBefore(certificate), time(NULL)))
         return "is not valid yet";
     return NULL;
 }

@@ -3,6 +3,7 @@
 #include "provisioning/certificateflaw.h"
 #include "provisioning/csr.h"
 #include "provisioning/devicepolicy.h"
+#include "provisioning/srkfit.h"
 #include "provisioning/tpmopen.h"
 #include "provisioning/verification.h"
 
@@ -50,7 +51,6 @@ void verification_misfits(Verification *verification, const char *name, const ch
 static void tpm_verify(Verification *verification)
 {
     Reason reason = {0};
-    TpmObject srk = {0};
     int r = provision_tpm_open(verification->options->tcti, NULL, &verification->tpm, &reason);
 
     if (r == 0)
@@ -60,8 +60,7 @@ static void tpm_verify(Verification *verification)
         return;
     }
     verification_fits(verification, "tpm", "it answers");
-    r = tpm_srk_open(verification->tpm, false, &srk, &reason);
-    tpm_object_release(verification->tpm, &srk);
+    r = srk_fits(verification->tpm, &reason);
     verification->srk_good = r == 0;
     if (r < 0) {
         verification_misfits(verification, "storage-root-key", NULL, "%s", reason.text);

@@ -5,6 +5,7 @@
 #include "base/reason.h"
 #include "policy/anchorguard.h"
 #include "policy/lastknowntime.h"
+#include "verify/dates.h"
 #include "verify/profile.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ static bool certificates_verify(Verification *verification)
         const char *flaw = profile_anchor_flaw(anchor);
         char subject[SUBJECT_SIZE] = "";
 
-        if (!flaw && X509_cmp_current_time(X509_get0_notAfter(anchor)) < 0)
+        if (!flaw && !date_is_from(X509_get0_notAfter(anchor), time(NULL)))
             flaw = "has expired";
         if (flaw) {
             certificate_subject(anchor, subject, sizeof(subject));

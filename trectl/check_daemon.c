@@ -24,6 +24,17 @@ static bool is_running(sd_bus *bus)
     return r >= 0;
 }
 
+static void crls_check(Findings *findings, sd_bus *bus)
+{
+    _cleanup_(free_charp) char *problem = NULL;
+
+    if (state_read(bus, "CrlProblem", &problem) >= 0 && problem[0] != '\0') {
+        findings_add(findings, FINDING_PROBLEM, "tred's CRLs",
+                     "%s. What was in force before stays so; where nothing was, no SeGW is taken",
+                     problem);
+    }
+}
+
 bool check_daemon(Findings *findings)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
@@ -44,5 +55,6 @@ bool check_daemon(Findings *findings)
     } else {
         findings_add(findings, FINDING_PROBLEM, "tred", "runs, but is %s: %s", state, reason);
     }
+    crls_check(findings, bus);
     return true;
 }

@@ -25,6 +25,8 @@ static const char *const results[] = {
 static void check_print(const PeerCheck *check)
 {
     (void)printf("%-12s %-24s %s\n", words[check->state], check->name, check->clause);
+    if (check->state == PEER_CHECK_PASSED && check->note[0] != '\0')
+        (void)printf("    rests on:    %s\n", check->note);
     if (check->state != PEER_CHECK_FAILED)
         return;
     if (check->subject[0] != '\0')
@@ -62,7 +64,8 @@ static json_object *check_to_json(const PeerCheck *check)
     if (!object)
         return NULL;
     good = text_add(object, "name", check->name) && text_add(object, "clause", check->clause) &&
-           text_add(object, "result", results[check->state]);
+           text_add(object, "result", results[check->state]) &&
+           text_add(object, "note", check->state == PEER_CHECK_PASSED ? check->note : "");
     if (good && check->state == PEER_CHECK_FAILED) {
         peer_check_sentence(check, &sentence);
         good = text_add(object, "certificate", check->subject) &&
@@ -117,4 +120,15 @@ int check_peer_print(const PeerReport *report, bool json)
     }
     json_object_put(object);
     return r;
+}
+
+void check_peer_print_problem(const Reason *reason)
+{
+    json_object *object = json_object_new_object();
+
+    if (object && text_add(object, "error", reason->text)) {
+        (void)puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
+    }
+    json_object_put(object);
 }
