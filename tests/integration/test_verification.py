@@ -37,7 +37,7 @@ IN_A_HANDSHAKE = (
     "a name inside an excluded subtree",
     "a policy that a CA requires is missing",
     "a CA whose basicConstraints is not critical",
-    "a CA without keyUsage",
+    "a CA without keyUsage, which an anchor may be",
     "a hash that the profile lacks",
     "a CA in the place of the SeGW",
     "no keyUsage",
