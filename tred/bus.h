@@ -14,7 +14,7 @@ int bus_exchange_register(Daemon *daemon);
 int bus_manager_register_channel(Daemon *daemon, sd_bus *channel);
 int bus_exchange_register_channel(Daemon *daemon, sd_bus *channel);
 
-/* Tells everyone that State, and what goes with it, has changed. */
+/* Tells everyone what has changed of the manager's properties, if anything has. */
 void bus_manager_changed(Daemon *daemon);
 
 /* The object path of an exchange into `path` (BUS_PATH_SIZE octets). */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/reason.h"
+#include "tred/bus_announce.h"
 #include "tred/config.h"
 #include "tred/exchange.h"
 #include "tred/identity.h"
@@ -45,6 +46,7 @@ struct Daemon {
     TredConfig config;
     sd_event *event;
     sd_bus *bus;
+    BusAnnounced announced; /* of the manager's properties */
     IdentityState state;
     Reason state_reason;   /* empty when ready */
     Identity *identity;    /* NULL if it could not be loaded */
