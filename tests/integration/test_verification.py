@@ -37,7 +37,7 @@ IN_A_HANDSHAKE = (
     "a name inside an excluded subtree",
     "a policy that a CA requires is missing",
     "a CA whose basicConstraints is not critical",
-    "a CA without keyUsage",
+    "a CA without keyUsage, which an anchor may be",
     "a hash that the profile lacks",
     "a CA in the place of the SeGW",
     "no keyUsage",
@@ -161,6 +161,10 @@ class ResponderTest(LabTest):
         responder, client = self.answer_with(matrix.revocation(), answer(matrix.WORLD.segw))
         client.wait_for_state("established")
         self.assertEqual(responder.asked_for(), [X509_SIGNATURE, OCSP_CONTENT])
+
+    def test_where_no_dns_server_is_given_none_is_named(self):
+        _, client = self.answer_with(matrix.sound())
+        client.wait_for(r"ESP \S+, address [0-9.]+/32, to ")
 
     def test_an_ocsp_response_in_ike_by_a_delegated_responder_is_taken(self):
         delegate = matrix.issue("Responder", matrix.WORLD.intermediate, (
