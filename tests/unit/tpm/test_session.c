@@ -3,6 +3,7 @@
 #include "tpm/open.h"
 #include "tpm/session.h"
 
+#include "free_watch.h"
 #include "probe.h"
 #include "tpm/nv.h"
 
@@ -260,6 +261,25 @@ static void what_goes_or_comes_as_a_first_parameter_is_not_to_be_read(void **sta
 {
     (void)state;
     assert_what_is_secret_is_seen_only_without_a_session();
+}
+
+/* With a session, and in the clear, where more of a command has it. */
+static void what_is_secret_goes_with_the_command_that_had_it(void **state)
+{
+    static const uint8_t secret[] = "a secret that is to be sealed";
+
+    (void)state;
+    for (int protected = 0; protected < 2; protected ++) {
+        TpmSession *session = protected ? session_new(TPM2_SE_HMAC) : NULL;
+        TpmObject sealed = {0};
+
+        free_watch_begin(BYTES_OF(secret));
+        (void)sealing_shows(session, BYTES_OF(secret), &sealed);
+        (void)unsealing_shows(session, &sealed, BYTES_OF(secret));
+        assert_false(free_watch_end());
+        tpm_object_release(bench.tpm, &sealed);
+        tpm_session_flush(bench.tpm, session);
+    }
 }
 
 /* A bit of what is encrypted, flipped on its way, would be flipped in the plain text as well. */
@@ -564,7 +584,7 @@ static void without_a_storage_root_key_a_session_is_not_said_to_encrypt(void **s
     tpm_session_flush(tpm, session);
     /* But one that was provisioned with a key is not taken without it. */
     tpm->srk_name = (TPM2B_NAME){.size = 34};
-    assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, &reason), -EIO);
+    assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, &reason), -ESTALE);
     tpm_close(tpm);
     swtpm_stop(&swtpm);
 }
@@ -693,6 +713,7 @@ int main(void)
         SESSION_TEST(a_session_salted_for_a_key_that_has_gone_authorizes_nothing),
         SESSION_TEST(sessions_are_salted_with_rsa_and_with_elliptic_curves),
         SESSION_TEST(without_a_storage_root_key_a_session_is_not_said_to_encrypt),
+        SESSION_TEST(what_is_secret_goes_with_the_command_that_had_it),
         SESSION_TEST(a_parent_that_is_wrong_in_one_attribute_is_no_parent),
         SESSION_TEST(a_session_that_ends_with_its_command_is_known_to_have_ended),
     };
