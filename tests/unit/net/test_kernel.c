@@ -28,6 +28,7 @@ enum {
 /* The kernel that is played. */
 static struct {
     size_t n_states;
+    uint8_t state_flags;         /* of the newest */
     uint32_t states[STATES_MAX]; /* SPIs */
     size_t n_policies;
     struct xfrm_userpolicy_info policies[POLICIES_MAX];
@@ -140,6 +141,7 @@ int netlink_call(Netlink *netlink)
         order_keep(header);
     switch (header->nlmsg_type) {
     case XFRM_MSG_NEWSA:
+        kernel.state_flags = ((const struct xfrm_usersa_info *)payload)->flags;
         return state_add(ntohl(((const struct xfrm_usersa_info *)payload)->id.spi));
     case XFRM_MSG_DELSA:
         return state_remove(ntohl(((const struct xfrm_usersa_id *)payload)->spi));
@@ -238,9 +240,9 @@ int network_attach(Network *network, const char *name)
     return 0;
 }
 
-int network_add_sa(Network *network, const SaOrder *order)
+int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
 {
-    (void)network, (void)order;
+    (void)network, (void)order, (void)reason;
     if (kernel.network_error == 0)
         kernel.n_networks++;
     return kernel.network_error;
@@ -305,7 +307,8 @@ static struct sockaddr_storage address(uint8_t last)
 
 enum { KEY_IN = 0x11, KEY_OUT = 0x22 };
 
-static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uint32_t spi_out)
+static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uint32_t spi_out,
+                    uint8_t ts_type)
 {
     SaOrder sa = {
         .suite = *suite,
@@ -314,8 +317,7 @@ static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uin
         .local = address(2),
         .remote = address(1),
         .mtu = 1400,
-        .ts_local = {.n_selectors = 1,
-                     .selectors = {{.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX}}},
+        .ts_local = {.n_selectors = 1, .selectors = {{.type = ts_type, .end_port = UINT16_MAX}}},
     };
     Answer answer;
     int tun = -1;
@@ -339,13 +341,18 @@ static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uin
     return answer.error;
 }
 
-static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
+static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uint8_t ts_type)
 {
     EspSuite suite;
     assert_int_equal(
         esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, IKE_GROUP_NONE, true, &suite),
         0);
-    return add_with(plane, &suite, spi_in, spi_out);
+    return add_with(plane, &suite, spi_in, spi_out, ts_type);
+}
+
+static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
+{
+    return add_of_family(plane, spi_in, spi_out, IKE_TS_IPV4_ADDR_RANGE);
 }
 
 static int drop(NetPlane *plane, uint32_t spi_in)
@@ -511,7 +518,7 @@ static void each_algorithm_has_the_kernels_name(void **state)
                                             IKE_GROUP_NONE, false, &suite),
                          0);
         kernel.n_orders = 0;
-        assert_int_equal(add_with(*state, &suite, 300, 400), 0);
+        assert_int_equal(add_with(*state, &suite, 300, 400, IKE_TS_IPV4_ADDR_RANGE), 0);
         const size_t size = suite.cipher->key_size + suite.cipher->salt_size;
         if (suites[i].hmac) {
             const struct xfrm_algo *cipher =
@@ -676,6 +683,15 @@ static void no_more_sas_are_taken_than_there_is_room_for(void **state)
     assert_int_equal(add(*state, 350, 450), -ENOSPC);
 }
 
+/* RFC 2473 7.1 */
+static void esp_packets_may_be_cut_up_on_the_way_where_ipv6_is_inside(void **state)
+{
+    assert_int_equal(add_of_family(*state, 300, 400, IKE_TS_IPV6_ADDR_RANGE), 0);
+    assert_true(kernel.state_flags & XFRM_STATE_NOPMTUDISC);
+    assert_int_equal(add_of_family(*state, 301, 401, IKE_TS_IPV4_ADDR_RANGE), 0);
+    assert_false(kernel.state_flags & XFRM_STATE_NOPMTUDISC);
+}
+
 #define PLANE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 static int group_setup(void **state)
@@ -703,6 +719,7 @@ int main(void)
         PLANE(keys_are_refused_where_the_kernel_is_not_to_have_them),
         PLANE(an_spi_is_in_use_once),
         PLANE(no_more_sas_are_taken_than_there_is_room_for),
+        PLANE(esp_packets_may_be_cut_up_on_the_way_where_ipv6_is_inside),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);
 }
