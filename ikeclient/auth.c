@@ -196,9 +196,10 @@ static void log_skipped(const IkePayloads *payloads, const AuthResponse *respons
                                   parts[i].count, parts[i].what);
         }
     }
-    if (n > 0)
+    if (n > 0) {
         log_notice("passed over in the SeGW's IKE_AUTH response, as beyond what is needed: %s",
                    list);
+    }
 }
 
 /* There is no IKE SA that the SeGW would take a Delete for. */
