@@ -589,6 +589,8 @@ static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
     int r = look_up_path(&order);
     if (r < 0)
         return r;
+    if (sa->transport)
+        transport_widen(sa->transport);
     return plane->mode == DATAPLANE_USER ? add_to_esp(plane, sa, &order)
                                          : add_to_kernel(plane, sa, &order);
 }

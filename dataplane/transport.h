@@ -28,6 +28,17 @@ int transport_hold_encapsulation(void);
  * Who is handed the IKE socket can't change how the kernel sorts (SO_LOCK_FILTER); it could connect
  * the socket or take the program off, which harms none but its own SA. */
 int transport_init(Transport *transport, const struct sockaddr_storage *local);
+
+/* Has the ESP socket take in nothing but what comes from the address of `remote`, whose family is
+ * that of `local`; the port may be any, as a NAT may give the SeGW another (RFC 7296 2.23).
+ * Returns 0 or -errno. */
+int transport_take_from(const Transport *transport, const struct sockaddr_storage *remote);
+
+/* Gives the ESP socket the buffers that a Child SA needs, as far as the system's limits
+ * (net.core.rmem_max, wmem_max) allow; tred-net goes beyond them. Before, it queues 32 KiB at the
+ * most: whoever sends there fills memory that nobody reads. */
+void transport_widen(const Transport *transport);
+
 void transport_deinit(Transport *transport);
 
 /* The largest UDP payload that reaches `remote` without IP fragmentation as far as the kernel knows

@@ -43,7 +43,7 @@ static void identity_take(Daemon *daemon, Identity *identity)
     daemon->exchange_context.signing_key = identity->key;
     daemon->exchange_context.identity = identity->fqdn;
     daemon->exchange_context.verifier = identity->verifier;
-    clock_take(daemon, identity->last_known);
+    clock_take(daemon, identity->last_known, identity->correction_days);
 }
 
 /* NULL forgets it. */
@@ -86,11 +86,6 @@ static void ready_log(const Daemon *daemon)
     } else {
         log_warning("DEVELOPMENT: the TPM does not guard the anchors: whoever is root can exchange "
                     "them");
-    }
-    if (identity->anchors_guarded && !identity->guard_locked) {
-        log_warning("DEVELOPMENT: the TPM's owner hierarchy has no authorization value: whoever is "
-                    "root can take the anchors' guard away and make another. Provision the step "
-                    "lock (tre-provision(8))");
     }
     if (daemon->state == IDENTITY_DEVELOPMENT)
         log_warning("DEVELOPMENT: %s", daemon->state_reason.text);
@@ -151,18 +146,14 @@ static void state_set(Daemon *daemon, IdentityState state, const char *reason)
     state_announce(daemon);
 }
 
-/* A key without a policy does all that one with a policy does, and is marked wherever State is
- * shown. */
+/* What is for development does all that others do, and is marked wherever State is shown. */
 static void identity_loaded(Daemon *daemon, Identity *identity)
 {
+    const char *development = identity_development(identity);
+
     identity_take(daemon, identity);
-    if (identity->policy->kind != KEY_POLICY_NONE) {
-        state_set(daemon, IDENTITY_READY, "");
-        return;
-    }
-    state_set(daemon, IDENTITY_DEVELOPMENT,
-              "The device key is under no TPM policy: whoever reaches the TPM can sign as this "
-              "device. Not for use in the field; provision it with a policy (tre-provision(8))");
+    state_set(daemon, development ? IDENTITY_DEVELOPMENT : IDENTITY_READY,
+              development ? development : "");
 }
 
 static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
@@ -389,14 +380,6 @@ int daemon_await_identity(Daemon *daemon, sd_bus_message *call, WorkAnswer answe
         ((Load *)work_data(work))->pause_ms = pause_ms(daemon);
     load_begin(daemon);
     return r;
-}
-
-uint64_t daemon_now(const Daemon *daemon)
-{
-    uint64_t now = 0;
-
-    (void)sd_event_now(daemon->event, CLOCK_MONOTONIC, &now);
-    return now;
 }
 
 void daemon_tpm_failed(Daemon *daemon, const char *reason)

@@ -31,9 +31,6 @@ int daemon_load_identity_for(Daemon *daemon, sd_bus_message *call, WorkAnswer an
  * as work_wait(). */
 int daemon_await_identity(Daemon *daemon, sd_bus_message *call, WorkAnswer answer);
 
-/* The time of the event that is being served, in microseconds of CLOCK_MONOTONIC. */
-uint64_t daemon_now(const Daemon *daemon);
-
 /* The TPM failed at its work, or withheld the key: State says so, and the next BeginExchange looks
  * again. */
 void daemon_tpm_failed(Daemon *daemon, const char *reason);
