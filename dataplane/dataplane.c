@@ -99,7 +99,7 @@ static void sa_forget(DataPlane *plane, PlaneSa *sa, int error)
     free(sa->order);
     *sa = plane->sas[--plane->n_sas];
     if (added)
-        added(error, userdata);
+        added(error, "", userdata);
 }
 
 /* Opening and losing it */
@@ -393,7 +393,7 @@ static void remove_from_helpers(DataPlane *plane, uint32_t spi_in, const Transpo
 }
 
 /* The pair is in tred-net if there is no order left for it. */
-static void take_away(DataPlane *plane, PlaneSa *sa, int error)
+static void take_away(DataPlane *plane, PlaneSa *sa, int error, const char *why)
 {
     uint32_t spi_in = sa->spi_in;
     const Transport *transport = sa->transport;
@@ -404,16 +404,15 @@ static void take_away(DataPlane *plane, PlaneSa *sa, int error)
     sa_forget(plane, sa, error);
     remove_from_helpers(plane, spi_in, transport, in_net);
     if (added)
-        added(error, userdata);
+        added(error, why, userdata);
 }
 
-static void finish_adding(DataPlane *plane, PlaneSa *sa, int error)
+static void finish_adding(PlaneSa *sa)
 {
-    (void)plane;
     SaAdded added = sa->added;
     sa->added = NULL;
     if (added)
-        added(error, sa->userdata);
+        added(0, "", sa->userdata);
 }
 
 static void handle_tun_open(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
@@ -424,9 +423,9 @@ static void handle_tun_open(const Answer *answer, int *fd, uint64_t cookie, void
     if (!sa)
         return;
     if (answer->error < 0) {
-        take_away(plane, sa, answer->error);
+        take_away(plane, sa, answer->error, answer->reason.text);
     } else {
-        finish_adding(plane, sa, 0);
+        finish_adding(sa);
     }
 }
 
@@ -453,11 +452,11 @@ static void handle_net_added(const Answer *answer, int *fd, uint64_t cookie, voi
     if (!sa)
         return;
     if (answer->error < 0) {
-        take_away(plane, sa, answer->error);
+        take_away(plane, sa, answer->error, answer->reason.text);
     } else if (plane->mode == DATAPLANE_USER && !plane->tun_open) {
         order_link_give_up(plane->net, "tred-net made an interface and kept it");
     } else if (*fd < 0) {
-        finish_adding(plane, sa, 0);
+        finish_adding(sa);
     }
 }
 
@@ -490,7 +489,7 @@ static void handle_esp_added(const Answer *answer, int *fd, uint64_t cookie, voi
     if (!sa)
         return;
     if (answer->error < 0) {
-        take_away(plane, sa, answer->error);
+        take_away(plane, sa, answer->error, answer->reason.text);
         return;
     }
     give_to_net(plane, sa);
@@ -601,7 +600,7 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *tr
     if (plane->state != PLANE_OPEN)
         return -ENOTCONN;
     if (plane->mode == DATAPLANE_NONE) {
-        added(0, userdata);
+        added(0, "", userdata);
         return 0;
     }
     if (sa_find(plane, order->spi_in))
@@ -631,7 +630,7 @@ int dataplane_remove_sa(DataPlane *plane, uint32_t spi_in)
     PlaneSa *sa = sa_find(plane, spi_in);
     if (!sa)
         return -ENOENT;
-    take_away(plane, sa, -ECANCELED);
+    take_away(plane, sa, -ECANCELED, "");
     return 0;
 }
 

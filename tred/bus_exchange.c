@@ -214,6 +214,44 @@ static int method_choose_group(sd_bus_message *call, void *userdata, sd_bus_erro
     return r < 0 ? r : sd_bus_message_send(reply);
 }
 
+static int fork_for(Caller *caller, Exchange *exchange, CallerExchange **ret, sd_bus_error *error)
+{
+    Exchange *fork = NULL;
+    Reason reason = {0};
+    int r;
+
+    r = bus_check_room(caller, error);
+    if (r != 0)
+        return r;
+    r = exchange_fork(exchange, &fork, &reason);
+    if (r != 0)
+        return bus_error_set(error, r, reason.text);
+    r = caller_add_exchange(caller, fork, ret);
+    if (r < 0)
+        exchange_free(fork);
+    return r;
+}
+
+static int method_fork(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    CallerExchange *held = userdata, *fork = NULL;
+    char path[BUS_PATH_SIZE];
+    int r;
+
+    r = bus_exchange_check_owner(held, call, error);
+    if (r < 0)
+        return r;
+    r = fork_for(held->caller, held->exchange, &fork, error);
+    if (r < 0)
+        return r;
+    log_info("Exchange %" PRIu64 ": a fork of exchange %" PRIu64
+             ", for another response to its IKE_SA_INIT request",
+             fork->number, held->number);
+    daemon_key_wanted(held->caller->daemon);
+    bus_exchange_path(fork, path);
+    return sd_bus_reply_method_return(call, "o", path);
+}
+
 static int method_close(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
@@ -238,6 +276,8 @@ static const sd_bus_vtable exchange_vtable[] = {
                             method_choose_group, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Agree", SD_BUS_ARGS("ay", request, "ay", response),
                             SD_BUS_RESULT("s", suite), bus_exchange_agree,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Fork", SD_BUS_NO_ARGS, SD_BUS_RESULT("o", exchange), method_fork,
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS(
         "SignAuth", SD_BUS_NO_ARGS,

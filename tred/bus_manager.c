@@ -87,6 +87,16 @@ static int get_ocsp_wanted(sd_bus *bus, const char *path, const char *interface,
     return sd_bus_message_append(reply, "b", daemon->config.revocation != REVOCATION_OFF);
 }
 
+static int get_stronger_child(sd_bus *bus, const char *path, const char *interface,
+                              const char *property, sd_bus_message *reply, void *userdata,
+                              sd_bus_error *error)
+{
+    const Daemon *daemon = userdata;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "b", (int)daemon->config.stronger_child);
+}
+
 static int get_key_algorithm(sd_bus *bus, const char *path, const char *interface,
                              const char *property, sd_bus_message *reply, void *userdata,
                              sd_bus_error *error)
@@ -211,9 +221,9 @@ static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint1
     return r;
 }
 
-/* 0 if it may begin one exchange more, else the refusal. */
-static int room_check(const Daemon *daemon, const Caller *caller, sd_bus_error *error)
+int bus_check_room(const Caller *caller, sd_bus_error *error)
 {
+    const Daemon *daemon = caller->daemon;
     Reason reason;
 
     if (!user_has_room(&daemon->users, caller->user)) {
@@ -260,7 +270,7 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
         return r;
     if (!caller->user)
         return begin_unknown(caller, call, error);
-    r = room_check(daemon, caller, error);
+    r = bus_check_room(caller, error);
     if (r != 0)
         return r;
     if (identity_state_serves(daemon->state))
@@ -351,6 +361,7 @@ static const sd_bus_vtable manager_vtable[] = {
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("CrlProblem", "s", bus_get_crl_problem, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("OcspWanted", "b", get_ocsp_wanted, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("StrongerChild", "b", get_stronger_child, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("KeyAlgorithm", "s", get_key_algorithm, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("KeyPolicy", "s", get_key_policy, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("PcrMismatch", "a(uss)", get_pcr_mismatch, 0,

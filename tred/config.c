@@ -54,6 +54,7 @@ static const ConfigItem items[] = {
     {"data-plane", "esp-helper", config_parse_path, offsetof(TredConfig, esp_helper)},
     {"data-plane", "allowed-local", selector_policy_parse, offsetof(TredConfig, allowed_local)},
     {"data-plane", "allowed-remote", selector_policy_parse, offsetof(TredConfig, allowed_remote)},
+    {"data-plane", "stronger-child", config_parse_boolean, offsetof(TredConfig, stronger_child)},
     {"data-plane", "soft-lifetime-seconds", config_parse_number, offsetof(TredConfig, soft.seconds),
      .maximum = UINT32_MAX},
     {"data-plane", "soft-lifetime-bytes", config_parse_number, offsetof(TredConfig, soft.bytes),

@@ -34,6 +34,7 @@ typedef struct TredConfig {
     char *esp_helper;        /* tred-esp */
     IkeTs allowed_local;     /* no Child SA's selectors go beyond these */
     IkeTs allowed_remote;
+    bool stronger_child;   /* a Child SA may have a stronger cipher than its IKE SA */
     Lifetime soft;         /* of a Child SA: time to replace it */
     Lifetime hard;         /* of a Child SA: its end */
     unsigned clock_record; /* ClockRecord */

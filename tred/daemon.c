@@ -168,6 +168,7 @@ static void exchange_context_init(Daemon *daemon)
         .revocation = (RevocationMode)config->revocation,
         .allowed_local = &config->allowed_local,
         .allowed_remote = &config->allowed_remote,
+        .stronger_child = config->stronger_child,
         .soft = config->soft,
         .hard = config->hard,
     };

@@ -6,6 +6,7 @@
 #include "dataplane/transport.h"
 #include "tred/auth.h"
 #include "tred/exchange.h"
+#include "tred/keyoffer.h"
 #include "tred/keyschedule.h"
 
 enum {
@@ -48,7 +49,7 @@ struct Exchange {
     /* From the start. */
     uint64_t spi_i;
     uint8_t nonce_i[EXCHANGE_NONCE_SIZE];
-    Dh *dh; /* until Agree */
+    KeyOffer *offer; /* until a response to the IKE_AUTH request is authentic */
 
     /* From Agree. */
     uint64_t spi_r;

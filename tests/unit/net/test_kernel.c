@@ -28,6 +28,7 @@ enum {
 /* The kernel that is played. */
 static struct {
     size_t n_states;
+    uint8_t state_flags;         /* of the newest */
     uint32_t states[STATES_MAX]; /* SPIs */
     size_t n_policies;
     struct xfrm_userpolicy_info policies[POLICIES_MAX];
@@ -140,6 +141,7 @@ int netlink_call(Netlink *netlink)
         order_keep(header);
     switch (header->nlmsg_type) {
     case XFRM_MSG_NEWSA:
+        kernel.state_flags = ((const struct xfrm_usersa_info *)payload)->flags;
         return state_add(ntohl(((const struct xfrm_usersa_info *)payload)->id.spi));
     case XFRM_MSG_DELSA:
         return state_remove(ntohl(((const struct xfrm_usersa_id *)payload)->spi));
@@ -238,9 +240,9 @@ int network_attach(Network *network, const char *name)
     return 0;
 }
 
-int network_add_sa(Network *network, const SaOrder *order)
+int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
 {
-    (void)network, (void)order;
+    (void)network, (void)order, (void)reason;
     if (kernel.network_error == 0)
         kernel.n_networks++;
     return kernel.network_error;
@@ -305,7 +307,7 @@ static struct sockaddr_storage address(uint8_t last)
 
 enum { KEY_IN = 0x11, KEY_OUT = 0x22 };
 
-static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
+static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uint8_t ts_type)
 {
     SaOrder sa = {
         .spi_in = spi_in,
@@ -313,8 +315,7 @@ static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
         .local = address(2),
         .remote = address(1),
         .mtu = 1400,
-        .ts_local = {.n_selectors = 1,
-                     .selectors = {{.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX}}},
+        .ts_local = {.n_selectors = 1, .selectors = {{.type = ts_type, .end_port = UINT16_MAX}}},
     };
     Answer answer;
     int tun = -1;
@@ -332,6 +333,11 @@ static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
     secret_free(sa.encr_in);
     secret_free(sa.encr_out);
     return answer.error;
+}
+
+static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
+{
+    return add_of_family(plane, spi_in, spi_out, IKE_TS_IPV4_ADDR_RANGE);
 }
 
 static int drop(NetPlane *plane, uint32_t spi_in)
@@ -623,6 +629,15 @@ static void no_more_sas_are_taken_than_there_is_room_for(void **state)
     assert_int_equal(add(*state, 350, 450), -ENOSPC);
 }
 
+/* RFC 2473 7.1 */
+static void esp_packets_may_be_cut_up_on_the_way_where_ipv6_is_inside(void **state)
+{
+    assert_int_equal(add_of_family(*state, 300, 400, IKE_TS_IPV6_ADDR_RANGE), 0);
+    assert_true(kernel.state_flags & XFRM_STATE_NOPMTUDISC);
+    assert_int_equal(add_of_family(*state, 301, 401, IKE_TS_IPV4_ADDR_RANGE), 0);
+    assert_false(kernel.state_flags & XFRM_STATE_NOPMTUDISC);
+}
+
 #define PLANE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 static int group_setup(void **state)
@@ -649,6 +664,7 @@ int main(void)
         PLANE(keys_are_refused_where_the_kernel_is_not_to_have_them),
         PLANE(an_spi_is_in_use_once),
         PLANE(no_more_sas_are_taken_than_there_is_room_for),
+        PLANE(esp_packets_may_be_cut_up_on_the_way_where_ipv6_is_inside),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);
 }

@@ -36,7 +36,7 @@ static const Method exchange_methods[] = {
     {"ChooseGroup", "q"},      {"Agree", "ayay"},   {"SignAuth", ""},
     {"Protect", "ybyayu"},     {"Unprotect", "ay"}, {"VerifyPeer", ""},
     {"OpenTransport", "ayqb"}, {"AllocateSpi", ""}, {"AddChild", "u"},
-    {"RemoveChild", "u"},      {"Close", ""},
+    {"RemoveChild", "u"},      {"Fork", ""},        {"Close", ""},
 };
 
 static int group_init(void **state)

@@ -113,6 +113,8 @@ static void a_segw_name_that_is_no_fqdn_is_refused(void **state)
     (void)state;
     assert_refused("[segw]\nname = segw example\n", "name");
     assert_refused("[segw]\nname = *.example.org\n", "name");
+    assert_refused("[segw]\nname = 192.0.2.1\n", "and no address");
+    assert_refused("[segw]\nname = 2001:db8::1\n", "and no address");
 }
 
 static void limits_of_exchanges_are_kept(void **state)

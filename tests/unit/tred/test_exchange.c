@@ -20,17 +20,17 @@ enum { NO = -1 };
 /* clang-format off */
 static const int expected[EXCHANGE_STATES][EXCHANGE_CALLS] = {
     /* ChooseGroup, Agree, SignAuth, Protect, Unprotect, VerifyPeer, OpenTransport, AllocateSpi, AddChild,
-     * RemoveChild */
-    [EXCHANGE_BEGUN] = {EXCHANGE_BEGUN, EXCHANGE_AGREED, NO, NO, NO, NO, NO, NO, NO, NO},
+     * RemoveChild, Fork */
+    [EXCHANGE_BEGUN] = {EXCHANGE_BEGUN, EXCHANGE_AGREED, NO, NO, NO, NO, NO, NO, NO, NO, NO},
     [EXCHANGE_AGREED] = {NO, NO, EXCHANGE_SIGNED, NO, NO, NO, EXCHANGE_AGREED, EXCHANGE_AGREED, NO,
-        EXCHANGE_AGREED},
+        EXCHANGE_AGREED, EXCHANGE_AGREED},
     /* VerifyPeer from its beginning to its end. */
     [EXCHANGE_SIGNED] = {NO, NO, NO, EXCHANGE_SIGNED, EXCHANGE_SIGNED, EXCHANGE_VERIFIED, EXCHANGE_SIGNED,
-        EXCHANGE_SIGNED, NO, EXCHANGE_SIGNED},
-    [EXCHANGE_VERIFYING] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
+        EXCHANGE_SIGNED, NO, EXCHANGE_SIGNED, EXCHANGE_SIGNED},
+    [EXCHANGE_VERIFYING] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
     [EXCHANGE_VERIFIED] = {NO, NO, NO, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, NO, NO,
-        EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED},
-    [EXCHANGE_REFUSED] = {NO, NO, NO, EXCHANGE_REFUSED, EXCHANGE_REFUSED, NO, NO, NO, NO, NO},
+        EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, NO},
+    [EXCHANGE_REFUSED] = {NO, NO, NO, EXCHANGE_REFUSED, EXCHANGE_REFUSED, NO, NO, NO, NO, NO, NO},
 };
 /* clang-format on */
 
@@ -119,6 +119,15 @@ static int call_open_transport(Play *play)
     return exchange_open_transport(play->exchange, &remote, false, &fd, &play->reason);
 }
 
+static int call_fork(Play *play)
+{
+    Exchange *fork = NULL;
+    int r = exchange_fork(play->exchange, &fork, &play->reason);
+
+    exchange_free(fork);
+    return r;
+}
+
 static int call_make(Play *play, ExchangeCall call)
 {
     uint32_t spi = 0;
@@ -144,6 +153,8 @@ static int call_make(Play *play, ExchangeCall call)
         return play_add_child(play, play->spi_in);
     case EXCHANGE_REMOVE_CHILD:
         return exchange_remove_child(play->exchange, spi_any(play), &play->reason);
+    case EXCHANGE_FORK:
+        return call_fork(play);
     default:
         fail();
     }

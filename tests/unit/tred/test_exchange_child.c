@@ -614,6 +614,39 @@ static void of_many_selectors_the_first_ones_are_taken(void **state)
     assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
+/* The IKE SA has AES-128. */
+static void offer_cipher(Play *play, uint16_t id, uint16_t key_length)
+{
+    IkeTransform *const ciphers[] = {&play->child_asked.sa.proposals[0].transforms[0],
+                                     &play->child_granted.sa.proposals[0].transforms[0]};
+
+    for (size_t i = 0; i < ELEMENTS(ciphers); i++) {
+        assert_int_equal(ciphers[i]->type, IKE_TRANSFORM_ENCR);
+        ciphers[i]->id = id;
+        ciphers[i]->key_length = key_length;
+    }
+}
+
+static void a_child_with_a_longer_key_than_the_ike_sa_is_refused(void **state)
+{
+    Play *play = *state;
+
+    offer_cipher(play, IKE_ENCR_AES_GCM_16, 256);
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+    assert_non_null(strstr(play->reason.text, "stronger-child"));
+    bench.context.stronger_child = true;
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+    bench.context.stronger_child = false;
+}
+
+static void so_is_one_whose_key_length_is_no_attribute(void **state)
+{
+    Play *play = *state;
+
+    offer_cipher(play, IKE_ENCR_CHACHA20_POLY1305, 0);
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+}
+
 #define VERIFIED(test) cmocka_unit_test_setup_teardown(test, verified, end)
 #define OFFERING(test) cmocka_unit_test_setup_teardown(test, offering, end)
 
@@ -662,6 +695,8 @@ int main(void)
         OFFERING(an_address_that_nobody_asked_for_is_passed_over),
         OFFERING(no_address_is_taken_where_none_was_asked_for),
         OFFERING(without_a_request_for_an_address_there_need_be_none),
+        OFFERING(a_child_with_a_longer_key_than_the_ike_sa_is_refused),
+        OFFERING(so_is_one_whose_key_length_is_no_attribute),
         OFFERING(of_many_addresses_the_first_two_are_taken),
         OFFERING(of_many_selectors_the_first_ones_are_taken),
     };
