@@ -2,7 +2,7 @@
 #include "vendor_fixture.h"
 
 #include "base/reason.h"
-#include "provisioning/policyapproval.h"
+#include "provisioning/approval.h"
 
 #include <errno.h>
 #include <setjmp.h>

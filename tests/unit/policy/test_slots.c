@@ -3,7 +3,7 @@
 #include "tpm/session.h"
 #include "vendor_fixture.h"
 
-#include "provisioning/policyapproval.h"
+#include "provisioning/approval.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
