@@ -4,7 +4,7 @@
 #include "base/reason.h"
 #include "crypto/openssl.h"
 #include "policy/lastknowntime.h"
-#include "policy/srkname.h"
+#include "policy/tss2key.h"
 #include "provisioning/devicefiles.h"
 #include "provisioning/devicetpm.h"
 #include "provisioning/endorsement.h"

@@ -1,7 +1,7 @@
 /* The checks of trectl doctor. Each prints its findings; none changes anything on the machine. */
 #pragma once
 
-#include "trectl/finding.h"
+#include "trectl/doctor.h"
 #include "tred/config.h"
 
 #include <stdbool.h>

@@ -1,5 +1,12 @@
-/* trectl check-peer: tred's own verdict on a SeGW's certificate, without a handshake. */
+/* trectl check-peer. */
 #pragma once
+
+#include "verify/peer.h"
+
+#include <stdbool.h>
+
+/* Each check in order, then the verdict. 0, or -ENOMEM. */
+int check_peer_print(const PeerReport *report, bool json);
 
 /* Makes the checks of VerifyPeer on files and prints each. Returns the exit status: 0 accepted, 1
  * refused, 2 if it could not judge (usage, a file that can't be used). */

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/reason.h"
 #include "policy/anchorinstall.h"
-#include "policy/srkname.h"
+#include "policy/tss2key.h"
 #include "tpm/open.h"
 #include "tpm/storagekey.h"
 #include "tred/bus.h"

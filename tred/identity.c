@@ -2,7 +2,6 @@
 #include "base/file.h"
 #include "crypto/openssl.h"
 #include "policy/anchorbundle.h"
-#include "policy/srkname.h"
 #include "policy/tpmsigningkey.h"
 #include "policy/tss2key.h"
 #include "tpm/open.h"

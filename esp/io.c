@@ -1,5 +1,5 @@
-/* How do ESP packets leave in the fewest system calls? */
-#include "esp/outbox.h"
+/* Packets between the host, the network and us, in the fewest system calls. */
+#include "esp/io.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,6 +7,82 @@
 #include <netinet/udp.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/socket.h>
+
+int tun_read(int fd, struct virtio_net_hdr *ret_header, uint8_t *buffer)
+{
+    struct iovec parts[] = {
+        {ret_header, sizeof(*ret_header)},
+        {buffer, TUN_PACKET_MAX},
+    };
+    ssize_t size = readv(fd, parts, 2);
+    if (size < 0)
+        return -errno;
+    if ((size_t)size < sizeof(*ret_header))
+        return -EIO;
+    return (int)((size_t)size - sizeof(*ret_header));
+}
+
+int tun_write(int fd, const struct virtio_net_hdr *header, struct iovec *parts, size_t n_parts)
+{
+    struct virtio_net_hdr copy = *header;
+    parts[0] = (struct iovec){&copy, sizeof(copy)};
+    return writev(fd, parts, (int)(n_parts + 1)) < 0 ? -errno : 0;
+}
+
+struct Inbox {
+    struct mmsghdr messages[INBOX_RUNS_MAX];
+    struct iovec parts[INBOX_RUNS_MAX];
+    _Alignas(struct cmsghdr) uint8_t controls[INBOX_RUNS_MAX][CMSG_SPACE(sizeof(int))];
+    uint8_t buffers[INBOX_RUNS_MAX][INBOX_RUN_SIZE];
+};
+
+int inbox_new(Inbox **ret)
+{
+    Inbox *inbox = calloc(1, sizeof(*inbox));
+    if (!inbox)
+        return -ENOMEM;
+    *ret = inbox;
+    return 0;
+}
+
+void inbox_free(Inbox *inbox)
+{
+    free(inbox);
+}
+
+int inbox_receive(Inbox *inbox, int fd)
+{
+    for (size_t i = 0; i < INBOX_RUNS_MAX; i++) {
+        inbox->parts[i] = (struct iovec){inbox->buffers[i], INBOX_RUN_SIZE};
+        inbox->messages[i].msg_hdr = (struct msghdr){
+            .msg_iov = &inbox->parts[i],
+            .msg_iovlen = 1,
+            .msg_control = inbox->controls[i],
+            .msg_controllen = sizeof(inbox->controls[i]),
+        };
+    }
+    int n = recvmmsg(fd, inbox->messages, INBOX_RUNS_MAX, MSG_DONTWAIT, NULL);
+    return n < 0 ? -errno : n;
+}
+
+InboxRun inbox_run(const Inbox *inbox, unsigned index)
+{
+    const struct mmsghdr *message = &inbox->messages[index];
+    InboxRun run = {
+        .data = message->msg_hdr.msg_iov->iov_base,
+        .size = message->msg_len,
+        .segment_size = message->msg_len,
+    };
+    struct cmsghdr *control = CMSG_FIRSTHDR(&message->msg_hdr);
+    if (control && control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO) {
+        int segment_size = 0;
+        memcpy(&segment_size, CMSG_DATA(control), sizeof(segment_size));
+        if (segment_size > 0)
+            run.segment_size = (size_t)segment_size;
+    }
+    return run;
+}
 
 enum {
     SEGMENTS_MAX = 64,    /* UDP_MAX_SEGMENTS of older kernels */
