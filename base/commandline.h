@@ -1,4 +1,5 @@
-/* What the daemons' command lines have in common: --version, --help, and nothing but options. */
+/* What the daemons' and helpers' command lines have in common: --version, --help, and nothing but
+ * options. */
 #pragma once
 
 typedef struct CommandLine {
@@ -15,3 +16,8 @@ int commandline_other(const CommandLine *line, int option);
 /* After getopt_long() is through: COMMANDLINE_GO_ON, or the exit status where an argument is left,
  * which is named on standard error. */
 int commandline_end(const CommandLine *line, int argc, char **argv);
+
+/* The command line of a helper, which takes nothing else, and is started by tred alone, with a
+ * socket as descriptor `channel`. Returns COMMANDLINE_GO_ON where it was, or the exit status,
+ * having said what it has to. */
+int commandline_helper(const CommandLine *line, int argc, char **argv, int channel);

@@ -2,6 +2,7 @@
 #include "base/file.h"
 
 #include "base/cleanup.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -156,6 +157,10 @@ static int write_synced(int fd, Bytes bytes, mode_t mode)
 int file_write_atomic(const char *path, Bytes bytes, mode_t mode)
 {
     _cleanup_(free_charp) char *temporary = NULL;
+    _cleanup_(signals_releasep) sigset_t before;
+
+    /* No signal ends us between the two, so that nothing is left beside the file. */
+    signals_hold(&before);
     if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
         temporary = NULL;
         return -ENOMEM;

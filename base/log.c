@@ -2,11 +2,13 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LINE_SIZE = 2048 };
@@ -46,6 +48,20 @@ static void replace_controls(char *text)
     }
 }
 
+/* $JOURNAL_STREAM is inherited by whoever redirects standard error elsewhere, so it names the
+ * stream: DEVICE:INODE, in decimal (systemd.exec(5)). */
+static bool is_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    uint64_t device, inode;
+    struct stat status;
+    int end = 0;
+
+    return stream && sscanf(stream, "%" SCNu64 ":%" SCNu64 "%n", &device, &inode, &end) == 2 &&
+           stream[end] == '\0' && fstat(fd, &status) == 0 && status.st_dev == device &&
+           status.st_ino == inode;
+}
+
 bool log_is_on(int level)
 {
     return level <= log_level;
@@ -67,7 +83,7 @@ void log_line(int level, const char *format, ...)
         replace_controls(text);
         const char *cut = size >= LINE_SIZE ? "..." : "";
         /* One call makes one write(), so that lines of several threads do not mix. */
-        if (getenv("JOURNAL_STREAM")) {
+        if (is_journal(STDERR_FILENO)) {
             (void)dprintf(STDERR_FILENO, "<%d>%s%s\n", level, text, cut);
         } else {
             (void)dprintf(STDERR_FILENO, "%s%s\n", text, cut);

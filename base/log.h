@@ -1,5 +1,5 @@
 /* One line for each thing a person should know, on standard error, as systemd's journal reads it:
- * "<6>text" when the process runs under the journal ($JOURNAL_STREAM is set), "text" otherwise. */
+ * "<6>text" where standard error is the journal's ($JOURNAL_STREAM names it), "text" otherwise. */
 #pragma once
 
 #include <stdarg.h>

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -121,6 +122,8 @@ int sandbox_enter(int channel, const int *calls, size_t count)
     if (channel > 3 && syscall(SYS_close_range, 3, channel - 1, 0) < 0)
         return -errno;
     int r = sandbox_leave_files((unsigned)channel + 1);
+    /* Standard error may be a file: a line that can't be written there ends nobody. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (r == 0 && setrlimit(RLIMIT_FSIZE, &none) < 0)
         r = -errno;
     return r == 0 ? sandbox_keep_rights(0, calls, count) : r;

@@ -2,6 +2,7 @@
  * the helpers that they are ordered from (dataplane.c). */
 #pragma once
 
+#include "base/reason.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/orderlink.h"
 

@@ -1,9 +1,11 @@
 /* tred-esp, the helper that moves packets: tred starts it with one end of a socket pair as
  * descriptor 3, and hands it the TUN, the ESP sockets and the SAs over that alone. */
+#include "base/commandline.h"
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/sandbox.h"
+#include "base/standard.h"
 #include "esp/plane.h"
 
 #include <errno.h>
@@ -147,10 +149,25 @@ static int helper_init(Helper *helper)
     return r;
 }
 
-int main(void)
+static const char usage[] =
+    "Usage: tred-esp\n"
+    "ESP in user space (RFC 4303), for tred, which starts it. See tred(8).\n"
+    "\n"
+    "      --version  print the version and exit\n"
+    "  -h, --help     print this and exit\n";
+
+static const CommandLine command_line = {"tred-esp", usage};
+
+int main(int argc, char **argv)
 {
+    standard_open();
+
+    int r = commandline_helper(&command_line, argc, argv, ORDER_FD);
+    if (r != COMMANDLINE_GO_ON)
+        return r;
+
     _cleanup_(helper_deinit) Helper helper;
-    int r = helper_init(&helper);
+    r = helper_init(&helper);
     if (r < 0) {
         log_error("tred-esp can't make itself safe: %s. It handles no packet", strerror(-r));
         return EXIT_FAILURE;

@@ -5,6 +5,7 @@
 #include "base/manager.h"
 #include "base/memory.h"
 #include "base/reason.h"
+#include "base/standard.h"
 #include "ikeclient/bus.h"
 #include "ikeclient/trebus.h"
 
@@ -356,9 +357,10 @@ int main(int argc, char **argv)
     _cleanup_(config_deinit) Config config = {0};
     Reason reason;
 
+    standard_open();
     int r = parse_arguments(argc, argv, &arguments);
     if (r != COMMANDLINE_GO_ON)
-        return r;
+        return standard_finish("ikeclient", r);
     r = rights_drop();
     if (r < 0) {
         log_error("capabilities can't be given up: %s", strerror(-r));

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/reason.h"
 #include "base/sandbox.h"
+#include "base/standard.h"
 #include "net/plane.h"
 
 #include <errno.h>
@@ -381,9 +382,10 @@ int main(int argc, char **argv)
 {
     _cleanup_(server_deinit) Server server = {.listener = -1, .connection = -1, .signals = -1};
     Options options = {.user = "tred"};
+    standard_open();
     int r = read_options(argc, argv, &options);
     if (r != COMMANDLINE_GO_ON)
-        return r;
+        return standard_finish("tred-net", r);
     r = server_init(&server, &options);
     if (r < 0)
         return EX_OSERR;

@@ -3,7 +3,7 @@
 #include "provisioning/csr.h"
 
 #include "crypto/openssl.h"
-#include "policy/devicekey_sign.h"
+#include "policy/signature.h"
 #include "verify/certificates.h"
 
 #include <errno.h>

@@ -2,6 +2,7 @@
  * defines the NV indices of the anchors' guard and of the last-known time (tred-nv(7)). */
 #include "provisioning/devicetpm.h"
 
+#include "base/signals.h"
 #include "crypto/secret.h"
 #include "policy/anchorguard_internal.h"
 #include "policy/lastknowntime_internal.h"
@@ -27,8 +28,10 @@ int secrets_prepare(Reason *reason)
 
 int provision_tpm_open(const char *tcti, TpmMeter *meter, Tpm **ret, Reason *reason)
 {
+    sigset_t before;
     int r = secrets_prepare(reason);
 
+    signals_hold(&before);
     return r < 0 ? r : tpm_open_metered(tcti, meter, ret, reason);
 }
 

@@ -5,6 +5,8 @@
 #include "provisioning/options.h"
 
 #include "base/cleanup.h"
+#include "base/signals.h"
+#include "base/standard.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -128,7 +130,7 @@ static void usage_print(FILE *stream)
         stream);
 }
 
-int main(int argc, char **argv)
+static int command_run(int argc, char **argv)
 {
     _cleanup_(command_line_deinit) CommandLine line = {0};
 
@@ -140,4 +142,16 @@ int main(int argc, char **argv)
     if (command_line_complete(&line) < 0)
         return EXIT_FAILURE;
     return line.command->run(&line.options) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    sigset_t before;
+    int status;
+
+    standard_open();
+    signals_current(&before);
+    status = standard_finish("tre-provision", command_run(argc, argv));
+    signals_release(&before);
+    return status;
 }

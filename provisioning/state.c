@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/signals.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -126,6 +127,7 @@ int state_write(const ProvisionOptions *options, const char *name, Bytes bytes, 
     const FileOwner owner = {.user = options->owner, .group = options->group};
     _cleanup_(free_charp) char *path = NULL;
     _cleanup_(free_charp) char *beside = NULL;
+    sigset_t before;
     int r;
 
     r = state_path(options, name, &path);
@@ -135,6 +137,7 @@ int state_write(const ProvisionOptions *options, const char *name, Bytes bytes, 
         beside = NULL;
         return -ENOMEM;
     }
+    signals_hold(&before);
     r = file_lay(beside, bytes, owner, mode);
     if (r == 0 && rename(beside, path) < 0)
         r = -errno;
@@ -144,6 +147,7 @@ int state_write(const ProvisionOptions *options, const char *name, Bytes bytes, 
         (void)unlink(beside);
         complain("%s can't be written: %s; what was there before is unchanged", path, strerror(-r));
     }
+    signals_release(&before);
     return r;
 }
 

@@ -2,6 +2,7 @@
  * that are still to be done with a line for each. */
 #include "base/fqdn.h"
 #include "base/reason.h"
+#include "base/signals.h"
 #include "provisioning/devicetpm.h"
 #include "provisioning/step.h"
 
@@ -154,6 +155,8 @@ int provision_do_all(Provision *provision, void (*told)(const StepReport *report
 
         if (all_steps[i].wanted && !all_steps[i].wanted(provision->options))
             continue;
+        if (signals_waiting())
+            return -EINTR;
         r = provision_do(provision, &all_steps[i], &report);
         told(&report, user);
         if (r < 0)
@@ -211,6 +214,10 @@ static int steps_do(const ProvisionOptions *options, const Step *const *steps, s
     for (size_t i = 0; r == 0 && i < count; i++) {
         StepReport report;
 
+        if (signals_waiting()) {
+            r = -EINTR;
+            break;
+        }
         r = provision_do(&provision, steps[i], &report);
         report_print(&report, NULL);
     }

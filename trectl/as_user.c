@@ -1,6 +1,9 @@
 /* What would another user find? */
 #include "trectl/as_user.h"
 
+#include "base/cleanup.h"
+#include "base/signals.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -60,6 +63,8 @@ static int become_service(const struct passwd *user)
 static int run(const struct passwd *user, int (*enter)(const struct passwd *user),
                int (*function)(void *userdata), void *userdata)
 {
+    const pid_t parent = getpid();
+    sigset_t before;
     pid_t child;
 
     if (geteuid() != 0)
@@ -69,8 +74,14 @@ static int run(const struct passwd *user, int (*enter)(const struct passwd *user
     if (child < 0)
         return -errno;
     if (child == 0) {
-        int r = enter(user) < 0 ? FAILED_TO_BECOME : function(userdata);
+        int r = enter(user) < 0 ? FAILED_TO_BECOME : 0;
 
+        /* It ends with us, but nothing is left in the TPM's slots. A change of user has undone what
+         * was set before. */
+        signals_hold(&before);
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (r == 0 && getppid() == parent)
+            r = function(userdata);
         (void)fflush(stdout);
         _exit(r);
     }
@@ -83,8 +94,12 @@ int as_user_run(const char *user, int (*function)(void *userdata), void *userdat
 
     if (!entry)
         return -ENOENT;
-    if (entry->pw_uid == geteuid())
+    if (entry->pw_uid == geteuid()) {
+        _cleanup_(signals_releasep) sigset_t before;
+
+        signals_hold(&before);
         return function(userdata);
+    }
     return run(entry, become, function, userdata);
 }
 

@@ -1,5 +1,6 @@
 /* trectl: what a person asks of the TrE (trectl(8)). */
 #include "base/cleanup.h"
+#include "base/standard.h"
 #include "trectl/check_peer.h"
 #include "trectl/doctor.h"
 
@@ -24,12 +25,12 @@ static int usage(FILE *stream)
     return stream == stdout ? 0 : 2;
 }
 
-int main(int argc, char **argv)
+static int command_run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
     if (strcmp(name, "--version") == 0)
-        return puts("trectl " TRED_VERSION) < 0;
+        return puts("trectl " TRED_VERSION) < 0 ? 1 : 0;
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return usage(stdout);
     for (size_t i = 0; i < ELEMENTS(commands); i++) {
@@ -38,4 +39,10 @@ int main(int argc, char **argv)
     }
     (void)fprintf(stderr, "trectl: unknown command \"%s\"\n", name);
     return usage(stderr);
+}
+
+int main(int argc, char **argv)
+{
+    standard_open();
+    return standard_finish("trectl", command_run(argc, argv));
 }

@@ -2,6 +2,7 @@
 #include "base/commandline.h"
 #include "base/log.h"
 #include "base/reason.h"
+#include "base/standard.h"
 #include "crypto/secret.h"
 #include "tred/daemon.h"
 #include "tred/process.h"
@@ -72,9 +73,10 @@ int main(int argc, char **argv)
     TredConfig config;
     int r;
 
+    standard_open();
     r = options_read(argc, argv, &path);
     if (r != COMMANDLINE_GO_ON)
-        return r;
+        return standard_finish("tred", r);
     r = process_prepare();
     if (r != COMMANDLINE_GO_ON)
         return r;

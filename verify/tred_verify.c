@@ -1,8 +1,10 @@
 /* tred-verify, the helper that judges certificates: tred starts it with one end of a socket pair,
  * and hands it what peers are judged by over that alone. It holds no key and reaches nothing. */
+#include "base/commandline.h"
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "base/standard.h"
 #include "verify/service.h"
 
 #include <errno.h>
@@ -27,12 +29,14 @@ enum {
 
 /* Every system call that stays, beside mmap() and mprotect() without PROT_EXEC, and why. */
 static const int ALLOWED_CALLS[] = {
-    SCMP_SYS(recvmsg),   /* requests */
-    SCMP_SYS(sendmsg),   /* answers */
-    SCMP_SYS(pread64),   /* what is handed over */
-    SCMP_SYS(close),     /* it, when it is read */
-    SCMP_SYS(write),     /* a last word on standard error, */
-    SCMP_SYS(lseek),     /* which dprintf() looks up its place in */
+    SCMP_SYS(recvmsg), /* requests */
+    SCMP_SYS(sendmsg), /* answers */
+    SCMP_SYS(pread64), /* what is handed over */
+    SCMP_SYS(close),   /* it, when it is read */
+    SCMP_SYS(write),   /* a last word on standard error, */
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(fstat),     /* which may be the journal's, */
+    SCMP_SYS(lseek),     /* and which dprintf() looks up its place in */
     SCMP_SYS(setitimer), /* the CPU limit of each request */
     SCMP_SYS(prlimit64), /* the memory limit, once all is loaded */
     SCMP_SYS(brk),       /* memory, */
@@ -151,11 +155,25 @@ static int helper_init(Service *service)
     return r == 0 ? sandbox_enter(HELPER_FD, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS)) : r;
 }
 
-int main(void)
-{
-    _cleanup_(service_deinit) Service service;
-    int r = helper_init(&service);
+static const char usage[] =
+    "Usage: tred-verify\n"
+    "Judges the SeGW's certificates (RFC 5280, TS 33.310) for tred, which starts it. See tred(8).\n"
+    "\n"
+    "      --version  print the version and exit\n"
+    "  -h, --help     print this and exit\n";
 
+static const CommandLine command_line = {"tred-verify", usage};
+
+int main(int argc, char **argv)
+{
+    standard_open();
+
+    int r = commandline_helper(&command_line, argc, argv, HELPER_FD);
+    if (r != COMMANDLINE_GO_ON)
+        return r;
+
+    _cleanup_(service_deinit) Service service;
+    r = helper_init(&service);
     if (r < 0) {
         log_error("tred-verify can't make itself safe: %s. It judges nobody", strerror(-r));
         return EXIT_FAILURE;

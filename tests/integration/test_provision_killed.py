@@ -39,15 +39,16 @@ class Point:
                 "--serial", SERIAL, "--tcti", self.tpm.tcti, "--state-dir", self.state,
                 "--owner", "tred"]
 
-    def run_killed(self):
+    def run_killed(self, signal="SIGKILL", status=-9):
         """True if it was killed; False if it came to its end, there being no such call."""
-        inject = f"inject={self.syscall}:signal=SIGKILL:when={self.number}"
-        done = subprocess.run(["strace", "-f", "-o", "/dev/null", "-e", f"trace={self.syscall}",
+        inject = f"inject={self.syscall}:signal={signal}:when={self.number}"
+        # What a shell starts in the background ignores SIGINT.
+        done = subprocess.run(["env", "--default-signal=INT", "strace", "-f", "-o", "/dev/null", "-e", f"trace={self.syscall}",
                                "-e", inject, *self.arguments()],
                               stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode == 0:
             return False
-        if done.returncode != -9:
+        if done.returncode != status:
             raise AssertionError(f"{self}: the run ended with {done.returncode}:\n"
                                  f"{done.stdout.decode()}{done.stderr.decode()}")
         return True
@@ -67,6 +68,12 @@ class Point:
         handles = {first: self.tpm.handles(first) for first in
                    (TRANSIENT, LOADED_SESSION, SAVED_SESSION, PERSISTENT, NV_INDEX)}
         return files, handles
+
+    def left_behind(self):
+        """What a run that is over has no use for: files not in their place, and the TPM's slots."""
+        files = {path.name for path in self.state.iterdir() if path.name.endswith(".new")}
+        return files | {handle for first in (TRANSIENT, LOADED_SESSION, SAVED_SESSION)
+                        for handle in self.tpm.handles(first)}
 
     def key(self):
         path = self.state / "device.pem"
@@ -143,3 +150,39 @@ class ProvisionKilledTest(unittest.TestCase):
         print(f"     {points} points: " +
               ", ".join(f"{count} {name}" for name, count in counts.items() if count), flush=True)
         self.assertGreater(points, 0)
+
+    def assert_leaves_nothing_behind(self, syscall, number):
+        """True if there was such a call to be interrupted at."""
+        point = Point(self.station, self.tpm_state, syscall, number)
+        point.tpm.start()
+        try:
+            if not point.run_killed("SIGINT", -2):
+                return False
+            expect(point.left_behind() == set(), point, f"it left {point.left_behind()}")
+            point.run_again()
+            expect(point.picture() == self.good, point, "the next run did not finish it")
+            return True
+        finally:
+            point.tpm.stop()
+            subprocess.run(["rm", "-rf", point.folder], check=True)
+
+    def test_a_run_that_is_interrupted_leaves_nothing_behind(self):
+        """It ends by that signal: before a file is in its place, and while the TPM is at work."""
+        points = [("fsync", number) for number in (1, 3)]
+        points += [("write", number) for number in range(5, 120, 19)]
+        with ThreadPoolExecutor(2 * os.cpu_count()) as pool:
+            there = list(pool.map(lambda point: self.assert_leaves_nothing_behind(*point), points))
+        self.assertGreater(sum(there), 4)
+
+    def test_a_file_that_is_interrupted_leaves_nothing_beside_it(self):
+        """SIGINT comes after the file is written and before it is renamed to its place."""
+        folder = scratch("interrupted")
+        (folder / "anchors.pem").write_bytes(self.station.operator_root.pem())
+        done = subprocess.run(["env", "--default-signal=INT", "strace", "-f", "-o", "/dev/null",
+                               "-e", "inject=fsync:signal=SIGINT:when=1", BIN / "tre-provision",
+                               "sign-anchors", "--key", self.station.folder / "operator.key",
+                               "--anchors-version", "2", folder / "anchors.pem"],
+                              check=False, capture_output=True)
+        self.assertEqual(done.returncode, -2, done.stderr)
+        self.assertEqual({path.name for path in folder.iterdir()},
+                         {"anchors.pem", "anchors.pem.sig"})

@@ -1,24 +1,24 @@
 """Certificates, CRLs and OCSP responses with one flaw on demand."""
 
 import datetime
+import hashlib
 import subprocess
 import tempfile
-import warnings
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-# Some flaws are made of SHA-1.
-warnings.filterwarnings("ignore", "SHA1 signatures are deprecated")
-
-NOW = datetime.datetime.utcnow().replace(microsecond=0)
+NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0, tzinfo=None)
 HOUR, DAY = datetime.timedelta(hours=1), datetime.timedelta(days=1)
 SEGW = "segw.operator.example"
 NOCHECK = x509.OCSPNoCheck()
+SHA1 = "SHA-1"  # as a digest for signatures
+ECDSA_WITH_SHA1 = bytes.fromhex("300906072a8648ce3d0401")
+ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 UNKNOWN_OID = ObjectIdentifier("1.3.6.1.4.1.55555.1")
 
 USAGES = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
@@ -86,6 +86,9 @@ def issue(common_name, issuer=None, extensions=(), *, key=None, public_key=None,
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
+    if digest == SHA1:
+        made = builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        return Holder(x509.load_der_x509_certificate(sha1_signed(made, signer)), key, issuer)
     return Holder(builder.sign(signer, digest), key, issuer)
 
 
@@ -136,7 +139,12 @@ def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extension
             entry = entry.add_extension(
                 x509.CertificateIssuer([x509.DirectoryName(revoked_of.subject)]), critical=True)
         builder = builder.add_revoked_certificate(entry.build())
-    made = builder.sign(key or issuer.key, digest)
+    key = key or issuer.key
+    if digest == SHA1:
+        made = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        return x509.load_der_x509_crl(sha1_signed(made, key)).public_bytes(
+            serialization.Encoding.PEM)
+    made = builder.sign(key, digest)
     return made.public_bytes(serialization.Encoding.PEM)
 
 
@@ -158,7 +166,10 @@ def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=Fa
         builder = builder.certificates([responder.certificate])
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
-    made = builder.sign(signer.key, digest)
+    made = builder.sign(signer.key, hashes.SHA256() if digest == SHA1 else digest)
+    if digest == SHA1:
+        return ocsp_response(made.tbs_response_bytes, ECDSA_WITH_SHA1,
+                             ecdsa_sha1(made.tbs_response_bytes, signer.key))
     if produced is not None:
         return produced_at(made, NOW + produced, signer.key)
     der = bytearray(made.public_bytes(serialization.Encoding.DER))
@@ -172,12 +183,42 @@ def produced_at(response, when, key):
     tbs = response.tbs_response_bytes
     assert tbs.count(_time(response.produced_at)) == 1
     tbs = tbs.replace(_time(response.produced_at), _time(when))
-    signature = _der(0x03, b"\0", key.sign(tbs, ec.ECDSA(hashes.SHA256())))
-    basic = _der(0x30, tbs, bytes.fromhex("300a06082a8648ce3d040302"), signature)
+    return ocsp_response(tbs, ECDSA_WITH_SHA256, key.sign(tbs, ec.ECDSA(hashes.SHA256())))
+
+
+def ocsp_response(tbs, algorithm, signature):
+    """A response that is signed and carries no certificate."""
+    basic = _der(0x30, tbs, algorithm, _der(0x03, b"\0", signature))
     pkix_ocsp_basic = bytes.fromhex("06092b0601050507300101")
     successful = b"\x0a\x01\x00"
     return _der(0x30, successful,
                 _der(0xa0, _der(0x30, pkix_ocsp_basic, _der(0x04, basic))))
+
+
+def ecdsa_sha1(octets, key):
+    """A signature on P-256 over SHA-1, which newer releases of the library refuse to make: over a
+    digest of 32 octets that is the same number (FIPS 186-5 6.4.1)."""
+    digest = hashlib.sha1(octets).digest().rjust(32, b"\0")
+    return key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+
+
+def sha1_signed(der, key):
+    """The same certificate or CRL under ecdsa-with-SHA1, which it names inside and outside of what
+    is signed (RFC 5280 4.1.1.2, 5.1.1.2)."""
+    content, _ = _content(der)
+    tbs, _ = _content(content)
+    assert tbs.count(ECDSA_WITH_SHA256) == 1, "signed with another algorithm"
+    tbs = _der(0x30, tbs.replace(ECDSA_WITH_SHA256, ECDSA_WITH_SHA1))
+    return _der(0x30, tbs, ECDSA_WITH_SHA1, _der(0x03, b"\0", ecdsa_sha1(tbs, key)))
+
+
+def _content(der):
+    """(content, what follows) of the element that `der` begins with."""
+    size, start = der[1], 2
+    if size >= 128:
+        start += size - 128
+        size = int.from_bytes(der[2:start], "big")
+    return der[start:start + size], der[start + size:]
 
 
 def _time(when):
@@ -187,5 +228,6 @@ def _time(when):
 def _der(tag, *pieces):
     body = b"".join(pieces)
     size = len(body)
-    length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    length = bytes([size]) if size < 128 else bytes([0x80 + len(octets)]) + octets
     return bytes([tag]) + length + body

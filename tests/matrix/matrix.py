@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
 
-from authority import (CA, DAY, END_ENTITY, HOUR, NOCHECK, SEGW, answer, basic_constraints, ca, crl,
-                       issue, key_usage, names, segw, unknown_extension, version_1)
+from authority import (CA, DAY, END_ENTITY, HOUR, NOCHECK, SEGW, SHA1, answer, basic_constraints,
+                       ca, crl, issue, key_usage, names, segw, unknown_extension, version_1)
 
 IPSEC_IKE = ObjectIdentifier("1.3.6.1.5.5.7.3.17")
 POLICY = ObjectIdentifier("1.3.6.1.4.1.55555.2")
@@ -194,10 +194,10 @@ def profile_cases():
     yield Case("a hash that the profile lacks", "signature-hash",
                with_profile(leaf(), sha384), with_profile(leaf(digest=hashes.SHA384()), sha384))
     yield Case("SHA-224", "signature-hash", leaf(digest=hashes.SHA224()), leaf())
-    yield Case("SHA-1", "signature-hash", leaf(digest=hashes.SHA1()), leaf())
-    old = ca("Old root", digest=hashes.SHA1())
+    yield Case("SHA-1", "signature-hash", leaf(digest=SHA1), leaf())
+    old = ca("Old root", digest=SHA1)
     yield Case("an issuer with SHA-1, which an anchor may have", "signature-hash",
-               under(ca("Old", root, digest=hashes.SHA1())), Shown(segw(old), anchors=[old]))
+               under(ca("Old", root, digest=SHA1)), Shown(segw(old), anchors=[old]))
     yield Case("a hash that the profile lacks for issuers", "signature-hash",
                sound(profile="[issuers]\nhashes = sha384\n"), sound())
     yield Case("a curve that the profile lacks", "key",
@@ -297,10 +297,10 @@ def crl_cases():
                revocation([crl(issuer, serial, this=-DAY)], profile=aged, mode="if-available"),
                revocation([crl(issuer, serial, this=-DAY), crl(issuer, number=2)], profile=aged))
     yield Case("a CRL signed with SHA-1", "revocation",
-               revocation([crl(issuer, digest=hashes.SHA1())]), good())
+               revocation([crl(issuer, digest=SHA1)]), good())
     yield Case("a CRL signed with SHA-1 revokes nothing", "revocation",
-               revocation([crl(issuer, serial, digest=hashes.SHA1())]),
-               revocation([crl(issuer, serial, digest=hashes.SHA1())], mode="if-available"))
+               revocation([crl(issuer, serial, digest=SHA1)]),
+               revocation([crl(issuer, serial, digest=SHA1)], mode="if-available"))
     yield Case("a forged CRL", "revocation",
                revocation([crl(issuer, key=WORLD.stranger.key)]), good())
     yield Case("a forged CRL revokes nothing", "revocation",
@@ -394,7 +394,7 @@ def ocsp_cases():
     yield Case("an OCSP response signed with SHA-224", "revocation",
                judged(answer(holder, digest=hashes.SHA224())), good)
     yield Case("an OCSP response signed with SHA-1", "revocation",
-               judged(answer(holder, digest=hashes.SHA1())), good)
+               judged(answer(holder, digest=SHA1)), good)
 
 
 def delegate_cases():
@@ -414,7 +414,7 @@ def delegate_cases():
                by(issue("Responder", issuer, (*usual, unknown_extension(True)))),
                by(issue("Responder", issuer, (*usual, unknown_extension(False)))))
     yield Case("a responder whose certificate is signed with SHA-1", "revocation",
-               by(issue("Responder", issuer, usual, digest=hashes.SHA1())), good)
+               by(issue("Responder", issuer, usual, digest=SHA1)), good)
     itself = segw(issuer, extended_usage(ExtendedKeyUsageOID.OCSP_SIGNING, IPSEC_IKE), nocheck)
     yield Case("a SeGW that answers for itself", "revocation",
                revocation((), [answer(itself, responder=itself)], shown=Shown(itself, issuer)),

@@ -2,7 +2,7 @@
 #include "key_bench.h"
 
 #include "base/reason.h"
-#include "policy/devicekey_sign.h"
+#include "policy/signature.h"
 
 #include <openssl/rand.h>
 #include <setjmp.h>

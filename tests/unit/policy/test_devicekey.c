@@ -3,7 +3,7 @@
 #include "key_bench.h"
 #include "probe.h"
 
-#include "policy/devicekey_sign.h"
+#include "policy/signature.h"
 #include "tpm/open.h"
 
 #include <errno.h>

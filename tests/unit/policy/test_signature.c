@@ -1,5 +1,5 @@
 /* Are the TPM's raw signatures judged as OpenSSL judges its own? */
-#include "policy/devicekey_sign.h"
+#include "policy/signature.h"
 
 #include <openssl/ecdsa.h>
 #include <openssl/rand.h>

@@ -1,0 +1,168 @@
+"""Makes single-point mutants of the trusted processes' code, and says which the tests let live."""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import mutation
+
+ROOT = Path(__file__).resolve().parents[2]
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = {**os.environ, "PATH": PATH, "CC": "gcc"}
+# By folder: its share of the sample, and what tests it beside tests/unit/FOLDER.
+FOLDERS = {
+    "tred": (10, ["test_refusals", "test_hostile_client", "test_authentication", "test_addresses",
+                  "test_verification", "test_policy", "test_anchors", "test_processes"]),
+    "verify": (6, ["test_verifier", "test_verification", "test_refusals"]),
+    "policy": (5, ["test_policy", "test_anchors"]),
+    "tpm": (5, ["test_tpm_commands", "test_policy", "test_tpm_faults"]),
+    "net": (4, ["test_network", "test_tred_net", "test_dataplane"]),
+    "esp": (4, ["test_dataplane", "test_traffic"]),
+    "crypto": (3, ["test_authentication", "test_suites"]),
+    "dataplane": (0, ["test_dataplane"]),
+    "base": (0, ["test_processes"]),
+    "ikewire": (0, ["test_hostile_client"]),
+}
+
+
+class Copy:
+    """The tree in a place of its own, built; one file of it is changed at a time."""
+
+    def __init__(self, folder):
+        self.tree, self.build = folder / "tree", folder / "tree" / "build"
+        shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(".git", "build*"))
+        subprocess.run(["meson", "setup", self.build, self.tree, "-Dwerror=false",
+                        "-Doptimization=0", "-Ddebug=false", f"-Dvectors={ROOT.parent / 'shared' / 'vectors'}"],
+                       env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+        if not self.ninja():
+            sys.exit(f"the tree does not build: ninja -C {self.build}")
+
+    def ninja(self, *targets):
+        return subprocess.run(["ninja", "-C", self.build, *targets], env=ENVIRONMENT, check=False,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+    def introspected(self, what):
+        return json.loads((self.build / "meson-info" / f"intro-{what}.json").read_text())
+
+    def unit_tests(self):
+        """(programs that it depends on, command, timeout) of each unit test; its own first."""
+        files = {target["id"]: str(Path(target["filename"][0]).relative_to(self.build))
+                 for target in self.introspected("targets")
+                 if Path(target["filename"][0]).is_relative_to(self.build)}
+        for test in self.introspected("tests"):
+            if "tred:unit" in test["suite"] and test["depends"]:
+                programs = [files[name] for name in test["depends"]]
+                own = [name for name in programs if test["cmd"][0].endswith(name)]
+                yield own + programs, test["cmd"], test["timeout"]
+
+    def fails(self, command, seconds):
+        """Whether a test fails, or does not come to an end."""
+        try:
+            return subprocess.run(command, cwd=self.build, env=ENVIRONMENT, check=False,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, timeout=seconds).returncode not in (0, 77)
+        except subprocess.TimeoutExpired:
+            return True
+
+    def killer_of(self, folder, integration):
+        """The first test that fails, None if none does, or "build" where there is nothing to run."""
+        tests = list(self.unit_tests())
+        near = [test for test in tests if test[0][0].startswith(f"tests/unit/{folder}/")]
+        if folder == "verify":
+            near += [test for test in tests if test[0][0] == "trectl/trectl"]
+        begun = time.time()
+        for group in (near, [test for test in tests if test not in near]):
+            if not self.ninja(*{name for programs, _, _ in group for name in programs}):
+                return "build"
+            for programs, command, seconds in group:
+                # What was not linked anew has nothing of the mutant in it.
+                changed = any((self.build / name).stat().st_mtime >= begun for name in programs)
+                # Twice, or a timeout beside other load would count.
+                if changed and self.fails(command, seconds) and self.fails(command, seconds):
+                    return programs[0]
+        if integration:
+            self.ninja()
+            for pattern in FOLDERS[folder][1]:
+                if self.fails(["tests/integration/run", self.build, "-k", pattern], 600):
+                    return pattern
+        return None
+
+
+def sample(folders, kinds, count, seed):
+    """`count` mutants: folders by their share, kinds evenly."""
+    chance = random.Random(seed)
+    pools = {}
+    for folder in folders:
+        for path in sorted((ROOT / folder).glob("*.c")):
+            for mutant, text in mutation.mutants(str(path.relative_to(ROOT)), path.read_text()):
+                if mutant.kind in kinds:
+                    pools.setdefault(folder, {}).setdefault(mutant.kind, []).append((mutant, text))
+    chosen = []
+    while len(chosen) < count and any(pools.values()):
+        there = [folder for folder in folders if pools.get(folder)]
+        folder = chance.choices(there, [FOLDERS[name][0] or 1 for name in there])[0]
+        kind = chance.choice(sorted(pools[folder]))
+        pool = pools[folder][kind]
+        chosen.append(pool.pop(chance.randrange(len(pool))))
+        if not pool:
+            del pools[folder][kind]
+    return chosen
+
+
+def hunt(copy, mutants, integration):
+    """Tries each; returns how many were killed, and those that were not."""
+    killed, alive = 0, []
+    for number, (mutant, text) in enumerate(mutants, 1):
+        path = copy.tree / mutant.path
+        original = path.read_text()
+        path.write_text(text)
+        begun = time.monotonic()
+        killer = copy.killer_of(mutant.path.split("/")[0], integration)
+        path.write_text(original)
+        word = {None: "LIVES", "build": "unfit"}.get(killer, "dead")
+        print(f"{word:5} {number}/{len(mutants)} {mutant}\n    {killer or 'no test'}, "
+              f"{time.monotonic() - begun:.0f} s", flush=True)
+        killed += word == "dead"
+        if word == "LIVES":
+            alive.append(mutant)
+    return killed, alive
+
+
+def listed(text):
+    return text.split(",")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Single-point mutants; which do the tests let live?")
+    parser.add_argument("--count", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=1, help="another seed, another sample")
+    parser.add_argument("--folders", type=listed,
+                        default=[name for name, (share, _) in FOLDERS.items() if share])
+    parser.add_argument("--kinds", type=listed, default=list(mutation.KINDS))
+    parser.add_argument("--integration", action="store_true",
+                        help="what no unit test kills goes to integration tests, too (as root)")
+    parser.add_argument("--list", action="store_true", help="only show the sample")
+    arguments = parser.parse_args()
+    mutants = sample(arguments.folders, arguments.kinds, arguments.count, arguments.seed)
+    if arguments.list:
+        print(*(mutant for mutant, _ in mutants), sep="\n")
+        return
+    folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+    try:
+        killed, alive = hunt(Copy(folder), mutants, arguments.integration)
+    finally:
+        shutil.rmtree(folder)
+    print(*(f"LIVES {mutant}" for mutant in alive), sep="\n")
+    print(f"{killed} of {killed + len(alive)} mutants were killed")
+    sys.exit(1 if alive else 0)
+
+
+if __name__ == "__main__":
+    main()

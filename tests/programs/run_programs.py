@@ -1,0 +1,85 @@
+"""What every program says of itself, and what becomes of it where that can't be written."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+VERSION, PROGRAMS = sys.argv[1], [Path(path) for path in sys.argv[2:]]
+HELPERS = ("tred-esp", "tred-verify")  # started by tred alone
+
+
+def run(*command, stdout=subprocess.PIPE, closed=()):
+    def close():
+        for fd in closed:
+            os.close(fd)
+
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
+                          preexec_fn=close if closed else None, text=True, check=False, timeout=10)
+
+
+def say_fails(done):
+    return done.returncode > 0 and "standard output can't be written" in done.stderr
+
+
+def prints_help(program):
+    done = run(program, "--help")
+    return (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(f"Usage: {program.name}")
+
+
+def prints_its_version(program):
+    done = run(program, "--version")
+    return (done.returncode, done.stdout, done.stderr) == (0, f"{program.name} {VERSION}\n", "")
+
+
+def says_that_the_disk_is_full(program):
+    with open("/dev/full", "w") as full:
+        return all(say_fails(run(program, word, stdout=full)) for word in ("--help", "--version"))
+
+
+def says_that_standard_output_is_closed(program):
+    return all(say_fails(run(program, word, stdout=None, closed=[1])) for word in ("--help", "--version"))
+
+
+def ends_by_itself_with_all_three_closed(program):
+    return run(program, "--help", stdout=None, closed=[0, 1, 2]).returncode > 0
+
+
+def refuses_what_it_does_not_know(program):
+    done = run(program, "--colour")
+    return done.returncode in (2, 64) and done.stdout == "" and "colour" in done.stderr
+
+
+def says_who_starts_it(program):
+    done = run(program)
+    return program.name not in HELPERS or (
+        done.returncode == 64 and "tred starts this program" in done.stderr)
+
+
+def prints_help_for_each_command(program):
+    if program.name != "trectl":
+        return True
+    words = re.findall(r"^  (\S+)", run(program, "--help").stdout, re.MULTILINE)
+    return words and all(run(program, word, "--help").returncode == 0 for word in words)
+
+
+TESTS = [prints_help, prints_its_version, says_that_the_disk_is_full,
+         says_that_standard_output_is_closed, ends_by_itself_with_all_three_closed,
+         refuses_what_it_does_not_know, says_who_starts_it, prints_help_for_each_command]
+
+
+def main():
+    good = True
+    for test in TESTS:
+        wrong = [program.name for program in PROGRAMS if not test(program)]
+        good = good and not wrong
+        # As cmocka says it, so that tests/unit/run counts it.
+        print(f"[  {'     OK' if not wrong else ' FAILED'} ] every_program_{test.__name__}")
+        if wrong:
+            print("    but not " + ", ".join(wrong))
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
