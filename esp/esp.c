@@ -189,7 +189,7 @@ int esp_seal(Esp *esp, uint64_t sequence, uint8_t next_header, uint8_t *buffer, 
         r = seal_cbc(esp, sequence, buffer, body, body_size);
     }
     if (r < 0)
-        memset(buffer, 0, esp_sealed_size(esp, inner_size));
+        OPENSSL_cleanse(buffer, esp_sealed_size(esp, inner_size));
     return r;
 }
 
@@ -272,7 +272,10 @@ int esp_open(Esp *esp, uint64_t sequence, uint8_t *buffer, size_t size, Bytes *r
     } else {
         r = open_cbc(esp, sequence, buffer, body, body_size);
     }
-    if (r != 0)
+    if (r != 0) {
+        /* What nobody has vouched for, or the key stream in it. */
+        OPENSSL_cleanse(body, body_size);
         return r;
+    }
     return take_trailer(body, body_size, ret_inner, ret_next_header);
 }

@@ -172,12 +172,13 @@ void init_response_judge(InitExchange *init, Bytes datagram, const Endpoint *loc
 /* ---- the task ---- */
 
 typedef struct InitTask {
-    Task task; /* first */
+    Task task;      /* first */
+    size_t awaited; /* answers to the first calls */
     InitExchange exchange;
     InitResponse candidate; /* the answer that tred looks at */
 } InitTask;
 
-/* Both calls at once: tred answers one caller's calls in their order. */
+/* Both calls at once, which are answered in either order. */
 static int init_begin_task(Task *task)
 {
     const IkeSaPayload *offer = &task->sa->config->ike_offer;
@@ -185,18 +186,9 @@ static int init_begin_task(Task *task)
     TreCall begin = {.method = TRE_BEGIN, .group = proposals_first_group(offer)};
 
     steps_start(&task->sa->steps);
+    ((InitTask *)task)->awaited = 2;
     int r = task_call(task, &describe);
     return r < 0 ? r : task_call(task, &begin);
-}
-
-static int init_described(Task *task, const TreReply *reply)
-{
-    IkeSa *sa = task->sa;
-
-    int r = tre_identity_init(&sa->identity, &reply->description);
-    if (r == 0)
-        steps_name(&sa->steps, sa->identity.identity, sa->identity.segw_identity);
-    return r;
 }
 
 /* Sends the request as it is now; RFC 7296 2.15 signs the last one sent. */
@@ -222,6 +214,26 @@ static int init_send(InitTask *init)
     return 0;
 }
 
+/* One answer more: the request is made once both are there. */
+static int init_go_on(InitTask *init)
+{
+    if (--init->awaited > 0)
+        return 0;
+    init->exchange.feign_nat = init->task.sa->identity.needs_udp;
+    return init_send(init);
+}
+
+static int init_described(Task *task, const TreReply *reply)
+{
+    IkeSa *sa = task->sa;
+
+    int r = tre_identity_init(&sa->identity, &reply->description);
+    if (r < 0)
+        return r;
+    steps_name(&sa->steps, sa->identity.identity, sa->identity.segw_identity);
+    return init_go_on((InitTask *)task);
+}
+
 static int init_begun(Task *task, const TreReply *reply)
 {
     InitTask *init = (InitTask *)task;
@@ -232,8 +244,7 @@ static int init_begun(Task *task, const TreReply *reply)
     sa->spi_i = reply->begun.spi_i;
     int r = init_begin(&init->exchange, offer, proposals_first_group(offer), reply->begun.spi_i,
                        reply->begun.nonce_i, reply->begun.ke_i);
-    init->exchange.feign_nat = sa->identity.needs_udp;
-    return r < 0 ? r : init_send(init);
+    return r < 0 ? r : init_go_on(init);
 }
 
 static int init_take_group(Task *task, const TreReply *reply)

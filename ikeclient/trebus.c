@@ -7,6 +7,7 @@
 #include "ikeclient/tremessage.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ enum { CALL_TIMEOUT_USEC = 15 * 1000 * 1000 };
 
 typedef struct Pending {
     TreBus *tre;       /* NULL: free */
-    sd_bus_slot *slot; /* NULL: tred is loading its identity, and is asked again after that */
+    sd_bus_slot *slot; /* NULL: waits for `description`, or for tred to have loaded its identity */
     TreMethod method;
     TreHandler handler;
     void *userdata;
@@ -24,6 +25,11 @@ typedef struct Pending {
 struct TreBus {
     Tre face; /* first, so that tre_bus_call() finds its way back */
     sd_bus *bus;
+    sd_bus *channel; /* past the bus daemon: what calls go over; NULL: they go over the bus */
+    sd_bus_slot *channel_slot;
+    sd_bus_message
+        *description;        /* the answer to TRE_DESCRIBE, while nothing has changed; or NULL */
+    sd_event_source *answer; /* gives it to who waits for it */
     sd_bus_slot *owner_slot;
     sd_bus_slot *closed_slot;
     sd_bus_slot *lifetime_slot;
@@ -55,9 +61,112 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         place->slot = NULL;
         return 0;
     }
+    if (pending.method == TRE_DESCRIBE && reply.outcome == TRE_DONE && !pending.tre->description)
+        pending.tre->description = sd_bus_message_ref(m);
     *place = (Pending){0};
     pending.handler(pending.userdata, &reply);
     return 0;
+}
+
+/* ---- the channel ---- */
+
+static void channel_drop(TreBus *tre)
+{
+    tre->channel_slot = sd_bus_slot_unref(tre->channel_slot);
+    if (tre->channel)
+        (void)sd_bus_detach_event(tre->channel);
+    tre->channel = sd_bus_close_unref(tre->channel);
+}
+
+/* The descriptor is the message's. */
+static int channel_begin(TreBus *tre, int fd)
+{
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int r = own < 0 ? -errno : sd_bus_new(&tre->channel);
+
+    if (r >= 0)
+        r = sd_bus_set_fd(tre->channel, own, own);
+    if (r < 0) {
+        close_fdp(&own);
+        return r;
+    }
+    r = sd_bus_set_anonymous(tre->channel, true); /* the bus said who we are */
+    if (r >= 0)
+        r = sd_bus_negotiate_fds(tre->channel, true);
+    if (r >= 0)
+        r = sd_bus_start(tre->channel);
+    if (r >= 0) {
+        r = sd_bus_attach_event(tre->channel, sd_bus_get_event(tre->bus), SD_EVENT_PRIORITY_NORMAL);
+    }
+    return r;
+}
+
+static int on_channel(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    TreBus *tre = userdata;
+    int fd = -1;
+    (void)unused;
+
+    tre->channel_slot = sd_bus_slot_unref(tre->channel_slot);
+    if (sd_bus_message_is_method_error(m, NULL)) /* tred will be asked again when it has come */
+        return 0;
+    int r = sd_bus_message_read(m, "h", &fd);
+    if (r >= 0)
+        r = channel_begin(tre, fd);
+    if (r < 0) {
+        log_warning("calls to tred go over the bus, as no channel can be had: %s", strerror(-r));
+        channel_drop(tre);
+    }
+    return 0;
+}
+
+/* Whatever fails here: the bus does, too, and takes a little longer. */
+static void channel_ask(TreBus *tre)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+    channel_drop(tre);
+    int r = sd_bus_message_new_method_call(tre->bus, &m, TRE_NAME, TRE_PATH, TRE_MANAGER,
+                                           "OpenChannel");
+    if (r >= 0) /* there is time until a connection is wanted */
+        r = sd_bus_message_set_auto_start(m, false);
+    if (r >= 0) {
+        r = sd_bus_call_async(tre->bus, &tre->channel_slot, m, on_channel, tre, CALL_TIMEOUT_USEC);
+    }
+    if (r < 0)
+        log_warning("tred can't be asked for a channel: %s", strerror(-r));
+}
+
+/* What the next call goes over. A channel that tred has closed is no reason to give up. */
+static sd_bus *way(TreBus *tre)
+{
+    if (tre->channel && sd_bus_is_open(tre->channel) <= 0)
+        channel_ask(tre);
+    return tre->channel ? tre->channel : tre->bus;
+}
+
+/* Properties stay as they are until tred announces a change, on the same connection as it answers.
+ */
+static int on_answer(sd_event_source *source, void *userdata)
+{
+    TreBus *tre = userdata;
+    (void)source;
+
+    for (size_t i = 0; i < ELEMENTS(tre->pending); i++) {
+        Pending *place = &tre->pending[i];
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = sd_bus_message_ref(tre->description);
+        if (!place->tre || place->slot || !m)
+            continue;
+        if (sd_bus_message_rewind(m, true) >= 0)
+            (void)on_reply(m, place, NULL);
+    }
+    return 0;
+}
+
+/* True if the answer is there already. */
+static bool answer_known(TreBus *tre)
+{
+    return tre->description && sd_event_source_set_enabled(tre->answer, SD_EVENT_ONESHOT) >= 0;
 }
 
 static Pending *free_place(TreBus *tre)
@@ -74,19 +183,24 @@ static int tre_bus_call(Tre *face, const TreCall *call, TreHandler handler, void
     TreBus *tre = (TreBus *)face;
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
-    int r = tre_message_new(tre->bus, call, &m);
+    const bool is_description = call->method == TRE_DESCRIBE;
+    sd_bus *bus = is_description ? tre->bus : way(tre);
+
+    int r = tre_message_new(bus, call, &m);
     if (r < 0)
         return r;
     if (!handler) {
         r = sd_bus_message_set_expect_reply(m, false);
-        return r < 0 ? r : sd_bus_send(tre->bus, m, NULL);
+        return r < 0 ? r : sd_bus_send(bus, m, NULL);
     }
 
     Pending *place = free_place(tre);
     if (!place)
         return -EBUSY;
     *place = (Pending){tre, NULL, call->method, handler, userdata};
-    r = sd_bus_call_async(tre->bus, &place->slot, m, on_reply, place, CALL_TIMEOUT_USEC);
+    if (is_description && answer_known(tre))
+        return 0;
+    r = sd_bus_call_async(bus, &place->slot, m, on_reply, place, CALL_TIMEOUT_USEC);
     if (r < 0)
         *place = (Pending){0};
     return r < 0 ? r : 0;
@@ -107,12 +221,18 @@ static void tre_bus_forget(Tre *face, const void *userdata)
 
 /* ---- tred's own signals ---- */
 
+static void description_forget(TreBus *tre)
+{
+    tre->description = sd_bus_message_unref(tre->description);
+}
+
 static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     const TreCall call = {.method = TRE_DESCRIBE};
     TreBus *tre = userdata;
     (void)m, (void)unused;
 
+    description_forget(tre);
     for (size_t i = 0; i < ELEMENTS(tre->pending); i++) {
         Pending *place = &tre->pending[i];
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *again = NULL;
@@ -136,10 +256,14 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *unu
     (void)unused;
 
     int r = sd_bus_message_read(m, "sss", &name, &old, &new);
+    description_forget(tre);
     if (r >= 0 && old[0] != 0) {
         tre->lost(tre->userdata, NULL,
                   "the trusted environment (tred) has ended, and its keys with it: see tred's log");
+        channel_drop(tre);
     }
+    if (r >= 0 && new[0] != 0)
+        channel_ask(tre);
     return 0;
 }
 
@@ -180,11 +304,16 @@ int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, void *use
     tre->lifetime = lifetime;
     tre->userdata = userdata;
 
-    int r = sd_bus_add_match_async(bus, &tre->owner_slot,
-                                   "type='signal',sender='org.freedesktop.DBus',"
-                                   "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
-                                   "arg0='" TRE_NAME "'",
-                                   on_owner_changed, NULL, tre);
+    int r = sd_event_add_defer(sd_bus_get_event(bus), &tre->answer, on_answer, tre);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(tre->answer, SD_EVENT_OFF);
+    if (r < 0)
+        return r;
+    r = sd_bus_add_match_async(bus, &tre->owner_slot,
+                               "type='signal',sender='org.freedesktop.DBus',"
+                               "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
+                               "arg0='" TRE_NAME "'",
+                               on_owner_changed, NULL, tre);
     if (r < 0)
         return r;
     r = sd_bus_add_match_async(bus, &tre->closed_slot,
@@ -206,6 +335,7 @@ int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, void *use
                                on_changed, NULL, tre);
     if (r < 0)
         return r;
+    channel_ask(tre);
     *ret = steal_pointer(tre);
     return 0;
 }
@@ -214,6 +344,9 @@ void tre_bus_free(TreBus *tre)
 {
     for (size_t i = 0; i < ELEMENTS(tre->pending); i++)
         sd_bus_slot_unref(tre->pending[i].slot);
+    channel_drop(tre);
+    description_forget(tre);
+    sd_event_source_disable_unref(tre->answer);
     sd_bus_slot_unref(tre->owner_slot);
     sd_bus_slot_unref(tre->closed_slot);
     sd_bus_slot_unref(tre->lifetime_slot);

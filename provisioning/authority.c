@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "crypto/openssl.h"
+#include "verify/dates.h"
 #include "verify/profile.h"
 
 #include <errno.h>
@@ -40,9 +41,9 @@ static const char *issuer_flaw(X509 *certificate)
 
     if (flaw)
         return flaw;
-    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+    if (!date_is_from(X509_get0_notAfter(certificate), time(NULL)))
         return "has expired, by this machine's clock";
-    if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
+    if (!date_is_by(X509_get0_notBefore(certificate), time(NULL)))
         return "is not valid yet, by this machine's clock";
     if (!X509_get0_subject_key_id(certificate))
         return "has no subjectKeyIdentifier (RFC 5280 4.2.1.2)";

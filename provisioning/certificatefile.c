@@ -8,6 +8,7 @@
 #include "provisioning/tredbus.h"
 #include "tpm/publickey.h"
 #include "verify/certificates.h"
+#include "verify/dates.h"
 #include "verify/profile.h"
 
 #include <errno.h>
@@ -31,9 +32,9 @@ const char *device_certificate_flaw(X509 *certificate, EVP_PKEY *public_key, con
         return "has no FQDN as dNSName in its subjectAltName (TS 33.310 6.1.3)";
     if (fqdn && !certificate_has_fqdn(certificate, fqdn))
         return "is for another name than this device's";
-    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+    if (!date_is_from(X509_get0_notAfter(certificate), time(NULL)))
         return "has expired";
-    if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
+    if (!date_is_by(X509_get0_notBefore(certificate), time(NULL)))
         return "is not valid yet";
     return NULL;
 }
@@ -65,9 +66,9 @@ void validity_warn(const X509 *certificate)
     char subject[SUBJECT_SIZE] = "";
 
     certificate_subject(certificate, subject, sizeof(subject));
-    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+    if (!date_is_from(X509_get0_notAfter(certificate), time(NULL)))
         complain("warning: the certificate of %s has expired, by this machine's clock", subject);
-    if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
+    if (!date_is_by(X509_get0_notBefore(certificate), time(NULL))) {
         complain("warning: the certificate of %s is not valid yet, by this machine's clock",
                  subject);
     }
@@ -119,15 +120,16 @@ static int device_certificate_check(const ProvisionOptions *options, X509 *certi
     const char *flaw = profile_end_entity_flaw(certificate);
     char subject[SUBJECT_SIZE] = "";
     char fqdn[FQDN_SIZE_MAX];
+    time_t begins;
 
     certificate_subject(certificate, subject, sizeof(subject));
     if (!flaw)
         flaw = profile_signature_flaw(certificate);
     if (!flaw && certificate_fqdn(certificate, fqdn) < 0)
         flaw = "has no FQDN as dNSName in its subjectAltName (TS 33.310 6.1.3)";
-    if (!flaw &&
-        ASN1_TIME_compare(X509_get0_notBefore(certificate), X509_get0_notAfter(certificate)) >= 0)
-        flaw = "ends before it begins";
+    if (!flaw && (!date_read(X509_get0_notBefore(certificate), &begins) ||
+                  !date_is_from(X509_get0_notAfter(certificate), begins + 1)))
+        flaw = "ends before it begins, or has a date that does not parse";
     if (!flaw)
         return 0;
     complain("%s: the device's certificate (%s) %s; have the CSR signed again", options->file,

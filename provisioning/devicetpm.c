@@ -211,3 +211,79 @@ int last_known_time_define(Tpm *tpm, time_t now, Reason *reason)
         r = nv_lock(tpm, &index, reason);
     return r;
 }
+
+enum { INDICES = 3 };
+
+/* All three as they are defined. */
+static int indices_public(const PolicyKey *operator_key, TPMS_NV_PUBLIC *ret, Reason *reason)
+{
+    if (anchor_guard_public(operator_key, false, &ret[0]) < 0)
+        return reason_set(reason, -EIO, "OpenSSL can't compute SHA-256");
+    ret[1] = last_known_counter;
+    ret[2] = last_known_base;
+    return 0;
+}
+
+int guard_indices_missing(Tpm *tpm, const PolicyKey *operator_key, Reason *reason)
+{
+    TPMS_NV_PUBLIC wanted[INDICES];
+    NvIndex index;
+    int missing = 0;
+    int r = indices_public(operator_key, wanted, reason);
+
+    for (size_t i = 0; r == 0 && i < INDICES; i++) {
+        r = nv_open(tpm, wanted[i].nvIndex, &index, reason);
+        if (r == -ENOENT) {
+            missing++;
+            r = 0;
+        }
+    }
+    return r < 0 ? r : missing;
+}
+
+/* A power cut may have left it there. */
+static int trial_remove(Tpm *tpm, const TPMS_NV_PUBLIC *trial, Reason *reason)
+{
+    NvIndex index;
+    int r = nv_open(tpm, trial->nvIndex, &index, reason);
+
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    if (index.public.dataSize != trial->dataSize || index.public.attributes != trial->attributes)
+        return reason_set(reason, -EEXIST,
+                          "the NV index 0x%08x is there, and is not ours; remove it with "
+                          "'tpm2_nvundefine 0x%08x'",
+                          trial->nvIndex, trial->nvIndex);
+    return nv_undefine(tpm, trial->nvIndex, reason);
+}
+
+int guard_indices_try(Tpm *tpm, const PolicyKey *operator_key, Reason *reason)
+{
+    TPMS_NV_PUBLIC trials[INDICES];
+    NvIndex index;
+    size_t n = 0;
+    int r = indices_public(operator_key, trials, reason);
+
+    for (size_t i = 0; r == 0 && i < INDICES; i++) {
+        r = nv_open(tpm, trials[i].nvIndex, &index, reason);
+        if (r == 0)
+            continue;
+        if (r == -ENOENT) {
+            trials[n] = trials[i];
+            trials[n].nvIndex += GUARD_TRIAL_OFFSET;
+            r = trial_remove(tpm, &trials[n++], reason);
+        }
+    }
+    size_t made = 0;
+    while (r == 0 && made < n) {
+        r = nv_define(tpm, &trials[made], reason);
+        if (r == 0)
+            made++;
+    }
+    while (made > 0) {
+        Reason ignored;
+
+        (void)nv_undefine(tpm, trials[--made].nvIndex, r < 0 ? &ignored : reason);
+    }
+    return r;
+}

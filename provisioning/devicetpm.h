@@ -41,6 +41,17 @@ int tpm_leftovers_flush(Tpm *tpm, Reason *reason);
  * or -EIO. */
 int anchor_guard_define(Tpm *tpm, const PolicyKey *operator_key, Reason *reason);
 
+/* How many of the three indices, this one and those of the last-known time, there are not; or -EIO.
+ */
+int guard_indices_missing(Tpm *tpm, const PolicyKey *operator_key, Reason *reason);
+
+/* Tries whether the TPM has room for those that there are not: makes their like beside them
+ * (GUARD_TRIAL_OFFSET), and takes these away again. 0, -EEXIST (something else is there), -EACCES,
+ * -ENOSPC or -EIO. */
+int guard_indices_try(Tpm *tpm, const PolicyKey *operator_key, Reason *reason);
+
+enum { GUARD_TRIAL_OFFSET = 0xf0 };
+
 /* Makes both indices, and has the last-known time begin with `now`. Each part that is there already
  * is left as it is, so that this can be taken up again after a power cut. 0; -EINVAL (`now` is
  * before 2024: set the clock); -EEXIST (an index of another kind is there), -EACCES, -ENOSPC or

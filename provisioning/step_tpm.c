@@ -9,6 +9,7 @@
 #include "provisioning/devicetpm.h"
 #include "provisioning/endorsement.h"
 #include "provisioning/lineinput.h"
+#include "provisioning/srkfit.h"
 #include "provisioning/step.h"
 #include "tpm/commands.h"
 #include "tpm/profile.h"
@@ -20,14 +21,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* 1 if the storage root key is there, 0 if not, -errno after a complaint. */
+/* 1 if the storage root key is there and fits, 0 if there is none, -errno after a complaint. */
 static int srk_look(Provision *provision)
 {
     Reason reason = {0};
-    TpmObject srk = {0};
-    int r = tpm_srk_open(provision->tpm, false, &srk, &reason);
+    int r = srk_fits(provision->tpm, &reason);
 
-    tpm_object_release(provision->tpm, &srk);
     if (r == -ENOENT)
         return 0;
     if (r < 0)
@@ -45,24 +44,51 @@ static int room_check(const TpmFacts *facts, bool srk_there)
         return -ENOSPC;
     }
     if (!srk_there && facts->owner_auth_set) {
-        complain("this TPM has no storage root key, and its owner hierarchy has a password, so "
-                 "none can be made: clear the TPM ('tpm2_clear', which destroys all keys in it)");
+        complain(
+            "this TPM has no storage root key, and its owner hierarchy has a password, so "
+            "none can be made: take the password away ('tpm2_changeauth -c o -p PASSWORD'), or "
+            "clear the TPM ('tpm2_clear', which destroys all keys in it)");
         return -EPERM;
     }
     return 0;
 }
 
-/* No TPM tells how many octets its NV memory has left; that there is room for a counter, which is
- * kept with more care than the other indices, says the most. */
+static int indices_check(Provision *provision, const TpmFacts *facts)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = {0};
+    Reason reason = {"out of memory"};
+    int r =
+        policy_key_read(provision->options->profile->operator_key, false, &operator_key, &reason);
+
+    if (r == 0)
+        r = guard_indices_missing(provision->tpm, &operator_key, &reason);
+    if (r > 0 && facts->owner_auth_set) {
+        r = reason_set(&reason, -EPERM,
+                       "this TPM has no NV indices for the anchors' guard and the last-known time, "
+                       "and its owner hierarchy has a password, so none can be made: take the "
+                       "password away ('tpm2_changeauth -c o -p PASSWORD'), or clear the TPM "
+                       "('tpm2_clear', which destroys all keys in it)");
+    }
+    if (r > 0)
+        r = guard_indices_try(provision->tpm, &operator_key, &reason);
+    if (r < 0)
+        complain("%s", reason.text);
+    return r;
+}
+
+/* No TPM tells how many octets its NV memory has left, so they are tried; how many counters it has
+ * room for, it tells. */
 static int nv_room_check(Provision *provision, const TpmFacts *facts)
 {
     const ProvisionProfile *profile = provision->options->profile;
     Reason reason = {0};
     time_t known;
 
-    if (!profile || !profile->operator_key || !facts->counters_known || facts->counters_free > 0 ||
-        last_known_time_read(provision->tpm, &known, &reason) != -ENOENT)
+    if (!profile || !profile->operator_key)
         return 0;
+    if (!facts->counters_known || facts->counters_free > 0 ||
+        last_known_time_read(provision->tpm, &known, &reason) != -ENOENT)
+        return indices_check(provision, facts);
     complain("this TPM has no room for the NV indices of the anchors' guard and the last-known "
              "time: list what it holds with 'tpm2_getcap handles-nv-index' and remove what is not "
              "used with 'tpm2_nvundefine INDEX'");

@@ -9,8 +9,10 @@
 #include "provisioning/csr.h"
 #include "provisioning/devicefiles.h"
 #include "provisioning/devicetpm.h"
+#include "provisioning/srkfit.h"
 #include "provisioning/verification.h"
 #include "tpm/storagekey.h"
+#include "verify/dates.h"
 #include "verify/profile.h"
 
 #include <errno.h>
@@ -38,7 +40,7 @@ static bool certificates_verify(Verification *verification)
         const char *flaw = profile_anchor_flaw(anchor);
         char subject[SUBJECT_SIZE] = "";
 
-        if (!flaw && X509_cmp_current_time(X509_get0_notAfter(anchor)) < 0)
+        if (!flaw && !date_is_from(X509_get0_notAfter(anchor), time(NULL)))
             flaw = "has expired";
         if (flaw) {
             certificate_subject(anchor, subject, sizeof(subject));
@@ -182,7 +184,6 @@ void verification_misfits(Verification *verification, const char *name, const ch
 static void tpm_verify(Verification *verification)
 {
     Reason reason = {0};
-    TpmObject srk = {0};
     int r = provision_tpm_open(verification->options->tcti, NULL, &verification->tpm, &reason);
 
     if (r == 0)
@@ -192,8 +193,7 @@ static void tpm_verify(Verification *verification)
         return;
     }
     verification_fits(verification, "tpm", "it answers");
-    r = tpm_srk_open(verification->tpm, false, &srk, &reason);
-    tpm_object_release(verification->tpm, &srk);
+    r = srk_fits(verification->tpm, &reason);
     verification->srk_good = r == 0;
     if (r < 0) {
         verification_misfits(verification, "storage-root-key", NULL, "%s", reason.text);

@@ -106,8 +106,11 @@ static const char *rc_remedy(TSS2_RC rc)
                               "program that saved it, or free it with 'tpm2_flushcontext -s'"},
         {TPM2_RC_LOCKOUT, "the TPM is in dictionary-attack lockout: wait, or end it with "
                           "'tpm2_dictionarylockout -c'"},
-        {TPM2_RC_NV_SPACE, "the TPM has no room for a persistent object: remove one that is not "
-                           "used with 'tpm2_evictcontrol'"},
+        {TPM2_RC_NV_SPACE,
+         "the TPM's NV memory is full: list what it holds with 'tpm2_getcap "
+         "handles-nv-index' and 'tpm2_getcap handles-persistent', and remove what "
+         "is not used with 'tpm2_nvundefine INDEX' and 'tpm2_evictcontrol -c "
+         "HANDLE'"},
         {TPM2_RC_BAD_AUTH, "a password is set where none is expected (owner hierarchy, storage "
                            "root key or device key): remove it; if there is none, what went "
                            "between the TPM and us was changed: have the device looked at"},

@@ -152,6 +152,42 @@ static void part_check(IdentityCheck *check, IdentityPart part, Identity *identi
     }
 }
 
+/* As tred reads them: each file by itself, so that all that are wrong are named. */
+static void crls_try(IdentityCheck *check, Verifier *verifier, const CrlFiles *files)
+{
+    size_t n_good = 0;
+
+    for (size_t i = 0; i < files->count; i++) {
+        Reason reason = {0};
+        int r = verifier_try_crl(verifier, files->files[i], &reason);
+
+        n_good += r == 0;
+        if (r != 0) {
+            findings_add(&check->findings, FINDING_PROBLEM, "CRLs", "%s",
+                         reason.text[0] != '\0' ? reason.text : strerror(-r));
+        }
+    }
+    if (n_good == files->count)
+        findings_add(&check->findings, FINDING_OK, "CRLs", "%zu file(s) can be read", n_good);
+}
+
+static void crls_check(IdentityCheck *check, Verifier *verifier)
+{
+    const CrlFiles none = {0};
+    Reason problem = {0};
+    CrlFiles files;
+
+    if (check->config->revocation == REVOCATION_OFF || !verifier)
+        return;
+    if (crl_files_read(check->config->crl_directory, &none, true, 0, &files, &problem) < 0)
+        reason_set(&problem, 0, "%s", strerror(ENOMEM));
+    if (problem.text[0] != '\0')
+        findings_add(&check->findings, FINDING_PROBLEM, "CRLs", "%s", problem.text);
+    else
+        crls_try(check, verifier, &files);
+    crl_files_deinit(&files);
+}
+
 static int identity_try(void *userdata)
 {
     _cleanup_(identity_freep) Identity *identity = calloc(1, sizeof(*identity));
@@ -173,6 +209,7 @@ static int identity_try(void *userdata)
         findings_add(&check->findings, FINDING_OK, "clock",
                      "within the device certificate's validity");
     }
+    crls_check(check, identity->verifier);
     return (int)check->findings.n_problems;
 }
 
@@ -263,6 +300,17 @@ static bool is_running(sd_bus *bus)
     return r >= 0;
 }
 
+static void crls_in_force_check(Findings *findings, sd_bus *bus)
+{
+    _cleanup_(free_charp) char *problem = NULL;
+
+    if (state_read(bus, "CrlProblem", &problem) >= 0 && problem[0] != '\0') {
+        findings_add(findings, FINDING_PROBLEM, "tred's CRLs",
+                     "%s. What was in force before stays so; where nothing was, no SeGW is taken",
+                     problem);
+    }
+}
+
 bool check_daemon(Findings *findings)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
@@ -283,5 +331,6 @@ bool check_daemon(Findings *findings)
     } else {
         findings_add(findings, FINDING_PROBLEM, "tred", "runs, but is %s: %s", state, reason);
     }
+    crls_in_force_check(findings, bus);
     return true;
 }

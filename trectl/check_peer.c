@@ -9,6 +9,7 @@
 #include "tred/config.h"
 #include "tred/verifier.h"
 #include "verify/certificates.h"
+#include "verify/memory.h"
 #include "verify/peer.h"
 
 #include <errno.h>
@@ -34,6 +35,8 @@ static const char *const results[] = {
 static void check_print(const PeerCheck *check)
 {
     (void)printf("%-12s %-24s %s\n", words[check->state], check->name, check->clause);
+    if (check->state == PEER_CHECK_PASSED && check->note[0] != '\0')
+        (void)printf("    rests on:    %s\n", check->note);
     if (check->state != PEER_CHECK_FAILED)
         return;
     if (check->subject[0] != '\0')
@@ -71,7 +74,8 @@ static json_object *check_to_json(const PeerCheck *check)
     if (!object)
         return NULL;
     good = text_add(object, "name", check->name) && text_add(object, "clause", check->clause) &&
-           text_add(object, "result", results[check->state]);
+           text_add(object, "result", results[check->state]) &&
+           text_add(object, "note", check->state == PEER_CHECK_PASSED ? check->note : "");
     if (good && check->state == PEER_CHECK_FAILED) {
         peer_check_sentence(check, &sentence);
         good = text_add(object, "certificate", check->subject) &&
@@ -162,21 +166,13 @@ static void inputs_deinit(Inputs *inputs)
     tred_config_deinit(&inputs->config);
 }
 
-static int problem(int error, const char *text)
-{
-    (void)fprintf(stderr, "trectl check-peer: %s\n", text[0] != '\0' ? text : strerror(-error));
-    return error;
-}
-
-static int certificates_add(Inputs *inputs, const char *path)
+static int certificates_add(Inputs *inputs, const char *path, Reason *reason)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
-    Reason reason = {0};
-    int r;
+    int r = certificates_read(path, &certificates, reason);
 
-    r = certificates_read(path, &certificates, &reason);
     if (r < 0)
-        return problem(r, reason.text);
+        return r;
     for (int i = 0; i < sk_X509_num(certificates); i++) {
         Octets *octets = &inputs->certificates[inputs->n_certificates];
         int size;
@@ -185,80 +181,68 @@ static int certificates_add(Inputs *inputs, const char *path)
             return 0;
         size = i2d_X509(sk_X509_value(certificates, i), &octets->data);
         if (size <= 0)
-            return problem(-ENOMEM, "");
+            return -ENOMEM;
         octets->size = (size_t)size;
         inputs->n_certificates++;
     }
     return 0;
 }
 
-static int ocsp_add(Inputs *inputs, const char *path)
+static int ocsp_add(Inputs *inputs, const char *path, Reason *reason)
 {
     Octets *octets = &inputs->ocsp[inputs->n_ocsp];
-    char text[512];
     int r;
 
     if (inputs->n_ocsp == OCSP_SHOWN)
         return 0;
     r = file_read(path, (size_t)2 * PEER_EVIDENCE_SIZE_MAX, &octets->data, &octets->size);
-    if (r < 0) {
-        (void)snprintf(text, sizeof(text), "%.400s: can't be read: %s", path, strerror(-r));
-        return problem(r, text);
-    }
+    if (r < 0)
+        return reason_set(reason, r, "%.400s: can't be read: %s", path, strerror(-r));
     inputs->n_ocsp++;
     return 0;
 }
 
-static int crls_add(Inputs *inputs, const char *path)
+/* As in tred: a list that can't be read is not passed over. */
+static int crls_add(Inputs *inputs, const char *path, Reason *reason)
 {
-    Reason reason = {0};
-    const int r = crl_store_read(&inputs->crls, path, &reason);
+    const int r = crl_store_read(&inputs->crls, path, reason);
 
-    if (r < 0)
-        return problem(r, reason.text);
-    if (reason.text[0] != '\0')
-        (void)problem(0, reason.text);
-    return 0;
+    return r == 0 && reason->text[0] != '\0' ? -EINVAL : r;
 }
 
-/* Each of them says what is wrong itself. */
-static int evidence_load(const CheckPeerOptions *options, Inputs *inputs)
+static int evidence_load(const CheckPeerOptions *options, Inputs *inputs, Reason *reason)
 {
     int r;
 
-    r = certificates_add(inputs, options->certificate);
+    r = certificates_add(inputs, options->certificate, reason);
     for (size_t i = 0; r == 0 && i < options->n_chains; i++)
-        r = certificates_add(inputs, options->chains[i]);
+        r = certificates_add(inputs, options->chains[i], reason);
     for (size_t i = 0; r == 0 && i < options->n_ocsp; i++)
-        r = ocsp_add(inputs, options->ocsp[i]);
+        r = ocsp_add(inputs, options->ocsp[i], reason);
     for (size_t i = 0; r == 0 && i < options->n_crls; i++)
-        r = crls_add(inputs, options->crls[i]);
+        r = crls_add(inputs, options->crls[i], reason);
     return r;
 }
 
 /* With --anchors, nothing is taken from the configuration; without, what no option says. */
-static int config_load(const CheckPeerOptions *options, Inputs *inputs)
+static int config_load(const CheckPeerOptions *options, Inputs *inputs, Reason *reason)
 {
-    Reason reason = {0};
     int r;
 
     inputs->revocation =
         options->n_crls + options->n_ocsp > 0 ? REVOCATION_REQUIRE : REVOCATION_IF_AVAILABLE;
     if (options->anchors)
         return 0;
-    r = tred_config_read(options->config, &inputs->config, &reason);
+    r = tred_config_read(options->config, &inputs->config, reason);
     if (r < 0)
-        return problem(r, reason.text);
+        return r;
     inputs->name = inputs->config.segw_name;
     inputs->revocation = (RevocationMode)inputs->config.revocation;
-    r = crl_store_read(&inputs->crls, inputs->config.crl_directory, &reason);
-    if (r == -ENOENT)
-        return 0;
-    /* As in tred: a list that can't be read is not passed over. */
-    return r < 0 || reason.text[0] != '\0' ? problem(r < 0 ? r : -EINVAL, reason.text) : 0;
+    r = crls_add(inputs, inputs->config.crl_directory, reason);
+    return r == -ENOENT ? 0 : r;
 }
 
-static int revocation_read(const char *name, RevocationMode *ret)
+static int revocation_read(const char *name, RevocationMode *ret, Reason *reason)
 {
     for (unsigned i = 0; revocation_modes[i]; i++) {
         if (strcmp(name, revocation_modes[i]) == 0) {
@@ -266,7 +250,7 @@ static int revocation_read(const char *name, RevocationMode *ret)
             return 0;
         }
     }
-    return problem(-EINVAL, "--revocation is off, if-available or require");
+    return reason_set(reason, -EINVAL, "--revocation is off, if-available or require");
 }
 
 static int profile_load(const char *name, PeerProfile *ret, Reason *reason)
@@ -278,27 +262,23 @@ static int profile_load(const char *name, PeerProfile *ret, Reason *reason)
     return peer_profile_read(name, ret, reason);
 }
 
-static int policy_load(const CheckPeerOptions *options, Inputs *inputs)
+static int policy_load(const CheckPeerOptions *options, Inputs *inputs, Reason *reason)
 {
     const char *anchors = options->anchors ? options->anchors : inputs->config.anchors;
     const char *profile = options->profile              ? options->profile
                           : inputs->config.segw_profile ? inputs->config.segw_profile
                                                         : SEGW_PROFILE_3GPP;
-    Reason reason = {0};
     int r;
 
     if (options->name)
         inputs->name = options->name;
     if (options->revocation) {
-        r = revocation_read(options->revocation, &inputs->revocation);
+        r = revocation_read(options->revocation, &inputs->revocation, reason);
         if (r < 0)
             return r;
     }
-    r = profile_load(profile, &inputs->profile, &reason);
-    if (r < 0)
-        return problem(r, reason.text);
-    r = anchor_store_read(anchors, &inputs->anchors, &reason);
-    return r < 0 ? problem(r, reason.text) : 0;
+    r = profile_load(profile, &inputs->profile, reason);
+    return r < 0 ? r : anchor_store_read(anchors, &inputs->anchors, reason);
 }
 
 static void views(const Octets *octets, size_t count, Bytes *ret)
@@ -307,6 +287,7 @@ static void views(const Octets *octets, size_t count, Bytes *ret)
         ret[i] = (Bytes){octets[i].data, octets[i].size};
 }
 
+/* ACCEPTED, REFUSED, or -errno. */
 static int judge(const Inputs *inputs, const CheckPeerOptions *options)
 {
     Bytes certificates[CERTIFICATES_SHOWN], ocsp[OCSP_SHOWN];
@@ -334,26 +315,62 @@ static int judge(const Inputs *inputs, const CheckPeerOptions *options)
     if (r == 0)
         r = check_peer_print(&report, options->json);
     peer_report_deinit(&report);
-    if (r < 0) {
-        (void)problem(r, "");
-        return COULD_NOT_JUDGE;
+    return r < 0 ? r : status;
+}
+
+/* What is read for want of memory is called damaged, or nothing. */
+static int inputs_load(const CheckPeerOptions *options, Inputs *inputs, Reason *reason)
+{
+    memory_watch_begin();
+    int r = crl_store_init(&inputs->crls);
+    if (r == 0)
+        r = config_load(options, inputs, reason);
+    if (r == 0)
+        r = evidence_load(options, inputs, reason);
+    if (r == 0)
+        r = policy_load(options, inputs, reason);
+    return memory_ran_out() ? reason_set(reason, -ENOMEM, "%s", strerror(ENOMEM)) : r;
+}
+
+static int run(int argc, char **argv, CheckPeerOptions *options, Reason *reason)
+{
+    _cleanup_(inputs_deinit) Inputs inputs = {0};
+    int r = memory_watch();
+
+    if (r == 0)
+        r = check_peer_options_read(argc, argv, options, reason);
+    if (r == 0 && options->help) {
+        check_peer_usage();
+        return ACCEPTED;
     }
-    return status;
+    if (r == 0)
+        r = inputs_load(options, &inputs, reason);
+    return r < 0 ? r : judge(&inputs, options);
 }
 
 int check_peer_main(int argc, char **argv)
 {
-    _cleanup_(inputs_deinit) Inputs inputs = {0};
-    CheckPeerOptions options;
+    CheckPeerOptions options = {0};
+    Reason reason = {0};
+    const int r = run(argc, argv, &options, &reason);
 
-    if (check_peer_options_read(argc, argv, &options) < 0)
-        return COULD_NOT_JUDGE;
-    if (options.help) {
-        check_peer_usage();
-        return ACCEPTED;
+    if (r >= 0)
+        return r;
+    if (reason.text[0] == '\0')
+        reason_set(&reason, r, "%s", strerror(-r));
+    (void)fprintf(stderr, "trectl check-peer: %s\n", reason.text);
+    if (options.json)
+        check_peer_print_problem(&reason);
+    return COULD_NOT_JUDGE;
+}
+
+void check_peer_print_problem(const Reason *reason)
+{
+    json_object *object = json_object_new_object();
+
+    if (object && text_add(object, "error", reason->text)) {
+        (void)puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
     }
-    if (crl_store_init(&inputs.crls) < 0 || config_load(&options, &inputs) < 0 ||
-        evidence_load(&options, &inputs) < 0 || policy_load(&options, &inputs) < 0)
-        return COULD_NOT_JUDGE;
-    return judge(&inputs, &options);
+    json_object_put(object);
 }

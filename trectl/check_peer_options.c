@@ -1,10 +1,15 @@
 /* What does the command line of trectl check-peer ask for? */
 #include "trectl/check_peer_options.h"
 
+#include "base/fqdn.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+
+/* 9999-12-31 23:59:59 UTC */
+#define TIME_LAST 253402300799LL
 
 static const char usage[] =
     "Usage: trectl check-peer --cert FILE [OPTION…]\n"
@@ -30,52 +35,79 @@ void check_peer_usage(void)
     (void)fputs(usage, stdout);
 }
 
-static int problem(const char *what, const char *value)
-{
-    (void)fprintf(stderr, "trectl check-peer: %s%s\n", what, value);
-    return -EINVAL;
-}
-
-static int list_add(const char **list, size_t *count, const char *value)
+static int list_add(const char **list, size_t *count, const char *value, Reason *reason)
 {
     if (*count == CHECK_PEER_FILES_MAX)
-        return problem("too many files; put several into one, beginning with ", value);
+        return reason_set(reason, -EINVAL,
+                          "too many files; put several into one, beginning with %s", value);
     list[(*count)++] = value;
     return 0;
 }
 
-static int time_read(const char *text, time_t *ret)
+/* A day that there is: timegm() would make March of February's 31st. */
+static bool date_is_real(const struct tm *tm, time_t time)
+{
+    struct tm again;
+
+    return gmtime_r(&time, &again) && again.tm_year == tm->tm_year && again.tm_mon == tm->tm_mon &&
+           again.tm_mday == tm->tm_mday && again.tm_hour == tm->tm_hour &&
+           again.tm_min == tm->tm_min && again.tm_sec == tm->tm_sec;
+}
+
+/* Up to the last second of the year 9999, which is the last that a certificate can name. */
+static bool seconds_read(const char *text, time_t *ret)
+{
+    enum { DIGITS = 10 };
+    char *end = NULL;
+    long long seconds;
+
+    errno = 0;
+    seconds = strtoll(text, &end, DIGITS);
+    *ret = (time_t)seconds;
+    return errno == 0 && end != text && *end == '\0' && seconds >= 0 && seconds <= TIME_LAST;
+}
+
+static int time_read(const char *text, time_t *ret, Reason *reason)
 {
     struct tm tm = {0};
     const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    char *digits_end = NULL;
-    long long seconds;
 
     if (end && *end == '\0') {
+        const struct tm written = tm;
+
         *ret = timegm(&tm);
+        if (date_is_real(&written, *ret) && *ret >= 0 && *ret <= TIME_LAST)
+            return 0;
+    } else if (seconds_read(text, ret)) {
         return 0;
     }
-    seconds = strtoll(text, &digits_end, 10);
-    if (*text == '\0' || *digits_end != '\0')
-        return problem("this is no time like 2026-01-31T12:00:00Z: ", text);
-    *ret = (time_t)seconds;
-    return 0;
+    return reason_set(reason, -EINVAL,
+                      "this is no time like 2026-01-31T12:00:00Z, nor seconds since 1970: %s",
+                      text);
+}
+
+static int name_read(const char *text, const char **ret, Reason *reason)
+{
+    *ret = text;
+    return fqdn_is_valid(text, strlen(text))
+               ? 0
+               : reason_set(reason, -EINVAL, "--name is no FQDN in A-label form: '%s'", text);
 }
 
 enum { CERT = 256, CHAIN, CRL, OCSP, ANCHORS, PROFILE, NAME, REVOCATION, TIME, JSON };
 
-static int option_take(int option, const char *value, CheckPeerOptions *ret)
+static int option_take(int option, const char *value, CheckPeerOptions *ret, Reason *reason)
 {
     switch (option) {
     case CERT:
         ret->certificate = value;
         return 0;
     case CHAIN:
-        return list_add(ret->chains, &ret->n_chains, value);
+        return list_add(ret->chains, &ret->n_chains, value, reason);
     case CRL:
-        return list_add(ret->crls, &ret->n_crls, value);
+        return list_add(ret->crls, &ret->n_crls, value, reason);
     case OCSP:
-        return list_add(ret->ocsp, &ret->n_ocsp, value);
+        return list_add(ret->ocsp, &ret->n_ocsp, value, reason);
     case ANCHORS:
         ret->anchors = value;
         return 0;
@@ -83,13 +115,12 @@ static int option_take(int option, const char *value, CheckPeerOptions *ret)
         ret->profile = value;
         return 0;
     case NAME:
-        ret->name = value;
-        return 0;
+        return name_read(value, &ret->name, reason);
     case REVOCATION:
         ret->revocation = value;
         return 0;
     case TIME:
-        return time_read(value, &ret->time);
+        return time_read(value, &ret->time, reason);
     case JSON:
         ret->json = true;
         return 0;
@@ -104,7 +135,7 @@ static int option_take(int option, const char *value, CheckPeerOptions *ret)
     }
 }
 
-int check_peer_options_read(int argc, char **argv, CheckPeerOptions *ret)
+int check_peer_options_read(int argc, char **argv, CheckPeerOptions *ret, Reason *reason)
 {
     static const struct option options[] = {
         {"cert", required_argument, NULL, CERT},
@@ -124,15 +155,23 @@ int check_peer_options_read(int argc, char **argv, CheckPeerOptions *ret)
     int option;
 
     *ret = (CheckPeerOptions){.config = "/etc/tred/tred.conf", .time = time(NULL)};
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option_take(option, optarg, ret) < 0)
+    /* Wherever it stands: it says in which form the others' faults are told. */
+    for (int i = 1; i < argc; i++)
+        ret->json = ret->json || strcmp(argv[i], "--json") == 0;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
+        if (option == '?' || option == ':') {
+            return reason_set(reason, -EINVAL, "%s: %s", argv[optind - 1],
+                              option == ':' ? "a value is missing" : "no such option");
+        }
+        if (option_take(option, optarg, ret, reason) < 0)
             return -EINVAL;
     }
     if (ret->help)
         return 0;
     if (optind < argc)
-        return problem("what is this? ", argv[optind]);
+        return reason_set(reason, -EINVAL, "what is this? %s", argv[optind]);
     if (!ret->certificate)
-        return problem("--cert is missing; name the SeGW's certificate", "");
+        return reason_set(reason, -EINVAL, "--cert is missing; name the SeGW's certificate");
     return 0;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 
 #include <stdbool.h>
 #include <time.h>
@@ -24,6 +25,6 @@ typedef struct CheckPeerOptions {
     bool help;
 } CheckPeerOptions;
 
-/* 0, or -EINVAL with what is wrong said on standard error. Strings are argv's. */
-int check_peer_options_read(int argc, char **argv, CheckPeerOptions *ret);
+/* 0, or -EINVAL with `reason`; ret->json is set either way. Strings are argv's. */
+int check_peer_options_read(int argc, char **argv, CheckPeerOptions *ret, Reason *reason);
 void check_peer_usage(void);

@@ -9,6 +9,7 @@
 #include "tpm/storagekey.h"
 #include "tred/bus.h"
 #include "tred/bus_error.h"
+#include "tred/channel.h"
 #include "tred/daemon_identity.h"
 
 #include <errno.h>
@@ -110,7 +111,7 @@ static void install_run(Work *work)
 static int anchors_exchange(Daemon *daemon, Verifier *verifier, const AnchorRecord *record)
 {
     Identity *identity = daemon->identity;
-    int r = verifier_attach(verifier, daemon->event);
+    int r = verifier_attach(verifier, daemon->event, &daemon->crls);
 
     if (r < 0)
         return r;
@@ -156,7 +157,7 @@ static void install_answer(Work *work, sd_bus_message *call)
         (void)sd_bus_reply_method_return(call, "t", install->record.version);
         return;
     }
-    log_warning("The anchors handed in by %s are not in force: %s", sd_bus_message_get_sender(call),
+    log_warning("The anchors handed in by %s are not in force: %s", call_sender(call),
                 reason[0] != '\0' ? reason : strerror(-r));
     if (r < 0 && reason[0] != '\0') {
         r = sd_bus_error_setf(&error, SD_BUS_ERROR_FAILED, "%s", reason);

@@ -10,6 +10,10 @@ enum { BUS_PATH_SIZE = 64 };
 int bus_manager_register(Daemon *daemon);
 int bus_exchange_register(Daemon *daemon);
 
+/* Put on a channel what may be called there. 0 or -errno. */
+int bus_manager_register_channel(Daemon *daemon, sd_bus *channel);
+int bus_exchange_register_channel(Daemon *daemon, sd_bus *channel);
+
 /* Tells everyone that State, and what goes with it, has changed. */
 void bus_manager_changed(Daemon *daemon);
 

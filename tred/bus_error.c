@@ -2,6 +2,7 @@
 #include "tred/bus_error.h"
 
 #include "base/log.h"
+#include "tred/channel.h"
 
 #include <errno.h>
 #include <string.h>
@@ -147,5 +148,5 @@ void bus_answer_error(sd_bus_message *call, int r, const sd_bus_error *error)
     r = sd_bus_error_is_set(error) ? sd_bus_reply_method_error(call, error)
                                    : sd_bus_reply_method_errno(call, r, NULL);
     if (r < 0)
-        log_debug("%s could not be answered: %s", sd_bus_message_get_sender(call), strerror(-r));
+        log_debug("%s could not be answered: %s", call_sender(call), strerror(-r));
 }

@@ -5,6 +5,7 @@
 #include "base/reason.h"
 #include "tred/bus_error.h"
 #include "tred/callers.h"
+#include "tred/channel.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -56,6 +57,8 @@ void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
         log_warning("Its owner could not be told: %s", strerror(-r));
 }
 
+enum { CHANGES_USEC = 20 * 1000 }; /* a handshake's changes make one signal */
+
 static void changes_emit(CallerExchange *held)
 {
     static const struct {
@@ -83,11 +86,11 @@ static void changes_emit(CallerExchange *held)
                                               BUS_EXCHANGE_INTERFACE, list);
 }
 
-static int on_changes(sd_event_source *source, void *userdata)
+static int on_changes(sd_event_source *source, uint64_t usec, void *userdata)
 {
     const Daemon *daemon = userdata;
 
-    (void)source;
+    (void)source, (void)usec;
     for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
         for (CallerExchange *held = caller->exchanges; held; held = held->next) {
             if (held->changed)
@@ -99,10 +102,17 @@ static int on_changes(sd_event_source *source, void *userdata)
 
 void bus_exchange_changed(CallerExchange *held, unsigned properties)
 {
-    Daemon *daemon = held->caller->daemon;
+    const Daemon *daemon = held->caller->daemon;
+    int enabled = SD_EVENT_OFF;
+    int r = sd_event_source_get_enabled(daemon->changes, &enabled);
 
     held->changed |= properties;
-    if (sd_event_source_set_enabled(daemon->changes, SD_EVENT_ONESHOT) < 0)
+    if (r >= 0 && enabled == SD_EVENT_OFF) {
+        r = sd_event_source_set_time_relative(daemon->changes, CHANGES_USEC);
+        if (r >= 0)
+            r = sd_event_source_set_enabled(daemon->changes, SD_EVENT_ONESHOT);
+    }
+    if (r < 0)
         changes_emit(held);
 }
 
@@ -148,7 +158,7 @@ static int get_peer_identity(sd_bus *bus, const char *path, const char *interfac
 /* The exchange belongs to one connection: every method asks this first. */
 int bus_exchange_check_owner(const CallerExchange *held, sd_bus_message *call, sd_bus_error *error)
 {
-    if (strcmp(sd_bus_message_get_sender(call), held->caller->name) != 0)
+    if (strcmp(call_sender(call), held->caller->name) != 0)
         return bus_error_set(error, BUS_E_NOT_OWNER, NULL);
     return 0;
 }
@@ -303,6 +313,12 @@ static int exchange_enumerate(sd_bus *bus, const char *prefix, void *userdata, c
     return 0;
 }
 
+int bus_exchange_register_channel(Daemon *daemon, sd_bus *channel)
+{
+    return sd_bus_add_fallback_vtable(channel, NULL, BUS_EXCHANGES_PATH, BUS_EXCHANGE_INTERFACE,
+                                      exchange_vtable, exchange_find, daemon);
+}
+
 int bus_exchange_register(Daemon *daemon)
 {
     int r =
@@ -312,9 +328,8 @@ int bus_exchange_register(Daemon *daemon)
     if (r >= 0)
         r = sd_bus_add_filter(daemon->bus, NULL, bus_exchange_children_filter, daemon);
     if (r >= 0)
-        r = sd_event_add_defer(daemon->event, &daemon->changes, on_changes, daemon);
-    if (r >= 0)
-        r = sd_event_source_set_priority(daemon->changes, SD_EVENT_PRIORITY_IDLE);
+        r = sd_event_add_time_relative(daemon->event, &daemon->changes, CLOCK_MONOTONIC,
+                                       CHANGES_USEC, CHANGES_USEC, on_changes, daemon);
     if (r >= 0)
         r = sd_event_source_set_enabled(daemon->changes, SD_EVENT_OFF);
     if (r < 0)

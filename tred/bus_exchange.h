@@ -14,8 +14,8 @@ typedef enum ExchangeProperty {
     EXCHANGE_PROPERTY_PEER_IDENTITY = 1 << 3,
 } ExchangeProperty;
 
-/* Tells who watches that these properties have changed, as soon as there is nothing else to do: who
- * waits for an answer goes first. */
+/* Tells who watches that these properties have changed, within some hundredths of a second and
+ * together: who waits for an answer goes first. */
 void bus_exchange_changed(CallerExchange *held, unsigned properties);
 
 /* An "ay": read as a view that lives as long as the message, and written. 0 or more, or -errno. */

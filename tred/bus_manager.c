@@ -6,7 +6,9 @@
 #include "tred/bus.h"
 #include "tred/bus_error.h"
 #include "tred/bus_manager_anchors.h"
+#include "tred/bus_manager_crls.h"
 #include "tred/callers.h"
+#include "tred/channel.h"
 #include "tred/daemon_identity.h"
 #include "tred/key_care.h"
 
@@ -26,9 +28,11 @@ static int get_state_reason(sd_bus *bus, const char *path, const char *interface
                             sd_bus_error *error)
 {
     const Daemon *daemon = userdata;
+    Reason reason;
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    return sd_bus_message_append(reply, "s", daemon->state_reason.text);
+    daemon_state_reason(daemon, &reason);
+    return sd_bus_message_append(reply, "s", reason.text);
 }
 
 static int get_identity(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -231,7 +235,7 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     r = exchange_check_group(group, &reason);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
-    r = caller_get(daemon, sd_bus_message_get_sender(call), &caller);
+    r = caller_get(daemon, call_sender(call), &caller);
     if (r < 0)
         return r;
     if (!caller_has_room(caller)) {
@@ -267,12 +271,22 @@ static int method_begin_exchange(sd_bus_message *call, void *userdata, sd_bus_er
     return begin(call, userdata, false, error);
 }
 
+static int method_open_channel(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    _cleanup_(close_fdp) int fd = -1;
+    int r = channel_open(userdata, call_sender(call), &fd);
+
+    (void)error;
+    return r < 0 ? r : sd_bus_reply_method_return(call, "h", fd);
+}
+
 static void reload_answer(Work *work, sd_bus_message *call)
 {
     const Daemon *daemon = work_daemon(work);
+    Reason reason;
 
-    (void)sd_bus_reply_method_return(call, "ss", identity_state_name(daemon->state),
-                                     daemon->state_reason.text);
+    daemon_state_reason(daemon, &reason);
+    (void)sd_bus_reply_method_return(call, "ss", identity_state_name(daemon->state), reason.text);
 }
 
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -281,8 +295,8 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
     int r;
 
     (void)error;
-    log_info("Asked by %s to read key, policy, certificates and anchors again",
-             sd_bus_message_get_sender(call));
+    log_info("Asked by %s to read key, policy, certificates, anchors and CRLs again",
+             call_sender(call));
     r = daemon_load_identity_for(daemon, call, reload_answer);
     return r < 0 ? r : 1;
 }
@@ -304,6 +318,9 @@ static const sd_bus_vtable manager_vtable[] = {
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("LastKnownTime", "t", bus_get_last_known_time, 0,
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("CrlIssuers", "a(stt)", bus_get_crl_issuers, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("CrlProblem", "s", bus_get_crl_problem, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("OcspWanted", "b", get_ocsp_wanted, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("KeyAlgorithm", "s", get_key_algorithm, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("KeyPolicy", "s", get_key_policy, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -315,6 +332,8 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("BeginExchange", SD_BUS_ARGS("q", group),
                             SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i),
                             method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("OpenChannel", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", channel),
+                            method_open_channel, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("InstallAnchors", SD_BUS_ARGS("ay", bundle, "ay", approval),
                             SD_BUS_RESULT("t", version), bus_install_anchors,
                             SD_BUS_VTABLE_UNPRIVILEGED),
@@ -322,6 +341,21 @@ static const sd_bus_vtable manager_vtable[] = {
                             method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };
+
+/* No bus policy stands before a channel: it has what the IKE client's user may call, and no more.
+ */
+static const sd_bus_vtable channel_vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_METHOD("BeginExchange", "q", "otayay", method_begin_exchange,
+                  SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_VTABLE_END,
+};
+
+int bus_manager_register_channel(Daemon *daemon, sd_bus *channel)
+{
+    return sd_bus_add_object_vtable(channel, NULL, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
+                                    channel_vtable, daemon);
+}
 
 int bus_manager_register(Daemon *daemon)
 {
@@ -334,7 +368,7 @@ void bus_manager_changed(Daemon *daemon)
     int r = sd_bus_emit_properties_changed(
         daemon->bus, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, "State", "StateReason", "Identity",
         "CertificateChain", "AnchorHashes", "AnchorsGuarded", "AnchorsVersion", "LastKnownTime",
-        "KeyAlgorithm", "KeyPolicy", "PcrMismatch", NULL);
+        "CrlIssuers", "CrlProblem", "KeyAlgorithm", "KeyPolicy", "PcrMismatch", NULL);
 
     if (r < 0)
         log_warning("The change of State could not be announced on the bus: %s", strerror(-r));

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "tred/bus.h"
+#include "tred/channel.h"
 #include "tred/key_care.h"
 #include "tred/work.h"
 
@@ -63,6 +64,7 @@ static int on_name_lost(sd_bus_message *signal, void *userdata, sd_bus_error *er
     if (sd_bus_message_read(signal, "s", &name) < 0)
         return 0;
     work_forget_caller(daemon, name);
+    channel_close(daemon, name);
     caller = caller_find(daemon, name);
     if (caller)
         caller_vanished(caller);

@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 typedef struct Caller Caller;
+typedef struct Channel Channel; /* channel.c's */
 typedef struct Daemon Daemon;
 typedef struct Work Work; /* work.c's */
 typedef struct CallerExchange CallerExchange;
@@ -44,8 +45,6 @@ struct Daemon {
     TredConfig config;
     sd_event *event;
     sd_bus *bus;
-    bool serves;               /* calls on the bus are answered */
-    sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
     IdentityState state;
     Reason state_reason;   /* empty when ready */
     Identity *identity;    /* NULL if it could not be loaded */
@@ -65,12 +64,14 @@ struct Daemon {
     unsigned clock_postponed;        /* as an exchange was waiting for the TPM */
     Work *clock_work;                /* counts the last-known time; NULL: none is under way */
     Verifier *verifier;              /* that the first identity is loaded with */
+    CrlsInForce crls;
     DataPlaneOptions dataplane_options;
     DataPlane *dataplane;
     size_t n_counting; /* who has asked for Children and waits for the counters */
     sd_bus_message *counting[DAEMON_COUNTING_MAX];
     ExchangeContext exchange_context;
     Caller *callers;
+    Channel *channels;
     size_t n_exchanges;
     uint64_t last_exchange; /* the number of the newest; numbers are never used twice */
 };

@@ -1,14 +1,19 @@
-/* Lists and opens the operator's CRLs. */
+/* Reads the operator's CRLs, and holds them. */
 #include "tred/crl_files.h"
 
 #include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
+
+/* Coarser than any file system's clock: a change within it may leave a file's times as they are. */
+enum { SETTLED_SECONDS = 2 };
 
 static void close_dirp(DIR **directory)
 {
@@ -16,88 +21,340 @@ static void close_dirp(DIR **directory)
         (void)closedir(*directory);
 }
 
-static int refuse(int r, Reason *reason, const char *path, const char *what)
+/* The first is told. */
+static void problem_note(Reason *problem, const char *path, const char *what)
 {
-    return reason_set(reason, r, "%.300s: %s. Put X.509 CRLs there, PEM or DER, and nothing else",
-                      path, what);
-}
-
-/* FNV-1a: no protection, which a file's owner needs none of to change it, but a mark to tell two
- * states of the directory apart. Its sum over the files is taken, as readdir() promises no order.
- */
-static uint64_t file_mark(const char *path, const struct stat *status)
-{
-    const uint64_t basis = 0xcbf29ce484222325, prime = 0x100000001b3;
-    const uint64_t facts[] = {
-        (uint64_t)status->st_ino,         (uint64_t)status->st_size,
-        (uint64_t)status->st_mtim.tv_sec, (uint64_t)status->st_mtim.tv_nsec,
-        (uint64_t)status->st_ctim.tv_sec, (uint64_t)status->st_ctim.tv_nsec,
-    };
-    uint64_t mark = basis;
-
-    for (; *path; path++)
-        mark = (mark ^ (unsigned char)*path) * prime;
-    for (size_t i = 0; i < ELEMENTS(facts); i++)
-        mark = (mark ^ facts[i]) * prime;
-    return mark;
-}
-
-static int file_add(CrlFiles *files, const char *path, Reason *reason)
-{
-    struct stat status = {0};
-
-    if (files->count == CRL_FILES_MAX)
-        return refuse(-EINVAL, reason, path, "there are more files than are looked at");
-    if (stat(path, &status) < 0)
-        return refuse(-errno, reason, path, strerror(errno));
-    if (!S_ISREG(status.st_mode))
-        return refuse(-EINVAL, reason, path, "it is no regular file");
-    files->paths[files->count] = strdup(path);
-    if (!files->paths[files->count])
-        return -ENOMEM;
-    files->count++;
-    files->mark += file_mark(path, &status);
-    return 0;
-}
-
-int crl_files_list(const char *directory, CrlFiles *ret, Reason *reason)
-{
-    _cleanup_(close_dirp) DIR *stream = opendir(directory);
-    const struct dirent *entry;
-
-    *ret = (CrlFiles){0};
-    if (!stream && errno == ENOENT)
-        return 0;
-    if (!stream)
-        return refuse(-errno, reason, directory, strerror(errno));
-    while ((entry = readdir(stream))) {
-        _cleanup_(free_charp) char *path = NULL;
-
-        if (entry->d_name[0] == '.')
-            continue;
-        if (asprintf(&path, "%s/%s", directory, entry->d_name) < 0)
-            return -ENOMEM;
-        int r = file_add(ret, path, reason);
-        if (r < 0)
-            return r;
+    if (problem->text[0] == '\0') {
+        reason_set(problem, 0, "%.300s: %s. Put X.509 CRLs there, PEM or DER, and nothing else",
+                   path, what);
     }
-    return 0;
 }
+
+static void crl_file_unref(CrlFile *file)
+{
+    if (!file || --file->n_references > 0)
+        return;
+    free(file->path);
+    free(file->data);
+    free(file);
+}
+DEFINE_POINTER_CLEANUP(CrlFile, crl_file_unref);
 
 void crl_files_deinit(CrlFiles *files)
 {
     for (size_t i = 0; i < files->count; i++)
-        free(files->paths[i]);
-    *files = (CrlFiles){0};
+        crl_file_unref(files->files[i]);
+    files->count = 0;
 }
 
-int crl_file_open(const char *path)
+bool crl_files_has(const CrlFiles *files, const CrlFile *file)
 {
-    /* O_NONBLOCK: a FIFO in the file's place must not hold us. */
-    _cleanup_(close_fdp) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    for (size_t i = 0; i < files->count; i++) {
+        if (files->files[i] == file)
+            return true;
+    }
+    return false;
+}
+
+bool crl_files_add(CrlFiles *files, CrlFile *file)
+{
+    if (crl_files_has(files, file))
+        return true;
+    if (files->count == CRL_COPIES_MAX)
+        return false;
+    file->n_references++;
+    files->files[files->count++] = file;
+    return true;
+}
+
+void crl_files_remove(CrlFiles *files, const CrlFile *file)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        if (files->files[i] != file)
+            continue;
+        crl_file_unref(files->files[i]);
+        files->files[i] = files->files[--files->count];
+        return;
+    }
+}
+
+void crl_files_replace(CrlFiles *ret, const CrlFiles *files)
+{
+    CrlFiles before = *ret;
+
+    ret->count = 0;
+    for (size_t i = 0; i < files->count; i++)
+        (void)crl_files_add(ret, files->files[i]);
+    crl_files_deinit(&before);
+}
+
+static bool has_all(const CrlFiles *files, const CrlFiles *others)
+{
+    for (size_t i = 0; i < others->count; i++) {
+        if (others->files[i]->flaw.text[0] == '\0' && !crl_files_has(files, others->files[i]))
+            return false;
+    }
+    return true;
+}
+
+bool crl_files_equal(const CrlFiles *a, const CrlFiles *b)
+{
+    return has_all(a, b) && has_all(b, a);
+}
+
+const CrlFile *crl_files_flawed(const CrlFiles *files)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        if (files->files[i]->flaw.text[0] != '\0')
+            return files->files[i];
+    }
+    return NULL;
+}
+
+static CrlMark mark_of(const struct stat *status)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (CrlMark){
+        .device = status->st_dev,
+        .inode = status->st_ino,
+        .size = status->st_size,
+        .modified = status->st_mtim,
+        .changed = status->st_ctim,
+        .is_settled = status->st_ctim.tv_sec < now.tv_sec - SETTLED_SECONDS,
+    };
+}
+
+static bool is_same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool is_same_mark(const CrlMark *a, const CrlMark *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           is_same_time(a->modified, b->modified) && is_same_time(a->changed, b->changed);
+}
+
+/* Files are read by one look at them after another. */
+typedef struct Look {
+    const CrlFiles *held;
+    bool again;
+    uint64_t now;
+    CrlFiles *found;
+    Reason *problem;
+} Look;
+
+static bool flaw_is_over(const CrlFile *file, const Look *look)
+{
+    return file->flaw.text[0] != '\0' &&
+           (look->again || (file->flaw_until != 0 && look->now >= file->flaw_until));
+}
+
+/* The copy of a file that has not changed; NULL: it must be read. */
+static CrlFile *find_unchanged(const Look *look, const char *path, const CrlMark *mark)
+{
+    for (size_t i = 0; !look->again && i < look->held->count; i++) {
+        CrlFile *file = look->held->files[i];
+
+        if (strcmp(file->path, path) == 0 && file->mark.is_settled &&
+            is_same_mark(&file->mark, mark) && !flaw_is_over(file, look))
+            return file;
+    }
+    return NULL;
+}
+
+/* The copy with the same octets; NULL: there is none. */
+static CrlFile *find_octets(const Look *look, const char *path, Bytes octets)
+{
+    for (size_t i = 0; i < look->held->count; i++) {
+        CrlFile *file = look->held->files[i];
+
+        if (strcmp(file->path, path) == 0 && !flaw_is_over(file, look) &&
+            bytes_equal((Bytes){file->data, file->size}, octets))
+            return file;
+    }
+    return NULL;
+}
+
+/* 0, -E2BIG or -ENOMEM. */
+static int found_add(const Look *look, CrlFile *file, const CrlMark *mark)
+{
+    file->mark = *mark;
+    file->is_kept = false;
+    return crl_files_add(look->found, file) ? 0 : -E2BIG;
+}
+
+static int octets_add(const Look *look, const char *path, const CrlMark *mark, uint8_t **data,
+                      size_t size)
+{
+    _cleanup_(crl_file_unrefp) CrlFile *file = find_octets(look, path, (Bytes){*data, size});
+
+    if (file) {
+        file->n_references++;
+    } else {
+        file = calloc(1, sizeof(*file));
+        if (!file)
+            return -ENOMEM;
+        file->n_references = 1;
+        file->data = steal_pointer(*data);
+        file->size = size;
+        file->path = strdup(path);
+        if (!file->path)
+            return -ENOMEM;
+    }
+    return found_add(look, file, mark);
+}
+
+static int descriptor_add(const Look *look, const char *path, int fd, const struct stat *before)
+{
+    _cleanup_(free_bytesp) uint8_t *data = NULL;
+    CrlMark mark = mark_of(before), after_mark;
+    struct stat after;
+    size_t size = 0;
+    int r = file_read_descriptor(fd, CRL_FILE_OCTETS_MAX, &data, &size);
+
+    if (r == -ENOMEM)
+        return r;
+    if (r == 0 && fstat(fd, &after) < 0)
+        r = -errno;
+    if (r < 0) {
+        problem_note(look->problem, path, r == -EFBIG ? "is larger than 8 MiB" : strerror(-r));
+        return 0;
+    }
+    after_mark = mark_of(&after);
+    mark.is_settled = mark.is_settled && is_same_mark(&mark, &after_mark);
+    return octets_add(look, path, &mark, &data, size);
+}
+
+/* A file that went since it was listed is gone; a link to nothing is there. */
+static bool is_gone(const char *path)
+{
     struct stat status;
 
-    if (fd < 0 || fstat(fd, &status) < 0)
-        return -errno;
-    return S_ISREG(status.st_mode) ? steal_fd(&fd) : -EINVAL;
+    return lstat(path, &status) < 0 && errno == ENOENT;
+}
+
+/* 1 if it was read, 0 with errno if it can't be, or -errno. */
+static int path_try(const Look *look, const char *path)
+{
+    /* O_NONBLOCK: a FIFO in the file's place must not hold us. */
+    _cleanup_(close_fdp) int fd = -1;
+    struct stat status;
+
+    if (stat(path, &status) < 0)
+        return 0;
+    const CrlMark mark = mark_of(&status);
+    CrlFile *file = find_unchanged(look, path, &mark);
+    if (!file)
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (!file && (fd < 0 || fstat(fd, &status) < 0))
+        return 0;
+    if (!S_ISREG(status.st_mode)) {
+        errno = EINVAL;
+        return 0;
+    }
+    int r = file ? found_add(look, file, &mark) : descriptor_add(look, path, fd, &status);
+    return r < 0 ? r : 1;
+}
+
+static int path_add(const Look *look, const char *path)
+{
+    int r = path_try(look, path);
+
+    if (r == 0) {
+        const int error = errno;
+
+        if (!is_gone(path)) {
+            problem_note(look->problem, path,
+                         error == EINVAL ? "is no regular file" : strerror(error));
+        }
+    }
+    return r < 0 ? r : 0;
+}
+
+static int directory_add(const Look *look, const char *path)
+{
+    _cleanup_(close_dirp) DIR *stream = opendir(path);
+    const struct dirent *entry;
+    int r = 0;
+
+    if (!stream) {
+        if (errno != ENOENT)
+            problem_note(look->problem, path, strerror(errno));
+        return 0;
+    }
+    while (r == 0 && (errno = 0, entry = readdir(stream))) {
+        _cleanup_(free_charp) char *file = NULL;
+
+        if (entry->d_name[0] == '.')
+            continue;
+        if (look->found->count == CRL_FILES_MAX)
+            return -E2BIG;
+        r = asprintf(&file, "%s/%s", path, entry->d_name) < 0 ? -ENOMEM : path_add(look, file);
+    }
+    if (r == 0 && errno != 0)
+        problem_note(look->problem, path, strerror(errno));
+    return r;
+}
+
+/* What was good and has no file any more. */
+static int kept_add(const Look *look)
+{
+    size_t octets = 0;
+
+    for (size_t i = 0; i < look->held->count; i++) {
+        CrlFile *file = look->held->files[i];
+
+        if (file->flaw.text[0] != '\0' || crl_files_has(look->found, file))
+            continue;
+        file->is_kept = true;
+        if (!crl_files_add(look->found, file))
+            return -E2BIG;
+    }
+    for (size_t i = 0; i < look->found->count; i++)
+        octets += look->found->files[i]->size;
+    return octets > CRL_COPIES_OCTETS_MAX ? -E2BIG : 0;
+}
+
+int crl_files_read(const char *directory, const CrlFiles *held, bool again, uint64_t now,
+                   CrlFiles *ret, Reason *problem)
+{
+    const Look look = {held, again, now, ret, problem};
+
+    *ret = (CrlFiles){0};
+    *problem = (Reason){0};
+    int r = directory_add(&look, directory);
+    if (r == 0)
+        r = kept_add(&look);
+    if (r != -E2BIG)
+        return r;
+    crl_files_replace(ret, held);
+    reason_set(problem, 0,
+               "%.300s: more CRLs than are looked at (%d files, %d MiB). Leave there those of "
+               "the SeGWs' CAs alone",
+               directory, CRL_FILES_MAX, CRL_COPIES_OCTETS_MAX / (1024 * 1024));
+    return 0;
+}
+
+void crls_in_force_set_problem(CrlsInForce *crls, const Reason *problem)
+{
+    if (strcmp(crls->problem.text, problem->text) == 0)
+        return;
+    crls->problem = *problem;
+    if (problem->text[0] == '\0') {
+        log_info("All CRLs can be read again");
+    } else if (crls->is_complete) {
+        log_error("%s. SeGWs are judged by what was in force before", problem->text);
+    } else {
+        log_error("%s. No SeGW is taken until that is mended", problem->text);
+    }
+    if (crls->on_changed)
+        crls->on_changed(crls->userdata);
+}
+
+void crls_in_force_deinit(CrlsInForce *crls)
+{
+    crl_files_deinit(&crls->files);
 }

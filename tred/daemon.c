@@ -7,6 +7,7 @@
 #include "tred/bus.h"
 #include "tred/bus_connection.h"
 #include "tred/callers.h"
+#include "tred/channel.h"
 #include "tred/clock.h"
 #include "tred/daemon_dataplane.h"
 #include "tred/daemon_identity.h"
@@ -26,7 +27,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
     (void)source, (void)info;
     (void)sd_notify(0, "RELOADING=1");
-    log_info("Reading key, certificates and anchors again");
+    log_info("Reading key, certificates, anchors and CRLs again");
     daemon_load_identity(daemon);
     return 0;
 }
@@ -152,6 +153,8 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     int r;
 
     *daemon = (Daemon){.config = *config};
+    daemon->crls.on_changed = daemon_crls_changed;
+    daemon->crls.userdata = daemon;
     *config = (TredConfig){0};
     exchange_context_init(daemon);
     r = verifier_start(daemon);
@@ -176,9 +179,8 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     if (r < 0)
         return r;
     /* A slow TPM takes minutes. Who reads State is answered meanwhile, who begins an exchange once
-     * it is done. */
-    daemon->serves = true;
-    daemon_ready_tell(daemon);
+     * it is done; so whoever waits for tred can start now. */
+    (void)sd_notify(0, "READY=1");
     return 0;
 }
 
@@ -199,6 +201,7 @@ void daemon_deinit(Daemon *daemon)
         (void)sd_bus_flush(daemon->bus);
     }
     dataplane_close(daemon->dataplane);
+    channels_close_all(daemon);
     bus_exchange_children_counted(daemon); /* whoever still asked is answered */
     work_drop_all(daemon);
     daemon_drop_identity(daemon);
@@ -208,9 +211,9 @@ void daemon_deinit(Daemon *daemon)
         tpm_close(daemon->tpm);
     free(daemon->mismatch);
     verifier_unref(daemon->verifier);
+    crls_in_force_deinit(&daemon->crls);
     peer_key_deinit(&daemon->exchange_context.peer_key);
     sd_bus_flush_close_unref(daemon->bus);
-    sd_event_source_disable_unref(daemon->patience);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);
     sd_event_source_disable_unref(daemon->ahead);

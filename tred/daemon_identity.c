@@ -21,7 +21,6 @@ enum {
     VALUE_TEXT_SIZE = 2 * PCR_VALUE_MAX + 1,
     USEC_PER_SEC = 1000000,
     PAUSE_MAX_MS = 5000,
-    PATIENCE_USEC = 10 * USEC_PER_SEC,
 };
 
 void daemon_drop_identity(Daemon *daemon)
@@ -96,6 +95,25 @@ static void ready_log(const Daemon *daemon)
         log_warning("DEVELOPMENT: %s", daemon->state_reason.text);
 }
 
+void daemon_state_reason(const Daemon *daemon, Reason *ret)
+{
+    const char *problem = daemon_is_serving(daemon) ? daemon->crls.problem.text : "";
+    const char *own = daemon->state_reason.text;
+
+    reason_set(ret, 0, "%s%s%s", own, own[0] != '\0' && problem[0] != '\0' ? ". " : "", problem);
+}
+
+/* To systemd and on the bus. */
+static void state_show(Daemon *daemon)
+{
+    Reason reason;
+
+    daemon_state_reason(daemon, &reason);
+    (void)sd_notifyf(0, "STATUS=%s%s%s", identity_state_name(daemon->state),
+                     reason.text[0] != '\0' ? ": " : "", reason.text);
+    bus_manager_changed(daemon);
+}
+
 static void state_announce(Daemon *daemon)
 {
     const char *name = identity_state_name(daemon->state);
@@ -109,9 +127,15 @@ static void state_announce(Daemon *daemon)
         if (daemon->mismatch)
             mismatch_log(daemon->mismatch);
     }
-    (void)sd_notifyf(0, "STATUS=%s%s%s", name, daemon->state_reason.text[0] != '\0' ? ": " : "",
-                     daemon->state_reason.text);
-    bus_manager_changed(daemon);
+    state_show(daemon);
+}
+
+void daemon_crls_changed(void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    if (daemon->state != IDENTITY_LOADING)
+        state_show(daemon);
 }
 
 /* Said once: a client that tries again and again is no reason to repeat it. */
@@ -137,39 +161,6 @@ static void identity_loaded(Daemon *daemon, Identity *identity)
     state_set(daemon, IDENTITY_DEVELOPMENT,
               "The device key is under no TPM policy: whoever reaches the TPM can sign as this "
               "device. Not for use in the field; provision it with a policy (tre-provision(8))");
-}
-
-static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    Daemon *daemon = userdata;
-
-    (void)source, (void)usec;
-    daemon_ready_tell(daemon);
-    return 0;
-}
-
-void daemon_ready_tell(Daemon *daemon)
-{
-    char text[64];
-    int r = 0;
-
-    if (daemon->serves && daemon->state != IDENTITY_LOADING) {
-        daemon->patience = sd_event_source_disable_unref(daemon->patience);
-        (void)sd_notify(0, "READY=1");
-        return;
-    }
-    (void)snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%d", 3 * PATIENCE_USEC);
-    (void)sd_notify(0, text);
-    if (daemon->patience) {
-        r = sd_event_source_set_time_relative(daemon->patience, PATIENCE_USEC);
-        if (r >= 0)
-            r = sd_event_source_set_enabled(daemon->patience, SD_EVENT_ONESHOT);
-    } else {
-        r = sd_event_add_time_relative(daemon->event, &daemon->patience, CLOCK_MONOTONIC,
-                                       PATIENCE_USEC, 0, on_patience, daemon);
-    }
-    if (r < 0)
-        log_warning("systemd may lose patience with a slow TPM: %s", strerror(-r));
 }
 
 /* One load: what it is to become, and how it ended. */
@@ -256,7 +247,7 @@ static void load_end(Work *work)
     if (work_is_given_up(work))
         return;
     if (load->result == 0)
-        load->result = verifier_attach(load->identity->verifier, daemon->event);
+        load->result = verifier_attach(load->identity->verifier, daemon->event, &daemon->crls);
     callers_close_unsigned(daemon, "The device's identity is read again. Begin another exchange");
     if (load->result == 0) {
         mismatch_keep(daemon, NULL);
@@ -268,7 +259,6 @@ static void load_end(Work *work)
     } else {
         load_failed(daemon, load);
     }
-    daemon_ready_tell(daemon);
     start_over_note(daemon);
 }
 

@@ -1,11 +1,15 @@
 /* Who this device is: loading its identity, and State. */
 #pragma once
 
+#include "base/reason.h"
 #include "tred/work.h"
 
-/* Tells systemd that tred is ready, once calls are answered and the identity was read, whatever
- * came of that; until then, that its start goes on. */
-void daemon_ready_tell(Daemon *daemon);
+/* Why State is what it is, and what to do; where exchanges can be begun, which CRL can't be read.
+ * Empty: nothing is to be said. */
+void daemon_state_reason(const Daemon *daemon, Reason *ret);
+
+/* CRLs came into force, or one can't be read; of a Daemon. */
+void daemon_crls_changed(void *daemon);
 
 /* Has key, certificates and anchors read again, as work: what was read before serves until then.
  * When it ends, exchanges that have not signed yet are closed: what they announced may no longer be

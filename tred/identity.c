@@ -1,6 +1,7 @@
 /* Loads the device's key, certificates and anchors, and holds them against each other. */
 #include "base/file.h"
 #include "crypto/openssl.h"
+#include "crypto/spki.h"
 #include "policy/anchorbundle.h"
 #include "policy/tpmsigningkey.h"
 #include "policy/tss2key.h"
@@ -11,7 +12,6 @@
 #include "tred/identity_internal.h"
 
 #include <errno.h>
-#include <openssl/x509.h>
 #include <string.h>
 
 enum { CHAIN_FILE_SIZE_MAX = 1024 * 1024 };
@@ -144,12 +144,12 @@ static int chain_load(const TredConfig *config, Identity *identity, Bytes file, 
 {
     Reason cause = {0};
     _cleanup_(openssl_free_bytesp) unsigned char *key = NULL;
-    const int key_size = i2d_PUBKEY(identity->public_key, &key);
+    const int key_size = spki_encode(identity->public_key, &key);
     ChainFacts facts;
     int r;
 
-    if (key_size <= 0)
-        return -ENOMEM;
+    if (key_size < 0)
+        return key_size;
     r = verifier_get(config, identity, reason);
     if (r != 0)
         return r;

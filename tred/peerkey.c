@@ -1,22 +1,9 @@
 /* Reads the SeGW's public key, or takes the one that the same octets gave before. */
 #include "tred/peerkey.h"
 
-#include "crypto/openssl.h"
+#include "crypto/spki.h"
 
-#include <errno.h>
-#include <openssl/x509.h>
 #include <string.h>
-
-static int key_decode(Bytes public_key, EVP_PKEY **ret)
-{
-    const unsigned char *cursor = public_key.data;
-    _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = d2i_PUBKEY(NULL, &cursor, (long)public_key.size);
-
-    if (!key || cursor != public_key.data + public_key.size)
-        return -EBADMSG;
-    *ret = steal_pointer(key);
-    return 0;
-}
 
 static void key_keep(PeerKey *last, Bytes public_key, EVP_PKEY *key)
 {
@@ -37,7 +24,7 @@ int peer_key_read(PeerKey *last, Bytes public_key, EVP_PKEY **ret)
         *ret = last->key;
         return 0;
     }
-    r = key_decode(public_key, ret);
+    r = spki_decode(public_key, ret);
     if (r == 0)
         key_keep(last, public_key, *ret);
     return r;

@@ -16,7 +16,7 @@ typedef struct PeerKey {
 } PeerKey;
 
 /* Reads one SubjectPublicKeyInfo, with nothing after it. *ret is the caller's to EVP_PKEY_free().
- * 0, or -EBADMSG. */
+ * 0, -EOPNOTSUPP for a kind of key outside the profile, or -EBADMSG. */
 int peer_key_read(PeerKey *last, Bytes public_key, EVP_PKEY **ret);
 
 void peer_key_deinit(PeerKey *last);

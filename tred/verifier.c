@@ -177,3 +177,16 @@ int verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name
     verifier_handed_deinit(&handed);
     return r;
 }
+
+int verifier_try_crl(Verifier *verifier, const CrlFile *file, Reason *reason)
+{
+    Handed handed = {.fd = -1};
+    int r = verifier_handed_init((Bytes){file->data, file->size}, file->path, &handed);
+
+    if (r < 0)
+        return r;
+    const VerifyRequest request = verifier_request_of(FRAME_CRL, handed.name);
+    r = call(verifier, &request, handed.fd, reason);
+    verifier_handed_deinit(&handed);
+    return r == 0 ? verifier_answer_error(verifier, reason) : r;
+}

@@ -4,15 +4,19 @@
  * A verifier is made and handed profile and anchors while its owner waits; then it is attached to
  * the event loop, and nothing waits for it any more. Whatever changes or fails from then on is a
  * new process, which takes over once it has read all that it is handed: when the CRLs change, and
- * when a process has died, gone beyond a limit or answered nonsense. A process that can't read the
- * changed CRLs leaves the one before in force; where there is none, nobody is judged.
+ * when a process has died, gone beyond a limit or answered nonsense.
  *
- * A process that nobody has wanted for some seconds is ended, unless it was handed CRLs: then it
- * alone has what is in force. The next verifier_want() or verifier_ask() starts another. */
+ * All that it is handed is held here, CRLs too (crl_files.h), so that a process is as good as the
+ * one before. A file that can't be read is told (CrlsInForce.problem), and its issuers' last lists
+ * stay in force; only where the CRLs could never be read as a whole, nobody is judged.
+ *
+ * A process that nobody has wanted for some seconds is ended. The next verifier_want() or
+ * verifier_ask() starts another. */
 #pragma once
 
 #include "base/cleanup.h"
 #include "base/reason.h"
+#include "tred/crl_files.h"
 #include "verify/frames.h"
 
 #include <systemd/sd-event.h>
@@ -59,8 +63,13 @@ const AnchorFacts *verifier_anchors(const Verifier *verifier);
 int verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name, Bytes public_key,
                         ChainFacts *ret, Reason *reason);
 
-/* Lets it go on by itself: it reads the CRLs, and judges. 0 or -errno. */
-int verifier_attach(Verifier *verifier, sd_event *event);
+/* Has it read a file of CRLs, to see whether it can. Only before verifier_attach(). 0,
+ * VERIFIER_E_FAILED, or -errno with `reason` about the file. */
+int verifier_try_crl(Verifier *verifier, const CrlFile *file, Reason *reason);
+
+/* Lets it go on by itself: it reads the CRLs, those that have not changed as well, into `crls`
+ * (borrowed; the same for every verifier), and judges. 0 or -errno. */
+int verifier_attach(Verifier *verifier, sd_event *event, CrlsInForce *crls);
 
 /* A peer will be shown soon: has a process that was ended for want of work start again, and read
  * what it is handed meanwhile. Before verifier_attach() it does nothing. */

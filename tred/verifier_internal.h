@@ -3,7 +3,6 @@
 
 #include "base/helper.h"
 #include "base/reason.h"
-#include "tred/crl_files.h"
 #include "tred/verifier.h"
 
 /* Octets that every process of a verifier is handed, in memory that nobody changes. */
@@ -24,13 +23,14 @@ typedef enum LoadStep {
 typedef struct VerifierProcess {
     HelperProcess helper;
     LoadStep step;
-    CrlFiles crls;
-    size_t n_crls; /* handed over */
+    CrlFiles crls;    /* what it is handed, but for those with a flaw */
+    size_t next_crl;  /* in `crls`: the next that is looked at */
+    CrlFile *reading; /* the one that it was handed last; NULL: none yet */
+    size_t n_handed;
+    CrlFile *handed[CRL_COPIES_MAX]; /* by their numbers in its answers; borrowed from `crls` */
     sd_event_source *io, *deadline;
     FrameType awaited; /* the answer that is due; 0: none */
     bool has_judged;
-    bool is_without_crls; /* takes the place of one that had none: those that are there now can't be
-                             read */
 } VerifierProcess;
 
 struct Verification {
@@ -49,13 +49,12 @@ struct Verifier {
     sd_event_source *rest; /* ends `current` when nobody has wanted it for a while */
     Handed profile, anchors;
     AnchorFacts facts;
+    CrlsInForce *crls;        /* borrowed, from verifier_attach() on */
+    Reason read_problem;      /* of what `next` is handed */
     VerifierProcess *current; /* judges */
     VerifierProcess *next;    /* reads what it is handed, to take over */
-    uint64_t refused_mark;    /* of CRLs that could not be read, while `current` goes on without */
-    bool has_refused;
-    bool is_resting; /* `current` was ended for want of work: profile and anchors alone were in
-                        force */
-    Verification *waiting; /* the first is asked when `current` has an answer due */
+    bool is_resting;          /* `current` was ended for want of work */
+    Verification *waiting;    /* the first is asked when `current` has an answer due */
     size_t n_waiting;
     VerifyAnswer answer;
     uint8_t frame[FRAME_SIZE_MAX];
@@ -89,5 +88,35 @@ int verifier_answer_error(const Verifier *verifier, Reason *reason);
 int verifier_handed_init(Bytes octets, const char *name, Handed *ret);
 void verifier_handed_deinit(Handed *handed);
 
-/* Hands over what comes next by process->step. 0, or -errno with or without `reason`. */
-int verifier_load_step(Verifier *verifier, VerifierProcess *process, Reason *reason);
+/* Hands over what comes next by process->step. 0 or -errno. */
+int verifier_load_step(Verifier *verifier, VerifierProcess *process);
+
+/* Tells all who wait now that nobody judges them (verifier_loop.c). */
+void verifier_waiting_fail(Verifier *verifier, const char *reason);
+
+/* What comes of a process's answers and deadlines (verifier_loop.c). */
+int verifier_on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata);
+int verifier_on_deadline(sd_event_source *source, uint64_t usec, void *userdata);
+
+/* Ends what a process does after so long. 0 or -errno. */
+int verifier_deadline_set(const VerifierProcess *process, uint64_t milliseconds);
+
+/* The CRLs that are to be in force, and what of them can't be read (verifier_next.c). `again`:
+ * those that have not changed are read, too. 0 or -ENOMEM; *ret is for crl_files_deinit(). */
+int verifier_crls_look(const Verifier *verifier, bool again, CrlFiles *ret, Reason *problem);
+
+/* Says what is wrong with `files`, beside `problem`, which they could not be read for. */
+void verifier_problem_tell(Verifier *verifier, const CrlFiles *files, const Reason *problem);
+
+/* Has verifier->next go on from where it is, to be handed these CRLs; or starts it before; or looks
+ * at the CRLs before that. Where that fails, there is no `next` then, and it has been told. */
+void verifier_next_begin(Verifier *verifier, const CrlFiles *files, const Reason *problem);
+void verifier_next_start_with(Verifier *verifier, const CrlFiles *files, const Reason *problem);
+void verifier_next_start(Verifier *verifier);
+
+/* `next` has answered what it was handed last: hands over more, has it take over, or ends it. */
+void verifier_next_answered(Verifier *verifier);
+
+/* `next` has ended with -errno, or could not say what it was asked for. Where that was a CRL, the
+ * next process is to do without it. */
+void verifier_next_lost(Verifier *verifier, int r);

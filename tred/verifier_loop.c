@@ -4,13 +4,11 @@
 
 #include "base/log.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 enum {
-    VERDICT_DEADLINE_MS = 5000,  /* the worst shapes take 20 ms on a PC */
-    LOADING_DEADLINE_MS = 15000, /* for one file of CRLs, of which the largest take a second */
+    VERDICT_DEADLINE_MS = 5000, /* the worst shapes take 20 ms on a PC */
     USEC_PER_MSEC = 1000,
     /* Longer than the pause between an attempt to connect and the next; far shorter than a tunnel
      * is up. */
@@ -32,146 +30,28 @@ static void verification_end(Verifier *verifier, const Verdict *verdict, const c
 }
 
 /* Only as many as wait now: who is told may ask again. */
-static void verifications_fail(Verifier *verifier, const char *reason)
+void verifier_waiting_fail(Verifier *verifier, const char *reason)
 {
     for (size_t n = verifier->n_waiting; n > 0; n--)
         verification_end(verifier, NULL, reason);
 }
 
-static void next_start_without_crls(Verifier *verifier);
-
-/* A process that is not to judge: what was in force stays, or nobody is judged. */
-static void next_fail(Verifier *verifier, const char *reason)
+/* Copies that were kept in the place of a file are let go once later lists do for them. */
+static void obsolete_drop(Verifier *verifier)
 {
-    const bool can_do_without =
-        verifier->is_resting && verifier->next && !verifier->next->is_without_crls;
+    VerifierProcess *process = verifier->current;
+    const ObsoleteFiles *obsolete = &verifier->answer.obsolete;
 
-    verifier->refused_mark = verifier->next ? verifier->next->crls.mark : 0;
-    verifier->has_refused = verifier->current || can_do_without;
-    verifier_process_free(steal_pointer(verifier->next));
-    if (verifier->has_refused) {
-        log_error("%s. SeGWs are judged by what was in force before", reason);
-        if (can_do_without)
-            next_start_without_crls(verifier);
-    } else {
-        log_error("%s. No SeGW is taken until that is mended", reason);
-        verifications_fail(verifier, reason);
-    }
-}
+    for (size_t i = 0; i < obsolete->count; i++) {
+        const size_t number = obsolete->numbers[i];
+        CrlFile *file = number < process->n_handed ? process->handed[number] : NULL;
 
-static void next_take_over(Verifier *verifier)
-{
-    verifier_process_free(verifier->current);
-    verifier->current = steal_pointer(verifier->next);
-    verifier->has_refused = verifier->current->is_without_crls;
-    verifier->is_resting = false;
-    if (verifier->options.crl_directory) {
-        log_info("%zu CRL file(s) from %s", verifier->current->crls.count,
-                 verifier->options.crl_directory);
-    }
-}
-
-static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata);
-static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata);
-
-static int process_watch(Verifier *verifier, VerifierProcess *process)
-{
-    int r = sd_event_add_io(verifier->event, &process->io, process->helper.channel, EPOLLIN,
-                            on_answer, verifier);
-
-    if (r >= 0) {
-        r = sd_event_add_time_relative(verifier->event, &process->deadline, CLOCK_MONOTONIC, 0, 0,
-                                       on_deadline, verifier);
-    }
-    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_OFF);
-}
-
-static int deadline_set(const VerifierProcess *process, uint64_t milliseconds)
-{
-    int r = sd_event_source_set_time_relative(process->deadline, milliseconds * USEC_PER_MSEC);
-
-    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_ONESHOT);
-}
-
-static void next_step(Verifier *verifier)
-{
-    Reason reason = {0};
-    int r = verifier_load_step(verifier, verifier->next, &reason);
-
-    if (r == 0)
-        r = deadline_set(verifier->next, LOADING_DEADLINE_MS);
-    if (r < 0 && reason.text[0] == '\0')
-        (void)verifier_process_failed(verifier, r, &reason);
-    if (r < 0)
-        next_fail(verifier, reason.text);
-}
-
-/* Lists the CRLs, and goes on from where the process is. */
-static void next_begin(Verifier *verifier)
-{
-    Reason reason = {0};
-    int r = 0;
-
-    assert(verifier->next);
-    if (verifier->options.crl_directory && !verifier->next->is_without_crls)
-        r = crl_files_list(verifier->options.crl_directory, &verifier->next->crls, &reason);
-    if (r == 0)
-        r = process_watch(verifier, verifier->next);
-    if (r == 0) {
-        next_step(verifier);
-        return;
-    }
-    if (reason.text[0] == '\0')
-        (void)verifier_process_failed(verifier, r, &reason);
-    next_fail(verifier, reason.text);
-}
-
-static void next_start_with(Verifier *verifier, bool is_without_crls)
-{
-    Reason reason = {0};
-    int r = verifier_process_start(verifier, &verifier->next, &reason);
-
-    if (r == 0) {
-        verifier->next->is_without_crls = is_without_crls;
-        next_begin(verifier);
-        return;
-    }
-    if (r < 0)
-        (void)verifier_process_failed(verifier, r, &reason);
-    next_fail(verifier, reason.text);
-}
-
-static void next_start(Verifier *verifier)
-{
-    next_start_with(verifier, false);
-}
-
-/* Where `current` was ended for want of work, having had no CRL: what was in force goes on, as it
- * would if that had not been ended. */
-static void next_start_without_crls(Verifier *verifier)
-{
-    next_start_with(verifier, true);
-}
-
-/* `next` has answered what it was handed last. */
-static void next_answered(Verifier *verifier)
-{
-    VerifierProcess *process = verifier->next;
-    Reason reason = {0};
-
-    if (verifier->answer.error < 0) {
-        (void)verifier_answer_error(verifier, &reason);
-        if (reason.text[0] == '\0')
-            (void)verifier_process_failed(verifier, verifier->answer.error, &reason);
-        next_fail(verifier, reason.text);
-        return;
-    }
-    if (process->step != LOAD_CRLS)
-        process->step++;
-    if (process->step == LOADED) {
-        next_take_over(verifier);
-    } else {
-        next_step(verifier);
+        if (!file || !file->is_kept)
+            continue;
+        log_info("What %s held before is let go: there is a later list of each issuer", file->path);
+        process->handed[number] = NULL;
+        crl_files_remove(&verifier->crls->files, file);
+        crl_files_remove(&process->crls, file);
     }
 }
 
@@ -182,6 +62,7 @@ static int current_answered(Verifier *verifier)
     if (verifier->answer.error < 0)
         return verifier->answer.error;
     verifier->current->has_judged = true;
+    obsolete_drop(verifier);
     verification_end(verifier, &verifier->answer.verdict, "");
     return 0;
 }
@@ -196,23 +77,19 @@ static void current_fail(Verifier *verifier, int r, bool was_asked)
     (void)verifier_process_failed(verifier, r, &reason);
     log_error("%s", reason.text);
     verifier_process_free(steal_pointer(verifier->current));
-    verifier->has_refused = false;
     if (was_asked && verifier->waiting)
         verification_end(verifier, NULL, reason.text);
     if (is_replaced && !verifier->next)
-        next_start(verifier);
+        verifier_next_start(verifier);
 }
 
 static void next_received(Verifier *verifier, int r)
 {
-    Reason reason;
-
     if (r == 0) {
-        next_answered(verifier);
-        return;
+        verifier_next_answered(verifier);
+    } else {
+        verifier_next_lost(verifier, r);
     }
-    (void)verifier_process_failed(verifier, r, &reason);
-    next_fail(verifier, reason.text);
 }
 
 static void current_received(Verifier *verifier, int r, bool was_asked)
@@ -223,7 +100,7 @@ static void current_received(Verifier *verifier, int r, bool was_asked)
         current_fail(verifier, r, was_asked);
 }
 
-static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
+int verifier_on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     _cleanup_(verifier_unrefp) Verifier *verifier = verifier_ref(userdata);
     const bool is_next = verifier->next && source == verifier->next->io;
@@ -242,7 +119,7 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *use
     return 0;
 }
 
-static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+int verifier_on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
     _cleanup_(verifier_unrefp) Verifier *verifier = verifier_ref(userdata);
 
@@ -256,26 +133,31 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* True if `current` was handed the CRLs that are there now, or can't be succeeded by one that was.
- */
-static bool is_current(const Verifier *verifier)
+/* True if `current` was handed the CRLs as they are now; else another is started, or nobody can be
+ * judged. */
+static bool is_current(Verifier *verifier)
 {
-    Reason reason = {0};
-    CrlFiles now;
-    bool is;
+    Reason problem;
+    bool is = false;
+    CrlFiles files;
 
-    if (!verifier->current)
+    if (!verifier->current) {
+        verifier_next_start(verifier);
         return false;
-    if (!verifier->options.crl_directory)
-        return true;
-    if (crl_files_list(verifier->options.crl_directory, &now, &reason) < 0) {
-        log_error("%s. SeGWs are judged by what was in force before", reason.text);
+    }
+    int r = verifier_crls_look(verifier, false, &files, &problem);
+    if (r < 0) {
+        log_error("The CRLs can't be looked at: %s. SeGWs are judged by what was in force before",
+                  strerror(-r));
+        is = true;
+    } else if (crl_files_equal(&files, &verifier->current->crls)) {
+        verifier_problem_tell(verifier, &files, &problem);
         is = true;
     } else {
-        is = now.mark == verifier->current->crls.mark ||
-             (verifier->has_refused && now.mark == verifier->refused_mark);
+        verifier_next_start_with(verifier, &files, &problem);
+        is = !verifier->next && verifier->current;
     }
-    crl_files_deinit(&now);
+    crl_files_deinit(&files);
     return is;
 }
 
@@ -285,13 +167,13 @@ static bool is_idle(const Verifier *verifier)
            !verifier->waiting;
 }
 
-/* What it judges by, profile and anchors, is held here, so that another can be handed the same. */
+/* What it judges by is held here, so that another can be handed the same. */
 static int on_rest(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Verifier *verifier = userdata;
 
     (void)source, (void)usec;
-    if (is_idle(verifier) && verifier->current->crls.count == 0 && !verifier->has_refused) {
+    if (is_idle(verifier)) {
         verifier_process_free(steal_pointer(verifier->current));
         verifier->is_resting = true;
     }
@@ -321,16 +203,13 @@ static void go_on(Verifier *verifier)
         rest_later(verifier);
         return;
     }
-    if (!is_current(verifier)) {
-        next_start(verifier);
-        if (verifier->next || !verifier->waiting || !verifier->current)
-            return;
-    }
+    if (!is_current(verifier))
+        return;
     const Verification *first = verifier->waiting;
     int r = helper_send(verifier->current->helper.channel, (Bytes){first->frame, first->size}, -1);
     if (r == 0) {
         verifier->current->awaited = FRAME_PEER;
-        r = deadline_set(verifier->current, VERDICT_DEADLINE_MS);
+        r = verifier_deadline_set(verifier->current, VERDICT_DEADLINE_MS);
     }
     if (r < 0)
         current_fail(verifier, r, true);
@@ -352,14 +231,18 @@ void verifier_want(Verifier *verifier)
         return;
     rest_later(verifier);
     if (!verifier->current && !verifier->next && verifier->is_resting)
-        next_start(verifier);
+        verifier_next_start(verifier);
 }
 
-int verifier_attach(Verifier *verifier, sd_event *event)
+int verifier_attach(Verifier *verifier, sd_event *event, CrlsInForce *crls)
 {
+    Reason problem;
+    CrlFiles files;
+
     if (!verifier->next || verifier->next->step != LOAD_CRLS)
         return -EPROTO;
     verifier->event = sd_event_ref(event);
+    verifier->crls = crls;
     int r = sd_event_add_defer(event, &verifier->soon, on_soon, verifier);
     if (r >= 0)
         r = sd_event_source_set_enabled(verifier->soon, SD_EVENT_OFF);
@@ -369,8 +252,11 @@ int verifier_attach(Verifier *verifier, sd_event *event)
     }
     if (r < 0)
         return r;
-    next_begin(verifier);
-    return 0;
+    r = verifier_crls_look(verifier, true, &files, &problem);
+    if (r == 0)
+        verifier_next_begin(verifier, &files, &problem);
+    crl_files_deinit(&files);
+    return r;
 }
 
 static int verification_new(Verifier *verifier, const VerifyRequest *request, Verification **ret)

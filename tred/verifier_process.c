@@ -144,23 +144,37 @@ VerifyRequest verifier_request_of(FrameType type, const char *name)
     return request;
 }
 
-static int crl_hand(Verifier *verifier, VerifierProcess *process, Reason *reason)
+/* The next without a flaw; NULL: there is none. */
+static CrlFile *crl_next(VerifierProcess *process)
 {
-    const char *path = process->crls.paths[process->n_crls];
-    _cleanup_(close_fdp) int fd = crl_file_open(path);
-    VerifyRequest request = {.type = FRAME_CRL};
+    while (process->next_crl < process->crls.count) {
+        CrlFile *file = process->crls.files[process->next_crl++];
 
-    if (fd < 0)
-        return reason_set(reason, fd, "%.300s: can't be read: %s", path, strerror(-fd));
-    name_set(request.name, path);
-    process->n_crls++;
-    return verifier_request_send(verifier, process, &request, fd);
+        if (file->flaw.text[0] == '\0')
+            return file;
+    }
+    return NULL;
 }
 
-/* Hands over what comes next. 0, or -errno with or without `reason`. */
-int verifier_load_step(Verifier *verifier, VerifierProcess *process, Reason *reason)
+static int crl_hand(Verifier *verifier, VerifierProcess *process, CrlFile *file)
+{
+    Handed handed = {.fd = -1};
+    int r = verifier_handed_init((Bytes){file->data, file->size}, file->path, &handed);
+
+    if (r < 0)
+        return r;
+    const VerifyRequest request = verifier_request_of(FRAME_CRL, handed.name);
+    process->reading = file;
+    process->handed[process->n_handed++] = file;
+    r = verifier_request_send(verifier, process, &request, handed.fd);
+    verifier_handed_deinit(&handed);
+    return r;
+}
+
+int verifier_load_step(Verifier *verifier, VerifierProcess *process)
 {
     VerifyRequest request;
+    CrlFile *file;
 
     switch (process->step) {
     case LOAD_PROFILE:
@@ -170,8 +184,10 @@ int verifier_load_step(Verifier *verifier, VerifierProcess *process, Reason *rea
         request = verifier_request_of(FRAME_ANCHORS, verifier->anchors.name);
         return verifier_request_send(verifier, process, &request, verifier->anchors.fd);
     case LOAD_CRLS:
-        if (process->n_crls < process->crls.count)
-            return crl_hand(verifier, process, reason);
+        file = crl_next(process);
+        if (file)
+            return crl_hand(verifier, process, file);
+        process->reading = NULL;
         process->step = LOAD_COMPLETE;
         __attribute__((fallthrough));
     case LOAD_COMPLETE:

@@ -1,6 +1,8 @@
 /* The queue of what takes long in the TPM, and who waits for what of it. */
 #include "tred/work.h"
 
+#include "tred/channel.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -175,7 +177,7 @@ static bool waiters_forget(Work *work, const char *name)
     while (*link) {
         Waiter *waiter = *link;
 
-        if (strcmp(sd_bus_message_get_sender(waiter->call), name) != 0) {
+        if (strcmp(call_sender(waiter->call), name) != 0) {
             link = &waiter->next;
             continue;
         }

@@ -65,7 +65,75 @@ bool certificate_has_fqdn(const X509 *certificate, const char *fqdn)
     return dns_name_find(certificate, fqdn_equal, wanted);
 }
 
-static void name_print(const X509_NAME *name, char *ret, size_t size)
+/* Why a dNSName is no plain FQDN. */
+static const char *dns_name_flaw(const char *name, size_t size)
+{
+    if (fqdn_is_valid(name, size))
+        return "";
+    if (size == 0)
+        return " (empty)";
+    if (memchr(name, '*', size))
+        return " (a wildcard)";
+    if (memchr(name, '_', size))
+        return " (an underscore)";
+    if (name[size - 1] == '.')
+        return " (a dot at its end)";
+    return " (no FQDN in A-label form)";
+}
+
+/* One name as OpenSSL writes it, all that is not ASCII escaped. */
+static int general_name_print(BIO *bio, const GENERAL_NAME *name)
+{
+    const ASN1_STRING *text;
+    int r;
+
+    switch (name->type) {
+    case GEN_DNS:
+    case GEN_EMAIL:
+    case GEN_URI:
+        text = name->d.ia5;
+        r = BIO_printf(bio, "%s",
+                       name->type == GEN_DNS     ? "DNS:"
+                       : name->type == GEN_EMAIL ? "email:"
+                                                 : "URI:");
+        if (r > 0)
+            r = ASN1_STRING_print_ex(bio, text, ASN1_STRFLGS_ESC_CTRL | ASN1_STRFLGS_ESC_MSB);
+        if (r >= 0 && name->type == GEN_DNS) {
+            r = BIO_printf(bio, "%s",
+                           dns_name_flaw((const char *)ASN1_STRING_get0_data(text),
+                                         (size_t)ASN1_STRING_length(text)));
+        }
+        return r;
+    case GEN_IPADD:
+    case GEN_RID:
+        return GENERAL_NAME_print(bio, (GENERAL_NAME *)(uintptr_t)name);
+    default:
+        return BIO_printf(bio, "a name of another form");
+    }
+}
+
+void certificate_names_print(const X509 *certificate, char *ret, size_t size)
+{
+    _cleanup_(GENERAL_NAMES_freep) GENERAL_NAMES *names =
+        X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_mem());
+    int length = -1;
+
+    for (int i = 0; bio && i < sk_GENERAL_NAME_num(names); i++) {
+        if (i > 0)
+            (void)BIO_printf(bio, ", ");
+        (void)general_name_print(bio, sk_GENERAL_NAME_value(names, i));
+    }
+    if (bio)
+        length = BIO_read(bio, ret, (int)size - 1);
+    if (length > 0) {
+        ret[length] = '\0';
+    } else {
+        (void)snprintf(ret, size, "no name");
+    }
+}
+
+void certificate_name_print(const X509_NAME *name, char *ret, size_t size)
 {
     /* One line, names of types short, all that is not ASCII escaped: it goes into logs. */
     const unsigned long flags = XN_FLAG_ONELINE & ~(unsigned long)XN_FLAG_SPC_EQ;
@@ -84,10 +152,10 @@ static void name_print(const X509_NAME *name, char *ret, size_t size)
 
 void certificate_subject(const X509 *certificate, char *ret, size_t size)
 {
-    name_print(X509_get_subject_name(certificate), ret, size);
+    certificate_name_print(X509_get_subject_name(certificate), ret, size);
 }
 
 void certificate_issuer(const X509 *certificate, char *ret, size_t size)
 {
-    name_print(X509_get_issuer_name(certificate), ret, size);
+    certificate_name_print(X509_get_issuer_name(certificate), ret, size);
 }

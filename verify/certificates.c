@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "crypto/openssl.h"
+#include "verify/pem.h"
 
 #include <errno.h>
 #include <openssl/asn1.h>
@@ -13,13 +14,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PEM_BEGIN "-----BEGIN "
-
 enum {
     CERTIFICATES_FILE_MAX = 1024 * 1024,
     DER_SEQUENCE = 0x30,
     DER_LONG_LENGTH = 0x80,
-    LABEL_MAX = 63,
 };
 
 /* Takes `certificate` over, also when it fails. */
@@ -54,43 +52,15 @@ static int der_decode(Bytes bytes, const char *name, STACK_OF(X509) *certificate
             return reason_set(
                 reason, -EINVAL,
                 "%.200s: certificate %d at octet %zu is not a DER certificate; take it "
-                "out, or replace it with a good copy",
-                name, sk_X509_num(certificates) + 1, offset);
+                "out, or replace it with a good copy%s",
+                name, sk_X509_num(certificates) + 1, offset,
+                offset == 0 ? pem_hint(bytes, NULL) : "");
         }
         r = certificates_add(certificates, certificate, name, reason);
         if (r < 0)
             return r;
     }
     return 0;
-}
-
-/* Where the next line that begins a PEM block is, from `offset` on; the size if there is none. */
-static size_t pem_next(Bytes bytes, size_t offset)
-{
-    const size_t marker = strlen(PEM_BEGIN);
-
-    while (offset + marker <= bytes.size) {
-        const uint8_t *newline;
-
-        if (memcmp(bytes.data + offset, PEM_BEGIN, marker) == 0)
-            return offset;
-        newline = memchr(bytes.data + offset, '\n', bytes.size - offset);
-        if (!newline)
-            break;
-        offset = (size_t)(newline - bytes.data) + 1;
-    }
-    return bytes.size;
-}
-
-static size_t line_number(Bytes bytes, size_t offset)
-{
-    size_t line = 1;
-
-    for (size_t i = 0; i < offset; i++) {
-        if (bytes.data[i] == '\n')
-            line++;
-    }
-    return line;
 }
 
 static bool label_is_certificate(const char *label)
@@ -98,63 +68,54 @@ static bool label_is_certificate(const char *label)
     return strcmp(label, PEM_STRING_X509) == 0 || strcmp(label, PEM_STRING_X509_OLD) == 0;
 }
 
-/* Reads the block at the start of `bytes`. *ret_used is what it takes up. */
-static X509 *pem_block_decode(Bytes bytes, size_t *ret_used, char *ret_label)
+/* The certificate of a block, and nothing after it; NULL if it is none. */
+static X509 *block_decode(const PemBlock *block)
 {
-    _cleanup_(BIO_free_allp) BIO *bio = BIO_new_mem_buf(bytes.data, (int)bytes.size);
-    _cleanup_(openssl_free_textp) char *label = NULL;
-    _cleanup_(openssl_free_textp) char *header = NULL;
-    _cleanup_(openssl_free_bytesp) unsigned char *der = NULL;
-    const unsigned char *end;
-    X509 *certificate;
-    long size = 0;
+    const unsigned char *end = block->der;
+    X509 *certificate = d2i_X509(NULL, &end, (long)block->size);
 
-    ret_label[0] = '\0';
-    if (!bio || PEM_read_bio(bio, &label, &header, &der, &size) != 1)
-        return NULL;
-    *ret_used = bytes.size - BIO_ctrl_pending(bio);
-    (void)snprintf(ret_label, LABEL_MAX + 1, "%s", label);
-    if (!label_is_certificate(label))
-        return NULL;
-    end = der;
-    certificate = d2i_X509(NULL, &end, size);
-    if (certificate && end != der + size) {
-        X509_free(certificate);
-        return NULL;
+    if (certificate && end == block->der + block->size)
+        return certificate;
+    X509_free(certificate);
+    return NULL;
+}
+
+static int block_add(const PemBlock *block, const char *name, STACK_OF(X509) *certificates,
+                     Reason *reason)
+{
+    X509 *certificate;
+
+    if (!label_is_certificate(block->label)) {
+        return reason_set(
+            reason, -EINVAL,
+            "%.200s: PEM block %u (line %zu) is '%s', not a certificate; take it out%s", name,
+            block->number, block->line, block->label, pem_hint((Bytes){0}, block->label));
     }
-    return certificate;
+    certificate = block_decode(block);
+    return certificate ? certificates_add(certificates, certificate, name, reason) : -EBADMSG;
 }
 
 static int pem_decode(Bytes bytes, const char *name, STACK_OF(X509) *certificates, Reason *reason)
 {
-    size_t offset = pem_next(bytes, 0);
+    _cleanup_(pem_reader_deinit) PemReader reader = {0};
+    PemBlock block = {0};
+    int r = pem_reader_init(&reader, bytes);
 
-    for (unsigned block = 1; offset < bytes.size; block++) {
-        char label[LABEL_MAX + 1];
-        size_t used = 0;
-        X509 *certificate;
-        int r;
-
-        certificate = pem_block_decode(bytes_slice(bytes, offset, bytes.size), &used, label);
-        if (!certificate && label[0] != '\0' && !label_is_certificate(label)) {
-            return reason_set(
-                reason, -EINVAL,
-                "%.200s: PEM block %u (line %zu) is '%s', not a certificate; take it out", name,
-                block, line_number(bytes, offset), label);
+    while (r == 0) {
+        r = pem_reader_next(&reader, &block);
+        if (r == 0)
+            break;
+        if (r > 0)
+            r = block_add(&block, name, certificates, reason);
+        if (r == -EBADMSG) {
+            r = reason_set(reason, -EINVAL,
+                           "%.200s: PEM block %u (line %zu) is damaged; take it out, or replace it "
+                           "with a good copy",
+                           name, block.number, block.line);
         }
-        if (!certificate) {
-            return reason_set(
-                reason, -EINVAL,
-                "%.200s: PEM block %u (line %zu) is damaged; take it out, or replace it "
-                "with a good copy",
-                name, block, line_number(bytes, offset));
-        }
-        r = certificates_add(certificates, certificate, name, reason);
-        if (r < 0)
-            return r;
-        offset = pem_next(bytes, offset + used);
+        pem_block_deinit(&block);
     }
-    return 0;
+    return r;
 }
 
 /* A certificate is longer than 127 octets, and text has no octet of 0x80 or more after a '0'. */
@@ -184,8 +145,9 @@ int certificates_decode(Bytes bytes, const char *name, STACK_OF(X509) **ret, Rea
     if (r < 0)
         return r;
     if (sk_X509_num(certificates) == 0)
-        return reason_set(reason, -EINVAL, "%.200s holds no certificate, neither as PEM nor as DER",
-                          name);
+        return reason_set(reason, -EINVAL,
+                          "%.200s holds no certificate, neither as PEM nor as DER%s", name,
+                          pem_hint(bytes, NULL));
     *ret = steal_pointer(certificates);
     return 0;
 }

@@ -39,7 +39,12 @@ int certificate_fqdn(const X509 *certificate, char *ret);
 /* True if subjectAltName has the dNSName `fqdn` (case-insensitive; a wildcard matches nothing). */
 bool certificate_has_fqdn(const X509 *certificate, const char *fqdn);
 
+/* What subjectAltName has, for a person: "DNS:*.example (a wildcard), IP:192.0.2.1", cut to `size`
+ * octets; "no name" if there is none. */
+void certificate_names_print(const X509 *certificate, char *ret, size_t size);
+
 /* The subject or issuer as one line of printable ASCII ("O=Operator, CN=SeGW"), cut to `size`
  * octets. */
 void certificate_subject(const X509 *certificate, char *ret, size_t size);
 void certificate_issuer(const X509 *certificate, char *ret, size_t size);
+void certificate_name_print(const X509_NAME *name, char *ret, size_t size);

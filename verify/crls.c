@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "crypto/openssl.h"
+#include "verify/pem.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -39,6 +40,15 @@ void crl_store_deinit(CrlStore *store)
     *store = (CrlStore){0};
 }
 
+/* Takes out what was added after there were so many lists and issuers. */
+static void store_cut(CrlStore *store, int n_crls, int n_issuers)
+{
+    while (sk_X509_CRL_num(store->crls) > n_crls)
+        X509_CRL_free(sk_X509_CRL_pop(store->crls));
+    while (sk_X509_num(store->issuers) > n_issuers)
+        X509_free(sk_X509_pop(store->issuers));
+}
+
 /* Keeps a reference. */
 static int crl_add(CrlStore *store, X509_CRL *crl, const char *name, Reason *reason)
 {
@@ -62,33 +72,33 @@ static int issuer_add(CrlStore *store, X509 *issuer, const char *name, Reason *r
     return 0;
 }
 
-static void infos_freep(STACK_OF(X509_INFO) **infos)
+static int der_decode(CrlStore *store, Bytes bytes, const char *name, Reason *reason);
+
+static int block_add(CrlStore *store, const PemBlock *block, const char *name, Reason *reason)
 {
-    sk_X509_INFO_pop_free(*infos, X509_INFO_free);
+    if (strcmp(block->label, PEM_STRING_X509_CRL) != 0 &&
+        strcmp(block->label, PEM_STRING_X509) != 0 &&
+        strcmp(block->label, PEM_STRING_X509_OLD) != 0)
+        return refuse(reason, name, "a PEM block is neither CRL nor certificate");
+    return der_decode(store, (Bytes){block->der, block->size}, name, reason);
 }
 
 static int pem_decode(CrlStore *store, Bytes bytes, const char *name, Reason *reason)
 {
-    _cleanup_(BIO_free_allp) BIO *bio = BIO_new_mem_buf(bytes.data, (int)bytes.size);
-    _cleanup_(infos_freep) STACK_OF(X509_INFO) *infos = NULL;
-    int r = 0;
+    _cleanup_(pem_reader_deinit) PemReader reader = {0};
+    PemBlock block = {0};
+    int r = pem_reader_init(&reader, bytes);
 
-    if (!bio)
-        return -ENOMEM;
-    infos = PEM_X509_INFO_read_bio(bio, NULL, NULL, NULL);
-    if (sk_X509_INFO_num(infos) <= 0)
-        return refuse(reason, name, "no PEM block in it is a CRL");
-    for (int i = 0; i < sk_X509_INFO_num(infos) && r == 0; i++) {
-        const X509_INFO *info = sk_X509_INFO_value(infos, i);
-
-        /* A CRL and a certificate that stand together come as one. */
-        if (!info->crl && !info->x509)
-            r = refuse(reason, name, "a PEM block is neither CRL nor certificate");
-        if (info->crl)
-            r = crl_add(store, info->crl, name, reason);
-        if (r == 0 && info->x509)
-            r = issuer_add(store, info->x509, name, reason);
+    while (r == 0) {
+        r = pem_reader_next(&reader, &block);
+        if (r == 0)
+            break;
+        r = r == -EBADMSG ? refuse(reason, name, "a PEM block is damaged")
+                          : block_add(store, &block, name, reason);
+        pem_block_deinit(&block);
     }
+    if (r == 0 && reader.n_blocks == 0)
+        r = refuse(reason, name, "no PEM block in it is a CRL");
     return r;
 }
 
@@ -116,6 +126,7 @@ static int der_decode(CrlStore *store, Bytes bytes, const char *name, Reason *re
 
 int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, Reason *reason)
 {
+    const int n_crls = sk_X509_CRL_num(store->crls), n_issuers = sk_X509_num(store->issuers);
     const bool is_pem =
         bytes.size > 0 && memmem(bytes.data, bytes.size, PEM_MARK, sizeof(PEM_MARK) - 1);
     int r;
@@ -123,6 +134,8 @@ int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, Reason *rea
     if (bytes.size == 0 || bytes.size > CRL_FILE_SIZE_MAX)
         return refuse(reason, name, "it is empty, or larger than 8 MiB");
     r = (is_pem ? pem_decode : der_decode)(store, bytes, name, reason);
+    if (r < 0) /* what it holds beyond the flaw can't be known */
+        store_cut(store, n_crls, n_issuers);
     ERR_clear_error();
     return r;
 }

@@ -8,7 +8,7 @@
 #include <openssl/x509.h>
 
 enum {
-    CRLS_MAX = 256,
+    CRLS_MAX = 512,
     CRL_ISSUERS_MAX = 16,
     CRL_FILE_SIZE_MAX = 8 * 1024 * 1024,
 };
@@ -29,6 +29,7 @@ void crl_store_deinit(CrlStore *store);
  * `path` itself an errno or -EINVAL, with `reason`. */
 int crl_store_read(CrlStore *store, const char *path, Reason *reason);
 
-/* The same from memory, for one file that messages call `name`. A list without nextUpdate is
+/* The same from memory, for one file that messages call `name`: all of it is added, or nothing. A
+ * list without nextUpdate is
  * refused (RFC 5280 5.1.2.5). */
 int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, Reason *reason);

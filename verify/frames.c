@@ -86,6 +86,8 @@ static int taken_decode(Reader *reader, Verdict *ret)
     if (r == 0)
         r = frame_read_time(reader, &ret->expires);
     if (r == 0)
+        r = frame_read_text(reader, ret->note, sizeof(ret->note));
+    if (r == 0)
         r = frame_read_enum(reader, 2, &rsa_pkcs1);
     ret->rsa_pkcs1 = rsa_pkcs1;
     return r < 0 || ret->expires == 0 ? -EBADMSG : 0; /* nobody is taken for ever */
@@ -124,15 +126,51 @@ static int verdict_decode(Reader *reader, Verdict *ret)
     return ret->taken ? taken_decode(reader, ret) : refusal_decode(reader, &ret->refusal);
 }
 
+static int crls_decode(Reader *reader, CrlsFacts *ret)
+{
+    uint8_t count;
+    int r = reader_u8(reader, &count);
+
+    if (r < 0 || count > FRAME_CRL_ISSUERS_MAX)
+        return -EBADMSG;
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = frame_read_text(reader, ret->issuers[i].issuer, sizeof(ret->issuers[i].issuer));
+        if (r == 0)
+            r = frame_read_time(reader, &ret->issuers[i].this_update);
+        if (r == 0)
+            r = frame_read_time(reader, &ret->issuers[i].next_update);
+    }
+    ret->n_issuers = count;
+    return r;
+}
+
+static int obsolete_decode(Reader *reader, ObsoleteFiles *ret)
+{
+    uint16_t count;
+    int r = reader_u16(reader, &count);
+
+    if (r < 0 || count > FRAME_CRL_FILES_MAX)
+        return -EBADMSG;
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = reader_u16(reader, &ret->numbers[i]);
+    ret->count = count;
+    return r;
+}
+
 static int facts_decode(Reader *reader, VerifyAnswer *ret)
 {
+    int r;
+
     switch (ret->type) {
+    case FRAME_COMPLETE:
+        return crls_decode(reader, &ret->crls);
     case FRAME_ANCHORS:
         return anchors_decode_facts(reader, &ret->anchors);
     case FRAME_CHAIN:
         return chain_decode(reader, &ret->chain);
     case FRAME_PEER:
-        return verdict_decode(reader, &ret->verdict);
+        r = verdict_decode(reader, &ret->verdict);
+        return r < 0 ? r : obsolete_decode(reader, &ret->obsolete);
     default:
         return 0;
     }

@@ -17,11 +17,14 @@ enum {
     FRAME_EVIDENCE_SIZE_MAX = 2 * PEER_EVIDENCE_SIZE_MAX, /* so that too much is seen to be */
     FRAME_SIZE_MAX = FRAME_EVIDENCE_SIZE_MAX + 8 * 1024,
     FRAME_NAME_SIZE = 512,
+    FRAME_ISSUER_SIZE = 128,
     FRAME_HASHES_MAX = 64,
-    FRAME_HASH_SIZE = 20,     /* SHA-1, RFC 7296 3.7 */
-    FRAME_CHAIN_MAX = 16,     /* certificates of the device's chain */
-    FRAME_EVIDENCE_MAX = 16,  /* certificates, and as many OCSP responses */
-    FRAME_IDR_SIZE_MAX = 512, /* more is no FQDN */
+    FRAME_HASH_SIZE = 20,       /* SHA-1, RFC 7296 3.7 */
+    FRAME_CHAIN_MAX = 16,       /* certificates of the device's chain */
+    FRAME_EVIDENCE_MAX = 16,    /* certificates, and as many OCSP responses */
+    FRAME_IDR_SIZE_MAX = 512,   /* more is no FQDN */
+    FRAME_CRL_FILES_MAX = 512,  /* that are handed over */
+    FRAME_CRL_ISSUERS_MAX = 64, /* whose last lists are told */
 };
 
 typedef enum FrameType {
@@ -67,13 +70,33 @@ typedef struct ChainFacts {
     Bytes certificates[FRAME_CHAIN_MAX]; /* DER: the device's, then its issuers' */
 } ChainFacts;
 
+/* The last list of an issuer that can be read and is not known to be forged. */
+typedef struct CrlFacts {
+    char issuer[FRAME_ISSUER_SIZE];
+    time_t this_update, next_update;
+} CrlFacts;
+
+typedef struct CrlsFacts {
+    size_t n_issuers;
+    CrlFacts issuers[FRAME_CRL_ISSUERS_MAX];
+} CrlsFacts;
+
+/* Files of CRLs, by their number in the order in which they were handed over, whose every list has
+ * a later one of the same issuer among the others, signed by the same key. */
+typedef struct ObsoleteFiles {
+    size_t count;
+    uint16_t numbers[FRAME_CRL_FILES_MAX];
+} ObsoleteFiles;
+
 typedef struct VerifyAnswer {
-    FrameType type;      /* the request's */
-    int error;           /* 0 or -errno; the rest is there with 0 alone */
-    Reason reason;       /* why not, for people; may be empty */
-    AnchorFacts anchors; /* FRAME_ANCHORS */
-    ChainFacts chain;    /* FRAME_CHAIN */
-    Verdict verdict;     /* FRAME_PEER */
+    FrameType type;         /* the request's */
+    int error;              /* 0 or -errno; the rest is there with 0 alone */
+    Reason reason;          /* why not, for people; may be empty */
+    AnchorFacts anchors;    /* FRAME_ANCHORS */
+    ChainFacts chain;       /* FRAME_CHAIN */
+    CrlsFacts crls;         /* FRAME_COMPLETE */
+    Verdict verdict;        /* FRAME_PEER */
+    ObsoleteFiles obsolete; /* with a verdict: may be told once */
 } VerifyAnswer;
 
 void verify_request_encode(Writer *writer, const VerifyRequest *request);

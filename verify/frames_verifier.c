@@ -75,6 +75,7 @@ static void verdict_encode(Writer *writer, const Verdict *verdict)
         frame_write_bytes(writer, (Bytes){verdict->public_key, verdict->public_key_size});
         frame_write_text(writer, verdict->identity);
         frame_write_time(writer, verdict->expires);
+        frame_write_text(writer, verdict->note);
         writer_u8(writer, verdict->rsa_pkcs1);
         return;
     }
@@ -88,6 +89,23 @@ static void verdict_encode(Writer *writer, const Verdict *verdict)
     frame_write_text(writer, refusal->expected);
 }
 
+static void crls_encode(Writer *writer, const CrlsFacts *facts)
+{
+    writer_u8(writer, (uint8_t)facts->n_issuers);
+    for (size_t i = 0; i < facts->n_issuers; i++) {
+        frame_write_text(writer, facts->issuers[i].issuer);
+        frame_write_time(writer, facts->issuers[i].this_update);
+        frame_write_time(writer, facts->issuers[i].next_update);
+    }
+}
+
+static void obsolete_encode(Writer *writer, const ObsoleteFiles *obsolete)
+{
+    writer_u16(writer, (uint16_t)obsolete->count);
+    for (size_t i = 0; i < obsolete->count; i++)
+        writer_u16(writer, obsolete->numbers[i]);
+}
+
 void verify_answer_encode(Writer *writer, const VerifyAnswer *answer)
 {
     writer_u8(writer, (uint8_t)answer->type);
@@ -99,11 +117,15 @@ void verify_answer_encode(Writer *writer, const VerifyAnswer *answer)
     case FRAME_ANCHORS:
         anchors_encode(writer, &answer->anchors);
         break;
+    case FRAME_COMPLETE:
+        crls_encode(writer, &answer->crls);
+        break;
     case FRAME_CHAIN:
         chain_encode(writer, &answer->chain);
         break;
     case FRAME_PEER:
         verdict_encode(writer, &answer->verdict);
+        obsolete_encode(writer, &answer->obsolete);
         break;
     default:
         break; /* that it was done is all there is to say */

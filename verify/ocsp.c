@@ -3,12 +3,14 @@
 #include "verify/ocsp.h"
 
 #include "crypto/openssl.h"
+#include "verify/dates.h"
 #include "verify/peer_internal.h"
+#include "verify/profile.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-enum { SINGLES_MAX = 16, CERTIFICATES_SENT_MAX = 4, HOUR = 3600 };
+enum { SINGLES_MAX = 64, CERTIFICATES_SENT_MAX = 4, HOUR = 3600 };
 
 DEFINE_POINTER_CLEANUP(OCSP_RESPONSE, OCSP_RESPONSE_free);
 DEFINE_POINTER_CLEANUP(OCSP_CERTID, OCSP_CERTID_free);
@@ -60,19 +62,6 @@ static bool single_is_about(const OCSP_SINGLERESP *single, const OcspQuestion *q
     return own && OCSP_id_cmp(own, id) == 0;
 }
 
-static OCSP_SINGLERESP *single_find(OCSP_BASICRESP *response, const OcspQuestion *question)
-{
-    const int count = OCSP_resp_count(response);
-
-    for (int i = 0; i < count && i < SINGLES_MAX; i++) {
-        OCSP_SINGLERESP *single = OCSP_resp_get0(response, i);
-
-        if (single_is_about(single, question))
-            return single;
-    }
-    return NULL;
-}
-
 static bool is_responder(const OCSP_BASICRESP *response, const X509 *candidate)
 {
     const ASN1_OCTET_STRING *key_hash = NULL;
@@ -103,8 +92,7 @@ static bool signature_is_ours_to_check(const OcspQuestion *question)
 static const char *delegate_flaw(X509 *delegate, const OcspQuestion *question)
 {
     PeerCheck scratch = {0};
-    time_t now = question->now;
-    int digest = NID_undef;
+    const X509_ALGOR *algorithm = NULL;
 
     if (X509_cmp(delegate, question->certificate) == 0)
         return "is signed by the certificate that it is about";
@@ -120,11 +108,11 @@ static const char *delegate_flaw(X509 *delegate, const OcspQuestion *question)
         return "is signed by a responder without OCSPSigning in its extKeyUsage";
     if (X509_get_ext_by_NID(delegate, NID_id_pkix_OCSP_noCheck, -1) < 0)
         return "is signed by a responder without id-pkix-ocsp-nocheck (RFC 6960 4.2.2.2.1)";
-    if (X509_cmp_time(X509_get0_notBefore(delegate), &now) >= 0 ||
-        X509_cmp_time(X509_get0_notAfter(delegate), &now) <= 0)
+    if (!date_is_by(X509_get0_notBefore(delegate), question->now) ||
+        !date_is_from(X509_get0_notAfter(delegate), question->now))
         return "is signed by a responder whose certificate is not valid now";
-    (void)X509_get_signature_info(delegate, &digest, NULL, NULL, NULL);
-    if (digest != NID_sha256 && digest != NID_sha384 && digest != NID_sha512)
+    X509_get0_signature(NULL, &algorithm, delegate);
+    if (!profile_signature_is_fit(algorithm))
         return "is signed by a responder whose certificate has a weak signature";
     if (peer_key_cost(delegate, question->profile, &scratch) != 0)
         return "is signed by a responder with an unfit key";
@@ -166,7 +154,7 @@ static const char *signature_flaw(OCSP_BASICRESP *response, const OcspQuestion *
 
     if (!signer)
         return flaw;
-    if (!peer_signature_is_fit(OCSP_resp_get0_tbs_sigalg(response)))
+    if (!profile_signature_is_fit(OCSP_resp_get0_tbs_sigalg(response)))
         return "is signed with an algorithm outside the profile";
     if (!signature_is_ours_to_check(question))
         return "comes with too many signatures to check";
@@ -188,46 +176,38 @@ static bool has_critical(OCSP_BASICRESP *response, OCSP_SINGLERESP *single)
            OCSP_SINGLERESP_get_ext_by_critical(single, 1, -1) >= 0;
 }
 
-/* True if `date` is later than `time`; a date that does not parse is. */
-static bool is_after(const ASN1_TIME *date, time_t time)
-{
-    return ASN1_TIME_cmp_time_t(date, time) != -1 && ASN1_TIME_cmp_time_t(date, time) != 0;
-}
-
 /* What is wrong with its dates; NULL: nothing. */
 static const char *dates_flaw(const OCSP_BASICRESP *response, const ASN1_TIME *this_update,
                               const ASN1_TIME *next_update, const OcspQuestion *question)
 {
-    const time_t skew = (time_t)question->profile->skew_seconds;
+    const time_t latest = question->now + (time_t)question->profile->skew_seconds;
+    const time_t earliest = question->now - (time_t)question->profile->skew_seconds;
     const time_t oldest = question->now - (time_t)question->profile->ocsp_hours_max * HOUR;
+    const ASN1_TIME *produced = OCSP_resp_get0_produced_at(response);
 
-    if (is_after(OCSP_resp_get0_produced_at(response), question->now + skew))
-        return "was produced in the future";
-    if (is_after(this_update, question->now + skew))
-        return "is of the future (thisUpdate)";
-    if (next_update && !is_after(next_update, question->now - skew))
-        return "is out of date (nextUpdate)";
-    if (!is_after(this_update, oldest) || !is_after(OCSP_resp_get0_produced_at(response), oldest))
+    if (!date_is_by(produced, latest))
+        return "was produced in the future (producedAt), or does not say when";
+    if (!date_is_by(this_update, latest))
+        return "is of the future (thisUpdate), or does not say of when";
+    if (next_update && !date_is_from(next_update, earliest))
+        return "is out of date (nextUpdate), or does not say until when";
+    if (!date_is_from(this_update, oldest) || !date_is_from(produced, oldest))
         return "is older than ocsp-hours-max";
     return NULL;
 }
 
-OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, Reason *detail)
+/* What one of a response's answers says, whose signature has been checked. */
+static OcspWord single_answer(OCSP_BASICRESP *response, OCSP_SINGLERESP *single,
+                              const OcspQuestion *question, Reason *detail)
 {
-    OCSP_SINGLERESP *single = single_find(response, question);
     ASN1_GENERALIZEDTIME *revoked = NULL, *this_update = NULL, *next_update = NULL;
     char date[PEER_DATE_SIZE];
-    const char *flaw;
-    int status, reason = -1;
+    int reason = -1;
 
-    if (!single)
-        return OCSP_SILENT;
     if (has_critical(response, single))
         return unusable(detail, "has a critical extension that is unknown");
-    flaw = signature_flaw(response, question);
-    if (flaw)
-        return unusable(detail, flaw);
-    status = OCSP_single_get0_status(single, &reason, &revoked, &this_update, &next_update);
+    const int status =
+        OCSP_single_get0_status(single, &reason, &revoked, &this_update, &next_update);
     if (status == V_OCSP_CERTSTATUS_REVOKED) {
         /* However old: what is revoked stays so. */
         peer_date_print(revoked, date);
@@ -236,6 +216,35 @@ OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, Rea
     }
     if (status != V_OCSP_CERTSTATUS_GOOD)
         return unusable(detail, "does not know the certificate");
-    flaw = dates_flaw(response, this_update, next_update, question);
-    return flaw ? unusable(detail, flaw) : OCSP_GOOD;
+    const char *flaw = dates_flaw(response, this_update, next_update, question);
+    if (flaw)
+        return unusable(detail, flaw);
+    peer_date_print(this_update, date);
+    return reason_set(detail, OCSP_GOOD, "good by the OCSP response of %s", date);
+}
+
+/* Of several answers about one certificate, revoked counts before good, and good before none. */
+OcspWord ocsp_answer(OCSP_BASICRESP *response, const OcspQuestion *question, Reason *detail)
+{
+    const int count = OCSP_resp_count(response);
+    OcspWord word = OCSP_SILENT;
+
+    if (count > SINGLES_MAX)
+        return unusable(detail, "has more answers than are looked at");
+    for (int i = 0; i < count && word != OCSP_REVOKED; i++) {
+        OCSP_SINGLERESP *single = OCSP_resp_get0(response, i);
+        Reason said = {0};
+
+        if (!single_is_about(single, question))
+            continue;
+        const char *flaw = word == OCSP_SILENT ? signature_flaw(response, question) : NULL;
+        if (flaw)
+            return unusable(detail, flaw);
+        const OcspWord one = single_answer(response, single, question, &said);
+        if (one > word) {
+            word = one;
+            *detail = said;
+        }
+    }
+    return word;
 }

@@ -10,11 +10,12 @@
 #include <openssl/x509.h>
 #include <time.h>
 
+/* In the order in which they outweigh each other. */
 typedef enum OcspWord {
     OCSP_SILENT,   /* it is not about this certificate */
     OCSP_UNUSABLE, /* it is, but can't be believed: `detail` says why */
-    OCSP_GOOD,
-    OCSP_REVOKED, /* `detail` says since when */
+    OCSP_GOOD,     /* `detail` says by which response */
+    OCSP_REVOKED,  /* `detail` says since when */
 } OcspWord;
 
 /* What a response is held against. */

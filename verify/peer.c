@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "verify/certificates.h"
+#include "verify/memory.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -81,6 +82,19 @@ int peer_check_fail(PeerCheck *check, int error, const X509 *certificate, const 
     return error;
 }
 
+void peer_check_note(PeerCheck *check, const char *format, ...)
+{
+    const size_t length = strlen(check->note);
+    va_list arguments;
+
+    if (length > 0)
+        (void)snprintf(check->note + length, sizeof(check->note) - length, "; ");
+    const size_t begin = strlen(check->note);
+    va_start(arguments, format);
+    (void)vsnprintf(check->note + begin, sizeof(check->note) - begin, format, arguments);
+    va_end(arguments);
+}
+
 void peer_check_expect(PeerCheck *check, const char *format, ...)
 {
     va_list arguments;
@@ -88,6 +102,37 @@ void peer_check_expect(PeerCheck *check, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(check->expected, sizeof(check->expected), format, arguments);
     va_end(arguments);
+}
+
+void peer_check_remedy(PeerCheck *check, const char *remedy)
+{
+    (void)snprintf(check->remedy, sizeof(check->remedy), "%s", remedy);
+}
+
+static bool is_anchor(const PeerCase *peer, const X509 *certificate)
+{
+    const STACK_OF(X509) *anchors = peer->policy->anchors->certificates;
+
+    for (int i = 0; i < sk_X509_num(anchors); i++) {
+        if (X509_cmp(sk_X509_value(anchors, i), certificate) == 0)
+            return true;
+    }
+    return false;
+}
+
+void peer_check_blame(const PeerCase *peer, PeerCheck *check, const X509 *culprit)
+{
+    const X509 *own = sk_X509_value(peer->sent, 0);
+
+    if (!culprit || (own && X509_cmp(culprit, own) == 0))
+        return;
+    if (is_anchor(peer, culprit)) {
+        peer_check_remedy(check, "That is an anchor: install the operator's new root with "
+                                 "'tre-provision install-anchors'");
+    } else {
+        peer_check_remedy(check, "That is a CA's, not the SeGW's own: have the CA's certificate "
+                                 "issued anew, and let the SeGW send that");
+    }
 }
 
 void peer_time_print(time_t time, char *ret)
@@ -136,14 +181,17 @@ static int check_run(const CheckDefinition *definition, PeerCase *peer, PeerChec
     return 0;
 }
 
-static int checks_run(PeerCase *peer, PeerReport *report)
+/* From the check number `first` on; those before are as the report has them. */
+static int checks_run(PeerCase *peer, size_t first, PeerReport *report)
 {
     bool decided = false;
 
-    for (size_t i = 0; i < ELEMENTS(definitions); i++) {
+    report->refusal = NULL;
+    for (size_t i = first; i < ELEMENTS(definitions); i++) {
         PeerCheck *check = &report->checks[i];
         int r;
 
+        *check = (PeerCheck){0};
         check_name(&definitions[i], check);
         report->n_checks = i + 1;
         if (decided)
@@ -158,6 +206,71 @@ static int checks_run(PeerCase *peer, PeerReport *report)
         }
     }
     return 0;
+}
+
+/* The first check that depends on which path is followed. */
+static size_t path_begin(void)
+{
+    size_t i = 0;
+
+    while (definitions[i].run != peer_check_chain)
+        i++;
+    return i;
+}
+
+static bool is_same_path(const STACK_OF(X509) *a, const STACK_OF(X509) *b)
+{
+    bool same = a && sk_X509_num(a) == sk_X509_num(b);
+
+    for (int i = 0; same && i < sk_X509_num(a); i++)
+        same = X509_cmp(sk_X509_value(a, i), sk_X509_value(b, i)) == 0;
+    return same;
+}
+
+static int path_judge(PeerCase *peer, const STACK_OF(X509) *path, PeerReport *report)
+{
+    sk_X509_pop_free(peer->chain, X509_free);
+    peer->chain = NULL;
+    peer->expires = 0;
+    peer->given = path;
+    for (size_t i = 0; i < PATH_RULES; i++)
+        peer->path[i] = (PathFinding){0};
+    return checks_run(peer, path_begin(), report);
+}
+
+static void report_replace(PeerReport *report, const PeerReport *other)
+{
+    *report = *other;
+    if (other->refusal)
+        report->refusal = &report->checks[other->refusal - other->checks];
+}
+
+/* The path that was followed first is not fit: another may be. What is
+ * said of a peer that is refused all the same is said of the first that leads to an anchor. */
+static int others_judge(PeerCase *peer, PeerReport *report)
+{
+    const size_t refusal = (size_t)(report->refusal - report->checks);
+    PeerReport other = *report;
+    PeerPaths paths;
+    int r;
+
+    if (refusal < path_begin())
+        return 0;
+    r = peer_paths_find(peer, &paths);
+    for (size_t i = 0; r == 0 && i < paths.count; i++) {
+        if (i == 0 && paths.count == 1 && is_same_path(peer->chain, paths.paths[0]))
+            break;
+        r = path_judge(peer, paths.paths[i], &other);
+        if (r < 0)
+            break;
+        if (!other.refusal || report->refusal == &report->checks[path_begin()])
+            report_replace(report, &other);
+        if (!report->refusal)
+            break;
+    }
+    peer->given = NULL;
+    peer_paths_deinit(&paths);
+    return r;
 }
 
 /* The peer is taken. */
@@ -177,27 +290,37 @@ static int report_complete(const PeerCase *peer, PeerReport *report)
     return 0;
 }
 
+void peer_report_deinit(PeerReport *report)
+{
+    EVP_PKEY_free(report->key);
+    X509_free(report->certificate);
+    *report = (PeerReport){0};
+}
+
 int peer_judge(const PeerPolicy *policy, const PeerEvidence *evidence, PeerReport *ret)
 {
     PeerCase peer = {.policy = policy, .evidence = evidence, .sent = sk_X509_new_null()};
     int r = peer.sent ? 0 : -ENOMEM;
 
     *ret = (PeerReport){0};
+    if (!memory_is_watched())
+        r = -EPROTO;
+    memory_watch_begin();
     if (r == 0)
-        r = checks_run(&peer, ret);
+        r = checks_run(&peer, 0, ret);
+    if (r == 0 && ret->refusal)
+        r = others_judge(&peer, ret);
     if (r == 0 && !ret->refusal)
         r = report_complete(&peer, ret);
+    /* Whatever was found then, it may have been found for want of memory. */
+    if (memory_ran_out())
+        r = -ENOMEM;
+    if (r < 0)
+        peer_report_deinit(ret);
     sk_X509_pop_free(peer.sent, X509_free);
     sk_X509_pop_free(peer.chain, X509_free);
     ERR_clear_error();
     return r;
-}
-
-void peer_report_deinit(PeerReport *report)
-{
-    EVP_PKEY_free(report->key);
-    X509_free(report->certificate);
-    *report = (PeerReport){0};
 }
 
 int peer_verdict(const PeerReport *report, const PeerPolicy *policy, Verdict *ret)
@@ -217,6 +340,8 @@ int peer_verdict(const PeerReport *report, const PeerPolicy *policy, Verdict *re
     ret->public_key_size = (size_t)i2d_X509_PUBKEY(public_key, &end);
     if (policy->segw_name)
         (void)snprintf(ret->identity, sizeof(ret->identity), "%s", policy->segw_name);
+    for (size_t i = 0; i < report->n_checks && ret->note[0] == '\0'; i++)
+        memcpy(ret->note, report->checks[i].note, sizeof(ret->note)); /* one check has one */
     ret->expires = report->expires;
     ret->rsa_pkcs1 = policy->profile->rsa_pkcs1;
     return 0;

@@ -47,7 +47,8 @@ typedef struct PeerReport {
 } PeerReport;
 
 /* Makes every check on the evidence. Returns 0 with *ret filled, to peer_report_deinit(), whether
- * the peer is taken or not; -ENOMEM or -EIO if it could not be judged. */
+ * the peer is taken or not. Where it could not be judged, *ret is empty: -ENOMEM, -EIO, or -EPROTO
+ * where OpenSSL does not allocate under memory_watch(). */
 int peer_judge(const PeerPolicy *policy, const PeerEvidence *evidence, PeerReport *ret);
 void peer_report_deinit(PeerReport *report);
 

@@ -2,7 +2,6 @@
  * no certificate can make the others cost much. */
 #include "verify/peer_internal.h"
 
-#include "crypto/auth_algorithm.h"
 #include "crypto/openssl.h"
 
 #include <errno.h>
@@ -114,11 +113,13 @@ int peer_check_extensions(PeerCase *peer, PeerCheck *check)
 
         peer_check_expect(check, "at most %d", EXTENSIONS_MAX);
         if (count > EXTENSIONS_MAX) {
+            peer_check_blame(peer, check, certificate);
             return peer_check_fail(check, PEER_E_UNFIT, certificate, "number of extensions", "%d",
                                    count);
         }
         peer_check_expect(check, "extensions that parse, each once");
         if (X509_get_extension_flags(certificate) & EXFLAG_INVALID) {
+            peer_check_blame(peer, check, certificate);
             return peer_check_fail(check, PEER_E_UNFIT, certificate, "extension",
                                    "not to be parsed, or there twice");
         }
@@ -175,10 +176,13 @@ int peer_key_cost(const X509 *certificate, const PeerProfile *profile, PeerCheck
 int peer_check_key_cost(PeerCase *peer, PeerCheck *check)
 {
     for (int i = 0; i < sk_X509_num(peer->sent); i++) {
-        const int r = peer_key_cost(sk_X509_value(peer->sent, i), peer->policy->profile, check);
+        const X509 *certificate = sk_X509_value(peer->sent, i);
+        const int r = peer_key_cost(certificate, peer->policy->profile, check);
 
-        if (r != 0)
+        if (r != 0) {
+            peer_check_blame(peer, check, certificate);
             return r;
+        }
     }
     return 0;
 }
@@ -243,19 +247,11 @@ int peer_check_name_cost(PeerCase *peer, PeerCheck *check)
 
             peer_check_expect(check, "at most %d", lists[j].maximum);
             if (count > lists[j].maximum) {
+                peer_check_blame(peer, check, certificate);
                 return peer_check_fail(check, PEER_E_UNFIT, certificate, lists[j].field, "%d",
                                        count);
             }
         }
     }
     return 0;
-}
-
-bool peer_signature_is_fit(const X509_ALGOR *algorithm)
-{
-    _cleanup_(openssl_free_bytesp) unsigned char *der = NULL;
-    const int size = i2d_X509_ALGOR(algorithm, &der);
-    AuthAlgorithm ignored;
-
-    return size > 0 && auth_algorithm_decode((Bytes){der, (size_t)size}, &ignored) == 0;
 }

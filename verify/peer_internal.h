@@ -27,8 +27,9 @@ typedef struct PathFinding {
 typedef struct PeerCase {
     const PeerPolicy *policy;
     const PeerEvidence *evidence;
-    STACK_OF(X509) *sent;  /* as they came; the first is the end entity's */
-    STACK_OF(X509) *chain; /* end entity to anchor, once a path is found */
+    STACK_OF(X509) *sent;        /* as they came; the first is the end entity's */
+    const STACK_OF(X509) *given; /* the path that is to be judged; NULL: OpenSSL looks for one */
+    STACK_OF(X509) *chain;       /* end entity to anchor, once a path is found */
     PathFinding path[PATH_RULES];
     time_t expires;
 } PeerCase;
@@ -41,9 +42,19 @@ typedef int (*PeerCheckFunction)(PeerCase *peer, PeerCheck *check);
 int peer_check_fail(PeerCheck *check, int error, const X509 *certificate, const char *field,
                     const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/* Adds to what a check that passes rests on; pieces are parted by "; ". */
+void peer_check_note(PeerCheck *check, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Says what would have been good; a check calls it before it fails. */
 void peer_check_expect(PeerCheck *check, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Says what to do in place of what the table of checks says. */
+void peer_check_remedy(PeerCheck *check, const char *remedy);
+
+/* Says so where the fault is not the SeGW's own certificate's, but a CA's or an anchor's. */
+void peer_check_blame(const PeerCase *peer, PeerCheck *check, const X509 *culprit);
 
 /* Dates for people; `ret` has PEER_DATE_SIZE octets. */
 enum { PEER_DATE_SIZE = 32 };
@@ -65,9 +76,6 @@ int peer_check_key_cost(PeerCase *peer, PeerCheck *check);
 /* The same for one certificate. */
 int peer_key_cost(const X509 *certificate, const PeerProfile *profile, PeerCheck *check);
 int peer_check_name_cost(PeerCase *peer, PeerCheck *check);
-/* Whether what is no certificate (a CRL, an OCSP response) is signed as the profile's certificates
- * may be: with SHA-256 or better, and no PSS that falls back on SHA-1. */
-bool peer_signature_is_fit(const X509_ALGOR *algorithm);
 
 /* peer_path.c: does a path lead to an anchor, and does it obey RFC 5280? */
 int peer_check_chain(PeerCase *peer, PeerCheck *check);
@@ -77,8 +85,24 @@ int peer_check_path_length(PeerCase *peer, PeerCheck *check);
 int peer_check_critical(PeerCase *peer, PeerCheck *check);
 int peer_check_name_constraints(PeerCase *peer, PeerCheck *check);
 int peer_check_policies(PeerCase *peer, PeerCheck *check);
-int peer_check_conforming(PeerCase *peer, PeerCheck *check);
+/* Of peer_check_conforming() what OpenSSL looks at. */
+int peer_path_conforming(PeerCase *peer, PeerCheck *check);
 int peer_check_cross(PeerCase *peer, PeerCheck *check);
+/* Whether one of these checks has judged what X509_V_… says, so that it is no news. */
+bool peer_path_is_judged(int verdict);
+
+enum { PEER_PATHS_MAX = 16 };
+
+/* From the end entity to an anchor; the certificates are borrowed. */
+typedef struct PeerPaths {
+    size_t count;
+    STACK_OF(X509) *paths[PEER_PATHS_MAX];
+} PeerPaths;
+
+/* peer_paths.c: which other paths are there? 0 or -ENOMEM; *ret is for peer_paths_deinit() either
+ * way. What is beyond the limits is not found. */
+int peer_paths_find(const PeerCase *peer, PeerPaths *ret);
+void peer_paths_deinit(PeerPaths *paths);
 
 /* peer_rules.c: does each certificate of the path fit the profile? */
 int peer_check_signature_hash(PeerCase *peer, PeerCheck *check);
@@ -88,6 +112,9 @@ int peer_check_end_entity(PeerCase *peer, PeerCheck *check);
 int peer_check_key_usage(PeerCase *peer, PeerCheck *check);
 int peer_check_extended_usage(PeerCase *peer, PeerCheck *check);
 int peer_check_distribution_point(PeerCase *peer, PeerCheck *check);
+
+/* peer_conforming.c: is each as a CA should issue it? */
+int peer_check_conforming(PeerCase *peer, PeerCheck *check);
 
 /* peer_names.c: is it the one that we were told to talk to? */
 int peer_check_subject_alt_name(PeerCase *peer, PeerCheck *check);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { NAME_SHOWN = 120 };
+enum { NAME_SHOWN = 120, NAMES_SHOWN = 200 };
 
 /* Octets from the peer, fit for a log line. */
 static void octets_print(Bytes octets, char *ret, size_t size)
@@ -25,16 +25,18 @@ static void octets_print(Bytes octets, char *ret, size_t size)
 int peer_check_subject_alt_name(PeerCase *peer, PeerCheck *check)
 {
     const X509 *leaf = sk_X509_value(peer->chain, 0);
-    char fqdn[FQDN_SIZE_MAX];
+    char fqdn[FQDN_SIZE_MAX], names[NAMES_SHOWN];
 
     if (!peer->policy->profile->subject_alt_name_required)
         return PEER_SKIP;
     peer_check_expect(check, "a dNSName that is an FQDN in A-label form, without wildcard%s%.100s",
                       peer->policy->segw_name ? ": " : "",
                       peer->policy->segw_name ? peer->policy->segw_name : "");
-    if (certificate_fqdn(leaf, fqdn) < 0)
-        return peer_check_fail(check, PEER_E_IDENTITY, leaf, "subjectAltName", "no FQDN");
-    return 0;
+    if (certificate_fqdn(leaf, fqdn) == 0)
+        return 0;
+    certificate_names_print(leaf, names, sizeof(names));
+    return peer_check_fail(check, PEER_E_IDENTITY, leaf, "subjectAltName", "without an FQDN: %s",
+                           names);
 }
 
 /* RFC 7296 3.5, TS 33.310 6.2: the SeGW names itself by an FQDN, and it is the one configured. */
@@ -61,13 +63,13 @@ int peer_check_name(PeerCase *peer, PeerCheck *check)
 {
     const X509 *leaf = sk_X509_value(peer->chain, 0);
     const char *name = peer->policy->segw_name;
-    char fqdn[FQDN_SIZE_MAX] = "no FQDN";
+    char names[NAMES_SHOWN];
 
     if (!name)
         return PEER_SKIP;
     if (certificate_has_fqdn(leaf, name))
         return 0;
-    (void)certificate_fqdn(leaf, fqdn);
+    certificate_names_print(leaf, names, sizeof(names));
     peer_check_expect(check, "%.150s among its dNSNames", name);
-    return peer_check_fail(check, PEER_E_IDENTITY, leaf, "subjectAltName", "for %.150s", fqdn);
+    return peer_check_fail(check, PEER_E_IDENTITY, leaf, "subjectAltName", "for %s", names);
 }

@@ -4,6 +4,7 @@
 
 #include "crypto/openssl.h"
 #include "verify/certificates.h"
+#include "verify/dates.h"
 
 #include <errno.h>
 #include <openssl/x509_vfy.h>
@@ -11,6 +12,7 @@
 enum {
     SECURITY_LEVEL = 2, /* 112 bits: RSA-2048, no SHA-1, no MD5 */
     SUBJECT_SIZE = 96,
+    OID_SIZE = 64,
 };
 
 static const struct {
@@ -60,9 +62,30 @@ static PathRule rule_of(int verdict)
     return PATH_BUILDS;
 }
 
+bool peer_path_is_judged(int verdict)
+{
+    return rule_of(verdict) != PATH_BUILDS;
+}
+
 static bool is_date(int verdict)
 {
-    return verdict == X509_V_ERR_CERT_HAS_EXPIRED || verdict == X509_V_ERR_CERT_NOT_YET_VALID;
+    switch (verdict) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+    case X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD:
+    case X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Of an anchor no form is asked: its name and its key are what is trusted (RFC 5280 6.1.1 d). */
+static bool is_anchor_of(X509_STORE_CTX *ctx, const X509 *certificate)
+{
+    const STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
+
+    return certificate && certificate == sk_X509_value(chain, sk_X509_num(chain) - 1);
 }
 
 /* OpenSSL's callback: 1 goes on, so that a path that breaks one rule is still held against the
@@ -76,12 +99,14 @@ static int on_finding(int good, X509_STORE_CTX *ctx)
     if (good || is_date(verdict))
         return 1;
     rule = rule_of(verdict);
+    if (rule == PATH_CONFORMING && is_anchor_of(ctx, X509_STORE_CTX_get_current_cert(ctx)))
+        return 1;
     if (peer->path[rule].verdict == X509_V_OK)
         peer->path[rule] = (PathFinding){verdict, X509_STORE_CTX_get_current_cert(ctx)};
     return rule != PATH_BUILDS;
 }
 
-static int path_walk(PeerCase *peer, X509_STORE_CTX *ctx)
+static int path_walk(PeerCase *peer, X509_STORE_CTX *ctx, STACK_OF(X509) *trusted)
 {
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
     /* PARTIAL_CHAIN: an anchor is trusted as it stands, be it a root or not. Policies: what the
@@ -89,7 +114,7 @@ static int path_walk(PeerCase *peer, X509_STORE_CTX *ctx)
     const unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_POLICY_CHECK |
                                 (peer->policy->profile->conforming ? X509_V_FLAG_X509_STRICT : 0);
 
-    X509_STORE_CTX_set0_trusted_stack(ctx, peer->policy->anchors->certificates);
+    X509_STORE_CTX_set0_trusted_stack(ctx, trusted);
     if (X509_VERIFY_PARAM_set_flags(param, flags) != 1 ||
         X509_VERIFY_PARAM_add0_policy(param, OBJ_nid2obj(NID_any_policy)) != 1 ||
         X509_STORE_CTX_set_app_data(ctx, peer) != 1)
@@ -122,26 +147,51 @@ static int path_fail(const PeerCase *peer, PathRule rule, int error, const char 
 
     if (verdict == X509_V_OK)
         return 0;
+    peer_check_blame(peer, check, culprit_of(peer, rule));
     return peer_check_fail(check, error, culprit_of(peer, rule), field, "wrong: %s",
                            X509_verify_cert_error_string(verdict));
 }
 
-int peer_check_chain(PeerCase *peer, PeerCheck *check)
+/* Among all that was sent, to any anchor. */
+static int sent_walk(PeerCase *peer)
 {
     _cleanup_(X509_STORE_CTX_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-    char issuer[SUBJECT_SIZE] = "";
-    int r;
 
     if (!ctx || X509_STORE_CTX_init(ctx, NULL, sk_X509_value(peer->sent, 0), peer->sent) != 1)
         return -ENOMEM;
-    r = path_walk(peer, ctx);
+    return path_walk(peer, ctx, peer->policy->anchors->certificates);
+}
+
+static void stack_freep(STACK_OF(X509) **stack)
+{
+    sk_X509_free(*stack);
+}
+
+/* The path that is given, and no other. */
+static int given_walk(PeerCase *peer)
+{
+    _cleanup_(X509_STORE_CTX_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    _cleanup_(stack_freep) STACK_OF(X509) *between = sk_X509_dup(peer->given);
+    _cleanup_(stack_freep) STACK_OF(X509) *trusted = sk_X509_new_null();
+
+    if (!ctx || !between || !trusted || sk_X509_push(trusted, sk_X509_pop(between)) == 0 ||
+        X509_STORE_CTX_init(ctx, NULL, sk_X509_value(peer->given, 0), between) != 1)
+        return -ENOMEM;
+    return path_walk(peer, ctx, trusted);
+}
+
+int peer_check_chain(PeerCase *peer, PeerCheck *check)
+{
+    char issuer[SUBJECT_SIZE] = "";
+    const int r = peer->given ? given_walk(peer) : sent_walk(peer);
+
     if (r < 0 || peer->chain)
         return r;
     /* What OpenSSL says, too, of policies that its limit on nodes cuts off. */
     if (peer->path[PATH_BUILDS].verdict == X509_V_ERR_OUT_OF_MEM) {
         peer_check_expect(check, "policies and mappings that can be worked through");
         return peer_check_fail(check, PEER_E_UNFIT, NULL, "certificatePolicies",
-                               "more than can be worked through, or memory ran out");
+                               "more than can be worked through");
     }
     certificate_issuer(culprit_of(peer, PATH_BUILDS), issuer, sizeof(issuer));
     peer_check_expect(check, "a chain to one of %d anchors",
@@ -153,25 +203,25 @@ int peer_check_chain(PeerCase *peer, PeerCheck *check)
 
 static int dates_check(PeerCase *peer, const X509 *certificate, PeerCheck *check)
 {
-    time_t now = peer->evidence->now;
+    const time_t now = peer->evidence->now;
     char date[PEER_DATE_SIZE], now_text[PEER_DATE_SIZE];
-    struct tm expires;
+    time_t expires;
 
     peer_time_print(now, now_text);
-    if (X509_cmp_time(X509_get0_notBefore(certificate), &now) >= 0) {
+    if (!date_is_by(X509_get0_notBefore(certificate), now)) {
         peer_date_print(X509_get0_notBefore(certificate), date);
         peer_check_expect(check, "a time before now, %s", now_text);
         return peer_check_fail(check, PEER_E_NOT_YET_VALID, certificate, "notBefore", "%s", date);
     }
-    if (X509_cmp_time(X509_get0_notAfter(certificate), &now) <= 0 ||
-        ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &expires) != 1) {
+    if (!date_is_from(X509_get0_notAfter(certificate), now) ||
+        !date_read(X509_get0_notAfter(certificate), &expires)) {
         peer_date_print(X509_get0_notAfter(certificate), date);
         peer_check_expect(check, "a time after now, %s", now_text);
         return peer_check_fail(check, PEER_E_EXPIRED, certificate, "notAfter", "%s (expired)",
                                date);
     }
-    if (peer->expires == 0 || timegm(&expires) < peer->expires)
-        peer->expires = timegm(&expires);
+    if (peer->expires == 0 || expires < peer->expires)
+        peer->expires = expires;
     return 0;
 }
 
@@ -179,17 +229,38 @@ static int dates_check(PeerCase *peer, const X509 *certificate, PeerCheck *check
 int peer_check_validity(PeerCase *peer, PeerCheck *check)
 {
     for (int i = 0; i < sk_X509_num(peer->chain); i++) {
-        const int r = dates_check(peer, sk_X509_value(peer->chain, i), check);
+        const X509 *certificate = sk_X509_value(peer->chain, i);
+        const int r = dates_check(peer, certificate, check);
 
-        if (r != 0)
-            return r;
+        if (r == 0)
+            continue;
+        peer_check_blame(peer, check, certificate);
+        if (i > 0 && i == peer_chain_below_anchor(peer)) {
+            peer_check_remedy(check, "That is an anchor: install the operator's new root with "
+                                     "'tre-provision install-anchors', or set this device's clock");
+        }
+        return r;
     }
     return 0;
 }
 
+/* OpenSSL tells of both with one verdict. */
+static bool lacks_key_cert_sign(const X509 *certificate)
+{
+    X509 *ca = (X509 *)(uintptr_t)certificate; /* OpenSSL's accessors take no const */
+
+    return X509_get_extension_flags(ca) & EXFLAG_CA && !(X509_get_key_usage(ca) & KU_KEY_CERT_SIGN);
+}
+
 int peer_check_issuers(PeerCase *peer, PeerCheck *check)
 {
+    const X509 *culprit = culprit_of(peer, PATH_ISSUERS_ARE_CAS);
+
     peer_check_expect(check, "cA TRUE, and keyCertSign in a keyUsage");
+    if (peer->path[PATH_ISSUERS_ARE_CAS].verdict != X509_V_OK && lacks_key_cert_sign(culprit)) {
+        peer_check_blame(peer, check, culprit);
+        return peer_check_fail(check, PEER_E_UNFIT, culprit, "keyUsage", "without keyCertSign");
+    }
     return path_fail(peer, PATH_ISSUERS_ARE_CAS, PEER_E_UNFIT, "basicConstraints", check);
 }
 
@@ -209,10 +280,34 @@ int peer_check_path_length(PeerCase *peer, PeerCheck *check)
     return 0;
 }
 
+/* The first critical extension that OpenSSL does not know; `ret` has OID_SIZE octets. */
+static void critical_find(const X509 *certificate, char *ret)
+{
+    int at = -1;
+
+    (void)snprintf(ret, OID_SIZE, "unknown");
+    while ((at = X509_get_ext_by_critical(certificate, 1, at)) >= 0) {
+        X509_EXTENSION *extension = X509_get_ext(certificate, at);
+
+        if (X509_supported_extension(extension) == 0) {
+            (void)OBJ_obj2txt(ret, OID_SIZE, X509_EXTENSION_get_object(extension), 1);
+            return;
+        }
+    }
+}
+
 int peer_check_critical(PeerCase *peer, PeerCheck *check)
 {
+    const X509 *culprit = culprit_of(peer, PATH_CRITICAL_EXTENSIONS);
+    char oid[OID_SIZE];
+
     peer_check_expect(check, "critical extensions that RFC 5280 defines");
-    return path_fail(peer, PATH_CRITICAL_EXTENSIONS, PEER_E_UNFIT, "critical extension", check);
+    if (peer->path[PATH_CRITICAL_EXTENSIONS].verdict == X509_V_OK)
+        return 0;
+    peer_check_blame(peer, check, culprit);
+    critical_find(culprit, oid);
+    return peer_check_fail(check, PEER_E_UNFIT, culprit, "critical extension",
+                           "unknown, with OID %s", oid);
 }
 
 int peer_check_name_constraints(PeerCase *peer, PeerCheck *check)
@@ -227,12 +322,10 @@ int peer_check_policies(PeerCase *peer, PeerCheck *check)
     return path_fail(peer, PATH_POLICIES, PEER_E_UNFIT, "certificatePolicies", check);
 }
 
-int peer_check_conforming(PeerCase *peer, PeerCheck *check)
+int peer_path_conforming(PeerCase *peer, PeerCheck *check)
 {
     peer_check_expect(check, "a certificate as RFC 5280 4 tells CAs to issue them");
-    return peer->policy->profile->conforming
-               ? path_fail(peer, PATH_CONFORMING, PEER_E_UNFIT, "form", check)
-               : PEER_SKIP;
+    return path_fail(peer, PATH_CONFORMING, PEER_E_UNFIT, "form", check);
 }
 
 /* One CA (a name with its key) that two issuers vouch for: the other certificate is among those

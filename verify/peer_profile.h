@@ -54,7 +54,7 @@ typedef struct PeerProfile {
     uint64_t crl_hours_max;   /* a CRL's age; 0: until its nextUpdate */
     uint64_t crl_grace_hours; /* past its nextUpdate */
     uint64_t ocsp_hours_max;  /* an OCSP response's age */
-    uint64_t skew_seconds;    /* by which a responder's clock may be ahead of ours */
+    uint64_t skew_seconds; /* by which the clock of who signs CRLs and OCSP responses may be off */
 } PeerProfile;
 
 /* The profile of TS 33.310 6.1, as tred has it built in under the name "3gpp". */

@@ -2,20 +2,19 @@
  * (peer_crls.c) and OCSP responses (ocsp.c) say of it is weighed against the mode. */
 #include "verify/peer_revocation.h"
 
+#include "verify/certificates.h"
+
 #include <errno.h>
 
 /* Checked for one peer: the path's, and what is left for OCSP. */
-enum { SIGNATURES_MAX = 9 };
+enum { SIGNATURES_MAX = 9, SUBJECT_SHOWN = 64 };
 
 static void ocsp_weigh(DepthStatus *status, OcspWord word, const char *detail)
 {
-    if (word == OCSP_REVOKED) {
-        status->word = WORD_REVOKED;
-    } else if (word == OCSP_GOOD && status->word == WORD_NONE) {
-        status->word = WORD_GOOD;
-    }
-    if (word == OCSP_REVOKED || (word == OCSP_UNUSABLE && status->word == WORD_NONE))
-        reason_set(&status->detail, 0, "%s", detail);
+    if (word == OCSP_SILENT || (word != OCSP_REVOKED && status->word != WORD_NONE))
+        return;
+    status->word = word == OCSP_REVOKED ? WORD_REVOKED : word == OCSP_GOOD ? WORD_GOOD : WORD_NONE;
+    reason_set(&status->detail, 0, "%s", detail);
 }
 
 static void ocsp_ask_one(const PeerCase *peer, PathStatus *path, OCSP_BASICRESP *response,
@@ -54,6 +53,25 @@ static void ocsp_ask(const PeerCase *peer, PathStatus *path)
     }
 }
 
+static const char *detail_of(const DepthStatus *status)
+{
+    return status->detail.text[0] != '\0' ? status->detail.text : "no CRL and no OCSP response";
+}
+
+/* What the check says when it has passed: of each certificate by whose word, or why without one. */
+static void words_note(const PeerCase *peer, const PathStatus *path, PeerCheck *check)
+{
+    for (int i = 0; i < path->n_depths; i++) {
+        const DepthStatus *status = &path->depths[i];
+        char subject[SUBJECT_SHOWN];
+
+        certificate_subject(sk_X509_value(peer->chain, i), subject, sizeof(subject));
+        peer_check_note(
+            check, "%s: %s%s", subject,
+            status->word == WORD_GOOD ? "" : "let pass, as nothing is known: ", detail_of(status));
+    }
+}
+
 static int words_weigh(const PeerCase *peer, const PathStatus *path, PeerCheck *check)
 {
     for (int i = 0; i < path->n_depths; i++) {
@@ -62,7 +80,7 @@ static int words_weigh(const PeerCase *peer, const PathStatus *path, PeerCheck *
         peer_check_expect(check, "a certificate that is not revoked");
         if (status->word == WORD_REVOKED) {
             return peer_check_fail(check, PEER_E_REVOKED, sk_X509_value(peer->chain, i),
-                                   "revocation status", "revoked: %s", status->detail.text);
+                                   "revocation status", "%s", detail_of(status));
         }
     }
     for (int i = 0; i < path->n_depths; i++) {
@@ -72,11 +90,10 @@ static int words_weigh(const PeerCase *peer, const PathStatus *path, PeerCheck *
                           "a CRL or OCSP response that says it is good (revocation = require)");
         if (status->word == WORD_NONE && peer->policy->revocation == REVOCATION_REQUIRE) {
             return peer_check_fail(check, PEER_E_REVOCATION_UNKNOWN, sk_X509_value(peer->chain, i),
-                                   "revocation status", "unknown: %s",
-                                   status->detail.text[0] != '\0' ? status->detail.text
-                                                                  : "no CRL and no OCSP response");
+                                   "revocation status", "unknown: %s", detail_of(status));
         }
     }
+    words_note(peer, path, check);
     return 0;
 }
 
@@ -92,6 +109,7 @@ int peer_check_revocation(PeerCase *peer, PeerCheck *check)
     r = peer_crls_ask(peer, &path);
     if (r < 0)
         return r;
+    peer_crl_entries_ask(peer, &path);
     ocsp_ask(peer, &path);
     return words_weigh(peer, &path, check);
 }

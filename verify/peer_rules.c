@@ -2,6 +2,7 @@
 #include "verify/peer_internal.h"
 
 #include "crypto/openssl.h"
+#include "verify/profile.h"
 
 #include <openssl/obj_mac.h>
 #include <openssl/x509v3.h>
@@ -36,6 +37,7 @@ static int strength_check(const PeerCase *peer, PathRule rule, const char *field
     peer_check_expect(check, "112 bits of security or more");
     if (finding->verdict == X509_V_OK)
         return 0;
+    peer_check_blame(peer, check, finding->culprit);
     return peer_check_fail(check, PEER_E_UNFIT, finding->culprit, field, "too weak: %s",
                            X509_verify_cert_error_string(finding->verdict));
 }
@@ -47,11 +49,21 @@ int peer_check_signature_hash(PeerCase *peer, PeerCheck *check)
         X509 *certificate = sk_X509_value(peer->chain, depth);
         const unsigned allowed = rule_at(peer, depth)->hashes;
         char names[NAMES_SIZE];
+        const X509_ALGOR *algorithm = NULL;
         int digest = NID_undef;
 
         (void)X509_get_signature_info(certificate, &digest, NULL, NULL, NULL);
-        if (hash_bit(digest) & allowed)
+        X509_get0_signature(NULL, &algorithm, certificate);
+        if (hash_bit(digest) & allowed && profile_signature_is_fit(algorithm))
             continue;
+        peer_check_blame(peer, check, certificate);
+        if (hash_bit(digest) & allowed) {
+            peer_check_expect(check, "ECDSA or RSA; of PSS, MGF1 with the signature's hash and a "
+                                     "salt as long as that");
+            return peer_check_fail(check, PEER_E_UNFIT, certificate, "signature's algorithm",
+                                   "%s with other parameters or another key",
+                                   OBJ_nid2sn(X509_get_signature_nid(certificate)));
+        }
         peer_profile_print_hashes(allowed, names, sizeof(names));
         peer_check_expect(check, "%s", names);
         return peer_check_fail(check, PEER_E_UNFIT, certificate, "signature's hash", "%s",
@@ -94,10 +106,13 @@ static int key_check(const ProfileRule *rule, const X509 *certificate, PeerCheck
 int peer_check_key(PeerCase *peer, PeerCheck *check)
 {
     for (int depth = 0; depth < peer_chain_below_anchor(peer); depth++) {
-        const int r = key_check(rule_at(peer, depth), sk_X509_value(peer->chain, depth), check);
+        const X509 *certificate = sk_X509_value(peer->chain, depth);
+        const int r = key_check(rule_at(peer, depth), certificate, check);
 
-        if (r != 0)
+        if (r != 0) {
+            peer_check_blame(peer, check, certificate);
             return r;
+        }
     }
     return strength_check(peer, PATH_KEY_SIZE, "key", check);
 }
@@ -113,6 +128,7 @@ int peer_check_serial(PeerCase *peer, PeerCheck *check)
 
         /* As encoded, with the octet that a sign may need, without tag and length. */
         if (size < 0 || (uint64_t)size > maximum) {
+            peer_check_blame(peer, check, certificate);
             return peer_check_fail(check, PEER_E_UNFIT, certificate, "serialNumber", "%d octets",
                                    size);
         }
@@ -120,14 +136,31 @@ int peer_check_serial(PeerCase *peer, PeerCheck *check)
     return 0;
 }
 
+/* Sent in the wrong order, most likely. */
+static bool has_end_entity_behind(const PeerCase *peer)
+{
+    for (int i = 1; i < sk_X509_num(peer->sent); i++) {
+        if (!(X509_get_extension_flags(sk_X509_value(peer->sent, i)) & EXFLAG_CA))
+            return true;
+    }
+    return false;
+}
+
 int peer_check_end_entity(PeerCase *peer, PeerCheck *check)
 {
     X509 *leaf = sk_X509_value(peer->chain, 0);
 
     peer_check_expect(check, "an end entity's: basicConstraints absent, or cA FALSE");
-    if (X509_get_extension_flags(leaf) & EXFLAG_CA)
-        return peer_check_fail(check, PEER_E_UNFIT, leaf, "basicConstraints", "a CA's (cA TRUE)");
-    return 0;
+    if (!(X509_get_extension_flags(leaf) & EXFLAG_CA))
+        return 0;
+    if (has_end_entity_behind(peer)) {
+        peer_check_expect(check, "the SeGW's own (RFC 7296 3.6)");
+        peer_check_remedy(check, "Let the SeGW send its own certificate first, and those of CAs "
+                                 "after it");
+        return peer_check_fail(check, PEER_E_UNFIT, leaf, "place as the first of those sent",
+                               "a CA's, and an end entity's comes after it");
+    }
+    return peer_check_fail(check, PEER_E_UNFIT, leaf, "basicConstraints", "a CA's (cA TRUE)");
 }
 
 static bool key_usage_is_critical(const X509 *certificate)
@@ -190,7 +223,8 @@ int peer_check_extended_usage(PeerCase *peer, PeerCheck *check)
     if (!usages && rule == EXTENDED_USAGE_IKE) {
         r = peer_check_fail(check, PEER_E_UNFIT, leaf, "extKeyUsage", "not there");
     } else if (usages && !usages_allow_ike(usages, found)) {
-        r = peer_check_fail(check, PEER_E_UNFIT, leaf, "extKeyUsage", "%s", found);
+        r = peer_check_fail(check, PEER_E_UNFIT, leaf, "extKeyUsage", "%s",
+                            found[0] != '\0' ? found : "empty: it names no purpose");
     }
     sk_ASN1_OBJECT_pop_free(usages, ASN1_OBJECT_free);
     return r;

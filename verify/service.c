@@ -4,7 +4,11 @@
 #include "base/file.h"
 #include "base/reason.h"
 #include "crypto/openssl.h"
+#include "crypto/spki.h"
 #include "verify/certificates.h"
+#include "verify/crl_facts.h"
+#include "verify/dates.h"
+#include "verify/memory.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -95,18 +99,45 @@ static int anchors_take(Service *service, const VerifyRequest *request, int fd, 
 static int crl_take(Service *service, const VerifyRequest *request, int fd, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *data = NULL;
+    const int n_crls = sk_X509_CRL_num(service->crls.crls);
     size_t size = 0;
-    int r = content_read(request, fd, CRL_FILE_SIZE_MAX, &data, &size, reason);
 
-    return r == 0 ? crl_store_decode(&service->crls, (Bytes){data, size}, request->name, reason)
-                  : r;
+    if (service->n_crl_files == FRAME_CRL_FILES_MAX)
+        return -E2BIG;
+    ServiceCrls *place = &service->crl_files[service->n_crl_files++];
+    int r = content_read(request, fd, CRL_FILE_SIZE_MAX, &data, &size, reason);
+    if (r == 0)
+        r = crl_store_decode(&service->crls, (Bytes){data, size}, request->name, reason);
+    *place = (ServiceCrls){n_crls, sk_X509_CRL_num(service->crls.crls) - n_crls};
+    return r;
 }
 
+static CrlSigners signers_of(const Service *service)
+{
+    return (CrlSigners){service->anchors, &service->crls, &service->seen};
+}
+
+/* Told once, when a SeGW was taken: its intermediates are known then, and may have signed lists. */
+static void obsolete_find(Service *service, time_t now, ObsoleteFiles *ret)
+{
+    const CrlSigners signers = signers_of(service);
+    const time_t latest = now + (time_t)service->profile.skew_seconds;
+
+    service->has_told_obsolete = true;
+    for (size_t i = 0; i < service->n_crl_files; i++) {
+        const ServiceCrls *file = &service->crl_files[i];
+
+        if (crl_lists_are_obsolete(&signers, file->first, file->count, latest))
+            ret->numbers[ret->count++] = (uint16_t)i;
+    }
+}
+
+/* A date that does not parse ends what it is about at once. */
 static time_t asn1_time(const ASN1_TIME *date)
 {
-    struct tm tm;
+    time_t time;
 
-    return ASN1_TIME_to_tm(date, &tm) == 1 ? timegm(&tm) : 0;
+    return date_read(date, &time) && time > 0 ? time : 1;
 }
 
 static int chain_tell(Service *service, const STACK_OF(X509) *chain, ChainFacts *ret)
@@ -129,7 +160,7 @@ static int chain_tell(Service *service, const STACK_OF(X509) *chain, ChainFacts 
         service->chain_der[i] = (Bytes){der, (size_t)size};
         total += (size_t)size;
         ret->certificates[ret->n_certificates++] = service->chain_der[i];
-        if (ends > 0 && (ret->expires == 0 || ends < ret->expires))
+        if (ret->expires == 0 || ends < ret->expires)
             ret->expires = ends;
     }
     return total > FRAME_EVIDENCE_SIZE_MAX ? -E2BIG : 0;
@@ -142,7 +173,6 @@ static int chain_read(Service *service, const VerifyRequest *request, int fd, Ve
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL, *chain = NULL;
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
     _cleanup_(free_bytesp) uint8_t *data = NULL;
-    const unsigned char *cursor = request->public_key.data;
     size_t size = 0;
 
     chain_free(service);
@@ -151,9 +181,9 @@ static int chain_read(Service *service, const VerifyRequest *request, int fd, Ve
         r = certificates_decode((Bytes){data, size}, request->name, &certificates, &ret->reason);
     if (r < 0)
         return r;
-    key = d2i_PUBKEY(NULL, &cursor, (long)request->public_key.size);
-    if (!key)
-        return -EIO;
+    r = spki_decode(request->public_key, &key);
+    if (r < 0)
+        return r;
     r = certificates_order(certificates, key, &chain);
     if (r < 0)
         return r;
@@ -192,10 +222,13 @@ static int peer_verify(Service *service, const VerifyRequest *request, Verdict *
     return r;
 }
 
-static int complete(Service *service)
+static int complete(Service *service, CrlsFacts *ret)
 {
+    const CrlSigners signers = signers_of(service);
+
     if (!service->has_profile || !service->anchors)
         return -EPROTO;
+    crl_facts_find(&signers, ret);
     service->complete = true;
     return 0;
 }
@@ -203,6 +236,7 @@ static int complete(Service *service)
 void service_answer(Service *service, const VerifyRequest *request, int fd, VerifyAnswer *ret)
 {
     *ret = (VerifyAnswer){.type = request->type};
+    memory_watch_begin();
     switch (request->type) {
     case FRAME_PROFILE:
         ret->error = profile_take(service, request, fd, &ret->reason);
@@ -214,16 +248,23 @@ void service_answer(Service *service, const VerifyRequest *request, int fd, Veri
         ret->error = crl_take(service, request, fd, &ret->reason);
         break;
     case FRAME_COMPLETE:
-        ret->error = complete(service);
+        ret->error = complete(service, &ret->crls);
         break;
     case FRAME_CHAIN:
         ret->error = chain_read(service, request, fd, ret);
         break;
     case FRAME_PEER:
         ret->error = peer_verify(service, request, &ret->verdict);
+        if (ret->error == 0 && ret->verdict.taken && !service->has_told_obsolete)
+            obsolete_find(service, request->now, &ret->obsolete);
         break;
     case FRAME_TYPES:
         ret->error = -EPROTO;
+    }
+    /* Whatever was found then, it may have been found for want of memory. */
+    if (memory_ran_out()) {
+        ret->error = -ENOMEM;
+        ret->reason = (Reason){0};
     }
     ERR_clear_error();
 }

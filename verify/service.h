@@ -4,11 +4,19 @@
 #include "verify/frames.h"
 #include "verify/peer.h"
 
+/* Where the lists of a file stand in the store. */
+typedef struct ServiceCrls {
+    int first, count;
+} ServiceCrls;
+
 typedef struct Service {
     bool has_profile;
     PeerProfile profile;
     AnchorStore *anchors;
     CrlStore crls;
+    size_t n_crl_files; /* that were handed over, whatever came of them */
+    ServiceCrls crl_files[FRAME_CRL_FILES_MAX];
+    bool has_told_obsolete;
     bool complete;
     PeerSeen seen;
     Bytes chain_der[FRAME_CHAIN_MAX]; /* of the last answer, which borrows them */

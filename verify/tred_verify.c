@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/standard.h"
+#include "verify/memory.h"
 #include "verify/service.h"
 
 #include <errno.h>
@@ -72,8 +73,8 @@ static int libraries_warm(void)
     if (!gmtime_r(&now, &tm) || strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %Z", &tm) == 0)
         return -EIO;
     qsort(numbers, SORTED_MAX, sizeof(numbers[0]), numbers_compare);
-    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS |
-                                OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS,
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS |
+                                OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS,
                             NULL) != 1 ||
         RAND_bytes(&octet, 1) != 1)
         return -EIO;
@@ -146,8 +147,10 @@ static int frame_handle(Service *service)
 
 static int helper_init(Service *service)
 {
-    int r = service_init(service);
+    int r = memory_watch();
 
+    if (r == 0)
+        r = service_init(service);
     if (r == 0)
         r = libraries_warm();
     if (r == 0)
@@ -172,7 +175,7 @@ int main(int argc, char **argv)
     if (r != COMMANDLINE_GO_ON)
         return r;
 
-    _cleanup_(service_deinit) Service service;
+    _cleanup_(service_deinit) Service service = {0};
     r = helper_init(&service);
     if (r < 0) {
         log_error("tred-verify can't make itself safe: %s. It judges nobody", strerror(-r));

@@ -14,6 +14,7 @@ enum {
     PEER_OCSP_MAX = 8,
     PEER_CERTIFICATE_SIZE_MAX = 16 * 1024,
     PEER_EVIDENCE_SIZE_MAX = 64 * 1024, /* of all certificates and OCSP responses together */
+    VERDICT_NOTE_SIZE = 512,
     PEER_KEY_SIZE_MAX = 2048, /* SubjectPublicKeyInfo; RSA of 8192 bits takes 1,056 octets */
 };
 
@@ -57,6 +58,7 @@ typedef struct PeerCheck {
     char field[48];
     char found[256];
     char expected[192];
+    char note[VERDICT_NOTE_SIZE]; /* what it rests on where it passed; may be empty */
 } PeerCheck;
 
 /* A failed check as one sentence: whose certificate, which field, what was found, what was expected
@@ -72,6 +74,7 @@ typedef struct Verdict {
     uint8_t public_key[PEER_KEY_SIZE_MAX]; /* SubjectPublicKeyInfo, DER */
     size_t public_key_size;
     char identity[FQDN_SIZE_MAX];
-    time_t expires; /* when the first certificate of its chain does */
-    bool rsa_pkcs1; /* the profile lets its AUTH be RSA with PKCS#1 v1.5 padding */
+    time_t expires;               /* when the first certificate of its chain does */
+    char note[VERDICT_NOTE_SIZE]; /* what it rests on beside: the word of CRLs and OCSP responses */
+    bool rsa_pkcs1;               /* the profile lets its AUTH be RSA with PKCS#1 v1.5 padding */
 } Verdict;

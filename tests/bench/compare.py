@@ -24,7 +24,8 @@ SLOW_TPM_SECONDS = 0.1  # a command
 SLOW_PATH_SECONDS = 0.01  # each way
 SLOW_COUNT_MAX = 20  # connects at that pace; they vary little
 SLOW_STARTS = 3
-MEMORY_COUNT_MAX = 10  # looks; they vary little
+MEMORY_COUNT_MAX = 5  # looks; they vary little
+STEADY = 5  # seconds after which a tunnel that is up has what it has for days
 HENBS = (Ours, Strongswan)
 
 
@@ -64,10 +65,8 @@ def connects(lab, algorithm, count):
         meters = []
         for henb in both:
             henb.disconnect()
-            processes = henb.processes()
-            if isinstance(henb, Ours):
-                processes[bus.process.pid] = "dbus-daemon"
-            meters.append(CpuMeter(processes))
+            beside = {bus.process.pid: "dbus-daemon"} if isinstance(henb, Ours) else {}
+            meters.append(CpuMeter(lambda henb=henb, beside=beside: henb.processes() | beside))
         for number in range(count + 1):
             for henb, meter in zip(both, meters):
                 meter.lap()
@@ -109,7 +108,7 @@ def starts(lab, count):
 
 
 def memory(lab, count):
-    """Each HeNB in turn: what its processes hold with the tunnel up.
+    """Each HeNB in turn: what its processes hold once the tunnel has been up for STEADY seconds.
 
     The SeGW is killed before the look: it would share strongSwan's libraries with one of the two."""
     looks = {"alone": pss_alone, "here": pss_here}
@@ -119,7 +118,7 @@ def memory(lab, count):
         for _ in range(min(count, MEMORY_COUNT_MAX)):
             for kind in HENBS:
                 with running(segw) as (gateway,), running(lambda: kind(lab)) as (henb,):
-                    time.sleep(SETTLE)
+                    time.sleep(STEADY)
                     gateway.process.kill()
                     for look, take in looks.items():
                         for name, kilobytes in take(henb.processes()).items():

@@ -75,19 +75,20 @@ def own_processes():
 
 
 class CpuMeter:
-    """CPU time by program name, between two looks at a set of processes."""
+    """CPU time by program name, between two looks at a set of processes. A process that has come since
+    counts from its beginning; none may have ended."""
 
     def __init__(self, processes):
+        """`processes` yields {pid: name} of those that there are."""
         self.processes = processes
-        self.last = self._look()
-
-    def _look(self):
-        return {pid: cpu_seconds(pid) for pid in self.processes}
+        self.last = {}
+        self.lap()
 
     def lap(self):
         """{name: seconds} since the last call."""
-        now, spent = self._look(), {}
-        for pid, name in self.processes.items():
-            spent[name] = spent.get(name, 0) + now[pid] - self.last[pid]
+        names = self.processes()
+        now, spent = {pid: cpu_seconds(pid) for pid in names}, {}
+        for pid, name in names.items():
+            spent[name] = spent.get(name, 0) + now[pid] - self.last.get(pid, 0)
         self.last = now
         return spent

@@ -93,7 +93,7 @@ def memory_lines(found):
                 for side in sides]
 
     alone, here = megabytes("alone"), megabytes("here")
-    return [ratio_line("Pss, tunnel up, nobody else on the machine", *map(summed, alone),
+    return [ratio_line("Pss, tunnel up for 5 s, nobody else on the machine", *map(summed, alone),
                        RATIOS["pss"], " MB"),
             Line("…, each process", *(f"{parts(side)} MB" for side in alone)),
             Line("…, Pss as the kernel has it, shared with whatever runs here",

@@ -3,6 +3,7 @@
  * certificate is the anchor, so that chains are found, too. */
 #include "base/cleanup.h"
 #include "base/reason.h"
+#include "verify/memory.h"
 #include "verify/peer.h"
 
 #include <stdlib.h>
@@ -11,7 +12,14 @@
 /* NOW: while the seeds' certificates are valid. */
 enum { CRL_ENCODING = 7, OCSP_ENCODING = 14, ITEMS_MAX = 20, NOW = 1795480000 };
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    return memory_watch();
+}
 
 static void anchor_set(AnchorStore *anchors, Bytes der)
 {

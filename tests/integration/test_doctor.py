@@ -240,6 +240,25 @@ class FilesTest(DoctorTest):
         self.assert_both_say("device certificate", "The verifier /nowhere/tred-verify can't be started: "
                              "No such file or directory", segw={"verifier": "/nowhere/tred-verify"})
 
+    def test_each_crl_that_can_not_be_read_is_named(self):
+        folder = scratch("crls")
+        (folder / "a.crl").write_bytes(b"no CRL")
+        (folder / "b.crl").write_bytes(b"")
+        crls = {"segw": {"crl-directory": folder}}
+        self.assert_doctor_says("CRLs", "a.crl: it is no CRL", **crls)
+        self.assert_doctor_says("CRLs", "b.crl: it is empty", **crls)
+        (folder / "b.crl").chmod(0)
+        self.assert_doctor_says("CRLs", "b.crl: Permission denied", **crls)
+
+    def test_what_a_tred_that_runs_can_not_read_of_the_crls_is_told_as_its_own(self):
+        folder = scratch("crls")
+        (folder / "a.crl").write_bytes(b"no CRL")
+        crls = {"segw": {"crl-directory": folder}}
+        tred = self.starting(Tred(self.files, **crls))
+        tred.wait_for_state("development")
+        tred.wait_for("a.crl: .* No SeGW is taken until that is mended")
+        self.assert_doctor_says("tred's CRLs", "a.crl", **crls)
+
     def test_a_profile_with_a_key_that_there_is_not(self):
         profile = scratch("profile") / "profile.conf"
         profile.write_text("[path]\ncolour = blue\n")

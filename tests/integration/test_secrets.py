@@ -1,10 +1,17 @@
-"""The first law: no secret crosses the bus, and ikeclient never holds one.
+"""The first law: no secret crosses the bus or ikeclient's channel, and ikeclient never holds one.
 
 The SeGW derives the same keys as tred and writes them into its log, which says what to look for."""
 
+import unittest
+
+from cryptography.hazmat.primitives import serialization
+
 from lab import memory
 from lab.bus import Recording
-from lab.case import LabTest
+from lab.case import LabTest, world
+from lab.overheard import Overheard
+from lab.process import BIN, scratch
+from lab.station import EccTpmVendor, Station, copy_tpm
 
 # By the words of strongSwan's log; what each is in RFC 7296.
 IKE_KEYS = {
@@ -19,6 +26,12 @@ ESP_INTEGRITY_KEYS = {"ESP integrity key, initiator": "integrity initiator key",
 PASSING = {"DH secret": "shared Diffie Hellman secret", "SKEYSEED": "SKEYSEED"}
 
 
+def expanded(keys):
+    """What AES makes of each key: the first and the last round key, in either direction of use."""
+    return {f"{name}, round key {number}": memory.round_keys(octets)[number - 1]
+            for name, octets in keys.items() for number in (1, 10)}
+
+
 class SecretsTest(LabTest):
     def keys_of_a_run(self, gateway, words):
         logged = gateway.secrets()
@@ -31,15 +44,17 @@ class SecretsTest(LabTest):
         return keys
 
     def established_with(self, ike_proposal, esp_proposal, words):
-        recording = Recording()
+        recording, overheard = Recording(), Overheard()
         self.addCleanup(recording.stop)
         gateway, tred, client = self.establish(
-            segw={"log_keys": True, "proposals": ike_proposal, "esp_proposals": esp_proposal})
-        return tred, client, self.keys_of_a_run(gateway, words), recording.stop()
+            segw={"log_keys": True, "proposals": ike_proposal, "esp_proposals": esp_proposal},
+            under=overheard.under)
+        return (tred, client, self.keys_of_a_run(gateway, words), recording.stop(),
+                overheard.octets())
 
     def assert_the_law_is_kept(self, ike_proposal, esp_proposal, lasting):
-        tred, client, keys, messages = self.established_with(ike_proposal, esp_proposal,
-                                                             {**lasting, **PASSING})
+        tred, client, keys, messages, overheard = self.established_with(
+            ike_proposal, esp_proposal, {**lasting, **PASSING})
         found, size = memory.search(client.pid, with_words(keys))
         self.assertEqual(found, set())
         self.assertGreater(size, 1_000_000, "too little was read to mean anything")
@@ -47,11 +62,13 @@ class SecretsTest(LabTest):
         found, _ = memory.search(tred.pid, keys)
         self.assertEqual(found, set(lasting))
 
-        # The search finds what does cross the bus, so it would find a key that did.
-        self.assertIn(b"VerifyPeer", messages)
-        self.assertIn(self.world.segw_credential().der(), messages)
-        self.assertEqual({name for name, octets in with_words(keys).items() if octets in messages},
-                         set())
+        # The search finds what does cross the bus or the channel, so it would find a key that did.
+        self.assertIn(b"OpenChannel", messages)
+        self.assertIn(b"VerifyPeer", overheard)
+        self.assertIn(self.world.segw_credential().der(), overheard)
+        for crossed in (messages, overheard):
+            self.assertEqual({name for name, octets in with_words(keys).items() if octets in crossed},
+                             set())
 
     def test_ikeclient_and_the_bus_hold_no_key_with_aead(self):
         self.assert_the_law_is_kept("aes128gcm16-prfsha256-ecp256", "aes128gcm16",
@@ -61,6 +78,69 @@ class SecretsTest(LabTest):
         self.assert_the_law_is_kept("aes128-sha256-prfsha256-ecp256", "aes128-sha256",
                                     {**IKE_KEYS, **INTEGRITY_KEYS, **ESP_KEYS,
                                      **ESP_INTEGRITY_KEYS})
+
+    def test_an_expanded_key_goes_with_its_message(self):
+        """OpenSSL expands keys in ordinary memory: only tred-esp, which lives by them, has any."""
+        ciphers = {"SK_ei": "Sk_ei secret", "SK_er": "Sk_er secret"}
+        gateway, tred, client = self.establish(
+            tred={"data-plane": {"mode": "user"}},
+            segw={"log_keys": True, "proposals": "aes128gcm16-prfsha256-ecp256",
+                  "esp_proposals": "aes128gcm16"})
+        keys = self.keys_of_a_run(gateway, {**ciphers, **ESP_KEYS})
+        self.assertEqual(len(memory.round_keys(bytes(16))), 10)
+        found, _ = memory.search(tred.pid, expanded(keys))
+        self.assertEqual(found, set())
+        found, _ = memory.search(client.pid, expanded(keys))
+        self.assertEqual(found, set())
+        found, _ = memory.search(tred.helper_pid(), expanded(keys))
+        self.assertEqual(found, set(expanded({name: keys[name] for name in ESP_KEYS})))
+
+    def test_an_expanded_key_of_cbc_goes_with_its_message(self):
+        gateway, tred, _ = self.establish(
+            segw={"log_keys": True, "proposals": "aes128-sha256-prfsha256-ecp256",
+                  "esp_proposals": "aes128-sha256"})
+        keys = self.keys_of_a_run(gateway, {"SK_ei": "Sk_ei secret", "SK_er": "Sk_er secret"})
+        found, _ = memory.search(tred.pid, expanded(keys))
+        self.assertEqual(found, set())
+
+
+class ProvisioningSecretsTest(unittest.TestCase):
+    """What tre-provision has in memory when it is done."""
+
+    @classmethod
+    def setUpClass(cls):
+        world()  # the networks
+        vendor = EccTpmVendor()
+        cls.state = vendor.make(scratch("new-tpm") / "state")
+        cls.station = Station(vendor, guarded=True)
+
+    def private_key(self, path):
+        """By how it can stand in memory: its number either way around, and parts of its file."""
+        text = path.read_bytes()
+        key = serialization.load_pem_private_key(text, None)
+        number = key.private_numbers().private_value
+        lines = text.split(b"\n")
+        return {"number": number.to_bytes(32, "big"), "number in words": number.to_bytes(32, "little"),
+                "first line of the file": lines[1][24:56], "second": lines[2][:32]}
+
+    def assert_holds_none_at_its_end(self, path, *arguments):
+        command = memory.AtExit([BIN / "tre-provision", *arguments])
+        found, size = memory.search(command.pid, self.private_key(path))
+        command.stop()
+        self.assertGreater(size, 1_000_000, "too little was read to mean anything")
+        self.assertEqual(found, set())
+
+    def test_the_operators_private_key_is_gone_when_it_has_signed(self):
+        key = self.station.folder / "operator.key"
+        self.assert_holds_none_at_its_end(key, "sign-anchors", "--key", key, "--anchors-version",
+                                          "7", self.station.folder / "anchors.pem")
+
+    def test_the_authoritys_private_key_is_gone_when_it_has_certified(self):
+        tpm = copy_tpm(self.state, scratch("tpm") / "state").start()
+        self.addCleanup(tpm.stop)
+        self.assert_holds_none_at_its_end(
+            self.station.folder / "ca.key", "run", "--profile", self.station.profile, "--serial",
+            "1", "--tcti", tpm.tcti, "--state-dir", scratch("device") / "state")
 
 
 def with_words(keys):

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from lab import ike, memory
 from lab.bus import BusError, Connection
 from lab.case import LabTest
@@ -19,7 +21,7 @@ from lab.programs import EXCHANGE, MANAGER, TRED, TRED_PATH, Tred
 from lab.verifier import FailingVerifier
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "matrix"))
-from authority import crl  # noqa: E402  (the folder is none of ours)
+from authority import MINUTE, crl  # noqa: E402  (the folder is none of ours)
 
 
 class VerifierTest(LabTest):
@@ -250,45 +252,171 @@ add_failure_tests()
 
 
 class ChangeTest(VerifierTest):
-    """CRLs that come and go while tred runs."""
+    """CRLs that come, change and go while tred runs."""
 
     def start(self, **section):
         root = self.world.operator_root
-        issuer = SimpleNamespace(subject=root.certificate.subject, key=root.key)
-        serial = self.world.segw_credential().certificate.serial_number
-        self.revoking, self.harmless = crl(issuer, serial), crl(issuer)
+        self.issuer = SimpleNamespace(subject=root.certificate.subject, key=root.key)
+        self.serial = self.world.segw_credential().certificate.serial_number
         self.folder = scratch("crls")
+        self.file = self.folder / "a.crl"
         self.start_segw()
-        return lambda: self.start_tred(segw={"crl-directory": self.folder})
+        return lambda: self.start_tred(segw={"crl-directory": self.folder, **section})
 
-    def test_a_crl_that_comes_counts_at_once_and_one_that_goes_no_more(self):
+    def list(self, *revoked, age=10, **named):
+        """A CRL of the SeGW's issuer, so many minutes old."""
+        return crl(self.issuer, *revoked, this=-age * MINUTE, **named)
+
+    def lay_over(self, octets, path=None):
+        """As cp, curl -o and wget -O do."""
+        with (path or self.file).open("r+b") as file:
+            file.truncate()
+            file.write(octets)
+
+    def lay_beside(self, octets):
+        """As a careful tool does."""
+        new = self.folder / ".new"
+        new.write_bytes(octets)
+        new.rename(self.file)
+
+    def test_a_crl_that_comes_counts_at_once_and_a_later_one_takes_back_what_it_says(self):
         self.start()()
         self.assert_taken()
-        (self.folder / "a.crl").write_bytes(self.revoking)
+        self.file.write_bytes(self.list(self.serial))
         self.assert_refused("PeerRevoked")
-        (self.folder / "a.crl").write_bytes(self.harmless)  # the folder itself has not changed
+        self.lay_beside(self.list(age=8))
         self.assert_taken()
-        (self.folder / "b.crl").write_bytes(self.revoking)
+        (self.folder / "b.crl").write_bytes(self.list(self.serial, age=6))
         self.assert_refused("PeerRevoked")
-        (self.folder / "b.crl").unlink()
-        self.assert_taken()
 
-    def test_what_was_in_force_stays_so_while_a_crl_can_not_be_read(self):
-        tred = self.start()()
-        (self.folder / "a.crl").write_bytes(self.revoking)
-        self.assert_refused("PeerRevoked")
-        (self.folder / "b.crl").write_bytes(self.harmless[:-200])
-        (self.folder / "a.crl").unlink()
-        self.assert_refused("PeerRevoked")
-        self.assertRegex(tred.output(), "b.crl: .* SeGWs are judged by what was in force before")
-        (self.folder / "b.crl").unlink()
+    def test_a_crl_that_is_written_over_the_old_one_counts_at_once(self):
+        start = self.start(revocation="require")
+        self.file.write_bytes(self.list(self.serial ^ 2))
+        before = self.file.stat()
+        start()
         self.assert_taken()
+        self.lay_over(self.list(self.serial, age=8))
+        os.utime(self.file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        self.assertEqual(self.file.stat().st_mtime_ns, before.st_mtime_ns)
+        self.assertEqual(self.file.stat().st_ino, before.st_ino)
+        self.assert_refused("PeerRevoked")
+
+    def test_a_crl_that_is_completed_after_a_first_look_counts(self):
+        start = self.start()
+        self.file.write_bytes(self.list())
+        tred = start()
+        self.assert_taken()
+        octets = self.list(self.serial, age=8)
+        newer = self.folder / "newer.crl"
+        newer.write_bytes(octets[:200])
+        self.assert_taken()
+        self.assertIn("newer.crl", tred.get("CrlProblem"))
+        newer.write_bytes(octets)
+        self.assert_refused("PeerRevoked")
+        self.assertEqual(tred.get("CrlProblem"), "")
+
+    def test_the_last_good_list_stays_in_force_while_its_file_can_not_be_read(self):
+        start = self.start()
+        self.file.write_bytes(self.list(self.serial))
+        tred = start()
+        self.assert_refused("PeerRevoked")
+        for spoil in (lambda: self.lay_over(self.list(age=8)[:100]),  # half written
+                      lambda: self.lay_over(b""),
+                      lambda: self.lay_beside(b"no CRL"),
+                      lambda: self.file.chmod(0o600),  # root's
+                      lambda: (self.file.unlink(), self.file.mkdir()),
+                      lambda: (self.file.rmdir(), self.file.symlink_to("nothing"))):
+            spoil()
+            self.assert_refused("PeerRevoked")
+            self.assertIn("a.crl", tred.get("CrlProblem"))
+            self.assertIn("a.crl", tred.get("StateReason"))
+            self.assertEqual(tred.get("State"), "development")
+            os.kill(tred.verifier_pid(), signal.SIGKILL)
+            self.assert_refused("PeerRevoked")
+        self.assertRegex(tred.output(), "a.crl: .* SeGWs are judged by what was in force before")
+        self.lay_beside(self.list(age=6))
+        self.assert_taken()
+        self.assertEqual(tred.get("CrlProblem"), "")
+        self.assertNotIn("a.crl", tred.get("StateReason"))
+
+    def test_the_last_good_list_stays_in_force_when_its_file_is_gone(self):
+        start = self.start()
+        self.file.write_bytes(self.list(self.serial))
+        tred = start()
+        self.assert_refused("PeerRevoked")
+        self.file.unlink()
+        self.assert_refused("PeerRevoked")
+        self.folder.rename(self.folder.with_suffix(".away"))
+        self.assert_refused("PeerRevoked")
+        self.folder.with_suffix(".away").rename(self.folder)
+        self.reload()
+        self.assert_refused("PeerRevoked")
+        self.file.write_bytes(self.list(age=6))
+        self.assert_taken()
+        self.assertTrue(tred.find("What .*a.crl held before is let go"))
+
+    def test_a_verifier_that_dies_while_it_reads_crls_makes_tred_forget_none(self):
+        failing = FailingVerifier("dies", "crl")
+        failing.mend()
+        start = self.start(verifier=failing.program)
+        self.file.write_bytes(self.list(self.serial))
+        tred = start()
+        self.assert_refused("PeerRevoked")
+        failing.fail()
+        os.kill(next(iter(tred.child_pids("failing-verify"))), signal.SIGKILL)
+        self.assert_refused("VerifierFailed")
+        self.assert_refused("VerifierFailed")
+        failing.mend()
+        self.assert_refused("PeerRevoked")
+
+    def test_a_crl_that_a_verifier_died_at_is_read_by_the_next(self):
+        failing = FailingVerifier("dies", "crl")
+        failing.mend()
+        start = self.start(verifier=failing.program)
+        self.file.write_bytes(self.list())
+        start()
+        self.assert_taken()
+        failing.fail()
+        self.lay_over(self.list(self.serial, age=8))
+        self.assert_taken()  # by what was in force
+        failing.mend()
+        self.reload()
+        self.assert_refused("PeerRevoked")
+
+    def test_a_forged_list_does_not_replace_the_last_good_one(self):
+        start = self.start()
+        self.file.write_bytes(self.list(self.serial))
+        tred = start()
+        self.assert_refused("PeerRevoked")
+        (_, good, _), = tred.get("CrlIssuers")
+        self.lay_beside(self.list(age=6, key=ec.generate_private_key(ec.SECP256R1())))
+        self.assert_refused("PeerRevoked")
+        self.assertEqual([this for _, this, _ in tred.get("CrlIssuers")], [good])
+
+    def test_reload_reads_all_crls_and_tells_of_each_issuer_when_its_last_good_list_is_of(self):
+        start = self.start()
+        self.file.write_bytes(self.list())
+        tred = start()
+        self.assert_taken()
+        (issuer, this_update, next_update), = tred.get("CrlIssuers")
+        self.assertIn("Operator root", issuer)
+        self.lay_over(self.list(self.serial, age=8))
+        self.reload()
+        wait_until(lambda: tred.get("CrlIssuers")[0][1] == this_update + 120, "the later list")
+        self.assertEqual(tred.get("CrlIssuers")[0][2], next_update)
+        self.assert_refused("PeerRevoked")
+
+    def reload(self):
+        connection = Connection("root")
+        self.addCleanup(connection.close)
+        return connection.call(TRED, TRED_PATH, MANAGER, "Reload")
 
     def test_no_segw_is_taken_where_nothing_was_in_force_and_a_crl_can_not_be_read(self):
         start = self.start()
-        (self.folder / "a.crl").write_bytes(b"no CRL")
-        start()
+        self.file.write_bytes(b"no CRL")
+        tred = start()
         self.assertIn("a.crl", self.assert_refused("VerifierFailed"))
+        self.assertIn("a.crl", tred.get("StateReason"))
         (self.folder / "a.crl").unlink()
         (self.folder / "b.crl").mkdir()
         self.assertIn("b.crl", self.assert_refused("VerifierFailed"))
@@ -299,7 +427,7 @@ class ChangeTest(VerifierTest):
         tred = self.start()()
         self.assert_taken()
         before = tred.verifier_pid()
-        (self.folder / "a.crl").write_bytes(self.harmless)
+        self.file.write_bytes(self.list())
         self.assert_taken()
         wait_until(lambda: len(tred.child_pids("tred-verify")) == 1, "the end of the one before")
         self.assertNotEqual(tred.verifier_pid(), before)
@@ -312,4 +440,58 @@ class ChangeTest(VerifierTest):
         connection.call(TRED, TRED_PATH, MANAGER, "Reload")
         self.assertEqual(before.verify(), SEGW_NAME)
         wait_until(lambda: len(tred.child_pids("tred-verify")) == 1, "the end of the first")
+        self.assert_taken()
+
+
+class RestTest(VerifierTest):
+    """A verifier that nobody needs ends, and nothing else does."""
+
+    def start(self):
+        self.tred = ChangeTest.start(self)()
+        self.assert_taken()
+
+    def rest(self, program="tred-verify"):
+        wait_until(lambda: not self.tred.child_pids(program), "the verifier's end", 10.0)
+
+    def test_another_is_there_when_an_exchange_begins(self):
+        self.start()
+        self.rest()
+        self.starting(HandClient()).until("begin")
+        wait_until(lambda: self.tred.child_pids("tred-verify"), "another verifier")
+        self.assert_taken()
+
+    def test_one_that_has_crls_stays_as_it_alone_has_what_is_in_force(self):
+        self.start()
+        (self.folder / "a.crl").write_bytes(self.harmless)
+        self.assert_taken()
+        pid = self.tred.verifier_pid()
+        (self.folder / "a.crl").unlink()
+        time.sleep(4)
+        self.assertEqual(self.tred.verifier_pid(), pid)
+
+    def test_a_crl_that_comes_meanwhile_counts(self):
+        self.start()
+        self.rest()
+        (self.folder / "a.crl").write_bytes(self.revoking)
+        self.assert_refused("PeerRevoked")
+
+    def test_what_was_in_force_stays_so_where_a_crl_that_came_meanwhile_can_not_be_read(self):
+        self.start()
+        self.rest()
+        (self.folder / "a.crl").write_bytes(self.revoking[:-200])
+        self.assert_taken()
+        self.assertRegex(self.tred.output(), "a.crl: .* SeGWs are judged by what was in force before")
+        (self.folder / "a.crl").write_bytes(self.revoking)
+        self.assert_refused("PeerRevoked")
+
+    def test_no_segw_is_taken_where_another_fails(self):
+        failing = FailingVerifier("dies", "profile")
+        failing.mend()
+        self.start_segw()
+        self.tred = self.start_tred(segw={"verifier": failing.program})
+        self.assert_taken()
+        self.rest("failing-verify")
+        failing.fail()
+        self.assert_refused("VerifierFailed")
+        failing.mend()
         self.assert_taken()

@@ -1,5 +1,6 @@
 """Certificates, CRLs and OCSP responses with one flaw on demand."""
 
+import base64
 import datetime
 import hashlib
 import subprocess
@@ -8,12 +9,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0, tzinfo=None)
-HOUR, DAY = datetime.timedelta(hours=1), datetime.timedelta(days=1)
+MINUTE, HOUR, DAY = (datetime.timedelta(**{unit: 1}) for unit in ("minutes", "hours", "days"))
 SEGW = "segw.operator.example"
 NOCHECK = x509.OCSPNoCheck()
 SHA1 = "SHA-1"  # as a digest for signatures
@@ -121,7 +122,7 @@ def version_1(issuer, common_name="SeGW"):
 
 
 def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extensions=(), key=None,
-        issuer_name=None, revoked_of=None, digest=hashes.SHA256()):
+        issuer_name=None, revoked_of=None, reason=None, digest=hashes.SHA256()):
     """PEM of a CRL; `delta` is the base's number; `revoked_of` the CA of an indirect list."""
     builder = (x509.CertificateRevocationListBuilder()
                .issuer_name(issuer_name or issuer.subject)
@@ -135,6 +136,8 @@ def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extension
         builder = builder.add_extension(extension, critical)
     for serial in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW - HOUR)
+        if reason:
+            entry = entry.add_extension(x509.CRLReason(reason), critical=False)
         if revoked_of:
             entry = entry.add_extension(
                 x509.CertificateIssuer([x509.DirectoryName(revoked_of.subject)]), critical=True)
@@ -193,6 +196,81 @@ def ocsp_response(tbs, algorithm, signature):
     successful = b"\x0a\x01\x00"
     return _der(0x30, successful,
                 _der(0xa0, _der(0x30, pkix_ocsp_basic, _der(0x04, basic))))
+
+
+def answers(holders, revoked=()):
+    """DER of one OCSP response by their issuer, about each of them; those of these places are
+    revoked. The library makes responses about one alone."""
+    issuer = holders[0].issuer
+    one = [ocsp.load_der_ocsp_response(answer(holder, status=(
+        ocsp.OCSPCertStatus.REVOKED if place in revoked else ocsp.OCSPCertStatus.GOOD)))
+        for place, holder in enumerate(holders)]
+    singles = [_sequence_at(response.tbs_response_bytes) for response in one]
+    front = _content_of(one[0].tbs_response_bytes)
+    front = front[:front.index(singles[0])]
+    tbs = _der(0x30, front, _der(0x30, *[_content_of(single) for single in singles]))
+    return ocsp_response(tbs, ECDSA_WITH_SHA256, issuer.key.sign(tbs, ec.ECDSA(hashes.SHA256())))
+
+
+def _sequence_at(tbs):
+    """The SEQUENCE OF SingleResponse, which comes last: there are no extensions."""
+    content = _content_of(tbs)
+    while content[0] != 0x30:
+        content = content[len(_first(content)):]
+    return _first(content)
+
+
+def _first(der):
+    """The first element of some."""
+    return der[:len(der) - len(_content(der)[1])]
+
+
+def _content_of(der):
+    return _content(der)[0]
+
+
+def changed_in(holder, old, new):
+    """The same certificate with other octets in it, signed anew; its issuer's key is P-256."""
+    content = _content_of(holder.certificate.tbs_certificate_bytes)
+    assert content.count(old) == 1
+    tbs = _der(0x30, content.replace(old, new))
+    signature = _der(0x03, b"\0", holder.issuer.key.sign(tbs, ec.ECDSA(hashes.SHA256())))
+    return Raw(holder, _der(0x30, tbs, ECDSA_WITH_SHA256, signature))
+
+
+SHA1_ID, SHA256_ID = bytes.fromhex("300906052b0e03021a0500"), bytes.fromhex(
+    "300d06096086480165030402010500")
+
+
+def signed_with_pss(holder, mgf=hashes.SHA256(), salt=32, used=None):
+    """The same certificate signed with RSASSA-PSS and SHA-256: parameters as named, but for the salt
+    if another is used (RFC 4055 3.1)."""
+    mgf_id = SHA1_ID if mgf.name == "sha1" else SHA256_ID
+    mgf1 = _der(0x30, bytes.fromhex("06092a864886f70d010108"), mgf_id)
+    algorithm = _der(0x30, bytes.fromhex("06092a864886f70d01010a"), _der(
+        0x30, _der(0xa0, SHA256_ID), _der(0xa1, mgf1), _der(0xa2, _der(0x02, bytes([salt])))))
+    pkcs1 = bytes.fromhex("300d06092a864886f70d01010b0500")
+    content = _content_of(holder.certificate.tbs_certificate_bytes)
+    tbs = _der(0x30, content.replace(pkcs1, algorithm, 1))
+    signature = holder.issuer.key.sign(
+        tbs, padding.PSS(padding.MGF1(mgf), salt if used is None else used), hashes.SHA256())
+    return Raw(holder, _der(0x30, tbs, algorithm, _der(0x03, b"\0", signature)))
+
+
+class Raw:
+    """A holder's certificate in other octets, which the library need not be able to read."""
+
+    def __init__(self, holder, der):
+        self.key, self.issuer, self.der = holder.key, holder.issuer, der
+
+    def pem(self):
+        body = base64.encodebytes(self.der).decode()
+        return f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n".encode()
+
+
+def general_names(*names_of_tag):
+    """DER of a subjectAltName of (tag, content)."""
+    return _der(0x30, *[_der(tag, content) for tag, content in names_of_tag])
 
 
 def ecdsa_sha1(octets, key):

@@ -1,5 +1,7 @@
 """For every rule, what breaks just that rule, and its good twin."""
 
+import ipaddress
+
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
@@ -7,11 +9,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
 
-from authority import (CA, DAY, END_ENTITY, HOUR, NOCHECK, SEGW, SHA1, answer, basic_constraints,
-                       ca, crl, issue, key_usage, names, segw, unknown_extension, version_1)
+from authority import (CA, DAY, END_ENTITY, HOUR, MINUTE, NOCHECK, SEGW, SHA1, answer, answers,
+                       basic_constraints, ca, changed_in, crl, general_names, issue, key_usage, names,
+                       segw, signed_with_pss, unknown_extension, version_1)
 
 IPSEC_IKE = ObjectIdentifier("1.3.6.1.5.5.7.3.17")
 POLICY = ObjectIdentifier("1.3.6.1.4.1.55555.2")
+FRESHEST = (x509.FreshestCRL([x509.DistributionPoint(
+    [x509.UniformResourceIdentifier("http://crl.example/d")], None, None, None)]), False)
+USERS_ONLY = (x509.IssuingDistributionPoint(
+    full_name=None, relative_name=None, only_contains_user_certs=True, only_contains_ca_certs=False,
+    only_some_reasons=None, indirect_crl=False, only_contains_attribute_certs=False), True)
 
 
 class Shown:
@@ -25,10 +33,10 @@ class Shown:
 
 
 class Case:
-    """`rule` is the check that must refuse `bad`, and no other may."""
+    """`rule` is the check that must refuse `bad`, and no other may; its sentence has `says`."""
 
-    def __init__(self, title, rule, bad, good):
-        self.title, self.rule, self.bad, self.good = title, rule, bad, good
+    def __init__(self, title, rule, bad, good, *says):
+        self.title, self.rule, self.bad, self.good, self.says = title, rule, bad, good, says
 
 
 class World:
@@ -152,7 +160,10 @@ def path_cases():
                sound())
     yield Case("an issuer without keyCertSign", "issuers",
                under(ca("No signer", root, (basic_constraints(True), key_usage("crl_sign")))),
-               sound())
+               sound(), "keyUsage is without keyCertSign", "That is a CA's")
+    old = ca("Old root", starts=-9 * DAY, ends=-DAY)
+    yield Case("an expired anchor", "validity", Shown(segw(old), anchors=[old]), leaf(),
+               "CN=Old root", "That is an anchor", "install-anchors")
     short = ca("Short", root, (basic_constraints(True, 0), CA[1]))
     below = ca("Below", short)
     long = ca("Long", root, (basic_constraints(True, 1), CA[1]))
@@ -166,7 +177,8 @@ def path_cases():
                leaf(unknown_extension(True)), leaf(unknown_extension(False)))
     yield Case("an unknown critical extension of a CA", "critical-extensions",
                under(ca("Strange", root, (*CA, unknown_extension(True)))),
-               under(ca("Strange", root, (*CA, unknown_extension(False)))))
+               under(ca("Strange", root, (*CA, unknown_extension(False)))),
+               "CN=Strange", "OID 1.3.6.1.4.1.55555.1", "That is a CA's")
     elsewhere, here = x509.DNSName("elsewhere.example"), x509.DNSName("operator.example")
     yield Case("a name outside the permitted subtrees", "name-constraints",
                under(ca("Constrained", root, (*CA, permitted(elsewhere)))),
@@ -180,12 +192,75 @@ def path_cases():
                under(explicit), under(explicit, policies(POLICY)))
     yield Case("a CA whose basicConstraints is not critical", "conforming",
                under(ca("Lax", root, (basic_constraints(True, None, False), CA[1]))), sound())
-    yield Case("a CA without keyUsage", "conforming",
-               under(ca("Lax", root, (CA[0],))), sound())
+    lax = ca("Lax", None, (CA[0],), identifiers=False)
+    yield Case("a CA without keyUsage, which an anchor may be", "conforming",
+               under(ca("Lax", root, (CA[0],))), Shown(segw(lax), anchors=[lax]))
+    yield from conforming_cases()
+    yield from cross_cases()
     cross = ca("Stranger", root, key=WORLD.stranger.key)
     yield Case("a cross-certificate", "cross-certificates",
                Shown(segw(WORLD.stranger), cross, WORLD.stranger),
                Shown(segw(WORLD.stranger), cross))
+
+
+def conforming_cases():
+    root = WORLD.root
+    serial = bytes.fromhex("02080123456789abcdef")
+    numbered = segw(root, serial=0x0123456789abcdef)
+    sixteen = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, general_names(
+        (0x82, SEGW.encode()), (0x87, bytes(16)), (0x86, b"ike:segw"), (0x81, b"a@b")))
+    lax = "[path]\nconforming = no\n"
+    for what, changed in (("negative", "02088123456789abcdef"), ("zero", "020100")):
+        bad = Shown(changed_in(numbered, serial, bytes.fromhex(changed)))
+        yield Case(f"a serial number that is {what}", "conforming", bad, Shown(numbered),
+                   f"serialNumber is {what}")
+        yield Case(f"a serial number that is {what}, where that is let pass", "conforming", bad,
+                   with_profile(Shown(bad.certificate), lax))
+    trees = permitted(x509.DNSName("operator.example"))
+    yield Case("nameConstraints of an end entity", "conforming", leaf(trees),
+               under(ca("Constrained", root, (*CA, trees))), "nameConstraints")
+    good = Shown(issue("SeGW", root, (*END_ENTITY, (sixteen, False))))
+    for what, name in (("an iPAddress of 5 octets", (0x87, bytes(5))),
+                       ("an empty dNSName", (0x82, b"")), ("a dNSName with a blank", (0x82, b"a b")),
+                       ("a dNSName that is not ASCII", (0x82, b"\xe4.example")),
+                       ("a relative URI", (0x86, b"segw")), ("a mailbox without a host", (0x81, b"a"))):
+        san = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+                                         general_names((0x82, SEGW.encode()), name))
+        yield Case(f"{what} among the names", "conforming",
+                   Shown(issue("SeGW", root, (*END_ENTITY, (san, False)))), good, "subjectAltName")
+
+
+def cross_cases():
+    """Where cross-certificates are allowed, whether there is a fit path counts, and not the order."""
+    root, other = WORLD.root, WORLD.stranger
+    allowed = "[path]\ncross-certificates = yes\n"
+    key = ec.generate_private_key(ec.SECP256R1())
+    by_root, by_other = ca("Shared", root, key=key), ca("Shared", other, key=key)
+    expired = ca("Shared", root, key=key, starts=-9 * DAY, ends=-DAY)
+    no_signer = ca("Shared", root, (CA[0], key_usage("crl_sign")), key=key)
+    made = segw(by_root)
+
+    def shown(*chain, **named):
+        return Shown(made, *chain, profile=allowed, **named)
+    renewed = ca("Renewed root")
+    old_signs_new = ca("Renewed root", root, key=renewed.key)
+    below = segw(renewed)
+    for order in (1, -1):
+        word = "first" if order == 1 else "last"
+        yield Case(f"a CA by two roots, of which the anchor comes {word}", "chain",
+                   shown(by_other, expired.issuer), shown(*[by_root, by_other][::order]))
+        yield Case(f"a CA's expired certificate comes {word}", "validity",
+                   shown(expired), shown(*[expired, by_other][::order], anchors=[root, other]))
+        yield Case(f"a CA's certificate without keyCertSign comes {word}", "issuers",
+                   shown(no_signer), shown(*[no_signer, by_other][::order], anchors=[root, other]))
+        yield Case(f"a renewed root comes {word}, and the old one is the anchor", "chain",
+                   Shown(below, renewed, profile=allowed),
+                   Shown(below, *[renewed, old_signs_new][::order], profile=allowed))
+        revoked = shown(*[by_root, by_other][::order], anchors=[root], crls=[
+            crl(root, by_root.serial), crl(other), crl(by_root)], revocation="if-available")
+        both = shown(*[by_root, by_other][::order], anchors=[root, other], crls=[
+            crl(root, by_root.serial), crl(other), crl(by_root)], revocation="require")
+        yield Case(f"a CA's revoked certificate comes {word}", "revocation", revoked, both)
 
 
 def profile_cases():
@@ -197,7 +272,16 @@ def profile_cases():
     yield Case("SHA-1", "signature-hash", leaf(digest=SHA1), leaf())
     old = ca("Old root", digest=SHA1)
     yield Case("an issuer with SHA-1, which an anchor may have", "signature-hash",
-               under(ca("Old", root, digest=SHA1)), Shown(segw(old), anchors=[old]))
+               under(ca("Old", root, digest=SHA1)), Shown(segw(old), anchors=[old]),
+               "CN=Old", "That is a CA's")
+    rsa_root = ca("RSA root", key=rsa.generate_private_key(65537, 2048))
+
+    def pss(**parameters):
+        return Shown(signed_with_pss(segw(rsa_root), **parameters), anchors=[rsa_root])
+    yield Case("PSS with MGF1 over SHA-1", "signature-hash", pss(mgf=hashes.SHA1()), pss(),
+               "RSASSA-PSS")
+    yield Case("PSS without salt", "signature-hash", pss(salt=0), pss(salt=32))
+    yield Case("a PSS salt other than named", "chain", pss(salt=32, used=40), pss(salt=40))
     yield Case("a hash that the profile lacks for issuers", "signature-hash",
                sound(profile="[issuers]\nhashes = sha384\n"), sound())
     yield Case("a curve that the profile lacks", "key",
@@ -224,6 +308,11 @@ def profile_cases():
     yield Case("a CA in the place of the SeGW", "end-entity",
                leaf(base=(basic_constraints(True),
                           key_usage("digital_signature", "key_cert_sign"))), leaf())
+    between = ca("Between", root, (*CA[:1], key_usage("digital_signature", "key_cert_sign"),
+                                   names(SEGW)))
+    yield Case("certificates in the wrong order", "end-entity",
+               Shown(between, segw(between)), Shown(segw(between), between),
+               "RFC 7296 3.6", "its own certificate first")
     yield Case("no keyUsage", "key-usage", leaf(base=END_ENTITY[:1]), leaf())
     yield Case("a keyUsage without digitalSignature", "key-usage",
                leaf(base=(END_ENTITY[0], key_usage("key_agreement"))), leaf())
@@ -232,6 +321,9 @@ def profile_cases():
     yield Case("an extKeyUsage that forbids IKE", "extended-key-usage",
                leaf(extended_usage(ExtendedKeyUsageOID.CODE_SIGNING)),
                leaf(extended_usage(ExtendedKeyUsageOID.CODE_SIGNING, IPSEC_IKE)))
+    yield Case("an extKeyUsage that names nothing", "extended-key-usage",
+               leaf((x509.UnrecognizedExtension(ExtensionOID.EXTENDED_KEY_USAGE, b"\x30\x00"), False)),
+               leaf(), "empty: it names no purpose")
     demanded = "[end-entity]\nextended-key-usage = ike\n"
     yield Case("no extKeyUsage where the profile wants IKE's", "extended-key-usage",
                with_profile(leaf(), demanded), with_profile(leaf(extended_usage(IPSEC_IKE)), demanded))
@@ -249,15 +341,24 @@ def name_cases():
                Shown(without, name=None), Shown(without, name=None, profile=optional))
     wildcard = segw(WORLD.root, dns=("*.operator.example",))
     yield Case("a wildcard", "subject-alt-name", Shown(wildcard, name=None),
-               Shown(segw(WORLD.root, dns=("*.operator.example", SEGW))))
+               Shown(segw(WORLD.root, dns=("*.operator.example", SEGW))),
+               "DNS:*.operator.example (a wildcard)")
+    for what, name, says in (
+            ("an IP address", x509.IPAddress(ipaddress.ip_address("192.0.2.1")), "IP Address:192.0.2.1"),
+            ("an underscore", x509.DNSName("se_gw.example"), "DNS:se_gw.example (an underscore)"),
+            ("a mailbox", x509.RFC822Name("a@b.example"), "email:a@b.example")):
+        yield Case(f"{what} in the place of the FQDN", "subject-alt-name",
+                   Shown(segw(WORLD.root, (x509.SubjectAlternativeName([name]), False), dns=()),
+                         name=None), leaf(), says)
     yield Case("a wildcard that would match", "name",
                leaf(dns=("*.operator.example", "other.operator.example")),
-               leaf(dns=("other.operator.example", SEGW)))
+               leaf(dns=("other.operator.example", SEGW)), "DNS:*.operator.example (a wildcard)",
+               "DNS:other.operator.example")
     yield Case("another name", "name", leaf(dns=("other.operator.example",)),
                leaf(dns=(SEGW.upper(),)))
     yield Case("a name below the configured one", "name", leaf(dns=("a." + SEGW,)), leaf())
     yield Case("a name with a dot at its end", "subject-alt-name",
-               Shown(segw(WORLD.root, dns=(SEGW + ".",)), name=None), leaf())
+               Shown(segw(WORLD.root, dns=(SEGW + ".",)), name=None), leaf(), "(a dot at its end)")
 
 
 def revocation(crls=(), responses=(), shown=None, mode="require", profile=""):
@@ -290,6 +391,19 @@ def crl_cases():
                revocation([crl(issuer, this=-2 * DAY, until=-DAY)], mode="if-available"))
     yield Case("a CRL of the future", "revocation",
                revocation([crl(issuer, this=HOUR)]), good())
+    yield Case("a CRL ahead of the clock by more than it may be off", "revocation",
+               revocation([crl(issuer, this=6 * MINUTE)]), revocation([crl(issuer, this=4 * MINUTE)]))
+    yield Case("a CRL out of date by more than the clock may be off", "revocation",
+               revocation([crl(issuer, until=-6 * MINUTE)]), revocation([crl(issuer, until=-4 * MINUTE)]))
+    yield Case("a CRL of the future that revokes", "revocation",
+               revocation([crl(issuer, serial, this=300 * DAY, until=400 * DAY)], mode="if-available"),
+               revocation([crl(issuer, this=300 * DAY, until=400 * DAY)], mode="if-available"))
+    yield Case("a CRL of the future that revokes, beside one in force that does not", "revocation",
+               revocation([crl(issuer), crl(issuer, serial, this=HOUR)]),
+               revocation([crl(issuer), crl(issuer, this=HOUR)]))
+    yield Case("a CRL of the future that revokes nothing does not take back", "revocation",
+               revocation([crl(issuer, serial), crl(issuer, this=HOUR)]),
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)]))
     aged = "[revocation]\ncrl-hours-max = 12\n"
     yield Case("a CRL older than the profile allows", "revocation",
                revocation([crl(issuer, this=-DAY)], profile=aged), good(profile=aged))
@@ -313,11 +427,31 @@ def crl_cases():
     yield Case("a CRL with an unknown critical extension", "revocation",
                revocation([crl(issuer, extensions=[unknown_extension(True)])]),
                revocation([crl(issuer, extensions=[unknown_extension(False)])]))
-    base = crl(issuer, number=1, extensions=[(x509.FreshestCRL([x509.DistributionPoint(
-        [x509.UniformResourceIdentifier("http://crl.example/d")], None, None, None)]), False)])
+    base = crl(issuer, number=1, extensions=[FRESHEST])
     yield Case("a delta CRL that revokes", "revocation",
                revocation([base, crl(issuer, serial, number=2, delta=1)]),
                revocation([base, crl(issuer, number=2, delta=1)]))
+    plain = crl(issuer, number=1, this=-2 * HOUR)
+    yield Case("a delta CRL that revokes and that no freshestCRL announces", "revocation",
+               revocation([plain, crl(issuer, serial, number=2, delta=1)]),
+               revocation([plain, crl(issuer, number=2, delta=1)]))
+    yield Case("a delta CRL that revokes, signed by another key", "revocation",
+               revocation([plain, crl(issuer, serial, number=2, delta=1)], mode="if-available"),
+               revocation([plain, crl(issuer, serial, number=2, delta=1, key=WORLD.stranger.key)]))
+    held = crl(issuer, serial, number=1, this=-2 * HOUR, extensions=[FRESHEST],
+               reason=x509.ReasonFlags.certificate_hold)
+    lifted = crl(issuer, serial, number=2, delta=1, reason=x509.ReasonFlags.remove_from_crl)
+    yield Case("a delta CRL with removeFromCRL takes a revocation back", "revocation",
+               revocation([held], mode="if-available"),
+               revocation([held, lifted], mode="if-available"))
+    yield Case("a later CRL takes a revocation back, but not for another scope", "revocation",
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer, extensions=[USERS_ONLY])],
+                          mode="if-available"),
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)], mode="if-available"))
+    yield Case("a forged CRL takes nothing back", "revocation",
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer, key=WORLD.stranger.key)],
+                          mode="if-available"),
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)], mode="if-available"))
     yield Case("a delta CRL without its base", "revocation",
                revocation([crl(issuer, number=2, delta=1)]), good())
 
@@ -344,6 +478,13 @@ def indirect_cases():
     good = judged(crl(clerk, extensions=[indirect]))
     yield Case("a certificate that an indirect CRL revokes", "revocation",
                judged(crl(clerk, made.serial, extensions=[indirect], revoked_of=issuer)), good)
+    for word, this, until in (("of the future", HOUR, DAY), ("out of date", -2 * DAY, -DAY)):
+        yield Case(f"a certificate that an indirect CRL {word} revokes", "revocation",
+                   judged(crl(clerk, extensions=[indirect]),
+                          crl(clerk, made.serial, extensions=[indirect], revoked_of=issuer, this=this,
+                              until=until)) if this > -DAY else
+                   judged(crl(clerk, made.serial, extensions=[indirect], revoked_of=issuer, this=this,
+                              until=until)), good)
     yield Case("a CRL by another that does not say it is indirect", "revocation",
                judged(crl(clerk, extensions=[direct])), good)
 
@@ -363,6 +504,17 @@ def ocsp_cases():
     yield Case("an OCSP response that revokes, where what is available counts", "revocation",
                judged(answer(holder, status=status.REVOKED), mode="if-available"),
                judged(answer(holder, status=status.UNKNOWN), mode="if-available"))
+    yield Case("an OCSP response that revokes among many", "revocation",
+               judged(answers([*[segw(issuer) for _ in range(20)], holder], {20})),
+               judged(answers([*[segw(issuer) for _ in range(20)], holder])))
+    yield Case("an OCSP response that calls good and then revokes", "revocation",
+               judged(answers([holder, holder], {1})), judged(answers([holder, holder])))
+    yield Case("an OCSP response with more answers than are looked at", "revocation",
+               judged(answers([holder] * 65)), judged(answers([holder] * 64)))
+    forged = answer(holder, forged=True)
+    yield Case("more signatures of OCSP responses than are checked", "revocation",
+               judged(*[forged] * 7, answer(holder)), judged(*[forged] * 6, answer(holder)),
+               "too many signatures")
     yield Case("an OCSP response that knows nothing", "revocation",
                judged(answer(holder, status=status.UNKNOWN)), good)
     yield Case("an OCSP response for another certificate", "revocation",

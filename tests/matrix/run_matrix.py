@@ -31,8 +31,8 @@ def arguments_of(shown, folder):
     return arguments
 
 
-def failed_checks(trectl, shown):
-    """Which checks fail; the exit status must fit."""
+def failed_checks(trectl, shown, says=()):
+    """Which checks fail; the exit status must fit, and what is said."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = arguments_of(shown, Path(folder))
         done = subprocess.run([trectl, "check-peer", "--json", *arguments], capture_output=True,
@@ -44,6 +44,9 @@ def failed_checks(trectl, shown):
         missing = {"field", "found", "expected", "clause", "sentence"} - set(check)
         if missing:
             return [f"{check['name']} does not say its {missing}"]
+    unsaid = [word for word in says if failed and word not in failed[0]["sentence"]]
+    if unsaid:
+        return [f"'{failed[0]['sentence']}' lacks {unsaid}"]
     if bool(failed) != (done.returncode == REFUSED):
         return [f"exit status {done.returncode} with {failed}"]
     return [check["name"] for check in failed]
@@ -64,11 +67,28 @@ def command_line_is_right(trectl):
         shown = arguments_of(sound(), Path(folder))
         stranger = arguments_of(sound(anchors=[WORLD.stranger]), Path(folder))
         refused = run(*stranger)
-        wrongs = [["--cert", "/nonexistent"], [], ["--cert", shown[1], "--time", "noon"],
-                  [*shown, "--revocation", "maybe"], [*shown, "--crl", shown[1] + ".none"],
+        (Path(folder) / "list").mkdir()
+        (Path(folder) / "list" / "bad.crl").write_bytes(b"no CRL")
+        wrongs = [["--cert", "/nonexistent"], [], ["--frob"], [*shown, "--cert"],
+                  [*shown, "--name", ""], [*shown, "--name", "segw_1.example"],
+                  *([*shown, "--time", time] for time in (
+                      "", "noon", "2026-02-31T00:00:00Z", "2026-01-01T24:00:00Z", "-1", "1x",
+                      "999999999999", "99999999999999999999", "10000-01-01T00:00:00Z")),
+                  [*shown, "--crl", folder + "/list"], [*shown, "--revocation", "maybe"], [*shown, "--crl", shown[1] + ".none"],
                   [*shown, "--crl", "/dev/null"], [*shown, "--profile", shown[1]], [*shown, "more"]]
         silent = [wrong for wrong in wrongs
-                  if (done := run(*wrong)).returncode != COULD_NOT_JUDGE or not done.stderr]
+                  if (done := run("--json", *wrong)).returncode != COULD_NOT_JUDGE
+                  or json.loads(done.stdout)["error"] not in done.stderr]
+        silent += [time for time in ("2024-02-29T23:59:59Z", "253402300799")
+                   if run(*shown, "--time", time).returncode == COULD_NOT_JUDGE]
+        with open("/dev/full", "wb") as full:
+            for output in (full, "closed"):
+                done = subprocess.run(
+                    ["sh", "-c", 'exec "$@" >&-' if output == "closed" else 'exec "$@"', "sh",
+                     trectl, "check-peer", *shown],
+                    stdout=None if output == "closed" else output, stderr=subprocess.PIPE,
+                    check=False, timeout=20)
+                silent += [output] * (done.returncode in (ACCEPTED, REFUSED) or not done.stderr)
     good = not silent and refused.returncode == REFUSED and all(
         word in refused.stdout for word in ("FAIL", "found:", "expected:", "RFC 5280", "Refused."))
     if not good:
@@ -80,7 +100,7 @@ def main():
     trectl, wrong, count = sys.argv[1], 0, 0
     wrong += not said(command_line_is_right(trectl), "what cannot be judged is no verdict")
     for case in cases():
-        bad, good = failed_checks(trectl, case.bad), failed_checks(trectl, case.good)
+        bad, good = failed_checks(trectl, case.bad, case.says), failed_checks(trectl, case.good)
         fine = bad == [case.rule] and good == []
         count, wrong = count + 1, wrong + (not fine)
         if not said(fine, case.title):

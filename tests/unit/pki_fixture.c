@@ -3,6 +3,7 @@
 
 #include <openssl/conf.h>
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -146,4 +147,58 @@ PkiSpec pki_segw_spec(const char *fqdn)
         .subject_alt_name = subject_alt_name,
         .key_usage = "critical,digitalSignature",
     };
+}
+
+X509_CRL *pki_crl(const Pki *issuer, const X509 *revoked, long this_update, long next_update)
+{
+    X509_CRL *crl = X509_CRL_new();
+    ASN1_TIME *date = ASN1_TIME_new();
+
+    must(crl && date && X509_CRL_set_version(crl, X509_CRL_VERSION_2), "CRL");
+    must(X509_CRL_set_issuer_name(crl, X509_get_subject_name(issuer->certificate)), "issuer");
+    must(X509_gmtime_adj(date, this_update) && X509_CRL_set1_lastUpdate(crl, date), "thisUpdate");
+    must(X509_gmtime_adj(date, next_update) && X509_CRL_set1_nextUpdate(crl, date), "nextUpdate");
+    if (revoked) {
+        X509_REVOKED *entry = X509_REVOKED_new();
+        ASN1_INTEGER *serial = ASN1_INTEGER_dup(X509_get0_serialNumber(revoked));
+
+        must(entry && serial && X509_REVOKED_set_serialNumber(entry, serial), "serial");
+        must(X509_gmtime_adj(date, -PKI_HOUR) && X509_REVOKED_set_revocationDate(entry, date),
+             "revocationDate");
+        must(X509_CRL_add0_revoked(crl, entry), "entry");
+        ASN1_INTEGER_free(serial);
+    }
+    must(X509_CRL_sort(crl) && X509_CRL_sign(crl, issuer->key, EVP_sha256()) > 0, "signature");
+    ASN1_TIME_free(date);
+    return crl;
+}
+
+unsigned char *pki_ocsp(const Pki *issuer, const X509 *certificate, int is_revoked,
+                        size_t *ret_size)
+{
+    OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
+    OCSP_CERTID *id = OCSP_cert_to_id(EVP_sha1(), certificate, issuer->certificate);
+    ASN1_TIME *now = X509_gmtime_adj(NULL, 0), *then = X509_gmtime_adj(NULL, PKI_HOUR);
+    OCSP_RESPONSE *response;
+    unsigned char *der = NULL;
+    int size;
+
+    must(basic && id && now && then, "OCSP");
+    must(OCSP_basic_add1_status(
+             basic, id, is_revoked ? V_OCSP_CERTSTATUS_REVOKED : V_OCSP_CERTSTATUS_GOOD,
+             OCSP_REVOKED_STATUS_NOSTATUS, is_revoked ? now : NULL, now, then) != NULL,
+         "status");
+    must(OCSP_basic_sign(basic, issuer->certificate, issuer->key, EVP_sha256(), NULL,
+                         OCSP_NOCERTS) == 1,
+         "signature");
+    response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+    size = response ? i2d_OCSP_RESPONSE(response, &der) : -1;
+    must(size > 0, "encoding");
+    OCSP_RESPONSE_free(response);
+    OCSP_BASICRESP_free(basic);
+    OCSP_CERTID_free(id);
+    ASN1_TIME_free(now);
+    ASN1_TIME_free(then);
+    *ret_size = (size_t)size;
+    return der;
 }

@@ -35,3 +35,11 @@ void pki_deinit(Pki *pki);
 Pki pki_root(const char *common_name);
 Pki pki_intermediate(const char *common_name, const Pki *issuer);
 PkiSpec pki_segw_spec(const char *fqdn);
+
+/* A CRL of `issuer`'s; `revoked` (NULL: none) is revoked in it. Times are seconds from now. */
+X509_CRL *pki_crl(const Pki *issuer, const X509 *revoked, long this_update, long next_update);
+
+/* DER of an OCSP response by `issuer` that calls `certificate` good or revoked; `*ret_size` octets
+ * that are the caller's: OPENSSL_free(). */
+unsigned char *pki_ocsp(const Pki *issuer, const X509 *certificate, int is_revoked,
+                        size_t *ret_size);

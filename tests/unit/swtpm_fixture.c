@@ -16,6 +16,15 @@
 
 enum { START_TRIES = 1000, START_PAUSE_NS = 10 * 1000 * 1000 };
 
+/* What a tool holds back while it works the TPM (base/signals.h), the TPM does not. */
+static void signals_unblock(void)
+{
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static void swtpm_exec(const char *folder)
 {
     char state[96];
@@ -60,8 +69,10 @@ static int launch(Swtpm *swtpm)
 {
     (void)snprintf(swtpm->tcti, sizeof(swtpm->tcti), "swtpm:path=%s/tpm", swtpm->folder);
     swtpm->pid = fork();
-    if (swtpm->pid == 0)
+    if (swtpm->pid == 0) {
+        signals_unblock();
         swtpm_exec(swtpm->folder);
+    }
     for (int i = 0; swtpm->pid > 0 && i < START_TRIES; i++) {
         const struct timespec pause = {.tv_nsec = START_PAUSE_NS};
 

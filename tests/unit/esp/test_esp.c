@@ -183,6 +183,81 @@ static void packets_of_every_size_come_back_aligned_and_whole(void **state)
     }
 }
 
+static bool random_fails;
+
+int __real_RAND_bytes(unsigned char *octets, int size);
+int __wrap_RAND_bytes(unsigned char *octets, int size);
+
+int __wrap_RAND_bytes(unsigned char *octets, int size)
+{
+    return random_fails ? 0 : __real_RAND_bytes(octets, size);
+}
+
+static void no_two_packets_have_the_same_iv(void **state)
+{
+    (void)state;
+    enum { PACKETS = 8, INNER_SIZE = 40 };
+    for (size_t i = 0; i < ELEMENTS(answers); i++) {
+        _cleanup_(esp_freep) Esp *out = esp_for(&answers[i], ESP_OUTBOUND);
+        uint8_t packets[PACKETS][256] = {{0}};
+        size_t iv_size = cipher_find(answers[i].encr, answers[i].key_bits)->iv_size;
+        assert_true(iv_size > 0);
+        for (size_t j = 0; j < PACKETS; j++) {
+            assert_int_equal(esp_seal(out, j + 1, ESP_NEXT_IPV4, packets[j], INNER_SIZE), 0);
+            for (size_t k = 0; k < j; k++)
+                assert_memory_not_equal(packets[j] + 8, packets[k] + 8, iv_size);
+        }
+    }
+}
+
+/* RFC 3602 3: an IV of CBC must be unpredictable; a counter would differ from packet to packet,
+ * too, but by little. */
+static void an_iv_of_cbc_is_no_counter(void **state)
+{
+    (void)state;
+    uint8_t first[256] = {0}, second[256] = {0};
+    unsigned differing = 0;
+    _cleanup_(esp_freep) Esp *out = esp_for(&answers[ELEMENTS(answers) - 1], ESP_OUTBOUND);
+    assert_int_equal(esp_seal(out, 1, ESP_NEXT_IPV4, first, 40), 0);
+    assert_int_equal(esp_seal(out, 2, ESP_NEXT_IPV4, second, 40), 0);
+    for (size_t i = 0; i < 16; i++)
+        differing += first[8 + i] != second[8 + i];
+    assert_true(differing > 8); /* of 16 random octets, fewer do once in 10^16 times */
+}
+
+static void without_random_numbers_nothing_is_sealed_and_nothing_left_in_the_clear(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[256];
+    uint8_t buffer[256];
+    _cleanup_(esp_freep) Esp *out = esp_for(&answers[ELEMENTS(answers) - 1], ESP_OUTBOUND);
+    memset(buffer, 0xee, sizeof(buffer));
+    random_fails = true;
+    int r = esp_seal(out, 1, ESP_NEXT_IPV4, buffer, 40);
+    random_fails = false;
+    assert_int_equal(r, -EIO);
+    assert_memory_equal(buffer, zeros, esp_sealed_size(out, 40));
+}
+
+static void what_was_not_authentic_leaves_nothing_in_the_clear(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[256];
+    for (size_t i = 0; i < ELEMENTS(answers); i++) {
+        _cleanup_(esp_freep) Esp *out = esp_for(&answers[i], ESP_OUTBOUND);
+        _cleanup_(esp_freep) Esp *in = esp_for(&answers[i], ESP_INBOUND);
+        uint8_t buffer[256];
+        memset(buffer, 0xee, sizeof(buffer));
+        assert_int_equal(esp_seal(out, 1, ESP_NEXT_IPV4, buffer, 40), 0);
+        size_t front = esp_front_size(in), size = esp_sealed_size(out, 40);
+        buffer[size - 1] ^= 1;
+        Bytes inner;
+        uint8_t next_header = 0;
+        assert_int_equal(esp_open(in, 1, buffer, size, &inner, &next_header), ESP_E_NOT_AUTHENTIC);
+        assert_memory_equal(buffer + front, zeros, 40);
+    }
+}
+
 static void the_largest_inner_packet_fits_and_one_octet_more_does_not(void **state)
 {
     (void)state;
@@ -259,6 +334,10 @@ int main(void)
         cmocka_unit_test(a_packet_with_any_bit_turned_is_not_authentic),
         cmocka_unit_test(a_packet_under_another_sequence_number_is_not_authentic),
         cmocka_unit_test(a_packet_cut_short_anywhere_is_refused),
+        cmocka_unit_test(no_two_packets_have_the_same_iv),
+        cmocka_unit_test(an_iv_of_cbc_is_no_counter),
+        cmocka_unit_test(without_random_numbers_nothing_is_sealed_and_nothing_left_in_the_clear),
+        cmocka_unit_test(what_was_not_authentic_leaves_nothing_in_the_clear),
         cmocka_unit_test(packets_of_every_size_come_back_aligned_and_whole),
         cmocka_unit_test(the_largest_inner_packet_fits_and_one_octet_more_does_not),
         cmocka_unit_test(authentic_padding_that_is_not_1_2_3_is_refused),

@@ -115,6 +115,29 @@ static void a_credential_made_in_software_opens_in_the_tpm(void **state)
     assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 1); /* the device key */
 }
 
+static void two_credentials_of_one_secret_have_nothing_in_common(void **state)
+{
+    TPM2B_NAME name;
+
+    (void)state;
+    assert_int_equal(tpm_object_name(&device_public, &name), 0);
+    for (unsigned i = 0; i < ENDORSEMENT_TEMPLATES; i++) {
+        _cleanup_(ek_release) Endorsement ek = ek_make(i);
+        _cleanup_(secret_freep) Secret *secret = secret_random();
+        Credential one, other;
+
+        assert_int_equal(credential_make(&ek.public, &name, secret, &one), 0);
+        assert_int_equal(credential_make(&ek.public, &name, secret, &other), 0);
+        /* The seed: in OAEP, or as an ephemeral point, whose y may be the same but not its x. */
+        assert_memory_not_equal(one.secret.secret, other.secret.secret, one.secret.size);
+        /* Behind its size, the HMAC; and what it is over. */
+        assert_memory_not_equal(one.blob.credential + 2, other.blob.credential + 2, TPM_HASH_SIZE);
+        assert_memory_not_equal(one.blob.credential + 2 + TPM_HASH_SIZE,
+                                other.blob.credential + 2 + TPM_HASH_SIZE,
+                                one.blob.size - 2 - TPM_HASH_SIZE);
+    }
+}
+
 static void a_credential_of_the_tpms_own_making_has_the_same_form_and_opens_too(void **state)
 {
     TPM2B_NAME name;
@@ -277,6 +300,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_credential_made_in_software_opens_in_the_tpm),
+        cmocka_unit_test(two_credentials_of_one_secret_have_nothing_in_common),
         cmocka_unit_test(a_credential_of_the_tpms_own_making_has_the_same_form_and_opens_too),
         cmocka_unit_test(the_secret_crosses_the_bus_of_the_tpm_only_encrypted),
         cmocka_unit_test(a_credential_for_another_key_stays_shut),

@@ -79,6 +79,18 @@ static void challenge_make(const ProofRequest *request, ProofChallenge *ret,
         fail_msg("%s", reason.text);
 }
 
+static void each_challenge_has_a_secret_of_its_own(void **state)
+{
+    _cleanup_(proof_request_freep) ProofRequest *request = device_request(&device);
+    ProofChallenge challenge;
+    ProofPending first, second;
+
+    (void)state;
+    challenge_make(request, &challenge, &first);
+    challenge_make(request, &challenge, &second);
+    assert_memory_not_equal(first.secret.octets, second.secret.octets, sizeof(first.secret.octets));
+}
+
 static void a_key_in_its_tpm_is_certified(void **state)
 {
     _cleanup_(proof_request_freep) ProofRequest *request = device_request(&device);
@@ -399,6 +411,7 @@ static void each_part_of_a_request_changes_its_digest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_challenge_has_a_secret_of_its_own),
         cmocka_unit_test(a_key_in_its_tpm_is_certified),
         cmocka_unit_test(the_proof_leaves_nothing_in_the_tpm),
         cmocka_unit_test(a_soft_key_is_never_certified),

@@ -49,6 +49,10 @@ static TSS2_RC probe_transmit(TSS2_TCTI_CONTEXT *tcti, size_t size, const uint8_
     look((Bytes){command, size});
     assert_true(size <= sizeof(copy));
     memcpy(copy, command, size);
+    if (wire.last == wire.probe->command && wire.probe->taken_at > 0) {
+        assert_true(wire.probe->taken_at + sizeof(wire.probe->taken) <= size);
+        memcpy(wire.probe->taken, command + wire.probe->taken_at, sizeof(wire.probe->taken));
+    }
     if (wire.last == wire.probe->command)
         edit(&wire.probe->sent, copy, size);
     return wire.transmit(tcti, size, copy);

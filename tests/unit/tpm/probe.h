@@ -16,8 +16,10 @@ typedef struct Probe {
     ProbeEdit sent, answer;
     size_t put_at; /* of the answer, counted from its beginning; 0: nothing is put there */
     Bytes put;
-    bool strip;  /* the answer loses its authorizations, and says that it has none */
-    bool replay; /* the first such command's answer is given for all that follow */
+    bool strip;        /* the answer loses its authorizations, and says that it has none */
+    bool replay;       /* the first such command's answer is given for all that follow */
+    size_t taken_at;   /* of the command sent, counted from its beginning */
+    uint8_t taken[32]; /* what stood there when it was sent last */
     Bytes wanted;
     bool seen; /* `wanted` went by, in a command or an answer */
 } Probe;

@@ -590,11 +590,51 @@ static void a_session_that_ends_with_its_command_is_known_to_have_ended(void **s
     tpm_session_flush(bench.tpm, session);
 }
 
+/* nonceCaller: after the header (10), the handle, the area's size, the session's handle and the
+ * nonce's size. */
+static void each_command_in_a_session_has_a_nonce_of_its_own(void **state)
+{
+    Probe probe = {.command = TPM2_CC_Sign, .taken_at = 10 + 4 + 4 + 4 + 2};
+    TpmSession *session = session_new(TPM2_SE_HMAC);
+    uint8_t first[sizeof(probe.taken)];
+
+    (void)state;
+    probe_attach(&probe);
+    assert_int_equal(sign(session, &first_digest), TSS2_RC_SUCCESS);
+    memcpy(first, probe.taken, sizeof(first));
+    assert_int_equal(sign(session, &first_digest), TSS2_RC_SUCCESS);
+    assert_memory_not_equal(probe.taken, first, sizeof(first));
+    probe_detach();
+    tpm_session_flush(bench.tpm, session);
+}
+
+/* TPM2_StartAuthSession: the header (10), two handles, nonceCaller (2 + 32), encryptedSalt, of
+ * which the first octets of the ephemeral point's x coordinate are taken (2 + 2). */
+static void each_session_begins_with_a_nonce_and_a_salt_of_its_own(void **state)
+{
+    static const size_t at[] = {10 + 4 + 4 + 2, 10 + 4 + 4 + 2 + 32 + 2 + 2};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(at); i++) {
+        Probe probe = {.command = TPM2_CC_StartAuthSession, .taken_at = at[i]};
+        uint8_t first[sizeof(probe.taken)];
+
+        probe_attach(&probe);
+        tpm_session_flush(bench.tpm, session_new(TPM2_SE_HMAC));
+        memcpy(first, probe.taken, sizeof(first));
+        tpm_session_flush(bench.tpm, session_new(TPM2_SE_HMAC));
+        probe_detach();
+        assert_memory_not_equal(probe.taken, first, sizeof(first));
+    }
+}
+
 #define SESSION_TEST(name) cmocka_unit_test_teardown(name, probe_remove)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SESSION_TEST(each_command_in_a_session_has_a_nonce_of_its_own),
+        SESSION_TEST(each_session_begins_with_a_nonce_and_a_salt_of_its_own),
         SESSION_TEST(a_digest_changed_on_the_way_is_not_signed),
         SESSION_TEST(a_scheme_changed_on_the_way_is_not_signed_with),
         SESSION_TEST(a_nonce_changed_on_the_way_is_refused),

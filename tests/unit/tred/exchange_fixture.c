@@ -4,6 +4,7 @@
 #include "policy/tpmsigningkey.h"
 #include "tpm/open.h"
 #include "tpm/storagekey.h"
+#include "verify/memory.h"
 
 #include "crypto/secret.h"
 #include "tred/selector_policy.h"
@@ -78,7 +79,7 @@ int bench_init(void **state)
     char path[128];
 
     (void)state;
-    if (secrets_init() < 0 || swtpm_start(&bench.swtpm) < 0 ||
+    if (memory_watch() < 0 || secrets_init() < 0 || swtpm_start(&bench.swtpm) < 0 ||
         tpm_key_new(bench.swtpm.tcti, &bench.tpm, &bench.context.signing_key) < 0)
         return -1;
     bench.root = pki_root("Root");

@@ -205,6 +205,27 @@ static void any_changed_bit_is_not_authentic(void **state)
     }
 }
 
+/* What deciphering makes of a message that is not authentic must not be read by anybody. */
+static void what_does_not_open_leaves_nothing_in_the_clear(void **state)
+{
+    static const uint8_t zeros[9]; /* the Notify that is in each, and Pad Length */
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(answers); i++) {
+        _cleanup_(sealer_deinit) Sealer sealer;
+        Octets message = octets_from_hex(answers[i].message);
+        uint8_t opened[MESSAGE_MAX];
+        size_t size = 0;
+
+        sealer_init(&sealer, answers[i].encr, answers[i].key_bits, answers[i].integ);
+        memset(opened, 0xee, sizeof(opened));
+        message.data[message.size - 1] ^= 1;
+        assert_int_equal(message_open(sealer.seal, octets_bytes(&message), opened, &size),
+                         -EBADMSG);
+        assert_memory_equal(opened, zeros, sizeof(zeros));
+    }
+}
+
 static void padding_must_fit_in_what_was_sealed(void **state)
 {
     (void)state;
@@ -313,6 +334,7 @@ int main(void)
         cmocka_unit_test(known_aead_messages_are_made),
         cmocka_unit_test(what_was_sealed_opens_at_every_length),
         cmocka_unit_test(any_changed_bit_is_not_authentic),
+        cmocka_unit_test(what_does_not_open_leaves_nothing_in_the_clear),
         cmocka_unit_test(padding_must_fit_in_what_was_sealed),
         cmocka_unit_test(what_is_too_short_to_be_sealed_is_not_authentic),
         cmocka_unit_test(no_two_messages_have_the_same_iv),

@@ -2,6 +2,7 @@
 #include "peer_fixture.h"
 
 #include "ikewire/registry.h"
+#include "verify/memory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,8 @@ AnchorStore anchors = {.n_references = 1};
 int pki_init(void **state)
 {
     (void)state;
+    if (memory_watch() < 0)
+        return -1;
     root = pki_root("Root");
     other_root = pki_root("Other Root");
     intermediate = pki_intermediate("Intermediate", &root);
@@ -38,9 +41,17 @@ int judge(const Presentation *presentation, EVP_PKEY **ret, Reason *reason)
     unsigned char *ders[PEER_CERTIFICATES_MAX + 1] = {NULL};
     Bytes certificates[PEER_CERTIFICATES_MAX + 1];
     const PeerProfile profile = peer_profile_3gpp();
-    const PeerPolicy policy = {.anchors = &anchors, .profile = &profile, .segw_name = SEGW};
+    const PeerPolicy policy = {
+        .anchors = &anchors,
+        .profile = presentation->profile ? presentation->profile : &profile,
+        .crls = presentation->crls,
+        .revocation = presentation->revocation,
+        .segw_name = SEGW,
+    };
     PeerEvidence evidence = {
         .n_certificates = presentation->count,
+        .ocsp = &presentation->ocsp,
+        .n_ocsp = presentation->ocsp.size > 0,
         .has_idr = true,
         .idr_type = presentation->idr_type ? presentation->idr_type : IKE_ID_FQDN,
         .now = presentation->now ? presentation->now : time(NULL),
@@ -56,6 +67,8 @@ int judge(const Presentation *presentation, EVP_PKEY **ret, Reason *reason)
     }
     evidence.certificates = certificates;
     evidence.idr = (Bytes){(const uint8_t *)idr, strlen(idr)};
+    if (presentation->begin)
+        presentation->begin();
     r = peer_judge(&policy, &evidence, &report);
     if (r == 0 && report.refusal) {
         peer_check_sentence(report.refusal, reason);

@@ -19,6 +19,11 @@ typedef struct Presentation {
     uint8_t idr_type; /* FQDN when 0 */
     const char *idr;  /* SEGW when NULL */
     time_t now;       /* the system's when 0 */
+    const CrlStore *crls;
+    Bytes ocsp; /* one response, or none */
+    RevocationMode revocation;
+    const PeerProfile *profile; /* 3GPP's when NULL */
+    void (*begin)(void);        /* called right before peer_judge(); may be NULL */
 } Presentation;
 
 /* peer_judge() of it, for SEGW: 0, or PEER_E_… with `reason`. */

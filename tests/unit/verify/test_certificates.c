@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -92,6 +93,100 @@ static void pem_blocks_with_text_between_are_all_read(void **state)
     assert_int_equal(X509_cmp(sk_X509_value(certificates, 0), intermediate.certificate), 0);
     assert_int_equal(X509_cmp(sk_X509_value(certificates, 2), leaf.certificate), 0);
     BIO_free(file);
+}
+
+/* Two certificates as PEM, each line changed by `change` on its way. */
+static BIO *two_changed(void (*change)(BIO *file, const char *line))
+{
+    BIO *file = BIO_new(BIO_s_mem()), *changed = BIO_new(BIO_s_mem());
+    char line[256];
+
+    assert_true(file && changed);
+    add_pem(file, &root);
+    add_pem(file, &leaf);
+    while (BIO_gets(file, line, sizeof(line)) > 0)
+        change(changed, line);
+    BIO_free(file);
+    return changed;
+}
+
+static void with_a_byte_order_mark(BIO *file, const char *line)
+{
+    if (BIO_ctrl_pending(file) == 0)
+        add_text(file, "\xef\xbb\xbf");
+    add_text(file, line);
+}
+
+static void with_blanks_before(BIO *file, const char *line)
+{
+    add_text(file, " \t");
+    add_text(file, line);
+}
+
+static void with_cr_alone(BIO *file, const char *line)
+{
+    assert_true(BIO_write(file, line, (int)strlen(line) - 1) > 0);
+    add_text(file, "\r");
+}
+
+static void with_cr_lf(BIO *file, const char *line)
+{
+    assert_true(BIO_write(file, line, (int)strlen(line) - 1) > 0);
+    add_text(file, "\r\n");
+}
+
+static void no_pem_block_is_passed_over_for_the_form_of_its_lines(void **state)
+{
+    static void (*const changes[])(BIO * file, const char *line) = {
+        with_a_byte_order_mark, with_blanks_before, with_cr_alone, with_cr_lf};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(changes); i++) {
+        BIO *file = two_changed(changes[i]);
+        STACK_OF(X509) *certificates = NULL;
+        Reason reason = {0};
+
+        if (decode(file, &certificates, &reason) != 0 || sk_X509_num(certificates) != 2)
+            fail_msg("change %zu: %d certificates, '%s'", i, sk_X509_num(certificates),
+                     reason.text);
+        assert_int_equal(X509_cmp(sk_X509_value(certificates, 0), root.certificate), 0);
+        assert_int_equal(X509_cmp(sk_X509_value(certificates, 1), leaf.certificate), 0);
+        sk_X509_pop_free(certificates, X509_free);
+        BIO_free(file);
+    }
+}
+
+static PKCS7 *pkcs7_new(void)
+{
+    PKCS7 *pkcs7 = PKCS7_new();
+
+    assert_non_null(pkcs7);
+    assert_int_equal(PKCS7_set_type(pkcs7, NID_pkcs7_signed), 1);
+    assert_int_equal(PKCS7_content_new(pkcs7, NID_pkcs7_data), 1);
+    assert_int_equal(PKCS7_add_certificate(pkcs7, leaf.certificate), 1);
+    return pkcs7;
+}
+
+static void what_is_of_another_form_is_told_with_how_to_convert_it(void **state)
+{
+    PKCS12 *pkcs12 = PKCS12_create("x", "x", leaf.key, leaf.certificate, NULL, 0, 0, 0, 0, 0);
+    PKCS7 *pkcs7 = pkcs7_new();
+    BIO *file = BIO_new(BIO_s_mem());
+
+    (void)state;
+    assert_int_equal(i2d_PKCS7_bio(file, pkcs7), 1);
+    assert_refused(file, "It is PKCS #7");
+    file = BIO_new(BIO_s_mem());
+    assert_int_equal(PEM_write_bio_PKCS7(file, pkcs7), 1);
+    assert_refused(file, "openssl pkcs7 -print_certs");
+    file = BIO_new(BIO_s_mem());
+    assert_int_equal(i2d_PKCS12_bio(file, pkcs12), 1);
+    assert_refused(file, "openssl pkcs12 -nokeys");
+    file = BIO_new(BIO_s_mem());
+    assert_int_equal(BIO_write(file, "\xff\xfe-\0-\0", 6), 6);
+    assert_refused(file, "UTF-16");
+    PKCS7_free(pkcs7);
+    PKCS12_free(pkcs12);
 }
 
 static void der_certificates_one_after_another_are_all_read(void **state)
@@ -287,6 +382,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pem_blocks_with_text_between_are_all_read),
+        cmocka_unit_test(no_pem_block_is_passed_over_for_the_form_of_its_lines),
+        cmocka_unit_test(what_is_of_another_form_is_told_with_how_to_convert_it),
         cmocka_unit_test(der_certificates_one_after_another_are_all_read),
         cmocka_unit_test(a_bad_der_certificate_is_named_by_number_and_octet),
         cmocka_unit_test(a_bad_pem_block_is_named_by_number_and_line),

@@ -198,6 +198,7 @@ static void a_peer_that_is_taken_crosses_with_key_identity_and_expiry(void **sta
                                           .public_key_size = 3,
                                           .identity = "segw.example",
                                           .expires = 1795480000,
+                                          .note = "CN=SeGW: good by the CRL of CN=Root",
                                           .rsa_pkcs1 = true},
                           };
     Bytes bytes = answer_encode(&answer, frame);
@@ -244,6 +245,44 @@ static void the_facts_of_anchors_and_chain_cross_unchanged(void **state)
     assert_int_equal(answer_decode(answer_encode(&anchors, frame)), -EBADMSG);
 }
 
+static void the_last_lists_of_issuers_cross_unchanged(void **state)
+{
+    static VerifyAnswer decoded,
+        answer = {
+            .type = FRAME_COMPLETE,
+            .crls = {.n_issuers = 2,
+                     .issuers = {{.issuer = "CN=Root", .this_update = 1, .next_update = 2},
+                                 {.issuer = "CN=Other", .this_update = 3, .next_update = 4}}},
+        };
+    Bytes bytes = answer_encode(&answer, frame);
+
+    (void)state;
+    assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
+    assert_memory_equal(&decoded.crls, &answer.crls, sizeof(decoded.crls));
+    assert_whole_or_nothing(bytes, answer_decode);
+    answer.crls.n_issuers = FRAME_CRL_ISSUERS_MAX;
+    assert_int_equal(answer_decode(answer_encode(&answer, frame)), 0);
+    frame[5 + 2] = FRAME_CRL_ISSUERS_MAX + 1; /* after type, error and an empty reason */
+    assert_int_equal(answer_decode((Bytes){frame, sizeof(frame)}), -EBADMSG);
+}
+
+static void files_that_nobody_needs_cross_with_a_verdict(void **state)
+{
+    static VerifyAnswer decoded, answer;
+    Bytes bytes;
+
+    (void)state;
+    answer = refusal_answer();
+    answer.obsolete = (ObsoleteFiles){.count = 2, .numbers = {7, FRAME_CRL_FILES_MAX - 1}};
+    bytes = answer_encode(&answer, frame);
+    assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
+    assert_memory_equal(&decoded.obsolete, &answer.obsolete, sizeof(decoded.obsolete));
+    assert_whole_or_nothing(bytes, answer_decode);
+    answer.obsolete.count = FRAME_CRL_FILES_MAX;
+    bytes = answer_encode(&answer, frame);
+    assert_int_equal(answer_decode(bytes), 0);
+}
+
 static void an_answer_without_success_has_nothing_but_its_reason(void **state)
 {
     VerifyAnswer decoded, answer = {.type = FRAME_PEER, .error = -ENOMEM, .reason = {"no memory"}};
@@ -269,6 +308,8 @@ int main(void)
         cmocka_unit_test(a_refusal_for_no_reason_or_an_unknown_one_is_none),
         cmocka_unit_test(a_peer_that_is_taken_crosses_with_key_identity_and_expiry),
         cmocka_unit_test(the_facts_of_anchors_and_chain_cross_unchanged),
+        cmocka_unit_test(the_last_lists_of_issuers_cross_unchanged),
+        cmocka_unit_test(files_that_nobody_needs_cross_with_a_verdict),
         cmocka_unit_test(an_answer_without_success_has_nothing_but_its_reason),
     };
 

@@ -132,6 +132,51 @@ static void the_time_is_the_callers_not_the_systems(void **state)
     pki_deinit(&leaf);
 }
 
+/* RFC 5280 4.1.2.5: from notBefore through notAfter, inclusive. */
+static void a_certificate_is_good_from_its_first_second_through_its_last(void **state)
+{
+    PkiSpec spec = pki_segw_spec(SEGW);
+    const time_t begins = time(NULL) - PKI_HOUR, ends = begins + 2L * PKI_HOUR;
+    Pki leaf;
+    Presentation presentation = {.count = 1};
+
+    (void)state;
+    leaf = pki_issue(&spec, &root);
+    assert_non_null(ASN1_TIME_set(X509_getm_notBefore(leaf.certificate), begins));
+    assert_non_null(ASN1_TIME_set(X509_getm_notAfter(leaf.certificate), ends));
+    assert_true(X509_sign(leaf.certificate, root.key, EVP_sha256()) > 0);
+    presentation.sent[0] = &leaf;
+    presentation.now = begins;
+    assert_accepted(&presentation, &leaf);
+    presentation.now = ends;
+    assert_accepted(&presentation, &leaf);
+    presentation.now = begins - 1;
+    assert_refused(&presentation, PEER_E_NOT_YET_VALID, "");
+    presentation.now = ends + 1;
+    assert_refused(&presentation, PEER_E_EXPIRED, "");
+    pki_deinit(&leaf);
+}
+
+/* "0" is no date, and neither before nor after anything. */
+static void a_date_that_does_not_parse_is_never_good(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+
+    (void)state;
+    for (int which = 0; which < 2; which++) {
+        Pki leaf = pki_issue(&spec, &root);
+        const Presentation presentation = {.sent = {&leaf}, .count = 1};
+        ASN1_TIME *date = which == 0 ? X509_getm_notBefore(leaf.certificate)
+                                     : X509_getm_notAfter(leaf.certificate);
+
+        assert_int_equal(ASN1_STRING_set((ASN1_STRING *)date, "0", 1), 1);
+        assert_true(X509_sign(leaf.certificate, root.key, EVP_sha256()) > 0);
+        assert_refused(&presentation, which == 0 ? PEER_E_NOT_YET_VALID : PEER_E_EXPIRED,
+                       "a date that does not parse");
+        pki_deinit(&leaf);
+    }
+}
+
 static void an_expired_intermediate_is_named(void **state)
 {
     const PkiSpec ca = {
@@ -337,6 +382,8 @@ int main(void)
         cmocka_unit_test(an_expired_certificate_is_told_with_its_date),
         cmocka_unit_test(a_certificate_of_the_future_is_told_with_its_date),
         cmocka_unit_test(the_time_is_the_callers_not_the_systems),
+        cmocka_unit_test(a_certificate_is_good_from_its_first_second_through_its_last),
+        cmocka_unit_test(a_date_that_does_not_parse_is_never_good),
         cmocka_unit_test(an_expired_intermediate_is_named),
         cmocka_unit_test(an_issuer_that_is_no_ca_is_unfit),
         cmocka_unit_test(an_intermediate_with_a_short_key_is_unfit),

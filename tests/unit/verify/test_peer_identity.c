@@ -43,7 +43,7 @@ static void a_common_name_is_no_identity(void **state)
     (void)state;
     spec.common_name = SEGW;
     spec.subject_alt_name = NULL;
-    assert_leaf_refused(&spec, &root, PEER_E_IDENTITY, "no FQDN");
+    assert_leaf_refused(&spec, &root, PEER_E_IDENTITY, "without an FQDN");
 }
 
 static void an_idr_unlike_the_configured_name_is_an_identity_mismatch(void **state)

@@ -58,6 +58,7 @@ static void an_anchor_is_a_ca_with_a_strong_key(void **state)
         {{.common_name = "x", .basic_constraints = ca, .key = "RSA-2048"}, NULL},
         {{.common_name = "x", .basic_constraints = ca, .key = "P-521"}, NULL},
         {{.common_name = "x", .basic_constraints = ca, .key = "RSA-1024"}, "too short"},
+        {{.common_name = "x", .basic_constraints = ca, .key = "ED25519"}, "neither RSA nor ECDSA"},
         {{.common_name = "x", .basic_constraints = ca, .key_usage = "cRLSign"}, "not a CA's"},
         {{.common_name = "x", .basic_constraints = "CA:FALSE"}, "not a CA's"},
         {{.common_name = "x"}, "not a CA's"},

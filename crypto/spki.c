@@ -1,0 +1,231 @@
+/* Public keys from numbers and from SubjectPublicKeyInfo, and back. */
+#include "crypto/spki.h"
+
+#include "crypto/openssl.h"
+
+#include <errno.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { GROUP_NAME_SIZE = 32 };
+
+static const struct {
+    int nid;
+    const char *group;
+} curves[] = {{NID_X9_62_prime256v1, SN_X9_62_prime256v1}, {NID_secp384r1, SN_secp384r1}};
+
+typedef STACK_OF(ASN1_TYPE) AsnSequence;
+
+static void sequence_free(AsnSequence *sequence)
+{
+    sk_ASN1_TYPE_pop_free(sequence, ASN1_TYPE_free);
+}
+
+DEFINE_POINTER_CLEANUP(AsnSequence, sequence_free);
+DEFINE_POINTER_CLEANUP(X509_PUBKEY, X509_PUBKEY_free);
+
+static int key_from(const char *type, OSSL_PARAM *params, EVP_PKEY **ret)
+{
+    _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *context =
+        EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+    EVP_PKEY *key = NULL;
+
+    if (!context || EVP_PKEY_fromdata_init(context) != 1 ||
+        EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) != 1) {
+        ERR_clear_error();
+        return -EBADMSG;
+    }
+    *ret = key;
+    return 0;
+}
+
+int ec_key_new(const char *group, Bytes point, EVP_PKEY **ret)
+{
+    const union {
+        const uint8_t *read;
+        void *base;
+    } octets = {.read = point.data}; /* OSSL_PARAM takes no const; OpenSSL only reads it */
+    char name[GROUP_NAME_SIZE];
+
+    (void)snprintf(name, sizeof(name), "%s", group);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, octets.base, point.size),
+        OSSL_PARAM_construct_end(),
+    };
+    return key_from("EC", params, ret);
+}
+
+int rsa_key_new(Bytes modulus, Bytes exponent, EVP_PKEY **ret)
+{
+    _cleanup_(OSSL_PARAM_BLD_freep) OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    _cleanup_(OSSL_PARAM_freep) OSSL_PARAM *params = NULL;
+    _cleanup_(BN_freep) BIGNUM *n = BN_bin2bn(modulus.data, (int)modulus.size, NULL);
+    _cleanup_(BN_freep) BIGNUM *e = BN_bin2bn(exponent.data, (int)exponent.size, NULL);
+
+    if (!builder || !n || !e || OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) != 1 ||
+        OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) != 1)
+        return -EBADMSG;
+    params = OSSL_PARAM_BLD_to_param(builder);
+    return params ? key_from("RSA", params, ret) : -EBADMSG;
+}
+
+/* One SEQUENCE of `count` elements, with nothing after it; NULL if it is none. */
+static AsnSequence *sequence_decode(Bytes der, int count)
+{
+    const unsigned char *cursor = der.data;
+    _cleanup_(sequence_freep) AsnSequence *sequence =
+        d2i_ASN1_SEQUENCE_ANY(NULL, &cursor, (long)der.size);
+
+    if (!sequence || cursor != der.data + der.size || sk_ASN1_TYPE_num(sequence) != count)
+        return NULL;
+    return steal_pointer(sequence);
+}
+
+static Bytes string_bytes(const ASN1_STRING *string)
+{
+    return (Bytes){ASN1_STRING_get0_data(string), (size_t)ASN1_STRING_length(string)};
+}
+
+/* RFC 8017 A.1.1: RSAPublicKey. INTEGERs of OpenSSL's have no sign in their octets. */
+static int rsa_decode(Bytes der, EVP_PKEY **ret)
+{
+    _cleanup_(sequence_freep) AsnSequence *numbers = sequence_decode(der, 2);
+
+    for (int i = 0; numbers && i < 2; i++) {
+        if (sk_ASN1_TYPE_value(numbers, i)->type != V_ASN1_INTEGER) /* a negative has its own */
+            return -EBADMSG;
+    }
+    return numbers ? rsa_key_new(string_bytes(sk_ASN1_TYPE_value(numbers, 0)->value.integer),
+                                 string_bytes(sk_ASN1_TYPE_value(numbers, 1)->value.integer), ret)
+                   : -EBADMSG;
+}
+
+/* By the AlgorithmIdentifier: RFC 5480 2.1.1, RFC 3279 2.3.1. */
+static int key_decode(const X509_ALGOR *algorithm, Bytes key, EVP_PKEY **ret)
+{
+    const ASN1_OBJECT *kind = NULL;
+    const void *parameter = NULL;
+    int type = V_ASN1_UNDEF;
+
+    X509_ALGOR_get0(&kind, &type, &parameter, algorithm);
+    if (OBJ_obj2nid(kind) == NID_rsaEncryption)
+        return type == V_ASN1_NULL ? rsa_decode(key, ret) : -EBADMSG;
+    if (OBJ_obj2nid(kind) != NID_X9_62_id_ecPublicKey || type != V_ASN1_OBJECT)
+        return -EOPNOTSUPP;
+    for (size_t i = 0; i < ELEMENTS(curves); i++) {
+        if (OBJ_obj2nid(parameter) == curves[i].nid)
+            return ec_key_new(curves[i].group, key, ret);
+    }
+    return -EOPNOTSUPP;
+}
+
+int spki_decode(Bytes der, EVP_PKEY **ret)
+{
+    _cleanup_(sequence_freep) AsnSequence *info = sequence_decode(der, 2);
+    _cleanup_(X509_ALGOR_freep) X509_ALGOR *algorithm = NULL;
+    int r = -EBADMSG;
+
+    if (info && sk_ASN1_TYPE_value(info, 0)->type == V_ASN1_SEQUENCE &&
+        sk_ASN1_TYPE_value(info, 1)->type == V_ASN1_BIT_STRING) {
+        const Bytes identifier = string_bytes(sk_ASN1_TYPE_value(info, 0)->value.sequence);
+        const unsigned char *cursor = identifier.data;
+
+        algorithm = d2i_X509_ALGOR(NULL, &cursor, (long)identifier.size);
+        if (algorithm) {
+            r = key_decode(algorithm, string_bytes(sk_ASN1_TYPE_value(info, 1)->value.bit_string),
+                           ret);
+        }
+    }
+    ERR_clear_error();
+    return r;
+}
+
+/* Adds an INTEGER. */
+static bool number_push(AsnSequence *numbers, const EVP_PKEY *key, const char *name)
+{
+    _cleanup_(BN_freep) BIGNUM *number = NULL;
+    ASN1_INTEGER *integer = NULL;
+    ASN1_TYPE *element = ASN1_TYPE_new();
+
+    if (element && EVP_PKEY_get_bn_param(key, name, &number) == 1)
+        integer = BN_to_ASN1_INTEGER(number, NULL);
+    if (!integer) {
+        ASN1_TYPE_free(element);
+        return false;
+    }
+    ASN1_TYPE_set(element, V_ASN1_INTEGER, integer);
+    if (sk_ASN1_TYPE_push(numbers, element) > 0)
+        return true;
+    ASN1_TYPE_free(element);
+    return false;
+}
+
+/* RSAPublicKey's size, or 0. */
+static int rsa_encode(const EVP_PKEY *key, unsigned char **ret)
+{
+    _cleanup_(sequence_freep) AsnSequence *numbers = sk_ASN1_TYPE_new_null();
+
+    if (!numbers || !number_push(numbers, key, OSSL_PKEY_PARAM_RSA_N) ||
+        !number_push(numbers, key, OSSL_PKEY_PARAM_RSA_E))
+        return 0;
+    const int size = i2d_ASN1_SEQUENCE_ANY(numbers, ret);
+    return size > 0 ? size : 0;
+}
+
+/* The curve's number, or NID_undef. */
+static int curve_of(const EVP_PKEY *key)
+{
+    char group[GROUP_NAME_SIZE] = "";
+
+    if (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1) {
+        for (size_t i = 0; i < ELEMENTS(curves); i++) {
+            if (strcmp(group, curves[i].group) == 0)
+                return curves[i].nid;
+        }
+    }
+    return NID_undef;
+}
+
+/* -EOPNOTSUPP or -ENOMEM, or 0. */
+static int parts_set(const EVP_PKEY *key, X509_PUBKEY *info)
+{
+    const bool is_rsa = EVP_PKEY_is_a(key, "RSA");
+    const int curve = is_rsa ? NID_undef : curve_of(key);
+    unsigned char *octets = NULL;
+    size_t size;
+    int set;
+
+    if (!is_rsa && curve == NID_undef)
+        return -EOPNOTSUPP;
+    union {
+        const EVP_PKEY *constant;
+        EVP_PKEY *plain;
+    } same = {.constant = key}; /* OpenSSL only reads it */
+    size = is_rsa ? (size_t)rsa_encode(key, &octets)
+                  : EVP_PKEY_get1_encoded_public_key(same.plain, &octets);
+    if (size == 0)
+        return -ENOMEM;
+    set = is_rsa ? X509_PUBKEY_set0_param(info, OBJ_nid2obj(NID_rsaEncryption), V_ASN1_NULL, NULL,
+                                          octets, (int)size)
+                 : X509_PUBKEY_set0_param(info, OBJ_nid2obj(NID_X9_62_id_ecPublicKey),
+                                          V_ASN1_OBJECT, OBJ_nid2obj(curve), octets, (int)size);
+    if (set == 1)
+        return 0;
+    OPENSSL_free(octets);
+    return -ENOMEM;
+}
+
+int spki_encode(const EVP_PKEY *key, unsigned char **ret)
+{
+    _cleanup_(X509_PUBKEY_freep) X509_PUBKEY *info = X509_PUBKEY_new();
+    int r = info ? parts_set(key, info) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    *ret = NULL;
+    const int size = i2d_X509_PUBKEY(info, ret);
+    return size > 0 ? size : -ENOMEM;
+}

@@ -1,0 +1,134 @@
+"""A channel takes its caller where the bus takes it, and no further."""
+
+from lab import ike
+from lab.bus import BusError, Connection
+from lab.case import LabTest
+from lab.channel import Channel
+from lab.handclient import HandClient
+from lab.programs import EXCHANGE, MANAGER, TRED, TRED_PATH
+
+ACCESS_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
+UNKNOWN_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
+UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"
+CHANNELS_MAX = 64
+CALLS_UNREAD = 20_000  # with their answers more than two sockets hold
+
+
+class ChannelTest(LabTest):
+    def setUp(self):
+        super().setUp()
+        self.tred = self.start_tred()
+
+    def connection(self, user="henb-ike"):
+        connection = Connection(user)
+        self.addCleanup(connection.close)
+        return connection
+
+    def channel(self, connection=None):
+        return self.starting(Channel(connection or self.connection()))
+
+    def begin(self, channel, **named):
+        exchange, *_ = channel.call(TRED_PATH, MANAGER, "BeginExchange", "q", ike.ECP_256, **named)
+        return exchange
+
+    def assert_refused(self, error, call, *arguments, **named):
+        with self.assertRaises(BusError) as caught:
+            call(*arguments, **named)
+        self.assertEqual(caught.exception.name, error, caught.exception)
+
+    def state(self, exchange):
+        return self.connection().get(TRED, exchange, EXCHANGE, "State")
+
+
+class RightsTest(ChannelTest):
+    def test_nobody_but_the_clients_user_gets_a_channel(self):
+        for user in ("root", "tred", "nobody"):
+            self.assert_refused(ACCESS_DENIED, Channel, self.connection(user))
+
+    def test_what_the_bus_policy_keeps_for_root_is_not_on_a_channel(self):
+        channel = self.channel()
+        self.assert_refused(UNKNOWN_METHOD, channel.call, TRED_PATH, MANAGER, "Reload")
+        self.assert_refused(UNKNOWN_METHOD, channel.call, TRED_PATH, MANAGER, "InstallAnchors",
+                            "ayay", b"", b"")
+        self.assert_refused(UNKNOWN_METHOD, channel.call, TRED_PATH, MANAGER, "OpenChannel")
+
+    def test_an_exchange_of_anothers_is_not_the_channels_whoever_it_says_it_is(self):
+        owner = self.starting(HandClient()).until("begin")
+        channel = self.channel()
+        for sender in (None, owner.bus.unique_name):
+            self.assert_refused("NotOwner", channel.call, owner.exchange, EXCHANGE, "Close",
+                                sender=sender)
+        self.assertEqual(self.state(owner.exchange), "begun")
+
+    def test_what_begins_over_a_channel_belongs_to_who_asked_for_it_whatever_the_message_says(self):
+        owner, other = self.connection(), self.connection()
+        exchange = self.begin(self.channel(owner), sender=other.unique_name)
+        self.assert_refused("NotOwner", other.call, TRED, exchange, EXCHANGE, "Close")
+        owner.call(TRED, exchange, EXCHANGE, "Close")
+
+    def test_the_quota_counts_bus_and_channel_together(self):
+        owner = self.connection()
+        channel = self.channel(owner)
+        with self.assertRaises(BusError) as caught:
+            for _ in range(1000):
+                owner.call(TRED, TRED_PATH, MANAGER, "BeginExchange", "q", ike.ECP_256)
+        self.assertEqual(caught.exception.name, "TooManyExchanges")
+        self.assert_refused("TooManyExchanges", self.begin, channel)
+
+
+class LifeTest(ChannelTest):
+    def test_a_channel_and_its_exchanges_end_when_its_owner_leaves_the_bus(self):
+        owner = Connection("henb-ike")
+        channel = self.channel(owner)
+        exchange = self.begin(channel)
+        owner.close()
+        self.assertTrue(channel.is_closed())
+        self.assert_refused(UNKNOWN_OBJECT, self.state, exchange)
+
+    def test_an_exchange_outlives_the_channel_that_it_was_begun_over(self):
+        owner = self.connection()
+        channel = self.channel(owner)
+        exchange = self.begin(channel)
+        channel.close()
+        self.assertEqual(self.state(exchange), "begun")
+        owner.call(TRED, exchange, EXCHANGE, "Close")
+
+    def test_another_channel_takes_the_place_of_the_one_before(self):
+        owner = self.connection()
+        first, second = self.channel(owner), self.channel(owner)
+        self.assertTrue(first.is_closed())
+        self.begin(second)
+
+    def test_there_is_a_limit_to_channels(self):
+        for _ in range(CHANNELS_MAX):
+            self.channel()
+        self.assert_refused("System.Error.EBUSY", Channel, self.connection())
+
+    def test_who_does_not_read_what_it_is_answered_loses_the_channel_alone(self):
+        owner = self.connection()
+        channel = self.channel(owner)
+        exchange = self.begin(channel)
+        try:
+            for _ in range(CALLS_UNREAD):
+                channel.send(exchange, EXCHANGE, "SignAuth")
+        except OSError:  # tred has closed it, or takes no more for now
+            pass
+        self.tred.wait_for("does not read what it is answered; its channel is closed")
+        self.assertEqual(self.state(exchange), "begun")
+
+    def test_octets_that_are_no_message_cost_the_channel_alone(self):
+        owner = self.connection()
+        channel = self.channel(owner)
+        exchange = self.begin(channel)
+        channel.socket.sendall(bytes(range(256)) * 4)
+        self.assertTrue(channel.is_closed())
+        self.assertEqual(self.state(exchange), "begun")
+
+    def test_the_client_gets_another_channel_from_another_tred(self):
+        self.start_segw()
+        client = self.start_client(connection={"reconnect": "yes"})
+        client.wait_for_state("established")
+        self.tred.stop()
+        self.world.tpm.stop()
+        self.start_tred()
+        client.wait_for(r"(?s)established .*established ", 20)

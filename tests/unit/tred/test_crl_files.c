@@ -1,0 +1,312 @@
+/* Are the operator's CRLs seen as they are now, and is what was read never lost? */
+#include "base/cleanup.h"
+#include "base/reason.h"
+#include "tests/unit/temporary.h"
+#include "tred/crl_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+enum { LONG_AGO = 1000000000, LATER_USEC = 1000 };
+
+static char folder[TEMPORARY_PATH_SIZE], *path;
+static CrlFiles held;
+static Reason problem;
+
+static int setup(void **state)
+{
+    (void)state;
+    temporary_path("crls", folder);
+    held = (CrlFiles){0};
+    return mkdtemp(folder) && asprintf(&path, "%s/a.crl", folder) > 0 ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    crl_files_deinit(&held);
+    (void)unlink(path);
+    free(path);
+    (void)rmdir(folder);
+    return 0;
+}
+
+/* Over what is there, with one and the same date. */
+static void lay_over(const char *text)
+{
+    const struct timespec dates[] = {{.tv_sec = LONG_AGO}, {.tv_sec = LONG_AGO}};
+    _cleanup_(close_fdp) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    assert_int_equal(futimens(fd, dates), 0);
+}
+
+static void look(bool again, uint64_t now)
+{
+    CrlFiles files;
+
+    assert_int_equal(crl_files_read(folder, &held, again, now, &files, &problem), 0);
+    crl_files_replace(&held, &files);
+    crl_files_deinit(&files);
+}
+
+static void assert_held(size_t at, const char *text, bool is_kept)
+{
+    const CrlFile *file = held.files[at];
+
+    assert_true(at < held.count);
+    assert_int_equal(file->size, strlen(text));
+    assert_memory_equal(file->data, text, file->size);
+    assert_int_equal(file->is_kept, is_kept);
+}
+
+/* What the next look would find as it was is marked as such, as it is after a while. */
+static CrlFile *settled(size_t at)
+{
+    held.files[at]->mark.is_settled = true;
+    return held.files[at];
+}
+
+static void a_file_that_has_not_changed_is_not_read_again(void **state)
+{
+    (void)state;
+    lay_over("one");
+    look(false, 0);
+    CrlFile *file = settled(0);
+    memset(file->data, 'x', file->size);
+    look(false, 0);
+    assert_int_equal(held.count, 1);
+    assert_held(0, "xxx", false);
+    look(true, 0); /* but it is, where all are to be */
+    assert_int_equal(held.count, 2);
+    assert_held(0, "one", false);
+    assert_held(1, "xxx", true);
+}
+
+/* The same size, the same date of modification, the same file: only ctime tells. */
+static void a_file_that_was_written_over_is_read_again(void **state)
+{
+    (void)state;
+    lay_over("one");
+    look(false, 0);
+    (void)settled(0);
+    const CrlMark before = held.files[0]->mark;
+    do {
+        lay_over("two");
+        look(false, 0);
+    } while (held.count == 1); /* within one tick of the file system's clock */
+    assert_held(0, "two", false);
+    assert_held(1, "one", true);
+    assert_int_equal(held.files[0]->mark.inode, before.inode);
+    assert_int_equal(held.files[0]->mark.modified.tv_sec, before.modified.tv_sec);
+}
+
+/* Its times need not tell: a change within the clock's tick would leave them as they are. */
+static void a_file_that_changed_a_moment_ago_is_read_again_whatever_its_times(void **state)
+{
+    (void)state;
+    lay_over("one");
+    look(false, 0);
+    CrlFile *file = held.files[0];
+    assert_false(file->mark.is_settled);
+    memcpy(file->data, "six", 3);
+    look(false, 0);
+    assert_int_equal(held.count, 2);
+    assert_held(0, "one", false);
+}
+
+static void the_same_octets_under_new_times_are_the_same_copy(void **state)
+{
+    (void)state;
+    lay_over("one");
+    look(false, 0);
+    const CrlFile *file = held.files[0];
+    assert_int_equal(unlink(path), 0);
+    lay_over("one");
+    look(true, 0);
+    assert_int_equal(held.count, 1);
+    assert_ptr_equal(held.files[0], file);
+}
+
+static void assert_kept_then_read_anew(void (*spoil)(void), void (*mend)(void), const char *why)
+{
+    lay_over("one");
+    look(false, 0);
+    assert_string_equal(problem.text, "");
+    spoil();
+    look(false, 0);
+    assert_int_equal(held.count, 1);
+    assert_held(0, "one", true);
+    if (!strstr(problem.text, why))
+        fail_msg("'%s' lacks '%s'", problem.text, why);
+    mend();
+    look(false, 0);
+    assert_int_equal(held.count, 2);
+    assert_held(0, "two", false);
+    assert_held(1, "one", true);
+    assert_string_equal(problem.text, "");
+}
+
+static struct rlimit descriptors;
+
+static void exhaust_descriptors(void)
+{
+    struct rlimit none;
+
+    lay_over("two");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = descriptors.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+}
+
+static void give_descriptors_back(void)
+{
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &descriptors), 0);
+}
+
+static void a_look_without_a_descriptor_left_loses_nothing_and_the_next_reads(void **state)
+{
+    (void)state;
+    assert_kept_then_read_anew(exhaust_descriptors, give_descriptors_back, "Too many open files");
+}
+
+static void put_a_folder_there(void)
+{
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void put_a_file_there(void)
+{
+    assert_int_equal(rmdir(path), 0);
+    lay_over("two");
+}
+
+static void a_folder_in_the_place_of_a_file_is_told(void **state)
+{
+    (void)state;
+    assert_kept_then_read_anew(put_a_folder_there, put_a_file_there, "no regular file");
+}
+
+static void link_to_nothing(void)
+{
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("nothing", path), 0);
+}
+
+static void link_to_something(void)
+{
+    assert_int_equal(unlink(path), 0);
+    lay_over("two");
+}
+
+static void a_link_to_nothing_is_told(void **state)
+{
+    (void)state;
+    assert_kept_then_read_anew(link_to_nothing, link_to_something, "No such file");
+}
+
+static void make_it_huge(void)
+{
+    assert_int_equal(truncate(path, CRL_FILE_OCTETS_MAX + 1), 0);
+}
+
+static void make_it_small(void)
+{
+    lay_over("two");
+}
+
+static void a_file_that_is_too_large_is_told(void **state)
+{
+    (void)state;
+    assert_kept_then_read_anew(make_it_huge, make_it_small, "larger than 8 MiB");
+}
+
+static void a_file_that_is_gone_is_kept_without_a_word(void **state)
+{
+    (void)state;
+    lay_over("one");
+    look(false, 0);
+    assert_int_equal(unlink(path), 0);
+    look(false, 0);
+    assert_held(0, "one", true);
+    assert_string_equal(problem.text, "");
+}
+
+static void a_257th_file_leaves_all_as_it_was(void **state)
+{
+    char *extra[CRL_FILES_MAX];
+
+    (void)state;
+    lay_over("one");
+    look(false, 0);
+    for (size_t i = 0; i < CRL_FILES_MAX; i++) {
+        assert_true(asprintf(&extra[i], "%s/%zu", folder, i) > 0);
+        const int fd = open(extra[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        (void)close(fd);
+    }
+    look(false, 0);
+    assert_int_equal(held.count, 1);
+    assert_non_null(strstr(problem.text, "more CRLs than are looked at"));
+    assert_int_equal(unlink(extra[0]), 0);
+    look(false, 0);
+    assert_int_equal(held.count, CRL_FILES_MAX);
+    assert_string_equal(problem.text, "");
+    for (size_t i = 0; i < CRL_FILES_MAX; i++) {
+        (void)unlink(extra[i]);
+        free(extra[i]);
+    }
+}
+
+static void a_flaw_is_remembered_until_the_file_changes_or_its_time_is_over(void **state)
+{
+    (void)state;
+    lay_over("one");
+    look(false, 0);
+    CrlFile *file = settled(0);
+    memcpy(file->flaw.text, "bad", sizeof("bad"));
+    look(false, 0);
+    assert_ptr_equal(held.files[0], file);
+    file->flaw_until = LATER_USEC;
+    look(false, LATER_USEC - 1);
+    assert_ptr_equal(held.files[0], file);
+    look(false, LATER_USEC);
+    assert_int_equal(held.count, 1); /* what had a flaw is not kept */
+    assert_held(0, "one", false);
+    assert_string_equal(held.files[0]->flaw.text, "");
+    memcpy(held.files[0]->flaw.text, "bad", sizeof("bad"));
+    lay_over("better");
+    look(false, 0);
+    assert_int_equal(held.count, 1);
+    assert_held(0, "better", false);
+    assert_string_equal(held.files[0]->flaw.text, "");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_file_that_has_not_changed_is_not_read_again),
+        TEST(a_file_that_was_written_over_is_read_again),
+        TEST(a_file_that_changed_a_moment_ago_is_read_again_whatever_its_times),
+        TEST(the_same_octets_under_new_times_are_the_same_copy),
+        TEST(a_look_without_a_descriptor_left_loses_nothing_and_the_next_reads),
+        TEST(a_folder_in_the_place_of_a_file_is_told),
+        TEST(a_link_to_nothing_is_told),
+        TEST(a_file_that_is_too_large_is_told),
+        TEST(a_file_that_is_gone_is_kept_without_a_word),
+        TEST(a_257th_file_leaves_all_as_it_was),
+        TEST(a_flaw_is_remembered_until_the_file_changes_or_its_time_is_over),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

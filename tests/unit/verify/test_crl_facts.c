@@ -1,0 +1,205 @@
+/* Is it known which list is the last of each issuer, and which nobody needs any more? */
+#include "peer_fixture.h"
+
+#include "verify/crl_facts.h"
+
+#include <openssl/x509v3.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MINUTE = 60 };
+
+typedef struct Lists {
+    CrlStore store;
+    PeerSeen seen;
+    CrlSigners signers;
+} Lists;
+
+static Lists lists;
+
+static int setup(void **state)
+{
+    (void)state;
+    lists = (Lists){0};
+    lists.signers = (CrlSigners){&anchors, &lists.store, &lists.seen};
+    return crl_store_init(&lists.store);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    crl_store_deinit(&lists.store);
+    peer_seen_deinit(&lists.seen);
+    return 0;
+}
+
+static X509_CRL *add(X509_CRL *crl)
+{
+    assert_true(sk_X509_CRL_push(lists.store.crls, crl) > 0);
+    return crl;
+}
+
+static X509_CRL *add_of_age(const Pki *issuer, long minutes)
+{
+    return add(pki_crl(issuer, NULL, -minutes * MINUTE, PKI_DAY));
+}
+
+static bool is_obsolete(int first, int count)
+{
+    return crl_lists_are_obsolete(&lists.signers, first, count, time(NULL));
+}
+
+static void see(const Pki *ca)
+{
+    peer_seen_keep(&lists.seen, (Bytes){(const uint8_t *)"der", 3}, ca->certificate);
+}
+
+static void a_list_is_needed_until_a_later_one_is_there(void **state)
+{
+    (void)state;
+    add_of_age(&root, 10);
+    assert_false(is_obsolete(0, 1));
+    add_of_age(&root, 5);
+    assert_true(is_obsolete(0, 1));
+    assert_false(is_obsolete(1, 1));
+    assert_false(is_obsolete(0, 2)); /* a file is needed if one of its lists is */
+    assert_false(is_obsolete(0, 0));
+}
+
+static void a_list_of_the_same_time_replaces_nothing(void **state)
+{
+    X509_CRL *first = add_of_age(&root, 10);
+    X509_CRL *second = add(X509_CRL_dup(first));
+
+    (void)state;
+    assert_non_null(second);
+    assert_false(is_obsolete(0, 1));
+    assert_false(is_obsolete(1, 1));
+}
+
+static void a_forged_list_replaces_nothing_and_is_nobodys_last(void **state)
+{
+    Pki namesake = pki_root("Root");
+    CrlsFacts facts;
+
+    (void)state;
+    add_of_age(&root, 10);
+    add_of_age(&namesake, 5);
+    assert_false(is_obsolete(0, 1));
+    crl_facts_find(&lists.signers, &facts);
+    assert_int_equal(facts.n_issuers, 1);
+    assert_int_equal((time(NULL) - facts.issuers[0].this_update + 5) / MINUTE, 10);
+    pki_deinit(&namesake);
+}
+
+static void a_list_of_another_issuer_replaces_nothing(void **state)
+{
+    (void)state;
+    add_of_age(&root, 10);
+    add_of_age(&other_root, 5);
+    assert_false(is_obsolete(0, 1));
+}
+
+static void a_list_ahead_of_the_clock_replaces_nothing_yet(void **state)
+{
+    (void)state;
+    add_of_age(&root, 10);
+    add_of_age(&root, -10);
+    assert_false(is_obsolete(0, 1));
+    assert_true(crl_lists_are_obsolete(&lists.signers, 0, 1, time(NULL) + 11L * MINUTE));
+}
+
+static X509_CRL *signed_anew(X509_CRL *crl)
+{
+    assert_true(X509_CRL_sign(crl, root.key, EVP_sha256()) > 0);
+    return crl;
+}
+
+static X509_CRL *as_delta(X509_CRL *crl)
+{
+    ASN1_INTEGER *base = ASN1_INTEGER_new();
+
+    assert_true(base && ASN1_INTEGER_set(base, 1));
+    assert_int_equal(X509_CRL_add1_ext_i2d(crl, NID_delta_crl, base, 1, 0), 1);
+    ASN1_INTEGER_free(base);
+    return signed_anew(crl);
+}
+
+static X509_CRL *for_users_only(X509_CRL *crl)
+{
+    ISSUING_DIST_POINT *point = ISSUING_DIST_POINT_new();
+
+    assert_non_null(point);
+    point->onlyuser = 0xff;
+    assert_int_equal(X509_CRL_add1_ext_i2d(crl, NID_issuing_distribution_point, point, 1, 0), 1);
+    ISSUING_DIST_POINT_free(point);
+    return signed_anew(crl);
+}
+
+static void a_later_delta_replaces_nothing(void **state)
+{
+    (void)state;
+    add_of_age(&root, 10);
+    (void)as_delta(add_of_age(&root, 5));
+    assert_false(is_obsolete(0, 1));
+}
+
+static void a_later_list_of_another_scope_replaces_nothing(void **state)
+{
+    (void)state;
+    add_of_age(&root, 10);
+    (void)for_users_only(add_of_age(&root, 5));
+    assert_false(is_obsolete(0, 1));
+    (void)for_users_only(add_of_age(&root, 4));
+    assert_true(is_obsolete(1, 1));
+}
+
+/* Its certificate comes with a SeGW's chain. */
+static void an_intermediates_list_is_needed_until_its_certificate_is_known(void **state)
+{
+    (void)state;
+    add_of_age(&intermediate, 10);
+    add_of_age(&intermediate, 5);
+    assert_false(is_obsolete(0, 1));
+    see(&intermediate);
+    assert_true(is_obsolete(0, 1));
+}
+
+static void the_last_list_of_each_issuer_is_told(void **state)
+{
+    CrlsFacts facts;
+
+    (void)state;
+    add_of_age(&root, 10);
+    add_of_age(&intermediate, 20);
+    add_of_age(&root, 5);
+    add_of_age(&root, 15);
+    crl_facts_find(&lists.signers, &facts);
+    assert_int_equal(facts.n_issuers, 2);
+    assert_non_null(strstr(facts.issuers[0].issuer, "CN=Root"));
+    assert_non_null(strstr(facts.issuers[1].issuer, "CN=Intermediate"));
+    assert_int_equal((time(NULL) - facts.issuers[0].this_update + 5) / MINUTE, 5);
+    assert_int_equal((time(NULL) - facts.issuers[1].this_update + 5) / MINUTE, 20);
+    assert_true(facts.issuers[0].next_update > time(NULL));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_list_is_needed_until_a_later_one_is_there),
+        TEST(a_list_of_the_same_time_replaces_nothing),
+        TEST(a_forged_list_replaces_nothing_and_is_nobodys_last),
+        TEST(a_list_of_another_issuer_replaces_nothing),
+        TEST(a_list_ahead_of_the_clock_replaces_nothing_yet),
+        TEST(a_later_delta_replaces_nothing),
+        TEST(a_later_list_of_another_scope_replaces_nothing),
+        TEST(an_intermediates_list_is_needed_until_its_certificate_is_known),
+        TEST(the_last_list_of_each_issuer_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, pki_init, pki_end);
+}

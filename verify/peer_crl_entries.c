@@ -1,0 +1,202 @@
+/* Looks a certificate up in every list that its issuer has ever signed and that is there, whatever
+ * their dates: a revocation that was validly stated counts until a later list takes it back. What
+ * RFC 5280 6.3.3 leaves out, a list ahead of this device's clock, one out of date, a delta that no
+ * freshestCRL announces, may not call a certificate good, but it may call it revoked. */
+#include "verify/peer_revocation.h"
+#include "verify/profile.h"
+
+#include "crypto/openssl.h"
+#include "verify/certificates.h"
+#include "verify/crl_facts.h"
+#include "verify/dates.h"
+
+#include <errno.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+
+enum { NAME_SHOWN = 64 };
+
+/* Of X509_CRL_get0_by_cert(): what a list says of a certificate. */
+enum { ENTRY_NONE, ENTRY_REVOKED, ENTRY_REMOVED };
+
+/* One certificate's way through the lists. */
+typedef struct Lookup {
+    const PeerCase *peer;
+    X509 *certificate;
+    X509 *issuer; /* trusted: on the way to an anchor */
+} Lookup;
+
+/* What an indirect CRL issuer signs is looked at in peer_crls.c. */
+static bool is_of_issuer(const Lookup *lookup, const X509_CRL *crl)
+{
+    return X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(lookup->certificate)) == 0;
+}
+
+/* No keyUsage allows everything. */
+static bool is_signed_by(X509_CRL *crl, X509 *signer)
+{
+    EVP_PKEY *key = X509_get0_pubkey(signer);
+
+    return key && X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(signer)) == 0 &&
+           X509_get_key_usage(signer) & KU_CRL_SIGN && X509_CRL_verify(crl, key) == 1;
+}
+
+/* By the certificate's issuer, or by an anchor of the same name: the CA's key before or after. */
+static bool is_authentic(const Lookup *lookup, X509_CRL *crl)
+{
+    const STACK_OF(X509) *anchors = lookup->peer->policy->anchors->certificates;
+    const X509_ALGOR *algorithm = NULL;
+
+    X509_CRL_get0_signature(crl, NULL, &algorithm);
+    if (!profile_signature_is_fit(algorithm))
+        return false;
+    if (is_signed_by(crl, lookup->issuer))
+        return true;
+    for (int i = 0; i < sk_X509_num(anchors); i++) {
+        if (is_signed_by(crl, sk_X509_value(anchors, i)))
+            return true;
+    }
+    return false;
+}
+
+static bool extension_is_known(X509_EXTENSION *extension)
+{
+    switch (OBJ_obj2nid(X509_EXTENSION_get_object(extension))) {
+    case NID_issuing_distribution_point:
+    case NID_delta_crl:
+    case NID_crl_number:
+    case NID_authority_key_identifier:
+    case NID_certificate_issuer:
+    case NID_crl_reason:
+    case NID_invalidity_date:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* RFC 5280 5.2, 5.3: what a critical extension that is unknown makes of a list can't be known. */
+static bool criticals_are_known(const X509_CRL *crl, const X509_REVOKED *entry)
+{
+    for (int at = -1; (at = X509_CRL_get_ext_by_critical(crl, 1, at)) >= 0;) {
+        if (!extension_is_known(X509_CRL_get_ext(crl, at)))
+            return false;
+    }
+    for (int at = -1; entry && (at = X509_REVOKED_get_ext_by_critical(entry, 1, at)) >= 0;) {
+        if (!extension_is_known(X509_REVOKED_get_ext(entry, at)))
+            return false;
+    }
+    return true;
+}
+
+/* ENTRY_…, of a list that carries the issuer's name. */
+static int entry_find(const Lookup *lookup, X509_CRL *crl, X509_REVOKED **ret)
+{
+    *ret = NULL;
+    return X509_CRL_get0_by_cert(crl, ret, lookup->certificate);
+}
+
+/* A list whose date does not parse is later than any: what it revokes is not taken back. */
+static bool is_later(const X509_CRL *a, const X509_CRL *b)
+{
+    time_t date_a, date_b;
+
+    if (!date_read(X509_CRL_get0_lastUpdate(b), &date_b))
+        return false;
+    return !date_read(X509_CRL_get0_lastUpdate(a), &date_a) || date_a > date_b;
+}
+
+/* True if `crl` takes back what `revoking` says: later, of the same scope, no more of the future
+ * than a clock may be off, and either without the certificate or with removeFromCRL for it. */
+static bool takes_back(const Lookup *lookup, X509_CRL *crl, const X509_CRL *revoking)
+{
+    const PeerCase *peer = lookup->peer;
+    const time_t latest = peer->evidence->now + (time_t)peer->policy->profile->skew_seconds;
+    X509_REVOKED *entry;
+
+    if (!is_later(crl, revoking) || !date_is_by(X509_CRL_get0_lastUpdate(crl), latest) ||
+        !crl_has_scope_of(crl, revoking))
+        return false;
+    const int says = entry_find(lookup, crl, &entry);
+    return (says == ENTRY_REMOVED || (says == ENTRY_NONE && !crl_is_delta(crl))) &&
+           criticals_are_known(crl, entry) && is_authentic(lookup, crl);
+}
+
+static bool is_taken_back(const Lookup *lookup, const X509_CRL *revoking)
+{
+    const STACK_OF(X509_CRL) *all = lookup->peer->policy->crls->crls;
+
+    for (int i = 0; i < sk_X509_CRL_num(all); i++) {
+        X509_CRL *crl = sk_X509_CRL_value(all, i);
+
+        if (is_of_issuer(lookup, crl) && takes_back(lookup, crl, revoking))
+            return true;
+    }
+    return false;
+}
+
+/* The latest list that revokes the certificate; NULL: none does. */
+static X509_CRL *revoking_find(const Lookup *lookup, X509_REVOKED **ret)
+{
+    const STACK_OF(X509_CRL) *all = lookup->peer->policy->crls->crls;
+    X509_CRL *found = NULL;
+
+    for (int i = 0; i < sk_X509_CRL_num(all); i++) {
+        X509_CRL *crl = sk_X509_CRL_value(all, i);
+        X509_REVOKED *entry;
+
+        if (is_of_issuer(lookup, crl) && entry_find(lookup, crl, &entry) == ENTRY_REVOKED &&
+            (!found || is_later(crl, found)) && criticals_are_known(crl, entry) &&
+            is_authentic(lookup, crl)) {
+            found = crl;
+            *ret = entry;
+        }
+    }
+    return found;
+}
+
+void peer_crl_print(const X509_CRL *crl, char *ret)
+{
+    char name[NAME_SHOWN], date[PEER_DATE_SIZE];
+
+    certificate_name_print(X509_CRL_get_issuer(crl), name, sizeof(name));
+    peer_date_print(X509_CRL_get0_lastUpdate(crl), date);
+    (void)snprintf(ret, PEER_CRL_SIZE, "the %sCRL of %s, %s", crl_is_delta(crl) ? "delta " : "",
+                   name, date);
+}
+
+void peer_crl_revoked(DepthStatus *depth, const X509_CRL *crl, const X509_REVOKED *entry)
+{
+    char list[PEER_CRL_SIZE] = "a CRL", date[PEER_DATE_SIZE] = "an unknown date";
+    const char *reason_text = "not given";
+    ASN1_ENUMERATED *reason =
+        entry ? X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, NULL, NULL) : NULL;
+
+    if (crl)
+        peer_crl_print(crl, list);
+    if (entry)
+        peer_date_print(X509_REVOKED_get0_revocationDate(entry), date);
+    if (reason)
+        reason_text = OCSP_crl_reason_str(ASN1_ENUMERATED_get(reason));
+    ASN1_ENUMERATED_free(reason);
+    depth->word = WORD_REVOKED;
+    reason_set(&depth->detail, 0, "revoked on %s, reason %s, says %s", date, reason_text, list);
+}
+
+void peer_crl_entries_ask(const PeerCase *peer, PathStatus *status)
+{
+    if (!peer->policy->crls)
+        return;
+    for (int i = 0; i < status->n_depths; i++) {
+        const Lookup lookup = {
+            .peer = peer,
+            .certificate = sk_X509_value(peer->chain, i),
+            .issuer = sk_X509_value(peer->chain, i + 1),
+        };
+        X509_REVOKED *entry = NULL;
+        const X509_CRL *crl = revoking_find(&lookup, &entry);
+
+        if (crl && !is_taken_back(&lookup, crl))
+            peer_crl_revoked(&status->depths[i], crl, entry);
+    }
+}

@@ -1,0 +1,118 @@
+/* Finds every path from the SeGW's certificate to an anchor, within limits. OpenSSL follows one,
+ * the first that the order of the certificates suggests; where two issuers vouch for one CA,
+ * another may be the one that is fit. */
+#include "verify/peer_internal.h"
+
+#include <errno.h>
+#include <openssl/x509v3.h>
+
+/* Checked for one peer beside those of OpenSSL's own path: a chain with a cross-certificate at each
+ * depth takes fewer. */
+enum { SIGNATURES_MAX = 48 };
+
+typedef struct Search {
+    const PeerCase *peer;
+    PeerPaths *paths;
+    STACK_OF(X509) *path; /* from the SeGW's certificate to the one whose issuer is looked for */
+    unsigned signatures_left;
+} Search;
+
+static X509 *last_of(const Search *search)
+{
+    return sk_X509_value(search->path, sk_X509_num(search->path) - 1);
+}
+
+static bool holds(const STACK_OF(X509) *certificates, const X509 *certificate)
+{
+    for (int i = 0; i < sk_X509_num(certificates); i++) {
+        if (X509_cmp(sk_X509_value(certificates, i), certificate) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* By name and identifiers, which cost nothing, and then by signature. */
+static bool has_issued(Search *search, X509 *issuer, X509 *subject)
+{
+    EVP_PKEY *key = X509_get0_pubkey(issuer);
+
+    if (!key || X509_check_issued(issuer, subject) != X509_V_OK || search->signatures_left == 0)
+        return false;
+    search->signatures_left--;
+    return X509_verify(subject, key) == 1;
+}
+
+static bool is_full(const Search *search)
+{
+    return search->paths->count == PEER_PATHS_MAX;
+}
+
+/* 0 or -ENOMEM. */
+static int path_keep(Search *search)
+{
+    STACK_OF(X509) *path = sk_X509_dup(search->path);
+
+    if (!path)
+        return -ENOMEM;
+    search->paths->paths[search->paths->count++] = path;
+    return 0;
+}
+
+static int issuers_look(Search *search);
+
+/* The path with one more, and what leads on from there. */
+static int issuer_try(Search *search, X509 *issuer, bool is_anchor)
+{
+    int r;
+
+    if (is_full(search) || holds(search->path, issuer) ||
+        !has_issued(search, issuer, last_of(search)))
+        return 0;
+    if (sk_X509_push(search->path, issuer) == 0)
+        return -ENOMEM;
+    r = is_anchor ? path_keep(search) : issuers_look(search);
+    (void)sk_X509_pop(search->path);
+    return r;
+}
+
+/* The anchors first: short paths before long ones. */
+static int issuers_look(Search *search)
+{
+    const STACK_OF(X509) *anchors = search->peer->policy->anchors->certificates;
+    const STACK_OF(X509) *sent = search->peer->sent;
+    int r = 0;
+
+    for (int i = 0; r == 0 && i < sk_X509_num(anchors); i++)
+        r = issuer_try(search, sk_X509_value(anchors, i), true);
+    if (sk_X509_num(search->path) > PEER_CERTIFICATES_MAX)
+        return r;
+    for (int i = 1; r == 0 && i < sk_X509_num(sent); i++) {
+        if (!holds(anchors, sk_X509_value(sent, i)))
+            r = issuer_try(search, sk_X509_value(sent, i), false);
+    }
+    return r;
+}
+
+int peer_paths_find(const PeerCase *peer, PeerPaths *ret)
+{
+    Search search = {
+        .peer = peer,
+        .paths = ret,
+        .path = sk_X509_new_null(),
+        .signatures_left = SIGNATURES_MAX,
+    };
+    int r = -ENOMEM;
+
+    *ret = (PeerPaths){0};
+    if (search.path && sk_X509_push(search.path, sk_X509_value(peer->sent, 0)) > 0)
+        r = issuers_look(&search);
+    sk_X509_free(search.path);
+    return r;
+}
+
+void peer_paths_deinit(PeerPaths *paths)
+{
+    for (size_t i = 0; i < paths->count; i++)
+        sk_X509_free(paths->paths[i]);
+    paths->count = 0;
+}
