@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/fqdn.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
@@ -63,9 +64,21 @@ int config_parse_path(const ConfigItem *item, const char *value, void *target, R
     return replace_string(target, value);
 }
 
+static bool is_address(const char *value)
+{
+    struct in6_addr octets;
+
+    return inet_pton(AF_INET, value, &octets) == 1 || inet_pton(AF_INET6, value, &octets) == 1;
+}
+
 int config_parse_fqdn(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
     (void)item;
+    if (is_address(value)) {
+        return reason_set(allowed, -EINVAL,
+                          "the name that stands in the certificate, such as segw.operator.example, "
+                          "and no address");
+    }
     if (!fqdn_is_valid(value, strlen(value))) {
         return reason_set(
             allowed, -EINVAL,

@@ -22,6 +22,16 @@ static size_t label_size(const char *name, size_t size)
     return label;
 }
 
+/* RFC 1123 2.1: a name never has the form of an address, since its last label is not numeric. */
+static bool is_numeric(const char *label, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (label[i] < '0' || label[i] > '9')
+            return false;
+    }
+    return true;
+}
+
 bool fqdn_is_valid(const char *name, size_t size)
 {
     if (size > NAME_MAX_SIZE)
@@ -32,7 +42,7 @@ bool fqdn_is_valid(const char *name, size_t size)
         if (label == 0)
             return false;
         if (label == size)
-            return true;
+            return !is_numeric(name, label);
         if (name[label] != '.')
             return false;
         name += label + 1;

@@ -202,8 +202,11 @@ int dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, Reason *re
     plane->options = options;
     plane->mode = DATAPLANE_NONE;
     plane->state = options->mode == DATAPLANE_NONE ? PLANE_OPEN : PLANE_LOST;
-    if (options->mode != DATAPLANE_NONE)
+    plane->encapsulation = -1;
+    if (options->mode != DATAPLANE_NONE) {
+        plane->encapsulation = transport_hold_encapsulation();
         open_start(plane);
+    }
     *ret = plane;
     return 0;
 }
@@ -239,6 +242,7 @@ void dataplane_close(DataPlane *plane)
     sd_event_source_disable_unref(plane->retry);
     order_link_free(plane->esp);
     order_link_free(plane->net);
+    close_fdp(&plane->encapsulation);
     free(plane);
 }
 

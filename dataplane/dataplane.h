@@ -59,8 +59,9 @@ bool dataplane_keeps_keys(const DataPlane *plane);
 
 /* Once for each SA that is added: 0, -EOPNOTSUPP (this plane can't carry it), -ECONNRESET (the
  * plane was lost), -ECANCELED (it was removed meanwhile), or another -errno of whoever refused it;
- * no trace of it is left then. It must not close the plane. */
-typedef void (*SaAdded)(int error, void *userdata);
+ * no trace of it is left then. `why` is what the helper has to say of it, or "". It must not close
+ * the plane. */
+typedef void (*SaAdded)(int error, const char *why, void *userdata);
 
 /* Adds a pair of SAs. The newest pair whose selectors take a packet in sends it; all pairs receive.
  * The first pair brings the interface up, with the addresses, a route for each selector of

@@ -35,7 +35,8 @@ struct DataPlane {
     DataPlaneMode mode; /* what it has become */
     Reason reason;      /* why it was lost */
     OrderLink *net;
-    OrderLink *esp; /* with DATAPLANE_USER */
+    OrderLink *esp;    /* with DATAPLANE_USER */
+    int encapsulation; /* transport_hold_encapsulation() */
     sd_event_source *retry;
     uint64_t retry_us;
     bool opened_before;

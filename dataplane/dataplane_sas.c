@@ -35,7 +35,7 @@ void plane_sa_forget(DataPlane *plane, PlaneSa *sa, int error)
     free(sa->order);
     *sa = plane->sas[--plane->n_sas];
     if (added)
-        added(error, userdata);
+        added(error, "", userdata);
 }
 
 /* Adding: tred-esp first, so that no packet comes out of the interface that it has no SA for; then
@@ -84,7 +84,7 @@ static void remove_from_helpers(DataPlane *plane, uint32_t spi_in, const Transpo
 }
 
 /* The pair is in tred-net if there is no order left for it. */
-static void take_away(DataPlane *plane, PlaneSa *sa, int error)
+static void take_away(DataPlane *plane, PlaneSa *sa, int error, const char *why)
 {
     uint32_t spi_in = sa->spi_in;
     const Transport *transport = sa->transport;
@@ -95,16 +95,15 @@ static void take_away(DataPlane *plane, PlaneSa *sa, int error)
     plane_sa_forget(plane, sa, error);
     remove_from_helpers(plane, spi_in, transport, in_net);
     if (added)
-        added(error, userdata);
+        added(error, why, userdata);
 }
 
-static void finish_adding(DataPlane *plane, PlaneSa *sa, int error)
+static void finish_adding(PlaneSa *sa)
 {
-    (void)plane;
     SaAdded added = sa->added;
     sa->added = NULL;
     if (added)
-        added(error, sa->userdata);
+        added(0, "", sa->userdata);
 }
 
 static void handle_tun_open(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
@@ -115,9 +114,9 @@ static void handle_tun_open(const Answer *answer, int *fd, uint64_t cookie, void
     if (!sa)
         return;
     if (answer->error < 0) {
-        take_away(plane, sa, answer->error);
+        take_away(plane, sa, answer->error, answer->reason.text);
     } else {
-        finish_adding(plane, sa, 0);
+        finish_adding(sa);
     }
 }
 
@@ -144,11 +143,11 @@ static void handle_net_added(const Answer *answer, int *fd, uint64_t cookie, voi
     if (!sa)
         return;
     if (answer->error < 0) {
-        take_away(plane, sa, answer->error);
+        take_away(plane, sa, answer->error, answer->reason.text);
     } else if (plane->mode == DATAPLANE_USER && !plane->tun_open) {
         order_link_give_up(plane->net, "tred-net made an interface and kept it");
     } else if (*fd < 0) {
-        finish_adding(plane, sa, 0);
+        finish_adding(sa);
     }
 }
 
@@ -181,7 +180,7 @@ static void handle_esp_added(const Answer *answer, int *fd, uint64_t cookie, voi
     if (!sa)
         return;
     if (answer->error < 0) {
-        take_away(plane, sa, answer->error);
+        take_away(plane, sa, answer->error, answer->reason.text);
         return;
     }
     give_to_net(plane, sa);
@@ -280,6 +279,8 @@ static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
     int r = look_up_path(&order);
     if (r < 0)
         return r;
+    if (sa->transport)
+        transport_widen(sa->transport);
     return plane->mode == DATAPLANE_USER ? add_to_esp(plane, sa, &order)
                                          : add_to_kernel(plane, sa, &order);
 }
@@ -290,7 +291,7 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *tr
     if (plane->state != PLANE_OPEN)
         return -ENOTCONN;
     if (plane->mode == DATAPLANE_NONE) {
-        added(0, userdata);
+        added(0, "", userdata);
         return 0;
     }
     if (plane_sa_find(plane, order->spi_in))
@@ -320,7 +321,7 @@ int dataplane_remove_sa(DataPlane *plane, uint32_t spi_in)
     PlaneSa *sa = plane_sa_find(plane, spi_in);
     if (!sa)
         return -ENOENT;
-    take_away(plane, sa, -ECANCELED);
+    take_away(plane, sa, -ECANCELED, "");
     return 0;
 }
 

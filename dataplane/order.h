@@ -141,7 +141,7 @@ typedef struct Answer {
     OrderType type; /* of the order that it answers */
     uint32_t number;
     int error;          /* 0 or -errno; the rest but `reason` counts only with 0 */
-    Reason reason;      /* ORDER_OPEN with an error: what was found and what to do */
+    Reason reason;      /* with an error: what was found, and to ORDER_OPEN what to do; or empty */
     DataPlaneMode mode; /* ORDER_OPEN: _KERNEL or _USER, what it has become */
     SaCounters sa;
     DataPlaneCounters plane;

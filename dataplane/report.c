@@ -29,8 +29,6 @@ static int decode_text(Reader *reader, Reason *ret)
 static int decode_opened(Reader *reader, Answer *answer)
 {
     uint8_t mode = 0;
-    if (answer->error != 0)
-        return decode_text(reader, &answer->reason);
     int r = reader_u8(reader, &mode);
     if (r >= 0 && mode != DATAPLANE_KERNEL && mode != DATAPLANE_USER)
         r = -EBADMSG;
@@ -53,6 +51,8 @@ static int decode_answer(Reader *reader, Answer *answer)
         return r;
     answer->type = type;
     answer->error = -(int)error;
+    if (answer->error != 0)
+        return decode_text(reader, &answer->reason);
     if (answer->type == ORDER_OPEN)
         return decode_opened(reader, answer);
     uint64_t *fields[ANSWER_FIELDS_MAX];

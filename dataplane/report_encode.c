@@ -3,12 +3,8 @@
 
 #include <string.h>
 
-static void encode_opened(Writer *writer, const Answer *answer)
+static void encode_reason(Writer *writer, const Answer *answer)
 {
-    if (answer->error == 0) {
-        writer_u8(writer, (uint8_t)answer->mode);
-        return;
-    }
     size_t size = strnlen(answer->reason.text, sizeof(answer->reason.text) - 1);
     writer_u16(writer, (uint16_t)size);
     writer_bytes(writer, (Bytes){(const uint8_t *)answer->reason.text, size});
@@ -23,8 +19,11 @@ void answer_encode(Writer *writer, const Answer *answer)
     writer_u8(writer, (uint8_t)answer->type);
     writer_u32(writer, answer->number);
     writer_u32(writer, (uint32_t)-answer->error);
-    if (answer->type == ORDER_OPEN)
-        encode_opened(writer, answer);
+    if (answer->error != 0) {
+        encode_reason(writer, answer);
+    } else if (answer->type == ORDER_OPEN) {
+        writer_u8(writer, (uint8_t)answer->mode);
+    }
     for (size_t i = 0; i < n_fields; i++)
         writer_u64(writer, *fields[i]);
 }

@@ -1,377 +1,110 @@
-/* IKE_AUTH: the task that leads from keys to an established SA (steps 3 to 6 of the call flow). */
+/* IKE_AUTH: the request, and the judgement of its response. */
 #include "ikeclient/auth.h"
 
 #include "base/cleanup.h"
-#include "base/log.h"
-#include "base/reason.h"
-#include "ikeclient/ike_sa_internal.h"
-#include "ikeclient/selectors.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
-enum { SKIPPED_SIZE = 512 };
-
-/* Far above what tred's AUTH has: an RSA-4096 signature and its AlgorithmIdentifier. */
-enum { AUTH_DATA_MAX = 1024, AUTH_ID_MAX = 256 };
-
-typedef struct AuthTask {
-    Task task;      /* first */
-    size_t awaited; /* of the calls that the request needs */
-    uint8_t id_type, auth_method;
-    size_t id_size, auth_size;
-    uint8_t id[AUTH_ID_MAX], auth[AUTH_DATA_MAX];
-    ChildOffer offer;
-    ChildAnswer answer;
-    const char *scheme; /* static, for the log */
-} AuthTask;
-
-/* RFC 7296 2.23 allows port 4500 without a NAT, too; so it goes one way always. tred opens it, as
- * ESP comes in on the same port and is none of our business. SignAuth is first: what the others
- * take passes while the TPM signs. */
-size_t auth_first_calls(const IkeSa *sa, const NatFinding *nat, TreCall *calls)
+void auth_request_encode(const AuthRequest *request, Writer *writer, uint8_t *ret_first)
 {
-    const Endpoint *remote = transport_remote(sa->transport);
-    size_t n = 0;
+    IkeId idi = {request->id_type, request->id_data};
+    IkeId idr = {IKE_ID_FQDN,
+                 {(const uint8_t *)request->segw_identity, strlen(request->segw_identity)}};
+    IkeChain chain;
 
-    calls[n++] = (TreCall){.method = TRE_SIGN_AUTH};
-    if (nat->supported) {
-        calls[n++] =
-            (TreCall){.method = TRE_OPEN_TRANSPORT,
-                      .remote = {endpoint_address(remote), (uint16_t)sa->config->nat_t_port,
-                                 nat->here || nat->there}};
+    ike_chain_init(&chain, writer);
+    ike_chain_add_id(&chain, IKE_PAYLOAD_IDI, &idi);
+    for (size_t i = 0; i < request->n_certificates; i++) {
+        ike_chain_add_cert(&chain, IKE_PAYLOAD_CERT, IKE_CERT_X509_SIGNATURE,
+                           request->certificates[i]);
     }
-    calls[n++] = (TreCall){.method = TRE_ALLOCATE_SPI};
-    return n;
+    if (request->initial_contact)
+        ike_chain_add_notify(&chain, IKE_NOTIFY_INITIAL_CONTACT, (Bytes){0});
+    if (request->anchor_hashes.size > 0) {
+        ike_chain_add_cert(&chain, IKE_PAYLOAD_CERTREQ, IKE_CERT_X509_SIGNATURE,
+                           request->anchor_hashes);
+    }
+    /* RFC 4806 3.1: no responder is named, as tred trusts those that a CA trusts. */
+    if (request->ocsp_wanted)
+        ike_chain_add_cert(&chain, IKE_PAYLOAD_CERTREQ, IKE_CERT_OCSP_CONTENT, (Bytes){0});
+    ike_chain_add_id(&chain, IKE_PAYLOAD_IDR, &idr);
+    ike_chain_add_auth(&chain, request->auth_method, request->auth_data);
+    child_offer_encode(request->child, &chain);
+    *ret_first = chain.first;
 }
 
-/* What it needs first went out along with Agree. */
-static int auth_begin(Task *task)
+static void count_certificates(const IkePayloads *payloads, AuthResponse *response)
 {
-    TreCall calls[AUTH_CALLS_MAX];
+    size_t position = 0;
+    const IkePayload *payload;
+    IkeCert cert;
 
-    ((AuthTask *)task)->awaited = auth_first_calls(task->sa, &task->sa->nat, calls);
-    return 0;
+    while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_CERT, &position))) {
+        bool known =
+            ike_cert_decode(payload->body, &cert) == 0 &&
+            (cert.encoding == IKE_CERT_X509_SIGNATURE || cert.encoding == IKE_CERT_OCSP_CONTENT);
+        *(known ? &response->n_certificates : &response->n_other) += 1;
+    }
 }
 
-/* Whoever the response turns out to be from: tred answers with WrongState where it opened none, or
- * does not verify the peer. */
-static size_t auth_along(const Task *task, TreCall *calls)
+static const char *problem(const IkePayloads *payloads, AuthResponse *response)
 {
-    calls[0] = (TreCall){.method = TRE_VERIFY_PEER};
-    calls[1] = (TreCall){.method = TRE_ADD_CHILD, .spi_in = ((const AuthTask *)task)->offer.spi_in};
-    return 2;
+    const IkePayload *idr = ike_payloads_find(payloads, IKE_PAYLOAD_IDR);
+    const IkePayload *auth = ike_payloads_find(payloads, IKE_PAYLOAD_AUTH);
+
+    if (ike_payloads_find(payloads, IKE_PAYLOAD_EAP)) /* RFC 7296 2.16: it goes on with that */
+        return "an EAP payload, as it wants EAP beside our certificate, which is all that a HeNB "
+               "authenticates by: configure it so";
+
+    if (!idr || ike_id_decode(idr->body, &response->idr) != 0)
+        return "no IDr that can be read: see its log";
+    if (!auth || ike_auth_decode(auth->body, &response->auth) != 0)
+        return "no AUTH that can be read: see its log";
+    count_certificates(payloads, response);
+    return NULL;
 }
 
-/* One answer more. The request is made once all are there, in whichever order they came. */
-static int auth_go_on(AuthTask *auth)
+void auth_response_judge(const IkePayloads *payloads, AuthResponse *ret)
 {
-    IkeSa *sa = auth->task.sa;
-    const AuthRequest request = {
-        .id_type = auth->id_type,
-        .id_data = {auth->id, auth->id_size},
-        .auth_method = auth->auth_method,
-        .auth_data = {auth->auth, auth->auth_size},
-        .certificates = sa->identity.certificates,
-        .n_certificates = sa->identity.n_certificates,
-        .anchor_hashes = sa->identity.anchor_hashes,
-        .ocsp_wanted = sa->identity.ocsp_wanted,
-        .segw_identity = sa->identity.segw_identity,
-        .initial_contact = sa->initial_contact,
-        .child = &auth->offer,
-    };
-    uint8_t first = 0;
-    Bytes payloads;
-    Writer writer;
+    bool has_auth = ike_payloads_find(payloads, IKE_PAYLOAD_AUTH) != NULL;
+    IkeNotify notify;
 
-    if (--auth->awaited > 0)
-        return 0;
-    auth->scheme = auth_scheme_name(request.auth_method, request.auth_data);
-    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
-    auth_request_encode(&request, &writer, &first);
-    int r = writer_finish(&writer, &payloads);
-    return r < 0 ? r : task_seal(&auth->task, IKE_AUTH, first, payloads);
-}
-
-static int auth_float(Task *task, const TreReply *reply)
-{
-    IkeSa *sa = task->sa;
-
-    int r = transport_float(sa->transport, reply->socket, (uint16_t)sa->config->nat_t_port);
-    /* Where encapsulation was feigned there may be a NAT that we do not know of. */
-    if (r == 0 && (sa->nat.here || sa->identity.needs_udp))
-        r = transport_keep_alive(sa->transport, sa->config->keepalive);
-    return r < 0 ? r : auth_go_on((AuthTask *)task);
-}
-
-static int auth_take_spi(Task *task, const TreReply *reply)
-{
-    if (reply->spi_in == 0)
-        return -EPROTO;
-    child_offer_init(&((AuthTask *)task)->offer, task->sa->config, reply->spi_in);
-    return auth_go_on((AuthTask *)task);
-}
-
-static int auth_signed(Task *task, const TreReply *reply)
-{
-    AuthTask *auth = (AuthTask *)task;
-    const Bytes id = reply->signed_.id_data, data = reply->signed_.auth_data;
-
-    if (id.size == 0 || id.size > sizeof(auth->id) || data.size == 0 ||
-        data.size > sizeof(auth->auth))
-        return -EMSGSIZE;
-    auth->id_type = reply->signed_.id_type;
-    auth->auth_method = reply->signed_.auth_method;
-    auth->id_size = id.size;
-    auth->auth_size = data.size;
-    memcpy(auth->id, id.data, id.size);
-    memcpy(auth->auth, data.data, data.size);
-    return auth_go_on(auth);
-}
-
-static void auth_sent(Task *task)
-{
-    static const char *const requests[] = {[REQUEST_IPV4] = ", CFG_REQUEST IPv4",
-                                           [REQUEST_IPV6] = ", CFG_REQUEST IPv6",
-                                           [REQUEST_BOTH] = ", CFG_REQUEST IPv4 and IPv6",
-                                           [REQUEST_NONE] = ""};
-    IkeSa *sa = task->sa;
-    size_t count = sa->tasks.request.count;
-
-    steps_log(&sa->steps, 3, "IKE_AUTH request", STEP_HENB_TO_SEGW,
-              "%s, CERT x%zu, CERTREQ x%zu%s%s, %zu datagram%s", ((AuthTask *)task)->scheme,
-              sa->identity.n_certificates, sa->identity.n_anchors,
-              requests[sa->config->request_address], sa->initial_contact ? ", INITIAL_CONTACT" : "",
-              count, count == 1 ? "" : "s");
-}
-
-static void log_response(const AuthTask *auth, const AuthResponse *response)
-{
-    const ChildAnswer *child = &auth->answer;
-    Steps *steps = &auth->task.sa->steps;
-    const char *scheme = auth_scheme_name(response->auth.method, response->auth.data);
-    char esp[ESP_SUITE_NAME_SIZE], addresses[CHILD_ADDRESSES_TEXT_SIZE];
-
-    if (!log_is_on(LOG_INFO))
-        return;
-    steps_log(steps, 4, "SeGW's check of us", STEP_AT_SEGW, "AUTH and CERT of %s accepted",
-              steps->henb);
-    if (child->verdict != CHILD_GRANTED) {
-        steps_log(steps, 5, "IKE_AUTH response", STEP_SEGW_TO_HENB,
-                  "%s, CERT x%zu, no Child SA: %s", scheme, response->n_certificates,
-                  child->verdict == CHILD_REFUSED ? ike_notify_name(child->error) : child->why);
+    *ret = (AuthResponse){.verdict = AUTH_CLAIMED};
+    /* Beside an AUTH, the notifies that refuse the Child SA alone are no failure (RFC 7296 1.2);
+     * any other error is, known or not (3.10.1). */
+    if (ike_payloads_error(payloads, &notify) && !(has_auth && child_error_is(notify.type))) {
+        ret->verdict = AUTH_REFUSED;
+        ret->error = notify.type;
         return;
     }
-    esp_choice_name(&child->esp, esp);
-    steps_log(steps, 5, "IKE_AUTH response", STEP_SEGW_TO_HENB,
-              "%s, CERT x%zu, ESP %s, CFG_REPLY %s", scheme, response->n_certificates, esp,
-              child->n_addresses == 0
-                  ? "none"
-                  : inner_addresses_text(child->addresses, child->n_addresses, true, addresses));
+    ret->why = problem(payloads, ret);
+    if (ret->why)
+        ret->verdict = AUTH_MALFORMED;
 }
 
-/* One line for all of a response that is passed over, as what it says is then not what is done. */
-static void log_skipped(const IkePayloads *payloads, const AuthResponse *response,
-                        const ChildSkipped *child)
+const char *auth_scheme_name(uint8_t method, Bytes auth_data)
 {
+    /* The OBJECT IDENTIFIERs of RFC 7427 appendix A, after the SEQUENCE's header. */
+    static const uint8_t ecdsa_sha256[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2};
+    static const uint8_t ecdsa_sha384[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3};
+    static const uint8_t pss[] = {0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10};
+    static const uint8_t rsa_sha256[] = {0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11};
     const struct {
-        size_t count;
-        const char *what;
-    } parts[] = {
-        {response->n_other, "CERT payloads that are neither X.509 certificates nor OCSP responses"},
-        {payloads->n_skipped, "payloads"},
-        {child->selectors, "traffic selectors"},
-        {child->addresses, "addresses"},
-        {child->dns, "DNS servers"},
-        {child->attributes, "configuration attributes"},
+        Bytes oid;
+        const char *name;
+    } schemes[] = {
+        {BYTES_OF(ecdsa_sha256), "ecdsa-with-SHA256"},
+        {BYTES_OF(ecdsa_sha384), "ecdsa-with-SHA384"},
+        {BYTES_OF(pss), "RSASSA-PSS"},
+        {BYTES_OF(rsa_sha256), "sha256WithRSAEncryption"},
     };
-    char list[SKIPPED_SIZE] = "";
-    size_t n = 0;
+    enum { OID_OFFSET = 3 }; /* behind the length octet, SEQUENCE and its length */
 
-    for (size_t i = 0; i < ELEMENTS(parts) && n < sizeof(list); i++) {
-        if (parts[i].count > 0) {
-            n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%zu %s", n > 0 ? ", " : "",
-                                  parts[i].count, parts[i].what);
-        }
+    if (method != IKE_AUTH_DIGITAL_SIGNATURE)
+        return ike_auth_method_name(method);
+    for (size_t i = 0; i < ELEMENTS(schemes); i++) {
+        if (bytes_equal(bytes_slice(auth_data, OID_OFFSET, schemes[i].oid.size), schemes[i].oid))
+            return schemes[i].name;
     }
-    if (n > 0)
-        log_notice("passed over in the SeGW's IKE_AUTH response, as beyond what is needed: %s",
-                   list);
+    return ike_auth_method_name(method);
 }
-
-/* There is no IKE SA that the SeGW would take a Delete for. */
-static int fail(IkeSa *sa)
-{
-    ike_sa_end(sa, IKE_SA_FAILED);
-    return 0;
-}
-
-static int auth_answered(Task *task, const TreReply *reply)
-{
-    AuthTask *auth = (AuthTask *)task;
-    IkeSa *sa = task->sa;
-    AuthResponse response;
-    IkePayloads payloads;
-    IkeFault fault = {0};
-
-    if (ike_payloads_decode(reply->opened.first, reply->opened.payloads, &payloads, &fault) != 0) {
-        reason_set(&sa->reason, 0,
-                   "the SeGW's IKE_AUTH response does not parse (%s in %s): see its log",
-                   ike_fault_text(fault.code), ike_payload_name(fault.payload_type));
-        return fail(sa);
-    }
-    auth_response_judge(&payloads, &response);
-    if (response.verdict == AUTH_REFUSED) {
-        reason_set(&sa->reason, 0, "the SeGW refused IKE_AUTH with %s (%u): %s",
-                   ike_notify_name(response.error), response.error, advice_for(response.error));
-        return fail(sa);
-    }
-    if (response.verdict == AUTH_MALFORMED) {
-        reason_set(&sa->reason, 0, "the SeGW's IKE_AUTH response has %s: see its log",
-                   response.why);
-        return fail(sa);
-    }
-
-    /* What it grants is read now, and believed once the peer is verified. */
-    child_answer_judge(&auth->offer, &payloads, &auth->answer);
-    log_response(auth, &response);
-    log_skipped(&payloads, &response, &auth->answer.skipped);
-    return 0;
-}
-
-static int auth_peer_refused(Task *task, const TreReply *reply)
-{
-    IkeSa *sa = task->sa;
-
-    reason_set(&sa->reason, 0, "the SeGW did not verify (%s): %s", reply->error, reply->text);
-    steps_log(&sa->steps, 6, "TrE's check of the SeGW", STEP_AT_HENB, "refused: %s", reply->error);
-    sa->end = IKE_SA_FAILED;
-    tasks_drop_waiting(sa);
-    int r = task_add(sa, &refuse_task);
-    return r < 0 ? r : task_done(task);
-}
-
-static void log_established(const IkeSa *sa)
-{
-    const char *henb = sa->steps.henb, *segw = sa->steps.segw;
-    char esp[ESP_SUITE_NAME_SIZE], addresses[CHILD_ADDRESSES_TEXT_SIZE],
-        dns[CHILD_ADDRESSES_TEXT_SIZE];
-    char ts[SELECTORS_TEXT_SIZE];
-
-    if (!sa->children) {
-        log_notice("established  %s <-> %s  IKE %s, no Child SA  (%.1f ms)", henb, segw, sa->suite,
-                   sa->established_ms);
-        log_warning("no traffic can pass: %s", sa->refusal.text);
-        return;
-    }
-    if (!log_is_on(LOG_NOTICE))
-        return;
-    const ChildAnswer *child = &sa->children->answer;
-    esp_choice_name(&child->esp, esp);
-    log_notice("established  %s <-> %s  IKE %s, ESP %s, address %s, DNS %s, to %s  (%.1f ms)", henb,
-               segw, sa->suite, esp,
-               inner_addresses_text(child->addresses, child->n_addresses, true, addresses),
-               inner_addresses_text(child->dns, child->n_dns, false, dns),
-               selectors_text(&child->ts_r, ts), sa->established_ms);
-}
-
-static int auth_established(Task *task)
-{
-    IkeSa *sa = task->sa;
-
-    int r = ike_sa_establish(sa);
-    if (r < 0)
-        return r;
-    log_established(sa);
-    sa->handlers->established(sa->userdata, sa);
-    return task_done(task);
-}
-
-/* The SeGW takes us for established, and is told that we are not (RFC 7296 2.7, 2.9). */
-static int auth_take_leave(Task *task)
-{
-    int r = ike_sa_delete(task->sa, IKE_SA_FAILED);
-    return r < 0 ? r : task_done(task);
-}
-
-/* tred is at it already, or has refused it. */
-static int auth_await_child(Task *task)
-{
-    AuthTask *auth = (AuthTask *)task;
-    const char *lacking = child_answer_lacks(&auth->offer, &auth->answer);
-
-    if (!lacking)
-        return 0;
-    reason_set(&task->sa->reason, 0,
-               "the SeGW assigned no %s, though its IKE_AUTH response grants a Child SA: check "
-               "its address pool and [child] request-address",
-               lacking);
-    return auth_take_leave(task);
-}
-
-static int auth_verified(Task *task, const TreReply *reply)
-{
-    const ChildAnswer *answer = &((AuthTask *)task)->answer;
-    IkeSa *sa = task->sa;
-
-    (void)snprintf(sa->peer_identity, sizeof(sa->peer_identity), "%s", reply->peer_identity);
-    steps_log(&sa->steps, 6, "TrE's check of the SeGW", STEP_AT_HENB,
-              "CERT and AUTH of %s verified with the stored root", sa->peer_identity);
-    switch (answer->verdict) {
-    case CHILD_REFUSED: /* the IKE SA stays up without a child (RFC 7296 1.2) */
-        reason_set(&sa->refusal, 0, "the SeGW refused the Child SA with %s (%u): %s",
-                   ike_notify_name(answer->error), answer->error, advice_for(answer->error));
-        return auth_established(task);
-    case CHILD_INVALID:
-        reason_set(&sa->reason, 0, "the SeGW's IKE_AUTH response has %s: see its configuration",
-                   answer->why);
-        return auth_take_leave(task);
-    case CHILD_GRANTED:
-    default:
-        return auth_await_child(task);
-    }
-}
-
-static int auth_child_added(Task *task, const TreReply *reply)
-{
-    AuthTask *auth = (AuthTask *)task;
-
-    int r = child_sas_add(&task->sa->children, auth->offer.spi_in, &auth->answer);
-    if (r < 0)
-        return r;
-    if (reply->interface[0] != 0)
-        log_info("traffic goes through %s", reply->interface);
-    return auth_established(task);
-}
-
-static int auth_child_refused(Task *task, const TreReply *reply)
-{
-    reason_set(&task->sa->reason, 0, "tred did not take the Child SA (%s): %s", reply->error,
-               reply->text);
-    return auth_take_leave(task);
-}
-
-static void auth_unanswered(Task *task)
-{
-    ike_sa_explain_silence(task->sa, "IKE_AUTH response");
-    ike_sa_end(task->sa, IKE_SA_FAILED);
-}
-
-const TaskKind auth_task = {
-    .name = "IKE_AUTH request",
-    .size = sizeof(AuthTask),
-    .tries_max = UINT_MAX,
-    .begin = auth_begin,
-    .done = {[TRE_OPEN_TRANSPORT] = auth_float,
-             [TRE_ALLOCATE_SPI] = auth_take_spi,
-             [TRE_SIGN_AUTH] = auth_signed,
-             [TRE_VERIFY_PEER] = auth_verified,
-             [TRE_ADD_CHILD] = auth_child_added},
-    .refused = {[TRE_VERIFY_PEER] = auth_peer_refused, [TRE_ADD_CHILD] = auth_child_refused},
-    .sent = auth_sent,
-    .along = auth_along,
-    .response = auth_answered,
-    .unanswered = auth_unanswered,
-};

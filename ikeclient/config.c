@@ -2,7 +2,9 @@
 #include "ikeclient/config.h"
 
 #include "base/cleanup.h"
+#include "base/fqdn.h"
 #include "base/log.h"
+#include "ikeclient/endpoint.h"
 #include "ikeclient/proposals.h"
 #include "ikeclient/selectors.h"
 
@@ -55,10 +57,90 @@ static int parse_selectors(const ConfigItem *item, const char *value, void *targ
     return r;
 }
 
+/* ---- [segw] address ---- */
+
+enum { ADDRESS_SIZE = 256 };
+
+static bool is_literal(const char *text)
+{
+    Endpoint endpoint;
+
+    return endpoint_from_literal(text, 0, &endpoint) == 0;
+}
+
+/* A host name as resolvers take it: an underscore may stand in it, and a dot at its end. Or an IPv6
+ * address with its interface ("fe80::1%eth0"), which is for the resolver, too. */
+static bool is_name(const char *text)
+{
+    char name[ADDRESS_SIZE];
+    size_t size = strlen(text);
+    char *scope;
+
+    if (size >= sizeof(name))
+        return false;
+    memcpy(name, text, size + 1);
+    scope = strchr(name, '%');
+    if (scope) {
+        *scope = 0;
+        return is_literal(name) && strchr(name, ':') != NULL && scope[1] != 0;
+    }
+    for (size_t i = 0; i < size; i++) {
+        if (name[i] == '_')
+            name[i] = 'x';
+    }
+    return fqdn_is_valid(name, size > 1 && name[size - 1] == '.' ? size - 1 : size);
+}
+
+/* The text between the first octet and the last `end`; NULL if that is no address or name. */
+static const char *inner_of(const char *value, char end, char *text)
+{
+    const char *last = strrchr(value, end);
+
+    if (!last || last <= value || (size_t)(last - value) > ADDRESS_SIZE)
+        return NULL;
+    memcpy(text, value + 1, (size_t)(last - value) - 1);
+    text[last - value - 1] = 0;
+    return is_literal(text) || is_name(text) ? text : NULL;
+}
+
+/* What was probably meant, in words; -EINVAL. */
+static int refuse_address(const char *value, Reason *allowed)
+{
+    char text[ADDRESS_SIZE];
+    const char *port = strrchr(value, ':');
+    const size_t size = port ? (size_t)(port - value) : 0;
+
+    if ((value[0] == '"' || value[0] == '\'') && inner_of(value, value[0], text))
+        return reason_set(allowed, -EINVAL, "%s, without quotation marks", text);
+    if (value[0] == '[' && inner_of(value, ']', text)) {
+        return strchr(value, ']')[1] == 0
+                   ? reason_set(allowed, -EINVAL, "%s, without brackets", text)
+                   : reason_set(allowed, -EINVAL,
+                                "%s, without brackets, and \"port = %s\" in a line of its own",
+                                text, port + 1);
+    }
+    if (port && size < sizeof(text)) {
+        memcpy(text, value, size);
+        text[size] = 0;
+        if (is_literal(text) || is_name(text)) {
+            return reason_set(allowed, -EINVAL, "%s, and \"port = %s\" in a line of its own", text,
+                              port + 1);
+        }
+    }
+    return reason_set(allowed, -EINVAL,
+                      "an IPv4 or IPv6 address, or a host name, such as segw.operator.example");
+}
+
+static int parse_address(const ConfigItem *item, const char *value, void *target, Reason *allowed)
+{
+    return is_literal(value) || is_name(value) ? config_parse_string(item, value, target, allowed)
+                                               : refuse_address(value, allowed);
+}
+
 #define PLACE(field) .offset = offsetof(Config, field)
 
 static const ConfigItem items[] = {
-    {"segw", "address", config_parse_string, PLACE(segw_address)},
+    {"segw", "address", parse_address, PLACE(segw_address)},
     {"segw", "port", config_parse_number, PLACE(port), .minimum = 1, .maximum = UINT16_MAX},
     {"segw", "nat-t-port", config_parse_number, PLACE(nat_t_port), .minimum = 1,
      .maximum = UINT16_MAX},

@@ -124,7 +124,9 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
     } else {
         reason_set(&connection->reason, 0, "%s", reason);
     }
-    if (role == SA_COMING && end != IKE_SA_STOPPED) {
+    if (role == SA_COMING && sa_list_find(&connection->sas, SA_COMING)) {
+        log_info("one answer to IKE_SA_INIT of several led nowhere: %s", reason);
+    } else if (role == SA_COMING && end != IKE_SA_STOPPED) {
         note_failure(connection, end, reason);
     } else if (role == SA_UP && end != IKE_SA_STOPPED) {
         log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR,
@@ -183,7 +185,42 @@ static void on_child_deleted(void *userdata, IkeSa *sa)
 
 /* ---- attempts ---- */
 
-static const IkeSaHandlers sa_handlers = {on_established, on_child_deleted, on_closed};
+static void on_another(void *userdata, IkeSa *sa);
+
+/* The others have answered to nobody's name; what they began is wiped without a word to them. */
+static void on_authentic(void *userdata, IkeSa *sa)
+{
+    const SaMember *known = userdata;
+    Connection *connection = known->owner;
+
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role == SA_COMING && member->sa != sa)
+            sa_list_bury(&connection->sas, member);
+    }
+}
+
+static const IkeSaHandlers sa_handlers = {on_another, on_authentic, on_established,
+                                          on_child_deleted, on_closed};
+
+static void on_another(void *userdata, IkeSa *sa)
+{
+    const SaMember *member = userdata;
+    Connection *connection = member->owner;
+    SaMember *rival = member->role == SA_COMING ? sa_member_new(connection) : NULL;
+
+    if (!rival)
+        return;
+    if (ike_sa_new_rival(sa, &sa_handlers, rival, &rival->sa) < 0) {
+        free(rival);
+        return;
+    }
+    log_info(
+        "another answer to IKE_SA_INIT has come: going on with each until the SeGW is known by "
+        "an authentic one (RFC 7296 2.4)");
+    sa_list_add(&connection->sas, rival);
+    ike_sa_start(rival->sa);
+    settle(connection);
+}
 
 static int add_sa(Connection *connection, SaMember **ret)
 {

@@ -12,6 +12,7 @@
 enum {
     USEC_PER_SEC = 1000000,
     ACCURACY_USEC = 100000,
+    ADDRESS_PERIOD_USEC = 5 * USEC_PER_SEC,
     HINT_PERIOD_USEC = 10 * USEC_PER_SEC, /* strangers can't make us ask more often than that */
 };
 
@@ -31,6 +32,27 @@ static int on_liveness(sd_event_source *source, uint64_t usec, void *userdata)
     return r < 0 ? r : 0;
 }
 
+void ike_sa_found_authentic(IkeSa *sa)
+{
+    init_state_free(steal_pointer(sa->init));
+    transport_settle(sa->transport);
+    sa->handlers->authentic(sa->userdata, sa);
+}
+
+/* The kernel is asked now and then, as being told would take a netlink socket, which this process
+ * does not need otherwise. */
+static int on_address_period(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    IkeSa *sa = userdata;
+
+    int r = sd_event_source_set_time(source, usec + ADDRESS_PERIOD_USEC);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    if (r >= 0 && !sa->closed && transport_has_lost_its_address(sa->transport))
+        ike_sa_hint(sa, "this host does not reach the SeGW from the address that it did");
+    return r < 0 ? r : 0;
+}
+
 int ike_sa_establish(IkeSa *sa)
 {
     sa->established = true;
@@ -41,10 +63,15 @@ int ike_sa_establish(IkeSa *sa)
                               sa->last_heard + sa->config->liveness * USEC_PER_SEC, ACCURACY_USEC,
                               on_liveness, sa);
     }
+    if (r >= 0) {
+        r = sd_event_add_time(sa->event, &sa->address, CLOCK_MONOTONIC,
+                              sa->last_heard + ADDRESS_PERIOD_USEC, ACCURACY_USEC,
+                              on_address_period, sa);
+    }
     return r < 0 ? r : 0;
 }
 
-void ike_sa_hint(IkeSa *sa, uint16_t notify_type, const char *format, ...)
+void ike_sa_hint(IkeSa *sa, const char *format, ...)
 {
     va_list arguments;
     uint64_t now = 0;
@@ -52,10 +79,20 @@ void ike_sa_hint(IkeSa *sa, uint16_t notify_type, const char *format, ...)
     va_start(arguments, format);
     reason_set_v(&sa->hint, 0, format, arguments);
     va_end(arguments);
-    sa->hint_error = notify_type;
+    if (!sa->established) {
+        if (sa->hinted) {
+            log_debug("%s", sa->hint.text);
+        } else {
+            log_warning(
+                "%s. Nobody vouches for that: another answer is waited for, for %.1f s in all",
+                sa->hint.text, ike_sa_patience(sa));
+        }
+        sa->hinted = true;
+        return;
+    }
     log_debug("%s", sa->hint.text);
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
-    if (!sa->established || now < sa->next_hint)
+    if (now < sa->next_hint)
         return;
     sa->next_hint = now + HINT_PERIOD_USEC;
     ike_sa_check_liveness(sa);
@@ -80,7 +117,8 @@ static bool on_opened(Flight *flight, const TreReply *reply)
     } else if (reply->opened.complete && reply->opened.response) {
         return tasks_response(sa, reply);
     } else if (reply->opened.complete) {
-        peer_request_received(sa, reply, steal_pointer(flight->request), flight->request_size);
+        peer_request_received(sa, reply, steal_pointer(flight->request), flight->request_size,
+                              &flight->sender);
     }
     return false;
 }
@@ -111,7 +149,7 @@ static int keep_request(Flight *flight, Bytes datagram)
     return 0;
 }
 
-static void open_datagram(IkeSa *sa, Bytes datagram, bool response)
+static void open_datagram(IkeSa *sa, Bytes datagram, bool response, const Endpoint *sender)
 {
     const TreCall call = {.method = TRE_UNPROTECT, .datagram = datagram};
     TreCall along[TASK_ALONG_MAX];
@@ -122,6 +160,7 @@ static void open_datagram(IkeSa *sa, Bytes datagram, bool response)
         ike_sa_drop(sa, "too many datagrams wait for tred");
         return;
     }
+    flight->sender = *sender;
     if (!response && keep_request(flight, datagram) < 0) {
         flight_free(flight);
         return;
@@ -145,7 +184,27 @@ static bool is_invalid_spi(const IkeSa *sa, Bytes datagram, const IkeHeader *hea
            ike_payloads_notify(&message.payloads, IKE_NOTIFY_INVALID_IKE_SPI, &notify);
 }
 
-static void on_datagram(void *userdata, Bytes datagram)
+/* An unauthenticated notify counts for what it is worth if it seems to come from the SeGW; what
+ * tred opens is the SeGW's wherever it comes from (RFC 7296 2.11, 2.23). */
+static void on_sealed_datagram(IkeSa *sa, Bytes datagram, const IkeHeader *header,
+                               const Endpoint *sender)
+{
+    bool at_segw =
+        bytes_equal(endpoint_address(sender), endpoint_address(transport_remote(sa->transport)));
+
+    if (sa->established && at_segw && is_invalid_spi(sa, datagram, header)) {
+        ike_sa_hint(sa, "somebody there answered INVALID_IKE_SPI");
+        return;
+    }
+    const char *problem = foreign(sa, header);
+    if (problem) {
+        ike_sa_drop(sa, problem);
+    } else if (!peer_request_repeated(sa, datagram, sender)) {
+        open_datagram(sa, datagram, header->flags & IKE_FLAG_RESPONSE, sender);
+    }
+}
+
+static void on_datagram(void *userdata, Bytes datagram, const Endpoint *sender)
 {
     IkeSa *sa = userdata;
     Task *task = sa->tasks.first;
@@ -154,29 +213,29 @@ static void on_datagram(void *userdata, Bytes datagram)
     if (sa->closed)
         return;
     if (task && task->phase == TASK_SENT && task->kind->clear) {
-        int r = task->kind->clear(task, datagram);
+        int r = task->kind->clear(task, datagram, sender);
         if (r < 0)
             ike_sa_fail(sa, r);
         return;
     }
-    if (sa->spi_r == 0)
-        return;
     int r = ike_header_decode(datagram, &header);
-    if (r == 0 && sa->established && is_invalid_spi(sa, datagram, &header)) {
-        ike_sa_hint(sa, IKE_NOTIFY_INVALID_IKE_SPI, "somebody there answered INVALID_IKE_SPI");
-        return;
-    }
-    const char *problem = r != 0 ? ike_fault_text((IkeFaultCode)r) : foreign(sa, &header);
-    if (problem) {
-        ike_sa_drop(sa, problem);
-    } else if (!peer_request_repeated(sa, datagram)) {
-        open_datagram(sa, datagram, header.flags & IKE_FLAG_RESPONSE);
+    if (r != 0) {
+        ike_sa_drop(sa, ike_fault_text((IkeFaultCode)r));
+    } else if (header.exchange_type == IKE_SA_INIT) {
+        if (sa->init)
+            init_take_late(sa, datagram, sender);
+    } else if (sa->spi_r != 0) {
+        on_sealed_datagram(sa, datagram, &header, sender);
     }
 }
 
 static void on_network_error(void *userdata, int error)
 {
-    ike_sa_hint(userdata, 0, "the network says: %s", strerror(error));
+    IkeSa *sa = userdata;
+    char segw[ENDPOINT_TEXT_SIZE];
+
+    ike_sa_hint(sa, "the network says of %s: %s",
+                endpoint_text(transport_remote(sa->transport), segw), strerror(error));
 }
 
 /* ---- the life of one ---- */
@@ -216,17 +275,42 @@ void ike_sa_free(IkeSa *sa)
     tasks_deinit(sa);
     peer_queue_deinit(sa);
     sd_event_source_disable_unref(sa->liveness);
+    sd_event_source_disable_unref(sa->address);
     if (sa->transport)
         transport_free(sa->transport);
+    init_state_free(sa->init);
     child_sas_free(sa->children);
     tre_identity_deinit(&sa->identity);
     free(sa->scratch);
     free(sa);
 }
 
+int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, IkeSa **ret)
+{
+    _cleanup_(ike_sa_freep) IkeSa *rival = NULL;
+    Endpoint segw = *transport_remote(sa->transport);
+    InitState *init = init_state_for_rival(sa);
+
+    if (!init)
+        return -ENOENT;
+    endpoint_set_port(&segw, (uint16_t)sa->config->port);
+    int r = ike_sa_new(sa->event, sa->tre, sa->config, &segw, sa->initial_contact, handlers,
+                       userdata, &rival);
+    if (r < 0) {
+        init_state_free(init);
+        return r;
+    }
+    rival->init = init;
+    rival->spi_i = sa->spi_i;
+    rival->steps = sa->steps;
+    (void)snprintf(rival->forked_from, sizeof(rival->forked_from), "%s", sa->exchange);
+    *ret = steal_pointer(rival);
+    return 0;
+}
+
 void ike_sa_start(IkeSa *sa)
 {
-    int r = task_add(sa, &init_task);
+    int r = task_add(sa, sa->forked_from[0] != 0 ? &rival_task : &init_task);
     if (r < 0)
         ike_sa_fail(sa, r);
 }

@@ -30,6 +30,11 @@ typedef struct IkeSaInfo {
  */
 int ike_sa_new(sd_event *event, Tre *tre, const Config *config, const Endpoint *segw,
                bool initial_contact, const IkeSaHandlers *handlers, void *userdata, IkeSa **ret);
+
+/* One that follows up another answer to the IKE_SA_INIT request of `sa`, whose exchange of tred's
+ * it forks (RFC 7296 2.4). 0, -ENOENT: there is none, -ENOMEM, or the errno of a socket call. */
+int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, IkeSa **ret);
+
 void ike_sa_free(IkeSa *sa);
 DEFINE_POINTER_CLEANUP(IkeSa, ike_sa_free);
 

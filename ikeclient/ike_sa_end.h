@@ -12,6 +12,10 @@ typedef enum IkeSaEnd {
 
 /* Handlers must not free the SA before they return to the event loop. */
 typedef struct IkeSaHandlers {
+    /* There is another answer to its IKE_SA_INIT request: ike_sa_new_rival() can follow it up. */
+    void (*another)(void *userdata, IkeSa *sa);
+    /* The SeGW is who answers this one, and not who answered its rivals. */
+    void (*authentic)(void *userdata, IkeSa *sa);
     void (*established)(void *userdata, IkeSa *sa);
     void (*child_deleted)(void *userdata, IkeSa *sa); /* by the SeGW */
     void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);

@@ -1,4 +1,5 @@
-/* What the tasks that set an IKE SA up (init.c, auth.c) share with its life (ike_sa.c). */
+/* What the tasks that set an IKE SA up (init_task.c, auth_task.c) share with its life (ike_sa.c).
+ */
 #pragma once
 
 #include "ikeclient/flight.h"
@@ -7,16 +8,32 @@
 #include "ikeclient/requests.h"
 #include "ikeclient/task.h"
 
+/* A message of the peer's was authentic: this is the SeGW, and no other answer to IKE_SA_INIT was.
+ */
+void ike_sa_found_authentic(IkeSa *sa);
+
 /* It is up: tells the handler, and begins to listen for silence. 0 or a negative errno. */
 int ike_sa_establish(IkeSa *sa);
 
-/* An unauthenticated sign that something is wrong: kept for the report, and a reason to ask the
- * peer of an established SA (RFC 7296 2.4). `notify_type` 0: it was no notify. */
-void ike_sa_hint(IkeSa *sa, uint16_t notify_type, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* An unauthenticated sign that something is wrong, and what to do about it: kept for the report. Of
+ * an SA that is not there yet the first one is said at once, and for how long another answer is
+ * waited for all the same (RFC 7296 2.21.1); the peer of an established SA is asked whether it is
+ * there (2.4). */
+void ike_sa_hint(IkeSa *sa, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-extern const TaskKind init_task; /* init.c: IKE_SA_INIT, steps 1 and 2 */
-extern const TaskKind auth_task; /* auth.c: IKE_AUTH, steps 3 to 6 */
+extern const TaskKind init_task;  /* init_task.c: IKE_SA_INIT, steps 1 and 2 */
+extern const TaskKind rival_task; /* the same, for another answer to another IKE SA's request */
+extern const TaskKind auth_task;  /* auth_task.c: IKE_AUTH, steps 3 to 6 */
+
+/* NULL is fine. */
+void init_state_free(InitState *init);
+
+/* A state with the first answer that no IKE SA goes on with yet, which is taken; NULL: there is
+ * none, or no memory. */
+InitState *init_state_for_rival(IkeSa *sa);
+
+/* Looks at a datagram that came when the task did not wait for one any more; sa->init is there. */
+void init_take_late(IkeSa *sa, Bytes datagram, const Endpoint *sender);
 
 /* What auth_task needs of tred before it can make its request, into `calls` (AUTH_CALLS_MAX of
  * them): they go along with Agree. Returns how many there are. */

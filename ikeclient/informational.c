@@ -77,7 +77,12 @@ static int refuse_begin(Task *task)
 
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     ike_chain_init(&chain, &writer);
-    ike_chain_add_notify(&chain, IKE_NOTIFY_AUTHENTICATION_FAILED, (Bytes){0}); /* 2.21.2 */
+    ike_chain_add_notify(/* 2.21.2 */
+                         &chain,
+                         sa->refuse_with != 0 ? sa->refuse_with : IKE_NOTIFY_AUTHENTICATION_FAILED,
+                         (Bytes){&sa->refuse_type,
+                                 sa->refuse_with == IKE_NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD ? 1
+                                                                                            : 0});
     int r = writer_finish(&writer, &payloads);
     return r < 0 ? r : task_seal(task, IKE_INFORMATIONAL, chain.first, payloads);
 }
@@ -104,7 +109,7 @@ const TaskKind delete_task = {
 };
 
 const TaskKind refuse_task = {
-    .name = "AUTHENTICATION_FAILED",
+    .name = "refusal of the SeGW",
     .size = sizeof(Task),
     .tries_max = CLOSING_TRIES_MAX,
     .begin = refuse_begin,

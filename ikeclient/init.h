@@ -56,9 +56,10 @@ typedef struct InitResponse {
     NatFinding nat;
     bool certreq;
     bool fragmentation;
+    bool hashes; /* SIGNATURE_HASH_ALGORITHMS (RFC 7427) */
 } InitResponse;
 
-/* Judges a datagram that came while the request was out. Nobody has vouched for it. Cookies and
- * group changes are counted in `init`, and what goes beyond their bounds is dropped. */
+/* Judges a datagram that came while the request was out, from `remote`. Nobody has vouched for it.
+ * Cookies and group changes are counted in `init`, and what goes beyond their bounds is dropped. */
 void init_response_judge(InitExchange *init, Bytes datagram, const Endpoint *local,
                          const Endpoint *remote, InitResponse *ret);

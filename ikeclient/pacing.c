@@ -8,8 +8,6 @@
 enum {
     USEC_PER_MS = 1000,
     ACCURACY_USEC = 1000,
-    BACKOFF_MIN_MS = 1000,
-    BACKOFF_MAX_MS = 64000,
 };
 
 uint64_t retransmit_wait_ms(const RetransmitSchedule *schedule, unsigned attempt)
@@ -89,11 +87,13 @@ void retransmit_stop(Retransmit *retransmit)
 
 uint64_t backoff_ms(unsigned failures)
 {
-    uint64_t wait = BACKOFF_MIN_MS;
+    uint64_t wait = BACKOFF_FIRST_MS;
     uint32_t random = 0;
 
     for (unsigned i = 0; i < failures && wait < BACKOFF_MAX_MS; i++)
         wait *= 2;
+    if (wait > BACKOFF_MAX_MS)
+        wait = BACKOFF_MAX_MS;
     if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
         return wait;
     return wait / 2 + random % (wait / 2);

@@ -46,8 +46,11 @@ void retransmit_stop(Retransmit *retransmit);
 
 /* ---- reconnection ---- */
 
-/* In ms: twice as long after each of `failures` in a row, from 1 s to about a minute. Half of each
- * wait is random, so that the HeNBs of a town do not all come back to a SeGW in one second. */
+enum { BACKOFF_FIRST_MS = 1000, BACKOFF_MAX_MS = 60000 };
+
+/* In ms: at most BACKOFF_FIRST_MS after the first failure, and twice as long after each of
+ * `failures` before it, up to BACKOFF_MAX_MS. Half of each wait is random, so that the HeNBs of a
+ * town do not all come back to a SeGW in one second. */
 uint64_t backoff_ms(unsigned failures);
 
 /* ---- what strangers can make us do ---- */

@@ -243,6 +243,61 @@ const char *proposals_group_name(uint16_t group)
     return algorithm_name(IKE_TRANSFORM_KE, group, 0);
 }
 
+size_t proposals_suite_key(const char *suite)
+{
+    const size_t size = strcspn(suite, "/");
+    const Algorithm *row;
+
+    for (size_t i = 0; (row = algorithm_at(i)) != NULL; i++) {
+        if (row->type == IKE_TRANSFORM_ENCR && strlen(row->name) == size &&
+            strncmp(row->name, suite, size) == 0) {
+            const Cipher *cipher = cipher_find(row->id, row->key_bits);
+            return cipher ? cipher->key_size : 0;
+        }
+    }
+    return 0;
+}
+
+static bool is_too_strong(const IkeTransform *transform, size_t most)
+{
+    if (transform->type != IKE_TRANSFORM_ENCR)
+        return false;
+    const Cipher *cipher = cipher_find(transform->id, transform->key_length);
+    return !cipher || cipher->key_size > most;
+}
+
+/* True if a cipher is left in it. */
+static bool limit_proposal(IkeProposal *proposal, size_t most)
+{
+    size_t kept = 0;
+    bool has_cipher = false;
+
+    for (size_t i = 0; i < proposal->n_transforms; i++) {
+        const IkeTransform transform = proposal->transforms[i];
+        if (is_too_strong(&transform, most))
+            continue;
+        has_cipher = has_cipher || transform.type == IKE_TRANSFORM_ENCR;
+        proposal->transforms[kept++] = transform;
+    }
+    proposal->n_transforms = kept;
+    return has_cipher;
+}
+
+bool proposals_limit_key(IkeSaPayload *offer, size_t most)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < offer->n_proposals; i++) {
+        if (!limit_proposal(&offer->proposals[i], most))
+            continue;
+        offer->proposals[kept] = offer->proposals[i];
+        offer->proposals[kept].number = (uint8_t)(kept + 1); /* RFC 7296 3.3.1: without gaps */
+        kept++;
+    }
+    offer->n_proposals = kept;
+    return kept > 0;
+}
+
 static unsigned count_types(const IkeProposal *proposal)
 {
     unsigned types = 0;

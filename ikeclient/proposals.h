@@ -22,6 +22,14 @@ bool proposals_have_group(const IkeSaPayload *offer, uint16_t group);
 /* "ECP_256", as tred names a suite's group; a static string. */
 const char *proposals_group_name(uint16_t group);
 
+/* The octets of the cipher's key in a suite as tred names it, "AES_GCM_16_128/…"; 0 for one that is
+ * not known. */
+size_t proposals_suite_key(const char *suite);
+
+/* Takes all ciphers out whose key has more than `most` octets, and the proposals that have no
+ * other. True if any is left. */
+bool proposals_limit_key(IkeSaPayload *offer, size_t most);
+
 typedef struct EspChoice {
     uint32_t spi_out; /* where the peer receives */
     uint16_t encr;

@@ -80,9 +80,10 @@ static const struct {
      "it takes none of our algorithms: compare [ike] and [child] proposals with its own"},
     {IKE_NOTIFY_INVALID_KE_PAYLOAD,
      "it wants another key exchange group: compare the groups in [ike] proposals with its own"},
-    {IKE_NOTIFY_AUTHENTICATION_FAILED,
-     "it does not accept our certificate or AUTH: check that it knows the vendor's root and our "
-     "name, and that the certificate is valid"},
+    {IKE_NOTIFY_AUTHENTICATION_FAILED, "it does not accept our certificate or AUTH, or wants EAP "
+                                       "beside them: check that it knows the "
+                                       "vendor's root and our name, that the certificate is valid, "
+                                       "and that it asks for nothing else"},
     {IKE_NOTIFY_SINGLE_PAIR_REQUIRED, "it wants one address pair: narrow [child] remote-ts"},
     {IKE_NOTIFY_NO_ADDITIONAL_SAS, "it takes no further Child SA"},
     {IKE_NOTIFY_INTERNAL_ADDRESS_FAILURE,

@@ -102,6 +102,7 @@ void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
         /* 1.3: we start all Child SAs; a SeGW whose lifetime is over then deletes, and we connect
          * anew. */
         ike_chain_add_notify(&chain, IKE_NOTIFY_NO_ADDITIONAL_SAS, (Bytes){0});
+        ret->new_child = true;
         ret->what = "CREATE_CHILD_SA, which we do not take part in";
     } else {
         ike_chain_add_notify(&chain, IKE_NOTIFY_INVALID_SYNTAX, (Bytes){0});
@@ -148,7 +149,7 @@ static void follow(IkeSa *sa)
 static void send_answer(IkeSa *sa)
 {
     sa->peer.answer_held = false;
-    transport_send_all(sa->transport, &sa->peer.answer);
+    transport_send_all_to(sa->transport, &sa->peer.answer, &sa->peer.sender);
     follow(sa);
 }
 
@@ -174,7 +175,8 @@ static void on_sealed(void *userdata, const TreReply *reply)
         send_answer(sa);
 }
 
-void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size)
+void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size,
+                           const Endpoint *sender)
 {
     PeerQueue *peer = &sa->peer;
     TreCall call = {.method = TRE_PROTECT,
@@ -188,12 +190,21 @@ void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram,
     free(peer->answered);
     peer->answered = datagram;
     peer->answered_size = size;
+    peer->sender = *sender;
     datagrams_deinit(&peer->answer);
 
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     peer_request_answer(opened->opened.exchange_type, opened->opened.first, opened->opened.payloads,
                         sa->children, &writer, &call.protect.first, &peer->request);
-    log_debug("the SeGW sent: %s", peer->request.what);
+    if (peer->request.new_child && !peer->refusal_said) {
+        log_notice(
+            "the SeGW wants to rekey, or another Child SA (CREATE_CHILD_SA), and is refused with "
+            "NO_ADDITIONAL_SAS: when a lifetime of its is over, let it delete the IKE SA, and a "
+            "new connection follows (RFC 7296 1.3, 2.8)");
+        peer->refusal_said = true;
+    } else {
+        log_debug("the SeGW sent: %s", peer->request.what);
+    }
     int r = writer_finish(&writer, &call.protect.payloads);
     if (r == 0)
         r = tre_call(sa->tre, &call, on_sealed, peer);
@@ -201,7 +212,7 @@ void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram,
         ike_sa_fail(sa, r);
 }
 
-bool peer_request_repeated(IkeSa *sa, Bytes datagram)
+bool peer_request_repeated(IkeSa *sa, Bytes datagram, const Endpoint *sender)
 {
     const PeerQueue *peer = &sa->peer;
 
@@ -209,7 +220,7 @@ bool peer_request_repeated(IkeSa *sa, Bytes datagram)
         !bytes_equal(datagram, (Bytes){peer->answered, peer->answered_size}))
         return false;
     if (!peer->answer_held)
-        transport_send_all(sa->transport, &peer->answer);
+        transport_send_all_to(sa->transport, &peer->answer, sender);
     return true;
 }
 

@@ -14,12 +14,13 @@ void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
 
 /* ---- on an IKE SA ---- */
 
-/* Takes up an opened request of the peer's; `datagram` is handed over. */
-void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size);
+/* Takes up an opened request of the peer's, `datagram` from `sender`, which is handed over. */
+void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size,
+                           const Endpoint *sender);
 
-/* True if `datagram` is the request that was answered last; it then got the same answer again, if
- * that is not held. */
-bool peer_request_repeated(IkeSa *sa, Bytes datagram);
+/* True if `datagram` is the request that was answered last; its sender then got the same answer
+ * again, if that is not held. */
+bool peer_request_repeated(IkeSa *sa, Bytes datagram, const Endpoint *sender);
 
 void peer_queue_init(IkeSa *sa);
 void peer_queue_deinit(IkeSa *sa);

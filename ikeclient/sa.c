@@ -3,22 +3,49 @@
 
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <string.h>
 
-void ike_sa_explain_silence(IkeSa *sa, const char *missing)
+double ike_sa_patience(const IkeSa *sa)
 {
     RetransmitSchedule schedule = {sa->config->retransmit_timeout,
                                    (unsigned)sa->config->retransmit_tries};
+
+    return (double)retransmit_total_ms(&schedule) / 1000;
+}
+
+/* What was there of an answer says more than that no other came. */
+void ike_sa_explain_silence_to_init(IkeSa *sa)
+{
+    const Endpoint *remote = transport_remote(sa->transport);
     char segw[ENDPOINT_TEXT_SIZE];
 
-    reason_set(
-        &sa->reason, 0, "no %s from the SeGW at %s within %.1f s%s%s: %s", missing,
-        endpoint_text(transport_remote(sa->transport), segw),
-        (double)retransmit_total_ms(&schedule) / 1000, sa->hint.text[0] != 0 ? "; " : "",
-        sa->hint.text,
-        sa->hint_error != 0
-            ? advice_for(sa->hint_error)
-            : "check [segw] address, and that UDP ports 500 and 4500 pass the networks between");
+    (void)endpoint_text(remote, segw);
+    if (sa->hint.text[0] == '\0') {
+        reason_set(
+            &sa->reason, 0,
+            "no answer to IKE_SA_INIT from the SeGW at %s within %.1f s: check [segw] address, "
+            "and that UDP port %u passes the networks between",
+            segw, ike_sa_patience(sa), endpoint_port(remote));
+    } else {
+        reason_set(
+            &sa->reason, 0,
+            "no answer to IKE_SA_INIT that could be used from the SeGW at %s within %.1f s; %s",
+            segw, ike_sa_patience(sa), sa->hint.text);
+    }
+}
+
+void ike_sa_explain_silence_to_auth(IkeSa *sa)
+{
+    char segw[ENDPOINT_TEXT_SIZE];
+
+    reason_set(&sa->reason, 0,
+               "the SeGW answered IKE_SA_INIT, but not IKE_AUTH at %s within %.1f s (sent in %zu "
+               "datagram%s)%s%s: check its log, that UDP port %" PRIu64
+               " passes the networks between, and [connection] fragment-size",
+               endpoint_text(transport_remote(sa->transport), segw), ike_sa_patience(sa),
+               sa->tasks.request.count, sa->tasks.request.count == 1 ? "" : "s",
+               sa->hint.text[0] != '\0' ? "; " : "", sa->hint.text, sa->config->nat_t_port);
 }
 
 void ike_sa_close_exchange(const IkeSa *sa)

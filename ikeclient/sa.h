@@ -6,6 +6,7 @@
 #include "ikeclient/child.h"
 #include "ikeclient/config.h"
 #include "ikeclient/ike_sa_end.h"
+#include "ikeclient/init.h"
 #include "ikeclient/pacing.h"
 #include "ikeclient/report.h"
 #include "ikeclient/transport.h"
@@ -15,6 +16,7 @@
 enum {
     SUITE_SIZE = 128,
     FLIGHTS_MAX = 16,      /* datagrams that wait for tred; more are dropped */
+    INIT_ANSWERS_MAX = 4,  /* that tred's Agree takes, to one request */
     CLOSING_TRIES_MAX = 3, /* a Delete is not worth waiting for as long as a connection */
 };
 
@@ -36,7 +38,8 @@ struct TaskKind {
     TaskStep done[TRE_METHODS];    /* tred did what the task called for … */
     TaskStep refused[TRE_METHODS]; /* … or refused; NULL: the SA ends with what tred said */
     void (*sent)(Task *task);      /* the sealed request is out for the first time */
-    int (*clear)(Task *task, Bytes datagram); /* a datagram in clear, while the request is out */
+    /* A datagram in clear, while the request is out. */
+    int (*clear)(Task *task, Bytes datagram, const Endpoint *sender);
     /* What tred is asked along with the opening of a response, into `calls` (TASK_ALONG_MAX of
      * them); returns how many there are. */
     size_t (*along)(const Task *task, TreCall *calls);
@@ -84,7 +87,25 @@ struct Flight {
     uint8_t *request; /* a copy, if a request of the peer's is opened: to know it again when it is
                          repeated */
     size_t request_size;
+    Endpoint sender; /* of the request */
 };
+
+/* A well-formed answer to IKE_SA_INIT. Nobody vouches for it. */
+typedef struct InitAnswer {
+    uint8_t *octets;
+    size_t size;
+    InitResponse judged;
+    bool taken; /* an IKE SA goes on with it */
+} InitAnswer;
+
+/* What came of IKE_SA_INIT so far. */
+typedef struct InitState {
+    InitExchange exchange;
+    uint8_t *request; /* the last one sent */
+    size_t request_size;
+    size_t n_answers;
+    InitAnswer answers[INIT_ANSWERS_MAX];
+} InitState;
 
 typedef struct PeerRequest {
     bool deletes_ike;   /* the IKE SA is gone once our answer is sent (step 7) */
@@ -92,6 +113,7 @@ typedef struct PeerRequest {
     size_t n_deleted;
     uint32_t deleted[IKE_SPIS_MAX]; /* … these inbound SPIs of ours */
     bool auth_failed; /* N(AUTHENTICATION_FAILED): the SeGW has thrown us out (2.21.2) */
+    bool new_child;   /* a CREATE_CHILD_SA, which is refused */
     const char *what; /* for a log line: a static phrase */
 } PeerRequest;
 
@@ -103,7 +125,9 @@ typedef struct PeerQueue {
     Datagrams answer; /* … and what we answered (RFC 7296 2.1) */
     bool hold_delete;
     bool answer_held;    /* the answer to a Delete waits */
+    bool refusal_said;   /* that the SeGW's CREATE_CHILD_SA requests are refused */
     PeerRequest request; /* that is being answered */
+    Endpoint sender;     /* of it: the answer goes there (RFC 7296 2.11) */
 } PeerQueue;
 
 /* No field says which state the SA is in: that is what there is (`established`, `children`), what
@@ -120,31 +144,38 @@ struct IkeSa {
     /* what there is */
     Transport *transport;
     TreIdentity identity;
-    char exchange[TRE_PATH_SIZE]; /* tred's object; "": none yet */
+    char exchange[TRE_PATH_SIZE];    /* tred's object; "": none yet */
+    char forked_from[TRE_PATH_SIZE]; /* that of another IKE SA, to whose request this one follows
+                                        another answer up; "": it has a request of its own */
     uint64_t spi_i;
     uint64_t spi_r; /* 0 until tred has agreed */
     NatFinding nat;
     char suite[SUITE_SIZE];
+    bool segw_hashes; /* it sent SIGNATURE_HASH_ALGORITHMS (RFC 7427) */
     char peer_identity[STEP_NAME_SIZE];
     bool established;
     ChildSa *children;
     Reason refusal; /* why there was no child from the start */
 
     /* what is under way */
+    InitState *init; /* until the peer is known by an authentic message; NULL then */
     TaskQueue tasks;
     PeerQueue peer;
     Flight flights[FLIGHTS_MAX];
     sd_event_source *liveness;
-    uint64_t last_heard; /* an authentic message, CLOCK_MONOTONIC, µs */
-    uint64_t next_hint;  /* from when on a hint causes another liveness check */
+    sd_event_source *address; /* asks whether ours is still what it was */
+    uint64_t last_heard;      /* an authentic message, CLOCK_MONOTONIC, µs */
+    uint64_t next_hint;       /* from when on a hint causes another liveness check */
 
     /* how it ends */
     bool closed;
-    bool silent;         /* a request of ours was not answered */
-    IkeSaEnd end;        /* what to report when a closing task is over */
-    Reason reason;       /* why it ends, or is about to */
-    Reason hint;         /* the last unauthenticated sign of what may be wrong */
-    uint16_t hint_error; /* its notify type; 0: it was none */
+    bool silent;          /* a request of ours was not answered */
+    IkeSaEnd end;         /* what to report when a closing task is over */
+    Reason reason;        /* why it ends, or is about to */
+    Reason hint;          /* the last unauthenticated sign of what may be wrong */
+    bool hinted;          /* that there was one has been said */
+    uint16_t refuse_with; /* the notify of refuse_task; 0: AUTHENTICATION_FAILED */
+    uint8_t refuse_type;  /* of the payload that it names, if it is UNSUPPORTED_CRITICAL_PAYLOAD */
 
     double established_ms;
     Steps steps;
@@ -153,9 +184,13 @@ struct IkeSa {
                          memory that no message needs is never touched */
 };
 
-/* Sets the reason for a SeGW that did not answer: what of it is missing ("IKE_AUTH response"), and
- * for how long that was waited for. */
-void ike_sa_explain_silence(IkeSa *sa, const char *missing);
+/* For how long an answer to a request is waited for, all retransmissions included, in seconds. */
+double ike_sa_patience(const IkeSa *sa);
+
+/* Sets the reason for a SeGW that did not answer that request: what came instead, and what to look
+ * at. */
+void ike_sa_explain_silence_to_init(IkeSa *sa);
+void ike_sa_explain_silence_to_auth(IkeSa *sa);
 
 /* Ends it now, for the reason that was said. */
 void ike_sa_end(IkeSa *sa, IkeSaEnd end);

@@ -6,7 +6,7 @@
 
 /* An SA goes from one to a later one, and not back. */
 typedef enum SaRole {
-    SA_COMING,    /* not established yet; at most one */
+    SA_COMING,    /* not established yet; several are answers to one request */
     SA_UP,        /* in use; at most one */
     SA_LINGERING, /* replaced: it carries what is still on its way */
     SA_YIELDING,  /* replaced: the SeGW is to delete it */

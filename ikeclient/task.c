@@ -117,7 +117,8 @@ int task_call(Task *task, TreCall *call)
 {
     IkeSa *sa = task->sa;
 
-    call->exchange = sa->exchange[0] != 0 ? sa->exchange : NULL;
+    if (!call->exchange && sa->exchange[0] != 0)
+        call->exchange = sa->exchange;
     return tre_call(sa->tre, call, on_reply, task);
 }
 

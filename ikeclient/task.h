@@ -20,8 +20,8 @@ void tasks_drop_waiting(IkeSa *sa);
 
 /* ---- for the task under way ---- */
 
-/* Makes a call for the SA's exchange; the answer goes to `done` or `refused`. 0 or a negative
- * errno.
+/* Makes a call for the SA's exchange, where it names no other; the answer goes to `done` or
+ * `refused`. 0 or a negative errno.
  */
 int task_call(Task *task, TreCall *call);
 

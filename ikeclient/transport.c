@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/errqueue.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,9 +53,10 @@ int datagrams_set(Datagrams *datagrams, const Bytes *views, size_t count)
 
 /* ---- sockets ---- */
 
+/* None is connected: what comes from another port or address of the SeGW's is worth a look. */
 typedef struct Socket {
-    int fd;
-    bool connected; /* else the sender of each datagram is looked at here */
+    int fd; /* -1: there is none */
+    bool marker;
     sd_event_source *source;
     Endpoint local;
     Endpoint remote;
@@ -62,8 +64,8 @@ typedef struct Socket {
 
 struct Transport {
     sd_event *event;
-    Socket socket;
-    bool marker;
+    Socket first;   /* of IKE_SA_INIT */
+    Socket floated; /* from IKE_AUTH on, where there is one */
     TransportReceive receive;
     TransportHint hint;
     void *userdata;
@@ -74,6 +76,11 @@ struct Transport {
                            touched */
 };
 
+static const Socket *way_of(const Transport *transport)
+{
+    return transport->floated.fd >= 0 ? &transport->floated : &transport->first;
+}
+
 static void socket_close(Socket *socket_)
 {
     socket_->source = sd_event_source_disable_unref(socket_->source);
@@ -81,28 +88,58 @@ static void socket_close(Socket *socket_)
     socket_->fd = -1;
 }
 
-/* IKE_SA_INIT can't be fragmented by IKE, so IP must be free to do it: no DF. */
-static int allow_fragments(int fd, const Endpoint *remote)
+static int set_option(int fd, int level, int option, int value)
 {
-    bool v6 = remote->any.sa_family == AF_INET6;
-    int v4_value = IP_PMTUDISC_DONT, v6_value = IPV6_PMTUDISC_DONT;
-
-    int r = v6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6_value, sizeof(v6_value))
-               : setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4_value, sizeof(v4_value));
-    return r < 0 ? -errno : 0;
+    return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-/* Connected, so that the kernel drops what others send, and hands us ICMP errors. */
+/* IKE_SA_INIT can't be fragmented by IKE, so IP must be free to do it: no DF. And ICMP errors are
+ * told, which a socket that is not connected has to ask for. */
+static int prepare(int fd, const Endpoint *remote)
+{
+    bool v6 = remote->any.sa_family == AF_INET6;
+
+    int r = v6 ? set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT)
+               : set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+    if (r < 0)
+        return r;
+    return v6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
+              : set_option(fd, IPPROTO_IP, IP_RECVERR, 1);
+}
+
+static int socket_new(const Endpoint *remote, int *ret)
+{
+    *ret = socket(remote->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
+    return *ret < 0 ? -errno : 0;
+}
+
+/* The address by which the kernel would send to `remote`, with port 0. */
+static int find_source(const Endpoint *remote, Endpoint *ret)
+{
+    _cleanup_(close_fdp) int fd = -1;
+    socklen_t size = sizeof(*ret);
+
+    int r = socket_new(remote, &fd);
+    if (r == 0 && (connect(fd, &remote->any, endpoint_size(remote)) < 0 ||
+                   getsockname(fd, &ret->any, &size) < 0))
+        r = -errno;
+    if (r == 0)
+        endpoint_set_port(ret, 0);
+    return r;
+}
+
+/* Bound to one address, as NAT detection needs to know which that is. */
 static int socket_open(const Endpoint *remote, Socket *ret)
 {
-    Socket new = {.remote = *remote, .connected = true};
+    Socket new = {.fd = -1, .remote = *remote};
     socklen_t size = sizeof(new.local);
 
-    new.fd = socket(remote->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
-    if (new.fd < 0)
-        return -errno;
-    int r = allow_fragments(new.fd, remote);
-    if (r == 0 && (connect(new.fd, &remote->any, endpoint_size(remote)) < 0 ||
+    int r = find_source(remote, &new.local);
+    if (r == 0)
+        r = socket_new(remote, &new.fd);
+    if (r == 0)
+        r = prepare(new.fd, remote);
+    if (r == 0 && (bind(new.fd, &new.local.any, endpoint_size(&new.local)) < 0 ||
                    getsockname(new.fd, &new.local.any, &size) < 0))
         r = -errno;
     if (r < 0) {
@@ -114,12 +151,12 @@ static int socket_open(const Endpoint *remote, Socket *ret)
 }
 
 /* Takes the marker off. False for what is not IKE: keepalives, ESP. */
-static bool strip_marker(const Transport *transport, Bytes *datagram)
+static bool strip_marker(const Socket *socket_, Bytes *datagram)
 {
     Reader reader;
     uint32_t marker = 0;
 
-    if (!transport->marker)
+    if (!socket_->marker)
         return true;
     reader_init(&reader, *datagram);
     if (reader_u32(&reader, &marker) < 0 || marker != 0)
@@ -128,19 +165,46 @@ static bool strip_marker(const Transport *transport, Bytes *datagram)
     return true;
 }
 
-static bool is_from(const Socket *socket_, const Endpoint *sender)
+/* Reads the queue of errors empty, or the socket would stay readable for them. The last one counts.
+ */
+static int read_errors(int fd)
 {
-    return socket_->connected ||
-           (endpoint_port(sender) == endpoint_port(&socket_->remote) &&
-            bytes_equal(endpoint_address(sender), endpoint_address(&socket_->remote)));
+    _Alignas(struct cmsghdr)
+        uint8_t control[CMSG_SPACE(sizeof(struct sock_extended_err) + sizeof(struct sockaddr_in6))];
+    struct msghdr header = {.msg_control = control, .msg_controllen = sizeof(control)};
+    int error = 0;
+
+    while (recvmsg(fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0) {
+        struct cmsghdr *message = CMSG_FIRSTHDR(&header);
+        struct sock_extended_err reported;
+        if (message && message->cmsg_len >= CMSG_LEN(sizeof(reported))) {
+            memcpy(&reported, CMSG_DATA(message), sizeof(reported));
+            error = (int)reported.ee_errno;
+        }
+        header = (struct msghdr){.msg_control = control, .msg_controllen = sizeof(control)};
+    }
+    return error;
+}
+
+/* What the socket would fail with at the next call is of the same errors. */
+static int on_error(Transport *transport, int fd)
+{
+    int pending = 0, error = read_errors(fd);
+    socklen_t size = sizeof(pending);
+
+    (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &size);
+    if (error != 0 || pending != 0)
+        transport->hint(transport->userdata, error != 0 ? error : pending);
+    return 0;
 }
 
 static int on_readable(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     Transport *transport = userdata;
     (void)source;
-    (void)events;
 
+    if (events & EPOLLERR)
+        return on_error(transport, fd);
     /* One datagram a turn: the handler may free us. */
     Endpoint sender = {0};
     socklen_t sender_size = sizeof(sender);
@@ -151,9 +215,10 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
             transport->hint(transport->userdata, errno);
         return 0;
     }
+    const Socket *socket_ = fd == transport->floated.fd ? &transport->floated : &transport->first;
     Bytes datagram = {transport->datagram, (size_t)size};
-    if (is_from(&transport->socket, &sender) && strip_marker(transport, &datagram))
-        transport->receive(transport->userdata, datagram);
+    if (sender.any.sa_family == socket_->remote.any.sa_family && strip_marker(socket_, &datagram))
+        transport->receive(transport->userdata, datagram, &sender);
     return 0;
 }
 
@@ -168,16 +233,16 @@ int transport_new(sd_event *event, const Endpoint *segw, TransportReceive receiv
     transport->receive = receive;
     transport->hint = hint;
     transport->userdata = userdata;
-    transport->socket.fd = -1;
+    transport->first.fd = transport->floated.fd = -1;
     transport->datagram = malloc(DATAGRAM_MAX);
     if (!transport->datagram)
         return -ENOMEM;
 
-    int r = socket_open(segw, &transport->socket);
+    int r = socket_open(segw, &transport->first);
     if (r < 0)
         return r;
-    r = sd_event_add_io(event, &transport->socket.source, transport->socket.fd, EPOLLIN,
-                        on_readable, transport);
+    r = sd_event_add_io(event, &transport->first.source, transport->first.fd, EPOLLIN, on_readable,
+                        transport);
     if (r < 0)
         return r;
     *ret = steal_pointer(transport);
@@ -187,7 +252,8 @@ int transport_new(sd_event *event, const Endpoint *segw, TransportReceive receiv
 void transport_free(Transport *transport)
 {
     sd_event_source_disable_unref(transport->keepalive);
-    socket_close(&transport->socket);
+    socket_close(&transport->first);
+    socket_close(&transport->floated);
     sd_event_unref(transport->event);
     free(transport->datagram);
     free(transport);
@@ -195,7 +261,7 @@ void transport_free(Transport *transport)
 
 int transport_float(Transport *transport, int fd, uint16_t port)
 {
-    Socket new = {.remote = transport->socket.remote};
+    Socket new = {.remote = transport->first.remote, .marker = true};
     socklen_t size = sizeof(new.local);
     int r;
 
@@ -203,7 +269,7 @@ int transport_float(Transport *transport, int fd, uint16_t port)
     new.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (new.fd < 0)
         return -errno;
-    r = allow_fragments(new.fd, &new.remote);
+    r = prepare(new.fd, &new.remote);
     if (r == 0 && getsockname(new.fd, &new.local.any, &size) < 0)
         r = -errno;
     if (r == 0)
@@ -212,21 +278,24 @@ int transport_float(Transport *transport, int fd, uint16_t port)
         socket_close(&new);
         return r;
     }
-    socket_close(&transport->socket);
-    transport->socket = new;
-    transport->marker = true;
+    socket_close(&transport->floated);
+    transport->floated = new;
     return 0;
 }
 
-/* To the SeGW; a socket that is not connected has to be told. */
-static ssize_t socket_send(Socket *socket_, struct iovec *parts, size_t count)
+void transport_settle(Transport *transport)
 {
-    struct msghdr header = {.msg_iov = parts, .msg_iovlen = count};
+    if (transport->floated.fd >= 0)
+        socket_close(&transport->first);
+}
 
-    if (!socket_->connected) {
-        header.msg_name = &socket_->remote;
-        header.msg_namelen = endpoint_size(&socket_->remote);
-    }
+static ssize_t socket_send(const Socket *socket_, struct iovec *parts, size_t count,
+                           const Endpoint *to)
+{
+    Endpoint name = *to;
+    const struct msghdr header = {
+        .msg_name = &name, .msg_namelen = endpoint_size(to), .msg_iov = parts, .msg_iovlen = count};
+
     return sendmsg(socket_->fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -239,7 +308,8 @@ static int on_keepalive(sd_event_source *source, uint64_t usec, void *userdata)
 
     if (usec >= due) {
         /* A keepalive that is lost is like one that was sent: nobody answers it. */
-        (void)socket_send(&transport->socket, &part, 1);
+        const Socket *way = way_of(transport);
+        (void)socket_send(way, &part, 1, &way->remote);
         transport->last_sent = usec;
         due = usec + transport->keepalive_usec;
     }
@@ -258,45 +328,67 @@ int transport_keep_alive(Transport *transport, uint64_t seconds)
                                       transport);
 }
 
-void transport_send(Transport *transport, Bytes message)
+static void send_to(Transport *transport, Bytes message, const Endpoint *to)
 {
     static const uint8_t marker[MARKER_SIZE];
-    struct iovec parts[2] = {{.iov_len = transport->marker ? MARKER_SIZE : 0},
-                             {.iov_len = message.size}};
+    const Socket *way = way_of(transport);
+    struct iovec parts[2] = {{.iov_len = way->marker ? MARKER_SIZE : 0}, {.iov_len = message.size}};
 
     /* iovec has no const; sendmsg() only reads. */
     memcpy(&parts[0].iov_base, &(const void *){marker}, sizeof(void *));
     memcpy(&parts[1].iov_base, &message.data, sizeof(void *));
-    ssize_t n = socket_send(&transport->socket, parts, ELEMENTS(parts));
-    if (n < 0 &&
-        errno == ECONNREFUSED) /* an ICMP error of the last one, reported now: this one is unsent */
-        n = socket_send(&transport->socket, parts, ELEMENTS(parts));
+    ssize_t n = socket_send(way, parts, ELEMENTS(parts), to);
+    if (n < 0) /* it may be an ICMP error of the last one, reported now: this one is unsent */
+        n = socket_send(way, parts, ELEMENTS(parts), to);
     if (n < 0)
         transport->hint(transport->userdata, errno);
     (void)sd_event_now(transport->event, CLOCK_MONOTONIC, &transport->last_sent);
 }
 
-void transport_send_all(Transport *transport, const Datagrams *datagrams)
+void transport_send(Transport *transport, Bytes message)
+{
+    const Endpoint to = *transport_remote(transport);
+
+    send_to(transport, message, &to);
+}
+
+void transport_send_all_to(Transport *transport, const Datagrams *datagrams, const Endpoint *to)
 {
     for (size_t i = 0; i < datagrams->count; i++)
-        transport_send(transport, (Bytes){datagrams->items[i].data, datagrams->items[i].size});
+        send_to(transport, (Bytes){datagrams->items[i].data, datagrams->items[i].size}, to);
+}
+
+void transport_send_all(Transport *transport, const Datagrams *datagrams)
+{
+    const Endpoint to = *transport_remote(transport);
+
+    transport_send_all_to(transport, datagrams, &to);
 }
 
 const Endpoint *transport_local(const Transport *transport)
 {
-    return &transport->socket.local;
+    return &way_of(transport)->local;
 }
 
 const Endpoint *transport_remote(const Transport *transport)
 {
-    return &transport->socket.remote;
+    return &way_of(transport)->remote;
+}
+
+bool transport_has_lost_its_address(const Transport *transport)
+{
+    Endpoint source = {0};
+
+    return find_source(transport_remote(transport), &source) < 0 ||
+           !bytes_equal(endpoint_address(&source), endpoint_address(transport_local(transport)));
 }
 
 uint32_t transport_max_message(const Transport *transport, uint64_t packet)
 {
-    bool v6 = transport->socket.remote.any.sa_family == AF_INET6;
+    const Socket *way = way_of(transport);
+    bool v6 = way->remote.any.sa_family == AF_INET6;
     uint64_t overhead = (uint64_t)(v6 ? IPV6_HEADER_SIZE : IPV4_HEADER_SIZE) + UDP_HEADER_SIZE +
-                        (transport->marker ? MARKER_SIZE : 0);
+                        (way->marker ? MARKER_SIZE : 0);
 
     return (uint32_t)(packet - overhead);
 }

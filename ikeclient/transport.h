@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "ikeclient/endpoint.h"
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 /* The datagrams of one message, kept so that they can be sent again bit for bit (RFC 7296 2.1). */
@@ -29,8 +30,9 @@ int datagrams_set(Datagrams *datagrams, const Bytes *views, size_t count);
 
 typedef struct Transport Transport;
 
-/* A datagram, without marker; nobody has vouched for it. Borrowed. */
-typedef void (*TransportReceive)(void *userdata, Bytes datagram);
+/* A datagram, without marker, and whom it says to be from; nobody has vouched for either. Borrowed.
+ */
+typedef void (*TransportReceive)(void *userdata, Bytes datagram, const Endpoint *sender);
 
 /* An ICMP error, or a send that failed (errno): a hint, no proof (RFC 7296 2.4). */
 typedef void (*TransportHint)(void *userdata, int error);
@@ -41,19 +43,31 @@ int transport_new(sd_event *event, const Endpoint *segw, TransportReceive receiv
 void transport_free(Transport *transport);
 DEFINE_POINTER_CLEANUP(Transport, transport_free);
 
-/* Moves to `port` of the SeGW with the marker, through the socket `fd` that tred has opened (not
- * connected; a duplicate is kept); the first one is closed. 0 or a negative errno. */
+/* Moves to `port` of the SeGW with the marker, through the socket `fd` that tred has opened (a
+ * duplicate is kept). What comes in on the first socket, which is without marker, is still handed
+ * on: it may be another response to IKE_SA_INIT. 0 or a negative errno. */
 int transport_float(Transport *transport, int fd, uint16_t port);
+
+/* Closes the first socket, where there is another: nothing more is waited for there. */
+void transport_settle(Transport *transport);
 
 /* Sends one 0xFF octet (RFC 3948 2.3) whenever nothing was sent for `seconds`; 0: never. */
 int transport_keep_alive(Transport *transport, uint64_t seconds);
 
-/* Sends a message, or fails by the hint handler: the retransmission timer sees to it. */
+/* Sends a message to the SeGW, or fails by the hint handler: the retransmission timer sees to it.
+ */
 void transport_send(Transport *transport, Bytes message);
 void transport_send_all(Transport *transport, const Datagrams *datagrams);
 
+/* The same to where a request came from: its answer goes there, whatever port that is (RFC 7296
+ * 2.11). */
+void transport_send_all_to(Transport *transport, const Datagrams *datagrams, const Endpoint *to);
+
 const Endpoint *transport_local(const Transport *transport);
 const Endpoint *transport_remote(const Transport *transport);
+
+/* True if the kernel would send to the SeGW from another address now, or from none at all. */
+bool transport_has_lost_its_address(const Transport *transport);
 
 /* The largest IKE message that fits an IP packet of `packet` octets on this way. */
 uint32_t transport_max_message(const Transport *transport, uint64_t packet);

@@ -46,6 +46,7 @@ int tre_identity_init(TreIdentity *identity, const TreDescription *description)
     }
     writer_init(&writer, new.octets, size);
     new.ocsp_wanted = description->ocsp_wanted;
+    new.stronger_child = description->stronger_child;
     new.needs_udp = strcmp(description->data_plane, "user") == 0;
     new.n_certificates = description->n_certificates;
     for (size_t i = 0; i < description->n_certificates; i++)

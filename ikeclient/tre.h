@@ -18,6 +18,7 @@ typedef enum TreMethod {
     TRE_BEGIN,
     TRE_CHOOSE_GROUP,
     TRE_AGREE,
+    TRE_FORK,
     TRE_SIGN_AUTH,
     TRE_PROTECT,
     TRE_UNPROTECT,
@@ -63,7 +64,8 @@ typedef struct TreDescription {
     const char *identity;
     const char *segw_identity;
     const char *data_plane;
-    int ocsp_wanted; /* sd-bus's boolean */
+    int ocsp_wanted; /* sd-bus's booleans */
+    int stronger_child;
     size_t n_certificates;
     Bytes certificates[TRE_CHAIN_MAX];
     size_t n_anchors;
@@ -89,7 +91,7 @@ typedef struct TreReply {
             uint64_t spi_i;
             Bytes nonce_i;
             Bytes ke_i;
-        } begun;
+        } begun;           /* TRE_BEGIN; of TRE_FORK the exchange alone */
         Bytes ke_i;        /* TRE_CHOOSE_GROUP */
         const char *suite; /* TRE_AGREE */
         struct {
@@ -143,6 +145,7 @@ typedef struct TreIdentity {
     size_t n_certificates;
     Bytes certificates[TRE_CHAIN_MAX]; /* into `octets` */
     bool ocsp_wanted;                  /* CERTREQ asks for OCSP responses, too */
+    bool stronger_child;               /* a Child SA may have a longer key than its IKE SA */
     Bytes anchor_hashes;               /* into `octets`, one after the other */
     size_t n_anchors;
     uint8_t *octets;

@@ -128,6 +128,8 @@ static int read_property(sd_bus_message *m, TreDescription *description)
         return sd_bus_message_read(m, "v", "s", &description->data_plane);
     if (strcmp(name, "OcspWanted") == 0)
         return sd_bus_message_read(m, "v", "b", &description->ocsp_wanted);
+    if (strcmp(name, "StrongerChild") == 0)
+        return sd_bus_message_read(m, "v", "b", &description->stronger_child);
     if (strcmp(name, "CertificateChain") == 0) {
         return read_bytes_list_variant(m, description->certificates, TRE_CHAIN_MAX,
                                        &description->n_certificates);
@@ -160,6 +162,11 @@ static int read_begun(sd_bus_message *m, TreReply *reply)
     if (r >= 0)
         r = read_bytes(m, &reply->begun.nonce_i);
     return r < 0 ? r : read_bytes(m, &reply->begun.ke_i);
+}
+
+static int read_forked(sd_bus_message *m, TreReply *reply)
+{
+    return sd_bus_message_read(m, "o", &reply->begun.exchange);
 }
 
 static int read_ke(sd_bus_message *m, TreReply *reply)
@@ -235,6 +242,7 @@ static const struct {
     [TRE_BEGIN] = {TRE_MANAGER, "BeginExchange", append_group, read_begun},
     [TRE_CHOOSE_GROUP] = {TRE_EXCHANGE, "ChooseGroup", append_group, read_ke},
     [TRE_AGREE] = {TRE_EXCHANGE, "Agree", append_agree, read_suite},
+    [TRE_FORK] = {TRE_EXCHANGE, "Fork", append_nothing, read_forked},
     [TRE_SIGN_AUTH] = {TRE_EXCHANGE, "SignAuth", append_nothing, read_signed},
     [TRE_PROTECT] = {TRE_EXCHANGE, "Protect", append_protect, read_sealed},
     [TRE_UNPROTECT] = {TRE_EXCHANGE, "Unprotect", append_datagram, read_opened},

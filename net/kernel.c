@@ -230,16 +230,20 @@ static int add_states(KernelPlane *plane, const SaOrder *order)
     return r;
 }
 
-static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun)
+static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun, Reason *reason)
 {
     (void)ret_tun; /* there is none */
     KernelPlane *plane = kernel_plane(base);
     if (order->local.ss_family == AF_UNSPEC)
         return -EINVAL;
+    const char *what = "the interface can't be made";
     int r = raise_interface(plane);
-    if (r >= 0)
+    if (r >= 0) {
+        what = "the kernel did not take the ESP state";
         r = add_states(plane, order);
+    }
     if (r < 0) {
+        reason_set(reason, r, "%s: %s", what, strerror(-r));
         if (plane->n_sas == 0)
             network_detach(base->network);
         return r;
@@ -253,8 +257,11 @@ static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun)
         .added = time(NULL),
     };
     r = xfrm_policies_add(plane->policies, order);
-    if (r >= 0)
-        r = network_add_sa(base->network, order);
+    if (r < 0) {
+        reason_set(reason, r, "the kernel did not take the ESP policies: %s", strerror(-r));
+    } else {
+        r = network_add_sa(base->network, order, reason);
+    }
     if (r < 0)
         (void)kernel_remove_sa(base, order->spi_in);
     return r;

@@ -4,6 +4,7 @@
 
 #include "net/route.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
@@ -37,11 +38,13 @@ struct Network {
     NetlinkWatch *watch;
     char name[IFNAMSIZ];
     unsigned index;
-    uint32_t mtu;
+    uint32_t mtu;  /* of the interface */
+    uint32_t room; /* for an inner packet, on the narrowest path of all pairs */
     size_t n_items;
     Item items[ITEMS_MAX];
     size_t n_needs;
     Need needs[DATAPLANE_SAS_MAX];
+    Reason reason; /* of the last update that failed */
 };
 
 /* Asked at the start, as the interface itself is made only when a tunnel is up. */
@@ -110,25 +113,27 @@ static bool has_ipv6(const Need *need)
     return false;
 }
 
-/* The least that a pair's path has room for, and what IPv6 asks for all the same. */
+/* The least that a pair's path has room for, and what IPv6 asks of an interface all the same. */
 static int update_mtu(Network *network)
 {
-    uint32_t mtu = UINT16_MAX;
     bool ipv6 = false;
 
+    network->room = UINT16_MAX;
     for (size_t i = 0; i < network->n_needs; i++) {
         const Need *need = &network->needs[i];
         ipv6 = ipv6 || has_ipv6(need);
-        mtu = need->mtu < mtu ? need->mtu : mtu;
+        network->room = need->mtu < network->room ? need->mtu : network->room;
     }
-    if (ipv6 && mtu < IPV6_MTU_MIN)
-        mtu = IPV6_MTU_MIN;
+    uint32_t mtu = ipv6 && network->room < IPV6_MTU_MIN ? (uint32_t)IPV6_MTU_MIN : network->room;
     if (network->n_needs == 0 || mtu == network->mtu)
         return 0;
     int r = link_set_mtu(network->netlink, network->index, mtu);
-    if (r >= 0)
-        network->mtu = mtu;
-    return r;
+    if (r < 0) {
+        return reason_set(&network->reason, r, "an MTU of %u can't be set on %s: %s", mtu,
+                          network->name, strerror(-r));
+    }
+    network->mtu = mtu;
+    return 0;
 }
 
 static bool prefix_equal(const Prefix *a, const Prefix *b)
@@ -158,28 +163,39 @@ static int add_address(Network *network, const Prefix *address)
     return r < 0 ? r : address_add(network->netlink, network->index, address);
 }
 
+static int item_refuse(Network *network, bool is_address, const Prefix *prefix, int error)
+{
+    char text[INET6_ADDRSTRLEN] = "?";
+
+    (void)inet_ntop(prefix->size == 4 ? AF_INET : AF_INET6, prefix->octets, text, sizeof(text));
+    return reason_set(&network->reason, error, "%s %s/%u can't be added for %s: %s",
+                      is_address ? "the address" : "a route to", text, prefix->length,
+                      network->name, strerror(-error));
+}
+
 static int item_want(Network *network, bool is_address, const Route *route)
 {
     Item *item = item_find(network, is_address, &route->destination);
     int r = 0;
     if (item) {
         /* The newest pair has the say: an older one's source address will go with it. */
-        bool moved = !item->wanted && !prefix_equal(&item->route.source, &route->source);
+        bool moved = !item->wanted && (!prefix_equal(&item->route.source, &route->source) ||
+                                       item->route.mtu != route->mtu);
         if (moved)
             r = route_replace(network->netlink, route);
         if (moved && r >= 0)
             item->route = *route;
         item->wanted = true;
-        return r;
+        return r < 0 ? item_refuse(network, is_address, &route->destination, r) : 0;
     }
     if (network->n_items == ITEMS_MAX)
-        return -ENOSPC;
+        return item_refuse(network, is_address, &route->destination, -ENOSPC);
     r = is_address ? add_address(network, &route->destination) : route_add(network->netlink, route);
-    if (r >= 0) {
-        network->items[network->n_items++] =
-            (Item){.wanted = true, .is_address = is_address, .route = *route};
-    }
-    return r;
+    if (r < 0)
+        return item_refuse(network, is_address, &route->destination, r);
+    network->items[network->n_items++] =
+        (Item){.wanted = true, .is_address = is_address, .route = *route};
+    return 0;
 }
 
 static void item_delete(Network *network, const Item *item)
@@ -260,6 +276,7 @@ static int want_routes(Network *network, const Need *need, const IkeSelector *se
             .destination = prefixes[i],
             .index = network->index,
             .source = source_for(need, prefixes[i].size),
+            .mtu = network->room < network->mtu ? network->room : 0,
         };
         /* Without an address of this family the tunnel would only swallow its packets. */
         if (need->n_addresses > 0 && route.source.size == 0)
@@ -308,7 +325,7 @@ static int update(Network *network)
     return r;
 }
 
-int network_add_sa(Network *network, const SaOrder *order)
+int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
 {
     if (network->n_needs == DATAPLANE_SAS_MAX || order->n_addresses > DATAPLANE_ADDRESSES_MAX)
         return -ENOSPC;
@@ -321,9 +338,12 @@ int network_add_sa(Network *network, const SaOrder *order)
         .remote = host_prefix(&order->remote),
     };
     memcpy(need->addresses, order->addresses, sizeof(need->addresses));
+    network->reason = (Reason){0};
     int r = update(network);
-    if (r < 0)
+    if (r < 0) {
+        *reason = network->reason;
         network_remove_sa(network, order->spi_in);
+    }
     return r;
 }
 

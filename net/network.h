@@ -2,6 +2,7 @@
  * addresses, routes for the selectors, and a way around the tunnel for the tunnel's own packets. */
 #pragma once
 
+#include "base/reason.h"
 #include "dataplane/order.h"
 #include "net/prefix.h"
 
@@ -32,7 +33,7 @@ int network_attach(Network *network, const char *name);
  * the tunnel would be sent into itself. All or nothing. Returns 0, -ENOSPC, -EEXIST if the host has
  * a route of its own to just such a prefix, -EADDRINUSE if another of its interfaces has such an
  * inner address, or another -errno. */
-int network_add_sa(Network *network, const SaOrder *order);
+int network_add_sa(Network *network, const SaOrder *order, Reason *reason);
 
 /* Removes what no other pair needs. */
 void network_remove_sa(Network *network, uint32_t spi_in);

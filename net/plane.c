@@ -89,7 +89,7 @@ static void widen_buffers(int esp_fd)
     (void)setsockopt(esp_fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 }
 
-static int add_sa(NetPlane *plane, const SaOrder *order, int esp_fd, int *ret_tun)
+static int add_sa(NetPlane *plane, const SaOrder *order, int esp_fd, int *ret_tun, Reason *reason)
 {
     /* ESP keys have no business here unless the kernel is to have them. */
     if ((order->encr_in != NULL) != (plane->backend->mode == DATAPLANE_KERNEL))
@@ -100,7 +100,7 @@ static int add_sa(NetPlane *plane, const SaOrder *order, int esp_fd, int *ret_tu
         return -ENOSPC;
     if (esp_fd >= 0)
         widen_buffers(esp_fd);
-    int r = plane->backend->add_sa(plane, order, ret_tun);
+    int r = plane->backend->add_sa(plane, order, ret_tun, reason);
     if (r >= 0)
         plane->sas[plane->n_sas++] = (NetSa){.spi_in = order->spi_in};
     return r;
@@ -121,7 +121,7 @@ void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer
     *ret_tun = -1;
     switch (order->type) {
     case ORDER_ADD_SA:
-        ret->error = add_sa(plane, order->sa, esp_fd, ret_tun);
+        ret->error = add_sa(plane, order->sa, esp_fd, ret_tun, &ret->reason);
         break;
     case ORDER_REMOVE_SA:
         ret->error = remove_sa(plane, order->id);

@@ -16,7 +16,7 @@ typedef struct NetBackend {
     /* `open` allocates; *ret begins with NetPlane. */
     int (*open)(const char *interface, NetPlane **ret, Reason *reason);
     void (*close)(NetPlane *plane);
-    int (*add_sa)(NetPlane *plane, const SaOrder *order, int *ret_tun);
+    int (*add_sa)(NetPlane *plane, const SaOrder *order, int *ret_tun, Reason *reason);
     int (*remove_sa)(NetPlane *plane, uint32_t spi_in);
     int (*sa_counters)(NetPlane *plane, uint32_t spi_in, SaCounters *ret);
     /* What is to be watched besides the network, and what is done when it can be read: SAs that
@@ -54,10 +54,11 @@ void net_plane_close(NetPlane *plane);
 DEFINE_POINTER_CLEANUP(NetPlane, net_plane_close);
 
 /* Carries out an order of the connection's but ORDER_OPEN, filling *ret. `esp_fd`, the ESP socket
- * or -1, is borrowed. *ret_tun is the TUN's descriptor, to be handed on and closed, if the order
- * made one; else -1. Errors are the order's: -EEXIST (spi_in is in use), -ENOENT, -ENOSPC, -EINVAL
- * (keys where there are to be none, or none where some are needed), -EBADMSG (not an order for
- * tred-net), or another -errno of the kernel's; nothing of an SA is left then. */
+ * or -1, is borrowed. What can't be done is said in the answer's reason. *ret_tun is the TUN's
+ * descriptor, to be handed on and closed, if the order made one; else -1. Errors are the order's:
+ * -EEXIST (spi_in is in use), -ENOENT, -ENOSPC, -EINVAL (keys where there are to be none, or none
+ * where some are needed), -EBADMSG (not an order for tred-net), or another -errno of the kernel's;
+ * nothing of an SA is left then. */
 void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer *ret,
                          int *ret_tun);
 

@@ -139,6 +139,11 @@ static int change_route(Netlink *netlink, uint16_t type, uint16_t flags, const R
         mnl_attr_put(header, RTA_PREFSRC, route->source.size, route->source.octets);
     if (route->gateway.size)
         mnl_attr_put(header, RTA_GATEWAY, route->gateway.size, route->gateway.octets);
+    if (route->mtu) {
+        struct nlattr *metrics = mnl_attr_nest_start(header, RTA_METRICS);
+        mnl_attr_put_u32(header, RTAX_MTU, route->mtu);
+        mnl_attr_nest_end(header, metrics);
+    }
     return netlink_call(netlink);
 }
 

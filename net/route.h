@@ -30,6 +30,7 @@ typedef struct Route {
     unsigned index;
     Prefix source;  /* preferred source address; size 0: none */
     Prefix gateway; /* size 0: on the link */
+    uint32_t mtu;   /* for which the host's own packets are made; 0: the link's */
 } Route;
 
 int route_add(Netlink *netlink, const Route *route);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void user_close(NetPlane *plane)
 {
@@ -46,11 +47,14 @@ static int raise_interface(NetPlane *plane, int *ret_tun)
     return r;
 }
 
-static int user_add_sa(NetPlane *plane, const SaOrder *order, int *ret_tun)
+static int user_add_sa(NetPlane *plane, const SaOrder *order, int *ret_tun, Reason *reason)
 {
     int r = raise_interface(plane, ret_tun);
-    if (r >= 0)
-        r = network_add_sa(plane->network, order);
+    if (r < 0) {
+        reason_set(reason, r, "the interface %s can't be made: %s", plane->interface, strerror(-r));
+    } else {
+        r = network_add_sa(plane->network, order, reason);
+    }
     if (r >= 0)
         return 0;
     if (plane->n_sas == 0)

@@ -174,6 +174,24 @@ static struct xfrm_lifetime_cfg lifetimes(const Lifetime *soft, const Lifetime *
     };
 }
 
+static bool has_ipv6_inside(const SaOrder *order)
+{
+    for (size_t i = 0; i < order->ts_remote.n_selectors; i++) {
+        if (order->ts_remote.selectors[i].type == IKE_TS_IPV6_ADDR_RANGE)
+            return true;
+    }
+    return false;
+}
+
+/* Both IP versions may be inside. Where IPv6 is, routers on the way may cut ESP packets up: were
+ * they told not to, and said then that the path is narrower than 1280 octets and what ESP adds, the
+ * kernel would drop what IPv6 has a right to send (RFC 2473 7.1, RFC 4301 8.1). */
+static uint8_t state_flags(const SaOrder *order)
+{
+    return (uint8_t)(XFRM_STATE_AF_UNSPEC | (order->suite.esn ? XFRM_STATE_ESN : 0) |
+                     (has_ipv6_inside(order) ? XFRM_STATE_NOPMTUDISC : 0));
+}
+
 int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *order)
 {
     bool inbound = direction == XFRM_INBOUND;
@@ -189,8 +207,7 @@ int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *ord
     info->family = source->ss_family;
     info->mode = XFRM_MODE_TUNNEL;
     info->reqid = XFRM_IF_ID;
-    /* Both IP versions may be inside. */
-    info->flags = (uint8_t)(XFRM_STATE_AF_UNSPEC | (order->suite.esn ? XFRM_STATE_ESN : 0));
+    info->flags = state_flags(order);
     info->lft = lifetimes(&order->soft, &order->hard);
     put_keys(header, &order->suite, inbound ? order->encr_in : order->encr_out,
              inbound ? order->integ_in : order->integ_out);

@@ -202,6 +202,16 @@ static int identity_try(void *userdata)
     }
     for (int part = 0; part < (int)check->end; part++)
         part_check(check, (IdentityPart)part, identity);
+    if (time(NULL) < identity->last_known) {
+        findings_add(&check->findings, FINDING_WARNING, "clock",
+                     "Behind the TPM's last-known time, by which certificates are judged then. Set "
+                     "the clock; if it is right, have the operator correct the last-known time "
+                     "(tred-nv(7))");
+    }
+    if (check->end == IDENTITY_PARTS && identity->key && identity_development(identity)) {
+        findings_add(&check->findings, FINDING_WARNING, "development", "%s",
+                     identity_development(identity));
+    }
     if (identity->validity_problem.text[0] != '\0') {
         findings_add(&check->findings, FINDING_PROBLEM, "clock", "%s",
                      identity->validity_problem.text);
@@ -325,7 +335,7 @@ bool check_daemon(Findings *findings)
         findings_add(findings, FINDING_PROBLEM, "tred",
                      "runs and does not answer. Restart it: systemctl restart tred");
     } else if (strcmp(state, identity_state_name(IDENTITY_DEVELOPMENT)) == 0) {
-        findings_add(findings, FINDING_OK, "tred", "runs, for development: %s", reason);
+        findings_add(findings, FINDING_WARNING, "tred", "runs, for development: %s", reason);
     } else if (strcmp(state, identity_state_name(IDENTITY_READY)) == 0) {
         findings_add(findings, FINDING_OK, "tred", "runs, and is ready");
     } else {

@@ -222,7 +222,8 @@ static int raw_ecdsa_verify(EVP_PKEY *key, const char *digest, Bytes auth_data, 
 }
 
 /* RFC 7296 2.15: PKCS#1 v1.5 with a hash that the data does not name outside the signature. SHA-1,
- * which the RFC has as the default, is not tried (TS 33.310 6.2.1b). */
+ * which the RFC has as the default, is never taken (TS 33.310 6.2.1b), but told from a signature
+ * with another key. */
 static int raw_rsa_verify(EVP_PKEY *key, Bytes auth_data, Bytes octets)
 {
     static const char *const DIGESTS[] = {"SHA256", "SHA384", "SHA512"};
@@ -234,7 +235,8 @@ static int raw_rsa_verify(EVP_PKEY *key, Bytes auth_data, Bytes octets)
         if (r != AUTH_E_SIGNATURE)
             return r;
     }
-    return AUTH_E_SIGNATURE;
+    const AuthAlgorithm sha1 = {.digest = "SHA1"};
+    return signature_verify(key, &sha1, auth_data, octets) == 0 ? AUTH_E_SHA1 : AUTH_E_SIGNATURE;
 }
 
 /* True if `der` is one ECDSA-Sig-Value in DER, and nothing after it. */

@@ -43,6 +43,7 @@ enum {
     AUTH_E_METHOD = 1, /* method or AlgorithmIdentifier outside the profile, or not the key's */
     AUTH_E_ENCODING,   /* AUTH data that does not parse, or not canonical DER */
     AUTH_E_SIGNATURE,  /* the signature is wrong */
+    AUTH_E_SHA1,       /* it is right, with SHA-1, which the profile does not have */
 };
 
 /* Checks a peer's AUTH over `octets` with its certificate's key. 0, AUTH_E_…, or -EIO. */

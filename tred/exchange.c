@@ -27,6 +27,7 @@ static const int steps[EXCHANGE_CALLS][EXCHANGE_STATES] = {
     [EXCHANGE_ALLOCATE_SPI] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, NO},
     [EXCHANGE_ADD_CHILD]    = {NO,              NO,              NO,                 NO,       EXCHANGE_VERIFIED, NO},
     [EXCHANGE_REMOVE_CHILD] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, NO},
+    [EXCHANGE_FORK]         = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       NO,                NO},
 };
 /* clang-format on */
 
@@ -37,11 +38,17 @@ static const char *const state_names[EXCHANGE_STATES] = {
 };
 
 static const char *const call_names[EXCHANGE_CALLS] = {
-    [EXCHANGE_CHOOSE_GROUP] = "ChooseGroup",     [EXCHANGE_AGREE] = "Agree",
-    [EXCHANGE_SIGN_AUTH] = "SignAuth",           [EXCHANGE_PROTECT] = "Protect",
-    [EXCHANGE_UNPROTECT] = "Unprotect",          [EXCHANGE_VERIFY_PEER] = "VerifyPeer",
-    [EXCHANGE_OPEN_TRANSPORT] = "OpenTransport", [EXCHANGE_ALLOCATE_SPI] = "AllocateSpi",
-    [EXCHANGE_ADD_CHILD] = "AddChild",           [EXCHANGE_REMOVE_CHILD] = "RemoveChild",
+    [EXCHANGE_CHOOSE_GROUP] = "ChooseGroup",
+    [EXCHANGE_AGREE] = "Agree",
+    [EXCHANGE_SIGN_AUTH] = "SignAuth",
+    [EXCHANGE_PROTECT] = "Protect",
+    [EXCHANGE_UNPROTECT] = "Unprotect",
+    [EXCHANGE_VERIFY_PEER] = "VerifyPeer",
+    [EXCHANGE_OPEN_TRANSPORT] = "OpenTransport",
+    [EXCHANGE_ALLOCATE_SPI] = "AllocateSpi",
+    [EXCHANGE_ADD_CHILD] = "AddChild",
+    [EXCHANGE_REMOVE_CHILD] = "RemoveChild",
+    [EXCHANGE_FORK] = "Fork",
 };
 
 int exchange_allows(const Exchange *exchange, ExchangeCall call, Reason *reason)
@@ -78,7 +85,7 @@ int exchange_check_group(uint16_t group, Reason *reason)
                       algorithm_name(IKE_TRANSFORM_KE, group, 0), group_list());
 }
 
-static int key_exchange_new(ExchangeContext *context, uint16_t group, Dh **ret, Reason *reason)
+static int dh_take(ExchangeContext *context, uint16_t group, Dh **ret, Reason *reason)
 {
     int r = exchange_check_group(group, reason);
 
@@ -90,6 +97,25 @@ static int key_exchange_new(ExchangeContext *context, uint16_t group, Dh **ret, 
         return 0;
     }
     return dh_new(group, ret);
+}
+
+static int key_offer_make(ExchangeContext *context, uint16_t group, KeyOffer **ret, Reason *reason)
+{
+    _cleanup_(dh_freep) Dh *dh = NULL;
+    int r = dh_take(context, group, &dh, reason);
+
+    return r != 0 ? r : key_offer_new(&dh, ret);
+}
+
+/* Takes an exchange that has all it begins with into the context's list. */
+static void exchange_enlist(Exchange *exchange, ExchangeContext *context)
+{
+    exchange->state = EXCHANGE_BEGUN;
+    exchange->context = context;
+    exchange->next = context->exchanges;
+    if (exchange->next)
+        exchange->next->previous = exchange;
+    context->exchanges = exchange;
 }
 
 void exchange_prepare(ExchangeContext *context)
@@ -117,7 +143,7 @@ int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reaso
 
     if (!exchange)
         return -ENOMEM;
-    r = key_exchange_new(context, group, &exchange->dh, reason);
+    r = key_offer_make(context, group, &exchange->offer, reason);
     if (r != 0)
         return r;
     do { /* RFC 7296 3.1: zero is no SPI */
@@ -129,13 +155,34 @@ int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reaso
 
     if (context->verifier)
         exchange->verifier = verifier_ref(context->verifier);
-    exchange->state = EXCHANGE_BEGUN;
-    exchange->context = context;
-    exchange->next = context->exchanges;
-    if (exchange->next)
-        exchange->next->previous = exchange;
-    context->exchanges = exchange;
+    exchange_enlist(exchange, context);
     *ret = steal_pointer(exchange);
+    return 0;
+}
+
+int exchange_fork(Exchange *exchange, Exchange **ret, Reason *reason)
+{
+    Exchange *fork;
+    int r;
+
+    r = exchange_allows(exchange, EXCHANGE_FORK, reason);
+    if (r != 0)
+        return r;
+    if (!exchange->offer) {
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
+                          "Fork is not possible: the IKE_AUTH request was answered, and so it is "
+                          "known whose response was the peer's");
+    }
+    fork = calloc(1, sizeof(*fork));
+    if (!fork)
+        return -ENOMEM;
+    fork->offer = key_offer_ref(exchange->offer);
+    fork->spi_i = exchange->spi_i;
+    memcpy(fork->nonce_i, exchange->nonce_i, sizeof(fork->nonce_i));
+    if (exchange->verifier)
+        fork->verifier = verifier_ref(exchange->verifier);
+    exchange_enlist(fork, exchange->context);
+    *ret = fork;
     return 0;
 }
 
@@ -184,7 +231,7 @@ void exchange_free(Exchange *exchange)
         transport_deinit(&exchange->transport);
     protection_free(exchange->protection);
     ike_keys_deinit(&exchange->keys);
-    dh_free(exchange->dh);
+    key_offer_unref(exchange->offer);
     exchange_forget_init(exchange);
     exchange_forget_auth(exchange);
     verifier_unref(exchange->verifier);
@@ -193,24 +240,29 @@ void exchange_free(Exchange *exchange)
 
 int exchange_choose_group(Exchange *exchange, uint16_t group, Reason *reason)
 {
-    _cleanup_(dh_freep) Dh *dh = NULL;
+    _cleanup_(key_offer_unrefp) KeyOffer *offer = NULL;
     int r;
 
     r = exchange_allows(exchange, EXCHANGE_CHOOSE_GROUP, reason);
     if (r != 0)
         return r;
+    if (key_offer_is_in_use(exchange->offer)) {
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
+                          "ChooseGroup is not possible: another response to this request was taken "
+                          "already; close this exchange and begin another");
+    }
     if (exchange->n_group_changes == EXCHANGE_GROUP_CHANGES_MAX) {
         return reason_set(
             reason, EXCHANGE_E_WRONG_STATE,
             "The group was changed %d times already. Close this exchange and begin another",
             EXCHANGE_GROUP_CHANGES_MAX);
     }
-    r = key_exchange_new(exchange->context, group, &dh, reason);
+    r = key_offer_make(exchange->context, group, &offer, reason);
     if (r != 0)
         return r;
 
-    dh_free(exchange->dh);
-    exchange->dh = steal_pointer(dh);
+    key_offer_unref(exchange->offer);
+    exchange->offer = steal_pointer(offer);
     exchange->n_group_changes++;
     exchange_step(exchange, EXCHANGE_CHOOSE_GROUP);
     return 0;
@@ -248,7 +300,8 @@ Bytes exchange_nonce_i(const Exchange *exchange)
 
 Bytes exchange_ke_i(const Exchange *exchange)
 {
-    return exchange->dh ? dh_public(exchange->dh) : (Bytes){0};
+    return exchange->state == EXCHANGE_BEGUN ? dh_public(key_offer_dh(exchange->offer))
+                                             : (Bytes){0};
 }
 
 const char *exchange_suite_name(const Exchange *exchange)
@@ -259,6 +312,11 @@ const char *exchange_suite_name(const Exchange *exchange)
 const char *exchange_peer_identity(const Exchange *exchange)
 {
     return exchange->peer_identity;
+}
+
+time_t exchange_peer_vouched(const Exchange *exchange)
+{
+    return exchange->peer_vouched;
 }
 
 time_t exchange_peer_expires(const Exchange *exchange)

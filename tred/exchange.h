@@ -38,6 +38,7 @@ typedef enum ExchangeCall {
     EXCHANGE_ALLOCATE_SPI,
     EXCHANGE_ADD_CHILD,
     EXCHANGE_REMOVE_CHILD,
+    EXCHANGE_FORK,
     EXCHANGE_CALLS
 } ExchangeCall;
 
@@ -73,7 +74,9 @@ typedef enum ExchangeError {
     EXCHANGE_E_DATA_PLANE_FAILED, /* it can't carry such a Child SA, or said no */
     EXCHANGE_E_NO_SUCH_CHILD,
     EXCHANGE_E_TOO_MANY_CHILDREN,
-    EXCHANGE_E_KEYS_USED, /* the keys of IKE_AUTH's Child SA have been handed out already */
+    EXCHANGE_E_OUT_OF_RESOURCES, /* no descriptor or memory is left: nothing has changed, and the
+                                    call may be made again */
+    EXCHANGE_E_KEYS_USED,        /* the keys of IKE_AUTH's Child SA have been handed out already */
     EXCHANGE_ERRORS
 } ExchangeError;
 
@@ -96,6 +99,7 @@ typedef struct ExchangeContext {
     DataPlane *dataplane;
     const IkeTs *allowed_local; /* selectors that a Child SA may have */
     const IkeTs *allowed_remote;
+    bool stronger_child; /* a Child SA may have a cipher with a longer key than its IKE SA's */
     Lifetime soft, hard; /* of a Child SA */
     PeerKey peer_key;    /* of the peer that was judged last; the owner's to peer_key_deinit() */
     Dh *spare_dh;        /* made ahead for the next exchange, which takes it; NULL: there is none */
@@ -133,10 +137,14 @@ const char *exchange_state_name(ExchangeState state);
 uint64_t exchange_spi_i(const Exchange *exchange);
 uint64_t exchange_spi_r(const Exchange *exchange); /* 0 before Agree */
 Bytes exchange_nonce_i(const Exchange *exchange);
-Bytes exchange_ke_i(const Exchange *exchange); /* empty after Agree: the DH key is gone */
+Bytes exchange_ke_i(const Exchange *exchange); /* empty after Agree */
 const char *exchange_suite_name(const Exchange *exchange);
 const char *exchange_peer_identity(const Exchange *exchange);
 time_t exchange_peer_expires(const Exchange *exchange); /* the peer's chain; 0 before VerifyPeer */
+time_t exchange_peer_vouched(const Exchange *exchange); /* Verdict's; likewise */
+
+/* True while the TPM signs for it. */
+bool exchange_is_signing(const Exchange *exchange);
 
 /* 0 if the table allows `call` now, else EXCHANGE_E_WRONG_STATE. */
 int exchange_allows(const Exchange *exchange, ExchangeCall call, Reason *reason);
@@ -150,6 +158,13 @@ int exchange_choose_group(Exchange *exchange, uint16_t group, Reason *reason);
  * leaves the exchange able to take the next one (RFC 7296 2.4). 0, WRONG_STATE, TOO_LARGE,
  * MALFORMED, FOREIGN_REQUEST, FOREIGN_RESPONSE, SUITE_NOT_ALLOWED, BAD_KEY_EXCHANGE. */
 int exchange_agree(Exchange *exchange, Bytes request, Bytes response, Reason *reason);
+
+/* Begins another exchange on the same IKE_SA_INIT request, with its SPI_i, nonce and KE, for
+ * another response to it: until one of the responses turns out to be the peer's by an authentic
+ * IKE_AUTH response, each is possibly so (RFC 7296 2.4). Agree refuses it a response that leads to
+ * keys which were derived before, and takes KEY_OFFER_RESPONSES_MAX responses to one request. 0,
+ * WRONG_STATE, -ENOMEM. */
+int exchange_fork(Exchange *exchange, Exchange **ret, Reason *reason);
 
 /* Our identity and AUTH; views are borrowed from the exchange. */
 typedef struct OwnAuth {

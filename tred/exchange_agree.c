@@ -32,6 +32,11 @@ static void agreement_deinit(Agreement *agreement)
     ike_keys_deinit(&agreement->keys);
 }
 
+static const Dh *own_dh(const Exchange *exchange)
+{
+    return key_offer_dh(exchange->offer);
+}
+
 static int malformed(Reason *reason, const char *which, const IkeFault *fault)
 {
     return reason_set(reason, EXCHANGE_E_MALFORMED,
@@ -87,8 +92,8 @@ static int request_check(const Exchange *exchange, const Init *request, Reason *
         wrong = "its SPIs are not this exchange's SPI_i and zero";
     } else if (!bytes_equal(request->nonce, exchange_nonce_i(exchange))) {
         wrong = "its nonce is not this exchange's";
-    } else if (request->ke.group != dh_group(exchange->dh) ||
-               !bytes_equal(request->ke.data, dh_public(exchange->dh))) {
+    } else if (request->ke.group != dh_group(own_dh(exchange)) ||
+               !bytes_equal(request->ke.data, dh_public(own_dh(exchange)))) {
         wrong = "its KE is not the last one that this exchange made";
     }
     if (wrong) {
@@ -147,11 +152,11 @@ static int suite_check(const Exchange *exchange, const Init *request, const Init
 
     if (r != 0)
         return suite_refuse(r, reason);
-    if (ret->group != dh_group(exchange->dh) || response->ke.group != ret->group) {
+    if (ret->group != dh_group(own_dh(exchange)) || response->ke.group != ret->group) {
         return reason_set(reason, EXCHANGE_E_BAD_KEY_EXCHANGE,
                           "The response chose group %u and carries a KE of group %u; the "
                           "request's KE is of group %u",
-                          ret->group, response->ke.group, dh_group(exchange->dh));
+                          ret->group, response->ke.group, dh_group(own_dh(exchange)));
     }
     if (2 * response->nonce.size < ret->prf->size) { /* RFC 7296 2.10 */
         return reason_set(
@@ -169,11 +174,11 @@ static int keys_derive(const Exchange *exchange, const Init *response, Agreement
     Bytes nonce_i = exchange_nonce_i(exchange);
     int r;
 
-    r = dh_derive(exchange->dh, response->ke.data, &dh_secret);
+    r = dh_derive(own_dh(exchange), response->ke.data, &dh_secret);
     if (r == -EBADMSG) {
         return reason_set(reason, EXCHANGE_E_BAD_KEY_EXCHANGE,
                           "The response's KE is not a valid public value of group %u (RFC 6989)",
-                          dh_group(exchange->dh));
+                          dh_group(own_dh(exchange)));
     }
     if (r < 0)
         return r;
@@ -182,6 +187,25 @@ static int keys_derive(const Exchange *exchange, const Init *response, Agreement
         return r;
     return ike_keys_derive(&agreement->suite, skeyseed, nonce_i, response->nonce, exchange->spi_i,
                            response->message.header.spi_r, &agreement->keys);
+}
+
+/* Of responses to one request each leads to keys of its own. */
+static int keys_note(Exchange *exchange, const IkeKeys *keys, Reason *reason)
+{
+    int r = key_offer_note_keys(exchange->offer, keys->sk_d);
+
+    if (r == -EEXIST) {
+        return reason_set(
+            reason, EXCHANGE_E_FOREIGN_RESPONSE,
+            "The response leads to the keys of another response to this request, that "
+            "was taken already. Ignore it");
+    }
+    if (r == -ENOSPC) {
+        return reason_set(reason, EXCHANGE_E_FOREIGN_RESPONSE,
+                          "%d responses to this request were taken already. Begin another exchange",
+                          KEY_OFFER_RESPONSES_MAX);
+    }
+    return r;
 }
 
 static bool fragmentation_agreed(const Init *request, const Init *response)
@@ -229,7 +253,6 @@ static void agreement_take(Exchange *exchange, const Init *request, const Init *
     exchange->protection = agreement->protection;
     *agreement = (Agreement){0};
 
-    dh_free(steal_pointer(exchange->dh));
     exchange_step(exchange, EXCHANGE_AGREE);
 }
 
@@ -278,6 +301,9 @@ int exchange_agree(Exchange *exchange, Bytes request_bytes, Bytes response_bytes
         return r;
     r = owned_bytes_copy(response_bytes, &agreement.response);
     if (r < 0)
+        return r;
+    r = keys_note(exchange, &agreement.keys, reason);
+    if (r != 0)
         return r;
 
     agreement_take(exchange, &request, &response, &agreement);

@@ -57,7 +57,7 @@ static int no_such_child(uint32_t spi_in, Reason *reason)
                       "This exchange did not allocate the SPI 0x%08x, or gave it back", spi_in);
 }
 
-static int data_plane_refuse(const Exchange *exchange, int error, Reason *reason)
+static int data_plane_refuse(const Exchange *exchange, int error, const char *why, Reason *reason)
 {
     const char *name = dataplane_name(exchange->context->dataplane);
 
@@ -81,14 +81,13 @@ static int data_plane_refuse(const Exchange *exchange, int error, Reason *reason
                           "The SPI was given back before the Child SA was there");
     default:
         return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
-                          "The data plane \"%s\" did not take the Child SA: %s. See the logs "
-                          "of tred and tred-net",
-                          name, strerror(-error));
+                          "The data plane \"%s\" did not take the Child SA: %s", name,
+                          why[0] != '\0' ? why : strerror(-error));
     }
 }
 
 /* The data plane has answered. */
-static void child_answered(int error, void *userdata)
+static void child_answered(int error, const char *why, void *userdata)
 {
     Child *child = userdata;
     ChildAdded added = child->added;
@@ -99,7 +98,7 @@ static void child_answered(int error, void *userdata)
     if (error < 0) {
         child->installed = false;
         esp_keys_deinit(&child->keys);
-        r = data_plane_refuse(child->exchange, error, &reason);
+        r = data_plane_refuse(child->exchange, error, why, &reason);
     }
     added(r, reason.text, child->userdata);
 }
@@ -200,7 +199,7 @@ int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, vo
         child->added = NULL;
         child->installed = false;
         esp_keys_deinit(&child->keys);
-        return data_plane_refuse(exchange, r, reason);
+        return data_plane_refuse(exchange, r, "", reason);
     }
     return 0;
 }

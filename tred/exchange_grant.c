@@ -383,13 +383,30 @@ static int selectors_check(const char *which, const IkeTs *allowed, const IkeTs 
                       which, text, which);
 }
 
+/* The keys of a Child SA are no better kept than those of the IKE SA that they come from. */
+static int strength_check(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
+{
+    const Cipher *ike = exchange->suite.cipher, *esp = grant->suite.cipher;
+
+    if (exchange->context->stronger_child || esp->key_size <= ike->key_size)
+        return 0;
+    return reason_set(
+        reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
+        "The Child SA's cipher, %s, is stronger than the IKE SA's, %s, by which its "
+        "keys are made. Propose a stronger one for IKE, or set stronger-child = yes in "
+        "[data-plane] of tred.conf",
+        esp->name, ike->name);
+}
+
 /* Routes go where ts_r does, so what is checked of it holds for them. */
 int exchange_grant_judge(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
 {
     const ExchangeContext *context = exchange->context;
     int r;
 
-    r = selectors_check("local", context->allowed_local, &grant->ts_i, reason);
+    r = strength_check(exchange, grant, reason);
+    if (r == 0)
+        r = selectors_check("local", context->allowed_local, &grant->ts_i, reason);
     if (r == 0)
         r = selectors_check("remote", context->allowed_remote, &grant->ts_r, reason);
     return r != 0 ? r : addresses_check(exchange, grant, reason);

@@ -6,6 +6,7 @@
 #include "dataplane/transport.h"
 #include "tred/auth.h"
 #include "tred/exchange.h"
+#include "tred/keyoffer.h"
 #include "tred/keyschedule.h"
 
 enum {
@@ -48,7 +49,7 @@ struct Exchange {
     /* From the start. */
     uint64_t spi_i;
     uint8_t nonce_i[EXCHANGE_NONCE_SIZE];
-    Dh *dh; /* until Agree */
+    KeyOffer *offer; /* until a response to the IKE_AUTH request is authentic */
 
     /* From Agree. */
     uint64_t spi_r;
@@ -92,7 +93,7 @@ struct Exchange {
     uint8_t peer_auth_method;
     /* and what it turned out to be. */
     char peer_identity[FQDN_SIZE_MAX];
-    time_t peer_expires;
+    time_t peer_expires, peer_vouched;
 
     /* From OpenTransport. */
     bool has_transport;

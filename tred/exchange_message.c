@@ -206,6 +206,7 @@ int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, O
         r = keep(&exchange->auth_response, ret->first, (Bytes){ret->plain, ret->plain_size});
         if (r < 0)
             return r;
+        key_offer_unref(steal_pointer(exchange->offer)); /* the peer is who answered IKE_SA_INIT */
     }
     exchange_step(exchange, EXCHANGE_UNPROTECT);
     return 0;

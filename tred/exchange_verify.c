@@ -188,6 +188,14 @@ static int peer_auth_refuse(int error, uint8_t method, Reason *reason)
             "fit its certificate's key. Let it use RFC 7427 signatures with SHA-256 or SHA-384",
             method, ike_auth_method_name(method));
     }
+    if (error == AUTH_E_SHA1) {
+        return reason_set(
+            reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
+            "The SeGW signed with method %u (%s) and SHA-1, which the profile does "
+            "not have (TS 33.310 6.2.1b). Let it use RFC 7427 signatures with SHA-256 "
+            "or SHA-384",
+            method, ike_auth_method_name(method));
+    }
     if (error == AUTH_E_ENCODING) {
         return reason_set(reason, EXCHANGE_E_PEER_AUTH_FAILED,
                           "The SeGW's AUTH data does not parse");
@@ -257,6 +265,7 @@ int exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reason *reas
     if (r != 0)
         return r;
     exchange->peer_expires = verdict->expires;
+    exchange->peer_vouched = verdict->vouched;
     (void)snprintf(exchange->peer_identity, sizeof(exchange->peer_identity), "%s",
                    verdict->identity);
     return 0;

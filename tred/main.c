@@ -1,5 +1,6 @@
 /* tred: the trusted environment (tred(8)). */
 #include "base/commandline.h"
+#include "base/exitstatus.h"
 #include "base/log.h"
 #include "base/reason.h"
 #include "base/standard.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
-#include <sysexits.h>
 
 static const char usage[] = "Usage: tred [--config FILE]\n"
                             "The trusted environment: holds the device key in the TPM, signs and "
@@ -89,5 +89,8 @@ int main(int argc, char **argv)
     r = daemon_init(&daemon, &config);
     if (r == 0)
         r = daemon_run(&daemon);
-    return r < 0 ? EX_UNAVAILABLE : EX_OK;
+    /* The profile for SeGWs, or the interface's name. */
+    if (r == -EBADMSG || r == -EINVAL)
+        return EX_CONFIG;
+    return exit_status(r, EX_UNAVAILABLE);
 }

@@ -99,10 +99,10 @@ static int make_key(const char *label, size_t size, Secret **ret)
     return r;
 }
 
-static void sa_added(int error, void *userdata)
+static void sa_added(int error, const char *why, void *userdata)
 {
     if (error < 0) {
-        (void)fprintf(stderr, "the SA: %s\n", strerror(-error));
+        (void)fprintf(stderr, "the SA: %s (%s)\n", strerror(-error), why);
         (void)sd_event_exit(userdata, EXIT_FAILURE);
         return;
     }

@@ -106,7 +106,8 @@ class Mixed:
         self.net = TredNet().wait_for_socket()
         self.tred = Tred(world.device("ecdsa-p256"), **{"data-plane": {"mode": "user"}})
         self.tred.wait_for_name()
-        self.client = IkeClient(child={"proposals": arguments.suite})
+        self.client = IkeClient(ike={"proposals": "aes256gcm16-prfsha384-ecp384"},
+                                child={"proposals": arguments.suite})
         self.client.wait_for_state("established")
         self.address = INNER_IPV4
         self.esp_pids = [helper_of(self.tred.pid), self.segw.process.pid]

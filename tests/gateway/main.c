@@ -1,8 +1,9 @@
 /* responder: a SeGW by hand on UDP 500 and 4500.
  *
  *   responder --address IPV4 --identity FQDN --key FILE --certificates FILE [--ocsp FILE]...
- *             [--spoil-auth] [--assign IPV4] [--crowd]
+ *             [--spoil-auth] [--assign IPV4] [--crowd] [--forge]
  *
+ * With --forge somebody who knows no more than what is in clear answers IKE_SA_INIT first.
  * Key and certificates are PEM, the end entity's first; OCSP responses are DER. It says "ready",
  * and then what responder.h has it say, until it is killed. */
 #include "responder.h"
@@ -74,15 +75,11 @@ static bool ocsp_read(const char *path, ResponderOptions *options)
 static bool arguments_parse(int argc, char **argv, ResponderOptions *options, const char **address)
 {
     static const struct option known[] = {
-        {"address", required_argument, NULL, 'a'},
-        {"identity", required_argument, NULL, 'i'},
-        {"key", required_argument, NULL, 'k'},
-        {"certificates", required_argument, NULL, 'c'},
-        {"ocsp", required_argument, NULL, 'o'},
-        {"spoil-auth", no_argument, NULL, 's'},
-        {"assign", required_argument, NULL, 'A'},
-        {"crowd", no_argument, NULL, 'C'},
-        {0},
+        {"address", required_argument, NULL, 'a'}, {"identity", required_argument, NULL, 'i'},
+        {"key", required_argument, NULL, 'k'},     {"certificates", required_argument, NULL, 'c'},
+        {"ocsp", required_argument, NULL, 'o'},    {"spoil-auth", no_argument, NULL, 's'},
+        {"assign", required_argument, NULL, 'A'},  {"crowd", no_argument, NULL, 'C'},
+        {"forge", no_argument, NULL, 'F'},         {0},
     };
     bool good = true;
     int option;
@@ -107,6 +104,9 @@ static bool arguments_parse(int argc, char **argv, ResponderOptions *options, co
         case 's':
             options->spoil_auth = true;
             break;
+        case 'F':
+            options->forge = true;
+            break;
         case 'C':
             options->crowd = true;
             break;
@@ -120,8 +120,8 @@ static bool arguments_parse(int argc, char **argv, ResponderOptions *options, co
     return good && *address && options->identity && options->key && options->n_certificates > 0;
 }
 
-/* Answers one datagram; what is no request is passed over. */
-static void serve(Responder *responder, int fd, size_t marker)
+/* Answers one datagram; what is no request is passed over. A forger answers IKE_SA_INIT alone. */
+static void serve(Responder *responder, Responder *forger, int fd, size_t marker)
 {
     static uint8_t datagram[RESPONDER_MESSAGE_MAX], answer[MARKER_SIZE + RESPONDER_MESSAGE_MAX];
     struct sockaddr_in peer;
@@ -133,8 +133,10 @@ static void serve(Responder *responder, int fd, size_t marker)
     if (size < (ssize_t)marker || memcmp(datagram, (uint8_t[MARKER_SIZE]){0}, marker) != 0)
         return;
     memset(answer, 0, marker);
-    if (responder_answer(responder, (Bytes){datagram + marker, (size_t)size - marker},
-                         answer + marker, &answer_size) == 0)
+    const Bytes request = {datagram + marker, (size_t)size - marker};
+    if (forger && marker == 0 && responder_answer(forger, request, answer, &answer_size) == 0)
+        (void)sendto(fd, answer, answer_size, 0, (const struct sockaddr *)&peer, peer_size);
+    if (responder_answer(responder, request, answer + marker, &answer_size) == 0)
         (void)sendto(fd, answer, marker + answer_size, 0, (const struct sockaddr *)&peer,
                      peer_size);
 }
@@ -143,7 +145,7 @@ int main(int argc, char **argv)
 {
     ResponderOptions options = {.address = {10, 210, 0, 1}};
     const char *address = NULL;
-    Responder *responder;
+    Responder *responder, *forger;
     struct pollfd fds[2] = {{.events = POLLIN}, {.events = POLLIN}};
 
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
@@ -152,6 +154,7 @@ int main(int argc, char **argv)
         return 2;
     }
     responder = responder_new(&options);
+    forger = options.forge ? responder_new(&options) : NULL;
     fds[0].fd = socket_open(address, PORT);
     fds[1].fd = socket_open(address, NAT_PORT);
     if (!responder || secrets_init() < 0 || fds[0].fd < 0 || fds[1].fd < 0)
@@ -159,9 +162,9 @@ int main(int argc, char **argv)
     (void)puts("ready");
     while (poll(fds, 2, -1) > 0) {
         if (fds[0].revents & POLLIN)
-            serve(responder, fds[0].fd, 0);
+            serve(responder, forger, fds[0].fd, 0);
         if (fds[1].revents & POLLIN)
-            serve(responder, fds[1].fd, MARKER_SIZE);
+            serve(responder, forger, fds[1].fd, MARKER_SIZE);
     }
     responder_free(responder);
     return 1;

@@ -22,6 +22,7 @@ typedef struct ResponderOptions {
     bool spoil_auth;    /* one bit of the AUTH payload is wrong */
     uint8_t address[4]; /* that it assigns */
     bool crowd;         /* more of everything than anybody needs */
+    bool forge;         /* for main.c */
 } ResponderOptions;
 
 typedef struct Responder Responder;

@@ -126,3 +126,28 @@ class ImpostorTest(LabTest):
         _, client = self.answer_with()
         client.wait_for_state("established")
         self.assertTrue(has_interface())
+
+
+class AtOnceTest(LabTest):
+    """What comes in clear is said when it comes, and not when the patience for a better answer is over."""
+
+    PATIENT = {"retransmit-timeout": "60000", "retransmit-tries": "1"}
+
+    def test_no_proposal_chosen_is_said_at_once_with_the_time_that_a_better_answer_is_waited_for(self):
+        self.start_segw(proposals="aes256gcm16-prfsha384-ecp384")
+        self.start_tred()
+        client = self.start_client(ike={"proposals": "aes128gcm16-prfsha256-ecp256"},
+                                   connection=self.PATIENT)
+        client.wait_for(r"NO_PROPOSAL_CHOSEN \(14\): .*compare \[ike\].*Nobody vouches .* 60\.0 s in all")
+        self.assertEqual(client.get("State"), "connecting")
+
+    def test_a_port_where_nobody_listens_is_said_at_once(self):
+        self.start_tred()
+        client = self.start_client(connection=self.PATIENT)
+        client.wait_for(r"192\.0\.2\.1:500: Connection refused.*waited for")
+        self.assertEqual(client.get("State"), "connecting")
+
+    def test_a_rekey_that_is_refused_is_said(self):
+        gateway, _, client = self.establish()
+        gateway.control("--rekey", "--ike", "henb")
+        client.wait_for("wants to rekey, .*NO_ADDITIONAL_SAS")

@@ -28,9 +28,25 @@ class IkeSuiteTest(LabTest):
 class EspSuiteTest(LabTest):
     def negotiate(self, cipher):
         gateway, _, client = self.establish(segw={"esp_proposals": cipher},
+                                            ike={"proposals": "aes256gcm16-prfsha384-ecp384"},
                                             child={"proposals": cipher})
         self.assertIn(CIPHERS[cipher], client.get("EspSuite").upper())
         self.assertIn("INSTALLED, TUNNEL", gateway.sas())
+
+    STRONGER = {"ike": {"proposals": "aes128gcm16-prfsha256-ecp256"},
+                "child": {"proposals": "aes256gcm16"}}
+
+    def test_a_cipher_stronger_than_the_ike_sas_is_not_proposed(self):
+        self.start_segw(esp_proposals="aes256gcm16")
+        self.start_tred()
+        client = self.start_client(**self.STRONGER)
+        client.wait_for_state("idle", "waiting")
+        self.assertIn("stronger-child", client.get("LastError"))
+
+    def test_a_cipher_stronger_than_the_ike_sas_is_negotiated_where_that_is_configured(self):
+        _, _, client = self.establish(segw={"esp_proposals": "aes256gcm16"}, **self.STRONGER,
+                                      tred={"data-plane": {"mode": "none", "stronger-child": "yes"}})
+        self.assertIn("AES_GCM_16_256", client.get("EspSuite").upper())
 
 
 def add_ike_test(cipher, prf, group):

@@ -82,7 +82,8 @@ class StreamTest(TunnelTest):
 
 class SuiteTest(TunnelTest):
     def assert_crosses(self, suite):
-        self.tunnel(segw={"esp_proposals": suite}, child={"proposals": suite})
+        self.tunnel(segw={"esp_proposals": suite}, child={"proposals": suite},
+                    ike={"proposals": "aes256gcm16-prfsha384-ecp384"})
         for size in (0, 1, 15, 1300, 4000):
             self.assert_both_ways(HENB_INNER_IPV4, INNER_IPV4, size)
         self.assertTrue(transfer(HENB, SEGW, INNER_IPV4, MEGABYTE))
@@ -407,3 +408,17 @@ class PolicyTest(TunnelTest):
 
     def test_a_tunnel_from_more_than_allowed_local_is_refused_and_nothing_is_installed(self):
         self.assertIn(HENB_INNER_IPV4, self.refused(**{"allowed-local": "10.99.0.0/16"}))
+
+
+class RefusalTest(TunnelTest):
+    def test_what_the_kernel_does_not_take_is_named_in_the_last_error(self):
+        """The host has a route of its own to just what the SeGW grants."""
+        route = ["ip", "route", "add", INNER_IPV4, "dev", "wan"]
+        run(route, namespace=HENB)
+        self.addCleanup(run, [*route[:2], "del", *route[3:]], HENB)
+        self.start_segw()
+        self.start_tred(**USER)
+        client = self.start_client(child={"request-address": "ipv4"})
+        client.wait_for_state("idle", "waiting")
+        self.assertIn(f"a route to {INNER_IPV4}/32 can't be added for {INTERFACE}: File exists",
+                      client.get("LastError"))

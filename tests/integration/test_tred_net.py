@@ -176,7 +176,7 @@ class FalseEspTest(LabTest):
                             "while True:\n"
                             "    order = s.recv(4096)\n"
                             "    number = struct.unpack('!I', order[1:5])[0]\n"
-                            "    s.send(struct.pack('!BBII', 1, order[0], number, 12))")
+                            "    s.send(struct.pack('!BBIIH', 1, order[0], number, 12, 0))")
         client.wait_for("DataPlaneFailed")
         self.assertFalse(self.tred.find("The data plane failed"))
         self.assertEqual(self.tred.children(), [])

@@ -11,10 +11,11 @@ from lab.process import BIN, Process, scratch
 
 class Responder(Process):
     """`credential` is what it shows, with its intermediates; `key` what it signs with, `assign` the address
-    that it assigns; with `crowd`, it sends more of everything than anybody needs."""
+    that it assigns; with `crowd`, it sends more of everything than anybody needs;
+    with `forge`, somebody else answers IKE_SA_INIT before it does."""
 
     def __init__(self, credential, key=None, identity=SEGW_NAME, ocsp=(), spoil_auth=False,
-                 assign=None, crowd=False):
+                 assign=None, crowd=False, forge=False):
         folder = scratch("responder")
         shown, signing = folder / "certificates.pem", folder / "key.pem"
         shown.write_bytes(b"".join(each.pem() for each in [credential, *credential.intermediates()]))
@@ -28,6 +29,8 @@ class Responder(Process):
             options.append("--spoil-auth")
         if crowd:
             options.append("--crowd")
+        if forge:
+            options.append("--forge")
         if assign:
             options += ["--assign", assign]
         super().__init__("responder", [BIN / "responder", *options], namespace=SEGW)

@@ -13,8 +13,9 @@
 static void names_of_hosts_are_fqdns(void **state)
 {
     (void)state;
-    static const char *const good[] = {"a", "henb-1.example", "1.2.example", "A.B-C.example",
-                                       "xn--bcher-kva.example"};
+    static const char *const good[] = {
+        "a",         "henb-1.example", "1.2.example",          "A.B-C.example",
+        "192.0.2.a", "a.1b",           "xn--bcher-kva.example"};
 
     for (size_t i = 0; i < ELEMENTS(good); i++)
         assert_true(fqdn_is_valid(good[i], strlen(good[i])));
@@ -30,6 +31,17 @@ static void other_texts_are_not(void **state)
     for (size_t i = 0; i < ELEMENTS(bad); i++) {
         if (fqdn_is_valid(bad[i], strlen(bad[i])))
             fail_msg("\"%s\" was taken for an FQDN", bad[i]);
+    }
+}
+
+static void an_address_is_no_name(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = {"192.0.2.1", "256.0.0.1", "1", "1.2", "a.1"};
+
+    for (size_t i = 0; i < ELEMENTS(addresses); i++) {
+        if (fqdn_is_valid(addresses[i], strlen(addresses[i])))
+            fail_msg("\"%s\" was taken for an FQDN", addresses[i]);
     }
 }
 
@@ -65,6 +77,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_of_hosts_are_fqdns),
         cmocka_unit_test(other_texts_are_not),
+        cmocka_unit_test(an_address_is_no_name),
         cmocka_unit_test(a_zero_octet_is_no_part_of_a_name),
         cmocka_unit_test(octets_beyond_the_size_do_not_count),
         cmocka_unit_test(labels_and_names_have_their_limits),

@@ -222,6 +222,7 @@ static void answers_cross_unchanged(void **state)
         {.type = ORDER_OPEN, .number = 4, .error = -EEXIST, .reason = {"There is an interface"}},
         {.type = ORDER_SA_COUNTERS, .sa = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
         {.type = ORDER_PLANE_COUNTERS, .plane = {11, 12, 13, 14}},
+        {.type = ORDER_ADD_SA, .error = -EINVAL, .reason = {"an MTU of 1 can't be set"}},
         {.type = ORDER_REMOVE_SA, .error = -ENOENT},
         {.type = ORDER_SA_COUNTERS, .error = -ENOENT},
     };

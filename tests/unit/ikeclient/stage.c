@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ struct StageReply {
     TreReply reply;
     TreHandler handler;
     void *userdata;
+    char path[32];
     uint8_t octets[2][4096]; /* what the views in `reply` point to */
 };
 
@@ -63,21 +65,43 @@ static void fill_describe(const Stage *stage, TreReply *reply)
                                           .identity = "henb.example",
                                           .segw_identity = "segw.example",
                                           .data_plane = stage->data_plane,
+                                          .stronger_child = stage->stronger_child,
                                           .n_certificates = 1,
                                           .certificates = {BYTES_OF(certificate)},
                                           .n_anchors = 1,
                                           .anchors = {BYTES_OF(hash)}};
 }
 
+/* NULL for a call that is not for one. */
+static StageExchange *exchange_of(Stage *stage, const TreCall *call)
+{
+    unsigned number = 0;
+
+    if (!call->exchange)
+        return NULL;
+    assert_int_equal(sscanf(call->exchange, "/exchange/%u", &number), 1);
+    assert_true(number >= 1 && number <= stage->n_exchanges);
+    return &stage->exchanges[number - 1];
+}
+
+static const char *exchange_new(Stage *stage, StageReply *entry)
+{
+    assert_true(stage->n_exchanges < STAGE_EXCHANGES_MAX);
+    stage->exchanges[stage->n_exchanges++] = (StageExchange){.next_request_id = 1};
+    (void)snprintf(entry->path, sizeof(entry->path), "/exchange/%zu", stage->n_exchanges);
+    return entry->path;
+}
+
 static void fill_protect(Stage *stage, const TreCall *call, StageReply *entry)
 {
+    StageExchange *exchange = exchange_of(stage, call);
     bool response = call->protect.response;
     IkeHeader header = {.spi_i = SPI_I,
-                        .spi_r = TEST_SPI_R,
+                        .spi_r = exchange->spi_r,
                         .exchange_type = call->protect.exchange_type,
                         .flags = IKE_FLAG_INITIATOR | (response ? IKE_FLAG_RESPONSE : 0)};
 
-    header.message_id = response ? stage->peer_request_id : stage->next_request_id++;
+    header.message_id = response ? exchange->peer_request_id : exchange->next_request_id++;
     entry->reply.sealed.message_id = header.message_id;
     entry->reply.sealed.count = 1;
     entry->reply.sealed.datagrams[0] = seal(entry->octets[0], sizeof(entry->octets[0]), &header,
@@ -97,7 +121,7 @@ static void fill_unprotect(Stage *stage, const TreCall *call, StageReply *entry)
     entry->reply.opened.response = header.flags & IKE_FLAG_RESPONSE;
     entry->reply.opened.message_id = header.message_id;
     if (!entry->reply.opened.response)
-        stage->peer_request_id = header.message_id;
+        exchange_of(stage, call)->peer_request_id = header.message_id;
 }
 
 static int open_port(uint16_t *ret_port)
@@ -124,21 +148,25 @@ static int open_shared_socket(Stage *stage)
 }
 
 /* NULL, or the error that tred has for a call. */
-static const char *refusal(Stage *stage, TreMethod method)
+static const char *refusal(Stage *stage, const TreCall *call)
 {
+    const StageExchange *exchange = exchange_of(stage, call);
+    const TreMethod method = call->method;
+
     switch (method) {
+    case TRE_FORK:
     case TRE_OPEN_TRANSPORT:
     case TRE_ALLOCATE_SPI:
     case TRE_SIGN_AUTH:
-        if (!stage->agreed)
+        if (!exchange->agreed)
             return "WrongState";
         break;
     case TRE_VERIFY_PEER:
-        if (!stage->opened)
+        if (!exchange->opened)
             return "WrongState";
         break;
     case TRE_ADD_CHILD:
-        if (!stage->verified)
+        if (!exchange->verified)
             return "WrongState";
         break;
     default:
@@ -150,17 +178,21 @@ static const char *refusal(Stage *stage, TreMethod method)
     return error;
 }
 
-static void take_step(Stage *stage, TreMethod method)
+static void take_step(Stage *stage, const TreCall *call)
 {
-    stage->done[method]++;
-    if (method == TRE_BEGIN)
-        stage->agreed = stage->opened = stage->verified = false;
-    if (method == TRE_AGREE)
-        stage->agreed = true;
-    if (method == TRE_UNPROTECT)
-        stage->opened = true;
-    if (method == TRE_VERIFY_PEER)
-        stage->verified = true;
+    StageExchange *exchange = exchange_of(stage, call);
+    IkeHeader header;
+
+    stage->done[call->method]++;
+    if (call->method == TRE_AGREE) {
+        exchange->agreed = true;
+        assert_int_equal(ike_header_decode(call->agree.response, &header), 0);
+        exchange->spi_r = header.spi_r;
+    }
+    if (call->method == TRE_UNPROTECT)
+        exchange->opened = true;
+    if (call->method == TRE_VERIFY_PEER)
+        exchange->verified = true;
 }
 
 static void fill(Stage *stage, const TreCall *call, StageReply *entry)
@@ -173,10 +205,13 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
         fill_describe(stage, reply);
         break;
     case TRE_BEGIN:
-        reply->begun.exchange = "/exchange/1";
+        reply->begun.exchange = exchange_new(stage, entry);
         reply->begun.spi_i = SPI_I;
         reply->begun.nonce_i = nonce;
         reply->begun.ke_i = ke;
+        break;
+    case TRE_FORK:
+        reply->begun.exchange = exchange_new(stage, entry);
         break;
     case TRE_CHOOSE_GROUP:
         reply->ke_i = ke;
@@ -185,7 +220,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
         assert_true(call->agree.request.size <= sizeof(stage->agreed_request));
         memcpy(stage->agreed_request, call->agree.request.data, call->agree.request.size);
         stage->agreed_request_size = call->agree.request.size;
-        reply->suite = "SUITE";
+        reply->suite = stage->suite;
         break;
     case TRE_OPEN_TRANSPORT:
         stage->nat = call->remote.nat;
@@ -197,7 +232,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
     case TRE_SIGN_AUTH:
         reply->signed_.id_type = IKE_ID_FQDN;
         reply->signed_.id_data = (Bytes){(const uint8_t *)"henb.example", 12};
-        reply->signed_.auth_method = IKE_AUTH_DIGITAL_SIGNATURE;
+        reply->signed_.auth_method = stage->auth_method;
         reply->signed_.auth_data = ke;
         break;
     case TRE_PROTECT:
@@ -229,7 +264,7 @@ static int tre_stage_call(Tre *tre, const TreCall *call, TreHandler handler, voi
     stage->calls[stage->n_calls++] = call->method;
     if (!handler || stage->mute[call->method])
         return 0;
-    const char *error = refusal(stage, call->method);
+    const char *error = refusal(stage, call);
 
     StageReply *entry = calloc(1, sizeof(*entry));
     assert_non_null(entry);
@@ -244,7 +279,7 @@ static int tre_stage_call(Tre *tre, const TreCall *call, TreHandler handler, voi
         entry->reply.error = error;
         entry->reply.text = "refused by the stage";
     } else {
-        take_step(stage, call->method);
+        take_step(stage, call);
         fill(stage, call, entry);
     }
     while (*place)
@@ -348,12 +383,21 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
 
     unseal(datagram, &again, &first, &octets);
     assert_int_equal(ike_payloads_decode(first, octets, &payloads, NULL), 0);
+    const IkePayload *sa = ike_payloads_find(&payloads, IKE_PAYLOAD_SA);
+    IkeSaPayload proposed;
+    assert_non_null(sa);
+    assert_int_equal(ike_sa_decode(sa->body, &proposed), 0);
+    stage->esp_proposed = proposed.n_proposals;
     stage->saw_initial_contact =
         ike_payloads_notify(&payloads, IKE_NOTIFY_INITIAL_CONTACT, &notify);
     draft_begin(&draft);
     if (stage->auth_error != 0) {
         ike_chain_add_notify(&draft.chain, stage->auth_error, (Bytes){0});
     } else {
+        if (stage->more_payload != 0) {
+            ike_chain_open(&draft.chain, stage->more_payload, stage->more_critical);
+            ike_chain_close(&draft.chain);
+        }
         ike_chain_add_id(&draft.chain, IKE_PAYLOAD_IDR, &idr);
         ike_chain_add_auth(&draft.chain, IKE_AUTH_DIGITAL_SIGNATURE, BYTES_OF(auth));
         if (stage->child_error != 0) {
@@ -378,8 +422,9 @@ static void answer_informational(Stage *stage, const IkeHeader *header, Bytes da
     assert_int_equal(ike_payloads_decode(first, octets, &payloads, NULL), 0);
     if (ike_payloads_find(&payloads, IKE_PAYLOAD_DELETE))
         stage->saw_delete = true;
-    if (ike_payloads_notify(&payloads, IKE_NOTIFY_AUTHENTICATION_FAILED, &notify))
-        stage->saw_auth_failed = true;
+    stage->told = ike_payloads_error(&payloads, &notify) ? notify.type : 0;
+    stage->saw_auth_failed =
+        stage->saw_auth_failed || stage->told == IKE_NOTIFY_AUTHENTICATION_FAILED;
     draft_begin(&draft);
     stage_send_sealed(stage, IKE_INFORMATIONAL, true, header->message_id, &draft);
 }
@@ -392,6 +437,8 @@ void stage_segw(Stage *stage, Bytes datagram)
     assert_int_equal(ike_header_decode(datagram, &header), 0);
     if (header.flags & IKE_FLAG_RESPONSE)
         return;
+    if (header.exchange_type != IKE_SA_INIT && header.spi_r != TEST_SPI_R)
+        return; /* an IKE SA that only a forger knows of */
     if (header.exchange_type == IKE_SA_INIT && !stage->silent_init) {
         stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i,
                                               IKE_GROUP_ECP_256, NULL, NULL));
@@ -434,8 +481,9 @@ int stage_setup(Stage *stage)
 {
     *stage = (Stage){
         .tre = {tre_stage_call, tre_stage_forget},
-        .next_request_id = 1,
         .data_plane = "none",
+        .suite = "AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384",
+        .auth_method = IKE_AUTH_DIGITAL_SIGNATURE,
         .shared_socket = -1,
         .address = {10, 0, 0, 1},
     };

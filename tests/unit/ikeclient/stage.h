@@ -7,11 +7,24 @@
 
 #include <systemd/sd-event.h>
 
-enum { STAGE_CALLS_MAX = 512, STAGE_SPI_IN = 0x11223344, STAGE_SPI_OUT = 0x55667788 };
+enum {
+    STAGE_CALLS_MAX = 512,
+    STAGE_EXCHANGES_MAX = 128,
+    STAGE_SPI_IN = 0x11223344,
+    STAGE_SPI_OUT = 0x55667788,
+};
 
 typedef struct Stage Stage;
 
 typedef struct StageReply StageReply;
+
+/* An exchange of tred's: other calls are refused by its state. */
+typedef struct StageExchange {
+    uint64_t spi_r;
+    bool agreed, opened, verified;
+    uint32_t next_request_id;
+    uint32_t peer_request_id;
+} StageExchange;
 
 struct Stage {
     Tre tre; /* first */
@@ -22,8 +35,9 @@ struct Stage {
     /* what tred was asked, in order */
     size_t n_calls;
     TreMethod calls[STAGE_CALLS_MAX];
-    unsigned done[TRE_METHODS];    /* how many of each it did not refuse */
-    bool agreed, opened, verified; /* its exchange's state: other calls are refused by it */
+    unsigned done[TRE_METHODS]; /* how many of each it did not refuse */
+    StageExchange exchanges[STAGE_EXCHANGES_MAX];
+    size_t n_exchanges;
     /* how tred behaves: the error it refuses a method with, and how many times (0: for ever) */
     const char *refuse[TRE_METHODS];
     unsigned refusals[TRE_METHODS];
@@ -31,12 +45,12 @@ struct Stage {
     bool late[TRE_METHODS]; /* it answers other calls first */
     bool gone;              /* it is not on the bus */
     const char *data_plane;
+    const char *suite; /* that it agrees on */
+    bool stronger_child;
     int shared_socket; /* what OpenTransport gave last; -1: none */
     bool nat;          /* as OpenTransport was told */
     uint8_t agreed_request[2048];
     size_t agreed_request_size;
-    uint32_t next_request_id;
-    uint32_t peer_request_id;
 
     /* the SeGW */
     int fd, nat_fd; /* its ports 500 and 4500 */
@@ -56,8 +70,13 @@ struct Stage {
     uint16_t child_error;  /* … or grants no child, for this reason */
     bool wide_selectors;   /* it grants more than was asked for */
     bool no_configuration; /* it sends no CFG_REPLY */
+    uint8_t more_payload;  /* that its IKE_AUTH response has, too, empty; 0: none */
+    bool more_critical;    /* … with the critical bit */
+    uint16_t told;         /* the notify of the last INFORMATIONAL request; 0: none */
+    uint8_t auth_method;   /* that tred signs by */
     uint8_t address[4];    /* that it assigns */
     bool saw_delete, saw_auth_failed;
+    size_t esp_proposed;      /* how many proposals the last IKE_AUTH request has */
     bool saw_initial_contact; /* in the last IKE_AUTH request */
 };
 

@@ -118,6 +118,53 @@ static void a_bad_value_is_named_with_what_would_be_good(void **state)
     }
 }
 
+static void an_address_that_is_none_is_refused_with_what_to_write_instead(void **state)
+{
+    static const struct {
+        const char *value, *expected;
+    } wrong[] = {
+        {"\"192.0.2.1\"", "write 192.0.2.1, without quotation marks"},
+        {"\"segw.example\"", "write segw.example, without quotation marks"},
+        {"'192.0.2.1'", "write 192.0.2.1, without quotation marks"},
+        {"[2001:db8::1]", "write 2001:db8::1, without brackets"},
+        {"[2001:db8::1]:4500", "write 2001:db8::1, without brackets, and \"port = 4500\""},
+        {"192.0.2.1:500", "write 192.0.2.1, and \"port = 500\" in a line of its own"},
+        {"segw.example:500", "write segw.example, and \"port = 500\""},
+        {"192.0.2.256", "an IPv4 or IPv6 address, or a host name"},
+        {"192.0.2.1/24", "an IPv4 or IPv6 address, or a host name"},
+        {"segw example", "an IPv4 or IPv6 address, or a host name"},
+        {"\"", "an IPv4 or IPv6 address, or a host name"},
+        {"[", "an IPv4 or IPv6 address, or a host name"},
+        {":", "an IPv4 or IPv6 address, or a host name"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        _cleanup_(config_deinit) Config config = {0};
+        char text[128];
+        (void)snprintf(text, sizeof(text), "[segw]\naddress = %s\n", wrong[i].value);
+        assert_int_equal(load(&config, text), -EINVAL);
+        if (!strstr(reason.text, wrong[i].expected))
+            fail_msg("%s: %s", wrong[i].value, reason.text);
+    }
+}
+
+static void addresses_and_names_are_taken_as_they_stand(void **state)
+{
+    static const char *const good[] = {"192.0.2.1", "2001:db8::1",       "fe80::1%eth0",
+                                       "localhost", "segw.example.",     "segw_1.example",
+                                       "segw",      "1.segw.example.org"};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        _cleanup_(config_deinit) Config config = {0};
+        char text[128];
+        (void)snprintf(text, sizeof(text), "[segw]\naddress = %s\n", good[i]);
+        assert_int_equal(load(&config, text), 0);
+        assert_string_equal(config.segw_address, good[i]);
+    }
+}
+
 static void the_example_is_a_good_configuration(void **state)
 {
     _cleanup_(config_deinit) Config config = {0};
@@ -134,6 +181,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_key_reaches_its_place),
         cmocka_unit_test(a_file_without_an_address_says_what_is_missing),
         cmocka_unit_test(a_bad_value_is_named_with_what_would_be_good),
+        cmocka_unit_test(an_address_that_is_none_is_refused_with_what_to_write_instead),
+        cmocka_unit_test(addresses_and_names_are_taken_as_they_stand),
         cmocka_unit_test_prestate(the_example_is_a_good_configuration, argv[1]),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -278,6 +278,29 @@ static void a_connection_without_an_address_is_waited_out(void **state)
     stage_run_until(&f.stage, &f.established);
 }
 
+/* Without that the next attempt would be half a minute away, which no test waits for. */
+static void the_wait_begins_anew_after_a_connection(void **state)
+{
+    enum { FAILURES = 8 };
+    (void)state;
+
+    f.config.retransmit_tries = 1;
+    f.stage.silent_init = true;
+    for (int i = 0; i < FAILURES; i++) {
+        f.closed = false;
+        connection_open(f.connection);
+        stage_run_until(&f.stage, &f.closed);
+    }
+    f.stage.silent_init = false;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.established);
+    delete_from_segw(IKE_PROTOCOL_IKE);
+    f.closed = false;
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_WAITING);
+    assert_child_comes_back();
+}
+
 static void opening_again_makes_the_second_sa_before_the_first_is_gone(void **state)
 {
     (void)state;
@@ -425,6 +448,7 @@ int main(void)
         TEST(a_new_ike_sa_deleted_while_the_old_one_lingers_comes_back),
         TEST(a_second_connection_without_a_child_does_not_replace_one_that_has_it),
         TEST(a_connection_without_an_address_is_waited_out),
+        TEST(the_wait_begins_anew_after_a_connection),
         TEST(opening_again_makes_the_second_sa_before_the_first_is_gone),
         TEST(initial_contact_is_said_of_the_first_ike_sa_alone),
         TEST(a_first_ike_sa_that_is_deleted_carries_until_the_second_is_up),

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -17,6 +18,8 @@ typedef struct Fixture {
     Config config;
     IkeSa *sa;
     bool established, child_deleted, closed;
+    unsigned another, authentic;
+    int other_fd, true_fd, true_nat_fd;
     IkeSaEnd end;
     char reason[1024];
 } Fixture;
@@ -47,7 +50,22 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
     (void)snprintf(f.reason, sizeof(f.reason), "%s", reason);
 }
 
-static const IkeSaHandlers handlers = {on_established, on_child_deleted, on_closed};
+static void on_another(void *userdata, IkeSa *sa)
+{
+    (void)userdata;
+    (void)sa;
+    f.another++;
+}
+
+static void on_authentic(void *userdata, IkeSa *sa)
+{
+    (void)userdata;
+    (void)sa;
+    f.authentic++;
+}
+
+static const IkeSaHandlers handlers = {on_another, on_authentic, on_established, on_child_deleted,
+                                       on_closed};
 
 static int setup(void **state)
 {
@@ -127,7 +145,7 @@ static void the_calls_to_tred_have_the_order_of_the_call_flow(void **state)
     assert_true(info.established);
     assert_non_null(info.children);
     assert_string_equal(info.segw_identity, "segw.example");
-    assert_string_equal(info.suite, "SUITE");
+    assert_string_equal(info.suite, f.stage.suite);
 }
 
 static void segw_with_nat_detection(Stage *stage, Bytes datagram)
@@ -252,7 +270,7 @@ static void a_segw_without_nat_detection_is_no_peer_for_a_user_space_data_plane(
     (void)state;
     f.stage.data_plane = "user";
     start();
-    assert_failed_with("does not know ESP in UDP");
+    assert_failed_with("can't do ESP in UDP");
     assert_int_equal(stage_count(&f.stage, TRE_SIGN_AUTH), 0);
 }
 
@@ -392,12 +410,98 @@ static void an_unauthenticated_error_is_waited_out_then_reported(void **state)
     assert_int_equal(f.stage.received, f.config.retransmit_tries);
 }
 
-static void a_silent_ike_auth_is_given_up(void **state)
+static void silence_is_blamed_on_the_way(void **state)
+{
+    (void)state;
+    f.stage.silent_init = true;
+    start();
+    assert_failed_with("that UDP port");
+}
+
+/* What came says more than that nothing else did. */
+static void an_answer_that_tred_refuses_is_the_reason_and_not_the_way(void **state)
+{
+    (void)state;
+    f.stage.refuse[TRE_AGREE] = "SuiteNotAllowed";
+    start();
+    assert_failed_with("tred refused (SuiteNotAllowed)");
+    assert_null(strstr(f.reason, "UDP port"));
+}
+
+static void a_silent_ike_auth_after_an_answer_to_ike_sa_init_is_told_from_silence(void **state)
 {
     (void)state;
     f.stage.silent_auth = true;
     start();
-    assert_failed_with("IKE_AUTH");
+    assert_failed_with("the SeGW answered IKE_SA_INIT, but not IKE_AUTH");
+}
+
+/* It is kept for the last line; that it is said at once is for the integration tests to see. */
+static void the_first_answer_that_is_no_good_is_told_once(void **state)
+{
+    (void)state;
+    f.stage.segw = segw_that_takes_nothing;
+    start();
+    while (!f.sa->hinted)
+        stage_turn(&f.stage);
+    assert_false(f.closed);
+    assert_non_null(strstr(f.sa->hint.text, "compare [ike] and [child] proposals"));
+}
+
+static void refuse_us(uint8_t auth_method)
+{
+    f.stage.auth_method = auth_method;
+    f.stage.auth_error = IKE_NOTIFY_AUTHENTICATION_FAILED;
+    start();
+    assert_failed_with("AUTHENTICATION_FAILED");
+}
+
+static void no_common_hash_is_named_where_the_segw_refuses_our_auth(void **state)
+{
+    (void)state;
+    refuse_us(IKE_AUTH_ECDSA_SHA256_P256);
+    assert_non_null(strstr(f.reason, "announced no hashes (RFC 7427 4)"));
+    assert_non_null(strstr(f.reason, "method 9"));
+}
+
+static void with_a_common_hash_none_is_named(void **state)
+{
+    (void)state;
+    refuse_us(IKE_AUTH_DIGITAL_SIGNATURE);
+    assert_null(strstr(f.reason, "RFC 7427"));
+}
+
+static void a_segw_that_wants_eap_is_told_so_and_its_certificate_is_not_blamed(void **state)
+{
+    (void)state;
+    f.stage.more_payload = IKE_PAYLOAD_EAP;
+    start();
+    assert_failed_with("it wants EAP");
+    assert_true(f.stage.saw_delete);
+}
+
+static void assert_unreadable_response_is_told(uint16_t notify)
+{
+    f.stage.refuse[TRE_VERIFY_PEER] = "Malformed";
+    start();
+    assert_failed_with("does not parse");
+    assert_int_equal(f.stage.told, notify);
+}
+
+/* RFC 7296 2.21.2: it takes us for established. */
+static void a_segw_whose_ike_auth_response_does_not_parse_is_told(void **state)
+{
+    (void)state;
+    f.stage.more_payload = IKE_PAYLOAD_KE; /* an empty one is none */
+    assert_unreadable_response_is_told(IKE_NOTIFY_INVALID_SYNTAX);
+}
+
+static void so_is_one_that_sends_a_critical_payload_that_we_do_not_know(void **state)
+{
+    (void)state;
+    f.stage.more_payload = 200;
+    f.stage.more_critical = true;
+    assert_unreadable_response_is_told(IKE_NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD);
 }
 
 static void a_segw_that_refuses_us_is_reported(void **state)
@@ -703,7 +807,7 @@ static void a_refused_port_causes_a_check_that_ends_a_dead_sa(void **state)
     (void)state;
     establish();
     f.stage.segw = segw_that_is_dead;
-    ike_sa_hint(f.sa, 0, "the network says: Connection refused");
+    ike_sa_hint(f.sa, "the network says: Connection refused");
     stage_run_until(&f.stage, &f.closed);
     assert_int_equal(f.end, IKE_SA_LOST);
 }
@@ -832,11 +936,114 @@ static void a_vanished_tred_ends_the_sa_that_it_held(void **state)
     assert_int_equal(f.end, IKE_SA_LOST);
 }
 
+/* ---- strength ---- */
+
+static void a_child_stronger_than_the_ike_sa_is_not_proposed(void **state)
+{
+    (void)state;
+    f.stage.suite = "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256";
+    establish();
+    assert_int_equal(f.stage.esp_proposed, 2); /* of four: AES-128 with GCM and with CBC */
+}
+
+static void it_is_where_that_is_configured(void **state)
+{
+    (void)state;
+    f.stage.suite = "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256";
+    f.stage.stronger_child = true;
+    establish();
+    assert_int_equal(f.stage.esp_proposed, f.config.esp_offer.n_proposals);
+}
+
+static void without_any_other_child_the_reason_is_said_and_nothing_sent(void **state)
+{
+    char problem[PROPOSALS_PROBLEM_SIZE];
+    (void)state;
+
+    f.stage.suite = "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256";
+    assert_int_equal(proposals_parse("aes256gcm16, chacha20poly1305", IKE_PROTOCOL_ESP,
+                                     &f.config.esp_offer, problem),
+                     0);
+    start();
+    assert_failed_with("stronger-child");
+    assert_int_equal(stage_count(&f.stage, TRE_PROTECT), 0);
+}
+
+/* ---- other ports of the SeGW's (RFC 7296 2.11, 2.23) ---- */
+
+/* What the SeGW sends goes from a port of its own to where the last datagram came from. */
+static void use_other_port(Stage *stage, int *fd)
+{
+    Endpoint any = endpoint_of("127.0.0.1", 0);
+
+    *fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(*fd, &any.any, endpoint_size(&any)), 0);
+    f.true_fd = stage->fd;
+    f.true_nat_fd = stage->nat_fd;
+}
+
+static void segw_that_answers_from_elsewhere(Stage *stage, Bytes datagram)
+{
+    stage->fd = stage->nat_fd = f.other_fd;
+    stage_segw(stage, datagram);
+    stage->fd = f.true_fd;
+    stage->nat_fd = f.true_nat_fd;
+}
+
+static void the_segw_may_answer_from_another_port(void **state)
+{
+    (void)state;
+    use_other_port(&f.stage, &f.other_fd);
+    f.stage.segw = segw_that_answers_from_elsewhere;
+    establish();
+    (void)close(f.other_fd);
+}
+
+static void a_request_from_another_port_is_answered_there(void **state)
+{
+    uint8_t octets[256];
+    Draft draft;
+    (void)state;
+
+    establish();
+    use_other_port(&f.stage, &f.other_fd);
+    f.stage.fd = f.stage.nat_fd = f.other_fd;
+    draft_begin(&draft);
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
+    f.stage.fd = f.true_fd;
+    f.stage.nat_fd = f.true_nat_fd;
+    stage_settle(&f.stage);
+    assert_true(recv(f.other_fd, octets, sizeof(octets), MSG_DONTWAIT) > 0);
+    (void)close(f.other_fd);
+}
+
+static void an_answer_to_ike_sa_init_from_another_address_is_none(void **state)
+{
+    Endpoint other = endpoint_of("127.0.0.2", 0);
+    (void)state;
+
+    f.other_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(f.other_fd, &other.any, endpoint_size(&other)), 0);
+    f.true_fd = f.stage.fd;
+    f.true_nat_fd = f.stage.nat_fd;
+    f.stage.segw = segw_that_answers_from_elsewhere;
+    start();
+    assert_failed_with("no answer to IKE_SA_INIT");
+    assert_int_equal(stage_count(&f.stage, TRE_AGREE), 0);
+    (void)close(f.other_fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_child_stronger_than_the_ike_sa_is_not_proposed),
+        TEST(it_is_where_that_is_configured),
+        TEST(without_any_other_child_the_reason_is_said_and_nothing_sent),
+        TEST(the_segw_may_answer_from_another_port),
+        TEST(a_request_from_another_port_is_answered_there),
+        TEST(an_answer_to_ike_sa_init_from_another_address_is_none),
         TEST(tred_is_told_of_a_nat_where_there_is_one),
         TEST(tred_is_told_of_no_nat_where_there_is_none),
         TEST(what_ike_auth_needs_is_asked_for_along_with_agree),
@@ -855,7 +1062,15 @@ int main(void)
         TEST(a_retransmission_is_the_same_octets),
         TEST(silence_is_given_up_after_the_configured_tries),
         TEST(an_unauthenticated_error_is_waited_out_then_reported),
-        TEST(a_silent_ike_auth_is_given_up),
+        TEST(silence_is_blamed_on_the_way),
+        TEST(an_answer_that_tred_refuses_is_the_reason_and_not_the_way),
+        TEST(a_silent_ike_auth_after_an_answer_to_ike_sa_init_is_told_from_silence),
+        TEST(the_first_answer_that_is_no_good_is_told_once),
+        TEST(no_common_hash_is_named_where_the_segw_refuses_our_auth),
+        TEST(with_a_common_hash_none_is_named),
+        TEST(a_segw_that_wants_eap_is_told_so_and_its_certificate_is_not_blamed),
+        TEST(a_segw_whose_ike_auth_response_does_not_parse_is_told),
+        TEST(so_is_one_that_sends_a_critical_payload_that_we_do_not_know),
         TEST(a_segw_that_refuses_us_is_reported),
         TEST(a_segw_that_does_not_verify_is_told_and_nothing_is_installed),
         TEST(selectors_that_we_did_not_offer_end_in_a_delete),

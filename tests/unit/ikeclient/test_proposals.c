@@ -289,9 +289,46 @@ static void two_alternatives_are_no_answer(void **state)
     assert_int_equal(proposals_accept_esp(&offer, &answer, &choice), -EBADMSG);
 }
 
+static void a_suites_key_is_that_of_its_cipher(void **state)
+{
+    (void)state;
+    assert_int_equal(proposals_suite_key("AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256"), 16);
+    assert_int_equal(proposals_suite_key("AES_CBC_256/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256"), 32);
+    assert_int_equal(proposals_suite_key("CHACHA20_POLY1305/PRF_HMAC_SHA2_256/CURVE25519"), 32);
+    assert_int_equal(proposals_suite_key("AES_GCM_16/PRF_HMAC_SHA2_256"), 0);
+    assert_int_equal(proposals_suite_key("ECP_256"), 0);
+    assert_int_equal(proposals_suite_key(""), 0);
+}
+
+static void limit(const char *text, size_t most, size_t proposals, size_t first_transforms)
+{
+    IkeSaPayload offer;
+
+    assert_int_equal(proposals_parse(text, IKE_PROTOCOL_ESP, &offer, problem), 0);
+    assert_int_equal(proposals_limit_key(&offer, most), proposals > 0);
+    assert_int_equal(offer.n_proposals, proposals);
+    for (size_t i = 0; i < proposals; i++)
+        assert_int_equal(offer.proposals[i].number, i + 1);
+    if (proposals > 0)
+        assert_int_equal(offer.proposals[0].n_transforms, first_transforms);
+}
+
+static void ciphers_with_a_longer_key_are_taken_out_of_an_offer(void **state)
+{
+    (void)state;
+    limit("aes256gcm16, aes128gcm16, chacha20poly1305, aes128-sha256", 16, 2, 2);
+    limit("aes256gcm16, aes128gcm16, chacha20poly1305, aes128-sha256", 32, 4, 2);
+    limit("aes128gcm16-aes256gcm16", 16, 1, 2);
+    limit("aes128-aes256-sha256", 16, 1, 3);
+    limit("aes256gcm16, chacha20poly1305", 16, 0, 0);
+    limit("aes128gcm16", 0, 0, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_suites_key_is_that_of_its_cipher),
+        cmocka_unit_test(ciphers_with_a_longer_key_are_taken_out_of_an_offer),
         cmocka_unit_test(an_ike_proposal_is_its_transforms_in_order),
         cmocka_unit_test(proposals_are_numbered_from_one),
         cmocka_unit_test(a_missing_prf_is_that_of_the_integrity_algorithm),

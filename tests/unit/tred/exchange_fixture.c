@@ -189,7 +189,7 @@ InitSpec play_response_spec(Play *play)
     };
 }
 
-static Bytes init_build(const InitSpec *spec, uint8_t *buffer)
+Bytes init_build(const InitSpec *spec, uint8_t *buffer)
 {
     IkeChain chain;
     Writer writer;

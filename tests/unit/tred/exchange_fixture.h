@@ -112,6 +112,9 @@ IkeSaPayload play_sa(uint16_t group);
  * are derived as it is built, from the exchange's current KE. */
 InitSpec play_request_spec(const Play *play);
 InitSpec play_response_spec(Play *play);
+/* An IKE_SA_INIT message, into `buffer` (PLAY_MESSAGE_MAX octets). */
+Bytes init_build(const InitSpec *spec, uint8_t *buffer);
+
 void play_request_build(Play *play, const InitSpec *spec);
 void play_response_build(Play *play, const InitSpec *spec);
 

@@ -364,6 +364,8 @@ static void rsa_without_pss_verifies_with_every_hash_but_sha1(void **state)
     Octets sha1 = library_sign(keys->rsa, "SHA1", false, 0);
     Octets sha1_data = digital_signature("300d06092a864886f70d0101050500", &sha1);
 
+    assert_int_equal(verify(keys->rsa, IKE_AUTH_RSA, &sha1), AUTH_E_SHA1);
+    sha1.data[0] ^= 1; /* with another key it is none */
     assert_int_equal(verify(keys->rsa, IKE_AUTH_RSA, &sha1), AUTH_E_SIGNATURE);
     assert_int_equal(verify(keys->rsa, IKE_AUTH_DIGITAL_SIGNATURE, &sha1_data), AUTH_E_METHOD);
 }

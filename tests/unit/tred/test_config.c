@@ -58,6 +58,7 @@ static void a_segw_name_is_enough(void **state)
     assert_string_equal(result.config.certificates, "/var/lib/tred/device.crt");
     assert_string_equal(result.config.anchors, "/var/lib/tred/segw-anchors.pem");
     assert_int_equal(result.config.max_exchanges, 16);
+    assert_int_equal(result.config.verify_seconds, 60);
     assert_int_equal(result.config.data_plane, DATAPLANE_AUTO);
     assert_string_equal(result.config.interface, "segw0");
     assert_int_equal(result.config.allowed_remote.n_selectors, 2);
@@ -112,6 +113,8 @@ static void a_segw_name_that_is_no_fqdn_is_refused(void **state)
     (void)state;
     assert_refused("[segw]\nname = segw example\n", "name");
     assert_refused("[segw]\nname = *.example.org\n", "name");
+    assert_refused("[segw]\nname = 192.0.2.1\n", "and no address");
+    assert_refused("[segw]\nname = 2001:db8::1\n", "and no address");
 }
 
 static void limits_of_exchanges_are_kept(void **state)

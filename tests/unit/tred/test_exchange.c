@@ -8,6 +8,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,17 +20,17 @@ enum { NO = -1 };
 /* clang-format off */
 static const int expected[EXCHANGE_STATES][EXCHANGE_CALLS] = {
     /* ChooseGroup, Agree, SignAuth, Protect, Unprotect, VerifyPeer, OpenTransport, AllocateSpi, AddChild,
-     * RemoveChild */
-    [EXCHANGE_BEGUN] = {EXCHANGE_BEGUN, EXCHANGE_AGREED, NO, NO, NO, NO, NO, NO, NO, NO},
+     * RemoveChild, Fork */
+    [EXCHANGE_BEGUN] = {EXCHANGE_BEGUN, EXCHANGE_AGREED, NO, NO, NO, NO, NO, NO, NO, NO, NO},
     [EXCHANGE_AGREED] = {NO, NO, EXCHANGE_SIGNED, NO, NO, NO, EXCHANGE_AGREED, EXCHANGE_AGREED, NO,
-        EXCHANGE_AGREED},
+        EXCHANGE_AGREED, EXCHANGE_AGREED},
     /* VerifyPeer from its beginning to its end. */
     [EXCHANGE_SIGNED] = {NO, NO, NO, EXCHANGE_SIGNED, EXCHANGE_SIGNED, EXCHANGE_VERIFIED, EXCHANGE_SIGNED,
-        EXCHANGE_SIGNED, NO, EXCHANGE_SIGNED},
-    [EXCHANGE_VERIFYING] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
+        EXCHANGE_SIGNED, NO, EXCHANGE_SIGNED, EXCHANGE_SIGNED},
+    [EXCHANGE_VERIFYING] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
     [EXCHANGE_VERIFIED] = {NO, NO, NO, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, NO, NO,
-        EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED},
-    [EXCHANGE_REFUSED] = {NO, NO, NO, EXCHANGE_REFUSED, EXCHANGE_REFUSED, NO, NO, NO, NO, NO},
+        EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, NO},
+    [EXCHANGE_REFUSED] = {NO, NO, NO, EXCHANGE_REFUSED, EXCHANGE_REFUSED, NO, NO, NO, NO, NO, NO},
 };
 /* clang-format on */
 
@@ -117,6 +119,15 @@ static int call_open_transport(Play *play)
     return exchange_open_transport(play->exchange, &remote, false, &fd, &play->reason);
 }
 
+static int call_fork(Play *play)
+{
+    Exchange *fork = NULL;
+    int r = exchange_fork(play->exchange, &fork, &play->reason);
+
+    exchange_free(fork);
+    return r;
+}
+
 static int call_make(Play *play, ExchangeCall call)
 {
     uint32_t spi = 0;
@@ -142,6 +153,8 @@ static int call_make(Play *play, ExchangeCall call)
         return play_add_child(play, play->spi_in);
     case EXCHANGE_REMOVE_CHILD:
         return exchange_remove_child(play->exchange, spi_any(play), &play->reason);
+    case EXCHANGE_FORK:
+        return call_fork(play);
     default:
         fail();
     }
@@ -269,6 +282,34 @@ static void exchanges_leave_the_context_in_any_order(void **state)
     assert_null(bench.context.exchanges);
 }
 
+/* No descriptor is left: the kernel gives out the lowest one, so the limit stands below that. */
+static void without_a_descriptor_open_transport_says_so_and_may_be_called_again(void **state)
+{
+    struct rlimit limit, none;
+    int lowest = dup(STDIN_FILENO);
+    Play play;
+
+    (void)state;
+    assert_true(lowest >= 0);
+    assert_int_equal(close(lowest), 0);
+    play_to(&play, EXCHANGE_AGREED);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    for (unsigned few = 0; few < 4; few++) { /* the first, the second … of those that it takes */
+        none.rlim_cur = (rlim_t)lowest + few;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        int r = call_open_transport(&play);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        if (r == 0)
+            break;
+        assert_int_equal(r, EXCHANGE_E_OUT_OF_RESOURCES);
+        assert_int_equal(exchange_state(play.exchange), EXCHANGE_AGREED);
+        assert_int_not_equal(few, 3);
+    }
+    assert_int_equal(call_open_transport(&play), EXCHANGE_E_WRONG_STATE); /* it is there */
+    play_deinit(&play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +319,7 @@ int main(void)
         cmocka_unit_test(a_group_outside_the_profile_is_refused),
         cmocka_unit_test(a_new_group_keeps_spi_and_nonce_and_changes_the_ke),
         cmocka_unit_test(the_fifth_change_of_group_is_refused),
+        cmocka_unit_test(without_a_descriptor_open_transport_says_so_and_may_be_called_again),
         cmocka_unit_test(exchanges_leave_the_context_in_any_order),
     };
 

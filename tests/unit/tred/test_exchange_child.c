@@ -5,6 +5,7 @@
 #include "tred/exchange_internal.h"
 
 #include <netinet/in.h>
+#include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -75,6 +76,23 @@ static void spis_are_not_reserved_and_all_different(void **state)
     }
 }
 
+static void an_exchange_that_is_over_leaves_nothing_in_the_secure_heap(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 2; round++) { /* the first lets OpenSSL take what it keeps */
+        const size_t used = CRYPTO_secure_used();
+        Play other;
+
+        play_to(&other, EXCHANGE_SIGNED);
+        play_offer_child(&other);
+        assert_int_equal(negotiate(&other), 0);
+        assert_true(CRYPTO_secure_used() > used);
+        play_deinit(&other);
+        if (round > 0)
+            assert_int_equal(CRYPTO_secure_used(), used);
+    }
+}
+
 static void the_ninth_spi_is_refused_until_one_is_given_back(void **state)
 {
     Play *play = *state;
@@ -127,6 +145,25 @@ static void the_keys_are_not_handed_out_twice(void **state)
     assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
     assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, &play->reason), 0);
     assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
+}
+
+/* A plane that was lost refuses at once; what it may have sent with the keys nobody knows. */
+static void keys_that_the_data_plane_refused_are_not_handed_out_again(void **state)
+{
+    _cleanup_(dataplane_closep) DataPlane *lost = NULL;
+    DataPlane *working = bench.context.dataplane;
+    const DataPlaneOptions options = {
+        .mode = DATAPLANE_KERNEL, .interface = "segw0", .net_socket = "/nonexistent"};
+    ChildStatus children[EXCHANGE_CHILDREN_MAX];
+    Play *play = *state;
+
+    assert_int_equal(dataplane_begin(&options, &lost, &play->reason), 0);
+    bench.context.dataplane = lost;
+    assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_DATA_PLANE_FAILED);
+    bench.context.dataplane = working;
+    assert_int_equal(exchange_children(play->exchange, children), 0);
+    assert_null(play->exchange->children[0].keys.encr_i);
+    assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_KEYS_USED);
 }
 
 static void removing_a_child_wipes_its_keys_and_forgets_its_spi(void **state)
@@ -577,17 +614,52 @@ static void of_many_selectors_the_first_ones_are_taken(void **state)
     assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
+/* The IKE SA has AES-128. */
+static void offer_cipher(Play *play, uint16_t id, uint16_t key_length)
+{
+    IkeTransform *const ciphers[] = {&play->child_asked.sa.proposals[0].transforms[0],
+                                     &play->child_granted.sa.proposals[0].transforms[0]};
+
+    for (size_t i = 0; i < ELEMENTS(ciphers); i++) {
+        assert_int_equal(ciphers[i]->type, IKE_TRANSFORM_ENCR);
+        ciphers[i]->id = id;
+        ciphers[i]->key_length = key_length;
+    }
+}
+
+static void a_child_with_a_longer_key_than_the_ike_sa_is_refused(void **state)
+{
+    Play *play = *state;
+
+    offer_cipher(play, IKE_ENCR_AES_GCM_16, 256);
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+    assert_non_null(strstr(play->reason.text, "stronger-child"));
+    bench.context.stronger_child = true;
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+    bench.context.stronger_child = false;
+}
+
+static void so_is_one_whose_key_length_is_no_attribute(void **state)
+{
+    Play *play = *state;
+
+    offer_cipher(play, IKE_ENCR_CHACHA20_POLY1305, 0);
+    assert_refused(play, EXCHANGE_E_SUITE_NOT_ALLOWED);
+}
+
 #define VERIFIED(test) cmocka_unit_test_setup_teardown(test, verified, end)
 #define OFFERING(test) cmocka_unit_test_setup_teardown(test, offering, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        VERIFIED(an_exchange_that_is_over_leaves_nothing_in_the_secure_heap),
         VERIFIED(spis_are_not_reserved_and_all_different),
         VERIFIED(the_ninth_spi_is_refused_until_one_is_given_back),
         VERIFIED(both_sides_derive_the_same_esp_keys),
         VERIFIED(spis_and_suite_are_those_of_the_messages),
         VERIFIED(the_keys_are_not_handed_out_twice),
+        VERIFIED(keys_that_the_data_plane_refused_are_not_handed_out_again),
         VERIFIED(removing_a_child_wipes_its_keys_and_forgets_its_spi),
         VERIFIED(the_auth_messages_are_let_go_once_the_child_is_added),
         VERIFIED(an_spi_that_was_not_allocated_is_no_child),
@@ -623,6 +695,8 @@ int main(void)
         OFFERING(an_address_that_nobody_asked_for_is_passed_over),
         OFFERING(no_address_is_taken_where_none_was_asked_for),
         OFFERING(without_a_request_for_an_address_there_need_be_none),
+        OFFERING(a_child_with_a_longer_key_than_the_ike_sa_is_refused),
+        OFFERING(so_is_one_whose_key_length_is_no_attribute),
         OFFERING(of_many_addresses_the_first_two_are_taken),
         OFFERING(of_many_selectors_the_first_ones_are_taken),
     };

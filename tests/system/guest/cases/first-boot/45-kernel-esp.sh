@@ -51,8 +51,11 @@ check "1,100 more follow" ping -q -c 1100 -i 0.002 -W $patience "$core_ipv4"
 check "it is sent again" send_esp_again "$packet"
 check "tred counts one replay, left of the window" eventually 10 child_shows Replays 1
 
+# The IKE SA has AES-128.
+product_configure auto "$segw_direct" "stronger-child = yes"
+check "a tunnel may have a stronger cipher than its IKE SA" tunnel_up
 for esp_proposals in aes256gcm16-esn aes128-sha256-esn aes256-sha256-esn chacha20poly1305-esn; do
-    product_configure auto "$segw_direct"
+    product_configure auto "$segw_direct" "stronger-child = yes"
     check "the tunnel comes up with $esp_proposals" tunnel_again
     check "packets cross, IPv4 and IPv6" core_answers
 done

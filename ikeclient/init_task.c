@@ -1,0 +1,420 @@
+/* The task that leads from nothing to keys (steps 1 and 2 of the call flow): IKE_SA_INIT. Nobody
+ * vouches for an answer to it, so that all that could be the peer's are kept until one of them
+ * turns out to be, by an authentic answer to IKE_AUTH (RFC 7296 2.4). */
+#include "base/log.h"
+#include "base/reason.h"
+#include "ikeclient/ike_sa_internal.h"
+#include "ikeclient/proposals.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct InitTask {
+    Task task;      /* first */
+    size_t awaited; /* answers to the first calls */
+    uint16_t group; /* that ChooseGroup was asked for */
+    size_t answer;  /* that tred looks at */
+} InitTask;
+
+/* ---- answers ---- */
+
+void init_state_free(InitState *init)
+{
+    if (!init)
+        return;
+    for (size_t i = 0; i < init->n_answers; i++)
+        free(init->answers[i].octets);
+    free(init->request);
+    free(init);
+}
+
+/* Keeps a copy. 0 or -ENOMEM. */
+static int keep(Bytes octets, uint8_t **ret, size_t *ret_size)
+{
+    uint8_t *copy = malloc(octets.size);
+
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, octets.data, octets.size);
+    free(*ret);
+    *ret = copy;
+    *ret_size = octets.size;
+    return 0;
+}
+
+/* NULL, and the answer is the last one of those that are kept; or why it is not. */
+static const char *answer_keep(InitState *init, Bytes datagram, const InitResponse *judged)
+{
+    InitAnswer *answer = &init->answers[init->n_answers];
+
+    for (size_t i = 0; i < init->n_answers; i++) {
+        if (bytes_equal(datagram, (Bytes){init->answers[i].octets, init->answers[i].size}))
+            return "an answer to IKE_SA_INIT that we have";
+    }
+    if (init->n_answers == INIT_ANSWERS_MAX)
+        return "one more answer to IKE_SA_INIT after several";
+    *answer = (InitAnswer){.judged = *judged};
+    if (keep(datagram, &answer->octets, &answer->size) < 0)
+        return "no memory for it";
+    init->n_answers++;
+    return NULL;
+}
+
+static void answer_drop(InitState *init, size_t index)
+{
+    free(init->answers[index].octets);
+    memmove(&init->answers[index], &init->answers[index + 1],
+            (--init->n_answers - index) * sizeof(init->answers[0]));
+}
+
+InitState *init_state_for_rival(IkeSa *sa)
+{
+    InitState *init = sa->init, *ret = NULL;
+    size_t i = 0;
+
+    while (init && i < init->n_answers && init->answers[i].taken)
+        i++;
+    if (!init || i == init->n_answers || !(ret = calloc(1, sizeof(*ret))))
+        return NULL;
+    init->answers[i].taken = true;
+    const Bytes request = {init->request, init->request_size};
+    const Bytes octets = {init->answers[i].octets, init->answers[i].size};
+    if (keep(request, &ret->request, &ret->request_size) < 0 ||
+        answer_keep(ret, octets, &init->answers[i].judged) != NULL) {
+        init_state_free(ret);
+        return NULL;
+    }
+    return ret;
+}
+
+/* ---- the request ---- */
+
+/* Both calls at once, which are answered in either order. */
+static int init_begin_task(Task *task)
+{
+    const IkeSaPayload *offer = &task->sa->config->ike_offer;
+    TreCall describe = {.method = TRE_DESCRIBE};
+    TreCall begin = {.method = TRE_BEGIN, .group = proposals_first_group(offer)};
+
+    steps_start(&task->sa->steps);
+    ((InitTask *)task)->awaited = 2;
+    int r = task_call(task, &describe);
+    return r < 0 ? r : task_call(task, &begin);
+}
+
+/* Sends the request as it is now; RFC 7296 2.15 signs the last one sent. */
+static int init_send(InitTask *task)
+{
+    IkeSa *sa = task->task.sa;
+    InitState *init = sa->init;
+    const Endpoint *remote = transport_remote(sa->transport);
+    char segw[ENDPOINT_TEXT_SIZE];
+    Writer writer;
+    Bytes request;
+
+    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
+    init_request_encode(&init->exchange, transport_local(sa->transport), remote, &writer);
+    int r = writer_finish(&writer, &request);
+    if (r == 0)
+        r = keep(request, &init->request, &init->request_size);
+    if (r == 0)
+        r = task_send_clear(&task->task, request);
+    if (r < 0)
+        return r;
+    steps_log(&sa->steps, 1, "IKE_SA_INIT request", STEP_HENB_TO_SEGW,
+              "%zu proposals, KE %s%s, to %s", init->exchange.offer->n_proposals,
+              proposals_group_name(init->exchange.group),
+              init->exchange.cookie_size > 0 ? ", COOKIE" : "", endpoint_text(remote, segw));
+    return 0;
+}
+
+/* One answer more: the request is made once both are there. */
+static int init_go_on(InitTask *task)
+{
+    IkeSa *sa = task->task.sa;
+
+    if (--task->awaited > 0)
+        return 0;
+    sa->init->exchange.feign_nat = sa->identity.needs_udp;
+    return init_send(task);
+}
+
+static int rival_go_on(InitTask *task);
+
+static int init_described(Task *task, const TreReply *reply)
+{
+    IkeSa *sa = task->sa;
+
+    int r = tre_identity_init(&sa->identity, &reply->description);
+    if (r < 0)
+        return r;
+    steps_name(&sa->steps, sa->identity.identity, sa->identity.segw_identity);
+    return task->kind == &rival_task ? rival_go_on((InitTask *)task) : init_go_on((InitTask *)task);
+}
+
+static int init_begun(Task *task, const TreReply *reply)
+{
+    IkeSa *sa = task->sa;
+    const IkeSaPayload *offer = &sa->config->ike_offer;
+
+    sa->init = calloc(1, sizeof(*sa->init));
+    if (!sa->init)
+        return -ENOMEM;
+    (void)snprintf(sa->exchange, sizeof(sa->exchange), "%s", reply->begun.exchange);
+    sa->spi_i = reply->begun.spi_i;
+    int r = init_begin(&sa->init->exchange, offer, proposals_first_group(offer), reply->begun.spi_i,
+                       reply->begun.nonce_i, reply->begun.ke_i);
+    return r < 0 ? r : init_go_on((InitTask *)task);
+}
+
+static int init_take_group(Task *task, const TreReply *reply)
+{
+    InitTask *init = (InitTask *)task;
+
+    int r = init_change_group(&task->sa->init->exchange, init->group, reply->ke_i);
+    return r < 0 ? r : init_send(init);
+}
+
+static int init_choose_group(InitTask *task, uint16_t group)
+{
+    TreCall call = {.method = TRE_CHOOSE_GROUP, .group = group};
+
+    steps_log(&task->task.sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB,
+              "INVALID_KE_PAYLOAD, %s wanted", proposals_group_name(group));
+    task->group = group;
+    task->task.phase = TASK_ANSWERED;
+    return task_call(&task->task, &call);
+}
+
+/* ---- keys ---- */
+
+static bool init_agree_answered(Flight *flight, const TreReply *reply)
+{
+    IkeSa *sa = flight->sa;
+
+    if (!sa->closed)
+        task_replied(sa->tasks.first, reply);
+    return reply->outcome == TRE_DONE;
+}
+
+/* Asks tred to agree on an answer. The request goes on being sent meanwhile. Along with it goes
+ * what IKE_AUTH needs: tred refuses that of an exchange that has not agreed, and has done nothing
+ * then.
+ */
+static int init_agree(InitTask *task, size_t index)
+{
+    IkeSa *sa = task->task.sa;
+    InitState *init = sa->init;
+    InitAnswer *answer = &init->answers[index];
+    TreCall call = {.method = TRE_AGREE,
+                    .agree = {.request = {init->request, init->request_size},
+                              .response = {answer->octets, answer->size}}};
+    TreCall along[AUTH_CALLS_MAX];
+    size_t n_along = auth_first_calls(sa, &answer->judged.nat, along);
+    Flight *flight = flight_new(sa);
+
+    if (!flight)
+        return -EBUSY;
+    answer->taken = true;
+    task->answer = index;
+    task->task.phase = TASK_ANSWERED;
+    return flight_start(flight, &call, init_agree_answered, along, n_along);
+}
+
+/* Nobody vouched for it: the next one may be better. */
+static int init_not_agreed(Task *task, const TreReply *reply)
+{
+    InitTask *init_task_ = (InitTask *)task;
+    InitState *init = task->sa->init;
+
+    ike_sa_hint(task->sa, "an answer to IKE_SA_INIT came that tred refused (%s): %s", reply->error,
+                reply->text);
+    answer_drop(init, init_task_->answer);
+    if (init->n_answers > 0)
+        return init_agree(init_task_, 0);
+    task->phase = TASK_SENT;
+    return 0;
+}
+
+static const char *nat_text(const NatFinding *nat)
+{
+    if (!nat->supported)
+        return "no NAT detection";
+    if (nat->here)
+        return nat->there ? "NAT at both ends" : "NAT on our side";
+    return nat->there ? "NAT on the SeGW's side" : "no NAT";
+}
+
+/* The other answers that came are followed up by IKE SAs of their own. */
+static void tell_of_others(IkeSa *sa)
+{
+    for (size_t i = 0; sa->init && i < sa->init->n_answers; i++) {
+        if (!sa->init->answers[i].taken)
+            sa->handlers->another(sa->userdata, sa);
+    }
+}
+
+/* tred has the keys: from here on the peer's SPI is fixed. */
+static int init_agreed(Task *task, const TreReply *reply)
+{
+    IkeSa *sa = task->sa;
+    const InitResponse *answer = &sa->init->answers[((InitTask *)task)->answer].judged;
+
+    sa->spi_r = answer->spi_r;
+    sa->nat = answer->nat;
+    sa->segw_hashes = answer->hashes;
+    (void)snprintf(sa->suite, sizeof(sa->suite), "%s", reply->suite);
+    steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "%s, %s%s, %s", sa->suite,
+              answer->certreq ? "CERTREQ" : "no CERTREQ",
+              answer->fragmentation ? ", fragmentation" : "", nat_text(&sa->nat));
+    int r = task_add(sa, &auth_task);
+    tell_of_others(sa);
+    return r < 0 ? r : task_done(task);
+}
+
+/* ---- what comes in ---- */
+
+/* True if it could be the peer's answer, by its sender; else why not is kept for the report. */
+static bool is_from_peer(IkeSa *sa, const Endpoint *sender)
+{
+    const Endpoint *remote = transport_remote(sa->transport);
+    char text[ENDPOINT_TEXT_SIZE];
+
+    if (bytes_equal(endpoint_address(sender), endpoint_address(remote))) {
+        if (endpoint_port(sender) != endpoint_port(remote))
+            log_info("the SeGW answers from %s, and not from the port that it was asked at",
+                     endpoint_text(sender, text));
+        return true;
+    }
+    ike_sa_drop(sa, "an answer to IKE_SA_INIT from another address");
+    return false;
+}
+
+/* True if tred's data plane can carry ESP to who sent that answer. */
+static bool has_udp(IkeSa *sa, const NatFinding *nat)
+{
+    if (!sa->identity.needs_udp || nat->supported)
+        return true;
+    ike_sa_hint(
+        sa, "somebody there answered IKE_SA_INIT without NAT detection, and so can't do ESP in UDP "
+            "(RFC 7296 2.23), without which tred's "
+            "data plane \"user\" can't do: switch it on there, or use a kernel with ESP");
+    return false;
+}
+
+/* NULL, or why it is of no use. */
+static const char *take_answer(IkeSa *sa, Bytes datagram, const InitResponse *judged)
+{
+    return has_udp(sa, &judged->nat) ? answer_keep(sa->init, datagram, judged)
+                                     : "an answer of somebody who does not know ESP in UDP";
+}
+
+static int init_clear(Task *task, Bytes datagram, const Endpoint *sender)
+{
+    InitTask *init = (InitTask *)task;
+    IkeSa *sa = task->sa;
+    InitResponse judged;
+
+    if (!is_from_peer(sa, sender))
+        return 0;
+    init_response_judge(&sa->init->exchange, datagram, transport_local(sa->transport), sender,
+                        &judged);
+    switch (judged.verdict) {
+    case INIT_HINT: /* anyone could have sent it (RFC 7296 2.21.1): wait on, report it if nothing
+                       comes */
+        ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with %s (%u): %s",
+                    ike_notify_name(judged.error), judged.error, advice_for(judged.error));
+        return 0;
+    case INIT_COOKIE:
+        steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "COOKIE asked for");
+        return init_send(init);
+    case INIT_GROUP:
+        return init_choose_group(init, judged.group);
+    case INIT_ANSWER:
+        judged.why = take_answer(sa, datagram, &judged);
+        if (!judged.why)
+            return init_agree(init, sa->init->n_answers - 1);
+        break;
+    case INIT_DROP:
+    default:
+        break;
+    }
+    ike_sa_drop(sa, judged.why);
+    return 0;
+}
+
+/* An answer that comes while tred looks at another, or while IKE_AUTH is under way with its keys.
+ */
+void init_take_late(IkeSa *sa, Bytes datagram, const Endpoint *sender)
+{
+    InitExchange exchange = sa->init->exchange; /* what it asks for is not done any more */
+    InitResponse judged;
+
+    if (sa->init->n_answers == 0 || !is_from_peer(sa, sender))
+        return;
+    init_response_judge(&exchange, datagram, transport_local(sa->transport), sender, &judged);
+    if (judged.verdict != INIT_ANSWER)
+        return;
+    const char *why = take_answer(sa, datagram, &judged);
+    if (why) {
+        ike_sa_drop(sa, why);
+    } else if (sa->spi_r != 0) {
+        tell_of_others(sa);
+    }
+}
+
+static void init_unanswered(Task *task)
+{
+    ike_sa_explain_silence_to_init(task->sa);
+    ike_sa_end(task->sa, IKE_SA_FAILED);
+}
+
+const TaskKind init_task = {
+    .name = "IKE_SA_INIT request",
+    .size = sizeof(InitTask),
+    .tries_max = UINT_MAX,
+    .begin = init_begin_task,
+    .done = {[TRE_DESCRIBE] = init_described,
+             [TRE_BEGIN] = init_begun,
+             [TRE_CHOOSE_GROUP] = init_take_group,
+             [TRE_AGREE] = init_agreed},
+    .refused = {[TRE_AGREE] = init_not_agreed},
+    .clear = init_clear,
+    .unanswered = init_unanswered,
+};
+
+/* ---- a rival: another answer to the request of an IKE SA that goes on with the first ---- */
+
+static int rival_begin(Task *task)
+{
+    TreCall describe = {.method = TRE_DESCRIBE};
+    TreCall fork = {.method = TRE_FORK, .exchange = task->sa->forked_from};
+
+    ((InitTask *)task)->awaited = 2;
+    int r = task_call(task, &describe);
+    return r < 0 ? r : task_call(task, &fork);
+}
+
+static int rival_go_on(InitTask *task)
+{
+    return --task->awaited > 0 ? 0 : init_agree(task, 0);
+}
+
+static int rival_forked(Task *task, const TreReply *reply)
+{
+    IkeSa *sa = task->sa;
+
+    (void)snprintf(sa->exchange, sizeof(sa->exchange), "%s", reply->begun.exchange);
+    return rival_go_on((InitTask *)task);
+}
+
+const TaskKind rival_task = {
+    .name = "another IKE_SA_INIT response",
+    .size = sizeof(InitTask),
+    .tries_max = UINT_MAX,
+    .begin = rival_begin,
+    .done = {[TRE_DESCRIBE] = init_described, [TRE_FORK] = rival_forked, [TRE_AGREE] = init_agreed},
+};
