@@ -403,17 +403,25 @@ int bus_manager_register_channel(Daemon *daemon, sd_bus *channel)
 
 int bus_manager_register(Daemon *daemon)
 {
-    return sd_bus_add_object_vtable(daemon->bus, NULL, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
-                                    manager_vtable, daemon);
+    char *names[BUS_ANNOUNCED_MAX + 1];
+    int r = sd_bus_add_object_vtable(daemon->bus, NULL, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
+                                     manager_vtable, daemon);
+
+    /* What a reader finds from now on. */
+    if (r >= 0)
+        (void)bus_announced_look(&daemon->announced, daemon->bus, manager_vtable, daemon, names);
+    return r;
 }
 
 void bus_manager_changed(Daemon *daemon)
 {
-    int r = sd_bus_emit_properties_changed(
-        daemon->bus, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, "State", "StateReason", "Identity",
-        "CertificateChain", "AnchorHashes", "AnchorsGuarded", "AnchorsVersion", "LastKnownTime",
-        "CrlIssuers", "CrlProblem", "KeyAlgorithm", "KeyPolicy", "PcrMismatch", NULL);
+    char *names[BUS_ANNOUNCED_MAX + 1];
+    int r;
 
+    if (bus_announced_look(&daemon->announced, daemon->bus, manager_vtable, daemon, names) == 0)
+        return;
+    r = sd_bus_emit_properties_changed_strv(daemon->bus, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
+                                            names);
     if (r < 0)
         log_warning("The change of State could not be announced on the bus: %s", strerror(-r));
 }
