@@ -67,6 +67,19 @@ bool log_is_on(int level)
     return level <= log_level;
 }
 
+/* One write(), so that lines of several threads do not mix. */
+static void line_write(int level, const char *text, const char *end)
+{
+    char line[LINE_SIZE + sizeof("<7>...\n")];
+    char priority[sizeof("<7>")] = "";
+
+    if (is_journal(STDERR_FILENO))
+        (void)snprintf(priority, sizeof(priority), "<%d>", level & LOG_PRIMASK);
+    int size = snprintf(line, sizeof(line), "%s%s%s\n", priority, text, end);
+    if (size > 0 && write(STDERR_FILENO, line, (size_t)size) < 0)
+        return; /* nobody is left to be told */
+}
+
 void log_line(int level, const char *format, ...)
 {
     if (!log_is_on(level))
@@ -82,12 +95,7 @@ void log_line(int level, const char *format, ...)
     if (size >= 0) {
         replace_controls(text);
         const char *cut = size >= LINE_SIZE ? "..." : "";
-        /* One call makes one write(), so that lines of several threads do not mix. */
-        if (is_journal(STDERR_FILENO)) {
-            (void)dprintf(STDERR_FILENO, "<%d>%s%s\n", level, text, cut);
-        } else {
-            (void)dprintf(STDERR_FILENO, "%s%s\n", text, cut);
-        }
+        line_write(level, text, cut);
     }
     errno = saved_errno;
 }

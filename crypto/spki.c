@@ -72,13 +72,16 @@ int rsa_key_new(Bytes modulus, Bytes exponent, EVP_PKEY **ret)
     return params ? key_from("RSA", params, ret) : -EBADMSG;
 }
 
-/* One SEQUENCE of `count` elements, with nothing after it; NULL if it is none. */
+/* One SEQUENCE of `count` elements, with nothing after it; NULL if it is none. OpenSSL takes the
+ * identifier without its bit for a constructed encoding, too, which X.690 8.9.1 asks for. */
 static AsnSequence *sequence_decode(Bytes der, int count)
 {
     const unsigned char *cursor = der.data;
-    _cleanup_(sequence_freep) AsnSequence *sequence =
-        d2i_ASN1_SEQUENCE_ANY(NULL, &cursor, (long)der.size);
+    _cleanup_(sequence_freep) AsnSequence *sequence = NULL;
 
+    if (der.size == 0 || der.data[0] != (V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED))
+        return NULL;
+    sequence = d2i_ASN1_SEQUENCE_ANY(NULL, &cursor, (long)der.size);
     if (!sequence || cursor != der.data + der.size || sk_ASN1_TYPE_num(sequence) != count)
         return NULL;
     return steal_pointer(sequence);
@@ -89,13 +92,20 @@ static Bytes string_bytes(const ASN1_STRING *string)
     return (Bytes){ASN1_STRING_get0_data(string), (size_t)ASN1_STRING_length(string)};
 }
 
-/* RFC 8017 A.1.1: RSAPublicKey. INTEGERs of OpenSSL's have no sign in their octets. */
+/* An INTEGER that is not negative: OpenSSL has the sign of one apart from its octets. */
+static bool is_positive(const ASN1_TYPE *element)
+{
+    return element->type == V_ASN1_INTEGER &&
+           ASN1_STRING_type(element->value.integer) == V_ASN1_INTEGER;
+}
+
+/* RFC 8017 A.1.1: RSAPublicKey. */
 static int rsa_decode(Bytes der, EVP_PKEY **ret)
 {
     _cleanup_(sequence_freep) AsnSequence *numbers = sequence_decode(der, 2);
 
     for (int i = 0; numbers && i < 2; i++) {
-        if (sk_ASN1_TYPE_value(numbers, i)->type != V_ASN1_INTEGER) /* a negative has its own */
+        if (!is_positive(sk_ASN1_TYPE_value(numbers, i)))
             return -EBADMSG;
     }
     return numbers ? rsa_key_new(string_bytes(sk_ASN1_TYPE_value(numbers, 0)->value.integer),

@@ -48,7 +48,8 @@ struct DataPlane {
     DataPlaneMode mode; /* what it has become */
     Reason reason;      /* why it was lost */
     OrderLink *net;
-    OrderLink *esp; /* with DATAPLANE_USER */
+    OrderLink *esp;    /* with DATAPLANE_USER */
+    int encapsulation; /* transport_hold_encapsulation() */
     sd_event_source *retry;
     uint64_t retry_us;
     bool opened_before;
@@ -287,8 +288,11 @@ int dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, Reason *re
     plane->options = options;
     plane->mode = DATAPLANE_NONE;
     plane->state = options->mode == DATAPLANE_NONE ? PLANE_OPEN : PLANE_LOST;
-    if (options->mode != DATAPLANE_NONE)
+    plane->encapsulation = -1;
+    if (options->mode != DATAPLANE_NONE) {
+        plane->encapsulation = transport_hold_encapsulation();
         open_start(plane);
+    }
     *ret = plane;
     return 0;
 }
@@ -324,6 +328,7 @@ void dataplane_close(DataPlane *plane)
     sd_event_source_disable_unref(plane->retry);
     order_link_free(plane->esp);
     order_link_free(plane->net);
+    close_fdp(&plane->encapsulation);
     free(plane);
 }
 
@@ -583,6 +588,8 @@ static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
     int r = look_up_path(&order);
     if (r < 0)
         return r;
+    if (sa->transport)
+        transport_widen(sa->transport);
     return plane->mode == DATAPLANE_USER ? add_to_esp(plane, sa, &order)
                                          : add_to_kernel(plane, sa, &order);
 }

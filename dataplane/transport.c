@@ -11,10 +11,16 @@
 
 enum {
     ESP_BUFFER_SIZE = 8 * 1024 * 1024, /* some ms of traffic at the speed of a network card */
+    /* Without a Child SA: the SeGW's first packets, which may come before ours is there. */
+    ESP_IDLE_BUFFER_SIZE = 32 * 1024,
     ESP_SEND_TIMEOUT_US = 100000,
     UDP_HEADER_SIZE = 8,
     IPV4_HEADER_SIZE = 20,
     IPV6_HEADER_SIZE = 40,
+    IPV4_SOURCE_OFFSET = 12, /* RFC 791 3.1 */
+    IPV6_SOURCE_OFFSET = 8,  /* RFC 8200 3 */
+    WORD_SIZE = 4,
+    ADDRESS_WORDS_MAX = 4,
 };
 
 enum { SOCKET_IKE = 0, SOCKET_ESP = 1 }; /* in the order of binding */
@@ -70,16 +76,33 @@ static int attach_sorting(int fd)
     return set_option(fd, SOL_SOCKET, SO_LOCK_FILTER, 1); /* against who the socket is handed to */
 }
 
-/* Buffers for bursts, and an end to waiting on the way out. */
+void transport_widen(const Transport *transport)
+{
+    (void)set_option(transport->esp_fd, SOL_SOCKET, SO_RCVBUF, ESP_BUFFER_SIZE);
+    (void)set_option(transport->esp_fd, SOL_SOCKET, SO_SNDBUF, ESP_BUFFER_SIZE);
+}
+
+/* Room for little, and an end to waiting on the way out. */
 static int prepare_esp(int fd)
 {
-    /* As far as the system's limit (net.core.rmem_max) allows; tred-net goes beyond it. */
-    (void)set_option(fd, SOL_SOCKET, SO_RCVBUF, ESP_BUFFER_SIZE);
-    (void)set_option(fd, SOL_SOCKET, SO_SNDBUF, ESP_BUFFER_SIZE);
+    int r = set_option(fd, SOL_SOCKET, SO_RCVBUF, ESP_IDLE_BUFFER_SIZE);
+    if (r < 0)
+        return r;
     const struct timeval timeout = {.tv_usec = ESP_SEND_TIMEOUT_US};
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
         return -errno;
     return 0;
+}
+
+int transport_hold_encapsulation(void)
+{
+    _cleanup_(close_fdp) int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+
+    if (fd < 0)
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+    if (fd < 0 || set_option(fd, SOL_UDP, UDP_GRO, 1) < 0)
+        return -1;
+    return steal_fd(&fd);
 }
 
 int transport_init(Transport *transport, const struct sockaddr_storage *local)
@@ -98,6 +121,36 @@ int transport_init(Transport *transport, const struct sockaddr_storage *local)
     if (r < 0)
         transport_deinit(transport);
     return r;
+}
+
+/* Classic BPF that is run for what the socket is about to queue. Loads at SKF_NET_OFF begin with
+ * the IP header; one that fails drops the datagram. */
+int transport_take_from(const Transport *transport, const struct sockaddr_storage *remote)
+{
+    struct sock_filter code[2 * ADDRESS_WORDS_MAX + 2];
+    struct sock_fprog program = {.filter = code};
+    uint32_t words[ADDRESS_WORDS_MAX];
+    bool ipv4 = remote->ss_family == AF_INET;
+    unsigned n_words = ipv4 ? 1 : ADDRESS_WORDS_MAX;
+    unsigned offset = ipv4 ? IPV4_SOURCE_OFFSET : IPV6_SOURCE_OFFSET;
+
+    if (ipv4) {
+        memcpy(words, &((const struct sockaddr_in *)remote)->sin_addr, sizeof(words[0]));
+    } else {
+        memcpy(words, &((const struct sockaddr_in6 *)remote)->sin6_addr, sizeof(words));
+    }
+    for (unsigned i = 0; i < n_words; i++) {
+        unsigned to_drop = 2 * (n_words - 1 - i) + 1; /* instructions that are passed over */
+        code[program.len++] = (struct sock_filter)BPF_STMT(
+            BPF_LD | BPF_W | BPF_ABS, (uint32_t)SKF_NET_OFF + offset + i * WORD_SIZE);
+        code[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+                                                           ntohl(words[i]), 0, (uint8_t)to_drop);
+    }
+    code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+    code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
+    if (setsockopt(transport->esp_fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+        return -errno;
+    return 0;
 }
 
 void transport_deinit(Transport *transport)

@@ -17,11 +17,28 @@ typedef struct Transport {
     struct sockaddr_storage local; /* with the port that the kernel chose */
 } Transport;
 
+/* A socket without a port that has the kernel's code for ESP in UDP switched on as long as it is
+ * open: the kernel switches by rewriting its code, on all processors, when the first socket that
+ * has a use for it comes and when the last goes, which would be twice a connect. -1 where there is
+ * none. */
+int transport_hold_encapsulation(void);
+
 /* Binds both to the address and port of `local`; port 0 (the usual case) lets the kernel choose one
  * that no other socket has, be it another transport's. Returns 0 or -errno, -EADDRINUSE among them.
  * Who is handed the IKE socket can't change how the kernel sorts (SO_LOCK_FILTER); it could connect
  * the socket or take the program off, which harms none but its own SA. */
 int transport_init(Transport *transport, const struct sockaddr_storage *local);
+
+/* Has the ESP socket take in nothing but what comes from the address of `remote`, whose family is
+ * that of `local`; the port may be any, as a NAT may give the SeGW another (RFC 7296 2.23).
+ * Returns 0 or -errno. */
+int transport_take_from(const Transport *transport, const struct sockaddr_storage *remote);
+
+/* Gives the ESP socket the buffers that a Child SA needs, as far as the system's limits
+ * (net.core.rmem_max, wmem_max) allow; tred-net goes beyond them. Before, it queues 32 KiB at the
+ * most: whoever sends there fills memory that nobody reads. */
+void transport_widen(const Transport *transport);
+
 void transport_deinit(Transport *transport);
 
 /* The largest UDP payload that reaches `remote` without IP fragmentation as far as the kernel knows

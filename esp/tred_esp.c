@@ -1,5 +1,6 @@
 /* tred-esp, the helper that moves packets: tred starts it with one end of a socket pair as
  * descriptor 3, and hands it the TUN, the ESP sockets and the SAs over that alone. */
+#include "base/exitstatus.h"
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -28,10 +29,9 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(recvmmsg),                                                  /* ESP packets in */
     SCMP_SYS(sendmmsg),                                                  /* ESP packets out */
     SCMP_SYS(recvmsg),                                                   /* orders */
-    SCMP_SYS(sendmsg), /* reports; an ESP packet sent singly */
-    SCMP_SYS(close),   /* the TUN or a socket that an order closes */
-    SCMP_SYS(write),   /* a last word on standard error… */
-    SCMP_SYS(newfstatat),    SCMP_SYS(fstat),           SCMP_SYS(lseek), /* …and what that is */
+    SCMP_SYS(sendmsg),                          /* reports; an ESP packet sent singly */
+    SCMP_SYS(close),                            /* the TUN or a socket that an order closes */
+    SCMP_SYS(write),                            /* a last word on standard error */
     SCMP_SYS(clock_gettime),                    /* lifetimes, where the vDSO can't tell the time */
     SCMP_SYS(getrandom),                        /* IVs of CBC */
     SCMP_SYS(getpid),                           /* OpenSSL's random generator looks for a fork() */
@@ -148,11 +148,12 @@ static int helper_init(Helper *helper)
     return r;
 }
 
-static const char usage[] = "Usage: tred-esp\n"
-                            "ESP in user space (RFC 4303), for tred, which starts it. See tred(8).\n"
-                            "\n"
-                            "      --version  print the version and exit\n"
-                            "  -h, --help     print this and exit\n";
+static const char usage[] =
+    "Usage: tred-esp\n"
+    "ESP in user space (RFC 4303), for tred, which starts it. See tred(8).\n"
+    "\n"
+    "      --version  print the version and exit\n"
+    "  -h, --help     print this and exit\n";
 
 int main(int argc, char **argv)
 {
@@ -166,10 +167,10 @@ int main(int argc, char **argv)
     r = helper_init(&helper);
     if (r < 0) {
         log_error("tred-esp can't make itself safe: %s. It handles no packet", strerror(-r));
-        return EXIT_FAILURE;
+        return EX_OSERR;
     }
     r = run(&helper);
     if (r < 0)
         log_error("tred-esp stops: %s", strerror(-r));
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return exit_status(r, EX_PROTOCOL);
 }

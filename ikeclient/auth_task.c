@@ -319,9 +319,10 @@ static void log_established(const IkeSa *sa)
         return;
     const ChildAnswer *child = &sa->children->answer;
     esp_choice_name(&child->esp, esp);
-    log_notice("established  %s <-> %s  IKE %s, ESP %s, address %s, DNS %s, to %s  (%.1f ms)", henb,
-               segw, sa->suite, esp,
+    log_notice("established  %s <-> %s  IKE %s, ESP %s%s%s%s%s, to %s  (%.1f ms)", henb, segw,
+               sa->suite, esp, child->n_addresses > 0 ? ", address " : "",
                inner_addresses_text(child->addresses, child->n_addresses, true, addresses),
+               child->n_dns > 0 ? ", DNS " : "",
                inner_addresses_text(child->dns, child->n_dns, false, dns),
                selectors_text(&child->ts_r, ts), sa->established_ms);
 }

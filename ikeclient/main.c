@@ -1,5 +1,6 @@
 /* ikeclient: the HeNB's IKE process. It holds no key and no right; tred holds both. */
 #include "base/cleanup.h"
+#include "base/exitstatus.h"
 #include "base/log.h"
 #include "base/manager.h"
 #include "base/memory.h"
@@ -17,7 +18,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 typedef enum RunMode {
@@ -29,6 +29,10 @@ typedef enum RunMode {
 enum { STATUS_SIZE = 1024 };
 
 /* ---- a run, from its start to its exit status ---- */
+
+/* How the event loop ends when nothing was in the way but that there is no connection; main() ends
+ * with 1 then. It is another number than EXIT_FAILURE, with which sd-bus ends the loop. */
+enum { NOT_CONNECTED = 100 };
 
 typedef struct Run {
     sd_event *event;
@@ -63,8 +67,8 @@ static void finish_count(Run *run)
                run->times_ms[run->passed / 2], run->times_ms[0], run->times_ms[run->passed - 1]);
     }
     printf("\n");
-    (void)sd_event_exit(run->event, run->failed == 0 && run->passed == run->wanted ? EXIT_SUCCESS
-                                                                                   : EXIT_FAILURE);
+    (void)sd_event_exit(run->event,
+                        run->failed == 0 && run->passed == run->wanted ? EX_OK : NOT_CONNECTED);
 }
 
 static void on_changed(void *userdata)
@@ -124,11 +128,10 @@ static void on_closed(void *userdata, const char *reason)
     if (run->mode == RUN_COUNT) {
         end_one(run);
     } else if (run->stopping) {
-        (void)sd_event_exit(run->event, run->mode == RUN_SERVICE || run->was_established
-                                            ? EXIT_SUCCESS
-                                            : EXIT_FAILURE);
+        (void)sd_event_exit(
+            run->event, run->mode == RUN_SERVICE || run->was_established ? EX_OK : NOT_CONNECTED);
     } else if (run->mode == RUN_ONCE && info.state == CONNECTION_IDLE) {
-        (void)sd_event_exit(run->event, run->was_established ? EXIT_SUCCESS : EXIT_FAILURE);
+        (void)sd_event_exit(run->event, run->was_established ? EX_OK : NOT_CONNECTED);
     }
 }
 
@@ -167,17 +170,18 @@ static void on_lifetime(void *userdata, const char *exchange, bool hard)
     connection_renew(run->connection, exchange);
 }
 
-/* The name is a convenience for a single run, and a must for the service. */
+/* Whoever has the name is the one ikeclient of this device: two would take the SeGW's addresses and
+ * tred's tunnel from each other. */
 static int claim_name(Run *run)
 {
     int r = bus_face_claim_name(run->bus);
-    if (r == 0)
-        return 0;
-    log_line(run->mode == RUN_SERVICE ? LOG_ERR : LOG_WARNING,
-             "the bus name org.tred.IkeClient1 can't be had (%s): %s", strerror(-r),
-             r == -EEXIST ? "another ikeclient has it; stop that one first"
-                          : "install the bus policy, and run ikeclient as the user that it names");
-    return run->mode == RUN_SERVICE ? r : 0;
+    if (r < 0) {
+        log_error("the bus name org.tred.IkeClient1 can't be had (%s): %s", strerror(-r),
+                  r == -EEXIST
+                      ? "another ikeclient has it; stop that one first"
+                      : "install the bus policy, and run ikeclient as the user that it names");
+    }
+    return r;
 }
 
 static int open_bus(Run *run)
@@ -247,6 +251,20 @@ static void tear_down(Run *run)
     free(run->times_ms);
 }
 
+/* sd-bus ends the loop when the bus does, with a status that none of ours is: it is no answer. */
+static int loop(Run *run)
+{
+    int r = sd_event_loop(run->event);
+
+    if (r < 0)
+        log_error("ikeclient ends: %s", strerror(-r));
+    if (r == EXIT_FAILURE)
+        log_error("ikeclient ends: the system bus is gone");
+    if (r == EXIT_FAILURE)
+        return EX_UNAVAILABLE;
+    return r < 0 ? EX_OSERR : r;
+}
+
 /* Runs until it is over, logs what goes wrong, and returns the exit status. */
 static int run(const Config *config, RunMode mode, unsigned count)
 {
@@ -256,18 +274,21 @@ static int run(const Config *config, RunMode mode, unsigned count)
         run.times_ms = calloc(count, sizeof(run.times_ms[0]));
         if (!run.times_ms) {
             log_error("out of memory");
-            return EXIT_FAILURE;
+            return EX_OSERR;
         }
     }
-    if (open_bus(&run) < 0 || set_up(&run, config) < 0 || claim_name(&run) < 0)
-        return EXIT_FAILURE;
+    int r = open_bus(&run);
+    if (r >= 0)
+        r = set_up(&run, config);
+    if (r >= 0)
+        r = claim_name(&run);
+    if (r < 0)
+        return exit_status(r, EX_UNAVAILABLE);
     connection_allow_retry(run.connection, mode == RUN_SERVICE);
     manager_notify("READY=1");
     connection_open(run.connection);
-    int r = sd_event_loop(run.event);
-    if (r < 0)
-        log_error("ikeclient ends: %s", strerror(-r));
-    return r < 0 ? EXIT_FAILURE : r;
+    r = loop(&run);
+    return r == NOT_CONNECTED ? 1 : r;
 }
 
 /* ---- the command line ---- */

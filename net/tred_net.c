@@ -1,5 +1,6 @@
 /* tred-net: configures the host's network for tred (tred-net(8)). It serves one connection at a
  * time, of one user, and reads nothing but orders (dataplane/order.h) and the kernel's answers. */
+#include "base/exitstatus.h"
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/manager.h"
@@ -20,7 +21,6 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sysexits.h>
 
 enum { CONTINUE = -1 };
 
@@ -67,8 +67,8 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(openat), SCMP_SYS(ioctl), SCMP_SYS(close),
     /* a signal */
     SCMP_SYS(read),
-    /* a line on standard error, and what that is, at the first */
-    SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(lseek),
+    /* a line on standard error, which may be the journal's */
+    SCMP_SYS(write), SCMP_SYS(fstat), SCMP_SYS(newfstatat),
     /* the socket that it made goes with it */
     SCMP_SYS(unlink),
     /* idle times, where the vDSO can't tell the time */
@@ -117,6 +117,14 @@ static int read_options(int argc, char **argv, Options *ret)
     return CONTINUE;
 }
 
+/* One that nobody listens at was left behind. Whoever serves it takes this for a connection that
+ * came and went. */
+static bool is_served(const struct sockaddr_un *address)
+{
+    _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+}
+
 /* Everybody may connect to it: who may go on is asked at each connection, where there is no systemd
  * to give the socket away. */
 static int listen_at(const char *path, int *ret)
@@ -128,6 +136,8 @@ static int listen_at(const char *path, int *ret)
     _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
+    if (is_served(&address))
+        return -EADDRINUSE;
     if (unlink(path) < 0 && errno != ENOENT)
         return -errno;
     mode_t before = umask(S_IXUSR | S_IXGRP | S_IXOTH);
@@ -181,7 +191,7 @@ static int find_user(const char *name, uid_t *ret)
     if (!user) {
         log_error("There is no user %s. Make it with systemd-sysusers, or name another with --user",
                   name);
-        return -ENOENT;
+        return -EINVAL;
     }
     *ret = user->pw_uid;
     return 0;
@@ -200,8 +210,10 @@ static int server_init(Server *server, const Options *options)
         r = open_socket(server, options);
     if (r >= 0)
         r = open_signals(server);
-    if (r >= 0)
-        r = secrets_init();
+    if (r >= 0 && secrets_init() < 0) {
+        log_error("There is no locked memory for keys. Set LimitMEMLOCK=16M in the unit");
+        r = -ENOMEM;
+    }
     if (r >= 0)
         r = secret_new(ORDER_SIZE_MAX, &server->message);
     if (r >= 0 && watchdog_us > 0)
@@ -397,10 +409,10 @@ int main(int argc, char **argv)
     if (r != CONTINUE)
         return standard_finish("tred-net", r);
     r = server_init(&server, &options);
-    if (r < 0)
-        return EX_OSERR;
+    if (r < 0) /* -EINVAL, -ENOTSOCK: no such user, no socket */
+        return r == -EINVAL || r == -ENOTSOCK ? EX_CONFIG : exit_status(r, EX_OSERR);
     r = run(&server);
     if (r < 0)
         log_error("tred-net stops: %s", strerror(-r));
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return exit_status(r, EX_OSERR);
 }

@@ -90,7 +90,7 @@ static int load_under(DeviceKey *key, const TpmObject *parent, const Tss2Key *fi
     tpm_session_flush(key->tpm, session);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(reason, "TPM2_Load (device key)", rc);
-        return -EIO;
+        return tpm_rc_base(rc) == TPM2_RC_INTEGRITY ? -ESTALE : -EIO;
     }
     tpm_hold(key->tpm, key->object.handle);
     return 0;
@@ -103,7 +103,7 @@ static int key_load(DeviceKey *key, const Tss2Key *file, Reason *reason)
 
     r = tpm_parent_open(key->tpm, file->parent, &parent, reason);
     if (r < 0)
-        return -EIO;
+        return r == -ENOENT ? -ESTALE : -EIO;
     r = load_under(key, &parent, file, reason);
     tpm_object_release(key->tpm, &parent);
     return r;

@@ -25,7 +25,10 @@ int device_key_create(Tpm *tpm, TpmKeyAlgorithm algorithm, const PolicyDigest *p
  * with each scheme it will use and checks it, so that a key that can't sign shows at start-up, and
  * learns the TPM's PSS salt length. `policy` is the key's own, or NULL for a key without one; it
  * and `tpm` must outlive the key. 0; -EINVAL for a key outside the profile; -EKEYREJECTED if the
- * platform is not in a state that the policy allows (policy->mismatch); or -EIO (reason filled). */
+ * platform is not in a state that the policy allows (policy->mismatch); -ESTALE if this TPM is not,
+ * or no longer, the one that the key was made in (TPM2_Clear takes the storage root key away), or
+ * the private part is damaged; or
+ * -EIO (reason filled). */
 int device_key_load(Tpm *tpm, const Tss2Key *key, KeyPolicy *policy, DeviceKey **ret,
                     Reason *reason);
 void device_key_free(DeviceKey *key);

@@ -101,7 +101,9 @@ static int policy_session_prepare(DeviceKey *key, Reason *reason)
         r = policy_session_satisfy(key, reason);
     if (r != -EKEYREJECTED)
         return r;
-    /* The platform has changed: perhaps into another state that was approved of. */
+    /* The platform has changed, perhaps into another state that was approved of; or the TPM takes
+     * the ticket no longer, and gives another. */
+    key->policy->fit = NULL;
     r = key_policy_fit(key->tpm, key->policy, reason);
     return r < 0 ? r : policy_session_satisfy(key, reason);
 }

@@ -216,6 +216,21 @@ static int nothing_fits(const KeyPolicy *policy, Reason *reason)
                       policy->states->count, differences);
 }
 
+/* Firmware decides which banks a TPM has, and TPM2_PCR_Allocate switches one off at the next
+ * start: a state that can't be seen is none that was approved of. */
+static int bank_missing(const KeyPolicy *policy, Reason *reason)
+{
+    const PcrState *expected = &policy->states->entries[0].expected;
+    char list[PCR_SELECTION_TEXT_SIZE];
+
+    pcr_mask_print(expected->mask, list);
+    return reason_set(reason, -EKEYREJECTED,
+                      "this TPM has no PCR %s in its %s bank, which the platform's state is to be "
+                      "read from: the bank was switched off, or never was on; switch it on again "
+                      "in the firmware's settings ('tpm2_getcap pcrs' lists what there is)",
+                      list, pcr_bank_name(expected->bank));
+}
+
 static int ticket_get(Tpm *tpm, KeyPolicy *policy, Reason *reason)
 {
     const PcrSignature *fit = policy->fit;
@@ -256,6 +271,8 @@ int key_policy_fit(Tpm *tpm, KeyPolicy *policy, Reason *reason)
     policy->mismatch = (PcrMismatch){0};
     policy->fit = NULL;
     r = states_try(tpm, policy, reason);
+    if (r == -EOPNOTSUPP)
+        return bank_missing(policy, reason);
     if (r < 0)
         return r;
     if (!policy->fit)

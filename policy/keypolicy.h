@@ -54,8 +54,8 @@ DEFINE_POINTER_CLEANUP(KeyPolicy, key_policy_free);
 
 /* Finds the state that the platform is in among those approved of and, where a signature stands for
  * it, has the TPM check that and keeps the ticket, all before the critical path. 0;
- * -EKEYREJECTED if none fits (policy->mismatch tells how far off the nearest is); -EOPNOTSUPP or
- * -EIO; reason filled. Nothing is to do for KEY_POLICY_NONE. */
+ * -EKEYREJECTED if none fits (policy->mismatch tells how far off the nearest is), or where this TPM
+ * has the PCRs of none of them; -EIO; reason filled. Nothing is to do for KEY_POLICY_NONE. */
 int key_policy_fit(Tpm *tpm, KeyPolicy *policy, Reason *reason);
 
 /* Satisfies the policy in a fresh policy session: TPM2_PolicyPCR, and TPM2_PolicyAuthorize with the

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdarg.h>
+#include <string.h>
 
 Item *inventory_add(Inventory *inventory, const char *name, const char *state)
 {
@@ -25,6 +26,28 @@ void item_field(Item *item, const char *key, const char *format, ...)
     (void)vsnprintf(item->fields[item->count].value, FIELD_SIZE, format, arguments);
     va_end(arguments);
     item->count++;
+}
+
+static bool tells_of_error(const ItemField *field)
+{
+    const size_t size = strlen(field->key), end = strlen(INVENTORY_ERROR);
+
+    return size >= end && strcmp(field->key + size - end, INVENTORY_ERROR) == 0;
+}
+
+bool inventory_has_error(const Inventory *inventory)
+{
+    for (unsigned i = 0; i < inventory->count; i++) {
+        const Item *item = &inventory->items[i];
+
+        if (strcmp(item->state, INVENTORY_ERROR) == 0)
+            return true;
+        for (unsigned j = 0; j < item->count; j++) {
+            if (tells_of_error(&item->fields[j]))
+                return true;
+        }
+    }
+    return false;
 }
 
 void inventory_print(const Inventory *inventory, FILE *stream)

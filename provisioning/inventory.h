@@ -2,8 +2,12 @@
  * show, to people as lines and to programs as JSON. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* The state of what is there and can't be read. */
+#define INVENTORY_ERROR "error"
 
 enum { INVENTORY_ITEMS = 24, ITEM_FIELDS = 8, FIELD_SIZE = 640 };
 
@@ -35,6 +39,10 @@ Item *inventory_add(Inventory *inventory, const char *name, const char *state);
 /* One more particular of an item; what is longer than FIELD_SIZE is cut. */
 void item_field(Item *item, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* True if the state of an item is INVENTORY_ERROR, or one of its particulars tells of an error
+ * ("policy-error"). */
+bool inventory_has_error(const Inventory *inventory);
 
 /* One line for each: name, state, "key: value" with commas between. */
 void inventory_print(const Inventory *inventory, FILE *stream);

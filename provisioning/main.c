@@ -5,14 +5,13 @@
 #include "provisioning/options.h"
 
 #include "base/cleanup.h"
+#include "base/exitstatus.h"
 #include "base/signals.h"
 #include "base/standard.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
-
-enum { EXIT_USAGE = 2 };
 
 /* The letters are those of options.c's table: n --fqdn, a --key-algorithm, f --force, p --profile,
  * S --serial, j --json, J --jobs, O --output, F --format, x --export, k --key, P --pcrs, B --bank,
@@ -133,15 +132,18 @@ static void usage_print(FILE *stream)
 static int command_run(int argc, char **argv)
 {
     _cleanup_(command_line_deinit) CommandLine line = {0};
+    int r;
 
     (void)umask(027);
     if (command_line_read(argc, argv, commands, ELEMENTS(commands), usage_print, &line) < 0)
-        return EXIT_USAGE;
+        return EX_USAGE;
     if (!line.command)
-        return EXIT_SUCCESS;
-    if (command_line_complete(&line) < 0)
-        return EXIT_FAILURE;
-    return line.command->run(&line.options) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return EX_OK;
+    r = command_line_complete(&line);
+    if (r < 0)
+        return exit_status(r, EX_CONFIG);
+    r = line.command->run(&line.options);
+    return exit_status(r, EXIT_FAILURE);
 }
 
 int main(int argc, char **argv)

@@ -6,6 +6,7 @@
 #include "base/reason.h"
 #include "policy/anchorinstall.h"
 #include "policy/encoding.h"
+#include "policy/timecorrection.h"
 #include "provisioning/anchorapproval.h"
 #include "provisioning/certificatefile.h"
 #include "verify/anchors.h"
@@ -21,6 +22,7 @@ static int bundle_read(const char *path, uint8_t **ret, size_t *ret_size)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
     Reason reason = {"out of memory"};
+    unsigned corrections = 0;
     int r = file_read(path, ANCHOR_BUNDLE_SIZE_MAX, ret, ret_size);
 
     if (r < 0) {
@@ -32,6 +34,13 @@ static int bundle_read(const char *path, uint8_t **ret, size_t *ret_size)
         complain("%s; nothing was signed", reason.text);
         return r;
     }
+    r = time_correction_read((Bytes){*ret, *ret_size}, NULL, &corrections, &reason);
+    if (r < 0) {
+        complain("%s: %s; nothing was signed", path, reason.text);
+        return r;
+    }
+    if (corrections > 0)
+        (void)printf("%-18s %u, of devices' last-known times\n", "corrections", corrections);
     for (int i = 0; i < sk_X509_num(certificates); i++) {
         certificate_print("anchor", sk_X509_value(certificates, i));
         validity_warn(sk_X509_value(certificates, i));

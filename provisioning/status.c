@@ -22,7 +22,7 @@ enum { SUBJECT_SIZE = 160, DATE_SIZE = 32 };
 
 static const char there[] = "there";
 static const char absent[] = "absent";
-static const char unreadable[] = "error";
+static const char unreadable[] = INVENTORY_ERROR;
 
 static const char *presence(int r)
 {
@@ -187,8 +187,10 @@ int provision_status(const ProvisionOptions *options)
     (void)file_item(inventory, "csr", files.csr_r, files.csr_reason.text);
     certificate_item(inventory, &files);
     anchors_item(inventory, &files);
-    if (options->json)
-        return inventory_print_json(inventory, stdout);
-    inventory_print(inventory, stdout);
-    return 0;
+    if (!options->json) {
+        inventory_print(inventory, stdout);
+    } else if (inventory_print_json(inventory, stdout) < 0) {
+        return -ENOMEM;
+    }
+    return inventory_has_error(inventory) ? -EINVAL : 0;
 }

@@ -5,6 +5,7 @@
 #include "crypto/secret.h"
 #include "tpm/open.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ int secrets_prepare(Reason *reason)
                    "('ulimit -l 8192')",
                    strerror(-r));
     }
-    return r;
+    return r < 0 ? -ENOMEM : 0; /* -EPERM is no missing right of the person's */
 }
 
 int provision_tpm_open(const char *tcti, TpmMeter *meter, Tpm **ret, Reason *reason)

@@ -5,6 +5,7 @@
 #include "base/reason.h"
 #include "policy/anchorguard.h"
 #include "policy/lastknowntime.h"
+#include "policy/timecorrection.h"
 #include "verify/dates.h"
 #include "verify/profile.h"
 
@@ -120,6 +121,24 @@ void verification_anchors(Verification *verification)
     }
 }
 
+/* The operator's, in the file that the guard was held against before. */
+static unsigned correction_days(const Verification *verification)
+{
+    const X509 *certificate = sk_X509_value(verification->files.certificates, 0);
+    _cleanup_(free_charp) char *path = NULL;
+    _cleanup_(free_bytesp) uint8_t *bundle = NULL;
+    char fqdn[FQDN_SIZE_MAX];
+    unsigned days = 0;
+    size_t size = 0;
+
+    if (!certificate || certificate_fqdn(certificate, fqdn) < 0 ||
+        state_path(verification->options, STATE_ANCHORS, &path) < 0 ||
+        file_read(path, BUNDLE_SIZE_MAX, &bundle, &size) < 0 ||
+        time_correction_read((Bytes){bundle, size}, fqdn, &days, NULL) < 0)
+        return 0;
+    return days;
+}
+
 void verification_time(Verification *verification)
 {
     Reason reason = {0};
@@ -135,8 +154,10 @@ void verification_time(Verification *verification)
         verification_misfits(verification, "last-known-time",
                              "run 'tre-provision step last-known-time --profile FILE'", "%s",
                              reason.text);
-    } else if (time(NULL) < known) {
-        verification_misfits(verification, "last-known-time", "set the clock",
+    } else if (time(NULL) < known - (time_t)correction_days(verification) * LAST_KNOWN_DAY) {
+        verification_misfits(verification, "last-known-time",
+                             "set the clock; if it is right, have the operator correct the "
+                             "last-known time (tred-nv(7))",
                              "the system clock is behind the time that the TPM knows was reached");
     } else {
         verification_fits(verification, "last-known-time", "the clock is not behind it");

@@ -37,6 +37,16 @@ TSS2_RC tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, ui
     return rc;
 }
 
+TSS2_RC tpm2_read_clock(Tpm *tpm, TPMS_TIME_INFO *ret)
+{
+    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
+    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
+    TSS2_RC rc = Tss2_Sys_ReadClock_Prepare(sys);
+
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
+    return rc == TSS2_RC_SUCCESS ? Tss2_Sys_ReadClock_Complete(sys, ret) : rc;
+}
+
 /* A TPM in dictionary-attack lockout refuses until it has let go of a failed try, which is not to
  * be waited for here: it takes minutes. How many is asked once, and said (TPM 2.0 Part 1, 19.8.4).
  */

@@ -46,6 +46,8 @@ static TSS2_RC session_new(Tpm *tpm, TpmSession *session)
     return TSS2_RC_SUCCESS;
 }
 
+enum { SLOT_KINDS = 2 };
+
 int tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, Reason *reason)
 {
     _cleanup_(session_freep) TpmSession *session = calloc(1, sizeof(*session));
@@ -65,7 +67,10 @@ int tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, Reason *reason)
     if (r < 0)
         return r;
     rc = session_new(tpm, session);
-    if (session->object.handle == TPM_NO_HANDLE && tpm_reclaim(tpm, rc))
+    /* It takes a slot of a session, and one of an object for the salt key: either may be full. */
+    for (int slots = 0;
+         slots < SLOT_KINDS && session->object.handle == TPM_NO_HANDLE && tpm_reclaim(tpm, rc);
+         slots++)
         rc = session_new(tpm, session);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_session_flush(tpm, steal_pointer(session));

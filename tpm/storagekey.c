@@ -188,7 +188,7 @@ int tpm_salt_key_open(Tpm *tpm, Reason *reason)
     if (r == 0)
         r = srk_check(tpm, &srk, reason);
     if (r < 0)
-        return -EIO;
+        return r == -ENOENT ? -ESTALE : -EIO;
     if (tpm->salt_pkey) /* another task was faster */
         return 0;
     if (tpm_public_to_pkey(&public, &tpm->salt_pkey) < 0) {

@@ -17,7 +17,8 @@ int tpm_srk_open(Tpm *tpm, bool create, TpmObject *ret, Reason *reason);
 
 /* Opens the storage root key as tpm->salt_key, if it is there. One whose Name is not tpm->srk_name
  * is refused: whoever sits on the TPM's bus could put a key of their own in its place, and learn
- * the salt of every session. 0, or -EIO (reason filled). */
+ * the salt of every session. 0; -ESTALE if there is to be one and is none, as after TPM2_Clear; or
+ * -EIO (reason filled). */
 int tpm_salt_key_open(Tpm *tpm, Reason *reason);
 
 /* From now on sessions are salted with the storage root key of this Name only; an empty one trusts

@@ -49,7 +49,7 @@ bool check_daemon(Findings *findings)
         findings_add(findings, FINDING_PROBLEM, "tred",
                      "runs and does not answer. Restart it: systemctl restart tred");
     } else if (strcmp(state, identity_state_name(IDENTITY_DEVELOPMENT)) == 0) {
-        findings_add(findings, FINDING_OK, "tred", "runs, for development: %s", reason);
+        findings_add(findings, FINDING_WARNING, "tred", "runs, for development: %s", reason);
     } else if (strcmp(state, identity_state_name(IDENTITY_READY)) == 0) {
         findings_add(findings, FINDING_OK, "tred", "runs, and is ready");
     } else {

@@ -83,6 +83,16 @@ static int identity_try(void *userdata)
     }
     for (int part = 0; part < (int)check->end; part++)
         part_check(check, (IdentityPart)part, identity);
+    if (time(NULL) < identity->last_known) {
+        findings_add(&check->findings, FINDING_WARNING, "clock",
+                     "Behind the TPM's last-known time, by which certificates are judged then. Set "
+                     "the clock; if it is right, have the operator correct the last-known time "
+                     "(tred-nv(7))");
+    }
+    if (check->end == IDENTITY_PARTS && identity->key && identity_development(identity)) {
+        findings_add(&check->findings, FINDING_WARNING, "development", "%s",
+                     identity_development(identity));
+    }
     if (identity->validity_problem.text[0] != '\0') {
         findings_add(&check->findings, FINDING_PROBLEM, "clock", "%s",
                      identity->validity_problem.text);

@@ -16,8 +16,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 
-enum { ACCEPTED, REFUSED, COULD_NOT_JUDGE };
+enum { ACCEPTED = EX_OK, REFUSED = 1, COULD_NOT_JUDGE = EX_DATAERR };
 
 /* One more than is judged, so that too many are found to be too many. */
 enum { CERTIFICATES_SHOWN = PEER_CERTIFICATES_MAX + 1, OCSP_SHOWN = PEER_OCSP_MAX + 1 };
@@ -224,6 +225,7 @@ static int run(int argc, char **argv, CheckPeerOptions *options, Reason *reason)
 
     if (r == 0)
         r = check_peer_options_read(argc, argv, options, reason);
+    options->misused = r == -EINVAL;
     if (r == 0 && options->help) {
         check_peer_usage();
         return ACCEPTED;
@@ -246,5 +248,5 @@ int check_peer_main(int argc, char **argv)
     (void)fprintf(stderr, "trectl check-peer: %s\n", reason.text);
     if (options.json)
         check_peer_print_problem(&reason);
-    return COULD_NOT_JUDGE;
+    return options.misused ? EX_USAGE : COULD_NOT_JUDGE;
 }

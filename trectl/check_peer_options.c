@@ -28,7 +28,7 @@ static const char usage[] =
     "  -c, --config FILE      tred's configuration (default /etc/tred/tred.conf)\n"
     "  -h, --help             print this and exit\n"
     "\n"
-    "Exit status: 0 accepted, 1 refused, 2 could not judge.\n";
+    "Exit status: 0 accepted, 1 refused, 64 wrong usage, 65 could not judge.\n";
 
 void check_peer_usage(void)
 {

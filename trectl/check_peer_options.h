@@ -23,6 +23,7 @@ typedef struct CheckPeerOptions {
     time_t time;
     bool json;
     bool help;
+    bool misused; /* for the exit status */
 } CheckPeerOptions;
 
 /* 0, or -EINVAL with `reason`; ret->json is set either way. Strings are argv's. */

@@ -2,6 +2,7 @@
 #include "trectl/doctor.h"
 
 #include "base/cleanup.h"
+#include "base/exitstatus.h"
 #include "base/reason.h"
 #include "trectl/check.h"
 #include "tred/config.h"
@@ -61,9 +62,9 @@ int doctor_main(int argc, char **argv)
             break;
         case 'h':
             (void)fputs(usage, stdout);
-            return 0;
+            return EX_OK;
         default:
-            return 2;
+            return EX_USAGE;
         }
     }
     check_users(&findings);
@@ -74,5 +75,5 @@ int doctor_main(int argc, char **argv)
     } else {
         (void)printf("%u problem(s), each with its remedy above.\n", findings.n_problems);
     }
-    return findings.n_problems == 0 ? 0 : 1;
+    return findings.n_problems == 0 ? EX_OK : EXIT_FAILURE;
 }

@@ -1,5 +1,6 @@
 /* trectl: what a person asks of the TrE (trectl(8)). */
 #include "base/cleanup.h"
+#include "base/exitstatus.h"
 #include "base/standard.h"
 #include "trectl/check_peer.h"
 #include "trectl/doctor.h"
@@ -22,15 +23,17 @@ static int usage(FILE *stream)
     (void)fputs("Usage: trectl COMMAND …   (trectl COMMAND --help says more)\n\n", stream);
     for (size_t i = 0; i < ELEMENTS(commands); i++)
         (void)fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
-    return stream == stdout ? 0 : 2;
+    return stream == stdout ? EX_OK : EX_USAGE;
 }
 
 static int command_run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
-    if (strcmp(name, "--version") == 0)
-        return puts("trectl " TRED_VERSION) < 0 ? 1 : 0;
+    if (strcmp(name, "--version") == 0) {
+        (void)puts("trectl " TRED_VERSION);
+        return EX_OK;
+    }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return usage(stdout);
     for (size_t i = 0; i < ELEMENTS(commands); i++) {

@@ -5,6 +5,7 @@
 #include "base/reason.h"
 #include "policy/anchorinstall.h"
 #include "policy/srkname.h"
+#include "policy/timecorrection.h"
 #include "tpm/open.h"
 #include "tpm/storagekey.h"
 #include "tred/bus.h"
@@ -23,7 +24,8 @@ typedef struct Install {
     sd_bus_message *call;
     Verifier *verifier; /* of the new anchors */
     AnchorRecord record;
-    bool begun; /* the TPM may have been told */
+    unsigned correction_days; /* of this device's last-known time, by the bundle */
+    bool begun;               /* the TPM may have been told */
     int result;
     Reason reason;
 } Install;
@@ -88,9 +90,13 @@ static int error_of(int r)
 static int install(const Daemon *daemon, Install *install)
 {
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
+    const Identity *identity = daemon->identity;
     int r;
 
     r = verifier_make(daemon, install->bundle, &install->verifier, &install->reason);
+    if (r == 0 && time_correction_read(install->bundle, identity ? identity->fqdn : NULL,
+                                       &install->correction_days, &install->reason) < 0)
+        return BUS_E_ANCHORS_REFUSED;
     if (r == 0)
         r = tpm_get(daemon, &tpm, &install->reason);
     if (r != 0)
@@ -138,7 +144,9 @@ static void install_end(Work *work)
     }
     log_notice("The operator's SeGW anchors, version %" PRIu64 ", are in force",
                install->record.version);
-    if (!daemon->identity || anchors_exchange(daemon, install->verifier, &install->record) < 0)
+    /* Another correction makes another last-known time, which is read anew. */
+    if (!daemon->identity || daemon->identity->correction_days != install->correction_days ||
+        anchors_exchange(daemon, install->verifier, &install->record) < 0)
         daemon_load_identity_after(daemon, work);
 }
 

@@ -17,8 +17,9 @@ int bus_exchange_register_channel(Daemon *daemon, sd_bus *channel);
 /* Tells everyone that State, and what goes with it, has changed. */
 void bus_manager_changed(Daemon *daemon);
 
-/* TooManyExchanges: the caller has as many as it may. Returns -errno with `error` set. */
-int bus_refuse_room(const Caller *caller, sd_bus_error *error);
+/* 0 if the caller, whose user is known, may begin one exchange more; else -errno with `error` set.
+ */
+int bus_room_check(const Caller *caller, sd_bus_error *error);
 
 /* The object path of an exchange into `path` (BUS_PATH_SIZE octets). */
 void bus_exchange_path(const CallerExchange *exchange, char *path);

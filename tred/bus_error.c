@@ -97,6 +97,9 @@ static const ErrorText texts[BUS_ERRORS] = {
     [EXCHANGE_E_TOO_MANY_CHILDREN] =
         {ERROR_PREFIX "TooManyChildren",
          "The exchange holds too many SPIs. Give one back with RemoveChild"},
+    [EXCHANGE_E_OUT_OF_RESOURCES] =
+        {ERROR_PREFIX "OutOfResources",
+         "There is no descriptor or memory left for this now. Make the call again later"},
     [EXCHANGE_E_KEYS_USED] = {ERROR_PREFIX "KeysUsed",
                               "The Child SA's keys were used already. Begin another exchange"},
     [BUS_E_NOT_OWNER] =
@@ -104,6 +107,9 @@ static const ErrorText texts[BUS_ERRORS] = {
          "Another connection began this exchange, and it alone may use it. Begin one of your own"},
     [BUS_E_TOO_MANY_EXCHANGES] = {ERROR_PREFIX "TooManyExchanges",
                                   "Too many exchanges are open. Close one first"},
+    [BUS_E_BUSY] = {ERROR_PREFIX "Busy",
+                    "This user's calls take more than their share of tred's time, or too many of "
+                    "them wait. Make this one again later"},
     [BUS_E_UNPROVISIONED] = {ERROR_PREFIX "Unprovisioned",
                              "This device is not provisioned. Read the Manager's StateReason"},
     [BUS_E_ANCHORS_REFUSED] =

@@ -10,6 +10,7 @@
 typedef enum BusError {
     BUS_E_NOT_OWNER = EXCHANGE_ERRORS,
     BUS_E_TOO_MANY_EXCHANGES,
+    BUS_E_BUSY, /* later, the same call may be taken */
     BUS_E_UNPROVISIONED,
     BUS_E_TPM_UNAVAILABLE,
     BUS_E_ANCHORS_REFUSED,

@@ -3,9 +3,11 @@
 #include "tred/bus_exchange.h"
 #include "base/log.h"
 #include "base/reason.h"
+#include "tred/bus_admit.h"
 #include "tred/bus_error.h"
 #include "tred/callers.h"
 #include "tred/channel.h"
+#include "tred/deadline.h"
 #include "tred/key_care.h"
 
 #include <errno.h>
@@ -20,13 +22,16 @@ void bus_exchange_path(const CallerExchange *held, char *path)
 
 void bus_exchange_closed(const CallerExchange *held, const char *reason)
 {
+    const Daemon *daemon = held->caller->daemon;
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_notice("Exchange %" PRIu64 " is closed: %s", held->number, reason);
+    log_line(daemon_is_ending(daemon) ? LOG_INFO : LOG_NOTICE, "Exchange %" PRIu64 " is closed: %s",
+             held->number, reason);
+    if (sd_bus_is_open(daemon->bus) <= 0) /* its owner has seen the bus go, too */
+        return;
     bus_exchange_path(held, path);
-    r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "Closed", "s",
-                           reason);
+    r = sd_bus_emit_signal(daemon->bus, path, BUS_EXCHANGE_INTERFACE, "Closed", "s", reason);
     if (r < 0)
         log_warning("Its owner could not be told: %s", strerror(-r));
 }
@@ -195,7 +200,11 @@ static int method_choose_group(sd_bus_message *call, void *userdata, sd_bus_erro
     r = sd_bus_message_read(call, "q", &group);
     if (r < 0)
         return r;
+    if (!user_has_time(held->caller->user))
+        return bus_error_set(error, BUS_E_BUSY, NULL);
+    const uint64_t begun = user_time_begin();
     r = exchange_choose_group(held->exchange, group, &reason);
+    user_time_end(held->caller->user, begun);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
     log_info("Exchange %" PRIu64 ": new KE in group %u", held->number, group);
@@ -212,14 +221,20 @@ static int fork_for(Caller *caller, Exchange *exchange, CallerExchange **ret, sd
     Reason reason = {0};
     int r;
 
-    if (!caller_has_room(caller))
-        return bus_refuse_room(caller, error);
+    r = bus_room_check(caller, error);
+    if (r < 0)
+        return r;
     r = exchange_fork(exchange, &fork, &reason);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
     r = caller_add_exchange(caller, fork, ret);
-    if (r < 0)
+    if (r < 0) {
         exchange_free(fork);
+        return r;
+    }
+    r = deadline_set(*ret);
+    if (r < 0)
+        caller_exchange_free(*ret);
     return r;
 }
 
@@ -246,7 +261,6 @@ static int method_fork(sd_bus_message *call, void *userdata, sd_bus_error *error
 static int method_close(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
-    Caller *caller = held->caller;
     int r;
 
     r = bus_exchange_check_owner(held, call, error);
@@ -254,7 +268,6 @@ static int method_close(sd_bus_message *call, void *userdata, sd_bus_error *erro
         return r;
     log_info("Exchange %" PRIu64 " is closed by its owner", held->number);
     caller_exchange_free(held);
-    caller_release(caller);
     return sd_bus_reply_method_return(call, NULL);
 }
 
@@ -334,7 +347,7 @@ static int exchange_enumerate(sd_bus *bus, const char *prefix, void *userdata, c
                               sd_bus_error *error)
 {
     const Daemon *daemon = userdata;
-    char **nodes = calloc(daemon->n_exchanges + 1, sizeof(*nodes));
+    char **nodes = calloc(daemon->users.n_exchanges + 1, sizeof(*nodes));
     char path[BUS_PATH_SIZE];
     size_t count = 0;
 
@@ -367,6 +380,8 @@ int bus_exchange_register(Daemon *daemon)
 
     if (r >= 0)
         r = sd_bus_add_filter(daemon->bus, NULL, bus_exchange_children_filter, daemon);
+    if (r >= 0) /* the last one is asked first */
+        r = sd_bus_add_filter(daemon->bus, NULL, bus_admit_filter, daemon);
     if (r >= 0)
         r = sd_event_add_time_relative(daemon->event, &daemon->changes, CLOCK_MONOTONIC,
                                        CHANGES_USEC, CHANGES_USEC, on_changes, daemon);

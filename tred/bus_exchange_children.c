@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <string.h>
 
+enum { COUNT_PERIOD_USEC = 100 * 1000, COUNT_ACCURACY_USEC = 1000 };
+
 typedef struct CounterName {
     const char *name;
     size_t offset; /* in SaCounters; each is a uint64_t */
@@ -110,21 +112,54 @@ static bool asks_for_children(const Daemon *daemon, sd_bus_message *call)
     return asks;
 }
 
+/* -EBUSY: those that are on their way are for these callers, too. -ENOTCONN: there are none. */
+static void count(Daemon *daemon)
+{
+    daemon->count_asked = daemon_now(daemon);
+    if (dataplane_count(daemon->dataplane, counted, daemon) == -ENOTCONN)
+        bus_exchange_children_counted(daemon);
+}
+
+static int on_count_due(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    (void)source, (void)usec;
+    if (daemon->n_counting > 0)
+        count(daemon);
+    return 0;
+}
+
+/* Anybody may read, and whoever has the ESP keys has more to do than to count for them: it is asked
+ * at most ten times a second, and its answer is for all who have asked by then. */
+static int count_soon(Daemon *daemon)
+{
+    const uint64_t due = daemon->count_asked + COUNT_PERIOD_USEC;
+    int r = 0;
+
+    if (daemon_now(daemon) >= due) {
+        count(daemon);
+    } else if (!daemon->count_timer) {
+        r = sd_event_add_time(daemon->event, &daemon->count_timer, CLOCK_MONOTONIC, due,
+                              COUNT_ACCURACY_USEC, on_count_due, daemon);
+    } else {
+        r = sd_event_source_set_time(daemon->count_timer, due);
+        if (r >= 0)
+            r = sd_event_source_set_enabled(daemon->count_timer, SD_EVENT_ONESHOT);
+    }
+    return r;
+}
+
 int bus_exchange_children_filter(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     Daemon *daemon = userdata;
-    int r;
 
-    if (!asks_for_children(daemon, call))
+    (void)error;
+    /* With too many who wait, it is answered like any property: as they last came, a moment ago. */
+    if (!asks_for_children(daemon, call) || daemon->n_counting == DAEMON_COUNTING_MAX)
         return 0;
-    if (daemon->n_counting == DAEMON_COUNTING_MAX) {
-        return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                 "Too many ask for Children at once. Ask again");
-    }
     daemon->counting[daemon->n_counting++] = sd_bus_message_ref(call);
-    /* -EBUSY: those that are on their way are for this one, too. -ENOTCONN: there are none. */
-    r = dataplane_count(daemon->dataplane, counted, daemon);
-    if (r == -ENOTCONN)
+    if (count_soon(daemon) < 0)
         bus_exchange_children_counted(daemon);
     return 1;
 }

@@ -49,6 +49,7 @@ static int verify_end(CallerExchange *held, const Verdict *verdict, Reason *reas
         log_info("Exchange %" PRIu64 ": SeGW %s verified: certificate, identity and AUTH (%s)",
                  held->number, exchange_peer_identity(held->exchange),
                  ike_auth_method_name(exchange_peer_method(held->exchange)));
+        clock_vouched(held->caller->daemon, exchange_peer_vouched(held->exchange));
         if (verdict && verdict->note[0] != '\0')
             log_info("Exchange %" PRIu64 ": revocation: %s", held->number, verdict->note);
         return expiry_watch(held);

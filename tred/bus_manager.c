@@ -10,6 +10,7 @@
 #include "tred/callers.h"
 #include "tred/channel.h"
 #include "tred/daemon_identity.h"
+#include "tred/deadline.h"
 #include "tred/key_care.h"
 
 #include <errno.h>
@@ -180,7 +181,9 @@ static int begin_reply(sd_bus_message *call, Caller *caller, Exchange *exchange)
         return r;
     }
     bus_exchange_path(held, path);
-    r = sd_bus_message_new_method_return(call, &reply);
+    r = deadline_set(held);
+    if (r >= 0)
+        r = sd_bus_message_new_method_return(call, &reply);
     if (r >= 0)
         r = sd_bus_message_append(reply, "ot", path, exchange_spi_i(exchange));
     if (r >= 0)
@@ -205,7 +208,9 @@ static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint1
     Exchange *exchange = NULL;
     int r;
 
+    const uint64_t begun = user_time_begin();
     r = exchange_new(&daemon->exchange_context, group, &exchange, &reason);
+    user_time_end(caller->user, begun);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
     r = begin_reply(call, caller, exchange);
@@ -216,20 +221,34 @@ static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint1
     return r;
 }
 
-int bus_refuse_room(const Caller *caller, sd_bus_error *error)
+int bus_room_check(const Caller *caller, sd_bus_error *error)
 {
     const Daemon *daemon = caller->daemon;
     Reason reason;
 
-    reason_set(&reason, 0,
-               "You hold %zu exchanges; at most %" PRIu64
-               " for one caller ([exchanges] max-exchanges) and "
-               "%d for all are allowed. Close one first",
-               caller->n_exchanges, daemon->config.max_exchanges, EXCHANGES_TOTAL_MAX);
-    return bus_error_set(error, BUS_E_TOO_MANY_EXCHANGES, reason.text);
+    if (!user_has_room(&daemon->users, caller->user)) {
+        reason_set(&reason, 0,
+                   "This user holds %zu exchanges over all of its connections; at most %" PRIu64
+                   " ([exchanges] max-exchanges) are allowed, and %zu for all users, of which "
+                   "%d are for those who hold less than %d. Close one first",
+                   caller->user->n_exchanges, daemon->config.max_exchanges, daemon->users.total_max,
+                   EXCHANGES_RESERVED, EXCHANGES_SMALL);
+        return bus_error_set(error, BUS_E_TOO_MANY_EXCHANGES, reason.text);
+    }
+    return user_has_time(caller->user) ? 0 : bus_error_set(error, BUS_E_BUSY, NULL);
 }
 
 static void begin_after_load(Work *work, sd_bus_message *call);
+static void begin_known(Daemon *daemon, sd_bus_message *call);
+
+static int begin_unknown(Caller *caller, sd_bus_message *call, sd_bus_error *error)
+{
+    int r = caller_ask_user(caller, call, begin_known);
+
+    if (r == -EBUSY)
+        return bus_error_set(error, BUS_E_BUSY, NULL);
+    return r < 0 ? r : 1;
+}
 
 /* In the order of what it costs: room and arguments are looked at before the TPM is. `again`: the
  * identity was tried for this call already. */
@@ -249,32 +268,41 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     r = caller_get(daemon, call_sender(call), &caller);
     if (r < 0)
         return r;
-    if (!caller_has_room(caller)) {
-        r = bus_refuse_room(caller, error);
-    } else if (identity_state_serves(daemon->state)) {
-        r = begin_for(call, daemon, caller, group, error);
-    } else if (again) {
-        r = bus_error_set(error, bus_error_of_identity(daemon->state), daemon->state_reason.text);
-    } else {
-        r = 0; /* not answered yet */
-    }
-    caller_release(caller);
+    if (!caller->user)
+        return begin_unknown(caller, call, error);
+    r = bus_room_check(caller, error);
     if (r != 0)
         return r;
+    if (identity_state_serves(daemon->state))
+        return begin_for(call, daemon, caller, group, error);
+    if (again)
+        return bus_error_set(error, bus_error_of_identity(daemon->state),
+                             daemon->state_reason.text);
     r = daemon_await_identity(daemon, call, begin_after_load);
+    if (r == -EBUSY)
+        return bus_error_set(error, BUS_E_BUSY, NULL);
     return r < 0 ? r : 1;
+}
+
+static void begin_again(Daemon *daemon, sd_bus_message *call, bool again)
+{
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r = sd_bus_message_rewind(call, true);
+
+    if (r >= 0)
+        r = begin(call, daemon, again, &error);
+    if (r < 0)
+        bus_answer_error(call, r, &error);
 }
 
 static void begin_after_load(Work *work, sd_bus_message *call)
 {
-    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-    int r;
+    begin_again(work_daemon(work), call, true);
+}
 
-    r = sd_bus_message_rewind(call, true);
-    if (r >= 0)
-        r = begin(call, work_daemon(work), true, &error);
-    if (r < 0)
-        bus_answer_error(call, r, &error);
+static void begin_known(Daemon *daemon, sd_bus_message *call)
+{
+    begin_again(daemon, call, false);
 }
 
 static int method_begin_exchange(sd_bus_message *call, void *userdata, sd_bus_error *error)

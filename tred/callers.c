@@ -4,15 +4,21 @@
 
 #include "base/log.h"
 #include "tred/bus.h"
+#include "tred/bus_error.h"
 #include "tred/channel.h"
 #include "tred/key_care.h"
 #include "tred/work.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 static void caller_free(Caller *caller)
 {
+    sd_bus_slot_unref(caller->asking);
+    for (size_t i = 0; i < caller->n_waiting; i++)
+        sd_bus_message_unref(caller->waiting[i]);
+    user_drop(&caller->daemon->users, caller->user);
     free(caller->name);
     free(caller);
 }
@@ -28,14 +34,6 @@ static void caller_unlink(Caller *caller)
     *place = caller->next;
 }
 
-void caller_release(Caller *caller)
-{
-    if (caller->n_exchanges > 0)
-        return;
-    caller_unlink(caller);
-    caller_free(caller);
-}
-
 static Caller *caller_find(const Daemon *daemon, const char *name)
 {
     Caller *caller = daemon->callers;
@@ -47,10 +45,12 @@ static Caller *caller_find(const Daemon *daemon, const char *name)
 
 static void caller_vanished(Caller *caller)
 {
-    log_info("%s left the bus; its exchanges are wiped", caller->name);
+    if (caller->exchanges)
+        log_info("%s left the bus; its exchanges are wiped", caller->name);
     while (caller->exchanges)
         caller_exchange_free(caller->exchanges);
-    caller_release(caller);
+    caller_unlink(caller);
+    caller_free(caller);
 }
 
 /* NameOwnerChanged(name, old owner, new owner). */
@@ -100,10 +100,52 @@ int caller_get(Daemon *daemon, const char *name, Caller **ret)
     return 0;
 }
 
-bool caller_has_room(const Caller *caller)
+/* Each call that has waited goes on, or is refused with what the bus said. */
+static void waiting_go_on(Caller *caller, const sd_bus_error *error)
 {
-    return caller->n_exchanges < caller->daemon->config.max_exchanges &&
-           caller->daemon->n_exchanges < EXCHANGES_TOTAL_MAX;
+    Daemon *daemon = caller->daemon;
+
+    for (size_t i = 0; i < caller->n_waiting; i++) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = steal_pointer(caller->waiting[i]);
+
+        if (caller->user) {
+            caller->known(daemon, call);
+        } else {
+            bus_answer_error(call, -ECONNRESET, error);
+        }
+    }
+    caller->n_waiting = 0;
+}
+
+static int on_user(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    Caller *caller = userdata;
+    uint32_t uid = 0;
+
+    (void)error;
+    caller->asking = sd_bus_slot_unref(caller->asking);
+    if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "u", &uid) > 0 &&
+        user_take(&caller->daemon->users, uid, &caller->user) < 0)
+        log_warning("Out of memory for user %u", uid);
+    waiting_go_on(caller, sd_bus_message_get_error(reply));
+    return 0;
+}
+
+int caller_ask_user(Caller *caller, sd_bus_message *call, CallerKnown known)
+{
+    if (caller->n_waiting == CALLER_WAITING_MAX)
+        return -EBUSY;
+    if (!caller->asking) {
+        int r = sd_bus_call_method_async(
+            caller->daemon->bus, &caller->asking, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+            "org.freedesktop.DBus", "GetConnectionUnixUser", on_user, caller, "s", caller->name);
+
+        if (r < 0)
+            return r;
+    }
+    caller->known = known;
+    caller->waiting[caller->n_waiting++] = sd_bus_message_ref(call);
+    return 0;
 }
 
 int caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret)
@@ -117,8 +159,7 @@ int caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret
     held->exchange = exchange;
     held->next = caller->exchanges;
     caller->exchanges = held;
-    caller->n_exchanges++;
-    caller->daemon->n_exchanges++;
+    user_add_exchange(&caller->daemon->users, caller->user);
     *ret = held;
     return 0;
 }
@@ -164,12 +205,12 @@ void caller_exchange_free(CallerExchange *held)
     while (*place != held)
         place = &(*place)->next;
     *place = held->next;
-    caller->n_exchanges--;
-    caller->daemon->n_exchanges--;
+    user_remove_exchange(&caller->daemon->users, caller->user);
     bus_exchange_verify_cancel(held);
     bus_exchange_child_cancel(held);
     sd_event_source_disable_unref(held->expiry);
     sd_event_source_disable_unref(held->expiry_bound);
+    sd_event_source_disable_unref(held->deadline);
     exchange_free(held->exchange);
     free(held);
     daemon_key_released(caller->daemon);
@@ -177,11 +218,9 @@ void caller_exchange_free(CallerExchange *held)
 
 static void close_where(Daemon *daemon, bool (*wanted)(const Exchange *), const char *reason)
 {
-    Caller *next_caller;
     CallerExchange *next;
 
-    for (Caller *caller = daemon->callers; caller; caller = next_caller) {
-        next_caller = caller->next;
+    for (Caller *caller = daemon->callers; caller; caller = caller->next) {
         for (CallerExchange *held = caller->exchanges; held; held = next) {
             next = held->next;
             if (!wanted(held->exchange))
@@ -189,7 +228,6 @@ static void close_where(Daemon *daemon, bool (*wanted)(const Exchange *), const 
             bus_exchange_closed(held, reason);
             caller_exchange_free(held);
         }
-        caller_release(caller);
     }
 }
 
@@ -207,4 +245,15 @@ void callers_close_unsigned(Daemon *daemon, const char *reason)
 void callers_close_all(Daemon *daemon, const char *reason)
 {
     close_where(daemon, is_any, reason);
+}
+
+void callers_deinit(Daemon *daemon)
+{
+    while (daemon->callers) {
+        Caller *caller = daemon->callers;
+
+        caller_unlink(caller);
+        caller_free(caller);
+    }
+    users_deinit(&daemon->users);
 }

@@ -4,25 +4,24 @@
 
 #include "tred/context.h"
 
-/* All callers' exchanges together: bounds what a user with many connections can make us hold. */
-enum { EXCHANGES_TOTAL_MAX = 1024 };
-
 /* Has the bus tell who leaves it: their exchanges are wiped, and their waiting calls forgotten. One
  * subscription serves all callers. It is to be asked for before any of their calls is read: the bus
  * then tells of a caller's leaving after the calls that it made. 0 or -errno. */
 int callers_watch(Daemon *daemon);
 
-/* The caller with that unique name, made known if need be. A caller without exchanges is dropped by
- * caller_release(). Returns 0 or -ENOMEM. */
+/* The caller with that unique name, made known if need be, until it leaves the bus. Returns 0 or
+ * -ENOMEM. */
 int caller_get(Daemon *daemon, const char *name, Caller **ret);
 
-/* Drops the caller if it holds nothing. */
-void caller_release(Caller *caller);
+/* For a caller without a user: asks the bus, and has `call` carried on when it has answered. Where
+ * it does not, the call is answered with an error. 0, -EBUSY (CALLER_WAITING_MAX wait already), or
+ * another -errno. */
+int caller_ask_user(Caller *caller, sd_bus_message *call, CallerKnown known);
 
-/* True if it may hold one exchange more. */
-bool caller_has_room(const Caller *caller);
+/* Lets go of all callers; their exchanges are closed before. */
+void callers_deinit(Daemon *daemon);
 
-/* Gives it `exchange`, which is then owned here. 0 or -ENOMEM. */
+/* Gives it, whose user is known, `exchange`, which is then owned here. 0 or -ENOMEM. */
 int caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret);
 
 /* The exchange with that number, or NULL. */
@@ -31,7 +30,7 @@ CallerExchange *caller_exchange_find(const Daemon *daemon, uint64_t number);
 /* The exchange that has the Child SA `spi_in`, or NULL. */
 CallerExchange *caller_exchange_find_child(Daemon *daemon, uint32_t spi_in);
 
-/* Wipes it; its caller is then to be released. */
+/* Wipes it. */
 void caller_exchange_free(CallerExchange *exchange);
 
 /* Wipes those that have not signed yet, or all of them, and tells their owners why. */

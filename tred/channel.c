@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "tred/bus.h"
+#include "tred/bus_admit.h"
 
 #include <errno.h>
 #include <string.h>
@@ -27,7 +28,8 @@ static void channel_free(Channel *channel)
 {
     if (channel->bus)
         sd_bus_detach_event(channel->bus);
-    sd_bus_flush_close_unref(channel->bus);
+    /* Not flushed: whoever does not read would have us wait. */
+    sd_bus_close_unref(channel->bus);
     free(channel);
 }
 
@@ -67,6 +69,8 @@ static int connection_begin(Daemon *daemon, sd_bus *bus, int *fd, const char *na
         r = sd_bus_negotiate_fds(bus, true);
     if (r >= 0)
         r = sd_bus_add_filter(bus, NULL, on_call, daemon);
+    if (r >= 0)
+        r = sd_bus_add_filter(bus, NULL, bus_admit_filter, daemon);
     if (r >= 0)
         r = bus_manager_register_channel(daemon, bus);
     if (r >= 0)

@@ -4,20 +4,19 @@
 #include "base/log.h"
 #include "base/reason.h"
 #include "policy/lastknowntime.h"
-#include "tpm/tpm.h"
+#include "tpm/commands.h"
 #include "tred/bus.h"
 #include "tred/key_care.h"
 #include "tred/work.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
-#include <sys/timex.h>
 
 enum {
     USEC_PER_SEC = 1000000,
-    PERIOD_SECONDS = 3600,
-    UNSYNCHRONISED_SECONDS = 60, /* a clock is set soon after the network is up, or not at all */
-    GOING_ON_SECONDS = 1,
+    PERIOD_SECONDS = 3600, /* between two steps; within it what has passed is counted once */
+    SOON_SECONDS = 1,
     POSTPONED_SECONDS = 5,
     POSTPONED_MAX = 12, /* a client that leaves an exchange hanging is not waited for for ever */
     DAYS_AT_ONCE = 8,   /* each is a write to the TPM's NV memory, of some 10 ms */
@@ -30,33 +29,26 @@ time_t clock_now(const Daemon *daemon)
     return now < daemon->last_known ? daemon->last_known : now;
 }
 
-void clock_take(Daemon *daemon, time_t last_known)
+void clock_take(Daemon *daemon, time_t last_known, unsigned correction_days)
 {
+    if (correction_days != daemon->correction_days) {
+        daemon->last_known = 0;
+        daemon->time_base = (TimeBase){0};
+    }
+    daemon->correction_days = correction_days;
     if (last_known > daemon->last_known)
         daemon->last_known = last_known;
+    time_base_reach(&daemon->time_base, last_known);
     if (time(NULL) < daemon->last_known) {
         log_warning("The clock is behind the TPM's last-known time, and certificates are judged by "
-                    "that. Set the clock (timedatectl)");
+                    "that. Set the clock (timedatectl); if it is right, have the operator correct "
+                    "the last-known time (tred-nv(7))");
     }
 }
 
-/* Does the kernel say that something keeps the clock right? 1, 0, or -errno: asking takes no right,
- * but the sandbox of tred.service has no system call that could set the clock, this one among them.
- */
-static int is_synchronised(void)
+static bool is_kept(const Daemon *daemon)
 {
-    struct timex timex = {.modes = 0};
-
-    if (adjtimex(&timex) == -1)
-        return -errno;
-    return !(timex.status & STA_UNSYNC);
-}
-
-/* The last-known time is kept and lies before today. */
-static bool is_due(const Daemon *daemon)
-{
-    return daemon->identity && daemon->identity->last_known != 0 &&
-           time(NULL) / LAST_KNOWN_DAY > daemon->last_known / LAST_KNOWN_DAY;
+    return daemon->identity && daemon->identity->last_known != 0;
 }
 
 /* The TPM's commands can't be interrupted, and an exchange on its way to SignAuth is to wait for
@@ -71,22 +63,47 @@ static bool is_postponed(Daemon *daemon)
 
 typedef struct Record {
     int result;
+    bool moved;
     time_t last_known;
     Reason reason;
 } Record;
 
 static void timer_set(Daemon *daemon, unsigned seconds);
 
+/* The day that is known to have been reached, the operator's correction put back on: as the TPM
+ * counts. */
+static int reached_read(Daemon *daemon, time_t *ret, Reason *reason)
+{
+    const time_t correction = (time_t)daemon->identity->correction_days * LAST_KNOWN_DAY;
+    TPMS_TIME_INFO now = {0};
+    const TSS2_RC rc = tpm2_read_clock(daemon->tpm, &now);
+
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm_error(reason, "TPM2_ReadClock", rc);
+        return -EIO;
+    }
+    *ret = time_base_pass(&daemon->time_base, now.time, now.clockInfo.resetCount) + correction;
+    return 0;
+}
+
 static void record_run(Work *work)
 {
     Record *record = work_data(work);
     Daemon *daemon = work_daemon(work);
+    time_t reached = 0;
 
     record->result = -ENODEV;
-    if (!daemon->tpm)
+    if (!daemon->tpm || !is_kept(daemon))
         return;
-    record->result = last_known_time_advance(daemon->tpm, time(NULL), DAYS_AT_ONCE,
+    const unsigned correction = daemon->identity->correction_days;
+    record->result = reached_read(daemon, &reached, &record->reason);
+    if (record->result < 0 ||
+        reached / LAST_KNOWN_DAY <= daemon->last_known / LAST_KNOWN_DAY + (time_t)correction)
+        return;
+    record->result = last_known_time_advance(daemon->tpm, reached, DAYS_AT_ONCE,
                                              &record->last_known, &record->reason);
+    record->moved = record->result == 0;
+    record->last_known -= (time_t)correction * LAST_KNOWN_DAY;
 }
 
 static void record_end(Work *work)
@@ -95,15 +112,18 @@ static void record_end(Work *work)
     Daemon *daemon = work_daemon(work);
 
     daemon->clock_work = NULL;
-    if (record->result < 0) {
-        if (record->reason.text[0] != '\0')
-            log_warning("The last-known time stays where it is: %s", record->reason.text);
-        timer_set(daemon, PERIOD_SECONDS);
+    timer_set(daemon, PERIOD_SECONDS);
+    if (record->result < 0 && record->reason.text[0] != '\0')
+        log_warning("The last-known time stays where it is: %s", record->reason.text);
+    if (!record->moved)
         return;
-    }
     daemon->last_known = record->last_known;
+    daemon->clock_moved = daemon_now(daemon);
+    log_info("The TPM's last-known time is day %" PRId64
+             " after 1970 now: a SeGW's evidence vouches "
+             "for it, and what has passed since",
+             (int64_t)(daemon->last_known / LAST_KNOWN_DAY));
     bus_manager_changed(daemon);
-    timer_set(daemon, is_due(daemon) ? GOING_ON_SECONDS : PERIOD_SECONDS);
 }
 
 static const WorkClass record_class = {.run = record_run, .end = record_end, .free = free};
@@ -136,42 +156,18 @@ static void timer_set(Daemon *daemon, unsigned seconds)
         log_warning("The last-known time is no longer recorded: %s", strerror(-r));
 }
 
-static int on_timedated(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+/* The bound in rate: of what it was just moved by, no more before an hour has passed. */
+static bool was_just_moved(const Daemon *daemon)
 {
-    Daemon *daemon = userdata;
-    int synchronised = 0;
-
-    (void)error;
-    if (!sd_bus_message_is_method_error(reply, NULL) &&
-        sd_bus_message_read(reply, "v", "b", &synchronised) > 0 && synchronised && is_due(daemon) &&
-        !daemon->clock_work)
-        record(daemon);
-    return 0;
+    return daemon->clock_moved != 0 &&
+           daemon_now(daemon) - daemon->clock_moved < (uint64_t)PERIOD_SECONDS * USEC_PER_SEC;
 }
 
-/* systemd-timedated asks the kernel for us. */
-static void timedated_ask(Daemon *daemon)
+void clock_vouched(Daemon *daemon, time_t when)
 {
-    int r = sd_bus_call_method_async(daemon->bus, NULL, "org.freedesktop.timedate1",
-                                     "/org/freedesktop/timedate1",
-                                     "org.freedesktop.DBus.Properties", "Get", on_timedated, daemon,
-                                     "ss", "org.freedesktop.timedate1", "NTPSynchronized");
-
-    if (r < 0)
-        log_debug("systemd-timedated can't be asked: %s", strerror(-r));
-}
-
-static void record_if_synchronised(Daemon *daemon)
-{
-    int r = is_synchronised();
-
-    if (r > 0) {
-        record(daemon);
-        return;
-    }
-    if (r < 0)
-        timedated_ask(daemon);
-    timer_set(daemon, UNSYNCHRONISED_SECONDS);
+    time_base_reach(&daemon->time_base, when);
+    if (daemon->clock && !daemon->clock_work && !was_just_moved(daemon))
+        timer_set(daemon, SOON_SECONDS);
 }
 
 static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata)
@@ -181,12 +177,10 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata)
     (void)timer, (void)usec;
     if (daemon->clock_work) /* its end sets the timer */
         return 0;
-    if (!is_due(daemon)) {
-        timer_set(daemon, daemon->identity ? PERIOD_SECONDS : GOING_ON_SECONDS);
-    } else if (daemon->config.clock_record == CLOCK_RECORD_ALWAYS) {
+    if (is_kept(daemon)) {
         record(daemon);
     } else {
-        record_if_synchronised(daemon);
+        timer_set(daemon, daemon->identity ? PERIOD_SECONDS : SOON_SECONDS);
     }
     return 0;
 }

@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_EXCHANGES_DEFAULT = 16, MAX_EXCHANGES_LIMIT = 1024 };
+enum {
+    MAX_EXCHANGES_DEFAULT = 16,
+    MAX_EXCHANGES_LIMIT = 1024,
+    VERIFY_SECONDS_DEFAULT = 60,
+    VERIFY_SECONDS_MAX = 3600,
+};
 
 static const char *const data_planes[] = {[DATAPLANE_AUTO] = "auto",
                                           [DATAPLANE_KERNEL] = "kernel",
@@ -21,10 +26,8 @@ static const char *const data_planes[] = {[DATAPLANE_AUTO] = "auto",
 /* The names in the order of their numbers in syslog.h, from LOG_ERR on. */
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 
-static const char *const clock_records[] = {[CLOCK_RECORD_SYNCHRONISED] = "synchronised",
-                                            [CLOCK_RECORD_ALWAYS] = "always",
-                                            [CLOCK_RECORD_OFF] = "off",
-                                            NULL};
+static const char *const clock_records[] = {
+    [CLOCK_RECORD_VOUCHED] = "vouched", [CLOCK_RECORD_OFF] = "off", NULL};
 
 static const ConfigItem items[] = {
     {"tpm", "tcti", config_parse_string, offsetof(TredConfig, tcti)},
@@ -42,6 +45,8 @@ static const ConfigItem items[] = {
     {"segw", "crl-directory", config_parse_path, offsetof(TredConfig, crl_directory)},
     {"exchanges", "max-exchanges", config_parse_number, offsetof(TredConfig, max_exchanges),
      .minimum = 1, .maximum = MAX_EXCHANGES_LIMIT},
+    {"exchanges", "verify-seconds", config_parse_number, offsetof(TredConfig, verify_seconds),
+     .minimum = 1, .maximum = VERIFY_SECONDS_MAX},
     {"data-plane", "mode", config_parse_choice, offsetof(TredConfig, data_plane),
      .choices = data_planes},
     {"data-plane", "interface", config_parse_string, offsetof(TredConfig, interface)},
@@ -97,6 +102,7 @@ static int config_set_defaults(TredConfig *config)
         .crl_directory = strdup("/var/lib/tred/crls"),
         .verifier = strdup(TRED_VERIFY_PATH),
         .max_exchanges = MAX_EXCHANGES_DEFAULT,
+        .verify_seconds = VERIFY_SECONDS_DEFAULT,
         .data_plane = DATAPLANE_AUTO,
         .interface = strdup("segw0"),
         .net_socket = strdup(TRED_NET_SOCKET),

@@ -7,10 +7,9 @@
 
 #include <stdint.h>
 
-/* When the last-known time is moved to the system clock's. */
+/* When the last-known time is moved. */
 typedef enum ClockRecord {
-    CLOCK_RECORD_SYNCHRONISED, /* while the kernel says that something keeps the clock right */
-    CLOCK_RECORD_ALWAYS,
+    CLOCK_RECORD_VOUCHED, /* to what a SeGW's certificates vouch for, and what has passed since */
     CLOCK_RECORD_OFF,
 } ClockRecord;
 
@@ -26,13 +25,14 @@ typedef struct TredConfig {
     char *segw_profile;  /* "3gpp", or a file's path */
     unsigned revocation; /* RevocationMode */
     char *crl_directory;
-    char *verifier;         /* tred-verify */
-    uint64_t max_exchanges; /* that one caller holds at a time */
-    unsigned data_plane;    /* DataPlaneMode */
-    char *interface;        /* of the tunnel */
-    char *net_socket;       /* tred-net's */
-    char *esp_helper;       /* tred-esp */
-    IkeTs allowed_local;    /* no Child SA's selectors go beyond these */
+    char *verifier;          /* tred-verify */
+    uint64_t max_exchanges;  /* that one user holds at a time */
+    uint64_t verify_seconds; /* for an exchange, from its beginning to its peer's verification */
+    unsigned data_plane;     /* DataPlaneMode */
+    char *interface;         /* of the tunnel */
+    char *net_socket;        /* tred-net's */
+    char *esp_helper;        /* tred-esp */
+    IkeTs allowed_local;     /* no Child SA's selectors go beyond these */
     IkeTs allowed_remote;
     bool stronger_child;   /* a Child SA may have a stronger cipher than its IKE SA */
     Lifetime soft;         /* of a Child SA: time to replace it */

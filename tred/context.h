@@ -6,6 +6,8 @@
 #include "tred/config.h"
 #include "tred/exchange.h"
 #include "tred/identity.h"
+#include "tred/timebase.h"
+#include "tred/users.h"
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -16,6 +18,9 @@ typedef struct Daemon Daemon;
 typedef struct Work Work; /* work.c's */
 typedef struct CallerExchange CallerExchange;
 typedef struct PendingVerification PendingVerification; /* bus_exchange_verify.c's */
+
+/* Carries a call on that has waited until its caller's user was known. */
+typedef void (*CallerKnown)(Daemon *daemon, sd_bus_message *call);
 
 struct CallerExchange {
     Caller *caller;
@@ -29,14 +34,22 @@ struct CallerExchange {
     time_t judged;                 /* when the certificates were, as clock_now() has it */
     uint64_t judged_boottime;      /* the same moment by CLOCK_BOOTTIME, in microseconds */
     sd_event_source *expiry, *expiry_bound; /* expiry.c's timers, by the wall clock and by that */
+    sd_event_source *deadline;              /* deadline.c's */
 };
+
+/* Calls of one caller that wait until the bus has said whose it is: the first one asks. */
+enum { CALLER_WAITING_MAX = 4 };
 
 struct Caller {
     Daemon *daemon;
     Caller *next;
-    size_t n_exchanges;
     CallerExchange *exchanges;
-    char *name; /* unique bus name */
+    char *name;          /* unique bus name */
+    User *user;          /* NULL until the bus has said whose it is */
+    sd_bus_slot *asking; /* it is being asked */
+    CallerKnown known;
+    size_t n_waiting;
+    sd_bus_message *waiting[CALLER_WAITING_MAX];
 };
 
 enum { DAEMON_COUNTING_MAX = 64 }; /* bounds what anybody on the bus can make us hold */
@@ -45,6 +58,8 @@ struct Daemon {
     TredConfig config;
     sd_event *event;
     sd_bus *bus;
+    bool serves;               /* calls on the bus are answered */
+    sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
     IdentityState state;
     Reason state_reason;   /* empty when ready */
     Identity *identity;    /* NULL if it could not be loaded */
@@ -59,19 +74,33 @@ struct Daemon {
     sd_event_source *ahead;          /* makes the next exchange's key pair */
     sd_event_source *start_over;     /* gives back what only the start needed */
     bool key_is_old;                 /* what is ready to sign was prepared some time ago */
-    time_t last_known;               /* never steps back; 0: the TPM keeps none */
-    sd_event_source *clock;          /* clock.c's timer */
-    unsigned clock_postponed;        /* as an exchange was waiting for the TPM */
-    Work *clock_work;                /* counts the last-known time; NULL: none is under way */
-    Verifier *verifier;              /* that the first identity is loaded with */
+    time_t last_known;               /* the TPM's, corrected; 0: it keeps none */
+    unsigned correction_days;        /* that it was corrected by */
+    TimeBase time_base;              /* what it may follow */
+    uint64_t clock_moved;     /* the last time that it did, as daemon_now() has it; 0: never */
+    sd_event_source *clock;   /* clock.c's timer */
+    unsigned clock_postponed; /* as an exchange was waiting for the TPM */
+    Work *clock_work;         /* counts the last-known time; NULL: none is under way */
+    Verifier *verifier;       /* that the first identity is loaded with */
     CrlsInForce crls;
     DataPlaneOptions dataplane_options;
     DataPlane *dataplane;
     size_t n_counting; /* who has asked for Children and waits for the counters */
     sd_bus_message *counting[DAEMON_COUNTING_MAX];
+    uint64_t count_asked; /* the last time that the data plane was, as daemon_now() has it */
+    sd_event_source *count_timer; /* the next time, where somebody waits for it */
     ExchangeContext exchange_context;
     Caller *callers;
+    Users users;
     Channel *channels;
-    size_t n_exchanges;
     uint64_t last_exchange; /* the number of the newest; numbers are never used twice */
 };
+
+/* The time of the event that is being served, in microseconds of CLOCK_MONOTONIC. */
+static inline uint64_t daemon_now(const Daemon *daemon)
+{
+    uint64_t now = 0;
+
+    (void)sd_event_now(daemon->event, CLOCK_MONOTONIC, &now);
+    return now;
+}

@@ -10,6 +10,7 @@
 #include "tred/clock.h"
 #include "tred/daemon_dataplane.h"
 #include "tred/daemon_identity.h"
+#include "tred/process.h"
 
 #include "tpm/tpm.h"
 
@@ -51,6 +52,31 @@ static int signals_attach(Daemon *daemon)
     return r;
 }
 
+/* While the bus is still there: sd-bus flushes and closes it when the loop ends, after this. */
+static int on_exit_of_loop(sd_event_source *source, void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    (void)source;
+    (void)sd_notify(0, "STOPPING=1");
+    callers_close_all(daemon, "tred stops");
+    bus_exchange_children_counted(daemon); /* whoever still asked is answered */
+    return 0;
+}
+
+static int exit_attach(Daemon *daemon)
+{
+    sd_event_source *source = NULL;
+    int r = sd_event_add_exit(daemon->event, &source, on_exit_of_loop, daemon);
+
+    if (r >= 0)
+        r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
+    if (r >= 0)
+        r = sd_event_source_set_floating(source, true);
+    sd_event_source_unref(source);
+    return r;
+}
+
 static int event_init(Daemon *daemon)
 {
     int r;
@@ -58,6 +84,8 @@ static int event_init(Daemon *daemon)
     r = sd_event_new(&daemon->event);
     if (r >= 0)
         r = signals_attach(daemon);
+    if (r >= 0)
+        r = exit_attach(daemon);
     if (r >= 0)
         r = sd_event_set_watchdog(daemon->event, true);
     if (r >= 0)
@@ -109,7 +137,7 @@ static int verifier_check(int r, const char *error)
 {
     if (r != 0)
         log_error("%s", error[0] != '\0' ? error : strerror(-r));
-    return r > 0 ? -EIO : r;
+    return r == 0 || r == -ENOMEM || r == -EMFILE ? r : -EBADMSG;
 }
 
 /* Before there is any secret. */
@@ -157,6 +185,8 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     daemon->crls.userdata = daemon;
     *config = (TredConfig){0};
     exchange_context_init(daemon);
+    process_raise_descriptors(DESCRIPTORS_MAX);
+    users_init(&daemon->users, daemon->config.max_exchanges);
     r = verifier_start(daemon);
     if (r == 0)
         r = event_init(daemon);
@@ -179,8 +209,9 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     if (r < 0)
         return r;
     /* A slow TPM takes minutes. Who reads State is answered meanwhile, who begins an exchange once
-     * it is done; so whoever waits for tred can start now. */
-    (void)sd_notify(0, "READY=1");
+     * it is done. */
+    daemon->serves = true;
+    daemon_ready_tell(daemon);
     return 0;
 }
 
@@ -190,19 +221,17 @@ int daemon_run(Daemon *daemon)
 
     if (r < 0)
         log_error("The event loop failed: %s", strerror(-r));
-    (void)sd_notify(0, "STOPPING=1");
-    return r < 0 ? r : 0;
+    /* sd-bus ends the loop like this, and whoever can't go on. */
+    if (r > 0)
+        log_error("tred ends as it can't go on; systemd starts it anew");
+    return r > 0 ? -ENOTCONN : r;
 }
 
 void daemon_deinit(Daemon *daemon)
 {
-    if (daemon->bus) {
-        callers_close_all(daemon, "tred stops");
-        (void)sd_bus_flush(daemon->bus);
-    }
+    callers_deinit(daemon);
     dataplane_close(daemon->dataplane);
     channels_close_all(daemon);
-    bus_exchange_children_counted(daemon); /* whoever still asked is answered */
     work_drop_all(daemon);
     daemon_drop_identity(daemon);
     /* What is flushed of the TPM's slots is waited for; what a TPM does that does not answer is
@@ -214,8 +243,10 @@ void daemon_deinit(Daemon *daemon)
     crls_in_force_deinit(&daemon->crls);
     peer_key_deinit(&daemon->exchange_context.peer_key);
     sd_bus_flush_close_unref(daemon->bus);
+    sd_event_source_disable_unref(daemon->patience);
     sd_event_source_disable_unref(daemon->key_care);
     sd_event_source_disable_unref(daemon->clock);
+    sd_event_source_disable_unref(daemon->count_timer);
     sd_event_source_disable_unref(daemon->ahead);
     sd_event_source_disable_unref(daemon->changes);
     sd_event_source_disable_unref(daemon->start_over);

@@ -8,7 +8,8 @@
  * been logged. */
 int daemon_init(Daemon *daemon, TredConfig *config);
 
-/* Serves until SIGTERM or SIGINT. Returns 0, or -errno if the event loop or the bus failed. */
+/* Serves until SIGTERM or SIGINT. Returns 0, or -errno, which has been logged, if the event loop
+ * failed or the bus is gone. */
 int daemon_run(Daemon *daemon);
 
 /* Wipes all exchanges and lets go of key, TPM and bus. */

@@ -40,11 +40,9 @@ static void on_event(const DataPlaneEvent *event, void *userdata)
         return;
     }
     Reason reason;
-    Caller *caller = held->caller;
     reason_set(&reason, 0, "Somebody else changed the network: %s. Connect again", what);
     bus_exchange_closed(held, reason.text);
     caller_exchange_free(held);
-    caller_release(caller);
 }
 
 static void on_lost(const char *reason, void *userdata)

@@ -21,6 +21,7 @@ enum {
     VALUE_TEXT_SIZE = 2 * PCR_VALUE_MAX + 1,
     USEC_PER_SEC = 1000000,
     PAUSE_MAX_MS = 5000,
+    PATIENCE_USEC = 10 * USEC_PER_SEC,
 };
 
 void daemon_drop_identity(Daemon *daemon)
@@ -42,7 +43,7 @@ static void identity_take(Daemon *daemon, Identity *identity)
     daemon->exchange_context.signing_key = identity->key;
     daemon->exchange_context.identity = identity->fqdn;
     daemon->exchange_context.verifier = identity->verifier;
-    clock_take(daemon, identity->last_known);
+    clock_take(daemon, identity->last_known, identity->correction_days);
 }
 
 /* NULL forgets it. */
@@ -85,11 +86,6 @@ static void ready_log(const Daemon *daemon)
     } else {
         log_warning("DEVELOPMENT: the TPM does not guard the anchors: whoever is root can exchange "
                     "them");
-    }
-    if (identity->anchors_guarded && !identity->guard_locked) {
-        log_warning("DEVELOPMENT: the TPM's owner hierarchy has no authorization value: whoever is "
-                    "root can take the anchors' guard away and make another. Provision the step "
-                    "lock (tre-provision(8))");
     }
     if (daemon->state == IDENTITY_DEVELOPMENT)
         log_warning("DEVELOPMENT: %s", daemon->state_reason.text);
@@ -150,18 +146,47 @@ static void state_set(Daemon *daemon, IdentityState state, const char *reason)
     state_announce(daemon);
 }
 
-/* A key without a policy does all that one with a policy does, and is marked wherever State is
- * shown. */
+/* What is for development does all that others do, and is marked wherever State is shown. */
 static void identity_loaded(Daemon *daemon, Identity *identity)
 {
+    const char *development = identity_development(identity);
+
     identity_take(daemon, identity);
-    if (identity->policy->kind != KEY_POLICY_NONE) {
-        state_set(daemon, IDENTITY_READY, "");
+    state_set(daemon, development ? IDENTITY_DEVELOPMENT : IDENTITY_READY,
+              development ? development : "");
+}
+
+static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    (void)source, (void)usec;
+    daemon_ready_tell(daemon);
+    return 0;
+}
+
+void daemon_ready_tell(Daemon *daemon)
+{
+    char text[64];
+    int r = 0;
+
+    if (daemon->serves && daemon->state != IDENTITY_LOADING) {
+        daemon->patience = sd_event_source_disable_unref(daemon->patience);
+        (void)sd_notify(0, "READY=1");
         return;
     }
-    state_set(daemon, IDENTITY_DEVELOPMENT,
-              "The device key is under no TPM policy: whoever reaches the TPM can sign as this "
-              "device. Not for use in the field; provision it with a policy (tre-provision(8))");
+    (void)snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%d", 3 * PATIENCE_USEC);
+    (void)sd_notify(0, text);
+    if (daemon->patience) {
+        r = sd_event_source_set_time_relative(daemon->patience, PATIENCE_USEC);
+        if (r >= 0)
+            r = sd_event_source_set_enabled(daemon->patience, SD_EVENT_ONESHOT);
+    } else {
+        r = sd_event_add_time_relative(daemon->event, &daemon->patience, CLOCK_MONOTONIC,
+                                       PATIENCE_USEC, 0, on_patience, daemon);
+    }
+    if (r < 0)
+        log_warning("systemd may lose patience with a slow TPM: %s", strerror(-r));
 }
 
 /* One load: what it is to become, and how it ended. */
@@ -260,6 +285,7 @@ static void load_end(Work *work)
     } else {
         load_failed(daemon, load);
     }
+    daemon_ready_tell(daemon);
     start_over_note(daemon);
 }
 
@@ -354,14 +380,6 @@ int daemon_await_identity(Daemon *daemon, sd_bus_message *call, WorkAnswer answe
         ((Load *)work_data(work))->pause_ms = pause_ms(daemon);
     load_begin(daemon);
     return r;
-}
-
-uint64_t daemon_now(const Daemon *daemon)
-{
-    uint64_t now = 0;
-
-    (void)sd_event_now(daemon->event, CLOCK_MONOTONIC, &now);
-    return now;
 }
 
 void daemon_tpm_failed(Daemon *daemon, const char *reason)

@@ -3,6 +3,11 @@
 
 #include "tred/work.h"
 
+/* Tells systemd that tred is ready, once calls are answered and the identity was read, whatever
+ * came of that, so that State is known to who has started it; until then, that its start goes on.
+ */
+void daemon_ready_tell(Daemon *daemon);
+
 /* Why State is what it is, and what to do; where exchanges can be begun, which CRL can't be read.
  * Empty: nothing is to be said. */
 void daemon_state_reason(const Daemon *daemon, Reason *ret);
@@ -25,9 +30,6 @@ int daemon_load_identity_for(Daemon *daemon, sd_bus_message *call, WorkAnswer an
  * come, and a connection that broke is made again. The call is answered once that was tried. 0, or
  * as work_wait(). */
 int daemon_await_identity(Daemon *daemon, sd_bus_message *call, WorkAnswer answer);
-
-/* The time of the event that is being served, in microseconds of CLOCK_MONOTONIC. */
-uint64_t daemon_now(const Daemon *daemon);
 
 /* The TPM failed at its work, or withheld the key: State says so, and the next BeginExchange looks
  * again. */

@@ -314,6 +314,11 @@ const char *exchange_peer_identity(const Exchange *exchange)
     return exchange->peer_identity;
 }
 
+time_t exchange_peer_vouched(const Exchange *exchange)
+{
+    return exchange->peer_vouched;
+}
+
 time_t exchange_peer_expires(const Exchange *exchange)
 {
     return exchange->peer_expires;

@@ -74,7 +74,9 @@ typedef enum ExchangeError {
     EXCHANGE_E_DATA_PLANE_FAILED, /* it can't carry such a Child SA, or said no */
     EXCHANGE_E_NO_SUCH_CHILD,
     EXCHANGE_E_TOO_MANY_CHILDREN,
-    EXCHANGE_E_KEYS_USED, /* the keys of IKE_AUTH's Child SA have been handed out already */
+    EXCHANGE_E_OUT_OF_RESOURCES, /* no descriptor or memory is left: nothing has changed, and the
+                                    call may be made again */
+    EXCHANGE_E_KEYS_USED,        /* the keys of IKE_AUTH's Child SA have been handed out already */
     EXCHANGE_ERRORS
 } ExchangeError;
 
@@ -139,6 +141,10 @@ Bytes exchange_ke_i(const Exchange *exchange); /* empty after Agree */
 const char *exchange_suite_name(const Exchange *exchange);
 const char *exchange_peer_identity(const Exchange *exchange);
 time_t exchange_peer_expires(const Exchange *exchange); /* the peer's chain; 0 before VerifyPeer */
+time_t exchange_peer_vouched(const Exchange *exchange); /* Verdict's; likewise */
+
+/* True while the TPM signs for it. */
+bool exchange_is_signing(const Exchange *exchange);
 
 /* 0 if the table allows `call` now, else EXCHANGE_E_WRONG_STATE. */
 int exchange_allows(const Exchange *exchange, ExchangeCall call, Reason *reason);

@@ -92,6 +92,11 @@ static void key_done(int r, Bytes signature, const char *key_reason, void *userd
     exchange->signed_done(exchange, r, &auth, reason.text, exchange->signed_userdata);
 }
 
+bool exchange_is_signing(const Exchange *exchange)
+{
+    return exchange->signing_key != NULL;
+}
+
 void exchange_sign_cancel(Exchange *exchange)
 {
     if (!exchange->signing_key)

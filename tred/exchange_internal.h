@@ -93,7 +93,7 @@ struct Exchange {
     uint8_t peer_auth_method;
     /* and what it turned out to be. */
     char peer_identity[FQDN_SIZE_MAX];
-    time_t peer_expires;
+    time_t peer_expires, peer_vouched;
 
     /* From OpenTransport. */
     bool has_transport;

@@ -4,6 +4,19 @@
 #include <errno.h>
 #include <string.h>
 
+static int transport_open(const struct sockaddr_storage *local,
+                          const struct sockaddr_storage *remote, Transport *ret)
+{
+    int r = transport_init(ret, local);
+
+    if (r < 0)
+        return r;
+    r = transport_take_from(ret, remote);
+    if (r < 0)
+        transport_deinit(ret);
+    return r;
+}
+
 int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
                             int *ret_fd, Reason *reason)
 {
@@ -19,7 +32,13 @@ int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *r
     }
     r = transport_source(&local, remote);
     if (r == 0)
-        r = transport_init(&exchange->transport, &local);
+        r = transport_open(&local, remote, &exchange->transport);
+    if (r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM) {
+        return reason_set(reason, EXCHANGE_E_OUT_OF_RESOURCES,
+                          "There is no descriptor or memory for a UDP port now: %s. Make the "
+                          "call again later",
+                          strerror(-r));
+    }
     if (r < 0) {
         return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
                           "No UDP port towards the SeGW can be opened: %s. Check the route",

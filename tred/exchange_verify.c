@@ -265,6 +265,7 @@ int exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reason *reas
     if (r != 0)
         return r;
     exchange->peer_expires = verdict->expires;
+    exchange->peer_vouched = verdict->vouched;
     (void)snprintf(exchange->peer_identity, sizeof(exchange->peer_identity), "%s",
                    verdict->identity);
     return 0;

@@ -25,12 +25,10 @@ static time_t expiry_time(const CallerExchange *held)
 static int on_end(sd_event_source *source, uint64_t usec, void *userdata)
 {
     CallerExchange *held = userdata;
-    Caller *caller = held->caller;
 
     (void)source, (void)usec;
     bus_exchange_closed(held, "A certificate that it rests on has expired. Authenticate anew");
     caller_exchange_free(held);
-    caller_release(caller);
     return 0;
 }
 

@@ -3,7 +3,9 @@
 #include "crypto/openssl.h"
 #include "crypto/spki.h"
 #include "policy/anchorbundle.h"
+#include "policy/keypolicy.h"
 #include "policy/srkname.h"
+#include "policy/timecorrection.h"
 #include "policy/tpmsigningkey.h"
 #include "policy/tss2key.h"
 #include "tpm/open.h"
@@ -34,6 +36,20 @@ const char *identity_state_name(IdentityState state)
 bool identity_state_serves(IdentityState state)
 {
     return state == IDENTITY_READY || state == IDENTITY_DEVELOPMENT;
+}
+
+const char *identity_development(const Identity *identity)
+{
+    if (identity->policy->kind == KEY_POLICY_NONE) {
+        return "The device key is under no TPM policy: whoever reaches the TPM can sign as this "
+               "device. Not for use in the field; provision it with a policy (tre-provision(8))";
+    }
+    if (!identity->guard_locked) {
+        return "The TPM's owner hierarchy has no authorization value: whoever is root can take the "
+               "guard of the anchors and of the last-known time away and make another. Not for use "
+               "in the field; run 'tre-provision step lock' (tre-provision(8))";
+    }
+    return NULL;
 }
 
 void identity_free(Identity *identity)
@@ -205,6 +221,10 @@ int identity_anchors_load(const TredConfig *config, Identity *identity, Reason *
             reason, config->anchors, r < 0 ? r : -EIO, cause.text,
             "Get the operator's root certificates and run tre-provision install-anchors");
     }
+    r = time_correction_read((Bytes){bundle, size}, identity->fqdn, &identity->correction_days,
+                             &cause);
+    if (r < 0)
+        return reason_set(reason, IDENTITY_UNPROVISIONED, "%s: %s", config->anchors, cause.text);
     r = anchor_record_make((Bytes){bundle, size}, 0, &record);
     if (r < 0)
         return r;
@@ -300,8 +320,14 @@ static int tpm_connect(const TredConfig *config, Identity *identity, Reason *rea
                           config->srk_name);
     }
     r = tpm_get(config, identity, &srk_name, &cause);
+    if (r == 0 && srk_name.size > 0)
+        r = tpm_salt_key_open(identity->tpm, &cause);
     if (r == -ENOMEM)
         return r;
+    if (r == -ESTALE) {
+        return reason_set(reason, IDENTITY_UNPROVISIONED, "%s. Provision the device anew",
+                          cause.text);
+    }
     return r < 0 ? reason_set(reason, IDENTITY_TPM_UNAVAILABLE, "%s", cause.text) : 0;
 }
 
@@ -329,6 +355,10 @@ static int key_load(const TredConfig *config, Identity *identity, Reason *reason
         return reason_set(reason, IDENTITY_INTEGRITY_FAILED, "%s", cause.text);
     if (r == -EINVAL)
         return reason_set(reason, IDENTITY_UNPROVISIONED, "%s: %s", config->key, cause.text);
+    if (r == -ESTALE) {
+        return reason_set(reason, IDENTITY_UNPROVISIONED, "%s: %s. Provision the device anew",
+                          config->key, cause.text);
+    }
     if (r < 0)
         return reason_set(reason, IDENTITY_TPM_UNAVAILABLE, "%s: %s", config->key, cause.text);
     return 0;

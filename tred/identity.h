@@ -19,7 +19,7 @@ typedef struct Tss2Key Tss2Key;
 typedef enum IdentityState {
     IDENTITY_LOADING, /* for the first time: what comes meanwhile waits for its end */
     IDENTITY_READY,
-    IDENTITY_DEVELOPMENT, /* ready, with a key that no policy protects */
+    IDENTITY_DEVELOPMENT, /* ready, and root can sign, or exchange the anchors */
     IDENTITY_UNPROVISIONED,
     IDENTITY_INTEGRITY_FAILED,
     IDENTITY_TPM_UNAVAILABLE,
@@ -69,9 +69,13 @@ typedef struct Identity {
     uint8_t anchors_digest[ANCHOR_DIGEST_SIZE]; /* SHA-256 of the bundle, as the TPM guards it */
     bool anchors_guarded;                       /* the TPM vouches for them */
     uint64_t anchors_version;                   /* where it does */
-    bool guard_locked; /* and nobody can take that guard away by the owner's right */
-    time_t last_known; /* the TPM's last-known time; 0: it keeps none */
+    bool guard_locked;        /* and nobody can take that guard away by the owner's right */
+    time_t last_known;        /* the TPM's last-known time, corrected; 0: it keeps none */
+    unsigned correction_days; /* by which the operator has the TPM's last-known time corrected */
 } Identity;
+
+/* Why an identity that serves is one for development, and what to do; NULL where it is not. */
+const char *identity_development(const Identity *identity);
 
 /* "device key file", …: what a person calls it. */
 const char *identity_part_name(IdentityPart part);

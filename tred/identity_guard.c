@@ -139,6 +139,10 @@ int identity_last_known_load(const TredConfig *config, Identity *identity, Reaso
     }
     if (r < 0)
         return reason_set(reason, IDENTITY_TPM_UNAVAILABLE, "%s", cause.text);
+    /* Of anchors that the TPM does not guard the line is anybody's. */
+    if (!identity->anchors_guarded)
+        identity->correction_days = 0;
+    identity->last_known -= (time_t)identity->correction_days * LAST_KNOWN_DAY;
     if (identity->n_certificates > 0)
         identity_validity_check(config, identity);
     return 0;

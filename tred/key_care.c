@@ -89,17 +89,18 @@ void daemon_key_wanted(Daemon *daemon)
         signing_key_prepare(daemon->identity->key);
 }
 
-/* At the end of the program everything is released, and nothing prepared any more. */
-static bool is_ending(const Daemon *daemon)
+bool daemon_is_ending(const Daemon *daemon)
 {
-    return sd_event_get_state(daemon->event) == SD_EVENT_FINISHED;
+    const int state = sd_event_get_state(daemon->event);
+
+    return state == SD_EVENT_EXITING || state == SD_EVENT_FINISHED;
 }
 
 void daemon_key_released(Daemon *daemon)
 {
     int r = 0;
 
-    if (is_ending(daemon))
+    if (daemon_is_ending(daemon))
         return;
     daemon->key_is_old = false;
     if (!daemon->key_care) {

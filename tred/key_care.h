@@ -13,6 +13,9 @@ void daemon_prepare_exchange(Daemon *daemon);
 /* An exchange has signed or gone: has the next signature prepared once there is time. */
 void daemon_key_released(Daemon *daemon);
 
+/* True at the end of the program: everything is released then, and nothing prepared any more. */
+bool daemon_is_ending(const Daemon *daemon);
+
 /* With an identity, and in a state in which exchanges can be begun. */
 bool daemon_is_serving(const Daemon *daemon);
 

@@ -1,4 +1,5 @@
 /* tred: the trusted environment (tred(8)). */
+#include "base/exitstatus.h"
 #include "base/log.h"
 #include "base/reason.h"
 #include "base/standard.h"
@@ -10,7 +11,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
-#include <sysexits.h>
 
 enum { CONTINUE = -1 };
 
@@ -99,5 +99,8 @@ int main(int argc, char **argv)
     r = daemon_init(&daemon, &config);
     if (r == 0)
         r = daemon_run(&daemon);
-    return r < 0 ? EX_UNAVAILABLE : EX_OK;
+    /* The profile for SeGWs, or the interface's name. */
+    if (r == -EBADMSG || r == -EINVAL)
+        return EX_CONFIG;
+    return exit_status(r, EX_UNAVAILABLE);
 }

@@ -51,6 +51,20 @@ static int capabilities_keep(void)
     return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+void process_raise_descriptors(size_t wanted)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted) {
+        log_warning("At most %llu descriptors can be open, and fewer exchanges at once therefore: "
+                    "set LimitNOFILE=%zu in the unit",
+                    (unsigned long long)limit.rlim_cur, wanted);
+    }
+}
+
 int process_harden(void)
 {
     const struct rlimit no_core = {0, 0};

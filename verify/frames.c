@@ -86,6 +86,8 @@ static int taken_decode(Reader *reader, Verdict *ret)
     if (r == 0)
         r = frame_read_time(reader, &ret->expires);
     if (r == 0)
+        r = frame_read_time(reader, &ret->vouched);
+    if (r == 0)
         r = frame_read_text(reader, ret->note, sizeof(ret->note));
     if (r == 0)
         r = frame_read_enum(reader, 2, &rsa_pkcs1);

@@ -75,6 +75,7 @@ static void verdict_encode(Writer *writer, const Verdict *verdict)
         frame_write_bytes(writer, (Bytes){verdict->public_key, verdict->public_key_size});
         frame_write_text(writer, verdict->identity);
         frame_write_time(writer, verdict->expires);
+        frame_write_time(writer, verdict->vouched);
         frame_write_text(writer, verdict->note);
         writer_u8(writer, verdict->rsa_pkcs1);
         return;

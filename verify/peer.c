@@ -280,6 +280,7 @@ static int report_complete(const PeerCase *peer, PeerReport *report)
 
     report->key = X509_get_pubkey(own);
     report->expires = peer->expires;
+    report->vouched = peer->vouched;
     if (!report->key || X509_up_ref(own) != 1)
         return -EIO;
     report->certificate = own;
@@ -343,6 +344,7 @@ int peer_verdict(const PeerReport *report, const PeerPolicy *policy, Verdict *re
     for (size_t i = 0; i < report->n_checks && ret->note[0] == '\0'; i++)
         memcpy(ret->note, report->checks[i].note, sizeof(ret->note)); /* one check has one */
     ret->expires = report->expires;
+    ret->vouched = report->vouched;
     ret->rsa_pkcs1 = policy->profile->rsa_pkcs1;
     return 0;
 }

@@ -44,6 +44,7 @@ typedef struct PeerReport {
     EVP_PKEY *key;                     /* of a peer that is taken, and its certificate: */
     X509 *certificate;                 /* the report's */
     time_t expires;                    /* when the first certificate of its chain does */
+    time_t vouched;                    /* Verdict's */
 } PeerReport;
 
 /* Makes every check on the evidence. Returns 0 with *ret filled, to peer_report_deinit(), whether

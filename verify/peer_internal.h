@@ -31,8 +31,11 @@ typedef struct PeerCase {
     const STACK_OF(X509) *given; /* the path that is to be judged; NULL: OpenSSL looks for one */
     STACK_OF(X509) *chain;       /* end entity to anchor, once a path is found */
     PathFinding path[PATH_RULES];
-    time_t expires;
+    time_t expires, vouched;
 } PeerCase;
+
+/* A date that a verified signature tells of as past. */
+void peer_vouch(PeerCase *peer, const ASN1_TIME *date);
 
 /* A check's function: 0 passed, PEER_E_… by way of peer_check_fail(), PEER_SKIP, or -errno. */
 enum { PEER_SKIP = 1000 };

@@ -201,6 +201,14 @@ int peer_check_chain(PeerCase *peer, PeerCheck *check)
                            X509_verify_cert_error_string(peer->path[PATH_BUILDS].verdict));
 }
 
+void peer_vouch(PeerCase *peer, const ASN1_TIME *date)
+{
+    struct tm tm;
+
+    if (ASN1_TIME_to_tm(date, &tm) == 1 && timegm(&tm) > peer->vouched)
+        peer->vouched = timegm(&tm);
+}
+
 static int dates_check(PeerCase *peer, const X509 *certificate, PeerCheck *check)
 {
     const time_t now = peer->evidence->now;
@@ -222,6 +230,7 @@ static int dates_check(PeerCase *peer, const X509 *certificate, PeerCheck *check
     }
     if (peer->expires == 0 || expires < peer->expires)
         peer->expires = expires;
+    peer_vouch(peer, X509_get0_notBefore(certificate));
     return 0;
 }
 

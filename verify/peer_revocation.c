@@ -17,7 +17,7 @@ static void ocsp_weigh(DepthStatus *status, OcspWord word, const char *detail)
     (void)reason_set(&status->detail, 0, "%s", detail);
 }
 
-static void ocsp_ask_one(const PeerCase *peer, PathStatus *path, OCSP_BASICRESP *response,
+static void ocsp_ask_one(PeerCase *peer, PathStatus *path, OCSP_BASICRESP *response,
                          unsigned *signatures_left)
 {
     for (int i = 0; i < path->n_depths; i++) {
@@ -30,12 +30,16 @@ static void ocsp_ask_one(const PeerCase *peer, PathStatus *path, OCSP_BASICRESP 
         };
         Reason detail = {0};
 
-        if (path->depths[i].word != WORD_REVOKED)
-            ocsp_weigh(&path->depths[i], ocsp_answer(response, &question, &detail), detail.text);
+        if (path->depths[i].word == WORD_REVOKED)
+            continue;
+        OcspWord word = ocsp_answer(response, &question, &detail);
+        ocsp_weigh(&path->depths[i], word, detail.text);
+        if (word == OCSP_GOOD)
+            peer_vouch(peer, OCSP_resp_get0_produced_at(response));
     }
 }
 
-static void ocsp_ask(const PeerCase *peer, PathStatus *path)
+static void ocsp_ask(PeerCase *peer, PathStatus *path)
 {
     const PeerEvidence *evidence = peer->evidence;
     unsigned signatures_left = (unsigned)(SIGNATURES_MAX - path->n_depths);

@@ -1,5 +1,6 @@
 /* tred-verify, the helper that judges certificates: tred starts it with one end of a socket pair,
  * and hands it what peers are judged by over that alone. It holds no key and reaches nothing. */
+#include "base/exitstatus.h"
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/sandbox.h"
@@ -14,6 +15,7 @@
 #include <openssl/rand.h>
 #include <seccomp.h>
 #include <string.h>
+
 #include <sys/time.h>
 #include <time.h>
 
@@ -35,8 +37,7 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(close),   /* it, when it is read */
     SCMP_SYS(write),   /* a last word on standard error, */
     SCMP_SYS(newfstatat),
-    SCMP_SYS(fstat),     /* which may be the journal's, */
-    SCMP_SYS(lseek),     /* and which dprintf() looks up its place in */
+    SCMP_SYS(fstat),     /* which may be the journal's */
     SCMP_SYS(setitimer), /* the CPU limit of each request */
     SCMP_SYS(prlimit64), /* the memory limit, once all is loaded */
     SCMP_SYS(brk),       /* memory, */
@@ -176,12 +177,12 @@ int main(int argc, char **argv)
     r = helper_init(&service);
     if (r < 0) {
         log_error("tred-verify can't make itself safe: %s. It judges nobody", strerror(-r));
-        return EXIT_FAILURE;
+        return EX_OSERR;
     }
     do {
         r = frame_handle(&service);
     } while (r > 0);
     if (r < 0)
         log_error("tred-verify stops: %s", strerror(-r));
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return exit_status(r, EX_PROTOCOL);
 }

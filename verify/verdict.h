@@ -74,7 +74,11 @@ typedef struct Verdict {
     uint8_t public_key[PEER_KEY_SIZE_MAX]; /* SubjectPublicKeyInfo, DER */
     size_t public_key_size;
     char identity[FQDN_SIZE_MAX];
-    time_t expires;               /* when the first certificate of its chain does */
+    time_t expires; /* when the first certificate of its chain does */
+    /* The latest moment that a signature of the chain's or of an OCSP response's tells of as past
+     * (notBefore, producedAt): it was reached for certain, whatever this machine's clock says. Not
+     * of a CRL, as OpenSSL does not tell which list it has believed. */
+    time_t vouched;
     char note[VERDICT_NOTE_SIZE]; /* what it rests on beside: the word of CRLs and OCSP responses */
     bool rsa_pkcs1;               /* the profile lets its AUTH be RSA with PKCS#1 v1.5 padding */
 } Verdict;

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -127,6 +128,15 @@ def sample(folders, kinds, count, seed):
     return chosen
 
 
+def again(path):
+    """Those that lived in an earlier run, by what it printed; lines may have moved since."""
+    said = re.findall(r"^LIVES (?:\d+/\d+ )?(\S+):\d+ \w+: (.*)\n    became (.*)$",
+                      Path(path).read_text(), re.MULTILINE)
+    return [(mutant, text) for name in sorted({name for name, _, _ in said})
+            for mutant, text in mutation.mutants(name, (ROOT / name).read_text())
+            if (name, mutant.before.strip(), mutant.after.strip()) in said]
+
+
 def hunt(copy, mutants, integration):
     """Tries each; returns how many were killed, and those that were not."""
     killed, alive = 0, []
@@ -156,12 +166,17 @@ def main():
     parser.add_argument("--seed", type=int, default=1, help="another seed, another sample")
     parser.add_argument("--folders", type=listed,
                         default=[name for name, (share, _) in FOLDERS.items() if share])
-    parser.add_argument("--kinds", type=listed, default=list(mutation.KINDS))
+    parser.add_argument("--kinds", type=listed, default=list(mutation.KINDS),
+                        help=f"of {', '.join(mutation.KINDS)}; or {mutation.DEPENDENCY}: what becomes "
+                        "of memory or OpenSSL that fails")
     parser.add_argument("--integration", action="store_true",
                         help="what no unit test kills goes to integration tests, too (as root)")
+    parser.add_argument("--again", metavar="FILE",
+                        help="only those that lived in the run that printed FILE")
     parser.add_argument("--list", action="store_true", help="only show the sample")
     arguments = parser.parse_args()
-    mutants = sample(arguments.folders, arguments.kinds, arguments.count, arguments.seed)
+    mutants = again(arguments.again) if arguments.again else sample(
+        arguments.folders, arguments.kinds, arguments.count, arguments.seed)
     if arguments.list:
         print(*(mutant for mutant, _ in mutants), sep="\n")
         return

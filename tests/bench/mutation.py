@@ -4,9 +4,11 @@ import dataclasses
 import re
 
 KINDS = ("check", "comparison", "bound", "logic", "wipe", "status")
+DEPENDENCY = "dependency"  # what happens where memory or OpenSSL fails; no test can have most of it
 
-# Memory that can't be had, what is logged, and what only the compiler looks at.
-LEFT_OUT = re.compile(r"ENOMEM|log_\w+\(|static_assert|^\s*(for|enum|typedef|static const)\b|assert\(")
+FAILURE = r"return (?:-E(?:NOMEM|IO)|TPM_RC_NO_\w+|NULL);"
+# What is logged, and what only the compiler looks at.
+LEFT_OUT = re.compile(r"log_\w+\(|static_assert|^\s*(for|enum|typedef|static const)\b|assert\(")
 # A status on its way up: to take the check out is a fault of its own, to invert it breaks everything.
 ON_ITS_WAY = re.compile(r"\b(r|rc) (<|==|!=) $")
 COMPARISON = re.compile(r" (==|!=|<=|>=|<|>) ")
@@ -62,31 +64,36 @@ def leads_to_end(code, end):
     return re.match(r"\s*\{?\s*(?:return|goto|break|continue|r = -E)\b[^;]*;", code[end:])
 
 
+def of_dependency(kind, code, end):
+    """A mutant's kind, by what follows its condition, which ends at `end`."""
+    return DEPENDENCY if re.match(rf"\s*\{{?\s*{FAILURE}", code[end:]) else kind
+
+
 def replacements(code):
     """(start, end, text, kind) of every single change."""
     for match in re.finditer(r"\bif (?=\()", code):
         start, end = match.end(), closing(code, match.end())
-        follows = leads_to_end(code, end)
-        if follows and "ENOMEM" not in follows.group():
+        if leads_to_end(code, end):
             # The whole condition, whatever it is made of.
-            yield start, end, "(0 && " + "{}" + ")", "check"
+            yield start, end, "(0 && " + "{}" + ")", of_dependency("check", code, end)
     for start, end in conditions(code):
         for match in COMPARISON.finditer(code, start, end):
             place = match.span(1)
             if ON_ITS_WAY.search(code, max(0, match.start() - 4), match.end()) and code[match.end():].startswith("0"):
                 continue
-            yield *place, INVERTED[match.group(1)], "comparison"
+            yield *place, INVERTED[match.group(1)], of_dependency("comparison", code, end)
             if match.group(1) in SHIFTED:
-                yield *place, SHIFTED[match.group(1)], "bound"
+                yield *place, SHIFTED[match.group(1)], of_dependency("bound", code, end)
         for match in re.finditer(r"&&|\|\|", code[start:end]):
             yield (start + match.start(), start + match.end(),
-                   "||" if match.group() == "&&" else "&&", "logic")
+                   "||" if match.group() == "&&" else "&&", of_dependency("logic", code, end))
     for match in WIPE.finditer(code):
         end = closing(code, match.end() - 1)
         if code[end:end + 1] == ";":
             yield match.start(), end, "(void)0", "wipe"
     for match in STATUS.finditer(code):
-        yield *match.span(1), GOOD.get(match.group(1), "0"), "status"
+        kind = DEPENDENCY if re.fullmatch(FAILURE, match.group()) else "status"
+        yield *match.span(1), GOOD.get(match.group(1), "0"), kind
 
 
 def mutants(path, text):

@@ -11,9 +11,10 @@ from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient
 from lab.network import HENB
-from lab.pki import DAY, Flaws, issue_segw, make_ca
-from lab.process import BIN, Process, run, wait_until
-from lab.programs import GUARD_INDICES, MANAGER, TRED, TRED_PATH, Tred, provision
+from lab.pki import DAY, HENB_NAME, Flaws, issue_segw, make_ca
+from lab.process import BIN, LabError, Process, run, scratch, wait_until
+from lab.programs import (GUARD_INDICES, MANAGER, OWNER_AUTH, TRED, TRED_PATH, Tred, lock_owner, provision,
+                          provision_step, tred_sections, unlock_owner, write_ini)
 from lab.tpm import SharedTpm
 from lab.vendor import Vendor
 
@@ -73,7 +74,7 @@ class GuardedDeviceTest(LabTest):
                          ["segw-anchors.pem", "segw-anchors.pem.sig"])
 
     def guarded_version(self):
-        octets = self.shared.tool("tpm2_nvread", "-C", "o", "-s", "8", GUARD)
+        octets = self.shared.tool("tpm2_nvread", "-C", GUARD, "-s", "8", GUARD)
         return int.from_bytes(octets.encode("latin-1"), "big")
 
 class GuardedAnchorsTest(GuardedDeviceTest):
@@ -205,24 +206,58 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         self.assertEqual(tred.get("AnchorsVersion"), 1)
 
     def test_a_device_under_a_policy_whose_guard_is_gone_is_not_provisioned(self):
-        self.shared.tool("tpm2_nvundefine", "-C", "o", GUARD)
+        self.shared.tool("tpm2_nvundefine", "-C", "o", "-P", OWNER_AUTH, GUARD)
         tred = self.start_tred()
         self.assertEqual(tred.get("State"), "unprovisioned")
         self.assertIn("does not guard the anchors", tred.get("StateReason"))
         self.assert_refused("Unprovisioned", self.hand().begin)
 
-    def test_a_guard_that_root_can_take_away_is_warned_of(self):
-        warning = "whoever is root can take the anchors' guard away"
+    def test_a_device_whose_guard_root_can_take_away_is_for_development_and_says_so(self):
+        unlock_owner(self.shared.TCTI)
         tred = self.start_tred()
-        tred.wait_for(warning)
+        self.assertEqual(tred.get("State"), "development")
+        self.assertRegex(tred.get("StateReason"), "whoever is root can take the guard .* away.*step lock")
+        self.assertIn(f"DEVELOPMENT: {tred.get('StateReason')}", tred.output())
+        self.assertRegex(self.doctor(), r"warning +tred: runs, for development: .*step lock")
+        self.hand().begin()
+        lock_owner(self.shared.TCTI)
+        self.assertEqual(self.reload(), ("ready", ""))
+        self.assertRegex(self.doctor(), r"ok +tred: runs, and is ready")
         tred.stop()
-        self.shared.tool("tpm2_changeauth", "-c", "o", "secret")
-        try:
-            tred = self.start_tred()
-            tred.wait_for_state("ready")
-            self.assertNotIn(warning, tred.output())
-        finally:
-            self.shared.tool("tpm2_changeauth", "-c", "o", "-p", "secret")
+        self.assertNotIn("development", self.doctor())
+        unlock_owner(self.shared.TCTI)
+        self.assertRegex(self.doctor(), r"warning +development: .*step lock")
+
+    def doctor(self):
+        sections = tred_sections(self.files, tpm={"tcti": self.shared.TCTI})
+        configuration = write_ini(scratch("tred.conf") / "tred.conf", sections)
+        return run([BIN / "trectl", "doctor", "--config", configuration, "--tred-net", BIN / "tred-net"],
+                   namespace=HENB, check=False).stdout
+
+    def test_a_guard_that_root_has_made_anew_is_no_reason_to_say_ready(self):
+        """The whole way: root takes the guard away, defines another operator's, and installs anchors."""
+        unlock_owner(self.shared.TCTI)
+        self.shared.tool("tpm2_nvundefine", "-C", "o", GUARD)
+        impostor, own_root = AnchorSigner(), make_ca("Root's own root")
+        bundle = impostor.sign(1, [own_root], "--first")
+        profile = self.vendor.profile(scratch("inbox"), "ecdsa-p256",
+                                      {"file": bundle, "operator-key": impostor.public})
+        for path in self.files.glob("segw-anchors.pem*"):
+            path.unlink()
+        for step in ("nv-index", "anchors"):
+            provision_step(self.files, profile, step, self.shared.TCTI)
+        self.assertEqual(self.start_tred().get("State"), "development")
+
+    def test_a_tpm_that_was_cleared_makes_the_device_unprovisioned(self):
+        tred = self.start_tred()
+        self.assertEqual(tred.get("State"), "ready")
+        self.shared.tool("tpm2_clear", "-c", "p")
+        state, reason = self.reload()
+        self.assertEqual(state, "unprovisioned", reason)
+        self.assertRegex(reason, "cleared.*[Pp]rovision")
+        self.assert_refused("Unprovisioned", self.hand().begin)
+        tred.stop()
+        self.assertEqual(self.start_tred().get("State"), "unprovisioned")
 
     def test_a_device_under_a_policy_trusts_no_storage_root_key_but_its_own(self):
         name = self.files / "srk.name"
@@ -279,7 +314,7 @@ class PowerCutTest(GuardedDeviceTest):
 
 class LastKnownTimeTest(GuardedDeviceTest):
     def counter(self):
-        octets = run(["tpm2_nvread", "-C", "o", COUNTER, "-o", self.files / "counter"],
+        octets = run(["tpm2_nvread", "-C", COUNTER, COUNTER, "-o", self.files / "counter"],
                      namespace=HENB, env={"TPM2TOOLS_TCTI": self.shared.TCTI})
         self.assertEqual(octets.returncode, 0)
         return int.from_bytes((self.files / "counter").read_bytes(), "big")
@@ -293,8 +328,8 @@ class LastKnownTimeTest(GuardedDeviceTest):
         """A device that was made some days ago."""
         value = (int(time.time()) // SECONDS_OF_DAY - days - self.counter()) % 2**64
         (self.files / "base").write_bytes(value.to_bytes(8, "big"))
-        self.shared.tool("tpm2_nvundefine", "-C", "o", BASE)
-        self.shared.tool("tpm2_nvdefine", "-C", "o", "-s", "8", "-a",
+        self.shared.tool("tpm2_nvundefine", "-C", "o", "-P", OWNER_AUTH, BASE)
+        self.shared.tool("tpm2_nvdefine", "-C", "o", "-P", OWNER_AUTH, "-s", "8", "-a",
                          "authwrite|writedefine|authread|ownerread|no_da", BASE)
         self.shared.tool("tpm2_nvwrite", "-C", BASE, "-i", self.files / "base", BASE)
         self.shared.tool("tpm2_nvwritelock", "-C", BASE, BASE)
@@ -330,41 +365,88 @@ class LastKnownTimeTest(GuardedDeviceTest):
         tred.wait_for("has expired by the TPM's last-known time")
         tred.wait_for("The clock is behind the TPM's last-known time")
 
-    def test_it_follows_the_clock_where_that_is_relied_on(self):
+    def days_ago(self, tred):
+        return (self.today() - tred.get("LastKnownTime")) // SECONDS_OF_DAY
+
+    def test_it_follows_what_a_verified_segw_vouches_for_a_few_days_an_hour(self):
         self.days_earlier(20)
-        tred = self.start_tred(clock={"record": "always"})
-        wait_until(lambda: tred.get("LastKnownTime") >= self.today(), "the last-known time")
+        self.start_segw()
+        tred = self.start_tred()
+        self.hand().until("verify")
+        wait_until(lambda: self.days_ago(tred) == 12, "the first step")
+        tred.wait_for("The TPM's last-known time is day .*vouches for it")
+        self.hand().until("verify")
+        time.sleep(2)
+        self.assertEqual(self.days_ago(tred), 12)
         self.assertEqual(tred.stop(), 0)
-        tred = self.start_tred(clock={"record": "off"})
-        self.assertGreaterEqual(tred.get("LastKnownTime"), self.today())
+        self.assertEqual(self.days_ago(self.start_tred(clock={"record": "off"})), 12)
+
+    def test_no_clock_moves_it(self):
+        """This machine's clock is 20 days ahead of it, as one that was set wrong would be."""
+        self.days_earlier(20)
+        tred = self.start_tred()
+        time.sleep(2)
+        self.assertEqual(self.days_ago(tred), 20)
+
+    def test_a_segw_that_is_refused_vouches_for_nothing(self):
+        self.days_earlier(20)
+        self.start_segw()
+        tred = self.start_tred(segw={"name": "other.operator.example"})
+        self.assert_refused("PeerIdentityMismatch", self.hand().until("authenticate").verify)
+        time.sleep(2)
+        self.assertEqual(self.days_ago(tred), 20)
 
     def test_it_stays_where_it_is_if_it_is_told_to(self):
         self.days_earlier(20)
+        self.start_segw()
         tred = self.start_tred(clock={"record": "off"})
+        self.hand().until("verify")
         time.sleep(2)
-        self.assertEqual(tred.get("LastKnownTime"), self.today() - 20 * SECONDS_OF_DAY)
-
-    def test_a_clock_that_is_years_ahead_is_not_believed(self):
-        self.days_earlier(3651)
-        tred = self.start_tred(clock={"record": "always"})
-        tred.wait_for("The last-known time stays where it is: the clock is 3651 days ahead")
-        self.assertEqual(tred.get("LastKnownTime"), self.today() - 3651 * SECONDS_OF_DAY)
+        self.assertEqual(self.days_ago(tred), 20)
 
     def test_it_is_not_recorded_while_an_exchange_waits_for_its_signature(self):
         self.start_segw()
         self.days_earlier(20)
-        tred = self.start_tred(clock={"record": "always"})
-        wait_until(lambda: tred.get("LastKnownTime") >= self.today() - 12 * SECONDS_OF_DAY,
-                   "the first step")
+        tred = self.start_tred()
+        self.hand().until("verify")
         hand = self.hand().until("agree")
-        before = tred.get("LastKnownTime")
+        before = self.days_ago(tred)
         time.sleep(3)
-        self.assertEqual(tred.get("LastKnownTime"), before)
+        self.assertEqual(self.days_ago(tred), before)
         hand.sign()
-        wait_until(lambda: tred.get("LastKnownTime") >= self.today(), "the rest", 20)
+        wait_until(lambda: self.days_ago(tred) == 12, "the step", 20)
+
+    def test_the_operators_signature_takes_back_what_ran_ahead(self):
+        self.days_earlier(-30)
+        self.start_segw_for(10)
+        tred = self.start_tred()
+        self.assertEqual(self.days_ago(tred), -30)
+        self.assert_refused("PeerCertificateExpired", self.hand().until("authenticate").verify)
+        root = [self.world.operator_root]
+        self.install(self.signer.sign(2, root, text=f"last-known-time {HENB_NAME} minus 30\n"))
+        self.assertEqual(self.days_ago(tred), 0)
+        self.hand().until("verify")
+        # Without the line the file is another one than the TPM guards.
+        corrected = self.anchors.read_bytes()
+        self.anchors.write_bytes(corrected.split(b"\n", 1)[1])
+        self.assertEqual(self.reload()[0], "integrity-failed")
+        self.anchors.write_bytes(corrected)
+        self.assertEqual(self.reload()[0], "ready")
+        # A line for another device is none for this one.
+        self.install(self.signer.sign(3, root, text="last-known-time other.vendor.example minus 30\n"))
+        self.assertEqual(self.days_ago(tred), -30)
+
+    def test_a_correction_that_is_none_is_not_signed(self):
+        path = self.signer.directory / "anchors-2.pem"
+        for line in ("last-known-time henb-0001.vendor.example", "last-known-time a minus -3",
+                     f"last-known-time {HENB_NAME} minus 0", f"last-known-time {HENB_NAME} minus 3 days"):
+            with self.subTest(line=line):
+                with self.assertRaisesRegex(LabError, "is no correction like"):
+                    self.signer.sign(2, [self.world.operator_root], text=f"{line}\n")
+                self.assertFalse(approval_of(path).exists())
 
     def test_a_device_under_a_policy_that_keeps_no_time_is_not_provisioned(self):
-        self.shared.tool("tpm2_nvundefine", "-C", "o", COUNTER)
+        self.shared.tool("tpm2_nvundefine", "-C", "o", "-P", OWNER_AUTH, COUNTER)
         tred = self.start_tred()
         self.assertEqual(tred.get("State"), "unprovisioned")
         self.assertIn("last-known time", tred.get("StateReason"))

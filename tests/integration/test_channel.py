@@ -1,5 +1,10 @@
 """A channel takes its caller where the bus takes it, and no further."""
 
+import fcntl
+import struct
+import termios
+import time
+
 from lab import ike
 from lab.bus import BusError, Connection
 from lab.case import LabTest
@@ -11,6 +16,7 @@ ACCESS_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 UNKNOWN_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
 UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"
 CHANNELS_MAX = 64
+UNREAD_MAX = 64
 CALLS_UNREAD = 20_000  # with their answers more than two sockets hold
 
 
@@ -132,3 +138,43 @@ class LifeTest(ChannelTest):
         self.world.tpm.stop()
         self.start_tred()
         client.wait_for(r"(?s)established .*established ", 20)
+
+
+class FloodTest(ChannelTest):
+    def unread(self, channel):
+        """How many octets of answers wait in the socket."""
+        return struct.unpack("i", fcntl.ioctl(channel.socket, termios.FIONREAD, bytes(4)))[0]
+
+    def call_unread(self, channel, count):
+        """Makes calls that are refused, and waits until they are answered or the channel is closed."""
+        try:
+            for _ in range(count):
+                channel.send(TRED_PATH, MANAGER, "BeginExchange", "q", 2)
+        except BrokenPipeError:
+            return
+        before = -1
+        while self.unread(channel) != before:
+            before = self.unread(channel)
+            time.sleep(0.2)
+
+    def test_a_channel_that_is_full_keeps_nobody_waiting_when_its_owner_leaves(self):
+        owner, other = self.connection(), self.connection()
+        channel = self.channel(owner)
+        self.call_unread(channel, 1)
+        one = self.unread(channel)
+        self.call_unread(channel, CALLS_UNREAD)  # more than it holds: it is closed
+        fits = self.unread(channel) // one
+        channel = self.channel(owner)
+        self.call_unread(channel, fits + UNREAD_MAX // 2)
+        self.assertLess(self.unread(channel), (fits + UNREAD_MAX // 2) * one)  # the rest is in tred
+        owner.close()
+        other.seconds = 5
+        other.get(TRED, TRED_PATH, MANAGER, "State")
+
+    def test_a_call_that_wants_no_reply_is_not_carried_out(self):
+        channel = self.channel()
+        channel.send(TRED_PATH, MANAGER, "BeginExchange", "q", ike.ECP_256, reply=False)
+        exchange = self.begin(channel)
+        self.assertTrue(exchange.endswith("/1"), exchange)
+        channel.send(exchange, EXCHANGE, "Close", reply=False)
+        self.assert_refused(UNKNOWN_OBJECT, channel.call, exchange, EXCHANGE, "SignAuth")

@@ -114,7 +114,7 @@ class SoundTest(DoctorTest):
         self.assertNotIn("TPM:", done.stdout)
 
     def test_wrong_usage_is_neither_sound_nor_ill(self):
-        self.assertEqual(self.doctor("--no-such-option").returncode, 2)
+        self.assertEqual(self.doctor("--no-such-option").returncode, 64)
 
 
 class UsersTest(DoctorTest):

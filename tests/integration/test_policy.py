@@ -69,6 +69,15 @@ class PolicyTest(LabTest):
         text = self.assert_refused("IntegrityFailed", self.hand().begin)
         self.assertIn("PCR 7", text)
 
+    def test_a_bank_of_pcrs_that_firmware_switched_off_is_no_state_approved_of(self):
+        self.shared.tool("tpm2_pcrallocate", "sha1:all+sha256:none+sha384:all+sha512:all")
+        self.addCleanup(self.shared.tool, "tpm2_pcrallocate", "sha1:all+sha256:all+sha384:all+sha512:all")
+        self.shared.power_cycle()
+        tred = self.start_tred()
+        self.assertEqual(tred.get("State"), "integrity-failed", tred.get("StateReason"))
+        self.assertRegex(tred.get("StateReason"), "PCR 4,7,11 in its sha256 bank.*switched off")
+        self.assert_refused("IntegrityFailed", self.hand().begin)
+
     def test_a_pcr_extended_while_tred_runs_stops_the_next_exchange(self):
         tred = self.start_tred()
         self.start_segw()

@@ -117,7 +117,8 @@ class ProvisionVerifyTest(unittest.TestCase):
         (self.folder / "device.csr").unlink()
         (self.folder / "device.pem").write_text("junk")
         done = self.station.tool("status", "--json", "--serial", SERIAL, "--state-dir", self.folder,
-                                 "--tcti", self.tpm.tcti)
+                                 "--tcti", self.tpm.tcti, check=False)
+        self.assertEqual(done.returncode, 1)  # it shows an error
         found = {name: item["state"] for name, item in json.loads(done.stdout).items()}
         self.assertEqual(found["tpm"], "there")
         self.assertEqual(found["csr"], "absent")

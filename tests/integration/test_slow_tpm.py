@@ -6,13 +6,12 @@ import os
 import signal
 import time
 
-from jeepney import DBusAddress, MessageFlag, new_method_call
-
 from lab import faultytpm, ike
 from lab.bus import BusError, Connection
 from lab.capture import Capture
 from lab.case import LabTest
 from lab.faultytpm import FaultyTpm
+from lab.flood import Reader, begin_exchange
 from lab.handclient import HandClient
 from lab.network import HENB
 from lab.process import wait_until
@@ -242,11 +241,9 @@ class RefusedCallTest(FaultyTpmTest):
         self.tpm.wait_idle()
         count = len(self.tpm.commands)
         getting = self.starting(Getting("nobody"))
-        message = new_method_call(DBusAddress(TRED_PATH, bus_name=TRED, interface=MANAGER),
-                                  "BeginExchange", "q", (group,))
-        message.header.flags = MessageFlag.no_reply_expected
-        for _ in range(EXCEEDING):
-            hand.bus.connection.send(message)
+        reader = self.starting(Reader(begin_exchange(group), "henb-ike"))
+        wait_until(lambda: reader.answered >= EXCEEDING, "all of them to be refused", 30)
+        reader.stop()
         with self.assertRaises(BusError) as caught:
             hand.begin(group)
         self.assertEqual(caught.exception.name, error)

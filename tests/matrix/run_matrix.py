@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matrix import WORLD, cases, sound
 
-ACCEPTED, REFUSED, COULD_NOT_JUDGE = 0, 1, 2
+ACCEPTED, REFUSED, WRONG_USAGE, COULD_NOT_JUDGE = 0, 1, 64, 65
 
 
 def arguments_of(shown, folder):
@@ -59,7 +59,7 @@ def said(fine, title):
 
 
 def command_line_is_right(trectl):
-    """What is no judgement has the exit status 2; people read the words that programs get."""
+    """What is no judgement has an exit status of its own; people read the words that programs get."""
     def run(*arguments):
         return subprocess.run([trectl, "check-peer", *arguments], capture_output=True, text=True,
                               check=False, timeout=20)
@@ -77,10 +77,10 @@ def command_line_is_right(trectl):
                   [*shown, "--crl", folder + "/list"], [*shown, "--revocation", "maybe"], [*shown, "--crl", shown[1] + ".none"],
                   [*shown, "--crl", "/dev/null"], [*shown, "--profile", shown[1]], [*shown, "more"]]
         silent = [wrong for wrong in wrongs
-                  if (done := run("--json", *wrong)).returncode != COULD_NOT_JUDGE
+                  if (done := run("--json", *wrong)).returncode not in (WRONG_USAGE, COULD_NOT_JUDGE)
                   or json.loads(done.stdout)["error"] not in done.stderr]
         silent += [time for time in ("2024-02-29T23:59:59Z", "253402300799")
-                   if run(*shown, "--time", time).returncode == COULD_NOT_JUDGE]
+                   if run(*shown, "--time", time).returncode in (WRONG_USAGE, COULD_NOT_JUDGE)]
         with open("/dev/full", "wb") as full:
             for output in (full, "closed"):
                 done = subprocess.run(

@@ -14,10 +14,10 @@ class AnchorSigner:
              "-out", self.private])
         run(["openssl", "pkey", "-in", self.private, "-pubout", "-out", self.public])
 
-    def sign(self, version, anchors, *options):
-        """The file of a new bundle, with the approval beside it."""
+    def sign(self, version, anchors, *options, text=""):
+        """The file of a new bundle, with the approval beside it; `text` stands before the certificates."""
         path = self.directory / f"anchors-{version}.pem"
-        path.write_bytes(b"".join(anchor.pem() for anchor in anchors))
+        path.write_bytes(text.encode() + b"".join(anchor.pem() for anchor in anchors))
         run([BIN / "tre-provision", "sign-anchors", "--key", self.private, "--anchors-version",
              version, *options, path])
         return path

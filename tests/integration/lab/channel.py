@@ -3,7 +3,7 @@
 import socket
 from itertools import count
 
-from jeepney import DBusAddress, HeaderFields, MessageType, new_method_call
+from jeepney import DBusAddress, HeaderFields, MessageFlag, MessageType, new_method_call
 from jeepney.low_level import Parser
 
 from lab.bus import BusError
@@ -38,12 +38,14 @@ class Channel:
             line += octet
         return line
 
-    def send(self, path, interface, method, signature="", *arguments, sender=None):
+    def send(self, path, interface, method, signature="", *arguments, sender=None, reply=True):
         """Calls, and does not wait; `sender` is what the message says of itself. Its serial."""
         message = new_method_call(DBusAddress(path, bus_name=TRED, interface=interface), method,
                                   signature or None, arguments)
         if sender:
             message.header.fields[HeaderFields.sender] = sender
+        if not reply:
+            message.header.flags = MessageFlag.no_reply_expected
         serial = next(self.serials)
         self.socket.sendall(message.serialise(serial=serial))
         return serial

@@ -192,11 +192,22 @@ def provisioning_tool(state, *arguments, tcti=TCTI, check=True):
                namespace=HENB, check=check)
 
 
+OWNER_AUTH = "known-here"  # in the place of the step lock's, which nobody knows
 GUARD_INDICES = ("0x01801101", "0x01801102", "0x01801103")
 
 
 def provision_step(state, profile, step, tcti=TCTI):
     provisioning_tool(state, "step", step, "--profile", profile, tcti=tcti)
+
+
+def lock_owner(tcti):
+    """What the step lock does, with a value that the lab knows."""
+    run(["tpm2_changeauth", "-c", "o", OWNER_AUTH], namespace=HENB, env={"TPM2TOOLS_TCTI": tcti})
+
+
+def unlock_owner(tcti):
+    run(["tpm2_changeauth", "-c", "o", "-p", OWNER_AUTH], namespace=HENB,
+        env={"TPM2TOOLS_TCTI": tcti}, check=False)
 
 
 def provision(algorithm, vendor_ca, anchors, vendor=None, tcti=TCTI, signer=None):
@@ -212,12 +223,15 @@ def provision(algorithm, vendor_ca, anchors, vendor=None, tcti=TCTI, signer=None
         bundle = signer.sign(1, anchors, "--first")
         profile = vendor.profile(inbox, algorithm,
                                  {"file": bundle, "operator-key": signer.public})
-        for index in GUARD_INDICES:  # of the device that this TPM was in before
+        # Of the device that this TPM was in before:
+        unlock_owner(tcti)
+        for index in GUARD_INDICES:
             run(["tpm2_nvundefine", "-C", "o", index], namespace=HENB,
                 env={"TPM2TOOLS_TCTI": tcti}, check=False)
         for step in ("storage-root-key", "platform-policy", "device-key", "csr", "nv-index",
                      "last-known-time", "anchors"):
             provision_step(state, profile, step, tcti)
+        lock_owner(tcti)
     else:
         provisioning_tool(state, "init", "--fqdn", HENB_NAME, "--key-algorithm", algorithm,
                           tcti=tcti)

@@ -8,9 +8,10 @@ import threading
 import time
 
 from lab.network import HENB, inside
-from lab.process import BIN, Process, run, scratch, wait_until
+from lab.process import BIN, LabError, Process, run, scratch, wait_until
 
 PORT = 2321
+CMD_INIT = 2  # of swtpm's control channel
 TCTI = f"swtpm:host=127.0.0.1,port={PORT}"
 
 
@@ -70,6 +71,15 @@ class SharedTpm:
         for each in self.listeners + self.far:
             each.shutdown(socket.SHUT_RDWR)  # ends the accept() that waits
             each.close()
+
+    def power_cycle(self):
+        """Off and on, and started as firmware does it."""
+        with self.lock:
+            self.far[1].sendall(struct.pack("!II", CMD_INIT, 0))
+            result, = struct.unpack("!I", self.far[1].recv(4))
+        if result != 0:
+            raise LabError(f"swtpm does not begin anew: {result}")
+        self.tool("tpm2_startup", "-c")
 
     def tool(self, name, *arguments):
         """Runs one of tpm2-tools as another program that uses the TPM at the same time."""

@@ -33,7 +33,7 @@ def answer(octets):
 
 def taking(key, name, expires=1 << 32):
     return answer(lambda request: request[:1] + struct.pack("!HIBI", 0, 0, 1, len(key)) + key
-                  + struct.pack("!I", len(name)) + name + struct.pack("!QIBH", expires, 0, 0, 0))
+                  + struct.pack("!I", len(name)) + name + struct.pack("!QQIBH", expires, 0, 0, 0, 0))
 
 
 # What each failure does in place of passing the request on; frames.h has the answers' form.

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,30 @@ static void a_secret_is_zero_and_locked_and_in_no_dump(void **state)
     assert_true(mapping_has(secret->data + PAGE, " lo"));
     assert_true(mapping_has(secret->data, " dd"));
     assert_int_equal(secret_new(0, &secret), -EINVAL);
+}
+
+int __real_munmap(void *at, size_t size);
+int __wrap_munmap(void *at, size_t size);
+static bool unwiped;
+
+/* Pages that are given back, with one before and one after that nobody may touch. */
+int __wrap_munmap(void *at, size_t size)
+{
+    for (size_t i = PAGE; i < size - PAGE; i++)
+        unwiped = unwiped || ((const uint8_t *)at)[i] != 0;
+    return __real_munmap(at, size);
+}
+
+static void pages_are_wiped_before_they_are_given_back(void **state)
+{
+    Secret *secret = NULL;
+
+    (void)state;
+    assert_int_equal(secret_new(PAGE + 1, &secret), 0);
+    memset(secret->data, 0xee, secret->size);
+    unwiped = false;
+    secret_free(secret);
+    assert_false(unwiped);
 }
 
 static int touch_before(void)
@@ -143,6 +168,7 @@ static void a_secret_that_is_released_has_no_pages_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_are_wiped_before_they_are_given_back),
         cmocka_unit_test(a_secret_is_zero_and_locked_and_in_no_dump),
         cmocka_unit_test(whoever_runs_over_an_end_dies),
         cmocka_unit_test(memory_that_cannot_be_locked_is_refused),

@@ -103,6 +103,34 @@ static void a_changed_octet_never_yields_a_key_that_openssl_does_not_see(void **
     }
 }
 
+static void a_sequence_that_is_not_marked_as_constructed_is_refused(void **state)
+{
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = key_of("P-256");
+    EVP_PKEY *read = NULL;
+    uint8_t octets[DER_MAX];
+    const Bytes whole = reference(key, octets);
+
+    (void)state;
+    octets[0] &= (uint8_t)~V_ASN1_CONSTRUCTED;
+    assert_int_equal(spki_decode(whole, &read), -EBADMSG);
+    assert_null(read);
+}
+
+static void a_negative_modulus_is_refused(void **state)
+{
+    enum { MODULUS = 33 }; /* its first octet, which is 0 as the next one's first bit is 1 */
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = key_of("RSA");
+    EVP_PKEY *read = NULL;
+    uint8_t octets[DER_MAX];
+    const Bytes whole = reference(key, octets);
+
+    (void)state;
+    assert_int_equal(octets[MODULUS - 1], 0);
+    octets[MODULUS - 1] = 0x80;
+    assert_int_equal(spki_decode(whole, &read), -EBADMSG);
+    assert_null(read);
+}
+
 static void a_point_that_is_not_on_the_curve_is_refused(void **state)
 {
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = key_of("P-256");
@@ -141,6 +169,8 @@ int main(void)
         cmocka_unit_test(a_key_is_read_as_openssl_reads_it),
         cmocka_unit_test(a_key_cut_off_anywhere_or_with_more_after_it_is_refused),
         cmocka_unit_test(a_changed_octet_never_yields_a_key_that_openssl_does_not_see),
+        cmocka_unit_test(a_sequence_that_is_not_marked_as_constructed_is_refused),
+        cmocka_unit_test(a_negative_modulus_is_refused),
         cmocka_unit_test(a_point_that_is_not_on_the_curve_is_refused),
         cmocka_unit_test(a_kind_of_key_outside_the_profile_is_neither_read_nor_written),
     };

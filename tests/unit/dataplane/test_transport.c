@@ -119,6 +119,66 @@ static void a_keepalive_and_what_is_too_short_never_disturb_ike(void **state)
     lab_deinit(&lab);
 }
 
+/* True if what the peer sends reaches the ESP socket when only `remote` may. */
+static bool is_taken_from(const struct sockaddr_storage *remote)
+{
+    const uint8_t esp[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    uint8_t buffer[SIZE_MAX_SENT];
+    Lab lab;
+    lab_init(&lab, remote->ss_family);
+    assert_int_equal(transport_take_from(&lab.transport, remote), 0);
+    send_datagram(&lab, esp, sizeof(esp));
+    bool taken = recv(lab.transport.esp_fd, buffer, sizeof(buffer), MSG_DONTWAIT) == sizeof(esp);
+    lab_deinit(&lab);
+    return taken;
+}
+
+static void esp_comes_from_the_peers_address_alone(void **state)
+{
+    (void)state;
+    const size_t offset_v4 = offsetof(struct sockaddr_in, sin_addr);
+    const size_t offset_v6 = offsetof(struct sockaddr_in6, sin6_addr);
+    struct sockaddr_storage v4 = loopback(AF_INET, 0), v6 = loopback(AF_INET6, 0);
+    assert_true(is_taken_from(&v4));
+    assert_true(is_taken_from(&v6));
+    for (size_t i = 0; i < sizeof(struct in_addr); i++) {
+        struct sockaddr_storage other = v4;
+        ((uint8_t *)&other)[offset_v4 + i] ^= 1;
+        assert_false(is_taken_from(&other));
+    }
+    for (size_t i = 0; i < sizeof(struct in6_addr); i++) {
+        struct sockaddr_storage other = v6;
+        ((uint8_t *)&other)[offset_v6 + i] ^= 1;
+        assert_false(is_taken_from(&other));
+    }
+}
+
+/* How many datagrams the ESP socket keeps of 1,000 that come before it is read. */
+static unsigned kept(bool widened)
+{
+    const uint8_t esp[SIZE_MAX_SENT] = {1};
+    uint8_t buffer[SIZE_MAX_SENT];
+    unsigned count = 0;
+    Lab lab;
+    lab_init(&lab, AF_INET);
+    if (widened)
+        transport_widen(&lab.transport);
+    for (unsigned i = 0; i < DATAGRAMS; i++)
+        send_datagram(&lab, esp, sizeof(esp));
+    while (recv(lab.transport.esp_fd, buffer, sizeof(buffer), MSG_DONTWAIT) > 0)
+        count++;
+    lab_deinit(&lab);
+    return count;
+}
+
+static void little_is_kept_before_there_is_an_sa(void **state)
+{
+    (void)state;
+    unsigned before = kept(false), with = kept(true);
+    assert_in_range(before, 10, 200);
+    assert_in_range(with, 2 * before, DATAGRAMS);
+}
+
 static void both_sockets_send_from_the_one_port(void **state)
 {
     (void)state;
@@ -290,6 +350,8 @@ int main(void)
         cmocka_unit_test(each_of_1000_datagrams_over_ipv4_reaches_its_socket),
         cmocka_unit_test(each_of_1000_datagrams_over_ipv6_reaches_its_socket),
         cmocka_unit_test(a_keepalive_and_what_is_too_short_never_disturb_ike),
+        cmocka_unit_test(esp_comes_from_the_peers_address_alone),
+        cmocka_unit_test(little_is_kept_before_there_is_an_sa),
         cmocka_unit_test(both_sockets_send_from_the_one_port),
         cmocka_unit_test(a_connected_socket_would_take_the_other_ones_datagrams),
         cmocka_unit_test(a_copy_of_the_ike_socket_may_close_without_harm),

@@ -2,6 +2,7 @@
  * were made with Python's cryptography module. */
 #include "esp/esp.h"
 
+#include "free_watch.h"
 #include "tests/unit/tred/octets_fixture.h"
 
 #include <errno.h>
@@ -258,6 +259,16 @@ static void what_was_not_authentic_leaves_nothing_in_the_clear(void **state)
     }
 }
 
+static void the_salt_goes_with_its_sa(void **state)
+{
+    (void)state;
+    static const uint8_t salt[] = {0xa0, 0xa1, 0xa2, 0xa3};
+    Esp *esp = esp_for(&answers[0], ESP_OUTBOUND);
+    free_watch_begin(BYTES_OF(salt));
+    esp_free(esp);
+    assert_false(free_watch_end());
+}
+
 static void the_largest_inner_packet_fits_and_one_octet_more_does_not(void **state)
 {
     (void)state;
@@ -338,6 +349,7 @@ int main(void)
         cmocka_unit_test(an_iv_of_cbc_is_no_counter),
         cmocka_unit_test(without_random_numbers_nothing_is_sealed_and_nothing_left_in_the_clear),
         cmocka_unit_test(what_was_not_authentic_leaves_nothing_in_the_clear),
+        cmocka_unit_test(the_salt_goes_with_its_sa),
         cmocka_unit_test(packets_of_every_size_come_back_aligned_and_whole),
         cmocka_unit_test(the_largest_inner_packet_fits_and_one_octet_more_does_not),
         cmocka_unit_test(authentic_padding_that_is_not_1_2_3_is_refused),

@@ -16,7 +16,14 @@
 
 #include <cmocka.h>
 
-enum { STATES_MAX = 64, POLICIES_MAX = 64, MESSAGES_MAX = 8, ALLOWED_ALL = 1000 };
+enum {
+    STATES_MAX = 64,
+    POLICIES_MAX = 64,
+    MESSAGES_MAX = 8,
+    ORDERS_MAX = 8,
+    WINDOW_PACKETS = 1024,
+    ALLOWED_ALL = 1000
+};
 
 /* The kernel that is played. */
 static struct {
@@ -25,6 +32,10 @@ static struct {
     uint32_t states[STATES_MAX]; /* SPIs */
     size_t n_policies;
     struct xfrm_userpolicy_info policies[POLICIES_MAX];
+    size_t n_orders; /* the last messages that make a state or a policy, whole */
+    struct {
+        _Alignas(max_align_t) uint8_t octets[1024];
+    } orders[ORDERS_MAX];
     unsigned allowed; /* states that it takes yet, before it fails */
     size_t n_messages;
     struct {
@@ -114,12 +125,20 @@ static int policy_remove(const struct xfrm_userpolicy_id *id)
     return -ENOENT;
 }
 
+static void order_keep(const struct nlmsghdr *header)
+{
+    assert_true(header->nlmsg_len <= sizeof(kernel.orders[0].octets));
+    memcpy(kernel.orders[kernel.n_orders++ % ORDERS_MAX].octets, header, header->nlmsg_len);
+}
+
 int netlink_call(Netlink *netlink)
 {
     struct nlmsghdr *header = (struct nlmsghdr *)netlink->request;
     const void *payload = mnl_nlmsg_get_payload(header);
     if (netlink->family != NETLINK_XFRM)
         return 0; /* links */
+    if (header->nlmsg_type == XFRM_MSG_NEWSA || header->nlmsg_type == XFRM_MSG_UPDPOLICY)
+        order_keep(header);
     switch (header->nlmsg_type) {
     case XFRM_MSG_NEWSA:
         kernel.state_flags = ((const struct xfrm_usersa_info *)payload)->flags;
@@ -286,6 +305,8 @@ static struct sockaddr_storage address(uint8_t last)
     return storage;
 }
 
+enum { KEY_IN = 0x11, KEY_OUT = 0x22 };
+
 static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uint8_t ts_type)
 {
     SaOrder sa = {
@@ -305,6 +326,8 @@ static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uin
                      0);
     assert_int_equal(secret_new(20, &sa.encr_in), 0);
     assert_int_equal(secret_new(20, &sa.encr_out), 0);
+    memset(sa.encr_in->data, KEY_IN, sa.encr_in->size);
+    memset(sa.encr_out->data, KEY_OUT, sa.encr_out->size);
     net_plane_carry_out(plane, &(Order){.type = ORDER_ADD_SA, .sa = &sa}, -1, &answer, &tun);
     assert_int_equal(tun, -1);
     secret_free(sa.encr_in);
@@ -351,6 +374,7 @@ static int setup(void **state)
     kernel.allowed = ALLOWED_ALL;
     assert_int_equal(net_plane_open(DATAPLANE_AUTO, "segw0", &plane, &reason), 0);
     assert_int_equal(plane->backend->mode, DATAPLANE_KERNEL);
+    kernel.n_orders = 0; /* it has tried whether there is ESP */
     *state = plane;
     return 0;
 }
@@ -377,6 +401,123 @@ static void an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace
     assert_int_equal(kernel.n_policies, 0);
     assert_false(kernel.attached);
     hear(*state, 0, 0);
+}
+
+typedef struct AttributeSearch {
+    uint16_t type;
+    const struct nlattr *found;
+} AttributeSearch;
+
+static int attribute_look(const struct nlattr *attribute, void *userdata)
+{
+    AttributeSearch *search = userdata;
+    if (mnl_attr_get_type(attribute) == search->type)
+        search->found = attribute;
+    return MNL_CB_OK;
+}
+
+/* The payload of an attribute of a message that the kernel was sent; the test fails if it has none,
+ * or one of another size. */
+static const void *attribute_of(const struct nlmsghdr *header, size_t head, uint16_t type,
+                                size_t size)
+{
+    AttributeSearch search = {.type = type};
+    assert_int_equal(mnl_attr_parse(header, (unsigned)head, attribute_look, &search), MNL_CB_OK);
+    assert_non_null(search.found);
+    assert_int_equal(mnl_attr_get_payload_len(search.found), size);
+    return mnl_attr_get_payload(search.found);
+}
+
+enum { REMOTE = 1, LOCAL = 2 }; /* as add() has them */
+
+static void assert_address(const xfrm_address_t *found, uint8_t number)
+{
+    struct sockaddr_storage expected = address(number);
+    struct sockaddr_in in;
+    memcpy(&in, &expected, sizeof(in));
+    assert_int_equal(found->a4, in.sin_addr.s_addr);
+}
+
+static void assert_state(const struct nlmsghdr *header, bool inbound)
+{
+    const struct xfrm_usersa_info *info = mnl_nlmsg_get_payload(header);
+    const struct xfrm_replay_state_esn *replay;
+    const struct xfrm_algo_aead *aead;
+    const size_t window_size = WINDOW_PACKETS / 8;
+    assert_int_equal(header->nlmsg_type, XFRM_MSG_NEWSA);
+    assert_int_equal(ntohl(info->id.spi), inbound ? 300 : 400);
+    assert_int_equal(info->id.proto, IPPROTO_ESP);
+    assert_address(&info->id.daddr, inbound ? LOCAL : REMOTE);
+    assert_address(&info->saddr, inbound ? REMOTE : LOCAL);
+    assert_int_equal(info->mode, XFRM_MODE_TUNNEL);
+    assert_int_equal(info->flags & (XFRM_STATE_ESN | XFRM_STATE_NOECN | XFRM_STATE_DECAP_DSCP),
+                     XFRM_STATE_ESN);
+    /* RFC 4303 3.4.3 asks for 32 at least; the attribute is one for more than that. */
+    replay =
+        attribute_of(header, sizeof(*info), XFRMA_REPLAY_ESN_VAL, sizeof(*replay) + window_size);
+    assert_int_equal(replay->replay_window, WINDOW_PACKETS);
+    assert_int_equal(replay->bmp_len * sizeof(replay->bmp[0]), window_size);
+    assert_int_equal(replay->seq, 0);
+    assert_int_equal(replay->oseq, 0);
+    aead = attribute_of(header, sizeof(*info), XFRMA_ALG_AEAD, sizeof(*aead) + 20);
+    assert_int_equal(aead->alg_icv_len, 128);
+    assert_int_equal(aead->alg_key[0], inbound ? KEY_IN : KEY_OUT);
+    assert_int_equal(*(const uint32_t *)attribute_of(header, sizeof(*info), XFRMA_IF_ID, 4),
+                     XFRM_IF_ID);
+}
+
+static void each_direction_has_its_own_key_and_a_replay_window(void **state)
+{
+    bool seen[2] = {false, false};
+    assert_int_equal(add(*state, 300, 400), 0);
+    for (size_t i = 0; i < kernel.n_orders; i++) {
+        const struct nlmsghdr *header = (const struct nlmsghdr *)kernel.orders[i].octets;
+        const struct xfrm_usersa_info *info = mnl_nlmsg_get_payload(header);
+        if (header->nlmsg_type != XFRM_MSG_NEWSA)
+            continue;
+        bool inbound = ntohl(info->id.spi) == 300;
+        assert_state(header, inbound);
+        assert_false(seen[inbound]);
+        seen[inbound] = true;
+    }
+    assert_true(seen[0] && seen[1]);
+}
+
+/* RFC 4301 5.2: what did not come out of this SA's tunnel is not let in, nor passed on. */
+static void assert_policy(const struct nlmsghdr *header)
+{
+    const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(header);
+    const bool out = info->dir == XFRM_POLICY_OUT;
+    const struct xfrm_user_tmpl *template =
+        attribute_of(header, sizeof(*info), XFRMA_TMPL, sizeof(*template));
+    assert_int_equal(info->action, XFRM_POLICY_ALLOW);
+    assert_int_equal(template->id.proto, IPPROTO_ESP);
+    assert_int_equal(template->mode, XFRM_MODE_TUNNEL);
+    assert_int_equal(template->optional, 0);
+    assert_address(&template->saddr, out ? LOCAL : REMOTE);
+    assert_address(&template->id.daddr, out ? REMOTE : LOCAL);
+    assert_int_equal(*(const uint32_t *)attribute_of(header, sizeof(*info), XFRMA_IF_ID, 4),
+                     XFRM_IF_ID);
+    /* The far end is 10.0.0.0 alone, as add() has it. */
+    assert_int_equal(out ? info->sel.prefixlen_d : info->sel.prefixlen_s, 32);
+    assert_int_equal((out ? &info->sel.daddr : &info->sel.saddr)->a4, htonl(10U << 24));
+    assert_int_equal(out ? info->sel.prefixlen_s : info->sel.prefixlen_d, 32);
+}
+
+static void what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel(void **state)
+{
+    unsigned directions = 0;
+    assert_int_equal(add(*state, 300, 400), 0);
+    for (size_t i = 0; i < kernel.n_orders; i++) {
+        const struct nlmsghdr *header = (const struct nlmsghdr *)kernel.orders[i].octets;
+        const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(header);
+        if (header->nlmsg_type != XFRM_MSG_UPDPOLICY)
+            continue;
+        assert_policy(header);
+        directions |= 1U << info->dir;
+    }
+    assert_int_equal(directions,
+                     1U << XFRM_POLICY_IN | 1U << XFRM_POLICY_FWD | 1U << XFRM_POLICY_OUT);
 }
 
 static void a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair(void **state)
@@ -508,6 +649,8 @@ static int group_setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        PLANE(each_direction_has_its_own_key_and_a_replay_window),
+        PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
         PLANE(a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair),
         PLANE(a_network_that_is_refused_leaves_nothing_of_its_pair),

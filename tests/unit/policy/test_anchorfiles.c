@@ -7,6 +7,7 @@
 #include "tests/unit/temporary.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -201,6 +202,9 @@ static void a_folder_that_is_gone_is_an_error_and_no_crash(void **state)
                                         text_bytes("approval"), keep),
                      -ENOENT);
     assert_int_equal(anchor_files_recover("/nonexistent/folder/anchors", NULL), 0);
+    char longest[PATH_MAX] = "";
+    memset(longest, 'a', sizeof(longest) - 1);
+    assert_int_equal(anchor_files_recover(longest, &(AnchorRecord){.version = 1}), -ENAMETOOLONG);
 }
 
 #define FILES_TEST(name) cmocka_unit_test_setup_teardown(name, folder_init, folder_deinit)

@@ -203,6 +203,60 @@ static void an_index_of_another_kind_is_no_guard_and_is_left_alone(void **state)
     assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, &reason), -EEXIST);
 }
 
+/* All that a guard of the right operator can be wrong in, one thing at a time. */
+static const struct {
+    const char *what;
+    TPMA_NV added, missing;
+    int size; /* more octets, or fewer */
+    TPMI_ALG_HASH name_alg;
+} impostors[] = {
+    {"anybody writes it", .added = TPMA_NV_AUTHWRITE},
+    {"the owner writes it", .added = TPMA_NV_OWNERWRITE},
+    {"the platform writes it", .added = TPMA_NV_PPWRITE},
+    {"it can be locked", .added = TPMA_NV_WRITEDEFINE},
+    {"it can be locked until a restart", .added = TPMA_NV_WRITE_STCLEAR},
+    {"its reading can be locked", .added = TPMA_NV_READ_STCLEAR},
+    {"it is gone after a restart", .added = TPMA_NV_CLEAR_STCLEAR},
+    {"it is kept in RAM", .added = TPMA_NV_ORDERLY},
+    {"it counts in the dictionary-attack protection", .missing = TPMA_NV_NO_DA},
+    {"it is smaller", .size = -1},
+    {"it is larger", .size = 1},
+    {"its Name is another hash", .name_alg = TPM2_ALG_SHA384},
+};
+
+static void a_guard_that_is_wrong_in_one_thing_is_no_guard(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = operator_new("EC");
+    TPMS_NV_PUBLIC right;
+
+    (void)state;
+    assert_int_equal(anchor_guard_public(&operator_key, false, &right), 0);
+    for (size_t i = 0; i < ELEMENTS(impostors); i++) {
+        TPMS_NV_PUBLIC public = right;
+        AnchorGuard guard;
+
+        public.attributes |= impostors[i].added;
+        public.attributes &= ~impostors[i].missing;
+        public.dataSize = (UINT16)(public.dataSize + impostors[i].size);
+        if (impostors[i].name_alg != 0) {
+            public.nameAlg = impostors[i].name_alg;
+            public.authPolicy.size = 48; /* a policy is as long as that hash */
+        }
+        if (nv_define(bench.tpm, &public, &reason) < 0)
+            fail_msg("%s: %s", impostors[i].what, reason.text);
+        if (anchor_guard_read(bench.tpm, &guard, &reason) != -EBADMSG)
+            fail_msg("%s: it was taken", impostors[i].what);
+        assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, &reason), -EEXIST);
+        /* Without a session, as one would need its Name. */
+        assert_int_equal(
+            tpm2_nv_undefine_space(bench.tpm, &(TpmObject){.handle = ANCHOR_GUARD_INDEX}, NULL),
+            TSS2_RC_SUCCESS);
+    }
+    /* And with nothing wrong it is one. */
+    assert_int_equal(nv_define(bench.tpm, &right, &reason), 0);
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, &reason), 0);
+}
+
 static void nothing_is_left_in_the_tpm(void **state)
 {
     const unsigned transient = handle_count(TPM2_TRANSIENT_FIRST);
@@ -234,6 +288,7 @@ int main(void)
         cmocka_unit_test_teardown(an_approval_is_good_for_its_own_payload_only, guard_remove),
         cmocka_unit_test_teardown(an_index_of_another_kind_is_no_guard_and_is_left_alone,
                                   guard_remove),
+        cmocka_unit_test_teardown(a_guard_that_is_wrong_in_one_thing_is_no_guard, guard_remove),
         cmocka_unit_test_teardown(nothing_is_left_in_the_tpm, guard_remove),
     };
 

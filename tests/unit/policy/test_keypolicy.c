@@ -191,7 +191,8 @@ static void a_state_over_a_bank_that_the_tpm_lacks_hides_no_other(void **state)
     assert_int_equal(key_policy_fit(bench.tpm, policy, &reason), 0);
     assert_ptr_equal(policy->fit, &policy->states->entries[1]);
     policy->states->count = 1;
-    assert_int_equal(key_policy_fit(bench.tpm, policy, &reason), -EOPNOTSUPP);
+    assert_int_equal(key_policy_fit(bench.tpm, policy, &reason), -EKEYREJECTED);
+    assert_non_null(strstr(reason.text, "bank was switched off"));
 }
 
 static void

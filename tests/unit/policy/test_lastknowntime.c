@@ -2,7 +2,7 @@
 #include "tpm_bench.h"
 
 #include "base/reason.h"
-#include "policy/lastknowntime.h"
+#include "policy/lastknowntime_internal.h"
 #include "provisioning/nvdefine.h"
 
 #include <errno.h>
@@ -173,6 +173,64 @@ static void a_factory_cut_off_anywhere_is_taken_up_again(void **state)
     }
 }
 
+/* What either index can be wrong in, one thing at a time. */
+static const struct {
+    const char *what;
+    TPMA_NV added, missing;
+    UINT16 policy_size;
+} impostors[] = {
+    {"the owner writes it", .added = TPMA_NV_OWNERWRITE},
+    {"the platform writes it", .added = TPMA_NV_PPWRITE},
+    {"a policy writes it", .added = TPMA_NV_POLICYWRITE},
+    {"it is kept in RAM", .added = TPMA_NV_ORDERLY},
+    {"its reading can be locked", .added = TPMA_NV_READ_STCLEAR},
+    {"it counts in the dictionary-attack protection", .missing = TPMA_NV_NO_DA},
+    {"the owner does not read it", .missing = TPMA_NV_OWNERREAD},
+    {"it has a policy", .policy_size = 32},
+};
+
+static void an_index_that_is_wrong_in_one_thing_keeps_no_time(void **state)
+{
+    const TPMS_NV_PUBLIC *const right[] = {&last_known_counter, &last_known_base};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(right); i++) {
+        for (size_t j = 0; j < ELEMENTS(impostors); j++) {
+            TPMS_NV_PUBLIC public = *right[i];
+            time_t time = 0;
+
+            public.attributes |= impostors[j].added;
+            public.attributes &= ~impostors[j].missing;
+            public.authPolicy.size = impostors[j].policy_size;
+            if (nv_define(bench.tpm, &public, &reason) < 0)
+                fail_msg("%s: %s", impostors[j].what, reason.text);
+            if (last_known_time_define(bench.tpm, noon, &reason) != -EEXIST)
+                fail_msg("index %zu, %s: it was taken", i, impostors[j].what);
+            assert_true(last_known_time_read(bench.tpm, &time, &reason) < 0);
+            (void)indices_remove(state);
+        }
+    }
+}
+
+static void a_base_that_is_wrong_in_one_thing_keeps_no_time(void **state)
+{
+    static const struct {
+        TPMA_NV missing;
+        int size;
+    } wrong[] = {{.missing = TPMA_NV_WRITEDEFINE}, {.size = -1}, {.size = 1}};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(wrong); i++) {
+        TPMS_NV_PUBLIC public = last_known_base;
+
+        public.attributes &= ~wrong[i].missing;
+        public.dataSize = (UINT16)(public.dataSize + wrong[i].size);
+        assert_int_equal(nv_define(bench.tpm, &public, &reason), 0);
+        assert_int_equal(last_known_time_define(bench.tpm, noon, &reason), -EEXIST);
+        (void)indices_remove(state);
+    }
+}
+
 static void an_index_of_another_kind_is_left_alone(void **state)
 {
     static const TPMS_NV_PUBLIC other = {
@@ -200,6 +258,8 @@ int main(void)
         TIME_TEST(a_counter_that_counts_already_is_no_harm),
         TIME_TEST(what_the_factory_wrote_is_locked),
         TIME_TEST(a_factory_cut_off_anywhere_is_taken_up_again),
+        TIME_TEST(an_index_that_is_wrong_in_one_thing_keeps_no_time),
+        TIME_TEST(a_base_that_is_wrong_in_one_thing_keeps_no_time),
         TIME_TEST(an_index_of_another_kind_is_left_alone),
     };
 

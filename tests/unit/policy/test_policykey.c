@@ -1,13 +1,18 @@
 /* Is an approval what the key's holder signed, to us and to the TPM? */
+#include "free_watch.h"
 #include "vendor_fixture.h"
 
 #include "base/reason.h"
 #include "provisioning/policyapproval.h"
 
 #include <errno.h>
+#include <openssl/pem.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -60,6 +65,33 @@ static void an_approval_of_another_policy_or_reference_does_not_count(void **sta
                          -EKEYREJECTED);
         assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
     }
+}
+
+static void the_octets_of_a_private_key_do_not_outlive_its_reading(void **state)
+{
+    char path[] = "/tmp/test-policykey.XXXXXX";
+    const int fd = mkstemp(path);
+    EVP_PKEY *pkey = EVP_EC_gen("P-256");
+    static const char marker[] = "PRIVATE KEY";
+    Reason reason = {0};
+    PolicyKey key = {0};
+    FILE *file;
+
+    (void)state;
+    assert_true(fd >= 0);
+    file = fdopen(fd, "w");
+    assert_int_equal(PEM_write_PrivateKey(file, pkey, NULL, NULL, 0, NULL, NULL), 1);
+    (void)fclose(file);
+    EVP_PKEY_free(pkey);
+    free_watch_begin((Bytes){(const uint8_t *)marker, strlen(marker)});
+    assert_int_equal(policy_key_read(path, true, &key, &reason), 0);
+    policy_key_deinit(&key);
+    assert_false(free_watch_end());
+    /* The watch sees what is not wiped. */
+    free_watch_begin((Bytes){(const uint8_t *)marker, strlen(marker)});
+    free(strdup(marker));
+    assert_true(free_watch_end());
+    (void)unlink(path);
 }
 
 static void an_approval_by_another_key_does_not_count(void **state)
@@ -170,6 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_approval_counts_here_and_in_the_tpm),
         cmocka_unit_test(an_approval_of_another_policy_or_reference_does_not_count),
+        cmocka_unit_test(the_octets_of_a_private_key_do_not_outlive_its_reading),
         cmocka_unit_test(an_approval_by_another_key_does_not_count),
         cmocka_unit_test(a_signature_that_is_cut_or_empty_does_not_count),
         cmocka_unit_test(the_public_half_names_the_same_key),

@@ -628,6 +628,44 @@ static void each_session_begins_with_a_nonce_and_a_salt_of_its_own(void **state)
     }
 }
 
+/* The attributes in an answer of TPM2_ReadPublic: after the header (10), the size (2), type (2) and
+ * nameAlg (2). The storage root key is right but for one of them. */
+static void a_parent_that_is_wrong_in_one_attribute_is_no_parent(void **state)
+{
+    static const struct {
+        long octet;
+        uint32_t attribute;
+    } wrong[] = {
+        {3, TPMA_OBJECT_FIXEDTPM},
+        {3, TPMA_OBJECT_FIXEDPARENT},
+        {3, TPMA_OBJECT_SENSITIVEDATAORIGIN},
+        {3, TPMA_OBJECT_USERWITHAUTH},
+        {1, TPMA_OBJECT_RESTRICTED},
+        {1, TPMA_OBJECT_DECRYPT},
+        {1, TPMA_OBJECT_SIGN_ENCRYPT},
+    };
+    enum { ATTRIBUTES = 10 + 2 + 2 + 2 };
+    Reason reason = {0};
+    TpmObject parent = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(wrong); i++) {
+        Probe probe = {
+            .command = TPM2_CC_ReadPublic,
+            .answer = {.at = ATTRIBUTES + wrong[i].octet,
+                       .mask = (uint8_t)(wrong[i].attribute >> 8 * (3 - wrong[i].octet))},
+        };
+
+        bench_reconnect();
+        probe_attach(&probe);
+        assert_int_equal(tpm_srk_open(bench.tpm, false, &parent, &reason), -EIO);
+        assert_non_null(strstr(reason.text, "is not a storage key that only this TPM can use"));
+        probe_detach();
+        assert_int_equal(tpm_srk_open(bench.tpm, false, &parent, &reason), 0);
+        tpm_object_release(bench.tpm, &parent);
+    }
+}
+
 #define SESSION_TEST(name) cmocka_unit_test_teardown(name, probe_remove)
 
 int main(void)
@@ -655,6 +693,7 @@ int main(void)
         SESSION_TEST(a_session_salted_for_a_key_that_has_gone_authorizes_nothing),
         SESSION_TEST(sessions_are_salted_with_rsa_and_with_elliptic_curves),
         SESSION_TEST(without_a_storage_root_key_a_session_is_not_said_to_encrypt),
+        SESSION_TEST(a_parent_that_is_wrong_in_one_attribute_is_no_parent),
         SESSION_TEST(a_session_that_ends_with_its_command_is_known_to_have_ended),
     };
 

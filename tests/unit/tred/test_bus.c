@@ -248,7 +248,7 @@ static void wrong_types_are_refused_by_the_bus_and_harm_nothing(void **state)
     sd_bus_flush_close_unref(bus);
 }
 
-static void a_caller_holds_as_many_exchanges_as_configured_and_no_more(void **state)
+static void a_user_holds_as_many_exchanges_as_configured_and_no_more(void **state)
 {
     sd_bus *bus = tred_connect(&fixture), *other = tred_connect(&fixture);
     char first[64], second[64], path[64];
@@ -256,10 +256,11 @@ static void a_caller_holds_as_many_exchanges_as_configured_and_no_more(void **st
     (void)state;
     assert_begins(bus, first);
     assert_begins(bus, second);
-    assert_does_not_begin(bus, ERROR "TooManyExchanges");
     assert_begins(other, path);
+    assert_does_not_begin(bus, ERROR "TooManyExchanges");
+    assert_does_not_begin(other, ERROR "TooManyExchanges");
     assert_call(bus, first, EXCHANGE, "Close", "", "");
-    assert_begins(bus, path);
+    assert_begins(other, path);
     assert_does_not_begin(bus, ERROR "TooManyExchanges");
     sd_bus_flush_close_unref(other);
     sd_bus_flush_close_unref(bus);
@@ -397,7 +398,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(another_connection_can_read_an_exchange_but_not_use_it),
         cmocka_unit_test(calls_out_of_order_and_empty_messages_are_refused_by_name),
         cmocka_unit_test(wrong_types_are_refused_by_the_bus_and_harm_nothing),
-        cmocka_unit_test(a_caller_holds_as_many_exchanges_as_configured_and_no_more),
+        cmocka_unit_test(a_user_holds_as_many_exchanges_as_configured_and_no_more),
         cmocka_unit_test(a_path_is_never_used_again),
         cmocka_unit_test(other_spellings_of_a_path_are_no_exchange),
         cmocka_unit_test(exchanges_go_when_their_caller_leaves_the_bus),

@@ -58,6 +58,7 @@ static void a_segw_name_is_enough(void **state)
     assert_string_equal(result.config.certificates, "/var/lib/tred/device.crt");
     assert_string_equal(result.config.anchors, "/var/lib/tred/segw-anchors.pem");
     assert_int_equal(result.config.max_exchanges, 16);
+    assert_int_equal(result.config.verify_seconds, 60);
     assert_int_equal(result.config.data_plane, DATAPLANE_AUTO);
     assert_string_equal(result.config.interface, "segw0");
     assert_int_equal(result.config.allowed_remote.n_selectors, 2);

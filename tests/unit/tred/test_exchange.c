@@ -8,6 +8,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -280,6 +282,34 @@ static void exchanges_leave_the_context_in_any_order(void **state)
     assert_null(bench.context.exchanges);
 }
 
+/* No descriptor is left: the kernel gives out the lowest one, so the limit stands below that. */
+static void without_a_descriptor_open_transport_says_so_and_may_be_called_again(void **state)
+{
+    struct rlimit limit, none;
+    int lowest = dup(STDIN_FILENO);
+    Play play;
+
+    (void)state;
+    assert_true(lowest >= 0);
+    assert_int_equal(close(lowest), 0);
+    play_to(&play, EXCHANGE_AGREED);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    for (unsigned few = 0; few < 4; few++) { /* the first, the second … of those that it takes */
+        none.rlim_cur = (rlim_t)lowest + few;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        int r = call_open_transport(&play);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        if (r == 0)
+            break;
+        assert_int_equal(r, EXCHANGE_E_OUT_OF_RESOURCES);
+        assert_int_equal(exchange_state(play.exchange), EXCHANGE_AGREED);
+        assert_int_not_equal(few, 3);
+    }
+    assert_int_equal(call_open_transport(&play), EXCHANGE_E_WRONG_STATE); /* it is there */
+    play_deinit(&play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +319,7 @@ int main(void)
         cmocka_unit_test(a_group_outside_the_profile_is_refused),
         cmocka_unit_test(a_new_group_keeps_spi_and_nonce_and_changes_the_ke),
         cmocka_unit_test(the_fifth_change_of_group_is_refused),
+        cmocka_unit_test(without_a_descriptor_open_transport_says_so_and_may_be_called_again),
         cmocka_unit_test(exchanges_leave_the_context_in_any_order),
     };
 

@@ -394,6 +394,27 @@ static void a_response_without_an_auth_is_refused_with_what_it_says_instead(void
     assert_non_null(strstr(play->reason.text, "AUTHENTICATION_FAILED"));
 }
 
+/* SK with no payload in it: sealed by who has the keys, and says nothing. */
+static void an_authentic_response_with_nothing_in_it_is_refused(void **state)
+{
+    uint8_t buffer[PLAY_MESSAGE_MAX];
+    OpenedMessage opened = {0};
+    VerifyRequest request;
+    Play *play = *state;
+    bool complete = false;
+
+    play_request_auth(play);
+    const Bytes empty = play_seal(play, IKE_AUTH, true, 1, IKE_PAYLOAD_NONE, (Bytes){0}, buffer);
+    assert_int_equal(exchange_unprotect(play->exchange, empty, &complete, &opened, &play->reason),
+                     0);
+    assert_true(complete);
+    assert_int_equal(opened.plain_size, 0);
+    opened_message_deinit(&opened);
+    assert_int_equal(exchange_verify_begin(play->exchange, time(NULL), &request, &play->reason),
+                     EXCHANGE_E_PEER_AUTH_FAILED);
+    assert_int_equal(exchange_state(play->exchange), EXCHANGE_REFUSED);
+}
+
 static void nobody_is_judged_before_a_response_was_opened(void **state)
 {
     VerifyRequest request;
@@ -480,6 +501,7 @@ int main(void)
         SIGNED(an_idr_longer_than_any_fqdn_is_an_identity_mismatch),
         SIGNED(a_response_without_an_idr_is_an_identity_mismatch),
         SIGNED(a_response_without_an_auth_is_refused_with_what_it_says_instead),
+        SIGNED(an_authentic_response_with_nothing_in_it_is_refused),
         SIGNED(nobody_is_judged_before_a_response_was_opened),
         SIGNED(the_auth_covers_the_reserved_octets_of_idr),
         SIGNED(reserved_octets_of_idr_that_were_changed_spoil_the_auth),

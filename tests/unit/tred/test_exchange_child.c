@@ -5,6 +5,7 @@
 #include "tred/exchange_internal.h"
 
 #include <netinet/in.h>
+#include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -75,6 +76,23 @@ static void spis_are_not_reserved_and_all_different(void **state)
     }
 }
 
+static void an_exchange_that_is_over_leaves_nothing_in_the_secure_heap(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 2; round++) { /* the first lets OpenSSL take what it keeps */
+        const size_t used = CRYPTO_secure_used();
+        Play other;
+
+        play_to(&other, EXCHANGE_SIGNED);
+        play_offer_child(&other);
+        assert_int_equal(negotiate(&other), 0);
+        assert_true(CRYPTO_secure_used() > used);
+        play_deinit(&other);
+        if (round > 0)
+            assert_int_equal(CRYPTO_secure_used(), used);
+    }
+}
+
 static void the_ninth_spi_is_refused_until_one_is_given_back(void **state)
 {
     Play *play = *state;
@@ -127,6 +145,25 @@ static void the_keys_are_not_handed_out_twice(void **state)
     assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
     assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, &play->reason), 0);
     assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
+}
+
+/* A plane that was lost refuses at once; what it may have sent with the keys nobody knows. */
+static void keys_that_the_data_plane_refused_are_not_handed_out_again(void **state)
+{
+    _cleanup_(dataplane_closep) DataPlane *lost = NULL;
+    DataPlane *working = bench.context.dataplane;
+    const DataPlaneOptions options = {
+        .mode = DATAPLANE_KERNEL, .interface = "segw0", .net_socket = "/nonexistent"};
+    ChildStatus children[EXCHANGE_CHILDREN_MAX];
+    Play *play = *state;
+
+    assert_int_equal(dataplane_begin(&options, &lost, &play->reason), 0);
+    bench.context.dataplane = lost;
+    assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_DATA_PLANE_FAILED);
+    bench.context.dataplane = working;
+    assert_int_equal(exchange_children(play->exchange, children), 0);
+    assert_null(play->exchange->children[0].keys.encr_i);
+    assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_KEYS_USED);
 }
 
 static void removing_a_child_wipes_its_keys_and_forgets_its_spi(void **state)
@@ -616,11 +653,13 @@ static void so_is_one_whose_key_length_is_no_attribute(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        VERIFIED(an_exchange_that_is_over_leaves_nothing_in_the_secure_heap),
         VERIFIED(spis_are_not_reserved_and_all_different),
         VERIFIED(the_ninth_spi_is_refused_until_one_is_given_back),
         VERIFIED(both_sides_derive_the_same_esp_keys),
         VERIFIED(spis_and_suite_are_those_of_the_messages),
         VERIFIED(the_keys_are_not_handed_out_twice),
+        VERIFIED(keys_that_the_data_plane_refused_are_not_handed_out_again),
         VERIFIED(removing_a_child_wipes_its_keys_and_forgets_its_spi),
         VERIFIED(the_auth_messages_are_let_go_once_the_child_is_added),
         VERIFIED(an_spi_that_was_not_allocated_is_no_child),

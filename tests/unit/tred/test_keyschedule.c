@@ -282,6 +282,37 @@ static void a_key_stream_of_more_than_255_blocks_is_refused(void **state)
     assert_null(more);
 }
 
+static void keys_that_are_done_with_leave_nothing_in_the_secure_heap(void **state)
+{
+    const Inputs *inputs = *state;
+    _cleanup_(secret_freep) Secret *skeyseed = secret_from_hex(answers[1].skeyseed);
+    const IkeSuite suite = {
+        .cipher = cipher_find(IKE_ENCR_AES_CBC, 256),
+        .integ = integ_find(IKE_INTEG_HMAC_SHA2_256_128),
+        .prf = prf_find(IKE_PRF_HMAC_SHA2_384),
+    };
+    const EspSuite esp = {.cipher = suite.cipher, .integ = suite.integ};
+
+    for (int round = 0; round < 2; round++) { /* the first lets OpenSSL take what it keeps */
+        const size_t used = CRYPTO_secure_used();
+        IkeKeys keys = {0};
+        EspKeys child = {0};
+
+        assert_int_equal(ike_keys_derive(&suite, skeyseed, BYTES_OF(inputs->nonce_i),
+                                         BYTES_OF(inputs->nonce_r), spi_i, spi_r, &keys),
+                         0);
+        assert_int_equal(esp_keys_derive(suite.prf, &esp, keys.sk_d, NULL,
+                                         BYTES_OF(inputs->nonce_i), BYTES_OF(inputs->nonce_r),
+                                         &child),
+                         0);
+        assert_true(CRYPTO_secure_used() > used);
+        ike_keys_deinit(&keys);
+        esp_keys_deinit(&child);
+        if (round > 0)
+            assert_int_equal(CRYPTO_secure_used(), used);
+    }
+}
+
 /* Fills the secure heap, then gives back one block at a time, so that each allocation on the way to
  * the keys fails once. */
 static void a_full_heap_leaves_no_keys_half_made(void **state)
@@ -328,6 +359,7 @@ int main(void)
         cmocka_unit_test(the_keys_of_a_child_sa_are_as_known),
         cmocka_unit_test(esp_keys_come_initiator_first_and_encryption_first),
         cmocka_unit_test(a_key_stream_of_more_than_255_blocks_is_refused),
+        cmocka_unit_test(keys_that_are_done_with_leave_nothing_in_the_secure_heap),
         cmocka_unit_test(a_full_heap_leaves_no_keys_half_made),
     };
 

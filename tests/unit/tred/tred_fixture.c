@@ -37,7 +37,7 @@ static const char tred_configuration[] = "[tpm]\ntcti = %s\n"
                                          "certificates = %s/device.crt\n"
                                          "[segw]\nname = " SEGW_FQDN "\nanchors = %s/anchors.pem\n"
                                          "verifier = " TRED_VERIFY_BUILT "\n"
-                                         "[exchanges]\nmax-exchanges = 2\n"
+                                         "[exchanges]\nmax-exchanges = 3\n"
                                          "[data-plane]\nmode = none\n";
 
 static void path_of(const TredFixture *fixture, const char *name, char *ret)

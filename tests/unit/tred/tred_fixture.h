@@ -21,7 +21,7 @@ typedef struct TredFixture {
     char address[128];
 } TredFixture;
 
-/* Starts TPM and bus, and provisions key, certificates and anchors (max-exchanges 2). 0 or -1. */
+/* Starts TPM and bus, and provisions key, certificates and anchors (max-exchanges 3). 0 or -1. */
 int tred_fixture_init(TredFixture *fixture, const char *program);
 void tred_fixture_deinit(TredFixture *fixture);
 

@@ -198,6 +198,7 @@ static void a_peer_that_is_taken_crosses_with_key_identity_and_expiry(void **sta
                                           .public_key_size = 3,
                                           .identity = "segw.example",
                                           .expires = 1795480000,
+                                          .vouched = 1764000000,
                                           .note = "CN=SeGW: good by the CRL of CN=Root",
                                           .rsa_pkcs1 = true},
                           };

@@ -1,0 +1,81 @@
+/* Is a correction the operator's own words, to the letter? */
+#include "policy/timecorrection.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define FQDN "henb-0001.vendor.example"
+
+static unsigned days_of(const char *text, const char *fqdn)
+{
+    Reason reason = {0};
+    unsigned days = 77;
+
+    if (time_correction_read((Bytes){(const uint8_t *)text, strlen(text)}, fqdn, &days, &reason) <
+        0)
+        fail_msg("%s", reason.text);
+    return days;
+}
+
+static void assert_refused(const char *text)
+{
+    Reason reason = {0};
+    unsigned days = 0;
+
+    assert_int_equal(
+        time_correction_read((Bytes){(const uint8_t *)text, strlen(text)}, FQDN, &days, &reason),
+        -EINVAL);
+    assert_non_null(strstr(reason.text, "line "));
+}
+
+static void a_device_takes_its_own_line_wherever_it_stands(void **state)
+{
+    static const char text[] = "Anchors of the operator\n"
+                               "last-known-time other.vendor.example minus 1\n"
+                               "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\r\n"
+                               "last-known-time HENB-0001.vendor.example minus 3650\r\n";
+
+    (void)state;
+    assert_int_equal(days_of(text, FQDN), 3650);
+    assert_int_equal(days_of(text, "other.vendor.example"), 1);
+    assert_int_equal(days_of(text, "third.vendor.example"), 0);
+    assert_int_equal(days_of(text, NULL), 2);
+    assert_int_equal(days_of("", FQDN), 0);
+    assert_int_equal(days_of("last-known-time " FQDN " minus 5", FQDN), 5);
+}
+
+static void what_begins_like_one_and_is_none_is_refused(void **state)
+{
+    static const char *const lines[] = {
+        "last-known-time",
+        "last-known-time " FQDN,
+        "last-known-time " FQDN " minus",
+        "last-known-time " FQDN " minus 0",
+        "last-known-time " FQDN " minus -1",
+        "last-known-time " FQDN " minus 1000001",
+        "last-known-time " FQDN " minus 99999999",
+        "last-known-time " FQDN " minus 3 days",
+        "last-known-time " FQDN " plus 3",
+        "last-known-time not_a_name minus 3",
+        "last-known-times " FQDN " minus 3",
+        "last-known-time " FQDN " minus 3\nlast-known-time " FQDN " minus 3",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        assert_refused(lines[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_device_takes_its_own_line_wherever_it_stands),
+        cmocka_unit_test(what_begins_like_one_and_is_none_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,137 @@
+/* Does what each user may hold and spend leave something for the next one? */
+#include "tred/users.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+enum { MANY = 4000, SMALL_USERS = EXCHANGES_RESERVED / EXCHANGES_SMALL, SECOND = 1000000 };
+
+/* Has `uid` hold as many exchanges as it may; how many these are. */
+static size_t fill(Users *users, uid_t uid)
+{
+    User *user = NULL;
+    size_t count = 0;
+
+    assert_int_equal(user_take(users, uid, &user), 0);
+    while (user_has_room(users, user)) {
+        user_add_exchange(users, user);
+        count++;
+        assert_true(count <= MANY);
+    }
+    return count;
+}
+
+static void users_end(Users *users)
+{
+    for (User *user = users->first; user; user = user->next)
+        user->n_callers = 0;
+    users_deinit(users);
+    assert_null(users->first);
+}
+
+static Users many(void)
+{
+    Users users;
+
+    users_init(&users, MANY);
+    users.total_max = EXCHANGES_TOTAL_MAX; /* whatever this machine's limit is */
+    return users;
+}
+
+static void one_user_leaves_room_for_others_who_hold_few(void **state)
+{
+    Users users = many();
+
+    (void)state;
+    assert_int_equal(fill(&users, 1), EXCHANGES_TOTAL_MAX - EXCHANGES_RESERVED);
+    for (uid_t uid = 2; uid < 2 + SMALL_USERS; uid++)
+        assert_int_equal(fill(&users, uid), EXCHANGES_SMALL);
+    assert_int_equal(users.n_exchanges, EXCHANGES_TOTAL_MAX);
+    assert_int_equal(fill(&users, 100), 0);
+    users_end(&users);
+}
+
+static void a_user_holds_what_is_configured_over_all_of_its_callers(void **state)
+{
+    Users users;
+    User *again = NULL;
+
+    (void)state;
+    users_init(&users, 3);
+    assert_int_equal(fill(&users, 1), 3);
+    assert_int_equal(fill(&users, 1), 0); /* another caller of its */
+    assert_int_equal(user_take(&users, 1, &again), 0);
+    user_remove_exchange(&users, again);
+    assert_int_equal(fill(&users, 1), 1);
+    users_end(&users);
+}
+
+static void fewer_descriptors_mean_fewer_exchanges(void **state)
+{
+    struct rlimit before, few;
+    Users users;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = DESCRIPTORS_OWN + 2 * DESCRIPTORS_EACH + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    users_init(&users, MANY);
+    assert_int_equal(users.total_max, 2);
+    few.rlim_cur = DESCRIPTORS_OWN;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    users_init(&users, MANY);
+    assert_int_equal(users.total_max, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+static void a_user_who_has_spent_its_share_waits_and_another_does_not(void **state)
+{
+    Users users = many();
+    User *spender = NULL, *other = NULL;
+
+    (void)state;
+    assert_int_equal(user_take(&users, 1, &spender), 0);
+    assert_int_equal(user_take(&users, 2, &other), 0);
+    assert_true(user_has_time(spender));
+    user_time_end(spender, user_time_begin() - SECOND);
+    assert_false(user_has_time(spender));
+    assert_true(user_has_time(other));
+    spender->spent_at -= SECOND; /* as if a second had passed: half of it is made up for */
+    assert_false(user_has_time(spender));
+    spender->spent_at -= SECOND;
+    assert_true(user_has_time(spender));
+    users_end(&users);
+}
+
+static void leaving_the_bus_clears_no_debt(void **state)
+{
+    Users users = many();
+    User *spender = NULL, *again = NULL;
+
+    (void)state;
+    assert_int_equal(user_take(&users, 1, &spender), 0);
+    user_time_end(spender, user_time_begin() - SECOND);
+    user_drop(&users, spender);
+    assert_int_equal(user_take(&users, 1, &again), 0);
+    assert_false(user_has_time(again));
+    again->spent = 0;
+    user_drop(&users, again);
+    assert_null(users.first);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_user_leaves_room_for_others_who_hold_few),
+        cmocka_unit_test(a_user_holds_what_is_configured_over_all_of_its_callers),
+        cmocka_unit_test(fewer_descriptors_mean_fewer_exchanges),
+        cmocka_unit_test(a_user_who_has_spent_its_share_waits_and_another_does_not),
+        cmocka_unit_test(leaving_the_bus_clears_no_debt),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
