@@ -17,9 +17,9 @@ int bus_exchange_register_channel(Daemon *daemon, sd_bus *channel);
 /* Tells everyone that State, and what goes with it, has changed. */
 void bus_manager_changed(Daemon *daemon);
 
-/* 0 if the caller, whose user is known, may begin one exchange more; else -errno with `error` set.
- */
-int bus_room_check(const Caller *caller, sd_bus_error *error);
+/* 0 if the caller, whose user is known, may have one exchange more; else -errno with `error` set:
+ * TooManyExchanges, or Busy where the user has had its share of tred's time. */
+int bus_check_room(const Caller *caller, sd_bus_error *error);
 
 /* The object path of an exchange into `path` (BUS_PATH_SIZE octets). */
 void bus_exchange_path(const CallerExchange *exchange, char *path);

@@ -221,8 +221,8 @@ static int fork_for(Caller *caller, Exchange *exchange, CallerExchange **ret, sd
     Reason reason = {0};
     int r;
 
-    r = bus_room_check(caller, error);
-    if (r < 0)
+    r = bus_check_room(caller, error);
+    if (r != 0)
         return r;
     r = exchange_fork(exchange, &fork, &reason);
     if (r != 0)

@@ -221,7 +221,7 @@ static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint1
     return r;
 }
 
-int bus_room_check(const Caller *caller, sd_bus_error *error)
+int bus_check_room(const Caller *caller, sd_bus_error *error)
 {
     const Daemon *daemon = caller->daemon;
     Reason reason;
@@ -270,7 +270,7 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
         return r;
     if (!caller->user)
         return begin_unknown(caller, call, error);
-    r = bus_room_check(caller, error);
+    r = bus_check_room(caller, error);
     if (r != 0)
         return r;
     if (identity_state_serves(daemon->state))

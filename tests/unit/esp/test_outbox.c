@@ -29,6 +29,7 @@ static void lab_init(Lab *lab, int joined)
     struct sockaddr_storage storage = {0};
     memcpy(&storage, &local, sizeof(local));
     assert_int_equal(transport_init(&lab->transport, &storage), 0);
+    transport_widen(&lab->transport);
     lab->sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_true(lab->sender >= 0);
     assert_int_equal(setsockopt(lab->transport.esp_fd, SOL_UDP, UDP_GRO, &joined, sizeof(joined)),
