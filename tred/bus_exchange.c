@@ -382,9 +382,10 @@ int bus_exchange_register(Daemon *daemon)
         r = sd_bus_add_filter(daemon->bus, NULL, bus_exchange_children_filter, daemon);
     if (r >= 0) /* the last one is asked first */
         r = sd_bus_add_filter(daemon->bus, NULL, bus_admit_filter, daemon);
-    if (r >= 0)
+    if (r >= 0) {
         r = sd_event_add_time_relative(daemon->event, &daemon->changes, CLOCK_MONOTONIC,
                                        CHANGES_USEC, CHANGES_USEC, on_changes, daemon);
+    }
     if (r >= 0)
         r = sd_event_source_set_enabled(daemon->changes, SD_EVENT_OFF);
     if (r < 0)

@@ -136,6 +136,41 @@ class OrderTest(HostileTest):
         self.assert_refused("WrongState", hand.sign)
         wait_until(lambda: self.state(hand) == "signed", "the signature")
 
+    def changed_request(self, change):
+        """An exchange whose IKE_AUTH request has other payloads; how far it came, and no further."""
+        hand = self.hand().until("sign")
+        payloads = change(hand.auth_payloads())
+        hand.auth_payloads = lambda: payloads
+        for step in (hand.authenticate, hand.verify, hand.add_child):
+            try:
+                step()
+            except BusError as error:
+                return error.name
+            except TimeoutError:
+                return "unanswered"
+        return "added"
+
+    def assert_goes_on(self):
+        self.hand().until("add_child")
+
+    def test_more_certificates_than_anybody_looks_at_harm_nothing(self):
+        """Each bound of a list of certificates, and one more: 16 of a chain, 32 of a message."""
+        for count in (16, 17, 32, 33):
+            with self.subTest(certificates=count):
+                # The second payload is the device's certificate. The SeGW may have enough of it.
+                outcome = self.changed_request(lambda payloads, count=count: (
+                    payloads[:1] + count * payloads[1:2] + payloads[2:]))
+                self.assertIn(outcome, ("added", "PeerAuthFailed", "unanswered"))
+                self.assert_goes_on()
+
+    def test_more_addresses_than_a_tunnel_has_harm_nothing(self):
+        for count in (2, 3, 15, 16, 17, 80, 81, 500):
+            with self.subTest(addresses=count):
+                outcome = self.changed_request(lambda payloads, count=count: [
+                    ike.configuration_request(count) if each.kind == ike.CP else each for each in payloads])
+                self.assertEqual(outcome, "added")
+                self.assert_goes_on()
+
     def test_nobody_is_judged_before_a_response_was_opened(self):
         hand = self.hand().until("sign")
         hand.auth_request()
