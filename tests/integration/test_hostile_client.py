@@ -324,6 +324,64 @@ class ArgumentTest(HostileTest):
         self.assertEqual(len(self.children(other)), 1)
 
 
+class ForkTest(HostileTest):
+    """A DH key pair that more than one exchange has never leads to the same keys twice."""
+
+    def setUp(self):
+        super().setUp()
+        self.start_tred()
+
+    def other_response(self, hand):
+        message = ike.decode(hand.response)
+        replace(message, ike.NONCE, random_nonce())
+        return ike.encode(message)
+
+    def test_one_response_is_not_taken_twice(self):
+        hand = self.hand().until("agree")
+        self.assert_refused("ForeignResponse", hand.fork().agree)
+        self.assert_refused("ForeignResponse", hand.fork().agree)
+
+    def test_nor_is_it_where_the_first_exchange_was_closed(self):
+        hand = self.hand().until("agree")
+        fork = hand.fork()
+        hand.call("Close")
+        self.assert_refused("ForeignResponse", fork.agree)
+
+    def test_as_many_responses_are_taken_as_may_be(self):
+        fork = hand = self.hand().until("agree")
+        for _ in range(3):
+            fork = fork.fork()
+            fork.response = self.other_response(hand)
+            fork.agree()
+        fork = fork.fork()
+        fork.response = self.other_response(hand)
+        self.assert_refused("ForeignResponse", fork.agree)
+
+    def test_a_fork_goes_the_whole_way_where_the_first_response_was_forged(self):
+        hand = self.hand().until("sa_init")
+        real, hand.response = hand.response, self.other_response(hand)
+        hand.agree()
+        fork = hand.fork()
+        fork.response = real
+        fork.agree()
+        for step in ("sign", "authenticate", "verify", "add_child"):
+            getattr(fork, step)()
+        self.assert_refused("WrongState", fork.fork)
+
+    def test_there_is_no_fork_before_agree_or_after_the_answer_to_ike_auth(self):
+        self.assert_refused("WrongState", self.hand().until("sa_init").fork)
+        self.assert_refused("WrongState", self.hand().until("authenticate").fork)
+
+    def test_a_fork_has_the_group_that_was_offered(self):
+        fork = self.hand().until("agree").fork()
+        self.assert_refused("WrongState", fork.call, "ChooseGroup", "q", ike.ECP_256)
+
+    def test_nobody_forks_the_exchange_of_another(self):
+        victim, thief = self.hand().until("agree"), self.hand()
+        thief.exchange = victim.exchange
+        self.assert_refused("NotOwner", thief.fork)
+
+
 class CallerTest(HostileTest):
     def test_an_exchange_answers_nobody_but_its_caller(self):
         self.start_tred()

@@ -87,10 +87,15 @@ class UserTest(LimitsTest):
         self.start_tred(exchanges={"verify-seconds": "1"})
         verified, begun = self.hand().until("verify"), self.hand().until("begin")
         agreed, signed = self.hand().until("agree"), self.hand().until("sign")
-        for late in (begun, agreed, signed):
+        fork = agreed.fork()
+        for late in (begun, agreed, signed, fork):
             wait_until(lambda late=late: not self.is_there(late), "the exchange to be closed")
         self.assertTrue(self.is_there(verified))
 
+    def test_a_fork_is_an_exchange_more(self):
+        self.start_segw()
+        self.start_tred(exchanges={"max-exchanges": "1"})
+        self.assert_refused("TooManyExchanges", self.hand().until("agree").fork)
 
     def test_calls_that_come_before_the_bus_has_said_whose_they_are_are_all_answered(self):
         self.start_tred(exchanges={"max-exchanges": "100"})
