@@ -135,6 +135,20 @@ class FailureTest(VerifierTest):
         self.assertNotEqual(tred.wait(), 0)
         self.assertIn("failing-verify failed: ", tred.output())
 
+    def assert_want_of_memory_is_told_as_such(self, frame):
+        failing, sections = self.failing("runs out of memory", frame)
+        tred = self.start_tred(**sections)
+        self.assertNotEqual(tred.get("State"), "unprovisioned")
+        self.assertIn("Cannot allocate memory", tred.get("StateReason"))
+        failing.mend()
+        self.assert_taken()
+
+    def test_want_of_memory_at_anchors_is_no_missing_file(self):
+        self.assert_want_of_memory_is_told_as_such("anchors")
+
+    def test_want_of_memory_at_the_devices_chain_is_no_missing_file(self):
+        self.assert_want_of_memory_is_told_as_such("chain")
+
     def test_a_verifier_that_takes_a_peer_by_another_key_finds_its_auth_wrong(self):
         self.assert_no_peer_is_taken("takes a peer by another key", "peer", "PeerAuthFailed")
 
