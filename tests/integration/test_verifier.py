@@ -399,6 +399,15 @@ class ChangeTest(CrlTest):
         self.reload()
         self.assert_refused("PeerRevoked")
 
+    def test_a_copy_that_a_later_list_has_replaced_is_let_go_though_no_segw_is_taken(self):
+        start = self.start()
+        self.file.write_bytes(self.list())
+        tred = start()
+        self.assert_taken()
+        self.lay_beside(self.list(self.serial, age=8))
+        self.assert_refused("PeerRevoked")
+        self.assertTrue(tred.find("What .*a.crl held before is let go"))
+
     def test_a_forged_list_does_not_replace_the_last_good_one(self):
         start = self.start()
         self.file.write_bytes(self.list(self.serial))
