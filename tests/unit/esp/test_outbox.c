@@ -9,7 +9,9 @@
 #include <netinet/udp.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -192,6 +194,7 @@ int main(void)
         cmocka_unit_test(datagrams_of_growing_and_shrinking_sizes_arrive_in_order),
         cmocka_unit_test(a_burst_larger_than_the_outbox_arrives_in_order),
         cmocka_unit_test(what_can_not_be_sent_is_counted_packet_by_packet),
+        cmocka_unit_test(only_what_can_not_be_cut_is_sent_singly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
