@@ -9,11 +9,3 @@ void standard_open(void);
 /* Last of all in main(): returns `status`, or EX_IOERR, having said why on standard error, if what
  * was printed did not get where it was to go (a full disk, a closed descriptor). */
 int standard_finish(const char *program, int status);
-
-enum { STANDARD_CONTINUE = -1 };
-
-/* Arguments of a helper, which takes none but --help, which prints `usage`, and --version, and is
- * started by tred alone, with a socket as descriptor `channel`. Returns STANDARD_CONTINUE where it
- * was, or the exit status, having said what it has to. */
-int standard_helper_arguments(int argc, char **argv, const char *program, const char *usage,
-                              int channel);

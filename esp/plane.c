@@ -1,13 +1,10 @@
 /* Which SA does this packet take, and where does it go? */
 #include "esp/plane.h"
 
-#include "esp/coalesce.h"
 #include "esp/esp.h"
-#include "esp/inbox.h"
-#include "esp/outbox.h"
+#include "esp/io.h"
+#include "esp/offload.h"
 #include "esp/sa.h"
-#include "esp/segment.h"
-#include "esp/tun.h"
 
 #include <errno.h>
 #include <time.h>

@@ -1,11 +1,83 @@
-/* May this packet pass this SA, and what number does it get? */
+/* An SA's numbers: which one a packet gets, whether one was seen before (a bitmap in a ring, so
+ * that moving on shifts nothing), how far the SA can still count; and whether a packet may pass. */
 #include "esp/sa.h"
 
 #include "esp/esp.h"
-#include "esp/replay.h"
-#include "esp/sequence.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+static uint64_t sequence_max(const SequenceCounter *counter)
+{
+    return counter->esn ? UINT64_MAX : UINT32_MAX;
+}
+
+bool sequence_is_used_up(const SequenceCounter *counter)
+{
+    return counter->last >= sequence_max(counter);
+}
+
+bool sequence_is_scarce(const SequenceCounter *counter)
+{
+    return counter->last >= sequence_max(counter) / 8 * 7;
+}
+
+uint64_t sequence_next(SequenceCounter *counter)
+{
+    assert(!sequence_is_used_up(counter));
+    return ++counter->last;
+}
+
+static uint64_t *word_of(ReplayWindow *window, uint64_t sequence)
+{
+    return &window->seen[(sequence / 64) % (REPLAY_WINDOW / 64)];
+}
+
+static uint64_t bit_of(uint64_t sequence)
+{
+    return UINT64_C(1) << (sequence % 64);
+}
+
+uint64_t replay_window_infer(const ReplayWindow *window, uint32_t low, bool esn)
+{
+    if (!esn)
+        return low;
+    /* RFC 4303 A2.2 in one rule: of the numbers with this low half, the first that is not left of
+     * the window. Its lower edge is `highest - REPLAY_WINDOW + 1`, or 1 for a young SA. */
+    uint64_t edge = window->highest < REPLAY_WINDOW ? 0 : window->highest - REPLAY_WINDOW + 1;
+    uint64_t sequence = (edge & ~(uint64_t)UINT32_MAX) | low;
+    if (sequence < edge && sequence <= UINT64_MAX - (UINT64_C(1) << 32))
+        sequence += UINT64_C(1) << 32;
+    return sequence;
+}
+
+bool replay_window_is_fresh(const ReplayWindow *window, uint64_t sequence)
+{
+    if (sequence == 0)
+        return false; /* RFC 4303 2.2: the first packet has number 1 */
+    if (sequence > window->highest)
+        return true;
+    if (window->highest - sequence >= REPLAY_WINDOW)
+        return false;
+    return (window->seen[(sequence / 64) % (REPLAY_WINDOW / 64)] & bit_of(sequence)) == 0;
+}
+
+void replay_window_mark(ReplayWindow *window, uint64_t sequence)
+{
+    if (sequence > window->highest) {
+        if (sequence - window->highest >= REPLAY_WINDOW) {
+            memset(window->seen, 0, sizeof(window->seen));
+        } else {
+            /* The numbers between were not seen; their bits still hold those a window before. */
+            for (uint64_t skipped = window->highest + 1; skipped < sequence; skipped++)
+                *word_of(window, skipped) &= ~bit_of(skipped);
+        }
+        window->highest = sequence;
+    }
+    *word_of(window, sequence) |= bit_of(sequence);
+}
 
 struct Sa {
     uint32_t spi_in;

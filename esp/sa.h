@@ -1,9 +1,48 @@
-/* A pair of ESP SAs as the user-space plane holds it: how long it may be used, what may pass it,
- * and what did. */
+/* An SA, with its sequence numbers and its window against replay. */
 #pragma once
 
 #include "dataplane/order.h"
 #include "esp/packet.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* All zero but `esn` is the counter of a fresh SA. */
+typedef struct SequenceCounter {
+    bool esn;      /* 64 bits instead of 32 */
+    uint64_t last; /* the last number given out; the first is 1 */
+} SequenceCounter;
+
+/* True when every number has been given out: one more would repeat the IV of an AEAD suite. */
+bool sequence_is_used_up(const SequenceCounter *counter);
+
+/* True when an eighth of them is left: time enough to rekey at any rate of packets. */
+bool sequence_is_scarce(const SequenceCounter *counter);
+
+/* The next number; the counter must not be used up. */
+uint64_t sequence_next(SequenceCounter *counter);
+
+enum {
+    REPLAY_WINDOW = 1024
+}; /* packets; wider than the largest burst that one UDP read can hold */
+
+/* All zero is the window of a fresh SA. */
+typedef struct ReplayWindow {
+    uint64_t highest; /* the highest number authenticated; 0: none yet (numbers begin at 1) */
+    uint64_t
+        seen[REPLAY_WINDOW / 64]; /* bit n: the number in the window that is n modulo its size */
+} ReplayWindow;
+
+/* The whole sequence number of a packet that carries its low half: with `esn` the one nearest to
+ * the window (RFC 4303 A2.2), else the low half itself. */
+uint64_t replay_window_infer(const ReplayWindow *window, uint32_t low, bool esn);
+
+/* True if `sequence` is neither left of the window nor seen. To be asked before the ICV is checked.
+ */
+bool replay_window_is_fresh(const ReplayWindow *window, uint64_t sequence);
+
+/* Marks a fresh number as seen. Only for a packet whose ICV was right. */
+void replay_window_mark(ReplayWindow *window, uint64_t sequence);
 
 typedef struct Sa Sa;
 

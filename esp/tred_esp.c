@@ -1,5 +1,6 @@
 /* tred-esp, the helper that moves packets: tred starts it with one end of a socket pair as
  * descriptor 3, and hands it the TUN, the ESP sockets and the SAs over that alone. */
+#include "base/commandline.h"
 #include "base/exitstatus.h"
 #include "base/helper.h"
 #include "base/log.h"
@@ -155,12 +156,14 @@ static const char usage[] =
     "      --version  print the version and exit\n"
     "  -h, --help     print this and exit\n";
 
+static const CommandLine command_line = {"tred-esp", usage};
+
 int main(int argc, char **argv)
 {
     standard_open();
 
-    int r = standard_helper_arguments(argc, argv, "tred-esp", usage, ORDER_FD);
-    if (r != STANDARD_CONTINUE)
+    int r = commandline_helper(&command_line, argc, argv, ORDER_FD);
+    if (r != COMMANDLINE_GO_ON)
         return r;
 
     _cleanup_(helper_deinit) Helper helper;

@@ -2,6 +2,7 @@
 #include "ikeclient/ike_sa_internal.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 
 #include <errno.h>
 #include <stdarg.h>

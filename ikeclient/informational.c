@@ -3,6 +3,7 @@
 #include "ikeclient/informational.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 
 #include <limits.h>
 

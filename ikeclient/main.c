@@ -1,5 +1,6 @@
 /* ikeclient: the HeNB's IKE process. It holds no key and no right; tred holds both. */
 #include "base/cleanup.h"
+#include "base/commandline.h"
 #include "base/exitstatus.h"
 #include "base/log.h"
 #include "base/manager.h"
@@ -293,7 +294,7 @@ static int run(const Config *config, RunMode mode, unsigned count)
 
 /* ---- the command line ---- */
 
-enum { COUNT_MAX = 1000000, CONTINUE = -1 };
+enum { COUNT_MAX = 1000000 };
 
 typedef struct Arguments {
     const char *config;
@@ -301,16 +302,15 @@ typedef struct Arguments {
     unsigned count;
 } Arguments;
 
-static void print_usage(FILE *stream)
-{
-    (void)fprintf(stream,
-                  "Usage: ikeclient [--config FILE] [--once | --count N]\n"
-                  "  --config FILE  read FILE instead of /etc/tred/ikeclient.conf\n"
-                  "  --once         end with the first connection\n"
-                  "  --count N      connect and delete N times, then print how many passed\n"
-                  "  --help, --version\n"
-                  "See ikeclient(8).\n");
-}
+static const CommandLine command_line = {
+    "ikeclient",
+    "Usage: ikeclient [--config FILE] [--once | --count N]\n"
+    "  --config FILE  read FILE instead of /etc/tred/ikeclient.conf\n"
+    "  --once         end with the first connection\n"
+    "  --count N      connect and delete N times, then print how many passed\n"
+    "  --help, --version\n"
+    "See ikeclient(8).\n",
+};
 
 static int parse_count(const char *text, unsigned *ret)
 {
@@ -327,7 +327,7 @@ static int parse_count(const char *text, unsigned *ret)
     return 0;
 }
 
-/* The exit status, or CONTINUE. */
+/* The exit status, or COMMANDLINE_GO_ON. */
 static int parse_arguments(int argc, char **argv, Arguments *ret)
 {
     static const struct option options[] = {
@@ -350,22 +350,11 @@ static int parse_arguments(int argc, char **argv, Arguments *ret)
             if (parse_count(optarg, &ret->count) < 0)
                 return EX_USAGE;
             break;
-        case 'h':
-            print_usage(stdout);
-            return EX_OK;
-        case 'v':
-            puts("ikeclient " TRED_VERSION);
-            return EX_OK;
         default:
-            print_usage(stderr);
-            return EX_USAGE;
+            return commandline_other(&command_line, option);
         }
     }
-    if (optind < argc) {
-        print_usage(stderr);
-        return EX_USAGE;
-    }
-    return CONTINUE;
+    return commandline_end(&command_line, argc, argv);
 }
 
 /* Gives up every capability and the way back to one: no UDP port below 1024 is bound, and the keys
@@ -391,7 +380,7 @@ int main(int argc, char **argv)
 
     standard_open();
     int r = parse_arguments(argc, argv, &arguments);
-    if (r != CONTINUE)
+    if (r != COMMANDLINE_GO_ON)
         return standard_finish("ikeclient", r);
     r = rights_drop();
     if (r < 0) {

@@ -2,6 +2,7 @@
 #include "ikeclient/task.h"
 
 #include "base/log.h"
+#include "base/reason.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,20 +1,45 @@
-/* The bodies of IKEv2 payloads (RFC 7296 3.3-3.16): octets to structs of fixed bounds and back.
- *
- * x_decode(body, ret) reads a payload's body, without its generic header; it returns 0 or an
- * IkeFaultCode, and checks everything that the clause asks of the format. Where a peer may send
- * more elements than a struct has room for, the first ones are kept and the others counted, after
- * the same check. Views in the struct borrow from `body`. x_encode(writer, x) appends a body; what
- * does not fit shows at writer_finish(). Reserved fields are written as zero and ignored when read
- * (RFC 7296 2.5). */
+/* SPIs of 0, 4 or 8 octets, as proposals and notifies carry them. Internal to ikewire. */
 #pragma once
 
 #include "base/bytes.h"
-#include "ikewire/fault.h"
 #include "ikewire/registry.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Reads `size` octets (0, 4 or 8) as a number; none are 0. Returns 0 or IKEWIRE_E_LENGTH. */
+int spi_decode(Reader *reader, uint8_t size, uint64_t *ret);
+void spi_encode(Writer *writer, uint8_t size, uint64_t spi);
+
+/* Decoders return 0 or one of these, which the caller must handle. */
+typedef enum IkeFaultCode {
+    IKEWIRE_E_TRUNCATED = 1, /* fewer octets than a fixed field needs */
+    IKEWIRE_E_LENGTH,        /* a length field that is below its minimum or beyond what is there */
+    IKEWIRE_E_TRAILING,      /* octets left over after the last field, or the last payload */
+    IKEWIRE_E_MAJOR_VERSION, /* major version above 2 (RFC 7296 2.5) */
+    IKEWIRE_E_VERSION,       /* major version below 2 */
+    IKEWIRE_E_NEXT_PAYLOAD,  /* the chain breaks: a payload that is not there, one after SK, … */
+    IKEWIRE_E_CRITICAL,      /* an unknown payload with the critical bit (RFC 7296 2.5) */
+    IKEWIRE_E_DUPLICATE,     /* a payload that may stand once stands twice */
+    IKEWIRE_E_TOO_MANY,      /* more proposals or transforms than our fixed bounds */
+    IKEWIRE_E_PROPOSAL,      /* SA: numbering, SPI size, "last" marker or transform count wrong */
+    IKEWIRE_E_TRANSFORM,     /* SA: a transform's "last" marker or attribute wrong */
+    IKEWIRE_E_TRANSFORM_LENGTH, /* SA: a transform of zero length, or below its fixed fields */
+    IKEWIRE_E_VALUE,    /* a field that must be something else (zero SPI, empty nonce, …) */
+    IKEWIRE_E_SELECTOR, /* TS: type, length or range wrong */
+    IKEWIRE_E_FRAGMENT, /* SKF: number 0, or above its total */
+} IkeFaultCode;
+
+typedef struct IkeFault {
+    IkeFaultCode code;
+    uint8_t payload_type; /* the payload it was found in; 0 for the header */
+    uint32_t offset;      /* of that payload in what was decoded */
+} IkeFault;
+
+/* "octets are left over …": a static phrase for a log line; for a code that is none, "unknown
+ * fault". */
+const char *ike_fault_text(IkeFaultCode code);
 
 /* How many payloads of one chain are kept. What is beyond is checked and then skipped, so that a
  * peer's Vendor IDs or notifies can't crowd out the payloads that matter. */

@@ -1,6 +1,5 @@
 /* What does a Security Association payload offer, or choose? (RFC 7296 3.3) */
 #include "ikewire/payload.h"
-#include "ikewire/spi.h"
 
 enum {
     LAST = 0,

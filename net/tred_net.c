@@ -1,5 +1,6 @@
 /* tred-net: configures the host's network for tred (tred-net(8)). It serves one connection at a
  * time, of one user, and reads nothing but orders (dataplane/order.h) and the kernel's answers. */
+#include "base/commandline.h"
 #include "base/exitstatus.h"
 #include "base/helper.h"
 #include "base/log.h"
@@ -21,8 +22,6 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-
-enum { CONTINUE = -1 };
 
 typedef struct Options {
     const char *socket; /* NULL: systemd hands one over */
@@ -79,7 +78,9 @@ static const int ALLOWED_CALLS[] = {
 };
 /* clang-format on */
 
-/* The exit status, or CONTINUE. */
+static const CommandLine command_line = {"tred-net", usage};
+
+/* The exit status, or COMMANDLINE_GO_ON. */
 static int read_options(int argc, char **argv, Options *ret)
 {
     static const struct option options[] = {
@@ -99,22 +100,11 @@ static int read_options(int argc, char **argv, Options *ret)
         case 'u':
             ret->user = optarg;
             break;
-        case 'v':
-            (void)puts("tred-net " TRED_VERSION);
-            return EX_OK;
-        case 'h':
-            (void)fputs(usage, stdout);
-            return EX_OK;
         default:
-            return EX_USAGE;
+            return commandline_other(&command_line, option);
         }
     }
-    if (optind < argc) {
-        (void)fprintf(stderr, "tred-net: unexpected argument \"%s\"; see tred-net --help\n",
-                      argv[optind]);
-        return EX_USAGE;
-    }
-    return CONTINUE;
+    return commandline_end(&command_line, argc, argv);
 }
 
 /* One that nobody listens at was left behind. Whoever serves it takes this for a connection that
@@ -406,7 +396,7 @@ int main(int argc, char **argv)
     Options options = {.user = "tred"};
     standard_open();
     int r = read_options(argc, argv, &options);
-    if (r != CONTINUE)
+    if (r != COMMANDLINE_GO_ON)
         return standard_finish("tred-net", r);
     r = server_init(&server, &options);
     if (r < 0) /* -EINVAL, -ENOTSOCK: no such user, no socket */

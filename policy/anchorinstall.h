@@ -1,10 +1,27 @@
-/* Putting a bundle of SeGW anchors in force: looked at, approved of, written to the TPM and to
- * disk, in an order that a power cut does not break. */
+/* The anchors' files, and new ones in their place. */
 #pragma once
 
+#include "base/file.h"
 #include "base/reason.h"
 #include "policy/anchorbundle.h"
-#include "policy/anchorfiles.h"
+#include "policy/anchorguard.h"
+
+#define ANCHOR_APPROVAL_SUFFIX ".sig"
+#define ANCHOR_NEXT_SUFFIX ".next"
+
+/* Lays the new pair down beside the old, on disk to stay. 0 or -errno. */
+int anchor_files_stage(const char *path, Bytes bundle, Bytes approval, FileOwner owner);
+
+/* Puts the new pair in the place of the old. 0 or -errno. */
+int anchor_files_commit(const char *path);
+
+/* Removes a new pair that did not come into force; nothing is done if there is none. 0 or -errno.
+ */
+int anchor_files_discard(const char *path);
+
+/* Brings the files to what the TPM says: `record` is what the guard holds, NULL if it holds
+ * nothing. 1 if a new pair was put in force, 0 if nothing was, or -errno. */
+int anchor_files_recover(const char *path, const AnchorRecord *record);
 
 typedef enum AnchorInstallError {
     ANCHOR_E_REFUSED =

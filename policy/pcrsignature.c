@@ -36,11 +36,21 @@ static int signature_take(const char *fingerprint, const char *signature, PcrSig
     return 0;
 }
 
+int pcr_signature_expect(PcrSignature *entry)
+{
+    PolicyDigest digest = {0};
+
+    if (policy_digest_pcr(&digest, &entry->expected) < 0 ||
+        !policy_digest_equal(&digest, &entry->policy))
+        return -EINVAL;
+    entry->has_expected = true;
+    return 0;
+}
+
 /* A value for each PCR of the mask, in their order, with commas between. */
 static int values_take(char *text, PcrSignature *entry)
 {
     PcrState *state = &entry->expected;
-    PolicyDigest digest = {0};
 
     if (is_none(text))
         return 0;
@@ -53,11 +63,7 @@ static int values_take(char *text, PcrSignature *entry)
         if (!value || hex_decode(value, state->values[i], pcr_value_size(state->bank)) < 0)
             return -EINVAL;
     }
-    if (text || policy_digest_pcr(&digest, state) < 0 ||
-        !policy_digest_equal(&digest, &entry->policy))
-        return -EINVAL;
-    entry->has_expected = true;
-    return 0;
+    return text ? -EINVAL : pcr_signature_expect(entry);
 }
 
 /* What is wrong with a line, or NULL. */

@@ -29,6 +29,10 @@ typedef struct PcrSignatures {
     PcrSignature entries[PCR_SIGNATURES_MAX];
 } PcrSignatures;
 
+/* Takes the values in entry->expected for those behind its digest. 0, or -EINVAL: they do not come
+ * to it. */
+int pcr_signature_expect(PcrSignature *entry);
+
 /* Reads a file. An entry whose values do not come to its digest is an error. *ret is the caller's
  * to free(). Returns 0, open's errno, -ENOMEM, or -EINVAL; `reason` names the file, the line and
  * what is wrong. */

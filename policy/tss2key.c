@@ -1,10 +1,12 @@
-/* How does a key that only the TPM can use look in a file? The one ASN.1 structure of TSS2 PRIVATE
- * KEY, around the TPM's own public and private areas. */
+/* The device key's file, one ASN.1 structure of TSS2 PRIVATE KEY around the TPM's own public and
+ * private area; and the file with the Name of the storage root key that it stands under. */
 #include "policy/tss2key.h"
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "crypto/openssl.h"
+#include "policy/encoding.h"
 
 #include <errno.h>
 #include <openssl/asn1t.h>
@@ -268,4 +270,33 @@ int tss2key_encode(const Tss2Key *key, char **ret)
         return -ENOMEM;
     *ret = pem;
     return 0;
+}
+
+enum { NAME_SIZE = 2 + 32 }; /* hash algorithm and SHA-256 (TPM 2.0 Part 1, 16) */
+
+int srk_name_read(const char *path, TPM2B_NAME *ret, Reason *reason)
+{
+    _cleanup_(free_bytesp) uint8_t *text = NULL;
+    size_t size = 0;
+    int r;
+
+    r = file_read(path, SRK_NAME_TEXT_SIZE, &text, &size);
+    if (r < 0)
+        return reason_set(reason, r, "%.200s can't be read: %s", path, strerror(-r));
+    text[strcspn((char *)text, "\n")] = '\0';
+    if (hex_decode((const char *)text, ret->name, NAME_SIZE) < 0) {
+        return reason_set(
+            reason, -EINVAL,
+            "%.200s does not hold a TPM Name of %d octets in hexadecimal; provision the "
+            "device again",
+            path, NAME_SIZE);
+    }
+    ret->size = NAME_SIZE;
+    return 0;
+}
+
+void srk_name_print(const TPM2B_NAME *name, char *ret)
+{
+    hex_encode((Bytes){name->name, name->size}, ret);
+    memcpy(ret + strlen(ret), "\n", 2);
 }

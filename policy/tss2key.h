@@ -1,9 +1,9 @@
-/* TSS2 PRIVATE KEY files (the ASN.1 of the IETF draft on TPM 2.0 key files, as tpm2-openssl reads
- * them): a key sealed under a parent in the TPM. They hold nothing that helps without that TPM. */
+/* The files of a key that only the TPM can use, and of the Name of the key above it. */
 #pragma once
 
 #include "base/bytes.h"
 #include "base/reason.h"
+#include "tpm/tpm.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,3 +27,12 @@ int tss2key_decode(Bytes pem, Tss2Key *ret, Reason *reason);
 
 /* PEM text of the key; *ret is the caller's to free(). 0, -EINVAL or -ENOMEM. */
 int tss2key_encode(const Tss2Key *key, char **ret);
+
+enum { SRK_NAME_TEXT_SIZE = 2 * sizeof(TPMU_NAME) + 2 };
+
+/* Reads it: one line of hexadecimal. 0, open's errno, or -EINVAL with `reason` saying what was
+ * found. */
+int srk_name_read(const char *path, TPM2B_NAME *ret, Reason *reason);
+
+/* The file's text; `ret` has SRK_NAME_TEXT_SIZE octets. */
+void srk_name_print(const TPM2B_NAME *name, char *ret);

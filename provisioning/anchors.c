@@ -6,7 +6,7 @@
 #include "base/reason.h"
 #include "policy/anchorinstall.h"
 #include "provisioning/certificatefile.h"
-#include "provisioning/tpmopen.h"
+#include "provisioning/devicetpm.h"
 #include "provisioning/tredbus.h"
 #include "verify/anchors.h"
 #include "verify/certificates.h"

@@ -1,7 +1,9 @@
-/* What the state folder holds for a device, read as far as it can be read. */
+/* What is in the state folder, and the device key's fitness and policy. */
 #pragma once
 
 #include "base/reason.h"
+#include "policy/keypolicy.h"
+#include "policy/policydigest.h"
 #include "policy/tss2key.h"
 #include "provisioning/command.h"
 #include "verify/certificates.h"
@@ -41,3 +43,19 @@ int certificate_hash_hex(const X509 *certificate, char *ret);
 /* A certificate's serial number in hexadecimal; "?" for one of more than 20 octets. */
 enum { CERTIFICATE_SERIAL_SIZE = 2 * 20 + 1 };
 void certificate_serial_hex(const X509 *certificate, char *ret);
+
+/* What is wrong with it: the rest of a sentence that starts with the device key, "can be copied out
+ * of its TPM (…)". NULL if nothing is. `policy` is the authPolicy that it must have, or NULL if
+ * none is asked for. The area says true only once the TPM has shown that it holds the key of this
+ * Name: see provisioning/credential.h. */
+const char *device_public_flaw(const TPM2B_PUBLIC *public, const PolicyDigest *policy);
+
+/* The kind is read off the key; the vendor's policy key and the states approved of are the files of
+ * the state folder. *ret is the caller's to key_policy_free(). 0, or -errno with `reason`. */
+int device_policy_read(const ProvisionOptions *options, const Tss2Key *key, KeyPolicy **ret,
+                       Reason *reason);
+
+/* The authPolicy that the profile asks for: *ret_needed is false for none. The files are those of
+ * the profile. 0, or -errno with `reason`. */
+int device_policy_wanted(const ProvisionOptions *options, PolicyDigest *ret, bool *ret_needed,
+                         Reason *reason);

@@ -1,7 +1,7 @@
-/* The list by which a SeGW decides whom to let in: the devices that were provisioned well, from
- * what the line has written down. */
+/* The file of the line's records, and the list of devices for the SeGW. */
 #pragma once
 
+#include "provisioning/lineinput.h"
 #include "provisioning/record.h"
 
 #include <stdio.h>
@@ -40,3 +40,11 @@ void device_list_deinit(DeviceList *list);
 /* The list into a file, whole or not at all, or to standard output where `path` is NULL. 0, or
  * -errno after a complaint. */
 int device_list_write(const DeviceList *list, DeviceListFormat format, const char *path);
+
+/* Opens `path` to add to it (NULL: standard output) and takes in what is there: good devices into
+ * the roster and the list. A last line that is not whole was being written when the station lost
+ * power; it is cut off. 0, or -errno after a complaint. */
+int record_file_open(const char *path, Roster *roster, DeviceList *list, int *ret);
+
+/* Adds one line, and has it on disk. 0, or -errno after a complaint. */
+int record_file_add(int fd, const char *line);

@@ -4,8 +4,6 @@
 #include "provisioning/devicelist.h"
 #include "provisioning/linejob.h"
 #include "provisioning/progress.h"
-#include "provisioning/recordfile.h"
-#include "provisioning/tally.h"
 
 #include "base/cleanup.h"
 

@@ -2,7 +2,7 @@
 #include "provisioning/proof.h"
 
 #include "crypto/openssl.h"
-#include "provisioning/devicepublic.h"
+#include "provisioning/devicefiles.h"
 #include "provisioning/endorsement_certificate.h"
 #include "tpm/name.h"
 #include "tpm/publickey.h"

@@ -3,7 +3,6 @@
 
 #include "crypto/openssl.h"
 #include "policy/encoding.h"
-#include "provisioning/base64.h"
 #include "provisioning/json.h"
 
 #include <errno.h>

@@ -2,10 +2,8 @@
 #include "base/reason.h"
 #include "provisioning/command.h"
 #include "provisioning/devicefiles.h"
-#include "provisioning/devicepolicy.h"
+#include "provisioning/devicetpm.h"
 #include "provisioning/inventory.h"
-#include "provisioning/tpmfacts.h"
-#include "provisioning/tpmopen.h"
 
 #include "crypto/openssl.h"
 #include "policy/anchorguard.h"

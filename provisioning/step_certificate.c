@@ -1,21 +1,63 @@
-/* The step "certificate": the device key is certified by the station's authority, once its TPM has
- * proved that the key is in it. */
-#include "provisioning/step.h"
-
+/* The steps "csr" and "certificate": a request for the device key, and its certificate by the
+ * station's authority, once the TPM has proved that the key is in it. */
 #include "base/file.h"
 #include "base/reason.h"
 #include "crypto/openssl.h"
 #include "provisioning/authority.h"
-#include "provisioning/certificateflaw.h"
+#include "provisioning/certificatefile.h"
 #include "provisioning/csr.h"
-#include "provisioning/devicepolicy.h"
+#include "provisioning/devicefiles.h"
 #include "provisioning/proof.h"
 #include "provisioning/proofcommand.h"
+#include "provisioning/step.h"
 
 #include <errno.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
+
+int step_csr_check(Provision *provision, char *note)
+{
+    const ProvisionOptions *options = provision->options;
+    _cleanup_(free_charp) char *path = NULL;
+    _cleanup_(free_bytesp) uint8_t *text = NULL;
+    size_t size = 0;
+    int r;
+
+    r = provision_key(provision);
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        complain("there is no device key in %s to make a CSR for; run the step device-key first",
+                 options->state_dir);
+        return -ENOENT;
+    }
+    r = state_path(options, STATE_CSR, &path);
+    if (r < 0)
+        return r;
+    if (file_read(path, CSR_SIZE_MAX, &text, &size) < 0 ||
+        csr_flaw((Bytes){text, size}, device_key_public(provision->key), options->fqdn) != NULL)
+        return 0;
+    (void)snprintf(note, STEP_NOTE_SIZE, "for %.200s", options->fqdn);
+    r = state_give(options, STATE_CSR);
+    return r < 0 ? r : 1;
+}
+
+int step_csr_make(Provision *provision, char *note)
+{
+    const ProvisionOptions *options = provision->options;
+    _cleanup_(free_charp) char *csr = NULL;
+    Reason reason = {0};
+    int r;
+
+    r = csr_new(provision->key, options->fqdn, &csr, &reason);
+    if (r < 0) {
+        complain("%s", reason.text);
+        return r;
+    }
+    (void)snprintf(note, STEP_NOTE_SIZE, "for %.200s", options->fqdn);
+    return state_write(options, STATE_CSR, (Bytes){(const uint8_t *)csr, strlen(csr)}, 0644);
+}
 
 /* What the station's part of the proof works with. */
 typedef struct Judge {

@@ -1,20 +1,23 @@
-/* The steps "check-tpm" and "storage-root-key": is this a TPM that a device key can live in, and
- * does it have the key above it? */
-#include "provisioning/step.h"
-
+/* The steps "check-tpm", "storage-root-key" and "lock": whether a device key can live in this TPM,
+ * the key above it, and the owner hierarchy's authorization value, without which root on the device
+ * can't take the TPM's NV indices away and define them anew. */
 #include "base/reason.h"
+#include "crypto/openssl.h"
 #include "policy/lastknowntime.h"
-#include "policy/srkname.h"
+#include "policy/tss2key.h"
 #include "provisioning/devicefiles.h"
+#include "provisioning/devicetpm.h"
 #include "provisioning/endorsement.h"
-#include "provisioning/nvdefine.h"
-#include "provisioning/roster.h"
+#include "provisioning/lineinput.h"
 #include "provisioning/srkfit.h"
-#include "provisioning/tpmfacts.h"
+#include "provisioning/step.h"
+#include "tpm/commands.h"
 #include "tpm/profile.h"
+#include "tpm/session.h"
 #include "tpm/storagekey.h"
 
 #include <errno.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -204,4 +207,54 @@ int step_srk_make(Provision *provision, char *note)
     if (r < 0)
         complain("%s", reason.text);
     return r < 0 ? r : name_store(provision);
+}
+
+enum { AUTH_SIZE = 32 };
+
+int step_lock_check(Provision *provision, char *note)
+{
+    Reason reason = {0};
+    TpmFacts facts;
+    int r = tpm_facts_read(provision->tpm, &facts, &reason);
+
+    (void)snprintf(note, STEP_NOTE_SIZE,
+                   "the owner hierarchy has an authValue that is not known here");
+    if (r < 0) {
+        complain("%s", reason.text);
+        return r;
+    }
+    return facts.owner_auth_set ? 1 : 0;
+}
+
+/* The session encrypts the new value: who listens on the TPM's bus does not learn it. */
+static int auth_change(Tpm *tpm, const TPM2B_AUTH *auth, Reason *reason)
+{
+    TpmSession *session = NULL;
+    TSS2_RC rc;
+    int r;
+
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, reason);
+    if (r < 0)
+        return r;
+    rc = tpm2_hierarchy_change_auth(tpm, TPM2_RH_OWNER, session, auth);
+    tpm_session_flush(tpm, session);
+    if (rc == TSS2_RC_SUCCESS)
+        return 0;
+    tpm_error(reason, "TPM2_HierarchyChangeAuth (owner)", rc);
+    return -EIO;
+}
+
+int step_lock_do(Provision *provision, char *note)
+{
+    Reason reason = {"OpenSSL has no random numbers"};
+    TPM2B_AUTH auth = {.size = AUTH_SIZE};
+    int r = -EIO;
+
+    (void)note;
+    if (RAND_priv_bytes(auth.buffer, AUTH_SIZE) == 1)
+        r = auth_change(provision->tpm, &auth, &reason);
+    OPENSSL_cleanse(&auth, sizeof(auth));
+    if (r < 0)
+        complain("%s", reason.text);
+    return r;
 }

@@ -1,10 +1,10 @@
-/* Which steps make a device, in which order, and which of them are still to be done? */
-#include "provisioning/step.h"
-
+/* The steps that make a device, in their order, and the commands run, step and init, which do those
+ * that are still to be done with a line for each. */
+#include "base/fqdn.h"
 #include "base/reason.h"
 #include "base/signals.h"
-#include "provisioning/tpmfacts.h"
-#include "provisioning/tpmopen.h"
+#include "provisioning/devicetpm.h"
+#include "provisioning/step.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ static bool lock_wanted(const ProvisionOptions *options)
 
 /* The order is one of needs: each step finds what it uses, and "lock" takes away what all of the
  * others but "check-tpm" write with. */
-static const Step steps[] = {
+static const Step all_steps[] = {
     {"check-tpm", "the TPM has what a device needs", step_tpm_check},
     {"storage-root-key", "the storage root key at 0x81000001", step_srk_check, step_srk_make},
     {"platform-policy", "the vendor's policy key, and the platform states it approved of",
@@ -56,7 +56,7 @@ static const Step steps[] = {
     {"lock", "nobody owns the TPM's owner hierarchy", step_lock_check, step_lock_do, lock_wanted},
 };
 
-_Static_assert(ELEMENTS(steps) <= STEPS_MAX, "STEPS_MAX is too small");
+_Static_assert(ELEMENTS(all_steps) <= STEPS_MAX, "STEPS_MAX is too small");
 
 const char *step_outcome_name(StepOutcome outcome)
 {
@@ -71,9 +71,9 @@ const char *step_outcome_name(StepOutcome outcome)
 
 const Step *step_find(const char *name)
 {
-    for (size_t i = 0; i < ELEMENTS(steps); i++) {
-        if (strcmp(steps[i].name, name) == 0)
-            return &steps[i];
+    for (size_t i = 0; i < ELEMENTS(all_steps); i++) {
+        if (strcmp(all_steps[i].name, name) == 0)
+            return &all_steps[i];
     }
     return NULL;
 }
@@ -83,8 +83,8 @@ const char *step_names(char *ret, size_t size)
     size_t length = 0;
 
     ret[0] = '\0';
-    for (size_t i = 0; i < ELEMENTS(steps) && length < size; i++) {
-        int n = snprintf(ret + length, size - length, "%s%s", i > 0 ? " " : "", steps[i].name);
+    for (size_t i = 0; i < ELEMENTS(all_steps) && length < size; i++) {
+        int n = snprintf(ret + length, size - length, "%s%s", i > 0 ? " " : "", all_steps[i].name);
 
         length += n > 0 ? (size_t)n : 0;
     }
@@ -149,18 +149,126 @@ int provision_do(Provision *provision, const Step *step, StepReport *report)
 int provision_do_all(Provision *provision, void (*told)(const StepReport *report, void *user),
                      void *user)
 {
-    for (size_t i = 0; i < ELEMENTS(steps); i++) {
+    for (size_t i = 0; i < ELEMENTS(all_steps); i++) {
         StepReport report;
         int r;
 
-        if (steps[i].wanted && !steps[i].wanted(provision->options))
+        if (all_steps[i].wanted && !all_steps[i].wanted(provision->options))
             continue;
         if (signals_waiting())
             return -EINTR;
-        r = provision_do(provision, &steps[i], &report);
+        r = provision_do(provision, &all_steps[i], &report);
         told(&report, user);
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+static void report_print(const StepReport *report, void *user)
+{
+    (void)user;
+    (void)printf("%-18s %-8s %8.1f ms  %s\n", report->name, step_outcome_name(report->outcome),
+                 (double)report->nanoseconds / 1e6, report->note);
+    (void)fflush(stdout);
+}
+
+int provision_fqdn_check(const char *fqdn)
+{
+    if (fqdn_is_valid(fqdn, strlen(fqdn)))
+        return 0;
+    complain("'%s' is not an FQDN: labels of letters, digits and hyphens, with dots between (an "
+             "internationalized name in its xn-- form)",
+             fqdn);
+    return -EINVAL;
+}
+
+int provision_run(const ProvisionOptions *options)
+{
+    Provision provision;
+    int r;
+
+    if (!options->fqdn) {
+        complain("the device has no name: give --fqdn, or fqdn in the profile's [device]");
+        return -EINVAL;
+    }
+    r = provision_fqdn_check(options->fqdn);
+    if (r < 0)
+        return r;
+    r = provision_open(&provision, options, NULL);
+    if (r == 0) {
+        r = provision_do_all(&provision, report_print, NULL);
+        if (r < 0)
+            complain("what was done stays as it is; the next run goes on from there");
+    }
+    provision_close(&provision);
+    return r;
+}
+
+/* One step after another by name, for those that do a part only. */
+static int steps_do(const ProvisionOptions *options, const Step *const *steps, size_t count)
+{
+    Provision provision;
+    int r = provision_open(&provision, options, NULL);
+
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        StepReport report;
+
+        if (signals_waiting()) {
+            r = -EINTR;
+            break;
+        }
+        r = provision_do(&provision, steps[i], &report);
+        report_print(&report, NULL);
+    }
+    provision_close(&provision);
+    return r;
+}
+
+int provision_step(const ProvisionOptions *options)
+{
+    const Step *step = step_find(options->file);
+    char names[512];
+
+    if (!step) {
+        complain("there is no step '%s'; the steps are: %s", options->file,
+                 step_names(names, sizeof(names)));
+        return -EINVAL;
+    }
+    if (step->wanted && !step->wanted(options)) {
+        complain("the step '%s' needs what a profile says, and %s does not say it: see "
+                 "tre-provision-profile(5)",
+                 step->name, options->profile ? "this one" : "there is none (--profile)");
+        return -EINVAL;
+    }
+    if (strcmp(step->name, "csr") == 0) {
+        if (!options->fqdn) {
+            complain("the CSR needs the device's name: give --fqdn");
+            return -EINVAL;
+        }
+        if (provision_fqdn_check(options->fqdn) < 0)
+            return -EINVAL;
+    }
+    return steps_do(options, &step, 1);
+}
+
+int provision_init(const ProvisionOptions *options)
+{
+    const Step *const steps[] = {
+        step_find("storage-root-key"),
+        step_find("device-key"),
+        step_find("csr"),
+    };
+    int r;
+
+    r = provision_fqdn_check(options->fqdn);
+    if (r < 0)
+        return r;
+    r = steps_do(options, steps, ELEMENTS(steps));
+    if (r == 0) {
+        (void)printf("Next: have %s/" STATE_CSR
+                     " signed, then run 'tre-provision install-cert FILE'.\n",
+                     options->state_dir);
+    }
+    return r;
 }

@@ -3,8 +3,8 @@
 
 #include "provisioning/command.h"
 #include "provisioning/devicefiles.h"
+#include "provisioning/devicetpm.h"
 #include "provisioning/inventory.h"
-#include "provisioning/tpmfacts.h"
 
 #include <stdbool.h>
 

@@ -1,6 +1,7 @@
 /* Opening a connection to the TPM. */
 #pragma once
 
+#include "base/reason.h"
 #include "tpm/tpm.h"
 
 /* Connects by a TCTI string ("device:/dev/tpmrm0", "swtpm:host=127.0.0.1,port=2321") and asks the

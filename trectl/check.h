@@ -1,10 +1,25 @@
 /* The checks of trectl doctor. Each prints its findings; none changes anything on the machine. */
 #pragma once
 
-#include "trectl/finding.h"
 #include "tred/config.h"
 
 #include <stdbool.h>
+
+typedef enum FindingVerdict {
+    FINDING_OK,
+    FINDING_WARNING, /* works, but not as it should */
+    FINDING_PROBLEM, /* stands between this machine and a working TrE */
+} FindingVerdict;
+
+/* Counts what has been printed. */
+typedef struct Findings {
+    unsigned n_warnings;
+    unsigned n_problems;
+} Findings;
+
+/* Prints "ok|warning|problem  NAME: text" on standard output, and counts it. */
+void findings_add(Findings *findings, FindingVerdict verdict, const char *name, const char *format,
+                  ...) __attribute__((format(printf, 4, 5)));
 
 /* The users and groups that the services run as. */
 void check_users(Findings *findings);

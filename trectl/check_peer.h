@@ -1,5 +1,16 @@
-/* trectl check-peer: tred's own verdict on a SeGW's certificate, without a handshake. */
+/* trectl check-peer. */
 #pragma once
+
+#include "base/reason.h"
+#include "verify/peer.h"
+
+#include <stdbool.h>
+
+/* Each check in order, then the verdict. 0, or -ENOMEM. */
+int check_peer_print(const PeerReport *report, bool json);
+
+/* As JSON, why there is no judgement: {"error": …}. */
+void check_peer_print_problem(const Reason *reason);
 
 /* Makes the checks of VerifyPeer on files and prints each. Returns the exit status: 0 accepted, 1
  * refused, 2 if it could not judge (usage, a file that can't be used). */

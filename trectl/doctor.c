@@ -1,4 +1,5 @@
-/* What stands between this machine and a working TrE, and in which order should it be mended? */
+/* trectl doctor: what stands between this machine and a working TrE, in the order in which it
+ * should be mended. */
 #include "trectl/doctor.h"
 
 #include "base/cleanup.h"

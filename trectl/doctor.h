@@ -1,4 +1,4 @@
-/* trectl doctor: what stands between this machine and a working TrE. */
+/* trectl doctor. */
 #pragma once
 
 /* Runs every check and prints the findings. Returns the exit status: 0 nothing stands in the way, 1

@@ -12,6 +12,7 @@
 #include "tred/daemon_identity.h"
 #include "tred/deadline.h"
 #include "tred/key_care.h"
+#include "tred/work.h"
 
 #include <errno.h>
 
@@ -278,7 +279,10 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     if (again)
         return bus_error_set(error, bus_error_of_identity(daemon->state),
                              daemon->state_reason.text);
-    r = daemon_await_identity(daemon, call, begin_after_load);
+    /* The other half is root's, who may have to mend what they wait for. */
+    r = daemon->n_waiters < WORK_WAITERS_MAX / 2
+            ? daemon_await_identity(daemon, call, begin_after_load)
+            : -EBUSY;
     if (r == -EBUSY)
         return bus_error_set(error, BUS_E_BUSY, NULL);
     return r < 0 ? r : 1;

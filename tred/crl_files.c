@@ -25,9 +25,8 @@ static void close_dirp(DIR **directory)
 static void problem_note(Reason *problem, const char *path, const char *what)
 {
     if (problem->text[0] == '\0') {
-        (void)reason_set(problem, 0,
-                         "%.300s: %s. Put X.509 CRLs there, PEM or DER, and nothing else", path,
-                         what);
+        reason_set(problem, 0, "%.300s: %s. Put X.509 CRLs there, PEM or DER, and nothing else",
+                   path, what);
     }
 }
 
@@ -332,11 +331,10 @@ int crl_files_read(const char *directory, const CrlFiles *held, bool again, uint
     if (r != -E2BIG)
         return r;
     crl_files_replace(ret, held);
-    (void)reason_set(
-        problem, 0,
-        "%.300s: more CRLs than are looked at (%d files, %d MiB). Leave there those of "
-        "the SeGWs' CAs alone",
-        directory, CRL_FILES_MAX, CRL_COPIES_OCTETS_MAX / (1024 * 1024));
+    reason_set(problem, 0,
+               "%.300s: more CRLs than are looked at (%d files, %d MiB). Leave there those of "
+               "the SeGWs' CAs alone",
+               directory, CRL_FILES_MAX, CRL_COPIES_OCTETS_MAX / (1024 * 1024));
     return 0;
 }
 

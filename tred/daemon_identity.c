@@ -96,8 +96,7 @@ void daemon_state_reason(const Daemon *daemon, Reason *ret)
     const char *problem = daemon_is_serving(daemon) ? daemon->crls.problem.text : "";
     const char *own = daemon->state_reason.text;
 
-    (void)reason_set(ret, 0, "%s%s%s", own, own[0] != '\0' && problem[0] != '\0' ? ". " : "",
-                     problem);
+    reason_set(ret, 0, "%s%s%s", own, own[0] != '\0' && problem[0] != '\0' ? ". " : "", problem);
 }
 
 /* To systemd and on the bus. */
@@ -117,7 +116,7 @@ static void state_announce(Daemon *daemon)
 
     if (daemon->identity && daemon->identity->validity_problem.text[0] != '\0')
         log_warning("%s", daemon->identity->validity_problem.text);
-    if (daemon_is_serving(daemon)) {
+    if (daemon->identity && daemon_is_serving(daemon)) {
         ready_log(daemon);
     } else {
         log_error("Not ready (%s): %s", name, daemon->state_reason.text);

@@ -1,6 +1,7 @@
 /* Who this device is: loading its identity, and State. */
 #pragma once
 
+#include "base/reason.h"
 #include "tred/work.h"
 
 /* Tells systemd that tred is ready, once calls are answered and the identity was read, whatever

@@ -4,7 +4,6 @@
 #include "crypto/spki.h"
 #include "policy/anchorbundle.h"
 #include "policy/keypolicy.h"
-#include "policy/srkname.h"
 #include "policy/timecorrection.h"
 #include "policy/tpmsigningkey.h"
 #include "policy/tss2key.h"

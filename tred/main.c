@@ -1,4 +1,5 @@
 /* tred: the trusted environment (tred(8)). */
+#include "base/commandline.h"
 #include "base/exitstatus.h"
 #include "base/log.h"
 #include "base/reason.h"
@@ -9,10 +10,7 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdio.h>
 #include <string.h>
-
-enum { CONTINUE = -1 };
 
 static const char usage[] = "Usage: tred [--config FILE]\n"
                             "The trusted environment: holds the device key in the TPM, signs and "
@@ -22,7 +20,9 @@ static const char usage[] = "Usage: tred [--config FILE]\n"
                             "      --version      print the version and exit\n"
                             "  -h, --help         print this and exit\n";
 
-/* The exit status, or CONTINUE. */
+static const CommandLine command_line = {"tred", usage};
+
+/* The exit status, or COMMANDLINE_GO_ON. */
 static int options_read(int argc, char **argv, const char **ret_config)
 {
     static const struct option options[] = {
@@ -38,21 +38,11 @@ static int options_read(int argc, char **argv, const char **ret_config)
         case 'c':
             *ret_config = optarg;
             break;
-        case 'v':
-            (void)puts("tred " TRED_VERSION);
-            return EX_OK;
-        case 'h':
-            (void)fputs(usage, stdout);
-            return EX_OK;
         default:
-            return EX_USAGE;
+            return commandline_other(&command_line, option);
         }
     }
-    if (optind < argc) {
-        (void)fprintf(stderr, "tred: unexpected argument \"%s\"; see tred --help\n", argv[optind]);
-        return EX_USAGE;
-    }
-    return CONTINUE;
+    return commandline_end(&command_line, argc, argv);
 }
 
 /* Before anything secret exists. */
@@ -72,7 +62,7 @@ static int process_prepare(void)
     } else if (r < 0) {
         log_error("Memory for keys can't be had: %s", strerror(-r));
     }
-    return r < 0 ? EX_OSERR : CONTINUE;
+    return r < 0 ? EX_OSERR : COMMANDLINE_GO_ON;
 }
 
 int main(int argc, char **argv)
@@ -85,10 +75,10 @@ int main(int argc, char **argv)
 
     standard_open();
     r = options_read(argc, argv, &path);
-    if (r != CONTINUE)
+    if (r != COMMANDLINE_GO_ON)
         return standard_finish("tred", r);
     r = process_prepare();
-    if (r != CONTINUE)
+    if (r != COMMANDLINE_GO_ON)
         return r;
     r = tred_config_read(path, &config, &reason);
     if (r < 0) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/helper.h"
+#include "base/reason.h"
 #include "tred/verifier.h"
 
 /* Octets that every process of a verifier is handed, in memory that nobody changes. */

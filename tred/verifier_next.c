@@ -208,8 +208,7 @@ void verifier_next_lost(Verifier *verifier, int r)
         next_fail(verifier, &reason);
         return;
     }
-    (void)reason_set(&reason, 0, "%.300s can't be read: %s", verifier->next->reading->path,
-                     reason.text);
+    reason_set(&reason, 0, "%.300s can't be read: %s", verifier->next->reading->path, reason.text);
     crl_leave_out(verifier, &reason, now_usec(verifier) + FLAW_USEC);
     verifier_problem_tell(verifier, &verifier->crls->files, &nothing);
     verifier_process_free(steal_pointer(verifier->next));

@@ -180,8 +180,7 @@ void peer_crl_revoked(DepthStatus *depth, const X509_CRL *crl, const X509_REVOKE
         reason_text = OCSP_crl_reason_str(ASN1_ENUMERATED_get(reason));
     ASN1_ENUMERATED_free(reason);
     depth->word = WORD_REVOKED;
-    (void)reason_set(&depth->detail, 0, "revoked on %s, reason %s, says %s", date, reason_text,
-                     list);
+    reason_set(&depth->detail, 0, "revoked on %s, reason %s, says %s", date, reason_text, list);
 }
 
 void peer_crl_entries_ask(const PeerCase *peer, PathStatus *status)

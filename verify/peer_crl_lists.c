@@ -1,5 +1,6 @@
 /* Sorts the operator's CRLs by their age: which may call a certificate good, and which may only
  * call it revoked. */
+#include "base/reason.h"
 #include "verify/dates.h"
 #include "verify/peer_revocation.h"
 #include "verify/profile.h"
@@ -39,7 +40,7 @@ static void crl_leave_out(const PeerCase *peer, const X509_CRL *crl, const char 
 
         if (depth->word == WORD_NONE &&
             X509_NAME_cmp(X509_get_issuer_name(certificate), X509_CRL_get_issuer(crl)) == 0)
-            (void)reason_set(&depth->detail, 0, "%s", flaw);
+            reason_set(&depth->detail, 0, "%s", flaw);
     }
 }
 

@@ -137,7 +137,7 @@ static void depth_find(CrlCase *crls, int depth, X509_STORE_CTX *ctx)
     crls->verdicts[depth] = verdict;
     /* Of a list that was left out it is known already why there is none. */
     if (status->word == WORD_NONE && status->detail.text[0] == '\0')
-        (void)reason_set(&status->detail, 0, "%s", X509_verify_cert_error_string(verdict));
+        reason_set(&status->detail, 0, "%s", X509_verify_cert_error_string(verdict));
 }
 
 /* OpenSSL's callback. The path has been judged before, so that what is wrong with it is no news;
@@ -255,7 +255,7 @@ static void goods_find(CrlCase *crls)
             continue;
         peer_crl_print(crls->lists[i], list);
         status->word = WORD_GOOD;
-        (void)reason_set(&status->detail, 0, "good by %s", list);
+        reason_set(&status->detail, 0, "good by %s", list);
     }
 }
 

@@ -14,7 +14,7 @@ static void ocsp_weigh(DepthStatus *status, OcspWord word, const char *detail)
     if (word == OCSP_SILENT || (word != OCSP_REVOKED && status->word != WORD_NONE))
         return;
     status->word = word == OCSP_REVOKED ? WORD_REVOKED : word == OCSP_GOOD ? WORD_GOOD : WORD_NONE;
-    (void)reason_set(&status->detail, 0, "%s", detail);
+    reason_set(&status->detail, 0, "%s", detail);
 }
 
 static void ocsp_ask_one(PeerCase *peer, PathStatus *path, OCSP_BASICRESP *response,

@@ -1,5 +1,6 @@
 /* tred-verify, the helper that judges certificates: tred starts it with one end of a socket pair,
  * and hands it what peers are judged by over that alone. It holds no key and reaches nothing. */
+#include "base/commandline.h"
 #include "base/exitstatus.h"
 #include "base/helper.h"
 #include "base/log.h"
@@ -165,12 +166,14 @@ static const char usage[] =
     "      --version  print the version and exit\n"
     "  -h, --help     print this and exit\n";
 
+static const CommandLine command_line = {"tred-verify", usage};
+
 int main(int argc, char **argv)
 {
     standard_open();
 
-    int r = standard_helper_arguments(argc, argv, "tred-verify", usage, HELPER_FD);
-    if (r != STANDARD_CONTINUE)
+    int r = commandline_helper(&command_line, argc, argv, HELPER_FD);
+    if (r != COMMANDLINE_GO_ON)
         return r;
 
     _cleanup_(service_deinit) Service service = {0};

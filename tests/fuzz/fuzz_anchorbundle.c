@@ -2,7 +2,7 @@
  */
 #include "base/cleanup.h"
 #include "base/reason.h"
-#include "provisioning/anchorapproval.h"
+#include "provisioning/approval.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,9 @@
 /* Can any datagram, authentic or not, make the plane read or write past its end? The first octet
  * says what the rest is: an ESP packet as it stands, the inside of an authentic one, or a packet of
  * the host's to be cut and sealed. */
-#include "esp/coalesce.h"
 #include "esp/esp.h"
+#include "esp/offload.h"
 #include "esp/sa.h"
-#include "esp/segment.h"
 
 #include <stdlib.h>
 #include <string.h>

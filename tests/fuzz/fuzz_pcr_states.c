@@ -1,7 +1,7 @@
 /* Platform states from a file: as tred reads them, JSON as systemd-measure writes it, and what
  * tpm2_pcrread prints. */
 #include "provisioning/pcrsignature_file.h"
-#include "provisioning/pcrtext.h"
+#include "provisioning/policyfile.h"
 
 #include <assert.h>
 #include <string.h>

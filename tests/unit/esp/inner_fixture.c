@@ -1,7 +1,7 @@
 /* Inner packets, octet by octet, and SAs with keys that everybody knows. */
 #include "inner_fixture.h"
 
-#include "esp/checksum.h"
+#include "esp/offload.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>

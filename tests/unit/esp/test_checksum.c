@@ -1,5 +1,5 @@
 /* Is the Internet checksum that of RFC 1071, however the octets are cut? */
-#include "esp/checksum.h"
+#include "esp/offload.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

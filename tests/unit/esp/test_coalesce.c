@@ -1,5 +1,5 @@
 /* Are segments joined into the packet that they were cut from, and nothing else? */
-#include "esp/coalesce.h"
+#include "esp/offload.h"
 
 #include "inner_fixture.h"
 

@@ -1,7 +1,6 @@
 /* Do datagrams that are sent together arrive as they were, each with its size? */
 #include "dataplane/transport.h"
-#include "esp/inbox.h"
-#include "esp/outbox.h"
+#include "esp/io.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

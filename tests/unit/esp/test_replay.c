@@ -1,6 +1,6 @@
 /* Does the window know every number that it has seen, and infer the half of a number that is not
  * sent? */
-#include "esp/replay.h"
+#include "esp/sa.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

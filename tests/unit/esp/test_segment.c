@@ -1,5 +1,5 @@
 /* Are the host's big packets cut into the ones that it would have sent itself? */
-#include "esp/segment.h"
+#include "esp/offload.h"
 
 #include "inner_fixture.h"
 

@@ -1,5 +1,5 @@
 /* Does an SA stop before it would use a sequence number twice? */
-#include "esp/sequence.h"
+#include "esp/sa.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Has every fault words of its own? */
-#include "ikewire/fault.h"
+#include "ikewire/payload.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

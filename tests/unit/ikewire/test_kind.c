@@ -1,6 +1,4 @@
 /* Are the payloads that may repeat those that RFC 7296 lets repeat, and is each one checked? */
-#include "ikewire/kind.h"
-
 #include "ikewire/message.h"
 
 #include <setjmp.h>

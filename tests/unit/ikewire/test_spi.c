@@ -1,7 +1,6 @@
 /* Are SPIs of each size read and written as the numbers they are? */
-#include "ikewire/spi.h"
+#include "ikewire/payload.h"
 
-#include "ikewire/fault.h"
 #include "tests/unit/ikewire/octets.h"
 
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* An operator with a policy key, and the approvals that he or she gives. */
 #pragma once
 
-#include "provisioning/anchorapproval.h"
+#include "provisioning/approval.h"
 
 /* A new key pair: "EC" (P-256) or "RSA" (2048). The caller's to policy_key_deinit(). */
 PolicyKey operator_new(const char *type);

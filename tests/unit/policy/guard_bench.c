@@ -1,7 +1,7 @@
 /* How does a test write to the guard, and see what it holds? */
 #include "guard_bench.h"
 
-#include "provisioning/nvdefine.h"
+#include "provisioning/devicetpm.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
 #include "tpm/name.h"
 #include "tpm/session.h"
 
-#include "provisioning/nvdefine.h"
+#include "provisioning/devicetpm.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -2,8 +2,8 @@
  * linker puts these functions in the place of tpm/'s own (ld --wrap). */
 #include "policy/anchorguard.h"
 #include "policy/lastknowntime.h"
-#include "provisioning/nvdefine.h"
-#include "provisioning/policyapproval.h"
+#include "provisioning/approval.h"
+#include "provisioning/devicetpm.h"
 #include "vendor_fixture.h"
 
 #include "key_bench.h"

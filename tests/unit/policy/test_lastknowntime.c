@@ -3,7 +3,7 @@
 
 #include "base/reason.h"
 #include "policy/lastknowntime_internal.h"
-#include "provisioning/nvdefine.h"
+#include "provisioning/devicetpm.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -3,7 +3,7 @@
 #include "vendor_fixture.h"
 
 #include "base/reason.h"
-#include "provisioning/policyapproval.h"
+#include "provisioning/approval.h"
 
 #include <errno.h>
 #include <openssl/pem.h>

@@ -1,9 +1,10 @@
 /* Keys are loaded, checked and used in a TPM whose slots a program that died has left taken. */
+#include "base/reason.h"
 #include "tpm/reclaim.h"
 #include "tpm/session.h"
 #include "vendor_fixture.h"
 
-#include "provisioning/policyapproval.h"
+#include "provisioning/approval.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,7 +7,7 @@
 #include "pki_fixture.h"
 #include "policy/anchorinstall.h"
 #include "provisioning/anchors.h"
-#include "provisioning/nvdefine.h"
+#include "provisioning/devicetpm.h"
 #include "tpm/open.h"
 
 #include <errno.h>

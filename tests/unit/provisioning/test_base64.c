@@ -1,5 +1,5 @@
 /* Base64 comes back as it went in, and only whole base64 is read. */
-#include "provisioning/base64.h"
+#include "provisioning/json.h"
 
 #include "base/cleanup.h"
 

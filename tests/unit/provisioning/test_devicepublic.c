@@ -1,6 +1,6 @@
 /* Is each property that lets a key out of its TPM, or makes it something else than a device key,
  * told by its own sentence? */
-#include "provisioning/devicepublic.h"
+#include "provisioning/devicefiles.h"
 
 #include "base/cleanup.h"
 

@@ -1,5 +1,5 @@
 /* Are PCR values read as tpm2_pcrread prints them, and is a line that is not one named? */
-#include "provisioning/pcrtext.h"
+#include "provisioning/policyfile.h"
 
 #include "base/cleanup.h"
 

@@ -2,8 +2,7 @@
  * pass for one? */
 #include "base/reason.h"
 #include "provisioning/devicelist.h"
-#include "provisioning/recordfile.h"
-#include "provisioning/tally.h"
+#include "provisioning/progress.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"

@@ -1,5 +1,5 @@
 /* Does each serial number and each FQDN belong to one device? */
-#include "provisioning/roster.h"
+#include "provisioning/lineinput.h"
 
 #include "base/cleanup.h"
 

@@ -4,9 +4,9 @@
 #include "base/file.h"
 #include "base/reason.h"
 #include "pki_fixture.h"
+#include "provisioning/devicetpm.h"
 #include "provisioning/pcrsignature_file.h"
 #include "provisioning/step.h"
-#include "provisioning/tpmfacts.h"
 #include "tpm/open.h"
 #include "tpm_commands.h"
 

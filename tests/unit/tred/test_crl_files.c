@@ -1,5 +1,6 @@
 /* Are the operator's CRLs seen as they are now, and is what was read never lost? */
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "tests/unit/temporary.h"
 #include "tred/crl_files.h"
 

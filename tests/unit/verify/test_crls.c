@@ -2,6 +2,7 @@
 #include "pki_fixture.h"
 
 #include "base/cleanup.h"
+#include "base/reason.h"
 #include "verify/crls.h"
 
 #include <errno.h>

@@ -2,6 +2,7 @@
  * once, and again together with all that follow it. */
 #include "peer_fixture.h"
 
+#include "base/reason.h"
 #include "verify/memory.h"
 #include "verify/service.h"
 

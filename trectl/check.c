@@ -1,0 +1,346 @@
+/* What trectl doctor looks at: the users that the services run as, the bus, and, with tred's own
+ * code and as its user, key, certificates, anchors, TPM and data plane; and what a running tred
+ * says of itself. */
+#include "trectl/check.h"
+
+#include "base/cleanup.h"
+#include "base/reason.h"
+#include "crypto/secret.h"
+#include "dataplane/dataplane.h"
+#include "trectl/as_user.h"
+#include "tred/bus.h"
+#include "tred/bus_connection.h"
+#include "tred/identity.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+
+void findings_add(Findings *findings, FindingVerdict verdict, const char *name, const char *format,
+                  ...)
+{
+    static const char *const words[] = {
+        [FINDING_OK] = "ok", [FINDING_WARNING] = "warning", [FINDING_PROBLEM] = "problem"};
+    va_list arguments;
+
+    (void)printf("%-8s %s: ", words[verdict], name);
+    va_start(arguments, format);
+    (void)vprintf(format, arguments);
+    va_end(arguments);
+    (void)putchar('\n');
+    findings->n_warnings += verdict == FINDING_WARNING;
+    findings->n_problems += verdict == FINDING_PROBLEM;
+}
+
+#define REMEDY "Run systemd-sysusers, which reads sysusers.d/tred.conf"
+
+static void user_check(Findings *findings, const char *name, const char *duty)
+{
+    if (getpwnam(name)) {
+        findings_add(findings, FINDING_OK, "user", "%s, %s", name, duty);
+    } else {
+        findings_add(findings, FINDING_PROBLEM, "user", "There is no user %s, %s. " REMEDY, name,
+                     duty);
+    }
+}
+
+static bool group_has(const struct group *group, const struct passwd *user)
+{
+    if (user->pw_gid == group->gr_gid)
+        return true;
+    for (char **member = group->gr_mem; *member; member++) {
+        if (strcmp(*member, user->pw_name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* /dev/tpmrm0 belongs to group tss. */
+static void tpm_group_check(Findings *findings)
+{
+    const struct passwd *tred = getpwnam("tred");
+    const struct group *tss = getgrnam("tss");
+
+    if (!tss) {
+        findings_add(findings, FINDING_PROBLEM, "group",
+                     "There is no group tss, which the TPM's device belongs to. Install tpm-udev, "
+                     "or: groupadd --system tss");
+    } else if (tred && !group_has(tss, tred)) {
+        findings_add(findings, FINDING_PROBLEM, "group",
+                     "User tred is not in group tss, which the TPM's device belongs to. Run: "
+                     "usermod -aG tss tred");
+    } else if (tred) {
+        findings_add(findings, FINDING_OK, "group", "tss has tred in it");
+    }
+}
+
+void check_users(Findings *findings)
+{
+    user_check(findings, "tred", "whom the TrE runs as");
+    user_check(findings, "henb-ike", "whom the IKE client runs as");
+    tpm_group_check(findings);
+}
+
+static bool name_has_owner(sd_bus *bus)
+{
+    sd_bus_creds *creds = NULL;
+    int r = sd_bus_get_name_creds(bus, BUS_NAME, 0, &creds);
+
+    sd_bus_creds_unref(creds);
+    return r >= 0;
+}
+
+/* Takes the name for a moment, as user tred; what is refused here is refused to the daemon. */
+static int bus_try(void *userdata)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    Findings *findings = userdata;
+    Reason reason = {0};
+    int r;
+
+    r = bus_connection_open(&bus, &reason);
+    if (r == 0 && name_has_owner(bus)) {
+        findings_add(findings, FINDING_OK, "bus", BUS_NAME " is there");
+        return 0;
+    }
+    if (r == 0)
+        r = bus_connection_take_name(bus, &reason);
+    if (r < 0) {
+        findings_add(findings, FINDING_PROBLEM, "bus", "%s", reason.text);
+        return 1;
+    }
+    findings_add(findings, FINDING_OK, "bus", "user tred may have the name " BUS_NAME);
+    return 0;
+}
+
+void check_bus(Findings *findings)
+{
+    Findings own = {0};
+    int r = as_user_run("tred", bus_try, &own);
+
+    if (r < 0) {
+        findings_add(findings, FINDING_PROBLEM, "bus",
+                     "Can't be tried as user tred: %s. Run trectl doctor as root",
+                     r == -ENOENT ? "there is no such user" : "that takes root's rights");
+    } else {
+        findings->n_problems += (unsigned)r;
+    }
+}
+
+typedef struct IdentityCheck {
+    Findings findings;
+    const TredConfig *config;
+    IdentityPart end; /* the first part that is left out */
+} IdentityCheck;
+
+static void part_check(IdentityCheck *check, IdentityPart part, Identity *identity)
+{
+    Reason reason = {0};
+    const char *name = identity_part_name(part);
+    int r = identity_load_part(check->config, part, identity, &reason);
+
+    if (r < 0) {
+        findings_add(&check->findings, FINDING_PROBLEM, name, "%s", strerror(-r));
+    } else if (r > 0) {
+        findings_add(&check->findings, FINDING_PROBLEM, name, "%s", reason.text);
+    } else {
+        findings_add(&check->findings, FINDING_OK, name, "%s",
+                     part == IDENTITY_CERTIFICATES ? identity->fqdn : "found and fit");
+    }
+}
+
+/* As tred reads them: each file by itself, so that all that are wrong are named. */
+static void crls_try(IdentityCheck *check, Verifier *verifier, const CrlFiles *files)
+{
+    size_t n_good = 0;
+
+    for (size_t i = 0; i < files->count; i++) {
+        Reason reason = {0};
+        int r = verifier_try_crl(verifier, files->files[i], &reason);
+
+        n_good += r == 0;
+        if (r != 0) {
+            findings_add(&check->findings, FINDING_PROBLEM, "CRLs", "%s",
+                         reason.text[0] != '\0' ? reason.text : strerror(-r));
+        }
+    }
+    if (n_good == files->count)
+        findings_add(&check->findings, FINDING_OK, "CRLs", "%zu file(s) can be read", n_good);
+}
+
+static void crls_check(IdentityCheck *check, Verifier *verifier)
+{
+    const CrlFiles none = {0};
+    Reason problem = {0};
+    CrlFiles files;
+
+    if (check->config->revocation == REVOCATION_OFF || !verifier)
+        return;
+    if (crl_files_read(check->config->crl_directory, &none, true, 0, &files, &problem) < 0)
+        reason_set(&problem, 0, "%s", strerror(ENOMEM));
+    if (problem.text[0] != '\0')
+        findings_add(&check->findings, FINDING_PROBLEM, "CRLs", "%s", problem.text);
+    else
+        crls_try(check, verifier, &files);
+    crl_files_deinit(&files);
+}
+
+static int identity_try(void *userdata)
+{
+    _cleanup_(identity_freep) Identity *identity = calloc(1, sizeof(*identity));
+    IdentityCheck *check = userdata;
+
+    if (!identity)
+        return 1;
+    if (check->end > IDENTITY_TPM && secrets_init() < 0) {
+        findings_add(&check->findings, FINDING_PROBLEM, "memory",
+                     "No memory can be locked for keys. Raise the limit (ulimit -l), and have "
+                     "LimitMEMLOCK=infinity in tred's unit");
+    }
+    for (int part = 0; part < (int)check->end; part++)
+        part_check(check, (IdentityPart)part, identity);
+    if (time(NULL) < identity->last_known) {
+        findings_add(&check->findings, FINDING_WARNING, "clock",
+                     "Behind the TPM's last-known time, by which certificates are judged then. Set "
+                     "the clock; if it is right, have the operator correct the last-known time "
+                     "(tred-nv(7))");
+    }
+    if (check->end == IDENTITY_PARTS && identity->key && identity_development(identity)) {
+        findings_add(&check->findings, FINDING_WARNING, "development", "%s",
+                     identity_development(identity));
+    }
+    if (identity->validity_problem.text[0] != '\0') {
+        findings_add(&check->findings, FINDING_PROBLEM, "clock", "%s",
+                     identity->validity_problem.text);
+    } else if (identity->n_certificates > 0) {
+        findings_add(&check->findings, FINDING_OK, "clock",
+                     "within the device certificate's validity");
+    }
+    crls_check(check, identity->verifier);
+    return (int)check->findings.n_problems;
+}
+
+void check_identity(Findings *findings, const TredConfig *config, bool tpm_too)
+{
+    IdentityCheck check = {.config = config, .end = tpm_too ? IDENTITY_PARTS : IDENTITY_TPM};
+    int r = as_user_run("tred", identity_try, &check);
+
+    if (r < 0) {
+        findings_add(findings, FINDING_PROBLEM, "identity",
+                     "Can't be read as user tred: %s. Run trectl doctor as root",
+                     r == -ENOENT ? "there is no such user" : "that takes root's rights");
+    } else {
+        findings->n_problems += (unsigned)r;
+    }
+}
+
+typedef struct DataPlaneCheck {
+    Findings findings;
+    const TredConfig *config;
+    const char *net_program;
+} DataPlaneCheck;
+
+static int event_open(sd_event **ret, Reason *reason)
+{
+    int r = secrets_init();
+
+    if (r >= 0)
+        r = sd_event_new(ret);
+    if (r < 0)
+        reason_set(reason, 0, "It can't be tried: %s", strerror(-r));
+    return r;
+}
+
+/* With a tred-net of its own: the one that serves tred is another network's. */
+static int dataplane_try(void *userdata)
+{
+    _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+    _cleanup_(dataplane_closep) DataPlane *plane = NULL;
+    DataPlaneCheck *check = userdata;
+    DataPlaneOptions options = {
+        .mode = (DataPlaneMode)check->config->data_plane,
+        .interface = check->config->interface,
+        .net_program = check->net_program,
+        .esp_program = check->config->esp_helper,
+    };
+    Reason reason = {0};
+    int r = event_open(&event, &reason);
+
+    options.event = event;
+    if (r >= 0)
+        r = dataplane_open(&options, &plane, &reason);
+    if (r < 0) {
+        findings_add(&check->findings, FINDING_PROBLEM, "data plane", "%s", reason.text);
+    } else {
+        findings_add(&check->findings, FINDING_OK, "data plane", "%s", dataplane_name(plane));
+    }
+    return (int)check->findings.n_problems;
+}
+
+void check_dataplane(Findings *findings, const TredConfig *config, const char *net_program)
+{
+    DataPlaneCheck check = {.config = config, .net_program = net_program};
+    int r = as_service_run("tred", dataplane_try, &check);
+
+    if (r < 0) {
+        findings_add(findings, FINDING_PROBLEM, "data plane",
+                     "Can't be tried as user tred: %s. Run trectl doctor as root",
+                     r == -ENOENT ? "there is no such user" : "that takes root's rights");
+    } else {
+        findings->n_problems += (unsigned)r;
+    }
+}
+
+static int state_read(sd_bus *bus, const char *property, char **ret)
+{
+    return sd_bus_get_property_string(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
+                                      property, NULL, ret);
+}
+
+/* Asked only if it runs: a question would start it by activation. */
+static bool is_running(sd_bus *bus)
+{
+    sd_bus_creds *creds = NULL;
+    int r = sd_bus_get_name_creds(bus, BUS_NAME, 0, &creds);
+
+    sd_bus_creds_unref(creds);
+    return r >= 0;
+}
+
+static void crls_in_force_check(Findings *findings, sd_bus *bus)
+{
+    _cleanup_(free_charp) char *problem = NULL;
+
+    if (state_read(bus, "CrlProblem", &problem) >= 0 && problem[0] != '\0') {
+        findings_add(findings, FINDING_PROBLEM, "tred's CRLs",
+                     "%s. What was in force before stays so; where nothing was, no SeGW is taken",
+                     problem);
+    }
+}
+
+bool check_daemon(Findings *findings)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(free_charp) char *state = NULL, *reason = NULL;
+    Reason bus_reason = {0};
+
+    if (bus_connection_open(&bus, &bus_reason) < 0 || !is_running(bus)) {
+        findings_add(findings, FINDING_OK, "tred", "is not running; it starts when it is needed");
+        return false;
+    }
+    if (state_read(bus, "State", &state) < 0 || state_read(bus, "StateReason", &reason) < 0) {
+        findings_add(findings, FINDING_PROBLEM, "tred",
+                     "runs and does not answer. Restart it: systemctl restart tred");
+    } else if (strcmp(state, identity_state_name(IDENTITY_DEVELOPMENT)) == 0) {
+        findings_add(findings, FINDING_WARNING, "tred", "runs, for development: %s", reason);
+    } else if (strcmp(state, identity_state_name(IDENTITY_READY)) == 0) {
+        findings_add(findings, FINDING_OK, "tred", "runs, and is ready");
+    } else {
+        findings_add(findings, FINDING_PROBLEM, "tred", "runs, but is %s: %s", state, reason);
+    }
+    crls_in_force_check(findings, bus);
+    return true;
+}
