@@ -1,5 +1,5 @@
 /* Is a TCP header found where there is one, whole, and nowhere else? */
-#include "esp/tcp.h"
+#include "esp/offload.h"
 
 #include "base/cleanup.h"
 
