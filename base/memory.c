@@ -23,8 +23,10 @@ static int segments_each(struct dl_phdr_info *object, size_t size, void *userdat
         const uintptr_t start = (object->dlpi_addr + segment->p_vaddr) / page * page;
         const uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
 
-        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_W) == 0)
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_W) == 0) {
+            /* NOLINTNEXTLINE(performance-no-int-to-ptr): the linker has addresses as numbers */
             (*act)((void *)start, end - start);
+        }
     }
     return 0;
 }

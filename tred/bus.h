@@ -14,7 +14,7 @@ int bus_exchange_register(Daemon *daemon);
 int bus_manager_register_channel(Daemon *daemon, sd_bus *channel);
 int bus_exchange_register_channel(Daemon *daemon, sd_bus *channel);
 
-/* Tells everyone that State, and what goes with it, has changed. */
+/* Tells everyone what has changed of the manager's properties, if anything has. */
 void bus_manager_changed(Daemon *daemon);
 
 /* 0 if the caller, whose user is known, may have one exchange more; else -errno with `error` set:

@@ -7,6 +7,7 @@
 #include "tred/bus_error.h"
 #include "tred/callers.h"
 #include "tred/channel.h"
+#include "tred/deadline.h"
 #include "tred/key_care.h"
 
 #include <errno.h>
@@ -227,8 +228,13 @@ static int fork_for(Caller *caller, Exchange *exchange, CallerExchange **ret, sd
     if (r != 0)
         return bus_error_set(error, r, reason.text);
     r = caller_add_exchange(caller, fork, ret);
-    if (r < 0)
+    if (r < 0) {
         exchange_free(fork);
+        return r;
+    }
+    r = deadline_set(*ret);
+    if (r < 0)
+        caller_exchange_free(*ret);
     return r;
 }
 
@@ -376,9 +382,10 @@ int bus_exchange_register(Daemon *daemon)
         r = sd_bus_add_filter(daemon->bus, NULL, bus_exchange_children_filter, daemon);
     if (r >= 0) /* the last one is asked first */
         r = sd_bus_add_filter(daemon->bus, NULL, bus_admit_filter, daemon);
-    if (r >= 0)
+    if (r >= 0) {
         r = sd_event_add_time_relative(daemon->event, &daemon->changes, CLOCK_MONOTONIC,
                                        CHANGES_USEC, CHANGES_USEC, on_changes, daemon);
+    }
     if (r >= 0)
         r = sd_event_source_set_enabled(daemon->changes, SD_EVENT_OFF);
     if (r < 0)

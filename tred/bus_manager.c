@@ -12,6 +12,7 @@
 #include "tred/daemon_identity.h"
 #include "tred/deadline.h"
 #include "tred/key_care.h"
+#include "tred/work.h"
 
 #include <errno.h>
 
@@ -278,7 +279,10 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     if (again)
         return bus_error_set(error, bus_error_of_identity(daemon->state),
                              daemon->state_reason.text);
-    r = daemon_await_identity(daemon, call, begin_after_load);
+    /* The other half is root's, who may have to mend what they wait for. */
+    r = daemon->n_waiters < WORK_WAITERS_MAX / 2
+            ? daemon_await_identity(daemon, call, begin_after_load)
+            : -EBUSY;
     if (r == -EBUSY)
         return bus_error_set(error, BUS_E_BUSY, NULL);
     return r < 0 ? r : 1;
@@ -399,17 +403,25 @@ int bus_manager_register_channel(Daemon *daemon, sd_bus *channel)
 
 int bus_manager_register(Daemon *daemon)
 {
-    return sd_bus_add_object_vtable(daemon->bus, NULL, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
-                                    manager_vtable, daemon);
+    char *names[BUS_ANNOUNCED_MAX + 1];
+    int r = sd_bus_add_object_vtable(daemon->bus, NULL, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
+                                     manager_vtable, daemon);
+
+    /* What a reader finds from now on. */
+    if (r >= 0)
+        (void)bus_announced_look(&daemon->announced, daemon->bus, manager_vtable, daemon, names);
+    return r;
 }
 
 void bus_manager_changed(Daemon *daemon)
 {
-    int r = sd_bus_emit_properties_changed(
-        daemon->bus, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, "State", "StateReason", "Identity",
-        "CertificateChain", "AnchorHashes", "AnchorsGuarded", "AnchorsVersion", "LastKnownTime",
-        "CrlIssuers", "CrlProblem", "KeyAlgorithm", "KeyPolicy", "PcrMismatch", NULL);
+    char *names[BUS_ANNOUNCED_MAX + 1];
+    int r;
 
+    if (bus_announced_look(&daemon->announced, daemon->bus, manager_vtable, daemon, names) == 0)
+        return;
+    r = sd_bus_emit_properties_changed_strv(daemon->bus, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
+                                            names);
     if (r < 0)
         log_warning("The change of State could not be announced on the bus: %s", strerror(-r));
 }

@@ -252,5 +252,6 @@ void daemon_deinit(Daemon *daemon)
     sd_event_source_disable_unref(daemon->changes);
     sd_event_source_disable_unref(daemon->start_over);
     sd_event_unref(daemon->event);
+    bus_announced_deinit(&daemon->announced);
     tred_config_deinit(&daemon->config);
 }

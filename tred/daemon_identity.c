@@ -116,7 +116,7 @@ static void state_announce(Daemon *daemon)
 
     if (daemon->identity && daemon->identity->validity_problem.text[0] != '\0')
         log_warning("%s", daemon->identity->validity_problem.text);
-    if (daemon_is_serving(daemon)) {
+    if (daemon->identity && daemon_is_serving(daemon)) {
         ready_log(daemon);
     } else {
         log_error("Not ready (%s): %s", name, daemon->state_reason.text);

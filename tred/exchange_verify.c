@@ -242,7 +242,7 @@ static int verdict_check(Exchange *exchange, const Verdict *verdict, Reason *rea
         Reason sentence;
 
         peer_check_sentence(&verdict->refusal, &sentence);
-        return reason_set(reason, peer_error(verdict->refusal.error), "%s", sentence.text);
+        return reason_set(reason, (int)peer_error(verdict->refusal.error), "%s", sentence.text);
     }
     if (peer_key_read(&exchange->context->peer_key, public_key, &key) < 0 ||
         strcmp(verdict->identity, exchange->context->segw_name) != 0) {

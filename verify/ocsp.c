@@ -17,7 +17,7 @@ DEFINE_POINTER_CLEANUP(OCSP_CERTID, OCSP_CERTID_free);
 
 static OcspWord unusable(Reason *detail, const char *why)
 {
-    return reason_set(detail, OCSP_UNUSABLE, "the OCSP response %s", why);
+    return (OcspWord)reason_set(detail, OCSP_UNUSABLE, "the OCSP response %s", why);
 }
 
 OCSP_BASICRESP *ocsp_decode(Bytes der, Reason *detail)
@@ -211,8 +211,8 @@ static OcspWord single_answer(OCSP_BASICRESP *response, OCSP_SINGLERESP *single,
     if (status == V_OCSP_CERTSTATUS_REVOKED) {
         /* However old: what is revoked stays so. */
         peer_date_print(revoked, date);
-        return reason_set(detail, OCSP_REVOKED, "revoked on %s (OCSP, reason %s)", date,
-                          reason < 0 ? "not given" : OCSP_crl_reason_str(reason));
+        return (OcspWord)reason_set(detail, OCSP_REVOKED, "revoked on %s (OCSP, reason %s)", date,
+                                    reason < 0 ? "not given" : OCSP_crl_reason_str(reason));
     }
     if (status != V_OCSP_CERTSTATUS_GOOD)
         return unusable(detail, "does not know the certificate");
@@ -220,7 +220,7 @@ static OcspWord single_answer(OCSP_BASICRESP *response, OCSP_SINGLERESP *single,
     if (flaw)
         return unusable(detail, flaw);
     peer_date_print(this_update, date);
-    return reason_set(detail, OCSP_GOOD, "good by the OCSP response of %s", date);
+    return (OcspWord)reason_set(detail, OCSP_GOOD, "good by the OCSP response of %s", date);
 }
 
 /* Of several answers about one certificate, revoked counts before good, and good before none. */

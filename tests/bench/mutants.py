@@ -18,19 +18,20 @@ ROOT = Path(__file__).resolve().parents[2]
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {**os.environ, "PATH": PATH, "CC": "gcc"}
 HANGS_AFTER_SECONDS = 40  # no unit test takes half of it
-# By folder: its share of the sample, and what tests it beside tests/unit/FOLDER.
+# By folder: its share of the sample, what unit tests it beside tests/unit/FOLDER, and what
+# integration tests.
 FOLDERS = {
-    "tred": (10, ["test_refusals", "test_hostile_client", "test_authentication", "test_addresses",
+    "tred": (10, [], ["test_refusals", "test_hostile_client", "test_authentication", "test_addresses",
                   "test_verification", "test_policy", "test_anchors", "test_processes"]),
-    "verify": (6, ["test_verifier", "test_verification", "test_refusals"]),
-    "policy": (5, ["test_policy", "test_anchors"]),
-    "tpm": (5, ["test_tpm_commands", "test_policy", "test_tpm_faults"]),
-    "net": (4, ["test_network", "test_tred_net", "test_dataplane"]),
-    "esp": (4, ["test_dataplane", "test_traffic"]),
-    "crypto": (3, ["test_authentication", "test_suites"]),
-    "dataplane": (0, ["test_dataplane"]),
-    "base": (0, ["test_processes"]),
-    "ikewire": (0, ["test_hostile_client"]),
+    "verify": (6, ["trectl/"], ["test_verifier", "test_verification", "test_refusals"]),
+    "policy": (5, ["tests/unit/provisioning/"], ["test_policy", "test_anchors"]),
+    "tpm": (5, ["tests/unit/policy/", "tests/unit/provisioning/"], ["test_tpm_commands", "test_policy", "test_tpm_faults"]),
+    "net": (4, [], ["test_network", "test_tred_net", "test_dataplane"]),
+    "esp": (4, [], ["test_dataplane", "test_traffic"]),
+    "crypto": (3, ["tests/unit/tred/", "tests/unit/esp/"], ["test_authentication", "test_suites"]),
+    "dataplane": (0, ["tests/unit/esp/"], ["test_dataplane"]),
+    "base": (0, ["tests/unit/tred/"], ["test_processes"]),
+    "ikewire": (0, ["tests/unit/tred/"], ["test_hostile_client"]),
 }
 
 
@@ -86,12 +87,9 @@ class Copy:
 
     def killer_of(self, folder, integration):
         """The first test that fails, None if none does, or "build" where there is nothing to run."""
-        tests = self.tests
-        near = [test for test in tests if test[0][0].startswith(f"tests/unit/{folder}/")]
-        if folder == "verify":
-            near += [test for test in tests if test[0][0] == "trectl/trectl"]
         begun = time.time()
-        for group in (near, [test for test in tests if test not in near]):
+        for place in (f"tests/unit/{folder}/", *FOLDERS[folder][1]):
+            group = [test for test in self.tests if test[0][0].startswith(place)]
             if not self.ninja(*{name for programs, _, _ in group for name in programs}):
                 return "build"
             for programs, command, seconds in group:
@@ -101,7 +99,7 @@ class Copy:
                     return programs[0]
         if integration:
             self.ninja()
-            for pattern in FOLDERS[folder][1]:
+            for pattern in FOLDERS[folder][2]:
                 if self.kills(["tests/integration/run", self.build, "-k", pattern], 600):
                     return pattern
         return None
@@ -165,7 +163,7 @@ def main():
     parser.add_argument("--count", type=int, default=150)
     parser.add_argument("--seed", type=int, default=1, help="another seed, another sample")
     parser.add_argument("--folders", type=listed,
-                        default=[name for name, (share, _) in FOLDERS.items() if share])
+                        default=[name for name, (share, _, _) in FOLDERS.items() if share])
     parser.add_argument("--kinds", type=listed, default=list(mutation.KINDS),
                         help=f"of {', '.join(mutation.KINDS)}; or {mutation.DEPENDENCY}: what becomes "
                         "of memory or OpenSSL that fails")

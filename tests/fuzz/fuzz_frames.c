@@ -41,7 +41,7 @@ static void check_answer(Bytes frame)
     verify_answer_encode(&writer, &answer);
     check(&writer, frame);
     if (answer.type == FRAME_PEER && answer.error == 0 && !answer.verdict.taken)
-        peer_check_sentence(&answer.verdict.refusal, sentence.text);
+        peer_check_sentence(&answer.verdict.refusal, &sentence);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -42,7 +42,7 @@ static void report_check(const PeerReport *report)
 
         if (check->state != PEER_CHECK_FAILED)
             continue;
-        peer_check_sentence(check, sentence.text);
+        peer_check_sentence(check, &sentence);
         if (check->error <= 0 || check->field[0] == '\0' || check->found[0] == '\0' ||
             check->expected[0] == '\0' || strlen(sentence.text) < 20)
             abort();

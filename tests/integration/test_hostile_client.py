@@ -136,6 +136,41 @@ class OrderTest(HostileTest):
         self.assert_refused("WrongState", hand.sign)
         wait_until(lambda: self.state(hand) == "signed", "the signature")
 
+    def changed_request(self, change):
+        """An exchange whose IKE_AUTH request has other payloads; how far it came, and no further."""
+        hand = self.hand().until("sign")
+        payloads = change(hand.auth_payloads())
+        hand.auth_payloads = lambda: payloads
+        for step in (hand.authenticate, hand.verify, hand.add_child):
+            try:
+                step()
+            except BusError as error:
+                return error.name
+            except TimeoutError:
+                return "unanswered"
+        return "added"
+
+    def assert_goes_on(self):
+        self.hand().until("add_child")
+
+    def test_more_certificates_than_anybody_looks_at_harm_nothing(self):
+        """Each bound of a list of certificates, and one more: 16 of a chain, 32 of a message."""
+        for count in (16, 17, 32, 33):
+            with self.subTest(certificates=count):
+                # The second payload is the device's certificate. The SeGW may have enough of it.
+                outcome = self.changed_request(lambda payloads, count=count: (
+                    payloads[:1] + count * payloads[1:2] + payloads[2:]))
+                self.assertIn(outcome, ("added", "PeerAuthFailed", "unanswered"))
+                self.assert_goes_on()
+
+    def test_more_addresses_than_a_tunnel_has_harm_nothing(self):
+        for count in (2, 3, 15, 16, 17, 80, 81, 500):
+            with self.subTest(addresses=count):
+                outcome = self.changed_request(lambda payloads, count=count: [
+                    ike.configuration_request(count) if each.kind == ike.CP else each for each in payloads])
+                self.assertEqual(outcome, "added")
+                self.assert_goes_on()
+
     def test_nobody_is_judged_before_a_response_was_opened(self):
         hand = self.hand().until("sign")
         hand.auth_request()
@@ -287,6 +322,64 @@ class ArgumentTest(HostileTest):
         for spi in (0, other.spi_in):
             self.assert_refused("NoSuchChild", hand.call, "RemoveChild", "u", spi)
         self.assertEqual(len(self.children(other)), 1)
+
+
+class ForkTest(HostileTest):
+    """A DH key pair that more than one exchange has never leads to the same keys twice."""
+
+    def setUp(self):
+        super().setUp()
+        self.start_tred()
+
+    def other_response(self, hand):
+        message = ike.decode(hand.response)
+        replace(message, ike.NONCE, random_nonce())
+        return ike.encode(message)
+
+    def test_one_response_is_not_taken_twice(self):
+        hand = self.hand().until("agree")
+        self.assert_refused("ForeignResponse", hand.fork().agree)
+        self.assert_refused("ForeignResponse", hand.fork().agree)
+
+    def test_nor_is_it_where_the_first_exchange_was_closed(self):
+        hand = self.hand().until("agree")
+        fork = hand.fork()
+        hand.call("Close")
+        self.assert_refused("ForeignResponse", fork.agree)
+
+    def test_as_many_responses_are_taken_as_may_be(self):
+        fork = hand = self.hand().until("agree")
+        for _ in range(3):
+            fork = fork.fork()
+            fork.response = self.other_response(hand)
+            fork.agree()
+        fork = fork.fork()
+        fork.response = self.other_response(hand)
+        self.assert_refused("ForeignResponse", fork.agree)
+
+    def test_a_fork_goes_the_whole_way_where_the_first_response_was_forged(self):
+        hand = self.hand().until("sa_init")
+        real, hand.response = hand.response, self.other_response(hand)
+        hand.agree()
+        fork = hand.fork()
+        fork.response = real
+        fork.agree()
+        for step in ("sign", "authenticate", "verify", "add_child"):
+            getattr(fork, step)()
+        self.assert_refused("WrongState", fork.fork)
+
+    def test_there_is_no_fork_before_agree_or_after_the_answer_to_ike_auth(self):
+        self.assert_refused("WrongState", self.hand().until("sa_init").fork)
+        self.assert_refused("WrongState", self.hand().until("authenticate").fork)
+
+    def test_a_fork_has_the_group_that_was_offered(self):
+        fork = self.hand().until("agree").fork()
+        self.assert_refused("WrongState", fork.call, "ChooseGroup", "q", ike.ECP_256)
+
+    def test_nobody_forks_the_exchange_of_another(self):
+        victim, thief = self.hand().until("agree"), self.hand()
+        thief.exchange = victim.exchange
+        self.assert_refused("NotOwner", thief.fork)
 
 
 class CallerTest(HostileTest):

@@ -1,12 +1,13 @@
 """What one client may hold and spend of tred's, and what is left for others meanwhile."""
 
+import os
 import re
 import time
 from pathlib import Path
 
-from jeepney import DBusAddress, Properties, new_method_call
+from jeepney import DBusAddress, HeaderFields, MessageType, Properties, new_method_call
 
-from lab.bus import BusError
+from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.flood import Flood, Reader, begin_exchange, close, get_all
 from lab.handclient import HandClient
@@ -14,12 +15,15 @@ from lab.network import HENB, SEGW, SEGW_IPV4, udp_socket
 from lab.process import run, wait_until
 from lab.programs import EXCHANGE, TRED, TRED_PATH, Tred
 
-# A second user who may open exchanges; the project's own policy names one.
-OTHER_USER = "games"
+# More users who may open exchanges; the project's own policy names one.
+OTHER_USERS = ("games", "man", "lp", "mail", "news")
+OTHER_USER = OTHER_USERS[0]
 OTHER_POLICY = Path("/etc/dbus-1/system.d/other-client.conf")
 POLICY = f"""<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><policy user="{OTHER_USER}"><allow send_destination="{TRED}"/></policy></busconfig>
+<busconfig>
+{"".join(f'<policy user="{user}"><allow send_destination="{TRED}"/></policy>' for user in OTHER_USERS)}
+</busconfig>
 """
 
 CALLS, CONNECTIONS = 20000, 8  # of a flood; tests/bench/flood has more
@@ -83,9 +87,82 @@ class UserTest(LimitsTest):
         self.start_tred(exchanges={"verify-seconds": "1"})
         verified, begun = self.hand().until("verify"), self.hand().until("begin")
         agreed, signed = self.hand().until("agree"), self.hand().until("sign")
-        for late in (begun, agreed, signed):
+        fork = agreed.fork()
+        for late in (begun, agreed, signed, fork):
             wait_until(lambda late=late: not self.is_there(late), "the exchange to be closed")
         self.assertTrue(self.is_there(verified))
+
+    def test_a_fork_is_an_exchange_more(self):
+        self.start_segw()
+        self.start_tred(exchanges={"max-exchanges": "1"})
+        self.assert_refused("TooManyExchanges", self.hand().until("agree").fork)
+
+    def test_calls_that_come_before_the_bus_has_said_whose_they_are_are_all_answered(self):
+        self.start_tred(exchanges={"max-exchanges": "100"})
+        connection = Connection("henb-ike")
+        self.addCleanup(connection.close)
+        messages = [begin_exchange(19) for _ in range(20)]
+        connection.connection.sock.sendall(b"".join(
+            message.serialise(100 + number) for number, message in enumerate(messages)))
+        answers = []
+        while len(answers) < len(messages):
+            answer = connection.connection.receive(timeout=10)
+            if answer.header.message_type in (MessageType.method_return, MessageType.error):
+                answers.append(answer.header.fields.get(HeaderFields.error_name, ""))
+        self.assertGreaterEqual(answers.count(""), 4)  # so many wait
+        self.assertLessEqual(set(answers), {"", "org.tred.TrE1.Error.Busy"})
+
+
+class ThousandTest(LimitsTest):
+    """As many exchanges as there can be."""
+
+    ALL, RESERVED, SMALL = 1024, 64, 16
+
+    def setUp(self):
+        super().setUp()
+        self.start_segw()
+        self.starting(self.world.tpm.start())
+        self.tred = self.starting(Tred(self.world.device("ecdsa-p256"), under=("prlimit", "--nofile=4096"),
+                                       exchanges={"max-exchanges": "1024", "verify-seconds": "300"}))
+        self.tred.wait_for_name()
+
+    def fill(self, hand):
+        """Begins exchanges until no more is taken; how many."""
+        count = 0
+        with self.assertRaises(BusError) as caught:
+            while True:
+                hand.begin()
+                count += 1
+        self.assertEqual(caught.exception.name, "TooManyExchanges", caught.exception)
+        return count
+
+    def test_a_thousand_exchanges_at_once_and_room_for_four_who_hold_few(self):
+        greedy = HandClient()
+        self.assertEqual(self.fill(greedy), self.ALL - self.RESERVED)
+        first = self.hand(user=OTHER_USERS[0]).until("verify")
+        held = [1 + self.fill(first)]
+        held += [self.fill(self.hand(user=user)) for user in OTHER_USERS[1:4]]
+        self.assertEqual(held, [self.SMALL] * 4)
+        self.assertEqual(self.fill(self.hand(user=OTHER_USERS[4])), 0)
+        greedy.stop()
+        wait_until(lambda: self.fill(self.hand(user=OTHER_USERS[4])), "the room of who left")
+        self.hand().until("verify")
+
+    def test_a_thousand_exchanges_in_a_row_leave_nothing_behind(self):
+        hand = self.hand()
+        descriptors = len(os.listdir(f"/proc/{self.tred.pid}/fd"))
+        for number in range(self.ALL + 1):
+            hand.begin()
+            if number == self.ALL // 4:
+                memory = self.resident()
+            hand.call("Close")
+        self.assertEqual(len(os.listdir(f"/proc/{self.tred.pid}/fd")), descriptors)
+        self.assertLess(self.resident(), memory + 512)  # KiB
+        hand.until("verify")
+
+    def resident(self):
+        status = Path(f"/proc/{self.tred.pid}/status").read_text()
+        return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[1])
 
 
 class DescriptorTest(LimitsTest):

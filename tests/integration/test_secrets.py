@@ -10,7 +10,7 @@ from lab import memory
 from lab.bus import Recording
 from lab.case import LabTest, world
 from lab.overheard import Overheard
-from lab.process import BIN, scratch
+from lab.process import BIN, scratch, wait_until
 from lab.station import EccTpmVendor, Station, copy_tpm
 
 # By the words of strongSwan's log; what each is in RFC 7296.
@@ -94,6 +94,22 @@ class SecretsTest(LabTest):
         self.assertEqual(found, set())
         found, _ = memory.search(tred.helper_pid(), expanded(keys))
         self.assertEqual(found, set(expanded({name: keys[name] for name in ESP_KEYS})))
+
+    def test_an_esp_key_goes_with_its_sa(self):
+        """From tred, and from tred-esp, where the order that brought it is wiped as well."""
+        gateway, tred, client = self.establish(
+            tred={"data-plane": {"mode": "user"}}, connection={"reconnect": "no"},
+            segw={"log_keys": True, "proposals": "aes128gcm16-prfsha256-ecp256",
+                  "esp_proposals": "aes128gcm16"})
+        keys = self.keys_of_a_run(gateway, ESP_KEYS)
+        helper = tred.helper_pid()
+        found, _ = memory.search(helper, {**keys, **expanded(keys)})
+        self.assertEqual(found, {*keys, *expanded(keys)})
+        gateway.control("--terminate", "--child", "net")
+        wait_until(lambda: not tred.children(), "the Child SA to go")
+        for pid in (helper, tred.pid):
+            found, _ = memory.search(pid, {**keys, **expanded(keys)})
+            self.assertEqual(found, set())
 
     def test_an_expanded_key_of_cbc_goes_with_its_message(self):
         gateway, tred, _ = self.establish(

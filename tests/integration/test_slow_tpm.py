@@ -234,6 +234,23 @@ class VanishedCallerTest(FaultyTpmTest):
         self.assertEqual(self.commands_since(count).count("Sign"), signs)
 
 
+class WaitingCallTest(FaultyTpmTest):
+    def test_calls_that_wait_for_the_tpm_leave_room_for_root(self):
+        """As many as may wait (half of 256), and many more."""
+        self.tpm.hang()
+        self.start_tred()
+        self.wait_for_hanging()
+        callers = [self.as_user("henb-ike") for _ in range(3)]
+        for caller in callers:
+            for _ in range(100):
+                caller.send(TRED, TRED_PATH, MANAGER, "BeginExchange", "q", ike.ECP_256)
+        with self.assertRaises(BusError) as caught:
+            self.hand().begin()
+        self.assertEqual(caught.exception.name, "Busy")
+        reload = self.reloading(self.as_user("root"))
+        self.tpm.go_on()
+        self.assertEqual(reload.result()[0], "development")
+
 class RefusedCallTest(FaultyTpmTest):
     def assert_costs_nothing(self, group, error):
         self.start_tred(exchanges={"max-exchanges": "1"}).wait_for_name()

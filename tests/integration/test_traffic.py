@@ -373,8 +373,8 @@ class RecoveryTest(TunnelTest):
         # Some more through the new one, now that the old one has taken its addresses along.
         self.assertEqual(ping(HENB, INNER_IPV4, count=5), 5)
         self.assertEqual(ping(HENB, INNER_IPV6, count=5), 5)
-        second, = tred.children()
-        self.assertNotEqual(first["SpiIn"], second["SpiIn"])
+        # There may be two by now: these packets can have brought the next one to its lifetime.
+        self.assertNotIn(first["SpiIn"], [child["SpiIn"] for child in tred.children()])
         return count, recording.stop()
 
     def test_a_soft_lifetime_brings_a_new_connection_and_no_packet_is_lost(self):

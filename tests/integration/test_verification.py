@@ -162,6 +162,10 @@ class ResponderTest(LabTest):
         client.wait_for_state("established")
         self.assertEqual(responder.asked_for(), [X509_SIGNATURE, OCSP_CONTENT])
 
+    def test_where_no_dns_server_is_given_none_is_named(self):
+        _, client = self.answer_with(matrix.sound())
+        client.wait_for(r"ESP \S+, address [0-9.]+/32, to ")
+
     def test_an_ocsp_response_in_ike_by_a_delegated_responder_is_taken(self):
         delegate = matrix.issue("Responder", matrix.WORLD.intermediate, (
             matrix.key_usage("digital_signature"), (matrix.NOCHECK, False),

@@ -7,6 +7,7 @@
 static struct {
     Bytes secret;
     bool seen;
+    unsigned wiped;
 } watch;
 
 void __real_free(void *block);
@@ -20,8 +21,24 @@ void __wrap_free(void *block)
     __real_free(block);
 }
 
+void __real_OPENSSL_cleanse(void *at, size_t size);
+void __wrap_OPENSSL_cleanse(void *at, size_t size);
+
+void __wrap_OPENSSL_cleanse(void *at, size_t size)
+{
+    if (watch.secret.size > 0 && memmem(at, size, watch.secret.data, watch.secret.size))
+        watch.wiped++;
+    __real_OPENSSL_cleanse(at, size);
+}
+
+unsigned free_watch_wiped(void)
+{
+    return watch.wiped;
+}
+
 void free_watch_begin(Bytes secret)
 {
+    watch.wiped = 0;
     watch.secret = secret;
     watch.seen = false;
 }

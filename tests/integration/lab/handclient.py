@@ -1,5 +1,6 @@
 """An IKE client by hand: it calls tred in any order, with any octets, as a hostile one would."""
 
+import copy
 import os
 import socket
 import struct
@@ -65,6 +66,12 @@ class HandClient:
     def agree(self):
         suite, = self.call("Agree", "ayay", self.request, self.response)
         return suite
+
+    def fork(self):
+        """The exchange for another response to the same request, which is this client's too."""
+        fork = copy.copy(self)
+        fork.exchange, = self.call("Fork")
+        return fork
 
     def sign(self):
         self.id_type, self.id_data, self.method, self.auth = self.call("SignAuth")

@@ -114,6 +114,6 @@ def traffic_selectors(kind, start, end):
     return Payload(kind, struct.pack("!BBBB", 1, 0, 0, 0) + selector)
 
 
-def configuration_request():
-    """CFG_REQUEST for an IPv4 address."""
-    return Payload(CP, struct.pack("!BBBBHH", 1, 0, 0, 0, 1, 0))
+def configuration_request(addresses=1):
+    """CFG_REQUEST for an IPv4 address, or for several."""
+    return Payload(CP, struct.pack("!BBBB", 1, 0, 0, 0) + addresses * struct.pack("!HH", 1, 0))

@@ -91,6 +91,14 @@ def tred_sections(directory, **changes):
     }, changes)
 
 
+def program_of(pid):
+    """What a process runs; empty once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 class TredNet(Process):
     """tred-net, which tred's data plane is configured by, without a systemd to start it.
 
@@ -149,7 +157,7 @@ class Tred(BusProgram):
     def child_pids(self, name):
         """The processes of that name that tred has started and not ended."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == f"{name}\n"]
+        return [int(pid) for pid in children if program_of(pid) == name]
 
     def helper_pid(self):
         """tred-esp, which moves packets."""

@@ -307,9 +307,11 @@ static struct sockaddr_storage address(uint8_t last)
 
 enum { KEY_IN = 0x11, KEY_OUT = 0x22 };
 
-static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uint8_t ts_type)
+static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uint32_t spi_out,
+                    uint8_t ts_type)
 {
     SaOrder sa = {
+        .suite = *suite,
         .spi_in = spi_in,
         .spi_out = spi_out,
         .local = address(2),
@@ -321,18 +323,31 @@ static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uin
     int tun = -1;
     sa.ts_remote = sa.ts_local;
     sa.ts_remote.selectors[0].start[0] = sa.ts_remote.selectors[0].end[0] = 10;
-    assert_int_equal(esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, IKE_GROUP_NONE,
-                                        true, &sa.suite),
-                     0);
-    assert_int_equal(secret_new(20, &sa.encr_in), 0);
-    assert_int_equal(secret_new(20, &sa.encr_out), 0);
+    const size_t size = suite->cipher->key_size + suite->cipher->salt_size;
+    assert_int_equal(secret_new(size, &sa.encr_in), 0);
+    assert_int_equal(secret_new(size, &sa.encr_out), 0);
+    if (suite->integ) {
+        assert_int_equal(secret_new(suite->integ->key_size, &sa.integ_in), 0);
+        assert_int_equal(secret_new(suite->integ->key_size, &sa.integ_out), 0);
+    }
     memset(sa.encr_in->data, KEY_IN, sa.encr_in->size);
     memset(sa.encr_out->data, KEY_OUT, sa.encr_out->size);
     net_plane_carry_out(plane, &(Order){.type = ORDER_ADD_SA, .sa = &sa}, -1, &answer, &tun);
     assert_int_equal(tun, -1);
     secret_free(sa.encr_in);
     secret_free(sa.encr_out);
+    secret_free(sa.integ_in);
+    secret_free(sa.integ_out);
     return answer.error;
+}
+
+static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uint8_t ts_type)
+{
+    EspSuite suite;
+    assert_int_equal(
+        esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, IKE_GROUP_NONE, true, &suite),
+        0);
+    return add_with(plane, &suite, spi_in, spi_out, ts_type);
 }
 
 static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
@@ -460,6 +475,7 @@ static void assert_state(const struct nlmsghdr *header, bool inbound)
     assert_int_equal(replay->seq, 0);
     assert_int_equal(replay->oseq, 0);
     aead = attribute_of(header, sizeof(*info), XFRMA_ALG_AEAD, sizeof(*aead) + 20);
+    assert_string_equal(aead->alg_name, "rfc4106(gcm(aes))");
     assert_int_equal(aead->alg_icv_len, 128);
     assert_int_equal(aead->alg_key[0], inbound ? KEY_IN : KEY_OUT);
     assert_int_equal(*(const uint32_t *)attribute_of(header, sizeof(*info), XFRMA_IF_ID, 4),
@@ -481,6 +497,44 @@ static void each_direction_has_its_own_key_and_a_replay_window(void **state)
         seen[inbound] = true;
     }
     assert_true(seen[0] && seen[1]);
+}
+
+/* As net/xfrm/xfrm_algo.c of the kernel has the algorithms. */
+static void each_algorithm_has_the_kernels_name(void **state)
+{
+    static const struct {
+        uint16_t encr, bits, integ;
+        const char *cipher, *hmac;
+    } suites[] = {
+        {IKE_ENCR_AES_GCM_16, 256, IKE_INTEG_NONE, "rfc4106(gcm(aes))", NULL},
+        {IKE_ENCR_CHACHA20_POLY1305, 0, IKE_INTEG_NONE, "rfc7539esp(chacha20,poly1305)", NULL},
+        {IKE_ENCR_AES_CBC, 128, IKE_INTEG_HMAC_SHA2_256_128, "cbc(aes)", "hmac(sha256)"},
+    };
+    for (size_t i = 0; i < ELEMENTS(suites); i++) {
+        const struct nlmsghdr *header = (const struct nlmsghdr *)kernel.orders[0].octets;
+        const size_t head = sizeof(struct xfrm_usersa_info);
+        EspSuite suite;
+        assert_int_equal(esp_suite_from_ids(suites[i].encr, suites[i].bits, suites[i].integ,
+                                            IKE_GROUP_NONE, false, &suite),
+                         0);
+        kernel.n_orders = 0;
+        assert_int_equal(add_with(*state, &suite, 300, 400, IKE_TS_IPV4_ADDR_RANGE), 0);
+        const size_t size = suite.cipher->key_size + suite.cipher->salt_size;
+        if (suites[i].hmac) {
+            const struct xfrm_algo *cipher =
+                attribute_of(header, head, XFRMA_ALG_CRYPT, sizeof(*cipher) + size);
+            const struct xfrm_algo_auth *integ = attribute_of(
+                header, head, XFRMA_ALG_AUTH_TRUNC, sizeof(*integ) + suite.integ->key_size);
+            assert_string_equal(cipher->alg_name, suites[i].cipher);
+            assert_string_equal(integ->alg_name, suites[i].hmac);
+            assert_int_equal(integ->alg_trunc_len, 128); /* RFC 4868 2.6 */
+        } else {
+            const struct xfrm_algo_aead *aead =
+                attribute_of(header, head, XFRMA_ALG_AEAD, sizeof(*aead) + size);
+            assert_string_equal(aead->alg_name, suites[i].cipher);
+        }
+        assert_int_equal(drop(*state, 300), 0);
+    }
 }
 
 /* RFC 4301 5.2: what did not come out of this SA's tunnel is not let in, nor passed on. */
@@ -650,6 +704,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLANE(each_direction_has_its_own_key_and_a_replay_window),
+        PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
         PLANE(a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair),

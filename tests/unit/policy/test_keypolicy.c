@@ -342,6 +342,33 @@ static void signing_many_times_takes_no_handle_for_good(void **state)
     assert_int_equal(handle_count(TPM2_ACTIVE_SESSION_FIRST), 0);
 }
 
+static void a_mismatch_that_does_not_fit_is_cut_and_says_so(void **state)
+{
+    static const char whole[] = "PCR 1: expected ";
+    PcrMismatch mismatch = {
+        .mask = 1U << 1,
+        .expected = {.bank = TPM2_ALG_SHA256},
+        .found = {.bank = TPM2_ALG_SHA256},
+    };
+    char text[256], room[256];
+    size_t size;
+
+    (void)state;
+    pcr_mismatch_print(&mismatch, text, sizeof(text));
+    assert_memory_equal(text, whole, strlen(whole));
+    size = strlen(text) + 1;
+    pcr_mismatch_print(&mismatch, room, size);
+    assert_string_equal(room, text);
+    for (size_t cut = 1; cut < size; cut++) {
+        memset(room, 'x', sizeof(room));
+        pcr_mismatch_print(&mismatch, room, cut);
+        assert_true(strlen(room) < cut);
+        assert_int_equal(room[cut], 'x');
+        if (cut > 4)
+            assert_string_equal(room + cut - 4, "...");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_kept_session_that_somebody_flushed_is_replaced),
         cmocka_unit_test(a_policy_has_to_be_satisfied_for_each_signature_in_a_kept_session),
         cmocka_unit_test(signing_many_times_takes_no_handle_for_good),
+        cmocka_unit_test(a_mismatch_that_does_not_fit_is_cut_and_says_so),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);

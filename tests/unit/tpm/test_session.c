@@ -3,6 +3,7 @@
 #include "tpm/open.h"
 #include "tpm/session.h"
 
+#include "free_watch.h"
 #include "probe.h"
 #include "tpm/nv.h"
 
@@ -260,6 +261,41 @@ static void what_goes_or_comes_as_a_first_parameter_is_not_to_be_read(void **sta
 {
     (void)state;
     assert_what_is_secret_is_seen_only_without_a_session();
+}
+
+/* With a session, and in the clear, where more of a command has it. */
+static void what_is_secret_goes_with_the_command_that_had_it(void **state)
+{
+    static const uint8_t secret[] = "a secret that is to be sealed";
+
+    (void)state;
+    for (int protected = 0; protected < 2; protected ++) {
+        TpmSession *session = protected ? session_new(TPM2_SE_HMAC) : NULL;
+        TpmObject sealed = {0};
+
+        free_watch_begin(BYTES_OF(secret));
+        (void)sealing_shows(session, BYTES_OF(secret), &sealed);
+        (void)unsealing_shows(session, &sealed, BYTES_OF(secret));
+        if (protected) /* what was deciphered, and the context of tss2-sys that it was put into */
+            assert_true(free_watch_wiped() >= 2);
+        assert_false(free_watch_end());
+        tpm_object_release(bench.tpm, &sealed);
+        tpm_session_flush(bench.tpm, session);
+    }
+}
+
+static void a_sessions_key_does_not_stay_on_the_stack(void **state)
+{
+    TpmSession *session = session_new(TPM2_SE_HMAC);
+    TPM2B_PUBLIC public;
+
+    (void)state;
+    key = signing_key_new(&public);
+    free_watch_begin(secret_bytes(session->key));
+    assert_int_equal(sign(session, &first_digest), TSS2_RC_SUCCESS);
+    assert_true(free_watch_wiped() >= 2); /* for the command's HMAC, and for the answer's */
+    assert_false(free_watch_end());
+    tpm_session_flush(bench.tpm, session);
 }
 
 /* A bit of what is encrypted, flipped on its way, would be flipped in the plain text as well. */
@@ -693,6 +729,8 @@ int main(void)
         SESSION_TEST(a_session_salted_for_a_key_that_has_gone_authorizes_nothing),
         SESSION_TEST(sessions_are_salted_with_rsa_and_with_elliptic_curves),
         SESSION_TEST(without_a_storage_root_key_a_session_is_not_said_to_encrypt),
+        SESSION_TEST(a_sessions_key_does_not_stay_on_the_stack),
+        SESSION_TEST(what_is_secret_goes_with_the_command_that_had_it),
         SESSION_TEST(a_parent_that_is_wrong_in_one_attribute_is_no_parent),
         SESSION_TEST(a_session_that_ends_with_its_command_is_known_to_have_ended),
     };

@@ -366,8 +366,12 @@ static void child_write(const ChildTerms *child, IkeChain *chain)
         ike_chain_add_cp(chain, &child->cp);
     if (child->sa.n_proposals == 0)
         return;
-    ike_chain_add_sa(chain, &child->sa);
-    ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, &child->ts_i);
+    if (child->omit != IKE_PAYLOAD_SA)
+        ike_chain_add_sa(chain, &child->sa);
+    if (child->omit != IKE_PAYLOAD_TSI)
+        ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, &child->ts_i);
+    if (child->omit == IKE_PAYLOAD_TSR)
+        return;
     if (child->repeat > 0) {
         repeated_write(&child->ts_r, child->repeat, chain);
     } else {

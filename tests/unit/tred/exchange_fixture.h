@@ -57,6 +57,7 @@ typedef struct ChildTerms {
     IkeTs ts_i;
     IkeTs ts_r;
     IkeCp cp;
+    uint8_t omit;    /* SA, TSi or TSr, to be left out; 0: none */
     uint8_t repeat;  /* how often the first selector of TSr stands in it; 0: it is what ts_r says */
     uint16_t notify; /* one more payload, before all others; 0: none */
 } ChildTerms;

@@ -366,6 +366,67 @@ static void a_missing_file_is_named_and_looked_for_again(void **state)
     assert_needs_file("anchors.pem");
 }
 
+/* The names of what has changed, each with a blank before and after; appended. */
+typedef struct Changes {
+    bool seen;
+    char names[512];
+} Changes;
+
+static int on_changes(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    Changes *changes = userdata;
+    const char *name;
+
+    (void)error;
+    assert_true(sd_bus_message_skip(m, "s") >= 0);
+    assert_true(sd_bus_message_enter_container(m, 'a', "{sv}") >= 0);
+    while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+        assert_true(sd_bus_message_read(m, "s", &name) > 0);
+        assert_true(sd_bus_message_skip(m, "v") >= 0);
+        assert_true(sd_bus_message_exit_container(m) >= 0);
+        (void)snprintf(changes->names + strlen(changes->names),
+                       sizeof(changes->names) - strlen(changes->names), " %s ", name);
+    }
+    changes->seen = true;
+    return 0;
+}
+
+static void what_has_changed_is_announced_and_nothing_else(void **state)
+{
+    static const char *const others[] = {" AnchorsGuarded ", " AnchorsVersion ", " LastKnownTime ",
+                                         " PcrMismatch ", " Version "};
+    sd_bus *bus = tred_connect(&fixture);
+    Changes changes = {false, ""};
+
+    (void)state;
+    assert_true(sd_bus_match_signal(bus, NULL, NAME, MANAGER_PATH,
+                                    "org.freedesktop.DBus.Properties", "PropertiesChanged",
+                                    on_changes, &changes) >= 0);
+    tred_file_hide(&fixture, "device.crt");
+    assert_int_equal(kill(fixture.tred, SIGHUP), 0);
+    assert_signal(bus, &changes.seen);
+    assert_non_null(strstr(changes.names, " State "));
+    assert_non_null(strstr(changes.names, " StateReason "));
+    assert_non_null(strstr(changes.names, " Identity "));
+    for (size_t i = 0; i < ELEMENTS(others); i++)
+        assert_null(strstr(changes.names, others[i]));
+
+    changes = (Changes){false, ""};
+    tred_file_show(&fixture, "device.crt");
+    assert_int_equal(kill(fixture.tred, SIGHUP), 0);
+    assert_signal(bus, &changes.seen);
+    assert_non_null(strstr(changes.names, " Identity "));
+
+    /* Read again, and as before: the answer comes, and no signal before it. */
+    changes = (Changes){false, ""};
+    assert_true(sd_bus_call_method(bus, NAME, MANAGER_PATH, MANAGER, "Reload", NULL, NULL, NULL) >=
+                0);
+    while (sd_bus_process(bus, NULL) > 0)
+        ;
+    assert_false(changes.seen);
+    sd_bus_flush_close_unref(bus);
+}
+
 /* Last, as the TPM does not come back. */
 static void without_a_tpm_it_stays_up_and_says_so(void **state)
 {
@@ -404,6 +465,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(exchanges_go_when_their_caller_leaves_the_bus),
         cmocka_unit_test(a_reload_closes_exchanges_that_have_not_signed),
         cmocka_unit_test(a_missing_file_is_named_and_looked_for_again),
+        cmocka_unit_test(what_has_changed_is_announced_and_nothing_else),
         cmocka_unit_test(without_a_tpm_it_stays_up_and_says_so),
         cmocka_unit_test(it_ends_well_on_sigterm),
     };

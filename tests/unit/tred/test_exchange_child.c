@@ -93,6 +93,25 @@ static void an_exchange_that_is_over_leaves_nothing_in_the_secure_heap(void **st
     }
 }
 
+static void a_child_sa_without_one_of_its_payloads_is_none(void **state)
+{
+    static const uint8_t parts[] = {IKE_PAYLOAD_SA, IKE_PAYLOAD_TSI, IKE_PAYLOAD_TSR};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * ELEMENTS(parts); i++) {
+        const bool asked = i < ELEMENTS(parts);
+        Play play;
+
+        play_to(&play, EXCHANGE_SIGNED);
+        play_offer_child(&play);
+        (asked ? &play.child_asked : &play.child_granted)->omit = parts[i % ELEMENTS(parts)];
+        assert_refused(&play, EXCHANGE_E_CHILD_NOT_GRANTED);
+        assert_non_null(strstr(play.reason.text, "SA, TSi and TSr belong to one"));
+        assert_non_null(strstr(play.reason.text, asked ? "request" : "response"));
+        play_deinit(&play);
+    }
+}
+
 static void the_ninth_spi_is_refused_until_one_is_given_back(void **state)
 {
     Play *play = *state;
@@ -654,6 +673,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         VERIFIED(an_exchange_that_is_over_leaves_nothing_in_the_secure_heap),
+        cmocka_unit_test(a_child_sa_without_one_of_its_payloads_is_none),
         VERIFIED(spis_are_not_reserved_and_all_different),
         VERIFIED(the_ninth_spi_is_refused_until_one_is_given_back),
         VERIFIED(both_sides_derive_the_same_esp_keys),

@@ -1,5 +1,6 @@
 /* Is a sealed message what the RFCs say, octet for octet, and does nothing else open? The messages
  * here were sealed with Python's cryptography module. */
+#include "free_watch.h"
 #include "octets_fixture.h"
 
 #include "tred/seal.h"
@@ -226,6 +227,23 @@ static void what_does_not_open_leaves_nothing_in_the_clear(void **state)
     }
 }
 
+static void the_salt_does_not_stay_on_the_stack(void **state)
+{
+    static const uint8_t salt[] = {0xf0, 0xf1, 0xf2, 0xf3};
+    _cleanup_(sealer_deinit) Sealer sealer;
+    uint8_t made[MESSAGE_MAX];
+    Writer writer;
+
+    (void)state;
+    sealer_init(&sealer, IKE_ENCR_AES_GCM_16, 128, false);
+    writer_init(&writer, made, sizeof(made));
+    free_watch_begin(BYTES_OF(salt));
+    assert_int_equal(
+        seal_message(sealer.seal, &header, IKE_PAYLOAD_NOTIFY, NULL, BYTES_OF(plain), &writer), 0);
+    assert_int_equal(free_watch_wiped(), 1); /* in the nonce */
+    assert_false(free_watch_end());
+}
+
 static void padding_must_fit_in_what_was_sealed(void **state)
 {
     (void)state;
@@ -335,6 +353,7 @@ int main(void)
         cmocka_unit_test(what_was_sealed_opens_at_every_length),
         cmocka_unit_test(any_changed_bit_is_not_authentic),
         cmocka_unit_test(what_does_not_open_leaves_nothing_in_the_clear),
+        cmocka_unit_test(the_salt_does_not_stay_on_the_stack),
         cmocka_unit_test(padding_must_fit_in_what_was_sealed),
         cmocka_unit_test(what_is_too_short_to_be_sealed_is_not_authentic),
         cmocka_unit_test(no_two_messages_have_the_same_iv),
