@@ -20,6 +20,9 @@ typedef struct Pending {
     TreMethod method;
     TreHandler handler;
     void *userdata;
+    bool by_channel;
+    sd_bus_message
+        *held; /* an answer that waits for signals which it may have overtaken, or NULL */
 } Pending;
 
 struct TreBus {
@@ -47,6 +50,70 @@ static bool is_loading(const TreReply *reply)
            strcmp(reply->description.state, "loading") == 0;
 }
 
+static void place_free(Pending *place)
+{
+    sd_bus_slot_unref(place->slot);
+    sd_bus_message_unref(place->held);
+    *place = (Pending){0};
+}
+
+/* ---- answers that came faster than signals ---- */
+
+/* The signals that tred had sent are here, and none of them has ended what asked. */
+static int on_signals_here(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    Pending *place = userdata;
+    const Pending pending = *place;
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *held = sd_bus_message_ref(pending.held);
+    Reason reason;
+    TreReply reply;
+    (void)m, (void)unused;
+
+    place_free(place);
+    if (held) {
+        tre_message_read(held, pending.method, &reason, &reply);
+    } else {
+        reason_set(&reason, 0,
+                   "the trusted environment (" TRE_NAME ") has closed the channel that it was "
+                   "called over: see tred's log");
+        reply = (TreReply){
+            .method = pending.method, .outcome = TRE_GONE, .error = "", .text = reason.text};
+    }
+    pending.handler(pending.userdata, &reply);
+    return 0;
+}
+
+/* Closed, which says why, and the end of tred are told over the bus; the error that follows from
+ * either comes over the channel, and earlier. So the error waits for the answer to a Ping over the
+ * bus, which comes after them. `m` is NULL where the channel has ended instead. */
+static void await_signals(Pending *place, sd_bus_message *m)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *ping = NULL;
+    TreBus *tre = place->tre;
+
+    place->by_channel = false;
+    place->held = sd_bus_message_ref(m);
+    place->slot = sd_bus_slot_unref(place->slot);
+    int r = sd_bus_message_new_method_call(tre->bus, &ping, TRE_NAME, TRE_PATH,
+                                           "org.freedesktop.DBus.Peer", "Ping");
+    if (r >= 0)
+        r = sd_bus_message_set_auto_start(ping, false);
+    if (r >= 0) {
+        r = sd_bus_call_async(tre->bus, &place->slot, ping, on_signals_here, place,
+                              CALL_TIMEOUT_USEC);
+    }
+    if (r < 0)
+        (void)on_signals_here(NULL, place, NULL);
+}
+
+/* True of an error that is not tred's own answer. */
+static bool may_have_overtaken(sd_bus_message *m)
+{
+    const sd_bus_error *error = sd_bus_message_get_error(m);
+
+    return error && strncmp(error->name, TRE_ERROR_PREFIX, strlen(TRE_ERROR_PREFIX)) != 0;
+}
+
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     Pending *place = userdata;
@@ -55,6 +122,10 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *unused)
     TreReply reply;
     (void)unused;
 
+    if (place->by_channel && may_have_overtaken(m)) {
+        await_signals(place, m);
+        return 0;
+    }
     sd_bus_slot_unref(pending.slot);
     tre_message_read(m, pending.method, &reason, &reply);
     if (is_loading(&reply)) {
@@ -72,6 +143,10 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 
 static void channel_drop(TreBus *tre)
 {
+    for (size_t i = 0; i < ELEMENTS(tre->pending); i++) {
+        if (tre->pending[i].by_channel)
+            await_signals(&tre->pending[i], NULL);
+    }
     tre->channel_slot = sd_bus_slot_unref(tre->channel_slot);
     if (tre->channel)
         (void)sd_bus_detach_event(tre->channel);
@@ -197,7 +272,11 @@ static int tre_bus_call(Tre *face, const TreCall *call, TreHandler handler, void
     Pending *place = free_place(tre);
     if (!place)
         return -EBUSY;
-    *place = (Pending){tre, NULL, call->method, handler, userdata};
+    *place = (Pending){.tre = tre,
+                       .method = call->method,
+                       .handler = handler,
+                       .userdata = userdata,
+                       .by_channel = bus == tre->channel};
     if (is_description && answer_known(tre))
         return 0;
     r = sd_bus_call_async(bus, &place->slot, m, on_reply, place, CALL_TIMEOUT_USEC);
@@ -212,10 +291,8 @@ static void tre_bus_forget(Tre *face, const void *userdata)
 
     for (size_t i = 0; i < ELEMENTS(tre->pending); i++) {
         Pending *pending = &tre->pending[i];
-        if (!pending->tre || pending->userdata != userdata)
-            continue;
-        sd_bus_slot_unref(pending->slot);
-        *pending = (Pending){0};
+        if (pending->tre && pending->userdata == userdata)
+            place_free(pending);
     }
 }
 
@@ -343,7 +420,7 @@ int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, void *use
 void tre_bus_free(TreBus *tre)
 {
     for (size_t i = 0; i < ELEMENTS(tre->pending); i++)
-        sd_bus_slot_unref(tre->pending[i].slot);
+        place_free(&tre->pending[i]);
     channel_drop(tre);
     description_forget(tre);
     sd_event_source_disable_unref(tre->answer);

@@ -7,8 +7,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define ERROR_PREFIX "org.tred.TrE1.Error."
-
 /* ---- arguments ---- */
 
 static int append_bytes(sd_bus_message *m, Bytes bytes)
@@ -261,9 +259,9 @@ static void read_error(const sd_bus_error *error, TreReply *reply, Reason *reaso
 
     reply->error = name;
     reply->outcome = TRE_GONE;
-    if (strncmp(name, ERROR_PREFIX, strlen(ERROR_PREFIX)) == 0) {
+    if (strncmp(name, TRE_ERROR_PREFIX, strlen(TRE_ERROR_PREFIX)) == 0) {
         reply->outcome = TRE_REFUSED;
-        reply->error = name + strlen(ERROR_PREFIX);
+        reply->error = name + strlen(TRE_ERROR_PREFIX);
         reason_set(reason, 0, "%s", message);
     } else if (strcmp(name, SD_BUS_ERROR_ACCESS_DENIED) == 0) {
         reason_set(reason, 0,

@@ -8,6 +8,7 @@
 #include <systemd/sd-bus.h>
 
 #define TRE_NAME "org.tred.TrE1"
+#define TRE_ERROR_PREFIX "org.tred.TrE1.Error."
 #define TRE_PATH "/org/tred/TrE1"
 #define TRE_MANAGER "org.tred.TrE1.Manager"
 #define TRE_EXCHANGE "org.tred.TrE1.Exchange"
