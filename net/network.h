@@ -4,7 +4,7 @@
 
 #include "base/reason.h"
 #include "dataplane/order.h"
-#include "net/prefix.h"
+#include "net/route.h"
 
 typedef struct Network Network;
 

@@ -1,11 +1,57 @@
-/* Where ESP is done in user space: a TUN for tred-esp, and the network around it. No key comes
- * here. */
+/* The user plane's part in the host's network: the TUN, and the interface around it. */
+#include "net/user.h"
+
+#include "base/cleanup.h"
 #include "net/plane.h"
-#include "net/tun.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+
+#define TUN_DEVICE "/dev/net/tun"
+
+int tun_probe(Reason *reason)
+{
+    _cleanup_(close_fdp) int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0)
+        return 0;
+    if (errno == EACCES || errno == EPERM) {
+        return reason_set(reason, -errno,
+                          "No permission to open %s. Start tred-net by its unit, and let it "
+                          "open that (usually everybody may)",
+                          TUN_DEVICE);
+    }
+    return reason_set(reason, -errno,
+                      "%s can't be opened: %s. Load the module tun, or have a kernel that has "
+                      "it",
+                      TUN_DEVICE, strerror(errno));
+}
+
+int tun_open(const char *name, int *ret)
+{
+    if (strlen(name) >= IFNAMSIZ)
+        return -EINVAL;
+    _cleanup_(close_fdp) int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+
+    struct ifreq request = {
+        .ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL),
+    };
+    (void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+    if (ioctl(fd, TUNSETIFF, &request) < 0)
+        return -errno;
+    /* Without TUN_F_TSO_ECN the kernel keeps those few packets whose CWR flag needs care. */
+    if (ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0)
+        return -errno;
+    *ret = steal_fd(&fd);
+    return 0;
+}
 
 static void user_close(NetPlane *plane)
 {

@@ -4,8 +4,8 @@
 
 #include "crypto/openssl.h"
 #include "tpm/commands.h"
+#include "tpm/crypto.h"
 #include "tpm/publickey.h"
-#include "tpm/secretsharing.h"
 #include "tpm/session.h"
 
 #include <errno.h>

@@ -9,7 +9,6 @@
 #include "policy/encoding.h"
 #include "provisioning/csr.h"
 #include "provisioning/pcrsignature_file.h"
-#include "tpm/name.h"
 #include "tpm/publickey.h"
 
 #include <errno.h>

@@ -4,7 +4,6 @@
 #include "crypto/openssl.h"
 #include "provisioning/devicefiles.h"
 #include "provisioning/endorsement_certificate.h"
-#include "tpm/name.h"
 #include "tpm/publickey.h"
 
 #include <errno.h>

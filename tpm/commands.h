@@ -4,7 +4,7 @@
 #pragma once
 
 #include "tpm/command.h"
-#include "tpm/name.h"
+#include "tpm/publickey.h"
 
 /* Runs a command whose preparation returned `prepared`: an error of that is passed on. A TPM in
  * lockout is logged, once. */

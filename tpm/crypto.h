@@ -1,6 +1,4 @@
-/* What a session with the TPM computes: hashes, HMACs, the KDFs of TPM 2.0 Part 1, 11.4.10, and
- * parameter encryption. Algorithms are fetched once, as each fetch costs more than a hash. All is
- * SHA-256, as our sessions and names are. */
+/* The cryptography of sessions with the TPM. */
 #pragma once
 
 #include "base/bytes.h"
@@ -8,6 +6,7 @@
 #include "crypto/secret.h"
 
 #include <openssl/evp.h>
+#include <tss2/tss2_tpm2_types.h>
 
 enum {
     TPM_HASH_SIZE = 32,
@@ -43,3 +42,9 @@ int tpm_kdfe(TpmCrypto *crypto, const Secret *z, const char *label, Bytes party_
 /* AES-128-CFB (21.3) over `data` in place. 0 or -EIO. */
 int tpm_cfb(TpmCrypto *crypto, bool encrypt, const uint8_t key[TPM_CIPHER_KEY_SIZE],
             const uint8_t iv[TPM_CIPHER_BLOCK_SIZE], uint8_t *data, size_t size);
+
+/* A new secret of TPM_HASH_SIZE octets in *ret (for secret_free()), and in *ret_encrypted what the
+ * TPM makes it from: for an RSA key in RSAES-OAEP, for a P-256 key by one-pass ECDH. `label` is
+ * "SECRET" or "IDENTITY". 0, -EOPNOTSUPP for another key, -ENOMEM or -EIO. */
+int tpm_secret_share(TpmCrypto *crypto, EVP_PKEY *key, const char *label, Secret **ret,
+                     TPM2B_ENCRYPTED_SECRET *ret_encrypted);

@@ -2,8 +2,8 @@
 #include "tpm/session.h"
 
 #include "tpm/commands.h"
+#include "tpm/crypto.h"
 #include "tpm/reclaim.h"
-#include "tpm/secretsharing.h"
 #include "tpm/storagekey.h"
 
 #include <errno.h>

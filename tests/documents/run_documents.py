@@ -1,4 +1,4 @@
-"""Do the man pages name all that there is to set, to call and to be refused with?
+"""Do the man pages name all that there is to set, to call and to be refused with, and is what is named there?
 
 Argument: the root of the sources."""
 
@@ -68,6 +68,12 @@ def say(sentence, count, missing):
     return good
 
 
+def missing_files(name):
+    """The sources that a document names and that are not there."""
+    named = set(re.findall(r"`([a-z]+/[a-z_]+\.[ch])`", (ROOT / name).read_text()))
+    return len(named), sorted(file for file in named if not (ROOT / file).exists())
+
+
 def main():
     good = [say(f"every key of {source} is in {name}", *missing_keys(source, name))
             for source, name in TABLES.items()]
@@ -77,6 +83,8 @@ def main():
                     *missing_names(errors(), page("org.tred.TrE1.5"))))
     good.append(say("ikeclient.conf.5 names the algorithms of the profile and no other",
                     *wrong_words("ikeclient.conf.5")))
+    good.append(say("every file that architecture.md names is there",
+                    *missing_files("docs/architecture.md")))
     sys.exit(0 if all(good) else 1)
 
 

@@ -1,5 +1,5 @@
 /* Do the prefixes of a range cover it, and nothing else? */
-#include "net/prefix.h"
+#include "net/route.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

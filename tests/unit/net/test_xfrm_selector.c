@@ -1,6 +1,6 @@
 /* Do the kernel's selectors, prefixes and masks, stand for the negotiated ranges and nothing else?
  */
-#include "net/xfrm_selector.h"
+#include "net/xfrm_policies.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

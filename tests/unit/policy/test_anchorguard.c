@@ -1,7 +1,7 @@
 /* Does the guard take what the operator approves of, and nothing else? */
 #include "guard_bench.h"
 
-#include "tpm/name.h"
+#include "tpm/publickey.h"
 #include "tpm/session.h"
 
 #include "provisioning/devicetpm.h"

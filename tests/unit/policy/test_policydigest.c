@@ -2,7 +2,7 @@
 #include "policy/policydigest.h"
 
 #include "base/reason.h"
-#include "tpm/name.h"
+#include "tpm/publickey.h"
 #include "tpm/session.h"
 #include "tpm_bench.h"
 

@@ -3,8 +3,8 @@
 #include "base/reason.h"
 #include "key_bench.h"
 #include "provisioning/credential.h"
-#include "tpm/name.h"
 #include "tpm/open.h"
+#include "tpm/publickey.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
