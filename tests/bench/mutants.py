@@ -130,7 +130,8 @@ def again(path):
     """Those that lived in an earlier run, by what it printed; lines may have moved since."""
     said = re.findall(r"^LIVES (?:\d+/\d+ )?(\S+):\d+ \w+: (.*)\n    became (.*)$",
                       Path(path).read_text(), re.MULTILINE)
-    return [(mutant, text) for name in sorted({name for name, _, _ in said})
+    files = {name for name, _, _ in said if (ROOT / name).exists()}  # the others have moved
+    return [(mutant, text) for name in sorted(files)
             for mutant, text in mutation.mutants(name, (ROOT / name).read_text())
             if (name, mutant.before.strip(), mutant.after.strip()) in said]
 
