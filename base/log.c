@@ -2,7 +2,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -53,13 +52,14 @@ static void replace_controls(char *text)
 static bool is_journal(int fd)
 {
     const char *stream = getenv("JOURNAL_STREAM");
-    uint64_t device, inode;
     struct stat status;
-    int end = 0;
+    char *end;
 
-    return stream && sscanf(stream, "%" SCNu64 ":%" SCNu64 "%n", &device, &inode, &end) == 2 &&
-           stream[end] == '\0' && fstat(fd, &status) == 0 && status.st_dev == device &&
-           status.st_ino == inode;
+    if (!stream || fstat(fd, &status) < 0 || strtoull(stream, &end, 10) != status.st_dev ||
+        *end != ':')
+        return false;
+    stream = end + 1;
+    return strtoull(stream, &end, 10) == status.st_ino && end > stream && *end == '\0';
 }
 
 bool log_is_on(int level)

@@ -276,9 +276,10 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
         return r;
     if (identity_state_serves(daemon->state))
         return begin_for(call, daemon, caller, group, error);
-    if (again)
+    if (again) {
         return bus_error_set(error, bus_error_of_identity(daemon->state),
                              daemon->state_reason.text);
+    }
     /* The other half is root's, who may have to mend what they wait for. */
     r = daemon->n_waiters < WORK_WAITERS_MAX / 2
             ? daemon_await_identity(daemon, call, begin_after_load)

@@ -59,7 +59,7 @@ struct Daemon {
     TredConfig config;
     sd_event *event;
     sd_bus *bus;
-    BusAnnounced announced; /* of the manager's properties */
+    BusAnnounced announced;    /* of the manager's properties */
     bool serves;               /* calls on the bus are answered */
     sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
     IdentityState state;

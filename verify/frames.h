@@ -96,7 +96,7 @@ typedef struct VerifyAnswer {
     ChainFacts chain;       /* FRAME_CHAIN */
     CrlsFacts crls;         /* FRAME_COMPLETE */
     Verdict verdict;        /* FRAME_PEER */
-    ObsoleteFiles obsolete; /* with a verdict: may be told once */
+    ObsoleteFiles obsolete; /* with a verdict: told once or twice */
 } VerifyAnswer;
 
 void verify_request_encode(Writer *writer, const VerifyRequest *request);

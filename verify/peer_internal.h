@@ -102,8 +102,8 @@ typedef struct PeerPaths {
     STACK_OF(X509) *paths[PEER_PATHS_MAX];
 } PeerPaths;
 
-/* peer_paths.c: which other paths are there? 0 or -ENOMEM; *ret is for peer_paths_deinit() either
- * way. What is beyond the limits is not found. */
+/* peer_paths.c: which other paths are there, whose signatures verify? 0 or -ENOMEM; *ret is for
+ * peer_paths_deinit() either way. What is beyond the limits is not found. */
 int peer_paths_find(const PeerCase *peer, PeerPaths *ret);
 void peer_paths_deinit(PeerPaths *paths);
 

@@ -6,15 +6,22 @@
 #include <errno.h>
 #include <openssl/x509v3.h>
 
-/* Checked for one peer beside those of OpenSSL's own path: a chain with a cross-certificate at each
- * depth takes fewer. */
-enum { SIGNATURES_MAX = 48 };
+/* Checked for one peer beside those of OpenSSL's own path, each once: a CA with a cross-certificate
+ * at each of three depths takes fewer. */
+enum { SIGNATURES_MAX = 16 };
+
+/* A signature that was checked. */
+typedef struct Edge {
+    const X509 *issuer, *subject;
+    bool is_good;
+} Edge;
 
 typedef struct Search {
     const PeerCase *peer;
     PeerPaths *paths;
     STACK_OF(X509) *path; /* from the SeGW's certificate to the one whose issuer is looked for */
-    unsigned signatures_left;
+    size_t n_edges;
+    Edge edges[SIGNATURES_MAX];
 } Search;
 
 static X509 *last_of(const Search *search)
@@ -36,10 +43,17 @@ static bool has_issued(Search *search, X509 *issuer, X509 *subject)
 {
     EVP_PKEY *key = X509_get0_pubkey(issuer);
 
-    if (!key || X509_check_issued(issuer, subject) != X509_V_OK || search->signatures_left == 0)
+    if (!key || X509_check_issued(issuer, subject) != X509_V_OK)
         return false;
-    search->signatures_left--;
-    return X509_verify(subject, key) == 1;
+    for (size_t i = 0; i < search->n_edges; i++) {
+        if (search->edges[i].issuer == issuer && search->edges[i].subject == subject)
+            return search->edges[i].is_good;
+    }
+    if (search->n_edges == SIGNATURES_MAX)
+        return false;
+    const bool is_good = X509_verify(subject, key) == 1;
+    search->edges[search->n_edges++] = (Edge){issuer, subject, is_good};
+    return is_good;
 }
 
 static bool is_full(const Search *search)
@@ -99,7 +113,6 @@ int peer_paths_find(const PeerCase *peer, PeerPaths *ret)
         .peer = peer,
         .paths = ret,
         .path = sk_X509_new_null(),
-        .signatures_left = SIGNATURES_MAX,
     };
     int r = -ENOMEM;
 

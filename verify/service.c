@@ -117,13 +117,17 @@ static CrlSigners signers_of(const Service *service)
     return (CrlSigners){service->anchors, &service->crls, &service->seen};
 }
 
-/* Told once, when a SeGW was taken: its intermediates are known then, and may have signed lists. */
-static void obsolete_find(Service *service, time_t now, ObsoleteFiles *ret)
+/* Told with the first verdict, and with the first on a SeGW that is taken: its intermediates are
+ * known then, and may have signed lists. */
+static void obsolete_find(Service *service, time_t now, bool is_taken, ObsoleteFiles *ret)
 {
     const CrlSigners signers = signers_of(service);
     const time_t latest = now + (time_t)service->profile.skew_seconds;
 
+    if (is_taken ? service->has_told_with_seen : service->has_told_obsolete)
+        return;
     service->has_told_obsolete = true;
+    service->has_told_with_seen = is_taken;
     for (size_t i = 0; i < service->n_crl_files; i++) {
         const ServiceCrls *file = &service->crl_files[i];
 
@@ -255,8 +259,8 @@ void service_answer(Service *service, const VerifyRequest *request, int fd, Veri
         break;
     case FRAME_PEER:
         ret->error = peer_verify(service, request, &ret->verdict);
-        if (ret->error == 0 && ret->verdict.taken && !service->has_told_obsolete)
-            obsolete_find(service, request->now, &ret->obsolete);
+        if (ret->error == 0)
+            obsolete_find(service, request->now, ret->verdict.taken, &ret->obsolete);
         break;
     case FRAME_TYPES:
         ret->error = -EPROTO;

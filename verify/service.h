@@ -16,7 +16,7 @@ typedef struct Service {
     CrlStore crls;
     size_t n_crl_files; /* that were handed over, whatever came of them */
     ServiceCrls crl_files[FRAME_CRL_FILES_MAX];
-    bool has_told_obsolete;
+    bool has_told_obsolete, has_told_with_seen; /* which files nobody needs */
     bool complete;
     PeerSeen seen;
     Bytes chain_der[FRAME_CHAIN_MAX]; /* of the last answer, which borrows them */

@@ -13,7 +13,7 @@ from cryptography import x509  # noqa: E402
 from cryptography.hazmat.primitives import serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 from cryptography.x509.oid import ObjectIdentifier  # noqa: E402
-from matrix import CA, dns_subtrees, excluded, extended_usage, policies  # noqa: E402
+from matrix import CA, DAY, dns_subtrees, excluded, extended_usage, policies  # noqa: E402
 from matrix import NOCHECK, ExtendedKeyUsageOID, answer, ca, crl, issue, key_usage  # noqa: E402
 from matrix import segw, unknown_extension  # noqa: E402
 
@@ -46,6 +46,14 @@ def namesakes():
     root = ca("Root")
     same = [ca("CA", root, identifiers=False) for _ in range(DEPTH)]
     return root, segw(same[-1], identifiers=False), same
+
+
+def crossed(key):
+    """Each CA has issued to each other: one name and one key, so that every order of them is a path,
+    and the anchor has expired, so that none is fit."""
+    root = ca("CA", key=key, ends=-DAY, starts=-9 * DAY)
+    same = [ca("CA", root, key=key) for _ in range(DEPTH)]
+    return root, segw(same[0]), same
 
 
 def mapped():
@@ -84,6 +92,9 @@ def shapes():
     yield "8 certificates, RSA-4096, exponent 2^32 - 5", chain(rsa_4096(2**32 - 5)), (), None
     yield "7 issuers of one name without identifiers", namesakes(), (), None
     names = [f"{'a' * 30}{i}.{'b' * 40}.example" for i in range(64)]
+    yield "7 cross-certificates that are each other's, P-384", \
+        crossed(ec.generate_private_key(p384)), (), None
+    yield "7 cross-certificates that are each other's, RSA-4096", crossed(rsa_4096(65537)), (), None
     yield "64 names under 7 times 64 constraints", \
         chain(None, [excluded(*dns_subtrees(64, "c.example"))], dns=names), (), None
     yield "5 policies mapped to 5, at 7 depths", mapped(), (), None

@@ -106,7 +106,9 @@ static void grant(Exchange *exchange)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ExchangeContext context = {.identity = "henb.example", .segw_name = "segw.example"};
-    Exchange exchange = {.context = &context, .state = EXCHANGE_SIGNED};
+    Exchange exchange = {.context = &context,
+                         .state = EXCHANGE_SIGNED,
+                         .suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128)}};
     uint8_t buffer[REQUEST_MAX], first = 0;
     IkeTs any;
     Bytes request = request_write(buffer, &first);

@@ -12,7 +12,7 @@ from lab.case import LabTest
 from lab.flood import Flood, Reader, begin_exchange, close, get_all
 from lab.handclient import HandClient
 from lab.network import HENB, SEGW, SEGW_IPV4, udp_socket
-from lab.process import run, wait_until
+from lab.process import BIN, run, wait_until
 from lab.programs import EXCHANGE, TRED, TRED_PATH, Tred
 
 # More users who may open exchanges; the project's own policy names one.
@@ -157,7 +157,8 @@ class ThousandTest(LimitsTest):
                 memory = self.resident()
             hand.call("Close")
         self.assertEqual(len(os.listdir(f"/proc/{self.tred.pid}/fd")), descriptors)
-        self.assertLess(self.resident(), memory + 512)  # KiB
+        if "__asan_init" not in run(["nm", "-D", BIN / "tred"]).stdout:  # which keeps what was freed
+            self.assertLess(self.resident(), memory + 512)  # KiB
         hand.until("verify")
 
     def resident(self):

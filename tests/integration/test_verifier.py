@@ -135,6 +135,20 @@ class FailureTest(VerifierTest):
         self.assertNotEqual(tred.wait(), 0)
         self.assertIn("failing-verify failed: ", tred.output())
 
+    def assert_want_of_memory_is_told_as_such(self, frame):
+        failing, sections = self.failing("runs out of memory", frame)
+        tred = self.start_tred(**sections)
+        self.assertNotEqual(tred.get("State"), "unprovisioned")
+        self.assertIn("Cannot allocate memory", tred.get("StateReason"))
+        failing.mend()
+        self.assert_taken()
+
+    def test_want_of_memory_at_anchors_is_no_missing_file(self):
+        self.assert_want_of_memory_is_told_as_such("anchors")
+
+    def test_want_of_memory_at_the_devices_chain_is_no_missing_file(self):
+        self.assert_want_of_memory_is_told_as_such("chain")
+
     def test_a_verifier_that_takes_a_peer_by_another_key_finds_its_auth_wrong(self):
         self.assert_no_peer_is_taken("takes a peer by another key", "peer", "PeerAuthFailed")
 
@@ -384,6 +398,15 @@ class ChangeTest(CrlTest):
         failing.mend()
         self.reload()
         self.assert_refused("PeerRevoked")
+
+    def test_a_copy_that_a_later_list_has_replaced_is_let_go_though_no_segw_is_taken(self):
+        start = self.start()
+        self.file.write_bytes(self.list())
+        tred = start()
+        self.assert_taken()
+        self.lay_beside(self.list(self.serial, age=8))
+        self.assert_refused("PeerRevoked")
+        self.assertTrue(tred.find("What .*a.crl held before is let go"))
 
     def test_a_forged_list_does_not_replace_the_last_good_one(self):
         start = self.start()

@@ -256,6 +256,9 @@ def cross_cases():
         yield Case(f"a renewed root comes {word}, and the old one is the anchor", "chain",
                    Shown(below, renewed, profile=allowed),
                    Shown(below, *[renewed, old_signs_new][::order], profile=allowed))
+        yield Case(f"a CA's forged certificate comes {word}", "chain",
+                   shown(spoilt(by_root)),
+                   shown(*[spoilt(by_root), by_other][::order], anchors=[root, other]))
         revoked = shown(*[by_root, by_other][::order], anchors=[root], crls=[
             crl(root, by_root.serial), crl(other), crl(by_root)], revocation="if-available")
         both = shown(*[by_root, by_other][::order], anchors=[root, other], crls=[

@@ -8,7 +8,9 @@
 #include <netinet/udp.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -145,6 +147,45 @@ static void what_can_not_be_sent_is_counted_packet_by_packet(void **state)
     lab_deinit(&lab);
 }
 
+static int refusal; /* what sendmmsg() says; 0: it sends */
+
+int __real_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
+
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    if (refusal == 0)
+        return __real_sendmmsg(fd, messages, count, flags);
+    errno = refusal;
+    return -1;
+}
+
+/* A device, a path or a kernel that can't cut a run has each datagram sent by itself; what refuses
+ * the datagram itself is not asked again for each. */
+static void only_what_can_not_be_cut_is_sent_singly(void **state)
+{
+    static const struct {
+        int error;
+        bool singly;
+    } refusals[] = {
+        {EIO, true}, {EINVAL, true}, {EMSGSIZE, true}, {ENOBUFS, false}, {EPERM, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(refusals); i++) {
+        const size_t sizes[] = {100, 100, 100};
+        Lab lab;
+        lab_init(&lab, 0);
+        for (size_t j = 0; j < ELEMENTS(sizes); j++)
+            queue(&lab, j, sizes[j]);
+        refusal = refusals[i].error;
+        outbox_flush(lab.outbox);
+        refusal = 0;
+        assert_int_equal(receive(&lab, sizes, 0), refusals[i].singly ? ELEMENTS(sizes) : 0);
+        assert_int_equal(outbox_failures(lab.outbox), refusals[i].singly ? 0 : ELEMENTS(sizes));
+        lab_deinit(&lab);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +193,7 @@ int main(void)
         cmocka_unit_test(datagrams_of_growing_and_shrinking_sizes_arrive_in_order),
         cmocka_unit_test(a_burst_larger_than_the_outbox_arrives_in_order),
         cmocka_unit_test(what_can_not_be_sent_is_counted_packet_by_packet),
+        cmocka_unit_test(only_what_can_not_be_cut_is_sent_singly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

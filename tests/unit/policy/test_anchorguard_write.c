@@ -35,7 +35,7 @@ static TSS2_RC write_without_scruple(const PolicyKey *operator_key, const Anchor
                      0);
     if (policy_key_ticket(bench.tpm, operator_key, &policy, reference,
                           (Bytes){signature->octets, signature->size}, &ticket, &reason) < 0)
-        fail_msg("%s", &reason);
+        fail_msg("%s", reason.text);
     memcpy(digest.buffer, policy.octets, POLICY_DIGEST_SIZE);
     memcpy(nonce.buffer, reference.data, reference.size);
     memcpy(data.buffer, octets, ANCHOR_GUARD_SIZE);

@@ -310,6 +310,54 @@ static void without_a_descriptor_open_transport_says_so_and_may_be_called_again(
     play_deinit(&play);
 }
 
+enum { KE_MAX = 256 };
+
+/* The KE of a new exchange in that group, which is gone then. */
+static Bytes ke_of_another(uint16_t group, uint8_t *ret)
+{
+    Exchange *exchange = NULL;
+    Reason reason;
+
+    assert_int_equal(exchange_new(&bench.context, group, &exchange, &reason), 0);
+    const Bytes ke = exchange_ke_i(exchange);
+    assert_true(ke.size <= KE_MAX);
+    memcpy(ret, ke.data, ke.size);
+    exchange_free(exchange);
+    return (Bytes){ret, ke.size};
+}
+
+static void a_key_pair_that_was_made_ahead_is_one_exchanges_and_no_others(void **state)
+{
+    uint8_t first[KE_MAX], ahead[KE_MAX], second[KE_MAX], third[KE_MAX];
+
+    (void)state;
+    (void)ke_of_another(IKE_GROUP_ECP_256, first);
+    exchange_prepare(&bench.context);
+    assert_non_null(bench.context.spare_dh);
+    const Bytes spare = dh_public(bench.context.spare_dh);
+    memcpy(ahead, spare.data, spare.size);
+    exchange_prepare(&bench.context); /* once is enough */
+    const Bytes taken = ke_of_another(IKE_GROUP_ECP_256, second);
+    assert_true(bytes_equal(taken, (Bytes){ahead, spare.size}));
+    assert_null(bench.context.spare_dh);
+    assert_false(bytes_equal(ke_of_another(IKE_GROUP_ECP_256, third), taken));
+}
+
+static void a_key_pair_that_was_made_ahead_is_of_the_group_that_was_asked_for_last(void **state)
+{
+    uint8_t ke[KE_MAX];
+
+    (void)state;
+    (void)ke_of_another(IKE_GROUP_ECP_256, ke);
+    exchange_prepare(&bench.context);
+    assert_int_equal(ke_of_another(IKE_GROUP_MODP_2048, ke).size, 256);
+    assert_int_equal(dh_group(bench.context.spare_dh), IKE_GROUP_ECP_256);
+    exchange_prepare(&bench.context);
+    assert_int_equal(dh_group(bench.context.spare_dh), IKE_GROUP_MODP_2048);
+    exchange_forget_prepared(&bench.context);
+    assert_null(bench.context.spare_dh);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +369,8 @@ int main(void)
         cmocka_unit_test(the_fifth_change_of_group_is_refused),
         cmocka_unit_test(without_a_descriptor_open_transport_says_so_and_may_be_called_again),
         cmocka_unit_test(exchanges_leave_the_context_in_any_order),
+        cmocka_unit_test(a_key_pair_that_was_made_ahead_is_one_exchanges_and_no_others),
+        cmocka_unit_test(a_key_pair_that_was_made_ahead_is_of_the_group_that_was_asked_for_last),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);

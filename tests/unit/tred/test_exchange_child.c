@@ -132,7 +132,10 @@ static void both_sides_derive_the_same_esp_keys(void **state)
     const EspKeys *ours = &play->exchange->children[0].keys;
     EspKeys segws = {0};
 
+    assert_false(exchange_has_child(play->exchange, play->spi_in)); /* it is allocated, no more */
     assert_int_equal(play_add_child(play, play->spi_in), 0);
+    assert_true(exchange_has_child(play->exchange, play->spi_in));
+    assert_false(exchange_has_child(play->exchange, play->spi_in ^ 1));
     assert_int_equal(esp_keys_derive(play->suite.prf, &suite, play->keys.sk_d, NULL,
                                      exchange_nonce_i(play->exchange), (Bytes){play->nonce_r, 32},
                                      &segws),

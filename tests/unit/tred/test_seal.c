@@ -244,6 +244,18 @@ static void the_salt_does_not_stay_on_the_stack(void **state)
     assert_false(free_watch_end());
 }
 
+static void a_message_without_payloads_has_nothing_sealed_in_it(void **state)
+{
+    _cleanup_(sealer_deinit) Sealer sealer;
+    const IkeMessage empty = {0};
+    uint8_t opened[MESSAGE_MAX];
+    size_t size = 0;
+
+    (void)state;
+    sealer_init(&sealer, IKE_ENCR_AES_GCM_16, 128, false);
+    assert_int_equal(seal_open(sealer.seal, (Bytes){0}, &empty, opened, &size), -EBADMSG);
+}
+
 static void padding_must_fit_in_what_was_sealed(void **state)
 {
     (void)state;
@@ -354,6 +366,7 @@ int main(void)
         cmocka_unit_test(any_changed_bit_is_not_authentic),
         cmocka_unit_test(what_does_not_open_leaves_nothing_in_the_clear),
         cmocka_unit_test(the_salt_does_not_stay_on_the_stack),
+        cmocka_unit_test(a_message_without_payloads_has_nothing_sealed_in_it),
         cmocka_unit_test(padding_must_fit_in_what_was_sealed),
         cmocka_unit_test(what_is_too_short_to_be_sealed_is_not_authentic),
         cmocka_unit_test(no_two_messages_have_the_same_iv),
