@@ -1,4 +1,4 @@
-/* How are octets from outside read and written without ever leaving their bounds? */
+/* Reads and writes octets from outside without ever leaving their bounds. */
 #include "base/bytes.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* What does an INI file say, and if it is wrong, what is wrong where? */
+/* Reads an INI file by a table, and says where it is wrong and what is allowed there. */
 #include "base/config.h"
 
 #include "base/bytes.h"

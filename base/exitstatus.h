@@ -1,4 +1,4 @@
-/* With which status does a program end? One convention for all of them: that of sysexits.h, and 1
+/* The status that a program ends with. One convention for all of them: that of sysexits.h, and 1
  * where the program did its work and the answer is no. */
 #pragma once
 

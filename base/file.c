@@ -1,4 +1,4 @@
-/* How is a file read within a limit, and replaced without ever being half-written? */
+/* Reads a file within a limit, and replaces one without it ever being half-written. */
 #include "base/file.h"
 
 #include "base/cleanup.h"

@@ -1,4 +1,4 @@
-/* Can this be the name of a host? */
+/* Judges whether a text can be the name of a host. */
 #include "base/fqdn.h"
 
 enum { NAME_MAX_SIZE = 253, LABEL_MAX_SIZE = 63 };

@@ -1,4 +1,4 @@
-/* How does a line reach the person who looks after this machine? */
+/* Writes a line to the person who looks after this machine. */
 #include "base/log.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* When does a signal end a tool? */
+/* Holds the signals that end a tool, and tells whether one waits. */
 #include "base/signals.h"
 
 #include <stddef.h>

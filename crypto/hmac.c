@@ -1,4 +1,4 @@
-/* How is an HMAC had from the library? */
+/* HMAC, over OpenSSL. */
 #include "crypto/hmac.h"
 
 #include "crypto/openssl.h"

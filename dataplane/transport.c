@@ -1,4 +1,4 @@
-/* How do IKE and ESP share one UDP port without sharing a process? */
+/* One UDP port that IKE and ESP share without sharing a process. */
 #include "dataplane/transport.h"
 
 #include <arpa/inet.h>

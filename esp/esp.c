@@ -1,4 +1,4 @@
-/* How does an inner packet become an ESP packet, and an ESP packet an inner one? */
+/* Makes an ESP packet of an inner packet, and an inner packet of an ESP packet (RFC 4303). */
 #include "esp/esp.h"
 
 #include "crypto/hmac.h"

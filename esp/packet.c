@@ -1,4 +1,5 @@
-/* Where from, where to and what is this inner packet, and may it use this SA? */
+/* Reads where an inner packet is from, where it goes and what it is, and whether it may use an
+ * SA. */
 #include "esp/packet.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Which SA does this packet take, and where does it go? */
+/* Finds the SA that a packet takes, and moves it there. */
 #include "esp/plane.h"
 
 #include "esp/esp.h"

@@ -1,4 +1,4 @@
-/* What does a Security Association payload offer, or choose? (RFC 7296 3.3) */
+/* Security Association payloads: what one offers or chooses (RFC 7296 3.3). */
 #include "ikewire/payload.h"
 
 enum {

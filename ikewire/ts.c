@@ -1,5 +1,5 @@
-/* Which traffic does a Traffic Selector payload stand for, and does one lie within another?
- * (RFC 7296 2.9, 3.13) */
+/* Traffic Selector payloads: the traffic that one stands for, and whether one lies within
+ * another (RFC 7296 2.9, 3.13). */
 #include "ikewire/payload.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* What does a policy come to, without asking a TPM? */
+/* Computes what a policy comes to, without asking a TPM. */
 #include "policy/policydigest.h"
 
 #include "crypto/openssl.h"

@@ -1,4 +1,5 @@
-/* Who may approve of a policy from afar, and did they? */
+/* The key that approves of policies from afar: reads it, and has the TPM check what it approved
+ * of. */
 #include "policy/policykey.h"
 
 #include "base/file.h"

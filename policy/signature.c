@@ -1,4 +1,4 @@
-/* Is this a good signature, in the form that the TPM makes it, and how do certificates write it? */
+/* Checks signatures in the form that the TPM makes them, and writes them as certificates do. */
 #include "policy/signature.h"
 
 #include "crypto/openssl.h"

@@ -1,4 +1,4 @@
-/* tre-provision install-anchors: which anchors are to be in force, and who has to agree? */
+/* tre-provision install-anchors: puts anchors in force that all who have a say agree to. */
 #include "provisioning/anchors.h"
 
 #include "base/cleanup.h"

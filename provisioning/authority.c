@@ -1,4 +1,4 @@
-/* How does an authority make a device's certificate, and which authority may? */
+/* An authority: judges whether it may certify devices, and makes a device's certificate. */
 #include "provisioning/authority.h"
 
 #include "base/file.h"

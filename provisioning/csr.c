@@ -1,5 +1,4 @@
-/* What does the authority need to certify the device key, and how does a key that stays in the TPM
- * sign it? */
+/* Makes the CSR for a device key, which the key in the TPM signs. */
 #include "provisioning/csr.h"
 
 #include "crypto/openssl.h"

@@ -1,4 +1,4 @@
-/* Which endorsement key does this TPM have, and which certificate came with it? */
+/* Finds the TPM's endorsement key, and the certificate that came with it. */
 #include "provisioning/endorsement.h"
 
 #include "provisioning/endorsement_certificate.h"

@@ -1,4 +1,4 @@
-/* Does a TPM vendor vouch for this EK? */
+/* Checks that a TPM vendor vouches for an EK. */
 #include "provisioning/endorsement_certificate.h"
 
 #include "crypto/openssl.h"

@@ -1,4 +1,4 @@
-/* How is a list of things shown to people and to programs alike? */
+/* Shows a list of things to people, and the same to programs as JSON. */
 #include "provisioning/inventory.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* How does one device fare, while the others go their own way? */
+/* Runs one device of a line in a process of its own, and takes up how it ended. */
 #include "provisioning/linejob.h"
 
 #include "base/cleanup.h"

@@ -1,6 +1,5 @@
-/* tre-provision: gives a device its key, its certificates and its anchors. Which commands are
- * there?
- */
+/* tre-provision: gives a device its key, its certificates and its anchors. The table of its
+ * commands. */
 #include "provisioning/command.h"
 #include "provisioning/options.h"
 

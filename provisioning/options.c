@@ -1,4 +1,4 @@
-/* What does the command line ask for, and does it make sense? */
+/* Reads the command line of tre-provision, and refuses what makes no sense together. */
 #include "provisioning/options.h"
 
 #include "base/reason.h"

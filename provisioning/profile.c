@@ -1,4 +1,4 @@
-/* What does this manufacturing line give to each of its devices? */
+/* Reads what a manufacturing line gives to each of its devices (tre-provision-profile(5)). */
 #include "provisioning/profile.h"
 
 #include "base/cleanup.h"

@@ -1,4 +1,4 @@
-/* What does an authority ask before it certifies a device key? */
+/* The authority's part of the proof: judges a request, and certifies the key whose TPM answered. */
 #include "provisioning/proof.h"
 
 #include "crypto/openssl.h"

@@ -1,4 +1,4 @@
-/* What does a device do to show that its key is in its TPM? */
+/* The device's part of the proof that its key is in its TPM. */
 #include "provisioning/proof.h"
 
 #include "crypto/openssl.h"

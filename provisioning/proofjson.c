@@ -1,4 +1,4 @@
-/* How do the messages of the proof look on paper, and is this text one of them? */
+/* Reads the messages of the proof from JSON, and takes nothing else for one. */
 #include "provisioning/proofjson.h"
 
 #include "crypto/openssl.h"

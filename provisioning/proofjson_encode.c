@@ -1,4 +1,4 @@
-/* How are the messages of the proof put on paper? */
+/* Writes the messages of the proof as JSON. */
 #include "provisioning/proofjson.h"
 
 #include "crypto/openssl.h"

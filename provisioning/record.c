@@ -1,4 +1,4 @@
-/* How is a device written down, and read again? */
+/* Writes down what became of a device as a line of JSON, and reads it again. */
 #include "provisioning/record.h"
 
 #include "base/cleanup.h"

@@ -1,4 +1,4 @@
-/* Is the storage root key one that a device can be left alone with? */
+/* Whether the storage root key is one that a device can be left alone with. */
 #pragma once
 
 #include "base/reason.h"

@@ -1,5 +1,5 @@
-/* How do files get into the state folder, so that tred finds them whole and can read them, and so
- * that a process killed on the way leaves nothing that stays? */
+/* Puts files into the state folder, so that tred finds them whole and can read them, and a
+ * process killed on the way leaves nothing that stays. */
 #include "provisioning/command.h"
 
 #include "base/cleanup.h"

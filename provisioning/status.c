@@ -1,4 +1,4 @@
-/* tre-provision status: what is there? Whether it fits together is for verify. */
+/* tre-provision status: shows what is there. Whether it fits together is for verify. */
 #include "base/reason.h"
 #include "provisioning/command.h"
 #include "provisioning/devicefiles.h"

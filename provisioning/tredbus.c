@@ -1,4 +1,4 @@
-/* Does tred run, and would it do something for us? */
+/* Asks a running tred to do something for us. */
 #include "provisioning/tredbus.h"
 
 #include "base/cleanup.h"

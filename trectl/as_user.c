@@ -1,4 +1,4 @@
-/* What would another user find? */
+/* Runs a check as another user, to find what that one would. */
 #include "trectl/as_user.h"
 
 #include "base/cleanup.h"

@@ -1,4 +1,4 @@
-/* What does the command line of trectl check-peer ask for? */
+/* Reads the command line of trectl check-peer. */
 #include "trectl/check_peer_options.h"
 
 #include "base/fqdn.h"

@@ -1,4 +1,5 @@
-/* Which octets does an AUTH payload cover, and in which form does its signature travel? */
+/* The octets that an AUTH payload covers, and the forms in which its signature travels (RFC 7296
+ * 2.15, RFC 7427). */
 #include "tred/auth.h"
 
 #include "base/bytes.h"

@@ -1,4 +1,4 @@
-/* What has changed of an object's properties? */
+/* Announces on the bus that an object's properties have changed. */
 #include "tred/bus_announce.h"
 
 #include "base/cleanup.h"

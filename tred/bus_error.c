@@ -1,4 +1,4 @@
-/* What is a refusal called on the bus, and what does it tell a person? */
+/* The name of each refusal on the bus, and what it tells a person. */
 #include "tred/bus_error.h"
 
 #include "base/log.h"

@@ -1,5 +1,5 @@
-/* What does org.tred.TrE1.Exchange show and do? Each method reads its arguments, asks the exchange,
- * and answers. */
+/* The objects of org.tred.TrE1.Exchange. Each method reads its arguments, asks the exchange, and
+ * answers. */
 #include "tred/bus_exchange.h"
 #include "base/log.h"
 #include "base/reason.h"

@@ -1,4 +1,4 @@
-/* What does the Manager tell of the guarded anchors, and how does it take new ones? */
+/* What the Manager tells of the guarded anchors, and how it takes new ones. */
 #include "tred/bus_manager_anchors.h"
 
 #include "base/log.h"

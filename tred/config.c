@@ -1,4 +1,4 @@
-/* What is configured in tred.conf, and what holds where it says nothing? */
+/* The keys of tred.conf, and what holds where it says nothing. */
 #include "tred/config.h"
 #include "base/cleanup.h"
 #include "base/log.h"

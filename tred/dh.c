@@ -1,4 +1,4 @@
-/* Which secret do we share with the peer after IKE_SA_INIT? */
+/* Key pairs for KE payloads, and the secret that is shared with the peer after IKE_SA_INIT. */
 #include "tred/dh.h"
 
 #include "crypto/openssl.h"

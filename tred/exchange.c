@@ -1,5 +1,5 @@
-/* Which calls does an exchange take in which state, and where do they lead? Beginning, ending,
- * looking. */
+/* An exchange: the calls that it takes in each state and where they lead, its beginning and its
+ * end. */
 #include "tred/exchange_internal.h"
 
 #include <assert.h>

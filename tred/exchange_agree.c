@@ -1,5 +1,5 @@
-/* Are these two IKE_SA_INIT messages ours and our peer's, and which keys follow from them? (RFC
- * 7296 1.2, 2.14) */
+/* Agree: whether these two IKE_SA_INIT messages are ours and our peer's, and the keys that
+ * follow from them (RFC 7296 1.2, 2.14). */
 #include "base/reason.h"
 #include "ikewire/message.h"
 #include "tred/exchange_internal.h"

@@ -1,4 +1,5 @@
-/* Which messages may be sealed and opened in which state? tred is no oracle for anything else. */
+/* Protect and Unprotect: the messages that may be sealed and opened in each state. tred is no
+ * oracle for anything else. */
 #include "base/reason.h"
 #include "ikewire/message.h"
 #include "tred/exchange_internal.h"

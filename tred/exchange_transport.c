@@ -1,4 +1,5 @@
-/* Through which local UDP port do IKE and ESP go once the peer is known? (RFC 7296 2.23) */
+/* OpenTransport: the local UDP port through which IKE and ESP go once the peer is known (RFC
+ * 7296 2.23). */
 #include "tred/exchange_internal.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* How do nonces and the DH secret become SK_* and the ESP keys? */
+/* Makes SK_* and the ESP keys of nonces and the DH secret (RFC 7296 2.13, 2.14, 2.17). */
 #include "tred/keyschedule.h"
 
 #include "crypto/hmac.h"

@@ -1,4 +1,4 @@
-/* How does this process keep its memory to itself? */
+/* Keeps this process's memory to itself. */
 #include "tred/process.h"
 #include "base/log.h"
 #include "base/memory.h"

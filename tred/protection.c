@@ -1,4 +1,5 @@
-/* Which sealed messages may go out and come in, in which order, and in how many pieces? */
+/* Sealed messages of one IKE SA: which may go out and come in, in which order, and in how many
+ * pieces. */
 #include "tred/protection.h"
 
 #include "tred/reassembly.h"

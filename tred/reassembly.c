@@ -1,4 +1,4 @@
-/* Which fragments of a message are there, and which do we take? */
+/* The fragments of a message that are there, and which are taken (RFC 7383 2.6). */
 #include "tred/reassembly.h"
 
 #include "base/cleanup.h"

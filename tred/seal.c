@@ -1,4 +1,5 @@
-/* How is a chain of payloads sealed into an SK or SKF payload, and opened again? */
+/* Seals a chain of payloads into an SK or SKF payload, and opens it again (RFC 7296 3.14, RFC
+ * 7383 2.5). */
 #include "tred/seal.h"
 
 #include "crypto/hmac.h"

@@ -1,4 +1,4 @@
-/* Does a traffic selector lie within what this device allows? */
+/* Whether traffic selectors lie within what this device allows. */
 #include "tred/selector_policy.h"
 
 #include "base/cleanup.h"
