@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 enum {
-    ORDER_SIZE_MAX = 4096, /* of a frame; the largest, an ADD_SA, is asserted in order.c */
+    ORDER_SIZE_MAX = 4096, /* of a frame; the largest, an ADD_SA, is asserted in order_encode.c */
     ORDER_FD = 3,          /* where tred-esp finds its end */
     DATAPLANE_SAS_MAX = 16,
     DATAPLANE_TRANSPORTS_MAX = 4,

@@ -1,4 +1,4 @@
-/* What anchorguard*.c and provisioning/nvdefine.c share, and nobody else. */
+/* What anchorguard*.c and provisioning/devicetpm.c share, and nobody else. */
 #pragma once
 
 #include "base/reason.h"

@@ -1,4 +1,4 @@
-/* What lastknowntime.c and provisioning/nvdefine.c share, and nobody else. */
+/* What lastknowntime.c and provisioning/devicetpm.c share, and nobody else. */
 #pragma once
 
 #include "base/reason.h"
