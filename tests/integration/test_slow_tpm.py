@@ -244,12 +244,16 @@ class WaitingCallTest(FaultyTpmTest):
         for caller in callers:
             for _ in range(100):
                 caller.send(TRED, TRED_PATH, MANAGER, "BeginExchange", "q", ike.ECP_256)
+        for caller in callers:
+            for _ in range(2):  # the first call of a connection waits for the bus to say whose it is
+                caller.get(TRED, TRED_PATH, MANAGER, "State")
         with self.assertRaises(BusError) as caught:
             self.hand().begin()
         self.assertEqual(caught.exception.name, "Busy")
         reload = self.reloading(self.as_user("root"))
         self.tpm.go_on()
         self.assertEqual(reload.result()[0], "development")
+
 
 class RefusedCallTest(FaultyTpmTest):
     def assert_costs_nothing(self, group, error):
