@@ -15,6 +15,7 @@ from lab.vendor import Vendor
 
 SECONDS_EACH = 0.1  # far above what a signature takes, so that only a stalled run is given up
 MEMORY_KEPT_MAX = 1024  # kB: what an allocator keeps for next time, whatever the count
+WARM_UP = 50
 KINDS = ("handles-transient", "handles-loaded-session", "handles-saved-session",
          "handles-persistent")
 
@@ -29,6 +30,11 @@ def resident(program):
     return int(memory.status(program.pid)["VmRSS"].split()[0])
 
 
+def sign(count):
+    client = Process("sign_many", [BIN / "sign_many", count], namespace=HENB, user="henb-ike")
+    return client.wait(30 + count * SECONDS_EACH), client
+
+
 def main():
     parser = argparse.ArgumentParser(
         description="Many signatures; fails if the TPM loses a handle, or tred keeps memory.")
@@ -41,10 +47,12 @@ def main():
     files = provision("ecdsa-p256", world.vendor_root, [world.operator_root], vendor, shared.TCTI)
     tred = Tred(files, tpm={"tcti": shared.TCTI}, log={"level": "warning"}).wait_for_name()
     tred.wait_for_state("ready")
-    before, memory_before = handles(shared), resident(tred)
+    before = handles(shared)
+    # tred gives back what its start needed, and takes some of that again with the first signatures.
+    warm, _ = sign(WARM_UP)
+    memory_before = resident(tred)
     started = time.monotonic()
-    client = Process("sign_many", [BIN / "sign_many", count], namespace=HENB, user="henb-ike")
-    status = client.wait(30 + count * SECONDS_EACH)
+    status, client = sign(count)
     seconds = time.monotonic() - started
     after = handles(shared)
     print(client.output().strip())
@@ -57,7 +65,7 @@ def main():
     for part in (tred, shared, world.field_tpm, bus):
         part.stop()
     kept = memory_after - memory_before
-    sys.exit(0 if status == 0 and before == after and kept <= MEMORY_KEPT_MAX else 1)
+    sys.exit(0 if warm == status == 0 and before == after and kept <= MEMORY_KEPT_MAX else 1)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,9 @@ static void the_octets_of_a_private_key_do_not_outlive_its_reading(void **state)
     assert_false(free_watch_end());
     /* The watch sees what is not wiped. */
     free_watch_begin((Bytes){(const uint8_t *)marker, strlen(marker)});
-    free(strdup(marker));
+    char *copy = strdup(marker);
+    assert_non_null(copy); /* which keeps a compiler from leaving both calls out */
+    free(copy);
     assert_true(free_watch_end());
     (void)unlink(path);
 }
