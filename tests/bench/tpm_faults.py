@@ -105,8 +105,8 @@ def slow(world, delay):
 
 def main():
     parser = argparse.ArgumentParser(description="Every TPM command spoiled in turn; a slow TPM.")
-    parser.add_argument("--kinds", default=",".join(KINDS), help="of faults, by comma; or none")
-    parser.add_argument("--delays", default="2,20", help="seconds, by comma; or none")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="of faults, by comma; may be empty")
+    parser.add_argument("--delays", default="2,20", help="seconds, by comma; may be empty")
     options = parser.parse_args()
     world, bus = World(), Bus()
     failed = sum(spoil_all(world, kind) for kind in filter(None, options.kinds.split(",")))
