@@ -52,9 +52,10 @@ static const char *problem(const IkePayloads *payloads, AuthResponse *response)
     const IkePayload *idr = ike_payloads_find(payloads, IKE_PAYLOAD_IDR);
     const IkePayload *auth = ike_payloads_find(payloads, IKE_PAYLOAD_AUTH);
 
-    if (ike_payloads_find(payloads, IKE_PAYLOAD_EAP)) /* RFC 7296 2.16: it goes on with that */
+    if (ike_payloads_find(payloads, IKE_PAYLOAD_EAP)) { /* RFC 7296 2.16: it goes on with that */
         return "an EAP payload, as it wants EAP beside our certificate, which is all that a HeNB "
                "authenticates by: configure it so";
+    }
 
     if (!idr || ike_id_decode(idr->body, &response->idr) != 0)
         return "no IDr that can be read: see its log";

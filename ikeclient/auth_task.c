@@ -211,9 +211,10 @@ static void log_skipped(const IkePayloads *payloads, const AuthResponse *respons
                                   parts[i].count, parts[i].what);
         }
     }
-    if (n > 0)
+    if (n > 0) {
         log_notice("passed over in the SeGW's IKE_AUTH response, as beyond what is needed: %s",
                    list);
+    }
 }
 
 /* The SeGW has turned us down, so that it has no IKE SA that it would take a Delete for. */

@@ -284,9 +284,10 @@ static bool is_from_peer(IkeSa *sa, const Endpoint *sender)
     char text[ENDPOINT_TEXT_SIZE];
 
     if (bytes_equal(endpoint_address(sender), endpoint_address(remote))) {
-        if (endpoint_port(sender) != endpoint_port(remote))
+        if (endpoint_port(sender) != endpoint_port(remote)) {
             log_info("the SeGW answers from %s, and not from the port that it was asked at",
                      endpoint_text(sender, text));
+        }
         return true;
     }
     ike_sa_drop(sa, "an answer to IKE_SA_INIT from another address");

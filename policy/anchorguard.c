@@ -329,9 +329,10 @@ static int write_in(Tpm *tpm, NvIndex *index, const GuardWrite *plan, TpmSession
             : policy_nv(tpm, index, session, plan->record->version, reason);
     if (r == 0)
         r = policy_cp_hash(tpm, session, plan->cp_hash, reason);
-    if (r == 0)
+    if (r == 0) {
         r = policy_authorize(tpm, plan->operator_key, session, &plan->policy, &plan->ticket,
                              reason);
+    }
     if (r < 0)
         return r;
     anchor_record_encode(plan->record, octets);

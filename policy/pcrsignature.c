@@ -110,9 +110,10 @@ static int entries_take(Bytes text, const char *name, PcrSignatures *ret, Reason
         } else {
             flaw = entry_take(line, &ret->entries[ret->count]);
         }
-        if (flaw)
+        if (flaw) {
             return reason_set(reason, -EINVAL, "%.200s, line %zu: %s; " INSTALL_AGAIN, name, number,
                               flaw);
+        }
         ret->count++;
     }
     return 0;

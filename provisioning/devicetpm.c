@@ -249,11 +249,12 @@ static int trial_remove(Tpm *tpm, const TPMS_NV_PUBLIC *trial, Reason *reason)
 
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    if (index.public.dataSize != trial->dataSize || index.public.attributes != trial->attributes)
+    if (index.public.dataSize != trial->dataSize || index.public.attributes != trial->attributes) {
         return reason_set(reason, -EEXIST,
                           "the NV index 0x%08x is there, and is not ours; remove it with "
                           "'tpm2_nvundefine 0x%08x'",
                           trial->nvIndex, trial->nvIndex);
+    }
     return nv_undefine(tpm, trial->nvIndex, reason);
 }
 

@@ -142,9 +142,10 @@ static int csr_check(const ProofRequest *request, Reason *reason)
 
 static int names_check(const ProofRequest *request, Reason *reason)
 {
-    if (!fqdn_is_valid(request->fqdn, strlen(request->fqdn)))
+    if (!fqdn_is_valid(request->fqdn, strlen(request->fqdn))) {
         return reason_set(reason, -EKEYREJECTED, "the request's name '%.100s' is not an FQDN",
                           request->fqdn);
+    }
     if (!proof_serial_is_valid(request->serial)) {
         return reason_set(reason, -EKEYREJECTED,
                           "the request's serial number is too long, or has a character that a "
@@ -172,9 +173,10 @@ static int request_judge(const ProofRequest *request, const ProofRules *rules, R
     if (r < 0)
         return r;
     flaw = device_public_flaw(&request->device_public, rules->policy);
-    if (flaw)
+    if (flaw) {
         return reason_set(reason, -EKEYREJECTED,
                           "the device key %s; the device must make a new key", flaw);
+    }
     return csr_check(request, reason);
 }
 

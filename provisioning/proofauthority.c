@@ -63,9 +63,10 @@ static int request_read(const char *path, ProofRequest **ret)
     if (r < 0)
         return r;
     r = proof_request_decode((Bytes){text, size}, ret, &reason);
-    if (r < 0)
+    if (r < 0) {
         complain("%s: %s; have the device make it again with 'tre-provision request'", path,
                  reason.text);
+    }
     return r;
 }
 

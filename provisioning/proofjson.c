@@ -57,9 +57,10 @@ static int message_begin(Bytes text, const char *type, Message *ret)
     r = message_string(ret, "type", &found);
     if (r < 0)
         return r;
-    if (strcmp(found, type) != 0)
+    if (strcmp(found, type) != 0) {
         return reason_set(ret->reason, -EINVAL, "it is a '%.60s', where a '%s' is needed", found,
                           type);
+    }
     if (!json_object_object_get_ex(ret->root, "version", &version) ||
         !json_object_is_type(version, json_type_int) ||
         json_object_get_int64(version) != PROOF_JSON_VERSION)
@@ -99,9 +100,10 @@ static int message_digest(Message *message, const char *name, ProofDigest *ret)
 
     if (r < 0)
         return r;
-    if (hex_decode(text, ret->octets, sizeof(ret->octets)) < 0)
+    if (hex_decode(text, ret->octets, sizeof(ret->octets)) < 0) {
         return reason_set(message->reason, -EINVAL, "\"%s\" is not a SHA-256 digest in hexadecimal",
                           name);
+    }
     return 0;
 }
 
@@ -259,9 +261,10 @@ static int message_secret(Message *message, Secret **ret)
     int r;
 
     r = message_octets(message, "secret", octets, sizeof(octets), &size);
-    if (r == 0 && size != sizeof(octets))
+    if (r == 0 && size != sizeof(octets)) {
         r = reason_set(message->reason, -EINVAL, "\"secret\" is not %zu octets in base64",
                        sizeof(octets));
+    }
     if (r == 0)
         r = secret_new(size, ret);
     if (r == 0)

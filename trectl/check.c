@@ -181,10 +181,11 @@ static void crls_check(IdentityCheck *check, Verifier *verifier)
         return;
     if (crl_files_read(check->config->crl_directory, &none, true, 0, &files, &problem) < 0)
         reason_set(&problem, 0, "%s", strerror(ENOMEM));
-    if (problem.text[0] != '\0')
+    if (problem.text[0] != '\0') {
         findings_add(&check->findings, FINDING_PROBLEM, "CRLs", "%s", problem.text);
-    else
+    } else {
         crls_try(check, verifier, &files);
+    }
     crl_files_deinit(&files);
 }
 

@@ -37,9 +37,10 @@ void check_peer_usage(void)
 
 static int list_add(const char **list, size_t *count, const char *value, Reason *reason)
 {
-    if (*count == CHECK_PEER_FILES_MAX)
+    if (*count == CHECK_PEER_FILES_MAX) {
         return reason_set(reason, -EINVAL,
                           "too many files; put several into one, beginning with %s", value);
+    }
     list[(*count)++] = value;
     return 0;
 }

@@ -248,7 +248,7 @@ static int method_fork(sd_bus_message *call, void *userdata, sd_bus_error *error
     if (r < 0)
         return r;
     r = fork_for(held->caller, held->exchange, &fork, error);
-    if (r < 0)
+    if (r != 0)
         return r;
     log_info("Exchange %" PRIu64 ": a fork of exchange %" PRIu64
              ", for another response to its IKE_SA_INIT request",

@@ -113,9 +113,9 @@ const CrlFile *crl_files_flawed(const CrlFiles *files)
 
 static CrlMark mark_of(const struct stat *status)
 {
-    struct timespec now;
+    struct timespec now = {0};
 
-    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* 1970, should it fail: then nothing is settled */
     return (CrlMark){
         .device = status->st_dev,
         .inode = status->st_ino,

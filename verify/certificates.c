@@ -144,10 +144,11 @@ int certificates_decode(Bytes bytes, const char *name, STACK_OF(X509) **ret, Rea
     }
     if (r < 0)
         return r;
-    if (sk_X509_num(certificates) == 0)
+    if (sk_X509_num(certificates) == 0) {
         return reason_set(reason, -EINVAL,
                           "%.200s holds no certificate, neither as PEM nor as DER%s", name,
                           pem_hint(bytes, NULL));
+    }
     *ret = steal_pointer(certificates);
     return 0;
 }

@@ -263,7 +263,8 @@ int peer_check_validity(PeerCase *peer, PeerCheck *check)
 /* OpenSSL tells of both with one verdict. */
 static bool lacks_key_cert_sign(const X509 *certificate)
 {
-    X509 *ca = (X509 *)(uintptr_t)certificate; /* OpenSSL's accessors take no const */
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): OpenSSL's accessors take no const */
+    X509 *ca = (X509 *)(uintptr_t)certificate;
 
     return X509_get_extension_flags(ca) & EXFLAG_CA && !(X509_get_key_usage(ca) & KU_KEY_CERT_SIGN);
 }

@@ -25,12 +25,13 @@ static size_t indent_of(Bytes line)
     for (;;) {
         const Bytes rest = bytes_slice(line, size, line.size);
 
-        if (begins_with(rest, UTF8_MARK, sizeof(UTF8_MARK)))
+        if (begins_with(rest, UTF8_MARK, sizeof(UTF8_MARK))) {
             size += sizeof(UTF8_MARK);
-        else if (rest.size > 0 && (rest.data[0] == ' ' || rest.data[0] == '\t'))
+        } else if (rest.size > 0 && (rest.data[0] == ' ' || rest.data[0] == '\t')) {
             size++;
-        else
+        } else {
             return size;
+        }
     }
 }
 
