@@ -10,6 +10,7 @@
 #include "tred/deadline.h"
 #include "tred/key_care.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -248,8 +249,9 @@ static int method_fork(sd_bus_message *call, void *userdata, sd_bus_error *error
     if (r < 0)
         return r;
     r = fork_for(held->caller, held->exchange, &fork, error);
-    if (r != 0)
+    if (r < 0)
         return r;
+    assert(fork);
     log_info("Exchange %" PRIu64 ": a fork of exchange %" PRIu64
              ", for another response to its IKE_SA_INIT request",
              fork->number, held->number);

@@ -211,7 +211,7 @@ static int descriptor_add(const Look *look, const char *path, int fd, const stru
 {
     _cleanup_(free_bytesp) uint8_t *data = NULL;
     CrlMark mark = mark_of(before), after_mark;
-    struct stat after;
+    struct stat after = {0};
     size_t size = 0;
     int r = file_read_descriptor(fd, CRL_FILE_OCTETS_MAX, &data, &size);
 
