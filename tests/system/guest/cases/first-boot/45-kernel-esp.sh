@@ -61,26 +61,33 @@ for esp_proposals in aes256gcm16-esn aes128-sha256-esn aes256-sha256-esn chacha2
 done
 esp_proposals=aes128gcm16-esn
 
-# renewed HARD PROBES LOSS: while PROBES go through it a Child SA reaches a lifetime, tred says so, and
-# ikeclient brings up the next one.
+# renewed HARD: while packets go through it a Child SA reaches a lifetime, tred says so, and ikeclient brings up the next one.
 renewed() {
-    local first monitor seen
+    local first monitor
     first=$(child_property SpiIn)
-    seen=$(mktemp)
     busctl monitor --match "type='signal',member='LifetimeReached'" > "$seen" 2>&1 &
     monitor=$!
     eventually 10 grep -q "^Monitoring" "$seen"
-    ping -q -c "$2" -i 0.1 -W $patience -s 1000 "$core_ipv4" > "$seen.ping"
+    ping -q -c 30 -i 0.1 -W $patience -s 1000 "$core_ipv4" > "$seen.ping"
     eventually 60 core_answers
     kill $monitor
-    grep "BOOLEAN $1" "$seen" && refused child_shows SpiIn "$first" && grep " $3% packet loss" "$seen.ping" ||
-        { cat "$seen" "$seen.ping" && false; }
+    grep "BOOLEAN $1" "$seen" && refused child_shows SpiIn "$first" || { cat "$seen" "$seen.ping" && false; }
 }
+
+# lost_at_most_one_each: the old Child SA stays until the next is up. But the SeGW uses the next one from its IKE_AUTH
+# response on (RFC 7296 1.2), and what it sends before that is verified here is lost: at this rate one packet each time.
+lost_at_most_one_each() {
+    local received
+    received=$(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$seen.ping")
+    ((30 - received <= $(grep -c "BOOLEAN false" "$seen"))) || { cat "$seen" "$seen.ping" && false; }
+}
+seen=$(mktemp)
 for unit in "bytes = 10000" "seconds = 2"; do
     product_configure auto "$segw_direct" "soft-lifetime-$unit"
     check "a tunnel has soft-lifetime-$unit" tunnel_up
-    check "tred reports it, the tunnel is renewed, and no packet is lost" renewed false 30 0
+    check "tred reports it, and the tunnel is renewed" renewed false
+    check "with that at most one packet is lost each time" lost_at_most_one_each
     product_configure auto "$segw_direct" "hard-lifetime-$unit"
     check "a tunnel has hard-lifetime-$unit" tunnel_up
-    check "tred reports it, and the tunnel comes up anew" renewed true 30 "[0-9.]*"
+    check "tred reports it, and the tunnel comes up anew" renewed true
 done
