@@ -106,18 +106,23 @@ static void finish_adding(PlaneSa *sa)
         added(0, "", sa->userdata);
 }
 
+/* The SA that an order was for, if it was carried out and the SA is still there. One whose order
+ * was refused is taken away. */
+static PlaneSa *sa_of_done(DataPlane *plane, const Answer *answer, uint64_t cookie)
+{
+    PlaneSa *sa = plane_sa_of_cookie(plane, cookie);
+    if (!sa || answer->error >= 0)
+        return sa;
+    take_away(plane, sa, answer->error, answer->reason.text);
+    return NULL;
+}
+
 static void handle_tun_open(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
 {
     (void)fd;
-    DataPlane *plane = userdata;
-    PlaneSa *sa = plane_sa_of_cookie(plane, cookie);
-    if (!sa)
-        return;
-    if (answer->error < 0) {
-        take_away(plane, sa, answer->error, answer->reason.text);
-    } else {
+    PlaneSa *sa = sa_of_done(userdata, answer, cookie);
+    if (sa)
         finish_adding(sa);
-    }
 }
 
 /* The TUN of an interface that tred-net has just made; the one before, if any, is gone. */
@@ -140,11 +145,10 @@ static void handle_net_added(const Answer *answer, int *fd, uint64_t cookie, voi
     PlaneSa *sa = plane_sa_of_cookie(plane, cookie);
     if (plane->mode == DATAPLANE_USER && *fd >= 0)
         hand_tun_on(plane, *fd, sa ? sa->deadline : order_link_deadline(), cookie);
+    sa = sa_of_done(plane, answer, cookie);
     if (!sa)
         return;
-    if (answer->error < 0) {
-        take_away(plane, sa, answer->error, answer->reason.text);
-    } else if (plane->mode == DATAPLANE_USER && !plane->tun_open) {
+    if (plane->mode == DATAPLANE_USER && !plane->tun_open) {
         order_link_give_up(plane->net, "tred-net made an interface and kept it");
     } else if (*fd < 0) {
         finish_adding(sa);
@@ -175,15 +179,9 @@ static void give_to_net(DataPlane *plane, PlaneSa *sa)
 static void handle_esp_added(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
 {
     (void)fd;
-    DataPlane *plane = userdata;
-    PlaneSa *sa = plane_sa_of_cookie(plane, cookie);
-    if (!sa)
-        return;
-    if (answer->error < 0) {
-        take_away(plane, sa, answer->error, answer->reason.text);
-        return;
-    }
-    give_to_net(plane, sa);
+    PlaneSa *sa = sa_of_done(userdata, answer, cookie);
+    if (sa)
+        give_to_net(userdata, sa);
 }
 
 static int set_gro(const Transport *transport, int joined)

@@ -117,7 +117,7 @@ static bool may_have_overtaken(sd_bus_message *m)
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     Pending *place = userdata;
-    Pending pending = *place;
+    const Pending pending = *place;
     Reason reason;
     TreReply reply;
     (void)unused;
@@ -126,15 +126,14 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         await_signals(place, m);
         return 0;
     }
-    sd_bus_slot_unref(pending.slot);
     tre_message_read(m, pending.method, &reason, &reply);
     if (is_loading(&reply)) {
-        place->slot = NULL;
+        place->slot = sd_bus_slot_unref(place->slot);
         return 0;
     }
     if (pending.method == TRE_DESCRIBE && reply.outcome == TRE_DONE && !pending.tre->description)
         pending.tre->description = sd_bus_message_ref(m);
-    *place = (Pending){0};
+    place_free(place);
     pending.handler(pending.userdata, &reply);
     return 0;
 }

@@ -126,5 +126,5 @@ bool user_has_time(User *user)
 void user_time_end(User *user, uint64_t begun)
 {
     user_settle(user);
-    user->spent += user_time_begin() - begun;
+    user->spent += user->spent_at - begun;
 }

@@ -26,6 +26,15 @@ static void next_fail(Verifier *verifier, const Reason *reason)
     }
 }
 
+/* The same for CRLs, where none was ever in force: a list that can't be read may be the one that
+ * revokes. */
+static void next_fail_for_crls(Verifier *verifier, const Reason *problem)
+{
+    verifier_process_free(steal_pointer(verifier->next));
+    crls_in_force_set_problem(verifier->crls, problem);
+    verifier_waiting_fail(verifier, problem->text);
+}
+
 /* What is wrong with the CRLs as `files` has them, beside what could not be read. */
 void verifier_problem_tell(Verifier *verifier, const CrlFiles *files, const Reason *problem)
 {
@@ -115,10 +124,7 @@ void verifier_next_begin(Verifier *verifier, const CrlFiles *files, const Reason
 
     assert(verifier->next);
     if (problem->text[0] != '\0' && !verifier->crls->is_complete) {
-        /* A list that can't be read may be the one that revokes. */
-        crls_in_force_set_problem(verifier->crls, problem);
-        verifier_process_free(steal_pointer(verifier->next));
-        verifier_waiting_fail(verifier, problem->text);
+        next_fail_for_crls(verifier, problem);
         return;
     }
     verifier->read_problem = *problem;
@@ -190,9 +196,7 @@ static void crl_refused(Verifier *verifier, const Reason *reason)
         crl_leave_out(verifier, reason, 0);
         next_step(verifier);
     } else if (!verifier->crls->is_complete) {
-        verifier_process_free(steal_pointer(verifier->next));
-        crls_in_force_set_problem(verifier->crls, reason);
-        verifier_waiting_fail(verifier, reason->text);
+        next_fail_for_crls(verifier, reason);
     } else {
         next_fail(verifier, reason);
     }
