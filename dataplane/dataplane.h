@@ -25,11 +25,12 @@ typedef struct DataPlaneCallbacks {
 
 typedef struct DataPlaneOptions {
     DataPlaneMode mode;
-    const char *interface;   /* at most 15 characters: "segw0" */
-    const char *net_socket;  /* where tred-net listens */
-    const char *net_program; /* or tred-net's path, to start one of one's own; else NULL */
-    const char *esp_program; /* absolute path of tred-esp */
-    sd_event *event;         /* may be NULL for DATAPLANE_NONE */
+    const char *interface;       /* at most 15 characters: "segw0" */
+    const char *net_socket;      /* where tred-net listens */
+    const char *net_program;     /* or tred-net's path, to start one of one's own; else NULL */
+    const char *esp_program;     /* absolute path of tred-esp */
+    const ProtectOrder *protect; /* `interface` is filled in; NULL: whatever rules there are stay */
+    sd_event *event;             /* may be NULL for DATAPLANE_NONE */
     DataPlaneCallbacks callbacks;
 } DataPlaneOptions;
 
@@ -48,6 +49,10 @@ int dataplane_await(DataPlane *plane, Reason *reason);
  * -ECANCELED. */
 void dataplane_close(DataPlane *plane);
 DEFINE_POINTER_CLEANUP(DataPlane, dataplane_close);
+
+/* Says that no traffic is to be protected any more, as this process is stopped and not restarted.
+ * Without it, dataplane_close() leaves the rules of `protect` in force. */
+void dataplane_unprotect(DataPlane *plane);
 
 /* "kernel", "user" or "none": what it was opened as, and is opened as again. */
 const char *dataplane_name(const DataPlane *plane);
@@ -78,11 +83,15 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *trans
  * it. Nothing of it can be told from here on. Returns 0 or -ENOENT. */
 int dataplane_remove_sa(DataPlane *plane, uint32_t spi_in);
 
-/* Asks what all SAs have counted; `counted` is called once, or not at all if the plane is lost or
- * closed before. Returns 0, or -ENOTCONN, or -EBUSY if it was asked and has not answered yet. */
+/* Asks what all SAs, and the rules that protect the tunnel, have counted; `counted` is called once,
+ * or not at all if the plane is lost or closed before. Returns 0, or -ENOTCONN, or -EBUSY if it was
+ * asked and has not answered yet. */
 typedef void (*DataPlaneCounted)(void *userdata);
 int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata);
 
 /* What was counted then. Returns 0 or -ENOENT. */
 int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret);
 void dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret);
+
+/* Likewise, over all tunnels since the rules were first put in force. */
+void dataplane_protection_counters(const DataPlane *plane, ProtectionCounters *ret);

@@ -66,6 +66,28 @@ typedef struct DataPlaneCounters {
     uint64_t delivery_failures; /* towards the interface */
 } DataPlaneCounters;
 
+/* What becomes of packets that belong into the tunnel and find none (tred.conf(5)). */
+typedef enum ProtectMode {
+    PROTECT_NO,
+    PROTECT_YES,    /* local networks are no part of a family that is protected as a whole; DNS and
+                       NTP pass */
+    PROTECT_STRICT, /* without these exceptions */
+    PROTECT_MODES
+} ProtectMode;
+
+/* ORDER_PROTECT. The rules that it makes outlast the connection, and tred-net. */
+typedef struct ProtectOrder {
+    ProtectMode mode;
+    char interface[IFNAMSIZ]; /* of the tunnel */
+    IkeTs networks;           /* no packet to these leaves but by the interface */
+    IkeTs except;             /* but to these */
+} ProtectOrder;
+
+typedef struct ProtectionCounters {
+    uint64_t dropped_in;  /* to an inner address, but not from the tunnel */
+    uint64_t dropped_out; /* to a protected network or from an inner address, past the tunnel */
+} ProtectionCounters;
+
 typedef enum OrderType {
     ORDER_OPEN = 1,       /* tred-net: mode and interface; clears what an earlier one left */
     ORDER_OPEN_TUN,       /* tred-esp, with the TUN's descriptor */
@@ -76,6 +98,9 @@ typedef enum OrderType {
     ORDER_REMOVE_SA,       /* both */
     ORDER_SA_COUNTERS,     /* whoever has the SA's keys */
     ORDER_PLANE_COUNTERS,  /* tred-esp */
+    ORDER_PROTECT,         /* tred-net, before ORDER_OPEN */
+    ORDER_UNPROTECT,       /* tred-net: tred is stopped, and nothing is protected any more */
+    ORDER_PROTECTION_COUNTERS, /* tred-net */
     ORDER_TYPES
 } OrderType;
 
@@ -106,6 +131,7 @@ typedef struct Order {
     uint32_t number;          /* of the connection's orders; the answer bears it, too */
     uint32_t id;              /* transport or spi_in, where the type has one */
     SaOrder *sa;              /* ORDER_ADD_SA */
+    ProtectOrder *protect;    /* ORDER_PROTECT */
     DataPlaneMode mode;       /* ORDER_OPEN: never DATAPLANE_NONE */
     char interface[IFNAMSIZ]; /* ORDER_OPEN */
 } Order;
@@ -145,6 +171,7 @@ typedef struct Answer {
     DataPlaneMode mode; /* ORDER_OPEN: _KERNEL or _USER, what it has become */
     SaCounters sa;
     DataPlaneCounters plane;
+    ProtectionCounters protection;
 } Answer;
 
 /* What a helper sends: an answer, or (type of the answer being 0) an event. */

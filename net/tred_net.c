@@ -9,7 +9,9 @@
 #include "base/reason.h"
 #include "base/sandbox.h"
 #include "base/standard.h"
+#include "net/listener.h"
 #include "net/plane.h"
+#include "net/protect.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -20,34 +22,45 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <time.h>
 
 typedef struct Options {
     const char *socket; /* NULL: systemd hands one over */
     bool connected;     /* descriptor 3 is a connection */
+    bool unprotect;
     const char *user;
+    const char *ike_user;
 } Options;
 
 typedef struct Server {
     uid_t user;       /* whom it serves */
+    uid_t ike_user;   /* whose packets pass its rules; -1: there is no such user */
     const char *path; /* of a socket that it made itself */
     int listener;     /* -1 where a connection was handed over */
     int connection;   /* -1 while nobody is connected */
     int signals;
-    int watchdog_ms; /* -1: nobody waits for a sign of life */
-    Secret *message; /* orders may bring keys */
-    NetPlane *plane; /* from ORDER_OPEN until the connection's end */
+    int watchdog_ms;        /* -1: nobody waits for a sign of life */
+    Secret *message;        /* orders may bring keys */
+    NetPlane *plane;        /* from ORDER_OPEN until the connection's end */
+    Protection *protection; /* from ORDER_PROTECT until then; its rules stay */
+    uint64_t unprotect_at;  /* CLOCK_MONOTONIC, in ms: nobody wants the rules any more; 0: never */
 } Server;
 
+/* tred that is started again within this time finds the rules of the one that was stopped. */
+enum { UNPROTECT_AFTER_MS = 5000 };
+
 static const char usage[] =
-    "Usage: tred-net [--socket PATH | --connected] [--user NAME]\n"
+    "Usage: tred-net [--socket PATH | --connected] [--user NAME] [--ike-user NAME]\n"
+    "       tred-net --unprotect\n"
     "Sets up the tunnel's interface, addresses, routes and the kernel's ESP for tred.\n"
     "systemd starts it by its socket, tred-net.socket. See tred-net(8).\n"
     "\n"
     "      --socket PATH  make this socket and listen there\n"
     "      --connected    serve the connection that is descriptor 3, of this user, and no other\n"
     "      --user NAME    whom to serve (default tred)\n"
+    "      --ike-user NAME\n"
+    "                     whose packets may leave past the tunnel, too (default henb-ike)\n"
+    "      --unprotect    take away the rules by which nothing leaves past the tunnel, and exit\n"
     "      --version      print the version and exit\n"
     "  -h, --help         print this and exit\n";
 
@@ -85,7 +98,8 @@ static int read_options(int argc, char **argv, Options *ret)
 {
     static const struct option options[] = {
         {"socket", required_argument, NULL, 's'}, {"connected", no_argument, NULL, 'c'},
-        {"user", required_argument, NULL, 'u'},   {"version", no_argument, NULL, 'v'},
+        {"user", required_argument, NULL, 'u'},   {"ike-user", required_argument, NULL, 'i'},
+        {"unprotect", no_argument, NULL, 'n'},    {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},         {},
     };
     int option;
@@ -100,45 +114,17 @@ static int read_options(int argc, char **argv, Options *ret)
         case 'u':
             ret->user = optarg;
             break;
+        case 'i':
+            ret->ike_user = optarg;
+            break;
+        case 'n':
+            ret->unprotect = true;
+            break;
         default:
             return commandline_other(&command_line, option);
         }
     }
     return commandline_end(&command_line, argc, argv);
-}
-
-/* One that nobody listens at was left behind. Whoever serves it takes this for a connection that
- * came and went. */
-static bool is_served(const struct sockaddr_un *address)
-{
-    _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
-}
-
-/* Everybody may connect to it: who may go on is asked at each connection, where there is no systemd
- * to give the socket away. */
-static int listen_at(const char *path, int *ret)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    if (is_served(&address))
-        return -EADDRINUSE;
-    if (unlink(path) < 0 && errno != ENOENT)
-        return -errno;
-    mode_t before = umask(S_IXUSR | S_IXGRP | S_IXOTH);
-    int r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-    (void)umask(before);
-    if (r < 0)
-        return r;
-    if (listen(fd, SOMAXCONN) < 0)
-        return -errno;
-    *ret = steal_fd(&fd);
-    return 0;
 }
 
 static int open_socket(Server *server, const Options *options)
@@ -147,7 +133,7 @@ static int open_socket(Server *server, const Options *options)
     if (options->connected) {
         server->connection = MANAGER_LISTEN_FIRST;
     } else if (options->socket) {
-        r = listen_at(options->socket, &server->listener);
+        r = listener_open(options->socket, &server->listener);
         if (r < 0) {
             log_error("The socket %s can't be made: %s", options->socket, strerror(-r));
         } else {
@@ -187,6 +173,16 @@ static int find_user(const char *name, uid_t *ret)
     return 0;
 }
 
+/* A host without an IKE client has none. */
+static uid_t ike_user_of(const char *name)
+{
+    const struct passwd *user = getpwnam(name);
+    if (!user)
+        log_warning("There is no user %s, so no IKE client's packets pass while there is no tunnel",
+                    name);
+    return user ? user->pw_uid : (uid_t)-1;
+}
+
 static int server_init(Server *server, const Options *options)
 {
     server->watchdog_ms = -1;
@@ -196,6 +192,7 @@ static int server_init(Server *server, const Options *options)
     server->user = getuid();
     if (r >= 0 && !options->connected)
         r = find_user(options->user, &server->user);
+    server->ike_user = options->connected ? (uid_t)-1 : ike_user_of(options->ike_user);
     if (r >= 0)
         r = open_socket(server, options);
     if (r >= 0)
@@ -218,18 +215,45 @@ static int server_init(Server *server, const Options *options)
     return r;
 }
 
-/* All that the connection made goes with it. */
+/* All that the connection made goes with it, but for the rules: whoever has crashed comes back. */
 static void disconnect(Server *server)
 {
     if (server->plane)
         net_plane_close(steal_pointer(server->plane));
+    protection_free(steal_pointer(server->protection));
     close_fdp(&server->connection);
     server->connection = -1;
+}
+
+static int unprotect(void)
+{
+    int r = protection_remove();
+    if (r < 0)
+        log_error("The rules that protect the tunnel can't be deleted: %s", strerror(-r));
+    return r;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void unprotect_when_due(Server *server)
+{
+    if (server->unprotect_at == 0 || now_ms() < server->unprotect_at)
+        return;
+    server->unprotect_at = 0;
+    (void)unprotect();
 }
 
 static void server_deinit(Server *server)
 {
     disconnect(server);
+    /* Stopped after tred was: nobody is left to take them away later. */
+    if (server->unprotect_at != 0)
+        (void)unprotect();
     close_fdp(&server->listener);
     close_fdp(&server->signals);
     if (server->path)
@@ -237,31 +261,22 @@ static void server_deinit(Server *server)
     secret_free(server->message);
 }
 
-/* SO_PEERCRED: who connected, as the kernel noted it. */
-static bool is_for(int connection, uid_t user)
-{
-    struct ucred peer;
-    socklen_t size = sizeof(peer);
-    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-        return false;
-    if (peer.uid != user)
-        log_warning("User %u connected and is refused: this is for user %u", peer.uid, user);
-    return peer.uid == user;
-}
-
 static void accept_connection(Server *server)
 {
     _cleanup_(close_fdp) int fd =
         accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0 && is_for(fd, server->user))
+    if (fd >= 0 && listener_is_for(fd, server->user))
         server->connection = steal_fd(&fd);
 }
 
+/* Whoever has left may have left orders, such as its last one: they are read to the end. */
 static int send_report(const Server *server, const Writer *writer, int fd)
 {
     Bytes message;
     int r = writer_finish(writer, &message);
-    return r < 0 ? r : helper_send(server->connection, message, fd);
+    if (r >= 0)
+        r = helper_send(server->connection, message, fd);
+    return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }
 
 static int open_plane(Server *server, const Order *order, Reason *reason)
@@ -274,18 +289,66 @@ static int open_plane(Server *server, const Order *order, Reason *reason)
     return r;
 }
 
+static int protect(Server *server, const ProtectOrder *order, Reason *reason)
+{
+    const uid_t users[] = {server->user, server->ike_user};
+    if (server->protection)
+        return reason_set(reason, -EEXIST, "The tunnel is protected already");
+    int r = protection_open(order, users, &server->protection, reason);
+    if (r == -EPERM)
+        net_plane_fail_network(reason, r, "");
+    if (r < 0) {
+        log_warning("%s", reason->text);
+        return r;
+    }
+    server->unprotect_at = 0;
+    return 0;
+}
+
+/* An SA's ESP may pass before there is any. */
+static void carry_out_in_plane(Server *server, const Order *order, int esp_fd, Answer *ret,
+                               int *ret_tun)
+{
+    Protection *protection = server->protection;
+    *ret = (Answer){.type = order->type, .number = order->number};
+    if (order->type == ORDER_ADD_SA && protection)
+        ret->error = protection_add_sa(protection, order->sa, &ret->reason);
+    if (ret->error < 0)
+        return;
+    net_plane_carry_out(server->plane, order, esp_fd, ret, ret_tun);
+    if (order->type == ORDER_ADD_SA && ret->error < 0 && protection)
+        protection_remove_sa(protection, order->sa->spi_in);
+    if (order->type == ORDER_REMOVE_SA && protection)
+        protection_remove_sa(protection, order->id);
+}
+
 static void carry_out(Server *server, const Order *order, int esp_fd, Answer *ret, int *ret_tun)
 {
-    if (order->type != ORDER_OPEN && server->plane) {
-        net_plane_carry_out(server->plane, order, esp_fd, ret, ret_tun);
-        return;
+    *ret = (Answer){.type = order->type, .number = order->number};
+    switch (order->type) {
+    case ORDER_PROTECT:
+        ret->error = protect(server, order->protect, &ret->reason);
+        break;
+    case ORDER_UNPROTECT:
+        protection_free(steal_pointer(server->protection));
+        server->unprotect_at = now_ms() + UNPROTECT_AFTER_MS;
+        break;
+    case ORDER_PROTECTION_COUNTERS:
+        if (server->protection)
+            ret->error = protection_counters(server->protection, &ret->protection);
+        break;
+    case ORDER_OPEN:
+        ret->error = open_plane(server, order, &ret->reason);
+        if (ret->error >= 0)
+            ret->mode = server->plane->backend->mode;
+        break;
+    default:
+        if (server->plane) {
+            carry_out_in_plane(server, order, esp_fd, ret, ret_tun);
+        } else {
+            ret->error = -ENOTCONN;
+        }
     }
-    *ret = (Answer){.type = order->type, .number = order->number, .error = -ENOTCONN};
-    if (order->type != ORDER_OPEN)
-        return;
-    ret->error = open_plane(server, order, &ret->reason);
-    if (ret->error >= 0)
-        ret->mode = server->plane->backend->mode;
 }
 
 static int receive_order(Server *server, Order *ret, int *ret_fd)
@@ -335,33 +398,45 @@ static int report_events(const Server *server)
     return 0;
 }
 
-/* `polled` is the connection, and behind it what the plane watches. */
-static void serve(Server *server, const struct pollfd *polled, size_t n_polled)
+/* `polled` is the connection, and behind it what the plane and the protection watch. */
+static void serve(Server *server, const struct pollfd *polled, size_t n_plane, size_t n_protection)
 {
     if (server->plane)
-        net_plane_watch(server->plane, polled + 1, n_polled - 1);
+        net_plane_watch(server->plane, polled + 1, n_plane);
+    if (server->protection)
+        protection_watch(server->protection, polled + 1 + n_plane, n_protection);
     int r = polled[0].revents != 0 ? handle_order(server) : 0;
     if (r >= 0)
         r = report_events(server);
     /* tred leaves as it likes, with answers on their way or not. */
-    if (r < 0 && r != -ENOTCONN && r != -EPIPE && r != -ECONNRESET)
+    if (r < 0 && r != -ENOTCONN && r != -ECONNRESET)
         log_error("The connection is closed: %s", strerror(-r));
     if (r < 0)
         disconnect(server);
 }
 
+/* Until a sign of life, or the end of the rules, is due; -1: never. */
+static int patience_ms(const Server *server)
+{
+    if (server->unprotect_at == 0)
+        return server->watchdog_ms;
+    const uint64_t now = now_ms();
+    const int left = server->unprotect_at > now ? (int)(server->unprotect_at - now) : 0;
+    return server->watchdog_ms >= 0 && server->watchdog_ms < left ? server->watchdog_ms : left;
+}
+
 /* Returns 1 to go on, 0 at the end, or -errno. */
 static int run_once(Server *server)
 {
-    struct pollfd polled[2 + NET_PLANE_POLL_MAX] = {
+    struct pollfd polled[2 + NET_PLANE_POLL_MAX + PROTECTION_POLL_MAX] = {
         {.fd = server->signals, .events = POLLIN},
         {.fd = server->connection >= 0 ? server->connection : server->listener, .events = POLLIN},
     };
     bool connected = server->connection >= 0;
-    size_t n = 2;
-    if (server->plane)
-        n += net_plane_poll(server->plane, polled + n);
-    int found = poll(polled, n, server->watchdog_ms);
+    const size_t n_plane = server->plane ? net_plane_poll(server->plane, polled + 2) : 0;
+    const size_t n_protection =
+        server->protection ? protection_poll(server->protection, polled + 2 + n_plane) : 0;
+    int found = poll(polled, 2 + n_plane + n_protection, patience_ms(server));
     if (found < 0)
         return errno == EINTR ? 1 : -errno;
     if (server->watchdog_ms >= 0)
@@ -369,17 +444,18 @@ static int run_once(Server *server)
     if (polled[0].revents != 0)
         return 0;
     if (connected) {
-        serve(server, polled + 1, n - 1);
+        serve(server, polled + 1, n_plane, n_protection);
     } else if (polled[1].revents != 0) {
         accept_connection(server);
     }
+    unprotect_when_due(server);
     /* A connection that was handed over is all there is to serve. */
     return server->connection >= 0 || server->listener >= 0;
 }
 
 static int run(Server *server)
 {
-    if (server->connection >= 0 && !is_for(server->connection, server->user))
+    if (server->connection >= 0 && !listener_is_for(server->connection, server->user))
         return -EACCES;
     manager_notify("READY=1");
     int r;
@@ -393,11 +469,13 @@ static int run(Server *server)
 int main(int argc, char **argv)
 {
     _cleanup_(server_deinit) Server server = {.listener = -1, .connection = -1, .signals = -1};
-    Options options = {.user = "tred"};
+    Options options = {.user = "tred", .ike_user = "henb-ike"};
     standard_open();
     int r = read_options(argc, argv, &options);
     if (r != COMMANDLINE_GO_ON)
         return standard_finish("tred-net", r);
+    if (options.unprotect)
+        return exit_status(unprotect(), EX_OSERR);
     r = server_init(&server, &options);
     if (r < 0) /* -EINVAL, -ENOTSOCK: no such user, no socket */
         return r == -EINVAL || r == -ENOTSOCK ? EX_CONFIG : exit_status(r, EX_OSERR);
