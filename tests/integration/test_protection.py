@@ -9,7 +9,7 @@ import struct
 import sys
 
 from lab.case import LabTest
-from lab.network import (HENB, INNER_IPV4, INNER_IPV6, NAT, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6, inside)
+from lab.network import (HENB, HENB_IPV6, INNER_IPV4, INNER_IPV6, NAT, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6, inside)
 from lab.process import BIN, Process, run, wait_until
 from lab.traffic import INTERFACE, Pings, has_interface, ping
 
@@ -249,13 +249,14 @@ class ExceptionTest(ProtectionTest):
             for part in (self.client, self.tred, self.world.tpm, self.gateway):
                 part.stop()
 
-    def test_in_a_protected_network_the_segw_is_reached_over_ipv6(self):
-        """Neighbour Discovery passes: its answers go to the SeGW's own address."""
-        self.tunnel({"allowed-remote": "::/0", "protect": "strict"}, segw_section={"address": SEGW_IPV6},
-                    child={"request-address": "ipv6"})
+    def test_in_a_protected_network_neighbour_discovery_passes(self):
+        """Or a SeGW on the link would not find the HeNB: answers go to its own address."""
+        self.start(**{"allowed-remote": "::/0", "protect": "strict"})
+        self.assert_is_dropped(SEGW_IPV6)
         run(["ip", "-n", SEGW, "-6", "neigh", "flush", "dev", "wan"])
-        run(["ip", "-n", HENB, "-6", "neigh", "flush", "dev", "wan"])
-        self.assertEqual(ping(HENB, INNER_IPV6), 1)
+        ping(SEGW, HENB_IPV6)
+        shown = run(["ip", "-n", SEGW, "-6", "neigh", "show", HENB_IPV6, "dev", "wan"]).stdout
+        self.assertIn("lladdr", shown)
 
 
 class ArrivingTest(ProtectionTest):
