@@ -29,6 +29,7 @@ typedef struct DataPlaneOptions {
     const char *net_socket;      /* where tred-net listens */
     const char *net_program;     /* or tred-net's path, to start one of one's own; else NULL */
     const char *esp_program;     /* absolute path of tred-esp */
+    bool copy_dscp, ecn;         /* of every SA, as SaOrder has them */
     const ProtectOrder *protect; /* `interface` is filled in; NULL: whatever rules there are stay */
     sd_event *event;             /* may be NULL for DATAPLANE_NONE */
     DataPlaneCallbacks callbacks;
@@ -71,11 +72,11 @@ typedef void (*SaAdded)(int error, const char *why, void *userdata);
 /* Adds a pair of SAs. The newest pair whose selectors take a packet in sends it; all pairs receive.
  * The first pair brings the interface up, with the addresses, a route for each selector of
  * ts_remote, and an MTU for which the ESP packet fits the path; a later one adds what it brings
- * along. `sa` and its keys are borrowed for the call (its `mtu`, `transport` and, where it is not
- * known, `local` are filled in here); `transport` must outlive the SA, and is NULL without
- * encapsulation. Returns 0: `added` is called, for DATAPLANE_NONE before this returns; or, and then
- * it is not called, -EEXIST (spi_in is in use), -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN
- * (the plane is lost), or another -errno. */
+ * along. `sa` and its keys are borrowed for the call (its `mtu`, `copy_dscp`, `ecn`, `transport`
+ * and, where it is not known, `local` are filled in here); `transport` must outlive the SA, and is
+ * NULL without encapsulation. Returns 0: `added` is called, for DATAPLANE_NONE before this returns;
+ * or, and then it is not called, -EEXIST (spi_in is in use), -ENOSPC (DATAPLANE_SAS_MAX),
+ * -EOPNOTSUPP, -ENOTCONN (the plane is lost), or another -errno. */
 int dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *transport, SaAdded added,
                      void *userdata);
 

@@ -201,6 +201,8 @@ static int open_transport(DataPlane *plane, const Transport *transport, uint64_t
     if (plane->n_transports == DATAPLANE_TRANSPORTS_MAX)
         return -ENOSPC;
     int r = set_gro(transport, 1); /* several datagrams in one read */
+    if (r >= 0)
+        r = transport_show_ecn(transport);
     if (r < 0)
         return r;
     *ret_id = ++plane->last_transport_id;
@@ -274,6 +276,8 @@ static int look_up_path(SaOrder *order)
 static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
 {
     SaOrder order = *given;
+    order.copy_dscp = plane->options->copy_dscp;
+    order.ecn = plane->options->ecn;
     int r = look_up_path(&order);
     if (r < 0)
         return r;

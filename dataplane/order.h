@@ -54,6 +54,7 @@ typedef struct SaCounters {
     uint64_t authentication_failures; /* ICV wrong */
     uint64_t malformed;               /* ESP or inner packet does not parse */
     uint64_t selector_drops_in;       /* authentic, but outside of the selectors */
+    uint64_t ecn_drops_in;            /* marked outside, though not to be marked (RFC 6040 4.2) */
     uint64_t idle_in_ms;              /* since the last authentic packet (or since ADD_SA) */
     uint64_t idle_out_ms;
 } SaCounters;
@@ -120,6 +121,8 @@ typedef struct SaOrder {
     struct sockaddr_storage remote;
     bool udp_encapsulated; /* RFC 3948; the user plane can do nothing else */
     uint16_t mtu;          /* an inner packet whose ESP packet fits the path */
+    bool copy_dscp;        /* of inner packets to outer ones */
+    bool ecn;              /* RFC 6040, normal mode; else the outer packets have none */
     Lifetime soft;
     Lifetime hard;
     size_t n_addresses;

@@ -199,7 +199,7 @@ static int decode_addresses(Reader *reader, SaOrder *sa)
 
 static int decode_path(Reader *reader, SaOrder *sa)
 {
-    uint8_t encapsulated = 0;
+    uint8_t encapsulated = 0, copy_dscp = 0, ecn = 0;
     int r = decode_remote(reader, &sa->remote);
     if (r >= 0)
         r = decode_local(reader, sa->remote.ss_family, &sa->local);
@@ -207,9 +207,15 @@ static int decode_path(Reader *reader, SaOrder *sa)
         r = reader_u8(reader, &encapsulated);
     if (r >= 0)
         r = reader_u16(reader, &sa->mtu);
-    if (r >= 0 && (encapsulated > 1 || sa->mtu < MTU_MIN))
+    if (r >= 0)
+        r = reader_u8(reader, &copy_dscp);
+    if (r >= 0)
+        r = reader_u8(reader, &ecn);
+    if (r >= 0 && (encapsulated > 1 || copy_dscp > 1 || ecn > 1 || sa->mtu < MTU_MIN))
         r = -EBADMSG;
     sa->udp_encapsulated = encapsulated;
+    sa->copy_dscp = copy_dscp;
+    sa->ecn = ecn;
     return r;
 }
 

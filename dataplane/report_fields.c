@@ -13,10 +13,10 @@ enum {
 static void sa_fields(SaCounters *sa, uint64_t *fields[ANSWER_FIELDS_MAX])
 {
     uint64_t *const list[SA_COUNTERS] = {
-        &sa->packets_in,  &sa->bytes_in,          &sa->packets_out,
-        &sa->bytes_out,   &sa->replays,           &sa->authentication_failures,
-        &sa->malformed,   &sa->selector_drops_in, &sa->idle_in_ms,
-        &sa->idle_out_ms,
+        &sa->packets_in, &sa->bytes_in,          &sa->packets_out,
+        &sa->bytes_out,  &sa->replays,           &sa->authentication_failures,
+        &sa->malformed,  &sa->selector_drops_in, &sa->ecn_drops_in,
+        &sa->idle_in_ms, &sa->idle_out_ms,
     };
     memcpy(fields, list, sizeof(list));
 }

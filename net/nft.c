@@ -183,6 +183,16 @@ void nft_match_meta(NftBatch *batch, enum nft_meta_keys key, const void *value, 
     compare(batch, NFT_CMP_EQ, value, size);
 }
 
+void nft_match_ipsec(NftBatch *batch)
+{
+    const uint8_t has_transformation = 1;
+    Expression expression = expression_begin(batch, "rt");
+    put_u32(batch, NFTA_RT_DREG, NFT_REG_1);
+    put_u32(batch, NFTA_RT_KEY, NFT_RT_XFRM);
+    expression_end(batch, expression);
+    compare(batch, NFT_CMP_EQ, &has_transformation, sizeof(has_transformation));
+}
+
 static void rule_end(NftBatch *batch, uint32_t verdict)
 {
     Expression expression = expression_begin(batch, "immediate");

@@ -37,6 +37,9 @@ void nft_match_payload(NftBatch *batch, enum nft_payload_bases base, uint32_t of
                        const void *from, const void *to, size_t size);
 void nft_match_meta(NftBatch *batch, enum nft_meta_keys key, const void *value, size_t size);
 
+/* Matches packets on a route that the kernel's IPsec takes. */
+void nft_match_ipsec(NftBatch *batch);
+
 /* Ends the rule. A packet that is dropped is counted by `counter`. */
 void nft_accept(NftBatch *batch);
 void nft_drop(NftBatch *batch, const char *counter);

@@ -113,6 +113,15 @@ static void accept_interfaces(const ProtectRules *rules, NftBatch *batch)
     accept_interface(batch, IN, NFT_META_IIFNAME, "lo");
 }
 
+/* The kernel's ESP shows a packet once more before it encrypts it, by the interface that the ESP
+ * packet will take. */
+static void accept_ipsec(NftBatch *batch)
+{
+    nft_rule_begin(batch, OUT);
+    nft_match_ipsec(batch);
+    nft_accept(batch);
+}
+
 /* No inner address shows itself outside of the tunnel, whatever is on the other side. */
 static void drop_inner(const ProtectRules *rules, NftBatch *batch)
 {
@@ -246,6 +255,7 @@ void protect_rules_write(const ProtectRules *rules, NftBatch *batch)
     nft_add_chain(batch, OUT, NF_INET_POST_ROUTING, NF_IP_PRI_FILTER);
     nft_add_chain(batch, IN, NF_INET_PRE_ROUTING, NF_IP_PRI_RAW);
     accept_interfaces(rules, batch);
+    accept_ipsec(batch);
     drop_inner(rules, batch);
     accept_users(rules, batch);
     accept_ways(rules, batch);

@@ -27,6 +27,7 @@ static const CounterName counter_names[] = {
     {"AuthenticationFailures", offsetof(SaCounters, authentication_failures)},
     {"Malformed", offsetof(SaCounters, malformed)},
     {"SelectorDropsIn", offsetof(SaCounters, selector_drops_in)},
+    {"EcnDropsIn", offsetof(SaCounters, ecn_drops_in)},
     {"IdleInMilliseconds", offsetof(SaCounters, idle_in_ms)},
     {"IdleOutMilliseconds", offsetof(SaCounters, idle_out_ms)},
 };

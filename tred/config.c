@@ -60,6 +60,8 @@ static const ConfigItem items[] = {
     {"data-plane", "protect", config_parse_choice, offsetof(TredConfig, protect),
      .choices = protect_modes},
     {"data-plane", "protect-except", selector_policy_parse, offsetof(TredConfig, protect_except)},
+    {"data-plane", "copy-dscp", config_parse_boolean, offsetof(TredConfig, copy_dscp)},
+    {"data-plane", "ecn", config_parse_boolean, offsetof(TredConfig, ecn)},
     {"data-plane", "stronger-child", config_parse_boolean, offsetof(TredConfig, stronger_child)},
     {"data-plane", "soft-lifetime-seconds", config_parse_number, offsetof(TredConfig, soft.seconds),
      .maximum = UINT32_MAX},
@@ -114,6 +116,8 @@ static int config_set_defaults(TredConfig *config)
         .net_socket = strdup(TRED_NET_SOCKET),
         .esp_helper = strdup(TRED_ESP_PATH),
         .protect = PROTECT_YES,
+        .copy_dscp = true,
+        .ecn = true,
         .log_level = LOG_INFO - LOG_ERR,
     };
     if (!config->tcti || !config->srk_name || !config->key || !config->policy_key ||

@@ -34,8 +34,10 @@ typedef struct TredConfig {
     char *esp_helper;        /* tred-esp */
     IkeTs allowed_local;     /* no Child SA's selectors go beyond these */
     IkeTs allowed_remote;
-    unsigned protect;      /* ProtectMode: of what allowed_remote covers */
-    IkeTs protect_except;  /* may be empty */
+    unsigned protect;     /* ProtectMode: of what allowed_remote covers */
+    IkeTs protect_except; /* may be empty */
+    bool copy_dscp;       /* to outer packets */
+    bool ecn;
     bool stronger_child;   /* a Child SA may have a stronger cipher than its IKE SA */
     Lifetime soft;         /* of a Child SA: time to replace it */
     Lifetime hard;         /* of a Child SA: its end */

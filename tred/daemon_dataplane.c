@@ -77,6 +77,8 @@ int daemon_dataplane_begin(Daemon *daemon)
         .interface = daemon->config.interface,
         .net_socket = daemon->config.net_socket,
         .esp_program = daemon->config.esp_helper,
+        .copy_dscp = daemon->config.copy_dscp,
+        .ecn = daemon->config.ecn,
         .protect = &daemon->protect,
         .event = daemon->event,
         .callbacks = {on_event, on_lost, on_opened, daemon},

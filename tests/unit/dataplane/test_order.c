@@ -54,6 +54,8 @@ static void check_sa(const SaOrder *sa)
     assert_memory_equal(&decoded.sa->local, &sa->local, sizeof(sa->local));
     assert_int_equal(decoded.sa->udp_encapsulated, sa->udp_encapsulated);
     assert_int_equal(decoded.sa->mtu, sa->mtu);
+    assert_int_equal(decoded.sa->copy_dscp, sa->copy_dscp);
+    assert_int_equal(decoded.sa->ecn, sa->ecn);
     assert_int_equal(decoded.sa->n_addresses, sa->n_addresses);
     assert_memory_equal(decoded.sa->addresses, sa->addresses, sizeof(sa->addresses));
 }
@@ -74,6 +76,8 @@ static void an_sa_of_every_suite_crosses_unchanged(void **state)
         sa->spi_out = 0xcafe0001;
         sa->soft = (Lifetime){1, 2, 3};
         sa->hard = (Lifetime){UINT64_MAX, 5, 6};
+        sa->copy_dscp = i % 2;
+        sa->ecn = i % 3 != 0;
         check_sa(sa);
     }
 }
@@ -266,7 +270,7 @@ static void answers_cross_unchanged(void **state)
     const Answer answers[] = {
         {.type = ORDER_OPEN, .number = 3, .mode = DATAPLANE_USER},
         {.type = ORDER_OPEN, .number = 4, .error = -EEXIST, .reason = {"There is an interface"}},
-        {.type = ORDER_SA_COUNTERS, .sa = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
+        {.type = ORDER_SA_COUNTERS, .sa = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17}},
         {.type = ORDER_PLANE_COUNTERS, .plane = {11, 12, 13, 14}},
         {.type = ORDER_PROTECTION_COUNTERS, .protection = {15, 16}},
         {.type = ORDER_ADD_SA, .error = -EINVAL, .reason = {"an MTU of 1 can't be set"}},
