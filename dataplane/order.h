@@ -74,6 +74,7 @@ typedef enum OrderType {
     ORDER_CLOSE_TRANSPORT, /* tred-esp; its SAs go with it */
     ORDER_ADD_SA,          /* both; to tred-net with the ESP socket's descriptor, for its buffers */
     ORDER_REMOVE_SA,       /* both */
+    ORDER_USE_SA,          /* whoever has the SA's keys: it sends from now on */
     ORDER_SA_COUNTERS,     /* whoever has the SA's keys */
     ORDER_PLANE_COUNTERS,  /* tred-esp */
     ORDER_TYPES
@@ -94,6 +95,7 @@ typedef struct SaOrder {
     struct sockaddr_storage local; /* outer addresses and UDP ports, AF_INET or AF_INET6 */
     struct sockaddr_storage remote;
     bool udp_encapsulated; /* RFC 3948; the user plane can do nothing else */
+    bool standby;          /* it sends only from ORDER_USE_SA on, or where no other pair can */
     uint16_t mtu;          /* an inner packet whose ESP packet fits the path */
     Lifetime soft;
     Lifetime hard;

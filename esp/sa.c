@@ -92,6 +92,7 @@ struct Sa {
     struct sockaddr_storage remote;
     Lifetime soft;
     Lifetime hard;
+    bool standby;
     bool soft_reported;
     bool hard_reported;
     uint64_t added_ms;
@@ -114,6 +115,7 @@ int sa_new(const SaOrder *order, int fd, uint64_t now_ms, Sa **ret)
     sa->remote = order->remote;
     sa->soft = order->soft;
     sa->hard = order->hard;
+    sa->standby = order->standby;
     sa->added_ms = sa->last_in_ms = sa->last_out_ms = now_ms;
     int r = esp_new(ESP_INBOUND, &order->suite, order->spi_in, order->encr_in, order->integ_in,
                     &sa->in);
@@ -189,6 +191,18 @@ static bool lifetime_reached(const Sa *sa, const Lifetime *lifetime, uint64_t no
 static bool is_expired(const Sa *sa, uint64_t now_ms)
 {
     return sequence_is_used_up(&sa->sequence) || lifetime_reached(sa, &sa->hard, now_ms);
+}
+
+SaRank sa_rank(const Sa *sa, uint64_t now_ms)
+{
+    if (is_expired(sa, now_ms))
+        return SA_EXPIRED;
+    return sa->standby ? SA_STANDBY : SA_SENDS;
+}
+
+void sa_use(Sa *sa)
+{
+    sa->standby = false;
 }
 
 int sa_seal(Sa *sa, uint8_t version, uint8_t *buffer, size_t inner_size, uint64_t now_ms)

@@ -64,6 +64,14 @@ uint32_t sa_transport(const Sa *sa);
 int sa_fd(const Sa *sa);
 const struct sockaddr_storage *sa_remote(const Sa *sa);
 
+/* Which SA sends where several could: the first of these. */
+typedef enum SaRank { SA_SENDS, SA_STANDBY, SA_EXPIRED } SaRank;
+
+SaRank sa_rank(const Sa *sa, uint64_t now_ms);
+
+/* It is in standby no more. */
+void sa_use(Sa *sa);
+
 /* True if the SA's selectors take in a packet of the host. */
 bool sa_takes(const Sa *sa, const Packet *packet);
 
