@@ -68,10 +68,10 @@ typedef void (*SaAdded)(int error, const char *why, void *userdata);
  * The first pair brings the interface up, with the addresses, a route for each selector of
  * ts_remote, and an MTU for which the ESP packet fits the path; a later one adds what it brings
  * along. `sa` and its keys are borrowed for the call (its `mtu`, `transport` and, where it is not
- * known, `local` are filled in here); `transport` must outlive the SA, and is NULL without
- * encapsulation. Returns 0: `added` is called, for DATAPLANE_NONE before this returns; or, and then
- * it is not called, -EEXIST (spi_in is in use), -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN
- * (the plane is lost), or another -errno. */
+ * known, `local` are filled in here, and its limits settled: dataplane/lifetime.h); `transport`
+ * must outlive the SA, and is NULL without encapsulation. Returns 0: `added` is called, for
+ * DATAPLANE_NONE before this returns; or, and then it is not called, -EEXIST (spi_in is in use),
+ * -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN (the plane is lost), or another -errno. */
 int dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *transport, SaAdded added,
                      void *userdata);
 

@@ -1,10 +1,12 @@
 /* The data plane's pairs of SAs: how far each has come with tred-net and tred-esp. */
 #include "dataplane/dataplane_internal.h"
 #include "dataplane/espsize.h"
+#include "dataplane/lifetime.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <openssl/rand.h>
 #include <string.h>
 
 enum { UDP_HEADER_SIZE = 8 };
@@ -270,10 +272,21 @@ static int look_up_path(SaOrder *order)
     return 0;
 }
 
+static int settle_lifetime(SaOrder *order)
+{
+    uint64_t random = 0;
+    if (RAND_bytes((unsigned char *)&random, sizeof(random)) != 1)
+        return -EIO;
+    lifetime_settle(&order->soft, &order->hard, order->suite.esn, random);
+    return 0;
+}
+
 static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
 {
     SaOrder order = *given;
     int r = look_up_path(&order);
+    if (r >= 0)
+        r = settle_lifetime(&order);
     if (r < 0)
         return r;
     if (sa->transport)

@@ -31,7 +31,8 @@ typedef enum DataPlaneMode {
     DATAPLANE_NONE,   /* authentication without traffic */
 } DataPlaneMode;
 
-/* Limits of an SA pair, each direction counted by itself; 0: no limit. */
+/* Limits of an SA pair, each direction counted by itself; 0: no limit. Those of an order to a
+ * helper are this pair's own (dataplane/lifetime.h). */
 typedef struct Lifetime {
     uint64_t bytes; /* of inner packets */
     uint64_t packets;

@@ -19,11 +19,6 @@ bool sequence_is_used_up(const SequenceCounter *counter)
     return counter->last >= sequence_max(counter);
 }
 
-bool sequence_is_scarce(const SequenceCounter *counter)
-{
-    return counter->last >= sequence_max(counter) / 8 * 7;
-}
-
 uint64_t sequence_next(SequenceCounter *counter)
 {
     assert(!sequence_is_used_up(counter));
@@ -138,6 +133,11 @@ void sa_free(Sa *sa)
     free(sa);
 }
 
+SequenceCounter *sa_sequence(Sa *sa)
+{
+    return &sa->sequence;
+}
+
 uint32_t sa_spi_in(const Sa *sa)
 {
     return sa->spi_in;
@@ -184,7 +184,7 @@ static bool lifetime_reached(const Sa *sa, const Lifetime *lifetime, uint64_t no
     return reached(counters->bytes_in, lifetime->bytes) ||
            reached(counters->bytes_out, lifetime->bytes) ||
            reached(counters->packets_in, lifetime->packets) ||
-           reached(counters->packets_out, lifetime->packets) ||
+           reached(sa->sequence.last, lifetime->packets) ||
            reached((now_ms - sa->added_ms) / 1000, lifetime->seconds);
 }
 
@@ -284,8 +284,7 @@ bool sa_event(Sa *sa, uint64_t now_ms, DataPlaneEvent *ret)
         ret->type = DATAPLANE_HARD_LIFETIME;
         return true;
     }
-    if (!sa->soft_reported &&
-        (sequence_is_scarce(&sa->sequence) || lifetime_reached(sa, &sa->soft, now_ms))) {
+    if (!sa->soft_reported && lifetime_reached(sa, &sa->soft, now_ms)) {
         sa->soft_reported = true;
         ret->type = DATAPLANE_SOFT_LIFETIME;
         return true;

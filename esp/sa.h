@@ -16,9 +16,6 @@ typedef struct SequenceCounter {
 /* True when every number has been given out: one more would repeat the IV of an AEAD suite. */
 bool sequence_is_used_up(const SequenceCounter *counter);
 
-/* True when an eighth of them is left: time enough to rekey at any rate of packets. */
-bool sequence_is_scarce(const SequenceCounter *counter);
-
 /* The next number; the counter must not be used up. */
 uint64_t sequence_next(SequenceCounter *counter);
 
@@ -58,6 +55,9 @@ enum { /* positive */
 int sa_new(const SaOrder *order, int fd, uint64_t now_ms, Sa **ret);
 void sa_free(Sa *sa);
 DEFINE_POINTER_CLEANUP(Sa, sa_free);
+
+/* What it has given out of its numbers: a limit in packets counts these. */
+SequenceCounter *sa_sequence(Sa *sa);
 
 uint32_t sa_spi_in(const Sa *sa);
 uint32_t sa_transport(const Sa *sa);

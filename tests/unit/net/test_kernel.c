@@ -436,7 +436,7 @@ static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
     return add_of_family(plane, spi_in, spi_out, IKE_TS_IPV4_ADDR_RANGE);
 }
 
-static int add_standby(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
+static SaOrder order_of(uint32_t spi_in, uint32_t spi_out)
 {
     SaOrder sa = {
         .spi_in = spi_in,
@@ -444,13 +444,19 @@ static int add_standby(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
         .local = address(2),
         .remote = address(1),
         .mtu = 1400,
-        .standby = true,
         .ts_local = {.n_selectors = 1,
                      .selectors = {{.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX}}},
     };
     assert_int_equal(esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, IKE_GROUP_NONE,
                                         true, &sa.suite),
                      0);
+    return sa;
+}
+
+static int add_standby(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
+{
+    SaOrder sa = order_of(spi_in, spi_out);
+    sa.standby = true;
     return add_order(plane, &sa);
 }
 
@@ -579,6 +585,39 @@ static void each_direction_has_its_own_key_and_a_replay_window(void **state)
         seen[inbound] = true;
     }
     assert_true(seen[0] && seen[1]);
+}
+
+static const struct xfrm_usersa_info *newest_state(void)
+{
+    for (size_t i = kernel.n_orders; i > 0; i--) {
+        const struct nlmsghdr *header = (const struct nlmsghdr *)kernel.orders[i - 1].octets;
+        if (header->nlmsg_type == XFRM_MSG_NEWSA)
+            return mnl_nlmsg_get_payload(header);
+    }
+    fail();
+    return NULL;
+}
+
+static void the_kernel_is_given_each_limit_of_the_order(void **state)
+{
+    SaOrder sa = order_of(300, 400);
+    sa.soft = (Lifetime){.bytes = 1, .packets = 2, .seconds = 3};
+    sa.hard = (Lifetime){.bytes = 4, .packets = 5, .seconds = 6};
+    assert_int_equal(add_order(*state, &sa), 0);
+    const struct xfrm_lifetime_cfg *limits = &newest_state()->lft;
+    assert_int_equal(limits->soft_byte_limit, 1);
+    assert_int_equal(limits->soft_packet_limit, 2);
+    assert_int_equal(limits->soft_add_expires_seconds, 3);
+    assert_int_equal(limits->soft_use_expires_seconds, 0);
+    assert_int_equal(limits->hard_byte_limit, 4);
+    assert_int_equal(limits->hard_packet_limit, 5);
+    assert_int_equal(limits->hard_add_expires_seconds, 6);
+    assert_int_equal(limits->hard_use_expires_seconds, 0);
+    assert_int_equal(drop(*state, 300), 0);
+    assert_int_equal(add(*state, 300, 400), 0);
+    limits = &newest_state()->lft;
+    assert_true(limits->soft_byte_limit == XFRM_INF && limits->hard_packet_limit == XFRM_INF);
+    assert_int_equal(limits->hard_add_expires_seconds, 0);
 }
 
 /* As net/xfrm/xfrm_algo.c of the kernel has the algorithms. */
@@ -851,6 +890,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLANE(each_direction_has_its_own_key_and_a_replay_window),
+        PLANE(the_kernel_is_given_each_limit_of_the_order),
         PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
