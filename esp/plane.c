@@ -10,9 +10,10 @@
 #include <time.h>
 
 enum {
-    TUN_BATCH = 64,  /* packets read before the other direction has its turn */
-    INBOX_BATCH = 4, /* receive calls, likewise */
-    TIMER_MS = 1000, /* lifetimes by time are counted in seconds */
+    TUN_BATCH = 64,    /* packets read before the other direction has its turn */
+    INBOX_BATCH = 4,   /* receive calls, likewise */
+    TIMER_MS = 1000,   /* lifetimes by time are counted in seconds */
+    LEAVING_MS = 2000, /* for what is under way to where an SA was before it moved */
 };
 
 typedef struct EspSocket {
@@ -24,6 +25,8 @@ struct Plane {
     int tun;
     size_t n_transports;
     EspSocket transports[DATAPLANE_TRANSPORTS_MAX];
+    int leaving; /* the socket of a transport that was closed after its SAs had moved; or -1 */
+    uint64_t leaving_until_ms;
     size_t n_sas;
     Sa *sas[DATAPLANE_SAS_MAX]; /* the newest, or last told to send, last */
     DataPlaneCounters counters;
@@ -46,7 +49,7 @@ int plane_new(Plane **ret)
     _cleanup_(plane_freep) Plane *plane = calloc(1, sizeof(*plane));
     if (!plane)
         return -ENOMEM;
-    plane->tun = -1;
+    plane->tun = plane->leaving = -1;
     int r = inbox_new(&plane->inbox);
     if (r >= 0)
         r = outbox_new(&plane->outbox);
@@ -64,6 +67,7 @@ void plane_free(Plane *plane)
         sa_free(plane->sas[i]);
     for (size_t i = 0; i < plane->n_transports; i++)
         close_fdp(&plane->transports[i].fd);
+    close_fdp(&plane->leaving);
     close_fdp(&plane->tun);
     inbox_free(plane->inbox);
     outbox_free(plane->outbox);
@@ -139,6 +143,15 @@ static int remove_sa(Plane *plane, uint32_t spi_in)
     return 0;
 }
 
+static int move_sa(Plane *plane, uint32_t spi_in, const SaPath *path)
+{
+    size_t index = sa_index(plane, spi_in), transport = transport_index(plane, path->transport);
+    if (index == plane->n_sas || transport == plane->n_transports)
+        return -ENOENT;
+    sa_move(plane->sas[index], path, plane->transports[transport].fd);
+    return 0;
+}
+
 static int open_tun(Plane *plane, int *fd)
 {
     if (*fd < 0)
@@ -170,11 +183,42 @@ static int open_transport(Plane *plane, uint32_t id, int *fd)
     return 0;
 }
 
+static bool has_sa(const Plane *plane, uint32_t transport)
+{
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        if (sa_transport(plane->sas[i]) == transport)
+            return true;
+    }
+    return false;
+}
+
+static void leave(Plane *plane, int fd)
+{
+    close_fdp(&plane->leaving);
+    plane->leaving = fd;
+    plane->leaving_until_ms = plane->now_ms + LEAVING_MS;
+}
+
+static void leave_if_over(Plane *plane)
+{
+    if (plane->leaving < 0 || (plane->n_sas > 0 && plane->now_ms < plane->leaving_until_ms))
+        return;
+    (void)close(plane->leaving);
+    plane->leaving = -1;
+}
+
+/* One without an SA is one whose SAs have moved, or are gone one by one. */
 static int close_transport(Plane *plane, uint32_t id)
 {
     size_t index = transport_index(plane, id);
     if (index == plane->n_transports)
         return -ENOENT;
+    if (!has_sa(plane, id)) {
+        leave(plane, plane->transports[index].fd);
+        plane->transports[index] = plane->transports[--plane->n_transports];
+        leave_if_over(plane);
+        return 0;
+    }
     for (size_t i = plane->n_sas; i > 0; i--) {
         if (sa_transport(plane->sas[i - 1]) == id)
             drop_sa(plane, i - 1);
@@ -220,6 +264,9 @@ void plane_carry_out(Plane *plane, const Order *order, int fd, Answer *ret)
     case ORDER_USE_SA:
         ret->error = use_sa(plane, order->id);
         break;
+    case ORDER_MOVE_SA:
+        ret->error = move_sa(plane, order->id, &order->path);
+        break;
     case ORDER_SA_COUNTERS:
         ret->error = get_sa_counters(plane, order->id, &ret->sa);
         break;
@@ -230,15 +277,6 @@ void plane_carry_out(Plane *plane, const Order *order, int fd, Answer *ret)
     default:
         ret->error = -EBADMSG;
     }
-}
-
-static bool has_sa(const Plane *plane, uint32_t transport)
-{
-    for (size_t i = 0; i < plane->n_sas; i++) {
-        if (sa_transport(plane->sas[i]) == transport)
-            return true;
-    }
-    return false;
 }
 
 size_t plane_poll(const Plane *plane, struct pollfd polled[PLANE_POLL_MAX])
@@ -252,11 +290,15 @@ size_t plane_poll(const Plane *plane, struct pollfd polled[PLANE_POLL_MAX])
         if (plane->tun >= 0 && has_sa(plane, plane->transports[i].id))
             polled[n++] = (struct pollfd){.fd = plane->transports[i].fd, .events = POLLIN};
     }
+    if (plane->tun >= 0 && plane->leaving >= 0)
+        polled[n++] = (struct pollfd){.fd = plane->leaving, .events = POLLIN};
     return n;
 }
 
 int plane_timeout(const Plane *plane)
 {
+    if (plane->leaving >= 0)
+        return TIMER_MS;
     for (size_t i = 0; i < plane->n_sas; i++) {
         if (sa_is_timed(plane->sas[i]))
             return TIMER_MS;
@@ -405,6 +447,7 @@ int plane_forward(Plane *plane, const struct pollfd *polled, size_t n_polled)
             continue;
         r = polled[i].fd == plane->tun ? forward_out(plane) : forward_in(plane, polled[i].fd);
     }
+    leave_if_over(plane);
     return r;
 }
 

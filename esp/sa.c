@@ -205,6 +205,13 @@ void sa_use(Sa *sa)
     sa->standby = false;
 }
 
+void sa_move(Sa *sa, const SaPath *path, int fd)
+{
+    sa->transport = path->transport;
+    sa->fd = fd;
+    sa->remote = path->remote;
+}
+
 int sa_seal(Sa *sa, uint8_t version, uint8_t *buffer, size_t inner_size, uint64_t now_ms)
 {
     /* RFC 4303 3.3.3: the counter must not cycle, or an IV would be used twice. */

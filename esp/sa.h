@@ -72,6 +72,9 @@ SaRank sa_rank(const Sa *sa, uint64_t now_ms);
 /* It is in standby no more. */
 void sa_use(Sa *sa);
 
+/* Sends from now on by the socket `fd`, of path->transport, to path->remote. */
+void sa_move(Sa *sa, const SaPath *path, int fd);
+
 /* True if the SA's selectors take in a packet of the host. */
 bool sa_takes(const Sa *sa, const Packet *packet);
 
