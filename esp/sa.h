@@ -94,7 +94,7 @@ int sa_open(Sa *sa, uint32_t low, uint8_t *buffer, size_t size, uint64_t now_ms,
 /* True if an event is due: soft lifetime once, hard lifetime once. */
 bool sa_event(Sa *sa, uint64_t now_ms, DataPlaneEvent *ret);
 
-/* True if events may come by time alone. */
-bool sa_is_timed(const Sa *sa);
+/* When the next event comes by time alone; UINT64_MAX: none does. */
+uint64_t sa_next_event_ms(const Sa *sa);
 
 void sa_counters(const Sa *sa, uint64_t now_ms, SaCounters *ret);

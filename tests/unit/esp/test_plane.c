@@ -221,7 +221,6 @@ static void the_newest_sa_sends_and_every_sa_receives(void **state)
     forward(&lab->a);
     assert_int_equal(counters_of(&lab->a, 0x2002).packets_out, 1);
     assert_int_equal(give(lab->b.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1), 0);
-    forward(&lab->b);
     host_receives(&lab->b, &tcp, 0);
 }
 
@@ -397,13 +396,32 @@ static void a_socket_that_was_left_is_closed_after_a_while(void **state)
     assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = 3}, -1), 0);
     assert_int_equal(plane_poll(lab->a.plane, polled),
                      3); /* the TUN, 2, and the one that is left */
-    assert_int_equal(plane_timeout(lab->a.plane), 1000);
+    assert_in_range(plane_timeout(lab->a.plane), 1000, 2000);
     monotonic_later_ms = 2000;
     assert_int_equal(plane_forward(lab->a.plane, polled, 0), 0);
     monotonic_later_ms = 0;
     assert_int_equal(plane_poll(lab->a.plane, polled), 2);
     assert_int_equal(plane_timeout(lab->a.plane), -1);
     assert_int_equal(fcntl(old, F_GETFD), -1);
+}
+
+static void what_had_come_in_for_an_sa_is_received_when_it_is_removed(void **state)
+{
+    enum { PACKETS = 200 };
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_sa(&lab->a, &lab->b, 0x2002);
+    add_sa(&lab->b, &lab->a, 0x1001);
+    transport_widen(&lab->a.transport);
+    for (unsigned i = 0; i < PACKETS; i++) {
+        host_sends(&lab->b, &tcp, 0);
+        forward(&lab->b);
+    }
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1), 0);
+    for (unsigned i = 0; i < PACKETS; i++)
+        host_receives(&lab->a, &tcp, 0);
+    assert_int_equal(plane_counters_of(&lab->a).unknown_spi, 0);
 }
 
 static void a_move_to_nowhere_is_refused(void **state)
@@ -504,6 +522,25 @@ static void a_reached_lifetime_is_reported_once(void **state)
     assert_int_equal(plane_timeout(lab->a.plane), -1);
 }
 
+/* An hour's lifetime is not waited for by looking each second. */
+static void nobody_wakes_up_before_a_lifetime_ends(void **state)
+{
+    Lab *lab = *state;
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    DataPlaneEvent event;
+    sa->soft.seconds = 3600;
+    sa->remote = lab->b.transport.local;
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
+    assert_in_range(plane_timeout(lab->a.plane), 3590 * 1000, 3600 * 1000);
+    monotonic_later_ms = 3600 * 1000;
+    assert_int_equal(plane_timeout(lab->a.plane), 0);
+    assert_int_equal(plane_forward(lab->a.plane, NULL, 0), 0);
+    assert_true(plane_event(lab->a.plane, &event));
+    assert_int_equal(plane_timeout(lab->a.plane), -1);
+    monotonic_later_ms = 0;
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -523,11 +560,13 @@ int main(void)
         plane_test(a_moved_sa_goes_on_from_its_new_socket_and_receives_at_both),
         plane_test(what_was_received_before_a_move_is_a_replay_after_it),
         plane_test(a_socket_that_was_left_is_closed_after_a_while),
+        plane_test(what_had_come_in_for_an_sa_is_received_when_it_is_removed),
         plane_test(a_move_to_nowhere_is_refused),
         plane_test(without_an_sa_nothing_leaves_and_it_is_counted),
         plane_test(rubbish_from_the_network_reaches_no_host),
         plane_test(orders_that_make_no_sense_are_refused),
         plane_test(sas_are_limited_and_go_with_their_transport),
+        plane_test(nobody_wakes_up_before_a_lifetime_ends),
         plane_test(a_reached_lifetime_is_reported_once),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
