@@ -266,7 +266,7 @@ static int move(Tunnel *tunnel, const struct sockaddr_storage *local,
 static int move_by(Tunnel *tunnel)
 {
     char local[64], local_port[16], remote[64], remote_port[16];
-    struct sockaddr_storage from, to;
+    struct sockaddr_storage from = {0}, to = {0};
     if (sscanf(tunnel->line, "move %63s %15s %63s %15s", local, local_port, remote, remote_port) !=
             4 ||
         !parse_outer(local, local_port, &from) || !parse_outer(remote, remote_port, &to))
