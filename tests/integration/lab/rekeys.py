@@ -53,13 +53,14 @@ def sent():
     return int(run(["cat", f"/sys/class/net/{INTERFACE}/statistics/tx_bytes"], namespace=HENB).stdout)
 
 
-def stream_through_rekeys(megabytes, rekeys, suite="aes128gcm16"):
-    """One TCP stream from the HeNB to the SeGW and so many rekeys on its way, begun by either side in turn."""
+def stream_through_rekeys(megabytes, rekeys, mbit=0, suite="aes128gcm16"):
+    """One TCP stream from the HeNB to the SeGW, of no more than `mbit` Mbit/s unless that is 0, and so many rekeys on its
+    way, begun by either side in turn."""
     tunnel, before = Tunnel(suite), overruns()
     listener = Process("iperf3", ["iperf3", "-s", "-1"], namespace=SEGW)
     try:
         wait_until(lambda: ":5201" in run(["ss", "-ltn"], namespace=SEGW).stdout, "iperf3")
-        client = Process("iperf3", ["iperf3", "-c", FAR, "-n", f"{megabytes}M"], namespace=HENB)
+        client = Process("iperf3", ["iperf3", "-c", FAR, "-n", f"{megabytes}M", "-b", f"{mbit}M"], namespace=HENB)
         for number in range(2, rekeys + 2):
             due = (number - 1) * megabytes * MEGABYTE // (rekeys + 1)
             wait_until(lambda due=due: sent() >= due, f"{due} octets", 300)
