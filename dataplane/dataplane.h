@@ -63,20 +63,27 @@ bool dataplane_keeps_keys(const DataPlane *plane);
  * the plane. */
 typedef void (*SaAdded)(int error, const char *why, void *userdata);
 
-/* Adds a pair of SAs. The newest pair whose selectors take a packet in sends it; all pairs receive.
+/* Adds a pair of SAs. All pairs receive. A packet is sent by the newest pair whose selectors take
+ * it in and that is not in standby; where there is no such pair, by the newest one in standby.
  * The first pair brings the interface up, with the addresses, a route for each selector of
  * ts_remote, and an MTU for which the ESP packet fits the path; a later one adds what it brings
  * along. `sa` and its keys are borrowed for the call (its `mtu`, `transport` and, where it is not
- * known, `local` are filled in here); `transport` must outlive the SA, and is NULL without
- * encapsulation. Returns 0: `added` is called, for DATAPLANE_NONE before this returns; or, and then
- * it is not called, -EEXIST (spi_in is in use), -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN
- * (the plane is lost), or another -errno. */
+ * known, `local` are filled in here, and its limits settled: dataplane/lifetime.h); `transport`
+ * must outlive the SA, and is NULL without encapsulation. Returns 0: `added` is called, for
+ * DATAPLANE_NONE before this returns; or, and then it is not called, -EEXIST (spi_in is in use),
+ * -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN (the plane is lost), or another -errno. */
 int dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *transport, SaAdded added,
                      void *userdata);
 
 /* Has a pair removed and its keys wiped. The last one takes addresses, routes and interface with
  * it. Nothing of it can be told from here on. Returns 0 or -ENOENT. */
 int dataplane_remove_sa(DataPlane *plane, uint32_t spi_in);
+
+/* Has a pair send from now on what its selectors take in, as if it were the newest (RFC 7296 2.8:
+ * after a rekey, once the peer is known to receive). A pair that can't is told as
+ * DATAPLANE_POLICY_GONE. Returns 0, also where nothing changes, -ENOENT, or -ENOTCONN (the plane is
+ * lost). */
+int dataplane_use_sa(DataPlane *plane, uint32_t spi_in);
 
 /* Asks what all SAs have counted; `counted` is called once, or not at all if the plane is lost or
  * closed before. Returns 0, or -ENOTCONN, or -EBUSY if it was asked and has not answered yet. */

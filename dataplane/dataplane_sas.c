@@ -1,11 +1,12 @@
-/* The data plane's pairs of SAs: how far each has come with tred-net and tred-esp, and what they
- * have counted. */
+/* The data plane's pairs of SAs: how far each has come with tred-net and tred-esp. */
 #include "dataplane/dataplane_internal.h"
 #include "dataplane/espsize.h"
+#include "dataplane/lifetime.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <openssl/rand.h>
 #include <string.h>
 
 enum { UDP_HEADER_SIZE = 8 };
@@ -271,10 +272,21 @@ static int look_up_path(SaOrder *order)
     return 0;
 }
 
+static int settle_lifetime(SaOrder *order)
+{
+    uint64_t random = 0;
+    if (RAND_bytes((unsigned char *)&random, sizeof(random)) != 1)
+        return -EIO;
+    lifetime_settle(&order->soft, &order->hard, order->suite.esn, random);
+    return 0;
+}
+
 static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
 {
     SaOrder order = *given;
     int r = look_up_path(&order);
+    if (r >= 0)
+        r = settle_lifetime(&order);
     if (r < 0)
         return r;
     if (sa->transport)
@@ -323,74 +335,30 @@ int dataplane_remove_sa(DataPlane *plane, uint32_t spi_in)
     return 0;
 }
 
-/* Counting */
-
-static void counting_answered(DataPlane *plane)
-{
-    if (--plane->n_counting > 0)
-        return;
-    DataPlaneCounted counted = plane->counted;
-    counted(plane->counted_userdata);
-}
-
-static void handle_sa_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+/* A pair that was to send and can't lacks what it sends by; the client's remedy is the same. */
+static void handle_used(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
 {
     (void)fd;
     DataPlane *plane = userdata;
-    PlaneSa *sa = plane_sa_of_cookie(plane, cookie);
-    if (sa && answer->error == 0)
-        sa->counters = answer->sa;
-    counting_answered(plane);
+    const DataPlaneCallbacks *callbacks = &plane->options->callbacks;
+    const PlaneSa *sa = plane_sa_of_cookie(plane, cookie);
+    if (sa && answer->error < 0 && callbacks->event) {
+        callbacks->event(&(DataPlaneEvent){.type = DATAPLANE_POLICY_GONE, .spi_in = sa->spi_in},
+                         callbacks->userdata);
+    }
 }
 
-static void handle_plane_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
-{
-    (void)fd;
-    (void)cookie;
-    DataPlane *plane = userdata;
-    plane->counters = answer->plane;
-    counting_answered(plane);
-}
-
-int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
+int dataplane_use_sa(DataPlane *plane, uint32_t spi_in)
 {
     if (plane->state != PLANE_OPEN)
         return -ENOTCONN;
-    if (plane->n_counting > 0)
-        return -EBUSY;
-    plane->counted = counted;
-    plane->counted_userdata = userdata;
-    uint64_t deadline = order_link_deadline();
-    OrderLink *helper = plane->mode == DATAPLANE_USER ? plane->esp : plane->net;
-    plane->n_counting = plane->n_sas + (plane->mode == DATAPLANE_USER);
-    if (plane->n_counting == 0) {
-        counted(userdata);
+    if (plane->mode == DATAPLANE_NONE)
         return 0;
-    }
-    for (size_t i = 0; i < plane->n_sas; i++) {
-        order_link_give(helper, &(Order){.type = ORDER_SA_COUNTERS, .id = plane->sas[i].spi_in}, -1,
-                        deadline, handle_sa_counters, plane->sas[i].cookie, plane);
-    }
-    /* The kernel counts these for the whole host, in /proc/net/xfrm_stat. */
-    if (plane->mode == DATAPLANE_USER) {
-        order_link_give(helper, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, deadline,
-                        handle_plane_counters, 0, plane);
-    }
+    const PlaneSa *sa = plane_sa_find(plane, spi_in);
+    if (!sa)
+        return -ENOENT;
+    order_link_give(plane->mode == DATAPLANE_USER ? plane->esp : plane->net,
+                    &(Order){.type = ORDER_USE_SA, .id = spi_in}, -1, order_link_deadline(),
+                    handle_used, sa->cookie, plane);
     return 0;
-}
-
-int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret)
-{
-    for (size_t i = 0; i < plane->n_sas; i++) {
-        if (plane->sas[i].spi_in != spi_in)
-            continue;
-        *ret = plane->sas[i].counters;
-        return 0;
-    }
-    return -ENOENT;
-}
-
-void dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret)
-{
-    *ret = plane->counters;
 }

@@ -31,7 +31,8 @@ typedef enum DataPlaneMode {
     DATAPLANE_NONE,   /* authentication without traffic */
 } DataPlaneMode;
 
-/* Limits of an SA pair, each direction counted by itself; 0: no limit. */
+/* Limits of an SA pair, each direction counted by itself; 0: no limit. Those of an order to a
+ * helper are this pair's own (dataplane/lifetime.h). */
 typedef struct Lifetime {
     uint64_t bytes; /* of inner packets */
     uint64_t packets;
@@ -74,6 +75,7 @@ typedef enum OrderType {
     ORDER_CLOSE_TRANSPORT, /* tred-esp; its SAs go with it */
     ORDER_ADD_SA,          /* both; to tred-net with the ESP socket's descriptor, for its buffers */
     ORDER_REMOVE_SA,       /* both */
+    ORDER_USE_SA,          /* whoever has the SA's keys: it sends from now on */
     ORDER_SA_COUNTERS,     /* whoever has the SA's keys */
     ORDER_PLANE_COUNTERS,  /* tred-esp */
     ORDER_TYPES
@@ -94,6 +96,7 @@ typedef struct SaOrder {
     struct sockaddr_storage local; /* outer addresses and UDP ports, AF_INET or AF_INET6 */
     struct sockaddr_storage remote;
     bool udp_encapsulated; /* RFC 3948; the user plane can do nothing else */
+    bool standby;          /* it sends only from ORDER_USE_SA on, or where no other pair can */
     uint16_t mtu;          /* an inner packet whose ESP packet fits the path */
     Lifetime soft;
     Lifetime hard;

@@ -197,17 +197,20 @@ static int decode_addresses(Reader *reader, SaOrder *sa)
 
 static int decode_path(Reader *reader, SaOrder *sa)
 {
-    uint8_t encapsulated = 0;
+    uint8_t encapsulated = 0, standby = 0;
     int r = decode_remote(reader, &sa->remote);
     if (r >= 0)
         r = decode_local(reader, sa->remote.ss_family, &sa->local);
     if (r >= 0)
         r = reader_u8(reader, &encapsulated);
     if (r >= 0)
+        r = reader_u8(reader, &standby);
+    if (r >= 0)
         r = reader_u16(reader, &sa->mtu);
-    if (r >= 0 && (encapsulated > 1 || sa->mtu < MTU_MIN))
+    if (r >= 0 && (encapsulated > 1 || standby > 1 || sa->mtu < MTU_MIN))
         r = -EBADMSG;
     sa->udp_encapsulated = encapsulated;
+    sa->standby = standby;
     return r;
 }
 
@@ -288,6 +291,7 @@ int order_decode(Bytes message, Order *ret)
     case ORDER_OPEN_TRANSPORT:
     case ORDER_CLOSE_TRANSPORT:
     case ORDER_REMOVE_SA:
+    case ORDER_USE_SA:
     case ORDER_SA_COUNTERS:
         r = reader_u32(&reader, &order.id);
         break;

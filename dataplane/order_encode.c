@@ -10,7 +10,7 @@ enum {
     OUTER_SIZE_MAX = 1 + 16 + 2 + 4,
     ADDRESS_SIZE_MAX = 2 + 16,
     SA_SIZE_MAX = 5 + 12 + 7 + 1 + 4 * (2 + IKE_KEY_MAX) + 2 * (2 + TS_BODY_MAX) +
-                  2 * OUTER_SIZE_MAX + 3 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
+                  2 * OUTER_SIZE_MAX + 4 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
 };
 
 static_assert((size_t)SA_SIZE_MAX <= (size_t)ORDER_SIZE_MAX, "every ADD_SA fits a frame");
@@ -99,6 +99,7 @@ static void encode_sa(Writer *writer, const SaOrder *sa)
     encode_outer(writer, &sa->remote);
     encode_outer(writer, &sa->local);
     writer_u8(writer, sa->udp_encapsulated);
+    writer_u8(writer, sa->standby);
     writer_u16(writer, sa->mtu);
     encode_lifetime(writer, &sa->soft);
     encode_lifetime(writer, &sa->hard);
@@ -124,6 +125,7 @@ void order_encode(Writer *writer, const Order *order)
     case ORDER_OPEN_TRANSPORT:
     case ORDER_CLOSE_TRANSPORT:
     case ORDER_REMOVE_SA:
+    case ORDER_USE_SA:
     case ORDER_SA_COUNTERS:
         writer_u32(writer, order->id);
         break;

@@ -25,7 +25,7 @@ struct Plane {
     size_t n_transports;
     EspSocket transports[DATAPLANE_TRANSPORTS_MAX];
     size_t n_sas;
-    Sa *sas[DATAPLANE_SAS_MAX]; /* oldest first */
+    Sa *sas[DATAPLANE_SAS_MAX]; /* the newest, or last told to send, last */
     DataPlaneCounters counters;
     uint64_t now_ms;
     Inbox *inbox;
@@ -104,13 +104,30 @@ static int add_sa(Plane *plane, const SaOrder *order)
     return r;
 }
 
-static void drop_sa(Plane *plane, size_t index)
+static Sa *take_sa_out(Plane *plane, size_t index)
 {
-    sa_free(plane->sas[index]);
+    Sa *sa = plane->sas[index];
     plane->n_sas--;
     for (size_t i = index; i < plane->n_sas; i++)
         plane->sas[i] = plane->sas[i + 1];
     plane->sas[plane->n_sas] = NULL;
+    return sa;
+}
+
+static void drop_sa(Plane *plane, size_t index)
+{
+    sa_free(take_sa_out(plane, index));
+}
+
+static int use_sa(Plane *plane, uint32_t spi_in)
+{
+    size_t index = sa_index(plane, spi_in);
+    if (index == plane->n_sas)
+        return -ENOENT;
+    Sa *sa = take_sa_out(plane, index);
+    sa_use(sa);
+    plane->sas[plane->n_sas++] = sa;
+    return 0;
 }
 
 static int remove_sa(Plane *plane, uint32_t spi_in)
@@ -200,6 +217,9 @@ void plane_carry_out(Plane *plane, const Order *order, int fd, Answer *ret)
     case ORDER_REMOVE_SA:
         ret->error = remove_sa(plane, order->id);
         break;
+    case ORDER_USE_SA:
+        ret->error = use_sa(plane, order->id);
+        break;
     case ORDER_SA_COUNTERS:
         ret->error = get_sa_counters(plane, order->id, &ret->sa);
         break;
@@ -244,15 +264,21 @@ int plane_timeout(const Plane *plane)
     return -1;
 }
 
-/* The newest SA that the packet may take: after a rekey the old one only receives (RFC 7296 2.8).
- */
+/* Of the SAs that the packet may take, the newest one of the best rank: after a rekey the old one
+ * only receives (RFC 7296 2.8). */
 static Sa *select_outbound(const Plane *plane, const Packet *packet)
 {
+    Sa *best = NULL;
     for (size_t i = plane->n_sas; i > 0; i--) {
-        if (sa_takes(plane->sas[i - 1], packet))
-            return plane->sas[i - 1];
+        Sa *sa = plane->sas[i - 1];
+        SaRank rank = sa_rank(sa, plane->now_ms);
+        if ((best && rank >= sa_rank(best, plane->now_ms)) || !sa_takes(sa, packet))
+            continue;
+        best = sa;
+        if (rank == SA_SENDS)
+            break;
     }
-    return NULL;
+    return best;
 }
 
 static int send_packet(Plane *plane, const struct virtio_net_hdr *header, Bytes bytes)

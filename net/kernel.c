@@ -74,8 +74,10 @@ static void handle_expiry(KernelPlane *plane, const struct nlmsghdr *header)
     KernelSa *sa = sa_of_state(plane, ntohl(expire->state.id.spi));
     if (!sa)
         return;
-    if (expire->hard)
+    if (expire->hard) {
         sa->expired = true;
+        xfrm_policies_retire(plane->policies, sa->spi_in);
+    }
     net_plane_report(&plane->base, sa->spi_in,
                      expire->hard ? DATAPLANE_HARD_LIFETIME : DATAPLANE_SOFT_LIFETIME);
 }
@@ -284,6 +286,11 @@ static int kernel_remove_sa(NetPlane *base, uint32_t spi_in)
     return 0;
 }
 
+static int kernel_use_sa(NetPlane *base, uint32_t spi_in)
+{
+    return xfrm_policies_use(kernel_plane(base)->policies, spi_in);
+}
+
 static uint64_t idle_ms(const KernelSa *sa, const XfrmStateInfo *info)
 {
     time_t since = info->last_used ? (time_t)info->last_used : sa->added, now = time(NULL);
@@ -321,6 +328,7 @@ const NetBackend NET_BACKEND_KERNEL = {
     .close = kernel_close,
     .add_sa = kernel_add_sa,
     .remove_sa = kernel_remove_sa,
+    .use_sa = kernel_use_sa,
     .sa_counters = kernel_sa_counters,
     .watched = kernel_watched,
     .handle_watched = kernel_handle_watched,

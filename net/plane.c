@@ -126,6 +126,9 @@ void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer
     case ORDER_REMOVE_SA:
         ret->error = remove_sa(plane, order->id);
         break;
+    case ORDER_USE_SA:
+        ret->error = plane->backend->use_sa ? plane->backend->use_sa(plane, order->id) : -EBADMSG;
+        break;
     case ORDER_SA_COUNTERS:
         ret->error = plane->backend->sa_counters(plane, order->id, &ret->sa);
         break;

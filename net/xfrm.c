@@ -275,7 +275,9 @@ int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy)
     info->dir = policy->direction;
     info->action = XFRM_POLICY_ALLOW;
     struct xfrm_user_tmpl template = {
-        .id = {.daddr = xfrm_address(&policy->destination), .proto = IPPROTO_ESP},
+        .id = {.daddr = xfrm_address(&policy->destination),
+               .spi = htonl(policy->spi),
+               .proto = IPPROTO_ESP},
         .saddr = xfrm_address(&policy->source),
         .family = policy->source.ss_family,
         .reqid = XFRM_IF_ID,

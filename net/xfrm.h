@@ -33,12 +33,14 @@ int xfrm_state_get(Netlink *netlink, const struct sockaddr_storage *destination,
                    XfrmStateInfo *ret);
 
 /* One policy: packets of `selector` in `direction` (XFRM_POLICY_IN, _FWD or _OUT) take a tunnel
- * between the outer addresses. Adding one that exists changes its addresses. */
+ * between the outer addresses, by the state that `spi` names or, without, by any of ours. Adding
+ * one that exists changes its tunnel. */
 typedef struct XfrmPolicy {
     uint8_t direction;
     struct xfrm_selector selector;
     struct sockaddr_storage source; /* outer; ports do not count */
     struct sockaddr_storage destination;
+    uint32_t spi; /* 0: of any state */
 } XfrmPolicy;
 
 int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy);

@@ -53,6 +53,7 @@ static void check_sa(const SaOrder *sa)
     assert_memory_equal(&decoded.sa->hard, &sa->hard, sizeof(sa->hard));
     assert_memory_equal(&decoded.sa->local, &sa->local, sizeof(sa->local));
     assert_int_equal(decoded.sa->udp_encapsulated, sa->udp_encapsulated);
+    assert_int_equal(decoded.sa->standby, sa->standby);
     assert_int_equal(decoded.sa->mtu, sa->mtu);
     assert_int_equal(decoded.sa->n_addresses, sa->n_addresses);
     assert_memory_equal(decoded.sa->addresses, sa->addresses, sizeof(sa->addresses));
@@ -72,6 +73,7 @@ static void an_sa_of_every_suite_crosses_unchanged(void **state)
         _cleanup_(sa_order_freep) SaOrder *sa =
             sa_order_new(suites[i][0], suites[i][1], suites[i][2], i % 2);
         sa->spi_out = 0xcafe0001;
+        sa->standby = i % 2;
         sa->soft = (Lifetime){1, 2, 3};
         sa->hard = (Lifetime){UINT64_MAX, 5, 6};
         check_sa(sa);

@@ -211,6 +211,64 @@ static void the_newest_sa_sends_and_every_sa_receives(void **state)
     host_receives(&lab->b, &tcp, 0);
 }
 
+static void add_with(const End *end, const End *peer, uint32_t spi, bool standby, uint64_t packets)
+{
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->spi_in = sa->spi_out = spi;
+    sa->remote = peer->transport.local;
+    sa->standby = standby;
+    sa->hard.packets = packets;
+    assert_int_equal(give(end->plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
+}
+
+/* The SA by which a packet of a's host has left. */
+static void host_sends_by(const Lab *lab, uint32_t spi)
+{
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    const uint64_t before = counters_of(&lab->a, spi).packets_out;
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_int_equal(counters_of(&lab->a, spi).packets_out, before + 1);
+}
+
+/* RFC 7296 2.8: whoever answers a rekey may not send by the new SA yet, but has to receive. */
+static void an_sa_in_standby_receives_and_sends_from_when_it_is_used(void **state)
+{
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_with(&lab->a, &lab->b, 0x2002, true, 0);
+    add_sa(&lab->b, &lab->a, 0x2002);
+    host_sends_by(lab, 0x1001);
+    host_sends(&lab->b, &tcp, 0);
+    forward(&lab->b);
+    forward(&lab->a);
+    host_receives(&lab->a, &tcp, 0);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x2002}, -1), 0);
+    host_sends_by(lab, 0x2002);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x2002}, -1), 0);
+    host_sends_by(lab, 0x2002);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x1001}, -1), 0);
+    host_sends_by(lab, 0x1001);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 9}, -1), -ENOENT);
+}
+
+static void an_sa_in_standby_sends_when_the_one_before_is_gone_or_at_its_end(void **state)
+{
+    Lab *lab = *state;
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_with(&lab->a, &lab->b, 0x2002, true, 1);
+    add_with(&lab->a, &lab->b, 0x3003, true, 2);
+    add_with(&lab->a, &lab->b, 0x4004, false, 1);
+    host_sends_by(lab, 0x4004); /* which reaches its hard lifetime */
+    host_sends_by(lab, 0x1001);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1), 0);
+    host_sends_by(lab, 0x3003);
+    host_sends_by(lab, 0x3003);
+    host_sends_by(lab, 0x2002);
+}
+
 static void without_an_sa_nothing_leaves_and_it_is_counted(void **state)
 {
     Lab *lab = *state;
@@ -315,6 +373,8 @@ int main(void)
         plane_test(a_packet_crosses_from_host_to_host),
         plane_test(a_big_packet_crosses_in_segments_and_is_joined_again),
         plane_test(the_newest_sa_sends_and_every_sa_receives),
+        plane_test(an_sa_in_standby_receives_and_sends_from_when_it_is_used),
+        plane_test(an_sa_in_standby_sends_when_the_one_before_is_gone_or_at_its_end),
         plane_test(without_an_sa_nothing_leaves_and_it_is_counted),
         plane_test(rubbish_from_the_network_reaches_no_host),
         plane_test(orders_that_make_no_sense_are_refused),

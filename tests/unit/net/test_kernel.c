@@ -32,7 +32,10 @@ static struct {
     uint32_t states[STATES_MAX]; /* SPIs */
     size_t n_policies;
     struct xfrm_userpolicy_info policies[POLICIES_MAX];
-    size_t n_orders; /* the last messages that make a state or a policy, whole */
+    uint32_t policy_spis[POLICIES_MAX]; /* that their templates name */
+    unsigned policy_error;              /* at the next change of one, once */
+    bool gap;                           /* a packet that went out met no state, or two */
+    size_t n_orders;                    /* the last messages that make a state or a policy, whole */
     struct {
         _Alignas(max_align_t) uint8_t octets[1024];
     } orders[ORDERS_MAX];
@@ -114,15 +117,77 @@ static bool same_selector(const struct xfrm_selector *a, const struct xfrm_selec
     return memcmp(a, b, sizeof(*a)) == 0;
 }
 
+typedef struct AttributeSearch {
+    uint16_t type;
+    const struct nlattr *found;
+} AttributeSearch;
+
+static int attribute_look(const struct nlattr *attribute, void *userdata)
+{
+    AttributeSearch *search = userdata;
+    if (mnl_attr_get_type(attribute) == search->type)
+        search->found = attribute;
+    return MNL_CB_OK;
+}
+
+/* The payload of an attribute of a message that the kernel was sent; the test fails if it has none,
+ * or one of another size. */
+static const void *attribute_of(const struct nlmsghdr *header, size_t head, uint16_t type,
+                                size_t size)
+{
+    AttributeSearch search = {.type = type};
+    assert_int_equal(mnl_attr_parse(header, (unsigned)head, attribute_look, &search), MNL_CB_OK);
+    assert_non_null(search.found);
+    assert_int_equal(mnl_attr_get_payload_len(search.found), size);
+    return mnl_attr_get_payload(search.found);
+}
+
+static size_t policy_index(uint8_t direction, const struct xfrm_selector *selector)
+{
+    size_t i = 0;
+    while (i < kernel.n_policies && (kernel.policies[i].dir != direction ||
+                                     !same_selector(&kernel.policies[i].sel, selector)))
+        i++;
+    return i;
+}
+
+static int policy_set(const struct nlmsghdr *header)
+{
+    const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(header);
+    const struct xfrm_user_tmpl *template =
+        attribute_of(header, sizeof(*info), XFRMA_TMPL, sizeof(*template));
+    if (kernel.policy_error) {
+        kernel.policy_error = 0;
+        return -ENOMEM;
+    }
+    const size_t i = policy_index(info->dir, &info->sel);
+    assert_true(i < POLICIES_MAX);
+    kernel.policies[i] = *info;
+    kernel.policy_spis[i] = ntohl(template->id.spi);
+    kernel.n_policies += i == kernel.n_policies;
+    return 0;
+}
+
 static int policy_remove(const struct xfrm_userpolicy_id *id)
 {
+    const size_t i = policy_index(id->dir, &id->sel);
+    if (i == kernel.n_policies)
+        return -ENOENT;
+    kernel.n_policies--;
+    kernel.policies[i] = kernel.policies[kernel.n_policies];
+    kernel.policy_spis[i] = kernel.policy_spis[kernel.n_policies];
+    return 0;
+}
+
+/* What goes out by a policy must meet its state at any time. */
+static void look_for_gap(void)
+{
     for (size_t i = 0; i < kernel.n_policies; i++) {
-        if (kernel.policies[i].dir != id->dir || !same_selector(&kernel.policies[i].sel, &id->sel))
-            continue;
-        kernel.policies[i] = kernel.policies[--kernel.n_policies];
-        return 0;
+        const bool out = kernel.policies[i].dir == XFRM_POLICY_OUT;
+        if (out ? state_index(kernel.policy_spis[i]) == kernel.n_states
+                : kernel.policy_spis[i] != 0)
+            kernel.gap = true;
     }
-    return -ENOENT;
 }
 
 static void order_keep(const struct nlmsghdr *header)
@@ -131,12 +196,20 @@ static void order_keep(const struct nlmsghdr *header)
     memcpy(kernel.orders[kernel.n_orders++ % ORDERS_MAX].octets, header, header->nlmsg_len);
 }
 
+static int carry_out(const struct nlmsghdr *header);
+
 int netlink_call(Netlink *netlink)
 {
-    struct nlmsghdr *header = (struct nlmsghdr *)netlink->request;
-    const void *payload = mnl_nlmsg_get_payload(header);
     if (netlink->family != NETLINK_XFRM)
         return 0; /* links */
+    const int r = carry_out((const struct nlmsghdr *)netlink->request);
+    look_for_gap();
+    return r;
+}
+
+static int carry_out(const struct nlmsghdr *header)
+{
+    const void *payload = mnl_nlmsg_get_payload(header);
     if (header->nlmsg_type == XFRM_MSG_NEWSA || header->nlmsg_type == XFRM_MSG_UPDPOLICY)
         order_keep(header);
     switch (header->nlmsg_type) {
@@ -146,9 +219,7 @@ int netlink_call(Netlink *netlink)
     case XFRM_MSG_DELSA:
         return state_remove(ntohl(((const struct xfrm_usersa_id *)payload)->spi));
     case XFRM_MSG_UPDPOLICY:
-        assert_true(kernel.n_policies < POLICIES_MAX);
-        memcpy(&kernel.policies[kernel.n_policies++], payload, sizeof(kernel.policies[0]));
-        return 0;
+        return policy_set(header);
     case XFRM_MSG_DELPOLICY:
         return policy_remove(payload);
     default:
@@ -307,6 +378,8 @@ static struct sockaddr_storage address(uint8_t last)
 
 enum { KEY_IN = 0x11, KEY_OUT = 0x22 };
 
+static int add_order(NetPlane *plane, SaOrder *order);
+
 static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uint32_t spi_out,
                     uint8_t ts_type)
 {
@@ -319,6 +392,14 @@ static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uin
         .mtu = 1400,
         .ts_local = {.n_selectors = 1, .selectors = {{.type = ts_type, .end_port = UINT16_MAX}}},
     };
+    return add_order(plane, &sa);
+}
+
+/* With selectors of the remote side, and keys. */
+static int add_order(NetPlane *plane, SaOrder *order)
+{
+    const EspSuite *suite = &order->suite;
+    SaOrder sa = *order;
     Answer answer;
     int tun = -1;
     sa.ts_remote = sa.ts_local;
@@ -353,6 +434,38 @@ static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uin
 static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
 {
     return add_of_family(plane, spi_in, spi_out, IKE_TS_IPV4_ADDR_RANGE);
+}
+
+static SaOrder order_of(uint32_t spi_in, uint32_t spi_out)
+{
+    SaOrder sa = {
+        .spi_in = spi_in,
+        .spi_out = spi_out,
+        .local = address(2),
+        .remote = address(1),
+        .mtu = 1400,
+        .ts_local = {.n_selectors = 1,
+                     .selectors = {{.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX}}},
+    };
+    assert_int_equal(esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, IKE_GROUP_NONE,
+                                        true, &sa.suite),
+                     0);
+    return sa;
+}
+
+static int add_standby(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
+{
+    SaOrder sa = order_of(spi_in, spi_out);
+    sa.standby = true;
+    return add_order(plane, &sa);
+}
+
+static int use(NetPlane *plane, uint32_t spi_in)
+{
+    Answer answer;
+    int tun = -1;
+    net_plane_carry_out(plane, &(Order){.type = ORDER_USE_SA, .id = spi_in}, -1, &answer, &tun);
+    return answer.error;
 }
 
 static int drop(NetPlane *plane, uint32_t spi_in)
@@ -418,31 +531,6 @@ static void an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace
     hear(*state, 0, 0);
 }
 
-typedef struct AttributeSearch {
-    uint16_t type;
-    const struct nlattr *found;
-} AttributeSearch;
-
-static int attribute_look(const struct nlattr *attribute, void *userdata)
-{
-    AttributeSearch *search = userdata;
-    if (mnl_attr_get_type(attribute) == search->type)
-        search->found = attribute;
-    return MNL_CB_OK;
-}
-
-/* The payload of an attribute of a message that the kernel was sent; the test fails if it has none,
- * or one of another size. */
-static const void *attribute_of(const struct nlmsghdr *header, size_t head, uint16_t type,
-                                size_t size)
-{
-    AttributeSearch search = {.type = type};
-    assert_int_equal(mnl_attr_parse(header, (unsigned)head, attribute_look, &search), MNL_CB_OK);
-    assert_non_null(search.found);
-    assert_int_equal(mnl_attr_get_payload_len(search.found), size);
-    return mnl_attr_get_payload(search.found);
-}
-
 enum { REMOTE = 1, LOCAL = 2 }; /* as add() has them */
 
 static void assert_address(const xfrm_address_t *found, uint8_t number)
@@ -497,6 +585,39 @@ static void each_direction_has_its_own_key_and_a_replay_window(void **state)
         seen[inbound] = true;
     }
     assert_true(seen[0] && seen[1]);
+}
+
+static const struct xfrm_usersa_info *newest_state(void)
+{
+    for (size_t i = kernel.n_orders; i > 0; i--) {
+        const struct nlmsghdr *header = (const struct nlmsghdr *)kernel.orders[i - 1].octets;
+        if (header->nlmsg_type == XFRM_MSG_NEWSA)
+            return mnl_nlmsg_get_payload(header);
+    }
+    fail();
+    return NULL;
+}
+
+static void the_kernel_is_given_each_limit_of_the_order(void **state)
+{
+    SaOrder sa = order_of(300, 400);
+    sa.soft = (Lifetime){.bytes = 1, .packets = 2, .seconds = 3};
+    sa.hard = (Lifetime){.bytes = 4, .packets = 5, .seconds = 6};
+    assert_int_equal(add_order(*state, &sa), 0);
+    const struct xfrm_lifetime_cfg *limits = &newest_state()->lft;
+    assert_int_equal(limits->soft_byte_limit, 1);
+    assert_int_equal(limits->soft_packet_limit, 2);
+    assert_int_equal(limits->soft_add_expires_seconds, 3);
+    assert_int_equal(limits->soft_use_expires_seconds, 0);
+    assert_int_equal(limits->hard_byte_limit, 4);
+    assert_int_equal(limits->hard_packet_limit, 5);
+    assert_int_equal(limits->hard_add_expires_seconds, 6);
+    assert_int_equal(limits->hard_use_expires_seconds, 0);
+    assert_int_equal(drop(*state, 300), 0);
+    assert_int_equal(add(*state, 300, 400), 0);
+    limits = &newest_state()->lft;
+    assert_true(limits->soft_byte_limit == XFRM_INF && limits->hard_packet_limit == XFRM_INF);
+    assert_int_equal(limits->hard_add_expires_seconds, 0);
 }
 
 /* As net/xfrm/xfrm_algo.c of the kernel has the algorithms. */
@@ -572,6 +693,71 @@ static void what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel(void
     }
     assert_int_equal(directions,
                      1U << XFRM_POLICY_IN | 1U << XFRM_POLICY_FWD | 1U << XFRM_POLICY_OUT);
+}
+
+/* The SPI by which everything goes out; the three policies must be there. */
+static uint32_t sending_spi(void)
+{
+    uint32_t ret = 0;
+    assert_int_equal(kernel.n_policies, 3);
+    for (size_t i = 0; i < kernel.n_policies; i++) {
+        if (kernel.policies[i].dir == XFRM_POLICY_OUT)
+            ret = kernel.policy_spis[i];
+    }
+    return ret;
+}
+
+/* By their templates, and not by the kernel's choice, which falls on a newer state, and at a soft
+ * lifetime on another one. */
+static void what_goes_out_takes_the_newest_pair_that_is_not_in_standby(void **state)
+{
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_int_equal(sending_spi(), 400);
+    assert_int_equal(add_standby(*state, 301, 401), 0);
+    assert_int_equal(sending_spi(), 400);
+    assert_int_equal(use(*state, 301), 0);
+    assert_int_equal(sending_spi(), 401);
+    assert_int_equal(use(*state, 301), 0);
+    assert_int_equal(add(*state, 302, 402), 0);
+    assert_int_equal(sending_spi(), 402);
+    assert_int_equal(use(*state, 300), 0);
+    assert_int_equal(sending_spi(), 400);
+    assert_int_equal(use(*state, 309), -ENOENT);
+    assert_false(kernel.gap);
+}
+
+static void a_pair_in_standby_takes_over_before_the_one_that_sent_is_gone(void **state)
+{
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_int_equal(add_standby(*state, 301, 401), 0);
+    assert_int_equal(add_standby(*state, 302, 402), 0);
+    assert_int_equal(drop(*state, 300), 0);
+    assert_int_equal(sending_spi(), 402);
+    assert_int_equal(drop(*state, 302), 0);
+    assert_int_equal(sending_spi(), 401);
+    assert_false(kernel.gap);
+}
+
+static void where_the_one_that_sent_reaches_its_hard_lifetime_another_one_sends(void **state)
+{
+    assert_int_equal(add_standby(*state, 300, 400), 0);
+    assert_int_equal(add(*state, 301, 401), 0);
+    expire(401, true);
+    hear(*state, 301, DATAPLANE_HARD_LIFETIME);
+    assert_int_equal(sending_spi(), 400);
+    expire(400, true);
+    hear(*state, 300, DATAPLANE_HARD_LIFETIME);
+}
+
+static void a_pair_that_the_kernel_does_not_let_send_is_said_to_fail(void **state)
+{
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_int_equal(add_standby(*state, 301, 401), 0);
+    kernel.policy_error = 1;
+    assert_int_equal(use(*state, 301), -ENOMEM);
+    assert_int_equal(sending_spi(), 400);
+    assert_int_equal(use(*state, 301), 0);
+    assert_int_equal(sending_spi(), 401);
 }
 
 static void a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair(void **state)
@@ -704,9 +890,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLANE(each_direction_has_its_own_key_and_a_replay_window),
+        PLANE(the_kernel_is_given_each_limit_of_the_order),
         PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
+        PLANE(what_goes_out_takes_the_newest_pair_that_is_not_in_standby),
+        PLANE(a_pair_in_standby_takes_over_before_the_one_that_sent_is_gone),
+        PLANE(where_the_one_that_sent_reaches_its_hard_lifetime_another_one_sends),
+        PLANE(a_pair_that_the_kernel_does_not_let_send_is_said_to_fail),
         PLANE(a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair),
         PLANE(a_network_that_is_refused_leaves_nothing_of_its_pair),
         PLANE(a_flush_of_states_by_somebody_else_is_told_of_each_sa_once),
