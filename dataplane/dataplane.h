@@ -85,6 +85,24 @@ int dataplane_remove_sa(DataPlane *plane, uint32_t spi_in);
  * lost). */
 int dataplane_use_sa(DataPlane *plane, uint32_t spi_in);
 
+/* Once for each dataplane_move_sas(): 0, or the first pair's -errno with what the helper has to say
+ * of it, or "". With an error the pairs are at one place or the other, or carry nothing any more:
+ * they are to be removed. It must not close the plane. */
+typedef void (*SasMoved)(int error, const char *why, void *userdata);
+
+/* Has all pairs of `from` go over `to`, to the SeGW's address `remote`, with the keys, sequence
+ * numbers and replay windows that they have (RFC 4555 3.5); `to` may be `from`, where the SeGW's
+ * address alone is another. What is under way to the old address is received for two seconds more
+ * in the user plane; in the kernel's it is lost, as one window against replay can't be in two
+ * states. `to` must outlive the pairs, and `from` until `moved` is called; a pair that is removed
+ * meanwhile has moved with -ECANCELED. Returns 0: `moved` is called, before this returns where
+ * there is nothing to move; or, and then it is not called and nothing has changed, -EBUSY (a pair
+ * is on its way already), -EOPNOTSUPP (the user plane can't do without encapsulation), -ENOTCONN
+ * (the plane is lost), -ENOSPC, -ENOMEM, or another -errno of looking the way up. */
+int dataplane_move_sas(DataPlane *plane, const Transport *from, const Transport *to,
+                       const struct sockaddr_storage *remote, bool udp_encapsulated, SasMoved moved,
+                       void *userdata);
+
 /* Asks what all SAs have counted; `counted` is called once, or not at all if the plane is lost or
  * closed before. Returns 0, or -ENOTCONN, or -EBUSY if it was asked and has not answered yet. */
 typedef void (*DataPlaneCounted)(void *userdata);

@@ -205,6 +205,13 @@ void sa_use(Sa *sa)
     sa->standby = false;
 }
 
+void sa_move(Sa *sa, const SaPath *path, int fd)
+{
+    sa->transport = path->transport;
+    sa->fd = fd;
+    sa->remote = path->remote;
+}
+
 int sa_seal(Sa *sa, uint8_t version, uint8_t *buffer, size_t inner_size, uint64_t now_ms)
 {
     /* RFC 4303 3.3.3: the counter must not cycle, or an IV would be used twice. */
@@ -292,10 +299,18 @@ bool sa_event(Sa *sa, uint64_t now_ms, DataPlaneEvent *ret)
     return false;
 }
 
-bool sa_is_timed(const Sa *sa)
+static uint64_t end_ms(const Sa *sa, const Lifetime *lifetime, bool reported)
 {
-    return (sa->soft.seconds != 0 && !sa->soft_reported) ||
-           (sa->hard.seconds != 0 && !sa->hard_reported);
+    if (reported || lifetime->seconds == 0 || lifetime->seconds > UINT32_MAX)
+        return UINT64_MAX;
+    return sa->added_ms + lifetime->seconds * 1000;
+}
+
+uint64_t sa_next_event_ms(const Sa *sa)
+{
+    uint64_t soft_ms = end_ms(sa, &sa->soft, sa->soft_reported);
+    uint64_t hard_ms = end_ms(sa, &sa->hard, sa->hard_reported);
+    return soft_ms < hard_ms ? soft_ms : hard_ms;
 }
 
 void sa_counters(const Sa *sa, uint64_t now_ms, SaCounters *ret)

@@ -72,6 +72,9 @@ SaRank sa_rank(const Sa *sa, uint64_t now_ms);
 /* It is in standby no more. */
 void sa_use(Sa *sa);
 
+/* Sends from now on by the socket `fd`, of path->transport, to path->remote. */
+void sa_move(Sa *sa, const SaPath *path, int fd);
+
 /* True if the SA's selectors take in a packet of the host. */
 bool sa_takes(const Sa *sa, const Packet *packet);
 
@@ -91,7 +94,7 @@ int sa_open(Sa *sa, uint32_t low, uint8_t *buffer, size_t size, uint64_t now_ms,
 /* True if an event is due: soft lifetime once, hard lifetime once. */
 bool sa_event(Sa *sa, uint64_t now_ms, DataPlaneEvent *ret);
 
-/* True if events may come by time alone. */
-bool sa_is_timed(const Sa *sa);
+/* When the next event comes by time alone; UINT64_MAX: none does. */
+uint64_t sa_next_event_ms(const Sa *sa);
 
 void sa_counters(const Sa *sa, uint64_t now_ms, SaCounters *ret);

@@ -21,6 +21,17 @@ typedef enum XfrmDirection { XFRM_INBOUND, XFRM_OUTBOUND } XfrmDirection;
 int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *order);
 int xfrm_state_delete(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi);
 
+/* Moves a state to other outer addresses and ports, with its keys, its replay window, what it has
+ * counted and its limits; it is known by where it was. An outbound one goes on with numbers
+ * XFRM_MOVE_SKIPS further on: nothing may choose it any more when this is called, and what was
+ * already choosing it then has used no more than these. Returns 0, -ESRCH (there is no such state),
+ * -EACCES (this kernel shows no keys, and has the state still), or another -errno of the kernel's;
+ * then the state is gone. */
+int xfrm_state_move(Netlink *netlink, XfrmDirection direction,
+                    const struct sockaddr_storage *destination, uint32_t spi, const SaPath *path);
+
+enum { XFRM_MOVE_SKIPS = 1 << 16 };
+
 typedef struct XfrmStateInfo {
     uint64_t bytes;
     uint64_t packets;

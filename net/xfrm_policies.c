@@ -139,6 +139,7 @@ typedef struct Need {
     uint32_t spi_in;
     uint32_t spi_out;
     Rank rank;
+    bool held; /* no outbound policy of its own */
     IkeTs ts_local;
     IkeTs ts_remote;
     struct sockaddr_storage local;
@@ -238,7 +239,7 @@ static int want_all(XfrmPolicies *policies, const Need *need)
     int r = want_direction(policies, need, XFRM_POLICY_IN);
     if (r >= 0)
         r = want_direction(policies, need, XFRM_POLICY_FWD);
-    if (r >= 0)
+    if (r >= 0 && !need->held)
         r = want_direction(policies, need, XFRM_POLICY_OUT);
     return r < 0 ? r : 0;
 }
@@ -325,6 +326,27 @@ void xfrm_policies_retire(XfrmPolicies *policies, uint32_t spi_in)
         return;
     policies->needs[index].rank = RANK_EXPIRED;
     (void)update(policies); /* there is nothing more to do for it */
+}
+
+int xfrm_policies_hold(XfrmPolicies *policies, uint32_t spi_in)
+{
+    size_t index = need_index(policies, spi_in);
+    if (index == policies->n_needs)
+        return -ENOENT;
+    policies->needs[index].held = true;
+    return update(policies);
+}
+
+int xfrm_policies_move(XfrmPolicies *policies, uint32_t spi_in, const SaPath *path)
+{
+    size_t index = need_index(policies, spi_in);
+    if (index == policies->n_needs)
+        return -ENOENT;
+    Need *need = &policies->needs[index];
+    need->held = false;
+    need->local = path->local;
+    need->remote = path->remote;
+    return update(policies);
 }
 
 void xfrm_policies_remove(XfrmPolicies *policies, uint32_t spi_in)

@@ -35,6 +35,12 @@ int xfrm_policies_use(XfrmPolicies *policies, uint32_t spi_in);
 /* The pair has reached its hard lifetime: where another can send instead, that does. */
 void xfrm_policies_retire(XfrmPolicies *policies, uint32_t spi_in);
 
+/* Has no packet that goes out take the pair, until xfrm_policies_move() says where it is now. Where
+ * no other pair takes such packets, they are dropped meanwhile. Returns 0, -ENOENT or another
+ * -errno. */
+int xfrm_policies_hold(XfrmPolicies *policies, uint32_t spi_in);
+int xfrm_policies_move(XfrmPolicies *policies, uint32_t spi_in, const SaPath *path);
+
 /* Removes what no other pair needs. What goes out has changed over to another pair when this
  * returns, so that no packet meets a pair whose states are gone. */
 void xfrm_policies_remove(XfrmPolicies *policies, uint32_t spi_in);

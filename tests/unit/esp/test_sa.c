@@ -210,14 +210,15 @@ static void lifetime_in_seconds_ends_without_any_packet(void **state)
     _cleanup_(sa_freep) Sa *sa =
         sa_with(&(Lifetime){.seconds = 10}, &(Lifetime){.seconds = 12}, true);
     DataPlaneEvent event;
-    assert_true(sa_is_timed(sa));
+    assert_int_equal(sa_next_event_ms(sa), 11000);
     assert_false(sa_event(sa, 10999, &event));
     assert_true(sa_event(sa, 11000, &event));
     assert_int_equal(event.type, DATAPLANE_SOFT_LIFETIME);
+    assert_int_equal(sa_next_event_ms(sa), 13000);
     assert_false(sa_event(sa, 12999, &event));
     assert_true(sa_event(sa, 13000, &event));
     assert_int_equal(event.type, DATAPLANE_HARD_LIFETIME);
-    assert_false(sa_is_timed(sa));
+    assert_true(sa_next_event_ms(sa) == UINT64_MAX);
 }
 
 static void idle_time_is_since_the_last_authentic_packet(void **state)
