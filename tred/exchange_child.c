@@ -105,7 +105,7 @@ static void child_answered(int error, const char *why, void *userdata)
 
 /* Over the transport ESP goes in UDP where a NAT asks for it, and always from a plane that can do
  * nothing else; without one there is no port to do so from. */
-static bool is_udp_encapsulated(const Exchange *exchange)
+bool exchange_is_udp_encapsulated(const Exchange *exchange)
 {
     return exchange->transport &&
            (exchange->nat || strcmp(dataplane_name(exchange->context->dataplane), "user") == 0);
@@ -126,7 +126,7 @@ static int child_install(const Exchange *exchange, const ChildGrant *grant, bool
         .ts_local = grant->ts_local,
         .ts_remote = grant->ts_remote,
         .remote = exchange->remote,
-        .udp_encapsulated = is_udp_encapsulated(exchange),
+        .udp_encapsulated = exchange_is_udp_encapsulated(exchange),
         .soft = exchange->context->soft,
         .hard = exchange->context->hard,
         .standby = grant->standby,

@@ -124,6 +124,10 @@ struct Exchange {
     Transport *transport; /* NULL: there is none; the data plane knows it by its place */
     bool nat;             /* between us and the peer */
     struct sockaddr_storage remote;
+    /* While its Child SAs move to it: */
+    Transport *transport_before;
+    TransportMoved moved; /* NULL: they don't */
+    void *moved_userdata;
 
     Child children[EXCHANGE_CHILDREN_MAX];
     bool child_keys_used; /* those of IKE_AUTH's */
@@ -149,6 +153,9 @@ Child *exchange_child_find(Exchange *exchange, uint32_t spi_in);
 
 /* Closes it and lets it go; NULL is fine. */
 void exchange_transport_free(Transport *transport);
+
+/* Whether its ESP goes in UDP. */
+bool exchange_is_udp_encapsulated(const Exchange *exchange);
 
 /* Takes a Child SA out of the data plane, wipes its keys, and frees its place. */
 void exchange_child_deinit(Exchange *exchange, Child *child);

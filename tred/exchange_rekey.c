@@ -212,10 +212,10 @@ int exchange_inherit_children(Exchange *exchange, Exchange **ret, Reason *reason
             "InheritChildren is not possible: this exchange was not made by AddIkeSa, "
             "or the one that it was made from is closed or was inherited from");
     }
-    if (children_count(from, is_being_added) > 0) {
+    if (children_count(from, is_being_added) > 0 || from->moved) {
         return reason_set(reason, EXCHANGE_E_WRONG_STATE,
-                          "InheritChildren is not possible yet: an AddChild of the exchange to "
-                          "inherit from is not answered. Wait for its answer");
+                          "InheritChildren is not possible yet: an AddChild or a MoveTransport of "
+                          "the exchange to inherit from is not answered. Wait for its answer");
     }
     if (children_count(from, is_installed) > children_count(exchange, is_free)) {
         return reason_set(reason, EXCHANGE_E_TOO_MANY_CHILDREN,

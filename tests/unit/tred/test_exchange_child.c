@@ -275,6 +275,26 @@ static void transport_mode_is_no_tunnel(void **state)
     assert_refused(play, EXCHANGE_E_CHILD_NOT_GRANTED);
 }
 
+/* ---- MOBIKE (RFC 4555 3.3) ---- */
+
+static void mobike_is_what_the_segw_says(void **state)
+{
+    Play *play = *state;
+
+    play->child_granted.notify = IKE_NOTIFY_MOBIKE_SUPPORTED;
+    play_verify(play);
+    assert_true(play->exchange->mobike);
+}
+
+static void without_its_word_there_is_no_mobike(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.notify = IKE_NOTIFY_MOBIKE_SUPPORTED;
+    play_verify(play);
+    assert_false(play->exchange->mobike);
+}
+
 /* ---- SA ---- */
 
 static void a_reserved_outbound_spi_is_malformed(void **state)
@@ -698,6 +718,8 @@ int main(void)
         OFFERING(a_child_that_the_segw_leaves_out_is_not_granted),
         OFFERING(a_child_that_the_segw_refuses_is_not_granted),
         OFFERING(transport_mode_is_no_tunnel),
+        OFFERING(mobike_is_what_the_segw_says),
+        OFFERING(without_its_word_there_is_no_mobike),
         OFFERING(a_reserved_outbound_spi_is_malformed),
         OFFERING(the_first_outbound_spi_that_is_not_reserved_is_taken),
         OFFERING(a_suite_with_a_ke_of_its_own_is_refused),
