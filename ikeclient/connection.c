@@ -21,6 +21,9 @@ enum {
     ACCURACY_USEC = 1000,
 };
 
+/* Between two IKE SAs that are replaced as no ESP comes through them. */
+#define DEAF_PERIOD_USEC (UINT64_C(600) * USEC_PER_SEC)
+
 struct Connection {
     sd_event *event;
     Tre *tre;
@@ -35,12 +38,13 @@ struct Connection {
     bool renewal;
     bool resolving; /* an attempt that has no IKE SA yet */
     SaList sas;
-    unsigned failures;       /* in a row */
-    uint64_t not_before;     /* when the next attempt may begin, µs */
-    uint64_t announced;      /* the not_before that was logged last */
-    uint64_t close_deadline; /* while closing; else SA_LIST_NEVER */
-    Endpoint segw;           /* the address tried last; family 0: none yet */
-    bool advance;            /* it failed: the next one is tried next */
+    unsigned failures;        /* in a row */
+    uint64_t not_before;      /* when the next attempt may begin, µs */
+    uint64_t not_deaf_before; /* when a deaf IKE SA may be replaced again, µs */
+    uint64_t announced;       /* the not_before that was logged last */
+    uint64_t close_deadline;  /* while closing; else SA_LIST_NEVER */
+    Endpoint segw;            /* the address tried last; family 0: none yet */
+    bool advance;             /* it failed: the next one is tried next */
 
     /* what others were told */
     ConnectionState shown;
@@ -187,6 +191,30 @@ static void on_child_deleted(void *userdata, IkeSa *sa)
 
 static void on_another(void *userdata, IkeSa *sa);
 
+/* A second IKE SA is to take the place of the one that is up. */
+static void renew(Connection *connection)
+{
+    connection->renewal = true;
+    connection->asked = plan_of(connection).state != CONNECTION_CONNECTING;
+    settle(connection);
+}
+
+/* Traffic that goes one way by its nature must not lead from one IKE SA to the next. */
+static void on_due(void *userdata, IkeSa *sa, IkeSaDue why)
+{
+    const SaMember *member = userdata;
+    Connection *connection = member->owner;
+    (void)sa, (void)why;
+
+    if (member->role != SA_UP || !connection->wanted ||
+        now_usec(connection) < connection->not_deaf_before)
+        return;
+    connection->not_deaf_before = now_usec(connection) + DEAF_PERIOD_USEC;
+    log_warning("the SeGW answers, and its ESP does not come: connecting anew, as a NAT between "
+                "may have forgotten this host");
+    renew(connection);
+}
+
 /* The others have answered to nobody's name; what they began is wiped without a word to them. */
 static void on_authentic(void *userdata, IkeSa *sa)
 {
@@ -199,8 +227,8 @@ static void on_authentic(void *userdata, IkeSa *sa)
     }
 }
 
-static const IkeSaHandlers sa_handlers = {on_another, on_authentic, on_established,
-                                          on_child_deleted, on_closed};
+static const IkeSaHandlers sa_handlers = {on_another,       on_authentic, on_established,
+                                          on_child_deleted, on_closed,    on_due};
 
 static void on_another(void *userdata, IkeSa *sa)
 {
@@ -454,9 +482,7 @@ void connection_renew(Connection *connection, const char *exchange)
     if (!up || !ike_sa_is(up->sa, exchange) || !connection->wanted)
         return;
     log_notice("the Child SA is due to be replaced; connecting anew");
-    connection->renewal = true;
-    connection->asked = plan_of(connection).state != CONNECTION_CONNECTING;
-    settle(connection);
+    renew(connection);
 }
 
 void connection_info(const Connection *connection, ConnectionInfo *ret)

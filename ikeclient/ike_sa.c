@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/liveness.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -17,20 +18,6 @@ enum {
 };
 
 /* ---- silence ---- */
-
-static int on_liveness(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    IkeSa *sa = userdata;
-    uint64_t patience = sa->config->liveness * USEC_PER_SEC;
-    bool silent = usec - sa->last_heard >= patience;
-
-    int r = sd_event_source_set_time(source, (silent ? usec : sa->last_heard) + patience);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-    if (r >= 0 && silent)
-        ike_sa_check_liveness(sa);
-    return r < 0 ? r : 0;
-}
 
 void ike_sa_found_authentic(IkeSa *sa)
 {
@@ -58,11 +45,8 @@ int ike_sa_establish(IkeSa *sa)
     sa->established = true;
     sa->established_ms = steps_elapsed_ms(&sa->steps);
     int r = sd_event_now(sa->event, CLOCK_MONOTONIC, &sa->last_heard);
-    if (r >= 0 && sa->config->liveness > 0) {
-        r = sd_event_add_time(sa->event, &sa->liveness, CLOCK_MONOTONIC,
-                              sa->last_heard + sa->config->liveness * USEC_PER_SEC, ACCURACY_USEC,
-                              on_liveness, sa);
-    }
+    if (r >= 0)
+        r = liveness_start(sa);
     if (r >= 0) {
         r = sd_event_add_time(sa->event, &sa->address, CLOCK_MONOTONIC,
                               sa->last_heard + ADDRESS_PERIOD_USEC, ACCURACY_USEC,
@@ -274,7 +258,7 @@ void ike_sa_free(IkeSa *sa)
         flight_free(&sa->flights[i]);
     tasks_deinit(sa);
     peer_queue_deinit(sa);
-    sd_event_source_disable_unref(sa->liveness);
+    liveness_stop(sa);
     sd_event_source_disable_unref(sa->address);
     if (sa->transport)
         transport_free(sa->transport);

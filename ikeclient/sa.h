@@ -130,6 +130,20 @@ typedef struct PeerQueue {
     Endpoint sender;     /* of it: the answer goes there (RFC 7296 2.11) */
 } PeerQueue;
 
+typedef struct LivenessCount {
+    uint64_t packets;
+    uint64_t last; /* when one went by, µs; or when the SA came up */
+} LivenessCount;
+
+/* The listening for silence (liveness.h). */
+typedef struct LivenessWatch {
+    IkeSa *sa;
+    sd_event_source *timer;
+    uint64_t silence;      /* µs, after which the peer is asked; 0: as configured */
+    uint64_t since;        /* when it was begun */
+    LivenessCount in, out; /* of all Child SAs */
+} LivenessWatch;
+
 /* No field says which state the SA is in: that is what there is (`established`, `children`), what
  * is under way (the first task) and what is to come (the other tasks). Until it is closed, at least
  * one of `established` and a task is there. */
@@ -162,7 +176,7 @@ struct IkeSa {
     TaskQueue tasks;
     PeerQueue peer;
     Flight flights[FLIGHTS_MAX];
-    sd_event_source *liveness;
+    LivenessWatch watch;
     sd_event_source *address; /* asks whether ours is still what it was */
     uint64_t last_heard;      /* an authentic message, CLOCK_MONOTONIC, µs */
     uint64_t next_hint;       /* from when on a hint causes another liveness check */

@@ -28,6 +28,7 @@ typedef enum TreMethod {
     TRE_ADD_CHILD,
     TRE_REMOVE_CHILD,
     TRE_CLOSE,
+    TRE_TRAFFIC, /* an exchange's property Children, in sum */
     TRE_METHODS
 } TreMethod;
 
@@ -117,6 +118,11 @@ typedef struct TreReply {
         int socket;                /* TRE_OPEN_TRANSPORT; the reply's own */
         uint32_t spi_in;           /* TRE_ALLOCATE_SPI */
         const char *interface;     /* TRE_ADD_CHILD; "" without a data plane */
+        struct {
+            size_t children;
+            uint64_t packets_in, packets_out;
+            uint64_t idle_in_ms, idle_out_ms; /* of the one that was busy last */
+        } traffic;                            /* TRE_TRAFFIC */
     };
 } TreReply;
 
