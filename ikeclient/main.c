@@ -163,11 +163,11 @@ static void on_lost(void *userdata, const char *exchange, const char *reason)
     connection_lose(run->connection, exchange, reason);
 }
 
-static void on_lifetime(void *userdata, const char *exchange, bool hard)
+static void on_lifetime(void *userdata, const char *exchange, uint32_t spi_in, bool hard)
 {
     Run *run = userdata;
 
-    (void)hard; /* either way the remedy is a new one */
+    (void)spi_in, (void)hard; /* either way the remedy is a new one */
     connection_renew(run->connection, exchange);
 }
 

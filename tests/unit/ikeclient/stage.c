@@ -251,6 +251,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
     case TRE_REMOVE_CHILD:
     case TRE_CLOSE:
     case TRE_METHODS:
+    default:
         break;
     }
 }
