@@ -391,9 +391,9 @@ static int auth_child_added(Task *task, const TreReply *reply)
 {
     AuthTask *auth = (AuthTask *)task;
 
-    int r = child_sas_add(&task->sa->children, auth->offer.spi_in, &auth->answer);
-    if (r < 0)
-        return r;
+    if (!child_sas_add(&task->sa->children, auth->offer.spi_in, &auth->answer))
+        return -ENOMEM;
+    task->sa->assigned = auth->answer;
     if (reply->interface[0] != 0)
         log_info("traffic goes through %s", reply->interface);
     return auth_established(task);

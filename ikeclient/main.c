@@ -167,8 +167,8 @@ static void on_lifetime(void *userdata, const char *exchange, uint32_t spi_in, b
 {
     Run *run = userdata;
 
-    (void)spi_in, (void)hard; /* either way the remedy is a new one */
-    connection_renew(run->connection, exchange);
+    (void)exchange; /* which has the Child SA may have changed since */
+    connection_child_due(run->connection, spi_in, hard);
 }
 
 /* Whoever has the name is the one ikeclient of this device: two would take the SeGW's addresses and
