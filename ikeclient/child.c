@@ -27,6 +27,7 @@ void child_offer_init(ChildOffer *offer, const Config *config, uint32_t spi_in)
         .sa = config->esp_offer,
         .ts_r = config->remote_ts,
         .request = (RequestAddress)config->request_address,
+        .liveness = config->liveness > 0,
     };
     for (size_t i = 0; i < offer->sa.n_proposals; i++) {
         offer->sa.proposals[i].spi_size = sizeof(spi_in);
@@ -51,10 +52,15 @@ void child_offer_init_rekey(ChildOffer *offer, const Config *config, const Child
         proposals_add_groups(&offer->sa, &config->ike_offer, group, (Pfs)config->pfs);
 }
 
+static void add_attribute(IkeCp *cp, uint16_t type)
+{
+    cp->attributes[cp->n_attributes++] = (IkeAttribute){.type = type};
+}
+
 static void add_attributes(IkeCp *cp, uint16_t address, uint16_t dns)
 {
-    cp->attributes[cp->n_attributes++] = (IkeAttribute){.type = address};
-    cp->attributes[cp->n_attributes++] = (IkeAttribute){.type = dns};
+    add_attribute(cp, address);
+    add_attribute(cp, dns);
 }
 
 void child_offer_encode(const ChildOffer *offer, IkeChain *chain)
@@ -65,6 +71,8 @@ void child_offer_encode(const ChildOffer *offer, IkeChain *chain)
         add_attributes(&cp, IKE_CFG_INTERNAL_IP4_ADDRESS, IKE_CFG_INTERNAL_IP4_DNS);
     if (offer->request == REQUEST_IPV6 || offer->request == REQUEST_BOTH)
         add_attributes(&cp, IKE_CFG_INTERNAL_IP6_ADDRESS, IKE_CFG_INTERNAL_IP6_DNS);
+    if (offer->liveness && cp.n_attributes > 0)
+        add_attribute(&cp, IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK);
     if (cp.n_attributes > 0)
         ike_chain_add_cp(chain, &cp);
     ike_chain_add_notify(chain, IKE_NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED, (Bytes){0});
@@ -183,6 +191,18 @@ static bool take_dns(Bytes value, size_t size, ChildAnswer *answer)
     return true;
 }
 
+/* A value of another size says nothing, and is no reason to be without a tunnel. */
+static bool take_liveness(Bytes value, ChildAnswer *answer)
+{
+    Reader reader;
+    uint32_t seconds = 0;
+
+    reader_init(&reader, value);
+    if (reader_u32(&reader, &seconds) == 0 && reader_left(&reader) == 0)
+        answer->liveness = seconds;
+    return true;
+}
+
 static bool take_attribute(const ChildOffer *offer, const IkeAttribute *attribute,
                            ChildAnswer *answer)
 {
@@ -195,6 +215,8 @@ static bool take_attribute(const ChildOffer *offer, const IkeAttribute *attribut
         return take_dns(attribute->value, IPV4_SIZE, answer);
     case IKE_CFG_INTERNAL_IP6_DNS:
         return take_dns(attribute->value, IPV6_SIZE, answer);
+    case IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK:
+        return take_liveness(attribute->value, answer);
     default: /* RFC 7296 3.15.1: unknown ones are ignored */
         return true;
     }

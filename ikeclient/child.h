@@ -19,6 +19,7 @@ typedef struct ChildOffer {
     IkeTs ts_i;
     IkeTs ts_r;
     RequestAddress request;
+    bool liveness; /* the SeGW may say when it wants to be asked (TS 24.302 8.2.4.2) */
 } ChildOffer;
 
 void child_offer_init(ChildOffer *offer, const Config *config, uint32_t spi_in);
@@ -65,6 +66,7 @@ typedef struct ChildAnswer {
     InnerAddress addresses[CHILD_ADDRESSES_MAX];
     size_t n_dns;
     InnerAddress dns[CHILD_DNS_MAX];
+    uint32_t liveness; /* s of silence after which it wants to be asked; 0: it does not say */
     ChildSkipped skipped;
 } ChildAnswer;
 

@@ -181,7 +181,7 @@ int config_init(Config *config)
         .initial_contact = true,
         .retransmit_timeout = 1000,
         .retransmit_tries = 5,
-        .liveness = 60,
+        .liveness = 30,
         .keepalive = 20, /* TS 29.139 6 */
         .fragment_size = 1280,
         .log_level = LEVEL_INFO,

@@ -21,6 +21,9 @@ enum {
     ACCURACY_USEC = 1000,
 };
 
+/* Between two IKE SAs that are replaced as no ESP comes through them. */
+#define DEAF_PERIOD_USEC (UINT64_C(600) * USEC_PER_SEC)
+
 struct Connection {
     sd_event *event;
     Tre *tre;
@@ -35,12 +38,13 @@ struct Connection {
     bool renewal;
     bool resolving; /* an attempt that has no IKE SA yet */
     SaList sas;
-    unsigned failures;       /* in a row */
-    uint64_t not_before;     /* when the next attempt may begin, µs */
-    uint64_t announced;      /* the not_before that was logged last */
-    uint64_t close_deadline; /* while closing; else SA_LIST_NEVER */
-    Endpoint segw;           /* the address tried last; family 0: none yet */
-    bool advance;            /* it failed: the next one is tried next */
+    unsigned failures;        /* in a row */
+    uint64_t not_before;      /* when the next attempt may begin, µs */
+    uint64_t not_deaf_before; /* when a deaf IKE SA may be replaced again, µs */
+    uint64_t announced;       /* the not_before that was logged last */
+    uint64_t close_deadline;  /* while closing; else SA_LIST_NEVER */
+    Endpoint segw;            /* the address tried last; family 0: none yet */
+    bool advance;             /* it failed: the next one is tried next */
 
     /* what others were told */
     ConnectionState shown;
@@ -217,6 +221,21 @@ static void on_renew(void *userdata, IkeSa *sa, const char *reason)
 
 static void on_another(void *userdata, IkeSa *sa);
 
+/* Traffic that goes one way by its nature must not lead from one IKE SA to the next. */
+static void on_due(void *userdata, IkeSa *sa, IkeSaDue why)
+{
+    const SaMember *member = userdata;
+    Connection *connection = member->owner;
+    (void)sa, (void)why;
+
+    if (member->role != SA_UP || !connection->wanted ||
+        now_usec(connection) < connection->not_deaf_before)
+        return;
+    connection->not_deaf_before = now_usec(connection) + DEAF_PERIOD_USEC;
+    renew(connection, "the SeGW answers, and its ESP does not come, as a NAT between may have "
+                      "forgotten this host");
+}
+
 /* The others have answered to nobody's name; what they began is wiped without a word to them. */
 static void on_authentic(void *userdata, IkeSa *sa)
 {
@@ -238,7 +257,8 @@ static const IkeSaHandlers sa_handlers = {.another = on_another,
                                           .rekeyed = on_rekeyed,
                                           .renew = on_renew,
                                           .changed = on_changed,
-                                          .closed = on_closed};
+                                          .closed = on_closed,
+                                          .due = on_due};
 
 /* Whoever began a rekeying deletes what it makes redundant. */
 static void leave_to(SaMember *member, bool peer, uint64_t now)

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/liveness.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -17,20 +18,6 @@ enum {
 };
 
 /* ---- silence ---- */
-
-static int on_liveness(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    IkeSa *sa = userdata;
-    uint64_t patience = sa->config->liveness * USEC_PER_SEC;
-    bool silent = usec - sa->last_heard >= patience;
-
-    int r = sd_event_source_set_time(source, (silent ? usec : sa->last_heard) + patience);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-    if (r >= 0 && silent)
-        ike_sa_check_liveness(sa);
-    return r < 0 ? r : 0;
-}
 
 void ike_sa_found_authentic(IkeSa *sa)
 {
@@ -63,11 +50,8 @@ int ike_sa_establish(IkeSa *sa)
     sa->lifetime = lifetime_usec(sa->config->ike_lifetime);
     if (r >= 0)
         r = upkeep_start(sa);
-    if (r >= 0 && sa->config->liveness > 0) {
-        r = sd_event_add_time(sa->event, &sa->liveness, CLOCK_MONOTONIC,
-                              sa->last_heard + sa->config->liveness * USEC_PER_SEC, ACCURACY_USEC,
-                              on_liveness, sa);
-    }
+    if (r >= 0)
+        r = liveness_start(sa);
     if (r >= 0) {
         r = sd_event_add_time(sa->event, &sa->address, CLOCK_MONOTONIC,
                               sa->last_heard + ADDRESS_PERIOD_USEC, ACCURACY_USEC,
@@ -305,8 +289,9 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     to->nat = from->nat;
     to->refusal = from->refusal;
     to->assigned = from->assigned;
-    to->wanted = from->wanted;
+    to->groups = from->groups;
     to->renewal = from->renewal;
+    to->watch.silence = from->watch.silence;
     to->established_ms = from->established_ms;
     to->steps = from->steps;
     return tre_identity_init(&to->identity, &description);
@@ -386,7 +371,7 @@ void ike_sa_free(IkeSa *sa)
     tasks_deinit(sa);
     peer_queue_deinit(sa);
     tre_forget(sa->tre, sa);
-    sd_event_source_disable_unref(sa->liveness);
+    liveness_stop(sa);
     sd_event_source_disable_unref(sa->address);
     sd_event_source_disable_unref(sa->upkeep);
     forget_kin(sa);

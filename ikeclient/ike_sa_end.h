@@ -11,6 +11,11 @@ typedef enum IkeSaEnd {
     IKE_SA_LOST,            /* tred is gone or closed it, or the SeGW is silent */
 } IkeSaEnd;
 
+/* Why another IKE SA is to take the place of one that is up. */
+typedef enum IkeSaDue {
+    IKE_SA_DUE_DEAF, /* IKE is answered, and ESP does not come: a NAT may have forgotten us */
+} IkeSaDue;
+
 /* Handlers must not free the SA before they return to the event loop. */
 typedef struct IkeSaHandlers {
     /* There is another answer to its IKE_SA_INIT request: ike_sa_new_rival() can follow it up. */
@@ -27,4 +32,6 @@ typedef struct IkeSaHandlers {
     void (*renew)(void *userdata, IkeSa *sa, const char *reason);
     void (*changed)(void *userdata, IkeSa *sa); /* what ike_sa_info() says of its children */
     void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
+    /* A new authentication is due, while this SA is still up. */
+    void (*due)(void *userdata, IkeSa *sa, IkeSaDue why);
 } IkeSaHandlers;

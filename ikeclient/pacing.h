@@ -9,6 +9,7 @@
 typedef struct RetransmitSchedule {
     uint64_t timeout_ms; /* the wait after the first transmission; each next one is twice as long */
     unsigned tries;      /* transmissions in all, at least 1 */
+    uint64_t limit_ms;   /* when it is over at the latest; 0: when the tries are */
 } RetransmitSchedule;
 
 enum { RETRANSMIT_WAIT_MAX_MS = 60000 };
@@ -32,6 +33,7 @@ struct Retransmit {
     void *userdata;
     RetransmitSchedule schedule;
     unsigned attempt;
+    uint64_t waited_ms; /* before the wait that is on */
 };
 
 void retransmit_init(Retransmit *retransmit, sd_event *event, RetransmitHandler handler,

@@ -32,7 +32,7 @@ static uint16_t group_for(const IkeSa *sa)
 {
     if (sa->config->pfs == PFS_NO)
         return IKE_GROUP_NONE;
-    return sa->wanted.child != IKE_GROUP_NONE ? sa->wanted.child : proposals_suite_group(sa->suite);
+    return sa->groups.child != IKE_GROUP_NONE ? sa->groups.child : proposals_suite_group(sa->suite);
 }
 
 /* The SPI that tred allocated for nothing. */
@@ -162,7 +162,7 @@ static void take_refusal(RekeyChildTask *rekey)
     } else if (answer->error == IKE_NOTIFY_CHILD_SA_NOT_FOUND && !rekey->from_scratch) {
         not_found(rekey);
     } else if (child && child_sa_is_current(sa->children, child)) {
-        rekey_refused(sa, answer, rekey->group, &sa->wanted.child);
+        rekey_refused(sa, answer, rekey->group, &sa->groups.child);
     } /* else the peer has rekeyed it at the same time, or deleted it: nothing is to be done */
 }
 

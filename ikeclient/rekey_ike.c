@@ -19,7 +19,7 @@ static int rekey_begin(Task *task)
     const IkeSa *sa = task->sa;
     RekeyIkeTask *rekey = (RekeyIkeTask *)task;
     uint16_t group =
-        sa->wanted.ike != IKE_GROUP_NONE ? sa->wanted.ike : proposals_suite_group(sa->suite);
+        sa->groups.ike != IKE_GROUP_NONE ? sa->groups.ike : proposals_suite_group(sa->suite);
 
     if (!proposals_have_group(&sa->config->ike_offer, group))
         group = proposals_first_group(&sa->config->ike_offer);
@@ -83,7 +83,7 @@ static void take_refusal(RekeyIkeTask *rekey)
     } else if (rekey->answer.verdict == CREATE_INVALID) {
         rekey_renew(sa, "the SeGW's CREATE_CHILD_SA response has %s", rekey->answer.why);
     } else {
-        rekey_refused(sa, &rekey->answer, rekey->material.group, &sa->wanted.ike);
+        rekey_refused(sa, &rekey->answer, rekey->material.group, &sa->groups.ike);
     }
 }
 

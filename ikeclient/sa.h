@@ -171,6 +171,20 @@ struct MadeIkeSa {
     Nonce lowest; /* of the two of that exchange */
 };
 
+typedef struct LivenessCount {
+    uint64_t packets;
+    uint64_t last; /* when one went by, µs; or when the SA came up */
+} LivenessCount;
+
+/* The listening for silence (liveness.h). */
+typedef struct LivenessWatch {
+    IkeSa *sa;
+    sd_event_source *timer;
+    uint64_t silence;      /* µs, after which the peer is asked; 0: as configured */
+    uint64_t since;        /* when it was begun */
+    LivenessCount in, out; /* of all Child SAs */
+} LivenessWatch;
+
 /* No field says which state the SA is in: that is what there is (`established`, `children`), what
  * is under way (the first task) and what is to come (the other tasks). Until it is closed, at least
  * one of `established` and a task is there. */
@@ -207,7 +221,7 @@ struct IkeSa {
     bool renewal;         /* the peer does not rekey: a new authentication is to replace it */
     bool retired;         /* … and has */
     PutOff put_off;       /* any rekeying */
-    WantedGroups wanted;  /* the next time */
+    WantedGroups groups;  /* the next time */
     MadeIkeSa made_by_us; /* of two that are there, one is to be the heir */
     MadeIkeSa made_by_peer;
     IkeSa *heir;        /* has the Child SAs; NULL: none, or it is gone */
@@ -219,7 +233,7 @@ struct IkeSa {
     TaskQueue tasks;
     PeerQueue peer;
     Flight flights[FLIGHTS_MAX];
-    sd_event_source *liveness;
+    LivenessWatch watch;
     sd_event_source *address; /* asks whether ours is still what it was */
     uint64_t last_heard;      /* an authentic message, CLOCK_MONOTONIC, µs */
     uint64_t next_hint;       /* from when on a hint causes another liveness check */

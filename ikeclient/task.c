@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/liveness.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -133,7 +134,8 @@ static int send_request(Task *task, uint32_t message_id)
     IkeSa *sa = task->sa;
     unsigned tries = (unsigned)sa->config->retransmit_tries;
     RetransmitSchedule schedule = {sa->config->retransmit_timeout,
-                                   tries < task->kind->tries_max ? tries : task->kind->tries_max};
+                                   tries < task->kind->tries_max ? tries : task->kind->tries_max,
+                                   liveness_request_limit_ms(sa)};
 
     int r = retransmit_start(&sa->tasks.retransmit, schedule);
     if (r < 0)

@@ -33,6 +33,7 @@ typedef enum TreMethod {
     TRE_INHERIT_CHILDREN,
     TRE_MOVE_TRANSPORT,
     TRE_CLOSE,
+    TRE_TRAFFIC, /* an exchange's property Children, in sum */
     TRE_METHODS
 } TreMethod;
 
@@ -129,6 +130,11 @@ typedef struct TreReply {
         uint32_t spi_in;           /* TRE_ALLOCATE_SPI */
         const char *interface;     /* TRE_ADD_CHILD; "" without a data plane */
         const char *exchange;      /* TRE_ADD_IKE_SA: the new IKE SA's */
+        struct {
+            size_t children;
+            uint64_t packets_in, packets_out;
+            uint64_t idle_in_ms, idle_out_ms; /* of the one that was busy last */
+        } traffic;                            /* TRE_TRAFFIC */
     };
 } TreReply;
 

@@ -258,7 +258,8 @@ static int tre_bus_call(Tre *face, const TreCall *call, TreHandler handler, void
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
     const bool is_description = call->method == TRE_DESCRIBE;
-    sd_bus *bus = is_description ? tre->bus : way(tre);
+    /* Properties are read over the bus alone. */
+    sd_bus *bus = is_description || call->method == TRE_TRAFFIC ? tre->bus : way(tre);
 
     int r = tre_message_new(bus, call, &m);
     if (r < 0)

@@ -1,4 +1,5 @@
-/* Child SAs on the bus: OpenTransport, AllocateSpi, AddChild, RemoveChild. */
+/* Child SAs on the bus: OpenTransport, MoveTransport, AllocateSpi, AddChild, UseChild, RemoveChild.
+ */
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/reason.h"
@@ -40,9 +41,13 @@ static int read_remote(sd_bus_message *call, struct sockaddr_storage *ret, int *
     return port == 0 ? -EINVAL : 0;
 }
 
-int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_error *error)
+/* A call that answers with the UDP socket towards an address. */
+typedef int (*TransportCall)(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
+                             int *ret_fd, Reason *reason);
+
+static int give_transport(sd_bus_message *call, const CallerExchange *held, ExchangeCall allowed,
+                          TransportCall transport_call, sd_bus_error *error)
 {
-    CallerExchange *held = userdata;
     Reason reason = {0};
     struct sockaddr_storage remote = {0};
     int nat = 0, fd = -1;
@@ -51,7 +56,7 @@ int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_err
     r = bus_exchange_check_owner(held, call, error);
     if (r < 0)
         return r;
-    r = exchange_allows(held->exchange, EXCHANGE_OPEN_TRANSPORT, &reason);
+    r = exchange_allows(held->exchange, allowed, &reason);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
     r = read_remote(call, &remote, &nat);
@@ -61,10 +66,20 @@ int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_err
     }
     if (r < 0)
         return r;
-    r = exchange_open_transport(held->exchange, &remote, nat != 0, &fd, &reason);
+    r = transport_call(held->exchange, &remote, nat != 0, &fd, &reason);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
     return sd_bus_reply_method_return(call, "h", fd);
+}
+
+int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    return give_transport(call, userdata, EXCHANGE_OPEN_TRANSPORT, exchange_open_transport, error);
+}
+
+int bus_exchange_move_transport(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    return give_transport(call, userdata, EXCHANGE_MOVE_TRANSPORT, exchange_move_transport, error);
 }
 
 int bus_exchange_allocate_spi(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -220,6 +235,26 @@ void bus_exchange_child_cancel(CallerExchange *held)
             "The exchange was closed before its peer was judged. Begin "
             "another");
     }
+}
+
+int bus_exchange_use_child(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    CallerExchange *held = userdata;
+    Reason reason = {0};
+    uint32_t spi_in = 0;
+    int r;
+
+    r = bus_exchange_check_owner(held, call, error);
+    if (r < 0)
+        return r;
+    r = sd_bus_message_read(call, "u", &spi_in);
+    if (r < 0)
+        return r;
+    r = exchange_use_child(held->exchange, spi_in, &reason);
+    if (r != 0)
+        return bus_error_set(error, r, reason.text);
+    log_info("Exchange %" PRIu64 ": Child SA %08x sends from now on", held->number, spi_in);
+    return sd_bus_reply_method_return(call, NULL);
 }
 
 int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error *error)

@@ -120,7 +120,7 @@ static int auth_read(Exchange *exchange, const IkePayloads *payloads, Reason *re
  * stands once, or the chain does not parse. */
 static int response_read(Exchange *exchange, VerifyRequest *ret, Reason *reason)
 {
-    const KeptMessage *response = &exchange->auth_response;
+    const KeptMessage *response = &exchange->auth.response;
     IkePayloads payloads;
     IkeFault fault = {0};
     int r;
@@ -154,7 +154,7 @@ int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, Re
     r = exchange_allows(exchange, EXCHANGE_VERIFY_PEER, reason);
     if (r != 0)
         return r;
-    if (!exchange->auth_response.there) {
+    if (!exchange->auth.response.there) {
         return reason_set(reason, EXCHANGE_E_WRONG_STATE,
                           "VerifyPeer is not possible: no IKE_AUTH response was opened. Call "
                           "Unprotect with it");

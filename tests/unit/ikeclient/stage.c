@@ -390,6 +390,13 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
     case TRE_ADD_CHILD:
         reply->interface = "";
         break;
+    case TRE_TRAFFIC:
+        reply->traffic.children = 1;
+        reply->traffic.packets_in = stage->packets_in += stage->counting;
+        reply->traffic.packets_out = ++stage->packets_out;
+        reply->traffic.idle_in_ms = stage->idle_in_ms;
+        reply->traffic.idle_out_ms = stage->idle_out_ms;
+        break;
     case TRE_REMOVE_CHILD:
     case TRE_CLOSE:
     case TRE_METHODS:
@@ -524,7 +531,11 @@ static void grant_child(const Stage *stage, Draft *draft)
     IkeSaPayload sa = {.n_proposals = 1, .proposals = {stage->esp_offer->proposals[0]}};
     IkeTs ts = {.n_selectors = 1,
                 .selectors = {{IKE_TS_IPV4_ADDR_RANGE, 0, 0, 65535, {10, 0, 0, 1}, {10, 0, 0, 1}}}};
-    IkeCp cp = {IKE_CFG_REPLY, 1, {{IKE_CFG_INTERNAL_IP4_ADDRESS, {stage->address, 4}}}};
+    const uint8_t seconds[] = {0, 0, 0, (uint8_t)stage->liveness};
+    IkeCp cp = {IKE_CFG_REPLY,
+                stage->liveness > 0 ? 2 : 1,
+                {{IKE_CFG_INTERNAL_IP4_ADDRESS, {stage->address, 4}},
+                 {IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK, BYTES_OF(seconds)}}};
 
     if (stage->wide_selectors)
         ts.selectors[0].type = IKE_TS_IPV6_ADDR_RANGE;
@@ -653,6 +664,8 @@ int stage_setup(Stage *stage)
         .auth_method = IKE_AUTH_DIGITAL_SIGNATURE,
         .shared_socket = -1,
         .address = {10, 0, 0, 1},
+        .idle_in_ms = 1000000,
+        .idle_out_ms = 1000000,
     };
     assert_true(sd_event_new(&stage->event) >= 0);
     assert_true(sd_event_add_defer(stage->event, &stage->deliver, on_deliver, stage) >= 0);

@@ -87,7 +87,7 @@ for unit in "bytes = 10000" "seconds = 2"; do
     check "a tunnel has soft-lifetime-$unit" tunnel_up
     check "tred reports it, and the tunnel is renewed" renewed false
     check "with that at most one packet is lost each time" lost_at_most_one_each
-    product_configure auto "$segw_direct" "hard-lifetime-$unit"
+    product_configure auto "$segw_direct" "soft-lifetime-${unit% = *} = 0" "hard-lifetime-$unit"
     check "a tunnel has hard-lifetime-$unit" tunnel_up
     check "tred reports it, and the tunnel comes up anew" renewed true
 done
