@@ -26,7 +26,7 @@ struct Protection {
     ProtectRules rules; /* as they are in force */
     IkeTs local;
     size_t n_needs;
-    Need needs[DATAPLANE_SAS_MAX];
+    Need needs[PROTECT_WAYS_MAX];
 };
 
 static bool address_equal(const InnerAddress *a, const InnerAddress *b)
@@ -154,23 +154,10 @@ int protection_remove(void)
     return r == -EOPNOTSUPP ? 0 : r;
 }
 
-int protection_add_sa(Protection *protection, const SaOrder *order, Reason *reason)
+static int add_need(Protection *protection, const Need *need, Reason *reason)
 {
-    if (protection->n_needs == DATAPLANE_SAS_MAX || order->n_addresses > DATAPLANE_ADDRESSES_MAX)
-        return -ENOSPC;
     const ProtectRules before = protection->rules;
-    Need *need = &protection->needs[protection->n_needs++];
-    *need = (Need){
-        .way =
-            {
-                .spi_in = order->spi_in,
-                .udp_encapsulated = order->udp_encapsulated,
-                .local = order->local,
-                .remote = order->remote,
-            },
-        .n_addresses = order->n_addresses,
-    };
-    memcpy(need->addresses, order->addresses, sizeof(need->addresses));
+    protection->needs[protection->n_needs++] = *need;
     int r = install(protection);
     if (r < 0) {
         protection->n_needs--;
@@ -181,11 +168,61 @@ int protection_add_sa(Protection *protection, const SaOrder *order, Reason *reas
     return r;
 }
 
+int protection_add_sa(Protection *protection, const SaOrder *order, Reason *reason)
+{
+    if (protection->n_needs >= DATAPLANE_SAS_MAX || order->n_addresses > DATAPLANE_ADDRESSES_MAX)
+        return -ENOSPC;
+    Need need = {
+        .way =
+            {
+                .spi_in = order->spi_in,
+                .udp_encapsulated = order->udp_encapsulated,
+                .local = order->local,
+                .remote = order->remote,
+            },
+        .n_addresses = order->n_addresses,
+    };
+    memcpy(need.addresses, order->addresses, sizeof(need.addresses));
+    return add_need(protection, &need, reason);
+}
+
+static Need *need_find(Protection *protection, uint32_t spi_in)
+{
+    for (size_t i = 0; i < protection->n_needs; i++) {
+        if (protection->needs[i].way.spi_in == spi_in)
+            return &protection->needs[i];
+    }
+    return NULL;
+}
+
+int protection_add_way(Protection *protection, uint32_t spi_in, const SaPath *path, Reason *reason)
+{
+    const Need *moving = need_find(protection, spi_in);
+    if (!moving)
+        return -ENOENT;
+    Need need = *moving;
+    need.way.udp_encapsulated = path->udp_encapsulated;
+    need.way.local = path->local;
+    need.way.remote = path->remote;
+    return add_need(protection, &need, reason);
+}
+
 static void install_again(Protection *protection)
 {
     int r = install(protection);
     if (r < 0)
         log_error("The rules that protect the tunnel can't be changed: %s", strerror(-r));
+}
+
+void protection_end_move(Protection *protection, uint32_t spi_in, bool moved)
+{
+    Need *before = need_find(protection, spi_in);
+    if (!before)
+        return;
+    if (moved)
+        *before = protection->needs[protection->n_needs - 1];
+    protection->n_needs--;
+    install_again(protection);
 }
 
 void protection_remove_sa(Protection *protection, uint32_t spi_in)

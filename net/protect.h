@@ -28,6 +28,12 @@ int protection_remove(void);
  * anything. Returns 0, or -errno with `reason`; nothing has changed then. The last pair's inner
  * addresses are kept within it until there is another pair. */
 int protection_add_sa(Protection *protection, const SaOrder *order, Reason *reason);
+
+/* The same for the way that a pair is about to move to, beside the one that it has; and the end of
+ * the latter, once it has moved or could not. */
+int protection_add_way(Protection *protection, uint32_t spi_in, const SaPath *path, Reason *reason);
+void protection_end_move(Protection *protection, uint32_t spi_in, bool moved);
+
 void protection_remove_sa(Protection *protection, uint32_t spi_in);
 
 /* What the rules have dropped since they were first put in force. Returns 0 or -errno. */

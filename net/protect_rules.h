@@ -11,7 +11,10 @@
 #define PROTECT_IN "dropped_in" /* counters */
 #define PROTECT_OUT "dropped_out"
 
-enum { PROTECT_INNER_MAX = DATAPLANE_SAS_MAX * DATAPLANE_ADDRESSES_MAX };
+enum {
+    PROTECT_WAYS_MAX = DATAPLANE_SAS_MAX + 1, /* one pair may be on its move */
+    PROTECT_INNER_MAX = DATAPLANE_SAS_MAX * DATAPLANE_ADDRESSES_MAX,
+};
 
 /* By what the tunnel's own packets are known: those of one SA pair, ESP or ESP in UDP. */
 typedef struct ProtectWay {
@@ -28,7 +31,7 @@ typedef struct ProtectRules {
     size_t n_inner;
     InnerAddress inner[PROTECT_INNER_MAX]; /* of the SAs, or of the last ones that there were */
     size_t n_ways;
-    ProtectWay ways[DATAPLANE_SAS_MAX];
+    ProtectWay ways[PROTECT_WAYS_MAX];
 } ProtectRules;
 
 /* True if a whole family is protected, to which local networks are an exception. */

@@ -10,11 +10,12 @@
 #include "base/sandbox.h"
 #include "base/standard.h"
 #include "net/listener.h"
-#include "net/plane.h"
-#include "net/protect.h"
+#include "net/service.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <seccomp.h>
@@ -22,32 +23,26 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 
 typedef struct Options {
     const char *socket; /* NULL: systemd hands one over */
     bool connected;     /* descriptor 3 is a connection */
     bool unprotect;
+    unsigned unprotect_after; /* seconds */
     const char *user;
     const char *ike_user;
 } Options;
 
 typedef struct Server {
     uid_t user;       /* whom it serves */
-    uid_t ike_user;   /* whose packets pass its rules; -1: there is no such user */
     const char *path; /* of a socket that it made itself */
     int listener;     /* -1 where a connection was handed over */
     int connection;   /* -1 while nobody is connected */
     int signals;
-    int watchdog_ms;        /* -1: nobody waits for a sign of life */
-    Secret *message;        /* orders may bring keys */
-    NetPlane *plane;        /* from ORDER_OPEN until the connection's end */
-    Protection *protection; /* from ORDER_PROTECT until then; its rules stay */
-    uint64_t unprotect_at;  /* CLOCK_MONOTONIC, in ms: nobody wants the rules any more; 0: never */
+    int watchdog_ms; /* -1: nobody waits for a sign of life */
+    Secret *message; /* orders may bring keys */
+    Service service;
 } Server;
-
-/* tred that is started again within this time finds the rules of the one that was stopped. */
-enum { UNPROTECT_AFTER_MS = 5000 };
 
 static const char usage[] =
     "Usage: tred-net [--socket PATH | --connected] [--user NAME] [--ike-user NAME]\n"
@@ -60,6 +55,9 @@ static const char usage[] =
     "      --user NAME    whom to serve (default tred)\n"
     "      --ike-user NAME\n"
     "                     whose packets may leave past the tunnel, too (default henb-ike)\n"
+    "      --unprotect-after SECONDS\n"
+    "                     how long the rules that protect the tunnel stay when tred was stopped\n"
+    "                     (0 to 3600, default 30)\n"
     "      --unprotect    take away the rules by which nothing leaves past the tunnel, and exit\n"
     "      --version      print the version and exit\n"
     "  -h, --help         print this and exit\n";
@@ -93,14 +91,31 @@ static const int ALLOWED_CALLS[] = {
 
 static const CommandLine command_line = {"tred-net", usage};
 
+enum { UNPROTECT_AFTER_DEFAULT = 30, UNPROTECT_AFTER_MAX = 3600 };
+
+static bool read_seconds(const char *text, unsigned *ret)
+{
+    char *end = NULL;
+    unsigned long value = isdigit((unsigned char)text[0]) ? strtoul(text, &end, 10) : ULONG_MAX;
+    if (value > UNPROTECT_AFTER_MAX || *end != '\0')
+        return false;
+    *ret = (unsigned)value;
+    return true;
+}
+
 /* The exit status, or COMMANDLINE_GO_ON. */
 static int read_options(int argc, char **argv, Options *ret)
 {
     static const struct option options[] = {
-        {"socket", required_argument, NULL, 's'}, {"connected", no_argument, NULL, 'c'},
-        {"user", required_argument, NULL, 'u'},   {"ike-user", required_argument, NULL, 'i'},
-        {"unprotect", no_argument, NULL, 'n'},    {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {},
+        {"socket", required_argument, NULL, 's'},
+        {"connected", no_argument, NULL, 'c'},
+        {"user", required_argument, NULL, 'u'},
+        {"ike-user", required_argument, NULL, 'i'},
+        {"unprotect", no_argument, NULL, 'n'},
+        {"unprotect-after", required_argument, NULL, 'a'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {},
     };
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -116,6 +131,13 @@ static int read_options(int argc, char **argv, Options *ret)
             break;
         case 'i':
             ret->ike_user = optarg;
+            break;
+        case 'a':
+            if (!read_seconds(optarg, &ret->unprotect_after)) {
+                fprintf(stderr, "tred-net: --unprotect-after takes a number from 0 to %d\n",
+                        UNPROTECT_AFTER_MAX);
+                return EX_USAGE;
+            }
             break;
         case 'n':
             ret->unprotect = true;
@@ -192,7 +214,9 @@ static int server_init(Server *server, const Options *options)
     server->user = getuid();
     if (r >= 0 && !options->connected)
         r = find_user(options->user, &server->user);
-    server->ike_user = options->connected ? (uid_t)-1 : ike_user_of(options->ike_user);
+    server->service.users[1] = options->connected ? (uid_t)-1 : ike_user_of(options->ike_user);
+    server->service.users[0] = server->user;
+    server->service.unprotect_after_ms = (uint64_t)options->unprotect_after * 1000;
     if (r >= 0)
         r = open_socket(server, options);
     if (r >= 0)
@@ -215,45 +239,17 @@ static int server_init(Server *server, const Options *options)
     return r;
 }
 
-/* All that the connection made goes with it, but for the rules: whoever has crashed comes back. */
 static void disconnect(Server *server)
 {
-    if (server->plane)
-        net_plane_close(steal_pointer(server->plane));
-    protection_free(steal_pointer(server->protection));
+    service_disconnect(&server->service);
     close_fdp(&server->connection);
     server->connection = -1;
-}
-
-static int unprotect(void)
-{
-    int r = protection_remove();
-    if (r < 0)
-        log_error("The rules that protect the tunnel can't be deleted: %s", strerror(-r));
-    return r;
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static void unprotect_when_due(Server *server)
-{
-    if (server->unprotect_at == 0 || now_ms() < server->unprotect_at)
-        return;
-    server->unprotect_at = 0;
-    (void)unprotect();
 }
 
 static void server_deinit(Server *server)
 {
     disconnect(server);
-    /* Stopped after tred was: nobody is left to take them away later. */
-    if (server->unprotect_at != 0)
-        (void)unprotect();
+    service_deinit(&server->service);
     close_fdp(&server->listener);
     close_fdp(&server->signals);
     if (server->path)
@@ -279,78 +275,6 @@ static int send_report(const Server *server, const Writer *writer, int fd)
     return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }
 
-static int open_plane(Server *server, const Order *order, Reason *reason)
-{
-    if (server->plane)
-        return reason_set(reason, -EEXIST, "The plane is open already");
-    int r = net_plane_open(order->mode, order->interface, &server->plane, reason);
-    if (r < 0)
-        log_warning("%s", reason->text);
-    return r;
-}
-
-static int protect(Server *server, const ProtectOrder *order, Reason *reason)
-{
-    const uid_t users[] = {server->user, server->ike_user};
-    if (server->protection)
-        return reason_set(reason, -EEXIST, "The tunnel is protected already");
-    int r = protection_open(order, users, &server->protection, reason);
-    if (r == -EPERM)
-        net_plane_fail_network(reason, r, "");
-    if (r < 0) {
-        log_warning("%s", reason->text);
-        return r;
-    }
-    server->unprotect_at = 0;
-    return 0;
-}
-
-/* An SA's ESP may pass before there is any. */
-static void carry_out_in_plane(Server *server, const Order *order, int esp_fd, Answer *ret,
-                               int *ret_tun)
-{
-    Protection *protection = server->protection;
-    *ret = (Answer){.type = order->type, .number = order->number};
-    if (order->type == ORDER_ADD_SA && protection)
-        ret->error = protection_add_sa(protection, order->sa, &ret->reason);
-    if (ret->error < 0)
-        return;
-    net_plane_carry_out(server->plane, order, esp_fd, ret, ret_tun);
-    if (order->type == ORDER_ADD_SA && ret->error < 0 && protection)
-        protection_remove_sa(protection, order->sa->spi_in);
-    if (order->type == ORDER_REMOVE_SA && protection)
-        protection_remove_sa(protection, order->id);
-}
-
-static void carry_out(Server *server, const Order *order, int esp_fd, Answer *ret, int *ret_tun)
-{
-    *ret = (Answer){.type = order->type, .number = order->number};
-    switch (order->type) {
-    case ORDER_PROTECT:
-        ret->error = protect(server, order->protect, &ret->reason);
-        break;
-    case ORDER_UNPROTECT:
-        protection_free(steal_pointer(server->protection));
-        server->unprotect_at = now_ms() + UNPROTECT_AFTER_MS;
-        break;
-    case ORDER_PROTECTION_COUNTERS:
-        if (server->protection)
-            ret->error = protection_counters(server->protection, &ret->protection);
-        break;
-    case ORDER_OPEN:
-        ret->error = open_plane(server, order, &ret->reason);
-        if (ret->error >= 0)
-            ret->mode = server->plane->backend->mode;
-        break;
-    default:
-        if (server->plane) {
-            carry_out_in_plane(server, order, esp_fd, ret, ret_tun);
-        } else {
-            ret->error = -ENOTCONN;
-        }
-    }
-}
-
 static int receive_order(Server *server, Order *ret, int *ret_fd)
 {
     int size =
@@ -374,7 +298,7 @@ static int handle_order(Server *server)
     if (r < 0)
         return r;
     Answer answer;
-    carry_out(server, &order, esp_fd, &answer, &tun);
+    service_carry_out(&server->service, &order, esp_fd, &answer, &tun);
 
     uint8_t buffer[ORDER_SIZE_MAX];
     Writer writer;
@@ -385,8 +309,9 @@ static int handle_order(Server *server)
 
 static int report_events(const Server *server)
 {
+    NetPlane *plane = server->service.plane;
     DataPlaneEvent event;
-    while (server->plane && net_plane_event(server->plane, &event)) {
+    while (plane && net_plane_event(plane, &event)) {
         uint8_t buffer[ORDER_SIZE_MAX];
         Writer writer;
         writer_init(&writer, buffer, sizeof(buffer));
@@ -398,13 +323,10 @@ static int report_events(const Server *server)
     return 0;
 }
 
-/* `polled` is the connection, and behind it what the plane and the protection watch. */
-static void serve(Server *server, const struct pollfd *polled, size_t n_plane, size_t n_protection)
+/* `polled` is the connection, and behind it what the service watches. */
+static void serve(Server *server, const struct pollfd *polled, size_t n_polled)
 {
-    if (server->plane)
-        net_plane_watch(server->plane, polled + 1, n_plane);
-    if (server->protection)
-        protection_watch(server->protection, polled + 1 + n_plane, n_protection);
+    service_watch(&server->service, polled + 1, n_polled - 1);
     int r = polled[0].revents != 0 ? handle_order(server) : 0;
     if (r >= 0)
         r = report_events(server);
@@ -418,25 +340,22 @@ static void serve(Server *server, const struct pollfd *polled, size_t n_plane, s
 /* Until a sign of life, or the end of the rules, is due; -1: never. */
 static int patience_ms(const Server *server)
 {
-    if (server->unprotect_at == 0)
-        return server->watchdog_ms;
-    const uint64_t now = now_ms();
-    const int left = server->unprotect_at > now ? (int)(server->unprotect_at - now) : 0;
-    return server->watchdog_ms >= 0 && server->watchdog_ms < left ? server->watchdog_ms : left;
+    const int left = service_patience_ms(&server->service);
+    return left < 0 || (server->watchdog_ms >= 0 && server->watchdog_ms < left)
+               ? server->watchdog_ms
+               : left;
 }
 
 /* Returns 1 to go on, 0 at the end, or -errno. */
 static int run_once(Server *server)
 {
-    struct pollfd polled[2 + NET_PLANE_POLL_MAX + PROTECTION_POLL_MAX] = {
+    struct pollfd polled[2 + SERVICE_POLL_MAX] = {
         {.fd = server->signals, .events = POLLIN},
         {.fd = server->connection >= 0 ? server->connection : server->listener, .events = POLLIN},
     };
     bool connected = server->connection >= 0;
-    const size_t n_plane = server->plane ? net_plane_poll(server->plane, polled + 2) : 0;
-    const size_t n_protection =
-        server->protection ? protection_poll(server->protection, polled + 2 + n_plane) : 0;
-    int found = poll(polled, 2 + n_plane + n_protection, patience_ms(server));
+    const size_t n = 2 + service_poll(&server->service, polled + 2);
+    int found = poll(polled, n, patience_ms(server));
     if (found < 0)
         return errno == EINTR ? 1 : -errno;
     if (server->watchdog_ms >= 0)
@@ -444,11 +363,11 @@ static int run_once(Server *server)
     if (polled[0].revents != 0)
         return 0;
     if (connected) {
-        serve(server, polled + 1, n_plane, n_protection);
+        serve(server, polled + 1, n - 1);
     } else if (polled[1].revents != 0) {
         accept_connection(server);
     }
-    unprotect_when_due(server);
+    service_unprotect_when_due(&server->service);
     /* A connection that was handed over is all there is to serve. */
     return server->connection >= 0 || server->listener >= 0;
 }
@@ -469,13 +388,14 @@ static int run(Server *server)
 int main(int argc, char **argv)
 {
     _cleanup_(server_deinit) Server server = {.listener = -1, .connection = -1, .signals = -1};
-    Options options = {.user = "tred", .ike_user = "henb-ike"};
+    Options options = {
+        .user = "tred", .ike_user = "henb-ike", .unprotect_after = UNPROTECT_AFTER_DEFAULT};
     standard_open();
     int r = read_options(argc, argv, &options);
     if (r != COMMANDLINE_GO_ON)
         return standard_finish("tred-net", r);
     if (options.unprotect)
-        return exit_status(unprotect(), EX_OSERR);
+        return exit_status(service_unprotect(), EX_OSERR);
     r = server_init(&server, &options);
     if (r < 0) /* -EINVAL, -ENOTSOCK: no such user, no socket */
         return r == -EINVAL || r == -ENOTSOCK ? EX_CONFIG : exit_status(r, EX_OSERR);

@@ -11,6 +11,7 @@ import sys
 from lab.case import LabTest
 from lab.network import (HENB, HENB_IPV6, INNER_IPV4, INNER_IPV6, NAT, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6, inside)
 from lab.process import BIN, Process, run, wait_until
+from lab.programs import TredNet
 from lab.traffic import INTERFACE, Pings, has_interface, ping
 
 HENB_INNER_IPV4, HENB_INNER_IPV6 = "10.210.0.1", "fd00:210::1"
@@ -333,6 +334,11 @@ def datagram(family, source, destination):
 
 class RulesTest(ProtectionTest):
     """How long the rules stay."""
+
+    def start_tred_net(self):
+        if not self.tred_net or not self.tred_net.running():
+            self.tred_net = self.starting(TredNet(unprotect_after=2)).wait_for_socket()
+        return self.tred_net
 
     def test_they_go_when_tred_is_stopped_and_not_when_it_is_killed(self):
         self.tunnel()
