@@ -274,33 +274,6 @@ void bus_exchange_child_cancel(CallerExchange *held)
     }
 }
 
-static void on_used(int error, const char *why, void *userdata)
-{
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
-    _cleanup_(sd_bus_error_free) sd_bus_error failure = SD_BUS_ERROR_NULL;
-    Reason reason = {0};
-    int r;
-
-    if (error == -ECANCELED) {
-        error = reason_set(&reason, EXCHANGE_E_NO_SUCH_CHILD,
-                           "The Child SA was removed before it sent");
-    } else if (error < 0) {
-        error = reason_set(&reason, EXCHANGE_E_DATA_PLANE_FAILED,
-                           "The data plane did not change over to the Child SA: %s",
-                           why[0] != '\0' ? why : strerror(-error));
-    }
-    if (error == 0) {
-        r = sd_bus_reply_method_return(call, NULL);
-    } else {
-        (void)bus_error_set(&failure, error, reason.text);
-        r = sd_bus_reply_method_error(call, &failure);
-    }
-    if (r < 0)
-        log_warning("UseChild could not be answered: %s", strerror(-r));
-}
-
-/* Answered by on_used(): whoever tells the SeGW that the Child SA before is gone must know that
- * nothing is sent by it. */
 int bus_exchange_use_child(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
@@ -314,13 +287,11 @@ int bus_exchange_use_child(sd_bus_message *call, void *userdata, sd_bus_error *e
     r = sd_bus_message_read(call, "u", &spi_in);
     if (r < 0)
         return r;
-    r = exchange_use_child(held->exchange, spi_in, on_used, sd_bus_message_ref(call), &reason);
-    if (r == 0) {
-        log_info("Exchange %" PRIu64 ": Child SA %08x sends from now on", held->number, spi_in);
-        return 1;
-    }
-    sd_bus_message_unref(call); /* on_used()'s */
-    return bus_error_set(error, r, reason.text);
+    r = exchange_use_child(held->exchange, spi_in, &reason);
+    if (r != 0)
+        return bus_error_set(error, r, reason.text);
+    log_info("Exchange %" PRIu64 ": Child SA %08x sends from now on", held->number, spi_in);
+    return sd_bus_reply_method_return(call, NULL);
 }
 
 int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error *error)

@@ -296,11 +296,9 @@ int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, vo
 /* Wipes a Child SA's keys and gives its SPI back. 0, WRONG_STATE, NO_SUCH_CHILD. */
 int exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason);
 
-/* Has a Child SA send from now on what its selectors take in. Returns 0 (also where it does
- * already): `used` is called, when nothing leaves by another one any more, before this returns if
- * there is no data plane; else it is not: WRONG_STATE, NO_SUCH_CHILD, DATA_PLANE_FAILED. */
-int exchange_use_child(Exchange *exchange, uint32_t spi_in, SaUsed used, void *userdata,
-                       Reason *reason);
+/* Has a Child SA send from now on what its selectors take in. 0 (also where it does already),
+ * WRONG_STATE, NO_SUCH_CHILD, DATA_PLANE_FAILED. */
+int exchange_use_child(Exchange *exchange, uint32_t spi_in, Reason *reason);
 
 /* Makes the IKE SA that the last CREATE_CHILD_SA of ours or the peer's negotiated under our SPI
  * `spi` (RFC 7296 2.18): verified, with the identity and the dates of this one's peer; initiator if

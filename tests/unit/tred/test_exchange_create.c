@@ -641,14 +641,12 @@ static void a_child_is_used_as_often_as_anybody_likes(void **state)
     (void)state;
     add_both(ends.segw, ends.henb, IKE_GROUP_NONE, &segws, &henbs);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(exchange_use_child(ends.henb, (uint32_t)henbs, NULL, NULL, &ends.reason),
-                         0);
-    assert_int_equal(exchange_use_child(ends.henb, 0, NULL, NULL, &ends.reason),
-                     EXCHANGE_E_NO_SUCH_CHILD);
-    assert_int_equal(exchange_use_child(ends.henb, (uint32_t)segws, NULL, NULL, &ends.reason),
+        assert_int_equal(exchange_use_child(ends.henb, (uint32_t)henbs, &ends.reason), 0);
+    assert_int_equal(exchange_use_child(ends.henb, 0, &ends.reason), EXCHANGE_E_NO_SUCH_CHILD);
+    assert_int_equal(exchange_use_child(ends.henb, (uint32_t)segws, &ends.reason),
                      EXCHANGE_E_NO_SUCH_CHILD);
     assert_int_equal(exchange_remove_child(ends.henb, (uint32_t)henbs, &ends.reason), 0);
-    assert_int_equal(exchange_use_child(ends.henb, (uint32_t)henbs, NULL, NULL, &ends.reason),
+    assert_int_equal(exchange_use_child(ends.henb, (uint32_t)henbs, &ends.reason),
                      EXCHANGE_E_NO_SUCH_CHILD);
 }
 
