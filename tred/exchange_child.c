@@ -156,12 +156,6 @@ static int negotiation_find(Exchange *exchange, uint32_t spi_in, Negotiation **r
     *ret = &exchange->auth;
     if (exchange->auth.request.there)
         return 0;
-    if (exchange->child_keys_used) {
-        return reason_set(reason, EXCHANGE_E_KEYS_USED,
-                          "The keys of all that was negotiated were used already; under the SPI "
-                          "0x%08x there is nothing else. Negotiate another Child SA",
-                          spi_in);
-    }
     return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD,
                       "Nothing was negotiated under the SPI 0x%08x", spi_in);
 }
@@ -221,7 +215,6 @@ static void negotiation_use(Exchange *exchange, Negotiation *negotiation, const 
         negotiation_forget(negotiation);
         return;
     }
-    exchange->child_keys_used = true;
     exchange_forget_auth(exchange);
     exchange->n_addresses = grant->n_addresses;
     memcpy(exchange->addresses, grant->addresses, sizeof(exchange->addresses));
@@ -234,7 +227,7 @@ static void child_fill(Exchange *exchange, ChildTerms *terms, ChildAdded added, 
     child->exchange = exchange;
     child->added = added;
     child->userdata = userdata;
-    child->installed = true;
+    child->installed = child->used = true;
     child->spi_out = terms->grant.spi_out;
     child->suite = terms->grant.suite;
     if (!dataplane_keeps_keys(exchange->context->dataplane)) {
@@ -258,8 +251,9 @@ int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, vo
     child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
     if (!child)
         return no_such_child(spi_in, reason);
-    if (child->installed) {
-        return reason_set(reason, EXCHANGE_E_KEYS_USED, "The Child SA 0x%08x was added already",
+    if (child->used) {
+        return reason_set(reason, EXCHANGE_E_KEYS_USED,
+                          "The keys of the Child SA 0x%08x were used already. Negotiate another",
                           spi_in);
     }
     r = terms_find(exchange, spi_in, &terms, &from, reason);

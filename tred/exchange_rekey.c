@@ -195,7 +195,6 @@ static void holdings_move(Exchange *from, Exchange *to)
     to->remote = from->remote;
     to->n_addresses = from->n_addresses;
     memcpy(to->addresses, from->addresses, sizeof(to->addresses));
-    to->child_keys_used = true;
 }
 
 int exchange_inherit_children(Exchange *exchange, Exchange **ret, Reason *reason)

@@ -733,7 +733,8 @@ static void keys_that_the_data_plane_refused_are_not_handed_out_again(void **sta
     assert_int_equal(child_add(&ends, ends.henb, spec_spi(&response)),
                      EXCHANGE_E_DATA_PLANE_FAILED);
     ends.context.dataplane = working;
-    assert_int_equal(child_add(&ends, ends.henb, spec_spi(&response)), EXCHANGE_E_NO_SUCH_CHILD);
+    assert_int_equal(child_add(&ends, ends.henb, spec_spi(&response)), EXCHANGE_E_KEYS_USED);
+    assert_null(ends.henb->peer_create.request.payloads.data);
 }
 
 #define ENDS(test) cmocka_unit_test_setup_teardown(test, begin, end)
