@@ -79,11 +79,17 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *trans
  * it. Nothing of it can be told from here on. Returns 0 or -ENOENT. */
 int dataplane_remove_sa(DataPlane *plane, uint32_t spi_in);
 
+/* Once for each dataplane_use_sa(): 0, when all that leaves the host from here on leaves by that
+ * pair; or -errno as for SaAdded. It must not close the plane. */
+typedef void (*SaUsed)(int error, const char *why, void *userdata);
+
 /* Has a pair send from now on what its selectors take in, as if it were the newest (RFC 7296 2.8:
- * after a rekey, once the peer is known to receive). A pair that can't is told as
- * DATAPLANE_POLICY_GONE. Returns 0, also where nothing changes, -ENOENT, or -ENOTCONN (the plane is
- * lost). */
-int dataplane_use_sa(DataPlane *plane, uint32_t spi_in);
+ * after a rekey, once the peer is known to receive). Whoever tells the peer that the pair before is
+ * not used any more waits for `used`, which may be NULL; a pair that can't send is told as
+ * DATAPLANE_POLICY_GONE, too. Returns 0: `used` is called, for DATAPLANE_NONE before this returns;
+ * or, and then it is not called, -ENOENT, -EBUSY (it is on its way to be used), or -ENOTCONN (the
+ * plane is lost). */
+int dataplane_use_sa(DataPlane *plane, uint32_t spi_in, SaUsed used, void *userdata);
 
 /* Once for each dataplane_move_sas(): 0, or the first pair's -errno with what the helper has to say
  * of it, or "". With an error the pairs are at one place or the other, or carry nothing any more:

@@ -31,6 +31,8 @@ typedef struct PlaneSa {
     uint64_t deadline;
     SaAdded added; /* NULL once it was told */
     void *userdata;
+    SaUsed used; /* NULL once it was told */
+    void *used_userdata;
     PlaneMove *move;   /* while it moves */
     unsigned n_moving; /* answers that it waits for then */
     SaCounters counters;

@@ -111,6 +111,19 @@ uint64_t backoff_ms(unsigned failures)
     return wait / 2 + random % (wait / 2);
 }
 
+/* ---- rekeying ---- */
+
+uint64_t lifetime_usec(uint64_t seconds)
+{
+    enum { USEC_PER_SEC = 1000000, CHANCE = 10 };
+    const uint64_t usec = seconds * USEC_PER_SEC;
+    uint32_t random = 0;
+
+    if (usec == 0 || getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+        return usec;
+    return usec - (uint64_t)((double)usec / CHANCE * random / UINT32_MAX);
+}
+
 /* ---- what strangers can make us do ---- */
 
 bool ratelimit_allows(RateLimit *limit, uint64_t now, unsigned *ret_suppressed)

@@ -55,6 +55,13 @@ enum { BACKOFF_FIRST_MS = 1000, BACKOFF_MAX_MS = 60000 };
  * town do not all come back to a SeGW in one second. */
 uint64_t backoff_ms(unsigned failures);
 
+/* ---- rekeying ---- */
+
+/* For how long an SA with a lifetime of that many seconds is used before it is rekeyed, in µs: a
+ * tenth of it is left to chance, so that both sides rarely begin at once (RFC 7296 2.8). 0: for
+ * ever. */
+uint64_t lifetime_usec(uint64_t seconds);
+
 /* ---- what strangers can make us do ---- */
 
 enum { RATELIMIT_LINES = 10, RATELIMIT_PERIOD_USEC = 10 * 1000 * 1000 };
