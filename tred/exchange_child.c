@@ -78,7 +78,7 @@ static int data_plane_refuse(const Exchange *exchange, int error, const char *wh
                           "has. Check its address pool");
     case -ECANCELED:
         return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD,
-                          "The SPI was given back before the Child SA was there");
+                          "The SPI was given back before the data plane had answered");
     default:
         return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
                           "The data plane \"%s\" did not take the Child SA: %s", name,
@@ -297,9 +297,21 @@ int exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
     return 0;
 }
 
-int exchange_use_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
+static void child_sends(int error, const char *why, void *userdata)
 {
-    const Child *child;
+    Child *child = userdata;
+    ChildUsed using = child->using;
+    Reason reason = {0};
+    int r = error < 0 ? data_plane_refuse(child->exchange, error, why, &reason) : 0;
+
+    child->using = NULL;
+    using(r, reason.text, child->using_userdata);
+}
+
+int exchange_use_child(Exchange *exchange, uint32_t spi_in, ChildUsed used, void *userdata,
+                       Reason *reason)
+{
+    Child *child;
     int r;
 
     r = exchange_allows(exchange, EXCHANGE_USE_CHILD, reason);
@@ -308,11 +320,20 @@ int exchange_use_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
     child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
     if (!child || !child->installed)
         return no_such_child(spi_in, reason);
-    r = dataplane_use_sa(exchange->context->dataplane, spi_in);
-    if (r < 0)
-        return data_plane_refuse(exchange, r, "", reason);
+    if (child->using) {
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
+                          "The Child SA 0x%08x is about to be used. Wait for the answer to the "
+                          "UseChild before",
+                          spi_in);
+    }
+    child->using = used;
+    child->using_userdata = userdata;
     exchange_step(exchange, EXCHANGE_USE_CHILD);
-    return 0;
+    r = dataplane_use_sa(exchange->context->dataplane, spi_in, child_sends, child);
+    if (r == 0)
+        return 0;
+    child->using = NULL;
+    return data_plane_refuse(exchange, r, "", reason);
 }
 
 size_t exchange_children(const Exchange *exchange, ChildStatus *ret)

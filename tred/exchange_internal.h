@@ -55,6 +55,8 @@ typedef struct Child {
     bool used;        /* there was an SA under this SPI, or a data plane that would not have it */
     ChildAdded added; /* to be told when it is there; NULL then */
     void *userdata;
+    ChildUsed using; /* to be told when it sends; NULL: nobody waits for that */
+    void *using_userdata;
     Exchange *exchange;
 } Child;
 
