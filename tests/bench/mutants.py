@@ -38,7 +38,9 @@ FOLDERS = {
 class Copy:
     """The tree in a place of its own, built; one file of it is changed at a time."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, folders):
+        self.places = tuple(place for name in folders
+                            for place in (f"tests/unit/{name}/", *FOLDERS[name][1]))
         self.tree, self.build = folder / "tree", folder / "tree" / "build"
         shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(".git", "build*"))
         subprocess.run(["meson", "setup", self.build, self.tree, "-Dwerror=false",
@@ -59,7 +61,8 @@ class Copy:
         return json.loads((self.build / "meson-info" / f"intro-{what}.json").read_text())
 
     def unit_tests(self):
-        """(programs that it depends on, command, timeout) of each unit test; its own first."""
+        """(programs that it depends on, command, timeout) of each unit test of the folders that are
+        mutated; its own program first."""
         files = {target["id"]: str(Path(target["filename"][0]).relative_to(self.build))
                  for target in self.introspected("targets")
                  if Path(target["filename"][0]).is_relative_to(self.build)}
@@ -67,7 +70,8 @@ class Copy:
             if "tred:unit" in test["suite"] and test["depends"]:
                 programs = [files[name] for name in test["depends"]]
                 own = [name for name in programs if test["cmd"][0].endswith(name)]
-                yield own + programs, test["cmd"], test["timeout"]
+                if (own + programs)[0].startswith(self.places):
+                    yield own + programs, test["cmd"], test["timeout"]
 
     def fails(self, command, seconds):
         """Whether a test fails, or does not come to an end."""
@@ -190,7 +194,8 @@ def main():
         return
     folder = Path(tempfile.mkdtemp(prefix="mutants-"))
     try:
-        killed, alive = hunt(Copy(folder), mutants, arguments.integration, arguments.tests)
+        copy = Copy(folder, {mutant.path.split("/")[0] for mutant, _ in mutants})
+        killed, alive = hunt(copy, mutants, arguments.integration, arguments.tests)
     finally:
         shutil.rmtree(folder)
     print(*(f"LIVES {mutant}" for mutant in alive), sep="\n")

@@ -212,6 +212,17 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         self.assertIn("does not guard the anchors", tred.get("StateReason"))
         self.assert_refused("Unprovisioned", self.hand().begin)
 
+    def test_a_device_whose_guard_was_never_written_is_not_provisioned(self):
+        unlock_owner(self.shared.TCTI)
+        self.shared.tool("tpm2_nvundefine", "-C", "o", GUARD)
+        profile = self.vendor.profile(scratch("inbox"), "ecdsa-p256",
+                                      {"file": self.anchors, "operator-key": self.signer.public})
+        provision_step(self.files, profile, "nv-index", self.shared.TCTI)
+        lock_owner(self.shared.TCTI)
+        tred = self.start_tred()
+        self.assertEqual(tred.get("State"), "unprovisioned")
+        self.assertIn("was never written", tred.get("StateReason"))
+
     def test_a_device_whose_guard_root_can_take_away_is_for_development_and_says_so(self):
         unlock_owner(self.shared.TCTI)
         tred = self.start_tred()

@@ -416,6 +416,8 @@ class ChangeTest(CrlTest):
         (_, good, _), = tred.get("CrlIssuers")
         self.lay_beside(self.list(age=6, key=ec.generate_private_key(ec.SECP256R1())))
         self.assert_refused("PeerRevoked")
+        os.kill(tred.verifier_pid(), signal.SIGKILL)  # the next has what tred still holds
+        self.assert_refused("PeerRevoked")
         self.assertEqual([this for _, this, _ in tred.get("CrlIssuers")], [good])
 
     def test_reload_reads_all_crls_and_tells_of_each_issuer_when_its_last_good_list_is_of(self):

@@ -18,7 +18,7 @@
 
 enum {
     STATES_MAX = 64,
-    POLICIES_MAX = 64,
+    POLICIES_MAX = 800,
     MESSAGES_MAX = 8,
     ORDERS_MAX = 8,
     WINDOW_PACKETS = 1024,
@@ -43,7 +43,8 @@ static struct {
     } messages[MESSAGES_MAX];
     bool lost;
     int network_error;
-    size_t n_networks; /* SA pairs that the network was set up for */
+    size_t n_networks;
+    uint32_t networks[STATES_MAX]; /* SPIs of the SA pairs that the network was set up for */
     bool attached;
 } kernel;
 
@@ -242,17 +243,19 @@ int network_attach(Network *network, const char *name)
 
 int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
 {
-    (void)network, (void)order, (void)reason;
+    (void)network, (void)reason;
     if (kernel.network_error == 0)
-        kernel.n_networks++;
+        kernel.networks[kernel.n_networks++] = order->spi_in;
     return kernel.network_error;
 }
 
 void network_remove_sa(Network *network, uint32_t spi_in)
 {
-    (void)network, (void)spi_in;
-    if (kernel.network_error == 0)
-        kernel.n_networks--;
+    (void)network;
+    for (size_t i = 0; i < kernel.n_networks; i++) {
+        if (kernel.networks[i] == spi_in)
+            kernel.networks[i] = kernel.networks[--kernel.n_networks];
+    }
 }
 
 void network_detach(Network *network)
@@ -307,8 +310,8 @@ static struct sockaddr_storage address(uint8_t last)
 
 enum { KEY_IN = 0x11, KEY_OUT = 0x22 };
 
-static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uint32_t spi_out,
-                    uint8_t ts_type)
+static int add_between(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uint32_t spi_out,
+                       const IkeSelector *local, const IkeSelector *remote)
 {
     SaOrder sa = {
         .suite = *suite,
@@ -317,12 +320,11 @@ static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uin
         .local = address(2),
         .remote = address(1),
         .mtu = 1400,
-        .ts_local = {.n_selectors = 1, .selectors = {{.type = ts_type, .end_port = UINT16_MAX}}},
+        .ts_local = {.n_selectors = 1, .selectors = {*local}},
+        .ts_remote = {.n_selectors = 1, .selectors = {*remote}},
     };
     Answer answer;
     int tun = -1;
-    sa.ts_remote = sa.ts_local;
-    sa.ts_remote.selectors[0].start[0] = sa.ts_remote.selectors[0].end[0] = 10;
     const size_t size = suite->cipher->key_size + suite->cipher->salt_size;
     assert_int_equal(secret_new(size, &sa.encr_in), 0);
     assert_int_equal(secret_new(size, &sa.encr_out), 0);
@@ -341,12 +343,27 @@ static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uin
     return answer.error;
 }
 
-static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uint8_t ts_type)
+static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uint32_t spi_out,
+                    uint8_t ts_type)
+{
+    const IkeSelector local = {.type = ts_type, .end_port = UINT16_MAX};
+    IkeSelector remote = local;
+    remote.start[0] = remote.end[0] = 10;
+    return add_between(plane, suite, spi_in, spi_out, &local, &remote);
+}
+
+static EspSuite aead(void)
 {
     EspSuite suite;
     assert_int_equal(
         esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, IKE_GROUP_NONE, true, &suite),
         0);
+    return suite;
+}
+
+static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uint8_t ts_type)
+{
+    const EspSuite suite = aead();
     return add_with(plane, &suite, spi_in, spi_out, ts_type);
 }
 
@@ -402,6 +419,66 @@ static int teardown(void **state)
     assert_int_equal(kernel.n_networks, 0);
     assert_false(kernel.attached);
     return 0;
+}
+
+/* Ports 1 to 65535 are 16 masks, and on both sides 256 selectors: in three directions as many
+ * policies as there is room for. */
+static void policies_beyond_what_there_is_room_for_are_refused_and_the_others_stay(void **state)
+{
+    const EspSuite suite = aead();
+    const IkeSelector ports = {
+        .type = IKE_TS_IPV4_ADDR_RANGE, .start_port = 1, .end_port = UINT16_MAX};
+    assert_int_equal(add_between(*state, &suite, 300, 400, &ports, &ports), 0);
+    assert_int_equal(kernel.n_policies, 3 * 256);
+    assert_int_equal(add(*state, 301, 401), -ENOSPC);
+    assert_int_equal(kernel.n_policies, 3 * 256);
+    assert_int_equal(kernel.n_states, 2);
+    assert_int_equal(drop(*state, 300), 0);
+    assert_int_equal(add(*state, 301, 401), 0);
+    assert_int_equal(drop(*state, 301), 0);
+}
+
+static void policies_are_shared_by_sas_unless_their_selectors_differ_in_anything(void **state)
+{
+    const EspSuite suite = aead();
+    const IkeSelector any = {
+        .type = IKE_TS_IPV4_ADDR_RANGE,
+        .end_port = UINT16_MAX,
+        .start = {10, 0, 0, 0},
+        .end = {10, 0, 0, 1},
+    };
+    IkeSelector udp = any, port = any, odd_port = any, address = any, host = any, ipv6 = any;
+    udp.protocol = IPPROTO_UDP;
+    port.start_port = port.end_port = 500;
+    odd_port.start_port = odd_port.end_port = 501;
+    address.start[2] = address.end[2] = 1;
+    host.end[3] = 0;
+    ipv6.type = IKE_TS_IPV6_ADDR_RANGE;
+    memset(ipv6.end, 0, sizeof(ipv6.end));
+    ipv6.start[0] = ipv6.end[0] = 10;
+    ipv6.end[15] = 0;
+    const struct {
+        const IkeSelector *local, *remote, *other_local, *other_remote;
+        size_t n;
+    } pairs[] = {
+        {&any, &any, &any, &any, 3},       {&any, &any, &udp, &any, 6},
+        {&any, &any, &port, &any, 6},      {&any, &any, &any, &port, 6},
+        {&port, &any, &odd_port, &any, 6}, {&any, &port, &any, &odd_port, 6},
+        {&any, &any, &address, &any, 6},   {&any, &any, &any, &address, 6},
+        {&any, &any, &host, &any, 6},      {&any, &any, &any, &host, 6},
+        {&host, &host, &ipv6, &ipv6, 6},
+    };
+    for (size_t i = 0; i < ELEMENTS(pairs); i++) {
+        assert_int_equal(add_between(*state, &suite, 300, 400, pairs[i].local, pairs[i].remote), 0);
+        assert_int_equal(
+            add_between(*state, &suite, 301, 401, pairs[i].other_local, pairs[i].other_remote), 0);
+        if (kernel.n_policies != pairs[i].n)
+            fail_msg("pair %zu: %zu policies", i, kernel.n_policies);
+        assert_int_equal(drop(*state, 300), 0);
+        assert_int_equal(kernel.n_policies, 3);
+        assert_int_equal(drop(*state, 301), 0);
+        assert_int_equal(kernel.n_policies, 0);
+    }
 }
 
 static void an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace(void **state)
@@ -707,6 +784,8 @@ int main(void)
         PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
+        PLANE(policies_beyond_what_there_is_room_for_are_refused_and_the_others_stay),
+        PLANE(policies_are_shared_by_sas_unless_their_selectors_differ_in_anything),
         PLANE(a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair),
         PLANE(a_network_that_is_refused_leaves_nothing_of_its_pair),
         PLANE(a_flush_of_states_by_somebody_else_is_told_of_each_sa_once),
