@@ -220,6 +220,47 @@ static void a_run_has_at_most_64_datagrams_and_65000_octets(void **state)
     lab_deinit(&lab);
 }
 
+static void the_outbox_is_filled_to_its_last_octet_and_its_last_run(void **state)
+{
+    (void)state;
+    Lab lab;
+    lab_init(&lab, 0);
+    memset(&asked, 0, sizeof(asked));
+    for (size_t i = 0; i < 4; i++)
+        queue(&lab, i, OUTBOX_SIZE / 4);
+    assert_int_equal(asked.n_messages, 0);
+    queue(&lab, 4, 2);
+    assert_int_equal(asked.n_messages, 4);
+    outbox_flush(lab.outbox);
+    memset(&asked, 0, sizeof(asked));
+    for (size_t i = 0; i < OUTBOX_RUNS_MAX; i++)
+        queue(&lab, i, 100 + i); /* each larger, and so a run of its own */
+    assert_int_equal(asked.n_messages, 0);
+    queue(&lab, 0, 10); /* might be the last one's end, but nobody looks */
+    assert_int_equal(asked.n_messages, OUTBOX_RUNS_MAX);
+    outbox_flush(lab.outbox);
+    lab_deinit(&lab);
+}
+
+static void what_waits_for_another_socket_goes_first(void **state)
+{
+    (void)state;
+    Lab lab;
+    lab_init(&lab, 0);
+    memset(&asked, 0, sizeof(asked));
+    queue(&lab, 0, 100);
+    const int other = dup(lab.sender), own = lab.sender;
+    lab.sender = other;
+    queue(&lab, 1, 100);
+    assert_int_equal(asked.n_messages, 1);
+    queue(&lab, 2, 100);
+    assert_int_equal(asked.n_messages, 1);
+    outbox_flush(lab.outbox);
+    (void)close(other);
+    lab.sender = own;
+    lab_deinit(&lab);
+}
+
 static void only_the_last_datagram_of_a_run_may_be_shorter_and_one_alone_is_not_cut(void **state)
 {
     (void)state;
@@ -351,6 +392,8 @@ int main(void)
         cmocka_unit_test(what_can_not_be_sent_is_counted_packet_by_packet),
         cmocka_unit_test(only_what_can_not_be_cut_is_sent_singly),
         cmocka_unit_test(a_run_has_at_most_64_datagrams_and_65000_octets),
+        cmocka_unit_test(the_outbox_is_filled_to_its_last_octet_and_its_last_run),
+        cmocka_unit_test(what_waits_for_another_socket_goes_first),
         cmocka_unit_test(only_the_last_datagram_of_a_run_may_be_shorter_and_one_alone_is_not_cut),
         cmocka_unit_test(a_device_that_can_not_cut_is_not_asked_again),
         cmocka_unit_test(segments_of_no_octets_are_not_believed),

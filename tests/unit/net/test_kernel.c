@@ -36,7 +36,8 @@ static struct {
     struct {
         _Alignas(max_align_t) uint8_t octets[1024];
     } orders[ORDERS_MAX];
-    unsigned allowed; /* states that it takes yet, before it fails */
+    unsigned allowed;          /* states that it takes yet, before it fails */
+    unsigned allowed_policies; /* likewise */
     size_t n_messages;
     struct {
         _Alignas(struct nlmsghdr) uint8_t octets[512];
@@ -147,6 +148,9 @@ int netlink_call(Netlink *netlink)
     case XFRM_MSG_DELSA:
         return state_remove(ntohl(((const struct xfrm_usersa_id *)payload)->spi));
     case XFRM_MSG_UPDPOLICY:
+        if (kernel.allowed_policies == 0)
+            return -ENOMEM;
+        kernel.allowed_policies--;
         assert_true(kernel.n_policies < POLICIES_MAX);
         memcpy(&kernel.policies[kernel.n_policies++], payload, sizeof(kernel.policies[0]));
         return 0;
@@ -403,7 +407,7 @@ static int setup(void **state)
     NetPlane *plane = NULL;
     Reason reason = {0};
     memset(&kernel, 0, sizeof(kernel));
-    kernel.allowed = ALLOWED_ALL;
+    kernel.allowed = kernel.allowed_policies = ALLOWED_ALL;
     assert_int_equal(net_plane_open(DATAPLANE_AUTO, "segw0", &plane, &reason), 0);
     assert_int_equal(plane->backend->mode, DATAPLANE_KERNEL);
     kernel.n_orders = 0; /* it has tried whether there is ESP */
@@ -659,6 +663,16 @@ static void a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair(void **st
     assert_int_equal(drop(*state, 300), -ENOENT);
 }
 
+static void a_policy_that_the_kernel_refuses_leaves_nothing_of_its_pair(void **state)
+{
+    for (unsigned n = 0; n < 3; n++) {
+        kernel.allowed_policies = n;
+        assert_int_equal(add(*state, 300, 400), -ENOMEM);
+        assert_int_equal(kernel.n_states, 0);
+        assert_int_equal(kernel.n_policies, 0);
+    }
+}
+
 static void a_network_that_is_refused_leaves_nothing_of_its_pair(void **state)
 {
     kernel.network_error = -EEXIST;
@@ -787,6 +801,7 @@ int main(void)
         PLANE(policies_beyond_what_there_is_room_for_are_refused_and_the_others_stay),
         PLANE(policies_are_shared_by_sas_unless_their_selectors_differ_in_anything),
         PLANE(a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair),
+        PLANE(a_policy_that_the_kernel_refuses_leaves_nothing_of_its_pair),
         PLANE(a_network_that_is_refused_leaves_nothing_of_its_pair),
         PLANE(a_flush_of_states_by_somebody_else_is_told_of_each_sa_once),
         PLANE(one_state_that_somebody_else_deletes_is_told_of_its_own_sa_alone),

@@ -513,6 +513,18 @@ static void an_address_of_one_family_brings_no_routes_of_the_other(void **state)
     assert_true(same(&route_of("fd01::", 112)->source, &source));
 }
 
+static void two_addresses_of_either_family_are_taken(void **state)
+{
+    SaOrder order = order_of(1, "10.0.0.2");
+    address_give(&order, "10.0.0.3");
+    address_give(&order, "fd00::2");
+    address_give(&order, "fd00::3");
+    assert_int_equal(order.n_addresses, DATAPLANE_ADDRESSES_MAX);
+    assert_int_equal(add(*state, &order), 0);
+    assert_int_equal(kernel.n_addresses, DATAPLANE_ADDRESSES_MAX);
+    assert_source(route_of("192.168.0.0", 16), "10.0.0.2"); /* the first */
+}
+
 static void the_way_to_a_segw_within_its_own_selectors_is_pinned(void **state)
 {
     static const struct {
@@ -722,6 +734,7 @@ int main(void)
         NETWORK_TEST(ipv6_keeps_its_1280_octets_and_routes_say_what_the_path_has_room_for),
         NETWORK_TEST(the_least_room_of_all_paths_counts),
         NETWORK_TEST(an_address_of_one_family_brings_no_routes_of_the_other),
+        NETWORK_TEST(two_addresses_of_either_family_are_taken),
         NETWORK_TEST(the_way_to_a_segw_within_its_own_selectors_is_pinned),
         NETWORK_TEST(a_pin_of_the_administrators_does_and_stays_and_want_of_a_way_is_told),
         NETWORK_TEST(there_is_room_for_so_many_sas_and_routes_and_no_more),
