@@ -116,6 +116,19 @@ static bool same_selector(const struct xfrm_selector *a, const struct xfrm_selec
     return memcmp(a, b, sizeof(*a)) == 0;
 }
 
+/* In the place of one that there is. */
+static int policy_set(const struct xfrm_userpolicy_info *policy)
+{
+    size_t i = 0;
+    while (i < kernel.n_policies && (kernel.policies[i].dir != policy->dir ||
+                                     !same_selector(&kernel.policies[i].sel, &policy->sel)))
+        i++;
+    assert_true(i < POLICIES_MAX);
+    kernel.policies[i] = *policy;
+    kernel.n_policies += i == kernel.n_policies;
+    return 0;
+}
+
 static int policy_remove(const struct xfrm_userpolicy_id *id)
 {
     for (size_t i = 0; i < kernel.n_policies; i++) {
@@ -151,9 +164,7 @@ int netlink_call(Netlink *netlink)
         if (kernel.allowed_policies == 0)
             return -ENOMEM;
         kernel.allowed_policies--;
-        assert_true(kernel.n_policies < POLICIES_MAX);
-        memcpy(&kernel.policies[kernel.n_policies++], payload, sizeof(kernel.policies[0]));
-        return 0;
+        return policy_set(payload);
     case XFRM_MSG_DELPOLICY:
         return policy_remove(payload);
     default:
@@ -314,6 +325,8 @@ static struct sockaddr_storage address(uint8_t last)
 
 enum { KEY_IN = 0x11, KEY_OUT = 0x22 };
 
+static uint8_t segw = 1; /* the last octet of its address */
+
 static int add_between(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uint32_t spi_out,
                        const IkeSelector *local, const IkeSelector *remote)
 {
@@ -322,7 +335,7 @@ static int add_between(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, 
         .spi_in = spi_in,
         .spi_out = spi_out,
         .local = address(2),
-        .remote = address(1),
+        .remote = address(segw),
         .mtu = 1400,
         .ts_local = {.n_selectors = 1, .selectors = {*local}},
         .ts_remote = {.n_selectors = 1, .selectors = {*remote}},
@@ -639,6 +652,46 @@ static void assert_policy(const struct nlmsghdr *header)
     assert_int_equal(out ? info->sel.prefixlen_s : info->sel.prefixlen_d, 32);
 }
 
+/* Where the newest policy has packets sent; and whether there was any since this was asked last. */
+static uint8_t sent_to(bool *ret_is_new)
+{
+    static size_t asked;
+    *ret_is_new = kernel.n_orders != asked;
+    asked = kernel.n_orders;
+    for (size_t i = kernel.n_orders; i-- > 0;) {
+        const struct nlmsghdr *header =
+            (const struct nlmsghdr *)kernel.orders[i % ORDERS_MAX].octets;
+        const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(header);
+        if (header->nlmsg_type != XFRM_MSG_UPDPOLICY || info->dir != XFRM_POLICY_OUT)
+            continue;
+        const struct xfrm_user_tmpl *template =
+            attribute_of(header, sizeof(*info), XFRMA_TMPL, sizeof(*template));
+        return ((const uint8_t *)&template->id.daddr)[3];
+    }
+    return 0;
+}
+
+static void the_newest_sa_says_by_which_tunnel_packets_go(void **state)
+{
+    bool is_new;
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_int_equal(sent_to(&is_new), 1);
+    segw = 3;
+    assert_int_equal(add(*state, 301, 401), 0);
+    assert_int_equal(sent_to(&is_new), 3);
+    assert_int_equal(kernel.n_policies, 3);
+    assert_int_equal(drop(*state, 300), 0); /* the older one: nothing is to be set anew */
+    assert_int_equal(sent_to(&is_new), 3);
+    assert_false(is_new);
+    segw = 1;
+    assert_int_equal(add(*state, 302, 402), 0);
+    assert_int_equal(sent_to(&is_new), 1);
+    assert_int_equal(drop(*state, 302), 0);
+    assert_int_equal(sent_to(&is_new), 3);
+    assert_true(is_new);
+    assert_int_equal(kernel.n_policies, 3);
+}
+
 static void what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel(void **state)
 {
     unsigned directions = 0;
@@ -798,6 +851,7 @@ int main(void)
         PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
+        PLANE(the_newest_sa_says_by_which_tunnel_packets_go),
         PLANE(policies_beyond_what_there_is_room_for_are_refused_and_the_others_stay),
         PLANE(policies_are_shared_by_sas_unless_their_selectors_differ_in_anything),
         PLANE(a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair),
