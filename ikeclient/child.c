@@ -46,20 +46,43 @@ static void add_attribute(IkeCp *cp, uint16_t type)
     cp->attributes[cp->n_attributes++] = (IkeAttribute){.type = type};
 }
 
-static void add_attributes(IkeCp *cp, uint16_t address, uint16_t dns)
+/* An IPv6 address is followed by its prefix length (RFC 7296 3.15.1). */
+enum { IPV6_VALUE_SIZE = IPV6_SIZE + 1 };
+
+/* The value of the address of `size` octets that is wanted again, written to `octets`
+ * (IPV6_VALUE_SIZE of them); empty where none is. */
+static Bytes wanted_value(const ChildOffer *offer, size_t size, uint8_t *octets)
+{
+    for (size_t i = 0; i < offer->n_wanted; i++) {
+        if (offer->wanted[i].size != size)
+            continue;
+        memcpy(octets, offer->wanted[i].octets, size);
+        octets[size] = offer->wanted[i].prefix_length;
+        return (Bytes){octets, size == IPV6_SIZE ? IPV6_VALUE_SIZE : size};
+    }
+    return (Bytes){0};
+}
+
+static void add_attributes(IkeCp *cp, uint16_t address, Bytes wanted, uint16_t dns)
 {
     add_attribute(cp, address);
+    cp->attributes[cp->n_attributes - 1].value = wanted;
     add_attribute(cp, dns);
 }
 
 void child_offer_encode(const ChildOffer *offer, IkeChain *chain)
 {
     IkeCp cp = {.cfg_type = IKE_CFG_REQUEST};
+    uint8_t ipv4[IPV6_VALUE_SIZE], ipv6[IPV6_VALUE_SIZE];
 
-    if (offer->request == REQUEST_IPV4 || offer->request == REQUEST_BOTH)
-        add_attributes(&cp, IKE_CFG_INTERNAL_IP4_ADDRESS, IKE_CFG_INTERNAL_IP4_DNS);
-    if (offer->request == REQUEST_IPV6 || offer->request == REQUEST_BOTH)
-        add_attributes(&cp, IKE_CFG_INTERNAL_IP6_ADDRESS, IKE_CFG_INTERNAL_IP6_DNS);
+    if (offer->request == REQUEST_IPV4 || offer->request == REQUEST_BOTH) {
+        add_attributes(&cp, IKE_CFG_INTERNAL_IP4_ADDRESS, wanted_value(offer, IPV4_SIZE, ipv4),
+                       IKE_CFG_INTERNAL_IP4_DNS);
+    }
+    if (offer->request == REQUEST_IPV6 || offer->request == REQUEST_BOTH) {
+        add_attributes(&cp, IKE_CFG_INTERNAL_IP6_ADDRESS, wanted_value(offer, IPV6_SIZE, ipv6),
+                       IKE_CFG_INTERNAL_IP6_DNS);
+    }
     if (offer->liveness && cp.n_attributes > 0)
         add_attribute(&cp, IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK);
     if (cp.n_attributes > 0)

@@ -44,6 +44,7 @@ struct Connection {
     uint64_t announced;       /* the not_before that was logged last */
     uint64_t close_deadline;  /* while closing; else SA_LIST_NEVER */
     Endpoint segw;            /* the address tried last; family 0: none yet */
+    ChildAnswer granted;      /* the last one: its addresses are asked for again */
     bool advance;             /* it failed: the next one is tried next */
 
     /* what others were told */
@@ -69,6 +70,17 @@ static uint64_t now_usec(const Connection *connection)
     return now;
 }
 
+/* When the authentication of the SA that is up is to be renewed; SA_LIST_NEVER: no such time. */
+static uint64_t renew_at(const Connection *connection)
+{
+    const SaMember *up = sa_list_find(&connection->sas, SA_UP);
+    IkeSaInfo info = {.renew_at = SA_LIST_NEVER};
+
+    if (up)
+        ike_sa_info(up->sa, &info);
+    return info.renew_at;
+}
+
 static ConnectionPlan plan_of(const Connection *connection)
 {
     const SaMember *up = sa_list_find(&connection->sas, SA_UP);
@@ -79,7 +91,7 @@ static ConnectionPlan plan_of(const Connection *connection)
         .ready = now_usec(connection) >= connection->not_before,
         .up = up,
         .child = up && sa_member_has_child(up),
-        .renewal = connection->renewal,
+        .renewal = connection->renewal || renew_at(connection) <= now_usec(connection),
         .attempt = connection->resolving || sa_list_find(&connection->sas, SA_COMING),
         .leaving = sa_list_has_leaving(&connection->sas),
     };
@@ -165,6 +177,7 @@ static void on_established(void *userdata, IkeSa *sa)
     connection->changed = true;
     connection->advance = !info.children;
     if (info.children) {
+        connection->granted = info.children->answer;
         connection->failures = 0;
         connection->last_error.text[0] = 0;
     } else {
@@ -204,8 +217,12 @@ static void on_due(void *userdata, IkeSa *sa, IkeSaDue why)
 {
     const SaMember *member = userdata;
     Connection *connection = member->owner;
-    (void)sa, (void)why;
+    (void)sa;
 
+    if (why == IKE_SA_DUE_LIFETIME) {
+        settle(connection);
+        return;
+    }
     if (member->role != SA_UP || !connection->wanted ||
         now_usec(connection) < connection->not_deaf_before)
         return;
@@ -265,6 +282,7 @@ static int add_sa(Connection *connection, SaMember **ret)
         free(member);
         return r;
     }
+    ike_sa_ask_for(member->sa, &connection->granted);
     sa_list_add(&connection->sas, member);
     *ret = member;
     return 0;
@@ -373,6 +391,8 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
 {
     uint64_t due = sa_list_deadline(&connection->sas);
 
+    if (renew_at(connection) > now_usec(connection) && renew_at(connection) < due)
+        due = renew_at(connection);
     if (plan->wait && connection->not_before < due)
         due = connection->not_before;
     if (plan->close && connection->close_deadline < due)
@@ -402,6 +422,8 @@ static void step(Connection *connection)
     } else if (connection->close_deadline == SA_LIST_NEVER) {
         connection->close_deadline = now_usec(connection) + CLOSE_PATIENCE_USEC;
     }
+    if (plan.begin && renew_at(connection) <= now_usec(connection))
+        log_notice("this authentication is about to end: making a new one");
     if (plan.begin) { /* first of all, as others can wait to hear of it */
         begin(connection);
         tell(connection, plan.state);
@@ -483,6 +505,14 @@ void connection_renew(Connection *connection, const char *exchange)
         return;
     log_notice("the Child SA is due to be replaced; connecting anew");
     renew(connection);
+}
+
+void connection_expires(Connection *connection, const char *exchange, uint64_t seconds)
+{
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role <= SA_UP && ike_sa_is(member->sa, exchange))
+            ike_sa_expires(member->sa, seconds);
+    }
 }
 
 void connection_info(const Connection *connection, ConnectionInfo *ret)

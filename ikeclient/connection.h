@@ -45,4 +45,8 @@ void connection_lose(Connection *connection, const char *exchange, const char *r
  * authentication (RFC 7296 2.8.3). */
 void connection_renew(Connection *connection, const char *exchange);
 
+/* A certificate that the exchange rests on ends in `seconds`: a second connection takes its place
+ * before that, and rests on what there is then. */
+void connection_expires(Connection *connection, const char *exchange, uint64_t seconds);
+
 void connection_info(const Connection *connection, ConnectionInfo *ret);

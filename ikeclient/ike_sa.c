@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/lifetime.h"
 #include "ikeclient/liveness.h"
 
 #include <errno.h>
@@ -235,6 +236,8 @@ int ike_sa_new(sd_event *event, Tre *tre, const Config *config, const Endpoint *
     sa->tre = tre;
     sa->config = config;
     sa->initial_contact = initial_contact;
+    for (size_t i = 0; i < ELEMENTS(sa->renew_at); i++)
+        sa->renew_at[i] = LIFETIME_NEVER;
     sa->handlers = handlers;
     sa->userdata = userdata;
     tasks_init(sa);
@@ -287,9 +290,23 @@ int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, I
     rival->init = init;
     rival->spi_i = sa->spi_i;
     rival->steps = sa->steps;
+    memcpy(rival->wanted, sa->wanted, sizeof(rival->wanted));
+    rival->n_wanted = sa->n_wanted;
     (void)snprintf(rival->forked_from, sizeof(rival->forked_from), "%s", sa->exchange);
     *ret = steal_pointer(rival);
     return 0;
+}
+
+void ike_sa_ask_for(IkeSa *sa, const ChildAnswer *answer)
+{
+    memcpy(sa->wanted, answer->addresses, sizeof(sa->wanted));
+    sa->n_wanted = answer->n_addresses;
+}
+
+void ike_sa_expires(IkeSa *sa, uint64_t seconds)
+{
+    if (!sa->closed)
+        ike_sa_limit(sa, IKE_SA_LIMIT_CERTIFICATE, seconds);
 }
 
 void ike_sa_start(IkeSa *sa)
@@ -341,6 +358,10 @@ bool ike_sa_is(const IkeSa *sa, const char *exchange)
 
 void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
 {
+    uint64_t renew_at = LIFETIME_NEVER;
+
+    for (size_t i = 0; i < ELEMENTS(sa->renew_at); i++)
+        renew_at = sa->renew_at[i] < renew_at ? sa->renew_at[i] : renew_at;
     *ret = (IkeSaInfo){
         .identity = sa->identity.identity ? sa->identity.identity : "",
         .segw_identity = sa->peer_identity,
@@ -349,6 +370,7 @@ void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
         .silent = sa->silent,
         .nat = sa->nat.here || sa->nat.there,
         .children = sa->children,
+        .renew_at = renew_at,
         .refusal = sa->refusal.text,
         .segw = transport_remote(sa->transport),
         .milliseconds = sa->established_ms,

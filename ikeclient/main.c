@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef enum RunMode {
@@ -171,6 +172,14 @@ static void on_lifetime(void *userdata, const char *exchange, bool hard)
     connection_renew(run->connection, exchange);
 }
 
+static void on_expires(void *userdata, const char *exchange, uint64_t when)
+{
+    Run *run = userdata;
+    time_t now = time(NULL);
+
+    connection_expires(run->connection, exchange, when > (uint64_t)now ? when - (uint64_t)now : 0);
+}
+
 /* Whoever has the name is the one ikeclient of this device: two would take the SeGW's addresses and
  * tred's tunnel from each other. */
 static int claim_name(Run *run)
@@ -226,7 +235,7 @@ static int set_up(Run *run, const Config *config)
 {
     int r = attach(run);
     if (r >= 0)
-        r = tre_bus_new(run->bus, on_lost, on_lifetime, run, &run->tre);
+        r = tre_bus_new(run->bus, on_lost, on_lifetime, on_expires, run, &run->tre);
     if (r >= 0) {
         r = connection_new(run->event, tre_bus_tre(run->tre), config, &handlers, run,
                            &run->connection);

@@ -1,6 +1,7 @@
 /* We ask for the tunnel that was configured, and take none that we did not ask for. */
 #include "ikeclient/child.h"
 
+#include "base/cleanup.h"
 #include "octets.h"
 
 #include "ikeclient/selectors.h"
@@ -82,6 +83,31 @@ static void both_kinds_of_address_are_asked_for_with_their_name_servers(void **s
     request(REQUEST_IPV6);
     encode();
     assert_requested(types + 2, 3);
+}
+
+static void addresses_that_we_have_had_are_asked_for_again(void **state)
+{
+    static const InnerAddress had[] = {
+        {{10, 210, 0, 7}, 4, 32}, {{10, 210, 0, 8}, 4, 32}, {{0xfd, [15] = 9}, 16, 64}};
+    const IkePayload *payload;
+    IkeCp cp;
+    (void)state;
+
+    request(REQUEST_BOTH);
+    memcpy(fixture.offer.wanted, had, sizeof(had));
+    fixture.offer.n_wanted = ELEMENTS(had);
+    encode();
+    payload = ike_payloads_find(&fixture.payloads, IKE_PAYLOAD_CP);
+    assert_non_null(payload);
+    assert_int_equal(ike_cp_decode(payload->body, &cp), 0);
+    assert_int_equal(cp.attributes[0].type, IKE_CFG_INTERNAL_IP4_ADDRESS);
+    assert_int_equal(cp.attributes[0].value.size, 4);
+    assert_memory_equal(cp.attributes[0].value.data, had[0].octets, 4);
+    assert_int_equal(cp.attributes[1].value.size, 0);
+    assert_int_equal(cp.attributes[2].type, IKE_CFG_INTERNAL_IP6_ADDRESS);
+    assert_int_equal(cp.attributes[2].value.size, 17);
+    assert_memory_equal(cp.attributes[2].value.data, had[2].octets, 16);
+    assert_int_equal(cp.attributes[2].value.data[16], 64);
 }
 
 static void no_silence_is_asked_for_where_the_peer_is_never_asked(void **state)
@@ -427,6 +453,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(both_kinds_of_address_are_asked_for_with_their_name_servers),
+        TEST(addresses_that_we_have_had_are_asked_for_again),
         TEST(no_silence_is_asked_for_where_the_peer_is_never_asked),
         TEST(the_silence_that_the_segw_wants_is_taken_if_it_has_the_right_size),
         TEST(the_configuration_payload_comes_before_the_sa),
