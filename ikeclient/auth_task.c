@@ -120,6 +120,9 @@ static int auth_take_spi(Task *task, const TreReply *reply)
     child_offer_init(&auth->offer, sa->config, reply->spi_in);
     memcpy(auth->offer.wanted, sa->wanted, sizeof(auth->offer.wanted));
     auth->offer.n_wanted = sa->n_wanted;
+    /* Where encapsulation was feigned there may be a NAT that we do not know of. */
+    auth->offer.nat = transport_remote(sa->transport)->any.sa_family == AF_INET &&
+                      (sa->nat.here || sa->nat.there || sa->identity.needs_udp);
     if (!sa->identity.stronger_child &&
         !proposals_limit_key(&auth->offer.sa, proposals_suite_key(sa->suite))) {
         reason_set(
@@ -405,6 +408,7 @@ static int auth_child_added(Task *task, const TreReply *reply)
         return r;
     if (auth->answer.liveness > 0)
         liveness_set_silence(task->sa, auth->answer.liveness);
+    task->sa->external = auth->answer.external;
     if (reply->interface[0] != 0)
         log_info("traffic goes through %s", reply->interface);
     return auth_established(task);

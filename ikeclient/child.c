@@ -83,6 +83,8 @@ void child_offer_encode(const ChildOffer *offer, IkeChain *chain)
         add_attributes(&cp, IKE_CFG_INTERNAL_IP6_ADDRESS, wanted_value(offer, IPV6_SIZE, ipv6),
                        IKE_CFG_INTERNAL_IP6_DNS);
     }
+    if (offer->nat)
+        add_attribute(&cp, IKE_CFG_EXTERNAL_SOURCE_IP4_NAT_INFO);
     if (offer->liveness && cp.n_attributes > 0)
         add_attribute(&cp, IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK);
     if (cp.n_attributes > 0)
@@ -215,6 +217,24 @@ static bool take_liveness(Bytes value, ChildAnswer *answer)
     return true;
 }
 
+/* TS 29.139 6.2.1.3: an IPv4 address and a UDP port. */
+static bool take_external(Bytes value, ChildAnswer *answer)
+{
+    Endpoint external = {.v4 = {.sin_family = AF_INET}};
+    uint16_t port = 0;
+    Reader reader;
+    Bytes octets;
+
+    reader_init(&reader, value);
+    if (reader_take(&reader, IPV4_SIZE, &octets) < 0 || reader_u16(&reader, &port) < 0 ||
+        reader_left(&reader) > 0)
+        return true;
+    memcpy(&external.v4.sin_addr, octets.data, IPV4_SIZE);
+    endpoint_set_port(&external, port);
+    answer->external = external;
+    return true;
+}
+
 static bool take_attribute(const ChildOffer *offer, const IkeAttribute *attribute,
                            ChildAnswer *answer)
 {
@@ -227,6 +247,8 @@ static bool take_attribute(const ChildOffer *offer, const IkeAttribute *attribut
         return take_dns(attribute->value, IPV4_SIZE, answer);
     case IKE_CFG_INTERNAL_IP6_DNS:
         return take_dns(attribute->value, IPV6_SIZE, answer);
+    case IKE_CFG_EXTERNAL_SOURCE_IP4_NAT_INFO:
+        return take_external(attribute->value, answer);
     case IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK:
         return take_liveness(attribute->value, answer);
     default: /* RFC 7296 3.15.1: unknown ones are ignored */

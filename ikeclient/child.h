@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ikeclient/config.h"
+#include "ikeclient/endpoint.h"
 #include "ikeclient/proposals.h"
 #include "ikewire/message.h"
 
@@ -28,6 +29,7 @@ typedef struct ChildOffer {
     RequestAddress request;
     size_t n_wanted; /* addresses that we have had, one at most is asked for of each family */
     InnerAddress wanted[CHILD_ADDRESSES_MAX];
+    bool nat;      /* there is a NAT: what the SeGW sees of it is asked for (TS 29.139 6.2.1.3) */
     bool liveness; /* the SeGW may say when it wants to be asked (TS 24.302 8.2.4.2) */
 } ChildOffer;
 
@@ -69,6 +71,7 @@ typedef struct ChildAnswer {
     InnerAddress addresses[CHILD_ADDRESSES_MAX];
     size_t n_dns;
     InnerAddress dns[CHILD_DNS_MAX];
+    Endpoint external; /* where the SeGW sees us, behind a NAT; family 0: it does not say */
     uint32_t liveness; /* s of silence after which it wants to be asked; 0: it does not say */
     ChildSkipped skipped;
 } ChildAnswer;

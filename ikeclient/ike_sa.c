@@ -373,6 +373,7 @@ void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
         .renew_at = renew_at,
         .refusal = sa->refusal.text,
         .segw = transport_remote(sa->transport),
+        .external = sa->external.any.sa_family != 0 ? &sa->external : NULL,
         .milliseconds = sa->established_ms,
     };
 }

@@ -24,7 +24,8 @@ typedef struct IkeSaInfo {
         renew_at; /* when a new authentication is due, CLOCK_MONOTONIC, µs; UINT64_MAX: never */
     const char *refusal; /* why it was established without a Child SA; "" if it was not */
     const Endpoint *segw;
-    double milliseconds; /* from start to established */
+    const Endpoint *external; /* where the SeGW sees us behind a NAT; NULL: it does not say */
+    double milliseconds;      /* from start to established */
 } IkeSaInfo;
 
 /* `segw` is where IKE_SA_INIT goes; `initial_contact` says that no other SA of ours is left there.

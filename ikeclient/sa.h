@@ -175,6 +175,7 @@ struct IkeSa {
     uint64_t spi_i;
     uint64_t spi_r; /* 0 until tred has agreed */
     NatFinding nat;
+    Endpoint external; /* where the SeGW says that it sees us; family 0: it did not say */
     char suite[SUITE_SIZE];
     bool segw_hashes; /* it sent SIGNATURE_HASH_ALGORITHMS (RFC 7427) */
     char peer_identity[STEP_NAME_SIZE];

@@ -387,10 +387,13 @@ static void note_asked(Stage *stage, const IkePayloads *payloads)
     IkeCp cp;
 
     memset(stage->asked, 0, sizeof(stage->asked));
+    stage->asked_nat = false;
     if (!payload)
         return;
     assert_int_equal(ike_cp_decode(payload->body, &cp), 0);
     for (size_t i = 0; i < cp.n_attributes; i++) {
+        if (cp.attributes[i].type == IKE_CFG_EXTERNAL_SOURCE_IP4_NAT_INFO)
+            stage->asked_nat = true;
         if (cp.attributes[i].type == IKE_CFG_INTERNAL_IP4_ADDRESS &&
             cp.attributes[i].value.size == 4)
             memcpy(stage->asked, cp.attributes[i].value.data, 4);

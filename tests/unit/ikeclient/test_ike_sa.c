@@ -223,6 +223,7 @@ static void tred_is_told_of_a_nat_where_there_is_one(void **state)
     establish();
     assert_int_equal(f.stage.done[TRE_OPEN_TRANSPORT], 1);
     assert_true(f.stage.nat);
+    assert_true(f.stage.asked_nat);
 }
 
 static void tred_is_told_of_no_nat_where_there_is_none(void **state)
@@ -232,6 +233,7 @@ static void tred_is_told_of_no_nat_where_there_is_none(void **state)
     establish();
     assert_int_equal(f.stage.done[TRE_OPEN_TRANSPORT], 1);
     assert_false(f.stage.nat);
+    assert_false(f.stage.asked_nat);
 }
 
 /* ---- at once ---- */
