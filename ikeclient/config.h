@@ -24,6 +24,7 @@ typedef struct Config {
     unsigned request_address; /* RequestAddress */
     IkeTs remote_ts;          /* none: everything of the families asked for */
     bool reconnect;
+    uint64_t retry_max; /* s, the longest wait between two attempts */
     bool initial_contact;
     uint64_t retransmit_timeout; /* ms before the first retransmission; doubles */
     uint64_t retransmit_tries;

@@ -4,8 +4,8 @@
 
 #include "base/log.h"
 #include "base/reason.h"
-#include "ikeclient/pacing.h"
 #include "ikeclient/resolver.h"
+#include "ikeclient/retry.h"
 #include "ikeclient/sa_list.h"
 
 #include <errno.h>
@@ -38,8 +38,7 @@ struct Connection {
     bool renewal;
     bool resolving; /* an attempt that has no IKE SA yet */
     SaList sas;
-    unsigned failures;        /* in a row */
-    uint64_t not_before;      /* when the next attempt may begin, µs */
+    Retry attempts;           /* that failed, and when the next one may begin */
     uint64_t not_deaf_before; /* when a deaf IKE SA may be replaced again, µs */
     uint64_t announced;       /* the not_before that was logged last */
     uint64_t close_deadline;  /* while closing; else SA_LIST_NEVER */
@@ -88,7 +87,7 @@ static ConnectionPlan plan_of(const Connection *connection)
         .wanted = connection->wanted,
         .repeat = connection->retry && connection->config->reconnect,
         .asked = connection->asked,
-        .ready = now_usec(connection) >= connection->not_before,
+        .ready = now_usec(connection) >= connection->attempts.not_before,
         .up = up,
         .child = up && sa_member_has_child(up),
         .renewal = connection->renewal || renew_at(connection) <= now_usec(connection),
@@ -106,9 +105,7 @@ static void settle(Connection *connection);
 /* Notes that what there is is not what is wanted: the next attempt waits. */
 static void note_setback(Connection *connection, const char *reason)
 {
-    uint64_t wait = backoff_ms(connection->failures++);
-
-    connection->not_before = now_usec(connection) + wait * USEC_PER_MS;
+    retry_failed(&connection->attempts);
     connection->changed = true;
     reason_set(&connection->last_error, 0, "%s", reason);
 }
@@ -178,7 +175,7 @@ static void on_established(void *userdata, IkeSa *sa)
     connection->advance = !info.children;
     if (info.children) {
         connection->granted = info.children->answer;
-        connection->failures = 0;
+        retry_succeeded(&connection->attempts);
         connection->last_error.text[0] = 0;
     } else {
         note_setback(connection, info.refusal);
@@ -393,14 +390,15 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
 
     if (renew_at(connection) > now_usec(connection) && renew_at(connection) < due)
         due = renew_at(connection);
-    if (plan->wait && connection->not_before < due)
-        due = connection->not_before;
+    if (plan->wait && connection->attempts.not_before < due)
+        due = connection->attempts.not_before;
     if (plan->close && connection->close_deadline < due)
         due = connection->close_deadline;
-    if (plan->wait && connection->not_before != connection->announced) {
-        connection->announced = connection->not_before;
+    if (plan->wait && connection->attempts.not_before != connection->announced) {
+        connection->announced = connection->attempts.not_before;
         log_info("trying again in %.1f s",
-                 ((double)connection->not_before - (double)now_usec(connection)) / USEC_PER_SEC);
+                 ((double)connection->attempts.not_before - (double)now_usec(connection)) /
+                     USEC_PER_SEC);
     }
     int r = sd_event_source_set_time(connection->timer, due);
     if (r >= 0) {
@@ -441,6 +439,7 @@ static void step(Connection *connection)
     }
     sa_list_tend(&connection->sas, now_usec(connection));
     set_timer(connection, &plan);
+    retry_save(&connection->attempts);
 }
 
 /* Called after every change of a fact, also from handlers that are called in here. */
@@ -468,6 +467,25 @@ void connection_open(Connection *connection)
     connection->wanted = true;
     connection->asked = true;
     settle(connection);
+}
+
+void connection_start(Connection *connection)
+{
+    if (!connection->config->reconnect) {
+        connection_open(connection);
+        return;
+    }
+    connection->wanted = true;
+    settle(connection);
+}
+
+int connection_remember(Connection *connection, const char *folder)
+{
+    int r = retry_remember(&connection->attempts, folder);
+
+    if (r == 0)
+        settle(connection);
+    return r;
 }
 
 void connection_close(Connection *connection)
@@ -548,6 +566,7 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
     connection->userdata = userdata;
     connection->retry = true;
     connection->close_deadline = SA_LIST_NEVER;
+    retry_init(&connection->attempts, event, config);
     resolver_init(&connection->resolver, event, on_resolved, connection);
     int r = sa_list_init(&connection->sas, event);
     if (r >= 0) {
@@ -566,6 +585,7 @@ void connection_free(Connection *connection)
 {
     sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
+    retry_deinit(&connection->attempts);
     sd_event_source_disable_unref(connection->timer);
     free(connection);
 }

@@ -32,6 +32,12 @@ DEFINE_POINTER_CLEANUP(Connection, connection_free);
  * nothing. */
 void connection_open(Connection *connection);
 
+/* Connects as soon as that may be after attempts that failed, before a restart too. */
+void connection_start(Connection *connection);
+
+/* Remembers failed attempts in a file in `folder` over restarts. 0 or -ENOMEM. */
+int connection_remember(Connection *connection, const char *folder);
+
 /* Deletes what there is, within 5 s; no new attempts after that. */
 void connection_close(Connection *connection);
 

@@ -275,6 +275,20 @@ static int loop(Run *run)
     return r < 0 ? EX_OSERR : r;
 }
 
+/* Who counts, or tries once, is not to wait for what was before. */
+static void begin(Run *run)
+{
+    const char *folder = getenv("STATE_DIRECTORY"); /* from StateDirectory of the unit */
+
+    if (run->mode != RUN_SERVICE) {
+        connection_open(run->connection);
+        return;
+    }
+    if (folder && folder[0] == '/' && connection_remember(run->connection, folder) < 0)
+        log_warning("out of memory: failed attempts are forgotten with this process");
+    connection_start(run->connection);
+}
+
 /* Runs until it is over, logs what goes wrong, and returns the exit status. */
 static int run(const Config *config, RunMode mode, unsigned count)
 {
@@ -296,7 +310,7 @@ static int run(const Config *config, RunMode mode, unsigned count)
         return exit_status(r, EX_UNAVAILABLE);
     connection_allow_retry(run.connection, mode == RUN_SERVICE);
     manager_notify("READY=1");
-    connection_open(run.connection);
+    begin(&run);
     r = loop(&run);
     return r == NOT_CONNECTED ? 1 : r;
 }

@@ -2,11 +2,15 @@
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
+#include "ikeclient/backoff_file.h"
 #include "stage.h"
+#include "tests/unit/temporary.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -431,6 +435,34 @@ static void a_certificate_that_ends_leads_to_a_new_authentication(void **state)
     assert_false(f.closed);
 }
 
+static void a_restarted_client_waits_on_and_connects_at_once_when_it_is_told_to(void **state)
+{
+    const BackoffRecord record = {9, (uint64_t)time(NULL), (uint64_t)time(NULL) + 200};
+    char folder[TEMPORARY_PATH_SIZE], file[TEMPORARY_PATH_SIZE + 16];
+    (void)state;
+
+    temporary_path("connection", folder);
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(file, sizeof(file), "%s/failures", folder);
+    assert_int_equal(backoff_save(file, &record), 0);
+    assert_int_equal(connection_remember(f.connection, folder), 0);
+    connection_start(f.connection);
+    assert_int_equal(now(), CONNECTION_WAITING);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.n_calls, 0);
+    open_it();
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void a_start_without_failures_waits_for_nothing(void **state)
+{
+    (void)state;
+    connection_start(f.connection);
+    assert_int_equal(now(), CONNECTION_CONNECTING);
+    stage_run_until(&f.stage, &f.established);
+}
+
 static void opening_twice_is_opening_once(void **state)
 {
     (void)state;
@@ -489,6 +521,8 @@ int main(void)
         TEST(a_renewal_that_fails_is_tried_again),
         TEST(an_authentication_that_ends_is_renewed_before_and_keeps_the_address),
         TEST(a_certificate_that_ends_leads_to_a_new_authentication),
+        TEST(a_restarted_client_waits_on_and_connects_at_once_when_it_is_told_to),
+        TEST(a_start_without_failures_waits_for_nothing),
         TEST(opening_twice_is_opening_once),
         TEST(closing_while_connecting_ends_it),
         TEST(a_vanished_tred_is_followed_by_a_new_connection),
