@@ -1,4 +1,4 @@
-/* The offer of a Child SA, the judgement of its answer, and the list of Child SAs. */
+/* The offer of a Child SA, and the judgement of its answer. */
 #include "ikeclient/child.h"
 
 #include "ikeclient/selectors.h"
@@ -39,6 +39,17 @@ void child_offer_init(ChildOffer *offer, const Config *config, uint32_t spi_in)
     add_family(config, &offer->ts_i, IKE_TS_IPV6_ADDR_RANGE);
     if (offer->ts_r.n_selectors == 0)
         offer->ts_r = offer->ts_i;
+}
+
+void child_offer_init_rekey(ChildOffer *offer, const Config *config, const ChildAnswer *old,
+                            uint16_t group, uint32_t spi_in)
+{
+    child_offer_init(offer, config, spi_in);
+    offer->request = REQUEST_NONE;
+    offer->ts_i = old->ts_i;
+    offer->ts_r = old->ts_r;
+    if (config->pfs != PFS_NO)
+        proposals_add_groups(&offer->sa, &config->ike_offer, group, (Pfs)config->pfs);
 }
 
 static void add_attribute(IkeCp *cp, uint16_t type)
@@ -276,13 +287,17 @@ static bool take_configuration(const ChildOffer *offer, const IkePayloads *paylo
     return true;
 }
 
-static bool take_selectors(const IkePayloads *payloads, uint8_t type, const IkeTs *offer,
-                           IkeTs *ret)
+bool child_selectors_read(const IkePayloads *payloads, uint8_t type, IkeTs *ret)
 {
     const IkePayload *payload = ike_payloads_find(payloads, type);
 
-    return payload && ike_ts_decode(payload->body, ret) == 0 && ret->n_selectors > 0 &&
-           ike_ts_is_subset(ret, offer);
+    return payload && ike_ts_decode(payload->body, ret) == 0 && ret->n_selectors > 0;
+}
+
+static bool take_selectors(const IkePayloads *payloads, uint8_t type, const IkeTs *offer,
+                           IkeTs *ret)
+{
+    return child_selectors_read(payloads, type, ret) && ike_ts_is_subset(ret, offer);
 }
 
 static const char *problem(const ChildOffer *offer, const IkePayloads *payloads,
@@ -320,6 +335,14 @@ void child_answer_judge(const ChildOffer *offer, const IkePayloads *payloads, Ch
         ret->verdict = CHILD_INVALID;
 }
 
+void child_answer_inherit(ChildAnswer *answer, const ChildAnswer *old)
+{
+    answer->n_addresses = old->n_addresses;
+    memcpy(answer->addresses, old->addresses, sizeof(answer->addresses));
+    answer->n_dns = old->n_dns;
+    memcpy(answer->dns, old->dns, sizeof(answer->dns));
+}
+
 static bool has_address(const ChildAnswer *answer, size_t size)
 {
     static const uint8_t unspecified[IPV6_SIZE];
@@ -339,41 +362,4 @@ const char *child_answer_lacks(const ChildOffer *offer, const ChildAnswer *answe
     if (asked_for(offer, IPV6_SIZE) && !has_address(answer, IPV6_SIZE))
         return "IPv6 address";
     return NULL;
-}
-
-/* ---- the list ---- */
-
-int child_sas_add(ChildSa **list, uint32_t spi_in, const ChildAnswer *answer)
-{
-    ChildSa *child = calloc(1, sizeof(*child));
-
-    if (!child)
-        return -ENOMEM;
-    child->spi_in = spi_in;
-    child->answer = *answer;
-    while (*list)
-        list = &(*list)->next;
-    *list = child;
-    return 0;
-}
-
-void child_sas_remove(ChildSa **list, uint32_t spi_in)
-{
-    for (; *list; list = &(*list)->next) {
-        if ((*list)->spi_in != spi_in)
-            continue;
-        ChildSa *gone = *list;
-        *list = gone->next;
-        free(gone);
-        return;
-    }
-}
-
-void child_sas_free(ChildSa *list)
-{
-    while (list) {
-        ChildSa *next = list->next;
-        free(list);
-        list = next;
-    }
 }

@@ -22,6 +22,8 @@ typedef struct Config {
     IkeSaPayload ike_offer;
     IkeSaPayload esp_offer;   /* without SPIs */
     unsigned request_address; /* RequestAddress */
+    unsigned pfs;             /* Pfs, of proposals.h */
+    uint64_t ike_lifetime;    /* s; 0: for ever */
     IkeTs remote_ts;          /* none: everything of the families asked for */
     bool reconnect;
     uint64_t retry_max; /* s, the longest wait between two attempts */

@@ -197,17 +197,39 @@ static void on_child_deleted(void *userdata, IkeSa *sa)
     settle(connection);
 }
 
-/* ---- attempts ---- */
-
-static void on_another(void *userdata, IkeSa *sa);
-
-/* A second IKE SA is to take the place of the one that is up. */
-static void renew(Connection *connection)
+static void on_changed(void *userdata, IkeSa *sa)
 {
+    const SaMember *member = userdata;
+    Connection *connection = member->owner;
+    (void)sa;
+
+    connection->changed = true;
+    settle(connection);
+}
+
+/* A second connection is to replace the one in use. */
+static void renew(Connection *connection, const char *reason)
+{
+    if (!connection->wanted || connection->renewal)
+        return;
+    log_notice("%s; connecting anew", reason);
     connection->renewal = true;
     connection->asked = plan_of(connection).state != CONNECTION_CONNECTING;
     settle(connection);
 }
+
+static void on_renew(void *userdata, IkeSa *sa, const char *reason)
+{
+    const SaMember *member = userdata;
+    (void)sa;
+
+    if (member->role == SA_UP)
+        renew(member->owner, reason);
+}
+
+/* ---- attempts ---- */
+
+static void on_another(void *userdata, IkeSa *sa);
 
 /* Traffic that goes one way by its nature must not lead from one IKE SA to the next. */
 static void on_due(void *userdata, IkeSa *sa, IkeSaDue why)
@@ -224,9 +246,8 @@ static void on_due(void *userdata, IkeSa *sa, IkeSaDue why)
         now_usec(connection) < connection->not_deaf_before)
         return;
     connection->not_deaf_before = now_usec(connection) + DEAF_PERIOD_USEC;
-    log_warning("the SeGW answers, and its ESP does not come: connecting anew, as a NAT between "
-                "may have forgotten this host");
-    renew(connection);
+    renew(connection, "the SeGW answers, and its ESP does not come, as a NAT between may have "
+                      "forgotten this host");
 }
 
 /* The others have answered to nobody's name; what they began is wiped without a word to them. */
@@ -241,8 +262,44 @@ static void on_authentic(void *userdata, IkeSa *sa)
     }
 }
 
-static const IkeSaHandlers sa_handlers = {on_another,       on_authentic, on_established,
-                                          on_child_deleted, on_closed,    on_due};
+static void on_rekeyed(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits);
+
+static const IkeSaHandlers sa_handlers = {.another = on_another,
+                                          .authentic = on_authentic,
+                                          .established = on_established,
+                                          .child_deleted = on_child_deleted,
+                                          .rekeyed = on_rekeyed,
+                                          .renew = on_renew,
+                                          .changed = on_changed,
+                                          .closed = on_closed,
+                                          .due = on_due};
+
+/* Whoever began a rekeying deletes what it makes redundant. */
+static void leave_to(SaMember *member, bool peer, uint64_t now)
+{
+    if (peer) {
+        sa_member_replace(member, now);
+    } else {
+        sa_member_delete(member);
+    }
+}
+
+static void on_rekeyed(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits)
+{
+    SaMember *old = userdata, *member = sa_member_new(old->owner);
+    Connection *connection = old->owner;
+
+    if (!member || ike_sa_new_made(sa, made, inherits, &sa_handlers, member, &member->sa) < 0) {
+        log_error("no memory for the IKE SA that was rekeyed");
+        free(member);
+        return;
+    }
+    member->role = inherits ? old->role : SA_COMING;
+    sa_list_add(&connection->sas, member);
+    leave_to(inherits ? old : member, ike_sa_is_by_peer(member->sa), now_usec(connection));
+    connection->changed = true;
+    settle(connection);
+}
 
 static void on_another(void *userdata, IkeSa *sa)
 {
@@ -515,14 +572,30 @@ void connection_lose(Connection *connection, const char *exchange, const char *r
     }
 }
 
-void connection_renew(Connection *connection, const char *exchange)
+void connection_child_due(Connection *connection, uint32_t spi_in, bool hard)
 {
-    const SaMember *up = sa_list_find(&connection->sas, SA_UP);
+    SaMember *up = sa_list_find(&connection->sas, SA_UP);
 
-    if (!up || !ike_sa_is(up->sa, exchange) || !connection->wanted)
+    if (!up || !connection->wanted || !ike_sa_has_current_child(up->sa, spi_in))
         return;
-    log_notice("the Child SA is due to be replaced; connecting anew");
-    renew(connection);
+    if (hard) {
+        renew(connection, "the Child SA has come to its end");
+    } else {
+        ike_sa_rekey_child(up->sa, spi_in);
+    }
+}
+
+void connection_rekey(Connection *connection, bool ike)
+{
+    SaMember *up = sa_list_find(&connection->sas, SA_UP);
+
+    if (!up || !connection->wanted)
+        return;
+    if (ike) {
+        ike_sa_rekey(up->sa);
+    } else {
+        ike_sa_rekey_child(up->sa, 0);
+    }
 }
 
 void connection_expires(Connection *connection, const char *exchange, uint64_t seconds)

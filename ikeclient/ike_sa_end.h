@@ -2,6 +2,7 @@
 #pragma once
 
 typedef struct IkeSa IkeSa;
+typedef struct MadeIkeSa MadeIkeSa;
 
 typedef enum IkeSaEnd {
     IKE_SA_FAILED,          /* it never came to be */
@@ -24,6 +25,13 @@ typedef struct IkeSaHandlers {
     void (*authentic)(void *userdata, IkeSa *sa);
     void (*established)(void *userdata, IkeSa *sa);
     void (*child_deleted)(void *userdata, IkeSa *sa); /* by the SeGW */
+    /* There is a new IKE SA, which ike_sa_new_made() takes up. It is to have all that `sa` has
+     * where it `inherits`, and whoever began the rekeying deletes `sa`; else it is redundant, and
+     * whoever began it deletes it (RFC 7296 2.8.2). */
+    void (*rekeyed)(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits);
+    /* The SeGW does not rekey: only another authentication can replace the SA or its children. */
+    void (*renew)(void *userdata, IkeSa *sa, const char *reason);
+    void (*changed)(void *userdata, IkeSa *sa); /* what ike_sa_info() says of its children */
     void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
     /* A new authentication is due now or later, while this SA is still up. */
     void (*due)(void *userdata, IkeSa *sa, IkeSaDue why);

@@ -2,6 +2,7 @@
 #include "ikeclient/pacing.h"
 
 #include <errno.h>
+#include <sys/random.h>
 
 enum {
     USEC_PER_MS = 1000,
@@ -91,6 +92,19 @@ int retransmit_start(Retransmit *retransmit, RetransmitSchedule schedule)
 void retransmit_stop(Retransmit *retransmit)
 {
     retransmit->source = sd_event_source_disable_unref(retransmit->source);
+}
+
+/* ---- rekeying ---- */
+
+uint64_t lifetime_usec(uint64_t seconds)
+{
+    enum { USEC_PER_SEC = 1000000, CHANCE = 10 };
+    const uint64_t usec = seconds * USEC_PER_SEC;
+    uint32_t random = 0;
+
+    if (usec == 0 || getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+        return usec;
+    return usec - (uint64_t)((double)usec / CHANCE * random / UINT32_MAX);
 }
 
 /* ---- what strangers can make us do ---- */

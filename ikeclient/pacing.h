@@ -46,6 +46,13 @@ int retransmit_start(Retransmit *retransmit, RetransmitSchedule schedule);
 /* The answer is there. Does nothing if the timer is not running. */
 void retransmit_stop(Retransmit *retransmit);
 
+/* ---- rekeying ---- */
+
+/* For how long an SA with a lifetime of that many seconds is used before it is rekeyed, in µs: a
+ * tenth of it is left to chance, so that both sides rarely begin at once (RFC 7296 2.8). 0: for
+ * ever. */
+uint64_t lifetime_usec(uint64_t seconds);
+
 /* ---- what strangers can make us do ---- */
 
 enum { RATELIMIT_LINES = 10, RATELIMIT_PERIOD_USEC = 10 * 1000 * 1000 };

@@ -69,7 +69,10 @@ int task_done(Task *task)
     task_answered(task);
     sa->tasks.first = task->next;
     free_task(sa, task);
-    return begin_first(sa);
+    int r = begin_first(sa);
+    if (r == 0 && !sa->tasks.first && sa->tasks.idle)
+        sa->tasks.idle(sa);
+    return r;
 }
 
 /* ---- tred's answers ---- */

@@ -367,7 +367,7 @@ static int on_lifetime(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 
     int r = sd_bus_message_read(m, "ub", &spi_in, &hard);
     if (r >= 0)
-        tre->lifetime(tre->userdata, sd_bus_message_get_path(m), hard != 0);
+        tre->lifetime(tre->userdata, sd_bus_message_get_path(m), spi_in, hard != 0);
     return 0;
 }
 

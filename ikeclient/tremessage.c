@@ -69,6 +69,11 @@ static int append_spi(sd_bus_message *m, const TreCall *call)
     return sd_bus_message_append(m, "u", call->spi_in);
 }
 
+static int append_ike_spi(sd_bus_message *m, const TreCall *call)
+{
+    return sd_bus_message_append(m, "t", call->spi);
+}
+
 /* ---- answers ---- */
 
 static int read_bytes(sd_bus_message *m, Bytes *ret)
@@ -233,6 +238,19 @@ static int read_interface(sd_bus_message *m, TreReply *reply)
     return sd_bus_message_read(m, "s", &reply->interface);
 }
 
+static int read_prepared(sd_bus_message *m, TreReply *reply)
+{
+    int r = sd_bus_message_read(m, "t", &reply->prepared.spi);
+    if (r >= 0)
+        r = read_bytes(m, &reply->prepared.nonce);
+    return r < 0 ? r : read_bytes(m, &reply->prepared.ke);
+}
+
+static int read_exchange(sd_bus_message *m, TreReply *reply)
+{
+    return sd_bus_message_read(m, "o", &reply->exchange);
+}
+
 static int read_counter(sd_bus_message *m, TreReply *reply, uint64_t *idle_in, uint64_t *idle_out)
 {
     const char *name = NULL;
@@ -308,6 +326,12 @@ static const struct {
     [TRE_ALLOCATE_SPI] = {TRE_EXCHANGE, "AllocateSpi", append_nothing, read_spi},
     [TRE_ADD_CHILD] = {TRE_EXCHANGE, "AddChild", append_spi, read_interface},
     [TRE_REMOVE_CHILD] = {TRE_EXCHANGE, "RemoveChild", append_spi, read_nothing},
+    [TRE_PREPARE_CREATE_CHILD] = {TRE_EXCHANGE, "PrepareCreateChildSa", append_group,
+                                  read_prepared},
+    [TRE_USE_CHILD] = {TRE_EXCHANGE, "UseChild", append_spi, read_nothing},
+    [TRE_ADD_IKE_SA] = {TRE_EXCHANGE, "AddIkeSa", append_ike_spi, read_exchange},
+    [TRE_INHERIT_CHILDREN] = {TRE_EXCHANGE, "InheritChildren", append_nothing, read_nothing},
+    [TRE_MOVE_TRANSPORT] = {TRE_EXCHANGE, "MoveTransport", append_remote, read_socket},
     [TRE_CLOSE] = {TRE_EXCHANGE, "Close", append_nothing, read_nothing},
     [TRE_TRAFFIC] = {"org.freedesktop.DBus.Properties", "Get", append_children, read_traffic},
 };

@@ -74,8 +74,27 @@ static void on_due(void *userdata, IkeSa *sa, IkeSaDue why)
     f.why = why;
 }
 
-static const IkeSaHandlers handlers = {on_another,       on_authentic, on_established,
-                                       on_child_deleted, on_closed,    on_due};
+static void on_renew(void *userdata, IkeSa *sa, const char *reason)
+{
+    (void)userdata;
+    (void)sa;
+    (void)reason;
+}
+
+static void on_changed(void *userdata, IkeSa *sa)
+{
+    (void)userdata;
+    (void)sa;
+}
+
+static const IkeSaHandlers handlers = {.another = on_another,
+                                       .authentic = on_authentic,
+                                       .established = on_established,
+                                       .child_deleted = on_child_deleted,
+                                       .renew = on_renew,
+                                       .changed = on_changed,
+                                       .closed = on_closed,
+                                       .due = on_due};
 
 static int setup(void **state)
 {
