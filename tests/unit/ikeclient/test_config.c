@@ -190,6 +190,8 @@ static void what_the_shipped_file_has_commented_out_is_the_default(void **state)
     assert_int_equal(a.nat_t_port, b.nat_t_port);
     assert_memory_equal(&a.ike_offer, &b.ike_offer, sizeof(a.ike_offer));
     assert_memory_equal(&a.esp_offer, &b.esp_offer, sizeof(a.esp_offer));
+    assert_int_equal(a.ike_lifetime, b.ike_lifetime);
+    assert_int_equal(a.pfs, b.pfs);
     assert_int_equal(a.request_address, b.request_address);
     /* With request-address = ipv4, everything is what none asks for, too. */
     assert_int_equal(a.remote_ts.n_selectors, 1);
