@@ -314,7 +314,7 @@ int exchange_use_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
     child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
     if (!child || !child->installed)
         return no_such_child(spi_in, reason);
-    r = dataplane_use_sa(exchange->context->dataplane, spi_in);
+    r = dataplane_use_sa(exchange->context->dataplane, spi_in, NULL, NULL);
     if (r < 0)
         return data_plane_refuse(exchange, r, "", reason);
     exchange_step(exchange, EXCHANGE_USE_CHILD);
