@@ -291,10 +291,13 @@ static void a_device_that_can_not_cut_is_not_asked_again(void **state)
         Lab lab;
         lab_init(&lab, 0);
         refusal = errors[i];
+        ask(&lab, 1, 100, false); /* which is no cut that was refused */
+        assert_int_equal(outbox_failures(lab.outbox), 1);
         ask(&lab, 3, 100, false);
         refusal = 0;
         ask(&lab, 3, 100, false);
         assert_int_equal(asked.n_messages, errors[i] == EIO ? 3 : 1);
+        assert_int_equal(outbox_failures(lab.outbox), 1);
         lab_deinit(&lab);
     }
 }

@@ -706,6 +706,34 @@ static void policies_are_shared_by_sas_unless_their_selectors_differ_in_anything
     }
 }
 
+static void assert_tunnels(uint8_t local, uint8_t remote)
+{
+    assert_int_equal(kernel.n_policies, 3);
+    for (size_t i = 0; i < kernel.n_policies; i++) {
+        const bool out = kernel.policies[i].dir == XFRM_POLICY_OUT;
+        const struct xfrm_user_tmpl *template = &kernel.templates[i];
+        assert_int_equal(ntohl(template->saddr.a4) & 0xff, out ? local : remote);
+        assert_int_equal(ntohl(template->id.daddr.a4) & 0xff, out ? remote : local);
+    }
+}
+
+static void the_newest_pairs_tunnel_counts_if_either_end_is_another(void **state)
+{
+    static const uint8_t ends[][2] = {{2, 1}, {2, 3}, {4, 1}};
+    for (size_t i = 0; i < ELEMENTS(ends); i++) {
+        SaOrder newer = order_of(301, 401);
+        newer.local = address(ends[i][0]);
+        newer.remote = address(ends[i][1]);
+        assert_int_equal(add(*state, 300, 400), 0);
+        assert_tunnels(2, 1);
+        assert_int_equal(add_order(*state, &newer), 0);
+        assert_tunnels(ends[i][0], ends[i][1]);
+        assert_int_equal(drop(*state, 301), 0);
+        assert_tunnels(2, 1);
+        assert_int_equal(drop(*state, 300), 0);
+    }
+}
+
 static void an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace(void **state)
 {
     assert_int_equal(add(*state, 300, 400), 0);
@@ -1296,6 +1324,7 @@ int main(void)
         PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
+        PLANE(the_newest_pairs_tunnel_counts_if_either_end_is_another),
         PLANE(policies_beyond_what_there_is_room_for_are_refused_and_the_others_stay),
         PLANE(policies_are_shared_by_sas_unless_their_selectors_differ_in_anything),
         PLANE(what_goes_out_takes_the_newest_pair_that_is_not_in_standby),
