@@ -43,7 +43,8 @@ static void an_address_alone_is_enough(void **state)
     assert_string_equal(config.segw_address, "segw.operator.example");
     assert_int_equal(config.port, 500);
     assert_int_equal(config.nat_t_port, 4500);
-    assert_int_equal(config.liveness, 60);
+    assert_int_equal(config.liveness, 30);
+    assert_int_equal(config.retry_max, 300);
     assert_int_equal(config.keepalive, 20);
     assert_int_equal(config.fragment_size, 1280);
     assert_int_equal(config.request_address, REQUEST_IPV4);
@@ -68,7 +69,7 @@ static void every_key_reaches_its_place(void **state)
                           "remote-ts = 10.0.0.0/8\n"
                           "[connection]\nreconnect = no\ninitial-contact = no\n"
                           "retransmit-timeout = 250\nretransmit-tries = 3\n"
-                          "liveness = 9\nkeepalive = 0\nfragment-size = 576\n"
+                          "liveness = 9\nretry-max = 77\nkeepalive = 0\nfragment-size = 576\n"
                           "[log]\nlevel = debug\n"),
                      0);
     assert_int_equal(config.port, 1500);
@@ -82,6 +83,7 @@ static void every_key_reaches_its_place(void **state)
     assert_int_equal(config.retransmit_timeout, 250);
     assert_int_equal(config.retransmit_tries, 3);
     assert_int_equal(config.liveness, 9);
+    assert_int_equal(config.retry_max, 77);
     assert_int_equal(config.keepalive, 0);
     assert_int_equal(config.fragment_size, 576);
     assert_int_equal(config_log_level(&config), LOG_DEBUG);
