@@ -67,6 +67,7 @@ static struct {
     size_t n_networks;
     uint32_t networks[STATES_MAX]; /* SPIs of the SA pairs that the network was set up for */
     bool attached;
+    bool hides_marks; /* no DSCP and no ECN outside */
 } kernel;
 
 struct Netlink {
@@ -500,6 +501,8 @@ static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uin
         .local = address(2),
         .remote = address(1),
         .mtu = 1400,
+        .copy_dscp = !kernel.hides_marks,
+        .ecn = !kernel.hides_marks,
         .ts_local = {.n_selectors = 1, .selectors = {{.type = ts_type, .end_port = UINT16_MAX}}},
     };
     return add_order(plane, &sa);
@@ -1308,6 +1311,25 @@ static void esp_packets_may_be_cut_up_on_the_way_where_ipv6_is_inside(void **sta
     assert_false(kernel.state_flags & XFRM_STATE_NOPMTUDISC);
 }
 
+static bool has_extra_flags(const struct nlmsghdr *header)
+{
+    AttributeSearch search = {.type = XFRMA_SA_EXTRA_FLAGS};
+    (void)mnl_attr_parse(header, sizeof(struct xfrm_usersa_info), attribute_look, &search);
+    return search.found && mnl_attr_get_u32(search.found) == XFRM_SA_XFLAG_DONT_ENCAP_DSCP;
+}
+
+static void the_kernel_copies_dscp_and_ecn_unless_it_is_told_not_to(void **state)
+{
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_false(kernel.state_flags & XFRM_STATE_NOECN);
+    assert_false(has_extra_flags((const struct nlmsghdr *)kernel.orders[0].octets));
+    kernel.n_orders = 0;
+    kernel.hides_marks = true;
+    assert_int_equal(add(*state, 301, 401), 0);
+    assert_true(kernel.state_flags & XFRM_STATE_NOECN);
+    assert_true(has_extra_flags((const struct nlmsghdr *)kernel.orders[0].octets));
+}
+
 #define PLANE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 static int group_setup(void **state)
@@ -1352,6 +1374,7 @@ int main(void)
         PLANE(keys_are_refused_where_the_kernel_is_not_to_have_them),
         PLANE(an_spi_is_in_use_once),
         PLANE(no_more_sas_are_taken_than_there_is_room_for),
+        PLANE(the_kernel_copies_dscp_and_ecn_unless_it_is_told_not_to),
         PLANE(esp_packets_may_be_cut_up_on_the_way_where_ipv6_is_inside),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);
