@@ -224,7 +224,6 @@ int exchange_inherit_children(Exchange *exchange, Exchange **ret, Reason *reason
                           EXCHANGE_CHILDREN_MAX);
     }
     holdings_move(from, exchange);
-    exchange->made_from = NULL;
     negotiation_forget(&from->own_create);
     negotiation_forget(&from->peer_create);
     exchange_step(exchange, EXCHANGE_INHERIT_CHILDREN);
