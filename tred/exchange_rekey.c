@@ -49,7 +49,7 @@ static int choice_read(const IkeSaPayload *offered, const IkeSaPayload *answer, 
 int exchange_ike_terms_read(const Exchange *exchange, Negotiation *negotiation, IkeTerms *ret,
                             Nonces *ret_nonces, Reason *reason)
 {
-    IkeSaPayload offered, answer;
+    IkeSaPayload offered = {0}, answer = {0};
     size_t prf_size = exchange->suite.prf->size;
     int r = sa_read(exchange, negotiation, false, &offered, reason);
 

@@ -659,7 +659,7 @@ static void a_child_that_is_about_to_be_used_is_not_used_again_meanwhile(void **
     (void)state;
     add_both(ends.henb, ends.segw, IKE_GROUP_NONE, &henbs, &segws);
     child = exchange_child_find(ends.henb, (uint32_t)henbs);
-    child->using = (ChildUsed)(uintptr_t)1; /* as before the data plane's answer */
+    child->using = wait_forever; /* as before the data plane's answer */
     assert_int_equal(child_use(&ends, ends.henb, henbs), EXCHANGE_E_WRONG_STATE);
     child->using = NULL;
     assert_int_equal(child_use(&ends, ends.henb, henbs), 0);
