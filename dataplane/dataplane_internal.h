@@ -31,6 +31,8 @@ typedef struct PlaneSa {
     uint64_t deadline;
     SaAdded added; /* NULL once it was told */
     void *userdata;
+    SaUsed used; /* NULL once it was told */
+    void *used_userdata;
     PlaneMove *move;   /* while it moves */
     unsigned n_moving; /* answers that it waits for then */
     SaCounters counters;
@@ -64,6 +66,7 @@ struct DataPlane {
     DataPlaneCounted counted;
     void *counted_userdata;
     DataPlaneCounters counters;
+    ProtectionCounters protection;
 };
 
 /* The pair with that SPI, or with that cookie; NULL: there is none (any more). */

@@ -28,11 +28,15 @@ void plane_sa_forget(DataPlane *plane, PlaneSa *sa, int error)
 {
     SaAdded added = sa->added;
     void *userdata = sa->userdata;
+    SaUsed used = sa->used;
+    void *used_userdata = sa->used_userdata;
     PlaneMove *move = sa->move;
     free(sa->order);
     *sa = plane->sas[--plane->n_sas];
     if (added)
         added(error, "", userdata);
+    if (used)
+        used(error, "", used_userdata);
     if (move)
         plane_move_done(move, error, "");
 }
@@ -204,6 +208,8 @@ static int settle_lifetime(SaOrder *order)
 static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
 {
     SaOrder order = *given;
+    order.copy_dscp = plane->options->copy_dscp;
+    order.ecn = plane->options->ecn;
     SaPath path = {.local = given->local,
                    .remote = given->remote,
                    .udp_encapsulated = given->udp_encapsulated};
@@ -267,22 +273,36 @@ static void handle_used(const Answer *answer, int *fd, uint64_t cookie, void *us
     (void)fd;
     DataPlane *plane = userdata;
     const DataPlaneCallbacks *callbacks = &plane->options->callbacks;
-    const PlaneSa *sa = plane_sa_of_cookie(plane, cookie);
-    if (sa && answer->error < 0 && callbacks->event) {
-        callbacks->event(&(DataPlaneEvent){.type = DATAPLANE_POLICY_GONE, .spi_in = sa->spi_in},
+    PlaneSa *sa = plane_sa_of_cookie(plane, cookie);
+    if (!sa)
+        return;
+    uint32_t spi_in = sa->spi_in;
+    SaUsed used = sa->used;
+    sa->used = NULL;
+    if (used)
+        used(answer->error, answer->reason.text, sa->used_userdata);
+    if (answer->error < 0 && callbacks->event) {
+        callbacks->event(&(DataPlaneEvent){.type = DATAPLANE_POLICY_GONE, .spi_in = spi_in},
                          callbacks->userdata);
     }
 }
 
-int dataplane_use_sa(DataPlane *plane, uint32_t spi_in)
+int dataplane_use_sa(DataPlane *plane, uint32_t spi_in, SaUsed used, void *userdata)
 {
     if (plane->state != PLANE_OPEN)
         return -ENOTCONN;
-    if (plane->mode == DATAPLANE_NONE)
+    if (plane->mode == DATAPLANE_NONE) {
+        if (used)
+            used(0, "", userdata);
         return 0;
-    const PlaneSa *sa = plane_sa_find(plane, spi_in);
+    }
+    PlaneSa *sa = plane_sa_find(plane, spi_in);
     if (!sa)
         return -ENOENT;
+    if (sa->used)
+        return -EBUSY;
+    sa->used = used;
+    sa->used_userdata = userdata;
     order_link_give(plane->mode == DATAPLANE_USER ? plane->esp : plane->net,
                     &(Order){.type = ORDER_USE_SA, .id = spi_in}, -1, order_link_deadline(),
                     handle_used, sa->cookie, plane);

@@ -4,8 +4,8 @@
 
 #include "base/log.h"
 #include "base/reason.h"
-#include "ikeclient/pacing.h"
 #include "ikeclient/resolver.h"
+#include "ikeclient/retry.h"
 #include "ikeclient/sa_list.h"
 
 #include <errno.h>
@@ -38,12 +38,12 @@ struct Connection {
     bool renewal;
     bool resolving; /* an attempt that has no IKE SA yet */
     SaList sas;
-    unsigned failures;        /* in a row */
-    uint64_t not_before;      /* when the next attempt may begin, µs */
+    Retry attempts;           /* that failed, and when the next one may begin */
     uint64_t not_deaf_before; /* when a deaf IKE SA may be replaced again, µs */
     uint64_t announced;       /* the not_before that was logged last */
     uint64_t close_deadline;  /* while closing; else SA_LIST_NEVER */
     Endpoint segw;            /* the address tried last; family 0: none yet */
+    ChildAnswer granted;      /* the last one: its addresses are asked for again */
     bool advance;             /* it failed: the next one is tried next */
 
     /* what others were told */
@@ -69,6 +69,17 @@ static uint64_t now_usec(const Connection *connection)
     return now;
 }
 
+/* When the authentication of the SA that is up is to be renewed; SA_LIST_NEVER: no such time. */
+static uint64_t renew_at(const Connection *connection)
+{
+    const SaMember *up = sa_list_find(&connection->sas, SA_UP);
+    IkeSaInfo info = {.renew_at = SA_LIST_NEVER};
+
+    if (up)
+        ike_sa_info(up->sa, &info);
+    return info.renew_at;
+}
+
 static ConnectionPlan plan_of(const Connection *connection)
 {
     const SaMember *up = sa_list_find(&connection->sas, SA_UP);
@@ -76,10 +87,10 @@ static ConnectionPlan plan_of(const Connection *connection)
         .wanted = connection->wanted,
         .repeat = connection->retry && connection->config->reconnect,
         .asked = connection->asked,
-        .ready = now_usec(connection) >= connection->not_before,
+        .ready = now_usec(connection) >= connection->attempts.not_before,
         .up = up,
         .child = up && sa_member_has_child(up),
-        .renewal = connection->renewal,
+        .renewal = connection->renewal || renew_at(connection) <= now_usec(connection),
         .attempt = connection->resolving || sa_list_find(&connection->sas, SA_COMING),
         .leaving = sa_list_has_leaving(&connection->sas),
     };
@@ -94,9 +105,7 @@ static void settle(Connection *connection);
 /* Notes that what there is is not what is wanted: the next attempt waits. */
 static void note_setback(Connection *connection, const char *reason)
 {
-    uint64_t wait = backoff_ms(connection->failures++);
-
-    connection->not_before = now_usec(connection) + wait * USEC_PER_MS;
+    retry_failed(&connection->attempts);
     connection->changed = true;
     reason_set(&connection->last_error, 0, "%s", reason);
 }
@@ -169,7 +178,8 @@ static void on_established(void *userdata, IkeSa *sa)
     connection->changed = true;
     connection->advance = !info.children;
     if (info.children) {
-        connection->failures = 0;
+        connection->granted = info.children->answer;
+        retry_succeeded(&connection->attempts);
         connection->last_error.text[0] = 0;
     } else {
         note_setback(connection, info.refusal);
@@ -230,8 +240,12 @@ static void on_due(void *userdata, IkeSa *sa, IkeSaDue why)
 {
     const SaMember *member = userdata;
     Connection *connection = member->owner;
-    (void)sa, (void)why;
+    (void)sa;
 
+    if (why == IKE_SA_DUE_LIFETIME) {
+        settle(connection);
+        return;
+    }
     if (member->role != SA_UP || !connection->wanted ||
         now_usec(connection) < connection->not_deaf_before)
         return;
@@ -326,6 +340,7 @@ static int add_sa(Connection *connection, SaMember **ret)
         free(member);
         return r;
     }
+    ike_sa_ask_for(member->sa, &connection->granted);
     sa_list_add(&connection->sas, member);
     *ret = member;
     return 0;
@@ -434,14 +449,17 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
 {
     uint64_t due = sa_list_deadline(&connection->sas);
 
-    if (plan->wait && connection->not_before < due)
-        due = connection->not_before;
+    if (renew_at(connection) > now_usec(connection) && renew_at(connection) < due)
+        due = renew_at(connection);
+    if (plan->wait && connection->attempts.not_before < due)
+        due = connection->attempts.not_before;
     if (plan->close && connection->close_deadline < due)
         due = connection->close_deadline;
-    if (plan->wait && connection->not_before != connection->announced) {
-        connection->announced = connection->not_before;
+    if (plan->wait && connection->attempts.not_before != connection->announced) {
+        connection->announced = connection->attempts.not_before;
         log_info("trying again in %.1f s",
-                 ((double)connection->not_before - (double)now_usec(connection)) / USEC_PER_SEC);
+                 ((double)connection->attempts.not_before - (double)now_usec(connection)) /
+                     USEC_PER_SEC);
     }
     int r = sd_event_source_set_time(connection->timer, due);
     if (r >= 0) {
@@ -463,6 +481,8 @@ static void step(Connection *connection)
     } else if (connection->close_deadline == SA_LIST_NEVER) {
         connection->close_deadline = now_usec(connection) + CLOSE_PATIENCE_USEC;
     }
+    if (plan.begin && renew_at(connection) <= now_usec(connection))
+        log_notice("this authentication is about to end: making a new one");
     if (plan.begin) { /* first of all, as others can wait to hear of it */
         begin(connection);
         tell(connection, plan.state);
@@ -480,6 +500,7 @@ static void step(Connection *connection)
     }
     sa_list_tend(&connection->sas, now_usec(connection));
     set_timer(connection, &plan);
+    retry_save(&connection->attempts);
 }
 
 /* Called after every change of a fact, also from handlers that are called in here. */
@@ -507,6 +528,25 @@ void connection_open(Connection *connection)
     connection->wanted = true;
     connection->asked = true;
     settle(connection);
+}
+
+void connection_start(Connection *connection)
+{
+    if (!connection->config->reconnect) {
+        connection_open(connection);
+        return;
+    }
+    connection->wanted = true;
+    settle(connection);
+}
+
+int connection_remember(Connection *connection, const char *folder)
+{
+    int r = retry_remember(&connection->attempts, folder);
+
+    if (r == 0)
+        settle(connection);
+    return r;
 }
 
 void connection_close(Connection *connection)
@@ -562,6 +602,14 @@ void connection_rekey(Connection *connection, bool ike)
     }
 }
 
+void connection_expires(Connection *connection, const char *exchange, uint64_t seconds)
+{
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role <= SA_UP && ike_sa_is(member->sa, exchange))
+            ike_sa_expires(member->sa, seconds);
+    }
+}
+
 void connection_info(const Connection *connection, ConnectionInfo *ret)
 {
     ConnectionState state = plan_of(connection).state;
@@ -595,6 +643,7 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
     connection->userdata = userdata;
     connection->retry = true;
     connection->close_deadline = SA_LIST_NEVER;
+    retry_init(&connection->attempts, event, config);
     resolver_init(&connection->resolver, event, on_resolved, connection);
     int r = sa_list_init(&connection->sas, event);
     if (r >= 0) {
@@ -613,6 +662,7 @@ void connection_free(Connection *connection)
 {
     sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
+    retry_deinit(&connection->attempts);
     sd_event_source_disable_unref(connection->timer);
     free(connection);
 }

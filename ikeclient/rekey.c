@@ -3,16 +3,19 @@
 #include "ikeclient/rekey.h"
 
 #include "base/log.h"
+#include "ikeclient/backoff.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 enum {
     USEC_PER_MS = 1000,
     /* RFC 7296 2.25: who is put off for several minutes is out of step with the peer. */
     PUT_OFF_USEC = 180 * 1000 * USEC_PER_MS,
-    PUT_OFF_FIRST = 2, /* in the series of backoff_ms(): 2 to 4 s */
+    PUT_OFF_FIRST = 2, /* in the series of backoff.h: 2 to 4 s */
+    PUT_OFF_MOST_MS = 60000,
 };
 
 void rekey_renew(IkeSa *sa, const char *format, ...)
@@ -32,6 +35,17 @@ void rekey_succeeded(IkeSa *sa)
     sa->put_off = (PutOff){0};
 }
 
+/* Half of it by chance. */
+static uint64_t put_off_ms(unsigned times)
+{
+    const uint64_t most = backoff_ceiling_ms(PUT_OFF_FIRST + times, PUT_OFF_MOST_MS);
+    uint32_t random = 0;
+
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+        return most;
+    return (most + backoff_ms(PUT_OFF_FIRST + times, PUT_OFF_MOST_MS, random)) / 2;
+}
+
 static void put_off(IkeSa *sa)
 {
     PutOff *wait = &sa->put_off;
@@ -44,7 +58,7 @@ static void put_off(IkeSa *sa)
         rekey_renew(sa, "the SeGW has answered TEMPORARY_FAILURE for minutes (RFC 7296 2.25)");
         return;
     }
-    wait->until = now + backoff_ms(PUT_OFF_FIRST + wait->times++) * USEC_PER_MS;
+    wait->until = now + put_off_ms(wait->times++) * USEC_PER_MS;
     log_info("the SeGW is busy: asking again in %.1f s",
              (double)(wait->until - now) / USEC_PER_MS / 1000);
 }

@@ -14,7 +14,7 @@ typedef struct KernelSa {
     uint32_t spi_out;
     struct sockaddr_storage local;
     struct sockaddr_storage remote;
-    time_t added;
+    time_t since; /* added, or moved: the kernel then forgets when it was last used */
     bool expired; /* one of its states reached its hard lifetime and is gone by itself */
 } KernelSa;
 
@@ -256,7 +256,7 @@ static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun, Rea
         .spi_out = order->spi_out,
         .local = order->local,
         .remote = order->remote,
-        .added = time(NULL),
+        .since = time(NULL),
     };
     r = xfrm_policies_add(plane->policies, order);
     if (r < 0) {
@@ -321,6 +321,7 @@ static int kernel_move_sa(NetPlane *base, uint32_t spi_in, const SaPath *path, R
         return reason_set(reason, r, "the kernel did not take the moved ESP state: %s",
                           strerror(-r));
     }
+    sa->since = time(NULL);
     r = xfrm_policies_move(plane->policies, spi_in, path);
     if (r < 0)
         reason_set(reason, r, "the kernel did not take the ESP policies: %s", strerror(-r));
@@ -329,7 +330,7 @@ static int kernel_move_sa(NetPlane *base, uint32_t spi_in, const SaPath *path, R
 
 static uint64_t idle_ms(const KernelSa *sa, const XfrmStateInfo *info)
 {
-    time_t since = info->last_used ? (time_t)info->last_used : sa->added, now = time(NULL);
+    time_t since = info->last_used ? (time_t)info->last_used : sa->since, now = time(NULL);
     return now > since ? (uint64_t)(now - since) * 1000 : 0;
 }
 

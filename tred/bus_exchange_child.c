@@ -41,45 +41,82 @@ static int read_remote(sd_bus_message *call, struct sockaddr_storage *ret, int *
     return port == 0 ? -EINVAL : 0;
 }
 
-/* A call that answers with the UDP socket towards an address. */
-typedef int (*TransportCall)(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
-                             int *ret_fd, Reason *reason);
-
-static int give_transport(sd_bus_message *call, const CallerExchange *held, ExchangeCall allowed,
-                          TransportCall transport_call, sd_bus_error *error)
+/* Whether the call may be made, and its arguments. -errno with `error` set. */
+static int check_transport_call(sd_bus_message *call, const CallerExchange *held,
+                                ExchangeCall exchange_call, struct sockaddr_storage *ret,
+                                int *ret_nat, sd_bus_error *error)
 {
     Reason reason = {0};
-    struct sockaddr_storage remote = {0};
-    int nat = 0, fd = -1;
     int r;
 
     r = bus_exchange_check_owner(held, call, error);
     if (r < 0)
         return r;
-    r = exchange_allows(held->exchange, allowed, &reason);
+    r = exchange_allows(held->exchange, exchange_call, &reason);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
-    r = read_remote(call, &remote, &nat);
+    r = read_remote(call, ret, ret_nat);
     if (r == -EINVAL) {
         return bus_error_set(error, EXCHANGE_E_MALFORMED,
                              "The SeGW's address has 4 or 16 octets, and its port is not 0");
     }
+    return r;
+}
+
+int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    CallerExchange *held = userdata;
+    Reason reason = {0};
+    struct sockaddr_storage remote = {0};
+    int nat = 0, fd = -1;
+    int r;
+
+    r = check_transport_call(call, held, EXCHANGE_OPEN_TRANSPORT, &remote, &nat, error);
     if (r < 0)
         return r;
-    r = transport_call(held->exchange, &remote, nat != 0, &fd, &reason);
+    r = exchange_open_transport(held->exchange, &remote, nat != 0, &fd, &reason);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
     return sd_bus_reply_method_return(call, "h", fd);
 }
 
-int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static void on_moved(int error, int fd, const char *reason, void *userdata)
 {
-    return give_transport(call, userdata, EXCHANGE_OPEN_TRANSPORT, exchange_open_transport, error);
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
+    _cleanup_(sd_bus_error_free) sd_bus_error failure = SD_BUS_ERROR_NULL;
+    int r;
+
+    if (error == 0) {
+        r = sd_bus_reply_method_return(call, "h", fd);
+    } else {
+        log_warning("MoveTransport failed. %s", reason);
+        (void)bus_error_set(&failure, error, reason);
+        r = sd_bus_reply_method_error(call, &failure);
+    }
+    if (r < 0)
+        log_warning("MoveTransport could not be answered: %s", strerror(-r));
 }
 
+/* Answered by on_moved() when the data plane has done its part. */
 int bus_exchange_move_transport(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-    return give_transport(call, userdata, EXCHANGE_MOVE_TRANSPORT, exchange_move_transport, error);
+    CallerExchange *held = userdata;
+    Reason reason = {0};
+    struct sockaddr_storage remote = {0};
+    int nat = 0;
+    int r;
+
+    r = check_transport_call(call, held, EXCHANGE_MOVE_TRANSPORT, &remote, &nat, error);
+    if (r < 0)
+        return r;
+    r = exchange_move_transport(held->exchange, &remote, nat != 0, on_moved,
+                                sd_bus_message_ref(call), &reason);
+    if (r == 0) {
+        log_info("Exchange %" PRIu64 ": moves to another transport", held->number);
+        return 1;
+    }
+    sd_bus_message_unref(call); /* on_moved()'s */
+    return bus_error_set(error, r, reason.text);
 }
 
 int bus_exchange_allocate_spi(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -98,8 +135,8 @@ int bus_exchange_allocate_spi(sd_bus_message *call, void *userdata, sd_bus_error
     return sd_bus_reply_method_return(call, "u", spi);
 }
 
-/* An AddChild that the data plane has not answered yet. The exchange outlives it: whoever ends the
- * exchange has it answered before. */
+/* An AddChild or UseChild that the data plane has not answered yet. The exchange outlives it:
+ * whoever ends the exchange has it answered before. */
 typedef struct PendingChild {
     sd_bus_message *call;
     const CallerExchange *held;
@@ -145,7 +182,8 @@ static void refuse_child(const PendingChild *pending, int error, const char *rea
     _cleanup_(sd_bus_error_free) sd_bus_error failure = SD_BUS_ERROR_NULL;
     int r;
 
-    log_warning("Exchange %" PRIu64 ": AddChild is refused. %s", pending->held->number, reason);
+    log_warning("Exchange %" PRIu64 ": %s is refused. %s", pending->held->number,
+                sd_bus_message_get_member(pending->call), reason);
     (void)bus_error_set(&failure, error, reason);
     r = sd_bus_reply_method_error(pending->call, &failure);
     if (r < 0)
@@ -237,24 +275,43 @@ void bus_exchange_child_cancel(CallerExchange *held)
     }
 }
 
+static void child_used(int error, const char *reason, void *userdata)
+{
+    _cleanup_(pending_child_freep) PendingChild *pending = userdata;
+    int r;
+
+    if (error != 0) {
+        refuse_child(pending, error, reason);
+        return;
+    }
+    log_info("Exchange %" PRIu64 ": Child SA %08x sends from now on", pending->held->number,
+             pending->spi_in);
+    r = sd_bus_reply_method_return(pending->call, NULL);
+    if (r < 0)
+        log_warning("Its owner could not be told: %s", strerror(-r));
+}
+
+/* Answered by child_used() when the data plane has done its part. */
 int bus_exchange_use_child(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
+    _cleanup_(pending_child_freep) PendingChild *pending = NULL;
     CallerExchange *held = userdata;
     Reason reason = {0};
     uint32_t spi_in = 0;
     int r;
 
     r = bus_exchange_check_owner(held, call, error);
+    if (r >= 0)
+        r = sd_bus_message_read(call, "u", &spi_in);
+    if (r >= 0)
+        r = pending_child_new(call, held, spi_in, &pending);
     if (r < 0)
         return r;
-    r = sd_bus_message_read(call, "u", &spi_in);
-    if (r < 0)
-        return r;
-    r = exchange_use_child(held->exchange, spi_in, &reason);
+    r = exchange_use_child(held->exchange, spi_in, child_used, pending, &reason);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
-    log_info("Exchange %" PRIu64 ": Child SA %08x sends from now on", held->number, spi_in);
-    return sd_bus_reply_method_return(call, NULL);
+    pending = NULL; /* child_used()'s */
+    return 1;
 }
 
 int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error *error)

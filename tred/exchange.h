@@ -91,6 +91,7 @@ typedef enum ExchangeError {
 
 enum {
     EXCHANGE_GROUP_CHANGES_MAX = 4,
+    EXCHANGE_MOVES_MAX = 8,    /* under way in all exchanges: each has two descriptors more */
     EXCHANGE_CHILDREN_MAX = 8, /* SPIs allocated, with or without a Child SA */
     EXCHANGE_PREPARED_MAX = 4, /* that PrepareCreateChildSa made and no message has used yet */
     EXCHANGE_INIT_SIZE_MAX =
@@ -295,9 +296,15 @@ int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, vo
 /* Wipes a Child SA's keys and gives its SPI back. 0, WRONG_STATE, NO_SUCH_CHILD. */
 int exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason);
 
-/* Has a Child SA send from now on what its selectors take in. 0 (also where it does already),
- * WRONG_STATE, NO_SUCH_CHILD, DATA_PLANE_FAILED. */
-int exchange_use_child(Exchange *exchange, uint32_t spi_in, Reason *reason);
+/* Called once for a Child SA that is to be used: with 0, when all that its selectors take in leaves
+ * by it; else as ChildAdded. */
+typedef ChildAdded ChildUsed;
+
+/* Has a Child SA send from now on what its selectors take in. Returns 0 (also where it does
+ * already): `used` is called (before this returns if there is no data plane); else it is not:
+ * WRONG_STATE (also while this is under way), NO_SUCH_CHILD, DATA_PLANE_FAILED. */
+int exchange_use_child(Exchange *exchange, uint32_t spi_in, ChildUsed used, void *userdata,
+                       Reason *reason);
 
 /* Makes the IKE SA that the last CREATE_CHILD_SA of ours or the peer's negotiated under our SPI
  * `spi` (RFC 7296 2.18): verified, with the identity and the dates of this one's peer; initiator if
@@ -308,17 +315,24 @@ int exchange_add_ike_sa(Exchange *exchange, uint64_t spi, Exchange **ret, Reason
 
 /* Takes over, from the exchange that it was made from, all Child SAs, the transport and the inner
  * addresses (RFC 7296 2.8, 2.18); that one is REPLACED then. *ret is it, borrowed. 0, WRONG_STATE
- * (also where there is none to inherit from, or one of its Child SAs is just being added),
+ * (also where there is none to inherit from, or one of its Child SAs is just being added or moved),
  * TOO_MANY_CHILDREN. */
 int exchange_inherit_children(Exchange *exchange, Exchange **ret, Reason *reason);
 
+/* How a move ended, once: with 0 and the socket, borrowed from the exchange; or with
+ * DATA_PLANE_FAILED and `reason`: its Child SAs may carry nothing any more, and the exchange is to
+ * be closed. It must not free the exchange. */
+typedef void (*TransportMoved)(int error, int fd, const char *reason, void *userdata);
+
 /* Opens another local UDP port, towards `remote` from where the route now leaves, and has the ESP
- * of all Child SAs go through it from now on, with the same keys and sequence numbers (RFC
- * 4555 3.5). `nat` and *ret_fd are as of exchange_open_transport(); the socket of before is the
- * caller's to close. 0, WRONG_STATE, MOBIKE_NOT_SUPPORTED (the IKE_AUTH response did not say that
- * it is), OUT_OF_RESOURCES, DATA_PLANE_FAILED. */
+ * of all Child SAs go through it, with the same keys, sequence numbers and windows (RFC 4555 3.5).
+ * `nat` and the socket are as of exchange_open_transport(); the socket of before is the caller's to
+ * close. Returns 0: `moved` is called, perhaps before this returns, and at the latest when the
+ * exchange is freed; else it is not, and nothing has changed: WRONG_STATE (also without a
+ * transport, and while a move is under way), MOBIKE_NOT_SUPPORTED (the IKE_AUTH response did not
+ * say that it is), OUT_OF_RESOURCES (also with EXCHANGE_MOVES_MAX under way), DATA_PLANE_FAILED. */
 int exchange_move_transport(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
-                            int *ret_fd, Reason *reason);
+                            TransportMoved moved, void *userdata, Reason *reason);
 
 /* What anyone may know of a Child SA. */
 typedef struct ChildStatus {

@@ -52,8 +52,11 @@ typedef struct Child {
     EspSuite suite;
     EspKeys keys;     /* of a data plane that keeps none itself */
     bool installed;   /* in the data plane, or on its way there */
+    bool used;        /* there was an SA under this SPI, or a data plane that would not have it */
     ChildAdded added; /* to be told when it is there; NULL then */
     void *userdata;
+    ChildUsed using; /* to be told when it sends; NULL: nobody waits for that */
+    void *using_userdata;
     Exchange *exchange;
 } Child;
 
@@ -124,10 +127,13 @@ struct Exchange {
     Transport *transport; /* NULL: there is none; the data plane knows it by its place */
     bool nat;             /* between us and the peer */
     struct sockaddr_storage remote;
+    /* While its Child SAs move to it: */
+    Transport *transport_before;
+    TransportMoved moved; /* NULL: they don't */
+    void *moved_userdata;
 
     Child children[EXCHANGE_CHILDREN_MAX];
-    bool child_keys_used; /* those of IKE_AUTH's */
-    size_t n_addresses;   /* that IKE_AUTH assigned: all Child SAs have them */
+    size_t n_addresses; /* that IKE_AUTH assigned: all Child SAs have them */
     InnerAddress addresses[DATAPLANE_ADDRESSES_MAX];
 };
 
@@ -149,6 +155,9 @@ Child *exchange_child_find(Exchange *exchange, uint32_t spi_in);
 
 /* Closes it and lets it go; NULL is fine. */
 void exchange_transport_free(Transport *transport);
+
+/* Whether its ESP goes in UDP. */
+bool exchange_is_udp_encapsulated(const Exchange *exchange);
 
 /* Takes a Child SA out of the data plane, wipes its keys, and frees its place. */
 void exchange_child_deinit(Exchange *exchange, Child *child);

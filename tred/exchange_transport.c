@@ -1,5 +1,5 @@
 /* OpenTransport: the local UDP port through which IKE and ESP go once the peer is known (RFC
- * 7296 2.23). */
+ * 7296 2.23). MoveTransport: another one in its place (RFC 4555). */
 #include "tred/exchange_internal.h"
 
 #include <errno.h>
@@ -47,7 +47,7 @@ static int transport_refuse(int r, Reason *reason)
                           strerror(-r));
     }
     return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
-                      "No UDP port towards the SeGW can be opened: %s. Check the route",
+                      "No way through a UDP port to the SeGW can be opened: %s. Check the route",
                       strerror(-r));
 }
 
@@ -73,13 +73,39 @@ int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *r
     return 0;
 }
 
-int exchange_move_transport(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
-                            int *ret_fd, Reason *reason)
+/* The data plane has answered, or the Child SAs are gone. One that was removed meanwhile is no
+ * failure of the others. */
+static void on_moved(int error, const char *why, void *userdata)
 {
-    int r;
+    Exchange *exchange = userdata;
+    TransportMoved moved = exchange->moved;
+    Reason reason = {0};
+    int r = 0;
 
-    (void)remote, (void)nat, (void)ret_fd;
-    r = exchange_allows(exchange, EXCHANGE_MOVE_TRANSPORT, reason);
+    exchange->moved = NULL;
+    exchange_transport_free(steal_pointer(exchange->transport_before));
+    if (error < 0 && error != -ECANCELED) {
+        r = reason_set(
+            &reason, EXCHANGE_E_DATA_PLANE_FAILED,
+            "The Child SAs could not be moved: %s. Close this exchange, and connect again",
+            why[0] != '\0' ? why : strerror(-error));
+    }
+    moved(r, exchange->transport->ike_fd, reason.text, exchange->moved_userdata);
+}
+
+static size_t moves_count(const ExchangeContext *context)
+{
+    size_t count = 0;
+
+    for (const Exchange *other = context->exchanges; other; other = other->next)
+        count += other->moved != NULL;
+    return count;
+}
+
+static int move_check(const Exchange *exchange, Reason *reason)
+{
+    int r = exchange_allows(exchange, EXCHANGE_MOVE_TRANSPORT, reason);
+
     if (r != 0)
         return r;
     if (!exchange->mobike) {
@@ -87,6 +113,48 @@ int exchange_move_transport(Exchange *exchange, const struct sockaddr_storage *r
                           "The SeGW did not say in IKE_AUTH that it supports MOBIKE. Authenticate "
                           "anew from the new address");
     }
-    return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
-                      "The data plane does not move Child SAs to another transport yet");
+    if (!exchange->transport || exchange->moved) {
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE, "MoveTransport is not possible: %s",
+                          exchange->moved ? "a move is under way. Wait for its answer"
+                                          : "there was no OpenTransport before IKE_AUTH");
+    }
+    if (moves_count(exchange->context) < EXCHANGE_MOVES_MAX)
+        return 0;
+    return reason_set(reason, EXCHANGE_E_OUT_OF_RESOURCES,
+                      "%d exchanges are being moved already. Make the call again later",
+                      EXCHANGE_MOVES_MAX);
+}
+
+int exchange_move_transport(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
+                            TransportMoved moved, void *userdata, Reason *reason)
+{
+    const struct sockaddr_storage remote_before = exchange->remote;
+    const bool nat_before = exchange->nat;
+    Transport *to = NULL;
+    int r;
+
+    r = move_check(exchange, reason);
+    if (r != 0)
+        return r;
+    r = transport_open(remote, &to);
+    if (r < 0)
+        return transport_refuse(r, reason);
+    exchange->transport_before = exchange->transport;
+    exchange->transport = to;
+    exchange->remote = *remote;
+    exchange->nat = nat;
+    exchange->moved = moved;
+    exchange->moved_userdata = userdata;
+    r = dataplane_move_sas(exchange->context->dataplane, exchange->transport_before, to, remote,
+                           exchange_is_udp_encapsulated(exchange), on_moved, exchange);
+    if (r < 0) { /* nobody has heard of it */
+        exchange->moved = NULL;
+        exchange->transport = steal_pointer(exchange->transport_before);
+        exchange->remote = remote_before;
+        exchange->nat = nat_before;
+        exchange_transport_free(to);
+        return transport_refuse(r, reason);
+    }
+    exchange_step(exchange, EXCHANGE_MOVE_TRANSPORT);
+    return 0;
 }

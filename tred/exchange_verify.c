@@ -123,6 +123,7 @@ static int response_read(Exchange *exchange, VerifyRequest *ret, Reason *reason)
     const KeptMessage *response = &exchange->auth.response;
     IkePayloads payloads;
     IkeFault fault = {0};
+    IkeNotify notify;
     int r;
 
     if (ike_payloads_decode(response->first, kept_payloads(response), &payloads, &fault) != 0) {
@@ -131,6 +132,7 @@ static int response_read(Exchange *exchange, VerifyRequest *ret, Reason *reason)
                           "octet %u)",
                           ike_fault_text(fault.code), fault.payload_type, fault.offset);
     }
+    exchange->mobike = ike_payloads_notify(&payloads, IKE_NOTIFY_MOBIKE_SUPPORTED, &notify);
     r = auth_read(exchange, &payloads, reason);
     if (r == 0)
         r = identity_read(exchange, &payloads, ret, reason);

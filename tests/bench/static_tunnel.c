@@ -34,6 +34,7 @@ enum {
     PAIRS_MAX = 255,
     LINE_SIZE = 128,
     LINES_SIZE = 4096,
+    STILL_US = 20 * 1000,
 };
 
 typedef struct Arguments {
@@ -57,6 +58,7 @@ typedef struct Tunnel {
     unsigned current;
     struct sockaddr_storage remote;
     bool pairs[PAIRS_MAX + 1]; /* those that are there */
+    SaCounters last;           /* of the pair that is to be removed */
     SaCounters removed;        /* what pairs that are not there any more have counted */
     bool busy;                 /* a command is being carried out */
     char line[LINE_SIZE];      /* which */
@@ -232,15 +234,39 @@ static void count_pair(const Tunnel *tunnel, unsigned number, SaCounters *sum)
         add_up(sum, &sa);
 }
 
+static void handle_counted_to_remove(void *userdata);
+
+/* Once it has counted nothing for a while: what it counts between here and its end nobody hears. */
+static int handle_still(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    (void)source, (void)usec;
+    Tunnel *tunnel = userdata;
+    int r = dataplane_count(tunnel->plane, handle_counted_to_remove, tunnel);
+    if (r < 0)
+        answer(tunnel, r, "");
+    return 0;
+}
+
 static void handle_counted_to_remove(void *userdata)
 {
     Tunnel *tunnel = userdata;
+    SaCounters now = {0};
+    count_pair(tunnel, tunnel->number, &now);
+    bool still =
+        now.packets_in == tunnel->last.packets_in && now.packets_out == tunnel->last.packets_out;
+    tunnel->last = now;
+    if (!still) {
+        if (sd_event_add_time_relative(tunnel->event, NULL, CLOCK_MONOTONIC, STILL_US, 1,
+                                       handle_still, tunnel) < 0)
+            answer(tunnel, -ENOMEM, "");
+        return;
+    }
     count_pair(tunnel, tunnel->number, &tunnel->removed);
     tunnel->pairs[tunnel->number] = false;
     answer(tunnel, dataplane_remove_sa(tunnel->plane, spi_of(tunnel, tunnel->number, true)), "");
 }
 
-static void handle_moved(int error, const char *why, void *userdata)
+static void handle_done(int error, const char *why, void *userdata)
 {
     Tunnel *tunnel = userdata;
     answer(tunnel, error, why);
@@ -260,7 +286,7 @@ static int move(Tunnel *tunnel, const struct sockaddr_storage *local,
     }
     tunnel->current = (unsigned)(to - tunnel->transports);
     tunnel->remote = *remote;
-    return dataplane_move_sas(tunnel->plane, from, to, remote, true, handle_moved, tunnel);
+    return dataplane_move_sas(tunnel->plane, from, to, remote, true, handle_done, tunnel);
 }
 
 static int move_by(Tunnel *tunnel)
@@ -285,14 +311,13 @@ static int command(Tunnel *tunnel)
         return -EINVAL;
     if (strcmp(word, "add") == 0 || strcmp(word, "standby") == 0)
         return add_pair(tunnel, tunnel->number, word[0] == 's', handle_added);
+    tunnel->last = (SaCounters){.packets_in = UINT64_MAX};
     if (strcmp(word, "remove") == 0)
         return dataplane_count(tunnel->plane, handle_counted_to_remove, tunnel);
     if (strcmp(word, "use") != 0)
         return -EINVAL;
-    int r = dataplane_use_sa(tunnel->plane, spi_of(tunnel, tunnel->number, true));
-    if (r >= 0)
-        answer(tunnel, 0, "");
-    return r;
+    return dataplane_use_sa(tunnel->plane, spi_of(tunnel, tunnel->number, true), handle_done,
+                            tunnel);
 }
 
 /* One line at a time: the next one when the data plane has done the last. */

@@ -105,11 +105,11 @@ class TredNet(Process):
     `at_connection`: its socket is there, and the first connection starts it, as tred-net.socket has it."""
 
     def __init__(self, namespace=HENB, user="tred", capabilities=("net_admin",), path=NET_SOCKET,
-                 at_connection=False):
+                 at_connection=False, unprotect_after=30):
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)
         shutil.chown(path.parent, "tred-net")
-        program = [BIN / "tred-net", "--user", user]
+        program = [BIN / "tred-net", "--user", user, "--unprotect-after", str(unprotect_after)]
         argv = (["systemd-socket-activate", "--seqpacket", "--listen", path, *program]
                 if at_connection else [*program, "--socket", path])
         super().__init__("tred-net", argv,
@@ -182,13 +182,15 @@ class Tred(BusProgram):
 class IkeClient(BusProgram):
     name_on_bus, path, interface = CLIENT, CLIENT_PATH, CLIENT
 
-    def __init__(self, *arguments, under=(), **sections):
+    def __init__(self, *arguments, under=(), state=None, **sections):
+        """`state` is the folder that its unit's StateDirectory would be."""
         configuration = write_ini(scratch("ikeclient.conf") / "ikeclient.conf", merge({
             "segw": {"address": SEGW_IPV4},
             "connection": {"reconnect": "no"},
         }, sections))
         super().__init__("ikeclient", [*under, BIN / "ikeclient", "--config", configuration,
-                                       *arguments], namespace=HENB, user="henb-ike")
+                                       *arguments], namespace=HENB, user="henb-ike",
+                         env={"STATE_DIRECTORY": str(state) if state else ""})
 
 
 class Operator:

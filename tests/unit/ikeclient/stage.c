@@ -561,8 +561,28 @@ static void grant_child(const Stage *stage, Draft *draft)
     ike_chain_add_ts(&draft->chain, IKE_PAYLOAD_TSR, &ts);
 }
 
+static void note_asked(Stage *stage, const IkePayloads *payloads)
+{
+    const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_CP);
+    IkeCp cp;
+
+    memset(stage->asked, 0, sizeof(stage->asked));
+    stage->asked_nat = false;
+    if (!payload)
+        return;
+    assert_int_equal(ike_cp_decode(payload->body, &cp), 0);
+    for (size_t i = 0; i < cp.n_attributes; i++) {
+        if (cp.attributes[i].type == IKE_CFG_EXTERNAL_SOURCE_IP4_NAT_INFO)
+            stage->asked_nat = true;
+        if (cp.attributes[i].type == IKE_CFG_INTERNAL_IP4_ADDRESS &&
+            cp.attributes[i].value.size == 4)
+            memcpy(stage->asked, cp.attributes[i].value.data, 4);
+    }
+}
+
 static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
 {
+    const uint8_t seconds[] = {0, 0, 0, (uint8_t)stage->lifetime};
     static const uint8_t auth[] = {1, 2, 3};
     IkeId idr = {IKE_ID_FQDN, {(const uint8_t *)"segw.example", 12}};
     IkeHeader again;
@@ -581,6 +601,7 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
     stage->esp_proposed = proposed.n_proposals;
     stage->saw_initial_contact =
         ike_payloads_notify(&payloads, IKE_NOTIFY_INITIAL_CONTACT, &notify);
+    note_asked(stage, &payloads);
     draft_begin(&draft);
     if (stage->auth_error != 0) {
         ike_chain_add_notify(&draft.chain, stage->auth_error, (Bytes){0});
@@ -591,6 +612,8 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
         }
         ike_chain_add_id(&draft.chain, IKE_PAYLOAD_IDR, &idr);
         ike_chain_add_auth(&draft.chain, IKE_AUTH_DIGITAL_SIGNATURE, BYTES_OF(auth));
+        if (stage->lifetime > 0)
+            ike_chain_add_notify(&draft.chain, IKE_NOTIFY_AUTH_LIFETIME, BYTES_OF(seconds));
         if (stage->child_error != 0) {
             ike_chain_add_notify(&draft.chain, stage->child_error, (Bytes){0});
         } else {

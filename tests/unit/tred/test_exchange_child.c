@@ -60,7 +60,7 @@ static void assert_refused(Play *play, ExchangeError error)
 {
     assert_int_equal(negotiate(play), error);
     assert_true(strlen(play->reason.text) > 20);
-    assert_false(play->exchange->child_keys_used);
+    assert_false(play->exchange->children[0].used);
     assert_int_equal(exchange_state(play->exchange), EXCHANGE_VERIFIED);
 }
 
@@ -165,9 +165,9 @@ static void the_keys_are_not_handed_out_twice(void **state)
 
     assert_int_equal(play_add_child(play, play->spi_in), 0);
     assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_KEYS_USED);
-    assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
+    assert_int_equal(play_add_child(play, other), EXCHANGE_E_NO_SUCH_CHILD);
     assert_int_equal(exchange_remove_child(play->exchange, play->spi_in, &play->reason), 0);
-    assert_int_equal(play_add_child(play, other), EXCHANGE_E_KEYS_USED);
+    assert_int_equal(play_add_child(play, other), EXCHANGE_E_NO_SUCH_CHILD);
 }
 
 /* A plane that was lost refuses at once; what it may have sent with the keys nobody knows. */
@@ -225,7 +225,7 @@ static void an_spi_that_the_request_did_not_offer_is_no_child(void **state)
     Play *play = *state;
 
     assert_int_equal(play_add_child(play, spi_new(play)), EXCHANGE_E_NO_SUCH_CHILD);
-    assert_false(play->exchange->child_keys_used);
+    assert_false(play->exchange->children[1].used);
     assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
@@ -273,6 +273,26 @@ static void transport_mode_is_no_tunnel(void **state)
 
     play->child_asked.notify = play->child_granted.notify = IKE_NOTIFY_USE_TRANSPORT_MODE;
     assert_refused(play, EXCHANGE_E_CHILD_NOT_GRANTED);
+}
+
+/* ---- MOBIKE (RFC 4555 3.3) ---- */
+
+static void mobike_is_what_the_segw_says(void **state)
+{
+    Play *play = *state;
+
+    play->child_granted.notify = IKE_NOTIFY_MOBIKE_SUPPORTED;
+    play_verify(play);
+    assert_true(play->exchange->mobike);
+}
+
+static void without_its_word_there_is_no_mobike(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.notify = IKE_NOTIFY_MOBIKE_SUPPORTED;
+    play_verify(play);
+    assert_false(play->exchange->mobike);
 }
 
 /* ---- SA ---- */
@@ -698,6 +718,8 @@ int main(void)
         OFFERING(a_child_that_the_segw_leaves_out_is_not_granted),
         OFFERING(a_child_that_the_segw_refuses_is_not_granted),
         OFFERING(transport_mode_is_no_tunnel),
+        OFFERING(mobike_is_what_the_segw_says),
+        OFFERING(without_its_word_there_is_no_mobike),
         OFFERING(a_reserved_outbound_spi_is_malformed),
         OFFERING(the_first_outbound_spi_that_is_not_reserved_is_taken),
         OFFERING(a_suite_with_a_ke_of_its_own_is_refused),
