@@ -56,8 +56,7 @@ void resolver_deinit(Resolver *resolver)
 
 /* ---- the answer ---- */
 
-/* Puts those of the other family between those of the first one's, each in its order. */
-static void take_turns(Endpoint *list, size_t count)
+void resolver_take_turns(Endpoint *list, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
         size_t other = i;
@@ -76,7 +75,7 @@ static void answer(Resolver *resolver, const char *problem)
 {
     resolver->answered = true;
     resolver->problem = problem;
-    take_turns(resolver->found, resolver->count);
+    resolver_take_turns(resolver->found, resolver->count);
     if (resolver->timer) /* the handler is called from the loop */
         (void)sd_event_source_set_time(resolver->timer, 0);
 }

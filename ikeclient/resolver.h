@@ -30,6 +30,9 @@ typedef struct Resolver {
     void *userdata;
 } Resolver;
 
+/* Puts those of the other family between those of the first one's, each in its order. */
+void resolver_take_turns(Endpoint *list, size_t count);
+
 void resolver_init(Resolver *resolver, sd_event *event, ResolverHandler handler, void *userdata);
 void resolver_deinit(Resolver *resolver);
 

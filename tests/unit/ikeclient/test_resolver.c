@@ -106,6 +106,23 @@ static void a_name_that_is_none_has_a_reason(void **state)
     assert_int_not_equal(strlen(f.problem), 0);
 }
 
+static void the_families_take_turns(void **state)
+{
+    static const char *const found[] = {"2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1",
+                                        "192.0.2.2"};
+    static const char *const turns[] = {"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2",
+                                        "2001:db8::3"};
+    (void)state;
+
+    f.count = 5;
+    for (size_t i = 0; i < f.count; i++)
+        f.found[i] = endpoint_of(found[i], PORT);
+    resolver_take_turns(f.found, f.count);
+    for (size_t i = 0; i < f.count; i++)
+        assert_found(i, turns[i]);
+    resolver_take_turns(f.found, 0);
+}
+
 static void what_was_cancelled_is_not_answered(void **state)
 {
     (void)state;
@@ -124,11 +141,9 @@ static void what_was_cancelled_is_not_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_literal_needs_no_name_server),
-        TEST(a_neighbours_address_has_its_interface),
-        TEST(the_hosts_file_is_read),
-        TEST(a_name_that_is_none_has_a_reason),
-        TEST(what_was_cancelled_is_not_answered),
+        TEST(a_literal_needs_no_name_server), TEST(a_neighbours_address_has_its_interface),
+        TEST(the_hosts_file_is_read),         TEST(a_name_that_is_none_has_a_reason),
+        TEST(the_families_take_turns),        TEST(what_was_cancelled_is_not_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
