@@ -102,6 +102,20 @@ static void log_rekeyed(const IkeSa *sa, const ChildSa *child)
                child->by_peer ? henb : segw, esp, child->spi_in, child->replaces);
 }
 
+/* Of two new ones ours is redundant, and that of the peer is not known to work before the peer has
+ * deleted the old one. */
+static void leave_redundant(IkeSa *sa, uint32_t replaced)
+{
+    const ChildSa *old = child_sas_find(sa->children, replaced);
+    const ChildSa *ours = child_sas_replacement(sa->children, replaced, false);
+    const ChildSa *theirs = child_sas_replacement(sa->children, replaced, true);
+
+    if (!ours || !theirs || !ours->unwanted)
+        return;
+    log_info("both sides rekeyed the Child SA at once: ours, %08x, is redundant", ours->spi_in);
+    rekey_use_child(sa, old && !old->delete_sent ? old->spi_in : theirs->spi_in);
+}
+
 int rekey_add_child(IkeSa *sa, const NewChild *new)
 {
     ChildSa *child = child_sas_add(&sa->children, new->spi_in, new->answer);
@@ -113,8 +127,10 @@ int rekey_add_child(IkeSa *sa, const NewChild *new)
     child->lowest = *new->lowest;
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &child->since);
     log_rekeyed(sa, child);
-    if (new->replaces != 0)
+    if (new->replaces != 0) {
         child_sas_settle(sa->children, new->replaces);
+        leave_redundant(sa, new->replaces);
+    }
     sa->handlers->changed(sa->userdata, sa);
     return 0;
 }

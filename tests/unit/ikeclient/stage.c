@@ -361,7 +361,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
     case TRE_PREPARE_CREATE_CHILD:
         memset(entry->octets[0], stage->nonce, STAGE_NONCE_SIZE);
         stage->prepared = call->group;
-        reply->prepared.spi = 0xe0 + stage->n_spis++;
+        reply->prepared.spi = 0xe0 + stage->n_ike_spis++;
         reply->prepared.nonce = (Bytes){entry->octets[0], STAGE_NONCE_SIZE};
         if (call->group != IKE_GROUP_NONE)
             reply->prepared.ke = ke;
@@ -454,24 +454,37 @@ static void tre_stage_forget(Tre *tre, const void *userdata)
     }
 }
 
-/* The oldest reply that is not to be late, or else the oldest. */
+/* The oldest reply that is not to be late, or else the oldest, of those that are not held; NULL:
+ * there is none. */
 static StageReply **next_reply(Stage *stage)
 {
+    StageReply **late = NULL;
+
     for (StageReply **place = &stage->replies; *place; place = &(*place)->next) {
-        if (!stage->late[(*place)->reply.method])
+        const TreMethod method = (*place)->reply.method;
+        if (stage->held[method])
+            continue;
+        if (!stage->late[method])
             return place;
+        late = late ? late : place;
     }
-    return &stage->replies;
+    return late;
+}
+
+void stage_release(Stage *stage, TreMethod method)
+{
+    stage->held[method] = false;
+    assert_true(sd_event_source_set_enabled(stage->deliver, SD_EVENT_ON) >= 0);
 }
 
 static int on_deliver(sd_event_source *source, void *userdata)
 {
     Stage *stage = userdata;
     StageReply **place = next_reply(stage);
-    StageReply *reply = *place;
 
-    if (!reply)
+    if (!place)
         return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    StageReply *reply = *place;
     *place = reply->next;
     if (reply->handler)
         reply->handler(reply->userdata, &reply->reply);
