@@ -421,6 +421,12 @@ int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
     return kernel.network_error;
 }
 
+int network_set_mtu(Network *network, uint32_t spi_in, uint32_t mtu, Reason *reason)
+{
+    (void)network, (void)spi_in, (void)mtu, (void)reason;
+    return 0;
+}
+
 int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reason *reason)
 {
     (void)network, (void)spi_in, (void)reason;
