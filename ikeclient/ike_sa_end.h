@@ -13,13 +13,16 @@ typedef enum IkeSaEnd {
 
 /* Why another IKE SA is to take the place of one that is up. */
 typedef enum IkeSaDue {
-    IKE_SA_DUE_DEAF, /* IKE is answered, and ESP does not come: a NAT may have forgotten us */
+    IKE_SA_DUE_LIFETIME, /* its authentication ends: when it is due says ike_sa_info() */
+    IKE_SA_DUE_DEAF,     /* IKE is answered, and ESP does not come: a NAT may have forgotten us */
 } IkeSaDue;
 
 /* Handlers must not free the SA before they return to the event loop. */
 typedef struct IkeSaHandlers {
     /* There is another answer to its IKE_SA_INIT request: ike_sa_new_rival() can follow it up. */
     void (*another)(void *userdata, IkeSa *sa);
+    /* tred has agreed with who answered: IKE_AUTH follows. */
+    void (*agreed)(void *userdata, IkeSa *sa);
     /* The SeGW is who answers this one, and not who answered its rivals. */
     void (*authentic)(void *userdata, IkeSa *sa);
     void (*established)(void *userdata, IkeSa *sa);
@@ -32,6 +35,6 @@ typedef struct IkeSaHandlers {
     void (*renew)(void *userdata, IkeSa *sa, const char *reason);
     void (*changed)(void *userdata, IkeSa *sa); /* what ike_sa_info() says of its children */
     void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
-    /* A new authentication is due, while this SA is still up. */
+    /* A new authentication is due now or later, while this SA is still up. */
     void (*due)(void *userdata, IkeSa *sa, IkeSaDue why);
 } IkeSaHandlers;

@@ -189,10 +189,10 @@ static int spi_check(Exchange *exchange, const IkeProposal *proposal, const Prep
             proposal->protocol);
     }
     child = proposal->spi != 0 ? exchange_child_find(exchange, (uint32_t)proposal->spi) : NULL;
-    if (child && !child->installed)
+    if (child && !child->used)
         return 0;
     return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD,
-                      "This exchange did not allocate the SPI 0x%08x, or a Child SA has it",
+                      "This exchange did not allocate the SPI 0x%08x, or a Child SA has had it",
                       (uint32_t)proposal->spi);
 }
 
@@ -270,7 +270,7 @@ static int g_ir_compute(Negotiation *negotiation, uint16_t group, const KeyPart 
 int exchange_create_agree(const Exchange *exchange, Negotiation *negotiation, uint16_t group,
                           size_t prf_size, Nonces *ret, Reason *reason)
 {
-    KeyPart request, response;
+    KeyPart request = {0}, response = {0};
     const KeyPart *peer = negotiation->peers ? &request : &response;
     int r;
 

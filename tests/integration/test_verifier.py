@@ -152,6 +152,14 @@ class FailureTest(VerifierTest):
     def test_a_verifier_that_takes_a_peer_by_another_key_finds_its_auth_wrong(self):
         self.assert_no_peer_is_taken("takes a peer by another key", "peer", "PeerAuthFailed")
 
+    def test_a_second_answer_to_one_question_judges_nobody(self):
+        failing, sections = self.failing("answers twice", "peer")
+        tred = self.start_tred(**sections)
+        self.assert_taken()
+        tred.wait_for("failing-verify failed: it answered what is no answer")
+        failing.mend()
+        self.assert_taken()
+
     def test_the_loop_goes_on_while_a_verifier_hangs(self):
         failing, sections = self.failing("hangs", "peer")
         tred = self.start_tred(**sections)
@@ -232,7 +240,8 @@ class FailureTest(VerifierTest):
 
 def add_failure_tests():
     for failure in ("dies", "hangs", "answers garbage", "answers nothing", "answers another request",
-                    "answers too much", "runs out of memory", "takes a peer without a key",
+                    "answers too much", "answers and sends a descriptor along", "runs out of memory",
+                    "takes a peer without a key",
                     "takes a peer whose key is none", "takes a peer of another name",
                     "takes a peer for ever"):
         def at_peer(self, failure=failure):
@@ -416,6 +425,8 @@ class ChangeTest(CrlTest):
         (_, good, _), = tred.get("CrlIssuers")
         self.lay_beside(self.list(age=6, key=ec.generate_private_key(ec.SECP256R1())))
         self.assert_refused("PeerRevoked")
+        os.kill(tred.verifier_pid(), signal.SIGKILL)  # the next has what tred still holds
+        self.assert_refused("PeerRevoked")
         self.assertEqual([this for _, this, _ in tred.get("CrlIssuers")], [good])
 
     def test_reload_reads_all_crls_and_tells_of_each_issuer_when_its_last_good_list_is_of(self):
@@ -458,14 +469,15 @@ class ChangeTest(CrlTest):
         self.assertNotEqual(tred.verifier_pid(), before)
 
     def test_each_exchange_is_judged_by_what_was_in_force_when_it_began_until_it_is_judged(self):
-        tred = self.start()()
+        profile = scratch("profile") / "profile.conf"
+        profile.write_text("")
+        tred = self.start(profile=profile)()
         before = self.hand()
-        connection = Connection("root")
-        self.addCleanup(connection.close)
-        connection.call(TRED, TRED_PATH, MANAGER, "Reload")
+        profile.write_text("[end-entity]\nkeys = p384\n")
+        self.reload()
         self.assertEqual(before.verify(), SEGW_NAME)
         wait_until(lambda: len(tred.child_pids("tred-verify")) == 1, "the end of the first")
-        self.assert_taken()
+        self.assert_refused("PeerCertificateUnfit")
 
 
 class RestTest(CrlTest):

@@ -142,6 +142,16 @@ class Tred(BusProgram):
         wait_until(lambda: self.get("State") != "loading", "tred to have loaded its identity")
         return self
 
+    def exchanges(self):
+        """The numbers of its exchanges, which are IKE SAs."""
+        connection = Connection("nobody")
+        try:
+            names = re.findall(r'<node name="(\d+)"',
+                               connection.introspect(TRED, f"{TRED_PATH}/exchange"))
+            return sorted(map(int, names))
+        finally:
+            connection.close()
+
     def children(self):
         """Every Child SA as its exchange shows it on the bus, the oldest exchange first."""
         connection = Connection("nobody")
@@ -172,13 +182,15 @@ class Tred(BusProgram):
 class IkeClient(BusProgram):
     name_on_bus, path, interface = CLIENT, CLIENT_PATH, CLIENT
 
-    def __init__(self, *arguments, under=(), **sections):
+    def __init__(self, *arguments, under=(), state=None, **sections):
+        """`state` is the folder that its unit's StateDirectory would be."""
         configuration = write_ini(scratch("ikeclient.conf") / "ikeclient.conf", merge({
             "segw": {"address": SEGW_IPV4},
             "connection": {"reconnect": "no"},
         }, sections))
         super().__init__("ikeclient", [*under, BIN / "ikeclient", "--config", configuration,
-                                       *arguments], namespace=HENB, user="henb-ike")
+                                       *arguments], namespace=HENB, user="henb-ike",
+                         env={"STATE_DIRECTORY": str(state) if state else ""})
 
 
 class Operator:

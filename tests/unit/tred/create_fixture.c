@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +54,8 @@ static Exchange *end_new(Ends *ends, bool initiator)
                      0);
     exchange->spi_i = SPI_I;
     exchange->spi_r = SPI_R;
-    (void)strcpy(exchange->peer_identity, initiator ? "segw.example.org" : "henb.example.org");
+    (void)snprintf(exchange->peer_identity, sizeof(exchange->peer_identity), "%s",
+                   initiator ? "segw.example.org" : "henb.example.org");
     exchange->peer_expires = 12345;
     exchange_enlist(exchange, &ends->context, EXCHANGE_VERIFIED);
     return exchange;
@@ -247,7 +249,7 @@ void create_both(Ends *ends, Exchange *from, const CreateSpec *request, const Cr
         fail_msg("response: %s", ends->reason.text);
 }
 
-static void note_added(int error, const char *reason, void *userdata)
+static void note_done(int error, const char *reason, void *userdata)
 {
     (void)reason;
     *(int *)userdata = error;
@@ -256,9 +258,23 @@ static void note_added(int error, const char *reason, void *userdata)
 int child_add(Ends *ends, Exchange *exchange, uint64_t spi_in)
 {
     int added = -EINPROGRESS;
-    int r = exchange_add_child(exchange, (uint32_t)spi_in, note_added, &added, &ends->reason);
+    int r = exchange_add_child(exchange, (uint32_t)spi_in, note_done, &added, &ends->reason);
 
     return r != 0 ? r : added;
+}
+
+int child_use(Ends *ends, Exchange *exchange, uint64_t spi_in)
+{
+    int used = -EINPROGRESS;
+    int r = exchange_use_child(exchange, (uint32_t)spi_in, note_done, &used, &ends->reason);
+
+    return r != 0 ? r : used;
+}
+
+void wait_forever(int error, const char *reason, void *userdata)
+{
+    (void)error, (void)reason, (void)userdata;
+    fail();
 }
 
 const Child *child_of(const Exchange *exchange, uint64_t spi_in)

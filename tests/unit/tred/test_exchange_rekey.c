@@ -420,7 +420,7 @@ static void all_children_go_over_with_their_keys(void **state)
     replace(&made); /* the old one goes without harm to them */
     assert_ptr_equal(child_of(ends.henb, spis[1])->keys.encr_i, key);
     assert_int_equal(exchange_children(ends.henb, children), 2);
-    assert_int_equal(exchange_use_child(ends.henb, (uint32_t)spis[0], &ends.reason), 0);
+    assert_int_equal(child_use(&ends, ends.henb, spis[0]), 0);
     assert_int_equal(exchange_remove_child(ends.henb, (uint32_t)spis[0], &ends.reason), 0);
 }
 
@@ -527,7 +527,7 @@ static void a_child_that_is_being_added_stays_where_it_is(void **state)
     Exchange *before = NULL;
 
     (void)state;
-    adding->added = (ChildAdded)(uintptr_t)1; /* as before the data plane's answer */
+    adding->added = wait_forever; /* as before the data plane's answer */
     assert_int_equal(exchange_inherit_children(made.henb, &before, &ends.reason),
                      EXCHANGE_E_WRONG_STATE);
     assert_non_null(strstr(ends.reason.text, "AddChild"));
