@@ -86,6 +86,8 @@ void auth_response_judge(const IkePayloads *payloads, AuthResponse *ret)
         ret->error = notify.type;
         return;
     }
+    ret->redirects = ike_payloads_notify(payloads, IKE_NOTIFY_REDIRECT, &notify) &&
+                     redirect_read(notify.data, (Bytes){0}, &ret->redirect) == 0;
     ret->has_lifetime = ike_payloads_notify(payloads, IKE_NOTIFY_AUTH_LIFETIME, &notify) &&
                         auth_lifetime_read(notify.data, &ret->lifetime);
     ret->why = problem(payloads, ret);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ikeclient/child.h"
+#include "ikeclient/redirect.h"
 #include "ikewire/message.h"
 
 typedef struct AuthRequest {
@@ -37,6 +38,8 @@ typedef struct AuthResponse {
     IkeId idr;
     IkeAuth auth;
     size_t n_certificates; /* X.509 certificates and OCSP responses; tred judges them */
+    bool redirects;        /* N(REDIRECT) (RFC 5685 6): we are to go to … */
+    Redirect redirect;     /* … that SeGW, and get no Child SA here */
     bool has_lifetime;     /* N(AUTH_LIFETIME) (RFC 4478): this authentication ends in … */
     uint32_t lifetime;     /* … that many seconds */
     size_t n_other;        /* CERT payloads that are neither */

@@ -49,8 +49,12 @@ struct Connection {
     Targets targets;          /* the SeGWs */
     Endpoint other;           /* to be tried beside the first address soon; family 0: none … */
     uint64_t race_at;         /* … and when, µs */
-    bool returning;           /* an attempt is made at a SeGW that is preferred to the one in use */
-    ChildAnswer granted;      /* the last one: its addresses are asked for again */
+    Redirect redirect;        /* to where the next attempt goes; an empty name: nowhere … */
+    Endpoint sent_by;         /* … and by whom; family 0: nobody */
+    bool redirected;          /* the attempt that was begun last goes there */
+    RedirectGuard redirections;
+    bool returning;      /* an attempt is made at a SeGW that is preferred to the one in use */
+    ChildAnswer granted; /* the last one: its addresses are asked for again */
 
     /* what others were told */
     ConnectionState shown;
@@ -297,6 +301,31 @@ static void on_authentic(void *userdata, IkeSa *sa)
     }
 }
 
+/* Make-before-break, where there is something to break. */
+static bool on_redirected(void *userdata, IkeSa *sa, const Redirect *to)
+{
+    const SaMember *known = userdata;
+    Connection *connection = known->owner;
+    IkeSaInfo info;
+
+    if (!connection->wanted || (known->role != SA_COMING && known->role != SA_UP))
+        return true;
+    if (!redirect_allows(&connection->redirections, now_usec(connection)))
+        return false;
+    ike_sa_info(sa, &info);
+    connection->redirected = false;
+    connection->redirect = *to;
+    connection->sent_by = *info.segw;
+    connection->other = (Endpoint){0};
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role == SA_COMING && member->sa != sa)
+            sa_list_bury(&connection->sas, member);
+    }
+    connection->asked = true;
+    settle(connection);
+    return true;
+}
+
 static void on_rekeyed(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits);
 
 /* Somebody has answered at this address first. What was sent to the other one is forgotten before a
@@ -327,6 +356,7 @@ static const IkeSaHandlers sa_handlers = {.another = on_another,
                                           .renew = on_renew,
                                           .changed = on_changed,
                                           .closed = on_closed,
+                                          .redirected = on_redirected,
                                           .due = on_due};
 
 /* Whoever began a rekeying deletes what it makes redundant. */
@@ -392,6 +422,8 @@ static int add_sa(Connection *connection, const Endpoint *segw, SaMember **ret)
         return r;
     }
     ike_sa_ask_for(member->sa, &connection->granted);
+    if (connection->sent_by.any.sa_family != 0)
+        ike_sa_sent_by(member->sa, &connection->sent_by);
     sa_list_add(&connection->sas, member);
     *ret = member;
     return 0;
@@ -429,7 +461,9 @@ static void begin_other(Connection *connection)
 
 static const char *name_now(const Connection *connection)
 {
-    return connection->targets.list[connection->targets.current].name;
+    return connection->redirect.name[0] != 0
+               ? connection->redirect.name
+               : connection->targets.list[connection->targets.current].name;
 }
 
 static void on_resolved(void *userdata, const Endpoint *addresses, size_t count,
@@ -470,17 +504,12 @@ static bool choose(Connection *connection, bool asked)
     return targets_choose(targets, now_usec(connection), connection->returning);
 }
 
-static void begin(Connection *connection)
+/* At whoever is to be tried now. */
+static void begin_there(Connection *connection)
 {
     const uint16_t port = (uint16_t)connection->config->port;
-    const bool asked = connection->asked;
     Endpoint segw;
 
-    connection->asked = false;
-    if (!choose(connection, asked))
-        return;
-    if (connection->returning)
-        log_info("trying the SeGW %s, which is preferred to this one", name_now(connection));
     if (endpoint_from_literal(name_now(connection), port, &segw) == 0) {
         on_resolved(connection, &segw, 1, NULL);
         return;
@@ -489,6 +518,25 @@ static void begin(Connection *connection)
     int r = resolver_start(&connection->resolver, name_now(connection), port);
     if (r < 0)
         on_resolved(connection, NULL, 0, strerror(-r));
+}
+
+/* A redirection is good for one attempt. */
+static void begin(Connection *connection)
+{
+    const bool asked = connection->asked;
+
+    connection->asked = false;
+    if (connection->redirected) {
+        connection->redirected = false;
+        connection->redirect.name[0] = 0;
+        connection->sent_by = (Endpoint){0};
+    }
+    connection->redirected = connection->redirect.name[0] != 0;
+    if (!choose(connection, asked))
+        return;
+    if (connection->returning)
+        log_info("trying the SeGW %s, which is preferred to this one", name_now(connection));
+    begin_there(connection);
 }
 
 /* ---- what follows from the facts ---- */

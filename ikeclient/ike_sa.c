@@ -419,6 +419,11 @@ void ike_sa_ask_for(IkeSa *sa, const ChildAnswer *answer)
     sa->n_wanted = answer->n_addresses;
 }
 
+void ike_sa_sent_by(IkeSa *sa, const Endpoint *segw)
+{
+    sa->redirected_from = *segw;
+}
+
 void ike_sa_expires(IkeSa *sa, uint64_t seconds)
 {
     if (!sa->closed)

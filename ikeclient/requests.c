@@ -67,6 +67,8 @@ static void answer_informational(const IkePayloads *payloads, const ChildSa *chi
         read_delete(payload, children, request);
     if (ike_payloads_notify(payloads, IKE_NOTIFY_AUTHENTICATION_FAILED, &notify))
         request->auth_failed = true;
+    request->redirects = ike_payloads_notify(payloads, IKE_NOTIFY_REDIRECT, &notify) &&
+                         redirect_read(notify.data, (Bytes){0}, &request->redirect) == 0;
     request->has_lifetime = ike_payloads_notify(payloads, IKE_NOTIFY_AUTH_LIFETIME, &notify) &&
                             auth_lifetime_read(notify.data, &request->lifetime);
 
@@ -77,6 +79,8 @@ static void answer_informational(const IkePayloads *payloads, const ChildSa *chi
     } else if (request->deletes_child) {
         add_deletes(request, chain);
         request->what = "Delete of the Child SA";
+    } else if (request->redirects) {
+        request->what = "REDIRECT";
     } else if (request->has_lifetime) {
         request->what = "AUTH_LIFETIME";
     } else {
@@ -139,6 +143,12 @@ static void follow(IkeSa *sa)
 
     if (request->has_lifetime && !request->deletes_ike && !request->auth_failed)
         ike_sa_limit(sa, IKE_SA_LIMIT_SEGW, request->lifetime);
+    if (request->redirects && !request->deletes_ike && !request->auth_failed &&
+        !ike_sa_is_closing(sa)) {
+        log_notice("the SeGW redirects to %s (RFC 5685)", request->redirect.name);
+        if (!ike_sa_follow(sa, &request->redirect))
+            log_error("%s", sa->reason.text);
+    }
     if (!request->deletes_ike && !request->auth_failed && !request->deletes_child)
         return;
     steps_log(&sa->steps, 7, "INFORMATIONAL request", STEP_SEGW_TO_HENB, "%s, answered",

@@ -114,6 +114,8 @@ typedef struct PeerRequest {
     bool deletes_child; /* some of our Child SAs are gone: those of … */
     size_t n_deleted;
     uint32_t deleted[IKE_SPIS_MAX]; /* … these inbound SPIs of ours */
+    bool redirects;                 /* N(REDIRECT): we are to go to … */
+    Redirect redirect;              /* … that SeGW */
     bool has_lifetime;              /* N(AUTH_LIFETIME): the authentication ends in … */
     uint32_t lifetime;              /* … that many seconds */
     bool auth_failed; /* N(AUTHENTICATION_FAILED): the SeGW has thrown us out (2.21.2) */
@@ -204,7 +206,8 @@ struct IkeSa {
     const IkeSaHandlers *handlers;
     void *userdata;
     bool initial_contact;
-    size_t n_wanted; /* inner addresses that are asked for again */
+    Endpoint redirected_from; /* the SeGW that sent us here; family 0: none */
+    size_t n_wanted;          /* inner addresses that are asked for again */
     InnerAddress wanted[CHILD_ADDRESSES_MAX];
 
     /* what there is */
@@ -269,6 +272,9 @@ struct IkeSa {
 
 /* The authentication ends in `seconds`: a new one is due before, and `due` is told so. */
 void ike_sa_limit(IkeSa *sa, IkeSaLimit by, uint64_t seconds);
+
+/* Hands a REDIRECT on; false, with the reason set: it was one too many. */
+bool ike_sa_follow(IkeSa *sa, const Redirect *redirect);
 
 /* For how long an answer to a request is waited for, all retransmissions included, in seconds. */
 double ike_sa_patience(const IkeSa *sa);
