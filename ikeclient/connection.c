@@ -164,7 +164,11 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
     IkeSaInfo info;
 
     ike_sa_info(sa, &info);
-    sa_list_bury(&connection->sas, member);
+    if (end == IKE_SA_DELETED_BY_PEER) {
+        sa_member_end(member, now_usec(connection));
+    } else {
+        sa_list_bury(&connection->sas, member);
+    }
     if (leaving && connection->wanted) {
         log_info("the IKE SA that was replaced is gone: %s", reason);
     } else {
@@ -565,7 +569,7 @@ static void close_all(Connection *connection)
     bool over = now_usec(connection) >= connection->close_deadline;
 
     for (SaMember *member = connection->sas.first; member; member = member->next) {
-        if (member->role == SA_GONE)
+        if (member->role >= SA_ENDED)
             continue;
         if (over) {
             sa_list_bury(&connection->sas, member);
