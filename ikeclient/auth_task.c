@@ -86,6 +86,7 @@ static int auth_go_on(AuthTask *auth)
         .ocsp_wanted = sa->identity.ocsp_wanted,
         .segw_identity = sa->identity.segw_identity,
         .initial_contact = sa->initial_contact,
+        .mobike = sa->config->mobike && sa->nat.supported, /* it needs the second port */
         .child = &auth->offer,
     };
     uint8_t first = 0;
@@ -294,6 +295,7 @@ static int auth_answered(Task *task, const TreReply *reply)
     }
 
     /* What it grants is read now, and believed once the peer is verified. */
+    sa->mobike = sa->config->mobike && sa->nat.supported && response.mobike;
     auth->redirects = response.redirects;
     auth->redirect = response.redirect;
     auth->has_lifetime = response.has_lifetime;

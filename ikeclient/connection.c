@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/netwatch.h"
 #include "ikeclient/resolver.h"
 #include "ikeclient/retry.h"
 #include "ikeclient/sa_list.h"
@@ -64,6 +65,7 @@ struct Connection {
     Reason last_error;
 
     Resolver resolver;
+    Netwatch *netwatch; /* NULL: there is none */
     sd_event_source *timer;
     bool settling;
     bool again;
@@ -789,6 +791,15 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
     }
 }
 
+static void on_network(void *userdata)
+{
+    Connection *connection = userdata;
+    SaMember *up = sa_list_find(&connection->sas, SA_UP);
+
+    if (up)
+        ike_sa_look_around(up->sa);
+}
+
 /* ---- the life of one ---- */
 
 int connection_new(sd_event *event, Tre *tre, const Config *config,
@@ -816,6 +827,12 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
         r = sd_event_source_set_enabled(connection->timer, SD_EVENT_OFF);
     if (r < 0)
         return r;
+    r = netwatch_new(event, on_network, connection, &connection->netwatch);
+    if (r < 0) {
+        log_warning("changes of this host's addresses are not noticed, as no netlink socket can be "
+                    "had (%s): allow AF_NETLINK in the unit",
+                    strerror(-r));
+    }
     *ret = steal_pointer(connection);
     return 0;
 }
@@ -825,6 +842,8 @@ void connection_free(Connection *connection)
     sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
     retry_deinit(&connection->attempts);
+    if (connection->netwatch)
+        netwatch_free(connection->netwatch);
     sd_event_source_disable_unref(connection->timer);
     free(connection);
 }

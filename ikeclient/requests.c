@@ -101,8 +101,8 @@ static void answer_unreadable(const IkeFault *fault, IkeChain *chain, PeerReques
 }
 
 void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
-                         const ChildSa *children, Writer *writer, uint8_t *ret_first,
-                         PeerRequest *ret)
+                         const ChildSa *children, const MobikePath *path, Writer *writer,
+                         uint8_t *ret_first, PeerRequest *ret)
 {
     IkePayloads decoded;
     IkeFault fault = {0};
@@ -113,6 +113,7 @@ void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
     if (ike_payloads_decode(first, payloads, &decoded, &fault) != 0) {
         answer_unreadable(&fault, &chain, ret);
     } else if (exchange_type == IKE_INFORMATIONAL) {
+        mobike_answer(&decoded, path, &chain);
         answer_informational(&decoded, children, &chain, ret);
     } else {
         ike_chain_add_notify(&chain, IKE_NOTIFY_INVALID_SYNTAX, (Bytes){0});
@@ -200,8 +201,9 @@ static int answer(IkeSa *sa, const TreReply *opened)
         return 0;
     sa->peer.sent = follow;
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
+    const MobikePath path = {&sa->peer.sender, transport_local(sa->transport)};
     peer_request_answer(type, opened->opened.first, opened->opened.payloads,
-                        succession_holder(sa)->children, &writer, &first, &sa->peer.request);
+                        succession_holder(sa)->children, &path, &writer, &first, &sa->peer.request);
     log_debug("the SeGW sent: %s", sa->peer.request.what);
     int r = writer_finish(&writer, &payloads);
     return r < 0 ? r : peer_queue_seal(sa, type, first, payloads, on_sealed);

@@ -196,6 +196,12 @@ typedef struct LivenessWatch {
     LivenessCount in, out; /* of all Child SAs */
 } LivenessWatch;
 
+/* A move to another address that tred is at (mobike.h). */
+typedef struct MobikeMove {
+    IkeSa *sa;
+    bool under_way;
+} MobikeMove;
+
 /* No field says which state the SA is in: that is what there is (`established`, `children`), what
  * is under way (the first task) and what is to come (the other tasks). Until it is closed, at least
  * one of `established` and a task is there. */
@@ -219,6 +225,7 @@ struct IkeSa {
     uint64_t spi_i;
     uint64_t spi_r; /* 0 until tred has agreed */
     NatFinding nat;
+    bool mobike; /* the SeGW and we support it */
     char suite[SUITE_SIZE];
     bool segw_hashes; /* it sent SIGNATURE_HASH_ALGORITHMS (RFC 7427) */
     char peer_identity[STEP_NAME_SIZE];
@@ -248,8 +255,8 @@ struct IkeSa {
     PeerQueue peer;
     Flight flights[FLIGHTS_MAX];
     LivenessWatch watch;
+    MobikeMove move;
     uint64_t renew_at[IKE_SA_LIMITS]; /* when a new authentication is due, µs (lifetime.h) */
-    sd_event_source *address;         /* asks whether ours is still what it was */
     uint64_t last_heard;              /* an authentic message, CLOCK_MONOTONIC, µs */
     uint64_t next_hint;               /* from when on a hint causes another liveness check */
 
