@@ -54,7 +54,7 @@ static void queue(Lab *lab, size_t number, size_t size)
     memset(room, 0xe5, size); /* not the non-ESP marker */
     room[size - 2] = (uint8_t)(number >> 8);
     room[size - 1] = (uint8_t)number;
-    outbox_commit(lab->outbox, &lab->transport.local, size);
+    outbox_commit(lab->outbox, &lab->transport.local, 0, size);
 }
 
 /* Takes what has come; each datagram must be the next of `sizes`. Returns how many have come by
