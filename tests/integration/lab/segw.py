@@ -118,6 +118,10 @@ class Segw:
     def sa_count(self):
         return len(re.findall(r"^henb: #\d+, ESTABLISHED", self.sas(), re.MULTILINE))
 
+    def leaving(self):
+        """Whether it has an IKE SA that is to be deleted."""
+        return re.search(r"^henb: #\d+, (?:DELETING|REKEYED|REKEYING)", self.sas(), re.MULTILINE) is not None
+
     def traffic(self):
         """What its Child SAs carried, the oldest first: {"in": (bytes, packets), "out": ...}."""
         found = re.findall(r"^ +(in|out) +[0-9a-f]{8}[^,\n]*, +(\d+) bytes, +(\d+) packets",
