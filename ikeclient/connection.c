@@ -618,7 +618,7 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
         connection->announced = connection->attempts.not_before;
         log_info("trying again in %.1f s",
                  ((double)connection->attempts.not_before - (double)now_usec(connection)) /
-                     USEC_PER_SEC);
+                     (double)USEC_PER_SEC);
     }
     int r = sd_event_source_set_time(connection->timer, due);
     if (r >= 0) {
