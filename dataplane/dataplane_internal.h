@@ -24,6 +24,12 @@ typedef struct PlaneSa {
     SaCounters counters;
 } PlaneSa;
 
+/* A pair that is being removed, and is asked once more what it has counted. */
+typedef struct PlaneLeaving {
+    uint64_t cookie;
+    SaCounters counted; /* is in the sum already */
+} PlaneLeaving;
+
 typedef struct PlaneTransport {
     uint32_t id;
     const Transport *transport;
@@ -52,6 +58,9 @@ struct DataPlane {
     DataPlaneCounted counted;
     void *counted_userdata;
     DataPlaneCounters counters;
+    SaCounters ended; /* the sum over those that were */
+    size_t n_leaving;
+    PlaneLeaving leaving[DATAPLANE_SAS_MAX];
 };
 
 /* The pair with that SPI, or with that cookie; NULL: there is none (any more). */

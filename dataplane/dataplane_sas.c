@@ -28,11 +28,25 @@ PlaneSa *plane_sa_of_cookie(DataPlane *plane, uint64_t cookie)
     return NULL;
 }
 
+/* sum += now - before, but for how long it was idle */
+static void counters_add(SaCounters *sum, const SaCounters *now, const SaCounters *before)
+{
+    sum->packets_in += now->packets_in - before->packets_in;
+    sum->bytes_in += now->bytes_in - before->bytes_in;
+    sum->packets_out += now->packets_out - before->packets_out;
+    sum->bytes_out += now->bytes_out - before->bytes_out;
+    sum->replays += now->replays - before->replays;
+    sum->authentication_failures += now->authentication_failures - before->authentication_failures;
+    sum->malformed += now->malformed - before->malformed;
+    sum->selector_drops_in += now->selector_drops_in - before->selector_drops_in;
+}
+
 void plane_sa_forget(DataPlane *plane, PlaneSa *sa, int error)
 {
     SaAdded added = sa->added;
     void *userdata = sa->userdata;
     free(sa->order);
+    counters_add(&plane->ended, &sa->counters, &(SaCounters){0});
     *sa = plane->sas[--plane->n_sas];
     if (added)
         added(error, "", userdata);
@@ -83,6 +97,31 @@ static void remove_from_helpers(DataPlane *plane, uint32_t spi_in, const Transpo
                     0, NULL);
 }
 
+static void handle_last_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+{
+    (void)fd;
+    DataPlane *plane = userdata;
+    for (size_t i = 0; i < plane->n_leaving; i++) {
+        if (plane->leaving[i].cookie != cookie)
+            continue;
+        if (answer->error == 0)
+            counters_add(&plane->ended, &answer->sa, &plane->leaving[i].counted);
+        plane->leaving[i] = plane->leaving[--plane->n_leaving];
+        return;
+    }
+}
+
+/* What it has counted since it was asked the last time; the order goes out before its removal. */
+static void count_last(DataPlane *plane, const PlaneSa *sa)
+{
+    OrderLink *helper = plane->mode == DATAPLANE_USER ? plane->esp : plane->net;
+    if (sa->added || plane->n_leaving == ELEMENTS(plane->leaving))
+        return;
+    plane->leaving[plane->n_leaving++] = (PlaneLeaving){sa->cookie, sa->counters};
+    order_link_give(helper, &(Order){.type = ORDER_SA_COUNTERS, .id = sa->spi_in}, -1,
+                    order_link_deadline(), handle_last_counters, sa->cookie, plane);
+}
+
 /* The pair is in tred-net if there is no order left for it. */
 static void take_away(DataPlane *plane, PlaneSa *sa, int error, const char *why)
 {
@@ -91,6 +130,7 @@ static void take_away(DataPlane *plane, PlaneSa *sa, int error, const char *why)
     bool in_net = sa->order == NULL;
     SaAdded added = sa->added;
     void *userdata = sa->userdata;
+    count_last(plane, sa);
     sa->added = NULL;
     plane_sa_forget(plane, sa, error);
     remove_from_helpers(plane, spi_in, transport, in_net);
@@ -377,6 +417,13 @@ int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
                         handle_plane_counters, 0, plane);
     }
     return 0;
+}
+
+void dataplane_totals(const DataPlane *plane, SaCounters *ret)
+{
+    *ret = plane->ended;
+    for (size_t i = 0; i < plane->n_sas; i++)
+        counters_add(ret, &plane->sas[i].counters, &(SaCounters){0});
 }
 
 int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret)

@@ -48,6 +48,10 @@ struct Connection {
     bool established; /* not told yet */
     Reason reason;    /* why the last SA ended */
     Reason last_error;
+    time_t since;        /* the SA in use was established */
+    time_t next_attempt; /* not_before, for a person */
+    Flow flow;
+    ConnectionTotals totals;
 
     Resolver resolver;
     sd_event_source *timer;
@@ -93,6 +97,7 @@ static void note_setback(Connection *connection, const char *reason)
     uint64_t wait = backoff_ms(connection->failures++);
 
     connection->not_before = now_usec(connection) + wait * USEC_PER_MS;
+    connection->next_attempt = time(NULL) + (time_t)((wait + USEC_PER_MS - 1) / USEC_PER_MS);
     connection->changed = true;
     reason_set(&connection->last_error, 0, "%s", reason);
 }
@@ -106,6 +111,7 @@ static void note_failure(Connection *connection, IkeSaEnd end, const char *reaso
         log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, "not connected: %s", reason);
     }
     connection->advance = end == IKE_SA_FAILED;
+    connection->totals.failures++;
     note_setback(connection, reason);
 }
 
@@ -132,6 +138,7 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
         log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR,
                  "the connection has ended: %s", reason);
         connection->advance = info.silent;
+        connection->totals.losses++;
         note_setback(connection, reason);
     }
     settle(connection);
@@ -157,6 +164,8 @@ static void on_established(void *userdata, IkeSa *sa)
         sa_member_replace(old, now_usec(connection));
     connection->renewal = false;
     member->role = SA_UP;
+    connection->since = time(NULL);
+    connection->totals.established++;
     connection->established = true;
     connection->changed = true;
     connection->advance = !info.children;
@@ -199,8 +208,16 @@ static void on_authentic(void *userdata, IkeSa *sa)
     }
 }
 
-static const IkeSaHandlers sa_handlers = {on_another, on_authentic, on_established,
-                                          on_child_deleted, on_closed};
+static void on_step(void *userdata, const Step *step)
+{
+    const SaMember *member = userdata;
+    Connection *connection = member->owner;
+
+    flow_add(&connection->flow, step);
+}
+
+static const IkeSaHandlers sa_handlers = {on_another,       on_authentic, on_established,
+                                          on_child_deleted, on_closed,    on_step};
 
 static void on_another(void *userdata, IkeSa *sa)
 {
@@ -248,6 +265,7 @@ static void begin_at(Connection *connection, const Endpoint *segw)
     SaMember *member = NULL;
 
     connection->segw = *segw;
+    flow_begin(&connection->flow);
     int r = add_sa(connection, &member);
     if (r == 0) {
         ike_sa_start(member->sa);
@@ -283,6 +301,7 @@ static void begin(Connection *connection)
     Endpoint segw;
 
     connection->asked = false;
+    connection->totals.attempts++;
     if (endpoint_from_literal(config->segw_address, (uint16_t)config->port, &segw) == 0) {
         begin_at(connection, &segw);
         return;
@@ -464,15 +483,21 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
     ConnectionState state = plan_of(connection).state;
     const SaMember *member = sa_list_find(&connection->sas, SA_UP);
 
+    *ret =
+        (ConnectionInfo){.state = state,
+                         .state_name = connection_state_name(state),
+                         .last_error = connection->last_error.text,
+                         .since = member ? connection->since : 0,
+                         .next_attempt = state == CONNECTION_WAITING ? connection->next_attempt : 0,
+                         .flow = &connection->flow,
+                         .totals = connection->totals};
     if (!member)
         member = sa_list_find(&connection->sas, SA_COMING);
-    *ret = (ConnectionInfo){.state = state,
-                            .state_name = connection_state_name(state),
-                            .last_error = connection->last_error.text};
     if (member) {
         ike_sa_info(member->sa, &ret->sa);
     } else {
-        ret->sa = (IkeSaInfo){.identity = "", .segw_identity = "", .suite = "", .refusal = ""};
+        ret->sa = (IkeSaInfo){
+            .exchange = "", .identity = "", .segw_identity = "", .suite = "", .refusal = ""};
     }
 }
 
@@ -510,6 +535,7 @@ void connection_free(Connection *connection)
 {
     sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
+    flow_deinit(&connection->flow);
     sd_event_source_disable_unref(connection->timer);
     free(connection);
 }

@@ -253,6 +253,8 @@ int ike_sa_new(sd_event *event, Tre *tre, const Config *config, const Endpoint *
     sa->initial_contact = initial_contact;
     sa->handlers = handlers;
     sa->userdata = userdata;
+    sa->steps.told = handlers->step;
+    sa->steps.userdata = userdata;
     tasks_init(sa);
     peer_queue_init(sa);
     sa->scratch = malloc(IKE_MESSAGE_MAX);
@@ -303,6 +305,7 @@ int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, I
     rival->init = init;
     rival->spi_i = sa->spi_i;
     rival->steps = sa->steps;
+    rival->steps.userdata = userdata;
     (void)snprintf(rival->forked_from, sizeof(rival->forked_from), "%s", sa->exchange);
     *ret = steal_pointer(rival);
     return 0;
@@ -358,6 +361,7 @@ bool ike_sa_is(const IkeSa *sa, const char *exchange)
 void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
 {
     *ret = (IkeSaInfo){
+        .exchange = sa->exchange,
         .identity = sa->identity.identity ? sa->identity.identity : "",
         .segw_identity = sa->peer_identity,
         .suite = sa->suite,

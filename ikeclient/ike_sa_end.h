@@ -1,6 +1,8 @@
 /* How an IKE SA ends, and who is told what becomes of it. */
 #pragma once
 
+#include "ikeclient/report.h"
+
 typedef struct IkeSa IkeSa;
 
 typedef enum IkeSaEnd {
@@ -19,4 +21,6 @@ typedef struct IkeSaHandlers {
     void (*established)(void *userdata, IkeSa *sa);
     void (*child_deleted)(void *userdata, IkeSa *sa); /* by the SeGW */
     void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
+    /* A step of the call flow; NULL: nobody wants to know. */
+    void (*step)(void *userdata, const Step *step);
 } IkeSaHandlers;

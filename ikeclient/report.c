@@ -49,7 +49,7 @@ void steps_log(Steps *steps, unsigned number, const char *what, StepWay way, con
     va_list arguments;
     char details[DETAILS_SIZE];
 
-    if (!log_is_on(LOG_INFO))
+    if (!log_is_on(LOG_INFO) && !steps->told)
         return;
     va_start(arguments, format);
     (void)vsnprintf(details, sizeof(details), format, arguments);
@@ -64,6 +64,10 @@ void steps_log(Steps *steps, unsigned number, const char *what, StepWay way, con
              message ? " -> " : "", message ? other : "", details, ms(now - steps->start),
              ms(now - steps->last));
     steps->last = now;
+    if (!steps->told)
+        return;
+    Step step = {steps->start, now, number, what, actor, message ? other : "", details};
+    steps->told(steps->userdata, &step);
 }
 
 /* ---- error notifies in words ---- */

@@ -1,9 +1,11 @@
 /* The property Children: an exchange's Child SAs with their counters. Those are asked of the data
- * plane when somebody gets the property by its name; GetAll shows them as they last came. */
+ * plane when somebody gets the property, or the manager's Totals, by its name; GetAll shows them as
+ * they last came. */
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
+#include "tred/bus_manager_totals.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -14,6 +16,7 @@ enum { COUNT_PERIOD_USEC = 100 * 1000, COUNT_ACCURACY_USEC = 1000 };
 typedef struct CounterName {
     const char *name;
     size_t offset; /* in SaCounters; each is a uint64_t */
+    bool idle;     /* no sum can be made of it */
 } CounterName;
 
 static const CounterName counter_names[] = {
@@ -25,24 +28,38 @@ static const CounterName counter_names[] = {
     {"AuthenticationFailures", offsetof(SaCounters, authentication_failures)},
     {"Malformed", offsetof(SaCounters, malformed)},
     {"SelectorDropsIn", offsetof(SaCounters, selector_drops_in)},
-    {"IdleInMilliseconds", offsetof(SaCounters, idle_in_ms)},
-    {"IdleOutMilliseconds", offsetof(SaCounters, idle_out_ms)},
+    {"IdleInMilliseconds", offsetof(SaCounters, idle_in_ms), true},
+    {"IdleOutMilliseconds", offsetof(SaCounters, idle_out_ms), true},
 };
+
+int bus_append_counters(sd_bus_message *reply, const SaCounters *counters, bool variant, bool idle)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < ELEMENTS(counter_names); i++) {
+        uint64_t value;
+
+        if (counter_names[i].idle && !idle)
+            continue;
+        memcpy(&value, (const char *)counters + counter_names[i].offset, sizeof(value));
+        r = variant ? sd_bus_message_append(reply, "{sv}", counter_names[i].name, "t", value)
+                    : sd_bus_message_append(reply, "{st}", counter_names[i].name, value);
+    }
+    return r;
+}
 
 static int append_child(sd_bus_message *reply, const ChildStatus *child)
 {
     int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 
     if (r >= 0) {
-        r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "SpiIn", "u", child->spi_in, "SpiOut", "u",
-                                  child->spi_out, "Suite", "s", child->suite);
+        r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}", "SpiIn", "u", child->spi_in,
+                                  "SpiOut", "u", child->spi_out, "Suite", "s", child->suite,
+                                  "Since", "t", (uint64_t)child->since, "SoftLifetimeSeconds", "t",
+                                  child->soft_seconds);
     }
-    for (size_t i = 0; r >= 0 && i < ELEMENTS(counter_names); i++) {
-        uint64_t value;
-
-        memcpy(&value, (const char *)&child->counters + counter_names[i].offset, sizeof(value));
-        r = sd_bus_message_append(reply, "{sv}", counter_names[i].name, "t", value);
-    }
+    if (r >= 0)
+        r = bus_append_counters(reply, &child->counters, true, true);
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -65,18 +82,21 @@ int bus_exchange_get_children(sd_bus *bus, const char *path, const char *interfa
 static int get_reply(Daemon *daemon, sd_bus_message *call)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    const bool totals = strcmp(sd_bus_message_get_path(call), BUS_MANAGER_PATH) == 0;
     CallerExchange *held = bus_exchange_of_path(daemon, sd_bus_message_get_path(call));
     int r;
 
-    if (!held) {
+    if (!held && !totals) {
         return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_OBJECT,
                                           "There is no such exchange any more");
     }
     r = sd_bus_message_new_method_return(call, &reply);
     if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'v', "aa{sv}");
-    if (r >= 0)
-        r = bus_exchange_get_children(NULL, NULL, NULL, NULL, reply, held, NULL);
+        r = sd_bus_message_open_container(reply, 'v', totals ? "a{st}" : "aa{sv}");
+    if (r >= 0) {
+        r = totals ? bus_get_totals(NULL, NULL, NULL, NULL, reply, daemon, NULL)
+                   : bus_exchange_get_children(NULL, NULL, NULL, NULL, reply, held, NULL);
+    }
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
     return r < 0 ? r : sd_bus_message_send(reply);
@@ -88,7 +108,7 @@ void bus_exchange_children_counted(Daemon *daemon)
         int r = get_reply(daemon, daemon->counting[i]);
 
         if (r < 0)
-            log_warning("Children could not be answered: %s", strerror(-r));
+            log_warning("Counters could not be answered: %s", strerror(-r));
         daemon->counting[i] = sd_bus_message_unref(daemon->counting[i]);
     }
     daemon->n_counting = 0;
@@ -99,14 +119,21 @@ static void counted(void *userdata)
     bus_exchange_children_counted(userdata);
 }
 
-static bool asks_for_children(const Daemon *daemon, sd_bus_message *call)
+static bool has_counters(const Daemon *daemon, const char *path, const char *interface,
+                         const char *property)
+{
+    if (strcmp(interface, BUS_MANAGER_INTERFACE) == 0)
+        return strcmp(property, "Totals") == 0 && strcmp(path, BUS_MANAGER_PATH) == 0;
+    return strcmp(interface, BUS_EXCHANGE_INTERFACE) == 0 && strcmp(property, "Children") == 0 &&
+           bus_exchange_of_path(daemon, path) != NULL;
+}
+
+static bool asks_for_counters(const Daemon *daemon, sd_bus_message *call)
 {
     const char *interface = NULL, *property = NULL;
     bool asks = sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get") > 0 &&
                 sd_bus_message_read(call, "ss", &interface, &property) > 0 &&
-                strcmp(interface, BUS_EXCHANGE_INTERFACE) == 0 &&
-                strcmp(property, "Children") == 0 &&
-                bus_exchange_of_path(daemon, sd_bus_message_get_path(call)) != NULL;
+                has_counters(daemon, sd_bus_message_get_path(call), interface, property);
 
     (void)sd_bus_message_rewind(call, true);
     return asks;
@@ -156,7 +183,7 @@ int bus_exchange_children_filter(sd_bus_message *call, void *userdata, sd_bus_er
 
     (void)error;
     /* With too many who wait, it is answered like any property: as they last came, a moment ago. */
-    if (!asks_for_children(daemon, call) || daemon->n_counting == DAEMON_COUNTING_MAX)
+    if (!asks_for_counters(daemon, call) || daemon->n_counting == DAEMON_COUNTING_MAX)
         return 0;
     daemon->counting[daemon->n_counting++] = sd_bus_message_ref(call);
     if (count_soon(daemon) < 0)

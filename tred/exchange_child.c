@@ -163,6 +163,7 @@ static void child_fill(Exchange *exchange, const ChildGrant *grant, ChildAdded a
     child->added = added;
     child->userdata = userdata;
     child->installed = true;
+    child->since = time(NULL);
     child->spi_out = grant->spi_out;
     child->suite = grant->suite;
     exchange_step(exchange, EXCHANGE_ADD_CHILD);
@@ -239,7 +240,10 @@ size_t exchange_children(const Exchange *exchange, ChildStatus *ret)
 
         if (!child->installed)
             continue;
-        *status = (ChildStatus){.spi_in = child->spi_in, .spi_out = child->spi_out};
+        *status = (ChildStatus){.spi_in = child->spi_in,
+                                .spi_out = child->spi_out,
+                                .since = child->since,
+                                .soft_seconds = exchange->context->soft.seconds};
         esp_suite_name(&child->suite, status->suite);
         /* A plane that fails shows zeros here, and says so by DATAPLANE_LOST. */
         (void)dataplane_sa_counters(exchange->context->dataplane, child->spi_in, &status->counters);

@@ -32,6 +32,7 @@ typedef struct Child {
     uint32_t spi_in; /* 0: free */
     uint32_t spi_out;
     EspSuite suite;
+    time_t since;
     EspKeys keys;     /* of a data plane that keeps none itself */
     bool installed;   /* in the data plane, or on its way there */
     ChildAdded added; /* to be told when it is there; NULL then */

@@ -68,6 +68,15 @@ def say(sentence, count, missing):
     return good
 
 
+def open_methods():
+    """Methods of the manager that the policy denies by name to neither of the two users that may call some."""
+    policy = (ROOT / "dbus/org.tred.TrE1.conf").read_text()
+    denied = re.findall(r'<deny [^>]*send_interface="org\.tred\.TrE1\.Manager" send_member="(\w+)"', policy)
+    text = (ROOT / "dbus/org.tred.TrE1.Manager.xml").read_text()
+    names = re.findall(r'<method name="(\w+)"', text)
+    return len(names), [name for name in names if denied.count(name) != 1]
+
+
 def missing_files(name):
     """The sources that a document names and that are not there."""
     named = set(re.findall(r"`([a-z]+/[a-z_]+\.[ch])`", (ROOT / name).read_text()))
@@ -83,6 +92,7 @@ def main():
                     *missing_names(errors(), page("org.tred.TrE1.5"))))
     good.append(say("ikeclient.conf.5 names the algorithms of the profile and no other",
                     *wrong_words("ikeclient.conf.5")))
+    good.append(say("every method of the manager is denied to one of its two callers", *open_methods()))
     good.append(say("every file that architecture.md names is there",
                     *missing_files("docs/architecture.md")))
     sys.exit(0 if all(good) else 1)
