@@ -12,7 +12,6 @@
 #include "net/plane.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <seccomp.h>
@@ -40,16 +39,23 @@ typedef struct Server {
     NetPlane *plane; /* from ORDER_OPEN until the connection's end */
 } Server;
 
-static const char usage[] =
-    "Usage: tred-net [--socket PATH | --connected] [--user NAME]\n"
-    "Sets up the tunnel's interface, addresses, routes and the kernel's ESP for tred.\n"
-    "systemd starts it by its socket, tred-net.socket. See tred-net(8).\n"
-    "\n"
-    "      --socket PATH  make this socket and listen there\n"
-    "      --connected    serve the connection that is descriptor 3, of this user, and no other\n"
-    "      --user NAME    whom to serve (default tred)\n"
-    "      --version      print the version and exit\n"
-    "  -h, --help         print this and exit\n";
+enum { SOCKET = 256, CONNECTED, USER };
+
+static const CommandOption command_options[] = {
+    {"socket", "PATH", SOCKET, "make this socket and listen there"},
+    {"connected", NULL, CONNECTED,
+     "serve the connection that is descriptor 3, of this user, and no other"},
+    {"user", "NAME", USER, "whom to serve (default tred)"},
+    {NULL, NULL, 0, NULL},
+};
+
+static const CommandLine command_line = {
+    .program = "tred-net",
+    .usage = "Usage: tred-net [--socket PATH | --connected] [--user NAME]\n"
+             "Sets up the tunnel's interface, addresses, routes and the kernel's ESP for tred.\n"
+             "systemd starts it by its socket, tred-net.socket. See tred-net(8).\n",
+    .options = command_options,
+};
 
 /* Every system call that stays, and why. */
 /* clang-format off */
@@ -78,33 +84,27 @@ static const int ALLOWED_CALLS[] = {
 };
 /* clang-format on */
 
-static const CommandLine command_line = {"tred-net", usage};
+static int take_option(int value, const char *argument, void *userdata)
+{
+    Options *options = userdata;
+    switch (value) {
+    case SOCKET:
+        options->socket = argument;
+        return 0;
+    case CONNECTED:
+        options->connected = true;
+        return 0;
+    default:
+        options->user = argument;
+        return 0;
+    }
+}
 
 /* The exit status, or COMMANDLINE_GO_ON. */
 static int read_options(int argc, char **argv, Options *ret)
 {
-    static const struct option options[] = {
-        {"socket", required_argument, NULL, 's'}, {"connected", no_argument, NULL, 'c'},
-        {"user", required_argument, NULL, 'u'},   {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {},
-    };
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            ret->socket = optarg;
-            break;
-        case 'c':
-            ret->connected = true;
-            break;
-        case 'u':
-            ret->user = optarg;
-            break;
-        default:
-            return commandline_other(&command_line, option);
-        }
-    }
-    return commandline_end(&command_line, argc, argv);
+    int r = commandline_read(&command_line, argc, argv, take_option, ret);
+    return r == COMMANDLINE_GO_ON ? commandline_end(&command_line, argc, argv) : r;
 }
 
 /* One that nobody listens at was left behind. Whoever serves it takes this for a connection that
