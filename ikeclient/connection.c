@@ -3,6 +3,7 @@
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "ikeclient/pacing.h"
 #include "ikeclient/resolver.h"
@@ -105,10 +106,16 @@ static void note_setback(Connection *connection, const char *reason)
 /* The attempt has failed. */
 static void note_failure(Connection *connection, IkeSaEnd end, const char *reason)
 {
+    const LogFields fields = {.message_id = MESSAGE_NOT_CONNECTED,
+                              .peer = flow_peer(&connection->flow),
+                              .spi = connection->flow.spi,
+                              .error = reason};
+
     if (sa_list_find(&connection->sas, SA_UP)) {
-        log_error("no second connection: %s; staying with the first", reason);
+        log_fields(LOG_ERR, &fields, "no second connection: %s; staying with the first", reason);
     } else {
-        log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, "not connected: %s", reason);
+        log_fields(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, &fields,
+                   "not connected: %s", reason);
     }
     connection->advance = end == IKE_SA_FAILED;
     connection->totals.failures++;
@@ -135,8 +142,13 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
     } else if (role == SA_COMING && end != IKE_SA_STOPPED) {
         note_failure(connection, end, reason);
     } else if (role == SA_UP && end != IKE_SA_STOPPED) {
-        log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR,
-                 "the connection has ended: %s", reason);
+        const LogFields fields = {.message_id = MESSAGE_CONNECTION_LOST,
+                                  .peer = info.segw_identity,
+                                  .spi = info.spi_i,
+                                  .error = reason};
+
+        log_fields(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, &fields,
+                   "the connection has ended: %s", reason);
         connection->advance = info.silent;
         connection->totals.losses++;
         note_setback(connection, reason);
@@ -187,8 +199,13 @@ static void on_child_deleted(void *userdata, IkeSa *sa)
     ike_sa_info(sa, &info);
     if (member->role != SA_UP || info.children)
         return;
-    log_notice("the SeGW deleted the Child SA: no traffic can pass");
-    note_setback(connection, "the SeGW deleted the Child SA");
+    const LogFields fields = {.message_id = MESSAGE_NO_CHILD,
+                              .peer = info.segw_identity,
+                              .spi = info.spi_i,
+                              .error = "the SeGW deleted the Child SA"};
+
+    log_fields(LOG_NOTICE, &fields, "the SeGW deleted the Child SA: no traffic can pass");
+    note_setback(connection, fields.error);
     settle(connection);
 }
 

@@ -20,6 +20,11 @@ void flow_begin(Flow *flow)
     *flow = (Flow){0};
 }
 
+const char *flow_peer(const Flow *flow)
+{
+    return flow->n_steps > 0 ? flow->steps[0].to : "";
+}
+
 void flow_deinit(Flow *flow)
 {
     flow_begin(flow);
@@ -51,6 +56,7 @@ void flow_add(Flow *flow, const Step *step)
         return;
     if (flow->begun == 0)
         flow->begun = step->start;
+    flow->spi = step->spi;
     FlowStep kept = {
         .realtime = realtime_usec(),
         .elapsed = step->at - flow->begun,

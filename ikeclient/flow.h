@@ -21,6 +21,7 @@ typedef struct FlowStep {
 
 typedef struct Flow {
     uint64_t begun; /* CLOCK_MONOTONIC, µs; 0: its first step is still to come */
+    uint64_t spi;   /* SPI_i of the IKE SA that the last step was of */
     size_t n_steps;
     FlowStep steps[FLOW_STEPS_MAX];
 } Flow;
@@ -30,5 +31,8 @@ void flow_begin(Flow *flow);
 
 /* Keeps a step. One more than FLOW_STEPS_MAX, or without memory for it, is left out. */
 void flow_add(Flow *flow, const Step *step);
+
+/* The SeGW that the first step went to; "" before. */
+const char *flow_peer(const Flow *flow);
 
 void flow_deinit(Flow *flow);

@@ -362,6 +362,7 @@ void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
 {
     *ret = (IkeSaInfo){
         .exchange = sa->exchange,
+        .spi_i = sa->spi_i,
         .identity = sa->identity.identity ? sa->identity.identity : "",
         .segw_identity = sa->peer_identity,
         .suite = sa->suite,

@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/commandline.h"
 #include "base/exitstatus.h"
+#include "base/journal.h"
 #include "base/log.h"
 #include "base/manager.h"
 #include "base/memory.h"
@@ -379,6 +380,7 @@ int main(int argc, char **argv)
     Reason reason;
 
     standard_open();
+    journal_begin();
     int r = parse_arguments(argc, argv, &arguments);
     if (r != COMMANDLINE_GO_ON)
         return standard_finish("ikeclient", r);

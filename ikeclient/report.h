@@ -17,6 +17,7 @@ enum { STEP_NAME_SIZE = 256 };
 typedef struct Step {
     uint64_t start; /* of the connection, CLOCK_MONOTONIC, µs */
     uint64_t at;    /* the same clock */
+    uint64_t spi;   /* SPI_i */
     unsigned number;
     const char *what; /* static: "IKE_AUTH request" */
     const char *from; /* whoever acts */
@@ -27,6 +28,7 @@ typedef struct Step {
 typedef struct Steps {
     uint64_t start; /* CLOCK_MONOTONIC, µs */
     uint64_t last;
+    uint64_t spi; /* SPI_i, once there is one */
     char henb[STEP_NAME_SIZE];
     char segw[STEP_NAME_SIZE];
     void (*told)(void *userdata, const Step *step); /* of each step; NULL: nobody */

@@ -2,6 +2,7 @@
  * answers. */
 #include "tred/bus_exchange.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "tred/bus_admit.h"
 #include "tred/bus_error.h"
@@ -21,14 +22,24 @@ void bus_exchange_path(const CallerExchange *held, char *path)
     (void)snprintf(path, BUS_PATH_SIZE, BUS_EXCHANGES_PATH "/%" PRIu64, held->number);
 }
 
+static LogFields fields_of(const CallerExchange *held, const char *message_id, const char *error)
+{
+    return (LogFields){.message_id = message_id,
+                       .peer = held->caller->daemon->config.segw_name,
+                       .spi = exchange_spi_i(held->exchange),
+                       .error = error};
+}
+
 void bus_exchange_closed(const CallerExchange *held, const char *reason)
 {
     const Daemon *daemon = held->caller->daemon;
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_line(daemon_is_ending(daemon) ? LOG_INFO : LOG_NOTICE, "Exchange %" PRIu64 " is closed: %s",
-             held->number, reason);
+    const LogFields fields = fields_of(held, MESSAGE_EXCHANGE_CLOSED, reason);
+
+    log_fields(daemon_is_ending(daemon) ? LOG_INFO : LOG_NOTICE, &fields,
+               "Exchange %" PRIu64 " is closed: %s", held->number, reason);
     if (sd_bus_is_open(daemon->bus) <= 0) /* its owner has seen the bus go, too */
         return;
     bus_exchange_path(held, path);
@@ -42,7 +53,10 @@ void bus_exchange_lifetime_reached(const CallerExchange *held, uint32_t spi_in, 
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_notice("Exchange %" PRIu64 ": Child SA %08x has reached its %s lifetime", held->number,
+    const LogFields fields = fields_of(held, MESSAGE_LIFETIME_REACHED, NULL);
+
+    log_fields(LOG_NOTICE, &fields,
+               "Exchange %" PRIu64 ": Child SA %08x has reached its %s lifetime", held->number,
                spi_in, hard ? "hard" : "soft");
     bus_exchange_path(held, path);
     r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE,
@@ -56,7 +70,10 @@ void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_notice("Exchange %" PRIu64 ": a certificate that it rests on expires soon", held->number);
+    const LogFields fields = fields_of(held, MESSAGE_CERTIFICATE_EXPIRES, NULL);
+
+    log_fields(LOG_NOTICE, &fields,
+               "Exchange %" PRIu64 ": a certificate that it rests on expires soon", held->number);
     bus_exchange_path(held, path);
     r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "ExpiresSoon",
                            "t", (uint64_t)when);

@@ -1,6 +1,7 @@
 /* tred: the trusted environment (tred(8)). */
 #include "base/commandline.h"
 #include "base/exitstatus.h"
+#include "base/journal.h"
 #include "base/log.h"
 #include "base/reason.h"
 #include "base/standard.h"
@@ -70,6 +71,7 @@ int main(int argc, char **argv)
     int r;
 
     standard_open();
+    journal_begin();
     r = options_read(argc, argv, &path);
     if (r != COMMANDLINE_GO_ON)
         return standard_finish("tred", r);
