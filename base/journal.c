@@ -7,14 +7,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
-enum { ENTRY_SIZE = 8192 }; /* MESSAGE and TRE_ERROR are 2 KiB at most, each */
+enum { ENTRY_SIZE = 8192, NUMBER_SIZE = 24 }; /* MESSAGE and TRE_ERROR are 2 KiB at most, each */
 
 typedef struct Entry {
     char text[ENTRY_SIZE];
@@ -24,18 +23,14 @@ typedef struct Entry {
 /* One for the process, as with the level; opened with the first line. */
 static int journal_fd = -1;
 
-/* "NAME=value\n" (systemd.journal-fields(7)). A control character could begin another field. */
-static void field_add(Entry *entry, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void field_add(Entry *entry, const char *format, ...)
+/* "NAME=value\n" (systemd.journal-fields(7)), unless the value is empty. A control character could
+ * begin another field. */
+static void field_add(Entry *entry, const char *name, const char *value)
 {
     const size_t room = sizeof(entry->text) - entry->size;
-    va_list arguments;
+    const int size = snprintf(entry->text + entry->size, room, "%s=%s", name, value);
 
-    va_start(arguments, format);
-    const int size = vsnprintf(entry->text + entry->size, room, format, arguments);
-    va_end(arguments);
-    if (size < 0 || (size_t)size + 1 >= room)
+    if (value[0] == '\0' || size < 0 || (size_t)size + 1 >= room)
         return; /* without it */
     for (char *c = entry->text + entry->size; *c != '\0'; c++) {
         if ((unsigned char)*c < ' ' || *c == '\x7f')
@@ -47,16 +42,17 @@ static void field_add(Entry *entry, const char *format, ...)
 
 static void fields_add(Entry *entry, const LogFields *fields)
 {
-    if (fields->message_id)
-        field_add(entry, "MESSAGE_ID=%s", fields->message_id);
-    if (fields->peer && fields->peer[0] != '\0')
-        field_add(entry, "TRE_PEER=%s", fields->peer);
+    char spi[NUMBER_SIZE] = "", step[NUMBER_SIZE] = "";
+
     if (fields->spi != 0)
-        field_add(entry, "TRE_SPI=%016" PRIx64, fields->spi);
+        (void)snprintf(spi, sizeof(spi), "%016" PRIx64, fields->spi);
     if (fields->step != 0)
-        field_add(entry, "TRE_STEP=%u", fields->step);
-    if (fields->error && fields->error[0] != '\0')
-        field_add(entry, "TRE_ERROR=%s", fields->error);
+        (void)snprintf(step, sizeof(step), "%u", fields->step);
+    field_add(entry, "MESSAGE_ID", fields->message_id ? fields->message_id : "");
+    field_add(entry, "TRE_PEER", fields->peer ? fields->peer : "");
+    field_add(entry, "TRE_SPI", spi);
+    field_add(entry, "TRE_STEP", step);
+    field_add(entry, "TRE_ERROR", fields->error ? fields->error : "");
 }
 
 static int entry_send(const Entry *entry)
@@ -76,12 +72,14 @@ static int entry_send(const Entry *entry)
 
 static int sink(int level, const char *text, const LogFields *fields)
 {
+    char priority[NUMBER_SIZE];
     Entry entry;
 
     entry.size = 0;
-    field_add(&entry, "MESSAGE=%s", text);
-    field_add(&entry, "PRIORITY=%d", level & LOG_PRIMASK);
-    field_add(&entry, "SYSLOG_IDENTIFIER=%s", program_invocation_short_name);
+    (void)snprintf(priority, sizeof(priority), "%d", level & LOG_PRIMASK);
+    field_add(&entry, "MESSAGE", text);
+    field_add(&entry, "PRIORITY", priority);
+    field_add(&entry, "SYSLOG_IDENTIFIER", program_invocation_short_name);
     if (fields)
         fields_add(&entry, fields);
     return entry_send(&entry);

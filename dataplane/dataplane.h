@@ -63,20 +63,51 @@ bool dataplane_keeps_keys(const DataPlane *plane);
  * the plane. */
 typedef void (*SaAdded)(int error, const char *why, void *userdata);
 
-/* Adds a pair of SAs. The newest pair whose selectors take a packet in sends it; all pairs receive.
+/* Adds a pair of SAs. All pairs receive. A packet is sent by the newest pair whose selectors take
+ * it in and that is not in standby; where there is no such pair, by the newest one in standby.
  * The first pair brings the interface up, with the addresses, a route for each selector of
  * ts_remote, and an MTU for which the ESP packet fits the path; a later one adds what it brings
  * along. `sa` and its keys are borrowed for the call (its `mtu`, `transport` and, where it is not
- * known, `local` are filled in here); `transport` must outlive the SA, and is NULL without
- * encapsulation. Returns 0: `added` is called, for DATAPLANE_NONE before this returns; or, and then
- * it is not called, -EEXIST (spi_in is in use), -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN
- * (the plane is lost), or another -errno. */
+ * known, `local` are filled in here, and its limits settled: dataplane/lifetime.h); `transport`
+ * must outlive the SA, and is NULL without encapsulation. Returns 0: `added` is called, for
+ * DATAPLANE_NONE before this returns; or, and then it is not called, -EEXIST (spi_in is in use),
+ * -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN (the plane is lost), or another -errno. */
 int dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *transport, SaAdded added,
                      void *userdata);
 
 /* Has a pair removed and its keys wiped. The last one takes addresses, routes and interface with
  * it. Nothing of it can be told from here on. Returns 0 or -ENOENT. */
 int dataplane_remove_sa(DataPlane *plane, uint32_t spi_in);
+
+/* Once for each dataplane_use_sa(): 0, when all that leaves the host from here on leaves by that
+ * pair; or -errno as for SaAdded. It must not close the plane. */
+typedef void (*SaUsed)(int error, const char *why, void *userdata);
+
+/* Has a pair send from now on what its selectors take in, as if it were the newest (RFC 7296 2.8:
+ * after a rekey, once the peer is known to receive). Whoever tells the peer that the pair before is
+ * not used any more waits for `used`, which may be NULL; a pair that can't send is told as
+ * DATAPLANE_POLICY_GONE, too. Returns 0: `used` is called, for DATAPLANE_NONE before this returns;
+ * or, and then it is not called, -ENOENT, -EBUSY (it is on its way to be used), or -ENOTCONN (the
+ * plane is lost). */
+int dataplane_use_sa(DataPlane *plane, uint32_t spi_in, SaUsed used, void *userdata);
+
+/* Once for each dataplane_move_sas(): 0, or the first pair's -errno with what the helper has to say
+ * of it, or "". With an error the pairs are at one place or the other, or carry nothing any more:
+ * they are to be removed. It must not close the plane. */
+typedef void (*SasMoved)(int error, const char *why, void *userdata);
+
+/* Has all pairs of `from` go over `to`, to the SeGW's address `remote`, with the keys, sequence
+ * numbers and replay windows that they have (RFC 4555 3.5); `to` may be `from`, where the SeGW's
+ * address alone is another. What is under way to the old address is received for two seconds more
+ * in the user plane; in the kernel's it is lost, as one window against replay can't be in two
+ * states. `to` must outlive the pairs, and `from` until `moved` is called; a pair that is removed
+ * meanwhile has moved with -ECANCELED. Returns 0: `moved` is called, before this returns where
+ * there is nothing to move; or, and then it is not called and nothing has changed, -EBUSY (a pair
+ * is on its way already), -EOPNOTSUPP (the user plane can't do without encapsulation), -ENOTCONN
+ * (the plane is lost), -ENOSPC, -ENOMEM, or another -errno of looking the way up. */
+int dataplane_move_sas(DataPlane *plane, const Transport *from, const Transport *to,
+                       const struct sockaddr_storage *remote, bool udp_encapsulated, SasMoved moved,
+                       void *userdata);
 
 /* Asks what all SAs have counted; `counted` is called once, or not at all if the plane is lost or
  * closed before. Returns 0, or -ENOTCONN, or -EBUSY if it was asked and has not answered yet. */
@@ -86,6 +117,10 @@ int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata);
 /* The sum of what all SAs have counted that there are (as it last came) and that there were; no
  * counter of it ever steps back, and how long an SA was idle is 0. */
 void dataplane_totals(const DataPlane *plane, SaCounters *ret);
+
+/* After how many seconds a pair is due to be replaced, its share of chance included; 0: no limit,
+ * or no such pair. */
+uint64_t dataplane_sa_soft_seconds(const DataPlane *plane, uint32_t spi_in);
 
 /* What was counted then. Returns 0 or -ENOENT. */
 int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret);

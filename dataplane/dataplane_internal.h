@@ -1,5 +1,5 @@
-/* What the two halves of the data plane share: the pairs of SAs (dataplane_sas.c) and the links to
- * the helpers that they are ordered from (dataplane.c). */
+/* What the two halves of the data plane share: the pairs of SAs (dataplane_sas.c,
+ * dataplane_counters.c) and the links to the helpers that they are ordered from (dataplane.c). */
 #pragma once
 
 #include "base/reason.h"
@@ -12,16 +12,31 @@ typedef enum PlaneState {
     PLANE_OPEN,
 } PlaneState;
 
+/* One dataplane_move_sas(). */
+typedef struct PlaneMove {
+    size_t pending; /* pairs that have not moved yet */
+    int error;      /* the first one */
+    Reason why;
+    SasMoved moved;
+    void *userdata;
+} PlaneMove;
+
 /* A pair of SAs. */
 typedef struct PlaneSa {
     uint32_t spi_in;
     uint64_t cookie; /* of its orders; SPIs may come again */
     const Transport *transport;
+    EspSuite suite;
     SaOrder *order; /* while it is being added: what tred-net is still to be told; no keys */
     uint64_t deadline;
     SaAdded added; /* NULL once it was told */
     void *userdata;
+    SaUsed used; /* NULL once it was told */
+    void *used_userdata;
+    PlaneMove *move;   /* while it moves */
+    unsigned n_moving; /* answers that it waits for then */
     SaCounters counters;
+    uint64_t soft_seconds; /* as settled; 0: no limit */
 } PlaneSa;
 
 /* A pair that is being removed, and is asked once more what it has counted. */
@@ -67,5 +82,30 @@ struct DataPlane {
 PlaneSa *plane_sa_find(DataPlane *plane, uint32_t spi_in);
 PlaneSa *plane_sa_of_cookie(DataPlane *plane, uint64_t cookie);
 
-/* Forgets a pair and, if it was still being added, tells what has become of that. */
+/* Forgets a pair and, if it was still being added or moved, tells what has become of that. */
 void plane_sa_forget(DataPlane *plane, PlaneSa *sa, int error);
+
+/* A pair has moved, or (error) won't; the last one has it told. */
+void plane_move_done(PlaneMove *move, int error, const char *why);
+
+/* Has tred-esp know a transport, under the number in *ret_id. Returns 0, -ENOSPC or another
+ * -errno. */
+int plane_transport_open(DataPlane *plane, const Transport *transport, uint64_t deadline,
+                         uint32_t *ret_id);
+
+/* Closes the transport in tred-esp if no SA uses it. */
+void plane_transport_release(DataPlane *plane, const Transport *transport);
+
+/* Has the kernel take ESP off this transport's socket itself: for it, and not for us, is what comes
+ * in there. Returns 0 or -errno. */
+int plane_transport_divert(const Transport *transport);
+
+/* Fills in what the route to the SeGW says: our outer address, where it is not known, and how large
+ * an inner packet fits. Returns 0 or -errno. */
+int plane_path_complete(SaPath *path, const EspSuite *suite);
+
+/* A pair is forgotten: what it has counted goes into the sum. */
+void plane_counters_keep(DataPlane *plane, const PlaneSa *sa);
+
+/* A pair is about to be removed: asks what it has counted since it was asked the last time. */
+void plane_counters_last(DataPlane *plane, const PlaneSa *sa);

@@ -1,14 +1,10 @@
-/* The data plane's pairs of SAs: how far each has come with tred-net and tred-esp, and what they
- * have counted. */
+/* The data plane's pairs of SAs: how far each has come with tred-net and tred-esp. */
 #include "dataplane/dataplane_internal.h"
-#include "dataplane/espsize.h"
+#include "dataplane/lifetime.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/udp.h>
+#include <openssl/rand.h>
 #include <string.h>
-
-enum { UDP_HEADER_SIZE = 8 };
 
 PlaneSa *plane_sa_find(DataPlane *plane, uint32_t spi_in)
 {
@@ -28,57 +24,27 @@ PlaneSa *plane_sa_of_cookie(DataPlane *plane, uint64_t cookie)
     return NULL;
 }
 
-/* sum += now - before, but for how long it was idle */
-static void counters_add(SaCounters *sum, const SaCounters *now, const SaCounters *before)
-{
-    sum->packets_in += now->packets_in - before->packets_in;
-    sum->bytes_in += now->bytes_in - before->bytes_in;
-    sum->packets_out += now->packets_out - before->packets_out;
-    sum->bytes_out += now->bytes_out - before->bytes_out;
-    sum->replays += now->replays - before->replays;
-    sum->authentication_failures += now->authentication_failures - before->authentication_failures;
-    sum->malformed += now->malformed - before->malformed;
-    sum->selector_drops_in += now->selector_drops_in - before->selector_drops_in;
-}
-
 void plane_sa_forget(DataPlane *plane, PlaneSa *sa, int error)
 {
     SaAdded added = sa->added;
     void *userdata = sa->userdata;
+    SaUsed used = sa->used;
+    void *used_userdata = sa->used_userdata;
+    PlaneMove *move = sa->move;
     free(sa->order);
-    counters_add(&plane->ended, &sa->counters, &(SaCounters){0});
+    plane_counters_keep(plane, sa);
     *sa = plane->sas[--plane->n_sas];
     if (added)
         added(error, "", userdata);
+    if (used)
+        used(error, "", used_userdata);
+    if (move)
+        plane_move_done(move, error, "");
 }
 
 /* Adding: tred-esp first, so that no packet comes out of the interface that it has no SA for; then
  * tred-net. Of the interface's first SA both are told at once, as no packet comes out of a TUN
  * before tred-esp has it: it gets that from tred-net's answer, after the SA. */
-
-static PlaneTransport *transport_find(DataPlane *plane, const Transport *transport)
-{
-    for (size_t i = 0; i < plane->n_transports; i++) {
-        if (plane->transports[i].transport == transport)
-            return &plane->transports[i];
-    }
-    return NULL;
-}
-
-/* Closes the transport in tred-esp if no SA uses it. */
-static void release_transport(DataPlane *plane, const Transport *transport)
-{
-    for (size_t i = 0; i < plane->n_sas; i++) {
-        if (plane->sas[i].transport == transport)
-            return;
-    }
-    PlaneTransport *unused = transport_find(plane, transport);
-    if (!unused)
-        return;
-    order_link_give(plane->esp, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = unused->id}, -1,
-                    order_link_deadline(), NULL, 0, NULL);
-    *unused = plane->transports[--plane->n_transports];
-}
 
 static void remove_from_helpers(DataPlane *plane, uint32_t spi_in, const Transport *transport,
                                 bool in_net)
@@ -89,37 +55,12 @@ static void remove_from_helpers(DataPlane *plane, uint32_t spi_in, const Transpo
     if (plane->mode != DATAPLANE_USER)
         return;
     order_link_give(plane->esp, &order, -1, order_link_deadline(), NULL, 0, NULL);
-    release_transport(plane, transport);
+    plane_transport_release(plane, transport);
     if (plane->n_sas > 0 || !plane->tun_open)
         return;
     plane->tun_open = false;
     order_link_give(plane->esp, &(Order){.type = ORDER_CLOSE_TUN}, -1, order_link_deadline(), NULL,
                     0, NULL);
-}
-
-static void handle_last_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
-{
-    (void)fd;
-    DataPlane *plane = userdata;
-    for (size_t i = 0; i < plane->n_leaving; i++) {
-        if (plane->leaving[i].cookie != cookie)
-            continue;
-        if (answer->error == 0)
-            counters_add(&plane->ended, &answer->sa, &plane->leaving[i].counted);
-        plane->leaving[i] = plane->leaving[--plane->n_leaving];
-        return;
-    }
-}
-
-/* What it has counted since it was asked the last time; the order goes out before its removal. */
-static void count_last(DataPlane *plane, const PlaneSa *sa)
-{
-    OrderLink *helper = plane->mode == DATAPLANE_USER ? plane->esp : plane->net;
-    if (sa->added || plane->n_leaving == ELEMENTS(plane->leaving))
-        return;
-    plane->leaving[plane->n_leaving++] = (PlaneLeaving){sa->cookie, sa->counters};
-    order_link_give(helper, &(Order){.type = ORDER_SA_COUNTERS, .id = sa->spi_in}, -1,
-                    order_link_deadline(), handle_last_counters, sa->cookie, plane);
 }
 
 /* The pair is in tred-net if there is no order left for it. */
@@ -130,7 +71,7 @@ static void take_away(DataPlane *plane, PlaneSa *sa, int error, const char *why)
     bool in_net = sa->order == NULL;
     SaAdded added = sa->added;
     void *userdata = sa->userdata;
-    count_last(plane, sa);
+    plane_counters_last(plane, sa);
     sa->added = NULL;
     plane_sa_forget(plane, sa, error);
     remove_from_helpers(plane, spi_in, transport, in_net);
@@ -224,32 +165,6 @@ static void handle_esp_added(const Answer *answer, int *fd, uint64_t cookie, voi
         give_to_net(userdata, sa);
 }
 
-static int set_gro(const Transport *transport, int joined)
-{
-    return setsockopt(transport->esp_fd, SOL_UDP, UDP_GRO, &joined, sizeof(joined)) < 0 ? -errno
-                                                                                        : 0;
-}
-
-static int open_transport(DataPlane *plane, const Transport *transport, uint64_t deadline,
-                          uint32_t *ret_id)
-{
-    const PlaneTransport *known = transport_find(plane, transport);
-    if (known) {
-        *ret_id = known->id;
-        return 0;
-    }
-    if (plane->n_transports == DATAPLANE_TRANSPORTS_MAX)
-        return -ENOSPC;
-    int r = set_gro(transport, 1); /* several datagrams in one read */
-    if (r < 0)
-        return r;
-    *ret_id = ++plane->last_transport_id;
-    plane->transports[plane->n_transports++] = (PlaneTransport){*ret_id, transport};
-    order_link_give(plane->esp, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = *ret_id},
-                    transport->esp_fd, deadline, NULL, 0, NULL);
-    return 0;
-}
-
 /* tred-esp gets the keys; the copy for tred-net has none. */
 static int add_to_esp(DataPlane *plane, PlaneSa *sa, SaOrder *order)
 {
@@ -258,7 +173,7 @@ static int add_to_esp(DataPlane *plane, PlaneSa *sa, SaOrder *order)
     SaOrder *keyless = malloc(sizeof(*keyless));
     if (!keyless)
         return -ENOMEM;
-    int r = open_transport(plane, sa->transport, sa->deadline, &order->transport);
+    int r = plane_transport_open(plane, sa->transport, sa->deadline, &order->transport);
     if (r < 0) {
         free(keyless);
         return r;
@@ -273,48 +188,37 @@ static int add_to_esp(DataPlane *plane, PlaneSa *sa, SaOrder *order)
     return 0;
 }
 
-/* Has the kernel take ESP off this socket itself: for it, and not for us, is what comes in there.
- */
-static int divert_esp(const Transport *transport)
-{
-    int encapsulation = UDP_ENCAP_ESPINUDP;
-    int r = set_gro(transport, 0); /* datagrams joined by GRO would be decapsulated as one */
-    if (r >= 0 && setsockopt(transport->esp_fd, SOL_UDP, UDP_ENCAP, &encapsulation,
-                             sizeof(encapsulation)) < 0)
-        r = -errno;
-    return r;
-}
-
 static int add_to_kernel(DataPlane *plane, PlaneSa *sa, const SaOrder *order)
 {
     if (order->udp_encapsulated && !sa->transport)
         return -EINVAL;
-    int r = order->udp_encapsulated ? divert_esp(sa->transport) : 0;
+    int r = order->udp_encapsulated ? plane_transport_divert(sa->transport) : 0;
     if (r >= 0)
         order_net(plane, sa, order);
     return r;
 }
 
-/* What the route to the SeGW says: the outer address of ours, and the interface's MTU. */
-static int look_up_path(SaOrder *order)
+static int settle_lifetime(SaOrder *order)
 {
-    if (order->local.ss_family == AF_UNSPEC)
-        order->local.ss_family = order->remote.ss_family;
-    int r = transport_source(&order->local, &order->remote);
-    int room = r < 0 ? r : transport_payload_max(&order->remote);
-    if (room < 0)
-        return room;
-    if (!order->udp_encapsulated)
-        room += UDP_HEADER_SIZE;
-    size_t mtu = esp_inner_max(&order->suite, (size_t)room);
-    order->mtu = mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)mtu;
+    uint64_t random = 0;
+    if (RAND_bytes((unsigned char *)&random, sizeof(random)) != 1)
+        return -EIO;
+    lifetime_settle(&order->soft, &order->hard, order->suite.esn, random);
     return 0;
 }
 
 static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
 {
     SaOrder order = *given;
-    int r = look_up_path(&order);
+    SaPath path = {.local = given->local,
+                   .remote = given->remote,
+                   .udp_encapsulated = given->udp_encapsulated};
+    int r = plane_path_complete(&path, &given->suite);
+    order.local = path.local;
+    order.mtu = path.mtu;
+    if (r >= 0)
+        r = settle_lifetime(&order);
+    sa->soft_seconds = order.soft.seconds;
     if (r < 0)
         return r;
     if (sa->transport)
@@ -341,6 +245,7 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *tr
         .spi_in = order->spi_in,
         .cookie = ++plane->last_cookie,
         .transport = transport,
+        .suite = order->suite,
         .deadline = order_link_deadline(),
         .added = added,
         .userdata = userdata,
@@ -349,7 +254,7 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *tr
     if (r < 0) { /* nobody has heard of it yet */
         plane->n_sas--;
         if (plane->mode == DATAPLANE_USER)
-            release_transport(plane, transport);
+            plane_transport_release(plane, transport);
     }
     return r;
 }
@@ -363,81 +268,44 @@ int dataplane_remove_sa(DataPlane *plane, uint32_t spi_in)
     return 0;
 }
 
-/* Counting */
-
-static void counting_answered(DataPlane *plane)
-{
-    if (--plane->n_counting > 0)
-        return;
-    DataPlaneCounted counted = plane->counted;
-    counted(plane->counted_userdata);
-}
-
-static void handle_sa_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+/* A pair that was to send and can't lacks what it sends by; the client's remedy is the same. */
+static void handle_used(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
 {
     (void)fd;
     DataPlane *plane = userdata;
+    const DataPlaneCallbacks *callbacks = &plane->options->callbacks;
     PlaneSa *sa = plane_sa_of_cookie(plane, cookie);
-    if (sa && answer->error == 0)
-        sa->counters = answer->sa;
-    counting_answered(plane);
+    if (!sa)
+        return;
+    uint32_t spi_in = sa->spi_in;
+    SaUsed used = sa->used;
+    sa->used = NULL;
+    if (used)
+        used(answer->error, answer->reason.text, sa->used_userdata);
+    if (answer->error < 0 && callbacks->event) {
+        callbacks->event(&(DataPlaneEvent){.type = DATAPLANE_POLICY_GONE, .spi_in = spi_in},
+                         callbacks->userdata);
+    }
 }
 
-static void handle_plane_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
-{
-    (void)fd;
-    (void)cookie;
-    DataPlane *plane = userdata;
-    plane->counters = answer->plane;
-    counting_answered(plane);
-}
-
-int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
+int dataplane_use_sa(DataPlane *plane, uint32_t spi_in, SaUsed used, void *userdata)
 {
     if (plane->state != PLANE_OPEN)
         return -ENOTCONN;
-    if (plane->n_counting > 0)
+    if (plane->mode == DATAPLANE_NONE) {
+        if (used)
+            used(0, "", userdata);
+        return 0;
+    }
+    PlaneSa *sa = plane_sa_find(plane, spi_in);
+    if (!sa)
+        return -ENOENT;
+    if (sa->used)
         return -EBUSY;
-    plane->counted = counted;
-    plane->counted_userdata = userdata;
-    uint64_t deadline = order_link_deadline();
-    OrderLink *helper = plane->mode == DATAPLANE_USER ? plane->esp : plane->net;
-    plane->n_counting = plane->n_sas + (plane->mode == DATAPLANE_USER);
-    if (plane->n_counting == 0) {
-        counted(userdata);
-        return 0;
-    }
-    for (size_t i = 0; i < plane->n_sas; i++) {
-        order_link_give(helper, &(Order){.type = ORDER_SA_COUNTERS, .id = plane->sas[i].spi_in}, -1,
-                        deadline, handle_sa_counters, plane->sas[i].cookie, plane);
-    }
-    /* The kernel counts these for the whole host, in /proc/net/xfrm_stat. */
-    if (plane->mode == DATAPLANE_USER) {
-        order_link_give(helper, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, deadline,
-                        handle_plane_counters, 0, plane);
-    }
+    sa->used = used;
+    sa->used_userdata = userdata;
+    order_link_give(plane->mode == DATAPLANE_USER ? plane->esp : plane->net,
+                    &(Order){.type = ORDER_USE_SA, .id = spi_in}, -1, order_link_deadline(),
+                    handle_used, sa->cookie, plane);
     return 0;
-}
-
-void dataplane_totals(const DataPlane *plane, SaCounters *ret)
-{
-    *ret = plane->ended;
-    for (size_t i = 0; i < plane->n_sas; i++)
-        counters_add(ret, &plane->sas[i].counters, &(SaCounters){0});
-}
-
-int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret)
-{
-    for (size_t i = 0; i < plane->n_sas; i++) {
-        if (plane->sas[i].spi_in != spi_in)
-            continue;
-        *ret = plane->sas[i].counters;
-        return 0;
-    }
-    return -ENOENT;
-}
-
-void dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret)
-{
-    *ret = plane->counters;
 }

@@ -31,7 +31,8 @@ typedef enum DataPlaneMode {
     DATAPLANE_NONE,   /* authentication without traffic */
 } DataPlaneMode;
 
-/* Limits of an SA pair, each direction counted by itself; 0: no limit. */
+/* Limits of an SA pair, each direction counted by itself; 0: no limit. Those of an order to a
+ * helper are this pair's own (dataplane/lifetime.h). */
 typedef struct Lifetime {
     uint64_t bytes; /* of inner packets */
     uint64_t packets;
@@ -74,10 +75,21 @@ typedef enum OrderType {
     ORDER_CLOSE_TRANSPORT, /* tred-esp; its SAs go with it */
     ORDER_ADD_SA,          /* both; to tred-net with the ESP socket's descriptor, for its buffers */
     ORDER_REMOVE_SA,       /* both */
-    ORDER_SA_COUNTERS,     /* whoever has the SA's keys */
-    ORDER_PLANE_COUNTERS,  /* tred-esp */
+    ORDER_USE_SA,          /* whoever has the SA's keys: it sends from now on */
+    ORDER_MOVE_SA,     /* both; as ADD_SA: it takes another path, with the same keys and numbers */
+    ORDER_SA_COUNTERS, /* whoever has the SA's keys */
+    ORDER_PLANE_COUNTERS, /* tred-esp */
     ORDER_TYPES
 } OrderType;
+
+/* ORDER_MOVE_SA: where a pair's ESP packets go from now on. The fields are as those of SaOrder. */
+typedef struct SaPath {
+    uint32_t transport;
+    struct sockaddr_storage local;
+    struct sockaddr_storage remote;
+    bool udp_encapsulated;
+    uint16_t mtu;
+} SaPath;
 
 /* ORDER_ADD_SA, for a pair of ESP SAs. Secrets are owned where it was decoded, borrowed where it is
  * encoded. With AEAD the salt stands behind the key, and there is no integ_*. tred-net gets keys
@@ -94,6 +106,7 @@ typedef struct SaOrder {
     struct sockaddr_storage local; /* outer addresses and UDP ports, AF_INET or AF_INET6 */
     struct sockaddr_storage remote;
     bool udp_encapsulated; /* RFC 3948; the user plane can do nothing else */
+    bool standby;          /* it sends only from ORDER_USE_SA on, or where no other pair can */
     uint16_t mtu;          /* an inner packet whose ESP packet fits the path */
     Lifetime soft;
     Lifetime hard;
@@ -106,6 +119,7 @@ typedef struct Order {
     uint32_t number;          /* of the connection's orders; the answer bears it, too */
     uint32_t id;              /* transport or spi_in, where the type has one */
     SaOrder *sa;              /* ORDER_ADD_SA */
+    SaPath path;              /* ORDER_MOVE_SA */
     DataPlaneMode mode;       /* ORDER_OPEN: never DATAPLANE_NONE */
     char interface[IFNAMSIZ]; /* ORDER_OPEN */
 } Order;

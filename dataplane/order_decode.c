@@ -195,19 +195,36 @@ static int decode_addresses(Reader *reader, SaOrder *sa)
     return r;
 }
 
-static int decode_path(Reader *reader, SaOrder *sa)
+static int decode_path(Reader *reader, SaPath *ret)
 {
     uint8_t encapsulated = 0;
-    int r = decode_remote(reader, &sa->remote);
+    int r = decode_remote(reader, &ret->remote);
     if (r >= 0)
-        r = decode_local(reader, sa->remote.ss_family, &sa->local);
+        r = decode_local(reader, ret->remote.ss_family, &ret->local);
     if (r >= 0)
         r = reader_u8(reader, &encapsulated);
     if (r >= 0)
-        r = reader_u16(reader, &sa->mtu);
-    if (r >= 0 && (encapsulated > 1 || sa->mtu < MTU_MIN))
+        r = reader_u16(reader, &ret->mtu);
+    if (r >= 0 && (encapsulated > 1 || ret->mtu < MTU_MIN))
         r = -EBADMSG;
-    sa->udp_encapsulated = encapsulated;
+    ret->udp_encapsulated = encapsulated;
+    return r;
+}
+
+static int decode_sa_path(Reader *reader, SaOrder *sa)
+{
+    SaPath path = {0};
+    uint8_t standby = 0;
+    int r = decode_path(reader, &path);
+    if (r >= 0)
+        r = reader_u8(reader, &standby);
+    if (r >= 0 && standby > 1)
+        r = -EBADMSG;
+    sa->remote = path.remote;
+    sa->local = path.local;
+    sa->udp_encapsulated = path.udp_encapsulated;
+    sa->mtu = path.mtu;
+    sa->standby = standby;
     return r;
 }
 
@@ -227,7 +244,7 @@ static int decode_sa(Reader *reader, SaOrder *sa)
     if (r >= 0)
         r = decode_ts(reader, &sa->ts_remote);
     if (r >= 0)
-        r = decode_path(reader, sa);
+        r = decode_sa_path(reader, sa);
     if (r >= 0)
         r = decode_lifetime(reader, &sa->soft);
     if (r >= 0)
@@ -265,6 +282,14 @@ static int decode_open(Reader *reader, Order *order)
     return 0;
 }
 
+static int decode_move(Reader *reader, Order *order)
+{
+    int r = reader_u32(reader, &order->id);
+    if (r >= 0)
+        r = reader_u32(reader, &order->path.transport);
+    return r < 0 ? r : decode_path(reader, &order->path);
+}
+
 int order_decode(Bytes message, Order *ret)
 {
     Reader reader;
@@ -288,8 +313,12 @@ int order_decode(Bytes message, Order *ret)
     case ORDER_OPEN_TRANSPORT:
     case ORDER_CLOSE_TRANSPORT:
     case ORDER_REMOVE_SA:
+    case ORDER_USE_SA:
     case ORDER_SA_COUNTERS:
         r = reader_u32(&reader, &order.id);
+        break;
+    case ORDER_MOVE_SA:
+        r = decode_move(&reader, &order);
         break;
     case ORDER_ADD_SA:
         order.sa = calloc(1, sizeof(*order.sa));

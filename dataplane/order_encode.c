@@ -10,7 +10,7 @@ enum {
     OUTER_SIZE_MAX = 1 + 16 + 2 + 4,
     ADDRESS_SIZE_MAX = 2 + 16,
     SA_SIZE_MAX = 5 + 12 + 7 + 1 + 4 * (2 + IKE_KEY_MAX) + 2 * (2 + TS_BODY_MAX) +
-                  2 * OUTER_SIZE_MAX + 3 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
+                  2 * OUTER_SIZE_MAX + 4 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
 };
 
 static_assert((size_t)SA_SIZE_MAX <= (size_t)ORDER_SIZE_MAX, "every ADD_SA fits a frame");
@@ -87,6 +87,14 @@ static void encode_addresses(Writer *writer, const SaOrder *sa)
     }
 }
 
+static void encode_path(Writer *writer, const SaPath *path)
+{
+    encode_outer(writer, &path->remote);
+    encode_outer(writer, &path->local);
+    writer_u8(writer, path->udp_encapsulated);
+    writer_u16(writer, path->mtu);
+}
+
 static void encode_sa(Writer *writer, const SaOrder *sa)
 {
     writer_u32(writer, sa->spi_in);
@@ -96,10 +104,11 @@ static void encode_sa(Writer *writer, const SaOrder *sa)
     encode_keys(writer, sa);
     encode_ts(writer, &sa->ts_local);
     encode_ts(writer, &sa->ts_remote);
-    encode_outer(writer, &sa->remote);
-    encode_outer(writer, &sa->local);
-    writer_u8(writer, sa->udp_encapsulated);
-    writer_u16(writer, sa->mtu);
+    encode_path(writer, &(SaPath){.remote = sa->remote,
+                                  .local = sa->local,
+                                  .udp_encapsulated = sa->udp_encapsulated,
+                                  .mtu = sa->mtu});
+    writer_u8(writer, sa->standby);
     encode_lifetime(writer, &sa->soft);
     encode_lifetime(writer, &sa->hard);
     encode_addresses(writer, sa);
@@ -124,8 +133,14 @@ void order_encode(Writer *writer, const Order *order)
     case ORDER_OPEN_TRANSPORT:
     case ORDER_CLOSE_TRANSPORT:
     case ORDER_REMOVE_SA:
+    case ORDER_USE_SA:
     case ORDER_SA_COUNTERS:
         writer_u32(writer, order->id);
+        break;
+    case ORDER_MOVE_SA:
+        writer_u32(writer, order->id);
+        writer_u32(writer, order->path.transport);
+        encode_path(writer, &order->path);
         break;
     case ORDER_ADD_SA:
         encode_sa(writer, order->sa);

@@ -7,7 +7,7 @@
 
 typedef struct Plane Plane;
 
-enum { PLANE_POLL_MAX = 1 + DATAPLANE_TRANSPORTS_MAX };
+enum { PLANE_POLL_MAX = 1 + DATAPLANE_TRANSPORTS_MAX + 1 };
 
 /* Returns 0 or -ENOMEM. */
 int plane_new(Plane **ret);

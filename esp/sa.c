@@ -19,11 +19,6 @@ bool sequence_is_used_up(const SequenceCounter *counter)
     return counter->last >= sequence_max(counter);
 }
 
-bool sequence_is_scarce(const SequenceCounter *counter)
-{
-    return counter->last >= sequence_max(counter) / 8 * 7;
-}
-
 uint64_t sequence_next(SequenceCounter *counter)
 {
     assert(!sequence_is_used_up(counter));
@@ -92,6 +87,7 @@ struct Sa {
     struct sockaddr_storage remote;
     Lifetime soft;
     Lifetime hard;
+    bool standby;
     bool soft_reported;
     bool hard_reported;
     uint64_t added_ms;
@@ -114,6 +110,7 @@ int sa_new(const SaOrder *order, int fd, uint64_t now_ms, Sa **ret)
     sa->remote = order->remote;
     sa->soft = order->soft;
     sa->hard = order->hard;
+    sa->standby = order->standby;
     sa->added_ms = sa->last_in_ms = sa->last_out_ms = now_ms;
     int r = esp_new(ESP_INBOUND, &order->suite, order->spi_in, order->encr_in, order->integ_in,
                     &sa->in);
@@ -134,6 +131,11 @@ void sa_free(Sa *sa)
     esp_free(sa->in);
     esp_free(sa->out);
     free(sa);
+}
+
+SequenceCounter *sa_sequence(Sa *sa)
+{
+    return &sa->sequence;
 }
 
 uint32_t sa_spi_in(const Sa *sa)
@@ -182,13 +184,32 @@ static bool lifetime_reached(const Sa *sa, const Lifetime *lifetime, uint64_t no
     return reached(counters->bytes_in, lifetime->bytes) ||
            reached(counters->bytes_out, lifetime->bytes) ||
            reached(counters->packets_in, lifetime->packets) ||
-           reached(counters->packets_out, lifetime->packets) ||
+           reached(sa->sequence.last, lifetime->packets) ||
            reached((now_ms - sa->added_ms) / 1000, lifetime->seconds);
 }
 
 static bool is_expired(const Sa *sa, uint64_t now_ms)
 {
     return sequence_is_used_up(&sa->sequence) || lifetime_reached(sa, &sa->hard, now_ms);
+}
+
+SaRank sa_rank(const Sa *sa, uint64_t now_ms)
+{
+    if (is_expired(sa, now_ms))
+        return SA_EXPIRED;
+    return sa->standby ? SA_STANDBY : SA_SENDS;
+}
+
+void sa_use(Sa *sa)
+{
+    sa->standby = false;
+}
+
+void sa_move(Sa *sa, const SaPath *path, int fd)
+{
+    sa->transport = path->transport;
+    sa->fd = fd;
+    sa->remote = path->remote;
 }
 
 int sa_seal(Sa *sa, uint8_t version, uint8_t *buffer, size_t inner_size, uint64_t now_ms)
@@ -270,8 +291,7 @@ bool sa_event(Sa *sa, uint64_t now_ms, DataPlaneEvent *ret)
         ret->type = DATAPLANE_HARD_LIFETIME;
         return true;
     }
-    if (!sa->soft_reported &&
-        (sequence_is_scarce(&sa->sequence) || lifetime_reached(sa, &sa->soft, now_ms))) {
+    if (!sa->soft_reported && lifetime_reached(sa, &sa->soft, now_ms)) {
         sa->soft_reported = true;
         ret->type = DATAPLANE_SOFT_LIFETIME;
         return true;
@@ -279,10 +299,18 @@ bool sa_event(Sa *sa, uint64_t now_ms, DataPlaneEvent *ret)
     return false;
 }
 
-bool sa_is_timed(const Sa *sa)
+static uint64_t end_ms(const Sa *sa, const Lifetime *lifetime, bool reported)
 {
-    return (sa->soft.seconds != 0 && !sa->soft_reported) ||
-           (sa->hard.seconds != 0 && !sa->hard_reported);
+    if (reported || lifetime->seconds == 0 || lifetime->seconds > UINT32_MAX)
+        return UINT64_MAX;
+    return sa->added_ms + lifetime->seconds * 1000;
+}
+
+uint64_t sa_next_event_ms(const Sa *sa)
+{
+    uint64_t soft_ms = end_ms(sa, &sa->soft, sa->soft_reported);
+    uint64_t hard_ms = end_ms(sa, &sa->hard, sa->hard_reported);
+    return soft_ms < hard_ms ? soft_ms : hard_ms;
 }
 
 void sa_counters(const Sa *sa, uint64_t now_ms, SaCounters *ret)

@@ -16,9 +16,6 @@ typedef struct SequenceCounter {
 /* True when every number has been given out: one more would repeat the IV of an AEAD suite. */
 bool sequence_is_used_up(const SequenceCounter *counter);
 
-/* True when an eighth of them is left: time enough to rekey at any rate of packets. */
-bool sequence_is_scarce(const SequenceCounter *counter);
-
 /* The next number; the counter must not be used up. */
 uint64_t sequence_next(SequenceCounter *counter);
 
@@ -59,10 +56,24 @@ int sa_new(const SaOrder *order, int fd, uint64_t now_ms, Sa **ret);
 void sa_free(Sa *sa);
 DEFINE_POINTER_CLEANUP(Sa, sa_free);
 
+/* What it has given out of its numbers: a limit in packets counts these. */
+SequenceCounter *sa_sequence(Sa *sa);
+
 uint32_t sa_spi_in(const Sa *sa);
 uint32_t sa_transport(const Sa *sa);
 int sa_fd(const Sa *sa);
 const struct sockaddr_storage *sa_remote(const Sa *sa);
+
+/* Which SA sends where several could: the first of these. */
+typedef enum SaRank { SA_SENDS, SA_STANDBY, SA_EXPIRED } SaRank;
+
+SaRank sa_rank(const Sa *sa, uint64_t now_ms);
+
+/* It is in standby no more. */
+void sa_use(Sa *sa);
+
+/* Sends from now on by the socket `fd`, of path->transport, to path->remote. */
+void sa_move(Sa *sa, const SaPath *path, int fd);
 
 /* True if the SA's selectors take in a packet of the host. */
 bool sa_takes(const Sa *sa, const Packet *packet);
@@ -83,7 +94,7 @@ int sa_open(Sa *sa, uint32_t low, uint8_t *buffer, size_t size, uint64_t now_ms,
 /* True if an event is due: soft lifetime once, hard lifetime once. */
 bool sa_event(Sa *sa, uint64_t now_ms, DataPlaneEvent *ret);
 
-/* True if events may come by time alone. */
-bool sa_is_timed(const Sa *sa);
+/* When the next event comes by time alone; UINT64_MAX: none does. */
+uint64_t sa_next_event_ms(const Sa *sa);
 
 void sa_counters(const Sa *sa, uint64_t now_ms, SaCounters *ret);

@@ -6,6 +6,7 @@
 #include "base/messages.h"
 #include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
+#include "ikeclient/liveness.h"
 #include "ikeclient/selectors.h"
 
 #include <errno.h>
@@ -396,9 +397,11 @@ static int auth_child_added(Task *task, const TreReply *reply)
 {
     AuthTask *auth = (AuthTask *)task;
 
-    int r = child_sas_add(&task->sa->children, auth->offer.spi_in, &auth->answer);
-    if (r < 0)
-        return r;
+    if (!child_sas_add(&task->sa->children, auth->offer.spi_in, &auth->answer))
+        return -ENOMEM;
+    task->sa->assigned = auth->answer;
+    if (auth->answer.liveness > 0)
+        liveness_set_silence(task->sa, auth->answer.liveness);
     if (reply->interface[0] != 0)
         log_info("traffic goes through %s", reply->interface);
     return auth_established(task);

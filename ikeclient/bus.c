@@ -14,7 +14,7 @@
 /* Above the object itself, as ObjectManager shows what is below it. */
 #define MANAGER_PATH "/org/tred"
 
-enum { PROPERTIES = 14, NUMBER_SIZE = 24 };
+enum { PROPERTIES = 15, NUMBER_SIZE = 24, CHILDREN_TEXT_SIZE = 512 };
 
 struct BusFace {
     sd_bus *bus;
@@ -189,6 +189,59 @@ static int get_totals(sd_bus *bus, const char *path, const char *interface, cons
                                  "Losses", info.totals.losses);
 }
 
+static int get_children(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    char esp[ESP_SUITE_NAME_SIZE];
+    ConnectionInfo info;
+    (void)bus;
+    (void)path;
+    (void)interface;
+    (void)property;
+    (void)error;
+
+    connection_info(face->connection, &info);
+    int r = sd_bus_message_open_container(reply, 'a', "(uus)");
+    for (const ChildSa *child = info.sa.children; r >= 0 && child; child = child->next) {
+        esp_choice_name(&child->answer.esp, esp);
+        r = sd_bus_message_append(reply, "(uus)", child->spi_in, child->answer.esp.spi_out, esp);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* By their SPIs: the suite stays as it is as long as they do. */
+static const char *children_text(const ConnectionInfo *info, char *text)
+{
+    size_t n = 0;
+
+    text[0] = 0;
+    for (const ChildSa *child = info->sa.children; child && n < CHILDREN_TEXT_SIZE;
+         child = child->next) {
+        n += (size_t)snprintf(text + n, CHILDREN_TEXT_SIZE - n, "%08x %08x ", child->spi_in,
+                              child->answer.esp.spi_out);
+    }
+    return text;
+}
+
+static int method_rekey_child_sas(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    (void)error;
+
+    connection_rekey(face->connection, false);
+    return sd_bus_reply_method_return(m, "");
+}
+
+static int method_rekey_ike_sa(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    (void)error;
+
+    connection_rekey(face->connection, true);
+    return sd_bus_reply_method_return(m, "");
+}
+
 static int method_connect(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     BusFace *face = userdata;
@@ -220,6 +273,7 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("EspSuite", "s", get_text, 0, CHANGES),
     SD_BUS_PROPERTY("Addresses", "as", get_addresses, 0, CHANGES),
     SD_BUS_PROPERTY("DnsServers", "as", get_addresses, 0, CHANGES),
+    SD_BUS_PROPERTY("ChildSas", "a(uus)", get_children, 0, CHANGES),
     SD_BUS_PROPERTY("NatDetected", "b", get_nat, 0, CHANGES),
     SD_BUS_PROPERTY("Exchange", "o", get_exchange, 0, CHANGES),
     SD_BUS_PROPERTY("EstablishedSince", "t", get_time, 0, CHANGES),
@@ -230,6 +284,8 @@ static const sd_bus_vtable vtable[] = {
      * call would wait for the bus to tell who made it. */
     SD_BUS_METHOD("Connect", "", "", method_connect, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Disconnect", "", "", method_disconnect, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("RekeyChildSas", "", "", method_rekey_child_sas, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("RekeyIkeSa", "", "", method_rekey_ike_sa, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_SIGNAL_WITH_NAMES("Established", "sas",
                              SD_BUS_PARAM(segw_identity) SD_BUS_PARAM(addresses), 0),
     SD_BUS_SIGNAL_WITH_NAMES("Closed", "s", SD_BUS_PARAM(reason), 0),
@@ -252,6 +308,7 @@ static size_t note_all(BusFace *face, const char *changed[PROPERTIES + 1])
 {
     char addresses[CHILD_ADDRESSES_TEXT_SIZE], dns[CHILD_ADDRESSES_TEXT_SIZE];
     char since[NUMBER_SIZE], next_attempt[NUMBER_SIZE], steps[2 * NUMBER_SIZE];
+    char children[CHILDREN_TEXT_SIZE];
     size_t count = 0;
     ConnectionInfo info;
     Texts texts;
@@ -272,6 +329,7 @@ static size_t note_all(BusFace *face, const char *changed[PROPERTIES + 1])
     } others[] = {
         {"Addresses", inner_addresses_text(child->addresses, child->n_addresses, true, addresses)},
         {"DnsServers", inner_addresses_text(child->dns, child->n_dns, false, dns)},
+        {"ChildSas", children_text(&info, children)},
         {"NatDetected", info.sa.nat ? "yes" : "no"},
         {"Exchange", exchange_path(&info)},
         {"EstablishedSince", since},

@@ -1,4 +1,4 @@
-/* The offer of a Child SA, the judgement of its answer, and the list of Child SAs. */
+/* The offer of a Child SA, and the judgement of its answer. */
 #include "ikeclient/child.h"
 
 #include "ikeclient/selectors.h"
@@ -27,6 +27,7 @@ void child_offer_init(ChildOffer *offer, const Config *config, uint32_t spi_in)
         .sa = config->esp_offer,
         .ts_r = config->remote_ts,
         .request = (RequestAddress)config->request_address,
+        .liveness = config->liveness > 0,
     };
     for (size_t i = 0; i < offer->sa.n_proposals; i++) {
         offer->sa.proposals[i].spi_size = sizeof(spi_in);
@@ -40,10 +41,26 @@ void child_offer_init(ChildOffer *offer, const Config *config, uint32_t spi_in)
         offer->ts_r = offer->ts_i;
 }
 
+void child_offer_init_rekey(ChildOffer *offer, const Config *config, const ChildAnswer *old,
+                            uint16_t group, uint32_t spi_in)
+{
+    child_offer_init(offer, config, spi_in);
+    offer->request = REQUEST_NONE;
+    offer->ts_i = old->ts_i;
+    offer->ts_r = old->ts_r;
+    if (config->pfs != PFS_NO)
+        proposals_add_groups(&offer->sa, &config->ike_offer, group, (Pfs)config->pfs);
+}
+
+static void add_attribute(IkeCp *cp, uint16_t type)
+{
+    cp->attributes[cp->n_attributes++] = (IkeAttribute){.type = type};
+}
+
 static void add_attributes(IkeCp *cp, uint16_t address, uint16_t dns)
 {
-    cp->attributes[cp->n_attributes++] = (IkeAttribute){.type = address};
-    cp->attributes[cp->n_attributes++] = (IkeAttribute){.type = dns};
+    add_attribute(cp, address);
+    add_attribute(cp, dns);
 }
 
 void child_offer_encode(const ChildOffer *offer, IkeChain *chain)
@@ -54,6 +71,8 @@ void child_offer_encode(const ChildOffer *offer, IkeChain *chain)
         add_attributes(&cp, IKE_CFG_INTERNAL_IP4_ADDRESS, IKE_CFG_INTERNAL_IP4_DNS);
     if (offer->request == REQUEST_IPV6 || offer->request == REQUEST_BOTH)
         add_attributes(&cp, IKE_CFG_INTERNAL_IP6_ADDRESS, IKE_CFG_INTERNAL_IP6_DNS);
+    if (offer->liveness && cp.n_attributes > 0)
+        add_attribute(&cp, IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK);
     if (cp.n_attributes > 0)
         ike_chain_add_cp(chain, &cp);
     ike_chain_add_notify(chain, IKE_NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED, (Bytes){0});
@@ -172,6 +191,18 @@ static bool take_dns(Bytes value, size_t size, ChildAnswer *answer)
     return true;
 }
 
+/* A value of another size says nothing, and is no reason to be without a tunnel. */
+static bool take_liveness(Bytes value, ChildAnswer *answer)
+{
+    Reader reader;
+    uint32_t seconds = 0;
+
+    reader_init(&reader, value);
+    if (reader_u32(&reader, &seconds) == 0 && reader_left(&reader) == 0)
+        answer->liveness = seconds;
+    return true;
+}
+
 static bool take_attribute(const ChildOffer *offer, const IkeAttribute *attribute,
                            ChildAnswer *answer)
 {
@@ -184,6 +215,8 @@ static bool take_attribute(const ChildOffer *offer, const IkeAttribute *attribut
         return take_dns(attribute->value, IPV4_SIZE, answer);
     case IKE_CFG_INTERNAL_IP6_DNS:
         return take_dns(attribute->value, IPV6_SIZE, answer);
+    case IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK:
+        return take_liveness(attribute->value, answer);
     default: /* RFC 7296 3.15.1: unknown ones are ignored */
         return true;
     }
@@ -209,13 +242,17 @@ static bool take_configuration(const ChildOffer *offer, const IkePayloads *paylo
     return true;
 }
 
-static bool take_selectors(const IkePayloads *payloads, uint8_t type, const IkeTs *offer,
-                           IkeTs *ret)
+bool child_selectors_read(const IkePayloads *payloads, uint8_t type, IkeTs *ret)
 {
     const IkePayload *payload = ike_payloads_find(payloads, type);
 
-    return payload && ike_ts_decode(payload->body, ret) == 0 && ret->n_selectors > 0 &&
-           ike_ts_is_subset(ret, offer);
+    return payload && ike_ts_decode(payload->body, ret) == 0 && ret->n_selectors > 0;
+}
+
+static bool take_selectors(const IkePayloads *payloads, uint8_t type, const IkeTs *offer,
+                           IkeTs *ret)
+{
+    return child_selectors_read(payloads, type, ret) && ike_ts_is_subset(ret, offer);
 }
 
 static const char *problem(const ChildOffer *offer, const IkePayloads *payloads,
@@ -253,6 +290,14 @@ void child_answer_judge(const ChildOffer *offer, const IkePayloads *payloads, Ch
         ret->verdict = CHILD_INVALID;
 }
 
+void child_answer_inherit(ChildAnswer *answer, const ChildAnswer *old)
+{
+    answer->n_addresses = old->n_addresses;
+    memcpy(answer->addresses, old->addresses, sizeof(answer->addresses));
+    answer->n_dns = old->n_dns;
+    memcpy(answer->dns, old->dns, sizeof(answer->dns));
+}
+
 static bool has_address(const ChildAnswer *answer, size_t size)
 {
     static const uint8_t unspecified[IPV6_SIZE];
@@ -272,41 +317,4 @@ const char *child_answer_lacks(const ChildOffer *offer, const ChildAnswer *answe
     if (asked_for(offer, IPV6_SIZE) && !has_address(answer, IPV6_SIZE))
         return "IPv6 address";
     return NULL;
-}
-
-/* ---- the list ---- */
-
-int child_sas_add(ChildSa **list, uint32_t spi_in, const ChildAnswer *answer)
-{
-    ChildSa *child = calloc(1, sizeof(*child));
-
-    if (!child)
-        return -ENOMEM;
-    child->spi_in = spi_in;
-    child->answer = *answer;
-    while (*list)
-        list = &(*list)->next;
-    *list = child;
-    return 0;
-}
-
-void child_sas_remove(ChildSa **list, uint32_t spi_in)
-{
-    for (; *list; list = &(*list)->next) {
-        if ((*list)->spi_in != spi_in)
-            continue;
-        ChildSa *gone = *list;
-        *list = gone->next;
-        free(gone);
-        return;
-    }
-}
-
-void child_sas_free(ChildSa *list)
-{
-    while (list) {
-        ChildSa *next = list->next;
-        free(list);
-        list = next;
-    }
 }

@@ -1,5 +1,4 @@
-/* Child SAs (RFC 7296 1.2, 2.9, 2.19): what we ask for, what the SeGW grants, and the list of those
- * that an IKE SA has. */
+/* Child SAs (RFC 7296 1.2, 2.9, 2.19): what we ask for, and what the SeGW grants. */
 #pragma once
 
 #include "ikeclient/config.h"
@@ -20,6 +19,7 @@ typedef struct ChildOffer {
     IkeTs ts_i;
     IkeTs ts_r;
     RequestAddress request;
+    bool liveness; /* the SeGW may say when it wants to be asked (TS 24.302 8.2.4.2) */
 } ChildOffer;
 
 void child_offer_init(ChildOffer *offer, const Config *config, uint32_t spi_in);
@@ -66,8 +66,14 @@ typedef struct ChildAnswer {
     InnerAddress addresses[CHILD_ADDRESSES_MAX];
     size_t n_dns;
     InnerAddress dns[CHILD_DNS_MAX];
+    uint32_t liveness; /* s of silence after which it wants to be asked; 0: it does not say */
     ChildSkipped skipped;
 } ChildAnswer;
+
+/* For one that takes the place of `old`, and so takes in what that does (RFC 7296 2.9.2). `group`
+ * is the first of those that are offered. */
+void child_offer_init_rekey(ChildOffer *offer, const Config *config, const ChildAnswer *old,
+                            uint16_t group, uint32_t spi_in);
 
 /* True for the notifies that refuse the Child SA alone (RFC 7296 1.2: 14 and 34 to 38). */
 bool child_error_is(uint16_t notify_type);
@@ -75,22 +81,14 @@ bool child_error_is(uint16_t notify_type);
 /* Judges what an IKE_AUTH response grants. To be acted on only once the peer is verified. */
 void child_answer_judge(const ChildOffer *offer, const IkePayloads *payloads, ChildAnswer *ret);
 
+/* Gives one that takes the place of `old` the addresses and name servers of that. */
+void child_answer_inherit(ChildAnswer *answer, const ChildAnswer *old);
+
 /* What was asked for and is not in a granted answer: an address of each family, other than 0.0.0.0
  * and :: (RFC 7296 3.15.1). A static phrase, or NULL if nothing is missing. Without an inner
  * address traffic would leave with the outer one, and the SeGW's selectors are for another. */
 const char *child_answer_lacks(const ChildOffer *offer, const ChildAnswer *answer);
 
-typedef struct ChildSa ChildSa;
-struct ChildSa {
-    ChildSa *next;
-    uint32_t spi_in; /* ours; the peer's is in `answer` */
-    ChildAnswer answer;
-};
-
-/* Puts a Child SA at the end of the list. 0 or -ENOMEM. */
-int child_sas_add(ChildSa **list, uint32_t spi_in, const ChildAnswer *answer);
-
-/* Takes the one that receives at `spi_in` out of the list, and frees it. */
-void child_sas_remove(ChildSa **list, uint32_t spi_in);
-
-void child_sas_free(ChildSa *list);
+/* Reads the selectors of an answer, or those of a peer's offer: `type` is that of the payload.
+ * False if there is none, or none in it. */
+bool child_selectors_read(const IkePayloads *payloads, uint8_t type, IkeTs *ret);

@@ -20,8 +20,9 @@ static const char default_ike[] =
 static const char default_esp[] = "aes128gcm16, aes256gcm16, aes128-sha256, chacha20poly1305";
 
 static const char *const request_names[] = {"ipv4", "ipv6", "both", "none", NULL};
+static const char *const pfs_names[] = {"optional", "yes", "no", NULL};
 static const char *const level_names[] = {"error", "warning", "notice", "info", "debug", NULL};
-enum { LEVEL_INFO = 3 };
+enum { LEVEL_INFO = 3, IKE_LIFETIME = 4 * 3600, IKE_LIFETIME_MAX = 7 * 86400 };
 
 static int parse_offer(const char *value, uint8_t protocol, void *target, Reason *allowed)
 {
@@ -145,9 +146,12 @@ static const ConfigItem items[] = {
     {"segw", "nat-t-port", config_parse_number, PLACE(nat_t_port), .minimum = 1,
      .maximum = UINT16_MAX},
     {"ike", "proposals", parse_ike, PLACE(ike_offer)},
+    {"ike", "lifetime", config_parse_number, PLACE(ike_lifetime), .minimum = 0,
+     .maximum = IKE_LIFETIME_MAX},
     {"child", "proposals", parse_esp, PLACE(esp_offer)},
     {"child", "request-address", config_parse_choice, PLACE(request_address),
      .choices = request_names},
+    {"child", "pfs", config_parse_choice, PLACE(pfs), .choices = pfs_names},
     {"child", "remote-ts", parse_selectors, PLACE(remote_ts)},
     {"connection", "reconnect", config_parse_boolean, PLACE(reconnect)},
     {"connection", "initial-contact", config_parse_boolean, PLACE(initial_contact)},
@@ -171,12 +175,13 @@ int config_init(Config *config)
     *config = (Config){
         .port = 500,
         .nat_t_port = 4500,
+        .ike_lifetime = IKE_LIFETIME,
         .request_address = REQUEST_IPV4,
         .reconnect = true,
         .initial_contact = true,
         .retransmit_timeout = 1000,
         .retransmit_tries = 5,
-        .liveness = 60,
+        .liveness = 30,
         .keepalive = 20, /* TS 29.139 6 */
         .fragment_size = 1280,
         .log_level = LEVEL_INFO,

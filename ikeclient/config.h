@@ -22,12 +22,14 @@ typedef struct Config {
     IkeSaPayload ike_offer;
     IkeSaPayload esp_offer;   /* without SPIs */
     unsigned request_address; /* RequestAddress */
+    unsigned pfs;             /* Pfs, of proposals.h */
+    uint64_t ike_lifetime;    /* s; 0: for ever */
     IkeTs remote_ts;          /* none: everything of the families asked for */
     bool reconnect;
     bool initial_contact;
     uint64_t retransmit_timeout; /* ms before the first retransmission; doubles */
     uint64_t retransmit_tries;
-    uint64_t liveness;      /* s of silence before the peer is asked; 0: never */
+    uint64_t liveness;      /* s from the last sign of life to the end; 0: never */
     uint64_t keepalive;     /* s; 0: never */
     uint64_t fragment_size; /* octets of the largest IP packet to make */
     unsigned log_level;     /* index into the level names; see config_log_level() */

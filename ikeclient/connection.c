@@ -22,6 +22,9 @@ enum {
     ACCURACY_USEC = 1000,
 };
 
+/* Between two IKE SAs that are replaced as no ESP comes through them. */
+#define DEAF_PERIOD_USEC (UINT64_C(600) * USEC_PER_SEC)
+
 struct Connection {
     sd_event *event;
     Tre *tre;
@@ -36,12 +39,13 @@ struct Connection {
     bool renewal;
     bool resolving; /* an attempt that has no IKE SA yet */
     SaList sas;
-    unsigned failures;       /* in a row */
-    uint64_t not_before;     /* when the next attempt may begin, µs */
-    uint64_t announced;      /* the not_before that was logged last */
-    uint64_t close_deadline; /* while closing; else SA_LIST_NEVER */
-    Endpoint segw;           /* the address tried last; family 0: none yet */
-    bool advance;            /* it failed: the next one is tried next */
+    unsigned failures;        /* in a row */
+    uint64_t not_before;      /* when the next attempt may begin, µs */
+    uint64_t not_deaf_before; /* when a deaf IKE SA may be replaced again, µs */
+    uint64_t announced;       /* the not_before that was logged last */
+    uint64_t close_deadline;  /* while closing; else SA_LIST_NEVER */
+    Endpoint segw;            /* the address tried last; family 0: none yet */
+    bool advance;             /* it failed: the next one is tried next */
 
     /* what others were told */
     ConnectionState shown;
@@ -209,9 +213,54 @@ static void on_child_deleted(void *userdata, IkeSa *sa)
     settle(connection);
 }
 
+static void on_changed(void *userdata, IkeSa *sa)
+{
+    const SaMember *member = userdata;
+    Connection *connection = member->owner;
+    (void)sa;
+
+    connection->changed = true;
+    settle(connection);
+}
+
+/* A second connection is to replace the one in use. */
+static void renew(Connection *connection, const char *reason)
+{
+    if (!connection->wanted || connection->renewal)
+        return;
+    log_notice("%s; connecting anew", reason);
+    connection->renewal = true;
+    connection->asked = plan_of(connection).state != CONNECTION_CONNECTING;
+    settle(connection);
+}
+
+static void on_renew(void *userdata, IkeSa *sa, const char *reason)
+{
+    const SaMember *member = userdata;
+    (void)sa;
+
+    if (member->role == SA_UP)
+        renew(member->owner, reason);
+}
+
 /* ---- attempts ---- */
 
 static void on_another(void *userdata, IkeSa *sa);
+
+/* Traffic that goes one way by its nature must not lead from one IKE SA to the next. */
+static void on_due(void *userdata, IkeSa *sa, IkeSaDue why)
+{
+    const SaMember *member = userdata;
+    Connection *connection = member->owner;
+    (void)sa, (void)why;
+
+    if (member->role != SA_UP || !connection->wanted ||
+        now_usec(connection) < connection->not_deaf_before)
+        return;
+    connection->not_deaf_before = now_usec(connection) + DEAF_PERIOD_USEC;
+    renew(connection, "the SeGW answers, and its ESP does not come, as a NAT between may have "
+                      "forgotten this host");
+}
 
 /* The others have answered to nobody's name; what they began is wiped without a word to them. */
 static void on_authentic(void *userdata, IkeSa *sa)
@@ -233,8 +282,45 @@ static void on_step(void *userdata, const Step *step)
     flow_add(&connection->flow, step);
 }
 
-static const IkeSaHandlers sa_handlers = {on_another,       on_authentic, on_established,
-                                          on_child_deleted, on_closed,    on_step};
+static void on_rekeyed(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits);
+
+static const IkeSaHandlers sa_handlers = {.another = on_another,
+                                          .authentic = on_authentic,
+                                          .established = on_established,
+                                          .child_deleted = on_child_deleted,
+                                          .rekeyed = on_rekeyed,
+                                          .renew = on_renew,
+                                          .changed = on_changed,
+                                          .closed = on_closed,
+                                          .due = on_due,
+                                          .step = on_step};
+
+/* Whoever began a rekeying deletes what it makes redundant. */
+static void leave_to(SaMember *member, bool peer, uint64_t now)
+{
+    if (peer) {
+        sa_member_replace(member, now);
+    } else {
+        sa_member_delete(member);
+    }
+}
+
+static void on_rekeyed(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits)
+{
+    SaMember *old = userdata, *member = sa_member_new(old->owner);
+    Connection *connection = old->owner;
+
+    if (!member || ike_sa_new_made(sa, made, inherits, &sa_handlers, member, &member->sa) < 0) {
+        log_error("no memory for the IKE SA that was rekeyed");
+        free(member);
+        return;
+    }
+    member->role = inherits ? old->role : SA_COMING;
+    sa_list_add(&connection->sas, member);
+    leave_to(inherits ? old : member, ike_sa_is_by_peer(member->sa), now_usec(connection));
+    connection->changed = true;
+    settle(connection);
+}
 
 static void on_another(void *userdata, IkeSa *sa)
 {
@@ -483,16 +569,30 @@ void connection_lose(Connection *connection, const char *exchange, const char *r
     }
 }
 
-void connection_renew(Connection *connection, const char *exchange)
+void connection_child_due(Connection *connection, uint32_t spi_in, bool hard)
 {
-    const SaMember *up = sa_list_find(&connection->sas, SA_UP);
+    SaMember *up = sa_list_find(&connection->sas, SA_UP);
 
-    if (!up || !ike_sa_is(up->sa, exchange) || !connection->wanted)
+    if (!up || !connection->wanted || !ike_sa_has_current_child(up->sa, spi_in))
         return;
-    log_notice("the Child SA is due to be replaced; connecting anew");
-    connection->renewal = true;
-    connection->asked = plan_of(connection).state != CONNECTION_CONNECTING;
-    settle(connection);
+    if (hard) {
+        renew(connection, "the Child SA has come to its end");
+    } else {
+        ike_sa_rekey_child(up->sa, spi_in);
+    }
+}
+
+void connection_rekey(Connection *connection, bool ike)
+{
+    SaMember *up = sa_list_find(&connection->sas, SA_UP);
+
+    if (!up || !connection->wanted)
+        return;
+    if (ike) {
+        ike_sa_rekey(up->sa);
+    } else {
+        ike_sa_rekey_child(up->sa, 0);
+    }
 }
 
 void connection_info(const Connection *connection, ConnectionInfo *ret)

@@ -56,8 +56,11 @@ void connection_allow_retry(Connection *connection, bool allow);
 /* tred has gone (`exchange` NULL) or closed that exchange. */
 void connection_lose(Connection *connection, const char *exchange, const char *reason);
 
-/* A Child SA of that exchange is due: a second connection replaces it, as rekeying by a new
- * authentication (RFC 7296 2.8.3). */
-void connection_renew(Connection *connection, const char *exchange);
+/* The Child SA that receives at `spi_in` is due, and is rekeyed; or it is at its end (`hard`): then
+ * a second connection replaces it, as rekeying by a new authentication (RFC 7296 2.8.3). */
+void connection_child_due(Connection *connection, uint32_t spi_in, bool hard);
+
+/* Rekeys all Child SAs of what is in use, or its IKE SA. */
+void connection_rekey(Connection *connection, bool ike);
 
 void connection_info(const Connection *connection, ConnectionInfo *ret);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/liveness.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -17,20 +18,6 @@ enum {
 };
 
 /* ---- silence ---- */
-
-static int on_liveness(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    IkeSa *sa = userdata;
-    uint64_t patience = sa->config->liveness * USEC_PER_SEC;
-    bool silent = usec - sa->last_heard >= patience;
-
-    int r = sd_event_source_set_time(source, (silent ? usec : sa->last_heard) + patience);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-    if (r >= 0 && silent)
-        ike_sa_check_liveness(sa);
-    return r < 0 ? r : 0;
-}
 
 void ike_sa_found_authentic(IkeSa *sa)
 {
@@ -56,13 +43,15 @@ static int on_address_period(sd_event_source *source, uint64_t usec, void *userd
 int ike_sa_establish(IkeSa *sa)
 {
     sa->established = true;
-    sa->established_ms = steps_elapsed_ms(&sa->steps);
+    if (sa->established_ms == 0)
+        sa->established_ms = steps_elapsed_ms(&sa->steps);
     int r = sd_event_now(sa->event, CLOCK_MONOTONIC, &sa->last_heard);
-    if (r >= 0 && sa->config->liveness > 0) {
-        r = sd_event_add_time(sa->event, &sa->liveness, CLOCK_MONOTONIC,
-                              sa->last_heard + sa->config->liveness * USEC_PER_SEC, ACCURACY_USEC,
-                              on_liveness, sa);
-    }
+    sa->since = sa->last_heard;
+    sa->lifetime = lifetime_usec(sa->config->ike_lifetime);
+    if (r >= 0)
+        r = upkeep_start(sa);
+    if (r >= 0)
+        r = liveness_start(sa);
     if (r >= 0) {
         r = sd_event_add_time(sa->event, &sa->address, CLOCK_MONOTONIC,
                               sa->last_heard + ADDRESS_PERIOD_USEC, ACCURACY_USEC,
@@ -128,10 +117,10 @@ static const char *foreign(const IkeSa *sa, const IkeHeader *header)
 {
     bool response = header->flags & IKE_FLAG_RESPONSE;
 
-    if (header->spi_i != sa->spi_i || header->spi_r != sa->spi_r)
+    if (header->spi_r != sa->spi_r)
         return "SPIs of another IKE SA";
-    if (header->flags & IKE_FLAG_INITIATOR)
-        return "the flag of the initiator, which is us";
+    if (!(header->flags & IKE_FLAG_INITIATOR) == sa->responder)
+        return "the flag of the initiator is not the peer's";
     if (response && !tasks_await(sa, header->message_id))
         return "a response to no request that is open";
     if (!response && !sa->established && !ike_sa_is_closing(sa))
@@ -199,24 +188,34 @@ static void on_sealed_datagram(IkeSa *sa, Bytes datagram, const IkeHeader *heade
     const char *problem = foreign(sa, header);
     if (problem) {
         ike_sa_drop(sa, problem);
-    } else if (!peer_request_repeated(sa, datagram, sender)) {
+    } else if (!peer_queue_repeats(sa, datagram, sender)) {
         open_datagram(sa, datagram, header->flags & IKE_FLAG_RESPONSE, sender);
     }
 }
 
-static void on_datagram(void *userdata, Bytes datagram, const Endpoint *sender)
+/* Whoever shares the way with another leaves it what is not its own (RFC 7296 2.6). */
+static bool is_of_another(IkeSa *sa, const IkeHeader *header)
+{
+    if (header->spi_i == sa->spi_i)
+        return false;
+    if (!sa->heir && !sa->predecessor)
+        ike_sa_drop(sa, "SPIs of another IKE SA");
+    return true;
+}
+
+static bool on_datagram(void *userdata, Bytes datagram, const Endpoint *sender)
 {
     IkeSa *sa = userdata;
     Task *task = sa->tasks.first;
     IkeHeader header;
 
     if (sa->closed)
-        return;
+        return false;
     if (task && task->phase == TASK_SENT && task->kind->clear) {
         int r = task->kind->clear(task, datagram, sender);
         if (r < 0)
             ike_sa_fail(sa, r);
-        return;
+        return true;
     }
     int r = ike_header_decode(datagram, &header);
     if (r != 0) {
@@ -225,8 +224,11 @@ static void on_datagram(void *userdata, Bytes datagram, const Endpoint *sender)
         if (sa->init)
             init_take_late(sa, datagram, sender);
     } else if (sa->spi_r != 0) {
+        if (is_of_another(sa, &header))
+            return false;
         on_sealed_datagram(sa, datagram, &header, sender);
     }
+    return true;
 }
 
 static void on_network_error(void *userdata, int error)
@@ -240,32 +242,126 @@ static void on_network_error(void *userdata, int error)
 
 /* ---- the life of one ---- */
 
-int ike_sa_new(sd_event *event, Tre *tre, const Config *config, const Endpoint *segw,
-               bool initial_contact, const IkeSaHandlers *handlers, void *userdata, IkeSa **ret)
+/* One without transport, and with nothing of what an SA has. */
+static IkeSa *sa_alloc(sd_event *event, Tre *tre, const Config *config,
+                       const IkeSaHandlers *handlers, void *userdata)
 {
     _cleanup_(ike_sa_freep) IkeSa *sa = calloc(1, sizeof(*sa));
 
     if (!sa)
-        return -ENOMEM;
+        return NULL;
     sa->event = event;
     sa->tre = tre;
     sa->config = config;
-    sa->initial_contact = initial_contact;
     sa->handlers = handlers;
     sa->userdata = userdata;
     sa->steps.told = handlers->step;
     sa->steps.userdata = userdata;
     tasks_init(sa);
+    sa->tasks.idle = upkeep_tend;
     peer_queue_init(sa);
     sa->scratch = malloc(IKE_MESSAGE_MAX);
-    if (!sa->scratch)
-        return -ENOMEM;
+    return sa->scratch ? steal_pointer(sa) : NULL;
+}
 
+int ike_sa_new(sd_event *event, Tre *tre, const Config *config, const Endpoint *segw,
+               bool initial_contact, const IkeSaHandlers *handlers, void *userdata, IkeSa **ret)
+{
+    _cleanup_(ike_sa_freep) IkeSa *sa = sa_alloc(event, tre, config, handlers, userdata);
+
+    if (!sa)
+        return -ENOMEM;
+    sa->initial_contact = initial_contact;
     int r = transport_new(event, segw, on_datagram, on_network_error, sa, &sa->transport);
     if (r < 0)
         return r;
     *ret = steal_pointer(sa);
     return 0;
+}
+
+/* What an IKE SA that was rekeyed leaves to the new one, beside its Child SAs. */
+static int copy_facts(const IkeSa *from, IkeSa *to)
+{
+    const TreDescription description = {.identity = from->identity.identity,
+                                        .segw_identity = from->identity.segw_identity,
+                                        .data_plane = from->identity.needs_udp ? "user" : "",
+                                        .stronger_child = from->identity.stronger_child};
+
+    memcpy(to->peer_identity, from->peer_identity, sizeof(to->peer_identity));
+    to->nat = from->nat;
+    to->refusal = from->refusal;
+    to->assigned = from->assigned;
+    to->groups = from->groups;
+    to->renewal = from->renewal;
+    to->watch.silence = from->watch.silence;
+    to->established_ms = from->established_ms;
+    to->steps = from->steps;
+    return tre_identity_init(&to->identity, &description);
+}
+
+static void on_inherited(void *userdata, const TreReply *reply)
+{
+    IkeSa *heir = userdata;
+
+    if (heir->closed || reply->outcome == TRE_DONE)
+        return;
+    reason_set(&heir->reason, 0, "tred did not hand the Child SAs over to the new IKE SA: %s",
+               reply->text);
+    ike_sa_end(heir, IKE_SA_LOST);
+}
+
+/* From here on what comes for a Child SA concerns the heir; tred takes the calls in this order. */
+static int inherit(IkeSa *sa, IkeSa *heir)
+{
+    const TreCall call = {.method = TRE_INHERIT_CHILDREN, .exchange = heir->exchange};
+
+    int r = tre_call(sa->tre, &call, on_inherited, heir);
+    if (r < 0)
+        return r;
+    sa->heir = heir;
+    heir->predecessor = sa;
+    heir->children = steal_pointer(sa->children);
+    tasks_drop_waiting(sa);
+    return 0;
+}
+
+int ike_sa_new_made(IkeSa *sa, const MadeIkeSa *made, bool inherits, const IkeSaHandlers *handlers,
+                    void *userdata, IkeSa **ret)
+{
+    const TreCall close = {.method = TRE_CLOSE, .exchange = made->exchange};
+    _cleanup_(ike_sa_freep) IkeSa *new =
+        sa_alloc(sa->event, sa->tre, sa->config, handlers, userdata);
+
+    if (!new) {
+        (void)tre_call(sa->tre, &close, NULL, NULL);
+        return -ENOMEM;
+    }
+    memcpy(new->exchange, made->exchange, sizeof(new->exchange));
+    memcpy(new->suite, made->suite, sizeof(new->suite));
+    new->responder = made->by_peer;
+    new->spi_i = made->spi_i;
+    new->spi_r = made->spi_r;
+    int r = copy_facts(sa, new);
+    if (r == 0)
+        r = transport_share(sa->transport, on_datagram, on_network_error, new);
+    if (r < 0)
+        return r;
+    new->transport = sa->transport;
+    if (inherits)
+        r = inherit(sa, new);
+    if (r == 0)
+        r = ike_sa_establish(new);
+    if (r == 0)
+        *ret = steal_pointer(new);
+    return r;
+}
+
+static void forget_kin(IkeSa *sa)
+{
+    if (sa->predecessor)
+        sa->predecessor->heir = NULL;
+    if (sa->heir)
+        sa->heir->predecessor = NULL;
 }
 
 void ike_sa_free(IkeSa *sa)
@@ -276,10 +372,13 @@ void ike_sa_free(IkeSa *sa)
         flight_free(&sa->flights[i]);
     tasks_deinit(sa);
     peer_queue_deinit(sa);
-    sd_event_source_disable_unref(sa->liveness);
+    tre_forget(sa->tre, sa);
+    liveness_stop(sa);
     sd_event_source_disable_unref(sa->address);
+    sd_event_source_disable_unref(sa->upkeep);
+    forget_kin(sa);
     if (sa->transport)
-        transport_free(sa->transport);
+        transport_leave(sa->transport, sa);
     init_state_free(sa->init);
     child_sas_free(sa->children);
     tre_identity_deinit(&sa->identity);
@@ -374,4 +473,36 @@ void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
         .segw = transport_remote(sa->transport),
         .milliseconds = sa->established_ms,
     };
+}
+
+/* ---- rekeying ---- */
+
+bool ike_sa_is_by_peer(const IkeSa *sa)
+{
+    return sa->responder;
+}
+
+bool ike_sa_has_current_child(const IkeSa *sa, uint32_t spi_in)
+{
+    const ChildSa *child = child_sas_find(sa->children, spi_in);
+
+    return child && child_sa_is_current(sa->children, child);
+}
+
+void ike_sa_rekey_child(IkeSa *sa, uint32_t spi_in)
+{
+    for (ChildSa *child = sa->children; child; child = child->next)
+        child->due = child->due || spi_in == 0 || child->spi_in == spi_in;
+    upkeep_tend(sa);
+}
+
+void ike_sa_rekey(IkeSa *sa)
+{
+    sa->due = true;
+    upkeep_tend(sa);
+}
+
+void ike_sa_retire(IkeSa *sa)
+{
+    sa->retired = true;
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/cleanup.h"
-#include "ikeclient/child.h"
+#include "ikeclient/child_list.h"
 #include "ikeclient/config.h"
 #include "ikeclient/endpoint.h"
 #include "ikeclient/ike_sa_end.h"
@@ -59,3 +59,25 @@ void ike_sa_lose(IkeSa *sa, const char *exchange, const char *reason);
 bool ike_sa_is(const IkeSa *sa, const char *exchange);
 
 void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret);
+
+/* ---- rekeying (RFC 7296 2.8) ---- */
+
+/* Takes up a new IKE SA that the handler `rekeyed` of `sa` is told of; where it `inherits`, it has
+ * the Child SAs from now on. 0 or a negative errno: tred has closed it then. */
+int ike_sa_new_made(IkeSa *sa, const MadeIkeSa *made, bool inherits, const IkeSaHandlers *handlers,
+                    void *userdata, IkeSa **ret);
+
+/* True if the peer began the rekeying that it comes from: then it is the peer who deletes. */
+bool ike_sa_is_by_peer(const IkeSa *sa);
+
+/* Another authentication has replaced it: nothing of it is rekeyed any more. */
+void ike_sa_retire(IkeSa *sa);
+
+/* True if it has a Child SA that receives at `spi_in`, whose place no other has taken. */
+bool ike_sa_has_current_child(const IkeSa *sa, uint32_t spi_in);
+
+/* The Child SA that receives at `spi_in` (0: all of them) is to be replaced. */
+void ike_sa_rekey_child(IkeSa *sa, uint32_t spi_in);
+
+/* The IKE SA itself is. */
+void ike_sa_rekey(IkeSa *sa);

@@ -4,6 +4,7 @@
 #include "ikeclient/report.h"
 
 typedef struct IkeSa IkeSa;
+typedef struct MadeIkeSa MadeIkeSa;
 
 typedef enum IkeSaEnd {
     IKE_SA_FAILED,          /* it never came to be */
@@ -11,6 +12,11 @@ typedef enum IkeSaEnd {
     IKE_SA_DELETED_BY_PEER, /* step 7 */
     IKE_SA_LOST,            /* tred is gone or closed it, or the SeGW is silent */
 } IkeSaEnd;
+
+/* Why another IKE SA is to take the place of one that is up. */
+typedef enum IkeSaDue {
+    IKE_SA_DUE_DEAF, /* IKE is answered, and ESP does not come: a NAT may have forgotten us */
+} IkeSaDue;
 
 /* Handlers must not free the SA before they return to the event loop. */
 typedef struct IkeSaHandlers {
@@ -20,7 +26,16 @@ typedef struct IkeSaHandlers {
     void (*authentic)(void *userdata, IkeSa *sa);
     void (*established)(void *userdata, IkeSa *sa);
     void (*child_deleted)(void *userdata, IkeSa *sa); /* by the SeGW */
+    /* There is a new IKE SA, which ike_sa_new_made() takes up. It is to have all that `sa` has
+     * where it `inherits`, and whoever began the rekeying deletes `sa`; else it is redundant, and
+     * whoever began it deletes it (RFC 7296 2.8.2). */
+    void (*rekeyed)(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits);
+    /* The SeGW does not rekey: only another authentication can replace the SA or its children. */
+    void (*renew)(void *userdata, IkeSa *sa, const char *reason);
+    void (*changed)(void *userdata, IkeSa *sa); /* what ike_sa_info() says of its children */
     void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
     /* A step of the call flow; NULL: nobody wants to know. */
     void (*step)(void *userdata, const Step *step);
+    /* A new authentication is due, while this SA is still up. */
+    void (*due)(void *userdata, IkeSa *sa, IkeSaDue why);
 } IkeSaHandlers;

@@ -5,8 +5,10 @@
 #include "ikeclient/flight.h"
 #include "ikeclient/ike_sa.h"
 #include "ikeclient/informational.h"
+#include "ikeclient/peer_queue.h"
 #include "ikeclient/requests.h"
 #include "ikeclient/task.h"
+#include "ikeclient/upkeep.h"
 
 /* A message of the peer's was authentic: this is the SeGW, and no other answer to IKE_SA_INIT was.
  */

@@ -20,7 +20,7 @@ static int liveness_answered(Task *task, const TreReply *reply)
     return task_done(task);
 }
 
-static void liveness_unanswered(Task *task)
+void task_found_silence(Task *task)
 {
     IkeSa *sa = task->sa;
     bool stopping = ike_sa_is_closing(sa);
@@ -38,7 +38,7 @@ const TaskKind liveness_task = {
     .tries_max = UINT_MAX,
     .begin = liveness_begin,
     .response = liveness_answered,
-    .unanswered = liveness_unanswered,
+    .unanswered = task_found_silence,
 };
 
 void ike_sa_check_liveness(IkeSa *sa)

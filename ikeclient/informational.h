@@ -7,6 +7,9 @@ extern const TaskKind liveness_task; /* is the peer there? (RFC 7296 2.4) */
 extern const TaskKind delete_task;   /* of the IKE SA */
 extern const TaskKind refuse_task;   /* the peer is told that it did not verify */
 
+/* The last wait of a request on an established SA is over: ends the SA. */
+void task_found_silence(Task *task);
+
 /* Asks whether the peer is there, if nothing else is under way that shows it. */
 void ike_sa_check_liveness(IkeSa *sa);
 

@@ -163,12 +163,12 @@ static void on_lost(void *userdata, const char *exchange, const char *reason)
     connection_lose(run->connection, exchange, reason);
 }
 
-static void on_lifetime(void *userdata, const char *exchange, bool hard)
+static void on_lifetime(void *userdata, const char *exchange, uint32_t spi_in, bool hard)
 {
     Run *run = userdata;
 
-    (void)hard; /* either way the remedy is a new one */
-    connection_renew(run->connection, exchange);
+    (void)exchange; /* which has the Child SA may have changed since */
+    connection_child_due(run->connection, spi_in, hard);
 }
 
 /* Whoever has the name is the one ikeclient of this device: two would take the SeGW's addresses and

@@ -21,14 +21,23 @@ uint64_t retransmit_wait_ms(const RetransmitSchedule *schedule, unsigned attempt
 
 uint64_t retransmit_total_ms(const RetransmitSchedule *schedule)
 {
-    uint64_t total = 0;
+    uint64_t total = 0, limit = schedule->limit_ms;
 
     for (unsigned attempt = 0; attempt < schedule->tries; attempt++)
         total += retransmit_wait_ms(schedule, attempt);
-    return total;
+    return limit > 0 && limit < total ? limit : total;
 }
 
 static int arm(Retransmit *retransmit);
+
+/* The wait that is on, which ends with the limit at the latest. */
+static uint64_t wait_now(const Retransmit *retransmit)
+{
+    uint64_t wait = retransmit_wait_ms(&retransmit->schedule, retransmit->attempt);
+    uint64_t left = retransmit_total_ms(&retransmit->schedule) - retransmit->waited_ms;
+
+    return wait < left ? wait : left;
+}
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -36,8 +45,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     (void)source;
     (void)usec;
 
+    retransmit->waited_ms += wait_now(retransmit);
     retransmit->attempt++;
-    if (retransmit->attempt < retransmit->schedule.tries) {
+    if (retransmit->attempt < retransmit->schedule.tries &&
+        retransmit->waited_ms < retransmit_total_ms(&retransmit->schedule)) {
         int r = arm(retransmit);
         if (r < 0)
             return r;
@@ -51,7 +62,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int arm(Retransmit *retransmit)
 {
-    uint64_t wait = retransmit_wait_ms(&retransmit->schedule, retransmit->attempt) * USEC_PER_MS;
+    uint64_t wait = wait_now(retransmit) * USEC_PER_MS;
 
     retransmit->source = sd_event_source_unref(retransmit->source);
     return sd_event_add_time_relative(retransmit->event, &retransmit->source, CLOCK_MONOTONIC, wait,
@@ -75,6 +86,7 @@ int retransmit_start(Retransmit *retransmit, RetransmitSchedule schedule)
         return -EINVAL;
     retransmit->schedule = schedule;
     retransmit->attempt = 0;
+    retransmit->waited_ms = 0;
     return arm(retransmit);
 }
 
@@ -97,6 +109,19 @@ uint64_t backoff_ms(unsigned failures)
     if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
         return wait;
     return wait / 2 + random % (wait / 2);
+}
+
+/* ---- rekeying ---- */
+
+uint64_t lifetime_usec(uint64_t seconds)
+{
+    enum { USEC_PER_SEC = 1000000, CHANCE = 10 };
+    const uint64_t usec = seconds * USEC_PER_SEC;
+    uint32_t random = 0;
+
+    if (usec == 0 || getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+        return usec;
+    return usec - (uint64_t)((double)usec / CHANCE * random / UINT32_MAX);
 }
 
 /* ---- what strangers can make us do ---- */

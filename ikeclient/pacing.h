@@ -9,6 +9,7 @@
 typedef struct RetransmitSchedule {
     uint64_t timeout_ms; /* the wait after the first transmission; each next one is twice as long */
     unsigned tries;      /* transmissions in all, at least 1 */
+    uint64_t limit_ms;   /* when it is over at the latest; 0: when the tries are */
 } RetransmitSchedule;
 
 enum { RETRANSMIT_WAIT_MAX_MS = 60000 };
@@ -32,6 +33,7 @@ struct Retransmit {
     void *userdata;
     RetransmitSchedule schedule;
     unsigned attempt;
+    uint64_t waited_ms; /* before the wait that is on */
 };
 
 void retransmit_init(Retransmit *retransmit, sd_event *event, RetransmitHandler handler,
@@ -52,6 +54,13 @@ enum { BACKOFF_FIRST_MS = 1000, BACKOFF_MAX_MS = 60000 };
  * `failures` before it, up to BACKOFF_MAX_MS. Half of each wait is random, so that the HeNBs of a
  * town do not all come back to a SeGW in one second. */
 uint64_t backoff_ms(unsigned failures);
+
+/* ---- rekeying ---- */
+
+/* For how long an SA with a lifetime of that many seconds is used before it is rekeyed, in µs: a
+ * tenth of it is left to chance, so that both sides rarely begin at once (RFC 7296 2.8). 0: for
+ * ever. */
+uint64_t lifetime_usec(uint64_t seconds);
 
 /* ---- what strangers can make us do ---- */
 

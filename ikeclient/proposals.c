@@ -1,5 +1,5 @@
-/* Reads proposals from text, by the words of the one table of algorithms, and judges a peer's
- * choice. */
+/* Reads proposals from text, by the words of the one table of algorithms, and cuts them to what one
+ * IKE SA can offer. */
 #include "ikeclient/proposals.h"
 
 #include "base/cleanup.h"
@@ -258,6 +258,45 @@ size_t proposals_suite_key(const char *suite)
     return 0;
 }
 
+uint16_t proposals_suite_group(const char *suite)
+{
+    const char *slash = strrchr(suite, '/');
+    const Algorithm *row;
+
+    for (size_t i = 0; slash && (row = algorithm_at(i)) != NULL; i++) {
+        if (row->type == IKE_TRANSFORM_KE && strcmp(row->name, slash + 1) == 0)
+            return row->id;
+    }
+    return IKE_GROUP_NONE;
+}
+
+static void add_group(IkeProposal *proposal, uint16_t group)
+{
+    const IkeTransform transform = {IKE_TRANSFORM_KE, group, 0, false};
+    char problem[PROPOSALS_PROBLEM_SIZE];
+
+    (void)add_transform(proposal, &transform, problem);
+}
+
+void proposals_add_groups(IkeSaPayload *esp, const IkeSaPayload *ike, uint16_t first, Pfs pfs)
+{
+    for (size_t i = 0; i < esp->n_proposals; i++) {
+        IkeProposal *proposal = &esp->proposals[i];
+        if (pfs == PFS_NO)
+            add_group(proposal, IKE_GROUP_NONE);
+        if (proposals_have_group(ike, first))
+            add_group(proposal, first);
+        for (size_t j = 0; j < ike->n_proposals; j++) {
+            for (size_t k = 0; k < ike->proposals[j].n_transforms; k++) {
+                if (ike->proposals[j].transforms[k].type == IKE_TRANSFORM_KE)
+                    add_group(proposal, ike->proposals[j].transforms[k].id);
+            }
+        }
+        if (pfs == PFS_OPTIONAL)
+            add_group(proposal, IKE_GROUP_NONE);
+    }
+}
+
 static bool is_too_strong(const IkeTransform *transform, size_t most)
 {
     if (transform->type != IKE_TRANSFORM_ENCR)
@@ -296,66 +335,4 @@ bool proposals_limit_key(IkeSaPayload *offer, size_t most)
     }
     offer->n_proposals = kept;
     return kept > 0;
-}
-
-static unsigned count_types(const IkeProposal *proposal)
-{
-    unsigned types = 0;
-
-    for (size_t i = 0; i < proposal->n_transforms; i++)
-        types |= 1U << (proposal->transforms[i].type & 0x1f);
-    return (unsigned)__builtin_popcount(types);
-}
-
-/* One transform of each type that `ours` has, none else, each one that we offered. */
-static bool answers(const IkeProposal *ours, const IkeProposal *theirs)
-{
-    if (theirs->number != ours->number || theirs->protocol != ours->protocol)
-        return false;
-    if (theirs->n_transforms != count_types(ours) || theirs->n_transforms != count_types(theirs))
-        return false;
-    for (size_t i = 0; i < theirs->n_transforms; i++) {
-        if (theirs->transforms[i].unknown_attribute || !proposal_has(ours, &theirs->transforms[i]))
-            return false;
-    }
-    return true;
-}
-
-int proposals_accept_esp(const IkeSaPayload *offer, const IkeSaPayload *answer, EspChoice *ret)
-{
-    if (answer->n_proposals != 1)
-        return -EBADMSG;
-
-    const IkeProposal *theirs = &answer->proposals[0];
-    bool ours = false;
-    for (size_t i = 0; i < offer->n_proposals; i++)
-        ours = ours || answers(&offer->proposals[i], theirs);
-    if (!ours || theirs->spi_size != sizeof(uint32_t) || theirs->spi == 0)
-        return -EBADMSG;
-
-    EspChoice choice = {.spi_out = (uint32_t)theirs->spi};
-    for (size_t i = 0; i < theirs->n_transforms; i++) {
-        const IkeTransform *transform = &theirs->transforms[i];
-        if (transform->type == IKE_TRANSFORM_ENCR) {
-            choice.encr = transform->id;
-            choice.key_bits = transform->key_length;
-        } else if (transform->type == IKE_TRANSFORM_INTEG) {
-            choice.integ = transform->id;
-        } else if (transform->type == IKE_TRANSFORM_ESN) {
-            choice.esn = transform->id == IKE_ESN_YES;
-        }
-    }
-    *ret = choice;
-    return 0;
-}
-
-void esp_choice_name(const EspChoice *choice, char *text)
-{
-    bool integ = choice->integ != IKE_INTEG_NONE;
-
-    (void)snprintf(text, ESP_SUITE_NAME_SIZE, "%s%s%s%s",
-                   algorithm_name(IKE_TRANSFORM_ENCR, choice->encr, choice->key_bits),
-                   integ ? "/" : "",
-                   integ ? algorithm_name(IKE_TRANSFORM_INTEG, choice->integ, 0) : "",
-                   choice->esn ? "/ESN" : "");
 }

@@ -4,18 +4,25 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/create_answer.h"
 #include "ikeclient/informational.h"
+#include "ikeclient/peer_queue.h"
+#include "ikeclient/rekey.h"
+#include "ikeclient/succession.h"
+#include "ikeclient/upkeep.h"
 
 #include <stdlib.h>
 
-/* Notes our child that sends to `spi_out`, the sender's inbound SPI (RFC 7296 3.11). */
+/* Notes our child that sends to `spi_out`, the sender's inbound SPI (RFC 7296 3.11). One that we
+ * are deleting is in our request already, and so must not be in the answer (1.4.1, 2.25.1). */
 static void note_child(uint32_t spi_out, const ChildSa *children, PeerRequest *request)
 {
     for (const ChildSa *child = children; child; child = child->next) {
         bool known = false;
         for (size_t i = 0; i < request->n_deleted; i++)
             known = known || request->deleted[i] == child->spi_in;
-        if (child->answer.esp.spi_out != spi_out || known || request->n_deleted == IKE_SPIS_MAX)
+        if (child->answer.esp.spi_out != spi_out || known || child->delete_sent ||
+            request->n_deleted == IKE_SPIS_MAX)
             continue;
         request->deleted[request->n_deleted++] = child->spi_in;
         request->deletes_child = true;
@@ -98,12 +105,6 @@ void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
         answer_unreadable(&fault, &chain, ret);
     } else if (exchange_type == IKE_INFORMATIONAL) {
         answer_informational(&decoded, children, &chain, ret);
-    } else if (exchange_type == IKE_CREATE_CHILD_SA) {
-        /* 1.3: we start all Child SAs; a SeGW whose lifetime is over then deletes, and we connect
-         * anew. */
-        ike_chain_add_notify(&chain, IKE_NOTIFY_NO_ADDITIONAL_SAS, (Bytes){0});
-        ret->new_child = true;
-        ret->what = "CREATE_CHILD_SA, which we do not take part in";
     } else {
         ike_chain_add_notify(&chain, IKE_NOTIFY_INVALID_SYNTAX, (Bytes){0});
         ret->what = "request of a type that has no place here";
@@ -113,16 +114,17 @@ void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
 
 /* ---- on an IKE SA ---- */
 
+/* An IKE SA that was rekeyed may still carry the Delete of a Child SA that has moved on (2.25.2).
+ */
 static void remove_children(IkeSa *sa)
 {
     const PeerRequest *request = &sa->peer.request;
+    IkeSa *holder = succession_holder(sa);
 
-    for (size_t i = 0; i < request->n_deleted; i++) {
-        TreCall call = {
-            .method = TRE_REMOVE_CHILD, .exchange = sa->exchange, .spi_in = request->deleted[i]};
-        (void)tre_call(sa->tre, &call, NULL, NULL);
-        child_sas_remove(&sa->children, request->deleted[i]);
-    }
+    for (size_t i = 0; i < request->n_deleted; i++)
+        rekey_remove_child(holder, request->deleted[i]);
+    holder->handlers->child_deleted(holder->userdata, holder);
+    upkeep_tend(holder);
 }
 
 /* What the request says has come about, now that it is answered. */
@@ -134,24 +136,22 @@ static void follow(IkeSa *sa)
         return;
     steps_log(&sa->steps, 7, "INFORMATIONAL request", STEP_SEGW_TO_HENB, "%s, answered",
               request->what);
-    if (request->deletes_ike || request->auth_failed) {
-        /* Deleting at the same time, we get what we want (RFC 7296 2.8.1 says so of both). */
-        bool ours = ike_sa_is_closing(sa);
-        if (!ours)
-            reason_set(&sa->reason, 0, "the SeGW sent %s", request->what);
-        ike_sa_end(sa, ours ? sa->end : IKE_SA_DELETED_BY_PEER);
+    if (!request->deletes_ike && !request->auth_failed) {
+        remove_children(sa);
         return;
     }
-    remove_children(sa);
-    sa->handlers->child_deleted(sa->userdata, sa);
+    if (request->deletes_ike) /* our own rekeying is forgotten (2.25.2) */
+        succession_decide(sa);
+    if (sa->closed)
+        return;
+    /* Deleting at the same time, we get what we want (RFC 7296 2.8.1 says so of both). */
+    bool ours = ike_sa_is_closing(sa);
+    if (!ours)
+        reason_set(&sa->reason, 0, "the SeGW sent %s", request->what);
+    ike_sa_end(sa, ours ? sa->end : IKE_SA_DELETED_BY_PEER);
 }
 
-static void send_answer(IkeSa *sa)
-{
-    sa->peer.answer_held = false;
-    transport_send_all_to(sa->transport, &sa->peer.answer, &sa->peer.sender);
-    follow(sa);
-}
+/* ---- the answer ---- */
 
 static void on_sealed(void *userdata, const TreReply *reply)
 {
@@ -161,84 +161,45 @@ static void on_sealed(void *userdata, const TreReply *reply)
     if (sa->closed)
         return;
     if (reply->outcome != TRE_DONE) {
-        reason_set(&sa->reason, 0, "tred did not seal our answer: %s", reply->text);
-        ike_sa_end(sa, IKE_SA_LOST);
+        peer_queue_unsealed(sa, reply);
         return;
     }
-    int r = datagrams_set(&peer->answer, reply->sealed.datagrams, reply->sealed.count);
+    int r = peer_queue_keep(sa, reply);
     if (r < 0) {
         ike_sa_fail(sa, r);
-        return;
+    } else if (!peer->hold_delete || !peer->request.deletes_ike) {
+        peer_queue_send(sa);
     }
-    peer->answer_held = peer->hold_delete && peer->request.deletes_ike;
-    if (!peer->answer_held)
-        send_answer(sa);
+}
+
+static int answer(IkeSa *sa, const TreReply *opened)
+{
+    const uint8_t type = opened->opened.exchange_type;
+    uint8_t first = 0;
+    Writer writer;
+    Bytes payloads;
+
+    if (type == IKE_CREATE_CHILD_SA && create_answer_begin(sa, opened))
+        return 0;
+    sa->peer.sent = follow;
+    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
+    peer_request_answer(type, opened->opened.first, opened->opened.payloads,
+                        succession_holder(sa)->children, &writer, &first, &sa->peer.request);
+    log_debug("the SeGW sent: %s", sa->peer.request.what);
+    int r = writer_finish(&writer, &payloads);
+    return r < 0 ? r : peer_queue_seal(sa, type, first, payloads, on_sealed);
 }
 
 void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size,
                            const Endpoint *sender)
 {
-    PeerQueue *peer = &sa->peer;
-    TreCall call = {.method = TRE_PROTECT,
-                    .exchange = sa->exchange,
-                    .protect = {.exchange_type = opened->opened.exchange_type,
-                                .response = true,
-                                .max_datagram = transport_max_message(sa->transport,
-                                                                      sa->config->fragment_size)}};
-    Writer writer;
-
-    free(peer->answered);
-    peer->answered = datagram;
-    peer->answered_size = size;
-    peer->sender = *sender;
-    datagrams_deinit(&peer->answer);
-
-    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
-    peer_request_answer(opened->opened.exchange_type, opened->opened.first, opened->opened.payloads,
-                        sa->children, &writer, &call.protect.first, &peer->request);
-    if (peer->request.new_child && !peer->refusal_said) {
-        log_notice(
-            "the SeGW wants to rekey, or another Child SA (CREATE_CHILD_SA), and is refused with "
-            "NO_ADDITIONAL_SAS: when a lifetime of its is over, let it delete the IKE SA, and a "
-            "new connection follows (RFC 7296 1.3, 2.8)");
-        peer->refusal_said = true;
-    } else {
-        log_debug("the SeGW sent: %s", peer->request.what);
+    if (sa->peer.create.pending) { /* our window is 1 (RFC 7296 2.3) */
+        ike_sa_drop(sa, "a request before the one before it was answered");
+        free(datagram);
+        return;
     }
-    int r = writer_finish(&writer, &call.protect.payloads);
-    if (r == 0)
-        r = tre_call(sa->tre, &call, on_sealed, peer);
+    peer_queue_take(sa, datagram, size, sender);
+    int r = answer(sa, opened);
     if (r < 0)
         ike_sa_fail(sa, r);
-}
-
-bool peer_request_repeated(IkeSa *sa, Bytes datagram, const Endpoint *sender)
-{
-    const PeerQueue *peer = &sa->peer;
-
-    if (peer->answer.count == 0 ||
-        !bytes_equal(datagram, (Bytes){peer->answered, peer->answered_size}))
-        return false;
-    if (!peer->answer_held)
-        transport_send_all_to(sa->transport, &peer->answer, sender);
-    return true;
-}
-
-void peer_queue_hold_delete(IkeSa *sa, bool hold)
-{
-    sa->peer.hold_delete = hold;
-    if (!hold && sa->peer.answer_held && !sa->closed)
-        send_answer(sa);
-}
-
-void peer_queue_init(IkeSa *sa)
-{
-    sa->peer.sa = sa;
-}
-
-void peer_queue_deinit(IkeSa *sa)
-{
-    tre_forget(sa->tre, &sa->peer);
-    free(sa->peer.answered);
-    datagrams_deinit(&sa->peer.answer);
 }

@@ -7,7 +7,7 @@
 
 /* Reads the opened request, `children` being our Child SAs, and writes the payload chain of the
  * answer (often empty); *ret_first is its first payload's type. Every request gets an answer, also
- * one that we can't read. */
+ * one that we can't read. CREATE_CHILD_SA is not for here (create_answer.h). */
 void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
                          const ChildSa *children, Writer *writer, uint8_t *ret_first,
                          PeerRequest *ret);
@@ -17,13 +17,3 @@ void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
 /* Takes up an opened request of the peer's, `datagram` from `sender`, which is handed over. */
 void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size,
                            const Endpoint *sender);
-
-/* True if `datagram` is the request that was answered last; its sender then got the same answer
- * again, if that is not held. */
-bool peer_request_repeated(IkeSa *sa, Bytes datagram, const Endpoint *sender);
-
-void peer_queue_init(IkeSa *sa);
-void peer_queue_deinit(IkeSa *sa);
-
-/* With `hold`, the answer to a Delete waits until this is called without. */
-void peer_queue_hold_delete(IkeSa *sa, bool hold);

@@ -8,8 +8,8 @@
 
 double ike_sa_patience(const IkeSa *sa)
 {
-    RetransmitSchedule schedule = {sa->config->retransmit_timeout,
-                                   (unsigned)sa->config->retransmit_tries};
+    RetransmitSchedule schedule = {.timeout_ms = sa->config->retransmit_timeout,
+                                   .tries = (unsigned)sa->config->retransmit_tries};
 
     return (double)retransmit_total_ms(&schedule) / 1000;
 }

@@ -3,8 +3,9 @@
 #pragma once
 
 #include "base/reason.h"
-#include "ikeclient/child.h"
+#include "ikeclient/child_list.h"
 #include "ikeclient/config.h"
+#include "ikeclient/create.h"
 #include "ikeclient/ike_sa_end.h"
 #include "ikeclient/init.h"
 #include "ikeclient/pacing.h"
@@ -68,6 +69,7 @@ typedef struct TaskQueue {
     bool open;         /* it is unanswered */
     uint32_t message_id;
     Retransmit retransmit;
+    void (*idle)(IkeSa *sa); /* the last one is over; NULL: nobody asks */
 } TaskQueue;
 
 typedef struct Flight Flight;
@@ -113,9 +115,22 @@ typedef struct PeerRequest {
     size_t n_deleted;
     uint32_t deleted[IKE_SPIS_MAX]; /* … these inbound SPIs of ours */
     bool auth_failed; /* N(AUTHENTICATION_FAILED): the SeGW has thrown us out (2.21.2) */
-    bool new_child;   /* a CREATE_CHILD_SA, which is refused */
     const char *what; /* for a log line: a static phrase */
 } PeerRequest;
+
+/* A CREATE_CHILD_SA request of the peer's while tred makes what the answer needs. */
+typedef struct PeerCreate {
+    bool pending;
+    CreateKind kind;
+    uint32_t rekeyed; /* CREATE_REKEYED_CHILD: our SPI of the one that is rekeyed */
+    size_t awaited;   /* answers of tred's before the response can be made */
+    bool refused;     /* one of them */
+    Nonce nonce;      /* the peer's */
+    IkeProposal chosen;
+    ChildAnswer child; /* from our side: TSi is the request's TSr */
+    uint32_t spi_in;
+    CreateMaterial material;
+} PeerCreate;
 
 /* The peer's requests: one at a time, as we announce no larger window (RFC 7296 2.3). */
 typedef struct PeerQueue {
@@ -124,11 +139,51 @@ typedef struct PeerQueue {
     size_t answered_size;
     Datagrams answer; /* … and what we answered (RFC 7296 2.1) */
     bool hold_delete;
-    bool answer_held;    /* the answer to a Delete waits */
-    bool refusal_said;   /* that the SeGW's CREATE_CHILD_SA requests are refused */
-    PeerRequest request; /* that is being answered */
-    Endpoint sender;     /* of it: the answer goes there (RFC 7296 2.11) */
+    bool answer_held;        /* it waits */
+    void (*sent)(IkeSa *sa); /* what follows once it is out */
+    PeerRequest request;     /* that is being answered */
+    PeerCreate create;
+    Endpoint sender; /* of it: the answer goes there (RFC 7296 2.11) */
 } PeerQueue;
+
+/* What is put off, as the peer has no time for it now (TEMPORARY_FAILURE, RFC 7296 2.25). */
+typedef struct PutOff {
+    uint64_t since; /* the first of those in a row, CLOCK_MONOTONIC, µs; 0: none */
+    uint64_t until;
+    unsigned times;
+    unsigned group_changes; /* in a row, that the peer asked for */
+} PutOff;
+
+/* The groups that the peer asked for by INVALID_KE_PAYLOAD; IKE_GROUP_NONE: it has not. */
+typedef struct WantedGroups {
+    uint16_t child;
+    uint16_t ike;
+} WantedGroups;
+
+/* A new IKE SA that tred has made from one (RFC 7296 2.18), before it is known what becomes of it.
+ */
+struct MadeIkeSa {
+    char exchange[TRE_PATH_SIZE]; /* tred's object; "": there is none */
+    bool by_peer;                 /* who began the exchange */
+    uint64_t spi_i;
+    uint64_t spi_r;
+    char suite[SUITE_SIZE];
+    Nonce lowest; /* of the two of that exchange */
+};
+
+typedef struct LivenessCount {
+    uint64_t packets;
+    uint64_t last; /* when one went by, µs; or when the SA came up */
+} LivenessCount;
+
+/* The listening for silence (liveness.h). */
+typedef struct LivenessWatch {
+    IkeSa *sa;
+    sd_event_source *timer;
+    uint64_t silence;      /* µs, after which the peer is asked; 0: as configured */
+    uint64_t since;        /* when it was begun */
+    LivenessCount in, out; /* of all Child SAs */
+} LivenessWatch;
 
 /* No field says which state the SA is in: that is what there is (`established`, `children`), what
  * is under way (the first task) and what is to come (the other tasks). Until it is closed, at least
@@ -142,7 +197,7 @@ struct IkeSa {
     bool initial_contact;
 
     /* what there is */
-    Transport *transport;
+    Transport *transport; /* shared with the one that it was rekeyed from, and with its heir */
     TreIdentity identity;
     char exchange[TRE_PATH_SIZE];    /* tred's object; "": none yet */
     char forked_from[TRE_PATH_SIZE]; /* that of another IKE SA, to whose request this one follows
@@ -155,14 +210,30 @@ struct IkeSa {
     char peer_identity[STEP_NAME_SIZE];
     bool established;
     ChildSa *children;
-    Reason refusal; /* why there was no child from the start */
+    Reason refusal;       /* why there was no child from the start */
+    ChildAnswer assigned; /* what IKE_AUTH granted */
+
+    /* how it is rekeyed */
+    bool responder;       /* the peer began the rekeying that made it, and has the flag I in it */
+    uint64_t since;       /* when it was established, CLOCK_MONOTONIC, µs */
+    uint64_t lifetime;    /* from then on, µs; 0: for ever */
+    bool due;             /* the operator says so */
+    bool renewal;         /* the peer does not rekey: a new authentication is to replace it */
+    bool retired;         /* … and has */
+    PutOff put_off;       /* any rekeying */
+    WantedGroups groups;  /* the next time */
+    MadeIkeSa made_by_us; /* of two that are there, one is to be the heir */
+    MadeIkeSa made_by_peer;
+    IkeSa *heir;        /* has the Child SAs; NULL: none, or it is gone */
+    IkeSa *predecessor; /* whose heir this is; NULL: none, or it is gone */
+    sd_event_source *upkeep;
 
     /* what is under way */
     InitState *init; /* until the peer is known by an authentic message; NULL then */
     TaskQueue tasks;
     PeerQueue peer;
     Flight flights[FLIGHTS_MAX];
-    sd_event_source *liveness;
+    LivenessWatch watch;
     sd_event_source *address; /* asks whether ours is still what it was */
     uint64_t last_heard;      /* an authentic message, CLOCK_MONOTONIC, µs */
     uint64_t next_hint;       /* from when on a hint causes another liveness check */

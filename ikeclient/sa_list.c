@@ -48,6 +48,7 @@ void sa_member_replace(SaMember *member, uint64_t now)
 {
     bool child = sa_member_has_child(member);
 
+    ike_sa_retire(member->sa);
     member->role = child ? SA_LINGERING : SA_YIELDING;
     member->deadline = now + (child ? LINGER_USEC : PATIENCE_USEC);
     ike_sa_hold_delete(member->sa, child);

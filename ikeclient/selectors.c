@@ -88,6 +88,39 @@ void selectors_add_any(IkeTs *ts, uint8_t ts_type)
         ts->selectors[ts->n_selectors++] = any;
 }
 
+static bool intersect(const IkeSelector *a, const IkeSelector *b, IkeSelector *ret)
+{
+    const size_t size = address_size(a);
+
+    if (a->type != b->type || (a->protocol != b->protocol && a->protocol != 0 && b->protocol != 0))
+        return false;
+    *ret = *a;
+    ret->protocol = a->protocol != 0 ? a->protocol : b->protocol;
+    if (b->start_port > ret->start_port)
+        ret->start_port = b->start_port;
+    if (b->end_port < ret->end_port)
+        ret->end_port = b->end_port;
+    if (memcmp(b->start, ret->start, size) > 0)
+        memcpy(ret->start, b->start, size);
+    if (memcmp(b->end, ret->end, size) < 0)
+        memcpy(ret->end, b->end, size);
+    return ret->start_port <= ret->end_port && memcmp(ret->start, ret->end, size) <= 0;
+}
+
+bool selectors_intersect(const IkeTs *a, const IkeTs *b, IkeTs *ret)
+{
+    IkeTs both = {0};
+
+    for (size_t i = 0; i < a->n_selectors; i++) {
+        for (size_t j = 0; j < b->n_selectors && both.n_selectors < IKE_SELECTORS_MAX; j++) {
+            if (intersect(&a->selectors[i], &b->selectors[j], &both.selectors[both.n_selectors]))
+                both.n_selectors++;
+        }
+    }
+    *ret = both;
+    return both.n_selectors > 0;
+}
+
 /* The prefix length of a range, or -1 if it is none. */
 static int prefix_length(const IkeSelector *selector)
 {

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/liveness.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -69,7 +70,10 @@ int task_done(Task *task)
     task_answered(task);
     sa->tasks.first = task->next;
     free_task(sa, task);
-    return begin_first(sa);
+    int r = begin_first(sa);
+    if (r == 0 && !sa->tasks.first && sa->tasks.idle)
+        sa->tasks.idle(sa);
+    return r;
 }
 
 /* ---- tred's answers ---- */
@@ -130,7 +134,8 @@ static int send_request(Task *task, uint32_t message_id)
     IkeSa *sa = task->sa;
     unsigned tries = (unsigned)sa->config->retransmit_tries;
     RetransmitSchedule schedule = {sa->config->retransmit_timeout,
-                                   tries < task->kind->tries_max ? tries : task->kind->tries_max};
+                                   tries < task->kind->tries_max ? tries : task->kind->tries_max,
+                                   liveness_request_limit_ms(sa)};
 
     int r = retransmit_start(&sa->tasks.retransmit, schedule);
     if (r < 0)

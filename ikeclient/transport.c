@@ -62,13 +62,19 @@ typedef struct Socket {
     Endpoint remote;
 } Socket;
 
+typedef struct Listener Listener;
+struct Listener {
+    Listener *next;
+    TransportReceive receive;
+    TransportHint hint;
+    void *userdata;
+};
+
 struct Transport {
     sd_event *event;
     Socket first;   /* of IKE_SA_INIT */
     Socket floated; /* from IKE_AUTH on, where there is one */
-    TransportReceive receive;
-    TransportHint hint;
-    void *userdata;
+    Listener *listeners;
     sd_event_source *keepalive;
     uint64_t keepalive_usec;
     uint64_t last_sent; /* CLOCK_MONOTONIC, µs */
@@ -186,6 +192,12 @@ static int read_errors(int fd)
     return error;
 }
 
+static void tell_hint(const Transport *transport, int error)
+{
+    for (const Listener *listener = transport->listeners; listener; listener = listener->next)
+        listener->hint(listener->userdata, error);
+}
+
 /* What the socket would fail with at the next call is of the same errors. */
 static int on_error(Transport *transport, int fd)
 {
@@ -194,7 +206,7 @@ static int on_error(Transport *transport, int fd)
 
     (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &size);
     if (error != 0 || pending != 0)
-        transport->hint(transport->userdata, error != 0 ? error : pending);
+        tell_hint(transport, error != 0 ? error : pending);
     return 0;
 }
 
@@ -212,14 +224,46 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
         recvfrom(fd, transport->datagram, DATAGRAM_MAX, MSG_DONTWAIT, &sender.any, &sender_size);
     if (size < 0) {
         if (errno != EAGAIN && errno != EINTR)
-            transport->hint(transport->userdata, errno);
+            tell_hint(transport, errno);
         return 0;
     }
     const Socket *socket_ = fd == transport->floated.fd ? &transport->floated : &transport->first;
     Bytes datagram = {transport->datagram, (size_t)size};
-    if (sender.any.sa_family == socket_->remote.any.sa_family && strip_marker(socket_, &datagram))
-        transport->receive(transport->userdata, datagram, &sender);
+    if (sender.any.sa_family != socket_->remote.any.sa_family || !strip_marker(socket_, &datagram))
+        return 0;
+    const Listener *listener = transport->listeners;
+    while (listener && !listener->receive(listener->userdata, datagram, &sender))
+        listener = listener->next;
     return 0;
+}
+
+int transport_share(Transport *transport, TransportReceive receive, TransportHint hint,
+                    void *userdata)
+{
+    Listener *listener = malloc(sizeof(*listener));
+
+    if (!listener)
+        return -ENOMEM;
+    *listener = (Listener){transport->listeners, receive, hint, userdata};
+    transport->listeners = listener;
+    return 0;
+}
+
+void transport_leave(Transport *transport, const void *userdata)
+{
+    Listener **place = &transport->listeners;
+
+    while (*place) {
+        Listener *listener = *place;
+        if (listener->userdata != userdata) {
+            place = &listener->next;
+            continue;
+        }
+        *place = listener->next;
+        free(listener);
+    }
+    if (!transport->listeners)
+        transport_free(transport);
 }
 
 int transport_new(sd_event *event, const Endpoint *segw, TransportReceive receive,
@@ -230,15 +274,14 @@ int transport_new(sd_event *event, const Endpoint *segw, TransportReceive receiv
     if (!transport)
         return -ENOMEM;
     transport->event = sd_event_ref(event);
-    transport->receive = receive;
-    transport->hint = hint;
-    transport->userdata = userdata;
     transport->first.fd = transport->floated.fd = -1;
     transport->datagram = malloc(DATAGRAM_MAX);
     if (!transport->datagram)
         return -ENOMEM;
 
-    int r = socket_open(segw, &transport->first);
+    int r = transport_share(transport, receive, hint, userdata);
+    if (r == 0)
+        r = socket_open(segw, &transport->first);
     if (r < 0)
         return r;
     r = sd_event_add_io(event, &transport->first.source, transport->first.fd, EPOLLIN, on_readable,
@@ -251,6 +294,11 @@ int transport_new(sd_event *event, const Endpoint *segw, TransportReceive receiv
 
 void transport_free(Transport *transport)
 {
+    while (transport->listeners) {
+        Listener *listener = transport->listeners;
+        transport->listeners = listener->next;
+        free(listener);
+    }
     sd_event_source_disable_unref(transport->keepalive);
     socket_close(&transport->first);
     socket_close(&transport->floated);
@@ -341,7 +389,7 @@ static void send_to(Transport *transport, Bytes message, const Endpoint *to)
     if (n < 0) /* it may be an ICMP error of the last one, reported now: this one is unsent */
         n = socket_send(way, parts, ELEMENTS(parts), to);
     if (n < 0)
-        transport->hint(transport->userdata, errno);
+        tell_hint(transport, errno);
     (void)sd_event_now(transport->event, CLOCK_MONOTONIC, &transport->last_sent);
 }
 

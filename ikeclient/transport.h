@@ -31,8 +31,9 @@ int datagrams_set(Datagrams *datagrams, const Bytes *views, size_t count);
 typedef struct Transport Transport;
 
 /* A datagram, without marker, and whom it says to be from; nobody has vouched for either. Borrowed.
- */
-typedef void (*TransportReceive)(void *userdata, Bytes datagram, const Endpoint *sender);
+ * True if it was for who is called; else the next one who shares the way is asked. Must not leave
+ * the transport. */
+typedef bool (*TransportReceive)(void *userdata, Bytes datagram, const Endpoint *sender);
 
 /* An ICMP error, or a send that failed (errno): a hint, no proof (RFC 7296 2.4). */
 typedef void (*TransportHint)(void *userdata, int error);
@@ -42,6 +43,14 @@ int transport_new(sd_event *event, const Endpoint *segw, TransportReceive receiv
                   TransportHint hint, void *userdata, Transport **ret);
 void transport_free(Transport *transport);
 DEFINE_POINTER_CLEANUP(Transport, transport_free);
+
+/* Another one is told what comes in and what fails: an IKE SA and the one that it was rekeyed from
+ * go one way (RFC 7296 2.6 tells them apart by their SPIs). 0 or -ENOMEM. */
+int transport_share(Transport *transport, TransportReceive receive, TransportHint hint,
+                    void *userdata);
+
+/* Who has that userdata is told no more; with the last one the transport is freed. */
+void transport_leave(Transport *transport, const void *userdata);
 
 /* Moves to `port` of the SeGW with the marker, through the socket `fd` that tred has opened (a
  * duplicate is kept). What comes in on the first socket, which is without marker, is still handed

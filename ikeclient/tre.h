@@ -27,7 +27,13 @@ typedef enum TreMethod {
     TRE_ALLOCATE_SPI,
     TRE_ADD_CHILD,
     TRE_REMOVE_CHILD,
+    TRE_PREPARE_CREATE_CHILD,
+    TRE_USE_CHILD,
+    TRE_ADD_IKE_SA,
+    TRE_INHERIT_CHILDREN,
+    TRE_MOVE_TRANSPORT,
     TRE_CLOSE,
+    TRE_TRAFFIC, /* an exchange's property Children, in sum */
     TRE_METHODS
 } TreMethod;
 
@@ -36,7 +42,7 @@ typedef struct TreCall {
     TreMethod method;
     const char *exchange; /* object path; NULL for TRE_DESCRIBE and TRE_BEGIN */
     union {
-        uint16_t group; /* TRE_BEGIN, TRE_CHOOSE_GROUP */
+        uint16_t group; /* TRE_BEGIN, TRE_CHOOSE_GROUP, TRE_PREPARE_CREATE_CHILD (0: no KE) */
         struct {
             Bytes request;
             Bytes response;
@@ -49,12 +55,13 @@ typedef struct TreCall {
             uint32_t max_datagram;
         } protect;
         Bytes datagram;  /* TRE_UNPROTECT */
-        uint32_t spi_in; /* TRE_ADD_CHILD, TRE_REMOVE_CHILD */
+        uint32_t spi_in; /* TRE_ADD_CHILD, TRE_REMOVE_CHILD, TRE_USE_CHILD */
+        uint64_t spi;    /* TRE_ADD_IKE_SA: ours, of the new IKE SA */
         struct {
             Bytes address;
             uint16_t port;
             bool nat;
-        } remote; /* TRE_OPEN_TRANSPORT */
+        } remote; /* TRE_OPEN_TRANSPORT, TRE_MOVE_TRANSPORT */
     };
 } TreCall;
 
@@ -91,8 +98,13 @@ typedef struct TreReply {
             uint64_t spi_i;
             Bytes nonce_i;
             Bytes ke_i;
-        } begun;           /* TRE_BEGIN; of TRE_FORK the exchange alone */
-        Bytes ke_i;        /* TRE_CHOOSE_GROUP */
+        } begun;    /* TRE_BEGIN; of TRE_FORK the exchange alone */
+        Bytes ke_i; /* TRE_CHOOSE_GROUP */
+        struct {
+            uint64_t spi; /* ours, for a new IKE SA */
+            Bytes nonce;
+            Bytes ke;      /* empty where no group was asked for */
+        } prepared;        /* TRE_PREPARE_CREATE_CHILD */
         const char *suite; /* TRE_AGREE */
         struct {
             uint8_t id_type;
@@ -114,9 +126,15 @@ typedef struct TreReply {
             Bytes payloads;
         } opened;
         const char *peer_identity; /* TRE_VERIFY_PEER */
-        int socket;                /* TRE_OPEN_TRANSPORT; the reply's own */
+        int socket;                /* TRE_OPEN_TRANSPORT, TRE_MOVE_TRANSPORT; the reply's own */
         uint32_t spi_in;           /* TRE_ALLOCATE_SPI */
         const char *interface;     /* TRE_ADD_CHILD; "" without a data plane */
+        const char *exchange;      /* TRE_ADD_IKE_SA: the new IKE SA's */
+        struct {
+            size_t children;
+            uint64_t packets_in, packets_out;
+            uint64_t idle_in_ms, idle_out_ms; /* of the one that was busy last */
+        } traffic;                            /* TRE_TRAFFIC */
     };
 } TreReply;
 

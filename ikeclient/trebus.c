@@ -258,7 +258,8 @@ static int tre_bus_call(Tre *face, const TreCall *call, TreHandler handler, void
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
     const bool is_description = call->method == TRE_DESCRIBE;
-    sd_bus *bus = is_description ? tre->bus : way(tre);
+    /* Properties are read over the bus alone. */
+    sd_bus *bus = is_description || call->method == TRE_TRAFFIC ? tre->bus : way(tre);
 
     int r = tre_message_new(bus, call, &m);
     if (r < 0)
@@ -364,7 +365,7 @@ static int on_lifetime(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 
     int r = sd_bus_message_read(m, "ub", &spi_in, &hard);
     if (r >= 0)
-        tre->lifetime(tre->userdata, sd_bus_message_get_path(m), hard != 0);
+        tre->lifetime(tre->userdata, sd_bus_message_get_path(m), spi_in, hard != 0);
     return 0;
 }
 

@@ -12,8 +12,9 @@ typedef struct TreBus TreBus;
 /* tred has left the bus (`exchange` NULL), or has closed one exchange by itself. */
 typedef void (*TreBusLost)(void *userdata, const char *exchange, const char *reason);
 
-/* A Child SA of `exchange` is due to be replaced, or (hard) carries nothing any more. */
-typedef void (*TreBusLifetime)(void *userdata, const char *exchange, bool hard);
+/* The Child SA of `exchange` that receives at `spi_in` is due to be replaced, or (hard) carries
+ * nothing any more. */
+typedef void (*TreBusLifetime)(void *userdata, const char *exchange, uint32_t spi_in, bool hard);
 
 /* Watches tred on `bus`, which is referenced. 0 or a negative errno. */
 int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, void *userdata,

@@ -27,6 +27,12 @@ static int append_manager(sd_bus_message *m, const TreCall *call)
     return sd_bus_message_append(m, "s", TRE_MANAGER);
 }
 
+static int append_children(sd_bus_message *m, const TreCall *call)
+{
+    (void)call;
+    return sd_bus_message_append(m, "ss", TRE_EXCHANGE, "Children");
+}
+
 static int append_group(sd_bus_message *m, const TreCall *call)
 {
     return sd_bus_message_append(m, "q", call->group);
@@ -61,6 +67,11 @@ static int append_remote(sd_bus_message *m, const TreCall *call)
 static int append_spi(sd_bus_message *m, const TreCall *call)
 {
     return sd_bus_message_append(m, "u", call->spi_in);
+}
+
+static int append_ike_spi(sd_bus_message *m, const TreCall *call)
+{
+    return sd_bus_message_append(m, "t", call->spi);
 }
 
 /* ---- answers ---- */
@@ -227,6 +238,72 @@ static int read_interface(sd_bus_message *m, TreReply *reply)
     return sd_bus_message_read(m, "s", &reply->interface);
 }
 
+static int read_prepared(sd_bus_message *m, TreReply *reply)
+{
+    int r = sd_bus_message_read(m, "t", &reply->prepared.spi);
+    if (r >= 0)
+        r = read_bytes(m, &reply->prepared.nonce);
+    return r < 0 ? r : read_bytes(m, &reply->prepared.ke);
+}
+
+static int read_exchange(sd_bus_message *m, TreReply *reply)
+{
+    return sd_bus_message_read(m, "o", &reply->exchange);
+}
+
+static int read_counter(sd_bus_message *m, TreReply *reply, uint64_t *idle_in, uint64_t *idle_out)
+{
+    const char *name = NULL;
+    uint64_t packets = 0;
+
+    int r = sd_bus_message_read(m, "s", &name);
+    if (r < 0)
+        return r;
+    if (strcmp(name, "IdleInMilliseconds") == 0)
+        return sd_bus_message_read(m, "v", "t", idle_in);
+    if (strcmp(name, "IdleOutMilliseconds") == 0)
+        return sd_bus_message_read(m, "v", "t", idle_out);
+    bool in = strcmp(name, "PacketsIn") == 0;
+    if (!in && strcmp(name, "PacketsOut") != 0)
+        return sd_bus_message_skip(m, "v");
+    r = sd_bus_message_read(m, "v", "t", &packets);
+    *(in ? &reply->traffic.packets_in : &reply->traffic.packets_out) += packets;
+    return r;
+}
+
+/* One child of the list. */
+static int read_child(sd_bus_message *m, TreReply *reply)
+{
+    uint64_t idle_in = UINT64_MAX, idle_out = UINT64_MAX;
+    int r = 0;
+
+    while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+        r = read_counter(m, reply, &idle_in, &idle_out);
+        if (r >= 0)
+            r = sd_bus_message_exit_container(m);
+    }
+    reply->traffic.children++;
+    if (idle_in < reply->traffic.idle_in_ms)
+        reply->traffic.idle_in_ms = idle_in;
+    if (idle_out < reply->traffic.idle_out_ms)
+        reply->traffic.idle_out_ms = idle_out;
+    return r;
+}
+
+static int read_traffic(sd_bus_message *m, TreReply *reply)
+{
+    reply->traffic.idle_in_ms = reply->traffic.idle_out_ms = UINT64_MAX;
+    int r = sd_bus_message_enter_container(m, 'v', "aa{sv}");
+    if (r >= 0)
+        r = sd_bus_message_enter_container(m, 'a', "a{sv}");
+    while (r >= 0 && (r = sd_bus_message_enter_container(m, 'a', "{sv}")) > 0) {
+        r = read_child(m, reply);
+        if (r >= 0)
+            r = sd_bus_message_exit_container(m);
+    }
+    return r;
+}
+
 /* ---- whole messages ---- */
 
 static const struct {
@@ -249,7 +326,14 @@ static const struct {
     [TRE_ALLOCATE_SPI] = {TRE_EXCHANGE, "AllocateSpi", append_nothing, read_spi},
     [TRE_ADD_CHILD] = {TRE_EXCHANGE, "AddChild", append_spi, read_interface},
     [TRE_REMOVE_CHILD] = {TRE_EXCHANGE, "RemoveChild", append_spi, read_nothing},
+    [TRE_PREPARE_CREATE_CHILD] = {TRE_EXCHANGE, "PrepareCreateChildSa", append_group,
+                                  read_prepared},
+    [TRE_USE_CHILD] = {TRE_EXCHANGE, "UseChild", append_spi, read_nothing},
+    [TRE_ADD_IKE_SA] = {TRE_EXCHANGE, "AddIkeSa", append_ike_spi, read_exchange},
+    [TRE_INHERIT_CHILDREN] = {TRE_EXCHANGE, "InheritChildren", append_nothing, read_nothing},
+    [TRE_MOVE_TRANSPORT] = {TRE_EXCHANGE, "MoveTransport", append_remote, read_socket},
     [TRE_CLOSE] = {TRE_EXCHANGE, "Close", append_nothing, read_nothing},
+    [TRE_TRAFFIC] = {"org.freedesktop.DBus.Properties", "Get", append_children, read_traffic},
 };
 
 static void read_error(const sd_bus_error *error, TreReply *reply, Reason *reason)

@@ -323,7 +323,10 @@ void ike_delete_encode(Writer *writer, const IkeDelete *delete_)
 enum { ATTRIBUTE_TYPE_MASK = 0x7fff }; /* 3.15.1: the top bit is reserved */
 
 /* The attributes that we read, with what a value takes, if it is not left empty, as one may in a
- * request (3.15.1). What others hold is nobody's business here. */
+ * request (3.15.1). What others hold is nobody's business here; nor is it with those of ANY_SIZE,
+ * which no tunnel depends on. */
+enum { ANY_SIZE = 0 };
+
 static const struct {
     uint16_t type;
     uint16_t size;
@@ -332,6 +335,8 @@ static const struct {
     {IKE_CFG_INTERNAL_IP4_DNS, 4},
     {IKE_CFG_INTERNAL_IP6_ADDRESS, 17},
     {IKE_CFG_INTERNAL_IP6_DNS, 16},
+    {IKE_CFG_EXTERNAL_SOURCE_IP4_NAT_INFO, ANY_SIZE},
+    {IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK, ANY_SIZE},
 };
 
 _Static_assert((size_t)IKE_ATTRIBUTES_MAX == (ELEMENTS(known) + 1) * IKE_ATTRIBUTES_OF_TYPE,
@@ -351,7 +356,8 @@ static bool value_size_fits(uint16_t type, size_t size)
 {
     size_t row = row_of(type);
 
-    return row == ELEMENTS(known) || size == 0 || size == known[row].size;
+    return row == ELEMENTS(known) || known[row].size == ANY_SIZE || size == 0 ||
+           size == known[row].size;
 }
 
 static int attribute_decode(Reader *reader, IkeAttribute *ret)

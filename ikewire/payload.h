@@ -61,7 +61,7 @@ enum {
     IKE_SPIS_MAX = 64,          /* kept of one Delete */
     IKE_SELECTORS_MAX = 32,     /* kept of one TSi or TSr */
     IKE_ATTRIBUTES_OF_TYPE = 8, /* kept of one CP: of each type that we know, and of all others */
-    IKE_ATTRIBUTES_MAX = 5 * IKE_ATTRIBUTES_OF_TYPE,
+    IKE_ATTRIBUTES_MAX = 7 * IKE_ATTRIBUTES_OF_TYPE,
     IKE_NONCE_MIN = 16, /* RFC 7296 3.9 */
     IKE_NONCE_MAX = 256,
     IKE_COOKIE_MAX = 64, /* RFC 7296 2.6 */

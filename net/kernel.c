@@ -14,7 +14,7 @@ typedef struct KernelSa {
     uint32_t spi_out;
     struct sockaddr_storage local;
     struct sockaddr_storage remote;
-    time_t added;
+    time_t since; /* added, or moved: the kernel then forgets when it was last used */
     bool expired; /* one of its states reached its hard lifetime and is gone by itself */
 } KernelSa;
 
@@ -74,8 +74,10 @@ static void handle_expiry(KernelPlane *plane, const struct nlmsghdr *header)
     KernelSa *sa = sa_of_state(plane, ntohl(expire->state.id.spi));
     if (!sa)
         return;
-    if (expire->hard)
+    if (expire->hard) {
         sa->expired = true;
+        xfrm_policies_retire(plane->policies, sa->spi_in);
+    }
     net_plane_report(&plane->base, sa->spi_in,
                      expire->hard ? DATAPLANE_HARD_LIFETIME : DATAPLANE_SOFT_LIFETIME);
 }
@@ -254,7 +256,7 @@ static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun, Rea
         .spi_out = order->spi_out,
         .local = order->local,
         .remote = order->remote,
-        .added = time(NULL),
+        .since = time(NULL),
     };
     r = xfrm_policies_add(plane->policies, order);
     if (r < 0) {
@@ -284,9 +286,51 @@ static int kernel_remove_sa(NetPlane *base, uint32_t spi_in)
     return 0;
 }
 
+static int kernel_use_sa(NetPlane *base, uint32_t spi_in)
+{
+    return xfrm_policies_use(kernel_plane(base)->policies, spi_in);
+}
+
+/* Both of its states. While the outbound one is on its way no packet may choose it: its numbers
+ * must stand still. */
+static int move_states(KernelPlane *plane, KernelSa *sa, const SaPath *path)
+{
+    int r = xfrm_state_move(plane->xfrm, XFRM_INBOUND, &sa->local, sa->spi_in, path);
+    if (r < 0)
+        return r;
+    sa->local = path->local;
+    r = xfrm_policies_hold(plane->policies, sa->spi_in);
+    if (r >= 0)
+        r = xfrm_state_move(plane->xfrm, XFRM_OUTBOUND, &sa->remote, sa->spi_out, path);
+    if (r >= 0)
+        sa->remote = path->remote;
+    return r;
+}
+
+static int kernel_move_sa(NetPlane *base, uint32_t spi_in, const SaPath *path, Reason *reason)
+{
+    KernelPlane *plane = kernel_plane(base);
+    KernelSa *sa = sa_find(plane, spi_in);
+    if (!sa)
+        return -ENOENT;
+    if (path->local.ss_family == AF_UNSPEC)
+        return -EINVAL;
+    int r = move_states(plane, sa, path);
+    if (r < 0) { /* tred closes its exchange */
+        net_plane_report(base, spi_in, DATAPLANE_STATE_GONE);
+        return reason_set(reason, r, "the kernel did not take the moved ESP state: %s",
+                          strerror(-r));
+    }
+    sa->since = time(NULL);
+    r = xfrm_policies_move(plane->policies, spi_in, path);
+    if (r < 0)
+        reason_set(reason, r, "the kernel did not take the ESP policies: %s", strerror(-r));
+    return r;
+}
+
 static uint64_t idle_ms(const KernelSa *sa, const XfrmStateInfo *info)
 {
-    time_t since = info->last_used ? (time_t)info->last_used : sa->added, now = time(NULL);
+    time_t since = info->last_used ? (time_t)info->last_used : sa->since, now = time(NULL);
     return now > since ? (uint64_t)(now - since) * 1000 : 0;
 }
 
@@ -321,6 +365,8 @@ const NetBackend NET_BACKEND_KERNEL = {
     .close = kernel_close,
     .add_sa = kernel_add_sa,
     .remove_sa = kernel_remove_sa,
+    .use_sa = kernel_use_sa,
+    .move_sa = kernel_move_sa,
     .sa_counters = kernel_sa_counters,
     .watched = kernel_watched,
     .handle_watched = kernel_handle_watched,

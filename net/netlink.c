@@ -64,8 +64,10 @@ static int run(Netlink *netlink, mnl_cb_t callback, void *userdata)
             return -errno;
         int r = mnl_cb_run(netlink->answer, (size_t)size, netlink->sequence, netlink->port,
                            callback, userdata);
+        int failure = errno;
+        explicit_bzero(netlink->answer, (size_t)size); /* states are shown with their keys */
         if (r < 0)
-            return -errno;
+            return -failure;
         if (r == MNL_CB_STOP)
             return 0;
     }
@@ -127,6 +129,7 @@ bool netlink_watch_read(NetlinkWatch *watch, mnl_cb_t callback, void *userdata)
             lost = true;
         } else {
             (void)mnl_cb_run(buffer, (size_t)size, 0, 0, callback, userdata);
+            explicit_bzero(buffer, (size_t)size); /* new states are told with their keys */
         }
     }
 }

@@ -347,6 +347,24 @@ int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
     return r;
 }
 
+int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reason *reason)
+{
+    Need *need = NULL;
+    for (size_t i = 0; i < network->n_needs && !need; i++) {
+        if (network->needs[i].spi_in == spi_in)
+            need = &network->needs[i];
+    }
+    if (!need)
+        return -ENOENT;
+    need->mtu = path->mtu;
+    need->remote = host_prefix(&path->remote);
+    network->reason = (Reason){0};
+    int r = update(network);
+    if (r < 0)
+        *reason = network->reason;
+    return r;
+}
+
 void network_remove_sa(Network *network, uint32_t spi_in)
 {
     size_t n = 0;

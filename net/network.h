@@ -35,6 +35,10 @@ int network_attach(Network *network, const char *name);
  * inner address, or another -errno. */
 int network_add_sa(Network *network, const SaOrder *order, Reason *reason);
 
+/* A pair takes another path: the MTU follows it, and the route that is pinned. Errors as of
+ * network_add_sa(), or -ENOENT. */
+int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reason *reason);
+
 /* Removes what no other pair needs. */
 void network_remove_sa(Network *network, uint32_t spi_in);
 

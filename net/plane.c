@@ -115,6 +115,16 @@ static int remove_sa(NetPlane *plane, uint32_t spi_in)
     return plane->backend->remove_sa(plane, spi_in);
 }
 
+static int move_sa(NetPlane *plane, uint32_t spi_in, const SaPath *path, int esp_fd, Reason *reason)
+{
+    if (!net_plane_find(plane, spi_in))
+        return -ENOENT;
+    if (esp_fd >= 0)
+        widen_buffers(esp_fd);
+    int r = plane->backend->move_sa ? plane->backend->move_sa(plane, spi_in, path, reason) : 0;
+    return r < 0 ? r : network_move_sa(plane->network, spi_in, path, reason);
+}
+
 void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer *ret, int *ret_tun)
 {
     *ret = (Answer){.type = order->type, .number = order->number};
@@ -125,6 +135,12 @@ void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer
         break;
     case ORDER_REMOVE_SA:
         ret->error = remove_sa(plane, order->id);
+        break;
+    case ORDER_USE_SA:
+        ret->error = plane->backend->use_sa ? plane->backend->use_sa(plane, order->id) : -EBADMSG;
+        break;
+    case ORDER_MOVE_SA:
+        ret->error = move_sa(plane, order->id, &order->path, esp_fd, &ret->reason);
         break;
     case ORDER_SA_COUNTERS:
         ret->error = plane->backend->sa_counters(plane, order->id, &ret->sa);

@@ -18,6 +18,9 @@ typedef struct NetBackend {
     void (*close)(NetPlane *plane);
     int (*add_sa)(NetPlane *plane, const SaOrder *order, int *ret_tun, Reason *reason);
     int (*remove_sa)(NetPlane *plane, uint32_t spi_in);
+    /* Both NULL where tred-esp has the keys: */
+    int (*use_sa)(NetPlane *plane, uint32_t spi_in);
+    int (*move_sa)(NetPlane *plane, uint32_t spi_in, const SaPath *path, Reason *reason);
     int (*sa_counters)(NetPlane *plane, uint32_t spi_in, SaCounters *ret);
     /* What is to be watched besides the network, and what is done when it can be read: SAs that
      * expired or lack something are told to net_plane_report(). NULL where there is nothing. */

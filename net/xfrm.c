@@ -1,5 +1,5 @@
 /* XFRM states and policies, as linux/xfrm.h has them. */
-#include "net/xfrm.h"
+#include "net/xfrm_internal.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -32,7 +32,7 @@ int xfrm_interface_add(Netlink *route, const char *name)
     return netlink_call(route);
 }
 
-static xfrm_address_t xfrm_address(const struct sockaddr_storage *address)
+xfrm_address_t xfrm_address(const struct sockaddr_storage *address)
 {
     xfrm_address_t ret = {};
     if (address->ss_family == AF_INET) {
@@ -147,12 +147,13 @@ static void put_replay_window(struct nlmsghdr *header)
     mnl_attr_put(header, XFRMA_REPLAY_ESN_VAL, sizeof(attribute), &attribute);
 }
 
-static void put_encapsulation(struct nlmsghdr *header, in_port_t source, in_port_t destination)
+void xfrm_put_encapsulation(struct nlmsghdr *header, const struct sockaddr_storage *source,
+                            const struct sockaddr_storage *destination)
 {
     struct xfrm_encap_tmpl encapsulation = {
         .encap_type = UDP_ENCAP_ESPINUDP,
-        .encap_sport = source,
-        .encap_dport = destination,
+        .encap_sport = port_of(source),
+        .encap_dport = port_of(destination),
     };
     mnl_attr_put(header, XFRMA_ENCAP, sizeof(encapsulation), &encapsulation);
 }
@@ -213,13 +214,13 @@ int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *ord
              inbound ? order->integ_in : order->integ_out);
     put_replay_window(header);
     if (order->udp_encapsulated)
-        put_encapsulation(header, port_of(source), port_of(destination));
+        xfrm_put_encapsulation(header, source, destination);
     mnl_attr_put_u32(header, XFRMA_IF_ID, XFRM_IF_ID);
     return netlink_call(netlink);
 }
 
-static struct nlmsghdr *begin_state_id(Netlink *netlink, uint16_t type,
-                                       const struct sockaddr_storage *destination, uint32_t spi)
+struct nlmsghdr *xfrm_begin_state(Netlink *netlink, uint16_t type,
+                                  const struct sockaddr_storage *destination, uint32_t spi)
 {
     struct xfrm_usersa_id *id;
     struct nlmsghdr *header = netlink_begin(netlink, type, 0, sizeof(*id), &id);
@@ -232,7 +233,7 @@ static struct nlmsghdr *begin_state_id(Netlink *netlink, uint16_t type,
 
 int xfrm_state_delete(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi)
 {
-    (void)begin_state_id(netlink, XFRM_MSG_DELSA, destination, spi);
+    (void)xfrm_begin_state(netlink, XFRM_MSG_DELSA, destination, spi);
     return netlink_call(netlink);
 }
 
@@ -261,7 +262,7 @@ static int collect_state(const struct nlmsghdr *header, void *userdata)
 int xfrm_state_get(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi,
                    XfrmStateInfo *ret)
 {
-    (void)begin_state_id(netlink, XFRM_MSG_GETSA, destination, spi);
+    (void)xfrm_begin_state(netlink, XFRM_MSG_GETSA, destination, spi);
     return netlink_dump(netlink, collect_state, ret);
 }
 
@@ -275,7 +276,9 @@ int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy)
     info->dir = policy->direction;
     info->action = XFRM_POLICY_ALLOW;
     struct xfrm_user_tmpl template = {
-        .id = {.daddr = xfrm_address(&policy->destination), .proto = IPPROTO_ESP},
+        .id = {.daddr = xfrm_address(&policy->destination),
+               .spi = htonl(policy->spi),
+               .proto = IPPROTO_ESP},
         .saddr = xfrm_address(&policy->source),
         .family = policy->source.ss_family,
         .reqid = XFRM_IF_ID,

@@ -21,6 +21,17 @@ typedef enum XfrmDirection { XFRM_INBOUND, XFRM_OUTBOUND } XfrmDirection;
 int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *order);
 int xfrm_state_delete(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi);
 
+/* Moves a state to other outer addresses and ports, with its keys, its replay window, what it has
+ * counted and its limits; it is known by where it was. An outbound one goes on with numbers
+ * XFRM_MOVE_SKIPS further on: nothing may choose it any more when this is called, and what was
+ * already choosing it then has used no more than these. Returns 0, -ESRCH (there is no such state),
+ * -EACCES (this kernel shows no keys, and has the state still), or another -errno of the kernel's;
+ * then the state is gone. */
+int xfrm_state_move(Netlink *netlink, XfrmDirection direction,
+                    const struct sockaddr_storage *destination, uint32_t spi, const SaPath *path);
+
+enum { XFRM_MOVE_SKIPS = 1 << 16 };
+
 typedef struct XfrmStateInfo {
     uint64_t bytes;
     uint64_t packets;
@@ -33,12 +44,14 @@ int xfrm_state_get(Netlink *netlink, const struct sockaddr_storage *destination,
                    XfrmStateInfo *ret);
 
 /* One policy: packets of `selector` in `direction` (XFRM_POLICY_IN, _FWD or _OUT) take a tunnel
- * between the outer addresses. Adding one that exists changes its addresses. */
+ * between the outer addresses, by the state that `spi` names or, without, by any of ours. Adding
+ * one that exists changes its tunnel. */
 typedef struct XfrmPolicy {
     uint8_t direction;
     struct xfrm_selector selector;
     struct sockaddr_storage source; /* outer; ports do not count */
     struct sockaddr_storage destination;
+    uint32_t spi; /* 0: of any state */
 } XfrmPolicy;
 
 int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy);

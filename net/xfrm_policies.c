@@ -131,9 +131,15 @@ typedef struct Entry {
     XfrmPolicy policy;
 } Entry;
 
+/* Whose outbound policy it is where several pairs want the same: the first ones. */
+typedef enum Rank { RANK_SENDS, RANK_STANDBY, RANK_EXPIRED, RANKS } Rank;
+
 /* What one pair of SAs asks for. */
 typedef struct Need {
     uint32_t spi_in;
+    uint32_t spi_out;
+    Rank rank;
+    bool held; /* no outbound policy of its own */
     IkeTs ts_local;
     IkeTs ts_remote;
     struct sockaddr_storage local;
@@ -145,7 +151,7 @@ struct XfrmPolicies {
     size_t n_entries;
     Entry entries[POLICIES_MAX];
     size_t n_needs;
-    Need needs[DATAPLANE_SAS_MAX];
+    Need needs[DATAPLANE_SAS_MAX]; /* the newest last */
 };
 
 int xfrm_policies_new(Netlink *netlink, XfrmPolicies **ret)
@@ -173,9 +179,9 @@ static bool selector_equal(const struct xfrm_selector *a, const struct xfrm_sele
            memcmp(a->daddr.a6, b->daddr.a6, sizeof(a->daddr.a6)) == 0;
 }
 
-static bool outer_equal(const XfrmPolicy *a, const XfrmPolicy *b)
+static bool tunnel_equal(const XfrmPolicy *a, const XfrmPolicy *b)
 {
-    return memcmp(&a->source, &b->source, sizeof(a->source)) == 0 &&
+    return a->spi == b->spi && memcmp(&a->source, &b->source, sizeof(a->source)) == 0 &&
            memcmp(&a->destination, &b->destination, sizeof(a->destination)) == 0;
 }
 
@@ -194,10 +200,10 @@ static int want_policy(XfrmPolicies *policies, const XfrmPolicy *policy)
 {
     Entry *entry = entry_find(policies, policy);
     if (entry && entry->wanted)
-        return 0; /* by a newer SA, whose outer addresses count */
+        return 0; /* by a pair that comes first, whose tunnel counts */
     if (!entry && policies->n_entries == POLICIES_MAX)
         return -ENOSPC;
-    if (!entry || !outer_equal(&entry->policy, policy)) {
+    if (!entry || !tunnel_equal(&entry->policy, policy)) {
         int r = xfrm_policy_set(policies->netlink, policy);
         if (r < 0)
             return r;
@@ -221,6 +227,7 @@ static int want_direction(XfrmPolicies *policies, const Need *need, uint8_t dire
             .selector = selectors[i],
             .source = out ? need->local : need->remote,
             .destination = out ? need->remote : need->local,
+            .spi = out ? need->spi_out : 0,
         };
         r = want_policy(policies, &policy);
     }
@@ -232,7 +239,7 @@ static int want_all(XfrmPolicies *policies, const Need *need)
     int r = want_direction(policies, need, XFRM_POLICY_IN);
     if (r >= 0)
         r = want_direction(policies, need, XFRM_POLICY_FWD);
-    if (r >= 0)
+    if (r >= 0 && !need->held)
         r = want_direction(policies, need, XFRM_POLICY_OUT);
     return r < 0 ? r : 0;
 }
@@ -255,8 +262,12 @@ static int update(XfrmPolicies *policies)
     int r = 0;
     for (size_t i = 0; i < policies->n_entries; i++)
         policies->entries[i].wanted = false;
-    for (size_t i = policies->n_needs; i > 0 && r >= 0; i--)
-        r = want_all(policies, &policies->needs[i - 1]);
+    for (Rank rank = 0; rank < RANKS; rank++) {
+        for (size_t i = policies->n_needs; i > 0 && r >= 0; i--) {
+            if (policies->needs[i - 1].rank == rank)
+                r = want_all(policies, &policies->needs[i - 1]);
+        }
+    }
     if (r >= 0)
         delete_unwanted(policies);
     return r;
@@ -268,6 +279,8 @@ int xfrm_policies_add(XfrmPolicies *policies, const SaOrder *order)
         return -ENOSPC;
     policies->needs[policies->n_needs++] = (Need){
         .spi_in = order->spi_in,
+        .spi_out = order->spi_out,
+        .rank = order->standby ? RANK_STANDBY : RANK_SENDS,
         .ts_local = order->ts_local,
         .ts_remote = order->ts_remote,
         .local = order->local,
@@ -279,14 +292,68 @@ int xfrm_policies_add(XfrmPolicies *policies, const SaOrder *order)
     return r;
 }
 
+static size_t need_index(const XfrmPolicies *policies, uint32_t spi_in)
+{
+    size_t i = 0;
+    while (i < policies->n_needs && policies->needs[i].spi_in != spi_in)
+        i++;
+    return i;
+}
+
+static void need_drop(XfrmPolicies *policies, size_t index)
+{
+    policies->n_needs--;
+    memmove(&policies->needs[index], &policies->needs[index + 1],
+            (policies->n_needs - index) * sizeof(policies->needs[0]));
+}
+
+int xfrm_policies_use(XfrmPolicies *policies, uint32_t spi_in)
+{
+    size_t index = need_index(policies, spi_in);
+    if (index == policies->n_needs)
+        return -ENOENT;
+    Need need = policies->needs[index];
+    need.rank = RANK_SENDS;
+    need_drop(policies, index);
+    policies->needs[policies->n_needs++] = need;
+    return update(policies);
+}
+
+void xfrm_policies_retire(XfrmPolicies *policies, uint32_t spi_in)
+{
+    size_t index = need_index(policies, spi_in);
+    if (index == policies->n_needs)
+        return;
+    policies->needs[index].rank = RANK_EXPIRED;
+    (void)update(policies); /* there is nothing more to do for it */
+}
+
+int xfrm_policies_hold(XfrmPolicies *policies, uint32_t spi_in)
+{
+    size_t index = need_index(policies, spi_in);
+    if (index == policies->n_needs)
+        return -ENOENT;
+    policies->needs[index].held = true;
+    return update(policies);
+}
+
+int xfrm_policies_move(XfrmPolicies *policies, uint32_t spi_in, const SaPath *path)
+{
+    size_t index = need_index(policies, spi_in);
+    if (index == policies->n_needs)
+        return -ENOENT;
+    Need *need = &policies->needs[index];
+    need->held = false;
+    need->local = path->local;
+    need->remote = path->remote;
+    return update(policies);
+}
+
 void xfrm_policies_remove(XfrmPolicies *policies, uint32_t spi_in)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < policies->n_needs; i++) {
-        if (policies->needs[i].spi_in != spi_in)
-            policies->needs[n++] = policies->needs[i];
-    }
-    policies->n_needs = n;
+    size_t index = need_index(policies, spi_in);
+    if (index < policies->n_needs)
+        need_drop(policies, index);
     (void)update(policies); /* what is left was there before */
 }
 

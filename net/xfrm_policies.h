@@ -23,11 +23,26 @@ int xfrm_policies_new(Netlink *netlink, XfrmPolicies **ret);
 void xfrm_policies_free(XfrmPolicies *policies);
 DEFINE_POINTER_CLEANUP(XfrmPolicies, xfrm_policies_free);
 
-/* Adds what a pair of SAs needs, in all three directions. Returns 0, -ENOSPC, -E2BIG, -EOPNOTSUPP
- * or another -errno; nothing of it is left then. */
+/* Adds what a pair of SAs needs, in all three directions. Several pairs may need one policy: what
+ * comes in may have come through any of them; what goes out takes the one that the policy names,
+ * the newest that is not in standby. Returns 0, -ENOSPC, -E2BIG, -EOPNOTSUPP or another -errno;
+ * nothing of it is left then. */
 int xfrm_policies_add(XfrmPolicies *policies, const SaOrder *order);
 
-/* Removes what no other pair needs. */
+/* Has a pair send, as the newest and not in standby. Returns 0, -ENOENT or another -errno. */
+int xfrm_policies_use(XfrmPolicies *policies, uint32_t spi_in);
+
+/* The pair has reached its hard lifetime: where another can send instead, that does. */
+void xfrm_policies_retire(XfrmPolicies *policies, uint32_t spi_in);
+
+/* Has no packet that goes out take the pair, until xfrm_policies_move() says where it is now. Where
+ * no other pair takes such packets, they are dropped meanwhile. Returns 0, -ENOENT or another
+ * -errno. */
+int xfrm_policies_hold(XfrmPolicies *policies, uint32_t spi_in);
+int xfrm_policies_move(XfrmPolicies *policies, uint32_t spi_in, const SaPath *path);
+
+/* Removes what no other pair needs. What goes out has changed over to another pair when this
+ * returns, so that no packet meets a pair whose states are gone. */
 void xfrm_policies_remove(XfrmPolicies *policies, uint32_t spi_in);
 
 /* True if a policy that was added is not there any more, as far as the kernel can be asked. */

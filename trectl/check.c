@@ -55,13 +55,13 @@ void findings_add(const Findings *findings, FindingVerdict verdict, const char *
 {
     static const char *const words[] = {
         [FINDING_OK] = "ok", [FINDING_WARNING] = "warning", [FINDING_PROBLEM] = "problem"};
-    char text[2 * REASON_SIZE];
+    Reason text;
     va_list arguments;
 
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof(text), format, arguments);
+    (void)reason_set_v(&text, 0, format, arguments);
     va_end(arguments);
-    finding_print(findings, words[verdict], name, text);
+    finding_print(findings, words[verdict], name, text.text);
     findings->counts->total++;
     findings->counts->n_warnings += verdict == FINDING_WARNING;
     findings->counts->n_problems += verdict == FINDING_PROBLEM;

@@ -101,7 +101,13 @@ static const ErrorText texts[BUS_ERRORS] = {
         {ERROR_PREFIX "OutOfResources",
          "There is no descriptor or memory left for this now. Make the call again later"},
     [EXCHANGE_E_KEYS_USED] = {ERROR_PREFIX "KeysUsed",
-                              "The Child SA's keys were used already. Begin another exchange"},
+                              "The Child SA's keys were used already. Negotiate another"},
+    [EXCHANGE_E_NO_SUCH_IKE_SA] =
+        {ERROR_PREFIX "NoSuchIkeSa",
+         "No IKE SA was negotiated under this SPI. Use the one from PrepareCreateChildSa"},
+    [EXCHANGE_E_MOBIKE_NOT_SUPPORTED] =
+        {ERROR_PREFIX "MobikeNotSupported",
+         "The SeGW did not say that it supports MOBIKE. Authenticate anew from the new address"},
     [BUS_E_NOT_OWNER] =
         {ERROR_PREFIX "NotOwner",
          "Another connection began this exchange, and it alone may use it. Begin one of your own"},

@@ -30,6 +30,11 @@ int bus_exchange_unprotect(sd_bus_message *call, void *userdata, sd_bus_error *e
 int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_error *error);
 int bus_exchange_allocate_spi(sd_bus_message *call, void *userdata, sd_bus_error *error);
 int bus_exchange_add_child(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_use_child(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_prepare_create(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_add_ike_sa(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_inherit_children(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_exchange_move_transport(sd_bus_message *call, void *userdata, sd_bus_error *error);
 int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error *error);
 
 /* Carries an AddChild out that waited for the verdict, if there is one. */

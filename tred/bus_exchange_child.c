@@ -1,4 +1,5 @@
-/* Child SAs on the bus: OpenTransport, AllocateSpi, AddChild, RemoveChild. */
+/* Child SAs on the bus: OpenTransport, MoveTransport, AllocateSpi, AddChild, UseChild, RemoveChild.
+ */
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/reason.h"
@@ -40,6 +41,28 @@ static int read_remote(sd_bus_message *call, struct sockaddr_storage *ret, int *
     return port == 0 ? -EINVAL : 0;
 }
 
+/* Whether the call may be made, and its arguments. -errno with `error` set. */
+static int check_transport_call(sd_bus_message *call, const CallerExchange *held,
+                                ExchangeCall exchange_call, struct sockaddr_storage *ret,
+                                int *ret_nat, sd_bus_error *error)
+{
+    Reason reason = {0};
+    int r;
+
+    r = bus_exchange_check_owner(held, call, error);
+    if (r < 0)
+        return r;
+    r = exchange_allows(held->exchange, exchange_call, &reason);
+    if (r != 0)
+        return bus_error_set(error, r, reason.text);
+    r = read_remote(call, ret, ret_nat);
+    if (r == -EINVAL) {
+        return bus_error_set(error, EXCHANGE_E_MALFORMED,
+                             "The SeGW's address has 4 or 16 octets, and its port is not 0");
+    }
+    return r;
+}
+
 int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     CallerExchange *held = userdata;
@@ -48,23 +71,52 @@ int bus_exchange_open_transport(sd_bus_message *call, void *userdata, sd_bus_err
     int nat = 0, fd = -1;
     int r;
 
-    r = bus_exchange_check_owner(held, call, error);
-    if (r < 0)
-        return r;
-    r = exchange_allows(held->exchange, EXCHANGE_OPEN_TRANSPORT, &reason);
-    if (r != 0)
-        return bus_error_set(error, r, reason.text);
-    r = read_remote(call, &remote, &nat);
-    if (r == -EINVAL) {
-        return bus_error_set(error, EXCHANGE_E_MALFORMED,
-                             "The SeGW's address has 4 or 16 octets, and its port is not 0");
-    }
+    r = check_transport_call(call, held, EXCHANGE_OPEN_TRANSPORT, &remote, &nat, error);
     if (r < 0)
         return r;
     r = exchange_open_transport(held->exchange, &remote, nat != 0, &fd, &reason);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
     return sd_bus_reply_method_return(call, "h", fd);
+}
+
+static void on_moved(int error, int fd, const char *reason, void *userdata)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
+    _cleanup_(sd_bus_error_free) sd_bus_error failure = SD_BUS_ERROR_NULL;
+    int r;
+
+    if (error == 0) {
+        r = sd_bus_reply_method_return(call, "h", fd);
+    } else {
+        log_warning("MoveTransport failed. %s", reason);
+        (void)bus_error_set(&failure, error, reason);
+        r = sd_bus_reply_method_error(call, &failure);
+    }
+    if (r < 0)
+        log_warning("MoveTransport could not be answered: %s", strerror(-r));
+}
+
+/* Answered by on_moved() when the data plane has done its part. */
+int bus_exchange_move_transport(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    CallerExchange *held = userdata;
+    Reason reason = {0};
+    struct sockaddr_storage remote = {0};
+    int nat = 0;
+    int r;
+
+    r = check_transport_call(call, held, EXCHANGE_MOVE_TRANSPORT, &remote, &nat, error);
+    if (r < 0)
+        return r;
+    r = exchange_move_transport(held->exchange, &remote, nat != 0, on_moved,
+                                sd_bus_message_ref(call), &reason);
+    if (r == 0) {
+        log_info("Exchange %" PRIu64 ": moves to another transport", held->number);
+        return 1;
+    }
+    sd_bus_message_unref(call); /* on_moved()'s */
+    return bus_error_set(error, r, reason.text);
 }
 
 int bus_exchange_allocate_spi(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -220,6 +272,26 @@ void bus_exchange_child_cancel(CallerExchange *held)
             "The exchange was closed before its peer was judged. Begin "
             "another");
     }
+}
+
+int bus_exchange_use_child(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    CallerExchange *held = userdata;
+    Reason reason = {0};
+    uint32_t spi_in = 0;
+    int r;
+
+    r = bus_exchange_check_owner(held, call, error);
+    if (r < 0)
+        return r;
+    r = sd_bus_message_read(call, "u", &spi_in);
+    if (r < 0)
+        return r;
+    r = exchange_use_child(held->exchange, spi_in, &reason);
+    if (r != 0)
+        return bus_error_set(error, r, reason.text);
+    log_info("Exchange %" PRIu64 ": Child SA %08x sends from now on", held->number, spi_in);
+    return sd_bus_reply_method_return(call, NULL);
 }
 
 int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error *error)

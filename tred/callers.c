@@ -197,6 +197,15 @@ CallerExchange *caller_exchange_find_child(Daemon *daemon, uint32_t spi_in)
     return find_where(daemon, has_child, &spi_in);
 }
 
+CallerExchange *caller_exchange_of(const Caller *caller, const Exchange *exchange)
+{
+    CallerExchange *held = caller->exchanges;
+
+    while (held && held->exchange != exchange)
+        held = held->next;
+    return held;
+}
+
 void caller_exchange_free(CallerExchange *held)
 {
     Caller *caller = held->caller;

@@ -27,6 +27,9 @@ int caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret
 /* The exchange with that number, or NULL. */
 CallerExchange *caller_exchange_find(const Daemon *daemon, uint64_t number);
 
+/* What holds that exchange for the caller, or NULL. */
+CallerExchange *caller_exchange_of(const Caller *caller, const Exchange *exchange);
+
 /* The exchange that has the Child SA `spi_in`, or NULL. */
 CallerExchange *caller_exchange_find_child(Daemon *daemon, uint32_t spi_in);
 

@@ -7,6 +7,7 @@
 #include "tred/verifier.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@ enum {
     MAX_EXCHANGES_LIMIT = 1024,
     VERIFY_SECONDS_DEFAULT = 60,
     VERIFY_SECONDS_MAX = 3600,
+    SOFT_LIFETIME_SECONDS = 3600,
+    HARD_LIFETIME_SECONDS = 3960,
 };
 
 static const char *const data_planes[] = {[DATAPLANE_AUTO] = "auto",
@@ -59,9 +62,13 @@ static const ConfigItem items[] = {
      .maximum = UINT32_MAX},
     {"data-plane", "soft-lifetime-bytes", config_parse_number, offsetof(TredConfig, soft.bytes),
      .maximum = INT64_MAX},
+    {"data-plane", "soft-lifetime-packets", config_parse_number, offsetof(TredConfig, soft.packets),
+     .maximum = INT64_MAX},
     {"data-plane", "hard-lifetime-seconds", config_parse_number, offsetof(TredConfig, hard.seconds),
      .maximum = UINT32_MAX},
     {"data-plane", "hard-lifetime-bytes", config_parse_number, offsetof(TredConfig, hard.bytes),
+     .maximum = INT64_MAX},
+    {"data-plane", "hard-lifetime-packets", config_parse_number, offsetof(TredConfig, hard.packets),
      .maximum = INT64_MAX},
     {"clock", "record", config_parse_choice, offsetof(TredConfig, clock_record),
      .choices = clock_records},
@@ -107,6 +114,8 @@ static int config_set_defaults(TredConfig *config)
         .interface = strdup("segw0"),
         .net_socket = strdup(TRED_NET_SOCKET),
         .esp_helper = strdup(TRED_ESP_PATH),
+        .soft = {.seconds = SOFT_LIFETIME_SECONDS},
+        .hard = {.seconds = HARD_LIFETIME_SECONDS},
         .log_level = LOG_INFO - LOG_ERR,
     };
     if (!config->tcti || !config->srk_name || !config->key || !config->policy_key ||
@@ -117,6 +126,30 @@ static int config_set_defaults(TredConfig *config)
     selector_policy_any(&config->allowed_local);
     selector_policy_any(&config->allowed_remote);
     return 0;
+}
+
+/* A Child SA that ended before it is due to be replaced would end all traffic. */
+static int lifetime_check(const char *path, const char *unit, uint64_t soft, uint64_t hard,
+                          Reason *reason)
+{
+    if (soft == 0 || hard == 0 || soft < hard)
+        return 0;
+    return reason_set(reason, -EINVAL,
+                      "%s: [data-plane] soft-lifetime-%s is %" PRIu64
+                      ", and not below hard-lifetime-%s, which is %" PRIu64
+                      ". Set both, or one of them to 0, which is no limit",
+                      path, unit, soft, unit, hard);
+}
+
+static int lifetimes_check(const char *path, const TredConfig *config, Reason *reason)
+{
+    const Lifetime *soft = &config->soft, *hard = &config->hard;
+    int r;
+
+    r = lifetime_check(path, "seconds", soft->seconds, hard->seconds, reason);
+    if (r == 0)
+        r = lifetime_check(path, "bytes", soft->bytes, hard->bytes, reason);
+    return r != 0 ? r : lifetime_check(path, "packets", soft->packets, hard->packets, reason);
 }
 
 int tred_config_read(const char *path, TredConfig *ret, Reason *reason)
@@ -136,6 +169,9 @@ int tred_config_read(const char *path, TredConfig *ret, Reason *reason)
             "%s: [segw] name is missing. Set it to the FQDN that the security gateway must prove",
             path);
     }
+    r = lifetimes_check(path, &config, reason);
+    if (r < 0)
+        return r;
     config.log_level += LOG_ERR;
     *ret = config;
     config = (TredConfig){0};

@@ -18,7 +18,8 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
     CallerExchange *held = userdata;
 
     (void)usec;
-    if (exchange_state(held->exchange) == EXCHANGE_VERIFIED)
+    if (exchange_state(held->exchange) == EXCHANGE_VERIFIED ||
+        exchange_state(held->exchange) == EXCHANGE_REPLACED)
         return 0;
     if (waits_for_us(held)) {
         int r = sd_event_source_set_time_relative(source, (uint64_t)BUSY_SECONDS * USEC_PER_SEC);

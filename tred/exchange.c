@@ -16,18 +16,23 @@ enum { NO = -1 };
  * call that fails leaves the state as it was. */
 /* clang-format off */
 static const int steps[EXCHANGE_CALLS][EXCHANGE_STATES] = {
-    /* in state              BEGUN            AGREED           SIGNED              VERIFYING VERIFIED           REFUSED */
-    [EXCHANGE_CHOOSE_GROUP] = {EXCHANGE_BEGUN,  NO,              NO,                 NO,       NO,                NO},
-    [EXCHANGE_AGREE]        = {EXCHANGE_AGREED, NO,              NO,                 NO,       NO,                NO},
-    [EXCHANGE_SIGN_AUTH]    = {NO,              EXCHANGE_SIGNED, NO,                 NO,       NO,                NO},
-    [EXCHANGE_PROTECT]      = {NO,              NO,              EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
-    [EXCHANGE_UNPROTECT]    = {NO,              NO,              EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, EXCHANGE_REFUSED},
-    [EXCHANGE_VERIFY_PEER]  = {NO,              NO,              EXCHANGE_VERIFYING, NO,       NO,                NO},
-    [EXCHANGE_OPEN_TRANSPORT] = {NO,            EXCHANGE_AGREED, EXCHANGE_SIGNED,                 NO,       NO,                NO},
-    [EXCHANGE_ALLOCATE_SPI] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, NO},
-    [EXCHANGE_ADD_CHILD]    = {NO,              NO,              NO,                 NO,       EXCHANGE_VERIFIED, NO},
-    [EXCHANGE_REMOVE_CHILD] = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       EXCHANGE_VERIFIED, NO},
-    [EXCHANGE_FORK]         = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,       NO,                NO},
+    /* in state                    BEGUN            AGREED           SIGNED              VERIFYING  VERIFIED           REFUSED           REPLACED */
+    [EXCHANGE_CHOOSE_GROUP]     = {EXCHANGE_BEGUN,  NO,              NO,                 NO,        NO,                NO,               NO},
+    [EXCHANGE_AGREE]            = {EXCHANGE_AGREED, NO,              NO,                 NO,        NO,                NO,               NO},
+    [EXCHANGE_SIGN_AUTH]        = {NO,              EXCHANGE_SIGNED, NO,                 NO,        NO,                NO,               NO},
+    [EXCHANGE_PROTECT]          = {NO,              NO,              EXCHANGE_SIGNED,    NO,        EXCHANGE_VERIFIED, EXCHANGE_REFUSED, EXCHANGE_REPLACED},
+    [EXCHANGE_UNPROTECT]        = {NO,              NO,              EXCHANGE_SIGNED,    NO,        EXCHANGE_VERIFIED, EXCHANGE_REFUSED, EXCHANGE_REPLACED},
+    [EXCHANGE_VERIFY_PEER]      = {NO,              NO,              EXCHANGE_VERIFYING, NO,        NO,                NO,               NO},
+    [EXCHANGE_OPEN_TRANSPORT]   = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,        NO,                NO,               NO},
+    [EXCHANGE_ALLOCATE_SPI]     = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,        EXCHANGE_VERIFIED, NO,               NO},
+    [EXCHANGE_ADD_CHILD]        = {NO,              NO,              NO,                 NO,        EXCHANGE_VERIFIED, NO,               NO},
+    [EXCHANGE_REMOVE_CHILD]     = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,        EXCHANGE_VERIFIED, NO,               NO},
+    [EXCHANGE_FORK]             = {NO,              EXCHANGE_AGREED, EXCHANGE_SIGNED,    NO,        NO,                NO,               NO},
+    [EXCHANGE_PREPARE_CREATE]   = {NO,              NO,              NO,                 NO,        EXCHANGE_VERIFIED, NO,               NO},
+    [EXCHANGE_USE_CHILD]        = {NO,              NO,              NO,                 NO,        EXCHANGE_VERIFIED, NO,               NO},
+    [EXCHANGE_ADD_IKE_SA]       = {NO,              NO,              NO,                 NO,        EXCHANGE_VERIFIED, NO,               NO},
+    [EXCHANGE_INHERIT_CHILDREN] = {NO,              NO,              NO,                 NO,        EXCHANGE_VERIFIED, NO,               NO},
+    [EXCHANGE_MOVE_TRANSPORT]   = {NO,              NO,              NO,                 NO,        EXCHANGE_VERIFIED, NO,               NO},
 };
 /* clang-format on */
 
@@ -35,6 +40,7 @@ static const char *const state_names[EXCHANGE_STATES] = {
     [EXCHANGE_BEGUN] = "begun",       [EXCHANGE_AGREED] = "agreed",
     [EXCHANGE_SIGNED] = "signed",     [EXCHANGE_VERIFYING] = "verifying",
     [EXCHANGE_VERIFIED] = "verified", [EXCHANGE_REFUSED] = "refused",
+    [EXCHANGE_REPLACED] = "replaced",
 };
 
 static const char *const call_names[EXCHANGE_CALLS] = {
@@ -49,6 +55,11 @@ static const char *const call_names[EXCHANGE_CALLS] = {
     [EXCHANGE_ADD_CHILD] = "AddChild",
     [EXCHANGE_REMOVE_CHILD] = "RemoveChild",
     [EXCHANGE_FORK] = "Fork",
+    [EXCHANGE_PREPARE_CREATE] = "PrepareCreateChildSa",
+    [EXCHANGE_USE_CHILD] = "UseChild",
+    [EXCHANGE_ADD_IKE_SA] = "AddIkeSa",
+    [EXCHANGE_INHERIT_CHILDREN] = "InheritChildren",
+    [EXCHANGE_MOVE_TRANSPORT] = "MoveTransport",
 };
 
 int exchange_allows(const Exchange *exchange, ExchangeCall call, Reason *reason)
@@ -59,6 +70,13 @@ int exchange_allows(const Exchange *exchange, ExchangeCall call, Reason *reason)
         return reason_set(
             reason, EXCHANGE_E_WRONG_STATE,
             "%s is not possible: the peer was refused. Close this exchange and begin another",
+            call_names[call]);
+    }
+    if (exchange->state == EXCHANGE_REPLACED) {
+        return reason_set(
+            reason, EXCHANGE_E_WRONG_STATE,
+            "%s is not possible: another exchange has taken this one's Child SAs over. "
+            "Make the call there, and close this one",
             call_names[call]);
     }
     return reason_set(
@@ -85,7 +103,7 @@ int exchange_check_group(uint16_t group, Reason *reason)
                       algorithm_name(IKE_TRANSFORM_KE, group, 0), group_list());
 }
 
-static int dh_take(ExchangeContext *context, uint16_t group, Dh **ret, Reason *reason)
+int exchange_dh_take(ExchangeContext *context, uint16_t group, Dh **ret, Reason *reason)
 {
     int r = exchange_check_group(group, reason);
 
@@ -102,15 +120,14 @@ static int dh_take(ExchangeContext *context, uint16_t group, Dh **ret, Reason *r
 static int key_offer_make(ExchangeContext *context, uint16_t group, KeyOffer **ret, Reason *reason)
 {
     _cleanup_(dh_freep) Dh *dh = NULL;
-    int r = dh_take(context, group, &dh, reason);
+    int r = exchange_dh_take(context, group, &dh, reason);
 
     return r != 0 ? r : key_offer_new(&dh, ret);
 }
 
-/* Takes an exchange that has all it begins with into the context's list. */
-static void exchange_enlist(Exchange *exchange, ExchangeContext *context)
+void exchange_enlist(Exchange *exchange, ExchangeContext *context, ExchangeState state)
 {
-    exchange->state = EXCHANGE_BEGUN;
+    exchange->state = state;
     exchange->context = context;
     exchange->next = context->exchanges;
     if (exchange->next)
@@ -136,6 +153,15 @@ void exchange_forget_prepared(ExchangeContext *context)
     dh_free(steal_pointer(context->spare_dh));
 }
 
+int exchange_ids_new(uint64_t *ret_spi, uint8_t *ret_nonce)
+{
+    do { /* RFC 7296 3.1: zero is no SPI */
+        if (RAND_bytes((unsigned char *)ret_spi, sizeof(*ret_spi)) != 1)
+            return -EIO;
+    } while (*ret_spi == 0);
+    return RAND_bytes(ret_nonce, EXCHANGE_NONCE_SIZE) == 1 ? 0 : -EIO;
+}
+
 int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reason *reason)
 {
     _cleanup_(exchange_freep) Exchange *exchange = calloc(1, sizeof(*exchange));
@@ -146,16 +172,12 @@ int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reaso
     r = key_offer_make(context, group, &exchange->offer, reason);
     if (r != 0)
         return r;
-    do { /* RFC 7296 3.1: zero is no SPI */
-        if (RAND_bytes((unsigned char *)&exchange->spi_i, sizeof(exchange->spi_i)) != 1)
-            return -EIO;
-    } while (exchange->spi_i == 0);
-    if (RAND_bytes(exchange->nonce_i, sizeof(exchange->nonce_i)) != 1)
-        return -EIO;
-
+    r = exchange_ids_new(&exchange->spi_i, exchange->nonce_i);
+    if (r < 0)
+        return r;
     if (context->verifier)
         exchange->verifier = verifier_ref(context->verifier);
-    exchange_enlist(exchange, context);
+    exchange_enlist(exchange, context, EXCHANGE_BEGUN);
     *ret = steal_pointer(exchange);
     return 0;
 }
@@ -181,7 +203,7 @@ int exchange_fork(Exchange *exchange, Exchange **ret, Reason *reason)
     memcpy(fork->nonce_i, exchange->nonce_i, sizeof(fork->nonce_i));
     if (exchange->verifier)
         fork->verifier = verifier_ref(exchange->verifier);
-    exchange_enlist(fork, exchange->context);
+    exchange_enlist(fork, exchange->context, EXCHANGE_BEGUN);
     *ret = fork;
     return 0;
 }
@@ -206,10 +228,17 @@ void exchange_forget_init(Exchange *exchange)
 
 void exchange_forget_auth(Exchange *exchange)
 {
-    free(exchange->auth_request.payloads.data);
-    free(exchange->auth_response.payloads.data);
-    exchange->auth_request = exchange->auth_response = (KeptMessage){0};
+    negotiation_forget(&exchange->auth);
     exchange->peer_id_body = exchange->peer_auth = (Bytes){0};
+}
+
+/* Nobody inherits from what is gone. */
+static void heirs_forget(const Exchange *exchange)
+{
+    for (Exchange *other = exchange->context->exchanges; other; other = other->next) {
+        if (other->made_from == exchange)
+            other->made_from = NULL;
+    }
 }
 
 void exchange_free(Exchange *exchange)
@@ -223,17 +252,22 @@ void exchange_free(Exchange *exchange)
     } else if (exchange->context) {
         exchange->context->exchanges = exchange->next;
     }
+    if (exchange->context)
+        heirs_forget(exchange);
 
     exchange_sign_cancel(exchange);
     for (size_t i = 0; i < ELEMENTS(exchange->children); i++)
         exchange_child_deinit(exchange, &exchange->children[i]);
-    if (exchange->has_transport)
-        transport_deinit(&exchange->transport);
+    exchange_transport_free(exchange->transport);
     protection_free(exchange->protection);
     ike_keys_deinit(&exchange->keys);
     key_offer_unref(exchange->offer);
     exchange_forget_init(exchange);
     exchange_forget_auth(exchange);
+    negotiation_forget(&exchange->own_create);
+    negotiation_forget(&exchange->peer_create);
+    for (size_t i = 0; i < exchange->n_prepared; i++)
+        prepared_forget(&exchange->prepared[i]);
     verifier_unref(exchange->verifier);
     free(exchange);
 }

@@ -24,6 +24,8 @@ typedef enum ExchangeState {
     EXCHANGE_VERIFYING, /* the peer is being judged */
     EXCHANGE_VERIFIED,  /* the peer's AUTH good */
     EXCHANGE_REFUSED,   /* the peer's AUTH or certificate bad: it may be told, and nothing else */
+    EXCHANGE_REPLACED,  /* another IKE SA has its Child SAs (RFC 7296 2.8): what is left to be said
+                           is  said, its Delete above all */
     EXCHANGE_STATES
 } ExchangeState;
 
@@ -39,6 +41,11 @@ typedef enum ExchangeCall {
     EXCHANGE_ADD_CHILD,
     EXCHANGE_REMOVE_CHILD,
     EXCHANGE_FORK,
+    EXCHANGE_PREPARE_CREATE,
+    EXCHANGE_USE_CHILD,
+    EXCHANGE_ADD_IKE_SA,
+    EXCHANGE_INHERIT_CHILDREN,
+    EXCHANGE_MOVE_TRANSPORT,
     EXCHANGE_CALLS
 } ExchangeCall;
 
@@ -68,7 +75,7 @@ typedef enum ExchangeError {
     EXCHANGE_E_PEER_REVOCATION_UNKNOWN,
     EXCHANGE_E_PEER_AUTH_FAILED,
     EXCHANGE_E_VERIFIER_FAILED,   /* nobody could judge the peer, which is refused therefore */
-    EXCHANGE_E_CHILD_NOT_GRANTED, /* the IKE_AUTH response has no such Child SA */
+    EXCHANGE_E_CHILD_NOT_GRANTED, /* the response has no such Child SA */
     EXCHANGE_E_SELECTORS_NOT_ALLOWED,
     EXCHANGE_E_ADDRESS_NOT_ALLOWED,
     EXCHANGE_E_DATA_PLANE_FAILED, /* it can't carry such a Child SA, or said no */
@@ -76,13 +83,17 @@ typedef enum ExchangeError {
     EXCHANGE_E_TOO_MANY_CHILDREN,
     EXCHANGE_E_OUT_OF_RESOURCES, /* no descriptor or memory is left: nothing has changed, and the
                                     call may be made again */
-    EXCHANGE_E_KEYS_USED,        /* the keys of IKE_AUTH's Child SA have been handed out already */
+    EXCHANGE_E_KEYS_USED,        /* the keys of what was negotiated have been handed out already */
+    EXCHANGE_E_NO_SUCH_IKE_SA,
+    EXCHANGE_E_MOBIKE_NOT_SUPPORTED,
     EXCHANGE_ERRORS
 } ExchangeError;
 
 enum {
     EXCHANGE_GROUP_CHANGES_MAX = 4,
+    EXCHANGE_MOVES_MAX = 8,    /* under way in all exchanges: each has two descriptors more */
     EXCHANGE_CHILDREN_MAX = 8, /* SPIs allocated, with or without a Child SA */
+    EXCHANGE_PREPARED_MAX = 4, /* that PrepareCreateChildSa made and no message has used yet */
     EXCHANGE_INIT_SIZE_MAX =
         16384, /* of an IKE_SA_INIT message, which we keep until the peer is verified */
 };
@@ -194,16 +205,38 @@ typedef struct PlainMessage {
     Bytes payloads;
 } PlainMessage;
 
+/* What a CREATE_CHILD_SA message of ours, request or response, is to carry; views are borrowed from
+ * the exchange, until the next call. */
+typedef struct CreateOffer {
+    uint64_t spi; /* of an IKE SA: where the message is about none, it has no use */
+    Bytes nonce;
+    Bytes ke; /* empty without a new key exchange */
+} CreateOffer;
+
+/* Makes a new nonce, a KE in `group` (IKE_GROUP_NONE: none) and an IKE SPI, for one message. At
+ * most EXCHANGE_PREPARED_MAX that no message has used are kept: the oldest is wiped. 0,
+ * WRONG_STATE, GROUP_NOT_SUPPORTED, -EIO, -ENOMEM. */
+int exchange_prepare_create(Exchange *exchange, uint16_t group, CreateOffer *ret, Reason *reason);
+
 /* Seals a message that the state has a use for; *ret is the caller's to sealed_message_deinit(). An
  * IKE_AUTH request must hold one IDi and one AUTH, those of SignAuth; it is kept, as AddChild reads
- * from it what was asked for, and is not sealed any more once it was answered. 0, WRONG_STATE,
- * UNEXPECTED, MALFORMED, REQUEST_PENDING, TOO_LARGE. */
+ * from it what was asked for, and is not sealed any more once it was answered. A CREATE_CHILD_SA
+ * message must have one SA, of ESP under SPIs of exchange_allocate_spi() that no Child SA has or of
+ * IKE under the prepared one, and of suites of the profile alone; a nonce of
+ * exchange_prepare_create() that no message has had, and the KE that was made with it, or none. Or
+ * it is a response with an error notify and without SA. A response is held against the request, as
+ * AddChild and AddIkeSa do, before it is sealed: another can be sealed in its place. Both messages
+ * are kept. 0, WRONG_STATE, UNEXPECTED, MALFORMED, REQUEST_PENDING, TOO_LARGE; for CREATE_CHILD_SA
+ * also NO_SUCH_CHILD, SUITE_NOT_ALLOWED and, for a response, what exchange_add_child() and
+ * exchange_add_ike_sa() say of the pair. */
 int exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
                      SealedMessage *ret, Reason *reason);
 
 /* Opens a datagram; *ret_complete is false while fragments are missing, and *ret then empty. *ret
  * is the caller's to opened_message_deinit(). A fragment that is taken in counts as success. The
- * IKE_AUTH response is kept: VerifyPeer and AddChild read from it. 0,
+ * IKE_AUTH response is kept: VerifyPeer and AddChild read from it; and so are CREATE_CHILD_SA
+ * requests and responses, of which there is one negotiation that we began, and one that the peer
+ * did: the next takes its place, and its secrets are wiped. 0,
  * WRONG_STATE, UNEXPECTED, MALFORMED, NOT_AUTHENTIC, REPLAYED, TOO_LARGE. */
 int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, OpenedMessage *ret,
                        Reason *reason);
@@ -246,19 +279,54 @@ int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, Reason *reason);
  * exchange_free(); `reason` says more. It must not free the exchange. */
 typedef void (*ChildAdded)(int error, const char *reason, void *userdata);
 
-/* Adds the Child SA that the IKE_AUTH request asked for under `spi_in` and its response granted:
- * suite, SPIs, selectors and addresses are those of both messages, held against the policy. Derives
- * the ESP keys and hands them to the data plane, once in the exchange's life: the same keys for a
- * second SA would repeat AES-GCM IVs (RFC 4106 2). Returns 0: `added` is called (before this
- * returns if there is no data plane); else it is not: WRONG_STATE, NO_SUCH_CHILD (an SPI that this
- * exchange did not allocate, or did not ask for), KEYS_USED, CHILD_NOT_GRANTED, MALFORMED,
- * SUITE_NOT_ALLOWED, SELECTORS_NOT_ALLOWED, ADDRESS_NOT_ALLOWED, DATA_PLANE_FAILED. After that, and
- * after an `added` with an error, the keys count as used. */
+/* Adds the Child SA that was negotiated under `spi_in`, in IKE_AUTH or in the last CREATE_CHILD_SA
+ * that we or the peer began: suite, SPIs, nonces, KE and selectors are those of both messages, held
+ * against the policy. Addresses are those that IKE_AUTH assigned. Derives the ESP keys (RFC 7296
+ * 2.17) and hands them to the data plane, once for each pair of messages: the same keys for a
+ * second SA would repeat AES-GCM IVs (RFC 4106 2). One by which the peer replaces another receives,
+ * and does not send before exchange_use_child(), or until the one that it replaces is removed.
+ * Returns 0: `added` is called (before this returns if there is no data plane); else it is not:
+ * WRONG_STATE, NO_SUCH_CHILD (an SPI that this exchange did not allocate, or under which nothing
+ * was negotiated), KEYS_USED, CHILD_NOT_GRANTED, MALFORMED, SUITE_NOT_ALLOWED, BAD_KEY_EXCHANGE,
+ * SELECTORS_NOT_ALLOWED, ADDRESS_NOT_ALLOWED, DATA_PLANE_FAILED. After that, and after an `added`
+ * with an error, the keys count as used. */
 int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, void *userdata,
                        Reason *reason);
 
 /* Wipes a Child SA's keys and gives its SPI back. 0, WRONG_STATE, NO_SUCH_CHILD. */
 int exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason);
+
+/* Has a Child SA send from now on what its selectors take in. 0 (also where it does already),
+ * WRONG_STATE, NO_SUCH_CHILD, DATA_PLANE_FAILED. */
+int exchange_use_child(Exchange *exchange, uint32_t spi_in, Reason *reason);
+
+/* Makes the IKE SA that the last CREATE_CHILD_SA of ours or the peer's negotiated under our SPI
+ * `spi` (RFC 7296 2.18): verified, with the identity and the dates of this one's peer; initiator if
+ * the request was ours, else responder; with fragmentation as this one has it. Once for each pair
+ * of messages. 0, WRONG_STATE, NO_SUCH_IKE_SA, MALFORMED, SUITE_NOT_ALLOWED, BAD_KEY_EXCHANGE,
+ * -ENOMEM, -EIO. */
+int exchange_add_ike_sa(Exchange *exchange, uint64_t spi, Exchange **ret, Reason *reason);
+
+/* Takes over, from the exchange that it was made from, all Child SAs, the transport and the inner
+ * addresses (RFC 7296 2.8, 2.18); that one is REPLACED then. *ret is it, borrowed. 0, WRONG_STATE
+ * (also where there is none to inherit from, or one of its Child SAs is just being added or moved),
+ * TOO_MANY_CHILDREN. */
+int exchange_inherit_children(Exchange *exchange, Exchange **ret, Reason *reason);
+
+/* How a move ended, once: with 0 and the socket, borrowed from the exchange; or with
+ * DATA_PLANE_FAILED and `reason`: its Child SAs may carry nothing any more, and the exchange is to
+ * be closed. It must not free the exchange. */
+typedef void (*TransportMoved)(int error, int fd, const char *reason, void *userdata);
+
+/* Opens another local UDP port, towards `remote` from where the route now leaves, and has the ESP
+ * of all Child SAs go through it, with the same keys, sequence numbers and windows (RFC 4555 3.5).
+ * `nat` and the socket are as of exchange_open_transport(); the socket of before is the caller's to
+ * close. Returns 0: `moved` is called, perhaps before this returns, and at the latest when the
+ * exchange is freed; else it is not, and nothing has changed: WRONG_STATE (also without a
+ * transport, and while a move is under way), MOBIKE_NOT_SUPPORTED (the IKE_AUTH response did not
+ * say that it is), OUT_OF_RESOURCES (also with EXCHANGE_MOVES_MAX under way), DATA_PLANE_FAILED. */
+int exchange_move_transport(Exchange *exchange, const struct sockaddr_storage *remote, bool nat,
+                            TransportMoved moved, void *userdata, Reason *reason);
 
 /* What anyone may know of a Child SA. */
 typedef struct ChildStatus {

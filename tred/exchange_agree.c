@@ -127,7 +127,7 @@ static int response_check(const Exchange *exchange, const Init *response, Reason
     return 0;
 }
 
-static int suite_refuse(int error, Reason *reason)
+int exchange_suite_refuse(int error, Reason *reason)
 {
     if (error == SUITE_E_NOT_OFFERED) {
         return reason_set(
@@ -151,7 +151,7 @@ static int suite_check(const Exchange *exchange, const Init *request, const Init
     int r = ike_suite_select(&request->sa, &response->sa, ret);
 
     if (r != 0)
-        return suite_refuse(r, reason);
+        return exchange_suite_refuse(r, reason);
     if (ret->group != dh_group(own_dh(exchange)) || response->ke.group != ret->group) {
         return reason_set(reason, EXCHANGE_E_BAD_KEY_EXCHANGE,
                           "The response chose group %u and carries a KE of group %u; the "
@@ -291,9 +291,14 @@ int exchange_agree(Exchange *exchange, Bytes request_bytes, Bytes response_bytes
         return r;
     /* SPIs and suite go with the keys; the protection borrows exchange->keys' secrets, which move
      * by pointer. */
-    r = protection_new(&agreement.suite, &agreement.keys, exchange->spi_i,
-                       response.message.header.spi_r, fragmentation_agreed(&request, &response),
-                       &agreement.protection);
+    r = protection_new(
+        &agreement.suite, &agreement.keys,
+        &(ProtectionTerms){.spi_i = exchange->spi_i,
+                           .spi_r = response.message.header.spi_r,
+                           .initiator = true,
+                           .first_request = 1, /* IKE_SA_INIT was 0 */
+                           .fragmentation = fragmentation_agreed(&request, &response)},
+        &agreement.protection);
     if (r < 0)
         return r;
     r = owned_bytes_copy(request_bytes, &agreement.request);

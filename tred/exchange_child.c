@@ -7,7 +7,7 @@
 
 enum { ESP_SPI_MIN = 256 }; /* RFC 4303 2.1: 0 to 255 are reserved */
 
-static Child *child_find(Exchange *exchange, uint32_t spi_in)
+Child *exchange_child_find(Exchange *exchange, uint32_t spi_in)
 {
     for (size_t i = 0; i < ELEMENTS(exchange->children); i++) {
         if (exchange->children[i].spi_in == spi_in)
@@ -19,7 +19,7 @@ static Child *child_find(Exchange *exchange, uint32_t spi_in)
 static bool spi_in_use(const ExchangeContext *context, uint32_t spi)
 {
     for (Exchange *other = context->exchanges; other; other = other->next) {
-        if (child_find(other, spi))
+        if (exchange_child_find(other, spi))
             return true;
     }
     return false;
@@ -34,7 +34,7 @@ int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, Reason *reason)
     r = exchange_allows(exchange, EXCHANGE_ALLOCATE_SPI, reason);
     if (r != 0)
         return r;
-    child = child_find(exchange, 0);
+    child = exchange_child_find(exchange, 0);
     if (!child) {
         return reason_set(reason, EXCHANGE_E_TOO_MANY_CHILDREN,
                           "This exchange holds %d SPIs already. Give one back with RemoveChild",
@@ -105,97 +105,171 @@ static void child_answered(int error, const char *why, void *userdata)
 
 /* Over the transport ESP goes in UDP where a NAT asks for it, and always from a plane that can do
  * nothing else; without one there is no port to do so from. */
-static bool is_udp_encapsulated(const Exchange *exchange)
+bool exchange_is_udp_encapsulated(const Exchange *exchange)
 {
-    return exchange->has_transport &&
+    return exchange->transport &&
            (exchange->nat || strcmp(dataplane_name(exchange->context->dataplane), "user") == 0);
 }
 
-/* We are the initiator: our outbound keys are those from initiator to responder (RFC 7296 2.17). */
-static int child_install(const Exchange *exchange, const ChildGrant *grant, const EspKeys *keys,
-                         Child *child)
+/* RFC 7296 2.17: the first keys are those from who began the exchange to who answered. */
+static int child_install(const Exchange *exchange, const ChildGrant *grant, bool peers,
+                         const EspKeys *keys, Child *child)
 {
     SaOrder order = {
         .spi_in = child->spi_in,
         .spi_out = grant->spi_out,
         .suite = grant->suite,
-        .encr_in = keys->encr_r,
-        .integ_in = keys->integ_r,
-        .encr_out = keys->encr_i,
-        .integ_out = keys->integ_i,
-        .ts_local = grant->ts_i,
-        .ts_remote = grant->ts_r,
-        .local = exchange->transport.local,
+        .encr_in = peers ? keys->encr_i : keys->encr_r,
+        .integ_in = peers ? keys->integ_i : keys->integ_r,
+        .encr_out = peers ? keys->encr_r : keys->encr_i,
+        .integ_out = peers ? keys->integ_r : keys->integ_i,
+        .ts_local = grant->ts_local,
+        .ts_remote = grant->ts_remote,
         .remote = exchange->remote,
-        .udp_encapsulated = is_udp_encapsulated(exchange),
+        .udp_encapsulated = exchange_is_udp_encapsulated(exchange),
         .soft = exchange->context->soft,
         .hard = exchange->context->hard,
+        .standby = grant->standby,
         .n_addresses = grant->n_addresses,
     };
 
     _Static_assert(sizeof(order.addresses) == sizeof(grant->addresses), "as many as an SA has");
     memcpy(order.addresses, grant->addresses, sizeof(order.addresses));
-    return dataplane_add_sa(exchange->context->dataplane, &order,
-                            exchange->has_transport ? &exchange->transport : NULL, child_answered,
-                            child);
+    if (exchange->transport)
+        order.local = exchange->transport->local;
+    return dataplane_add_sa(exchange->context->dataplane, &order, exchange->transport,
+                            child_answered, child);
 }
 
-static int grant_find(const Exchange *exchange, uint32_t spi_in, ChildGrant *ret, Reason *reason)
+/* What was negotiated under that SPI; IKE_AUTH's where there is nothing else. */
+static int negotiation_find(Exchange *exchange, uint32_t spi_in, Negotiation **ret, Reason *reason)
 {
-    int r;
+    Negotiation *const creates[] = {&exchange->own_create, &exchange->peer_create};
 
+    for (size_t i = 0; i < ELEMENTS(creates); i++) {
+        if (creates[i]->response.there && creates[i]->protocol == IKE_PROTOCOL_ESP &&
+            creates[i]->spi == spi_in) {
+            *ret = creates[i];
+            return 0;
+        }
+    }
+    *ret = &exchange->auth;
+    if (exchange->auth.request.there)
+        return 0;
     if (exchange->child_keys_used) {
         return reason_set(reason, EXCHANGE_E_KEYS_USED,
-                          "The keys of this exchange's first Child SA were used already. "
-                          "Begin another exchange");
+                          "The keys of all that was negotiated were used already; under the SPI "
+                          "0x%08x there is nothing else. Negotiate another Child SA",
+                          spi_in);
     }
-    r = exchange_grant_read(exchange, spi_in, ret, reason);
-    return r != 0 ? r : exchange_grant_judge(exchange, ret, reason);
+    return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD,
+                      "Nothing was negotiated under the SPI 0x%08x", spi_in);
+}
+
+/* IKE_AUTH's Child SA is made with the nonces of IKE_SA_INIT (RFC 7296 2.17). */
+static int nonces_find(const Exchange *exchange, Negotiation *negotiation, uint16_t group,
+                       Nonces *ret, Reason *reason)
+{
+    if (negotiation != &exchange->auth) {
+        return exchange_create_agree(exchange, negotiation, group, exchange->suite.prf->size, ret,
+                                     reason);
+    }
+    *ret = (Nonces){exchange_nonce_i(exchange), exchange_nonce_r(exchange)};
+    return 0;
+}
+
+/* A Child SA as it was negotiated, with its keys. */
+typedef struct ChildTerms {
+    bool peers;
+    ChildGrant grant;
+    EspKeys keys;
+} ChildTerms;
+
+static void child_terms_deinit(ChildTerms *terms)
+{
+    esp_keys_deinit(&terms->keys);
+}
+
+/* All that can be refused comes before anything of the negotiation is used. */
+static int terms_find(Exchange *exchange, uint32_t spi_in, ChildTerms *ret, Negotiation **ret_from,
+                      Reason *reason)
+{
+    Negotiation *from = NULL;
+    Nonces nonces;
+    int r = negotiation_find(exchange, spi_in, &from, reason);
+
+    if (r == 0)
+        r = exchange_grant_read(exchange, from, spi_in, &ret->grant, reason);
+    if (r == 0)
+        r = exchange_grant_judge(exchange, &ret->grant, reason);
+    if (r == 0)
+        r = nonces_find(exchange, from, ret->grant.suite.group, &nonces, reason);
+    if (r == 0) {
+        r = esp_keys_derive(exchange->suite.prf, &ret->grant.suite, exchange->keys.sk_d,
+                            from->dh_secret, nonces.i, nonces.r, &ret->keys);
+    }
+    ret->peers = from && from->peers;
+    *ret_from = from;
+    return r;
+}
+
+/* The keys count as used even if the plane fails: it may have sent with them. So what they were
+ * made of goes. */
+static void negotiation_use(Exchange *exchange, Negotiation *negotiation, const ChildGrant *grant)
+{
+    if (negotiation != &exchange->auth) {
+        negotiation_forget(negotiation);
+        return;
+    }
+    exchange->child_keys_used = true;
+    exchange_forget_auth(exchange);
+    exchange->n_addresses = grant->n_addresses;
+    memcpy(exchange->addresses, grant->addresses, sizeof(exchange->addresses));
 }
 
 /* Before the plane is asked: one that carries nothing answers at once. */
-static void child_fill(Exchange *exchange, const ChildGrant *grant, ChildAdded added,
-                       void *userdata, Child *child)
+static void child_fill(Exchange *exchange, ChildTerms *terms, ChildAdded added, void *userdata,
+                       Child *child)
 {
-    exchange->child_keys_used = true; /* even if the plane fails: it may have sent with them */
-    exchange_forget_auth(exchange);
     child->exchange = exchange;
     child->added = added;
     child->userdata = userdata;
     child->installed = true;
     child->since = time(NULL);
-    child->spi_out = grant->spi_out;
-    child->suite = grant->suite;
+    child->spi_out = terms->grant.spi_out;
+    child->suite = terms->grant.suite;
+    if (!dataplane_keeps_keys(exchange->context->dataplane)) {
+        child->keys = terms->keys;
+        terms->keys = (EspKeys){0};
+    }
     exchange_step(exchange, EXCHANGE_ADD_CHILD);
 }
 
 int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, void *userdata,
                        Reason *reason)
 {
-    _cleanup_(esp_keys_deinit) EspKeys keys = {0};
-    ChildGrant grant = {0};
+    _cleanup_(child_terms_deinit) ChildTerms terms = {0};
+    Negotiation *from;
     Child *child;
     int r;
 
     r = exchange_allows(exchange, EXCHANGE_ADD_CHILD, reason);
     if (r != 0)
         return r;
-    child = spi_in != 0 ? child_find(exchange, spi_in) : NULL;
+    child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
     if (!child)
         return no_such_child(spi_in, reason);
-    r = grant_find(exchange, spi_in, &grant, reason);
+    if (child->installed) {
+        return reason_set(reason, EXCHANGE_E_KEYS_USED, "The Child SA 0x%08x was added already",
+                          spi_in);
+    }
+    r = terms_find(exchange, spi_in, &terms, &from, reason);
     if (r != 0)
         return r;
-    r = esp_keys_derive(exchange->suite.prf, &grant.suite, exchange->keys.sk_d, NULL,
-                        exchange_nonce_i(exchange), exchange_nonce_r(exchange), &keys);
-    if (r < 0)
-        return r;
-    child_fill(exchange, &grant, added, userdata, child);
-    if (!dataplane_keeps_keys(exchange->context->dataplane)) {
-        child->keys = keys;
-        keys = (EspKeys){0};
-    }
-    r = child_install(exchange, &grant, keys.encr_i ? &keys : &child->keys, child);
+    negotiation_use(exchange, from, &terms.grant);
+    child_fill(exchange, &terms, added, userdata, child);
+    r = child_install(exchange, &terms.grant, terms.peers,
+                      terms.keys.encr_i ? &terms.keys : &child->keys, child);
     if (r < 0) {
         child->added = NULL;
         child->installed = false;
@@ -222,11 +296,29 @@ int exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
     r = exchange_allows(exchange, EXCHANGE_REMOVE_CHILD, reason);
     if (r != 0)
         return r;
-    child = spi_in != 0 ? child_find(exchange, spi_in) : NULL;
+    child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
     if (!child)
         return no_such_child(spi_in, reason);
     exchange_child_deinit(exchange, child);
     exchange_step(exchange, EXCHANGE_REMOVE_CHILD);
+    return 0;
+}
+
+int exchange_use_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
+{
+    const Child *child;
+    int r;
+
+    r = exchange_allows(exchange, EXCHANGE_USE_CHILD, reason);
+    if (r != 0)
+        return r;
+    child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
+    if (!child || !child->installed)
+        return no_such_child(spi_in, reason);
+    r = dataplane_use_sa(exchange->context->dataplane, spi_in, NULL, NULL);
+    if (r < 0)
+        return data_plane_refuse(exchange, r, "", reason);
+    exchange_step(exchange, EXCHANGE_USE_CHILD);
     return 0;
 }
 
@@ -240,10 +332,11 @@ size_t exchange_children(const Exchange *exchange, ChildStatus *ret)
 
         if (!child->installed)
             continue;
-        *status = (ChildStatus){.spi_in = child->spi_in,
-                                .spi_out = child->spi_out,
-                                .since = child->since,
-                                .soft_seconds = exchange->context->soft.seconds};
+        *status = (ChildStatus){
+            .spi_in = child->spi_in,
+            .spi_out = child->spi_out,
+            .since = child->since,
+            .soft_seconds = dataplane_sa_soft_seconds(exchange->context->dataplane, child->spi_in)};
         esp_suite_name(&child->suite, status->suite);
         /* A plane that fails shows zeros here, and says so by DATAPLANE_LOST. */
         (void)dataplane_sa_counters(exchange->context->dataplane, child->spi_in, &status->counters);

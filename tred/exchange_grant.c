@@ -1,12 +1,10 @@
-/* Reads from both IKE_AUTH messages, as tred sealed and opened them, which Child SA was asked for
- * and granted, and holds that against what this device allows. */
+/* Reads from a request and its response, as tred sealed and opened them, which Child SA was asked
+ * for and granted. */
 #include "base/reason.h"
 #include "ikewire/message.h"
 #include "tred/exchange_internal.h"
 #include "tred/selector_policy.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <string.h>
 
 enum {
@@ -18,6 +16,8 @@ enum {
 
 /* What one of the messages says of the Child SA. */
 typedef struct ChildPart {
+    const char *name; /* of the message */
+    uint32_t rekeyed; /* the sender's inbound SPI that REKEY_SA names (RFC 7296 1.3.3); 0: none */
     IkeSaPayload sa;
     IkeTs ts_i;
     IkeTs ts_r;
@@ -47,8 +47,7 @@ static int cp_read(const IkePayloads *payloads, uint8_t cfg_type, IkeCp *ret)
 }
 
 /* CHILD_NOT_GRANTED where one of SA, TSi and TSr is not there. */
-static int part_read(const IkePayloads *payloads, const char *which, uint8_t cfg_type,
-                     ChildPart *ret, Reason *reason)
+static int part_read(const IkePayloads *payloads, uint8_t cfg_type, ChildPart *ret, Reason *reason)
 {
     const IkePayload *sa = ike_payloads_find(payloads, IKE_PAYLOAD_SA);
     const IkePayload *ts_i = ike_payloads_find(payloads, IKE_PAYLOAD_TSI);
@@ -57,47 +56,49 @@ static int part_read(const IkePayloads *payloads, const char *which, uint8_t cfg
 
     if (!sa || !ts_i || !ts_r) {
         return reason_set(reason, EXCHANGE_E_CHILD_NOT_GRANTED,
-                          "The %s has no Child SA: SA, TSi and TSr belong to one", which);
+                          "The %s has no Child SA: SA, TSi and TSr belong to one", ret->name);
     }
     if (ike_payloads_notify(payloads, IKE_NOTIFY_USE_TRANSPORT_MODE, &notify)) {
         return reason_set(reason, EXCHANGE_E_CHILD_NOT_GRANTED,
-                          "The %s is about transport mode; a HeNB's Child SA is a tunnel", which);
+                          "The %s is about transport mode; a HeNB's Child SA is a tunnel",
+                          ret->name);
     }
+    if (ike_payloads_notify(payloads, IKE_NOTIFY_REKEY_SA, &notify) &&
+        notify.protocol == IKE_PROTOCOL_ESP)
+        ret->rekeyed = (uint32_t)notify.spi;
     if (ike_sa_decode(sa->body, &ret->sa) != 0)
-        return malformed(which, "SA", reason);
+        return malformed(ret->name, "SA", reason);
     if (ike_ts_decode(ts_i->body, &ret->ts_i) != 0 || ret->ts_i.n_selectors == 0)
-        return malformed(which, "TSi", reason);
+        return malformed(ret->name, "TSi", reason);
     if (ike_ts_decode(ts_r->body, &ret->ts_r) != 0 || ret->ts_r.n_selectors == 0)
-        return malformed(which, "TSr", reason);
-    return cp_read(payloads, cfg_type, &ret->cp) < 0 ? malformed(which, "CP", reason) : 0;
+        return malformed(ret->name, "TSr", reason);
+    return cp_read(payloads, cfg_type, &ret->cp) < 0 ? malformed(ret->name, "CP", reason) : 0;
 }
 
-/* Both chains were found to parse before: the request when it was sealed, the response when the
- * peer was judged. */
+/* An own request was found to parse when it was sealed, and the IKE_AUTH response when the peer was
+ * judged. */
 static int request_read(const KeptMessage *message, ChildPart *ret, Reason *reason)
 {
-    const char *which = "IKE_AUTH request";
     IkePayloads payloads;
 
     if (ike_payloads_decode(message->first, kept_payloads(message), &payloads, NULL) != 0)
-        return malformed(which, "outermost", reason);
-    return part_read(&payloads, which, IKE_CFG_REQUEST, ret, reason);
+        return malformed(ret->name, "outermost", reason);
+    return part_read(&payloads, IKE_CFG_REQUEST, ret, reason);
 }
 
 static int response_read(const KeptMessage *message, ChildPart *ret, Reason *reason)
 {
-    const char *which = "IKE_AUTH response";
     IkePayloads payloads;
     IkeNotify notify;
 
     if (ike_payloads_decode(message->first, kept_payloads(message), &payloads, NULL) != 0)
-        return malformed(which, "outermost", reason);
+        return malformed(ret->name, "outermost", reason);
     if (ike_payloads_error(&payloads, &notify)) {
         return reason_set(reason, EXCHANGE_E_CHILD_NOT_GRANTED,
-                          "The SeGW refused the Child SA with %s (%u). See its log",
+                          "The %s refuses the Child SA with %s (%u). See the SeGW's log", ret->name,
                           ike_notify_name(notify.type), notify.type);
     }
-    return part_read(&payloads, which, IKE_CFG_REPLY, ret, reason);
+    return part_read(&payloads, IKE_CFG_REPLY, ret, reason);
 }
 
 /* ---- suite and SPIs (RFC 7296 2.7, 3.3) ---- */
@@ -126,19 +127,25 @@ static bool offer_has(const IkeProposal *offer, const IkeTransform *transform)
     return false;
 }
 
+/* The transforms of a choice; NULL: it has none of that type. */
+typedef struct Choice {
+    const IkeTransform *encr, *integ, *ke, *esn;
+} Choice;
+
 /* The place of a transform of that type; NULL for a type that changes an SA in ways that we don't
  * know. */
-static const IkeTransform **slot_of(uint8_t type, const IkeTransform **encr,
-                                    const IkeTransform **integ, const IkeTransform **esn)
+static const IkeTransform **slot_of(uint8_t type, Choice *choice)
 {
     switch (type) {
     case IKE_TRANSFORM_ENCR:
-        return encr;
+        return &choice->encr;
     case IKE_TRANSFORM_INTEG:
-        return integ;
+        return &choice->integ;
+    case IKE_TRANSFORM_KE:
+        return &choice->ke;
     case IKE_TRANSFORM_ESN:
-        return esn;
-    default: /* KE among them: the Child SA of IKE_AUTH has none of its own (1.2) */
+        return &choice->esn;
+    default:
         return NULL;
     }
 }
@@ -146,52 +153,79 @@ static const IkeTransform **slot_of(uint8_t type, const IkeTransform **encr,
 /* One transform of each type, and each one that was offered. */
 static bool suite_choose(const IkeProposal *offer, const IkeProposal *chosen, EspSuite *ret)
 {
-    const IkeTransform *encr = NULL, *integ = NULL, *esn = NULL;
+    Choice choice = {0};
 
     for (size_t i = 0; i < chosen->n_transforms; i++) {
         const IkeTransform *transform = &chosen->transforms[i];
-        const IkeTransform **slot = slot_of(transform->type, &encr, &integ, &esn);
+        const IkeTransform **slot = slot_of(transform->type, &choice);
 
         if (!slot || *slot || !offer_has(offer, transform))
             return false;
         *slot = transform;
     }
-    return encr && esn && esn->id <= IKE_ESN_YES &&
-           esp_suite_from_ids(encr->id, encr->key_length, integ ? integ->id : IKE_INTEG_NONE,
-                              IKE_GROUP_NONE, esn->id == IKE_ESN_YES, ret) == 0;
+    return choice.encr && choice.esn && choice.esn->id <= IKE_ESN_YES &&
+           esp_suite_from_ids(choice.encr->id, choice.encr->key_length,
+                              choice.integ ? choice.integ->id : IKE_INTEG_NONE,
+                              choice.ke ? choice.ke->id : IKE_GROUP_NONE,
+                              choice.esn->id == IKE_ESN_YES, ret) == 0;
 }
 
-static int choice_read(const IkeSaPayload *offered, const IkeSaPayload *answer, uint32_t spi_in,
-                       ChildGrant *ret, Reason *reason)
+static int choice_read(const ChildPart *asked, const ChildPart *granted, ChildGrant *ret,
+                       uint32_t *ret_asked, uint32_t *ret_granted, Reason *reason)
 {
-    const IkeProposal *chosen = &answer->proposals[0];
-    const IkeProposal *offer = offer_find(offered, chosen);
+    const IkeProposal *chosen = &granted->sa.proposals[0];
+    const IkeProposal *offer = offer_find(&asked->sa, chosen);
 
-    if (answer->n_proposals != 1 || !offer || !suite_choose(offer, chosen, &ret->suite)) {
+    if (granted->sa.n_proposals != 1 || !offer || !suite_choose(offer, chosen, &ret->suite)) {
         return reason_set(reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
-                          "The IKE_AUTH response did not choose one ESP suite that the request "
-                          "offered and the profile has; see tred(8) for those allowed");
+                          "The %s did not choose one ESP suite that the request offered and the "
+                          "profile has; see tred(8) for those allowed",
+                          granted->name);
     }
-    if (offer->spi != spi_in) {
-        return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD,
-                          "The IKE_AUTH request offered the SPI 0x%08x, not 0x%08x",
-                          (uint32_t)offer->spi, spi_in);
+    _Static_assert(ESP_SPI_SIZE == sizeof(ret->spi_out), "ikewire has ESP SPIs of 4 octets alone");
+    *ret_asked = (uint32_t)offer->spi;
+    *ret_granted = (uint32_t)chosen->spi;
+    return 0;
+}
+
+/* Each message has its sender's inbound SPI (RFC 7296 3.3.1). */
+static int spis_read(bool peers, const ChildPart *asked, const ChildPart *granted, uint32_t spi_in,
+                     ChildGrant *ret, Reason *reason)
+{
+    uint32_t of_request = 0, of_response = 0, ours;
+    int r = choice_read(asked, granted, ret, &of_request, &of_response, reason);
+
+    if (r != 0)
+        return r;
+    ours = peers ? of_response : of_request;
+    ret->spi_out = peers ? of_request : of_response;
+    if (ours != spi_in) {
+        return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD, "The %s has the SPI 0x%08x, not 0x%08x",
+                          peers ? granted->name : asked->name, ours, spi_in);
     }
-    if (chosen->spi < ESP_SPI_MIN) {
+    if (ret->spi_out < ESP_SPI_MIN) {
         return reason_set(reason, EXCHANGE_E_MALFORMED,
                           "The SeGW's ESP SPI is %u; SPIs below 256 are reserved (RFC 4303 "
                           "2.1)",
-                          (uint32_t)chosen->spi);
+                          ret->spi_out);
     }
-    _Static_assert(ESP_SPI_SIZE == sizeof(ret->spi_out), "ikewire has ESP SPIs of 4 octets alone");
-    ret->spi_out = (uint32_t)chosen->spi;
     return 0;
+}
+
+/* By whose SPI the peer says which of ours it replaces: its own inbound one (RFC 7296 1.3.3). */
+static bool has_outbound(const Exchange *exchange, uint32_t spi_out)
+{
+    for (size_t i = 0; i < ELEMENTS(exchange->children); i++) {
+        if (exchange->children[i].installed && exchange->children[i].spi_out == spi_out)
+            return true;
+    }
+    return false;
 }
 
 /* ---- selectors (RFC 7296 2.9) ---- */
 
-static int narrowing_check(const char *which, const IkeTs *asked, const IkeTs *granted,
-                           Reason *reason)
+static int narrowing_check(const char *which, const char *response, const IkeTs *asked,
+                           const IkeTs *granted, Reason *reason)
 {
     const IkeSelector *breach = selector_policy_breach(asked, granted);
     char text[SELECTOR_TEXT_SIZE];
@@ -200,9 +234,9 @@ static int narrowing_check(const char *which, const IkeTs *asked, const IkeTs *g
         return 0;
     selector_text(breach, text);
     return reason_set(reason, EXCHANGE_E_SELECTORS_NOT_ALLOWED,
-                      "The SeGW granted the %s selector %s, which is no part of what the "
-                      "IKE_AUTH request asked for",
-                      which, text);
+                      "The %s grants the selector %s in %s, which is no part of what the request "
+                      "asked for",
+                      response, text, which);
 }
 
 /* ---- addresses (RFC 7296 2.19, 3.15) ---- */
@@ -259,155 +293,50 @@ static int family_read(const IkeCp *request, const IkeCp *reply, uint16_t type, 
                       size == IPV4_SIZE ? "IPv4" : "IPv6");
 }
 
-int exchange_grant_read(const Exchange *exchange, uint32_t spi_in, ChildGrant *ret, Reason *reason)
+static int addresses_read(const ChildPart *asked, const ChildPart *granted, ChildGrant *ret,
+                          Reason *reason)
 {
-    ChildPart asked = {0}, granted = {0};
+    int r =
+        family_read(&asked->cp, &granted->cp, IKE_CFG_INTERNAL_IP4_ADDRESS, IPV4_SIZE, ret, reason);
+
+    if (r != 0)
+        return r;
+    return family_read(&asked->cp, &granted->cp, IKE_CFG_INTERNAL_IP6_ADDRESS, IPV6_SIZE, ret,
+                       reason);
+}
+
+int exchange_grant_read(const Exchange *exchange, const Negotiation *negotiation, uint32_t spi_in,
+                        ChildGrant *ret, Reason *reason)
+{
+    const bool peers = negotiation->peers, is_auth = negotiation == &exchange->auth;
+    ChildPart asked = {.name = exchange_message_name(exchange, negotiation, false)};
+    ChildPart granted = {.name = exchange_message_name(exchange, negotiation, true)};
     int r;
 
     *ret = (ChildGrant){0};
-    r = request_read(&exchange->auth_request, &asked, reason);
+    r = request_read(&negotiation->request, &asked, reason);
     if (r == 0)
-        r = response_read(&exchange->auth_response, &granted, reason);
+        r = response_read(&negotiation->response, &granted, reason);
     if (r == 0)
-        r = choice_read(&asked.sa, &granted.sa, spi_in, ret, reason);
+        r = spis_read(peers, &asked, &granted, spi_in, ret, reason);
+    if (r == 0 && is_auth && ret->suite.group != IKE_GROUP_NONE) {
+        r = reason_set(reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
+                       "The IKE_AUTH response chose group %u for the Child SA, whose keys come of "
+                       "the IKE SA's (RFC 7296 1.2)",
+                       ret->suite.group);
+    }
     if (r == 0)
-        r = narrowing_check("local", &asked.ts_i, &granted.ts_i, reason);
+        r = narrowing_check("TSi", granted.name, &asked.ts_i, &granted.ts_i, reason);
     if (r == 0)
-        r = narrowing_check("remote", &asked.ts_r, &granted.ts_r, reason);
-    if (r == 0) {
-        r = family_read(&asked.cp, &granted.cp, IKE_CFG_INTERNAL_IP4_ADDRESS, IPV4_SIZE, ret,
-                        reason);
-    }
-    if (r == 0) {
-        r = family_read(&asked.cp, &granted.cp, IKE_CFG_INTERNAL_IP6_ADDRESS, IPV6_SIZE, ret,
-                        reason);
-    }
-    ret->ts_i = granted.ts_i;
-    ret->ts_r = granted.ts_r;
-    return r;
-}
-
-/* ---- what this device allows ---- */
-
-/* What no host's address lies in, or what has a meaning of its own on every host (RFC 6890, RFC
- * 4291 2.4): an address in it would change where the host's own packets go. */
-static const struct {
-    size_t size;
-    uint8_t length; /* of the prefix, in bits */
-    uint8_t octets[IPV6_SIZE];
-    const char *what;
-} no_addresses[] = {
-    {IPV4_SIZE, 8, {0}, "unspecified"},
-    {IPV4_SIZE, 8, {127}, "loopback"},
-    {IPV4_SIZE, 16, {169, 254}, "link-local"},
-    {IPV4_SIZE, 4, {224}, "multicast"},
-    {IPV4_SIZE, 4, {240}, "reserved or broadcast"},
-    {IPV6_SIZE, 96, {0}, "unspecified, loopback or IPv4-compatible"},
-    {IPV6_SIZE, 96, {[10] = 0xff, [11] = 0xff}, "IPv4-mapped"},
-    {IPV6_SIZE, 10, {0xfe, 0x80}, "link-local"},
-    {IPV6_SIZE, 8, {0xff}, "multicast"},
-};
-
-static bool shares_prefix(const uint8_t *a, const uint8_t *b, uint8_t length)
-{
-    size_t octets = length / 8;
-    uint8_t mask = (uint8_t)(0xff00U >> (length % 8));
-
-    return memcmp(a, b, octets) == 0 && (length % 8 == 0 || ((a[octets] ^ b[octets]) & mask) == 0);
-}
-
-static bool address_is(const struct sockaddr_storage *endpoint, const InnerAddress *address)
-{
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)endpoint;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)endpoint;
-
-    if (endpoint->ss_family == AF_INET && address->size == IPV4_SIZE)
-        return memcmp(&v4->sin_addr, address->octets, IPV4_SIZE) == 0;
-    return endpoint->ss_family == AF_INET6 && address->size == IPV6_SIZE &&
-           memcmp(&v6->sin6_addr, address->octets, IPV6_SIZE) == 0;
-}
-
-/* Why no tunnel may have that address; NULL: it may. */
-static const char *address_flaw(const Exchange *exchange, const InnerAddress *address)
-{
-    IkeTs alone = {.n_selectors = 1, .selectors = {{.end_port = UINT16_MAX}}};
-    IkeSelector *selector = &alone.selectors[0];
-
-    for (size_t i = 0; i < ELEMENTS(no_addresses); i++) {
-        if (no_addresses[i].size == address->size &&
-            shares_prefix(no_addresses[i].octets, address->octets, no_addresses[i].length))
-            return no_addresses[i].what;
-    }
-    if (exchange->has_transport && address_is(&exchange->remote, address))
-        return "the SeGW's own";
-    if (exchange->has_transport && address_is(&exchange->transport.local, address))
-        return "this host's own";
-    selector->type = address->size == IPV4_SIZE ? IKE_TS_IPV4_ADDR_RANGE : IKE_TS_IPV6_ADDR_RANGE;
-    memcpy(selector->start, address->octets, address->size);
-    memcpy(selector->end, address->octets, address->size);
-    return ike_ts_is_subset(&alone, exchange->context->allowed_local)
-               ? NULL
-               : "not within allowed-local of tred.conf";
-}
-
-static int addresses_check(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
-{
-    for (size_t i = 0; i < grant->n_addresses; i++) {
-        const InnerAddress *address = &grant->addresses[i];
-        const char *flaw = address_flaw(exchange, address);
-        char text[INET6_ADDRSTRLEN] = "";
-
-        if (!flaw)
-            continue;
-        (void)inet_ntop(address->size == IPV4_SIZE ? AF_INET : AF_INET6, address->octets, text,
-                        sizeof(text));
-        return reason_set(reason, EXCHANGE_E_ADDRESS_NOT_ALLOWED,
-                          "The SeGW assigned the address %s, which is %s. Check its address "
-                          "pool",
-                          text, flaw);
-    }
+        r = narrowing_check("TSr", granted.name, &asked.ts_r, &granted.ts_r, reason);
+    if (r != 0)
+        return r;
+    ret->ts_local = peers ? granted.ts_r : granted.ts_i;
+    ret->ts_remote = peers ? granted.ts_i : granted.ts_r;
+    ret->standby = peers && asked.rekeyed != 0 && has_outbound(exchange, asked.rekeyed);
+    if (is_auth)
+        return addresses_read(&asked, &granted, ret, reason);
+    ret->n_addresses = exchange->n_addresses;
+    memcpy(ret->addresses, exchange->addresses, sizeof(ret->addresses));
     return 0;
-}
-
-static int selectors_check(const char *which, const IkeTs *allowed, const IkeTs *ts, Reason *reason)
-{
-    const IkeSelector *breach = selector_policy_breach(allowed, ts);
-    char text[SELECTOR_TEXT_SIZE];
-
-    if (!breach)
-        return 0;
-    selector_text(breach, text);
-    return reason_set(reason, EXCHANGE_E_SELECTORS_NOT_ALLOWED,
-                      "The %s selector %s is not within allowed-%s of tred.conf. Have the "
-                      "SeGW narrow it, or allow it there",
-                      which, text, which);
-}
-
-/* The keys of a Child SA are no better kept than those of the IKE SA that they come from. */
-static int strength_check(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
-{
-    const Cipher *ike = exchange->suite.cipher, *esp = grant->suite.cipher;
-
-    if (exchange->context->stronger_child || esp->key_size <= ike->key_size)
-        return 0;
-    return reason_set(
-        reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
-        "The Child SA's cipher, %s, is stronger than the IKE SA's, %s, by which its "
-        "keys are made. Propose a stronger one for IKE, or set stronger-child = yes in "
-        "[data-plane] of tred.conf",
-        esp->name, ike->name);
-}
-
-/* Routes go where ts_r does, so what is checked of it holds for them. */
-int exchange_grant_judge(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
-{
-    const ExchangeContext *context = exchange->context;
-    int r;
-
-    r = strength_check(exchange, grant, reason);
-    if (r == 0)
-        r = selectors_check("local", context->allowed_local, &grant->ts_i, reason);
-    if (r == 0)
-        r = selectors_check("remote", context->allowed_remote, &grant->ts_r, reason);
-    return r != 0 ? r : addresses_check(exchange, grant, reason);
 }

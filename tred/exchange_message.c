@@ -16,13 +16,16 @@ typedef struct MessageRule {
 
 /* Before the peer is verified only IKE_AUTH passes, from us to it and back; a request of the peer's
  * waits, unopened, for its retransmission. A peer that was refused is told so by INFORMATIONAL (RFC
- * 7296 2.21.2). */
+ * 7296 2.21.2). On an IKE SA that was replaced the peer's CREATE_CHILD_SA gets an error (2.25.2).
+ */
 static const MessageRule message_rules[] = {
     /* state             exchange             seal: request, response   open: request, response */
     {EXCHANGE_SIGNED, IKE_AUTH, true, false, false, true},
     {EXCHANGE_VERIFIED, IKE_CREATE_CHILD_SA, true, true, true, true},
     {EXCHANGE_VERIFIED, IKE_INFORMATIONAL, true, true, true, true},
     {EXCHANGE_REFUSED, IKE_INFORMATIONAL, true, false, false, true},
+    {EXCHANGE_REPLACED, IKE_CREATE_CHILD_SA, false, true, true, true},
+    {EXCHANGE_REPLACED, IKE_INFORMATIONAL, true, true, true, true},
 };
 
 static const MessageRule *rule_find(ExchangeState state, uint8_t exchange_type)
@@ -97,7 +100,7 @@ static int own_auth_check(const Exchange *exchange, const IkePayloads *payloads,
     Writer writer;
     Bytes expected;
 
-    if (exchange->auth_response.there) {
+    if (exchange->auth.response.there) {
         return reason_set(reason, EXCHANGE_E_UNEXPECTED,
                           "The IKE_AUTH request was answered. Call VerifyPeer, or begin "
                           "another exchange");
@@ -115,36 +118,23 @@ static int own_auth_check(const Exchange *exchange, const IkePayloads *payloads,
     return 0;
 }
 
-static int plain_check(const Exchange *exchange, const PlainMessage *message, Reason *reason)
+static int plain_check(const Exchange *exchange, const PlainMessage *message, IkePayloads *ret,
+                       Reason *reason)
 {
     const MessageRule *rule = rule_find(exchange->state, message->exchange_type);
-    IkePayloads payloads;
     IkeFault fault = {0};
 
     if (!rule || !(message->response ? rule->seal_response : rule->seal_request))
         return unexpected(exchange, message->exchange_type, message->response, reason);
     if (message->payloads.size > IKE_MESSAGE_MAX)
         return protection_refuse(PROTECTION_E_TOO_LARGE, reason);
-    if (ike_payloads_decode(message->first, message->payloads, &payloads, &fault) != 0) {
+    if (ike_payloads_decode(message->first, message->payloads, ret, &fault) != 0) {
         return reason_set(reason, EXCHANGE_E_MALFORMED,
                           "The payload chain does not parse: %s (payload type %u at octet %u)",
                           ike_fault_text(fault.code), fault.payload_type, fault.offset);
     }
     if (message->exchange_type == IKE_AUTH)
-        return own_auth_check(exchange, &payloads, reason);
-    return 0;
-}
-
-/* Keeps a chain of payloads in the place of what was kept. 0 or -ENOMEM. */
-static int keep(KeptMessage *kept, uint8_t first, Bytes payloads)
-{
-    OwnedBytes copy;
-    int r = owned_bytes_copy(payloads, &copy);
-
-    if (r < 0)
-        return r;
-    free(kept->payloads.data);
-    *kept = (KeptMessage){.there = true, .first = first, .payloads = copy};
+        return own_auth_check(exchange, ret, reason);
     return 0;
 }
 
@@ -157,24 +147,55 @@ static int seal(Exchange *exchange, const PlainMessage *message, size_t max_data
     return r > 0 ? protection_refuse(r, reason) : r;
 }
 
+/* What the message negotiates is kept if it is sealed. */
+static int create_seal(Exchange *exchange, const PlainMessage *message, const IkePayloads *payloads,
+                       size_t max_datagram, SealedMessage *ret, Reason *reason)
+{
+    Negotiation draft = {0};
+    int r = exchange_create_draft(exchange, message, payloads, &draft, reason);
+
+    if (r == 0)
+        r = seal(exchange, message, max_datagram, ret, reason);
+    exchange_create_settle(exchange, message, &draft, r == 0);
+    return r;
+}
+
 int exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
                      SealedMessage *ret, Reason *reason)
 {
+    IkePayloads payloads;
     int r;
 
     r = exchange_allows(exchange, EXCHANGE_PROTECT, reason);
+    if (r == 0)
+        r = plain_check(exchange, message, &payloads, reason);
     if (r != 0)
         return r;
-    r = plain_check(exchange, message, reason);
-    if (r != 0)
-        return r;
-    r = seal(exchange, message, max_datagram, ret, reason);
+    r = message->exchange_type == IKE_CREATE_CHILD_SA
+            ? create_seal(exchange, message, &payloads, max_datagram, ret, reason)
+            : seal(exchange, message, max_datagram, ret, reason);
     if (r == 0 && message->exchange_type == IKE_AUTH)
-        r = keep(&exchange->auth_request, message->first, message->payloads);
+        r = exchange_keep(&exchange->auth.request, message->first, message->payloads);
     if (r != 0)
         return r;
     exchange_step(exchange, EXCHANGE_PROTECT);
     return 0;
+}
+
+/* What is read later is kept. 0 or -ENOMEM. */
+static int opened_keep(Exchange *exchange, const OpenedMessage *opened)
+{
+    int r = 0;
+
+    if (opened->exchange_type == IKE_CREATE_CHILD_SA)
+        return exchange_create_opened(exchange, opened);
+    if (opened->exchange_type != IKE_AUTH)
+        return 0;
+    r = exchange_keep(&exchange->auth.response, opened->first,
+                      (Bytes){opened->plain, opened->plain_size});
+    if (r == 0)
+        key_offer_unref(steal_pointer(exchange->offer)); /* the peer is who answered IKE_SA_INIT */
+    return r;
 }
 
 int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, OpenedMessage *ret,
@@ -203,11 +224,10 @@ int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, O
     if (r != 0 && r != PROTECTION_E_FRAGMENT)
         return r > 0 ? protection_refuse(r, reason) : r;
     *ret_complete = r == 0;
-    if (r == 0 && ret->exchange_type == IKE_AUTH) {
-        r = keep(&exchange->auth_response, ret->first, (Bytes){ret->plain, ret->plain_size});
+    if (*ret_complete) {
+        r = opened_keep(exchange, ret);
         if (r < 0)
             return r;
-        key_offer_unref(steal_pointer(exchange->offer)); /* the peer is who answered IKE_SA_INIT */
     }
     exchange_step(exchange, EXCHANGE_UNPROTECT);
     return 0;

@@ -120,9 +120,10 @@ static int auth_read(Exchange *exchange, const IkePayloads *payloads, Reason *re
  * stands once, or the chain does not parse. */
 static int response_read(Exchange *exchange, VerifyRequest *ret, Reason *reason)
 {
-    const KeptMessage *response = &exchange->auth_response;
+    const KeptMessage *response = &exchange->auth.response;
     IkePayloads payloads;
     IkeFault fault = {0};
+    IkeNotify notify;
     int r;
 
     if (ike_payloads_decode(response->first, kept_payloads(response), &payloads, &fault) != 0) {
@@ -131,6 +132,7 @@ static int response_read(Exchange *exchange, VerifyRequest *ret, Reason *reason)
                           "octet %u)",
                           ike_fault_text(fault.code), fault.payload_type, fault.offset);
     }
+    exchange->mobike = ike_payloads_notify(&payloads, IKE_NOTIFY_MOBIKE_SUPPORTED, &notify);
     r = auth_read(exchange, &payloads, reason);
     if (r == 0)
         r = identity_read(exchange, &payloads, ret, reason);
@@ -154,7 +156,7 @@ int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, Re
     r = exchange_allows(exchange, EXCHANGE_VERIFY_PEER, reason);
     if (r != 0)
         return r;
-    if (!exchange->auth_response.there) {
+    if (!exchange->auth.response.there) {
         return reason_set(reason, EXCHANGE_E_WRONG_STATE,
                           "VerifyPeer is not possible: no IKE_AUTH response was opened. Call "
                           "Unprotect with it");

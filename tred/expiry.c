@@ -67,6 +67,16 @@ static int on_notice(sd_event_source *source, uint64_t usec, void *userdata)
     return timers_set(held, end, on_end);
 }
 
+int expiry_inherit(CallerExchange *held, const CallerExchange *from)
+{
+    held->expires = from->expires;
+    held->judged = from->judged;
+    held->judged_boottime = from->judged_boottime;
+    if (held->expires == 0)
+        return 0;
+    return timers_set(held, held->expires - EXPIRY_NOTICE_SECONDS, on_notice);
+}
+
 int expiry_watch(CallerExchange *held)
 {
     int r;

@@ -10,3 +10,6 @@ enum { EXPIRY_NOTICE_SECONDS = 24 * 3600 };
  * the wall clock, and by the time that has passed since, whichever comes first. An exchange without
  * a timer would outlive its certificates: 0 or -errno. */
 int expiry_watch(CallerExchange *held);
+
+/* The same for an exchange whose peer and certificates were judged for another. */
+int expiry_inherit(CallerExchange *held, const CallerExchange *from);

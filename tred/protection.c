@@ -17,8 +17,7 @@ typedef struct Window {
 } Window;
 
 struct Protection {
-    uint64_t spi_i, spi_r;
-    bool fragmentation;
+    ProtectionTerms terms;
     Seal *seal_out, *seal_in;
     Window ours, peers;
     /* What we are waiting for: the response to ours, the peer's next request. A window lets one
@@ -26,22 +25,23 @@ struct Protection {
     Reassembly response, request;
 };
 
-int protection_new(const IkeSuite *suite, const IkeKeys *keys, uint64_t spi_i, uint64_t spi_r,
-                   bool fragmentation, Protection **ret)
+int protection_new(const IkeSuite *suite, const IkeKeys *keys, const ProtectionTerms *terms,
+                   Protection **ret)
 {
     _cleanup_(protection_freep) Protection *protection = calloc(1, sizeof(*protection));
+    Seal **initiators, **responders; /* who seals with SK_ei, and with SK_er */
     int r;
 
     if (!protection)
         return -ENOMEM;
-    protection->spi_i = spi_i;
-    protection->spi_r = spi_r;
-    protection->fragmentation = fragmentation;
-    protection->ours.next = 1; /* IKE_SA_INIT was 0 */
-    r = seal_new(suite->cipher, suite->integ, keys->sk_ei, keys->sk_ai, &protection->seal_out);
+    protection->terms = *terms;
+    protection->ours.next = terms->first_request;
+    initiators = terms->initiator ? &protection->seal_out : &protection->seal_in;
+    responders = terms->initiator ? &protection->seal_in : &protection->seal_out;
+    r = seal_new(suite->cipher, suite->integ, keys->sk_ei, keys->sk_ai, initiators);
     if (r < 0)
         return r;
-    r = seal_new(suite->cipher, suite->integ, keys->sk_er, keys->sk_ar, &protection->seal_in);
+    r = seal_new(suite->cipher, suite->integ, keys->sk_er, keys->sk_ar, responders);
     if (r < 0)
         return r;
     *ret = steal_pointer(protection);
@@ -57,6 +57,11 @@ void protection_free(Protection *protection)
     seal_free(protection->seal_out);
     seal_free(protection->seal_in);
     free(protection);
+}
+
+bool protection_fragments(const Protection *protection)
+{
+    return protection->terms.fragmentation;
 }
 
 void sealed_message_deinit(SealedMessage *message)
@@ -136,7 +141,7 @@ static int message_seal(Protection *protection, const IkeHeader *header, uint8_t
 
     if (size > IKE_MESSAGE_MAX)
         return PROTECTION_E_TOO_LARGE;
-    if (protection->fragmentation && size > max_datagram && plain.size > 0) {
+    if (protection->terms.fragmentation && size > max_datagram && plain.size > 0) {
         r = fragments_seal(protection, header, first, plain, max_datagram, &message);
     } else {
         r = datagram_seal(protection, header, first, NULL, plain, &message);
@@ -153,10 +158,11 @@ int protection_seal(Protection *protection, uint8_t exchange_type, bool response
 {
     Window *window = response ? &protection->peers : &protection->ours;
     const IkeHeader header = {
-        .spi_i = protection->spi_i,
-        .spi_r = protection->spi_r,
+        .spi_i = protection->terms.spi_i,
+        .spi_r = protection->terms.spi_r,
         .exchange_type = exchange_type,
-        .flags = (uint8_t)(IKE_FLAG_INITIATOR | (response ? IKE_FLAG_RESPONSE : 0)),
+        .flags = (uint8_t)((protection->terms.initiator ? IKE_FLAG_INITIATOR : 0) |
+                           (response ? IKE_FLAG_RESPONSE : 0)),
         .message_id = response ? window->next - 1 : window->next,
     };
     int r;
@@ -185,8 +191,9 @@ static int message_check(const Protection *protection, const IkeHeader *header)
 {
     const Window *ours = &protection->ours, *peers = &protection->peers;
 
-    if (header->spi_i != protection->spi_i || header->spi_r != protection->spi_r ||
-        header->flags & IKE_FLAG_INITIATOR)
+    /* RFC 7296 2.2: the original initiator's messages have the flag I, the other's have not. */
+    if (header->spi_i != protection->terms.spi_i || header->spi_r != protection->terms.spi_r ||
+        !(header->flags & IKE_FLAG_INITIATOR) != protection->terms.initiator)
         return PROTECTION_E_FOREIGN;
     if (header->flags & IKE_FLAG_RESPONSE) {
         if (!ours->pending || header->message_id != ours->next - 1)
@@ -241,7 +248,7 @@ static int fragment_open(Protection *protection, Bytes datagram, const IkeMessag
     IkeFragment fragment;
     int r;
 
-    if (!protection->fragmentation ||
+    if (!protection->terms.fragmentation ||
         ike_fragment_decode(payloads->items[payloads->count - 1].body, &fragment) != 0)
         return PROTECTION_E_MALFORMED;
     r = reassembly_check(reassembly, fragment.number, fragment.total);

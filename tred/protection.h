@@ -1,5 +1,5 @@
 /* Message protection for one IKE SA: message-ID windows of 1 (RFC 7296 2.2, 2.3), IKE fragmentation
- * both ways (RFC 7383), replays refused. We are always the initiator of the SA. */
+ * both ways (RFC 7383), replays refused. */
 #pragma once
 
 #include "tred/seal.h"
@@ -18,10 +18,19 @@ enum {
     PROTECTION_E_TOO_LARGE,     /* beyond IKE_MESSAGE_MAX or the number of fragments we accept */
 };
 
-/* `fragmentation`: both sides sent IKEV2_FRAGMENTATION_SUPPORTED. Keys are borrowed. The next
- * request is number 1 (IKE_AUTH). Returns 0, -ENOMEM or -EIO. */
-int protection_new(const IkeSuite *suite, const IkeKeys *keys, uint64_t spi_i, uint64_t spi_r,
-                   bool fragmentation, Protection **ret);
+typedef struct ProtectionTerms {
+    uint64_t spi_i, spi_r;
+    bool initiator;         /* we are the IKE SA's original initiator (RFC 7296 2.2) */
+    uint32_t first_request; /* the message ID of our first one; the peer's has 0 */
+    bool fragmentation;     /* both sides sent IKEV2_FRAGMENTATION_SUPPORTED */
+} ProtectionTerms;
+
+/* Keys are borrowed. Returns 0, -ENOMEM or -EIO. */
+int protection_new(const IkeSuite *suite, const IkeKeys *keys, const ProtectionTerms *terms,
+                   Protection **ret);
+
+/* True if fragmentation was agreed on. */
+bool protection_fragments(const Protection *protection);
 void protection_free(Protection *protection);
 DEFINE_POINTER_CLEANUP(Protection, protection_free);
 

@@ -1,25 +1,41 @@
 /* One end of a tunnel with keys that both ends know: the data plane alone, for measuring and for
  * tests of packets.
  *
- *   static_tunnel NET HELPER|kernel a|b SUITE LOCAL REMOTE PORT INNER FAR
+ *   static_tunnel NET HELPER|kernel a|b SUITE LOCAL REMOTE PORT INNER FAR [COMMANDS]
  *
  * NET is tred-net's path, which it starts; HELPER is tred-esp's, for the user-space plane; "kernel"
  * stands for the kernel's ESP.
  * a and b are the two ends; SUITE is aes128gcm16, aes256gcm16, chacha20poly1305, aes128-sha256 or
  * aes256-sha256. LOCAL and REMOTE are outer IPv4 addresses, INNER and FAR inner ones. It says
  * "ready", moves packets until SIGTERM, and then says what it counted. Not for use: its keys are no
- * secret. */
+ * secret.
+ *
+ * COMMANDS is a FIFO, for playing rekeys and MOBIKE; each line in it is carried out in turn and
+ * answered by "LINE: done", or by an error. Pairs of SAs are numbered, the first is 1:
+ *
+ *   add N | standby N | use N | remove N
+ *   move LOCAL PORT REMOTE PORT     all pairs, to these outer addresses
+ */
 #include "dataplane/dataplane.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_SIZE_MAX = 64, SPI_A = 0x0a0a0a0a, SPI_B = 0x0b0b0b0b };
+enum {
+    KEY_SIZE_MAX = 64,
+    SPI_A = 0x0a0a0a00,
+    SPI_B = 0x0b0b0b00,
+    PAIRS_MAX = 255,
+    LINE_SIZE = 128,
+    LINES_SIZE = 4096,
+    STILL_US = 20 * 1000,
+};
 
 typedef struct Arguments {
     const char *net;
@@ -31,7 +47,26 @@ typedef struct Arguments {
     InnerAddress inner;
     IkeTs ts_local;
     IkeTs ts_remote;
+    const char *commands; /* or NULL */
 } Arguments;
+
+typedef struct Tunnel {
+    const Arguments *arguments;
+    sd_event *event;
+    DataPlane *plane;
+    Transport transports[2]; /* the one in use, and the one before it */
+    unsigned current;
+    struct sockaddr_storage remote;
+    bool pairs[PAIRS_MAX + 1]; /* those that are there */
+    SaCounters last;           /* of the pair that is to be removed */
+    SaCounters removed;        /* what pairs that are not there any more have counted */
+    bool busy;                 /* a command is being carried out */
+    char line[LINE_SIZE];      /* which */
+    unsigned number;           /* of its pair */
+    int fifo;
+    size_t n_waiting;
+    char waiting[LINES_SIZE];
+} Tunnel;
 
 static bool parse_suite(const char *name, EspSuite *ret)
 {
@@ -77,6 +112,7 @@ static bool parse_arguments(char **argv, Arguments *ret)
     ret->net = *argv++;
     ret->helper = argv[0];
     ret->is_a = strcmp(argv[1], "a") == 0;
+    ret->commands = argv[8];
     ret->inner = (InnerAddress){.size = 4, .prefix_length = 32};
     return parse_suite(argv[2], &ret->suite) && parse_outer(argv[3], argv[5], &ret->local) &&
            parse_outer(argv[4], argv[5], &ret->remote) &&
@@ -99,56 +135,226 @@ static int make_key(const char *label, size_t size, Secret **ret)
     return r;
 }
 
-static void sa_added(int error, const char *why, void *userdata)
+static int make_keys(const EspSuite *suite, const char *from, unsigned number, Secret **encr,
+                     Secret **integ)
 {
-    if (error < 0) {
-        (void)fprintf(stderr, "the SA: %s (%s)\n", strerror(-error), why);
-        (void)sd_event_exit(userdata, EXIT_FAILURE);
-        return;
-    }
-    puts("ready");
-    (void)fflush(stdout);
-}
-
-static int make_keys(const EspSuite *suite, const char *from, Secret **encr, Secret **integ)
-{
-    char label[32];
-    (void)snprintf(label, sizeof(label), "encryption from %s", from);
+    char label[48];
+    (void)snprintf(label, sizeof(label), "encryption from %s, %u", from, number);
     int r = make_key(label, suite->cipher->key_size + suite->cipher->salt_size, encr);
-    (void)snprintf(label, sizeof(label), "integrity from %s", from);
+    (void)snprintf(label, sizeof(label), "integrity from %s, %u", from, number);
     return r < 0 ? r : make_key(label, suite->integ ? suite->integ->key_size : 0, integ);
 }
 
-static int add_sa(DataPlane *plane, const Transport *transport, const Arguments *arguments,
-                  sd_event *event)
+static uint32_t spi_of(const Tunnel *tunnel, unsigned number, bool inbound)
 {
+    return (tunnel->arguments->is_a == inbound ? (uint32_t)SPI_A : (uint32_t)SPI_B) + number;
+}
+
+static void say(const char *what)
+{
+    puts(what);
+    (void)fflush(stdout);
+}
+
+static void next_command(Tunnel *tunnel);
+
+static void answer(Tunnel *tunnel, int error, const char *why)
+{
+    char text[2 * LINE_SIZE + sizeof(Reason)];
+    (void)snprintf(text, sizeof(text), "%s: %s%s%s", tunnel->line,
+                   error < 0 ? strerror(-error) : "done", why[0] ? ": " : "", why);
+    say(text);
+    tunnel->busy = false;
+    next_command(tunnel);
+}
+
+static void handle_added(int error, const char *why, void *userdata)
+{
+    Tunnel *tunnel = userdata;
+    tunnel->pairs[tunnel->number] = error == 0;
+    answer(tunnel, error, why);
+}
+
+static int add_pair(Tunnel *tunnel, unsigned number, bool standby, SaAdded added)
+{
+    const Arguments *arguments = tunnel->arguments;
     _cleanup_(order_deinit) Order order = {.sa = calloc(1, sizeof(*order.sa))};
     SaOrder *sa = order.sa;
     if (!sa)
         return -ENOMEM;
-    sa->spi_in = arguments->is_a ? SPI_A : SPI_B;
-    sa->spi_out = arguments->is_a ? SPI_B : SPI_A;
+    sa->spi_in = spi_of(tunnel, number, true);
+    sa->spi_out = spi_of(tunnel, number, false);
     sa->suite = arguments->suite;
     sa->ts_local = arguments->ts_local;
     sa->ts_remote = arguments->ts_remote;
-    sa->local = arguments->local;
-    sa->remote = arguments->remote;
+    sa->local = tunnel->transports[tunnel->current].local;
+    sa->remote = tunnel->remote;
     sa->udp_encapsulated = true;
+    sa->standby = standby;
     sa->n_addresses = 1;
     sa->addresses[0] = arguments->inner;
-    int r = make_keys(&sa->suite, arguments->is_a ? "b" : "a", &sa->encr_in, &sa->integ_in);
-    if (r >= 0)
-        r = make_keys(&sa->suite, arguments->is_a ? "a" : "b", &sa->encr_out, &sa->integ_out);
-    return r < 0 ? r : dataplane_add_sa(plane, sa, transport, sa_added, event);
+    int r = make_keys(&sa->suite, arguments->is_a ? "b" : "a", number, &sa->encr_in, &sa->integ_in);
+    if (r >= 0) {
+        r = make_keys(&sa->suite, arguments->is_a ? "a" : "b", number, &sa->encr_out,
+                      &sa->integ_out);
+    }
+    return r < 0 ? r
+                 : dataplane_add_sa(tunnel->plane, sa, &tunnel->transports[tunnel->current], added,
+                                    tunnel);
 }
 
-static void print_counters(const DataPlane *plane, uint32_t spi_in)
+static void first_added(int error, const char *why, void *userdata)
+{
+    Tunnel *tunnel = userdata;
+    if (error < 0) {
+        (void)fprintf(stderr, "the SA: %s (%s)\n", strerror(-error), why);
+        (void)sd_event_exit(tunnel->event, EXIT_FAILURE);
+        return;
+    }
+    tunnel->pairs[1] = true;
+    say("ready");
+}
+
+static void add_up(SaCounters *sum, const SaCounters *sa)
+{
+    sum->packets_in += sa->packets_in;
+    sum->packets_out += sa->packets_out;
+    sum->bytes_in += sa->bytes_in;
+    sum->bytes_out += sa->bytes_out;
+    sum->replays += sa->replays;
+    sum->authentication_failures += sa->authentication_failures;
+    sum->malformed += sa->malformed;
+    sum->selector_drops_in += sa->selector_drops_in;
+}
+
+static void count_pair(const Tunnel *tunnel, unsigned number, SaCounters *sum)
 {
     SaCounters sa;
-    DataPlaneCounters whole;
-    if (dataplane_sa_counters(plane, spi_in, &sa) < 0)
+    if (dataplane_sa_counters(tunnel->plane, spi_of(tunnel, number, true), &sa) == 0)
+        add_up(sum, &sa);
+}
+
+static void handle_counted_to_remove(void *userdata);
+
+/* Once it has counted nothing for a while: what it counts between here and its end nobody hears. */
+static int handle_still(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    (void)source, (void)usec;
+    Tunnel *tunnel = userdata;
+    int r = dataplane_count(tunnel->plane, handle_counted_to_remove, tunnel);
+    if (r < 0)
+        answer(tunnel, r, "");
+    return 0;
+}
+
+static void handle_counted_to_remove(void *userdata)
+{
+    Tunnel *tunnel = userdata;
+    SaCounters now = {0};
+    count_pair(tunnel, tunnel->number, &now);
+    bool still =
+        now.packets_in == tunnel->last.packets_in && now.packets_out == tunnel->last.packets_out;
+    tunnel->last = now;
+    if (!still) {
+        if (sd_event_add_time_relative(tunnel->event, NULL, CLOCK_MONOTONIC, STILL_US, 1,
+                                       handle_still, tunnel) < 0)
+            answer(tunnel, -ENOMEM, "");
         return;
-    dataplane_counters(plane, &whole);
+    }
+    count_pair(tunnel, tunnel->number, &tunnel->removed);
+    tunnel->pairs[tunnel->number] = false;
+    answer(tunnel, dataplane_remove_sa(tunnel->plane, spi_of(tunnel, tunnel->number, true)), "");
+}
+
+static void handle_done(int error, const char *why, void *userdata)
+{
+    Tunnel *tunnel = userdata;
+    answer(tunnel, error, why);
+}
+
+/* The transport before the one before is closed here, as ikeclient's end would be. */
+static int move(Tunnel *tunnel, const struct sockaddr_storage *local,
+                const struct sockaddr_storage *remote)
+{
+    Transport *from = &tunnel->transports[tunnel->current], *to = from;
+    if (memcmp(local, &from->local, sizeof(*local)) != 0) {
+        to = &tunnel->transports[!tunnel->current];
+        transport_deinit(to);
+        int r = transport_init(to, local);
+        if (r < 0)
+            return r;
+    }
+    tunnel->current = (unsigned)(to - tunnel->transports);
+    tunnel->remote = *remote;
+    return dataplane_move_sas(tunnel->plane, from, to, remote, true, handle_done, tunnel);
+}
+
+static int move_by(Tunnel *tunnel)
+{
+    char local[64], local_port[16], remote[64], remote_port[16];
+    struct sockaddr_storage from = {0}, to = {0};
+    if (sscanf(tunnel->line, "move %63s %15s %63s %15s", local, local_port, remote, remote_port) !=
+            4 ||
+        !parse_outer(local, local_port, &from) || !parse_outer(remote, remote_port, &to))
+        return -EINVAL;
+    return move(tunnel, &from, &to);
+}
+
+static int command(Tunnel *tunnel)
+{
+    char word[16];
+    if (sscanf(tunnel->line, "%15s %u", word, &tunnel->number) < 1)
+        return -EINVAL;
+    if (strcmp(word, "move") == 0)
+        return move_by(tunnel);
+    if (tunnel->number < 1 || tunnel->number > PAIRS_MAX)
+        return -EINVAL;
+    if (strcmp(word, "add") == 0 || strcmp(word, "standby") == 0)
+        return add_pair(tunnel, tunnel->number, word[0] == 's', handle_added);
+    tunnel->last = (SaCounters){.packets_in = UINT64_MAX};
+    if (strcmp(word, "remove") == 0)
+        return dataplane_count(tunnel->plane, handle_counted_to_remove, tunnel);
+    if (strcmp(word, "use") != 0)
+        return -EINVAL;
+    return dataplane_use_sa(tunnel->plane, spi_of(tunnel, tunnel->number, true), handle_done,
+                            tunnel);
+}
+
+/* One line at a time: the next one when the data plane has done the last. */
+static void next_command(Tunnel *tunnel)
+{
+    char *end = memchr(tunnel->waiting, '\n', tunnel->n_waiting);
+    if (!end || tunnel->busy)
+        return;
+    size_t size = (size_t)(end - tunnel->waiting);
+    (void)snprintf(tunnel->line, sizeof(tunnel->line), "%.*s", (int)size, tunnel->waiting);
+    tunnel->n_waiting -= size + 1;
+    memmove(tunnel->waiting, end + 1, tunnel->n_waiting);
+    tunnel->busy = true;
+    int r = command(tunnel);
+    if (r < 0)
+        answer(tunnel, r, "");
+}
+
+static int handle_commands(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+    (void)source, (void)revents;
+    Tunnel *tunnel = userdata;
+    ssize_t size =
+        read(fd, tunnel->waiting + tunnel->n_waiting, sizeof(tunnel->waiting) - tunnel->n_waiting);
+    if (size > 0)
+        tunnel->n_waiting += (size_t)size;
+    next_command(tunnel);
+    return 0;
+}
+
+static void print_counters(const Tunnel *tunnel)
+{
+    SaCounters sa = tunnel->removed;
+    DataPlaneCounters whole;
+    for (unsigned number = 1; number <= PAIRS_MAX; number++)
+        count_pair(tunnel, number, &sa);
+    dataplane_counters(tunnel->plane, &whole);
     printf("packets in %" PRIu64 " out %" PRIu64 ", bytes in %" PRIu64 " out %" PRIu64
            ", replays %" PRIu64 ", not authentic %" PRIu64 ", malformed %" PRIu64
            ", outside of selectors in %" PRIu64 " out %" PRIu64 ", unknown SPI %" PRIu64
@@ -158,24 +364,32 @@ static void print_counters(const DataPlane *plane, uint32_t spi_in)
            whole.unknown_spi, whole.send_failures, whole.delivery_failures);
 }
 
+static void handle_event(const DataPlaneEvent *event, void *userdata)
+{
+    (void)userdata;
+    (void)fprintf(stderr, "event %d of %08" PRIx32 "\n", (int)event->type, event->spi_in);
+}
+
 static void handle_lost(const char *reason, void *userdata)
 {
+    Tunnel *tunnel = userdata;
     (void)fprintf(stderr, "%s\n", reason);
-    (void)sd_event_exit(userdata, EXIT_FAILURE);
+    (void)sd_event_exit(tunnel->event, EXIT_FAILURE);
 }
 
 /* After it has counted: SIGTERM asks for that first. */
 static void handle_counted(void *userdata)
 {
-    (void)sd_event_exit(userdata, EXIT_SUCCESS);
+    (void)sd_event_exit(((Tunnel *)userdata)->event, EXIT_SUCCESS);
 }
 
 static int handle_sigterm(sd_event_source *source, const struct signalfd_siginfo *info,
                           void *userdata)
 {
-    (void)info;
-    if (dataplane_count(userdata, handle_counted, sd_event_source_get_event(source)) < 0)
-        (void)sd_event_exit(sd_event_source_get_event(source), EXIT_FAILURE);
+    (void)source, (void)info;
+    Tunnel *tunnel = userdata;
+    if (dataplane_count(tunnel->plane, handle_counted, tunnel) < 0)
+        (void)sd_event_exit(tunnel->event, EXIT_FAILURE);
     return 0;
 }
 
@@ -184,34 +398,62 @@ static void event_unrefp(sd_event **event)
     sd_event_unref(*event);
 }
 
-static int run(const Arguments *arguments, sd_event *event)
+/* Open for writing, too: then no writer that leaves is its end. */
+static int open_commands(Tunnel *tunnel)
+{
+    if (!tunnel->arguments->commands)
+        return 0;
+    tunnel->fifo = open(tunnel->arguments->commands, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (tunnel->fifo < 0)
+        return -errno;
+    return sd_event_add_io(tunnel->event, NULL, tunnel->fifo, EPOLLIN, handle_commands, tunnel);
+}
+
+static int run_tunnel(Tunnel *tunnel, const DataPlaneOptions *options)
 {
     Reason reason = {0};
+    _cleanup_(dataplane_closep) DataPlane *plane = NULL;
+    int r = dataplane_open(options, &plane, &reason);
+    if (r < 0) {
+        (void)fprintf(stderr, "%s\n", reason.text);
+        return r;
+    }
+    tunnel->plane = plane;
+    r = sd_event_add_signal(tunnel->event, NULL, SIGTERM, handle_sigterm, tunnel);
+    if (r >= 0)
+        r = open_commands(tunnel);
+    if (r >= 0)
+        r = add_pair(tunnel, 1, false, first_added);
+    if (r < 0)
+        return r;
+    r = sd_event_loop(tunnel->event);
+    print_counters(tunnel);
+    return r;
+}
+
+static int run(const Arguments *arguments, sd_event *event)
+{
+    Tunnel tunnel = {
+        .arguments = arguments,
+        .event = event,
+        .transports = {{.ike_fd = -1, .esp_fd = -1}, {.ike_fd = -1, .esp_fd = -1}},
+        .remote = arguments->remote,
+        .fifo = -1,
+    };
     DataPlaneOptions options = {
         .mode = strcmp(arguments->helper, "kernel") == 0 ? DATAPLANE_KERNEL : DATAPLANE_USER,
         .interface = "segw0",
         .net_program = arguments->net,
         .esp_program = arguments->helper,
         .event = event,
-        .callbacks = {.lost = handle_lost, .userdata = event},
+        .callbacks = {.event = handle_event, .lost = handle_lost, .userdata = &tunnel},
     };
-    _cleanup_(transport_deinit) Transport transport;
-    int r = transport_init(&transport, &arguments->local);
-    if (r < 0)
-        return r;
-    _cleanup_(dataplane_closep) DataPlane *plane = NULL;
-    r = dataplane_open(&options, &plane, &reason);
-    if (r < 0) {
-        (void)fprintf(stderr, "%s\n", reason.text);
-        return r;
-    }
-    r = sd_event_add_signal(event, NULL, SIGTERM, handle_sigterm, plane);
+    int r = transport_init(&tunnel.transports[0], &arguments->local);
     if (r >= 0)
-        r = add_sa(plane, &transport, arguments, event);
-    if (r < 0)
-        return r;
-    r = sd_event_loop(event);
-    print_counters(plane, arguments->is_a ? SPI_A : SPI_B);
+        r = run_tunnel(&tunnel, &options);
+    transport_deinit(&tunnel.transports[0]);
+    transport_deinit(&tunnel.transports[1]);
+    close_fdp(&tunnel.fifo);
     return r;
 }
 
@@ -231,9 +473,11 @@ static int main_loop(const Arguments *arguments)
 int main(int argc, char **argv)
 {
     Arguments arguments = {};
-    if (argc != 10 || !parse_arguments(argv + 1, &arguments)) {
-        (void)fprintf(stderr, "usage: %s NET HELPER|kernel a|b SUITE LOCAL REMOTE PORT INNER FAR\n",
-                      argv[0]);
+    if ((argc != 10 && argc != 11) || !parse_arguments(argv + 1, &arguments)) {
+        (void)fprintf(
+            stderr,
+            "usage: %s NET HELPER|kernel a|b SUITE LOCAL REMOTE PORT INNER FAR [COMMANDS]\n",
+            argv[0]);
         return 2;
     }
     int r = main_loop(&arguments);

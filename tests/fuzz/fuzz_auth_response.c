@@ -68,7 +68,7 @@ static void verify(Exchange *exchange)
 
     if (exchange_verify_begin(exchange, 0, &request, &reason) != 0) {
         if (exchange->state != EXCHANGE_REFUSED || strlen(reason.text) < 20 ||
-            exchange->auth_response.there)
+            exchange->auth.response.there)
             abort();
         return;
     }
@@ -82,7 +82,7 @@ static void grant(Exchange *exchange)
 {
     Reason reason = {0};
     ChildGrant found;
-    int r = exchange_grant_read(exchange, SPI_IN, &found, &reason);
+    int r = exchange_grant_read(exchange, &exchange->auth, SPI_IN, &found, &reason);
 
     if (r == 0)
         r = exchange_grant_judge(exchange, &found, &reason);
@@ -91,8 +91,9 @@ static void grant(Exchange *exchange)
             abort();
         return;
     }
-    if (found.spi_out < 256 || !found.suite.cipher || !ike_ts_is_subset(&found.ts_i, &asked_ts) ||
-        !ike_ts_is_subset(&found.ts_r, &asked_ts) || found.n_addresses == 0)
+    if (found.spi_out < 256 || !found.suite.cipher ||
+        !ike_ts_is_subset(&found.ts_local, &asked_ts) ||
+        !ike_ts_is_subset(&found.ts_remote, &asked_ts) || found.n_addresses == 0)
         abort();
     for (size_t i = 0; i < found.n_addresses; i++) {
         const InnerAddress *address = &found.addresses[i];
@@ -117,8 +118,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     selector_policy_any(&any);
     context.allowed_local = context.allowed_remote = &any;
-    keep(&exchange.auth_request, first, request);
-    keep(&exchange.auth_response, data[0], (Bytes){data + 1, size - 1});
+    keep(&exchange.auth.request, first, request);
+    keep(&exchange.auth.response, data[0], (Bytes){data + 1, size - 1});
     grant(&exchange);
     verify(&exchange);
     exchange_forget_auth(&exchange);

@@ -47,7 +47,8 @@ static void fuzz_init(Fuzz *fuzz, uint8_t options)
         fuzz->keys.sk_ai = zero_secret(suite.integ->key_size);
         fuzz->keys.sk_ar = zero_secret(suite.integ->key_size);
     }
-    if (protection_new(&suite, &fuzz->keys, spi_i, spi_r, options & OPTION_FRAGMENTATION,
+    if (protection_new(&suite, &fuzz->keys,
+                       &(ProtectionTerms){spi_i, spi_r, true, 1, options & OPTION_FRAGMENTATION},
                        &fuzz->ours) < 0 ||
         seal_new(suite.cipher, suite.integ, fuzz->keys.sk_er, fuzz->keys.sk_ar, &fuzz->peer) < 0)
         abort();

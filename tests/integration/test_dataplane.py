@@ -5,10 +5,13 @@ import unittest
 from pathlib import Path
 
 from lab import memory
+from lab.capture import Capture
 from lab.case import LabTest
-from lab.network import HENB, SEGW
+from lab.network import HENB, HENB_IPV4, SEGW, SEGW_IPV4
 from lab.process import BIN, Process, run, wait_until
-from lab.tunnel import FAR, NEAR, Tunnel, TunnelEnd
+from lab.rekeys import rekey, stream_through_rekeys
+from lab.traffic import Pings
+from lab.tunnel import FAR, NEAR, PORT, Tunnel, TunnelEnd
 
 
 def has_interface(namespace):
@@ -33,6 +36,11 @@ class TrafficTest(LabTest):
             tunnel.stop()
             for end in (tunnel.henb, tunnel.segw):
                 self.assertIn("replays 0, not authentic 0, malformed 0", end.output())
+
+    def test_a_tcp_stream_through_rekeys_loses_nothing(self):
+        result = stream_through_rekeys(megabytes=100, rekeys=5, mbit=400)  # tests/bench/rekeys has more
+        self.assertEqual(result.wrong(), {})
+        self.assertEqual(result.lost(), result.overruns)
 
     def test_a_tcp_stream_crosses_and_loses_nothing(self):
         self.starting(Tunnel())
@@ -60,6 +68,93 @@ class TrafficTest(LabTest):
         lines = run(["cat", "/proc/net/snmp"], namespace=HENB).stdout.splitlines()
         names, values = (line.split() for line in lines if line.startswith("Ip:"))
         return values[names.index("FragCreates")]
+
+
+class ChangeTest(LabTest):
+    """Rekeys and MOBIKE, as far as they are the data plane's: while packets go both ways, none is lost or sent twice."""
+
+    def setUp(self):
+        super().setUp()
+        self.made = self.starting(Tunnel())
+
+    def start_pings(self):
+        pings = Pings(FAR)
+        self.addCleanup(pings.stop)
+        self.wait_for_answers(pings)
+        return pings
+
+    @staticmethod
+    def wait_for_answers(pings, more=3):
+        """Until some more packets have gone both ways."""
+        def answers():
+            return pings.process.output().count("bytes from")
+
+        before = answers()
+        wait_until(lambda: answers() >= before + more, "answers")
+
+    def assert_nothing_lost(self, pings):
+        self.wait_for_answers(pings)
+        sent, lost = pings.stop()
+        self.assertEqual(lost, [], f"of {sent}")
+        self.made.stop()
+        henb, segw = self.made.henb.counted(), self.made.segw.counted()
+        for end in (henb, segw):
+            self.assertEqual({name: number for name, number in end.items() if name not in ("in", "out") and number},
+                             {}, end)
+        self.assertEqual(henb["out"], segw["in"])
+        self.assertEqual(henb["in"], segw["out"])
+
+    def test_ten_rekeys_from_either_side_lose_no_packet(self):
+        henb, segw = self.made.henb, self.made.segw
+        pings = self.start_pings()
+        for number in range(2, 12, 2):
+            rekey(number, henb, segw)
+            rekey(number + 1, segw, henb)
+        self.assert_nothing_lost(pings)
+
+    def test_a_pair_in_standby_sends_once_the_one_before_is_removed(self):
+        henb, segw = self.made.henb, self.made.segw
+        pings = self.start_pings()
+        segw.command("standby", 2)
+        henb.command("add", 2)
+        self.wait_for_answers(pings)
+        henb.command("remove", 1)
+        segw.command("remove", 1)
+        self.assert_nothing_lost(pings)
+
+    def test_a_tunnel_that_moves_to_another_port_loses_no_packet(self):
+        henb, segw = self.made.henb, self.made.segw
+        pings = self.start_pings()
+        for port in (4600, 4700, 4800):
+            # What leaves the HeNB from its new port the SeGW takes in at once; its own goes to the old one until it knows.
+            henb.command("move", HENB_IPV4, port, SEGW_IPV4, PORT)
+            segw.command("move", SEGW_IPV4, PORT, HENB_IPV4, port)
+        self.assert_nothing_lost(pings)
+
+    def test_a_tunnel_that_moves_during_a_rekey_takes_both_pairs_along(self):
+        henb, segw = self.made.henb, self.made.segw
+        pings = self.start_pings()
+        segw.command("standby", 2)
+        henb.command("add", 2)
+        henb.command("move", HENB_IPV4, 4600, SEGW_IPV4, PORT)
+        segw.command("move", SEGW_IPV4, PORT, HENB_IPV4, 4600)
+        segw.command("use", 2)
+        henb.command("remove", 1)
+        segw.command("remove", 1)
+        self.assert_nothing_lost(pings)
+
+    def test_a_tunnel_that_moves_to_another_address_leaves_from_there(self):
+        henb, segw = self.made.henb, self.made.segw
+        moved = "192.0.2.77"
+        run(["ip", "address", "add", f"{moved}/24", "dev", "wan"], namespace=HENB)
+        self.addCleanup(run, ["ip", "address", "delete", f"{moved}/24", "dev", "wan"], HENB)
+        henb.command("move", moved, PORT, SEGW_IPV4, PORT)
+        segw.command("move", SEGW_IPV4, PORT, moved, PORT)
+        capture = Capture(SEGW, f"udp and host {moved}")
+        self.addCleanup(capture.stop)
+        self.assertTrue(ping(HENB, FAR, 56))
+        self.assertTrue(ping(SEGW, NEAR, 56))
+        self.assertGreaterEqual(len(capture.stop()), 4)
 
 
 class HelperTest(LabTest):

@@ -71,9 +71,9 @@ class JournalTest(LabTest):
         self.start_both(log={"level": "debug"}, tred={"log": {"level": "debug"}})
         self.client.wait_for_state("established")
         for _ in range(20):
-            for command in ("Disconnect", "Connect"):
+            for command, state in (("Disconnect", "idle"), ("Connect", "established")):
                 self.starting(Operator()).call(command)
-            self.client.wait_for_state("established")
+                self.client.wait_for_state(state)
         self.assertRegex(self.client.output(), r"(?m)^<6>step 6 ")
 
     def test_a_failure_has_its_reason(self):

@@ -125,6 +125,44 @@ class HandClient:
         interface, = self.call("AddChild", "u", self.spi_in)
         return interface
 
+    # CREATE_CHILD_SA (RFC 7296 1.3).
+
+    def prepared(self, group=0):
+        """The nonce and, with a group, the KE of a message to come."""
+        self.new_spi, nonce, ke = self.call("PrepareCreateChildSa", "q", group)
+        return [ike.Payload(ike.NONCE, nonce)] + ([ike.key_exchange(group, ke)] if group else [])
+
+    def child_payloads(self, rekeyed=None, group=0, selectors=None):
+        """A Child SA under a new SPI, in the place of `rekeyed` if that is given."""
+        self.spi_in, = self.call("AllocateSpi")
+        ts = selectors or [ike.traffic_selectors(ike.TSI, *self.ts_i),
+                           ike.traffic_selectors(ike.TSR, *self.ts_r)]
+        return ([ike.rekey_notify(rekeyed)] if rekeyed else []) + [
+            ike.aes_gcm_128_proposal(3, struct.pack("!I", self.spi_in), group), *self.prepared(group), *ts]
+
+    def ike_payloads(self, group=ike.ECP_256):
+        """Another IKE SA."""
+        prepared = self.prepared(group)
+        return [ike.aes_gcm_128_proposal(1, struct.pack("!Q", self.new_spi), group), *prepared]
+
+    def ask(self, payloads, exchange_type=ike.CREATE_CHILD_SA):
+        """Sends a request; what is in the answer."""
+        return self.unprotect(self.send_and_receive(self.protect(exchange_type, payloads)))
+
+    def asked(self):
+        """What is in the SeGW's next request."""
+        return self.unprotect(self.receive())
+
+    def answer_with(self, payloads, exchange_type=ike.CREATE_CHILD_SA):
+        for datagram in self.protect(exchange_type, payloads, response=True):
+            self.socket.send(self.marker + datagram)
+
+    def add_ike_sa(self):
+        """The IKE SA that was negotiated, as a client of its own on the same socket."""
+        heir = copy.copy(self)
+        heir.exchange, = self.call("AddIkeSa", "t", self.new_spi)
+        return heir
+
     def open_transport(self, address=None, port=4500, nat=False):
         """OpenTransport, whose socket is not made use of."""
         address = socket.inet_aton(self.segw) if address is None else address

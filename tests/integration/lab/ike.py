@@ -3,13 +3,13 @@
 import struct
 from dataclasses import dataclass
 
-IKE_SA_INIT, IKE_AUTH, INFORMATIONAL = 34, 35, 37
+IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL = 34, 35, 36, 37
 SA, KE, IDI, IDR, CERT, CERTREQ, AUTH, NONCE = 33, 34, 35, 36, 37, 38, 39, 40
 NOTIFY, DELETE, TSI, TSR, SK, CP, SKF = 41, 42, 44, 45, 46, 47, 53
 INITIATOR, RESPONSE = 0x08, 0x20
 COOKIE, SIGNATURE_HASH_ALGORITHMS, FRAGMENTATION_SUPPORTED = 16390, 16431, 16430
 NAT_DETECTION_SOURCE_IP, NAT_DETECTION_DESTINATION_IP = 16388, 16389
-INVALID_KE_PAYLOAD = 17
+INVALID_KE_PAYLOAD, TEMPORARY_FAILURE, REKEY_SA = 17, 43, 16393
 ECP_256, ECP_384, CURVE25519, MODP_2048 = 19, 20, 31, 14
 
 
@@ -78,11 +78,10 @@ def _transform(last, kind, number, key_bits=None):
 
 
 def aes_gcm_128_proposal(protocol, spi=b"", group=None):
-    """An SA payload that proposes AES-GCM-16-128, for IKE (protocol 1) with PRF and group."""
-    if protocol == 1:
-        transforms = [(1, 20, 128), (2, 5, None), (4, group, None)]
-    else:
-        transforms = [(1, 20, 128), (5, 0, None)]
+    """An SA payload that proposes AES-GCM-16-128, for IKE (protocol 1) with PRF, and with group if there is one."""
+    transforms = [(1, 20, 128), (2, 5, None) if protocol == 1 else (5, 0, None)]
+    if group:
+        transforms.append((4, group, None))
     octets = b"".join(_transform(each is transforms[-1], *each) for each in transforms)
     proposal = struct.pack("!BBHBBBB", 0, 0, 8 + len(spi) + len(octets), 1, protocol, len(spi),
                            len(transforms)) + spi + octets
@@ -95,6 +94,15 @@ def key_exchange(group, value):
 
 def notify(kind, data=b""):
     return Payload(NOTIFY, struct.pack("!BBH", 0, 0, kind) + data)
+
+
+def rekey_notify(spi):
+    """REKEY_SA: the Child SA that is to be replaced, by its sender's inbound SPI (RFC 7296 1.3.3)."""
+    return Payload(NOTIFY, struct.pack("!BBHI", 3, 4, REKEY_SA, spi))
+
+
+def delete_ike_sa():
+    return Payload(DELETE, struct.pack("!BBH", 1, 0, 0))
 
 
 def sa_init_request(spi_i, nonce, group, value, cookie=None):

@@ -4,6 +4,7 @@
 #include "inner_fixture.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,6 +54,7 @@ static void check_sa(const SaOrder *sa)
     assert_memory_equal(&decoded.sa->hard, &sa->hard, sizeof(sa->hard));
     assert_memory_equal(&decoded.sa->local, &sa->local, sizeof(sa->local));
     assert_int_equal(decoded.sa->udp_encapsulated, sa->udp_encapsulated);
+    assert_int_equal(decoded.sa->standby, sa->standby);
     assert_int_equal(decoded.sa->mtu, sa->mtu);
     assert_int_equal(decoded.sa->n_addresses, sa->n_addresses);
     assert_memory_equal(decoded.sa->addresses, sa->addresses, sizeof(sa->addresses));
@@ -72,6 +74,7 @@ static void an_sa_of_every_suite_crosses_unchanged(void **state)
         _cleanup_(sa_order_freep) SaOrder *sa =
             sa_order_new(suites[i][0], suites[i][1], suites[i][2], i % 2);
         sa->spi_out = 0xcafe0001;
+        sa->standby = i % 2;
         sa->soft = (Lifetime){1, 2, 3};
         sa->hard = (Lifetime){UINT64_MAX, 5, 6};
         check_sa(sa);
@@ -143,7 +146,7 @@ static void short_orders_cross_unchanged(void **state)
 {
     (void)state;
     for (OrderType type = 1; type < ORDER_TYPES; type++) {
-        if (type == ORDER_ADD_SA)
+        if (type == ORDER_ADD_SA || type == ORDER_MOVE_SA)
             continue;
         uint8_t buffer[ORDER_SIZE_MAX];
         Order order = {.type = type, .number = 7, .id = 0xaabbccdd, .interface = "segw0"};
@@ -155,6 +158,64 @@ static void short_orders_cross_unchanged(void **state)
         if (decoded.id != 0)
             assert_int_equal(decoded.id, order.id);
     }
+}
+
+static void set_outer(struct sockaddr_storage *ret, sa_family_t family, uint8_t octet)
+{
+    *ret = (struct sockaddr_storage){.ss_family = family};
+    memset((uint8_t *)ret + 2, octet, family == AF_INET ? 6 : 2); /* port, and IPv4 address */
+    if (family == AF_INET6)
+        memset(&((struct sockaddr_in6 *)ret)->sin6_addr, octet, 16);
+}
+
+static void a_new_path_crosses_unchanged_and_is_refused_cut_short(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t buffer[ORDER_SIZE_MAX];
+        const sa_family_t family = i ? AF_INET6 : AF_INET;
+        Order order = {
+            .type = ORDER_MOVE_SA,
+            .number = 7,
+            .id = 0xaabbccdd,
+            .path = {.transport = 3, .udp_encapsulated = i, .mtu = 1300},
+        };
+        set_outer(&order.path.local, family, 0x11);
+        set_outer(&order.path.remote, family, 0x22);
+        Bytes message = encoded(&order, buffer);
+        Order decoded;
+        assert_int_equal(order_decode(message, &decoded), 0);
+        assert_int_equal(decoded.id, order.id);
+        assert_int_equal(decoded.path.transport, 3);
+        assert_int_equal(decoded.path.udp_encapsulated, i);
+        assert_int_equal(decoded.path.mtu, 1300);
+        assert_memory_equal(&decoded.path.local, &order.path.local, sizeof(order.path.local));
+        assert_memory_equal(&decoded.path.remote, &order.path.remote, sizeof(order.path.remote));
+        for (size_t size = 0; size < message.size; size++)
+            assert_int_equal(order_decode((Bytes){buffer, size}, &decoded), -EBADMSG);
+    }
+}
+
+static void a_path_that_mixes_families_or_has_no_port_or_no_room_is_refused(void **state)
+{
+    (void)state;
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Order good = {.type = ORDER_MOVE_SA, .path = {.mtu = 68}}, order, decoded;
+    set_outer(&good.path.local, AF_INET, 1);
+    set_outer(&good.path.remote, AF_INET, 2);
+    assert_int_equal(order_decode(encoded(&good, buffer), &decoded), 0);
+    order = good;
+    set_outer(&order.path.local, AF_INET6, 1);
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
+    order = good;
+    memset((uint8_t *)&order.path.remote + 2, 0, 2);
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
+    order = good;
+    order.path.remote = (struct sockaddr_storage){0};
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
+    order = good;
+    order.path.mtu = 67;
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
 }
 
 static void an_order_cut_short_anywhere_is_refused(void **state)
@@ -274,6 +335,8 @@ int main(void)
         cmocka_unit_test(an_interface_name_that_the_kernel_would_not_take_is_refused),
         cmocka_unit_test(a_sentence_with_control_characters_is_refused),
         cmocka_unit_test(short_orders_cross_unchanged),
+        cmocka_unit_test(a_new_path_crosses_unchanged_and_is_refused_cut_short),
+        cmocka_unit_test(a_path_that_mixes_families_or_has_no_port_or_no_room_is_refused),
         cmocka_unit_test(an_order_cut_short_anywhere_is_refused),
         cmocka_unit_test(an_octet_too_many_is_refused),
         cmocka_unit_test(an_unknown_order_is_refused),

@@ -13,10 +13,24 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 enum { HEADER_SIZE = sizeof(struct virtio_net_hdr), FRAME_MAX = 70000 };
+
+/* The clock may be put forward. */
+static uint64_t monotonic_later_ms;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    const int r = __real_clock_gettime(clock, ret);
+    ret->tv_sec += (time_t)(monotonic_later_ms / 1000);
+    return r;
+}
 
 /* Two planes that are each other's peer over the loopback. */
 typedef struct End {
@@ -207,8 +221,215 @@ static void the_newest_sa_sends_and_every_sa_receives(void **state)
     forward(&lab->a);
     assert_int_equal(counters_of(&lab->a, 0x2002).packets_out, 1);
     assert_int_equal(give(lab->b.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1), 0);
+    host_receives(&lab->b, &tcp, 0);
+}
+
+static void add_with(const End *end, const End *peer, uint32_t spi, bool standby, uint64_t packets)
+{
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->spi_in = sa->spi_out = spi;
+    sa->remote = peer->transport.local;
+    sa->standby = standby;
+    sa->hard.packets = packets;
+    assert_int_equal(give(end->plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
+}
+
+/* The SA by which a packet of a's host has left. */
+static void host_sends_by(const Lab *lab, uint32_t spi)
+{
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    const uint64_t before = counters_of(&lab->a, spi).packets_out;
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_int_equal(counters_of(&lab->a, spi).packets_out, before + 1);
+}
+
+/* RFC 7296 2.8: whoever answers a rekey may not send by the new SA yet, but has to receive. */
+static void an_sa_in_standby_receives_and_sends_from_when_it_is_used(void **state)
+{
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_with(&lab->a, &lab->b, 0x2002, true, 0);
+    add_sa(&lab->b, &lab->a, 0x2002);
+    host_sends_by(lab, 0x1001);
+    host_sends(&lab->b, &tcp, 0);
+    forward(&lab->b);
+    forward(&lab->a);
+    host_receives(&lab->a, &tcp, 0);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x2002}, -1), 0);
+    host_sends_by(lab, 0x2002);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x2002}, -1), 0);
+    host_sends_by(lab, 0x2002);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x1001}, -1), 0);
+    host_sends_by(lab, 0x1001);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 9}, -1), -ENOENT);
+}
+
+static void an_sa_in_standby_sends_when_the_one_before_is_gone_or_at_its_end(void **state)
+{
+    Lab *lab = *state;
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_with(&lab->a, &lab->b, 0x2002, true, 1);
+    add_with(&lab->a, &lab->b, 0x3003, true, 2);
+    add_with(&lab->a, &lab->b, 0x4004, false, 1);
+    host_sends_by(lab, 0x4004); /* which reaches its hard lifetime */
+    host_sends_by(lab, 0x1001);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1), 0);
+    host_sends_by(lab, 0x3003);
+    host_sends_by(lab, 0x3003);
+    host_sends_by(lab, 0x2002);
+}
+
+/* Another socket of the end's; what is sent to it, or from it, must be given its address. */
+static void open_second(End *end, Transport *second)
+{
+    const int joined = 1;
+    struct sockaddr_storage local = end->transport.local;
+    ((struct sockaddr_in *)&local)->sin_port = 0;
+    assert_int_equal(transport_init(second, &local), 0);
+    assert_int_equal(setsockopt(second->esp_fd, SOL_UDP, UDP_GRO, &joined, sizeof(joined)), 0);
+    assert_int_equal(give(end->plane, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = 2},
+                          fcntl(second->esp_fd, F_DUPFD_CLOEXEC, 3)),
+                     0);
+}
+
+static int move_to(const End *end, uint32_t spi, uint32_t transport,
+                   const struct sockaddr_storage *remote)
+{
+    Order order = {
+        .type = ORDER_MOVE_SA,
+        .id = spi,
+        .path = {.transport = transport, .remote = *remote, .udp_encapsulated = true},
+    };
+    return give(end->plane, &order, -1);
+}
+
+static void cross(const End *from, const End *to)
+{
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    host_sends(from, &tcp, 0);
+    forward(from);
+    forward(to);
+    host_receives(to, &tcp, 0);
+}
+
+/* RFC 4555 3.5. b knows of it later: what it has sent to the old address until then arrives. */
+static void a_moved_sa_goes_on_from_its_new_socket_and_receives_at_both(void **state)
+{
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    _cleanup_(transport_deinit) Transport second;
+    struct sockaddr_in6 from = {0}; /* of either family */
+    socklen_t size = sizeof(from);
+    uint8_t datagram[FRAME_MAX];
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_sa(&lab->b, &lab->a, 0x1001);
+    cross(&lab->a, &lab->b);
+    cross(&lab->b, &lab->a);
+    open_second(&lab->a, &second);
+    host_sends(&lab->b, &tcp, 0);
+    forward(&lab->b);
+    assert_int_equal(move_to(&lab->a, 0x1001, 2, &lab->b.transport.local), 0);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = 1}, -1), 0);
+    forward(&lab->a);
+    host_receives(&lab->a, &tcp, 0);
+
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_true(recvfrom(lab->b.transport.esp_fd, datagram, sizeof(datagram), MSG_PEEK,
+                         (struct sockaddr *)&from, &size) > 0);
+    assert_memory_equal(&from, &second.local, sizeof(struct sockaddr_in));
     forward(&lab->b);
     host_receives(&lab->b, &tcp, 0);
+    cross(&lab->b, &lab->a); /* still to where a was */
+    assert_int_equal(move_to(&lab->b, 0x1001, 1, &second.local), 0);
+    host_sends(&lab->b, &tcp, 0);
+    forward(&lab->b);
+    assert_true(recv(second.esp_fd, datagram, sizeof(datagram), MSG_PEEK | MSG_DONTWAIT) > 0);
+    forward(&lab->a);
+    host_receives(&lab->a, &tcp, 0);
+    cross(&lab->a, &lab->b);
+    assert_int_equal(counters_of(&lab->a, 0x1001).replays, 0);
+    assert_int_equal(counters_of(&lab->a, 0x1001).packets_in, 4);
+    assert_int_equal(counters_of(&lab->a, 0x1001).packets_out, 3);
+    assert_int_equal(counters_of(&lab->b, 0x1001).packets_in, 3);
+}
+
+static void what_was_received_before_a_move_is_a_replay_after_it(void **state)
+{
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    _cleanup_(transport_deinit) Transport second;
+    static uint8_t datagram[FRAME_MAX];
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_sa(&lab->b, &lab->a, 0x1001);
+    host_sends(&lab->b, &tcp, 0);
+    forward(&lab->b);
+    const ssize_t size =
+        recv(lab->a.transport.esp_fd, datagram, sizeof(datagram), MSG_PEEK | MSG_DONTWAIT);
+    assert_true(size > 0);
+    forward(&lab->a);
+    host_receives(&lab->a, &tcp, 0);
+    open_second(&lab->a, &second);
+    assert_int_equal(move_to(&lab->a, 0x1001, 2, &lab->b.transport.local), 0);
+    assert_int_equal(sendto(lab->b.transport.esp_fd, datagram, (size_t)size, 0,
+                            (struct sockaddr *)&second.local, address_size(&second.local)),
+                     size);
+    forward(&lab->a);
+    host_receives_nothing(&lab->a);
+    assert_int_equal(counters_of(&lab->a, 0x1001).replays, 1);
+}
+
+static void a_socket_that_was_left_is_closed_after_a_while(void **state)
+{
+    Lab *lab = *state;
+    _cleanup_(transport_deinit) Transport second;
+    const int old = fcntl(lab->a.transport.esp_fd, F_DUPFD_CLOEXEC, 100);
+    struct pollfd polled[PLANE_POLL_MAX];
+    add_sa(&lab->a, &lab->b, 0x1001);
+    open_second(&lab->a, &second);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = 3}, old), 0);
+    assert_int_equal(move_to(&lab->a, 0x1001, 2, &lab->b.transport.local), 0);
+    assert_int_equal(plane_timeout(lab->a.plane), -1);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = 3}, -1), 0);
+    assert_int_equal(plane_poll(lab->a.plane, polled),
+                     3); /* the TUN, 2, and the one that is left */
+    assert_in_range(plane_timeout(lab->a.plane), 1000, 2000);
+    monotonic_later_ms = 2000;
+    assert_int_equal(plane_forward(lab->a.plane, polled, 0), 0);
+    monotonic_later_ms = 0;
+    assert_int_equal(plane_poll(lab->a.plane, polled), 2);
+    assert_int_equal(plane_timeout(lab->a.plane), -1);
+    assert_int_equal(fcntl(old, F_GETFD), -1);
+}
+
+static void what_had_come_in_for_an_sa_is_received_when_it_is_removed(void **state)
+{
+    enum { PACKETS = 200 };
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_sa(&lab->a, &lab->b, 0x2002);
+    add_sa(&lab->b, &lab->a, 0x1001);
+    transport_widen(&lab->a.transport);
+    for (unsigned i = 0; i < PACKETS; i++) {
+        host_sends(&lab->b, &tcp, 0);
+        forward(&lab->b);
+    }
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1), 0);
+    for (unsigned i = 0; i < PACKETS; i++)
+        host_receives(&lab->a, &tcp, 0);
+    assert_int_equal(plane_counters_of(&lab->a).unknown_spi, 0);
+}
+
+static void a_move_to_nowhere_is_refused(void **state)
+{
+    Lab *lab = *state;
+    add_sa(&lab->a, &lab->b, 0x1001);
+    assert_int_equal(move_to(&lab->a, 0x1001, 9, &lab->b.transport.local), -ENOENT);
+    assert_int_equal(move_to(&lab->a, 0x1002, 1, &lab->b.transport.local), -ENOENT);
 }
 
 static void without_an_sa_nothing_leaves_and_it_is_counted(void **state)
@@ -301,6 +522,25 @@ static void a_reached_lifetime_is_reported_once(void **state)
     assert_int_equal(plane_timeout(lab->a.plane), -1);
 }
 
+/* An hour's lifetime is not waited for by looking each second. */
+static void nobody_wakes_up_before_a_lifetime_ends(void **state)
+{
+    Lab *lab = *state;
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    DataPlaneEvent event;
+    sa->soft.seconds = 3600;
+    sa->remote = lab->b.transport.local;
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
+    assert_in_range(plane_timeout(lab->a.plane), 3590 * 1000, 3600 * 1000);
+    monotonic_later_ms = 3600 * 1000;
+    assert_int_equal(plane_timeout(lab->a.plane), 0);
+    assert_int_equal(plane_forward(lab->a.plane, NULL, 0), 0);
+    assert_true(plane_event(lab->a.plane, &event));
+    assert_int_equal(plane_timeout(lab->a.plane), -1);
+    monotonic_later_ms = 0;
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -315,10 +555,18 @@ int main(void)
         plane_test(a_packet_crosses_from_host_to_host),
         plane_test(a_big_packet_crosses_in_segments_and_is_joined_again),
         plane_test(the_newest_sa_sends_and_every_sa_receives),
+        plane_test(an_sa_in_standby_receives_and_sends_from_when_it_is_used),
+        plane_test(an_sa_in_standby_sends_when_the_one_before_is_gone_or_at_its_end),
+        plane_test(a_moved_sa_goes_on_from_its_new_socket_and_receives_at_both),
+        plane_test(what_was_received_before_a_move_is_a_replay_after_it),
+        plane_test(a_socket_that_was_left_is_closed_after_a_while),
+        plane_test(what_had_come_in_for_an_sa_is_received_when_it_is_removed),
+        plane_test(a_move_to_nowhere_is_refused),
         plane_test(without_an_sa_nothing_leaves_and_it_is_counted),
         plane_test(rubbish_from_the_network_reaches_no_host),
         plane_test(orders_that_make_no_sense_are_refused),
         plane_test(sas_are_limited_and_go_with_their_transport),
+        plane_test(nobody_wakes_up_before_a_lifetime_ends),
         plane_test(a_reached_lifetime_is_reported_once),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -1,6 +1,7 @@
 /* Does an SA let pass what it should, for as long as it should, and count the rest? */
 #include "esp/sa.h"
 
+#include "dataplane/lifetime.h"
 #include "esp/esp.h"
 #include "inner_fixture.h"
 
@@ -152,6 +153,41 @@ static void lifetime_in_packets_is_kept_to_the_packet(void **state)
     assert_false(sa_event(sa, 1000, &event));
 }
 
+/* RFC 4303 3.3.3. The counter stands where billions of packets would have brought it. */
+static void without_esn_an_sa_is_due_and_ends_before_its_sequence_numbers_do(void **state)
+{
+    (void)state;
+    Lifetime soft = {0}, hard = {0};
+    lifetime_settle(&soft, &hard, false, 0);
+    _cleanup_(sa_freep) Sa *sa = sa_with(&soft, &hard, false);
+    static Sealed sealed;
+    DataPlaneEvent event;
+    sa_sequence(sa)->last = UINT64_C(0xe0000000) - 2;
+    assert_int_equal(seal(sa, 1000, &sealed), 0);
+    assert_false(sa_event(sa, 1000, &event));
+    assert_int_equal(seal(sa, 1000, &sealed), 0);
+    assert_true(sa_event(sa, 1000, &event));
+    assert_int_equal(event.type, DATAPLANE_SOFT_LIFETIME);
+    sa_sequence(sa)->last = UINT64_C(0xfff00000) - 1;
+    assert_int_equal(seal(sa, 1000, &sealed), 0);
+    assert_int_equal(seal(sa, 1000, &sealed), SA_E_EXPIRED);
+    assert_true(sa_event(sa, 1000, &event));
+    assert_int_equal(event.type, DATAPLANE_HARD_LIFETIME);
+}
+
+/* Without any limit the numbers themselves are one. */
+static void no_sequence_number_is_used_twice(void **state)
+{
+    (void)state;
+    for (unsigned esn = 0; esn < 2; esn++) {
+        _cleanup_(sa_freep) Sa *sa = sa_with(NULL, NULL, esn);
+        static Sealed sealed;
+        sa_sequence(sa)->last = (esn ? UINT64_MAX : UINT32_MAX) - 1;
+        assert_int_equal(seal(sa, 1000, &sealed), 0);
+        assert_int_equal(seal(sa, 1000, &sealed), SA_E_EXPIRED);
+    }
+}
+
 static void lifetime_in_bytes_counts_inner_octets_of_either_direction(void **state)
 {
     (void)state;
@@ -174,14 +210,15 @@ static void lifetime_in_seconds_ends_without_any_packet(void **state)
     _cleanup_(sa_freep) Sa *sa =
         sa_with(&(Lifetime){.seconds = 10}, &(Lifetime){.seconds = 12}, true);
     DataPlaneEvent event;
-    assert_true(sa_is_timed(sa));
+    assert_int_equal(sa_next_event_ms(sa), 11000);
     assert_false(sa_event(sa, 10999, &event));
     assert_true(sa_event(sa, 11000, &event));
     assert_int_equal(event.type, DATAPLANE_SOFT_LIFETIME);
+    assert_int_equal(sa_next_event_ms(sa), 13000);
     assert_false(sa_event(sa, 12999, &event));
     assert_true(sa_event(sa, 13000, &event));
     assert_int_equal(event.type, DATAPLANE_HARD_LIFETIME);
-    assert_false(sa_is_timed(sa));
+    assert_true(sa_next_event_ms(sa) == UINT64_MAX);
 }
 
 static void idle_time_is_since_the_last_authentic_packet(void **state)
@@ -230,6 +267,8 @@ int main(void)
         cmocka_unit_test(next_header_must_say_what_the_inner_packet_is),
         cmocka_unit_test(an_authentic_packet_outside_of_the_selectors_is_dropped_and_counted),
         cmocka_unit_test(lifetime_in_packets_is_kept_to_the_packet),
+        cmocka_unit_test(without_esn_an_sa_is_due_and_ends_before_its_sequence_numbers_do),
+        cmocka_unit_test(no_sequence_number_is_used_twice),
         cmocka_unit_test(lifetime_in_bytes_counts_inner_octets_of_either_direction),
         cmocka_unit_test(lifetime_in_seconds_ends_without_any_packet),
         cmocka_unit_test(idle_time_is_since_the_last_authentic_packet),

@@ -35,22 +35,12 @@ static void with_esn_counting_goes_on_beyond_32_bits_up_to_64(void **state)
     assert_true(sequence_is_used_up(&counter));
 }
 
-static void the_last_eighth_is_scarce(void **state)
-{
-    (void)state;
-    const uint64_t edge = UINT32_MAX / 8 * UINT64_C(7);
-    assert_false(sequence_is_scarce(&(SequenceCounter){.last = edge - 1}));
-    assert_true(sequence_is_scarce(&(SequenceCounter){.last = edge}));
-    assert_false(sequence_is_scarce(&(SequenceCounter){.esn = true, .last = edge}));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_number_is_1),
         cmocka_unit_test(without_esn_the_last_number_is_4294967295),
         cmocka_unit_test(with_esn_counting_goes_on_beyond_32_bits_up_to_64),
-        cmocka_unit_test(the_last_eighth_is_scarce),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { SPI_I = 0x1d1d1d1d, TURNS_MAX = 2000, TURN_USEC = 10000, SETTLED_TURNS = 5 };
+enum { SPI_I = STAGE_SPI_I, TURNS_MAX = 2000, TURN_USEC = 10000, SETTLED_TURNS = 5 };
 
 struct StageReply {
     StageReply *next;
@@ -87,20 +87,64 @@ static StageExchange *exchange_of(Stage *stage, const TreCall *call)
 static const char *exchange_new(Stage *stage, StageReply *entry)
 {
     assert_true(stage->n_exchanges < STAGE_EXCHANGES_MAX);
-    stage->exchanges[stage->n_exchanges++] = (StageExchange){.next_request_id = 1};
+    stage->exchanges[stage->n_exchanges++] = (StageExchange){.spi_i = SPI_I, .next_request_id = 1};
     (void)snprintf(entry->path, sizeof(entry->path), "/exchange/%zu", stage->n_exchanges);
     return entry->path;
+}
+
+/* What an answer of ours to the peer's CREATE_CHILD_SA makes of it, in standby. */
+static void note_promise(StageExchange *exchange, const TreCall *call)
+{
+    const IkePayload *payload;
+    IkePayloads payloads;
+    IkeSaPayload sa;
+
+    if (!call->protect.response || call->protect.exchange_type != IKE_CREATE_CHILD_SA)
+        return;
+    assert_int_equal(
+        ike_payloads_decode(call->protect.first, call->protect.payloads, &payloads, NULL), 0);
+    payload = ike_payloads_find(&payloads, IKE_PAYLOAD_SA);
+    exchange->peer_child = 0;
+    if (!payload)
+        return;
+    assert_int_equal(ike_sa_decode(payload->body, &sa), 0);
+    assert_int_equal(sa.n_proposals, 1);
+    exchange->peer_child = (uint32_t)sa.proposals[0].spi;
+}
+
+/* What CREATE_CHILD_SA of the peer's says of a new IKE SA, and of a Child SA that is rekeyed. */
+static void note_create(StageExchange *exchange, const IkeHeader *header, uint8_t first,
+                        Bytes octets)
+{
+    const IkePayload *payload;
+    IkePayloads payloads;
+    IkeSaPayload sa;
+    IkeNotify notify;
+
+    if (header->exchange_type != IKE_CREATE_CHILD_SA ||
+        ike_payloads_decode(first, octets, &payloads, NULL) != 0)
+        return;
+    if (!(header->flags & IKE_FLAG_RESPONSE))
+        exchange->peer_rekeys = ike_payloads_notify(&payloads, IKE_NOTIFY_REKEY_SA, &notify);
+    payload = ike_payloads_find(&payloads, IKE_PAYLOAD_SA);
+    exchange->refused_create = header->flags & IKE_FLAG_RESPONSE && !payload;
+    exchange->peer_spi = 0;
+    if (payload && ike_sa_decode(payload->body, &sa) == 0 && sa.proposals[0].spi_size == 8)
+        exchange->peer_spi = sa.proposals[0].spi;
 }
 
 static void fill_protect(Stage *stage, const TreCall *call, StageReply *entry)
 {
     StageExchange *exchange = exchange_of(stage, call);
     bool response = call->protect.response;
-    IkeHeader header = {.spi_i = SPI_I,
+    IkeHeader header = {.spi_i = exchange->spi_i,
                         .spi_r = exchange->spi_r,
                         .exchange_type = call->protect.exchange_type,
-                        .flags = IKE_FLAG_INITIATOR | (response ? IKE_FLAG_RESPONSE : 0)};
+                        .flags = (exchange->responder ? 0 : IKE_FLAG_INITIATOR) |
+                                 (response ? IKE_FLAG_RESPONSE : 0)};
 
+    assert_false(exchange->closed);
+    note_promise(exchange, call);
     header.message_id = response ? exchange->peer_request_id : exchange->next_request_id++;
     entry->reply.sealed.message_id = header.message_id;
     entry->reply.sealed.count = 1;
@@ -116,12 +160,89 @@ static void fill_unprotect(Stage *stage, const TreCall *call, StageReply *entry)
     memcpy(entry->octets[0], call->datagram.data, call->datagram.size);
     unseal((Bytes){entry->octets[0], call->datagram.size}, &header, &entry->reply.opened.first,
            &entry->reply.opened.payloads);
+    note_create(exchange_of(stage, call), &header, entry->reply.opened.first,
+                entry->reply.opened.payloads);
     entry->reply.opened.complete = true;
     entry->reply.opened.exchange_type = header.exchange_type;
     entry->reply.opened.response = header.flags & IKE_FLAG_RESPONSE;
     entry->reply.opened.message_id = header.message_id;
     if (!entry->reply.opened.response)
         exchange_of(stage, call)->peer_request_id = header.message_id;
+}
+
+static StageChild *child_of(Stage *stage, uint32_t spi_in)
+{
+    for (size_t i = 0; i < stage->n_children; i++) {
+        if (stage->children[i].spi_in == spi_in && !stage->children[i].removed)
+            return &stage->children[i];
+    }
+    return NULL;
+}
+
+size_t stage_children(const Stage *stage)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < stage->n_children; i++)
+        count += !stage->children[i].removed;
+    return count;
+}
+
+static void add_child(Stage *stage, const TreCall *call)
+{
+    const StageExchange *exchange = exchange_of(stage, call);
+
+    assert_true(stage->n_children < STAGE_CHILDREN_MAX);
+    assert_null(child_of(stage, call->spi_in));
+    stage->children[stage->n_children++] =
+        (StageChild){.spi_in = call->spi_in, .exchange = (size_t)(exchange - stage->exchanges)};
+    if (exchange->peer_child != call->spi_in || !exchange->peer_rekeys)
+        stage->sending = call->spi_in;
+}
+
+static void use_child(Stage *stage, const TreCall *call)
+{
+    const StageChild *child = child_of(stage, call->spi_in);
+
+    assert_non_null(child);
+    assert_ptr_equal(&stage->exchanges[child->exchange], exchange_of(stage, call));
+    stage->sending = call->spi_in;
+}
+
+static void remove_child(Stage *stage, const TreCall *call)
+{
+    StageChild *child = child_of(stage, call->spi_in);
+
+    if (!child) /* an SPI that was allocated for nothing */
+        return;
+    assert_ptr_equal(&stage->exchanges[child->exchange], exchange_of(stage, call));
+    child->removed = true;
+    if (stage->sending == call->spi_in)
+        stage->sending = 0;
+    stage->was_mute = stage->was_mute || (stage->sending == 0 && stage_children(stage) > 0);
+}
+
+static void inherit(Stage *stage, const TreCall *call)
+{
+    const StageExchange *heir = exchange_of(stage, call);
+
+    for (size_t i = 0; i < stage->n_children; i++)
+        stage->children[i].exchange = (size_t)(heir - stage->exchanges);
+}
+
+/* The new IKE SA of the last CREATE_CHILD_SA. */
+static const char *ike_sa_new_of(Stage *stage, const TreCall *call, StageReply *entry)
+{
+    const StageExchange *from = exchange_of(stage, call);
+    const char *path = exchange_new(stage, entry);
+    StageExchange *made = &stage->exchanges[stage->n_exchanges - 1];
+
+    made->verified = made->agreed = made->opened = true;
+    made->next_request_id = 0;
+    made->responder = from->peer_child == (uint32_t)call->spi && from->peer_child != 0;
+    made->spi_i = made->responder ? from->peer_spi : call->spi;
+    made->spi_r = made->responder ? call->spi : from->peer_spi;
+    return path;
 }
 
 static int open_port(uint16_t *ret_port)
@@ -168,6 +289,12 @@ static const char *refusal(Stage *stage, const TreCall *call)
     case TRE_ADD_CHILD:
         if (!exchange->verified)
             return "WrongState";
+        if (exchange->refused_create)
+            return "NoSuchChild";
+        break;
+    case TRE_ADD_IKE_SA:
+        if (exchange->peer_spi == 0)
+            return "NoSuchIkeSa";
         break;
     default:
         break;
@@ -193,6 +320,8 @@ static void take_step(Stage *stage, const TreCall *call)
         exchange->opened = true;
     if (call->method == TRE_VERIFY_PEER)
         exchange->verified = true;
+    if (call->method == TRE_ADD_CHILD)
+        add_child(stage, call);
 }
 
 static void fill(Stage *stage, const TreCall *call, StageReply *entry)
@@ -227,7 +356,21 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
         reply->socket = open_shared_socket(stage);
         break;
     case TRE_ALLOCATE_SPI:
-        reply->spi_in = STAGE_SPI_IN;
+        reply->spi_in = STAGE_SPI_IN + stage->n_spis++;
+        break;
+    case TRE_PREPARE_CREATE_CHILD:
+        memset(entry->octets[0], stage->nonce, STAGE_NONCE_SIZE);
+        stage->prepared = call->group;
+        reply->prepared.spi = 0xe0 + stage->n_spis++;
+        reply->prepared.nonce = (Bytes){entry->octets[0], STAGE_NONCE_SIZE};
+        if (call->group != IKE_GROUP_NONE)
+            reply->prepared.ke = ke;
+        break;
+    case TRE_ADD_IKE_SA:
+        reply->exchange = ike_sa_new_of(stage, call, entry);
+        break;
+    case TRE_INHERIT_CHILDREN:
+        inherit(stage, call);
         break;
     case TRE_SIGN_AUTH:
         reply->signed_.id_type = IKE_ID_FQDN;
@@ -245,12 +388,19 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
         reply->peer_identity = "segw.example";
         break;
     case TRE_ADD_CHILD:
-        assert_int_equal(call->spi_in, STAGE_SPI_IN);
         reply->interface = "";
+        break;
+    case TRE_TRAFFIC:
+        reply->traffic.children = 1;
+        reply->traffic.packets_in = stage->packets_in += stage->counting;
+        reply->traffic.packets_out = ++stage->packets_out;
+        reply->traffic.idle_in_ms = stage->idle_in_ms;
+        reply->traffic.idle_out_ms = stage->idle_out_ms;
         break;
     case TRE_REMOVE_CHILD:
     case TRE_CLOSE:
     case TRE_METHODS:
+    default:
         break;
     }
 }
@@ -262,6 +412,12 @@ static int tre_stage_call(Tre *tre, const TreCall *call, TreHandler handler, voi
 
     assert_true(stage->n_calls < STAGE_CALLS_MAX);
     stage->calls[stage->n_calls++] = call->method;
+    if (call->method == TRE_USE_CHILD)
+        use_child(stage, call);
+    if (call->method == TRE_REMOVE_CHILD)
+        remove_child(stage, call);
+    if (call->method == TRE_CLOSE)
+        exchange_of(stage, call)->closed = true;
     if (!handler || stage->mute[call->method])
         return 0;
     const char *error = refusal(stage, call);
@@ -338,13 +494,31 @@ void stage_send(Stage *stage, Bytes datagram)
                      marker + datagram.size);
 }
 
+void stage_unseal(Bytes datagram, IkeHeader *header, IkePayloads *ret)
+{
+    uint8_t first;
+    Bytes octets;
+
+    unseal(datagram, header, &first, &octets);
+    assert_int_equal(ike_payloads_decode(first, octets, ret, NULL), 0);
+}
+
 void stage_send_sealed(Stage *stage, uint8_t exchange_type, bool response, uint32_t message_id,
                        const Draft *draft)
 {
-    IkeHeader header = {.spi_i = SPI_I,
-                        .spi_r = TEST_SPI_R,
+    stage_send_sealed_on(stage, SPI_I, TEST_SPI_R, false, exchange_type, response, message_id,
+                         draft);
+}
+
+void stage_send_sealed_on(Stage *stage, uint64_t spi_i, uint64_t spi_r, bool initiator,
+                          uint8_t exchange_type, bool response, uint32_t message_id,
+                          const Draft *draft)
+{
+    IkeHeader header = {.spi_i = spi_i,
+                        .spi_r = spi_r,
                         .exchange_type = exchange_type,
-                        .flags = response ? IKE_FLAG_RESPONSE : 0,
+                        .flags = (initiator ? IKE_FLAG_INITIATOR : 0) |
+                                 (response ? IKE_FLAG_RESPONSE : 0),
                         .message_id = message_id};
     uint8_t octets[4096];
 
@@ -357,7 +531,11 @@ static void grant_child(const Stage *stage, Draft *draft)
     IkeSaPayload sa = {.n_proposals = 1, .proposals = {stage->esp_offer->proposals[0]}};
     IkeTs ts = {.n_selectors = 1,
                 .selectors = {{IKE_TS_IPV4_ADDR_RANGE, 0, 0, 65535, {10, 0, 0, 1}, {10, 0, 0, 1}}}};
-    IkeCp cp = {IKE_CFG_REPLY, 1, {{IKE_CFG_INTERNAL_IP4_ADDRESS, {stage->address, 4}}}};
+    const uint8_t seconds[] = {0, 0, 0, (uint8_t)stage->liveness};
+    IkeCp cp = {IKE_CFG_REPLY,
+                stage->liveness > 0 ? 2 : 1,
+                {{IKE_CFG_INTERNAL_IP4_ADDRESS, {stage->address, 4}},
+                 {IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK, BYTES_OF(seconds)}}};
 
     if (stage->wide_selectors)
         ts.selectors[0].type = IKE_TS_IPV6_ADDR_RANGE;
@@ -486,6 +664,8 @@ int stage_setup(Stage *stage)
         .auth_method = IKE_AUTH_DIGITAL_SIGNATURE,
         .shared_socket = -1,
         .address = {10, 0, 0, 1},
+        .idle_in_ms = 1000000,
+        .idle_out_ms = 1000000,
     };
     assert_true(sd_event_new(&stage->event) >= 0);
     assert_true(sd_event_add_defer(stage->event, &stage->deliver, on_deliver, stage) >= 0);

@@ -10,8 +10,11 @@
 enum {
     STAGE_CALLS_MAX = 512,
     STAGE_EXCHANGES_MAX = 128,
-    STAGE_SPI_IN = 0x11223344,
+    STAGE_CHILDREN_MAX = 16,
+    STAGE_SPI_IN = 0x11223344, /* and those after it */
     STAGE_SPI_OUT = 0x55667788,
+    STAGE_NONCE_SIZE = 32,
+    STAGE_SPI_I = 0x1d1d1d1d,
 };
 
 typedef struct Stage Stage;
@@ -20,11 +23,23 @@ typedef struct StageReply StageReply;
 
 /* An exchange of tred's: other calls are refused by its state. */
 typedef struct StageExchange {
-    uint64_t spi_r;
-    bool agreed, opened, verified;
+    uint64_t spi_i, spi_r;
+    bool responder; /* we are, of the exchange that made it */
+    bool agreed, opened, verified, closed;
+    uint64_t peer_spi;   /* of the IKE SA that the last CREATE_CHILD_SA is about; 0: none */
+    uint32_t peer_child; /* our SPI that the last response to the peer's CREATE_CHILD_SA has … */
+    bool peer_rekeys;    /* … in the place of another */
+    bool refused_create; /* the response to our CREATE_CHILD_SA has no SA */
     uint32_t next_request_id;
     uint32_t peer_request_id;
 } StageExchange;
+
+/* A Child SA that tred has been given. */
+typedef struct StageChild {
+    uint32_t spi_in;
+    size_t exchange; /* the index of the one that has it */
+    bool removed;
+} StageChild;
 
 struct Stage {
     Tre tre; /* first */
@@ -38,6 +53,13 @@ struct Stage {
     unsigned done[TRE_METHODS]; /* how many of each it did not refuse */
     StageExchange exchanges[STAGE_EXCHANGES_MAX];
     size_t n_exchanges;
+    StageChild children[STAGE_CHILDREN_MAX];
+    size_t n_children;
+    uint32_t n_spis;   /* allocated */
+    uint32_t sending;  /* the one that traffic leaves by; 0: none */
+    bool was_mute;     /* there was a moment in which there was a Child SA and none of them sent */
+    uint16_t prepared; /* the group of the last PrepareCreateChildSa */
+    uint8_t nonce;     /* what the nonces that it makes consist of */
     /* how tred behaves: the error it refuses a method with, and how many times (0: for ever) */
     const char *refuse[TRE_METHODS];
     unsigned refusals[TRE_METHODS];
@@ -75,6 +97,9 @@ struct Stage {
     uint16_t told;         /* the notify of the last INFORMATIONAL request; 0: none */
     uint8_t auth_method;   /* that tred signs by */
     uint8_t address[4];    /* that it assigns */
+    uint32_t liveness;     /* TIMEOUT_PERIOD_FOR_LIVENESS_CHECK that it sends; 0: none */
+    uint64_t packets_in, packets_out, idle_in_ms, idle_out_ms; /* what tred counts … */
+    bool counting; /* … of one packet more each way at each look */
     bool saw_delete, saw_auth_failed;
     size_t esp_proposed;      /* how many proposals the last IKE_AUTH request has */
     bool saw_initial_contact; /* in the last IKE_AUTH request */
@@ -92,6 +117,17 @@ void stage_send(Stage *stage, Bytes datagram);
 /* A "sealed" message of the SeGW's. */
 void stage_send_sealed(Stage *stage, uint8_t exchange_type, bool response, uint32_t message_id,
                        const Draft *draft);
+
+/* The same on any IKE SA; `initiator` says that the SeGW has the flag I in it. */
+void stage_send_sealed_on(Stage *stage, uint64_t spi_i, uint64_t spi_r, bool initiator,
+                          uint8_t exchange_type, bool response, uint32_t message_id,
+                          const Draft *draft);
+
+/* Reads a "sealed" message. */
+void stage_unseal(Bytes datagram, IkeHeader *header, IkePayloads *ret);
+
+/* The number of Child SAs that tred has. */
+size_t stage_children(const Stage *stage);
 
 /* Turns the event loop until `*condition`; fails the test when that takes too long. */
 void stage_run_until(Stage *stage, const bool *condition);

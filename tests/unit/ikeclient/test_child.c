@@ -1,5 +1,5 @@
 /* We ask for the tunnel that was configured, and take none that we did not ask for. */
-#include "ikeclient/child.h"
+#include "ikeclient/child_list.h"
 
 #include "octets.h"
 
@@ -72,15 +72,24 @@ static void assert_requested(const uint16_t *types, size_t count)
 static void both_kinds_of_address_are_asked_for_with_their_name_servers(void **state)
 {
     static const uint16_t types[] = {IKE_CFG_INTERNAL_IP4_ADDRESS, IKE_CFG_INTERNAL_IP4_DNS,
-                                     IKE_CFG_INTERNAL_IP6_ADDRESS, IKE_CFG_INTERNAL_IP6_DNS};
+                                     IKE_CFG_INTERNAL_IP6_ADDRESS, IKE_CFG_INTERNAL_IP6_DNS,
+                                     IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK};
     (void)state;
 
     request(REQUEST_BOTH);
     encode();
-    assert_requested(types, 4);
+    assert_requested(types, 5);
     request(REQUEST_IPV6);
     encode();
-    assert_requested(types + 2, 2);
+    assert_requested(types + 2, 3);
+}
+
+static void no_silence_is_asked_for_where_the_peer_is_never_asked(void **state)
+{
+    static const uint16_t types[] = {IKE_CFG_INTERNAL_IP4_ADDRESS, IKE_CFG_INTERNAL_IP4_DNS};
+    (void)state;
+
+    fixture.config.liveness = 0;
     request(REQUEST_IPV4);
     encode();
     assert_requested(types, 2);
@@ -351,6 +360,22 @@ static void a_configuration_that_is_no_reply_is_ignored(void **state)
     assert_int_equal(fixture.answer.n_addresses, 0);
 }
 
+static void the_silence_that_the_segw_wants_is_taken_if_it_has_the_right_size(void **state)
+{
+    static const uint8_t seconds[] = {0, 0, 0x0e, 0x10, 0};
+    const uint16_t type = IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK;
+    (void)state;
+
+    assert_int_equal(judge_attribute(type, (Bytes){seconds, 4}), CHILD_GRANTED);
+    assert_int_equal(fixture.answer.liveness, 3600);
+    for (size_t size = 0; size <= sizeof(seconds); size++) {
+        if (size == 4)
+            continue;
+        assert_int_equal(judge_attribute(type, (Bytes){seconds, size}), CHILD_GRANTED);
+        assert_int_equal(fixture.answer.liveness, 0);
+    }
+}
+
 static const char *lacks(uint16_t type, Bytes value)
 {
     assert_int_equal(judge_attribute(type, value), CHILD_GRANTED);
@@ -387,7 +412,7 @@ static void a_list_of_children_loses_the_one_that_is_named(void **state)
     (void)state;
 
     for (uint32_t spi_in = 1; spi_in <= 3; spi_in++)
-        assert_int_equal(child_sas_add(&list, spi_in, &fixture.answer), 0);
+        assert_non_null(child_sas_add(&list, spi_in, &fixture.answer));
     child_sas_remove(&list, 2);
     child_sas_remove(&list, 7);
     assert_int_equal(list->spi_in, 1);
@@ -402,6 +427,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(both_kinds_of_address_are_asked_for_with_their_name_servers),
+        TEST(no_silence_is_asked_for_where_the_peer_is_never_asked),
+        TEST(the_silence_that_the_segw_wants_is_taken_if_it_has_the_right_size),
         TEST(the_configuration_payload_comes_before_the_sa),
         TEST(without_an_address_there_is_no_configuration_payload),
         TEST(each_proposal_carries_our_spi),

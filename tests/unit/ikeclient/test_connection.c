@@ -388,7 +388,7 @@ static void a_renewal_that_fails_is_tried_again(void **state)
     (void)state;
     open_it();
     f.stage.silent_init = true;
-    connection_renew(f.connection, "/exchange/1");
+    connection_child_due(f.connection, STAGE_SPI_IN, true);
     assert_int_equal(now(), CONNECTION_CONNECTING);
     for (int i = 0; i < 100 && now() == CONNECTION_CONNECTING; i++)
         assert_true(sd_event_run(f.stage.event, 100000) >= 0);

@@ -3,6 +3,7 @@
 #include "ikeclient/ike_sa_internal.h"
 
 #include "base/log.h"
+#include "ikeclient/liveness.h"
 #include "ikeclient/proposals.h"
 #include "stage.h"
 
@@ -17,7 +18,8 @@ typedef struct Fixture {
     Stage stage;
     Config config;
     IkeSa *sa;
-    bool established, child_deleted, closed;
+    bool established, child_deleted, closed, due;
+    IkeSaDue why;
     unsigned another, authentic;
     int other_fd, true_fd, true_nat_fd;
     IkeSaEnd end;
@@ -64,8 +66,35 @@ static void on_authentic(void *userdata, IkeSa *sa)
     f.authentic++;
 }
 
-static const IkeSaHandlers handlers = {on_another, on_authentic, on_established, on_child_deleted,
-                                       on_closed};
+static void on_due(void *userdata, IkeSa *sa, IkeSaDue why)
+{
+    (void)userdata;
+    (void)sa;
+    f.due = true;
+    f.why = why;
+}
+
+static void on_renew(void *userdata, IkeSa *sa, const char *reason)
+{
+    (void)userdata;
+    (void)sa;
+    (void)reason;
+}
+
+static void on_changed(void *userdata, IkeSa *sa)
+{
+    (void)userdata;
+    (void)sa;
+}
+
+static const IkeSaHandlers handlers = {.another = on_another,
+                                       .authentic = on_authentic,
+                                       .established = on_established,
+                                       .child_deleted = on_child_deleted,
+                                       .renew = on_renew,
+                                       .changed = on_changed,
+                                       .closed = on_closed,
+                                       .due = on_due};
 
 static int setup(void **state)
 {
@@ -781,6 +810,119 @@ static void a_segw_that_does_not_answer_the_check_is_lost(void **state)
     assert_int_equal(f.end, IKE_SA_LOST);
 }
 
+/* A config that only a SeGW of 1 s of silence, a quarter of a second of patience, suits. */
+static void be_brief(void)
+{
+    f.config.liveness = 1;
+    f.config.retransmit_timeout = 400;
+    f.config.retransmit_tries = 12;
+}
+
+static void a_silent_segw_is_asked_by_itself_and_lost_before_all_tries_are_made(void **state)
+{
+    (void)state;
+    be_brief();
+    establish();
+    f.stage.segw = segw_that_is_dead;
+    unsigned before = f.stage.received;
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, IKE_SA_LOST);
+    assert_int_equal(f.stage.received - before, 2); /* after 0.5 and 0.9 s; 1.7 s is too late */
+}
+
+static void esp_that_comes_spares_the_question(void **state)
+{
+    (void)state;
+    be_brief();
+    f.stage.counting = true;
+    f.stage.idle_in_ms = f.stage.idle_out_ms = 1;
+    establish();
+    unsigned before = f.stage.received;
+    while (stage_count(&f.stage, TRE_TRAFFIC) < 3)
+        stage_turn(&f.stage);
+    assert_int_equal(f.stage.received, before);
+}
+
+static void counters_that_stand_still_are_no_sign_of_life(void **state)
+{
+    (void)state;
+    be_brief();
+    f.stage.packets_in = 0;
+    f.stage.idle_in_ms = f.stage.idle_out_ms = 0;
+    establish();
+    f.stage.segw = segw_that_is_dead;
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, IKE_SA_LOST);
+}
+
+static void without_liveness_checks_tred_is_not_asked_for_counters(void **state)
+{
+    (void)state;
+    f.config.liveness = 0;
+    establish();
+    assert_null(f.sa->watch.timer);
+    assert_int_equal(liveness_request_limit_ms(f.sa), 0);
+}
+
+static void the_segw_says_after_which_silence_it_is_asked(void **state)
+{
+    (void)state;
+    f.stage.liveness = 77;
+    establish();
+    assert_int_equal(f.sa->watch.silence, 77 * UINT64_C(1000000));
+}
+
+static void what_the_segw_says_of_liveness_is_not_taken_where_it_is_switched_off(void **state)
+{
+    (void)state;
+    f.stage.liveness = 77;
+    f.config.liveness = 0;
+    establish();
+    assert_null(f.sa->watch.timer);
+}
+
+/* We send and nothing comes since the peer has answered last, which is a while ago. */
+static void be_deaf(bool received)
+{
+    be_brief();
+    f.stage.idle_in_ms = f.stage.idle_out_ms = 0;
+    establish();
+    f.sa->last_heard -= LIVENESS_GRACE_USEC + 1000000;
+    f.sa->watch.in.last = f.sa->last_heard - 10000000;
+    f.sa->watch.since = received ? f.sa->watch.in.last - 1 : f.sa->watch.in.last;
+}
+
+static void an_sa_through_a_nat_that_turns_deaf_is_due(void **state)
+{
+    (void)state;
+    f.stage.segw = segw_behind_a_nat;
+    be_deaf(true);
+    stage_run_until(&f.stage, &f.due);
+    assert_int_equal(f.why, IKE_SA_DUE_DEAF);
+    assert_false(f.closed);
+}
+
+static void no_nat_can_have_forgotten_us_where_there_is_none(void **state)
+{
+    (void)state;
+    be_deaf(true);
+    while (stage_count(&f.stage, TRE_TRAFFIC) < 1)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_false(f.due);
+}
+
+static void who_never_received_is_not_deaf(void **state)
+{
+    (void)state;
+    f.stage.segw = segw_behind_a_nat;
+    be_deaf(false);
+    while (stage_count(&f.stage, TRE_TRAFFIC) < 1)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_false(f.due);
+}
+
 static void hint_invalid_spi(uint64_t spi_r)
 {
     Draft draft;
@@ -1090,6 +1232,15 @@ int main(void)
         TEST(a_repeated_request_gets_the_same_answer_without_tred),
         TEST(a_silent_segw_that_answers_the_check_is_kept),
         TEST(a_segw_that_does_not_answer_the_check_is_lost),
+        TEST(a_silent_segw_is_asked_by_itself_and_lost_before_all_tries_are_made),
+        TEST(esp_that_comes_spares_the_question),
+        TEST(counters_that_stand_still_are_no_sign_of_life),
+        TEST(without_liveness_checks_tred_is_not_asked_for_counters),
+        TEST(the_segw_says_after_which_silence_it_is_asked),
+        TEST(what_the_segw_says_of_liveness_is_not_taken_where_it_is_switched_off),
+        TEST(an_sa_through_a_nat_that_turns_deaf_is_due),
+        TEST(no_nat_can_have_forgotten_us_where_there_is_none),
+        TEST(who_never_received_is_not_deaf),
         TEST(an_unprotected_invalid_ike_spi_causes_one_check),
         TEST(a_refused_port_causes_a_check_that_ends_a_dead_sa),
         TEST(tasks_go_one_after_the_other),

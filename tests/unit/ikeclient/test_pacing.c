@@ -28,6 +28,17 @@ static void a_wait_is_never_longer_than_a_minute(void **state)
     assert_int_equal(retransmit_wait_ms(&slow, 4000000000U), RETRANSMIT_WAIT_MAX_MS);
 }
 
+static void a_limit_ends_it_before_the_tries_are_made(void **state)
+{
+    RetransmitSchedule bounded = schedule, wide = schedule;
+    (void)state;
+
+    bounded.limit_ms = 600;
+    wide.limit_ms = 1000000;
+    assert_int_equal(retransmit_total_ms(&bounded), 600);
+    assert_int_equal(retransmit_total_ms(&wide), 7500);
+}
+
 typedef struct Watch {
     sd_event *event;
     Retransmit retransmit;
@@ -49,17 +60,31 @@ static void on_due(void *userdata, bool gave_up)
     }
 }
 
-static Watch watch_run(unsigned tries, unsigned stop_after)
+static Watch watch_run_within(unsigned tries, unsigned stop_after, uint64_t limit_ms)
 {
     Watch watch = {.stop_after = stop_after};
 
     assert_true(sd_event_new(&watch.event) >= 0);
     retransmit_init(&watch.retransmit, watch.event, on_due, &watch);
-    assert_true(retransmit_start(&watch.retransmit, (RetransmitSchedule){1, tries}) >= 0);
+    assert_true(retransmit_start(&watch.retransmit, (RetransmitSchedule){1, tries, limit_ms}) >= 0);
     assert_int_equal(sd_event_loop(watch.event), 0);
     retransmit_deinit(&watch.retransmit);
     sd_event_unref(watch.event);
     return watch;
+}
+
+static Watch watch_run(unsigned tries, unsigned stop_after)
+{
+    return watch_run_within(tries, stop_after, 0);
+}
+
+static void nothing_is_sent_again_once_the_limit_is_reached(void **state)
+{
+    Watch watch = watch_run_within(10, 0, 12); /* after 1, 3 and 7 ms; 15 is too late */
+    (void)state;
+
+    assert_int_equal(watch.repeats, 3);
+    assert_int_equal(watch.ends, 1);
 }
 
 static void three_tries_are_two_repeats_and_one_end(void **state)
@@ -137,6 +162,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_wait_is_twice_the_one_before),
         cmocka_unit_test(a_wait_is_never_longer_than_a_minute),
+        cmocka_unit_test(a_limit_ends_it_before_the_tries_are_made),
+        cmocka_unit_test(nothing_is_sent_again_once_the_limit_is_reached),
         cmocka_unit_test(three_tries_are_two_repeats_and_one_end),
         cmocka_unit_test(an_answer_stops_the_repeats),
         cmocka_unit_test(a_wait_begins_with_a_second_and_doubles_up_to_a_minute),

@@ -47,7 +47,7 @@ static Endpoint name_of(int fd)
     return name;
 }
 
-static void on_receive(void *userdata, Bytes datagram, const Endpoint *sender)
+static bool on_receive(void *userdata, Bytes datagram, const Endpoint *sender)
 {
     (void)userdata;
     assert_true(datagram.size <= sizeof(f.received));
@@ -55,6 +55,7 @@ static void on_receive(void *userdata, Bytes datagram, const Endpoint *sender)
     f.n_received = datagram.size;
     f.datagrams++;
     f.sender = *sender;
+    return true;
 }
 
 static void on_hint(void *userdata, int error)

@@ -86,19 +86,22 @@ static void an_attribute_that_nobody_reads_may_have_any_size(void **state)
 {
     (void)state;
     _cleanup_(octets_free) Bytes body =
-        octets_new("02000000 00020003 ffffff 000d0004 0ad20000 00010004 0ad20001");
+        octets_new("02000000 00020003 ffffff 000d0004 0ad20000 00170003 ffffff "
+                   "00180001 ff 00010004 0ad20001");
 
     assert_int_equal(decode(body), 0);
-    assert_int_equal(cp.n_attributes, 3);
+    assert_int_equal(cp.n_attributes, 5);
 }
 
 /* As many of each type, and of all that we don't know, in whatever order they come. */
 static void no_crowd_of_attributes_hides_the_one_that_matters(void **state)
 {
     (void)state;
-    static const uint16_t crowds[] = {IKE_CFG_INTERNAL_IP4_ADDRESS, IKE_CFG_INTERNAL_IP4_DNS,
-                                      IKE_CFG_INTERNAL_IP6_ADDRESS, IKE_CFG_INTERNAL_IP6_DNS,
-                                      IKE_CFG_INTERNAL_IP4_NETMASK, 0x7fff};
+    static const uint16_t crowds[] = {
+        IKE_CFG_INTERNAL_IP4_ADDRESS,         IKE_CFG_INTERNAL_IP4_DNS,
+        IKE_CFG_INTERNAL_IP6_ADDRESS,         IKE_CFG_INTERNAL_IP6_DNS,
+        IKE_CFG_EXTERNAL_SOURCE_IP4_NAT_INFO, IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK,
+        IKE_CFG_INTERNAL_IP4_NETMASK,         0x7fff};
     enum { CROWD = 1000 };
     static uint8_t octets[4 + 4 * (ELEMENTS(crowds) * CROWD)];
     Writer writer;
@@ -117,7 +120,7 @@ static void no_crowd_of_attributes_hides_the_one_that_matters(void **state)
     assert_int_equal(decode(body), 0);
     assert_int_equal(cp.n_attributes, IKE_ATTRIBUTES_MAX);
     assert_int_equal(cp.n_skipped, ELEMENTS(crowds) * CROWD - IKE_ATTRIBUTES_MAX);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 6; i++) {
         size_t found = 0;
         for (size_t j = 0; j < cp.n_attributes; j++)
             found += cp.attributes[j].type == crowds[i];

@@ -25,14 +25,34 @@ enum {
     ALLOWED_ALL = 1000
 };
 
+typedef struct State {
+    uint32_t spi;
+    struct xfrm_lifetime_cur counts;
+    union {
+        struct nlmsghdr header; /* the message that made it; its replay state goes on */
+        uint8_t octets[1024];
+    };
+} State;
+
 /* The kernel that is played. */
 static struct {
     size_t n_states;
-    uint8_t state_flags;         /* of the newest */
-    uint32_t states[STATES_MAX]; /* SPIs */
+    uint8_t state_flags; /* of the newest */
+    State states[STATES_MAX];
+    uint64_t
+        used[STATES_MAX]; /* the last number that an outbound SPI, 400 and above, was used with */
+    bool used_twice;
+    bool redacts; /* locked down for confidentiality */
     size_t n_policies;
     struct xfrm_userpolicy_info policies[POLICIES_MAX];
-    size_t n_orders; /* the last messages that make a state or a policy, whole */
+    uint32_t policy_spis[POLICIES_MAX]; /* that their templates name */
+    struct xfrm_user_tmpl templates[POLICIES_MAX];
+    int counts_error;
+    unsigned late;         /* packets that have chosen SPI 400 before its policy went */
+    bool held_back;        /* no packet goes out */
+    unsigned policy_error; /* at the next change of one, once */
+    bool gap;              /* a packet that went out met no state, or two */
+    size_t n_orders;       /* the last messages that make a state or a policy, whole */
     struct {
         _Alignas(max_align_t) uint8_t octets[1024];
     } orders[ORDERS_MAX];
@@ -43,6 +63,7 @@ static struct {
     } messages[MESSAGES_MAX];
     bool lost;
     int network_error;
+    unsigned network_mtu;
     size_t n_networks; /* SA pairs that the network was set up for */
     bool attached;
 } kernel;
@@ -84,20 +105,35 @@ struct nlmsghdr *netlink_begin(Netlink *netlink, uint16_t type, uint16_t flags, 
 static size_t state_index(uint32_t spi)
 {
     size_t i = 0;
-    while (i < kernel.n_states && kernel.states[i] != spi)
+    while (i < kernel.n_states && kernel.states[i].spi != spi)
         i++;
     return i;
 }
 
-static int state_add(uint32_t spi)
+static int state_add(const struct nlmsghdr *header)
 {
+    const struct xfrm_usersa_info *info = mnl_nlmsg_get_payload(header);
+    const uint32_t spi = ntohl(info->id.spi);
     if (state_index(spi) < kernel.n_states)
         return -EEXIST;
     if (kernel.allowed == 0)
         return -ENOBUFS;
     kernel.allowed--;
-    kernel.states[kernel.n_states++] = spi;
+    State *state = &kernel.states[kernel.n_states++];
+    *state = (State){.spi = spi};
+    assert_true(header->nlmsg_len <= sizeof(state->octets));
+    memcpy(state->octets, header, header->nlmsg_len);
     return 0;
+}
+
+/* A state is known by its destination, too. */
+static bool is_there(const struct xfrm_usersa_id *id)
+{
+    const size_t i = state_index(ntohl(id->spi));
+    if (i == kernel.n_states)
+        return false;
+    const struct xfrm_usersa_info *info = mnl_nlmsg_get_payload(&kernel.states[i].header);
+    return memcmp(&info->id.daddr, &id->daddr, sizeof(id->daddr)) == 0;
 }
 
 static int state_remove(uint32_t spi)
@@ -114,15 +150,133 @@ static bool same_selector(const struct xfrm_selector *a, const struct xfrm_selec
     return memcmp(a, b, sizeof(*a)) == 0;
 }
 
+typedef struct AttributeSearch {
+    uint16_t type;
+    const struct nlattr *found;
+} AttributeSearch;
+
+static int attribute_look(const struct nlattr *attribute, void *userdata)
+{
+    AttributeSearch *search = userdata;
+    if (mnl_attr_get_type(attribute) == search->type)
+        search->found = attribute;
+    return MNL_CB_OK;
+}
+
+/* The payload of an attribute of a message that the kernel was sent; the test fails if it has none,
+ * or one of another size. */
+static const void *attribute_of(const struct nlmsghdr *header, size_t head, uint16_t type,
+                                size_t size)
+{
+    AttributeSearch search = {.type = type};
+    assert_int_equal(mnl_attr_parse(header, (unsigned)head, attribute_look, &search), MNL_CB_OK);
+    assert_non_null(search.found);
+    assert_int_equal(mnl_attr_get_payload_len(search.found), size);
+    return mnl_attr_get_payload(search.found);
+}
+
+static struct xfrm_replay_state_esn *replay_of(State *state)
+{
+    const struct xfrm_replay_state_esn *replay =
+        attribute_of(&state->header, sizeof(struct xfrm_usersa_info), XFRMA_REPLAY_ESN_VAL,
+                     sizeof(*replay) + WINDOW_PACKETS / 8);
+    return (struct xfrm_replay_state_esn *)(uintptr_t)replay;
+}
+
+static int state_set_counts(const struct nlmsghdr *header)
+{
+    const struct xfrm_aevent_id *id = mnl_nlmsg_get_payload(header);
+    const struct xfrm_lifetime_cur *counts =
+        attribute_of(header, sizeof(*id), XFRMA_LTIME_VAL, sizeof(*counts));
+    const size_t i = state_index(ntohl(id->sa_id.spi));
+    if (i == kernel.n_states)
+        return -ESRCH;
+    if (kernel.counts_error)
+        return kernel.counts_error;
+    assert_true(header->nlmsg_flags & NLM_F_REPLACE);
+    kernel.states[i].counts = *counts;
+    return 0;
+}
+
+static State *state_of(uint32_t spi)
+{
+    const size_t i = state_index(spi);
+    assert_true(i < kernel.n_states);
+    return &kernel.states[i];
+}
+
+/* Somebody sends by a state: its next number must be a new one. */
+static void send_by(uint32_t spi)
+{
+    enum { SPI_OUT = 400 };
+    State *state = state_of(spi);
+    struct xfrm_replay_state_esn *replay = replay_of(state);
+    const uint64_t next = ((uint64_t)replay->oseq_hi << 32 | replay->oseq) + 1;
+    replay->oseq = (uint32_t)next;
+    replay->oseq_hi = (uint32_t)(next >> 32);
+    state->counts.packets++;
+    assert_in_range(spi, SPI_OUT, SPI_OUT + STATES_MAX - 1);
+    kernel.used_twice = kernel.used_twice || next <= kernel.used[spi - SPI_OUT];
+    kernel.used[spi - SPI_OUT] = next;
+}
+
+static void send_late(uint32_t spi)
+{
+    for (; spi == 400 && kernel.late > 0; kernel.late--)
+        send_by(spi);
+}
+
+static size_t policy_index(uint8_t direction, const struct xfrm_selector *selector)
+{
+    size_t i = 0;
+    while (i < kernel.n_policies && (kernel.policies[i].dir != direction ||
+                                     !same_selector(&kernel.policies[i].sel, selector)))
+        i++;
+    return i;
+}
+
+static int policy_set(const struct nlmsghdr *header)
+{
+    const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(header);
+    const struct xfrm_user_tmpl *template =
+        attribute_of(header, sizeof(*info), XFRMA_TMPL, sizeof(*template));
+    if (kernel.policy_error) {
+        kernel.policy_error = 0;
+        return -ENOMEM;
+    }
+    const size_t i = policy_index(info->dir, &info->sel);
+    assert_true(i < POLICIES_MAX);
+    kernel.policies[i] = *info;
+    kernel.policy_spis[i] = ntohl(template->id.spi);
+    kernel.templates[i] = *template;
+    kernel.n_policies += i == kernel.n_policies;
+    return 0;
+}
+
 static int policy_remove(const struct xfrm_userpolicy_id *id)
 {
+    const size_t i = policy_index(id->dir, &id->sel);
+    if (i == kernel.n_policies)
+        return -ENOENT;
+    kernel.n_policies--;
+    kernel.policies[i] = kernel.policies[kernel.n_policies];
+    kernel.policy_spis[i] = kernel.policy_spis[kernel.n_policies];
+    kernel.templates[i] = kernel.templates[kernel.n_policies];
+    return 0;
+}
+
+/* What goes out by a policy must meet its state at any time, and some always does. */
+static void look_for_gap(void)
+{
     for (size_t i = 0; i < kernel.n_policies; i++) {
-        if (kernel.policies[i].dir != id->dir || !same_selector(&kernel.policies[i].sel, &id->sel))
-            continue;
-        kernel.policies[i] = kernel.policies[--kernel.n_policies];
-        return 0;
+        const uint32_t spi = kernel.policy_spis[i];
+        const bool out = kernel.policies[i].dir == XFRM_POLICY_OUT;
+        if (out ? state_index(spi) == kernel.n_states : spi != 0) {
+            kernel.gap = true;
+        } else if (out && !kernel.held_back) {
+            send_by(spi);
+        }
     }
-    return -ENOENT;
 }
 
 static void order_keep(const struct nlmsghdr *header)
@@ -131,24 +285,37 @@ static void order_keep(const struct nlmsghdr *header)
     memcpy(kernel.orders[kernel.n_orders++ % ORDERS_MAX].octets, header, header->nlmsg_len);
 }
 
+static int carry_out(const struct nlmsghdr *header);
+
 int netlink_call(Netlink *netlink)
 {
-    struct nlmsghdr *header = (struct nlmsghdr *)netlink->request;
-    const void *payload = mnl_nlmsg_get_payload(header);
     if (netlink->family != NETLINK_XFRM)
         return 0; /* links */
+    const struct nlmsghdr *request = (const struct nlmsghdr *)netlink->request;
+    if (request->nlmsg_type == XFRM_MSG_DELSA)
+        send_late(ntohl(((const struct xfrm_usersa_id *)mnl_nlmsg_get_payload(request))->spi));
+    const int r = carry_out(request);
+    look_for_gap();
+    return r;
+}
+
+static int carry_out(const struct nlmsghdr *header)
+{
+    const void *payload = mnl_nlmsg_get_payload(header);
     if (header->nlmsg_type == XFRM_MSG_NEWSA || header->nlmsg_type == XFRM_MSG_UPDPOLICY)
         order_keep(header);
     switch (header->nlmsg_type) {
     case XFRM_MSG_NEWSA:
         kernel.state_flags = ((const struct xfrm_usersa_info *)payload)->flags;
-        return state_add(ntohl(((const struct xfrm_usersa_info *)payload)->id.spi));
+        return state_add(header);
+    case XFRM_MSG_NEWAE:
+        return state_set_counts(header);
     case XFRM_MSG_DELSA:
-        return state_remove(ntohl(((const struct xfrm_usersa_id *)payload)->spi));
+        return is_there(payload)
+                   ? state_remove(ntohl(((const struct xfrm_usersa_id *)payload)->spi))
+                   : -ESRCH;
     case XFRM_MSG_UPDPOLICY:
-        assert_true(kernel.n_policies < POLICIES_MAX);
-        memcpy(&kernel.policies[kernel.n_policies++], payload, sizeof(kernel.policies[0]));
-        return 0;
+        return policy_set(header);
     case XFRM_MSG_DELPOLICY:
         return policy_remove(payload);
     default:
@@ -176,12 +343,18 @@ int netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata)
     if (header->nlmsg_type != XFRM_MSG_GETSA || header->nlmsg_flags & NLM_F_DUMP)
         return 0;
     const struct xfrm_usersa_id *id = mnl_nlmsg_get_payload(header);
-    if (state_index(ntohl(id->spi)) == kernel.n_states)
+    if (!is_there(id))
         return -ESRCH;
-    _Alignas(struct nlmsghdr) uint8_t buffer[512];
-    struct nlmsghdr *state = mnl_nlmsg_put_header(buffer);
-    (void)mnl_nlmsg_put_extra_header(state, sizeof(struct xfrm_usersa_info));
-    (void)callback(state, userdata);
+    State *state = state_of(ntohl(id->spi));
+    State shown = *state;
+    ((struct xfrm_usersa_info *)mnl_nlmsg_get_payload(&shown.header))->curlft = state->counts;
+    mnl_attr_put_u64(&shown.header, XFRMA_LASTUSED, 1);
+    if (kernel.redacts) {
+        const struct xfrm_algo_aead *aead = attribute_of(
+            &shown.header, sizeof(struct xfrm_usersa_info), XFRMA_ALG_AEAD, sizeof(*aead) + 20);
+        memset((void *)(uintptr_t)aead->alg_key, 0, 20);
+    }
+    (void)callback(&shown.header, userdata);
     return 0;
 }
 
@@ -248,6 +421,13 @@ int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
     return kernel.network_error;
 }
 
+int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reason *reason)
+{
+    (void)network, (void)spi_in, (void)reason;
+    kernel.network_mtu = path->mtu;
+    return kernel.network_error;
+}
+
 void network_remove_sa(Network *network, uint32_t spi_in)
 {
     (void)network, (void)spi_in;
@@ -307,6 +487,8 @@ static struct sockaddr_storage address(uint8_t last)
 
 enum { KEY_IN = 0x11, KEY_OUT = 0x22 };
 
+static int add_order(NetPlane *plane, SaOrder *order);
+
 static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uint32_t spi_out,
                     uint8_t ts_type)
 {
@@ -319,6 +501,14 @@ static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uin
         .mtu = 1400,
         .ts_local = {.n_selectors = 1, .selectors = {{.type = ts_type, .end_port = UINT16_MAX}}},
     };
+    return add_order(plane, &sa);
+}
+
+/* With selectors of the remote side, and keys. */
+static int add_order(NetPlane *plane, SaOrder *order)
+{
+    const EspSuite *suite = &order->suite;
+    SaOrder sa = *order;
     Answer answer;
     int tun = -1;
     sa.ts_remote = sa.ts_local;
@@ -353,6 +543,47 @@ static int add_of_family(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, uin
 static int add(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
 {
     return add_of_family(plane, spi_in, spi_out, IKE_TS_IPV4_ADDR_RANGE);
+}
+
+static SaOrder order_of(uint32_t spi_in, uint32_t spi_out)
+{
+    SaOrder sa = {
+        .spi_in = spi_in,
+        .spi_out = spi_out,
+        .local = address(2),
+        .remote = address(1),
+        .mtu = 1400,
+        .ts_local = {.n_selectors = 1,
+                     .selectors = {{.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX}}},
+    };
+    assert_int_equal(esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, IKE_GROUP_NONE,
+                                        true, &sa.suite),
+                     0);
+    return sa;
+}
+
+static int add_standby(NetPlane *plane, uint32_t spi_in, uint32_t spi_out)
+{
+    SaOrder sa = order_of(spi_in, spi_out);
+    sa.standby = true;
+    return add_order(plane, &sa);
+}
+
+static int use(NetPlane *plane, uint32_t spi_in)
+{
+    Answer answer;
+    int tun = -1;
+    net_plane_carry_out(plane, &(Order){.type = ORDER_USE_SA, .id = spi_in}, -1, &answer, &tun);
+    return answer.error;
+}
+
+static int move(NetPlane *plane, uint32_t spi_in, const SaPath *path)
+{
+    Answer answer;
+    int tun = -1;
+    net_plane_carry_out(plane, &(Order){.type = ORDER_MOVE_SA, .id = spi_in, .path = *path}, -1,
+                        &answer, &tun);
+    return answer.error;
 }
 
 static int drop(NetPlane *plane, uint32_t spi_in)
@@ -418,31 +649,6 @@ static void an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace
     hear(*state, 0, 0);
 }
 
-typedef struct AttributeSearch {
-    uint16_t type;
-    const struct nlattr *found;
-} AttributeSearch;
-
-static int attribute_look(const struct nlattr *attribute, void *userdata)
-{
-    AttributeSearch *search = userdata;
-    if (mnl_attr_get_type(attribute) == search->type)
-        search->found = attribute;
-    return MNL_CB_OK;
-}
-
-/* The payload of an attribute of a message that the kernel was sent; the test fails if it has none,
- * or one of another size. */
-static const void *attribute_of(const struct nlmsghdr *header, size_t head, uint16_t type,
-                                size_t size)
-{
-    AttributeSearch search = {.type = type};
-    assert_int_equal(mnl_attr_parse(header, (unsigned)head, attribute_look, &search), MNL_CB_OK);
-    assert_non_null(search.found);
-    assert_int_equal(mnl_attr_get_payload_len(search.found), size);
-    return mnl_attr_get_payload(search.found);
-}
-
 enum { REMOTE = 1, LOCAL = 2 }; /* as add() has them */
 
 static void assert_address(const xfrm_address_t *found, uint8_t number)
@@ -497,6 +703,39 @@ static void each_direction_has_its_own_key_and_a_replay_window(void **state)
         seen[inbound] = true;
     }
     assert_true(seen[0] && seen[1]);
+}
+
+static const struct xfrm_usersa_info *newest_state(void)
+{
+    for (size_t i = kernel.n_orders; i > 0; i--) {
+        const struct nlmsghdr *header = (const struct nlmsghdr *)kernel.orders[i - 1].octets;
+        if (header->nlmsg_type == XFRM_MSG_NEWSA)
+            return mnl_nlmsg_get_payload(header);
+    }
+    fail();
+    return NULL;
+}
+
+static void the_kernel_is_given_each_limit_of_the_order(void **state)
+{
+    SaOrder sa = order_of(300, 400);
+    sa.soft = (Lifetime){.bytes = 1, .packets = 2, .seconds = 3};
+    sa.hard = (Lifetime){.bytes = 4, .packets = 5, .seconds = 6};
+    assert_int_equal(add_order(*state, &sa), 0);
+    const struct xfrm_lifetime_cfg *limits = &newest_state()->lft;
+    assert_int_equal(limits->soft_byte_limit, 1);
+    assert_int_equal(limits->soft_packet_limit, 2);
+    assert_int_equal(limits->soft_add_expires_seconds, 3);
+    assert_int_equal(limits->soft_use_expires_seconds, 0);
+    assert_int_equal(limits->hard_byte_limit, 4);
+    assert_int_equal(limits->hard_packet_limit, 5);
+    assert_int_equal(limits->hard_add_expires_seconds, 6);
+    assert_int_equal(limits->hard_use_expires_seconds, 0);
+    assert_int_equal(drop(*state, 300), 0);
+    assert_int_equal(add(*state, 300, 400), 0);
+    limits = &newest_state()->lft;
+    assert_true(limits->soft_byte_limit == XFRM_INF && limits->hard_packet_limit == XFRM_INF);
+    assert_int_equal(limits->hard_add_expires_seconds, 0);
 }
 
 /* As net/xfrm/xfrm_algo.c of the kernel has the algorithms. */
@@ -572,6 +811,274 @@ static void what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel(void
     }
     assert_int_equal(directions,
                      1U << XFRM_POLICY_IN | 1U << XFRM_POLICY_FWD | 1U << XFRM_POLICY_OUT);
+}
+
+/* The SPI by which everything goes out; the three policies must be there. */
+static uint32_t sending_spi(void)
+{
+    uint32_t ret = 0;
+    assert_int_equal(kernel.n_policies, 3);
+    for (size_t i = 0; i < kernel.n_policies; i++) {
+        if (kernel.policies[i].dir == XFRM_POLICY_OUT)
+            ret = kernel.policy_spis[i];
+    }
+    return ret;
+}
+
+/* By their templates, and not by the kernel's choice, which falls on a newer state, and at a soft
+ * lifetime on another one. */
+static void what_goes_out_takes_the_newest_pair_that_is_not_in_standby(void **state)
+{
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_int_equal(sending_spi(), 400);
+    assert_int_equal(add_standby(*state, 301, 401), 0);
+    assert_int_equal(sending_spi(), 400);
+    assert_int_equal(use(*state, 301), 0);
+    assert_int_equal(sending_spi(), 401);
+    assert_int_equal(use(*state, 301), 0);
+    assert_int_equal(add(*state, 302, 402), 0);
+    assert_int_equal(sending_spi(), 402);
+    assert_int_equal(use(*state, 300), 0);
+    assert_int_equal(sending_spi(), 400);
+    assert_int_equal(use(*state, 309), -ENOENT);
+    assert_false(kernel.gap);
+}
+
+static void a_pair_in_standby_takes_over_before_the_one_that_sent_is_gone(void **state)
+{
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_int_equal(add_standby(*state, 301, 401), 0);
+    assert_int_equal(add_standby(*state, 302, 402), 0);
+    assert_int_equal(drop(*state, 300), 0);
+    assert_int_equal(sending_spi(), 402);
+    assert_int_equal(drop(*state, 302), 0);
+    assert_int_equal(sending_spi(), 401);
+    assert_false(kernel.gap);
+}
+
+static void where_the_one_that_sent_reaches_its_hard_lifetime_another_one_sends(void **state)
+{
+    assert_int_equal(add_standby(*state, 300, 400), 0);
+    assert_int_equal(add(*state, 301, 401), 0);
+    expire(401, true);
+    hear(*state, 301, DATAPLANE_HARD_LIFETIME);
+    assert_int_equal(sending_spi(), 400);
+    expire(400, true);
+    hear(*state, 300, DATAPLANE_HARD_LIFETIME);
+}
+
+static void a_pair_that_the_kernel_does_not_let_send_is_said_to_fail(void **state)
+{
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_int_equal(add_standby(*state, 301, 401), 0);
+    kernel.policy_error = 1;
+    assert_int_equal(use(*state, 301), -ENOMEM);
+    assert_int_equal(sending_spi(), 400);
+    assert_int_equal(use(*state, 301), 0);
+    assert_int_equal(sending_spi(), 401);
+}
+
+enum { NEW_REMOTE = 3, NEW_LOCAL = 4, SENT = 5000, RECEIVED = 70, SKIPPED = 1 << 16 };
+
+static SaPath path_of(bool udp_encapsulated)
+{
+    return (SaPath){
+        .local = address(NEW_LOCAL),
+        .remote = address(NEW_REMOTE),
+        .udp_encapsulated = udp_encapsulated,
+        .mtu = 1300,
+    };
+}
+
+/* A pair that has been in use. */
+static void add_used(NetPlane *plane, const SaOrder *order)
+{
+    SaOrder sa = *order;
+    assert_int_equal(add_order(plane, &sa), 0);
+    State *in = state_of(sa.spi_in), *out = state_of(sa.spi_out);
+    struct xfrm_replay_state_esn *window = replay_of(in);
+    window->seq = RECEIVED;
+    window->bmp[2] = 0x2aaaaaaa;
+    in->counts = (struct xfrm_lifetime_cur){.bytes = 1, .packets = 2, .add_time = 3, .use_time = 4};
+    out->counts =
+        (struct xfrm_lifetime_cur){.bytes = 5, .packets = 6, .add_time = 7, .use_time = 8};
+    replay_of(out)->oseq = SENT;
+    kernel.used[sa.spi_out - 400] = SENT;
+}
+
+static const struct xfrm_usersa_info *info_of(uint32_t spi)
+{
+    return mnl_nlmsg_get_payload(&state_of(spi)->header);
+}
+
+static void assert_key(uint32_t spi, uint8_t octet)
+{
+    const struct xfrm_algo_aead *aead =
+        attribute_of(&state_of(spi)->header, sizeof(struct xfrm_usersa_info), XFRMA_ALG_AEAD,
+                     sizeof(*aead) + 20);
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal((uint8_t)aead->alg_key[i], octet);
+}
+
+/* RFC 4555 3.5: where it goes, and nothing else, is another. */
+static void a_moved_pair_has_its_keys_its_window_its_limits_and_what_it_has_counted(void **state)
+{
+    SaOrder sa = order_of(300, 400);
+    const SaPath path = path_of(false);
+    sa.hard.packets = 123456;
+    add_used(*state, &sa);
+    assert_int_equal(move(*state, 300, &path), 0);
+    assert_address(&info_of(300)->saddr, NEW_REMOTE);
+    assert_address(&info_of(300)->id.daddr, NEW_LOCAL);
+    assert_address(&info_of(400)->saddr, NEW_LOCAL);
+    assert_address(&info_of(400)->id.daddr, NEW_REMOTE);
+    assert_key(300, KEY_IN);
+    assert_key(400, KEY_OUT);
+    assert_int_equal(replay_of(state_of(300))->seq, RECEIVED);
+    assert_int_equal(replay_of(state_of(300))->bmp[2], 0x2aaaaaaa);
+    assert_int_equal(replay_of(state_of(300))->oseq, 0);
+    assert_int_equal(info_of(400)->lft.hard_packet_limit, 123456);
+    const struct xfrm_lifetime_cur in = state_of(300)->counts, out = state_of(400)->counts;
+    assert_true(in.bytes == 1 && in.packets == 2 && in.add_time == 3 && in.use_time == 4);
+    assert_true(out.bytes == 5 && out.packets > 6 && out.add_time == 7 && out.use_time == 8);
+    assert_int_equal(kernel.network_mtu, 1300);
+    for (size_t i = 0; i < kernel.n_policies; i++) {
+        const bool outbound = kernel.policies[i].dir == XFRM_POLICY_OUT;
+        assert_address(&kernel.templates[i].saddr, outbound ? NEW_LOCAL : NEW_REMOTE);
+        assert_address(&kernel.templates[i].id.daddr, outbound ? NEW_REMOTE : NEW_LOCAL);
+    }
+    assert_int_equal(sending_spi(), 400);
+    (void)message(XFRM_MSG_DELSA, sizeof(struct xfrm_usersa_id)); /* its own doing */
+    hear(*state, 0, 0);
+}
+
+/* They are IVs. Packets go out all the time, by what the policies say. */
+static void no_number_is_used_twice_while_a_pair_moves(void **state)
+{
+    for (unsigned esn = 0; esn < 2; esn++) {
+        SaOrder sa = order_of(300 + esn, 400 + esn);
+        const SaPath path = path_of(true);
+        sa.suite.esn = esn;
+        add_used(*state, &sa);
+        assert_int_equal(move(*state, sa.spi_in, &path), 0);
+        assert_false(kernel.used_twice);
+        assert_false(kernel.gap); /* what goes out meanwhile is dropped, and asks for no state */
+        assert_in_range(replay_of(state_of(sa.spi_out))->oseq, SENT + SKIPPED,
+                        SENT + SKIPPED + 100);
+    }
+}
+
+/* What had chosen the state before nothing could any more still takes a number or two. */
+static void nor_is_one_that_was_under_way(void **state)
+{
+    const SaPath path = path_of(true);
+    const SaOrder sa = order_of(300, 400);
+    add_used(*state, &sa);
+    kernel.late = 1000;
+    assert_int_equal(move(*state, 300, &path), 0);
+    assert_int_equal(kernel.late, 0);
+    assert_false(kernel.used_twice);
+}
+
+static void numbers_that_are_nearly_used_up_do_not_begin_anew(void **state)
+{
+    const SaPath path = path_of(true);
+    SaOrder sa = order_of(300, 400);
+    sa.suite.esn = false;
+    sa.soft.packets = 10;
+    sa.hard.packets = UINT64_C(0xfff00000);
+    add_used(*state, &sa);
+    replay_of(state_of(400))->oseq = UINT32_MAX - 10;
+    kernel.used[0] = UINT32_MAX - 10;
+    kernel.held_back = true;
+    assert_int_equal(move(*state, 300, &path), 0);
+    assert_int_equal(replay_of(state_of(400))->oseq, UINT32_MAX);
+    assert_int_equal(replay_of(state_of(400))->oseq_hi, 0);
+    /* What was skipped counts: the limit comes before the numbers' end all the same. */
+    assert_int_equal(info_of(400)->lft.hard_packet_limit, UINT64_C(0xfff00000) - SKIPPED);
+    assert_int_equal(info_of(400)->lft.soft_packet_limit, 1);
+    assert_int_equal(info_of(300)->lft.hard_packet_limit, UINT64_C(0xfff00000));
+}
+
+static void encapsulation_comes_and_goes_with_the_path(void **state)
+{
+    const SaOrder sa = order_of(300, 400);
+    const size_t head = sizeof(struct xfrm_usersa_info);
+    add_used(*state, &sa);
+    SaPath path = path_of(true);
+    ((struct sockaddr_in *)&path.local)->sin_port = htons(4600);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(move(*state, 300, &path), 0);
+        const struct xfrm_encap_tmpl *in =
+            attribute_of(&state_of(300)->header, head, XFRMA_ENCAP, sizeof(*in));
+        const struct xfrm_encap_tmpl *out =
+            attribute_of(&state_of(400)->header, head, XFRMA_ENCAP, sizeof(*out));
+        const uint16_t port = (uint16_t)(4600 + i);
+        assert_int_equal(in->encap_type, UDP_ENCAP_ESPINUDP);
+        assert_int_equal(ntohs(in->encap_sport), 4500);
+        assert_int_equal(ntohs(in->encap_dport), port);
+        assert_int_equal(ntohs(out->encap_sport), port);
+        assert_int_equal(ntohs(out->encap_dport), 4500);
+        ((struct sockaddr_in *)&path.local)->sin_port = htons((uint16_t)(port + 1));
+    }
+    path.udp_encapsulated = false;
+    assert_int_equal(move(*state, 300, &path), 0);
+    AttributeSearch search = {.type = XFRMA_ENCAP};
+    (void)mnl_attr_parse(&state_of(400)->header, (unsigned)head, attribute_look, &search);
+    assert_null(search.found);
+}
+
+static void during_a_rekey_each_pair_moves_and_both_receive(void **state)
+{
+    const SaPath path = path_of(true);
+    const SaOrder old = order_of(300, 400);
+    add_used(*state, &old);
+    assert_int_equal(add_standby(*state, 301, 401), 0);
+    assert_int_equal(move(*state, 300, &path), 0);
+    assert_int_equal(sending_spi(), 400);
+    assert_int_equal(move(*state, 301, &path), 0);
+    assert_int_equal(sending_spi(), 400);
+    assert_address(&info_of(301)->id.daddr, NEW_LOCAL);
+    assert_int_equal(move(*state, 302, &path), -ENOENT);
+    assert_int_equal(drop(*state, 300), 0);
+    assert_int_equal(sending_spi(), 401);
+    assert_false(kernel.gap || kernel.used_twice);
+}
+
+/* With zeros for a key everybody could read it. */
+static void keys_that_the_kernel_does_not_show_are_not_made_up(void **state)
+{
+    const SaPath path = path_of(true);
+    const SaOrder sa = order_of(300, 400);
+    add_used(*state, &sa);
+    kernel.redacts = true;
+    assert_int_equal(move(*state, 300, &path), -EACCES);
+    kernel.redacts = false;
+    assert_key(300, KEY_IN);
+    assert_key(400, KEY_OUT);
+    hear(*state, 300, DATAPLANE_STATE_GONE);
+}
+
+static void a_pair_that_could_not_be_moved_is_said_to_be_gone(void **state)
+{
+    const SaPath path = path_of(true);
+    const SaOrder sa = order_of(300, 400);
+    for (unsigned allowed = 0; allowed < 2; allowed++) {
+        kernel.allowed = ALLOWED_ALL;
+        add_used(*state, &sa);
+        kernel.allowed = allowed;
+        assert_int_equal(move(*state, 300, &path), -ENOBUFS);
+        hear(*state, 300, DATAPLANE_STATE_GONE);
+        assert_false(kernel.used_twice);
+        assert_int_equal(drop(*state, 300), 0);
+        assert_int_equal(kernel.n_states, 0);
+        kernel.used[0] = 0;
+    }
+    kernel.allowed = ALLOWED_ALL;
+    add_used(*state, &sa);
+    kernel.counts_error = -EINVAL;
+    assert_int_equal(move(*state, 300, &path), -EINVAL);
+    hear(*state, 300, DATAPLANE_STATE_GONE);
 }
 
 static void a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair(void **state)
@@ -704,9 +1211,22 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLANE(each_direction_has_its_own_key_and_a_replay_window),
+        PLANE(the_kernel_is_given_each_limit_of_the_order),
         PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
+        PLANE(what_goes_out_takes_the_newest_pair_that_is_not_in_standby),
+        PLANE(a_pair_in_standby_takes_over_before_the_one_that_sent_is_gone),
+        PLANE(where_the_one_that_sent_reaches_its_hard_lifetime_another_one_sends),
+        PLANE(a_pair_that_the_kernel_does_not_let_send_is_said_to_fail),
+        PLANE(a_moved_pair_has_its_keys_its_window_its_limits_and_what_it_has_counted),
+        PLANE(no_number_is_used_twice_while_a_pair_moves),
+        PLANE(nor_is_one_that_was_under_way),
+        PLANE(numbers_that_are_nearly_used_up_do_not_begin_anew),
+        PLANE(encapsulation_comes_and_goes_with_the_path),
+        PLANE(during_a_rekey_each_pair_moves_and_both_receive),
+        PLANE(keys_that_the_kernel_does_not_show_are_not_made_up),
+        PLANE(a_pair_that_could_not_be_moved_is_said_to_be_gone),
         PLANE(a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair),
         PLANE(a_network_that_is_refused_leaves_nothing_of_its_pair),
         PLANE(a_flush_of_states_by_somebody_else_is_told_of_each_sa_once),

@@ -7,6 +7,7 @@
 #include "verify/memory.h"
 
 #include "crypto/secret.h"
+#include "tred/exchange_internal.h"
 #include "tred/selector_policy.h"
 
 #include <errno.h>
@@ -599,8 +600,9 @@ void play_to(Play *play, ExchangeState state)
         auth_exchange(play, &peer);
         assert_int_equal(exchange_verify_begin(play->exchange, time(NULL), &request, &play->reason),
                          0);
-    } else if (state == EXCHANGE_VERIFIED) {
+    } else if (state == EXCHANGE_VERIFIED || state == EXCHANGE_REPLACED) {
         play_verify(play);
+        play->exchange->state = state;
     } else {
         play_refuse(play);
     }

@@ -38,8 +38,10 @@ Sa *sa_new(uint16_t encr, uint16_t key_bits, bool fragmentation)
         sa->keys.sk_ai = counted_secret(32, 150);
         sa->keys.sk_ar = counted_secret(32, 200);
     }
-    assert_int_equal(
-        protection_new(&suite, &sa->keys, SA_SPI_I, SA_SPI_R, fragmentation, &sa->ours), 0);
+    assert_int_equal(protection_new(&suite, &sa->keys,
+                                    &(ProtectionTerms){SA_SPI_I, SA_SPI_R, true, 1, fragmentation},
+                                    &sa->ours),
+                     0);
     assert_int_equal(seal_new(cipher, suite.integ, sa->keys.sk_er, sa->keys.sk_ar, &sa->peer_out),
                      0);
     assert_int_equal(seal_new(cipher, suite.integ, sa->keys.sk_ei, sa->keys.sk_ai, &sa->peer_in),

@@ -36,7 +36,9 @@ static const Method exchange_methods[] = {
     {"ChooseGroup", "q"},      {"Agree", "ayay"},   {"SignAuth", ""},
     {"Protect", "ybyayu"},     {"Unprotect", "ay"}, {"VerifyPeer", ""},
     {"OpenTransport", "ayqb"}, {"AllocateSpi", ""}, {"AddChild", "u"},
-    {"RemoveChild", "u"},      {"Fork", ""},        {"Close", ""},
+    {"RemoveChild", "u"},      {"Fork", ""},        {"PrepareCreateChildSa", "q"},
+    {"UseChild", "u"},         {"AddIkeSa", "t"},   {"InheritChildren", ""},
+    {"MoveTransport", "ayqb"}, {"Close", ""},
 };
 
 static int group_init(void **state)

@@ -62,7 +62,10 @@ static void a_segw_name_is_enough(void **state)
     assert_int_equal(result.config.data_plane, DATAPLANE_AUTO);
     assert_string_equal(result.config.interface, "segw0");
     assert_int_equal(result.config.allowed_remote.n_selectors, 2);
+    assert_int_equal(result.config.soft.seconds, 3600);
+    assert_int_equal(result.config.hard.seconds, 3960);
     assert_int_equal(result.config.hard.bytes, 0);
+    assert_int_equal(result.config.hard.packets, 0);
     assert_int_equal(result.config.log_level, LOG_INFO);
     tred_config_deinit(&result.config);
 }
@@ -78,6 +81,7 @@ static void every_key_is_taken(void **state)
                               "allowed-remote = 192.0.2.0/24, 2001:db8::/32\n"
                               "soft-lifetime-seconds = 1\nsoft-lifetime-bytes = 2\n"
                               "hard-lifetime-seconds = 3\nhard-lifetime-bytes = 4\n"
+                              "soft-lifetime-packets = 5\nhard-lifetime-packets = 6\n"
                               "[log]\nlevel = debug\n");
 
     (void)state;
@@ -97,6 +101,8 @@ static void every_key_is_taken(void **state)
     assert_int_equal(result.config.soft.bytes, 2);
     assert_int_equal(result.config.hard.seconds, 3);
     assert_int_equal(result.config.hard.bytes, 4);
+    assert_int_equal(result.config.soft.packets, 5);
+    assert_int_equal(result.config.hard.packets, 6);
     assert_int_equal(result.config.log_level, LOG_DEBUG);
     tred_config_deinit(&result.config);
 }
@@ -122,6 +128,30 @@ static void limits_of_exchanges_are_kept(void **state)
     (void)state;
     assert_refused("[segw]\nname = a.example\n[exchanges]\nmax-exchanges = 0\n", "1024");
     assert_refused("[segw]\nname = a.example\n[exchanges]\nmax-exchanges = 1025\n", "1024");
+}
+
+static void a_soft_lifetime_that_is_not_below_the_hard_one_is_refused(void **state)
+{
+    static const char *const kinds[] = {"seconds", "bytes", "packets"};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(kinds); i++) {
+        char text[256], key[64];
+        Result result;
+
+        (void)snprintf(key, sizeof(key), "soft-lifetime-%s", kinds[i]);
+        (void)snprintf(text, sizeof(text),
+                       "[segw]\nname = a.example\n[data-plane]\n%s = 20\nhard-lifetime-%s = 20\n",
+                       key, kinds[i]);
+        assert_refused(text, key);
+        text[strlen(text) - 2] = '1';
+        result = read_text(text);
+        assert_int_equal(result.r, 0);
+        tred_config_deinit(&result.config);
+    }
+    /* Below the default one. */
+    assert_refused("[segw]\nname = a.example\n[data-plane]\nhard-lifetime-seconds = 60\n",
+                   "soft-lifetime-seconds is 3600");
 }
 
 static void unknown_keys_and_values_are_refused(void **state)
@@ -161,6 +191,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_missing_segw_name_is_named),
         cmocka_unit_test(a_segw_name_that_is_no_fqdn_is_refused),
         cmocka_unit_test(limits_of_exchanges_are_kept),
+        cmocka_unit_test(a_soft_lifetime_that_is_not_below_the_hard_one_is_refused),
         cmocka_unit_test(unknown_keys_and_values_are_refused),
         cmocka_unit_test(a_missing_file_is_an_error),
         cmocka_unit_test_prestate(the_installed_example_lacks_nothing_but_the_name, argv[1]),

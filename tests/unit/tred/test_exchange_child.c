@@ -8,6 +8,7 @@
 #include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -203,10 +204,10 @@ static void the_auth_messages_are_let_go_once_the_child_is_added(void **state)
 {
     Play *play = *state;
 
-    assert_non_null(play->exchange->auth_request.payloads.data);
+    assert_non_null(play->exchange->auth.request.payloads.data);
     assert_int_equal(play_add_child(play, play->spi_in), 0);
-    assert_null(play->exchange->auth_request.payloads.data);
-    assert_null(play->exchange->auth_response.payloads.data);
+    assert_null(play->exchange->auth.request.payloads.data);
+    assert_null(play->exchange->auth.response.payloads.data);
 }
 
 static void an_spi_that_was_not_allocated_is_no_child(void **state)
@@ -272,6 +273,26 @@ static void transport_mode_is_no_tunnel(void **state)
 
     play->child_asked.notify = play->child_granted.notify = IKE_NOTIFY_USE_TRANSPORT_MODE;
     assert_refused(play, EXCHANGE_E_CHILD_NOT_GRANTED);
+}
+
+/* ---- MOBIKE (RFC 4555 3.3) ---- */
+
+static void mobike_is_what_the_segw_says(void **state)
+{
+    Play *play = *state;
+
+    play->child_granted.notify = IKE_NOTIFY_MOBIKE_SUPPORTED;
+    play_verify(play);
+    assert_true(play->exchange->mobike);
+}
+
+static void without_its_word_there_is_no_mobike(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.notify = IKE_NOTIFY_MOBIKE_SUPPORTED;
+    play_verify(play);
+    assert_false(play->exchange->mobike);
 }
 
 /* ---- SA ---- */
@@ -493,7 +514,9 @@ static void an_address_stands_for_itself_whatever_prefix_it_is_said_to_be_in(voi
     ask_for_ipv6(play);
     assign(play, IKE_CFG_INTERNAL_IP6_ADDRESS, address, sizeof(address));
     play_verify(play);
-    assert_int_equal(exchange_grant_read(play->exchange, play->spi_in, &grant, &play->reason), 0);
+    assert_int_equal(exchange_grant_read(play->exchange, &play->exchange->auth, play->spi_in,
+                                         &grant, &play->reason),
+                     0);
     assert_int_equal(grant.n_addresses, 1);
     assert_int_equal(grant.addresses[0].size, 16);
     assert_int_equal(grant.addresses[0].prefix_length, 128);
@@ -531,9 +554,10 @@ static void the_outer_addresses_are_no_inner_ones(void **state)
         memcpy(&remote.sin_addr, segw, sizeof(segw));
         memcpy(&local.sin_addr, henb, sizeof(henb));
         memcpy(&play->exchange->remote, &remote, sizeof(remote));
-        play->exchange->transport = (Transport){.ike_fd = -1, .esp_fd = -1};
-        memcpy(&play->exchange->transport.local, &local, sizeof(local));
-        play->exchange->has_transport = true;
+        play->exchange->transport = malloc(sizeof(*play->exchange->transport));
+        assert_non_null(play->exchange->transport);
+        *play->exchange->transport = (Transport){.ike_fd = -1, .esp_fd = -1};
+        memcpy(&play->exchange->transport->local, &local, sizeof(local));
         assign(play, IKE_CFG_INTERNAL_IP4_ADDRESS, outer[i], 4);
         assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
         if (i + 1 < ELEMENTS(outer))
@@ -570,7 +594,9 @@ static ChildGrant grant_of(Play *play)
     ChildGrant grant;
 
     play_verify(play);
-    assert_int_equal(exchange_grant_read(play->exchange, play->spi_in, &grant, &play->reason), 0);
+    assert_int_equal(exchange_grant_read(play->exchange, &play->exchange->auth, play->spi_in,
+                                         &grant, &play->reason),
+                     0);
     return grant;
 }
 
@@ -631,8 +657,8 @@ static void of_many_selectors_the_first_ones_are_taken(void **state)
 
     play->child_granted.repeat = GRANTED;
     const ChildGrant grant = grant_of(play);
-    assert_int_equal(grant.ts_r.n_selectors, IKE_SELECTORS_MAX);
-    assert_int_equal(grant.ts_r.n_skipped, GRANTED - IKE_SELECTORS_MAX);
+    assert_int_equal(grant.ts_remote.n_selectors, IKE_SELECTORS_MAX);
+    assert_int_equal(grant.ts_remote.n_skipped, GRANTED - IKE_SELECTORS_MAX);
     assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
@@ -692,6 +718,8 @@ int main(void)
         OFFERING(a_child_that_the_segw_leaves_out_is_not_granted),
         OFFERING(a_child_that_the_segw_refuses_is_not_granted),
         OFFERING(transport_mode_is_no_tunnel),
+        OFFERING(mobike_is_what_the_segw_says),
+        OFFERING(without_its_word_there_is_no_mobike),
         OFFERING(a_reserved_outbound_spi_is_malformed),
         OFFERING(the_first_outbound_spi_that_is_not_reserved_is_taken),
         OFFERING(a_suite_with_a_ke_of_its_own_is_refused),

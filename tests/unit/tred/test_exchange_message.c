@@ -33,6 +33,11 @@ static int refused(void **state)
     return play_of(state, EXCHANGE_REFUSED);
 }
 
+static int replaced(void **state)
+{
+    return play_of(state, EXCHANGE_REPLACED);
+}
+
 static int end(void **state)
 {
     play_deinit(*state);
@@ -290,18 +295,46 @@ static void datagrams_of_any_size_are_handled(void **state)
     assert_int_equal(open_(play, BYTES_OF(zeros)), EXCHANGE_E_TOO_LARGE);
 }
 
+/* CREATE_CHILD_SA without an SA: with one it is test_exchange_create.c's. */
+static int seal_temporary_failure(Play *play)
+{
+    static const uint8_t chain[] = {0, 0, 0, 8, 0, 0, 0, IKE_NOTIFY_TEMPORARY_FAILURE};
+    const PlainMessage message = {
+        .exchange_type = IKE_CREATE_CHILD_SA,
+        .response = true,
+        .first = IKE_PAYLOAD_NOTIFY,
+        .payloads = BYTES_OF(chain),
+    };
+
+    return seal(play, &message);
+}
+
 static void after_verification_child_and_informational_pass_both_ways(void **state)
 {
     Play *play = *state;
 
-    assert_int_equal(seal_type(play, IKE_CREATE_CHILD_SA, false), 0);
-    assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, true, 2), 0);
     assert_int_equal(seal_type(play, IKE_INFORMATIONAL, false), 0);
-    assert_int_equal(open_type(play, IKE_INFORMATIONAL, true, 3), 0);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, true, 2), 0);
     assert_int_equal(open_type(play, IKE_INFORMATIONAL, false, 0), 0);
     assert_int_equal(seal_type(play, IKE_INFORMATIONAL, true), 0);
+    assert_int_equal(seal_type(play, IKE_CREATE_CHILD_SA, false), EXCHANGE_E_UNEXPECTED);
     assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, false, 1), 0);
-    assert_int_equal(seal_type(play, IKE_CREATE_CHILD_SA, true), 0);
+    assert_int_equal(seal_type(play, IKE_CREATE_CHILD_SA, true), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_temporary_failure(play), 0);
+}
+
+/* RFC 7296 2.25.2 */
+static void an_exchange_that_was_replaced_says_its_delete_and_refuses_what_is_new(void **state)
+{
+    Play *play = *state;
+
+    assert_int_equal(seal_type(play, IKE_CREATE_CHILD_SA, false), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, false, 0), 0);
+    assert_int_equal(seal_temporary_failure(play), 0);
+    assert_int_equal(seal_type(play, IKE_INFORMATIONAL, false), 0);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, true, 2), 0);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, false, 1), 0);
+    assert_int_equal(seal_type(play, IKE_INFORMATIONAL, true), 0);
 }
 
 static void after_verification_no_ike_auth_passes(void **state)
@@ -353,6 +386,8 @@ int main(void)
         SIGNED(a_datagram_with_a_changed_octet_is_not_authentic),
         SIGNED(datagrams_of_any_size_are_handled),
         VERIFIED(after_verification_child_and_informational_pass_both_ways),
+        cmocka_unit_test_setup_teardown(
+            an_exchange_that_was_replaced_says_its_delete_and_refuses_what_is_new, replaced, end),
         VERIFIED(after_verification_no_ike_auth_passes),
         VERIFIED(a_response_without_a_request_is_not_sealed),
         REFUSED(a_refused_peer_can_be_told_and_nothing_else),

@@ -7,7 +7,7 @@ check "auto takes the kernel's ESP" tre_shows DataPlane '"kernel"'
 
 # both_states PATTERN: it is in what the kernel shows of either state.
 both_states() {
-    ip xfrm state list | grep -c -e "$1" | matches 2
+    ip -s xfrm state list | grep -c -e "$1" | matches 2
 }
 check "both states have extended sequence numbers" both_states "flag .*esn"
 check "both have an anti-replay window of 1,024 packets" both_states "replay_window 1024,"
@@ -51,6 +51,38 @@ check "1,100 more follow" ping -q -c 1100 -i 0.002 -W $patience "$core_ipv4"
 check "it is sent again" send_esp_again "$packet"
 check "tred counts one replay, left of the window" eventually 10 child_shows Replays 1
 
+# soft_packets: after how many packets the outbound state is due.
+soft_packets() {
+    ip -s xfrm state list src 192.0.2.2 | sed -n 's/.*limit: soft \([0-9]*\)(packets).*/\1/p'
+}
+
+# outbound_spi: what the HeNB sends by.
+outbound_spi() {
+    ip xfrm state list src 192.0.2.2 | sed -n 's/.*proto esp spi \(0x[0-9a-f]*\) .*/\1/p'
+}
+
+# seeded NUMBER: the outbound state has sent so many packets.
+seeded() {
+    ./seed_packets.py "$segw_direct" "$(outbound_spi)" "$1"
+}
+
+# due_in_time: 7/8 of 2^32, or up to a tenth less.
+due_in_time() {
+    local packets
+    packets=$(soft_packets)
+    ((packets <= 0xe0000000 && packets >= 0xe0000000 / 10 * 9)) || { ip -s xfrm state list && false; }
+}
+
+# replaced SPI: the pair that has it is not what the HeNB sends by any more.
+replaced() {
+    [[ $(outbound_spi | wc -l) == 1 && $(outbound_spi) != "$1" ]]
+}
+check "a state ends 2^20 packets before its numbers" both_states "hard 4293918720(packets)"
+check "it is due an eighth before, and some at random" due_in_time
+spi=$(outbound_spi)
+check "it has sent nearly as many" seeded $(($(soft_packets) - 2))
+check "then it is replaced" eventually 30 eval 'core_answers && replaced "$spi"'
+
 # The IKE SA has AES-128.
 product_configure auto "$segw_direct" "stronger-child = yes"
 check "a tunnel may have a stronger cipher than its IKE SA" tunnel_up
@@ -87,7 +119,7 @@ for unit in "bytes = 10000" "seconds = 2"; do
     check "a tunnel has soft-lifetime-$unit" tunnel_up
     check "tred reports it, and the tunnel is renewed" renewed false
     check "with that at most one packet is lost each time" lost_at_most_one_each
-    product_configure auto "$segw_direct" "hard-lifetime-$unit"
+    product_configure auto "$segw_direct" "soft-lifetime-${unit% = *} = 0" "hard-lifetime-$unit"
     check "a tunnel has hard-lifetime-$unit" tunnel_up
     check "tred reports it, and the tunnel comes up anew" renewed true
 done

@@ -1,0 +1,45 @@
+/* What the two halves of the plane share: its orders (plane_orders.c), and its packets (plane.c).
+ */
+#pragma once
+
+#include "esp/io.h"
+#include "esp/offload.h"
+#include "esp/plane.h"
+#include "esp/sa.h"
+
+typedef struct EspSocket {
+    uint32_t id;
+    int fd;
+} EspSocket;
+
+struct Plane {
+    int tun;
+    size_t n_transports;
+    EspSocket transports[DATAPLANE_TRANSPORTS_MAX];
+    int leaving; /* the socket of a transport that was closed after its SAs had moved; or -1 */
+    uint64_t leaving_until_ms;
+    size_t n_sas;
+    Sa *sas[DATAPLANE_SAS_MAX]; /* the newest, or last told to send, last */
+    DataPlaneCounters counters;
+    uint64_t now_ms;
+    Inbox *inbox;
+    Outbox *outbox;
+    Coalescer coalescer;
+    uint8_t packet[TUN_PACKET_MAX];
+};
+
+uint64_t plane_monotonic_ms(void);
+
+/* n_sas: there is no such SA. */
+size_t plane_sa_index(const Plane *plane, uint32_t spi_in);
+bool plane_has_sa(const Plane *plane, uint32_t transport);
+
+/* Returns 0, or -ENOENT if there is none. */
+int plane_close_tun(Plane *plane);
+
+/* Closes the socket that was left when its time is over. */
+void plane_leave_if_over(Plane *plane);
+
+/* Receives by a socket until it is empty, but no more than `batch` times. Returns 0 or -errno if
+ * the crypto library is broken. */
+int plane_forward_in(Plane *plane, int fd, unsigned batch);

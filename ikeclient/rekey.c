@@ -1,0 +1,124 @@
+/* What rekeying a Child SA and an IKE SA have in common: what follows from a refusal, and the list
+ * of Child SAs. */
+#include "ikeclient/rekey.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum {
+    USEC_PER_MS = 1000,
+    /* RFC 7296 2.25: who is put off for several minutes is out of step with the peer. */
+    PUT_OFF_USEC = 180 * 1000 * USEC_PER_MS,
+    PUT_OFF_FIRST = 2, /* in the series of backoff_ms(): 2 to 4 s */
+};
+
+void rekey_renew(IkeSa *sa, const char *format, ...)
+{
+    va_list arguments;
+    Reason reason;
+
+    va_start(arguments, format);
+    reason_set_v(&reason, 0, format, arguments);
+    va_end(arguments);
+    sa->renewal = true;
+    sa->handlers->renew(sa->userdata, sa, reason.text);
+}
+
+void rekey_succeeded(IkeSa *sa)
+{
+    sa->put_off = (PutOff){0};
+}
+
+static void put_off(IkeSa *sa)
+{
+    PutOff *wait = &sa->put_off;
+    uint64_t now = 0;
+
+    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
+    if (wait->since == 0)
+        wait->since = now;
+    if (now - wait->since >= PUT_OFF_USEC) {
+        rekey_renew(sa, "the SeGW has answered TEMPORARY_FAILURE for minutes (RFC 7296 2.25)");
+        return;
+    }
+    wait->until = now + backoff_ms(PUT_OFF_FIRST + wait->times++) * USEC_PER_MS;
+    log_info("the SeGW is busy: asking again in %.1f s",
+             (double)(wait->until - now) / USEC_PER_MS / 1000);
+}
+
+void rekey_refused(IkeSa *sa, const CreateAnswer *answer, uint16_t tried, uint16_t *wanted)
+{
+    const uint16_t group = answer->group;
+
+    log_info("the SeGW answered %s (%u)", ike_notify_name(answer->error), answer->error);
+    if (answer->error == IKE_NOTIFY_TEMPORARY_FAILURE) {
+        put_off(sa);
+    } else if (answer->error == IKE_NOTIFY_INVALID_KE_PAYLOAD && group != tried &&
+               proposals_have_group(&sa->config->ike_offer, group) &&
+               sa->put_off.group_changes++ < INIT_GROUP_CHANGES_MAX) {
+        *wanted = group;
+    } else {
+        rekey_renew(sa, "the SeGW refused with %s (%u): %s", ike_notify_name(answer->error),
+                    answer->error, advice_for(answer->error));
+    }
+}
+
+/* ---- the list of Child SAs ---- */
+
+ChildSa *rekey_due_child(const IkeSa *sa)
+{
+    for (ChildSa *child = sa->children; child; child = child->next) {
+        if ((child->due || child->lost) && child_sa_is_current(sa->children, child))
+            return child;
+    }
+    return NULL;
+}
+
+static void log_rekeyed(const IkeSa *sa, const ChildSa *child)
+{
+    const char *henb = sa->steps.henb, *segw = sa->steps.segw;
+    char esp[ESP_SUITE_NAME_SIZE];
+
+    esp_choice_name(&child->answer.esp, esp);
+    log_notice("%s  %s -> %s  Child SA, ESP %s, %08x for %08x",
+               child->replaces != 0 ? "rekeyed" : "created", child->by_peer ? segw : henb,
+               child->by_peer ? henb : segw, esp, child->spi_in, child->replaces);
+}
+
+int rekey_add_child(IkeSa *sa, const NewChild *new)
+{
+    ChildSa *child = child_sas_add(&sa->children, new->spi_in, new->answer);
+
+    if (!child)
+        return -ENOMEM;
+    child->replaces = new->replaces;
+    child->by_peer = new->by_peer;
+    child->lowest = *new->lowest;
+    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &child->since);
+    log_rekeyed(sa, child);
+    if (new->replaces != 0)
+        child_sas_settle(sa->children, new->replaces);
+    sa->handlers->changed(sa->userdata, sa);
+    return 0;
+}
+
+void rekey_use_child(IkeSa *sa, uint32_t spi_in)
+{
+    const TreCall call = {.method = TRE_USE_CHILD, .exchange = sa->exchange, .spi_in = spi_in};
+
+    (void)tre_call(sa->tre, &call, NULL, NULL);
+}
+
+void rekey_remove_child(IkeSa *sa, uint32_t spi_in)
+{
+    const TreCall call = {.method = TRE_REMOVE_CHILD, .exchange = sa->exchange, .spi_in = spi_in};
+    const ChildSa *next = child_sas_replacement(sa->children, spi_in, true);
+
+    if (next && !next->unwanted && !next->redundant)
+        rekey_use_child(sa, next->spi_in);
+    (void)tre_call(sa->tre, &call, NULL, NULL);
+    child_sas_remove(&sa->children, spi_in);
+}

@@ -1,0 +1,41 @@
+/* Our CREATE_CHILD_SA requests as tasks, and our Delete of Child SAs (RFC 7296 1.3, 1.4.1). Which
+ * Child SA they are about follows from what there is when their turn comes. */
+#pragma once
+
+#include "ikeclient/create.h"
+#include "ikeclient/task.h"
+
+extern const TaskKind rekey_child_task;  /* of the first one that is due (rekey_child.c) */
+extern const TaskKind rekey_ike_task;    /* of the IKE SA that carries it (rekey_ike.c) */
+extern const TaskKind delete_child_task; /* of all that are unwanted (delete_child.c) */
+
+/* The first Child SA that is to be replaced by us; NULL: there is none. */
+ChildSa *rekey_due_child(const IkeSa *sa);
+
+/* Takes in that the peer refused to rekey: it is asked again later, or with another group, which
+ * goes to *wanted, or not at all. `tried` is the group of our KE. */
+void rekey_refused(IkeSa *sa, const CreateAnswer *answer, uint16_t tried, uint16_t *wanted);
+
+/* It can't be rekeyed: has another authentication replace it. */
+void rekey_renew(IkeSa *sa, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Takes in that rekeying goes on. */
+void rekey_succeeded(IkeSa *sa);
+
+/* Puts a Child SA that tred has added into the SA's list, and says who deletes what. 0 or -ENOMEM.
+ */
+typedef struct NewChild {
+    uint32_t spi_in;
+    uint32_t replaces;
+    bool by_peer;
+    const ChildAnswer *answer;
+    const Nonce *lowest;
+} NewChild;
+int rekey_add_child(IkeSa *sa, const NewChild *new);
+
+/* Has tred send by the Child SA that receives at `spi_in`. */
+void rekey_use_child(IkeSa *sa, uint32_t spi_in);
+
+/* Has tred remove a Child SA of `sa`, and forgets it. What it was replaced by sends from then on.
+ */
+void rekey_remove_child(IkeSa *sa, uint32_t spi_in);

@@ -1,0 +1,137 @@
+/* Holds a Child SA that was negotiated against what this device allows, whatever the peer grants.
+ */
+#include "base/reason.h"
+#include "tred/exchange_internal.h"
+#include "tred/selector_policy.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+enum {
+    IPV4_SIZE = 4,
+    IPV6_SIZE = 16,
+};
+
+/* What no host's address lies in, or what has a meaning of its own on every host (RFC 6890, RFC
+ * 4291 2.4): an address in it would change where the host's own packets go. */
+static const struct {
+    size_t size;
+    uint8_t length; /* of the prefix, in bits */
+    uint8_t octets[IPV6_SIZE];
+    const char *what;
+} no_addresses[] = {
+    {IPV4_SIZE, 8, {0}, "unspecified"},
+    {IPV4_SIZE, 8, {127}, "loopback"},
+    {IPV4_SIZE, 16, {169, 254}, "link-local"},
+    {IPV4_SIZE, 4, {224}, "multicast"},
+    {IPV4_SIZE, 4, {240}, "reserved or broadcast"},
+    {IPV6_SIZE, 96, {0}, "unspecified, loopback or IPv4-compatible"},
+    {IPV6_SIZE, 96, {[10] = 0xff, [11] = 0xff}, "IPv4-mapped"},
+    {IPV6_SIZE, 10, {0xfe, 0x80}, "link-local"},
+    {IPV6_SIZE, 8, {0xff}, "multicast"},
+};
+
+static bool shares_prefix(const uint8_t *a, const uint8_t *b, uint8_t length)
+{
+    size_t octets = length / 8;
+    uint8_t mask = (uint8_t)(0xff00U >> (length % 8));
+
+    return memcmp(a, b, octets) == 0 && (length % 8 == 0 || ((a[octets] ^ b[octets]) & mask) == 0);
+}
+
+static bool address_is(const struct sockaddr_storage *endpoint, const InnerAddress *address)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)endpoint;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)endpoint;
+
+    if (endpoint->ss_family == AF_INET && address->size == IPV4_SIZE)
+        return memcmp(&v4->sin_addr, address->octets, IPV4_SIZE) == 0;
+    return endpoint->ss_family == AF_INET6 && address->size == IPV6_SIZE &&
+           memcmp(&v6->sin6_addr, address->octets, IPV6_SIZE) == 0;
+}
+
+/* Why no tunnel may have that address; NULL: it may. */
+static const char *address_flaw(const Exchange *exchange, const InnerAddress *address)
+{
+    IkeTs alone = {.n_selectors = 1, .selectors = {{.end_port = UINT16_MAX}}};
+    IkeSelector *selector = &alone.selectors[0];
+
+    for (size_t i = 0; i < ELEMENTS(no_addresses); i++) {
+        if (no_addresses[i].size == address->size &&
+            shares_prefix(no_addresses[i].octets, address->octets, no_addresses[i].length))
+            return no_addresses[i].what;
+    }
+    if (exchange->transport && address_is(&exchange->remote, address))
+        return "the SeGW's own";
+    if (exchange->transport && address_is(&exchange->transport->local, address))
+        return "this host's own";
+    selector->type = address->size == IPV4_SIZE ? IKE_TS_IPV4_ADDR_RANGE : IKE_TS_IPV6_ADDR_RANGE;
+    memcpy(selector->start, address->octets, address->size);
+    memcpy(selector->end, address->octets, address->size);
+    return ike_ts_is_subset(&alone, exchange->context->allowed_local)
+               ? NULL
+               : "not within allowed-local of tred.conf";
+}
+
+static int addresses_check(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
+{
+    for (size_t i = 0; i < grant->n_addresses; i++) {
+        const InnerAddress *address = &grant->addresses[i];
+        const char *flaw = address_flaw(exchange, address);
+        char text[INET6_ADDRSTRLEN] = "";
+
+        if (!flaw)
+            continue;
+        (void)inet_ntop(address->size == IPV4_SIZE ? AF_INET : AF_INET6, address->octets, text,
+                        sizeof(text));
+        return reason_set(reason, EXCHANGE_E_ADDRESS_NOT_ALLOWED,
+                          "The SeGW assigned the address %s, which is %s. Check its address "
+                          "pool",
+                          text, flaw);
+    }
+    return 0;
+}
+
+static int selectors_check(const char *which, const IkeTs *allowed, const IkeTs *ts, Reason *reason)
+{
+    const IkeSelector *breach = selector_policy_breach(allowed, ts);
+    char text[SELECTOR_TEXT_SIZE];
+
+    if (!breach)
+        return 0;
+    selector_text(breach, text);
+    return reason_set(reason, EXCHANGE_E_SELECTORS_NOT_ALLOWED,
+                      "The %s selector %s is not within allowed-%s of tred.conf. Have the "
+                      "SeGW narrow it, or allow it there",
+                      which, text, which);
+}
+
+/* The keys of a Child SA are no better kept than those of the IKE SA that they come from. */
+static int strength_check(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
+{
+    const Cipher *ike = exchange->suite.cipher, *esp = grant->suite.cipher;
+
+    if (exchange->context->stronger_child || esp->key_size <= ike->key_size)
+        return 0;
+    return reason_set(
+        reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
+        "The Child SA's cipher, %s, is stronger than the IKE SA's, %s, by which its "
+        "keys are made. Propose a stronger one for IKE, or set stronger-child = yes in "
+        "[data-plane] of tred.conf",
+        esp->name, ike->name);
+}
+
+/* Routes go where ts_remote does, so what is checked of it holds for them. */
+int exchange_grant_judge(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
+{
+    const ExchangeContext *context = exchange->context;
+    int r;
+
+    r = strength_check(exchange, grant, reason);
+    if (r == 0)
+        r = selectors_check("local", context->allowed_local, &grant->ts_local, reason);
+    if (r == 0)
+        r = selectors_check("remote", context->allowed_remote, &grant->ts_remote, reason);
+    return r != 0 ? r : addresses_check(exchange, grant, reason);
+}

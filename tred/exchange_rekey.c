@@ -1,0 +1,234 @@
+/* The IKE SA that takes this one's place: its keys (RFC 7296 2.18), and what it takes over. */
+#include "base/reason.h"
+#include "ikewire/message.h"
+#include "tred/exchange_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { IKE_SPI_SIZE = 8 };
+
+static int sa_read(const Exchange *exchange, const Negotiation *negotiation, bool response,
+                   IkeSaPayload *ret, Reason *reason)
+{
+    const KeptMessage *message = response ? &negotiation->response : &negotiation->request;
+    const char *which = exchange_message_name(exchange, negotiation, response);
+    const IkePayload *sa = NULL;
+    IkePayloads payloads;
+
+    if (ike_payloads_decode(message->first, kept_payloads(message), &payloads, NULL) == 0)
+        sa = ike_payloads_find(&payloads, IKE_PAYLOAD_SA);
+    if (!sa || ike_sa_decode(sa->body, ret) != 0) {
+        return reason_set(reason, EXCHANGE_E_MALFORMED, "The %s has no SA payload that can be read",
+                          which);
+    }
+    return 0;
+}
+
+/* The suite, and each side's SPI of the new IKE SA, which the proposals have (RFC 7296 1.3.2). */
+static int choice_read(const IkeSaPayload *offered, const IkeSaPayload *answer, IkeTerms *ret,
+                       Reason *reason)
+{
+    const IkeProposal *chosen = &answer->proposals[0];
+    int r = ike_suite_select(offered, answer, &ret->suite);
+
+    if (r != 0)
+        return exchange_suite_refuse(r, reason);
+    for (size_t i = 0; i < offered->n_proposals; i++) {
+        if (offered->proposals[i].number == chosen->number)
+            ret->spi_i = offered->proposals[i].spi;
+    }
+    ret->spi_r = chosen->spi;
+    if (chosen->spi_size == IKE_SPI_SIZE && ret->spi_i != 0 && ret->spi_r != 0)
+        return 0;
+    return reason_set(reason, EXCHANGE_E_MALFORMED,
+                      "The CREATE_CHILD_SA messages have no SPIs for the new IKE SA");
+}
+
+int exchange_ike_terms_read(const Exchange *exchange, Negotiation *negotiation, IkeTerms *ret,
+                            Nonces *ret_nonces, Reason *reason)
+{
+    IkeSaPayload offered, answer;
+    size_t prf_size = exchange->suite.prf->size;
+    int r = sa_read(exchange, negotiation, false, &offered, reason);
+
+    if (r == 0)
+        r = sa_read(exchange, negotiation, true, &answer, reason);
+    if (r == 0)
+        r = choice_read(&offered, &answer, ret, reason);
+    if (r != 0)
+        return r;
+    if (ret->suite.prf->size > prf_size)
+        prf_size = ret->suite.prf->size;
+    return exchange_create_agree(exchange, negotiation, ret->suite.group, prf_size, ret_nonces,
+                                 reason);
+}
+
+/* SK_* of the new IKE SA (RFC 7296 2.18). Its SKEYSEED is made with the old one's prf. */
+static int keys_derive(const Exchange *exchange, const Negotiation *negotiation,
+                       const IkeTerms *terms, const Nonces *nonces, IkeKeys *ret)
+{
+    _cleanup_(secret_freep) Secret *skeyseed = NULL;
+    int r = skeyseed_rekey(exchange->suite.prf, exchange->keys.sk_d, negotiation->dh_secret,
+                           nonces->i, nonces->r, &skeyseed);
+
+    if (r < 0)
+        return r;
+    return ike_keys_derive(&terms->suite, skeyseed, nonces->i, nonces->r, terms->spi_i,
+                           terms->spi_r, ret);
+}
+
+static Negotiation *negotiation_find(Exchange *exchange, uint64_t spi)
+{
+    Negotiation *const creates[] = {&exchange->own_create, &exchange->peer_create};
+
+    for (size_t i = 0; i < ELEMENTS(creates); i++) {
+        if (creates[i]->response.there && creates[i]->protocol == IKE_PROTOCOL_IKE &&
+            creates[i]->spi == spi)
+            return creates[i];
+    }
+    return NULL;
+}
+
+/* The peer is the one that was judged before. */
+static void peer_copy(const Exchange *from, Exchange *exchange)
+{
+    memcpy(exchange->peer_identity, from->peer_identity, sizeof(exchange->peer_identity));
+    exchange->peer_auth_method = from->peer_auth_method;
+    exchange->peer_expires = from->peer_expires;
+    exchange->peer_vouched = from->peer_vouched;
+    exchange->mobike = from->mobike;
+}
+
+int exchange_add_ike_sa(Exchange *exchange, uint64_t spi, Exchange **ret, Reason *reason)
+{
+    _cleanup_(exchange_freep) Exchange *made = NULL;
+    Negotiation *negotiation;
+    IkeTerms terms = {0};
+    Nonces nonces;
+    int r;
+
+    r = exchange_allows(exchange, EXCHANGE_ADD_IKE_SA, reason);
+    if (r != 0)
+        return r;
+    negotiation = negotiation_find(exchange, spi);
+    if (!negotiation) {
+        return reason_set(reason, EXCHANGE_E_NO_SUCH_IKE_SA,
+                          "No IKE SA was negotiated under this SPI, or it was added already");
+    }
+    r = exchange_ike_terms_read(exchange, negotiation, &terms, &nonces, reason);
+    if (r != 0)
+        return r;
+    made = calloc(1, sizeof(*made));
+    if (!made)
+        return -ENOMEM;
+    r = keys_derive(exchange, negotiation, &terms, &nonces, &made->keys);
+    if (r < 0)
+        return r;
+    r = protection_new(&terms.suite, &made->keys,
+                       &(ProtectionTerms){
+                           .spi_i = terms.spi_i,
+                           .spi_r = terms.spi_r,
+                           .initiator = !negotiation->peers,
+                           .fragmentation = protection_fragments(exchange->protection),
+                       },
+                       &made->protection);
+    if (r < 0)
+        return r;
+    negotiation_forget(negotiation);
+    made->spi_i = terms.spi_i;
+    made->spi_r = terms.spi_r;
+    made->suite = terms.suite;
+    ike_suite_name(&made->suite, made->suite_name);
+    made->made_from = exchange;
+    peer_copy(exchange, made);
+    exchange_enlist(made, exchange->context, EXCHANGE_VERIFIED);
+    exchange_step(exchange, EXCHANGE_ADD_IKE_SA);
+    *ret = steal_pointer(made);
+    return 0;
+}
+
+static size_t children_count(const Exchange *exchange, bool (*is)(const Child *))
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < ELEMENTS(exchange->children); i++)
+        count += is(&exchange->children[i]);
+    return count;
+}
+
+static bool is_installed(const Child *child)
+{
+    return child->installed;
+}
+
+/* Whoever adds it is told by its place, which it so keeps until then. */
+static bool is_being_added(const Child *child)
+{
+    return child->added != NULL;
+}
+
+static bool is_free(const Child *child)
+{
+    return child->spi_in == 0;
+}
+
+static void child_move(Child *child, Exchange *to)
+{
+    Child *place = exchange_child_find(to, 0);
+
+    *place = *child;
+    place->exchange = to;
+    *child = (Child){0};
+}
+
+/* SPIs that were given out for Child SAs to come stay where they can still be used, if anywhere. */
+static void holdings_move(Exchange *from, Exchange *to)
+{
+    for (size_t i = 0; i < ELEMENTS(from->children); i++) {
+        if (from->children[i].installed)
+            child_move(&from->children[i], to);
+    }
+    to->transport = steal_pointer(from->transport);
+    to->nat = from->nat;
+    to->remote = from->remote;
+    to->n_addresses = from->n_addresses;
+    memcpy(to->addresses, from->addresses, sizeof(to->addresses));
+    to->child_keys_used = true;
+}
+
+int exchange_inherit_children(Exchange *exchange, Exchange **ret, Reason *reason)
+{
+    Exchange *from = exchange->made_from;
+    int r;
+
+    r = exchange_allows(exchange, EXCHANGE_INHERIT_CHILDREN, reason);
+    if (r != 0)
+        return r;
+    if (!from || from->state != EXCHANGE_VERIFIED) {
+        return reason_set(
+            reason, EXCHANGE_E_WRONG_STATE,
+            "InheritChildren is not possible: this exchange was not made by AddIkeSa, "
+            "or the one that it was made from is closed or was inherited from");
+    }
+    if (children_count(from, is_being_added) > 0 || from->moved) {
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
+                          "InheritChildren is not possible yet: an AddChild or a MoveTransport of "
+                          "the exchange to inherit from is not answered. Wait for its answer");
+    }
+    if (children_count(from, is_installed) > children_count(exchange, is_free)) {
+        return reason_set(reason, EXCHANGE_E_TOO_MANY_CHILDREN,
+                          "There is no room for the Child SAs of the other exchange: both have %d "
+                          "SPIs at the most. Give some back with RemoveChild",
+                          EXCHANGE_CHILDREN_MAX);
+    }
+    holdings_move(from, exchange);
+    exchange->made_from = NULL;
+    negotiation_forget(&from->own_create);
+    negotiation_forget(&from->peer_create);
+    exchange_step(exchange, EXCHANGE_INHERIT_CHILDREN);
+    from->state = EXCHANGE_REPLACED;
+    *ret = from;
+    return 0;
+}
