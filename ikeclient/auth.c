@@ -47,6 +47,14 @@ static void count_certificates(const IkePayloads *payloads, AuthResponse *respon
     }
 }
 
+bool auth_lifetime_read(Bytes data, uint32_t *ret_seconds)
+{
+    Reader reader;
+
+    reader_init(&reader, data);
+    return reader_u32(&reader, ret_seconds) == 0 && reader_left(&reader) == 0;
+}
+
 static const char *problem(const IkePayloads *payloads, AuthResponse *response)
 {
     const IkePayload *idr = ike_payloads_find(payloads, IKE_PAYLOAD_IDR);
@@ -78,6 +86,8 @@ void auth_response_judge(const IkePayloads *payloads, AuthResponse *ret)
         ret->error = notify.type;
         return;
     }
+    ret->has_lifetime = ike_payloads_notify(payloads, IKE_NOTIFY_AUTH_LIFETIME, &notify) &&
+                        auth_lifetime_read(notify.data, &ret->lifetime);
     ret->why = problem(payloads, ret);
     if (ret->why)
         ret->verdict = AUTH_MALFORMED;

@@ -37,8 +37,13 @@ typedef struct AuthResponse {
     IkeId idr;
     IkeAuth auth;
     size_t n_certificates; /* X.509 certificates and OCSP responses; tred judges them */
+    bool has_lifetime;     /* N(AUTH_LIFETIME) (RFC 4478): this authentication ends in … */
+    uint32_t lifetime;     /* … that many seconds */
     size_t n_other;        /* CERT payloads that are neither */
 } AuthResponse;
+
+/* Reads the data of N(AUTH_LIFETIME); false if it has not the right size. */
+bool auth_lifetime_read(Bytes data, uint32_t *ret_seconds);
 
 void auth_response_judge(const IkePayloads *payloads, AuthResponse *ret);
 

@@ -27,6 +27,8 @@ typedef struct AuthTask {
     uint8_t id[AUTH_ID_MAX], auth[AUTH_DATA_MAX];
     ChildOffer offer;
     ChildAnswer answer;
+    bool has_lifetime;  /* the SeGW says when this authentication ends: in … */
+    uint32_t lifetime;  /* … seconds */
     const char *scheme; /* static, for the log */
     bool unfit;         /* the response can't be used; why is in the SA's reason */
 } AuthTask;
@@ -117,6 +119,11 @@ static int auth_take_spi(Task *task, const TreReply *reply)
     if (reply->spi_in == 0)
         return -EPROTO;
     child_offer_init(&auth->offer, sa->config, reply->spi_in);
+    memcpy(auth->offer.wanted, sa->wanted, sizeof(auth->offer.wanted));
+    auth->offer.n_wanted = sa->n_wanted;
+    /* Where encapsulation was feigned there may be a NAT that we do not know of. */
+    auth->offer.nat = transport_remote(sa->transport)->any.sa_family == AF_INET &&
+                      (sa->nat.here || sa->nat.there || sa->identity.needs_udp);
     if (!sa->identity.stronger_child &&
         !proposals_limit_key(&auth->offer.sa, proposals_suite_key(sa->suite))) {
         reason_set(
@@ -286,6 +293,8 @@ static int auth_answered(Task *task, const TreReply *reply)
     }
 
     /* What it grants is read now, and believed once the peer is verified. */
+    auth->has_lifetime = response.has_lifetime;
+    auth->lifetime = response.lifetime;
     child_answer_judge(&auth->offer, &payloads, &auth->answer);
     log_response(auth, &response);
     log_skipped(&payloads, &response, &auth->answer.skipped);
@@ -338,6 +347,8 @@ static int auth_established(Task *task)
 {
     IkeSa *sa = task->sa;
 
+    if (((AuthTask *)task)->has_lifetime)
+        ike_sa_limit(sa, IKE_SA_LIMIT_SEGW, ((AuthTask *)task)->lifetime);
     int r = ike_sa_establish(sa);
     if (r < 0)
         return r;

@@ -14,7 +14,7 @@
 /* Above the object itself, as ObjectManager shows what is below it. */
 #define MANAGER_PATH "/org/tred"
 
-enum { PROPERTIES = 15, NUMBER_SIZE = 24, CHILDREN_TEXT_SIZE = 512 };
+enum { PROPERTIES = 16, NUMBER_SIZE = 24, CHILDREN_TEXT_SIZE = 512 };
 
 struct BusFace {
     sd_bus *bus;
@@ -51,10 +51,11 @@ static const ChildAnswer *child_of(const ConnectionInfo *info)
 
 /* The properties that are text; the bus is told of those that have changed. */
 static const char *const text_names[] = {"State",       "LastError", "Identity", "SegwIdentity",
-                                         "SegwAddress", "Suite",     "EspSuite"};
+                                         "SegwAddress", "Suite",     "EspSuite", "ExternalAddress"};
 
 typedef struct Texts {
     char address[ENDPOINT_TEXT_SIZE];
+    char external[ENDPOINT_TEXT_SIZE];
     char esp[ESP_SUITE_NAME_SIZE];
     const char *values[ELEMENTS(text_names)]; /* in the order of the names */
 } Texts;
@@ -62,9 +63,12 @@ typedef struct Texts {
 static void fill_texts(const ConnectionInfo *info, Texts *ret)
 {
     *ret = (Texts){.values = {info->state_name, info->last_error, info->sa.identity,
-                              info->sa.segw_identity, ret->address, info->sa.suite, ret->esp}};
+                              info->sa.segw_identity, ret->address, info->sa.suite, ret->esp,
+                              ret->external}};
     if (info->sa.segw)
         (void)endpoint_text(info->sa.segw, ret->address);
+    if (info->sa.external)
+        (void)endpoint_text(info->sa.external, ret->external);
     if (info->sa.children)
         esp_choice_name(&info->sa.children->answer.esp, ret->esp);
 }
@@ -271,6 +275,7 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("SegwAddress", "s", get_text, 0, CHANGES),
     SD_BUS_PROPERTY("Suite", "s", get_text, 0, CHANGES),
     SD_BUS_PROPERTY("EspSuite", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("ExternalAddress", "s", get_text, 0, CHANGES),
     SD_BUS_PROPERTY("Addresses", "as", get_addresses, 0, CHANGES),
     SD_BUS_PROPERTY("DnsServers", "as", get_addresses, 0, CHANGES),
     SD_BUS_PROPERTY("ChildSas", "a(uus)", get_children, 0, CHANGES),

@@ -57,20 +57,45 @@ static void add_attribute(IkeCp *cp, uint16_t type)
     cp->attributes[cp->n_attributes++] = (IkeAttribute){.type = type};
 }
 
-static void add_attributes(IkeCp *cp, uint16_t address, uint16_t dns)
+/* An IPv6 address is followed by its prefix length (RFC 7296 3.15.1). */
+enum { IPV6_VALUE_SIZE = IPV6_SIZE + 1 };
+
+/* The value of the address of `size` octets that is wanted again, written to `octets`
+ * (IPV6_VALUE_SIZE of them); empty where none is. */
+static Bytes wanted_value(const ChildOffer *offer, size_t size, uint8_t *octets)
+{
+    for (size_t i = 0; i < offer->n_wanted; i++) {
+        if (offer->wanted[i].size != size)
+            continue;
+        memcpy(octets, offer->wanted[i].octets, size);
+        octets[size] = offer->wanted[i].prefix_length;
+        return (Bytes){octets, size == IPV6_SIZE ? IPV6_VALUE_SIZE : size};
+    }
+    return (Bytes){0};
+}
+
+static void add_attributes(IkeCp *cp, uint16_t address, Bytes wanted, uint16_t dns)
 {
     add_attribute(cp, address);
+    cp->attributes[cp->n_attributes - 1].value = wanted;
     add_attribute(cp, dns);
 }
 
 void child_offer_encode(const ChildOffer *offer, IkeChain *chain)
 {
     IkeCp cp = {.cfg_type = IKE_CFG_REQUEST};
+    uint8_t ipv4[IPV6_VALUE_SIZE], ipv6[IPV6_VALUE_SIZE];
 
-    if (offer->request == REQUEST_IPV4 || offer->request == REQUEST_BOTH)
-        add_attributes(&cp, IKE_CFG_INTERNAL_IP4_ADDRESS, IKE_CFG_INTERNAL_IP4_DNS);
-    if (offer->request == REQUEST_IPV6 || offer->request == REQUEST_BOTH)
-        add_attributes(&cp, IKE_CFG_INTERNAL_IP6_ADDRESS, IKE_CFG_INTERNAL_IP6_DNS);
+    if (offer->request == REQUEST_IPV4 || offer->request == REQUEST_BOTH) {
+        add_attributes(&cp, IKE_CFG_INTERNAL_IP4_ADDRESS, wanted_value(offer, IPV4_SIZE, ipv4),
+                       IKE_CFG_INTERNAL_IP4_DNS);
+    }
+    if (offer->request == REQUEST_IPV6 || offer->request == REQUEST_BOTH) {
+        add_attributes(&cp, IKE_CFG_INTERNAL_IP6_ADDRESS, wanted_value(offer, IPV6_SIZE, ipv6),
+                       IKE_CFG_INTERNAL_IP6_DNS);
+    }
+    if (offer->nat)
+        add_attribute(&cp, IKE_CFG_EXTERNAL_SOURCE_IP4_NAT_INFO);
     if (offer->liveness && cp.n_attributes > 0)
         add_attribute(&cp, IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK);
     if (cp.n_attributes > 0)
@@ -203,6 +228,24 @@ static bool take_liveness(Bytes value, ChildAnswer *answer)
     return true;
 }
 
+/* TS 29.139 6.2.1.3: an IPv4 address and a UDP port. */
+static bool take_external(Bytes value, ChildAnswer *answer)
+{
+    Endpoint external = {.v4 = {.sin_family = AF_INET}};
+    uint16_t port = 0;
+    Reader reader;
+    Bytes octets;
+
+    reader_init(&reader, value);
+    if (reader_take(&reader, IPV4_SIZE, &octets) < 0 || reader_u16(&reader, &port) < 0 ||
+        reader_left(&reader) > 0)
+        return true;
+    memcpy(&external.v4.sin_addr, octets.data, IPV4_SIZE);
+    endpoint_set_port(&external, port);
+    answer->external = external;
+    return true;
+}
+
 static bool take_attribute(const ChildOffer *offer, const IkeAttribute *attribute,
                            ChildAnswer *answer)
 {
@@ -215,6 +258,8 @@ static bool take_attribute(const ChildOffer *offer, const IkeAttribute *attribut
         return take_dns(attribute->value, IPV4_SIZE, answer);
     case IKE_CFG_INTERNAL_IP6_DNS:
         return take_dns(attribute->value, IPV6_SIZE, answer);
+    case IKE_CFG_EXTERNAL_SOURCE_IP4_NAT_INFO:
+        return take_external(attribute->value, answer);
     case IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK:
         return take_liveness(attribute->value, answer);
     default: /* RFC 7296 3.15.1: unknown ones are ignored */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ikeclient/config.h"
+#include "ikeclient/endpoint.h"
 #include "ikeclient/proposals.h"
 #include "ikewire/message.h"
 
@@ -13,12 +14,21 @@ enum {
     CHILD_ADDRESSES_TEXT_SIZE = CHILD_DNS_MAX * CHILD_ADDRESS_TEXT_SIZE
 };
 
+typedef struct InnerAddress {
+    uint8_t octets[16];
+    size_t size; /* 4 or 16 */
+    uint8_t prefix_length;
+} InnerAddress;
+
 typedef struct ChildOffer {
     uint32_t spi_in; /* where the SeGW is to send to */
     IkeSaPayload sa;
     IkeTs ts_i;
     IkeTs ts_r;
     RequestAddress request;
+    size_t n_wanted; /* addresses that we have had, one at most is asked for of each family */
+    InnerAddress wanted[CHILD_ADDRESSES_MAX];
+    bool nat;      /* there is a NAT: what the SeGW sees of it is asked for (TS 29.139 6.2.1.3) */
     bool liveness; /* the SeGW may say when it wants to be asked (TS 24.302 8.2.4.2) */
 } ChildOffer;
 
@@ -27,12 +37,6 @@ void child_offer_init(ChildOffer *offer, const Config *config, uint32_t spi_in);
 /* Appends CP(CFG_REQUEST) where addresses are asked for, N(ESP_TFC_PADDING_NOT_SUPPORTED), SA, TSi,
  * TSr: the order of RFC 7296 appendix C.2. */
 void child_offer_encode(const ChildOffer *offer, IkeChain *chain);
-
-typedef struct InnerAddress {
-    uint8_t octets[16];
-    size_t size; /* 4 or 16 */
-    uint8_t prefix_length;
-} InnerAddress;
 
 /* "10.0.0.2/32" or "10.0.0.2" into `text` (CHILD_ADDRESS_TEXT_SIZE octets); returns `text`. */
 const char *inner_address_text(const InnerAddress *address, bool prefix, char *text);
@@ -66,6 +70,7 @@ typedef struct ChildAnswer {
     InnerAddress addresses[CHILD_ADDRESSES_MAX];
     size_t n_dns;
     InnerAddress dns[CHILD_DNS_MAX];
+    Endpoint external; /* where the SeGW sees us, behind a NAT; family 0: it does not say */
     uint32_t liveness; /* s of silence after which it wants to be asked; 0: it does not say */
     ChildSkipped skipped;
 } ChildAnswer;

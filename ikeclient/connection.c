@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/reason.h"
-#include "ikeclient/pacing.h"
 #include "ikeclient/resolver.h"
+#include "ikeclient/retry.h"
 #include "ikeclient/sa_list.h"
 
 #include <errno.h>
@@ -39,12 +39,12 @@ struct Connection {
     bool renewal;
     bool resolving; /* an attempt that has no IKE SA yet */
     SaList sas;
-    unsigned failures;        /* in a row */
-    uint64_t not_before;      /* when the next attempt may begin, µs */
+    Retry attempts;           /* that failed, and when the next one may begin */
     uint64_t not_deaf_before; /* when a deaf IKE SA may be replaced again, µs */
     uint64_t announced;       /* the not_before that was logged last */
     uint64_t close_deadline;  /* while closing; else SA_LIST_NEVER */
     Endpoint segw;            /* the address tried last; family 0: none yet */
+    ChildAnswer granted;      /* the last one: its addresses are asked for again */
     bool advance;             /* it failed: the next one is tried next */
 
     /* what others were told */
@@ -74,6 +74,17 @@ static uint64_t now_usec(const Connection *connection)
     return now;
 }
 
+/* When the authentication of the SA that is up is to be renewed; SA_LIST_NEVER: no such time. */
+static uint64_t renew_at(const Connection *connection)
+{
+    const SaMember *up = sa_list_find(&connection->sas, SA_UP);
+    IkeSaInfo info = {.renew_at = SA_LIST_NEVER};
+
+    if (up)
+        ike_sa_info(up->sa, &info);
+    return info.renew_at;
+}
+
 static ConnectionPlan plan_of(const Connection *connection)
 {
     const SaMember *up = sa_list_find(&connection->sas, SA_UP);
@@ -81,10 +92,10 @@ static ConnectionPlan plan_of(const Connection *connection)
         .wanted = connection->wanted,
         .repeat = connection->retry && connection->config->reconnect,
         .asked = connection->asked,
-        .ready = now_usec(connection) >= connection->not_before,
+        .ready = now_usec(connection) >= connection->attempts.not_before,
         .up = up,
         .child = up && sa_member_has_child(up),
-        .renewal = connection->renewal,
+        .renewal = connection->renewal || renew_at(connection) <= now_usec(connection),
         .attempt = connection->resolving || sa_list_find(&connection->sas, SA_COMING),
         .leaving = sa_list_has_leaving(&connection->sas),
     };
@@ -96,13 +107,20 @@ static ConnectionPlan plan_of(const Connection *connection)
 
 static void settle(Connection *connection);
 
+/* Rounded up. */
+static time_t seconds_until(const Connection *connection, uint64_t when)
+{
+    const uint64_t now = now_usec(connection);
+
+    return when > now ? (time_t)((when - now + USEC_PER_SEC - 1) / USEC_PER_SEC) : 0;
+}
+
 /* Notes that what there is is not what is wanted: the next attempt waits. */
 static void note_setback(Connection *connection, const char *reason)
 {
-    uint64_t wait = backoff_ms(connection->failures++);
-
-    connection->not_before = now_usec(connection) + wait * USEC_PER_MS;
-    connection->next_attempt = time(NULL) + (time_t)((wait + USEC_PER_MS - 1) / USEC_PER_MS);
+    retry_failed(&connection->attempts);
+    connection->next_attempt =
+        time(NULL) + seconds_until(connection, connection->attempts.not_before);
     connection->changed = true;
     reason_set(&connection->last_error, 0, "%s", reason);
 }
@@ -186,7 +204,8 @@ static void on_established(void *userdata, IkeSa *sa)
     connection->changed = true;
     connection->advance = !info.children;
     if (info.children) {
-        connection->failures = 0;
+        connection->granted = info.children->answer;
+        retry_succeeded(&connection->attempts);
         connection->last_error.text[0] = 0;
     } else {
         note_setback(connection, info.refusal);
@@ -252,8 +271,12 @@ static void on_due(void *userdata, IkeSa *sa, IkeSaDue why)
 {
     const SaMember *member = userdata;
     Connection *connection = member->owner;
-    (void)sa, (void)why;
+    (void)sa;
 
+    if (why == IKE_SA_DUE_LIFETIME) {
+        settle(connection);
+        return;
+    }
     if (member->role != SA_UP || !connection->wanted ||
         now_usec(connection) < connection->not_deaf_before)
         return;
@@ -357,6 +380,7 @@ static int add_sa(Connection *connection, SaMember **ret)
         free(member);
         return r;
     }
+    ike_sa_ask_for(member->sa, &connection->granted);
     sa_list_add(&connection->sas, member);
     *ret = member;
     return 0;
@@ -467,14 +491,17 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
 {
     uint64_t due = sa_list_deadline(&connection->sas);
 
-    if (plan->wait && connection->not_before < due)
-        due = connection->not_before;
+    if (renew_at(connection) > now_usec(connection) && renew_at(connection) < due)
+        due = renew_at(connection);
+    if (plan->wait && connection->attempts.not_before < due)
+        due = connection->attempts.not_before;
     if (plan->close && connection->close_deadline < due)
         due = connection->close_deadline;
-    if (plan->wait && connection->not_before != connection->announced) {
-        connection->announced = connection->not_before;
+    if (plan->wait && connection->attempts.not_before != connection->announced) {
+        connection->announced = connection->attempts.not_before;
         log_info("trying again in %.1f s",
-                 ((double)connection->not_before - (double)now_usec(connection)) / USEC_PER_SEC);
+                 ((double)connection->attempts.not_before - (double)now_usec(connection)) /
+                     USEC_PER_SEC);
     }
     int r = sd_event_source_set_time(connection->timer, due);
     if (r >= 0) {
@@ -496,6 +523,8 @@ static void step(Connection *connection)
     } else if (connection->close_deadline == SA_LIST_NEVER) {
         connection->close_deadline = now_usec(connection) + CLOSE_PATIENCE_USEC;
     }
+    if (plan.begin && renew_at(connection) <= now_usec(connection))
+        log_notice("this authentication is about to end: making a new one");
     if (plan.begin) { /* first of all, as others can wait to hear of it */
         begin(connection);
         tell(connection, plan.state);
@@ -513,6 +542,7 @@ static void step(Connection *connection)
     }
     sa_list_tend(&connection->sas, now_usec(connection));
     set_timer(connection, &plan);
+    retry_save(&connection->attempts);
 }
 
 /* Called after every change of a fact, also from handlers that are called in here. */
@@ -540,6 +570,28 @@ void connection_open(Connection *connection)
     connection->wanted = true;
     connection->asked = true;
     settle(connection);
+}
+
+void connection_start(Connection *connection)
+{
+    if (!connection->config->reconnect) {
+        connection_open(connection);
+        return;
+    }
+    connection->wanted = true;
+    settle(connection);
+}
+
+int connection_remember(Connection *connection, const char *folder)
+{
+    int r = retry_remember(&connection->attempts, folder);
+
+    if (r < 0)
+        return r;
+    connection->next_attempt =
+        time(NULL) + seconds_until(connection, connection->attempts.not_before);
+    settle(connection);
+    return 0;
 }
 
 void connection_close(Connection *connection)
@@ -595,6 +647,14 @@ void connection_rekey(Connection *connection, bool ike)
     }
 }
 
+void connection_expires(Connection *connection, const char *exchange, uint64_t seconds)
+{
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role <= SA_UP && ike_sa_is(member->sa, exchange))
+            ike_sa_expires(member->sa, seconds);
+    }
+}
+
 void connection_info(const Connection *connection, ConnectionInfo *ret)
 {
     ConnectionState state = plan_of(connection).state;
@@ -634,6 +694,7 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
     connection->userdata = userdata;
     connection->retry = true;
     connection->close_deadline = SA_LIST_NEVER;
+    retry_init(&connection->attempts, event, config);
     resolver_init(&connection->resolver, event, on_resolved, connection);
     int r = sa_list_init(&connection->sas, event);
     if (r >= 0) {
@@ -652,6 +713,7 @@ void connection_free(Connection *connection)
 {
     sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
+    retry_deinit(&connection->attempts);
     flow_deinit(&connection->flow);
     sd_event_source_disable_unref(connection->timer);
     free(connection);

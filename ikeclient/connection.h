@@ -47,6 +47,12 @@ DEFINE_POINTER_CLEANUP(Connection, connection_free);
  * nothing. */
 void connection_open(Connection *connection);
 
+/* Connects as soon as that may be after attempts that failed, before a restart too. */
+void connection_start(Connection *connection);
+
+/* Remembers failed attempts in a file in `folder` over restarts. 0 or -ENOMEM. */
+int connection_remember(Connection *connection, const char *folder);
+
 /* Deletes what there is, within 5 s; no new attempts after that. */
 void connection_close(Connection *connection);
 
@@ -62,5 +68,9 @@ void connection_child_due(Connection *connection, uint32_t spi_in, bool hard);
 
 /* Rekeys all Child SAs of what is in use, or its IKE SA. */
 void connection_rekey(Connection *connection, bool ike);
+
+/* A certificate that the exchange rests on ends in `seconds`: a second connection takes its place
+ * before that, and rests on what there is then. */
+void connection_expires(Connection *connection, const char *exchange, uint64_t seconds);
 
 void connection_info(const Connection *connection, ConnectionInfo *ret);

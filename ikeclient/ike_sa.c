@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/lifetime.h"
 #include "ikeclient/liveness.h"
 
 #include <errno.h>
@@ -253,6 +254,8 @@ static IkeSa *sa_alloc(sd_event *event, Tre *tre, const Config *config,
     sa->event = event;
     sa->tre = tre;
     sa->config = config;
+    for (size_t i = 0; i < ELEMENTS(sa->renew_at); i++)
+        sa->renew_at[i] = LIFETIME_NEVER;
     sa->handlers = handlers;
     sa->userdata = userdata;
     sa->steps.told = handlers->step;
@@ -294,6 +297,7 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     to->groups = from->groups;
     to->renewal = from->renewal;
     to->watch.silence = from->watch.silence;
+    memcpy(to->renew_at, from->renew_at, sizeof(to->renew_at)); /* RFC 4478 3 */
     to->established_ms = from->established_ms;
     to->steps = from->steps;
     return tre_identity_init(&to->identity, &description);
@@ -405,9 +409,23 @@ int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, I
     rival->spi_i = sa->spi_i;
     rival->steps = sa->steps;
     rival->steps.userdata = userdata;
+    memcpy(rival->wanted, sa->wanted, sizeof(rival->wanted));
+    rival->n_wanted = sa->n_wanted;
     (void)snprintf(rival->forked_from, sizeof(rival->forked_from), "%s", sa->exchange);
     *ret = steal_pointer(rival);
     return 0;
+}
+
+void ike_sa_ask_for(IkeSa *sa, const ChildAnswer *answer)
+{
+    memcpy(sa->wanted, answer->addresses, sizeof(sa->wanted));
+    sa->n_wanted = answer->n_addresses;
+}
+
+void ike_sa_expires(IkeSa *sa, uint64_t seconds)
+{
+    if (!sa->closed)
+        ike_sa_limit(sa, IKE_SA_LIMIT_CERTIFICATE, seconds);
 }
 
 void ike_sa_start(IkeSa *sa)
@@ -459,6 +477,10 @@ bool ike_sa_is(const IkeSa *sa, const char *exchange)
 
 void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
 {
+    uint64_t renew_at = LIFETIME_NEVER;
+
+    for (size_t i = 0; i < ELEMENTS(sa->renew_at); i++)
+        renew_at = sa->renew_at[i] < renew_at ? sa->renew_at[i] : renew_at;
     *ret = (IkeSaInfo){
         .exchange = sa->exchange,
         .spi_i = sa->spi_i,
@@ -469,8 +491,10 @@ void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
         .silent = sa->silent,
         .nat = sa->nat.here || sa->nat.there,
         .children = sa->children,
+        .renew_at = renew_at,
         .refusal = sa->refusal.text,
         .segw = transport_remote(sa->transport),
+        .external = sa->assigned.external.any.sa_family != 0 ? &sa->assigned.external : NULL,
         .milliseconds = sa->established_ms,
     };
 }

@@ -22,9 +22,12 @@ typedef struct IkeSaInfo {
     bool silent;             /* it ended, as the SeGW did not answer */
     bool nat;                /* a NAT was found on either side */
     const ChildSa *children; /* a list, NULL: there is none; the SA's own */
-    const char *refusal;     /* why it was established without a Child SA; "" if it was not */
+    uint64_t
+        renew_at; /* when a new authentication is due, CLOCK_MONOTONIC, µs; UINT64_MAX: never */
+    const char *refusal; /* why it was established without a Child SA; "" if it was not */
     const Endpoint *segw;
-    double milliseconds; /* from start to established */
+    const Endpoint *external; /* where the SeGW sees us behind a NAT; NULL: it does not say */
+    double milliseconds;      /* from start to established */
 } IkeSaInfo;
 
 /* `segw` is where IKE_SA_INIT goes; `initial_contact` says that no other SA of ours is left there.
@@ -36,6 +39,12 @@ int ike_sa_new(sd_event *event, Tre *tre, const Config *config, const Endpoint *
 /* One that follows up another answer to the IKE_SA_INIT request of `sa`, whose exchange of tred's
  * it forks (RFC 7296 2.4). 0, -ENOENT: there is none, -ENOMEM, or the errno of a socket call. */
 int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, IkeSa **ret);
+
+/* Has it ask for the inner addresses that `answer` has, before it is started (RFC 7296 3.15.1). */
+void ike_sa_ask_for(IkeSa *sa, const ChildAnswer *answer);
+
+/* A certificate that it rests on ends in `seconds`. */
+void ike_sa_expires(IkeSa *sa, uint64_t seconds);
 
 void ike_sa_free(IkeSa *sa);
 DEFINE_POINTER_CLEANUP(IkeSa, ike_sa_free);

@@ -15,7 +15,8 @@ typedef enum IkeSaEnd {
 
 /* Why another IKE SA is to take the place of one that is up. */
 typedef enum IkeSaDue {
-    IKE_SA_DUE_DEAF, /* IKE is answered, and ESP does not come: a NAT may have forgotten us */
+    IKE_SA_DUE_LIFETIME, /* its authentication ends: when it is due says ike_sa_info() */
+    IKE_SA_DUE_DEAF,     /* IKE is answered, and ESP does not come: a NAT may have forgotten us */
 } IkeSaDue;
 
 /* Handlers must not free the SA before they return to the event loop. */
@@ -36,6 +37,6 @@ typedef struct IkeSaHandlers {
     void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
     /* A step of the call flow; NULL: nobody wants to know. */
     void (*step)(void *userdata, const Step *step);
-    /* A new authentication is due, while this SA is still up. */
+    /* A new authentication is due now or later, while this SA is still up. */
     void (*due)(void *userdata, IkeSa *sa, IkeSaDue why);
 } IkeSaHandlers;

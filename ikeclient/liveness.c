@@ -10,7 +10,6 @@
 enum {
     USEC_PER_MS = 1000,
     USEC_PER_SEC = 1000000,
-    MS_PER_SEC = 1000,
     ACCURACY_USEC = 20000,
     SILENCE_MAX = 86400, /* s, that a SeGW may ask for */
 };
@@ -164,14 +163,4 @@ void liveness_stop(IkeSa *sa)
 void liveness_set_silence(IkeSa *sa, uint32_t seconds)
 {
     sa->watch.silence = (uint64_t)(seconds < SILENCE_MAX ? seconds : SILENCE_MAX) * USEC_PER_SEC;
-}
-
-uint64_t liveness_request_limit_ms(const IkeSa *sa)
-{
-    uint64_t half = sa->config->liveness * MS_PER_SEC / 2;
-    uint64_t silent = (now_usec(sa) - sa->last_heard) / USEC_PER_MS;
-
-    if (!sa->established || half == 0)
-        return 0;
-    return silent < half ? 2 * half - silent : half;
 }

@@ -42,7 +42,3 @@ void liveness_stop(IkeSa *sa);
 
 /* The SeGW wants to be asked after that many seconds of silence (TS 24.302 8.2.4.2). */
 void liveness_set_silence(IkeSa *sa, uint32_t seconds);
-
-/* For how long a request may stay unanswered on that SA, in ms, so that [connection] liveness is
- * kept, counted from the last sign of life; 0: until it was sent often enough. */
-uint64_t liveness_request_limit_ms(const IkeSa *sa);

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef enum RunMode {
@@ -171,6 +172,14 @@ static void on_lifetime(void *userdata, const char *exchange, uint32_t spi_in, b
     connection_child_due(run->connection, spi_in, hard);
 }
 
+static void on_expires(void *userdata, const char *exchange, uint64_t when)
+{
+    Run *run = userdata;
+    time_t now = time(NULL);
+
+    connection_expires(run->connection, exchange, when > (uint64_t)now ? when - (uint64_t)now : 0);
+}
+
 /* Whoever has the name is the one ikeclient of this device: two would take the SeGW's addresses and
  * tred's tunnel from each other. */
 static int claim_name(Run *run)
@@ -226,7 +235,7 @@ static int set_up(Run *run, const Config *config)
 {
     int r = attach(run);
     if (r >= 0)
-        r = tre_bus_new(run->bus, on_lost, on_lifetime, run, &run->tre);
+        r = tre_bus_new(run->bus, on_lost, on_lifetime, on_expires, run, &run->tre);
     if (r >= 0) {
         r = connection_new(run->event, tre_bus_tre(run->tre), config, &handlers, run,
                            &run->connection);
@@ -266,6 +275,20 @@ static int loop(Run *run)
     return r < 0 ? EX_OSERR : r;
 }
 
+/* Who counts, or tries once, is not to wait for what was before. */
+static void begin(Run *run)
+{
+    const char *folder = getenv("STATE_DIRECTORY"); /* from StateDirectory of the unit */
+
+    if (run->mode != RUN_SERVICE) {
+        connection_open(run->connection);
+        return;
+    }
+    if (folder && folder[0] == '/' && connection_remember(run->connection, folder) < 0)
+        log_warning("out of memory: failed attempts are forgotten with this process");
+    connection_start(run->connection);
+}
+
 /* Runs until it is over, logs what goes wrong, and returns the exit status. */
 static int run(const Config *config, RunMode mode, unsigned count)
 {
@@ -287,7 +310,7 @@ static int run(const Config *config, RunMode mode, unsigned count)
         return exit_status(r, EX_UNAVAILABLE);
     connection_allow_retry(run.connection, mode == RUN_SERVICE);
     manager_notify("READY=1");
-    connection_open(run.connection);
+    begin(&run);
     r = loop(&run);
     return r == NOT_CONNECTED ? 1 : r;
 }

@@ -1,5 +1,4 @@
-/* Waits that grow: between retransmissions, and between attempts to connect; and a limit on what
- * strangers can make us do. */
+/* Waits that grow between retransmissions, and a limit on what strangers can make us do. */
 #include "ikeclient/pacing.h"
 
 #include <errno.h>
@@ -93,22 +92,6 @@ int retransmit_start(Retransmit *retransmit, RetransmitSchedule schedule)
 void retransmit_stop(Retransmit *retransmit)
 {
     retransmit->source = sd_event_source_disable_unref(retransmit->source);
-}
-
-/* ---- reconnection ---- */
-
-uint64_t backoff_ms(unsigned failures)
-{
-    uint64_t wait = BACKOFF_FIRST_MS;
-    uint32_t random = 0;
-
-    for (unsigned i = 0; i < failures && wait < BACKOFF_MAX_MS; i++)
-        wait *= 2;
-    if (wait > BACKOFF_MAX_MS)
-        wait = BACKOFF_MAX_MS;
-    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
-        return wait;
-    return wait / 2 + random % (wait / 2);
 }
 
 /* ---- rekeying ---- */

@@ -1,5 +1,5 @@
-/* How soon and how often something is done again: a request without an answer (RFC 7296 2.1, 2.4),
- * a connection that failed, and what strangers can make us do. */
+/* How soon and how often a request without an answer is sent again (RFC 7296 2.1, 2.4), and what
+ * strangers can make us do. */
 #pragma once
 
 #include <stdbool.h>
@@ -45,15 +45,6 @@ int retransmit_start(Retransmit *retransmit, RetransmitSchedule schedule);
 
 /* The answer is there. Does nothing if the timer is not running. */
 void retransmit_stop(Retransmit *retransmit);
-
-/* ---- reconnection ---- */
-
-enum { BACKOFF_FIRST_MS = 1000, BACKOFF_MAX_MS = 60000 };
-
-/* In ms: at most BACKOFF_FIRST_MS after the first failure, and twice as long after each of
- * `failures` before it, up to BACKOFF_MAX_MS. Half of each wait is random, so that the HeNBs of a
- * town do not all come back to a SeGW in one second. */
-uint64_t backoff_ms(unsigned failures);
 
 /* ---- rekeying ---- */
 

@@ -18,7 +18,9 @@ static ConnectionState derive_state(const ConnectionFacts *facts, const Connecti
 ConnectionPlan connection_plan(const ConnectionFacts *facts)
 {
     bool complete = facts->up && facts->child && !facts->renewal;
-    bool due = facts->wanted && !facts->attempt && (facts->asked || (facts->repeat && !complete));
+    bool late = facts->up && facts->renewal; /* which is no failure that is not to be repeated */
+    bool due =
+        facts->wanted && !facts->attempt && (facts->asked || late || (facts->repeat && !complete));
     ConnectionPlan plan = {.begin = due && (facts->asked || facts->ready)};
 
     plan.wait = due && !plan.begin;

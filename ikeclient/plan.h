@@ -21,7 +21,7 @@ typedef struct ConnectionFacts {
     bool ready;   /* the wait since the last failure is over */
     bool up;      /* an IKE SA is in use … */
     bool child;   /* … with a Child SA … */
-    bool renewal; /* … that is due to be replaced */
+    bool renewal; /* … that is due to be replaced; or its authentication is */
     bool attempt; /* another IKE SA is being made */
     bool leaving; /* there are IKE SAs on their way out */
 } ConnectionFacts;
@@ -35,7 +35,7 @@ typedef struct ConnectionPlan {
 
 /* The state is derived, never kept: whatever has happened before, a connection that is wanted has
  * its Child SA, or an attempt under way or begun now, or a timer that leads to one, unless attempts
- * are not to be repeated. */
+ * are not to be repeated. What is due to be replaced is, whatever else is not to be repeated. */
 ConnectionPlan connection_plan(const ConnectionFacts *facts);
 
 /* "established-no-child", as the bus calls it: a static string. */

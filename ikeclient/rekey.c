@@ -3,16 +3,19 @@
 #include "ikeclient/rekey.h"
 
 #include "base/log.h"
+#include "ikeclient/backoff.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 enum {
     USEC_PER_MS = 1000,
     /* RFC 7296 2.25: who is put off for several minutes is out of step with the peer. */
     PUT_OFF_USEC = 180 * 1000 * USEC_PER_MS,
-    PUT_OFF_FIRST = 2, /* in the series of backoff_ms(): 2 to 4 s */
+    PUT_OFF_FIRST = 2, /* in the series of backoff.h: 2 to 4 s */
+    PUT_OFF_MOST_MS = 60000,
 };
 
 void rekey_renew(IkeSa *sa, const char *format, ...)
@@ -32,6 +35,17 @@ void rekey_succeeded(IkeSa *sa)
     sa->put_off = (PutOff){0};
 }
 
+/* Half of it by chance. */
+static uint64_t put_off_ms(unsigned times)
+{
+    const uint64_t most = backoff_ceiling_ms(PUT_OFF_FIRST + times, PUT_OFF_MOST_MS);
+    uint32_t random = 0;
+
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+        return most;
+    return (most + backoff_ms(PUT_OFF_FIRST + times, PUT_OFF_MOST_MS, random)) / 2;
+}
+
 static void put_off(IkeSa *sa)
 {
     PutOff *wait = &sa->put_off;
@@ -44,7 +58,7 @@ static void put_off(IkeSa *sa)
         rekey_renew(sa, "the SeGW has answered TEMPORARY_FAILURE for minutes (RFC 7296 2.25)");
         return;
     }
-    wait->until = now + backoff_ms(PUT_OFF_FIRST + wait->times++) * USEC_PER_MS;
+    wait->until = now + put_off_ms(wait->times++) * USEC_PER_MS;
     log_info("the SeGW is busy: asking again in %.1f s",
              (double)(wait->until - now) / USEC_PER_MS / 1000);
 }
@@ -88,6 +102,20 @@ static void log_rekeyed(const IkeSa *sa, const ChildSa *child)
                child->by_peer ? henb : segw, esp, child->spi_in, child->replaces);
 }
 
+/* Of two new ones ours is redundant, and that of the peer is not known to work before the peer has
+ * deleted the old one. */
+static void leave_redundant(IkeSa *sa, uint32_t replaced)
+{
+    const ChildSa *old = child_sas_find(sa->children, replaced);
+    const ChildSa *ours = child_sas_replacement(sa->children, replaced, false);
+    const ChildSa *theirs = child_sas_replacement(sa->children, replaced, true);
+
+    if (!ours || !theirs || !ours->unwanted)
+        return;
+    log_info("both sides rekeyed the Child SA at once: ours, %08x, is redundant", ours->spi_in);
+    rekey_use_child(sa, old && !old->delete_sent ? old->spi_in : theirs->spi_in);
+}
+
 int rekey_add_child(IkeSa *sa, const NewChild *new)
 {
     ChildSa *child = child_sas_add(&sa->children, new->spi_in, new->answer);
@@ -99,8 +127,10 @@ int rekey_add_child(IkeSa *sa, const NewChild *new)
     child->lowest = *new->lowest;
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &child->since);
     log_rekeyed(sa, child);
-    if (new->replaces != 0)
+    if (new->replaces != 0) {
         child_sas_settle(sa->children, new->replaces);
+        leave_redundant(sa, new->replaces);
+    }
     sa->handlers->changed(sa->userdata, sa);
     return 0;
 }

@@ -166,21 +166,6 @@ static void take_refusal(RekeyChildTask *rekey)
     } /* else the peer has rekeyed it at the same time, or deleted it: nothing is to be done */
 }
 
-/* Of two new ones, ours is redundant, and what the peer made is not known to work before the peer
- * has deleted the old one. */
-static void leave_redundant(IkeSa *sa, const ChildSa *ours)
-{
-    const ChildSa *old = child_sas_find(sa->children, ours->replaces);
-    const ChildSa *theirs = child_sas_replacement(sa->children, ours->replaces, true);
-
-    log_info("both sides rekeyed the Child SA at once: ours, %08x, is redundant", ours->spi_in);
-    if (old && !old->delete_sent) {
-        rekey_use_child(sa, old->spi_in);
-    } else if (theirs) {
-        rekey_use_child(sa, theirs->spi_in);
-    }
-}
-
 static int rekey_child_added(Task *task, const TreReply *reply)
 {
     RekeyChildTask *rekey = (RekeyChildTask *)task;
@@ -205,9 +190,6 @@ static int rekey_child_added(Task *task, const TreReply *reply)
         return r;
     if (rekey->from_scratch) /* without a word: the peer has lost it */
         rekey_remove_child(sa, rekey->replaces);
-    const ChildSa *ours = child_sas_find(sa->children, rekey->spi_in);
-    if (ours && ours->unwanted)
-        leave_redundant(sa, ours);
     return task_done(task);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/auth.h"
 #include "ikeclient/create_answer.h"
 #include "ikeclient/informational.h"
 #include "ikeclient/peer_queue.h"
@@ -66,6 +67,8 @@ static void answer_informational(const IkePayloads *payloads, const ChildSa *chi
         read_delete(payload, children, request);
     if (ike_payloads_notify(payloads, IKE_NOTIFY_AUTHENTICATION_FAILED, &notify))
         request->auth_failed = true;
+    request->has_lifetime = ike_payloads_notify(payloads, IKE_NOTIFY_AUTH_LIFETIME, &notify) &&
+                            auth_lifetime_read(notify.data, &request->lifetime);
 
     if (request->deletes_ike) {
         request->what = "Delete of the IKE SA";
@@ -74,6 +77,8 @@ static void answer_informational(const IkePayloads *payloads, const ChildSa *chi
     } else if (request->deletes_child) {
         add_deletes(request, chain);
         request->what = "Delete of the Child SA";
+    } else if (request->has_lifetime) {
+        request->what = "AUTH_LIFETIME";
     } else {
         request->what = payloads->count == 0 ? "liveness check" : "INFORMATIONAL without a Delete";
     }
@@ -132,6 +137,8 @@ static void follow(IkeSa *sa)
 {
     const PeerRequest *request = &sa->peer.request;
 
+    if (request->has_lifetime && !request->deletes_ike && !request->auth_failed)
+        ike_sa_limit(sa, IKE_SA_LIMIT_SEGW, request->lifetime);
     if (!request->deletes_ike && !request->auth_failed && !request->deletes_child)
         return;
     steps_log(&sa->steps, 7, "INFORMATIONAL request", STEP_SEGW_TO_HENB, "%s, answered",

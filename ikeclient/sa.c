@@ -2,9 +2,17 @@
 #include "ikeclient/sa.h"
 
 #include "base/log.h"
+#include "ikeclient/lifetime.h"
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/random.h>
+
+enum {
+    USEC_PER_MS = 1000,
+    USEC_PER_SEC = 1000000,
+    MS_PER_SEC = 1000,
+};
 
 double ike_sa_patience(const IkeSa *sa)
 {
@@ -12,6 +20,40 @@ double ike_sa_patience(const IkeSa *sa)
                                    .tries = (unsigned)sa->config->retransmit_tries};
 
     return (double)retransmit_total_ms(&schedule) / 1000;
+}
+
+uint64_t ike_sa_request_limit_ms(const IkeSa *sa)
+{
+    uint64_t half = sa->config->liveness * MS_PER_SEC / 2, now = 0;
+
+    if (!sa->established || half == 0)
+        return 0;
+    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
+    uint64_t silent = (now - sa->last_heard) / USEC_PER_MS;
+    return silent < half ? 2 * half - silent : half;
+}
+
+/* Where the kernel has no random number to spare, the later moment is as good as any. */
+void ike_sa_limit(IkeSa *sa, IkeSaLimit by, uint64_t seconds)
+{
+    uint32_t random = 0;
+    uint64_t now = 0;
+
+    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+        random = 0;
+    sa->renew_at[by] = lifetime_renew_at(now, now + seconds * USEC_PER_SEC, random);
+    if (sa->renew_at[by] == LIFETIME_NEVER) {
+        log_info("this authentication ends in %" PRIu64
+                 " s, which is too soon for a new one before",
+                 seconds);
+    } else {
+        log_info("this authentication ends in %" PRIu64 " s%s; a new one is made in %.1f s",
+                 seconds, by == IKE_SA_LIMIT_SEGW ? ", as the SeGW says" : " with a certificate",
+                 (double)(sa->renew_at[by] - now) / USEC_PER_SEC);
+    }
+    if (sa->established)
+        sa->handlers->due(sa->userdata, sa, IKE_SA_DUE_LIFETIME);
 }
 
 /* What was there of an answer says more than that no other came. */

@@ -114,6 +114,8 @@ typedef struct PeerRequest {
     bool deletes_child; /* some of our Child SAs are gone: those of … */
     size_t n_deleted;
     uint32_t deleted[IKE_SPIS_MAX]; /* … these inbound SPIs of ours */
+    bool has_lifetime;              /* N(AUTH_LIFETIME): the authentication ends in … */
+    uint32_t lifetime;              /* … that many seconds */
     bool auth_failed; /* N(AUTHENTICATION_FAILED): the SeGW has thrown us out (2.21.2) */
     const char *what; /* for a log line: a static phrase */
 } PeerRequest;
@@ -176,6 +178,13 @@ typedef struct LivenessCount {
     uint64_t last; /* when one went by, µs; or when the SA came up */
 } LivenessCount;
 
+/* Who says when an authentication ends. */
+typedef enum IkeSaLimit {
+    IKE_SA_LIMIT_SEGW,        /* by N(AUTH_LIFETIME); the last one counts (RFC 4478 3) */
+    IKE_SA_LIMIT_CERTIFICATE, /* its own end, or that of ours */
+    IKE_SA_LIMITS
+} IkeSaLimit;
+
 /* The listening for silence (liveness.h). */
 typedef struct LivenessWatch {
     IkeSa *sa;
@@ -195,6 +204,8 @@ struct IkeSa {
     const IkeSaHandlers *handlers;
     void *userdata;
     bool initial_contact;
+    size_t n_wanted; /* inner addresses that are asked for again */
+    InnerAddress wanted[CHILD_ADDRESSES_MAX];
 
     /* what there is */
     Transport *transport; /* shared with the one that it was rekeyed from, and with its heir */
@@ -234,9 +245,10 @@ struct IkeSa {
     PeerQueue peer;
     Flight flights[FLIGHTS_MAX];
     LivenessWatch watch;
-    sd_event_source *address; /* asks whether ours is still what it was */
-    uint64_t last_heard;      /* an authentic message, CLOCK_MONOTONIC, µs */
-    uint64_t next_hint;       /* from when on a hint causes another liveness check */
+    uint64_t renew_at[IKE_SA_LIMITS]; /* when a new authentication is due, µs (lifetime.h) */
+    sd_event_source *address;         /* asks whether ours is still what it was */
+    uint64_t last_heard;              /* an authentic message, CLOCK_MONOTONIC, µs */
+    uint64_t next_hint;               /* from when on a hint causes another liveness check */
 
     /* how it ends */
     bool closed;
@@ -255,8 +267,15 @@ struct IkeSa {
                          memory that no message needs is never touched */
 };
 
+/* The authentication ends in `seconds`: a new one is due before, and `due` is told so. */
+void ike_sa_limit(IkeSa *sa, IkeSaLimit by, uint64_t seconds);
+
 /* For how long an answer to a request is waited for, all retransmissions included, in seconds. */
 double ike_sa_patience(const IkeSa *sa);
+
+/* For how long a request of an established SA may stay unanswered, in ms, so that [connection]
+ * liveness is kept, counted from the last sign of life; 0: until it was sent often enough. */
+uint64_t ike_sa_request_limit_ms(const IkeSa *sa);
 
 /* Sets the reason for a SeGW that did not answer that request: what came instead, and what to look
  * at. */

@@ -3,7 +3,6 @@
 
 #include "base/log.h"
 #include "base/reason.h"
-#include "ikeclient/liveness.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -135,7 +134,7 @@ static int send_request(Task *task, uint32_t message_id)
     unsigned tries = (unsigned)sa->config->retransmit_tries;
     RetransmitSchedule schedule = {sa->config->retransmit_timeout,
                                    tries < task->kind->tries_max ? tries : task->kind->tries_max,
-                                   liveness_request_limit_ms(sa)};
+                                   ike_sa_request_limit_ms(sa)};
 
     int r = retransmit_start(&sa->tasks.retransmit, schedule);
     if (r < 0)

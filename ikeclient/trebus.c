@@ -36,9 +36,11 @@ struct TreBus {
     sd_bus_slot *owner_slot;
     sd_bus_slot *closed_slot;
     sd_bus_slot *lifetime_slot;
+    sd_bus_slot *expires_slot;
     sd_bus_slot *changed_slot;
     TreBusLost lost;
     TreBusLifetime lifetime;
+    TreBusExpires expires;
     void *userdata;
     Pending pending[TRE_PENDING_MAX];
 };
@@ -369,7 +371,20 @@ static int on_lifetime(sd_bus_message *m, void *userdata, sd_bus_error *unused)
     return 0;
 }
 
-int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, void *userdata, TreBus **ret)
+static int on_expires(sd_bus_message *m, void *userdata, sd_bus_error *unused)
+{
+    TreBus *tre = userdata;
+    uint64_t when = 0;
+    (void)unused;
+
+    int r = sd_bus_message_read(m, "t", &when);
+    if (r >= 0)
+        tre->expires(tre->userdata, sd_bus_message_get_path(m), when);
+    return 0;
+}
+
+int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, TreBusExpires expires,
+                void *userdata, TreBus **ret)
 {
     _cleanup_(tre_bus_freep) TreBus *tre = calloc(1, sizeof(*tre));
 
@@ -379,6 +394,7 @@ int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, void *use
     tre->bus = sd_bus_ref(bus);
     tre->lost = lost;
     tre->lifetime = lifetime;
+    tre->expires = expires;
     tre->userdata = userdata;
 
     int r = sd_event_add_defer(sd_bus_get_event(bus), &tre->answer, on_answer, tre);
@@ -405,6 +421,12 @@ int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, void *use
                                on_lifetime, NULL, tre);
     if (r < 0)
         return r;
+    r = sd_bus_add_match_async(bus, &tre->expires_slot,
+                               "type='signal',sender='" TRE_NAME "',interface='" TRE_EXCHANGE "',"
+                               "member='ExpiresSoon'",
+                               on_expires, NULL, tre);
+    if (r < 0)
+        return r;
     r = sd_bus_add_match_async(bus, &tre->changed_slot,
                                "type='signal',sender='" TRE_NAME "',path='" TRE_PATH "',"
                                "interface='org.freedesktop.DBus.Properties',"
@@ -427,6 +449,7 @@ void tre_bus_free(TreBus *tre)
     sd_bus_slot_unref(tre->owner_slot);
     sd_bus_slot_unref(tre->closed_slot);
     sd_bus_slot_unref(tre->lifetime_slot);
+    sd_bus_slot_unref(tre->expires_slot);
     sd_bus_slot_unref(tre->changed_slot);
     sd_bus_unref(tre->bus);
     free(tre);

@@ -16,9 +16,12 @@ typedef void (*TreBusLost)(void *userdata, const char *exchange, const char *rea
  * nothing any more. */
 typedef void (*TreBusLifetime)(void *userdata, const char *exchange, uint32_t spi_in, bool hard);
 
+/* A certificate that `exchange` rests on ends at `when` (seconds since 1970). */
+typedef void (*TreBusExpires)(void *userdata, const char *exchange, uint64_t when);
+
 /* Watches tred on `bus`, which is referenced. 0 or a negative errno. */
-int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, void *userdata,
-                TreBus **ret);
+int tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, TreBusExpires expires,
+                void *userdata, TreBus **ret);
 void tre_bus_free(TreBus *tre);
 DEFINE_POINTER_CLEANUP(TreBus, tre_bus_free);
 

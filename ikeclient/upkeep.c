@@ -23,7 +23,7 @@ UpkeepStep upkeep_plan(const UpkeepFacts *facts)
         return UPKEEP_TAKE_OVER;
     if (facts->busy)
         return UPKEEP_NOTHING;
-    if (facts->unwanted)
+    if (facts->unwanted && !facts->answering) /* it may turn out to be the peer's to delete */
         return UPKEEP_DELETE_CHILD;
     if (facts->renewal || !facts->ready)
         return UPKEEP_NOTHING;

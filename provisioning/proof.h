@@ -54,6 +54,8 @@ typedef struct ProofPending {
     ProofDigest secret; /* SHA-256 of the secret in the credential */
 } ProofPending;
 
+/* Whoever carries it may read the secret, which is of no use without the request: what is issued
+ * upon it is that request's key and name. */
 typedef struct ProofResponse {
     ProofDigest request;
     Secret *secret;

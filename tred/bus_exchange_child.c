@@ -135,8 +135,8 @@ int bus_exchange_allocate_spi(sd_bus_message *call, void *userdata, sd_bus_error
     return sd_bus_reply_method_return(call, "u", spi);
 }
 
-/* An AddChild that the data plane has not answered yet. The exchange outlives it: whoever ends the
- * exchange has it answered before. */
+/* An AddChild or UseChild that the data plane has not answered yet. The exchange outlives it:
+ * whoever ends the exchange has it answered before. */
 typedef struct PendingChild {
     sd_bus_message *call;
     const CallerExchange *held;
@@ -182,7 +182,8 @@ static void refuse_child(const PendingChild *pending, int error, const char *rea
     _cleanup_(sd_bus_error_free) sd_bus_error failure = SD_BUS_ERROR_NULL;
     int r;
 
-    log_warning("Exchange %" PRIu64 ": AddChild is refused. %s", pending->held->number, reason);
+    log_warning("Exchange %" PRIu64 ": %s is refused. %s", pending->held->number,
+                sd_bus_message_get_member(pending->call), reason);
     (void)bus_error_set(&failure, error, reason);
     r = sd_bus_reply_method_error(pending->call, &failure);
     if (r < 0)
@@ -274,24 +275,43 @@ void bus_exchange_child_cancel(CallerExchange *held)
     }
 }
 
+static void child_used(int error, const char *reason, void *userdata)
+{
+    _cleanup_(pending_child_freep) PendingChild *pending = userdata;
+    int r;
+
+    if (error != 0) {
+        refuse_child(pending, error, reason);
+        return;
+    }
+    log_info("Exchange %" PRIu64 ": Child SA %08x sends from now on", pending->held->number,
+             pending->spi_in);
+    r = sd_bus_reply_method_return(pending->call, NULL);
+    if (r < 0)
+        log_warning("Its owner could not be told: %s", strerror(-r));
+}
+
+/* Answered by child_used() when the data plane has done its part. */
 int bus_exchange_use_child(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
+    _cleanup_(pending_child_freep) PendingChild *pending = NULL;
     CallerExchange *held = userdata;
     Reason reason = {0};
     uint32_t spi_in = 0;
     int r;
 
     r = bus_exchange_check_owner(held, call, error);
+    if (r >= 0)
+        r = sd_bus_message_read(call, "u", &spi_in);
+    if (r >= 0)
+        r = pending_child_new(call, held, spi_in, &pending);
     if (r < 0)
         return r;
-    r = sd_bus_message_read(call, "u", &spi_in);
-    if (r < 0)
-        return r;
-    r = exchange_use_child(held->exchange, spi_in, &reason);
+    r = exchange_use_child(held->exchange, spi_in, child_used, pending, &reason);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
-    log_info("Exchange %" PRIu64 ": Child SA %08x sends from now on", held->number, spi_in);
-    return sd_bus_reply_method_return(call, NULL);
+    pending = NULL; /* child_used()'s */
+    return 1;
 }
 
 int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error *error)

@@ -296,9 +296,15 @@ int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, vo
 /* Wipes a Child SA's keys and gives its SPI back. 0, WRONG_STATE, NO_SUCH_CHILD. */
 int exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason);
 
-/* Has a Child SA send from now on what its selectors take in. 0 (also where it does already),
- * WRONG_STATE, NO_SUCH_CHILD, DATA_PLANE_FAILED. */
-int exchange_use_child(Exchange *exchange, uint32_t spi_in, Reason *reason);
+/* Called once for a Child SA that is to be used: with 0, when all that its selectors take in leaves
+ * by it; else as ChildAdded. */
+typedef ChildAdded ChildUsed;
+
+/* Has a Child SA send from now on what its selectors take in. Returns 0 (also where it does
+ * already): `used` is called (before this returns if there is no data plane); else it is not:
+ * WRONG_STATE (also while this is under way), NO_SUCH_CHILD, DATA_PLANE_FAILED. */
+int exchange_use_child(Exchange *exchange, uint32_t spi_in, ChildUsed used, void *userdata,
+                       Reason *reason);
 
 /* Makes the IKE SA that the last CREATE_CHILD_SA of ours or the peer's negotiated under our SPI
  * `spi` (RFC 7296 2.18): verified, with the identity and the dates of this one's peer; initiator if

@@ -78,7 +78,7 @@ static int data_plane_refuse(const Exchange *exchange, int error, const char *wh
                           "has. Check its address pool");
     case -ECANCELED:
         return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD,
-                          "The SPI was given back before the Child SA was there");
+                          "The SPI was given back before the data plane had answered");
     default:
         return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
                           "The data plane \"%s\" did not take the Child SA: %s", name,
@@ -156,12 +156,6 @@ static int negotiation_find(Exchange *exchange, uint32_t spi_in, Negotiation **r
     *ret = &exchange->auth;
     if (exchange->auth.request.there)
         return 0;
-    if (exchange->child_keys_used) {
-        return reason_set(reason, EXCHANGE_E_KEYS_USED,
-                          "The keys of all that was negotiated were used already; under the SPI "
-                          "0x%08x there is nothing else. Negotiate another Child SA",
-                          spi_in);
-    }
     return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD,
                       "Nothing was negotiated under the SPI 0x%08x", spi_in);
 }
@@ -221,7 +215,6 @@ static void negotiation_use(Exchange *exchange, Negotiation *negotiation, const 
         negotiation_forget(negotiation);
         return;
     }
-    exchange->child_keys_used = true;
     exchange_forget_auth(exchange);
     exchange->n_addresses = grant->n_addresses;
     memcpy(exchange->addresses, grant->addresses, sizeof(exchange->addresses));
@@ -234,7 +227,7 @@ static void child_fill(Exchange *exchange, ChildTerms *terms, ChildAdded added, 
     child->exchange = exchange;
     child->added = added;
     child->userdata = userdata;
-    child->installed = true;
+    child->installed = child->used = true;
     child->since = time(NULL);
     child->spi_out = terms->grant.spi_out;
     child->suite = terms->grant.suite;
@@ -259,8 +252,9 @@ int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, vo
     child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
     if (!child)
         return no_such_child(spi_in, reason);
-    if (child->installed) {
-        return reason_set(reason, EXCHANGE_E_KEYS_USED, "The Child SA 0x%08x was added already",
+    if (child->used) {
+        return reason_set(reason, EXCHANGE_E_KEYS_USED,
+                          "The keys of the Child SA 0x%08x were used already. Negotiate another",
                           spi_in);
     }
     r = terms_find(exchange, spi_in, &terms, &from, reason);
@@ -304,9 +298,21 @@ int exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
     return 0;
 }
 
-int exchange_use_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
+static void child_sends(int error, const char *why, void *userdata)
 {
-    const Child *child;
+    Child *child = userdata;
+    ChildUsed using = child->using;
+    Reason reason = {0};
+    int r = error < 0 ? data_plane_refuse(child->exchange, error, why, &reason) : 0;
+
+    child->using = NULL;
+    using(r, reason.text, child->using_userdata);
+}
+
+int exchange_use_child(Exchange *exchange, uint32_t spi_in, ChildUsed used, void *userdata,
+                       Reason *reason)
+{
+    Child *child;
     int r;
 
     r = exchange_allows(exchange, EXCHANGE_USE_CHILD, reason);
@@ -315,11 +321,20 @@ int exchange_use_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
     child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
     if (!child || !child->installed)
         return no_such_child(spi_in, reason);
-    r = dataplane_use_sa(exchange->context->dataplane, spi_in, NULL, NULL);
-    if (r < 0)
-        return data_plane_refuse(exchange, r, "", reason);
+    if (child->using) {
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
+                          "The Child SA 0x%08x is about to be used. Wait for the answer to the "
+                          "UseChild before",
+                          spi_in);
+    }
+    child->using = used;
+    child->using_userdata = userdata;
     exchange_step(exchange, EXCHANGE_USE_CHILD);
-    return 0;
+    r = dataplane_use_sa(exchange->context->dataplane, spi_in, child_sends, child);
+    if (r == 0)
+        return 0;
+    child->using = NULL;
+    return data_plane_refuse(exchange, r, "", reason);
 }
 
 size_t exchange_children(const Exchange *exchange, ChildStatus *ret)

@@ -189,10 +189,10 @@ static int spi_check(Exchange *exchange, const IkeProposal *proposal, const Prep
             proposal->protocol);
     }
     child = proposal->spi != 0 ? exchange_child_find(exchange, (uint32_t)proposal->spi) : NULL;
-    if (child && !child->installed)
+    if (child && !child->used)
         return 0;
     return reason_set(reason, EXCHANGE_E_NO_SUCH_CHILD,
-                      "This exchange did not allocate the SPI 0x%08x, or a Child SA has it",
+                      "This exchange did not allocate the SPI 0x%08x, or a Child SA has had it",
                       (uint32_t)proposal->spi);
 }
 

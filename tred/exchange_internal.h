@@ -53,8 +53,11 @@ typedef struct Child {
     time_t since;
     EspKeys keys;     /* of a data plane that keeps none itself */
     bool installed;   /* in the data plane, or on its way there */
+    bool used;        /* there was an SA under this SPI, or a data plane that would not have it */
     ChildAdded added; /* to be told when it is there; NULL then */
     void *userdata;
+    ChildUsed using; /* to be told when it sends; NULL: nobody waits for that */
+    void *using_userdata;
     Exchange *exchange;
 } Child;
 
@@ -131,8 +134,7 @@ struct Exchange {
     void *moved_userdata;
 
     Child children[EXCHANGE_CHILDREN_MAX];
-    bool child_keys_used; /* those of IKE_AUTH's */
-    size_t n_addresses;   /* that IKE_AUTH assigned: all Child SAs have them */
+    size_t n_addresses; /* that IKE_AUTH assigned: all Child SAs have them */
     InnerAddress addresses[DATAPLANE_ADDRESSES_MAX];
 };
 

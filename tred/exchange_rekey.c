@@ -163,10 +163,10 @@ static bool is_installed(const Child *child)
     return child->installed;
 }
 
-/* Whoever adds it is told by its place, which it so keeps until then. */
-static bool is_being_added(const Child *child)
+/* Whoever is to be told of it is told by its place, which it so keeps until then. */
+static bool is_waited_for(const Child *child)
 {
-    return child->added != NULL;
+    return child->added || child->using;
 }
 
 static bool is_free(const Child *child)
@@ -195,7 +195,6 @@ static void holdings_move(Exchange *from, Exchange *to)
     to->remote = from->remote;
     to->n_addresses = from->n_addresses;
     memcpy(to->addresses, from->addresses, sizeof(to->addresses));
-    to->child_keys_used = true;
 }
 
 int exchange_inherit_children(Exchange *exchange, Exchange **ret, Reason *reason)
@@ -212,10 +211,11 @@ int exchange_inherit_children(Exchange *exchange, Exchange **ret, Reason *reason
             "InheritChildren is not possible: this exchange was not made by AddIkeSa, "
             "or the one that it was made from is closed or was inherited from");
     }
-    if (children_count(from, is_being_added) > 0 || from->moved) {
-        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
-                          "InheritChildren is not possible yet: an AddChild or a MoveTransport of "
-                          "the exchange to inherit from is not answered. Wait for its answer");
+    if (children_count(from, is_waited_for) > 0 || from->moved) {
+        return reason_set(
+            reason, EXCHANGE_E_WRONG_STATE,
+            "InheritChildren is not possible yet: an AddChild, UseChild or MoveTransport of "
+            "the exchange to inherit from is not answered. Wait for its answer");
     }
     if (children_count(from, is_installed) > children_count(exchange, is_free)) {
         return reason_set(reason, EXCHANGE_E_TOO_MANY_CHILDREN,

@@ -1,7 +1,11 @@
 /* Looks a certificate up in every list that its issuer has ever signed and that is there, whatever
  * their dates: a revocation that was validly stated counts until a later list takes it back. What
  * RFC 5280 6.3.3 leaves out, a list ahead of this device's clock, one out of date, a delta that no
- * freshestCRL announces, may not call a certificate good, but it may call it revoked. */
+ * freshestCRL announces, may not call a certificate good, but it may call it revoked. The lists of
+ * another whom the CA has named (cRLIssuer) count likewise where they are of the scope of a
+ * complete list of its that peer_crls.c has found to be about the certificate, and signed with the
+ * same key (5.2.4); one without such a list is passed over, as nobody has looked at who signed it.
+ */
 #include "verify/peer_revocation.h"
 #include "verify/profile.h"
 
@@ -23,13 +27,14 @@ enum { ENTRY_NONE, ENTRY_REVOKED, ENTRY_REMOVED };
 typedef struct Lookup {
     const PeerCase *peer;
     X509 *certificate;
-    X509 *issuer; /* trusted: on the way to an anchor */
+    X509 *issuer;          /* of the lists; trusted: on the way to an anchor */
+    const X509_CRL *scope; /* a list of the only scope that counts; NULL: each does */
 } Lookup;
 
-/* What an indirect CRL issuer signs is looked at in peer_crls.c. */
-static bool is_of_issuer(const Lookup *lookup, const X509_CRL *crl)
+static bool is_wanted(const Lookup *lookup, const X509_CRL *crl)
 {
-    return X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(lookup->certificate)) == 0;
+    return X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(lookup->issuer)) == 0 &&
+           (!lookup->scope || crl_has_scope_of(crl, lookup->scope));
 }
 
 /* No keyUsage allows everything. */
@@ -41,7 +46,7 @@ static bool is_signed_by(X509_CRL *crl, X509 *signer)
            X509_get_key_usage(signer) & KU_CRL_SIGN && X509_CRL_verify(crl, key) == 1;
 }
 
-/* By the certificate's issuer, or by an anchor of the same name: the CA's key before or after. */
+/* By the lists' issuer, or by an anchor of the same name: the CA's key before or after. */
 static bool is_authentic(const Lookup *lookup, X509_CRL *crl)
 {
     const STACK_OF(X509) *anchors = lookup->peer->policy->anchors->certificates;
@@ -129,7 +134,7 @@ static bool is_taken_back(const Lookup *lookup, const X509_CRL *revoking)
     for (int i = 0; i < sk_X509_CRL_num(all); i++) {
         X509_CRL *crl = sk_X509_CRL_value(all, i);
 
-        if (is_of_issuer(lookup, crl) && takes_back(lookup, crl, revoking))
+        if (is_wanted(lookup, crl) && takes_back(lookup, crl, revoking))
             return true;
     }
     return false;
@@ -145,7 +150,7 @@ static X509_CRL *revoking_find(const Lookup *lookup, X509_REVOKED **ret)
         X509_CRL *crl = sk_X509_CRL_value(all, i);
         X509_REVOKED *entry;
 
-        if (is_of_issuer(lookup, crl) && entry_find(lookup, crl, &entry) == ENTRY_REVOKED &&
+        if (is_wanted(lookup, crl) && entry_find(lookup, crl, &entry) == ENTRY_REVOKED &&
             (!found || is_later(crl, found)) && criticals_are_known(crl, entry) &&
             is_authentic(lookup, crl)) {
             found = crl;
@@ -183,20 +188,53 @@ void peer_crl_revoked(DepthStatus *depth, const X509_CRL *crl, const X509_REVOKE
     reason_set(&depth->detail, 0, "revoked on %s, reason %s, says %s", date, reason_text, list);
 }
 
+static X509 *signer_among(const STACK_OF(X509) *certificates, X509_CRL *crl)
+{
+    for (int i = 0; i < sk_X509_num(certificates); i++) {
+        if (is_signed_by(crl, sk_X509_value(certificates, i)))
+            return sk_X509_value(certificates, i);
+    }
+    return NULL;
+}
+
+/* Whose key signed a list that OpenSSL has found to be authentic: where it looks for issuers, too.
+ */
+static X509 *signer_find(const PeerCase *peer, X509_CRL *crl)
+{
+    const STACK_OF(X509) *const places[] = {peer->chain, peer->policy->crls->issuers, peer->sent};
+    X509 *signer = NULL;
+
+    for (size_t i = 0; !signer && i < ELEMENTS(places); i++)
+        signer = signer_among(places[i], crl);
+    return signer;
+}
+
+static void lists_ask(const Lookup *lookup, DepthStatus *status)
+{
+    X509_REVOKED *entry = NULL;
+    const X509_CRL *crl = revoking_find(lookup, &entry);
+
+    if (crl && !is_taken_back(lookup, crl))
+        peer_crl_revoked(status, crl, entry);
+}
+
 void peer_crl_entries_ask(const PeerCase *peer, PathStatus *status)
 {
     if (!peer->policy->crls)
         return;
     for (int i = 0; i < status->n_depths; i++) {
-        const Lookup lookup = {
+        DepthStatus *depth = &status->depths[i];
+        Lookup lookup = {
             .peer = peer,
             .certificate = sk_X509_value(peer->chain, i),
             .issuer = sk_X509_value(peer->chain, i + 1),
+            .scope = NULL,
         };
-        X509_REVOKED *entry = NULL;
-        const X509_CRL *crl = revoking_find(&lookup, &entry);
 
-        if (crl && !is_taken_back(&lookup, crl))
-            peer_crl_revoked(&status->depths[i], crl, entry);
+        lists_ask(&lookup, depth);
+        lookup.scope = depth->indirect;
+        lookup.issuer = depth->indirect ? signer_find(peer, depth->indirect) : NULL;
+        if (lookup.issuer && depth->word != WORD_REVOKED)
+            lists_ask(&lookup, depth);
     }
 }

@@ -259,6 +259,23 @@ static void goods_find(CrlCase *crls)
     }
 }
 
+/* Where another than the issuer signs lists, this is how it is known who that is: OpenSSL has held
+ * its path and the certificate's distribution points against RFC 5280 6.3.3. Of what it has not
+ * looked at closely, as a recent list has spoken, nothing is kept. */
+static void indirects_find(CrlCase *crls)
+{
+    for (int i = 0; i < crls->status->n_depths; i++) {
+        DepthStatus *status = &crls->status->depths[i];
+        X509_CRL *list = crls->lists[i];
+        const X509 *certificate = sk_X509_value(crls->peer->chain, i);
+
+        if (list && !status->indirect && may_revoke(crls->verdicts[i]) &&
+            !(status->word == WORD_GOOD && crls->age == CRLS_OLD) &&
+            X509_NAME_cmp(X509_CRL_get_issuer(list), X509_get_issuer_name(certificate)) != 0)
+            status->indirect = list;
+    }
+}
+
 static int crls_walk(CrlCase *crls, X509_STORE_CTX *ctx)
 {
     int r = walk_prepare(crls, ctx);
@@ -269,9 +286,11 @@ static int crls_walk(CrlCase *crls, X509_STORE_CTX *ctx)
         X509_verify_cert(ctx) == 1 && X509_STORE_CTX_get_error(ctx) != X509_V_ERR_OUT_OF_MEM;
     if (crls->is_out_of_memory || X509_STORE_CTX_get_error(ctx) == X509_V_ERR_OUT_OF_MEM)
         return -ENOMEM;
-    if (is_whole && crls->age == CRLS_RECENT &&
-        is_same_chain(X509_STORE_CTX_get0_chain(ctx), crls->peer->chain))
+    if (!is_whole || !is_same_chain(X509_STORE_CTX_get0_chain(ctx), crls->peer->chain))
+        return 0;
+    if (crls->age == CRLS_RECENT)
         goods_find(crls);
+    indirects_find(crls);
     return 0;
 }
 

@@ -12,6 +12,9 @@ typedef enum Word { WORD_NONE, WORD_GOOD, WORD_REVOKED } Word;
 typedef struct DepthStatus {
     Word word;
     Reason detail; /* who says so and since when, or why nothing is known */
+    /* A complete list of another than its issuer that it was looked up in, and that is authentic,
+     * whatever its date; borrowed. NULL: none. */
+    X509_CRL *indirect;
 } DepthStatus;
 
 enum {
@@ -41,12 +44,13 @@ bool peer_crl_lists_any(const PeerCase *peer, CrlAge age);
  * out. */
 STACK_OF(X509_CRL) *peer_crl_lists_new(const PeerCase *peer, CrlAge age, PathStatus *status);
 
-/* Adds what the operator's CRLs say of each certificate: whether one calls it good, or revoked.
- * Only a list that is in force, and whose every check came out well, calls one good. 0, -ENOMEM or
- * -EIO. */
+/* Adds what the operator's CRLs say of each certificate: whether one calls it good, or revoked, and
+ * which indirect list there is about it. Only a list that is in force, and whose every check came
+ * out well, calls one good. 0, -ENOMEM or -EIO. */
 int peer_crls_ask(const PeerCase *peer, PathStatus *status);
 
-/* Adds what is revoked by a list of the certificate's issuer, of whatever date. */
+/* Adds what is revoked by a list of the certificate's issuer, or of the issuer and scope of its
+ * indirect list, of whatever date. */
 void peer_crl_entries_ask(const PeerCase *peer, PathStatus *status);
 
 /* The certificate is revoked by this entry of this list, either of which may be NULL. */

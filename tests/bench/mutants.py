@@ -38,7 +38,9 @@ FOLDERS = {
 class Copy:
     """The tree in a place of its own, built; one file of it is changed at a time."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, folders):
+        self.places = tuple(place for name in folders
+                            for place in (f"tests/unit/{name}/", *FOLDERS[name][1]))
         self.tree, self.build = folder / "tree", folder / "tree" / "build"
         shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(".git", "build*"))
         subprocess.run(["meson", "setup", self.build, self.tree, "-Dwerror=false",
@@ -59,7 +61,8 @@ class Copy:
         return json.loads((self.build / "meson-info" / f"intro-{what}.json").read_text())
 
     def unit_tests(self):
-        """(programs that it depends on, command, timeout) of each unit test; its own first."""
+        """(programs that it depends on, command, timeout) of each unit test of the folders that are
+        mutated; its own program first."""
         files = {target["id"]: str(Path(target["filename"][0]).relative_to(self.build))
                  for target in self.introspected("targets")
                  if Path(target["filename"][0]).is_relative_to(self.build)}
@@ -67,7 +70,8 @@ class Copy:
             if "tred:unit" in test["suite"] and test["depends"]:
                 programs = [files[name] for name in test["depends"]]
                 own = [name for name in programs if test["cmd"][0].endswith(name)]
-                yield own + programs, test["cmd"], test["timeout"]
+                if (own + programs)[0].startswith(self.places):
+                    yield own + programs, test["cmd"], test["timeout"]
 
     def fails(self, command, seconds):
         """Whether a test fails, or does not come to an end."""
@@ -85,8 +89,10 @@ class Copy:
         return self.fails(command, seconds) and (time.monotonic() - begun > seconds or
                                                  self.fails(command, seconds))
 
-    def killer_of(self, folder, integration):
-        """The first test that fails, None if none does, or "build" where there is nothing to run."""
+    def killer_of(self, folder, patterns):
+        """The first test that fails, None if none does, or "build" where there is nothing to run.
+
+        `patterns` pick integration tests by part of their names."""
         begun = time.time()
         for place in (f"tests/unit/{folder}/", *FOLDERS[folder][1]):
             group = [test for test in self.tests if test[0][0].startswith(place)]
@@ -97,20 +103,22 @@ class Copy:
                 changed = any((self.build / name).stat().st_mtime >= begun for name in programs)
                 if changed and self.kills(command, min(seconds, HANGS_AFTER_SECONDS)):
                     return programs[0]
-        if integration:
+        if patterns:
             self.ninja()
-            for pattern in FOLDERS[folder][2]:
+            for pattern in patterns:
                 if self.kills(["tests/integration/run", self.build, "-k", pattern], 600):
                     return pattern
         return None
 
 
-def sample(folders, kinds, count, seed):
-    """`count` mutants: folders by their share, kinds evenly."""
+def sample(folders, files, kinds, count, seed):
+    """`count` mutants: folders by their share, kinds evenly; of `files` alone where some are named."""
     chance = random.Random(seed)
     pools = {}
     for folder in folders:
         for path in sorted((ROOT / folder).glob("*.c")):
+            if files and str(path.relative_to(ROOT)) not in files:
+                continue
             for mutant, text in mutation.mutants(str(path.relative_to(ROOT)), path.read_text()):
                 if mutant.kind in kinds:
                     pools.setdefault(folder, {}).setdefault(mutant.kind, []).append((mutant, text))
@@ -136,7 +144,7 @@ def again(path):
             if (name, mutant.before.strip(), mutant.after.strip()) in said]
 
 
-def hunt(copy, mutants, integration):
+def hunt(copy, mutants, integration, patterns):
     """Tries each; returns how many were killed, and those that were not."""
     killed, alive = 0, []
     for number, (mutant, text) in enumerate(mutants, 1):
@@ -144,7 +152,8 @@ def hunt(copy, mutants, integration):
         original = path.read_text()
         path.write_text(text)
         begun = time.monotonic()
-        killer = copy.killer_of(mutant.path.split("/")[0], integration)
+        folder = mutant.path.split("/")[0]
+        killer = copy.killer_of(folder, patterns or (FOLDERS[folder][2] if integration else ()))
         path.write_text(original)
         word = {None: "LIVES", "build": "unfit"}.get(killer, "dead")
         print(f"{word:5} {number}/{len(mutants)} {mutant}\n    {killer or 'no test'}, "
@@ -165,23 +174,28 @@ def main():
     parser.add_argument("--seed", type=int, default=1, help="another seed, another sample")
     parser.add_argument("--folders", type=listed,
                         default=[name for name, (share, _, _) in FOLDERS.items() if share])
+    parser.add_argument("--files", type=listed, default=[], help="of these alone: tred/auth.c,…")
     parser.add_argument("--kinds", type=listed, default=list(mutation.KINDS),
                         help=f"of {', '.join(mutation.KINDS)}; or {mutation.DEPENDENCY}: what becomes "
                         "of memory or OpenSSL that fails")
     parser.add_argument("--integration", action="store_true",
                         help="what no unit test kills goes to integration tests, too (as root)")
+    parser.add_argument("--tests", type=listed, default=[], metavar="P,P",
+                        help="integration tests by part of their names, instead of all of a folder's")
     parser.add_argument("--again", metavar="FILE",
                         help="only those that lived in the run that printed FILE")
     parser.add_argument("--list", action="store_true", help="only show the sample")
     arguments = parser.parse_args()
     mutants = again(arguments.again) if arguments.again else sample(
-        arguments.folders, arguments.kinds, arguments.count, arguments.seed)
+        arguments.folders, arguments.files, arguments.kinds, arguments.count, arguments.seed)
+    print(f"{len(mutants)} mutants, seed {arguments.seed}", flush=True)
     if arguments.list:
         print(*(mutant for mutant, _ in mutants), sep="\n")
         return
     folder = Path(tempfile.mkdtemp(prefix="mutants-"))
     try:
-        killed, alive = hunt(Copy(folder), mutants, arguments.integration)
+        copy = Copy(folder, {mutant.path.split("/")[0] for mutant, _ in mutants})
+        killed, alive = hunt(copy, mutants, arguments.integration, arguments.tests)
     finally:
         shutil.rmtree(folder)
     print(*(f"LIVES {mutant}" for mutant in alive), sep="\n")

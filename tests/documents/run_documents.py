@@ -14,6 +14,11 @@ TABLES = {
     "ikeclient/config.c": "ikeclient.conf.5",
     "verify/peer_profile.c": "tred-profile.5",
 }
+# The files that are shipped: the same keys, commented out.
+SHIPPED = {
+    "tred/config.c": "dbus/units/tred.conf",
+    "ikeclient/config.c": "ikeclient/ikeclient.conf",
+}
 INTERFACES = {
     "org.tred.TrE1.Manager.xml": "org.tred.TrE1.5",
     "org.tred.TrE1.Exchange.xml": "org.tred.TrE1.5",
@@ -31,9 +36,28 @@ def sections(text):
     return dict(zip(parts[::2], parts[1::2]))
 
 
+def keys(source):
+    """[(section, key)] of a table."""
+    return re.findall(r'^ +\{"([a-z0-9-]+)", +"([a-z0-9-]+)",', (ROOT / source).read_text(), re.MULTILINE)
+
+
+def unshipped_keys(source, name):
+    """(how many keys the table has, those that the file has not commented out below their section, with a word on each)"""
+    shipped, section, explained = set(), "", False
+    for line in (ROOT / name).read_text().splitlines():
+        if line.startswith("["):
+            section, explained = line.strip("[]"), False
+        elif line.startswith("# "):
+            explained = True
+        elif explained and line.startswith("#"):
+            shipped.add((section, line[1:].split(" ")[0]))
+    items = keys(source)
+    return len(items), sorted(set(items) ^ shipped)
+
+
 def missing_keys(source, name):
     """(how many keys the table has, those that the page lacks)"""
-    items = re.findall(r'^ +\{"([a-z0-9-]+)", +"([a-z0-9-]+)",', (ROOT / source).read_text(), re.MULTILINE)
+    items = keys(source)
     below = sections(page(name))
     return len(items), [f"[{section}] {key}" for section, key in items
                         if f"*{key}*" not in below.get(f"[{section}]", "")]
@@ -117,6 +141,8 @@ def missing_files(name):
 def main():
     good = [say(f"every key of {source} is in {name}", *missing_keys(source, name))
             for source, name in TABLES.items()]
+    good += [say(f"every key of {source} is commented out and explained in {name}", *unshipped_keys(source, name))
+             for source, name in SHIPPED.items()]
     good += [say(f"every member of {file} is in {name}", *missing_names(members(file), page(name)))
              for file, name in INTERFACES.items()]
     good.append(say("every error of the bus is in org.tred.TrE1.5",

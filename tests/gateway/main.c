@@ -2,6 +2,7 @@
  *
  *   responder --address IPV4 --identity FQDN --key FILE --certificates FILE [--ocsp FILE]...
  *             [--spoil-auth] [--assign IPV4] [--crowd] [--forge]
+ *             [--notify TYPE[=HEX]]... [--attribute TYPE[=HEX]]...
  *
  * With --forge somebody who knows no more than what is in clear answers IKE_SA_INIT first.
  * Key and certificates are PEM, the end entity's first; OCSP responses are DER. It says "ready",
@@ -18,6 +19,7 @@
 #include <openssl/pem.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -72,14 +74,33 @@ static bool ocsp_read(const char *path, ResponderOptions *options)
     return true;
 }
 
+/* "23=c63364023039": a type, and the octets that it comes with. */
+static bool extra_read(const char *text, struct ResponderExtra *list, size_t *count)
+{
+    char *end = NULL;
+    const unsigned long type = strtoul(text, &end, 10);
+    const size_t size = *end == '=' ? strlen(end + 1) / 2 : 0;
+    uint8_t *octets = calloc(size + 1, 1);
+
+    if (*count == RESPONDER_LIST_MAX || type > UINT16_MAX || !octets)
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        const char digits[] = {end[1 + 2 * i], end[2 + 2 * i], 0};
+        octets[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    list[(*count)++] = (struct ResponderExtra){(uint16_t)type, {octets, size}};
+    return true;
+}
+
 static bool arguments_parse(int argc, char **argv, ResponderOptions *options, const char **address)
 {
     static const struct option known[] = {
-        {"address", required_argument, NULL, 'a'}, {"identity", required_argument, NULL, 'i'},
-        {"key", required_argument, NULL, 'k'},     {"certificates", required_argument, NULL, 'c'},
-        {"ocsp", required_argument, NULL, 'o'},    {"spoil-auth", no_argument, NULL, 's'},
-        {"assign", required_argument, NULL, 'A'},  {"crowd", no_argument, NULL, 'C'},
-        {"forge", no_argument, NULL, 'F'},         {0},
+        {"address", required_argument, NULL, 'a'},   {"identity", required_argument, NULL, 'i'},
+        {"key", required_argument, NULL, 'k'},       {"certificates", required_argument, NULL, 'c'},
+        {"ocsp", required_argument, NULL, 'o'},      {"spoil-auth", no_argument, NULL, 's'},
+        {"assign", required_argument, NULL, 'A'},    {"crowd", no_argument, NULL, 'C'},
+        {"forge", no_argument, NULL, 'F'},           {"notify", required_argument, NULL, 'N'},
+        {"attribute", required_argument, NULL, 'T'}, {0},
     };
     bool good = true;
     int option;
@@ -109,6 +130,12 @@ static bool arguments_parse(int argc, char **argv, ResponderOptions *options, co
             break;
         case 'C':
             options->crowd = true;
+            break;
+        case 'N':
+            good = extra_read(optarg, options->notifies, &options->n_notifies);
+            break;
+        case 'T':
+            good = extra_read(optarg, options->attributes, &options->n_attributes);
             break;
         case 'A':
             good = inet_pton(AF_INET, optarg, options->address) == 1;

@@ -310,9 +310,10 @@ static void child_write(const Responder *responder, const IkeTs *ts_i, const Ike
                         IkeChain *chain)
 {
     const Bytes address = BYTES_OF(responder->options->address);
-    const IkeCp cp = {.cfg_type = IKE_CFG_REPLY,
-                      .n_attributes = 1,
-                      .attributes = {{IKE_CFG_INTERNAL_IP4_ADDRESS, address}}};
+    const ResponderOptions *options = responder->options;
+    IkeCp cp = {.cfg_type = IKE_CFG_REPLY,
+                .n_attributes = 1,
+                .attributes = {{IKE_CFG_INTERNAL_IP4_ADDRESS, address}}};
     const IkeSaPayload sa = {
         .n_proposals = 1,
         .proposals = {{
@@ -329,6 +330,12 @@ static void child_write(const Responder *responder, const IkeTs *ts_i, const Ike
         }},
     };
 
+    for (size_t i = 0; i < options->n_attributes; i++) {
+        cp.attributes[cp.n_attributes++] =
+            (IkeAttribute){options->attributes[i].type, options->attributes[i].data};
+    }
+    for (size_t i = 0; i < options->n_notifies; i++)
+        ike_chain_add_notify(chain, options->notifies[i].type, options->notifies[i].data);
     ike_chain_add_sa(chain, &sa);
     if (responder->options->crowd) {
         crowded_child_write(responder, chain);
@@ -351,11 +358,17 @@ static void requests_print(const IkePayloads *request)
     const IkePayload *payload;
     size_t position = 0;
     IkeCert wanted;
+    IkeCp cp;
 
     while ((payload = ike_payloads_next(request, IKE_PAYLOAD_CERTREQ, &position))) {
         if (ike_certreq_decode(payload->body, &wanted) == 0)
             (void)printf("CERTREQ %u\n", wanted.encoding);
     }
+    payload = ike_payloads_find(request, IKE_PAYLOAD_CP);
+    if (!payload || ike_cp_decode(payload->body, &cp) != 0)
+        return;
+    for (size_t i = 0; i < cp.n_attributes; i++)
+        (void)printf("ATTRIBUTE %u\n", cp.attributes[i].type);
 }
 
 static int auth_answer(Responder *responder, const IkeHeader *header, const IkePayloads *request,

@@ -23,6 +23,12 @@ typedef struct ResponderOptions {
     uint8_t address[4]; /* that it assigns */
     bool crowd;         /* more of everything than anybody needs */
     bool forge;         /* for main.c */
+    /* What its IKE_AUTH response has, too: notifies, and attributes of its CFG_REPLY. */
+    struct ResponderExtra {
+        uint16_t type;
+        Bytes data;
+    } notifies[RESPONDER_LIST_MAX], attributes[RESPONDER_LIST_MAX];
+    size_t n_notifies, n_attributes;
 } ResponderOptions;
 
 typedef struct Responder Responder;
@@ -32,6 +38,7 @@ Responder *responder_new(const ResponderOptions *options);
 void responder_free(Responder *responder);
 
 /* Answers a request (without non-ESP marker) into `ret`, which has RESPONDER_MESSAGE_MAX octets,
- * and says on standard output what the initiator asked for ("CERTREQ 14") and told it ("NOTIFY
- * 24"). Returns 0 with *ret_size set, or a negative errno: then there is nothing to send. */
+ * and says on standard output what the initiator asked for ("CERTREQ 14", "ATTRIBUTE 23") and
+ * told it ("NOTIFY 24"). Returns 0 with *ret_size set, or a negative errno: then there is nothing
+ * to send. */
 int responder_answer(Responder *responder, Bytes request, uint8_t *ret, size_t *ret_size);

@@ -11,10 +11,10 @@ from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient
 from lab.network import HENB
-from lab.pki import DAY, HENB_NAME, Flaws, issue_segw, make_ca
+from lab.pki import DAY, HENB_NAME, Flaws, issue_from_csr, issue_segw, make_ca
 from lab.process import BIN, LabError, Process, run, scratch, wait_until
 from lab.programs import (GUARD_INDICES, MANAGER, OWNER_AUTH, TRED, TRED_PATH, Tred, lock_owner, provision,
-                          provision_step, tred_sections, unlock_owner, write_ini)
+                          provision_step, provisioning_tool, tred_sections, unlock_owner, write_ini)
 from lab.tpm import SharedTpm
 from lab.vendor import Vendor
 
@@ -212,6 +212,17 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         self.assertIn("does not guard the anchors", tred.get("StateReason"))
         self.assert_refused("Unprovisioned", self.hand().begin)
 
+    def test_a_device_whose_guard_was_never_written_is_not_provisioned(self):
+        unlock_owner(self.shared.TCTI)
+        self.shared.tool("tpm2_nvundefine", "-C", "o", GUARD)
+        profile = self.vendor.profile(scratch("inbox"), "ecdsa-p256",
+                                      {"file": self.anchors, "operator-key": self.signer.public})
+        provision_step(self.files, profile, "nv-index", self.shared.TCTI)
+        lock_owner(self.shared.TCTI)
+        tred = self.start_tred()
+        self.assertEqual(tred.get("State"), "unprovisioned")
+        self.assertIn("was never written", tred.get("StateReason"))
+
     def test_a_device_whose_guard_root_can_take_away_is_for_development_and_says_so(self):
         unlock_owner(self.shared.TCTI)
         tred = self.start_tred()
@@ -227,6 +238,20 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         self.assertNotIn("development", self.doctor())
         unlock_owner(self.shared.TCTI)
         self.assertRegex(self.doctor(), r"warning +development: .*step lock")
+
+    def test_a_key_under_no_policy_is_for_development_though_the_anchors_are_guarded(self):
+        state = scratch("factory") / "state"
+        provisioning_tool(state, "init", "--fqdn", HENB_NAME, "--key-algorithm", "ecdsa-p256",
+                          tcti=self.shared.TCTI)
+        chain = state / "chain.pem"
+        chain.write_bytes(issue_from_csr(self.world.vendor_root,
+                                         (state / "device.csr").read_bytes()).pem())
+        provisioning_tool(state, "install-cert", chain)
+        tred = self.start_tred(identity={"key": state / "device.pem",
+                                         "certificates": state / "device.crt"})
+        self.assertEqual(tred.get("State"), "development")
+        self.assertIn("under no TPM policy", tred.get("StateReason"))
+        self.assertTrue(tred.get("AnchorsGuarded"))
 
     def doctor(self):
         sections = tred_sections(self.files, tpm={"tcti": self.shared.TCTI})
@@ -435,6 +460,30 @@ class LastKnownTimeTest(GuardedDeviceTest):
         # A line for another device is none for this one.
         self.install(self.signer.sign(3, root, text="last-known-time other.vendor.example minus 30\n"))
         self.assertEqual(self.days_ago(tred), -30)
+
+    def test_a_time_that_was_taken_back_goes_on_with_what_a_segw_vouches_for(self):
+        """The TPM's own count is still ahead of this machine's clock."""
+        self.days_earlier(-20)
+        self.start_segw()
+        tred = self.start_tred()
+        self.install(self.signer.sign(2, [self.world.operator_root],
+                                      text=f"last-known-time {HENB_NAME} minus 30\n"))
+        self.assertEqual(self.days_ago(tred), 10)
+        self.hand().until("verify")
+        wait_until(lambda: self.days_ago(tred) == 2, "the step")
+        self.assertEqual(tred.stop(), 0)
+        self.assertEqual(self.days_ago(self.start_tred(clock={"record": "off"})), 2)
+
+    def test_a_correction_in_anchors_that_nobody_guards_is_not_heeded(self):
+        """Of a device for development, in a TPM that keeps the time: root writes that file."""
+        self.shared.tool("tpm2_nvundefine", "-C", "o", "-P", OWNER_AUTH, GUARD)
+        self.files = provision("ecdsa-p256", self.world.vendor_root, [self.world.operator_root],
+                               tcti=self.shared.TCTI)
+        anchors = self.files / "segw-anchors.pem"
+        anchors.write_bytes(f"last-known-time {HENB_NAME} minus 30\n".encode() + anchors.read_bytes())
+        tred = self.start_tred()
+        self.assertEqual(tred.get("State"), "development")
+        self.assertEqual(self.days_ago(tred), 0)
 
     def test_a_correction_that_is_none_is_not_signed(self):
         path = self.signer.directory / "anchors-2.pem"

@@ -1,15 +1,16 @@
 """The second law: tred is no oracle, whoever speaks to it in ikeclient's place."""
 
+import socket
 import struct
 
 from lab import ike
 from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient, random_nonce
+from lab.network import SEGW_IPV4
 from lab.process import wait_until
 from lab.programs import EXCHANGE, TRED
 
-CREATE_CHILD_SA = 36
 ACCESS_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 INVALID_ARGS = "org.freedesktop.DBus.Error.InvalidArgs"
 
@@ -119,8 +120,9 @@ class OrderTest(HostileTest):
 
     def test_the_childs_keys_are_handed_out_once(self):
         hand = self.hand().until("add_child")
-        hand.spi_in, = hand.call("AllocateSpi")
         self.assert_refused("KeysUsed", hand.add_child)
+        hand.spi_in, = hand.call("AllocateSpi")
+        self.assert_refused("NoSuchChild", hand.add_child)
 
     def test_a_child_that_is_asked_for_while_the_peer_is_judged_is_added_after_the_verdict(self):
         hand = self.hand().until("authenticate")
@@ -204,7 +206,7 @@ class OrderTest(HostileTest):
 
     def test_nothing_but_ike_auth_is_sealed_before_the_segw_is_verified(self):
         hand = self.hand().until("authenticate")
-        for exchange_type in (ike.INFORMATIONAL, CREATE_CHILD_SA):
+        for exchange_type in (ike.INFORMATIONAL, ike.CREATE_CHILD_SA):
             self.assert_refused("Unexpected", hand.protect, exchange_type, [])
 
 
@@ -322,6 +324,245 @@ class ArgumentTest(HostileTest):
         for spi in (0, other.spi_in):
             self.assert_refused("NoSuchChild", hand.call, "RemoveChild", "u", spi)
         self.assertEqual(len(self.children(other)), 1)
+
+
+class CreateTest(HostileTest):
+    """CREATE_CHILD_SA: what a liar would have sealed, added, taken over or moved."""
+
+    def setUp(self):
+        super().setUp()
+        self.start_tred()
+
+    def refused(self, error, hand, payloads):
+        self.assert_refused(error, hand.protect, ike.CREATE_CHILD_SA, payloads)
+
+    def with_body(self, payloads, kind, body):
+        return [ike.Payload(kind, body) if each.kind == kind else each for each in payloads]
+
+    def body(self, payloads, kind):
+        return next(each.body for each in payloads if each.kind == kind)
+
+    def test_the_group_of_a_new_ke_is_one_of_the_profile(self):
+        hand = self.hand().until("verify")
+        for group in (1, 2, 5, 15, 65535):
+            self.assert_refused("GroupNotSupported", hand.call, "PrepareCreateChildSa", "q", group)
+
+    def test_nothing_is_prepared_added_or_taken_over_before_the_segw_is_verified(self):
+        hand = self.hand().until("authenticate")
+        for call in (("PrepareCreateChildSa", "q", 0), ("UseChild", "u", hand.spi_in), ("AddIkeSa", "t", 1),
+                     ("InheritChildren",), ("MoveTransport", "ayqb", bytes(4), 4500, False)):
+            self.assert_refused("WrongState", hand.call, *call)
+
+    def test_each_nonce_is_another_and_goes_into_one_message(self):
+        hand = self.hand().until("add_child")
+        nonces = {self.body(hand.prepared(), ike.NONCE) for _ in range(8)}
+        self.assertEqual(len(nonces), 8)
+        payloads = hand.child_payloads()
+        hand.ask(payloads)
+        hand.add_child()
+        spi = struct.pack("!I", hand.call("AllocateSpi")[0])
+        again = self.with_body(payloads, ike.SA, ike.aes_gcm_128_proposal(3, spi).body)
+        self.refused("Unexpected", hand, again)
+
+    def test_a_nonce_of_the_clients_own_or_of_another_exchange_is_not_sealed(self):
+        other, hand = self.hand().until("verify"), self.hand().until("verify")
+        payloads = hand.child_payloads()
+        for nonce in (bytes(32), random_nonce(), self.body(payloads, ike.NONCE)[:16],
+                      self.body(other.prepared(), ike.NONCE)):
+            self.refused("Unexpected", hand, self.with_body(payloads, ike.NONCE, nonce))
+        self.refused("Unexpected", hand, [each for each in payloads if each.kind != ike.NONCE])
+        self.assertIsNotNone(hand.ask(payloads))
+
+    def test_a_ke_of_the_clients_own_is_not_sealed(self):
+        hand = self.hand().until("verify")
+        payloads = hand.child_payloads(group=ike.ECP_256)
+        other = self.body(hand.prepared(ike.ECP_256), ike.KE)
+        for ke in (other, struct.pack("!HH", ike.ECP_384, 0) + other[4:], other[:4] + bytes(64)):
+            self.refused("Unexpected", hand, self.with_body(payloads, ike.KE, ke))
+        self.refused("Unexpected", hand, [each for each in payloads if each.kind != ike.KE])
+        self.refused("Unexpected", hand, hand.child_payloads() + [ike.Payload(ike.KE, other)])
+
+    def test_an_spi_of_the_clients_own_is_not_sealed(self):
+        other, hand = self.hand().until("verify"), self.hand().until("add_child")
+        child, foreign = hand.spi_in, other.call("AllocateSpi")[0]
+        payloads = hand.child_payloads()
+        for spi in (0, 1, 255, foreign, child, hand.spi_in ^ 1):
+            sa = ike.aes_gcm_128_proposal(3, struct.pack("!I", spi)).body
+            self.refused("NoSuchChild", hand, self.with_body(payloads, ike.SA, sa))
+        payloads = hand.ike_payloads()
+        for spi in (0, 1, hand.spi_i, hand.new_spi ^ 1):
+            sa = ike.aes_gcm_128_proposal(1, struct.pack("!Q", spi), ike.ECP_256).body
+            self.refused("Unexpected", hand, self.with_body(payloads, ike.SA, sa))
+
+    def test_a_suite_outside_the_profile_is_not_sealed(self):
+        hand = self.hand().until("verify")
+        for payloads in (hand.child_payloads(), hand.ike_payloads()):
+            sa = bytearray(self.body(payloads, ike.SA))
+            position = sa.index(struct.pack("!HH", 0x800E, 128))
+            sa[position + 2:position + 4] = struct.pack("!H", 192)
+            self.refused("SuiteNotAllowed", hand, self.with_body(payloads, ike.SA, bytes(sa)))
+        payloads = hand.ike_payloads()
+        sa = ike.aes_gcm_128_proposal(1, struct.pack("!Q", hand.new_spi), 2).body
+        self.refused("SuiteNotAllowed", hand, self.with_body(payloads, ike.SA, sa))
+
+    def test_a_message_that_is_about_nothing_is_not_sealed(self):
+        hand = self.hand().until("verify")
+        for payloads in ([], [ike.notify(ike.TEMPORARY_FAILURE)],
+                         [each for each in hand.child_payloads() if each.kind != ike.SA]):
+            self.refused("Unexpected", hand, payloads)
+
+    def test_an_answer_that_nobody_asked_for_is_not_sealed(self):
+        hand = self.hand().until("verify")
+        for payloads in (hand.child_payloads(), [ike.notify(ike.TEMPORARY_FAILURE)]):
+            self.assert_refused("Unexpected", hand.protect, ike.CREATE_CHILD_SA, payloads, response=True)
+
+    def asked(self, *rekey):
+        """A client that has the SeGW's request, and that request."""
+        hand = self.hand().until("add_child")
+        self.gateway.control("--rekey", *rekey)
+        return hand, hand.asked()
+
+    def test_an_answer_beyond_the_segws_request_is_not_sealed_and_an_error_is(self):
+        hand, request = self.asked("--child", "net")
+        wide = hand.child_payloads()
+        other = [each for each in request if each.kind in (ike.TSI, ike.TSR)]
+        good = hand.child_payloads(selectors=other)
+
+        def refused(error, payloads):
+            self.assert_refused(error, hand.protect, ike.CREATE_CHILD_SA, payloads, response=True)
+
+        refused("SelectorsNotAllowed", wide)
+        refused("ChildNotGranted", [each for each in good if each.kind != ike.TSI])
+        refused("SuiteNotAllowed", self.with_body(good, ike.SA, ike.aes_gcm_128_proposal(
+            3, struct.pack("!I", hand.spi_in), ike.ECP_256).body))
+        refused("SuiteNotAllowed", hand.ike_payloads())  # an IKE SA, where a Child SA was asked for
+        hand.answer_with([ike.notify(ike.TEMPORARY_FAILURE)])
+        self.assert_refused("NoSuchChild", hand.add_child)
+        self.assertEqual(len(self.children(hand)), 1)
+
+    def test_keys_are_handed_out_once_and_under_the_spi_that_was_negotiated(self):
+        hand = self.hand().until("add_child")
+        first = hand.spi_in
+        hand.ask(hand.child_payloads(rekeyed=first))
+        negotiated, unasked = hand.spi_in, hand.call("AllocateSpi")[0]
+        for spi, error in ((0, "NoSuchChild"), (negotiated ^ 1, "NoSuchChild"), (first, "KeysUsed"),
+                           (unasked, "NoSuchChild")):
+            hand.spi_in = spi
+            self.assert_refused(error, hand.add_child)
+        hand.spi_in = negotiated
+        hand.add_child()
+        self.assert_refused("KeysUsed", hand.add_child)
+        hand.call("RemoveChild", "u", negotiated)
+        self.assert_refused("NoSuchChild", hand.add_child)
+
+    def test_a_child_of_somebody_elses_is_not_used(self):
+        other, hand = self.hand().until("add_child"), self.hand().until("add_child")
+        unadded, = hand.call("AllocateSpi")
+        for spi in (0, other.spi_in, unadded, hand.spi_in ^ 1):
+            self.assert_refused("NoSuchChild", hand.call, "UseChild", "u", spi)
+        for _ in range(2):
+            hand.call("UseChild", "u", hand.spi_in)
+
+    def test_an_ike_sa_is_made_once_of_what_was_negotiated(self):
+        hand = self.hand().until("add_child")
+        hand.ask(hand.child_payloads())
+        for spi in (0, hand.new_spi, hand.spi_i):  # that of a Child SA's message is about no IKE SA
+            self.assert_refused("NoSuchIkeSa", hand.call, "AddIkeSa", "t", spi)
+        hand.ask(hand.ike_payloads())
+        self.assert_refused("NoSuchIkeSa", hand.call, "AddIkeSa", "t", hand.new_spi ^ 1)
+        heir = hand.add_ike_sa()
+        self.assert_refused("NoSuchIkeSa", hand.add_ike_sa)
+        self.assertEqual(self.state(heir), "verified")
+
+    def test_children_are_inherited_once_from_the_exchange_that_it_was_made_from(self):
+        # The SeGW lets the newest IKE SA of one identity be the only one.
+        other, hand = self.hand().until("add_child"), self.hand().until("add_child")
+        self.assert_refused("WrongState", hand.call, "InheritChildren")
+        hand.ask(hand.ike_payloads())
+        heir = hand.add_ike_sa()
+        heir.call("InheritChildren")
+        self.assert_refused("WrongState", heir.call, "InheritChildren")
+        self.assertEqual((len(self.children(heir)), len(self.children(hand))), (1, 0))
+        self.assertEqual(len(self.children(other)), 1)
+        for call in (("AllocateSpi",), ("AddChild", "u", hand.spi_in), ("PrepareCreateChildSa", "q", 0),
+                     ("RemoveChild", "u", hand.spi_in), ("AddIkeSa", "t", 1), ("InheritChildren",)):
+            self.assert_refused("WrongState", hand.call, *call)
+
+    def test_nothing_is_inherited_from_what_was_closed(self):
+        hand = self.hand().until("add_child")
+        hand.ask(hand.ike_payloads())
+        heir = hand.add_ike_sa()
+        hand.call("Close")
+        self.assert_refused("WrongState", heir.call, "InheritChildren")
+
+    def test_the_new_ike_sa_is_its_callers_alone(self):
+        hand, thief = self.hand().until("add_child"), self.hand()
+        thief.exchange = hand.exchange
+        for call in (("PrepareCreateChildSa", "q", 0), ("UseChild", "u", hand.spi_in), ("AddIkeSa", "t", 1),
+                     ("InheritChildren",), ("MoveTransport", "ayqb", bytes(4), 4500, False)):
+            self.assert_refused("NotOwner", thief.call, *call)
+        hand.ask(hand.ike_payloads())
+        thief.exchange = hand.add_ike_sa().exchange
+        self.assert_refused("NotOwner", thief.call, "InheritChildren")
+
+    def test_new_ike_sas_are_bounded_as_exchanges_are(self):
+        hand = self.hand().until("add_child")
+        for _ in range(64):
+            hand.ask(hand.ike_payloads())
+            try:
+                hand = hand.add_ike_sa()
+            except BusError as error:
+                self.assertEqual(error.name, "TooManyExchanges")
+                return
+        self.fail("64 IKE SAs were made of one")
+
+
+class MoveTest(HostileTest):
+    """MOBIKE: what a liar would have moved."""
+
+    def setUp(self):
+        LabTest.setUp(self)
+        self.start_tred()
+
+    def moving_hand(self, mobike="yes", transport=True):
+        """A client whose SeGW knows MOBIKE, or not, and which has a transport, or not."""
+        self.gateway = self.start_segw(mobike=mobike)
+        hand = self.hand().until("agree")
+        if transport:
+            hand.open_transport()
+        ordinary = hand.auth_payloads
+        hand.auth_payloads = lambda: ordinary() + [ike.notify(ike.MOBIKE_SUPPORTED)]
+        for step in (hand.sign, hand.authenticate, hand.verify, hand.add_child):
+            step()
+        return hand
+
+    def move(self, hand, address=socket.inet_aton(SEGW_IPV4), port=4500, nat=False):
+        descriptor, = hand.call("MoveTransport", "ayqb", address, port, nat)
+        descriptor.close()
+
+    def test_nothing_is_moved_on_the_clients_word_that_the_segw_knows_mobike(self):
+        self.assert_refused("MobikeNotSupported", self.move, self.moving_hand(mobike="no"))
+
+    def test_a_transport_is_moved_to_an_address_and_a_port(self):
+        hand = self.moving_hand()
+        for address in (b"", b"\0", bytes(3), bytes(5), bytes(17)):
+            self.assert_refused("Malformed", self.move, hand, address)
+        self.assert_refused("Malformed", self.move, hand, port=0)
+        for nat in (True, False):
+            self.move(hand, nat=nat)
+        self.assertEqual(len(self.children(hand)), 1)
+
+    def test_an_heir_may_move_as_the_one_before_might(self):
+        hand = self.moving_hand()
+        hand.ask(hand.ike_payloads())
+        heir = hand.add_ike_sa()
+        self.assert_refused("WrongState", self.move, heir)
+        heir.call("InheritChildren")
+        self.move(heir)
+        self.assert_refused("WrongState", self.move, hand)
+
+    def test_what_was_no_transport_is_not_moved(self):
+        self.assert_refused("WrongState", self.move, self.moving_hand(transport=False))
 
 
 class ForkTest(HostileTest):

@@ -9,6 +9,7 @@ from lab.case import LabTest
 from lab.handclient import random_nonce
 from lab.network import HENB, HENB_IPV4, SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6, udp_socket
 from lab.process import run, wait_until
+from lab.responder import Responder
 
 WRONG_GROUP_FIRST = {"proposals": "aes128gcm16-prfsha256-ecp384-ecp256"}
 ONLY_ECP_256 = "aes128gcm16-prfsha256-ecp256"
@@ -105,6 +106,32 @@ class OuterNetworkTest(LabTest):
         self.establish(segw_section={"address": SEGW_BEYOND_NAT}, connection={"keepalive": "1"})
         wait_until(lambda: any(packet.payload == b"\xff" for packet in capture.packets()),
                    "a keepalive", 5)
+
+
+class ExternalAddressTest(LabTest):
+    NAT_INFO, LIVENESS = 23, 24
+
+    def connect(self, **answers):
+        gateway = self.starting(Responder(self.world.segw_credential(), **answers))
+        self.start_tred()
+        client = self.start_client()
+        client.wait_for_state("established")
+        return gateway, client
+
+    def test_what_the_segw_sees_of_a_nat_is_asked_for_and_shown(self):
+        gateway, client = self.connect(
+            attributes={self.NAT_INFO: bytes((198, 51, 100, 2, 0x30, 0x39))})
+        self.assertTrue(client.get("NatDetected"))
+        self.assertIn(self.NAT_INFO, gateway.attributes())
+        self.assertEqual(client.get("ExternalAddress"), "198.51.100.2:12345")
+
+    def test_a_segw_that_does_not_say_is_none_the_worse(self):
+        for octets in (None, b"", b"\xc6\x33"):
+            gateway, client = self.connect(
+                attributes=None if octets is None else {self.NAT_INFO: octets, self.LIVENESS: octets})
+            self.assertEqual(client.get("ExternalAddress"), "")
+            for part in (client, self.started[-2], self.world.tpm, gateway):
+                part.stop()
 
 
 class ChildTest(LabTest):

@@ -2,6 +2,9 @@
 
 The SeGW derives the same keys as tred and writes them into its log, which says what to look for."""
 
+import base64
+import json
+import subprocess
 import unittest
 
 from cryptography.hazmat.primitives import serialization
@@ -11,6 +14,8 @@ from lab.bus import Recording
 from lab.case import LabTest, world
 from lab.overheard import Overheard
 from lab.process import BIN, scratch, wait_until
+from lab.programs import Tred
+from lab.secretwatch import DERIVED, DRAWN, SALT, SecretWatch
 from lab.station import EccTpmVendor, Station, copy_tpm
 
 # By the words of strongSwan's log; what each is in RFC 7296.
@@ -120,6 +125,20 @@ class SecretsTest(LabTest):
         self.assertEqual(found, set())
 
 
+    def test_a_session_with_the_tpm_leaves_no_salt_behind(self):
+        """Its key stays where the session does, and is found by the same search."""
+        watch = SecretWatch("tred")
+        self.start_segw()
+        self.starting(self.world.tpm.start())
+        tred = self.starting(Tred(self.world.device("ecdsa-p256"), under=watch.words)).wait_for_name()
+        self.start_client().wait_for_state("established")
+        salts, keys = watch.secrets(SALT), watch.secrets(DERIVED)
+        self.assertGreaterEqual(len(salts), 2)
+        found, _ = memory.search(tred.pid, {**salts, **keys})
+        self.assertEqual(found & set(salts), set())
+        self.assertNotEqual(found & set(keys), set())
+
+
 class ProvisioningSecretsTest(unittest.TestCase):
     """What tre-provision has in memory when it is done."""
 
@@ -150,6 +169,63 @@ class ProvisioningSecretsTest(unittest.TestCase):
         key = self.station.folder / "operator.key"
         self.assert_holds_none_at_its_end(key, "sign-anchors", "--key", key, "--anchors-version",
                                           "7", self.station.folder / "anchors.pem")
+
+    def new_tpm(self):
+        tpm = copy_tpm(self.state, scratch("tpm") / "state").start()
+        self.addCleanup(tpm.stop)
+        return tpm
+
+    def test_what_a_run_draws_and_derives_for_the_tpm_is_gone_when_it_is_done(self):
+        """The owner's authValue, the challenge's secret and its seed, the sessions' salts and keys."""
+        watch = SecretWatch("tre-provision")
+        command = memory.AtExit(
+            [BIN / "tre-provision", "run", "--profile", self.station.profile, "--serial", "2",
+             "--tcti", self.new_tpm().tcti, "--state-dir", scratch("device") / "state"],
+            watch.environment)
+        self.addCleanup(command.stop)
+        drawn = watch.secrets(DRAWN)
+        self.assertGreaterEqual(len(drawn), 4, "no authValue, or no challenge")
+        self.assertGreaterEqual(len(watch.secrets(SALT)), 4)
+        found, size = memory.search(command.pid, {**drawn, **watch.secrets(SALT, DERIVED)})
+        self.assertGreater(size, 1_000_000, "too little was read to mean anything")
+        self.assertEqual(found, set())
+
+    def proof_of(self, serial):
+        """(state directory, TPM, request, challenge) of a device that is yet to be certified."""
+        folder, tpm = scratch("device"), self.new_tpm()
+        state, profile = folder / "state", self.station.profile
+        for step in ("storage-root-key", "device-key", "csr"):
+            self.tool("--tcti", tpm.tcti, "--state-dir", state, "step", step, "--profile", profile,
+                      "--serial", serial)
+        request, challenge = folder / "request.json", folder / "challenge.json"
+        request.write_text(self.tool("--tcti", tpm.tcti, "--state-dir", state, "--serial", serial,
+                                     "request"))
+        challenge.write_text(self.tool("challenge", request, "--ek-anchors",
+                                       self.station.folder / "ek-anchors.pem"))
+        return state, tpm, request, challenge
+
+    @staticmethod
+    def tool(*arguments):
+        """What it wrote to its standard output alone."""
+        return subprocess.run([BIN / "tre-provision", *map(str, arguments)], check=True, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+
+    def test_the_secret_of_a_challenge_is_gone_when_it_is_answered_and_judged(self):
+        """As octets; the response has it in clear, in base64, for whoever carries it (proof.h)."""
+        state, tpm, request, challenge = self.proof_of("3")
+        activate = ("--tcti", tpm.tcti, "--state-dir", state, "activate", challenge)
+        response = request.with_name("response.json")
+        response.write_text(self.tool(*activate))
+        octets = base64.b64decode(json.loads(response.read_text())["secret"])
+        secret = {"first half": octets[:16], "second half": octets[16:]}
+        for arguments in (activate,
+                          ("issue", request, response, "--ca-certificate",
+                           self.station.folder / "ca.pem", "--ca-key", self.station.folder / "ca.key")):
+            command = memory.AtExit([BIN / "tre-provision", *arguments])
+            found, size = memory.search(command.pid, secret)
+            command.stop()
+            self.assertGreater(size, 1_000_000, "too little was read to mean anything")
+            self.assertEqual(found, set(), arguments)
 
     def test_the_authoritys_private_key_is_gone_when_it_has_certified(self):
         tpm = copy_tpm(self.state, scratch("tpm") / "state").start()

@@ -12,18 +12,20 @@ from lab.process import BIN, Process, run, scratch, wait_until
 from lab.traffic import INTERFACE, ROUTE_PROTOCOL, configuration
 
 USER = {"data-plane": {"mode": "user"}}
-OPEN, MODE_USER = 1, 2
+OPEN, ADD_SA, MODE_USER = 1, 6, 2
+AES_GCM_16 = 20
 DEADLINE = 5  # seconds, orderlink.h
 
-# Connects as whoever runs it; says how many octets come back for an ORDER_OPEN, or why none do.
+# Connects as whoever runs it; says which octets come back for each order, or why none do.
 ASK = """
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 s.settimeout(5)
 try:
     s.connect(sys.argv[1])
-    s.send(bytes.fromhex(sys.argv[2]))
-    print(s.recv(4096).hex() or "closed")
+    for order in sys.argv[2:]:
+        s.send(bytes.fromhex(order))
+        print(s.recv(4096).hex() or "closed")
 except OSError as error:
     print(type(error).__name__)
 """
@@ -50,8 +52,25 @@ def open_order(mode=MODE_USER, name=b"segw0", number=1):
     return struct.pack("!BIBB", OPEN, number, mode, len(name)) + name
 
 
-def ask(path, order, user):
-    return run([sys.executable, "-I", "-c", ASK, path, order.hex()], user=user).stdout.strip()
+def add_order(spi, keys, number=1):
+    """ADD_SA of a pair with AES-GCM, as tred has the kernel do ESP."""
+    selectors = struct.pack("!B3xBBHHH4s4s", 1, 7, 0, 16, 0, 65535, b"\x0a\0\0\0", b"\x0a\xff\xff\xff")
+    outer = struct.pack("!B4sH", 4, b"\xc0\0\2\1", 4500)
+    return b"".join((
+        struct.pack("!BIIIIHHHBB", ADD_SA, number, spi, spi + 1, 0, AES_GCM_16, 128, 0, True, True),
+        *(struct.pack("!H20sH", 20, key, 0) for key in keys),
+        *[struct.pack("!H", len(selectors)) + selectors] * 2, *[outer] * 2,
+        struct.pack("!BH48xB", True, 1400, 0)))
+
+
+def ask(path, *orders, user):
+    return run([sys.executable, "-I", "-c", ASK, path, *(order.hex() for order in orders)],
+               user=user).stdout.strip()
+
+
+def error_of(answer):
+    """0, or what the answer to an order says went wrong."""
+    return struct.unpack("!I", bytes.fromhex(answer)[6:10])[0]
 
 
 class SocketTest(LabTest):
@@ -60,28 +79,44 @@ class SocketTest(LabTest):
         self.path = self.start_tred_net().path
 
     def test_tred_is_answered(self):
-        self.assertEqual(ask(self.path, open_order(), "tred"),
+        self.assertEqual(ask(self.path, open_order(), user="tred"),
                          struct.pack("!BBIIB", 1, OPEN, 1, 0, MODE_USER).hex())
 
     def test_another_user_is_refused_by_the_kernels_word_on_who_it_is(self):
         for user in ("henb-ike", "tred-net", "root"):
-            self.assertIn(ask(self.path, open_order(), user), ("closed", "ConnectionResetError",
+            self.assertIn(ask(self.path, open_order(), user=user), ("closed", "ConnectionResetError",
                                                                "BrokenPipeError"), user)
             self.tred_net.wait_for("connected and is refused")
-        self.assertNotEqual(ask(self.path, open_order(), "tred"), "closed")
+        self.assertNotEqual(ask(self.path, open_order(), user="tred"), "closed")
 
     def test_octets_that_are_no_order_end_the_connection_and_nothing_else(self):
         good = open_order()
         for bad in (b"\0" * 5, b"\xff" * 4096, good[:-1], good + b"\0", open_order(mode=3),
                     open_order(name=b"a/b"), open_order(name=b"sixteen-octets-x")):
-            self.assertIn(ask(self.path, bad, "tred"), ("closed", "ConnectionResetError"), bad)
-        self.assertNotEqual(ask(self.path, good, "tred"), "closed")
+            self.assertIn(ask(self.path, bad, user="tred"), ("closed", "ConnectionResetError"), bad)
+        self.assertNotEqual(ask(self.path, good, user="tred"), "closed")
         self.assertTrue(self.tred_net.running())
 
     def test_orders_before_the_first_are_refused(self):
         remove = struct.pack("!BII", 7, 5, 300)
-        answer = bytes.fromhex(ask(self.path, remove, "tred"))
-        self.assertNotEqual(struct.unpack("!I", answer[6:10])[0], 0)
+        self.assertNotEqual(error_of(ask(self.path, remove, user="tred")), 0)
+
+    def test_a_plane_is_opened_once(self):
+        first, second = ask(self.path, open_order(), open_order(number=2), user="tred").split()
+        self.assertEqual(error_of(first), 0)
+        self.assertNotEqual(error_of(second), 0)
+        self.assertEqual(bytes.fromhex(second)[2:6], struct.pack("!I", 2))
+
+    def test_keys_that_an_order_brought_are_gone_when_it_is_answered(self):
+        """Whatever became of it: here it is refused, as tred-esp would have them."""
+        keys = {"in": os.urandom(20), "out": os.urandom(20)}
+        opened, added = ask(self.path, open_order(), add_order(300, keys.values(), 2), user="tred").split()
+        self.assertEqual(error_of(opened), 0)
+        self.assertNotEqual(error_of(added), 0)
+        self.assertEqual(bytes.fromhex(added)[2:6], struct.pack("!I", 2))
+        found, size = memory.search(self.tred_net.pid, {name: key[:16] for name, key in keys.items()})
+        self.assertGreater(size, 1_000_000, "too little was read to mean anything")
+        self.assertEqual(found, set())
 
     def test_one_connection_is_served_at_a_time(self):
         first = Process("first", [sys.executable, "-I", "-c", ASK.replace(
@@ -89,9 +124,9 @@ class SocketTest(LabTest):
             self.path, open_order().hex()], user="tred")
         self.addCleanup(first.kill)
         first.wait_for("^01")
-        self.assertEqual(ask(self.path, open_order(), "tred"), "TimeoutError")
+        self.assertEqual(ask(self.path, open_order(), user="tred"), "TimeoutError")
         first.kill()
-        wait_until(lambda: ask(self.path, open_order(), "tred").startswith("01"), "its turn", 10)
+        wait_until(lambda: ask(self.path, open_order(), user="tred").startswith("01"), "its turn", 10)
 
 
 class ProcessTest(LabTest):

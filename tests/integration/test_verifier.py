@@ -416,6 +416,8 @@ class ChangeTest(CrlTest):
         (_, good, _), = tred.get("CrlIssuers")
         self.lay_beside(self.list(age=6, key=ec.generate_private_key(ec.SECP256R1())))
         self.assert_refused("PeerRevoked")
+        os.kill(tred.verifier_pid(), signal.SIGKILL)  # the next has what tred still holds
+        self.assert_refused("PeerRevoked")
         self.assertEqual([this for _, this, _ in tred.get("CrlIssuers")], [good])
 
     def test_reload_reads_all_crls_and_tells_of_each_issuer_when_its_last_good_list_is_of(self):
@@ -458,14 +460,15 @@ class ChangeTest(CrlTest):
         self.assertNotEqual(tred.verifier_pid(), before)
 
     def test_each_exchange_is_judged_by_what_was_in_force_when_it_began_until_it_is_judged(self):
-        tred = self.start()()
+        profile = scratch("profile") / "profile.conf"
+        profile.write_text("")
+        tred = self.start(profile=profile)()
         before = self.hand()
-        connection = Connection("root")
-        self.addCleanup(connection.close)
-        connection.call(TRED, TRED_PATH, MANAGER, "Reload")
+        profile.write_text("[end-entity]\nkeys = p384\n")
+        self.reload()
         self.assertEqual(before.verify(), SEGW_NAME)
         wait_until(lambda: len(tred.child_pids("tred-verify")) == 1, "the end of the first")
-        self.assert_taken()
+        self.assert_refused("PeerCertificateUnfit")
 
 
 class RestTest(CrlTest):

@@ -3,9 +3,6 @@
 import base64
 import datetime
 import hashlib
-import subprocess
-import tempfile
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -103,22 +100,9 @@ def segw(issuer, *more, base=END_ENTITY, dns=(SEGW,), **named):
     return issue("SeGW", issuer, (*base, *san, *more), **named)
 
 
-def version_1(issuer, common_name="SeGW"):
-    """OpenSSL makes one where it is given no extension; the library above can't."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        (folder / "ca.pem").write_bytes(issuer.pem())
-        (folder / "ca.key").write_bytes(issuer.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption()))
-        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        subprocess.run(["openssl", "req", "-new", *key, "-keyout", folder / "key",
-                        "-subj", f"/CN={common_name}", "-out", folder / "csr"],
-                       check=True, capture_output=True)
-        made = subprocess.run(["openssl", "x509", "-req", "-in", folder / "csr",
-                               "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key",
-                               "-set_serial", "7", "-days", "3"], check=True, capture_output=True)
-    return Holder(x509.load_pem_x509_certificate(made.stdout), None, issuer)
+def version_1(issuer):
+    """Without extensions, and without the field that says it is of version 3 (RFC 5280 4.1.2.1)."""
+    return changed_in(issue("SeGW", issuer, identifiers=False), bytes.fromhex("a003020102"), b"")
 
 
 def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extensions=(), key=None,

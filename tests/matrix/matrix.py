@@ -474,10 +474,14 @@ def indirect_cases():
         full_name=[x509.DirectoryName(clerk.subject)], relative_name=None,
         only_contains_user_certs=False, only_contains_ca_certs=False, only_some_reasons=None,
         indirect_crl=False, only_contains_attribute_certs=False), True)
+    elsewhere = (x509.IssuingDistributionPoint(
+        full_name=[x509.DirectoryName(issuer.subject)], relative_name=None,
+        only_contains_user_certs=False, only_contains_ca_certs=False, only_some_reasons=None,
+        indirect_crl=True, only_contains_attribute_certs=False), True)
     made = segw(issuer, named)
 
-    def judged(*lists):
-        return revocation([*lists, clerk.pem()], shown=Shown(made, issuer))
+    def judged(*lists, **named):
+        return revocation([*lists, clerk.pem()], shown=Shown(made, issuer), **named)
     good = judged(crl(clerk, extensions=[indirect]))
     yield Case("a certificate that an indirect CRL revokes", "revocation",
                judged(crl(clerk, made.serial, extensions=[indirect], revoked_of=issuer)), good)
@@ -490,6 +494,30 @@ def indirect_cases():
                               until=until)), good)
     yield Case("a CRL by another that does not say it is indirect", "revocation",
                judged(crl(clerk, extensions=[direct])), good)
+    plain = crl(clerk, number=1, this=-3 * HOUR, extensions=[indirect])
+
+    def delta(*serials, scope=indirect, **named):
+        return crl(clerk, *serials, number=2, delta=1, extensions=[scope], revoked_of=issuer,
+                   this=-2 * HOUR, **named)
+    revoking = delta(made.serial)
+    yield Case("an indirect delta CRL that revokes and that no freshestCRL announces", "revocation",
+               judged(plain, revoking), judged(plain, delta()))
+    past = crl(clerk, number=1, this=-3 * HOUR, until=-2 * HOUR, extensions=[indirect])
+    yield Case("an indirect delta CRL that revokes, beside a list out of date", "revocation",
+               judged(past, revoking, mode="if-available"),
+               judged(past, delta(), mode="if-available"))
+    yield Case("an indirect delta CRL that revokes, signed by another key", "revocation",
+               judged(plain, revoking), judged(plain, delta(made.serial, key=WORLD.stranger.key)))
+    yield Case("an indirect delta CRL that revokes another CA's certificate", "revocation",
+               judged(plain, revoking),
+               judged(plain, crl(clerk, made.serial, number=2, delta=1, extensions=[indirect],
+                                 revoked_of=WORLD.root)))
+    yield Case("an indirect delta CRL that revokes, of another scope", "revocation",
+               judged(plain, revoking), judged(plain, delta(made.serial, scope=elsewhere)))
+    yield Case("an indirect CRL takes back what a delta revokes, once it is later", "revocation",
+               judged(plain, revoking, crl(clerk, made.serial, number=3, extensions=[indirect],
+                                           revoked_of=issuer)),
+               judged(plain, revoking, crl(clerk, number=3, extensions=[indirect])))
 
 
 def ocsp_cases():

@@ -43,12 +43,13 @@ class Machine:
     hold from one run() to the next.
     """
 
-    def __init__(self, image, payload, logs, time_limit):
+    def __init__(self, image, payload, logs, time_limit, console=False):
         self.image = image
         self.payload = payload
         self.logs = logs
         self.deadline = time.monotonic() + time_limit
         self.time_limit = time_limit
+        self.console = console  # a terminal, /dev/hvc0 in the machine, beside the results
         self.processes = []
 
     def __enter__(self):
@@ -70,7 +71,7 @@ class Machine:
 
         Raises TimeoutError when the time limit, which is one for all runs, passes before that.
         """
-        for name in "tpm.sock", "results.sock":
+        for name in "tpm.sock", "results.sock", "console.sock":
             if os.path.exists(self._path(name)):
                 os.unlink(self._path(name))
         self._start_tpm()
@@ -138,8 +139,21 @@ class Machine:
             "-chardev", f"file,id=journal,append=on,path={self.logs}/journal.log",
             "-device", "virtserialport,chardev=journal,name=journal",
             "-chardev", f"file,id=console,append=on,path={self.logs}/console.log",
-            "-serial", "chardev:console")
+            "-serial", "chardev:console",
+            *self._console_device())
         self._wait_for_socket(qemu, "results.sock")
+
+    def _console_device(self):
+        if not self.console:
+            return []
+        return ["-chardev", f"socket,id=terminal,server=on,wait=off,path={self._path('console.sock')}",
+                "-device", "virtconsole,chardev=terminal"]
+
+    def connect_console(self):
+        """A socket to the machine's terminal, once run() has switched it on."""
+        terminal = socket.socket(socket.AF_UNIX)
+        terminal.connect(self._path("console.sock"))
+        return terminal
 
     def _lines(self):
         with socket.socket(socket.AF_UNIX) as results:

@@ -90,12 +90,15 @@ EXIT_GROUP = 231  # its number on x86_64
 class AtExit:
     """A command that is held when all is done and it is about to exit: its memory can be searched."""
 
-    def __init__(self, argv):
+    def __init__(self, argv, environment=()):
+        """`environment` is added to its own; see dict()."""
         self.name = Path(argv[0]).name
         self.log = scratch("at-exit") / "strace"
         self.tracer = subprocess.Popen(
             [str(word) for word in ("strace", "-f", "-o", self.log, "-e", "trace=exit_group",
-                                    "-e", "inject=exit_group:delay_enter=600s", *argv)],
+                                    "-e", "inject=exit_group:delay_enter=600s",
+                                    *(word for name, value in dict(environment).items()
+                                      for word in ("-E", f"{name}={value}")), *argv)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.pid = wait_until(self._exiting, "the command's end", 30)
 

@@ -172,13 +172,15 @@ class Tred(BusProgram):
 class IkeClient(BusProgram):
     name_on_bus, path, interface = CLIENT, CLIENT_PATH, CLIENT
 
-    def __init__(self, *arguments, under=(), **sections):
+    def __init__(self, *arguments, under=(), state=None, **sections):
+        """`state` is the folder that its unit's StateDirectory would be."""
         configuration = write_ini(scratch("ikeclient.conf") / "ikeclient.conf", merge({
             "segw": {"address": SEGW_IPV4},
             "connection": {"reconnect": "no"},
         }, sections))
         super().__init__("ikeclient", [*under, BIN / "ikeclient", "--config", configuration,
-                                       *arguments], namespace=HENB, user="henb-ike")
+                                       *arguments], namespace=HENB, user="henb-ike",
+                         env={"STATE_DIRECTORY": str(state) if state else ""})
 
 
 class Operator:

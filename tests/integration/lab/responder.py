@@ -12,10 +12,11 @@ from lab.process import BIN, Process, scratch
 class Responder(Process):
     """`credential` is what it shows, with its intermediates; `key` what it signs with, `assign` the address
     that it assigns; with `crowd`, it sends more of everything than anybody needs;
-    with `forge`, somebody else answers IKE_SA_INIT before it does."""
+    with `forge`, somebody else answers IKE_SA_INIT before it does; `notifies` and `attributes` are what its IKE_AUTH
+    response has, too: {type: octets}."""
 
     def __init__(self, credential, key=None, identity=SEGW_NAME, ocsp=(), spoil_auth=False,
-                 assign=None, crowd=False, forge=False):
+                 assign=None, crowd=False, forge=False, notifies=None, attributes=None):
         folder = scratch("responder")
         shown, signing = folder / "certificates.pem", folder / "key.pem"
         shown.write_bytes(b"".join(each.pem() for each in [credential, *credential.intermediates()]))
@@ -31,6 +32,9 @@ class Responder(Process):
             options.append("--crowd")
         if forge:
             options.append("--forge")
+        for option, extras in (("--notify", notifies), ("--attribute", attributes)):
+            for kind, octets in (extras or {}).items():
+                options += [option, f"{kind}={octets.hex()}"]
         if assign:
             options += ["--assign", assign]
         super().__init__("responder", [BIN / "responder", *options], namespace=SEGW)
@@ -39,6 +43,10 @@ class Responder(Process):
     def asked_for(self):
         """The encodings of the initiator's CERTREQs."""
         return [int(number) for number in re.findall(r"^CERTREQ (\d+)$", self.output(), re.MULTILINE)]
+
+    def attributes(self):
+        """The types of the attributes in its CFG_REQUESTs."""
+        return [int(number) for number in re.findall(r"^ATTRIBUTE (\d+)$", self.output(), re.MULTILINE)]
 
     def told(self):
         """The notifies of its INFORMATIONAL requests."""

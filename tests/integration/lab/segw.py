@@ -34,6 +34,7 @@ class SegwOptions:
     charon: str = ""  # more lines of strongswan.conf's section charon
     connection: str = ""  # more lines of the connection
     child: str = ""
+    mobike: str = "no"
     esp: bool = True  # False: no ESP back end
     log_keys: bool = False
     quiet: bool = False  # True: no log, for measurements of time

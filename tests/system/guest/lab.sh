@@ -46,6 +46,11 @@ lab_up() {
     systemctl enable --quiet --now segw lab-network
 }
 
+# lab_ready: all of it, once.
+lab_ready() {
+    [[ -e $pki/segw.crt ]] || { pki_up && lab_up; }
+}
+
 segw_control() {
     STRONGSWAN_CONF=/usr/local/lib/system-test/segw/strongswan.conf \
         swanctl "$@" --uri unix:///run/segw.vici

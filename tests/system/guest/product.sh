@@ -1,13 +1,28 @@
 # shellcheck shell=bash disable=SC2154
 # How is the product installed, configured and asked? Sourced, not run.
 
-# As a Debian package would: the files, and then what its postinst does.
+# The packages, and what a version before them would be.
+packages=/run/payload/packages
+packages_before=/run/payload/packages-before
+
+# readme HEADING [NUMBER]: the commands below this heading of the README, or only its NUMBERth block.
+readme() {
+    awk -v heading="### $1" -v wanted="${2:-0}" '
+        /^#/ && !inside { here = $0 == heading }
+        /^```$/ { inside = 0 }
+        inside && here && (!wanted || wanted == block) { print }
+        /^```sh$/ { inside = 1; if (here) block++ }' /run/payload/README.md
+}
+
+# follow FOLDER HEADING [NUMBER]: runs them there; a block that there is not fails.
+follow() {
+    local commands
+    commands=$(readme "${@:2}")
+    [[ -n $commands ]] && (cd "$1" && DEBIAN_FRONTEND=noninteractive bash -ec "$commands" < /dev/null)
+}
+
 product_install() {
-    cp --recursive --no-target-directory --preserve=mode /run/payload/product / &&
-        systemd-sysusers &&
-        systemd-tmpfiles --create &&
-        systemctl daemon-reload &&
-        systemctl reload dbus
+    follow "$packages" Install 2
 }
 
 # What ikeclient proposes for ESP.

@@ -361,7 +361,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
     case TRE_PREPARE_CREATE_CHILD:
         memset(entry->octets[0], stage->nonce, STAGE_NONCE_SIZE);
         stage->prepared = call->group;
-        reply->prepared.spi = 0xe0 + stage->n_spis++;
+        reply->prepared.spi = 0xe0 + stage->n_ike_spis++;
         reply->prepared.nonce = (Bytes){entry->octets[0], STAGE_NONCE_SIZE};
         if (call->group != IKE_GROUP_NONE)
             reply->prepared.ke = ke;
@@ -454,24 +454,37 @@ static void tre_stage_forget(Tre *tre, const void *userdata)
     }
 }
 
-/* The oldest reply that is not to be late, or else the oldest. */
+/* The oldest reply that is not to be late, or else the oldest, of those that are not held; NULL:
+ * there is none. */
 static StageReply **next_reply(Stage *stage)
 {
+    StageReply **late = NULL;
+
     for (StageReply **place = &stage->replies; *place; place = &(*place)->next) {
-        if (!stage->late[(*place)->reply.method])
+        const TreMethod method = (*place)->reply.method;
+        if (stage->held[method])
+            continue;
+        if (!stage->late[method])
             return place;
+        late = late ? late : place;
     }
-    return &stage->replies;
+    return late;
+}
+
+void stage_release(Stage *stage, TreMethod method)
+{
+    stage->held[method] = false;
+    assert_true(sd_event_source_set_enabled(stage->deliver, SD_EVENT_ON) >= 0);
 }
 
 static int on_deliver(sd_event_source *source, void *userdata)
 {
     Stage *stage = userdata;
     StageReply **place = next_reply(stage);
-    StageReply *reply = *place;
 
-    if (!reply)
+    if (!place)
         return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    StageReply *reply = *place;
     *place = reply->next;
     if (reply->handler)
         reply->handler(reply->userdata, &reply->reply);
@@ -548,8 +561,28 @@ static void grant_child(const Stage *stage, Draft *draft)
     ike_chain_add_ts(&draft->chain, IKE_PAYLOAD_TSR, &ts);
 }
 
+static void note_asked(Stage *stage, const IkePayloads *payloads)
+{
+    const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_CP);
+    IkeCp cp;
+
+    memset(stage->asked, 0, sizeof(stage->asked));
+    stage->asked_nat = false;
+    if (!payload)
+        return;
+    assert_int_equal(ike_cp_decode(payload->body, &cp), 0);
+    for (size_t i = 0; i < cp.n_attributes; i++) {
+        if (cp.attributes[i].type == IKE_CFG_EXTERNAL_SOURCE_IP4_NAT_INFO)
+            stage->asked_nat = true;
+        if (cp.attributes[i].type == IKE_CFG_INTERNAL_IP4_ADDRESS &&
+            cp.attributes[i].value.size == 4)
+            memcpy(stage->asked, cp.attributes[i].value.data, 4);
+    }
+}
+
 static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
 {
+    const uint8_t seconds[] = {0, 0, 0, (uint8_t)stage->lifetime};
     static const uint8_t auth[] = {1, 2, 3};
     IkeId idr = {IKE_ID_FQDN, {(const uint8_t *)"segw.example", 12}};
     IkeHeader again;
@@ -568,6 +601,7 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
     stage->esp_proposed = proposed.n_proposals;
     stage->saw_initial_contact =
         ike_payloads_notify(&payloads, IKE_NOTIFY_INITIAL_CONTACT, &notify);
+    note_asked(stage, &payloads);
     draft_begin(&draft);
     if (stage->auth_error != 0) {
         ike_chain_add_notify(&draft.chain, stage->auth_error, (Bytes){0});
@@ -578,6 +612,8 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
         }
         ike_chain_add_id(&draft.chain, IKE_PAYLOAD_IDR, &idr);
         ike_chain_add_auth(&draft.chain, IKE_AUTH_DIGITAL_SIGNATURE, BYTES_OF(auth));
+        if (stage->lifetime > 0)
+            ike_chain_add_notify(&draft.chain, IKE_NOTIFY_AUTH_LIFETIME, BYTES_OF(seconds));
         if (stage->child_error != 0) {
             ike_chain_add_notify(&draft.chain, stage->child_error, (Bytes){0});
         } else {

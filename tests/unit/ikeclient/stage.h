@@ -55,8 +55,8 @@ struct Stage {
     size_t n_exchanges;
     StageChild children[STAGE_CHILDREN_MAX];
     size_t n_children;
-    uint32_t n_spis;   /* allocated */
-    uint32_t sending;  /* the one that traffic leaves by; 0: none */
+    uint32_t n_spis, n_ike_spis; /* allocated, prepared */
+    uint32_t sending;            /* the one that traffic leaves by; 0: none */
     bool was_mute;     /* there was a moment in which there was a Child SA and none of them sent */
     uint16_t prepared; /* the group of the last PrepareCreateChildSa */
     uint8_t nonce;     /* what the nonces that it makes consist of */
@@ -65,6 +65,7 @@ struct Stage {
     unsigned refusals[TRE_METHODS];
     bool mute[TRE_METHODS]; /* it takes the call and does not answer */
     bool late[TRE_METHODS]; /* it answers other calls first */
+    bool held[TRE_METHODS]; /* it answers when stage_release() is called */
     bool gone;              /* it is not on the bus */
     const char *data_plane;
     const char *suite; /* that it agrees on */
@@ -97,6 +98,9 @@ struct Stage {
     uint16_t told;         /* the notify of the last INFORMATIONAL request; 0: none */
     uint8_t auth_method;   /* that tred signs by */
     uint8_t address[4];    /* that it assigns */
+    uint32_t lifetime;     /* N(AUTH_LIFETIME) that it sends; 0: none */
+    bool asked_nat;        /* that one asked for EXTERNAL_SOURCE_IP4_NAT_INFO */
+    uint8_t asked[4];      /* the inner IPv4 address that the last IKE_AUTH request asked for */
     uint32_t liveness;     /* TIMEOUT_PERIOD_FOR_LIVENESS_CHECK that it sends; 0: none */
     uint64_t packets_in, packets_out, idle_in_ms, idle_out_ms; /* what tred counts … */
     bool counting; /* … of one packet more each way at each look */
@@ -128,6 +132,9 @@ void stage_unseal(Bytes datagram, IkeHeader *header, IkePayloads *ret);
 
 /* The number of Child SAs that tred has. */
 size_t stage_children(const Stage *stage);
+
+/* Has tred answer what it held back. */
+void stage_release(Stage *stage, TreMethod method);
 
 /* Turns the event loop until `*condition`; fails the test when that takes too long. */
 void stage_run_until(Stage *stage, const bool *condition);

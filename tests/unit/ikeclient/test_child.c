@@ -1,6 +1,7 @@
 /* We ask for the tunnel that was configured, and take none that we did not ask for. */
 #include "ikeclient/child_list.h"
 
+#include "base/cleanup.h"
 #include "octets.h"
 
 #include "ikeclient/selectors.h"
@@ -82,6 +83,31 @@ static void both_kinds_of_address_are_asked_for_with_their_name_servers(void **s
     request(REQUEST_IPV6);
     encode();
     assert_requested(types + 2, 3);
+}
+
+static void addresses_that_we_have_had_are_asked_for_again(void **state)
+{
+    static const InnerAddress had[] = {
+        {{10, 210, 0, 7}, 4, 32}, {{10, 210, 0, 8}, 4, 32}, {{0xfd, [15] = 9}, 16, 64}};
+    const IkePayload *payload;
+    IkeCp cp;
+    (void)state;
+
+    request(REQUEST_BOTH);
+    memcpy(fixture.offer.wanted, had, sizeof(had));
+    fixture.offer.n_wanted = ELEMENTS(had);
+    encode();
+    payload = ike_payloads_find(&fixture.payloads, IKE_PAYLOAD_CP);
+    assert_non_null(payload);
+    assert_int_equal(ike_cp_decode(payload->body, &cp), 0);
+    assert_int_equal(cp.attributes[0].type, IKE_CFG_INTERNAL_IP4_ADDRESS);
+    assert_int_equal(cp.attributes[0].value.size, 4);
+    assert_memory_equal(cp.attributes[0].value.data, had[0].octets, 4);
+    assert_int_equal(cp.attributes[1].value.size, 0);
+    assert_int_equal(cp.attributes[2].type, IKE_CFG_INTERNAL_IP6_ADDRESS);
+    assert_int_equal(cp.attributes[2].value.size, 17);
+    assert_memory_equal(cp.attributes[2].value.data, had[2].octets, 16);
+    assert_int_equal(cp.attributes[2].value.data[16], 64);
 }
 
 static void no_silence_is_asked_for_where_the_peer_is_never_asked(void **state)
@@ -376,6 +402,40 @@ static void the_silence_that_the_segw_wants_is_taken_if_it_has_the_right_size(vo
     }
 }
 
+static void where_the_segw_sees_us_is_taken_if_it_has_the_right_size(void **state)
+{
+    static const uint8_t seen[] = {198, 51, 100, 2, 0x30, 0x39, 0};
+    const uint16_t type = IKE_CFG_EXTERNAL_SOURCE_IP4_NAT_INFO;
+    char text[ENDPOINT_TEXT_SIZE];
+    (void)state;
+
+    assert_int_equal(judge_attribute(type, (Bytes){seen, 6}), CHILD_GRANTED);
+    assert_string_equal(endpoint_text(&fixture.answer.external, text), "198.51.100.2:12345");
+    for (size_t size = 0; size <= sizeof(seen); size++) {
+        if (size == 6)
+            continue;
+        assert_int_equal(judge_attribute(type, (Bytes){seen, size}), CHILD_GRANTED);
+        assert_int_equal(fixture.answer.external.any.sa_family, 0);
+    }
+}
+
+static void what_the_segw_sees_is_asked_for_where_there_is_a_nat(void **state)
+{
+    static const uint16_t types[] = {IKE_CFG_INTERNAL_IP4_ADDRESS, IKE_CFG_INTERNAL_IP4_DNS,
+                                     IKE_CFG_EXTERNAL_SOURCE_IP4_NAT_INFO,
+                                     IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK};
+    (void)state;
+
+    request(REQUEST_IPV4);
+    fixture.offer.nat = true;
+    encode();
+    assert_requested(types, 4);
+    request(REQUEST_NONE); /* the NAT is there all the same */
+    fixture.offer.nat = true;
+    encode();
+    assert_requested(types + 2, 2);
+}
+
 static const char *lacks(uint16_t type, Bytes value)
 {
     assert_int_equal(judge_attribute(type, value), CHILD_GRANTED);
@@ -427,7 +487,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(both_kinds_of_address_are_asked_for_with_their_name_servers),
+        TEST(addresses_that_we_have_had_are_asked_for_again),
         TEST(no_silence_is_asked_for_where_the_peer_is_never_asked),
+        TEST(where_the_segw_sees_us_is_taken_if_it_has_the_right_size),
+        TEST(what_the_segw_sees_is_asked_for_where_there_is_a_nat),
         TEST(the_silence_that_the_segw_wants_is_taken_if_it_has_the_right_size),
         TEST(the_configuration_payload_comes_before_the_sa),
         TEST(without_an_address_there_is_no_configuration_payload),

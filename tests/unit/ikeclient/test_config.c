@@ -3,12 +3,14 @@
 
 #include "base/cleanup.h"
 #include "ikeclient/selectors.h"
+#include "tests/unit/shipped.h"
 #include "tests/unit/temporary.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -41,7 +43,8 @@ static void an_address_alone_is_enough(void **state)
     assert_string_equal(config.segw_address, "segw.operator.example");
     assert_int_equal(config.port, 500);
     assert_int_equal(config.nat_t_port, 4500);
-    assert_int_equal(config.liveness, 60);
+    assert_int_equal(config.liveness, 30);
+    assert_int_equal(config.retry_max, 300);
     assert_int_equal(config.keepalive, 20);
     assert_int_equal(config.fragment_size, 1280);
     assert_int_equal(config.request_address, REQUEST_IPV4);
@@ -66,7 +69,7 @@ static void every_key_reaches_its_place(void **state)
                           "remote-ts = 10.0.0.0/8\n"
                           "[connection]\nreconnect = no\ninitial-contact = no\n"
                           "retransmit-timeout = 250\nretransmit-tries = 3\n"
-                          "liveness = 9\nkeepalive = 0\nfragment-size = 576\n"
+                          "liveness = 9\nretry-max = 77\nkeepalive = 0\nfragment-size = 576\n"
                           "[log]\nlevel = debug\n"),
                      0);
     assert_int_equal(config.port, 1500);
@@ -80,6 +83,7 @@ static void every_key_reaches_its_place(void **state)
     assert_int_equal(config.retransmit_timeout, 250);
     assert_int_equal(config.retransmit_tries, 3);
     assert_int_equal(config.liveness, 9);
+    assert_int_equal(config.retry_max, 77);
     assert_int_equal(config.keepalive, 0);
     assert_int_equal(config.fragment_size, 576);
     assert_int_equal(config_log_level(&config), LOG_DEBUG);
@@ -165,12 +169,43 @@ static void addresses_and_names_are_taken_as_they_stand(void **state)
     }
 }
 
-static void the_example_is_a_good_configuration(void **state)
+static void the_shipped_file_lacks_nothing_but_the_address(void **state)
 {
     _cleanup_(config_deinit) Config config = {0};
 
     assert_int_equal(config_init(&config), 0);
-    assert_int_equal(config_load(&config, *state, &reason), 0);
+    assert_int_equal(config_load(&config, *state, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "address"));
+}
+
+static void what_the_shipped_file_has_commented_out_is_the_default(void **state)
+{
+    char *text = shipped_in_force(*state);
+    _cleanup_(config_deinit) Config a = {0};
+    _cleanup_(config_deinit) Config b = {0};
+
+    assert_int_equal(load(&a, text), 0);
+    free(text);
+    assert_int_equal(load(&b, "[segw]\naddress = segw.operator.example\n"), 0);
+    assert_string_equal(a.segw_address, b.segw_address);
+    assert_int_equal(a.port, b.port);
+    assert_int_equal(a.nat_t_port, b.nat_t_port);
+    assert_memory_equal(&a.ike_offer, &b.ike_offer, sizeof(a.ike_offer));
+    assert_memory_equal(&a.esp_offer, &b.esp_offer, sizeof(a.esp_offer));
+    assert_int_equal(a.ike_lifetime, b.ike_lifetime);
+    assert_int_equal(a.pfs, b.pfs);
+    assert_int_equal(a.request_address, b.request_address);
+    /* With request-address = ipv4, everything is what none asks for, too. */
+    assert_int_equal(a.remote_ts.n_selectors, 1);
+    assert_int_equal(b.remote_ts.n_selectors, 0);
+    assert_int_equal(a.reconnect, b.reconnect);
+    assert_int_equal(a.initial_contact, b.initial_contact);
+    assert_int_equal(a.retransmit_timeout, b.retransmit_timeout);
+    assert_int_equal(a.retransmit_tries, b.retransmit_tries);
+    assert_int_equal(a.liveness, b.liveness);
+    assert_int_equal(a.keepalive, b.keepalive);
+    assert_int_equal(a.fragment_size, b.fragment_size);
+    assert_int_equal(a.log_level, b.log_level);
 }
 
 int main(int argc, char **argv)
@@ -183,7 +218,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_bad_value_is_named_with_what_would_be_good),
         cmocka_unit_test(an_address_that_is_none_is_refused_with_what_to_write_instead),
         cmocka_unit_test(addresses_and_names_are_taken_as_they_stand),
-        cmocka_unit_test_prestate(the_example_is_a_good_configuration, argv[1]),
+        cmocka_unit_test_prestate(the_shipped_file_lacks_nothing_but_the_address, argv[1]),
+        cmocka_unit_test_prestate(what_the_shipped_file_has_commented_out_is_the_default, argv[1]),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

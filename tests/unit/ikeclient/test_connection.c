@@ -2,11 +2,15 @@
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
+#include "ikeclient/backoff_file.h"
 #include "stage.h"
+#include "tests/unit/temporary.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -399,6 +403,66 @@ static void a_renewal_that_fails_is_tried_again(void **state)
     assert_int_equal(f.times_established, 2);
 }
 
+/* Of four seconds the last but one or two are left for that. */
+static void an_authentication_that_ends_is_renewed_before_and_keeps_the_address(void **state)
+{
+    (void)state;
+    f.config.reconnect = false; /* it is no failure */
+    f.stage.lifetime = 4;
+    open_it();
+    assert_int_equal(f.stage.asked[0], 0);
+    f.established = false;
+    stage_run_until(&f.stage, &f.established);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+    assert_false(f.closed);
+    assert_false(f.stage.saw_initial_contact);
+    assert_memory_equal(f.stage.asked, f.stage.address, 4);
+}
+
+static void a_certificate_that_ends_leads_to_a_new_authentication(void **state)
+{
+    ConnectionInfo info;
+    (void)state;
+    f.config.reconnect = false;
+    open_it();
+    f.established = false;
+    connection_expires(f.connection, "/exchange/7", 4);
+    connection_info(f.connection, &info);
+    assert_int_equal(info.sa.renew_at, UINT64_MAX);
+    connection_expires(f.connection, "/exchange/1", 4);
+    stage_run_until(&f.stage, &f.established);
+    assert_int_equal(f.times_established, 2);
+    assert_false(f.closed);
+}
+
+static void a_restarted_client_waits_on_and_connects_at_once_when_it_is_told_to(void **state)
+{
+    const BackoffRecord record = {9, (uint64_t)time(NULL), (uint64_t)time(NULL) + 200};
+    char folder[TEMPORARY_PATH_SIZE], file[TEMPORARY_PATH_SIZE + 16];
+    (void)state;
+
+    temporary_path("connection", folder);
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(file, sizeof(file), "%s/failures", folder);
+    assert_int_equal(backoff_save(file, &record), 0);
+    assert_int_equal(connection_remember(f.connection, folder), 0);
+    connection_start(f.connection);
+    assert_int_equal(now(), CONNECTION_WAITING);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.n_calls, 0);
+    open_it();
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void a_start_without_failures_waits_for_nothing(void **state)
+{
+    (void)state;
+    connection_start(f.connection);
+    assert_int_equal(now(), CONNECTION_CONNECTING);
+    stage_run_until(&f.stage, &f.established);
+}
+
 static void opening_twice_is_opening_once(void **state)
 {
     (void)state;
@@ -455,6 +519,10 @@ int main(void)
         TEST(an_ike_sa_without_a_child_carries_nothing_and_goes_at_once),
         TEST(a_second_connection_that_fails_leaves_the_first),
         TEST(a_renewal_that_fails_is_tried_again),
+        TEST(an_authentication_that_ends_is_renewed_before_and_keeps_the_address),
+        TEST(a_certificate_that_ends_leads_to_a_new_authentication),
+        TEST(a_restarted_client_waits_on_and_connects_at_once_when_it_is_told_to),
+        TEST(a_start_without_failures_waits_for_nothing),
         TEST(opening_twice_is_opening_once),
         TEST(closing_while_connecting_ends_it),
         TEST(a_vanished_tred_is_followed_by_a_new_connection),

@@ -242,6 +242,7 @@ static void tred_is_told_of_a_nat_where_there_is_one(void **state)
     establish();
     assert_int_equal(f.stage.done[TRE_OPEN_TRANSPORT], 1);
     assert_true(f.stage.nat);
+    assert_true(f.stage.asked_nat);
 }
 
 static void tred_is_told_of_no_nat_where_there_is_none(void **state)
@@ -251,6 +252,7 @@ static void tred_is_told_of_no_nat_where_there_is_none(void **state)
     establish();
     assert_int_equal(f.stage.done[TRE_OPEN_TRANSPORT], 1);
     assert_false(f.stage.nat);
+    assert_false(f.stage.asked_nat);
 }
 
 /* ---- at once ---- */
@@ -810,6 +812,86 @@ static void a_segw_that_does_not_answer_the_check_is_lost(void **state)
     assert_int_equal(f.end, IKE_SA_LOST);
 }
 
+/* ---- the end of an authentication ---- */
+
+#define SEC UINT64_C(1000000)
+
+static uint64_t renewed_in(void)
+{
+    IkeSaInfo info;
+    uint64_t now;
+
+    assert_true(sd_event_now(f.stage.event, CLOCK_MONOTONIC, &now) >= 0);
+    ike_sa_info(f.sa, &info);
+    return info.renew_at - now;
+}
+
+static void the_segw_limits_an_authentication_in_ike_auth(void **state)
+{
+    (void)state;
+    f.stage.lifetime = 100;
+    establish();
+    assert_in_range(renewed_in(), 75 * SEC, 90 * SEC);
+}
+
+static void without_a_limit_an_authentication_has_no_end(void **state)
+{
+    IkeSaInfo info;
+    (void)state;
+
+    establish();
+    ike_sa_info(f.sa, &info);
+    assert_int_equal(info.renew_at, UINT64_MAX);
+}
+
+static void tell_lifetime(uint8_t seconds, size_t size)
+{
+    static uint32_t message_id;
+    const uint8_t octets[8] = {0, 0, 0, seconds};
+    Draft draft;
+
+    draft_begin(&draft);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_AUTH_LIFETIME, (Bytes){octets, size});
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, message_id++, &draft);
+    stage_settle(&f.stage);
+}
+
+static void the_last_limit_that_the_segw_names_counts(void **state)
+{
+    (void)state;
+    f.stage.lifetime = 100;
+    establish();
+    tell_lifetime(200, 4);
+    assert_true(f.due);
+    assert_int_equal(f.why, IKE_SA_DUE_LIFETIME);
+    assert_in_range(renewed_in(), 155 * SEC, 180 * SEC);
+    tell_lifetime(50, 4);
+    assert_in_range(renewed_in(), 25 * SEC, 40 * SEC);
+}
+
+static void a_limit_of_another_size_says_nothing(void **state)
+{
+    (void)state;
+    f.stage.lifetime = 100;
+    establish();
+    tell_lifetime(10, 3);
+    tell_lifetime(10, 5);
+    tell_lifetime(10, 0);
+    assert_false(f.due);
+    assert_in_range(renewed_in(), 75 * SEC, 90 * SEC);
+}
+
+static void the_sooner_end_of_two_counts(void **state)
+{
+    (void)state;
+    f.stage.lifetime = 100;
+    establish();
+    ike_sa_expires(f.sa, 1000);
+    assert_in_range(renewed_in(), 75 * SEC, 90 * SEC);
+    ike_sa_expires(f.sa, 50);
+    assert_in_range(renewed_in(), 25 * SEC, 40 * SEC);
+}
+
 /* A config that only a SeGW of 1 s of silence, a quarter of a second of patience, suits. */
 static void be_brief(void)
 {
@@ -861,7 +943,7 @@ static void without_liveness_checks_tred_is_not_asked_for_counters(void **state)
     f.config.liveness = 0;
     establish();
     assert_null(f.sa->watch.timer);
-    assert_int_equal(liveness_request_limit_ms(f.sa), 0);
+    assert_int_equal(ike_sa_request_limit_ms(f.sa), 0);
 }
 
 static void the_segw_says_after_which_silence_it_is_asked(void **state)
@@ -1232,6 +1314,11 @@ int main(void)
         TEST(a_repeated_request_gets_the_same_answer_without_tred),
         TEST(a_silent_segw_that_answers_the_check_is_kept),
         TEST(a_segw_that_does_not_answer_the_check_is_lost),
+        TEST(the_segw_limits_an_authentication_in_ike_auth),
+        TEST(without_a_limit_an_authentication_has_no_end),
+        TEST(the_last_limit_that_the_segw_names_counts),
+        TEST(a_limit_of_another_size_says_nothing),
+        TEST(the_sooner_end_of_two_counts),
         TEST(a_silent_segw_is_asked_by_itself_and_lost_before_all_tries_are_made),
         TEST(esp_that_comes_spares_the_question),
         TEST(counters_that_stand_still_are_no_sign_of_life),

@@ -105,31 +105,6 @@ static void an_answer_stops_the_repeats(void **state)
     assert_int_equal(watch.ends, 0);
 }
 
-/* ---- reconnection ---- */
-
-static void assert_waits_between(unsigned failures, uint64_t least, uint64_t most)
-{
-    bool differ = false;
-    uint64_t first = backoff_ms(failures);
-
-    for (int i = 0; i < 1000; i++) {
-        uint64_t wait = backoff_ms(failures);
-        assert_in_range(wait, least, most);
-        differ = differ || wait != first;
-    }
-    assert_true(differ);
-}
-
-static void a_wait_begins_with_a_second_and_doubles_up_to_a_minute(void **state)
-{
-    (void)state;
-    assert_waits_between(0, 500, 1000);
-    assert_waits_between(1, 1000, 2000);
-    assert_waits_between(5, 16000, 32000);
-    assert_waits_between(6, 30000, 60000);
-    assert_waits_between(1000, 30000, 60000);
-}
-
 /* ---- what strangers can make us do ---- */
 
 static void a_burst_is_cut_off(void **state)
@@ -166,7 +141,6 @@ int main(void)
         cmocka_unit_test(nothing_is_sent_again_once_the_limit_is_reached),
         cmocka_unit_test(three_tries_are_two_repeats_and_one_end),
         cmocka_unit_test(an_answer_stops_the_repeats),
-        cmocka_unit_test(a_wait_begins_with_a_second_and_doubles_up_to_a_minute),
         cmocka_unit_test(a_burst_is_cut_off),
         cmocka_unit_test(the_next_period_says_how_many_were_swallowed),
     };

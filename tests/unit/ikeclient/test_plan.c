@@ -46,6 +46,18 @@ static void what_is_wanted_is_there_or_under_way_or_has_a_timer(void **state)
     for_all(check_recovery);
 }
 
+static void check_renewal(const ConnectionFacts *facts, const ConnectionPlan *plan)
+{
+    if (facts->wanted && facts->up && facts->renewal)
+        assert_true(facts->attempt || plan->begin || plan->wait);
+}
+
+static void what_is_due_to_be_replaced_is_though_failures_are_not_repeated(void **state)
+{
+    (void)state;
+    for_all(check_renewal);
+}
+
 static void check_state(const ConnectionFacts *facts, const ConnectionPlan *plan)
 {
     bool anything = facts->up || facts->attempt || facts->leaving;
@@ -115,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wanted_is_there_or_under_way_or_has_a_timer),
+        cmocka_unit_test(what_is_due_to_be_replaced_is_though_failures_are_not_repeated),
         cmocka_unit_test(every_state_says_what_there_is),
         cmocka_unit_test(an_attempt_is_begun_beside_no_other_and_not_before_its_time),
         cmocka_unit_test(what_is_not_wanted_is_closed),

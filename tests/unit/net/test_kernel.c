@@ -18,7 +18,7 @@
 
 enum {
     STATES_MAX = 64,
-    POLICIES_MAX = 64,
+    POLICIES_MAX = 800,
     MESSAGES_MAX = 8,
     ORDERS_MAX = 8,
     WINDOW_PACKETS = 1024,
@@ -50,7 +50,7 @@ static struct {
     int counts_error;
     unsigned late;         /* packets that have chosen SPI 400 before its policy went */
     bool held_back;        /* no packet goes out */
-    unsigned policy_error; /* at the next change of one, once */
+    unsigned policy_error; /* at which change of one from now on, once; 1: the next */
     bool gap;              /* a packet that went out met no state, or two */
     size_t n_orders;       /* the last messages that make a state or a policy, whole */
     struct {
@@ -64,7 +64,8 @@ static struct {
     bool lost;
     int network_error;
     unsigned network_mtu;
-    size_t n_networks; /* SA pairs that the network was set up for */
+    size_t n_networks;
+    uint32_t networks[STATES_MAX]; /* SPIs of the SA pairs that the network was set up for */
     bool attached;
 } kernel;
 
@@ -240,10 +241,8 @@ static int policy_set(const struct nlmsghdr *header)
     const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(header);
     const struct xfrm_user_tmpl *template =
         attribute_of(header, sizeof(*info), XFRMA_TMPL, sizeof(*template));
-    if (kernel.policy_error) {
-        kernel.policy_error = 0;
+    if (kernel.policy_error > 0 && --kernel.policy_error == 0)
         return -ENOMEM;
-    }
     const size_t i = policy_index(info->dir, &info->sel);
     assert_true(i < POLICIES_MAX);
     kernel.policies[i] = *info;
@@ -415,9 +414,9 @@ int network_attach(Network *network, const char *name)
 
 int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
 {
-    (void)network, (void)order, (void)reason;
+    (void)network, (void)reason;
     if (kernel.network_error == 0)
-        kernel.n_networks++;
+        kernel.networks[kernel.n_networks++] = order->spi_in;
     return kernel.network_error;
 }
 
@@ -430,9 +429,11 @@ int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reaso
 
 void network_remove_sa(Network *network, uint32_t spi_in)
 {
-    (void)network, (void)spi_in;
-    if (kernel.network_error == 0)
-        kernel.n_networks--;
+    (void)network;
+    for (size_t i = 0; i < kernel.n_networks; i++) {
+        if (kernel.networks[i] == spi_in)
+            kernel.networks[i] = kernel.networks[--kernel.n_networks];
+    }
 }
 
 void network_detach(Network *network)
@@ -504,15 +505,17 @@ static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uin
     return add_order(plane, &sa);
 }
 
-/* With selectors of the remote side, and keys. */
+/* With keys, and with selectors of the remote side where the order has none. */
 static int add_order(NetPlane *plane, SaOrder *order)
 {
     const EspSuite *suite = &order->suite;
     SaOrder sa = *order;
     Answer answer;
     int tun = -1;
-    sa.ts_remote = sa.ts_local;
-    sa.ts_remote.selectors[0].start[0] = sa.ts_remote.selectors[0].end[0] = 10;
+    if (sa.ts_remote.n_selectors == 0) {
+        sa.ts_remote = sa.ts_local;
+        sa.ts_remote.selectors[0].start[0] = sa.ts_remote.selectors[0].end[0] = 10;
+    }
     const size_t size = suite->cipher->key_size + suite->cipher->salt_size;
     assert_int_equal(secret_new(size, &sa.encr_in), 0);
     assert_int_equal(secret_new(size, &sa.encr_out), 0);
@@ -633,6 +636,74 @@ static int teardown(void **state)
     assert_int_equal(kernel.n_networks, 0);
     assert_false(kernel.attached);
     return 0;
+}
+
+static int add_between(NetPlane *plane, uint32_t spi_in, uint32_t spi_out, const IkeSelector *local,
+                       const IkeSelector *remote)
+{
+    SaOrder sa = order_of(spi_in, spi_out);
+    sa.ts_remote.n_selectors = 1;
+    sa.ts_local.selectors[0] = *local;
+    sa.ts_remote.selectors[0] = *remote;
+    return add_order(plane, &sa);
+}
+
+/* Ports 1 to 65535 are 16 masks, and on both sides 256 selectors: in three directions as many
+ * policies as there is room for. */
+static void policies_beyond_what_there_is_room_for_are_refused_and_the_others_stay(void **state)
+{
+    const IkeSelector ports = {
+        .type = IKE_TS_IPV4_ADDR_RANGE, .start_port = 1, .end_port = UINT16_MAX};
+    assert_int_equal(add_between(*state, 300, 400, &ports, &ports), 0);
+    assert_int_equal(kernel.n_policies, 3 * 256);
+    assert_int_equal(add(*state, 301, 401), -ENOSPC);
+    assert_int_equal(kernel.n_policies, 3 * 256);
+    assert_int_equal(kernel.n_states, 2);
+    assert_int_equal(drop(*state, 300), 0);
+    assert_int_equal(add(*state, 301, 401), 0);
+    assert_int_equal(drop(*state, 301), 0);
+}
+
+static void policies_are_shared_by_sas_unless_their_selectors_differ_in_anything(void **state)
+{
+    const IkeSelector any = {
+        .type = IKE_TS_IPV4_ADDR_RANGE,
+        .end_port = UINT16_MAX,
+        .start = {10, 0, 0, 0},
+        .end = {10, 0, 0, 1},
+    };
+    IkeSelector udp = any, port = any, odd_port = any, address = any, host = any, ipv6 = any;
+    udp.protocol = IPPROTO_UDP;
+    port.start_port = port.end_port = 500;
+    odd_port.start_port = odd_port.end_port = 501;
+    address.start[2] = address.end[2] = 1;
+    host.end[3] = 0;
+    ipv6.type = IKE_TS_IPV6_ADDR_RANGE;
+    memset(ipv6.end, 0, sizeof(ipv6.end));
+    ipv6.start[0] = ipv6.end[0] = 10;
+    ipv6.end[15] = 0;
+    const struct {
+        const IkeSelector *local, *remote, *other_local, *other_remote;
+        size_t n;
+    } pairs[] = {
+        {&any, &any, &any, &any, 3},       {&any, &any, &udp, &any, 6},
+        {&any, &any, &port, &any, 6},      {&any, &any, &any, &port, 6},
+        {&port, &any, &odd_port, &any, 6}, {&any, &port, &any, &odd_port, 6},
+        {&any, &any, &address, &any, 6},   {&any, &any, &any, &address, 6},
+        {&any, &any, &host, &any, 6},      {&any, &any, &any, &host, 6},
+        {&host, &host, &ipv6, &ipv6, 6},
+    };
+    for (size_t i = 0; i < ELEMENTS(pairs); i++) {
+        assert_int_equal(add_between(*state, 300, 400, pairs[i].local, pairs[i].remote), 0);
+        assert_int_equal(add_between(*state, 301, 401, pairs[i].other_local, pairs[i].other_remote),
+                         0);
+        if (kernel.n_policies != pairs[i].n)
+            fail_msg("pair %zu: %zu policies", i, kernel.n_policies);
+        assert_int_equal(drop(*state, 300), 0);
+        assert_int_equal(kernel.n_policies, 3);
+        assert_int_equal(drop(*state, 301), 0);
+        assert_int_equal(kernel.n_policies, 0);
+    }
 }
 
 static void an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace(void **state)
@@ -1089,6 +1160,16 @@ static void a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair(void **st
     assert_int_equal(drop(*state, 300), -ENOENT);
 }
 
+static void a_policy_that_the_kernel_refuses_leaves_nothing_of_its_pair(void **state)
+{
+    for (unsigned n = 1; n <= 3; n++) {
+        kernel.policy_error = n;
+        assert_int_equal(add(*state, 300, 400), -ENOMEM);
+        assert_int_equal(kernel.n_states, 0);
+        assert_int_equal(kernel.n_policies, 0);
+    }
+}
+
 static void a_network_that_is_refused_leaves_nothing_of_its_pair(void **state)
 {
     kernel.network_error = -EEXIST;
@@ -1215,6 +1296,8 @@ int main(void)
         PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
+        PLANE(policies_beyond_what_there_is_room_for_are_refused_and_the_others_stay),
+        PLANE(policies_are_shared_by_sas_unless_their_selectors_differ_in_anything),
         PLANE(what_goes_out_takes_the_newest_pair_that_is_not_in_standby),
         PLANE(a_pair_in_standby_takes_over_before_the_one_that_sent_is_gone),
         PLANE(where_the_one_that_sent_reaches_its_hard_lifetime_another_one_sends),
@@ -1228,6 +1311,7 @@ int main(void)
         PLANE(keys_that_the_kernel_does_not_show_are_not_made_up),
         PLANE(a_pair_that_could_not_be_moved_is_said_to_be_gone),
         PLANE(a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair),
+        PLANE(a_policy_that_the_kernel_refuses_leaves_nothing_of_its_pair),
         PLANE(a_network_that_is_refused_leaves_nothing_of_its_pair),
         PLANE(a_flush_of_states_by_somebody_else_is_told_of_each_sa_once),
         PLANE(one_state_that_somebody_else_deletes_is_told_of_its_own_sa_alone),

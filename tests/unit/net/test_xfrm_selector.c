@@ -112,6 +112,26 @@ static void families_and_protocols_that_differ_make_no_selector(void **state)
     assert_int_equal(found[0].proto, IPPROTO_TCP);
 }
 
+static void icmp_goes_with_any_type_and_code_alone(void **state)
+{
+    static const uint8_t protocols[] = {IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP};
+    (void)state;
+    for (size_t i = 0; i < sizeof(protocols); i++) {
+        const bool refused = protocols[i] != IPPROTO_UDP;
+        IkeTs any = ipv4_hosts(1, 1), from = ipv4_hosts(1, 1), to = ipv4_hosts(1, 1);
+        any.selectors[0].protocol = protocols[i];
+        from.selectors[0].protocol = to.selectors[0].protocol = protocols[i];
+        from.selectors[0].start_port = 0x8000;
+        to.selectors[0].end_port = 0x7fff;
+        assert_int_equal(xfrm_selectors(&any, &any, found), 1);
+        assert_int_equal(found[0].proto, protocols[i]);
+        assert_int_equal(xfrm_selectors(&any, &from, found), refused ? -EOPNOTSUPP : 1);
+        assert_int_equal(xfrm_selectors(&from, &any, found), refused ? -EOPNOTSUPP : 1);
+        assert_int_equal(xfrm_selectors(&any, &to, found), refused ? -EOPNOTSUPP : 1);
+        assert_int_equal(xfrm_selectors(&to, &any, found), refused ? -EOPNOTSUPP : 1);
+    }
+}
+
 static void what_the_kernel_can_not_say_is_refused_not_widened(void **state)
 {
     (void)state;
@@ -135,6 +155,7 @@ int main(void)
         cmocka_unit_test(ranges_that_are_no_prefix_are_combined),
         cmocka_unit_test(a_range_of_ports_is_covered_exactly_once),
         cmocka_unit_test(families_and_protocols_that_differ_make_no_selector),
+        cmocka_unit_test(icmp_goes_with_any_type_and_code_alone),
         cmocka_unit_test(what_the_kernel_can_not_say_is_refused_not_widened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

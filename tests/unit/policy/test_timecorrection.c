@@ -70,11 +70,45 @@ static void what_begins_like_one_and_is_none_is_refused(void **state)
         assert_refused(lines[i]);
 }
 
+static void the_longest_line_and_the_most_days_are_taken_and_no_more(void **state)
+{
+    enum { LONGEST = 319 };
+    static const char end[] = " minus 1000000";
+    char text[LONGEST + 2] = "last-known-time " FQDN;
+    const size_t size = strlen(text);
+
+    (void)state;
+    memset(text + size, ' ', sizeof(text) - size);
+    memcpy(text + LONGEST - strlen(end), end, sizeof(end));
+    assert_int_equal(strlen(text), LONGEST);
+    assert_int_equal(days_of(text, FQDN), 1000000);
+    text[LONGEST - 1] = '1';
+    assert_refused(text);
+    text[LONGEST - strlen(end)] = ' ';
+    memcpy(text + LONGEST + 1 - strlen(end), end, sizeof(end));
+    assert_int_equal(strlen(text), LONGEST + 1);
+    assert_refused(text);
+}
+
+static void what_stands_behind_a_zero_octet_is_not_passed_over(void **state)
+{
+    static const char text[] = "last-known-time " FQDN " minus 3\0 days";
+    Reason reason = {0};
+    unsigned days = 0;
+
+    (void)state;
+    assert_int_equal(time_correction_read((Bytes){(const uint8_t *)text, sizeof(text) - 1}, FQDN,
+                                          &days, &reason),
+                     -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_takes_its_own_line_wherever_it_stands),
         cmocka_unit_test(what_begins_like_one_and_is_none_is_refused),
+        cmocka_unit_test(the_longest_line_and_the_most_days_are_taken_and_no_more),
+        cmocka_unit_test(what_stands_behind_a_zero_octet_is_not_passed_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,7 @@ X509_REQ *csr_in_software(EVP_PKEY *key, const char *fqdn)
     (void)snprintf(text, sizeof(text), "DNS:%s", fqdn);
     names = X509V3_EXT_nconf_nid(NULL, NULL, NID_subject_alt_name, text);
     must(csr && extensions && names && sk_X509_EXTENSION_push(extensions, names) > 0 &&
+             X509_REQ_set_version(csr, X509_REQ_VERSION_1) == 1 &&
              X509_REQ_set_pubkey(csr, key) == 1 && X509_REQ_add_extensions(csr, extensions) == 1 &&
              X509_REQ_sign(csr, key, EVP_sha256()) > 0,
          "CSR");

@@ -247,7 +247,7 @@ void create_both(Ends *ends, Exchange *from, const CreateSpec *request, const Cr
         fail_msg("response: %s", ends->reason.text);
 }
 
-static void note_added(int error, const char *reason, void *userdata)
+static void note_done(int error, const char *reason, void *userdata)
 {
     (void)reason;
     *(int *)userdata = error;
@@ -256,9 +256,17 @@ static void note_added(int error, const char *reason, void *userdata)
 int child_add(Ends *ends, Exchange *exchange, uint64_t spi_in)
 {
     int added = -EINPROGRESS;
-    int r = exchange_add_child(exchange, (uint32_t)spi_in, note_added, &added, &ends->reason);
+    int r = exchange_add_child(exchange, (uint32_t)spi_in, note_done, &added, &ends->reason);
 
     return r != 0 ? r : added;
+}
+
+int child_use(Ends *ends, Exchange *exchange, uint64_t spi_in)
+{
+    int used = -EINPROGRESS;
+    int r = exchange_use_child(exchange, (uint32_t)spi_in, note_done, &used, &ends->reason);
+
+    return r != 0 ? r : used;
 }
 
 const Child *child_of(const Exchange *exchange, uint64_t spi_in)

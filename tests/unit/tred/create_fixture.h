@@ -64,5 +64,8 @@ void create_both(Ends *ends, Exchange *from, const CreateSpec *request, const Cr
 /* AddChild, and what the data plane (there is none, so it answers at once) says to it. */
 int child_add(Ends *ends, Exchange *exchange, uint64_t spi_in);
 
+/* UseChild, likewise. */
+int child_use(Ends *ends, Exchange *exchange, uint64_t spi_in);
+
 /* The child of that SPI, whose keys stay in the exchange, as there is no data plane. */
 const Child *child_of(const Exchange *exchange, uint64_t spi_in);

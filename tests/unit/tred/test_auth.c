@@ -251,6 +251,24 @@ static void a_tpms_longest_pss_salt_is_said_and_verifies(void **state)
     assert_int_equal(verify(keys->rsa, scheme.method, &data), 0);
 }
 
+static void a_pss_salt_of_another_length_than_is_said_is_refused(void **state)
+{
+    const Keys *keys = *state;
+    const AuthScheme scheme = scheme_for(keys->rsa, IKE_HASH_SHA2_256);
+
+    for (int said = 32; said <= 40; said += 8) {
+        for (int used = 32; used <= 40; used += 8) {
+            Octets signature = tpm_sign(keys->rsa, &scheme, used), data = {0};
+
+            assert_int_equal(auth_data_encode(&scheme, keys->rsa, octets_bytes(&signature), said,
+                                              data.data, &data.size),
+                             0);
+            assert_int_equal(verify(keys->rsa, scheme.method, &data),
+                             said == used ? 0 : AUTH_E_SIGNATURE);
+        }
+    }
+}
+
 static void der_integers_are_minimal(void **state)
 {
     (void)state;
@@ -497,6 +515,7 @@ int main(void)
         cmocka_unit_test(what_we_make_verifies_with_every_key_and_method),
         cmocka_unit_test(only_method_14_has_a_hash_to_be_announced),
         cmocka_unit_test(a_tpms_longest_pss_salt_is_said_and_verifies),
+        cmocka_unit_test(a_pss_salt_of_another_length_than_is_said_is_refused),
         cmocka_unit_test(der_integers_are_minimal),
         cmocka_unit_test(der_of_no_number_or_without_room_is_refused),
         cmocka_unit_test(real_signatures_with_leading_zeros_verify),

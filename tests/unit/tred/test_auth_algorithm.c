@@ -178,6 +178,19 @@ static void a_pss_salt_shorter_than_the_hash_is_not_allowed(void **state)
 #undef PSS_SALT
 }
 
+static void a_pss_salt_longer_than_any_key_is_not_allowed(void **state)
+{
+    const AuthAlgorithm longest = {.pss = true, .digest = "SHA256", .salt = 512};
+
+    (void)state;
+#define PSS_SALT(integer)                                                                          \
+    "3042" OID_PSS "3035a00f300d" OID_SHA256 "0500a11c301a" OID_MGF1 "300d" OID_SHA256             \
+    "0500a204" integer
+    assert_decoded(PSS_SALT("02020200"), &longest);
+    assert_refused(PSS_SALT("02020201"), AUTH_ALGORITHM_E_NOT_ALLOWED);
+#undef PSS_SALT
+}
+
 static void other_algorithms_are_not_allowed(void **state)
 {
     (void)state;
@@ -231,6 +244,7 @@ int main(void)
         cmocka_unit_test(pss_with_default_parameters_is_not_allowed),
         cmocka_unit_test(pss_with_two_hashes_is_not_allowed),
         cmocka_unit_test(a_pss_salt_shorter_than_the_hash_is_not_allowed),
+        cmocka_unit_test(a_pss_salt_longer_than_any_key_is_not_allowed),
         cmocka_unit_test(other_algorithms_are_not_allowed),
         cmocka_unit_test(ecdsa_with_parameters_is_not_allowed),
         cmocka_unit_test(octets_after_the_algorithm_are_refused),

@@ -5,11 +5,13 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "tests/unit/shipped.h"
 #include "tests/unit/temporary.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -173,14 +175,60 @@ static void a_missing_file_is_an_error(void **state)
     assert_non_null(strstr(reason.text, "/nonexistent/tred.conf"));
 }
 
-/* The file that is installed: its one mandatory key is for the operator to fill in. */
-static void the_installed_example_lacks_nothing_but_the_name(void **state)
+/* With ikeclient's address, its name is all that nobody can ship. */
+static void the_shipped_file_lacks_nothing_but_the_name(void **state)
 {
     Reason reason = {0};
     TredConfig config;
 
     assert_int_equal(tred_config_read(*state, &config, &reason), -EINVAL);
     assert_non_null(strstr(reason.text, "[segw] name"));
+}
+
+static void what_the_shipped_file_has_commented_out_is_the_default(void **state)
+{
+    char *text = shipped_in_force(*state);
+    Result shipped = read_text(text);
+    Result standard = read_text("[segw]\nname = segw.operator.example\n");
+    const TredConfig *a = &shipped.config, *b = &standard.config;
+
+    assert_string_equal(shipped.reason.text, "");
+    assert_int_equal(shipped.r, 0);
+    assert_int_equal(standard.r, 0);
+    assert_string_equal(a->tcti, b->tcti);
+    assert_string_equal(a->srk_name, b->srk_name);
+    assert_string_equal(a->key, b->key);
+    assert_string_equal(a->policy_key, b->policy_key);
+    assert_string_equal(a->pcr_signatures, b->pcr_signatures);
+    assert_string_equal(a->certificates, b->certificates);
+    assert_string_equal(a->segw_name, b->segw_name);
+    assert_string_equal(a->anchors, b->anchors);
+    assert_string_equal(a->segw_profile, b->segw_profile);
+    assert_int_equal(a->revocation, b->revocation);
+    assert_string_equal(a->crl_directory, b->crl_directory);
+    assert_string_equal(a->verifier, b->verifier);
+    assert_int_equal(a->max_exchanges, b->max_exchanges);
+    assert_int_equal(a->verify_seconds, b->verify_seconds);
+    assert_int_equal(a->data_plane, b->data_plane);
+    assert_string_equal(a->interface, b->interface);
+    assert_string_equal(a->net_socket, b->net_socket);
+    assert_string_equal(a->esp_helper, b->esp_helper);
+    assert_true(ike_ts_is_subset(&a->allowed_local, &b->allowed_local));
+    assert_true(ike_ts_is_subset(&b->allowed_local, &a->allowed_local));
+    assert_true(ike_ts_is_subset(&a->allowed_remote, &b->allowed_remote));
+    assert_true(ike_ts_is_subset(&b->allowed_remote, &a->allowed_remote));
+    assert_int_equal(a->stronger_child, b->stronger_child);
+    assert_int_equal(a->soft.seconds, b->soft.seconds);
+    assert_int_equal(a->soft.bytes, b->soft.bytes);
+    assert_int_equal(a->soft.packets, b->soft.packets);
+    assert_int_equal(a->hard.seconds, b->hard.seconds);
+    assert_int_equal(a->hard.bytes, b->hard.bytes);
+    assert_int_equal(a->hard.packets, b->hard.packets);
+    assert_int_equal(a->clock_record, b->clock_record);
+    assert_int_equal(a->log_level, b->log_level);
+    tred_config_deinit(&shipped.config);
+    tred_config_deinit(&standard.config);
+    free(text);
 }
 
 int main(int argc, char **argv)
@@ -194,7 +242,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_soft_lifetime_that_is_not_below_the_hard_one_is_refused),
         cmocka_unit_test(unknown_keys_and_values_are_refused),
         cmocka_unit_test(a_missing_file_is_an_error),
-        cmocka_unit_test_prestate(the_installed_example_lacks_nothing_but_the_name, argv[1]),
+        cmocka_unit_test_prestate(the_shipped_file_lacks_nothing_but_the_name, argv[1]),
+        cmocka_unit_test_prestate(what_the_shipped_file_has_commented_out_is_the_default, argv[1]),
     };
 
     if (argc != 2)

@@ -641,13 +641,25 @@ static void a_child_is_used_as_often_as_anybody_likes(void **state)
     (void)state;
     add_both(ends.segw, ends.henb, IKE_GROUP_NONE, &segws, &henbs);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(exchange_use_child(ends.henb, (uint32_t)henbs, &ends.reason), 0);
-    assert_int_equal(exchange_use_child(ends.henb, 0, &ends.reason), EXCHANGE_E_NO_SUCH_CHILD);
-    assert_int_equal(exchange_use_child(ends.henb, (uint32_t)segws, &ends.reason),
-                     EXCHANGE_E_NO_SUCH_CHILD);
+        assert_int_equal(child_use(&ends, ends.henb, henbs), 0);
+    assert_int_equal(child_use(&ends, ends.henb, 0), EXCHANGE_E_NO_SUCH_CHILD);
+    assert_int_equal(child_use(&ends, ends.henb, segws), EXCHANGE_E_NO_SUCH_CHILD);
     assert_int_equal(exchange_remove_child(ends.henb, (uint32_t)henbs, &ends.reason), 0);
-    assert_int_equal(exchange_use_child(ends.henb, (uint32_t)henbs, &ends.reason),
-                     EXCHANGE_E_NO_SUCH_CHILD);
+    assert_int_equal(child_use(&ends, ends.henb, henbs), EXCHANGE_E_NO_SUCH_CHILD);
+}
+
+static void a_child_that_is_about_to_be_used_is_not_used_again_meanwhile(void **state)
+{
+    uint64_t henbs, segws;
+    Child *child;
+
+    (void)state;
+    add_both(ends.henb, ends.segw, IKE_GROUP_NONE, &henbs, &segws);
+    child = exchange_child_find(ends.henb, (uint32_t)henbs);
+    child->using = (ChildUsed)(uintptr_t)1; /* as before the data plane's answer */
+    assert_int_equal(child_use(&ends, ends.henb, henbs), EXCHANGE_E_WRONG_STATE);
+    child->using = NULL;
+    assert_int_equal(child_use(&ends, ends.henb, henbs), 0);
 }
 
 static void a_stronger_child_than_the_ike_sa_is_refused(void **state)
@@ -733,7 +745,8 @@ static void keys_that_the_data_plane_refused_are_not_handed_out_again(void **sta
     assert_int_equal(child_add(&ends, ends.henb, spec_spi(&response)),
                      EXCHANGE_E_DATA_PLANE_FAILED);
     ends.context.dataplane = working;
-    assert_int_equal(child_add(&ends, ends.henb, spec_spi(&response)), EXCHANGE_E_NO_SUCH_CHILD);
+    assert_int_equal(child_add(&ends, ends.henb, spec_spi(&response)), EXCHANGE_E_KEYS_USED);
+    assert_null(ends.henb->peer_create.request.payloads.data);
 }
 
 #define ENDS(test) cmocka_unit_test_setup_teardown(test, begin, end)
@@ -770,6 +783,7 @@ int main(void)
         ENDS(a_child_has_the_addresses_that_ike_auth_assigned),
         ENDS(a_child_by_which_the_peer_replaces_another_is_in_standby_and_no_other),
         ENDS(a_child_is_used_as_often_as_anybody_likes),
+        ENDS(a_child_that_is_about_to_be_used_is_not_used_again_meanwhile),
         ENDS(a_stronger_child_than_the_ike_sa_is_refused),
         ENDS(creates_of_both_ends_at_once_are_kept_apart),
         ENDS(one_spi_gets_one_child),

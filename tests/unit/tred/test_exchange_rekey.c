@@ -420,7 +420,7 @@ static void all_children_go_over_with_their_keys(void **state)
     replace(&made); /* the old one goes without harm to them */
     assert_ptr_equal(child_of(ends.henb, spis[1])->keys.encr_i, key);
     assert_int_equal(exchange_children(ends.henb, children), 2);
-    assert_int_equal(exchange_use_child(ends.henb, (uint32_t)spis[0], &ends.reason), 0);
+    assert_int_equal(child_use(&ends, ends.henb, spis[0]), 0);
     assert_int_equal(exchange_remove_child(ends.henb, (uint32_t)spis[0], &ends.reason), 0);
 }
 

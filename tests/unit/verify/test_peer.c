@@ -169,7 +169,8 @@ static void a_date_that_does_not_parse_is_never_good(void **state)
         ASN1_TIME *date = which == 0 ? X509_getm_notBefore(leaf.certificate)
                                      : X509_getm_notAfter(leaf.certificate);
 
-        assert_int_equal(ASN1_STRING_set((ASN1_STRING *)date, "0", 1), 1);
+        /* As long as a date is: what is shorter, OpenSSL 3.5 does not even read. */
+        assert_int_equal(ASN1_STRING_set((ASN1_STRING *)date, "999999999999Z", -1), 1);
         assert_true(X509_sign(leaf.certificate, root.key, EVP_sha256()) > 0);
         assert_refused(&presentation, which == 0 ? PEER_E_NOT_YET_VALID : PEER_E_EXPIRED,
                        "a date that does not parse");

@@ -1,7 +1,12 @@
 # shellcheck shell=bash
 # Does an installation leave a system that is complete, and locked down?
 
-need "the product is installed over a running system" product_install
+need "the packages are installed by the README's command over a running system" product_install
+
+# states_of UNIT...: one word a line.
+states_of() {
+    systemctl is-active "$@" || :
+}
 
 # loads PROGRAM: all the libraries that it was linked to are here.
 loads() {
@@ -32,5 +37,9 @@ hardened() {
 check "systemd-analyze security gives tred.service at most 1.1" hardened tred.service 11
 check "systemd-analyze security gives tred-net.service at most 1.5" hardened tred-net.service 15
 check "systemd-analyze security gives ikeclient.service at most 1.5" hardened ikeclient.service 15
-check "the socket of tred-net is there with the system's sockets" systemctl enable --now tred-net.socket
+check "the services are enabled, and the socket of tred-net is there" \
+    matches_text $'enabled\nenabled\nenabled' systemctl is-enabled tred ikeclient tred-net.socket
+check "nothing has been started that would have nothing to do" \
+    matches_text $'inactive\ninactive\nactive' states_of tred ikeclient tred-net.socket
+check "nothing has failed" matches_text "" systemctl list-units --failed --no-legend --plain
 check "it is for tred alone" test "$(stat --format '%U %a' /run/tred-net.socket)" = "tred 600"

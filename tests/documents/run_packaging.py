@@ -1,0 +1,68 @@
+"""Does debian/ agree with what it stands for? Arguments: the root of the sources, and of the build."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from run_documents import say
+
+ROOT, BUILD = Path(sys.argv[1]), Path(sys.argv[2])
+CONTROL = (ROOT / "debian" / "control").read_text()
+
+
+def build_depends():
+    block = re.search(r"^Build-Depends:\n((?: .*\n)+)", CONTROL, re.MULTILINE).group(1)
+    return set(re.findall(r"^ ([a-z0-9.+-]+)", block, re.MULTILINE))
+
+
+def build_files():
+    return [path for path in ROOT.rglob("meson.build") if not path.relative_to(ROOT).parts[0].startswith("build")]
+
+
+def package_of(library):
+    """The Debian package with this pkg-config file; None if it can't be told here."""
+    folder = subprocess.run(["pkg-config", "--variable=pcfiledir", library], stdout=subprocess.PIPE, text=True, check=False)
+    owner = subprocess.run(["dpkg", "--search", f"{folder.stdout.strip()}/{library}.pc"], stdout=subprocess.PIPE,
+                           stderr=subprocess.DEVNULL, text=True, check=False)
+    return owner.stdout.split(":")[0] or None
+
+
+def libraries():
+    """{what meson asks for: its package}"""
+    names = {name for path in build_files() for name in re.findall(r"\bdependency\('([\w.-]+)'", path.read_text())}
+    return {name: package_of(name) for name in names - {"threads"}}  # the C library's
+
+
+def untagged():
+    """(how many files are installed, those that are in no package)"""
+    packages = set(re.findall(r"^Package: (.+)$", CONTROL, re.MULTILINE))
+    plan = json.loads((BUILD / "meson-info" / "intro-install_plan.json").read_text())
+    files = {path: entry["tag"] for group in plan.values() for path, entry in group.items()}
+    return len(files), sorted(path for path, tag in files.items() if tag not in packages)
+
+
+def other_versions():
+    """What the packages' version is, if meson's is another."""
+    packages = re.match(r"\S+ \(([^)]+)\)", (ROOT / "debian" / "changelog").read_text()).group(1)
+    project = re.search(r"^  version : '([^']+)'", (ROOT / "meson.build").read_text(), re.MULTILINE).group(1)
+    return 1, [f"{packages} and {project}"] if packages != project else []
+
+
+def main():
+    found, wanted = libraries(), build_depends()
+    development = {package for package in wanted if re.fullmatch(r"lib.*-dev", package)}
+    good = [
+        say("every library that meson asks for is in Build-Depends", len(found),
+            sorted(f"{name} of {package}" for name, package in found.items() if package not in wanted)),
+        say("every library in Build-Depends is one that meson asks for", len(development),
+            sorted(development - set(found.values()))),
+        say("every file that is installed is in a package", *untagged()),
+        say("the packages have the version of the project", *other_versions()),
+    ]
+    sys.exit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+# shellcheck shell=bash disable=SC2154
+# Do the README's commands take the packages through their life: first steps, upgrade, removal, purge?
+
+need "there are certificate authorities, a network and a SeGW" lab_ready
+here=$(mktemp -d)
+
+# installed VERSION: of all five packages.
+installed() {
+    local found
+    found=$(dpkg-query --show --showformat '${Version} ${db:Status-Status}\n' \
+        henb-tre tred ikeclient tre-provision trectl 2>&1 | sort -u)
+    [[ $found == "$1 installed" ]] || { echo "$found" && false; }
+}
+
+version_of() {
+    dpkg-deb --field "$1"/tred_*.deb Version
+}
+
+# left_of_packages: what a purge is to leave nothing of. Users stay.
+left_of_packages() {
+    find / -xdev \( -path /proc -o -path /run/payload -o -path "$here" -o -path "$pki" -o -path /usr/share/doc \) -prune -o \
+        \( -name '*tred*' -o -name '*ikeclient*' -o -name '*henb-tre*' -o -name 'tre-provision*' -o -name 'trectl*' \) -print
+    find /run -name '*tred*' -not -path '/run/payload/*' -print
+    dpkg-query --list henb-tre tred ikeclient tre-provision trectl 2> /dev/null | grep '^[a-z][a-z] ' | grep -v '^un'
+}
+
+# nothing_runs: no process of the product's.
+nothing_runs() {
+    refused pgrep -l '^(tred|ikeclient)'
+}
+
+need "what is there is purged" follow "$here" Remove 2
+check "a purge of what was never provisioned leaves nothing" matches_text "" left_of_packages
+
+need "the packages of the version before are installed" follow "$packages_before" Install 2
+need "they are of that version" installed "$(version_of $packages_before)"
+need "the first step makes a device key and a CSR" follow "$here" "First steps" 1
+cp /var/lib/tred/device.csr "$pki/henb.csr"
+need "the vendor's CA signs" pki_issue henb vendor-ca "$henb_name"
+cp "$pki/henb.crt" "$here/henb.pem"
+cp "$pki/operator-ca.crt" "$here/segw-roots.pem"
+need "the next steps install what came back, configure and start" follow "$here" "First steps" 2
+need "the device connects" eventually 90 client_is established
+check "the last steps say so, and find nothing in the way" follow "$here" "First steps" 3
+check "packets cross the tunnel" ping -c 3 -i 0.2 -W $patience "$core_ipv4"
+
+cp /etc/tred/tred.conf "$here/"
+before=$(main_process tred)
+timeout 600 ping -i 0.1 -W 1 -D -O "$core_ipv4" > "$here/ping" &
+ping=$!
+need "the upgrade runs" follow "$packages" Upgrade
+need "all packages are of the new version" installed "$(version_of $packages)"
+check "what was configured stays" cmp /etc/tred/tred.conf "$here/tred.conf"
+check "the new version's file is beside it" grep -q '^#name' /etc/tred/tred.conf.dpkg-dist
+check "tred was restarted" refused main_process_is tred "$before"
+check "the device is connected" eventually 90 client_is established
+check "packets cross the tunnel" ping -c 3 -i 0.2 -W $patience "$core_ipv4"
+kill -INT $ping
+wait $ping
+# A figure and no test.
+awk -F '[][]' '/bytes from/ { if (last && $2 - last > gap) gap = $2 - last; last = $2 }
+    END { printf "# the upgrade kept packets from crossing for %.1f s at the most\n", gap }' "$here/ping"
+
+need "the packages are removed" follow "$here" Remove 1
+check "no process of theirs is left" nothing_runs
+check "nothing of the tunnel is left" traceless
+check "nothing has failed" matches_text "" systemctl list-units --failed --no-legend --plain
+check "configuration and device key stay" test -e /var/lib/tred/device.pem -a -e /etc/tred/tred.conf
+check "the programs are gone" matches_text "" find /usr/bin /usr/sbin /usr/libexec -name 'tre*' -o -name ikeclient
+
+need "installed again" follow "$packages" Install 2
+check "the device connects by itself" eventually 90 client_is established
+
+follow "$here" Remove 2 > "$here/purge" 2>&1
+check "a purge takes away all" matches_text "" left_of_packages
+check "the purge says what the TPM still holds" grep -q "0x81000001, and the NV indices 0x01801101" "$here/purge"
+check "the TPM still holds that" tpm2_readpublic -Q -c 0x81000001
+check "the purge says how to remove it" grep -q "tpm2_clear (package tpm2-tools)" "$here/purge"
+check "and that removes it" tpm2_clear
+check "the TPM holds nothing more" matches_text "" tpm2_getcap handles-persistent
+need "the packages are installed once more" follow "$packages" Install 2
+rm -r "$here"

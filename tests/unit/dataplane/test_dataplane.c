@@ -1,0 +1,434 @@
+/* What tred orders of both helpers to use and to move pairs of SAs, and what it is told then. The
+ * helpers are played: they keep each order until the test has them answer. */
+#include "dataplane/dataplane.h"
+
+#include "dataplane/orderlink.h"
+#include "inner_fixture.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { ORDERS_MAX = 64 };
+
+typedef struct Given {
+    OrderType type;
+    uint32_t id;
+    SaPath path;
+    Lifetime soft;
+    OrderAnswered answered;
+    uint64_t cookie;
+    void *userdata;
+} Given;
+
+struct OrderLink {
+    bool there;
+    OrderLinkCallbacks callbacks;
+    size_t n_given;
+    size_t n_answered;
+    Given given[ORDERS_MAX];
+};
+
+static OrderLink net, esp;
+
+static int link_open(OrderLink *link, const OrderLinkCallbacks *callbacks, OrderLink **ret)
+{
+    *link = (OrderLink){.there = true, .callbacks = *callbacks};
+    *ret = link;
+    return 0;
+}
+
+int order_link_connect(const char *name, const char *path, sd_event *event,
+                       const OrderLinkCallbacks *callbacks, OrderLink **ret)
+{
+    (void)name, (void)path, (void)event;
+    return link_open(&net, callbacks, ret);
+}
+
+int order_link_start(const char *name, const char *path, const char *argument, sd_event *event,
+                     const OrderLinkCallbacks *callbacks, OrderLink **ret)
+{
+    (void)name, (void)path, (void)argument, (void)event;
+    return link_open(&esp, callbacks, ret);
+}
+
+void order_link_free(OrderLink *link)
+{
+    if (link)
+        link->there = false;
+}
+
+void order_link_give_up(OrderLink *link, const char *reason)
+{
+    (void)link;
+    fail_msg("given up: %s", reason);
+}
+
+uint64_t order_link_deadline(void)
+{
+    return ORDER_DEADLINE_US;
+}
+
+void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadline,
+                     OrderAnswered answered, uint64_t cookie, void *userdata)
+{
+    (void)fd, (void)deadline;
+    assert_true(link->there && link->n_given < ORDERS_MAX);
+    link->given[link->n_given++] = (Given){
+        .type = order->type,
+        .id = order->sa ? order->sa->spi_in : order->id,
+        .path = order->sa ? (SaPath){.local = order->sa->local, .remote = order->sa->remote}
+                          : order->path,
+        .soft = order->sa ? order->sa->soft : (Lifetime){0},
+        .answered = answered,
+        .cookie = cookie,
+        .userdata = userdata,
+    };
+}
+
+/* A helper answers its next order, which must be this one. */
+static void answer(OrderLink *link, OrderType type, uint32_t id, int error)
+{
+    assert_true(link->n_answered < link->n_given);
+    const Given *given = &link->given[link->n_answered++];
+    assert_int_equal(given->type, type);
+    assert_int_equal(given->id, id);
+    Answer said = {.type = type, .error = error, .mode = DATAPLANE_USER};
+    int fd = -1;
+    if (type == ORDER_ADD_SA && link == &net)
+        fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3); /* the first one makes a TUN */
+    if (error < 0)
+        (void)snprintf(said.reason.text, sizeof(said.reason.text), "no");
+    if (given->answered)
+        given->answered(&said, &fd, given->cookie, given->userdata);
+    close_fdp(&fd);
+}
+
+static void answer_all(OrderLink *link)
+{
+    while (link->n_answered < link->n_given)
+        answer(link, link->given[link->n_answered].type, link->given[link->n_answered].id, 0);
+}
+
+static const Given *newest(const OrderLink *link)
+{
+    assert_true(link->n_given > 0);
+    return &link->given[link->n_given - 1];
+}
+
+typedef struct Told {
+    unsigned n;
+    int error;
+    char why[8];
+} Told;
+
+static void note(int error, const char *why, void *userdata)
+{
+    Told *told = userdata;
+    told->n++;
+    told->error = error;
+    (void)snprintf(told->why, sizeof(told->why), "%s", why);
+}
+
+typedef struct Lab {
+    DataPlaneOptions options;
+    DataPlane *plane;
+    Transport first, second;
+    DataPlaneEvent event;
+    unsigned n_events, n_lost;
+} Lab;
+
+static void note_event(const DataPlaneEvent *event, void *userdata)
+{
+    Lab *lab = userdata;
+    lab->event = *event;
+    lab->n_events++;
+}
+
+static void note_lost(const char *reason, void *userdata)
+{
+    (void)reason;
+    ((Lab *)userdata)->n_lost++;
+}
+
+static struct sockaddr_storage loopback(uint16_t port)
+{
+    struct sockaddr_storage storage = {0};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    memcpy(&storage, &in, sizeof(in));
+    return storage;
+}
+
+static int setup(void **state)
+{
+    Lab *lab = calloc(1, sizeof(*lab));
+    Reason reason = {0};
+    const struct sockaddr_storage any = loopback(0);
+    assert_non_null(lab);
+    lab->options = (DataPlaneOptions){
+        .mode = DATAPLANE_USER,
+        .interface = "segw0",
+        .net_socket = "/nowhere",
+        .esp_program = "/nowhere",
+        .callbacks = {.event = note_event, .lost = note_lost, .userdata = lab},
+    };
+    assert_int_equal(sd_event_new(&lab->options.event), 0);
+    assert_int_equal(transport_init(&lab->first, &any), 0);
+    assert_int_equal(transport_init(&lab->second, &any), 0);
+    assert_int_equal(dataplane_begin(&lab->options, &lab->plane, &reason), 0);
+    answer_all(&net);
+    answer_all(&esp);
+    *state = lab;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    Lab *lab = *state;
+    dataplane_close(lab->plane);
+    sd_event_unref(lab->options.event);
+    transport_deinit(&lab->first);
+    transport_deinit(&lab->second);
+    free(lab);
+    return 0;
+}
+
+/* Its limits are `soft` before it is added. */
+static void give_sa(Lab *lab, uint32_t spi, const Lifetime *soft, Told *told)
+{
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->spi_in = spi;
+    sa->soft = *soft;
+    assert_int_equal(dataplane_add_sa(lab->plane, sa, &lab->first, note, told), 0);
+}
+
+static void add_sa(Lab *lab, uint32_t spi)
+{
+    Told told = {0};
+    give_sa(lab, spi, &(Lifetime){0}, &told);
+    for (unsigned i = 0; i < 3; i++) { /* tred-esp, tred-net, tred-esp with the TUN */
+        answer_all(&esp);
+        answer_all(&net);
+    }
+    assert_int_equal(told.n, 1);
+    assert_int_equal(told.error, 0);
+}
+
+static int move(Lab *lab, const Transport *to, Told *told)
+{
+    const struct sockaddr_storage remote = loopback(4600);
+    return dataplane_move_sas(lab->plane, &lab->first, to, &remote, true, note, told);
+}
+
+static void a_pair_is_used_when_tred_esp_says_so(void **state)
+{
+    Lab *lab = *state;
+    Told told = {0};
+    add_sa(lab, 300);
+    assert_int_equal(dataplane_use_sa(lab->plane, 300, note, &told), 0);
+    assert_int_equal(dataplane_use_sa(lab->plane, 300, note, &told), -EBUSY);
+    assert_int_equal(told.n, 0);
+    answer(&esp, ORDER_USE_SA, 300, 0);
+    assert_int_equal(told.n, 1);
+    assert_int_equal(told.error, 0);
+    assert_int_equal(dataplane_use_sa(lab->plane, 300, NULL, NULL), 0);
+    answer(&esp, ORDER_USE_SA, 300, 0);
+    assert_int_equal(dataplane_use_sa(lab->plane, 301, note, &told), -ENOENT);
+    assert_int_equal(lab->n_events, 0);
+}
+
+static void a_pair_that_can_not_be_used_is_told_as_one_that_lacks_something(void **state)
+{
+    Lab *lab = *state;
+    Told told = {0};
+    add_sa(lab, 300);
+    assert_int_equal(dataplane_use_sa(lab->plane, 300, note, &told), 0);
+    answer(&esp, ORDER_USE_SA, 300, -ENOMEM);
+    assert_int_equal(told.error, -ENOMEM);
+    assert_int_equal(lab->n_events, 1);
+    assert_int_equal(lab->event.type, DATAPLANE_POLICY_GONE);
+    assert_int_equal(lab->event.spi_in, 300);
+}
+
+static void whoever_waits_is_told_when_the_pair_goes(void **state)
+{
+    Lab *lab = *state;
+    Told used = {0}, moved = {0};
+    add_sa(lab, 300);
+    assert_int_equal(dataplane_use_sa(lab->plane, 300, note, &used), 0);
+    assert_int_equal(move(lab, &lab->second, &moved), 0);
+    assert_int_equal(dataplane_remove_sa(lab->plane, 300), 0);
+    assert_int_equal(used.n, 1);
+    assert_int_equal(used.error, -ECANCELED);
+    assert_int_equal(moved.n, 1);
+    assert_int_equal(moved.error, -ECANCELED);
+    answer_all(&esp); /* what was under way is nobody's any more */
+    answer_all(&net);
+    assert_int_equal(used.n + moved.n, 2);
+}
+
+static void whoever_waits_is_told_when_the_plane_is_lost(void **state)
+{
+    Lab *lab = *state;
+    Told used = {0}, moved = {0};
+    add_sa(lab, 300);
+    add_sa(lab, 301);
+    assert_int_equal(dataplane_use_sa(lab->plane, 300, note, &used), 0);
+    assert_int_equal(move(lab, &lab->second, &moved), 0);
+    esp.callbacks.lost("gone", esp.callbacks.userdata);
+    assert_int_equal(lab->n_lost, 1);
+    assert_int_equal(used.n, 1);
+    assert_int_equal(used.error, -ECONNRESET);
+    assert_int_equal(moved.n, 1);
+    assert_int_equal(moved.error, -ECONNRESET);
+    assert_int_equal(move(lab, &lab->second, &moved), -ENOTCONN);
+    assert_int_equal(dataplane_use_sa(lab->plane, 300, note, &used), -ENOTCONN);
+}
+
+static void a_move_is_over_when_both_helpers_have_moved_every_pair(void **state)
+{
+    Lab *lab = *state;
+    Told told = {0};
+    add_sa(lab, 300);
+    add_sa(lab, 301);
+    assert_int_equal(move(lab, &lab->second, &told), 0);
+    answer(&esp, ORDER_OPEN_TRANSPORT, 2, 0);
+    const SaPath *path = &esp.given[esp.n_answered].path;
+    assert_int_equal(path->transport, 2);
+    assert_memory_equal(&path->local, &lab->second.local, sizeof(struct sockaddr_in));
+    const struct sockaddr_storage remote = loopback(4600);
+    assert_memory_equal(&path->remote, &remote, sizeof(struct sockaddr_in));
+    assert_true(path->udp_encapsulated && path->mtu > 1000);
+    answer(&esp, ORDER_MOVE_SA, 300, 0);
+    answer(&esp, ORDER_MOVE_SA, 301, 0);
+    assert_int_equal(newest(&esp)->type, ORDER_CLOSE_TRANSPORT);
+    answer(&esp, ORDER_CLOSE_TRANSPORT, 1, 0);
+    answer(&net, ORDER_MOVE_SA, 300, 0);
+    assert_int_equal(told.n, 0);
+    assert_int_equal(move(lab, &lab->second, &told), 0); /* nothing is there any more to move */
+    assert_int_equal(told.n, 1);
+    answer(&net, ORDER_MOVE_SA, 301, 0);
+    assert_int_equal(told.n, 2);
+    assert_int_equal(told.error, 0);
+}
+
+static void a_peer_that_moves_leaves_the_transport_as_it_is(void **state)
+{
+    Lab *lab = *state;
+    Told told = {0};
+    add_sa(lab, 300);
+    assert_int_equal(move(lab, &lab->first, &told), 0);
+    assert_int_equal(move(lab, &lab->first, &told), -EBUSY);
+    answer(&esp, ORDER_MOVE_SA, 300, 0);
+    assert_int_equal(esp.n_answered, esp.n_given);
+    answer(&net, ORDER_MOVE_SA, 300, 0);
+    assert_int_equal(told.n, 1);
+}
+
+static void the_first_error_of_a_move_is_told_once(void **state)
+{
+    Lab *lab = *state;
+    Told told = {0};
+    add_sa(lab, 300);
+    add_sa(lab, 301);
+    assert_int_equal(move(lab, &lab->first, &told), 0);
+    answer(&esp, ORDER_MOVE_SA, 300, -ENOENT);
+    answer(&esp, ORDER_MOVE_SA, 301, 0);
+    answer(&net, ORDER_MOVE_SA, 300, 0);
+    assert_int_equal(told.n, 0);
+    answer(&net, ORDER_MOVE_SA, 301, -EIO);
+    assert_int_equal(told.n, 1);
+    assert_int_equal(told.error, -ENOENT);
+    assert_string_equal(told.why, "no");
+}
+
+/* tred-esp has it already; tred-net is told once, where it is then. */
+static void a_pair_that_is_just_being_added_moves_along(void **state)
+{
+    Lab *lab = *state;
+    Told added = {0}, moved = {0};
+    add_sa(lab, 300); /* for the TUN */
+    give_sa(lab, 301, &(Lifetime){0}, &added);
+    assert_int_equal(move(lab, &lab->second, &moved), 0);
+    answer(&net, ORDER_MOVE_SA, 300, 0);
+    assert_int_equal(net.n_answered, net.n_given);
+    answer_all(&esp);
+    assert_int_equal(moved.n, 1);
+    assert_int_equal(moved.error, 0);
+    const struct sockaddr_storage remote = loopback(4600);
+    const SaPath *path = &net.given[net.n_answered].path;
+    assert_memory_equal(&path->local, &lab->second.local, sizeof(struct sockaddr_in));
+    assert_memory_equal(&path->remote, &remote, sizeof(struct sockaddr_in));
+    answer(&net, ORDER_ADD_SA, 301, 0);
+    answer_all(&esp);
+    assert_int_equal(added.n, 1);
+}
+
+static void the_user_plane_moves_to_no_place_without_encapsulation(void **state)
+{
+    Lab *lab = *state;
+    Told told = {0};
+    const struct sockaddr_storage remote = loopback(4600);
+    add_sa(lab, 300);
+    assert_int_equal(
+        dataplane_move_sas(lab->plane, &lab->first, &lab->second, &remote, false, note, &told),
+        -EOPNOTSUPP);
+    assert_int_equal(esp.n_answered, esp.n_given);
+    assert_int_equal(told.n, 0);
+}
+
+/* RFC 7296 2.8 */
+static void no_two_pairs_are_due_at_the_same_time(void **state)
+{
+    Lab *lab = *state;
+    const Lifetime soft = {.bytes = UINT64_C(1) << 60};
+    uint64_t limits[4];
+    for (uint32_t i = 0; i < ELEMENTS(limits); i++) {
+        Told told = {0};
+        give_sa(lab, 300 + i, &soft, &told);
+        while (esp.given[esp.n_answered].type != ORDER_ADD_SA)
+            answer(&esp, esp.given[esp.n_answered].type, esp.given[esp.n_answered].id, 0);
+        limits[i] = esp.given[esp.n_answered].soft.bytes;
+        answer_all(&esp);
+        answer_all(&net);
+        answer_all(&esp);
+        assert_in_range(limits[i], soft.bytes / 10 * 9, soft.bytes);
+        for (uint32_t j = 0; j < i; j++)
+            assert_true(limits[i] != limits[j]);
+    }
+}
+
+#define PLANE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+static int group_setup(void **state)
+{
+    (void)state;
+    return secrets_init();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLANE(a_pair_is_used_when_tred_esp_says_so),
+        PLANE(a_pair_that_can_not_be_used_is_told_as_one_that_lacks_something),
+        PLANE(whoever_waits_is_told_when_the_pair_goes),
+        PLANE(whoever_waits_is_told_when_the_plane_is_lost),
+        PLANE(a_move_is_over_when_both_helpers_have_moved_every_pair),
+        PLANE(a_peer_that_moves_leaves_the_transport_as_it_is),
+        PLANE(the_first_error_of_a_move_is_told_once),
+        PLANE(a_pair_that_is_just_being_added_moves_along),
+        PLANE(the_user_plane_moves_to_no_place_without_encapsulation),
+        PLANE(no_two_pairs_are_due_at_the_same_time),
+    };
+    return cmocka_run_group_tests(tests, group_setup, NULL);
+}
