@@ -6,6 +6,7 @@
 #include "trectl/check_peer.h"
 #include "trectl/doctor.h"
 #include "trectl/flow.h"
+#include "trectl/metrics.h"
 #include "trectl/status.h"
 #include "trectl/updown.h"
 
@@ -22,6 +23,7 @@ static const struct {
     {"up", "connect", up_main},
     {"down", "disconnect", down_main},
     {"flow", "the last exchange with the SeGW, step by step", flow_main},
+    {"metrics", "what monitoring needs to know, as OpenMetrics", metrics_main},
     {"doctor", "what stands between this machine and a working TrE", doctor_main},
     {"check-peer", "whether tred would take a SeGW's certificate, and if not, why",
      check_peer_main},

@@ -92,6 +92,14 @@ def say(sentence, count, missing):
     return good
 
 
+def wrong_metrics():
+    """Metrics that are written and not in trectl(8), or the other way round."""
+    written = set(re.findall(r'(?:sample\(stream, |states_print\(stream, )"(henb_\w+)"', (ROOT / "trectl/metrics_print.c").read_text()))
+    written |= {f"{name}_total" for name in re.findall(r'\{"(henb_\w+)", "', (ROOT / "trectl/metrics_print.c").read_text())}
+    named = set(re.findall(r"\bhenb_\w+", page("trectl.8")))
+    return len(written), sorted(written ^ named)
+
+
 def open_methods():
     """Methods of the manager that the policy denies by name to neither of the two users that may call some."""
     policy = (ROOT / "dbus/org.tred.TrE1.conf").read_text()
@@ -149,6 +157,7 @@ def main():
                     *missing_names(errors(), page("org.tred.TrE1.5"))))
     good.append(say("ikeclient.conf.5 names the algorithms of the profile and no other",
                     *wrong_words("ikeclient.conf.5")))
+    good.append(say("trectl.8 names the metrics that are written and no other", *wrong_metrics()))
     good.append(say("every method of the manager is denied to one of its two callers", *open_methods()))
     good.append(say("every message has an id of its own an explanation and a row of tred-journal.7", *wrong_messages()))
     good.append(say("tred-journal.7 names the fields of the journal that are sent", *wrong_fields()))

@@ -169,3 +169,33 @@ class FlowTest(TrectlTest):
         self.assert_ends(UNAVAILABLE, "flow", saying="ikeclient does not run")
         self.establish()
         self.assert_ends(CAN_NOT_CREATE, "flow", "--svg", "/nowhere/flow.svg", saying="/nowhere/flow.svg")
+
+
+class MetricsTest(TrectlTest):
+    def metrics(self, *arguments):
+        """{name with labels: value}"""
+        said = self.assert_ends(0, "metrics", *arguments, user="tred-net")
+        self.assertTrue(said.endswith("\n# EOF\n"))
+        return dict(line.rsplit(" ", 1) for line in said.splitlines() if not line.startswith("#"))
+
+    def test_any_user_gets_them_and_counters_go_on_over_the_end_of_an_sa(self):
+        self.establish(tred=USER_PLANE, child={"request-address": "ipv4"})
+        self.assertEqual(ping(HENB, INNER_IPV4, count=4), 4)
+        before = self.metrics()
+        self.assertEqual(before['henb_connection_state{state="established"}'], "1")
+        self.assertEqual(before['henb_esp_packets_total{direction="out"}'], "4")
+        self.assert_ends(0, "down", "--wait")
+        self.assert_ends(0, "up", "--wait")
+        self.assertEqual(ping(HENB, INNER_IPV4, count=2), 2)
+        wait_until(lambda: self.metrics()['henb_esp_packets_total{direction="out"}'] == "6", "the sum")
+        self.assertEqual(self.metrics()["henb_ike_established_total"], "2")
+
+    def test_the_file_is_replaced_in_one_step_and_readable_for_all(self):
+        self.establish()
+        folder = scratch("metrics")
+        for _ in range(2):
+            self.assert_ends(0, "metrics", "--output", folder / "henb.prom")
+        self.assertEqual([path.name for path in folder.iterdir()], ["henb.prom"])
+        self.assertEqual((folder / "henb.prom").stat().st_mode & 0o777, 0o644)
+        self.assertIn("henb_tre_state", (folder / "henb.prom").read_text())
+        self.assert_ends(CAN_NOT_CREATE, "metrics", "--output", "/nowhere/henb.prom", saying="/nowhere/henb.prom: No such")
