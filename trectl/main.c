@@ -4,6 +4,7 @@
 #include "base/exitstatus.h"
 #include "base/standard.h"
 #include "trectl/check_peer.h"
+#include "trectl/dns.h"
 #include "trectl/doctor.h"
 #include "trectl/flow.h"
 #include "trectl/metrics.h"
@@ -24,6 +25,7 @@ static const struct {
     {"down", "disconnect", down_main},
     {"flow", "the last exchange with the SeGW, step by step", flow_main},
     {"metrics", "what monitoring needs to know, as OpenMetrics", metrics_main},
+    {"dns", "the SeGW's DNS servers in systemd-resolved while there is a tunnel", dns_main},
     {"doctor", "what stands between this machine and a working TrE", doctor_main},
     {"check-peer", "whether tred would take a SeGW's certificate, and if not, why",
      check_peer_main},

@@ -20,7 +20,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 TABLES = {
     ("tred",): "tred/main.c", ("tred-net",): "net/tred_net.c", ("ikeclient",): "ikeclient/main.c",
     ("trectl", "flow"): "trectl/flow.c", ("trectl", "metrics"): "trectl/metrics.c",
-    ("trectl", "doctor"): "trectl/doctor.c", ("trectl", "up"): "trectl/updown.c",
+    ("trectl", "doctor"): "trectl/doctor.c", ("trectl", "dns"): "trectl/dns.c", ("trectl", "up"): "trectl/updown.c",
     ("trectl", "down"): "trectl/updown.c",
 }
 
