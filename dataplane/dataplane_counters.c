@@ -14,6 +14,7 @@ static void counters_add(SaCounters *sum, const SaCounters *now, const SaCounter
     sum->authentication_failures += now->authentication_failures - before->authentication_failures;
     sum->malformed += now->malformed - before->malformed;
     sum->selector_drops_in += now->selector_drops_in - before->selector_drops_in;
+    sum->ecn_drops_in += now->ecn_drops_in - before->ecn_drops_in;
 }
 
 void plane_counters_keep(DataPlane *plane, const PlaneSa *sa)
@@ -72,6 +73,17 @@ static void handle_plane_counters(const Answer *answer, int *fd, uint64_t cookie
     counting_answered(plane);
 }
 
+static void handle_protection_counters(const Answer *answer, int *fd, uint64_t cookie,
+                                       void *userdata)
+{
+    (void)fd;
+    (void)cookie;
+    DataPlane *plane = userdata;
+    if (answer->error == 0)
+        plane->protection = answer->protection;
+    counting_answered(plane);
+}
+
 int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
 {
     if (plane->state != PLANE_OPEN)
@@ -82,7 +94,8 @@ int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
     plane->counted_userdata = userdata;
     uint64_t deadline = order_link_deadline();
     OrderLink *helper = plane->mode == DATAPLANE_USER ? plane->esp : plane->net;
-    plane->n_counting = plane->n_sas + (plane->mode == DATAPLANE_USER);
+    const bool protects = plane->options->protect && plane->mode != DATAPLANE_NONE;
+    plane->n_counting = plane->n_sas + (plane->mode == DATAPLANE_USER) + protects;
     if (plane->n_counting == 0) {
         counted(userdata);
         return 0;
@@ -95,6 +108,10 @@ int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
     if (plane->mode == DATAPLANE_USER) {
         order_link_give(helper, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, deadline,
                         handle_plane_counters, 0, plane);
+    }
+    if (protects) {
+        order_link_give(plane->net, &(Order){.type = ORDER_PROTECTION_COUNTERS}, -1, deadline,
+                        handle_protection_counters, 0, plane);
     }
     return 0;
 }
@@ -129,4 +146,9 @@ void dataplane_totals(const DataPlane *plane, SaCounters *ret)
     *ret = plane->ended;
     for (size_t i = 0; i < plane->n_sas; i++)
         counters_add(ret, &plane->sas[i].counters, &(SaCounters){0});
+}
+
+void dataplane_protection_counters(const DataPlane *plane, ProtectionCounters *ret)
+{
+    *ret = plane->protection;
 }

@@ -27,6 +27,7 @@ typedef struct PlaneSa {
     uint64_t cookie; /* of its orders; SPIs may come again */
     const Transport *transport;
     EspSuite suite;
+    SaPath path;    /* as tred-net was told */
     SaOrder *order; /* while it is being added: what tred-net is still to be told; no keys */
     uint64_t deadline;
     SaAdded added; /* NULL once it was told */
@@ -59,6 +60,7 @@ struct DataPlane {
     OrderLink *esp;    /* with DATAPLANE_USER */
     int encapsulation; /* transport_hold_encapsulation() */
     sd_event_source *retry;
+    sd_event_source *pmtu_timer; /* plane_pmtu_follow() */
     uint64_t retry_us;
     bool opened_before;
     bool net_ready, esp_ready; /* while PLANE_OPENING: who has answered */
@@ -76,6 +78,7 @@ struct DataPlane {
     SaCounters ended; /* the sum over those that were */
     size_t n_leaving;
     PlaneLeaving leaving[DATAPLANE_SAS_MAX];
+    ProtectionCounters protection;
 };
 
 /* The pair with that SPI, or with that cookie; NULL: there is none (any more). */
@@ -109,3 +112,8 @@ void plane_counters_keep(DataPlane *plane, const PlaneSa *sa);
 
 /* A pair is about to be removed: asks what it has counted since it was asked the last time. */
 void plane_counters_last(DataPlane *plane, const PlaneSa *sa);
+
+/* Follows what the kernel knows of the path MTU (RFC 4301 8.2.1: by ICMP messages that quote a
+ * packet of ours, and for ten minutes), as long as there are pairs of SAs, and has tred-net fit the
+ * interface to it: so the kernel tells whoever sends more. */
+void plane_pmtu_follow(DataPlane *plane);

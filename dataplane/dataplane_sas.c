@@ -210,12 +210,15 @@ static int settle_lifetime(SaOrder *order)
 static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
 {
     SaOrder order = *given;
+    order.copy_dscp = plane->options->copy_dscp;
+    order.ecn = plane->options->ecn;
     SaPath path = {.local = given->local,
                    .remote = given->remote,
                    .udp_encapsulated = given->udp_encapsulated};
     int r = plane_path_complete(&path, &given->suite);
     order.local = path.local;
     order.mtu = path.mtu;
+    sa->path = path;
     if (r >= 0)
         r = settle_lifetime(&order);
     sa->soft_seconds = order.soft.seconds;
@@ -256,6 +259,7 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *tr
         if (plane->mode == DATAPLANE_USER)
             plane_transport_release(plane, transport);
     }
+    plane_pmtu_follow(plane);
     return r;
 }
 

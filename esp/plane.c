@@ -42,18 +42,23 @@ int plane_timeout(const Plane *plane)
     return next_ms - now_ms > INT_MAX ? INT_MAX : (int)(next_ms - now_ms);
 }
 
-/* Of the SAs that the packet may take, the newest one of the best rank: after a rekey the old one
- * only receives (RFC 7296 2.8). */
+/* Of those in standby the oldest comes first: where it sends already, as the one before it is gone,
+ * a later one is to replace it, and waits for its turn. Of all others the newest. */
+static bool comes_before(const Plane *plane, const Sa *sa, const Sa *newer)
+{
+    SaRank rank = sa_rank(sa, plane->now_ms), other = sa_rank(newer, plane->now_ms);
+    return rank < other || (rank == other && rank == SA_STANDBY);
+}
+
+/* After a rekey the old SA only receives (RFC 7296 2.8). */
 static Sa *select_outbound(const Plane *plane, const Packet *packet)
 {
     Sa *best = NULL;
     for (size_t i = plane->n_sas; i > 0; i--) {
         Sa *sa = plane->sas[i - 1];
-        SaRank rank = sa_rank(sa, plane->now_ms);
-        if ((best && rank >= sa_rank(best, plane->now_ms)) || !sa_takes(sa, packet))
-            continue;
-        best = sa;
-        if (rank == SA_SENDS)
+        if (sa_takes(sa, packet) && (!best || comes_before(plane, sa, best)))
+            best = sa;
+        if (best && sa_rank(best, plane->now_ms) == SA_SENDS)
             break;
     }
     return best;
@@ -72,6 +77,7 @@ static int send_packet(Plane *plane, const struct virtio_net_hdr *header, Bytes 
         plane->counters.no_sa_out++;
         return 0;
     }
+    const uint8_t traffic_class = sa_outer_class(sa, &packet);
     for (size_t size; (size = segmenter_next_size(&segmenter)) > 0;) {
         size_t sealed_size = sa_sealed_size(sa, size);
         if (sealed_size > OUTBOX_PACKET_MAX) {
@@ -84,7 +90,7 @@ static int send_packet(Plane *plane, const struct virtio_net_hdr *header, Bytes 
         if (r < 0)
             return r;
         if (r == 0)
-            outbox_commit(plane->outbox, sa_remote(sa), sealed_size);
+            outbox_commit(plane->outbox, sa_remote(sa), traffic_class, sealed_size);
     }
     return 0;
 }
@@ -122,7 +128,7 @@ static void deliver(Plane *plane)
     coalescer->n_packets = 0;
 }
 
-static int receive_packet(Plane *plane, uint8_t *datagram, size_t size)
+static int receive_packet(Plane *plane, uint8_t *datagram, size_t size, uint8_t traffic_class)
 {
     uint32_t spi = 0, low = 0;
     if (esp_peek((Bytes){datagram, size}, &spi, &low) != 0)
@@ -133,7 +139,7 @@ static int receive_packet(Plane *plane, uint8_t *datagram, size_t size)
         return 0;
     }
     Packet packet;
-    int r = sa_open(plane->sas[index], low, datagram, size, plane->now_ms, &packet);
+    int r = sa_open(plane->sas[index], low, traffic_class, datagram, size, plane->now_ms, &packet);
     if (r != 0)
         return r < 0 ? r : 0;
     uint8_t *octets = datagram + (packet.bytes.data - datagram);
@@ -150,7 +156,7 @@ static int receive_run(Plane *plane, const InboxRun *run)
     for (size_t at = 0; at < run->size && r >= 0; at += run->segment_size) {
         size_t left = run->size - at;
         r = receive_packet(plane, run->data + at,
-                           left < run->segment_size ? left : run->segment_size);
+                           left < run->segment_size ? left : run->segment_size, run->traffic_class);
     }
     return r;
 }

@@ -210,8 +210,8 @@ static bool on_datagram(void *userdata, Bytes datagram, const Endpoint *sender)
     Task *task = sa->tasks.first;
     IkeHeader header;
 
-    if (sa->closed)
-        return false;
+    if (sa->closed) /* our answer to the peer's Delete may be lost */
+        return peer_queue_repeats(sa, datagram, sender);
     if (task && task->phase == TASK_SENT && task->kind->clear) {
         int r = task->kind->clear(task, datagram, sender);
         if (r < 0)

@@ -110,9 +110,11 @@ static void leave_redundant(IkeSa *sa, uint32_t replaced)
     const ChildSa *ours = child_sas_replacement(sa->children, replaced, false);
     const ChildSa *theirs = child_sas_replacement(sa->children, replaced, true);
 
-    if (!ours || !theirs || !ours->unwanted)
+    if (!ours || !theirs)
         return;
-    log_info("both sides rekeyed the Child SA at once: ours, %08x, is redundant", ours->spi_in);
+    log_info("the new Child SA that %s made is redundant", ours->unwanted ? "we" : "the SeGW");
+    if (!ours->unwanted)
+        return;
     rekey_use_child(sa, old && !old->delete_sent ? old->spi_in : theirs->spi_in);
 }
 

@@ -96,7 +96,8 @@ static void traffic_print(FILE *stream, json_object *totals)
     } drops[] = {{"replayed", "Replays"},
                  {"not_authentic", "AuthenticationFailures"},
                  {"malformed", "Malformed"},
-                 {"selectors", "SelectorDropsIn"}};
+                 {"selectors", "SelectorDropsIn"},
+                 {"ecn", "EcnDropsIn"}};
 
     family(stream, "henb_esp_packets", "counter", "Packets through all Child SAs so far");
     sample(stream, "henb_esp_packets_total", "direction", "in", json_number(totals, "PacketsIn"));

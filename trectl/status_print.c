@@ -277,7 +277,8 @@ static void traffic_print(const Screen *screen, const char *name, json_object *c
     } drops[] = {{"Replays", "replayed"},
                  {"AuthenticationFailures", "not authentic"},
                  {"Malformed", "malformed"},
-                 {"SelectorDropsIn", "outside of the selectors"}};
+                 {"SelectorDropsIn", "outside of the selectors"},
+                 {"EcnDropsIn", "marked against RFC 6040"}};
     uint64_t dropped = 0;
 
     label(screen, name);

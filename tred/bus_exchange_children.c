@@ -1,10 +1,11 @@
-/* The property Children: an exchange's Child SAs with their counters. Those are asked of the data
- * plane when somebody gets the property, or the manager's Totals, by its name; GetAll shows them as
- * they last came. */
+/* The property Children: an exchange's Child SAs with their counters. Those, and what the Manager
+ * has of the data plane's, are asked of the data plane when somebody gets such a property by its
+ * name; GetAll shows them as they last came. */
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
+#include "tred/bus_manager_protection.h"
 #include "tred/bus_manager_totals.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ static const CounterName counter_names[] = {
     {"AuthenticationFailures", offsetof(SaCounters, authentication_failures)},
     {"Malformed", offsetof(SaCounters, malformed)},
     {"SelectorDropsIn", offsetof(SaCounters, selector_drops_in)},
+    {"EcnDropsIn", offsetof(SaCounters, ecn_drops_in)},
     {"IdleInMilliseconds", offsetof(SaCounters, idle_in_ms), true},
     {"IdleOutMilliseconds", offsetof(SaCounters, idle_out_ms), true},
 };
@@ -79,27 +81,82 @@ int bus_exchange_get_children(sd_bus *bus, const char *path, const char *interfa
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int get_reply(Daemon *daemon, sd_bus_message *call)
+/* Which property a Get of the Properties interface is for. */
+typedef struct Asked {
+    const char *interface;
+    const char *property;
+} Asked;
+
+static bool read_asked(sd_bus_message *call, Asked *ret)
+{
+    bool read = sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get") > 0 &&
+                sd_bus_message_read(call, "ss", &ret->interface, &ret->property) > 0;
+
+    (void)sd_bus_message_rewind(call, true);
+    return read;
+}
+
+static bool is_totals(const Asked *asked)
+{
+    return strcmp(asked->interface, BUS_MANAGER_INTERFACE) == 0 &&
+           strcmp(asked->property, "Totals") == 0;
+}
+
+static bool is_protection(const Asked *asked)
+{
+    return strcmp(asked->interface, BUS_MANAGER_INTERFACE) == 0 &&
+           bus_protection_is_counter(asked->property);
+}
+
+static int get_protection_reply(const Daemon *daemon, sd_bus_message *call, const char *property)
+{
+    return sd_bus_reply_method_return(call, "v", "t", bus_protection_counter(daemon, property));
+}
+
+static int get_totals_reply(Daemon *daemon, sd_bus_message *call)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    const bool totals = strcmp(sd_bus_message_get_path(call), BUS_MANAGER_PATH) == 0;
+    int r = sd_bus_message_new_method_return(call, &reply);
+
+    if (r >= 0)
+        r = sd_bus_message_open_container(reply, 'v', "a{st}");
+    if (r >= 0)
+        r = bus_get_totals(NULL, NULL, NULL, NULL, reply, daemon, NULL);
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+static int get_children_reply(Daemon *daemon, sd_bus_message *call)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     CallerExchange *held = bus_exchange_of_path(daemon, sd_bus_message_get_path(call));
     int r;
 
-    if (!held && !totals) {
+    if (!held) {
         return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_OBJECT,
                                           "There is no such exchange any more");
     }
     r = sd_bus_message_new_method_return(call, &reply);
     if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'v', totals ? "a{st}" : "aa{sv}");
-    if (r >= 0) {
-        r = totals ? bus_get_totals(NULL, NULL, NULL, NULL, reply, daemon, NULL)
-                   : bus_exchange_get_children(NULL, NULL, NULL, NULL, reply, held, NULL);
-    }
+        r = sd_bus_message_open_container(reply, 'v', "aa{sv}");
+    if (r >= 0)
+        r = bus_exchange_get_children(NULL, NULL, NULL, NULL, reply, held, NULL);
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
     return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+static int get_reply(Daemon *daemon, sd_bus_message *call)
+{
+    Asked asked = {"", ""};
+
+    if (!read_asked(call, &asked))
+        return get_children_reply(daemon, call);
+    if (is_totals(&asked))
+        return get_totals_reply(daemon, call);
+    return is_protection(&asked) ? get_protection_reply(daemon, call, asked.property)
+                                 : get_children_reply(daemon, call);
 }
 
 void bus_exchange_children_counted(Daemon *daemon)
@@ -119,24 +176,17 @@ static void counted(void *userdata)
     bus_exchange_children_counted(userdata);
 }
 
-static bool has_counters(const Daemon *daemon, const char *path, const char *interface,
-                         const char *property)
-{
-    if (strcmp(interface, BUS_MANAGER_INTERFACE) == 0)
-        return strcmp(property, "Totals") == 0 && strcmp(path, BUS_MANAGER_PATH) == 0;
-    return strcmp(interface, BUS_EXCHANGE_INTERFACE) == 0 && strcmp(property, "Children") == 0 &&
-           bus_exchange_of_path(daemon, path) != NULL;
-}
-
 static bool asks_for_counters(const Daemon *daemon, sd_bus_message *call)
 {
-    const char *interface = NULL, *property = NULL;
-    bool asks = sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get") > 0 &&
-                sd_bus_message_read(call, "ss", &interface, &property) > 0 &&
-                has_counters(daemon, sd_bus_message_get_path(call), interface, property);
+    Asked asked = {"", ""};
 
-    (void)sd_bus_message_rewind(call, true);
-    return asks;
+    if (!read_asked(call, &asked))
+        return false;
+    if (is_protection(&asked) || is_totals(&asked))
+        return strcmp(sd_bus_message_get_path(call), BUS_MANAGER_PATH) == 0;
+    return strcmp(asked.interface, BUS_EXCHANGE_INTERFACE) == 0 &&
+           strcmp(asked.property, "Children") == 0 &&
+           bus_exchange_of_path(daemon, sd_bus_message_get_path(call)) != NULL;
 }
 
 /* -EBUSY: those that are on their way are for these callers, too. -ENOTCONN: there are none. */

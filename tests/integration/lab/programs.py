@@ -105,11 +105,11 @@ class TredNet(Process):
     `at_connection`: its socket is there, and the first connection starts it, as tred-net.socket has it."""
 
     def __init__(self, namespace=HENB, user="tred", capabilities=("net_admin",), path=NET_SOCKET,
-                 at_connection=False):
+                 at_connection=False, unprotect_after=30):
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)
         shutil.chown(path.parent, "tred-net")
-        program = [BIN / "tred-net", "--user", user]
+        program = [BIN / "tred-net", "--user", user, "--unprotect-after", str(unprotect_after)]
         argv = (["systemd-socket-activate", "--seqpacket", "--listen", path, *program]
                 if at_connection else [*program, "--socket", path])
         super().__init__("tred-net", argv,
@@ -141,6 +141,16 @@ class Tred(BusProgram):
         super().wait_for_name()
         wait_until(lambda: self.get("State") != "loading", "tred to have loaded its identity")
         return self
+
+    def exchanges(self):
+        """The numbers of its exchanges, which are IKE SAs."""
+        connection = Connection("nobody")
+        try:
+            names = re.findall(r'<node name="(\d+)"',
+                               connection.introspect(TRED, f"{TRED_PATH}/exchange"))
+            return sorted(map(int, names))
+        finally:
+            connection.close()
 
     def children(self):
         """Every Child SA as its exchange shows it on the bus, the oldest exchange first."""

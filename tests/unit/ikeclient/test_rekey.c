@@ -1269,6 +1269,24 @@ static void an_ike_sa_that_the_segw_rekeys_leaves_its_children_and_the_segw_dele
     assert_int_equal(f.deleted_ike, 0);
 }
 
+static void a_delete_whose_answer_was_lost_is_answered_again(void **state)
+{
+    Heard heard, again;
+    (void)state;
+
+    the_segw_rekeys_ike(0x10, &heard);
+    stage_settle(&f.stage);
+    delete_from_segw(IKE_PROTOCOL_IKE, 0);
+    take_response(&heard, IKE_INFORMATIONAL);
+    assert_true(f.stage.exchanges[0].closed);
+    f.next_id--;
+    delete_from_segw(IKE_PROTOCOL_IKE, 0);
+    take_response(&again, IKE_INFORMATIONAL);
+    assert_int_equal(heard.header.length, again.header.length);
+    assert_memory_equal(heard.octets, again.octets, heard.header.length);
+    assert_left(first);
+}
+
 static void in_an_ike_sa_that_the_segw_made_it_is_the_initiator(void **state)
 {
     Heard heard;
@@ -1537,6 +1555,7 @@ int main(void)
         TEST(an_ike_sa_that_the_segw_does_not_rekey_is_replaced_by_another_authentication),
         TEST(a_child_that_is_due_meanwhile_is_rekeyed_in_the_new_ike_sa),
         TEST(an_ike_sa_that_the_segw_rekeys_leaves_its_children_and_the_segw_deletes_it),
+        TEST(a_delete_whose_answer_was_lost_is_answered_again),
         TEST(in_an_ike_sa_that_the_segw_made_it_is_the_initiator),
         TEST(what_comes_on_the_old_ike_sa_is_still_answered),
         TEST(an_ike_sa_is_not_rekeyed_while_we_rekey_a_child),
