@@ -219,10 +219,11 @@ class ProvisioningSecretsTest(unittest.TestCase):
 
     def test_the_owners_authvalue_is_gone_when_the_step_that_sets_it_is_done(self):
         watch = SecretWatch("tre-provision")
-        command = memory.AtExit(
-            [BIN / "tre-provision", "--tcti", self.new_tpm().tcti, "--state-dir",
-             scratch("device") / "state", "step", "lock", "--profile", self.station.profile,
-             "--serial", "4"], watch.environment)
+        options = ("--tcti", self.new_tpm().tcti, "--state-dir", scratch("device") / "state")
+        profile = ("--profile", self.station.profile, "--serial", "4")
+        self.tool(*options, "step", "storage-root-key", *profile)
+        command = memory.AtExit([BIN / "tre-provision", *options, "step", "lock", *profile],
+                                watch.environment)
         self.addCleanup(command.stop)
         drawn = watch.secrets(DRAWN)
         self.assertEqual(len(drawn), 2)
