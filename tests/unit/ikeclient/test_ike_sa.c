@@ -1205,6 +1205,22 @@ static void an_sa_through_a_nat_that_turns_deaf_is_due(void **state)
     assert_false(f.closed);
 }
 
+static void a_deaf_sa_moves_to_another_port_first_where_it_can(void **state)
+{
+    (void)state;
+    f.stage.mobike = f.stage.nat_appears = true;
+    f.stage.segw = segw_behind_a_nat;
+    be_deaf(true);
+    while (f.stage.updates == 0)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_false(f.due);
+    f.sa->last_heard -= LIVENESS_GRACE_USEC + 1000000; /* and it has not helped */
+    stage_run_until(&f.stage, &f.due);
+    assert_int_equal(f.why, IKE_SA_DUE_DEAF);
+    assert_int_equal(f.stage.updates, 1);
+}
+
 static void no_nat_can_have_forgotten_us_where_there_is_none(void **state)
 {
     (void)state;
@@ -1559,6 +1575,7 @@ int main(void)
         TEST(the_segw_says_after_which_silence_it_is_asked),
         TEST(what_the_segw_says_of_liveness_is_not_taken_where_it_is_switched_off),
         TEST(an_sa_through_a_nat_that_turns_deaf_is_due),
+        TEST(a_deaf_sa_moves_to_another_port_first_where_it_can),
         TEST(no_nat_can_have_forgotten_us_where_there_is_none),
         TEST(who_never_received_is_not_deaf),
         TEST(an_unprotected_invalid_ike_spi_causes_one_check),
