@@ -130,7 +130,9 @@ static void octets_beyond_the_packets_own_length_are_cut_off(void **state)
 
 static void a_packet_cut_short_anywhere_is_refused(void **state)
 {
+    Packet none;
     (void)state;
+    assert_int_equal(packet_parse((Bytes){NULL, 0}, &none), -EBADMSG);
     const char *const packets[] = {udp_packet, icmp_packet, extended_packet, ipv6_fragment};
     for (size_t i = 0; i < ELEMENTS(packets); i++) {
         Octets octets = octets_from_hex(packets[i]);
