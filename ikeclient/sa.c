@@ -56,6 +56,21 @@ void ike_sa_limit(IkeSa *sa, IkeSaLimit by, uint64_t seconds)
         sa->handlers->due(sa->userdata, sa, IKE_SA_DUE_LIFETIME);
 }
 
+bool ike_sa_follow(IkeSa *sa, const Redirect *redirect)
+{
+    const bool follows = sa->handlers->redirected(sa->userdata, sa, redirect);
+
+    if (follows) {
+        reason_set(&sa->reason, 0, "the SeGW redirects to %s", redirect->name);
+    } else {
+        reason_set(&sa->reason, 0,
+                   "the SeGW redirects to %s, after %d redirections within %d s (RFC 5685 3): have "
+                   "the SeGWs agree on who serves this device",
+                   redirect->name, REDIRECTS_MAX, REDIRECT_PERIOD_S);
+    }
+    return follows;
+}
+
 /* What was there of an answer says more than that no other came. */
 void ike_sa_explain_silence_to_init(IkeSa *sa)
 {
