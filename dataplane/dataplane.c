@@ -261,6 +261,7 @@ void dataplane_close(DataPlane *plane)
     while (plane->n_sas > 0)
         plane_sa_forget(plane, &plane->sas[plane->n_sas - 1], -ECANCELED);
     sd_event_source_disable_unref(plane->retry);
+    sd_event_source_disable_unref(plane->pmtu_timer);
     order_link_free(plane->esp);
     order_link_free(plane->net);
     close_fdp(&plane->encapsulation);

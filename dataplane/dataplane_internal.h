@@ -27,6 +27,7 @@ typedef struct PlaneSa {
     uint64_t cookie; /* of its orders; SPIs may come again */
     const Transport *transport;
     EspSuite suite;
+    SaPath path;    /* as tred-net was told */
     SaOrder *order; /* while it is being added: what tred-net is still to be told; no keys */
     uint64_t deadline;
     SaAdded added; /* NULL once it was told */
@@ -52,6 +53,7 @@ struct DataPlane {
     OrderLink *esp;    /* with DATAPLANE_USER */
     int encapsulation; /* transport_hold_encapsulation() */
     sd_event_source *retry;
+    sd_event_source *pmtu_timer; /* plane_pmtu_follow() */
     uint64_t retry_us;
     bool opened_before;
     bool net_ready, esp_ready; /* while PLANE_OPENING: who has answered */
@@ -94,3 +96,8 @@ int plane_transport_divert(const Transport *transport);
 /* Fills in what the route to the SeGW says: our outer address, where it is not known, and how large
  * an inner packet fits. Returns 0 or -errno. */
 int plane_path_complete(SaPath *path, const EspSuite *suite);
+
+/* Follows what the kernel knows of the path MTU (RFC 4301 8.2.1: by ICMP messages that quote a
+ * packet of ours, and for ten minutes), as long as there are pairs of SAs, and has tred-net fit the
+ * interface to it: so the kernel tells whoever sends more. */
+void plane_pmtu_follow(DataPlane *plane);

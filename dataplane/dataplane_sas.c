@@ -216,6 +216,7 @@ static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
     int r = plane_path_complete(&path, &given->suite);
     order.local = path.local;
     order.mtu = path.mtu;
+    sa->path = path;
     if (r >= 0)
         r = settle_lifetime(&order);
     if (r < 0)
@@ -255,6 +256,7 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *tr
         if (plane->mode == DATAPLANE_USER)
             plane_transport_release(plane, transport);
     }
+    plane_pmtu_follow(plane);
     return r;
 }
 

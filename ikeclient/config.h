@@ -16,7 +16,9 @@ typedef enum RequestAddress {
 } RequestAddress;
 
 typedef struct Config {
-    char *segw_address; /* literal or host name */
+    char *segw_address; /* literals and host names, with commas between; the first one preferred */
+    char *plmn;         /* "MCC-MNC"; NULL: none */
+    uint64_t return_after; /* s, until a SeGW that failed is preferred again; 0: never */
     uint64_t port;
     uint64_t nat_t_port;
     IkeSaPayload ike_offer;

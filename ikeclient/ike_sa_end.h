@@ -21,6 +21,8 @@ typedef enum IkeSaDue {
 typedef struct IkeSaHandlers {
     /* There is another answer to its IKE_SA_INIT request: ike_sa_new_rival() can follow it up. */
     void (*another)(void *userdata, IkeSa *sa);
+    /* tred has agreed with who answered: IKE_AUTH follows. */
+    void (*agreed)(void *userdata, IkeSa *sa);
     /* The SeGW is who answers this one, and not who answered its rivals. */
     void (*authentic)(void *userdata, IkeSa *sa);
     void (*established)(void *userdata, IkeSa *sa);

@@ -270,6 +270,7 @@ static int init_agreed(Task *task, const TreReply *reply)
     steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "%s, %s%s, %s", sa->suite,
               answer->certreq ? "CERTREQ" : "no CERTREQ",
               answer->fragmentation ? ", fragmentation" : "", nat_text(&sa->nat));
+    sa->handlers->agreed(sa->userdata, sa);
     int r = task_add(sa, &auth_task);
     tell_of_others(sa);
     return r < 0 ? r : task_done(task);

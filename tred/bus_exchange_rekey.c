@@ -7,6 +7,7 @@
 #include "tred/callers.h"
 #include "tred/expiry.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 static int prepare_reply(sd_bus_message *call, const CreateOffer *offer)
@@ -89,6 +90,7 @@ int bus_exchange_add_ike_sa(sd_bus_message *call, void *userdata, sd_bus_error *
     r = add_ike_sa(held, spi, &made, error);
     if (r < 0)
         return r;
+    assert(made);
     log_info("Exchange %" PRIu64 ": new keys for exchange %" PRIu64 ", %s, SPI_i %016" PRIx64
              ", SPI_r %016" PRIx64,
              made->number, held->number, exchange_suite_name(made->exchange),

@@ -270,7 +270,7 @@ static int g_ir_compute(Negotiation *negotiation, uint16_t group, const KeyPart 
 int exchange_create_agree(const Exchange *exchange, Negotiation *negotiation, uint16_t group,
                           size_t prf_size, Nonces *ret, Reason *reason)
 {
-    KeyPart request, response;
+    KeyPart request = {0}, response = {0};
     const KeyPart *peer = negotiation->peers ? &request : &response;
     int r;
 

@@ -190,6 +190,18 @@ class ProvisioningSecretsTest(unittest.TestCase):
         self.assertGreater(size, 1_000_000, "too little was read to mean anything")
         self.assertEqual(found, set())
 
+    def test_the_owners_authvalue_is_gone_when_the_step_that_sets_it_is_done(self):
+        watch = SecretWatch("tre-provision")
+        command = memory.AtExit(
+            [BIN / "tre-provision", "--tcti", self.new_tpm().tcti, "--state-dir",
+             scratch("device") / "state", "step", "lock", "--profile", self.station.profile,
+             "--serial", "4"], watch.environment)
+        self.addCleanup(command.stop)
+        drawn = watch.secrets(DRAWN)
+        self.assertEqual(len(drawn), 2)
+        found, _ = memory.search(command.pid, {**drawn, **watch.secrets(SALT, DERIVED)})
+        self.assertEqual(found, set())
+
     def proof_of(self, serial):
         """(state directory, TPM, request, challenge) of a device that is yet to be certified."""
         folder, tpm = scratch("device"), self.new_tpm()

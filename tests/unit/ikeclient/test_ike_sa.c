@@ -87,7 +87,14 @@ static void on_changed(void *userdata, IkeSa *sa)
     (void)sa;
 }
 
+static void on_agreed(void *userdata, IkeSa *sa)
+{
+    (void)userdata;
+    (void)sa;
+}
+
 static const IkeSaHandlers handlers = {.another = on_another,
+                                       .agreed = on_agreed,
                                        .authentic = on_authentic,
                                        .established = on_established,
                                        .child_deleted = on_child_deleted,
