@@ -132,7 +132,7 @@ static void remove_children(IkeSa *sa)
     IkeSa *holder = succession_holder(sa);
 
     for (size_t i = 0; i < request->n_deleted; i++)
-        rekey_remove_child(holder, request->deleted[i]);
+        rekey_let_go(holder, request->deleted[i]);
     holder->handlers->child_deleted(holder->userdata, holder);
     upkeep_tend(holder);
 }

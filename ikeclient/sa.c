@@ -50,7 +50,7 @@ void ike_sa_limit(IkeSa *sa, IkeSaLimit by, uint64_t seconds)
     } else {
         log_info("this authentication ends in %" PRIu64 " s%s; a new one is made in %.1f s",
                  seconds, by == IKE_SA_LIMIT_SEGW ? ", as the SeGW says" : " with a certificate",
-                 (double)(sa->renew_at[by] - now) / USEC_PER_SEC);
+                 (double)(sa->renew_at[by] - now) / (double)USEC_PER_SEC);
     }
     if (sa->established)
         sa->handlers->due(sa->userdata, sa, IKE_SA_DUE_LIFETIME);

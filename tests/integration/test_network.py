@@ -137,6 +137,8 @@ class ExternalAddressTest(LabTest):
 class ChildTest(LabTest):
     def test_without_an_esp_back_end_at_the_segw_the_ike_sa_stays_up_without_a_child(self):
         gateway = self.start_segw(esp=False)
+        if gateway.version() >= 6:
+            self.skipTest("strongSwan 6 refuses all of IKE_AUTH without an ESP back end")
         self.start_tred()
         client = self.start_client()
         client.wait_for_state("established-no-child")

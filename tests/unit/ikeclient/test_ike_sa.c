@@ -793,6 +793,63 @@ static void a_repeated_request_gets_the_same_answer_without_tred(void **state)
     assert_int_equal(f.stage.n_calls, calls);
 }
 
+/* ---- what the SeGW leaves undone (the time that it has is not waited for) ---- */
+
+enum { NEW_SPI_IN = STAGE_SPI_IN + 1 };
+
+/* The SeGW has rekeyed the Child SA long ago. */
+static ChildSa *replaced_long_ago(void)
+{
+    const TreCall call = {
+        .method = TRE_ADD_CHILD, .exchange = f.sa->exchange, .spi_in = NEW_SPI_IN};
+    ChildSa *new;
+
+    establish();
+    assert_int_equal(tre_call(&f.stage.tre, &call, NULL, NULL), 0);
+    f.stage.children[f.stage.n_children++] = (StageChild){.spi_in = NEW_SPI_IN};
+    new = child_sas_add(&f.sa->children, NEW_SPI_IN, &f.sa->children->answer);
+    assert_non_null(new);
+    new->by_peer = true;
+    new->replaces = STAGE_SPI_IN;
+    new->since = 1;
+    return new;
+}
+
+static void a_child_that_the_segw_does_not_delete_in_time_we_delete(void **state)
+{
+    (void)state;
+    (void)replaced_long_ago();
+    upkeep_tend(f.sa);
+    assert_int_equal(f.stage.sending, NEW_SPI_IN);
+    while (f.sa->children->spi_in == STAGE_SPI_IN)
+        stage_turn(&f.stage);
+    assert_true(f.stage.saw_delete);
+    assert_int_equal(stage_children(&f.stage), 1);
+    assert_false(f.stage.was_mute);
+}
+
+static void a_redundant_child_that_the_segw_does_not_delete_in_time_we_delete(void **state)
+{
+    (void)state;
+    replaced_long_ago()->redundant = true;
+    upkeep_tend(f.sa);
+    while (f.sa->children->next)
+        stage_turn(&f.stage);
+    assert_true(f.stage.saw_delete);
+    assert_int_equal(f.sa->children->spi_in, STAGE_SPI_IN);
+    assert_int_equal(f.stage.sending, STAGE_SPI_IN);
+}
+
+static void before_that_time_the_old_child_is_the_segws_to_delete(void **state)
+{
+    (void)state;
+    (void)sd_event_now(f.stage.event, CLOCK_MONOTONIC, &replaced_long_ago()->since);
+    upkeep_tend(f.sa);
+    stage_settle(&f.stage);
+    assert_false(f.stage.saw_delete);
+    assert_int_equal(f.stage.sending, STAGE_SPI_IN);
+}
+
 /* ---- silence ---- */
 
 static void fall_silent(void)
@@ -1549,6 +1606,9 @@ int main(void)
         TEST(a_delete_that_is_held_is_answered_when_it_is_let_go),
         TEST(a_delete_of_the_child_removes_it_and_keeps_the_ike_sa),
         TEST(a_repeated_request_gets_the_same_answer_without_tred),
+        TEST(a_child_that_the_segw_does_not_delete_in_time_we_delete),
+        TEST(a_redundant_child_that_the_segw_does_not_delete_in_time_we_delete),
+        TEST(before_that_time_the_old_child_is_the_segws_to_delete),
         TEST(a_silent_segw_that_answers_the_check_is_kept),
         TEST(a_segw_that_does_not_answer_the_check_is_lost),
         TEST(an_sa_moves_to_the_address_that_there_is_now),
