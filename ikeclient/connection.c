@@ -25,7 +25,7 @@ enum {
 };
 
 /* RFC 8305 5: before an address of the other family is tried, too. */
-#define RACE_USEC (250 * USEC_PER_MS)
+#define RACE_USEC (UINT64_C(250) * USEC_PER_MS)
 
 /* Between two IKE SAs that are replaced as no ESP comes through them. */
 #define DEAF_PERIOD_USEC (UINT64_C(600) * USEC_PER_SEC)

@@ -59,7 +59,7 @@ def table(results, options):
     yield "![HeNBs that are up](storm-up.svg)\n![Requests a second](storm-load.svg)"
 
 
-def curves(results, scenario, title, column, most, unit):
+def curves(results, scenario, title, column, most, legend):
     """One line a policy, over the first half hour."""
     seconds = 1800
     drawing = Drawing(HEIGHT)
@@ -69,14 +69,14 @@ def curves(results, scenario, title, column, most, unit):
     drawing.text(left, 18, title)
     for part in range(0, 5):
         drawing.line([(left, height(most * part / 4)), (WIDTH - RIGHT, height(most * part / 4))], GREY, 0.5)
-        drawing.text(left - 6, height(most * part / 4) + 4, f"{most * part / 4:,.0f}{unit}", "end", size=10)
+        drawing.text(left - 6, height(most * part / 4) + 4, f"{most * part / 4:,.0f}", "end", size=10)
     for minute in range(0, seconds // 60 + 1, 5):
         drawing.text(place(minute * 60), HEIGHT - BOTTOM + 16, f"{minute} min", "middle", size=10)
     for number, (name, _, _, colour, dash) in enumerate(POLICIES):
         points = [(place(row[0]), height(row[column])) for row in results[scenario, name][0][1]
                   if row[0] <= seconds]
         drawing.line([(place(0), height(0)), *points], colour, 2, dash)
-        y = TOP + 60 + 16 * number
+        y = legend + 16 * number
         drawing.line([(WIDTH - 240, y - 4), (WIDTH - 215, y - 4)], colour, 2, dash)
         drawing.text(WIDTH - 210, y, name, size=10)
     return drawing
@@ -95,9 +95,9 @@ def main():
     print(text)
     (options.figures / "storm.md").write_text(text)
     curves(results, "at-once", "HeNBs that are up, all having begun at once", 1, options.henbs,
-           "").write(options.figures / "storm-up.svg")
+           TOP + 12).write(options.figures / "storm-up.svg")
     curves(results, "outage", "requests a second at a SeGW that was away for an hour", 2,
-           8 * options.per_second, "").write(options.figures / "storm-load.svg")
+           8 * options.per_second, TOP + 60).write(options.figures / "storm-load.svg")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ enum {
     END_MS = 4 * 3600 * 1000,
     MS = 1000,
     CURVE_S = 10,
+    CURVE_MS = CURVE_S * MS,
     STRONGSWAN_TRIES = 5, /* retransmissions: six packets */
     ROOM_OF_A_SECOND = 10,
 };
@@ -119,7 +120,7 @@ static Result run(Storm *storm, uint64_t start, unsigned per_second)
             result.peak = in_second > result.peak ? in_second : result.peak;
             in_second = 0;
         }
-        if (now >= start && (now - start) % (CURVE_S * MS) == CURVE_S * MS - 1) {
+        if (now >= start && (now - start) % CURVE_MS == CURVE_MS - 1) {
             printf("curve %llu %u %llu\n", (unsigned long long)(now - start + 1) / MS, up,
                    (unsigned long long)in_curve / CURVE_S);
             in_curve = 0;
