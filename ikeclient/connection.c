@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/netwatch.h"
 #include "ikeclient/resolver.h"
 #include "ikeclient/retry.h"
 #include "ikeclient/sa_list.h"
@@ -49,8 +50,12 @@ struct Connection {
     Targets targets;          /* the SeGWs */
     Endpoint other;           /* to be tried beside the first address soon; family 0: none … */
     uint64_t race_at;         /* … and when, µs */
-    bool returning;           /* an attempt is made at a SeGW that is preferred to the one in use */
-    ChildAnswer granted;      /* the last one: its addresses are asked for again */
+    Redirect redirect;        /* to where the next attempt goes; an empty name: nowhere … */
+    Endpoint sent_by;         /* … and by whom; family 0: nobody */
+    bool redirected;          /* the attempt that was begun last goes there */
+    RedirectGuard redirections;
+    bool returning;      /* an attempt is made at a SeGW that is preferred to the one in use */
+    ChildAnswer granted; /* the last one: its addresses are asked for again */
 
     /* what others were told */
     ConnectionState shown;
@@ -60,6 +65,7 @@ struct Connection {
     Reason last_error;
 
     Resolver resolver;
+    Netwatch *netwatch; /* NULL: there is none */
     sd_event_source *timer;
     bool settling;
     bool again;
@@ -301,6 +307,31 @@ static void on_authentic(void *userdata, IkeSa *sa)
     }
 }
 
+/* Make-before-break, where there is something to break. */
+static bool on_redirected(void *userdata, IkeSa *sa, const Redirect *to)
+{
+    const SaMember *known = userdata;
+    Connection *connection = known->owner;
+    IkeSaInfo info;
+
+    if (!connection->wanted || (known->role != SA_COMING && known->role != SA_UP))
+        return true;
+    if (!redirect_allows(&connection->redirections, now_usec(connection)))
+        return false;
+    ike_sa_info(sa, &info);
+    connection->redirected = false;
+    connection->redirect = *to;
+    connection->sent_by = *info.segw;
+    connection->other = (Endpoint){0};
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role == SA_COMING && member->sa != sa)
+            sa_list_bury(&connection->sas, member);
+    }
+    connection->asked = true;
+    settle(connection);
+    return true;
+}
+
 static void on_rekeyed(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits);
 
 /* Somebody has answered at this address first. What was sent to the other one is forgotten before a
@@ -331,6 +362,7 @@ static const IkeSaHandlers sa_handlers = {.another = on_another,
                                           .renew = on_renew,
                                           .changed = on_changed,
                                           .closed = on_closed,
+                                          .redirected = on_redirected,
                                           .due = on_due};
 
 /* Whoever began a rekeying deletes what it makes redundant. */
@@ -396,6 +428,8 @@ static int add_sa(Connection *connection, const Endpoint *segw, SaMember **ret)
         return r;
     }
     ike_sa_ask_for(member->sa, &connection->granted);
+    if (connection->sent_by.any.sa_family != 0)
+        ike_sa_sent_by(member->sa, &connection->sent_by);
     sa_list_add(&connection->sas, member);
     *ret = member;
     return 0;
@@ -433,7 +467,9 @@ static void begin_other(Connection *connection)
 
 static const char *name_now(const Connection *connection)
 {
-    return connection->targets.list[connection->targets.current].name;
+    return connection->redirect.name[0] != 0
+               ? connection->redirect.name
+               : connection->targets.list[connection->targets.current].name;
 }
 
 static void on_resolved(void *userdata, const Endpoint *addresses, size_t count,
@@ -474,17 +510,12 @@ static bool choose(Connection *connection, bool asked)
     return targets_choose(targets, now_usec(connection), connection->returning);
 }
 
-static void begin(Connection *connection)
+/* At whoever is to be tried now. */
+static void begin_there(Connection *connection)
 {
     const uint16_t port = (uint16_t)connection->config->port;
-    const bool asked = connection->asked;
     Endpoint segw;
 
-    connection->asked = false;
-    if (!choose(connection, asked))
-        return;
-    if (connection->returning)
-        log_info("trying the SeGW %s, which is preferred to this one", name_now(connection));
     if (endpoint_from_literal(name_now(connection), port, &segw) == 0) {
         on_resolved(connection, &segw, 1, NULL);
         return;
@@ -493,6 +524,25 @@ static void begin(Connection *connection)
     int r = resolver_start(&connection->resolver, name_now(connection), port);
     if (r < 0)
         on_resolved(connection, NULL, 0, strerror(-r));
+}
+
+/* A redirection is good for one attempt. */
+static void begin(Connection *connection)
+{
+    const bool asked = connection->asked;
+
+    connection->asked = false;
+    if (connection->redirected) {
+        connection->redirected = false;
+        connection->redirect.name[0] = 0;
+        connection->sent_by = (Endpoint){0};
+    }
+    connection->redirected = connection->redirect.name[0] != 0;
+    if (!choose(connection, asked))
+        return;
+    if (connection->returning)
+        log_info("trying the SeGW %s, which is preferred to this one", name_now(connection));
+    begin_there(connection);
 }
 
 /* ---- what follows from the facts ---- */
@@ -568,7 +618,7 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
         connection->announced = connection->attempts.not_before;
         log_info("trying again in %.1f s",
                  ((double)connection->attempts.not_before - (double)now_usec(connection)) /
-                     USEC_PER_SEC);
+                     (double)USEC_PER_SEC);
     }
     int r = sd_event_source_set_time(connection->timer, due);
     if (r >= 0) {
@@ -741,6 +791,15 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
     }
 }
 
+static void on_network(void *userdata)
+{
+    Connection *connection = userdata;
+    SaMember *up = sa_list_find(&connection->sas, SA_UP);
+
+    if (up)
+        ike_sa_look_around(up->sa);
+}
+
 /* ---- the life of one ---- */
 
 int connection_new(sd_event *event, Tre *tre, const Config *config,
@@ -768,6 +827,12 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
         r = sd_event_source_set_enabled(connection->timer, SD_EVENT_OFF);
     if (r < 0)
         return r;
+    r = netwatch_new(event, on_network, connection, &connection->netwatch);
+    if (r < 0) {
+        log_warning("changes of this host's addresses are not noticed, as no netlink socket can be "
+                    "had (%s): allow AF_NETLINK in the unit",
+                    strerror(-r));
+    }
     *ret = steal_pointer(connection);
     return 0;
 }
@@ -777,6 +842,8 @@ void connection_free(Connection *connection)
     sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
     retry_deinit(&connection->attempts);
+    if (connection->netwatch)
+        netwatch_free(connection->netwatch);
     sd_event_source_disable_unref(connection->timer);
     free(connection);
 }

@@ -139,6 +139,7 @@ static int init_go_on(InitTask *task)
     if (--task->awaited > 0)
         return 0;
     sa->init->exchange.feign_nat = sa->identity.needs_udp;
+    sa->init->exchange.redirected_from = sa->redirected_from;
     return init_send(task);
 }
 
@@ -335,6 +336,11 @@ static int init_clear(Task *task, Bytes datagram, const Endpoint *sender)
         return init_send(init);
     case INIT_GROUP:
         return init_choose_group(init, judged.group);
+    case INIT_REDIRECT:
+        steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "REDIRECT to %s",
+                  judged.redirect.name);
+        ike_sa_end(sa, ike_sa_follow(sa, &judged.redirect) ? IKE_SA_STOPPED : IKE_SA_FAILED);
+        return 0;
     case INIT_ANSWER:
         judged.why = take_answer(sa, datagram, &judged);
         if (!judged.why)

@@ -240,8 +240,8 @@ int exchange_suite_refuse(int error, Reason *reason);
 int exchange_create_draft(Exchange *exchange, const PlainMessage *message,
                           const IkePayloads *payloads, Negotiation *ret, Reason *reason);
 
-/* After it: if it was sealed, the draft takes the place of what was kept; else nothing has changed.
- */
+/* After it: if it was sealed, the draft takes the place of what was kept; else nothing has changed,
+ * but what was prepared is gone if g^ir was made of it. */
 void exchange_create_settle(Exchange *exchange, const PlainMessage *message, Negotiation *draft,
                             bool sealed);
 

@@ -82,6 +82,35 @@ class ChildTest(RekeyTest):
         self.assert_child_rekeyed("AES_GCM_16_128/ECP_256")
 
 
+    def test_a_segw_that_wants_another_group_is_given_it(self):
+        self.tunnel(segw={"esp_proposals": "aes128gcm16-ecp384"})
+        self.call("RekeyChildSas")
+        self.client.wait_for(r"answered INVALID_KE_PAYLOAD \(17\)")
+        self.assert_child_rekeyed("AES_GCM_16_128/ECP_384")
+
+    def test_where_the_segw_does_not_rekey_another_connection_loses_no_packet(self):
+        self.tunnel(child={"pfs": "yes"}, connection={"reconnect": "yes"})
+        self.call("RekeyChildSas")
+        self.client.wait_for(r"refused with NO_PROPOSAL_CHOSEN .*; connecting anew")
+        self.client.wait_for(r"(?s)established .*established ")
+        self.client.wait_for("the IKE SA that was replaced is gone")
+        self.assert_none_lost()
+
+    def test_a_child_that_the_segw_deletes_instead_is_made_anew(self):
+        self.tunnel(connection={"reconnect": "yes"})
+        self.gateway.control("--terminate", "--child", "net")
+        self.one_child()
+        self.assertEqual(self.client.get("State"), "established")
+
+    def test_a_soft_lifetime_rekeys_the_child_and_loses_no_packet(self):
+        octets = 84 * 40  # of pings
+        self.tunnel(tred={"data-plane": {"mode": "user", "soft-lifetime-bytes": octets}})
+        self.client.wait_for(r"(?s)rekeyed .* Child SA.*rekeyed .* Child SA", 30)
+        self.assert_none_lost()
+        self.assertEqual(self.gateway.sa_count(), 1)
+        self.assertEqual(len(self.tred.exchanges()), 1)
+
+
 class IkeTest(RekeyTest):
     def test_an_ike_sa_that_we_rekey_loses_no_packet(self):
         self.tunnel()
@@ -93,6 +122,31 @@ class IkeTest(RekeyTest):
         self.tunnel()
         self.gateway.control("--rekey", "--ike", "henb")
         self.assert_ike_rekeyed()
+        self.assert_none_lost()
+
+
+    def test_a_lifetime_rekeys_the_ike_sa_and_loses_no_packet(self):
+        self.tunnel(ike={"lifetime": 2})
+        self.client.wait_for(r"(?s)rekeyed .* IKE SA.*rekeyed .* IKE SA", 30)
+        self.assert_none_lost()
+        self.assertEqual(self.client.get("ChildSas"), self.first)
+
+    def test_a_child_is_rekeyed_in_an_ike_sa_of_either_side(self):
+        self.tunnel()
+        for by_us in (True, False):
+            if by_us:
+                self.call("RekeyIkeSa")
+            else:
+                self.gateway.control("--rekey", "--ike", "henb")
+            wait_until(lambda: len(self.tred.exchanges()) == 1 and not self.gateway.leaving(),
+                       "one IKE SA")
+            for method in ("us", "segw"):
+                self.first = self.client.get("ChildSas")
+                if method == "us":
+                    self.call("RekeyChildSas")
+                else:
+                    self.gateway.control("--rekey", "--child", "net")
+                self.one_child()
         self.assert_none_lost()
 
 

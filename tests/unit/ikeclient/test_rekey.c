@@ -390,6 +390,9 @@ static bool has_child(uint32_t spi_in)
 static void assert_left(uint32_t spi_in)
 {
     stage_settle(&f.stage);
+    while (children() > 1) /* what was deleted receives for a while yet */
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
     assert_int_equal(children(), 1);
     assert_true(has_child(spi_in));
     assert_int_equal(stage_children(&f.stage), 1);
@@ -466,6 +469,25 @@ static void a_child_that_is_due_is_replaced_and_then_deleted(void **state)
     assert_deleted(first);
 }
 
+static void a_child_that_was_deleted_receives_for_a_while_yet(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    begin_child(&heard);
+    grant_child(&heard, SEGW_SPI, 0x90);
+    while (f.n_deleted == 0)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_children(&f.stage), 2);
+    assert_int_equal(f.stage.sending, second);
+    /* For the SeGW it is gone. */
+    rekey_child(STAGE_SPI_OUT, SEGW_SPI + 1, IKE_GROUP_NONE, 0x10);
+    take_response(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(error_of(&heard), IKE_NOTIFY_CHILD_SA_NOT_FOUND);
+    assert_left(second);
+}
+
 static void the_new_child_has_the_addresses_of_the_old_one(void **state)
 {
     ConnectionInfo now;
@@ -505,10 +527,9 @@ static void a_new_child_is_rekeyed_in_its_turn(void **state)
     take_request(&heard, IKE_CREATE_CHILD_SA);
     assert_int_equal(rekeyed_of(&heard), second);
     grant_child(&heard, SEGW_SPI + 1, 0x90);
-    stage_settle(&f.stage);
+    assert_left(second + 1);
     assert_int_equal(f.n_deleted, 2);
     assert_int_equal(f.deleted[1], second);
-    assert_int_equal(children(), 1);
 }
 
 static void without_pfs_no_group_is_offered(void **state)
@@ -1508,6 +1529,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_child_that_is_due_is_replaced_and_then_deleted),
+        TEST(a_child_that_was_deleted_receives_for_a_while_yet),
         TEST(the_new_child_has_the_addresses_of_the_old_one),
         TEST(a_child_that_is_due_twice_is_rekeyed_once),
         TEST(a_new_child_is_rekeyed_in_its_turn),
