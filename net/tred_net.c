@@ -198,10 +198,11 @@ static int find_user(const char *name, uid_t *ret)
 /* A host without an IKE client has none. */
 static uid_t ike_user_of(const char *name)
 {
-    const struct passwd *user = getpwnam(name);
-    if (!user)
+    const struct passwd *user = name ? getpwnam(name) : NULL;
+    if (!user) {
         log_warning("There is no user %s, so no IKE client's packets pass while there is no tunnel",
                     name);
+    }
     return user ? user->pw_uid : (uid_t)-1;
 }
 
