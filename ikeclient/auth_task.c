@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
 #include "ikeclient/liveness.h"
@@ -325,18 +326,22 @@ static void log_established(const IkeSa *sa)
     char esp[ESP_SUITE_NAME_SIZE], addresses[CHILD_ADDRESSES_TEXT_SIZE],
         dns[CHILD_ADDRESSES_TEXT_SIZE];
     char ts[SELECTORS_TEXT_SIZE];
+    LogFields fields = {.message_id = MESSAGE_ESTABLISHED, .peer = segw, .spi = sa->spi_i};
 
     if (!sa->children) {
         log_notice("established  %s <-> %s  IKE %s, no Child SA  (%.1f ms)", henb, segw, sa->suite,
                    sa->established_ms);
-        log_warning("no traffic can pass: %s", sa->refusal.text);
+        fields.message_id = MESSAGE_NO_CHILD;
+        fields.error = sa->refusal.text;
+        log_fields(LOG_WARNING, &fields, "no traffic can pass: %s", sa->refusal.text);
         return;
     }
     if (!log_is_on(LOG_NOTICE))
         return;
     const ChildAnswer *child = &sa->children->answer;
     esp_choice_name(&child->esp, esp);
-    log_notice("established  %s <-> %s  IKE %s, ESP %s%s%s%s%s, to %s  (%.1f ms)", henb, segw,
+    log_fields(LOG_NOTICE, &fields,
+               "established  %s <-> %s  IKE %s, ESP %s%s%s%s%s, to %s  (%.1f ms)", henb, segw,
                sa->suite, esp, child->n_addresses > 0 ? ", address " : "",
                inner_addresses_text(child->addresses, child->n_addresses, true, addresses),
                child->n_dns > 0 ? ", DNS " : "",

@@ -3,6 +3,7 @@
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "ikeclient/netwatch.h"
 #include "ikeclient/resolver.h"
@@ -63,6 +64,10 @@ struct Connection {
     bool established; /* not told yet */
     Reason reason;    /* why the last SA ended */
     Reason last_error;
+    time_t since;        /* the SA in use was established */
+    time_t next_attempt; /* not_before, for a person */
+    Flow flow;
+    ConnectionTotals totals;
 
     Resolver resolver;
     Netwatch *netwatch; /* NULL: there is none */
@@ -129,10 +134,20 @@ static ConnectionPlan plan_of(const Connection *connection)
 static void settle(Connection *connection);
 static void begin_other(Connection *connection);
 
+/* Rounded up. */
+static time_t seconds_until(const Connection *connection, uint64_t when)
+{
+    const uint64_t now = now_usec(connection);
+
+    return when > now ? (time_t)((when - now + USEC_PER_SEC - 1) / USEC_PER_SEC) : 0;
+}
+
 /* Notes that what there is is not what is wanted: the next attempt waits. */
 static void note_setback(Connection *connection, const char *reason)
 {
     retry_failed(&connection->attempts);
+    connection->next_attempt =
+        time(NULL) + seconds_until(connection, connection->attempts.not_before);
     connection->changed = true;
     reason_set(&connection->last_error, 0, "%s", reason);
 }
@@ -140,11 +155,18 @@ static void note_setback(Connection *connection, const char *reason)
 /* The attempt has failed. */
 static void note_failure(Connection *connection, IkeSaEnd end, const char *reason)
 {
+    const LogFields fields = {.message_id = MESSAGE_NOT_CONNECTED,
+                              .peer = flow_peer(&connection->flow),
+                              .spi = connection->flow.spi,
+                              .error = reason};
+
     if (sa_list_find(&connection->sas, SA_UP)) {
-        log_error("no second connection: %s; staying with the first", reason);
+        log_fields(LOG_ERR, &fields, "no second connection: %s; staying with the first", reason);
     } else {
-        log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, "not connected: %s", reason);
+        log_fields(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, &fields,
+                   "not connected: %s", reason);
     }
+    connection->totals.failures++;
     if (connection->returning) { /* which is no reason to burden anybody less, or more */
         connection->returning = false;
         (void)targets_failed(&connection->targets, now_usec(connection));
@@ -184,10 +206,16 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
     } else if (role == SA_COMING && end != IKE_SA_STOPPED) {
         note_failure(connection, end, reason);
     } else if (role == SA_UP && end != IKE_SA_STOPPED) {
-        log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR,
-                 "the connection has ended: %s", reason);
+        const LogFields fields = {.message_id = MESSAGE_CONNECTION_LOST,
+                                  .peer = info.segw_identity,
+                                  .spi = info.spi_i,
+                                  .error = reason};
+
+        log_fields(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, &fields,
+                   "the connection has ended: %s", reason);
         if (info.silent)
             targets_lost(&connection->targets, now_usec(connection));
+        connection->totals.losses++;
         note_setback(connection, reason);
     }
     settle(connection);
@@ -213,6 +241,8 @@ static void on_established(void *userdata, IkeSa *sa)
         sa_member_replace(old, now_usec(connection));
     connection->renewal = false;
     member->role = SA_UP;
+    connection->since = time(NULL);
+    connection->totals.established++;
     connection->established = true;
     connection->changed = true;
     connection->returning = false;
@@ -237,8 +267,13 @@ static void on_child_deleted(void *userdata, IkeSa *sa)
     ike_sa_info(sa, &info);
     if (member->role != SA_UP || info.children)
         return;
-    log_notice("the SeGW deleted the Child SA: no traffic can pass");
-    note_setback(connection, "the SeGW deleted the Child SA");
+    const LogFields fields = {.message_id = MESSAGE_NO_CHILD,
+                              .peer = info.segw_identity,
+                              .spi = info.spi_i,
+                              .error = "the SeGW deleted the Child SA"};
+
+    log_fields(LOG_NOTICE, &fields, "the SeGW deleted the Child SA: no traffic can pass");
+    note_setback(connection, fields.error);
     settle(connection);
 }
 
@@ -332,6 +367,14 @@ static bool on_redirected(void *userdata, IkeSa *sa, const Redirect *to)
     return true;
 }
 
+static void on_step(void *userdata, const Step *step)
+{
+    const SaMember *member = userdata;
+    Connection *connection = member->owner;
+
+    flow_add(&connection->flow, step);
+}
+
 static void on_rekeyed(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits);
 
 /* Somebody has answered at this address first. What was sent to the other one is forgotten before a
@@ -363,7 +406,8 @@ static const IkeSaHandlers sa_handlers = {.another = on_another,
                                           .changed = on_changed,
                                           .closed = on_closed,
                                           .redirected = on_redirected,
-                                          .due = on_due};
+                                          .due = on_due,
+                                          .step = on_step};
 
 /* Whoever began a rekeying deletes what it makes redundant. */
 static void leave_to(SaMember *member, bool peer, uint64_t now)
@@ -540,6 +584,8 @@ static void begin(Connection *connection)
     connection->redirected = connection->redirect.name[0] != 0;
     if (!choose(connection, asked))
         return;
+    connection->totals.attempts++;
+    flow_begin(&connection->flow);
     if (connection->returning)
         log_info("trying the SeGW %s, which is preferred to this one", name_now(connection));
     begin_there(connection);
@@ -707,9 +753,12 @@ int connection_remember(Connection *connection, const char *folder)
 {
     int r = retry_remember(&connection->attempts, folder);
 
-    if (r == 0)
-        settle(connection);
-    return r;
+    if (r < 0)
+        return r;
+    connection->next_attempt =
+        time(NULL) + seconds_until(connection, connection->attempts.not_before);
+    settle(connection);
+    return 0;
 }
 
 void connection_close(Connection *connection)
@@ -779,15 +828,21 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
     ConnectionState state = plan_of(connection).state;
     const SaMember *member = sa_list_find(&connection->sas, SA_UP);
 
+    *ret =
+        (ConnectionInfo){.state = state,
+                         .state_name = connection_state_name(state),
+                         .last_error = connection->last_error.text,
+                         .since = member ? connection->since : 0,
+                         .next_attempt = state == CONNECTION_WAITING ? connection->next_attempt : 0,
+                         .flow = &connection->flow,
+                         .totals = connection->totals};
     if (!member)
         member = sa_list_find(&connection->sas, SA_COMING);
-    *ret = (ConnectionInfo){.state = state,
-                            .state_name = connection_state_name(state),
-                            .last_error = connection->last_error.text};
     if (member) {
         ike_sa_info(member->sa, &ret->sa);
     } else {
-        ret->sa = (IkeSaInfo){.identity = "", .segw_identity = "", .suite = "", .refusal = ""};
+        ret->sa = (IkeSaInfo){
+            .exchange = "", .identity = "", .segw_identity = "", .suite = "", .refusal = ""};
     }
 }
 
@@ -844,6 +899,7 @@ void connection_free(Connection *connection)
     retry_deinit(&connection->attempts);
     if (connection->netwatch)
         netwatch_free(connection->netwatch);
+    flow_deinit(&connection->flow);
     sd_event_source_disable_unref(connection->timer);
     free(connection);
 }

@@ -239,6 +239,8 @@ static IkeSa *sa_alloc(sd_event *event, Tre *tre, const Config *config,
         sa->renew_at[i] = LIFETIME_NEVER;
     sa->handlers = handlers;
     sa->userdata = userdata;
+    sa->steps.told = handlers->step;
+    sa->steps.userdata = userdata;
     tasks_init(sa);
     sa->tasks.idle = upkeep_tend;
     peer_queue_init(sa);
@@ -388,6 +390,7 @@ int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, I
     rival->init = init;
     rival->spi_i = sa->spi_i;
     rival->steps = sa->steps;
+    rival->steps.userdata = userdata;
     memcpy(rival->wanted, sa->wanted, sizeof(rival->wanted));
     rival->n_wanted = sa->n_wanted;
     (void)snprintf(rival->forked_from, sizeof(rival->forked_from), "%s", sa->exchange);
@@ -471,6 +474,8 @@ void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
     for (size_t i = 0; i < ELEMENTS(sa->renew_at); i++)
         renew_at = sa->renew_at[i] < renew_at ? sa->renew_at[i] : renew_at;
     *ret = (IkeSaInfo){
+        .exchange = sa->exchange,
+        .spi_i = sa->spi_i,
         .identity = sa->identity.identity ? sa->identity.identity : "",
         .segw_identity = sa->peer_identity,
         .suite = sa->suite,

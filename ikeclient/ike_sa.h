@@ -13,6 +13,8 @@
 
 /* What is known of an SA; strings are "" where not known yet. */
 typedef struct IkeSaInfo {
+    const char *exchange; /* the path of tred's object */
+    uint64_t spi_i;
     const char *identity;
     const char *segw_identity; /* as verified by tred */
     const char *suite;

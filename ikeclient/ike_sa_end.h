@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ikeclient/redirect.h"
+#include "ikeclient/report.h"
 
 typedef struct IkeSa IkeSa;
 typedef struct MadeIkeSa MadeIkeSa;
@@ -39,6 +40,8 @@ typedef struct IkeSaHandlers {
     void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
     /* The SeGW sends us to another one (RFC 5685); false: it has done so too often. */
     bool (*redirected)(void *userdata, IkeSa *sa, const Redirect *to);
+    /* A step of the call flow; NULL: nobody wants to know. */
+    void (*step)(void *userdata, const Step *step);
     /* A new authentication is due now or later, while this SA is still up. */
     void (*due)(void *userdata, IkeSa *sa, IkeSaDue why);
 } IkeSaHandlers;

@@ -166,6 +166,7 @@ static int init_begun(Task *task, const TreReply *reply)
         return -ENOMEM;
     (void)snprintf(sa->exchange, sizeof(sa->exchange), "%s", reply->begun.exchange);
     sa->spi_i = reply->begun.spi_i;
+    sa->steps.spi = sa->spi_i;
     int r = init_begin(&sa->init->exchange, offer, proposals_first_group(offer), reply->begun.spi_i,
                        reply->begun.nonce_i, reply->begun.ke_i);
     return r < 0 ? r : init_go_on((InitTask *)task);

@@ -50,6 +50,7 @@ typedef struct Child {
     uint32_t spi_in; /* 0: free */
     uint32_t spi_out;
     EspSuite suite;
+    time_t since;
     EspKeys keys;     /* of a data plane that keeps none itself */
     bool installed;   /* in the data plane, or on its way there */
     bool used;        /* there was an SA under this SPI, or a data plane that would not have it */
