@@ -122,6 +122,14 @@ int dataplane_move_sas(DataPlane *plane, const Transport *from, const Transport 
 typedef void (*DataPlaneCounted)(void *userdata);
 int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata);
 
+/* The sum of what all SAs have counted that there are (as it last came) and that there were; no
+ * counter of it ever steps back, and how long an SA was idle is 0. */
+void dataplane_totals(const DataPlane *plane, SaCounters *ret);
+
+/* After how many seconds a pair is due to be replaced, its share of chance included; 0: no limit,
+ * or no such pair. */
+uint64_t dataplane_sa_soft_seconds(const DataPlane *plane, uint32_t spi_in);
+
 /* What was counted then. Returns 0 or -ENOENT. */
 int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret);
 void dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret);

@@ -71,8 +71,8 @@ typedef struct DataPlaneCounters {
 /* What becomes of packets that belong into the tunnel and find none (tred.conf(5)). */
 typedef enum ProtectMode {
     PROTECT_NO,
-    PROTECT_YES,    /* local networks are no part of a family that is protected as a whole; DNS and
-                       NTP pass */
+    PROTECT_YES, /* of a family that is protected as a whole, local networks, DNS and NTP are left
+                    out; of other networks, DNS and NTP in a local network */
     PROTECT_STRICT, /* without these exceptions */
     PROTECT_MODES
 } ProtectMode;

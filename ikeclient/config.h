@@ -28,6 +28,7 @@ typedef struct Config {
     uint64_t ike_lifetime;    /* s; 0: for ever */
     IkeTs remote_ts;          /* none: everything of the families asked for */
     bool reconnect;
+    bool mobike;
     uint64_t retry_max; /* s, the longest wait between two attempts */
     bool initial_contact;
     uint64_t retransmit_timeout; /* ms before the first retransmission; doubles */

@@ -3,7 +3,9 @@
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
+#include "ikeclient/netwatch.h"
 #include "ikeclient/resolver.h"
 #include "ikeclient/retry.h"
 #include "ikeclient/sa_list.h"
@@ -49,8 +51,12 @@ struct Connection {
     Targets targets;          /* the SeGWs */
     Endpoint other;           /* to be tried beside the first address soon; family 0: none … */
     uint64_t race_at;         /* … and when, µs */
-    bool returning;           /* an attempt is made at a SeGW that is preferred to the one in use */
-    ChildAnswer granted;      /* the last one: its addresses are asked for again */
+    Redirect redirect;        /* to where the next attempt goes; an empty name: nowhere … */
+    Endpoint sent_by;         /* … and by whom; family 0: nobody */
+    bool redirected;          /* the attempt that was begun last goes there */
+    RedirectGuard redirections;
+    bool returning;      /* an attempt is made at a SeGW that is preferred to the one in use */
+    ChildAnswer granted; /* the last one: its addresses are asked for again */
 
     /* what others were told */
     ConnectionState shown;
@@ -58,8 +64,13 @@ struct Connection {
     bool established; /* not told yet */
     Reason reason;    /* why the last SA ended */
     Reason last_error;
+    time_t since;        /* the SA in use was established */
+    time_t next_attempt; /* not_before, for a person */
+    Flow flow;
+    ConnectionTotals totals;
 
     Resolver resolver;
+    Netwatch *netwatch; /* NULL: there is none */
     sd_event_source *timer;
     bool settling;
     bool again;
@@ -123,10 +134,20 @@ static ConnectionPlan plan_of(const Connection *connection)
 static void settle(Connection *connection);
 static void begin_other(Connection *connection);
 
+/* Rounded up. */
+static time_t seconds_until(const Connection *connection, uint64_t when)
+{
+    const uint64_t now = now_usec(connection);
+
+    return when > now ? (time_t)((when - now + USEC_PER_SEC - 1) / USEC_PER_SEC) : 0;
+}
+
 /* Notes that what there is is not what is wanted: the next attempt waits. */
 static void note_setback(Connection *connection, const char *reason)
 {
     retry_failed(&connection->attempts);
+    connection->next_attempt =
+        time(NULL) + seconds_until(connection, connection->attempts.not_before);
     connection->changed = true;
     reason_set(&connection->last_error, 0, "%s", reason);
 }
@@ -134,11 +155,18 @@ static void note_setback(Connection *connection, const char *reason)
 /* The attempt has failed. */
 static void note_failure(Connection *connection, IkeSaEnd end, const char *reason)
 {
+    const LogFields fields = {.message_id = MESSAGE_NOT_CONNECTED,
+                              .peer = flow_peer(&connection->flow),
+                              .spi = connection->flow.spi,
+                              .error = reason};
+
     if (sa_list_find(&connection->sas, SA_UP)) {
-        log_error("no second connection: %s; staying with the first", reason);
+        log_fields(LOG_ERR, &fields, "no second connection: %s; staying with the first", reason);
     } else {
-        log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, "not connected: %s", reason);
+        log_fields(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, &fields,
+                   "not connected: %s", reason);
     }
+    connection->totals.failures++;
     if (connection->returning) { /* which is no reason to burden anybody less, or more */
         connection->returning = false;
         (void)targets_failed(&connection->targets, now_usec(connection));
@@ -178,10 +206,16 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
     } else if (role == SA_COMING && end != IKE_SA_STOPPED) {
         note_failure(connection, end, reason);
     } else if (role == SA_UP && end != IKE_SA_STOPPED) {
-        log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR,
-                 "the connection has ended: %s", reason);
+        const LogFields fields = {.message_id = MESSAGE_CONNECTION_LOST,
+                                  .peer = info.segw_identity,
+                                  .spi = info.spi_i,
+                                  .error = reason};
+
+        log_fields(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, &fields,
+                   "the connection has ended: %s", reason);
         if (info.silent)
             targets_lost(&connection->targets, now_usec(connection));
+        connection->totals.losses++;
         note_setback(connection, reason);
     }
     settle(connection);
@@ -207,6 +241,8 @@ static void on_established(void *userdata, IkeSa *sa)
         sa_member_replace(old, now_usec(connection));
     connection->renewal = false;
     member->role = SA_UP;
+    connection->since = time(NULL);
+    connection->totals.established++;
     connection->established = true;
     connection->changed = true;
     connection->returning = false;
@@ -231,8 +267,13 @@ static void on_child_deleted(void *userdata, IkeSa *sa)
     ike_sa_info(sa, &info);
     if (member->role != SA_UP || info.children)
         return;
-    log_notice("the SeGW deleted the Child SA: no traffic can pass");
-    note_setback(connection, "the SeGW deleted the Child SA");
+    const LogFields fields = {.message_id = MESSAGE_NO_CHILD,
+                              .peer = info.segw_identity,
+                              .spi = info.spi_i,
+                              .error = "the SeGW deleted the Child SA"};
+
+    log_fields(LOG_NOTICE, &fields, "the SeGW deleted the Child SA: no traffic can pass");
+    note_setback(connection, fields.error);
     settle(connection);
 }
 
@@ -301,6 +342,39 @@ static void on_authentic(void *userdata, IkeSa *sa)
     }
 }
 
+/* Make-before-break, where there is something to break. */
+static bool on_redirected(void *userdata, IkeSa *sa, const Redirect *to)
+{
+    const SaMember *known = userdata;
+    Connection *connection = known->owner;
+    IkeSaInfo info;
+
+    if (!connection->wanted || (known->role != SA_COMING && known->role != SA_UP))
+        return true;
+    if (!redirect_allows(&connection->redirections, now_usec(connection)))
+        return false;
+    ike_sa_info(sa, &info);
+    connection->redirected = false;
+    connection->redirect = *to;
+    connection->sent_by = *info.segw;
+    connection->other = (Endpoint){0};
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role == SA_COMING && member->sa != sa)
+            sa_list_bury(&connection->sas, member);
+    }
+    connection->asked = true;
+    settle(connection);
+    return true;
+}
+
+static void on_step(void *userdata, const Step *step)
+{
+    const SaMember *member = userdata;
+    Connection *connection = member->owner;
+
+    flow_add(&connection->flow, step);
+}
+
 static void on_rekeyed(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits);
 
 /* Somebody has answered at this address first. What was sent to the other one is forgotten before a
@@ -331,7 +405,9 @@ static const IkeSaHandlers sa_handlers = {.another = on_another,
                                           .renew = on_renew,
                                           .changed = on_changed,
                                           .closed = on_closed,
-                                          .due = on_due};
+                                          .redirected = on_redirected,
+                                          .due = on_due,
+                                          .step = on_step};
 
 /* Whoever began a rekeying deletes what it makes redundant. */
 static void leave_to(SaMember *member, bool peer, uint64_t now)
@@ -396,6 +472,8 @@ static int add_sa(Connection *connection, const Endpoint *segw, SaMember **ret)
         return r;
     }
     ike_sa_ask_for(member->sa, &connection->granted);
+    if (connection->sent_by.any.sa_family != 0)
+        ike_sa_sent_by(member->sa, &connection->sent_by);
     sa_list_add(&connection->sas, member);
     *ret = member;
     return 0;
@@ -433,7 +511,9 @@ static void begin_other(Connection *connection)
 
 static const char *name_now(const Connection *connection)
 {
-    return connection->targets.list[connection->targets.current].name;
+    return connection->redirect.name[0] != 0
+               ? connection->redirect.name
+               : connection->targets.list[connection->targets.current].name;
 }
 
 static void on_resolved(void *userdata, const Endpoint *addresses, size_t count,
@@ -474,17 +554,12 @@ static bool choose(Connection *connection, bool asked)
     return targets_choose(targets, now_usec(connection), connection->returning);
 }
 
-static void begin(Connection *connection)
+/* At whoever is to be tried now. */
+static void begin_there(Connection *connection)
 {
     const uint16_t port = (uint16_t)connection->config->port;
-    const bool asked = connection->asked;
     Endpoint segw;
 
-    connection->asked = false;
-    if (!choose(connection, asked))
-        return;
-    if (connection->returning)
-        log_info("trying the SeGW %s, which is preferred to this one", name_now(connection));
     if (endpoint_from_literal(name_now(connection), port, &segw) == 0) {
         on_resolved(connection, &segw, 1, NULL);
         return;
@@ -493,6 +568,27 @@ static void begin(Connection *connection)
     int r = resolver_start(&connection->resolver, name_now(connection), port);
     if (r < 0)
         on_resolved(connection, NULL, 0, strerror(-r));
+}
+
+/* A redirection is good for one attempt. */
+static void begin(Connection *connection)
+{
+    const bool asked = connection->asked;
+
+    connection->asked = false;
+    if (connection->redirected) {
+        connection->redirected = false;
+        connection->redirect.name[0] = 0;
+        connection->sent_by = (Endpoint){0};
+    }
+    connection->redirected = connection->redirect.name[0] != 0;
+    if (!choose(connection, asked))
+        return;
+    connection->totals.attempts++;
+    flow_begin(&connection->flow);
+    if (connection->returning)
+        log_info("trying the SeGW %s, which is preferred to this one", name_now(connection));
+    begin_there(connection);
 }
 
 /* ---- what follows from the facts ---- */
@@ -568,7 +664,7 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
         connection->announced = connection->attempts.not_before;
         log_info("trying again in %.1f s",
                  ((double)connection->attempts.not_before - (double)now_usec(connection)) /
-                     USEC_PER_SEC);
+                     (double)USEC_PER_SEC);
     }
     int r = sd_event_source_set_time(connection->timer, due);
     if (r >= 0) {
@@ -657,9 +753,12 @@ int connection_remember(Connection *connection, const char *folder)
 {
     int r = retry_remember(&connection->attempts, folder);
 
-    if (r == 0)
-        settle(connection);
-    return r;
+    if (r < 0)
+        return r;
+    connection->next_attempt =
+        time(NULL) + seconds_until(connection, connection->attempts.not_before);
+    settle(connection);
+    return 0;
 }
 
 void connection_close(Connection *connection)
@@ -729,16 +828,31 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
     ConnectionState state = plan_of(connection).state;
     const SaMember *member = sa_list_find(&connection->sas, SA_UP);
 
+    *ret =
+        (ConnectionInfo){.state = state,
+                         .state_name = connection_state_name(state),
+                         .last_error = connection->last_error.text,
+                         .since = member ? connection->since : 0,
+                         .next_attempt = state == CONNECTION_WAITING ? connection->next_attempt : 0,
+                         .flow = &connection->flow,
+                         .totals = connection->totals};
     if (!member)
         member = sa_list_find(&connection->sas, SA_COMING);
-    *ret = (ConnectionInfo){.state = state,
-                            .state_name = connection_state_name(state),
-                            .last_error = connection->last_error.text};
     if (member) {
         ike_sa_info(member->sa, &ret->sa);
     } else {
-        ret->sa = (IkeSaInfo){.identity = "", .segw_identity = "", .suite = "", .refusal = ""};
+        ret->sa = (IkeSaInfo){
+            .exchange = "", .identity = "", .segw_identity = "", .suite = "", .refusal = ""};
     }
+}
+
+static void on_network(void *userdata)
+{
+    Connection *connection = userdata;
+    SaMember *up = sa_list_find(&connection->sas, SA_UP);
+
+    if (up)
+        ike_sa_look_around(up->sa);
 }
 
 /* ---- the life of one ---- */
@@ -768,6 +882,12 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
         r = sd_event_source_set_enabled(connection->timer, SD_EVENT_OFF);
     if (r < 0)
         return r;
+    r = netwatch_new(event, on_network, connection, &connection->netwatch);
+    if (r < 0) {
+        log_warning("changes of this host's addresses are not noticed, as no netlink socket can be "
+                    "had (%s): allow AF_NETLINK in the unit",
+                    strerror(-r));
+    }
     *ret = steal_pointer(connection);
     return 0;
 }
@@ -777,6 +897,9 @@ void connection_free(Connection *connection)
     sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
     retry_deinit(&connection->attempts);
+    if (connection->netwatch)
+        netwatch_free(connection->netwatch);
+    flow_deinit(&connection->flow);
     sd_event_source_disable_unref(connection->timer);
     free(connection);
 }

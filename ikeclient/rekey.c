@@ -61,7 +61,7 @@ static void put_off(IkeSa *sa)
     }
     wait->until = now + put_off_ms(wait->times++) * USEC_PER_MS;
     log_info("the SeGW is busy: asking again in %.1f s",
-             (double)(wait->until - now) / USEC_PER_MS / 1000);
+             (double)(wait->until - now) / (double)USEC_PER_MS / 1000);
 }
 
 void rekey_refused(IkeSa *sa, const CreateAnswer *answer, uint16_t tried, uint16_t *wanted)

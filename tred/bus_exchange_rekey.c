@@ -6,6 +6,7 @@
 #include "tred/bus_exchange.h"
 #include "tred/callers.h"
 #include "tred/expiry.h"
+#include "tred/key_care.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -95,6 +96,7 @@ int bus_exchange_add_ike_sa(sd_bus_message *call, void *userdata, sd_bus_error *
              ", SPI_r %016" PRIx64,
              made->number, held->number, exchange_suite_name(made->exchange),
              exchange_spi_i(made->exchange), exchange_spi_r(made->exchange));
+    daemon_prepare_exchange(held->caller->daemon);
     bus_exchange_path(made, path);
     return sd_bus_reply_method_return(call, "o", path);
 }

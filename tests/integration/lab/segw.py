@@ -104,6 +104,10 @@ class Segw:
     def log(self):
         return (self.directory / "charon.log").read_text(errors="replace")
 
+    def version(self):
+        """Its major version: 5 in Debian 12, 6 in Debian 13."""
+        return int(self.wait_for(r"\(strongSwan (\d+)\.")[1])
+
     def wait_for(self, pattern, seconds=10.0):
         return wait_until(lambda: re.search(pattern, self.log(), re.MULTILINE),
                           f"/{pattern}/ in the SeGW's log", seconds)

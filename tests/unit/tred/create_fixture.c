@@ -195,7 +195,8 @@ int create_seal(Ends *ends, Exchange *exchange, const CreateSpec *spec, bool res
     PlainMessage message = {.exchange_type = IKE_CREATE_CHILD_SA, .response = response};
 
     message.payloads = spec_write(spec, buffer, &message.first);
-    return exchange_protect(exchange, &message, 65535, ret, &ends->reason);
+    return exchange_protect(exchange, &message, ends->max_datagram > 0 ? ends->max_datagram : 65535,
+                            ret, &ends->reason);
 }
 
 int create_open(Ends *ends, Exchange *exchange, const SealedMessage *sealed)

@@ -11,6 +11,7 @@ typedef struct Ends {
     ExchangeContext context;
     IkeTs allowed; /* selectors: all */
     Exchange *henb, *segw;
+    size_t max_datagram; /* 0: as large as may be */
     Reason reason;
 } Ends;
 

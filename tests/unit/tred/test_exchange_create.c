@@ -451,6 +451,23 @@ static void a_request_without_sa_or_nonce_gets_no_child(void **state)
     }
 }
 
+/* One DH for each key pair that was prepared, and paid for: not as many as there are sizes that a
+ * message has no room in. */
+static void what_g_ir_was_made_of_is_gone_if_nothing_is_sealed(void **state)
+{
+    const CreateSpec request = child_spec(&ends, ends.segw, IKE_GROUP_ECP_256);
+    const CreateSpec response = child_spec(&ends, ends.henb, IKE_GROUP_ECP_256);
+    CreateSpec again = child_spec(&ends, ends.henb, IKE_GROUP_ECP_256);
+
+    (void)state;
+    assert_int_equal(create_send(&ends, ends.segw, &request, false), 0);
+    ends.max_datagram = 40;
+    assert_int_equal(create_send(&ends, ends.henb, &response, true), EXCHANGE_E_TOO_LARGE);
+    ends.max_datagram = 0;
+    assert_int_equal(create_send(&ends, ends.henb, &response, true), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(create_send(&ends, ends.henb, &again, true), 0);
+}
+
 /* RFC 7296 2.10: half of the prf's key size; 1.2: a public value must be one. */
 static void a_peers_nonce_or_ke_that_is_too_weak_is_refused(void **state)
 {
@@ -796,6 +813,7 @@ int main(void)
         ENDS(a_response_without_sa_is_an_error_notify),
         ENDS(a_response_that_does_not_fit_the_request_is_not_sealed),
         ENDS(a_request_without_sa_or_nonce_gets_no_child),
+        ENDS(what_g_ir_was_made_of_is_gone_if_nothing_is_sealed),
         ENDS(a_peers_nonce_or_ke_that_is_too_weak_is_refused),
         ENDS(a_response_that_does_not_fit_our_request_adds_nothing),
         ENDS(after_invalid_ke_payload_another_request_is_made),
