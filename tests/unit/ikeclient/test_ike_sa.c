@@ -21,7 +21,7 @@ typedef struct Fixture {
     bool established, child_deleted, closed, due;
     IkeSaDue why;
     Redirect redirect;
-    bool redirected_too_often;
+    bool redirected_too_often, renewed;
     unsigned another, authentic;
     int other_fd, true_fd, true_nat_fd;
     IkeSaEnd end;
@@ -80,7 +80,8 @@ static void on_renew(void *userdata, IkeSa *sa, const char *reason)
 {
     (void)userdata;
     (void)sa;
-    (void)reason;
+    assert_int_not_equal(strlen(reason), 0);
+    f.renewed = true;
 }
 
 static void on_changed(void *userdata, IkeSa *sa)
@@ -887,6 +888,112 @@ static void a_segw_that_does_not_answer_the_check_is_lost(void **state)
     assert_int_equal(f.end, IKE_SA_LOST);
 }
 
+/* ---- another address ---- */
+
+/* tred's socket has an address that is not the one by which the SeGW is reached now. */
+static void establish_elsewhere(bool mobike)
+{
+    f.stage.mobike = mobike;
+    f.stage.segw = segw_with_nat_detection;
+    f.stage.shared_address = "127.0.0.5";
+    establish();
+    f.stage.shared_address = "127.0.0.1";
+}
+
+static void an_sa_moves_to_the_address_that_there_is_now(void **state)
+{
+    (void)state;
+    establish_elsewhere(true);
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.done[TRE_MOVE_TRANSPORT], 1);
+    assert_int_equal(f.stage.updates, 1);
+    assert_true(f.stage.update_fits);
+    assert_false(f.renewed || f.closed);
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.updates, 1);
+}
+
+static void without_mobike_another_sa_is_wanted(void **state)
+{
+    (void)state;
+    establish_elsewhere(false);
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_count(&f.stage, TRE_MOVE_TRANSPORT), 0);
+    assert_true(f.renewed);
+    assert_false(f.closed);
+}
+
+static void mobike_that_is_switched_off_is_not_used(void **state)
+{
+    (void)state;
+    f.config.mobike = false;
+    establish_elsewhere(true);
+    ike_sa_look_around(f.sa);
+    assert_true(f.renewed);
+}
+
+static void an_address_that_the_segw_refuses_leads_to_another_sa(void **state)
+{
+    (void)state;
+    establish_elsewhere(true);
+    f.stage.update_error = IKE_NOTIFY_UNACCEPTABLE_ADDRESSES;
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_true(f.renewed);
+    assert_false(f.closed);
+}
+
+static void a_move_that_tred_refuses_leads_to_another_sa(void **state)
+{
+    (void)state;
+    establish_elsewhere(true);
+    f.stage.refuse[TRE_MOVE_TRANSPORT] = "DataPlaneFailed";
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.updates, 0);
+    assert_true(f.renewed);
+}
+
+/* From now on the SA's address is not the one by which the SeGW is reached. */
+static void be_elsewhere(void)
+{
+    Endpoint endpoint = endpoint_of("127.0.0.6", 0);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, &endpoint.any, endpoint_size(&endpoint)), 0);
+    assert_int_equal(transport_float(f.sa->transport, fd, f.stage.nat_port), 0);
+    (void)close(fd);
+}
+
+/* ESP was not in UDP, and is to be from now on. */
+static void a_nat_that_appears_is_told_to_tred(void **state)
+{
+    IkeSaInfo info;
+    (void)state;
+
+    establish_elsewhere(true);
+    assert_false(f.stage.nat);
+    f.stage.nat_appears = true;
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.done[TRE_MOVE_TRANSPORT], 2);
+    assert_int_equal(f.stage.updates, 2);
+    assert_true(f.stage.nat);
+    ike_sa_info(f.sa, &info);
+    assert_true(info.nat);
+
+    f.stage.nat_appears = false; /* and goes */
+    be_elsewhere();
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_false(f.stage.nat);
+    ike_sa_info(f.sa, &info);
+    assert_false(info.nat);
+}
+
 /* ---- redirection ---- */
 
 static const uint8_t elsewhere[] = {1, 4, 127, 0, 0, 2};
@@ -1153,6 +1260,22 @@ static void an_sa_through_a_nat_that_turns_deaf_is_due(void **state)
     stage_run_until(&f.stage, &f.due);
     assert_int_equal(f.why, IKE_SA_DUE_DEAF);
     assert_false(f.closed);
+}
+
+static void a_deaf_sa_moves_to_another_port_first_where_it_can(void **state)
+{
+    (void)state;
+    f.stage.mobike = f.stage.nat_appears = true;
+    f.stage.segw = segw_behind_a_nat;
+    be_deaf(true);
+    while (f.stage.updates == 0)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_false(f.due);
+    f.sa->last_heard -= LIVENESS_GRACE_USEC + 1000000; /* and it has not helped */
+    stage_run_until(&f.stage, &f.due);
+    assert_int_equal(f.why, IKE_SA_DUE_DEAF);
+    assert_int_equal(f.stage.updates, 1);
 }
 
 static void no_nat_can_have_forgotten_us_where_there_is_none(void **state)
@@ -1488,6 +1611,12 @@ int main(void)
         TEST(before_that_time_the_old_child_is_the_segws_to_delete),
         TEST(a_silent_segw_that_answers_the_check_is_kept),
         TEST(a_segw_that_does_not_answer_the_check_is_lost),
+        TEST(an_sa_moves_to_the_address_that_there_is_now),
+        TEST(without_mobike_another_sa_is_wanted),
+        TEST(mobike_that_is_switched_off_is_not_used),
+        TEST(an_address_that_the_segw_refuses_leads_to_another_sa),
+        TEST(a_move_that_tred_refuses_leads_to_another_sa),
+        TEST(a_nat_that_appears_is_told_to_tred),
         TEST(a_redirect_in_ike_sa_init_ends_the_attempt),
         TEST(a_redirect_without_our_nonce_is_passed_over),
         TEST(a_redirect_too_many_is_a_failure),
@@ -1506,6 +1635,7 @@ int main(void)
         TEST(the_segw_says_after_which_silence_it_is_asked),
         TEST(what_the_segw_says_of_liveness_is_not_taken_where_it_is_switched_off),
         TEST(an_sa_through_a_nat_that_turns_deaf_is_due),
+        TEST(a_deaf_sa_moves_to_another_port_first_where_it_can),
         TEST(no_nat_can_have_forgotten_us_where_there_is_none),
         TEST(who_never_received_is_not_deaf),
         TEST(an_unprotected_invalid_ike_spi_causes_one_check),
