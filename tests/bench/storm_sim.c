@@ -99,7 +99,7 @@ static Result run(Storm *storm, uint64_t start, unsigned per_second)
     for (uint64_t now = 0; now < END_MS && up < storm->count; now++) {
         room = now < start ? 0
                            : fmin(room + (double)per_second / MS,
-                                  fmax(1, (double)per_second / ROOM_OF_A_SECOND));
+                                  fmax(1, (double)per_second / (double)ROOM_OF_A_SECOND));
         for (unsigned henb = storm->slots[now], next; henb != 0; henb = next) {
             next = storm->henbs[henb].next;
             storm->henbs[henb].sent++;
