@@ -342,14 +342,6 @@ static void on_authentic(void *userdata, IkeSa *sa)
     }
 }
 
-static void on_step(void *userdata, const Step *step)
-{
-    const SaMember *member = userdata;
-    Connection *connection = member->owner;
-
-    flow_add(&connection->flow, step);
-}
-
 /* Make-before-break, where there is something to break. */
 static bool on_redirected(void *userdata, IkeSa *sa, const Redirect *to)
 {
@@ -373,6 +365,14 @@ static bool on_redirected(void *userdata, IkeSa *sa, const Redirect *to)
     connection->asked = true;
     settle(connection);
     return true;
+}
+
+static void on_step(void *userdata, const Step *step)
+{
+    const SaMember *member = userdata;
+    Connection *connection = member->owner;
+
+    flow_add(&connection->flow, step);
 }
 
 static void on_rekeyed(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits);
@@ -560,8 +560,6 @@ static void begin_there(Connection *connection)
     const uint16_t port = (uint16_t)connection->config->port;
     Endpoint segw;
 
-    connection->totals.attempts++;
-    flow_begin(&connection->flow);
     if (endpoint_from_literal(name_now(connection), port, &segw) == 0) {
         on_resolved(connection, &segw, 1, NULL);
         return;
@@ -897,9 +895,9 @@ void connection_free(Connection *connection)
     sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
     retry_deinit(&connection->attempts);
-    flow_deinit(&connection->flow);
     if (connection->netwatch)
         netwatch_free(connection->netwatch);
+    flow_deinit(&connection->flow);
     sd_event_source_disable_unref(connection->timer);
     free(connection);
 }

@@ -38,10 +38,10 @@ typedef struct IkeSaHandlers {
     void (*renew)(void *userdata, IkeSa *sa, const char *reason);
     void (*changed)(void *userdata, IkeSa *sa); /* what ike_sa_info() says of its children */
     void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
-    /* A step of the call flow; NULL: nobody wants to know. */
-    void (*step)(void *userdata, const Step *step);
     /* The SeGW sends us to another one (RFC 5685); false: it has done so too often. */
     bool (*redirected)(void *userdata, IkeSa *sa, const Redirect *to);
+    /* A step of the call flow; NULL: nobody wants to know. */
+    void (*step)(void *userdata, const Step *step);
     /* A new authentication is due now or later, while this SA is still up. */
     void (*due)(void *userdata, IkeSa *sa, IkeSaDue why);
 } IkeSaHandlers;
