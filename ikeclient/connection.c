@@ -584,6 +584,8 @@ static void begin(Connection *connection)
     connection->redirected = connection->redirect.name[0] != 0;
     if (!choose(connection, asked))
         return;
+    connection->totals.attempts++;
+    flow_begin(&connection->flow);
     if (connection->returning)
         log_info("trying the SeGW %s, which is preferred to this one", name_now(connection));
     begin_there(connection);
