@@ -165,6 +165,26 @@ static int connect_net(DataPlane *plane)
                               &plane->net);
 }
 
+static void handle_protected(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+{
+    (void)fd;
+    (void)cookie;
+    DataPlane *plane = userdata;
+    if (answer->error < 0)
+        order_link_give_up(plane->net, answer->reason.text);
+}
+
+/* Before anything is opened, so that nothing is open without it. */
+static void protect(DataPlane *plane)
+{
+    if (!plane->options->protect)
+        return;
+    ProtectOrder protect = *plane->options->protect;
+    (void)snprintf(protect.interface, sizeof(protect.interface), "%s", plane->options->interface);
+    order_link_give(plane->net, &(Order){.type = ORDER_PROTECT, .protect = &protect}, -1,
+                    order_link_deadline() + OPEN_DEADLINE_US, handle_protected, 0, plane);
+}
+
 static void open_start(DataPlane *plane)
 {
     const DataPlaneOptions *options = plane->options;
@@ -175,6 +195,7 @@ static void open_start(DataPlane *plane)
     if (r >= 0) {
         plane->state = PLANE_OPENING;
         plane->net_ready = plane->esp_ready = false;
+        protect(plane);
         order_link_give(plane->net, &order, -1, order_link_deadline() + OPEN_DEADLINE_US,
                         handle_opened, 0, plane);
         if (order.mode == DATAPLANE_USER) /* no need to wait for what tred-net decides */
@@ -244,6 +265,20 @@ void dataplane_close(DataPlane *plane)
     order_link_free(plane->net);
     close_fdp(&plane->encapsulation);
     free(plane);
+}
+
+/* Where the plane is lost, a tred-net is told that systemd starts for it. */
+void dataplane_unprotect(DataPlane *plane)
+{
+    const DataPlaneOptions *options = plane->options;
+    const Order order = {.type = ORDER_UNPROTECT};
+    if (!options->protect || options->mode == DATAPLANE_NONE)
+        return;
+    if (plane->net) {
+        order_link_give(plane->net, &order, -1, order_link_deadline(), NULL, 0, NULL);
+    } else if (!options->net_program) {
+        (void)order_link_leave(options->net_socket, &order);
+    }
 }
 
 const char *dataplane_name(const DataPlane *plane)

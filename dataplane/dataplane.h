@@ -25,11 +25,13 @@ typedef struct DataPlaneCallbacks {
 
 typedef struct DataPlaneOptions {
     DataPlaneMode mode;
-    const char *interface;   /* at most 15 characters: "segw0" */
-    const char *net_socket;  /* where tred-net listens */
-    const char *net_program; /* or tred-net's path, to start one of one's own; else NULL */
-    const char *esp_program; /* absolute path of tred-esp */
-    sd_event *event;         /* may be NULL for DATAPLANE_NONE */
+    const char *interface;       /* at most 15 characters: "segw0" */
+    const char *net_socket;      /* where tred-net listens */
+    const char *net_program;     /* or tred-net's path, to start one of one's own; else NULL */
+    const char *esp_program;     /* absolute path of tred-esp */
+    bool copy_dscp, ecn;         /* of every SA, as SaOrder has them */
+    const ProtectOrder *protect; /* `interface` is filled in; NULL: whatever rules there are stay */
+    sd_event *event;             /* may be NULL for DATAPLANE_NONE */
     DataPlaneCallbacks callbacks;
 } DataPlaneOptions;
 
@@ -49,6 +51,10 @@ int dataplane_await(DataPlane *plane, Reason *reason);
 void dataplane_close(DataPlane *plane);
 DEFINE_POINTER_CLEANUP(DataPlane, dataplane_close);
 
+/* Says that no traffic is to be protected any more, as this process is stopped and not restarted.
+ * Without it, dataplane_close() leaves the rules of `protect` in force. */
+void dataplane_unprotect(DataPlane *plane);
+
 /* "kernel", "user" or "none": what it was opened as, and is opened as again. */
 const char *dataplane_name(const DataPlane *plane);
 const char *dataplane_interface(const DataPlane *plane);
@@ -67,11 +73,12 @@ typedef void (*SaAdded)(int error, const char *why, void *userdata);
  * it in and that is not in standby; where there is no such pair, by the newest one in standby.
  * The first pair brings the interface up, with the addresses, a route for each selector of
  * ts_remote, and an MTU for which the ESP packet fits the path; a later one adds what it brings
- * along. `sa` and its keys are borrowed for the call (its `mtu`, `transport` and, where it is not
- * known, `local` are filled in here, and its limits settled: dataplane/lifetime.h); `transport`
- * must outlive the SA, and is NULL without encapsulation. Returns 0: `added` is called, for
- * DATAPLANE_NONE before this returns; or, and then it is not called, -EEXIST (spi_in is in use),
- * -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN (the plane is lost), or another -errno. */
+ * along. `sa` and its keys are borrowed for the call (its `mtu`, `copy_dscp`, `ecn`, `transport`
+ * and, where it is not known, `local` are filled in here, and its limits settled:
+ * dataplane/lifetime.h); `transport` must outlive the SA, and is NULL without encapsulation.
+ * Returns 0: `added` is called, for DATAPLANE_NONE before this returns; or, and then it is not
+ * called, -EEXIST (spi_in is in use), -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN (the
+ * plane is lost), or another -errno. */
 int dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *transport, SaAdded added,
                      void *userdata);
 
@@ -109,11 +116,15 @@ int dataplane_move_sas(DataPlane *plane, const Transport *from, const Transport 
                        const struct sockaddr_storage *remote, bool udp_encapsulated, SasMoved moved,
                        void *userdata);
 
-/* Asks what all SAs have counted; `counted` is called once, or not at all if the plane is lost or
- * closed before. Returns 0, or -ENOTCONN, or -EBUSY if it was asked and has not answered yet. */
+/* Asks what all SAs, and the rules that protect the tunnel, have counted; `counted` is called once,
+ * or not at all if the plane is lost or closed before. Returns 0, or -ENOTCONN, or -EBUSY if it was
+ * asked and has not answered yet. */
 typedef void (*DataPlaneCounted)(void *userdata);
 int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata);
 
 /* What was counted then. Returns 0 or -ENOENT. */
 int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret);
 void dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret);
+
+/* Likewise, over all tunnels since the rules were first put in force. */
+void dataplane_protection_counters(const DataPlane *plane, ProtectionCounters *ret);

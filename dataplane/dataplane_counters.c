@@ -30,6 +30,17 @@ static void handle_plane_counters(const Answer *answer, int *fd, uint64_t cookie
     counting_answered(plane);
 }
 
+static void handle_protection_counters(const Answer *answer, int *fd, uint64_t cookie,
+                                       void *userdata)
+{
+    (void)fd;
+    (void)cookie;
+    DataPlane *plane = userdata;
+    if (answer->error == 0)
+        plane->protection = answer->protection;
+    counting_answered(plane);
+}
+
 int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
 {
     if (plane->state != PLANE_OPEN)
@@ -40,7 +51,8 @@ int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
     plane->counted_userdata = userdata;
     uint64_t deadline = order_link_deadline();
     OrderLink *helper = plane->mode == DATAPLANE_USER ? plane->esp : plane->net;
-    plane->n_counting = plane->n_sas + (plane->mode == DATAPLANE_USER);
+    const bool protects = plane->options->protect && plane->mode != DATAPLANE_NONE;
+    plane->n_counting = plane->n_sas + (plane->mode == DATAPLANE_USER) + protects;
     if (plane->n_counting == 0) {
         counted(userdata);
         return 0;
@@ -53,6 +65,10 @@ int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
     if (plane->mode == DATAPLANE_USER) {
         order_link_give(helper, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, deadline,
                         handle_plane_counters, 0, plane);
+    }
+    if (protects) {
+        order_link_give(plane->net, &(Order){.type = ORDER_PROTECTION_COUNTERS}, -1, deadline,
+                        handle_protection_counters, 0, plane);
     }
     return 0;
 }
@@ -71,4 +87,9 @@ int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *r
 void dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret)
 {
     *ret = plane->counters;
+}
+
+void dataplane_protection_counters(const DataPlane *plane, ProtectionCounters *ret)
+{
+    *ret = plane->protection;
 }

@@ -66,6 +66,7 @@ struct DataPlane {
     DataPlaneCounted counted;
     void *counted_userdata;
     DataPlaneCounters counters;
+    ProtectionCounters protection;
 };
 
 /* The pair with that SPI, or with that cookie; NULL: there is none (any more). */

@@ -49,6 +49,8 @@ int plane_transport_open(DataPlane *plane, const Transport *transport, uint64_t 
     if (plane->n_transports == DATAPLANE_TRANSPORTS_MAX)
         return -ENOSPC;
     int r = set_gro(transport, 1); /* several datagrams in one read */
+    if (r >= 0)
+        r = transport_show_ecn(transport);
     if (r < 0)
         return r;
     *ret_id = ++plane->last_transport_id;

@@ -208,6 +208,8 @@ static int settle_lifetime(SaOrder *order)
 static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
 {
     SaOrder order = *given;
+    order.copy_dscp = plane->options->copy_dscp;
+    order.ecn = plane->options->ecn;
     SaPath path = {.local = given->local,
                    .remote = given->remote,
                    .udp_encapsulated = given->udp_encapsulated};

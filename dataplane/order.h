@@ -55,6 +55,7 @@ typedef struct SaCounters {
     uint64_t authentication_failures; /* ICV wrong */
     uint64_t malformed;               /* ESP or inner packet does not parse */
     uint64_t selector_drops_in;       /* authentic, but outside of the selectors */
+    uint64_t ecn_drops_in;            /* marked outside, though not to be marked (RFC 6040 4.2) */
     uint64_t idle_in_ms;              /* since the last authentic packet (or since ADD_SA) */
     uint64_t idle_out_ms;
 } SaCounters;
@@ -67,6 +68,28 @@ typedef struct DataPlaneCounters {
     uint64_t delivery_failures; /* towards the interface */
 } DataPlaneCounters;
 
+/* What becomes of packets that belong into the tunnel and find none (tred.conf(5)). */
+typedef enum ProtectMode {
+    PROTECT_NO,
+    PROTECT_YES,    /* local networks are no part of a family that is protected as a whole; DNS and
+                       NTP pass */
+    PROTECT_STRICT, /* without these exceptions */
+    PROTECT_MODES
+} ProtectMode;
+
+/* ORDER_PROTECT. The rules that it makes outlast the connection, and tred-net. */
+typedef struct ProtectOrder {
+    ProtectMode mode;
+    char interface[IFNAMSIZ]; /* of the tunnel */
+    IkeTs networks;           /* no packet to these leaves but by the interface */
+    IkeTs except;             /* but to these */
+} ProtectOrder;
+
+typedef struct ProtectionCounters {
+    uint64_t dropped_in;  /* to an inner address, but not from the tunnel */
+    uint64_t dropped_out; /* to a protected network or from an inner address, past the tunnel */
+} ProtectionCounters;
+
 typedef enum OrderType {
     ORDER_OPEN = 1,       /* tred-net: mode and interface; clears what an earlier one left */
     ORDER_OPEN_TUN,       /* tred-esp, with the TUN's descriptor */
@@ -78,7 +101,10 @@ typedef enum OrderType {
     ORDER_USE_SA,          /* whoever has the SA's keys: it sends from now on */
     ORDER_MOVE_SA,     /* both; as ADD_SA: it takes another path, with the same keys and numbers */
     ORDER_SA_COUNTERS, /* whoever has the SA's keys */
-    ORDER_PLANE_COUNTERS, /* tred-esp */
+    ORDER_PLANE_COUNTERS,      /* tred-esp */
+    ORDER_PROTECT,             /* tred-net, before ORDER_OPEN */
+    ORDER_UNPROTECT,           /* tred-net: tred is stopped, and nothing is protected any more */
+    ORDER_PROTECTION_COUNTERS, /* tred-net */
     ORDER_TYPES
 } OrderType;
 
@@ -108,6 +134,8 @@ typedef struct SaOrder {
     bool udp_encapsulated; /* RFC 3948; the user plane can do nothing else */
     bool standby;          /* it sends only from ORDER_USE_SA on, or where no other pair can */
     uint16_t mtu;          /* an inner packet whose ESP packet fits the path */
+    bool copy_dscp;        /* of inner packets to outer ones */
+    bool ecn;              /* RFC 6040, normal mode; else the outer packets have none */
     Lifetime soft;
     Lifetime hard;
     size_t n_addresses;
@@ -119,6 +147,7 @@ typedef struct Order {
     uint32_t number;          /* of the connection's orders; the answer bears it, too */
     uint32_t id;              /* transport or spi_in, where the type has one */
     SaOrder *sa;              /* ORDER_ADD_SA */
+    ProtectOrder *protect;    /* ORDER_PROTECT */
     SaPath path;              /* ORDER_MOVE_SA */
     DataPlaneMode mode;       /* ORDER_OPEN: never DATAPLANE_NONE */
     char interface[IFNAMSIZ]; /* ORDER_OPEN */
@@ -159,6 +188,7 @@ typedef struct Answer {
     DataPlaneMode mode; /* ORDER_OPEN: _KERNEL or _USER, what it has become */
     SaCounters sa;
     DataPlaneCounters plane;
+    ProtectionCounters protection;
 } Answer;
 
 /* What a helper sends: an answer, or (type of the answer being 0) an event. */

@@ -10,6 +10,8 @@ enum { MTU_MIN = 68 /* RFC 791 3.2: what every host must take in one piece */ };
 
 void order_deinit(Order *order)
 {
+    free(order->protect);
+    order->protect = NULL;
     if (!order->sa)
         return;
     secret_free(order->sa->encr_in);
@@ -214,17 +216,23 @@ static int decode_path(Reader *reader, SaPath *ret)
 static int decode_sa_path(Reader *reader, SaOrder *sa)
 {
     SaPath path = {0};
-    uint8_t standby = 0;
+    uint8_t standby = 0, copy_dscp = 0, ecn = 0;
     int r = decode_path(reader, &path);
     if (r >= 0)
         r = reader_u8(reader, &standby);
-    if (r >= 0 && standby > 1)
+    if (r >= 0)
+        r = reader_u8(reader, &copy_dscp);
+    if (r >= 0)
+        r = reader_u8(reader, &ecn);
+    if (r >= 0 && (standby > 1 || copy_dscp > 1 || ecn > 1))
         r = -EBADMSG;
     sa->remote = path.remote;
     sa->local = path.local;
     sa->udp_encapsulated = path.udp_encapsulated;
     sa->mtu = path.mtu;
     sa->standby = standby;
+    sa->copy_dscp = copy_dscp;
+    sa->ecn = ecn;
     return r;
 }
 
@@ -264,22 +272,57 @@ static bool is_interface_name(Bytes name)
     return name.size > 0 && name.size < IFNAMSIZ && name.data[0] != '.';
 }
 
-static int decode_open(Reader *reader, Order *order)
+static int decode_interface(Reader *reader, char ret[IFNAMSIZ])
 {
-    uint8_t mode = 0, size = 0;
+    uint8_t size = 0;
     Bytes name = {};
-    int r = reader_u8(reader, &mode);
-    if (r >= 0)
-        r = reader_u8(reader, &size);
+    int r = reader_u8(reader, &size);
     if (r >= 0)
         r = reader_take(reader, size, &name);
-    if (r >= 0 && (mode >= DATAPLANE_NONE || !is_interface_name(name)))
+    if (r >= 0 && !is_interface_name(name))
         r = -EBADMSG;
-    if (r < 0)
-        return r;
+    if (r >= 0)
+        memcpy(ret, name.data, name.size);
+    return r;
+}
+
+static int decode_open(Reader *reader, Order *order)
+{
+    uint8_t mode = 0;
+    int r = reader_u8(reader, &mode);
+    if (r >= 0)
+        r = decode_interface(reader, order->interface);
+    if (r >= 0 && mode >= DATAPLANE_NONE)
+        r = -EBADMSG;
     order->mode = mode;
-    memcpy(order->interface, name.data, name.size);
+    return r;
+}
+
+static int decode_networks(Reader *reader, IkeTs *ret)
+{
+    Reader ahead = *reader;
+    uint16_t size = 0;
+    int r = reader_u16(&ahead, &size);
+    if (r < 0 || size > 0)
+        return r < 0 ? r : decode_ts(reader, ret);
+    *reader = ahead;
     return 0;
+}
+
+static int decode_protect(Reader *reader, ProtectOrder *protect)
+{
+    uint8_t mode = 0;
+    int r = reader_u8(reader, &mode);
+    if (r >= 0)
+        r = decode_interface(reader, protect->interface);
+    if (r >= 0)
+        r = decode_networks(reader, &protect->networks);
+    if (r >= 0)
+        r = decode_networks(reader, &protect->except);
+    if (r >= 0 && mode >= PROTECT_MODES)
+        r = -EBADMSG;
+    protect->mode = mode;
+    return r;
 }
 
 static int decode_move(Reader *reader, Order *order)
@@ -309,6 +352,8 @@ int order_decode(Bytes message, Order *ret)
     case ORDER_OPEN_TUN:
     case ORDER_CLOSE_TUN:
     case ORDER_PLANE_COUNTERS:
+    case ORDER_UNPROTECT:
+    case ORDER_PROTECTION_COUNTERS:
         break;
     case ORDER_OPEN_TRANSPORT:
     case ORDER_CLOSE_TRANSPORT:
@@ -324,6 +369,10 @@ int order_decode(Bytes message, Order *ret)
         order.sa = calloc(1, sizeof(*order.sa));
         r = order.sa ? decode_sa(&reader, order.sa) : -ENOMEM;
         break;
+    case ORDER_PROTECT:
+        order.protect = calloc(1, sizeof(*order.protect));
+        r = order.protect ? decode_protect(&reader, order.protect) : -ENOMEM;
+        break;
     default:
         r = -EBADMSG;
     }
@@ -333,5 +382,6 @@ int order_decode(Bytes message, Order *ret)
         return r;
     *ret = order;
     order.sa = NULL;
+    order.protect = NULL;
     return 0;
 }

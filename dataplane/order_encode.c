@@ -10,10 +10,12 @@ enum {
     OUTER_SIZE_MAX = 1 + 16 + 2 + 4,
     ADDRESS_SIZE_MAX = 2 + 16,
     SA_SIZE_MAX = 5 + 12 + 7 + 1 + 4 * (2 + IKE_KEY_MAX) + 2 * (2 + TS_BODY_MAX) +
-                  2 * OUTER_SIZE_MAX + 4 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
+                  2 * OUTER_SIZE_MAX + 6 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
 };
 
 static_assert((size_t)SA_SIZE_MAX <= (size_t)ORDER_SIZE_MAX, "every ADD_SA fits a frame");
+static_assert(5 + 2 + IFNAMSIZ + 2 * (2 + (size_t)TS_BODY_MAX) <= (size_t)ORDER_SIZE_MAX,
+              "every PROTECT fits a frame");
 
 static void encode_secret(Writer *writer, const Secret *secret)
 {
@@ -109,17 +111,42 @@ static void encode_sa(Writer *writer, const SaOrder *sa)
                                   .udp_encapsulated = sa->udp_encapsulated,
                                   .mtu = sa->mtu});
     writer_u8(writer, sa->standby);
+    writer_u8(writer, sa->copy_dscp);
+    writer_u8(writer, sa->ecn);
     encode_lifetime(writer, &sa->soft);
     encode_lifetime(writer, &sa->hard);
     encode_addresses(writer, sa);
 }
 
+static void encode_interface(Writer *writer, const char *name)
+{
+    size_t size = strlen(name);
+    writer_u8(writer, (uint8_t)size);
+    writer_bytes(writer, (Bytes){(const uint8_t *)name, size});
+}
+
 static void encode_open(Writer *writer, const Order *order)
 {
-    size_t size = strlen(order->interface);
     writer_u8(writer, (uint8_t)order->mode);
-    writer_u8(writer, (uint8_t)size);
-    writer_bytes(writer, (Bytes){(const uint8_t *)order->interface, size});
+    encode_interface(writer, order->interface);
+}
+
+/* No selector at all is no TS payload's body, and stands as one of no octets. */
+static void encode_networks(Writer *writer, const IkeTs *networks)
+{
+    if (networks->n_selectors > 0) {
+        encode_ts(writer, networks);
+    } else {
+        writer_u16(writer, 0);
+    }
+}
+
+static void encode_protect(Writer *writer, const ProtectOrder *protect)
+{
+    writer_u8(writer, (uint8_t)protect->mode);
+    encode_interface(writer, protect->interface);
+    encode_networks(writer, &protect->networks);
+    encode_networks(writer, &protect->except);
 }
 
 void order_encode(Writer *writer, const Order *order)
@@ -144,6 +171,9 @@ void order_encode(Writer *writer, const Order *order)
         break;
     case ORDER_ADD_SA:
         encode_sa(writer, order->sa);
+        break;
+    case ORDER_PROTECT:
+        encode_protect(writer, order->protect);
         break;
     default:
         break;

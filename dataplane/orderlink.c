@@ -281,6 +281,20 @@ int order_link_connect(const char *name, const char *path, sd_event *event,
     return r;
 }
 
+int order_link_leave(const char *path, const Order *order)
+{
+    _cleanup_(close_fdp) int fd = -1;
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Writer writer;
+    Bytes message;
+    writer_init(&writer, buffer, sizeof(buffer));
+    order_encode(&writer, order);
+    int r = writer_finish(&writer, &message);
+    if (r >= 0)
+        r = connect_to(path, &fd);
+    return r < 0 ? r : helper_send(fd, message, -1);
+}
+
 void order_link_free(OrderLink *link)
 {
     if (!link)

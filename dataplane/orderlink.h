@@ -38,6 +38,10 @@ int order_link_start(const char *name, const char *path, const char *argument, s
 int order_link_connect(const char *name, const char *path, sd_event *event,
                        const OrderLinkCallbacks *callbacks, OrderLink **ret);
 
+/* Leaves one order without secrets at whoever listens at `path`, for when there is no event loop
+ * any more and the answer does not matter. Returns 0 or -errno. */
+int order_link_leave(const char *path, const Order *order);
+
 /* Closes the connection; a helper that was started is ended and waited for. */
 void order_link_free(OrderLink *link);
 DEFINE_POINTER_CLEANUP(OrderLink, order_link_free);

@@ -153,6 +153,13 @@ int transport_take_from(const Transport *transport, const struct sockaddr_storag
     return 0;
 }
 
+int transport_show_ecn(const Transport *transport)
+{
+    return transport->local.ss_family == AF_INET
+               ? set_option(transport->esp_fd, IPPROTO_IP, IP_RECVTOS, 1)
+               : set_option(transport->esp_fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+}
+
 void transport_deinit(Transport *transport)
 {
     close_fdp(&transport->ike_fd);

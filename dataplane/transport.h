@@ -39,6 +39,9 @@ int transport_take_from(const Transport *transport, const struct sockaddr_storag
  * most: whoever sends there fills memory that nobody reads. */
 void transport_widen(const Transport *transport);
 
+/* Has what is read from the ESP socket come with its octet of DSCP and ECN. Returns 0 or -errno. */
+int transport_show_ecn(const Transport *transport);
+
 void transport_deinit(Transport *transport);
 
 /* The largest UDP payload that reaches `remote` without IP fragmentation as far as the kernel knows

@@ -30,10 +30,13 @@ int tun_write(int fd, const struct virtio_net_hdr *header, struct iovec *parts, 
     return writev(fd, parts, (int)(n_parts + 1)) < 0 ? -errno : 0;
 }
 
+/* Of a UDP_GRO or UDP_SEGMENT message, and one of DSCP and ECN. */
+enum { CONTROL_SIZE = 2 * CMSG_SPACE(sizeof(int)) };
+
 struct Inbox {
     struct mmsghdr messages[INBOX_RUNS_MAX];
     struct iovec parts[INBOX_RUNS_MAX];
-    _Alignas(struct cmsghdr) uint8_t controls[INBOX_RUNS_MAX][CMSG_SPACE(sizeof(int))];
+    _Alignas(struct cmsghdr) uint8_t controls[INBOX_RUNS_MAX][CONTROL_SIZE];
     uint8_t buffers[INBOX_RUNS_MAX][INBOX_RUN_SIZE];
 };
 
@@ -66,6 +69,20 @@ int inbox_receive(Inbox *inbox, int fd)
     return n < 0 ? -errno : n;
 }
 
+/* IP_TOS comes as an octet, the others as an int. */
+static void read_control(const struct cmsghdr *control, InboxRun *run)
+{
+    int value = 0;
+    if (control->cmsg_len >= CMSG_LEN(sizeof(value)))
+        memcpy(&value, CMSG_DATA(control), sizeof(value));
+    if (control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO && value > 0)
+        run->segment_size = (size_t)value;
+    if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_TCLASS)
+        run->traffic_class = (uint8_t)value;
+    if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_TOS)
+        run->traffic_class = *CMSG_DATA(control);
+}
+
 InboxRun inbox_run(const Inbox *inbox, unsigned index)
 {
     const struct mmsghdr *message = &inbox->messages[index];
@@ -74,13 +91,10 @@ InboxRun inbox_run(const Inbox *inbox, unsigned index)
         .size = message->msg_len,
         .segment_size = message->msg_len,
     };
-    struct cmsghdr *control = CMSG_FIRSTHDR(&message->msg_hdr);
-    if (control && control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO) {
-        int segment_size = 0;
-        memcpy(&segment_size, CMSG_DATA(control), sizeof(segment_size));
-        if (segment_size > 0)
-            run.segment_size = (size_t)segment_size;
-    }
+    struct msghdr header = message->msg_hdr; /* CMSG_NXTHDR() wants one that it could write to */
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(&header); control;
+         control = CMSG_NXTHDR(&header, control))
+        read_control(control, &run);
     return run;
 }
 
@@ -96,6 +110,7 @@ typedef struct Run {
     size_t size;
     size_t segment_size;
     size_t n_segments;
+    uint8_t traffic_class;
     bool closed;
 } Run;
 
@@ -108,7 +123,7 @@ struct Outbox {
     Run runs[OUTBOX_RUNS_MAX];
     struct mmsghdr messages[OUTBOX_RUNS_MAX];
     struct iovec parts[OUTBOX_RUNS_MAX];
-    _Alignas(struct cmsghdr) uint8_t controls[OUTBOX_RUNS_MAX][CMSG_SPACE(sizeof(uint16_t))];
+    _Alignas(struct cmsghdr) uint8_t controls[OUTBOX_RUNS_MAX][CONTROL_SIZE];
     uint8_t buffer[OUTBOX_SIZE];
 };
 
@@ -136,18 +151,26 @@ uint8_t *outbox_reserve(Outbox *outbox, int fd, size_t size)
     return outbox->buffer + outbox->used;
 }
 
-static bool run_takes(const Run *run, const struct sockaddr_storage *to, size_t size)
+static bool run_takes(const Run *run, const struct sockaddr_storage *to, uint8_t traffic_class,
+                      size_t size)
 {
-    return !run->closed && run->to == to && size <= run->segment_size &&
-           run->n_segments < SEGMENTS_MAX && run->size + size <= RUN_SIZE_MAX;
+    return !run->closed && run->to == to && run->traffic_class == traffic_class &&
+           size <= run->segment_size && run->n_segments < SEGMENTS_MAX &&
+           run->size + size <= RUN_SIZE_MAX;
 }
 
-void outbox_commit(Outbox *outbox, const struct sockaddr_storage *to, size_t size)
+void outbox_commit(Outbox *outbox, const struct sockaddr_storage *to, uint8_t traffic_class,
+                   size_t size)
 {
     Run *run = outbox->n_runs > 0 ? &outbox->runs[outbox->n_runs - 1] : NULL;
-    if (!run || outbox->no_segmentation || !run_takes(run, to, size)) {
+    if (!run || outbox->no_segmentation || !run_takes(run, to, traffic_class, size)) {
         run = &outbox->runs[outbox->n_runs++];
-        *run = (Run){.to = to, .data = outbox->buffer + outbox->used, .segment_size = size};
+        *run = (Run){
+            .to = to,
+            .data = outbox->buffer + outbox->used,
+            .segment_size = size,
+            .traffic_class = traffic_class,
+        };
     }
     run->size += size;
     run->n_segments++;
@@ -166,6 +189,31 @@ static void address_message(struct msghdr *message, const struct sockaddr_storag
         to->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
+/* Appends a control message; `controls` has CONTROL_SIZE octets. */
+static void add_control(struct msghdr *message, uint8_t *controls, int level, int type,
+                        const void *value, size_t size)
+{
+    struct cmsghdr control = {.cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(size)};
+    uint8_t *at = controls + message->msg_controllen;
+    memcpy(at, &control, sizeof(control));
+    memcpy(at + CMSG_LEN(0), value, size);
+    message->msg_control = controls;
+    message->msg_controllen += CMSG_SPACE(size);
+}
+
+/* Zeros are what a packet has anyway. */
+static void add_traffic_class(struct msghdr *message, uint8_t *controls, const Run *run)
+{
+    const int value = run->traffic_class;
+    if (value == 0)
+        return;
+    if (run->to->ss_family == AF_INET) {
+        add_control(message, controls, IPPROTO_IP, IP_TOS, &value, sizeof(value));
+    } else {
+        add_control(message, controls, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof(value));
+    }
+}
+
 static void fill_message(Outbox *outbox, size_t index)
 {
     const Run *run = &outbox->runs[index];
@@ -173,16 +221,12 @@ static void fill_message(Outbox *outbox, size_t index)
     struct msghdr *message = &outbox->messages[index].msg_hdr;
     *message = (struct msghdr){.msg_iov = &outbox->parts[index], .msg_iovlen = 1};
     address_message(message, run->to);
+    add_traffic_class(message, outbox->controls[index], run);
     if (run->n_segments < 2)
         return;
-    message->msg_control = outbox->controls[index];
-    message->msg_controllen = sizeof(outbox->controls[index]);
-    struct cmsghdr *control = CMSG_FIRSTHDR(message);
-    control->cmsg_level = SOL_UDP;
-    control->cmsg_type = UDP_SEGMENT;
-    control->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-    uint16_t segment_size = (uint16_t)run->segment_size;
-    memcpy(CMSG_DATA(control), &segment_size, sizeof(segment_size));
+    const uint16_t segment_size = (uint16_t)run->segment_size;
+    add_control(message, outbox->controls[index], SOL_UDP, UDP_SEGMENT, &segment_size,
+                sizeof(segment_size));
 }
 
 /* One by one: for a device or a path MTU that segmentation can't serve, where IP fragmentation may.
@@ -193,7 +237,9 @@ static void send_singly(Outbox *outbox, const Run *run)
         size_t left = run->size - sent;
         struct iovec part = {run->data + sent, left < run->segment_size ? left : run->segment_size};
         struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+        _Alignas(struct cmsghdr) uint8_t controls[CONTROL_SIZE];
         address_message(&message, run->to);
+        add_traffic_class(&message, controls, run);
         if (sendmsg(outbox->fd, &message, MSG_NOSIGNAL) < 0)
             outbox->failures++;
     }

@@ -29,6 +29,7 @@ typedef struct InboxRun {
     uint8_t *data;
     size_t size;
     size_t segment_size;
+    uint8_t traffic_class; /* DSCP and ECN of the IP packets */
 } InboxRun;
 
 /* Returns 0 or -ENOMEM. */
@@ -59,8 +60,10 @@ DEFINE_POINTER_CLEANUP(Outbox, outbox_free);
  * waiting is sent first where it has to be. The room lasts until the next call. */
 uint8_t *outbox_reserve(Outbox *outbox, int fd, size_t size);
 
-/* Queues what was written into the room. `to` is borrowed until outbox_flush(). */
-void outbox_commit(Outbox *outbox, const struct sockaddr_storage *to, size_t size);
+/* Queues what was written into the room, for an IP packet with that octet of DSCP and ECN. `to` is
+ * borrowed until outbox_flush(). */
+void outbox_commit(Outbox *outbox, const struct sockaddr_storage *to, uint8_t traffic_class,
+                   size_t size);
 
 /* Sends all that waits. The socket may block: a TUN that is not read is what slows the host down.
  */

@@ -72,6 +72,7 @@ static int send_packet(Plane *plane, const struct virtio_net_hdr *header, Bytes 
         plane->counters.no_sa_out++;
         return 0;
     }
+    const uint8_t traffic_class = sa_outer_class(sa, &packet);
     for (size_t size; (size = segmenter_next_size(&segmenter)) > 0;) {
         size_t sealed_size = sa_sealed_size(sa, size);
         if (sealed_size > OUTBOX_PACKET_MAX) {
@@ -84,7 +85,7 @@ static int send_packet(Plane *plane, const struct virtio_net_hdr *header, Bytes 
         if (r < 0)
             return r;
         if (r == 0)
-            outbox_commit(plane->outbox, sa_remote(sa), sealed_size);
+            outbox_commit(plane->outbox, sa_remote(sa), traffic_class, sealed_size);
     }
     return 0;
 }
@@ -122,7 +123,7 @@ static void deliver(Plane *plane)
     coalescer->n_packets = 0;
 }
 
-static int receive_packet(Plane *plane, uint8_t *datagram, size_t size)
+static int receive_packet(Plane *plane, uint8_t *datagram, size_t size, uint8_t traffic_class)
 {
     uint32_t spi = 0, low = 0;
     if (esp_peek((Bytes){datagram, size}, &spi, &low) != 0)
@@ -133,7 +134,7 @@ static int receive_packet(Plane *plane, uint8_t *datagram, size_t size)
         return 0;
     }
     Packet packet;
-    int r = sa_open(plane->sas[index], low, datagram, size, plane->now_ms, &packet);
+    int r = sa_open(plane->sas[index], low, traffic_class, datagram, size, plane->now_ms, &packet);
     if (r != 0)
         return r < 0 ? r : 0;
     uint8_t *octets = datagram + (packet.bytes.data - datagram);
@@ -150,7 +151,7 @@ static int receive_run(Plane *plane, const InboxRun *run)
     for (size_t at = 0; at < run->size && r >= 0; at += run->segment_size) {
         size_t left = run->size - at;
         r = receive_packet(plane, run->data + at,
-                           left < run->segment_size ? left : run->segment_size);
+                           left < run->segment_size ? left : run->segment_size, run->traffic_class);
     }
     return r;
 }

@@ -2,6 +2,7 @@
  * that moving on shifts nothing), how far the SA can still count; and whether a packet may pass. */
 #include "esp/sa.h"
 
+#include "esp/ecn.h"
 #include "esp/esp.h"
 
 #include <assert.h>
@@ -87,6 +88,8 @@ struct Sa {
     struct sockaddr_storage remote;
     Lifetime soft;
     Lifetime hard;
+    bool copy_dscp;
+    bool ecn;
     bool standby;
     bool soft_reported;
     bool hard_reported;
@@ -110,6 +113,8 @@ int sa_new(const SaOrder *order, int fd, uint64_t now_ms, Sa **ret)
     sa->remote = order->remote;
     sa->soft = order->soft;
     sa->hard = order->hard;
+    sa->copy_dscp = order->copy_dscp;
+    sa->ecn = order->ecn;
     sa->standby = order->standby;
     sa->added_ms = sa->last_in_ms = sa->last_out_ms = now_ms;
     int r = esp_new(ESP_INBOUND, &order->suite, order->spi_in, order->encr_in, order->integ_in,
@@ -193,6 +198,12 @@ static bool is_expired(const Sa *sa, uint64_t now_ms)
     return sequence_is_used_up(&sa->sequence) || lifetime_reached(sa, &sa->hard, now_ms);
 }
 
+uint8_t sa_outer_class(const Sa *sa, const Packet *packet)
+{
+    uint8_t inner = traffic_class_read(packet->bytes.data, packet->version);
+    return traffic_class_outer(inner, sa->copy_dscp, sa->ecn);
+}
+
 SaRank sa_rank(const Sa *sa, uint64_t now_ms)
 {
     if (is_expired(sa, now_ms))
@@ -227,6 +238,22 @@ int sa_seal(Sa *sa, uint8_t version, uint8_t *buffer, size_t inner_size, uint64_
     return 0;
 }
 
+/* Where ECN is off, what a router made of zeros says nothing. `octets` are the packet's. */
+static int take_ecn(Sa *sa, const Packet *packet, uint8_t outer_ecn, uint8_t *octets)
+{
+    if (!sa->ecn)
+        return 0;
+    uint8_t inner = traffic_class_read(octets, packet->version) & ECN_MASK;
+    int combined = ecn_combine(inner, outer_ecn);
+    if (combined == ECN_DROP) {
+        sa->counters.ecn_drops_in++;
+        return SA_E_DROPPED;
+    }
+    if (combined != inner)
+        ecn_write(octets, packet->version, (uint8_t)combined);
+    return 0;
+}
+
 /* What is inside must be what Next Header says (RFC 4303 2.6), and within the selectors (RFC
  * 4301 5.2). */
 static int check_inner(Sa *sa, Bytes inner, uint8_t next_header, Packet *ret)
@@ -247,7 +274,8 @@ static int check_inner(Sa *sa, Bytes inner, uint8_t next_header, Packet *ret)
     return 0;
 }
 
-int sa_open(Sa *sa, uint32_t low, uint8_t *buffer, size_t size, uint64_t now_ms, Packet *ret)
+int sa_open(Sa *sa, uint32_t low, uint8_t outer_ecn, uint8_t *buffer, size_t size, uint64_t now_ms,
+            Packet *ret)
 {
     if (is_expired(sa, now_ms))
         return SA_E_EXPIRED;
@@ -276,6 +304,8 @@ int sa_open(Sa *sa, uint32_t low, uint8_t *buffer, size_t size, uint64_t now_ms,
         return SA_E_DROPPED;
     }
     r = check_inner(sa, inner, next_header, ret);
+    if (r == 0)
+        r = take_ecn(sa, ret, outer_ecn, buffer + (ret->bytes.data - buffer));
     if (r != 0)
         return r;
     sa->counters.packets_in++;

@@ -82,14 +82,19 @@ bool sa_takes(const Sa *sa, const Packet *packet);
 size_t sa_front_size(const Sa *sa);
 size_t sa_sealed_size(const Sa *sa, size_t inner_size);
 
+/* The octet of DSCP and ECN for the IP packet around `packet`. */
+uint8_t sa_outer_class(const Sa *sa, const Packet *packet);
+
 /* Seals the inner packet of IP version `version` at `buffer + sa_front_size()` in place with the
  * next sequence number. Returns 0, SA_E_EXPIRED or -EIO. */
 int sa_seal(Sa *sa, uint8_t version, uint8_t *buffer, size_t inner_size, uint64_t now_ms);
 
-/* Opens the ESP packet at `buffer` in place; `low` is the sequence number in its header. On success
- * *ret is the inner packet, checked against the selectors. Returns 0, SA_E_EXPIRED, SA_E_DROPPED,
- * SA_E_DUMMY or -EIO. */
-int sa_open(Sa *sa, uint32_t low, uint8_t *buffer, size_t size, uint64_t now_ms, Packet *ret);
+/* Opens the ESP packet at `buffer` in place; `low` is the sequence number in its header,
+ * `outer_ecn` the ECN of the IP packet around it. On success *ret is the inner packet, checked
+ * against the selectors, with the ECN of both. Returns 0, SA_E_EXPIRED, SA_E_DROPPED, SA_E_DUMMY or
+ * -EIO. */
+int sa_open(Sa *sa, uint32_t low, uint8_t outer_ecn, uint8_t *buffer, size_t size, uint64_t now_ms,
+            Packet *ret);
 
 /* True if an event is due: soft lifetime once, hard lifetime once. */
 bool sa_event(Sa *sa, uint64_t now_ms, DataPlaneEvent *ret);

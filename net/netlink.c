@@ -84,6 +84,50 @@ int netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata)
     return run(netlink, callback, userdata);
 }
 
+uint32_t netlink_port(const Netlink *netlink)
+{
+    return netlink->port;
+}
+
+/* The kernel answers before it lets the sender go on: whatever is to come is there. */
+static void drain(Netlink *netlink)
+{
+    while (recv(mnl_socket_get_fd(netlink->socket), netlink->answer, sizeof(netlink->answer),
+                MSG_DONTWAIT) >= 0)
+        ;
+}
+
+/* Returns 1 if `last` is among the answers, 0 if not, or the first error. */
+static int read_answers(const void *answers, size_t size, uint32_t last)
+{
+    const struct nlmsghdr *header = answers;
+    int left = (int)size;
+    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+        const struct nlmsgerr *error = mnl_nlmsg_get_payload(header);
+        if (header->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(header) < sizeof(*error))
+            continue;
+        if (error->error != 0)
+            return error->error;
+        if (header->nlmsg_seq == last)
+            return 1;
+    }
+    return 0;
+}
+
+int netlink_send(Netlink *netlink, const void *messages, size_t size, uint32_t last)
+{
+    if (mnl_socket_sendto(netlink->socket, messages, size) < 0)
+        return -errno;
+    int r;
+    do {
+        ssize_t got =
+            mnl_socket_recvfrom(netlink->socket, netlink->answer, sizeof(netlink->answer));
+        r = got < 0 ? -errno : read_answers(netlink->answer, (size_t)got, last);
+    } while (r == 0);
+    drain(netlink); /* answers behind the first error */
+    return r < 0 ? r : 0;
+}
+
 struct NetlinkWatch {
     struct mnl_socket *socket;
 };

@@ -1,5 +1,5 @@
-/* Requests to the kernel over one netlink socket: routes and links (NETLINK_ROUTE) or XFRM
- * (NETLINK_XFRM). */
+/* Requests to the kernel over one netlink socket: routes and links (NETLINK_ROUTE), XFRM
+ * (NETLINK_XFRM) or nf_tables (NETLINK_NETFILTER). */
 #pragma once
 
 #include "base/bytes.h"
@@ -12,7 +12,7 @@ enum { NETLINK_MESSAGE_MAX = 8192 };
 
 typedef struct Netlink Netlink;
 
-/* `family` is NETLINK_ROUTE or NETLINK_XFRM. Returns 0 or -errno. */
+/* `family` is NETLINK_ROUTE, NETLINK_XFRM or NETLINK_NETFILTER. Returns 0 or -errno. */
 int netlink_new(int family, Netlink **ret);
 void netlink_free(Netlink *netlink);
 DEFINE_POINTER_CLEANUP(Netlink, netlink_free);
@@ -30,10 +30,17 @@ int netlink_call(Netlink *netlink);
  * go on). Returns 0 or -errno. */
 int netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata);
 
+/* Sends `size` octets of messages that were made elsewhere, and waits for the answer to the one
+ * with the sequence number `last`, or for the first error. Returns 0 or the kernel's -errno. */
+int netlink_send(Netlink *netlink, const void *messages, size_t size, uint32_t last);
+
+/* By which the kernel's messages on a change say who made it. */
+uint32_t netlink_port(const Netlink *netlink);
+
 /* A socket on which the kernel tells what changes, whoever changed it. */
 typedef struct NetlinkWatch NetlinkWatch;
 
-/* `groups` are RTNLGRP_… or XFRMNLGRP_…. Returns 0 or -errno. */
+/* `groups` are RTNLGRP_…, XFRMNLGRP_… or NFNLGRP_…. Returns 0 or -errno. */
 int netlink_watch_new(int family, const int *groups, size_t n_groups, NetlinkWatch **ret);
 void netlink_watch_free(NetlinkWatch *watch);
 DEFINE_POINTER_CLEANUP(NetlinkWatch, netlink_watch_free);

@@ -9,10 +9,13 @@
 #include "base/reason.h"
 #include "base/sandbox.h"
 #include "base/standard.h"
-#include "net/plane.h"
+#include "net/listener.h"
+#include "net/service.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <seccomp.h>
@@ -20,13 +23,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 typedef struct Options {
     const char *socket; /* NULL: systemd hands one over */
     bool connected;     /* descriptor 3 is a connection */
+    bool unprotect;
+    unsigned unprotect_after; /* seconds */
     const char *user;
+    const char *ike_user;
 } Options;
 
 typedef struct Server {
@@ -37,17 +41,24 @@ typedef struct Server {
     int signals;
     int watchdog_ms; /* -1: nobody waits for a sign of life */
     Secret *message; /* orders may bring keys */
-    NetPlane *plane; /* from ORDER_OPEN until the connection's end */
+    Service service;
 } Server;
 
 static const char usage[] =
-    "Usage: tred-net [--socket PATH | --connected] [--user NAME]\n"
+    "Usage: tred-net [--socket PATH | --connected] [--user NAME] [--ike-user NAME]\n"
+    "       tred-net --unprotect\n"
     "Sets up the tunnel's interface, addresses, routes and the kernel's ESP for tred.\n"
     "systemd starts it by its socket, tred-net.socket. See tred-net(8).\n"
     "\n"
     "      --socket PATH  make this socket and listen there\n"
     "      --connected    serve the connection that is descriptor 3, of this user, and no other\n"
     "      --user NAME    whom to serve (default tred)\n"
+    "      --ike-user NAME\n"
+    "                     whose packets may leave past the tunnel, too (default henb-ike)\n"
+    "      --unprotect-after SECONDS\n"
+    "                     how long the rules that protect the tunnel stay when tred was stopped\n"
+    "                     (0 to 3600, default 30)\n"
+    "      --unprotect    take away the rules by which nothing leaves past the tunnel, and exit\n"
     "      --version      print the version and exit\n"
     "  -h, --help         print this and exit\n";
 
@@ -80,13 +91,31 @@ static const int ALLOWED_CALLS[] = {
 
 static const CommandLine command_line = {"tred-net", usage};
 
+enum { UNPROTECT_AFTER_DEFAULT = 30, UNPROTECT_AFTER_MAX = 3600 };
+
+static bool read_seconds(const char *text, unsigned *ret)
+{
+    char *end = NULL;
+    unsigned long value = isdigit((unsigned char)text[0]) ? strtoul(text, &end, 10) : ULONG_MAX;
+    if (value > UNPROTECT_AFTER_MAX || *end != '\0')
+        return false;
+    *ret = (unsigned)value;
+    return true;
+}
+
 /* The exit status, or COMMANDLINE_GO_ON. */
 static int read_options(int argc, char **argv, Options *ret)
 {
     static const struct option options[] = {
-        {"socket", required_argument, NULL, 's'}, {"connected", no_argument, NULL, 'c'},
-        {"user", required_argument, NULL, 'u'},   {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {},
+        {"socket", required_argument, NULL, 's'},
+        {"connected", no_argument, NULL, 'c'},
+        {"user", required_argument, NULL, 'u'},
+        {"ike-user", required_argument, NULL, 'i'},
+        {"unprotect", no_argument, NULL, 'n'},
+        {"unprotect-after", required_argument, NULL, 'a'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {},
     };
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -100,45 +129,24 @@ static int read_options(int argc, char **argv, Options *ret)
         case 'u':
             ret->user = optarg;
             break;
+        case 'i':
+            ret->ike_user = optarg;
+            break;
+        case 'a':
+            if (!read_seconds(optarg, &ret->unprotect_after)) {
+                fprintf(stderr, "tred-net: --unprotect-after takes a number from 0 to %d\n",
+                        UNPROTECT_AFTER_MAX);
+                return EX_USAGE;
+            }
+            break;
+        case 'n':
+            ret->unprotect = true;
+            break;
         default:
             return commandline_other(&command_line, option);
         }
     }
     return commandline_end(&command_line, argc, argv);
-}
-
-/* One that nobody listens at was left behind. Whoever serves it takes this for a connection that
- * came and went. */
-static bool is_served(const struct sockaddr_un *address)
-{
-    _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
-}
-
-/* Everybody may connect to it: who may go on is asked at each connection, where there is no systemd
- * to give the socket away. */
-static int listen_at(const char *path, int *ret)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    if (is_served(&address))
-        return -EADDRINUSE;
-    if (unlink(path) < 0 && errno != ENOENT)
-        return -errno;
-    mode_t before = umask(S_IXUSR | S_IXGRP | S_IXOTH);
-    int r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-    (void)umask(before);
-    if (r < 0)
-        return r;
-    if (listen(fd, SOMAXCONN) < 0)
-        return -errno;
-    *ret = steal_fd(&fd);
-    return 0;
 }
 
 static int open_socket(Server *server, const Options *options)
@@ -147,7 +155,7 @@ static int open_socket(Server *server, const Options *options)
     if (options->connected) {
         server->connection = MANAGER_LISTEN_FIRST;
     } else if (options->socket) {
-        r = listen_at(options->socket, &server->listener);
+        r = listener_open(options->socket, &server->listener);
         if (r < 0) {
             log_error("The socket %s can't be made: %s", options->socket, strerror(-r));
         } else {
@@ -187,6 +195,16 @@ static int find_user(const char *name, uid_t *ret)
     return 0;
 }
 
+/* A host without an IKE client has none. */
+static uid_t ike_user_of(const char *name)
+{
+    const struct passwd *user = getpwnam(name);
+    if (!user)
+        log_warning("There is no user %s, so no IKE client's packets pass while there is no tunnel",
+                    name);
+    return user ? user->pw_uid : (uid_t)-1;
+}
+
 static int server_init(Server *server, const Options *options)
 {
     server->watchdog_ms = -1;
@@ -196,6 +214,9 @@ static int server_init(Server *server, const Options *options)
     server->user = getuid();
     if (r >= 0 && !options->connected)
         r = find_user(options->user, &server->user);
+    server->service.users[1] = options->connected ? (uid_t)-1 : ike_user_of(options->ike_user);
+    server->service.users[0] = server->user;
+    server->service.unprotect_after_ms = (uint64_t)options->unprotect_after * 1000;
     if (r >= 0)
         r = open_socket(server, options);
     if (r >= 0)
@@ -218,11 +239,9 @@ static int server_init(Server *server, const Options *options)
     return r;
 }
 
-/* All that the connection made goes with it. */
 static void disconnect(Server *server)
 {
-    if (server->plane)
-        net_plane_close(steal_pointer(server->plane));
+    service_disconnect(&server->service);
     close_fdp(&server->connection);
     server->connection = -1;
 }
@@ -230,6 +249,7 @@ static void disconnect(Server *server)
 static void server_deinit(Server *server)
 {
     disconnect(server);
+    service_deinit(&server->service);
     close_fdp(&server->listener);
     close_fdp(&server->signals);
     if (server->path)
@@ -237,55 +257,22 @@ static void server_deinit(Server *server)
     secret_free(server->message);
 }
 
-/* SO_PEERCRED: who connected, as the kernel noted it. */
-static bool is_for(int connection, uid_t user)
-{
-    struct ucred peer;
-    socklen_t size = sizeof(peer);
-    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-        return false;
-    if (peer.uid != user)
-        log_warning("User %u connected and is refused: this is for user %u", peer.uid, user);
-    return peer.uid == user;
-}
-
 static void accept_connection(Server *server)
 {
     _cleanup_(close_fdp) int fd =
         accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0 && is_for(fd, server->user))
+    if (fd >= 0 && listener_is_for(fd, server->user))
         server->connection = steal_fd(&fd);
 }
 
+/* Whoever has left may have left orders, such as its last one: they are read to the end. */
 static int send_report(const Server *server, const Writer *writer, int fd)
 {
     Bytes message;
     int r = writer_finish(writer, &message);
-    return r < 0 ? r : helper_send(server->connection, message, fd);
-}
-
-static int open_plane(Server *server, const Order *order, Reason *reason)
-{
-    if (server->plane)
-        return reason_set(reason, -EEXIST, "The plane is open already");
-    int r = net_plane_open(order->mode, order->interface, &server->plane, reason);
-    if (r < 0)
-        log_warning("%s", reason->text);
-    return r;
-}
-
-static void carry_out(Server *server, const Order *order, int esp_fd, Answer *ret, int *ret_tun)
-{
-    if (order->type != ORDER_OPEN && server->plane) {
-        net_plane_carry_out(server->plane, order, esp_fd, ret, ret_tun);
-        return;
-    }
-    *ret = (Answer){.type = order->type, .number = order->number, .error = -ENOTCONN};
-    if (order->type != ORDER_OPEN)
-        return;
-    ret->error = open_plane(server, order, &ret->reason);
-    if (ret->error >= 0)
-        ret->mode = server->plane->backend->mode;
+    if (r >= 0)
+        r = helper_send(server->connection, message, fd);
+    return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }
 
 static int receive_order(Server *server, Order *ret, int *ret_fd)
@@ -311,7 +298,7 @@ static int handle_order(Server *server)
     if (r < 0)
         return r;
     Answer answer;
-    carry_out(server, &order, esp_fd, &answer, &tun);
+    service_carry_out(&server->service, &order, esp_fd, &answer, &tun);
 
     uint8_t buffer[ORDER_SIZE_MAX];
     Writer writer;
@@ -322,8 +309,9 @@ static int handle_order(Server *server)
 
 static int report_events(const Server *server)
 {
+    NetPlane *plane = server->service.plane;
     DataPlaneEvent event;
-    while (server->plane && net_plane_event(server->plane, &event)) {
+    while (plane && net_plane_event(plane, &event)) {
         uint8_t buffer[ORDER_SIZE_MAX];
         Writer writer;
         writer_init(&writer, buffer, sizeof(buffer));
@@ -335,33 +323,39 @@ static int report_events(const Server *server)
     return 0;
 }
 
-/* `polled` is the connection, and behind it what the plane watches. */
+/* `polled` is the connection, and behind it what the service watches. */
 static void serve(Server *server, const struct pollfd *polled, size_t n_polled)
 {
-    if (server->plane)
-        net_plane_watch(server->plane, polled + 1, n_polled - 1);
+    service_watch(&server->service, polled + 1, n_polled - 1);
     int r = polled[0].revents != 0 ? handle_order(server) : 0;
     if (r >= 0)
         r = report_events(server);
     /* tred leaves as it likes, with answers on their way or not. */
-    if (r < 0 && r != -ENOTCONN && r != -EPIPE && r != -ECONNRESET)
+    if (r < 0 && r != -ENOTCONN && r != -ECONNRESET)
         log_error("The connection is closed: %s", strerror(-r));
     if (r < 0)
         disconnect(server);
 }
 
+/* Until a sign of life, or the end of the rules, is due; -1: never. */
+static int patience_ms(const Server *server)
+{
+    const int left = service_patience_ms(&server->service);
+    return left < 0 || (server->watchdog_ms >= 0 && server->watchdog_ms < left)
+               ? server->watchdog_ms
+               : left;
+}
+
 /* Returns 1 to go on, 0 at the end, or -errno. */
 static int run_once(Server *server)
 {
-    struct pollfd polled[2 + NET_PLANE_POLL_MAX] = {
+    struct pollfd polled[2 + SERVICE_POLL_MAX] = {
         {.fd = server->signals, .events = POLLIN},
         {.fd = server->connection >= 0 ? server->connection : server->listener, .events = POLLIN},
     };
     bool connected = server->connection >= 0;
-    size_t n = 2;
-    if (server->plane)
-        n += net_plane_poll(server->plane, polled + n);
-    int found = poll(polled, n, server->watchdog_ms);
+    const size_t n = 2 + service_poll(&server->service, polled + 2);
+    int found = poll(polled, n, patience_ms(server));
     if (found < 0)
         return errno == EINTR ? 1 : -errno;
     if (server->watchdog_ms >= 0)
@@ -373,13 +367,14 @@ static int run_once(Server *server)
     } else if (polled[1].revents != 0) {
         accept_connection(server);
     }
+    service_unprotect_when_due(&server->service);
     /* A connection that was handed over is all there is to serve. */
     return server->connection >= 0 || server->listener >= 0;
 }
 
 static int run(Server *server)
 {
-    if (server->connection >= 0 && !is_for(server->connection, server->user))
+    if (server->connection >= 0 && !listener_is_for(server->connection, server->user))
         return -EACCES;
     manager_notify("READY=1");
     int r;
@@ -393,11 +388,14 @@ static int run(Server *server)
 int main(int argc, char **argv)
 {
     _cleanup_(server_deinit) Server server = {.listener = -1, .connection = -1, .signals = -1};
-    Options options = {.user = "tred"};
+    Options options = {
+        .user = "tred", .ike_user = "henb-ike", .unprotect_after = UNPROTECT_AFTER_DEFAULT};
     standard_open();
     int r = read_options(argc, argv, &options);
     if (r != COMMANDLINE_GO_ON)
         return standard_finish("tred-net", r);
+    if (options.unprotect)
+        return exit_status(service_unprotect(), EX_OSERR);
     r = server_init(&server, &options);
     if (r < 0) /* -EINVAL, -ENOTSOCK: no such user, no socket */
         return r == -EINVAL || r == -ENOTSOCK ? EX_CONFIG : exit_status(r, EX_OSERR);

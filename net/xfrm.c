@@ -189,7 +189,8 @@ static bool has_ipv6_inside(const SaOrder *order)
  * kernel would drop what IPv6 has a right to send (RFC 2473 7.1, RFC 4301 8.1). */
 static uint8_t state_flags(const SaOrder *order)
 {
-    return (uint8_t)(XFRM_STATE_AF_UNSPEC | (order->suite.esn ? XFRM_STATE_ESN : 0) |
+    return (uint8_t)(XFRM_STATE_AF_UNSPEC | (order->ecn ? 0 : XFRM_STATE_NOECN) |
+                     (order->suite.esn ? XFRM_STATE_ESN : 0) |
                      (has_ipv6_inside(order) ? XFRM_STATE_NOPMTUDISC : 0));
 }
 
@@ -213,6 +214,8 @@ int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *ord
     put_keys(header, &order->suite, inbound ? order->encr_in : order->encr_out,
              inbound ? order->integ_in : order->integ_out);
     put_replay_window(header);
+    if (!order->copy_dscp)
+        mnl_attr_put_u32(header, XFRMA_SA_EXTRA_FLAGS, XFRM_SA_XFLAG_DONT_ENCAP_DSCP);
     if (order->udp_encapsulated)
         xfrm_put_encapsulation(header, source, destination);
     mnl_attr_put_u32(header, XFRMA_IF_ID, XFRM_IF_ID);

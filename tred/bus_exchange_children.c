@@ -1,9 +1,11 @@
-/* The property Children: an exchange's Child SAs with their counters. Those are asked of the data
- * plane when somebody gets the property by its name; GetAll shows them as they last came. */
+/* The property Children: an exchange's Child SAs with their counters. Those, and what the Manager
+ * has of the data plane's, are asked of the data plane when somebody gets such a property by its
+ * name; GetAll shows them as they last came. */
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
+#include "tred/bus_manager_protection.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -25,6 +27,7 @@ static const CounterName counter_names[] = {
     {"AuthenticationFailures", offsetof(SaCounters, authentication_failures)},
     {"Malformed", offsetof(SaCounters, malformed)},
     {"SelectorDropsIn", offsetof(SaCounters, selector_drops_in)},
+    {"EcnDropsIn", offsetof(SaCounters, ecn_drops_in)},
     {"IdleInMilliseconds", offsetof(SaCounters, idle_in_ms)},
     {"IdleOutMilliseconds", offsetof(SaCounters, idle_out_ms)},
 };
@@ -62,7 +65,33 @@ int bus_exchange_get_children(sd_bus *bus, const char *path, const char *interfa
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int get_reply(Daemon *daemon, sd_bus_message *call)
+/* Which property a Get of the Properties interface is for. */
+typedef struct Asked {
+    const char *interface;
+    const char *property;
+} Asked;
+
+static bool read_asked(sd_bus_message *call, Asked *ret)
+{
+    bool read = sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get") > 0 &&
+                sd_bus_message_read(call, "ss", &ret->interface, &ret->property) > 0;
+
+    (void)sd_bus_message_rewind(call, true);
+    return read;
+}
+
+static bool is_protection(const Asked *asked)
+{
+    return strcmp(asked->interface, BUS_MANAGER_INTERFACE) == 0 &&
+           bus_protection_is_counter(asked->property);
+}
+
+static int get_protection_reply(const Daemon *daemon, sd_bus_message *call, const char *property)
+{
+    return sd_bus_reply_method_return(call, "v", "t", bus_protection_counter(daemon, property));
+}
+
+static int get_children_reply(Daemon *daemon, sd_bus_message *call)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     CallerExchange *held = bus_exchange_of_path(daemon, sd_bus_message_get_path(call));
@@ -82,13 +111,22 @@ static int get_reply(Daemon *daemon, sd_bus_message *call)
     return r < 0 ? r : sd_bus_message_send(reply);
 }
 
+static int get_reply(Daemon *daemon, sd_bus_message *call)
+{
+    Asked asked = {"", ""};
+
+    return read_asked(call, &asked) && is_protection(&asked)
+               ? get_protection_reply(daemon, call, asked.property)
+               : get_children_reply(daemon, call);
+}
+
 void bus_exchange_children_counted(Daemon *daemon)
 {
     for (size_t i = 0; i < daemon->n_counting; i++) {
         int r = get_reply(daemon, daemon->counting[i]);
 
         if (r < 0)
-            log_warning("Children could not be answered: %s", strerror(-r));
+            log_warning("Counters could not be answered: %s", strerror(-r));
         daemon->counting[i] = sd_bus_message_unref(daemon->counting[i]);
     }
     daemon->n_counting = 0;
@@ -99,17 +137,17 @@ static void counted(void *userdata)
     bus_exchange_children_counted(userdata);
 }
 
-static bool asks_for_children(const Daemon *daemon, sd_bus_message *call)
+static bool asks_for_counters(const Daemon *daemon, sd_bus_message *call)
 {
-    const char *interface = NULL, *property = NULL;
-    bool asks = sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get") > 0 &&
-                sd_bus_message_read(call, "ss", &interface, &property) > 0 &&
-                strcmp(interface, BUS_EXCHANGE_INTERFACE) == 0 &&
-                strcmp(property, "Children") == 0 &&
-                bus_exchange_of_path(daemon, sd_bus_message_get_path(call)) != NULL;
+    Asked asked = {"", ""};
 
-    (void)sd_bus_message_rewind(call, true);
-    return asks;
+    if (!read_asked(call, &asked))
+        return false;
+    if (is_protection(&asked))
+        return strcmp(sd_bus_message_get_path(call), BUS_MANAGER_PATH) == 0;
+    return strcmp(asked.interface, BUS_EXCHANGE_INTERFACE) == 0 &&
+           strcmp(asked.property, "Children") == 0 &&
+           bus_exchange_of_path(daemon, sd_bus_message_get_path(call)) != NULL;
 }
 
 /* -EBUSY: those that are on their way are for these callers, too. -ENOTCONN: there are none. */
@@ -156,7 +194,7 @@ int bus_exchange_children_filter(sd_bus_message *call, void *userdata, sd_bus_er
 
     (void)error;
     /* With too many who wait, it is answered like any property: as they last came, a moment ago. */
-    if (!asks_for_children(daemon, call) || daemon->n_counting == DAEMON_COUNTING_MAX)
+    if (!asks_for_counters(daemon, call) || daemon->n_counting == DAEMON_COUNTING_MAX)
         return 0;
     daemon->counting[daemon->n_counting++] = sd_bus_message_ref(call);
     if (count_soon(daemon) < 0)

@@ -7,6 +7,7 @@
 #include "tred/bus_error.h"
 #include "tred/bus_manager_anchors.h"
 #include "tred/bus_manager_crls.h"
+#include "tred/bus_manager_protection.h"
 #include "tred/callers.h"
 #include "tred/channel.h"
 #include "tred/daemon_identity.h"
@@ -372,6 +373,9 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_PROPERTY("PcrMismatch", "a(uss)", get_pcr_mismatch, 0,
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("DataPlane", "s", get_data_plane, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("Protection", "s", bus_get_protection, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("CleartextDropsIn", "t", bus_get_protection_counter, 0, 0),
+    SD_BUS_PROPERTY("CleartextDropsOut", "t", bus_get_protection_counter, 0, 0),
     SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     /* Who may call is said by the bus policy, org.tred.TrE1.conf. */
     SD_BUS_METHOD_WITH_ARGS("BeginExchange", SD_BUS_ARGS("q", group),

@@ -26,6 +26,9 @@ static const char *const data_planes[] = {[DATAPLANE_AUTO] = "auto",
                                           [DATAPLANE_NONE] = "none",
                                           NULL};
 
+const char *const protect_modes[] = {
+    [PROTECT_NO] = "no", [PROTECT_YES] = "yes", [PROTECT_STRICT] = "strict", NULL};
+
 /* The names in the order of their numbers in syslog.h, from LOG_ERR on. */
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 
@@ -57,6 +60,11 @@ static const ConfigItem items[] = {
     {"data-plane", "esp-helper", config_parse_path, offsetof(TredConfig, esp_helper)},
     {"data-plane", "allowed-local", selector_policy_parse, offsetof(TredConfig, allowed_local)},
     {"data-plane", "allowed-remote", selector_policy_parse, offsetof(TredConfig, allowed_remote)},
+    {"data-plane", "protect", config_parse_choice, offsetof(TredConfig, protect),
+     .choices = protect_modes},
+    {"data-plane", "protect-except", selector_policy_parse, offsetof(TredConfig, protect_except)},
+    {"data-plane", "copy-dscp", config_parse_boolean, offsetof(TredConfig, copy_dscp)},
+    {"data-plane", "ecn", config_parse_boolean, offsetof(TredConfig, ecn)},
     {"data-plane", "stronger-child", config_parse_boolean, offsetof(TredConfig, stronger_child)},
     {"data-plane", "soft-lifetime-seconds", config_parse_number, offsetof(TredConfig, soft.seconds),
      .maximum = UINT32_MAX},
@@ -114,6 +122,9 @@ static int config_set_defaults(TredConfig *config)
         .interface = strdup("segw0"),
         .net_socket = strdup(TRED_NET_SOCKET),
         .esp_helper = strdup(TRED_ESP_PATH),
+        .protect = PROTECT_YES,
+        .copy_dscp = true,
+        .ecn = true,
         .soft = {.seconds = SOFT_LIFETIME_SECONDS},
         .hard = {.seconds = HARD_LIFETIME_SECONDS},
         .log_level = LOG_INFO - LOG_ERR,

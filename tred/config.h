@@ -34,12 +34,19 @@ typedef struct TredConfig {
     char *esp_helper;        /* tred-esp */
     IkeTs allowed_local;     /* no Child SA's selectors go beyond these */
     IkeTs allowed_remote;
+    unsigned protect;     /* ProtectMode: of what allowed_remote covers */
+    IkeTs protect_except; /* may be empty */
+    bool copy_dscp;       /* to outer packets */
+    bool ecn;
     bool stronger_child;   /* a Child SA may have a stronger cipher than its IKE SA */
     Lifetime soft;         /* of a Child SA: time to replace it */
     Lifetime hard;         /* of a Child SA: its end */
     unsigned clock_record; /* ClockRecord */
     unsigned log_level;    /* LOG_… */
 } TredConfig;
+
+/* The names of ProtectMode. */
+extern const char *const protect_modes[];
 
 /* Reads `path` over the defaults. Returns 0, -ENOMEM, or -errno with `reason` naming file, line and
  * key, and what is allowed. *ret is the caller's to tred_config_deinit() on success. */

@@ -85,9 +85,10 @@ struct Daemon {
     Work *clock_work;         /* counts the last-known time; NULL: none is under way */
     Verifier *verifier;       /* that the first identity is loaded with */
     CrlsInForce crls;
+    ProtectOrder protect;
     DataPlaneOptions dataplane_options;
     DataPlane *dataplane;
-    size_t n_counting; /* who has asked for Children and waits for the counters */
+    size_t n_counting; /* who has asked for counters and waits for them */
     sd_bus_message *counting[DAEMON_COUNTING_MAX];
     uint64_t count_asked; /* the last time that the data plane was, as daemon_now() has it */
     sd_event_source *count_timer; /* the next time, where somebody waits for it */

@@ -225,6 +225,9 @@ int daemon_run(Daemon *daemon)
     /* sd-bus ends the loop like this, and whoever can't go on. */
     if (r > 0)
         log_error("tred ends as it can't go on; systemd starts it anew");
+    /* Stopped by its operator, and by nothing else. */
+    if (r == 0)
+        dataplane_unprotect(daemon->dataplane);
     return r > 0 ? -ENOTCONN : r;
 }
 

@@ -67,11 +67,19 @@ int daemon_dataplane_begin(Daemon *daemon)
 {
     Reason reason = {0};
 
+    daemon->protect = (ProtectOrder){
+        .mode = (ProtectMode)daemon->config.protect,
+        .networks = daemon->config.allowed_remote,
+        .except = daemon->config.protect_except,
+    };
     daemon->dataplane_options = (DataPlaneOptions){
         .mode = (DataPlaneMode)daemon->config.data_plane,
         .interface = daemon->config.interface,
         .net_socket = daemon->config.net_socket,
         .esp_program = daemon->config.esp_helper,
+        .copy_dscp = daemon->config.copy_dscp,
+        .ecn = daemon->config.ecn,
+        .protect = &daemon->protect,
         .event = daemon->event,
         .callbacks = {on_event, on_lost, on_opened, daemon},
     };

@@ -48,7 +48,7 @@ static void open_and_join(Sa *sa, Coalescer *coalescer, uint8_t *packet, size_t 
     uint32_t spi = 0, low = 0;
     Packet inner;
     if (esp_peek((Bytes){packet, size}, &spi, &low) != 0 ||
-        sa_open(sa, low, packet, size, 0, &inner) != 0)
+        sa_open(sa, low, packet[0], packet, size, 0, &inner) != 0)
         return;
     uint8_t *octets = packet + (inner.bytes.data - packet);
     struct virtio_net_hdr header;

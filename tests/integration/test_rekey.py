@@ -4,6 +4,7 @@ from lab.case import LabTest
 from lab.network import INNER_IPV4
 from lab.process import wait_until
 from lab.programs import Operator
+from lab.rekeys import datagrams_through_ike_rekeys
 from lab.traffic import Pings
 
 USER = {"data-plane": {"mode": "user"}}
@@ -89,3 +90,12 @@ class IkeTest(RekeyTest):
         self.gateway.control("--rekey", "--ike", "henb")
         self.assert_ike_rekeyed()
         self.assert_none_lost()
+
+
+class StreamTest(RekeyTest):
+    def test_a_stream_through_rekeys_of_all_kinds_loses_no_packet(self):
+        parts = self.establish(tred=USER)
+        # tests/bench/rekeys has more
+        up, down = datagrams_through_ike_rekeys((parts[0], parts[2], self.starting(Operator())), megabytes=10,
+                                                children=4, ikes=2, mbit=5)
+        self.assertEqual((up.lost, down.lost), (0, 0), f"of {up.sent} and {down.sent}")

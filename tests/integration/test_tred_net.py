@@ -60,7 +60,7 @@ def add_order(spi, keys, number=1):
         struct.pack("!BIIIIHHHBB", ADD_SA, number, spi, spi + 1, 0, AES_GCM_16, 128, 0, True, True),
         *(struct.pack("!H20sH", 20, key, 0) for key in keys),
         *[struct.pack("!H", len(selectors)) + selectors] * 2, *[outer] * 2,
-        struct.pack("!BH48xB", True, 1400, 0)))
+        struct.pack("!BHB48xB", True, 1400, False, 0)))
 
 
 def ask(path, *orders, user):

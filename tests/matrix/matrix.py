@@ -394,10 +394,11 @@ def crl_cases():
                revocation([crl(issuer, this=-2 * DAY, until=-DAY)], mode="if-available"))
     yield Case("a CRL of the future", "revocation",
                revocation([crl(issuer, this=HOUR)]), good())
+    # Five minutes; far enough from that for a run of minutes.
     yield Case("a CRL ahead of the clock by more than it may be off", "revocation",
-               revocation([crl(issuer, this=6 * MINUTE)]), revocation([crl(issuer, this=4 * MINUTE)]))
+               revocation([crl(issuer, this=20 * MINUTE)]), revocation([crl(issuer, this=4 * MINUTE)]))
     yield Case("a CRL out of date by more than the clock may be off", "revocation",
-               revocation([crl(issuer, until=-6 * MINUTE)]), revocation([crl(issuer, until=-4 * MINUTE)]))
+               revocation([crl(issuer, until=-6 * MINUTE)]), revocation([crl(issuer, until=-MINUTE)]))
     yield Case("a CRL of the future that revokes", "revocation",
                revocation([crl(issuer, serial, this=300 * DAY, until=400 * DAY)], mode="if-available"),
                revocation([crl(issuer, this=300 * DAY, until=400 * DAY)], mode="if-available"))
@@ -506,6 +507,9 @@ def indirect_cases():
     yield Case("an indirect delta CRL that revokes, beside a list out of date", "revocation",
                judged(past, revoking, mode="if-available"),
                judged(past, delta(), mode="if-available"))
+    hours = {"mode": "if-available", "profile": "[revocation]\ncrl-hours-max = 1\n"}
+    yield Case("an indirect delta CRL that revokes, beside a list that is too old", "revocation",
+               judged(plain, revoking, **hours), judged(plain, delta(), **hours))
     yield Case("an indirect delta CRL that revokes, signed by another key", "revocation",
                judged(plain, revoking), judged(plain, delta(made.serial, key=WORLD.stranger.key)))
     yield Case("an indirect delta CRL that revokes another CA's certificate", "revocation",

@@ -105,11 +105,11 @@ class TredNet(Process):
     `at_connection`: its socket is there, and the first connection starts it, as tred-net.socket has it."""
 
     def __init__(self, namespace=HENB, user="tred", capabilities=("net_admin",), path=NET_SOCKET,
-                 at_connection=False):
+                 at_connection=False, unprotect_after=30):
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)
         shutil.chown(path.parent, "tred-net")
-        program = [BIN / "tred-net", "--user", user]
+        program = [BIN / "tred-net", "--user", user, "--unprotect-after", str(unprotect_after)]
         argv = (["systemd-socket-activate", "--seqpacket", "--listen", path, *program]
                 if at_connection else [*program, "--socket", path])
         super().__init__("tred-net", argv,

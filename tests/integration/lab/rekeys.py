@@ -1,9 +1,12 @@
-"""Rekeys of a tunnel with static keys while a stream goes through it, and what both ends count then."""
+"""Rekeys while a stream goes through the tunnel, and what both ends count then: of a tunnel with static keys, and of one that
+IKE made."""
 
+import json
 import re
+import time
 from dataclasses import dataclass
 
-from lab.network import HENB, SEGW
+from lab.network import HENB, INNER_IPV4, SEGW
 from lab.process import Process, run, wait_until
 from lab.traffic import INTERFACE
 from lab.tunnel import FAR, Tunnel
@@ -74,3 +77,59 @@ def stream_through_rekeys(megabytes, rekeys, mbit=0, suite="aes128gcm16"):
         listener.stop()
         tunnel.stop()
     return Result(tunnel.henb.counted(), tunnel.segw.counted(), overruns() - before, seconds)
+
+
+@dataclass
+class Datagrams:
+    """One way of a UDP stream, by its receiver's numbers."""
+
+    sent: int
+    lost: int
+
+
+def _way(part):
+    return Datagrams(part["packets"], part["lost_packets"])
+
+
+def _rekeyed(client, gateway, kind, by_us, operator, known):
+    """Has one side begin a rekey, and waits until it is over. (strongSwan keeps a Child SA that was replaced for five
+    seconds more, to receive by it.)"""
+    if by_us:
+        operator.call("RekeyChildSas" if kind == "child" else "RekeyIkeSa")
+    else:
+        gateway.control("--rekey", *(("--child", "net") if kind == "child" else ("--ike", "henb")))
+
+    def over():
+        children = client.get("ChildSas")
+        replaced = len(re.findall(r"the IKE SA that was replaced is gone", client.output()))
+        done = children != known[0] if kind == "child" else replaced > known[1]
+        return (children, replaced) if done and len(children) == 1 and gateway.sa_count() == 1 else None
+
+    return wait_until(over, f"the end of the rekey of the {kind} SA", 30)
+
+
+def datagrams_through_ike_rekeys(parts, megabytes, children, ikes, mbit):
+    """UDP both ways at `mbit` Mbit/s each, `megabytes` in all, and so many rekeys of Child SA and IKE SA meanwhile, begun by
+    either side in turn. `parts` are the SeGW, ikeclient, and an Operator. Returns what went up, and what down."""
+    gateway, client, operator = parts
+    seconds = megabytes * MEGABYTE * 8 / (2 * mbit * 1e6)
+    server = Process("iperf3", ["iperf3", "-s", "-1"], namespace=SEGW)
+    try:
+        wait_until(lambda: ":5201" in run(["ss", "-ltn"], namespace=SEGW).stdout, "iperf3")
+        stream = Process("iperf3", ["iperf3", "-c", INNER_IPV4, "-u", "--bidir", "-b", f"{mbit}M", "-l", "1200",
+                                    "-t", f"{seconds:.0f}", "-J"], namespace=HENB)
+        known, begun = (client.get("ChildSas"), 0), time.monotonic()
+        count = children + ikes
+        for i in range(count):
+            due = begun + seconds * (i + 1) / (count + 1)
+            time.sleep(max(0, due - time.monotonic()))
+            # The rekeys of the IKE SA are spread among the others.
+            kind = "ike" if (i + 1) * ikes // count > i * ikes // count else "child"
+            known = _rekeyed(client, gateway, kind, i % 2 == 0, operator, known)
+        if not stream.running():
+            raise RuntimeError("the stream was over before the last rekey")
+        stream.wait(seconds + 60)
+    finally:
+        server.stop()
+    end = json.loads(stream.output())["end"]
+    return _way(end["sum"]), _way(end["sum_bidir_reverse"])

@@ -1,7 +1,7 @@
 /* Preloaded into one of the project's programs: which secrets does it draw and derive? Each goes to
- * a file as a line, its kind and its octets in hexadecimal, so that a test knows what to search that
- * program's memory for. SECRET_WATCH names the file, SECRET_WATCH_PROGRAM the program; in others,
- * which inherit both, nothing is done. */
+ * a file as a line, its kind and its octets in hexadecimal, so that a test knows what to search
+ * that program's memory for. SECRET_WATCH names the file, SECRET_WATCH_PROGRAM the program; in
+ * others, which inherit both, nothing is done. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -13,6 +13,8 @@ from lab.process import BIN, LabError, Process, run, scratch, wait_until
 TEMPLATES = Path(__file__).resolve().parents[2] / "peers" / "strongswan"
 IKE_PROPOSALS = ("aes128gcm16-prfsha256-ecp256,aes256gcm16-prfsha384-ecp384,"
                  "aes128-sha256-prfsha256-ecp256,aes128gcm16-prfsha256-modp2048")
+# What strongSwan 6 calls otherwise than 5.9.
+RENAMED = {"key exchange secret": "shared Diffie Hellman secret"}
 ESP_PROPOSALS = "aes128gcm16,aes256gcm16,aes128-sha256"
 
 
@@ -120,14 +122,14 @@ class Segw:
         return [dict(pair) for pair in zip(numbers[::2], numbers[1::2])]
 
     def secrets(self):
-        """What it logged of keys: {"Sk_d": [bytes, ...], ...}, in the words of its log."""
+        """What it logged of keys: {"Sk_d": [bytes, ...], ...}, in the words of 5.9's log."""
         found = {}
         pattern = (r"\] (?P<name>[^\n]*?) => (?P<size>\d+) bytes @ 0x[0-9a-f]+\n"
                    r"(?P<dump>(?:.*\]\s+\d+: (?:[0-9A-F]{2} )+ .*\n)+)")
         for match in re.finditer(pattern, self.log()):
             octets = "".join(re.findall(r"\]\s+\d+: ((?:[0-9A-F]{2} )+)", match["dump"]))
             octets = bytes.fromhex(octets)[:int(match["size"])]
-            found.setdefault(match["name"], []).append(octets)
+            found.setdefault(RENAMED.get(match["name"], match["name"]), []).append(octets)
         return found
 
     def stop(self):

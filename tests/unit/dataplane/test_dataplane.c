@@ -60,6 +60,12 @@ int order_link_start(const char *name, const char *path, const char *argument, s
     return link_open(&esp, callbacks, ret);
 }
 
+int order_link_leave(const char *path, const Order *order)
+{
+    (void)path, (void)order;
+    return -ECONNREFUSED;
+}
+
 void order_link_free(OrderLink *link)
 {
     if (link)

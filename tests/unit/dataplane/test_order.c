@@ -56,6 +56,8 @@ static void check_sa(const SaOrder *sa)
     assert_int_equal(decoded.sa->udp_encapsulated, sa->udp_encapsulated);
     assert_int_equal(decoded.sa->standby, sa->standby);
     assert_int_equal(decoded.sa->mtu, sa->mtu);
+    assert_int_equal(decoded.sa->copy_dscp, sa->copy_dscp);
+    assert_int_equal(decoded.sa->ecn, sa->ecn);
     assert_int_equal(decoded.sa->n_addresses, sa->n_addresses);
     assert_memory_equal(decoded.sa->addresses, sa->addresses, sizeof(sa->addresses));
 }
@@ -77,6 +79,8 @@ static void an_sa_of_every_suite_crosses_unchanged(void **state)
         sa->standby = i % 2;
         sa->soft = (Lifetime){1, 2, 3};
         sa->hard = (Lifetime){UINT64_MAX, 5, 6};
+        sa->copy_dscp = i % 2;
+        sa->ecn = i % 3 != 0;
         check_sa(sa);
     }
 }
@@ -109,6 +113,52 @@ static void an_sa_without_keys_crosses_without_keys(void **state)
     SaOrder keyless = *sa;
     keyless.encr_in = keyless.integ_in = keyless.encr_out = keyless.integ_out = NULL;
     check_sa(&keyless);
+}
+
+static void check_protect(const ProtectOrder *protect)
+{
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Order order = {.type = ORDER_PROTECT, .protect = (ProtectOrder *)(uintptr_t)protect};
+    _cleanup_(order_deinit) Order decoded = {0};
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), 0);
+    assert_int_equal(decoded.type, ORDER_PROTECT);
+    assert_int_equal(decoded.protect->mode, protect->mode);
+    assert_string_equal(decoded.protect->interface, protect->interface);
+    assert_memory_equal(&decoded.protect->networks, &protect->networks, sizeof(protect->networks));
+    assert_memory_equal(&decoded.protect->except, &protect->except, sizeof(protect->except));
+}
+
+static void what_is_to_be_protected_crosses_unchanged_from_nothing_to_the_most(void **state)
+{
+    (void)state;
+    ProtectOrder protect = {.mode = PROTECT_NO, .interface = "segw0"};
+    check_protect(&protect);
+    for (size_t i = 0; i < IKE_SELECTORS_MAX; i++) {
+        const IkeSelector network = {.type = IKE_TS_IPV6_ADDR_RANGE,
+                                     .end_port = UINT16_MAX,
+                                     .start = {0xfd, (uint8_t)i},
+                                     .end = {0xfd, (uint8_t)i, [15] = 0xff}};
+        protect.networks.selectors[protect.networks.n_selectors++] = network;
+        if (i == 0) {
+            protect.mode = PROTECT_YES;
+            check_protect(&protect);
+        }
+        protect.except.selectors[protect.except.n_selectors++] = network;
+    }
+    (void)snprintf(protect.interface, sizeof(protect.interface), "fifteen-octets-");
+    protect.mode = PROTECT_STRICT;
+    check_protect(&protect);
+}
+
+static void a_protection_of_another_kind_or_of_no_interface_is_refused(void **state)
+{
+    (void)state;
+    ProtectOrder protect = {.mode = PROTECT_MODES, .interface = "segw0"};
+    Order order = {.type = ORDER_PROTECT, .protect = &protect}, decoded;
+    uint8_t buffer[ORDER_SIZE_MAX];
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
+    protect = (ProtectOrder){.mode = PROTECT_YES};
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
 }
 
 /* ORDER_OPEN: type, number, mode, and the name behind its size. */
@@ -146,7 +196,7 @@ static void short_orders_cross_unchanged(void **state)
 {
     (void)state;
     for (OrderType type = 1; type < ORDER_TYPES; type++) {
-        if (type == ORDER_ADD_SA || type == ORDER_MOVE_SA)
+        if (type == ORDER_ADD_SA || type == ORDER_MOVE_SA || type == ORDER_PROTECT)
             continue;
         uint8_t buffer[ORDER_SIZE_MAX];
         Order order = {.type = type, .number = 7, .id = 0xaabbccdd, .interface = "segw0"};
@@ -281,8 +331,9 @@ static void answers_cross_unchanged(void **state)
     const Answer answers[] = {
         {.type = ORDER_OPEN, .number = 3, .mode = DATAPLANE_USER},
         {.type = ORDER_OPEN, .number = 4, .error = -EEXIST, .reason = {"There is an interface"}},
-        {.type = ORDER_SA_COUNTERS, .sa = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
+        {.type = ORDER_SA_COUNTERS, .sa = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17}},
         {.type = ORDER_PLANE_COUNTERS, .plane = {11, 12, 13, 14}},
+        {.type = ORDER_PROTECTION_COUNTERS, .protection = {15, 16}},
         {.type = ORDER_ADD_SA, .error = -EINVAL, .reason = {"an MTU of 1 can't be set"}},
         {.type = ORDER_REMOVE_SA, .error = -ENOENT},
         {.type = ORDER_SA_COUNTERS, .error = -ENOENT},
@@ -332,6 +383,8 @@ int main(void)
         cmocka_unit_test(an_sa_of_every_suite_crosses_unchanged),
         cmocka_unit_test(the_largest_sa_fits_a_message),
         cmocka_unit_test(an_sa_without_keys_crosses_without_keys),
+        cmocka_unit_test(what_is_to_be_protected_crosses_unchanged_from_nothing_to_the_most),
+        cmocka_unit_test(a_protection_of_another_kind_or_of_no_interface_is_refused),
         cmocka_unit_test(an_interface_name_that_the_kernel_would_not_take_is_refused),
         cmocka_unit_test(a_sentence_with_control_characters_is_refused),
         cmocka_unit_test(short_orders_cross_unchanged),

@@ -15,7 +15,8 @@ enum { TCP_SIZE = 32 };
 static void write_ip(Writer *writer, const TcpPacket *packet, size_t upper_size)
 {
     if (packet->version == 4) {
-        writer_u32(writer, 0x45000000 | (uint32_t)(20 + upper_size));
+        writer_u32(writer, 0x45000000 | (uint32_t)packet->traffic_class << 16 |
+                               (uint32_t)(20 + upper_size));
         writer_u16(writer, packet->id);
         writer_u16(writer, 0x4000);
         writer_u32(writer, 0x40060000);
@@ -25,7 +26,7 @@ static void write_ip(Writer *writer, const TcpPacket *packet, size_t upper_size)
         writer_patch_u16(writer, 10, (uint16_t)~checksum_fold(sum));
         return;
     }
-    writer_u32(writer, 0x60000000);
+    writer_u32(writer, 0x60000000 | (uint32_t)packet->traffic_class << 20);
     writer_u16(writer, (uint16_t)upper_size);
     writer_u16(writer, 0x0640);
     for (unsigned i = 1; i <= 2; i++) {

@@ -12,6 +12,7 @@ typedef struct TcpPacket {
     uint16_t id;     /* IPv4 */
     uint32_t sequence;
     uint8_t flags;
+    uint8_t traffic_class;
     uint16_t source_port;
     size_t payload_size;
     uint8_t payload_start; /* the payload counts up from it */

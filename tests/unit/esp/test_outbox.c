@@ -54,7 +54,7 @@ static void queue(Lab *lab, size_t number, size_t size)
     memset(room, 0xe5, size); /* not the non-ESP marker */
     room[size - 2] = (uint8_t)(number >> 8);
     room[size - 1] = (uint8_t)number;
-    outbox_commit(lab->outbox, &lab->transport.local, size);
+    outbox_commit(lab->outbox, &lab->transport.local, 0, size);
 }
 
 /* Takes what has come; each datagram must be the next of `sizes`. Returns how many have come by
@@ -291,10 +291,13 @@ static void a_device_that_can_not_cut_is_not_asked_again(void **state)
         Lab lab;
         lab_init(&lab, 0);
         refusal = errors[i];
+        ask(&lab, 1, 100, false); /* which is no cut that was refused */
+        assert_int_equal(outbox_failures(lab.outbox), 1);
         ask(&lab, 3, 100, false);
         refusal = 0;
         ask(&lab, 3, 100, false);
         assert_int_equal(asked.n_messages, errors[i] == EIO ? 3 : 1);
+        assert_int_equal(outbox_failures(lab.outbox), 1);
         lab_deinit(&lab);
     }
 }

@@ -195,6 +195,147 @@ static void a_big_packet_crosses_in_segments_and_is_joined_again(void **state)
     assert_int_equal(counters_of(&lab->b, 0x1001).packets_in, 2 * (30000 / 1300 + 1));
 }
 
+/* A pair of SAs that copies DSCP and ECN as told. */
+static void add_marking_sas(const Lab *lab, bool copy_dscp, bool ecn)
+{
+    const End *ends[] = {&lab->a, &lab->b};
+    for (size_t i = 0; i < 2; i++) {
+        _cleanup_(sa_order_freep) SaOrder *sa =
+            sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+        sa->spi_in = sa->spi_out = 0x1001;
+        sa->remote = ends[1 - i]->transport.local;
+        sa->copy_dscp = copy_dscp;
+        sa->ecn = ecn;
+        assert_int_equal(give(ends[i]->plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
+        assert_int_equal(transport_show_ecn(&ends[i]->transport), 0);
+    }
+}
+
+typedef struct Datagram {
+    uint8_t octets[2048];
+    size_t size;
+    uint8_t traffic_class;
+} Datagram;
+
+/* What `end` would read next from its ESP socket. */
+static Datagram take_datagram(const End *end)
+{
+    Datagram datagram = {0};
+    struct iovec part = {datagram.octets, sizeof(datagram.octets)};
+    _Alignas(struct cmsghdr) uint8_t controls[CMSG_SPACE(sizeof(int)) * 2];
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = controls,
+                             .msg_controllen = sizeof(controls)};
+    ssize_t size = recvmsg(end->transport.esp_fd, &message, 0);
+    assert_true(size > 0);
+    datagram.size = (size_t)size;
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(&message); control;
+         control = CMSG_NXTHDR(&message, control)) {
+        if (control->cmsg_type == IP_TOS)
+            datagram.traffic_class = *CMSG_DATA(control);
+    }
+    return datagram;
+}
+
+/* Sends it on to `end`, as a router on the way has marked it. */
+static void send_marked(const End *from, const End *to, const Datagram *datagram, int class)
+{
+    int fd = from->transport.esp_fd;
+    assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_TOS, &class, sizeof(class)), 0);
+    assert_int_equal(sendto(fd, datagram->octets, datagram->size, 0,
+                            (const struct sockaddr *)&to->transport.local,
+                            address_size(&to->transport.local)),
+                     datagram->size);
+}
+
+static void the_esp_packet_shows_what_is_to_be_copied_of_dscp_and_ecn(void **state)
+{
+    Lab *lab = *state;
+    static const uint8_t inner[] = {0, 0xb8, 0xba, 0x01, 0x03, 0x29};
+    for (unsigned copied = 0; copied < 4; copied++) {
+        add_marking_sas(lab, copied & 1, copied & 2);
+        for (size_t i = 0; i < ELEMENTS(inner); i++) {
+            for (uint8_t version = 4; version <= 6; version += 2) {
+                TcpPacket tcp = {.version = version, .traffic_class = inner[i], .payload_size = 9};
+                host_sends(&lab->a, &tcp, 0);
+                forward(&lab->a);
+                uint8_t expected =
+                    (uint8_t)(inner[i] & ((copied & 1 ? 0xfc : 0) | (copied & 2 ? 3 : 0)));
+                assert_int_equal(take_datagram(&lab->b).traffic_class, expected);
+            }
+        }
+        assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1),
+                         0);
+        assert_int_equal(give(lab->b.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1),
+                         0);
+    }
+}
+
+static void packets_of_two_classes_leave_in_their_order_each_with_its_own(void **state)
+{
+    Lab *lab = *state;
+    add_marking_sas(lab, true, true);
+    for (uint8_t i = 0; i < 4; i++)
+        host_sends(
+            &lab->a,
+            &(TcpPacket){.version = 4, .traffic_class = (uint8_t)(i / 2 * 0xb8), .payload_size = 9},
+            0);
+    const int separate = 0;
+    assert_int_equal(
+        setsockopt(lab->b.transport.esp_fd, SOL_UDP, UDP_GRO, &separate, sizeof(separate)), 0);
+    forward(&lab->a);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(take_datagram(&lab->b).traffic_class, i / 2 * 0xb8);
+}
+
+static void what_a_router_marks_outside_is_marked_inside(void **state)
+{
+    Lab *lab = *state;
+    add_marking_sas(lab, true, true);
+    for (uint8_t version = 4; version <= 6; version += 2) {
+        TcpPacket tcp = {.version = version, .traffic_class = 0xba, .payload_size = 99};
+        host_sends(&lab->a, &tcp, 0);
+        forward(&lab->a);
+        Datagram datagram = take_datagram(&lab->b);
+        send_marked(&lab->a, &lab->b, &datagram, 0x03); /* and took the DSCP away */
+        forward(&lab->b);
+        tcp.traffic_class = 0xbb;
+        host_receives(&lab->b, &tcp, 0);
+    }
+    assert_int_equal(counters_of(&lab->b, 0x1001).ecn_drops_in, 0);
+}
+
+static void what_must_not_be_marked_and_was_is_dropped_and_counted(void **state)
+{
+    Lab *lab = *state;
+    add_marking_sas(lab, true, true);
+    TcpPacket tcp = {.version = 4, .traffic_class = 0xb8, .payload_size = 99};
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    Datagram datagram = take_datagram(&lab->b);
+    send_marked(&lab->a, &lab->b, &datagram, 0xbb);
+    forward(&lab->b);
+    host_receives_nothing(&lab->b);
+    assert_int_equal(counters_of(&lab->b, 0x1001).ecn_drops_in, 1);
+    assert_int_equal(counters_of(&lab->b, 0x1001).packets_in, 0);
+}
+
+static void without_ecn_a_mark_outside_says_nothing(void **state)
+{
+    Lab *lab = *state;
+    add_marking_sas(lab, true, false);
+    for (uint8_t ecn = 0; ecn < 4; ecn++) {
+        TcpPacket tcp = {.version = 4, .traffic_class = ecn, .payload_size = 99};
+        host_sends(&lab->a, &tcp, 0);
+        forward(&lab->a);
+        Datagram datagram = take_datagram(&lab->b);
+        send_marked(&lab->a, &lab->b, &datagram, 0x03);
+        forward(&lab->b);
+        host_receives(&lab->b, &tcp, 0);
+    }
+}
+
 static void the_newest_sa_sends_and_every_sa_receives(void **state)
 {
     Lab *lab = *state;
@@ -554,6 +695,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         plane_test(a_packet_crosses_from_host_to_host),
         plane_test(a_big_packet_crosses_in_segments_and_is_joined_again),
+        plane_test(the_esp_packet_shows_what_is_to_be_copied_of_dscp_and_ecn),
+        plane_test(packets_of_two_classes_leave_in_their_order_each_with_its_own),
+        plane_test(what_a_router_marks_outside_is_marked_inside),
+        plane_test(what_must_not_be_marked_and_was_is_dropped_and_counted),
+        plane_test(without_ecn_a_mark_outside_says_nothing),
         plane_test(the_newest_sa_sends_and_every_sa_receives),
         plane_test(an_sa_in_standby_receives_and_sends_from_when_it_is_used),
         plane_test(an_sa_in_standby_sends_when_the_one_before_is_gone_or_at_its_end),

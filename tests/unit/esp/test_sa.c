@@ -55,7 +55,7 @@ static int open_copy(Sa *sa, const Sealed *sealed, uint64_t now_ms)
     Packet packet;
     assert_int_equal(esp_peek((Bytes){copy.data, copy.size}, &spi, &low), 0);
     assert_int_equal(spi, sa_spi_in(sa));
-    return sa_open(sa, low, copy.data, copy.size, now_ms, &packet);
+    return sa_open(sa, low, 0, copy.data, copy.size, now_ms, &packet);
 }
 
 static SaCounters counters_of(const Sa *sa, uint64_t now_ms)

@@ -67,6 +67,7 @@ static struct {
     size_t n_networks;
     uint32_t networks[STATES_MAX]; /* SPIs of the SA pairs that the network was set up for */
     bool attached;
+    bool hides_marks; /* no DSCP and no ECN outside */
 } kernel;
 
 struct Netlink {
@@ -500,6 +501,8 @@ static int add_with(NetPlane *plane, const EspSuite *suite, uint32_t spi_in, uin
         .local = address(2),
         .remote = address(1),
         .mtu = 1400,
+        .copy_dscp = !kernel.hides_marks,
+        .ecn = !kernel.hides_marks,
         .ts_local = {.n_selectors = 1, .selectors = {{.type = ts_type, .end_port = UINT16_MAX}}},
     };
     return add_order(plane, &sa);
@@ -703,6 +706,34 @@ static void policies_are_shared_by_sas_unless_their_selectors_differ_in_anything
         assert_int_equal(kernel.n_policies, 3);
         assert_int_equal(drop(*state, 301), 0);
         assert_int_equal(kernel.n_policies, 0);
+    }
+}
+
+static void assert_tunnels(uint8_t local, uint8_t remote)
+{
+    assert_int_equal(kernel.n_policies, 3);
+    for (size_t i = 0; i < kernel.n_policies; i++) {
+        const bool out = kernel.policies[i].dir == XFRM_POLICY_OUT;
+        const struct xfrm_user_tmpl *template = &kernel.templates[i];
+        assert_int_equal(ntohl(template->saddr.a4) & 0xff, out ? local : remote);
+        assert_int_equal(ntohl(template->id.daddr.a4) & 0xff, out ? remote : local);
+    }
+}
+
+static void the_newest_pairs_tunnel_counts_if_either_end_is_another(void **state)
+{
+    static const uint8_t ends[][2] = {{2, 1}, {2, 3}, {4, 1}};
+    for (size_t i = 0; i < ELEMENTS(ends); i++) {
+        SaOrder newer = order_of(301, 401);
+        newer.local = address(ends[i][0]);
+        newer.remote = address(ends[i][1]);
+        assert_int_equal(add(*state, 300, 400), 0);
+        assert_tunnels(2, 1);
+        assert_int_equal(add_order(*state, &newer), 0);
+        assert_tunnels(ends[i][0], ends[i][1]);
+        assert_int_equal(drop(*state, 301), 0);
+        assert_tunnels(2, 1);
+        assert_int_equal(drop(*state, 300), 0);
     }
 }
 
@@ -1280,6 +1311,25 @@ static void esp_packets_may_be_cut_up_on_the_way_where_ipv6_is_inside(void **sta
     assert_false(kernel.state_flags & XFRM_STATE_NOPMTUDISC);
 }
 
+static bool has_extra_flags(const struct nlmsghdr *header)
+{
+    AttributeSearch search = {.type = XFRMA_SA_EXTRA_FLAGS};
+    (void)mnl_attr_parse(header, sizeof(struct xfrm_usersa_info), attribute_look, &search);
+    return search.found && mnl_attr_get_u32(search.found) == XFRM_SA_XFLAG_DONT_ENCAP_DSCP;
+}
+
+static void the_kernel_copies_dscp_and_ecn_unless_it_is_told_not_to(void **state)
+{
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_false(kernel.state_flags & XFRM_STATE_NOECN);
+    assert_false(has_extra_flags((const struct nlmsghdr *)kernel.orders[0].octets));
+    kernel.n_orders = 0;
+    kernel.hides_marks = true;
+    assert_int_equal(add(*state, 301, 401), 0);
+    assert_true(kernel.state_flags & XFRM_STATE_NOECN);
+    assert_true(has_extra_flags((const struct nlmsghdr *)kernel.orders[0].octets));
+}
+
 #define PLANE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 static int group_setup(void **state)
@@ -1296,6 +1346,7 @@ int main(void)
         PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
+        PLANE(the_newest_pairs_tunnel_counts_if_either_end_is_another),
         PLANE(policies_beyond_what_there_is_room_for_are_refused_and_the_others_stay),
         PLANE(policies_are_shared_by_sas_unless_their_selectors_differ_in_anything),
         PLANE(what_goes_out_takes_the_newest_pair_that_is_not_in_standby),
@@ -1323,6 +1374,7 @@ int main(void)
         PLANE(keys_are_refused_where_the_kernel_is_not_to_have_them),
         PLANE(an_spi_is_in_use_once),
         PLANE(no_more_sas_are_taken_than_there_is_room_for),
+        PLANE(the_kernel_copies_dscp_and_ecn_unless_it_is_told_not_to),
         PLANE(esp_packets_may_be_cut_up_on_the_way_where_ipv6_is_inside),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);

@@ -112,6 +112,22 @@ static void families_and_protocols_that_differ_make_no_selector(void **state)
     assert_int_equal(found[0].proto, IPPROTO_TCP);
 }
 
+/* Two prefixes that are not both halves: 0.0.0.0/1 and 128.0.0.0/32, 127.255.255.255/32 and
+ * 128.0.0.0/1. */
+static void half_of_all_addresses_and_one_more_are_not_all_addresses(void **state)
+{
+    IkeTs host = ipv4_hosts(1, 1), low = all_addresses(IKE_TS_IPV4_ADDR_RANGE), high = low;
+    (void)state;
+    memcpy(low.selectors[0].end, "\x80\0\0\0", 4);
+    memcpy(high.selectors[0].start, "\x7f\xff\xff\xff", 4);
+    assert_int_equal(xfrm_selectors(&low, &host, found), 2);
+    assert_int_equal(found[0].prefixlen_s, 1);
+    assert_int_equal(found[1].prefixlen_s, 32);
+    assert_int_equal(xfrm_selectors(&high, &host, found), 2);
+    assert_int_equal(found[0].prefixlen_s, 32);
+    assert_int_equal(found[1].prefixlen_s, 1);
+}
+
 static void icmp_goes_with_any_type_and_code_alone(void **state)
 {
     static const uint8_t protocols[] = {IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP};
@@ -155,6 +171,7 @@ int main(void)
         cmocka_unit_test(ranges_that_are_no_prefix_are_combined),
         cmocka_unit_test(a_range_of_ports_is_covered_exactly_once),
         cmocka_unit_test(families_and_protocols_that_differ_make_no_selector),
+        cmocka_unit_test(half_of_all_addresses_and_one_more_are_not_all_addresses),
         cmocka_unit_test(icmp_goes_with_any_type_and_code_alone),
         cmocka_unit_test(what_the_kernel_can_not_say_is_refused_not_widened),
     };

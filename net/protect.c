@@ -1,0 +1,309 @@
+/* What the rules follow from: the order, the SAs, and the networks that the host is in. */
+#include "net/protect.h"
+
+#include "base/log.h"
+#include "net/localnets.h"
+#include "net/protect_rules.h"
+
+#include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+
+/* What an SA pair brings. */
+typedef struct Need {
+    ProtectWay way;
+    size_t n_addresses;
+    InnerAddress addresses[DATAPLANE_ADDRESSES_MAX];
+} Need;
+
+struct Protection {
+    Netlink *nft;
+    Netlink *route;
+    NetlinkWatch *rules_watch;
+    NetlinkWatch *networks_watch; /* NULL where local networks are no exception */
+    ProtectOrder order;
+    ProtectRules rules; /* as they are in force */
+    IkeTs local;
+    size_t n_needs;
+    Need needs[PROTECT_WAYS_MAX];
+};
+
+static bool address_equal(const InnerAddress *a, const InnerAddress *b)
+{
+    return a->size == b->size && memcmp(a->octets, b->octets, a->size) == 0;
+}
+
+static void add_inner(ProtectRules *rules, const InnerAddress *address)
+{
+    for (size_t i = 0; i < rules->n_inner; i++) {
+        if (address_equal(&rules->inner[i], address))
+            return;
+    }
+    rules->inner[rules->n_inner++] = *address;
+}
+
+/* Between two tunnels, the last one's addresses go on being no others'. */
+static void update_inner(Protection *protection)
+{
+    ProtectRules *rules = &protection->rules;
+    if (protection->n_needs > 0)
+        rules->n_inner = 0;
+    for (size_t i = 0; i < protection->n_needs; i++) {
+        const Need *need = &protection->needs[i];
+        for (size_t j = 0; j < need->n_addresses; j++)
+            add_inner(rules, &need->addresses[j]);
+    }
+}
+
+/* Derives the rules from what there is, and has the kernel take them. */
+static int install(Protection *protection)
+{
+    _cleanup_(nft_batch_freep) NftBatch *batch = NULL;
+    ProtectRules *rules = &protection->rules;
+    update_inner(protection);
+    rules->n_ways = 0;
+    for (size_t i = 0; i < protection->n_needs; i++)
+        rules->ways[rules->n_ways++] = protection->needs[i].way;
+    int r = nft_batch_new(PROTECT_TABLE, &batch);
+    if (r < 0)
+        return r;
+    protect_rules_write(rules, batch);
+    return nft_batch_commit(batch, protection->nft);
+}
+
+static int watch(Protection *protection)
+{
+    static const int rules[] = {NFNLGRP_NFTABLES};
+    static const int networks[] = {RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
+    int r = netlink_watch_new(NETLINK_NETFILTER, rules, ELEMENTS(rules), &protection->rules_watch);
+    if (r < 0 || !protect_rules_heed_local(&protection->order))
+        return r;
+    r = netlink_watch_new(NETLINK_ROUTE, networks, ELEMENTS(networks), &protection->networks_watch);
+    if (r >= 0)
+        r = netlink_new(NETLINK_ROUTE, &protection->route);
+    return r < 0 ? r : local_networks(protection->route, &protection->local);
+}
+
+/* The watches first: what changes from then on is heard of. */
+static int prepare(Protection *protection)
+{
+    int r = netlink_new(NETLINK_NETFILTER, &protection->nft);
+    if (r >= 0)
+        r = watch(protection);
+    return r < 0 ? r : install(protection);
+}
+
+int protection_open(const ProtectOrder *order, const uid_t users[2], Protection **ret,
+                    Reason *reason)
+{
+    *ret = NULL;
+    if (order->mode == PROTECT_NO) {
+        int r = protection_remove();
+        return r < 0 ? reason_set(reason, r, "The table inet %s can't be deleted: %s",
+                                  PROTECT_TABLE, strerror(-r))
+                     : 0;
+    }
+    _cleanup_(protection_freep) Protection *protection = calloc(1, sizeof(*protection));
+    if (!protection)
+        return reason_set(reason, -ENOMEM, "Out of memory");
+    protection->order = *order;
+    protection->rules = (ProtectRules){
+        .order = &protection->order,
+        .users = {users[0], users[1]},
+        .local = &protection->local,
+    };
+    int r = prepare(protection);
+    if (r < 0) {
+        return reason_set(reason, r,
+                          "The kernel does not take the rules of nf_tables by which nothing leaves "
+                          "past the tunnel: %s. Load the module nf_tables, or set protect = no",
+                          strerror(-r));
+    }
+    *ret = steal_pointer(protection);
+    return 0;
+}
+
+void protection_free(Protection *protection)
+{
+    if (!protection)
+        return;
+    netlink_watch_free(protection->networks_watch);
+    netlink_watch_free(protection->rules_watch);
+    netlink_free(protection->route);
+    netlink_free(protection->nft);
+    free(protection);
+}
+
+/* Where the kernel has no nf_tables there are no rules. The table is made first, as one that is not
+ * there can't be deleted. */
+int protection_remove(void)
+{
+    _cleanup_(netlink_freep) Netlink *nft = NULL;
+    _cleanup_(nft_batch_freep) NftBatch *batch = NULL;
+    int r = netlink_new(NETLINK_NETFILTER, &nft);
+    if (r == -EPROTONOSUPPORT)
+        return 0;
+    if (r >= 0)
+        r = nft_batch_new(PROTECT_TABLE, &batch);
+    if (r < 0)
+        return r;
+    nft_add_table(batch);
+    nft_delete_table(batch);
+    r = nft_batch_commit(batch, nft);
+    return r == -EOPNOTSUPP ? 0 : r;
+}
+
+static int add_need(Protection *protection, const Need *need, Reason *reason)
+{
+    const ProtectRules before = protection->rules;
+    protection->needs[protection->n_needs++] = *need;
+    int r = install(protection);
+    if (r < 0) {
+        protection->n_needs--;
+        protection->rules = before;
+        reason_set(reason, r, "the kernel did not take the rules that protect the tunnel: %s",
+                   strerror(-r));
+    }
+    return r;
+}
+
+int protection_add_sa(Protection *protection, const SaOrder *order, Reason *reason)
+{
+    if (protection->n_needs >= DATAPLANE_SAS_MAX || order->n_addresses > DATAPLANE_ADDRESSES_MAX)
+        return -ENOSPC;
+    Need need = {
+        .way =
+            {
+                .spi_in = order->spi_in,
+                .udp_encapsulated = order->udp_encapsulated,
+                .local = order->local,
+                .remote = order->remote,
+            },
+        .n_addresses = order->n_addresses,
+    };
+    memcpy(need.addresses, order->addresses, sizeof(need.addresses));
+    return add_need(protection, &need, reason);
+}
+
+static Need *need_find(Protection *protection, uint32_t spi_in)
+{
+    for (size_t i = 0; i < protection->n_needs; i++) {
+        if (protection->needs[i].way.spi_in == spi_in)
+            return &protection->needs[i];
+    }
+    return NULL;
+}
+
+int protection_add_way(Protection *protection, uint32_t spi_in, const SaPath *path, Reason *reason)
+{
+    const Need *moving = need_find(protection, spi_in);
+    if (!moving)
+        return -ENOENT;
+    Need need = *moving;
+    need.way.udp_encapsulated = path->udp_encapsulated;
+    need.way.local = path->local;
+    need.way.remote = path->remote;
+    return add_need(protection, &need, reason);
+}
+
+static void install_again(Protection *protection)
+{
+    int r = install(protection);
+    if (r < 0)
+        log_error("The rules that protect the tunnel can't be changed: %s", strerror(-r));
+}
+
+void protection_end_move(Protection *protection, uint32_t spi_in, bool moved)
+{
+    Need *before = need_find(protection, spi_in);
+    if (!before)
+        return;
+    if (moved)
+        *before = protection->needs[protection->n_needs - 1];
+    protection->n_needs--;
+    install_again(protection);
+}
+
+void protection_remove_sa(Protection *protection, uint32_t spi_in)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < protection->n_needs; i++) {
+        if (protection->needs[i].way.spi_in != spi_in)
+            protection->needs[n++] = protection->needs[i];
+    }
+    if (n == protection->n_needs)
+        return;
+    protection->n_needs = n;
+    install_again(protection);
+}
+
+int protection_counters(Protection *protection, ProtectionCounters *ret)
+{
+    int r = nft_counter_get(protection->nft, PROTECT_TABLE, PROTECT_IN, &ret->dropped_in);
+    return r < 0 ? r
+                 : nft_counter_get(protection->nft, PROTECT_TABLE, PROTECT_OUT, &ret->dropped_out);
+}
+
+size_t protection_poll(const Protection *protection, struct pollfd polled[PROTECTION_POLL_MAX])
+{
+    size_t n = 0;
+    polled[n++] =
+        (struct pollfd){.fd = netlink_watch_fd(protection->rules_watch), .events = POLLIN};
+    if (protection->networks_watch)
+        polled[n++] =
+            (struct pollfd){.fd = netlink_watch_fd(protection->networks_watch), .events = POLLIN};
+    return n;
+}
+
+typedef struct Heard {
+    uint32_t own_port;
+    bool deleted;
+} Heard;
+
+static int hear_rules(const struct nlmsghdr *header, void *userdata)
+{
+    Heard *heard = userdata;
+    if (header->nlmsg_pid != heard->own_port && nft_tells_deletion(header, PROTECT_TABLE))
+        heard->deleted = true;
+    return MNL_CB_OK;
+}
+
+static void look_at_rules(Protection *protection)
+{
+    Heard heard = {.own_port = netlink_port(protection->nft)};
+    bool lost = netlink_watch_read(protection->rules_watch, hear_rules, &heard);
+    if (heard.deleted) {
+        log_warning("Somebody else deleted rules of the table inet %s: they are put back",
+                    PROTECT_TABLE);
+    }
+    if (heard.deleted || lost)
+        install_again(protection);
+}
+
+static int note_change(const struct nlmsghdr *header, void *userdata)
+{
+    (void)header;
+    *(bool *)userdata = true;
+    return MNL_CB_OK;
+}
+
+static void look_at_networks(Protection *protection)
+{
+    bool changed = false;
+    bool lost = netlink_watch_read(protection->networks_watch, note_change, &changed);
+    IkeTs now;
+    if ((!changed && !lost) || local_networks(protection->route, &now) < 0 ||
+        memcmp(&now, &protection->local, sizeof(now)) == 0)
+        return;
+    protection->local = now;
+    install_again(protection);
+}
+
+void protection_watch(Protection *protection, const struct pollfd *polled, size_t n_polled)
+{
+    if (n_polled > 0 && polled[0].revents != 0)
+        look_at_rules(protection);
+    if (n_polled > 1 && polled[1].revents != 0)
+        look_at_networks(protection);
+}

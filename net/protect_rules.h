@@ -1,0 +1,42 @@
+/* The rules that keep what belongs into the tunnel from leaving or arriving past it: one table
+ * "tred" of nf_tables' family inet. architecture.md has them as a list. */
+#pragma once
+
+#include "dataplane/order.h"
+#include "net/nft.h"
+
+#include <sys/types.h>
+
+#define PROTECT_TABLE "tred"
+#define PROTECT_IN "dropped_in" /* counters */
+#define PROTECT_OUT "dropped_out"
+
+enum {
+    PROTECT_WAYS_MAX = DATAPLANE_SAS_MAX + 1, /* one pair may be on its move */
+    PROTECT_INNER_MAX = DATAPLANE_SAS_MAX * DATAPLANE_ADDRESSES_MAX,
+};
+
+/* By what the tunnel's own packets are known: those of one SA pair, ESP or ESP in UDP. */
+typedef struct ProtectWay {
+    uint32_t spi_in;
+    bool udp_encapsulated;
+    struct sockaddr_storage local; /* the port alone */
+    struct sockaddr_storage remote;
+} ProtectWay;
+
+typedef struct ProtectRules {
+    const ProtectOrder *order; /* never PROTECT_NO */
+    uid_t users[2];            /* whose packets pass: tred's and the IKE client's; -1: nobody's */
+    const IkeTs *local;        /* the networks that the host is in */
+    size_t n_inner;
+    InnerAddress inner[PROTECT_INNER_MAX]; /* of the SAs, or of the last ones that there were */
+    size_t n_ways;
+    ProtectWay ways[PROTECT_WAYS_MAX];
+} ProtectRules;
+
+/* True if a whole family is protected, to which local networks are an exception. */
+bool protect_rules_heed_local(const ProtectOrder *order);
+
+/* Puts the table with these rules into `batch`, in the place of those that there are; its counters
+ * go on counting. */
+void protect_rules_write(const ProtectRules *rules, NftBatch *batch);
