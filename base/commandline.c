@@ -1,50 +1,178 @@
-/* Answers --version and --help, and refuses what is no option. */
+/* Reads options by their table, answers --version and --help, and refuses what is no option. */
 #include "base/commandline.h"
 
 #include "base/standard.h"
 
+#include <ctype.h>
 #include <getopt.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 
-int commandline_other(const CommandLine *line, int option)
+enum { OPTIONS_MAX = 24, NAME_WIDTH = 48 };
+
+int commandline_error(const CommandLine *line, const char *format, ...)
 {
-    switch (option) {
-    case 'v':
-        (void)printf("%s " TRED_VERSION "\n", line->program);
-        return EX_OK;
-    case 'h':
-        (void)fputs(line->usage, stdout);
-        return EX_OK;
-    default:
-        return EX_USAGE;
+    va_list arguments;
+
+    (void)fprintf(stderr, "%s: ", line->program);
+    va_start(arguments, format);
+    (void)vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    (void)fprintf(stderr, "; see %s --help\n", line->program);
+    return EX_USAGE;
+}
+
+static bool is_letter(int value)
+{
+    return value > 0 && value < 128 && isalpha(value);
+}
+
+/* A program has a version, and a command of one does not. */
+static bool has_version(const CommandLine *line)
+{
+    return strchr(line->program, ' ') == NULL;
+}
+
+/* "  -c, --config FILE" */
+static int option_name(const CommandOption *option, char *ret)
+{
+    char letter[] = "-?, ";
+
+    letter[1] = (char)option->value;
+    return snprintf(ret, NAME_WIDTH, "  %s--%s%s%s", is_letter(option->value) ? letter : "    ",
+                    option->name, option->argument ? " " : "",
+                    option->argument ? option->argument : "");
+}
+
+static void option_print(const CommandOption *option, int width)
+{
+    char name[NAME_WIDTH];
+
+    (void)option_name(option, name);
+    (void)printf("%-*s  %s\n", width, name, option->help);
+}
+
+static const CommandOption *options_of(const CommandLine *line)
+{
+    static const CommandOption none = {NULL, NULL, 0, NULL};
+
+    return line->options ? line->options : &none;
+}
+
+static int help_print(const CommandLine *line)
+{
+    static const CommandOption help = {"help", NULL, 'h', "print this and exit"};
+    static const CommandOption version = {"version", NULL, 0, "print the version and exit"};
+    char name[NAME_WIDTH];
+    int width = option_name(has_version(line) ? &version : &help, name);
+
+    (void)fputs(line->usage, stdout);
+    (void)putchar('\n');
+    for (const CommandOption *option = options_of(line); option->name; option++) {
+        int length = option_name(option, name);
+        width = length > width ? length : width;
     }
+    for (const CommandOption *option = options_of(line); option->name; option++)
+        option_print(option, width);
+    option_print(&help, width);
+    if (has_version(line))
+        option_print(&version, width);
+    if (line->more)
+        (void)printf("\n%s", line->more);
+    return EX_OK;
+}
+
+enum { VERSION = 1000 }; /* no table's value */
+
+/* What getopt_long() wants to know: all options, and the letters among them. */
+static void tables_fill(const CommandLine *line, struct option *options, char *letters)
+{
+    size_t n = 0;
+
+    *letters++ = ':'; /* a missing argument is told from an unknown option */
+    for (const CommandOption *option = options_of(line); option->name && n < OPTIONS_MAX;
+         option++) {
+        options[n++] = (struct option){
+            option->name, option->argument ? required_argument : no_argument, NULL, option->value};
+        if (!is_letter(option->value))
+            continue;
+        *letters++ = (char)option->value;
+        if (option->argument)
+            *letters++ = ':';
+    }
+    options[n++] = (struct option){"help", no_argument, NULL, 'h'};
+    *letters++ = 'h';
+    if (has_version(line))
+        options[n++] = (struct option){"version", no_argument, NULL, VERSION};
+    *letters = '\0';
+    options[n] = (struct option){0};
+}
+
+static int refuse(const CommandLine *line, int found, char **argv)
+{
+    const char *word = argv[optind - 1];
+    char letter[] = "-?";
+
+    if (word[0] != '-' || word[1] != '-') { /* a letter, perhaps of several in one word */
+        letter[1] = (char)optopt;
+        word = letter;
+    }
+    if (found == ':')
+        return commandline_error(line, "%s needs a value", word);
+    if (optopt != 0 && word != letter) /* it is known: what is wrong is "=value" */
+        return commandline_error(line, "%s takes no value", word);
+    return commandline_error(line, "%s is no option", word);
+}
+
+int commandline_read(const CommandLine *line, int argc, char **argv, CommandOptionTaken taken,
+                     void *userdata)
+{
+    struct option options[OPTIONS_MAX + 3];
+    char letters[2 * OPTIONS_MAX + 3];
+    int found, r;
+
+    tables_fill(line, options, letters);
+    opterr = 0;
+    optind = 0; /* glibc: begins anew, as a command's line is read after its program's */
+    while ((found = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+        switch (found) {
+        case 'h':
+            return help_print(line);
+        case VERSION:
+            (void)printf("%s " TRED_VERSION "\n", line->program);
+            return EX_OK;
+        case '?':
+        case ':':
+            return refuse(line, found, argv);
+        default:
+            r = taken(found, optarg, userdata);
+            if (r != 0)
+                return r;
+        }
+    }
+    return COMMANDLINE_GO_ON;
 }
 
 int commandline_end(const CommandLine *line, int argc, char **argv)
 {
     if (optind >= argc)
         return COMMANDLINE_GO_ON;
-    (void)fprintf(stderr, "%s: unexpected argument \"%s\"; see %s --help\n", line->program,
-                  argv[optind], line->program);
-    return EX_USAGE;
+    return commandline_error(line, "unexpected argument \"%s\"", argv[optind]);
 }
 
 int commandline_helper(const CommandLine *line, int argc, char **argv, int channel)
 {
-    static const struct option options[] = {
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
     struct stat status;
 
-    int option = getopt_long(argc, argv, "h", options, NULL);
-    if (option != -1)
-        return standard_finish(line->program, commandline_other(line, option));
-    int r = commandline_end(line, argc, argv);
+    int r = commandline_read(line, argc, argv, NULL, NULL);
+    if (r != COMMANDLINE_GO_ON)
+        return standard_finish(line->program, r);
+    r = commandline_end(line, argc, argv);
     if (r != COMMANDLINE_GO_ON)
         return r;
     if (fstat(channel, &status) < 0 || !S_ISSOCK(status.st_mode)) {

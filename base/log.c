@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_SIZE = 2048 };
+enum { LINE_SIZE = 2048 }; /* of the text, without what says that it was cut */
 
 /* A process logs at one level; handing it through every call would only obscure them. */
 static int log_level = LOG_INFO;
@@ -67,35 +67,64 @@ bool log_is_on(int level)
     return level <= log_level;
 }
 
+/* As with the level. */
+static LogSink log_sink;
+
+void log_set_sink(LogSink sink)
+{
+    log_sink = sink;
+}
+
 /* One write(), so that lines of several threads do not mix. */
-static void line_write(int level, const char *text, const char *end)
+static void line_write(int level, const char *text, const LogFields *fields)
 {
     char line[LINE_SIZE + sizeof("<7>...\n")];
     char priority[sizeof("<7>")] = "";
 
-    if (is_journal(STDERR_FILENO))
+    if (is_journal(STDERR_FILENO)) {
+        if (log_sink && log_sink(level, text, fields) == 0)
+            return;
         (void)snprintf(priority, sizeof(priority), "<%d>", level & LOG_PRIMASK);
-    int size = snprintf(line, sizeof(line), "%s%s%s\n", priority, text, end);
+    }
+    int size = snprintf(line, sizeof(line), "%s%s\n", priority, text);
     if (size > 0 && write(STDERR_FILENO, line, (size_t)size) < 0)
         return; /* nobody is left to be told */
 }
 
-void log_line(int level, const char *format, ...)
+static void line_make(int level, const LogFields *fields, const char *format, va_list arguments)
 {
-    if (!log_is_on(level))
-        return;
-
+    static const char cut[] = "...";
     int saved_errno = errno; /* a caller may log before it looks at errno */
-    char text[LINE_SIZE];
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
+    char text[LINE_SIZE + sizeof(cut)];
 
+    int size = vsnprintf(text, LINE_SIZE, format, arguments);
     if (size >= 0) {
         replace_controls(text);
-        const char *cut = size >= LINE_SIZE ? "..." : "";
-        line_write(level, text, cut);
+        if (size >= LINE_SIZE)
+            memcpy(text + LINE_SIZE - 1, cut, sizeof(cut));
+        line_write(level, text, fields);
     }
     errno = saved_errno;
+}
+
+void log_line(int level, const char *format, ...)
+{
+    va_list arguments;
+
+    if (!log_is_on(level))
+        return;
+    va_start(arguments, format);
+    line_make(level, NULL, format, arguments);
+    va_end(arguments);
+}
+
+void log_fields(int level, const LogFields *fields, const char *format, ...)
+{
+    va_list arguments;
+
+    if (!log_is_on(level))
+        return;
+    va_start(arguments, format);
+    line_make(level, fields, format, arguments);
+    va_end(arguments);
 }

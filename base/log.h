@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <syslog.h>
 
 /* Lines less urgent than `level` (LOG_ERR … LOG_DEBUG of syslog.h) are dropped. LOG_INFO at start.
@@ -18,6 +19,26 @@ int log_level_from_name(const char *name);
 bool log_is_on(int level);
 
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What goes with a line into the journal, beside its text (tred-journal(7)); elsewhere the text is
+ * all. What is NULL or 0 is left out. */
+typedef struct LogFields {
+    const char *message_id; /* of base/messages.h */
+    const char *peer;       /* FQDN */
+    uint64_t spi;           /* SPI_i */
+    unsigned step;
+    const char *error;
+} LogFields;
+
+void log_fields(int level, const LogFields *fields, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Takes a line that is for the journal: 0, or -errno if it could not. `fields` may be NULL. */
+typedef int (*LogSink)(int level, const char *text, const LogFields *fields);
+
+/* Has every line go to `sink` while standard error is the journal's; what that can't take goes to
+ * standard error as ever. */
+void log_set_sink(LogSink sink);
 
 #define log_error(...) log_line(LOG_ERR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)

@@ -53,6 +53,7 @@ static void handle_lost(const char *reason, void *userdata)
     plane->tun_open = false;
     plane->n_transports = 0;
     plane->n_counting = 0;
+    plane->n_leaving = 0;
     order_link_free(steal_pointer(plane->esp)); /* `reason` may go with it */
     order_link_free(steal_pointer(plane->net));
     while (plane->n_sas > 0)
@@ -261,6 +262,7 @@ void dataplane_close(DataPlane *plane)
     while (plane->n_sas > 0)
         plane_sa_forget(plane, &plane->sas[plane->n_sas - 1], -ECANCELED);
     sd_event_source_disable_unref(plane->retry);
+    sd_event_source_disable_unref(plane->pmtu_timer);
     order_link_free(plane->esp);
     order_link_free(plane->net);
     close_fdp(&plane->encapsulation);

@@ -70,7 +70,7 @@ bool dataplane_keeps_keys(const DataPlane *plane);
 typedef void (*SaAdded)(int error, const char *why, void *userdata);
 
 /* Adds a pair of SAs. All pairs receive. A packet is sent by the newest pair whose selectors take
- * it in and that is not in standby; where there is no such pair, by the newest one in standby.
+ * it in and that is not in standby; where there is no such pair, by the oldest one in standby.
  * The first pair brings the interface up, with the addresses, a route for each selector of
  * ts_remote, and an MTU for which the ESP packet fits the path; a later one adds what it brings
  * along. `sa` and its keys are borrowed for the call (its `mtu`, `copy_dscp`, `ecn`, `transport`
@@ -121,6 +121,14 @@ int dataplane_move_sas(DataPlane *plane, const Transport *from, const Transport 
  * asked and has not answered yet. */
 typedef void (*DataPlaneCounted)(void *userdata);
 int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata);
+
+/* The sum of what all SAs have counted that there are (as it last came) and that there were; no
+ * counter of it ever steps back, and how long an SA was idle is 0. */
+void dataplane_totals(const DataPlane *plane, SaCounters *ret);
+
+/* After how many seconds a pair is due to be replaced, its share of chance included; 0: no limit,
+ * or no such pair. */
+uint64_t dataplane_sa_soft_seconds(const DataPlane *plane, uint32_t spi_in);
 
 /* What was counted then. Returns 0 or -ENOENT. */
 int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret);

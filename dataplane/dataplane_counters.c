@@ -3,6 +3,49 @@
 
 #include <errno.h>
 
+/* sum += now - before, but for how long it was idle */
+static void counters_add(SaCounters *sum, const SaCounters *now, const SaCounters *before)
+{
+    sum->packets_in += now->packets_in - before->packets_in;
+    sum->bytes_in += now->bytes_in - before->bytes_in;
+    sum->packets_out += now->packets_out - before->packets_out;
+    sum->bytes_out += now->bytes_out - before->bytes_out;
+    sum->replays += now->replays - before->replays;
+    sum->authentication_failures += now->authentication_failures - before->authentication_failures;
+    sum->malformed += now->malformed - before->malformed;
+    sum->selector_drops_in += now->selector_drops_in - before->selector_drops_in;
+    sum->ecn_drops_in += now->ecn_drops_in - before->ecn_drops_in;
+}
+
+void plane_counters_keep(DataPlane *plane, const PlaneSa *sa)
+{
+    counters_add(&plane->ended, &sa->counters, &(SaCounters){0});
+}
+
+static void handle_last_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+{
+    (void)fd;
+    DataPlane *plane = userdata;
+    for (size_t i = 0; i < plane->n_leaving; i++) {
+        if (plane->leaving[i].cookie != cookie)
+            continue;
+        if (answer->error == 0)
+            counters_add(&plane->ended, &answer->sa, &plane->leaving[i].counted);
+        plane->leaving[i] = plane->leaving[--plane->n_leaving];
+        return;
+    }
+}
+
+void plane_counters_last(DataPlane *plane, const PlaneSa *sa)
+{
+    OrderLink *helper = plane->mode == DATAPLANE_USER ? plane->esp : plane->net;
+    if (sa->added || plane->n_leaving == ELEMENTS(plane->leaving))
+        return;
+    plane->leaving[plane->n_leaving++] = (PlaneLeaving){sa->cookie, sa->counters};
+    order_link_give(helper, &(Order){.type = ORDER_SA_COUNTERS, .id = sa->spi_in}, -1,
+                    order_link_deadline(), handle_last_counters, sa->cookie, plane);
+}
+
 static void counting_answered(DataPlane *plane)
 {
     if (--plane->n_counting > 0)
@@ -84,9 +127,25 @@ int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *r
     return -ENOENT;
 }
 
+uint64_t dataplane_sa_soft_seconds(const DataPlane *plane, uint32_t spi_in)
+{
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        if (plane->sas[i].spi_in == spi_in)
+            return plane->sas[i].soft_seconds;
+    }
+    return 0;
+}
+
 void dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret)
 {
     *ret = plane->counters;
+}
+
+void dataplane_totals(const DataPlane *plane, SaCounters *ret)
+{
+    *ret = plane->ended;
+    for (size_t i = 0; i < plane->n_sas; i++)
+        counters_add(ret, &plane->sas[i].counters, &(SaCounters){0});
 }
 
 void dataplane_protection_counters(const DataPlane *plane, ProtectionCounters *ret)

@@ -27,6 +27,7 @@ typedef struct PlaneSa {
     uint64_t cookie; /* of its orders; SPIs may come again */
     const Transport *transport;
     EspSuite suite;
+    SaPath path;    /* as tred-net was told */
     SaOrder *order; /* while it is being added: what tred-net is still to be told; no keys */
     uint64_t deadline;
     SaAdded added; /* NULL once it was told */
@@ -36,7 +37,14 @@ typedef struct PlaneSa {
     PlaneMove *move;   /* while it moves */
     unsigned n_moving; /* answers that it waits for then */
     SaCounters counters;
+    uint64_t soft_seconds; /* as settled; 0: no limit */
 } PlaneSa;
+
+/* A pair that is being removed, and is asked once more what it has counted. */
+typedef struct PlaneLeaving {
+    uint64_t cookie;
+    SaCounters counted; /* is in the sum already */
+} PlaneLeaving;
 
 typedef struct PlaneTransport {
     uint32_t id;
@@ -52,6 +60,7 @@ struct DataPlane {
     OrderLink *esp;    /* with DATAPLANE_USER */
     int encapsulation; /* transport_hold_encapsulation() */
     sd_event_source *retry;
+    sd_event_source *pmtu_timer; /* plane_pmtu_follow() */
     uint64_t retry_us;
     bool opened_before;
     bool net_ready, esp_ready; /* while PLANE_OPENING: who has answered */
@@ -66,6 +75,9 @@ struct DataPlane {
     DataPlaneCounted counted;
     void *counted_userdata;
     DataPlaneCounters counters;
+    SaCounters ended; /* the sum over those that were */
+    size_t n_leaving;
+    PlaneLeaving leaving[DATAPLANE_SAS_MAX];
     ProtectionCounters protection;
 };
 
@@ -94,3 +106,14 @@ int plane_transport_divert(const Transport *transport);
 /* Fills in what the route to the SeGW says: our outer address, where it is not known, and how large
  * an inner packet fits. Returns 0 or -errno. */
 int plane_path_complete(SaPath *path, const EspSuite *suite);
+
+/* A pair is forgotten: what it has counted goes into the sum. */
+void plane_counters_keep(DataPlane *plane, const PlaneSa *sa);
+
+/* A pair is about to be removed: asks what it has counted since it was asked the last time. */
+void plane_counters_last(DataPlane *plane, const PlaneSa *sa);
+
+/* Follows what the kernel knows of the path MTU (RFC 4301 8.2.1: by ICMP messages that quote a
+ * packet of ours, and for ten minutes), as long as there are pairs of SAs, and has tred-net fit the
+ * interface to it: so the kernel tells whoever sends more. */
+void plane_pmtu_follow(DataPlane *plane);

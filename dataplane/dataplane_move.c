@@ -49,6 +49,7 @@ static void move_sa(DataPlane *plane, PlaneSa *sa, const Destination *destinatio
     sa->transport = destination->to;
     sa->n_moving = 0;
     (void)plane_path_complete(&path, &sa->suite); /* it was found for the others */
+    sa->path = path;
     if (plane->mode == DATAPLANE_USER)
         order_move(plane, plane->esp, sa, &path, -1, destination->deadline);
     if (sa->order) {

@@ -32,6 +32,7 @@ void plane_sa_forget(DataPlane *plane, PlaneSa *sa, int error)
     void *used_userdata = sa->used_userdata;
     PlaneMove *move = sa->move;
     free(sa->order);
+    plane_counters_keep(plane, sa);
     *sa = plane->sas[--plane->n_sas];
     if (added)
         added(error, "", userdata);
@@ -70,6 +71,7 @@ static void take_away(DataPlane *plane, PlaneSa *sa, int error, const char *why)
     bool in_net = sa->order == NULL;
     SaAdded added = sa->added;
     void *userdata = sa->userdata;
+    plane_counters_last(plane, sa);
     sa->added = NULL;
     plane_sa_forget(plane, sa, error);
     remove_from_helpers(plane, spi_in, transport, in_net);
@@ -216,8 +218,10 @@ static int begin_adding(DataPlane *plane, const SaOrder *given, PlaneSa *sa)
     int r = plane_path_complete(&path, &given->suite);
     order.local = path.local;
     order.mtu = path.mtu;
+    sa->path = path;
     if (r >= 0)
         r = settle_lifetime(&order);
+    sa->soft_seconds = order.soft.seconds;
     if (r < 0)
         return r;
     if (sa->transport)
@@ -255,6 +259,7 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *tr
         if (plane->mode == DATAPLANE_USER)
             plane_transport_release(plane, transport);
     }
+    plane_pmtu_follow(plane);
     return r;
 }
 

@@ -71,8 +71,8 @@ typedef struct DataPlaneCounters {
 /* What becomes of packets that belong into the tunnel and find none (tred.conf(5)). */
 typedef enum ProtectMode {
     PROTECT_NO,
-    PROTECT_YES,    /* local networks are no part of a family that is protected as a whole; DNS and
-                       NTP pass */
+    PROTECT_YES, /* of a family that is protected as a whole, local networks, DNS and NTP are left
+                    out; of other networks, DNS and NTP in a local network */
     PROTECT_STRICT, /* without these exceptions */
     PROTECT_MODES
 } ProtectMode;
@@ -102,6 +102,7 @@ typedef enum OrderType {
     ORDER_MOVE_SA,     /* both; as ADD_SA: it takes another path, with the same keys and numbers */
     ORDER_SA_COUNTERS, /* whoever has the SA's keys */
     ORDER_PLANE_COUNTERS,      /* tred-esp */
+    ORDER_PATH_MTU,            /* tred-net: the path of this SA has another, `path.mtu` of it */
     ORDER_PROTECT,             /* tred-net, before ORDER_OPEN */
     ORDER_UNPROTECT,           /* tred-net: tred is stopped, and nothing is protected any more */
     ORDER_PROTECTION_COUNTERS, /* tred-net */
@@ -148,7 +149,7 @@ typedef struct Order {
     uint32_t id;              /* transport or spi_in, where the type has one */
     SaOrder *sa;              /* ORDER_ADD_SA */
     ProtectOrder *protect;    /* ORDER_PROTECT */
-    SaPath path;              /* ORDER_MOVE_SA */
+    SaPath path;              /* ORDER_MOVE_SA; ORDER_PATH_MTU: its mtu alone */
     DataPlaneMode mode;       /* ORDER_OPEN: never DATAPLANE_NONE */
     char interface[IFNAMSIZ]; /* ORDER_OPEN */
 } Order;

@@ -333,6 +333,14 @@ static int decode_move(Reader *reader, Order *order)
     return r < 0 ? r : decode_path(reader, &order->path);
 }
 
+static int decode_path_mtu(Reader *reader, Order *order)
+{
+    int r = reader_u32(reader, &order->id);
+    if (r >= 0)
+        r = reader_u16(reader, &order->path.mtu);
+    return r >= 0 && order->path.mtu < MTU_MIN ? -EBADMSG : r;
+}
+
 int order_decode(Bytes message, Order *ret)
 {
     Reader reader;
@@ -368,6 +376,9 @@ int order_decode(Bytes message, Order *ret)
     case ORDER_ADD_SA:
         order.sa = calloc(1, sizeof(*order.sa));
         r = order.sa ? decode_sa(&reader, order.sa) : -ENOMEM;
+        break;
+    case ORDER_PATH_MTU:
+        r = decode_path_mtu(&reader, &order);
         break;
     case ORDER_PROTECT:
         order.protect = calloc(1, sizeof(*order.protect));

@@ -172,6 +172,10 @@ void order_encode(Writer *writer, const Order *order)
     case ORDER_ADD_SA:
         encode_sa(writer, order->sa);
         break;
+    case ORDER_PATH_MTU:
+        writer_u32(writer, order->id);
+        writer_u16(writer, order->path.mtu);
+        break;
     case ORDER_PROTECT:
         encode_protect(writer, order->protect);
         break;

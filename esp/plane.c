@@ -42,18 +42,23 @@ int plane_timeout(const Plane *plane)
     return next_ms - now_ms > INT_MAX ? INT_MAX : (int)(next_ms - now_ms);
 }
 
-/* Of the SAs that the packet may take, the newest one of the best rank: after a rekey the old one
- * only receives (RFC 7296 2.8). */
+/* Of those in standby the oldest comes first: where it sends already, as the one before it is gone,
+ * a later one is to replace it, and waits for its turn. Of all others the newest. */
+static bool comes_before(const Plane *plane, const Sa *sa, const Sa *newer)
+{
+    SaRank rank = sa_rank(sa, plane->now_ms), other = sa_rank(newer, plane->now_ms);
+    return rank < other || (rank == other && rank == SA_STANDBY);
+}
+
+/* After a rekey the old SA only receives (RFC 7296 2.8). */
 static Sa *select_outbound(const Plane *plane, const Packet *packet)
 {
     Sa *best = NULL;
     for (size_t i = plane->n_sas; i > 0; i--) {
         Sa *sa = plane->sas[i - 1];
-        SaRank rank = sa_rank(sa, plane->now_ms);
-        if ((best && rank >= sa_rank(best, plane->now_ms)) || !sa_takes(sa, packet))
-            continue;
-        best = sa;
-        if (rank == SA_SENDS)
+        if (sa_takes(sa, packet) && (!best || comes_before(plane, sa, best)))
+            best = sa;
+        if (best && sa_rank(best, plane->now_ms) == SA_SENDS)
             break;
     }
     return best;

@@ -151,12 +151,9 @@ static int helper_init(Helper *helper)
 
 static const char usage[] =
     "Usage: tred-esp\n"
-    "ESP in user space (RFC 4303), for tred, which starts it. See tred(8).\n"
-    "\n"
-    "      --version  print the version and exit\n"
-    "  -h, --help     print this and exit\n";
+    "ESP in user space (RFC 4303), for tred, which starts it. See tred(8).\n";
 
-static const CommandLine command_line = {"tred-esp", usage};
+static const CommandLine command_line = {.program = "tred-esp", .usage = usage};
 
 int main(int argc, char **argv)
 {

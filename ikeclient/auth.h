@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ikeclient/child.h"
+#include "ikeclient/redirect.h"
 #include "ikewire/message.h"
 
 typedef struct AuthRequest {
@@ -16,6 +17,7 @@ typedef struct AuthRequest {
     bool ocsp_wanted;          /* ask for OCSP responses in CERT payloads */
     const char *segw_identity; /* the FQDN we want to talk to */
     bool initial_contact;
+    bool mobike; /* we support MOBIKE (RFC 4555 3.3) */
     const ChildOffer *child;
 } AuthRequest;
 
@@ -37,6 +39,9 @@ typedef struct AuthResponse {
     IkeId idr;
     IkeAuth auth;
     size_t n_certificates; /* X.509 certificates and OCSP responses; tred judges them */
+    bool mobike;           /* N(MOBIKE_SUPPORTED) */
+    bool redirects;        /* N(REDIRECT) (RFC 5685 6): we are to go to … */
+    Redirect redirect;     /* … that SeGW, and get no Child SA here */
     bool has_lifetime;     /* N(AUTH_LIFETIME) (RFC 4478): this authentication ends in … */
     uint32_t lifetime;     /* … that many seconds */
     size_t n_other;        /* CERT payloads that are neither */

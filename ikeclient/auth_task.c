@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
 #include "ikeclient/liveness.h"
@@ -26,6 +27,8 @@ typedef struct AuthTask {
     uint8_t id[AUTH_ID_MAX], auth[AUTH_DATA_MAX];
     ChildOffer offer;
     ChildAnswer answer;
+    bool redirects; /* the SeGW sends us to another one, once it is verified */
+    Redirect redirect;
     bool has_lifetime;  /* the SeGW says when this authentication ends: in … */
     uint32_t lifetime;  /* … seconds */
     const char *scheme; /* static, for the log */
@@ -84,6 +87,7 @@ static int auth_go_on(AuthTask *auth)
         .ocsp_wanted = sa->identity.ocsp_wanted,
         .segw_identity = sa->identity.segw_identity,
         .initial_contact = sa->initial_contact,
+        .mobike = sa->config->mobike && sa->nat.supported, /* it needs the second port */
         .child = &auth->offer,
     };
     uint8_t first = 0;
@@ -292,6 +296,9 @@ static int auth_answered(Task *task, const TreReply *reply)
     }
 
     /* What it grants is read now, and believed once the peer is verified. */
+    sa->mobike = sa->config->mobike && sa->nat.supported && response.mobike;
+    auth->redirects = response.redirects;
+    auth->redirect = response.redirect;
     auth->has_lifetime = response.has_lifetime;
     auth->lifetime = response.lifetime;
     child_answer_judge(&auth->offer, &payloads, &auth->answer);
@@ -319,18 +326,22 @@ static void log_established(const IkeSa *sa)
     char esp[ESP_SUITE_NAME_SIZE], addresses[CHILD_ADDRESSES_TEXT_SIZE],
         dns[CHILD_ADDRESSES_TEXT_SIZE];
     char ts[SELECTORS_TEXT_SIZE];
+    LogFields fields = {.message_id = MESSAGE_ESTABLISHED, .peer = segw, .spi = sa->spi_i};
 
     if (!sa->children) {
         log_notice("established  %s <-> %s  IKE %s, no Child SA  (%.1f ms)", henb, segw, sa->suite,
                    sa->established_ms);
-        log_warning("no traffic can pass: %s", sa->refusal.text);
+        fields.message_id = MESSAGE_NO_CHILD;
+        fields.error = sa->refusal.text;
+        log_fields(LOG_WARNING, &fields, "no traffic can pass: %s", sa->refusal.text);
         return;
     }
     if (!log_is_on(LOG_NOTICE))
         return;
     const ChildAnswer *child = &sa->children->answer;
     esp_choice_name(&child->esp, esp);
-    log_notice("established  %s <-> %s  IKE %s, ESP %s%s%s%s%s, to %s  (%.1f ms)", henb, segw,
+    log_fields(LOG_NOTICE, &fields,
+               "established  %s <-> %s  IKE %s, ESP %s%s%s%s%s, to %s  (%.1f ms)", henb, segw,
                sa->suite, esp, child->n_addresses > 0 ? ", address " : "",
                inner_addresses_text(child->addresses, child->n_addresses, true, addresses),
                child->n_dns > 0 ? ", DNS " : "",
@@ -359,6 +370,16 @@ static int auth_take_leave(Task *task)
     return r < 0 ? r : task_done(task);
 }
 
+/* Who sends us elsewhere is the SeGW: it is verified (RFC 5685 6). */
+static int auth_redirected(Task *task)
+{
+    IkeSa *sa = task->sa;
+    const bool follows = ike_sa_follow(sa, &((AuthTask *)task)->redirect);
+    int r = ike_sa_delete(sa, follows ? IKE_SA_STOPPED : IKE_SA_FAILED);
+
+    return r < 0 ? r : task_done(task);
+}
+
 /* tred is at it already, or has refused it. */
 static int auth_await_child(Task *task)
 {
@@ -384,6 +405,8 @@ static int auth_verified(Task *task, const TreReply *reply)
               "CERT and AUTH of %s verified with the stored root", sa->peer_identity);
     if (((AuthTask *)task)->unfit)
         return auth_take_leave(task);
+    if (((AuthTask *)task)->redirects)
+        return auth_redirected(task);
     switch (answer->verdict) {
     case CHILD_REFUSED: /* the IKE SA stays up without a child (RFC 7296 1.2) */
         reason_set(&sa->refusal, 0, "the SeGW refused the Child SA with %s (%u): %s",

@@ -14,5 +14,7 @@ uint64_t backoff_ms(unsigned failures, uint64_t most_ms, uint32_t random)
 {
     uint64_t ceiling = backoff_ceiling_ms(failures, most_ms);
 
-    return (uint64_t)((double)ceiling * random / UINT32_MAX);
+    uint64_t least = ceiling < BACKOFF_LEAST_MS ? ceiling : BACKOFF_LEAST_MS;
+
+    return least + (uint64_t)((double)(ceiling - least) * random / UINT32_MAX);
 }

@@ -2,6 +2,7 @@
 #include "ikeclient/bus.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,15 @@
 #define PATH "/org/tred/IkeClient1"
 #define INTERFACE "org.tred.IkeClient1"
 
-enum { PROPERTIES = 12, CHILDREN_TEXT_SIZE = 512 };
+/* Above the object itself, as ObjectManager shows what is below it. */
+#define MANAGER_PATH "/org/tred"
+
+enum { PROPERTIES = 16, NUMBER_SIZE = 24, CHILDREN_TEXT_SIZE = 512 };
 
 struct BusFace {
     sd_bus *bus;
     sd_bus_slot *slot;
+    sd_bus_slot *manager;
     Connection *connection;
     char *told[PROPERTIES]; /* the values of the last PropertiesChanged; NULL: none yet */
 };
@@ -28,6 +33,12 @@ static int append_addresses(sd_bus_message *m, const InnerAddress *addresses, si
         r = sd_bus_message_append(m, "s", inner_address_text(&addresses[i], prefix, text));
     }
     return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* tred's object; "/" where there is none. */
+static const char *exchange_path(const ConnectionInfo *info)
+{
+    return info->sa.exchange[0] != 0 ? info->sa.exchange : "/";
 }
 
 /* What the first child of `info` was granted, or nothing of all. */
@@ -112,6 +123,74 @@ static int get_nat(sd_bus *bus, const char *path, const char *interface, const c
 
     connection_info(face->connection, &info);
     return sd_bus_message_append(reply, "b", (int)info.sa.nat);
+}
+
+static int get_exchange(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    ConnectionInfo info;
+    (void)bus;
+    (void)path;
+    (void)interface;
+    (void)property;
+    (void)error;
+
+    connection_info(face->connection, &info);
+    return sd_bus_message_append(reply, "o", exchange_path(&info));
+}
+
+static int get_time(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    ConnectionInfo info;
+    (void)bus;
+    (void)path;
+    (void)interface;
+    (void)error;
+
+    connection_info(face->connection, &info);
+    time_t when = strcmp(property, "NextAttempt") == 0 ? info.next_attempt : info.since;
+    return sd_bus_message_append(reply, "t", (uint64_t)when);
+}
+
+static int get_steps(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    ConnectionInfo info;
+    (void)bus;
+    (void)path;
+    (void)interface;
+    (void)property;
+    (void)error;
+
+    connection_info(face->connection, &info);
+    int r = sd_bus_message_open_container(reply, 'a', "(ttussss)");
+    for (size_t i = 0; r >= 0 && i < info.flow->n_steps; i++) {
+        const FlowStep *step = &info.flow->steps[i];
+        r = sd_bus_message_append(reply, "(ttussss)", step->realtime, step->elapsed, step->number,
+                                  step->what, step->from, step->to, step->details);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_totals(sd_bus *bus, const char *path, const char *interface, const char *property,
+                      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    BusFace *face = userdata;
+    ConnectionInfo info;
+    (void)bus;
+    (void)path;
+    (void)interface;
+    (void)property;
+    (void)error;
+
+    connection_info(face->connection, &info);
+    return sd_bus_message_append(reply, "a{st}", 4, "Attempts", info.totals.attempts, "Established",
+                                 info.totals.established, "Failures", info.totals.failures,
+                                 "Losses", info.totals.losses);
 }
 
 static int get_children(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -201,6 +280,11 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("DnsServers", "as", get_addresses, 0, CHANGES),
     SD_BUS_PROPERTY("ChildSas", "a(uus)", get_children, 0, CHANGES),
     SD_BUS_PROPERTY("NatDetected", "b", get_nat, 0, CHANGES),
+    SD_BUS_PROPERTY("Exchange", "o", get_exchange, 0, CHANGES),
+    SD_BUS_PROPERTY("EstablishedSince", "t", get_time, 0, CHANGES),
+    SD_BUS_PROPERTY("NextAttempt", "t", get_time, 0, CHANGES),
+    SD_BUS_PROPERTY("Steps", "a(ttussss)", get_steps, 0, SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+    SD_BUS_PROPERTY("Totals", "a{st}", get_totals, 0, 0),
     /* Who may call is said by the bus policy, org.tred.IkeClient1.conf: were it asked here, each
      * call would wait for the bus to tell who made it. */
     SD_BUS_METHOD("Connect", "", "", method_connect, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -228,6 +312,7 @@ static bool note(char **kept, const char *value)
 static size_t note_all(BusFace *face, const char *changed[PROPERTIES + 1])
 {
     char addresses[CHILD_ADDRESSES_TEXT_SIZE], dns[CHILD_ADDRESSES_TEXT_SIZE];
+    char since[NUMBER_SIZE], next_attempt[NUMBER_SIZE], steps[2 * NUMBER_SIZE];
     char children[CHILDREN_TEXT_SIZE];
     size_t count = 0;
     ConnectionInfo info;
@@ -240,6 +325,9 @@ static size_t note_all(BusFace *face, const char *changed[PROPERTIES + 1])
         if (note(&face->told[i], texts.values[i]))
             changed[count++] = text_names[i];
     }
+    (void)snprintf(since, sizeof(since), "%jd", (intmax_t)info.since);
+    (void)snprintf(next_attempt, sizeof(next_attempt), "%jd", (intmax_t)info.next_attempt);
+    (void)snprintf(steps, sizeof(steps), "%" PRIu64 " %zu", info.flow->begun, info.flow->n_steps);
     const struct {
         const char *name;
         const char *value;
@@ -248,6 +336,10 @@ static size_t note_all(BusFace *face, const char *changed[PROPERTIES + 1])
         {"DnsServers", inner_addresses_text(child->dns, child->n_dns, false, dns)},
         {"ChildSas", children_text(&info, children)},
         {"NatDetected", info.sa.nat ? "yes" : "no"},
+        {"Exchange", exchange_path(&info)},
+        {"EstablishedSince", since},
+        {"NextAttempt", next_attempt},
+        {"Steps", steps},
     };
     _Static_assert(PROPERTIES == ELEMENTS(text_names) + ELEMENTS(others), "each has its place");
     for (size_t i = 0; i < ELEMENTS(others); i++) {
@@ -267,6 +359,8 @@ int bus_face_new(sd_bus *bus, Connection *connection, BusFace **ret)
     face->bus = bus;
     face->connection = connection;
     int r = sd_bus_add_object_vtable(bus, &face->slot, PATH, INTERFACE, vtable, face);
+    if (r >= 0)
+        r = sd_bus_add_object_manager(bus, &face->manager, MANAGER_PATH);
     if (r < 0)
         return r;
     (void)note_all(face, (const char * [PROPERTIES + 1]){0}); /* what a reader finds from now on */
@@ -277,6 +371,7 @@ int bus_face_new(sd_bus *bus, Connection *connection, BusFace **ret)
 void bus_face_free(BusFace *face)
 {
     sd_bus_slot_unref(face->slot);
+    sd_bus_slot_unref(face->manager);
     for (size_t i = 0; i < ELEMENTS(face->told); i++)
         free(face->told[i]);
     free(face);

@@ -31,6 +31,8 @@ struct ChildSa {
     bool redundant;    /* the peer is to delete it, as that of two which took one's place (2.8.1) */
     bool unwanted;     /* we are to delete it */
     bool delete_sent;
+    uint64_t gone; /* since when it is deleted at the peer, CLOCK_MONOTONIC, µs; 0: it is not. What
+                      was sent by it may still be on its way */
 };
 
 /* Puts a Child SA at the end of the list; NULL: no memory. */

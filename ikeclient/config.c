@@ -7,6 +7,7 @@
 #include "ikeclient/endpoint.h"
 #include "ikeclient/proposals.h"
 #include "ikeclient/selectors.h"
+#include "ikeclient/targets.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -132,16 +133,36 @@ static int refuse_address(const char *value, Reason *allowed)
                       "an IPv4 or IPv6 address, or a host name, such as segw.operator.example");
 }
 
+/* Whether the PLMN is there, which "plmn:" is for, is seen when the file was read. */
 static int parse_address(const ConfigItem *item, const char *value, void *target, Reason *allowed)
 {
-    return is_literal(value) || is_name(value) ? config_parse_string(item, value, target, allowed)
-                                               : refuse_address(value, allowed);
+    Targets targets;
+
+    int r = targets_read(&targets, value, "001-01");
+    if (r == -E2BIG)
+        return reason_set(allowed, -EINVAL, "at most %d SeGWs, with commas between", TARGETS_MAX);
+    for (size_t i = 0; r == 0 && i < targets.count; i++) {
+        if (!is_literal(targets.list[i].name) && !is_name(targets.list[i].name))
+            return refuse_address(targets.list[i].name, allowed);
+    }
+    return r < 0 ? refuse_address(value, allowed)
+                 : config_parse_string(item, value, target, allowed);
+}
+
+static int parse_plmn(const ConfigItem *item, const char *value, void *target, Reason *allowed)
+{
+    if (!plmn_is_valid(value))
+        return reason_set(allowed, -EINVAL, "MCC and MNC with a hyphen between, such as 001-01");
+    return config_parse_string(item, value, target, allowed);
 }
 
 #define PLACE(field) .offset = offsetof(Config, field)
 
 static const ConfigItem items[] = {
     {"segw", "address", parse_address, PLACE(segw_address)},
+    {"segw", "plmn", parse_plmn, PLACE(plmn)},
+    {"segw", "return-after", config_parse_number, PLACE(return_after), .minimum = 0,
+     .maximum = 86400},
     {"segw", "port", config_parse_number, PLACE(port), .minimum = 1, .maximum = UINT16_MAX},
     {"segw", "nat-t-port", config_parse_number, PLACE(nat_t_port), .minimum = 1,
      .maximum = UINT16_MAX},
@@ -154,6 +175,7 @@ static const ConfigItem items[] = {
     {"child", "pfs", config_parse_choice, PLACE(pfs), .choices = pfs_names},
     {"child", "remote-ts", parse_selectors, PLACE(remote_ts)},
     {"connection", "reconnect", config_parse_boolean, PLACE(reconnect)},
+    {"connection", "mobike", config_parse_boolean, PLACE(mobike)},
     {"connection", "retry-max", config_parse_number, PLACE(retry_max), .minimum = 1,
      .maximum = 86400},
     {"connection", "initial-contact", config_parse_boolean, PLACE(initial_contact)},
@@ -176,10 +198,12 @@ int config_init(Config *config)
 
     *config = (Config){
         .port = 500,
+        .return_after = 60,
         .nat_t_port = 4500,
         .ike_lifetime = IKE_LIFETIME,
         .request_address = REQUEST_IPV4,
         .reconnect = true,
+        .mobike = true,
         .retry_max = 300,
         .initial_contact = true,
         .retransmit_timeout = 1000,
@@ -198,6 +222,7 @@ int config_init(Config *config)
 void config_deinit(Config *config)
 {
     free(config->segw_address);
+    free(config->plmn);
     *config = (Config){0};
 }
 
@@ -210,6 +235,13 @@ int config_load(Config *config, const char *path, Reason *reason)
         return reason_set(reason, -EINVAL,
                           "%s: [segw] has no \"address\"; write the security gateway's address or "
                           "host name there",
+                          path);
+    }
+    Targets targets;
+    if (targets_read(&targets, config->segw_address, config->plmn) == -ENOENT) {
+        return reason_set(reason, -EINVAL,
+                          "%s: [segw] address has a \"plmn:\" in it, and [segw] has no \"plmn\"; "
+                          "write \"plmn = MCC-MNC\" there",
                           path);
     }
     return 0;

@@ -16,7 +16,9 @@ typedef enum RequestAddress {
 } RequestAddress;
 
 typedef struct Config {
-    char *segw_address; /* literal or host name */
+    char *segw_address; /* literals and host names, with commas between; the first one preferred */
+    char *plmn;         /* "MCC-MNC"; NULL: none */
+    uint64_t return_after; /* s, until a SeGW that failed is preferred again; 0: never */
     uint64_t port;
     uint64_t nat_t_port;
     IkeSaPayload ike_offer;
@@ -26,6 +28,7 @@ typedef struct Config {
     uint64_t ike_lifetime;    /* s; 0: for ever */
     IkeTs remote_ts;          /* none: everything of the families asked for */
     bool reconnect;
+    bool mobike;
     uint64_t retry_max; /* s, the longest wait between two attempts */
     bool initial_contact;
     uint64_t retransmit_timeout; /* ms before the first retransmission; doubles */

@@ -3,10 +3,13 @@
 #include "ikeclient/connection.h"
 
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
+#include "ikeclient/netwatch.h"
 #include "ikeclient/resolver.h"
 #include "ikeclient/retry.h"
 #include "ikeclient/sa_list.h"
+#include "ikeclient/targets.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,6 +23,9 @@ enum {
     REPLACED_PATIENCE_USEC = 10000 * USEC_PER_MS, /* how long the SeGW may take to delete that SA */
     ACCURACY_USEC = 1000,
 };
+
+/* RFC 8305 5: before an address of the other family is tried, too. */
+#define RACE_USEC (250 * USEC_PER_MS)
 
 /* Between two IKE SAs that are replaced as no ESP comes through them. */
 #define DEAF_PERIOD_USEC (UINT64_C(600) * USEC_PER_SEC)
@@ -42,9 +48,15 @@ struct Connection {
     uint64_t not_deaf_before; /* when a deaf IKE SA may be replaced again, µs */
     uint64_t announced;       /* the not_before that was logged last */
     uint64_t close_deadline;  /* while closing; else SA_LIST_NEVER */
-    Endpoint segw;            /* the address tried last; family 0: none yet */
-    ChildAnswer granted;      /* the last one: its addresses are asked for again */
-    bool advance;             /* it failed: the next one is tried next */
+    Targets targets;          /* the SeGWs */
+    Endpoint other;           /* to be tried beside the first address soon; family 0: none … */
+    uint64_t race_at;         /* … and when, µs */
+    Redirect redirect;        /* to where the next attempt goes; an empty name: nowhere … */
+    Endpoint sent_by;         /* … and by whom; family 0: nobody */
+    bool redirected;          /* the attempt that was begun last goes there */
+    RedirectGuard redirections;
+    bool returning;      /* an attempt is made at a SeGW that is preferred to the one in use */
+    ChildAnswer granted; /* the last one: its addresses are asked for again */
 
     /* what others were told */
     ConnectionState shown;
@@ -52,8 +64,13 @@ struct Connection {
     bool established; /* not told yet */
     Reason reason;    /* why the last SA ended */
     Reason last_error;
+    time_t since;        /* the SA in use was established */
+    time_t next_attempt; /* not_before, for a person */
+    Flow flow;
+    ConnectionTotals totals;
 
     Resolver resolver;
+    Netwatch *netwatch; /* NULL: there is none */
     sd_event_source *timer;
     bool settling;
     bool again;
@@ -80,6 +97,20 @@ static uint64_t renew_at(const Connection *connection)
     return info.renew_at;
 }
 
+/* When a SeGW that is preferred to the one in use is to be tried. */
+static uint64_t return_at(const Connection *connection)
+{
+    return sa_list_find(&connection->sas, SA_UP) && connection->retry &&
+                   connection->config->reconnect
+               ? targets_return_at(&connection->targets)
+               : SA_LIST_NEVER;
+}
+
+static bool renewal_is_due(const Connection *connection)
+{
+    return connection->renewal || renew_at(connection) <= now_usec(connection);
+}
+
 static ConnectionPlan plan_of(const Connection *connection)
 {
     const SaMember *up = sa_list_find(&connection->sas, SA_UP);
@@ -90,7 +121,7 @@ static ConnectionPlan plan_of(const Connection *connection)
         .ready = now_usec(connection) >= connection->attempts.not_before,
         .up = up,
         .child = up && sa_member_has_child(up),
-        .renewal = connection->renewal || renew_at(connection) <= now_usec(connection),
+        .renewal = renewal_is_due(connection) || return_at(connection) <= now_usec(connection),
         .attempt = connection->resolving || sa_list_find(&connection->sas, SA_COMING),
         .leaving = sa_list_has_leaving(&connection->sas),
     };
@@ -101,11 +132,22 @@ static ConnectionPlan plan_of(const Connection *connection)
 /* ---- facts ---- */
 
 static void settle(Connection *connection);
+static void begin_other(Connection *connection);
+
+/* Rounded up. */
+static time_t seconds_until(const Connection *connection, uint64_t when)
+{
+    const uint64_t now = now_usec(connection);
+
+    return when > now ? (time_t)((when - now + USEC_PER_SEC - 1) / USEC_PER_SEC) : 0;
+}
 
 /* Notes that what there is is not what is wanted: the next attempt waits. */
 static void note_setback(Connection *connection, const char *reason)
 {
     retry_failed(&connection->attempts);
+    connection->next_attempt =
+        time(NULL) + seconds_until(connection, connection->attempts.not_before);
     connection->changed = true;
     reason_set(&connection->last_error, 0, "%s", reason);
 }
@@ -113,13 +155,28 @@ static void note_setback(Connection *connection, const char *reason)
 /* The attempt has failed. */
 static void note_failure(Connection *connection, IkeSaEnd end, const char *reason)
 {
+    const LogFields fields = {.message_id = MESSAGE_NOT_CONNECTED,
+                              .peer = flow_peer(&connection->flow),
+                              .spi = connection->flow.spi,
+                              .error = reason};
+
     if (sa_list_find(&connection->sas, SA_UP)) {
-        log_error("no second connection: %s; staying with the first", reason);
+        log_fields(LOG_ERR, &fields, "no second connection: %s; staying with the first", reason);
     } else {
-        log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, "not connected: %s", reason);
+        log_fields(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, &fields,
+                   "not connected: %s", reason);
     }
-    connection->advance = end == IKE_SA_FAILED;
-    note_setback(connection, reason);
+    connection->totals.failures++;
+    if (connection->returning) { /* which is no reason to burden anybody less, or more */
+        connection->returning = false;
+        (void)targets_failed(&connection->targets, now_usec(connection));
+        targets_rest(&connection->targets);
+    } else if (end == IKE_SA_FAILED && targets_failed(&connection->targets, now_usec(connection))) {
+        log_notice("trying the next SeGW");
+        connection->asked = true;
+    } else {
+        note_setback(connection, reason);
+    }
 }
 
 static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason)
@@ -131,20 +188,34 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
     IkeSaInfo info;
 
     ike_sa_info(sa, &info);
-    sa_list_bury(&connection->sas, member);
+    if (end == IKE_SA_DELETED_BY_PEER) {
+        sa_member_end(member, now_usec(connection));
+    } else {
+        sa_list_bury(&connection->sas, member);
+    }
     if (leaving && connection->wanted) {
         log_info("the IKE SA that was replaced is gone: %s", reason);
     } else {
         reason_set(&connection->reason, 0, "%s", reason);
     }
     if (role == SA_COMING && sa_list_find(&connection->sas, SA_COMING)) {
-        log_info("one answer to IKE_SA_INIT of several led nowhere: %s", reason);
+        log_info("one of several attempts led nowhere: %s", reason);
+    } else if (role == SA_COMING && end == IKE_SA_FAILED && connection->other.any.sa_family != 0) {
+        log_info("one address of the SeGW led nowhere: %s", reason);
+        begin_other(connection);
     } else if (role == SA_COMING && end != IKE_SA_STOPPED) {
         note_failure(connection, end, reason);
     } else if (role == SA_UP && end != IKE_SA_STOPPED) {
-        log_line(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR,
-                 "the connection has ended: %s", reason);
-        connection->advance = info.silent;
+        const LogFields fields = {.message_id = MESSAGE_CONNECTION_LOST,
+                                  .peer = info.segw_identity,
+                                  .spi = info.spi_i,
+                                  .error = reason};
+
+        log_fields(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, &fields,
+                   "the connection has ended: %s", reason);
+        if (info.silent)
+            targets_lost(&connection->targets, now_usec(connection));
+        connection->totals.losses++;
         note_setback(connection, reason);
     }
     settle(connection);
@@ -170,14 +241,18 @@ static void on_established(void *userdata, IkeSa *sa)
         sa_member_replace(old, now_usec(connection));
     connection->renewal = false;
     member->role = SA_UP;
+    connection->since = time(NULL);
+    connection->totals.established++;
     connection->established = true;
     connection->changed = true;
-    connection->advance = !info.children;
+    connection->returning = false;
+    targets_worked(&connection->targets, info.segw, now_usec(connection));
     if (info.children) {
         connection->granted = info.children->answer;
         retry_succeeded(&connection->attempts);
         connection->last_error.text[0] = 0;
     } else {
+        (void)targets_failed(&connection->targets, now_usec(connection));
         note_setback(connection, info.refusal);
     }
     settle(connection);
@@ -192,8 +267,13 @@ static void on_child_deleted(void *userdata, IkeSa *sa)
     ike_sa_info(sa, &info);
     if (member->role != SA_UP || info.children)
         return;
-    log_notice("the SeGW deleted the Child SA: no traffic can pass");
-    note_setback(connection, "the SeGW deleted the Child SA");
+    const LogFields fields = {.message_id = MESSAGE_NO_CHILD,
+                              .peer = info.segw_identity,
+                              .spi = info.spi_i,
+                              .error = "the SeGW deleted the Child SA"};
+
+    log_fields(LOG_NOTICE, &fields, "the SeGW deleted the Child SA: no traffic can pass");
+    note_setback(connection, fields.error);
     settle(connection);
 }
 
@@ -262,9 +342,62 @@ static void on_authentic(void *userdata, IkeSa *sa)
     }
 }
 
+/* Make-before-break, where there is something to break. */
+static bool on_redirected(void *userdata, IkeSa *sa, const Redirect *to)
+{
+    const SaMember *known = userdata;
+    Connection *connection = known->owner;
+    IkeSaInfo info;
+
+    if (!connection->wanted || (known->role != SA_COMING && known->role != SA_UP))
+        return true;
+    if (!redirect_allows(&connection->redirections, now_usec(connection)))
+        return false;
+    ike_sa_info(sa, &info);
+    connection->redirected = false;
+    connection->redirect = *to;
+    connection->sent_by = *info.segw;
+    connection->other = (Endpoint){0};
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role == SA_COMING && member->sa != sa)
+            sa_list_bury(&connection->sas, member);
+    }
+    connection->asked = true;
+    settle(connection);
+    return true;
+}
+
+static void on_step(void *userdata, const Step *step)
+{
+    const SaMember *member = userdata;
+    Connection *connection = member->owner;
+
+    flow_add(&connection->flow, step);
+}
+
 static void on_rekeyed(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool inherits);
 
+/* Somebody has answered at this address first. What was sent to the other one is forgotten before a
+ * second IKE_AUTH could deny the first (RFC 7296 2.4, INITIAL_CONTACT). */
+static void on_agreed(void *userdata, IkeSa *sa)
+{
+    const SaMember *known = userdata;
+    Connection *connection = known->owner;
+    IkeSaInfo first, info;
+
+    connection->other = (Endpoint){0};
+    ike_sa_info(sa, &first);
+    for (SaMember *member = connection->sas.first; member; member = member->next) {
+        if (member->role != SA_COMING || member->sa == sa)
+            continue;
+        ike_sa_info(member->sa, &info);
+        if (!bytes_equal(endpoint_address(info.segw), endpoint_address(first.segw)))
+            sa_list_bury(&connection->sas, member);
+    }
+}
+
 static const IkeSaHandlers sa_handlers = {.another = on_another,
+                                          .agreed = on_agreed,
                                           .authentic = on_authentic,
                                           .established = on_established,
                                           .child_deleted = on_child_deleted,
@@ -272,7 +405,9 @@ static const IkeSaHandlers sa_handlers = {.another = on_another,
                                           .renew = on_renew,
                                           .changed = on_changed,
                                           .closed = on_closed,
-                                          .due = on_due};
+                                          .redirected = on_redirected,
+                                          .due = on_due,
+                                          .step = on_step};
 
 /* Whoever began a rekeying deletes what it makes redundant. */
 static void leave_to(SaMember *member, bool peer, uint64_t now)
@@ -321,7 +456,7 @@ static void on_another(void *userdata, IkeSa *sa)
     settle(connection);
 }
 
-static int add_sa(Connection *connection, SaMember **ret)
+static int add_sa(Connection *connection, const Endpoint *segw, SaMember **ret)
 {
     const SaList *sas = &connection->sas;
     bool alone = !sa_list_find(sas, SA_UP) && !sa_list_has_leaving(sas);
@@ -330,13 +465,15 @@ static int add_sa(Connection *connection, SaMember **ret)
     if (!member)
         return -ENOMEM;
     int r =
-        ike_sa_new(connection->event, connection->tre, connection->config, &connection->segw,
+        ike_sa_new(connection->event, connection->tre, connection->config, segw,
                    alone && connection->config->initial_contact, &sa_handlers, member, &member->sa);
     if (r < 0) {
         free(member);
         return r;
     }
     ike_sa_ask_for(member->sa, &connection->granted);
+    if (connection->sent_by.any.sa_family != 0)
+        ike_sa_sent_by(member->sa, &connection->sent_by);
     sa_list_add(&connection->sas, member);
     *ret = member;
     return 0;
@@ -347,8 +484,7 @@ static void begin_at(Connection *connection, const Endpoint *segw)
     char text[ENDPOINT_TEXT_SIZE];
     SaMember *member = NULL;
 
-    connection->segw = *segw;
-    int r = add_sa(connection, &member);
+    int r = add_sa(connection, segw, &member);
     if (r == 0) {
         ike_sa_start(member->sa);
         return;
@@ -356,41 +492,103 @@ static void begin_at(Connection *connection, const Endpoint *segw)
     reason_set(&connection->reason, 0,
                "there is no way to the SeGW at %s (%s): check the network and [segw] address",
                endpoint_text(segw, text), strerror(-r));
-    note_failure(connection, IKE_SA_FAILED, connection->reason.text);
+    if (connection->other.any.sa_family != 0) {
+        log_info("%s", connection->reason.text);
+        begin_other(connection);
+    } else if (!sa_list_find(&connection->sas, SA_COMING)) {
+        note_failure(connection, IKE_SA_FAILED, connection->reason.text);
+    }
+}
+
+/* At an address of the other family, beside the first one or in its place. */
+static void begin_other(Connection *connection)
+{
+    const Endpoint segw = connection->other;
+
+    connection->other = (Endpoint){0};
+    begin_at(connection, &segw);
+}
+
+static const char *name_now(const Connection *connection)
+{
+    return connection->redirect.name[0] != 0
+               ? connection->redirect.name
+               : connection->targets.list[connection->targets.current].name;
 }
 
 static void on_resolved(void *userdata, const Endpoint *addresses, size_t count,
                         const char *problem)
 {
     Connection *connection = userdata;
+    const Endpoint *first, *other;
 
     connection->resolving = false;
+    connection->other = (Endpoint){0};
     if (count > 0) {
-        begin_at(connection,
-                 resolver_choose(addresses, count, &connection->segw, connection->advance));
+        first = targets_address(&connection->targets, addresses, count, &other);
+        if (other)
+            connection->other = *other;
+        connection->race_at = now_usec(connection) + RACE_USEC;
+        begin_at(connection, first);
     } else {
         reason_set(&connection->reason, 0,
                    "the SeGW \"%s\" has no address: %s; check [segw] address and the name server",
-                   connection->config->segw_address, problem);
+                   name_now(connection), problem);
         note_failure(connection, IKE_SA_FAILED, connection->reason.text);
     }
     settle(connection);
 }
 
-static void begin(Connection *connection)
+/* Which SeGW, and whether that is for its own sake alone. */
+static bool choose(Connection *connection, bool asked)
 {
-    const Config *config = connection->config;
+    Targets *targets = &connection->targets;
+    const bool up = sa_list_find(&connection->sas, SA_UP);
+
+    if (targets->count == 0 &&
+        targets_read(targets, connection->config->segw_address, connection->config->plmn) < 0)
+        return false; /* the configuration was read before, and refused if that can be */
+    targets->hold = connection->config->return_after;
+    connection->returning = up && !asked && !renewal_is_due(connection) &&
+                            return_at(connection) <= now_usec(connection);
+    return targets_choose(targets, now_usec(connection), connection->returning);
+}
+
+/* At whoever is to be tried now. */
+static void begin_there(Connection *connection)
+{
+    const uint16_t port = (uint16_t)connection->config->port;
     Endpoint segw;
 
-    connection->asked = false;
-    if (endpoint_from_literal(config->segw_address, (uint16_t)config->port, &segw) == 0) {
-        begin_at(connection, &segw);
+    if (endpoint_from_literal(name_now(connection), port, &segw) == 0) {
+        on_resolved(connection, &segw, 1, NULL);
         return;
     }
     connection->resolving = true;
-    int r = resolver_start(&connection->resolver, config->segw_address, (uint16_t)config->port);
+    int r = resolver_start(&connection->resolver, name_now(connection), port);
     if (r < 0)
         on_resolved(connection, NULL, 0, strerror(-r));
+}
+
+/* A redirection is good for one attempt. */
+static void begin(Connection *connection)
+{
+    const bool asked = connection->asked;
+
+    connection->asked = false;
+    if (connection->redirected) {
+        connection->redirected = false;
+        connection->redirect.name[0] = 0;
+        connection->sent_by = (Endpoint){0};
+    }
+    connection->redirected = connection->redirect.name[0] != 0;
+    if (!choose(connection, asked))
+        return;
+    connection->totals.attempts++;
+    flow_begin(&connection->flow);
+    if (connection->returning)
+        log_info("trying the SeGW %s, which is preferred to this one", name_now(connection));
+    begin_there(connection);
 }
 
 /* ---- what follows from the facts ---- */
@@ -419,7 +617,7 @@ static void close_all(Connection *connection)
     bool over = now_usec(connection) >= connection->close_deadline;
 
     for (SaMember *member = connection->sas.first; member; member = member->next) {
-        if (member->role == SA_GONE)
+        if (member->role >= SA_ENDED)
             continue;
         if (over) {
             sa_list_bury(&connection->sas, member);
@@ -440,13 +638,24 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
+/* When the other family is to be tried, too; SA_LIST_NEVER. */
+static uint64_t race_at(const Connection *connection)
+{
+    return connection->other.any.sa_family != 0 && sa_list_find(&connection->sas, SA_COMING)
+               ? connection->race_at
+               : SA_LIST_NEVER;
+}
+
 /* Sets the timer for whatever comes first of what is to come. */
 static void set_timer(Connection *connection, const ConnectionPlan *plan)
 {
     uint64_t due = sa_list_deadline(&connection->sas);
 
-    if (renew_at(connection) > now_usec(connection) && renew_at(connection) < due)
-        due = renew_at(connection);
+    const uint64_t now = now_usec(connection);
+    const uint64_t others[] = {renew_at(connection), return_at(connection), race_at(connection)};
+
+    for (size_t i = 0; i < ELEMENTS(others); i++)
+        due = others[i] > now && others[i] < due ? others[i] : due;
     if (plan->wait && connection->attempts.not_before < due)
         due = connection->attempts.not_before;
     if (plan->close && connection->close_deadline < due)
@@ -455,7 +664,7 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
         connection->announced = connection->attempts.not_before;
         log_info("trying again in %.1f s",
                  ((double)connection->attempts.not_before - (double)now_usec(connection)) /
-                     USEC_PER_SEC);
+                     (double)USEC_PER_SEC);
     }
     int r = sd_event_source_set_time(connection->timer, due);
     if (r >= 0) {
@@ -484,6 +693,10 @@ static void step(Connection *connection)
         tell(connection, plan.state);
         connection->again = true;
         return;
+    }
+    if (race_at(connection) <= now_usec(connection) && !plan.close) {
+        begin_other(connection);
+        connection->again = true;
     }
     tell(connection, plan.state);
     if (connection->again)
@@ -540,9 +753,12 @@ int connection_remember(Connection *connection, const char *folder)
 {
     int r = retry_remember(&connection->attempts, folder);
 
-    if (r == 0)
-        settle(connection);
-    return r;
+    if (r < 0)
+        return r;
+    connection->next_attempt =
+        time(NULL) + seconds_until(connection, connection->attempts.not_before);
+    settle(connection);
+    return 0;
 }
 
 void connection_close(Connection *connection)
@@ -552,7 +768,8 @@ void connection_close(Connection *connection)
     connection->wanted = false;
     connection->asked = false;
     connection->renewal = false;
-    connection->resolving = false;
+    connection->resolving = connection->returning = false;
+    connection->other = (Endpoint){0};
     resolver_cancel(&connection->resolver);
     reason_set(&connection->reason, 0, "stopped");
     settle(connection);
@@ -611,16 +828,31 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
     ConnectionState state = plan_of(connection).state;
     const SaMember *member = sa_list_find(&connection->sas, SA_UP);
 
+    *ret =
+        (ConnectionInfo){.state = state,
+                         .state_name = connection_state_name(state),
+                         .last_error = connection->last_error.text,
+                         .since = member ? connection->since : 0,
+                         .next_attempt = state == CONNECTION_WAITING ? connection->next_attempt : 0,
+                         .flow = &connection->flow,
+                         .totals = connection->totals};
     if (!member)
         member = sa_list_find(&connection->sas, SA_COMING);
-    *ret = (ConnectionInfo){.state = state,
-                            .state_name = connection_state_name(state),
-                            .last_error = connection->last_error.text};
     if (member) {
         ike_sa_info(member->sa, &ret->sa);
     } else {
-        ret->sa = (IkeSaInfo){.identity = "", .segw_identity = "", .suite = "", .refusal = ""};
+        ret->sa = (IkeSaInfo){
+            .exchange = "", .identity = "", .segw_identity = "", .suite = "", .refusal = ""};
     }
+}
+
+static void on_network(void *userdata)
+{
+    Connection *connection = userdata;
+    SaMember *up = sa_list_find(&connection->sas, SA_UP);
+
+    if (up)
+        ike_sa_look_around(up->sa);
 }
 
 /* ---- the life of one ---- */
@@ -650,6 +882,12 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
         r = sd_event_source_set_enabled(connection->timer, SD_EVENT_OFF);
     if (r < 0)
         return r;
+    r = netwatch_new(event, on_network, connection, &connection->netwatch);
+    if (r < 0) {
+        log_warning("changes of this host's addresses are not noticed, as no netlink socket can be "
+                    "had (%s): allow AF_NETLINK in the unit",
+                    strerror(-r));
+    }
     *ret = steal_pointer(connection);
     return 0;
 }
@@ -659,6 +897,9 @@ void connection_free(Connection *connection)
     sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
     retry_deinit(&connection->attempts);
+    if (connection->netwatch)
+        netwatch_free(connection->netwatch);
+    flow_deinit(&connection->flow);
     sd_event_source_disable_unref(connection->timer);
     free(connection);
 }

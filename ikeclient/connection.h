@@ -3,8 +3,11 @@
 #pragma once
 
 #include "base/cleanup.h"
+#include "ikeclient/flow.h"
 #include "ikeclient/ike_sa.h"
 #include "ikeclient/plan.h"
+
+#include <time.h>
 
 typedef struct Connection Connection;
 
@@ -14,11 +17,23 @@ typedef struct ConnectionHandlers {
     void (*closed)(void *userdata, const char *reason); /* idle or waiting now */
 } ConnectionHandlers;
 
+/* Counted since this process was started. */
+typedef struct ConnectionTotals {
+    uint64_t attempts;    /* begun */
+    uint64_t established; /* IKE SAs that came up, replacements among them */
+    uint64_t failures;    /* attempts that led to none */
+    uint64_t losses;      /* IKE SAs in use that ended, and not by us */
+} ConnectionTotals;
+
 typedef struct ConnectionInfo {
     ConnectionState state;
     const char *state_name; /* "established-no-child" */
     const char *last_error; /* why the last SA failed or ended; "" if none has */
-    IkeSaInfo sa;           /* the one in use, else the one that is being made; else zeroed */
+    time_t since;           /* when the SA in use was established; 0: there is none */
+    time_t next_attempt;    /* while it waits; else 0 */
+    const Flow *flow;       /* of the last attempt; the connection's own */
+    ConnectionTotals totals;
+    IkeSaInfo sa; /* the one in use, else the one that is being made; else zeroed */
 } ConnectionInfo;
 
 /* All but `ret` is borrowed and must outlive it. 0 or a negative errno. */

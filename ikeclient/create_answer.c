@@ -88,7 +88,7 @@ static Refusal judge_rekeying(IkeSa *sa, const CreateRequest *request, PeerCreat
 {
     const ChildSa *old = child_sas_find_out(sa->children, request->rekeyed);
 
-    if (!old)
+    if (!old || old->gone != 0)
         return (Refusal){.type = IKE_NOTIFY_CHILD_SA_NOT_FOUND, .spi = request->rekeyed};
     if (old->unwanted || old->redundant || child_sas_replacement(sa->children, old->spi_in, true))
         return (Refusal){.type = IKE_NOTIFY_TEMPORARY_FAILURE};

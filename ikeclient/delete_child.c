@@ -16,7 +16,7 @@ static int delete_begin(Task *task)
     Bytes payloads;
 
     for (ChildSa *child = sa->children; child; child = child->next) {
-        if (!child->unwanted || delete_.n_spis == IKE_SPIS_MAX)
+        if (!child->unwanted || child->delete_sent || delete_.n_spis == IKE_SPIS_MAX)
             continue;
         child->delete_sent = true;
         delete_.spis[delete_.n_spis++] = child->spi_in;
@@ -30,8 +30,7 @@ static int delete_begin(Task *task)
     return r < 0 ? r : task_seal(task, IKE_INFORMATIONAL, chain.first, payloads);
 }
 
-/* What came in until now was on its way still. Whatever the response holds: both sides have deleted
- * them. */
+/* Whatever the response holds: both sides have deleted them. */
 static int delete_answered(Task *task, const TreReply *reply)
 {
     IkeSa *sa = task->sa;
@@ -40,10 +39,10 @@ static int delete_answered(Task *task, const TreReply *reply)
 
     for (ChildSa *child = sa->children; child; child = next) {
         next = child->next;
-        if (!child->delete_sent)
+        if (!child->delete_sent || child->gone != 0)
             continue;
         log_info("deleted the Child SA %08x", child->spi_in);
-        rekey_remove_child(sa, child->spi_in);
+        rekey_let_go(sa, child->spi_in);
     }
     sa->handlers->changed(sa->userdata, sa);
     return task_done(task);

@@ -83,37 +83,45 @@ void nat_hash(uint64_t spi_i, uint64_t spi_r, const Endpoint *endpoint, uint8_t 
     SHA1Final(hash, &context);
 }
 
-/* Looks for notifies of `type`; true if there are any, with *ret_fits saying if one is the hash of
- * `endpoint`. */
-static bool find_hash(const IkeMessage *response, uint16_t type, const Endpoint *endpoint,
+/* Looks for notifies of `type`; true if there are any, with *ret_fits saying if one is `hash`. */
+static bool find_hash(const IkePayloads *payloads, uint16_t type, const uint8_t *hash,
                       bool *ret_fits)
 {
-    uint8_t hash[NAT_HASH_SIZE];
     size_t position = 0;
     bool found = false;
     const IkePayload *payload;
 
     *ret_fits = false;
-    nat_hash(response->header.spi_i, response->header.spi_r, endpoint, hash);
-    while ((payload = ike_payloads_next(&response->payloads, IKE_PAYLOAD_NOTIFY, &position))) {
+    while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_NOTIFY, &position))) {
         IkeNotify notify;
         if (ike_notify_decode(payload->body, &notify) != 0 || notify.type != type)
             continue;
         found = true;
-        if (bytes_equal(notify.data, BYTES_OF(hash)))
+        if (bytes_equal(notify.data, (Bytes){hash, NAT_HASH_SIZE}))
             *ret_fits = true;
     }
     return found;
 }
 
-NatFinding nat_find(const IkeMessage *response, const Endpoint *local, const Endpoint *remote)
+NatFinding nat_find_in(uint64_t spi_i, uint64_t spi_r, const IkePayloads *payloads,
+                       const Endpoint *local, const Endpoint *remote)
 {
     bool source_fits = false, destination_fits = false;
-    bool source = find_hash(response, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, remote, &source_fits);
+    uint8_t theirs[NAT_HASH_SIZE], ours[NAT_HASH_SIZE];
+
+    nat_hash(spi_i, spi_r, remote, theirs);
+    nat_hash(spi_i, spi_r, local, ours);
+    bool source = find_hash(payloads, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, theirs, &source_fits);
     bool destination =
-        find_hash(response, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, local, &destination_fits);
+        find_hash(payloads, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, ours, &destination_fits);
 
     if (!source || !destination)
         return (NatFinding){0};
     return (NatFinding){.supported = true, .here = !destination_fits, .there = !source_fits};
+}
+
+NatFinding nat_find(const IkeMessage *response, const Endpoint *local, const Endpoint *remote)
+{
+    return nat_find_in(response->header.spi_i, response->header.spi_r, &response->payloads, local,
+                       remote);
 }

@@ -47,6 +47,10 @@ typedef struct NatFinding {
     bool there;     /* the peer's address is not the one that we see */
 } NatFinding;
 
-/* What the notifies of an IKE_SA_INIT response say of the path between `local` and `remote`.
+/* What the notifies of an answer of the peer's say of the path between `local` and `remote`.
  * Several SOURCE notifies are allowed; one that fits is enough. */
+NatFinding nat_find_in(uint64_t spi_i, uint64_t spi_r, const IkePayloads *payloads,
+                       const Endpoint *local, const Endpoint *remote);
+
+/* The same of a whole message. */
 NatFinding nat_find(const IkeMessage *response, const Endpoint *local, const Endpoint *remote);

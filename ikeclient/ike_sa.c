@@ -5,6 +5,7 @@
 #include "base/reason.h"
 #include "ikeclient/lifetime.h"
 #include "ikeclient/liveness.h"
+#include "ikeclient/mobike.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -14,7 +15,6 @@
 enum {
     USEC_PER_SEC = 1000000,
     ACCURACY_USEC = 100000,
-    ADDRESS_PERIOD_USEC = 5 * USEC_PER_SEC,
     HINT_PERIOD_USEC = 10 * USEC_PER_SEC, /* strangers can't make us ask more often than that */
 };
 
@@ -25,20 +25,6 @@ void ike_sa_found_authentic(IkeSa *sa)
     init_state_free(steal_pointer(sa->init));
     transport_settle(sa->transport);
     sa->handlers->authentic(sa->userdata, sa);
-}
-
-/* The kernel is asked now and then, as being told would take a netlink socket, which this process
- * does not need otherwise. */
-static int on_address_period(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    IkeSa *sa = userdata;
-
-    int r = sd_event_source_set_time(source, usec + ADDRESS_PERIOD_USEC);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-    if (r >= 0 && !sa->closed && transport_has_lost_its_address(sa->transport))
-        ike_sa_hint(sa, "this host does not reach the SeGW from the address that it did");
-    return r < 0 ? r : 0;
 }
 
 int ike_sa_establish(IkeSa *sa)
@@ -53,11 +39,6 @@ int ike_sa_establish(IkeSa *sa)
         r = upkeep_start(sa);
     if (r >= 0)
         r = liveness_start(sa);
-    if (r >= 0) {
-        r = sd_event_add_time(sa->event, &sa->address, CLOCK_MONOTONIC,
-                              sa->last_heard + ADDRESS_PERIOD_USEC, ACCURACY_USEC,
-                              on_address_period, sa);
-    }
     return r < 0 ? r : 0;
 }
 
@@ -210,8 +191,8 @@ static bool on_datagram(void *userdata, Bytes datagram, const Endpoint *sender)
     Task *task = sa->tasks.first;
     IkeHeader header;
 
-    if (sa->closed)
-        return false;
+    if (sa->closed) /* our answer to the peer's Delete may be lost */
+        return peer_queue_repeats(sa, datagram, sender);
     if (task && task->phase == TASK_SENT && task->kind->clear) {
         int r = task->kind->clear(task, datagram, sender);
         if (r < 0)
@@ -258,6 +239,8 @@ static IkeSa *sa_alloc(sd_event *event, Tre *tre, const Config *config,
         sa->renew_at[i] = LIFETIME_NEVER;
     sa->handlers = handlers;
     sa->userdata = userdata;
+    sa->steps.told = handlers->step;
+    sa->steps.userdata = userdata;
     tasks_init(sa);
     sa->tasks.idle = upkeep_tend;
     peer_queue_init(sa);
@@ -294,6 +277,7 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     to->assigned = from->assigned;
     to->groups = from->groups;
     to->renewal = from->renewal;
+    to->mobike = from->mobike;
     to->watch.silence = from->watch.silence;
     memcpy(to->renew_at, from->renew_at, sizeof(to->renew_at)); /* RFC 4478 3 */
     to->established_ms = from->established_ms;
@@ -376,7 +360,7 @@ void ike_sa_free(IkeSa *sa)
     peer_queue_deinit(sa);
     tre_forget(sa->tre, sa);
     liveness_stop(sa);
-    sd_event_source_disable_unref(sa->address);
+    mobike_stop(sa);
     sd_event_source_disable_unref(sa->upkeep);
     forget_kin(sa);
     if (sa->transport)
@@ -406,6 +390,7 @@ int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, I
     rival->init = init;
     rival->spi_i = sa->spi_i;
     rival->steps = sa->steps;
+    rival->steps.userdata = userdata;
     memcpy(rival->wanted, sa->wanted, sizeof(rival->wanted));
     rival->n_wanted = sa->n_wanted;
     (void)snprintf(rival->forked_from, sizeof(rival->forked_from), "%s", sa->exchange);
@@ -417,6 +402,16 @@ void ike_sa_ask_for(IkeSa *sa, const ChildAnswer *answer)
 {
     memcpy(sa->wanted, answer->addresses, sizeof(sa->wanted));
     sa->n_wanted = answer->n_addresses;
+}
+
+void ike_sa_sent_by(IkeSa *sa, const Endpoint *segw)
+{
+    sa->redirected_from = *segw;
+}
+
+void ike_sa_look_around(IkeSa *sa)
+{
+    mobike_look(sa);
 }
 
 void ike_sa_expires(IkeSa *sa, uint64_t seconds)
@@ -479,6 +474,8 @@ void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
     for (size_t i = 0; i < ELEMENTS(sa->renew_at); i++)
         renew_at = sa->renew_at[i] < renew_at ? sa->renew_at[i] : renew_at;
     *ret = (IkeSaInfo){
+        .exchange = sa->exchange,
+        .spi_i = sa->spi_i,
         .identity = sa->identity.identity ? sa->identity.identity : "",
         .segw_identity = sa->peer_identity,
         .suite = sa->suite,

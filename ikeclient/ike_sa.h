@@ -13,6 +13,8 @@
 
 /* What is known of an SA; strings are "" where not known yet. */
 typedef struct IkeSaInfo {
+    const char *exchange; /* the path of tred's object */
+    uint64_t spi_i;
     const char *identity;
     const char *segw_identity; /* as verified by tred */
     const char *suite;
@@ -40,6 +42,12 @@ int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, I
 
 /* Has it ask for the inner addresses that `answer` has, before it is started (RFC 7296 3.15.1). */
 void ike_sa_ask_for(IkeSa *sa, const ChildAnswer *answer);
+
+/* It was sent here by another SeGW, and says so. Before it is started. */
+void ike_sa_sent_by(IkeSa *sa, const Endpoint *segw);
+
+/* The network has changed: it sees to it that it can go on (RFC 4555), or has `renew` told. */
+void ike_sa_look_around(IkeSa *sa);
 
 /* A certificate that it rests on ends in `seconds`. */
 void ike_sa_expires(IkeSa *sa, uint64_t seconds);

@@ -1,6 +1,9 @@
 /* How an IKE SA ends, and who is told what becomes of it. */
 #pragma once
 
+#include "ikeclient/redirect.h"
+#include "ikeclient/report.h"
+
 typedef struct IkeSa IkeSa;
 typedef struct MadeIkeSa MadeIkeSa;
 
@@ -21,6 +24,8 @@ typedef enum IkeSaDue {
 typedef struct IkeSaHandlers {
     /* There is another answer to its IKE_SA_INIT request: ike_sa_new_rival() can follow it up. */
     void (*another)(void *userdata, IkeSa *sa);
+    /* tred has agreed with who answered: IKE_AUTH follows. */
+    void (*agreed)(void *userdata, IkeSa *sa);
     /* The SeGW is who answers this one, and not who answered its rivals. */
     void (*authentic)(void *userdata, IkeSa *sa);
     void (*established)(void *userdata, IkeSa *sa);
@@ -33,6 +38,10 @@ typedef struct IkeSaHandlers {
     void (*renew)(void *userdata, IkeSa *sa, const char *reason);
     void (*changed)(void *userdata, IkeSa *sa); /* what ike_sa_info() says of its children */
     void (*closed)(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason);
+    /* The SeGW sends us to another one (RFC 5685); false: it has done so too often. */
+    bool (*redirected)(void *userdata, IkeSa *sa, const Redirect *to);
+    /* A step of the call flow; NULL: nobody wants to know. */
+    void (*step)(void *userdata, const Step *step);
     /* A new authentication is due now or later, while this SA is still up. */
     void (*due)(void *userdata, IkeSa *sa, IkeSaDue why);
 } IkeSaHandlers;

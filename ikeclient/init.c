@@ -27,6 +27,19 @@ int init_change_group(InitExchange *init, uint16_t group, Bytes ke)
     return 0;
 }
 
+/* Who was sent here says by whom; anybody else, that he can be sent elsewhere (RFC 5685 3, 4). */
+static void add_redirect(const InitExchange *init, IkeChain *chain)
+{
+    uint8_t octets[REDIRECTED_FROM_MAX];
+
+    if (init->redirected_from.any.sa_family == 0) {
+        ike_chain_add_notify(chain, IKE_NOTIFY_REDIRECT_SUPPORTED, (Bytes){0});
+        return;
+    }
+    const size_t size = redirected_from_write(&init->redirected_from, octets);
+    ike_chain_add_notify(chain, IKE_NOTIFY_REDIRECTED_FROM, (Bytes){octets, size});
+}
+
 void init_request_encode(const InitExchange *init, const Endpoint *local, const Endpoint *remote,
                          Writer *writer)
 {
@@ -53,6 +66,7 @@ void init_request_encode(const InitExchange *init, const Endpoint *local, const 
     ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, BYTES_OF(destination));
     ike_chain_add_notify(&chain, IKE_NOTIFY_FRAGMENTATION_SUPPORTED, (Bytes){0});
     ike_chain_add_notify(&chain, IKE_NOTIFY_SIGNATURE_HASH_ALGORITHMS, BYTES_OF(hashes));
+    add_redirect(init, &chain);
     ike_message_end(&chain);
 }
 
@@ -110,6 +124,14 @@ static InitVerdict take_group(InitExchange *init, Bytes data, InitResponse *resp
     return INIT_GROUP;
 }
 
+/* RFC 5685 3: with our nonce at its end, which nobody knows who has not seen the request. */
+static InitVerdict take_redirect(const InitExchange *init, Bytes data, InitResponse *response)
+{
+    if (redirect_read(data, (Bytes){init->nonce, init->nonce_size}, &response->redirect) < 0)
+        return drop(response, "REDIRECT that is malformed, or has not our nonce");
+    return INIT_REDIRECT;
+}
+
 static InitVerdict judge(InitExchange *init, const IkeMessage *message, const Endpoint *local,
                          const Endpoint *remote, InitResponse *response)
 {
@@ -120,6 +142,8 @@ static InitVerdict judge(InitExchange *init, const IkeMessage *message, const En
         return take_cookie(init, notify.data, response);
     if (ike_payloads_notify(payloads, IKE_NOTIFY_INVALID_KE_PAYLOAD, &notify))
         return take_group(init, notify.data, response);
+    if (ike_payloads_notify(payloads, IKE_NOTIFY_REDIRECT, &notify))
+        return take_redirect(init, notify.data, response);
     if (ike_payloads_error(payloads, &notify)) {
         response->error = notify.type;
         return INIT_HINT;

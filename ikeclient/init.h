@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ikeclient/endpoint.h"
+#include "ikeclient/redirect.h"
 #include "ikewire/message.h"
 
 enum {
@@ -22,7 +23,8 @@ typedef struct InitExchange {
     uint8_t nonce[IKE_NONCE_MAX];
     size_t nonce_size;
     uint8_t cookie[IKE_COOKIE_MAX];
-    size_t cookie_size; /* 0: none asked for yet */
+    size_t cookie_size;       /* 0: none asked for yet */
+    Endpoint redirected_from; /* who sent us here (RFC 5685 4); family 0: nobody */
     unsigned cookies;
     unsigned group_changes;
 } InitExchange;
@@ -42,17 +44,19 @@ typedef enum InitVerdict {
     INIT_DROP, /* not ours, malformed, or nothing new; `why` says it */
     INIT_HINT, /* an error notify that anyone could have sent: wait on, report it if nothing better
                   comes */
-    INIT_COOKIE, /* taken in: send the request again */
-    INIT_GROUP,  /* make a KE in `group`, then send the request again */
-    INIT_ANSWER, /* tred may Agree on it */
+    INIT_COOKIE,   /* taken in: send the request again */
+    INIT_GROUP,    /* make a KE in `group`, then send the request again */
+    INIT_REDIRECT, /* who knows our nonce sends us elsewhere */
+    INIT_ANSWER,   /* tred may Agree on it */
 } InitVerdict;
 
 typedef struct InitResponse {
     InitVerdict verdict;
-    const char *why; /* INIT_DROP: a static phrase */
-    uint16_t error;  /* INIT_HINT: the notify's type */
-    uint16_t group;  /* INIT_GROUP */
-    uint64_t spi_r;  /* INIT_ANSWER, and all below */
+    const char *why;   /* INIT_DROP: a static phrase */
+    uint16_t error;    /* INIT_HINT: the notify's type */
+    uint16_t group;    /* INIT_GROUP */
+    Redirect redirect; /* INIT_REDIRECT */
+    uint64_t spi_r;    /* INIT_ANSWER, and all below */
     NatFinding nat;
     bool certreq;
     bool fragmentation;

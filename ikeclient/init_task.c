@@ -139,6 +139,7 @@ static int init_go_on(InitTask *task)
     if (--task->awaited > 0)
         return 0;
     sa->init->exchange.feign_nat = sa->identity.needs_udp;
+    sa->init->exchange.redirected_from = sa->redirected_from;
     return init_send(task);
 }
 
@@ -165,6 +166,7 @@ static int init_begun(Task *task, const TreReply *reply)
         return -ENOMEM;
     (void)snprintf(sa->exchange, sizeof(sa->exchange), "%s", reply->begun.exchange);
     sa->spi_i = reply->begun.spi_i;
+    sa->steps.spi = sa->spi_i;
     int r = init_begin(&sa->init->exchange, offer, proposals_first_group(offer), reply->begun.spi_i,
                        reply->begun.nonce_i, reply->begun.ke_i);
     return r < 0 ? r : init_go_on((InitTask *)task);
@@ -270,6 +272,7 @@ static int init_agreed(Task *task, const TreReply *reply)
     steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "%s, %s%s, %s", sa->suite,
               answer->certreq ? "CERTREQ" : "no CERTREQ",
               answer->fragmentation ? ", fragmentation" : "", nat_text(&sa->nat));
+    sa->handlers->agreed(sa->userdata, sa);
     int r = task_add(sa, &auth_task);
     tell_of_others(sa);
     return r < 0 ? r : task_done(task);
@@ -334,6 +337,11 @@ static int init_clear(Task *task, Bytes datagram, const Endpoint *sender)
         return init_send(init);
     case INIT_GROUP:
         return init_choose_group(init, judged.group);
+    case INIT_REDIRECT:
+        steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "REDIRECT to %s",
+                  judged.redirect.name);
+        ike_sa_end(sa, ike_sa_follow(sa, &judged.redirect) ? IKE_SA_STOPPED : IKE_SA_FAILED);
+        return 0;
     case INIT_ANSWER:
         judged.why = take_answer(sa, datagram, &judged);
         if (!judged.why)

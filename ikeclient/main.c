@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/commandline.h"
 #include "base/exitstatus.h"
+#include "base/journal.h"
 #include "base/log.h"
 #include "base/manager.h"
 #include "base/memory.h"
@@ -11,7 +12,6 @@
 #include "ikeclient/trebus.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -325,14 +325,20 @@ typedef struct Arguments {
     unsigned count;
 } Arguments;
 
+enum { ONCE = 256, COUNT };
+
+static const CommandOption command_options[] = {
+    {"config", "FILE", 'c', "configuration (default /etc/tred/ikeclient.conf)"},
+    {"once", NULL, ONCE, "end with the first connection"},
+    {"count", "N", COUNT, "connect and delete N times, then print how many passed"},
+    {NULL, NULL, 0, NULL},
+};
+
 static const CommandLine command_line = {
-    "ikeclient",
-    "Usage: ikeclient [--config FILE] [--once | --count N]\n"
-    "  --config FILE  read FILE instead of /etc/tred/ikeclient.conf\n"
-    "  --once         end with the first connection\n"
-    "  --count N      connect and delete N times, then print how many passed\n"
-    "  --help, --version\n"
-    "See ikeclient(8).\n",
+    .program = "ikeclient",
+    .usage = "Usage: ikeclient [--config FILE] [--once | --count N]\n"
+             "Connects a Home eNodeB to its security gateway. See ikeclient(8).\n",
+    .options = command_options,
 };
 
 static int parse_count(const char *text, unsigned *ret)
@@ -342,42 +348,37 @@ static int parse_count(const char *text, unsigned *ret)
     errno = 0;
     unsigned long count = strtoul(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || errno || count == 0 || count > COUNT_MAX) {
-        (void)fprintf(stderr, "--count %s can't be used; write a number from 1 to %d\n", text,
-                      COUNT_MAX);
-        return -EINVAL;
+        return commandline_error(&command_line,
+                                 "--count %s can't be used, write a number from 1 to %d", text,
+                                 COUNT_MAX);
     }
     *ret = (unsigned)count;
     return 0;
 }
 
+static int take_option(int value, const char *argument, void *userdata)
+{
+    Arguments *arguments = userdata;
+
+    switch (value) {
+    case 'c':
+        arguments->config = argument;
+        return 0;
+    case ONCE:
+        arguments->mode = RUN_ONCE;
+        return 0;
+    default:
+        arguments->mode = RUN_COUNT;
+        return parse_count(argument, &arguments->count);
+    }
+}
+
 /* The exit status, or COMMANDLINE_GO_ON. */
 static int parse_arguments(int argc, char **argv, Arguments *ret)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"once", no_argument, NULL, 'o'},
-        {"count", required_argument, NULL, 'n'},  {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},      {0},
-    };
-    int option;
+    int r = commandline_read(&command_line, argc, argv, take_option, ret);
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        switch (option) {
-        case 'c':
-            ret->config = optarg;
-            break;
-        case 'o':
-            ret->mode = RUN_ONCE;
-            break;
-        case 'n':
-            ret->mode = RUN_COUNT;
-            if (parse_count(optarg, &ret->count) < 0)
-                return EX_USAGE;
-            break;
-        default:
-            return commandline_other(&command_line, option);
-        }
-    }
-    return commandline_end(&command_line, argc, argv);
+    return r == COMMANDLINE_GO_ON ? commandline_end(&command_line, argc, argv) : r;
 }
 
 /* Gives up every capability and the way back to one: no UDP port below 1024 is bound, and the keys
@@ -402,6 +403,7 @@ int main(int argc, char **argv)
     Reason reason;
 
     standard_open();
+    journal_begin();
     int r = parse_arguments(argc, argv, &arguments);
     if (r != COMMANDLINE_GO_ON)
         return standard_finish("ikeclient", r);

@@ -16,6 +16,7 @@ enum {
     PUT_OFF_USEC = 180 * 1000 * USEC_PER_MS,
     PUT_OFF_FIRST = 2, /* in the series of backoff.h: 2 to 4 s */
     PUT_OFF_MOST_MS = 60000,
+    LINGER_USEC = 200 * USEC_PER_MS, /* what was sent by a Child SA is on its way */
 };
 
 void rekey_renew(IkeSa *sa, const char *format, ...)
@@ -60,7 +61,7 @@ static void put_off(IkeSa *sa)
     }
     wait->until = now + put_off_ms(wait->times++) * USEC_PER_MS;
     log_info("the SeGW is busy: asking again in %.1f s",
-             (double)(wait->until - now) / USEC_PER_MS / 1000);
+             (double)(wait->until - now) / (double)USEC_PER_MS / 1000);
 }
 
 void rekey_refused(IkeSa *sa, const CreateAnswer *answer, uint16_t tried, uint16_t *wanted)
@@ -110,9 +111,11 @@ static void leave_redundant(IkeSa *sa, uint32_t replaced)
     const ChildSa *ours = child_sas_replacement(sa->children, replaced, false);
     const ChildSa *theirs = child_sas_replacement(sa->children, replaced, true);
 
-    if (!ours || !theirs || !ours->unwanted)
+    if (!ours || !theirs)
         return;
-    log_info("both sides rekeyed the Child SA at once: ours, %08x, is redundant", ours->spi_in);
+    log_info("the new Child SA that %s made is redundant", ours->unwanted ? "we" : "the SeGW");
+    if (!ours->unwanted)
+        return;
     rekey_use_child(sa, old && !old->delete_sent ? old->spi_in : theirs->spi_in);
 }
 
@@ -142,13 +145,67 @@ void rekey_use_child(IkeSa *sa, uint32_t spi_in)
     (void)tre_call(sa->tre, &call, NULL, NULL);
 }
 
-void rekey_remove_child(IkeSa *sa, uint32_t spi_in)
+/* By a Child SA that the peer has made we send once the peer is known to have it. */
+static void use_next(IkeSa *sa, uint32_t spi_in)
 {
-    const TreCall call = {.method = TRE_REMOVE_CHILD, .exchange = sa->exchange, .spi_in = spi_in};
     const ChildSa *next = child_sas_replacement(sa->children, spi_in, true);
 
     if (next && !next->unwanted && !next->redundant)
         rekey_use_child(sa, next->spi_in);
+}
+
+void rekey_remove_child(IkeSa *sa, uint32_t spi_in)
+{
+    const TreCall call = {.method = TRE_REMOVE_CHILD, .exchange = sa->exchange, .spi_in = spi_in};
+
+    use_next(sa, spi_in);
     (void)tre_call(sa->tre, &call, NULL, NULL);
     child_sas_remove(&sa->children, spi_in);
+}
+
+static bool has_current(const IkeSa *sa)
+{
+    const ChildSa *child = sa->children;
+
+    while (child && !child_sa_is_current(sa->children, child))
+        child = child->next;
+    return child;
+}
+
+void rekey_let_go(IkeSa *sa, uint32_t spi_in)
+{
+    ChildSa *child = child_sas_find(sa->children, spi_in);
+
+    if (!child)
+        return;
+    child->unwanted = child->delete_sent = true;
+    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &child->gone);
+    if (has_current(sa)) {
+        use_next(sa, spi_in);
+    } else {
+        rekey_remove_child(sa, spi_in);
+    }
+}
+
+uint64_t rekey_sweep(IkeSa *sa)
+{
+    uint64_t now = 0, due = UINT64_MAX;
+    bool swept = false;
+    ChildSa *next;
+
+    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
+    for (ChildSa *child = sa->children; child; child = next) {
+        next = child->next;
+        if (child->gone == 0)
+            continue;
+        if (now >= child->gone + LINGER_USEC) {
+            rekey_remove_child(sa, child->spi_in);
+            swept = true;
+        } else if (child->gone + LINGER_USEC < due) {
+            due = child->gone + LINGER_USEC;
+        }
+    }
+    if (swept)
+        sa->handlers->changed(sa->userdata, sa);
+    return due;
 }

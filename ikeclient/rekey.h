@@ -39,3 +39,10 @@ void rekey_use_child(IkeSa *sa, uint32_t spi_in);
 /* Has tred remove a Child SA of `sa`, and forgets it. What it was replaced by sends from then on.
  */
 void rekey_remove_child(IkeSa *sa, uint32_t spi_in);
+
+/* The same for one that is deleted at the peer; where another is there, it receives for a little
+ * while yet. */
+void rekey_let_go(IkeSa *sa, uint32_t spi_in);
+
+/* Removes those whose time is over; returns when the next one's is, UINT64_MAX: there is none. */
+uint64_t rekey_sweep(IkeSa *sa);

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "ikewire/registry.h"
 
 #include <stdarg.h>
@@ -49,7 +50,7 @@ void steps_log(Steps *steps, unsigned number, const char *what, StepWay way, con
     va_list arguments;
     char details[DETAILS_SIZE];
 
-    if (!log_is_on(LOG_INFO))
+    if (!log_is_on(LOG_INFO) && !steps->told)
         return;
     va_start(arguments, format);
     (void)vsnprintf(details, sizeof(details), format, arguments);
@@ -60,10 +61,23 @@ void steps_log(Steps *steps, unsigned number, const char *what, StepWay way, con
     const char *actor = from_henb ? steps->henb : steps->segw;
     const char *other = from_henb ? steps->segw : steps->henb;
     uint64_t now = now_usec();
-    log_info("step %u %s  %s%s%s  %s  (+%.1f ms, %.1f ms)", number, what, actor,
-             message ? " -> " : "", message ? other : "", details, ms(now - steps->start),
-             ms(now - steps->last));
+    const LogFields fields = {
+        .message_id = MESSAGE_STEP, .peer = steps->segw, .spi = steps->spi, .step = number};
+    log_fields(LOG_INFO, &fields, "step %u %s  %s%s%s  %s  (+%.1f ms, %.1f ms)", number, what,
+               actor, message ? " -> " : "", message ? other : "", details, ms(now - steps->start),
+               ms(now - steps->last));
     steps->last = now;
+    if (!steps->told)
+        return;
+    Step step = {.start = steps->start,
+                 .at = now,
+                 .spi = steps->spi,
+                 .number = number,
+                 .what = what,
+                 .from = actor,
+                 .to = message ? other : "",
+                 .details = details};
+    steps->told(steps->userdata, &step);
 }
 
 /* ---- error notifies in words ---- */

@@ -13,11 +13,26 @@
 
 enum { STEP_NAME_SIZE = 256 };
 
+/* One step, as it is told. */
+typedef struct Step {
+    uint64_t start; /* of the connection, CLOCK_MONOTONIC, µs */
+    uint64_t at;    /* the same clock */
+    uint64_t spi;   /* SPI_i */
+    unsigned number;
+    const char *what; /* static: "IKE_AUTH request" */
+    const char *from; /* whoever acts */
+    const char *to;   /* "" for a step that is no message */
+    const char *details;
+} Step;
+
 typedef struct Steps {
     uint64_t start; /* CLOCK_MONOTONIC, µs */
     uint64_t last;
+    uint64_t spi; /* SPI_i, once there is one */
     char henb[STEP_NAME_SIZE];
     char segw[STEP_NAME_SIZE];
+    void (*told)(void *userdata, const Step *step); /* of each step; NULL: nobody */
+    void *userdata;
 } Steps;
 
 typedef enum StepWay {
@@ -33,6 +48,7 @@ void steps_name(Steps *steps, const char *henb, const char *segw);
 /* Milliseconds since steps_start(). */
 double steps_elapsed_ms(const Steps *steps);
 
+/* Writes the line of a step, and tells it. `what` is static. */
 void steps_log(Steps *steps, unsigned number, const char *what, StepWay way, const char *format,
                ...) __attribute__((format(printf, 5, 6)));
 

@@ -67,6 +67,8 @@ static void answer_informational(const IkePayloads *payloads, const ChildSa *chi
         read_delete(payload, children, request);
     if (ike_payloads_notify(payloads, IKE_NOTIFY_AUTHENTICATION_FAILED, &notify))
         request->auth_failed = true;
+    request->redirects = ike_payloads_notify(payloads, IKE_NOTIFY_REDIRECT, &notify) &&
+                         redirect_read(notify.data, (Bytes){0}, &request->redirect) == 0;
     request->has_lifetime = ike_payloads_notify(payloads, IKE_NOTIFY_AUTH_LIFETIME, &notify) &&
                             auth_lifetime_read(notify.data, &request->lifetime);
 
@@ -77,6 +79,8 @@ static void answer_informational(const IkePayloads *payloads, const ChildSa *chi
     } else if (request->deletes_child) {
         add_deletes(request, chain);
         request->what = "Delete of the Child SA";
+    } else if (request->redirects) {
+        request->what = "REDIRECT";
     } else if (request->has_lifetime) {
         request->what = "AUTH_LIFETIME";
     } else {
@@ -97,8 +101,8 @@ static void answer_unreadable(const IkeFault *fault, IkeChain *chain, PeerReques
 }
 
 void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
-                         const ChildSa *children, Writer *writer, uint8_t *ret_first,
-                         PeerRequest *ret)
+                         const ChildSa *children, const MobikePath *path, Writer *writer,
+                         uint8_t *ret_first, PeerRequest *ret)
 {
     IkePayloads decoded;
     IkeFault fault = {0};
@@ -109,6 +113,7 @@ void peer_request_answer(uint8_t exchange_type, uint8_t first, Bytes payloads,
     if (ike_payloads_decode(first, payloads, &decoded, &fault) != 0) {
         answer_unreadable(&fault, &chain, ret);
     } else if (exchange_type == IKE_INFORMATIONAL) {
+        mobike_answer(&decoded, path, &chain);
         answer_informational(&decoded, children, &chain, ret);
     } else {
         ike_chain_add_notify(&chain, IKE_NOTIFY_INVALID_SYNTAX, (Bytes){0});
@@ -127,7 +132,7 @@ static void remove_children(IkeSa *sa)
     IkeSa *holder = succession_holder(sa);
 
     for (size_t i = 0; i < request->n_deleted; i++)
-        rekey_remove_child(holder, request->deleted[i]);
+        rekey_let_go(holder, request->deleted[i]);
     holder->handlers->child_deleted(holder->userdata, holder);
     upkeep_tend(holder);
 }
@@ -139,6 +144,12 @@ static void follow(IkeSa *sa)
 
     if (request->has_lifetime && !request->deletes_ike && !request->auth_failed)
         ike_sa_limit(sa, IKE_SA_LIMIT_SEGW, request->lifetime);
+    if (request->redirects && !request->deletes_ike && !request->auth_failed &&
+        !ike_sa_is_closing(sa)) {
+        log_notice("the SeGW redirects to %s (RFC 5685)", request->redirect.name);
+        if (!ike_sa_follow(sa, &request->redirect))
+            log_error("%s", sa->reason.text);
+    }
     if (!request->deletes_ike && !request->auth_failed && !request->deletes_child)
         return;
     steps_log(&sa->steps, 7, "INFORMATIONAL request", STEP_SEGW_TO_HENB, "%s, answered",
@@ -190,8 +201,9 @@ static int answer(IkeSa *sa, const TreReply *opened)
         return 0;
     sa->peer.sent = follow;
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
+    const MobikePath path = {&sa->peer.sender, transport_local(sa->transport)};
     peer_request_answer(type, opened->opened.first, opened->opened.payloads,
-                        succession_holder(sa)->children, &writer, &first, &sa->peer.request);
+                        succession_holder(sa)->children, &path, &writer, &first, &sa->peer.request);
     log_debug("the SeGW sent: %s", sa->peer.request.what);
     int r = writer_finish(&writer, &payloads);
     return r < 0 ? r : peer_queue_seal(sa, type, first, payloads, on_sealed);

@@ -1,14 +1,19 @@
-/* The SeGW's name looked up by libc in the background, and the choice among its addresses. */
+/* The SeGW's name looked up by c-ares, whose sockets and time-outs are this event loop's. */
 #include "ikeclient/resolver.h"
 
+#include "base/cleanup.h"
+
 #include <errno.h>
-#include <stdbool.h>
-#include <stdlib.h>
+#include <net/if.h>
+#include <netdb.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 enum {
-    POLL_USEC = 10 * 1000, /* libc has no file descriptor to wait for */
-    PATIENCE_USEC = 10 * 1000 * 1000,
+    USEC_PER_SEC = 1000000,
+    PATIENCE_USEC = 10 * USEC_PER_SEC,
+    TRY_MS = 1500, /* for each name server; the next time around twice as long */
+    TRIES = 3,
     ACCURACY_USEC = 1000,
 };
 
@@ -17,109 +22,241 @@ void resolver_init(Resolver *resolver, sd_event *event, ResolverHandler handler,
     *resolver = (Resolver){.event = event, .handler = handler, .userdata = userdata};
 }
 
-static void forget_lookup(Resolver *resolver)
+static uint64_t now_usec(const Resolver *resolver)
 {
-    if (resolver->lookup.ar_result)
-        freeaddrinfo(resolver->lookup.ar_result);
-    resolver->lookup = (struct gaicb){0};
-    free(resolver->name);
-    resolver->name = NULL;
-    resolver->running = false;
+    uint64_t now = 0;
+
+    (void)sd_event_now(resolver->event, CLOCK_MONOTONIC, &now);
+    return now;
+}
+
+/* Its callback is called with ARES_EDESTRUCTION from in here, and finds no channel. */
+static void end_lookup(Resolver *resolver)
+{
+    ares_channel channel = resolver->channel;
+
+    resolver->channel = NULL;
+    if (channel)
+        ares_destroy(channel);
+    for (size_t i = 0; i < ELEMENTS(resolver->sockets); i++)
+        resolver->sockets[i] = sd_event_source_disable_unref(resolver->sockets[i]);
+}
+
+void resolver_cancel(Resolver *resolver)
+{
+    end_lookup(resolver);
+    resolver->answered = false;
+    resolver->timer = sd_event_source_disable_unref(resolver->timer);
 }
 
 void resolver_deinit(Resolver *resolver)
 {
     resolver_cancel(resolver);
-    if (!resolver->running || gai_cancel(&resolver->lookup) != EAI_NOTCANCELED)
-        forget_lookup(resolver);
 }
 
-static void report(Resolver *resolver, int error)
+/* ---- the answer ---- */
+
+void resolver_take_turns(Endpoint *list, size_t count)
 {
-    Endpoint found[RESOLVER_ADDRESSES_MAX];
-    size_t count = 0;
+    for (size_t i = 1; i < count; i++) {
+        size_t other = i;
 
-    for (struct addrinfo *a = resolver->lookup.ar_result; a && count < RESOLVER_ADDRESSES_MAX;
-         a = a->ai_next) {
-        if ((a->ai_family != AF_INET && a->ai_family != AF_INET6) ||
-            a->ai_addrlen > sizeof(found[0]))
-            continue;
-        found[count] = (Endpoint){0};
-        memcpy(&found[count], a->ai_addr, a->ai_addrlen);
-        endpoint_set_port(&found[count++], resolver->port);
+        while (other < count && list[other].any.sa_family == list[i - 1].any.sa_family)
+            other++;
+        if (other == count)
+            return;
+        const Endpoint moved = list[other];
+        memmove(&list[i + 1], &list[i], (other - i) * sizeof(list[0]));
+        list[i] = moved;
     }
-    forget_lookup(resolver);
-    resolver->handler(resolver->userdata, found, count,
-                      error != 0 ? gai_strerror(error) : "no IPv4 or IPv6 address");
 }
 
-static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
+static void answer(Resolver *resolver, const char *problem)
+{
+    resolver->answered = true;
+    resolver->problem = problem;
+    resolver_take_turns(resolver->found, resolver->count);
+    if (resolver->timer) /* the handler is called from the loop */
+        (void)sd_event_source_set_time(resolver->timer, 0);
+}
+
+static void add(Resolver *resolver, const struct sockaddr *address, socklen_t size)
+{
+    Endpoint *place = &resolver->found[resolver->count];
+
+    if ((address->sa_family != AF_INET && address->sa_family != AF_INET6) ||
+        size > sizeof(*place) || resolver->count == RESOLVER_ADDRESSES_MAX)
+        return;
+    *place = (Endpoint){0};
+    memcpy(place, address, size);
+    endpoint_set_port(place, resolver->port);
+    resolver->count++;
+}
+
+static void on_addresses(void *userdata, int status, int timeouts, struct ares_addrinfo *result)
 {
     Resolver *resolver = userdata;
-    int error = gai_error(&resolver->lookup);
+    (void)timeouts;
 
-    if (error == EAI_INPROGRESS && usec < resolver->deadline) {
-        int r = sd_event_source_set_time(source, usec + POLL_USEC);
-        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    if (resolver->channel) {
+        for (struct ares_addrinfo_node *node = result ? result->nodes : NULL; node;
+             node = node->ai_next)
+            add(resolver, node->ai_addr, node->ai_addrlen);
+        answer(resolver,
+               status == ARES_SUCCESS ? "no IPv4 or IPv6 address" : ares_strerror(status));
     }
+    if (result)
+        ares_freeaddrinfo(result);
+}
+
+/* ---- the loop ---- */
+
+static int arm(Resolver *resolver)
+{
+    struct timeval most = {.tv_sec = PATIENCE_USEC / USEC_PER_SEC}, wait = most;
+    uint64_t due = 0;
+
+    if (!resolver->answered) {
+        (void)ares_timeout(resolver->channel, &most, &wait);
+        due = now_usec(resolver) + (uint64_t)wait.tv_sec * USEC_PER_SEC + (uint64_t)wait.tv_usec;
+        due = due < resolver->deadline ? due : resolver->deadline;
+    }
+    int r = sd_event_source_set_time(resolver->timer, due);
+    return r < 0 ? r : sd_event_source_set_enabled(resolver->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Resolver *resolver = userdata;
+    (void)source;
+
+    if (!resolver->answered)
+        ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    if (!resolver->answered && usec < resolver->deadline)
+        return arm(resolver);
+    const size_t count = resolver->count;
+    const char *problem =
+        resolver->answered ? resolver->problem : "the name server does not answer";
     resolver_cancel(resolver);
-    if (error == EAI_INPROGRESS) {
-        resolver->handler(resolver->userdata, NULL, 0, "the name server does not answer");
-    } else {
-        report(resolver, error);
-    }
+    resolver->handler(resolver->userdata, resolver->found, count, problem);
     return 0;
 }
 
-static int start_lookup(Resolver *resolver, const char *name)
+static int on_socket(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
-    struct gaicb *list[] = {&resolver->lookup};
+    Resolver *resolver = userdata;
+    (void)source;
 
-    resolver->name = strdup(name);
-    if (!resolver->name)
-        return -ENOMEM;
-    resolver->hints = (struct addrinfo){.ai_socktype = SOCK_DGRAM};
-    resolver->lookup = (struct gaicb){.ar_name = resolver->name, .ar_request = &resolver->hints};
-    int error = getaddrinfo_a(GAI_NOWAIT, list, 1, NULL);
-    if (error != 0) {
-        forget_lookup(resolver);
-        return error == EAI_MEMORY ? -ENOMEM : -EAGAIN;
+    ares_process_fd(resolver->channel, events & ~(uint32_t)EPOLLOUT ? fd : ARES_SOCKET_BAD,
+                    events & EPOLLOUT ? fd : ARES_SOCKET_BAD);
+    return arm(resolver);
+}
+
+static sd_event_source **source_of(Resolver *resolver, int fd)
+{
+    for (size_t i = 0; i < ELEMENTS(resolver->sockets); i++) {
+        if (resolver->sockets[i] && sd_event_source_get_io_fd(resolver->sockets[i]) == fd)
+            return &resolver->sockets[i];
     }
-    resolver->running = true;
+    return NULL;
+}
+
+static sd_event_source **free_source(Resolver *resolver)
+{
+    for (size_t i = 0; i < ELEMENTS(resolver->sockets); i++) {
+        if (!resolver->sockets[i])
+            return &resolver->sockets[i];
+    }
+    return NULL;
+}
+
+/* c-ares wants to know of a socket, or closes it. One that can't be watched is found to be silent.
+ */
+static void on_interest(void *userdata, ares_socket_t fd, int readable, int writable)
+{
+    Resolver *resolver = userdata;
+    sd_event_source **place = source_of(resolver, fd);
+    uint32_t events = (readable ? EPOLLIN : 0) | (writable ? EPOLLOUT : 0);
+
+    if (events == 0) {
+        if (place)
+            *place = sd_event_source_disable_unref(*place);
+    } else if (place) {
+        (void)sd_event_source_set_io_events(*place, events);
+    } else if ((place = free_source(resolver))) {
+        (void)sd_event_add_io(resolver->event, place, fd, events, on_socket, resolver);
+    }
+}
+
+/* ---- a look-up ---- */
+
+/* "fe80::1%eth0": the address of a neighbour on that interface. */
+static int scoped_literal(const char *text, Endpoint *ret)
+{
+    char address[INET6_ADDRSTRLEN];
+    const char *percent = strchr(text, '%');
+    const size_t size = percent ? (size_t)(percent - text) : sizeof(address);
+
+    if (size >= sizeof(address))
+        return -EINVAL;
+    memcpy(address, text, size);
+    address[size] = 0;
+    if (endpoint_from_literal(address, 0, ret) < 0 || ret->any.sa_family != AF_INET6)
+        return -EINVAL;
+    ret->v6.sin6_scope_id = if_nametoindex(percent + 1);
+    return ret->v6.sin6_scope_id == 0 ? -ENODEV : 0;
+}
+
+static bool is_literal(Resolver *resolver, const char *name)
+{
+    Endpoint endpoint = {0};
+    int r = endpoint_from_literal(name, 0, &endpoint);
+
+    if (r < 0)
+        r = scoped_literal(name, &endpoint);
+    if (r == 0)
+        add(resolver, &endpoint.any, endpoint_size(&endpoint));
+    if (r == 0 || r == -ENODEV)
+        answer(resolver, "there is no such interface");
+    return r == 0 || r == -ENODEV;
+}
+
+/* A channel for each, so that what /etc/resolv.conf says now is what counts. */
+static int ask(Resolver *resolver, const char *name)
+{
+    char lookups[] = "fb"; /* the hosts file first, whatever the system's libc is told */
+    struct ares_options options = {.timeout = TRY_MS,
+                                   .tries = TRIES,
+                                   .lookups = lookups,
+                                   .sock_state_cb = on_interest,
+                                   .sock_state_cb_data = resolver};
+    const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM};
+
+    int r = ares_init_options(&resolver->channel, &options,
+                              ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+                                  ARES_OPT_SOCK_STATE_CB);
+    if (r != ARES_SUCCESS) {
+        resolver->channel = NULL;
+        return r == ARES_ENOMEM ? -ENOMEM : -EAGAIN;
+    }
+    ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_addresses, resolver);
     return 0;
 }
 
 int resolver_start(Resolver *resolver, const char *name, uint16_t port)
 {
-    uint64_t now = 0;
-
-    resolver->port = port;
     resolver_cancel(resolver);
-    if (!resolver->running) {
-        int r = start_lookup(resolver, name);
-        if (r < 0)
-            return r;
+    resolver->port = port;
+    resolver->count = 0;
+    resolver->deadline = now_usec(resolver) + PATIENCE_USEC;
+    int r = is_literal(resolver, name) ? 0 : ask(resolver, name);
+    if (r == 0) {
+        r = sd_event_add_time(resolver->event, &resolver->timer, CLOCK_MONOTONIC, 0, ACCURACY_USEC,
+                              on_timer, resolver);
     }
-    int r = sd_event_now(resolver->event, CLOCK_MONOTONIC, &now);
+    if (r >= 0)
+        r = arm(resolver);
     if (r < 0)
-        return r;
-    resolver->deadline = now + PATIENCE_USEC;
-    return sd_event_add_time(resolver->event, &resolver->timer, CLOCK_MONOTONIC, now + 1,
-                             ACCURACY_USEC, on_poll, resolver);
-}
-
-void resolver_cancel(Resolver *resolver)
-{
-    resolver->timer = sd_event_source_disable_unref(resolver->timer);
-}
-
-const Endpoint *resolver_choose(const Endpoint *addresses, size_t count, const Endpoint *last,
-                                bool failed)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (addresses[i].any.sa_family == last->any.sa_family &&
-            bytes_equal(endpoint_address(&addresses[i]), endpoint_address(last)))
-            return &addresses[(i + failed) % count];
-    }
-    return &addresses[0];
+        resolver_cancel(resolver);
+    return r < 0 ? r : 0;
 }

@@ -50,10 +50,25 @@ void ike_sa_limit(IkeSa *sa, IkeSaLimit by, uint64_t seconds)
     } else {
         log_info("this authentication ends in %" PRIu64 " s%s; a new one is made in %.1f s",
                  seconds, by == IKE_SA_LIMIT_SEGW ? ", as the SeGW says" : " with a certificate",
-                 (double)(sa->renew_at[by] - now) / USEC_PER_SEC);
+                 (double)(sa->renew_at[by] - now) / (double)USEC_PER_SEC);
     }
     if (sa->established)
         sa->handlers->due(sa->userdata, sa, IKE_SA_DUE_LIFETIME);
+}
+
+bool ike_sa_follow(IkeSa *sa, const Redirect *redirect)
+{
+    const bool follows = sa->handlers->redirected(sa->userdata, sa, redirect);
+
+    if (follows) {
+        reason_set(&sa->reason, 0, "the SeGW redirects to %s", redirect->name);
+    } else {
+        reason_set(&sa->reason, 0,
+                   "the SeGW redirects to %s, after %d redirections within %d s (RFC 5685 3): have "
+                   "the SeGWs agree on who serves this device",
+                   redirect->name, REDIRECTS_MAX, REDIRECT_PERIOD_S);
+    }
+    return follows;
 }
 
 /* What was there of an answer says more than that no other came. */

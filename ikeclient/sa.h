@@ -114,6 +114,8 @@ typedef struct PeerRequest {
     bool deletes_child; /* some of our Child SAs are gone: those of … */
     size_t n_deleted;
     uint32_t deleted[IKE_SPIS_MAX]; /* … these inbound SPIs of ours */
+    bool redirects;                 /* N(REDIRECT): we are to go to … */
+    Redirect redirect;              /* … that SeGW */
     bool has_lifetime;              /* N(AUTH_LIFETIME): the authentication ends in … */
     uint32_t lifetime;              /* … that many seconds */
     bool auth_failed; /* N(AUTHENTICATION_FAILED): the SeGW has thrown us out (2.21.2) */
@@ -194,6 +196,12 @@ typedef struct LivenessWatch {
     LivenessCount in, out; /* of all Child SAs */
 } LivenessWatch;
 
+/* A move to another address that tred is at (mobike.h). */
+typedef struct MobikeMove {
+    IkeSa *sa;
+    bool under_way;
+} MobikeMove;
+
 /* No field says which state the SA is in: that is what there is (`established`, `children`), what
  * is under way (the first task) and what is to come (the other tasks). Until it is closed, at least
  * one of `established` and a task is there. */
@@ -204,7 +212,8 @@ struct IkeSa {
     const IkeSaHandlers *handlers;
     void *userdata;
     bool initial_contact;
-    size_t n_wanted; /* inner addresses that are asked for again */
+    Endpoint redirected_from; /* the SeGW that sent us here; family 0: none */
+    size_t n_wanted;          /* inner addresses that are asked for again */
     InnerAddress wanted[CHILD_ADDRESSES_MAX];
 
     /* what there is */
@@ -216,6 +225,7 @@ struct IkeSa {
     uint64_t spi_i;
     uint64_t spi_r; /* 0 until tred has agreed */
     NatFinding nat;
+    bool mobike; /* the SeGW and we support it */
     char suite[SUITE_SIZE];
     bool segw_hashes; /* it sent SIGNATURE_HASH_ALGORITHMS (RFC 7427) */
     char peer_identity[STEP_NAME_SIZE];
@@ -245,8 +255,8 @@ struct IkeSa {
     PeerQueue peer;
     Flight flights[FLIGHTS_MAX];
     LivenessWatch watch;
+    MobikeMove move;
     uint64_t renew_at[IKE_SA_LIMITS]; /* when a new authentication is due, µs (lifetime.h) */
-    sd_event_source *address;         /* asks whether ours is still what it was */
     uint64_t last_heard;              /* an authentic message, CLOCK_MONOTONIC, µs */
     uint64_t next_hint;               /* from when on a hint causes another liveness check */
 
@@ -269,6 +279,9 @@ struct IkeSa {
 
 /* The authentication ends in `seconds`: a new one is due before, and `due` is told so. */
 void ike_sa_limit(IkeSa *sa, IkeSaLimit by, uint64_t seconds);
+
+/* Hands a REDIRECT on; false, with the reason set: it was one too many. */
+bool ike_sa_follow(IkeSa *sa, const Redirect *redirect);
 
 /* For how long an answer to a request is waited for, all retransmissions included, in seconds. */
 double ike_sa_patience(const IkeSa *sa);

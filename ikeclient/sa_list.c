@@ -10,12 +10,13 @@ enum {
     USEC_PER_MS = 1000,
     LINGER_USEC = 200 * USEC_PER_MS,     /* what was sent through the SA is still on its way */
     PATIENCE_USEC = 10000 * USEC_PER_MS, /* how long the SeGW may take to delete it (step 7) */
+    ECHO_USEC = 30000 * USEC_PER_MS,     /* in which the SeGW may send its Delete again */
     LEAVING_MAX = 8,                     /* at once; beyond that the oldest goes without a word */
 };
 
 bool sa_member_is_leaving(const SaMember *member)
 {
-    return member->role > SA_UP && member->role < SA_GONE;
+    return member->role > SA_UP && member->role < SA_ENDED;
 }
 
 bool sa_member_has_child(const SaMember *member)
@@ -61,6 +62,12 @@ void sa_member_delete(SaMember *member)
     ike_sa_stop(member->sa);
 }
 
+void sa_member_end(SaMember *member, uint64_t now)
+{
+    member->role = SA_ENDED;
+    member->deadline = now + ECHO_USEC;
+}
+
 void sa_list_bury(SaList *list, SaMember *member)
 {
     member->role = SA_GONE;
@@ -86,7 +93,9 @@ void sa_list_tend(SaList *list, uint64_t now)
     unsigned leaving = 0;
 
     for (SaMember *member = list->first; member; member = member->next) {
-        if (sa_member_is_leaving(member) && ++leaving > LEAVING_MAX) {
+        const bool goes = sa_member_is_leaving(member) || member->role == SA_ENDED;
+        if ((goes && ++leaving > LEAVING_MAX) ||
+            (member->role == SA_ENDED && now >= member->deadline)) {
             sa_list_bury(list, member);
         } else {
             tend(member, now);
@@ -99,7 +108,8 @@ uint64_t sa_list_deadline(const SaList *list)
     uint64_t deadline = SA_LIST_NEVER;
 
     for (const SaMember *member = list->first; member; member = member->next) {
-        if ((member->role == SA_LINGERING || member->role == SA_YIELDING) &&
+        const SaRole role = member->role;
+        if ((role == SA_LINGERING || role == SA_YIELDING || role == SA_ENDED) &&
             member->deadline < deadline)
             deadline = member->deadline;
     }

@@ -11,6 +11,7 @@ typedef enum SaRole {
     SA_LINGERING, /* replaced: it carries what is still on its way */
     SA_YIELDING,  /* replaced: the SeGW is to delete it */
     SA_DELETING,  /* we delete it */
+    SA_ENDED,     /* the SeGW has deleted it: if our answer is lost, it is given again */
     SA_GONE,      /* freed when its own handlers have returned */
 } SaRole;
 
@@ -19,7 +20,7 @@ typedef struct SaMember {
     void *owner; /* of the list */
     IkeSa *sa;
     SaRole role;
-    uint64_t deadline; /* of SA_LINGERING and _YIELDING, CLOCK_MONOTONIC, µs */
+    uint64_t deadline; /* of SA_LINGERING, _YIELDING and _ENDED, CLOCK_MONOTONIC, µs */
 } SaMember;
 
 typedef struct SaList {
@@ -53,6 +54,10 @@ void sa_member_replace(SaMember *member, uint64_t now);
 
 /* Has it deleted by us. Its end may come before this returns. */
 void sa_member_delete(SaMember *member);
+
+/* It has ended at `now` (µs): nobody asks for it any more, and it is freed later; no handler is
+ * called. */
+void sa_member_end(SaMember *member, uint64_t now);
 
 /* Frees it from the event loop, when its own handlers have returned; no handler is called. */
 void sa_list_bury(SaList *list, SaMember *member);

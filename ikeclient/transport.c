@@ -423,12 +423,15 @@ const Endpoint *transport_remote(const Transport *transport)
     return &way_of(transport)->remote;
 }
 
-bool transport_has_lost_its_address(const Transport *transport)
+TransportLook transport_look(const Transport *transport)
 {
     Endpoint source = {0};
 
-    return find_source(transport_remote(transport), &source) < 0 ||
-           !bytes_equal(endpoint_address(&source), endpoint_address(transport_local(transport)));
+    if (find_source(transport_remote(transport), &source) < 0)
+        return TRANSPORT_NOWHERE;
+    return bytes_equal(endpoint_address(&source), endpoint_address(transport_local(transport)))
+               ? TRANSPORT_SAME
+               : TRANSPORT_ELSEWHERE;
 }
 
 uint32_t transport_max_message(const Transport *transport, uint64_t packet)

@@ -75,8 +75,13 @@ void transport_send_all_to(Transport *transport, const Datagrams *datagrams, con
 const Endpoint *transport_local(const Transport *transport);
 const Endpoint *transport_remote(const Transport *transport);
 
-/* True if the kernel would send to the SeGW from another address now, or from none at all. */
-bool transport_has_lost_its_address(const Transport *transport);
+typedef enum TransportLook {
+    TRANSPORT_SAME,      /* the kernel would send to the SeGW from the address in use */
+    TRANSPORT_ELSEWHERE, /* from another one */
+    TRANSPORT_NOWHERE,   /* from none */
+} TransportLook;
+
+TransportLook transport_look(const Transport *transport);
 
 /* The largest IKE message that fits an IP packet of `packet` octets on this way. */
 uint32_t transport_max_message(const Transport *transport, uint64_t packet);

@@ -89,7 +89,7 @@ static UpkeepFacts facts_of(IkeSa *sa)
     };
 
     for (ChildSa *child = sa->children; child; child = child->next) {
-        facts.unwanted = facts.unwanted || child->unwanted;
+        facts.unwanted = facts.unwanted || (child->unwanted && !child->delete_sent);
         if (!left_to_peer(sa, child))
             continue;
         facts.replacing = true;
@@ -115,9 +115,9 @@ static void take_over(IkeSa *sa)
 }
 
 /* When facts change by themselves. */
-static uint64_t deadline(const IkeSa *sa)
+static uint64_t deadline(IkeSa *sa)
 {
-    const uint64_t now = now_usec(sa);
+    const uint64_t now = now_usec(sa), sweep = rekey_sweep(sa);
     uint64_t due = sa->renewal ? NEVER : ike_due_at(sa);
 
     if (sa->put_off.until > now && (due <= now || rekey_due_child(sa)))
@@ -128,7 +128,7 @@ static uint64_t deadline(const IkeSa *sa)
         if (left_to_peer(sa, child) && child->since + PATIENCE_USEC < due)
             due = child->since + PATIENCE_USEC;
     }
-    return due;
+    return sweep < due ? sweep : due;
 }
 
 static int set_timer(IkeSa *sa, uint64_t due)

@@ -347,22 +347,41 @@ int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
     return r;
 }
 
-int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reason *reason)
+static Need *need_find(Network *network, uint32_t spi_in)
 {
-    Need *need = NULL;
-    for (size_t i = 0; i < network->n_needs && !need; i++) {
+    for (size_t i = 0; i < network->n_needs; i++) {
         if (network->needs[i].spi_in == spi_in)
-            need = &network->needs[i];
+            return &network->needs[i];
     }
-    if (!need)
-        return -ENOENT;
-    need->mtu = path->mtu;
-    need->remote = host_prefix(&path->remote);
+    return NULL;
+}
+
+static int update_or_say(Network *network, Reason *reason)
+{
     network->reason = (Reason){0};
     int r = update(network);
     if (r < 0)
         *reason = network->reason;
     return r;
+}
+
+int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reason *reason)
+{
+    Need *need = need_find(network, spi_in);
+    if (!need)
+        return -ENOENT;
+    need->mtu = path->mtu;
+    need->remote = host_prefix(&path->remote);
+    return update_or_say(network, reason);
+}
+
+int network_set_mtu(Network *network, uint32_t spi_in, uint32_t mtu, Reason *reason)
+{
+    Need *need = need_find(network, spi_in);
+    if (!need)
+        return -ENOENT;
+    need->mtu = mtu;
+    return update_or_say(network, reason);
 }
 
 void network_remove_sa(Network *network, uint32_t spi_in)

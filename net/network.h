@@ -39,6 +39,10 @@ int network_add_sa(Network *network, const SaOrder *order, Reason *reason);
  * network_add_sa(), or -ENOENT. */
 int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reason *reason);
 
+/* Fits the interface, and the routes, to another MTU of a pair's path. Returns 0, -ENOENT or
+ * another -errno. */
+int network_set_mtu(Network *network, uint32_t spi_in, uint32_t mtu, Reason *reason);
+
 /* Removes what no other pair needs. */
 void network_remove_sa(Network *network, uint32_t spi_in);
 

@@ -142,6 +142,9 @@ void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer
     case ORDER_MOVE_SA:
         ret->error = move_sa(plane, order->id, &order->path, esp_fd, &ret->reason);
         break;
+    case ORDER_PATH_MTU:
+        ret->error = network_set_mtu(plane->network, order->id, order->path.mtu, &ret->reason);
+        break;
     case ORDER_SA_COUNTERS:
         ret->error = plane->backend->sa_counters(plane, order->id, &ret->sa);
         break;

@@ -58,10 +58,7 @@ static bool is_whole_family(const IkeSelector *range)
 
 bool protect_rules_heed_local(const ProtectOrder *order)
 {
-    bool whole = false;
-    for (size_t i = 0; i < order->networks.n_selectors; i++)
-        whole = whole || is_whole_family(&order->networks.selectors[i]);
-    return whole && order->mode == PROTECT_YES;
+    return order->mode == PROTECT_YES;
 }
 
 static void match_family(NftBatch *batch, size_t address_size)
@@ -211,21 +208,33 @@ static void accept_neighbour_discovery(NftBatch *batch)
     nft_accept(batch);
 }
 
-static void accept_service(NftBatch *batch, uint8_t protocol, uint16_t port)
+static void accept_service(NftBatch *batch, const IkeSelector *range, uint8_t protocol,
+                           uint16_t port)
 {
     nft_rule_begin(batch, OUT);
+    if (range)
+        match_destination(batch, range->start, range->end, size_of(range));
     match_protocol(batch, protocol);
     match_port(batch, PORT_DESTINATION, htons(port));
     nft_accept(batch);
 }
 
 /* What a tunnel needs before it is there, and others than the IKE client ask for: the resolver the
- * SeGW's address, and the clock the time by which its certificates are judged. */
-static void accept_services(NftBatch *batch)
+ * SeGW's address, and the clock the time by which its certificates are judged. `range` NULL: from
+ * anybody. */
+static void accept_services(NftBatch *batch, const IkeSelector *range)
 {
-    accept_service(batch, IPPROTO_UDP, PORT_DNS);
-    accept_service(batch, IPPROTO_TCP, PORT_DNS);
-    accept_service(batch, IPPROTO_UDP, PORT_NTP);
+    accept_service(batch, range, IPPROTO_UDP, PORT_DNS);
+    accept_service(batch, range, IPPROTO_TCP, PORT_DNS);
+    accept_service(batch, range, IPPROTO_UDP, PORT_NTP);
+}
+
+/* The home network's router may be the resolver, though it has an address of a network that is
+ * named: many homes are in 10.0.0.0/8. */
+static void accept_local_services(const ProtectRules *rules, NftBatch *batch)
+{
+    for (size_t i = 0; i < rules->local->n_selectors; i++)
+        accept_services(batch, &rules->local->selectors[i]);
 }
 
 static void drop_networks(const ProtectRules *rules, NftBatch *batch, bool whole)
@@ -262,10 +271,13 @@ void protect_rules_write(const ProtectRules *rules, NftBatch *batch)
     accept_networks(&ON_LINK, batch);
     accept_neighbour_discovery(batch);
     accept_networks(&rules->order->except, batch);
-    if (rules->order->mode == PROTECT_YES)
-        accept_services(batch);
+    const bool exceptions = protect_rules_heed_local(rules->order);
+    if (exceptions)
+        accept_local_services(rules, batch);
     drop_networks(rules, batch, false);
-    if (protect_rules_heed_local(rules->order))
+    if (exceptions) {
+        accept_services(batch, NULL);
         accept_networks(rules->local, batch);
+    }
     drop_networks(rules, batch, true);
 }

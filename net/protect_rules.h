@@ -34,7 +34,7 @@ typedef struct ProtectRules {
     ProtectWay ways[PROTECT_WAYS_MAX];
 } ProtectRules;
 
-/* True if a whole family is protected, to which local networks are an exception. */
+/* True if exceptions are made by the networks that the host is in. */
 bool protect_rules_heed_local(const ProtectOrder *order);
 
 /* Puts the table with these rules into `batch`, in the place of those that there are; its counters

@@ -14,7 +14,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -44,23 +43,31 @@ typedef struct Server {
     Service service;
 } Server;
 
-static const char usage[] =
-    "Usage: tred-net [--socket PATH | --connected] [--user NAME] [--ike-user NAME]\n"
-    "       tred-net --unprotect\n"
-    "Sets up the tunnel's interface, addresses, routes and the kernel's ESP for tred.\n"
-    "systemd starts it by its socket, tred-net.socket. See tred-net(8).\n"
-    "\n"
-    "      --socket PATH  make this socket and listen there\n"
-    "      --connected    serve the connection that is descriptor 3, of this user, and no other\n"
-    "      --user NAME    whom to serve (default tred)\n"
-    "      --ike-user NAME\n"
-    "                     whose packets may leave past the tunnel, too (default henb-ike)\n"
-    "      --unprotect-after SECONDS\n"
-    "                     how long the rules that protect the tunnel stay when tred was stopped\n"
-    "                     (0 to 3600, default 30)\n"
-    "      --unprotect    take away the rules by which nothing leaves past the tunnel, and exit\n"
-    "      --version      print the version and exit\n"
-    "  -h, --help         print this and exit\n";
+enum { SOCKET = 256, CONNECTED, USER, IKE_USER, UNPROTECT_AFTER, UNPROTECT };
+
+static const CommandOption command_options[] = {
+    {"socket", "PATH", SOCKET, "make this socket and listen there"},
+    {"connected", NULL, CONNECTED,
+     "serve the connection that is descriptor 3, of this user, and no other"},
+    {"user", "NAME", USER, "whom to serve (default tred)"},
+    {"ike-user", "NAME", IKE_USER,
+     "whose packets may leave past the tunnel, too (default henb-ike)"},
+    {"unprotect-after", "SECONDS", UNPROTECT_AFTER,
+     "how long the rules that protect the tunnel stay when tred was stopped (0 to 3600, default "
+     "30)"},
+    {"unprotect", NULL, UNPROTECT,
+     "take away the rules by which nothing leaves past the tunnel, and exit"},
+    {NULL, NULL, 0, NULL},
+};
+
+static const CommandLine command_line = {
+    .program = "tred-net",
+    .usage = "Usage: tred-net [--socket PATH | --connected] [--user NAME] [--ike-user NAME]\n"
+             "       tred-net --unprotect\n"
+             "Sets up the tunnel's interface, addresses, routes and the kernel's ESP for tred.\n"
+             "systemd starts it by its socket, tred-net.socket. See tred-net(8).\n",
+    .options = command_options,
+};
 
 /* Every system call that stays, and why. */
 /* clang-format off */
@@ -89,8 +96,6 @@ static const int ALLOWED_CALLS[] = {
 };
 /* clang-format on */
 
-static const CommandLine command_line = {"tred-net", usage};
-
 enum { UNPROTECT_AFTER_DEFAULT = 30, UNPROTECT_AFTER_MAX = 3600 };
 
 static bool read_seconds(const char *text, unsigned *ret)
@@ -103,50 +108,39 @@ static bool read_seconds(const char *text, unsigned *ret)
     return true;
 }
 
+static int take_option(int value, const char *argument, void *userdata)
+{
+    Options *options = userdata;
+    switch (value) {
+    case SOCKET:
+        options->socket = argument;
+        return 0;
+    case CONNECTED:
+        options->connected = true;
+        return 0;
+    case USER:
+        options->user = argument;
+        return 0;
+    case IKE_USER:
+        options->ike_user = argument;
+        return 0;
+    case UNPROTECT_AFTER:
+        return read_seconds(argument, &options->unprotect_after)
+                   ? 0
+                   : commandline_error(&command_line,
+                                       "--unprotect-after takes a number from 0 to %d",
+                                       UNPROTECT_AFTER_MAX);
+    default:
+        options->unprotect = true;
+        return 0;
+    }
+}
+
 /* The exit status, or COMMANDLINE_GO_ON. */
 static int read_options(int argc, char **argv, Options *ret)
 {
-    static const struct option options[] = {
-        {"socket", required_argument, NULL, 's'},
-        {"connected", no_argument, NULL, 'c'},
-        {"user", required_argument, NULL, 'u'},
-        {"ike-user", required_argument, NULL, 'i'},
-        {"unprotect", no_argument, NULL, 'n'},
-        {"unprotect-after", required_argument, NULL, 'a'},
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {},
-    };
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            ret->socket = optarg;
-            break;
-        case 'c':
-            ret->connected = true;
-            break;
-        case 'u':
-            ret->user = optarg;
-            break;
-        case 'i':
-            ret->ike_user = optarg;
-            break;
-        case 'a':
-            if (!read_seconds(optarg, &ret->unprotect_after)) {
-                fprintf(stderr, "tred-net: --unprotect-after takes a number from 0 to %d\n",
-                        UNPROTECT_AFTER_MAX);
-                return EX_USAGE;
-            }
-            break;
-        case 'n':
-            ret->unprotect = true;
-            break;
-        default:
-            return commandline_other(&command_line, option);
-        }
-    }
-    return commandline_end(&command_line, argc, argv);
+    int r = commandline_read(&command_line, argc, argv, take_option, ret);
+    return r == COMMANDLINE_GO_ON ? commandline_end(&command_line, argc, argv) : r;
 }
 
 static int open_socket(Server *server, const Options *options)

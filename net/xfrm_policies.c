@@ -257,15 +257,23 @@ static void delete_unwanted(XfrmPolicies *policies)
     policies->n_entries = n;
 }
 
+/* Of those in standby the oldest comes first: where it sends already, as the one before it is gone,
+ * a later one is to replace it, and waits for its turn. Of all others the newest. */
+static const Need *need_at(const XfrmPolicies *policies, Rank rank, size_t place)
+{
+    return &policies->needs[rank == RANK_STANDBY ? place : policies->n_needs - 1 - place];
+}
+
 static int update(XfrmPolicies *policies)
 {
     int r = 0;
     for (size_t i = 0; i < policies->n_entries; i++)
         policies->entries[i].wanted = false;
     for (Rank rank = 0; rank < RANKS; rank++) {
-        for (size_t i = policies->n_needs; i > 0 && r >= 0; i--) {
-            if (policies->needs[i - 1].rank == rank)
-                r = want_all(policies, &policies->needs[i - 1]);
+        for (size_t i = 0; i < policies->n_needs && r >= 0; i++) {
+            const Need *need = need_at(policies, rank, i);
+            if (need->rank == rank)
+                r = want_all(policies, need);
         }
     }
     if (r >= 0)

@@ -25,8 +25,8 @@ DEFINE_POINTER_CLEANUP(XfrmPolicies, xfrm_policies_free);
 
 /* Adds what a pair of SAs needs, in all three directions. Several pairs may need one policy: what
  * comes in may have come through any of them; what goes out takes the one that the policy names,
- * the newest that is not in standby. Returns 0, -ENOSPC, -E2BIG, -EOPNOTSUPP or another -errno;
- * nothing of it is left then. */
+ * the newest that is not in standby, else the oldest that is. Returns 0, -ENOSPC, -E2BIG,
+ * -EOPNOTSUPP or another -errno; nothing of it is left then. */
 int xfrm_policies_add(XfrmPolicies *policies, const SaOrder *order);
 
 /* Has a pair send, as the newest and not in standby. Returns 0, -ENOENT or another -errno. */

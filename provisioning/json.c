@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void tokener_freep(struct json_tokener **tokener)
@@ -76,8 +78,9 @@ static size_t padding(const char *text, size_t length)
 int base64_decode(const char *text, uint8_t *ret, size_t capacity, size_t *ret_size)
 {
     const size_t length = strlen(text);
-    _cleanup_(free_bytesp) unsigned char *buffer = NULL;
+    unsigned char *buffer;
     size_t size;
+    int r = 0;
 
     /* EVP_DecodeBlock() skips white space at both ends, and takes padding anywhere. */
     if (length % 4 != 0 || length > INT_MAX ||
@@ -92,8 +95,12 @@ int base64_decode(const char *text, uint8_t *ret, size_t capacity, size_t *ret_s
     if (!buffer)
         return -EINVAL;
     if (length > 0 && EVP_DecodeBlock(buffer, (const unsigned char *)text, (int)length) < 0)
-        return -EINVAL;
-    memcpy(ret, buffer, size);
-    *ret_size = size;
-    return 0;
+        r = -EINVAL;
+    if (r == 0) {
+        memcpy(ret, buffer, size);
+        *ret_size = size;
+    }
+    OPENSSL_cleanse(buffer, length + 1); /* a challenge's secret comes by here */
+    free(buffer);
+    return r;
 }

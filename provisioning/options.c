@@ -52,7 +52,7 @@ static const char common_options[] = "tsohV";
 
 static int usage_error(const char *format, const char *what)
 {
-    (void)fprintf(stderr, "tre-provision: %s '%s'; see 'tre-provision --help'\n", format, what);
+    (void)fprintf(stderr, "tre-provision: %s '%s'; see tre-provision --help\n", format, what);
     return -EINVAL;
 }
 
@@ -207,8 +207,7 @@ static int option_take(int letter, CommandLine *line)
                    ? usage_error("--bank is sha256 or sha384, not", optarg)
                    : 0;
     default:
-        (void)fputs("See 'tre-provision --help'.\n", stderr);
-        return -EINVAL;
+        return -EINVAL; /* the table has no other */
     }
 }
 
@@ -341,7 +340,12 @@ int command_line_read(int argc, char **argv, const Command *commands, size_t cou
                     .owner = (uid_t)-1,
                     .group = (gid_t)-1},
     };
-    while ((letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+    opterr = 0;
+    while ((letter = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+        if (letter == '?')
+            return usage_error("there is no such option:", argv[optind - 1]);
+        if (letter == ':')
+            return usage_error("a value is missing after", argv[optind - 1]);
         if (letter == 'h') {
             usage(stdout);
             return 0;
@@ -356,7 +360,7 @@ int command_line_read(int argc, char **argv, const Command *commands, size_t cou
             given[strlen(given)] = (char)letter;
     }
     if (optind == argc) {
-        usage(stderr);
+        (void)fputs("tre-provision: a command is missing; see tre-provision --help\n", stderr);
         return -EINVAL;
     }
     ret->command = command_find(argv[optind], commands, count);

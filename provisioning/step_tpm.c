@@ -226,7 +226,8 @@ int step_lock_check(Provision *provision, char *note)
     return facts.owner_auth_set ? 1 : 0;
 }
 
-/* The session encrypts the new value: who listens on the TPM's bus does not learn it. */
+/* The session encrypts the new value: who listens on the TPM's bus does not learn it. One that is
+ * salted with no storage root key would encrypt nothing. */
 static int auth_change(Tpm *tpm, const TPM2B_AUTH *auth, Reason *reason)
 {
     TpmSession *session = NULL;
@@ -236,6 +237,12 @@ static int auth_change(Tpm *tpm, const TPM2B_AUTH *auth, Reason *reason)
     r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, reason);
     if (r < 0)
         return r;
+    if (!session->key) {
+        tpm_session_flush(tpm, session);
+        return reason_set(reason, -ENOKEY,
+                          "this TPM has no storage root key, so that the owner's new authValue "
+                          "would go over its bus in clear; run the step storage-root-key first");
+    }
     rc = tpm2_hierarchy_change_auth(tpm, TPM2_RH_OWNER, session, auth);
     tpm_session_flush(tpm, session);
     if (rc == TSS2_RC_SUCCESS)

@@ -1,6 +1,5 @@
 /* What trectl doctor looks at: the users that the services run as, the bus, and, with tred's own
- * code and as its user, key, certificates, anchors, TPM and data plane; and what a running tred
- * says of itself. */
+ * code and as its user, key, certificates, anchors, TPM and data plane. */
 #include "trectl/check.h"
 
 #include "base/cleanup.h"
@@ -14,30 +13,63 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <json-c/json.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 
-void findings_add(Findings *findings, FindingVerdict verdict, const char *name, const char *format,
-                  ...)
+int findings_init(Findings *findings, bool json)
+{
+    FindingCounts *counts =
+        mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (counts == MAP_FAILED)
+        return -ENOMEM;
+    *findings = (Findings){json, counts};
+    return 0;
+}
+
+/* One line of text, or one object of JSON. */
+static void finding_print(const Findings *findings, const char *verdict, const char *name,
+                          const char *text)
+{
+    if (!findings->json) {
+        (void)printf("%-8s %s: %s\n", verdict, name, text);
+        return;
+    }
+    json_object *object = json_object_new_object();
+    if (!object)
+        return;
+    (void)json_object_object_add(object, "verdict", json_object_new_string(verdict));
+    (void)json_object_object_add(object, "name", json_object_new_string(name));
+    (void)json_object_object_add(object, "text", json_object_new_string(text));
+    (void)printf("%s    %s", findings->counts->total > 0 ? ",\n" : "",
+                 json_object_to_json_string_ext(object, JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(object);
+}
+
+void findings_add(const Findings *findings, FindingVerdict verdict, const char *name,
+                  const char *format, ...)
 {
     static const char *const words[] = {
         [FINDING_OK] = "ok", [FINDING_WARNING] = "warning", [FINDING_PROBLEM] = "problem"};
+    Reason text;
     va_list arguments;
 
-    (void)printf("%-8s %s: ", words[verdict], name);
     va_start(arguments, format);
-    (void)vprintf(format, arguments);
+    (void)reason_set_v(&text, 0, format, arguments);
     va_end(arguments);
-    (void)putchar('\n');
-    findings->n_warnings += verdict == FINDING_WARNING;
-    findings->n_problems += verdict == FINDING_PROBLEM;
+    finding_print(findings, words[verdict], name, text.text);
+    findings->counts->total++;
+    findings->counts->n_warnings += verdict == FINDING_WARNING;
+    findings->counts->n_problems += verdict == FINDING_PROBLEM;
 }
 
 #define REMEDY "Run systemd-sysusers, which reads sysusers.d/tred.conf"
 
-static void user_check(Findings *findings, const char *name, const char *duty)
+static void user_check(const Findings *findings, const char *name, const char *duty)
 {
     if (getpwnam(name)) {
         findings_add(findings, FINDING_OK, "user", "%s, %s", name, duty);
@@ -59,7 +91,7 @@ static bool group_has(const struct group *group, const struct passwd *user)
 }
 
 /* /dev/tpmrm0 belongs to group tss. */
-static void tpm_group_check(Findings *findings)
+static void tpm_group_check(const Findings *findings)
 {
     const struct passwd *tred = getpwnam("tred");
     const struct group *tss = getgrnam("tss");
@@ -77,7 +109,7 @@ static void tpm_group_check(Findings *findings)
     }
 }
 
-void check_users(Findings *findings)
+void check_users(const Findings *findings)
 {
     user_check(findings, "tred", "whom the TrE runs as");
     user_check(findings, "henb-ike", "whom the IKE client runs as");
@@ -97,7 +129,8 @@ static bool name_has_owner(sd_bus *bus)
 static int bus_try(void *userdata)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-    Findings *findings = userdata;
+    const Findings *const *with = userdata;
+    const Findings *findings = *with;
     Reason reason = {0};
     int r;
 
@@ -110,28 +143,25 @@ static int bus_try(void *userdata)
         r = bus_connection_take_name(bus, &reason);
     if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "bus", "%s", reason.text);
-        return 1;
+        return 0;
     }
     findings_add(findings, FINDING_OK, "bus", "user tred may have the name " BUS_NAME);
     return 0;
 }
 
-void check_bus(Findings *findings)
+void check_bus(const Findings *findings)
 {
-    Findings own = {0};
-    int r = as_user_run("tred", bus_try, &own);
+    int r = as_user_run("tred", bus_try, &findings);
 
     if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "bus",
                      "Can't be tried as user tred: %s. Run trectl doctor as root",
                      r == -ENOENT ? "there is no such user" : "that takes root's rights");
-    } else {
-        findings->n_problems += (unsigned)r;
     }
 }
 
 typedef struct IdentityCheck {
-    Findings findings;
+    const Findings *findings;
     const TredConfig *config;
     IdentityPart end; /* the first part that is left out */
 } IdentityCheck;
@@ -143,11 +173,11 @@ static void part_check(IdentityCheck *check, IdentityPart part, Identity *identi
     int r = identity_load_part(check->config, part, identity, &reason);
 
     if (r < 0) {
-        findings_add(&check->findings, FINDING_PROBLEM, name, "%s", strerror(-r));
+        findings_add(check->findings, FINDING_PROBLEM, name, "%s", strerror(-r));
     } else if (r > 0) {
-        findings_add(&check->findings, FINDING_PROBLEM, name, "%s", reason.text);
+        findings_add(check->findings, FINDING_PROBLEM, name, "%s", reason.text);
     } else {
-        findings_add(&check->findings, FINDING_OK, name, "%s",
+        findings_add(check->findings, FINDING_OK, name, "%s",
                      part == IDENTITY_CERTIFICATES ? identity->fqdn : "found and fit");
     }
 }
@@ -163,12 +193,12 @@ static void crls_try(IdentityCheck *check, Verifier *verifier, const CrlFiles *f
 
         n_good += r == 0;
         if (r != 0) {
-            findings_add(&check->findings, FINDING_PROBLEM, "CRLs", "%s",
+            findings_add(check->findings, FINDING_PROBLEM, "CRLs", "%s",
                          reason.text[0] != '\0' ? reason.text : strerror(-r));
         }
     }
     if (n_good == files->count)
-        findings_add(&check->findings, FINDING_OK, "CRLs", "%zu file(s) can be read", n_good);
+        findings_add(check->findings, FINDING_OK, "CRLs", "%zu file(s) can be read", n_good);
 }
 
 static void crls_check(IdentityCheck *check, Verifier *verifier)
@@ -182,7 +212,7 @@ static void crls_check(IdentityCheck *check, Verifier *verifier)
     if (crl_files_read(check->config->crl_directory, &none, true, 0, &files, &problem) < 0)
         reason_set(&problem, 0, "%s", strerror(ENOMEM));
     if (problem.text[0] != '\0') {
-        findings_add(&check->findings, FINDING_PROBLEM, "CRLs", "%s", problem.text);
+        findings_add(check->findings, FINDING_PROBLEM, "CRLs", "%s", problem.text);
     } else {
         crls_try(check, verifier, &files);
     }
@@ -194,52 +224,53 @@ static int identity_try(void *userdata)
     _cleanup_(identity_freep) Identity *identity = calloc(1, sizeof(*identity));
     IdentityCheck *check = userdata;
 
-    if (!identity)
-        return 1;
+    if (!identity) {
+        findings_add(check->findings, FINDING_PROBLEM, "memory", "%s", strerror(ENOMEM));
+        return 0;
+    }
     if (check->end > IDENTITY_TPM && secrets_init() < 0) {
-        findings_add(&check->findings, FINDING_PROBLEM, "memory",
+        findings_add(check->findings, FINDING_PROBLEM, "memory",
                      "No memory can be locked for keys. Raise the limit (ulimit -l), and have "
                      "LimitMEMLOCK=infinity in tred's unit");
     }
     for (int part = 0; part < (int)check->end; part++)
         part_check(check, (IdentityPart)part, identity);
     if (time(NULL) < identity->last_known) {
-        findings_add(&check->findings, FINDING_WARNING, "clock",
+        findings_add(check->findings, FINDING_WARNING, "clock",
                      "Behind the TPM's last-known time, by which certificates are judged then. Set "
                      "the clock; if it is right, have the operator correct the last-known time "
                      "(tred-nv(7))");
     }
     if (check->end == IDENTITY_PARTS && identity->key && identity_development(identity)) {
-        findings_add(&check->findings, FINDING_WARNING, "development", "%s",
+        findings_add(check->findings, FINDING_WARNING, "development", "%s",
                      identity_development(identity));
     }
     if (identity->validity_problem.text[0] != '\0') {
-        findings_add(&check->findings, FINDING_PROBLEM, "clock", "%s",
+        findings_add(check->findings, FINDING_PROBLEM, "clock", "%s",
                      identity->validity_problem.text);
     } else if (identity->n_certificates > 0) {
-        findings_add(&check->findings, FINDING_OK, "clock",
+        findings_add(check->findings, FINDING_OK, "clock",
                      "within the device certificate's validity");
     }
     crls_check(check, identity->verifier);
-    return (int)check->findings.n_problems;
+    return 0;
 }
 
-void check_identity(Findings *findings, const TredConfig *config, bool tpm_too)
+void check_identity(const Findings *findings, const TredConfig *config, bool tpm_too)
 {
-    IdentityCheck check = {.config = config, .end = tpm_too ? IDENTITY_PARTS : IDENTITY_TPM};
+    IdentityCheck check = {
+        .findings = findings, .config = config, .end = tpm_too ? IDENTITY_PARTS : IDENTITY_TPM};
     int r = as_user_run("tred", identity_try, &check);
 
     if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "identity",
                      "Can't be read as user tred: %s. Run trectl doctor as root",
                      r == -ENOENT ? "there is no such user" : "that takes root's rights");
-    } else {
-        findings->n_problems += (unsigned)r;
     }
 }
 
 typedef struct DataPlaneCheck {
-    Findings findings;
+    const Findings *findings;
     const TredConfig *config;
     const char *net_program;
 } DataPlaneCheck;
@@ -274,74 +305,21 @@ static int dataplane_try(void *userdata)
     if (r >= 0)
         r = dataplane_open(&options, &plane, &reason);
     if (r < 0) {
-        findings_add(&check->findings, FINDING_PROBLEM, "data plane", "%s", reason.text);
+        findings_add(check->findings, FINDING_PROBLEM, "data plane", "%s", reason.text);
     } else {
-        findings_add(&check->findings, FINDING_OK, "data plane", "%s", dataplane_name(plane));
+        findings_add(check->findings, FINDING_OK, "data plane", "%s", dataplane_name(plane));
     }
-    return (int)check->findings.n_problems;
+    return 0;
 }
 
-void check_dataplane(Findings *findings, const TredConfig *config, const char *net_program)
+void check_dataplane(const Findings *findings, const TredConfig *config, const char *net_program)
 {
-    DataPlaneCheck check = {.config = config, .net_program = net_program};
+    DataPlaneCheck check = {.findings = findings, .config = config, .net_program = net_program};
     int r = as_service_run("tred", dataplane_try, &check);
 
     if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "data plane",
                      "Can't be tried as user tred: %s. Run trectl doctor as root",
                      r == -ENOENT ? "there is no such user" : "that takes root's rights");
-    } else {
-        findings->n_problems += (unsigned)r;
     }
-}
-
-static int state_read(sd_bus *bus, const char *property, char **ret)
-{
-    return sd_bus_get_property_string(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
-                                      property, NULL, ret);
-}
-
-/* Asked only if it runs: a question would start it by activation. */
-static bool is_running(sd_bus *bus)
-{
-    sd_bus_creds *creds = NULL;
-    int r = sd_bus_get_name_creds(bus, BUS_NAME, 0, &creds);
-
-    sd_bus_creds_unref(creds);
-    return r >= 0;
-}
-
-static void crls_in_force_check(Findings *findings, sd_bus *bus)
-{
-    _cleanup_(free_charp) char *problem = NULL;
-
-    if (state_read(bus, "CrlProblem", &problem) >= 0 && problem[0] != '\0') {
-        findings_add(findings, FINDING_PROBLEM, "tred's CRLs",
-                     "%s. What was in force before stays so; where nothing was, no SeGW is taken",
-                     problem);
-    }
-}
-
-bool check_daemon(Findings *findings)
-{
-    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-    _cleanup_(free_charp) char *state = NULL, *reason = NULL;
-    Reason bus_reason = {0};
-
-    if (bus_connection_open(&bus, &bus_reason) < 0 || !is_running(bus)) {
-        findings_add(findings, FINDING_OK, "tred", "is not running; it starts when it is needed");
-        return false;
-    }
-    if (state_read(bus, "State", &state) < 0 || state_read(bus, "StateReason", &reason) < 0) {
-        findings_add(findings, FINDING_PROBLEM, "tred",
-                     "runs and does not answer. Restart it: systemctl restart tred");
-    } else if (strcmp(state, identity_state_name(IDENTITY_DEVELOPMENT)) == 0) {
-        findings_add(findings, FINDING_WARNING, "tred", "runs, for development: %s", reason);
-    } else if (strcmp(state, identity_state_name(IDENTITY_READY)) == 0) {
-        findings_add(findings, FINDING_OK, "tred", "runs, and is ready");
-    } else {
-        findings_add(findings, FINDING_PROBLEM, "tred", "runs, but is %s: %s", state, reason);
-    }
-    crls_in_force_check(findings, bus);
-    return true;
 }

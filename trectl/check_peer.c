@@ -360,7 +360,8 @@ int check_peer_main(int argc, char **argv)
         return r;
     if (reason.text[0] == '\0')
         reason_set(&reason, r, "%s", strerror(-r));
-    (void)fprintf(stderr, "trectl check-peer: %s\n", reason.text);
+    (void)fprintf(stderr, "trectl check-peer: %s%s\n", reason.text,
+                  options.misused ? "; see trectl check-peer --help" : "");
     if (options.json)
         check_peer_print_problem(&reason);
     return options.misused ? EX_USAGE : COULD_NOT_JUDGE;

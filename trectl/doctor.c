@@ -3,26 +3,44 @@
 #include "trectl/doctor.h"
 
 #include "base/cleanup.h"
+#include "base/commandline.h"
 #include "base/exitstatus.h"
 #include "base/reason.h"
 #include "trectl/check.h"
+#include "trectl/check_services.h"
 #include "tred/config.h"
 
-#include <getopt.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char usage[] =
-    "Usage: trectl doctor [--config FILE] [--tred-net FILE]\n"
-    "Says what stands between this machine and a working trusted environment, and what to do.\n"
-    "\n"
-    "  -c, --config FILE  tred's configuration (default /etc/tred/tred.conf)\n"
-    "      --tred-net FILE  the program that the data plane is tried with (default " TRED_NET_PATH
-    ")\n"
-    "  -h, --help         print this and exit\n";
+enum { NET_PROGRAM = 256, CLIENT_CONFIG, JSON };
+
+static const CommandOption command_options[] = {
+    {"config", "FILE", 'c', "tred's configuration (default /etc/tred/tred.conf)"},
+    {"client-config", "FILE", CLIENT_CONFIG,
+     "ikeclient's configuration (default /etc/tred/ikeclient.conf)"},
+    {"tred-net", "FILE", NET_PROGRAM, "the program that the data plane is tried with"},
+    {"json", NULL, JSON, "print the findings as JSON"},
+    {NULL, NULL, 0, NULL},
+};
+
+static const CommandLine line = {
+    .program = "trectl doctor",
+    .usage = "Usage: trectl doctor [OPTION…]\n"
+             "Says what stands between this machine and a working trusted environment, and what to "
+             "do.\n",
+    .options = command_options,
+    .more = "Exit status: 0 nothing stands in the way, 1 something does, 64 wrong usage.\n",
+};
+
+typedef struct DoctorOptions {
+    const char *config, *client_config, *net_program;
+    bool json;
+} DoctorOptions;
 
 /* The rest of the checks need to know what tred was told to use. */
-static void configured_check(Findings *findings, const char *path, const char *net_program)
+static void configured_check(const Findings *findings, const char *path, const char *net_program)
 {
     _cleanup_(tred_config_deinit) TredConfig config = {0};
     Reason reason = {0};
@@ -41,40 +59,61 @@ static void configured_check(Findings *findings, const char *path, const char *n
     check_identity(findings, &config, !running);
 }
 
-int doctor_main(int argc, char **argv)
+static int option_take(int value, const char *argument, void *userdata)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"tred-net", required_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
-    const char *path = "/etc/tred/tred.conf", *net_program = TRED_NET_PATH;
-    Findings findings = {0};
-    int option;
+    DoctorOptions *options = userdata;
 
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            path = optarg;
-            break;
-        case 'n':
-            net_program = optarg;
-            break;
-        case 'h':
-            (void)fputs(usage, stdout);
-            return EX_OK;
-        default:
-            return EX_USAGE;
-        }
+    switch (value) {
+    case 'c':
+        options->config = argument;
+        return 0;
+    case CLIENT_CONFIG:
+        options->client_config = argument;
+        return 0;
+    case NET_PROGRAM:
+        options->net_program = argument;
+        return 0;
+    default:
+        options->json = true;
+        return 0;
     }
-    check_users(&findings);
-    check_bus(&findings);
-    configured_check(&findings, path, net_program);
-    if (findings.n_problems == 0) {
+}
+
+static void end_print(const Findings *findings)
+{
+    if (findings->json) {
+        (void)printf("\n  ],\n  \"problems\": %u,\n  \"warnings\": %u\n}\n",
+                     findings->counts->n_problems, findings->counts->n_warnings);
+    } else if (findings->counts->n_problems == 0) {
         (void)puts("Nothing stands in the way");
     } else {
-        (void)printf("%u problem(s), each with its remedy above.\n", findings.n_problems);
+        (void)printf("%u problem(s), each with its remedy above.\n", findings->counts->n_problems);
     }
-    return findings.n_problems == 0 ? EX_OK : EXIT_FAILURE;
+}
+
+int doctor_main(int argc, char **argv)
+{
+    DoctorOptions options = {.config = "/etc/tred/tred.conf",
+                             .client_config = "/etc/tred/ikeclient.conf",
+                             .net_program = TRED_NET_PATH};
+    Findings findings = {0};
+    int r = commandline_read(&line, argc, argv, option_take, &options);
+
+    if (r == COMMANDLINE_GO_ON)
+        r = commandline_end(&line, argc, argv);
+    if (r != COMMANDLINE_GO_ON)
+        return r;
+    if (findings_init(&findings, options.json) < 0) {
+        (void)fprintf(stderr, "trectl doctor: %s\n", strerror(ENOMEM));
+        return EX_OSERR;
+    }
+    if (findings.json)
+        (void)puts("{\n  \"findings\": [");
+    check_users(&findings);
+    check_bus(&findings);
+    configured_check(&findings, options.config, options.net_program);
+    check_client_configuration(&findings, options.client_config);
+    check_client(&findings);
+    end_print(&findings);
+    return findings.counts->n_problems == 0 ? EX_OK : EXIT_FAILURE;
 }

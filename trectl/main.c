@@ -1,9 +1,15 @@
 /* trectl: what a person asks of the TrE (trectl(8)). */
 #include "base/cleanup.h"
+#include "base/commandline.h"
 #include "base/exitstatus.h"
 #include "base/standard.h"
 #include "trectl/check_peer.h"
+#include "trectl/dns.h"
 #include "trectl/doctor.h"
+#include "trectl/flow.h"
+#include "trectl/metrics.h"
+#include "trectl/status.h"
+#include "trectl/updown.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,17 +19,28 @@ static const struct {
     const char *summary;
     int (*run)(int argc, char **argv); /* argv[0] is the command's name */
 } commands[] = {
+    {"status", "the tunnel, the TrE and certificates on one screen", status_main},
+    {"watch", "the same, in place, whenever it changes", watch_main},
+    {"up", "connect", up_main},
+    {"down", "disconnect", down_main},
+    {"flow", "the last exchange with the SeGW, step by step", flow_main},
+    {"metrics", "what monitoring needs to know, as OpenMetrics", metrics_main},
+    {"dns", "the SeGW's DNS servers in systemd-resolved while there is a tunnel", dns_main},
+    {"doctor", "what stands between this machine and a working TrE", doctor_main},
     {"check-peer", "whether tred would take a SeGW's certificate, and if not, why",
      check_peer_main},
-    {"doctor", "what stands between this machine and a working TrE", doctor_main},
 };
 
-static int usage(FILE *stream)
+static const CommandLine line = {.program = "trectl", .usage = ""};
+
+static int usage(void)
 {
-    (void)fputs("Usage: trectl COMMAND …   (trectl COMMAND --help says more)\n\n", stream);
+    (void)puts("Usage: trectl COMMAND [OPTION…]   (trectl COMMAND --help says more)\n");
     for (size_t i = 0; i < ELEMENTS(commands); i++)
-        (void)fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
-    return stream == stdout ? EX_OK : EX_USAGE;
+        (void)printf("  %-12s %s\n", commands[i].name, commands[i].summary);
+    (void)puts("\n  -h, --help     print this and exit\n"
+               "      --version  print the version and exit");
+    return EX_OK;
 }
 
 static int command_run(int argc, char **argv)
@@ -35,13 +52,14 @@ static int command_run(int argc, char **argv)
         return EX_OK;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-        return usage(stdout);
+        return usage();
     for (size_t i = 0; i < ELEMENTS(commands); i++) {
         if (strcmp(name, commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
     }
-    (void)fprintf(stderr, "trectl: unknown command \"%s\"\n", name);
-    return usage(stderr);
+    if (name[0] == '\0')
+        return commandline_error(&line, "a command is missing");
+    return commandline_error(&line, name[0] == '-' ? "%s is no option" : "%s is no command", name);
 }
 
 int main(int argc, char **argv)

@@ -2,6 +2,7 @@
 #include "tred/anchor_install.h"
 
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "policy/anchorinstall.h"
 #include "policy/timecorrection.h"
@@ -142,7 +143,9 @@ static void install_end(Work *work)
             daemon_load_identity_after(daemon, work);
         return;
     }
-    log_notice("The operator's SeGW anchors, version %" PRIu64 ", are in force",
+    const LogFields fields = {.message_id = MESSAGE_ANCHORS_INSTALLED};
+    log_fields(LOG_NOTICE, &fields,
+               "The operator's SeGW anchors, version %" PRIu64 ", are in force",
                install->record.version);
     /* Another correction makes another last-known time, which is read anew. */
     if (!daemon->identity || daemon->identity->correction_days != install->correction_days ||
@@ -165,8 +168,10 @@ static void install_answer(Work *work, sd_bus_message *call)
         (void)sd_bus_reply_method_return(call, "t", install->record.version);
         return;
     }
-    log_warning("The anchors handed in by %s are not in force: %s", call_sender(call),
-                reason[0] != '\0' ? reason : strerror(-r));
+    const LogFields fields = {.message_id = MESSAGE_ANCHORS_REFUSED,
+                              .error = reason[0] != '\0' ? reason : strerror(-r)};
+    log_fields(LOG_WARNING, &fields, "The anchors handed in by %s are not in force: %s",
+               call_sender(call), fields.error);
     if (r < 0 && reason[0] != '\0') {
         r = sd_bus_error_setf(&error, SD_BUS_ERROR_FAILED, "%s", reason);
     } else {

@@ -8,6 +8,7 @@
 
 #define BUS_NAME "org.tred.TrE1"
 #define BUS_MANAGER_PATH "/org/tred/TrE1"
+#define BUS_OBJECTS_PATH "/org/tred" /* its ObjectManager shows the manager, which is below it */
 #define BUS_MANAGER_INTERFACE "org.tred.TrE1.Manager"
 #define BUS_EXCHANGES_PATH "/org/tred/TrE1/exchange"
 #define BUS_EXCHANGE_INTERFACE "org.tred.TrE1.Exchange"

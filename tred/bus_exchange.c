@@ -2,6 +2,7 @@
  * answers. */
 #include "tred/bus_exchange.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "tred/bus_admit.h"
 #include "tred/bus_error.h"
@@ -21,14 +22,24 @@ void bus_exchange_path(const CallerExchange *held, char *path)
     (void)snprintf(path, BUS_PATH_SIZE, BUS_EXCHANGES_PATH "/%" PRIu64, held->number);
 }
 
+static LogFields fields_of(const CallerExchange *held, const char *message_id, const char *error)
+{
+    return (LogFields){.message_id = message_id,
+                       .peer = held->caller->daemon->config.segw_name,
+                       .spi = exchange_spi_i(held->exchange),
+                       .error = error};
+}
+
 void bus_exchange_closed(const CallerExchange *held, const char *reason)
 {
     const Daemon *daemon = held->caller->daemon;
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_line(daemon_is_ending(daemon) ? LOG_INFO : LOG_NOTICE, "Exchange %" PRIu64 " is closed: %s",
-             held->number, reason);
+    const LogFields fields = fields_of(held, MESSAGE_EXCHANGE_CLOSED, reason);
+
+    log_fields(daemon_is_ending(daemon) ? LOG_INFO : LOG_NOTICE, &fields,
+               "Exchange %" PRIu64 " is closed: %s", held->number, reason);
     if (sd_bus_is_open(daemon->bus) <= 0) /* its owner has seen the bus go, too */
         return;
     bus_exchange_path(held, path);
@@ -42,7 +53,10 @@ void bus_exchange_lifetime_reached(const CallerExchange *held, uint32_t spi_in, 
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_notice("Exchange %" PRIu64 ": Child SA %08x has reached its %s lifetime", held->number,
+    const LogFields fields = fields_of(held, MESSAGE_LIFETIME_REACHED, NULL);
+
+    log_fields(LOG_NOTICE, &fields,
+               "Exchange %" PRIu64 ": Child SA %08x has reached its %s lifetime", held->number,
                spi_in, hard ? "hard" : "soft");
     bus_exchange_path(held, path);
     r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE,
@@ -56,7 +70,10 @@ void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
     char path[BUS_PATH_SIZE];
     int r;
 
-    log_notice("Exchange %" PRIu64 ": a certificate that it rests on expires soon", held->number);
+    const LogFields fields = fields_of(held, MESSAGE_CERTIFICATE_EXPIRES, NULL);
+
+    log_fields(LOG_NOTICE, &fields,
+               "Exchange %" PRIu64 ": a certificate that it rests on expires soon", held->number);
     bus_exchange_path(held, path);
     r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "ExpiresSoon",
                            "t", (uint64_t)when);
@@ -70,11 +87,12 @@ static void changes_emit(CallerExchange *held)
 {
     static const struct {
         ExchangeProperty property;
-        char name[16];
+        char name[24];
     } properties[] = {{EXCHANGE_PROPERTY_STATE, "State"},
                       {EXCHANGE_PROPERTY_SPI_R, "SpiR"},
                       {EXCHANGE_PROPERTY_SUITE, "Suite"},
-                      {EXCHANGE_PROPERTY_PEER_IDENTITY, "PeerIdentity"}};
+                      {EXCHANGE_PROPERTY_PEER_IDENTITY, "PeerIdentity"},
+                      {EXCHANGE_PROPERTY_PEER_IDENTITY, "PeerCertificateExpires"}};
     char names[ELEMENTS(properties)][sizeof(properties[0].name)];
     char *list[ELEMENTS(properties) + 1] = {0}; /* sd-bus has no const, and only reads */
     char path[BUS_PATH_SIZE];
@@ -160,6 +178,16 @@ static int get_peer_identity(sd_bus *bus, const char *path, const char *interfac
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
     return sd_bus_message_append(reply, "s", exchange_peer_identity(held->exchange));
+}
+
+static int get_peer_expires(sd_bus *bus, const char *path, const char *interface,
+                            const char *property, sd_bus_message *reply, void *userdata,
+                            sd_bus_error *error)
+{
+    const CallerExchange *held = userdata;
+
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "t", (uint64_t)exchange_peer_expires(held->exchange));
 }
 
 /* The exchange belongs to one connection: every method asks this first. */
@@ -280,6 +308,8 @@ static const sd_bus_vtable exchange_vtable[] = {
     SD_BUS_PROPERTY("SpiR", "t", get_spi, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("Suite", "s", get_suite, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("PeerIdentity", "s", get_peer_identity, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("PeerCertificateExpires", "t", get_peer_expires, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_METHOD_WITH_ARGS("ChooseGroup", SD_BUS_ARGS("q", group), SD_BUS_RESULT("ay", ke_i),
                             method_choose_group, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Agree", SD_BUS_ARGS("ay", request, "ay", response),
@@ -356,19 +386,34 @@ static int exchange_find(sd_bus *bus, const char *path, const char *interface, v
     return *ret_found != NULL;
 }
 
-/* The exchanges' object paths, for introspection. */
+/* GetManagedObjects, which shows a caller its own exchanges alone: what it costs is bounded by what
+ * its caller may hold, and it tells nobody what others are at. NULL: it is not what is asked. */
+static const char *managed_for(sd_bus *bus)
+{
+    sd_bus_message *call = sd_bus_get_current_message(bus);
+
+    return call && sd_bus_message_is_method_call(call, "org.freedesktop.DBus.ObjectManager",
+                                                 "GetManagedObjects") > 0
+               ? call_sender(call)
+               : NULL;
+}
+
+/* The exchanges' object paths, for introspection and GetManagedObjects. */
 static int exchange_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                               sd_bus_error *error)
 {
     const Daemon *daemon = userdata;
+    const char *owner = managed_for(bus);
     char **nodes = calloc(daemon->users.n_exchanges + 1, sizeof(*nodes));
     char path[BUS_PATH_SIZE];
     size_t count = 0;
 
-    (void)bus, (void)prefix, (void)error;
+    (void)prefix, (void)error;
     if (!nodes)
         return -ENOMEM;
     for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
+        if (owner && strcmp(caller->name, owner) != 0)
+            continue;
         for (const CallerExchange *held = caller->exchanges; held; held = held->next) {
             bus_exchange_path(held, path);
             nodes[count] = strdup(path);

@@ -40,9 +40,13 @@ int bus_exchange_remove_child(sd_bus_message *call, void *userdata, sd_bus_error
 /* Carries an AddChild out that waited for the verdict, if there is one. */
 void bus_exchange_child_resume(CallerExchange *held);
 
-/* A filter of the bus's that sees to it that Get of Children is answered with counters of now,
- * which have to be asked for first. */
+/* A filter of the bus's that sees to it that Get of Children, and of the manager's Totals, is
+ * answered with counters of now, which have to be asked for first. */
 int bus_exchange_children_filter(sd_bus_message *call, void *userdata, sd_bus_error *error);
+
+/* Each of the counters as a dictionary entry from its name: a variant, where `variant`, else a
+ * uint64 ("t"); those of how long an SA is idle only with `idle`. */
+int bus_append_counters(sd_bus_message *reply, const SaCounters *counters, bool variant, bool idle);
 
 /* The property Children: each Child SA with its counters as they last came. */
 int bus_exchange_get_children(sd_bus *bus, const char *path, const char *interface,

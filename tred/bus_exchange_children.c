@@ -6,6 +6,7 @@
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
 #include "tred/bus_manager_protection.h"
+#include "tred/bus_manager_totals.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@ enum { COUNT_PERIOD_USEC = 100 * 1000, COUNT_ACCURACY_USEC = 1000 };
 typedef struct CounterName {
     const char *name;
     size_t offset; /* in SaCounters; each is a uint64_t */
+    bool idle;     /* no sum can be made of it */
 } CounterName;
 
 static const CounterName counter_names[] = {
@@ -28,24 +30,38 @@ static const CounterName counter_names[] = {
     {"Malformed", offsetof(SaCounters, malformed)},
     {"SelectorDropsIn", offsetof(SaCounters, selector_drops_in)},
     {"EcnDropsIn", offsetof(SaCounters, ecn_drops_in)},
-    {"IdleInMilliseconds", offsetof(SaCounters, idle_in_ms)},
-    {"IdleOutMilliseconds", offsetof(SaCounters, idle_out_ms)},
+    {"IdleInMilliseconds", offsetof(SaCounters, idle_in_ms), true},
+    {"IdleOutMilliseconds", offsetof(SaCounters, idle_out_ms), true},
 };
+
+int bus_append_counters(sd_bus_message *reply, const SaCounters *counters, bool variant, bool idle)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < ELEMENTS(counter_names); i++) {
+        uint64_t value;
+
+        if (counter_names[i].idle && !idle)
+            continue;
+        memcpy(&value, (const char *)counters + counter_names[i].offset, sizeof(value));
+        r = variant ? sd_bus_message_append(reply, "{sv}", counter_names[i].name, "t", value)
+                    : sd_bus_message_append(reply, "{st}", counter_names[i].name, value);
+    }
+    return r;
+}
 
 static int append_child(sd_bus_message *reply, const ChildStatus *child)
 {
     int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 
     if (r >= 0) {
-        r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "SpiIn", "u", child->spi_in, "SpiOut", "u",
-                                  child->spi_out, "Suite", "s", child->suite);
+        r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}", "SpiIn", "u", child->spi_in,
+                                  "SpiOut", "u", child->spi_out, "Suite", "s", child->suite,
+                                  "Since", "t", (uint64_t)child->since, "SoftLifetimeSeconds", "t",
+                                  child->soft_seconds);
     }
-    for (size_t i = 0; r >= 0 && i < ELEMENTS(counter_names); i++) {
-        uint64_t value;
-
-        memcpy(&value, (const char *)&child->counters + counter_names[i].offset, sizeof(value));
-        r = sd_bus_message_append(reply, "{sv}", counter_names[i].name, "t", value);
-    }
+    if (r >= 0)
+        r = bus_append_counters(reply, &child->counters, true, true);
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -80,6 +96,12 @@ static bool read_asked(sd_bus_message *call, Asked *ret)
     return read;
 }
 
+static bool is_totals(const Asked *asked)
+{
+    return strcmp(asked->interface, BUS_MANAGER_INTERFACE) == 0 &&
+           strcmp(asked->property, "Totals") == 0;
+}
+
 static bool is_protection(const Asked *asked)
 {
     return strcmp(asked->interface, BUS_MANAGER_INTERFACE) == 0 &&
@@ -89,6 +111,20 @@ static bool is_protection(const Asked *asked)
 static int get_protection_reply(const Daemon *daemon, sd_bus_message *call, const char *property)
 {
     return sd_bus_reply_method_return(call, "v", "t", bus_protection_counter(daemon, property));
+}
+
+static int get_totals_reply(Daemon *daemon, sd_bus_message *call)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    int r = sd_bus_message_new_method_return(call, &reply);
+
+    if (r >= 0)
+        r = sd_bus_message_open_container(reply, 'v', "a{st}");
+    if (r >= 0)
+        r = bus_get_totals(NULL, NULL, NULL, NULL, reply, daemon, NULL);
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    return r < 0 ? r : sd_bus_message_send(reply);
 }
 
 static int get_children_reply(Daemon *daemon, sd_bus_message *call)
@@ -115,9 +151,12 @@ static int get_reply(Daemon *daemon, sd_bus_message *call)
 {
     Asked asked = {"", ""};
 
-    return read_asked(call, &asked) && is_protection(&asked)
-               ? get_protection_reply(daemon, call, asked.property)
-               : get_children_reply(daemon, call);
+    if (!read_asked(call, &asked))
+        return get_children_reply(daemon, call);
+    if (is_totals(&asked))
+        return get_totals_reply(daemon, call);
+    return is_protection(&asked) ? get_protection_reply(daemon, call, asked.property)
+                                 : get_children_reply(daemon, call);
 }
 
 void bus_exchange_children_counted(Daemon *daemon)
@@ -143,7 +182,7 @@ static bool asks_for_counters(const Daemon *daemon, sd_bus_message *call)
 
     if (!read_asked(call, &asked))
         return false;
-    if (is_protection(&asked))
+    if (is_protection(&asked) || is_totals(&asked))
         return strcmp(sd_bus_message_get_path(call), BUS_MANAGER_PATH) == 0;
     return strcmp(asked.interface, BUS_EXCHANGE_INTERFACE) == 0 &&
            strcmp(asked.property, "Children") == 0 &&

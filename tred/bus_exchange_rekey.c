@@ -6,7 +6,9 @@
 #include "tred/bus_exchange.h"
 #include "tred/callers.h"
 #include "tred/expiry.h"
+#include "tred/key_care.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 static int prepare_reply(sd_bus_message *call, const CreateOffer *offer)
@@ -89,10 +91,12 @@ int bus_exchange_add_ike_sa(sd_bus_message *call, void *userdata, sd_bus_error *
     r = add_ike_sa(held, spi, &made, error);
     if (r < 0)
         return r;
+    assert(made);
     log_info("Exchange %" PRIu64 ": new keys for exchange %" PRIu64 ", %s, SPI_i %016" PRIx64
              ", SPI_r %016" PRIx64,
              made->number, held->number, exchange_suite_name(made->exchange),
              exchange_spi_i(made->exchange), exchange_spi_r(made->exchange));
+    daemon_prepare_exchange(held->caller->daemon);
     bus_exchange_path(made, path);
     return sd_bus_reply_method_return(call, "o", path);
 }

@@ -1,5 +1,6 @@
 /* VerifyPeer on the bus. */
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "tred/bus_error.h"
 #include "tred/bus_exchange.h"
@@ -40,6 +41,18 @@ void bus_exchange_verify_cancel(CallerExchange *held)
     pending_free(held->pending);
 }
 
+static void refusal_log(const CallerExchange *held, int r, const Reason *reason)
+{
+    const char *error = r > 0 ? bus_error_name(r) : strerror(-r);
+    const LogFields fields = {.message_id = MESSAGE_PEER_REFUSED,
+                              .peer = held->caller->daemon->config.segw_name,
+                              .spi = exchange_spi_i(held->exchange),
+                              .error = error};
+
+    log_fields(LOG_WARNING, &fields, "Exchange %" PRIu64 ": the SeGW is refused (%s). %s",
+               held->number, error, reason->text);
+}
+
 /* Logs what has become of the peer; 0 or what bus_error_set() needs. */
 static int verify_end(CallerExchange *held, const Verdict *verdict, Reason *reason)
 {
@@ -54,8 +67,7 @@ static int verify_end(CallerExchange *held, const Verdict *verdict, Reason *reas
             log_info("Exchange %" PRIu64 ": revocation: %s", held->number, verdict->note);
         return expiry_watch(held);
     }
-    log_warning("Exchange %" PRIu64 ": the SeGW is refused (%s). %s", held->number,
-                r > 0 ? bus_error_name(r) : strerror(-r), reason->text);
+    refusal_log(held, r, reason);
     return r;
 }
 
@@ -118,8 +130,7 @@ int bus_exchange_verify_peer(sd_bus_message *call, void *userdata, sd_bus_error 
         r = exchange_verify_end(held->exchange, NULL, &reason);
     }
     if (r != EXCHANGE_E_WRONG_STATE) {
-        log_warning("Exchange %" PRIu64 ": the SeGW is refused (%s). %s", held->number,
-                    r > 0 ? bus_error_name(r) : strerror(-r), reason.text);
+        refusal_log(held, r, &reason);
         bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE);
     }
     return bus_error_set(error, r, reason.text);

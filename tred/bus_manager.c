@@ -8,6 +8,7 @@
 #include "tred/bus_manager_anchors.h"
 #include "tred/bus_manager_crls.h"
 #include "tred/bus_manager_protection.h"
+#include "tred/bus_manager_totals.h"
 #include "tred/callers.h"
 #include "tred/channel.h"
 #include "tred/daemon_identity.h"
@@ -355,6 +356,8 @@ static const sd_bus_vtable manager_vtable[] = {
                     SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("CertificateChain", "aay", get_certificate_chain, 0,
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("CertificateExpires", "t", bus_get_certificate_expires, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("AnchorHashes", "aay", get_anchor_hashes, 0,
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("AnchorsGuarded", "b", bus_get_anchors_guarded, 0,
@@ -377,6 +380,7 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_PROPERTY("CleartextDropsIn", "t", bus_get_protection_counter, 0, 0),
     SD_BUS_PROPERTY("CleartextDropsOut", "t", bus_get_protection_counter, 0, 0),
     SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("Totals", "a{st}", bus_get_totals, 0, 0),
     /* Who may call is said by the bus policy, org.tred.TrE1.conf. */
     SD_BUS_METHOD_WITH_ARGS("BeginExchange", SD_BUS_ARGS("q", group),
                             SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i),
@@ -412,6 +416,8 @@ int bus_manager_register(Daemon *daemon)
     int r = sd_bus_add_object_vtable(daemon->bus, NULL, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE,
                                      manager_vtable, daemon);
 
+    if (r >= 0)
+        r = sd_bus_add_object_manager(daemon->bus, NULL, BUS_OBJECTS_PATH);
     /* What a reader finds from now on. */
     if (r >= 0)
         (void)bus_announced_look(&daemon->announced, daemon->bus, manager_vtable, daemon, names);

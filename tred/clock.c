@@ -2,6 +2,7 @@
 #include "tred/clock.h"
 
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "policy/lastknowntime.h"
 #include "tpm/commands.h"
@@ -40,9 +41,12 @@ void clock_take(Daemon *daemon, time_t last_known, unsigned correction_days)
         daemon->last_known = last_known;
     time_base_reach(&daemon->time_base, last_known);
     if (time(NULL) < daemon->last_known) {
-        log_warning("The clock is behind the TPM's last-known time, and certificates are judged by "
-                    "that. Set the clock (timedatectl); if it is right, have the operator correct "
-                    "the last-known time (tred-nv(7))");
+        const LogFields fields = {.message_id = MESSAGE_CLOCK_BEHIND};
+
+        log_fields(LOG_WARNING, &fields,
+                   "The clock is behind the TPM's last-known time, and certificates are judged by "
+                   "that. Set the clock (timedatectl); if it is right, have the operator correct "
+                   "the last-known time (tred-nv(7))");
     }
 }
 

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/messages.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -340,15 +341,19 @@ int crl_files_read(const char *directory, const CrlFiles *held, bool again, uint
 
 void crls_in_force_set_problem(CrlsInForce *crls, const Reason *problem)
 {
+    const LogFields usable = {.message_id = MESSAGE_CRL_USABLE},
+                    unusable = {.message_id = MESSAGE_CRL_UNUSABLE, .error = problem->text};
+
     if (strcmp(crls->problem.text, problem->text) == 0)
         return;
     crls->problem = *problem;
     if (problem->text[0] == '\0') {
-        log_info("All CRLs can be read again");
+        log_fields(LOG_INFO, &usable, "All CRLs can be read again");
     } else if (crls->is_complete) {
-        log_error("%s. SeGWs are judged by what was in force before", problem->text);
+        log_fields(LOG_ERR, &unusable, "%s. SeGWs are judged by what was in force before",
+                   problem->text);
     } else {
-        log_error("%s. No SeGW is taken until that is mended", problem->text);
+        log_fields(LOG_ERR, &unusable, "%s. No SeGW is taken until that is mended", problem->text);
     }
     if (crls->on_changed)
         crls->on_changed(crls->userdata);

@@ -3,6 +3,7 @@
 #include "tred/daemon_dataplane.h"
 
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "tred/bus.h"
 #include "tred/callers.h"
@@ -50,7 +51,9 @@ static void on_lost(const char *reason, void *userdata)
     Daemon *daemon = userdata;
     Reason text;
 
-    log_error("The data plane failed: %s. It is opened again", reason);
+    const LogFields fields = {.message_id = MESSAGE_DATA_PLANE_FAILED, .error = reason};
+
+    log_fields(LOG_ERR, &fields, "The data plane failed: %s. It is opened again", reason);
     reason_set(&text, 0, "The data plane failed: %s. Connect again", reason);
     callers_close_all(daemon, text.text);
     bus_exchange_children_counted(daemon);
@@ -60,7 +63,10 @@ static void on_opened(void *userdata)
 {
     const Daemon *daemon = userdata;
 
-    log_info("Data plane: %s, opened again", dataplane_name(daemon->dataplane));
+    const LogFields fields = {.message_id = MESSAGE_DATA_PLANE_OPEN};
+
+    log_fields(LOG_INFO, &fields, "Data plane: %s, opened again",
+               dataplane_name(daemon->dataplane));
 }
 
 int daemon_dataplane_begin(Daemon *daemon)

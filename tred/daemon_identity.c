@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "tred/bus.h"
 #include "tred/callers.h"
@@ -77,18 +78,30 @@ static void ready_log(const Daemon *daemon)
 {
     const Identity *identity = daemon->identity;
 
-    log_info("Ready: this device is %s (%s key in the TPM, policy %s), and trusts %s by %zu "
-             "anchor(s)",
-             identity->fqdn, identity->key->algorithm, key_policy_kind_name(identity->policy->kind),
-             daemon->config.segw_name, verifier_anchors(identity->verifier)->n_hashes);
+    const LogFields ready = {.message_id = MESSAGE_READY, .peer = daemon->config.segw_name};
+
+    log_fields(LOG_INFO, &ready,
+               "Ready: this device is %s (%s key in the TPM, policy %s), and trusts %s by %zu "
+               "anchor(s)",
+               identity->fqdn, identity->key->algorithm,
+               key_policy_kind_name(identity->policy->kind), daemon->config.segw_name,
+               verifier_anchors(identity->verifier)->n_hashes);
     if (identity->anchors_guarded) {
         log_info("The TPM guards the anchors, version %" PRIu64, identity->anchors_version);
     } else {
-        log_warning("DEVELOPMENT: the TPM does not guard the anchors: whoever is root can exchange "
-                    "them");
+        const LogFields fields = {.message_id = MESSAGE_DEVELOPMENT,
+                                  .error = "the TPM does not guard the anchors"};
+
+        log_fields(LOG_WARNING, &fields,
+                   "DEVELOPMENT: the TPM does not guard the anchors: whoever is root can exchange "
+                   "them");
     }
-    if (daemon->state == IDENTITY_DEVELOPMENT)
-        log_warning("DEVELOPMENT: %s", daemon->state_reason.text);
+    if (daemon->state == IDENTITY_DEVELOPMENT) {
+        const LogFields fields = {.message_id = MESSAGE_DEVELOPMENT,
+                                  .error = daemon->state_reason.text};
+
+        log_fields(LOG_WARNING, &fields, "DEVELOPMENT: %s", daemon->state_reason.text);
+    }
 }
 
 void daemon_state_reason(const Daemon *daemon, Reason *ret)
@@ -110,16 +123,35 @@ static void state_show(Daemon *daemon)
     bus_manager_changed(daemon);
 }
 
+static const char *not_ready_message(IdentityState state)
+{
+    switch (state) {
+    case IDENTITY_UNPROVISIONED:
+        return MESSAGE_UNPROVISIONED;
+    case IDENTITY_INTEGRITY_FAILED:
+        return MESSAGE_INTEGRITY_FAILED;
+    default:
+        return MESSAGE_TPM_UNAVAILABLE;
+    }
+}
+
 static void state_announce(Daemon *daemon)
 {
     const char *name = identity_state_name(daemon->state);
 
-    if (daemon->identity && daemon->identity->validity_problem.text[0] != '\0')
-        log_warning("%s", daemon->identity->validity_problem.text);
+    if (daemon->identity && daemon->identity->validity_problem.text[0] != '\0') {
+        const LogFields fields = {.message_id = MESSAGE_CERTIFICATE_INVALID,
+                                  .error = daemon->identity->validity_problem.text};
+
+        log_fields(LOG_WARNING, &fields, "%s", daemon->identity->validity_problem.text);
+    }
     if (daemon->identity && daemon_is_serving(daemon)) {
         ready_log(daemon);
     } else {
-        log_error("Not ready (%s): %s", name, daemon->state_reason.text);
+        const LogFields fields = {.message_id = not_ready_message(daemon->state),
+                                  .error = daemon->state_reason.text};
+
+        log_fields(LOG_ERR, &fields, "Not ready (%s): %s", name, daemon->state_reason.text);
         if (daemon->mismatch)
             mismatch_log(daemon->mismatch);
     }

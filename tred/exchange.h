@@ -339,6 +339,8 @@ typedef struct ChildStatus {
     uint32_t spi_in;
     uint32_t spi_out;
     char suite[SUITE_NAME_SIZE];
+    time_t since;          /* when it was made */
+    uint64_t soft_seconds; /* after which it is due to be replaced; 0: no limit */
     SaCounters counters;
 } ChildStatus;
 

@@ -228,6 +228,7 @@ static void child_fill(Exchange *exchange, ChildTerms *terms, ChildAdded added, 
     child->added = added;
     child->userdata = userdata;
     child->installed = child->used = true;
+    child->since = time(NULL);
     child->spi_out = terms->grant.spi_out;
     child->suite = terms->grant.suite;
     if (!dataplane_keeps_keys(exchange->context->dataplane)) {
@@ -346,7 +347,11 @@ size_t exchange_children(const Exchange *exchange, ChildStatus *ret)
 
         if (!child->installed)
             continue;
-        *status = (ChildStatus){.spi_in = child->spi_in, .spi_out = child->spi_out};
+        *status = (ChildStatus){
+            .spi_in = child->spi_in,
+            .spi_out = child->spi_out,
+            .since = child->since,
+            .soft_seconds = dataplane_sa_soft_seconds(exchange->context->dataplane, child->spi_in)};
         esp_suite_name(&child->suite, status->suite);
         /* A plane that fails shows zeros here, and says so by DATAPLANE_LOST. */
         (void)dataplane_sa_counters(exchange->context->dataplane, child->spi_in, &status->counters);

@@ -270,7 +270,7 @@ static int g_ir_compute(Negotiation *negotiation, uint16_t group, const KeyPart 
 int exchange_create_agree(const Exchange *exchange, Negotiation *negotiation, uint16_t group,
                           size_t prf_size, Nonces *ret, Reason *reason)
 {
-    KeyPart request, response;
+    KeyPart request = {0}, response = {0};
     const KeyPart *peer = negotiation->peers ? &request : &response;
     int r;
 
@@ -378,9 +378,11 @@ void exchange_create_settle(Exchange *exchange, const PlainMessage *message, Neg
         if (kept->dh_secret)
             dh_free(steal_pointer(kept->own.dh));
     } else {
-        if (draft->own.spi != 0)
+        /* Whoever made g^ir of it has had what was paid for by preparing it. */
+        if (draft->own.spi != 0 && !draft->dh_secret) {
             prepared_put(exchange, &draft->own);
-        draft->own = (Prepared){0};
+            draft->own = (Prepared){0};
+        }
         if (draft->peers) {
             kept->request = draft->request;
             draft->request = (KeptMessage){0};

@@ -50,6 +50,7 @@ typedef struct Child {
     uint32_t spi_in; /* 0: free */
     uint32_t spi_out;
     EspSuite suite;
+    time_t since;
     EspKeys keys;     /* of a data plane that keeps none itself */
     bool installed;   /* in the data plane, or on its way there */
     bool used;        /* there was an SA under this SPI, or a data plane that would not have it */
@@ -240,8 +241,8 @@ int exchange_suite_refuse(int error, Reason *reason);
 int exchange_create_draft(Exchange *exchange, const PlainMessage *message,
                           const IkePayloads *payloads, Negotiation *ret, Reason *reason);
 
-/* After it: if it was sealed, the draft takes the place of what was kept; else nothing has changed.
- */
+/* After it: if it was sealed, the draft takes the place of what was kept; else nothing has changed,
+ * but what was prepared is gone if g^ir was made of it. */
 void exchange_create_settle(Exchange *exchange, const PlainMessage *message, Negotiation *draft,
                             bool sealed);
 

@@ -49,7 +49,7 @@ static int choice_read(const IkeSaPayload *offered, const IkeSaPayload *answer, 
 int exchange_ike_terms_read(const Exchange *exchange, Negotiation *negotiation, IkeTerms *ret,
                             Nonces *ret_nonces, Reason *reason)
 {
-    IkeSaPayload offered, answer;
+    IkeSaPayload offered = {0}, answer = {0};
     size_t prf_size = exchange->suite.prf->size;
     int r = sa_read(exchange, negotiation, false, &offered, reason);
 
@@ -224,7 +224,6 @@ int exchange_inherit_children(Exchange *exchange, Exchange **ret, Reason *reason
                           EXCHANGE_CHILDREN_MAX);
     }
     holdings_move(from, exchange);
-    exchange->made_from = NULL;
     negotiation_forget(&from->own_create);
     negotiation_forget(&from->peer_create);
     exchange_step(exchange, EXCHANGE_INHERIT_CHILDREN);

@@ -31,11 +31,12 @@ static int transport_open(const struct sockaddr_storage *remote, Transport **ret
         return r;
     }
     r = transport_take_from(transport, remote);
-    if (r < 0)
+    if (r < 0) {
         exchange_transport_free(transport);
-    else
-        *ret = transport;
-    return r;
+        return r;
+    }
+    *ret = transport;
+    return 0;
 }
 
 static int transport_refuse(int r, Reason *reason)

@@ -1,6 +1,7 @@
 /* tred: the trusted environment (tred(8)). */
 #include "base/commandline.h"
 #include "base/exitstatus.h"
+#include "base/journal.h"
 #include "base/log.h"
 #include "base/reason.h"
 #include "base/standard.h"
@@ -9,40 +10,36 @@
 #include "tred/process.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 
-static const char usage[] = "Usage: tred [--config FILE]\n"
-                            "The trusted environment: holds the device key in the TPM, signs and "
-                            "verifies IKEv2 AUTH,\nand keeps every key of an IKE SA. See tred(8).\n"
-                            "\n"
-                            "  -c, --config FILE  configuration (default /etc/tred/tred.conf)\n"
-                            "      --version      print the version and exit\n"
-                            "  -h, --help         print this and exit\n";
+static const CommandOption command_options[] = {
+    {"config", "FILE", 'c', "configuration (default /etc/tred/tred.conf)"},
+    {NULL, NULL, 0, NULL},
+};
 
-static const CommandLine command_line = {"tred", usage};
+static const CommandLine command_line = {
+    .program = "tred",
+    .usage = "Usage: tred [--config FILE]\n"
+             "The trusted environment: holds the device key in the TPM, signs and verifies IKEv2 "
+             "AUTH,\nand keeps every key of an IKE SA. See tred(8).\n",
+    .options = command_options,
+};
+
+static int option_take(int value, const char *argument, void *userdata)
+{
+    const char **config = userdata;
+
+    (void)value; /* there is one */
+    *config = argument;
+    return 0;
+}
 
 /* The exit status, or COMMANDLINE_GO_ON. */
 static int options_read(int argc, char **argv, const char **ret_config)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
-    int option;
+    int r = commandline_read(&command_line, argc, argv, option_take, ret_config);
 
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            *ret_config = optarg;
-            break;
-        default:
-            return commandline_other(&command_line, option);
-        }
-    }
-    return commandline_end(&command_line, argc, argv);
+    return r == COMMANDLINE_GO_ON ? commandline_end(&command_line, argc, argv) : r;
 }
 
 /* Before anything secret exists. */
@@ -74,6 +71,7 @@ int main(int argc, char **argv)
     int r;
 
     standard_open();
+    journal_begin();
     r = options_read(argc, argv, &path);
     if (r != COMMANDLINE_GO_ON)
         return standard_finish("tred", r);

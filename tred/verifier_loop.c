@@ -3,6 +3,7 @@
 #include "tred/verifier_internal.h"
 
 #include "base/log.h"
+#include "base/messages.h"
 
 #include <errno.h>
 #include <string.h>
@@ -75,7 +76,8 @@ static void current_fail(Verifier *verifier, int r, bool was_asked)
     Reason reason;
 
     (void)verifier_process_failed(verifier, r, &reason);
-    log_error("%s", reason.text);
+    const LogFields fields = {.message_id = MESSAGE_VERIFIER_FAILED, .error = reason.text};
+    log_fields(LOG_ERR, &fields, "%s", reason.text);
     verifier_process_free(steal_pointer(verifier->current));
     if (was_asked && verifier->waiting)
         verification_end(verifier, NULL, reason.text);

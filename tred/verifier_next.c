@@ -3,6 +3,7 @@
 #include "tred/verifier_internal.h"
 
 #include "base/log.h"
+#include "base/messages.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -17,11 +18,14 @@ enum {
 /* A process that is not to judge: what was in force stays, or nobody is judged. */
 static void next_fail(Verifier *verifier, const Reason *reason)
 {
+    const LogFields fields = {.message_id = MESSAGE_VERIFIER_FAILED, .error = reason->text};
+
     verifier_process_free(steal_pointer(verifier->next));
     if (verifier->current) {
-        log_error("%s. SeGWs are judged by what was in force before", reason->text);
+        log_fields(LOG_ERR, &fields, "%s. SeGWs are judged by what was in force before",
+                   reason->text);
     } else {
-        log_error("%s. No SeGW is taken until that is mended", reason->text);
+        log_fields(LOG_ERR, &fields, "%s. No SeGW is taken until that is mended", reason->text);
         verifier_waiting_fail(verifier, reason->text);
     }
 }

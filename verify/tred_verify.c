@@ -159,14 +159,11 @@ static int helper_init(Service *service)
     return r == 0 ? sandbox_enter(HELPER_FD, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS)) : r;
 }
 
-static const char usage[] =
-    "Usage: tred-verify\n"
-    "Judges the SeGW's certificates (RFC 5280, TS 33.310) for tred, which starts it. See tred(8).\n"
-    "\n"
-    "      --version  print the version and exit\n"
-    "  -h, --help     print this and exit\n";
+static const char usage[] = "Usage: tred-verify\n"
+                            "Judges the SeGW's certificates (RFC 5280, TS 33.310) for tred, which "
+                            "starts it. See tred(8).\n";
 
-static const CommandLine command_line = {"tred-verify", usage};
+static const CommandLine command_line = {.program = "tred-verify", .usage = usage};
 
 int main(int argc, char **argv)
 {

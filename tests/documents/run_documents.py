@@ -92,6 +92,54 @@ def say(sentence, count, missing):
     return good
 
 
+def wrong_metrics():
+    """Metrics that are written and not in trectl(8), or the other way round."""
+    written = set(re.findall(r'(?:sample\(stream, |states_print\(stream, )"(henb_\w+)"', (ROOT / "trectl/metrics_print.c").read_text()))
+    written |= {f"{name}_total" for name in re.findall(r'\{"(henb_\w+)", "', (ROOT / "trectl/metrics_print.c").read_text())}
+    named = set(re.findall(r"\bhenb_\w+", page("trectl.8")))
+    return len(written), sorted(written ^ named)
+
+
+def open_methods():
+    """Methods of the manager that the policy denies by name to neither of the two users that may call some."""
+    policy = (ROOT / "dbus/org.tred.TrE1.conf").read_text()
+    denied = re.findall(r'<deny [^>]*send_interface="org\.tred\.TrE1\.Manager" send_member="(\w+)"', policy)
+    text = (ROOT / "dbus/org.tred.TrE1.Manager.xml").read_text()
+    names = re.findall(r'<method name="(\w+)"', text)
+    return len(names), [name for name in names if denied.count(name) != 1]
+
+
+def messages():
+    """{name: id} of base/messages.h"""
+    return dict(re.findall(r'^#define MESSAGE_(\w+) "([0-9a-f]{32})"$', (ROOT / "base/messages.h").read_text(),
+                           re.MULTILINE))
+
+
+def wrong_messages():
+    """Ids that are not unlike all others, not used, not explained with what to do, or not in the man page's table."""
+    ids, text = messages(), page("tred-journal.7")
+    entries = dict(re.findall(r"^-- ([0-9a-f]{32})\n(.*?)(?=^-- |\Z)", (ROOT / "dbus/units/tred.catalog").read_text(),
+                              re.MULTILINE | re.DOTALL))
+    rows = dict(re.findall(r"^\|  (\w+)\n:  _([0-9a-f]{32})_\n", text, re.MULTILINE))
+    code = "".join(path.read_text() for folder in ("tred", "ikeclient") for path in (ROOT / folder).glob("*.c"))
+    wrong = [f"{name}: {what}" for name, id in ids.items() for what, good in (
+        ("is not unique", list(ids.values()).count(id) == 1),
+        ("is not used", re.search(rf"\bMESSAGE_{name}\b", code)),
+        ("is not in the catalogue", id in entries),
+        ("is not explained", re.match(r"Subject: .+\nDefined-By: tred\nDocumentation: .+\n\n(?s:.+?)\n\n.+", entries.get(id, ""))),
+        ("is not in tred-journal(7)", rows.get(name) == id)) if not good]
+    wrong += [f"{id} is no message's" for id in set(entries) ^ set(ids.values())]
+    wrong += [f"{name} is no message" for name in set(rows) - set(ids)]
+    return len(ids), wrong
+
+
+def wrong_fields():
+    """Fields that the code sends and the man page lacks, or the other way round."""
+    sent = set(re.findall(r'"(MESSAGE_ID|TRE_\w+)"', (ROOT / "base/journal.c").read_text()))
+    named = set(re.findall(r"^\*(MESSAGE_ID|TRE_\w+)\*$", page("tred-journal.7"), re.MULTILINE))
+    return len(sent), sorted(sent ^ named)
+
+
 def missing_files(name):
     """The sources that a document names and that are not there."""
     named = set(re.findall(r"`([a-z]+/[a-z_]+\.[ch])`", (ROOT / name).read_text()))
@@ -109,6 +157,10 @@ def main():
                     *missing_names(errors(), page("org.tred.TrE1.5"))))
     good.append(say("ikeclient.conf.5 names the algorithms of the profile and no other",
                     *wrong_words("ikeclient.conf.5")))
+    good.append(say("trectl.8 names the metrics that are written and no other", *wrong_metrics()))
+    good.append(say("every method of the manager is denied to one of its two callers", *open_methods()))
+    good.append(say("every message has an id of its own an explanation and a row of tred-journal.7", *wrong_messages()))
+    good.append(say("tred-journal.7 names the fields of the journal that are sent", *wrong_fields()))
     good.append(say("every file that architecture.md names is there",
                     *missing_files("docs/architecture.md")))
     sys.exit(0 if all(good) else 1)

@@ -1,9 +1,11 @@
 """Does debian/ agree with what it stands for? Arguments: the root of the sources, and of the build."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from run_documents import say
@@ -50,6 +52,20 @@ def other_versions():
     return 1, [f"{packages} and {project}"] if packages != project else []
 
 
+def overwritten():
+    """A second "meson install" over what the owner of the machine wrote."""
+    wrong = []
+    for shipped in ("dbus/units/tred.conf", "ikeclient/ikeclient.conf"):
+        with tempfile.TemporaryDirectory() as folder:
+            installed = Path(folder) / "etc/tred" / Path(shipped).name
+            for text in ((ROOT / shipped).read_text(), "the owner's\n"):
+                subprocess.run([ROOT / "scripts/install-configuration", ROOT / shipped], check=True,
+                               stdout=subprocess.DEVNULL, env={**os.environ, "DESTDIR": folder})
+                wrong += [shipped] if installed.read_text() != text else []
+                installed.write_text("the owner's\n")
+    return 2, wrong
+
+
 def main():
     found, wanted = libraries(), build_depends()
     development = {package for package in wanted if re.fullmatch(r"lib.*-dev", package)}
@@ -59,6 +75,7 @@ def main():
         say("every library in Build-Depends is one that meson asks for", len(development),
             sorted(development - set(found.values()))),
         say("every file that is installed is in a package", *untagged()),
+        say("meson install leaves a configuration file that is there as it is", *overwritten()),
         say("the packages have the version of the project", *other_versions()),
     ]
     sys.exit(0 if all(good) else 1)

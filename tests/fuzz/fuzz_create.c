@@ -165,10 +165,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (exchange_keep(negotiation.peers ? &negotiation.request : &negotiation.response, data[1],
                       (Bytes){data + 2, size - 2}) < 0)
         abort();
-    if (data[0] & OPTION_IKE)
+    if (data[0] & OPTION_IKE) {
         ike_sa(&exchange, &negotiation);
-    else
+    } else {
         child(&exchange, &negotiation);
+    }
     negotiation.own.dh = NULL;
     negotiation_forget(&negotiation);
     return 0;

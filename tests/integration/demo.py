@@ -15,11 +15,12 @@ from lab.process import LabError, wait_until
 from lab.programs import IkeClient, Operator, Tred, provision, TredNet
 from lab.segw import Segw
 from lab.tpm import Tpm
-from lab.traffic import has_interface, ping, transfer
+from lab.traffic import Pings, has_interface, ping, transfer
 
 WIDTH = 76  # between the two lifelines
 # The stream fits into the buffer of charon's socket, where more could be lost, and sent again.
 PINGS, TRANSFER = 5, 100_000
+PINGS_ON = 100  # while all is rekeyed
 
 # For each step: its way, and how strongSwan's log tells that it saw or did it.
 STEPS = {
@@ -175,6 +176,45 @@ class Demo:
                  "received": (child["BytesIn"], child["PacketsIn"])},
                 {"sent": sa["in"], "received": sa["out"]})
 
+    def rekey(self):
+        """Each SA by each side, while pings go on."""
+        paper, pings = self.paper, self.starting(Pings(network.INNER_IPV4))
+        operator = self.starting(Operator())
+        paper.line()
+        paper.strong("Rekeying, by either side, while pings go through the tunnel (50 a second)")
+        paper.line()
+        for way, what, begin in (
+                ("->", "Child SA", lambda: operator.call("RekeyChildSas")),
+                ("<-", "Child SA", lambda: self.segw.control("--rekey", "--child", "net")),
+                ("->", "IKE SA", lambda: operator.call("RekeyIkeSa")),
+                ("<-", "IKE SA", lambda: self.segw.control("--rekey", "--ike", "henb"))):
+            self.show_rekey(way, what, begin)
+        self.segw.wait_for(r"(?s)IKE_SA henb\[2\] rekeyed.*IKE_SA henb\[3\] rekeyed")
+        wait_until(lambda: self.segw.sa_count() == 1, "one IKE SA at the SeGW")
+        pings.process.wait_for(f"icmp_seq={PINGS_ON} ")
+        sent, lost = pings.stop()
+        if lost:
+            raise LabError(f"{len(lost)} of {sent} pings were lost")
+        paper.line()
+        paper.line(f"  {sent} pings were sent meanwhile, and all were answered")
+
+    def show_rekey(self, way, what, begin):
+        sides = (HENB_NAME, SEGW_NAME) if way == "->" else (SEGW_NAME, HENB_NAME)
+        pattern = rf"rekeyed  {' -> '.join(sides)}  {what}, (?P<details>.*)"
+        answers = len(re.findall(r"CREATE_CHILD_SA response", self.segw.log()))
+        begun = time.monotonic()
+        begin()
+        found = self.client.wait_for(pattern)
+        ms = (time.monotonic() - begun) * 1000
+        seen = wait_until(
+            lambda: re.findall(r"((?:parsed|generating) CREATE_CHILD_SA response \d+ \[.*\])",
+                               self.segw.log())[answers:], "CREATE_CHILD_SA at the SeGW")
+        self.paper.rung(way, f"   CREATE_CHILD_SA request, for the {what}", f"{ms:.0f} ms")
+        self.paper.note("HeNB", found["details"])
+        self.paper.note("SeGW", seen[0])
+        wait_until(lambda: len(self.client.get("ChildSas")) == 1 and len(self.tred.exchanges()) == 1,
+                   "the end of what was replaced")
+
     def step_7(self):
         paper = self.paper
         paper.line()
@@ -183,11 +223,12 @@ class Demo:
         operator = self.starting(Operator())
         operator.call("Connect")
         again = self.client.wait_for(r"(?s)established .*established .*\((?P<ms>[\d.]+) ms\)")
-        again_at_segw = self.segw.wait_for(r"(IKE_SA henb\[2\] established) between")
-        paper.rung("", "1-6  again, for a second IKE SA", f"+{again['ms']} ms")
+        again_at_segw = self.segw.wait_for(r"(IKE_SA henb\[4\] established) between")
+        paper.rung("", "1-6  again, for another IKE SA", f"+{again['ms']} ms")
         paper.note("SeGW", again_at_segw[1])
-        found = self.client.wait_for(r"step 7 (?P<what>.*?)  .*?  (?P<details>.*)  \(\+")
-        deleted = self.segw.wait_for(r"(sending DELETE for IKE_SA henb\[1\])")
+        found = self.client.wait_for(r"(?s)established  .*established  .*?"
+                                     r"step 7 (?P<what>.*?)  .*?  (?P<details>[^\n]*?)  \(\+")
+        deleted = self.segw.wait_for(r"(sending DELETE for IKE_SA henb\[3\])")
         answer = self.segw.wait_for(r"(parsed INFORMATIONAL response \d+ \[ \])")
         paper.rung("<-", f"7  {found['what']}")
         paper.note("SeGW", deleted[1])
@@ -200,7 +241,7 @@ class Demo:
         self.paper.line()
         self.paper.strong("Cleaning up")
         self.client.stop()
-        self.segw.wait_for(r"received DELETE for IKE_SA henb\[2\]")
+        self.segw.wait_for(r"received DELETE for IKE_SA henb\[4\]")
         self.paper.done("ikeclient stopped, and told the SeGW so: it has no IKE SA left")
         wait_until(lambda: not has_interface(), "the end of the tunnel's interface")
         self.paper.done("segw0, its addresses and routes are gone")
@@ -217,6 +258,7 @@ def main():
         demo.connect()
         demo.send_packets()
         demo.show_segw_view()
+        demo.rekey()
         demo.step_7()
         demo.clean_up()
     except LabError as error:

@@ -1,10 +1,13 @@
 """CREATE_CHILD_SA with a real SeGW, each side beginning it, by a client that does each step by hand."""
 
 import struct
+from datetime import timedelta
 
 from lab import ike, memory
+from lab.bus import BusError
 from lab.case import LabTest
 from lab.handclient import HandClient
+from lab.pki import Flaws, issue_segw
 from lab.process import wait_until
 from lab.programs import EXCHANGE, TRED
 from test_secrets import ESP_KEYS, IKE_KEYS, PASSING
@@ -161,11 +164,24 @@ class CreateChildTest(LabTest):
         self.assertEqual(memory.search(self.tred.pid, old)[0], set())
         self.assertEqual(memory.search(self.tred.pid, new)[0], set(new))
 
+    def test_a_new_ike_sa_ends_when_the_certificates_of_the_old_one_do(self):
+        """Its peer was judged once, so no number of new IKE SAs outlives the certificates."""
+        brief = issue_segw(self.world.operator_root, flaws=Flaws(ends=timedelta(seconds=10)))
+        hand = self.established(credential=brief)
+        for number in (2, 3):
+            hand.ask(hand.ike_payloads())
+            heir = hand.add_ike_sa()
+            self.tred.wait_for(rf"Exchange {number}: a certificate that it rests on expires soon")
+            heir.call("InheritChildren")
+            hand.call("Close")
+            hand = heir
+        self.tred.wait_for("Exchange 3 is closed: A certificate that it rests on has expired", 20.0)
+
     def test_a_new_ike_sa_counts_as_an_exchange(self):
         self.gateway = self.start_segw()
         self.tred = self.start_tred(exchanges={"max-exchanges": "1"})
         hand = self.starting(HandClient()).until("add_child")
         hand.ask(hand.ike_payloads())
-        with self.assertRaises(Exception) as caught:
+        with self.assertRaises(BusError) as caught:
             hand.add_ike_sa()
         self.assertEqual(caught.exception.name, "TooManyExchanges")

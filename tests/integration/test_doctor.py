@@ -4,6 +4,7 @@ trectl doctor must say it, and tred's own log in the same words."""
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import pwd
@@ -17,6 +18,7 @@ from lab.case import LabTest
 from lab.network import HENB
 from lab.pki import DAY, Flaws, HENB_NAME, issue, make_ca
 from lab.process import BIN, Process, run, scratch
+from lab.systemd import Systemd
 from lab.programs import Tred, TredNet, tred_sections, write_ini
 from lab.tpm import LesserTpm
 from cryptography import x509
@@ -71,8 +73,13 @@ class DoctorTest(LabTest):
     def configure(self, **sections):
         return write_ini(scratch("tred.conf") / "tred.conf", tred_sections(self.files, **sections))
 
+    def configure_client(self, **sections):
+        return write_ini(scratch("ikeclient.conf") / "ikeclient.conf", {"segw": {"address": "192.0.2.1"}, **sections})
+
     def doctor(self, *arguments):
-        return run([BIN / "trectl", "doctor", "--tred-net", BIN / "tred-net", *arguments], namespace=HENB, check=False)
+        client = () if "--client-config" in arguments else ("--client-config", self.configure_client())
+        return run([BIN / "trectl", "doctor", "--tred-net", BIN / "tred-net", *client, *arguments],
+                   namespace=HENB, check=False)
 
     def assert_doctor_says(self, name, words, **sections):
         done = self.doctor("--config", self.configure(**sections))
@@ -270,6 +277,79 @@ class FilesTest(DoctorTest):
         done = self.doctor("--config", path)
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"{path}: [segw] name is missing.", done.stdout)
+
+
+class ServicesTest(DoctorTest):
+    """Of a service that does not run it is said whether that is right."""
+
+    def findings(self, *arguments):
+        """{name: (verdict, text)}"""
+        done = self.doctor("--config", self.configure(), *arguments)
+        return {name: (verdict, text) for verdict, name, text in
+                re.findall(r"^(ok|warning|problem) +([^:]+): (.*)$", done.stdout, re.MULTILINE)}
+
+    def assert_found(self, name, verdict, words, *arguments):
+        found = self.findings(*arguments)
+        self.assertEqual(found[name][0], verdict, found)
+        self.assertIn(words, found[name][1])
+
+    def units(self, client, tred=("inactive", "disabled", "success", 0)):
+        self.starting(Systemd({"tred.service": tred, "ikeclient.service": client}))
+
+    def test_a_client_that_is_enabled_and_was_stopped_is_a_problem(self):
+        self.units(("inactive", "enabled", "success", 0))
+        self.assert_found("ikeclient", "problem", "although it is enabled: somebody has stopped it")
+        self.assert_found("tred", "ok", "it starts when it is needed")
+
+    def test_a_client_that_is_not_enabled_is_as_systemd_was_told(self):
+        self.units(("inactive", "disabled", "success", 0))
+        self.assert_found("ikeclient", "warning", "systemctl enable --now ikeclient")
+
+    def test_a_client_that_has_failed_is_told_with_its_status_in_words(self):
+        self.units(("failed", "enabled", "exit-code", 78))
+        self.assert_found("ikeclient", "problem", "exit status 78: its configuration is wrong")
+
+    def test_a_tred_that_has_failed_otherwise_is_told_by_how(self):
+        self.units(("inactive", "disabled", "success", 0), tred=("failed", "enabled", "watchdog", 0))
+        self.assert_found("tred", "problem", "has failed (watchdog)")
+
+    def test_a_masked_service_is_named_with_what_unmasks_it(self):
+        self.units(("inactive", "masked", "success", 0))
+        self.assert_found("ikeclient", "problem", "systemctl unmask ikeclient")
+
+    def test_without_systemd_it_does_not_claim_to_know(self):
+        self.assert_found("ikeclient", "warning", "There is no systemd to ask")
+
+    def test_a_client_with_a_tunnel_and_one_that_was_told_to_have_none(self):
+        self.start_segw()
+        self.starting(Tred(self.files)).wait_for_state("development")
+        self.start_client().wait_for_state("established")
+        self.assert_found("ikeclient", "ok", "has a tunnel to segw.operator.example")
+        run([BIN / "trectl", "down", "--wait"])
+        self.assert_found("ikeclient", "warning", "was told to have no tunnel. To have one: trectl up")
+
+    def test_a_client_without_a_tunnel_is_told_with_its_last_error(self):
+        self.starting(Tred(self.files)).wait_for_state("development")
+        self.start_client(connection={"reconnect": "no", "retransmit-timeout": "50",
+                                      "retransmit-tries": "2"}).wait_for_state("idle")
+        self.assert_found("ikeclient", "problem", "runs, and is idle: ")
+
+    def test_the_clients_configuration_is_read_as_its_user(self):
+        path = self.configure_client(connection={"keepalive": "often"})
+        self.assert_found("ikeclient's configuration", "problem", "keepalive", "--client-config", path)
+        path = self.configure_client()
+        path.chmod(0o600)
+        self.assert_found("ikeclient's configuration", "problem", "Permission denied", "--client-config", path)
+
+    def test_json_has_the_same_findings(self):
+        text = self.findings()
+        done = self.doctor("--config", self.configure(), "--json")
+        found = json.loads(done.stdout)
+        self.assertEqual({each["name"]: each["verdict"] for each in found["findings"]},
+                         {name: verdict for name, (verdict, _) in text.items()})
+        self.assertEqual(found["problems"], 0)
+        self.assertEqual(found["warnings"], sum(each["verdict"] == "warning" for each in found["findings"]))
+        self.assertEqual(done.returncode, 0)
 
 
 class DataPlaneTest(DoctorTest):

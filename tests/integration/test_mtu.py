@@ -1,5 +1,7 @@
 """Lines that have less room than IPv6 asks of an interface: 1280 octets inside, fragments outside (RFC 2473 7.1)."""
 
+import re
+
 from lab.case import LabTest
 from lab.network import (HENB, INNER_IPV4, INNER_IPV6, NAT, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4,
                          SEGW_IPV6)
@@ -76,6 +78,58 @@ class MtuTest(Narrow):
             wait_until(lambda size=size, address=address: ping(HENB, address, size) == 1,
                        f"{size} octets to {address}", 10)
         self.assert_crosses(LARGEST_IPV6, LARGEST_IPV4)
+
+
+    def path_of(self, mtu):
+        """The path through the NAT has so much room from now on, and its router tells whoever sends more."""
+        for namespace, device in ((NAT, "outside"), (SEGW, "natted")):
+            run(["ip", "link", "set", device, "mtu", mtu], namespace=namespace)
+
+    def forget_paths(self):
+        """What routers have said, which the kernel keeps for ten minutes."""
+        run(["ip", "route", "flush", "cache"], namespace=HENB)
+
+    def narrowed_tunnel(self):
+        self.addCleanup(self.forget_paths)
+        self.addCleanup(self.path_of, 1500)
+        self.forget_paths()
+        self.tunnel(SEGW_BEYOND_NAT, "ipv4")
+        before = self.mtu()
+        self.path_of(1300)
+        ping(HENB, INNER_IPV4, before - 28)  # has the router say so
+        wait_until(lambda: self.mtu() < 1300 - 36, "the interface to fit the path", 15)
+        return before
+
+    def test_the_interface_fits_a_path_that_turns_out_to_be_narrow_and_then_wide_again(self):
+        before = self.narrowed_tunnel()
+        self.assertGreater(self.mtu(), 1200)
+        self.assertEqual(ping(HENB, INNER_IPV4, self.mtu() - 28), 1)
+        self.path_of(1500)
+        self.forget_paths()
+        wait_until(lambda: self.mtu() == before, "the interface to fit the path", 15)
+
+    def largest_piece(self, namespace, size):
+        """What a sender who does not want fragments is told, by the kernel or by a router."""
+        said = run(["ping", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s", size, INNER_IPV4], namespace=namespace,
+                   check=False).stdout
+        return {int(mtu) for mtu in re.findall(r"mtu ?[=:] ?(\d+)", said)}
+
+    def test_senders_on_the_host_are_told_of_a_path_that_turns_out_to_be_narrow(self):
+        before = self.narrowed_tunnel()
+        self.assertEqual(self.largest_piece(HENB, before - 28), {self.mtu()})
+
+    def test_senders_behind_the_host_are_told_of_a_path_that_turns_out_to_be_narrow(self):
+        before = self.narrowed_tunnel()
+        run(["sysctl", "-qw", "net.ipv4.ip_forward=1"], namespace=HENB)
+        self.addCleanup(run, ["sysctl", "-qw", "net.ipv4.ip_forward=0"], HENB)
+        run(["nft", "-f", "-"], namespace=HENB, stdin="table ip behind { chain out { type nat hook postrouting priority srcnat; "
+            f'oifname "{INTERFACE}" masquerade; }}; }}')
+        self.addCleanup(run, ["nft", "delete", "table", "ip", "behind"], HENB)
+        run(["ip", "route", "add", INNER_IPV4, "via", "172.16.0.2"], namespace=NAT)
+        self.addCleanup(run, ["ip", "route", "del", INNER_IPV4], NAT)
+        self.addCleanup(run, ["ip", "route", "flush", "cache"], NAT)
+        self.assertEqual(ping(NAT, INNER_IPV4), 1)
+        self.assertEqual(self.largest_piece(NAT, before - 28), {self.mtu()})
 
 
 class KernelMtuTest(MtuTest):

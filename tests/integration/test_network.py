@@ -7,8 +7,8 @@ from lab import ike
 from lab.capture import Capture
 from lab.case import LabTest
 from lab.handclient import random_nonce
-from lab.network import HENB, HENB_IPV4, SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6, udp_socket
-from lab.process import run, wait_until
+from lab.network import HENB, SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6, udp_socket
+from lab.process import wait_until
 from lab.responder import Responder
 
 WRONG_GROUP_FIRST = {"proposals": "aes128gcm16-prfsha256-ecp384-ecp256"}
@@ -137,6 +137,8 @@ class ExternalAddressTest(LabTest):
 class ChildTest(LabTest):
     def test_without_an_esp_back_end_at_the_segw_the_ike_sa_stays_up_without_a_child(self):
         gateway = self.start_segw(esp=False)
+        if gateway.version() >= 6:
+            self.skipTest("strongSwan 6 refuses all of IKE_AUTH without an ESP back end")
         self.start_tred()
         client = self.start_client()
         client.wait_for_state("established-no-child")
@@ -168,20 +170,3 @@ class ChildTest(LabTest):
                                    child={"request-address": "both"})
         client.wait_for_state("idle")
         self.assertIn("assigned no IPv6 address", client.get("LastError"))
-
-
-class ChangeTest(LabTest):
-    OTHER_IPV4 = "192.0.2.3"
-
-    def test_a_change_of_the_hosts_address_is_noticed_without_any_silence(self):
-        """No liveness check is configured: the change is what causes one."""
-        _, _, client = self.establish(connection={"liveness": "0", "reconnect": "yes",
-                                                  "retransmit-timeout": "50", "retransmit-tries": "2"})
-        def change(old, new):
-            run(["ip", "addr", "del", f"{old}/24", "dev", "wan"], namespace=HENB)
-            run(["ip", "addr", "add", f"{new}/24", "dev", "wan"], namespace=HENB)
-
-        self.addCleanup(change, self.OTHER_IPV4, HENB_IPV4)
-        change(HENB_IPV4, self.OTHER_IPV4)
-        wait_until(lambda: "the connection has ended" in client.output(), "the end", 15.0)
-        wait_until(lambda: client.output().count("established  ") == 2, "another connection", 15.0)

@@ -167,10 +167,11 @@ class LeavingTest(ProtectionTest):
     def test_not_one_packet_leaves_in_clear_while_tred_is_stopped_and_started_again_at_once(self):
         self.tunnel()
         self.start_sending()
+        before = counter("dropped_out")
         self.tred.stop()
         self.start_tred_again()
-        self.drops_out_go_on()
         wait_until(lambda: ping(HENB, INNER_IPV4), "a packet through the new tunnel", 30)
+        self.assertGreater(counter("dropped_out"), before)
         self.assert_nothing_in_clear()
 
     def test_an_inner_address_does_not_leave_by_another_interface(self):
@@ -222,8 +223,22 @@ class ExceptionTest(ProtectionTest):
         self.start(**{"allowed-remote": "192.0.2.0/24, 2001:db8::/64"})
         for target in (SEGW_IPV4, SEGW_IPV6):
             self.assert_is_dropped(target)
+            for port in (DNS, NTP):
+                self.assert_leaves(target, port)  # of the home network's router, whatever its address
         for target in ("172.16.0.1", BEYOND_IPV4, BEYOND_IPV6):
             self.assert_leaves(target)
+
+    def test_names_of_the_core_are_not_asked_for_in_clear_where_it_is_named(self):
+        self.start(**CORE)
+        for target in (INNER_IPV4, INNER_IPV6):
+            for port in (GTP_U, DNS, NTP):
+                self.assert_is_dropped(target, port)
+        self.assert_leaves(BEYOND_IPV4, DNS)
+
+    def test_a_segw_in_a_network_that_is_named_is_reached(self):
+        self.tunnel({"allowed-remote": f"192.0.2.0/24, {CORE['allowed-remote']}", "protect": "strict"})
+        self.assertEqual(ping(HENB, INNER_IPV4), 1)
+        self.assert_is_dropped(SEGW_IPV4)
 
     def test_a_network_of_protect_except_passes_and_its_neighbour_does_not(self):
         self.start(**{"protect-except": "203.0.113.6/31, 2001:db8:f::/127"})

@@ -148,6 +148,6 @@ class AtOnceTest(LabTest):
         self.assertEqual(client.get("State"), "connecting")
 
     def test_a_rekey_that_is_refused_is_said(self):
-        gateway, _, client = self.establish()
-        gateway.control("--rekey", "--ike", "henb")
-        client.wait_for("wants to rekey, .*NO_ADDITIONAL_SAS")
+        gateway, _, client = self.establish(child={"pfs": "yes"})
+        gateway.control("--rekey", "--child", "net")  # without a key exchange of its own
+        client.wait_for("wants to rekey a Child SA, and is answered NO_PROPOSAL_CHOSEN")

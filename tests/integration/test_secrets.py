@@ -14,7 +14,7 @@ from lab.bus import Recording
 from lab.case import LabTest, world
 from lab.overheard import Overheard
 from lab.process import BIN, scratch, wait_until
-from lab.programs import Tred
+from lab.programs import Operator, Tred
 from lab.secretwatch import DERIVED, DRAWN, SALT, SecretWatch
 from lab.station import EccTpmVendor, Station, copy_tpm
 
@@ -83,6 +83,33 @@ class SecretsTest(LabTest):
         self.assert_the_law_is_kept("aes128-sha256-prfsha256-ecp256", "aes128-sha256",
                                     {**IKE_KEYS, **INTEGRITY_KEYS, **ESP_KEYS,
                                      **ESP_INTEGRITY_KEYS})
+
+    def test_ikeclient_and_the_bus_hold_no_key_of_what_replaces_another_and_tred_none_of_before(self):
+        recording, overheard = Recording(), Overheard()
+        self.addCleanup(recording.stop)
+        gateway, tred, client = self.establish(
+            segw={"log_keys": True, "proposals": "aes128gcm16-prfsha256-ecp256",
+                  "esp_proposals": "aes128gcm16-ecp256"},
+            child={"pfs": "yes"}, under=overheard.under)
+        operator = self.starting(Operator())
+        for method, said in (("RekeyIkeSa", "the IKE SA that was replaced is gone"),
+                             ("RekeyChildSas", "Child SA .* was replaced|rekeyed .* Child SA")):
+            operator.call(method)
+            client.wait_for(said)
+        wait_until(lambda: len(tred.children()) == 1, "one Child SA")
+        lasting, passing = {**IKE_KEYS, **ESP_KEYS}, {**PASSING, "DH secret of a Child SA": "DH secret"}
+        logged = gateway.secrets()
+        keys = {f"{name} {number}": octets[:16] for name, word in {**lasting, **passing}.items()
+                for number, octets in enumerate(logged[word])}
+        newest = {f"{name} {len(logged[word]) - 1}" for name, word in lasting.items()}
+        self.assertEqual({len(logged[word]) for word in {**lasting, **PASSING}.values()}, {2})
+        found, _ = memory.search(client.pid, with_words(keys))
+        self.assertEqual(found, set())
+        found, _ = memory.search(tred.pid, keys)
+        self.assertEqual(found, newest)
+        for crossed in (recording.stop(), overheard.octets()):
+            self.assertEqual({name for name, octets in with_words(keys).items() if octets in crossed},
+                             set())
 
     def test_an_expanded_key_goes_with_its_message(self):
         """OpenSSL expands keys in ordinary memory: only tred-esp, which lives by them, has any."""
@@ -188,6 +215,19 @@ class ProvisioningSecretsTest(unittest.TestCase):
         self.assertGreaterEqual(len(watch.secrets(SALT)), 4)
         found, size = memory.search(command.pid, {**drawn, **watch.secrets(SALT, DERIVED)})
         self.assertGreater(size, 1_000_000, "too little was read to mean anything")
+        self.assertEqual(found, set())
+
+    def test_the_owners_authvalue_is_gone_when_the_step_that_sets_it_is_done(self):
+        watch = SecretWatch("tre-provision")
+        options = ("--tcti", self.new_tpm().tcti, "--state-dir", scratch("device") / "state")
+        profile = ("--profile", self.station.profile, "--serial", "4")
+        self.tool(*options, "step", "storage-root-key", *profile)
+        command = memory.AtExit([BIN / "tre-provision", *options, "step", "lock", *profile],
+                                watch.environment)
+        self.addCleanup(command.stop)
+        drawn = watch.secrets(DRAWN)
+        self.assertEqual(len(drawn), 2)
+        found, _ = memory.search(command.pid, {**drawn, **watch.secrets(SALT, DERIVED)})
         self.assertEqual(found, set())
 
     def proof_of(self, serial):

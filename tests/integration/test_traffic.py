@@ -377,11 +377,6 @@ class RecoveryTest(TunnelTest):
         self.assertNotIn(first["SpiIn"], [child["SpiIn"] for child in tred.children()])
         return count, recording.stop()
 
-    def test_a_soft_lifetime_brings_a_new_connection_and_no_packet_is_lost(self):
-        (sent, lost), messages = self.renewed({"soft-lifetime-bytes": 84 * 20})
-        self.assertIn(b"LifetimeReached", messages)
-        self.assertEqual(lost, [], f"of {sent}")
-
     def test_a_hard_lifetime_ends_the_traffic_until_a_new_connection_is_there(self):
         (sent, lost), messages = self.renewed({"hard-lifetime-bytes": 84 * 40})
         self.assertIn(b"LifetimeReached", messages)

@@ -152,6 +152,14 @@ class FailureTest(VerifierTest):
     def test_a_verifier_that_takes_a_peer_by_another_key_finds_its_auth_wrong(self):
         self.assert_no_peer_is_taken("takes a peer by another key", "peer", "PeerAuthFailed")
 
+    def test_a_second_answer_to_one_question_judges_nobody(self):
+        failing, sections = self.failing("answers twice", "peer")
+        tred = self.start_tred(**sections)
+        self.assert_taken()
+        tred.wait_for("failing-verify failed: it answered what is no answer")
+        failing.mend()
+        self.assert_taken()
+
     def test_the_loop_goes_on_while_a_verifier_hangs(self):
         failing, sections = self.failing("hangs", "peer")
         tred = self.start_tred(**sections)
@@ -232,7 +240,8 @@ class FailureTest(VerifierTest):
 
 def add_failure_tests():
     for failure in ("dies", "hangs", "answers garbage", "answers nothing", "answers another request",
-                    "answers too much", "runs out of memory", "takes a peer without a key",
+                    "answers too much", "answers and sends a descriptor along", "runs out of memory",
+                    "takes a peer without a key",
                     "takes a peer whose key is none", "takes a peer of another name",
                     "takes a peer for ever"):
         def at_peer(self, failure=failure):

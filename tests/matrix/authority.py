@@ -135,6 +135,17 @@ def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extension
     return made.public_bytes(serialization.Encoding.PEM)
 
 
+def misdated(pem, key):
+    """The same CRL, on P-256, with a thisUpdate that is no date, signed anew."""
+    der = x509.load_pem_x509_crl(pem).public_bytes(serialization.Encoding.DER)
+    tbs = _content_of(_content_of(der))
+    at = tbs.index(b"\x17\x0d")  # the first UTCTime
+    tbs = _der(0x30, tbs[:at + 2] + b"991332250000Z" + tbs[at + 15:])
+    signature = key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    body = base64.encodebytes(_der(0x30, tbs, ECDSA_WITH_SHA256, _der(0x03, b"\0", signature)))
+    return b"-----BEGIN X509 CRL-----\n" + body + b"-----END X509 CRL-----\n"
+
+
 def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=False, this=-HOUR,
            until=HOUR, id_hash=hashes.SHA1(), digest=hashes.SHA256(), extensions=(), sent=True,
            produced=None):

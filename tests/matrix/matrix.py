@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdent
 
 from authority import (CA, DAY, END_ENTITY, HOUR, MINUTE, NOCHECK, SEGW, SHA1, answer, answers,
                        basic_constraints, ca, changed_in, crl, general_names, issue, key_usage, names,
-                       segw, signed_with_pss, unknown_extension, version_1)
+                       misdated, segw, signed_with_pss, unknown_extension, version_1)
 
 IPSEC_IKE = ObjectIdentifier("1.3.6.1.5.5.7.3.17")
 POLICY = ObjectIdentifier("1.3.6.1.4.1.55555.2")
@@ -456,6 +456,10 @@ def crl_cases():
                revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer, key=WORLD.stranger.key)],
                           mode="if-available"),
                revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)], mode="if-available"))
+    yield Case("a CRL without a date that revokes is taken back by none", "revocation",
+               revocation([misdated(crl(issuer, serial), issuer.key), crl(issuer)],
+                          mode="if-available"),
+               revocation([misdated(crl(issuer), issuer.key), crl(issuer)], mode="if-available"))
     yield Case("a delta CRL without its base", "revocation",
                revocation([crl(issuer, number=2, delta=1)]), good())
 

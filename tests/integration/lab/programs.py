@@ -142,6 +142,16 @@ class Tred(BusProgram):
         wait_until(lambda: self.get("State") != "loading", "tred to have loaded its identity")
         return self
 
+    def exchanges(self):
+        """The numbers of its exchanges, which are IKE SAs."""
+        connection = Connection("nobody")
+        try:
+            names = re.findall(r'<node name="(\d+)"',
+                               connection.introspect(TRED, f"{TRED_PATH}/exchange"))
+            return sorted(map(int, names))
+        finally:
+            connection.close()
+
     def children(self):
         """Every Child SA as its exchange shows it on the bus, the oldest exchange first."""
         connection = Connection("nobody")

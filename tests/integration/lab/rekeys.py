@@ -56,9 +56,9 @@ def sent():
     return int(run(["cat", f"/sys/class/net/{INTERFACE}/statistics/tx_bytes"], namespace=HENB).stdout)
 
 
-def stream_through_rekeys(megabytes, rekeys, mbit=0, suite="aes128gcm16"):
-    """One TCP stream from the HeNB to the SeGW, of no more than `mbit` Mbit/s unless that is 0, and so many rekeys on its
-    way, begun by either side in turn."""
+def stream_through_rekeys(megabytes, rekeys, mbit, suite="aes128gcm16"):
+    """One TCP stream from the HeNB to the SeGW, of no more than `mbit` Mbit/s, and so many rekeys on its way, begun by either
+    side in turn."""
     tunnel, before = Tunnel(suite), overruns()
     listener = Process("iperf3", ["iperf3", "-s", "-1"], namespace=SEGW)
     try:
@@ -70,7 +70,7 @@ def stream_through_rekeys(megabytes, rekeys, mbit=0, suite="aes128gcm16"):
             ends = [tunnel.henb, tunnel.segw]
             rekey(number, *(ends if number % 2 else reversed(ends)))
         if not client.running():
-            raise RuntimeError("the stream was over before the last rekey")
+            raise RuntimeError(f"the stream was over before the last rekey: {client.output()}")
         client.wait(300)
         seconds = float(re.search(r"-([\d.]+) +sec .*receiver", client.output())[1])
     finally:
@@ -81,14 +81,23 @@ def stream_through_rekeys(megabytes, rekeys, mbit=0, suite="aes128gcm16"):
 
 @dataclass
 class Datagrams:
-    """One way of a UDP stream, by its receiver's numbers."""
+    """Both ways of a UDP stream, by its receivers' numbers."""
 
-    sent: int
+    up: int  # sent
+    down: int
     lost: int
+    no_room: int  # dropped by the kernel as a socket's buffer or a TUN's queue was full: no rekey does that
 
 
-def _way(part):
-    return Datagrams(part["packets"], part["lost_packets"])
+def _queue_drops():
+    """Packets that found no room in the TUN of either side."""
+    total = 0
+    for namespace in (HENB, SEGW):
+        for line in run(["cat", "/proc/net/dev"], namespace=namespace).stdout.splitlines():
+            name, _, numbers = line.partition(":")
+            if name.strip() in (INTERFACE, "ipsec0"):
+                total += int(numbers.split()[11])
+    return total
 
 
 def _rekeyed(client, gateway, kind, by_us, operator, known):
@@ -110,8 +119,9 @@ def _rekeyed(client, gateway, kind, by_us, operator, known):
 
 def datagrams_through_ike_rekeys(parts, megabytes, children, ikes, mbit):
     """UDP both ways at `mbit` Mbit/s each, `megabytes` in all, and so many rekeys of Child SA and IKE SA meanwhile, begun by
-    either side in turn. `parts` are the SeGW, ikeclient, and an Operator. Returns what went up, and what down."""
+    either side in turn. `parts` are the SeGW, ikeclient, and an Operator."""
     gateway, client, operator = parts
+    before = overruns() + _queue_drops()
     seconds = megabytes * MEGABYTE * 8 / (2 * mbit * 1e6)
     server = Process("iperf3", ["iperf3", "-s", "-1"], namespace=SEGW)
     try:
@@ -132,4 +142,6 @@ def datagrams_through_ike_rekeys(parts, megabytes, children, ikes, mbit):
     finally:
         server.stop()
     end = json.loads(stream.output())["end"]
-    return _way(end["sum"]), _way(end["sum_bidir_reverse"])
+    up, down = end["sum"], end["sum_bidir_reverse"]
+    return Datagrams(up["packets"], down["packets"], up["lost_packets"] + down["lost_packets"],
+                     overruns() + _queue_drops() - before)

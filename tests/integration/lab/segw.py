@@ -104,6 +104,10 @@ class Segw:
     def log(self):
         return (self.directory / "charon.log").read_text(errors="replace")
 
+    def version(self):
+        """Its major version: 5 in Debian 12, 6 in Debian 13."""
+        return int(self.wait_for(r"\(strongSwan (\d+)\.")[1])
+
     def wait_for(self, pattern, seconds=10.0):
         return wait_until(lambda: re.search(pattern, self.log(), re.MULTILINE),
                           f"/{pattern}/ in the SeGW's log", seconds)
@@ -113,6 +117,10 @@ class Segw:
 
     def sa_count(self):
         return len(re.findall(r"^henb: #\d+, ESTABLISHED", self.sas(), re.MULTILINE))
+
+    def leaving(self):
+        """Whether it has an IKE SA that is to be deleted."""
+        return re.search(r"^henb: #\d+, (?:DELETING|REKEYED|REKEYING)", self.sas(), re.MULTILINE) is not None
 
     def traffic(self):
         """What its Child SAs carried, the oldest first: {"in": (bytes, packets), "out": ...}."""

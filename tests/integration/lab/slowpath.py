@@ -1,5 +1,6 @@
 """A slow way from the HeNB to the SeGW: a TUN device at each end, and what comes out of one goes
-into the other after a while. It asks nothing of the kernel but TUN (netem is often missing)."""
+into the other after a while, or when it is let go. It asks nothing of the kernel but TUN (netem is
+often missing)."""
 
 import collections
 import contextlib
@@ -12,10 +13,11 @@ import threading
 import time
 
 from lab.network import HENB, SEGW, inside
-from lab.process import run
+from lab.process import run, wait_until
 
 SLOW_SEGW, SLOW_HENB = "203.0.113.1", "203.0.113.2"
 _DEVICE = "slow"
+_IPV4_AND_UDP, _MARKER, _IKE_HEADER = 28, bytes(4), 28
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 _PACKET_MAX = 65536
 
@@ -68,3 +70,78 @@ class SlowPath:
         self.thread.join()
         for descriptor in (*self.ends, self.wake, self.bell):
             os.close(descriptor)
+
+
+def ike_of(packet):
+    """(exchange type, whether it is a response) of an IKE message on port 4500; None for all else."""
+    payload = packet[_IPV4_AND_UDP:]
+    if payload[:4] != _MARKER or len(payload) < 4 + _IKE_HEADER:
+        return None
+    return payload[4 + 18], bool(payload[4 + 19] & 0x20)
+
+
+class Held:
+    """IKE messages of one direction that wait for being let go."""
+
+    def __init__(self, end):
+        self.end = end
+        self.closed = False
+        self.packets = []
+
+    def kinds(self):
+        return [ike_of(packet) for packet in self.packets]
+
+
+class GatePath(SlowPath):
+    """A way on which IKE messages can be made to wait, each direction by itself, and ESP never does."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.from_henb, self.from_segw = Held(None), Held(None)
+        super().__init__(0)
+
+    def _carry(self):
+        ways = {self.ends[0]: self.from_henb, self.ends[1]: self.from_segw}
+        self.from_henb.end, self.from_segw.end = self.ends[1], self.ends[0]
+        while True:
+            readable, _, _ = select.select([*self.ends, self.wake], [], [])
+            if self.wake in readable:
+                return
+            for end in readable:
+                packet = os.read(end, _PACKET_MAX)
+                with self.lock:
+                    way = ways[end]
+                    if way.closed and ike_of(packet):
+                        if packet not in way.packets:  # sent again
+                            way.packets.append(packet)
+                    else:
+                        self._write(way.end, packet)
+
+    @staticmethod
+    def _write(end, packet):
+        with contextlib.suppress(OSError):
+            os.write(end, packet)
+
+    def close(self, *ways):
+        for way in ways or (self.from_henb, self.from_segw):
+            way.closed = True
+
+    def open(self, *ways):
+        """What waits goes on, and nothing waits from now on."""
+        with self.lock:
+            for way in ways or (self.from_henb, self.from_segw):
+                way.closed = False
+                for packet in way.packets:
+                    self._write(way.end, packet)
+                way.packets.clear()
+
+    def wait_for(self, way, exchange_type, response=False):
+        """Until such a message waits."""
+        wait_until(lambda: (exchange_type, response) in way.kinds(),
+                   f"an IKE message of type {exchange_type} to wait")
+
+    def let(self, way, exchange_type, response=False):
+        """Such a message goes on, once it waits."""
+        self.wait_for(way, exchange_type, response)
+        with self.lock:
+            self._write(way.end, way.packets.pop(way.kinds().index((exchange_type, response))))

@@ -36,6 +36,17 @@ def taking(key, name, expires=1 << 32):
                   + struct.pack("!I", len(name)) + name + struct.pack("!QQIBH", expires, 0, 0, 0, 0))
 
 
+def passed_on(request):
+    lower.send(request)
+    return lower.recv(FRAME_SIZE_MAX)
+
+
+def answer_twice(request):
+    verdict = passed_on(request)
+    upper.send(verdict)
+    upper.send(verdict)
+
+
 # What each failure does in place of passing the request on; frames.h has the answers' form.
 FAILURES = {{
     "dies": die,
@@ -44,6 +55,9 @@ FAILURES = {{
     "answers nothing": answer(lambda request: b"\\0"),
     "answers another request": answer(lambda request: bytes([request[0] % 6 + 1]) + bytes(6)),
     "answers too much": answer(lambda request: bytes(FRAME_SIZE_MAX - 64 * 1024)),
+    "answers and sends a descriptor along":
+        lambda request: socket.send_fds(upper, [passed_on(request)], [0]),
+    "answers twice": answer_twice,
     "runs out of memory": answer(lambda request: request[:1] + bytes([0, 12]) + bytes(4)),
     "takes a peer without a key": taking(b"", SEGW_NAME),
     "takes a peer whose key is none": taking(b"x", SEGW_NAME),

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-static const CommandLine line = {"program", "Usage: program\n"};
+static const CommandLine line = {"program", "Usage: program\n", NULL, NULL};
 
 /* What `call` writes to `stream`, at most `size - 1` octets. */
 #define CAPTURE(stream, text, call)                                                                \
@@ -27,21 +27,6 @@ static const CommandLine line = {"program", "Usage: program\n"};
         (text)[fread(text, 1, sizeof(text) - 1, file)] = '\0';                                     \
         (void)fclose(file);                                                                        \
     } while (0)
-
-static void version_and_help_are_printed_and_end_well(void **state)
-{
-    (void)state;
-    char text[64];
-    int status = -1;
-
-    CAPTURE(stdout, text, status = commandline_other(&line, 'v'));
-    assert_int_equal(status, EX_OK);
-    assert_string_equal(text, "program " TRED_VERSION "\n");
-    CAPTURE(stdout, text, status = commandline_other(&line, 'h'));
-    assert_int_equal(status, EX_OK);
-    assert_string_equal(text, line.usage);
-    assert_int_equal(commandline_other(&line, '?'), EX_USAGE);
-}
 
 static void an_argument_that_is_no_option_is_refused_by_name(void **state)
 {
@@ -58,10 +43,149 @@ static void an_argument_that_is_no_option_is_refused_by_name(void **state)
     assert_int_equal(commandline_end(&line, 2, argv), COMMANDLINE_GO_ON);
 }
 
+/* ---- by a table ---- */
+
+static const CommandOption options[] = {
+    {"config", "FILE", 'c', "the configuration"},
+    {"json", NULL, 256, "print JSON"},
+    {NULL, NULL, 0, NULL},
+};
+static const CommandLine of_program = {"program", "Usage: program\n", options, NULL};
+static const CommandLine of_command = {"program go", "Usage: program go\n", options,
+                                       "So it ends.\n"};
+
+typedef struct Taken {
+    const char *config;
+    unsigned n_json;
+    int end;
+} Taken;
+
+static int take(int value, const char *argument, void *userdata)
+{
+    Taken *taken = userdata;
+
+    if (value == 'c')
+        taken->config = argument;
+    taken->n_json += value == 256;
+    return taken->end;
+}
+
+enum { WORDS_MAX = 8, WORD_SIZE = 32 };
+
+/* Reads the words of `text`, and what is written to `stream`. */
+static int read_words(const CommandLine *line_of, const char *text, Taken *taken, char *out,
+                      char *err)
+{
+    static char words[WORDS_MAX][WORD_SIZE];
+    char *argv[WORDS_MAX + 1] = {0};
+    int argc = 0, status = -2, length = 0;
+
+    while (argc < WORDS_MAX && sscanf(text, "%31s%n", words[argc], &length) == 1) {
+        argv[argc] = words[argc];
+        argc++;
+        text += length;
+    }
+    char both[2][1024];
+    FILE *errors = tmpfile(), *kept_stderr = stderr;
+
+    assert_non_null(errors);
+    stderr = errors;
+    CAPTURE(stdout, both[0], status = commandline_read(line_of, argc, argv, take, taken));
+    stderr = kept_stderr;
+    rewind(errors);
+    both[1][fread(both[1], 1, sizeof(both[1]) - 1, errors)] = '\0';
+    (void)fclose(errors);
+    (void)snprintf(out, 1024, "%s", both[0]);
+    (void)snprintf(err, 1024, "%s", both[1]);
+    return status;
+}
+
+static void options_of_the_table_are_taken_in_either_form_and_any_order(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"program -c f --json rest",
+                                        "program --config=f --json rest",
+                                        "program --json rest --config f"};
+    char out[1024], err[1024];
+
+    for (size_t i = 0; i < ELEMENTS(lines); i++) {
+        Taken taken = {0};
+        assert_int_equal(read_words(&of_program, lines[i], &taken, out, err), COMMANDLINE_GO_ON);
+        assert_string_equal(taken.config, "f");
+        assert_int_equal(taken.n_json, 1);
+        assert_string_equal(out, "");
+        assert_string_equal(err, "");
+    }
+}
+
+static void help_is_made_of_the_table(void **state)
+{
+    (void)state;
+    Taken taken = {0};
+    char out[1024], err[1024];
+
+    assert_int_equal(read_words(&of_command, "go --help", &taken, out, err), EX_OK);
+    assert_string_equal(out, "Usage: program go\n\n"
+                             "  -c, --config FILE  the configuration\n"
+                             "      --json         print JSON\n"
+                             "  -h, --help         print this and exit\n"
+                             "\nSo it ends.\n");
+    assert_int_equal(read_words(&of_program, "program -h", &taken, out, err), EX_OK);
+    assert_non_null(strstr(out, "\n      --version      print the version and exit\n"));
+}
+
+static void a_program_has_a_version_and_its_commands_have_none(void **state)
+{
+    (void)state;
+    Taken taken = {0};
+    char out[1024], err[1024];
+
+    assert_int_equal(read_words(&of_program, "program --version", &taken, out, err), EX_OK);
+    assert_string_equal(out, "program " TRED_VERSION "\n");
+    assert_int_equal(read_words(&of_command, "go --version", &taken, out, err), EX_USAGE);
+    assert_string_equal(err, "program go: --version is no option; see program go --help\n");
+}
+
+static void what_is_wrong_with_an_option_is_said_in_one_form(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *said;
+    } cases[] = {
+        {"go --colour", "program go: --colour is no option; see program go --help\n"},
+        {"go -x", "program go: -x is no option; see program go --help\n"},
+        {"go --config", "program go: --config needs a value; see program go --help\n"},
+        {"go -c", "program go: -c needs a value; see program go --help\n"},
+        {"go --json=yes", "program go: --json=yes takes no value; see program go --help\n"},
+    };
+    char out[1024], err[1024];
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        Taken taken = {0};
+        assert_int_equal(read_words(&of_command, cases[i].line, &taken, out, err), EX_USAGE);
+        assert_string_equal(err, cases[i].said);
+        assert_string_equal(out, "");
+    }
+}
+
+static void whoever_takes_an_option_can_end_it(void **state)
+{
+    (void)state;
+    Taken taken = {.end = EX_DATAERR};
+    char out[1024], err[1024];
+
+    assert_int_equal(read_words(&of_command, "go --json --json", &taken, out, err), EX_DATAERR);
+    assert_int_equal(taken.n_json, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(version_and_help_are_printed_and_end_well),
+        cmocka_unit_test(options_of_the_table_are_taken_in_either_form_and_any_order),
+        cmocka_unit_test(help_is_made_of_the_table),
+        cmocka_unit_test(a_program_has_a_version_and_its_commands_have_none),
+        cmocka_unit_test(what_is_wrong_with_an_option_is_said_in_one_form),
+        cmocka_unit_test(whoever_takes_an_option_can_end_it),
         cmocka_unit_test(an_argument_that_is_no_option_is_refused_by_name),
     };
 

@@ -199,7 +199,11 @@ static void short_orders_cross_unchanged(void **state)
         if (type == ORDER_ADD_SA || type == ORDER_MOVE_SA || type == ORDER_PROTECT)
             continue;
         uint8_t buffer[ORDER_SIZE_MAX];
-        Order order = {.type = type, .number = 7, .id = 0xaabbccdd, .interface = "segw0"};
+        Order order = {.type = type,
+                       .number = 7,
+                       .id = 0xaabbccdd,
+                       .interface = "segw0",
+                       .path = {.mtu = 1400}};
         Bytes message = encoded(&order, buffer);
         Order decoded;
         assert_int_equal(order_decode(message, &decoded), 0);
@@ -207,6 +211,8 @@ static void short_orders_cross_unchanged(void **state)
         assert_int_equal(decoded.number, 7);
         if (decoded.id != 0)
             assert_int_equal(decoded.id, order.id);
+        if (type == ORDER_PATH_MTU)
+            assert_int_equal(decoded.path.mtu, order.path.mtu);
     }
 }
 

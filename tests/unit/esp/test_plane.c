@@ -412,8 +412,8 @@ static void an_sa_in_standby_sends_when_the_one_before_is_gone_or_at_its_end(voi
 {
     Lab *lab = *state;
     add_sa(&lab->a, &lab->b, 0x1001);
-    add_with(&lab->a, &lab->b, 0x2002, true, 1);
     add_with(&lab->a, &lab->b, 0x3003, true, 2);
+    add_with(&lab->a, &lab->b, 0x2002, true, 1);
     add_with(&lab->a, &lab->b, 0x4004, false, 1);
     host_sends_by(lab, 0x4004); /* which reaches its hard lifetime */
     host_sends_by(lab, 0x1001);
@@ -573,6 +573,21 @@ static void a_move_to_nowhere_is_refused(void **state)
     assert_int_equal(move_to(&lab->a, 0x1002, 1, &lab->b.transport.local), -ENOENT);
 }
 
+/* The peer rekeys twice, and each time lets the SA before go: nobody need say that the first new
+ * one sends. */
+static void an_sa_in_standby_that_sends_goes_on_when_another_one_comes(void **state)
+{
+    Lab *lab = *state;
+    add_sa(&lab->a, &lab->b, 0x1001);
+    for (uint32_t spi = 0x1002; spi < 0x1006; spi++) {
+        add_with(&lab->a, &lab->b, spi, true, 0);
+        host_sends_by(lab, spi - 1);
+        assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = spi - 1}, -1),
+                         0);
+        host_sends_by(lab, spi);
+    }
+}
+
 static void without_an_sa_nothing_leaves_and_it_is_counted(void **state)
 {
     Lab *lab = *state;
@@ -708,6 +723,7 @@ int main(void)
         plane_test(a_socket_that_was_left_is_closed_after_a_while),
         plane_test(what_had_come_in_for_an_sa_is_received_when_it_is_removed),
         plane_test(a_move_to_nowhere_is_refused),
+        plane_test(an_sa_in_standby_that_sends_goes_on_when_another_one_comes),
         plane_test(without_an_sa_nothing_leaves_and_it_is_counted),
         plane_test(rubbish_from_the_network_reaches_no_host),
         plane_test(orders_that_make_no_sense_are_refused),

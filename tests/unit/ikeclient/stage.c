@@ -614,7 +614,9 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
         ike_chain_add_auth(&draft.chain, IKE_AUTH_DIGITAL_SIGNATURE, BYTES_OF(auth));
         if (stage->lifetime > 0)
             ike_chain_add_notify(&draft.chain, IKE_NOTIFY_AUTH_LIFETIME, BYTES_OF(seconds));
-        if (stage->child_error != 0) {
+        if (stage->redirect.size > 0) {
+            ike_chain_add_notify(&draft.chain, IKE_NOTIFY_REDIRECT, stage->redirect);
+        } else if (stage->child_error != 0) {
             ike_chain_add_notify(&draft.chain, stage->child_error, (Bytes){0});
         } else {
             grant_child(stage, &draft);

@@ -98,10 +98,11 @@ struct Stage {
     uint16_t told;         /* the notify of the last INFORMATIONAL request; 0: none */
     uint8_t auth_method;   /* that tred signs by */
     uint8_t address[4];    /* that it assigns */
-    uint32_t lifetime;     /* N(AUTH_LIFETIME) that it sends; 0: none */
-    bool asked_nat;        /* that one asked for EXTERNAL_SOURCE_IP4_NAT_INFO */
-    uint8_t asked[4];      /* the inner IPv4 address that the last IKE_AUTH request asked for */
-    uint32_t liveness;     /* TIMEOUT_PERIOD_FOR_LIVENESS_CHECK that it sends; 0: none */
+    Bytes redirect;    /* the data of N(REDIRECT) in its IKE_AUTH response, then without a child */
+    uint32_t lifetime; /* N(AUTH_LIFETIME) that it sends; 0: none */
+    bool asked_nat;    /* that one asked for EXTERNAL_SOURCE_IP4_NAT_INFO */
+    uint8_t asked[4];  /* the inner IPv4 address that the last IKE_AUTH request asked for */
+    uint32_t liveness; /* TIMEOUT_PERIOD_FOR_LIVENESS_CHECK that it sends; 0: none */
     uint64_t packets_in, packets_out, idle_in_ms, idle_out_ms; /* what tred counts … */
     bool counting; /* … of one packet more each way at each look */
     bool saw_delete, saw_auth_failed;

@@ -64,6 +64,7 @@ static void every_key_reaches_its_place(void **state)
 
     assert_int_equal(load(&config,
                           "[segw]\naddress = 192.0.2.1\nport = 1500\nnat-t-port = 1501\n"
+                          "plmn = 262-01\nreturn-after = 5\n"
                           "[ike]\nproposals = aes256gcm16-prfsha384-ecp384\n"
                           "[child]\nproposals = aes256-sha256-esn\nrequest-address = both\n"
                           "remote-ts = 10.0.0.0/8\n"
@@ -73,6 +74,8 @@ static void every_key_reaches_its_place(void **state)
                           "[log]\nlevel = debug\n"),
                      0);
     assert_int_equal(config.port, 1500);
+    assert_string_equal(config.plmn, "262-01");
+    assert_int_equal(config.return_after, 5);
     assert_int_equal(config.nat_t_port, 1501);
     assert_int_equal(config.ike_offer.n_proposals, 1);
     assert_int_equal(config.esp_offer.proposals[0].transforms[0].key_length, 256);
@@ -155,9 +158,15 @@ static void an_address_that_is_none_is_refused_with_what_to_write_instead(void *
 
 static void addresses_and_names_are_taken_as_they_stand(void **state)
 {
-    static const char *const good[] = {"192.0.2.1", "2001:db8::1",       "fe80::1%eth0",
-                                       "localhost", "segw.example.",     "segw_1.example",
-                                       "segw",      "1.segw.example.org"};
+    static const char *const good[] = {"192.0.2.1",
+                                       "2001:db8::1",
+                                       "fe80::1%eth0",
+                                       "localhost",
+                                       "segw.example.",
+                                       "segw_1.example",
+                                       "192.0.2.1, segw.example ,2001:db8::1",
+                                       "segw",
+                                       "1.segw.example.org"};
     (void)state;
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {

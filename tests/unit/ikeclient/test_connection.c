@@ -463,6 +463,117 @@ static void a_start_without_failures_waits_for_nothing(void **state)
     stage_run_until(&f.stage, &f.established);
 }
 
+/* Nobody is at the first one of two; the loopback has both. */
+static void prefer_somebody_who_is_away(void)
+{
+    free(f.config.segw_address);
+    f.config.segw_address = strdup("127.0.0.9, 127.0.0.1");
+    f.config.retransmit_tries = 1;
+}
+
+static void the_next_segw_is_tried_at_once_where_one_fails(void **state)
+{
+    ConnectionInfo info;
+    (void)state;
+
+    prefer_somebody_who_is_away();
+    f.config.reconnect = false; /* it is one attempt at all of them */
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.established);
+    assert_false(f.closed);
+    connection_info(f.connection, &info);
+    assert_int_equal(endpoint_address(info.sa.segw).data[3], 1);
+}
+
+static void where_all_segws_fail_the_attempt_has_failed(void **state)
+{
+    (void)state;
+    prefer_somebody_who_is_away();
+    f.config.reconnect = false;
+    f.stage.silent_init = true;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(now(), CONNECTION_IDLE);
+    assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 2);
+}
+
+static void a_preferred_segw_is_tried_again_and_its_absence_harms_nobody(void **state)
+{
+    ConnectionInfo info;
+    (void)state;
+
+    prefer_somebody_who_is_away();
+    f.config.return_after = 1;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.established);
+    while (stage_count(&f.stage, TRE_BEGIN) < 3) /* both, and the first one once more */
+        stage_turn(&f.stage);
+    while (now() == CONNECTION_CONNECTING)
+        stage_turn(&f.stage);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+    assert_false(f.closed);
+    assert_int_equal(f.times_established, 1);
+    connection_info(f.connection, &info);
+    assert_int_equal(endpoint_address(info.sa.segw).data[3], 1);
+}
+
+/* Whoever is asked at 127.0.0.9 is not there, and so the first SeGW is asked again after that. */
+static void redirect_to(const char *name)
+{
+    static uint32_t message_id;
+    uint8_t octets[2 + 4] = {1, 4};
+    const Endpoint to = endpoint_of(name, 0);
+    Draft draft;
+
+    memcpy(octets + 2, endpoint_address(&to).data, 4);
+    draft_begin(&draft);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_REDIRECT, BYTES_OF(octets));
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, message_id++, &draft);
+}
+
+static void a_redirection_is_followed_beside_the_connection_that_there_is(void **state)
+{
+    (void)state;
+    open_it();
+    f.established = false;
+    redirect_to("127.0.0.1");
+    stage_run_until(&f.stage, &f.established);
+    assert_int_equal(f.times_established, 2);
+    assert_false(f.closed);
+    assert_false(f.stage.saw_initial_contact);
+}
+
+static void a_redirection_to_nobody_leaves_what_there_is(void **state)
+{
+    (void)state;
+    open_it();
+    redirect_to("127.0.0.9");
+    while (now() != CONNECTION_CONNECTING)
+        stage_turn(&f.stage);
+    while (now() == CONNECTION_CONNECTING)
+        stage_turn(&f.stage);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+    assert_int_equal(f.times_established, 1);
+    f.established = false;
+    open_it(); /* at the configured one again */
+}
+
+static void redirections_without_end_are_not_followed(void **state)
+{
+    (void)state;
+    open_it();
+    for (unsigned i = 0; i < REDIRECTS_MAX; i++) {
+        f.established = false;
+        redirect_to("127.0.0.1");
+        stage_run_until(&f.stage, &f.established);
+    }
+    size_t begun = stage_count(&f.stage, TRE_BEGIN);
+    redirect_to("127.0.0.1");
+    stage_settle(&f.stage);
+    assert_int_equal(stage_count(&f.stage, TRE_BEGIN), begun);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+}
+
 static void opening_twice_is_opening_once(void **state)
 {
     (void)state;
@@ -523,6 +634,12 @@ int main(void)
         TEST(a_certificate_that_ends_leads_to_a_new_authentication),
         TEST(a_restarted_client_waits_on_and_connects_at_once_when_it_is_told_to),
         TEST(a_start_without_failures_waits_for_nothing),
+        TEST(the_next_segw_is_tried_at_once_where_one_fails),
+        TEST(where_all_segws_fail_the_attempt_has_failed),
+        TEST(a_preferred_segw_is_tried_again_and_its_absence_harms_nobody),
+        TEST(a_redirection_is_followed_beside_the_connection_that_there_is),
+        TEST(a_redirection_to_nobody_leaves_what_there_is),
+        TEST(redirections_without_end_are_not_followed),
         TEST(opening_twice_is_opening_once),
         TEST(closing_while_connecting_ends_it),
         TEST(a_vanished_tred_is_followed_by_a_new_connection),

@@ -20,6 +20,8 @@ typedef struct Fixture {
     IkeSa *sa;
     bool established, child_deleted, closed, due;
     IkeSaDue why;
+    Redirect redirect;
+    bool redirected_too_often;
     unsigned another, authentic;
     int other_fd, true_fd, true_nat_fd;
     IkeSaEnd end;
@@ -87,7 +89,23 @@ static void on_changed(void *userdata, IkeSa *sa)
     (void)sa;
 }
 
-static const IkeSaHandlers handlers = {.another = on_another,
+static void on_agreed(void *userdata, IkeSa *sa)
+{
+    (void)userdata;
+    (void)sa;
+}
+
+static bool on_redirected(void *userdata, IkeSa *sa, const Redirect *to)
+{
+    (void)userdata;
+    (void)sa;
+    f.redirect = *to;
+    return !f.redirected_too_often;
+}
+
+static const IkeSaHandlers handlers = {.redirected = on_redirected,
+                                       .another = on_another,
+                                       .agreed = on_agreed,
                                        .authentic = on_authentic,
                                        .established = on_established,
                                        .child_deleted = on_child_deleted,
@@ -812,6 +830,102 @@ static void a_segw_that_does_not_answer_the_check_is_lost(void **state)
     assert_int_equal(f.end, IKE_SA_LOST);
 }
 
+/* ---- redirection ---- */
+
+static const uint8_t elsewhere[] = {1, 4, 127, 0, 0, 2};
+
+static void segw_that_redirects_with(Stage *stage, Bytes datagram, uint8_t spoil)
+{
+    uint8_t octets[sizeof(elsewhere) + 32] = {0}; /* tred's nonce here is all zeros */
+    IkeMessage message;
+    Draft draft;
+
+    assert_int_equal(ike_message_decode(datagram, &message, NULL), 0);
+    memcpy(octets, elsewhere, sizeof(elsewhere));
+    octets[sizeof(octets) - 1] = spoil;
+    draft_begin_message(&draft, message.header.spi_i, 0, IKE_SA_INIT, IKE_FLAG_RESPONSE, 0);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_REDIRECT, BYTES_OF(octets));
+    stage_send(stage, draft_end_message(&draft));
+}
+
+static void segw_that_redirects(Stage *stage, Bytes datagram)
+{
+    segw_that_redirects_with(stage, datagram, 0);
+}
+
+static void somebody_who_does_not_know_the_nonce(Stage *stage, Bytes datagram)
+{
+    segw_that_redirects_with(stage, datagram, 1);
+    stage_segw(stage, datagram);
+}
+
+static void a_redirect_in_ike_sa_init_ends_the_attempt(void **state)
+{
+    (void)state;
+    f.stage.segw = segw_that_redirects;
+    start();
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, IKE_SA_STOPPED);
+    assert_string_equal(f.redirect.name, "127.0.0.2");
+    assert_int_equal(stage_count(&f.stage, TRE_AGREE), 0);
+}
+
+static void a_redirect_without_our_nonce_is_passed_over(void **state)
+{
+    (void)state;
+    f.stage.segw = somebody_who_does_not_know_the_nonce;
+    establish();
+    assert_string_equal(f.redirect.name, "");
+}
+
+static void a_redirect_too_many_is_a_failure(void **state)
+{
+    (void)state;
+    f.stage.segw = segw_that_redirects;
+    f.redirected_too_often = true;
+    start();
+    assert_failed_with("RFC 5685");
+}
+
+static void a_redirect_in_ike_auth_counts_once_the_segw_is_verified(void **state)
+{
+    (void)state;
+    f.stage.redirect = (Bytes){elsewhere, sizeof(elsewhere)};
+    f.stage.refuse[TRE_ADD_CHILD] = "ChildNotGranted";
+    start();
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.end, IKE_SA_STOPPED);
+    assert_string_equal(f.redirect.name, "127.0.0.2");
+    assert_true(f.stage.saw_delete);
+    assert_false(f.established);
+}
+
+static void a_redirect_of_who_is_not_verified_is_not_followed(void **state)
+{
+    (void)state;
+    f.stage.redirect = (Bytes){elsewhere, sizeof(elsewhere)};
+    f.stage.refuse[TRE_VERIFY_PEER] = "PeerNotTrusted";
+    start();
+    assert_failed_with("PeerNotTrusted");
+    assert_string_equal(f.redirect.name, "");
+}
+
+static void a_redirect_of_an_established_sa_is_answered_and_handed_on(void **state)
+{
+    Draft draft;
+    (void)state;
+
+    establish();
+    unsigned before = f.stage.received;
+    draft_begin(&draft);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_REDIRECT, BYTES_OF(elsewhere));
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.received, before + 1);
+    assert_string_equal(f.redirect.name, "127.0.0.2");
+    assert_false(f.closed);
+}
+
 /* ---- the end of an authentication ---- */
 
 #define SEC UINT64_C(1000000)
@@ -1314,6 +1428,12 @@ int main(void)
         TEST(a_repeated_request_gets_the_same_answer_without_tred),
         TEST(a_silent_segw_that_answers_the_check_is_kept),
         TEST(a_segw_that_does_not_answer_the_check_is_lost),
+        TEST(a_redirect_in_ike_sa_init_ends_the_attempt),
+        TEST(a_redirect_without_our_nonce_is_passed_over),
+        TEST(a_redirect_too_many_is_a_failure),
+        TEST(a_redirect_in_ike_auth_counts_once_the_segw_is_verified),
+        TEST(a_redirect_of_who_is_not_verified_is_not_followed),
+        TEST(a_redirect_of_an_established_sa_is_answered_and_handed_on),
         TEST(the_segw_limits_an_authentication_in_ike_auth),
         TEST(without_a_limit_an_authentication_has_no_end),
         TEST(the_last_limit_that_the_segw_names_counts),

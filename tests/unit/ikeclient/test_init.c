@@ -87,11 +87,31 @@ static InitVerdict judge_cookie(Fixture *f, uint8_t first, size_t size)
 
 /* ---- the request ---- */
 
+static void who_was_sent_here_says_by_whom_and_anybody_else_that_he_can_be_sent(void **state)
+{
+    static const uint8_t from[] = {1, 4, 192, 0, 2, 77};
+    InitExchange *init = &((Fixture *)*state)->init;
+    uint8_t octets[2048];
+    IkeMessage message;
+    IkeNotify notify;
+
+    assert_int_equal(ike_message_decode(request(*state, octets, sizeof(octets)), &message, NULL),
+                     0);
+    assert_true(ike_payloads_notify(&message.payloads, IKE_NOTIFY_REDIRECT_SUPPORTED, &notify));
+    assert_false(ike_payloads_notify(&message.payloads, IKE_NOTIFY_REDIRECTED_FROM, &notify));
+    init->redirected_from = endpoint_of("192.0.2.77", 500);
+    assert_int_equal(ike_message_decode(request(*state, octets, sizeof(octets)), &message, NULL),
+                     0);
+    assert_true(ike_payloads_notify(&message.payloads, IKE_NOTIFY_REDIRECTED_FROM, &notify));
+    assert_true(bytes_equal(notify.data, BYTES_OF(from)));
+    assert_false(ike_payloads_notify(&message.payloads, IKE_NOTIFY_REDIRECT_SUPPORTED, &notify));
+}
+
 static void the_request_has_its_payloads_in_the_order_of_appendix_c(void **state)
 {
     static const uint8_t types[] = {IKE_PAYLOAD_SA,     IKE_PAYLOAD_KE,     IKE_PAYLOAD_NONCE,
                                     IKE_PAYLOAD_NOTIFY, IKE_PAYLOAD_NOTIFY, IKE_PAYLOAD_NOTIFY,
-                                    IKE_PAYLOAD_NOTIFY};
+                                    IKE_PAYLOAD_NOTIFY, IKE_PAYLOAD_NOTIFY};
     uint8_t octets[2048];
     IkeMessage message;
     IkeNotify notify;
@@ -340,6 +360,7 @@ static void an_answer_cut_off_anywhere_is_dropped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(who_was_sent_here_says_by_whom_and_anybody_else_that_he_can_be_sent),
         TEST(the_request_has_its_payloads_in_the_order_of_appendix_c),
         TEST(the_nat_hashes_are_of_both_ends_with_no_responder_spi),
         TEST(a_cookie_goes_first_and_all_else_stays_as_it_was),

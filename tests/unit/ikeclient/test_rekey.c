@@ -390,6 +390,9 @@ static bool has_child(uint32_t spi_in)
 static void assert_left(uint32_t spi_in)
 {
     stage_settle(&f.stage);
+    while (children() > 1) /* what was deleted receives for a while yet */
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
     assert_int_equal(children(), 1);
     assert_true(has_child(spi_in));
     assert_int_equal(stage_children(&f.stage), 1);
@@ -466,6 +469,25 @@ static void a_child_that_is_due_is_replaced_and_then_deleted(void **state)
     assert_deleted(first);
 }
 
+static void a_child_that_was_deleted_receives_for_a_while_yet(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    begin_child(&heard);
+    grant_child(&heard, SEGW_SPI, 0x90);
+    while (f.n_deleted == 0)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_children(&f.stage), 2);
+    assert_int_equal(f.stage.sending, second);
+    /* For the SeGW it is gone. */
+    rekey_child(STAGE_SPI_OUT, SEGW_SPI + 1, IKE_GROUP_NONE, 0x10);
+    take_response(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(error_of(&heard), IKE_NOTIFY_CHILD_SA_NOT_FOUND);
+    assert_left(second);
+}
+
 static void the_new_child_has_the_addresses_of_the_old_one(void **state)
 {
     ConnectionInfo now;
@@ -505,10 +527,9 @@ static void a_new_child_is_rekeyed_in_its_turn(void **state)
     take_request(&heard, IKE_CREATE_CHILD_SA);
     assert_int_equal(rekeyed_of(&heard), second);
     grant_child(&heard, SEGW_SPI + 1, 0x90);
-    stage_settle(&f.stage);
+    assert_left(second + 1);
     assert_int_equal(f.n_deleted, 2);
     assert_int_equal(f.deleted[1], second);
-    assert_int_equal(children(), 1);
 }
 
 static void without_pfs_no_group_is_offered(void **state)
@@ -1269,6 +1290,24 @@ static void an_ike_sa_that_the_segw_rekeys_leaves_its_children_and_the_segw_dele
     assert_int_equal(f.deleted_ike, 0);
 }
 
+static void a_delete_whose_answer_was_lost_is_answered_again(void **state)
+{
+    Heard heard, again;
+    (void)state;
+
+    the_segw_rekeys_ike(0x10, &heard);
+    stage_settle(&f.stage);
+    delete_from_segw(IKE_PROTOCOL_IKE, 0);
+    take_response(&heard, IKE_INFORMATIONAL);
+    assert_true(f.stage.exchanges[0].closed);
+    f.next_id--;
+    delete_from_segw(IKE_PROTOCOL_IKE, 0);
+    take_response(&again, IKE_INFORMATIONAL);
+    assert_int_equal(heard.header.length, again.header.length);
+    assert_memory_equal(heard.octets, again.octets, heard.header.length);
+    assert_left(first);
+}
+
 static void in_an_ike_sa_that_the_segw_made_it_is_the_initiator(void **state)
 {
     Heard heard;
@@ -1490,6 +1529,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_child_that_is_due_is_replaced_and_then_deleted),
+        TEST(a_child_that_was_deleted_receives_for_a_while_yet),
         TEST(the_new_child_has_the_addresses_of_the_old_one),
         TEST(a_child_that_is_due_twice_is_rekeyed_once),
         TEST(a_new_child_is_rekeyed_in_its_turn),
@@ -1537,6 +1577,7 @@ int main(void)
         TEST(an_ike_sa_that_the_segw_does_not_rekey_is_replaced_by_another_authentication),
         TEST(a_child_that_is_due_meanwhile_is_rekeyed_in_the_new_ike_sa),
         TEST(an_ike_sa_that_the_segw_rekeys_leaves_its_children_and_the_segw_deletes_it),
+        TEST(a_delete_whose_answer_was_lost_is_answered_again),
         TEST(in_an_ike_sa_that_the_segw_made_it_is_the_initiator),
         TEST(what_comes_on_the_old_ike_sa_is_still_answered),
         TEST(an_ike_sa_is_not_rekeyed_while_we_rekey_a_child),

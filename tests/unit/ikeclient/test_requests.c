@@ -14,6 +14,7 @@ enum { SPI_IN = 0x11223344, SPI_OUT = 0x55667788 };
 static ChildSa child = {.spi_in = SPI_IN, .answer = {.esp = {.spi_out = SPI_OUT}}};
 static Draft draft;
 static uint8_t answer_octets[1024];
+static const MobikePath *path;
 static IkePayloads answer;
 static PeerRequest request;
 
@@ -24,8 +25,8 @@ static void answer_draft(uint8_t exchange_type, const ChildSa *children)
     uint8_t first = 0xff;
 
     writer_init(&writer, answer_octets, sizeof(answer_octets));
-    peer_request_answer(exchange_type, draft.chain.first, draft_octets(&draft), children, &writer,
-                        &first, &request);
+    peer_request_answer(exchange_type, draft.chain.first, draft_octets(&draft), children, path,
+                        &writer, &first, &request);
     assert_int_equal(writer_finish(&writer, &octets), 0);
     assert_int_equal(ike_payloads_decode(first, octets, &answer, NULL), 0);
     assert_non_null(request.what);

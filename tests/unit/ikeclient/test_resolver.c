@@ -1,65 +1,149 @@
-/* An address of the SeGW is left on failure alone. */
+/* Names are looked up in the hosts file and by name servers, and their addresses take turns. */
 #include "ikeclient/resolver.h"
 
 #include "octets.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
-static Endpoint addresses[3];
+enum { PORT = 500, TURNS = 2000 };
+
+typedef struct Fixture {
+    sd_event *event;
+    Resolver resolver;
+    unsigned answers;
+    size_t count;
+    Endpoint found[RESOLVER_ADDRESSES_MAX];
+    char problem[128];
+} Fixture;
+
+static Fixture f;
+
+static void on_answer(void *userdata, const Endpoint *addresses, size_t count, const char *problem)
+{
+    (void)userdata;
+    f.answers++;
+    f.count = count;
+    memcpy(f.found, addresses, count * sizeof(addresses[0]));
+    (void)snprintf(f.problem, sizeof(f.problem), "%s", problem);
+}
 
 static int setup(void **state)
 {
     (void)state;
-    addresses[0] = endpoint_of("192.0.2.1", 500);
-    addresses[1] = endpoint_of("2001:db8::1", 500);
-    addresses[2] = endpoint_of("192.0.2.3", 500);
+    memset(&f, 0, sizeof(f));
+    assert_true(sd_event_new(&f.event) >= 0);
+    resolver_init(&f.resolver, f.event, on_answer, NULL);
     return 0;
 }
 
-static void the_first_address_is_tried_first(void **state)
+static int teardown(void **state)
 {
-    Endpoint none = {0};
     (void)state;
-
-    assert_ptr_equal(resolver_choose(addresses, 3, &none, false), &addresses[0]);
-    assert_ptr_equal(resolver_choose(addresses, 3, &none, true), &addresses[0]);
+    resolver_deinit(&f.resolver);
+    sd_event_unref(f.event);
+    return 0;
 }
 
-static void an_address_that_worked_is_tried_again(void **state)
+static void look_up(const char *name)
 {
-    Endpoint last = endpoint_of("2001:db8::1", 500);
-    (void)state;
-
-    assert_ptr_equal(resolver_choose(addresses, 3, &last, false), &addresses[1]);
+    f.answers = 0;
+    assert_int_equal(resolver_start(&f.resolver, name, PORT), 0);
+    assert_int_equal(f.answers, 0); /* never before it returns */
+    for (int turn = 0; turn < TURNS && f.answers == 0; turn++)
+        assert_true(sd_event_run(f.event, 10000) >= 0);
+    assert_int_equal(f.answers, 1);
 }
 
-static void the_address_after_one_that_failed_is_tried_next(void **state)
+static void assert_found(size_t index, const char *literal)
 {
-    Endpoint last = endpoint_of("2001:db8::1", 500);
-    (void)state;
+    char text[ENDPOINT_TEXT_SIZE], expected[ENDPOINT_TEXT_SIZE];
+    const Endpoint endpoint = endpoint_of(literal, PORT);
 
-    assert_ptr_equal(resolver_choose(addresses, 3, &last, true), &addresses[2]);
-    assert_ptr_equal(resolver_choose(addresses, 3, &addresses[2], true), &addresses[0]);
+    assert_true(index < f.count);
+    assert_string_equal(endpoint_text(&f.found[index], text), endpoint_text(&endpoint, expected));
 }
 
-static void an_address_that_is_no_longer_one_of_the_name_is_left(void **state)
+static void a_literal_needs_no_name_server(void **state)
 {
-    Endpoint last = endpoint_of("192.0.2.77", 500);
+    (void)state;
+    look_up("192.0.2.1");
+    assert_int_equal(f.count, 1);
+    assert_found(0, "192.0.2.1");
+    look_up("2001:db8::1");
+    assert_found(0, "2001:db8::1");
+}
+
+static void a_neighbours_address_has_its_interface(void **state)
+{
+    (void)state;
+    look_up("fe80::1%lo");
+    assert_int_equal(f.count, 1);
+    assert_int_not_equal(f.found[0].v6.sin6_scope_id, 0);
+    look_up("fe80::1%nowhere");
+    assert_int_equal(f.count, 0);
+    assert_string_equal(f.problem, "there is no such interface");
+}
+
+static void the_hosts_file_is_read(void **state)
+{
+    (void)state;
+    look_up("localhost");
+    assert_true(f.count > 0);
+    assert_true(f.found[0].any.sa_family == AF_INET || f.found[0].any.sa_family == AF_INET6);
+    assert_int_equal(endpoint_port(&f.found[0]), PORT);
+}
+
+static void a_name_that_is_none_has_a_reason(void **state)
+{
+    (void)state;
+    look_up("no name at all");
+    assert_int_equal(f.count, 0);
+    assert_int_not_equal(strlen(f.problem), 0);
+}
+
+static void the_families_take_turns(void **state)
+{
+    static const char *const found[] = {"2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1",
+                                        "192.0.2.2"};
+    static const char *const turns[] = {"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2",
+                                        "2001:db8::3"};
     (void)state;
 
-    assert_ptr_equal(resolver_choose(addresses, 3, &last, false), &addresses[0]);
+    f.count = 5;
+    for (size_t i = 0; i < f.count; i++)
+        f.found[i] = endpoint_of(found[i], PORT);
+    resolver_take_turns(f.found, f.count);
+    for (size_t i = 0; i < f.count; i++)
+        assert_found(i, turns[i]);
+    resolver_take_turns(f.found, 0);
 }
+
+static void what_was_cancelled_is_not_answered(void **state)
+{
+    (void)state;
+    assert_int_equal(resolver_start(&f.resolver, "localhost", PORT), 0);
+    resolver_cancel(&f.resolver);
+    for (int turn = 0; turn < 5; turn++)
+        assert_true(sd_event_run(f.event, 10000) >= 0);
+    assert_int_equal(f.answers, 0);
+    assert_int_equal(resolver_start(&f.resolver, "192.0.2.1", PORT), 0);
+    look_up("192.0.2.2"); /* in place of that */
+    assert_found(0, "192.0.2.2");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_first_address_is_tried_first),
-        cmocka_unit_test(an_address_that_worked_is_tried_again),
-        cmocka_unit_test(the_address_after_one_that_failed_is_tried_next),
-        cmocka_unit_test(an_address_that_is_no_longer_one_of_the_name_is_left),
+        TEST(a_literal_needs_no_name_server), TEST(a_neighbours_address_has_its_interface),
+        TEST(the_hosts_file_is_read),         TEST(a_name_that_is_none_has_a_reason),
+        TEST(the_families_take_turns),        TEST(what_was_cancelled_is_not_answered),
     };
-    return cmocka_run_group_tests(tests, setup, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -421,6 +421,12 @@ int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
     return kernel.network_error;
 }
 
+int network_set_mtu(Network *network, uint32_t spi_in, uint32_t mtu, Reason *reason)
+{
+    (void)network, (void)spi_in, (void)mtu, (void)reason;
+    return 0;
+}
+
 int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reason *reason)
 {
     (void)network, (void)spi_in, (void)reason;
@@ -528,6 +534,10 @@ static int add_order(NetPlane *plane, SaOrder *order)
     }
     memset(sa.encr_in->data, KEY_IN, sa.encr_in->size);
     memset(sa.encr_out->data, KEY_OUT, sa.encr_out->size);
+    if (suite->integ) {
+        memset(sa.integ_in->data, KEY_IN, sa.integ_in->size);
+        memset(sa.integ_out->data, KEY_OUT, sa.integ_out->size);
+    }
     net_plane_carry_out(plane, &(Order){.type = ORDER_ADD_SA, .sa = &sa}, -1, &answer, &tun);
     assert_int_equal(tun, -1);
     secret_free(sa.encr_in);
@@ -735,6 +745,48 @@ static void the_newest_pairs_tunnel_counts_if_either_end_is_another(void **state
         assert_tunnels(2, 1);
         assert_int_equal(drop(*state, 300), 0);
     }
+}
+
+static unsigned wiped; /* how often a key was */
+
+static void note_wiped(const void *at, size_t size)
+{
+    uint8_t in[16], out[16];
+    memset(in, KEY_IN, sizeof(in));
+    memset(out, KEY_OUT, sizeof(out));
+    wiped += memmem(at, size, in, sizeof(in)) || memmem(at, size, out, sizeof(out));
+}
+
+void __real_explicit_bzero(void *at, size_t size);
+void __wrap_explicit_bzero(void *at, size_t size);
+void __wrap___explicit_bzero_chk(void *at, size_t size, size_t room);
+
+void __wrap_explicit_bzero(void *at, size_t size)
+{
+    note_wiped(at, size);
+    __real_explicit_bzero(at, size);
+}
+
+void __wrap___explicit_bzero_chk(void *at, size_t size, size_t room)
+{
+    (void)room;
+    note_wiped(at, size);
+    __real_explicit_bzero(at, size);
+}
+
+/* What netlink's messages are made of is netlink.c's to wipe, which is played here. */
+static void keys_are_wiped_from_the_attributes_that_they_were_copied_to(void **state)
+{
+    EspSuite cbc;
+    assert_int_equal(esp_suite_from_ids(IKE_ENCR_AES_CBC, 128, IKE_INTEG_HMAC_SHA2_256_128,
+                                        IKE_GROUP_NONE, true, &cbc),
+                     0);
+    wiped = 0;
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_int_equal(wiped, 2); /* of either direction */
+    wiped = 0;
+    assert_int_equal(add_with(*state, &cbc, 301, 401, IKE_TS_IPV4_ADDR_RANGE), 0);
+    assert_int_equal(wiped, 4);
 }
 
 static void an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace(void **state)
@@ -952,9 +1004,23 @@ static void a_pair_in_standby_takes_over_before_the_one_that_sent_is_gone(void *
     assert_int_equal(add_standby(*state, 301, 401), 0);
     assert_int_equal(add_standby(*state, 302, 402), 0);
     assert_int_equal(drop(*state, 300), 0);
-    assert_int_equal(sending_spi(), 402);
-    assert_int_equal(drop(*state, 302), 0);
     assert_int_equal(sending_spi(), 401);
+    assert_int_equal(drop(*state, 301), 0);
+    assert_int_equal(sending_spi(), 402);
+    assert_false(kernel.gap);
+}
+
+/* The peer rekeys twice, and each time lets the pair before go: nobody need say that the first new
+ * one sends. */
+static void a_pair_in_standby_that_sends_goes_on_when_another_one_comes(void **state)
+{
+    assert_int_equal(add(*state, 300, 400), 0);
+    for (uint32_t i = 1; i < 5; i++) {
+        assert_int_equal(add_standby(*state, 300 + i, 400 + i), 0);
+        assert_int_equal(sending_spi(), 400 + i - 1);
+        assert_int_equal(drop(*state, 300 + i - 1), 0);
+        assert_int_equal(sending_spi(), 400 + i);
+    }
     assert_false(kernel.gap);
 }
 
@@ -1346,11 +1412,13 @@ int main(void)
         PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
+        PLANE(keys_are_wiped_from_the_attributes_that_they_were_copied_to),
         PLANE(the_newest_pairs_tunnel_counts_if_either_end_is_another),
         PLANE(policies_beyond_what_there_is_room_for_are_refused_and_the_others_stay),
         PLANE(policies_are_shared_by_sas_unless_their_selectors_differ_in_anything),
         PLANE(what_goes_out_takes_the_newest_pair_that_is_not_in_standby),
         PLANE(a_pair_in_standby_takes_over_before_the_one_that_sent_is_gone),
+        PLANE(a_pair_in_standby_that_sends_goes_on_when_another_one_comes),
         PLANE(where_the_one_that_sent_reaches_its_hard_lifetime_another_one_sends),
         PLANE(a_pair_that_the_kernel_does_not_let_send_is_said_to_fail),
         PLANE(a_moved_pair_has_its_keys_its_window_its_limits_and_what_it_has_counted),

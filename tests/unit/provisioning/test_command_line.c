@@ -47,9 +47,10 @@ static void help_and_version_are_there(void **state)
 static void what_does_not_fit_is_refused_by_name(void **state)
 {
     (void)state;
-    assert_prints("", 64, "Usage:");
-    assert_prints("explode", 64, "there is no command 'explode'");
-    assert_prints("--explode init", 64, "explode");
+    assert_prints("", 64, "a command is missing; see tre-provision --help");
+    assert_prints("explode", 64, "there is no command 'explode'; see tre-provision --help");
+    assert_prints("--explode init", 64, "there is no such option: '--explode'; see");
+    assert_prints("init --fqdn", 64, "a value is missing after '--fqdn'; see");
     assert_prints("init", 64, "'fqdn'");
     assert_prints("init --fqdn a.example extra", 64, "nothing is to follow 'init'");
     assert_prints("install-cert", 64, "one file is to follow 'install-cert'");

@@ -1,6 +1,7 @@
 /* Does a credential made in software open in the TPM and for the key that it names, and in no other
  * case? The TPM's own TPM2_MakeCredential is the measure. */
 #include "base/reason.h"
+#include "free_watch.h"
 #include "key_bench.h"
 #include "provisioning/credential.h"
 #include "tpm/open.h"
@@ -204,6 +205,25 @@ static void the_secret_crosses_the_bus_of_the_tpm_only_encrypted(void **state)
     }
 }
 
+/* The blocks of the command that brought it, the parameter that was decrypted, and the copy of its
+ * answer. */
+static void the_secret_is_wiped_wherever_it_came_by(void **state)
+{
+    _cleanup_(secret_freep) Secret *secret = secret_random(), *found = NULL;
+    _cleanup_(ek_release) Endorsement ek = ek_make(ENDORSEMENT_ECC_P256);
+    Credential credential;
+    Reason reason = {0};
+    TPM2B_NAME name;
+
+    (void)state;
+    assert_int_equal(tpm_object_name(&device_public, &name), 0);
+    assert_int_equal(credential_make(&ek.public, &name, secret, &credential), 0);
+    free_watch_begin(secret_bytes(secret));
+    assert_int_equal(credential_activate(&ek, &device, &credential, &found, &reason), 0);
+    assert_int_equal(free_watch_wiped(), 3);
+    assert_false(free_watch_end());
+}
+
 static void a_credential_for_another_key_stays_shut(void **state)
 {
     _cleanup_(secret_freep) Secret *secret = secret_random();
@@ -303,6 +323,7 @@ int main(void)
         cmocka_unit_test(two_credentials_of_one_secret_have_nothing_in_common),
         cmocka_unit_test(a_credential_of_the_tpms_own_making_has_the_same_form_and_opens_too),
         cmocka_unit_test(the_secret_crosses_the_bus_of_the_tpm_only_encrypted),
+        cmocka_unit_test(the_secret_is_wiped_wherever_it_came_by),
         cmocka_unit_test(a_credential_for_another_key_stays_shut),
         cmocka_unit_test(a_credential_for_another_tpm_stays_shut),
         cmocka_unit_test(a_credential_damaged_in_any_part_stays_shut),

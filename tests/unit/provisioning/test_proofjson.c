@@ -1,6 +1,7 @@
 /* Do the messages of the proof come through JSON unchanged, and is what is no such message refused
  * by its fault? */
 #include "base/reason.h"
+#include "free_watch.h"
 #include "proof_fixture.h"
 #include "provisioning/proofjson.h"
 
@@ -100,7 +101,10 @@ static void a_challenge_a_memory_of_it_and_a_response_come_through_unchanged(voi
     assert_int_equal(secret_new(CREDENTIAL_SECRET_SIZE, &response.secret), 0);
     response.secret->data[3] = 3;
     assert_int_equal(proof_response_encode(&response, &response_text), 0);
+    free_watch_begin(secret_bytes(response.secret));
     assert_int_equal(proof_response_decode(bytes_of(response_text), &response_read, &reason), 0);
+    assert_int_equal(free_watch_wiped(), 2); /* what base64 was read into, and its copy */
+    assert_false(free_watch_end());
     assert_memory_equal(response_read.request.octets, response.request.octets, 32);
     assert_memory_equal(response_read.secret->data, response.secret->data, CREDENTIAL_SECRET_SIZE);
 }

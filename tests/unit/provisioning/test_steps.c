@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/reason.h"
+#include "free_watch.h"
 #include "pki_fixture.h"
 #include "provisioning/devicetpm.h"
 #include "provisioning/pcrsignature_file.h"
@@ -220,6 +221,55 @@ static void once_locked_the_owner_can_do_nothing_and_the_key_still_signs(void **
     assert_int_equal(run(line), 0); /* loads the key and signs with it */
 }
 
+static Bytes drawn; /* what comes of the next RAND_priv_bytes(); empty: chance */
+
+int __real_RAND_priv_bytes(unsigned char *ret, int size);
+int __wrap_RAND_priv_bytes(unsigned char *ret, int size);
+
+int __wrap_RAND_priv_bytes(unsigned char *ret, int size)
+{
+    if ((size_t)size != drawn.size)
+        return __real_RAND_priv_bytes(ret, size);
+    memcpy(ret, drawn.data, drawn.size);
+    drawn = (Bytes){0};
+    return 1;
+}
+
+/* Where it was drawn, and where it was part of the key of the answer's HMAC. */
+static void the_owners_authvalue_is_wiped_wherever_it_came_by(void **state)
+{
+    static const uint8_t value[] = "an authValue of thirty-two octet";
+    Line *line = *state;
+    Provision provision;
+    char note[STEP_NOTE_SIZE];
+
+    assert_int_equal(provision_open(&provision, &line->device->options, NULL), 0);
+    assert_int_equal(step_srk_make(&provision, note), 0);
+    drawn = (Bytes){value, sizeof(value) - 1};
+    assert_int_equal(drawn.size, 32);
+    free_watch_begin(drawn);
+    assert_int_equal(step_lock_do(&provision, note), 0);
+    assert_int_equal(free_watch_wiped(), 2);
+    assert_false(free_watch_end());
+    provision_close(&provision);
+}
+
+/* Without a storage root key there is nothing to encrypt it with. */
+static void no_authvalue_goes_to_the_tpm_in_clear(void **state)
+{
+    Line *line = *state;
+    Provision provision;
+    char note[STEP_NOTE_SIZE];
+
+    assert_int_equal(provision_open(&provision, &line->device->options, NULL), 0);
+    assert_int_equal(step_lock_do(&provision, note), -ENOKEY);
+    assert_int_equal(step_lock_check(&provision, note), 0);
+    assert_int_equal(step_srk_make(&provision, note), 0);
+    assert_int_equal(step_lock_do(&provision, note), 0);
+    assert_int_equal(step_lock_check(&provision, note), 1);
+    provision_close(&provision);
+}
+
 static void a_profile_that_keeps_the_owner_auth_has_no_such_step(void **state)
 {
     Line *line = *state;
@@ -305,6 +355,8 @@ int main(void)
         LINE_TEST(a_csr_for_another_key_is_made_again),
         LINE_TEST(what_a_killed_run_left_is_taken_away),
         LINE_TEST(only_one_at_a_time_works_in_a_state_folder),
+        LINE_TEST(the_owners_authvalue_is_wiped_wherever_it_came_by),
+        LINE_TEST(no_authvalue_goes_to_the_tpm_in_clear),
         LINE_TEST(once_locked_the_owner_can_do_nothing_and_the_key_still_signs),
         LINE_TEST(a_profile_that_keeps_the_owner_auth_has_no_such_step),
         LINE_TEST(the_key_is_made_under_the_policy_that_the_profile_names),

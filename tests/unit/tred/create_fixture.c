@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +54,8 @@ static Exchange *end_new(Ends *ends, bool initiator)
                      0);
     exchange->spi_i = SPI_I;
     exchange->spi_r = SPI_R;
-    (void)strcpy(exchange->peer_identity, initiator ? "segw.example.org" : "henb.example.org");
+    (void)snprintf(exchange->peer_identity, sizeof(exchange->peer_identity), "%s",
+                   initiator ? "segw.example.org" : "henb.example.org");
     exchange->peer_expires = 12345;
     exchange_enlist(exchange, &ends->context, EXCHANGE_VERIFIED);
     return exchange;
@@ -193,7 +195,8 @@ int create_seal(Ends *ends, Exchange *exchange, const CreateSpec *spec, bool res
     PlainMessage message = {.exchange_type = IKE_CREATE_CHILD_SA, .response = response};
 
     message.payloads = spec_write(spec, buffer, &message.first);
-    return exchange_protect(exchange, &message, 65535, ret, &ends->reason);
+    return exchange_protect(exchange, &message, ends->max_datagram > 0 ? ends->max_datagram : 65535,
+                            ret, &ends->reason);
 }
 
 int create_open(Ends *ends, Exchange *exchange, const SealedMessage *sealed)
@@ -267,6 +270,12 @@ int child_use(Ends *ends, Exchange *exchange, uint64_t spi_in)
     int r = exchange_use_child(exchange, (uint32_t)spi_in, note_done, &used, &ends->reason);
 
     return r != 0 ? r : used;
+}
+
+void wait_forever(int error, const char *reason, void *userdata)
+{
+    (void)error, (void)reason, (void)userdata;
+    fail();
 }
 
 const Child *child_of(const Exchange *exchange, uint64_t spi_in)

@@ -11,6 +11,7 @@ typedef struct Ends {
     ExchangeContext context;
     IkeTs allowed; /* selectors: all */
     Exchange *henb, *segw;
+    size_t max_datagram; /* 0: as large as may be */
     Reason reason;
 } Ends;
 
@@ -66,6 +67,9 @@ int child_add(Ends *ends, Exchange *exchange, uint64_t spi_in);
 
 /* UseChild, likewise. */
 int child_use(Ends *ends, Exchange *exchange, uint64_t spi_in);
+
+/* Whoever waits for the answer of a data plane that gives none. */
+void wait_forever(int error, const char *reason, void *userdata);
 
 /* The child of that SPI, whose keys stay in the exchange, as there is no data plane. */
 const Child *child_of(const Exchange *exchange, uint64_t spi_in);

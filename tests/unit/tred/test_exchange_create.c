@@ -451,6 +451,23 @@ static void a_request_without_sa_or_nonce_gets_no_child(void **state)
     }
 }
 
+/* One DH for each key pair that was prepared, and paid for: not as many as there are sizes that a
+ * message has no room in. */
+static void what_g_ir_was_made_of_is_gone_if_nothing_is_sealed(void **state)
+{
+    const CreateSpec request = child_spec(&ends, ends.segw, IKE_GROUP_ECP_256);
+    const CreateSpec response = child_spec(&ends, ends.henb, IKE_GROUP_ECP_256);
+    CreateSpec again = child_spec(&ends, ends.henb, IKE_GROUP_ECP_256);
+
+    (void)state;
+    assert_int_equal(create_send(&ends, ends.segw, &request, false), 0);
+    ends.max_datagram = 40;
+    assert_int_equal(create_send(&ends, ends.henb, &response, true), EXCHANGE_E_TOO_LARGE);
+    ends.max_datagram = 0;
+    assert_int_equal(create_send(&ends, ends.henb, &response, true), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(create_send(&ends, ends.henb, &again, true), 0);
+}
+
 /* RFC 7296 2.10: half of the prf's key size; 1.2: a public value must be one. */
 static void a_peers_nonce_or_ke_that_is_too_weak_is_refused(void **state)
 {
@@ -612,15 +629,18 @@ static void a_child_by_which_the_peer_replaces_another_is_in_standby_and_no_othe
 
     (void)state;
     add_both(ends.henb, ends.segw, IKE_GROUP_NONE, &henbs, &segws);
-    for (int i = 0; i < 4; i++) {
-        const bool peers = i != 1;
+    for (int i = 0; i < 5; i++) {
+        const bool peers = i != 1 && i != 4;
         CreateSpec request = child_spec(&ends, peers ? ends.segw : ends.henb, IKE_GROUP_NONE);
         const CreateSpec response =
             child_spec(&ends, peers ? ends.henb : ends.segw, IKE_GROUP_NONE);
         const Negotiation *pair = peers ? &ends.henb->peer_create : &ends.henb->own_create;
 
-        /* replaced by the peer, by us, by nobody, and none that is ours */
-        request.rekeyed = (uint32_t)(i == 0 ? segws : i == 1 ? henbs : i == 2 ? 0 : segws ^ 1);
+        /* replaced by the peer, by us, by nobody, none that is ours, and by us under the peer's SPI
+         */
+        const uint64_t rekeyed[] = {segws, henbs, 0, segws ^ 1, segws};
+
+        request.rekeyed = (uint32_t)rekeyed[i];
         create_both(&ends, peers ? ends.segw : ends.henb, &request, &response);
         assert_int_equal(exchange_grant_read(ends.henb, pair,
                                              (uint32_t)spec_spi(peers ? &response : &request),
@@ -656,7 +676,7 @@ static void a_child_that_is_about_to_be_used_is_not_used_again_meanwhile(void **
     (void)state;
     add_both(ends.henb, ends.segw, IKE_GROUP_NONE, &henbs, &segws);
     child = exchange_child_find(ends.henb, (uint32_t)henbs);
-    child->using = (ChildUsed)(uintptr_t)1; /* as before the data plane's answer */
+    child->using = wait_forever; /* as before the data plane's answer */
     assert_int_equal(child_use(&ends, ends.henb, henbs), EXCHANGE_E_WRONG_STATE);
     child->using = NULL;
     assert_int_equal(child_use(&ends, ends.henb, henbs), 0);
@@ -723,9 +743,27 @@ static void the_next_create_takes_the_place_of_the_last_and_its_secrets_go(void 
     (void)state;
     create_both(&ends, ends.segw, &first, &to_first);
     assert_non_null(ends.henb->peer_create.dh_secret);
+    assert_null(ends.henb->peer_create.own.dh); /* it has no more use */
     assert_int_equal(create_send(&ends, ends.segw, &next, false), 0);
     assert_null(ends.henb->peer_create.dh_secret);
     assert_int_equal(child_add(&ends, ends.henb, spec_spi(&to_first)), EXCHANGE_E_NO_SUCH_CHILD);
+}
+
+/* As the peer's before: what is not added is not kept. */
+static void our_next_create_takes_the_place_of_the_last_and_its_secrets_go(void **state)
+{
+    size_t used = 0;
+
+    (void)state;
+    for (int round = 0; round < 3; round++) { /* the first lets OpenSSL take what it keeps */
+        CreateSpec request = child_spec(&ends, ends.henb, IKE_GROUP_ECP_256);
+        CreateSpec response = child_spec(&ends, ends.segw, IKE_GROUP_ECP_256);
+
+        create_both(&ends, ends.henb, &request, &response);
+        if (round > 1)
+            assert_int_equal(CRYPTO_secure_used(), used);
+        used = CRYPTO_secure_used();
+    }
 }
 
 /* A plane that was lost refuses at once; what it may have sent with the keys nobody knows. */
@@ -775,6 +813,7 @@ int main(void)
         ENDS(a_response_without_sa_is_an_error_notify),
         ENDS(a_response_that_does_not_fit_the_request_is_not_sealed),
         ENDS(a_request_without_sa_or_nonce_gets_no_child),
+        ENDS(what_g_ir_was_made_of_is_gone_if_nothing_is_sealed),
         ENDS(a_peers_nonce_or_ke_that_is_too_weak_is_refused),
         ENDS(a_response_that_does_not_fit_our_request_adds_nothing),
         ENDS(after_invalid_ke_payload_another_request_is_made),
@@ -788,6 +827,7 @@ int main(void)
         ENDS(creates_of_both_ends_at_once_are_kept_apart),
         ENDS(one_spi_gets_one_child),
         ENDS(the_next_create_takes_the_place_of_the_last_and_its_secrets_go),
+        ENDS(our_next_create_takes_the_place_of_the_last_and_its_secrets_go),
         ENDS(keys_that_the_data_plane_refused_are_not_handed_out_again),
     };
 

@@ -527,7 +527,7 @@ static void a_child_that_is_being_added_stays_where_it_is(void **state)
     Exchange *before = NULL;
 
     (void)state;
-    adding->added = (ChildAdded)(uintptr_t)1; /* as before the data plane's answer */
+    adding->added = wait_forever; /* as before the data plane's answer */
     assert_int_equal(exchange_inherit_children(made.henb, &before, &ends.reason),
                      EXCHANGE_E_WRONG_STATE);
     assert_non_null(strstr(ends.reason.text, "AddChild"));

@@ -132,11 +132,12 @@ states() {
     ip xfrm state list "$@" | grep -c "proto esp"
 }
 check "nothing is left where it was" matches_text 0 states src 192.0.2.2
+check "the HeNB's pair is removed" does a remove 11
+check "no state is left" matches_text 0 states
 check "the HeNB's end ends" end_down a
 check "the SeGW's end ends" end_down b
 check "the HeNB's has seen no number twice" matches_text 0 counted a replays
 check "nor has the SeGW's" matches_text 0 counted b replays
 check "nothing that came in was not authentic" matches_text 0 counted a authentic
-check "no state is left" eventually 10 matches_text 0 states
 ip address delete 192.0.2.77/24 dev henb0
 rm -r "$folder"

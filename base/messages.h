@@ -1,0 +1,29 @@
+/* The ids of log messages that programs and people look for (MESSAGE_ID of systemd's journal). What
+ * each one means, and what to do, stands in the catalogue (dbus/units/tred.catalog, journalctl -x);
+ * which alarm it is, in tred-journal(7). A test compares the three. An id is never changed, and
+ * never used for anything else. */
+#pragma once
+
+#define MESSAGE_STEP "242c824c5b9b41449a4bab59b0577804"
+#define MESSAGE_ESTABLISHED "5cd59867a7834bd2b399b79646d33083"
+#define MESSAGE_NO_CHILD "df30a51b932541699585064bbc70ddbf"
+#define MESSAGE_NOT_CONNECTED "20289b54ab95405896852bd91ef8d49f"
+#define MESSAGE_CONNECTION_LOST "22dfad0f65b74398b10e25ae4c8a8ede"
+#define MESSAGE_PEER_REFUSED "2c7750a5176f4fa7820fd1266b936f7e"
+#define MESSAGE_READY "881975f77b2743718c7d0d9ed08c3740"
+#define MESSAGE_UNPROVISIONED "984d01e9477f454392a5d863441e3af8"
+#define MESSAGE_INTEGRITY_FAILED "0429400d0c7944e288abded6db7be92c"
+#define MESSAGE_TPM_UNAVAILABLE "efc6382e6f6447408ddef24e4be441b4"
+#define MESSAGE_DEVELOPMENT "aea9084de7b648c6b32f5919c0927a5d"
+#define MESSAGE_CERTIFICATE_EXPIRES "18da432eea50410eb995dac623771ad1"
+#define MESSAGE_CERTIFICATE_INVALID "d39776d875024ed4a88de3c20c94616e"
+#define MESSAGE_CLOCK_BEHIND "4c9fa277997d4f4fa345969eb4c56f60"
+#define MESSAGE_CRL_UNUSABLE "1b1cbc3b162344bb89d5caeb7671bf11"
+#define MESSAGE_CRL_USABLE "4f3a4f445e2a478bb0af6d1a2cdaf2ad"
+#define MESSAGE_VERIFIER_FAILED "e2ee21a40a2049f78e3b5781e7270123"
+#define MESSAGE_DATA_PLANE_FAILED "00f2db25f6d245a49bf11bb155c817be"
+#define MESSAGE_DATA_PLANE_OPEN "4d449b82b2f440b3a33d7fa157829b5c"
+#define MESSAGE_EXCHANGE_CLOSED "f44ddffada4b4455a1b640257b1302d9"
+#define MESSAGE_LIFETIME_REACHED "597cc85bc6ba43a08321efcb1c813655"
+#define MESSAGE_ANCHORS_INSTALLED "7e11ea0a06aa4eabb2f71e45fc048233"
+#define MESSAGE_ANCHORS_REFUSED "e9532b78014d44629094b8d7d5d7023b"

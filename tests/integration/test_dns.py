@@ -1,0 +1,91 @@
+"""The SeGW's DNS servers in systemd-resolved: while there is a tunnel, for the domains named, and not longer."""
+
+from lab.bus import Bus
+from lab.case import LabTest
+from lab.network import HENB
+from lab.process import BIN, Process, run, scratch, wait_until
+from lab.programs import Operator, tred_sections, write_ini
+from lab.resolved import Resolved, allow_on_the_bus
+
+DNS = "0ac80035"  # 10.200.0.53, as the SeGW has it
+SERVERS = f"[(2, '{DNS}')]"
+
+
+class DnsTest(LabTest):
+    def setUp(self):
+        super().setUp()
+        self.bus.stop()
+        allow_on_the_bus()
+        self.starting(Bus())
+        self.resolved = self.starting(Resolved())
+
+    def tunnel(self):
+        _, _, client = self.establish(tred={"data-plane": {"mode": "user"}}, child={"request-address": "ipv4"})
+        return client
+
+    def follow(self):
+        configuration = write_ini(scratch("dns") / "tred.conf", tred_sections(scratch("dns")))
+        follower = self.starting(Process("dns", [BIN / "trectl", "dns", "--config", configuration, "--domain",
+                                                 "operator.example", "--domain", "3gppnetwork.org"], namespace=HENB))
+        return follower
+
+    def wait_for_calls(self, count):
+        wait_until(lambda: len(self.resolved.calls()) >= count, f"{count} calls")
+        return self.resolved.calls()
+
+    def test_servers_are_handed_over_with_the_tunnel_and_taken_back_with_it(self):
+        self.tunnel()
+        self.follow()
+        index = run(["cat", "/sys/class/net/segw0/ifindex"], namespace=HENB, check=False).stdout.strip()
+        calls = self.wait_for_calls(3)
+        self.assertEqual([name for name, _ in calls], ["SetLinkDefaultRoute", "SetLinkDomains", "SetLinkDNS"])
+        self.assertTrue(calls[0][1].endswith(" False"))
+        self.assertTrue(calls[1][1].endswith("[('operator.example', True), ('3gppnetwork.org', True)]"))
+        self.assertTrue(calls[2][1].endswith(SERVERS), calls)
+        self.assertEqual(len({told.split()[0] for _, told in calls}), 1)
+        if index.isdigit():
+            self.assertEqual(calls[2][1].split()[0], index)
+        run([BIN / "trectl", "down", "--wait"])
+        run([BIN / "trectl", "up", "--wait"])
+        # The interface went with the tunnel, and took the servers along; the next one is told anew.
+        wait_until(lambda: [name for name, _ in self.resolved.calls()].count("SetLinkDNS") == 2, "the servers again")
+
+    def test_what_has_not_changed_is_not_told_again(self):
+        client = self.tunnel()
+        self.follow()
+        self.wait_for_calls(3)
+        operator = self.starting(Operator())
+        operator.call("Connect")  # anew, over the same interface with the same servers
+        wait_until(lambda: client.get("Totals")["Established"] == 2, "the second IKE SA")
+        run([BIN / "trectl", "status"])
+        self.assertEqual(len(self.resolved.calls()), 3)
+
+    def test_a_follower_that_is_stopped_takes_the_servers_back(self):
+        self.tunnel()
+        follower = self.follow()
+        self.wait_for_calls(3)
+        follower.stop()
+        self.assertEqual(follower.popen.returncode, 0)
+        self.assertEqual(self.resolved.calls()[-1][0], "RevertLink")
+
+    def test_another_resolved_is_told_what_the_one_before_was(self):
+        self.tunnel()
+        self.follow()
+        self.wait_for_calls(3)
+        self.resolved.stop()
+        self.resolved = self.starting(Resolved())
+        self.assertEqual(self.wait_for_calls(3)[2][0], "SetLinkDNS")
+
+    def test_without_a_tunnel_nothing_is_told(self):
+        client = self.tunnel()
+        self.starting(Operator()).call("Disconnect")
+        client.wait_for_state("idle")
+        follower = self.follow()
+        run([BIN / "trectl", "status"], check=False)
+        self.assertTrue(follower.running())
+        self.assertEqual(self.resolved.calls(), [])
+
+    def test_a_domain_must_be_named(self):
+        done = run([BIN / "trectl", "dns"], check=False)
+        self.assertEqual(done.returncode, 64)
+        self.assertIn("--domain is missing", done.stdout)

@@ -1,0 +1,80 @@
+"""The HeNB's address changes: the tunnel moves (RFC 4555), or another takes its place."""
+
+from lab.case import LabTest
+from lab.network import HENB, HENB_IPV4, HENB_IPV6, INNER_IPV4, SEGW_BEYOND_NAT
+from lab.process import run, wait_until
+from lab.traffic import ping
+
+USER = {"data-plane": {"mode": "user"}}
+OTHER_IPV4 = "192.0.2.3"
+
+
+class MobikeTest(LabTest):
+    def tunnel(self, mobike="yes", **options):
+        return self.establish(segw={"mobike": mobike}, tred=USER,
+                              connection={"liveness": "0", "reconnect": "yes"}, **options)
+
+    def address(self, new, device="wan"):
+        """The one IPv4 address of that interface, on the way to the SeGW."""
+        run(["ip", "-4", "addr", "flush", "dev", device], namespace=HENB)
+        run(["ip", "addr", "add", f"{new}/24", "dev", device], namespace=HENB)
+        if device == "home":
+            run(["ip", "route", "replace", "198.51.100.0/24", "via", "172.16.0.1"], namespace=HENB)
+
+    def change(self, new=OTHER_IPV4):
+        self.addCleanup(self.address, HENB_IPV4)
+        self.address(new)
+
+    def test_the_tunnel_moves_to_another_address_without_a_new_authentication(self):
+        gateway, _, client = self.tunnel()
+        self.assertIn("N(MOBIKE_SUP)", gateway.log())
+        self.assertEqual(ping(HENB, INNER_IPV4), 1)
+        self.change()
+        client.wait_for(r"moved .* from 192\.0\.2\.3:\d+ now")
+        gateway.wait_for(r"parsed INFORMATIONAL request \d+ \[ N\(UPD_SA_ADDR\) N\(NATD_S_IP\) N\(NATD_D_IP\) \]")
+        self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
+        self.assertEqual(client.output().count("established  "), 1)
+        self.assertEqual(gateway.sa_count(), 1)
+        self.assertIn(OTHER_IPV4, gateway.sas())
+
+    def test_the_tunnel_moves_and_moves_back(self):
+        gateway, _, client = self.tunnel()
+        self.change()
+        client.wait_for(r"moved .* from 192\.0\.2\.3:\d+ now")
+        self.change(HENB_IPV4)
+        client.wait_for(r"moved .* from 192\.0\.2\.2:\d+ now")
+        self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
+        self.assertEqual(gateway.sa_count(), 1)
+
+    def test_the_tunnel_moves_behind_a_nat(self):
+        gateway, _, client = self.tunnel(segw_section={"address": SEGW_BEYOND_NAT})
+        self.assertTrue(client.get("NatDetected"))
+        self.addCleanup(self.address, "172.16.0.2", "home")
+        self.address("172.16.0.3", "home")
+        client.wait_for(r"moved .* from 172\.16\.0\.3:\d+ now")
+        self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
+        self.assertEqual(gateway.sa_count(), 1)
+        self.assertTrue(client.get("NatDetected"))
+
+    def test_a_move_while_there_is_no_way_at_all_waits_for_one(self):
+        gateway, _, client = self.tunnel()
+        run(["ip", "link", "set", "wan", "down"], namespace=HENB)
+        self.addCleanup(run, ["ip", "addr", "replace", f"{HENB_IPV6}/64", "dev", "wan", "nodad"], namespace=HENB)
+        self.addCleanup(self.address, HENB_IPV4)
+        run(["ip", "-4", "addr", "flush", "dev", "wan"], namespace=HENB)
+        self.assertEqual(client.get("State"), "established")
+        self.address(OTHER_IPV4)
+        run(["ip", "link", "set", "wan", "up"], namespace=HENB)
+        client.wait_for(r"moved .* from 192\.0\.2\.3:\d+ now")
+        wait_until(lambda: ping(HENB, INNER_IPV4) == 1, "a packet through the tunnel")
+        self.assertEqual(gateway.sa_count(), 1)
+
+    def test_without_mobike_another_connection_takes_the_place_of_the_first(self):
+        gateway, _, client = self.tunnel(mobike="no")
+        self.assertNotIn("N(MOBIKE_SUP) N(", gateway.log())
+        self.change()
+        client.wait_for("from another address now; connecting anew")
+        wait_until(lambda: client.output().count("established  ") == 2, "another IKE SA")
+        wait_until(lambda: ping(HENB, INNER_IPV4) == 1, "a packet through the tunnel")
+        wait_until(lambda: gateway.sa_count() == 1, "one IKE SA", 20.0)
+        self.assertNotIn("the connection has ended", client.output())

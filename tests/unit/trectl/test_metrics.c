@@ -1,0 +1,104 @@
+/* A snapshot as metrics. */
+#include "trectl/metrics.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char snapshot[] =
+    "{\"TrE\": {\"State\": \"ready\", \"AnchorsGuarded\": true, \"AnchorsVersion\": 7,"
+    "   \"CertificateExpires\": 1798306765, \"CrlProblem\": \"\","
+    "   \"CrlIssuers\": [[\"O=\\\"Op\\\\\\\"\", 1, 1795714764]],"
+    "   \"Totals\": {\"Exchanges\": 3, \"PacketsIn\": 5, \"BytesIn\": 1500, \"PacketsOut\": 6,"
+    "     \"BytesOut\": 18446744073709551615, \"Replays\": 2, \"Malformed\": 1}},"
+    " \"IkeClient\": {\"State\": \"established-no-child\", \"EstablishedSince\": 1795707265,"
+    "   \"Totals\": {\"Attempts\": 4, \"Established\": 3, \"Failures\": 1, \"Losses\": 2}},"
+    " \"Exchange\": {\"PeerCertificateExpires\": 1795714000}}";
+
+static char *written(const char *json)
+{
+    _cleanup_(json_object_putp) json_object *read = json_tokener_parse(json);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+
+    assert_non_null(stream);
+    metrics_print(stream, read);
+    assert_int_equal(fclose(stream), 0);
+    return text;
+}
+
+static void assert_line(const char *text, const char *line)
+{
+    const char *found = strstr(text, line);
+
+    if (!found || (found != text && found[-1] != '\n') || found[strlen(line)] != '\n')
+        fail_msg("no line '%s' in\n%s", line, text);
+}
+
+static void what_a_snapshot_has_is_written(void **state)
+{
+    static const char *const lines[] = {
+        "henb_service_up{service=\"tred\"} 1",
+        "henb_service_up{service=\"ikeclient\"} 1",
+        "henb_tre_state{state=\"ready\"} 1",
+        "henb_tre_state{state=\"integrity-failed\"} 0",
+        "henb_anchors_version 7",
+        "henb_certificate_expiry_timestamp_seconds{chain=\"device\"} 1798306765",
+        "henb_certificate_expiry_timestamp_seconds{chain=\"segw\"} 1795714000",
+        "henb_crl_usable 1",
+        "henb_esp_packets_total{direction=\"in\"} 5",
+        "henb_esp_bytes_total{direction=\"out\"} 18446744073709551615",
+        "henb_esp_dropped_packets_total{reason=\"replayed\"} 2",
+        "henb_esp_dropped_packets_total{reason=\"not_authentic\"} 0",
+        "henb_exchanges_total 3",
+        "henb_connection_state{state=\"established\"} 0",
+        "henb_connection_state{state=\"established-no-child\"} 1",
+        "henb_connection_established_timestamp_seconds 1795707265",
+        "henb_ike_attempts_total 4",
+        "henb_ike_losses_total 2",
+        "# TYPE henb_ike_losses counter",
+    };
+    _cleanup_(free_charp) char *text = written(snapshot);
+    (void)state;
+
+    for (size_t i = 0; i < ELEMENTS(lines); i++)
+        assert_line(text, lines[i]);
+    assert_string_equal(text + strlen(text) - strlen("\n# EOF\n"), "\n# EOF\n");
+}
+
+/* An issuer's name may have quotation marks in it. */
+static void a_label_can_not_be_broken_out_of(void **state)
+{
+    _cleanup_(free_charp) char *text = written(snapshot);
+    (void)state;
+
+    assert_line(text,
+                "henb_crl_next_update_timestamp_seconds{issuer=\"O=\\\"Op\\\\\\\"\"} 1795714764");
+}
+
+static void of_a_service_that_does_not_run_only_that_is_written(void **state)
+{
+    _cleanup_(free_charp) char *text = written("{\"TrE\": null, \"IkeClient\": null}");
+    (void)state;
+
+    assert_string_equal(text, "# HELP henb_service_up Whether the service is on the bus.\n"
+                              "# TYPE henb_service_up gauge\n"
+                              "henb_service_up{service=\"tred\"} 0\n"
+                              "henb_service_up{service=\"ikeclient\"} 0\n"
+                              "# EOF\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_snapshot_has_is_written),
+        cmocka_unit_test(a_label_can_not_be_broken_out_of),
+        cmocka_unit_test(of_a_service_that_does_not_run_only_that_is_written),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

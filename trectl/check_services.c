@@ -1,0 +1,232 @@
+/* trectl doctor: the two services, as the bus and systemd have them. */
+#include "trectl/check_services.h"
+
+#include "base/cleanup.h"
+#include "base/exitstatus.h"
+#include "base/reason.h"
+#include "ikeclient/config.h"
+#include "trectl/as_user.h"
+#include "trectl/snapshot.h"
+#include "trectl/unit.h"
+#include "tred/bus_connection.h"
+#include "tred/identity.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- a service that does not run ---- */
+
+typedef struct Service {
+    const char *name; /* "ikeclient" */
+    const char *unit;
+    bool on_demand;       /* others start it when they need it */
+    const char *left_out; /* what there is not while it does not run */
+} Service;
+
+static const Service tred_service = {"tred", "tred.service", true, "no tunnel can be made"};
+static const Service client_service = {"ikeclient", "ikeclient.service", false,
+                                       "there is no tunnel"};
+
+/* What the exit status stands for, and so where to look. */
+static const char *status_words(int status)
+{
+    switch (status) {
+    case EX_USAGE:
+        return ": its command line is wrong";
+    case EX_CONFIG:
+        return ": its configuration is wrong";
+    case EX_NOPERM:
+        return ": a right is missing";
+    case EX_UNAVAILABLE:
+        return ": something that it needs is not there";
+    default:
+        return "";
+    }
+}
+
+static void failed_say(const Findings *findings, const Service *service, const Unit *unit)
+{
+    if (strcmp(unit->result, "exit-code") == 0) {
+        findings_add(findings, FINDING_PROBLEM, service->name,
+                     "has failed with exit status %d%s. See journalctl -u %s, mend it, and run: "
+                     "systemctl start %s",
+                     unit->status, status_words(unit->status), service->name, service->name);
+    } else {
+        findings_add(findings, FINDING_PROBLEM, service->name,
+                     "has failed (%s). See journalctl -u %s, and run: systemctl start %s",
+                     unit->result[0] != '\0' ? unit->result : "systemd does not say how",
+                     service->name, service->name);
+    }
+}
+
+static bool is_enabled(const Unit *unit)
+{
+    return strncmp(unit->enabled, "enabled", strlen("enabled")) == 0;
+}
+
+/* Whether it is right that it does not run: as systemd was told. */
+static void stopped_say(const Findings *findings, sd_bus *bus, const Service *service)
+{
+    const char *name = service->name;
+    Unit unit;
+
+    unit_look(bus, service->unit, &unit);
+    if (strcmp(unit.active, "failed") == 0) {
+        failed_say(findings, service, &unit);
+    } else if (strcmp(unit.enabled, "masked") == 0) {
+        findings_add(findings, FINDING_PROBLEM, name,
+                     "is masked, so that nobody can start it. Run: systemctl unmask %s", name);
+    } else if (strcmp(unit.active, "activating") == 0) {
+        findings_add(findings, FINDING_WARNING, name, "is being started");
+    } else if (service->on_demand) {
+        findings_add(findings, FINDING_OK, name, "is not running; it starts when it is needed");
+    } else if (is_enabled(&unit)) {
+        findings_add(
+            findings, FINDING_PROBLEM, name,
+            "is not running, although it is enabled: somebody has stopped it, and %s. Run: "
+            "systemctl start %s",
+            service->left_out, name);
+    } else if (unit.known) {
+        findings_add(findings, FINDING_WARNING, name,
+                     "is not running and not enabled, as systemd was told, and %s. To change that: "
+                     "systemctl enable --now %s",
+                     service->left_out, name);
+    } else {
+        findings_add(findings, FINDING_WARNING, name,
+                     "is not running, and %s. There is no systemd to ask whether that is right",
+                     service->left_out);
+    }
+}
+
+/* Asked only if it runs: a question would start it by activation. */
+static bool is_running(sd_bus *bus, const char *name)
+{
+    sd_bus_creds *creds = NULL;
+    int r = sd_bus_get_name_creds(bus, name, 0, &creds);
+
+    sd_bus_creds_unref(creds);
+    return r >= 0;
+}
+
+/* ---- tred ---- */
+
+static void crls_in_force_check(const Findings *findings, json_object *tre)
+{
+    const char *problem = json_text(tre, "CrlProblem");
+
+    if (problem[0] != '\0') {
+        findings_add(findings, FINDING_PROBLEM, "tred's CRLs",
+                     "%s. What was in force before stays so; where nothing was, no SeGW is taken",
+                     problem);
+    }
+}
+
+static void tred_say(const Findings *findings, json_object *tre)
+{
+    const char *state = json_text(tre, "State"), *reason = json_text(tre, "StateReason");
+
+    if (strcmp(state, identity_state_name(IDENTITY_DEVELOPMENT)) == 0) {
+        findings_add(findings, FINDING_WARNING, "tred", "runs, for development: %s", reason);
+    } else if (strcmp(state, identity_state_name(IDENTITY_READY)) == 0) {
+        findings_add(findings, FINDING_OK, "tred", "runs, and is ready");
+    } else {
+        findings_add(findings, FINDING_PROBLEM, "tred", "runs, but is %s: %s", state, reason);
+    }
+    crls_in_force_check(findings, tre);
+}
+
+bool check_daemon(const Findings *findings)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(json_object_putp) json_object *tre = NULL;
+    Reason bus_reason = {0};
+
+    if (bus_connection_open(&bus, &bus_reason) < 0) {
+        findings_add(findings, FINDING_OK, "tred", "is not running, as there is no bus");
+        return false;
+    }
+    if (!is_running(bus, BUS_NAME)) {
+        stopped_say(findings, bus, &tred_service);
+        return false;
+    }
+    if (bus_json_properties(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, &tre) < 0) {
+        findings_add(findings, FINDING_PROBLEM, "tred",
+                     "runs and does not answer. Restart it: systemctl restart tred");
+    } else {
+        tred_say(findings, tre);
+    }
+    return true;
+}
+
+/* ---- ikeclient ---- */
+
+typedef struct ConfigurationCheck {
+    const Findings *findings;
+    const char *path;
+} ConfigurationCheck;
+
+static int configuration_try(void *userdata)
+{
+    _cleanup_(config_deinit) Config config = {0};
+    ConfigurationCheck *check = userdata;
+    Reason reason = {0};
+    int r = config_init(&config);
+
+    if (r >= 0)
+        r = config_load(&config, check->path, &reason);
+    if (r < 0) {
+        findings_add(check->findings, FINDING_PROBLEM, "ikeclient's configuration", "%s",
+                     reason.text[0] != '\0' ? reason.text : strerror(-r));
+    } else {
+        findings_add(check->findings, FINDING_OK, "ikeclient's configuration",
+                     "%s; the SeGW is at %s", check->path, config.segw_address);
+    }
+    return 0;
+}
+
+void check_client_configuration(const Findings *findings, const char *path)
+{
+    ConfigurationCheck check = {.findings = findings, .path = path};
+    int r = as_user_run("henb-ike", configuration_try, &check);
+
+    if (r < 0) {
+        findings_add(findings, FINDING_PROBLEM, "ikeclient's configuration",
+                     "Can't be read as user henb-ike: %s. Run trectl doctor as root",
+                     r == -ENOENT ? "there is no such user" : "that takes root's rights");
+    }
+}
+
+static void client_say(const Findings *findings, json_object *client)
+{
+    const char *state = json_text(client, "State"), *problem = json_text(client, "LastError");
+
+    if (strcmp(state, "established") == 0) {
+        findings_add(findings, FINDING_OK, "ikeclient", "runs, and has a tunnel to %s",
+                     json_text(client, "SegwIdentity"));
+    } else if (strcmp(state, "idle") == 0 && problem[0] == '\0') {
+        findings_add(findings, FINDING_WARNING, "ikeclient",
+                     "runs, and was told to have no tunnel. To have one: trectl up");
+    } else if (problem[0] != '\0') {
+        findings_add(findings, FINDING_PROBLEM, "ikeclient", "runs, and is %s: %s", state, problem);
+    } else {
+        findings_add(findings, FINDING_OK, "ikeclient", "runs, and is %s", state);
+    }
+}
+
+void check_client(const Findings *findings)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(json_object_putp) json_object *client = NULL;
+    Reason reason = {0};
+
+    if (bus_connection_open(&bus, &reason) < 0)
+        return; /* it was said of the bus */
+    if (!is_running(bus, CLIENT_NAME)) {
+        stopped_say(findings, bus, &client_service);
+    } else if (bus_json_properties(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, &client) < 0) {
+        findings_add(findings, FINDING_PROBLEM, "ikeclient",
+                     "runs and does not answer. Restart it: systemctl restart ikeclient");
+    } else {
+        client_say(findings, client);
+    }
+}

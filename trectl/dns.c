@@ -1,0 +1,243 @@
+/* trectl dns: the SeGW's DNS servers in systemd-resolved for as long as there is a tunnel. What is
+ * to be there follows from what ikeclient says now, and is compared with what was told last: at
+ * each signal, and now and then. An interface that is gone has taken its servers along. */
+#include "trectl/dns.h"
+
+#include "base/commandline.h"
+#include "base/exitstatus.h"
+#include "base/log.h"
+#include "base/reason.h"
+#include "trectl/resolved.h"
+#include "trectl/snapshot.h"
+#include "tred/bus_connection.h"
+#include "tred/config.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <signal.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+enum { LOOK_USEC = 10 * 1000 * 1000, ACCURACY_USEC = 1000 * 1000, DOMAIN = 'd' };
+
+typedef struct DnsOptions {
+    const char *config;
+    ResolvedDomains domains;
+} DnsOptions;
+
+typedef struct Dns {
+    sd_bus *bus;
+    sd_event *event;
+    const char *interface;
+    ResolvedDomains domains;
+    int told;           /* the interface's index; 0: resolved knows of nothing */
+    char *told_servers; /* as JSON; of `told` */
+    bool complained;    /* that resolved does not take it */
+} Dns;
+
+static const CommandOption options[] = {
+    {"domain", "NAME", DOMAIN,
+     "names below it are asked of the SeGW's servers; may be repeated; . for all"},
+    {"config", "FILE", 'c', "tred's configuration (default /etc/tred/tred.conf)"},
+    {NULL, NULL, 0, NULL},
+};
+
+static const CommandLine line = {
+    .program = "trectl dns",
+    .usage = "Usage: trectl dns --domain NAME…\n"
+             "Has systemd-resolved ask the SeGW's DNS servers for names below these domains while "
+             "there is a\ntunnel. Stays; trectl-dns.service runs it.\n",
+    .options = options,
+    .more = "Exit status: 0 ended by a signal, 69 the bus can't be reached, 78 the configuration "
+            "can't be used.\n",
+};
+
+static int option_take(int value, const char *argument, void *userdata)
+{
+    DnsOptions *given = userdata;
+
+    if (value == 'c') {
+        given->config = argument;
+        return 0;
+    }
+    if (given->domains.count == RESOLVED_DOMAINS_MAX)
+        return commandline_error(&line, "there are more than %d domains", RESOLVED_DOMAINS_MAX);
+    given->domains.names[given->domains.count++] = argument;
+    return 0;
+}
+
+static void take_back(Dns *dns)
+{
+    if (dns->told != 0 && (int)if_nametoindex(dns->interface) == dns->told &&
+        resolved_revert(dns->bus, dns->told) == 0)
+        log_info("The SeGW's DNS servers are no longer asked");
+    dns->told = 0;
+    free(dns->told_servers);
+    dns->told_servers = NULL;
+}
+
+static void tell(Dns *dns, int interface, json_object *servers)
+{
+    const char *text = json_object_to_json_string(servers);
+    Reason reason = {0};
+
+    if (dns->told == interface && dns->told_servers && strcmp(dns->told_servers, text) == 0)
+        return;
+    take_back(dns);
+    if (resolved_set(dns->bus, interface, servers, &dns->domains, &reason) < 0) {
+        if (!dns->complained)
+            log_warning("%s. It is told again and again", reason.text);
+        dns->complained = true;
+        return;
+    }
+    dns->complained = false;
+    dns->told = interface;
+    dns->told_servers = strdup(text); /* NULL: told once more the next time */
+    log_info("The SeGW's DNS servers %s are asked over %s", text, dns->interface);
+}
+
+static void look(Dns *dns)
+{
+    _cleanup_(json_object_putp) json_object *client = NULL;
+    const int interface = (int)if_nametoindex(dns->interface);
+    json_object *servers;
+
+    (void)bus_json_properties(dns->bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, &client);
+    servers = json_member(client, "DnsServers");
+    /* While another IKE SA is being made, that in use stays in use, and has its servers. */
+    if (interface != 0 && json_count(servers) > 0) {
+        tell(dns, interface, servers);
+    } else {
+        take_back(dns);
+    }
+}
+
+static int on_change(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+    (void)signal, (void)error;
+    look(userdata);
+    return 0;
+}
+
+/* Another resolved knows nothing of what the one before was told. */
+static int on_resolved(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+    Dns *dns = userdata;
+
+    (void)signal, (void)error;
+    dns->told = 0;
+    look(dns);
+    return 0;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    look(userdata);
+    int r = sd_event_source_set_time(source, usec + LOOK_USEC);
+    return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* Before the loop ends, which closes the bus. */
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    Dns *dns = userdata;
+
+    (void)source, (void)info;
+    take_back(dns);
+    return sd_event_exit(dns->event, 0);
+}
+
+static int signal_add(Dns *dns, int number)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, number);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    return sd_event_add_signal(dns->event, NULL, number, on_stop, dns);
+}
+
+static int set_up(Dns *dns)
+{
+    int r = sd_event_default(&dns->event);
+
+    if (r >= 0)
+        r = signal_add(dns, SIGTERM);
+    if (r >= 0)
+        r = signal_add(dns, SIGINT);
+    if (r >= 0)
+        r = sd_bus_attach_event(dns->bus, dns->event, SD_EVENT_PRIORITY_NORMAL);
+    if (r >= 0)
+        r = sd_bus_set_exit_on_disconnect(dns->bus, true);
+    if (r >= 0)
+        r = sd_bus_add_match(dns->bus, NULL, "type='signal',sender='" CLIENT_NAME "'", on_change,
+                             dns);
+    if (r >= 0) {
+        r = sd_bus_add_match(dns->bus, NULL,
+                             "type='signal',sender='org.freedesktop.DBus',"
+                             "member='NameOwnerChanged',arg0='" CLIENT_NAME "'",
+                             on_change, dns);
+    }
+    if (r >= 0) {
+        r = sd_bus_add_match(dns->bus, NULL,
+                             "type='signal',sender='org.freedesktop.DBus',"
+                             "member='NameOwnerChanged',arg0='org.freedesktop.resolve1'",
+                             on_resolved, dns);
+    }
+    if (r >= 0) {
+        r = sd_event_add_time_relative(dns->event, NULL, CLOCK_MONOTONIC, LOOK_USEC, ACCURACY_USEC,
+                                       on_time, dns);
+    }
+    return r;
+}
+
+static void dns_deinit(Dns *dns)
+{
+    free(dns->told_servers);
+    sd_bus_flush_close_unref(dns->bus);
+    sd_event_unref(dns->event);
+}
+
+static int follow(const char *interface, const ResolvedDomains *domains)
+{
+    _cleanup_(dns_deinit) Dns dns = {.interface = interface, .domains = *domains};
+    Reason reason = {0};
+    int r = bus_connection_open(&dns.bus, &reason);
+
+    if (r < 0) {
+        log_error("%s", reason.text);
+        return exit_status(r, EX_UNAVAILABLE);
+    }
+    r = set_up(&dns);
+    if (r >= 0) {
+        look(&dns);
+        (void)sd_notify(0, "READY=1");
+        r = sd_event_loop(dns.event);
+    }
+    if (r != 0)
+        log_error("trectl dns ends: %s", r < 0 ? strerror(-r) : "the system bus is gone");
+    return r == 0 ? EX_OK : EX_UNAVAILABLE;
+}
+
+int dns_main(int argc, char **argv)
+{
+    DnsOptions given = {.config = "/etc/tred/tred.conf"};
+    _cleanup_(tred_config_deinit) TredConfig config = {0};
+    Reason reason = {0};
+    int r = commandline_read(&line, argc, argv, option_take, &given);
+
+    if (r == COMMANDLINE_GO_ON)
+        r = commandline_end(&line, argc, argv);
+    if (r != COMMANDLINE_GO_ON)
+        return r;
+    if (given.domains.count == 0)
+        return commandline_error(&line, "--domain is missing");
+    r = tred_config_read(given.config, &config, &reason);
+    if (r < 0) {
+        log_error("%s", reason.text[0] != '\0' ? reason.text : strerror(-r));
+        return EX_CONFIG;
+    }
+    return follow(config.interface, &given.domains);
+}

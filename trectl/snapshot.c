@@ -1,0 +1,83 @@
+/* Asks both services. */
+#include "trectl/snapshot.h"
+
+#include "tred/bus_connection.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* A number of 64 bits is more than JSON's readers can be trusted with. */
+static void spi_rewrite(json_object *object, const char *name, int digits)
+{
+    json_object *found = NULL;
+    char text[2 * sizeof(uint64_t) + 1];
+
+    if (!json_object_object_get_ex(object, name, &found))
+        return;
+    (void)snprintf(text, sizeof(text), "%0*" PRIx64, digits, json_object_get_uint64(found));
+    (void)json_object_object_add(object, name, json_object_new_string(text));
+}
+
+static void children_rewrite(json_object *children)
+{
+    for (size_t i = 0; i < json_count(children); i++) {
+        json_object *child = json_item(children, i);
+
+        spi_rewrite(child, "SpiIn", 2 * (int)sizeof(uint32_t));
+        spi_rewrite(child, "SpiOut", 2 * (int)sizeof(uint32_t));
+    }
+}
+
+/* One that is not there any more is no exchange. */
+static json_object *exchange_take(sd_bus *bus, const char *path)
+{
+    json_object *exchange = NULL, *children = NULL;
+
+    if (strcmp(path, "") == 0 || strcmp(path, "/") == 0)
+        return NULL;
+    /* First, as this has them counted. */
+    if (bus_json_property(bus, BUS_NAME, path, BUS_EXCHANGE_INTERFACE, "Children", &children) < 0)
+        return NULL;
+    if (bus_json_properties(bus, BUS_NAME, path, BUS_EXCHANGE_INTERFACE, &exchange) < 0) {
+        json_object_put(children);
+        return NULL;
+    }
+    children_rewrite(children);
+    spi_rewrite(exchange, "SpiI", 2 * (int)sizeof(uint64_t));
+    spi_rewrite(exchange, "SpiR", 2 * (int)sizeof(uint64_t));
+    (void)json_object_object_add(exchange, "Children", children);
+    return exchange;
+}
+
+static json_object *tre_take(sd_bus *bus)
+{
+    json_object *tre = NULL, *totals = NULL;
+
+    if (bus_json_properties(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, &tre) < 0)
+        return NULL;
+    json_object_object_del(tre, "CertificateChain");
+    json_object_object_del(tre, "AnchorHashes");
+    if (bus_json_property(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, "Totals",
+                          &totals) >= 0)
+        (void)json_object_object_add(tre, "Totals", totals);
+    return tre;
+}
+
+int snapshot_take(sd_bus *bus, json_object **ret)
+{
+    json_object *snapshot = json_object_new_object(), *client = NULL;
+
+    if (!snapshot)
+        return -ENOMEM;
+    (void)bus_json_properties(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, &client);
+    (void)json_object_object_add(snapshot, "Time", json_object_new_int64(time(NULL)));
+    (void)json_object_object_add(snapshot, "TrE", tre_take(bus));
+    (void)json_object_object_add(snapshot, "IkeClient", client);
+    (void)json_object_object_add(snapshot, "Exchange",
+                                 client ? exchange_take(bus, json_text(client, "Exchange")) : NULL);
+    *ret = snapshot;
+    return 0;
+}

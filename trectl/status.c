@@ -1,0 +1,195 @@
+/* trectl status: one screen, or JSON. trectl watch: the same, as it changes. */
+#include "trectl/status.h"
+
+#include "base/commandline.h"
+#include "base/exitstatus.h"
+#include "base/reason.h"
+#include "tred/bus_connection.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define USEC_PER_SEC 1000000ULL
+
+typedef struct StatusOptions {
+    bool json;
+    unsigned interval; /* of watch, in seconds */
+} StatusOptions;
+
+enum { JSON = 256, INTERVAL_MAX = 3600, DECIMAL = 10 };
+
+static const CommandOption status_options[] = {
+    {"json", NULL, JSON, "print what both services say of themselves as JSON"},
+    {NULL, NULL, 0, NULL},
+};
+
+static const CommandLine status_line = {
+    .program = "trectl status",
+    .usage = "Usage: trectl status [--json]\n"
+             "Shows the tunnel, its SeGW, the TrE, certificates and CRLs on one screen.\n",
+    .options = status_options,
+    .more = "Exit status: 0 the tunnel is up, 1 it is not, 69 the bus can't be reached.\n",
+};
+
+static const CommandOption watch_options[] = {
+    {"interval", "SECONDS", 'n', "look at least that often (default 2)"},
+    {NULL, NULL, 0, NULL},
+};
+
+static const CommandLine watch_line = {
+    .program = "trectl watch",
+    .usage = "Usage: trectl watch [--interval SECONDS]\n"
+             "Shows what trectl status does, in place, whenever it changes. Ends with Ctrl-C.\n",
+    .options = watch_options,
+};
+
+static int option_take(int value, const char *argument, void *userdata)
+{
+    StatusOptions *options = userdata;
+    char *end = NULL;
+
+    if (value == JSON) {
+        options->json = true;
+        return 0;
+    }
+    const unsigned long seconds = strtoul(argument, &end, DECIMAL);
+    if (argument[0] < '0' || argument[0] > '9' || *end != '\0' || seconds == 0 ||
+        seconds > INTERVAL_MAX) {
+        return commandline_error(&watch_line, "--interval %s can't be used, write 1 to %d",
+                                 argument, INTERVAL_MAX);
+    }
+    options->interval = (unsigned)seconds;
+    return 0;
+}
+
+/* The exit status, or COMMANDLINE_GO_ON. */
+static int options_read(const CommandLine *line, int argc, char **argv, StatusOptions *ret)
+{
+    int r = commandline_read(line, argc, argv, option_take, ret);
+
+    return r == COMMANDLINE_GO_ON ? commandline_end(line, argc, argv) : r;
+}
+
+int status_main(int argc, char **argv)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(json_object_putp) json_object *snapshot = NULL;
+    StatusOptions options = {0};
+    Reason reason = {0};
+    int r = options_read(&status_line, argc, argv, &options);
+
+    if (r != COMMANDLINE_GO_ON)
+        return r;
+    r = bus_connection_open(&bus, &reason);
+    if (r >= 0)
+        r = snapshot_take(bus, &snapshot);
+    if (r < 0) {
+        (void)fprintf(stderr, "trectl status: %s\n",
+                      reason.text[0] != '\0' ? reason.text : strerror(-r));
+        return exit_status(r, EX_UNAVAILABLE);
+    }
+    if (options.json) {
+        (void)puts(json_object_to_json_string_ext(snapshot, JSON_C_TO_STRING_PRETTY |
+                                                                JSON_C_TO_STRING_NOSLASHESCAPE));
+    } else {
+        status_print(&(Paper){stdout, terminal_has_colours()}, snapshot);
+    }
+    return status_is_up(snapshot) ? EX_OK : EXIT_FAILURE;
+}
+
+/* ---- watch ---- */
+
+/* Written over the screen before: each line's rest, and the lines below, are wiped as it is. */
+static int screen_show(json_object *snapshot, bool in_place)
+{
+    _cleanup_(free_charp) char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+
+    if (!stream)
+        return -ENOMEM;
+    status_print(&(Paper){stream, terminal_has_colours()}, snapshot);
+    if (fclose(stream) != 0)
+        return -ENOMEM;
+    if (!in_place) {
+        (void)printf("%s\n", text);
+        return fflush(stdout) == 0 ? 0 : -EIO;
+    }
+    (void)fputs("\033[H", stdout);
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '\n')
+            (void)fputs("\033[K", stdout);
+        (void)putchar(*c);
+    }
+    (void)fputs("\033[J", stdout);
+    return fflush(stdout) == 0 ? 0 : -EIO;
+}
+
+static int on_signal(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+    bool *changed = userdata;
+
+    (void)signal, (void)error;
+    *changed = true;
+    return 0;
+}
+
+/* Whatever either service announces, and their coming and going. */
+static int changes_watch(sd_bus *bus, bool *changed)
+{
+    static const char *const matches[] = {
+        "type='signal',sender='" BUS_NAME "'",
+        "type='signal',sender='" CLIENT_NAME "'",
+        "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0namespace='org."
+        "tred'",
+    };
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < ELEMENTS(matches); i++)
+        r = sd_bus_add_match(bus, NULL, matches[i], on_signal, changed);
+    return r;
+}
+
+/* Until something is announced or the time is over; a burst of signals makes one screen. */
+static int change_await(sd_bus *bus, unsigned interval, bool *changed)
+{
+    int r = 0;
+
+    *changed = false;
+    while ((r = sd_bus_process(bus, NULL)) > 0) {
+    }
+    if (r < 0 || *changed)
+        return r;
+    r = sd_bus_wait(bus, interval * USEC_PER_SEC);
+    return r == -EINTR ? 0 : r;
+}
+
+int watch_main(int argc, char **argv)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    StatusOptions options = {.interval = 2};
+    const bool in_place = isatty(STDOUT_FILENO) == 1;
+    bool changed = false;
+    Reason reason = {0};
+    int r = options_read(&watch_line, argc, argv, &options);
+
+    if (r != COMMANDLINE_GO_ON)
+        return r;
+    r = bus_connection_open(&bus, &reason);
+    if (r >= 0)
+        r = changes_watch(bus, &changed);
+    if (in_place)
+        (void)fputs("\033[2J", stdout);
+    while (r >= 0) {
+        _cleanup_(json_object_putp) json_object *snapshot = NULL;
+
+        r = snapshot_take(bus, &snapshot);
+        if (r >= 0)
+            r = screen_show(snapshot, in_place);
+        if (r >= 0)
+            r = change_await(bus, options.interval, &changed);
+    }
+    (void)fprintf(stderr, "trectl watch: %s\n",
+                  reason.text[0] != '\0' ? reason.text : strerror(-r));
+    return exit_status(r, EX_UNAVAILABLE);
+}

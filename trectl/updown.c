@@ -1,0 +1,177 @@
+/* trectl up, trectl down: tells ikeclient, and with --wait stays until it is done. What has become
+ * of it is read from State after each signal, and not from the signals: those of an attempt before
+ * may still be on their way. */
+#include "trectl/updown.h"
+
+#include "base/commandline.h"
+#include "base/exitstatus.h"
+#include "base/reason.h"
+#include "trectl/snapshot.h"
+#include "tred/bus_connection.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct Order {
+    const CommandLine *line;
+    const char *method; /* of org.tred.IkeClient1 */
+    const char *wanted; /* the State that it is to lead to */
+    const char *on_the_way;
+    const char *done; /* what to say then */
+} Order;
+
+enum { WAIT_MAX_USEC = 2 * 1000 * 1000 }; /* looked again, should a signal be lost */
+
+static const CommandOption options[] = {
+    {"wait", NULL, 'w', "stay until it is done, and end with what has become of it"},
+    {NULL, NULL, 0, NULL},
+};
+
+#define STATUSES                                                                                   \
+    "Exit status: 0 done, 1 (--wait) it could not be done, 69 ikeclient does not run, 77 root "    \
+    "alone\nmay do this.\n"
+
+static const CommandLine up_line = {
+    .program = "trectl up",
+    .usage = "Usage: trectl up [--wait]\n"
+             "Connects now. A tunnel that is up already is left as it is.\n",
+    .options = options,
+    .more = STATUSES,
+};
+
+static const CommandLine down_line = {
+    .program = "trectl down",
+    .usage =
+        "Usage: trectl down [--wait]\n"
+        "Deletes the tunnel, and makes no new one before trectl up, or a restart of ikeclient.\n",
+    .options = options,
+    .more = STATUSES,
+};
+
+static const Order up = {&up_line, "Connect", "established", "connecting", "The tunnel is up"};
+static const Order down = {&down_line, "Disconnect", "idle", "closing", "The tunnel is down"};
+
+static int option_take(int value, const char *argument, void *userdata)
+{
+    bool *wait = userdata;
+
+    (void)value, (void)argument;
+    *wait = true;
+    return 0;
+}
+
+static int fail(const Order *order, int status, const char *text)
+{
+    (void)fprintf(stderr, "%s: %s\n", order->line->program, text);
+    return status;
+}
+
+/* The exit status for a call that the bus or ikeclient refused. */
+static int call_failed(const Order *order, int r, const sd_bus_error *error)
+{
+    if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED))
+        return fail(order, EX_NOPERM, "Root alone may do this. Try: sudo trectl …");
+    if (sd_bus_error_has_names(error, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+        return fail(order, EX_UNAVAILABLE,
+                    "ikeclient does not run. Start it: systemctl start ikeclient");
+    return fail(order, exit_status(r, EX_UNAVAILABLE),
+                error->message ? error->message : strerror(-r));
+}
+
+/* COMMANDLINE_GO_ON while it is under way, else the exit status. */
+static int outcome(const Order *order, sd_bus *bus)
+{
+    _cleanup_(json_object_putp) json_object *client = NULL;
+    int r = bus_json_properties(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, &client);
+
+    if (r < 0)
+        return fail(order, EX_UNAVAILABLE, "ikeclient has ended. Its log says why");
+    const char *state = json_text(client, "State"), *problem = json_text(client, "LastError");
+    if (strcmp(state, order->on_the_way) == 0)
+        return COMMANDLINE_GO_ON;
+    if (strcmp(state, order->wanted) == 0) {
+        (void)printf("%s%s%s\n", order->done, order == &up ? ": " : "",
+                     order == &up ? json_text(client, "SegwIdentity") : "");
+        return EX_OK;
+    }
+    (void)fprintf(stderr, "%s: %s: %s\n", order->line->program, state,
+                  problem[0] != '\0' ? problem : "somebody else has told it otherwise");
+    return EXIT_FAILURE;
+}
+
+static int on_signal(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+    (void)signal, (void)userdata, (void)error;
+    return 0;
+}
+
+static int outcome_await(const Order *order, sd_bus *bus)
+{
+    int status, r = 0;
+
+    while ((status = outcome(order, bus)) == COMMANDLINE_GO_ON) {
+        r = sd_bus_wait(bus, WAIT_MAX_USEC);
+        while (r >= 0 && (r = sd_bus_process(bus, NULL)) > 0) {
+        }
+        if (r < 0 && r != -EINTR)
+            return fail(order, EX_UNAVAILABLE, strerror(-r));
+    }
+    return status;
+}
+
+/* What it is asked to do may be done already; Connect would authenticate anew. */
+static bool is_done(const Order *order, sd_bus *bus)
+{
+    _cleanup_(json_object_putp) json_object *client = NULL;
+
+    return bus_json_properties(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, &client) >= 0 &&
+           strcmp(json_text(client, "State"), order->wanted) == 0;
+}
+
+static int carry_out(const Order *order, sd_bus *bus, bool wait)
+{
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r = 0;
+
+    if (is_done(order, bus))
+        return outcome(order, bus);
+    if (wait) {
+        r = sd_bus_add_match(bus, NULL, "type='signal',sender='" CLIENT_NAME "'", on_signal, NULL);
+        if (r < 0)
+            return fail(order, EX_UNAVAILABLE, strerror(-r));
+    }
+    r = sd_bus_call_method(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, order->method, &error,
+                           NULL, "");
+    if (r < 0)
+        return call_failed(order, r, &error);
+    return wait ? outcome_await(order, bus) : EX_OK;
+}
+
+static int order_main(const Order *order, int argc, char **argv)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    Reason reason = {0};
+    bool wait = false;
+    int r = commandline_read(order->line, argc, argv, option_take, &wait);
+
+    if (r == COMMANDLINE_GO_ON)
+        r = commandline_end(order->line, argc, argv);
+    if (r != COMMANDLINE_GO_ON)
+        return r;
+    r = bus_connection_open(&bus, &reason);
+    if (r < 0)
+        return fail(order, exit_status(r, EX_UNAVAILABLE), reason.text);
+    return carry_out(order, bus, wait);
+}
+
+int up_main(int argc, char **argv)
+{
+    return order_main(&up, argc, argv);
+}
+
+int down_main(int argc, char **argv)
+{
+    return order_main(&down, argc, argv);
+}

@@ -1,0 +1,65 @@
+/* Numbers in words. */
+#include "trectl/words.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+
+const char *words_duration(uint64_t seconds, char *ret)
+{
+    if (seconds < 2 * MINUTE) {
+        (void)snprintf(ret, WORDS_SIZE, "%" PRIu64 " s", seconds);
+    } else if (seconds < HOUR) {
+        (void)snprintf(ret, WORDS_SIZE, "%" PRIu64 " min", seconds / MINUTE);
+    } else if (seconds < 2 * (uint64_t)DAY) {
+        (void)snprintf(ret, WORDS_SIZE, "%" PRIu64 " h %" PRIu64 " min", seconds / HOUR,
+                       seconds % HOUR / MINUTE);
+    } else {
+        (void)snprintf(ret, WORDS_SIZE, "%" PRIu64 " days", seconds / DAY);
+    }
+    return ret;
+}
+
+const char *words_time(time_t when, char *ret)
+{
+    struct tm tm;
+
+    if (!gmtime_r(&when, &tm) || strftime(ret, WORDS_SIZE, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0)
+        (void)snprintf(ret, WORDS_SIZE, "%jd s after 1970", (intmax_t)when);
+    return ret;
+}
+
+const char *words_octets(uint64_t octets, char *ret)
+{
+    static const char *const units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+    double value = (double)octets;
+    size_t unit = 0;
+
+    if (octets < 1000) {
+        (void)snprintf(ret, WORDS_SIZE, "%" PRIu64 " B", octets);
+        return ret;
+    }
+    for (value /= 1000; value >= 999.95; value /= 1000)
+        unit++;
+    (void)snprintf(ret, WORDS_SIZE, "%.1f %s", value, units[unit]);
+    return ret;
+}
+
+size_t words_line_break(const char *text, size_t width, const char **ret_next)
+{
+    const size_t length = strlen(text);
+    size_t end = width;
+
+    if (length <= width) {
+        *ret_next = text + length;
+        return length;
+    }
+    while (end > 0 && text[end] != ' ')
+        end--;
+    if (end == 0)
+        end = width;
+    *ret_next = text + end + (text[end] == ' ');
+    return end;
+}

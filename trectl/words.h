@@ -1,0 +1,22 @@
+/* Numbers in words for a person. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+enum { WORDS_SIZE = 64 };
+
+/* "45 s", "12 min", "2 h 3 min", "5 days": the two largest units that matter. Returns `ret`
+ * (WORDS_SIZE octets), as all of these do. */
+const char *words_duration(uint64_t seconds, char *ret);
+
+/* "2026-11-26 17:31:02 UTC" */
+const char *words_time(time_t when, char *ret);
+
+/* "512 B", "1.2 kB", "3.4 MB" */
+const char *words_octets(uint64_t octets, char *ret);
+
+/* Where to break a text that is longer than `width` characters: how many of them go on the first
+ * line; *ret_next is where the next one begins. At a blank, if there is one. */
+size_t words_line_break(const char *text, size_t width, const char **ret_next);
