@@ -282,6 +282,8 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     memcpy(to->renew_at, from->renew_at, sizeof(to->renew_at)); /* RFC 4478 3 */
     to->established_ms = from->established_ms;
     to->steps = from->steps;
+    to->steps.userdata = to->userdata;
+    to->steps.spi = to->spi_i;
     return tre_identity_init(&to->identity, &description);
 }
 
