@@ -19,9 +19,9 @@ ipv4_tunnel_up() {
     tunnel_up
 }
 
-# rekeyed_without_loss SECONDS CHILDREN IKES: while ten packets a second go through the tunnel both ways, it has at least that
-# many Child SAs and IKE SAs more, and each packet arrives.
-rekeyed_without_loss() {
+# rekeyed SECONDS CHILDREN IKES LOST: while ten packets a second go through the tunnel both ways, it has at least that many
+# Child SAs and IKE SAs more, and at most LOST in a hundred packets do not come back.
+rekeyed() {
     local seen spis=() suites=() spi ike
     seen=$(mktemp)
     ping -q -i 0.1 -c $(($1 * 10)) -W $patience "$core_ipv4" > "$seen" &
@@ -35,7 +35,7 @@ rekeyed_without_loss() {
     wait $!
     cat "$seen"
     echo "Child SAs ${spis[*]}; IKE SAs ${suites[*]}"
-    grep -q " 0% packet loss" "$seen" && ((${#spis[@]} > $2 && ${#suites[@]} > $3)) && client_is established
+    (($(sed -n 's/.* \([0-9]*\)\(\.[0-9]*\)\?% packet loss.*/\1/p' "$seen") <= $4)) && ((${#spis[@]} > $2 && ${#suites[@]} > $3)) && client_is established
 }
 
 # exchange_property NAME: of the newest IKE SA.
@@ -58,21 +58,23 @@ ike_lifetime=
 check "libreswan takes the SeGW's place" other_gateway
 check "the tunnel to it comes up" ipv4_tunnel_up "soft-lifetime-seconds = 6" || other_log
 check "packets cross it" ipv4_answers
-check "we rekey its Child SAs, and lose nothing" rekeyed_without_loss 20 2 0 || other_log 150
+# It sends by the new one from its response on (RFC 7296 2.8 lets it), and what overtakes that response is lost: a tenth of a
+# second's packets on a machine that is emulated.
+check "we rekey its Child SAs, and the tunnel carries on" rekeyed 20 2 0 5 || other_log 150
 ike_lifetime=8
 check "the tunnel comes up with an IKE SA of 8 seconds" ipv4_tunnel_up || other_log
-check "we rekey the IKE SA, and lose nothing" rekeyed_without_loss 20 0 1 || other_log 150
+check "we rekey the IKE SA, and lose nothing" rekeyed 20 0 1 0 || other_log 150
 ike_lifetime=
 check "libreswan is to rekey Child SAs" other_gateway salifetime=20s rekeymargin=12s rekeyfuzz=0%
 check "the tunnel to it comes up" ipv4_tunnel_up || other_log
-check "it rekeys Child SAs, and nothing is lost" rekeyed_without_loss 30 1 0 || other_log 150
+check "it rekeys Child SAs, and nothing is lost" rekeyed 30 1 0 0 || other_log 150
 check "libreswan is to rekey the IKE SA" other_gateway ikelifetime=20s rekeymargin=12s rekeyfuzz=0%
 check "the tunnel to it comes up" ipv4_tunnel_up || other_log
-check "it rekeys the IKE SA, and nothing is lost" rekeyed_without_loss 30 0 1 || other_log 150
+check "it rekeys the IKE SA, and nothing is lost" rekeyed 30 0 1 0 || other_log 150
 check "with PFS, libreswan is to rekey Child SAs" other_gateway salifetime=20s rekeymargin=12s rekeyfuzz=0% pfs=yes \
     esp=aes_gcm128-dh19
 check "the tunnel to it comes up" ipv4_tunnel_up || other_log
-check "it rekeys Child SAs, and nothing is lost" rekeyed_without_loss 30 1 0 || other_log 150
+check "it rekeys Child SAs, and nothing is lost" rekeyed 30 1 0 0 || other_log 150
 
 systemctl stop ikeclient libreswan
 systemctl start segw
