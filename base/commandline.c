@@ -150,7 +150,7 @@ int commandline_read(const CommandLine *line, int argc, char **argv, CommandOpti
         case ':':
             return refuse(line, found, argv);
         default:
-            r = taken(found, optarg, userdata);
+            r = taken ? taken(found, optarg, userdata) : EX_USAGE; /* no table has one then */
             if (r != 0)
                 return r;
         }

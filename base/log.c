@@ -92,6 +92,9 @@ static void line_write(int level, const char *text, const LogFields *fields)
 }
 
 static void line_make(int level, const LogFields *fields, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+
+static void line_make(int level, const LogFields *fields, const char *format, va_list arguments)
 {
     static const char cut[] = "...";
     int saved_errno = errno; /* a caller may log before it looks at errno */

@@ -281,8 +281,7 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     to->watch.silence = from->watch.silence;
     memcpy(to->renew_at, from->renew_at, sizeof(to->renew_at)); /* RFC 4478 3 */
     to->established_ms = from->established_ms;
-    to->steps = from->steps;
-    to->steps.userdata = to->userdata;
+    steps_take_over(&to->steps, &from->steps);
     to->steps.spi = to->spi_i;
     return tre_identity_init(&to->identity, &description);
 }
@@ -391,8 +390,7 @@ int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, I
     }
     rival->init = init;
     rival->spi_i = sa->spi_i;
-    rival->steps = sa->steps;
-    rival->steps.userdata = userdata;
+    steps_take_over(&rival->steps, &sa->steps);
     memcpy(rival->wanted, sa->wanted, sizeof(rival->wanted));
     rival->n_wanted = sa->n_wanted;
     (void)snprintf(rival->forked_from, sizeof(rival->forked_from), "%s", sa->exchange);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "ikeclient/informational.h"
+#include "ikeclient/mobike.h"
 #include "ikeclient/sa.h"
 
 #include <string.h>
@@ -93,6 +94,19 @@ static bool is_mendable(const IkeSa *sa)
     return sa->nat.here || sa->nat.there || sa->identity.needs_udp;
 }
 
+/* A new mapping at the NAT, or all anew where that has not helped. */
+static void mend(IkeSa *sa)
+{
+    if (sa->mobike && !sa->watch.moved) {
+        log_warning("the SeGW answers, and its ESP does not come, as a NAT between may have "
+                    "forgotten this host; moving to another port");
+        sa->watch.moved = true;
+        mobike_move(sa);
+    } else {
+        sa->handlers->due(sa->userdata, sa, IKE_SA_DUE_DEAF);
+    }
+}
+
 static void act(IkeSa *sa, const LivenessFacts *facts)
 {
     LivenessPlan plan = liveness_plan(facts);
@@ -101,7 +115,7 @@ static void act(IkeSa *sa, const LivenessFacts *facts)
     if (plan.ask) {
         ike_sa_check_liveness(sa);
     } else if (plan.mend && is_mendable(sa)) {
-        sa->handlers->due(sa->userdata, sa, IKE_SA_DUE_DEAF);
+        mend(sa);
     }
 }
 
@@ -115,6 +129,7 @@ static void on_children(void *userdata, const TreReply *reply)
     if (sa->closed)
         return;
     if (reply->outcome == TRE_DONE && reply->traffic.children > 0) {
+        watch->moved = watch->moved && reply->traffic.packets_in <= watch->in.packets;
         take(&watch->in, facts.now, reply->traffic.packets_in, reply->traffic.idle_in_ms);
         take(&watch->out, facts.now, reply->traffic.packets_out, reply->traffic.idle_out_ms);
         facts.child = true;

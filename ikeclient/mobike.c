@@ -71,8 +71,6 @@ static int update_begin(Task *task)
     return r < 0 ? r : task_seal(task, IKE_INFORMATIONAL, chain.first, payloads);
 }
 
-static void move(IkeSa *sa);
-
 /* True if ESP has to go another way than it was told: in UDP, or not. */
 static bool take_nat(IkeSa *sa, const IkePayloads *payloads)
 {
@@ -108,7 +106,7 @@ static int update_answered(Task *task, const TreReply *reply)
         log_notice("moved  %s <-> %s  from %s now", sa->steps.henb, sa->steps.segw,
                    endpoint_text(transport_local(sa->transport), text));
         if (take_nat(sa, &payloads))
-            move(sa);
+            mobike_move(sa);
         sa->handlers->changed(sa->userdata, sa);
     }
     return task_done(task);
@@ -162,7 +160,7 @@ static void on_moved(void *userdata, const TreReply *reply)
     mobike_look(sa);
 }
 
-static void move(IkeSa *sa)
+void mobike_move(IkeSa *sa)
 {
     const Endpoint *remote = transport_remote(sa->transport);
     const TreCall call = {
@@ -185,7 +183,7 @@ void mobike_look(IkeSa *sa)
         transport_look(sa->transport) != TRANSPORT_ELSEWHERE)
         return;
     if (sa->mobike) {
-        move(sa);
+        mobike_move(sa);
     } else {
         renew(sa, "this host reaches the SeGW from another address now");
     }

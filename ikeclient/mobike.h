@@ -20,4 +20,7 @@ void mobike_answer(const IkePayloads *request, const MobikePath *path, IkeChain 
  * from none, nothing is lost yet. */
 void mobike_look(IkeSa *sa);
 
+/* Moves the SA, which supports MOBIKE, to a new socket: behind a NAT that is a new mapping. */
+void mobike_move(IkeSa *sa);
+
 void mobike_stop(IkeSa *sa);

@@ -41,9 +41,9 @@ static int on_change(sd_event_source *source, int fd, uint32_t events, void *use
     ssize_t size;
     (void)source, (void)events;
 
-    do
+    do {
         size = recv(fd, message, sizeof(message), MSG_DONTWAIT);
-    while (size >= 0 || errno == ENOBUFS || errno == EINTR);
+    } while (size >= 0 || errno == ENOBUFS || errno == EINTR);
     if (watch->timer)
         return 0;
     return sd_event_add_time_relative(watch->event, &watch->timer, CLOCK_MONOTONIC, SETTLE_USEC,

@@ -104,7 +104,7 @@ uint64_t lifetime_usec(uint64_t seconds)
 
     if (usec == 0 || getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
         return usec;
-    return usec - (uint64_t)((double)usec / CHANCE * random / UINT32_MAX);
+    return usec - (uint64_t)((double)usec / (double)CHANCE * random / UINT32_MAX);
 }
 
 /* ---- what strangers can make us do ---- */

@@ -39,6 +39,15 @@ void steps_name(Steps *steps, const char *henb, const char *segw)
     (void)snprintf(steps->segw, sizeof(steps->segw), "%s", segw);
 }
 
+void steps_take_over(Steps *steps, const Steps *from)
+{
+    const Steps own = *steps;
+
+    *steps = *from;
+    steps->told = own.told;
+    steps->userdata = own.userdata;
+}
+
 double steps_elapsed_ms(const Steps *steps)
 {
     return ms(now_usec() - steps->start);

@@ -45,6 +45,9 @@ typedef enum StepWay {
 void steps_start(Steps *steps);
 void steps_name(Steps *steps, const char *henb, const char *segw);
 
+/* Names and times of another IKE SA's; whom they are told stays as it is. */
+void steps_take_over(Steps *steps, const Steps *from);
+
 /* Milliseconds since steps_start(). */
 double steps_elapsed_ms(const Steps *steps);
 

@@ -192,6 +192,7 @@ typedef struct LivenessWatch {
     IkeSa *sa;
     sd_event_source *timer;
     uint64_t silence;      /* µs, after which the peer is asked; 0: as configured */
+    bool moved;            /* to another port since ESP has come last */
     uint64_t since;        /* when it was begun */
     LivenessCount in, out; /* of all Child SAs */
 } LivenessWatch;

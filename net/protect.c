@@ -250,9 +250,10 @@ size_t protection_poll(const Protection *protection, struct pollfd polled[PROTEC
     size_t n = 0;
     polled[n++] =
         (struct pollfd){.fd = netlink_watch_fd(protection->rules_watch), .events = POLLIN};
-    if (protection->networks_watch)
+    if (protection->networks_watch) {
         polled[n++] =
             (struct pollfd){.fd = netlink_watch_fd(protection->networks_watch), .events = POLLIN};
+    }
     return n;
 }
 

@@ -96,7 +96,7 @@ static const int ALLOWED_CALLS[] = {
 };
 /* clang-format on */
 
-enum { UNPROTECT_AFTER_DEFAULT = 30, UNPROTECT_AFTER_MAX = 3600 };
+enum { UNPROTECT_AFTER_DEFAULT = 30, UNPROTECT_AFTER_MAX = 3600, ORDERS_LAST_MAX = 256 };
 
 static bool read_seconds(const char *text, unsigned *ret)
 {
@@ -192,10 +192,11 @@ static int find_user(const char *name, uid_t *ret)
 /* A host without an IKE client has none. */
 static uid_t ike_user_of(const char *name)
 {
-    const struct passwd *user = getpwnam(name);
-    if (!user)
+    const struct passwd *user = name ? getpwnam(name) : NULL;
+    if (!user) {
         log_warning("There is no user %s, so no IKE client's packets pass while there is no tunnel",
                     name);
+    }
     return user ? user->pw_uid : (uid_t)-1;
 }
 
@@ -331,6 +332,26 @@ static void serve(Server *server, const struct pollfd *polled, size_t n_polled)
         disconnect(server);
 }
 
+static bool has_come(int fd)
+{
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+    return poll(&polled, 1, 0) > 0;
+}
+
+/* Whoever stops tred and then tred-net means both: what tred has left unread, its last order among
+ * it, comes before the end. */
+static void finish(Server *server)
+{
+    for (unsigned i = 0; i < ORDERS_LAST_MAX; i++) {
+        if (server->connection < 0 && server->listener >= 0 && has_come(server->listener))
+            accept_connection(server);
+        if (server->connection < 0 || !has_come(server->connection))
+            return;
+        if (handle_order(server) < 0)
+            disconnect(server);
+    }
+}
+
 /* Until a sign of life, or the end of the rules, is due; -1: never. */
 static int patience_ms(const Server *server)
 {
@@ -354,8 +375,10 @@ static int run_once(Server *server)
         return errno == EINTR ? 1 : -errno;
     if (server->watchdog_ms >= 0)
         manager_notify("WATCHDOG=1");
-    if (polled[0].revents != 0)
+    if (polled[0].revents != 0) {
+        finish(server);
         return 0;
+    }
     if (connected) {
         serve(server, polled + 1, n - 1);
     } else if (polled[1].revents != 0) {

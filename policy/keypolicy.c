@@ -21,17 +21,6 @@ const char *key_policy_kind_name(KeyPolicyKind kind)
     return kind_names[kind];
 }
 
-int key_policy_kind_from_name(const char *name, KeyPolicyKind *ret)
-{
-    for (unsigned i = 0; i < KEY_POLICY_KINDS; i++) {
-        if (strcmp(kind_names[i], name) == 0) {
-            *ret = (KeyPolicyKind)i;
-            return 0;
-        }
-    }
-    return -EINVAL;
-}
-
 void key_policy_free(KeyPolicy *policy)
 {
     if (!policy)

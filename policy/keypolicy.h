@@ -18,7 +18,6 @@ typedef enum KeyPolicyKind {
 
 /* "none", "pcr", "signed". */
 const char *key_policy_kind_name(KeyPolicyKind kind);
-int key_policy_kind_from_name(const char *name, KeyPolicyKind *ret); /* 0 or -EINVAL */
 
 /* A PCR whose value is not the one that was approved of. */
 typedef struct PcrMismatch {

@@ -171,9 +171,10 @@ static int set_up(Dns *dns)
         r = sd_bus_attach_event(dns->bus, dns->event, SD_EVENT_PRIORITY_NORMAL);
     if (r >= 0)
         r = sd_bus_set_exit_on_disconnect(dns->bus, true);
-    if (r >= 0)
+    if (r >= 0) {
         r = sd_bus_add_match(dns->bus, NULL, "type='signal',sender='" CLIENT_NAME "'", on_change,
                              dns);
+    }
     if (r >= 0) {
         r = sd_bus_add_match(dns->bus, NULL,
                              "type='signal',sender='org.freedesktop.DBus',"

@@ -140,8 +140,8 @@ static int changes_watch(sd_bus *bus, bool *changed)
     static const char *const matches[] = {
         "type='signal',sender='" BUS_NAME "'",
         "type='signal',sender='" CLIENT_NAME "'",
-        "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0namespace='org."
-        "tred'",
+        ("type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
+         "arg0namespace='org.tred'"),
     };
     int r = 0;
 

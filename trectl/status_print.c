@@ -307,9 +307,10 @@ static void child_print(const Screen *screen, json_object *child)
                 json_text(child, "SpiOut"), json_text(child, "Suite"));
     line_end(screen);
     label(screen, "");
-    if (since > 0)
+    if (since > 0) {
         paper_print(screen->paper, COLOUR_NONE, "for %s",
                     words_duration(now > since ? now - since : 0, words));
+    }
     if (since > 0 && soft > 0) {
         paper_print(screen->paper, COLOUR_NONE, ", rekey due in %s",
                     words_duration(since + soft > now ? since + soft - now : 0, words));

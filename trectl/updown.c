@@ -73,9 +73,11 @@ static int call_failed(const Order *order, int r, const sd_bus_error *error)
 {
     if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED))
         return fail(order, EX_NOPERM, "Root alone may do this. Try: sudo trectl …");
-    if (sd_bus_error_has_names(error, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+    if (sd_bus_error_has_names(error, SD_BUS_ERROR_SERVICE_UNKNOWN,
+                               SD_BUS_ERROR_NAME_HAS_NO_OWNER)) {
         return fail(order, EX_UNAVAILABLE,
                     "ikeclient does not run. Start it: systemctl start ikeclient");
+    }
     return fail(order, exit_status(r, EX_UNAVAILABLE),
                 error->message ? error->message : strerror(-r));
 }

@@ -5,15 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+enum {
+    MINUTE = 60,
+    TWO_MINUTES = 2 * MINUTE,
+    HOUR = 60 * MINUTE,
+    DAY = 24 * HOUR,
+    TWO_DAYS = 2 * DAY
+};
 
 const char *words_duration(uint64_t seconds, char *ret)
 {
-    if (seconds < 2 * MINUTE) {
+    if (seconds < TWO_MINUTES) {
         (void)snprintf(ret, WORDS_SIZE, "%" PRIu64 " s", seconds);
     } else if (seconds < HOUR) {
         (void)snprintf(ret, WORDS_SIZE, "%" PRIu64 " min", seconds / MINUTE);
-    } else if (seconds < 2 * (uint64_t)DAY) {
+    } else if (seconds < TWO_DAYS) {
         (void)snprintf(ret, WORDS_SIZE, "%" PRIu64 " h %" PRIu64 " min", seconds / HOUR,
                        seconds % HOUR / MINUTE);
     } else {
@@ -41,8 +47,11 @@ const char *words_octets(uint64_t octets, char *ret)
         (void)snprintf(ret, WORDS_SIZE, "%" PRIu64 " B", octets);
         return ret;
     }
-    for (value /= 1000; value >= 999.95; value /= 1000)
+    value /= 1000;
+    while (value >= 999.95) {
+        value /= 1000;
         unit++;
+    }
     (void)snprintf(ret, WORDS_SIZE, "%.1f %s", value, units[unit]);
     return ret;
 }

@@ -13,7 +13,9 @@
  * COMMANDS is a FIFO, for playing rekeys and MOBIKE; each line in it is carried out in turn and
  * answered by "LINE: done", or by an error. Pairs of SAs are numbered, the first is 1:
  *
- *   add N | standby N | use N | remove N
+ *   add N | standby N | use N
+ *   remove N                        once nothing goes by it any more, so that all is counted
+ *   drop N                          at once; what it has counted is lost
  *   move LOCAL PORT REMOTE PORT     all pairs, to these outer addresses
  */
 #include "dataplane/dataplane.h"
@@ -57,12 +59,11 @@ typedef struct Tunnel {
     Transport transports[2]; /* the one in use, and the one before it */
     unsigned current;
     struct sockaddr_storage remote;
-    bool pairs[PAIRS_MAX + 1]; /* those that are there */
-    SaCounters last;           /* of the pair that is to be removed */
-    SaCounters removed;        /* what pairs that are not there any more have counted */
-    bool busy;                 /* a command is being carried out */
-    char line[LINE_SIZE];      /* which */
-    unsigned number;           /* of its pair */
+    SaCounters last;      /* of the pair that is to be removed */
+    SaCounters removed;   /* what pairs that are not there any more have counted */
+    bool busy;            /* a command is being carried out */
+    char line[LINE_SIZE]; /* which */
+    unsigned number;      /* of its pair */
     int fifo;
     size_t n_waiting;
     char waiting[LINES_SIZE];
@@ -171,7 +172,6 @@ static void answer(Tunnel *tunnel, int error, const char *why)
 static void handle_added(int error, const char *why, void *userdata)
 {
     Tunnel *tunnel = userdata;
-    tunnel->pairs[tunnel->number] = error == 0;
     answer(tunnel, error, why);
 }
 
@@ -211,7 +211,6 @@ static void first_added(int error, const char *why, void *userdata)
         (void)sd_event_exit(tunnel->event, EXIT_FAILURE);
         return;
     }
-    tunnel->pairs[1] = true;
     say("ready");
 }
 
@@ -262,7 +261,6 @@ static void handle_counted_to_remove(void *userdata)
         return;
     }
     count_pair(tunnel, tunnel->number, &tunnel->removed);
-    tunnel->pairs[tunnel->number] = false;
     answer(tunnel, dataplane_remove_sa(tunnel->plane, spi_of(tunnel, tunnel->number, true)), "");
 }
 
@@ -300,6 +298,14 @@ static int move_by(Tunnel *tunnel)
     return move(tunnel, &from, &to);
 }
 
+static int drop_pair(Tunnel *tunnel)
+{
+    int r = dataplane_remove_sa(tunnel->plane, spi_of(tunnel, tunnel->number, true));
+    if (r >= 0)
+        answer(tunnel, 0, "");
+    return r;
+}
+
 static int command(Tunnel *tunnel)
 {
     char word[16];
@@ -314,6 +320,8 @@ static int command(Tunnel *tunnel)
     tunnel->last = (SaCounters){.packets_in = UINT64_MAX};
     if (strcmp(word, "remove") == 0)
         return dataplane_count(tunnel->plane, handle_counted_to_remove, tunnel);
+    if (strcmp(word, "drop") == 0)
+        return drop_pair(tunnel);
     if (strcmp(word, "use") != 0)
         return -EINVAL;
     return dataplane_use_sa(tunnel->plane, spi_of(tunnel, tunnel->number, true), handle_done,

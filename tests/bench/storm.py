@@ -15,7 +15,7 @@ POLICIES = (("ikeclient, retry-max = 300", "product", 300_000, OURS, ""),
             ("strongSwan's retransmission", "strongswan", 0, THEIRS, ""))
 SCENARIOS = (("at-once", "All begin within two seconds, as after a power cut"),
              ("outage", "The SeGW was away for an hour, and all have tried since"))
-HEIGHT, TOP, BOTTOM = 320, 40, 40
+HEIGHT, TOP, BOTTOM = 380, 40, 100  # the legend is below
 
 
 def simulate(build, policy, scenario, options, seed):
@@ -59,7 +59,7 @@ def table(results, options):
     yield "![HeNBs that are up](storm-up.svg)\n![Requests a second](storm-load.svg)"
 
 
-def curves(results, scenario, title, column, most, unit):
+def curves(results, scenario, title, column, most):
     """One line a policy, over the first half hour."""
     seconds = 1800
     drawing = Drawing(HEIGHT)
@@ -69,16 +69,16 @@ def curves(results, scenario, title, column, most, unit):
     drawing.text(left, 18, title)
     for part in range(0, 5):
         drawing.line([(left, height(most * part / 4)), (WIDTH - RIGHT, height(most * part / 4))], GREY, 0.5)
-        drawing.text(left - 6, height(most * part / 4) + 4, f"{most * part / 4:,.0f}{unit}", "end", size=10)
+        drawing.text(left - 6, height(most * part / 4) + 4, f"{most * part / 4:,.0f}", "end", size=10)
     for minute in range(0, seconds // 60 + 1, 5):
         drawing.text(place(minute * 60), HEIGHT - BOTTOM + 16, f"{minute} min", "middle", size=10)
     for number, (name, _, _, colour, dash) in enumerate(POLICIES):
         points = [(place(row[0]), height(row[column])) for row in results[scenario, name][0][1]
                   if row[0] <= seconds]
         drawing.line([(place(0), height(0)), *points], colour, 2, dash)
-        y = TOP + 60 + 16 * number
-        drawing.line([(WIDTH - 240, y - 4), (WIDTH - 215, y - 4)], colour, 2, dash)
-        drawing.text(WIDTH - 210, y, name, size=10)
+        x, y = left + 240 * (number // 3), HEIGHT - BOTTOM + 46 + 16 * (number % 3)
+        drawing.line([(x, y - 4), (x + 25, y - 4)], colour, 2, dash)
+        drawing.text(x + 30, y, name, size=10)
     return drawing
 
 
@@ -94,10 +94,10 @@ def main():
     text = "\n".join(table(results, options)) + "\n"
     print(text)
     (options.figures / "storm.md").write_text(text)
-    curves(results, "at-once", "HeNBs that are up, all having begun at once", 1, options.henbs,
-           "").write(options.figures / "storm-up.svg")
+    curves(results, "at-once", "HeNBs that are up, all having begun at once", 1,
+           options.henbs).write(options.figures / "storm-up.svg")
     curves(results, "outage", "requests a second at a SeGW that was away for an hour", 2,
-           8 * options.per_second, "").write(options.figures / "storm-load.svg")
+           8 * options.per_second).write(options.figures / "storm-load.svg")
 
 
 if __name__ == "__main__":

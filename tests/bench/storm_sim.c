@@ -29,6 +29,7 @@ enum {
     END_MS = 4 * 3600 * 1000,
     MS = 1000,
     CURVE_S = 10,
+    CURVE_MS = CURVE_S * MS,
     STRONGSWAN_TRIES = 5, /* retransmissions: six packets */
     ROOM_OF_A_SECOND = 10,
 };
@@ -98,8 +99,8 @@ static Result run(Storm *storm, uint64_t start, unsigned per_second)
 
     for (uint64_t now = 0; now < END_MS && up < storm->count; now++) {
         room = now < start ? 0
-                           : fmin(room + (double)per_second / MS,
-                                  fmax(1, (double)per_second / ROOM_OF_A_SECOND));
+                           : fmin(room + (double)per_second / (double)MS,
+                                  fmax(1, (double)per_second / (double)ROOM_OF_A_SECOND));
         for (unsigned henb = storm->slots[now], next; henb != 0; henb = next) {
             next = storm->henbs[henb].next;
             storm->henbs[henb].sent++;
@@ -111,7 +112,7 @@ static Result run(Storm *storm, uint64_t start, unsigned per_second)
                 continue;
             }
             room--;
-            result.waited += (double)(now - start) / MS;
+            result.waited += (double)(now - start) / (double)MS;
             if (++up == (unsigned)ceil(0.99 * storm->count))
                 result.t99 = (now - start) / MS;
         }
@@ -119,7 +120,7 @@ static Result run(Storm *storm, uint64_t start, unsigned per_second)
             result.peak = in_second > result.peak ? in_second : result.peak;
             in_second = 0;
         }
-        if (now >= start && (now - start) % (CURVE_S * MS) == CURVE_S * MS - 1) {
+        if (now >= start && (now - start) % CURVE_MS == CURVE_MS - 1) {
             printf("curve %llu %u %llu\n", (unsigned long long)(now - start + 1) / MS, up,
                    (unsigned long long)in_curve / CURVE_S);
             in_curve = 0;

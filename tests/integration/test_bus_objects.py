@@ -137,6 +137,18 @@ class PropertiesTest(BusTest):
         wait_until(lambda: [step[2] for step in client.get("Steps")] == [1, 2, 3, 4, 5, 6, 7], "step 7")
         self.assertEqual(dict(client.get("Totals")), {"Attempts": 2, "Established": 2, "Failures": 0, "Losses": 0})
 
+    def test_a_rekeyed_ike_sa_is_another_exchange_and_the_same_connection(self):
+        gateway, _, client = self.establish()
+        first, since = client.get("Exchange"), client.get("EstablishedSince")
+        operator = self.starting(Operator())
+        operator.call("RekeyIkeSa")
+        wait_until(lambda: client.get("Exchange") not in (first, "/"), "the other exchange")
+        gateway.wait_for(r"IKE_SA henb\[2\] (established|rekeyed)")
+        self.assertEqual((client.get("EstablishedSince"), client.get("State")), (since, "established"))
+        # The SeGW deletes it in step 7, which stands with the connection that replaces it.
+        operator.call("Connect")
+        wait_until(lambda: [step[2] for step in client.get("Steps")] == [1, 2, 3, 4, 5, 6, 7], "step 7")
+
     def test_nothing_is_claimed_of_a_connection_that_is_no_more(self):
         _, _, client = self.establish()
         self.starting(Operator()).call("Disconnect")

@@ -194,6 +194,15 @@ class TrectlTest(ExitStatusTest):
         with open("/dev/full", "w", encoding="utf-8") as full:
             self.end(74, "doctor", "--config", "/nonexistent", stdout=full)
             self.end(74, "--version", stdout=full)
+        for command in ("up", "down", "flow"):
+            self.end(69, command)  # there is no ikeclient
+        self.end(1, "status")
+        self.end(73, "metrics", "--output", "/nonexistent/henb.prom")
+        self.end(78, "dns", "--domain", "operator.example", "--config", "/nonexistent")
+        self.establish()
+        self.end(0, "status", user="tred-net")
+        self.end(0, "down", "--wait")
+        self.end(77, "up", user="tred-net")
         self.assert_listed("trectl.8")
 
 

@@ -55,7 +55,9 @@ class JournalTest(LabTest):
         lines = [entry["MESSAGE"] for entry in self.journal.entries()]
         self.assertTrue([line for line in lines if line.startswith("step 1 ")])
         self.assertTrue([line for line in lines if "SPI_i" in line])
-        self.assertEqual((self.client.output(), self.tred.output()), ("", ""))
+        said = (self.client.output() + self.tred.output()).splitlines()
+        # A sanitizer writes for itself.
+        self.assertEqual([line for line in said if line and not line.startswith("==")], [])
 
     def test_without_a_journal_daemon_the_lines_stay_on_standard_error(self):
         self.journal.stop()

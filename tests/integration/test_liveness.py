@@ -29,22 +29,34 @@ class LivenessTest(LabTest):
         client.wait_for("the SeGW does not answer any more")
         client.wait_for_state("idle")
 
-    def test_esp_that_stays_away_behind_a_nat_leads_to_another_ike_sa(self):
-        gateway, tred, client = self.establish(
-            tred=USER, segw_section={"address": SEGW_BEYOND_NAT},
-            connection={"liveness": "4", "reconnect": "yes"})
+    def deaf(self, mobike):
+        """A tunnel through a NAT that has forgotten it, for ESP."""
+        parts = self.establish(tred=USER, segw={"mobike": mobike}, segw_section={"address": SEGW_BEYOND_NAT},
+                               connection={"liveness": "4", "reconnect": "yes"})
         self.assertEqual(ping(HENB, INNER_IPV4), 1)
         sockets = run(["ss", "-Huan"], namespace=HENB).stdout
         port = re.search(rf"{re.escape(NAT_INSIDE_HENB)}:(\d+)", sockets)[1]
         self.addCleanup(run, ["nft", "delete", "table", "ip", "deaf"], namespace=NAT)
         run(["nft", "-f", "-"], namespace=NAT, stdin=_DEAF.format(port=port))
-        pings = self.starting(Pings(INNER_IPV4))
+        return *parts, self.starting(Pings(INNER_IPV4))
+
+    def test_esp_that_stays_away_behind_a_nat_leads_to_another_ike_sa(self):
+        gateway, tred, client, pings = self.deaf("no")
         client.wait_for("may have forgotten this host; connecting anew", 30.0)
         wait_until(lambda: client.output().count("established  ") == 2, "another IKE SA")
         pings.stop()
         self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
         gateway.wait_for(r"parsed INFORMATIONAL request \d+ \[ \]")  # the question came first
         wait_until(lambda: len(tred.children()) == 1, "one Child SA")
+
+    def test_esp_that_stays_away_behind_a_nat_leads_to_another_port_with_mobike(self):
+        gateway, _, client, pings = self.deaf("yes")
+        client.wait_for("may have forgotten this host; moving to another port", 30.0)
+        client.wait_for("moved ")
+        wait_until(lambda: ping(HENB, INNER_IPV4) == 1, "a packet through the tunnel")
+        pings.stop()
+        self.assertEqual(client.output().count("established  "), 1)
+        self.assertEqual(gateway.sa_count(), 1)
 
 
 class InitialContactTest(LabTest):

@@ -38,7 +38,7 @@ class MarksTest(LabTest):
 
     @staticmethod
     def ping(namespace, address, octet):
-        return run(["ping", "-q", "-c", "3", "-i", "0.05", "-W", "1", "-Q", hex(octet), address], namespace=namespace,
+        return run(["ping", "-q", "-c", "3", "-i", "0.05", "-W", "5", "-Q", hex(octet), address], namespace=namespace,
                    check=False).returncode == 0
 
     def assert_outside(self, expected, data_plane=None, segw=SEGW_IPV4):

@@ -329,7 +329,8 @@ class ArrivingTest(ProtectionTest):
     def test_with_protect_no_it_arrives(self):
         self.tunnel({"protect": "no"})
         for family, local, sources in self.CASES:
-            self.assertTrue(self.inject(family, local, sources[0]), sources[0])
+            wait_until(lambda family=family, local=local, source=sources[0]: self.inject(family, local, source),
+                       f"a packet from {sources[0]}", 10)
 
 
 def datagram(family, source, destination):
@@ -387,6 +388,15 @@ class RulesTest(ProtectionTest):
         self.tunnel()
         self.tred.stop()
         self.tred_net.stop()
+        self.assertEqual(rules(), "")
+
+    def test_they_go_when_tred_net_is_stopped_before_it_has_read_that_tred_was(self):
+        self.tunnel()
+        os.kill(self.tred_net.pid, signal.SIGSTOP)
+        self.tred.stop()
+        self.tred_net.popen.send_signal(signal.SIGTERM)
+        os.kill(self.tred_net.pid, signal.SIGCONT)
+        self.tred_net.wait()
         self.assertEqual(rules(), "")
 
     def test_they_can_be_taken_away_by_hand(self):

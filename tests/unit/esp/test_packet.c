@@ -30,6 +30,12 @@ static const char ipv6_fragment[] = "60000000 00102c40"
                                     "fd000000000000000000000000000002"
                                     "1100000900000001 1000003500080000";
 
+/* Its Identification reads like other ports. */
+static const char ipv6_first_fragment[] = "60000000 00102c40"
+                                          "fd000000000000000000000000000001"
+                                          "fd000000000000000000000000000002"
+                                          "1100000100160017 1000003500080000";
+
 static Packet parsed(const Octets *octets)
 {
     Packet packet;
@@ -95,9 +101,19 @@ static void a_later_fragment_has_no_ports_in_sight(void **state)
         assert_false(packet.has_ports);
         assert_int_equal(packet.protocol, 17);
     }
-    Octets octets = octets_from_hex(first_fragment);
-    Packet packet = parsed(&octets);
-    assert_true(packet.fragment && packet.has_ports);
+}
+
+static void a_first_fragment_has_its_ports(void **state)
+{
+    (void)state;
+    const char *const fragments[] = {first_fragment, ipv6_first_fragment};
+    for (size_t i = 0; i < ELEMENTS(fragments); i++) {
+        Octets octets = octets_from_hex(fragments[i]);
+        Packet packet = parsed(&octets);
+        assert_true(packet.fragment && packet.has_ports);
+        assert_int_equal(packet.source_port, 4096);
+        assert_int_equal(packet.destination_port, 53);
+    }
 }
 
 /* RFC 4303 2.7: what follows the packet is padding that hides its size. */
@@ -114,7 +130,9 @@ static void octets_beyond_the_packets_own_length_are_cut_off(void **state)
 
 static void a_packet_cut_short_anywhere_is_refused(void **state)
 {
+    Packet none;
     (void)state;
+    assert_int_equal(packet_parse((Bytes){NULL, 0}, &none), -EBADMSG);
     const char *const packets[] = {udp_packet, icmp_packet, extended_packet, ipv6_fragment};
     for (size_t i = 0; i < ELEMENTS(packets); i++) {
         Octets octets = octets_from_hex(packets[i]);
@@ -237,6 +255,7 @@ int main(void)
         cmocka_unit_test(udp_over_ipv4_is_read),
         cmocka_unit_test(ipv6_extension_headers_are_walked),
         cmocka_unit_test(a_later_fragment_has_no_ports_in_sight),
+        cmocka_unit_test(a_first_fragment_has_its_ports),
         cmocka_unit_test(octets_beyond_the_packets_own_length_are_cut_off),
         cmocka_unit_test(a_packet_cut_short_anywhere_is_refused),
         cmocka_unit_test(nonsense_in_the_ip_header_is_refused),

@@ -245,9 +245,9 @@ static const char *ike_sa_new_of(Stage *stage, const TreCall *call, StageReply *
     return path;
 }
 
-static int open_port(uint16_t *ret_port)
+static int open_port_at(const char *address, uint16_t *ret_port)
 {
-    Endpoint endpoint = endpoint_of("127.0.0.1", 0);
+    Endpoint endpoint = endpoint_of(address, 0);
     socklen_t size = sizeof(endpoint);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -258,13 +258,18 @@ static int open_port(uint16_t *ret_port)
     return fd;
 }
 
+static int open_port(uint16_t *ret_port)
+{
+    return open_port_at("127.0.0.1", ret_port);
+}
+
 static int open_shared_socket(Stage *stage)
 {
     uint16_t port;
 
     if (stage->shared_socket >= 0)
         (void)close(stage->shared_socket);
-    stage->shared_socket = open_port(&port);
+    stage->shared_socket = open_port_at(stage->shared_address, &port);
     return stage->shared_socket;
 }
 
@@ -352,6 +357,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
         reply->suite = stage->suite;
         break;
     case TRE_OPEN_TRANSPORT:
+    case TRE_MOVE_TRANSPORT:
         stage->nat = call->remote.nat;
         reply->socket = open_shared_socket(stage);
         break;
@@ -614,6 +620,8 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
         ike_chain_add_auth(&draft.chain, IKE_AUTH_DIGITAL_SIGNATURE, BYTES_OF(auth));
         if (stage->lifetime > 0)
             ike_chain_add_notify(&draft.chain, IKE_NOTIFY_AUTH_LIFETIME, BYTES_OF(seconds));
+        if (stage->mobike)
+            ike_chain_add_notify(&draft.chain, IKE_NOTIFY_MOBIKE_SUPPORTED, (Bytes){0});
         if (stage->redirect.size > 0) {
             ike_chain_add_notify(&draft.chain, IKE_NOTIFY_REDIRECT, stage->redirect);
         } else if (stage->child_error != 0) {
@@ -623,6 +631,31 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
         }
     }
     stage_send_sealed(stage, IKE_AUTH, true, header->message_id, &draft);
+}
+
+/* Says what it sees of a NAT, as told: of the sender's own address, or of none. */
+static void answer_update(Stage *stage, const IkeHeader *header, const IkePayloads *request,
+                          Draft *draft)
+{
+    const Endpoint segw = endpoint_of("127.0.0.1", stage->nat_port);
+    uint8_t source[NAT_HASH_SIZE], destination[NAT_HASH_SIZE] = {0};
+    IkeNotify notify;
+
+    stage->updates++;
+    nat_hash(header->spi_i, header->spi_r, &stage->henb, source);
+    stage->update_fits =
+        ike_payloads_notify(request, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, &notify) &&
+        bytes_equal(notify.data, BYTES_OF(source));
+    if (stage->update_error != 0) {
+        ike_chain_add_notify(&draft->chain, stage->update_error, (Bytes){0});
+        return;
+    }
+    if (!stage->nat_appears)
+        memcpy(destination, source, sizeof(destination));
+    nat_hash(header->spi_i, header->spi_r, &segw, source);
+    ike_chain_add_notify(&draft->chain, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, BYTES_OF(source));
+    ike_chain_add_notify(&draft->chain, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP,
+                         BYTES_OF(destination));
 }
 
 static void answer_informational(Stage *stage, const IkeHeader *header, Bytes datagram)
@@ -642,6 +675,8 @@ static void answer_informational(Stage *stage, const IkeHeader *header, Bytes da
     stage->saw_auth_failed =
         stage->saw_auth_failed || stage->told == IKE_NOTIFY_AUTHENTICATION_FAILED;
     draft_begin(&draft);
+    if (ike_payloads_notify(&payloads, IKE_NOTIFY_UPDATE_SA_ADDRESSES, &notify))
+        answer_update(stage, header, &payloads, &draft);
     stage_send_sealed(stage, IKE_INFORMATIONAL, true, header->message_id, &draft);
 }
 
@@ -698,6 +733,7 @@ int stage_setup(Stage *stage)
     *stage = (Stage){
         .tre = {tre_stage_call, tre_stage_forget},
         .data_plane = "none",
+        .shared_address = "127.0.0.1",
         .suite = "AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384",
         .auth_method = IKE_AUTH_DIGITAL_SIGNATURE,
         .shared_socket = -1,

@@ -70,8 +70,9 @@ struct Stage {
     const char *data_plane;
     const char *suite; /* that it agrees on */
     bool stronger_child;
-    int shared_socket; /* what OpenTransport gave last; -1: none */
-    bool nat;          /* as OpenTransport was told */
+    const char *shared_address; /* that sockets of OpenTransport and MoveTransport are bound to */
+    int shared_socket;          /* what OpenTransport gave last; -1: none */
+    bool nat;                   /* as OpenTransport was told */
     uint8_t agreed_request[2048];
     size_t agreed_request_size;
 
@@ -98,6 +99,11 @@ struct Stage {
     uint16_t told;         /* the notify of the last INFORMATIONAL request; 0: none */
     uint8_t auth_method;   /* that tred signs by */
     uint8_t address[4];    /* that it assigns */
+    bool mobike;           /* it supports MOBIKE */
+    uint16_t update_error; /* it answers UPDATE_SA_ADDRESSES with this notify; 0: it takes it */
+    bool nat_appears;      /* … and finds a NAT */
+    unsigned updates;      /* how many of them it got, … */
+    bool update_fits;      /* … and whether the last one named where it came from */
     Bytes redirect;    /* the data of N(REDIRECT) in its IKE_AUTH response, then without a child */
     uint32_t lifetime; /* N(AUTH_LIFETIME) that it sends; 0: none */
     bool asked_nat;    /* that one asked for EXTERNAL_SOURCE_IP4_NAT_INFO */

@@ -14,6 +14,8 @@ static const uint8_t certificate[] = {0x30, 0x00};
 static const uint8_t auth_data[] = {1, 2, 3};
 static const uint8_t hash[20] = {9};
 
+static bool mobike;
+
 static void encode_with(bool initial_contact, bool ocsp_wanted, IkePayloads *ret, Draft *draft)
 {
     Bytes certificates[] = {BYTES_OF(certificate), BYTES_OF(certificate)};
@@ -29,6 +31,7 @@ static void encode_with(bool initial_contact, bool ocsp_wanted, IkePayloads *ret
                            .segw_identity = "segw.example",
                            .initial_contact = initial_contact,
                            .ocsp_wanted = ocsp_wanted,
+                           .mobike = mobike,
                            .child = &child};
 
     assert_int_equal(config_init(&config), 0);
@@ -65,6 +68,21 @@ static void ocsp_responses_are_asked_for_only_where_tred_wants_them(void **state
     assert_int_equal(ocsp_requests(&payloads), 1);
     encode_with(false, false, &payloads, &draft);
     assert_int_equal(ocsp_requests(&payloads), 0);
+}
+
+static void mobike_is_offered_where_it_is_supported(void **state)
+{
+    IkePayloads payloads;
+    IkeNotify notify;
+    Draft draft;
+    (void)state;
+
+    encode(false, &payloads, &draft);
+    assert_false(ike_payloads_notify(&payloads, IKE_NOTIFY_MOBIKE_SUPPORTED, &notify));
+    mobike = true;
+    encode(false, &payloads, &draft);
+    mobike = false;
+    assert_true(ike_payloads_notify(&payloads, IKE_NOTIFY_MOBIKE_SUPPORTED, &notify));
 }
 
 static void payloads_are_in_the_order_of_appendix_c(void **state)
@@ -240,6 +258,7 @@ static void a_scheme_is_named_by_its_algorithm_identifier(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mobike_is_offered_where_it_is_supported),
         cmocka_unit_test(payloads_are_in_the_order_of_appendix_c),
         cmocka_unit_test(ocsp_responses_are_asked_for_only_where_tred_wants_them),
         cmocka_unit_test(initial_contact_is_said_only_where_it_is_true),

@@ -21,7 +21,7 @@ typedef struct Fixture {
     bool established, child_deleted, closed, due;
     IkeSaDue why;
     Redirect redirect;
-    bool redirected_too_often;
+    bool redirected_too_often, renewed;
     unsigned another, authentic;
     int other_fd, true_fd, true_nat_fd;
     IkeSaEnd end;
@@ -80,7 +80,8 @@ static void on_renew(void *userdata, IkeSa *sa, const char *reason)
 {
     (void)userdata;
     (void)sa;
-    (void)reason;
+    assert_int_not_equal(strlen(reason), 0);
+    f.renewed = true;
 }
 
 static void on_changed(void *userdata, IkeSa *sa)
@@ -792,6 +793,63 @@ static void a_repeated_request_gets_the_same_answer_without_tred(void **state)
     assert_int_equal(f.stage.n_calls, calls);
 }
 
+/* ---- what the SeGW leaves undone (the time that it has is not waited for) ---- */
+
+enum { NEW_SPI_IN = STAGE_SPI_IN + 1 };
+
+/* The SeGW has rekeyed the Child SA long ago. */
+static ChildSa *replaced_long_ago(void)
+{
+    const TreCall call = {
+        .method = TRE_ADD_CHILD, .exchange = f.sa->exchange, .spi_in = NEW_SPI_IN};
+    ChildSa *new;
+
+    establish();
+    assert_int_equal(tre_call(&f.stage.tre, &call, NULL, NULL), 0);
+    f.stage.children[f.stage.n_children++] = (StageChild){.spi_in = NEW_SPI_IN};
+    new = child_sas_add(&f.sa->children, NEW_SPI_IN, &f.sa->children->answer);
+    assert_non_null(new);
+    new->by_peer = true;
+    new->replaces = STAGE_SPI_IN;
+    new->since = 1;
+    return new;
+}
+
+static void a_child_that_the_segw_does_not_delete_in_time_we_delete(void **state)
+{
+    (void)state;
+    (void)replaced_long_ago();
+    upkeep_tend(f.sa);
+    assert_int_equal(f.stage.sending, NEW_SPI_IN);
+    while (f.sa->children->spi_in == STAGE_SPI_IN)
+        stage_turn(&f.stage);
+    assert_true(f.stage.saw_delete);
+    assert_int_equal(stage_children(&f.stage), 1);
+    assert_false(f.stage.was_mute);
+}
+
+static void a_redundant_child_that_the_segw_does_not_delete_in_time_we_delete(void **state)
+{
+    (void)state;
+    replaced_long_ago()->redundant = true;
+    upkeep_tend(f.sa);
+    while (f.sa->children->next)
+        stage_turn(&f.stage);
+    assert_true(f.stage.saw_delete);
+    assert_int_equal(f.sa->children->spi_in, STAGE_SPI_IN);
+    assert_int_equal(f.stage.sending, STAGE_SPI_IN);
+}
+
+static void before_that_time_the_old_child_is_the_segws_to_delete(void **state)
+{
+    (void)state;
+    (void)sd_event_now(f.stage.event, CLOCK_MONOTONIC, &replaced_long_ago()->since);
+    upkeep_tend(f.sa);
+    stage_settle(&f.stage);
+    assert_false(f.stage.saw_delete);
+    assert_int_equal(f.stage.sending, STAGE_SPI_IN);
+}
+
 /* ---- silence ---- */
 
 static void fall_silent(void)
@@ -828,6 +886,112 @@ static void a_segw_that_does_not_answer_the_check_is_lost(void **state)
     fall_silent();
     stage_run_until(&f.stage, &f.closed);
     assert_int_equal(f.end, IKE_SA_LOST);
+}
+
+/* ---- another address ---- */
+
+/* tred's socket has an address that is not the one by which the SeGW is reached now. */
+static void establish_elsewhere(bool mobike)
+{
+    f.stage.mobike = mobike;
+    f.stage.segw = segw_with_nat_detection;
+    f.stage.shared_address = "127.0.0.5";
+    establish();
+    f.stage.shared_address = "127.0.0.1";
+}
+
+static void an_sa_moves_to_the_address_that_there_is_now(void **state)
+{
+    (void)state;
+    establish_elsewhere(true);
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.done[TRE_MOVE_TRANSPORT], 1);
+    assert_int_equal(f.stage.updates, 1);
+    assert_true(f.stage.update_fits);
+    assert_false(f.renewed || f.closed);
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.updates, 1);
+}
+
+static void without_mobike_another_sa_is_wanted(void **state)
+{
+    (void)state;
+    establish_elsewhere(false);
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_count(&f.stage, TRE_MOVE_TRANSPORT), 0);
+    assert_true(f.renewed);
+    assert_false(f.closed);
+}
+
+static void mobike_that_is_switched_off_is_not_used(void **state)
+{
+    (void)state;
+    f.config.mobike = false;
+    establish_elsewhere(true);
+    ike_sa_look_around(f.sa);
+    assert_true(f.renewed);
+}
+
+static void an_address_that_the_segw_refuses_leads_to_another_sa(void **state)
+{
+    (void)state;
+    establish_elsewhere(true);
+    f.stage.update_error = IKE_NOTIFY_UNACCEPTABLE_ADDRESSES;
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_true(f.renewed);
+    assert_false(f.closed);
+}
+
+static void a_move_that_tred_refuses_leads_to_another_sa(void **state)
+{
+    (void)state;
+    establish_elsewhere(true);
+    f.stage.refuse[TRE_MOVE_TRANSPORT] = "DataPlaneFailed";
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.updates, 0);
+    assert_true(f.renewed);
+}
+
+/* From now on the SA's address is not the one by which the SeGW is reached. */
+static void be_elsewhere(void)
+{
+    Endpoint endpoint = endpoint_of("127.0.0.6", 0);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, &endpoint.any, endpoint_size(&endpoint)), 0);
+    assert_int_equal(transport_float(f.sa->transport, fd, f.stage.nat_port), 0);
+    (void)close(fd);
+}
+
+/* ESP was not in UDP, and is to be from now on. */
+static void a_nat_that_appears_is_told_to_tred(void **state)
+{
+    IkeSaInfo info;
+    (void)state;
+
+    establish_elsewhere(true);
+    assert_false(f.stage.nat);
+    f.stage.nat_appears = true;
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.done[TRE_MOVE_TRANSPORT], 2);
+    assert_int_equal(f.stage.updates, 2);
+    assert_true(f.stage.nat);
+    ike_sa_info(f.sa, &info);
+    assert_true(info.nat);
+
+    f.stage.nat_appears = false; /* and goes */
+    be_elsewhere();
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_false(f.stage.nat);
+    ike_sa_info(f.sa, &info);
+    assert_false(info.nat);
 }
 
 /* ---- redirection ---- */
@@ -1096,6 +1260,22 @@ static void an_sa_through_a_nat_that_turns_deaf_is_due(void **state)
     stage_run_until(&f.stage, &f.due);
     assert_int_equal(f.why, IKE_SA_DUE_DEAF);
     assert_false(f.closed);
+}
+
+static void a_deaf_sa_moves_to_another_port_first_where_it_can(void **state)
+{
+    (void)state;
+    f.stage.mobike = f.stage.nat_appears = true;
+    f.stage.segw = segw_behind_a_nat;
+    be_deaf(true);
+    while (f.stage.updates == 0)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_false(f.due);
+    f.sa->last_heard -= LIVENESS_GRACE_USEC + 1000000; /* and it has not helped */
+    stage_run_until(&f.stage, &f.due);
+    assert_int_equal(f.why, IKE_SA_DUE_DEAF);
+    assert_int_equal(f.stage.updates, 1);
 }
 
 static void no_nat_can_have_forgotten_us_where_there_is_none(void **state)
@@ -1426,8 +1606,17 @@ int main(void)
         TEST(a_delete_that_is_held_is_answered_when_it_is_let_go),
         TEST(a_delete_of_the_child_removes_it_and_keeps_the_ike_sa),
         TEST(a_repeated_request_gets_the_same_answer_without_tred),
+        TEST(a_child_that_the_segw_does_not_delete_in_time_we_delete),
+        TEST(a_redundant_child_that_the_segw_does_not_delete_in_time_we_delete),
+        TEST(before_that_time_the_old_child_is_the_segws_to_delete),
         TEST(a_silent_segw_that_answers_the_check_is_kept),
         TEST(a_segw_that_does_not_answer_the_check_is_lost),
+        TEST(an_sa_moves_to_the_address_that_there_is_now),
+        TEST(without_mobike_another_sa_is_wanted),
+        TEST(mobike_that_is_switched_off_is_not_used),
+        TEST(an_address_that_the_segw_refuses_leads_to_another_sa),
+        TEST(a_move_that_tred_refuses_leads_to_another_sa),
+        TEST(a_nat_that_appears_is_told_to_tred),
         TEST(a_redirect_in_ike_sa_init_ends_the_attempt),
         TEST(a_redirect_without_our_nonce_is_passed_over),
         TEST(a_redirect_too_many_is_a_failure),
@@ -1446,6 +1635,7 @@ int main(void)
         TEST(the_segw_says_after_which_silence_it_is_asked),
         TEST(what_the_segw_says_of_liveness_is_not_taken_where_it_is_switched_off),
         TEST(an_sa_through_a_nat_that_turns_deaf_is_due),
+        TEST(a_deaf_sa_moves_to_another_port_first_where_it_can),
         TEST(no_nat_can_have_forgotten_us_where_there_is_none),
         TEST(who_never_received_is_not_deaf),
         TEST(an_unprotected_invalid_ike_spi_causes_one_check),

@@ -130,6 +130,41 @@ static void deleting_both_is_deleting_the_ike_sa(void **state)
     assert_int_equal(answer.count, 0);
 }
 
+static void a_cookie2_comes_back_as_it_was(void **state)
+{
+    static const uint8_t cookie[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    IkeNotify notify;
+    (void)state;
+
+    draft_begin(&draft);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_COOKIE2, BYTES_OF(cookie));
+    answer_draft(IKE_INFORMATIONAL, &child);
+    assert_int_equal(answer.count, 1);
+    assert_true(ike_payloads_notify(&answer, IKE_NOTIFY_COOKIE2, &notify));
+    assert_true(bytes_equal(notify.data, BYTES_OF(cookie)));
+}
+
+static void no_nats_allowed_is_held_against_the_way_that_it_came(void **state)
+{
+    static const uint8_t seen[] = {192, 0, 2, 1, 192, 0, 2, 2, 0x11, 0x94, 0x30, 0x39};
+    const Endpoint sender = endpoint_of("192.0.2.1", 4500), local = endpoint_of("192.0.2.2", 12345);
+    const Endpoint translated = endpoint_of("192.0.2.2", 12346);
+    const MobikePath same = {&sender, &local}, natted = {&sender, &translated};
+    IkeNotify notify;
+    (void)state;
+
+    draft_begin(&draft);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_NO_NATS_ALLOWED, BYTES_OF(seen));
+    path = &same;
+    answer_draft(IKE_INFORMATIONAL, &child);
+    assert_int_equal(answer.count, 0);
+    path = &natted;
+    answer_draft(IKE_INFORMATIONAL, &child);
+    path = NULL;
+    assert_int_equal(answer.count, 1);
+    assert_true(ike_payloads_notify(&answer, IKE_NOTIFY_UNEXPECTED_NAT_DETECTED, &notify));
+}
+
 static void authentication_failed_throws_us_out(void **state)
 {
     (void)state;
@@ -201,6 +236,8 @@ int main(void)
         cmocka_unit_test(a_delete_of_a_child_that_is_gone_is_answered_empty),
         cmocka_unit_test(a_delete_of_several_children_names_each_of_them_in_the_answer),
         cmocka_unit_test(deleting_both_is_deleting_the_ike_sa),
+        cmocka_unit_test(a_cookie2_comes_back_as_it_was),
+        cmocka_unit_test(no_nats_allowed_is_held_against_the_way_that_it_came),
         cmocka_unit_test(authentication_failed_throws_us_out),
         cmocka_unit_test(an_unknown_critical_payload_is_named),
         cmocka_unit_test(an_unknown_payload_that_is_not_critical_is_passed_over),

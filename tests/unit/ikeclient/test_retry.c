@@ -78,9 +78,9 @@ static void failures_survive_a_restart_with_what_is_left_of_the_wait(void **stat
     (void)state;
     restart();
     assert_int_equal(f.retry.failures, 0);
-    do
+    do {
         fail_times(1);
-    while (left() < 2 * SEC);
+    } while (left() < 2 * SEC);
     unsigned failures = f.retry.failures;
     uint64_t before = left();
     restart();

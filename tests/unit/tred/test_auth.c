@@ -488,6 +488,21 @@ static void data_of_another_size_is_refused(void **state)
     assert_int_equal(verify(keys->rsa, IKE_AUTH_RSA, &rsa), AUTH_E_SIGNATURE);
 }
 
+static void what_follows_an_ecdsa_signature_is_refused_however_long_it_is(void **state)
+{
+    const Keys *keys = *state;
+    Octets signature = library_sign(keys->p256, "SHA256", false, 0);
+    const size_t size = signature.size;
+
+    memset(signature.data + size, 0, sizeof(signature.data) - size);
+    for (signature.size = size; signature.size < 140; signature.size++) {
+        Octets data = digital_signature(ECDSA_SHA256, &signature);
+
+        assert_int_equal(verify(keys->p256, IKE_AUTH_DIGITAL_SIGNATURE, &data),
+                         signature.size == size ? 0 : AUTH_E_ENCODING);
+    }
+}
+
 static void an_algorithm_that_is_cut_off_is_refused(void **state)
 {
     const Keys *keys = *state;
@@ -527,6 +542,7 @@ int main(void)
         cmocka_unit_test(methods_outside_the_profile_are_refused),
         cmocka_unit_test(ecdsa_in_anything_but_minimal_der_is_refused),
         cmocka_unit_test(data_of_another_size_is_refused),
+        cmocka_unit_test(what_follows_an_ecdsa_signature_is_refused_however_long_it_is),
         cmocka_unit_test(an_algorithm_that_is_cut_off_is_refused),
         cmocka_unit_test(pkcs1_padding_is_told_from_pss_and_ecdsa),
     };

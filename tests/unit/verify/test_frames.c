@@ -246,6 +246,24 @@ static void the_facts_of_anchors_and_chain_cross_unchanged(void **state)
     assert_int_equal(answer_decode(answer_encode(&anchors, frame)), -EBADMSG);
 }
 
+static void no_more_hashes_of_anchors_are_taken_than_there_is_room_for(void **state)
+{
+    VerifyAnswer anchors = {.type = FRAME_ANCHORS, .anchors = {.n_certificates = 1, .n_hashes = 1}};
+    const size_t head = answer_encode(&anchors, frame).size - FRAME_HASH_SIZE - 2;
+
+    (void)state;
+    for (unsigned n = FRAME_HASHES_MAX; n <= FRAME_HASHES_MAX + 1; n++) {
+        const size_t size = head + 2 + (size_t)n * FRAME_HASH_SIZE;
+
+        memset(frame + head, 0, size - head);
+        frame[head] = frame[head + 1] = (uint8_t)n;
+        assert_int_equal(answer_decode((Bytes){frame, size}), n > FRAME_HASHES_MAX ? -EBADMSG : 0);
+    }
+    frame[head] = 1;
+    frame[head + 1] = 0;
+    assert_int_equal(answer_decode((Bytes){frame, head + 2}), -EBADMSG);
+}
+
 static void the_last_lists_of_issuers_cross_unchanged(void **state)
 {
     static VerifyAnswer decoded,
@@ -309,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_refusal_for_no_reason_or_an_unknown_one_is_none),
         cmocka_unit_test(a_peer_that_is_taken_crosses_with_key_identity_and_expiry),
         cmocka_unit_test(the_facts_of_anchors_and_chain_cross_unchanged),
+        cmocka_unit_test(no_more_hashes_of_anchors_are_taken_than_there_is_room_for),
         cmocka_unit_test(the_last_lists_of_issuers_cross_unchanged),
         cmocka_unit_test(files_that_nobody_needs_cross_with_a_verdict),
         cmocka_unit_test(an_answer_without_success_has_nothing_but_its_reason),
