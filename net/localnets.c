@@ -19,8 +19,8 @@ static void spread(IkeSelector *range, size_t size, unsigned length)
 {
     for (size_t i = 0; i < size; i++) {
         unsigned bits = length > 8 * i ? length - 8 * (unsigned)i : 0;
-        uint8_t host = bits >= 8 ? 0 : (uint8_t)(0xffU >> bits);
-        range->end[i] = range->start[i] | host;
+        const uint8_t host = (uint8_t)(bits >= 8 ? 0 : 0xffU >> bits);
+        range->end[i] = (uint8_t)(range->start[i] | host);
         range->start[i] &= (uint8_t)~host;
     }
 }

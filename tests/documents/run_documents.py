@@ -120,7 +120,7 @@ def wrong_messages():
     ids, text = messages(), page("tred-journal.7")
     entries = dict(re.findall(r"^-- ([0-9a-f]{32})\n(.*?)(?=^-- |\Z)", (ROOT / "dbus/units/tred.catalog").read_text(),
                               re.MULTILINE | re.DOTALL))
-    rows = dict(re.findall(r"^\|  (\w+)\n:  _([0-9a-f]{32})_\n", text, re.MULTILINE))
+    rows = dict(re.findall(r"^\*(\w+)\*\n\t_([0-9a-f]{32})_", text, re.MULTILINE))
     code = "".join(path.read_text() for folder in ("tred", "ikeclient") for path in (ROOT / folder).glob("*.c"))
     wrong = [f"{name}: {what}" for name, id in ids.items() for what, good in (
         ("is not unique", list(ids.values()).count(id) == 1),
@@ -159,7 +159,7 @@ def main():
                     *wrong_words("ikeclient.conf.5")))
     good.append(say("trectl.8 names the metrics that are written and no other", *wrong_metrics()))
     good.append(say("every method of the manager is denied to one of its two callers", *open_methods()))
-    good.append(say("every message has an id of its own an explanation and a row of tred-journal.7", *wrong_messages()))
+    good.append(say("every message has an id of its own an explanation and an entry in tred-journal.7", *wrong_messages()))
     good.append(say("tred-journal.7 names the fields of the journal that are sent", *wrong_fields()))
     good.append(say("every file that architecture.md names is there",
                     *missing_files("docs/architecture.md")))

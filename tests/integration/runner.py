@@ -56,17 +56,46 @@ class LineResult(unittest.TestResult):
         print(trace, flush=True)
 
 
+def classes(suite):
+    """The tests of each class, which have a setUpClass() in common, in their order."""
+    found = {}
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            for key, tests in classes(test).items():
+                found.setdefault(key, []).extend(tests)
+        else:
+            found.setdefault(type(test), []).append(test)
+    return found
+
+
+def part_of(suite, number, count):
+    """The classes of one of `count` parts with about as many tests each."""
+    parts = [[] for _ in range(count)]
+    for tests in classes(suite).values():
+        min(parts, key=len).extend(tests)
+    return unittest.TestSuite(parts[number - 1])
+
+
+def fraction(text):
+    number, count = map(int, text.split("/"))
+    if not 1 <= number <= count:
+        raise ValueError(text)
+    return number, count
+
+
 def main():
     parser = argparse.ArgumentParser(description="The integration tests; see tests/README.md.")
     parser.add_argument("-k", dest="patterns", action="append", metavar="PATTERN",
                         help="only tests with PATTERN in their name; may be given several times")
+    parser.add_argument("--part", type=fraction, default=(1, 1), metavar="N/M",
+                        help="only the Nth of M parts; the others may run at the same time, each in its world")
     arguments = parser.parse_args()
     loader = unittest.TestLoader()
     if arguments.patterns:
         loader.testNamePatterns = [f"*{each.replace(' ', '_')}*" for each in arguments.patterns]
     suite = loader.discover(str(Path(__file__).parent), top_level_dir=str(Path(__file__).parent))
     result = LineResult()
-    suite.run(result)
+    part_of(suite, *arguments.part).run(result)
     print(f"{result.passed} passed, {result.failed} failed, {len(result.skipped)} skipped")
     sys.exit(1 if result.failed or result.passed == 0 else 0)
 

@@ -800,11 +800,11 @@ enum { NEW_SPI_IN = STAGE_SPI_IN + 1 };
 /* The SeGW has rekeyed the Child SA long ago. */
 static ChildSa *replaced_long_ago(void)
 {
-    const TreCall call = {
-        .method = TRE_ADD_CHILD, .exchange = f.sa->exchange, .spi_in = NEW_SPI_IN};
     ChildSa *new;
 
     establish();
+    const TreCall call = {
+        .method = TRE_ADD_CHILD, .exchange = f.sa->exchange, .spi_in = NEW_SPI_IN};
     assert_int_equal(tre_call(&f.stage.tre, &call, NULL, NULL), 0);
     f.stage.children[f.stage.n_children++] = (StageChild){.spi_in = NEW_SPI_IN};
     new = child_sas_add(&f.sa->children, NEW_SPI_IN, &f.sa->children->answer);

@@ -861,8 +861,9 @@ static void each_direction_has_its_own_key_and_a_replay_window(void **state)
 
 static const struct xfrm_usersa_info *newest_state(void)
 {
-    for (size_t i = kernel.n_orders; i > 0; i--) {
-        const struct nlmsghdr *header = (const struct nlmsghdr *)kernel.orders[i - 1].octets;
+    for (size_t back = 1; back <= ORDERS_MAX && back <= kernel.n_orders; back++) {
+        const size_t place = (kernel.n_orders - back) % ORDERS_MAX;
+        const struct nlmsghdr *header = (const struct nlmsghdr *)kernel.orders[place].octets;
         if (header->nlmsg_type == XFRM_MSG_NEWSA)
             return mnl_nlmsg_get_payload(header);
     }
