@@ -1,14 +1,20 @@
 # shellcheck shell=bash disable=SC2154
 # Does a tunnel live with a gateway that is not strongSwan, and reads RFC 7296 in its own way?
 
+# connections: how often libreswan has taken its connection from its configuration.
+connections() { journalctl --boot --unit libreswan --output cat | grep -c "added IKEv2 connection"; }
+has_more_connections() { (($(connections) > $1)); }
+
 # other_gateway [LINE]...: libreswan takes the SeGW's place, with these lines in its connection, and listens.
 other_gateway() {
+    local before
+    before=$(connections)
     systemctl stop ikeclient segw
     systemctl stop libreswan 2> /dev/null
     ip -n segw xfrm state flush && ip -n segw xfrm policy flush
     systemd-run --quiet --collect --unit=libreswan --property=NetworkNamespacePath=/run/netns/segw \
         /run/payload/gateways/libreswan "$@" &&
-        ip -n segw route replace 10.210.0.0/24 dev direct0 && eventually 60 journal_has libreswan "added IKEv2 connection"
+        ip -n segw route replace 10.210.0.0/24 dev direct0 && eventually 60 has_more_connections "$before"
 }
 
 # ipv4_tunnel_up [LINE]...: it assigns IPv4 alone. LINEs go into tred.conf, as product_configure has them.
@@ -71,8 +77,7 @@ check "it rekeys Child SAs, and the tunnel carries on" rekeyed 15 1 0 8 || other
 check "libreswan is to rekey the IKE SA" other_gateway ikelifetime=20s rekeymargin=12s rekeyfuzz=0%
 check "the tunnel to it comes up" ipv4_tunnel_up || other_log
 check "it rekeys the IKE SA, and nothing is lost" rekeyed 15 0 1 0 || other_log 150
-check "with PFS, libreswan is to rekey Child SAs" other_gateway salifetime=20s rekeymargin=12s rekeyfuzz=0% pfs=yes \
-    esp=aes_gcm128-dh19
+check "libreswan is to rekey Child SAs without PFS" other_gateway salifetime=20s rekeymargin=12s rekeyfuzz=0% pfs=no
 check "the tunnel to it comes up" ipv4_tunnel_up || other_log
 check "it rekeys Child SAs, and the tunnel carries on" rekeyed 15 1 0 8 || other_log 150
 
