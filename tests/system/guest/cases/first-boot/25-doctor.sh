@@ -9,6 +9,8 @@ doctor_says() {
 }
 
 systemctl stop tred
+check "an IKE client that is enabled and does not run is named" doctor_says "ikeclient: is not running, although it is enabled"
+systemctl disable --quiet ikeclient
 check "nothing stands in the way of a machine that is provisioned" trectl doctor
 
 chmod 600 /dev/tpmrm0
@@ -30,7 +32,8 @@ check "a bus without the policy is named, with the policy" doctor_says "org.tred
 mv /run/policy "$policy"
 systemctl reload dbus
 
-# A kernel without them: their modules can't be loaded.
+# A kernel without them: their modules can't be loaded, and are not there from an earlier tunnel.
+modprobe --remove tun xfrm_interface
 printf 'install %s /bin/false\n' tun xfrm_interface > /etc/modprobe.d/lacking.conf
 product_configure kernel "$segw_direct"
 check "a kernel without the XFRM interface is named, with the modules" \
@@ -38,3 +41,4 @@ check "a kernel without the XFRM interface is named, with the modules" \
 product_configure user "$segw_direct"
 check "a kernel without TUN is named, with the module" doctor_says "Load the module tun"
 rm /etc/modprobe.d/lacking.conf
+systemctl enable --quiet ikeclient

@@ -1,36 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # Does what belongs into the tunnel stay in it where the kernel does ESP, whatever dies?
 
-core_networks="allowed-remote = 10.200.0.0/24, fd00:200::/64"
-
-# wire_begin, wire_is PATTERN: the number of the core's packets that the WAN carried in clear between the two, IPv4 and IPv6, is as
-# grep's PATTERN.
-wire_begin() {
-    wire=$(mktemp -d)
-    tcpdump -n -l --immediate-mode -i henb0 "net 10.200.0.0/24 or net fd00:200::/64 or net 10.210.0.0/16 or net fd00:210::/64" \
-        > "$wire/seen" 2> "$wire/log" &
-    tcpdump=$!
-    eventually 10 grep -q "listening on" "$wire/log"
-}
-wire_is() {
-    sleep 0.5
-    kill $tcpdump
-    wait $tcpdump
-    grep -c "IP" "$wire/seen" | matches "$1" || { head -n 20 "$wire/seen" && false; }
-}
-
-# traffic_begin, traffic_end: packets for the core, twenty a second of each family, whether they arrive or not.
-traffic_begin() {
-    ping -q -i 0.05 "$core_ipv4" > /dev/null 2>&1 &
-    pings=$!
-    ping -q -i 0.05 "$core_ipv6" > /dev/null 2>&1 &
-    pings="$pings $!"
-}
-traffic_end() {
-    # shellcheck disable=SC2086
-    kill $pings
-}
-
 has_rules() { nft list table inet tred; }
 dropped() { nft list counter inet tred "dropped_$1" | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
 
