@@ -380,9 +380,10 @@ class RecoveryTest(TunnelTest):
     def test_a_hard_lifetime_ends_the_traffic_until_a_new_connection_is_there(self):
         (sent, lost), messages = self.renewed({"hard-lifetime-bytes": 84 * 40})
         self.assertIn(b"LifetimeReached", messages)
-        # The 40th request is the last packet. What comes through while the new connection takes
-        # over depends on the machine's load; renewed() has seen that all does after it.
-        self.assertEqual(min(lost, default=None), 40, f"{lost} of {sent}")
+        # The 40th request is the last packet, or the 39th where the host's own IPv6 has said something on the new interface.
+        # What comes through while the new connection takes over depends on the machine's load; renewed() has seen that all
+        # does after it.
+        self.assertIn(min(lost, default=None), (39, 40), f"{lost} of {sent}")
 
 
 class PolicyTest(TunnelTest):
