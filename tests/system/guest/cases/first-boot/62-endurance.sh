@@ -87,6 +87,8 @@ works() {
     client_is established && ping -c 1 -W 2 "$core_ipv4"
 }
 
+ip route replace default via "$segw_direct"
+ip -6 route replace default via "$segw_ipv6"
 wire_begin
 traffic_begin
 product_configure kernel "$segw_direct" "$core_networks"
@@ -104,3 +106,5 @@ done
 echo "# at the most $longest s from the end of what happened to the tunnel's being back"
 traffic_end
 check "no packet for the core was on the WAN in clear" wire_is 0
+ip route del default
+ip -6 route del default
