@@ -148,25 +148,6 @@ static void follow(IkeSa *sa)
         upkeep_tend(sa);
 }
 
-static void on_refusal_sealed(void *userdata, const TreReply *reply)
-{
-    PeerQueue *peer = userdata;
-    IkeSa *sa = peer->sa;
-
-    if (sa->closed)
-        return;
-    if (reply->outcome != TRE_DONE) {
-        peer_queue_unsealed(sa, reply);
-        return;
-    }
-    int r = peer_queue_keep(sa, reply);
-    if (r < 0) {
-        ike_sa_fail(sa, r);
-    } else {
-        peer_queue_send(sa);
-    }
-}
-
 static void write_refusal(const Refusal *refusal, IkeChain *chain)
 {
     uint8_t group[2];
@@ -206,7 +187,7 @@ static int refuse(IkeSa *sa, const Refusal *refusal)
     int r = writer_finish(&writer, &payloads);
     return r < 0
                ? r
-               : peer_queue_seal(sa, IKE_CREATE_CHILD_SA, chain.first, payloads, on_refusal_sealed);
+               : peer_queue_seal(sa, IKE_CREATE_CHILD_SA, chain.first, payloads, peer_queue_sealed);
 }
 
 static void refuse_with(IkeSa *sa, uint16_t type)

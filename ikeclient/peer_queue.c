@@ -64,6 +64,25 @@ void peer_queue_unsealed(IkeSa *sa, const TreReply *reply)
     ike_sa_end(sa, IKE_SA_LOST);
 }
 
+void peer_queue_sealed(void *userdata, const TreReply *reply)
+{
+    PeerQueue *peer = userdata;
+    IkeSa *sa = peer->sa;
+
+    if (sa->closed)
+        return;
+    if (reply->outcome != TRE_DONE) {
+        peer_queue_unsealed(sa, reply);
+        return;
+    }
+    int r = peer_queue_keep(sa, reply);
+    if (r < 0) {
+        ike_sa_fail(sa, r);
+    } else if (!peer->hold_delete || !peer->request.deletes_ike) {
+        peer_queue_send(sa);
+    }
+}
+
 void peer_queue_hold_delete(IkeSa *sa, bool hold)
 {
     sa->peer.hold_delete = hold;

@@ -21,6 +21,10 @@ int peer_queue_seal(IkeSa *sa, uint8_t exchange_type, uint8_t first, Bytes paylo
 /* Keeps the answer that tred has sealed. 0 or a negative errno. */
 int peer_queue_keep(IkeSa *sa, const TreReply *sealed);
 
+/* The handler of an answer that is whole once it is sealed: keeps it, and sends it, unless it is
+ * one that is held. `userdata` is the peer's queue. */
+void peer_queue_sealed(void *userdata, const TreReply *reply);
+
 /* Sends it; then what follows from that comes about. */
 void peer_queue_send(IkeSa *sa);
 

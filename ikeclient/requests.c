@@ -171,25 +171,6 @@ static void follow(IkeSa *sa)
 
 /* ---- the answer ---- */
 
-static void on_sealed(void *userdata, const TreReply *reply)
-{
-    PeerQueue *peer = userdata;
-    IkeSa *sa = peer->sa;
-
-    if (sa->closed)
-        return;
-    if (reply->outcome != TRE_DONE) {
-        peer_queue_unsealed(sa, reply);
-        return;
-    }
-    int r = peer_queue_keep(sa, reply);
-    if (r < 0) {
-        ike_sa_fail(sa, r);
-    } else if (!peer->hold_delete || !peer->request.deletes_ike) {
-        peer_queue_send(sa);
-    }
-}
-
 static int answer(IkeSa *sa, const TreReply *opened)
 {
     const uint8_t type = opened->opened.exchange_type;
@@ -206,7 +187,7 @@ static int answer(IkeSa *sa, const TreReply *opened)
                         succession_holder(sa)->children, &path, &writer, &first, &sa->peer.request);
     log_debug("the SeGW sent: %s", sa->peer.request.what);
     int r = writer_finish(&writer, &payloads);
-    return r < 0 ? r : peer_queue_seal(sa, type, first, payloads, on_sealed);
+    return r < 0 ? r : peer_queue_seal(sa, type, first, payloads, peer_queue_sealed);
 }
 
 void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size,

@@ -1,9 +1,8 @@
 /* There is a tunnel whenever there is to be one, and none otherwise. */
 #include "ikeclient/connection.h"
 
-#include "base/log.h"
+#include "connection_stage.h"
 #include "ikeclient/backoff_file.h"
-#include "stage.h"
 #include "tests/unit/temporary.h"
 
 #include <setjmp.h>
@@ -18,58 +17,28 @@ typedef struct Fixture {
     Stage stage;
     Config config;
     Connection *connection;
-    bool established, closed;
-    unsigned times_established;
+    ConnectionTold told;
 } Fixture;
 
 static Fixture f;
-
-static void on_changed(void *userdata)
-{
-    (void)userdata;
-}
-
-static void on_established(void *userdata)
-{
-    (void)userdata;
-    f.established = true;
-    f.times_established++;
-}
-
-static void on_closed(void *userdata, const char *reason)
-{
-    (void)userdata;
-    assert_non_null(reason);
-    f.closed = true;
-}
-
-static const ConnectionHandlers handlers = {on_changed, on_established, on_closed};
 
 static int setup(void **state)
 {
     (void)state;
     memset(&f, 0, sizeof(f));
-    log_set_level(LOG_CRIT);
-    assert_int_equal(stage_setup(&f.stage), 0);
-    assert_int_equal(config_init(&f.config), 0);
-    f.config.segw_address = strdup("127.0.0.1");
-    f.config.port = f.stage.port;
-    f.config.nat_t_port = f.stage.nat_port;
+    connection_stage_setup(&f.stage, &f.config);
     f.config.retransmit_timeout = 50;
     f.config.retransmit_tries = 2;
-    f.stage.ike_offer = &f.config.ike_offer;
-    f.stage.esp_offer = &f.config.esp_offer;
-    assert_int_equal(
-        connection_new(f.stage.event, &f.stage.tre, &f.config, &handlers, NULL, &f.connection), 0);
+    assert_int_equal(connection_new(f.stage.event, &f.stage.tre, &f.config,
+                                    &connection_told_handlers, &f.told, &f.connection),
+                     0);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    connection_free(f.connection);
-    config_deinit(&f.config);
-    stage_teardown(&f.stage);
+    connection_stage_teardown(&f.stage, &f.config, f.connection);
     return 0;
 }
 
@@ -85,7 +54,7 @@ static void open_it(void)
 {
     connection_open(f.connection);
     assert_int_equal(now(), CONNECTION_CONNECTING);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
 }
 
 static void delete_from_segw(uint8_t protocol)
@@ -106,7 +75,7 @@ static void connecting_leads_to_established_and_closing_to_idle(void **state)
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
     connection_close(f.connection);
     assert_int_equal(now(), CONNECTION_CLOSING);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(now(), CONNECTION_IDLE);
     assert_true(f.stage.saw_delete);
 }
@@ -117,7 +86,7 @@ static void a_host_name_is_looked_up(void **state)
     free(f.config.segw_address);
     f.config.segw_address = strdup("localhost");
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
 }
 
 static void a_failure_is_waited_out_where_that_is_configured(void **state)
@@ -127,14 +96,14 @@ static void a_failure_is_waited_out_where_that_is_configured(void **state)
 
     f.stage.silent_init = true;
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(now(), CONNECTION_WAITING);
     connection_info(f.connection, &info);
     assert_int_not_equal(strlen(info.last_error), 0);
 
     f.stage.silent_init = false;
     connection_open(f.connection); /* need not wait for the timer */
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     connection_info(f.connection, &info);
     assert_string_equal(info.last_error, "");
 }
@@ -145,7 +114,7 @@ static void a_failure_is_the_end_where_that_is_configured(void **state)
     f.config.reconnect = false;
     f.stage.silent_init = true;
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(now(), CONNECTION_IDLE);
 }
 
@@ -155,7 +124,7 @@ static void retries_can_be_forbidden_whatever_is_configured(void **state)
     connection_allow_retry(f.connection, false);
     f.stage.silent_init = true;
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(now(), CONNECTION_IDLE);
 }
 
@@ -163,12 +132,12 @@ static void a_delete_of_the_segw_is_followed_by_a_new_connection(void **state)
 {
     (void)state;
     open_it();
-    f.established = false;
+    f.told.established = false;
     delete_from_segw(IKE_PROTOCOL_IKE);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(now(), CONNECTION_WAITING);
-    stage_run_until(&f.stage, &f.established);
-    assert_int_equal(f.times_established, 2);
+    stage_run_until(&f.stage, &f.told.established);
+    assert_int_equal(f.told.times_established, 2);
 }
 
 static void without_its_child_the_connection_says_so(void **state)
@@ -185,7 +154,7 @@ static void without_its_child_the_connection_says_so(void **state)
 
 static void assert_child_comes_back(void)
 {
-    f.established = false;
+    f.told.established = false;
     while (now() != CONNECTION_ESTABLISHED)
         stage_turn(&f.stage);
 }
@@ -214,16 +183,16 @@ static void a_child_that_was_refused_is_asked_for_again(void **state)
     for (size_t i = 0; i < ELEMENTS(errors); i++) {
         f.stage.child_error = errors[i];
         connection_open(f.connection);
-        stage_run_until(&f.stage, &f.established);
+        stage_run_until(&f.stage, &f.told.established);
         assert_int_equal(now(), CONNECTION_ESTABLISHED_NO_CHILD);
         connection_info(f.connection, &info);
         assert_non_null(strstr(info.last_error, ike_notify_name(errors[i])));
         f.stage.child_error = 0;
         assert_child_comes_back();
-        f.established = f.closed = false;
+        f.told.established = f.told.closed = false;
         connection_close(f.connection);
-        stage_run_until(&f.stage, &f.closed);
-        f.established = false;
+        stage_run_until(&f.stage, &f.told.closed);
+        f.told.established = false;
     }
 }
 
@@ -231,7 +200,7 @@ static void a_new_child_deleted_while_the_old_ike_sa_lingers_comes_back(void **s
 {
     (void)state;
     open_it();
-    f.established = false;
+    f.told.established = false;
     open_it(); /* the stage's SeGW does not delete the first */
     delete_from_segw(IKE_PROTOCOL_ESP);
     while (now() != CONNECTION_ESTABLISHED_NO_CHILD)
@@ -243,10 +212,10 @@ static void a_new_ike_sa_deleted_while_the_old_one_lingers_comes_back(void **sta
 {
     (void)state;
     open_it();
-    f.established = false;
+    f.told.established = false;
     open_it();
     delete_from_segw(IKE_PROTOCOL_IKE);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(now(), CONNECTION_WAITING);
     assert_child_comes_back();
 }
@@ -262,7 +231,7 @@ static void a_second_connection_without_a_child_does_not_replace_one_that_has_it
     while (now() == CONNECTION_CONNECTING)
         stage_turn(&f.stage);
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
-    assert_int_equal(f.times_established, 1);
+    assert_int_equal(f.told.times_established, 1);
     connection_info(f.connection, &info);
     assert_non_null(strstr(info.last_error, "TS_UNACCEPTABLE"));
 }
@@ -274,12 +243,12 @@ static void a_connection_without_an_address_is_waited_out(void **state)
 
     f.stage.no_configuration = true;
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(now(), CONNECTION_WAITING);
     connection_info(f.connection, &info);
     assert_non_null(strstr(info.last_error, "assigned no IPv4 address"));
     f.stage.no_configuration = false;
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
 }
 
 /* Without that the next attempt would be half a minute away, which no test waits for. */
@@ -291,16 +260,16 @@ static void the_wait_begins_anew_after_a_connection(void **state)
     f.config.retransmit_tries = 1;
     f.stage.silent_init = true;
     for (int i = 0; i < FAILURES; i++) {
-        f.closed = false;
+        f.told.closed = false;
         connection_open(f.connection);
-        stage_run_until(&f.stage, &f.closed);
+        stage_run_until(&f.stage, &f.told.closed);
     }
     f.stage.silent_init = false;
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     delete_from_segw(IKE_PROTOCOL_IKE);
-    f.closed = false;
-    stage_run_until(&f.stage, &f.closed);
+    f.told.closed = false;
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(now(), CONNECTION_WAITING);
     assert_child_comes_back();
 }
@@ -309,11 +278,11 @@ static void opening_again_makes_the_second_sa_before_the_first_is_gone(void **st
 {
     (void)state;
     open_it();
-    f.established = false;
+    f.told.established = false;
     open_it();
-    assert_int_equal(f.times_established, 2);
+    assert_int_equal(f.told.times_established, 2);
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
-    assert_false(f.closed);
+    assert_false(f.told.closed);
     assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 0);
 }
 
@@ -322,11 +291,11 @@ static void initial_contact_is_said_of_the_first_ike_sa_alone(void **state)
     (void)state;
     open_it();
     assert_true(f.stage.saw_initial_contact);
-    f.established = false;
+    f.told.established = false;
     open_it();
     assert_false(f.stage.saw_initial_contact);
     delete_from_segw(IKE_PROTOCOL_IKE); /* the first one lingers */
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_child_comes_back();
     assert_false(f.stage.saw_initial_contact);
 }
@@ -340,7 +309,7 @@ static void open_and_lose_the_first(void)
     f.stage.silent_init = true;
     connection_open(f.connection);
     stage_settle(&f.stage);
-    f.stage.silent_init = f.established = false;
+    f.stage.silent_init = f.told.established = false;
     f.stage.henb = first;
     delete_from_segw(IKE_PROTOCOL_IKE);
     stage_settle(&f.stage);
@@ -355,12 +324,12 @@ static void a_first_ike_sa_that_is_deleted_carries_until_the_second_is_up(void *
     open_and_lose_the_first();
     connection_info(f.connection, &info);
     assert_true(info.sa.established);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 0); /* packets may be on their way */
     while (stage_count(&f.stage, TRE_CLOSE) == 0)
         stage_turn(&f.stage);
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
-    assert_false(f.closed);
+    assert_false(f.told.closed);
 }
 
 static void an_ike_sa_without_a_child_carries_nothing_and_goes_at_once(void **state)
@@ -368,9 +337,9 @@ static void an_ike_sa_without_a_child_carries_nothing_and_goes_at_once(void **st
     (void)state;
     f.stage.child_error = IKE_NOTIFY_TS_UNACCEPTABLE;
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     open_and_lose_the_first();
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 1);
 }
 
@@ -384,7 +353,7 @@ static void a_second_connection_that_fails_leaves_the_first(void **state)
     for (int i = 0; i < 100 && now() == CONNECTION_CONNECTING; i++)
         assert_true(sd_event_run(f.stage.event, 100000) >= 0);
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
-    assert_false(f.closed);
+    assert_false(f.told.closed);
 }
 
 static void a_renewal_that_fails_is_tried_again(void **state)
@@ -398,9 +367,9 @@ static void a_renewal_that_fails_is_tried_again(void **state)
         assert_true(sd_event_run(f.stage.event, 100000) >= 0);
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
 
-    f.established = f.stage.silent_init = false;
-    stage_run_until(&f.stage, &f.established);
-    assert_int_equal(f.times_established, 2);
+    f.told.established = f.stage.silent_init = false;
+    stage_run_until(&f.stage, &f.told.established);
+    assert_int_equal(f.told.times_established, 2);
 }
 
 /* Of four seconds the last but one or two are left for that. */
@@ -411,10 +380,10 @@ static void an_authentication_that_ends_is_renewed_before_and_keeps_the_address(
     f.stage.lifetime = 4;
     open_it();
     assert_int_equal(f.stage.asked[0], 0);
-    f.established = false;
-    stage_run_until(&f.stage, &f.established);
+    f.told.established = false;
+    stage_run_until(&f.stage, &f.told.established);
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
-    assert_false(f.closed);
+    assert_false(f.told.closed);
     assert_false(f.stage.saw_initial_contact);
     assert_memory_equal(f.stage.asked, f.stage.address, 4);
 }
@@ -425,14 +394,14 @@ static void a_certificate_that_ends_leads_to_a_new_authentication(void **state)
     (void)state;
     f.config.reconnect = false;
     open_it();
-    f.established = false;
+    f.told.established = false;
     connection_expires(f.connection, "/exchange/7", 4);
     connection_info(f.connection, &info);
     assert_int_equal(info.sa.renew_at, UINT64_MAX);
     connection_expires(f.connection, "/exchange/1", 4);
-    stage_run_until(&f.stage, &f.established);
-    assert_int_equal(f.times_established, 2);
-    assert_false(f.closed);
+    stage_run_until(&f.stage, &f.told.established);
+    assert_int_equal(f.told.times_established, 2);
+    assert_false(f.told.closed);
 }
 
 static void a_restarted_client_waits_on_and_connects_at_once_when_it_is_told_to(void **state)
@@ -460,7 +429,7 @@ static void a_start_without_failures_waits_for_nothing(void **state)
     (void)state;
     connection_start(f.connection);
     assert_int_equal(now(), CONNECTION_CONNECTING);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
 }
 
 /* Nobody is at the first one of two; the loopback has both. */
@@ -479,8 +448,8 @@ static void the_next_segw_is_tried_at_once_where_one_fails(void **state)
     prefer_somebody_who_is_away();
     f.config.reconnect = false; /* it is one attempt at all of them */
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.established);
-    assert_false(f.closed);
+    stage_run_until(&f.stage, &f.told.established);
+    assert_false(f.told.closed);
     connection_info(f.connection, &info);
     assert_int_equal(endpoint_address(info.sa.segw).data[3], 1);
 }
@@ -492,7 +461,7 @@ static void where_all_segws_fail_the_attempt_has_failed(void **state)
     f.config.reconnect = false;
     f.stage.silent_init = true;
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(now(), CONNECTION_IDLE);
     assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 2);
 }
@@ -505,14 +474,14 @@ static void a_preferred_segw_is_tried_again_and_its_absence_harms_nobody(void **
     prefer_somebody_who_is_away();
     f.config.return_after = 1;
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     while (stage_count(&f.stage, TRE_BEGIN) < 3) /* both, and the first one once more */
         stage_turn(&f.stage);
     while (now() == CONNECTION_CONNECTING)
         stage_turn(&f.stage);
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
-    assert_false(f.closed);
-    assert_int_equal(f.times_established, 1);
+    assert_false(f.told.closed);
+    assert_int_equal(f.told.times_established, 1);
     connection_info(f.connection, &info);
     assert_int_equal(endpoint_address(info.sa.segw).data[3], 1);
 }
@@ -535,11 +504,11 @@ static void a_redirection_is_followed_beside_the_connection_that_there_is(void *
 {
     (void)state;
     open_it();
-    f.established = false;
+    f.told.established = false;
     redirect_to("127.0.0.1");
-    stage_run_until(&f.stage, &f.established);
-    assert_int_equal(f.times_established, 2);
-    assert_false(f.closed);
+    stage_run_until(&f.stage, &f.told.established);
+    assert_int_equal(f.told.times_established, 2);
+    assert_false(f.told.closed);
     assert_false(f.stage.saw_initial_contact);
 }
 
@@ -553,8 +522,8 @@ static void a_redirection_to_nobody_leaves_what_there_is(void **state)
     while (now() == CONNECTION_CONNECTING)
         stage_turn(&f.stage);
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
-    assert_int_equal(f.times_established, 1);
-    f.established = false;
+    assert_int_equal(f.told.times_established, 1);
+    f.told.established = false;
     open_it(); /* at the configured one again */
 }
 
@@ -563,9 +532,9 @@ static void redirections_without_end_are_not_followed(void **state)
     (void)state;
     open_it();
     for (unsigned i = 0; i < REDIRECTS_MAX; i++) {
-        f.established = false;
+        f.told.established = false;
         redirect_to("127.0.0.1");
-        stage_run_until(&f.stage, &f.established);
+        stage_run_until(&f.stage, &f.told.established);
     }
     size_t begun = stage_count(&f.stage, TRE_BEGIN);
     redirect_to("127.0.0.1");
@@ -579,7 +548,7 @@ static void opening_twice_is_opening_once(void **state)
     (void)state;
     connection_open(f.connection);
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 1);
 }
 
@@ -590,7 +559,7 @@ static void closing_while_connecting_ends_it(void **state)
     connection_open(f.connection);
     stage_settle(&f.stage);
     connection_close(f.connection);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(now(), CONNECTION_IDLE);
     assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 1);
 }
@@ -599,10 +568,10 @@ static void a_vanished_tred_is_followed_by_a_new_connection(void **state)
 {
     (void)state;
     open_it();
-    f.established = false;
+    f.told.established = false;
     connection_lose(f.connection, NULL, "tred has ended");
     assert_int_equal(now(), CONNECTION_WAITING);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

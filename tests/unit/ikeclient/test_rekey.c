@@ -3,9 +3,8 @@
  * to delete. The SeGW is played by hand, one message after the other. */
 #include "ikeclient/connection.h"
 
-#include "base/log.h"
+#include "connection_stage.h"
 #include "ikeclient/init.h"
-#include "stage.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,8 +29,7 @@ typedef struct Fixture {
     Stage stage;
     Config config;
     Connection *connection;
-    bool established, closed;
-    unsigned times_established;
+    ConnectionTold told;
     /* what came, and no test has taken yet; INFORMATIONAL requests are answered at once */
     size_t n_heard;
     Heard heard[QUEUE_MAX];
@@ -45,27 +43,6 @@ typedef struct Fixture {
 } Fixture;
 
 static Fixture f;
-
-static void on_changed(void *userdata)
-{
-    (void)userdata;
-}
-
-static void on_established(void *userdata)
-{
-    (void)userdata;
-    f.established = true;
-    f.times_established++;
-}
-
-static void on_closed(void *userdata, const char *reason)
-{
-    (void)userdata;
-    assert_non_null(reason);
-    f.closed = true;
-}
-
-static const ConnectionHandlers handlers = {on_changed, on_established, on_closed};
 
 /* ---- the SeGW ---- */
 
@@ -398,8 +375,8 @@ static void assert_left(uint32_t spi_in)
     assert_int_equal(stage_children(&f.stage), 1);
     assert_int_equal(f.stage.sending, spi_in);
     assert_false(f.stage.was_mute);
-    assert_false(f.closed);
-    assert_int_equal(f.times_established, 1);
+    assert_false(f.told.closed);
+    assert_int_equal(f.told.times_established, 1);
 }
 
 static void assert_deleted(uint32_t spi_in)
@@ -414,34 +391,26 @@ static int setup(void **state)
     (void)state;
 
     memset(&f, 0, sizeof(f));
-    log_set_level(LOG_CRIT);
-    assert_int_equal(stage_setup(&f.stage), 0);
-    assert_int_equal(config_init(&f.config), 0);
-    f.config.segw_address = strdup("127.0.0.1");
-    f.config.port = f.stage.port;
-    f.config.nat_t_port = f.stage.nat_port;
+    connection_stage_setup(&f.stage, &f.config);
     f.config.pfs = PFS_NO;
     assert_int_equal(proposals_parse("aes128gcm16-prfsha256-ecp256-ecp384", IKE_PROTOCOL_IKE,
                                      &f.config.ike_offer, problem),
                      0);
     f.stage.suite = "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256";
-    f.stage.ike_offer = &f.config.ike_offer;
-    f.stage.esp_offer = &f.config.esp_offer;
     f.stage.segw = segw;
     f.stage.nonce = 0x80;
-    assert_int_equal(
-        connection_new(f.stage.event, &f.stage.tre, &f.config, &handlers, NULL, &f.connection), 0);
+    assert_int_equal(connection_new(f.stage.event, &f.stage.tre, &f.config,
+                                    &connection_told_handlers, &f.told, &f.connection),
+                     0);
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    connection_free(f.connection);
-    config_deinit(&f.config);
-    stage_teardown(&f.stage);
+    connection_stage_teardown(&f.stage, &f.config, f.connection);
     return 0;
 }
 
@@ -571,9 +540,9 @@ static void with_pfs_alone_a_child_without_a_key_exchange_is_not_taken(void **st
     begin_child(&heard);
     sa_of(&heard, &sa);
     assert_false(proposals_have_group(&sa, IKE_GROUP_NONE));
-    f.established = false;
+    f.told.established = false;
     grant_child(&heard, SEGW_SPI, 0x90);
-    stage_run_until(&f.stage, &f.established); /* by another authentication */
+    stage_run_until(&f.stage, &f.told.established); /* by another authentication */
     assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 2);
 }
 
@@ -604,14 +573,14 @@ static void a_segw_that_changes_its_group_for_ever_is_left_for_another_authentic
     (void)state;
 
     f.config.pfs = PFS_OPTIONAL;
-    f.established = false;
+    f.told.established = false;
     begin_child(&heard);
     for (unsigned i = 0; i <= INIT_GROUP_CHANGES_MAX; i++) {
         refuse(&heard, IKE_NOTIFY_INVALID_KE_PAYLOAD, BYTES_OF(groups[i % 2]));
         if (i < INIT_GROUP_CHANGES_MAX)
             take_request(&heard, IKE_CREATE_CHILD_SA);
     }
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 2);
 }
 
@@ -619,10 +588,10 @@ static void refused_for_good(uint16_t type)
 {
     Heard heard;
 
-    f.established = false;
+    f.told.established = false;
     begin_child(&heard);
     refuse(&heard, type, (Bytes){0});
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 2);
     assert_false(f.stage.was_mute);
     assert_int_equal(f.n_heard, 0); /* and it is not asked again */
@@ -687,7 +656,7 @@ static void a_child_with_narrower_selectors_is_not_taken(void **state)
     Draft draft;
     (void)state;
 
-    f.established = false;
+    f.told.established = false;
     begin_child(&heard);
     draft_begin(&draft);
     add_sa(&draft, &proposal);
@@ -697,7 +666,7 @@ static void a_child_with_narrower_selectors_is_not_taken(void **state)
     answer(&heard, &draft);
     stage_settle(&f.stage);
     assert_false(has_child(second));
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     assert_false(f.stage.was_mute);
 }
 
@@ -706,12 +675,12 @@ static void a_child_that_tred_does_not_take_leads_to_another_authentication(void
     Heard heard;
     (void)state;
 
-    f.established = false;
+    f.told.established = false;
     begin_child(&heard);
     f.stage.refuse[TRE_ADD_CHILD] = "DataPlaneFailed";
     f.stage.refusals[TRE_ADD_CHILD] = 1;
     grant_child(&heard, SEGW_SPI, 0x90);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     assert_false(f.stage.was_mute);
 }
 
@@ -1245,10 +1214,10 @@ an_ike_sa_that_the_segw_does_not_rekey_is_replaced_by_another_authentication(voi
     Heard heard;
     (void)state;
 
-    f.established = false;
+    f.told.established = false;
     begin_ike(&heard);
     refuse(&heard, IKE_NOTIFY_NO_ADDITIONAL_SAS, (Bytes){0});
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 2);
 }
 
@@ -1504,7 +1473,7 @@ static void a_delete_of_the_ike_sa_that_we_rekey_ends_it(void **state)
     begin_ike(&heard);
     f.config.reconnect = false;
     delete_from_segw(IKE_PROTOCOL_IKE, 0);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(stage_count(&f.stage, TRE_INHERIT_CHILDREN), 0);
 }
 
@@ -1517,7 +1486,7 @@ static void a_new_ike_sa_that_nobody_wants_any_more_is_deleted_too(void **state)
     begin_ike(&heard);
     connection_close(f.connection);
     grant_ike(&heard, SEGW_IKE_SPI, 0x90);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     assert_int_equal(f.deleted_ike, 2);
     assert_true(f.stage.exchanges[0].closed);
     assert_true(f.stage.exchanges[1].closed);

@@ -2,8 +2,7 @@
  * 2.4). */
 #include "ikeclient/connection.h"
 
-#include "base/log.h"
-#include "stage.h"
+#include "connection_stage.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +17,7 @@ typedef struct Fixture {
     Stage stage;
     Config config;
     Connection *connection;
-    bool established, closed;
+    ConnectionTold told;
     unsigned forged;    /* answers that come before the true one */
     unsigned late;      /* … and after it */
     bool twice;         /* each comes twice */
@@ -28,26 +27,6 @@ typedef struct Fixture {
 } Fixture;
 
 static Fixture f;
-
-static void on_changed(void *userdata)
-{
-    (void)userdata;
-}
-
-static void on_established(void *userdata)
-{
-    (void)userdata;
-    f.established = true;
-}
-
-static void on_closed(void *userdata, const char *reason)
-{
-    (void)userdata;
-    (void)reason;
-    f.closed = true;
-}
-
-static const ConnectionHandlers handlers = {on_changed, on_established, on_closed};
 
 /* An answer of the SeGW's, or one that differs in the responder's SPI. */
 static void answer_init(unsigned forger)
@@ -94,40 +73,32 @@ static int setup(void **state)
 {
     (void)state;
     memset(&f, 0, sizeof(f));
-    log_set_level(LOG_CRIT);
-    assert_int_equal(stage_setup(&f.stage), 0);
-    assert_int_equal(config_init(&f.config), 0);
-    f.config.segw_address = strdup("127.0.0.1");
-    f.config.port = f.stage.port;
-    f.config.nat_t_port = f.stage.nat_port;
+    connection_stage_setup(&f.stage, &f.config);
     f.config.retransmit_timeout = FOREVER_MS;
     f.config.reconnect = false;
-    f.stage.ike_offer = &f.config.ike_offer;
-    f.stage.esp_offer = &f.config.esp_offer;
     f.stage.segw = segw_among_forgers;
-    assert_int_equal(
-        connection_new(f.stage.event, &f.stage.tre, &f.config, &handlers, NULL, &f.connection), 0);
+    assert_int_equal(connection_new(f.stage.event, &f.stage.tre, &f.config,
+                                    &connection_told_handlers, &f.told, &f.connection),
+                     0);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    connection_free(f.connection);
-    config_deinit(&f.config);
-    stage_teardown(&f.stage);
+    connection_stage_teardown(&f.stage, &f.config, f.connection);
     return 0;
 }
 
 static void assert_establishes_with_forks(unsigned forks)
 {
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     stage_settle(&f.stage);
     assert_int_equal(stage_count(&f.stage, TRE_FORK), forks);
     /* What the forgers' answers began is closed, and the SeGW's is not. */
     assert_int_equal(stage_count(&f.stage, TRE_CLOSE), forks);
-    assert_false(f.closed);
+    assert_false(f.told.closed);
 }
 
 static void a_forged_answer_before_the_segws_costs_no_wait(void **state)
@@ -189,9 +160,9 @@ static void where_tred_can_not_fork_the_first_answer_is_gone_on_with(void **stat
     f.late = 1;
     f.stage.refuse[TRE_FORK] = "TooManyExchanges";
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.established);
+    stage_run_until(&f.stage, &f.told.established);
     stage_settle(&f.stage);
-    assert_false(f.closed);
+    assert_false(f.told.closed);
 }
 
 static void when_nobody_authenticates_the_attempt_fails_once(void **state)
@@ -204,7 +175,7 @@ static void when_nobody_authenticates_the_attempt_fails_once(void **state)
     f.config.retransmit_tries = 2;
     f.stage.silent_auth = true;
     connection_open(f.connection);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     connection_info(f.connection, &info);
     assert_int_equal(info.state, CONNECTION_IDLE);
     assert_non_null(strstr(info.last_error, "IKE_AUTH"));
@@ -222,7 +193,7 @@ static void closing_ends_all_of_them(void **state)
     while (stage_count(&f.stage, TRE_PROTECT) < 3)
         stage_turn(&f.stage);
     connection_close(f.connection);
-    stage_run_until(&f.stage, &f.closed);
+    stage_run_until(&f.stage, &f.told.closed);
     stage_settle(&f.stage);
     assert_int_equal(stage_count(&f.stage, TRE_CLOSE), 3);
 }

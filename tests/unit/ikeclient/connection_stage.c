@@ -1,0 +1,52 @@
+#include "connection_stage.h"
+
+#include "base/log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <syslog.h>
+
+#include <cmocka.h>
+
+static void on_changed(void *userdata)
+{
+    (void)userdata;
+}
+
+static void on_established(void *userdata)
+{
+    ConnectionTold *told = userdata;
+
+    told->established = true;
+    told->times_established++;
+}
+
+static void on_closed(void *userdata, const char *reason)
+{
+    ConnectionTold *told = userdata;
+
+    assert_non_null(reason);
+    told->closed = true;
+}
+
+const ConnectionHandlers connection_told_handlers = {on_changed, on_established, on_closed};
+
+void connection_stage_setup(Stage *stage, Config *config)
+{
+    log_set_level(LOG_CRIT);
+    assert_int_equal(stage_setup(stage), 0);
+    assert_int_equal(config_init(config), 0);
+    config->segw_address = strdup("127.0.0.1");
+    config->port = stage->port;
+    config->nat_t_port = stage->nat_port;
+    stage->ike_offer = &config->ike_offer;
+    stage->esp_offer = &config->esp_offer;
+}
+
+void connection_stage_teardown(Stage *stage, Config *config, Connection *connection)
+{
+    connection_free(connection);
+    config_deinit(config);
+    stage_teardown(stage);
+}
