@@ -113,15 +113,17 @@ static int get_protection_reply(const Daemon *daemon, sd_bus_message *call, cons
     return sd_bus_reply_method_return(call, "v", "t", bus_protection_counter(daemon, property));
 }
 
-static int get_totals_reply(Daemon *daemon, sd_bus_message *call)
+/* The reply to Get: a variant, filled as the property's getter does it. */
+static int variant_reply(sd_bus_message *call, const char *contents, sd_bus_property_get_t get,
+                         void *userdata)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     int r = sd_bus_message_new_method_return(call, &reply);
 
     if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'v', "a{st}");
+        r = sd_bus_message_open_container(reply, 'v', contents);
     if (r >= 0)
-        r = bus_get_totals(NULL, NULL, NULL, NULL, reply, daemon, NULL);
+        r = get(NULL, NULL, NULL, NULL, reply, userdata, NULL);
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
     return r < 0 ? r : sd_bus_message_send(reply);
@@ -129,22 +131,13 @@ static int get_totals_reply(Daemon *daemon, sd_bus_message *call)
 
 static int get_children_reply(Daemon *daemon, sd_bus_message *call)
 {
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     CallerExchange *held = bus_exchange_of_path(daemon, sd_bus_message_get_path(call));
-    int r;
 
     if (!held) {
         return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_OBJECT,
                                           "There is no such exchange any more");
     }
-    r = sd_bus_message_new_method_return(call, &reply);
-    if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'v', "aa{sv}");
-    if (r >= 0)
-        r = bus_exchange_get_children(NULL, NULL, NULL, NULL, reply, held, NULL);
-    if (r >= 0)
-        r = sd_bus_message_close_container(reply);
-    return r < 0 ? r : sd_bus_message_send(reply);
+    return variant_reply(call, "aa{sv}", bus_exchange_get_children, held);
 }
 
 static int get_reply(Daemon *daemon, sd_bus_message *call)
@@ -154,7 +147,7 @@ static int get_reply(Daemon *daemon, sd_bus_message *call)
     if (!read_asked(call, &asked))
         return get_children_reply(daemon, call);
     if (is_totals(&asked))
-        return get_totals_reply(daemon, call);
+        return variant_reply(call, "a{st}", bus_get_totals, daemon);
     return is_protection(&asked) ? get_protection_reply(daemon, call, asked.property)
                                  : get_children_reply(daemon, call);
 }
