@@ -50,10 +50,16 @@ reconnect = yes
 CONF
 }
 
+# restart_tred: oftener than its unit lets a person (StartLimitBurst): a quick machine reaches that within a few cases.
+restart_tred() {
+    systemctl reset-failed tred
+    systemctl restart tred
+}
+
 # tunnel_up: establishes the tunnel from nothing, with the present configuration.
 tunnel_up() {
     systemctl stop ikeclient
-    systemctl restart tred && systemctl start ikeclient && eventually 90 client_is established
+    restart_tred && systemctl start ikeclient && eventually 90 client_is established
 }
 
 # tunnel_again: the same with the tred that runs, for a change of ikeclient's configuration alone.

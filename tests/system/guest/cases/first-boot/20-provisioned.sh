@@ -36,7 +36,7 @@ check "a second run finds everything done" run_again
 check "tre-provision verify finds that all fits together" tre-provision verify
 check "root can not take the anchors' guard out of the TPM" refused tpm2_nvundefine -C o 0x01801101
 
-systemctl restart tred
+restart_tred
 need "tred is ready" eventually 60 tre_is ready
 check "its key is under the vendor's policy" tre_shows KeyPolicy '"signed"'
 check "its identity is the name in the device certificate" tre_shows Identity "\"$henb_name\""

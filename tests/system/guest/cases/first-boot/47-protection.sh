@@ -29,7 +29,7 @@ kill -KILL "$(main_process tred)"
 check "tred is killed: the tunnel comes up again" eventually 90 client_is established
 kill -KILL "$(main_process tred-net)"
 check "tred-net is killed: packets cross again" eventually 90 core_answers
-systemctl restart tred
+restart_tred
 check "tred is restarted: packets cross again" eventually 90 core_answers
 systemctl stop tred-net
 check "tred-net is stopped: packets cross again" eventually 90 core_answers

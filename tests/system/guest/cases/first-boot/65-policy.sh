@@ -14,7 +14,7 @@ check "the journal names it as well" journal_has tred "^PCR 11 .*expected [0-9a-
 check "no exchange can be begun" refused begin_exchange henb-ike
 check "the client says why it has no tunnel" journal_has ikeclient "PCR 11"
 check "doctor says so too" refused trectl doctor
-systemctl restart tred
+restart_tred
 check "a restart changes nothing" eventually 60 tre_is integrity-failed
 
 check "the vendor signs for the new firmware's state" vendor_approves

@@ -7,7 +7,7 @@ cp $anchors /run/anchors.pem
 check "tred knows that the TPM guards them, as version 1" tre_shows AnchorsVersion 1
 
 check "root puts other anchors on the disk" cp "$pki/vendor-ca.crt" $anchors
-systemctl restart tred
+restart_tred
 check "tred does not trust them" eventually 60 tre_is integrity-failed
 check "no exchange can be begun" refused begin_exchange henb-ike
 check "root can not make the TPM vouch for them" \
