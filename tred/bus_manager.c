@@ -1,8 +1,6 @@
 /* org.tred.TrE1.Manager: its properties and methods. */
 #include "base/log.h"
 #include "base/reason.h"
-#include "policy/encoding.h"
-#include "policy/keypolicy.h"
 #include "tred/bus.h"
 #include "tred/bus_error.h"
 #include "tred/bus_manager_anchors.h"
@@ -122,18 +120,8 @@ static int get_key_policy(sd_bus *bus, const char *path, const char *interface,
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
     if (daemon->identity)
-        name = key_policy_kind_name(daemon->identity->policy->kind);
+        name = daemon->identity->facts.policy;
     return sd_bus_message_append(reply, "s", name);
-}
-
-static int append_pcr(sd_bus_message *reply, const PcrMismatch *mismatch, unsigned pcr)
-{
-    const size_t size = pcr_value_size(mismatch->found.bank);
-    char expected[2 * PCR_VALUE_MAX + 1], found[2 * PCR_VALUE_MAX + 1];
-
-    hex_encode((Bytes){mismatch->expected.values[pcr], size}, expected);
-    hex_encode((Bytes){mismatch->found.values[pcr], size}, found);
-    return sd_bus_message_append(reply, "(uss)", pcr, expected, found);
 }
 
 static int get_pcr_mismatch(sd_bus *bus, const char *path, const char *interface,
@@ -141,13 +129,14 @@ static int get_pcr_mismatch(sd_bus *bus, const char *path, const char *interface
                             sd_bus_error *error)
 {
     const Daemon *daemon = userdata;
+    const DeviceMismatch *mismatch = device_mismatch(daemon->device);
     int r;
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
     r = sd_bus_message_open_container(reply, 'a', "(uss)");
-    for (unsigned i = 0; r >= 0 && i < PCR_COUNT; i++) {
-        if (daemon->mismatch && daemon->mismatch->mask >> i & 1)
-            r = append_pcr(reply, daemon->mismatch, i);
+    for (size_t i = 0; r >= 0 && i < mismatch->count; i++) {
+        r = sd_bus_message_append(reply, "(uss)", (uint32_t)mismatch->pcrs[i].pcr,
+                                  mismatch->pcrs[i].expected, mismatch->pcrs[i].found);
     }
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }

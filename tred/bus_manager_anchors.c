@@ -15,7 +15,7 @@ int bus_get_anchors_guarded(sd_bus *bus, const char *path, const char *interface
     const Daemon *daemon = userdata;
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    return sd_bus_message_append(reply, "b", daemon->identity && daemon->identity->anchors_guarded);
+    return sd_bus_message_append(reply, "b", daemon->identity && daemon->identity->facts.anchors_guarded);
 }
 
 int bus_get_anchors_version(sd_bus *bus, const char *path, const char *interface,
@@ -26,7 +26,7 @@ int bus_get_anchors_version(sd_bus *bus, const char *path, const char *interface
 
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
     return sd_bus_message_append(reply, "t",
-                                 daemon->identity ? daemon->identity->anchors_version : 0);
+                                 daemon->identity ? daemon->identity->facts.anchors_version : 0);
 }
 
 int bus_get_last_known_time(sd_bus *bus, const char *path, const char *interface,

@@ -9,7 +9,7 @@
 #include "base/reason.h"
 #include "dataplane/dataplane.h"
 #include "ikewire/payload.h"
-#include "policy/signingkey.h"
+#include "crypto/signingkey.h"
 #include "tred/dh.h"
 #include "tred/peerkey.h"
 #include "tred/protection.h"
