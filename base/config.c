@@ -27,9 +27,9 @@ enum {
 typedef struct Parse {
     const char *name; /* of the file */
     Reader lines;
-    unsigned line;           /* the one that inih has last been given */
-    const ConfigItem *plain; /* of the sections without a name */
-    size_t n_plain;
+    unsigned line;             /* the one that inih has last been given */
+    const ConfigItem *unnamed; /* of the sections without a name */
+    size_t n_unnamed;
     const ConfigNamed *named;
     size_t n_named;
     void *whole;      /* what all of the file is read into */
@@ -162,9 +162,9 @@ __attribute__((format(printf, 3, 4))) static void refuse(Parse *parse, unsigned 
 
 static void list_sections(const Parse *parse, Reason *ret)
 {
-    for (size_t i = 0; i < parse->n_plain; i++) {
-        if (i == 0 || strcmp(parse->plain[i].section, parse->plain[i - 1].section) != 0)
-            append(ret, ", ", parse->plain[i].section);
+    for (size_t i = 0; i < parse->n_unnamed; i++) {
+        if (i == 0 || strcmp(parse->unnamed[i].section, parse->unnamed[i - 1].section) != 0)
+            append(ret, ", ", parse->unnamed[i].section);
     }
     for (size_t i = 0; i < parse->n_named; i++) {
         append(ret, ", ", parse->named[i].section);
@@ -364,8 +364,8 @@ int config_parse_named(const char *name, Bytes text, const ConfigItem *items, si
 {
     assert(count <= ITEMS_MAX);
     Parse parse = {.name = name,
-                   .plain = items,
-                   .n_plain = count,
+                   .unnamed = items,
+                   .n_unnamed = count,
                    .named = named,
                    .n_named = n_named,
                    .whole = target,
