@@ -10,8 +10,8 @@
 #include "dataplane/dataplane.h"
 #include "ikewire/payload.h"
 #include "policy/signingkey.h"
+#include "tred/auth.h"
 #include "tred/dh.h"
-#include "tred/peerkey.h"
 #include "tred/protection.h"
 #include "tred/verifier.h"
 
