@@ -133,7 +133,7 @@ class Copy:
         if patterns:
             self.ninja()
             for pattern in patterns:
-                if self.kills(["tests/integration/run", self.build, "-k", pattern], 600):
+                if self.kills([self.tree / "tests/integration/run", self.build, "-k", pattern], 600):
                     return pattern
         return None
 

@@ -1,49 +1,16 @@
 /* Are the TPM's raw signatures judged as OpenSSL judges its own? */
 #include "policy/signature.h"
 
-#include <openssl/crypto.h>
+#include "openssl_memory.h"
+
 #include <openssl/ecdsa.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
-
-/* OpenSSL's allocations; the one that brings `left` to 0 fails, and so do all after it. */
-static struct {
-    size_t left; /* 0: none fails */
-    bool failed;
-} memory;
-
-static bool is_to_fail(void)
-{
-    if (memory.left > 1)
-        memory.left--;
-    else if (memory.left == 1)
-        memory.failed = true;
-    return memory.failed;
-}
-
-static void *allocate(size_t size, const char *file, int line)
-{
-    (void)file, (void)line;
-    return is_to_fail() ? NULL : malloc(size);
-}
-
-static void *reallocate(void *old, size_t size, const char *file, int line)
-{
-    (void)file, (void)line;
-    return is_to_fail() ? NULL : realloc(old, size);
-}
-
-static void give_back(void *block, const char *file, int line)
-{
-    (void)file, (void)line;
-    free(block);
-}
 
 static const uint8_t digest_data[48] = {1, 2, 3};
 static const Bytes digest = {digest_data, 32};
@@ -105,19 +72,16 @@ static void no_signature_is_good_for_want_of_memory(void **state)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     uint8_t raw[64];
-    size_t nth = 0;
-    bool failed;
+    size_t nth = 1;
 
     (void)state;
     memset(raw, 0x11, sizeof(raw));
     assert_false(signature_is_good(key, "SHA256", digest, BYTES_OF(raw), -1));
-    do {
-        memory.left = ++nth;
+    for (openssl_memory_fail(nth);; openssl_memory_fail(++nth)) {
         assert_false(signature_is_good(key, "SHA256", digest, BYTES_OF(raw), -1));
-        failed = memory.failed;
-        memory.left = 0;
-        memory.failed = false;
-    } while (failed);
+        if (!openssl_memory_end())
+            break;
+    }
     assert_true(nth > 10);
     EVP_PKEY_free(key);
 }
@@ -130,7 +94,7 @@ int main(void)
         cmocka_unit_test(no_signature_is_good_for_want_of_memory),
     };
 
-    if (CRYPTO_set_mem_functions(allocate, reallocate, give_back) != 1)
+    if (!openssl_memory_begin())
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
