@@ -151,7 +151,7 @@ def misdated(pem, key):
 
 def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=False, this=-HOUR,
            until=HOUR, id_hash=hashes.SHA1(), digest=hashes.SHA256(), extensions=(), sent=True,
-           produced=None):
+           produced=None, why=None):
     """DER of an OCSP response about `holder`, by its issuer or a delegated `responder`."""
     issuer = holder.issuer
     signer = responder or issuer
@@ -161,7 +161,7 @@ def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=Fa
                              algorithm=id_hash, cert_status=status, this_update=NOW + this,
                              next_update=NOW + until if until is not None else None,
                              revocation_time=NOW - HOUR if revoked else None,
-                             revocation_reason=None)
+                             revocation_reason=why)
                .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate))
     if responder and sent:
         builder = builder.certificates([responder.certificate])

@@ -431,6 +431,16 @@ def crl_cases():
     yield Case("a CRL with an unknown critical extension", "revocation",
                revocation([crl(issuer, extensions=[unknown_extension(True)])]),
                revocation([crl(issuer, extensions=[unknown_extension(False)])]))
+    yield Case("a CRL of the same date takes nothing back", "revocation",
+               revocation([crl(issuer, serial), crl(issuer)], mode="if-available"),
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)], mode="if-available"))
+    yield Case("a revoked certificate, with why and when", "revocation",
+               revocation([crl(issuer, serial, reason=x509.ReasonFlags.key_compromise)]), good(),
+               "revoked on 20", "reason keyCompromise", "the CRL of O=Matrix")
+    yield Case("a revoked certificate, without why", "revocation",
+               revocation([crl(issuer, serial)]), good(), "reason not given")
+    yield Case("a CRL out of date is named as such", "revocation",
+               revocation([crl(issuer, this=-2 * DAY, until=-DAY)]), good(), "CRL has expired")
     strange, harmless = unknown_extension(True), unknown_extension(False)
     yield Case("a CRL with an unknown critical extension revokes nothing", "revocation",
                revocation([crl(issuer, serial, extensions=[harmless])], mode="if-available"),
@@ -557,6 +567,11 @@ def ocsp_cases():
     good = judged(answer(holder))
     yield Case("an OCSP response that revokes", "revocation",
                judged(answer(holder, status=status.REVOKED)), good)
+    yield Case("an OCSP response that revokes, with why and when", "revocation",
+               judged(answer(holder, status=status.REVOKED, why=x509.ReasonFlags.key_compromise)), good,
+               "revoked on 20", "OCSP, reason keyCompromise")
+    yield Case("an OCSP response that revokes, without why", "revocation",
+               judged(answer(holder, status=status.REVOKED)), good, "OCSP, reason not given")
     yield Case("an OCSP response that revokes, against a CRL that does not", "revocation",
                revocation([crl(issuer)], [answer(holder, status=status.REVOKED)]),
                revocation([crl(issuer)], [answer(holder)]))
