@@ -52,10 +52,14 @@ int netlink_call(Netlink *netlink)
 
 int netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata)
 {
+    enum { NEW_BEFORE_GET = 2 }; /* NEW, DEL and GET of one thing have numbers in a row */
+    const struct nlmsghdr *request = (const struct nlmsghdr *)(const void *)netlink->request.octets;
     int r = take(netlink);
     for (size_t i = 0; i < played.n_answers && r == 0; i++) {
-        if (callback((const struct nlmsghdr *)(const void *)played.answers[i].octets, userdata) !=
-            MNL_CB_OK)
+        const struct nlmsghdr *answer =
+            (const struct nlmsghdr *)(const void *)played.answers[i].octets;
+        if (answer->nlmsg_type + NEW_BEFORE_GET == request->nlmsg_type &&
+            callback(answer, userdata) != MNL_CB_OK)
             break;
     }
     return r;

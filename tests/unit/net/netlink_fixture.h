@@ -16,7 +16,7 @@ typedef struct PlayedMessage {
 typedef struct Played {
     size_t n_requests;
     PlayedMessage requests[PLAYED_REQUESTS_MAX];
-    size_t n_answers; /* to each dump */
+    size_t n_answers; /* to each dump of what they are: NEWSA to GETSA */
     PlayedMessage answers[PLAYED_ANSWERS_MAX];
     size_t fails_at;                                /* 1: the next request; 0: none */
     void (*on_call)(const struct nlmsghdr *header); /* as a request has succeeded; may be NULL */
