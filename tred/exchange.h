@@ -7,11 +7,11 @@
 #pragma once
 
 #include "base/reason.h"
+#include "crypto/signingkey.h"
 #include "dataplane/dataplane.h"
 #include "ikewire/payload.h"
-#include "crypto/signingkey.h"
+#include "tred/auth.h"
 #include "tred/dh.h"
-#include "tred/peerkey.h"
 #include "tred/protection.h"
 #include "tred/verifier.h"
 
