@@ -6,7 +6,6 @@
 #include "base/memory.h"
 #include "base/messages.h"
 #include "base/reason.h"
-#include "tpm/tpm.h"
 #include "tred/bus.h"
 #include "tred/bus_connection.h"
 #include "tred/callers.h"
