@@ -47,11 +47,11 @@ static bool has_sanitizer(void)
     return false;
 }
 
-static int calls_filter(const int *calls, size_t count)
+static int calls_filter(uint32_t otherwise, const int *calls, size_t count)
 {
     if (has_sanitizer())
         return 0;
-    _cleanup_(filter_releasep) FilterContext filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    _cleanup_(filter_releasep) FilterContext filter = seccomp_init(otherwise);
     if (!filter)
         return -ENOMEM;
     int r = memory_allow(filter);
@@ -103,7 +103,14 @@ int sandbox_keep_rights(uint32_t kept, const int *calls, size_t count)
 {
     int r = capabilities_keep(kept);
 
-    return r == 0 ? calls_filter(calls, count) : r;
+    return r == 0 ? calls_filter(SCMP_ACT_KILL_PROCESS, calls, count) : r;
+}
+
+int sandbox_refuse_others(const int *calls, size_t count)
+{
+    int r = capabilities_keep(0);
+
+    return r == 0 ? calls_filter(SCMP_ACT_ERRNO(EPERM), calls, count) : r;
 }
 
 int sandbox_limit_memory(size_t octets)

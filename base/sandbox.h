@@ -21,3 +21,8 @@ int sandbox_keep_rights(uint32_t kept, const int *calls, size_t count);
 /* Limits this process's private memory, its heap with it; what goes beyond can't be had. Left out
  * with the filter. 0 or -errno. */
 int sandbox_limit_memory(size_t octets);
+
+/* As sandbox_keep_rights() with none kept, for a process that calls libraries which try one thing
+ * and then another: any other system call, and memory that is code, fails with EPERM. 0 or -errno.
+ */
+int sandbox_refuse_others(const int *calls, size_t count);

@@ -1,9 +1,14 @@
-/* What tred and whoever has the TPM (device/) say to each other.
+/* What tred and tred-tpm say to each other over their socket pair.
  *
  * tred asks one thing at a time that takes long (DEVICE_LOAD, DEVICE_INSTALL, DEVICE_ADVANCE), and
  * has it sign, prepare and rest meanwhile; a signature goes ahead. Each of these and each signature
  * is answered once, under its number; the rest is not. Nothing of the TPM's own crosses here: keys
- * are SubjectPublicKeyInfo, what a person is to read is text, and files are octets. */
+ * are SubjectPublicKeyInfo, what a person is to read is text, and files are octets in sealed
+ * memory, whose descriptor goes along.
+ *
+ * On the wire: u8 type, then the type's fields in the order of one table (frames.c), integers in
+ * network order; octets and texts after their size (u16). A text is of printable octets. A frame
+ * that has more or less than that is refused whole. */
 #pragma once
 
 #include "base/bytes.h"
@@ -15,6 +20,9 @@
 #include <time.h>
 
 enum {
+    DEVICE_FRAME_SIZE_MAX = 16 * 1024,
+    DEVICE_PATH_SIZE = 1024,
+    DEVICE_SIGNATURE_SIZE_MAX = 512,
     DEVICE_CERTIFICATES_SIZE_MAX = 1024 * 1024, /* of the file */
     DEVICE_ANCHORS_SIZE_MAX = 1024 * 1024,
     DEVICE_APPROVAL_SIZE_MAX = 16 * 1024,
@@ -23,7 +31,6 @@ enum {
     DEVICE_WORD_SIZE = 32,
     DEVICE_PCRS_MAX = 24,
     DEVICE_PCR_TEXT_SIZE = 2 * 48 + 1, /* SHA-384 in hexadecimal */
-    DEVICE_RECORD_SIZE = 32,           /* SHA-256 of a bundle of anchors */
 };
 
 /* Whether the device is fit to authenticate itself. */
@@ -45,29 +52,30 @@ bool identity_state_serves(IdentityState state);
 
 /* Where everything is, as tred.conf(5) has it. */
 typedef struct DeviceFiles {
-    const char *tcti;
-    const char *srk_name; /* file; none there: any storage root key is trusted */
-    const char *key;
-    const char *policy_key;     /* the vendor's */
-    const char *pcr_signatures; /* the platform states approved of */
-    const char *certificates;
-    const char *anchors;
+    char tcti[DEVICE_PATH_SIZE];
+    char srk_name[DEVICE_PATH_SIZE]; /* file; none there: any storage root key is trusted */
+    char key[DEVICE_PATH_SIZE];
+    char policy_key[DEVICE_PATH_SIZE];     /* the vendor's */
+    char pcr_signatures[DEVICE_PATH_SIZE]; /* the platform states approved of */
+    char certificates[DEVICE_PATH_SIZE];
+    char anchors[DEVICE_PATH_SIZE];
 } DeviceFiles;
 
 typedef enum DeviceRequestType {
-    DEVICE_LOAD = 1, /* key, policy, files, guard and last-known time, anew */
-    DEVICE_INSTALL,  /* anchors that the operator approved of; the descriptor has both */
-    DEVICE_ADVANCE,  /* the last-known time, by a few days at the most */
-    DEVICE_GIVE_UP,  /* nobody waits for the DEVICE_LOAD that is under way; it is answered still */
-    DEVICE_SIGN,     /* a digest, by the key that was loaded last */
-    DEVICE_CANCEL,   /* takes a DEVICE_SIGN back, which is not answered then */
-    DEVICE_PREPARE,  /* gets ready to sign once, if it is not yet */
-    DEVICE_REST,     /* gives back what being ready takes of the TPM */
-    DEVICE_FORGET,   /* lets go of the key */
+    DEVICE_LOAD = 1,  /* key, policy, files, guard and last-known time, anew */
+    DEVICE_INSTALL,   /* anchors that the operator approved of; the descriptor has both */
+    DEVICE_ADVANCE,   /* the last-known time, by a few days at the most */
+    DEVICE_GIVE_UP,   /* nobody waits for the DEVICE_LOAD that is under way; it is answered still */
+    DEVICE_SIGN,      /* a digest, by the key that was loaded last */
+    DEVICE_CANCEL,    /* takes a DEVICE_SIGN back, which is not answered then */
+    DEVICE_PREPARE,   /* gets ready to sign once, if it is not yet */
+    DEVICE_REST,      /* gives back what being ready takes of the TPM */
+    DEVICE_FORGET,    /* lets go of the key */
+    DEVICE_CONFIGURE, /* the first, and the only one of its kind: where everything is */
     DEVICE_REQUEST_TYPES
 } DeviceRequestType;
 
-/* Views are borrowed from whoever fills it in. */
+/* Views are borrowed from whoever fills it in, or from the frame that it was decoded from. */
 typedef struct DeviceRequest {
     DeviceRequestType type;
     uint32_t number;          /* DEVICE_CANCEL: of the request that is meant */
@@ -78,6 +86,7 @@ typedef struct DeviceRequest {
     char digest_name[DEVICE_WORD_SIZE]; /* DEVICE_SIGN: "SHA256", "SHA384" */
     bool pss;
     Bytes digest;
+    DeviceFiles files; /* DEVICE_CONFIGURE */
 } DeviceRequest;
 
 typedef enum DeviceAnswerType {
@@ -92,13 +101,15 @@ typedef enum DeviceAnswerType {
 } DeviceAnswerType;
 
 /* PCRs whose values are not those that were approved of. */
+typedef struct DevicePcr {
+    uint8_t number;
+    char expected[DEVICE_PCR_TEXT_SIZE], found[DEVICE_PCR_TEXT_SIZE];
+} DevicePcr;
+
 typedef struct DeviceMismatch {
     char bank[DEVICE_WORD_SIZE];
     size_t count;
-    struct {
-        uint8_t pcr;
-        char expected[DEVICE_PCR_TEXT_SIZE], found[DEVICE_PCR_TEXT_SIZE];
-    } pcrs[DEVICE_PCRS_MAX];
+    DevicePcr pcrs[DEVICE_PCRS_MAX];
 } DeviceMismatch;
 
 /* What there is to know of a key and what the TPM guards. */
@@ -136,3 +147,10 @@ typedef enum DeviceInstallError {
     DEVICE_E_REFUSED = 1, /* not what the operator of this device approved of, or no guard */
     DEVICE_E_OUTDATED,    /* the TPM holds a newer version */
 } DeviceInstallError;
+
+void device_request_encode(Writer *writer, const DeviceRequest *request);
+void device_answer_encode(Writer *writer, const DeviceAnswer *answer);
+
+/* 0, or -EBADMSG for anything that the encoder would not write. */
+int device_request_decode(Bytes frame, DeviceRequest *ret);
+int device_answer_decode(Bytes frame, DeviceAnswer *ret);

@@ -82,7 +82,7 @@ static void mismatch_fill(const DeviceIdentity *identity, DeviceMismatch *ret)
     for (unsigned i = 0; i < PCR_COUNT; i++) {
         if (!(mismatch->mask >> i & 1))
             continue;
-        ret->pcrs[ret->count].pcr = (uint8_t)i;
+        ret->pcrs[ret->count].number = (uint8_t)i;
         hex_encode((Bytes){mismatch->expected.values[i], size}, ret->pcrs[ret->count].expected);
         hex_encode((Bytes){mismatch->found.values[i], size}, ret->pcrs[ret->count].found);
         ret->count++;
@@ -558,6 +558,7 @@ int device_service_take(DeviceService *service, const DeviceRequest *request, in
     case DEVICE_FORGET:
         identity_forget(service);
         return 0;
+    case DEVICE_CONFIGURE:
     case DEVICE_REQUEST_TYPES:
         break;
     }

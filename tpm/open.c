@@ -11,6 +11,8 @@
 #include <tss2/tss2_rc.h>
 #include <tss2/tss2_tctildr.h>
 
+enum { TCTI_NAME_SIZE = 256 };
+
 #define DEVICE_TCTI "device:"
 #define DEVICE_TCTI_DEFAULT "/dev/tpm0"
 #define DEVICE_RAW "/dev/tpm" /* and a number; the resource manager's are /dev/tpmrm0, … */
@@ -161,4 +163,14 @@ int tpm_open_metered(const char *tcti, TpmMeter *meter, Tpm **ret, Reason *reaso
 int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, Reason *reason)
 {
     return open_with(tcti, loop, NULL, ret, reason);
+}
+
+void tpm_tcti_warm(const char *tcti)
+{
+    TSS2_TCTI_INFO *info = NULL;
+    char name[TCTI_NAME_SIZE];
+
+    (void)setenv("TSS2_LOG", "all+NONE", 0);
+    (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(tcti, ":"), tcti);
+    (void)Tss2_TctiLdr_GetInfo(name, &info); /* never given back, so that the library stays */
 }

@@ -15,3 +15,7 @@ int tpm_open(const char *tcti, Tpm **ret, Reason *reason);
  * -ECANCELED, too, if the task was cancelled. */
 int tpm_open_metered(const char *tcti, struct TpmMeter *meter, Tpm **ret, Reason *reason);
 int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, Reason *reason);
+
+/* Loads the library that a TCTI string names, for a process that can load no code later. Where
+ * there is none, opening it fails. */
+void tpm_tcti_warm(const char *tcti);

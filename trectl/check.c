@@ -216,10 +216,13 @@ static int part_read(const TredConfig *config, IdentityPart part, const Looked *
 
 static void part_check(IdentityCheck *check, IdentityPart part, const Looked *looked)
 {
-    const DeviceFiles files = identity_files(check->config);
+    DeviceFiles files;
     Reason reason = {0};
     const char *name = identity_part_name(part);
-    int r = device_identity_load_part(&files, part, looked->device, &reason);
+    int r = identity_files(check->config, &files, &reason);
+
+    if (r == 0)
+        r = device_identity_load_part(&files, part, looked->device, &reason);
 
     if (r == 0)
         r = part_read(check->config, part, looked, &reason);

@@ -135,7 +135,7 @@ static int get_pcr_mismatch(sd_bus *bus, const char *path, const char *interface
     (void)bus, (void)path, (void)interface, (void)property, (void)error;
     r = sd_bus_message_open_container(reply, 'a', "(uss)");
     for (size_t i = 0; r >= 0 && i < mismatch->count; i++) {
-        r = sd_bus_message_append(reply, "(uss)", (uint32_t)mismatch->pcrs[i].pcr,
+        r = sd_bus_message_append(reply, "(uss)", (uint32_t)mismatch->pcrs[i].number,
                                   mismatch->pcrs[i].expected, mismatch->pcrs[i].found);
     }
     return r < 0 ? r : sd_bus_message_close_container(reply);

@@ -15,7 +15,8 @@ typedef enum ClockRecord {
 
 typedef struct TredConfig {
     char *tcti;
-    char *srk_name; /* file; none there: any storage root key is trusted */
+    char *srk_name;   /* file; none there: any storage root key is trusted */
+    char *tpm_helper; /* tred-tpm */
     char *key;
     char *policy_key;     /* the vendor's */
     char *pcr_signatures; /* the platform states approved of */

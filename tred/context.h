@@ -65,7 +65,6 @@ struct Daemon {
     IdentityState state;
     Reason state_reason; /* empty when ready */
     Identity *identity;  /* NULL if it could not be loaded */
-    DeviceFiles device_files;
     Device *device;
     Work *works;                     /* the queue; the first one may have begun */
     size_t n_waiters;                /* for works to end */

@@ -78,6 +78,7 @@ static int exit_attach(Daemon *daemon)
 
 static int event_init(Daemon *daemon)
 {
+    const DeviceCallbacks callbacks = {daemon_device_failed, daemon_device_revived, daemon};
     int r;
 
     r = sd_event_new(&daemon->event);
@@ -88,8 +89,7 @@ static int event_init(Daemon *daemon)
     if (r >= 0)
         r = sd_event_set_watchdog(daemon->event, true);
     if (r >= 0)
-        r = device_open(&daemon->device_files, daemon->event, daemon_device_failed, daemon,
-                        &daemon->device);
+        r = device_attach(daemon->device, daemon->event, &callbacks);
     if (r < 0)
         log_error("The event loop can't be set up: %s", strerror(-r));
     return r;
@@ -133,11 +133,23 @@ static int bus_serve(Daemon *daemon)
 }
 
 /* 0, or -errno, which is logged. */
-static int verifier_check(int r, const char *error)
+static int helper_check(int r, const char *error)
 {
     if (r != 0)
         log_error("%s", error[0] != '\0' ? error : strerror(-r));
     return r == 0 || r == -ENOMEM || r == -EMFILE ? r : -EBADMSG;
+}
+
+/* Before there is any secret, and while the rest starts. */
+static int device_start(Daemon *daemon)
+{
+    DeviceFiles files;
+    Reason reason = {0};
+    int r = identity_files(&daemon->config, &files, &reason);
+
+    if (r == 0)
+        r = device_open(daemon->config.tpm_helper, &files, &daemon->device, &reason);
+    return helper_check(r, reason.text);
 }
 
 /* Before there is any secret. */
@@ -147,7 +159,7 @@ static int verifier_start(Daemon *daemon)
     Reason reason = {0};
     int r = verifier_begin(&options, &daemon->verifier, &reason);
 
-    return verifier_check(r, reason.text);
+    return helper_check(r, reason.text);
 }
 
 /* A profile that can't be read is no state of the device's, but a fault in the configuration. */
@@ -156,7 +168,7 @@ static int verifier_await(Daemon *daemon)
     Reason reason = {0};
     int r = verifier_begun(daemon->verifier, &reason);
 
-    return verifier_check(r, reason.text);
+    return helper_check(r, reason.text);
 }
 
 static void exchange_context_init(Daemon *daemon)
@@ -289,11 +301,12 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     daemon->crls.on_changed = daemon_crls_changed;
     daemon->crls.userdata = daemon;
     *config = (TredConfig){0};
-    daemon->device_files = identity_files(&daemon->config);
     exchange_context_init(daemon);
     process_raise_descriptors(DESCRIPTORS_MAX);
     users_init(&daemon->users, daemon->config.max_exchanges);
-    r = verifier_start(daemon);
+    r = device_start(daemon);
+    if (r == 0)
+        r = verifier_start(daemon);
     if (r == 0)
         r = event_init(daemon);
     /* The name is ours alone: a second tred ends here, before it changes anything. */

@@ -43,7 +43,7 @@ static void identity_take(Daemon *daemon, Identity *identity)
 static void mismatch_log(const DeviceMismatch *mismatch)
 {
     for (size_t i = 0; i < mismatch->count; i++) {
-        log_error("PCR %u (%s): expected %s, found %s", mismatch->pcrs[i].pcr, mismatch->bank,
+        log_error("PCR %u (%s): expected %s, found %s", mismatch->pcrs[i].number, mismatch->bank,
                   mismatch->pcrs[i].expected, mismatch->pcrs[i].found);
     }
 }
@@ -257,7 +257,13 @@ static int load_ask(Work *work)
     Daemon *daemon = work_daemon(work);
 
     daemon->load_begun = daemon_now(daemon) + (uint64_t)load->pause_ms * 1000;
-    return device_load(daemon->device, load->pause_ms, on_loaded, work);
+    if (device_load(daemon->device, load->pause_ms, on_loaded, work) < 0) {
+        load->result = reason_set(&load->reason, IDENTITY_TPM_UNAVAILABLE,
+                                  "There is no tred-tpm, which has the TPM. Another is started; "
+                                  "see tred's log");
+        work_ended(work);
+    }
+    return 0;
 }
 
 static void load_failed(Daemon *daemon, Load *load)
@@ -417,6 +423,11 @@ void daemon_tpm_failed(Daemon *daemon, const char *reason)
 void daemon_integrity_failed(Daemon *daemon, const char *reason)
 {
     state_set(daemon, IDENTITY_INTEGRITY_FAILED, reason);
+}
+
+void daemon_device_revived(void *userdata)
+{
+    daemon_load_identity(userdata);
 }
 
 void daemon_device_failed(int r, const char *reason, void *userdata)

@@ -37,8 +37,9 @@ int daemon_await_identity(Daemon *daemon, sd_bus_message *call, WorkAnswer answe
 void daemon_tpm_failed(Daemon *daemon, const char *reason);
 void daemon_integrity_failed(Daemon *daemon, const char *reason);
 
-/* DeviceFailed of a Daemon. */
+/* DeviceCallbacks of a Daemon: there is no key, or another tred-tpm, which is to load it. */
 void daemon_device_failed(int r, const char *reason, void *daemon);
+void daemon_device_revived(void *daemon);
 
 /* Lets go of key, certificates and all that goes with them. */
 void daemon_drop_identity(Daemon *daemon);

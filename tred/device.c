@@ -1,14 +1,22 @@
-/* Asks whoever has the TPM, and keeps who waits for an answer. */
+/* Keeps a tred-tpm, asks it, and keeps who waits for its answers. */
 #include "tred/device.h"
 
 #include "base/file.h"
+#include "base/helper.h"
+#include "base/log.h"
 #include "crypto/spki.h"
-#include "device/service.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 
-enum { LEAVE_MS = 5000 };
+enum {
+    LEAVE_MS = 6000, /* it gives itself five seconds */
+    AGAIN_USEC = 1000 * 1000,
+    READ_BATCH = 8, /* frames, before the rest of the loop has its turn */
+};
 
 /* A digest that is being signed. */
 struct SigningRequest {
@@ -27,11 +35,17 @@ typedef struct DeviceKey {
 } DeviceKey;
 
 struct Device {
-    DeviceService *service;
-    DeviceFailed failed;
-    void *userdata;
+    const char *program;
+    DeviceFiles files;
+    HelperProcess process; /* pid 0: it has ended */
+    DeviceCallbacks callbacks;
+    sd_event *event;        /* from device_attach() on */
+    sd_event_source *io;    /* NULL: there is no process */
+    sd_event_source *timer; /* has the loop look at a loss, and start another */
+    int lost;               /* -errno, which is to be told; 0: it is there, or was told */
     uint32_t last_number;
     uint32_t awaited; /* what takes long and is under way; 0: nothing */
+    bool is_load;     /* and that is to be told as one */
     DeviceDone done;
     void *done_userdata;
     struct {
@@ -103,10 +117,8 @@ static void octets_take(Device *device, const DeviceAnswer *answer, int fd)
                                data, size);
 }
 
-static void on_answer(const DeviceAnswer *answer, int fd, void *userdata)
+static void answered(Device *device, const DeviceAnswer *answer, int fd)
 {
-    Device *device = userdata;
-
     device->broken = answer->broken;
     if (answer->result == -EKEYREJECTED ||
         (answer->type == DEVICE_LOADED && answer->result != -ECANCELED))
@@ -125,16 +137,46 @@ static void on_answer(const DeviceAnswer *answer, int fd, void *userdata)
         signature_answered(device, answer);
         break;
     case DEVICE_FAILED:
-        device->failed(answer->result, answer->reason.text, device->userdata);
+        device->callbacks.failed(answer->result, answer->reason.text, device->callbacks.userdata);
         break;
     case DEVICE_ANSWER_TYPES:
         break;
     }
 }
 
+/* From the loop, for whoever asked is not ready to be told within its own call. */
+static void lose(Device *device, int r)
+{
+    device->io = sd_event_source_disable_unref(device->io);
+    if (device->lost != 0 || !device->timer)
+        return;
+    device->lost = r;
+    if (sd_event_source_set_time_relative(device->timer, 0) < 0 ||
+        sd_event_source_set_enabled(device->timer, SD_EVENT_ONESHOT) < 0)
+        log_error("The end of tred-tpm can't be looked at");
+}
+
+static int send_request(const Device *device, const DeviceRequest *request, int fd)
+{
+    uint8_t buffer[DEVICE_FRAME_SIZE_MAX];
+    Writer writer;
+    Bytes frame;
+
+    writer_init(&writer, buffer, sizeof(buffer));
+    device_request_encode(&writer, request);
+    int r = writer_finish(&writer, &frame);
+    return r == 0 ? helper_send(device->process.channel, frame, fd) : r;
+}
+
+/* One that does not take what it is asked is as good as none: it reads all at once. */
 static int ask(Device *device, const DeviceRequest *request, int fd)
 {
-    return device_service_take(device->service, request, fd);
+    if (!device->io)
+        return -EPIPE;
+    int r = send_request(device, request, fd);
+    if (r < 0)
+        lose(device, r);
+    return r;
 }
 
 /* What is not answered. */
@@ -158,12 +200,13 @@ static int job_ask(Device *device, DeviceRequest *request, int fd, DeviceDone do
         return -EBUSY;
     request->number = number_next(device);
     device->awaited = request->number;
+    device->is_load = request->type == DEVICE_LOAD;
     device->done = done;
     device->done_userdata = userdata;
     int r = ask(device, request, fd);
-    if (r < 0)
+    if (r < 0 && device->lost == 0) /* nobody will tell it */
         device->awaited = 0;
-    return r;
+    return device->awaited != 0 ? 0 : r;
 }
 
 int device_load(Device *device, unsigned pause_ms, DeviceDone done, void *userdata)
@@ -255,16 +298,15 @@ static int key_sign(SigningKey *key, const char *digest_name, bool pss, Bytes di
                                 .userdata = userdata};
     device->requests = request;
     int r = ask(device, &asked, -1);
-    for (SigningRequest *each = device->requests; each; each = each->next) {
-        if (each->number == asked.number)
-            *ret = each; /* else it has ended in there */
-    }
-    if (r < 0 && *ret) {
+    if (r < 0 && device->lost == 0) { /* nobody will tell it */
         request_unlink(request);
         free(request);
-        *ret = NULL;
+        done(-EIO, (Bytes){0}, "tred-tpm, which has the TPM, has ended, and another is started",
+             userdata);
+        return 0;
     }
-    return r;
+    *ret = request;
+    return 0;
 }
 
 static void key_cancel(SigningRequest *request)
@@ -309,15 +351,141 @@ int device_key_new(Device *device, const DeviceFacts *facts, SigningKey **ret)
     return 0;
 }
 
-int device_open(const DeviceFiles *files, sd_event *event, DeviceFailed failed, void *userdata,
-                Device **ret)
+static void lost_text(const Device *device, int r, Reason *ret)
+{
+    const char *what = r == -EPIPE || r == -ECONNRESET ? "it ended, or was stopped" : strerror(-r);
+
+    if (r == -EBADMSG || r == -EMSGSIZE)
+        what = "it answered what is no answer";
+    reason_set(ret, 0,
+               "%.200s, which has the TPM, failed: %s. Nothing is signed until another, which is "
+               "started, has read the identity; see tred's log",
+               device->program, what);
+}
+
+/* Whoever waits is told; what they ask for next is refused until there is another. */
+static void lost_tell(Device *device, int r)
+{
+    DeviceAnswer answer = {.type = DEVICE_LOADED, .result = IDENTITY_TPM_UNAVAILABLE};
+
+    lost_text(device, r, &answer.reason);
+    log_error("%s", answer.reason.text);
+    helper_process_end(&device->process);
+    device->broken = false;
+    while (device->requests) {
+        SigningRequest *request = device->requests;
+
+        device->requests = request->next;
+        request->done(-EIO, (Bytes){0}, answer.reason.text, request->userdata);
+        free(request);
+    }
+    octets_drop(device);
+    answer.number = device->awaited;
+    if (device->awaited != 0) {
+        answer.result = device->is_load ? (int)IDENTITY_TPM_UNAVAILABLE : -EIO;
+        answer.told = true; /* who knows */
+        job_answered(device, &answer);
+    }
+    device->callbacks.failed(-EPIPE, answer.reason.text, device->callbacks.userdata);
+}
+
+static int answer_receive(Device *device)
+{
+    uint8_t frame[DEVICE_FRAME_SIZE_MAX];
+    _cleanup_(close_fdp) int fd = -1;
+    DeviceAnswer answer;
+    int r = helper_receive(device->process.channel, frame, sizeof(frame), &fd);
+
+    if (r <= 0)
+        return r == 0 ? -EPIPE : r;
+    r = device_answer_decode((Bytes){frame, (size_t)r}, &answer);
+    if (r == 0)
+        answered(device, &answer, fd);
+    return r;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    Device *device = userdata;
+
+    (void)source, (void)fd, (void)events;
+    for (int i = 0; i < READ_BATCH && device->io; i++) {
+        int r = answer_receive(device);
+
+        if (r == -EAGAIN || r == -EINTR)
+            break;
+        if (r < 0) {
+            lose(device, r);
+            break;
+        }
+    }
+    return 0;
+}
+
+static int process_start(Device *device, Reason *reason)
+{
+    DeviceRequest request = {.type = DEVICE_CONFIGURE, .files = device->files};
+    int r = helper_process_start(device->program, NULL, &device->process);
+
+    if (r == 0) {
+        r = send_request(device, &request, -1);
+        if (r == 0 && fcntl(device->process.channel, F_SETFL, O_NONBLOCK) < 0)
+            r = -errno;
+        if (r < 0)
+            helper_process_end(&device->process);
+    }
+    return r < 0 ? reason_set(reason, r,
+                              "%.200s, which is to have the TPM, can't be started: %s. Install "
+                              "tred-tpm, or correct [tpm] helper",
+                              device->program, strerror(-r))
+                 : 0;
+}
+
+static int process_attach(Device *device)
+{
+    return sd_event_add_io(device->event, &device->io, device->process.channel, EPOLLIN, on_io,
+                           device);
+}
+
+static void timer_again(Device *device)
+{
+    if (sd_event_source_set_time_relative(device->timer, AGAIN_USEC) < 0 ||
+        sd_event_source_set_enabled(device->timer, SD_EVENT_ONESHOT) < 0)
+        log_error("No other tred-tpm is started");
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Device *device = userdata;
+    Reason reason = {0};
+
+    (void)source, (void)usec;
+    if (device->lost != 0) {
+        const int r = device->lost;
+
+        device->lost = 0;
+        lost_tell(device, r);
+        timer_again(device);
+        return 0;
+    }
+    if (process_start(device, &reason) < 0 || process_attach(device) < 0) {
+        helper_process_end(&device->process);
+        log_error("%s", reason.text);
+        timer_again(device);
+        return 0;
+    }
+    device->callbacks.revived(device->callbacks.userdata);
+    return 0;
+}
+
+int device_open(const char *program, const DeviceFiles *files, Device **ret, Reason *reason)
 {
     Device *device = calloc(1, sizeof(*device));
 
     if (!device)
         return -ENOMEM;
-    *device = (Device){.failed = failed, .userdata = userdata};
-    int r = device_service_new(files, event, on_answer, device, &device->service);
+    *device = (Device){.program = program, .files = *files};
+    int r = process_start(device, reason);
     if (r < 0) {
         free(device);
         return r;
@@ -326,11 +494,40 @@ int device_open(const DeviceFiles *files, sd_event *event, DeviceFailed failed, 
     return 0;
 }
 
+int device_attach(Device *device, sd_event *event, const DeviceCallbacks *callbacks)
+{
+    device->event = sd_event_ref(event);
+    device->callbacks = *callbacks;
+    int r =
+        sd_event_add_time_relative(event, &device->timer, CLOCK_MONOTONIC, 0, 0, on_timer, device);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(device->timer, SD_EVENT_OFF);
+    return r < 0 ? r : process_attach(device);
+}
+
+/* It gives back the TPM's slots when our end is closed, and ends. */
+static void process_leave(Device *device)
+{
+    uint8_t frame[DEVICE_FRAME_SIZE_MAX];
+    int fd = -1, r = 1;
+
+    if (device->process.pid == 0 || shutdown(device->process.channel, SHUT_WR) < 0)
+        return;
+    while (r > 0 && helper_wait(device->process.channel, LEAVE_MS) == 0) {
+        r = helper_receive(device->process.channel, frame, sizeof(frame), &fd);
+        close_fdp(&fd);
+    }
+}
+
 void device_close(Device *device)
 {
     if (!device)
         return;
-    device_service_free(device->service, LEAVE_MS);
+    device->io = sd_event_source_disable_unref(device->io);
+    process_leave(device);
+    helper_process_end(&device->process);
+    sd_event_source_disable_unref(device->timer);
+    sd_event_unref(device->event);
     octets_drop(device);
     while (device->requests) {
         SigningRequest *request = device->requests;

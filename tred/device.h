@@ -1,6 +1,9 @@
-/* What tred knows of the device and asks of it: the TPM, the key in it, and what it guards. tred
- * itself speaks to no TPM. Nothing here waits: answers come from the event loop, or from within the
- * asking. */
+/* What tred knows of the device and asks of it: the TPM, the key in it, and what it guards. All of
+ * that is in tred-tpm, a process that tred starts; tred itself speaks to no TPM.
+ *
+ * Nothing here waits: answers come from the event loop. When tred-tpm ends, answers what is no
+ * answer, or does not take what it is asked, whoever waits for it is told that it failed; another
+ * is started after a second, and knows no key before a device_load(). */
 #pragma once
 
 #include "base/cleanup.h"
@@ -16,20 +19,29 @@ typedef struct Device Device;
 typedef void (*DeviceDone)(const DeviceAnswer *answer, Bytes certificates, Bytes anchors,
                            void *userdata);
 
-/* Getting ready to sign failed while nobody waited for a signature: -EKEYREJECTED (the platform is
- * in no state that was approved of) or -EIO. */
-typedef void (*DeviceFailed)(int r, const char *reason, void *userdata);
+typedef struct DeviceCallbacks {
+    /* Getting ready to sign failed while nobody waited for a signature: -EKEYREJECTED (the platform
+     * is in no state that was approved of) or -EIO; or tred-tpm has ended, after who waited was
+     * told: -EPIPE. */
+    void (*failed)(int r, const char *reason, void *userdata);
+    /* Another tred-tpm was started in the place of one that had ended. */
+    void (*revived)(void *userdata);
+    void *userdata;
+} DeviceCallbacks;
 
-/* `files` is borrowed. *ret is for device_close(). 0 or -errno. */
-int device_open(const DeviceFiles *files, sd_event *event, DeviceFailed failed, void *userdata,
-                Device **ret);
+/* Starts `program` (borrowed), which is told where everything is. *ret is for device_close(). 0, or
+ * -errno with `reason`. */
+int device_open(const char *program, const DeviceFiles *files, Device **ret, Reason *reason);
+
+/* From now on it is served. 0 or -errno. */
+int device_attach(Device *device, sd_event *event, const DeviceCallbacks *callbacks);
 
 /* Waits until the TPM's slots are given back, some seconds at the most. Nothing is told any more.
  * NULL is fine. */
 void device_close(Device *device);
 
-/* One of these at a time. `done` is called once, perhaps before this returns. 0, or -errno and then
- * it is not called. */
+/* One of these at a time, after device_attach(). `done` is called once, from the loop. 0, or -errno
+ * and then it is not called. */
 
 /* Has key, policy, files, guard and last-known time read anew, after so many milliseconds. The key
  * that was there before signs until the end; where this failed, there is none. */

@@ -19,17 +19,30 @@ void identity_free(Identity *identity)
     free(identity);
 }
 
-DeviceFiles identity_files(const TredConfig *config)
+int identity_files(const TredConfig *config, DeviceFiles *ret, Reason *reason)
 {
-    return (DeviceFiles){
-        .tcti = config->tcti,
-        .srk_name = config->srk_name,
-        .key = config->key,
-        .policy_key = config->policy_key,
-        .pcr_signatures = config->pcr_signatures,
-        .certificates = config->certificates,
-        .anchors = config->anchors,
+    const struct {
+        const char *from;
+        char *to;
+    } names[] = {
+        {config->tcti, ret->tcti},
+        {config->srk_name, ret->srk_name},
+        {config->key, ret->key},
+        {config->policy_key, ret->policy_key},
+        {config->pcr_signatures, ret->pcr_signatures},
+        {config->certificates, ret->certificates},
+        {config->anchors, ret->anchors},
     };
+
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
+        if (strlen(names[i].from) >= DEVICE_PATH_SIZE) {
+            return reason_set(reason, -ENAMETOOLONG,
+                              "%.100s... is longer than %d octets. Give it a shorter name",
+                              names[i].from, DEVICE_PATH_SIZE - 1);
+        }
+        (void)snprintf(names[i].to, DEVICE_PATH_SIZE, "%s", names[i].from);
+    }
+    return 0;
 }
 
 VerifierOptions identity_verifier_options(const TredConfig *config)

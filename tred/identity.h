@@ -29,8 +29,8 @@ typedef struct Identity {
     unsigned correction_days; /* by which the operator has the TPM's last-known time corrected */
 } Identity;
 
-/* Where everything is, borrowed from `config`. */
-DeviceFiles identity_files(const TredConfig *config);
+/* Where everything is. 0, or -ENAMETOOLONG with `reason`. */
+int identity_files(const TredConfig *config, DeviceFiles *ret, Reason *reason);
 
 /* How SeGWs are judged, as `config` (borrowed) has it. */
 VerifierOptions identity_verifier_options(const TredConfig *config);

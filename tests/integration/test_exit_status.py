@@ -14,6 +14,7 @@ from lab.tpm import TCTI
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NO_BUS = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"}
 HELPER_FD = 3
+CONFIGURE = b"\x0a" + bytes(4) + 7 * bytes(2)  # device/frames.h: where everything is, nowhere
 SECONDS = 30
 
 
@@ -256,6 +257,12 @@ class HelperTest(ExitStatusTest):
         self.helper(71, "tred-verify", limits=["--data=2000000"])
         self.helper(76, "tred-verify", b"no request")
         self.assert_listed("tred-verify.8")
+
+    def test_tred_tpm_ends_in_every_way_with_the_status_that_its_page_lists(self):
+        self.helper(0, "tred-tpm")
+        self.helper(71, "tred-tpm", CONFIGURE, limits=["--memlock=0"])
+        self.helper(76, "tred-tpm", b"no request")
+        self.assert_listed("tred-tpm.8")
 
     def test_tred_esp_ends_in_every_way_with_the_status_that_treds_page_lists(self):
         self.helper(0, "tred-esp")

@@ -75,7 +75,7 @@ class DocumentTest(LabTest):
     def test_each_process_has_what_the_architecture_says_and_no_more(self):
         _, tred, client = self.establish(tred={"data-plane": {"mode": "user"}})
         processes = {"ikeclient": client.pid, "tred": tred.pid, "tred-net": self.tred_net.pid,
-                     "tred-esp": tred.helper_pid(), "tred-verify": tred.verifier_pid()}
+                     "tred-esp": tred.helper_pid(), "tred-tpm": tred.tpm_pid(), "tred-verify": tred.verifier_pid()}
         table = documented()
         self.assertEqual(table.keys(), processes.keys())
         sanitized = "__asan_init" in run(["nm", "-D", BIN / "tred"]).stdout
@@ -113,7 +113,7 @@ class DocumentTest(LabTest):
 class HardeningTest(unittest.TestCase):
     """How each program is built, so that a fault in it is harder to use."""
 
-    PROGRAMS = ("tred", "tred-net", "tred-esp", "tred-verify", "ikeclient", "tre-provision", "trectl")
+    PROGRAMS = ("tred", "tred-tpm", "tred-net", "tred-esp", "tred-verify", "ikeclient", "tre-provision", "trectl")
 
     def examine(self, *options):
         for program in self.PROGRAMS:

@@ -48,7 +48,7 @@ class WorldTest(unittest.TestCase):
         (build / "build.ninja").write_text(
             "rule copy\n command = cp $in $out\nbuild tred/tred: copy source\n"
             + "".join(f"build {name}: phony\n" for name in (
-                "esp/tred-esp", "net/tred-net", "verify/tred-verify", "ikeclient/ikeclient",
+                "device/tred-tpm", "esp/tred-esp", "net/tred-net", "verify/tred-verify", "ikeclient/ikeclient",
                 "provisioning/tre-provision", "trectl/trectl", "tests/bench/static_tunnel",
                 "tests/bench/sign_many", "tests/gateway/responder")))
         (build / "source").write_text("new")

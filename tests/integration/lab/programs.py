@@ -81,7 +81,7 @@ class BusProgram(Process):
 def tred_sections(directory, **changes):
     """tred.conf for the files of `directory`, as provision() left them."""
     return merge({
-        "tpm": {"tcti": TCTI, "srk-name": directory / "srk.name"},
+        "tpm": {"tcti": TCTI, "srk-name": directory / "srk.name", "helper": BIN / "tred-tpm"},
         "identity": {"key": directory / "device.pem", "certificates": directory / "device.crt",
                      "policy-key": directory / "policy-key.pem",
                      "pcr-signatures": directory / "pcr-signatures"},
@@ -173,6 +173,10 @@ class Tred(BusProgram):
         """tred-esp, which moves packets."""
         pid, = self.child_pids("tred-esp")
         return pid
+
+    def tpm_pid(self):
+        """tred-tpm, which has the TPM."""
+        return wait_until(lambda: self.child_pids("tred-tpm"), "tred-tpm")[-1]
 
     def verifier_pid(self):
         """The tred-verify that judges, once it has read all that it was handed."""

@@ -32,7 +32,7 @@ static const char bus_configuration[] =
     "<policy context=\"default\"><allow user=\"*\"/><allow own=\"*\"/>"
     "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/></policy></busconfig>\n";
 
-static const char tred_configuration[] = "[tpm]\ntcti = %s\n"
+static const char tred_configuration[] = "[tpm]\ntcti = %s\nhelper = " TRED_TPM_BUILT "\n"
                                          "[identity]\nkey = %s/device.pem\n"
                                          "certificates = %s/device.crt\n"
                                          "[segw]\nname = " SEGW_FQDN "\nanchors = %s/anchors.pem\n"

@@ -1,0 +1,286 @@
+/* tred-tpm, the helper that has the TPM: tred starts it with one end of a socket pair, tells it
+ * where everything is, and asks it over that alone. It holds no key of an IKE SA and no connection
+ * to the bus or the network, and sees of what it signs the digest. */
+#include "base/cleanup.h"
+#include "base/commandline.h"
+#include "base/exitstatus.h"
+#include "base/helper.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/sandbox.h"
+#include "base/standard.h"
+#include "crypto/secret.h"
+#include "device/service.h"
+#include "tpm/open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum {
+    LEAVE_MS = 5000, /* for the TPM's slots, which are to be given back */
+    READ_BATCH = 8,  /* frames, before the rest of the loop has its turn */
+    N_NETWORK = 13,  /* calls at the end of ALLOWED_CALLS */
+};
+
+/* Every system call that stays, beside mmap() and mprotect() without PROT_EXEC, and why. */
+static const int ALLOWED_CALLS[] = {
+    SCMP_SYS(recvmsg), /* requests */
+    SCMP_SYS(sendmsg), /* answers */
+    SCMP_SYS(memfd_create),
+    SCMP_SYS(fcntl),
+    SCMP_SYS(dup), /* files that go along with them */
+    SCMP_SYS(openat),
+    SCMP_SYS(open),
+    SCMP_SYS(close),
+    SCMP_SYS(read),
+    SCMP_SYS(pread64),
+    SCMP_SYS(write),
+    SCMP_SYS(writev),
+    SCMP_SYS(lseek),
+    SCMP_SYS(fstat),
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(stat),
+    SCMP_SYS(lstat),
+    SCMP_SYS(statx),
+    SCMP_SYS(access),
+    SCMP_SYS(faccessat),
+    SCMP_SYS(faccessat2),
+    SCMP_SYS(readlink),
+    SCMP_SYS(readlinkat),
+    SCMP_SYS(getdents64),
+    SCMP_SYS(getcwd),
+    SCMP_SYS(ioctl), /* the TPM's device, the configured files, */
+    SCMP_SYS(rename),
+    SCMP_SYS(renameat),
+    SCMP_SYS(renameat2),
+    SCMP_SYS(unlink),
+    SCMP_SYS(unlinkat),
+    SCMP_SYS(fsync),
+    SCMP_SYS(fdatasync),
+    SCMP_SYS(fchmod),
+    SCMP_SYS(fchown),
+    SCMP_SYS(ftruncate),
+    SCMP_SYS(umask), /* and the anchors' new ones */
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),
+    SCMP_SYS(epoll_pwait2),
+    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(epoll_create1),
+    SCMP_SYS(eventfd2),
+    SCMP_SYS(timerfd_create),
+    SCMP_SYS(timerfd_settime), /* the event loop */
+    SCMP_SYS(clone),
+    SCMP_SYS(clone3),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(rseq),
+    SCMP_SYS(futex),
+    SCMP_SYS(exit),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(gettid),
+    SCMP_SYS(sched_getaffinity), /* the thread that waits for the TPM */
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(brk),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mremap),
+    SCMP_SYS(madvise),
+    SCMP_SYS(mlock),
+    SCMP_SYS(mlock2),
+    SCMP_SYS(munlock),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(getpid),
+    SCMP_SYS(getuid),
+    SCMP_SYS(geteuid),
+    SCMP_SYS(getgid),
+    SCMP_SYS(getegid),
+    SCMP_SYS(prlimit64),
+    SCMP_SYS(sysinfo),
+    SCMP_SYS(uname),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(exit_group),
+    /* N_NETWORK, for a TPM that is reached by a socket: a simulator's. */
+    SCMP_SYS(socket),
+    SCMP_SYS(connect),
+    SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt),
+    SCMP_SYS(getsockname),
+    SCMP_SYS(getpeername),
+    SCMP_SYS(sendto),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(sendmmsg),
+    SCMP_SYS(recvmmsg),
+    SCMP_SYS(bind),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(pipe2),
+};
+
+typedef struct Helper {
+    sd_event *event;
+    DeviceService *service;
+    int result; /* -errno that ended it */
+} Helper;
+
+/* What tred does not take ends this process, and so everything: it has gone, or is out of its mind.
+ */
+static void on_tell(const DeviceAnswer *answer, int fd, void *userdata)
+{
+    uint8_t frame[DEVICE_FRAME_SIZE_MAX];
+    Helper *helper = userdata;
+    Writer writer;
+    Bytes message;
+
+    writer_init(&writer, frame, sizeof(frame));
+    device_answer_encode(&writer, answer);
+    int r = writer_finish(&writer, &message);
+    if (r == 0)
+        r = helper_send(HELPER_FD, message, fd);
+    if (r < 0) {
+        helper->result = r == -EPIPE ? 0 : r;
+        (void)sd_event_exit(helper->event, 0);
+    }
+}
+
+/* Returns 1, 0 when tred has closed its end, or -errno. */
+static int request_receive(DeviceRequest *ret, int *ret_fd)
+{
+    static uint8_t frame[DEVICE_FRAME_SIZE_MAX];
+    static DeviceRequest request;
+    int r = helper_receive(HELPER_FD, frame, sizeof(frame), ret_fd);
+
+    if (r <= 0)
+        return r;
+    r = device_request_decode((Bytes){frame, (size_t)r}, &request);
+    *ret = request;
+    return r < 0 ? r : 1;
+}
+
+/* The first request of all, and the only one of its kind. */
+static int files_receive(DeviceFiles *ret)
+{
+    _cleanup_(close_fdp) int fd = -1;
+    DeviceRequest request;
+    int r = request_receive(&request, &fd);
+
+    if (r > 0 && request.type != DEVICE_CONFIGURE)
+        r = -EBADMSG;
+    if (r > 0)
+        *ret = request.files;
+    return r;
+}
+
+/* Requests are read while they are there, as their views lie in one buffer. */
+static int on_request(sd_event_source *source, int channel, uint32_t events, void *userdata)
+{
+    Helper *helper = userdata;
+
+    (void)source, (void)events;
+    for (int i = 0; i < READ_BATCH; i++) {
+        _cleanup_(close_fdp) int fd = -1;
+        DeviceRequest request;
+
+        if (i > 0 && helper_wait(channel, 0) < 0)
+            return 0;
+        int r = request_receive(&request, &fd);
+        if (r == -EINTR)
+            continue;
+        if (r > 0)
+            r = device_service_take(helper->service, &request, fd);
+        else if (r == 0)
+            return sd_event_exit(helper->event, 0);
+        if (r < 0) {
+            helper->result = r;
+            return sd_event_exit(helper->event, 0);
+        }
+    }
+    return 0;
+}
+
+static bool tcti_has_device(const char *tcti)
+{
+    return strncmp(tcti, "device", strlen("device")) == 0;
+}
+
+/* In this order: no more code is loaded once the filter stands. */
+static int sandbox(const DeviceFiles *files)
+{
+    const size_t count = ELEMENTS(ALLOWED_CALLS) - (tcti_has_device(files->tcti) ? N_NETWORK : 0);
+    int r;
+
+    (void)umask(S_IRWXG | S_IRWXO);
+    tpm_tcti_warm(files->tcti);
+    tzset();
+    r = sandbox_leave_files(HELPER_FD + 1);
+    if (r == 0)
+        r = secrets_init();
+    return r < 0 ? r : sandbox_refuse_others(ALLOWED_CALLS, count);
+}
+
+static int helper_init(Helper *helper, const DeviceFiles *files)
+{
+    int r = sandbox(files);
+
+    if (r == 0)
+        r = sd_event_new(&helper->event);
+    if (r >= 0)
+        r = sd_event_add_io(helper->event, NULL, HELPER_FD, EPOLLIN, on_request, helper);
+    return r < 0 ? r : device_service_new(files, helper->event, on_tell, helper, &helper->service);
+}
+
+/* tred's end is ours, whatever else a terminal or a service manager sends to all of a group. */
+static void signals_ignore(void)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+
+    for (size_t i = 0; i < ELEMENTS(signals); i++)
+        (void)signal(signals[i], SIG_IGN);
+}
+
+static const char usage[] = "Usage: tred-tpm\n"
+                            "Has the TPM, and signs with the device key in it, for tred, which "
+                            "starts it. See tred(8).\n";
+
+static const CommandLine command_line = {.program = "tred-tpm", .usage = usage};
+
+int main(int argc, char **argv)
+{
+    static DeviceFiles files;
+    Helper helper = {0};
+
+    standard_open();
+    int r = commandline_helper(&command_line, argc, argv, HELPER_FD);
+    if (r != COMMANDLINE_GO_ON)
+        return r;
+    signals_ignore();
+    r = files_receive(&files);
+    if (r <= 0) {
+        if (r < 0)
+            log_error("tred-tpm stops: %s", strerror(-r));
+        return exit_status(r, EX_PROTOCOL);
+    }
+    r = helper_init(&helper, &files);
+    if (r < 0) {
+        log_error("tred-tpm can't make itself safe: %s. Nothing is signed", strerror(-r));
+        return EX_OSERR;
+    }
+    r = sd_event_loop(helper.event);
+    if (helper.result < 0)
+        r = helper.result;
+    device_service_free(helper.service, LEAVE_MS);
+    sd_event_unref(helper.event);
+    if (r < 0)
+        log_error("tred-tpm stops: %s", strerror(-r));
+    return exit_status(r, EX_PROTOCOL);
+}
