@@ -3,7 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
-#include "verify/verdict.h"
+#include "verify/frames.h"
 
 #include <openssl/evp.h>
 

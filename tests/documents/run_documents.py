@@ -12,7 +12,7 @@ ROOT = Path(sys.argv[1])
 TABLES = {
     "tred/config.c": "tred.conf.5",
     "ikeclient/config.c": "ikeclient.conf.5",
-    "verify/peer_profile.c": "tred-profile.5",
+    "verify/profile.c": "tred-profile.5",
 }
 # The files that are shipped: the same keys, commented out.
 SHIPPED = {
