@@ -135,7 +135,7 @@ def wrong_messages():
 
 def wrong_fields():
     """Fields that the code sends and the man page lacks, or the other way round."""
-    sent = set(re.findall(r'"(MESSAGE_ID|TRE_\w+)"', (ROOT / "base/journal.c").read_text()))
+    sent = set(re.findall(r'"(MESSAGE_ID|TRE_\w+)"', (ROOT / "base/log.c").read_text()))
     named = set(re.findall(r"^\*(MESSAGE_ID|TRE_\w+)\*$", page("tred-journal.7"), re.MULTILINE))
     return len(sent), sorted(sent ^ named)
 
