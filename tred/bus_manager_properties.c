@@ -61,7 +61,8 @@ static int append_anchors_guarded(sd_bus_message *reply, const void *object)
 {
     const Daemon *daemon = object;
 
-    return sd_bus_message_append(reply, "b", daemon->identity && daemon->identity->facts.anchors_guarded);
+    return sd_bus_message_append(reply, "b",
+                                 daemon->identity && daemon->identity->facts.anchors_guarded);
 }
 
 static int append_anchors_version(sd_bus_message *reply, const void *object)
