@@ -2,13 +2,10 @@
  * where everything is, and asks it over that alone. It holds no key of an IKE SA and no connection
  * to the bus or the network, and sees of what it signs the digest. */
 #include "base/cleanup.h"
-#include "base/commandline.h"
-#include "base/exitstatus.h"
 #include "base/helper.h"
 #include "base/log.h"
-#include "base/memory.h"
+#include "base/program.h"
 #include "base/sandbox.h"
-#include "base/standard.h"
 #include "crypto/secret.h"
 #include "device/service.h"
 #include "tpm/open.h"

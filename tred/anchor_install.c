@@ -6,8 +6,7 @@
 #include "base/reason.h"
 #include "base/timecorrection.h"
 #include "tred/bus.h"
-#include "tred/bus_error.h"
-#include "tred/channel.h"
+#include "tred/bus_call.h"
 #include "tred/daemon_identity.h"
 #include "tred/device.h"
 

@@ -1,7 +1,7 @@
 /* The queue of what takes long in the device, and who waits for what of it. */
 #include "tred/work.h"
 
-#include "tred/channel.h"
+#include "tred/bus_call.h"
 #include "tred/device.h"
 
 #include <errno.h>
