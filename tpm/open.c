@@ -4,6 +4,7 @@
 #include "tpm/commands.h"
 #include "tpm/meter.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -165,12 +166,19 @@ int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, Reason *reason)
     return open_with(tcti, loop, NULL, ret, reason);
 }
 
+/* Held by this for good: what tctildr loads, it lets go of when the connection is closed. */
 void tpm_tcti_warm(const char *tcti)
 {
-    TSS2_TCTI_INFO *info = NULL;
+    const int size = (int)strcspn(tcti, ":");
     char name[TCTI_NAME_SIZE];
 
-    (void)setenv("TSS2_LOG", "all+NONE", 0);
-    (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(tcti, ":"), tcti);
-    (void)Tss2_TctiLdr_GetInfo(name, &info); /* never given back, so that the library stays */
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(name, sizeof(name),
+                       i == 0   ? "%.*s"
+                       : i == 1 ? "libtss2-tcti-%.*s.so.0"
+                                : "libtss2-tcti-%.*s.so",
+                       size, tcti);
+        if (dlopen(name, RTLD_NOW | RTLD_LOCAL))
+            return;
+    }
 }
