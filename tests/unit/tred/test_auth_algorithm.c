@@ -153,6 +153,15 @@ static void pss_with_default_parameters_is_not_allowed(void **state)
                    AUTH_ALGORITHM_E_NOT_ALLOWED);
 }
 
+static void pss_with_what_are_no_parameters_is_refused(void **state)
+{
+    (void)state;
+
+    assert_refused("3010" OID_PSS "3003020101", AUTH_ALGORITHM_E_ENCODING);
+    assert_refused("3010" OID_PSS "3003a00305", AUTH_ALGORITHM_E_ENCODING);
+    assert_refused("300f" OID_PSS "3002a007", AUTH_ALGORITHM_E_ENCODING);
+}
+
 static void pss_with_two_hashes_is_not_allowed(void **state)
 {
     (void)state;
@@ -242,6 +251,7 @@ int main(void)
         cmocka_unit_test(the_default_trailer_may_be_spelt_out_and_no_other),
         cmocka_unit_test(sha1_is_not_allowed),
         cmocka_unit_test(pss_with_default_parameters_is_not_allowed),
+        cmocka_unit_test(pss_with_what_are_no_parameters_is_refused),
         cmocka_unit_test(pss_with_two_hashes_is_not_allowed),
         cmocka_unit_test(a_pss_salt_shorter_than_the_hash_is_not_allowed),
         cmocka_unit_test(a_pss_salt_longer_than_any_key_is_not_allowed),
