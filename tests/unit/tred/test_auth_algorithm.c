@@ -92,7 +92,14 @@ static void an_algorithm_without_room_is_not_written(void **state)
     uint8_t der[UINT8_MAX];
     size_t size = 0;
 
-    assert_int_equal(auth_algorithm_encode(&known[0].algorithm, der, 11, &size), -ENOBUFS);
+    for (size_t i = 0; i < ELEMENTS(known); i++) {
+        const size_t exact = strlen(known[i].der) / 2;
+
+        assert_int_equal(auth_algorithm_encode(&known[i].algorithm, der, exact - 1, &size),
+                         -ENOBUFS);
+        assert_int_equal(auth_algorithm_encode(&known[i].algorithm, der, exact, &size), 0);
+        assert_int_equal(size, exact);
+    }
     assert_int_equal(auth_algorithm_encode(&unknown, der, sizeof(der), &size), -EINVAL);
 }
 
