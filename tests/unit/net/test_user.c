@@ -22,7 +22,10 @@ static struct {
     bool attached;
     int offload;
     char name[IFNAMSIZ];
+    unsigned widened; /* buffers, in either direction, of descriptor ESP_FD */
 } played;
+
+enum { ESP_FD = 1000 };
 
 int network_new(Network **ret)
 {
@@ -128,6 +131,17 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     va_end(arguments);
     errno = EBUSY;
     return request == played.fails ? -1 : 0;
+}
+
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t size);
+
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
+    (void)value, (void)size;
+    assert_int_equal(fd, ESP_FD);
+    assert_int_equal(level, SOL_SOCKET);
+    played.widened += name == SO_RCVBUFFORCE || name == SO_SNDBUFFORCE;
+    return 0;
 }
 
 static int n_descriptors(void)
@@ -318,6 +332,30 @@ static void what_is_tred_esps_is_not_done_here(void **state)
     assert_int_equal(close(tun), 0);
 }
 
+/* Its ESP socket has room for bursts, where there is one. */
+static void an_sa_that_comes_or_moves_with_a_socket_has_wide_buffers(void **state)
+{
+    static const int sockets[] = {-1, ESP_FD};
+    const SaOrder sa = {.spi_in = 301};
+    const Order orders[] = {{.type = ORDER_ADD_SA, .sa = (SaOrder *)(uintptr_t)&sa},
+                            {.type = ORDER_MOVE_SA, .id = 300}};
+    int tun = -1, none = -1;
+    Reason reason;
+    (void)state;
+    assert_int_equal(add(300, &tun, &reason), 0);
+    for (size_t i = 0; i < ELEMENTS(orders); i++) {
+        for (size_t j = 0; j < ELEMENTS(sockets); j++) {
+            Answer answer;
+            played.widened = 0;
+            net_plane_carry_out(plane, &orders[i], sockets[j], &answer, &none);
+            assert_int_equal(answer.error, 0);
+            assert_int_equal(played.widened, sockets[j] < 0 ? 0 : 2);
+            assert_int_equal(carry_out(ORDER_REMOVE_SA, 301), i == 0 ? 0 : -ENOENT);
+        }
+    }
+    assert_int_equal(close(tun), 0);
+}
+
 static void a_name_that_no_interface_can_have_is_refused(void **state)
 {
     char name[IFNAMSIZ + 1];
@@ -349,6 +387,8 @@ int main(void)
             an_sa_that_the_network_refuses_takes_the_interface_along_if_it_was_the_first,
             begin_with_plane, end),
         cmocka_unit_test_setup_teardown(what_is_tred_esps_is_not_done_here, begin_with_plane, end),
+        cmocka_unit_test_setup_teardown(an_sa_that_comes_or_moves_with_a_socket_has_wide_buffers,
+                                        begin_with_plane, end),
         cmocka_unit_test_setup_teardown(a_name_that_no_interface_can_have_is_refused, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
