@@ -1,4 +1,6 @@
 /* The user plane's part in the host's network: the TUN, and the interface around it. */
+#include "net/user.h"
+
 #include "base/cleanup.h"
 #include "net/plane.h"
 
@@ -13,9 +15,7 @@
 
 #define TUN_DEVICE "/dev/net/tun"
 
-/* Whether there is one to be had: 0, or -errno with `reason` saying what was found and what to do.
- * The device node may be there without a driver behind it: only opening it tells. */
-static int tun_probe(Reason *reason)
+int tun_probe(Reason *reason)
 {
     _cleanup_(close_fdp) int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd >= 0)
@@ -32,10 +32,7 @@ static int tun_probe(Reason *reason)
                       TUN_DEVICE, strerror(errno));
 }
 
-/* Makes the interface `name` and *ret, a non-blocking descriptor that it lives by. The host may
- * hand over TCP packets to be segmented here and checksums to be completed here (IFF_VNET_HDR).
- * Needs CAP_NET_ADMIN. Returns 0 or -errno (-EBUSY: there is such an interface). */
-static int tun_open(const char *name, int *ret)
+int tun_open(const char *name, int *ret)
 {
     if (strlen(name) >= IFNAMSIZ)
         return -EINVAL;
