@@ -145,11 +145,15 @@ void rekey_use_child(IkeSa *sa, uint32_t spi_in)
     (void)tre_call(sa->tre, &call, NULL, NULL);
 }
 
-/* By a Child SA that the peer has made we send once the peer is known to have it. */
+/* By a Child SA that the peer has made we send once the peer is known to have it; or, if that one
+ * was redundant, by ours again (the peer may have sent by the redundant one, and we then, too). */
 static void use_next(IkeSa *sa, uint32_t spi_in)
 {
+    const ChildSa *gone = child_sas_find(sa->children, spi_in);
     const ChildSa *next = child_sas_replacement(sa->children, spi_in, true);
 
+    if (gone && gone->redundant)
+        next = child_sas_replacement(sa->children, gone->replaces, false);
     if (next && !next->unwanted && !next->redundant)
         rekey_use_child(sa, next->spi_in);
 }

@@ -945,6 +945,7 @@ static bool ours_goes(Nonces lowest)
 static void finish_children(Nonces lowest)
 {
     const uint32_t ours = second, theirs = second + 1;
+    Heard heard;
 
     if (ours_goes(lowest)) {
         /* We delete ours, and the SeGW the old one. */
@@ -955,7 +956,10 @@ static void finish_children(Nonces lowest)
     } else {
         assert_deleted(first);
         assert_int_equal(f.stage.sending, ours);
+        f.stage.sending = theirs; /* it has sent by that one, and so does tred */
         delete_from_segw(IKE_PROTOCOL_ESP, SEGW_SPI);
+        take_response(&heard, IKE_INFORMATIONAL);
+        assert_int_equal(f.stage.sending, ours);
         assert_left(ours);
     }
 }
