@@ -1,11 +1,13 @@
 /* CREATE_CHILD_SA (RFC 7296 1.3, 2.17, 2.18), begun by either side. AES-GCM-16-128 alone, for IKE
- * with HMAC-SHA2-256; any group of the profile. */
+ * with HMAC-SHA2-256; any group of the profile. It says "ike NUMBER" of each IKE SA that it makes.
+ */
 #include "gateway.h"
 
 #include "crypto/suite.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What a request, or a response, has. */
@@ -153,6 +155,7 @@ static int make_ike_sa(Gateway *gateway, const GatewaySa *old, bool initiator,
         return -EIO;
     made->authenticated = true;
     made->made_of = old->number;
+    (void)printf("ike %u\n", made->number);
     return 0;
 }
 
