@@ -1,19 +1,9 @@
-/* IKE SAs: what is sealed, message IDs, what is sent again, and who answers what.
- *
- * It says on standard output, each with the number of the IKE SA and the message ID:
- *   request SA ID TYPE WHAT     the peer asks; TYPE is the exchange type, WHAT as in say_payloads()
- *   again SA ID TYPE            it does so again
- *   beyond SA ID TYPE WHAT      it asks before its last request was answered (RFC 7296 2.3)
- *   answered SA ID TYPE WHAT    and is answered
- *   response SA ID TYPE WHAT    the peer answers
- *   NOTIFY TYPE                 of an INFORMATIONAL request */
+/* IKE SAs: what is sealed, message IDs, what is sent again, and who answers what. */
 #include "gateway.h"
 
 #include "crypto/suite.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,82 +122,6 @@ void gateway_free(Gateway *gateway)
         child_forget(gateway, gateway->children[0].spi_in);
 }
 
-/* ---- what is said ---- */
-
-static void say_deletes(const IkePayloads *payloads)
-{
-    const IkePayload *payload;
-    size_t position = 0;
-    IkeDelete delete_;
-
-    while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_DELETE, &position))) {
-        if (ike_delete_decode(payload->body, &delete_) != 0)
-            continue;
-        (void)printf(delete_.protocol == IKE_PROTOCOL_IKE ? " delete-ike" : " delete-child");
-        for (size_t i = 0; i < delete_.n_spis; i++)
-            (void)printf(" %08x", delete_.spis[i]);
-    }
-}
-
-static void say_hex(const char *name, Bytes octets)
-{
-    (void)printf(" %s=", name);
-    for (size_t i = 0; i < octets.size; i++)
-        (void)printf("%02x", octets.data[i]);
-}
-
-/* Notifies as notify=TYPE or, with data, notify=TYPE:HEX; the SA's SPI as spi=HEX, the KE's group
- * as ke=GROUP, the nonce as nonce=HEX, Deletes as "delete-ike" or "delete-child SPI...". */
-static void say_payloads(const IkePayloads *payloads)
-{
-    const IkePayload *payload;
-    size_t position = 0;
-    IkeSaPayload sa;
-    IkeNotify notify;
-    IkeKe ke;
-
-    payload = ike_payloads_find(payloads, IKE_PAYLOAD_SA);
-    if (payload && ike_sa_decode(payload->body, &sa) == 0)
-        (void)printf(" spi=%" PRIx64, sa.proposals[0].spi);
-    payload = ike_payloads_find(payloads, IKE_PAYLOAD_KE);
-    if (payload && ike_ke_decode(payload->body, &ke) == 0)
-        (void)printf(" ke=%u", ke.group);
-    payload = ike_payloads_find(payloads, IKE_PAYLOAD_NONCE);
-    if (payload)
-        say_hex("nonce", payload->body);
-    while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_NOTIFY, &position))) {
-        if (ike_notify_decode(payload->body, &notify) != 0)
-            continue;
-        (void)printf(" notify=%u", notify.type);
-        if (notify.spi_size > 0)
-            (void)printf(" of=%" PRIx64, notify.spi);
-        if (notify.data.size > 0)
-            say_hex("data", notify.data);
-    }
-    say_deletes(payloads);
-}
-
-static void say(const char *what, const GatewaySa *sa, uint32_t id, uint8_t exchange_type,
-                const IkePayloads *payloads)
-{
-    (void)printf("%s %u %u %u", what, sa->number, id, exchange_type);
-    if (payloads)
-        say_payloads(payloads);
-    (void)putchar('\n');
-}
-
-static void say_notifies(const IkePayloads *request)
-{
-    const IkePayload *payload;
-    size_t position = 0;
-    IkeNotify notify;
-
-    while ((payload = ike_payloads_next(request, IKE_PAYLOAD_NOTIFY, &position))) {
-        if (ike_notify_decode(payload->body, &notify) == 0)
-            (void)printf("NOTIFY %u\n", notify.type);
-    }
-}
-
 /* ---- messages of ours ---- */
 
 static int seal_own(Gateway *gateway, const GatewaySa *sa, const IkeHeader *header,
@@ -301,7 +215,7 @@ static void answer(Gateway *gateway, GatewaySa *sa, const IkeHeader *request_hea
     sa->next_peer++;
     if (exchange_type != IKE_AUTH &&
         ike_payloads_decode(chain.first, (Bytes){gateway->inner, inner.size}, &shown, NULL) == 0)
-        say("answered", sa, header.message_id, exchange_type, &shown);
+        say_message("answered", sa, header.message_id, exchange_type, &shown);
     send_octets(sa, &sa->response);
     if (deleted)
         end_sa(gateway, sa);
@@ -322,16 +236,16 @@ static void take_request(Gateway *gateway, GatewaySa *sa, Bytes datagram, const 
     const uint32_t id = header->message_id;
 
     if (id + 1 == sa->next_peer || is_held(gateway, datagram)) {
-        say("again", sa, id, header->exchange_type, NULL);
+        say_message("again", sa, id, header->exchange_type, NULL);
         if (id + 1 == sa->next_peer)
             send_octets(sa, &sa->response);
         return;
     }
     if (id != sa->next_peer) {
-        say("beyond", sa, id, header->exchange_type, request);
+        say_message("beyond", sa, id, header->exchange_type, request);
         return;
     }
-    say("request", sa, id, header->exchange_type, request);
+    say_message("request", sa, id, header->exchange_type, request);
     if (!gateway->holds) {
         answer(gateway, sa, header, request);
     } else if (gateway->n_held < GATEWAY_HELD_MAX) {
@@ -342,7 +256,7 @@ static void take_request(Gateway *gateway, GatewaySa *sa, Bytes datagram, const 
 static void take_response(Gateway *gateway, GatewaySa *sa, const IkeHeader *header,
                           const IkePayloads *response)
 {
-    say("response", sa, header->message_id, header->exchange_type, response);
+    say_message("response", sa, header->message_id, header->exchange_type, response);
     if (!sa->asking || header->message_id + 1 != sa->next_own)
         return;
     sa->asking = false;

@@ -135,6 +135,23 @@ void gateway_release(Gateway *gateway);
 
 void gateway_free(Gateway *gateway);
 
+/* ---- say.c: a line on standard output for each message ---- */
+
+/* "WHAT SA ID TYPE ...": the number of the IKE SA, the message ID, the exchange type and, unless
+ * `payloads` is NULL, the SA's SPI as spi=HEX, the KE's group as ke=GROUP, the nonce as nonce=HEX,
+ * each Notify as notify=TYPE with of=SPI and data=HEX where it has them, Deletes as delete-ike or
+ * "delete-child SPI...". WHAT is
+ *   request     the peer asks
+ *   again       it does so again
+ *   beyond      it asks before its last request was answered (RFC 7296 2.3)
+ *   answered    it is answered
+ *   response    it answers */
+void say_message(const char *what, const GatewaySa *sa, uint32_t id, uint8_t exchange_type,
+                 const IkePayloads *payloads);
+
+/* "NOTIFY TYPE" of each. */
+void say_notifies(const IkePayloads *request);
+
 /* ---- create.c: CREATE_CHILD_SA ---- */
 
 /* Ours: `groups` (n of them, the KE in the first; none: no KE) are what it offers; `rekeyed` is our

@@ -37,5 +37,5 @@ Responder *responder_new(const ResponderOptions *options);
 void responder_free(Responder *responder);
 
 /* What has its IKE SAs: it takes messages (gateway_receive()), and says on standard output what the
- * initiator asked for in IKE_AUTH ("CERTREQ 14", "ATTRIBUTE 23") besides what gateway.c says. */
+ * initiator asked for in IKE_AUTH ("CERTREQ 14", "ATTRIBUTE 23") besides what say.c says. */
 Gateway *responder_gateway(Responder *responder);
