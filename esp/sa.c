@@ -2,8 +2,8 @@
  * that moving on shifts nothing), how far the SA can still count; and whether a packet may pass. */
 #include "esp/sa.h"
 
-#include "esp/ecn.h"
 #include "esp/esp.h"
+#include "esp/packet.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -214,6 +214,11 @@ SaRank sa_rank(const Sa *sa, uint64_t now_ms)
 void sa_use(Sa *sa)
 {
     sa->standby = false;
+}
+
+bool sa_is_awaited(const Sa *sa)
+{
+    return sa->standby && sa->window.highest != 0;
 }
 
 void sa_move(Sa *sa, const SaPath *path, int fd)
