@@ -1,8 +1,11 @@
-/* Makes the CSR for a device key, which the key in the TPM signs. */
+/* Makes the CSR for a device key, which the key in the TPM signs, and judges one; and the step
+ * "csr". */
 #include "provisioning/csr.h"
 
+#include "base/file.h"
 #include "crypto/openssl.h"
 #include "policy/signature.h"
+#include "provisioning/step.h"
 #include "verify/certificates.h"
 
 #include <errno.h>
@@ -163,12 +166,17 @@ int csr_new(DeviceKey *key, const char *fqdn, char **ret, Reason *reason)
     return *ret ? 0 : -ENOMEM;
 }
 
+GENERAL_NAMES *csr_names(X509_REQ *csr)
+{
+    _cleanup_(extensions_freep) STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(csr);
+
+    return X509V3_get_d2i(extensions, NID_subject_alt_name, NULL, NULL);
+}
+
 /* True if `fqdn` is the one name that the CSR asks for. */
 static bool asks_for(X509_REQ *csr, const char *fqdn)
 {
-    _cleanup_(extensions_freep) STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(csr);
-    _cleanup_(GENERAL_NAMES_freep) GENERAL_NAMES *names =
-        X509V3_get_d2i(extensions, NID_subject_alt_name, NULL, NULL);
+    _cleanup_(GENERAL_NAMES_freep) GENERAL_NAMES *names = csr_names(csr);
     const GENERAL_NAME *name =
         sk_GENERAL_NAME_num(names) == 1 ? sk_GENERAL_NAME_value(names, 0) : NULL;
 
@@ -199,4 +207,47 @@ const char *csr_flaw(Bytes pem, EVP_PKEY *public_key, const char *fqdn)
     }
     ERR_clear_error();
     return flaw;
+}
+
+int step_csr_check(Provision *provision, char *note)
+{
+    const ProvisionOptions *options = provision->options;
+    _cleanup_(free_charp) char *path = NULL;
+    _cleanup_(free_bytesp) uint8_t *text = NULL;
+    size_t size = 0;
+    int r;
+
+    r = provision_key(provision);
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        complain("there is no device key in %s to make a CSR for; run the step device-key first",
+                 options->state_dir);
+        return -ENOENT;
+    }
+    r = state_path(options, STATE_CSR, &path);
+    if (r < 0)
+        return r;
+    if (file_read(path, CSR_SIZE_MAX, &text, &size) < 0 ||
+        csr_flaw((Bytes){text, size}, device_key_public(provision->key), options->fqdn) != NULL)
+        return 0;
+    (void)snprintf(note, STEP_NOTE_SIZE, "for %.200s", options->fqdn);
+    r = state_give(options, STATE_CSR);
+    return r < 0 ? r : 1;
+}
+
+int step_csr_make(Provision *provision, char *note)
+{
+    const ProvisionOptions *options = provision->options;
+    _cleanup_(free_charp) char *csr = NULL;
+    Reason reason = {0};
+    int r;
+
+    r = csr_new(provision->key, options->fqdn, &csr, &reason);
+    if (r < 0) {
+        complain("%s", reason.text);
+        return r;
+    }
+    (void)snprintf(note, STEP_NOTE_SIZE, "for %.200s", options->fqdn);
+    return state_write(options, STATE_CSR, (Bytes){(const uint8_t *)csr, strlen(csr)}, 0644);
 }

@@ -1,4 +1,5 @@
-/* JSON objects that come from outside, and octets in them as base64 text (RFC 4648). */
+/* JSON objects: reads those that come from outside, puts those together that are written, and has
+ * octets in them as base64 text (RFC 4648). */
 #include "provisioning/json.h"
 
 #include "base/cleanup.h"
@@ -49,6 +50,19 @@ const char *json_member_string(struct json_object *object, const char *name)
         !json_object_is_type(member, json_type_string))
         return NULL;
     return json_object_get_string(member);
+}
+
+bool json_add(struct json_object *object, const char *name, struct json_object *value)
+{
+    if (value && json_object_object_add(object, name, value) == 0)
+        return true;
+    (void)json_object_put(value);
+    return false;
+}
+
+bool json_add_string(struct json_object *object, const char *name, const char *text)
+{
+    return json_add(object, name, json_object_new_string(text));
 }
 
 int base64_encode(Bytes bytes, char **ret)

@@ -3,7 +3,7 @@
 #include "provisioning/command.h"
 #include "provisioning/devicelist.h"
 #include "provisioning/linejob.h"
-#include "provisioning/progress.h"
+#include "provisioning/record.h"
 
 #include "base/cleanup.h"
 

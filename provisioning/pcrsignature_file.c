@@ -170,19 +170,12 @@ int pcr_signatures_json_read(const char *path, PcrSignatures **ret, Reason *reas
     return pcr_signatures_json_decode((Bytes){json, size}, path, ret, reason);
 }
 
-static bool add_string(struct json_object *object, const char *name, const char *text)
-{
-    struct json_object *string = json_object_new_string(text);
-
-    return string && json_object_object_add(object, name, string) == 0;
-}
-
 static bool add_hex(struct json_object *object, const char *name, Bytes bytes)
 {
     char text[2 * PCR_VALUE_MAX + 1];
 
     hex_encode(bytes, text);
-    return add_string(object, name, text);
+    return json_add_string(object, name, text);
 }
 
 /* The PCR numbers and, where they are known, their values. */
@@ -218,7 +211,7 @@ static bool add_signature(struct json_object *object, const PcrSignature *entry)
         return true;
     return base64_encode((Bytes){entry->signature, entry->signature_size}, &signature) == 0 &&
            add_hex(object, "pkfp", BYTES_OF(entry->fingerprint)) &&
-           add_string(object, "sig", signature);
+           json_add_string(object, "sig", signature);
 }
 
 static bool add_entry(struct json_object *root, const PcrSignature *entry)

@@ -1,63 +1,17 @@
-/* The steps "csr" and "certificate": a request for the device key, and its certificate by the
- * station's authority, once the TPM has proved that the key is in it. */
+/* The step "certificate": the station's authority certifies the device key, once the TPM has proved
+ * that the key is in it. */
 #include "base/file.h"
 #include "base/reason.h"
-#include "crypto/openssl.h"
 #include "provisioning/authority.h"
 #include "provisioning/certificatefile.h"
 #include "provisioning/csr.h"
 #include "provisioning/devicefiles.h"
 #include "provisioning/proof.h"
-#include "provisioning/proofcommand.h"
 #include "provisioning/step.h"
 
 #include <errno.h>
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
-
-int step_csr_check(Provision *provision, char *note)
-{
-    const ProvisionOptions *options = provision->options;
-    _cleanup_(free_charp) char *path = NULL;
-    _cleanup_(free_bytesp) uint8_t *text = NULL;
-    size_t size = 0;
-    int r;
-
-    r = provision_key(provision);
-    if (r < 0)
-        return r;
-    if (r == 0) {
-        complain("there is no device key in %s to make a CSR for; run the step device-key first",
-                 options->state_dir);
-        return -ENOENT;
-    }
-    r = state_path(options, STATE_CSR, &path);
-    if (r < 0)
-        return r;
-    if (file_read(path, CSR_SIZE_MAX, &text, &size) < 0 ||
-        csr_flaw((Bytes){text, size}, device_key_public(provision->key), options->fqdn) != NULL)
-        return 0;
-    (void)snprintf(note, STEP_NOTE_SIZE, "for %.200s", options->fqdn);
-    r = state_give(options, STATE_CSR);
-    return r < 0 ? r : 1;
-}
-
-int step_csr_make(Provision *provision, char *note)
-{
-    const ProvisionOptions *options = provision->options;
-    _cleanup_(free_charp) char *csr = NULL;
-    Reason reason = {0};
-    int r;
-
-    r = csr_new(provision->key, options->fqdn, &csr, &reason);
-    if (r < 0) {
-        complain("%s", reason.text);
-        return r;
-    }
-    (void)snprintf(note, STEP_NOTE_SIZE, "for %.200s", options->fqdn);
-    return state_write(options, STATE_CSR, (Bytes){(const uint8_t *)csr, strlen(csr)}, 0644);
-}
 
 /* What the station's part of the proof works with. */
 typedef struct Judge {
@@ -176,23 +130,6 @@ static int prove(Provision *provision, const char *csr, const Judge *judge, STAC
     return r;
 }
 
-static int chain_write(const ProvisionOptions *options, const STACK_OF(X509) *chain)
-{
-    _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_mem());
-    char *text = NULL;
-    long size;
-
-    for (int i = 0; i < sk_X509_num(chain); i++) {
-        if (!bio || PEM_write_bio_X509(bio, sk_X509_value(chain, i)) != 1) {
-            complain("out of memory");
-            return -ENOMEM;
-        }
-    }
-    size = BIO_get_mem_data(bio, &text);
-    return state_write(options, STATE_CERTIFICATES, (Bytes){(const uint8_t *)text, (size_t)size},
-                       0644);
-}
-
 static int csr_text(const ProvisionOptions *options, char **ret)
 {
     _cleanup_(free_charp) char *path = NULL;
@@ -219,9 +156,7 @@ int step_certificate_issue(Provision *provision, char *note)
     Reason reason = {"out of memory"};
     int r;
 
-    r = secrets_ready();
-    if (r == 0)
-        r = csr_text(provision->options, &csr);
+    r = csr_text(provision->options, &csr);
     if (r == 0)
         r = judge_read(provision->options, &judge);
     if (r < 0)
@@ -233,7 +168,7 @@ int step_certificate_issue(Provision *provision, char *note)
         complain("%s", reason.text);
         return r;
     }
-    r = chain_write(provision->options, chain);
+    r = certificates_write(provision->options, STATE_CERTIFICATES, chain);
     if (r == 0)
         (void)certificate_note(sk_X509_value(chain, 0), note);
     return r;

@@ -9,7 +9,6 @@
 #include "provisioning/devicetpm.h"
 #include "provisioning/endorsement.h"
 #include "provisioning/lineinput.h"
-#include "provisioning/srkfit.h"
 #include "provisioning/step.h"
 #include "tpm/commands.h"
 #include "tpm/profile.h"

@@ -7,22 +7,68 @@
 #include "policy/lastknowntime.h"
 #include "policy/timecorrection.h"
 #include "provisioning/certificatefile.h"
+#include "provisioning/command.h"
 #include "provisioning/csr.h"
 #include "provisioning/devicefiles.h"
 #include "provisioning/devicetpm.h"
-#include "provisioning/srkfit.h"
-#include "provisioning/verification.h"
+#include "provisioning/inventory.h"
 #include "tpm/storagekey.h"
 #include "verify/dates.h"
 #include "verify/profile.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 enum { SUBJECT_SIZE = 160, BUNDLE_SIZE_MAX = 1024 * 1024 };
+
+/* What a run looks at, and what it has found so far. */
+typedef struct Verification {
+    const ProvisionOptions *options;
+    DeviceFiles files;
+    Tpm *tpm; /* NULL: it can't be reached */
+    TpmFacts facts;
+    bool srk_good;
+    Inventory inventory;
+    bool flawed;
+} Verification;
+
+static void verification_free(Verification *verification)
+{
+    tpm_close(verification->tpm);
+    device_files_deinit(&verification->files);
+    free(verification);
+}
+DEFINE_POINTER_CLEANUP(Verification, verification_free);
+
+/* Notes that `name` fits, and how far. */
+static void verification_fits(Verification *verification, const char *name, const char *what)
+{
+    item_field(inventory_add(&verification->inventory, name, "fits"), "found", "%s", what);
+}
+
+/* Notes that `name` does not fit: what was found, and what to do about it (NULL where the sentence
+ * of `format` says it). */
+__attribute__((format(printf, 4, 5))) static void verification_misfits(Verification *verification,
+                                                                       const char *name,
+                                                                       const char *remedy,
+                                                                       const char *format, ...)
+{
+    Item *item = inventory_add(&verification->inventory, name, "WRONG");
+    char found[FIELD_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(found, sizeof(found), format, arguments);
+    va_end(arguments);
+    item_field(item, "found", "%s", found);
+    if (remedy)
+        item_field(item, "remedy", "%s", remedy);
+    verification->flawed = true;
+}
 
 static const char anchors_remedy[] = "run 'tre-provision install-anchors FILE'";
 
@@ -119,7 +165,7 @@ static void guard_verify(Verification *verification)
     }
 }
 
-void verification_anchors(Verification *verification)
+static void anchors_verify(Verification *verification)
 {
     if (!certificates_verify(verification))
         return;
@@ -148,7 +194,7 @@ static unsigned correction_days(const Verification *verification)
     return days;
 }
 
-void verification_time(Verification *verification)
+static void time_verify(Verification *verification)
 {
     Reason reason = {0};
     time_t known = 0;
@@ -171,35 +217,6 @@ void verification_time(Verification *verification)
     } else {
         verification_fits(verification, "last-known-time", "the clock is not behind it");
     }
-}
-
-static void verification_free(Verification *verification)
-{
-    tpm_close(verification->tpm);
-    device_files_deinit(&verification->files);
-    free(verification);
-}
-DEFINE_POINTER_CLEANUP(Verification, verification_free);
-
-void verification_fits(Verification *verification, const char *name, const char *what)
-{
-    item_field(inventory_add(&verification->inventory, name, "fits"), "found", "%s", what);
-}
-
-void verification_misfits(Verification *verification, const char *name, const char *remedy,
-                          const char *format, ...)
-{
-    Item *item = inventory_add(&verification->inventory, name, "WRONG");
-    char found[FIELD_SIZE];
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(found, sizeof(found), format, arguments);
-    va_end(arguments);
-    item_field(item, "found", "%s", found);
-    if (remedy)
-        item_field(item, "remedy", "%s", remedy);
-    verification->flawed = true;
 }
 
 static void tpm_verify(Verification *verification)
@@ -343,8 +360,8 @@ int provision_verify(const ProvisionOptions *options)
     key_verify(verification);
     csr_verify(verification);
     certificate_verify(verification);
-    verification_anchors(verification);
-    verification_time(verification);
+    anchors_verify(verification);
+    time_verify(verification);
     owner_auth_verify(verification);
     if (!options->json) {
         inventory_print(&verification->inventory, stdout);

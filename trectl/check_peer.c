@@ -6,6 +6,7 @@
 #include "base/reason.h"
 #include "crypto/openssl.h"
 #include "trectl/check_peer_options.h"
+#include "trectl/commands.h"
 #include "tred/config.h"
 #include "tred/verifier.h"
 #include "verify/certificates.h"

@@ -11,7 +11,3 @@ int check_peer_print(const PeerReport *report, bool json);
 
 /* As JSON, why there is no judgement: {"error": …}. */
 void check_peer_print_problem(const Reason *reason);
-
-/* Makes the checks of VerifyPeer on files and prints each. Returns the exit status: 0 accepted, 1
- * refused, 2 if it could not judge (usage, a file that can't be used). */
-int check_peer_main(int argc, char **argv);

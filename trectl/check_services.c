@@ -1,5 +1,5 @@
 /* trectl doctor: the two services, as the bus and systemd have them. */
-#include "trectl/check_services.h"
+#include "trectl/check.h"
 
 #include "base/cleanup.h"
 #include "base/exitstatus.h"
@@ -7,12 +7,84 @@
 #include "ikeclient/config.h"
 #include "trectl/as_user.h"
 #include "trectl/snapshot.h"
-#include "trectl/unit.h"
 #include "tred/bus_connection.h"
 #include "tred/identity.h"
 
 #include <errno.h>
 #include <string.h>
+
+/* ---- what systemd says of a unit (org.freedesktop.systemd1(5)) ---- */
+
+#define SYSTEMD "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+#define SYSTEMD_MANAGER SYSTEMD ".Manager"
+#define SYSTEMD_SERVICE SYSTEMD ".Service"
+
+enum { UNIT_WORD_SIZE = 32 };
+
+typedef struct Unit {
+    bool known;                   /* systemd answered, and has such a unit */
+    char active[UNIT_WORD_SIZE];  /* "active", "inactive", "failed", "activating" … */
+    char enabled[UNIT_WORD_SIZE]; /* "enabled", "disabled", "static", "masked" … */
+    char result[UNIT_WORD_SIZE];  /* of a service that has failed: "exit-code", "watchdog" … */
+    int status;                   /* with "exit-code", its exit status */
+} Unit;
+
+static void word_copy(char *ret, const char *word)
+{
+    (void)snprintf(ret, UNIT_WORD_SIZE, "%s", word);
+}
+
+/* Why it failed. */
+static void result_look(sd_bus *bus, const char *path, Unit *unit)
+{
+    _cleanup_(free_charp) char *result = NULL;
+    int status = 0;
+
+    if (sd_bus_get_property_string(bus, SYSTEMD, path, SYSTEMD_SERVICE, "Result", NULL, &result) >=
+        0)
+        word_copy(unit->result, result);
+    if (sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD_SERVICE, "ExecMainStatus", NULL,
+                                    'i', &status) >= 0)
+        unit->status = status;
+}
+
+static int active_look(sd_bus *bus, const char *name, Unit *unit)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    const char *load = NULL, *active = NULL, *path = NULL;
+    int r = sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "ListUnitsByNames",
+                               NULL, &reply, "as", 1, name);
+
+    if (r >= 0)
+        r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
+    if (r > 0) {
+        r = sd_bus_message_read(reply, "(ssssssouso)", NULL, NULL, &load, &active, NULL, NULL,
+                                &path, NULL, NULL, NULL);
+    }
+    if (r <= 0)
+        return r;
+    unit->known = strcmp(load, "loaded") == 0 || strcmp(load, "masked") == 0;
+    word_copy(unit->active, active);
+    if (strcmp(active, "failed") == 0)
+        result_look(bus, path, unit);
+    return r;
+}
+
+/* Asks for `name` ("tred.service"). Where there is no systemd to ask, nothing is known. */
+static void unit_look(sd_bus *bus, const char *name, Unit *ret)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    const char *state = NULL;
+
+    *ret = (Unit){0};
+    if (active_look(bus, name, ret) <= 0 || !ret->known)
+        return;
+    if (sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "GetUnitFileState", NULL,
+                           &reply, "s", name) >= 0 &&
+        sd_bus_message_read(reply, "s", &state) > 0)
+        word_copy(ret->enabled, state);
+}
 
 /* ---- a service that does not run ---- */
 

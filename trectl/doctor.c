@@ -1,13 +1,11 @@
 /* trectl doctor: what stands between this machine and a working TrE, in the order in which it
  * should be mended. */
-#include "trectl/doctor.h"
-
 #include "base/cleanup.h"
 #include "base/commandline.h"
 #include "base/exitstatus.h"
 #include "base/reason.h"
 #include "trectl/check.h"
-#include "trectl/check_services.h"
+#include "trectl/commands.h"
 #include "tred/config.h"
 
 #include <errno.h>

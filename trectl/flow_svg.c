@@ -1,7 +1,6 @@
 /* The last exchange as a sequence diagram: two lifelines, an arrow for each message, a box for what
  * one side does by itself, each with its step number in a disc and its time beside. */
 #include "trectl/flow.h"
-#include "trectl/flow_steps.h"
 #include "trectl/words.h"
 
 #include <string.h>

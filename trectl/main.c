@@ -3,13 +3,7 @@
 #include "base/commandline.h"
 #include "base/exitstatus.h"
 #include "base/standard.h"
-#include "trectl/check_peer.h"
-#include "trectl/dns.h"
-#include "trectl/doctor.h"
-#include "trectl/flow.h"
-#include "trectl/metrics.h"
-#include "trectl/status.h"
-#include "trectl/updown.h"
+#include "trectl/commands.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,14 +1,186 @@
-/* trectl metrics: takes a snapshot and writes it where it is wanted. */
+/* trectl metrics: writes a snapshot in the form of OpenMetrics where it is wanted. */
 #include "trectl/metrics.h"
 
 #include "base/commandline.h"
 #include "base/exitstatus.h"
 #include "base/file.h"
 #include "base/reason.h"
+#include "trectl/commands.h"
 #include "tred/bus_connection.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
+
+static void family(FILE *stream, const char *name, const char *type, const char *help)
+{
+    (void)fprintf(stream, "# HELP %s %s.\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* A label's value: what would end it is escaped. */
+static void label_print(FILE *stream, const char *name, const char *value)
+{
+    (void)fprintf(stream, "{%s=\"", name);
+    for (; *value != '\0'; value++) {
+        if (*value == '\n') {
+            (void)fputs("\\n", stream);
+            continue;
+        }
+        if (*value == '"' || *value == '\\')
+            (void)fputc('\\', stream);
+        (void)fputc(*value, stream);
+    }
+    (void)fputs("\"}", stream);
+}
+
+static void sample(FILE *stream, const char *name, const char *label, const char *of,
+                   uint64_t value)
+{
+    (void)fputs(name, stream);
+    if (label)
+        label_print(stream, label, of);
+    (void)fprintf(stream, " %" PRIu64 "\n", value);
+}
+
+/* One for each word that a state can be, 1 for the one that it is. */
+static void states_print(FILE *stream, const char *name, const char *const *words,
+                         const char *state)
+{
+    for (; *words; words++)
+        sample(stream, name, "state", *words, strcmp(*words, state) == 0);
+}
+
+static bool is_true(json_object *object, const char *member)
+{
+    return json_object_get_boolean(json_member(object, member));
+}
+
+static void services_print(FILE *stream, json_object *tre, json_object *client)
+{
+    family(stream, "henb_service_up", "gauge", "Whether the service is on the bus");
+    sample(stream, "henb_service_up", "service", "tred", tre != NULL);
+    sample(stream, "henb_service_up", "service", "ikeclient", client != NULL);
+}
+
+static void crls_print(FILE *stream, json_object *tre)
+{
+    json_object *crls = json_member(tre, "CrlIssuers");
+
+    family(stream, "henb_crl_usable", "gauge", "Whether every file in crl-directory can be used");
+    sample(stream, "henb_crl_usable", NULL, NULL, json_text(tre, "CrlProblem")[0] == '\0');
+    if (json_count(crls) == 0)
+        return;
+    family(stream, "henb_crl_next_update_timestamp_seconds", "gauge",
+           "When the next CRL of this issuer is due");
+    for (size_t i = 0; i < json_count(crls); i++) {
+        json_object *crl = json_item(crls, i);
+        const char *issuer = json_object_get_string(json_item(crl, 0));
+
+        sample(stream, "henb_crl_next_update_timestamp_seconds", "issuer", issuer ? issuer : "",
+               json_object_get_uint64(json_item(crl, 2)));
+    }
+}
+
+static void certificates_print(FILE *stream, json_object *tre, json_object *exchange)
+{
+    const uint64_t own = json_number(tre, "CertificateExpires"),
+                   peer = json_number(exchange, "PeerCertificateExpires");
+
+    if (own == 0 && peer == 0)
+        return;
+    family(stream, "henb_certificate_expiry_timestamp_seconds", "gauge",
+           "When the first certificate of the chain expires");
+    if (own > 0)
+        sample(stream, "henb_certificate_expiry_timestamp_seconds", "chain", "device", own);
+    if (peer > 0)
+        sample(stream, "henb_certificate_expiry_timestamp_seconds", "chain", "segw", peer);
+}
+
+static void traffic_print(FILE *stream, json_object *totals)
+{
+    static const struct {
+        const char *reason, *member;
+    } drops[] = {{"replayed", "Replays"},
+                 {"not_authentic", "AuthenticationFailures"},
+                 {"malformed", "Malformed"},
+                 {"selectors", "SelectorDropsIn"},
+                 {"ecn", "EcnDropsIn"}};
+
+    family(stream, "henb_esp_packets", "counter", "Packets through all Child SAs so far");
+    sample(stream, "henb_esp_packets_total", "direction", "in", json_number(totals, "PacketsIn"));
+    sample(stream, "henb_esp_packets_total", "direction", "out", json_number(totals, "PacketsOut"));
+    family(stream, "henb_esp_bytes", "counter",
+           "Octets of inner packets through all Child SAs so far");
+    sample(stream, "henb_esp_bytes_total", "direction", "in", json_number(totals, "BytesIn"));
+    sample(stream, "henb_esp_bytes_total", "direction", "out", json_number(totals, "BytesOut"));
+    family(stream, "henb_esp_dropped_packets", "counter",
+           "Inbound packets that were dropped so far");
+    for (size_t i = 0; i < ELEMENTS(drops); i++) {
+        sample(stream, "henb_esp_dropped_packets_total", "reason", drops[i].reason,
+               json_number(totals, drops[i].member));
+    }
+    family(stream, "henb_exchanges", "counter", "IKE SAs that were begun in the TrE so far");
+    sample(stream, "henb_exchanges_total", NULL, NULL, json_number(totals, "Exchanges"));
+}
+
+static void tre_print(FILE *stream, json_object *tre, json_object *exchange)
+{
+    static const char *const states[] = {
+        "ready",   "development", "unprovisioned", "integrity-failed", "tpm-unavailable",
+        "loading", NULL};
+
+    family(stream, "henb_tre_state", "gauge", "The state of the TrE");
+    states_print(stream, "henb_tre_state", states, json_text(tre, "State"));
+    family(stream, "henb_anchors_version", "gauge",
+           "The version of the SeGW anchors that the TPM guards");
+    sample(stream, "henb_anchors_version", NULL, NULL,
+           is_true(tre, "AnchorsGuarded") ? json_number(tre, "AnchorsVersion") : 0);
+    certificates_print(stream, tre, exchange);
+    crls_print(stream, tre);
+    traffic_print(stream, json_member(tre, "Totals"));
+}
+
+static void client_print(FILE *stream, json_object *client)
+{
+    static const char *const states[] = {
+        "idle", "connecting", "established", "established-no-child", "waiting", "closing", NULL};
+    static const struct {
+        const char *name, *help, *member;
+    } counters[] = {
+        {"henb_ike_attempts", "Attempts to connect so far", "Attempts"},
+        {"henb_ike_established", "IKE SAs that came up so far", "Established"},
+        {"henb_ike_failures", "Attempts that led to no IKE SA so far", "Failures"},
+        {"henb_ike_losses", "IKE SAs in use that ended and not by the HeNB so far", "Losses"},
+    };
+    json_object *totals = json_member(client, "Totals");
+
+    family(stream, "henb_connection_state", "gauge", "The state of the connection to the SeGW");
+    states_print(stream, "henb_connection_state", states, json_text(client, "State"));
+    family(stream, "henb_connection_established_timestamp_seconds", "gauge",
+           "Since when the IKE SA in use is established; 0 if there is none");
+    sample(stream, "henb_connection_established_timestamp_seconds", NULL, NULL,
+           json_number(client, "EstablishedSince"));
+    for (size_t i = 0; i < ELEMENTS(counters); i++) {
+        char name[64];
+
+        family(stream, counters[i].name, "counter", counters[i].help);
+        (void)snprintf(name, sizeof(name), "%s_total", counters[i].name);
+        sample(stream, name, NULL, NULL, json_number(totals, counters[i].member));
+    }
+}
+
+void metrics_print(FILE *stream, json_object *snapshot)
+{
+    json_object *tre = json_member(snapshot, "TrE"), *client = json_member(snapshot, "IkeClient");
+
+    services_print(stream, tre, client);
+    if (tre)
+        tre_print(stream, tre, json_member(snapshot, "Exchange"));
+    if (client)
+        client_print(stream, client);
+    (void)fputs("# EOF\n", stream);
+}
 
 enum { FILE_MODE = 0644 };
 

@@ -8,6 +8,3 @@
 /* A snapshot as text in the form of OpenMetrics 1.0, of which only what Prometheus' older text form
  * has, too, is used: counters and gauges. */
 void metrics_print(FILE *stream, json_object *snapshot);
-
-/* Returns the exit status: 0, 69 the bus can't be reached, 73 the file can't be written. */
-int metrics_main(int argc, char **argv);

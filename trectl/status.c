@@ -4,6 +4,7 @@
 #include "base/commandline.h"
 #include "base/exitstatus.h"
 #include "base/reason.h"
+#include "trectl/commands.h"
 #include "tred/bus_connection.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "trectl/snapshot.h"
-#include "trectl/terminal.h"
+#include "trectl/words.h"
 
 #include <stdbool.h>
 
@@ -11,7 +11,3 @@ void status_print(const Paper *paper, json_object *snapshot);
 
 /* True if it has a tunnel: established, with a Child SA. */
 bool status_is_up(json_object *snapshot);
-
-/* Each returns the exit status: 0 the tunnel is up, 1 it is not. */
-int status_main(int argc, char **argv);
-int watch_main(int argc, char **argv);

@@ -1,9 +1,12 @@
-/* Numbers in words. */
+/* Text for a person: numbers in words, lines that fit, and colours. */
 #include "trectl/words.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     MINUTE = 60,
@@ -71,4 +74,30 @@ size_t words_line_break(const char *text, size_t width, const char **ret_next)
         end = width;
     *ret_next = text + end + (text[end] == ' ');
     return end;
+}
+
+bool terminal_has_colours(void)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) == 1 && (!no || no[0] == '\0') && term &&
+           strcmp(term, "dumb") != 0;
+}
+
+void paper_print(const Paper *paper, Colour colour, const char *format, ...)
+{
+    static const char *const begins[] = {
+        [COLOUR_NONE] = "",        [COLOUR_GOOD] = "\033[32m",  [COLOUR_CARE] = "\033[33m",
+        [COLOUR_BAD] = "\033[31m", [COLOUR_STRONG] = "\033[1m",
+    };
+    const bool painted = paper->colours && colour != COLOUR_NONE;
+    va_list arguments;
+
+    if (painted)
+        (void)fputs(begins[colour], paper->stream);
+    va_start(arguments, format);
+    (void)vfprintf(paper->stream, format, arguments);
+    va_end(arguments);
+    if (painted)
+        (void)fputs("\033[0m", paper->stream);
 }

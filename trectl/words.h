@@ -1,8 +1,11 @@
-/* Numbers in words for a person. */
+/* Text for a person: numbers in words, lines that fit, and colours where they help: on a terminal,
+ * and not where NO_COLOR is set (https://no-color.org) or the terminal is "dumb". */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
 
 enum { WORDS_SIZE = 64 };
@@ -20,3 +23,18 @@ const char *words_octets(uint64_t octets, char *ret);
 /* Where to break a text that is longer than `width` characters: how many of them go on the first
  * line; *ret_next is where the next one begins. At a blank, if there is one. */
 size_t words_line_break(const char *text, size_t width, const char **ret_next);
+
+typedef enum Colour { COLOUR_NONE, COLOUR_GOOD, COLOUR_CARE, COLOUR_BAD, COLOUR_STRONG } Colour;
+
+/* Where text is written to, and whether in colours. */
+typedef struct Paper {
+    FILE *stream;
+    bool colours;
+} Paper;
+
+/* Whether standard output is to have colours. */
+bool terminal_has_colours(void);
+
+/* Writes in that colour. */
+void paper_print(const Paper *paper, Colour colour, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));

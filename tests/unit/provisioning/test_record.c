@@ -2,7 +2,7 @@
  * pass for one? */
 #include "base/reason.h"
 #include "provisioning/devicelist.h"
-#include "provisioning/progress.h"
+#include "provisioning/record.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"
