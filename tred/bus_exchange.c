@@ -2,7 +2,6 @@
  * answers. */
 #include "tred/bus_exchange.h"
 #include "base/log.h"
-#include "base/messages.h"
 #include "base/reason.h"
 #include "tred/bus_admit.h"
 #include "tred/bus_error.h"
@@ -20,174 +19,6 @@
 void bus_exchange_path(const CallerExchange *held, char *path)
 {
     (void)snprintf(path, BUS_PATH_SIZE, BUS_EXCHANGES_PATH "/%" PRIu64, held->number);
-}
-
-static LogFields fields_of(const CallerExchange *held, const char *message_id, const char *error)
-{
-    return (LogFields){.message_id = message_id,
-                       .peer = held->caller->daemon->config.segw_name,
-                       .spi = exchange_spi_i(held->exchange),
-                       .error = error};
-}
-
-void bus_exchange_closed(const CallerExchange *held, const char *reason)
-{
-    const Daemon *daemon = held->caller->daemon;
-    char path[BUS_PATH_SIZE];
-    int r;
-
-    const LogFields fields = fields_of(held, MESSAGE_EXCHANGE_CLOSED, reason);
-
-    log_fields(daemon_is_ending(daemon) ? LOG_INFO : LOG_NOTICE, &fields,
-               "Exchange %" PRIu64 " is closed: %s", held->number, reason);
-    if (sd_bus_is_open(daemon->bus) <= 0) /* its owner has seen the bus go, too */
-        return;
-    bus_exchange_path(held, path);
-    r = sd_bus_emit_signal(daemon->bus, path, BUS_EXCHANGE_INTERFACE, "Closed", "s", reason);
-    if (r < 0)
-        log_warning("Its owner could not be told: %s", strerror(-r));
-}
-
-void bus_exchange_lifetime_reached(const CallerExchange *held, uint32_t spi_in, bool hard)
-{
-    char path[BUS_PATH_SIZE];
-    int r;
-
-    const LogFields fields = fields_of(held, MESSAGE_LIFETIME_REACHED, NULL);
-
-    log_fields(LOG_NOTICE, &fields,
-               "Exchange %" PRIu64 ": Child SA %08x has reached its %s lifetime", held->number,
-               spi_in, hard ? "hard" : "soft");
-    bus_exchange_path(held, path);
-    r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE,
-                           "LifetimeReached", "ub", spi_in, hard);
-    if (r < 0)
-        log_warning("Its owner could not be told: %s", strerror(-r));
-}
-
-void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
-{
-    char path[BUS_PATH_SIZE];
-    int r;
-
-    const LogFields fields = fields_of(held, MESSAGE_CERTIFICATE_EXPIRES, NULL);
-
-    log_fields(LOG_NOTICE, &fields,
-               "Exchange %" PRIu64 ": a certificate that it rests on expires soon", held->number);
-    bus_exchange_path(held, path);
-    r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "ExpiresSoon",
-                           "t", (uint64_t)when);
-    if (r < 0)
-        log_warning("Its owner could not be told: %s", strerror(-r));
-}
-
-enum { CHANGES_USEC = 20 * 1000 }; /* a handshake's changes make one signal */
-
-static void changes_emit(CallerExchange *held)
-{
-    static const struct {
-        ExchangeProperty property;
-        char name[24];
-    } properties[] = {{EXCHANGE_PROPERTY_STATE, "State"},
-                      {EXCHANGE_PROPERTY_SPI_R, "SpiR"},
-                      {EXCHANGE_PROPERTY_SUITE, "Suite"},
-                      {EXCHANGE_PROPERTY_PEER_IDENTITY, "PeerIdentity"},
-                      {EXCHANGE_PROPERTY_PEER_IDENTITY, "PeerCertificateExpires"}};
-    char names[ELEMENTS(properties)][sizeof(properties[0].name)];
-    char *list[ELEMENTS(properties) + 1] = {0}; /* sd-bus has no const, and only reads */
-    char path[BUS_PATH_SIZE];
-    size_t count = 0;
-
-    for (size_t i = 0; i < ELEMENTS(properties); i++) {
-        if (!(held->changed & properties[i].property))
-            continue;
-        memcpy(names[count], properties[i].name, sizeof(names[count]));
-        list[count] = names[count];
-        count++;
-    }
-    held->changed = 0;
-    bus_exchange_path(held, path);
-    (void)sd_bus_emit_properties_changed_strv(held->caller->daemon->bus, path,
-                                              BUS_EXCHANGE_INTERFACE, list);
-}
-
-static int on_changes(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    const Daemon *daemon = userdata;
-
-    (void)source, (void)usec;
-    for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
-        for (CallerExchange *held = caller->exchanges; held; held = held->next) {
-            if (held->changed)
-                changes_emit(held);
-        }
-    }
-    return 0;
-}
-
-void bus_exchange_changed(CallerExchange *held, unsigned properties)
-{
-    const Daemon *daemon = held->caller->daemon;
-    int enabled = SD_EVENT_OFF;
-    int r = sd_event_source_get_enabled(daemon->changes, &enabled);
-
-    held->changed |= properties;
-    if (r >= 0 && enabled == SD_EVENT_OFF) {
-        r = sd_event_source_set_time_relative(daemon->changes, CHANGES_USEC);
-        if (r >= 0)
-            r = sd_event_source_set_enabled(daemon->changes, SD_EVENT_ONESHOT);
-    }
-    if (r < 0)
-        changes_emit(held);
-}
-
-static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
-                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-    const CallerExchange *held = userdata;
-
-    (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    return sd_bus_message_append(reply, "s", exchange_state_name(exchange_state(held->exchange)));
-}
-
-static int get_spi(sd_bus *bus, const char *path, const char *interface, const char *property,
-                   sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-    const CallerExchange *held = userdata;
-    bool initiator = strcmp(property, "SpiI") == 0;
-
-    (void)bus, (void)path, (void)interface, (void)error;
-    return sd_bus_message_append(
-        reply, "t", initiator ? exchange_spi_i(held->exchange) : exchange_spi_r(held->exchange));
-}
-
-static int get_suite(sd_bus *bus, const char *path, const char *interface, const char *property,
-                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-    const CallerExchange *held = userdata;
-
-    (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    return sd_bus_message_append(reply, "s", exchange_suite_name(held->exchange));
-}
-
-static int get_peer_identity(sd_bus *bus, const char *path, const char *interface,
-                             const char *property, sd_bus_message *reply, void *userdata,
-                             sd_bus_error *error)
-{
-    const CallerExchange *held = userdata;
-
-    (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    return sd_bus_message_append(reply, "s", exchange_peer_identity(held->exchange));
-}
-
-static int get_peer_expires(sd_bus *bus, const char *path, const char *interface,
-                            const char *property, sd_bus_message *reply, void *userdata,
-                            sd_bus_error *error)
-{
-    const CallerExchange *held = userdata;
-
-    (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    return sd_bus_message_append(reply, "t", (uint64_t)exchange_peer_expires(held->exchange));
 }
 
 /* The exchange belongs to one connection: every method asks this first. */
@@ -303,12 +134,15 @@ static int method_close(sd_bus_message *call, void *userdata, sd_bus_error *erro
 
 static const sd_bus_vtable exchange_vtable[] = {
     SD_BUS_VTABLE_START(0),
-    SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-    SD_BUS_PROPERTY("SpiI", "t", get_spi, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("SpiR", "t", get_spi, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-    SD_BUS_PROPERTY("Suite", "s", get_suite, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-    SD_BUS_PROPERTY("PeerIdentity", "s", get_peer_identity, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-    SD_BUS_PROPERTY("PeerCertificateExpires", "t", get_peer_expires, 0,
+    SD_BUS_PROPERTY("State", "s", bus_exchange_get_property, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("SpiI", "t", bus_exchange_get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("SpiR", "t", bus_exchange_get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Suite", "s", bus_exchange_get_property, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("PeerIdentity", "s", bus_exchange_get_property, 0,
+                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("PeerCertificateExpires", "t", bus_exchange_get_property, 0,
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_METHOD_WITH_ARGS("ChooseGroup", SD_BUS_ARGS("q", group), SD_BUS_RESULT("ay", ke_i),
                             method_choose_group, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -332,7 +166,7 @@ static const sd_bus_vtable exchange_vtable[] = {
                             bus_exchange_unprotect, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("VerifyPeer", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", peer_identity),
                             bus_exchange_verify_peer, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_PROPERTY("Children", "aa{sv}", bus_exchange_get_children, 0, 0),
+    SD_BUS_PROPERTY("Children", "aa{sv}", bus_exchange_get_property, 0, 0),
     SD_BUS_METHOD_WITH_ARGS("OpenTransport", SD_BUS_ARGS("ay", address, "q", port, "b", nat),
                             SD_BUS_RESULT("h", socket), bus_exchange_open_transport,
                             SD_BUS_VTABLE_UNPRIVILEGED),
@@ -441,12 +275,8 @@ int bus_exchange_register(Daemon *daemon)
         r = sd_bus_add_filter(daemon->bus, NULL, bus_exchange_children_filter, daemon);
     if (r >= 0) /* the last one is asked first */
         r = sd_bus_add_filter(daemon->bus, NULL, bus_admit_filter, daemon);
-    if (r >= 0) {
-        r = sd_event_add_time_relative(daemon->event, &daemon->changes, CLOCK_MONOTONIC,
-                                       CHANGES_USEC, CHANGES_USEC, on_changes, daemon);
-    }
     if (r >= 0)
-        r = sd_event_source_set_enabled(daemon->changes, SD_EVENT_OFF);
+        r = bus_exchange_announce_begin(daemon);
     if (r < 0)
         return r;
     return sd_bus_add_node_enumerator(daemon->bus, NULL, BUS_EXCHANGES_PATH, exchange_enumerate,

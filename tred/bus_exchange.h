@@ -12,11 +12,15 @@ typedef enum ExchangeProperty {
     EXCHANGE_PROPERTY_SPI_R = 1 << 1,
     EXCHANGE_PROPERTY_SUITE = 1 << 2,
     EXCHANGE_PROPERTY_PEER_IDENTITY = 1 << 3,
+    EXCHANGE_ADDED = 1 << 4, /* all of it: the exchange is new */
 } ExchangeProperty;
 
-/* Tells who watches that these properties have changed, within some hundredths of a second and
- * together: who waits for an answer goes first. */
-void bus_exchange_changed(CallerExchange *held, unsigned properties);
+/* Tells who watches that these (ExchangeProperty) have changed, within some hundredths of a second
+ * and together: who waits for an answer goes first. */
+void bus_exchange_changed(CallerExchange *held, unsigned changed);
+
+/* Before an exchange is freed: tells its owner, who was told that it is there. */
+void bus_exchange_gone(CallerExchange *held);
 
 /* An "ay": read as a view that lives as long as the message, and written. 0 or more, or -errno. */
 int bus_read_bytes(sd_bus_message *message, Bytes *ret);
@@ -52,3 +56,11 @@ int bus_append_counters(sd_bus_message *reply, const SaCounters *counters, bool 
 int bus_exchange_get_children(sd_bus *bus, const char *path, const char *interface,
                               const char *property, sd_bus_message *reply, void *userdata,
                               sd_bus_error *error);
+
+/* Any property, for the vtable. */
+int bus_exchange_get_property(sd_bus *bus, const char *path, const char *interface,
+                              const char *property, sd_bus_message *reply, void *userdata,
+                              sd_bus_error *error);
+
+/* Has what bus_exchange_changed() is told announced from now on. 0 or -errno. */
+int bus_exchange_announce_begin(Daemon *daemon);

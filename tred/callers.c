@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "tred/bus.h"
 #include "tred/bus_error.h"
+#include "tred/bus_exchange.h"
 #include "tred/channel.h"
 #include "tred/key_care.h"
 #include "tred/work.h"
@@ -160,6 +161,7 @@ int caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret
     held->next = caller->exchanges;
     caller->exchanges = held;
     user_add_exchange(&caller->daemon->users, caller->user);
+    bus_exchange_changed(held, EXCHANGE_ADDED);
     *ret = held;
     return 0;
 }
@@ -211,6 +213,7 @@ void caller_exchange_free(CallerExchange *held)
     Caller *caller = held->caller;
     CallerExchange **place = &caller->exchanges;
 
+    bus_exchange_gone(held);
     while (*place != held)
         place = &(*place)->next;
     *place = held->next;
