@@ -31,6 +31,23 @@ static const ConfigItem items[] = {
     {"b", "mode", config_parse_choice, offsetof(Settings, mode), .choices = modes},
 };
 
+enum { NAMED_MAX = 3 };
+
+typedef struct Named {
+    char name[CONFIG_NAME_SIZE];
+    uint64_t number;
+} Named;
+
+typedef struct Whole {
+    Settings settings; /* first: items are within it */
+    size_t count;
+    Named list[NAMED_MAX];
+} Whole;
+
+static const ConfigItem named_items[] = {
+    {"b", "number", config_parse_number, offsetof(Named, number), 1, 1024},
+};
+
 static void settings_deinit(Settings *settings)
 {
     free(settings->text);
@@ -44,6 +61,44 @@ static void check(bool right)
         abort();
 }
 
+static int begin_section(void *target, const char *name, void **ret, Reason *why)
+{
+    Whole *whole = target;
+
+    check(config_name_is_valid(name));
+    for (size_t i = 0; i < whole->count; i++) {
+        if (strcmp(whole->list[i].name, name) == 0)
+            return -EEXIST;
+    }
+    if (whole->count == NAMED_MAX)
+        return reason_set(why, -EINVAL, "too many");
+    Named *named = &whole->list[whole->count++];
+    named->number = whole->settings.number;
+    memcpy(named->name, name, strlen(name) + 1);
+    *ret = named;
+    return 0;
+}
+
+static const ConfigNamed named_sections[] = {
+    {"b", named_items, ELEMENTS(named_items), begin_section},
+};
+
+/* A file without names is read alike by both. */
+static void try_named(Bytes text, int plain)
+{
+    Reason reason = {0};
+    Whole whole = {.settings.number = 1};
+
+    int r = config_parse_named("x", text, items, ELEMENTS(items), named_sections,
+                               ELEMENTS(named_sections), &whole, &reason);
+    check(r == 0 || r == -EINVAL);
+    check((r == 0) == (reason.text[0] == 0));
+    check(plain != 0 || r == 0 || whole.count > 0 || strstr(reason.text, "can't be a name"));
+    for (size_t i = 0; i < whole.count; i++)
+        check(whole.list[i].number >= 1 && whole.list[i].number <= 1024);
+    settings_deinit(&whole.settings);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Reason reason = {0};
@@ -55,5 +110,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(settings.number >= 1 && settings.number <= 1024 && settings.mode < 3);
     check(!settings.path || settings.path[0] == '/');
     check(!settings.name || strlen(settings.name) <= 253);
+    try_named((Bytes){data, size}, r);
     return 0;
 }

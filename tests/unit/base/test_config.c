@@ -266,6 +266,144 @@ static void a_file_is_read_from_disk(void **state)
     assert_int_equal(settings.number, 7);
 }
 
+/* ---- sections with names ---- */
+
+enum { NAMED_MAX = 4 };
+
+typedef struct Named {
+    char name[CONFIG_NAME_SIZE];
+    uint64_t number, limit;
+} Named;
+
+typedef struct Whole {
+    uint64_t number; /* the default of those that have a name */
+    size_t count;
+    Named list[NAMED_MAX];
+} Whole;
+
+static const ConfigItem whole_items[] = {
+    {"child", "number", config_parse_number, offsetof(Whole, number), 1, 1024},
+};
+
+static const ConfigItem named_items[] = {
+    {"child", "number", config_parse_number, offsetof(Named, number), 1, 1024},
+    {"child", "limit", config_parse_number, offsetof(Named, limit), 1, 1024},
+};
+
+static int begin_section(void *target, const char *name, void **ret, Reason *why)
+{
+    Whole *whole = target;
+
+    for (size_t i = 0; i < whole->count; i++) {
+        if (strcmp(whole->list[i].name, name) == 0)
+            return -EEXIST;
+    }
+    if (whole->count == NAMED_MAX)
+        return reason_set(why, -EINVAL, "there are %d already", NAMED_MAX);
+    Named *named = &whole->list[whole->count++];
+    *named = (Named){.number = whole->number};
+    (void)snprintf(named->name, sizeof(named->name), "%s", name);
+    *ret = named;
+    return 0;
+}
+
+static const ConfigNamed named_sections[] = {
+    {"child", named_items, ELEMENTS(named_items), begin_section},
+};
+
+static int parse_named(const char *text, Whole *whole)
+{
+    reason.text[0] = 0;
+    *whole = (Whole){.number = 1};
+    return config_parse_named("test.conf", (Bytes){(const uint8_t *)text, strlen(text)},
+                              whole_items, ELEMENTS(whole_items), named_sections,
+                              ELEMENTS(named_sections), whole, &reason);
+}
+
+static void assert_named_refused(const char *text, const char *sentence)
+{
+    Whole whole;
+
+    assert_int_equal(parse_named(text, &whole), -EINVAL);
+    assert_string_equal(reason.text, sentence);
+}
+
+static void each_section_with_a_name_is_read_into_its_own(void **state)
+{
+    (void)state;
+    Whole whole;
+
+    assert_int_equal(parse_named("[child voice]\nlimit = 5\n"
+                                 "  [child  best-effort-2] ; the rest\nnumber = 9\nlimit = 6\n"
+                                 "[child]\nnumber = 7\n",
+                                 &whole),
+                     0);
+    assert_int_equal(whole.number, 7);
+    assert_int_equal(whole.count, 2);
+    assert_string_equal(whole.list[0].name, "voice");
+    assert_int_equal(whole.list[0].number, 7); /* the plain section's, which stands behind it */
+    assert_int_equal(whole.list[0].limit, 5);
+    assert_string_equal(whole.list[1].name, "best-effort-2");
+    assert_int_equal(whole.list[1].number, 9);
+    assert_int_equal(whole.list[1].limit, 6);
+}
+
+static void an_empty_section_with_a_name_is_there(void **state)
+{
+    (void)state;
+    Whole whole;
+
+    assert_int_equal(parse_named("[child a]\n# nothing\n[child b]", &whole), 0);
+    assert_int_equal(whole.count, 2);
+    assert_string_equal(whole.list[1].name, "b");
+    assert_int_equal(whole.list[1].number, 1);
+}
+
+static void mistakes_in_sections_with_names_are_named(void **state)
+{
+    (void)state;
+    assert_named_refused("[child a]\nlimit = 1\nlimit = 2\n",
+                         "test.conf:3: \"limit\" is given twice in [child a]; keep one of the two");
+    assert_named_refused("[child a]\nlimit = 0\n",
+                         "test.conf:2: \"limit = 0\" in [child a] can't be used; write a number "
+                         "from 1 to 1024");
+    assert_named_refused("[child a]\nsize = 0\n",
+                         "test.conf:2: section [child a] has no key \"size\"; its keys are: "
+                         "number, limit");
+    assert_named_refused("[child]\nlimit = 1\n",
+                         "test.conf:2: section [child] has no key \"limit\"; its keys are: number");
+    assert_named_refused("[parent a]\nlimit = 1\n",
+                         "test.conf:2: there is no section [parent a]; the sections are: child, "
+                         "child NAME");
+    assert_named_refused("[child a]\n[child b]\n[child a]\nlimit = 1\n",
+                         "test.conf:3: there are two sections [child a]; make one of the two");
+    assert_named_refused("[child a]\n[child b]\n[child c]\n[child d]\n[child e]\n",
+                         "test.conf:5: there can't be a section [child e]: there are 4 already");
+    assert_named_refused("[child a]\nno value\n",
+                         "test.conf:2: this is neither \"[section]\" nor \"key = value\"");
+}
+
+static void a_name_is_short_and_plain(void **state)
+{
+    (void)state;
+    Whole whole;
+
+    assert_named_refused("[child Voice]\n",
+                         "test.conf:1: \"Voice\" in [child Voice] can't be a name; write 1 to 32 "
+                         "of a to z, 0 to 9 and '-'");
+    assert_named_refused("\n[child a b]\n",
+                         "test.conf:2: \"a b\" in [child a b] can't be a name; write 1 to 32 of a "
+                         "to z, 0 to 9 and '-'");
+    assert_named_refused("[child ]\n",
+                         "test.conf:1: \"\" in [child ] can't be a name; write 1 to 32 of a to z, "
+                         "0 to 9 and '-'");
+    assert_int_equal(parse_named("[child 0123456789-123456789-123456789-1]\n", &whole), 0);
+    assert_int_equal(parse_named("[child 0123456789-123456789-123456789-12]\n", &whole), -EINVAL);
+    assert_int_equal(
+        parse_named("[child 0123456789-123456789-123456789-12345678901234567890]\n", &whole),
+        -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +422,10 @@ int main(void)
         cmocka_unit_test(a_long_file_name_cuts_the_sentence),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
         cmocka_unit_test(a_file_is_read_from_disk),
+        cmocka_unit_test(each_section_with_a_name_is_read_into_its_own),
+        cmocka_unit_test(an_empty_section_with_a_name_is_there),
+        cmocka_unit_test(mistakes_in_sections_with_names_are_named),
+        cmocka_unit_test(a_name_is_short_and_plain),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
