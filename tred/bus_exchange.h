@@ -7,21 +7,6 @@
 /* -errno with `error` set to NotOwner unless the caller is the exchange's owner. */
 int bus_exchange_check_owner(const CallerExchange *held, sd_bus_message *call, sd_bus_error *error);
 
-typedef enum ExchangeProperty {
-    EXCHANGE_PROPERTY_STATE = 1 << 0,
-    EXCHANGE_PROPERTY_SPI_R = 1 << 1,
-    EXCHANGE_PROPERTY_SUITE = 1 << 2,
-    EXCHANGE_PROPERTY_PEER_IDENTITY = 1 << 3,
-    EXCHANGE_ADDED = 1 << 4, /* all of it: the exchange is new */
-} ExchangeProperty;
-
-/* Tells who watches that these (ExchangeProperty) have changed, within some hundredths of a second
- * and together: who waits for an answer goes first. */
-void bus_exchange_changed(CallerExchange *held, unsigned changed);
-
-/* Before an exchange is freed: tells its owner, who was told that it is there. */
-void bus_exchange_gone(CallerExchange *held);
-
 /* An "ay": read as a view that lives as long as the message, and written. 0 or more, or -errno. */
 int bus_read_bytes(sd_bus_message *message, Bytes *ret);
 int bus_append_bytes(sd_bus_message *message, Bytes bytes);

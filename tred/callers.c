@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "tred/bus.h"
 #include "tred/bus_error.h"
-#include "tred/bus_exchange.h"
 #include "tred/channel.h"
 #include "tred/key_care.h"
 #include "tred/work.h"
