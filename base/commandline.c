@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 
-enum { OPTIONS_MAX = 24, NAME_WIDTH = 48 };
+enum { OPTIONS_MAX = 32, NAME_WIDTH = 48 };
 
 int commandline_error(const CommandLine *line, const char *format, ...)
 {
@@ -111,6 +111,19 @@ static void tables_fill(const CommandLine *line, struct option *options, char *l
         options[n++] = (struct option){"version", no_argument, NULL, VERSION};
     *letters = '\0';
     options[n] = (struct option){0};
+}
+
+int commandline_command(const CommandLine *line, int argc, char **argv)
+{
+    struct option options[OPTIONS_MAX + 3];
+    char letters[2 * OPTIONS_MAX + 4] = "+"; /* up to the first that is none */
+
+    tables_fill(line, options, letters + 1);
+    opterr = 0;
+    optind = 0;
+    while (getopt_long(argc, argv, letters, options, NULL) != -1) {
+    }
+    return optind;
 }
 
 static int refuse(const CommandLine *line, int found, char **argv)

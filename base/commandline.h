@@ -28,6 +28,11 @@ typedef int (*CommandOptionTaken)(int value, const char *argument, void *userdat
 int commandline_read(const CommandLine *line, int argc, char **argv, CommandOptionTaken taken,
                      void *userdata);
 
+/* Where the name of a command is in argv, as options may stand before it: the first argument that
+ * is neither an option of the table nor an option's value; argc where there is none. What is wrong
+ * is left for commandline_read() to find. */
+int commandline_command(const CommandLine *line, int argc, char **argv);
+
 /* Says on standard error what is wrong with the command line, and who knows better:
  * "trectl status: --colour is no option; see trectl status --help". Returns EX_USAGE. */
 int commandline_error(const CommandLine *line, const char *format, ...)
