@@ -45,8 +45,7 @@ static bool transform_offered(const IkeProposal *offer, const IkeTransform *tran
     return false;
 }
 
-/* RFC 7296 3.3.1: the answer carries the number of the proposal that it accepts. */
-static bool proposal_offered(const IkeSaPayload *offered, const IkeProposal *chosen)
+const IkeProposal *suite_offer_find(const IkeSaPayload *offered, const IkeProposal *chosen)
 {
     for (size_t i = 0; i < offered->n_proposals; i++) {
         const IkeProposal *offer = &offered->proposals[i];
@@ -60,9 +59,9 @@ static bool proposal_offered(const IkeSaPayload *offered, const IkeProposal *cho
                   transform_offered(offer, &chosen->transforms[j]);
         }
         if (all)
-            return true;
+            return offer;
     }
-    return false;
+    return NULL;
 }
 
 int ike_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, IkeSuite *ret)
@@ -79,7 +78,7 @@ int ike_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, Ik
         transform_single(proposal, IKE_TRANSFORM_INTEG, &integ) ||
         transform_single(proposal, IKE_TRANSFORM_KE, &group) || !encr || !prf || !group)
         return SUITE_E_AMBIGUOUS;
-    if (!proposal_offered(offered, proposal))
+    if (!suite_offer_find(offered, proposal))
         return SUITE_E_NOT_OFFERED;
     if (proposal->protocol != IKE_PROTOCOL_IKE)
         return SUITE_E_NOT_ALLOWED;
@@ -97,6 +96,26 @@ int ike_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, Ik
         return SUITE_E_NOT_ALLOWED;
     *ret = suite;
     return 0;
+}
+
+int esp_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, EspSuite *ret)
+{
+    const IkeTransform *encr, *integ, *group, *esn;
+    const IkeProposal *proposal = &chosen->proposals[0];
+
+    if (chosen->n_proposals != 1 || transform_single(proposal, IKE_TRANSFORM_ENCR, &encr) ||
+        transform_single(proposal, IKE_TRANSFORM_INTEG, &integ) ||
+        transform_single(proposal, IKE_TRANSFORM_KE, &group) ||
+        transform_single(proposal, IKE_TRANSFORM_ESN, &esn) || !encr || !esn)
+        return SUITE_E_AMBIGUOUS;
+    if (!suite_offer_find(offered, proposal))
+        return SUITE_E_NOT_OFFERED;
+    /* As above, of transform types. */
+    if (proposal->protocol != IKE_PROTOCOL_ESP || esn->id > IKE_ESN_YES ||
+        proposal->n_transforms != 2U + (integ != NULL) + (group != NULL))
+        return SUITE_E_NOT_ALLOWED;
+    return esp_suite_from_ids(encr->id, encr->key_length, integ ? integ->id : IKE_INTEG_NONE,
+                              group ? group->id : IKE_GROUP_NONE, esn->id == IKE_ESN_YES, ret);
 }
 
 int esp_suite_from_ids(uint16_t encr, uint16_t key_bits, uint16_t integ, uint16_t group, bool esn,
@@ -145,4 +164,40 @@ size_t esp_suite_keymat_size(const EspSuite *suite)
     size_t integ_size = suite->integ ? suite->integ->key_size : 0;
 
     return 2 * (cipher->key_size + cipher->salt_size + integ_size);
+}
+
+/* ---- sizes of ESP packets ---- */
+
+enum { TRAILER_ALIGNMENT = 4 }; /* RFC 4303 2.4: Next Header ends on a 4-octet boundary */
+
+size_t esp_alignment(const Cipher *cipher)
+{
+    return cipher->block_size > TRAILER_ALIGNMENT ? cipher->block_size : TRAILER_ALIGNMENT;
+}
+
+size_t esp_icv_size(const EspSuite *suite)
+{
+    return suite->integ ? suite->integ->icv_size : suite->cipher->icv_size;
+}
+
+size_t esp_body_size(const EspSuite *suite, size_t inner_size)
+{
+    size_t alignment = esp_alignment(suite->cipher);
+    return (inner_size + ESP_TRAILER_SIZE + alignment - 1) / alignment * alignment;
+}
+
+size_t esp_packet_size(const EspSuite *suite, size_t inner_size)
+{
+    return ESP_HEADER_SIZE + suite->cipher->iv_size + esp_body_size(suite, inner_size) +
+           esp_icv_size(suite);
+}
+
+size_t esp_inner_max(const EspSuite *suite, size_t room)
+{
+    size_t alignment = esp_alignment(suite->cipher);
+    size_t fixed = esp_packet_size(suite, 0) - alignment;
+    if (room < fixed)
+        return 0;
+    size_t body = (room - fixed) / alignment * alignment;
+    return body > ESP_TRAILER_SIZE ? body - ESP_TRAILER_SIZE : 0;
 }

@@ -10,8 +10,8 @@
 #include "dataplane/dataplane.h"
 #include "ikewire/payload.h"
 #include "policy/signingkey.h"
+#include "tred/auth.h"
 #include "tred/dh.h"
-#include "tred/peerkey.h"
 #include "tred/protection.h"
 #include "tred/verifier.h"
 
@@ -49,7 +49,7 @@ typedef enum ExchangeCall {
     EXCHANGE_CALLS
 } ExchangeCall;
 
-/* Why a call was refused; each is a bus error of the same name (see bus_error.c). Positive. */
+/* Why a call was refused; each is a bus error of the same name (see bus_call.c). Positive. */
 typedef enum ExchangeError {
     EXCHANGE_E_WRONG_STATE = 1,
     EXCHANGE_E_GROUP_NOT_SUPPORTED,

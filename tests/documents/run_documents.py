@@ -72,7 +72,7 @@ def members(file):
 
 
 def errors():
-    return re.findall(r'ERROR_PREFIX "(\w+)"', (ROOT / "tred/bus_error.c").read_text())
+    return re.findall(r'ERROR_PREFIX "(\w+)"', (ROOT / "tred/bus_call.c").read_text())
 
 
 def wrong_words(name):
