@@ -4,9 +4,7 @@
 #include "provisioning/options.h"
 
 #include "base/cleanup.h"
-#include "base/exitstatus.h"
-#include "base/signals.h"
-#include "base/standard.h"
+#include "base/program.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -67,7 +65,7 @@ static const Command commands[] = {
 
 static int command_run(int argc, char **argv)
 {
-    _cleanup_(command_line_deinit) ProvisionLine line = {0};
+    _cleanup_(command_line_deinit) ProvisionCommandLine line = {0};
     int r;
 
     (void)umask(027);

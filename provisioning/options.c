@@ -2,7 +2,7 @@
 #include "provisioning/options.h"
 
 #include "base/cleanup.h"
-#include "base/commandline.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "policy/anchorguard.h"
 #include "provisioning/authority.h"
@@ -76,7 +76,7 @@ static void table_fill(Table *table, const char *letters)
             table->options[n++] = *option;
     }
     table->options[n] = (CommandOption){0};
-    table->line = (CommandLine){table->program, table->usage, table->options, NULL};
+    table->line = (CommandLine){table->program, table->usage, table->options, NULL, true};
 }
 
 static void table_of_program(Table *table, const Command *commands, size_t count)
@@ -105,7 +105,7 @@ static void table_of_command(Table *table, const Command *command)
 
 /* What is known while the options are taken. */
 typedef struct Reading {
-    ProvisionLine *ret;
+    ProvisionCommandLine *ret;
     const CommandLine *line;
     char given[ELEMENTS(all_options)]; /* their letters */
 } Reading;
@@ -187,7 +187,8 @@ static int anchors_version_parse(const char *text, uint64_t *ret)
 }
 
 /* 0, or -EINVAL: `*ret_wanted` says then what it should have been. */
-static int value_take(int letter, const char *value, ProvisionLine *line, const char **ret_wanted)
+static int value_take(int letter, const char *value, ProvisionCommandLine *line,
+                      const char **ret_wanted)
 {
     ProvisionOptions *options = &line->options;
 
@@ -301,6 +302,10 @@ static int command_check(const Command *command, const Reading *reading, unsigne
         if (!strchr(reading->given, *letter))
             return commandline_error(reading->line, "--%s is missing", option_name(*letter));
     }
+    if (!command->argument && n_arguments > 0) {
+        return commandline_error(reading->line, "unexpected argument \"%s\"",
+                                 reading->ret->options.file);
+    }
     if (command->argument && !fits) {
         return commandline_error(reading->line, "it takes %s%s", command->argument,
                                  command->several ? " or more" : "");
@@ -329,7 +334,7 @@ static int pattern_fill(const char *pattern, const char *serial, char **ret, con
     return r;
 }
 
-static int profile_take(ProvisionLine *line)
+static int profile_take(ProvisionCommandLine *line)
 {
     ProvisionOptions *options = &line->options;
     Reason reason = {"out of memory"};
@@ -365,7 +370,7 @@ static int profile_take(ProvisionLine *line)
     return r;
 }
 
-int command_line_complete(ProvisionLine *line)
+int command_line_complete(ProvisionCommandLine *line)
 {
     ProvisionOptions *options = &line->options;
     int r = line->profile_path ? profile_take(line) : 0;
@@ -385,7 +390,7 @@ int command_line_complete(ProvisionLine *line)
 static int program_read(int argc, char **argv, const Command *commands, size_t count)
 {
     Table table;
-    Reading reading = {.ret = &(ProvisionLine){0}, .line = &table.line};
+    Reading reading = {.ret = &(ProvisionCommandLine){0}, .line = &table.line};
 
     table_of_program(&table, commands, count);
     int r = commandline_read(&table.line, argc, argv, option_take, &reading);
@@ -396,7 +401,7 @@ static int program_read(int argc, char **argv, const Command *commands, size_t c
 }
 
 int command_line_read(int argc, char **argv, const Command *commands, size_t count,
-                      ProvisionLine *ret)
+                      ProvisionCommandLine *ret)
 {
     const CommandLine all = {"tre-provision", "", all_options, NULL};
     const int at = commandline_command(&all, argc, argv);
@@ -404,7 +409,7 @@ int command_line_read(int argc, char **argv, const Command *commands, size_t cou
     Reading reading = {.ret = ret};
     Table table;
 
-    *ret = (ProvisionLine){
+    *ret = (ProvisionCommandLine){
         .command = at < argc ? command_find(argv[at], commands, count) : NULL,
         .options = {.bank = TPM2_ALG_SHA256,
                     .jobs = JOBS_DEFAULT,
@@ -419,18 +424,16 @@ int command_line_read(int argc, char **argv, const Command *commands, size_t cou
     if (r != COMMANDLINE_GO_ON)
         return r;
     optind++; /* the command's name */
-    if (!ret->command->argument && optind < argc)
-        return commandline_end(&table.line, argc, argv);
     options->n_files = (unsigned)(argc - optind);
     options->files = (const char *const *)&argv[optind];
     options->file = options->n_files > 0 ? options->files[0] : NULL;
     return command_check(ret->command, &reading, options->n_files);
 }
 
-void command_line_deinit(ProvisionLine *line)
+void command_line_deinit(ProvisionCommandLine *line)
 {
     provision_profile_deinit(&line->profile);
     free(line->state_dir);
     free(line->fqdn);
-    *line = (ProvisionLine){0};
+    *line = (ProvisionCommandLine){0};
 }

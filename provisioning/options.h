@@ -1,7 +1,7 @@
 /* The command line of tre-provision: options that every command takes, and those of its own. */
 #pragma once
 
-#include "base/commandline.h"
+#include "base/program.h"
 #include "provisioning/command.h"
 
 typedef struct Command {
@@ -20,21 +20,21 @@ typedef struct Command {
 } Command;
 
 /* What the command line says, and what stands behind it: the profile, and texts made of it. */
-typedef struct ProvisionLine {
+typedef struct ProvisionCommandLine {
     const Command *command;
     ProvisionOptions options;
     const char *profile_path; /* or NULL */
     bool owner_given;
     ProvisionProfile profile;
     char *state_dir, *fqdn; /* made of the profile's patterns */
-} ProvisionLine;
+} ProvisionCommandLine;
 
 /* Reads the command line by the table of `count` commands. COMMANDLINE_GO_ON, or the exit status
  * where all has been said. In any case command_line_deinit() it. */
 int command_line_read(int argc, char **argv, const Command *commands, size_t count,
-                      ProvisionLine *ret);
-void command_line_deinit(ProvisionLine *line);
+                      ProvisionCommandLine *ret);
+void command_line_deinit(ProvisionCommandLine *line);
 
 /* Reads the profile that it names, and gives what neither says its default. 0, or -errno after a
  * complaint. */
-int command_line_complete(ProvisionLine *line);
+int command_line_complete(ProvisionCommandLine *line);

@@ -2,8 +2,8 @@
  * the judgement is peer_judge()'s, as in VerifyPeer; it is shown as lines or as JSON. */
 #include "trectl/check_peer.h"
 
-#include "base/commandline.h"
 #include "base/file.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "crypto/openssl.h"
 #include "trectl/check_peer_options.h"

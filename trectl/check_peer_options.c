@@ -2,8 +2,8 @@
 #include "trectl/check_peer_options.h"
 
 #include "base/cleanup.h"
-#include "base/commandline.h"
 #include "base/fqdn.h"
+#include "base/program.h"
 
 #include <errno.h>
 #include <string.h>
@@ -136,8 +136,6 @@ int check_peer_options_read(int argc, char **argv, CheckPeerOptions *ret)
     *ret = (CheckPeerOptions){.config = "/etc/tred/tred.conf", .time = time(NULL)};
     int r = commandline_read(&line, argc, argv, option_take, ret);
 
-    if (r == COMMANDLINE_GO_ON)
-        r = commandline_end(&line, argc, argv);
     if (r == COMMANDLINE_GO_ON && !ret->certificate)
         return commandline_error(&line, "--cert is missing; name the SeGW's certificate");
     return r;

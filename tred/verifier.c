@@ -203,8 +203,6 @@ int verifier_load_step(Verifier *verifier, VerifierProcess *process)
     case LOAD_COMPLETE:
         request = (VerifyRequest){.type = FRAME_COMPLETE};
         return verifier_request_send(verifier, process, &request, -1);
-    case LOADED:
-        break;
     }
     return -EPROTO;
 }
