@@ -410,6 +410,7 @@ class DataPlaneTest(DoctorTest):
             self.assertEqual("data plane: user" in said, not refused, said)
 
     def test_doctor_leaves_no_rules_behind(self):
+        run(["nft", "flush", "ruleset"], namespace=HENB)  # of tests before, whose tred was killed
         done = self.doctor("--config", self.configure(**{"data-plane": {"mode": "user", "protect": "strict"}}))
         self.assertIn("data plane: user", done.stdout)
         self.assertEqual(run(["nft", "list", "ruleset"], namespace=HENB).stdout, "")
