@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The profile of TS 33.210 in its order of preference; group 14 is there for gateways of its time.
@@ -192,6 +193,47 @@ static const ConfigItem items[] = {
     {"log", "level", config_parse_choice, PLACE(log_level), .choices = level_names},
 };
 
+static const ConfigItem child_items[] = {
+    {"child NAME", "remote-ts", parse_selectors, .offset = offsetof(ChildConfig, remote_ts)},
+    {"child NAME", "local-ts", parse_selectors, .offset = offsetof(ChildConfig, local_ts)},
+};
+
+static int begin_child(void *target, const char *name, void **ret, Reason *reason)
+{
+    Config *config = target;
+
+    for (size_t i = 0; i < config->n_children; i++) {
+        if (strcmp(config->children[i].name, name) == 0)
+            return -EEXIST;
+    }
+    if (config->n_children == CONFIG_CHILDREN_MAX)
+        return reason_set(reason, -EINVAL, "at most %d of them, beside [child]",
+                          CONFIG_CHILDREN_MAX);
+    ChildConfig *child = &config->children[config->n_children++];
+    *child = (ChildConfig){0};
+    (void)snprintf(child->name, sizeof(child->name), "%s", name);
+    *ret = child;
+    return 0;
+}
+
+static const ConfigNamed named[] = {
+    {"child", child_items, ELEMENTS(child_items), begin_child},
+};
+
+/* The address of the tunnel is IKE_AUTH's, so that another Child SA is for another network. */
+static int check_children(const Config *config, const char *path, Reason *reason)
+{
+    for (size_t i = 0; i < config->n_children; i++) {
+        if (config->children[i].remote_ts.n_selectors > 0)
+            continue;
+        return reason_set(
+            reason, -EINVAL,
+            "%s: [child %s] has no \"remote-ts\"; write the networks there that it is for", path,
+            config->children[i].name);
+    }
+    return 0;
+}
+
 int config_init(Config *config)
 {
     char problem[PROPOSALS_PROBLEM_SIZE];
@@ -228,7 +270,9 @@ void config_deinit(Config *config)
 
 int config_load(Config *config, const char *path, Reason *reason)
 {
-    int r = config_read(path, items, ELEMENTS(items), config, reason);
+    int r = config_read_named(path, items, ELEMENTS(items), named, ELEMENTS(named), config, reason);
+    if (r == 0)
+        r = check_children(config, path, reason);
     if (r < 0)
         return r;
     if (!config->segw_address) {
