@@ -169,8 +169,16 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
     return sd_bus_message_append(reply, "s", TRED_VERSION);
 }
 
+/* What a call to begin an exchange asks for. */
+typedef struct BeginCall {
+    bool names_segw; /* and is answered with its FQDN */
+    const Segw *segw;
+    uint16_t group;
+} BeginCall;
+
 /* Adds a new exchange to its caller and answers with what goes into the IKE_SA_INIT request. */
-static int begin_reply(sd_bus_message *call, Caller *caller, Exchange *exchange)
+static int begin_reply(sd_bus_message *call, Caller *caller, const BeginCall *begin,
+                       Exchange *exchange)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     Bytes nonce_i = exchange_nonce_i(exchange), ke_i = exchange_ke_i(exchange);
@@ -193,6 +201,8 @@ static int begin_reply(sd_bus_message *call, Caller *caller, Exchange *exchange)
         r = sd_bus_message_append_array(reply, 'y', nonce_i.data, nonce_i.size);
     if (r >= 0)
         r = sd_bus_message_append_array(reply, 'y', ke_i.data, ke_i.size);
+    if (r >= 0 && begin->names_segw)
+        r = sd_bus_message_append(reply, "s", begin->segw->name);
     if (r >= 0)
         r = sd_bus_message_send(reply);
     if (r < 0) {
@@ -204,7 +214,7 @@ static int begin_reply(sd_bus_message *call, Caller *caller, Exchange *exchange)
     return 1;
 }
 
-static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint16_t group,
+static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, const BeginCall *begin,
                      sd_bus_error *error)
 {
     Reason reason = {0};
@@ -212,11 +222,11 @@ static int begin_for(sd_bus_message *call, Daemon *daemon, Caller *caller, uint1
     int r;
 
     const uint64_t begun = user_time_begin();
-    r = exchange_new(&daemon->exchange_context, group, &exchange, &reason);
+    r = exchange_new(&daemon->exchange_context, begin->segw, begin->group, &exchange, &reason);
     user_time_end(caller->user, begun);
     if (r != 0)
         return bus_error_set(error, r, reason.text);
-    r = begin_reply(call, caller, exchange);
+    r = begin_reply(call, caller, begin, exchange);
     if (r > 0) {
         daemon_key_wanted(daemon);
         verifier_want(daemon->identity->verifier);
@@ -253,21 +263,47 @@ static int begin_unknown(Caller *caller, sd_bus_message *call, sd_bus_error *err
     return r < 0 ? r : 1;
 }
 
+/* Which SeGW's name and which selectors count, says tred.conf; the call says of which of them. */
+static int begin_read(sd_bus_message *call, const Daemon *daemon, BeginCall *ret,
+                      sd_bus_error *error)
+{
+    const char *label = SEGW_DEFAULT;
+    Reason reason = {0};
+    int r = 0;
+
+    *ret = (BeginCall){.names_segw =
+                           sd_bus_message_is_method_call(call, NULL, "BeginExchangeWith") > 0};
+    if (ret->names_segw)
+        r = sd_bus_message_read(call, "s", &label);
+    if (r >= 0)
+        r = sd_bus_message_read(call, "q", &ret->group);
+    if (r < 0)
+        return r;
+    ret->segw = segws_find(&daemon->config.segws, label);
+    if (!ret->segw) {
+        if (config_name_is_valid(label)) {
+            reason_set(&reason, 0,
+                       "tred.conf has no section [segw %s]. Add it there, and restart tred, or "
+                       "correct the name",
+                       label);
+        }
+        return bus_error_set(error, BUS_E_NO_SUCH_SEGW, reason.text);
+    }
+    r = exchange_check_group(ret->group, &reason);
+    return r != 0 ? bus_error_set(error, r, reason.text) : 0;
+}
+
 /* In the order of what it costs: room and arguments are looked at before the TPM is. `again`: the
  * identity was tried for this call already. */
 static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error *error)
 {
-    Reason reason = {0};
     Caller *caller = NULL;
-    uint16_t group = 0;
+    BeginCall wanted;
     int r;
 
-    r = sd_bus_message_read(call, "q", &group);
+    r = begin_read(call, daemon, &wanted, error);
     if (r < 0)
         return r;
-    r = exchange_check_group(group, &reason);
-    if (r != 0)
-        return bus_error_set(error, r, reason.text);
     r = caller_get(daemon, call_sender(call), &caller);
     if (r < 0)
         return r;
@@ -277,7 +313,7 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, sd_bus_error 
     if (r != 0)
         return r;
     if (identity_state_serves(daemon->state))
-        return begin_for(call, daemon, caller, group, error);
+        return begin_for(call, daemon, caller, &wanted, error);
     if (again) {
         return bus_error_set(error, bus_error_of_identity(daemon->state),
                              daemon->state_reason.text);
@@ -385,6 +421,10 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("BeginExchange", SD_BUS_ARGS("q", group),
                             SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i),
                             method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS(
+        "BeginExchangeWith", SD_BUS_ARGS("s", segw, "q", group),
+        SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i, "s", segw_identity),
+        method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("OpenChannel", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", channel),
                             method_open_channel, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("InstallAnchors", SD_BUS_ARGS("ay", bundle, "ay", approval),
@@ -400,6 +440,8 @@ static const sd_bus_vtable manager_vtable[] = {
 static const sd_bus_vtable channel_vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD("BeginExchange", "q", "otayay", method_begin_exchange,
+                  SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("BeginExchangeWith", "sq", "otayays", method_begin_exchange,
                   SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };

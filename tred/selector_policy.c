@@ -99,6 +99,25 @@ const IkeSelector *selector_policy_breach(const IkeTs *allowed, const IkeTs *sel
     return NULL;
 }
 
+static bool selectors_overlap(const IkeSelector *a, const IkeSelector *b)
+{
+    const size_t size = address_octets(a);
+
+    return a->type == b->type && memcmp(a->start, b->end, size) <= 0 &&
+           memcmp(b->start, a->end, size) <= 0;
+}
+
+const IkeSelector *selector_policy_overlap(const IkeTs *a, const IkeTs *b)
+{
+    for (size_t i = 0; i < a->n_selectors; i++) {
+        for (size_t j = 0; j < b->n_selectors; j++) {
+            if (selectors_overlap(&a->selectors[i], &b->selectors[j]))
+                return &a->selectors[i];
+        }
+    }
+    return NULL;
+}
+
 void selector_text(const IkeSelector *selector, char *text)
 {
     int family = selector->type == IKE_TS_IPV4_ADDR_RANGE ? AF_INET : AF_INET6;
