@@ -63,6 +63,21 @@ const char *dataplane_interface(const DataPlane *plane);
  * dataplane_add_sa(). */
 bool dataplane_keeps_keys(const DataPlane *plane);
 
+/* How long one pair of SAs is used (RFC 4301 4.4.2.1, RFC 7296 2.8).
+ *
+Without ESN there are 2^32 sequence numbers, and none is used twice (RFC 4303 3.3.3): an SA ends
+ * before them, and is due to be replaced an eighth before. */
+#define LIFETIME_NUMBERS_HARD ((UINT64_C(1) << 32) - (UINT64_C(1) << 20))
+#define LIFETIME_NUMBERS_SOFT ((UINT64_C(1) << 32) / 8 * 7)
+
+enum { LIFETIME_JITTER = 10 }; /* a soft limit is earlier by up to one part of so many */
+
+/* Turns the limits that are set for all pairs into those of one. Without `esn` they count packets
+ * in any case. Soft ones become earlier by what `random`, a number of 64 random bits, says: two
+ * peers with the same limits do not replace one pair at the same time then, nor one peer all of its
+ * pairs. */
+void lifetime_settle(Lifetime *soft, Lifetime *hard, bool esn, uint64_t random);
+
 /* Once for each SA that is added: 0, -EOPNOTSUPP (this plane can't carry it), -ECONNRESET (the
  * plane was lost), -ECANCELED (it was removed meanwhile), or another -errno of whoever refused it;
  * no trace of it is left then. `why` is what the helper has to say of it, or "". It must not close
@@ -75,7 +90,7 @@ typedef void (*SaAdded)(int error, const char *why, void *userdata);
  * ts_remote, and an MTU for which the ESP packet fits the path; a later one adds what it brings
  * along. `sa` and its keys are borrowed for the call (its `mtu`, `copy_dscp`, `ecn`, `transport`
  * and, where it is not known, `local` are filled in here, and its limits settled:
- * dataplane/lifetime.h); `transport` must outlive the SA, and is NULL without encapsulation.
+ * lifetime_settle()); `transport` must outlive the SA, and is NULL without encapsulation.
  * Returns 0: `added` is called, for DATAPLANE_NONE before this returns; or, and then it is not
  * called, -EEXIST (spi_in is in use), -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN (the
  * plane is lost), or another -errno. */

@@ -1,6 +1,5 @@
 /* The data plane's pairs of SAs: how far each has come with tred-net and tred-esp. */
 #include "dataplane/dataplane_internal.h"
-#include "dataplane/lifetime.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -196,6 +195,28 @@ static int add_to_kernel(DataPlane *plane, PlaneSa *sa, const SaOrder *order)
     if (r >= 0)
         order_net(plane, sa, order);
     return r;
+}
+
+static uint64_t earlier(uint64_t limit, uint64_t random)
+{
+    return limit - random % (limit / LIFETIME_JITTER + 1);
+}
+
+/* 0 is no limit. */
+static uint64_t at_most(uint64_t limit, uint64_t most)
+{
+    return limit == 0 || limit > most ? most : limit;
+}
+
+void lifetime_settle(Lifetime *soft, Lifetime *hard, bool esn, uint64_t random)
+{
+    if (!esn) {
+        soft->packets = at_most(soft->packets, LIFETIME_NUMBERS_SOFT);
+        hard->packets = at_most(hard->packets, LIFETIME_NUMBERS_HARD);
+    }
+    soft->bytes = earlier(soft->bytes, random);
+    soft->packets = earlier(soft->packets, random);
+    soft->seconds = earlier(soft->seconds, random);
 }
 
 static int settle_lifetime(SaOrder *order)

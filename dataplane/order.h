@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 enum {
-    ORDER_SIZE_MAX = 4096, /* of a frame; the largest, an ADD_SA, is asserted in order_encode.c */
+    ORDER_SIZE_MAX = 4096, /* of a frame; the largest, an ADD_SA, is asserted in order_tred.c */
     ORDER_FD = 3,          /* where tred-esp finds its end */
     DATAPLANE_SAS_MAX = 16,
     DATAPLANE_TRANSPORTS_MAX = 4,
@@ -32,7 +32,7 @@ typedef enum DataPlaneMode {
 } DataPlaneMode;
 
 /* Limits of an SA pair, each direction counted by itself; 0: no limit. Those of an order to a
- * helper are this pair's own (dataplane/lifetime.h). */
+ * helper are this pair's own (lifetime_settle()). */
 typedef struct Lifetime {
     uint64_t bytes; /* of inner packets */
     uint64_t packets;

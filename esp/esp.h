@@ -6,7 +6,6 @@
 #include "base/cleanup.h"
 #include "crypto/secret.h"
 #include "crypto/suite.h"
-#include "dataplane/espsize.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -30,8 +30,10 @@ void auth_request_encode(const AuthRequest *request, Writer *writer, uint8_t *re
     ike_chain_add_id(&chain, IKE_PAYLOAD_IDR, &idr);
     ike_chain_add_auth(&chain, request->auth_method, request->auth_data);
     child_offer_encode(request->child, &chain);
-    if (request->mobike)
+    if (request->mobike) {
         ike_chain_add_notify(&chain, IKE_NOTIFY_MOBIKE_SUPPORTED, (Bytes){0});
+        addresses_write(request->addresses, &chain);
+    }
     *ret_first = chain.first;
 }
 
@@ -89,6 +91,7 @@ void auth_response_judge(const IkePayloads *payloads, AuthResponse *ret)
         return;
     }
     ret->mobike = ike_payloads_notify(payloads, IKE_NOTIFY_MOBIKE_SUPPORTED, &notify);
+    (void)addresses_read(payloads, &ret->addresses);
     ret->redirects = ike_payloads_notify(payloads, IKE_NOTIFY_REDIRECT, &notify) &&
                      redirect_read(notify.data, (Bytes){0}, &ret->redirect) == 0;
     ret->has_lifetime = ike_payloads_notify(payloads, IKE_NOTIFY_AUTH_LIFETIME, &notify) &&

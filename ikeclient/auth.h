@@ -2,6 +2,7 @@
  */
 #pragma once
 
+#include "ikeclient/addresses.h"
 #include "ikeclient/child.h"
 #include "ikeclient/redirect.h"
 #include "ikewire/message.h"
@@ -17,7 +18,8 @@ typedef struct AuthRequest {
     bool ocsp_wanted;          /* ask for OCSP responses in CERT payloads */
     const char *segw_identity; /* the FQDN we want to talk to */
     bool initial_contact;
-    bool mobike; /* we support MOBIKE (RFC 4555 3.3) */
+    bool mobike;                /* we support MOBIKE (RFC 4555 3.3), and … */
+    const Addresses *addresses; /* … have these beside the one that it is sent from (3.4) */
     const ChildOffer *child;
 } AuthRequest;
 
@@ -40,6 +42,7 @@ typedef struct AuthResponse {
     IkeAuth auth;
     size_t n_certificates; /* X.509 certificates and OCSP responses; tred judges them */
     bool mobike;           /* N(MOBIKE_SUPPORTED) */
+    Addresses addresses;   /* that it has beside the one that it was sent from */
     bool redirects;        /* N(REDIRECT) (RFC 5685 6): we are to go to … */
     Redirect redirect;     /* … that SeGW, and get no Child SA here */
     bool has_lifetime;     /* N(AUTH_LIFETIME) (RFC 4478): this authentication ends in … */

@@ -7,6 +7,7 @@
 #include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
 #include "ikeclient/liveness.h"
+#include "ikeclient/mobike.h"
 #include "ikeclient/selectors.h"
 
 #include <errno.h>
@@ -88,6 +89,7 @@ static int auth_go_on(AuthTask *auth)
         .segw_identity = sa->identity.segw_identity,
         .initial_contact = sa->initial_contact,
         .mobike = sa->config->mobike && sa->nat.supported, /* it needs the second port */
+        .addresses = &sa->own,
         .child = &auth->offer,
     };
     uint8_t first = 0;
@@ -97,6 +99,7 @@ static int auth_go_on(AuthTask *auth)
     if (--auth->awaited > 0)
         return 0;
     auth->scheme = auth_scheme_name(request.auth_method, request.auth_data);
+    mobike_own_addresses(sa, &sa->own);
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     auth_request_encode(&request, &writer, &first);
     int r = writer_finish(&writer, &payloads);
@@ -107,7 +110,10 @@ static int auth_float(Task *task, const TreReply *reply)
 {
     IkeSa *sa = task->sa;
 
-    int r = transport_float(sa->transport, reply->socket, (uint16_t)sa->config->nat_t_port);
+    Endpoint remote = *transport_remote(sa->transport);
+
+    endpoint_set_port(&remote, (uint16_t)sa->config->nat_t_port);
+    int r = transport_float(sa->transport, reply->socket, &remote);
     /* Where encapsulation was feigned there may be a NAT that we do not know of. */
     if (r == 0 && (sa->nat.here || sa->identity.needs_udp))
         r = transport_keep_alive(sa->transport, sa->config->keepalive);
@@ -297,6 +303,8 @@ static int auth_answered(Task *task, const TreReply *reply)
 
     /* What it grants is read now, and believed once the peer is verified. */
     sa->mobike = sa->config->mobike && sa->nat.supported && response.mobike;
+    sa->segws = response.addresses;
+    addresses_add(&sa->segws, transport_remote(sa->transport));
     auth->redirects = response.redirects;
     auth->redirect = response.redirect;
     auth->has_lifetime = response.has_lifetime;

@@ -86,6 +86,8 @@ static bool on_opened(Flight *flight, const TreReply *reply)
     } else if (reply->outcome == TRE_REFUSED) {
         ike_sa_drop(sa, reply->text); /* not from the peer, or nothing new: wait on */
     } else if (reply->opened.complete && reply->opened.response) {
+        if (tasks_await(sa, reply->opened.message_id))
+            mobike_answered_from(sa, &flight->sender);
         return tasks_response(sa, reply);
     } else if (reply->opened.complete) {
         peer_request_received(sa, reply, steal_pointer(flight->request), flight->request_size,
@@ -242,6 +244,7 @@ static IkeSa *sa_alloc(sd_event *event, Tre *tre, const Config *config,
     sa->steps.told = handlers->step;
     sa->steps.userdata = userdata;
     tasks_init(sa);
+    sa->tasks.late = mobike_try_others;
     sa->tasks.idle = upkeep_tend;
     peer_queue_init(sa);
     sa->scratch = malloc(IKE_MESSAGE_MAX);
@@ -278,6 +281,8 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     to->groups = from->groups;
     to->renewal = from->renewal;
     to->mobike = from->mobike;
+    to->own = from->own;
+    to->segws = from->segws;
     to->watch.silence = from->watch.silence;
     memcpy(to->renew_at, from->renew_at, sizeof(to->renew_at)); /* RFC 4478 3 */
     to->established_ms = from->established_ms;

@@ -90,7 +90,7 @@ static bool take_nat(IkeSa *sa, const IkePayloads *payloads)
 
 static int update_answered(Task *task, const TreReply *reply)
 {
-    char text[ENDPOINT_TEXT_SIZE];
+    char text[ENDPOINT_TEXT_SIZE], there[ENDPOINT_TEXT_SIZE];
     IkeSa *sa = task->sa;
     IkePayloads payloads;
     IkeNotify notify;
@@ -103,8 +103,9 @@ static int update_answered(Task *task, const TreReply *reply)
                    ike_notify_name(notify.type), notify.type);
         renew(sa, reason.text);
     } else {
-        log_notice("moved  %s <-> %s  from %s now", sa->steps.henb, sa->steps.segw,
-                   endpoint_text(transport_local(sa->transport), text));
+        log_notice("moved  %s <-> %s  from %s to %s now", sa->steps.henb, sa->steps.segw,
+                   endpoint_text(transport_local(sa->transport), text),
+                   endpoint_text(transport_remote(sa->transport), there));
         if (take_nat(sa, &payloads))
             mobike_move(sa);
         sa->handlers->changed(sa->userdata, sa);
@@ -146,8 +147,7 @@ static void on_moved(void *userdata, const TreReply *reply)
         renew(sa, reply->text);
         return;
     }
-    int r = transport_float(sa->transport, reply->socket,
-                            endpoint_port(transport_remote(sa->transport)));
+    int r = transport_float(sa->transport, reply->socket, &state->remote);
     if (r == 0)
         transport_settle(sa->transport);
     /* What is out already goes on being sent, from the new address; this one says which that is. */
@@ -160,9 +160,8 @@ static void on_moved(void *userdata, const TreReply *reply)
     mobike_look(sa);
 }
 
-void mobike_move(IkeSa *sa)
+void mobike_move_to(IkeSa *sa, const Endpoint *remote)
 {
-    const Endpoint *remote = transport_remote(sa->transport);
     const TreCall call = {
         .method = TRE_MOVE_TRANSPORT,
         .exchange = sa->exchange,
@@ -170,22 +169,31 @@ void mobike_move(IkeSa *sa)
 
     if (sa->move.under_way)
         return;
-    sa->move = (MobikeMove){.sa = sa, .under_way = true};
+    sa->move = (MobikeMove){.sa = sa, .under_way = true, .remote = *remote};
     if (tre_call(sa->tre, &call, on_moved, &sa->move) < 0) {
         sa->move.under_way = false;
         renew(sa, "tred can't be asked to move the tunnel");
     }
 }
 
+void mobike_move(IkeSa *sa)
+{
+    const Endpoint remote = *transport_remote(sa->transport);
+
+    mobike_move_to(sa, &remote);
+}
+
 void mobike_look(IkeSa *sa)
 {
-    if (!sa->established || sa->closed || sa->heir || sa->retired || ike_sa_is_closing(sa) ||
-        transport_look(sa->transport) != TRANSPORT_ELSEWHERE)
+    if (!sa->established || sa->closed || sa->heir || sa->retired || ike_sa_is_closing(sa))
         return;
-    if (sa->mobike) {
+    const TransportLook look = transport_look(sa->transport);
+    if (look == TRANSPORT_ELSEWHERE && sa->mobike) {
         mobike_move(sa);
-    } else {
+    } else if (look == TRANSPORT_ELSEWHERE) {
         renew(sa, "this host reaches the SeGW from another address now");
+    } else if (look == TRANSPORT_SAME && sa->mobike) {
+        mobike_announce(sa);
     }
 }
 

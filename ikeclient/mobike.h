@@ -23,4 +23,28 @@ void mobike_look(IkeSa *sa);
 /* Moves the SA, which supports MOBIKE, to a new socket: behind a NAT that is a new mapping. */
 void mobike_move(IkeSa *sa);
 
+/* The same, to another address of the SeGW's. */
+void mobike_move_to(IkeSa *sa, const Endpoint *remote);
+
 void mobike_stop(IkeSa *sa);
+
+/* ---- the addresses that both ends have beside those in use (mobike_addresses.c) ---- */
+
+/* This host's, without the one in use and inner addresses of the SA's: what the SeGW is told (RFC
+ * 4555 3.4). None where they can't be found out. */
+void mobike_own_addresses(const IkeSa *sa, Addresses *ret);
+
+/* Tells the SeGW, where it does not know them all (3.6). */
+void mobike_announce(IkeSa *sa);
+
+/* The SeGW has these now, beside `sender`, where it said so from. If the one in use is none of
+ * them, the SA moves to one that is. */
+void mobike_take_addresses(IkeSa *sa, const Addresses *addresses, const Endpoint *sender);
+
+/* The request that is out has not been answered for a while: it is sent to all other addresses of
+ * the SeGW's, too. Its answer shows which path there is (3.10). */
+void mobike_try_others(IkeSa *sa);
+
+/* The answer to the request that is out has come from there, and is the SeGW's: the SA moves if it
+ * was tried there. */
+void mobike_answered_from(IkeSa *sa, const Endpoint *sender);

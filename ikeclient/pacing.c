@@ -7,6 +7,7 @@
 enum {
     USEC_PER_MS = 1000,
     ACCURACY_USEC = 1000,
+    RETRANSMIT_LATE = 2, /* transmissions before */
 };
 
 uint64_t retransmit_wait_ms(const RetransmitSchedule *schedule, unsigned attempt)
@@ -87,6 +88,14 @@ int retransmit_start(Retransmit *retransmit, RetransmitSchedule schedule)
     retransmit->attempt = 0;
     retransmit->waited_ms = 0;
     return arm(retransmit);
+}
+
+bool retransmit_is_late(const Retransmit *retransmit)
+{
+    const RetransmitSchedule *schedule = &retransmit->schedule;
+
+    return retransmit->attempt >= RETRANSMIT_LATE || retransmit->attempt + 1 >= schedule->tries ||
+           retransmit->waited_ms + wait_now(retransmit) >= retransmit_total_ms(schedule);
 }
 
 void retransmit_stop(Retransmit *retransmit)

@@ -43,6 +43,9 @@ void retransmit_deinit(Retransmit *retransmit);
 /* The request has been sent once; from now on it is watched. 0 or a negative errno. */
 int retransmit_start(Retransmit *retransmit, RetransmitSchedule schedule);
 
+/* True from the third transmission on, or at the last one: that it was merely lost is unlikely. */
+bool retransmit_is_late(const Retransmit *retransmit);
+
 /* The answer is there. Does nothing if the timer is not running. */
 void retransmit_stop(Retransmit *retransmit);
 

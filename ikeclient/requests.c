@@ -69,6 +69,7 @@ static void answer_informational(const IkePayloads *payloads, const ChildSa *chi
         request->auth_failed = true;
     request->redirects = ike_payloads_notify(payloads, IKE_NOTIFY_REDIRECT, &notify) &&
                          redirect_read(notify.data, (Bytes){0}, &request->redirect) == 0;
+    request->has_addresses = addresses_read(payloads, &request->addresses);
     request->has_lifetime = ike_payloads_notify(payloads, IKE_NOTIFY_AUTH_LIFETIME, &notify) &&
                             auth_lifetime_read(notify.data, &request->lifetime);
 
@@ -83,6 +84,8 @@ static void answer_informational(const IkePayloads *payloads, const ChildSa *chi
         request->what = "REDIRECT";
     } else if (request->has_lifetime) {
         request->what = "AUTH_LIFETIME";
+    } else if (request->has_addresses) {
+        request->what = "its other addresses";
     } else {
         request->what = payloads->count == 0 ? "liveness check" : "INFORMATIONAL without a Delete";
     }
@@ -144,6 +147,8 @@ static void follow(IkeSa *sa)
 
     if (request->has_lifetime && !request->deletes_ike && !request->auth_failed)
         ike_sa_limit(sa, IKE_SA_LIMIT_SEGW, request->lifetime);
+    if (request->has_addresses && !request->deletes_ike && !request->auth_failed)
+        mobike_take_addresses(sa, &request->addresses, &sa->peer.sender);
     if (request->redirects && !request->deletes_ike && !request->auth_failed &&
         !ike_sa_is_closing(sa)) {
         log_notice("the SeGW redirects to %s (RFC 5685)", request->redirect.name);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/reason.h"
+#include "ikeclient/addresses.h"
 #include "ikeclient/child_list.h"
 #include "ikeclient/config.h"
 #include "ikeclient/create.h"
@@ -69,7 +70,8 @@ typedef struct TaskQueue {
     bool open;         /* it is unanswered */
     uint32_t message_id;
     Retransmit retransmit;
-    void (*idle)(IkeSa *sa); /* the last one is over; NULL: nobody asks */
+    void (*late)(IkeSa *sa); /* the request that is out may not get through; NULL: nobody asks */
+    void (*idle)(IkeSa *sa); /* the last one is over; likewise */
 } TaskQueue;
 
 typedef struct Flight Flight;
@@ -118,6 +120,8 @@ typedef struct PeerRequest {
     Redirect redirect;              /* … that SeGW */
     bool has_lifetime;              /* N(AUTH_LIFETIME): the authentication ends in … */
     uint32_t lifetime;              /* … that many seconds */
+    bool has_addresses;             /* the SeGW has, beside the one that it was sent from, … */
+    Addresses addresses;            /* … these */
     bool auth_failed; /* N(AUTHENTICATION_FAILED): the SeGW has thrown us out (2.21.2) */
     const char *what; /* for a log line: a static phrase */
 } PeerRequest;
@@ -201,6 +205,7 @@ typedef struct LivenessWatch {
 typedef struct MobikeMove {
     IkeSa *sa;
     bool under_way;
+    Endpoint remote; /* the SeGW's address from then on */
 } MobikeMove;
 
 /* No field says which state the SA is in: that is what there is (`established`, `children`), what
@@ -227,7 +232,9 @@ struct IkeSa {
     uint64_t spi_i;
     uint64_t spi_r; /* 0 until tred has agreed */
     NatFinding nat;
-    bool mobike; /* the SeGW and we support it */
+    bool mobike;     /* the SeGW and we support it */
+    Addresses own;   /* that the SeGW was told of, beside the one in use */
+    Addresses segws; /* the SeGW's, all that is known of */
     char suite[SUITE_SIZE];
     bool segw_hashes; /* it sent SIGNATURE_HASH_ALGORITHMS (RFC 7427) */
     char peer_identity[STEP_NAME_SIZE];

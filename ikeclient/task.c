@@ -188,6 +188,7 @@ void task_answered(Task *task)
     IkeSa *sa = task->sa;
 
     retransmit_stop(&sa->tasks.retransmit);
+    transport_end_tries(sa->transport);
     sa->tasks.open = false;
     task->phase = TASK_ANSWERED;
 }
@@ -216,6 +217,8 @@ static void on_retransmit(void *userdata, bool gave_up)
     if (!gave_up) {
         log_debug("no answer yet: sending the %s again", sa->tasks.first->kind->name);
         transport_send_all(sa->transport, &sa->tasks.request);
+        if (retransmit_is_late(&sa->tasks.retransmit) && sa->tasks.late)
+            sa->tasks.late(sa);
         return;
     }
     sa->tasks.open = false;

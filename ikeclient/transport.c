@@ -74,6 +74,7 @@ struct Transport {
     sd_event *event;
     Socket first;   /* of IKE_SA_INIT */
     Socket floated; /* from IKE_AUTH on, where there is one */
+    Socket tries[TRIES_MAX];
     Listener *listeners;
     sd_event_source *keepalive;
     uint64_t keepalive_usec;
@@ -119,8 +120,7 @@ static int socket_new(const Endpoint *remote, int *ret)
     return *ret < 0 ? -errno : 0;
 }
 
-/* The address by which the kernel would send to `remote`, with port 0. */
-static int find_source(const Endpoint *remote, Endpoint *ret)
+int transport_source(const Endpoint *remote, Endpoint *ret)
 {
     _cleanup_(close_fdp) int fd = -1;
     socklen_t size = sizeof(*ret);
@@ -140,7 +140,7 @@ static int socket_open(const Endpoint *remote, Socket *ret)
     Socket new = {.fd = -1, .remote = *remote};
     socklen_t size = sizeof(new.local);
 
-    int r = find_source(remote, &new.local);
+    int r = transport_source(remote, &new.local);
     if (r == 0)
         r = socket_new(remote, &new.fd);
     if (r == 0)
@@ -198,6 +198,21 @@ static void tell_hint(const Transport *transport, int error)
         listener->hint(listener->userdata, error);
 }
 
+static const Socket *socket_of(const Transport *transport, int fd)
+{
+    for (size_t i = 0; i < TRIES_MAX; i++) {
+        if (transport->tries[i].fd == fd)
+            return &transport->tries[i];
+    }
+    return fd == transport->floated.fd ? &transport->floated : &transport->first;
+}
+
+/* Of a way that is only tried nothing follows. */
+static bool is_tried(const Transport *transport, int fd)
+{
+    return fd != transport->floated.fd && fd != transport->first.fd;
+}
+
 /* What the socket would fail with at the next call is of the same errors. */
 static int on_error(Transport *transport, int fd)
 {
@@ -205,7 +220,7 @@ static int on_error(Transport *transport, int fd)
     socklen_t size = sizeof(pending);
 
     (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &size);
-    if (error != 0 || pending != 0)
+    if ((error != 0 || pending != 0) && !is_tried(transport, fd))
         tell_hint(transport, error != 0 ? error : pending);
     return 0;
 }
@@ -223,11 +238,11 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
     ssize_t size =
         recvfrom(fd, transport->datagram, DATAGRAM_MAX, MSG_DONTWAIT, &sender.any, &sender_size);
     if (size < 0) {
-        if (errno != EAGAIN && errno != EINTR)
+        if (errno != EAGAIN && errno != EINTR && !is_tried(transport, fd))
             tell_hint(transport, errno);
         return 0;
     }
-    const Socket *socket_ = fd == transport->floated.fd ? &transport->floated : &transport->first;
+    const Socket *socket_ = socket_of(transport, fd);
     Bytes datagram = {transport->datagram, (size_t)size};
     if (sender.any.sa_family != socket_->remote.any.sa_family || !strip_marker(socket_, &datagram))
         return 0;
@@ -275,6 +290,8 @@ int transport_new(sd_event *event, const Endpoint *segw, TransportReceive receiv
         return -ENOMEM;
     transport->event = sd_event_ref(event);
     transport->first.fd = transport->floated.fd = -1;
+    for (size_t i = 0; i < TRIES_MAX; i++)
+        transport->tries[i].fd = -1;
     transport->datagram = malloc(DATAGRAM_MAX);
     if (!transport->datagram)
         return -ENOMEM;
@@ -300,6 +317,7 @@ void transport_free(Transport *transport)
         free(listener);
     }
     sd_event_source_disable_unref(transport->keepalive);
+    transport_end_tries(transport);
     socket_close(&transport->first);
     socket_close(&transport->floated);
     sd_event_unref(transport->event);
@@ -307,13 +325,12 @@ void transport_free(Transport *transport)
     free(transport);
 }
 
-int transport_float(Transport *transport, int fd, uint16_t port)
+int transport_float(Transport *transport, int fd, const Endpoint *remote)
 {
-    Socket new = {.remote = transport->first.remote, .marker = true};
+    Socket new = {.remote = *remote, .marker = true};
     socklen_t size = sizeof(new.local);
     int r;
 
-    endpoint_set_port(&new.remote, port);
     new.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (new.fd < 0)
         return -errno;
@@ -376,10 +393,9 @@ int transport_keep_alive(Transport *transport, uint64_t seconds)
                                       transport);
 }
 
-static void send_to(Transport *transport, Bytes message, const Endpoint *to)
+static ssize_t send_by(const Socket *way, Bytes message, const Endpoint *to)
 {
     static const uint8_t marker[MARKER_SIZE];
-    const Socket *way = way_of(transport);
     struct iovec parts[2] = {{.iov_len = way->marker ? MARKER_SIZE : 0}, {.iov_len = message.size}};
 
     /* iovec has no const; sendmsg() only reads. */
@@ -388,7 +404,12 @@ static void send_to(Transport *transport, Bytes message, const Endpoint *to)
     ssize_t n = socket_send(way, parts, ELEMENTS(parts), to);
     if (n < 0) /* it may be an ICMP error of the last one, reported now: this one is unsent */
         n = socket_send(way, parts, ELEMENTS(parts), to);
-    if (n < 0)
+    return n;
+}
+
+static void send_to(Transport *transport, Bytes message, const Endpoint *to)
+{
+    if (send_by(way_of(transport), message, to) < 0)
         tell_hint(transport, errno);
     (void)sd_event_now(transport->event, CLOCK_MONOTONIC, &transport->last_sent);
 }
@@ -413,6 +434,55 @@ void transport_send_all(Transport *transport, const Datagrams *datagrams)
     transport_send_all_to(transport, datagrams, &to);
 }
 
+/* ---- other ways ---- */
+
+static bool is_address(const Endpoint *a, const Endpoint *b)
+{
+    return bytes_equal(endpoint_address(a), endpoint_address(b));
+}
+
+/* NULL: there is no room, or it can't be opened. */
+static const Socket *try_open(Transport *transport, const Endpoint *to, const Endpoint *source)
+{
+    Socket *place = NULL;
+
+    for (size_t i = 0; i < TRIES_MAX; i++) {
+        Socket *try = &transport->tries[i];
+        if (try->fd >= 0 && is_address(&try->local, source))
+            return try;
+        if (try->fd < 0 && !place)
+            place = try;
+    }
+    if (!place || socket_open(to, place) < 0)
+        return NULL;
+    place->marker = true;
+    if (sd_event_add_io(transport->event, &place->source, place->fd, EPOLLIN, on_readable,
+                        transport) < 0) {
+        socket_close(place);
+        return NULL;
+    }
+    return place;
+}
+
+void transport_try(Transport *transport, const Datagrams *datagrams, const Endpoint *to,
+                   const Endpoint *source)
+{
+    const Socket *way = way_of(transport);
+
+    if (!way->marker || !is_address(&way->local, source))
+        way = try_open(transport, to, source);
+    for (size_t i = 0; way && i < datagrams->count; i++)
+        (void)send_by(way, (Bytes){datagrams->items[i].data, datagrams->items[i].size}, to);
+}
+
+void transport_end_tries(Transport *transport)
+{
+    for (size_t i = 0; i < TRIES_MAX; i++)
+        socket_close(&transport->tries[i]);
+}
+
+/* ---- where it leads ---- */
+
 const Endpoint *transport_local(const Transport *transport)
 {
     return &way_of(transport)->local;
@@ -427,7 +497,7 @@ TransportLook transport_look(const Transport *transport)
 {
     Endpoint source = {0};
 
-    if (find_source(transport_remote(transport), &source) < 0)
+    if (transport_source(transport_remote(transport), &source) < 0)
         return TRANSPORT_NOWHERE;
     return bytes_equal(endpoint_address(&source), endpoint_address(transport_local(transport)))
                ? TRANSPORT_SAME

@@ -52,10 +52,10 @@ int transport_share(Transport *transport, TransportReceive receive, TransportHin
 /* Who has that userdata is told no more; with the last one the transport is freed. */
 void transport_leave(Transport *transport, const void *userdata);
 
-/* Moves to `port` of the SeGW with the marker, through the socket `fd` that tred has opened (a
- * duplicate is kept). What comes in on the first socket, which is without marker, is still handed
- * on: it may be another response to IKE_SA_INIT. 0 or a negative errno. */
-int transport_float(Transport *transport, int fd, uint16_t port);
+/* Moves to `remote` with the marker, through the socket `fd` that tred has opened towards that
+ * address (a duplicate is kept). What comes in on the first socket, which is without marker, is
+ * still handed on: it may be another response to IKE_SA_INIT. 0 or a negative errno. */
+int transport_float(Transport *transport, int fd, const Endpoint *remote);
 
 /* Closes the first socket, where there is another: nothing more is waited for there. */
 void transport_settle(Transport *transport);
@@ -71,6 +71,19 @@ void transport_send_all(Transport *transport, const Datagrams *datagrams);
 /* The same to where a request came from: its answer goes there, whatever port that is (RFC 7296
  * 2.11). */
 void transport_send_all_to(Transport *transport, const Datagrams *datagrams, const Endpoint *to);
+
+/* Sends to another address of the SeGW's, with the marker, from the address by which the kernel
+ * reaches that, which is `source`: an answer shows that there is a path (RFC 4555 3.10). It takes
+ * no part in anything else until transport_float() is called. Sockets for it are kept, TRIES_MAX of
+ * them at most, until transport_end_tries(). What fails is passed over. */
+enum { TRIES_MAX = 8 };
+void transport_try(Transport *transport, const Datagrams *datagrams, const Endpoint *to,
+                   const Endpoint *source);
+void transport_end_tries(Transport *transport);
+
+/* The address by which the kernel would send to `remote`, with port 0. 0, or a negative errno:
+ * there is none. */
+int transport_source(const Endpoint *remote, Endpoint *ret);
 
 const Endpoint *transport_local(const Transport *transport);
 const Endpoint *transport_remote(const Transport *transport);

@@ -1,6 +1,6 @@
 /* The payloads with a few fixed fields and opaque data (RFC 7296 3.4-3.9, RFC 7383 2.5), Notify and
- * Delete (3.10, 3.11), and Configuration (3.15): read and written; and each way of being malformed
- * in words. */
+ * Delete (3.10, 3.11), and Configuration (3.15): read, and IDi and AUTH written, too, as they are
+ * what tred makes itself; and each way of being malformed in words. */
 #include "ikewire/payload.h"
 
 #include "base/cleanup.h"
@@ -21,14 +21,6 @@ int spi_decode(Reader *reader, uint8_t size, uint64_t *ret)
         *ret = short_spi;
     }
     return r < 0 ? IKEWIRE_E_LENGTH : 0;
-}
-
-void spi_encode(Writer *writer, uint8_t size, uint64_t spi)
-{
-    if (size == 8)
-        writer_u64(writer, spi);
-    if (size == 4)
-        writer_u32(writer, (uint32_t)spi);
 }
 
 const char *ike_fault_text(IkeFaultCode code)
@@ -84,13 +76,6 @@ int ike_ke_decode(Bytes body, IkeKe *ret)
 
     ret->data = reader_rest(&reader);
     return ret->group == IKE_GROUP_NONE || ret->data.size == 0 ? IKEWIRE_E_VALUE : 0;
-}
-
-void ike_ke_encode(Writer *writer, const IkeKe *ke)
-{
-    writer_u16(writer, ke->group);
-    writer_zeros(writer, 2);
-    writer_bytes(writer, ke->data);
 }
 
 /* IDi, IDr and AUTH are alike: a number, three reserved octets, data that must be there. */
@@ -171,12 +156,6 @@ int ike_certreq_decode(Bytes body, IkeCert *ret)
     if (ret->encoding == IKE_CERT_X509_SIGNATURE && ret->data.size % CA_HASH_SIZE != 0)
         return IKEWIRE_E_LENGTH;
     return 0;
-}
-
-void ike_cert_encode(Writer *writer, const IkeCert *cert)
-{
-    writer_u8(writer, cert->encoding);
-    writer_bytes(writer, cert->data);
 }
 
 int ike_nonce_decode(Bytes body, Bytes *ret)
@@ -261,15 +240,6 @@ int ike_notify_decode(Bytes body, IkeNotify *ret)
     return data_size_fits(ret->type, ret->data.size) ? 0 : IKEWIRE_E_LENGTH;
 }
 
-void ike_notify_encode(Writer *writer, const IkeNotify *notify)
-{
-    writer_u8(writer, notify->protocol);
-    writer_u8(writer, notify->spi_size);
-    writer_u16(writer, notify->type);
-    spi_encode(writer, notify->spi_size, notify->spi);
-    writer_bytes(writer, notify->data);
-}
-
 int ike_delete_decode(Bytes body, IkeDelete *ret)
 {
     Reader reader;
@@ -307,17 +277,6 @@ int ike_delete_decode(Bytes body, IkeDelete *ret)
         }
     }
     return reader_left(&reader) > 0 ? IKEWIRE_E_TRAILING : 0;
-}
-
-void ike_delete_encode(Writer *writer, const IkeDelete *delete_)
-{
-    bool ike = delete_->protocol == IKE_PROTOCOL_IKE;
-
-    writer_u8(writer, delete_->protocol);
-    writer_u8(writer, ike ? 0 : sizeof(delete_->spis[0]));
-    writer_u16(writer, (uint16_t)delete_->n_spis);
-    for (size_t i = 0; i < delete_->n_spis; i++)
-        writer_u32(writer, delete_->spis[i]);
 }
 
 enum { ATTRIBUTE_TYPE_MASK = 0x7fff }; /* 3.15.1: the top bit is reserved */
@@ -407,15 +366,4 @@ int ike_cp_decode(Bytes body, IkeCp *ret)
         attribute_keep(ret, &attribute);
     }
     return 0;
-}
-
-void ike_cp_encode(Writer *writer, const IkeCp *cp)
-{
-    writer_u8(writer, cp->cfg_type);
-    writer_zeros(writer, 3);
-    for (size_t i = 0; i < cp->n_attributes; i++) {
-        writer_u16(writer, cp->attributes[i].type);
-        writer_u16(writer, (uint16_t)cp->attributes[i].value.size);
-        writer_bytes(writer, cp->attributes[i].value);
-    }
 }

@@ -89,6 +89,15 @@ typedef struct IkeSaPayload {
     IkeProposal proposals[IKE_PROPOSALS_MAX];
 } IkeSaPayload;
 
+enum { /* how they stand in the payload (3.3.1, 3.3.2, 3.3.5) */
+       IKE_SA_LAST = 0,
+       IKE_SA_MORE_PROPOSALS = 2,
+       IKE_SA_MORE_TRANSFORMS = 3,
+       IKE_PROPOSAL_HEADER_SIZE = 8,
+       IKE_TRANSFORM_HEADER_SIZE = 8,
+       IKE_ATTRIBUTE_TV = 0x8000, /* the value stands in place of the length */
+};
+
 int ike_sa_decode(Bytes body, IkeSaPayload *ret);
 void ike_sa_encode(Writer *writer, const IkeSaPayload *sa);
 

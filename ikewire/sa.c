@@ -1,15 +1,5 @@
-/* Security Association payloads: what one offers or chooses (RFC 7296 3.3). */
+/* Reads Security Association payloads: what one offers or chooses (RFC 7296 3.3). */
 #include "ikewire/payload.h"
-
-enum {
-    LAST = 0,
-    MORE_PROPOSALS = 2,  /* 3.3.1 */
-    MORE_TRANSFORMS = 3, /* 3.3.2 */
-    PROPOSAL_HEADER_SIZE = 8,
-    TRANSFORM_HEADER_SIZE = 8,
-    KEY_LENGTH_SIZE = 4,
-    ATTRIBUTE_TV = 0x8000, /* 3.3.5: the value stands in place of the length */
-};
 
 /* 3.3.5: transform attributes. Key Length is TV, and stands at most once. */
 static int attribute_decode(Reader *reader, IkeTransform *transform)
@@ -19,7 +9,7 @@ static int attribute_decode(Reader *reader, IkeTransform *transform)
     if (reader_u16(reader, &type) < 0 || reader_u16(reader, &value) < 0)
         return IKEWIRE_E_TRANSFORM;
 
-    if (type == (ATTRIBUTE_TV | IKE_ATTRIBUTE_KEY_LENGTH)) {
+    if (type == (IKE_ATTRIBUTE_TV | IKE_ATTRIBUTE_KEY_LENGTH)) {
         if (value == 0 || transform->key_length != 0)
             return IKEWIRE_E_TRANSFORM;
         transform->key_length = value;
@@ -29,7 +19,7 @@ static int attribute_decode(Reader *reader, IkeTransform *transform)
         return IKEWIRE_E_TRANSFORM;
 
     transform->unknown_attribute = true;
-    if (!(type & ATTRIBUTE_TV) && reader_skip(reader, value) < 0)
+    if (!(type & IKE_ATTRIBUTE_TV) && reader_skip(reader, value) < 0)
         return IKEWIRE_E_TRANSFORM;
     return 0;
 }
@@ -43,9 +33,9 @@ static int transform_decode(Reader *reader, bool last, IkeTransform *ret)
     if (reader_u8(reader, &marker) < 0 || reader_skip(reader, 1) < 0 ||
         reader_u16(reader, &length) < 0)
         return IKEWIRE_E_TRUNCATED;
-    if (marker != (last ? LAST : MORE_TRANSFORMS))
+    if (marker != (last ? IKE_SA_LAST : IKE_SA_MORE_TRANSFORMS))
         return IKEWIRE_E_TRANSFORM;
-    if (length < TRANSFORM_HEADER_SIZE)
+    if (length < IKE_TRANSFORM_HEADER_SIZE)
         return IKEWIRE_E_TRANSFORM_LENGTH;
     if (reader_take(reader, length - 4U, &rest) < 0)
         return IKEWIRE_E_LENGTH;
@@ -119,14 +109,14 @@ static int proposal_decode(Reader *reader, IkeProposal *ret, bool *ret_last)
     if (reader_u8(reader, &marker) < 0 || reader_skip(reader, 1) < 0 ||
         reader_u16(reader, &length) < 0)
         return IKEWIRE_E_TRUNCATED;
-    if (marker != LAST && marker != MORE_PROPOSALS)
+    if (marker != IKE_SA_LAST && marker != IKE_SA_MORE_PROPOSALS)
         return IKEWIRE_E_PROPOSAL;
-    if (length < PROPOSAL_HEADER_SIZE || reader_take(reader, length - 4U, &rest) < 0)
+    if (length < IKE_PROPOSAL_HEADER_SIZE || reader_take(reader, length - 4U, &rest) < 0)
         return IKEWIRE_E_LENGTH;
-    if (marker == MORE_PROPOSALS && reader_left(reader) == 0)
+    if (marker == IKE_SA_MORE_PROPOSALS && reader_left(reader) == 0)
         return IKEWIRE_E_PROPOSAL;
 
-    *ret_last = marker == LAST;
+    *ret_last = marker == IKE_SA_LAST;
     return proposal_fields_decode(rest, ret);
 }
 
@@ -162,52 +152,4 @@ int ike_sa_decode(Bytes body, IkeSaPayload *ret)
     if (reader_left(&reader) > 0)
         return IKEWIRE_E_TRAILING;
     return numbers_fit(ret) ? 0 : IKEWIRE_E_PROPOSAL;
-}
-
-static size_t transform_size(const IkeTransform *transform)
-{
-    return TRANSFORM_HEADER_SIZE + (transform->key_length ? (size_t)KEY_LENGTH_SIZE : 0);
-}
-
-static size_t proposal_size(const IkeProposal *proposal)
-{
-    size_t size = PROPOSAL_HEADER_SIZE + (size_t)proposal->spi_size;
-
-    for (size_t i = 0; i < proposal->n_transforms; i++)
-        size += transform_size(&proposal->transforms[i]);
-    return size;
-}
-
-static void transform_encode(Writer *writer, const IkeTransform *transform, bool last)
-{
-    writer_u8(writer, last ? LAST : MORE_TRANSFORMS);
-    writer_u8(writer, 0);
-    writer_u16(writer, (uint16_t)transform_size(transform));
-    writer_u8(writer, transform->type);
-    writer_u8(writer, 0);
-    writer_u16(writer, transform->id);
-    if (transform->key_length) {
-        writer_u16(writer, ATTRIBUTE_TV | IKE_ATTRIBUTE_KEY_LENGTH);
-        writer_u16(writer, transform->key_length);
-    }
-}
-
-static void proposal_encode(Writer *writer, const IkeProposal *proposal, bool last)
-{
-    writer_u8(writer, last ? LAST : MORE_PROPOSALS);
-    writer_u8(writer, 0);
-    writer_u16(writer, (uint16_t)proposal_size(proposal));
-    writer_u8(writer, proposal->number);
-    writer_u8(writer, proposal->protocol);
-    writer_u8(writer, proposal->spi_size);
-    writer_u8(writer, (uint8_t)proposal->n_transforms);
-    spi_encode(writer, proposal->spi_size, proposal->spi);
-    for (size_t i = 0; i < proposal->n_transforms; i++)
-        transform_encode(writer, &proposal->transforms[i], i + 1 == proposal->n_transforms);
-}
-
-void ike_sa_encode(Writer *writer, const IkeSaPayload *sa)
-{
-    for (size_t i = 0; i < sa->n_proposals; i++)
-        proposal_encode(writer, &sa->proposals[i], i + 1 == sa->n_proposals);
 }

@@ -3,7 +3,9 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/cleanup.h"
 #include "tred/keyschedule.h"
+#include "verify/verdict.h"
 
 #include <openssl/evp.h>
 
@@ -56,3 +58,18 @@ bool auth_hash_is_announced(uint8_t method, Bytes auth_data, const uint16_t *has
 
 /* True if such an AUTH would be RSA with PKCS#1 v1.5 padding, which a profile may refuse. */
 bool auth_is_rsa_pkcs1(const EVP_PKEY *peer_key, uint8_t method, Bytes auth_data);
+
+/* The SeGW's public key, as OpenSSL reads it from a verdict: the one that was read last, with what
+ * it was read from: reading one takes OpenSSL longer than verifying a signature with it, and a SeGW
+ * has the same key for months. */
+typedef struct PeerKey {
+    EVP_PKEY *key; /* NULL: none was read */
+    uint8_t octets[PEER_KEY_SIZE_MAX];
+    size_t size;
+} PeerKey;
+
+/* Reads one SubjectPublicKeyInfo, with nothing after it. *ret is the caller's to EVP_PKEY_free().
+ * 0, -EOPNOTSUPP for a kind of key outside the profile, or -EBADMSG. */
+int peer_key_read(PeerKey *last, Bytes public_key, EVP_PKEY **ret);
+
+void peer_key_deinit(PeerKey *last);

@@ -8,7 +8,7 @@
 #include "tred/bus_error.h"
 #include "tred/callers.h"
 #include "tred/channel.h"
-#include "tred/deadline.h"
+#include "tred/expiry.h"
 #include "tred/key_care.h"
 
 #include <assert.h>

@@ -12,7 +12,7 @@
 #include "tred/callers.h"
 #include "tred/channel.h"
 #include "tred/daemon_identity.h"
-#include "tred/deadline.h"
+#include "tred/expiry.h"
 #include "tred/key_care.h"
 #include "tred/work.h"
 

@@ -3,7 +3,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "dataplane/dataplane.h"
-#include "tred/selector_policy.h"
+#include "tred/child_policy.h"
 #include "tred/verifier.h"
 
 #include <errno.h>

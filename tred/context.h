@@ -34,8 +34,8 @@ struct CallerExchange {
     time_t expires;                /* a certificate that it rests on; 0: nothing is watched */
     time_t judged;                 /* when the certificates were, as clock_now() has it */
     uint64_t judged_boottime;      /* the same moment by CLOCK_BOOTTIME, in microseconds */
-    sd_event_source *expiry, *expiry_bound; /* expiry.c's timers, by the wall clock and by that */
-    sd_event_source *deadline;              /* deadline.c's */
+    sd_event_source *expiry, *expiry_bound; /* timers by the wall clock and by that */
+    sd_event_source *deadline; /* until which its peer is to be verified */
 };
 
 /* Calls of one caller that wait until the bus has said whose it is: the first one asks. */

@@ -1,19 +1,19 @@
-/* Starts what the program consists of, in order, serves, and ends it; SIGHUP reloads. */
+/* Starts what the program consists of, in order, serves, and ends it; SIGHUP reloads. What becomes
+ * of the data plane meanwhile is for the exchanges to know. */
 #include "tred/daemon.h"
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/messages.h"
 #include "base/reason.h"
+#include "tpm/tpm.h"
 #include "tred/bus.h"
 #include "tred/bus_connection.h"
 #include "tred/callers.h"
 #include "tred/channel.h"
 #include "tred/clock.h"
-#include "tred/daemon_dataplane.h"
 #include "tred/daemon_identity.h"
 #include "tred/process.h"
-
-#include "tpm/tpm.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -172,6 +172,111 @@ static void exchange_context_init(Daemon *daemon)
     };
 }
 
+/* ---- the data plane, its events and its loss ---- */
+
+/* What somebody else took away; NULL for an event that is none of these. */
+static const char *gone(DataPlaneEventType type)
+{
+    switch (type) {
+    case DATAPLANE_INTERFACE_GONE:
+        return "the tunnel's interface was deleted or taken down";
+    case DATAPLANE_ADDRESS_GONE:
+        return "an inner address was removed from the tunnel's interface";
+    case DATAPLANE_ROUTE_GONE:
+        return "a route of the tunnel was removed";
+    case DATAPLANE_STATE_GONE:
+        return "an ESP state was removed from the kernel";
+    case DATAPLANE_POLICY_GONE:
+        return "an IPsec policy was removed from the kernel";
+    default:
+        return NULL;
+    }
+}
+
+/* An exchange whose tunnel carries nothing any more is closed, so that its owner connects again. */
+static void on_event(const DataPlaneEvent *event, void *userdata)
+{
+    Daemon *daemon = userdata;
+    CallerExchange *held = caller_exchange_find_child(daemon, event->spi_in);
+    const char *what = gone(event->type);
+
+    if (!held)
+        return;
+    if (!what) {
+        bus_exchange_lifetime_reached(held, event->spi_in, event->type == DATAPLANE_HARD_LIFETIME);
+        return;
+    }
+    Reason reason;
+    reason_set(&reason, 0, "Somebody else changed the network: %s. Connect again", what);
+    bus_exchange_closed(held, reason.text);
+    caller_exchange_free(held);
+}
+
+static void on_lost(const char *reason, void *userdata)
+{
+    Daemon *daemon = userdata;
+    Reason text;
+
+    const LogFields fields = {.message_id = MESSAGE_DATA_PLANE_FAILED, .error = reason};
+
+    log_fields(LOG_ERR, &fields, "The data plane failed: %s. It is opened again", reason);
+    reason_set(&text, 0, "The data plane failed: %s. Connect again", reason);
+    callers_close_all(daemon, text.text);
+    bus_exchange_children_counted(daemon);
+}
+
+static void on_opened(void *userdata)
+{
+    const Daemon *daemon = userdata;
+
+    const LogFields fields = {.message_id = MESSAGE_DATA_PLANE_OPEN};
+
+    log_fields(LOG_INFO, &fields, "Data plane: %s, opened again",
+               dataplane_name(daemon->dataplane));
+}
+
+static int plane_begin(Daemon *daemon)
+{
+    Reason reason = {0};
+
+    daemon->protect = (ProtectOrder){
+        .mode = (ProtectMode)daemon->config.protect,
+        .networks = daemon->config.allowed_remote,
+        .except = daemon->config.protect_except,
+    };
+    daemon->dataplane_options = (DataPlaneOptions){
+        .mode = (DataPlaneMode)daemon->config.data_plane,
+        .interface = daemon->config.interface,
+        .net_socket = daemon->config.net_socket,
+        .esp_program = daemon->config.esp_helper,
+        .copy_dscp = daemon->config.copy_dscp,
+        .ecn = daemon->config.ecn,
+        .protect = &daemon->protect,
+        .event = daemon->event,
+        .callbacks = {on_event, on_lost, on_opened, daemon},
+    };
+    int r = dataplane_begin(&daemon->dataplane_options, &daemon->dataplane, &reason);
+    if (r < 0)
+        log_error("%s", reason.text);
+    return r;
+}
+
+static int plane_await(Daemon *daemon)
+{
+    Reason reason = {0};
+    int r = dataplane_await(daemon->dataplane, &reason);
+
+    if (r < 0) {
+        log_error("%s", reason.text);
+        return r;
+    }
+    log_info("Data plane: %s", dataplane_name(daemon->dataplane));
+    daemon->exchange_context.dataplane = daemon->dataplane;
+    return 0;
+}
+
+/* ---- start and stop ---- */
+
 /* Three helpers, the bus and the TPM are waited for together, and each begins as early as it may.
  */
 int daemon_init(Daemon *daemon, TredConfig *config)
@@ -194,14 +299,14 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     if (r >= 0)
         r = clock_start(daemon);
     if (r >= 0)
-        r = daemon_dataplane_begin(daemon);
+        r = plane_begin(daemon);
     if (r >= 0)
         r = verifier_await(daemon);
     if (r < 0)
         return r;
     (void)sd_notify(0, "STATUS=loading");
     daemon_load_identity(daemon); /* while the data plane's helpers start */
-    r = daemon_dataplane_await(daemon);
+    r = plane_await(daemon);
     if (r >= 0)
         r = bus_serve(daemon);
     if (r < 0)

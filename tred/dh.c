@@ -1,10 +1,13 @@
-/* Key pairs for KE payloads, and the secret that is shared with the peer after IKE_SA_INIT. */
+/* Key pairs for KE payloads, the secret that is shared with the peer after IKE_SA_INIT, and which
+ * keys have come of one that several exchanges offer. */
 #include "tred/dh.h"
 
 #include "crypto/openssl.h"
 
 #include <errno.h>
 #include <openssl/dh.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct Dh {
@@ -158,5 +161,69 @@ int dh_derive(const Dh *dh, Bytes peer_public, Secret **ret)
     if (EVP_PKEY_derive(context, secret->data, &size) <= 0 || size != secret->size)
         return -EBADMSG;
     *ret = steal_pointer(secret);
+    return 0;
+}
+
+/* ---- one that is offered ---- */
+
+enum { FINGERPRINT_SIZE = 32 }; /* SHA-256 */
+
+struct KeyOffer {
+    unsigned n_refs;
+    Dh *dh;
+    size_t n_keys;
+    uint8_t fingerprints[KEY_OFFER_RESPONSES_MAX][FINGERPRINT_SIZE];
+};
+
+int key_offer_new(Dh **dh, KeyOffer **ret)
+{
+    KeyOffer *offer = calloc(1, sizeof(*offer));
+
+    if (!offer)
+        return -ENOMEM;
+    *offer = (KeyOffer){.n_refs = 1, .dh = steal_pointer(*dh)};
+    *ret = offer;
+    return 0;
+}
+
+KeyOffer *key_offer_ref(KeyOffer *offer)
+{
+    offer->n_refs++;
+    return offer;
+}
+
+void key_offer_unref(KeyOffer *offer)
+{
+    if (!offer || --offer->n_refs > 0)
+        return;
+    dh_free(offer->dh);
+    free(offer);
+}
+
+const Dh *key_offer_dh(const KeyOffer *offer)
+{
+    return offer->dh;
+}
+
+bool key_offer_is_in_use(const KeyOffer *offer)
+{
+    return offer->n_refs > 1 || offer->n_keys > 0;
+}
+
+int key_offer_note_keys(KeyOffer *offer, const Secret *sk_d)
+{
+    uint8_t fingerprint[FINGERPRINT_SIZE];
+    Bytes octets = secret_bytes(sk_d);
+    size_t size = sizeof(fingerprint);
+
+    if (EVP_Q_digest(NULL, "SHA256", NULL, octets.data, octets.size, fingerprint, &size) != 1)
+        return -EIO;
+    for (size_t i = 0; i < offer->n_keys; i++) {
+        if (memcmp(offer->fingerprints[i], fingerprint, sizeof(fingerprint)) == 0)
+            return -EEXIST;
+    }
+    if (offer->n_keys == KEY_OFFER_RESPONSES_MAX)
+        return -ENOSPC;
+    memcpy(offer->fingerprints[offer->n_keys++], fingerprint, sizeof(fingerprint));
     return 0;
 }

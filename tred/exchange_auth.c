@@ -1,9 +1,12 @@
-/* Our AUTH, made once in the TPM (RFC 7296 2.15). */
+/* AUTH (RFC 7296 2.15): ours, made once in the TPM, and the judgement of the peer's. */
+#include "base/reason.h"
+#include "crypto/openssl.h"
+#include "ikewire/message.h"
 #include "tred/exchange_internal.h"
 
-#include "crypto/openssl.h"
-
+#include <assert.h>
 #include <errno.h>
+#include <openssl/err.h>
 #include <string.h>
 
 /* IDi is our FQDN, the one in the device certificate (TS 33.320: IDi equals a dNSName of it). */
@@ -156,4 +159,270 @@ int exchange_sign_auth(Exchange *exchange, ExchangeSigned done, void *userdata, 
     }
     r = own_id_encode(exchange);
     return r < 0 ? r : sign_begin(exchange, key, done, userdata);
+}
+
+/* ---- the peer: its certificates, its identity, and its AUTH ---- */
+
+static ExchangeError peer_error(int error)
+{
+    switch (error) {
+    case PEER_E_EXPIRED:
+        return EXCHANGE_E_PEER_CERTIFICATE_EXPIRED;
+    case PEER_E_NOT_YET_VALID:
+        return EXCHANGE_E_PEER_CERTIFICATE_NOT_YET_VALID;
+    case PEER_E_MALFORMED:
+    case PEER_E_UNFIT:
+        return EXCHANGE_E_PEER_CERTIFICATE_UNFIT;
+    case PEER_E_IDENTITY:
+        return EXCHANGE_E_PEER_IDENTITY_MISMATCH;
+    case PEER_E_REVOKED:
+        return EXCHANGE_E_PEER_REVOKED;
+    case PEER_E_REVOCATION_UNKNOWN:
+        return EXCHANGE_E_PEER_REVOCATION_UNKNOWN;
+    default:
+        return EXCHANGE_E_PEER_NOT_TRUSTED;
+    }
+}
+
+/* TS 33.310 6.2.1: X.509 certificates, and RFC 4806's OCSP responses, each as many as are judged.
+ * What else a SeGW sends (hash-and-URL among it) is passed over, also what does not decode (RFC
+ * 4945 3.3.10). False for what is passed over. */
+static bool cert_sort(const IkeCert *cert, VerifyRequest *ret)
+{
+    if (cert->encoding == IKE_CERT_X509_SIGNATURE && ret->n_certificates < PEER_CERTIFICATES_MAX) {
+        ret->certificates[ret->n_certificates++] = cert->data;
+        return true;
+    }
+    if (cert->encoding == IKE_CERT_OCSP_CONTENT && ret->n_ocsp < PEER_OCSP_MAX) {
+        ret->ocsp[ret->n_ocsp++] = cert->data;
+        return true;
+    }
+    return false;
+}
+
+static int evidence_read(const IkePayloads *payloads, VerifyRequest *ret, Reason *reason)
+{
+    size_t position = 0, total = 0;
+    const IkePayload *payload;
+    uint8_t other = 0; /* an encoding that was passed over */
+
+    while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_CERT, &position))) {
+        IkeCert cert = {0};
+
+        if (ike_cert_decode(payload->body, &cert) == 0 && cert_sort(&cert, ret)) {
+            total += payload->body.size;
+        } else {
+            other = cert.encoding;
+        }
+    }
+    if (ret->n_certificates == 0 && other != 0) {
+        return reason_set(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+                          "The SeGW sent no X.509 certificate (CERT encoding 4), but one of "
+                          "encoding %u. Let it send its chain as X.509 certificates",
+                          other);
+    }
+    if (total > FRAME_EVIDENCE_SIZE_MAX) {
+        return reason_set(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+                          "The SeGW's evidence's size is %zu octets; expected: at most %d "
+                          "octets (limits, check certificate-size). Let the SeGW send its own "
+                          "chain alone",
+                          total, PEER_EVIDENCE_SIZE_MAX);
+    }
+    return 0;
+}
+
+/* IDr is kept as it came: AUTH covers its RESERVED octets, too. */
+static int identity_read(Exchange *exchange, const IkePayloads *payloads, VerifyRequest *ret,
+                         Reason *reason)
+{
+    const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_IDR);
+    IkeId id;
+
+    if (!payload || ike_id_decode(payload->body, &id) != 0 || id.data.size >= FQDN_SIZE_MAX) {
+        return reason_set(reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
+                          "The SeGW's IKE_AUTH response has no IDr, or one that is longer than "
+                          "any FQDN");
+    }
+    ret->idr_type = id.type;
+    ret->idr = id.data;
+    exchange->peer_id_body = payload->body;
+    return 0;
+}
+
+/* A SeGW that refuses this device sends no AUTH, but says why. */
+static int auth_read(Exchange *exchange, const IkePayloads *payloads, Reason *reason)
+{
+    const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_AUTH);
+    IkeNotify notify = {0};
+    IkeAuth auth;
+
+    if (!payload || ike_auth_decode(payload->body, &auth) != 0) {
+        bool said = ike_payloads_error(payloads, &notify);
+
+        return reason_set(reason, EXCHANGE_E_PEER_AUTH_FAILED,
+                          "The SeGW's IKE_AUTH response has no AUTH that can be read%s%s. See "
+                          "the SeGW's log",
+                          said ? ", but " : "", said ? ike_notify_name(notify.type) : "");
+    }
+    exchange->peer_auth_method = auth.method;
+    exchange->peer_auth = auth.data;
+    return 0;
+}
+
+/* Everything that is judged is read from the message that was opened. A payload that may stand once
+ * stands once, or the chain does not parse. */
+static int response_read(Exchange *exchange, VerifyRequest *ret, Reason *reason)
+{
+    const KeptMessage *response = &exchange->auth.response;
+    IkePayloads payloads;
+    IkeFault fault = {0};
+    IkeNotify notify;
+    int r;
+
+    if (ike_payloads_decode(response->first, kept_payloads(response), &payloads, &fault) != 0) {
+        return reason_set(reason, EXCHANGE_E_MALFORMED,
+                          "The SeGW's IKE_AUTH response does not parse: %s (payload type %u at "
+                          "octet %u)",
+                          ike_fault_text(fault.code), fault.payload_type, fault.offset);
+    }
+    exchange->mobike = ike_payloads_notify(&payloads, IKE_NOTIFY_MOBIKE_SUPPORTED, &notify);
+    r = auth_read(exchange, &payloads, reason);
+    if (r == 0)
+        r = identity_read(exchange, &payloads, ret, reason);
+    return r != 0 ? r : evidence_read(&payloads, ret, reason);
+}
+
+/* Nothing that only a judgement needs is kept beyond it. */
+static void verify_settle(Exchange *exchange, ExchangeState state)
+{
+    exchange_forget_init(exchange);
+    if (state == EXCHANGE_REFUSED)
+        exchange_forget_auth(exchange);
+    verifier_unref(steal_pointer(exchange->verifier));
+    exchange->state = state;
+}
+
+int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, Reason *reason)
+{
+    int r;
+
+    r = exchange_allows(exchange, EXCHANGE_VERIFY_PEER, reason);
+    if (r != 0)
+        return r;
+    if (!exchange->auth.response.there) {
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
+                          "VerifyPeer is not possible: no IKE_AUTH response was opened. Call "
+                          "Unprotect with it");
+    }
+    *ret = (VerifyRequest){
+        .type = FRAME_PEER,
+        .now = now,
+        .revocation = exchange->context->revocation,
+        .anchors = exchange->segw->anchors,
+    };
+    (void)snprintf(ret->segw_name, sizeof(ret->segw_name), "%s", exchange->segw->name);
+    r = response_read(exchange, ret, reason);
+    if (r != 0) {
+        verify_settle(exchange, EXCHANGE_REFUSED);
+        return r;
+    }
+    exchange_step(exchange, EXCHANGE_VERIFY_PEER);
+    return 0;
+}
+
+Verifier *exchange_verifier(const Exchange *exchange)
+{
+    return exchange->verifier;
+}
+
+static int peer_auth_refuse(int error, uint8_t method, Reason *reason)
+{
+    if (error == AUTH_E_METHOD) {
+        return reason_set(
+            reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
+            "The SeGW signed with method %u (%s) or a hash that is outside the profile or does not "
+            "fit its certificate's key. Let it use RFC 7427 signatures with SHA-256 or SHA-384",
+            method, ike_auth_method_name(method));
+    }
+    if (error == AUTH_E_SHA1) {
+        return reason_set(
+            reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
+            "The SeGW signed with method %u (%s) and SHA-1, which the profile does "
+            "not have (TS 33.310 6.2.1b). Let it use RFC 7427 signatures with SHA-256 "
+            "or SHA-384",
+            method, ike_auth_method_name(method));
+    }
+    if (error == AUTH_E_ENCODING) {
+        return reason_set(reason, EXCHANGE_E_PEER_AUTH_FAILED,
+                          "The SeGW's AUTH data does not parse");
+    }
+    return reason_set(
+        reason, EXCHANGE_E_PEER_AUTH_FAILED,
+        "The SeGW's AUTH signature is wrong: it does not have its certificate's private key, or "
+        "somebody changed IKE_SA_INIT on the way");
+}
+
+/* ResponderSignedOctets = RealMessage2 | NonceIData | MACedIDForR. */
+static int peer_auth_check(const Exchange *exchange, EVP_PKEY *key, bool rsa_pkcs1, Reason *reason)
+{
+    _cleanup_(free_bytesp) uint8_t *octets = NULL;
+    const Bytes auth = exchange->peer_auth;
+    const uint8_t method = exchange->peer_auth_method;
+    size_t size = 0;
+    int r;
+
+    r = auth_signed_octets(exchange->suite.prf, exchange->keys.sk_pr,
+                           (Bytes){exchange->response.data, exchange->response.size},
+                           exchange_nonce_i(exchange), exchange->peer_id_body, &octets, &size);
+    if (r < 0)
+        return r;
+    if (!rsa_pkcs1 && auth_is_rsa_pkcs1(key, method, auth))
+        return peer_auth_refuse(AUTH_E_METHOD, method, reason);
+    if (!auth_hash_is_announced(method, auth, exchange->own_hashes, exchange->n_own_hashes)) {
+        return reason_set(reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
+                          "The SeGW signed with a hash that our IKE_SA_INIT request did not "
+                          "announce (RFC 7427 4). Correct the SeGW's signature schemes");
+    }
+    r = auth_verify(key, method, auth, (Bytes){octets, size});
+    return r > 0 ? peer_auth_refuse(r, method, reason) : r;
+}
+
+/* The verdict is the verifier's word, and its key is held against the AUTH; the identity must be
+ * the one that was asked about. */
+static int verdict_check(Exchange *exchange, const Verdict *verdict, Reason *reason)
+{
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+    const Bytes public_key = {verdict->public_key, verdict->public_key_size};
+
+    if (!verdict->taken) {
+        Reason sentence;
+
+        peer_check_sentence(&verdict->refusal, &sentence);
+        return reason_set(reason, (int)peer_error(verdict->refusal.error), "%s", sentence.text);
+    }
+    if (peer_key_read(&exchange->context->peer_key, public_key, &key) < 0 ||
+        strcmp(verdict->identity, exchange->segw->name) != 0) {
+        return reason_set(reason, EXCHANGE_E_VERIFIER_FAILED,
+                          "The verifier's verdict is about nobody, or its key is none. See "
+                          "tred's log");
+    }
+    return peer_auth_check(exchange, key, verdict->rsa_pkcs1, reason);
+}
+
+int exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reason *reason)
+{
+    int r = EXCHANGE_E_VERIFIER_FAILED;
+
+    assert(exchange->state == EXCHANGE_VERIFYING);
+    if (verdict)
+        r = verdict_check(exchange, verdict, reason);
+    ERR_clear_error();
+    verify_settle(exchange, r == 0 ? EXCHANGE_VERIFIED : EXCHANGE_REFUSED);
+    if (r != 0)
+        return r;
+    exchange->peer_expires = verdict->expires;
+    exchange->peer_vouched = verdict->vouched;
+    (void)snprintf(exchange->peer_identity, sizeof(exchange->peer_identity), "%s",
+                   verdict->identity);
+    return 0;
 }

@@ -3,7 +3,7 @@
 #include "base/reason.h"
 #include "ikewire/message.h"
 #include "tred/exchange_internal.h"
-#include "tred/selector_policy.h"
+#include "tred/child_policy.h"
 
 #include <string.h>
 

@@ -5,8 +5,8 @@
 #include "base/reason.h"
 #include "dataplane/transport.h"
 #include "tred/auth.h"
+#include "tred/dh.h"
 #include "tred/exchange.h"
-#include "tred/keyoffer.h"
 #include "tred/keyschedule.h"
 
 enum {

@@ -1,5 +1,6 @@
-/* When a certificate in use runs out: the owner of the exchange is told ahead of time, and at the
- * end the exchange is closed, so that both sides authenticate anew (TS 33.310 6.2.1). */
+/* When an exchange ends by itself. When a certificate in use runs out, its owner is told ahead of
+ * time, and at the end the exchange is closed, so that both sides authenticate anew (TS 33.310
+ * 6.2.1); and when its peer is not verified in time. */
 #pragma once
 
 #include "tred/callers.h"
@@ -13,3 +14,8 @@ int expiry_watch(CallerExchange *held);
 
 /* The same for an exchange whose peer and certificates were judged for another. */
 int expiry_inherit(CallerExchange *held, const CallerExchange *from);
+
+/* From now on, an exchange that is not verified within [exchanges] verify-seconds is closed, and
+ * its owner told; while it waits for us, for a signature or for a verdict, it is not. 0 or -errno.
+ */
+int deadline_set(CallerExchange *held);

@@ -2,7 +2,7 @@
 #include "tred/segw.h"
 
 #include "base/cleanup.h"
-#include "tred/selector_policy.h"
+#include "tred/child_policy.h"
 
 #include <errno.h>
 #include <stddef.h>

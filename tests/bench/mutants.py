@@ -1,6 +1,7 @@
 """Makes single-point mutants of the trusted processes' code, and says which the tests let live."""
 
 import argparse
+import filecmp
 import json
 import os
 import random
@@ -17,7 +18,8 @@ import mutation
 ROOT = Path(__file__).resolve().parents[2]
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {**os.environ, "PATH": PATH, "CC": "gcc"}
-HANGS_AFTER_SECONDS = 40  # no unit test takes half of it
+HANGS_AFTER_SECONDS = 40  # at least; a test has five times of what it took without a mutant
+NEAR = 3  # programs that are built and run first: most mutants die there
 # By folder: its share of the sample, what unit tests it beside tests/unit/FOLDER, and what
 # integration tests.
 FOLDERS = {
@@ -35,6 +37,13 @@ FOLDERS = {
 }
 
 
+def copy_changed(source, target):
+    """Copies a file that is another there: what ninja has built of the rest stays good."""
+    if not os.path.exists(target) or not filecmp.cmp(source, target, shallow=False):
+        shutil.copyfile(source, target)
+        shutil.copymode(source, target)
+
+
 class Copy:
     """The tree in a place of its own, built; one file of it is changed at a time."""
 
@@ -42,16 +51,26 @@ class Copy:
         self.places = tuple(place for name in folders
                             for place in (f"tests/unit/{name}/", *FOLDERS[name][1]))
         self.tree, self.build = folder / "tree", folder / "tree" / "build"
-        shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(".git", "build*"))
-        subprocess.run(["meson", "setup", self.build, self.tree, "-Dwerror=false",
-                        "-Doptimization=0", "-Ddebug=false", f"-Dvectors={ROOT.parent / 'shared' / 'vectors'}"],
-                       env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
-        if not self.ninja():
+        shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(".git", "build*"),
+                        copy_function=copy_changed, dirs_exist_ok=True)
+        if not (self.build / "build.ninja").exists():
+            subprocess.run(["meson", "setup", self.build, self.tree, "-Dwerror=false", "-Doptimization=0",
+                            "-Ddebug=false", f"-Dvectors={ROOT.parent / 'shared' / 'vectors'}"],
+                           env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+        if not self.ninja("build.ninja") or not self.ninja(
+                *{name for programs, _, _ in self.unit_tests() for name in programs}):
             sys.exit(f"the tree does not build: ninja -C {self.build}")
         # What fails without a mutant would kill each of them.
-        self.tests = [test for test in self.unit_tests() if not self.fails(*test[1:])]
+        self.tests = [(programs, command, max(HANGS_AFTER_SECONDS, 5 * took))
+                      for programs, command, seconds in self.unit_tests()
+                      if (took := self.seconds_of(command, seconds)) is not None]
         print(f"{len(self.tests)} of {len(list(self.unit_tests()))} unit test programs pass",
               flush=True)
+
+    def seconds_of(self, command, seconds):
+        """What a test takes, or None where it fails."""
+        begun = time.monotonic()
+        return None if self.fails(command, seconds) else time.monotonic() - begun
 
     def ninja(self, *targets):
         return subprocess.run(["ninja", "-C", self.build, *targets], env=ENVIRONMENT, check=False,
@@ -89,24 +108,32 @@ class Copy:
         return self.fails(command, seconds) and (time.monotonic() - begun > seconds or
                                                  self.fails(command, seconds))
 
-    def killer_of(self, folder, patterns):
+    def groups(self, path):
+        """Tests of the file `path`, by how near they are: by name, of its folder, of others."""
+        folder, name = path.removesuffix(".c").split("/")
+        for place in (f"tests/unit/{folder}/", *FOLDERS[folder][1]):
+            group = [test for test in self.tests if test[0][0].startswith(place)]
+            group.sort(key=lambda test: -len(os.path.commonprefix(
+                [name, Path(test[0][0]).name.removeprefix("test_")])))
+            yield from filter(None, (group[:NEAR], group[NEAR:]))
+
+    def killer_of(self, path, patterns):
         """The first test that fails, None if none does, or "build" where there is nothing to run.
 
         `patterns` pick integration tests by part of their names."""
         begun = time.time()
-        for place in (f"tests/unit/{folder}/", *FOLDERS[folder][1]):
-            group = [test for test in self.tests if test[0][0].startswith(place)]
+        for group in self.groups(path):
             if not self.ninja(*{name for programs, _, _ in group for name in programs}):
                 return "build"
             for programs, command, seconds in group:
                 # What was not linked anew has nothing of the mutant in it.
                 changed = any((self.build / name).stat().st_mtime >= begun for name in programs)
-                if changed and self.kills(command, min(seconds, HANGS_AFTER_SECONDS)):
+                if changed and self.kills(command, seconds):
                     return programs[0]
         if patterns:
             self.ninja()
             for pattern in patterns:
-                if self.kills(["tests/integration/run", self.build, "-k", pattern], 600):
+                if self.kills([self.tree / "tests/integration/run", self.build, "-k", pattern], 600):
                     return pattern
         return None
 
@@ -153,7 +180,7 @@ def hunt(copy, mutants, integration, patterns):
         path.write_text(text)
         begun = time.monotonic()
         folder = mutant.path.split("/")[0]
-        killer = copy.killer_of(folder, patterns or (FOLDERS[folder][2] if integration else ()))
+        killer = copy.killer_of(mutant.path, patterns or (FOLDERS[folder][2] if integration else ()))
         path.write_text(original)
         word = {None: "LIVES", "build": "unfit"}.get(killer, "dead")
         print(f"{word:5} {number}/{len(mutants)} {mutant}\n    {killer or 'no test'}, "
@@ -184,6 +211,8 @@ def main():
                         help="integration tests by part of their names, instead of all of a folder's")
     parser.add_argument("--again", metavar="FILE",
                         help="only those that lived in the run that printed FILE")
+    parser.add_argument("--keep", metavar="FOLDER", type=Path,
+                        help="work there, and leave what was built for the next run")
     parser.add_argument("--list", action="store_true", help="only show the sample")
     arguments = parser.parse_args()
     mutants = again(arguments.again) if arguments.again else sample(
@@ -192,12 +221,13 @@ def main():
     if arguments.list:
         print(*(mutant for mutant, _ in mutants), sep="\n")
         return
-    folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+    folder = arguments.keep or Path(tempfile.mkdtemp(prefix="mutants-"))
     try:
         copy = Copy(folder, {mutant.path.split("/")[0] for mutant, _ in mutants})
         killed, alive = hunt(copy, mutants, arguments.integration, arguments.tests)
     finally:
-        shutil.rmtree(folder)
+        if not arguments.keep:
+            shutil.rmtree(folder)
     print(*(f"LIVES {mutant}" for mutant in alive), sep="\n")
     print(f"{killed} of {killed + len(alive)} mutants were killed")
     sys.exit(1 if alive else 0)

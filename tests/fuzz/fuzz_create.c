@@ -4,7 +4,7 @@
 #include "base/reason.h"
 #include "ikewire/message.h"
 #include "tred/exchange_internal.h"
-#include "tred/selector_policy.h"
+#include "tred/child_policy.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,15 +1,25 @@
 """The HeNB's address changes: the tunnel moves (RFC 4555), or another takes its place."""
 
+import re
+
 from lab.case import LabTest
-from lab.network import HENB, HENB_IPV4, HENB_IPV6, INNER_IPV4, SEGW_BEYOND_NAT
+from lab.network import HENB, HENB_IPV4, HENB_IPV6, INNER_IPV4, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4
 from lab.process import run, wait_until
 from lab.traffic import ping
 
 USER = {"data-plane": {"mode": "user"}}
 OTHER_IPV4 = "192.0.2.3"
+_DEAD = """
+table inet dead {
+  chain in {
+    type filter hook input priority filter
+    iifname "wan" drop
+  }
+}
+"""
 
 
-class MobikeTest(LabTest):
+class MovableTest(LabTest):
     def tunnel(self, mobike="yes", **options):
         return self.establish(segw={"mobike": mobike}, tred=USER,
                               connection={"liveness": "0", "reconnect": "yes"}, **options)
@@ -25,12 +35,14 @@ class MobikeTest(LabTest):
         self.addCleanup(self.address, HENB_IPV4)
         self.address(new)
 
+
+class MobikeTest(MovableTest):
     def test_the_tunnel_moves_to_another_address_without_a_new_authentication(self):
         gateway, _, client = self.tunnel()
         self.assertIn("N(MOBIKE_SUP)", gateway.log())
         self.assertEqual(ping(HENB, INNER_IPV4), 1)
         self.change()
-        client.wait_for(r"moved .* from 192\.0\.2\.3:\d+ now")
+        client.wait_for(r"moved .* from 192\.0\.2\.3:\d+ to .* now")
         gateway.wait_for(r"parsed INFORMATIONAL request \d+ \[ N\(UPD_SA_ADDR\) N\(NATD_S_IP\) N\(NATD_D_IP\) \]")
         self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
         self.assertEqual(client.output().count("established  "), 1)
@@ -40,9 +52,9 @@ class MobikeTest(LabTest):
     def test_the_tunnel_moves_and_moves_back(self):
         gateway, _, client = self.tunnel()
         self.change()
-        client.wait_for(r"moved .* from 192\.0\.2\.3:\d+ now")
+        client.wait_for(r"moved .* from 192\.0\.2\.3:\d+ to .* now")
         self.change(HENB_IPV4)
-        client.wait_for(r"moved .* from 192\.0\.2\.2:\d+ now")
+        client.wait_for(r"moved .* from 192\.0\.2\.2:\d+ to .* now")
         self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
         self.assertEqual(gateway.sa_count(), 1)
 
@@ -51,7 +63,7 @@ class MobikeTest(LabTest):
         self.assertTrue(client.get("NatDetected"))
         self.addCleanup(self.address, "172.16.0.2", "home")
         self.address("172.16.0.3", "home")
-        client.wait_for(r"moved .* from 172\.16\.0\.3:\d+ now")
+        client.wait_for(r"moved .* from 172\.16\.0\.3:\d+ to .* now")
         self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
         self.assertEqual(gateway.sa_count(), 1)
         self.assertTrue(client.get("NatDetected"))
@@ -65,16 +77,64 @@ class MobikeTest(LabTest):
         self.assertEqual(client.get("State"), "established")
         self.address(OTHER_IPV4)
         run(["ip", "link", "set", "wan", "up"], namespace=HENB)
-        client.wait_for(r"moved .* from 192\.0\.2\.3:\d+ now")
+        client.wait_for(r"moved .* from 192\.0\.2\.3:\d+ to .* now")
         wait_until(lambda: ping(HENB, INNER_IPV4) == 1, "a packet through the tunnel")
         self.assertEqual(gateway.sa_count(), 1)
 
     def test_without_mobike_another_connection_takes_the_place_of_the_first(self):
         gateway, _, client = self.tunnel(mobike="no")
-        self.assertNotIn("N(MOBIKE_SUP) N(", gateway.log())
+        self.assertNotRegex(gateway.log(), r"generating IKE_AUTH response 1 .*N\(MOBIKE_SUP\)")
         self.change()
         client.wait_for("from another address now; connecting anew")
         wait_until(lambda: client.output().count("established  ") == 2, "another IKE SA")
         wait_until(lambda: ping(HENB, INNER_IPV4) == 1, "a packet through the tunnel")
         wait_until(lambda: gateway.sa_count() == 1, "one IKE SA", 20.0)
         self.assertNotIn("the connection has ended", client.output())
+
+
+class OtherAddressesTest(MovableTest):
+    """Both ends' addresses beside those in use (RFC 4555 3.4 to 3.6, 3.10)."""
+
+    def silence_first_path(self):
+        """From now on nothing that comes to the SeGW by that interface arrives."""
+        self.addCleanup(run, ["nft", "delete", "table", "inet", "dead"], namespace=SEGW)
+        run(["nft", "-f", "-"], namespace=SEGW,
+            stdin=_DEAD)
+
+    def restless(self, **options):
+        """A tunnel that asks for the SeGW soon."""
+        return self.establish(segw={"mobike": "yes"}, tred=USER, connection={"liveness": "8", "reconnect": "yes"}, **options)
+
+    def test_the_tunnel_moves_to_the_segws_second_address_when_its_first_is_dead(self):
+        gateway, _, client = self.restless()
+        gateway.wait_for(r"generating IKE_AUTH response 1 \[ .*N\(MOBIKE_SUP\) .*N\(ADD_4_ADDR\)")
+        self.assertEqual(ping(HENB, INNER_IPV4), 1)
+        self.silence_first_path()
+        client.wait_for(rf"moved .* to {SEGW_BEYOND_NAT}:4500 now", 30.0)
+        wait_until(lambda: ping(HENB, INNER_IPV4) == 1, "a packet through the tunnel")
+        self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
+        self.assertEqual(client.output().count("established  "), 1)
+        self.assertEqual(gateway.sa_count(), 1)
+        self.assertIn(SEGW_BEYOND_NAT, gateway.sas())
+        self.assertTrue(client.get("NatDetected"))
+
+    def test_an_address_that_was_left_is_gone_back_to_when_the_other_is_dead(self):
+        gateway, _, client = self.restless(segw_section={"address": SEGW_BEYOND_NAT})
+        self.addCleanup(run, ["ip", "link", "set", "outside", "up"], namespace="nat")
+        run(["ip", "link", "set", "outside", "down"], namespace="nat")
+        client.wait_for(rf"moved .* from {HENB_IPV4}:\d+ to {SEGW_IPV4}:4500 now|moved .* to \[2001:db8::1\]:4500 now", 30.0)
+        wait_until(lambda: ping(HENB, INNER_IPV4) == 1, "a packet through the tunnel")
+        self.assertEqual(gateway.sa_count(), 1)
+
+    def test_the_segw_is_told_of_our_other_addresses_and_when_they_change(self):
+        gateway, _, client = self.tunnel()
+        gateway.wait_for(r"parsed IKE_AUTH request 1 \[ .*N\(MOBIKE_SUP\) N\(ADD_[46]_ADDR\)")
+        told = len(re.findall(r"ADD_[46]_ADDR", re.search(r"parsed IKE_AUTH request 1 .*", gateway.log())[0]))
+        self.addCleanup(run, ["ip", "addr", "del", "172.16.0.77/24", "dev", "home"], namespace=HENB, check=False)
+        run(["ip", "addr", "add", "172.16.0.77/24", "dev", "home"], namespace=HENB)
+        line = gateway.wait_for(r"parsed INFORMATIONAL request \d+ \[ (?:N\(ADD_[46]_ADDR\) )+\]", 30.0)[0]
+        self.assertEqual(len(re.findall(r"ADD_[46]_ADDR", line)), told + 1)
+        run(["ip", "addr", "flush", "dev", "home"], namespace=HENB)
+        self.addCleanup(self.address, "172.16.0.2", "home")
+        self.assertEqual(ping(HENB, INNER_IPV4), 1)
+        self.assertEqual(client.output().count("established  "), 1)

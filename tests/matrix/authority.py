@@ -106,8 +106,9 @@ def version_1(issuer):
 
 
 def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extensions=(), key=None,
-        issuer_name=None, revoked_of=None, reason=None, digest=hashes.SHA256()):
-    """PEM of a CRL; `delta` is the base's number; `revoked_of` the CA of an indirect list."""
+        issuer_name=None, revoked_of=None, reason=None, digest=hashes.SHA256(), of_entries=()):
+    """PEM of a CRL; `delta` is the base's number; `revoked_of` the CA of an indirect list;
+    `of_entries` are extensions of each entry."""
     builder = (x509.CertificateRevocationListBuilder()
                .issuer_name(issuer_name or issuer.subject)
                .last_update(NOW + this).next_update(NOW + until)
@@ -125,6 +126,8 @@ def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extension
         if revoked_of:
             entry = entry.add_extension(
                 x509.CertificateIssuer([x509.DirectoryName(revoked_of.subject)]), critical=True)
+        for extension, critical in of_entries:
+            entry = entry.add_extension(extension, critical)
         builder = builder.add_revoked_certificate(entry.build())
     key = key or issuer.key
     if digest == SHA1:
@@ -148,7 +151,7 @@ def misdated(pem, key):
 
 def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=False, this=-HOUR,
            until=HOUR, id_hash=hashes.SHA1(), digest=hashes.SHA256(), extensions=(), sent=True,
-           produced=None):
+           produced=None, why=None):
     """DER of an OCSP response about `holder`, by its issuer or a delegated `responder`."""
     issuer = holder.issuer
     signer = responder or issuer
@@ -158,7 +161,7 @@ def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=Fa
                              algorithm=id_hash, cert_status=status, this_update=NOW + this,
                              next_update=NOW + until if until is not None else None,
                              revocation_time=NOW - HOUR if revoked else None,
-                             revocation_reason=None)
+                             revocation_reason=why)
                .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate))
     if responder and sent:
         builder = builder.certificates([responder.certificate])

@@ -431,6 +431,28 @@ def crl_cases():
     yield Case("a CRL with an unknown critical extension", "revocation",
                revocation([crl(issuer, extensions=[unknown_extension(True)])]),
                revocation([crl(issuer, extensions=[unknown_extension(False)])]))
+    yield Case("a CRL of the same date takes nothing back", "revocation",
+               revocation([crl(issuer, serial), crl(issuer)], mode="if-available"),
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)], mode="if-available"))
+    yield Case("a revoked certificate, with why and when", "revocation",
+               revocation([crl(issuer, serial, reason=x509.ReasonFlags.key_compromise)]), good(),
+               "revoked on 20", "reason keyCompromise", "the CRL of O=Matrix")
+    yield Case("a revoked certificate, without why", "revocation",
+               revocation([crl(issuer, serial)]), good(), "reason not given")
+    yield Case("a CRL out of date is named as such", "revocation",
+               revocation([crl(issuer, this=-2 * DAY, until=-DAY)]), good(), "CRL has expired")
+    strange, harmless = unknown_extension(True), unknown_extension(False)
+    yield Case("a CRL with an unknown critical extension revokes nothing", "revocation",
+               revocation([crl(issuer, serial, extensions=[harmless])], mode="if-available"),
+               revocation([crl(issuer, serial, extensions=[strange])], mode="if-available"))
+    yield Case("a CRL with an unknown critical extension takes nothing back", "revocation",
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer, extensions=[strange])],
+                          mode="if-available"),
+               revocation([crl(issuer, serial, this=-2 * HOUR),
+                           crl(issuer, extensions=[harmless])], mode="if-available"))
+    yield Case("a CRL's entry with an unknown critical extension revokes nothing", "revocation",
+               revocation([crl(issuer, serial, of_entries=[harmless])], mode="if-available"),
+               revocation([crl(issuer, serial, of_entries=[strange])], mode="if-available"))
     base = crl(issuer, number=1, extensions=[FRESHEST])
     yield Case("a delta CRL that revokes", "revocation",
                revocation([base, crl(issuer, serial, number=2, delta=1)]),
@@ -514,6 +536,14 @@ def indirect_cases():
     hours = {"mode": "if-available", "profile": "[revocation]\ncrl-hours-max = 1\n"}
     yield Case("an indirect delta CRL that revokes, beside a list that is too old", "revocation",
                judged(plain, revoking, **hours), judged(plain, delta(), **hours))
+
+    def beside_a_recent_one(shown):
+        shown.crls[0] = crl(WORLD.root, this=-30 * MINUTE)
+        return shown
+    yield Case("an indirect CRL that is too old and revokes, its issuer's own in a recent one", "revocation",
+               beside_a_recent_one(judged(crl(clerk, made.serial, extensions=[indirect], revoked_of=issuer,
+                                              this=-3 * HOUR), **hours)),
+               beside_a_recent_one(judged(plain, **hours)))
     yield Case("an indirect delta CRL that revokes, signed by another key", "revocation",
                judged(plain, revoking), judged(plain, delta(made.serial, key=WORLD.stranger.key)))
     yield Case("an indirect delta CRL that revokes another CA's certificate", "revocation",
@@ -537,6 +567,11 @@ def ocsp_cases():
     good = judged(answer(holder))
     yield Case("an OCSP response that revokes", "revocation",
                judged(answer(holder, status=status.REVOKED)), good)
+    yield Case("an OCSP response that revokes, with why and when", "revocation",
+               judged(answer(holder, status=status.REVOKED, why=x509.ReasonFlags.key_compromise)), good,
+               "revoked on 20", "OCSP, reason keyCompromise")
+    yield Case("an OCSP response that revokes, without why", "revocation",
+               judged(answer(holder, status=status.REVOKED)), good, "OCSP, reason not given")
     yield Case("an OCSP response that revokes, against a CRL that does not", "revocation",
                revocation([crl(issuer)], [answer(holder, status=status.REVOKED)]),
                revocation([crl(issuer)], [answer(holder)]))

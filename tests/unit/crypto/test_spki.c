@@ -1,4 +1,6 @@
 /* SubjectPublicKeyInfo, held against OpenSSL's own reader and writer. */
+#include "openssl_memory.h"
+
 #include "crypto/openssl.h"
 #include "crypto/spki.h"
 
@@ -162,6 +164,54 @@ static void a_kind_of_key_outside_the_profile_is_neither_read_nor_written(void *
     }
 }
 
+static void a_key_is_written_whole_or_not_at_all_for_want_of_memory(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(kinds); i++) {
+        _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = key_of(kinds[i]);
+        uint8_t octets[DER_MAX];
+        const Bytes expected = reference(key, octets);
+        bool failed = true;
+
+        for (size_t nth = 1; failed; nth++) {
+            _cleanup_(openssl_free_bytesp) unsigned char *der = NULL;
+
+            openssl_memory_fail(nth);
+            const int size = spki_encode(key, &der);
+            failed = openssl_memory_end();
+            if (size < 0) {
+                assert_true(failed);
+                continue;
+            }
+            assert_int_equal(size, expected.size);
+            assert_memory_equal(der, expected.data, expected.size);
+        }
+    }
+}
+
+static void a_key_is_read_as_what_it_is_or_not_at_all_for_want_of_memory(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(kinds); i++) {
+        _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = key_of(kinds[i]);
+        uint8_t octets[DER_MAX];
+        const Bytes whole = reference(key, octets);
+        bool failed = true;
+
+        for (size_t nth = 1; failed; nth++) {
+            _cleanup_(EVP_PKEY_freep) EVP_PKEY *read = NULL;
+
+            openssl_memory_fail(nth);
+            const int r = spki_decode(whole, &read);
+            failed = openssl_memory_end();
+            assert_true(r == 0 || failed);
+            assert_int_equal(r == 0, read != NULL);
+            if (r == 0)
+                assert_int_equal(EVP_PKEY_eq(key, read), 1);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,7 +223,11 @@ int main(void)
         cmocka_unit_test(a_negative_modulus_is_refused),
         cmocka_unit_test(a_point_that_is_not_on_the_curve_is_refused),
         cmocka_unit_test(a_kind_of_key_outside_the_profile_is_neither_read_nor_written),
+        cmocka_unit_test(a_key_is_written_whole_or_not_at_all_for_want_of_memory),
+        cmocka_unit_test(a_key_is_read_as_what_it_is_or_not_at_all_for_want_of_memory),
     };
 
+    if (!openssl_memory_begin())
+        return 1;
     return cmocka_run_group_tests_name("crypto spki", tests, NULL, NULL);
 }

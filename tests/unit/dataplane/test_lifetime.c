@@ -1,5 +1,5 @@
 /* When is a pair of SAs to be replaced, and when does it end? */
-#include "dataplane/lifetime.h"
+#include "dataplane/dataplane.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -203,6 +204,45 @@ static void a_joined_packet_never_outgrows_64_kib_or_64_parts(void **state)
     assert_int_equal(n, (INNER_SIZE_MAX - 52) / 1500);
 }
 
+/* Behind the page that it ends with is one that can't be read. */
+static void no_packet_is_read_beyond_its_end(void **state)
+{
+    enum { PAGE = 4096, UDP_SIZE = 28 };
+    static const uint8_t udp[UDP_SIZE] = {0x45, 0, 0,  UDP_SIZE, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0,
+                                          0,    1, 10, 0,        0, 2, 1, 1, 2,  2,  0, 8, 0,  0};
+    static Coalescer coalescer;
+    uint8_t *pages =
+        mmap(NULL, 2L * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct virtio_net_hdr header;
+    Packet packet;
+
+    (void)state;
+    assert_true(pages != MAP_FAILED);
+    assert_int_equal(mprotect(pages + PAGE, PAGE, PROT_NONE), 0);
+    uint8_t *octets = pages + PAGE - UDP_SIZE;
+    memcpy(octets, udp, UDP_SIZE);
+    assert_int_equal(packet_parse((Bytes){octets, UDP_SIZE}, &packet), 0);
+    memset(&coalescer, 0, sizeof(coalescer));
+    assert_true(coalescer_add(&coalescer, &packet, octets));
+    assert_false(coalescer_add(&coalescer, &packet, octets));
+    assert_int_equal(finish(&coalescer, &header), UDP_SIZE);
+    assert_memory_equal(joined, udp, UDP_SIZE);
+    assert_int_equal(munmap(pages, 2L * PAGE), 0);
+}
+
+/* Nothing can be said of a packet that others follow, but which is not itself part of a stream. */
+static void nothing_joins_a_packet_that_could_not_be_joined_itself(void **state)
+{
+    (void)state;
+    TcpPacket first = segment_number(4, 0);
+    first.flags = TCP_ACK | TCP_FIN;
+    static Coalescer coalescer;
+    memset(&coalescer, 0, sizeof(coalescer));
+    assert_true(add(&coalescer, &first, 0));
+    TcpPacket second = segment_number(4, 1);
+    assert_false(add(&coalescer, &second, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +253,8 @@ int main(void)
         cmocka_unit_test(nothing_joins_behind_a_shorter_segment_or_a_push),
         cmocka_unit_test(a_segment_with_a_wrong_checksum_does_not_join),
         cmocka_unit_test(a_joined_packet_never_outgrows_64_kib_or_64_parts),
+        cmocka_unit_test(no_packet_is_read_beyond_its_end),
+        cmocka_unit_test(nothing_joins_a_packet_that_could_not_be_joined_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

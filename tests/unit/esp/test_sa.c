@@ -1,7 +1,7 @@
 /* Does an SA let pass what it should, for as long as it should, and count the rest? */
 #include "esp/sa.h"
 
-#include "dataplane/lifetime.h"
+#include "dataplane/dataplane.h"
 #include "esp/esp.h"
 #include "inner_fixture.h"
 

@@ -608,6 +608,7 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
     stage->saw_initial_contact =
         ike_payloads_notify(&payloads, IKE_NOTIFY_INITIAL_CONTACT, &notify);
     note_asked(stage, &payloads);
+    stage->told_addresses = addresses_read(&payloads, &stage->henbs);
     draft_begin(&draft);
     if (stage->auth_error != 0) {
         ike_chain_add_notify(&draft.chain, stage->auth_error, (Bytes){0});
@@ -622,6 +623,7 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
             ike_chain_add_notify(&draft.chain, IKE_NOTIFY_AUTH_LIFETIME, BYTES_OF(seconds));
         if (stage->mobike)
             ike_chain_add_notify(&draft.chain, IKE_NOTIFY_MOBIKE_SUPPORTED, (Bytes){0});
+        addresses_write(&stage->others, &draft.chain);
         if (stage->redirect.size > 0) {
             ike_chain_add_notify(&draft.chain, IKE_NOTIFY_REDIRECT, stage->redirect);
         } else if (stage->child_error != 0) {
@@ -637,11 +639,13 @@ static void answer_auth(Stage *stage, const IkeHeader *header, Bytes datagram)
 static void answer_update(Stage *stage, const IkeHeader *header, const IkePayloads *request,
                           Draft *draft)
 {
-    const Endpoint segw = endpoint_of("127.0.0.1", stage->nat_port);
+    Endpoint segw = {0};
+    socklen_t size = sizeof(segw);
     uint8_t source[NAT_HASH_SIZE], destination[NAT_HASH_SIZE] = {0};
     IkeNotify notify;
 
     stage->updates++;
+    assert_int_equal(getsockname(stage->nat_fd, &segw.any, &size), 0);
     nat_hash(header->spi_i, header->spi_r, &stage->henb, source);
     stage->update_fits =
         ike_payloads_notify(request, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, &notify) &&
@@ -674,6 +678,11 @@ static void answer_informational(Stage *stage, const IkeHeader *header, Bytes da
     stage->told = ike_payloads_error(&payloads, &notify) ? notify.type : 0;
     stage->saw_auth_failed =
         stage->saw_auth_failed || stage->told == IKE_NOTIFY_AUTHENTICATION_FAILED;
+    Addresses told;
+    if (addresses_read(&payloads, &told)) {
+        stage->henbs = told;
+        stage->times_told++;
+    }
     draft_begin(&draft);
     if (ike_payloads_notify(&payloads, IKE_NOTIFY_UPDATE_SA_ADDRESSES, &notify))
         answer_update(stage, header, &payloads, &draft);

@@ -2,6 +2,7 @@
  * loopback. Their "sealed" messages are clear, so that both can read them. */
 #pragma once
 
+#include "ikeclient/addresses.h"
 #include "ikeclient/tre.h"
 #include "octets.h"
 
@@ -99,7 +100,11 @@ struct Stage {
     uint16_t told;         /* the notify of the last INFORMATIONAL request; 0: none */
     uint8_t auth_method;   /* that tred signs by */
     uint8_t address[4];    /* that it assigns */
-    bool mobike;           /* it supports MOBIKE */
+    bool mobike;           /* it supports MOBIKE, … */
+    Addresses others;      /* … and has these addresses, too */
+    bool told_addresses;   /* that it was told ours, … */
+    Addresses henbs;       /* … which are these, … */
+    unsigned times_told;   /* … how many times in INFORMATIONAL requests */
     uint16_t update_error; /* it answers UPDATE_SA_ADDRESSES with this notify; 0: it takes it */
     bool nat_appears;      /* … and finds a NAT */
     unsigned updates;      /* how many of them it got, … */

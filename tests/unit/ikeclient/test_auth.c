@@ -15,6 +15,7 @@ static const uint8_t auth_data[] = {1, 2, 3};
 static const uint8_t hash[20] = {9};
 
 static bool mobike;
+static Addresses addresses;
 
 static void encode_with(bool initial_contact, bool ocsp_wanted, IkePayloads *ret, Draft *draft)
 {
@@ -32,6 +33,7 @@ static void encode_with(bool initial_contact, bool ocsp_wanted, IkePayloads *ret
                            .initial_contact = initial_contact,
                            .ocsp_wanted = ocsp_wanted,
                            .mobike = mobike,
+                           .addresses = &addresses,
                            .child = &child};
 
     assert_int_equal(config_init(&config), 0);
@@ -83,6 +85,26 @@ static void mobike_is_offered_where_it_is_supported(void **state)
     encode(false, &payloads, &draft);
     mobike = false;
     assert_true(ike_payloads_notify(&payloads, IKE_NOTIFY_MOBIKE_SUPPORTED, &notify));
+}
+
+/* RFC 4555 3.4: of no use to a SeGW that is not told of MOBIKE. */
+static void other_addresses_are_told_with_mobike_alone(void **state)
+{
+    const Endpoint other = endpoint_of("192.0.2.7", 0);
+    IkePayloads payloads;
+    Addresses told;
+    Draft draft;
+    (void)state;
+
+    addresses_add(&addresses, &other);
+    encode(false, &payloads, &draft);
+    assert_false(addresses_read(&payloads, &told));
+    mobike = true;
+    encode(false, &payloads, &draft);
+    mobike = false;
+    assert_true(addresses_read(&payloads, &told));
+    assert_true(addresses_equal(&told, &addresses));
+    addresses = (Addresses){0};
 }
 
 static void payloads_are_in_the_order_of_appendix_c(void **state)
@@ -259,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mobike_is_offered_where_it_is_supported),
+        cmocka_unit_test(other_addresses_are_told_with_mobike_alone),
         cmocka_unit_test(payloads_are_in_the_order_of_appendix_c),
         cmocka_unit_test(ocsp_responses_are_asked_for_only_where_tred_wants_them),
         cmocka_unit_test(initial_contact_is_said_only_where_it_is_true),

@@ -964,7 +964,7 @@ static void be_elsewhere(void)
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     assert_int_equal(bind(fd, &endpoint.any, endpoint_size(&endpoint)), 0);
-    assert_int_equal(transport_float(f.sa->transport, fd, f.stage.nat_port), 0);
+    assert_int_equal(transport_float(f.sa->transport, fd, transport_remote(f.sa->transport)), 0);
     (void)close(fd);
 }
 

@@ -207,6 +207,37 @@ static void a_folder_that_is_gone_is_an_error_and_no_crash(void **state)
     assert_int_equal(anchor_files_recover(longest, &(AnchorRecord){.version = 1}), -ENAMETOOLONG);
 }
 
+/* `path`, with so many dots in it that it has `size` octets; the kernel takes it. */
+static void path_lengthen(size_t size, char ret[PATH_MAX])
+{
+    const size_t start = strlen(folder), end = strlen(path) - start;
+
+    memcpy(ret, folder, start);
+    for (size_t i = start; i < size - end; i++)
+        ret[i] = (i - start) % 2 ? '.' : '/';
+    memcpy(ret + size - end, path + start, end + 1);
+}
+
+static void a_path_too_long_for_a_suffix_is_told_before_anything_is_done(void **state)
+{
+    const size_t too_long = PATH_MAX - strlen(".next.sig");
+    char longer[PATH_MAX];
+
+    (void)state;
+    for (size_t size = too_long; size < PATH_MAX; size += 4) {
+        path_lengthen(size, longer);
+        assert_int_equal(anchor_files_stage(longer, text_bytes("new"), text_bytes("new"), keep),
+                         -ENAMETOOLONG);
+        assert_int_equal(anchor_files_commit(longer), -ENAMETOOLONG);
+        assert_int_equal(anchor_files_discard(longer), -ENAMETOOLONG);
+        assert_pair("old", "old approval");
+    }
+    path_lengthen(too_long - 1, longer);
+    assert_int_equal(anchor_files_stage(longer, text_bytes("new"), text_bytes("new"), keep), 0);
+    assert_int_equal(anchor_files_discard(longer), 0);
+    assert_pair("old", "old approval");
+}
+
 #define FILES_TEST(name) cmocka_unit_test_setup_teardown(name, folder_init, folder_deinit)
 
 int main(void)
@@ -221,6 +252,7 @@ int main(void)
         FILES_TEST(a_half_written_bundle_goes),
         FILES_TEST(a_link_in_the_place_of_the_new_bundle_is_not_followed),
         FILES_TEST(a_folder_that_is_gone_is_an_error_and_no_crash),
+        FILES_TEST(a_path_too_long_for_a_suffix_is_told_before_anything_is_done),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* Are the TPM's raw signatures judged as OpenSSL judges its own? */
 #include "policy/signature.h"
 
+#include "openssl_memory.h"
+
 #include <openssl/ecdsa.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
@@ -66,12 +68,33 @@ static void rsa_is_good_with_its_own_padding_and_salt_only(void **state)
     EVP_PKEY_free(key);
 }
 
+static void no_signature_is_good_for_want_of_memory(void **state)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    uint8_t raw[64];
+    size_t nth = 1;
+
+    (void)state;
+    memset(raw, 0x11, sizeof(raw));
+    assert_false(signature_is_good(key, "SHA256", digest, BYTES_OF(raw), -1));
+    for (openssl_memory_fail(nth);; openssl_memory_fail(++nth)) {
+        assert_false(signature_is_good(key, "SHA256", digest, BYTES_OF(raw), -1));
+        if (!openssl_memory_end())
+            break;
+    }
+    assert_true(nth > 10);
+    EVP_PKEY_free(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(raw_ecdsa_is_good_until_an_octet_changes),
         cmocka_unit_test(rsa_is_good_with_its_own_padding_and_salt_only),
+        cmocka_unit_test(no_signature_is_good_for_want_of_memory),
     };
 
+    if (!openssl_memory_begin())
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 #include "create_fixture.h"
 
-#include "tred/selector_policy.h"
+#include "tred/child_policy.h"
 
 #include <errno.h>
 #include <setjmp.h>

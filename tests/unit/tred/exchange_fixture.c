@@ -8,7 +8,7 @@
 
 #include "crypto/secret.h"
 #include "tred/exchange_internal.h"
-#include "tred/selector_policy.h"
+#include "tred/child_policy.h"
 
 #include <errno.h>
 #include <fcntl.h>

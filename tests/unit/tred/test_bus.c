@@ -216,6 +216,90 @@ static void another_connection_can_read_an_exchange_but_not_use_it(void **state)
     sd_bus_flush_close_unref(owner);
 }
 
+typedef struct Answers {
+    unsigned all, busy;
+} Answers;
+
+static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    Answers *answers = userdata;
+    const sd_bus_error *said = sd_bus_message_get_error(reply);
+
+    (void)error;
+    answers->all++;
+    answers->busy += said && strcmp(said->name, ERROR "Busy") == 0;
+    return 0;
+}
+
+/* tred has to ask the bus whose they are, and the answer comes behind all that have been sent. */
+static void of_the_calls_of_an_unknown_caller_four_wait_and_each_is_answered(void **state)
+{
+    enum { CALLS = 12, WAITING = 4 };
+    sd_bus *bus = tred_connect(&fixture);
+    Answers answers = {0};
+
+    (void)state;
+    assert_int_equal(kill(fixture.tred, SIGSTOP), 0);
+    for (unsigned i = 0; i < CALLS; i++) {
+        assert_true(sd_bus_call_method_async(bus, NULL, NAME, MANAGER_PATH, MANAGER,
+                                             "BeginExchange", on_answer, &answers, "q",
+                                             (unsigned)GROUP) >= 0);
+    }
+    assert_true(sd_bus_flush(bus) >= 0);
+    /* The bus has passed them on once it has answered what came after them. */
+    assert_true(sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                   "org.freedesktop.DBus", "GetId", NULL, NULL, "") >= 0);
+    assert_int_equal(kill(fixture.tred, SIGCONT), 0);
+    while (answers.all < CALLS) {
+        const int r = sd_bus_process(bus, NULL);
+
+        assert_true(r >= 0);
+        if (r == 0)
+            assert_true(sd_bus_wait(bus, UINT64_C(3) * TIMEOUT_USEC) > 0);
+    }
+    assert_int_equal(answers.busy, CALLS - WAITING);
+    sd_bus_flush_close_unref(bus);
+}
+
+/* "Exchanges" among all that is counted, by Get; the test fails where it is not there. */
+static uint64_t exchanges_counted(sd_bus *bus)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    const char *name = NULL;
+    uint64_t value = 0, exchanges = UINT64_MAX;
+
+    assert_true(sd_bus_get_property(bus, NAME, MANAGER_PATH, MANAGER, "Totals", NULL, &reply,
+                                    "a{st}") >= 0);
+    assert_true(sd_bus_message_enter_container(reply, 'a', "{st}") > 0);
+    while (sd_bus_message_read(reply, "{st}", &name, &value) > 0) {
+        if (strcmp(name, "Exchanges") == 0)
+            exchanges = value;
+    }
+    assert_true(exchanges != UINT64_MAX);
+    return exchanges;
+}
+
+/* They are counted when they are asked for, and not more often than ten times a second. */
+static void counters_are_answered_to_each_who_asks(void **state)
+{
+    sd_bus *bus = tred_connect(&fixture);
+    char path[64];
+
+    (void)state;
+    const uint64_t before = exchanges_counted(bus);
+    assert_begins(bus, path);
+    for (size_t i = 0; i < 3; i++) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+
+        assert_int_equal(exchanges_counted(bus), before + 1);
+        assert_true(sd_bus_get_property(bus, NAME, path, EXCHANGE, "Children", NULL, &reply,
+                                        "aa{sv}") >= 0);
+        assert_true(sd_bus_message_enter_container(reply, 'a', "a{sv}") > 0);
+        assert_true(sd_bus_message_at_end(reply, false) > 0);
+    }
+    sd_bus_flush_close_unref(bus);
+}
+
 static void calls_out_of_order_and_empty_messages_are_refused_by_name(void **state)
 {
     sd_bus *bus = tred_connect(&fixture);
@@ -459,6 +543,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_live_interfaces_are_those_of_the_xml),
         cmocka_unit_test(the_manager_says_who_this_device_is),
         cmocka_unit_test(another_connection_can_read_an_exchange_but_not_use_it),
+        cmocka_unit_test(of_the_calls_of_an_unknown_caller_four_wait_and_each_is_answered),
+        cmocka_unit_test(counters_are_answered_to_each_who_asks),
         cmocka_unit_test(calls_out_of_order_and_empty_messages_are_refused_by_name),
         cmocka_unit_test(wrong_types_are_refused_by_the_bus_and_harm_nothing),
         cmocka_unit_test(a_user_holds_as_many_exchanges_as_configured_and_no_more),

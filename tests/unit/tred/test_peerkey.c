@@ -1,7 +1,7 @@
 /* Is a SeGW's key read once for the same octets, and anew for any others? */
 #include "crypto/openssl.h"
 #include "crypto/spki.h"
-#include "tred/peerkey.h"
+#include "tred/auth.h"
 
 #include <errno.h>
 #include <setjmp.h>

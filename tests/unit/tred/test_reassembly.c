@@ -1,5 +1,5 @@
 /* Are fragments put together in any order, and is what can't belong refused? */
-#include "tred/reassembly.h"
+#include "tred/protection.h"
 
 #include "base/cleanup.h"
 #include "ikewire/message.h"

@@ -6,6 +6,7 @@
 #include "tred/seal.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -244,6 +245,40 @@ static void the_salt_does_not_stay_on_the_stack(void **state)
     assert_false(free_watch_end());
 }
 
+int __real_EVP_CIPHER_CTX_reset(EVP_CIPHER_CTX *context);
+int __wrap_EVP_CIPHER_CTX_reset(EVP_CIPHER_CTX *context);
+static unsigned resets;
+
+int __wrap_EVP_CIPHER_CTX_reset(EVP_CIPHER_CTX *context)
+{
+    resets++;
+    return __real_EVP_CIPHER_CTX_reset(context);
+}
+
+/* OpenSSL keeps what it makes of a key in memory that is neither locked nor left out of dumps. */
+static void the_expanded_key_goes_with_each_message(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(answers); i++) {
+        _cleanup_(sealer_deinit) Sealer sealer;
+        uint8_t made[MESSAGE_MAX], opened[MESSAGE_MAX];
+        size_t size = 0;
+        Writer writer;
+        Bytes datagram;
+
+        sealer_init(&sealer, answers[i].encr, answers[i].key_bits, answers[i].integ);
+        writer_init(&writer, made, sizeof(made));
+        resets = 0;
+        assert_int_equal(
+            seal_message(sealer.seal, &header, IKE_PAYLOAD_NOTIFY, NULL, BYTES_OF(plain), &writer),
+            0);
+        assert_int_equal(resets, 1);
+        assert_int_equal(writer_finish(&writer, &datagram), 0);
+        assert_int_equal(message_open(sealer.seal, datagram, opened, &size), 0);
+        assert_int_equal(resets, 2);
+    }
+}
+
 static void a_message_without_payloads_has_nothing_sealed_in_it(void **state)
 {
     _cleanup_(sealer_deinit) Sealer sealer;
@@ -366,6 +401,7 @@ int main(void)
         cmocka_unit_test(any_changed_bit_is_not_authentic),
         cmocka_unit_test(what_does_not_open_leaves_nothing_in_the_clear),
         cmocka_unit_test(the_salt_does_not_stay_on_the_stack),
+        cmocka_unit_test(the_expanded_key_goes_with_each_message),
         cmocka_unit_test(a_message_without_payloads_has_nothing_sealed_in_it),
         cmocka_unit_test(padding_must_fit_in_what_was_sealed),
         cmocka_unit_test(what_is_too_short_to_be_sealed_is_not_authentic),

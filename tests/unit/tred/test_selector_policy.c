@@ -1,5 +1,5 @@
 /* What may pass a tunnel, and what may not? */
-#include "tred/selector_policy.h"
+#include "tred/child_policy.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

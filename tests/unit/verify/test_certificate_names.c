@@ -99,6 +99,51 @@ static void a_subject_is_one_line_of_printable_ascii(void **state)
     pki_deinit(&pki);
 }
 
+/* What a person is to see of a certificate that has no name to be known by. */
+static void names_are_listed_in_their_order_with_what_is_wrong_with_each(void **state)
+{
+    static const struct {
+        const char *names, *printed;
+    } examples[] = {
+        {"DNS:a.example,DNS:b.example", "DNS:a.example, DNS:b.example"},
+        {"DNS:*.example,DNS:a_b.example,DNS:a.example.,DNS:a..example",
+         "DNS:*.example (a wildcard), DNS:a_b.example (an underscore), DNS:a.example. (a dot at "
+         "its "
+         "end), DNS:a..example (no FQDN in A-label form)"},
+        {"email:*@example,URI:http://a_b.example/", "email:*@example, URI:http://a_b.example/"},
+        {"IP:192.0.2.1,RID:1.2.3.4", "IP Address:192.0.2.1, Registered ID:1.2.3.4"},
+        {"otherName:1.2.3.4;UTF8:a.example", "a name of another form"},
+        {NULL, "no name"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(examples); i++) {
+        Pki pki = named(examples[i].names);
+        char all[256] = "", cut[4] = "";
+
+        certificate_names_print(pki.certificate, all, sizeof(all));
+        assert_string_equal(all, examples[i].printed);
+        certificate_names_print(pki.certificate, cut, sizeof(cut));
+        assert_memory_equal(cut, examples[i].printed, sizeof(cut) - 1);
+        assert_int_equal(cut[sizeof(cut) - 1], '\0');
+        pki_deinit(&pki);
+    }
+}
+
+static void no_name_is_longer_than_an_fqdn(void **state)
+{
+    char name[FQDN_SIZE_MAX + 1];
+    Pki pki = named("DNS:a.example");
+
+    (void)state;
+    memset(name, 'a', sizeof(name));
+    name[FQDN_SIZE_MAX] = '\0';
+    assert_false(certificate_has_fqdn(pki.certificate, name));
+    name[FQDN_SIZE_MAX - 1] = '\0';
+    assert_false(certificate_has_fqdn(pki.certificate, name));
+    pki_deinit(&pki);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +152,8 @@ int main(void)
         cmocka_unit_test(names_match_whole_and_in_any_case_and_never_by_wildcard),
         cmocka_unit_test(a_name_with_a_zero_octet_matches_nothing),
         cmocka_unit_test(a_subject_is_one_line_of_printable_ascii),
+        cmocka_unit_test(names_are_listed_in_their_order_with_what_is_wrong_with_each),
+        cmocka_unit_test(no_name_is_longer_than_an_fqdn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

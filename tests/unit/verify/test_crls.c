@@ -1,5 +1,6 @@
 /* Is every list of a file read, or none of it, and what is wrong told? */
 #include "pki_fixture.h"
+#include "temporary.h"
 
 #include "base/cleanup.h"
 #include "base/reason.h"
@@ -10,6 +11,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -78,11 +81,165 @@ static void of_a_file_with_a_flaw_nothing_is_taken(void **state)
                      -EINVAL);
 }
 
+/* DER of the list, or of its issuer's certificate; the caller's to OPENSSL_free(). */
+static Bytes der_of(bool is_issuer)
+{
+    unsigned char *der = NULL;
+    const int size = is_issuer ? i2d_X509(root.certificate, &der) : i2d_X509_CRL(list, &der);
+
+    assert_true(size > 0);
+    return (Bytes){der, (size_t)size};
+}
+
+/* The one list in PEM, and blanks up to `size` octets; the caller's to free(). */
+static char *padded(size_t size)
+{
+    BIO *file = BIO_new(BIO_s_mem());
+    char *data = NULL, *ret = malloc(size);
+
+    assert_non_null(ret);
+    assert_int_equal(PEM_write_bio_X509_CRL(file, list), 1);
+    const long written = BIO_get_mem_data(file, &data);
+    assert_true(written > 0 && (size_t)written <= size);
+    memset(ret, '\n', size);
+    memcpy(ret, data, (size_t)written);
+    BIO_free(file);
+    return ret;
+}
+
+static void a_file_is_read_up_to_its_largest_size_and_no_further(void **state)
+{
+    const size_t too_large = CRL_FILE_SIZE_MAX + 1;
+    char *data = padded(too_large);
+    Reason reason = {0};
+    CrlStore store;
+
+    (void)state;
+    assert_int_equal(crl_store_init(&store), 0);
+    assert_int_equal(crl_store_decode(&store, (Bytes){(uint8_t *)data, too_large}, "f", &reason),
+                     -EINVAL);
+    assert_non_null(strstr(reason.text, "larger than 8 MiB"));
+    assert_int_equal(crl_store_decode(&store, (Bytes){0}, "f", &reason), -EINVAL);
+    assert_int_equal(sk_X509_CRL_num(store.crls), 0);
+    assert_int_equal(
+        crl_store_decode(&store, (Bytes){(uint8_t *)data, too_large - 1}, "f", &reason), 0);
+    assert_int_equal(sk_X509_CRL_num(store.crls), 1);
+    crl_store_deinit(&store);
+    free(data);
+}
+
+static void der_is_one_list_or_one_certificate_and_nothing_more(void **state)
+{
+    (void)state;
+    for (int is_issuer = 0; is_issuer <= 1; is_issuer++) {
+        const Bytes der = der_of(is_issuer);
+        uint8_t *longer = malloc(der.size + 1);
+        Reason reason = {0};
+        CrlStore store;
+
+        assert_non_null(longer);
+        memcpy(longer, der.data, der.size);
+        longer[der.size] = 0;
+        assert_int_equal(crl_store_init(&store), 0);
+        assert_int_equal(crl_store_decode(&store, (Bytes){longer, der.size + 1}, "f", &reason),
+                         -EINVAL);
+        assert_non_null(strstr(reason.text, "something after it"));
+        assert_int_equal(crl_store_decode(&store, (Bytes){longer, der.size - 1}, "f", &reason),
+                         -EINVAL);
+        assert_int_equal(sk_X509_CRL_num(store.crls) + sk_X509_num(store.issuers), 0);
+        assert_int_equal(crl_store_decode(&store, (Bytes){longer, der.size}, "f", &reason), 0);
+        assert_int_equal(sk_X509_CRL_num(store.crls), !is_issuer);
+        assert_int_equal(sk_X509_num(store.issuers), is_issuer);
+        crl_store_deinit(&store);
+        free(longer);
+        OPENSSL_free((void *)(uintptr_t)der.data);
+    }
+}
+
+static void there_is_room_for_so_many_lists_and_certificates_and_no_more(void **state)
+{
+    static const int room[] = {CRLS_MAX, CRL_ISSUERS_MAX};
+
+    (void)state;
+    for (int is_issuer = 0; is_issuer <= 1; is_issuer++) {
+        const Bytes der = der_of(is_issuer);
+        Reason reason = {0};
+        CrlStore store;
+
+        assert_int_equal(crl_store_init(&store), 0);
+        for (int i = 0; i < room[is_issuer]; i++)
+            assert_int_equal(crl_store_decode(&store, der, "f", &reason), 0);
+        assert_int_equal(crl_store_decode(&store, der, "f", &reason), -EINVAL);
+        assert_non_null(strstr(reason.text, "than are looked at"));
+        assert_int_equal(sk_X509_CRL_num(store.crls) + sk_X509_num(store.issuers), room[is_issuer]);
+        crl_store_deinit(&store);
+        OPENSSL_free((void *)(uintptr_t)der.data);
+    }
+}
+
+static void put(const char *folder, const char *name, const char *text)
+{
+    char path[2 * TEMPORARY_PATH_SIZE];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    file = fopen(path, "we");
+    assert_non_null(file);
+    if (text)
+        assert_true(fputs(text, file) >= 0);
+    else
+        assert_int_equal(PEM_write_X509_CRL(file, list), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void take_away(const char *folder, const char *name)
+{
+    char path[2 * TEMPORARY_PATH_SIZE];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void a_directory_gives_what_is_good_in_it_and_the_name_of_what_is_not(void **state)
+{
+    char folder[TEMPORARY_PATH_SIZE];
+    Reason reason = {.text = "of before"};
+    CrlStore store;
+
+    (void)state;
+    temporary_path("test-crls", folder);
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(crl_store_init(&store), 0);
+    assert_int_equal(crl_store_read(&store, folder, &reason), 0);
+    assert_int_equal(sk_X509_CRL_num(store.crls), 0);
+    assert_string_equal(reason.text, "");
+    put(folder, "good.crl", NULL);
+    put(folder, ".hidden", "no list");
+    assert_int_equal(crl_store_read(&store, folder, &reason), 0);
+    assert_int_equal(sk_X509_CRL_num(store.crls), 1);
+    assert_string_equal(reason.text, "");
+    put(folder, "bad.crl", "no list");
+    assert_int_equal(crl_store_read(&store, folder, &reason), 0);
+    assert_int_equal(sk_X509_CRL_num(store.crls), 2);
+    assert_non_null(strstr(reason.text, "bad.crl"));
+    take_away(folder, "good.crl");
+    take_away(folder, ".hidden");
+    take_away(folder, "bad.crl");
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(crl_store_read(&store, folder, &reason), -ENOENT);
+    assert_non_null(strstr(reason.text, folder));
+    crl_store_deinit(&store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_list_is_passed_over_for_the_form_of_its_lines),
         cmocka_unit_test(of_a_file_with_a_flaw_nothing_is_taken),
+        cmocka_unit_test(a_file_is_read_up_to_its_largest_size_and_no_further),
+        cmocka_unit_test(der_is_one_list_or_one_certificate_and_nothing_more),
+        cmocka_unit_test(there_is_room_for_so_many_lists_and_certificates_and_no_more),
+        cmocka_unit_test(a_directory_gives_what_is_good_in_it_and_the_name_of_what_is_not),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,4 +1,5 @@
-/* Reads orders from octets and checks them whole: tred-net and tred-esp do that. */
+/* The end of tred-net and tred-esp: reads orders, which are checked whole, and writes answers and
+ * events. */
 #include "dataplane/order_internal.h"
 
 #include <arpa/inet.h>
@@ -121,6 +122,14 @@ static int decode_local(Reader *reader, sa_family_t family, struct sockaddr_stor
     return r >= 0 && ret->ss_family != AF_UNSPEC && ret->ss_family != family ? -EBADMSG : r;
 }
 
+static int decode_flag(Reader *reader, bool *ret)
+{
+    uint8_t octet = 0;
+    int r = reader_u8(reader, &octet);
+    *ret = octet != 0;
+    return r >= 0 && octet > 1 ? -EBADMSG : r;
+}
+
 static int decode_lifetime(Reader *reader, Lifetime *ret)
 {
     int r = reader_u64(reader, &ret->bytes);
@@ -134,16 +143,14 @@ static int decode_lifetime(Reader *reader, Lifetime *ret)
 static int decode_suite(Reader *reader, EspSuite *ret)
 {
     uint16_t encr = 0, key_bits = 0, integ = 0;
-    uint8_t esn = 0;
+    bool esn = false;
     int r = reader_u16(reader, &encr);
     if (r >= 0)
         r = reader_u16(reader, &key_bits);
     if (r >= 0)
         r = reader_u16(reader, &integ);
     if (r >= 0)
-        r = reader_u8(reader, &esn);
-    if (r >= 0 && esn > 1)
-        r = -EBADMSG;
+        r = decode_flag(reader, &esn);
     if (r < 0)
         return r;
     if (esp_suite_from_ids(encr, key_bits, integ, IKE_GROUP_NONE, esn, ret) != 0)
@@ -155,12 +162,10 @@ static int decode_keys(Reader *reader, SaOrder *sa)
 {
     size_t encr_size = sa->suite.cipher->key_size + sa->suite.cipher->salt_size;
     size_t integ_size = sa->suite.integ ? sa->suite.integ->key_size : 0;
-    uint8_t present = 0;
-    int r = reader_u8(reader, &present);
-    if (r < 0 || present == 0)
+    bool present = false;
+    int r = decode_flag(reader, &present);
+    if (r < 0 || !present)
         return r;
-    if (present > 1)
-        return -EBADMSG;
     r = decode_secret(reader, encr_size, &sa->encr_in);
     if (r >= 0)
         r = decode_secret(reader, integ_size, &sa->integ_in);
@@ -199,40 +204,30 @@ static int decode_addresses(Reader *reader, SaOrder *sa)
 
 static int decode_path(Reader *reader, SaPath *ret)
 {
-    uint8_t encapsulated = 0;
     int r = decode_remote(reader, &ret->remote);
     if (r >= 0)
         r = decode_local(reader, ret->remote.ss_family, &ret->local);
     if (r >= 0)
-        r = reader_u8(reader, &encapsulated);
+        r = decode_flag(reader, &ret->udp_encapsulated);
     if (r >= 0)
         r = reader_u16(reader, &ret->mtu);
-    if (r >= 0 && (encapsulated > 1 || ret->mtu < MTU_MIN))
-        r = -EBADMSG;
-    ret->udp_encapsulated = encapsulated;
-    return r;
+    return r >= 0 && ret->mtu < MTU_MIN ? -EBADMSG : r;
 }
 
 static int decode_sa_path(Reader *reader, SaOrder *sa)
 {
     SaPath path = {0};
-    uint8_t standby = 0, copy_dscp = 0, ecn = 0;
     int r = decode_path(reader, &path);
     if (r >= 0)
-        r = reader_u8(reader, &standby);
+        r = decode_flag(reader, &sa->standby);
     if (r >= 0)
-        r = reader_u8(reader, &copy_dscp);
+        r = decode_flag(reader, &sa->copy_dscp);
     if (r >= 0)
-        r = reader_u8(reader, &ecn);
-    if (r >= 0 && (standby > 1 || copy_dscp > 1 || ecn > 1))
-        r = -EBADMSG;
+        r = decode_flag(reader, &sa->ecn);
     sa->remote = path.remote;
     sa->local = path.local;
     sa->udp_encapsulated = path.udp_encapsulated;
     sa->mtu = path.mtu;
-    sa->standby = standby;
-    sa->copy_dscp = copy_dscp;
-    sa->ecn = ecn;
     return r;
 }
 
@@ -395,4 +390,41 @@ int order_decode(Bytes message, Order *ret)
     order.sa = NULL;
     order.protect = NULL;
     return 0;
+}
+
+/* ---- answers and events ---- */
+
+static void encode_reason(Writer *writer, const Answer *answer)
+{
+    size_t size = strnlen(answer->reason.text, sizeof(answer->reason.text) - 1);
+    writer_u16(writer, (uint16_t)size);
+    writer_bytes(writer, (Bytes){(const uint8_t *)answer->reason.text, size});
+}
+
+void answer_encode(Writer *writer, const Answer *answer)
+{
+    Answer copy = *answer;
+    size_t size = 0;
+    const uint8_t *counters = answer_counters(&copy, &size);
+    writer_u8(writer, REPORT_ANSWER);
+    writer_u8(writer, (uint8_t)answer->type);
+    writer_u32(writer, answer->number);
+    writer_u32(writer, (uint32_t)-answer->error);
+    if (answer->error != 0) {
+        encode_reason(writer, answer);
+    } else if (answer->type == ORDER_OPEN) {
+        writer_u8(writer, (uint8_t)answer->mode);
+    }
+    for (size_t i = 0; answer->error == 0 && i < size; i += sizeof(uint64_t)) {
+        uint64_t value;
+        memcpy(&value, counters + i, sizeof(value));
+        writer_u64(writer, value);
+    }
+}
+
+void event_encode(Writer *writer, const DataPlaneEvent *event)
+{
+    writer_u8(writer, REPORT_EVENT);
+    writer_u8(writer, (uint8_t)event->type);
+    writer_u32(writer, event->spi_in);
 }

@@ -1,0 +1,396 @@
+/* Both ends' other addresses: told, taken, and gone to when the path in use is dead (RFC 4555). */
+#include "ikeclient/ike_sa_internal.h"
+#include "ikeclient/mobike.h"
+
+#include "base/log.h"
+#include "ikeclient/proposals.h"
+#include "stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char other_address[] = "127.0.0.2", third_address[] = "127.0.0.3";
+
+typedef struct Fixture {
+    Stage stage;
+    Config config;
+    IkeSa *sa;
+    int other_fd; /* the SeGW's second address */
+    sd_event_source *other_io;
+    bool dead, other_dead; /* nothing comes through to the first, or the second one */
+    unsigned at_other;     /* datagrams there */
+    bool lies;             /* the second one answers what was never sent to it, … */
+    bool hasty;            /* … at once, and not when the first does not answer */
+    bool established, closed, renewed, moved;
+} Fixture;
+
+static Fixture f;
+
+static void on_established(void *userdata, IkeSa *sa)
+{
+    (void)userdata, (void)sa;
+    f.established = true;
+}
+
+static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reason)
+{
+    (void)userdata, (void)sa, (void)end, (void)reason;
+    f.closed = true;
+}
+
+static void on_renew(void *userdata, IkeSa *sa, const char *reason)
+{
+    (void)userdata, (void)sa, (void)reason;
+    f.renewed = true;
+}
+
+static void on_told(void *userdata, IkeSa *sa)
+{
+    (void)userdata, (void)sa;
+}
+
+static void on_changed(void *userdata, IkeSa *sa)
+{
+    (void)userdata, (void)sa;
+    f.moved = f.stage.updates > 0;
+}
+
+static const IkeSaHandlers handlers = {.agreed = on_told,
+                                       .authentic = on_told,
+                                       .established = on_established,
+                                       .renew = on_renew,
+                                       .changed = on_changed,
+                                       .closed = on_closed};
+
+/* ---- the SeGW at two addresses ---- */
+
+static void answer_by(int fd, Bytes datagram)
+{
+    const int own = f.stage.nat_fd;
+
+    f.stage.nat_fd = fd;
+    stage_segw(&f.stage, datagram);
+    f.stage.nat_fd = own;
+}
+
+static int on_other(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    enum { MARKER_SIZE = 4 };
+    uint8_t octets[4096];
+    socklen_t size = sizeof(f.stage.henb);
+    (void)source, (void)events, (void)userdata;
+
+    ssize_t n = recvfrom(fd, octets, sizeof(octets), MSG_DONTWAIT, &f.stage.henb.any, &size);
+    assert_true(n > MARKER_SIZE);
+    f.at_other++;
+    f.stage.henb_floated = true;
+    if (!f.other_dead)
+        answer_by(fd, (Bytes){octets + MARKER_SIZE, (size_t)n - MARKER_SIZE});
+    return 0;
+}
+
+static void segw_at_first(Stage *stage, Bytes datagram)
+{
+    Endpoint segw = endpoint_of("127.0.0.1", stage->port);
+    IkeHeader header;
+    Draft draft;
+
+    assert_int_equal(ike_header_decode(datagram, &header), 0);
+    if (header.exchange_type == IKE_SA_INIT) {
+        stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i,
+                                              IKE_GROUP_ECP_256, &segw, &stage->henb));
+    } else if (f.lies && (f.hasty || retransmit_is_late(&f.sa->tasks.retransmit))) {
+        answer_by(f.other_fd, datagram);
+    } else if (!f.dead) {
+        stage_segw(stage, datagram);
+    }
+}
+
+static void open_other(void)
+{
+    const Endpoint other = endpoint_of(other_address, f.stage.nat_port);
+
+    f.other_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(f.other_fd, &other.any, endpoint_size(&other)), 0);
+    assert_true(sd_event_add_io(f.stage.event, &f.other_io, f.other_fd, 1, on_other, NULL) >= 0);
+}
+
+static int setup(void **state)
+{
+    char problem[PROPOSALS_PROBLEM_SIZE];
+    (void)state;
+
+    memset(&f, 0, sizeof(f));
+    log_set_level(LOG_CRIT);
+    assert_int_equal(stage_setup(&f.stage), 0);
+    assert_int_equal(config_init(&f.config), 0);
+    assert_int_equal(proposals_parse("aes128gcm16-prfsha256-ecp256", IKE_PROTOCOL_IKE,
+                                     &f.config.ike_offer, problem),
+                     0);
+    f.config.retransmit_timeout = 50;
+    f.config.retransmit_tries = 5;
+    f.config.nat_t_port = f.stage.nat_port;
+    f.stage.ike_offer = &f.config.ike_offer;
+    f.stage.esp_offer = &f.config.esp_offer;
+    f.stage.mobike = true;
+    f.stage.segw = segw_at_first;
+    open_other();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    if (f.sa)
+        ike_sa_free(f.sa);
+    config_deinit(&f.config);
+    sd_event_source_unref(f.other_io);
+    (void)close(f.other_fd);
+    stage_teardown(&f.stage);
+    return 0;
+}
+
+static void establish(void)
+{
+    const Endpoint segw = endpoint_of("127.0.0.1", f.stage.port);
+
+    assert_int_equal(
+        ike_sa_new(f.stage.event, &f.stage.tre, &f.config, &segw, true, &handlers, NULL, &f.sa), 0);
+    ike_sa_start(f.sa);
+    stage_run_until(&f.stage, &f.established);
+}
+
+static void establish_with(const char *address)
+{
+    const Endpoint other = endpoint_of(address, 0);
+
+    addresses_add(&f.stage.others, &other);
+    establish();
+}
+
+static bool is_at(const char *address)
+{
+    const Endpoint expected = endpoint_of(address, 0);
+
+    return bytes_equal(endpoint_address(transport_remote(f.sa->transport)),
+                       endpoint_address(&expected));
+}
+
+/* The SeGW has these now, where `text` is none or one, and says so from its first address. */
+static void tell(const char *address)
+{
+    static uint32_t message_id;
+    Addresses now = {0};
+    Draft draft;
+
+    draft_begin(&draft);
+    if (address) {
+        const Endpoint other = endpoint_of(address, 0);
+        addresses_add(&now, &other);
+        addresses_write(&now, &draft.chain);
+    } else {
+        ike_chain_add_notify(&draft.chain, IKE_NOTIFY_NO_ADDITIONAL_ADDRESSES, (Bytes){0});
+    }
+    if (!f.sa->peer.answered)
+        message_id = 0;
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, message_id++, &draft);
+    stage_settle(&f.stage);
+}
+
+/* ---- the SeGW's ---- */
+
+static void a_dead_path_is_left_for_another_address_of_the_segw(void **state)
+{
+    (void)state;
+    establish_with(other_address);
+    f.dead = true;
+    ike_sa_check_liveness(f.sa);
+    stage_run_until(&f.stage, &f.moved);
+    assert_true(is_at(other_address));
+    assert_int_equal(f.stage.updates, 1);
+    assert_true(f.stage.update_fits);
+    assert_int_equal(f.stage.done[TRE_MOVE_TRANSPORT], 1);
+    assert_false(f.closed || f.renewed);
+}
+
+/* Where the route to it leaves from another address than the one in use. */
+static void it_is_tried_from_the_address_that_leads_there(void **state)
+{
+    (void)state;
+    f.stage.shared_address = "127.0.0.5";
+    establish_with(other_address);
+    f.stage.shared_address = "127.0.0.1";
+    f.dead = true;
+    ike_sa_check_liveness(f.sa);
+    stage_run_until(&f.stage, &f.moved);
+    assert_true(is_at(other_address));
+    assert_true(f.stage.update_fits);
+}
+
+static void one_that_is_left_is_gone_back_to(void **state)
+{
+    (void)state;
+    establish_with(other_address);
+    f.dead = true;
+    ike_sa_check_liveness(f.sa);
+    stage_run_until(&f.stage, &f.moved);
+    f.dead = false;
+    f.other_dead = true;
+    f.moved = false;
+    ike_sa_check_liveness(f.sa);
+    stage_run_until(&f.stage, &f.moved);
+    assert_true(is_at("127.0.0.1"));
+    assert_false(f.closed);
+}
+
+static void a_path_that_is_not_dead_is_kept(void **state)
+{
+    (void)state;
+    establish_with(other_address);
+    ike_sa_check_liveness(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.at_other, 0);
+    assert_true(is_at("127.0.0.1"));
+}
+
+/* Only the SeGW's address in a list of its own makes an answer from there a path. */
+static void an_answer_from_an_address_that_was_not_named_moves_nothing(void **state)
+{
+    (void)state;
+    establish_with(third_address);
+    f.dead = f.lies = true;
+    ike_sa_check_liveness(f.sa);
+    while (f.sa->tasks.first)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_false(f.closed);
+    assert_true(is_at("127.0.0.1"));
+    assert_int_equal(stage_count(&f.stage, TRE_MOVE_TRANSPORT), 0);
+}
+
+static void an_answer_before_there_was_doubt_moves_nothing(void **state)
+{
+    (void)state;
+    establish_with(other_address);
+    f.lies = f.hasty = true;
+    ike_sa_check_liveness(f.sa);
+    stage_settle(&f.stage);
+    assert_false(f.sa->tasks.first);
+    assert_true(is_at("127.0.0.1"));
+}
+
+static void without_mobike_no_other_address_is_tried(void **state)
+{
+    (void)state;
+    f.stage.mobike = false;
+    establish_with(other_address);
+    f.dead = true;
+    ike_sa_check_liveness(f.sa);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.at_other, 0);
+}
+
+static void an_address_that_the_segw_tells_later_is_tried(void **state)
+{
+    (void)state;
+    establish();
+    tell(other_address);
+    f.dead = true;
+    ike_sa_check_liveness(f.sa);
+    stage_run_until(&f.stage, &f.moved);
+    assert_true(is_at(other_address));
+}
+
+static void an_address_that_the_segw_takes_back_is_tried_no_more(void **state)
+{
+    (void)state;
+    establish_with(other_address);
+    tell(NULL);
+    f.dead = true;
+    ike_sa_check_liveness(f.sa);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.at_other, 0);
+}
+
+/* It says so from its second address, and names no other. */
+static void an_sa_leaves_an_address_that_the_segw_has_no_more(void **state)
+{
+    const int own = f.stage.nat_fd;
+    (void)state;
+
+    establish_with(other_address);
+    f.stage.nat_fd = f.other_fd;
+    tell(NULL);
+    f.stage.nat_fd = own;
+    assert_true(is_at(other_address));
+    assert_int_equal(f.stage.updates, 1);
+}
+
+/* ---- ours ---- */
+
+static void addresses_that_the_segw_knows_are_not_told_again(void **state)
+{
+    (void)state;
+    establish();
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.times_told, 0);
+    assert_true(addresses_equal(&f.stage.henbs, &f.sa->own));
+}
+
+static void addresses_that_have_changed_are_told(void **state)
+{
+    const Endpoint gone = endpoint_of("192.0.2.77", 0);
+    (void)state;
+
+    establish();
+    const Addresses now = f.sa->own;
+    f.sa->own.count -= f.sa->own.count == ADDRESSES_MAX;
+    addresses_add(&f.sa->own, &gone);
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.times_told, 1);
+    assert_true(addresses_equal(&f.stage.henbs, &now));
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.times_told, 1);
+}
+
+static void a_segw_without_mobike_is_told_nothing(void **state)
+{
+    const Endpoint gone = endpoint_of("192.0.2.77", 0);
+    (void)state;
+
+    f.stage.mobike = false;
+    establish();
+    addresses_add(&f.sa->own, &gone);
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.times_told, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_dead_path_is_left_for_another_address_of_the_segw),
+        TEST(it_is_tried_from_the_address_that_leads_there),
+        TEST(one_that_is_left_is_gone_back_to),
+        TEST(a_path_that_is_not_dead_is_kept),
+        TEST(an_answer_from_an_address_that_was_not_named_moves_nothing),
+        TEST(an_answer_before_there_was_doubt_moves_nothing),
+        TEST(without_mobike_no_other_address_is_tried),
+        TEST(an_address_that_the_segw_tells_later_is_tried),
+        TEST(an_address_that_the_segw_takes_back_is_tried_no_more),
+        TEST(an_sa_leaves_an_address_that_the_segw_has_no_more),
+        TEST(addresses_that_the_segw_knows_are_not_told_again),
+        TEST(addresses_that_have_changed_are_told),
+        TEST(a_segw_without_mobike_is_told_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
