@@ -4,7 +4,7 @@
 #include "base/config.h"
 #include "base/reason.h"
 #include "dataplane/order.h"
-#include "tred/segw.h"
+#include "tred/segws.h"
 
 #include <stdint.h>
 

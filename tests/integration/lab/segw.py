@@ -37,6 +37,7 @@ class SegwOptions:
     connection: str = ""  # more lines of the connection
     child: str = ""
     mobike: str = "no"
+    namespace: str = SEGW  # where it is
     esp: bool = True  # False: no ESP back end
     log_keys: bool = False
     quiet: bool = False  # True: no log, for measurements of time
@@ -49,7 +50,9 @@ class Segw:
         self.directory = scratch("segw")
         self.options = options
         self._write_configuration(credential, vendor_root)
-        self.process = Process("charon", [BIN / "charon"], namespace=SEGW, env=self._environment())
+        Path("/run/charon.pid").unlink(missing_ok=True)  # there may be another, elsewhere
+        self.process = Process("charon", [BIN / "charon"], namespace=options.namespace,
+                               env=self._environment())
         wait_until(self._answers, "charon")
         self.control("--load-all")
 

@@ -1,5 +1,5 @@
 /* Reads which SeGWs there are, and sees that they don't come into each other's way. */
-#include "tred/segw.h"
+#include "tred/segws.h"
 
 #include "base/cleanup.h"
 #include "tred/child_policy.h"
