@@ -16,7 +16,7 @@
 
 enum {
     STATUS_SIZE = 1024,
-    STARTS_AT_ONCE = 8, /* tred's calls and TPM are one after the other anyway */
+    STARTS_AT_ONCE = 4, /* tred makes keys for one user in half of its time at the most */
 };
 
 typedef struct Member {

@@ -1,11 +1,14 @@
 """Several connections at once: each with its SeGW, and what becomes of one is nothing to the others."""
 
+import json
+import subprocess
+
 from lab.bus import Connection
 from lab.case import LabTest
 from lab.network import (HENB, INNER_IPV4, MANAGEMENT, MANAGEMENT_INNER, MANAGEMENT_IPV4, SEGW_IPV4,
                          Management)
 from lab.pki import SEGW_NAME, issue_segw
-from lab.process import scratch, wait_until
+from lab.process import BIN, scratch, wait_until
 from lab.programs import CLIENT, CLIENT_PATH, ClientConnection, Operator
 from lab.traffic import Pings, ping
 
@@ -98,6 +101,29 @@ class ConnectionsTest(LabTest):
         operator.call("Connect", management.path)
         management.wait_for_state("established", seconds=30.0)
         self.assertEqual(gateway.sa_count(), 1)
+
+    def trectl(self, status, *arguments):
+        done = subprocess.run([BIN / "trectl", *arguments], capture_output=True, text=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def test_trectl_shows_all_and_tells_the_one_that_is_named(self):
+        self.start_segw(), self.start_management()
+        core, management = self.start_both()
+        core.wait_for_state("established", seconds=30.0)
+        management.wait_for_state("established", seconds=30.0)
+        self.assertIn("is down", self.trectl(0, "down", "--connection", "management", "--wait"))
+        self.assertEqual(core.get("State"), "established")
+        said = self.trectl(0, "status")
+        self.assertRegex(said, rf"default established, {SEGW_NAME}")
+        self.assertRegex(said, r"management idle")
+        self.trectl(1, "status", "--connection", "management")
+        found = json.loads(self.trectl(0, "status", "--json"))
+        self.assertEqual([(each["Name"], each["State"]) for each in found["Connections"]],
+                         [("default", "established"), ("management", "idle")])
+        self.assertIn(MANAGEMENT_NAME, self.trectl(0, "up", "--connection", "management", "--wait"))
+        self.assertIn("no connection other", self.trectl(69, "down", "--connection", "other"))
 
     def test_who_is_granted_traffic_of_no_section_of_its_own_is_refused_and_the_other_stays(self):
         self.start_segw(), self.start_management()

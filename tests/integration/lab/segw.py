@@ -32,11 +32,13 @@ class SegwOptions:
     esp_proposals: str = ESP_PROPOSALS
     identity: str = SEGW_NAME  # what it puts into IDr
     pools: str = "ipv4, ipv6"
+    pool_ipv4: str = "10.210.0.0/24"
     local_ts: str = f"{INNER_IPV4}/32, {INNER_IPV6}/128"  # what can be reached through it
     charon: str = ""  # more lines of strongswan.conf's section charon
     connection: str = ""  # more lines of the connection
     child: str = ""
     mobike: str = "no"
+    unique: str = "replace"  # what becomes of an older IKE SA of the same HeNB
     namespace: str = SEGW  # where it is
     esp: bool = True  # False: no ESP back end
     log_keys: bool = False
