@@ -2,7 +2,7 @@
 #include "base/file.h"
 
 #include "base/cleanup.h"
-#include "base/signals.h"
+#include "base/program.h"
 
 #include <errno.h>
 #include <fcntl.h>

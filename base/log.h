@@ -33,12 +33,11 @@ typedef struct LogFields {
 void log_fields(int level, const LogFields *fields, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Takes a line that is for the journal: 0, or -errno if it could not. `fields` may be NULL. */
-typedef int (*LogSink)(int level, const char *text, const LogFields *fields);
-
-/* Has every line go to `sink` while standard error is the journal's; what that can't take goes to
- * standard error as ever. */
-void log_set_sink(LogSink sink);
+/* From now on lines go to the journal with their fields, by its native protocol
+ * (systemd.journal-fields(7)), while standard error is the journal's and it takes them at once;
+ * what it does not take goes to standard error as ever. For tred and ikeclient: the helpers' system
+ * call filters leave no room for it. */
+void log_to_journal(void);
 
 #define log_error(...) log_line(LOG_ERR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)

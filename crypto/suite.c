@@ -45,8 +45,7 @@ static bool transform_offered(const IkeProposal *offer, const IkeTransform *tran
     return false;
 }
 
-/* RFC 7296 3.3.1: the answer carries the number of the proposal that it accepts. */
-static bool proposal_offered(const IkeSaPayload *offered, const IkeProposal *chosen)
+const IkeProposal *suite_offer_find(const IkeSaPayload *offered, const IkeProposal *chosen)
 {
     for (size_t i = 0; i < offered->n_proposals; i++) {
         const IkeProposal *offer = &offered->proposals[i];
@@ -60,9 +59,9 @@ static bool proposal_offered(const IkeSaPayload *offered, const IkeProposal *cho
                   transform_offered(offer, &chosen->transforms[j]);
         }
         if (all)
-            return true;
+            return offer;
     }
-    return false;
+    return NULL;
 }
 
 int ike_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, IkeSuite *ret)
@@ -79,7 +78,7 @@ int ike_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, Ik
         transform_single(proposal, IKE_TRANSFORM_INTEG, &integ) ||
         transform_single(proposal, IKE_TRANSFORM_KE, &group) || !encr || !prf || !group)
         return SUITE_E_AMBIGUOUS;
-    if (!proposal_offered(offered, proposal))
+    if (!suite_offer_find(offered, proposal))
         return SUITE_E_NOT_OFFERED;
     if (proposal->protocol != IKE_PROTOCOL_IKE)
         return SUITE_E_NOT_ALLOWED;
@@ -97,6 +96,26 @@ int ike_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, Ik
         return SUITE_E_NOT_ALLOWED;
     *ret = suite;
     return 0;
+}
+
+int esp_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, EspSuite *ret)
+{
+    const IkeTransform *encr, *integ, *group, *esn;
+    const IkeProposal *proposal = &chosen->proposals[0];
+
+    if (chosen->n_proposals != 1 || transform_single(proposal, IKE_TRANSFORM_ENCR, &encr) ||
+        transform_single(proposal, IKE_TRANSFORM_INTEG, &integ) ||
+        transform_single(proposal, IKE_TRANSFORM_KE, &group) ||
+        transform_single(proposal, IKE_TRANSFORM_ESN, &esn) || !encr || !esn)
+        return SUITE_E_AMBIGUOUS;
+    if (!suite_offer_find(offered, proposal))
+        return SUITE_E_NOT_OFFERED;
+    /* As above, of transform types. */
+    if (proposal->protocol != IKE_PROTOCOL_ESP || esn->id > IKE_ESN_YES ||
+        proposal->n_transforms != 2U + (integ != NULL) + (group != NULL))
+        return SUITE_E_NOT_ALLOWED;
+    return esp_suite_from_ids(encr->id, encr->key_length, integ ? integ->id : IKE_INTEG_NONE,
+                              group ? group->id : IKE_GROUP_NONE, esn->id == IKE_ESN_YES, ret);
 }
 
 int esp_suite_from_ids(uint16_t encr, uint16_t key_bits, uint16_t integ, uint16_t group, bool esn,

@@ -31,6 +31,11 @@ enum {
 /* Reads the one proposal in `chosen`, checks that `offered` has it and that the profile allows it.
  * Returns 0 or SUITE_E_…. */
 int ike_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, IkeSuite *ret);
+int esp_suite_select(const IkeSaPayload *offered, const IkeSaPayload *chosen, EspSuite *ret);
+
+/* The offer that an answer chose of, all of whose transforms are in it (RFC 7296 3.3.1: by its
+ * number); NULL: there is none. */
+const IkeProposal *suite_offer_find(const IkeSaPayload *offered, const IkeProposal *chosen);
 
 /* An ESP suite from transform numbers; integ and group 0 for none. 0 or SUITE_E_NOT_ALLOWED. */
 int esp_suite_from_ids(uint16_t encr, uint16_t key_bits, uint16_t integ, uint16_t group, bool esn,

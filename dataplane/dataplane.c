@@ -277,7 +277,7 @@ void dataplane_unprotect(DataPlane *plane)
     if (!options->protect || options->mode == DATAPLANE_NONE)
         return;
     if (plane->net) {
-        order_link_give(plane->net, &order, -1, order_link_deadline(), NULL, 0, NULL);
+        order_link_tell(plane->net, &order);
     } else if (!options->net_program) {
         (void)order_link_leave(options->net_socket, &order);
     }

@@ -46,42 +46,20 @@ void plane_counters_last(DataPlane *plane, const PlaneSa *sa)
                     order_link_deadline(), handle_last_counters, sa->cookie, plane);
 }
 
-static void counting_answered(DataPlane *plane)
-{
-    if (--plane->n_counting > 0)
-        return;
-    DataPlaneCounted counted = plane->counted;
-    counted(plane->counted_userdata);
-}
-
-static void handle_sa_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
+/* One of the answers that dataplane_count() waits for. */
+static void handle_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
 {
     (void)fd;
     DataPlane *plane = userdata;
     PlaneSa *sa = plane_sa_of_cookie(plane, cookie);
-    if (sa && answer->error == 0)
+    if (answer->error == 0 && answer->type == ORDER_SA_COUNTERS && sa)
         sa->counters = answer->sa;
-    counting_answered(plane);
-}
-
-static void handle_plane_counters(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
-{
-    (void)fd;
-    (void)cookie;
-    DataPlane *plane = userdata;
-    plane->counters = answer->plane;
-    counting_answered(plane);
-}
-
-static void handle_protection_counters(const Answer *answer, int *fd, uint64_t cookie,
-                                       void *userdata)
-{
-    (void)fd;
-    (void)cookie;
-    DataPlane *plane = userdata;
-    if (answer->error == 0)
+    if (answer->error == 0 && answer->type == ORDER_PLANE_COUNTERS)
+        plane->counters = answer->plane;
+    if (answer->error == 0 && answer->type == ORDER_PROTECTION_COUNTERS)
         plane->protection = answer->protection;
-    counting_answered(plane);
+    if (--plane->n_counting == 0)
+        plane->counted(plane->counted_userdata);
 }
 
 int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
@@ -102,38 +80,41 @@ int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
     }
     for (size_t i = 0; i < plane->n_sas; i++) {
         order_link_give(helper, &(Order){.type = ORDER_SA_COUNTERS, .id = plane->sas[i].spi_in}, -1,
-                        deadline, handle_sa_counters, plane->sas[i].cookie, plane);
+                        deadline, handle_counters, plane->sas[i].cookie, plane);
     }
     /* The kernel counts these for the whole host, in /proc/net/xfrm_stat. */
     if (plane->mode == DATAPLANE_USER) {
         order_link_give(helper, &(Order){.type = ORDER_PLANE_COUNTERS}, -1, deadline,
-                        handle_plane_counters, 0, plane);
+                        handle_counters, 0, plane);
     }
     if (protects) {
         order_link_give(plane->net, &(Order){.type = ORDER_PROTECTION_COUNTERS}, -1, deadline,
-                        handle_protection_counters, 0, plane);
+                        handle_counters, 0, plane);
     }
     return 0;
+}
+
+static const PlaneSa *sa_find(const DataPlane *plane, uint32_t spi_in)
+{
+    size_t i = 0;
+    while (i < plane->n_sas && plane->sas[i].spi_in != spi_in)
+        i++;
+    return i < plane->n_sas ? &plane->sas[i] : NULL;
 }
 
 int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret)
 {
-    for (size_t i = 0; i < plane->n_sas; i++) {
-        if (plane->sas[i].spi_in != spi_in)
-            continue;
-        *ret = plane->sas[i].counters;
-        return 0;
-    }
-    return -ENOENT;
+    const PlaneSa *sa = sa_find(plane, spi_in);
+    if (!sa)
+        return -ENOENT;
+    *ret = sa->counters;
+    return 0;
 }
 
 uint64_t dataplane_sa_soft_seconds(const DataPlane *plane, uint32_t spi_in)
 {
-    for (size_t i = 0; i < plane->n_sas; i++) {
-        if (plane->sas[i].spi_in == spi_in)
-            return plane->sas[i].soft_seconds;
-    }
-    return 0;
+    const PlaneSa *sa = sa_find(plane, spi_in);
+    return sa ? sa->soft_seconds : 0;
 }
 
 void dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret)

@@ -26,8 +26,7 @@ void plane_transport_release(DataPlane *plane, const Transport *transport)
     PlaneTransport *unused = transport_find(plane, transport);
     if (!unused)
         return;
-    order_link_give(plane->esp, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = unused->id}, -1,
-                    order_link_deadline(), NULL, 0, NULL);
+    order_link_tell(plane->esp, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = unused->id});
     *unused = plane->transports[--plane->n_transports];
 }
 
@@ -97,9 +96,8 @@ static void look_at(DataPlane *plane, PlaneSa *sa)
         path.mtu == sa->path.mtu)
         return;
     sa->path.mtu = path.mtu;
-    order_link_give(plane->net,
-                    &(Order){.type = ORDER_PATH_MTU, .id = sa->spi_in, .path = {.mtu = path.mtu}},
-                    -1, order_link_deadline(), NULL, 0, NULL);
+    order_link_tell(plane->net,
+                    &(Order){.type = ORDER_PATH_MTU, .id = sa->spi_in, .path = {.mtu = path.mtu}});
 }
 
 static int handle_look(sd_event_source *source, uint64_t usec, void *userdata)

@@ -50,16 +50,15 @@ static void remove_from_helpers(DataPlane *plane, uint32_t spi_in, const Transpo
 {
     Order order = {.type = ORDER_REMOVE_SA, .id = spi_in};
     if (in_net)
-        order_link_give(plane->net, &order, -1, order_link_deadline(), NULL, 0, NULL);
+        order_link_tell(plane->net, &order);
     if (plane->mode != DATAPLANE_USER)
         return;
-    order_link_give(plane->esp, &order, -1, order_link_deadline(), NULL, 0, NULL);
+    order_link_tell(plane->esp, &order);
     plane_transport_release(plane, transport);
     if (plane->n_sas > 0 || !plane->tun_open)
         return;
     plane->tun_open = false;
-    order_link_give(plane->esp, &(Order){.type = ORDER_CLOSE_TUN}, -1, order_link_deadline(), NULL,
-                    0, NULL);
+    order_link_tell(plane->esp, &(Order){.type = ORDER_CLOSE_TUN});
 }
 
 /* The pair is in tred-net if there is no order left for it. */
@@ -110,10 +109,8 @@ static void hand_tun_on(DataPlane *plane, int tun, uint64_t deadline, uint64_t c
 {
     if (plane->n_sas == 0)
         return;
-    if (plane->tun_open) {
-        order_link_give(plane->esp, &(Order){.type = ORDER_CLOSE_TUN}, -1, order_link_deadline(),
-                        NULL, 0, NULL);
-    }
+    if (plane->tun_open)
+        order_link_tell(plane->esp, &(Order){.type = ORDER_CLOSE_TUN});
     plane->tun_open = true;
     order_link_give(plane->esp, &(Order){.type = ORDER_OPEN_TUN}, tun, deadline, handle_tun_open,
                     cookie, plane);

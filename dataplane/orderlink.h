@@ -55,3 +55,9 @@ uint64_t order_link_deadline(void);
  */
 void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadline,
                      OrderAnswered answered, uint64_t cookie, void *userdata);
+
+/* The same for one whose answer tells nothing that would matter: it is only to come in time. */
+static inline void order_link_tell(OrderLink *link, const Order *order)
+{
+    order_link_give(link, order, -1, order_link_deadline(), NULL, 0, NULL);
+}

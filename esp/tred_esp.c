@@ -1,12 +1,9 @@
 /* tred-esp, the helper that moves packets: tred starts it with one end of a socket pair as
  * descriptor 3, and hands it the TUN, the ESP sockets and the SAs over that alone. */
-#include "base/commandline.h"
-#include "base/exitstatus.h"
 #include "base/helper.h"
 #include "base/log.h"
-#include "base/memory.h"
+#include "base/program.h"
 #include "base/sandbox.h"
-#include "base/standard.h"
 #include "esp/plane.h"
 
 #include <errno.h>

@@ -1,13 +1,9 @@
 /* ikeclient: the HeNB's IKE process. It holds no key and no right; tred holds both. */
 #include "base/cleanup.h"
-#include "base/commandline.h"
-#include "base/exitstatus.h"
-#include "base/journal.h"
 #include "base/log.h"
 #include "base/manager.h"
-#include "base/memory.h"
+#include "base/program.h"
 #include "base/reason.h"
-#include "base/standard.h"
 #include "ikeclient/bus.h"
 #include "ikeclient/connections.h"
 
@@ -336,9 +332,7 @@ static int take_option(int value, const char *argument, void *userdata)
 /* The exit status, or COMMANDLINE_GO_ON. */
 static int parse_arguments(int argc, char **argv, Arguments *ret)
 {
-    int r = commandline_read(&command_line, argc, argv, take_option, ret);
-
-    return r == COMMANDLINE_GO_ON ? commandline_end(&command_line, argc, argv) : r;
+    return commandline_read(&command_line, argc, argv, take_option, ret);
 }
 
 /* Gives up every capability and the way back to one: no UDP port below 1024 is bound, and the keys
@@ -363,7 +357,7 @@ int main(int argc, char **argv)
     Reason reason;
 
     standard_open();
-    journal_begin();
+    log_to_journal();
     int r = parse_arguments(argc, argv, &arguments);
     if (r != COMMANDLINE_GO_ON)
         return standard_finish("ikeclient", r);

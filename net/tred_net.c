@@ -1,14 +1,11 @@
 /* tred-net: configures the host's network for tred (tred-net(8)). It serves one connection at a
  * time, of one user, and reads nothing but orders (dataplane/order.h) and the kernel's answers. */
-#include "base/commandline.h"
-#include "base/exitstatus.h"
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/manager.h"
-#include "base/memory.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "base/sandbox.h"
-#include "base/standard.h"
 #include "net/listener.h"
 #include "net/service.h"
 
@@ -139,8 +136,7 @@ static int take_option(int value, const char *argument, void *userdata)
 /* The exit status, or COMMANDLINE_GO_ON. */
 static int read_options(int argc, char **argv, Options *ret)
 {
-    int r = commandline_read(&command_line, argc, argv, take_option, ret);
-    return r == COMMANDLINE_GO_ON ? commandline_end(&command_line, argc, argv) : r;
+    return commandline_read(&command_line, argc, argv, take_option, ret);
 }
 
 static int open_socket(Server *server, const Options *options)

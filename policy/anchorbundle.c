@@ -1,8 +1,8 @@
 /* Reads the operator's approval of an anchor bundle. */
 #include "policy/anchorbundle.h"
 
+#include "base/bytes.h"
 #include "base/file.h"
-#include "base/lines.h"
 #include "policy/encoding.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* Reads the platform states that were approved of. */
 #include "policy/pcrsignature.h"
 
+#include "base/bytes.h"
 #include "base/file.h"
-#include "base/lines.h"
 #include "policy/encoding.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "crypto/openssl.h"
-#include "verify/dates.h"
+#include "verify/certificates.h"
 #include "verify/profile.h"
 
 #include <errno.h>

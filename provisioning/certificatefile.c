@@ -8,7 +8,6 @@
 #include "provisioning/tredbus.h"
 #include "tpm/publickey.h"
 #include "verify/certificates.h"
-#include "verify/dates.h"
 #include "verify/profile.h"
 
 #include <errno.h>

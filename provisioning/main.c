@@ -4,9 +4,7 @@
 #include "provisioning/options.h"
 
 #include "base/cleanup.h"
-#include "base/exitstatus.h"
-#include "base/signals.h"
-#include "base/standard.h"
+#include "base/program.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -130,7 +128,7 @@ static void usage_print(FILE *stream)
 
 static int command_run(int argc, char **argv)
 {
-    _cleanup_(command_line_deinit) CommandLine line = {0};
+    _cleanup_(command_line_deinit) ProvisionCommandLine line = {0};
     int r;
 
     (void)umask(027);

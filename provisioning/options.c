@@ -135,7 +135,7 @@ static int anchors_version_parse(const char *text, uint64_t *ret)
     return 0;
 }
 
-static int option_take(int letter, CommandLine *line)
+static int option_take(int letter, ProvisionCommandLine *line)
 {
     ProvisionOptions *options = &line->options;
     int r = proof_option_take(letter, &options->proof);
@@ -277,7 +277,7 @@ static int pattern_fill(const char *pattern, const char *serial, char **ret, con
     return r;
 }
 
-static int profile_take(CommandLine *line)
+static int profile_take(ProvisionCommandLine *line)
 {
     ProvisionOptions *options = &line->options;
     Reason reason = {"out of memory"};
@@ -311,7 +311,7 @@ static int profile_take(CommandLine *line)
     return r;
 }
 
-int command_line_complete(CommandLine *line)
+int command_line_complete(ProvisionCommandLine *line)
 {
     ProvisionOptions *options = &line->options;
     int r = line->profile_path ? profile_take(line) : 0;
@@ -328,13 +328,13 @@ int command_line_complete(CommandLine *line)
 }
 
 int command_line_read(int argc, char **argv, const Command *commands, size_t count,
-                      void (*usage)(FILE *stream), CommandLine *ret)
+                      void (*usage)(FILE *stream), ProvisionCommandLine *ret)
 {
     ProvisionOptions *options = &ret->options;
     char given[ELEMENTS(long_options)] = "";
     int letter;
 
-    *ret = (CommandLine){
+    *ret = (ProvisionCommandLine){
         .options = {.bank = TPM2_ALG_SHA256,
                     .jobs = JOBS_DEFAULT,
                     .owner = (uid_t)-1,
@@ -372,10 +372,10 @@ int command_line_read(int argc, char **argv, const Command *commands, size_t cou
     return command_check(ret->command, given, options->n_files);
 }
 
-void command_line_deinit(CommandLine *line)
+void command_line_deinit(ProvisionCommandLine *line)
 {
     provision_profile_deinit(&line->profile);
     free(line->state_dir);
     free(line->fqdn);
-    *line = (CommandLine){0};
+    *line = (ProvisionCommandLine){0};
 }

@@ -34,7 +34,7 @@ __attribute__((format(printf, 4, 5))) static int refuse(Reason *reason, const ch
 }
 
 /* The next line without its end and the white space around it; false at the end of the text. */
-static bool line_next(Reader *reader, char *ret)
+static bool text_line_next(Reader *reader, char *ret)
 {
     size_t size = 0;
     uint8_t octet;
@@ -89,7 +89,7 @@ int pcr_text_parse(Bytes text, const char *name, PcrState *ret, Reason *reason)
     Reader reader;
 
     reader_init(&reader, text);
-    while (line_next(&reader, line)) {
+    while (text_line_next(&reader, line)) {
         number++;
         if (line[0] == '\0' || line[0] == '#')
             continue;

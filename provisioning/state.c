@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/signals.h"
+#include "base/program.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -13,7 +13,7 @@
 #include "provisioning/devicetpm.h"
 #include "provisioning/inventory.h"
 #include "tpm/storagekey.h"
-#include "verify/dates.h"
+#include "verify/certificates.h"
 #include "verify/profile.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 #include "trectl/check.h"
 
 #include "base/cleanup.h"
-#include "base/exitstatus.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "ikeclient/config.h"
 #include "trectl/as_user.h"

@@ -1,9 +1,8 @@
 /* trectl dns: the SeGW's DNS servers in systemd-resolved for as long as there is a tunnel. What is
  * to be there follows from what ikeclient says now, and is compared with what was told last: at
  * each signal, and now and then. An interface that is gone has taken its servers along. */
-#include "base/commandline.h"
-#include "base/exitstatus.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "trectl/commands.h"
 #include "trectl/snapshot.h"
@@ -347,8 +346,6 @@ int dns_main(int argc, char **argv)
     Reason reason = {0};
     int r = commandline_read(&line, argc, argv, option_take, &given);
 
-    if (r == COMMANDLINE_GO_ON)
-        r = commandline_end(&line, argc, argv);
     if (r != COMMANDLINE_GO_ON)
         return r;
     if (given.domains.count == 0)

@@ -1,8 +1,7 @@
 /* trectl doctor: what stands between this machine and a working TrE, in the order in which it
  * should be mended. */
 #include "base/cleanup.h"
-#include "base/commandline.h"
-#include "base/exitstatus.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "trectl/check.h"
 #include "trectl/commands.h"
@@ -97,8 +96,6 @@ int doctor_main(int argc, char **argv)
     Findings findings = {0};
     int r = commandline_read(&line, argc, argv, option_take, &options);
 
-    if (r == COMMANDLINE_GO_ON)
-        r = commandline_end(&line, argc, argv);
     if (r != COMMANDLINE_GO_ON)
         return r;
     if (findings_init(&findings, options.json) < 0) {

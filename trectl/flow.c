@@ -1,8 +1,7 @@
 /* trectl flow: reads the property Steps, the last exchange, and prints it as a ladder of text. */
 #include "trectl/flow.h"
 
-#include "base/commandline.h"
-#include "base/exitstatus.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "trectl/commands.h"
 #include "trectl/snapshot.h"
@@ -200,8 +199,6 @@ int flow_main(int argc, char **argv)
     Reason reason = {0};
     int r = commandline_read(&line, argc, argv, option_take, &given);
 
-    if (r == COMMANDLINE_GO_ON)
-        r = commandline_end(&line, argc, argv);
     if (r != COMMANDLINE_GO_ON)
         return r;
     r = bus_connection_open(&bus, &reason);

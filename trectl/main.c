@@ -1,8 +1,6 @@
 /* trectl: what a person asks of the TrE (trectl(8)). */
 #include "base/cleanup.h"
-#include "base/commandline.h"
-#include "base/exitstatus.h"
-#include "base/standard.h"
+#include "base/program.h"
 #include "trectl/commands.h"
 
 #include <stdio.h>

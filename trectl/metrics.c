@@ -1,9 +1,8 @@
 /* trectl metrics: writes a snapshot in the form of OpenMetrics where it is wanted. */
 #include "trectl/metrics.h"
 
-#include "base/commandline.h"
-#include "base/exitstatus.h"
 #include "base/file.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "trectl/commands.h"
 #include "tred/bus_connection.h"
@@ -238,8 +237,6 @@ int metrics_main(int argc, char **argv)
     Reason reason = {0};
     int r = commandline_read(&line, argc, argv, option_take, &output);
 
-    if (r == COMMANDLINE_GO_ON)
-        r = commandline_end(&line, argc, argv);
     if (r != COMMANDLINE_GO_ON)
         return r;
     r = bus_connection_open(&bus, &reason);

@@ -1,8 +1,7 @@
 /* trectl status: one screen, or JSON. trectl watch: the same, as it changes. */
 #include "trectl/status.h"
 
-#include "base/commandline.h"
-#include "base/exitstatus.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "trectl/commands.h"
 #include "tred/bus_connection.h"
@@ -74,9 +73,7 @@ static int option_take(int value, const char *argument, void *userdata)
 /* The exit status, or COMMANDLINE_GO_ON. */
 static int options_read(const CommandLine *line, int argc, char **argv, StatusOptions *ret)
 {
-    int r = commandline_read(line, argc, argv, option_take, ret);
-
-    return r == COMMANDLINE_GO_ON ? commandline_end(line, argc, argv) : r;
+    return commandline_read(line, argc, argv, option_take, ret);
 }
 
 int status_main(int argc, char **argv)

@@ -1,8 +1,7 @@
 /* trectl up, trectl down: tells ikeclient, and with --wait stays until it is done. What has become
  * of it is read from State after each signal, and not from the signals: those of an attempt before
  * may still be on their way. */
-#include "base/commandline.h"
-#include "base/exitstatus.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "trectl/commands.h"
 #include "trectl/snapshot.h"
@@ -169,8 +168,6 @@ static int order_main(const Order *order, int argc, char **argv)
     UpDownOptions given = {0};
     int r = commandline_read(order->line, argc, argv, option_take, &given);
 
-    if (r == COMMANDLINE_GO_ON)
-        r = commandline_end(order->line, argc, argv);
     if (r != COMMANDLINE_GO_ON)
         return r;
     r = bus_connection_open(&bus, &reason);

@@ -10,8 +10,7 @@
 #include "tpm/open.h"
 #include "tpm/storagekey.h"
 #include "tred/bus.h"
-#include "tred/bus_error.h"
-#include "tred/channel.h"
+#include "tred/bus_call.h"
 #include "tred/daemon_identity.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "tred/keyschedule.h"
-#include "verify/verdict.h"
+#include "verify/frames.h"
 
 #include <openssl/evp.h>
 

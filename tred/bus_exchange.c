@@ -1,17 +1,12 @@
-/* The objects of org.tred.TrE1.Exchange. Each method reads its arguments, asks the exchange, and
- * answers. */
-#include "tred/bus_exchange.h"
+/* The objects of org.tred.TrE1.Exchange: their properties, their signals, and how their methods are
+ * called. */
+#include "tred/bus_exchange_internal.h"
+
 #include "base/log.h"
 #include "base/messages.h"
-#include "base/reason.h"
-#include "tred/bus_admit.h"
-#include "tred/bus_error.h"
 #include "tred/callers.h"
-#include "tred/channel.h"
-#include "tred/expiry.h"
 #include "tred/key_care.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -22,6 +17,8 @@ void bus_exchange_path(const CallerExchange *held, char *path)
     (void)snprintf(path, BUS_PATH_SIZE, BUS_EXCHANGES_PATH "/%" PRIu64, held->number);
 }
 
+/* ---- signals ---- */
+
 static LogFields fields_of(const CallerExchange *held, const char *message_id, const char *error)
 {
     return (LogFields){.message_id = message_id,
@@ -30,56 +27,57 @@ static LogFields fields_of(const CallerExchange *held, const char *message_id, c
                        .error = error};
 }
 
-void bus_exchange_closed(const CallerExchange *held, const char *reason)
+static void owner_tell(const CallerExchange *held, const char *member, const char *types, ...)
 {
-    const Daemon *daemon = held->caller->daemon;
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
+    sd_bus *bus = held->caller->daemon->bus;
     char path[BUS_PATH_SIZE];
+    va_list values;
     int r;
 
-    const LogFields fields = fields_of(held, MESSAGE_EXCHANGE_CLOSED, reason);
-
-    log_fields(daemon_is_ending(daemon) ? LOG_INFO : LOG_NOTICE, &fields,
-               "Exchange %" PRIu64 " is closed: %s", held->number, reason);
-    if (sd_bus_is_open(daemon->bus) <= 0) /* its owner has seen the bus go, too */
+    if (sd_bus_is_open(bus) <= 0) /* it has seen the bus go, too */
         return;
     bus_exchange_path(held, path);
-    r = sd_bus_emit_signal(daemon->bus, path, BUS_EXCHANGE_INTERFACE, "Closed", "s", reason);
+    r = sd_bus_message_new_signal(bus, &signal, path, BUS_EXCHANGE_INTERFACE, member);
+    va_start(values, types);
+    if (r >= 0)
+        r = sd_bus_message_appendv(signal, types, values);
+    va_end(values);
+    if (r >= 0)
+        r = sd_bus_message_send(signal);
     if (r < 0)
         log_warning("Its owner could not be told: %s", strerror(-r));
 }
 
+void bus_exchange_closed(const CallerExchange *held, const char *reason)
+{
+    const LogFields fields = fields_of(held, MESSAGE_EXCHANGE_CLOSED, reason);
+
+    log_fields(daemon_is_ending(held->caller->daemon) ? LOG_INFO : LOG_NOTICE, &fields,
+               "Exchange %" PRIu64 " is closed: %s", held->number, reason);
+    owner_tell(held, "Closed", "s", reason);
+}
+
 void bus_exchange_lifetime_reached(const CallerExchange *held, uint32_t spi_in, bool hard)
 {
-    char path[BUS_PATH_SIZE];
-    int r;
-
     const LogFields fields = fields_of(held, MESSAGE_LIFETIME_REACHED, NULL);
 
     log_fields(LOG_NOTICE, &fields,
                "Exchange %" PRIu64 ": Child SA %08x has reached its %s lifetime", held->number,
                spi_in, hard ? "hard" : "soft");
-    bus_exchange_path(held, path);
-    r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE,
-                           "LifetimeReached", "ub", spi_in, hard);
-    if (r < 0)
-        log_warning("Its owner could not be told: %s", strerror(-r));
+    owner_tell(held, "LifetimeReached", "ub", spi_in, hard);
 }
 
 void bus_exchange_expires_soon(const CallerExchange *held, time_t when)
 {
-    char path[BUS_PATH_SIZE];
-    int r;
-
     const LogFields fields = fields_of(held, MESSAGE_CERTIFICATE_EXPIRES, NULL);
 
     log_fields(LOG_NOTICE, &fields,
                "Exchange %" PRIu64 ": a certificate that it rests on expires soon", held->number);
-    bus_exchange_path(held, path);
-    r = sd_bus_emit_signal(held->caller->daemon->bus, path, BUS_EXCHANGE_INTERFACE, "ExpiresSoon",
-                           "t", (uint64_t)when);
-    if (r < 0)
-        log_warning("Its owner could not be told: %s", strerror(-r));
+    owner_tell(held, "ExpiresSoon", "t", (uint64_t)when);
 }
+
+/* ---- properties ---- */
 
 enum { CHANGES_USEC = 20 * 1000 }; /* a handshake's changes make one signal */
 
@@ -141,220 +139,185 @@ void bus_exchange_changed(CallerExchange *held, unsigned properties)
         changes_emit(held);
 }
 
-static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
-                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int append_state(sd_bus_message *reply, const void *object)
 {
-    const CallerExchange *held = userdata;
+    const CallerExchange *held = object;
 
-    (void)bus, (void)path, (void)interface, (void)property, (void)error;
     return sd_bus_message_append(reply, "s", exchange_state_name(exchange_state(held->exchange)));
 }
 
-static int get_spi(sd_bus *bus, const char *path, const char *interface, const char *property,
-                   sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int append_spi_i(sd_bus_message *reply, const void *object)
 {
-    const CallerExchange *held = userdata;
-    bool initiator = strcmp(property, "SpiI") == 0;
+    const CallerExchange *held = object;
 
-    (void)bus, (void)path, (void)interface, (void)error;
-    return sd_bus_message_append(
-        reply, "t", initiator ? exchange_spi_i(held->exchange) : exchange_spi_r(held->exchange));
+    return sd_bus_message_append(reply, "t", exchange_spi_i(held->exchange));
 }
 
-static int get_suite(sd_bus *bus, const char *path, const char *interface, const char *property,
-                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int append_spi_r(sd_bus_message *reply, const void *object)
 {
-    const CallerExchange *held = userdata;
+    const CallerExchange *held = object;
 
-    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+    return sd_bus_message_append(reply, "t", exchange_spi_r(held->exchange));
+}
+
+static int append_suite(sd_bus_message *reply, const void *object)
+{
+    const CallerExchange *held = object;
+
     return sd_bus_message_append(reply, "s", exchange_suite_name(held->exchange));
 }
 
-static int get_peer_identity(sd_bus *bus, const char *path, const char *interface,
-                             const char *property, sd_bus_message *reply, void *userdata,
-                             sd_bus_error *error)
+static int append_peer_identity(sd_bus_message *reply, const void *object)
 {
-    const CallerExchange *held = userdata;
+    const CallerExchange *held = object;
 
-    (void)bus, (void)path, (void)interface, (void)property, (void)error;
     return sd_bus_message_append(reply, "s", exchange_peer_identity(held->exchange));
 }
 
-static int get_peer_expires(sd_bus *bus, const char *path, const char *interface,
-                            const char *property, sd_bus_message *reply, void *userdata,
-                            sd_bus_error *error)
+static int append_peer_expires(sd_bus_message *reply, const void *object)
 {
-    const CallerExchange *held = userdata;
+    const CallerExchange *held = object;
 
-    (void)bus, (void)path, (void)interface, (void)property, (void)error;
     return sd_bus_message_append(reply, "t", (uint64_t)exchange_peer_expires(held->exchange));
 }
 
-/* The exchange belongs to one connection: every method asks this first. */
-int bus_exchange_check_owner(const CallerExchange *held, sd_bus_message *call, sd_bus_error *error)
+static const BusProperty properties[] = {
+    {"State", append_state},
+    {"SpiI", append_spi_i},
+    {"SpiR", append_spi_r},
+    {"Suite", append_suite},
+    {"PeerIdentity", append_peer_identity},
+    {"PeerCertificateExpires", append_peer_expires},
+    {"Children", bus_append_children},
+    {NULL, NULL},
+};
+
+int bus_exchange_get(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-    if (strcmp(call_sender(call), held->caller->name) != 0)
-        return bus_error_set(error, BUS_E_NOT_OWNER, NULL);
-    return 0;
+    (void)bus, (void)path, (void)interface, (void)error;
+    return bus_property_append(properties, property, reply, userdata);
 }
 
-int bus_read_bytes(sd_bus_message *message, Bytes *ret)
+/* ---- methods ---- */
+
+static const ExchangeMethod methods[] = {
+    {"ChooseGroup", bus_exchange_choose_group, .makes_keys = true},
+    {"Agree", bus_exchange_agree, .log_refusal = LOG_INFO},
+    {"Fork", bus_exchange_fork},
+    {"SignAuth", bus_exchange_sign_auth},
+    {"Protect", bus_exchange_protect},
+    /* Anyone on the path can send such a datagram: not worth a line at info. */
+    {"Unprotect", bus_exchange_unprotect, .log_refusal = LOG_DEBUG},
+    {"VerifyPeer", bus_exchange_verify_peer},
+    {"OpenTransport", bus_exchange_open_transport},
+    {"AllocateSpi", bus_exchange_allocate_spi},
+    {"AddChild", bus_exchange_add_child, .log_refusal = LOG_WARNING},
+    /* A KE costs as much as that of a new exchange, and is counted likewise. */
+    {"PrepareCreateChildSa", bus_exchange_prepare_create, .makes_keys = true},
+    {"UseChild", bus_exchange_use_child},
+    {"AddIkeSa", bus_exchange_add_ike_sa, .log_refusal = LOG_WARNING},
+    {"InheritChildren", bus_exchange_inherit_children},
+    {"MoveTransport", bus_exchange_move_transport},
+    {"RemoveChild", bus_exchange_remove_child},
+    {"Close", bus_exchange_close},
+};
+
+static const ExchangeMethod *method_find(const char *name)
 {
-    const void *data = NULL;
-    size_t size = 0;
-    int r = sd_bus_message_read_array(message, 'y', &data, &size);
-
-    if (r < 0)
-        return r;
-    *ret = (Bytes){data, size};
-    return 0;
-}
-
-int bus_append_bytes(sd_bus_message *message, Bytes bytes)
-{
-    return sd_bus_message_append_array(message, 'y', bytes.data, bytes.size);
-}
-
-static int method_choose_group(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    CallerExchange *held = userdata;
-    Reason reason = {0};
-    uint16_t group = 0;
-    int r;
-
-    r = bus_exchange_check_owner(held, call, error);
-    if (r < 0)
-        return r;
-    r = sd_bus_message_read(call, "q", &group);
-    if (r < 0)
-        return r;
-    if (!user_has_time(held->caller->user))
-        return bus_error_set(error, BUS_E_BUSY, NULL);
-    const uint64_t begun = user_time_begin();
-    r = exchange_choose_group(held->exchange, group, &reason);
-    user_time_end(held->caller->user, begun);
-    if (r != 0)
-        return bus_error_set(error, r, reason.text);
-    log_info("Exchange %" PRIu64 ": new KE in group %u", held->number, group);
-
-    r = sd_bus_message_new_method_return(call, &reply);
-    if (r >= 0)
-        r = bus_append_bytes(reply, exchange_ke_i(held->exchange));
-    return r < 0 ? r : sd_bus_message_send(reply);
-}
-
-static int fork_for(Caller *caller, Exchange *exchange, CallerExchange **ret, sd_bus_error *error)
-{
-    Exchange *fork = NULL;
-    Reason reason = {0};
-    int r;
-
-    r = bus_check_room(caller, error);
-    if (r != 0)
-        return r;
-    r = exchange_fork(exchange, &fork, &reason);
-    if (r != 0)
-        return bus_error_set(error, r, reason.text);
-    r = caller_add_exchange(caller, fork, ret);
-    if (r < 0) {
-        exchange_free(fork);
-        return r;
+    for (size_t i = 0; i < ELEMENTS(methods); i++) {
+        if (strcmp(methods[i].name, name) == 0)
+            return &methods[i];
     }
-    r = deadline_set(*ret);
-    if (r < 0)
-        caller_exchange_free(*ret);
+    return NULL;
+}
+
+static int method_run(const ExchangeMethod *method, CallerExchange *held, sd_bus_message *call,
+                      Reason *reason)
+{
+    User *user = held->caller->user;
+
+    if (!method->makes_keys)
+        return method->run(held, call, reason);
+    if (!user_has_time(user))
+        return BUS_E_BUSY;
+    const uint64_t begun = user_time_begin();
+    int r = method->run(held, call, reason);
+    user_time_end(user, begun);
     return r;
 }
 
-static int method_fork(sd_bus_message *call, void *userdata, sd_bus_error *error)
+/* An exchange belongs to one connection, and takes no call from another. */
+static int on_method(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-    CallerExchange *held = userdata, *fork = NULL;
-    char path[BUS_PATH_SIZE];
-    int r;
-
-    r = bus_exchange_check_owner(held, call, error);
-    if (r < 0)
-        return r;
-    r = fork_for(held->caller, held->exchange, &fork, error);
-    if (r < 0)
-        return r;
-    assert(fork);
-    log_info("Exchange %" PRIu64 ": a fork of exchange %" PRIu64
-             ", for another response to its IKE_SA_INIT request",
-             fork->number, held->number);
-    daemon_key_wanted(held->caller->daemon);
-    bus_exchange_path(fork, path);
-    return sd_bus_reply_method_return(call, "o", path);
-}
-
-static int method_close(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
+    const ExchangeMethod *method = method_find(sd_bus_message_get_member(call));
     CallerExchange *held = userdata;
+    const uint64_t number = held->number;
+    Reason reason = {0};
     int r;
 
-    r = bus_exchange_check_owner(held, call, error);
-    if (r < 0)
-        return r;
-    log_info("Exchange %" PRIu64 " is closed by its owner", held->number);
-    caller_exchange_free(held);
-    return sd_bus_reply_method_return(call, NULL);
+    if (!method)
+        return -ENOSYS;
+    if (strcmp(call_sender(call), held->caller->name) != 0)
+        return bus_error_set(error, BUS_E_NOT_OWNER, NULL);
+    r = method_run(method, held, call, &reason);
+    if (r > EXCHANGE_E_WRONG_STATE && method->log_refusal)
+        log_line(method->log_refusal, "Exchange %" PRIu64 ": %s is refused. %s", number,
+                 method->name, reason.text);
+    return r == 0 ? 1 : bus_error_set(error, r, reason.text);
 }
 
 static const sd_bus_vtable exchange_vtable[] = {
     SD_BUS_VTABLE_START(0),
-    SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-    SD_BUS_PROPERTY("SpiI", "t", get_spi, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("SpiR", "t", get_spi, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-    SD_BUS_PROPERTY("Suite", "s", get_suite, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-    SD_BUS_PROPERTY("PeerIdentity", "s", get_peer_identity, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-    SD_BUS_PROPERTY("PeerCertificateExpires", "t", get_peer_expires, 0,
+    SD_BUS_PROPERTY("State", "s", bus_exchange_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("SpiI", "t", bus_exchange_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("SpiR", "t", bus_exchange_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Suite", "s", bus_exchange_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("PeerIdentity", "s", bus_exchange_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("PeerCertificateExpires", "t", bus_exchange_get, 0,
                     SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_METHOD_WITH_ARGS("ChooseGroup", SD_BUS_ARGS("q", group), SD_BUS_RESULT("ay", ke_i),
-                            method_choose_group, SD_BUS_VTABLE_UNPRIVILEGED),
+                            on_method, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Agree", SD_BUS_ARGS("ay", request, "ay", response),
-                            SD_BUS_RESULT("s", suite), bus_exchange_agree,
-                            SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("Fork", SD_BUS_NO_ARGS, SD_BUS_RESULT("o", exchange), method_fork,
+                            SD_BUS_RESULT("s", suite), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Fork", SD_BUS_NO_ARGS, SD_BUS_RESULT("o", exchange), on_method,
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS(
         "SignAuth", SD_BUS_NO_ARGS,
-        SD_BUS_RESULT("y", id_type, "ay", id_data, "y", auth_method, "ay", auth_data),
-        bus_exchange_sign_auth, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_RESULT("y", id_type, "ay", id_data, "y", auth_method, "ay", auth_data), on_method,
+        SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Protect",
                             SD_BUS_ARGS("y", exchange_type, "b", response, "y", first_payload, "ay",
                                         payloads, "u", max_datagram),
-                            SD_BUS_RESULT("u", message_id, "aay", datagrams), bus_exchange_protect,
+                            SD_BUS_RESULT("u", message_id, "aay", datagrams), on_method,
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Unprotect", SD_BUS_ARGS("ay", datagram),
                             SD_BUS_RESULT("b", complete, "y", exchange_type, "b", response, "u",
                                           message_id, "y", first_payload, "ay", payloads),
-                            bus_exchange_unprotect, SD_BUS_VTABLE_UNPRIVILEGED),
+                            on_method, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("VerifyPeer", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", peer_identity),
-                            bus_exchange_verify_peer, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_PROPERTY("Children", "aa{sv}", bus_exchange_get_children, 0, 0),
+                            on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_PROPERTY("Children", "aa{sv}", bus_exchange_get, 0, 0),
     SD_BUS_METHOD_WITH_ARGS("OpenTransport", SD_BUS_ARGS("ay", address, "q", port, "b", nat),
-                            SD_BUS_RESULT("h", socket), bus_exchange_open_transport,
+                            SD_BUS_RESULT("h", socket), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("AllocateSpi", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", spi_in), on_method,
                             SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("AllocateSpi", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", spi_in),
-                            bus_exchange_allocate_spi, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("AddChild", SD_BUS_ARGS("u", spi_in), SD_BUS_RESULT("s", interface),
-                            bus_exchange_add_child, SD_BUS_VTABLE_UNPRIVILEGED),
+                            on_method, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("PrepareCreateChildSa", SD_BUS_ARGS("q", group),
-                            SD_BUS_RESULT("t", spi, "ay", nonce, "ay", ke),
-                            bus_exchange_prepare_create, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("UseChild", SD_BUS_ARGS("u", spi_in), SD_BUS_NO_RESULT,
-                            bus_exchange_use_child, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("AddIkeSa", SD_BUS_ARGS("t", spi), SD_BUS_RESULT("o", exchange),
-                            bus_exchange_add_ike_sa, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("InheritChildren", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
-                            bus_exchange_inherit_children, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("MoveTransport", SD_BUS_ARGS("ay", address, "q", port, "b", nat),
-                            SD_BUS_RESULT("h", socket), bus_exchange_move_transport,
+                            SD_BUS_RESULT("t", spi, "ay", nonce, "ay", ke), on_method,
                             SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("RemoveChild", SD_BUS_ARGS("u", spi_in), SD_BUS_NO_RESULT,
-                            bus_exchange_remove_child, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("Close", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_close,
+    SD_BUS_METHOD_WITH_ARGS("UseChild", SD_BUS_ARGS("u", spi_in), SD_BUS_NO_RESULT, on_method,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("AddIkeSa", SD_BUS_ARGS("t", spi), SD_BUS_RESULT("o", exchange),
+                            on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("InheritChildren", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_method,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("MoveTransport", SD_BUS_ARGS("ay", address, "q", port, "b", nat),
+                            SD_BUS_RESULT("h", socket), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("RemoveChild", SD_BUS_ARGS("u", spi_in), SD_BUS_NO_RESULT, on_method,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Close", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_method,
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_SIGNAL_WITH_ARGS("LifetimeReached", SD_BUS_ARGS("u", spi_in, "b", hard), 0),
     SD_BUS_SIGNAL_WITH_ARGS("ExpiresSoon", SD_BUS_ARGS("t", when), 0),
@@ -438,7 +401,7 @@ int bus_exchange_register(Daemon *daemon)
                                    exchange_vtable, exchange_find, daemon);
 
     if (r >= 0)
-        r = sd_bus_add_filter(daemon->bus, NULL, bus_exchange_children_filter, daemon);
+        r = sd_bus_add_filter(daemon->bus, NULL, bus_counters_filter, daemon);
     if (r >= 0) /* the last one is asked first */
         r = sd_bus_add_filter(daemon->bus, NULL, bus_admit_filter, daemon);
     if (r >= 0) {

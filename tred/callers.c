@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "tred/bus.h"
-#include "tred/bus_error.h"
+#include "tred/bus_call.h"
 #include "tred/channel.h"
 #include "tred/key_care.h"
 #include "tred/work.h"

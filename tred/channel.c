@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "tred/bus.h"
-#include "tred/bus_admit.h"
+#include "tred/bus_call.h"
 
 #include <errno.h>
 #include <string.h>
@@ -132,14 +132,4 @@ void channels_close_all(Daemon *daemon)
         daemon->channels = first->next;
         channel_free(first);
     }
-}
-
-const char *call_sender(sd_bus_message *call)
-{
-    sd_bus *bus = sd_bus_message_get_bus(call);
-    const char *name = sd_bus_message_get_sender(call);
-
-    if (sd_bus_is_bus_client(bus) <= 0 && sd_bus_get_description(bus, &name) < 0)
-        name = "";
-    return name ? name : "";
 }

@@ -21,7 +21,3 @@ int channel_open(Daemon *daemon, const char *name, int *ret_fd);
 void channel_close(Daemon *daemon, const char *name);
 
 void channels_close_all(Daemon *daemon);
-
-/* The unique name that has made a call, over the bus or a channel. Over a channel, what the message
- * says of its sender is what the caller wrote, and does not count. Lives as long as the call. */
-const char *call_sender(sd_bus_message *call);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/reason.h"
-#include "tred/bus_announce.h"
+#include "tred/bus_call.h"
 #include "tred/config.h"
 #include "tred/exchange.h"
 #include "tred/identity.h"
@@ -18,7 +18,7 @@ typedef struct Channel Channel; /* channel.c's */
 typedef struct Daemon Daemon;
 typedef struct Work Work; /* work.c's */
 typedef struct CallerExchange CallerExchange;
-typedef struct PendingVerification PendingVerification; /* bus_exchange_verify.c's */
+typedef struct PendingCall PendingCall; /* bus_exchange_internal.h */
 
 /* Carries a call on that has waited until its caller's user was known. */
 typedef void (*CallerKnown)(Daemon *daemon, sd_bus_message *call);
@@ -29,13 +29,13 @@ struct CallerExchange {
     uint64_t number;
     Exchange *exchange;
     unsigned changed;              /* ExchangeProperty: not announced yet */
-    PendingVerification *pending;  /* a VerifyPeer that waits for its verdict */
+    PendingCall *pending;          /* a VerifyPeer that waits for its verdict */
     sd_bus_message *waiting_child; /* an AddChild that waits for the same; NULL: none */
     time_t expires;                /* a certificate that it rests on; 0: nothing is watched */
     time_t judged;                 /* when the certificates were, as clock_now() has it */
     uint64_t judged_boottime;      /* the same moment by CLOCK_BOOTTIME, in microseconds */
     sd_event_source *expiry, *expiry_bound; /* timers by the wall clock and by that */
-    sd_event_source *deadline; /* until which its peer is to be verified */
+    sd_event_source *deadline;              /* until which its peer is to be verified */
 };
 
 /* Calls of one caller that wait until the bus has said whose it is: the first one asks. */

@@ -3,8 +3,8 @@
 #include "tred/daemon.h"
 
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/messages.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "tpm/tpm.h"
 #include "tred/bus.h"

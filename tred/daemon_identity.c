@@ -2,8 +2,8 @@
 #include "tred/daemon_identity.h"
 
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/messages.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "tred/bus.h"
 #include "tred/callers.h"

@@ -50,7 +50,7 @@ typedef enum ExchangeCall {
     EXCHANGE_CALLS
 } ExchangeCall;
 
-/* Why a call was refused; each is a bus error of the same name (see bus_error.c). Positive. */
+/* Why a call was refused; each is a bus error of the same name (see bus_call.c). Positive. */
 typedef enum ExchangeError {
     EXCHANGE_E_WRONG_STATE = 1,
     EXCHANGE_E_GROUP_NOT_SUPPORTED,

@@ -163,25 +163,22 @@ int exchange_sign_auth(Exchange *exchange, ExchangeSigned done, void *userdata, 
 
 /* ---- the peer: its certificates, its identity, and its AUTH ---- */
 
+/* What each reason of a verdict's, PEER_E_…, is called on the bus. */
+static const ExchangeError peer_errors[] = {
+    [PEER_E_NOT_TRUSTED] = EXCHANGE_E_PEER_NOT_TRUSTED,
+    [PEER_E_MALFORMED] = EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+    [PEER_E_EXPIRED] = EXCHANGE_E_PEER_CERTIFICATE_EXPIRED,
+    [PEER_E_NOT_YET_VALID] = EXCHANGE_E_PEER_CERTIFICATE_NOT_YET_VALID,
+    [PEER_E_UNFIT] = EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+    [PEER_E_IDENTITY] = EXCHANGE_E_PEER_IDENTITY_MISMATCH,
+    [PEER_E_REVOKED] = EXCHANGE_E_PEER_REVOKED,
+    [PEER_E_REVOCATION_UNKNOWN] = EXCHANGE_E_PEER_REVOCATION_UNKNOWN,
+};
+
 static ExchangeError peer_error(int error)
 {
-    switch (error) {
-    case PEER_E_EXPIRED:
-        return EXCHANGE_E_PEER_CERTIFICATE_EXPIRED;
-    case PEER_E_NOT_YET_VALID:
-        return EXCHANGE_E_PEER_CERTIFICATE_NOT_YET_VALID;
-    case PEER_E_MALFORMED:
-    case PEER_E_UNFIT:
-        return EXCHANGE_E_PEER_CERTIFICATE_UNFIT;
-    case PEER_E_IDENTITY:
-        return EXCHANGE_E_PEER_IDENTITY_MISMATCH;
-    case PEER_E_REVOKED:
-        return EXCHANGE_E_PEER_REVOKED;
-    case PEER_E_REVOCATION_UNKNOWN:
-        return EXCHANGE_E_PEER_REVOCATION_UNKNOWN;
-    default:
-        return EXCHANGE_E_PEER_NOT_TRUSTED;
-    }
+    return error > 0 && (size_t)error < ELEMENTS(peer_errors) ? peer_errors[error]
+                                                              : EXCHANGE_E_PEER_NOT_TRUSTED;
 }
 
 /* TS 33.310 6.2.1: X.509 certificates, and RFC 4806's OCSP responses, each as many as are judged.

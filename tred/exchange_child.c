@@ -57,6 +57,16 @@ static int no_such_child(uint32_t spi_in, Reason *reason)
                       "This exchange did not allocate the SPI 0x%08x, or gave it back", spi_in);
 }
 
+/* The Child SA that a call is about, if the state takes the call. */
+static int child_of_call(Exchange *exchange, ExchangeCall call, uint32_t spi_in, Child **ret,
+                         Reason *reason)
+{
+    int r = exchange_allows(exchange, call, reason);
+
+    *ret = r == 0 && spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
+    return r == 0 && !*ret ? no_such_child(spi_in, reason) : r;
+}
+
 static int data_plane_refuse(const Exchange *exchange, int error, const char *why, Reason *reason)
 {
     const char *name = dataplane_name(exchange->context->dataplane);
@@ -244,14 +254,10 @@ int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, vo
     _cleanup_(child_terms_deinit) ChildTerms terms = {0};
     Negotiation *from;
     Child *child;
-    int r;
+    int r = child_of_call(exchange, EXCHANGE_ADD_CHILD, spi_in, &child, reason);
 
-    r = exchange_allows(exchange, EXCHANGE_ADD_CHILD, reason);
     if (r != 0)
         return r;
-    child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
-    if (!child)
-        return no_such_child(spi_in, reason);
     if (child->used) {
         return reason_set(reason, EXCHANGE_E_KEYS_USED,
                           "The keys of the Child SA 0x%08x were used already. Negotiate another",
@@ -285,14 +291,10 @@ void exchange_child_deinit(Exchange *exchange, Child *child)
 int exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
 {
     Child *child;
-    int r;
+    int r = child_of_call(exchange, EXCHANGE_REMOVE_CHILD, spi_in, &child, reason);
 
-    r = exchange_allows(exchange, EXCHANGE_REMOVE_CHILD, reason);
     if (r != 0)
         return r;
-    child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
-    if (!child)
-        return no_such_child(spi_in, reason);
     exchange_child_deinit(exchange, child);
     exchange_step(exchange, EXCHANGE_REMOVE_CHILD);
     return 0;
@@ -313,13 +315,11 @@ int exchange_use_child(Exchange *exchange, uint32_t spi_in, ChildUsed used, void
                        Reason *reason)
 {
     Child *child;
-    int r;
+    int r = child_of_call(exchange, EXCHANGE_USE_CHILD, spi_in, &child, reason);
 
-    r = exchange_allows(exchange, EXCHANGE_USE_CHILD, reason);
     if (r != 0)
         return r;
-    child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
-    if (!child || !child->installed)
+    if (!child->installed)
         return no_such_child(spi_in, reason);
     if (child->using) {
         return reason_set(reason, EXCHANGE_E_WRONG_STATE,

@@ -2,8 +2,8 @@
  * for and granted. */
 #include "base/reason.h"
 #include "ikewire/message.h"
-#include "tred/exchange_internal.h"
 #include "tred/child_policy.h"
+#include "tred/exchange_internal.h"
 
 #include <string.h>
 
@@ -103,80 +103,13 @@ static int response_read(const KeptMessage *message, ChildPart *ret, Reason *rea
 
 /* ---- suite and SPIs (RFC 7296 2.7, 3.3) ---- */
 
-static const IkeProposal *offer_find(const IkeSaPayload *offered, const IkeProposal *chosen)
-{
-    for (size_t i = 0; i < offered->n_proposals; i++) {
-        const IkeProposal *offer = &offered->proposals[i];
-
-        if (offer->number == chosen->number && offer->protocol == IKE_PROTOCOL_ESP &&
-            chosen->protocol == IKE_PROTOCOL_ESP)
-            return offer;
-    }
-    return NULL;
-}
-
-static bool offer_has(const IkeProposal *offer, const IkeTransform *transform)
-{
-    for (size_t i = 0; i < offer->n_transforms; i++) {
-        const IkeTransform *candidate = &offer->transforms[i];
-
-        if (candidate->type == transform->type && candidate->id == transform->id &&
-            candidate->key_length == transform->key_length && !transform->unknown_attribute)
-            return true;
-    }
-    return false;
-}
-
-/* The transforms of a choice; NULL: it has none of that type. */
-typedef struct Choice {
-    const IkeTransform *encr, *integ, *ke, *esn;
-} Choice;
-
-/* The place of a transform of that type; NULL for a type that changes an SA in ways that we don't
- * know. */
-static const IkeTransform **slot_of(uint8_t type, Choice *choice)
-{
-    switch (type) {
-    case IKE_TRANSFORM_ENCR:
-        return &choice->encr;
-    case IKE_TRANSFORM_INTEG:
-        return &choice->integ;
-    case IKE_TRANSFORM_KE:
-        return &choice->ke;
-    case IKE_TRANSFORM_ESN:
-        return &choice->esn;
-    default:
-        return NULL;
-    }
-}
-
-/* One transform of each type, and each one that was offered. */
-static bool suite_choose(const IkeProposal *offer, const IkeProposal *chosen, EspSuite *ret)
-{
-    Choice choice = {0};
-
-    for (size_t i = 0; i < chosen->n_transforms; i++) {
-        const IkeTransform *transform = &chosen->transforms[i];
-        const IkeTransform **slot = slot_of(transform->type, &choice);
-
-        if (!slot || *slot || !offer_has(offer, transform))
-            return false;
-        *slot = transform;
-    }
-    return choice.encr && choice.esn && choice.esn->id <= IKE_ESN_YES &&
-           esp_suite_from_ids(choice.encr->id, choice.encr->key_length,
-                              choice.integ ? choice.integ->id : IKE_INTEG_NONE,
-                              choice.ke ? choice.ke->id : IKE_GROUP_NONE,
-                              choice.esn->id == IKE_ESN_YES, ret) == 0;
-}
-
 static int choice_read(const ChildPart *asked, const ChildPart *granted, ChildGrant *ret,
                        uint32_t *ret_asked, uint32_t *ret_granted, Reason *reason)
 {
     const IkeProposal *chosen = &granted->sa.proposals[0];
-    const IkeProposal *offer = offer_find(&asked->sa, chosen);
+    const IkeProposal *offer = suite_offer_find(&asked->sa, chosen);
 
-    if (granted->sa.n_proposals != 1 || !offer || !suite_choose(offer, chosen, &ret->suite)) {
+    if (!offer || esp_suite_select(&asked->sa, &granted->sa, &ret->suite) != 0) {
         return reason_set(reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
                           "The %s did not choose one ESP suite that the request offered and the "
                           "profile has; see tred(8) for those allowed",

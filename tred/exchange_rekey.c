@@ -115,14 +115,12 @@ static int choice_read(const IkeSaPayload *offered, const IkeSaPayload *answer, 
                        Reason *reason)
 {
     const IkeProposal *chosen = &answer->proposals[0];
+    const IkeProposal *offer = suite_offer_find(offered, chosen);
     int r = ike_suite_select(offered, answer, &ret->suite);
 
     if (r != 0)
         return exchange_suite_refuse(r, reason);
-    for (size_t i = 0; i < offered->n_proposals; i++) {
-        if (offered->proposals[i].number == chosen->number)
-            ret->spi_i = offered->proposals[i].spi;
-    }
+    ret->spi_i = offer ? offer->spi : 0;
     ret->spi_r = chosen->spi;
     if (chosen->spi_size == IKE_SPI_SIZE && ret->spi_i != 0 && ret->spi_r != 0)
         return 0;

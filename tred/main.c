@@ -1,10 +1,7 @@
 /* tred: the trusted environment (tred(8)). */
-#include "base/commandline.h"
-#include "base/exitstatus.h"
-#include "base/journal.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/reason.h"
-#include "base/standard.h"
 #include "crypto/secret.h"
 #include "tred/daemon.h"
 #include "tred/process.h"
@@ -37,9 +34,7 @@ static int option_take(int value, const char *argument, void *userdata)
 /* The exit status, or COMMANDLINE_GO_ON. */
 static int options_read(int argc, char **argv, const char **ret_config)
 {
-    int r = commandline_read(&command_line, argc, argv, option_take, ret_config);
-
-    return r == COMMANDLINE_GO_ON ? commandline_end(&command_line, argc, argv) : r;
+    return commandline_read(&command_line, argc, argv, option_take, ret_config);
 }
 
 /* Before anything secret exists. */
@@ -71,7 +66,7 @@ int main(int argc, char **argv)
     int r;
 
     standard_open();
-    journal_begin();
+    log_to_journal();
     r = options_read(argc, argv, &path);
     if (r != COMMANDLINE_GO_ON)
         return standard_finish("tred", r);

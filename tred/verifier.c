@@ -1,16 +1,213 @@
-/* Makes verifiers: has a process read profile, anchors and the device's chain while its owner
- * waits. */
+/* One process tred-verify: started, asked, and handed what it judges by. And verifiers in the
+ * making: they read profile, anchors and the device's chain while their owner waits. */
 #include "tred/verifier_internal.h"
 
 #include "base/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
     ANSWER_DEADLINE_MS = 5000, /* for one request: what it does takes milliseconds */
     PROFILE_FILE_SIZE_MAX = 64 * 1024,
 };
+
+/* ---- a process ---- */
+
+/* Why there was no good answer. */
+int verifier_process_failed(const Verifier *verifier, int r, Reason *reason)
+{
+    const char *what = strerror(-r);
+
+    switch (r) {
+    case -EPIPE:
+    case -ECONNRESET:
+        what = "it ended, or was stopped at a limit";
+        break;
+    case -ETIMEDOUT:
+        what = "it did not answer in time";
+        break;
+    case -EBADMSG:
+    case -EMSGSIZE:
+        what = "it answered what is no answer";
+        break;
+    default:
+        break;
+    }
+    return reason_set(reason, VERIFIER_E_FAILED,
+                      "The verifier %.200s failed: %s. Another is started; see tred's log",
+                      verifier->options.program, what);
+}
+
+void verifier_process_free(VerifierProcess *process)
+{
+    if (!process)
+        return;
+    sd_event_source_disable_unref(process->io);
+    sd_event_source_disable_unref(process->deadline);
+    helper_process_end(&process->helper);
+    crl_files_deinit(&process->crls);
+    free(process);
+}
+
+int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, Reason *reason)
+{
+    _cleanup_(verifier_process_freep) VerifierProcess *process = calloc(1, sizeof(*process));
+
+    if (!process)
+        return -ENOMEM;
+    int r = helper_process_start(verifier->options.program, NULL, &process->helper);
+    if (r < 0) {
+        return reason_set(
+            reason, VERIFIER_E_FAILED,
+            "The verifier %.200s can't be started: %s. Install tred-verify, or correct "
+            "[segw] verifier",
+            verifier->options.program, strerror(-r));
+    }
+    *ret = steal_pointer(process);
+    return 0;
+}
+
+/* Names are for messages: cut, and without what could forge a line. */
+static void name_set(char *ret, const char *name)
+{
+    (void)snprintf(ret, FRAME_NAME_SIZE, "%s", name);
+    for (; *ret; ret++) {
+        if ((unsigned char)*ret < ' ' || *ret == 0x7f)
+            *ret = '?';
+    }
+}
+
+int verifier_request_send(Verifier *verifier, VerifierProcess *process,
+                          const VerifyRequest *request, int fd)
+{
+    Writer writer;
+    Bytes frame;
+
+    writer_init(&writer, verifier->frame, sizeof(verifier->frame));
+    verify_request_encode(&writer, request);
+    int r = writer_finish(&writer, &frame);
+    if (r == 0)
+        r = helper_send(process->helper.channel, frame, fd);
+    if (r == 0)
+        process->awaited = request->type;
+    return r;
+}
+
+/* The answer that is due, into verifier->answer. */
+int verifier_answer_receive(Verifier *verifier, VerifierProcess *process)
+{
+    _cleanup_(close_fdp) int fd = -1; /* it has no business to send one */
+    int r = helper_receive(process->helper.channel, verifier->frame, sizeof(verifier->frame), &fd);
+
+    if (r <= 0)
+        return r == 0 ? -EPIPE : r;
+    r = verify_answer_decode((Bytes){verifier->frame, (size_t)r}, &verifier->answer);
+    if (r == 0 && (process->awaited == 0 || verifier->answer.type != process->awaited || fd >= 0))
+        r = -EBADMSG;
+    process->awaited = 0;
+    return r;
+}
+
+int verifier_answer_error(const Verifier *verifier, Reason *reason)
+{
+    if (verifier->answer.error < 0)
+        reason_set(reason, 0, "%s", verifier->answer.reason.text);
+    return verifier->answer.error;
+}
+
+void verifier_handed_deinit(Handed *handed)
+{
+    close_fdp(&handed->fd);
+    *handed = (Handed){.fd = -1};
+}
+
+/* Octets as a file of their own; sealed, so that what was checked is what is read. */
+int verifier_handed_init(Bytes octets, const char *name, Handed *ret)
+{
+    _cleanup_(close_fdp) int fd = memfd_create("tred-verify", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0)
+        return -errno;
+    for (size_t done = 0; done < octets.size;) {
+        const Bytes rest = bytes_slice(octets, done, octets.size);
+        ssize_t n = write(fd, rest.data, rest.size);
+
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+        return -errno;
+    *ret = (Handed){.fd = steal_fd(&fd)};
+    name_set(ret->name, name);
+    return 0;
+}
+
+VerifyRequest verifier_request_of(FrameType type, const char *name)
+{
+    VerifyRequest request = {.type = type};
+
+    (void)snprintf(request.name, sizeof(request.name), "%s", name);
+    return request;
+}
+
+/* The next without a flaw; NULL: there is none. */
+static CrlFile *crl_next(VerifierProcess *process)
+{
+    while (process->next_crl < process->crls.count) {
+        CrlFile *file = process->crls.files[process->next_crl++];
+
+        if (file->flaw.text[0] == '\0')
+            return file;
+    }
+    return NULL;
+}
+
+static int crl_hand(Verifier *verifier, VerifierProcess *process, CrlFile *file)
+{
+    Handed handed = {.fd = -1};
+    int r = verifier_handed_init((Bytes){file->data, file->size}, file->path, &handed);
+
+    if (r < 0)
+        return r;
+    const VerifyRequest request = verifier_request_of(FRAME_CRL, handed.name);
+    process->reading = file;
+    process->handed[process->n_handed++] = file;
+    r = verifier_request_send(verifier, process, &request, handed.fd);
+    verifier_handed_deinit(&handed);
+    return r;
+}
+
+int verifier_load_step(Verifier *verifier, VerifierProcess *process)
+{
+    VerifyRequest request;
+    CrlFile *file;
+
+    switch (process->step) {
+    case LOAD_PROFILE:
+        request = verifier_request_of(FRAME_PROFILE, verifier->profile.name);
+        return verifier_request_send(verifier, process, &request, verifier->profile.fd);
+    case LOAD_ANCHORS:
+        request = verifier_request_of(FRAME_ANCHORS, verifier->anchors.name);
+        return verifier_request_send(verifier, process, &request, verifier->anchors.fd);
+    case LOAD_CRLS:
+        file = crl_next(process);
+        if (file)
+            return crl_hand(verifier, process, file);
+        process->reading = NULL;
+        process->step = LOAD_COMPLETE;
+        __attribute__((fallthrough));
+    case LOAD_COMPLETE:
+        request = (VerifyRequest){.type = FRAME_COMPLETE};
+        return verifier_request_send(verifier, process, &request, -1);
+    }
+    return -EPROTO;
+}
+
+/* ---- a verifier, while its owner waits ---- */
 
 /* Ends the process, which gave no good answer. */
 static int next_failed(Verifier *verifier, int r, Reason *reason)

@@ -17,7 +17,6 @@ typedef enum LoadStep {
     LOAD_ANCHORS,
     LOAD_CRLS,
     LOAD_COMPLETE,
-    LOADED,
 } LoadStep;
 
 typedef struct VerifierProcess {
@@ -114,9 +113,6 @@ void verifier_next_begin(Verifier *verifier, const CrlFiles *files, const Reason
 void verifier_next_start_with(Verifier *verifier, const CrlFiles *files, const Reason *problem);
 void verifier_next_start(Verifier *verifier);
 
-/* `next` has answered what it was handed last: hands over more, has it take over, or ends it. */
-void verifier_next_answered(Verifier *verifier);
-
-/* `next` has ended with -errno, or could not say what it was asked for. Where that was a CRL, the
- * next process is to do without it. */
-void verifier_next_lost(Verifier *verifier, int r);
+/* `next` has answered what it was handed last (0), or has not (-errno): hands over more, has it
+ * take over, or ends it. */
+void verifier_next_received(Verifier *verifier, int r);

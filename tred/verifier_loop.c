@@ -85,21 +85,18 @@ static void current_fail(Verifier *verifier, int r, bool was_asked)
         verifier_next_start(verifier);
 }
 
-static void next_received(Verifier *verifier, int r)
+/* What has come of a process: an answer (0), or -errno. */
+static void received(Verifier *verifier, bool is_next, int r, bool was_asked)
 {
-    if (r == 0) {
-        verifier_next_answered(verifier);
+    if (is_next) {
+        verifier_next_received(verifier, r);
     } else {
-        verifier_next_lost(verifier, r);
+        if (r == 0)
+            r = current_answered(verifier);
+        if (r < 0)
+            current_fail(verifier, r, was_asked);
     }
-}
-
-static void current_received(Verifier *verifier, int r, bool was_asked)
-{
-    if (r == 0)
-        r = current_answered(verifier);
-    if (r < 0)
-        current_fail(verifier, r, was_asked);
+    go_on(verifier);
 }
 
 int verifier_on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -112,12 +109,7 @@ int verifier_on_answer(sd_event_source *source, int fd, uint32_t events, void *u
     (void)fd, (void)events;
     (void)sd_event_source_set_enabled(process->deadline, SD_EVENT_OFF);
     int r = verifier_answer_receive(verifier, process);
-    if (is_next) {
-        next_received(verifier, r);
-    } else {
-        current_received(verifier, r, was_asked);
-    }
-    go_on(verifier);
+    received(verifier, is_next, r, was_asked);
     return 0;
 }
 
@@ -126,12 +118,7 @@ int verifier_on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
     _cleanup_(verifier_unrefp) Verifier *verifier = verifier_ref(userdata);
 
     (void)usec;
-    if (verifier->next && source == verifier->next->deadline) {
-        next_received(verifier, -ETIMEDOUT);
-    } else {
-        current_fail(verifier, -ETIMEDOUT, true);
-    }
-    go_on(verifier);
+    received(verifier, verifier->next && source == verifier->next->deadline, -ETIMEDOUT, true);
     return 0;
 }
 

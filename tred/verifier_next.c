@@ -15,11 +15,13 @@ enum {
     FLAW_USEC = 60 * 1000 * USEC_PER_MSEC, /* a file that a process ended at is tried again then */
 };
 
-/* A process that is not to judge: what was in force stays, or nobody is judged. */
-static void next_fail(Verifier *verifier, const Reason *reason)
+/* A process that is not to judge: what was in force stays, or nobody is judged. `reason` says why,
+ * or is empty: then -errno does. */
+static void next_fail(Verifier *verifier, int r, Reason *reason)
 {
+    if (reason->text[0] == '\0')
+        (void)verifier_process_failed(verifier, r, reason);
     const LogFields fields = {.message_id = MESSAGE_VERIFIER_FAILED, .error = reason->text};
-
     verifier_process_free(steal_pointer(verifier->next));
     if (verifier->current) {
         log_fields(LOG_ERR, &fields, "%s. SeGWs are judged by what was in force before",
@@ -96,10 +98,8 @@ static void next_step(Verifier *verifier)
 
     if (r == 0)
         r = verifier_deadline_set(verifier->next, LOADING_DEADLINE_MS);
-    if (r < 0) {
-        (void)verifier_process_failed(verifier, r, &reason);
-        next_fail(verifier, &reason);
-    }
+    if (r < 0)
+        next_fail(verifier, r, &reason);
 }
 
 static uint64_t now_usec(const Verifier *verifier)
@@ -136,10 +136,9 @@ void verifier_next_begin(Verifier *verifier, const CrlFiles *files, const Reason
     int r = process_watch(verifier, verifier->next);
     if (r == 0) {
         next_step(verifier);
-        return;
+    } else {
+        next_fail(verifier, r, &reason);
     }
-    (void)verifier_process_failed(verifier, r, &reason);
-    next_fail(verifier, &reason);
 }
 
 void verifier_next_start_with(Verifier *verifier, const CrlFiles *files, const Reason *problem)
@@ -149,11 +148,9 @@ void verifier_next_start_with(Verifier *verifier, const CrlFiles *files, const R
 
     if (r == 0) {
         verifier_next_begin(verifier, files, problem);
-        return;
+    } else {
+        next_fail(verifier, r, &reason);
     }
-    if (r < 0)
-        (void)verifier_process_failed(verifier, r, &reason);
-    next_fail(verifier, &reason);
 }
 
 void verifier_next_start(Verifier *verifier)
@@ -165,8 +162,7 @@ void verifier_next_start(Verifier *verifier)
     if (r == 0) {
         verifier_next_start_with(verifier, &files, &problem);
     } else {
-        (void)verifier_process_failed(verifier, r, &reason);
-        next_fail(verifier, &reason);
+        next_fail(verifier, r, &reason);
     }
     crl_files_deinit(&files);
 }
@@ -193,27 +189,16 @@ static void crl_leave_out(Verifier *verifier, const Reason *reason, uint64_t unt
         log_warning("%s is looked at again and again: too many CRLs are held", file->path);
 }
 
-/* `next` can't use the file: the rest stays or comes into force. */
-static void crl_refused(Verifier *verifier, const Reason *reason)
-{
-    if (can_leave_out(verifier)) {
-        crl_leave_out(verifier, reason, 0);
-        next_step(verifier);
-    } else if (!verifier->crls->is_complete) {
-        next_fail_for_crls(verifier, reason);
-    } else {
-        next_fail(verifier, reason);
-    }
-}
-
-void verifier_next_lost(Verifier *verifier, int r)
+/* `next` has ended, or could not say what it was asked for. Where that was a CRL, the next process
+ * is to do without it. */
+static void next_lost(Verifier *verifier, int r)
 {
     const Reason nothing = {0};
     Reason reason = {0};
 
     (void)verifier_process_failed(verifier, r, &reason);
     if (!can_leave_out(verifier)) {
-        next_fail(verifier, &reason);
+        next_fail(verifier, r, &reason);
         return;
     }
     reason_set(&reason, 0, "%.300s can't be read: %s", verifier->next->reading->path, reason.text);
@@ -222,28 +207,38 @@ void verifier_next_lost(Verifier *verifier, int r)
     verifier_process_free(steal_pointer(verifier->next));
 }
 
-/* `next` has answered what it was handed last. */
-void verifier_next_answered(Verifier *verifier)
+/* `next` can't use what it was handed last, for that reason. Of a CRL, the rest stays or comes into
+ * force. */
+static void next_refused(Verifier *verifier, Reason *reason)
+{
+    const bool is_crl = verifier->next->step == LOAD_CRLS && verifier->next->reading;
+
+    if (can_leave_out(verifier)) {
+        crl_leave_out(verifier, reason, 0);
+        next_step(verifier);
+    } else if (is_crl && !verifier->crls->is_complete) {
+        next_fail_for_crls(verifier, reason);
+    } else {
+        next_fail(verifier, 0, reason);
+    }
+}
+
+void verifier_next_received(Verifier *verifier, int r)
 {
     VerifierProcess *process = verifier->next;
     Reason reason = {0};
 
-    if (verifier->answer.error < 0) {
-        (void)verifier_answer_error(verifier, &reason);
-        if (process->step == LOAD_CRLS && process->reading && reason.text[0] != '\0') {
-            crl_refused(verifier, &reason);
-        } else if (reason.text[0] != '\0') {
-            next_fail(verifier, &reason);
-        } else {
-            verifier_next_lost(verifier, verifier->answer.error);
-        }
-        return;
-    }
-    if (process->step != LOAD_CRLS)
-        process->step++;
-    if (process->step == LOADED) {
+    if (r == 0)
+        r = verifier_answer_error(verifier, &reason);
+    if (r < 0 && reason.text[0] == '\0') {
+        next_lost(verifier, r);
+    } else if (r < 0) {
+        next_refused(verifier, &reason);
+    } else if (process->step == LOAD_COMPLETE) {
         next_take_over(verifier);
     } else {
+        if (process->step != LOAD_CRLS)
+            process->step++;
         next_step(verifier);
     }
 }

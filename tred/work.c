@@ -1,7 +1,7 @@
 /* The queue of what takes long in the TPM, and who waits for what of it. */
 #include "tred/work.h"
 
-#include "tred/channel.h"
+#include "tred/bus_call.h"
 
 #include <errno.h>
 #include <string.h>

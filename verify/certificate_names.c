@@ -1,7 +1,7 @@
-/* Reads the names of a certificate; only a plain FQDN counts as one. */
-#include "verify/certificates.h"
-
+/* Reads what a certificate says: its names, of which only a plain FQDN counts, and its dates, which
+ * CRLs and OCSP responses have too. */
 #include "crypto/openssl.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <openssl/asn1.h>
@@ -159,4 +159,28 @@ void certificate_subject(const X509 *certificate, char *ret, size_t size)
 void certificate_issuer(const X509 *certificate, char *ret, size_t size)
 {
     certificate_name_print(X509_get_issuer_name(certificate), ret, size);
+}
+
+bool date_read(const ASN1_TIME *date, time_t *ret)
+{
+    struct tm tm;
+
+    if (!date || ASN1_TIME_to_tm(date, &tm) != 1)
+        return false;
+    *ret = timegm(&tm);
+    return true;
+}
+
+bool date_is_by(const ASN1_TIME *date, time_t time)
+{
+    time_t seconds;
+
+    return date_read(date, &seconds) && seconds <= time;
+}
+
+bool date_is_from(const ASN1_TIME *date, time_t time)
+{
+    time_t seconds;
+
+    return date_read(date, &seconds) && seconds >= time;
 }

@@ -1,12 +1,15 @@
-/* Certificate files as people have them: several certificates each, PEM or DER, in any order. */
+/* Certificate files as people have them, several certificates each, PEM or DER, in any order; and
+ * what a certificate says. */
 #pragma once
 
 #include "base/bytes.h"
 #include "base/fqdn.h"
 #include "base/reason.h"
 
+#include <openssl/asn1.h>
 #include <openssl/x509.h>
 #include <stdbool.h>
+#include <time.h>
 
 enum { CERTIFICATES_MAX = 64 };
 
@@ -48,3 +51,36 @@ void certificate_names_print(const X509 *certificate, char *ret, size_t size);
 void certificate_subject(const X509 *certificate, char *ret, size_t size);
 void certificate_issuer(const X509 *certificate, char *ret, size_t size);
 void certificate_name_print(const X509_NAME *name, char *ret, size_t size);
+
+/* True if `date` (NULL: there is none) parses and is not later than `time`. */
+bool date_is_by(const ASN1_TIME *date, time_t time);
+
+/* True if it parses and is not earlier. Both are true of the second itself: notBefore, notAfter,
+ * thisUpdate and nextUpdate include it (RFC 5280 4.1.2.5, 5.1.2.5). */
+bool date_is_from(const ASN1_TIME *date, time_t time);
+
+/* Seconds since 1970, or false. */
+bool date_read(const ASN1_TIME *date, time_t *ret);
+
+enum { PEER_SEEN_MAX = 4 }; /* a SeGW's own and its intermediates */
+
+typedef struct SeenCertificate {
+    X509 *certificate; /* NULL: a free place */
+    uint8_t *der;
+    size_t size;
+} SeenCertificate;
+
+/* Reading a certificate takes OpenSSL longer than verifying its signature, and a SeGW shows the
+ * same ones for months. What is kept is what was read from the same octets, and no judgement. */
+typedef struct PeerSeen {
+    SeenCertificate places[PEER_SEEN_MAX];
+    size_t next; /* the place that is given to another */
+} PeerSeen;
+
+/* The certificate with these octets, a reference of the caller's; NULL if it is not kept. */
+X509 *peer_seen_find(const PeerSeen *seen, Bytes der);
+
+/* Keeps a certificate that was read from `der`, where it is not kept and there is memory. */
+void peer_seen_keep(PeerSeen *seen, Bytes der, X509 *certificate);
+
+void peer_seen_deinit(PeerSeen *seen);

@@ -1,11 +1,17 @@
 /* Certificate revocation lists, as an operator's tool lays them down: files, PEM or DER, whole
- * lists and deltas, in a directory; with them the certificates of indirect CRL issuers. */
+ * lists and deltas, in a directory; with them the certificates of indirect CRL issuers. And what is
+ * to be known of a store of them as a whole: which list is the last of each issuer, and which
+ * nobody needs any more. */
 #pragma once
 
 #include "base/bytes.h"
 #include "base/reason.h"
+#include "verify/anchors.h"
+#include "verify/certificates.h"
+#include "verify/frames.h"
 
 #include <openssl/x509.h>
+#include <time.h>
 
 enum {
     CRLS_MAX = 512,
@@ -33,3 +39,24 @@ int crl_store_read(CrlStore *store, const char *path, Reason *reason);
  * list without nextUpdate is
  * refused (RFC 5280 5.1.2.5). */
 int crl_store_decode(CrlStore *store, Bytes bytes, const char *name, Reason *reason);
+
+/* Where CRLs' issuers are looked for; all borrowed. Whoever's key a list verifies with has signed
+ * it: that need not be anybody who is trusted. */
+typedef struct CrlSigners {
+    const AnchorStore *anchors;
+    const CrlStore *crls; /* its issuers */
+    const PeerSeen *seen;
+} CrlSigners;
+
+/* The last list of each issuer. One that verifies with no key of an issuer that is known is forged,
+ * and left out; where no issuer is known, that can't be told. */
+void crl_facts_find(const CrlSigners *signers, CrlsFacts *ret);
+
+/* True if each list from `first` on, `count` of them, has a later one in the store that is no
+ * delta, not ahead of `latest`, of the same issuer and scope, and signed with the same key. */
+bool crl_lists_are_obsolete(const CrlSigners *signers, int first, int count, time_t latest);
+
+/* True if both have the same issuingDistributionPoint, or none: they are about the same
+ * certificates and reasons (RFC 5280 5.2.5). */
+bool crl_has_scope_of(const X509_CRL *a, const X509_CRL *b);
+bool crl_is_delta(const X509_CRL *crl);

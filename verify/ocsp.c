@@ -3,7 +3,7 @@
 #include "verify/ocsp.h"
 
 #include "crypto/openssl.h"
-#include "verify/dates.h"
+#include "verify/certificates.h"
 #include "verify/peer_internal.h"
 #include "verify/profile.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/reason.h"
-#include "verify/peer_profile.h"
+#include "verify/profile.h"
 
 #include <openssl/ocsp.h>
 #include <openssl/x509.h>

@@ -4,10 +4,10 @@
 #pragma once
 
 #include "verify/anchors.h"
+#include "verify/certificates.h"
 #include "verify/crls.h"
-#include "verify/peer_profile.h"
-#include "verify/peer_seen.h"
-#include "verify/verdict.h"
+#include "verify/frames.h"
+#include "verify/profile.h"
 
 #include <openssl/x509.h>
 #include <time.h>

@@ -11,8 +11,7 @@
 
 #include "crypto/openssl.h"
 #include "verify/certificates.h"
-#include "verify/crl_facts.h"
-#include "verify/dates.h"
+#include "verify/crls.h"
 
 #include <errno.h>
 #include <openssl/x509v3.h>

@@ -4,7 +4,7 @@
 #include "verify/peer_revocation.h"
 
 #include "crypto/openssl.h"
-#include "verify/dates.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <openssl/x509_vfy.h>

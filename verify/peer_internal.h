@@ -116,7 +116,7 @@ int peer_check_key_usage(PeerCase *peer, PeerCheck *check);
 int peer_check_extended_usage(PeerCase *peer, PeerCheck *check);
 int peer_check_distribution_point(PeerCase *peer, PeerCheck *check);
 
-/* peer_conforming.c: is each as a CA should issue it? */
+/* Is each as a CA should issue it? */
 int peer_check_conforming(PeerCase *peer, PeerCheck *check);
 
 /* peer_names.c: is it the one that we were told to talk to? */

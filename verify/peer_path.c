@@ -4,7 +4,6 @@
 
 #include "crypto/openssl.h"
 #include "verify/certificates.h"
-#include "verify/dates.h"
 
 #include <errno.h>
 #include <openssl/x509_vfy.h>

@@ -6,8 +6,7 @@
 #include "crypto/openssl.h"
 #include "crypto/spki.h"
 #include "verify/certificates.h"
-#include "verify/crl_facts.h"
-#include "verify/dates.h"
+#include "verify/crls.h"
 #include "verify/memory.h"
 
 #include <errno.h>

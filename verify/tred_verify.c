@@ -1,11 +1,9 @@
 /* tred-verify, the helper that judges certificates: tred starts it with one end of a socket pair,
  * and hands it what peers are judged by over that alone. It holds no key and reaches nothing. */
-#include "base/commandline.h"
-#include "base/exitstatus.h"
 #include "base/helper.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/sandbox.h"
-#include "base/standard.h"
 #include "verify/memory.h"
 #include "verify/service.h"
 

@@ -12,7 +12,7 @@ ROOT = Path(sys.argv[1])
 TABLES = {
     "tred/config.c": "tred.conf.5",
     "ikeclient/config.c": "ikeclient.conf.5",
-    "verify/peer_profile.c": "tred-profile.5",
+    "verify/profile.c": "tred-profile.5",
 }
 # The files that are shipped: the same keys, commented out.
 SHIPPED = {
@@ -72,7 +72,7 @@ def members(file):
 
 
 def errors():
-    return re.findall(r'ERROR_PREFIX "(\w+)"', (ROOT / "tred/bus_error.c").read_text())
+    return re.findall(r'ERROR_PREFIX "(\w+)"', (ROOT / "tred/bus_call.c").read_text())
 
 
 def wrong_words(name):
@@ -135,7 +135,7 @@ def wrong_messages():
 
 def wrong_fields():
     """Fields that the code sends and the man page lacks, or the other way round."""
-    sent = set(re.findall(r'"(MESSAGE_ID|TRE_\w+)"', (ROOT / "base/journal.c").read_text()))
+    sent = set(re.findall(r'"(MESSAGE_ID|TRE_\w+)"', (ROOT / "base/log.c").read_text()))
     named = set(re.findall(r"^\*(MESSAGE_ID|TRE_\w+)\*$", page("tred-journal.7"), re.MULTILINE))
     return len(sent), sorted(sent ^ named)
 

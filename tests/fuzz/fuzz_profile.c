@@ -1,5 +1,5 @@
 /* Can a profile file make its reader misbehave, or weaken what no profile may weaken? */
-#include "verify/peer_profile.h"
+#include "verify/profile.h"
 
 #include <errno.h>
 #include <stdlib.h>

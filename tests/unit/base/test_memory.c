@@ -1,5 +1,5 @@
 /* What a process gives back once it has started, and what of it is locked. */
-#include "base/memory.h"
+#include "base/program.h"
 
 #include <link.h>
 #include <setjmp.h>

@@ -319,6 +319,138 @@ static void esp_suites_outside_the_profile_are_refused(void **state)
                      SUITE_E_NOT_ALLOWED);
 }
 
+/* AES-GCM with either ESN, and AES-CBC with a group. */
+static IkeSaPayload esp_offers(void)
+{
+    return (IkeSaPayload){
+        .n_proposals = 2,
+        .proposals =
+            {{
+                 .number = 1,
+                 .protocol = IKE_PROTOCOL_ESP,
+                 .spi_size = 4,
+                 .spi = 0x1001,
+                 .n_transforms = 4,
+                 .transforms =
+                     {
+                         {.type = IKE_TRANSFORM_ENCR, .id = IKE_ENCR_AES_GCM_16, .key_length = 128},
+                         {.type = IKE_TRANSFORM_ESN, .id = IKE_ESN_YES},
+                         {.type = IKE_TRANSFORM_ESN, .id = 2},
+                         {.type = IKE_TRANSFORM_PRF, .id = IKE_PRF_HMAC_SHA2_256},
+                     },
+             },
+             {
+                 .number = 2,
+                 .protocol = IKE_PROTOCOL_ESP,
+                 .spi_size = 4,
+                 .spi = 0x1002,
+                 .n_transforms = 4,
+                 .transforms =
+                     {
+                         {.type = IKE_TRANSFORM_ENCR, .id = IKE_ENCR_AES_CBC, .key_length = 256},
+                         {.type = IKE_TRANSFORM_INTEG, .id = IKE_INTEG_HMAC_SHA2_256_128},
+                         {.type = IKE_TRANSFORM_KE, .id = IKE_GROUP_ECP_256},
+                         {.type = IKE_TRANSFORM_ESN, .id = IKE_ESN_NO},
+                     },
+             }},
+    };
+}
+
+/* The first offer's cipher and ESN. */
+static IkeSaPayload esp_answer(void)
+{
+    IkeSaPayload answer = esp_offers();
+
+    answer.n_proposals = 1;
+    answer.proposals[0].n_transforms = 2;
+    return answer;
+}
+
+static void assert_esp_selection(const IkeSaPayload *chosen, int expected)
+{
+    const IkeSaPayload offered = esp_offers();
+    EspSuite suite = {0};
+
+    assert_int_equal(esp_suite_select(&offered, chosen, &suite), expected);
+    if (expected != 0)
+        assert_null(suite.cipher);
+}
+
+static void an_esp_answer_is_taken_by_the_number_of_its_offer(void **state)
+{
+    (void)state;
+    const IkeSaPayload offered = esp_offers();
+    IkeSaPayload chosen = esp_answer();
+    char name[SUITE_NAME_SIZE];
+    EspSuite suite;
+
+    assert_int_equal(esp_suite_select(&offered, &chosen, &suite), 0);
+    esp_suite_name(&suite, name);
+    assert_string_equal(name, "AES_GCM_16_128/ESN");
+    assert_ptr_equal(suite_offer_find(&offered, &chosen.proposals[0]), &offered.proposals[0]);
+
+    chosen.proposals[0] = offered.proposals[1];
+    assert_int_equal(esp_suite_select(&offered, &chosen, &suite), 0);
+    esp_suite_name(&suite, name);
+    assert_string_equal(name, "AES_CBC_256/HMAC_SHA2_256_128/ECP_256/NO_ESN");
+    assert_ptr_equal(suite_offer_find(&offered, &chosen.proposals[0]), &offered.proposals[1]);
+
+    chosen.proposals[0].number = 3;
+    assert_null(suite_offer_find(&offered, &chosen.proposals[0]));
+}
+
+static void an_esp_answer_of_no_one_choice_is_ambiguous(void **state)
+{
+    (void)state;
+    IkeSaPayload chosen = esp_answer();
+
+    chosen.proposals[0].n_transforms = 3; /* two ESN */
+    assert_esp_selection(&chosen, SUITE_E_AMBIGUOUS);
+    chosen.proposals[0].n_transforms = 1; /* none */
+    assert_esp_selection(&chosen, SUITE_E_AMBIGUOUS);
+    chosen = esp_answer();
+    chosen.proposals[0].transforms[0] = chosen.proposals[0].transforms[3]; /* no ENCR */
+    assert_esp_selection(&chosen, SUITE_E_AMBIGUOUS);
+    chosen = esp_answer();
+    chosen.n_proposals = 2;
+    assert_esp_selection(&chosen, SUITE_E_AMBIGUOUS);
+}
+
+static void an_esp_answer_that_was_not_offered_is_refused(void **state)
+{
+    (void)state;
+    IkeSaPayload chosen = esp_answer();
+
+    chosen.proposals[0].transforms[0].key_length = 256;
+    assert_esp_selection(&chosen, SUITE_E_NOT_OFFERED);
+    chosen = esp_answer();
+    chosen.proposals[0].transforms[1].unknown_attribute = true;
+    assert_esp_selection(&chosen, SUITE_E_NOT_OFFERED);
+    chosen = esp_answer();
+    chosen.proposals[0].number = 2;
+    assert_esp_selection(&chosen, SUITE_E_NOT_OFFERED);
+    chosen = esp_answer();
+    chosen.proposals[0].protocol = IKE_PROTOCOL_AH;
+    assert_esp_selection(&chosen, SUITE_E_NOT_OFFERED);
+}
+
+static void what_an_esp_sa_has_no_use_for_is_refused_though_it_was_offered(void **state)
+{
+    (void)state;
+    IkeSaPayload offered = esp_offers(), chosen = esp_answer();
+    EspSuite suite = {0};
+
+    chosen.proposals[0].transforms[1].id = 2; /* of ESN there are 0 and 1 */
+    assert_esp_selection(&chosen, SUITE_E_NOT_ALLOWED);
+    chosen = esp_answer();
+    chosen.proposals[0].transforms[2] = chosen.proposals[0].transforms[3]; /* a PRF */
+    chosen.proposals[0].n_transforms = 3;
+    assert_esp_selection(&chosen, SUITE_E_NOT_ALLOWED);
+    chosen = esp_answer();
+    chosen.proposals[0].protocol = offered.proposals[0].protocol = IKE_PROTOCOL_AH;
+    assert_int_equal(esp_suite_select(&offered, &chosen, &suite), SUITE_E_NOT_ALLOWED);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--print") == 0) {
@@ -343,6 +475,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_transform_type_that_ike_has_no_use_for_is_refused),
         cmocka_unit_test(esp_suites_are_found_by_their_numbers),
         cmocka_unit_test(esp_suites_outside_the_profile_are_refused),
+        cmocka_unit_test(an_esp_answer_is_taken_by_the_number_of_its_offer),
+        cmocka_unit_test(an_esp_answer_of_no_one_choice_is_ambiguous),
+        cmocka_unit_test(an_esp_answer_that_was_not_offered_is_refused),
+        cmocka_unit_test(what_an_esp_sa_has_no_use_for_is_refused_though_it_was_offered),
     };
 
     return cmocka_run_group_tests_name("suite", tests, NULL, NULL);

@@ -82,6 +82,18 @@ void ends_deinit(Ends *ends)
     dataplane_close(ends->context.dataplane);
 }
 
+int ends_test_init(void **state)
+{
+    ends_init(*state);
+    return 0;
+}
+
+int ends_test_deinit(void **state)
+{
+    ends_deinit(*state);
+    return 0;
+}
+
 static CreateSpec prepared_spec(Ends *ends, Exchange *exchange, uint16_t group, uint64_t *ret_spi)
 {
     CreateSpec spec = {.group = group};

@@ -18,6 +18,10 @@ typedef struct Ends {
 void ends_init(Ends *ends);
 void ends_deinit(Ends *ends);
 
+/* The same for one test, whose state they are. */
+int ends_test_init(void **state);
+int ends_test_deinit(void **state);
+
 /* The program's, as cmocka's group setup and teardown know them. */
 int ends_group_init(void **state);
 

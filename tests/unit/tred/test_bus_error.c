@@ -1,5 +1,5 @@
 /* Does every refusal have a name of its own and a sentence that says what to do? */
-#include "tred/bus_error.h"
+#include "tred/bus_call.h"
 
 #include "base/cleanup.h"
 

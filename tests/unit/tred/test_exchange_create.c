@@ -16,20 +16,6 @@ enum { HASH_SIZE = 32 };
 
 static Ends ends;
 
-static int begin(void **state)
-{
-    (void)state;
-    ends_init(&ends);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    ends_deinit(&ends);
-    return 0;
-}
-
 /* A Child SA that `from` asks for, on both ends; our SPIs in *ret_from and *ret_to. */
 static void add_both(Exchange *from, Exchange *to, uint16_t group, uint64_t *ret_from,
                      uint64_t *ret_to)
@@ -788,7 +774,8 @@ static void keys_that_the_data_plane_refused_are_not_handed_out_again(void **sta
     assert_null(ends.henb->peer_create.request.payloads.data);
 }
 
-#define ENDS(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define ENDS(test)                                                                                 \
+    cmocka_unit_test_prestate_setup_teardown(test, ends_test_init, ends_test_deinit, &ends)
 
 int main(void)
 {

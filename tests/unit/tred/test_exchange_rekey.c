@@ -13,20 +13,6 @@ enum { HASH_SIZE = 32 };
 
 static Ends ends;
 
-static int begin(void **state)
-{
-    (void)state;
-    ends_init(&ends);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    ends_deinit(&ends);
-    return 0;
-}
-
 /* What CREATE_CHILD_SA makes of both ends. */
 typedef struct Made {
     Exchange *henb, *segw;
@@ -578,7 +564,8 @@ static void what_is_over_leaves_nothing_in_the_secure_heap(void **state)
     }
 }
 
-#define ENDS(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define ENDS(test)                                                                                 \
+    cmocka_unit_test_prestate_setup_teardown(test, ends_test_init, ends_test_deinit, &ends)
 
 int main(void)
 {

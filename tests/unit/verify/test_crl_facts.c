@@ -1,7 +1,7 @@
 /* Is it known which list is the last of each issuer, and which nobody needs any more? */
 #include "peer_fixture.h"
 
-#include "verify/crl_facts.h"
+#include "verify/crls.h"
 
 #include <openssl/x509v3.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Is every question about a date that does not parse answered with no? */
-#include "verify/dates.h"
+#include "verify/certificates.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Does a profile file say what its author meant, and is a bad one named? */
-#include "verify/peer_profile.h"
+#include "verify/profile.h"
 
 #include <errno.h>
 #include <setjmp.h>

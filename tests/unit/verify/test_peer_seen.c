@@ -3,7 +3,7 @@
 #include "peer_fixture.h"
 
 #include "base/cleanup.h"
-#include "verify/peer_seen.h"
+#include "verify/certificates.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* What a daemon's command line may hold besides the program's own options. */
-#include "base/commandline.h"
+#include "base/program.h"
 
 #include "base/cleanup.h"
 
@@ -35,12 +35,10 @@ static void an_argument_that_is_no_option_is_refused_by_name(void **state)
     char text[128];
     int status = -1;
 
-    optind = 1;
-    CAPTURE(stderr, text, status = commandline_end(&line, 2, argv));
+    CAPTURE(stderr, text, status = commandline_read(&line, 2, argv, NULL, NULL));
     assert_int_equal(status, EX_USAGE);
     assert_string_equal(text, "program: unexpected argument \"stray\"; see program --help\n");
-    optind = 2;
-    assert_int_equal(commandline_end(&line, 2, argv), COMMANDLINE_GO_ON);
+    assert_int_equal(commandline_read(&line, 1, argv, NULL, NULL), COMMANDLINE_GO_ON);
 }
 
 /* ---- by a table ---- */
@@ -103,9 +101,8 @@ static int read_words(const CommandLine *line_of, const char *text, Taken *taken
 static void options_of_the_table_are_taken_in_either_form_and_any_order(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"program -c f --json rest",
-                                        "program --config=f --json rest",
-                                        "program --json rest --config f"};
+    static const char *const lines[] = {"program -c f --json", "program --config=f --json",
+                                        "program --json --config f"};
     char out[1024], err[1024];
 
     for (size_t i = 0; i < ELEMENTS(lines); i++) {
@@ -116,6 +113,10 @@ static void options_of_the_table_are_taken_in_either_form_and_any_order(void **s
         assert_string_equal(out, "");
         assert_string_equal(err, "");
     }
+    Taken taken = {0};
+    assert_int_equal(read_words(&of_program, "program --json rest --config f", &taken, out, err),
+                     EX_USAGE);
+    assert_string_equal(err, "program: unexpected argument \"rest\"; see program --help\n");
 }
 
 static void help_is_made_of_the_table(void **state)

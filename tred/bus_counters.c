@@ -1,15 +1,9 @@
-/* The property Children: an exchange's Child SAs with their counters. Those, and what the Manager
- * has of the data plane's, are asked of the data plane when somebody gets such a property by its
- * name; GetAll shows them as they last came. */
-#include "base/cleanup.h"
+/* What is counted: an exchange's Child SAs, and the Manager's totals. The data plane is asked for
+ * it when somebody gets such a property by its name; GetAll shows what came last. */
 #include "base/log.h"
-#include "tred/bus_error.h"
-#include "tred/bus_exchange.h"
-#include "tred/bus_manager_protection.h"
-#include "tred/bus_manager_totals.h"
+#include "tred/bus_exchange_internal.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 
 enum { COUNT_PERIOD_USEC = 100 * 1000, COUNT_ACCURACY_USEC = 1000 };
@@ -65,101 +59,88 @@ static int append_child(sd_bus_message *reply, const ChildStatus *child)
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-int bus_exchange_get_children(sd_bus *bus, const char *path, const char *interface,
-                              const char *property, sd_bus_message *reply, void *userdata,
-                              sd_bus_error *error)
+int bus_append_children(sd_bus_message *reply, const void *object)
 {
-    const CallerExchange *held = userdata;
+    const CallerExchange *held = object;
     ChildStatus children[EXCHANGE_CHILDREN_MAX];
     size_t count = exchange_children(held->exchange, children);
-    int r;
+    int r = sd_bus_message_open_container(reply, 'a', "a{sv}");
 
-    (void)bus, (void)path, (void)interface, (void)property, (void)error;
-    r = sd_bus_message_open_container(reply, 'a', "a{sv}");
     for (size_t i = 0; r >= 0 && i < count; i++)
         r = append_child(reply, &children[i]);
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* Which property a Get of the Properties interface is for. */
-typedef struct Asked {
-    const char *interface;
-    const char *property;
-} Asked;
+/* ---- Get, answered once it is counted ---- */
 
-static bool read_asked(sd_bus_message *call, Asked *ret)
+typedef struct CountedProperty {
+    const char *interface, *name, *type;
+} CountedProperty;
+
+static const CountedProperty counted_properties[] = {
+    {BUS_EXCHANGE_INTERFACE, "Children", "aa{sv}"},
+    {BUS_MANAGER_INTERFACE, "Totals", "a{st}"},
+    {BUS_MANAGER_INTERFACE, "CleartextDropsIn", "t"},
+    {BUS_MANAGER_INTERFACE, "CleartextDropsOut", "t"},
+};
+
+/* Which of these a call gets; NULL: it is another call. */
+static const CountedProperty *counted_find(sd_bus_message *call)
 {
+    const char *interface = "", *name = "";
     bool read = sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get") > 0 &&
-                sd_bus_message_read(call, "ss", &ret->interface, &ret->property) > 0;
+                bus_read(call, "ss", &interface, &name) == 0;
 
     (void)sd_bus_message_rewind(call, true);
-    return read;
+    for (size_t i = 0; read && i < ELEMENTS(counted_properties); i++) {
+        const CountedProperty *property = &counted_properties[i];
+
+        if (strcmp(property->interface, interface) == 0 && strcmp(property->name, name) == 0)
+            return property;
+    }
+    return NULL;
 }
 
-static bool is_totals(const Asked *asked)
+/* What it is a property of; NULL: there is no such object (any more). */
+static void *counted_object(Daemon *daemon, const CountedProperty *property, const char *path)
 {
-    return strcmp(asked->interface, BUS_MANAGER_INTERFACE) == 0 &&
-           strcmp(asked->property, "Totals") == 0;
+    if (strcmp(property->interface, BUS_EXCHANGE_INTERFACE) == 0)
+        return bus_exchange_of_path(daemon, path);
+    return strcmp(path, BUS_MANAGER_PATH) == 0 ? daemon : NULL;
 }
 
-static bool is_protection(const Asked *asked)
-{
-    return strcmp(asked->interface, BUS_MANAGER_INTERFACE) == 0 &&
-           bus_protection_is_counter(asked->property);
-}
-
-static int get_protection_reply(const Daemon *daemon, sd_bus_message *call, const char *property)
-{
-    return sd_bus_reply_method_return(call, "v", "t", bus_protection_counter(daemon, property));
-}
-
-/* The reply to Get: a variant, filled as the property's getter does it. */
-static int variant_reply(sd_bus_message *call, const char *contents, sd_bus_property_get_t get,
-                         void *userdata)
+/* A variant, filled as the property's getter does it. */
+static int get_reply(Daemon *daemon, sd_bus_message *call, const CountedProperty *property)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    int r = sd_bus_message_new_method_return(call, &reply);
+    void *object = counted_object(daemon, property, sd_bus_message_get_path(call));
+    int r;
 
+    if (!object) {
+        return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_OBJECT,
+                                          "There is no such exchange any more");
+    }
+    r = sd_bus_message_new_method_return(call, &reply);
     if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'v', contents);
+        r = sd_bus_message_open_container(reply, 'v', property->type);
     if (r >= 0)
-        r = get(NULL, NULL, NULL, NULL, reply, userdata, NULL);
+        r = object == daemon
+                ? bus_manager_get(NULL, NULL, NULL, property->name, reply, object, NULL)
+                : bus_exchange_get(NULL, NULL, NULL, property->name, reply, object, NULL);
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
     return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-static int get_children_reply(Daemon *daemon, sd_bus_message *call)
-{
-    CallerExchange *held = bus_exchange_of_path(daemon, sd_bus_message_get_path(call));
-
-    if (!held) {
-        return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_OBJECT,
-                                          "There is no such exchange any more");
-    }
-    return variant_reply(call, "aa{sv}", bus_exchange_get_children, held);
-}
-
-static int get_reply(Daemon *daemon, sd_bus_message *call)
-{
-    Asked asked = {"", ""};
-
-    if (!read_asked(call, &asked))
-        return get_children_reply(daemon, call);
-    if (is_totals(&asked))
-        return variant_reply(call, "a{st}", bus_get_totals, daemon);
-    return is_protection(&asked) ? get_protection_reply(daemon, call, asked.property)
-                                 : get_children_reply(daemon, call);
-}
-
 void bus_exchange_children_counted(Daemon *daemon)
 {
     for (size_t i = 0; i < daemon->n_counting; i++) {
-        int r = get_reply(daemon, daemon->counting[i]);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = steal_pointer(daemon->counting[i]);
+        const CountedProperty *property = counted_find(call);
+        int r = property ? get_reply(daemon, call, property) : 0;
 
         if (r < 0)
             log_warning("Counters could not be answered: %s", strerror(-r));
-        daemon->counting[i] = sd_bus_message_unref(daemon->counting[i]);
     }
     daemon->n_counting = 0;
 }
@@ -167,19 +148,6 @@ void bus_exchange_children_counted(Daemon *daemon)
 static void counted(void *userdata)
 {
     bus_exchange_children_counted(userdata);
-}
-
-static bool asks_for_counters(const Daemon *daemon, sd_bus_message *call)
-{
-    Asked asked = {"", ""};
-
-    if (!read_asked(call, &asked))
-        return false;
-    if (is_protection(&asked) || is_totals(&asked))
-        return strcmp(sd_bus_message_get_path(call), BUS_MANAGER_PATH) == 0;
-    return strcmp(asked.interface, BUS_EXCHANGE_INTERFACE) == 0 &&
-           strcmp(asked.property, "Children") == 0 &&
-           bus_exchange_of_path(daemon, sd_bus_message_get_path(call)) != NULL;
 }
 
 /* -EBUSY: those that are on their way are for these callers, too. -ENOTCONN: there are none. */
@@ -220,13 +188,15 @@ static int count_soon(Daemon *daemon)
     return r;
 }
 
-int bus_exchange_children_filter(sd_bus_message *call, void *userdata, sd_bus_error *error)
+int bus_counters_filter(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     Daemon *daemon = userdata;
+    const CountedProperty *property = counted_find(call);
 
     (void)error;
     /* With too many who wait, it is answered like any property: as they last came, a moment ago. */
-    if (!asks_for_counters(daemon, call) || daemon->n_counting == DAEMON_COUNTING_MAX)
+    if (!property || !counted_object(daemon, property, sd_bus_message_get_path(call)) ||
+        daemon->n_counting == DAEMON_COUNTING_MAX)
         return 0;
     daemon->counting[daemon->n_counting++] = sd_bus_message_ref(call);
     if (count_soon(daemon) < 0)

@@ -1,17 +1,27 @@
-/* Reads options by their table, answers --version and --help, and refuses what is no option. */
-#include "base/commandline.h"
+/* Reads options by their table, answers --version and --help, and refuses what is no option; opens
+ * standard streams that are closed, and says whether what was printed has arrived; holds the
+ * signals that end a tool; gives memory back; and has a status for each errno. */
+#include "base/program.h"
 
-#include "base/standard.h"
+#include "base/cleanup.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <link.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 enum { OPTIONS_MAX = 24, NAME_WIDTH = 48 };
 
@@ -155,14 +165,9 @@ int commandline_read(const CommandLine *line, int argc, char **argv, CommandOpti
                 return r;
         }
     }
+    if (optind < argc)
+        return commandline_error(line, "unexpected argument \"%s\"", argv[optind]);
     return COMMANDLINE_GO_ON;
-}
-
-int commandline_end(const CommandLine *line, int argc, char **argv)
-{
-    if (optind >= argc)
-        return COMMANDLINE_GO_ON;
-    return commandline_error(line, "unexpected argument \"%s\"", argv[optind]);
 }
 
 int commandline_helper(const CommandLine *line, int argc, char **argv, int channel)
@@ -172,13 +177,154 @@ int commandline_helper(const CommandLine *line, int argc, char **argv, int chann
     int r = commandline_read(line, argc, argv, NULL, NULL);
     if (r != COMMANDLINE_GO_ON)
         return standard_finish(line->program, r);
-    r = commandline_end(line, argc, argv);
-    if (r != COMMANDLINE_GO_ON)
-        return r;
     if (fstat(channel, &status) < 0 || !S_ISSOCK(status.st_mode)) {
         (void)fprintf(stderr, "%s: descriptor %d is no socket; tred starts this program\n",
                       line->program, channel);
         return EX_USAGE;
     }
     return COMMANDLINE_GO_ON;
+}
+
+/* open() takes the lowest number that is free, so the three are taken in turn. */
+void standard_open(void)
+{
+    static const int modes[] = {
+        [STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDONLY};
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd)
+            exit(EX_OSERR);
+    }
+}
+
+int standard_finish(const char *program, int status)
+{
+    const int before = ferror(stdout);
+
+    errno = 0;
+    if (fflush(stdout) == 0 && before == 0)
+        return status;
+    (void)fprintf(stderr, "%s: standard output can't be written%s%s\n", program,
+                  errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
+    return EX_IOERR;
+}
+
+static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+
+/* A shell has what it starts in the background ignore SIGINT, and nohup SIGHUP: that stays so. */
+static bool is_ignored(int signal)
+{
+    struct sigaction action;
+
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+void signals_hold(sigset_t *ret)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < ELEMENTS(ending); i++) {
+        if (!is_ignored(ending[i]))
+            (void)sigaddset(&set, ending[i]);
+    }
+    (void)pthread_sigmask(SIG_BLOCK, &set, ret);
+}
+
+void signals_current(sigset_t *ret)
+{
+    (void)pthread_sigmask(SIG_BLOCK, NULL, ret);
+}
+
+void signals_release(const sigset_t *before)
+{
+    (void)pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+bool signals_waiting(void)
+{
+    sigset_t set;
+
+    if (sigpending(&set) < 0)
+        return false;
+    for (size_t i = 0; i < ELEMENTS(ending); i++) {
+        if (sigismember(&set, ending[i]) == 1)
+            return true;
+    }
+    return false;
+}
+
+/* The pages of every segment that nobody may write to, and so are as they are in their file. What
+ * the dynamic linker has written to and write-protected then (RELRO) is in segments that are
+ * writable, and left alone. */
+static int segments_each(struct dl_phdr_info *object, size_t size, void *userdata)
+{
+    void (*const *act)(void *start, size_t size) = userdata;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+    (void)size;
+    for (size_t i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        const uintptr_t start = (object->dlpi_addr + segment->p_vaddr) / page * page;
+        const uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
+
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_W) == 0) {
+            /* NOLINTNEXTLINE(performance-no-int-to-ptr): the linker has addresses as numbers */
+            (*act)((void *)start, end - start);
+        }
+    }
+    return 0;
+}
+
+static void release(void *start, size_t size)
+{
+    (void)madvise(start, size, MADV_DONTNEED);
+}
+
+static void unlock(void *start, size_t size)
+{
+    (void)munlock(start, size);
+}
+
+void memory_give_back(void)
+{
+    void (*act)(void *, size_t) = release;
+
+    (void)malloc_trim(0);
+    (void)dl_iterate_phdr(segments_each, &act);
+}
+
+void memory_unlock_code(void)
+{
+    void (*act)(void *, size_t) = unlock;
+
+    (void)dl_iterate_phdr(segments_each, &act);
+}
+
+int exit_status(int r, int other)
+{
+    switch (r < 0 ? -r : 0) {
+    case 0:
+        return EX_OK;
+    case EACCES:
+    case EPERM:
+        return EX_NOPERM;
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case ENOSPC:
+        return EX_OSERR;
+    case ENODEV:
+    case ENXIO:
+    case ENOTCONN:
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case ETIMEDOUT:
+    case EBUSY:
+    case EEXIST:
+    case EADDRINUSE:
+        return EX_UNAVAILABLE;
+    default:
+        return other;
+    }
 }

@@ -1,11 +1,15 @@
-/* The name of each refusal on the bus, and what it tells a person. */
-#include "tred/bus_error.h"
+/* What every method and property on the bus is made of: which calls are taken, how arguments are
+ * read, how a call is answered or refused, and which changes are announced. */
+#include "tred/bus_call.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
-#include "tred/channel.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+
+/* ---- refusals: the name of each on the bus, and what it tells a person ---- */
 
 #define ERROR_PREFIX "org.tred.TrE1.Error."
 
@@ -158,10 +162,203 @@ int bus_error_of_identity(IdentityState state)
     }
 }
 
+/* ---- calls ---- */
+
+static bool gives_back(sd_bus_message *call)
+{
+    static const char *const members[] = {"Close", "RemoveChild"};
+
+    for (size_t i = 0; i < ELEMENTS(members); i++) {
+        if (sd_bus_message_is_method_call(call, BUS_EXCHANGE_INTERFACE, members[i]) > 0)
+            return true;
+    }
+    return false;
+}
+
+int bus_admit_filter(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+    (void)userdata, (void)error;
+    return sd_bus_message_is_method_call(call, NULL, NULL) > 0 &&
+           sd_bus_message_get_expect_reply(call) == 0 && !gives_back(call);
+}
+
+const char *call_sender(sd_bus_message *call)
+{
+    sd_bus *bus = sd_bus_message_get_bus(call);
+    const char *name = sd_bus_message_get_sender(call);
+
+    if (sd_bus_is_bus_client(bus) <= 0 && sd_bus_get_description(bus, &name) < 0)
+        name = "";
+    return name ? name : "";
+}
+
+int bus_read(sd_bus_message *call, const char *types, ...)
+{
+    va_list arguments;
+    int r = 0;
+
+    va_start(arguments, types);
+    for (; *types != '\0' && r >= 0; types++) {
+        if (*types == BUS_OCTETS) {
+            Bytes *ret = va_arg(arguments, Bytes *);
+            const void *data = NULL;
+
+            r = sd_bus_message_read_array(call, 'y', &data, &ret->size);
+            ret->data = data;
+        } else {
+            r = sd_bus_message_read_basic(call, *types, va_arg(arguments, void *));
+        }
+    }
+    va_end(arguments);
+    return r < 0 ? r : 0;
+}
+
+static int append_one(sd_bus_message *reply, char type, va_list *values)
+{
+    const char types[] = {type, '\0'};
+    Bytes octets;
+
+    switch (type) {
+    case BUS_OCTETS:
+        octets = va_arg(*values, Bytes);
+        return sd_bus_message_append_array(reply, 'y', octets.data, octets.size);
+    case 's':
+    case 'o':
+        return sd_bus_message_append_basic(reply, type, va_arg(*values, const char *));
+    case 't':
+        return sd_bus_message_append(reply, types, va_arg(*values, uint64_t));
+    default: /* what is an int, or becomes one where it is handed over */
+        return sd_bus_message_append(reply, types, va_arg(*values, int));
+    }
+}
+
+static int reply_send(sd_bus_message *call, const char *types, va_list *values)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    int r = sd_bus_message_new_method_return(call, &reply);
+
+    for (; *types != '\0' && r >= 0; types++)
+        r = append_one(reply, *types, values);
+    if (r >= 0)
+        r = sd_bus_message_send(reply);
+    return r < 0 ? r : 0;
+}
+
+int bus_reply(sd_bus_message *call, const char *types, ...)
+{
+    va_list values;
+    int r;
+
+    va_start(values, types);
+    r = reply_send(call, types, &values);
+    va_end(values);
+    return r;
+}
+
+static void answered(sd_bus_message *call, int r)
+{
+    if (r < 0) {
+        log_warning("%s of %s could not be answered: %s", sd_bus_message_get_member(call),
+                    call_sender(call), strerror(-r));
+    }
+}
+
+void bus_answer(sd_bus_message *call, int error, const char *reason, const char *types, ...)
+{
+    _cleanup_(sd_bus_error_free) sd_bus_error failure = SD_BUS_ERROR_NULL;
+    va_list values;
+
+    if (error != 0) {
+        (void)bus_error_set(&failure, error, reason);
+        answered(call, sd_bus_reply_method_error(call, &failure));
+        return;
+    }
+    va_start(values, types);
+    answered(call, reply_send(call, types, &values));
+    va_end(values);
+}
+
 void bus_answer_error(sd_bus_message *call, int r, const sd_bus_error *error)
 {
-    r = sd_bus_error_is_set(error) ? sd_bus_reply_method_error(call, error)
-                                   : sd_bus_reply_method_errno(call, r, NULL);
+    answered(call, sd_bus_error_is_set(error) ? sd_bus_reply_method_error(call, error)
+                                              : sd_bus_reply_method_errno(call, r, NULL));
+}
+
+/* ---- properties ---- */
+
+int bus_property_append(const BusProperty *properties, const char *name, sd_bus_message *reply,
+                        const void *object)
+{
+    while (properties->name && strcmp(properties->name, name) != 0)
+        properties++;
+    return properties->name ? properties->append(reply, object) : -ENOENT;
+}
+
+/* A value of any type as sd-bus prints it. The message that it is written into is never sent. */
+static int value_print(sd_bus *bus, const sd_bus_vtable *property, void *userdata, char **ret)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    const char *name = property->x.property.member;
+    char *text = NULL;
+    size_t size = 0;
+    int r = sd_bus_message_new_signal(bus, &m, "/", "org.tred.Value", name);
+
+    if (r >= 0)
+        r = property->x.property.get(bus, "/", "org.tred.Value", name, m, userdata, NULL);
+    if (r >= 0)
+        r = sd_bus_message_seal(m, 1, 0);
     if (r < 0)
-        log_debug("%s could not be answered: %s", call_sender(call), strerror(-r));
+        return r;
+    FILE *stream = open_memstream(&text, &size);
+    if (!stream)
+        return -ENOMEM;
+    r = sd_bus_message_dump(m, stream, SD_BUS_MESSAGE_DUMP_SUBTREE_ONLY);
+    if (fclose(stream) != 0)
+        r = -ENOMEM;
+    if (r < 0) {
+        free(text);
+        return r;
+    }
+    *ret = text;
+    return 0;
+}
+
+/* True if it is another value than before. */
+static bool value_note(char **value, char *now)
+{
+    if (*value && now && strcmp(*value, now) == 0) {
+        free(now);
+        return false;
+    }
+    free(*value);
+    *value = now;
+    return true;
+}
+
+size_t bus_announced_look(BusAnnounced *announced, sd_bus *bus, const sd_bus_vtable *vtable,
+                          void *userdata, char **ret)
+{
+    size_t i = 0, n = 0;
+
+    for (const sd_bus_vtable *entry = vtable; entry->type != _SD_BUS_VTABLE_END; entry++) {
+        char *now = NULL;
+
+        if (entry->type != _SD_BUS_VTABLE_PROPERTY || i == BUS_ANNOUNCED_MAX ||
+            !(entry->flags & SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE))
+            continue;
+        (void)value_print(bus, entry, userdata, &now);
+        if (value_note(&announced->values[i++], now)) {
+            /* NOLINTNEXTLINE(performance-no-int-to-ptr): -Wcast-qual lets no const go otherwise */
+            ret[n++] = (char *)(uintptr_t)entry->x.property.member;
+        }
+    }
+    ret[n] = NULL;
+    return n;
+}
+
+void bus_announced_deinit(BusAnnounced *announced)
+{
+    for (size_t i = 0; i < BUS_ANNOUNCED_MAX; i++)
+        free(announced->values[i]);
+    *announced = (BusAnnounced){0};
 }

@@ -1,0 +1,105 @@
+/* What a program of ours does at its beginning and its end: reads its command line by the table of
+ * its options (how these are read, what --help says of them, one form of error), opens its standard
+ * streams, holds the signals that would end it, gives back what memory the start alone needed, and
+ * says by its exit status how it went. */
+#pragma once
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sysexits.h>
+
+/* ---- the command line ---- */
+
+typedef struct CommandOption {
+    const char *name;     /* "config"; NULL ends the table */
+    const char *argument; /* "FILE"; NULL: it takes none */
+    int value;            /* what it is told by; if that is a letter, this is its short form */
+    const char *help;     /* "tred's configuration" */
+} CommandOption;
+
+typedef struct CommandLine {
+    const char *program;          /* "tred"; "trectl status" for a command of a program */
+    const char *usage;            /* what --help prints before the table */
+    const CommandOption *options; /* NULL: --help and --version are all */
+    const char *more;             /* what --help prints after the table; NULL: nothing */
+} CommandLine;
+
+enum { COMMANDLINE_GO_ON = -1 };
+
+/* An option of the table was given; `argument` is argv's or NULL. Returns 0, or an exit status that
+ * ends the program, having said why on standard error. */
+typedef int (*CommandOptionTaken)(int value, const char *argument, void *userdata);
+
+/* Reads the options of the table, and --help (-h), and --version where `program` is one word, in
+ * any order; an argument that is no option is refused. Returns COMMANDLINE_GO_ON, or the exit
+ * status, having said why on standard error. */
+int commandline_read(const CommandLine *line, int argc, char **argv, CommandOptionTaken taken,
+                     void *userdata);
+
+/* Says on standard error what is wrong with the command line, and who knows better:
+ * "trectl status: --colour is no option; see trectl status --help". Returns EX_USAGE. */
+int commandline_error(const CommandLine *line, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The command line of a helper, which takes nothing else, and is started by tred alone, with a
+ * socket as descriptor `channel`. Returns COMMANDLINE_GO_ON where it was, or the exit status,
+ * having said what it has to. */
+int commandline_helper(const CommandLine *line, int argc, char **argv, int channel);
+
+/* ---- standard input, output and error ---- */
+
+/* Opens those of the three that are closed, so that no file that the program opens gets their
+ * numbers, and what is printed ends up in it. What stands in for them can't be read or written.
+ * First of all in main(); ends the program with EX_OSERR where /dev/null can't be opened. */
+void standard_open(void);
+
+/* Last of all in main(): returns `status`, or EX_IOERR, having said why on standard error, if what
+ * was printed did not get where it was to go (a full disk, a closed descriptor). */
+int standard_finish(const char *program, int status);
+
+/* ---- the signals that end a tool ---- */
+
+/* SIGINT, SIGTERM and SIGHUP end a tool, but not between two things that belong together (a file
+ * and its rename, a TPM's object and its flush). SIGQUIT ends it at any time. */
+
+/* From now on the three are held back, until signals_release() with what was stored in `ret`; then
+ * the process ends by the one that came meanwhile. May be nested. */
+void signals_hold(sigset_t *ret);
+void signals_release(const sigset_t *before);
+
+/* For _cleanup_: releases at the end of a scope. */
+static inline void signals_releasep(const sigset_t *before)
+{
+    signals_release(before);
+}
+
+/* What is held back now. */
+void signals_current(sigset_t *ret);
+
+/* True if one of the three has come while they are held: leave off. */
+bool signals_waiting(void);
+
+/* ---- memory ---- */
+
+/* Gives back what only the start needed: heap that is free again, and pages of code and constants,
+ * of the program and its libraries, unless they are locked. What is needed of these again comes
+ * back by itself. To be called once, when there is time. Fails at nothing; calls madvise(), brk()
+ * and munmap() alone. */
+void memory_give_back(void);
+
+/* After mlockall(): unlocks the code and constants of what is loaded. They hold no secret, and the
+ * kernel has them in files. */
+void memory_unlock_code(void);
+
+/* ---- the exit status ---- */
+
+/* One convention for all programs: that of sysexits.h, and 1 where the program did its work and the
+ * answer is no. */
+
+/* EX_OK for 0 or more; for a negative errno
+ *   EX_NOPERM       the right is missing: -EACCES, -EPERM
+ *   EX_OSERR        memory, descriptors, room on the disk: -ENOMEM, -EMFILE, -ENFILE, -ENOSPC
+ *   EX_UNAVAILABLE  something that others provide is not there, or others have it: -ENODEV, -ENXIO,
+ *                   -ENOTCONN, -ECONNREFUSED, -ECONNRESET, -ETIMEDOUT, -EBUSY, -EEXIST, -EADDRINUSE
+ *   `other`         any other */
+int exit_status(int r, int other);

@@ -1,0 +1,62 @@
+/* What bus_exchange*.c share: the methods of org.tred.TrE1.Exchange, and calls that wait. */
+#pragma once
+
+#include "tred/bus.h"
+
+/* A method, called for its exchange's owner alone. It returns 0 when it has answered, or when
+ * somebody will; or an ExchangeError or BusError, with `reason` or without; or -errno. */
+typedef struct ExchangeMethod {
+    const char *name;
+    int (*run)(CallerExchange *held, sd_bus_message *call, Reason *reason);
+    bool makes_keys; /* what it takes is counted as its user's time */
+    int log_refusal; /* a level, for a refusal but for WRONG_STATE; 0: none */
+} ExchangeMethod;
+
+int bus_exchange_choose_group(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_agree(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_fork(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_sign_auth(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_protect(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_unprotect(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_verify_peer(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_open_transport(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_allocate_spi(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_add_child(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_prepare_create(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_use_child(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_add_ike_sa(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_inherit_children(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_move_transport(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_remove_child(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_close(CallerExchange *held, sd_bus_message *call, Reason *reason);
+
+/* A call that is answered later. The exchange outlives it: whoever ends the exchange has it
+ * answered before. */
+struct PendingCall {
+    CallerExchange *held;
+    sd_bus_message *call;
+    uint32_t spi_in;            /* of AddChild and UseChild */
+    Verification *verification; /* of VerifyPeer; NULL once it is over */
+};
+
+/* NULL where memory has run out. */
+PendingCall *pending_call_new(CallerExchange *held, sd_bus_message *call);
+void pending_call_free(PendingCall *pending);
+DEFINE_POINTER_CLEANUP(PendingCall, pending_call_free);
+
+typedef enum ExchangeProperty {
+    EXCHANGE_PROPERTY_STATE = 1 << 0,
+    EXCHANGE_PROPERTY_SPI_R = 1 << 1,
+    EXCHANGE_PROPERTY_SUITE = 1 << 2,
+    EXCHANGE_PROPERTY_PEER_IDENTITY = 1 << 3,
+} ExchangeProperty;
+
+/* Tells who watches that these properties have changed, within some hundredths of a second and
+ * together: who waits for an answer goes first. */
+void bus_exchange_changed(CallerExchange *held, unsigned properties);
+
+/* Carries an AddChild out that waited for the verdict, if there is one. */
+void bus_exchange_child_resume(CallerExchange *held);
+
+/* The property Children: each Child SA with its counters as they last came. */
+int bus_append_children(sd_bus_message *reply, const void *object);
