@@ -2,8 +2,8 @@
  * that moving on shifts nothing), how far the SA can still count; and whether a packet may pass. */
 #include "esp/sa.h"
 
-#include "esp/ecn.h"
 #include "esp/esp.h"
+#include "esp/packet.h"
 
 #include <assert.h>
 #include <errno.h>

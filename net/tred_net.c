@@ -6,7 +6,6 @@
 #include "base/program.h"
 #include "base/reason.h"
 #include "base/sandbox.h"
-#include "net/listener.h"
 #include "net/service.h"
 
 #include <ctype.h>

@@ -342,8 +342,9 @@ int srk_fits(Tpm *tpm, Reason *reason)
         tpm_error(reason, "TPM2_ReadPublic (storage root key)", rc);
         return -EIO;
     }
-    if (!(public.publicArea.objectAttributes & TPMA_OBJECT_NODA))
+    if (!(public.publicArea.objectAttributes & TPMA_OBJECT_NODA)) {
         return srk_refuse("lacks the attribute noDA, so that a few power cuts lock the TPM",
                           reason);
+    }
     return password_check(tpm, &srk, reason);
 }

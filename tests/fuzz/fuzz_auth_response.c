@@ -3,8 +3,8 @@
  * Input: type of the first payload, then the chain. */
 #include "base/reason.h"
 #include "ikewire/message.h"
-#include "tred/exchange_internal.h"
 #include "tred/child_policy.h"
+#include "tred/exchange_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

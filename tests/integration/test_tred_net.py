@@ -1,9 +1,13 @@
 """tred-net by itself, and helpers that do not do what they should: who is served, and what tred makes of nonsense."""
 
 import os
+import pwd
+import socket
 import struct
+import subprocess
 import sys
 import time
+import unittest
 from pathlib import Path
 
 from lab import memory
@@ -115,6 +119,37 @@ class SocketTest(LabTest):
         self.assertEqual(ask(self.path, open_order(), user="tred"), "TimeoutError")
         first.kill()
         wait_until(lambda: ask(self.path, open_order(), user="tred").startswith("01"), "its turn", 10)
+
+
+def serves(owner):
+    """How tred-net, run by nobody, ends with a connection that `owner` has made, and what it said."""
+    before = os.geteuid()
+    os.seteuid(pwd.getpwnam(owner).pw_uid)
+    try:
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    finally:
+        os.seteuid(before)
+    with ours, its:
+        handed = subprocess.Popen(["bash", "-c", 'exec "$0" --connected 3<&0 </dev/null', BIN / "tred-net"], stdin=its,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, user="nobody")
+        its.close()
+        if owner == "nobody":
+            ours.close()  # it ends when we leave
+        try:
+            said = handed.communicate(timeout=60)[1]
+        finally:
+            handed.kill()
+    return handed.returncode, said
+
+
+class HandedOverTest(unittest.TestCase):
+    def test_a_connection_of_its_own_user_is_served_to_its_end(self):
+        self.assertEqual(serves("nobody"), (0, ""))
+
+    def test_a_connection_of_another_user_is_not_served(self):
+        status, said = serves("henb-ike")
+        self.assertNotEqual(status, 0)
+        self.assertIn("connected and is refused", said)
 
 
 class ProcessTest(LabTest):

@@ -149,6 +149,24 @@ class FailureTest(VerifierTest):
     def test_want_of_memory_at_the_devices_chain_is_no_missing_file(self):
         self.assert_want_of_memory_is_told_as_such("chain")
 
+    def test_without_certificate_and_verifier_a_reload_says_so_and_nothing_dies(self):
+        failing, sections = self.failing("dies", "profile")
+        failing.mend()
+        tred = self.start_tred(**sections)
+        root = Connection("root")
+        self.addCleanup(root.close)
+        certificate = self.world.device("ecdsa-p256") / "device.crt"
+        hidden = certificate.rename(certificate.with_suffix(".hidden"))
+        try:
+            failing.fail()
+            self.assertEqual(root.call(TRED, TRED_PATH, MANAGER, "Reload")[0], "unprovisioned")
+        finally:
+            hidden.rename(certificate)
+        failing.mend()
+        self.assertEqual(root.call(TRED, TRED_PATH, MANAGER, "Reload")[0], "development")
+        self.assert_taken()
+        tred.assert_running()
+
     def test_a_verifier_that_takes_a_peer_by_another_key_finds_its_auth_wrong(self):
         self.assert_no_peer_is_taken("takes a peer by another key", "peer", "PeerAuthFailed")
 

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -88,6 +89,103 @@ static void only_regular_files_are_read(void **state)
     assert_int_equal(read_within(".", 10), -EISDIR);
     assert_int_equal(read_within("/dev/zero", 10), -EINVAL);
     assert_int_equal(read_within("absent", 10), -ENOENT);
+}
+
+/* In the place of the C library's (--wrap). */
+ssize_t __real_read(int fd, void *data, size_t size);
+ssize_t __wrap_read(int fd, void *data, size_t size);
+ssize_t __real_pread64(int fd, void *data, size_t size, off_t offset);
+ssize_t __wrap_pread64(int fd, void *data, size_t size, off_t offset);
+ssize_t __wrap___read_chk(int fd, void *data, size_t size, size_t room);
+ssize_t __wrap___pread64_chk(int fd, void *data, size_t size, off_t offset, size_t room);
+ssize_t __real_write(int fd, const void *data, size_t size);
+ssize_t __wrap_write(int fd, const void *data, size_t size);
+
+/* What befalls each other call, if anything; all others do one octet. */
+static int disturbance;
+static unsigned calls;
+
+static bool is_disturbed(void)
+{
+    errno = disturbance;
+    return disturbance && calls++ % 2 == 0;
+}
+
+static size_t some_of(size_t size)
+{
+    return disturbance && size > 1 ? 1 : size;
+}
+
+ssize_t __wrap_read(int fd, void *data, size_t size)
+{
+    return is_disturbed() ? -1 : __real_read(fd, data, some_of(size));
+}
+
+ssize_t __wrap_pread64(int fd, void *data, size_t size, off_t offset)
+{
+    return is_disturbed() ? -1 : __real_pread64(fd, data, some_of(size), offset);
+}
+
+ssize_t __wrap___read_chk(int fd, void *data, size_t size, size_t room)
+{
+    assert_true(size <= room);
+    return __wrap_read(fd, data, size);
+}
+
+ssize_t __wrap___pread64_chk(int fd, void *data, size_t size, off_t offset, size_t room)
+{
+    assert_true(size <= room);
+    return __wrap_pread64(fd, data, size, offset);
+}
+
+ssize_t __wrap_write(int fd, const void *data, size_t size)
+{
+    return is_disturbed() ? -1 : __real_write(fd, data, some_of(size));
+}
+
+/* Writes the octets into "file" and reads them by either way; the first error. */
+static int write_and_read(int error)
+{
+    _cleanup_(free_bytesp) uint8_t *data = NULL, *again = NULL;
+    size_t size = 0, size_again = 0;
+
+    disturbance = error;
+    calls = 0;
+    int r = file_write_atomic("file", BYTES_OF(octets), 0600);
+    if (r == 0)
+        r = file_read("file", 100, &data, &size);
+    if (r == 0) {
+        _cleanup_(close_fdp) int fd = open("file", O_RDONLY | O_CLOEXEC);
+        r = file_read_descriptor(fd, 100, &again, &size_again);
+    }
+    disturbance = 0;
+    assert_true(r < 0 || (bytes_equal((Bytes){data, size}, BYTES_OF(octets)) &&
+                          bytes_equal((Bytes){again, size_again}, BYTES_OF(octets))));
+    return r;
+}
+
+static void a_signal_in_between_or_an_octet_at_a_time_changes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(write_and_read(EINTR), 0);
+}
+
+static void what_can_not_be_read_or_written_to_its_end_is_told(void **state)
+{
+    (void)state;
+    _cleanup_(free_bytesp) uint8_t *data = NULL;
+    size_t size = 0;
+
+    assert_int_equal(write_and_read(ENOSPC), -ENOSPC);
+    assert_int_equal(read_within("file", 100), -ENOENT);
+    assert_int_equal(write_and_read(0), 0);
+    _cleanup_(close_fdp) int fd = open("file", O_RDONLY | O_CLOEXEC);
+    disturbance = EIO;
+    calls = 0;
+    assert_int_equal(read_within("file", 100), -EIO);
+    calls = 0;
+    assert_int_equal(file_read_descriptor(fd, 100, &data, &size), -EIO);
+    disturbance = 0;
 }
 
 static void a_stream_is_read_to_its_end_and_within_its_limit(void **state)
@@ -179,6 +277,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_above_the_limit_is_refused, enter_folder,
                                         leave_folder),
         cmocka_unit_test_setup_teardown(only_regular_files_are_read, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(a_signal_in_between_or_an_octet_at_a_time_changes_nothing,
+                                        enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(what_can_not_be_read_or_written_to_its_end_is_told,
+                                        enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(a_stream_is_read_to_its_end_and_within_its_limit,
                                         enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(the_mode_is_set_whatever_the_umask_says, enter_folder,

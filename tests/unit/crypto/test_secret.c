@@ -120,6 +120,7 @@ static void a_slice_beyond_the_end_is_refused(void **state)
     assert_int_equal(secret_new_slice(whole, 4, 5, &slice), -ERANGE);
     assert_int_equal(secret_new_slice(whole, 9, 1, &slice), -ERANGE);
     assert_int_equal(secret_new_slice(whole, 4, SIZE_MAX, &slice), -ERANGE);
+    assert_int_equal(secret_new_slice(whole, 8, 0, &slice), -EINVAL); /* nothing is no secret */
     assert_null(slice);
 }
 

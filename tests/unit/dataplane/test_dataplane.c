@@ -283,6 +283,12 @@ static void whoever_waits_is_told_when_the_pair_goes(void **state)
     assert_int_equal(used.n + moved.n, 2);
 }
 
+static void counted_never(void *userdata)
+{
+    (void)userdata;
+    fail_msg("nobody is left to count");
+}
+
 static void whoever_waits_is_told_when_the_plane_is_lost(void **state)
 {
     Lab *lab = *state;
@@ -299,6 +305,7 @@ static void whoever_waits_is_told_when_the_plane_is_lost(void **state)
     assert_int_equal(moved.error, -ECONNRESET);
     assert_int_equal(move(lab, &lab->second, &moved), -ENOTCONN);
     assert_int_equal(dataplane_use_sa(lab->plane, 300, note, &used), -ENOTCONN);
+    assert_int_equal(dataplane_count(lab->plane, counted_never, NULL), -ENOTCONN);
 }
 
 static void a_move_is_over_when_both_helpers_have_moved_every_pair(void **state)

@@ -1,5 +1,5 @@
 /* Do DSCP and ECN cross between inner and outer header as RFC 6040 has it? */
-#include "esp/ecn.h"
+#include "esp/packet.h"
 
 #include "esp/offload.h"
 

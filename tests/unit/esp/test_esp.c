@@ -158,6 +158,26 @@ static void a_packet_cut_short_anywhere_is_refused(void **state)
     }
 }
 
+/* RFC 4303 2.4: to 4 octets, or to the cipher's block. It is no question of who has sent it. */
+static void a_packet_that_is_not_aligned_is_malformed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(answers); i++) {
+        _cleanup_(esp_freep) Esp *esp = esp_for(&answers[i], ESP_INBOUND);
+        const size_t alignment = answers[i].integ == IKE_INTEG_NONE ? 4 : 16;
+        for (size_t more = 1; more <= alignment; more++) {
+            Octets packet = octets_from_hex(answers[i].packet);
+            Bytes inner;
+            uint8_t next_header = 0;
+            assert_true(packet.size + more <= sizeof(packet.data));
+            memset(packet.data + packet.size, 0, more);
+            assert_int_equal(esp_open(esp, answers[i].sequence, packet.data, packet.size + more,
+                                      &inner, &next_header),
+                             more < alignment ? ESP_E_MALFORMED : ESP_E_NOT_AUTHENTIC);
+        }
+    }
+}
+
 static void packets_of_every_size_come_back_aligned_and_whole(void **state)
 {
     (void)state;
@@ -350,6 +370,7 @@ int main(void)
         cmocka_unit_test(without_random_numbers_nothing_is_sealed_and_nothing_left_in_the_clear),
         cmocka_unit_test(what_was_not_authentic_leaves_nothing_in_the_clear),
         cmocka_unit_test(the_salt_goes_with_its_sa),
+        cmocka_unit_test(a_packet_that_is_not_aligned_is_malformed),
         cmocka_unit_test(packets_of_every_size_come_back_aligned_and_whole),
         cmocka_unit_test(the_largest_inner_packet_fits_and_one_octet_more_does_not),
         cmocka_unit_test(authentic_padding_that_is_not_1_2_3_is_refused),

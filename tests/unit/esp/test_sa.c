@@ -221,6 +221,18 @@ static void lifetime_in_seconds_ends_without_any_packet(void **state)
     assert_true(sa_next_event_ms(sa) == UINT64_MAX);
 }
 
+/* Milliseconds since the start have room for so many seconds, and for no more. */
+static void a_lifetime_longer_than_any_clock_counts_is_none(void **state)
+{
+    (void)state;
+    const uint64_t longest = UINT32_MAX;
+    _cleanup_(sa_freep) Sa *sa = sa_with(&(Lifetime){.seconds = longest}, &(Lifetime){0}, true);
+    _cleanup_(sa_freep) Sa *endless =
+        sa_with(&(Lifetime){.seconds = longest + 1}, &(Lifetime){.seconds = UINT64_MAX}, true);
+    assert_true(sa_next_event_ms(sa) == 1000 + longest * 1000);
+    assert_true(sa_next_event_ms(endless) == UINT64_MAX);
+}
+
 static void idle_time_is_since_the_last_authentic_packet(void **state)
 {
     (void)state;
@@ -271,6 +283,7 @@ int main(void)
         cmocka_unit_test(no_sequence_number_is_used_twice),
         cmocka_unit_test(lifetime_in_bytes_counts_inner_octets_of_either_direction),
         cmocka_unit_test(lifetime_in_seconds_ends_without_any_packet),
+        cmocka_unit_test(a_lifetime_longer_than_any_clock_counts_is_none),
         cmocka_unit_test(idle_time_is_since_the_last_authentic_packet),
         cmocka_unit_test(an_sa_takes_what_its_selectors_take),
     };

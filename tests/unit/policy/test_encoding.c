@@ -1,6 +1,7 @@
 /* Do octets come back from text as they went in, and is other text refused? */
 #include "policy/encoding.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -34,11 +35,30 @@ static void hex_of_another_length_or_with_other_characters_is_refused(void **sta
         assert_int_not_equal(hex_decode(bad[i], octets, sizeof(octets)), 0);
 }
 
+static void hex_of_any_length_is_read_as_far_as_there_is_room(void **state)
+{
+    static const char *const bad[] = {"0", "0g", "g0", "001", "00112233"};
+    uint8_t octets[3];
+    size_t size = 9;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(hex_decode_some(bad[i], octets, sizeof(octets), &size), -EINVAL);
+        assert_int_equal(size, 9);
+    }
+    assert_int_equal(hex_decode_some("a1b2c3", octets, sizeof(octets), &size), 0);
+    assert_int_equal(size, 3);
+    assert_int_equal(octets[2], 0xc3);
+    assert_int_equal(hex_decode_some("", octets, sizeof(octets), &size), 0);
+    assert_int_equal(size, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hex_comes_back_as_it_went_in),
         cmocka_unit_test(hex_of_another_length_or_with_other_characters_is_refused),
+        cmocka_unit_test(hex_of_any_length_is_read_as_far_as_there_is_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

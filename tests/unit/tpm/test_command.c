@@ -7,6 +7,7 @@
 #include "tpm/nv.h"
 #include "tpm/session.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -374,6 +375,17 @@ static void an_answer_about_another_capability_is_refused(void **state)
     assert_int_equal(data.data.handles.count, 1);
 }
 
+static void more_octets_than_the_tpm_takes_at_once_are_not_written(void **state)
+{
+    static const uint8_t octets[sizeof(((TPM2B_MAX_NV_BUFFER *)NULL)->buffer) + 1];
+    NvIndex index = {0};
+    Reason why = {0};
+
+    (void)state;
+    assert_int_equal(nv_write(bench.tpm, &index, NULL, BYTES_OF(octets), &why), -EIO);
+    assert_non_null(strstr(why.text, "do not fit into an NV index"));
+}
+
 #define NV_TEST(name) cmocka_unit_test_setup_teardown(name, index_define, index_undefine)
 
 int main(void)
@@ -383,6 +395,7 @@ int main(void)
         NV_TEST(the_names_of_nv_indices_are_those_that_the_tpm_computes),
         cmocka_unit_test(the_name_of_a_permanent_handle_is_the_handle),
         cmocka_unit_test(another_name_algorithm_has_no_name_here),
+        cmocka_unit_test(more_octets_than_the_tpm_takes_at_once_are_not_written),
         NV_TEST(what_one_implementation_writes_encrypted_the_other_reads),
         cmocka_unit_test_teardown(sessions_beside_the_one_that_authorizes_encrypt, probe_remove),
         cmocka_unit_test(a_new_auth_value_counts_in_the_answer_already),

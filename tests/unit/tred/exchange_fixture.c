@@ -7,8 +7,8 @@
 #include "verify/memory.h"
 
 #include "crypto/secret.h"
-#include "tred/exchange_internal.h"
 #include "tred/child_policy.h"
+#include "tred/exchange_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -92,7 +92,14 @@ static void an_algorithm_without_room_is_not_written(void **state)
     uint8_t der[UINT8_MAX];
     size_t size = 0;
 
-    assert_int_equal(auth_algorithm_encode(&known[0].algorithm, der, 11, &size), -ENOBUFS);
+    for (size_t i = 0; i < ELEMENTS(known); i++) {
+        const size_t exact = strlen(known[i].der) / 2;
+
+        assert_int_equal(auth_algorithm_encode(&known[i].algorithm, der, exact - 1, &size),
+                         -ENOBUFS);
+        assert_int_equal(auth_algorithm_encode(&known[i].algorithm, der, exact, &size), 0);
+        assert_int_equal(size, exact);
+    }
     assert_int_equal(auth_algorithm_encode(&unknown, der, sizeof(der), &size), -EINVAL);
 }
 
@@ -151,6 +158,15 @@ static void pss_with_default_parameters_is_not_allowed(void **state)
     assert_refused("303c" OID_PSS "302f"
                    "a00f300d" OID_SHA256 "0500a11c301a" OID_MGF1 "300d" OID_SHA256 "0500",
                    AUTH_ALGORITHM_E_NOT_ALLOWED);
+}
+
+static void pss_with_what_are_no_parameters_is_refused(void **state)
+{
+    (void)state;
+
+    assert_refused("3010" OID_PSS "3003020101", AUTH_ALGORITHM_E_ENCODING);
+    assert_refused("3010" OID_PSS "3003a00305", AUTH_ALGORITHM_E_ENCODING);
+    assert_refused("300f" OID_PSS "3002a007", AUTH_ALGORITHM_E_ENCODING);
 }
 
 static void pss_with_two_hashes_is_not_allowed(void **state)
@@ -242,6 +258,7 @@ int main(void)
         cmocka_unit_test(the_default_trailer_may_be_spelt_out_and_no_other),
         cmocka_unit_test(sha1_is_not_allowed),
         cmocka_unit_test(pss_with_default_parameters_is_not_allowed),
+        cmocka_unit_test(pss_with_what_are_no_parameters_is_refused),
         cmocka_unit_test(pss_with_two_hashes_is_not_allowed),
         cmocka_unit_test(a_pss_salt_shorter_than_the_hash_is_not_allowed),
         cmocka_unit_test(a_pss_salt_longer_than_any_key_is_not_allowed),

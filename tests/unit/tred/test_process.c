@@ -2,6 +2,7 @@
  * way back. */
 #include "tred/process.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -101,6 +102,22 @@ static void without_the_right_to_lock_it_runs_all_the_same(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* errno says how the last call failed that did. */
+static void what_has_failed_before_is_no_failure_of_its(void **state)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    (void)state;
+    if (pid == 0) {
+        errno = EBUSY;
+        _exit(process_harden() == 0 ? 0 : 2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +126,7 @@ int main(void)
         cmocka_unit_test(it_gains_no_privileges),
         cmocka_unit_test(its_files_are_its_own),
         cmocka_unit_test(without_the_right_to_lock_it_runs_all_the_same),
+        cmocka_unit_test(what_has_failed_before_is_no_failure_of_its),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

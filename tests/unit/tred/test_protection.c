@@ -1,6 +1,7 @@
 /* Does each message go out and come in once, in its turn, and only if it is authentic? */
 #include "sa_fixture.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -210,6 +211,29 @@ static void an_empty_message_is_sealed_and_opened(void **state)
     assert_int_equal(sa_peer_opens(sa, &sealed, 0, &message, plain), 0);
 }
 
+static void keys_that_fit_one_direction_alone_are_refused(void **state)
+{
+    (void)state;
+    const ProtectionTerms terms[] = {{SA_SPI_I, SA_SPI_R, true, 1, false},
+                                     {SA_SPI_I, SA_SPI_R, false, 0, false}};
+    const IkeSuite suite = {
+        .cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128),
+        .prf = prf_find(IKE_PRF_HMAC_SHA2_256),
+        .group = IKE_GROUP_ECP_256,
+    };
+    _cleanup_(secret_freep) Secret *fit = NULL, *unfit = NULL;
+    Protection *protection = NULL;
+
+    assert_int_equal(secret_new(suite.cipher->key_size + suite.cipher->salt_size, &fit), 0);
+    assert_int_equal(secret_new(suite.cipher->key_size, &unfit), 0);
+    const IkeKeys keys[] = {{.sk_ei = unfit, .sk_er = fit}, {.sk_ei = fit, .sk_er = unfit}};
+    for (size_t i = 0; i < ELEMENTS(keys); i++) {
+        for (size_t j = 0; j < ELEMENTS(terms); j++)
+            assert_int_equal(protection_new(&suite, &keys[i], &terms[j], &protection), -EINVAL);
+    }
+    assert_null(protection);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +250,7 @@ int main(void)
         cmocka_unit_test(a_forged_message_changes_nothing),
         cmocka_unit_test(what_is_no_sealed_message_is_malformed),
         cmocka_unit_test(an_empty_message_is_sealed_and_opened),
+        cmocka_unit_test(keys_that_fit_one_direction_alone_are_refused),
     };
 
     if (secrets_init() < 0)

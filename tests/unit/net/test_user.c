@@ -1,0 +1,395 @@
+/* The user plane's part in the host's network: is the TUN there as long as there are SAs, and is
+ * nothing left of what fails? Network and TUN device are played. */
+#include "net/user.h"
+
+#include "net/plane.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct {
+    int clear_error, attach_error, add_error, open_error;
+    unsigned long fails; /* the ioctl that does, with EBUSY */
+    unsigned n_networks, n_cleared, n_added;
+    bool attached;
+    int offload;
+    char name[IFNAMSIZ];
+    unsigned widened; /* buffers, in either direction, of descriptor ESP_FD */
+} played;
+
+enum { ESP_FD = 1000 };
+
+int network_new(Network **ret)
+{
+    static int one;
+    *ret = (Network *)(void *)&one;
+    played.n_networks++;
+    return 0;
+}
+
+void network_free(Network *network)
+{
+    if (network)
+        played.n_networks--;
+}
+
+int network_clear(Network *network, const char *name)
+{
+    (void)network, (void)name;
+    played.n_cleared++;
+    return played.clear_error;
+}
+
+int network_attach(Network *network, const char *name)
+{
+    (void)network, (void)name;
+    played.attached = played.attach_error == 0;
+    return played.attach_error;
+}
+
+void network_detach(Network *network)
+{
+    (void)network;
+    played.attached = false;
+}
+
+int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
+{
+    (void)network, (void)order;
+    if (played.add_error < 0)
+        return reason_set(reason, played.add_error, "the address is taken");
+    played.n_added++;
+    return 0;
+}
+
+void network_remove_sa(Network *network, uint32_t spi_in)
+{
+    (void)network, (void)spi_in;
+    played.n_added--;
+}
+
+int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reason *reason)
+{
+    (void)network, (void)spi_in, (void)path, (void)reason;
+    return 0;
+}
+
+int network_set_mtu(Network *network, uint32_t spi_in, uint32_t mtu, Reason *reason)
+{
+    (void)network, (void)spi_in, (void)mtu, (void)reason;
+    return 0;
+}
+
+int network_watched(const Network *network)
+{
+    (void)network;
+    return -1;
+}
+
+bool network_has_changed(Network *network)
+{
+    (void)network;
+    return false;
+}
+
+void network_look(Network *network, NetworkGone gone, void *userdata)
+{
+    (void)network, (void)gone, (void)userdata;
+}
+
+/* In the place of the C library's (--wrap). */
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+    assert_string_equal(path, "/dev/net/tun");
+    errno = played.open_error;
+    return played.open_error ? -1 : __real_open64("/dev/null", flags);
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+    va_list arguments;
+    va_start(arguments, request);
+    assert_true(fd >= 0);
+    if (request == TUNSETIFF) {
+        const struct ifreq *asked = va_arg(arguments, const struct ifreq *);
+        memcpy(played.name, asked->ifr_name, sizeof(played.name));
+    } else {
+        played.offload = va_arg(arguments, int);
+    }
+    va_end(arguments);
+    errno = EBUSY;
+    return request == played.fails ? -1 : 0;
+}
+
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t size);
+
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
+    (void)value, (void)size;
+    assert_int_equal(fd, ESP_FD);
+    assert_int_equal(level, SOL_SOCKET);
+    played.widened += name == SO_RCVBUFFORCE || name == SO_SNDBUFFORCE;
+    return 0;
+}
+
+static int n_descriptors(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 64; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static NetPlane *plane;
+static int descriptors_before;
+
+static int open_plane(Reason *reason)
+{
+    return net_plane_open(DATAPLANE_USER, "segw0", &plane, reason);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    memset(&played, 0, sizeof(played));
+    plane = NULL;
+    descriptors_before = n_descriptors();
+    return 0;
+}
+
+static int begin_with_plane(void **state)
+{
+    Reason reason = {0};
+    (void)begin(state);
+    return open_plane(&reason);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    net_plane_close(plane);
+    return n_descriptors() == descriptors_before && played.n_networks == 0 ? 0 : -1;
+}
+
+/* The answer's error; the TUN, if it made one, into *ret_tun. */
+static int add(uint32_t spi_in, int *ret_tun, Reason *ret_reason)
+{
+    const SaOrder sa = {.spi_in = spi_in};
+    Answer answer;
+    net_plane_carry_out(plane, &(Order){.type = ORDER_ADD_SA, .sa = (SaOrder *)(uintptr_t)&sa}, -1,
+                        &answer, ret_tun);
+    *ret_reason = answer.reason;
+    return answer.error;
+}
+
+static int carry_out(OrderType type, uint32_t spi_in)
+{
+    Answer answer;
+    int tun = -1;
+    net_plane_carry_out(plane, &(Order){.type = type, .id = spi_in}, -1, &answer, &tun);
+    assert_int_equal(tun, -1);
+    return answer.error;
+}
+
+static void opening_clears_what_an_earlier_run_left(void **state)
+{
+    (void)state;
+    assert_int_equal(played.n_cleared, 1);
+    assert_false(played.attached);
+    assert_int_equal(n_descriptors(), descriptors_before);
+}
+
+static void a_network_that_can_not_be_cleared_is_told(void **state)
+{
+    static const struct {
+        int error;
+        const char *why;
+    } examples[] = {{-EEXIST, "an interface segw0 that tred did not make"},
+                    {-EPERM, "CAP_NET_ADMIN is missing"},
+                    {-ENOBUFS, "can't be configured: No buffer space"}};
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(examples); i++) {
+        Reason reason = {0};
+        played.clear_error = examples[i].error;
+        assert_int_equal(open_plane(&reason), examples[i].error);
+        assert_non_null(strstr(reason.text, examples[i].why));
+        assert_null(plane);
+    }
+}
+
+static void a_tun_device_that_is_not_to_be_had_is_told_before_there_is_an_sa(void **state)
+{
+    static const struct {
+        int error;
+        const char *why;
+    } examples[] = {{EACCES, "No permission"},
+                    {EPERM, "No permission"},
+                    {ENOENT, "Load the module tun"},
+                    {ENODEV, "Load the module tun"}};
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(examples); i++) {
+        Reason reason = {0};
+        played.open_error = examples[i].error;
+        assert_int_equal(open_plane(&reason), -examples[i].error);
+        assert_non_null(strstr(reason.text, examples[i].why));
+        assert_null(plane);
+    }
+}
+
+static void the_first_sa_brings_the_tun_and_the_last_takes_the_interface_along(void **state)
+{
+    int tun = -1, none = -1;
+    Reason reason;
+    (void)state;
+    assert_int_equal(add(300, &tun, &reason), 0);
+    assert_true(tun >= 0);
+    assert_string_equal(played.name, "segw0");
+    assert_int_equal(played.offload, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
+    assert_true(played.attached);
+    assert_int_equal(add(301, &none, &reason), 0);
+    assert_int_equal(none, -1);
+    assert_int_equal(carry_out(ORDER_REMOVE_SA, 300), 0);
+    assert_true(played.attached);
+    assert_int_equal(carry_out(ORDER_REMOVE_SA, 301), 0);
+    assert_false(played.attached);
+    assert_int_equal(carry_out(ORDER_REMOVE_SA, 301), -ENOENT);
+    assert_int_equal(played.n_added, 0);
+    assert_int_equal(close(tun), 0);
+}
+
+static void an_interface_that_can_not_be_made_leaves_nothing(void **state)
+{
+    static const unsigned long requests[] = {TUNSETIFF, TUNSETOFFLOAD};
+    int tun = -1;
+    Reason reason;
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(requests); i++) {
+        played.fails = requests[i];
+        assert_int_equal(add(300, &tun, &reason), -EBUSY);
+        assert_non_null(strstr(reason.text, "the interface segw0 can't be made"));
+        assert_int_equal(tun, -1);
+        assert_false(played.attached);
+    }
+    played.fails = 0;
+    played.attach_error = -ENODEV;
+    assert_int_equal(add(300, &tun, &reason), -ENODEV);
+    assert_int_equal(tun, -1);
+    assert_int_equal(n_descriptors(), descriptors_before);
+    assert_int_equal(played.n_added, 0);
+}
+
+static void
+an_sa_that_the_network_refuses_takes_the_interface_along_if_it_was_the_first(void **state)
+{
+    int tun = -1, none = -1;
+    Reason reason;
+    (void)state;
+    played.add_error = -EADDRINUSE;
+    assert_int_equal(add(300, &tun, &reason), -EADDRINUSE);
+    assert_string_equal(reason.text, "the address is taken");
+    assert_int_equal(tun, -1);
+    assert_false(played.attached);
+    assert_int_equal(n_descriptors(), descriptors_before);
+    played.add_error = 0;
+    assert_int_equal(add(300, &tun, &reason), 0);
+    played.add_error = -EADDRINUSE;
+    assert_int_equal(add(301, &none, &reason), -EADDRINUSE);
+    assert_int_equal(none, -1);
+    assert_true(played.attached);
+    assert_int_equal(close(tun), 0);
+}
+
+/* tred-esp has the keys, and whatever is done with them. */
+static void what_is_tred_esps_is_not_done_here(void **state)
+{
+    int tun = -1, none = -1;
+    Reason reason;
+    Answer answer;
+    Secret key = {0};
+    SaOrder with_key = {.spi_in = 301, .encr_in = &key};
+    (void)state;
+    assert_int_equal(add(300, &tun, &reason), 0);
+    assert_int_equal(add(300, &none, &reason), -EEXIST);
+    assert_int_equal(carry_out(ORDER_USE_SA, 300), -EBADMSG);
+    assert_int_equal(carry_out(ORDER_SA_COUNTERS, 300), -EOPNOTSUPP);
+    assert_int_equal(carry_out(ORDER_MOVE_SA, 301), -ENOENT);
+    assert_int_equal(carry_out(ORDER_MOVE_SA, 300), 0);
+    net_plane_carry_out(plane, &(Order){.type = ORDER_ADD_SA, .sa = &with_key}, -1, &answer, &none);
+    assert_int_equal(answer.error, -EINVAL);
+    assert_int_equal(none, -1);
+    assert_int_equal(close(tun), 0);
+}
+
+/* Its ESP socket has room for bursts, where there is one. */
+static void an_sa_that_comes_or_moves_with_a_socket_has_wide_buffers(void **state)
+{
+    static const int sockets[] = {-1, ESP_FD};
+    const SaOrder sa = {.spi_in = 301};
+    const Order orders[] = {{.type = ORDER_ADD_SA, .sa = (SaOrder *)(uintptr_t)&sa},
+                            {.type = ORDER_MOVE_SA, .id = 300}};
+    int tun = -1, none = -1;
+    Reason reason;
+    (void)state;
+    assert_int_equal(add(300, &tun, &reason), 0);
+    for (size_t i = 0; i < ELEMENTS(orders); i++) {
+        for (size_t j = 0; j < ELEMENTS(sockets); j++) {
+            Answer answer;
+            played.widened = 0;
+            net_plane_carry_out(plane, &orders[i], sockets[j], &answer, &none);
+            assert_int_equal(answer.error, 0);
+            assert_int_equal(played.widened, sockets[j] < 0 ? 0 : 2);
+            assert_int_equal(carry_out(ORDER_REMOVE_SA, 301), i == 0 ? 0 : -ENOENT);
+        }
+    }
+    assert_int_equal(close(tun), 0);
+}
+
+static void a_name_that_no_interface_can_have_is_refused(void **state)
+{
+    char name[IFNAMSIZ + 1];
+    int tun = -1;
+    (void)state;
+    memset(name, 'a', sizeof(name));
+    name[IFNAMSIZ] = '\0';
+    assert_int_equal(tun_open(name, &tun), -EINVAL);
+    name[IFNAMSIZ - 1] = '\0';
+    assert_int_equal(tun_open(name, &tun), 0);
+    assert_string_equal(played.name, name);
+    assert_int_equal(close(tun), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(opening_clears_what_an_earlier_run_left, begin_with_plane,
+                                        end),
+        cmocka_unit_test_setup_teardown(a_network_that_can_not_be_cleared_is_told, begin, end),
+        cmocka_unit_test_setup_teardown(
+            a_tun_device_that_is_not_to_be_had_is_told_before_there_is_an_sa, begin, end),
+        cmocka_unit_test_setup_teardown(
+            the_first_sa_brings_the_tun_and_the_last_takes_the_interface_along, begin_with_plane,
+            end),
+        cmocka_unit_test_setup_teardown(an_interface_that_can_not_be_made_leaves_nothing,
+                                        begin_with_plane, end),
+        cmocka_unit_test_setup_teardown(
+            an_sa_that_the_network_refuses_takes_the_interface_along_if_it_was_the_first,
+            begin_with_plane, end),
+        cmocka_unit_test_setup_teardown(what_is_tred_esps_is_not_done_here, begin_with_plane, end),
+        cmocka_unit_test_setup_teardown(an_sa_that_comes_or_moves_with_a_socket_has_wide_buffers,
+                                        begin_with_plane, end),
+        cmocka_unit_test_setup_teardown(a_name_that_no_interface_can_have_is_refused, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
