@@ -133,10 +133,11 @@ typedef struct SaOrder {
     struct sockaddr_storage local; /* outer addresses and UDP ports, AF_INET or AF_INET6 */
     struct sockaddr_storage remote;
     bool udp_encapsulated; /* RFC 3948; the user plane can do nothing else */
-    bool standby;          /* it sends only from ORDER_USE_SA on, or where no other pair can */
-    uint16_t mtu;          /* an inner packet whose ESP packet fits the path */
-    bool copy_dscp;        /* of inner packets to outer ones */
-    bool ecn;              /* RFC 6040, normal mode; else the outer packets have none */
+    bool standby;   /* it sends only from ORDER_USE_SA on, or the first authentic packet that comes
+                       in by it, or where no other pair can */
+    uint16_t mtu;   /* an inner packet whose ESP packet fits the path */
+    bool copy_dscp; /* of inner packets to outer ones */
+    bool ecn;       /* RFC 6040, normal mode; else the outer packets have none */
     Lifetime soft;
     Lifetime hard;
     size_t n_addresses;

@@ -139,7 +139,10 @@ static int receive_packet(Plane *plane, uint8_t *datagram, size_t size, uint8_t 
         return 0;
     }
     Packet packet;
-    int r = sa_open(plane->sas[index], low, traffic_class, datagram, size, plane->now_ms, &packet);
+    Sa *sa = plane->sas[index];
+    int r = sa_open(sa, low, traffic_class, datagram, size, plane->now_ms, &packet);
+    if (sa_is_awaited(sa))
+        plane_use_sa(plane, index);
     if (r != 0)
         return r < 0 ? r : 0;
     uint8_t *octets = datagram + (packet.bytes.data - datagram);

@@ -34,6 +34,9 @@ uint64_t plane_monotonic_ms(void);
 size_t plane_sa_index(const Plane *plane, uint32_t spi_in);
 bool plane_has_sa(const Plane *plane, uint32_t transport);
 
+/* Has an SA send, as the newest and not in standby. */
+void plane_use_sa(Plane *plane, size_t index);
+
 /* Returns 0, or -ENOENT if there is none. */
 int plane_close_tun(Plane *plane);
 

@@ -95,14 +95,19 @@ static void drop_sa(Plane *plane, size_t index)
     sa_free(take_sa_out(plane, index));
 }
 
+void plane_use_sa(Plane *plane, size_t index)
+{
+    Sa *sa = take_sa_out(plane, index);
+    sa_use(sa);
+    plane->sas[plane->n_sas++] = sa;
+}
+
 static int use_sa(Plane *plane, uint32_t spi_in)
 {
     size_t index = plane_sa_index(plane, spi_in);
     if (index == plane->n_sas)
         return -ENOENT;
-    Sa *sa = take_sa_out(plane, index);
-    sa_use(sa);
-    plane->sas[plane->n_sas++] = sa;
+    plane_use_sa(plane, index);
     return 0;
 }
 

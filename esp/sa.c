@@ -216,6 +216,11 @@ void sa_use(Sa *sa)
     sa->standby = false;
 }
 
+bool sa_is_awaited(const Sa *sa)
+{
+    return sa->standby && sa->window.highest != 0;
+}
+
 void sa_move(Sa *sa, const SaPath *path, int fd)
 {
     sa->transport = path->transport;

@@ -72,6 +72,10 @@ SaRank sa_rank(const Sa *sa, uint64_t now_ms);
 /* It is in standby no more. */
 void sa_use(Sa *sa);
 
+/* True of one in standby that has let an authentic packet in: its peer has it, then, and whoever
+ * answered the rekeying may send by it (RFC 7296 2.8). */
+bool sa_is_awaited(const Sa *sa);
+
 /* Sends from now on by the socket `fd`, of path->transport, to path->remote. */
 void sa_move(Sa *sa, const SaPath *path, int fd);
 

@@ -18,6 +18,9 @@ static int delete_begin(Task *task)
     for (ChildSa *child = sa->children; child; child = child->next) {
         if (!child->unwanted || child->delete_sent || delete_.n_spis == IKE_SPIS_MAX)
             continue;
+        const uint32_t next = rekey_next_child(sa, child->spi_in);
+        if (next != 0)
+            rekey_use_child(sa, next);
         child->delete_sent = true;
         delete_.spis[delete_.n_spis++] = child->spi_in;
     }

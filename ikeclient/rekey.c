@@ -145,20 +145,20 @@ void rekey_use_child(IkeSa *sa, uint32_t spi_in)
     (void)tre_call(sa->tre, &call, NULL, NULL);
 }
 
-/* By a Child SA that the peer has made we send once the peer is known to have it. */
-static void use_next(IkeSa *sa, uint32_t spi_in)
+uint32_t rekey_next_child(const IkeSa *sa, uint32_t spi_in)
 {
+    const ChildSa *gone = child_sas_find(sa->children, spi_in);
     const ChildSa *next = child_sas_replacement(sa->children, spi_in, true);
 
-    if (next && !next->unwanted && !next->redundant)
-        rekey_use_child(sa, next->spi_in);
+    if (gone && gone->redundant)
+        next = child_sas_replacement(sa->children, gone->replaces, false);
+    return next && !next->unwanted && !next->redundant ? next->spi_in : 0;
 }
 
 void rekey_remove_child(IkeSa *sa, uint32_t spi_in)
 {
     const TreCall call = {.method = TRE_REMOVE_CHILD, .exchange = sa->exchange, .spi_in = spi_in};
 
-    use_next(sa, spi_in);
     (void)tre_call(sa->tre, &call, NULL, NULL);
     child_sas_remove(&sa->children, spi_in);
 }
@@ -180,11 +180,8 @@ void rekey_let_go(IkeSa *sa, uint32_t spi_in)
         return;
     child->unwanted = child->delete_sent = true;
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &child->gone);
-    if (has_current(sa)) {
-        use_next(sa, spi_in);
-    } else {
+    if (!has_current(sa))
         rekey_remove_child(sa, spi_in);
-    }
 }
 
 uint64_t rekey_sweep(IkeSa *sa)

@@ -36,8 +36,12 @@ int rekey_add_child(IkeSa *sa, const NewChild *new);
 /* Has tred send by the Child SA that receives at `spi_in`. */
 void rekey_use_child(IkeSa *sa, uint32_t spi_in);
 
-/* Has tred remove a Child SA of `sa`, and forgets it. What it was replaced by sends from then on.
- */
+/* Which one is to send before `spi_in` is deleted: the one that the peer has made in its place, as
+ * the peer is known to have that now; or, where it is the redundant one of two, ours, as the peer
+ * may have sent by the redundant one, and tred then, too. 0: what sends goes on. */
+uint32_t rekey_next_child(const IkeSa *sa, uint32_t spi_in);
+
+/* Has tred remove a Child SA of `sa`, and forgets it. */
 void rekey_remove_child(IkeSa *sa, uint32_t spi_in);
 
 /* The same for one that is deleted at the peer; where another is there, it receives for a little

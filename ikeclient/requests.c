@@ -176,6 +176,50 @@ static void follow(IkeSa *sa)
 
 /* ---- the answer ---- */
 
+/* What we send by the Child SA that the peer deletes is lost once it has our answer: another one
+ * sends before that. */
+static void on_used(void *userdata, const TreReply *reply)
+{
+    PeerQueue *peer = userdata;
+    IkeSa *sa = peer->sa;
+
+    if (sa->closed)
+        return;
+    if (reply->outcome == TRE_GONE) {
+        peer_queue_unsealed(sa, reply);
+    } else if (--peer->request.awaited == 0) {
+        peer_queue_send(sa);
+    }
+}
+
+static void on_delete_sealed(void *userdata, const TreReply *reply)
+{
+    PeerQueue *peer = userdata;
+    PeerRequest *request = &peer->request;
+    IkeSa *sa = peer->sa, *holder = succession_holder(sa);
+    TreCall call = {.method = TRE_USE_CHILD, .exchange = holder->exchange};
+
+    if (sa->closed)
+        return;
+    if (reply->outcome != TRE_DONE) {
+        peer_queue_unsealed(sa, reply);
+        return;
+    }
+    int r = peer_queue_keep(sa, reply);
+    for (size_t i = 0; i < request->n_deleted && r == 0; i++) {
+        call.spi_in = rekey_next_child(holder, request->deleted[i]);
+        if (call.spi_in == 0)
+            continue;
+        r = tre_call(sa->tre, &call, on_used, peer);
+        request->awaited += r == 0;
+    }
+    if (r < 0) {
+        ike_sa_fail(sa, r);
+    } else if (request->awaited == 0) {
+        peer_queue_send(sa);
+    }
+}
+
 static int answer(IkeSa *sa, const TreReply *opened)
 {
     const uint8_t type = opened->opened.exchange_type;
@@ -191,14 +235,20 @@ static int answer(IkeSa *sa, const TreReply *opened)
     peer_request_answer(type, opened->opened.first, opened->opened.payloads,
                         succession_holder(sa)->children, &path, &writer, &first, &sa->peer.request);
     log_debug("the SeGW sent: %s", sa->peer.request.what);
+    const PeerRequest *request = &sa->peer.request;
+    const bool children_alone =
+        request->deletes_child && !request->deletes_ike && !request->auth_failed;
     int r = writer_finish(&writer, &payloads);
-    return r < 0 ? r : peer_queue_seal(sa, type, first, payloads, peer_queue_sealed);
+    return r < 0 ? r
+                 : peer_queue_seal(sa, type, first, payloads,
+                                   children_alone ? on_delete_sealed : peer_queue_sealed);
 }
 
 void peer_request_received(IkeSa *sa, const TreReply *opened, uint8_t *datagram, size_t size,
                            const Endpoint *sender)
 {
-    if (sa->peer.create.pending) { /* our window is 1 (RFC 7296 2.3) */
+    if (sa->peer.create.pending ||
+        sa->peer.request.awaited > 0) { /* our window is 1 (RFC 7296 2.3) */
         ike_sa_drop(sa, "a request before the one before it was answered");
         free(datagram);
         return;

@@ -116,14 +116,15 @@ typedef struct PeerRequest {
     bool deletes_child; /* some of our Child SAs are gone: those of … */
     size_t n_deleted;
     uint32_t deleted[IKE_SPIS_MAX]; /* … these inbound SPIs of ours */
-    bool redirects;                 /* N(REDIRECT): we are to go to … */
-    Redirect redirect;              /* … that SeGW */
-    bool has_lifetime;              /* N(AUTH_LIFETIME): the authentication ends in … */
-    uint32_t lifetime;              /* … that many seconds */
-    bool has_addresses;             /* the SeGW has, beside the one that it was sent from, … */
-    Addresses addresses;            /* … these */
-    bool auth_failed; /* N(AUTHENTICATION_FAILED): the SeGW has thrown us out (2.21.2) */
-    const char *what; /* for a log line: a static phrase */
+    size_t awaited;      /* answers of tred's before ours is sent: others send in their place */
+    bool redirects;      /* N(REDIRECT): we are to go to … */
+    Redirect redirect;   /* … that SeGW */
+    bool has_lifetime;   /* N(AUTH_LIFETIME): the authentication ends in … */
+    uint32_t lifetime;   /* … that many seconds */
+    bool has_addresses;  /* the SeGW has, beside the one that it was sent from, … */
+    Addresses addresses; /* … these */
+    bool auth_failed;    /* N(AUTHENTICATION_FAILED): the SeGW has thrown us out (2.21.2) */
+    const char *what;    /* for a log line: a static phrase */
 } PeerRequest;
 
 /* A CREATE_CHILD_SA request of the peer's while tred makes what the answer needs. */

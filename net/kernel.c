@@ -16,6 +16,7 @@ typedef struct KernelSa {
     struct sockaddr_storage remote;
     time_t since; /* added, or moved: the kernel then forgets when it was last used */
     bool expired; /* one of its states reached its hard lifetime and is gone by itself */
+    bool awaited; /* in standby: it sends once the peer has sent by it */
 } KernelSa;
 
 typedef struct KernelPlane {
@@ -23,6 +24,7 @@ typedef struct KernelPlane {
     Netlink *xfrm;
     Netlink *route;
     NetlinkWatch *watch; /* expiries, and who else deletes states and policies */
+    bool listens;        /* to what comes in, too */
     XfrmPolicies *policies;
     size_t n_sas;
     KernelSa sas[DATAPLANE_SAS_MAX];
@@ -82,6 +84,47 @@ static void handle_expiry(KernelPlane *plane, const struct nlmsghdr *header)
                      expire->hard ? DATAPLANE_HARD_LIFETIME : DATAPLANE_SOFT_LIFETIME);
 }
 
+/* A packet that a pair in standby lets in shows that the peer has it: whoever answered the rekeying
+ * may send by it (RFC 7296 2.8). The kernel tells of such packets while there is such a pair, and
+ * at no other time, as each is a message, and as everybody's states tell once anybody listens. */
+
+static void listen_for_first(KernelPlane *plane)
+{
+    bool awaits = false;
+    for (size_t i = 0; i < plane->n_sas; i++)
+        awaits = awaits || plane->sas[i].awaited;
+    if (awaits != plane->listens)
+        (void)netlink_watch_join(plane->watch, XFRMNLGRP_AEVENTS, awaits);
+    plane->listens = awaits;
+}
+
+/* Where the kernel refuses, the pair is used when it is told to be, and no earlier. */
+static void await_first(KernelPlane *plane, KernelSa *sa, bool await)
+{
+    if (await || sa->awaited)
+        (void)xfrm_state_tell(plane->xfrm, &sa->local, sa->spi_in, await);
+    sa->awaited = await;
+    listen_for_first(plane);
+}
+
+static int use_sa(KernelPlane *plane, uint32_t spi_in)
+{
+    int r = xfrm_policies_use(plane->policies, spi_in);
+    KernelSa *sa = sa_find(plane, spi_in);
+    if (r >= 0 && sa)
+        await_first(plane, sa, false);
+    return r;
+}
+
+/* XFRM_AE_CR: by a packet; our own changes are told, too. */
+static void handle_packet(KernelPlane *plane, const struct nlmsghdr *header)
+{
+    const struct xfrm_aevent_id *id = mnl_nlmsg_get_payload(header);
+    const KernelSa *sa = sa_find(plane, ntohl(id->sa_id.spi));
+    if (sa && sa->awaited && id->flags & XFRM_AE_CR)
+        (void)use_sa(plane, sa->spi_in);
+}
+
 typedef struct Heard {
     KernelPlane *plane;
     bool deleted; /* a state or policy, by anybody */
@@ -93,6 +136,9 @@ static int hear(const struct nlmsghdr *header, void *userdata)
     switch (header->nlmsg_type) {
     case XFRM_MSG_EXPIRE:
         handle_expiry(heard->plane, header);
+        break;
+    case XFRM_MSG_NEWAE:
+        handle_packet(heard->plane, header);
         break;
     case XFRM_MSG_DELSA:
     case XFRM_MSG_FLUSHSA:
@@ -264,8 +310,11 @@ static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun, Rea
     } else {
         r = network_add_sa(base->network, order, reason);
     }
-    if (r < 0)
+    if (r < 0) {
         (void)kernel_remove_sa(base, order->spi_in);
+    } else if (order->standby) {
+        await_first(plane, &plane->sas[plane->n_sas - 1], true);
+    }
     return r;
 }
 
@@ -281,6 +330,7 @@ static int kernel_remove_sa(NetPlane *base, uint32_t spi_in)
     (void)xfrm_state_delete(plane->xfrm, &sa->local, sa->spi_in);
     (void)xfrm_state_delete(plane->xfrm, &sa->remote, sa->spi_out);
     *sa = plane->sas[--plane->n_sas];
+    listen_for_first(plane);
     if (plane->n_sas == 0)
         network_detach(base->network);
     return 0;
@@ -288,7 +338,7 @@ static int kernel_remove_sa(NetPlane *base, uint32_t spi_in)
 
 static int kernel_use_sa(NetPlane *base, uint32_t spi_in)
 {
-    return xfrm_policies_use(kernel_plane(base)->policies, spi_in);
+    return use_sa(kernel_plane(base), spi_in);
 }
 
 /* Both of its states. While the outbound one is on its way no packet may choose it: its numbers
@@ -322,6 +372,8 @@ static int kernel_move_sa(NetPlane *base, uint32_t spi_in, const SaPath *path, R
                           strerror(-r));
     }
     sa->since = time(NULL);
+    if (sa->awaited)
+        await_first(plane, sa, true);
     r = xfrm_policies_move(plane->policies, spi_in, path);
     if (r < 0)
         reason_set(reason, r, "the kernel did not take the ESP policies: %s", strerror(-r));

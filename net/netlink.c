@@ -132,6 +132,12 @@ struct NetlinkWatch {
     struct mnl_socket *socket;
 };
 
+int netlink_watch_join(NetlinkWatch *watch, int group, bool join)
+{
+    const int option = join ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
+    return mnl_socket_setsockopt(watch->socket, option, &group, sizeof(group)) < 0 ? -errno : 0;
+}
+
 int netlink_watch_new(int family, const int *groups, size_t n_groups, NetlinkWatch **ret)
 {
     _cleanup_(netlink_watch_freep) NetlinkWatch *watch = calloc(1, sizeof(*watch));
@@ -141,9 +147,9 @@ int netlink_watch_new(int family, const int *groups, size_t n_groups, NetlinkWat
     if (!watch->socket || mnl_socket_bind(watch->socket, 0, MNL_SOCKET_AUTOPID) < 0)
         return -errno;
     for (size_t i = 0; i < n_groups; i++) {
-        int group = groups[i];
-        if (mnl_socket_setsockopt(watch->socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
-            return -errno;
+        int r = netlink_watch_join(watch, groups[i], true);
+        if (r < 0)
+            return r;
     }
     *ret = steal_pointer(watch);
     return 0;

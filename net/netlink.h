@@ -45,6 +45,9 @@ int netlink_watch_new(int family, const int *groups, size_t n_groups, NetlinkWat
 void netlink_watch_free(NetlinkWatch *watch);
 DEFINE_POINTER_CLEANUP(NetlinkWatch, netlink_watch_free);
 
+/* Has it told of one group more, or of that no more. Returns 0 or -errno. */
+int netlink_watch_join(NetlinkWatch *watch, int group, bool join);
+
 int netlink_watch_fd(const NetlinkWatch *watch);
 
 /* Hands each message that is there to `callback` (MNL_CB_OK to go on) and does not wait. True if

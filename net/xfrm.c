@@ -219,6 +219,7 @@ int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *ord
     if (order->udp_encapsulated)
         xfrm_put_encapsulation(header, source, destination);
     mnl_attr_put_u32(header, XFRMA_IF_ID, XFRM_IF_ID);
+    xfrm_put_silence(header);
     return netlink_call(netlink);
 }
 
@@ -232,6 +233,33 @@ struct nlmsghdr *xfrm_begin_state(Netlink *netlink, uint16_t type,
     id->family = destination->ss_family;
     id->proto = IPPROTO_ESP;
     return header;
+}
+
+struct nlmsghdr *xfrm_begin_aevent(Netlink *netlink, const struct sockaddr_storage *destination,
+                                   uint32_t spi)
+{
+    struct xfrm_aevent_id *id;
+    struct nlmsghdr *header =
+        netlink_begin(netlink, XFRM_MSG_NEWAE, NLM_F_REPLACE, sizeof(*id), &id);
+    id->sa_id.daddr = xfrm_address(destination);
+    id->sa_id.spi = htonl(spi);
+    id->sa_id.family = destination->ss_family;
+    id->sa_id.proto = IPPROTO_ESP;
+    return header;
+}
+
+void xfrm_put_silence(struct nlmsghdr *header)
+{
+    mnl_attr_put_u32(header, XFRMA_REPLAY_THRESH, 0);
+    mnl_attr_put_u32(header, XFRMA_ETIMER_THRESH, 0);
+}
+
+int xfrm_state_tell(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi,
+                    bool tell)
+{
+    struct nlmsghdr *header = xfrm_begin_aevent(netlink, destination, spi);
+    mnl_attr_put_u32(header, XFRMA_REPLAY_THRESH, tell ? 1 : 0);
+    return netlink_call(netlink);
 }
 
 int xfrm_state_delete(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi)

@@ -21,6 +21,12 @@ typedef enum XfrmDirection { XFRM_INBOUND, XFRM_OUTBOUND } XfrmDirection;
 int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *order);
 int xfrm_state_delete(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi);
 
+/* Whether the kernel tells XFRMNLGRP_AEVENTS of each packet that this inbound state lets in
+ * (XFRM_MSG_NEWAE with XFRM_AE_CR). No state does when it is added or has moved. Returns 0 or
+ * -errno. */
+int xfrm_state_tell(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi,
+                    bool tell);
+
 /* Moves a state to other outer addresses and ports, with its keys, its replay window, what it has
  * counted and its limits; it is known by where it was. An outbound one goes on with numbers
  * XFRM_MOVE_SKIPS further on: nothing may choose it any more when this is called, and what was

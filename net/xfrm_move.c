@@ -130,22 +130,15 @@ static int add_moved(Netlink *netlink, XfrmDirection direction, const struct nlm
     (void)mnl_attr_parse(old, sizeof(*info), copy_attribute, &copy);
     if (path->udp_encapsulated)
         xfrm_put_encapsulation(header, source, destination);
+    xfrm_put_silence(header);
     return netlink_call(netlink);
 }
 
 /* What it has counted, and since when: the limits stand as they did. */
-static int restore_counts(Netlink *netlink, const struct sockaddr_storage *source,
-                          const struct sockaddr_storage *destination, uint32_t spi,
-                          const struct xfrm_lifetime_cur *counts)
+static int restore_counts(Netlink *netlink, const struct sockaddr_storage *destination,
+                          uint32_t spi, const struct xfrm_lifetime_cur *counts)
 {
-    struct xfrm_aevent_id *id;
-    struct nlmsghdr *header =
-        netlink_begin(netlink, XFRM_MSG_NEWAE, NLM_F_REPLACE, sizeof(*id), &id);
-    id->sa_id.daddr = xfrm_address(destination);
-    id->sa_id.spi = htonl(spi);
-    id->sa_id.family = destination->ss_family;
-    id->sa_id.proto = IPPROTO_ESP;
-    id->saddr = xfrm_address(source);
+    struct nlmsghdr *header = xfrm_begin_aevent(netlink, destination, spi);
     mnl_attr_put(header, XFRMA_LTIME_VAL, sizeof(*counts), counts);
     return netlink_call(netlink);
 }
@@ -173,8 +166,7 @@ int xfrm_state_move(Netlink *netlink, XfrmDirection direction,
     if (r < 0)
         return r;
     const struct sockaddr_storage *moved_to = inbound ? &path->local : &path->remote;
-    r = restore_counts(netlink, inbound ? &path->remote : &path->local, moved_to, spi,
-                       &info->curlft);
+    r = restore_counts(netlink, moved_to, spi, &info->curlft);
     if (r < 0)
         (void)xfrm_state_delete(netlink, moved_to, spi);
     return r;

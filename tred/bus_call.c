@@ -216,6 +216,7 @@ int bus_read(sd_bus_message *call, const char *types, ...)
 static int append_one(sd_bus_message *reply, char type, va_list *values)
 {
     const char types[] = {type, '\0'};
+    uint64_t number;
     Bytes octets;
 
     switch (type) {
@@ -226,7 +227,8 @@ static int append_one(sd_bus_message *reply, char type, va_list *values)
     case 'o':
         return sd_bus_message_append_basic(reply, type, va_arg(*values, const char *));
     case 't':
-        return sd_bus_message_append(reply, types, va_arg(*values, uint64_t));
+        number = va_arg(*values, uint64_t);
+        return sd_bus_message_append_basic(reply, type, &number);
     default: /* what is an int, or becomes one where it is handed over */
         return sd_bus_message_append(reply, types, va_arg(*values, int));
     }

@@ -123,10 +123,11 @@ static int get_reply(Daemon *daemon, sd_bus_message *call, const CountedProperty
     r = sd_bus_message_new_method_return(call, &reply);
     if (r >= 0)
         r = sd_bus_message_open_container(reply, 'v', property->type);
-    if (r >= 0)
+    if (r >= 0) {
         r = object == daemon
                 ? bus_manager_get(NULL, NULL, NULL, property->name, reply, object, NULL)
                 : bus_exchange_get(NULL, NULL, NULL, property->name, reply, object, NULL);
+    }
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
     return r < 0 ? r : sd_bus_message_send(reply);

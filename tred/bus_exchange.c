@@ -261,9 +261,10 @@ static int on_method(sd_bus_message *call, void *userdata, sd_bus_error *error)
     if (strcmp(call_sender(call), held->caller->name) != 0)
         return bus_error_set(error, BUS_E_NOT_OWNER, NULL);
     r = method_run(method, held, call, &reason);
-    if (r > EXCHANGE_E_WRONG_STATE && method->log_refusal)
+    if (r > EXCHANGE_E_WRONG_STATE && method->log_refusal) {
         log_line(method->log_refusal, "Exchange %" PRIu64 ": %s is refused. %s", number,
                  method->name, reason.text);
+    }
     return r == 0 ? 1 : bus_error_set(error, r, reason.text);
 }
 

@@ -57,14 +57,17 @@ static int no_such_child(uint32_t spi_in, Reason *reason)
                       "This exchange did not allocate the SPI 0x%08x, or gave it back", spi_in);
 }
 
-/* The Child SA that a call is about, if the state takes the call. */
-static int child_of_call(Exchange *exchange, ExchangeCall call, uint32_t spi_in, Child **ret,
-                         Reason *reason)
+/* The Child SA that a call is about; NULL, with why in *ret_error, where there is none or the state
+ * does not take the call. */
+static Child *child_of_call(Exchange *exchange, ExchangeCall call, uint32_t spi_in, int *ret_error,
+                            Reason *reason)
 {
-    int r = exchange_allows(exchange, call, reason);
+    Child *child = spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
 
-    *ret = r == 0 && spi_in != 0 ? exchange_child_find(exchange, spi_in) : NULL;
-    return r == 0 && !*ret ? no_such_child(spi_in, reason) : r;
+    *ret_error = exchange_allows(exchange, call, reason);
+    if (*ret_error == 0 && !child)
+        *ret_error = no_such_child(spi_in, reason);
+    return *ret_error == 0 ? child : NULL;
 }
 
 static int data_plane_refuse(const Exchange *exchange, int error, const char *why, Reason *reason)
@@ -253,10 +256,10 @@ int exchange_add_child(Exchange *exchange, uint32_t spi_in, ChildAdded added, vo
 {
     _cleanup_(child_terms_deinit) ChildTerms terms = {0};
     Negotiation *from;
-    Child *child;
-    int r = child_of_call(exchange, EXCHANGE_ADD_CHILD, spi_in, &child, reason);
+    int r = 0;
+    Child *child = child_of_call(exchange, EXCHANGE_ADD_CHILD, spi_in, &r, reason);
 
-    if (r != 0)
+    if (!child)
         return r;
     if (child->used) {
         return reason_set(reason, EXCHANGE_E_KEYS_USED,
@@ -290,10 +293,10 @@ void exchange_child_deinit(Exchange *exchange, Child *child)
 
 int exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason)
 {
-    Child *child;
-    int r = child_of_call(exchange, EXCHANGE_REMOVE_CHILD, spi_in, &child, reason);
+    int r = 0;
+    Child *child = child_of_call(exchange, EXCHANGE_REMOVE_CHILD, spi_in, &r, reason);
 
-    if (r != 0)
+    if (!child)
         return r;
     exchange_child_deinit(exchange, child);
     exchange_step(exchange, EXCHANGE_REMOVE_CHILD);
@@ -314,10 +317,10 @@ static void child_sends(int error, const char *why, void *userdata)
 int exchange_use_child(Exchange *exchange, uint32_t spi_in, ChildUsed used, void *userdata,
                        Reason *reason)
 {
-    Child *child;
-    int r = child_of_call(exchange, EXCHANGE_USE_CHILD, spi_in, &child, reason);
+    int r = 0;
+    Child *child = child_of_call(exchange, EXCHANGE_USE_CHILD, spi_in, &r, reason);
 
-    if (r != 0)
+    if (!child)
         return r;
     if (!child->installed)
         return no_such_child(spi_in, reason);

@@ -188,7 +188,7 @@ int exchange_add_ike_sa(Exchange *exchange, uint64_t spi, Exchange **ret, Reason
     _cleanup_(exchange_freep) Exchange *made = NULL;
     Negotiation *negotiation;
     IkeTerms terms = {0};
-    Nonces nonces;
+    Nonces nonces = {0};
     int r;
 
     r = exchange_allows(exchange, EXCHANGE_ADD_IKE_SA, reason);

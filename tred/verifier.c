@@ -347,7 +347,8 @@ int verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name, Re
     verifier_handed_deinit(&verifier->anchors);
     verifier->anchors = handed;
     verifier->facts = verifier->answer.anchors;
-    verifier->next->step = LOAD_CRLS;
+    if (verifier->next) /* an answer came, so there is one */
+        verifier->next->step = LOAD_CRLS;
     return 0;
 }
 

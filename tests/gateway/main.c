@@ -1,12 +1,13 @@
 /* responder: a SeGW by hand on UDP 500 and 4500.
  *
  *   responder --address IPV4 --identity FQDN --key FILE --certificates FILE [--ocsp FILE]...
- *             [--spoil-auth] [--assign IPV4] [--crowd] [--forge]
+ *             [--spoil-auth] [--assign IPV4] [--crowd] [--forge] [--script FIFO]
  *             [--notify TYPE[=HEX]]... [--attribute TYPE[=HEX]]...
  *
  * With --forge somebody who knows no more than what is in clear answers IKE_SA_INIT first.
  * Key and certificates are PEM, the end entity's first; OCSP responses are DER. It says "ready",
- * and then what responder.h has it say, until it is killed. */
+ * and then what responder.h has it say, until it is killed. What it is to do of its own accord it
+ * reads from the FIFO, line by line (script.c). */
 #include "responder.h"
 
 #include "base/file.h"
@@ -15,6 +16,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <openssl/pem.h>
 #include <poll.h>
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { PORT = 500, NAT_PORT = 4500, MARKER_SIZE = 4, OCSP_SIZE_MAX = 65536 };
 
@@ -92,15 +95,23 @@ static bool extra_read(const char *text, struct ResponderExtra *list, size_t *co
     return true;
 }
 
-static bool arguments_parse(int argc, char **argv, ResponderOptions *options, const char **address)
+static bool arguments_parse(int argc, char **argv, ResponderOptions *options, const char **address,
+                            int *script)
 {
     static const struct option known[] = {
-        {"address", required_argument, NULL, 'a'},   {"identity", required_argument, NULL, 'i'},
-        {"key", required_argument, NULL, 'k'},       {"certificates", required_argument, NULL, 'c'},
-        {"ocsp", required_argument, NULL, 'o'},      {"spoil-auth", no_argument, NULL, 's'},
-        {"assign", required_argument, NULL, 'A'},    {"crowd", no_argument, NULL, 'C'},
-        {"forge", no_argument, NULL, 'F'},           {"notify", required_argument, NULL, 'N'},
-        {"attribute", required_argument, NULL, 'T'}, {0},
+        {"address", required_argument, NULL, 'a'},
+        {"identity", required_argument, NULL, 'i'},
+        {"key", required_argument, NULL, 'k'},
+        {"certificates", required_argument, NULL, 'c'},
+        {"ocsp", required_argument, NULL, 'o'},
+        {"spoil-auth", no_argument, NULL, 's'},
+        {"assign", required_argument, NULL, 'A'},
+        {"crowd", no_argument, NULL, 'C'},
+        {"forge", no_argument, NULL, 'F'},
+        {"notify", required_argument, NULL, 'N'},
+        {"attribute", required_argument, NULL, 'T'},
+        {"script", required_argument, NULL, 'S'},
+        {0},
     };
     bool good = true;
     int option;
@@ -137,6 +148,10 @@ static bool arguments_parse(int argc, char **argv, ResponderOptions *options, co
         case 'T':
             good = extra_read(optarg, options->attributes, &options->n_attributes);
             break;
+        case 'S': /* that it is open for writing, too, keeps it from ending with each writer */
+            *script = open(optarg, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+            good = *script >= 0;
+            break;
         case 'A':
             good = inet_pton(AF_INET, optarg, options->address) == 1;
             break;
@@ -147,25 +162,51 @@ static bool arguments_parse(int argc, char **argv, ResponderOptions *options, co
     return good && *address && options->identity && options->key && options->n_certificates > 0;
 }
 
-/* Answers one datagram; what is no request is passed over. A forger answers IKE_SA_INIT alone. */
+void wire_send(const Wire *wire, Bytes message, bool ike)
+{
+    static uint8_t datagram[MARKER_SIZE + GATEWAY_MESSAGE_MAX];
+    const size_t marker = ike ? wire->marker : 0;
+
+    memset(datagram, 0, marker);
+    memcpy(datagram + marker, message.data, message.size);
+    (void)sendto(wire->fd, datagram, marker + message.size, 0, (const struct sockaddr *)&wire->peer,
+                 sizeof(wire->peer));
+}
+
+/* Takes one datagram. A forger answers IKE_SA_INIT alone. */
 static void serve(Responder *responder, Responder *forger, int fd, size_t marker)
 {
-    static uint8_t datagram[RESPONDER_MESSAGE_MAX], answer[MARKER_SIZE + RESPONDER_MESSAGE_MAX];
-    struct sockaddr_in peer;
-    socklen_t peer_size = sizeof(peer);
+    static uint8_t datagram[GATEWAY_MESSAGE_MAX];
+    Wire wire = {.fd = fd, .marker = marker};
+    socklen_t peer_size = sizeof(wire.peer);
     const ssize_t size =
-        recvfrom(fd, datagram, sizeof(datagram), 0, (struct sockaddr *)&peer, &peer_size);
-    size_t answer_size = 0;
+        recvfrom(fd, datagram, sizeof(datagram), 0, (struct sockaddr *)&wire.peer, &peer_size);
 
-    if (size < (ssize_t)marker || memcmp(datagram, (uint8_t[MARKER_SIZE]){0}, marker) != 0)
+    if (size < (ssize_t)marker)
         return;
-    memset(answer, 0, marker);
-    const Bytes request = {datagram + marker, (size_t)size - marker};
-    if (forger && marker == 0 && responder_answer(forger, request, answer, &answer_size) == 0)
-        (void)sendto(fd, answer, answer_size, 0, (const struct sockaddr *)&peer, peer_size);
-    if (responder_answer(responder, request, answer + marker, &answer_size) == 0)
-        (void)sendto(fd, answer, marker + answer_size, 0, (const struct sockaddr *)&peer,
-                     peer_size);
+    if (memcmp(datagram, (uint8_t[MARKER_SIZE]){0}, marker) != 0) {
+        child_receive(responder_gateway(responder), (Bytes){datagram, (size_t)size});
+        return;
+    }
+    const Bytes message = {datagram + marker, (size_t)size - marker};
+    if (forger && marker == 0)
+        gateway_receive(responder_gateway(forger), &wire, message);
+    gateway_receive(responder_gateway(responder), &wire, message);
+}
+
+/* Lines come whole: each is written by one call. */
+static void obey(Responder *responder, const ResponderOptions *options, int script)
+{
+    char lines[4096], *state = NULL;
+    const ssize_t size = read(script, lines, sizeof(lines) - 1);
+
+    if (size <= 0)
+        return;
+    lines[size] = 0;
+    for (char *line = strtok_r(lines, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
+        script_run(responder_gateway(responder), line, options->address);
+        (void)puts("done");
+    }
 }
 
 int main(int argc, char **argv)
@@ -173,10 +214,10 @@ int main(int argc, char **argv)
     ResponderOptions options = {.address = {10, 210, 0, 1}};
     const char *address = NULL;
     Responder *responder, *forger;
-    struct pollfd fds[2] = {{.events = POLLIN}, {.events = POLLIN}};
+    struct pollfd fds[] = {{.events = POLLIN}, {.events = POLLIN}, {-1, .events = POLLIN}};
 
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    if (!arguments_parse(argc, argv, &options, &address)) {
+    if (!arguments_parse(argc, argv, &options, &address, &fds[2].fd)) {
         (void)fprintf(stderr, "responder: wrong usage, or a file that can't be used; see main.c\n");
         return 2;
     }
@@ -187,11 +228,13 @@ int main(int argc, char **argv)
     if (!responder || secrets_init() < 0 || fds[0].fd < 0 || fds[1].fd < 0)
         return 1;
     (void)puts("ready");
-    while (poll(fds, 2, -1) > 0) {
+    while (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) > 0) {
         if (fds[0].revents & POLLIN)
             serve(responder, forger, fds[0].fd, 0);
         if (fds[1].revents & POLLIN)
             serve(responder, forger, fds[1].fd, MARKER_SIZE);
+        if (fds[2].revents & POLLIN)
+            obey(responder, &options, fds[2].fd);
     }
     responder_free(responder);
     return 1;

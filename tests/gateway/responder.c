@@ -1,12 +1,9 @@
-/* How does a SeGW answer IKE_SA_INIT, IKE_AUTH and INFORMATIONAL requests? In as few lines as will
- * do: what the initiator offers is taken for what was configured. */
+/* How does a SeGW answer IKE_SA_INIT and IKE_AUTH requests? In as few lines as will do: what the
+ * initiator offers is taken for what was configured. */
 #include "responder.h"
 
 #include "crypto/openssl.h"
-#include "ikewire/message.h"
 #include "tred/auth.h"
-#include "tred/dh.h"
-#include "tred/seal.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -30,36 +27,11 @@ struct Responder {
     uint8_t nonce_i[IKE_NONCE_MAX];
     size_t nonce_i_size;
     uint8_t nonce_r[NONCE_SIZE];
-    uint8_t response[RESPONDER_MESSAGE_MAX]; /* AUTH covers it */
+    uint8_t response[GATEWAY_MESSAGE_MAX]; /* AUTH covers it */
     size_t response_size;
-    IkeKeys keys;
-    Seal *in;
-    Seal *out;
 
-    uint8_t plain[RESPONDER_MESSAGE_MAX]; /* payloads, opened or to be sealed */
+    Gateway gateway;
 };
-
-Responder *responder_new(const ResponderOptions *options)
-{
-    Responder *responder = calloc(1, sizeof(*responder));
-
-    if (responder)
-        responder->options = options;
-    return responder;
-}
-
-static void sa_forget(Responder *responder)
-{
-    seal_free(steal_pointer(responder->in));
-    seal_free(steal_pointer(responder->out));
-    ike_keys_deinit(&responder->keys);
-}
-
-void responder_free(Responder *responder)
-{
-    sa_forget(responder);
-    free(responder);
-}
 
 /* ---- IKE_SA_INIT ---- */
 
@@ -83,6 +55,7 @@ static IkeSaPayload ike_choice(void)
 
 static int keys_derive(Responder *responder, const Dh *dh, Bytes peer_public)
 {
+    IkeKeys keys = {0};
     const IkeSuite suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128),
                             .prf = prf_find(IKE_PRF_HMAC_SHA2_256),
                             .group = IKE_GROUP_ECP_256};
@@ -96,13 +69,13 @@ static int keys_derive(Responder *responder, const Dh *dh, Bytes peer_public)
         r = skeyseed_compute(suite.prf, nonce_i, nonce_r, dh_secret, &skeyseed);
     if (r == 0) {
         r = ike_keys_derive(&suite, skeyseed, nonce_i, nonce_r, responder->spi_i, responder->spi_r,
-                            &responder->keys);
+                            &keys);
     }
-    if (r == 0)
-        r = seal_new(suite.cipher, NULL, responder->keys.sk_ei, NULL, &responder->in);
-    if (r == 0)
-        r = seal_new(suite.cipher, NULL, responder->keys.sk_er, NULL, &responder->out);
-    return r;
+    if (r < 0)
+        return r;
+    return gateway_add_sa(&responder->gateway, false, responder->spi_i, responder->spi_r, &keys, 1)
+               ? 0
+               : -EIO;
 }
 
 /* Payloads that nobody needs; none of them is malformed where RFC 7296 says what its form is. */
@@ -144,8 +117,9 @@ static void init_write(const Responder *responder, const Dh *dh, Writer *writer)
     ike_message_end(&chain);
 }
 
-static int init_answer(Responder *responder, const IkeMessage *request, Writer *writer)
+static int init_answer(void *userdata, const IkeMessage *request, Writer *writer)
 {
+    Responder *responder = userdata;
     const IkePayload *ke_payload = ike_payloads_find(&request->payloads, IKE_PAYLOAD_KE);
     const IkePayload *nonce = ike_payloads_find(&request->payloads, IKE_PAYLOAD_NONCE);
     _cleanup_(dh_freep) Dh *dh = NULL;
@@ -155,7 +129,6 @@ static int init_answer(Responder *responder, const IkeMessage *request, Writer *
 
     if (!ke_payload || !nonce || ike_ke_decode(ke_payload->body, &ke) != 0)
         return -EBADMSG;
-    sa_forget(responder);
     responder->spi_i = request->header.spi_i;
     memcpy(responder->nonce_i, nonce->body.data, nonce->body.size);
     responder->nonce_i_size = nonce->body.size;
@@ -176,39 +149,11 @@ static int init_answer(Responder *responder, const IkeMessage *request, Writer *
     return 0;
 }
 
-/* ---- what is sealed ---- */
-
-/* The payloads borrow from responder->plain. */
-static int request_open(Responder *responder, Bytes datagram, const IkeMessage *message,
-                        IkePayloads *ret)
-{
-    size_t size = 0;
-    int r;
-
-    if (!responder->in || message->header.spi_r != responder->spi_r)
-        return -ENOENT;
-    r = seal_open(responder->in, datagram, message, responder->plain, &size);
-    if (r < 0)
-        return r;
-    return ike_payloads_decode(message->payloads.inner, (Bytes){responder->plain, size}, ret, NULL)
-               ? -EBADMSG
-               : 0;
-}
-
-static int response_seal(Responder *responder, const IkeHeader *request, uint8_t first, Bytes plain,
-                         Writer *writer)
-{
-    const IkeHeader header = {.spi_i = responder->spi_i,
-                              .spi_r = responder->spi_r,
-                              .exchange_type = request->exchange_type,
-                              .flags = IKE_FLAG_RESPONSE,
-                              .message_id = request->message_id};
-
-    return seal_message(responder->out, &header, first, NULL, plain, writer);
-}
+/* ---- IKE_AUTH ---- */
 
 /* Method 14, ecdsa-with-SHA256 (RFC 7427 A.3.2), over what a responder signs. */
-static int auth_make(const Responder *responder, const IkeId *id, uint8_t *ret, size_t *ret_size)
+static int auth_make(const Responder *responder, const GatewaySa *sa, const IkeId *id, uint8_t *ret,
+                     size_t *ret_size)
 {
     static const uint8_t algorithm[] = {12,   0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
                                         0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
@@ -225,7 +170,7 @@ static int auth_make(const Responder *responder, const IkeId *id, uint8_t *ret, 
     ike_id_encode(&writer, id);
     r = writer_finish(&writer, &body);
     if (r == 0) {
-        r = auth_signed_octets(prf_find(IKE_PRF_HMAC_SHA2_256), responder->keys.sk_pr,
+        r = auth_signed_octets(prf_find(IKE_PRF_HMAC_SHA2_256), sa->keys.sk_pr,
                                (Bytes){responder->response, responder->response_size},
                                (Bytes){responder->nonce_i, responder->nonce_i_size}, body, &octets,
                                &octets_size);
@@ -306,9 +251,13 @@ static void crowded_child_write(const Responder *responder, IkeChain *chain)
 }
 
 /* An address, and all selectors as they were asked for. */
-static void child_write(const Responder *responder, const IkeTs *ts_i, const IkeTs *ts_r,
-                        IkeChain *chain)
+static int child_write(Responder *responder, const GatewaySa *ike_sa, const IkePayloads *request,
+                       IkeChain *chain)
 {
+    Gateway *gateway = &responder->gateway;
+    const uint32_t spi = ++gateway->last_spi;
+    const IkePayload *offered = ike_payloads_find(request, IKE_PAYLOAD_SA);
+    IkeSaPayload offer;
     const Bytes address = BYTES_OF(responder->options->address);
     const ResponderOptions *options = responder->options;
     IkeCp cp = {.cfg_type = IKE_CFG_REPLY,
@@ -320,7 +269,7 @@ static void child_write(const Responder *responder, const IkeTs *ts_i, const Ike
             .number = 1,
             .protocol = IKE_PROTOCOL_ESP,
             .spi_size = 4,
-            .spi = 0x5e600001,
+            .spi = spi,
             .n_transforms = 2,
             .transforms =
                 {
@@ -339,11 +288,16 @@ static void child_write(const Responder *responder, const IkeTs *ts_i, const Ike
     ike_chain_add_sa(chain, &sa);
     if (responder->options->crowd) {
         crowded_child_write(responder, chain);
-        return;
+        return 0;
     }
     ike_chain_add_cp(chain, &cp);
-    ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, ts_i);
-    ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, ts_r);
+    ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, &gateway->ts_henb);
+    ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, &gateway->ts_segw);
+    if (!offered || ike_sa_decode(offered->body, &offer) != 0)
+        return -EBADMSG;
+    child_add(gateway, ike_sa, false, NULL, (Bytes){responder->nonce_i, responder->nonce_i_size},
+              (Bytes){responder->nonce_r, NONCE_SIZE}, spi, (uint32_t)offer.proposals[0].spi);
+    return 0;
 }
 
 static int selectors_read(const IkePayloads *request, uint8_t type, IkeTs *ret)
@@ -371,75 +325,51 @@ static void requests_print(const IkePayloads *request)
         (void)printf("ATTRIBUTE %u\n", cp.attributes[i].type);
 }
 
-static int auth_answer(Responder *responder, const IkeHeader *header, const IkePayloads *request,
-                       Writer *writer)
+static int auth_answer(void *userdata, GatewaySa *sa, const IkePayloads *request, IkeChain *chain)
 {
+    Responder *responder = userdata;
+    Gateway *gateway = &responder->gateway;
     const IkeId id = {.type = IKE_ID_FQDN,
                       .data = {(const uint8_t *)responder->options->identity,
                                strlen(responder->options->identity)}};
     uint8_t auth[AUTH_MAX];
     size_t auth_size = 0;
-    IkeTs ts_i, ts_r;
-    IkeChain chain;
-    Writer inner;
-    Bytes plain;
     int r;
 
     requests_print(request);
-    r = selectors_read(request, IKE_PAYLOAD_TSI, &ts_i);
+    r = selectors_read(request, IKE_PAYLOAD_TSI, &gateway->ts_henb);
     if (r == 0)
-        r = selectors_read(request, IKE_PAYLOAD_TSR, &ts_r);
+        r = selectors_read(request, IKE_PAYLOAD_TSR, &gateway->ts_segw);
     if (r == 0)
-        r = auth_make(responder, &id, auth, &auth_size);
+        r = auth_make(responder, sa, &id, auth, &auth_size);
     if (r < 0)
         return r;
-    writer_init(&inner, responder->plain, sizeof(responder->plain));
-    ike_chain_init(&chain, &inner);
-    identity_write(responder, &id, (Bytes){auth, auth_size}, &chain);
-    child_write(responder, &ts_i, &ts_r, &chain);
-    r = writer_finish(&inner, &plain);
-    return r < 0 ? r : response_seal(responder, header, chain.first, plain, writer);
-}
-
-static int informational_answer(Responder *responder, const IkeHeader *header,
-                                const IkePayloads *request, Writer *writer)
-{
-    const IkePayload *payload;
-    size_t position = 0;
-    IkeNotify notify;
-
-    while ((payload = ike_payloads_next(request, IKE_PAYLOAD_NOTIFY, &position))) {
-        if (ike_notify_decode(payload->body, &notify) == 0)
-            (void)printf("NOTIFY %u\n", notify.type);
-    }
-    return response_seal(responder, header, IKE_PAYLOAD_NONE, (Bytes){0}, writer);
-}
-
-int responder_answer(Responder *responder, Bytes request, uint8_t *ret, size_t *ret_size)
-{
-    IkePayloads payloads;
-    IkeMessage message;
-    Writer writer;
-    Bytes answer;
-    int r;
-
-    if (ike_message_decode(request, &message, NULL) != 0 ||
-        message.header.flags & IKE_FLAG_RESPONSE)
-        return -EBADMSG;
-    writer_init(&writer, ret, RESPONDER_MESSAGE_MAX);
-    if (message.header.exchange_type == IKE_SA_INIT) {
-        r = init_answer(responder, &message, &writer);
-    } else {
-        r = request_open(responder, request, &message, &payloads);
-        if (r == 0 && message.header.exchange_type == IKE_AUTH) {
-            r = auth_answer(responder, &message.header, &payloads, &writer);
-        } else if (r == 0) {
-            r = informational_answer(responder, &message.header, &payloads, &writer);
-        }
-    }
-    if (r == 0)
-        r = writer_finish(&writer, &answer);
-    if (r == 0)
-        *ret_size = answer.size;
+    identity_write(responder, &id, (Bytes){auth, auth_size}, chain);
+    r = child_write(responder, sa, request, chain);
+    sa->authenticated = r == 0;
     return r;
+}
+
+Responder *responder_new(const ResponderOptions *options)
+{
+    Responder *responder = calloc(1, sizeof(*responder));
+
+    if (!responder)
+        return NULL;
+    responder->options = options;
+    responder->gateway.handshake = (GatewayHandshake){init_answer, auth_answer, responder};
+    responder->gateway.nonce_octet = -1;
+    responder->gateway.last_spi = 0x5e600000;
+    return responder;
+}
+
+Gateway *responder_gateway(Responder *responder)
+{
+    return &responder->gateway;
+}
+
+void responder_free(Responder *responder)
+{
+    gateway_free(&responder->gateway);
+    free(responder);
 }

@@ -1,15 +1,14 @@
 /* A SeGW by hand, for what no real one can be made to do: it shows any certificate, signs with any
  * key, and sends OCSP responses in IKE (RFC 4806). Its messages are ikewire's, its keys tred's. It
- * speaks one suite, AES-GCM-16-128 with HMAC-SHA2-256 and ECP-256, and holds one IKE SA at a time.
- */
+ * speaks one suite, AES-GCM-16-128 with HMAC-SHA2-256 and, but for rekeyings, ECP-256. */
 #pragma once
 
-#include "base/bytes.h"
+#include "gateway.h"
 
 #include <openssl/evp.h>
 #include <stdbool.h>
 
-enum { RESPONDER_MESSAGE_MAX = 65536, RESPONDER_LIST_MAX = 16 };
+enum { RESPONDER_LIST_MAX = 16 };
 
 /* What it is to show and do; all borrowed. */
 typedef struct ResponderOptions {
@@ -37,8 +36,6 @@ typedef struct Responder Responder;
 Responder *responder_new(const ResponderOptions *options);
 void responder_free(Responder *responder);
 
-/* Answers a request (without non-ESP marker) into `ret`, which has RESPONDER_MESSAGE_MAX octets,
- * and says on standard output what the initiator asked for ("CERTREQ 14", "ATTRIBUTE 23") and
- * told it ("NOTIFY 24"). Returns 0 with *ret_size set, or a negative errno: then there is nothing
- * to send. */
-int responder_answer(Responder *responder, Bytes request, uint8_t *ret, size_t *ret_size);
+/* What has its IKE SAs: it takes messages (gateway_receive()), and says on standard output what the
+ * initiator asked for in IKE_AUTH ("CERTREQ 14", "ATTRIBUTE 23") besides what say.c says. */
+Gateway *responder_gateway(Responder *responder);

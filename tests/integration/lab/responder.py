@@ -2,21 +2,22 @@
 
 strongSwan can't be made to do that. It speaks one suite: AES-GCM-16-128, HMAC-SHA2-256, ECP-256."""
 
+import os
 import re
 
 from lab.network import SEGW, SEGW_IPV4
 from lab.pki import SEGW_NAME
-from lab.process import BIN, Process, scratch
+from lab.process import BIN, LabError, Process, scratch, wait_until
 
 
 class Responder(Process):
     """`credential` is what it shows, with its intermediates; `key` what it signs with, `assign` the address
     that it assigns; with `crowd`, it sends more of everything than anybody needs;
     with `forge`, somebody else answers IKE_SA_INIT before it does; `notifies` and `attributes` are what its IKE_AUTH
-    response has, too: {type: octets}."""
+    response has, too: {type: octets}; `script` is a FIFO that says what it is to do."""
 
     def __init__(self, credential, key=None, identity=SEGW_NAME, ocsp=(), spoil_auth=False,
-                 assign=None, crowd=False, forge=False, notifies=None, attributes=None):
+                 assign=None, crowd=False, forge=False, notifies=None, attributes=None, script=None):
         folder = scratch("responder")
         shown, signing = folder / "certificates.pem", folder / "key.pem"
         shown.write_bytes(b"".join(each.pem() for each in [credential, *credential.intermediates()]))
@@ -37,6 +38,8 @@ class Responder(Process):
                 options += [option, f"{kind}={octets.hex()}"]
         if assign:
             options += ["--assign", assign]
+        if script:
+            options += ["--script", script]
         super().__init__("responder", [BIN / "responder", *options], namespace=SEGW)
         self.wait_for("^ready$")
 
@@ -51,3 +54,46 @@ class Responder(Process):
     def told(self):
         """The notifies of its INFORMATIONAL requests."""
         return [int(number) for number in re.findall(r"^NOTIFY (\d+)$", self.output(), re.MULTILINE)]
+
+
+class ScriptedSegw(Responder):
+    """One that is told what to do (tests/gateway/script.c), and whose words are read in their order."""
+
+    def __init__(self, credential, **options):
+        self.script = scratch("script") / "fifo"
+        os.mkfifo(self.script)
+        self.read = 0  # lines of its output
+        self.told_lines = 0
+        super().__init__(credential, script=self.script, **options)
+
+    def tell(self, *words):
+        """One command, which is carried out when this returns; a word with a line feed in it ends that, and begins
+        another, which follows at once."""
+        command = " ".join(map(str, words)) + "\n"
+        self.told_lines += command.count("\n")
+        with self.script.open("wb", buffering=0) as script:
+            script.write(command.encode())
+        wait_until(lambda: len(re.findall(r"(?m)^done$", self.output())) >= self.told_lines, f"the SeGW to {command}", 30.0)
+
+    def expect(self, pattern, seconds=30.0):
+        """The match of `pattern` at the beginning of a line that was not read yet; those before it are passed over."""
+
+        def look():
+            for number, line in enumerate(self.output().split("\n")[self.read:-1], self.read + 1):
+                found = re.match(pattern, line)
+                if found:
+                    self.read = number
+                    return found
+            if not self.running():
+                raise LabError(f"the SeGW has ended; it said:\n{self.output()}")
+            return None
+
+        return wait_until(look, f"/{pattern}/ from the SeGW", seconds)
+
+    def left(self):
+        """What it has: {number: (SPIi, SPIr)} of IKE SAs, and {(SPI that it receives by, SPI that it sends by)}."""
+        self.tell("show")
+        said = self.expect(r"left(.*)")[1]
+        return ({int(number): (int(i, 16), int(r, 16))
+                 for number, i, r in re.findall(r"ike=(\d+):(\w+):(\w+)", said)},
+                {(int(i, 16), int(o, 16)) for i, o in re.findall(r"child=(\w+):(\w+)", said)})

@@ -390,15 +390,9 @@ static void host_sends_by(const Lab *lab, uint32_t spi)
 static void an_sa_in_standby_receives_and_sends_from_when_it_is_used(void **state)
 {
     Lab *lab = *state;
-    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
     add_sa(&lab->a, &lab->b, 0x1001);
     add_with(&lab->a, &lab->b, 0x2002, true, 0);
-    add_sa(&lab->b, &lab->a, 0x2002);
     host_sends_by(lab, 0x1001);
-    host_sends(&lab->b, &tcp, 0);
-    forward(&lab->b);
-    forward(&lab->a);
-    host_receives(&lab->a, &tcp, 0);
     assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x2002}, -1), 0);
     host_sends_by(lab, 0x2002);
     assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x2002}, -1), 0);
@@ -406,6 +400,63 @@ static void an_sa_in_standby_receives_and_sends_from_when_it_is_used(void **stat
     assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x1001}, -1), 0);
     host_sends_by(lab, 0x1001);
     assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 9}, -1), -ENOENT);
+}
+
+/* b's host sends, and a's receives. */
+static void peer_sends(const Lab *lab)
+{
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    host_sends(&lab->b, &tcp, 0);
+    forward(&lab->b);
+    forward(&lab->a);
+    host_receives(&lab->a, &tcp, 0);
+}
+
+/* RFC 7296 2.8: it may send once it has received. A peer that has rekeyed may have forgotten the
+ * old SA already, and its Delete may be on its way yet. */
+static void an_sa_in_standby_sends_once_its_peer_has_sent_by_it(void **state)
+{
+    Lab *lab = *state;
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_with(&lab->a, &lab->b, 0x2002, true, 0);
+    add_sa(&lab->b, &lab->a, 0x1001);
+    peer_sends(lab);
+    host_sends_by(lab, 0x1001);
+    add_sa(&lab->b, &lab->a, 0x2002);
+    peer_sends(lab);
+    host_sends_by(lab, 0x2002);
+}
+
+/* Also where the old one was told to send after the new one had come. */
+static void what_its_peer_has_sent_by_counts_as_told_to_send_last(void **state)
+{
+    Lab *lab = *state;
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_with(&lab->a, &lab->b, 0x2002, true, 0);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x1001}, -1), 0);
+    add_sa(&lab->b, &lab->a, 0x2002);
+    peer_sends(lab);
+    host_sends_by(lab, 0x2002);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x1001}, -1), 0);
+    peer_sends(lab);
+    host_sends_by(lab, 0x1001);
+}
+
+/* Anybody can write the SPI of an SA, and send again what was sent. */
+static void an_sa_in_standby_does_not_send_for_a_packet_that_is_not_let_in(void **state)
+{
+    Lab *lab = *state;
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_with(&lab->a, &lab->b, 0x2002, true, 0);
+    add_sa(&lab->b, &lab->a, 0x2002);
+    host_sends(&lab->b, &(TcpPacket){.version = 4, .flags = TCP_ACK, .payload_size = 10}, 0);
+    forward(&lab->b);
+    Datagram datagram = take_datagram(&lab->a);
+    datagram.octets[datagram.size - 1] ^= 1;
+    send_marked(&lab->b, &lab->a, &datagram, 0);
+    forward(&lab->a);
+    assert_int_equal(counters_of(&lab->a, 0x2002).authentication_failures, 1);
+    host_sends_by(lab, 0x1001);
 }
 
 static void an_sa_in_standby_sends_when_the_one_before_is_gone_or_at_its_end(void **state)
@@ -717,6 +768,9 @@ int main(void)
         plane_test(without_ecn_a_mark_outside_says_nothing),
         plane_test(the_newest_sa_sends_and_every_sa_receives),
         plane_test(an_sa_in_standby_receives_and_sends_from_when_it_is_used),
+        plane_test(an_sa_in_standby_sends_once_its_peer_has_sent_by_it),
+        plane_test(what_its_peer_has_sent_by_counts_as_told_to_send_last),
+        plane_test(an_sa_in_standby_does_not_send_for_a_packet_that_is_not_let_in),
         plane_test(an_sa_in_standby_sends_when_the_one_before_is_gone_or_at_its_end),
         plane_test(a_moved_sa_goes_on_from_its_new_socket_and_receives_at_both),
         plane_test(what_was_received_before_a_move_is_a_replay_after_it),

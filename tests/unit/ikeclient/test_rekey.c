@@ -709,6 +709,28 @@ static void the_old_child_sends_until_the_segw_deletes_it(void **state)
     assert_int_equal(f.n_deleted, 0);
 }
 
+/* What leaves by the old one after the answer is lost. */
+static void the_new_child_sends_before_the_segws_delete_of_the_old_one_is_answered(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    the_segw_rekeys(0x10, &heard);
+    f.stage.held[TRE_USE_CHILD] = true;
+    delete_from_segw(IKE_PROTOCOL_ESP, STAGE_SPI_OUT);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_count(&f.stage, TRE_USE_CHILD), 1);
+    assert_int_equal(f.n_heard, 0);
+    f.next_id--;
+    delete_from_segw(IKE_PROTOCOL_ESP, STAGE_SPI_OUT); /* again */
+    stage_settle(&f.stage);
+    assert_int_equal(f.n_heard, 0);
+    stage_release(&f.stage, TRE_USE_CHILD);
+    take_response(&heard, IKE_INFORMATIONAL);
+    assert_int_equal(stage_count(&f.stage, TRE_USE_CHILD), 1);
+    assert_left(second);
+}
+
 static void the_new_child_is_there_before_it_is_promised(void **state)
 {
     (void)state;
@@ -945,6 +967,7 @@ static bool ours_goes(Nonces lowest)
 static void finish_children(Nonces lowest)
 {
     const uint32_t ours = second, theirs = second + 1;
+    Heard heard;
 
     if (ours_goes(lowest)) {
         /* We delete ours, and the SeGW the old one. */
@@ -955,7 +978,10 @@ static void finish_children(Nonces lowest)
     } else {
         assert_deleted(first);
         assert_int_equal(f.stage.sending, ours);
+        f.stage.sending = theirs; /* it has sent by that one, and so does tred */
         delete_from_segw(IKE_PROTOCOL_ESP, SEGW_SPI);
+        take_response(&heard, IKE_INFORMATIONAL);
+        assert_int_equal(f.stage.sending, ours);
         assert_left(ours);
     }
 }
@@ -1515,6 +1541,7 @@ int main(void)
         TEST(a_child_with_narrower_selectors_is_not_taken),
         TEST(a_child_that_tred_does_not_take_leads_to_another_authentication),
         TEST(the_old_child_sends_until_the_segw_deletes_it),
+        TEST(the_new_child_sends_before_the_segws_delete_of_the_old_one_is_answered),
         TEST(the_new_child_is_there_before_it_is_promised),
         TEST(a_rekeying_that_comes_twice_is_answered_from_memory),
         TEST(a_rekeying_that_comes_again_before_it_is_answered_is_not_begun_again),

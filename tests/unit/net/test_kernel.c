@@ -27,6 +27,7 @@ enum {
 
 typedef struct State {
     uint32_t spi;
+    bool tells; /* of each packet that it lets in */
     struct xfrm_lifetime_cur counts;
     union {
         struct nlmsghdr header; /* the message that made it; its replay state goes on */
@@ -68,6 +69,8 @@ static struct {
     uint32_t networks[STATES_MAX]; /* SPIs of the SA pairs that the network was set up for */
     bool attached;
     bool hides_marks; /* no DSCP and no ECN outside */
+    bool listened_to; /* what states tell of packets */
+    bool tells_nothing;
 } kernel;
 
 struct Netlink {
@@ -104,6 +107,47 @@ struct nlmsghdr *netlink_begin(Netlink *netlink, uint16_t type, uint16_t flags, 
     return header;
 }
 
+/* What the kernel says unasked. */
+static void *message(uint16_t type, size_t size)
+{
+    assert_true(kernel.n_messages < MESSAGES_MAX);
+    struct nlmsghdr *header = mnl_nlmsg_put_header(kernel.messages[kernel.n_messages++].octets);
+    header->nlmsg_type = type;
+    return mnl_nlmsg_put_extra_header(header, size);
+}
+
+typedef struct AttributeSearch {
+    uint16_t type;
+    const struct nlattr *found;
+} AttributeSearch;
+
+static int attribute_look(const struct nlattr *attribute, void *userdata)
+{
+    AttributeSearch *search = userdata;
+    if (mnl_attr_get_type(attribute) == search->type)
+        search->found = attribute;
+    return MNL_CB_OK;
+}
+
+static bool has_attribute(const struct nlmsghdr *header, size_t head, uint16_t type)
+{
+    AttributeSearch search = {.type = type};
+    (void)mnl_attr_parse(header, (unsigned)head, attribute_look, &search);
+    return search.found != NULL;
+}
+
+/* The payload of an attribute of a message that the kernel was sent; the test fails if it has none,
+ * or one of another size. */
+static const void *attribute_of(const struct nlmsghdr *header, size_t head, uint16_t type,
+                                size_t size)
+{
+    AttributeSearch search = {.type = type};
+    assert_int_equal(mnl_attr_parse(header, (unsigned)head, attribute_look, &search), MNL_CB_OK);
+    assert_non_null(search.found);
+    assert_int_equal(mnl_attr_get_payload_len(search.found), size);
+    return mnl_attr_get_payload(search.found);
+}
+
 static size_t state_index(uint32_t spi)
 {
     size_t i = 0;
@@ -123,6 +167,10 @@ static int state_add(const struct nlmsghdr *header)
     kernel.allowed--;
     State *state = &kernel.states[kernel.n_states++];
     *state = (State){.spi = spi};
+    for (uint16_t type = XFRMA_REPLAY_THRESH; type <= XFRMA_ETIMER_THRESH; type++) {
+        const void *threshold = attribute_of(header, sizeof(*info), type, sizeof(uint32_t));
+        assert_memory_equal(threshold, &(uint32_t){0}, sizeof(uint32_t));
+    }
     assert_true(header->nlmsg_len <= sizeof(state->octets));
     memcpy(state->octets, header, header->nlmsg_len);
     return 0;
@@ -152,31 +200,6 @@ static bool same_selector(const struct xfrm_selector *a, const struct xfrm_selec
     return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-typedef struct AttributeSearch {
-    uint16_t type;
-    const struct nlattr *found;
-} AttributeSearch;
-
-static int attribute_look(const struct nlattr *attribute, void *userdata)
-{
-    AttributeSearch *search = userdata;
-    if (mnl_attr_get_type(attribute) == search->type)
-        search->found = attribute;
-    return MNL_CB_OK;
-}
-
-/* The payload of an attribute of a message that the kernel was sent; the test fails if it has none,
- * or one of another size. */
-static const void *attribute_of(const struct nlmsghdr *header, size_t head, uint16_t type,
-                                size_t size)
-{
-    AttributeSearch search = {.type = type};
-    assert_int_equal(mnl_attr_parse(header, (unsigned)head, attribute_look, &search), MNL_CB_OK);
-    assert_non_null(search.found);
-    assert_int_equal(mnl_attr_get_payload_len(search.found), size);
-    return mnl_attr_get_payload(search.found);
-}
-
 static struct xfrm_replay_state_esn *replay_of(State *state)
 {
     const struct xfrm_replay_state_esn *replay =
@@ -185,18 +208,30 @@ static struct xfrm_replay_state_esn *replay_of(State *state)
     return (struct xfrm_replay_state_esn *)(uintptr_t)replay;
 }
 
-static int state_set_counts(const struct nlmsghdr *header)
+/* What its counts are, or whether it tells of packets; whoever listens is told of the change. */
+static int state_change(const struct nlmsghdr *header)
 {
-    const struct xfrm_aevent_id *id = mnl_nlmsg_get_payload(header);
-    const struct xfrm_lifetime_cur *counts =
-        attribute_of(header, sizeof(*id), XFRMA_LTIME_VAL, sizeof(*counts));
-    const size_t i = state_index(ntohl(id->sa_id.spi));
+    struct xfrm_aevent_id id;
+    memcpy(&id, mnl_nlmsg_get_payload(header), sizeof(id));
+    const size_t i = state_index(ntohl(id.sa_id.spi));
     if (i == kernel.n_states)
         return -ESRCH;
-    if (kernel.counts_error)
-        return kernel.counts_error;
     assert_true(header->nlmsg_flags & NLM_F_REPLACE);
-    kernel.states[i].counts = *counts;
+    if (has_attribute(header, sizeof(id), XFRMA_REPLAY_THRESH)) {
+        if (kernel.tells_nothing)
+            return -EINVAL;
+        memcpy(&kernel.states[i].tells,
+               attribute_of(header, sizeof(id), XFRMA_REPLAY_THRESH, sizeof(uint32_t)), 1);
+    } else {
+        if (kernel.counts_error)
+            return kernel.counts_error;
+        memcpy(&kernel.states[i].counts,
+               attribute_of(header, sizeof(id), XFRMA_LTIME_VAL, sizeof(kernel.states[i].counts)),
+               sizeof(kernel.states[i].counts));
+    }
+    id.flags = XFRM_AE_CU;
+    if (kernel.listened_to)
+        memcpy(message(XFRM_MSG_NEWAE, sizeof(id)), &id, sizeof(id));
     return 0;
 }
 
@@ -309,7 +344,7 @@ static int carry_out(const struct nlmsghdr *header)
         kernel.state_flags = ((const struct xfrm_usersa_info *)payload)->flags;
         return state_add(header);
     case XFRM_MSG_NEWAE:
-        return state_set_counts(header);
+        return state_change(header);
     case XFRM_MSG_DELSA:
         return is_there(payload)
                    ? state_remove(ntohl(((const struct xfrm_usersa_id *)payload)->spi))
@@ -368,6 +403,15 @@ int netlink_watch_new(int family, const int *groups, size_t n_groups, NetlinkWat
 void netlink_watch_free(NetlinkWatch *watch)
 {
     free(watch);
+}
+
+int netlink_watch_join(NetlinkWatch *watch, int group, bool join)
+{
+    (void)watch;
+    assert_int_equal(group, XFRMNLGRP_AEVENTS);
+    assert_int_not_equal(join, kernel.listened_to);
+    kernel.listened_to = join;
+    return 0;
 }
 
 int netlink_watch_fd(const NetlinkWatch *watch)
@@ -464,15 +508,6 @@ bool network_has_changed(Network *network)
 void network_look(Network *network, NetworkGone gone, void *userdata)
 {
     (void)network, (void)gone, (void)userdata;
-}
-
-/* What the kernel says unasked. */
-static void *message(uint16_t type, size_t size)
-{
-    assert_true(kernel.n_messages < MESSAGES_MAX);
-    struct nlmsghdr *header = mnl_nlmsg_put_header(kernel.messages[kernel.n_messages++].octets);
-    header->nlmsg_type = type;
-    return mnl_nlmsg_put_extra_header(header, size);
 }
 
 static void expire(uint32_t spi, bool hard)
@@ -1025,6 +1060,87 @@ static void a_pair_in_standby_that_sends_goes_on_when_another_one_comes(void **s
     assert_false(kernel.gap);
 }
 
+/* A packet comes in by a state: the kernel tells of it where that was asked for. */
+static void receive_by(uint32_t spi)
+{
+    State *state = state_of(spi);
+    state->counts.packets++;
+    if (!state->tells || !kernel.listened_to)
+        return;
+    struct xfrm_aevent_id *id = message(XFRM_MSG_NEWAE, sizeof(*id));
+    id->sa_id.spi = htonl(spi);
+    id->flags = XFRM_AE_CR;
+}
+
+/* RFC 7296 2.8: it may send once it has received. A peer that has rekeyed may have forgotten the
+ * old pair already. */
+static void a_pair_in_standby_sends_once_its_peer_has_sent_by_it(void **state)
+{
+    NetPlane *plane = *state;
+    assert_int_equal(add(plane, 300, 400), 0);
+    assert_int_equal(add_standby(plane, 301, 401), 0);
+    receive_by(300);
+    hear(plane, 0, 0);
+    assert_int_equal(sending_spi(), 400);
+    receive_by(301);
+    receive_by(301);
+    hear(plane, 0, 0);
+    assert_int_equal(sending_spi(), 401);
+    assert_int_equal(use(plane, 300), 0);
+    receive_by(301); /* that is no news */
+    hear(plane, 0, 0);
+    assert_int_equal(sending_spi(), 400);
+    assert_false(kernel.gap);
+}
+
+/* Each packet is a message. */
+static void the_kernel_tells_of_packets_while_a_pair_is_in_standby_alone(void **state)
+{
+    NetPlane *plane = *state;
+    assert_int_equal(add(plane, 300, 400), 0);
+    assert_false(kernel.listened_to);
+    assert_int_equal(add_standby(plane, 301, 401), 0);
+    assert_true(kernel.listened_to && state_of(301)->tells);
+    assert_false(state_of(300)->tells || state_of(400)->tells || state_of(401)->tells);
+    receive_by(301);
+    hear(plane, 0, 0);
+    assert_false(kernel.listened_to || state_of(301)->tells);
+
+    assert_int_equal(add_standby(plane, 302, 402), 0);
+    assert_int_equal(add_standby(plane, 303, 403), 0);
+    assert_int_equal(use(plane, 302), 0);
+    assert_true(kernel.listened_to && state_of(303)->tells);
+    assert_false(state_of(302)->tells);
+    assert_int_equal(drop(plane, 303), 0);
+    assert_false(kernel.listened_to);
+}
+
+static void a_pair_in_standby_waits_for_its_peer_also_after_a_move(void **state)
+{
+    NetPlane *plane = *state;
+    const SaPath path = {.local = address(4), .remote = address(3), .mtu = 1300};
+    assert_int_equal(add(plane, 300, 400), 0);
+    assert_int_equal(add_standby(plane, 301, 401), 0);
+    assert_int_equal(move(plane, 301, &path), 0);
+    assert_int_equal(sending_spi(), 400);
+    receive_by(301);
+    hear(plane, 0, 0);
+    assert_int_equal(sending_spi(), 401);
+}
+
+static void a_kernel_that_does_not_tell_of_packets_has_the_pair_wait_until_it_is_used(void **state)
+{
+    NetPlane *plane = *state;
+    kernel.tells_nothing = true;
+    assert_int_equal(add(plane, 300, 400), 0);
+    assert_int_equal(add_standby(plane, 301, 401), 0);
+    receive_by(301);
+    hear(plane, 0, 0);
+    assert_int_equal(sending_spi(), 400);
+    assert_int_equal(use(plane, 301), 0);
+    assert_int_equal(sending_spi(), 401);
+}
+
 static void where_the_one_that_sent_reaches_its_hard_lifetime_another_one_sends(void **state)
 {
     assert_int_equal(add_standby(*state, 300, 400), 0);
@@ -1420,6 +1536,10 @@ int main(void)
         PLANE(what_goes_out_takes_the_newest_pair_that_is_not_in_standby),
         PLANE(a_pair_in_standby_takes_over_before_the_one_that_sent_is_gone),
         PLANE(a_pair_in_standby_that_sends_goes_on_when_another_one_comes),
+        PLANE(a_pair_in_standby_sends_once_its_peer_has_sent_by_it),
+        PLANE(the_kernel_tells_of_packets_while_a_pair_is_in_standby_alone),
+        PLANE(a_pair_in_standby_waits_for_its_peer_also_after_a_move),
+        PLANE(a_kernel_that_does_not_tell_of_packets_has_the_pair_wait_until_it_is_used),
         PLANE(where_the_one_that_sent_reaches_its_hard_lifetime_another_one_sends),
         PLANE(a_pair_that_the_kernel_does_not_let_send_is_said_to_fail),
         PLANE(a_moved_pair_has_its_keys_its_window_its_limits_and_what_it_has_counted),

@@ -69,6 +69,28 @@ static void a_list_is_needed_until_a_later_one_is_there(void **state)
     assert_false(is_obsolete(0, 0));
 }
 
+static void add_issuer(const Pki *ca)
+{
+    assert_int_equal(X509_up_ref(ca->certificate), 1);
+    assert_true(sk_X509_push(lists.store.issuers, ca->certificate) > 0);
+}
+
+static void whoever_signed_is_known_by_a_certificate_beside_the_lists_too(void **state)
+{
+    (void)state;
+    add_of_age(&intermediate, 10);
+    add_of_age(&intermediate, 5);
+    assert_false(is_obsolete(0, 1)); /* nobody knows who has signed it */
+    add_issuer(&other_root);
+    assert_false(is_obsolete(0, 1));
+    add_issuer(&intermediate);
+    assert_true(is_obsolete(0, 1));
+    X509_free(sk_X509_pop(lists.store.issuers));
+    assert_false(is_obsolete(0, 1));
+    see(&intermediate);
+    assert_true(is_obsolete(0, 1));
+}
+
 static void a_list_of_the_same_time_replaces_nothing(void **state)
 {
     X509_CRL *first = add_of_age(&root, 10);
@@ -191,6 +213,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_list_is_needed_until_a_later_one_is_there),
+        TEST(whoever_signed_is_known_by_a_certificate_beside_the_lists_too),
         TEST(a_list_of_the_same_time_replaces_nothing),
         TEST(a_forged_list_replaces_nothing_and_is_nobodys_last),
         TEST(a_list_of_another_issuer_replaces_nothing),

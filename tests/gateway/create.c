@@ -1,0 +1,269 @@
+/* CREATE_CHILD_SA (RFC 7296 1.3, 2.17, 2.18), begun by either side. AES-GCM-16-128 alone, for IKE
+ * with HMAC-SHA2-256; any group of the profile. It says "ike NUMBER" of each IKE SA that it makes.
+ */
+#include "gateway.h"
+
+#include "crypto/suite.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What a request, or a response, has. */
+typedef struct Parsed {
+    IkeSaPayload sa;
+    Bytes nonce;
+    IkeKe ke; /* group 0: none */
+    bool has_rekeyed;
+    uint32_t rekeyed;
+    IkeTs ts_i, ts_r;
+} Parsed;
+
+static int parse(const IkePayloads *payloads, Parsed *ret)
+{
+    const IkePayload *sa = ike_payloads_find(payloads, IKE_PAYLOAD_SA);
+    const IkePayload *nonce = ike_payloads_find(payloads, IKE_PAYLOAD_NONCE);
+    const IkePayload *ke = ike_payloads_find(payloads, IKE_PAYLOAD_KE);
+    const IkePayload *ts_i = ike_payloads_find(payloads, IKE_PAYLOAD_TSI);
+    const IkePayload *ts_r = ike_payloads_find(payloads, IKE_PAYLOAD_TSR);
+    IkeNotify notify;
+
+    *ret = (Parsed){0};
+    if (!sa || !nonce || ike_sa_decode(sa->body, &ret->sa) != 0 || ret->sa.n_proposals == 0)
+        return -EBADMSG;
+    ret->nonce = nonce->body;
+    if (ke && ike_ke_decode(ke->body, &ret->ke) != 0)
+        return -EBADMSG;
+    if ((ts_i && ike_ts_decode(ts_i->body, &ret->ts_i) != 0) ||
+        (ts_r && ike_ts_decode(ts_r->body, &ret->ts_r) != 0))
+        return -EBADMSG;
+    if (ike_payloads_notify(payloads, IKE_NOTIFY_REKEY_SA, &notify)) {
+        ret->has_rekeyed = true;
+        ret->rekeyed = (uint32_t)notify.spi;
+    }
+    return 0;
+}
+
+/* ---- proposals ---- */
+
+static void transform_add(IkeProposal *proposal, uint8_t type, uint16_t id, uint16_t key_length)
+{
+    proposal->transforms[proposal->n_transforms++] =
+        (IkeTransform){.type = type, .id = id, .key_length = key_length};
+}
+
+static IkeProposal proposal_of(CreateKind kind, uint8_t number, uint64_t spi,
+                               const uint16_t *groups, size_t n_groups)
+{
+    const bool ike = kind == CREATE_REKEYED_IKE;
+    IkeProposal proposal = {.number = number,
+                            .protocol = ike ? IKE_PROTOCOL_IKE : IKE_PROTOCOL_ESP,
+                            .spi_size = ike ? 8 : 4,
+                            .spi = spi};
+
+    transform_add(&proposal, IKE_TRANSFORM_ENCR, IKE_ENCR_AES_GCM_16, 128);
+    if (ike)
+        transform_add(&proposal, IKE_TRANSFORM_PRF, IKE_PRF_HMAC_SHA2_256, 0);
+    for (size_t i = 0; i < n_groups; i++)
+        transform_add(&proposal, IKE_TRANSFORM_KE, groups[i], 0);
+    if (!ike)
+        transform_add(&proposal, IKE_TRANSFORM_ESN, IKE_ESN_NO, 0);
+    return proposal;
+}
+
+static bool has_transform(const IkeProposal *proposal, uint8_t type, uint16_t id, uint16_t key)
+{
+    for (size_t i = 0; i < proposal->n_transforms; i++) {
+        const IkeTransform *transform = &proposal->transforms[i];
+
+        if (transform->type == type && transform->id == id && transform->key_length == key)
+            return true;
+    }
+    return false;
+}
+
+/* The first that has what we speak. */
+static const IkeProposal *choose(const Parsed *request, CreateKind kind)
+{
+    for (size_t i = 0; i < request->sa.n_proposals; i++) {
+        const IkeProposal *offered = &request->sa.proposals[i];
+        const IkeProposal wanted =
+            proposal_of(kind, 1, 0, &request->ke.group, request->ke.group != IKE_GROUP_NONE);
+        bool all = true;
+
+        for (size_t j = 0; j < wanted.n_transforms; j++) {
+            const IkeTransform *transform = &wanted.transforms[j];
+            all = all &&
+                  has_transform(offered, transform->type, transform->id, transform->key_length);
+        }
+        if (all)
+            return offered;
+    }
+    return NULL;
+}
+
+/* ---- our side of an exchange ---- */
+
+static int own_make(Gateway *gateway, CreateKind kind, uint16_t group, Create *ret)
+{
+    *ret = (Create){.kind = kind, .spi = ++gateway->last_spi};
+    if (kind == CREATE_REKEYED_IKE && RAND_bytes((unsigned char *)&ret->spi, sizeof(ret->spi)) != 1)
+        return -EIO;
+    if (gateway->nonce_octet >= 0) {
+        memset(ret->nonce, gateway->nonce_octet, sizeof(ret->nonce));
+    } else if (RAND_bytes(ret->nonce, sizeof(ret->nonce)) != 1) {
+        return -EIO;
+    }
+    return group != IKE_GROUP_NONE ? dh_new(group, &ret->dh) : 0;
+}
+
+static void own_write(const Create *own, const IkeProposal *proposal, const IkeTs *ts_i,
+                      const IkeTs *ts_r, IkeChain *chain)
+{
+    const IkeSaPayload sa = {.n_proposals = 1, .proposals = {*proposal}};
+
+    ike_chain_add_sa(chain, &sa);
+    ike_chain_add(chain, IKE_PAYLOAD_NONCE, BYTES_OF(own->nonce));
+    if (own->dh)
+        ike_chain_add_ke(chain, dh_group(own->dh), dh_public(own->dh));
+    if (own->kind == CREATE_REKEYED_IKE)
+        return;
+    ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, ts_i);
+    ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, ts_r);
+}
+
+/* ---- what it makes ---- */
+
+static int make_ike_sa(Gateway *gateway, const GatewaySa *old, bool initiator,
+                       const Secret *dh_secret, Bytes nonce_i, Bytes nonce_r, uint64_t spi_i,
+                       uint64_t spi_r)
+{
+    const IkeSuite suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128),
+                            .prf = prf_find(IKE_PRF_HMAC_SHA2_256)};
+    _cleanup_(secret_freep) Secret *skeyseed = NULL;
+    IkeKeys keys = {0};
+    GatewaySa *made;
+
+    int r = skeyseed_rekey(suite.prf, old->keys.sk_d, dh_secret, nonce_i, nonce_r, &skeyseed);
+    if (r == 0)
+        r = ike_keys_derive(&suite, skeyseed, nonce_i, nonce_r, spi_i, spi_r, &keys);
+    if (r < 0)
+        return r;
+    made = gateway_add_sa(gateway, initiator, spi_i, spi_r, &keys, 0);
+    if (!made)
+        return -EIO;
+    made->authenticated = true;
+    made->made_of = old->number;
+    (void)printf("ike %u\n", made->number);
+    return 0;
+}
+
+/* `theirs` and `nonce` are the peer's part; `initiator`: we began. */
+static int make(Gateway *gateway, const GatewaySa *sa, const Create *own, bool initiator,
+                uint64_t theirs, Bytes nonce, const IkeKe *ke)
+{
+    const Bytes own_nonce = BYTES_OF(own->nonce);
+    const Bytes nonce_i = initiator ? own_nonce : nonce, nonce_r = initiator ? nonce : own_nonce;
+    _cleanup_(secret_freep) Secret *dh_secret = NULL;
+    int r = own->dh ? dh_derive(own->dh, ke->data, &dh_secret) : 0;
+
+    if (r < 0)
+        return r;
+    if (own->kind == CREATE_REKEYED_IKE) {
+        return make_ike_sa(gateway, sa, initiator, dh_secret, nonce_i, nonce_r,
+                           initiator ? own->spi : theirs, initiator ? theirs : own->spi);
+    }
+    child_add(gateway, sa, initiator, dh_secret, nonce_i, nonce_r, (uint32_t)own->spi,
+              (uint32_t)theirs);
+    return 0;
+}
+
+/* ---- by us ---- */
+
+void create_ask(Gateway *gateway, GatewaySa *sa, CreateKind kind, uint32_t rekeyed,
+                const uint16_t *groups, size_t n_groups)
+{
+    const IkeNotify rekey = {
+        .protocol = IKE_PROTOCOL_ESP, .spi_size = 4, .spi = rekeyed, .type = IKE_NOTIFY_REKEY_SA};
+    IkeProposal proposal;
+    IkeChain chain;
+    Writer inner;
+
+    dh_free(sa->own.dh);
+    if (own_make(gateway, kind, n_groups > 0 ? groups[0] : IKE_GROUP_NONE, &sa->own) < 0)
+        return;
+    proposal = proposal_of(kind, 1, sa->own.spi, groups, n_groups);
+    writer_init(&inner, gateway->inner, sizeof(gateway->inner));
+    ike_chain_init(&chain, &inner);
+    if (kind == CREATE_REKEYED_CHILD) {
+        ike_chain_open(&chain, IKE_PAYLOAD_NOTIFY, false);
+        ike_notify_encode(&inner, &rekey);
+        ike_chain_close(&chain);
+    }
+    own_write(&sa->own, &proposal, &gateway->ts_segw, &gateway->ts_henb, &chain);
+    gateway_request(gateway, sa, IKE_CREATE_CHILD_SA, &chain);
+}
+
+void create_take(Gateway *gateway, GatewaySa *sa, const IkePayloads *response)
+{
+    Create own = sa->own;
+    Parsed parsed;
+
+    sa->own = (Create){0};
+    if (parse(response, &parsed) == 0 && (own.dh == NULL) == (parsed.ke.group == IKE_GROUP_NONE))
+        (void)make(gateway, sa, &own, true, parsed.sa.proposals[0].spi, parsed.nonce, &parsed.ke);
+    dh_free(own.dh);
+}
+
+/* ---- by the peer ---- */
+
+static void refuse(Gateway *gateway, const Parsed *request, IkeChain *chain)
+{
+    IkeNotify notify = {.type = gateway->refusal,
+                        .data = {gateway->refusal_data, gateway->refusal_size}};
+
+    if (gateway->refusal == IKE_NOTIFY_CHILD_SA_NOT_FOUND) {
+        notify.protocol = IKE_PROTOCOL_ESP;
+        notify.spi_size = 4;
+        notify.spi = request->rekeyed;
+    }
+    ike_chain_open(chain, IKE_PAYLOAD_NOTIFY, false);
+    ike_notify_encode(chain->writer, &notify);
+    ike_chain_close(chain);
+    gateway->refusal = 0;
+}
+
+int create_answer(Gateway *gateway, GatewaySa *sa, const IkePayloads *request, IkeChain *chain)
+{
+    const IkeProposal *offered;
+    IkeProposal chosen;
+    Parsed parsed;
+    CreateKind kind;
+    Create own;
+
+    int r = parse(request, &parsed);
+    if (r < 0)
+        return r;
+    if (gateway->refusal != 0) {
+        refuse(gateway, &parsed, chain);
+        return 0;
+    }
+    kind = parsed.has_rekeyed                                    ? CREATE_REKEYED_CHILD
+           : parsed.sa.proposals[0].protocol == IKE_PROTOCOL_IKE ? CREATE_REKEYED_IKE
+                                                                 : CREATE_CHILD;
+    offered = choose(&parsed, kind);
+    if (!offered) {
+        ike_chain_add_notify(chain, IKE_NOTIFY_NO_PROPOSAL_CHOSEN, (Bytes){0});
+        return 0;
+    }
+    r = own_make(gateway, kind, parsed.ke.group, &own);
+    if (r < 0)
+        return r;
+    chosen = proposal_of(kind, offered->number, own.spi, &parsed.ke.group,
+                         parsed.ke.group != IKE_GROUP_NONE);
+    own_write(&own, &chosen, &parsed.ts_i, &parsed.ts_r, chain);
+    r = make(gateway, sa, &own, false, offered->spi, parsed.nonce, &parsed.ke);
+    dh_free(own.dh);
+    return r;
+}

@@ -1,0 +1,347 @@
+/* IKE SAs: what is sealed, message IDs, what is sent again, and who answers what. */
+#include "gateway.h"
+
+#include "crypto/suite.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void octets_free(Octets *octets)
+{
+    free(octets->data);
+    *octets = (Octets){0};
+}
+
+void octets_set(Octets *octets, Bytes bytes)
+{
+    uint8_t *copy = malloc(bytes.size + 1);
+
+    if (!copy)
+        abort();
+    memcpy(copy, bytes.data, bytes.size);
+    octets_free(octets);
+    *octets = (Octets){copy, bytes.size};
+}
+
+/* ---- the list ---- */
+
+void gateway_drop_sa(GatewaySa *sa)
+{
+    seal_free(sa->in);
+    seal_free(sa->out);
+    ike_keys_deinit(&sa->keys);
+    dh_free(sa->own.dh);
+    octets_free(&sa->response);
+    octets_free(&sa->request);
+    *sa = (GatewaySa){0};
+}
+
+/* Who inherits its Child SAs: what was made of it, or what else was made where it was redundant
+ * (RFC 7296 2.8.2); 0: nobody. */
+static unsigned heir_of(const Gateway *gateway, const GatewaySa *sa)
+{
+    for (size_t i = 0; i < GATEWAY_SAS_MAX; i++) {
+        const GatewaySa *other = &gateway->sas[i];
+
+        if (other->number != 0 && other != sa && other->made_of != 0 &&
+            (other->made_of == sa->number || other->made_of == sa->made_of))
+            return other->number;
+    }
+    return 0;
+}
+
+/* It was deleted. */
+static void end_sa(Gateway *gateway, GatewaySa *sa)
+{
+    child_inherit(gateway, sa->number, heir_of(gateway, sa));
+    gateway_drop_sa(sa);
+}
+
+static GatewaySa *oldest(Gateway *gateway)
+{
+    GatewaySa *found = &gateway->sas[0];
+
+    for (size_t i = 0; i < GATEWAY_SAS_MAX; i++) {
+        if (gateway->sas[i].number < found->number) /* a free place before all */
+            found = &gateway->sas[i];
+    }
+    return found;
+}
+
+GatewaySa *gateway_add_sa(Gateway *gateway, bool initiator, uint64_t spi_i, uint64_t spi_r,
+                          IkeKeys *keys, uint32_t next_peer)
+{
+    const Cipher *cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128);
+    GatewaySa *sa = oldest(gateway);
+
+    gateway_drop_sa(sa);
+    *sa = (GatewaySa){.number = ++gateway->last_number,
+                      .initiator = initiator,
+                      .spi_i = spi_i,
+                      .spi_r = spi_r,
+                      .wire = gateway->wire,
+                      .keys = *keys,
+                      .next_peer = next_peer};
+    *keys = (IkeKeys){0};
+    if (seal_new(cipher, NULL, initiator ? sa->keys.sk_er : sa->keys.sk_ei, NULL, &sa->in) < 0 ||
+        seal_new(cipher, NULL, initiator ? sa->keys.sk_ei : sa->keys.sk_er, NULL, &sa->out) < 0) {
+        gateway_drop_sa(sa);
+        return NULL;
+    }
+    return sa;
+}
+
+GatewaySa *gateway_find_sa(Gateway *gateway, unsigned number)
+{
+    for (size_t i = 0; i < GATEWAY_SAS_MAX; i++) {
+        if (gateway->sas[i].number == number && number != 0)
+            return &gateway->sas[i];
+    }
+    return NULL;
+}
+
+static GatewaySa *sa_of_message(Gateway *gateway, const IkeHeader *header)
+{
+    for (size_t i = 0; i < GATEWAY_SAS_MAX; i++) {
+        GatewaySa *sa = &gateway->sas[i];
+
+        if (sa->number != 0 && sa->spi_i == header->spi_i && sa->spi_r == header->spi_r)
+            return sa;
+    }
+    return NULL;
+}
+
+void gateway_free(Gateway *gateway)
+{
+    for (size_t i = 0; i < GATEWAY_SAS_MAX; i++)
+        gateway_drop_sa(&gateway->sas[i]);
+    for (size_t i = 0; i < gateway->n_held; i++)
+        octets_free(&gateway->held[i]);
+    while (gateway->n_children > 0)
+        child_forget(gateway, gateway->children[0].spi_in);
+}
+
+/* ---- messages of ours ---- */
+
+static int seal_own(Gateway *gateway, const GatewaySa *sa, const IkeHeader *header,
+                    const IkeChain *chain, Octets *ret)
+{
+    Bytes plain, message;
+    Writer writer;
+
+    int r = writer_finish(chain->writer, &plain);
+    writer_init(&writer, gateway->sealed, sizeof(gateway->sealed));
+    if (r == 0)
+        r = seal_message(sa->out, header, chain->first, NULL, plain, &writer);
+    if (r == 0)
+        r = writer_finish(&writer, &message);
+    if (r == 0)
+        octets_set(ret, message);
+    return r;
+}
+
+static IkeHeader header_of(const GatewaySa *sa, uint8_t exchange_type, uint32_t id, uint8_t flags)
+{
+    return (IkeHeader){.spi_i = sa->spi_i,
+                       .spi_r = sa->spi_r,
+                       .exchange_type = exchange_type,
+                       .flags = flags | (sa->initiator ? IKE_FLAG_INITIATOR : 0),
+                       .message_id = id};
+}
+
+static void send_octets(const GatewaySa *sa, const Octets *octets)
+{
+    if (octets->data)
+        wire_send(&sa->wire, (Bytes){octets->data, octets->size}, true);
+}
+
+void gateway_request(Gateway *gateway, GatewaySa *sa, uint8_t exchange_type, const IkeChain *chain)
+{
+    const IkeHeader header = header_of(sa, exchange_type, sa->next_own, 0);
+
+    if (seal_own(gateway, sa, &header, chain, &sa->request) < 0)
+        return;
+    sa->next_own++;
+    sa->asking = true;
+    if (!gateway->keeps)
+        send_octets(sa, &sa->request);
+}
+
+/* ---- messages of the peer's ---- */
+
+static void take_deletes(Gateway *gateway, const IkePayloads *request, IkeChain *chain,
+                         bool *ret_ike)
+{
+    const IkePayload *payload;
+    size_t position = 0;
+    IkeDelete delete_;
+
+    while ((payload = ike_payloads_next(request, IKE_PAYLOAD_DELETE, &position))) {
+        if (ike_delete_decode(payload->body, &delete_) != 0)
+            continue;
+        if (delete_.protocol == IKE_PROTOCOL_IKE) {
+            *ret_ike = true;
+        } else {
+            child_answer_delete(gateway, &delete_, chain);
+        }
+    }
+}
+
+static void answer(Gateway *gateway, GatewaySa *sa, const IkeHeader *request_header,
+                   const IkePayloads *request)
+{
+    const uint8_t exchange_type = request_header->exchange_type;
+    const IkeHeader header =
+        header_of(sa, exchange_type, request_header->message_id, IKE_FLAG_RESPONSE);
+    bool deleted = false;
+    IkePayloads shown;
+    IkeChain chain;
+    Writer inner;
+    int r = 0;
+
+    writer_init(&inner, gateway->inner, sizeof(gateway->inner));
+    ike_chain_init(&chain, &inner);
+    if (exchange_type == IKE_AUTH) {
+        r = gateway->handshake.auth(gateway->handshake.userdata, sa, request, &chain);
+    } else if (exchange_type == IKE_CREATE_CHILD_SA) {
+        r = create_answer(gateway, sa, request, &chain);
+    } else {
+        say_notifies(request);
+        take_deletes(gateway, request, &chain, &deleted);
+    }
+    if (r < 0 || seal_own(gateway, sa, &header, &chain, &sa->response) < 0)
+        return;
+    sa->next_peer++;
+    if (exchange_type != IKE_AUTH &&
+        ike_payloads_decode(chain.first, (Bytes){gateway->inner, inner.size}, &shown, NULL) == 0)
+        say_message("answered", sa, header.message_id, exchange_type, &shown);
+    send_octets(sa, &sa->response);
+    if (deleted)
+        end_sa(gateway, sa);
+}
+
+static bool is_held(const Gateway *gateway, Bytes datagram)
+{
+    for (size_t i = 0; i < gateway->n_held; i++) {
+        if (bytes_equal((Bytes){gateway->held[i].data, gateway->held[i].size}, datagram))
+            return true;
+    }
+    return false;
+}
+
+static void take_request(Gateway *gateway, GatewaySa *sa, Bytes datagram, const IkeHeader *header,
+                         const IkePayloads *request)
+{
+    const uint32_t id = header->message_id;
+
+    if (id + 1 == sa->next_peer || is_held(gateway, datagram)) {
+        say_message("again", sa, id, header->exchange_type, NULL);
+        if (id + 1 == sa->next_peer)
+            send_octets(sa, &sa->response);
+        return;
+    }
+    if (id != sa->next_peer) {
+        say_message("beyond", sa, id, header->exchange_type, request);
+        return;
+    }
+    say_message("request", sa, id, header->exchange_type, request);
+    if (!gateway->holds) {
+        answer(gateway, sa, header, request);
+    } else if (gateway->n_held < GATEWAY_HELD_MAX) {
+        octets_set(&gateway->held[gateway->n_held++], datagram);
+    }
+}
+
+static void take_response(Gateway *gateway, GatewaySa *sa, const IkeHeader *header,
+                          const IkePayloads *response)
+{
+    say_message("response", sa, header->message_id, header->exchange_type, response);
+    if (!sa->asking || header->message_id + 1 != sa->next_own)
+        return;
+    sa->asking = false;
+    if (header->exchange_type == IKE_CREATE_CHILD_SA) {
+        create_take(gateway, sa, response);
+    } else if (sa->leaving) {
+        end_sa(gateway, sa);
+    } else {
+        child_deleted(gateway);
+    }
+}
+
+/* The payloads borrow from gateway->plain. */
+static int sa_open(Gateway *gateway, const GatewaySa *sa, Bytes datagram, const IkeMessage *message,
+                   IkePayloads *ret)
+{
+    size_t size = 0;
+
+    int r = seal_open(sa->in, datagram, message, gateway->plain, &size);
+    if (r < 0)
+        return r;
+    return ike_payloads_decode(message->payloads.inner, (Bytes){gateway->plain, size}, ret, NULL)
+               ? -EBADMSG
+               : 0;
+}
+
+static void answer_init(Gateway *gateway, const IkeMessage *message)
+{
+    Bytes response;
+    Writer writer;
+
+    for (size_t i = 0; i < GATEWAY_SAS_MAX; i++) {
+        if (!gateway->sas[i].authenticated)
+            gateway_drop_sa(&gateway->sas[i]);
+    }
+    writer_init(&writer, gateway->sealed, sizeof(gateway->sealed));
+    if (gateway->handshake.init(gateway->handshake.userdata, message, &writer) == 0 &&
+        writer_finish(&writer, &response) == 0)
+        wire_send(&gateway->wire, response, true);
+}
+
+void gateway_receive(Gateway *gateway, const Wire *wire, Bytes datagram)
+{
+    IkePayloads payloads;
+    IkeMessage message;
+    GatewaySa *sa;
+
+    if (ike_message_decode(datagram, &message, NULL) != 0)
+        return;
+    gateway->wire = *wire;
+    if (message.header.exchange_type == IKE_SA_INIT) {
+        if (!(message.header.flags & IKE_FLAG_RESPONSE))
+            answer_init(gateway, &message);
+        return;
+    }
+    sa = sa_of_message(gateway, &message.header);
+    if (!sa || sa_open(gateway, sa, datagram, &message, &payloads) < 0)
+        return;
+    sa->wire = *wire;
+    if (message.header.flags & IKE_FLAG_RESPONSE) {
+        take_response(gateway, sa, &message.header, &payloads);
+    } else {
+        take_request(gateway, sa, datagram, &message.header, &payloads);
+    }
+}
+
+void gateway_release(Gateway *gateway)
+{
+    Octets held[GATEWAY_HELD_MAX];
+    const size_t n = gateway->n_held;
+    IkePayloads payloads;
+    IkeMessage message;
+
+    memcpy(held, gateway->held, sizeof(held));
+    memset(gateway->held, 0, sizeof(gateway->held));
+    gateway->n_held = 0;
+    gateway->holds = false;
+    for (size_t i = 0; i < n; i++) {
+        const Bytes datagram = {held[i].data, held[i].size};
+        GatewaySa *sa = NULL;
+
+        if (ike_message_decode(datagram, &message, NULL) == 0)
+            sa = sa_of_message(gateway, &message.header);
+        if (sa && sa_open(gateway, sa, datagram, &message, &payloads) == 0)
+            answer(gateway, sa, &message.header, &payloads);
+        octets_free(&held[i]);
+    }
+}

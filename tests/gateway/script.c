@@ -1,0 +1,140 @@
+/* What the SeGW is told to do, a line each; it says "done" after each. SA is an IKE SA's number,
+ * SPI (hexadecimal) what we receive a Child SA's packets by, GROUP a number of a DH group.
+ *
+ *   hold                        requests wait,
+ *   release                     and are answered
+ *   keep                        a request of ours is made, and waits,
+ *   send SA                     and is sent; or sent again
+ *   refuse TYPE [DATA]          the answer to the next CREATE_CHILD_SA request is that notify
+ *   nonce HEX                   all octets of our nonces, from now on
+ *   rekey-child SA SPI [GROUP]...
+ *   create-child SA [GROUP]...
+ *   rekey-ike SA GROUP...
+ *   delete-child SA SPI
+ *   delete-ike SA
+ *   forget SPI                  of a Child SA nothing is left with us
+ *   forget-ike SA               nor of an IKE SA
+ *   ping SPI COUNT
+ *   show                        says "left", the numbers and SPIs of IKE SAs, and the SPIs of Child
+ *                               SAs */
+#include "gateway.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GROUPS_MAX = 8, WORDS_MAX = 3 + GROUPS_MAX };
+
+static void show(const Gateway *gateway)
+{
+    (void)printf("left");
+    for (size_t i = 0; i < GATEWAY_SAS_MAX; i++) {
+        const GatewaySa *sa = &gateway->sas[i];
+
+        if (sa->number != 0)
+            (void)printf(" ike=%u:%" PRIx64 ":%" PRIx64, sa->number, sa->spi_i, sa->spi_r);
+    }
+    for (size_t i = 0; i < gateway->n_children; i++) {
+        const GatewayChild *child = &gateway->children[i];
+
+        (void)printf(" child=%08x:%08x", child->spi_in, child->spi_out);
+    }
+    (void)putchar('\n');
+}
+
+static void refuse(Gateway *gateway, const char *type, const char *data)
+{
+    gateway->refusal = (uint16_t)strtoul(type, NULL, 10);
+    gateway->refusal_size = strlen(data) / 2;
+    for (size_t i = 0; i < gateway->refusal_size && i < sizeof(gateway->refusal_data); i++) {
+        const char digits[] = {data[2 * i], data[2 * i + 1], 0};
+
+        gateway->refusal_data[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+}
+
+static void delete_ike(Gateway *gateway, GatewaySa *sa)
+{
+    const IkeDelete delete_ = {.protocol = IKE_PROTOCOL_IKE};
+    IkeChain chain;
+    Writer inner;
+
+    writer_init(&inner, gateway->inner, sizeof(gateway->inner));
+    ike_chain_init(&chain, &inner);
+    ike_chain_add_delete(&chain, &delete_);
+    sa->leaving = true;
+    gateway_request(gateway, sa, IKE_INFORMATIONAL, &chain);
+}
+
+static void send_kept(Gateway *gateway, const GatewaySa *sa)
+{
+    gateway->keeps = false;
+    if (sa->request.data)
+        wire_send(&sa->wire, (Bytes){sa->request.data, sa->request.size}, true);
+}
+
+/* words[0] is the command, words[1] an IKE SA's number. False: it is none of these. */
+static bool run_with_sa(Gateway *gateway, char *const *words, size_t n)
+{
+    GatewaySa *sa = gateway_find_sa(gateway, (unsigned)strtoul(words[1], NULL, 10));
+    const uint32_t spi = (uint32_t)strtoul(words[2], NULL, 16);
+    const bool with_spi = strcmp(words[0], "rekey-child") == 0;
+    uint16_t groups[GROUPS_MAX];
+    size_t n_groups = 0;
+
+    for (size_t i = with_spi ? 3 : 2; i < n; i++)
+        groups[n_groups++] = (uint16_t)strtoul(words[i], NULL, 10);
+    if (!sa)
+        return false;
+    if (with_spi) {
+        create_ask(gateway, sa, CREATE_REKEYED_CHILD, spi, groups, n_groups);
+    } else if (strcmp(words[0], "create-child") == 0) {
+        create_ask(gateway, sa, CREATE_CHILD, 0, groups, n_groups);
+    } else if (strcmp(words[0], "rekey-ike") == 0) {
+        create_ask(gateway, sa, CREATE_REKEYED_IKE, 0, groups, n_groups);
+    } else if (strcmp(words[0], "delete-child") == 0) {
+        child_ask_delete(gateway, sa, spi);
+    } else if (strcmp(words[0], "delete-ike") == 0) {
+        delete_ike(gateway, sa);
+    } else if (strcmp(words[0], "forget-ike") == 0) {
+        gateway_drop_sa(sa);
+    } else if (strcmp(words[0], "send") == 0) {
+        send_kept(gateway, sa);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void script_run(Gateway *gateway, char *line, const uint8_t address[4])
+{
+    char *words[WORDS_MAX], *state = NULL, empty[] = "";
+    size_t n = 0;
+
+    for (char *word = strtok_r(line, " \n", &state); word && n < WORDS_MAX;
+         word = strtok_r(NULL, " \n", &state))
+        words[n++] = word;
+    for (size_t i = n; i < WORDS_MAX; i++)
+        words[i] = empty;
+    if (strcmp(words[0], "hold") == 0) {
+        gateway->holds = true;
+    } else if (strcmp(words[0], "release") == 0) {
+        gateway_release(gateway);
+    } else if (strcmp(words[0], "keep") == 0) {
+        gateway->keeps = true;
+    } else if (strcmp(words[0], "refuse") == 0) {
+        refuse(gateway, words[1], words[2]);
+    } else if (strcmp(words[0], "nonce") == 0) {
+        gateway->nonce_octet = (int)strtoul(words[1], NULL, 16);
+    } else if (strcmp(words[0], "forget") == 0) {
+        child_forget(gateway, (uint32_t)strtoul(words[1], NULL, 16));
+    } else if (strcmp(words[0], "ping") == 0) {
+        child_ping(gateway, (uint32_t)strtoul(words[1], NULL, 16), address,
+                   (unsigned)strtoul(words[2], NULL, 10));
+    } else if (strcmp(words[0], "show") == 0) {
+        show(gateway);
+    } else if (!run_with_sa(gateway, words, n)) {
+        (void)printf("unknown %s\n", words[0]);
+    }
+}
