@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 /* Fills `data`, stopping at the file's end. Returns the octets read, or -errno. */
@@ -177,4 +178,19 @@ int file_write_atomic(const char *path, Bytes bytes, mode_t mode)
         return r;
     }
     return file_sync_folder(path);
+}
+
+int file_seal(Bytes octets, const char *name, int *ret)
+{
+    _cleanup_(close_fdp) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0)
+        return -errno;
+    int r = write_all(fd, octets);
+    if (r < 0)
+        return r;
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+        return -errno;
+    *ret = steal_fd(&fd);
+    return 0;
 }

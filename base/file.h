@@ -26,6 +26,10 @@ int file_write_atomic(const char *path, Bytes bytes, mode_t mode);
  */
 int file_read_descriptor(int fd, size_t limit, uint8_t **ret, size_t *ret_size);
 
+/* Octets as a file of their own, in memory that nobody changes any more. *ret is the caller's to
+ * close. `name` is shown in /proc. Returns 0 or -errno. */
+int file_seal(Bytes octets, const char *name, int *ret);
+
 /* Who gets a file; (uid_t)-1 and (gid_t)-1 leave it to whoever writes. */
 typedef struct FileOwner {
     uid_t user;

@@ -16,7 +16,7 @@
 /* Above the object itself, as ObjectManager shows what is below it. */
 #define MANAGER_PATH "/org/tred"
 
-enum { PROPERTIES = 16, NUMBER_SIZE = 24, CHILDREN_TEXT_SIZE = 512 };
+enum { PROPERTIES = 17, NUMBER_SIZE = 24, CHILDREN_TEXT_SIZE = 512 };
 
 struct BusObject {
     BusFace *face;
@@ -249,6 +249,55 @@ static int get_children(sd_bus *bus, const char *path, const char *interface, co
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+/* Where the Child SA of a place receives; 0: it is not there. */
+static uint32_t spi_at(const ConnectionInfo *info, unsigned place)
+{
+    for (const ChildSa *child = info->sa.children; child; child = child->next) {
+        if (child->place == place && !child->unwanted)
+            return child->spi_in;
+    }
+    return 0;
+}
+
+static const char *missing_reason(const ConnectionInfo *info, unsigned place)
+{
+    return info->sa.missing[place] ? info->sa.missing[place] : "";
+}
+
+static int get_named_children(sd_bus *bus, const char *path, const char *interface,
+                              const char *property, sd_bus_message *reply, void *userdata,
+                              sd_bus_error *error)
+{
+    const BusObject *object = userdata;
+    ConnectionInfo info;
+    (void)bus;
+    (void)path;
+    (void)interface;
+    (void)property;
+    (void)error;
+
+    connection_info(object->connection, &info);
+    int r = sd_bus_message_open_container(reply, 'a', "(sus)");
+    for (unsigned i = 0; r >= 0 && i < info.config->n_children; i++) {
+        r = sd_bus_message_append(reply, "(sus)", info.config->children[i].name,
+                                  spi_at(&info, CHILD_NAMED + i),
+                                  missing_reason(&info, CHILD_NAMED + i));
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static const char *named_text(const ConnectionInfo *info, char *text)
+{
+    size_t n = 0;
+
+    text[0] = 0;
+    for (unsigned i = 0; i < info->config->n_children && n < CHILDREN_TEXT_SIZE; i++) {
+        n += (size_t)snprintf(text + n, CHILDREN_TEXT_SIZE - n, "%08x %s ",
+                              spi_at(info, CHILD_NAMED + i), missing_reason(info, CHILD_NAMED + i));
+    }
+    return text;
+}
+
 /* By their SPIs: the suite stays as it is as long as they do. */
 static const char *children_text(const ConnectionInfo *info, char *text)
 {
@@ -316,6 +365,7 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("Addresses", "as", get_addresses, 0, CHANGES),
     SD_BUS_PROPERTY("DnsServers", "as", get_addresses, 0, CHANGES),
     SD_BUS_PROPERTY("ChildSas", "a(uus)", get_children, 0, CHANGES),
+    SD_BUS_PROPERTY("NamedChildSas", "a(sus)", get_named_children, 0, CHANGES),
     SD_BUS_PROPERTY("NatDetected", "b", get_nat, 0, CHANGES),
     SD_BUS_PROPERTY("Exchange", "o", get_exchange, 0, CHANGES),
     SD_BUS_PROPERTY("EstablishedSince", "t", get_time, 0, CHANGES),
@@ -350,7 +400,7 @@ static size_t note_all(BusObject *object, const char *changed[PROPERTIES + 1])
 {
     char addresses[CHILD_ADDRESSES_TEXT_SIZE], dns[CHILD_ADDRESSES_TEXT_SIZE];
     char since[NUMBER_SIZE], next_attempt[NUMBER_SIZE], steps[2 * NUMBER_SIZE];
-    char children[CHILDREN_TEXT_SIZE];
+    char children[CHILDREN_TEXT_SIZE], named[CHILDREN_TEXT_SIZE];
     size_t count = 0;
     ConnectionInfo info;
     Texts texts;
@@ -372,6 +422,7 @@ static size_t note_all(BusObject *object, const char *changed[PROPERTIES + 1])
         {"Addresses", inner_addresses_text(child->addresses, child->n_addresses, true, addresses)},
         {"DnsServers", inner_addresses_text(child->dns, child->n_dns, false, dns)},
         {"ChildSas", children_text(&info, children)},
+        {"NamedChildSas", named_text(&info, named)},
         {"NatDetected", info.sa.nat ? "yes" : "no"},
         {"Exchange", exchange_path(&info)},
         {"EstablishedSince", since},

@@ -193,6 +193,43 @@ static const ConfigItem items[] = {
     {"log", "level", config_parse_choice, PLACE(log_level), .choices = level_names},
 };
 
+static const ConfigItem child_items[] = {
+    {"child NAME", "remote-ts", parse_selectors, .offset = offsetof(ChildConfig, remote_ts)},
+    {"child NAME", "local-ts", parse_selectors, .offset = offsetof(ChildConfig, local_ts)},
+};
+
+static int begin_child(void *target, const char *name, void **ret, Reason *reason)
+{
+    Config *config = target;
+
+    for (size_t i = 0; i < config->n_children; i++) {
+        if (strcmp(config->children[i].name, name) == 0)
+            return -EEXIST;
+    }
+    if (config->n_children == CONFIG_CHILDREN_MAX)
+        return reason_set(reason, -EINVAL, "at most %d of them, beside [child]",
+                          CONFIG_CHILDREN_MAX);
+    ChildConfig *child = &config->children[config->n_children++];
+    *child = (ChildConfig){0};
+    (void)snprintf(child->name, sizeof(child->name), "%s", name);
+    *ret = child;
+    return 0;
+}
+
+/* The address of the tunnel is IKE_AUTH's, so that another Child SA is for another network. */
+static int check_children(const Config *config, const char *path, Reason *reason)
+{
+    for (size_t i = 0; i < config->n_children; i++) {
+        if (config->children[i].remote_ts.n_selectors > 0)
+            continue;
+        return reason_set(
+            reason, -EINVAL,
+            "%s: [child %s] has no \"remote-ts\"; write the networks there that it is for", path,
+            config->children[i].name);
+    }
+    return 0;
+}
+
 int config_init(Config *config)
 {
     char problem[PROPOSALS_PROBLEM_SIZE];
@@ -330,8 +367,21 @@ static int configs_read(const char *path, Reading *reading, Reason *reason)
         if (strcmp(items[i].section, "log") != 0)
             named_items[n++] = named_item(&items[i]);
     }
-    const ConfigNamed named = {"connection", named_items, n, begin_connection};
-    return config_read_named(path, items, ELEMENTS(items), &named, 1, reading, reason);
+    const ConfigNamed named[] = {{"child", child_items, ELEMENTS(child_items), begin_child},
+                                 {"connection", named_items, n, begin_connection}};
+    return config_read_named(path, items, ELEMENTS(items), named, ELEMENTS(named), reading, reason);
+}
+
+/* Networks of a Child SA are behind one SeGW, and no section says behind which. */
+static int check_whose_children(const Reading *reading, const char *path, Reason *reason)
+{
+    if (reading->configs->count == 0 || reading->common.n_children == 0)
+        return 0;
+    return reason_set(
+        reason, -EINVAL,
+        "%s: there are [connection %s] and [child %s], and a [child NAME] is for a file "
+        "with one connection; keep one of the two kinds",
+        path, reading->configs->list[0]->name, reading->common.children[0].name);
 }
 
 int configs_load(const char *path, Configs *ret, Reason *reason)
@@ -343,6 +393,10 @@ int configs_load(const char *path, Configs *ret, Reason *reason)
     int r = config_init(&reading.common);
     if (r >= 0)
         r = configs_read(path, &reading, reason);
+    if (r >= 0)
+        r = check_children(&reading.common, path, reason);
+    if (r >= 0)
+        r = check_whose_children(&reading, path, reason);
     const bool named = ret->count > 0;
     if (r >= 0 && !named)
         r = connection_add(&reading, CONNECTION_DEFAULT, &only);

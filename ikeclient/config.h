@@ -17,6 +17,15 @@ typedef enum RequestAddress {
 
 #define CONNECTION_DEFAULT "default" /* the name of the one of a file without [connection NAME] */
 
+/* [child NAME]: a Child SA beside that of IKE_AUTH. */
+typedef struct ChildConfig {
+    char name[CONFIG_NAME_SIZE];
+    IkeTs local_ts;  /* none: what IKE_AUTH granted on our side */
+    IkeTs remote_ts; /* never none */
+} ChildConfig;
+
+enum { CONFIG_CHILDREN_MAX = 3 };
+
 typedef struct Config {
     char name[CONFIG_NAME_SIZE]; /* of the connection, and of its SeGW in tred.conf */
     char *segw_address; /* literals and host names, with commas between; the first one preferred */
@@ -30,6 +39,8 @@ typedef struct Config {
     unsigned pfs;             /* Pfs, of proposals.h */
     uint64_t ike_lifetime;    /* s; 0: for ever */
     IkeTs remote_ts;          /* none: everything of the families asked for */
+    size_t n_children;
+    ChildConfig children[CONFIG_CHILDREN_MAX];
     bool reconnect;
     bool mobike;
     uint64_t retry_max; /* s, the longest wait between two attempts */

@@ -301,7 +301,8 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
                          .since = member ? connection->since : 0,
                          .next_attempt = state == CONNECTION_WAITING ? connection->next_attempt : 0,
                          .flow = &connection->flow,
-                         .totals = connection->totals};
+                         .totals = connection->totals,
+                         .config = connection->config};
     if (!member)
         member = sa_list_find(&connection->sas, SA_COMING);
     if (member) {

@@ -33,6 +33,7 @@ typedef struct ConnectionInfo {
     time_t next_attempt;    /* while it waits; else 0 */
     const Flow *flow;       /* of the last attempt; the connection's own */
     ConnectionTotals totals;
+    const Config *config;
     IkeSaInfo sa; /* the one in use, else the one that is being made; else zeroed */
 } ConnectionInfo;
 

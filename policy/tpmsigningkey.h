@@ -3,7 +3,7 @@
 
 #include "base/reason.h"
 #include "policy/devicekey.h"
-#include "policy/signingkey.h"
+#include "crypto/signingkey.h"
 
 /* Takes over the loaded key and its policy (may be NULL), and holds a reference on the key's TPM.
  * In a TPM with a loop it works in tasks there; without one, each call is done when it returns. 0,

@@ -8,7 +8,7 @@
 #include "crypto/openssl.h"
 #include "policy/anchorinstall.h"
 #include "policy/encoding.h"
-#include "policy/timecorrection.h"
+#include "base/timecorrection.h"
 #include "provisioning/certificatefile.h"
 #include "provisioning/command.h"
 #include "verify/anchors.h"

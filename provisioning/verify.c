@@ -5,7 +5,7 @@
 #include "policy/anchorguard.h"
 #include "policy/devicekey.h"
 #include "policy/lastknowntime.h"
-#include "policy/timecorrection.h"
+#include "base/timecorrection.h"
 #include "provisioning/certificatefile.h"
 #include "provisioning/command.h"
 #include "provisioning/csr.h"

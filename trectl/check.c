@@ -4,8 +4,11 @@
 
 #include "base/cleanup.h"
 #include "base/reason.h"
+#include "crypto/openssl.h"
 #include "crypto/secret.h"
+#include "crypto/spki.h"
 #include "dataplane/dataplane.h"
+#include "device/identity.h"
 #include "trectl/as_user.h"
 #include "tred/bus.h"
 #include "tred/bus_connection.h"
@@ -166,19 +169,67 @@ typedef struct IdentityCheck {
     IdentityPart end; /* the first part that is left out */
 } IdentityCheck;
 
-static void part_check(IdentityCheck *check, IdentityPart part, Identity *identity)
+/* What tred looks at, and what it has looked at by whoever has the TPM, in one process here. */
+typedef struct Looked {
+    DeviceIdentity *device;
+    Identity *identity;
+} Looked;
+
+static int key_take(const DeviceIdentity *device, DeviceFacts *facts)
 {
+    _cleanup_(openssl_free_bytesp) unsigned char *key = NULL;
+    const int size = spki_encode(device->public_key, &key);
+
+    if (size < 0 || (size_t)size > sizeof(facts->key))
+        return size < 0 ? size : -EIO;
+    memcpy(facts->key, key, (size_t)size);
+    facts->key_size = (size_t)size;
+    return 0;
+}
+
+/* A part that was found, as tred goes on with it. */
+static int part_read(const TredConfig *config, IdentityPart part, const Looked *looked,
+                     Reason *reason)
+{
+    const DeviceIdentity *device = looked->device;
+    Identity *identity = looked->identity;
+
+    switch (part) {
+    case IDENTITY_KEY_FILE:
+        return key_take(device, &identity->facts);
+    case IDENTITY_CERTIFICATES:
+        return identity_chain_read(config, identity,
+                                   (Bytes){device->certificates.data, device->certificates.size},
+                                   reason);
+    case IDENTITY_ANCHORS:
+        return identity_anchors_read(config, identity,
+                                     (Bytes){device->anchors.data, device->anchors.size}, reason);
+    case IDENTITY_LAST_KNOWN_TIME:
+        identity->facts.anchors_guarded = device->anchors_guarded;
+        identity->facts.last_known = device->last_known;
+        identity_time_take(config, identity);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static void part_check(IdentityCheck *check, IdentityPart part, const Looked *looked)
+{
+    const DeviceFiles files = identity_files(check->config);
     Reason reason = {0};
     const char *name = identity_part_name(part);
-    int r = identity_load_part(check->config, part, identity, &reason);
+    int r = device_identity_load_part(&files, part, looked->device, &reason);
 
+    if (r == 0)
+        r = part_read(check->config, part, looked, &reason);
     if (r < 0) {
         findings_add(check->findings, FINDING_PROBLEM, name, "%s", strerror(-r));
     } else if (r > 0) {
         findings_add(check->findings, FINDING_PROBLEM, name, "%s", reason.text);
     } else {
         findings_add(check->findings, FINDING_OK, name, "%s",
-                     part == IDENTITY_CERTIFICATES ? identity->fqdn : "found and fit");
+                     part == IDENTITY_CERTIFICATES ? looked->identity->fqdn : "found and fit");
     }
 }
 
@@ -222,9 +273,11 @@ static void crls_check(IdentityCheck *check, Verifier *verifier)
 static int identity_try(void *userdata)
 {
     _cleanup_(identity_freep) Identity *identity = calloc(1, sizeof(*identity));
+    _cleanup_(device_identity_freep) DeviceIdentity *device = calloc(1, sizeof(*device));
+    const Looked looked = {device, identity};
     IdentityCheck *check = userdata;
 
-    if (!identity) {
+    if (!identity || !device) {
         findings_add(check->findings, FINDING_PROBLEM, "memory", "%s", strerror(ENOMEM));
         return 0;
     }
@@ -234,16 +287,16 @@ static int identity_try(void *userdata)
                      "LimitMEMLOCK=infinity in tred's unit");
     }
     for (int part = 0; part < (int)check->end; part++)
-        part_check(check, (IdentityPart)part, identity);
+        part_check(check, (IdentityPart)part, &looked);
     if (time(NULL) < identity->last_known) {
         findings_add(check->findings, FINDING_WARNING, "clock",
                      "Behind the TPM's last-known time, by which certificates are judged then. Set "
                      "the clock; if it is right, have the operator correct the last-known time "
                      "(tred-nv(7))");
     }
-    if (check->end == IDENTITY_PARTS && identity->key && identity_development(identity)) {
+    if (check->end == IDENTITY_PARTS && device->key && device_identity_development(device)) {
         findings_add(check->findings, FINDING_WARNING, "development", "%s",
-                     identity_development(identity));
+                     device_identity_development(device));
     }
     if (identity->validity_problem.text[0] != '\0') {
         findings_add(check->findings, FINDING_PROBLEM, "clock", "%s",

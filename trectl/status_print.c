@@ -321,6 +321,29 @@ static void child_print(const Screen *screen, json_object *child)
     traffic_print(screen, "", child);
 }
 
+/* Those that [child NAME] of ikeclient.conf(5) asks for. */
+static void named_print(const Screen *screen)
+{
+    enum { NAME, SPI_IN, REASON };
+    json_object *children = json_member(screen->client, "NamedChildSas");
+
+    for (size_t i = 0; i < json_count(children); i++) {
+        json_object *child = json_item(children, i);
+        const char *name = json_object_get_string(json_item(child, NAME)),
+                   *reason = json_object_get_string(json_item(child, REASON));
+        const uint64_t spi_in = json_object_get_uint64(json_item(child, SPI_IN));
+
+        label(screen, i == 0 ? "Named" : "");
+        if (spi_in != 0) {
+            paper_print(screen->paper, COLOUR_GOOD, "%s: %08" PRIx64 " in", name, spi_in);
+        } else {
+            paper_print(screen->paper, COLOUR_CARE, "%s: not there%s%s", name,
+                        reason[0] != '\0' ? ", " : "", reason);
+        }
+        line_end(screen);
+    }
+}
+
 static void children_print(const Screen *screen)
 {
     json_object *children = json_member(screen->exchange, "Children");
@@ -337,6 +360,7 @@ static void client_print(const Screen *screen)
     segw_print(screen);
     list_print(screen, "Addresses", screen->client, "Addresses");
     list_print(screen, "DNS", screen->client, "DnsServers");
+    named_print(screen);
     children_print(screen);
     if (problem[0] != '\0')
         line(screen, "Last error", COLOUR_BAD, problem);

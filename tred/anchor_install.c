@@ -4,28 +4,23 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/reason.h"
-#include "policy/anchorinstall.h"
-#include "policy/timecorrection.h"
-#include "policy/tss2key.h"
-#include "tpm/open.h"
-#include "tpm/storagekey.h"
+#include "base/timecorrection.h"
 #include "tred/bus.h"
 #include "tred/bus_call.h"
 #include "tred/daemon_identity.h"
+#include "tred/device.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
-static const FileOwner own = {(uid_t)-1, (gid_t)-1};
-
 typedef struct Install {
     Bytes bundle, approval; /* borrowed from `call` */
     sd_bus_message *call;
     Verifier *verifier; /* of the new anchors */
-    AnchorRecord record;
+    uint64_t version;
     unsigned correction_days; /* of this device's last-known time, by the bundle */
-    bool begun;               /* the TPM may have been told */
+    bool unknown;             /* the TPM may have taken them before something failed */
     int result;
     Reason reason;
 } Install;
@@ -39,25 +34,6 @@ static void install_free(void *data)
     free(install);
 }
 
-/* The connection that there is, or one of its own where no identity could be loaded. */
-static int tpm_get(const Daemon *daemon, Tpm **ret, Reason *reason)
-{
-    TPM2B_NAME srk_name = {0};
-    int r;
-
-    if (daemon->tpm && !daemon->tpm->broken) {
-        *ret = tpm_ref(daemon->tpm);
-        return 0;
-    }
-    r = srk_name_read(daemon->config.srk_name, &srk_name, reason);
-    if (r < 0 && r != -ENOENT)
-        return BUS_E_TPM_UNAVAILABLE;
-    if (tpm_open_in_loop(daemon->config.tcti, daemon->tpm_loop, ret, reason) < 0)
-        return BUS_E_TPM_UNAVAILABLE;
-    tpm_trust_srk(*ret, &srk_name);
-    return 0;
-}
-
 /* A verifier of the new anchors, which so are looked at before the TPM is told of them. What is
  * taken later is what was looked at, and not the file, which somebody may have replaced since. */
 static int verifier_make(const Daemon *daemon, Bytes bundle, Verifier **ret, Reason *reason)
@@ -65,7 +41,7 @@ static int verifier_make(const Daemon *daemon, Bytes bundle, Verifier **ret, Rea
     const VerifierOptions options = identity_verifier_options(&daemon->config);
     int r;
 
-    if (bundle.size > ANCHOR_BUNDLE_SIZE_MAX) /* for anchors_install() to refuse */
+    if (bundle.size > DEVICE_ANCHORS_SIZE_MAX) /* for the device to refuse */
         return 0;
     r = verifier_new(&options, ret, reason);
     if (r == 0)
@@ -78,7 +54,7 @@ static int verifier_make(const Daemon *daemon, Bytes bundle, Verifier **ret, Rea
 static int error_of(int r)
 {
     switch (r) {
-    case ANCHOR_E_OUTDATED:
+    case DEVICE_E_OUTDATED:
         return BUS_E_ANCHORS_OUTDATED;
     case -EIO:
         return BUS_E_TPM_UNAVAILABLE;
@@ -87,34 +63,42 @@ static int error_of(int r)
     }
 }
 
-static int install(const Daemon *daemon, Install *install)
+static void on_installed(const DeviceAnswer *answer, Bytes certificates, Bytes anchors,
+                         void *userdata)
 {
-    _cleanup_(tpm_closep) Tpm *tpm = NULL;
+    Install *install = work_data(userdata);
+
+    (void)certificates, (void)anchors;
+    install->unknown = answer->told && answer->result < 0;
+    install->version = answer->version;
+    install->result = error_of(answer->result);
+    install->reason = answer->reason;
+    work_ended(userdata);
+}
+
+static int install_ask(Work *work)
+{
+    Daemon *daemon = work_daemon(work);
+    Install *install = work_data(work);
     const Identity *identity = daemon->identity;
     int r;
 
     r = verifier_make(daemon, install->bundle, &install->verifier, &install->reason);
     if (r == 0 && time_correction_read(install->bundle, identity ? identity->fqdn : NULL,
                                        &install->correction_days, &install->reason) < 0)
-        return BUS_E_ANCHORS_REFUSED;
-    if (r == 0)
-        r = tpm_get(daemon, &tpm, &install->reason);
-    if (r != 0)
-        return r;
-    install->begun = true;
-    return anchors_install(tpm, daemon->config.anchors, install->bundle, install->approval, own,
-                           &install->record, &install->reason);
-}
-
-static void install_run(Work *work)
-{
-    Install *data = work_data(work);
-
-    data->result = install(work_daemon(work), data);
+        r = BUS_E_ANCHORS_REFUSED;
+    if (r == 0) {
+        r = device_install(daemon->device, install->bundle, install->approval, on_installed, work);
+        if (r == 0)
+            return 0;
+    }
+    install->result = r;
+    work_ended(work);
+    return 0;
 }
 
 /* Exchanges hold references on those they began with. */
-static int anchors_exchange(Daemon *daemon, Verifier *verifier, const AnchorRecord *record)
+static int anchors_exchange(Daemon *daemon, Verifier *verifier, uint64_t version)
 {
     Identity *identity = daemon->identity;
     int r = verifier_attach(verifier, daemon->event, &daemon->crls);
@@ -123,48 +107,46 @@ static int anchors_exchange(Daemon *daemon, Verifier *verifier, const AnchorReco
         return r;
     verifier_unref(identity->verifier);
     identity->verifier = verifier_ref(verifier);
-    memcpy(identity->anchors_digest, record->digest, sizeof(identity->anchors_digest));
-    identity->anchors_guarded = true;
-    identity->anchors_version = record->version;
+    identity->facts.anchors_guarded = true;
+    identity->facts.anchors_version = version;
     daemon->exchange_context.verifier = verifier;
     bus_manager_changed(daemon);
     return 0;
 }
 
-/* The TPM may have taken them before something failed: what was known of it is known no more. */
+/* Where it is not known whether the TPM has taken them, all is read anew. */
 static void install_end(Work *work)
 {
     Daemon *daemon = work_daemon(work);
     Install *install = work_data(work);
 
     if (install->result != 0) {
-        if (install->result < 0 && install->begun && daemon->identity)
+        if (install->unknown && daemon->identity)
             daemon_load_identity_after(daemon, work);
         return;
     }
     const LogFields fields = {.message_id = MESSAGE_ANCHORS_INSTALLED};
     log_fields(LOG_NOTICE, &fields,
-               "The operator's SeGW anchors, version %" PRIu64 ", are in force",
-               install->record.version);
+               "The operator's SeGW anchors, version %" PRIu64 ", are in force", install->version);
     /* Another correction makes another last-known time, which is read anew. */
     if (!daemon->identity || daemon->identity->correction_days != install->correction_days ||
-        anchors_exchange(daemon, install->verifier, &install->record) < 0)
+        anchors_exchange(daemon, install->verifier, install->version) < 0)
         daemon_load_identity_after(daemon, work);
 }
 
 /* Anchors are not given up half-way: TPM and files would differ until the next start. */
 static const WorkClass install_class = {
-    .run = install_run, .end = install_end, .free = install_free};
+    .begin = install_ask, .end = install_end, .free = install_free};
 
 static void install_answer(Work *work, sd_bus_message *call)
 {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     const Install *install = work_data(work);
     const char *reason = install->reason.text;
-    int r = install->begun ? error_of(install->result) : install->result;
+    int r = install->result;
 
     if (r == 0) {
-        (void)sd_bus_reply_method_return(call, "t", install->record.version);
+        (void)sd_bus_reply_method_return(call, "t", install->version);
         return;
     }
     const LogFields fields = {.message_id = MESSAGE_ANCHORS_REFUSED,
@@ -187,7 +169,8 @@ int anchor_install(Daemon *daemon, Bytes bundle, Bytes approval, sd_bus_message 
 
     if (!data)
         return -ENOMEM;
-    *data = (Install){.bundle = bundle, .approval = approval, .call = sd_bus_message_ref(call)};
+    *data = (Install){
+        .result = -EIO, .bundle = bundle, .approval = approval, .call = sd_bus_message_ref(call)};
     r = work_add(daemon, &install_class, data, &work);
     if (r < 0)
         return r;

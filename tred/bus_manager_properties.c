@@ -1,6 +1,4 @@
 /* org.tred.TrE1.Manager: its properties. */
-#include "policy/encoding.h"
-#include "policy/keypolicy.h"
 #include "tred/bus.h"
 #include "tred/daemon_identity.h"
 
@@ -63,7 +61,8 @@ static int append_anchors_guarded(sd_bus_message *reply, const void *object)
 {
     const Daemon *daemon = object;
 
-    return sd_bus_message_append(reply, "b", daemon->identity && daemon->identity->anchors_guarded);
+    return sd_bus_message_append(reply, "b",
+                                 daemon->identity && daemon->identity->facts.anchors_guarded);
 }
 
 static int append_anchors_version(sd_bus_message *reply, const void *object)
@@ -71,7 +70,7 @@ static int append_anchors_version(sd_bus_message *reply, const void *object)
     const Daemon *daemon = object;
 
     return sd_bus_message_append(reply, "t",
-                                 daemon->identity ? daemon->identity->anchors_version : 0);
+                                 daemon->identity ? daemon->identity->facts.anchors_version : 0);
 }
 
 static int append_last_known_time(sd_bus_message *reply, const void *object)
@@ -132,28 +131,19 @@ static int append_key_policy(sd_bus_message *reply, const void *object)
     const char *name = "";
 
     if (daemon->identity)
-        name = key_policy_kind_name(daemon->identity->policy->kind);
+        name = daemon->identity->facts.policy;
     return sd_bus_message_append(reply, "s", name);
-}
-
-static int append_pcr(sd_bus_message *reply, const PcrMismatch *mismatch, unsigned pcr)
-{
-    const size_t size = pcr_value_size(mismatch->found.bank);
-    char expected[2 * PCR_VALUE_MAX + 1], found[2 * PCR_VALUE_MAX + 1];
-
-    hex_encode((Bytes){mismatch->expected.values[pcr], size}, expected);
-    hex_encode((Bytes){mismatch->found.values[pcr], size}, found);
-    return sd_bus_message_append(reply, "(uss)", pcr, expected, found);
 }
 
 static int append_pcr_mismatch(sd_bus_message *reply, const void *object)
 {
     const Daemon *daemon = object;
+    const DeviceMismatch *mismatch = device_mismatch(daemon->device);
     int r = sd_bus_message_open_container(reply, 'a', "(uss)");
 
-    for (unsigned i = 0; r >= 0 && i < PCR_COUNT; i++) {
-        if (daemon->mismatch && daemon->mismatch->mask >> i & 1)
-            r = append_pcr(reply, daemon->mismatch, i);
+    for (size_t i = 0; r >= 0 && i < mismatch->count; i++) {
+        r = sd_bus_message_append(reply, "(uss)", (uint32_t)mismatch->pcrs[i].pcr,
+                                  mismatch->pcrs[i].expected, mismatch->pcrs[i].found);
     }
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }

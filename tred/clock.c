@@ -4,9 +4,8 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/reason.h"
-#include "policy/lastknowntime.h"
-#include "tpm/commands.h"
 #include "tred/bus.h"
+#include "tred/device.h"
 #include "tred/key_care.h"
 #include "tred/work.h"
 
@@ -20,7 +19,7 @@ enum {
     SOON_SECONDS = 1,
     POSTPONED_SECONDS = 5,
     POSTPONED_MAX = 12, /* a client that leaves an exchange hanging is not waited for for ever */
-    DAYS_AT_ONCE = 8,   /* each is a write to the TPM's NV memory, of some 10 ms */
+    SECONDS_PER_DAY = 24 * 3600,
 };
 
 time_t clock_now(const Daemon *daemon)
@@ -34,12 +33,11 @@ void clock_take(Daemon *daemon, time_t last_known, unsigned correction_days)
 {
     if (correction_days != daemon->correction_days) {
         daemon->last_known = 0;
-        daemon->time_base = (TimeBase){0};
+        daemon->vouched = 0;
     }
     daemon->correction_days = correction_days;
     if (last_known > daemon->last_known)
         daemon->last_known = last_known;
-    time_base_reach(&daemon->time_base, last_known);
     if (time(NULL) < daemon->last_known) {
         const LogFields fields = {.message_id = MESSAGE_CLOCK_BEHIND};
 
@@ -69,45 +67,35 @@ typedef struct Record {
     int result;
     bool moved;
     time_t last_known;
+    unsigned correction_days;
     Reason reason;
 } Record;
 
 static void timer_set(Daemon *daemon, unsigned seconds);
 
-/* The day that is known to have been reached, the operator's correction put back on: as the TPM
- * counts. */
-static int reached_read(Daemon *daemon, time_t *ret, Reason *reason)
+static void on_advanced(const DeviceAnswer *answer, Bytes certificates, Bytes anchors,
+                        void *userdata)
 {
-    const time_t correction = (time_t)daemon->identity->correction_days * LAST_KNOWN_DAY;
-    TPMS_TIME_INFO now = {0};
-    const TSS2_RC rc = tpm2_read_clock(daemon->tpm, &now);
+    Record *record = work_data(userdata);
 
-    if (rc != TSS2_RC_SUCCESS) {
-        tpm_error(reason, "TPM2_ReadClock", rc);
-        return -EIO;
-    }
-    *ret = time_base_pass(&daemon->time_base, now.time, now.clockInfo.resetCount) + correction;
-    return 0;
+    (void)certificates, (void)anchors;
+    record->result = answer->result;
+    record->reason = answer->reason;
+    record->moved = answer->result == 0 && answer->moved;
+    record->last_known = answer->last_known - (time_t)record->correction_days * SECONDS_PER_DAY;
+    work_ended(userdata);
 }
 
-static void record_run(Work *work)
+static int record_ask(Work *work)
 {
-    Record *record = work_data(work);
     Daemon *daemon = work_daemon(work);
-    time_t reached = 0;
+    Record *record = work_data(work);
 
-    record->result = -ENODEV;
-    if (!daemon->tpm || !is_kept(daemon))
-        return;
-    const unsigned correction = daemon->identity->correction_days;
-    record->result = reached_read(daemon, &reached, &record->reason);
-    if (record->result < 0 ||
-        reached / LAST_KNOWN_DAY <= daemon->last_known / LAST_KNOWN_DAY + (time_t)correction)
-        return;
-    record->result = last_known_time_advance(daemon->tpm, reached, DAYS_AT_ONCE,
-                                             &record->last_known, &record->reason);
-    record->moved = record->result == 0;
-    record->last_known -= (time_t)correction * LAST_KNOWN_DAY;
+    if (!is_kept(daemon))
+        return -ENODEV;
+    record->correction_days = daemon->identity->correction_days;
+    return device_advance(daemon->device, daemon->vouched, record->correction_days, on_advanced,
+                          work);
 }
 
 static void record_end(Work *work)
@@ -126,11 +114,11 @@ static void record_end(Work *work)
     log_info("The TPM's last-known time is day %" PRId64
              " after 1970 now: a SeGW's evidence vouches "
              "for it, and what has passed since",
-             (int64_t)(daemon->last_known / LAST_KNOWN_DAY));
+             (int64_t)(daemon->last_known / SECONDS_PER_DAY));
     bus_manager_changed(daemon);
 }
 
-static const WorkClass record_class = {.run = record_run, .end = record_end, .free = free};
+static const WorkClass record_class = {.begin = record_ask, .end = record_end, .free = free};
 
 /* One step, as work; its end sets the timer anew. */
 static void record(Daemon *daemon)
@@ -169,7 +157,8 @@ static bool was_just_moved(const Daemon *daemon)
 
 void clock_vouched(Daemon *daemon, time_t when)
 {
-    time_base_reach(&daemon->time_base, when);
+    if (when > daemon->vouched)
+        daemon->vouched = when;
     if (daemon->clock && !daemon->clock_work && !was_just_moved(daemon))
         timer_set(daemon, SOON_SECONDS);
 }

@@ -5,9 +5,9 @@
 #include "base/reason.h"
 #include "tred/bus_call.h"
 #include "tred/config.h"
+#include "tred/device.h"
 #include "tred/exchange.h"
 #include "tred/identity.h"
-#include "tred/timebase.h"
 #include "tred/users.h"
 
 #include <systemd/sd-bus.h>
@@ -63,11 +63,10 @@ struct Daemon {
     bool serves;               /* calls on the bus are answered */
     sd_event_source *patience; /* asks systemd for more of it while the TPM is asked */
     IdentityState state;
-    Reason state_reason;   /* empty when ready */
-    Identity *identity;    /* NULL if it could not be loaded */
-    PcrMismatch *mismatch; /* of the last look at the PCRs; NULL: none */
-    TpmLoop *tpm_loop;
-    Tpm *tpm;                        /* the connection; NULL: there is none */
+    Reason state_reason; /* empty when ready */
+    Identity *identity;  /* NULL if it could not be loaded */
+    DeviceFiles device_files;
+    Device *device;
     Work *works;                     /* the queue; the first one may have begun */
     size_t n_waiters;                /* for works to end */
     uint64_t load_begun, load_ended; /* the last time that callers had the identity loaded */
@@ -78,7 +77,7 @@ struct Daemon {
     bool key_is_old;                 /* what is ready to sign was prepared some time ago */
     time_t last_known;               /* the TPM's, corrected; 0: it keeps none */
     unsigned correction_days;        /* that it was corrected by */
-    TimeBase time_base;              /* what it may follow */
+    time_t vouched;                  /* the latest time that a SeGW's evidence tells of as past */
     uint64_t clock_moved;     /* the last time that it did, as daemon_now() has it; 0: never */
     sd_event_source *clock;   /* clock.c's timer */
     unsigned clock_postponed; /* as an exchange was waiting for the TPM */

@@ -6,21 +6,19 @@
 #include "base/messages.h"
 #include "base/program.h"
 #include "base/reason.h"
-#include "tpm/tpm.h"
 #include "tred/bus.h"
 #include "tred/bus_connection.h"
 #include "tred/callers.h"
 #include "tred/channel.h"
 #include "tred/clock.h"
 #include "tred/daemon_identity.h"
+#include "tred/device.h"
 #include "tred/process.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-
-enum { TPM_LEAVE_MS = 5000 };
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
@@ -90,7 +88,8 @@ static int event_init(Daemon *daemon)
     if (r >= 0)
         r = sd_event_set_watchdog(daemon->event, true);
     if (r >= 0)
-        r = tpm_loop_new(daemon->event, &daemon->tpm_loop);
+        r = device_open(&daemon->device_files, daemon->event, daemon_device_failed, daemon,
+                        &daemon->device);
     if (r < 0)
         log_error("The event loop can't be set up: %s", strerror(-r));
     return r;
@@ -287,6 +286,7 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     daemon->crls.on_changed = daemon_crls_changed;
     daemon->crls.userdata = daemon;
     *config = (TredConfig){0};
+    daemon->device_files = identity_files(&daemon->config);
     exchange_context_init(daemon);
     process_raise_descriptors(DESCRIPTORS_MAX);
     users_init(&daemon->users, daemon->config.max_exchanges);
@@ -340,11 +340,7 @@ void daemon_deinit(Daemon *daemon)
     channels_close_all(daemon);
     work_drop_all(daemon);
     daemon_drop_identity(daemon);
-    /* What is flushed of the TPM's slots is waited for; what a TPM does that does not answer is
-     * not, and ends with the process. */
-    if (tpm_loop_free(daemon->tpm_loop, TPM_LEAVE_MS))
-        tpm_close(daemon->tpm);
-    free(daemon->mismatch);
+    device_close(daemon->device);
     verifier_unref(daemon->verifier);
     crls_in_force_deinit(&daemon->crls);
     peer_key_deinit(&daemon->exchange_context.peer_key);

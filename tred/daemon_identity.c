@@ -8,10 +8,8 @@
 #include "tred/bus.h"
 #include "tred/callers.h"
 #include "tred/clock.h"
+#include "tred/device.h"
 #include "tred/key_care.h"
-
-#include "policy/encoding.h"
-#include "policy/keypolicy.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,7 +17,6 @@
 #include <systemd/sd-daemon.h>
 
 enum {
-    VALUE_TEXT_SIZE = 2 * PCR_VALUE_MAX + 1,
     USEC_PER_SEC = 1000000,
     PAUSE_MAX_MS = 5000,
     PATIENCE_USEC = 10 * USEC_PER_SEC,
@@ -34,43 +31,20 @@ void daemon_drop_identity(Daemon *daemon)
     identity_free(steal_pointer(daemon->identity));
 }
 
-static void on_key_failed(int r, const char *reason, void *userdata);
-
 static void identity_take(Daemon *daemon, Identity *identity)
 {
     daemon->identity = identity;
-    identity->key->on_failed = on_key_failed;
-    identity->key->failed_userdata = daemon;
     daemon->exchange_context.signing_key = identity->key;
     daemon->exchange_context.identity = identity->fqdn;
     daemon->exchange_context.verifier = identity->verifier;
     clock_take(daemon, identity->last_known, identity->correction_days);
 }
 
-/* NULL forgets it. */
-static void mismatch_keep(Daemon *daemon, const PcrMismatch *mismatch)
+static void mismatch_log(const DeviceMismatch *mismatch)
 {
-    free(steal_pointer(daemon->mismatch));
-    if (!mismatch || mismatch->mask == 0)
-        return;
-    daemon->mismatch = malloc(sizeof(*mismatch));
-    if (daemon->mismatch)
-        *daemon->mismatch = *mismatch;
-}
-
-static void mismatch_log(const PcrMismatch *mismatch)
-{
-    const size_t size = pcr_value_size(mismatch->found.bank);
-
-    for (unsigned i = 0; i < PCR_COUNT; i++) {
-        char expected[VALUE_TEXT_SIZE], found[VALUE_TEXT_SIZE];
-
-        if (!(mismatch->mask >> i & 1))
-            continue;
-        hex_encode((Bytes){mismatch->expected.values[i], size}, expected);
-        hex_encode((Bytes){mismatch->found.values[i], size}, found);
-        log_error("PCR %u (%s): expected %s, found %s", i, pcr_bank_name(mismatch->found.bank),
-                  expected, found);
+    for (size_t i = 0; i < mismatch->count; i++) {
+        log_error("PCR %u (%s): expected %s, found %s", mismatch->pcrs[i].pcr, mismatch->bank,
+                  mismatch->pcrs[i].expected, mismatch->pcrs[i].found);
     }
 }
 
@@ -83,11 +57,10 @@ static void ready_log(const Daemon *daemon)
     log_fields(LOG_INFO, &ready,
                "Ready: this device is %s (%s key in the TPM, policy %s), and trusts %s by %zu "
                "anchor(s)",
-               identity->fqdn, identity->key->algorithm,
-               key_policy_kind_name(identity->policy->kind), daemon->config.segw_name,
-               verifier_anchors(identity->verifier)->n_hashes);
-    if (identity->anchors_guarded) {
-        log_info("The TPM guards the anchors, version %" PRIu64, identity->anchors_version);
+               identity->fqdn, identity->key->algorithm, identity->facts.policy,
+               daemon->config.segw_name, verifier_anchors(identity->verifier)->n_hashes);
+    if (identity->facts.anchors_guarded) {
+        log_info("The TPM guards the anchors, version %" PRIu64, identity->facts.anchors_version);
     } else {
         const LogFields fields = {.message_id = MESSAGE_DEVELOPMENT,
                                   .error = "the TPM does not guard the anchors"};
@@ -152,8 +125,7 @@ static void state_announce(Daemon *daemon)
                                   .error = daemon->state_reason.text};
 
         log_fields(LOG_ERR, &fields, "Not ready (%s): %s", name, daemon->state_reason.text);
-        if (daemon->mismatch)
-            mismatch_log(daemon->mismatch);
+        mismatch_log(device_mismatch(daemon->device));
     }
     state_show(daemon);
 }
@@ -180,11 +152,10 @@ static void state_set(Daemon *daemon, IdentityState state, const char *reason)
 /* What is for development does all that others do, and is marked wherever State is shown. */
 static void identity_loaded(Daemon *daemon, Identity *identity)
 {
-    const char *development = identity_development(identity);
+    const char *development = identity->facts.development.text;
 
     identity_take(daemon, identity);
-    state_set(daemon, development ? IDENTITY_DEVELOPMENT : IDENTITY_READY,
-              development ? development : "");
+    state_set(daemon, development[0] != '\0' ? IDENTITY_DEVELOPMENT : IDENTITY_READY, development);
 }
 
 static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
@@ -236,36 +207,63 @@ static void load_free(void *data)
     free(load);
 }
 
-static void load_run(Work *work)
+/* What is wrong with certificates or anchors goes first: they come before the TPM. */
+static int files_read(const Daemon *daemon, Load *load, Bytes certificates, Bytes anchors,
+                      Reason *reason)
+{
+    Identity *identity = load->identity;
+    int r = 0;
+
+    if (certificates.data)
+        r = identity_chain_read(&daemon->config, identity, certificates, reason);
+    if (r == 0 && anchors.data)
+        r = identity_anchors_read(&daemon->config, identity, anchors, reason);
+    return r;
+}
+
+static int identity_complete(const Daemon *daemon, Identity *identity)
+{
+    if (identity->n_certificates == 0 || !identity->verifier)
+        return -EPROTO;
+    identity_time_take(&daemon->config, identity);
+    return device_key_new(daemon->device, &identity->facts, &identity->key);
+}
+
+static void on_loaded(const DeviceAnswer *answer, Bytes certificates, Bytes anchors, void *userdata)
+{
+    Work *work = userdata;
+    Daemon *daemon = work_daemon(work);
+    Load *load = work_data(work);
+    Reason reason = {0};
+
+    load->result = answer->result;
+    if (answer->result != -ECANCELED) {
+        load->reason = answer->reason;
+        load->identity->facts = answer->facts;
+        int r = files_read(daemon, load, certificates, anchors, &reason);
+        if (r == 0 && load->result == 0)
+            r = identity_complete(daemon, load->identity);
+        if (r != 0) {
+            load->result = r;
+            load->reason = reason;
+        }
+    }
+    work_ended(work);
+}
+
+static int load_ask(Work *work)
 {
     Load *load = work_data(work);
     Daemon *daemon = work_daemon(work);
 
-    if (tpm_loop_sleep(daemon->tpm_loop, load->pause_ms) < 0) {
-        load->result = -ECANCELED;
-        return;
-    }
-    daemon->load_begun = daemon_now(daemon);
-    load->identity->tpm = daemon->tpm ? tpm_ref(daemon->tpm) : NULL;
-    load->result = identity_load(&daemon->config, load->identity, &load->reason);
-}
-
-/* The connection is kept, whatever became of the identity: a TPM without resource manager takes
- * one.
- */
-static void connection_keep(Daemon *daemon, const Identity *identity)
-{
-    if (!identity->tpm)
-        return;
-    tpm_ref(identity->tpm);
-    tpm_close(daemon->tpm);
-    daemon->tpm = identity->tpm;
+    daemon->load_begun = daemon_now(daemon) + (uint64_t)load->pause_ms * 1000;
+    return device_load(daemon->device, load->pause_ms, on_loaded, work);
 }
 
 static void load_failed(Daemon *daemon, Load *load)
 {
-    mismatch_keep(daemon, load->identity->policy ? &load->identity->policy->mismatch : NULL);
     daemon_drop_identity(daemon);
+    device_forget(daemon->device);
     if (load->result < 0) {
         reason_set(&load->reason, 0, "The identity can't be loaded: %s", strerror(-load->result));
         load->result = IDENTITY_TPM_UNAVAILABLE;
@@ -299,15 +297,13 @@ static void load_end(Work *work)
     Daemon *daemon = work_daemon(work);
     Load *load = work_data(work);
 
-    connection_keep(daemon, load->identity);
     daemon->load_ended = daemon_now(daemon);
-    if (work_is_given_up(work))
+    if (load->result == -ECANCELED)
         return;
     if (load->result == 0)
         load->result = verifier_attach(load->identity->verifier, daemon->event, &daemon->crls);
     callers_close_unsigned(daemon, "The device's identity is read again. Begin another exchange");
     if (load->result == 0) {
-        mismatch_keep(daemon, NULL);
         daemon_drop_identity(daemon);
         identity_loaded(daemon, steal_pointer(load->identity));
         load->identity = NULL;
@@ -321,7 +317,7 @@ static void load_end(Work *work)
 }
 
 static const WorkClass load_class = {
-    .run = load_run, .end = load_end, .free = load_free, .can_be_given_up = true};
+    .begin = load_ask, .end = load_end, .free = load_free, .can_be_given_up = true};
 
 static int load_add(Daemon *daemon, Work **ret)
 {
@@ -333,7 +329,7 @@ static int load_add(Daemon *daemon, Work **ret)
         free(load);
         return -ENOMEM;
     }
-    load->identity->loop = daemon->tpm_loop;
+    load->result = -ECANCELED;
     load->identity->verifier = steal_pointer(daemon->verifier);
     return work_add(daemon, &load_class, load, ret);
 }
@@ -345,13 +341,13 @@ static int load_get(Daemon *daemon, Work **ret)
     return *ret ? 0 : load_add(daemon, ret);
 }
 
-/* What is left of a connection that broke is in the way of a new one. */
+/* What is left of a connection that broke is in the way of a new one, and is dropped by whoever has
+ * the TPM. */
 static void load_begin(Daemon *daemon)
 {
-    if (daemon->tpm && daemon->tpm->broken) {
+    if (device_is_broken(daemon->device)) {
         callers_close_unsigned(daemon, "The connection to the TPM broke. Begin another exchange");
         daemon_drop_identity(daemon);
-        tpm_close(steal_pointer(daemon->tpm));
     }
     work_begin(daemon);
 }
@@ -420,12 +416,10 @@ void daemon_tpm_failed(Daemon *daemon, const char *reason)
 
 void daemon_integrity_failed(Daemon *daemon, const char *reason)
 {
-    if (daemon->identity)
-        mismatch_keep(daemon, &daemon->identity->policy->mismatch);
     state_set(daemon, IDENTITY_INTEGRITY_FAILED, reason);
 }
 
-static void on_key_failed(int r, const char *reason, void *userdata)
+void daemon_device_failed(int r, const char *reason, void *userdata)
 {
     if (r == -EKEYREJECTED) {
         daemon_integrity_failed(userdata, reason);

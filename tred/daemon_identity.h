@@ -37,5 +37,8 @@ int daemon_await_identity(Daemon *daemon, sd_bus_message *call, WorkAnswer answe
 void daemon_tpm_failed(Daemon *daemon, const char *reason);
 void daemon_integrity_failed(Daemon *daemon, const char *reason);
 
-/* Lets go of key, TPM and all that goes with them. */
+/* DeviceFailed of a Daemon. */
+void daemon_device_failed(int r, const char *reason, void *daemon);
+
+/* Lets go of key, certificates and all that goes with them. */
 void daemon_drop_identity(Daemon *daemon);

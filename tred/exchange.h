@@ -7,9 +7,9 @@
 #pragma once
 
 #include "base/reason.h"
+#include "crypto/signingkey.h"
 #include "dataplane/dataplane.h"
 #include "ikewire/payload.h"
-#include "policy/signingkey.h"
 #include "tred/auth.h"
 #include "tred/dh.h"
 #include "tred/protection.h"

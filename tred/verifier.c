@@ -5,9 +5,7 @@
 #include "base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum {
     ANSWER_DEADLINE_MS = 5000, /* for one request: what it does takes milliseconds */
@@ -127,22 +125,13 @@ void verifier_handed_deinit(Handed *handed)
 /* Octets as a file of their own; sealed, so that what was checked is what is read. */
 int verifier_handed_init(Bytes octets, const char *name, Handed *ret)
 {
-    _cleanup_(close_fdp) int fd = memfd_create("tred-verify", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    Handed handed = {.fd = -1};
+    int r = file_seal(octets, "tred-verify", &handed.fd);
 
-    if (fd < 0)
-        return -errno;
-    for (size_t done = 0; done < octets.size;) {
-        const Bytes rest = bytes_slice(octets, done, octets.size);
-        ssize_t n = write(fd, rest.data, rest.size);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        done += n > 0 ? (size_t)n : 0;
-    }
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-        return -errno;
-    *ret = (Handed){.fd = steal_fd(&fd)};
-    name_set(ret->name, name);
+    if (r < 0)
+        return r;
+    name_set(handed.name, name);
+    *ret = handed;
     return 0;
 }
 

@@ -1,7 +1,8 @@
-/* The queue of what takes long in the TPM, and who waits for what of it. */
+/* The queue of what takes long in the device, and who waits for what of it. */
 #include "tred/work.h"
 
 #include "tred/bus_call.h"
+#include "tred/device.h"
 
 #include <errno.h>
 #include <string.h>
@@ -18,7 +19,7 @@ struct Work {
     Work *next; /* begins after this one */
     const WorkClass *class;
     void *data;
-    TpmTask *task; /* NULL: it has not begun */
+    bool begun;
     bool given_up;
     bool for_us; /* somebody else than its waiters wants it done */
     Waiter *waiters;
@@ -62,13 +63,6 @@ static void work_unlink(Work *work)
     *link = work->next;
 }
 
-static void work_run(void *userdata)
-{
-    Work *work = userdata;
-
-    work->class->run(work);
-}
-
 static void queue_go_on(Daemon *daemon);
 
 /* Answers those who wait for it, and for what ended before and waited for it, and frees these. */
@@ -92,9 +86,8 @@ static void waiters_answer(Work *work)
 }
 
 /* The queue goes on after the answers, since one of them may ask for more. */
-static void work_done(void *userdata)
+void work_ended(Work *work)
 {
-    Work *work = userdata;
     Daemon *daemon = work->daemon;
 
     work_unlink(work);
@@ -108,12 +101,12 @@ static void queue_go_on(Daemon *daemon)
 {
     Work *first = daemon->works;
 
-    if (!first || first->task)
+    if (!first || first->begun)
         return;
-    if (tpm_task_start(daemon->tpm_loop, TPM_BACKGROUND, work_run, work_done, first, &first->task) <
-        0) {
+    first->begun = true;
+    if (first->class->begin(first) < 0) {
         first->given_up = true;
-        work_done(first);
+        work_ended(first);
     }
 }
 
@@ -148,7 +141,7 @@ void work_begin(Daemon *daemon)
 Work *work_waiting(const Daemon *daemon, const WorkClass *class)
 {
     for (Work *work = daemon->works; work; work = work->next) {
-        if (work->class == class && !work->task)
+        if (work->class == class && !work->begun)
             return work;
     }
     return NULL;
@@ -159,12 +152,12 @@ static void work_abandon(Work *work)
 {
     if (work->waiters || work->for_us || work->answered_after)
         return;
-    if (!work->task) {
+    if (!work->begun) {
         work_unlink(work);
         work_free(work);
     } else if (work->class->can_be_given_up) {
         work->given_up = true;
-        tpm_task_cancel(work->task);
+        device_give_up(work->daemon->device);
     }
 }
 
@@ -258,17 +251,10 @@ bool work_is_given_up(const Work *work)
 
 void work_drop_all(Daemon *daemon)
 {
-    Work **link = &daemon->works;
+    while (daemon->works) {
+        Work *work = daemon->works;
 
-    while (*link) {
-        Work *work = *link;
-
-        if (work->task) { /* tpm_loop_free() cancels its task */
-            work->given_up = true;
-            link = &work->next;
-            continue;
-        }
-        *link = work->next;
+        daemon->works = work->next;
         work_free(work);
     }
 }

@@ -1,10 +1,9 @@
-/* What tred does with the TPM that takes long: reading its identity, installing anchors, counting
- * the last-known time. One is done after the other, each as a task, so that the loop goes on and a
- * signature goes ahead. Who waits for one is answered at its end, and forgotten when it leaves the
- * bus; work that was begun for callers who have all gone is given up if it can be. */
+/* What tred asks of the device that takes long (tred/device.h): reading its identity, installing
+ * anchors, counting the last-known time. One is done after the other; the loop goes on meanwhile.
+ * Who waits for one is answered at its end, and forgotten when it leaves the bus; work that was
+ * begun for callers who have all gone is given up if it can be. */
 #pragma once
 
-#include "tpm/task.h"
 #include "tred/context.h"
 
 #include <stdbool.h>
@@ -17,8 +16,8 @@ enum { WORK_WAITERS_MAX = 256 };
 typedef void (*WorkAnswer)(Work *work, sd_bus_message *call);
 
 typedef struct WorkClass {
-    void (*run)(Work *work);  /* in a task */
-    void (*end)(Work *work);  /* in the loop, before those who wait are answered */
+    int (*begin)(Work *work); /* asks; work_ended() follows, perhaps from in there, where it is 0 */
+    void (*end)(Work *work);  /* before those who wait are answered */
     void (*free)(void *data); /* NULL: there is none */
     bool can_be_given_up;     /* by a caller's leaving, once it has begun */
 } WorkClass;
@@ -32,6 +31,9 @@ void work_want(Work *work);
 
 /* Begins the first work of the queue, if none has begun. It may end in here. */
 void work_begin(Daemon *daemon);
+
+/* It was done. */
+void work_ended(Work *work);
 
 /* Work of this class that waits to begin, or NULL. */
 Work *work_waiting(const Daemon *daemon, const WorkClass *class);
@@ -52,6 +54,6 @@ void *work_data(const Work *work);
 /* True if it was given up: its result is of no use. */
 bool work_is_given_up(const Work *work);
 
-/* Drops what has not begun, and gives up what has: no answers are sent. It ends with the TpmLoop.
- */
+/* Drops all of it, at the end of the program: no answers are sent, and none of the device's are
+ * taken any more. */
 void work_drop_all(Daemon *daemon);

@@ -74,6 +74,51 @@ static void an_address_alone_is_enough(void **state)
     assert_int_equal(log_level, LOG_INFO);
 }
 
+#define SEGW "[segw]\naddress = 192.0.2.1\n"
+
+static void other_children_have_names_and_selectors_of_their_own(void **state)
+{
+    _cleanup_(config_deinit) Config config = {0};
+    char text[SELECTORS_TEXT_SIZE];
+    (void)state;
+
+    assert_int_equal(load(&config, "[child core]\nremote-ts = 10.201.0.0/16\n" SEGW
+                                   "[child]\nremote-ts = 10.200.0.0/16\n"
+                                   "[child oam]\nremote-ts = 10.202.0.0/16, 10.203.0.0/16\n"
+                                   "local-ts = 10.0.0.0/8\n"),
+                     0);
+    assert_string_equal(selectors_text(&config.remote_ts, text), "10.200.0.0/16");
+    assert_int_equal(config.n_children, 2);
+    assert_string_equal(config.children[0].name, "core");
+    assert_string_equal(selectors_text(&config.children[0].remote_ts, text), "10.201.0.0/16");
+    assert_int_equal(config.children[0].local_ts.n_selectors, 0);
+    assert_string_equal(config.children[1].name, "oam");
+    assert_string_equal(selectors_text(&config.children[1].remote_ts, text),
+                        "10.202.0.0/16, 10.203.0.0/16");
+    assert_string_equal(selectors_text(&config.children[1].local_ts, text), "10.0.0.0/8");
+}
+
+static void refused_children(const char *text, const char *expected)
+{
+    _cleanup_(config_deinit) Config config = {0};
+
+    assert_int_equal(load(&config, text), -EINVAL);
+    if (!strstr(reason.text, expected))
+        fail_msg("%s", reason.text);
+}
+
+static void another_child_without_a_network_or_one_too_many_is_refused(void **state)
+{
+    (void)state;
+    refused_children(SEGW "[child core]\n", "[child core] has no \"remote-ts\"");
+    refused_children(SEGW "[child core]\nproposals = aes128gcm16\n", "remote-ts");
+    refused_children(SEGW "[child a]\nremote-ts = 10.1.0.0/16\n[child a]\n", "two sections");
+    refused_children(SEGW
+                     "[child a]\nremote-ts = 10.1.0.0/16\n[child b]\nremote-ts = 10.2.0.0/16\n"
+                     "[child c]\nremote-ts = 10.3.0.0/16\n[child d]\nremote-ts = 10.4.0.0/16\n",
+                     "at most 3");
+}
+
 static void every_key_reaches_its_place(void **state)
 {
     _cleanup_(config_deinit) Config config = {0};
@@ -288,6 +333,8 @@ static void mistakes_of_a_connection_are_named_with_it(void **state)
          "section [connection b] has no key \"proposals\""},
         {"[connection b]\nlevel = debug\n", "section [connection b] has no key \"level\""},
         {"[connection b]\naddress = a.example\nport = 0\n", "\"port = 0\" in [connection b]"},
+        {"[connection b]\naddress = a.example\n[child c]\nremote-ts = 10.0.0.0/8\n",
+         "there are [connection b] and [child c]"},
         {"[connection B]\naddress = a.example\n", "\"B\" in [connection B] can't be a name"},
     };
     (void)state;
@@ -306,6 +353,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_alone_is_enough),
         cmocka_unit_test(every_key_reaches_its_place),
+        cmocka_unit_test(other_children_have_names_and_selectors_of_their_own),
+        cmocka_unit_test(another_child_without_a_network_or_one_too_many_is_refused),
         cmocka_unit_test(a_file_without_an_address_says_what_is_missing),
         cmocka_unit_test(a_bad_value_is_named_with_what_would_be_good),
         cmocka_unit_test(an_address_that_is_none_is_refused_with_what_to_write_instead),

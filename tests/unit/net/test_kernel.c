@@ -974,6 +974,8 @@ static void assert_policy(const struct nlmsghdr *header)
     const struct xfrm_user_tmpl *template =
         attribute_of(header, sizeof(*info), XFRMA_TMPL, sizeof(*template));
     assert_int_equal(info->action, XFRM_POLICY_ALLOW);
+    /* The lower, the earlier: what is narrower by one bit comes before. */
+    assert_int_equal(info->priority, 1000 - info->sel.prefixlen_s - info->sel.prefixlen_d);
     assert_int_equal(template->id.proto, IPPROTO_ESP);
     assert_int_equal(template->mode, XFRM_MODE_TUNNEL);
     assert_int_equal(template->optional, 0);

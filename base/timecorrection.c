@@ -1,5 +1,5 @@
 /* Reads the operator's corrections of last-known times. */
-#include "policy/timecorrection.h"
+#include "base/timecorrection.h"
 
 #include "base/fqdn.h"
 

@@ -1,5 +1,5 @@
 /* Is a correction the operator's own words, to the letter? */
-#include "policy/timecorrection.h"
+#include "base/timecorrection.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Counts what has passed under the TPM's clock since a time that was reached for certain. */
-#include "tred/timebase.h"
+#include "device/timebase.h"
 
 enum { MSEC_PER_SEC = 1000 };
 
