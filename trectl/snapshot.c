@@ -56,12 +56,16 @@ static json_object *tre_take(sd_bus *bus)
 {
     json_object *tre = NULL, *totals = NULL;
 
-    if (bus_json_properties(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, &tre) < 0)
+    /* First, as this has all of them counted. */
+    (void)bus_json_property(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, "Totals",
+                            &totals);
+    if (bus_json_properties(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, &tre) < 0) {
+        json_object_put(totals);
         return NULL;
+    }
     json_object_object_del(tre, "CertificateChain");
     json_object_object_del(tre, "AnchorHashes");
-    if (bus_json_property(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, "Totals",
-                          &totals) >= 0)
+    if (totals)
         (void)json_object_object_add(tre, "Totals", totals);
     return tre;
 }

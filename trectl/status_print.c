@@ -296,6 +296,29 @@ static void traffic_print(const Screen *screen, const char *name, json_object *c
     line_end(screen);
 }
 
+/* What keeps traffic in the tunnel, and what it has kept from going past it. */
+static void protection_print(const Screen *screen)
+{
+    const char *mode = json_text(screen->tre, "Protection");
+    const uint64_t in = json_number(screen->tre, "CleartextDropsIn"),
+                   out = json_number(screen->tre, "CleartextDropsOut");
+
+    if (mode[0] == '\0')
+        return;
+    label(screen, "Protection");
+    if (strcmp(mode, "no") == 0) {
+        paper_print(screen->paper, COLOUR_CARE, "no: packets may go past the tunnel, in clear");
+    } else {
+        paper_print(screen->paper, COLOUR_NONE, "%s", mode);
+    }
+    if (in > 0 || out > 0) {
+        paper_print(screen->paper, COLOUR_CARE,
+                    ", dropped in clear: %" PRIu64 " on the way in, %" PRIu64 " on the way out", in,
+                    out);
+    }
+    line_end(screen);
+}
+
 static void child_print(const Screen *screen, json_object *child)
 {
     const uint64_t since = json_number(child, "Since"),
@@ -419,4 +442,5 @@ void status_print(const Paper *paper, json_object *snapshot)
     }
     if (json_object_object_get_ex(screen.tre, "Totals", &totals))
         traffic_print(&screen, "All so far", totals);
+    protection_print(&screen);
 }
