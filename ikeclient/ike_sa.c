@@ -396,6 +396,7 @@ int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, I
     }
     rival->init = init;
     rival->spi_i = sa->spi_i;
+    memcpy(rival->segw_identity, sa->segw_identity, sizeof(rival->segw_identity));
     steps_take_over(&rival->steps, &sa->steps);
     memcpy(rival->wanted, sa->wanted, sizeof(rival->wanted));
     rival->n_wanted = sa->n_wanted;

@@ -389,6 +389,24 @@ static void client_print(const Screen *screen)
         line(screen, "Last error", COLOUR_BAD, problem);
 }
 
+/* Where there are several, each in a line. */
+static void connections_print(const Screen *screen, json_object *connections)
+{
+    for (size_t i = 0; i < json_count(connections); i++) {
+        json_object *connection = json_item(connections, i);
+        const char *state = json_text(connection, "State"),
+                   *segw = json_text(connection, "SegwIdentity"),
+                   *problem = json_text(connection, "LastError");
+
+        label(screen, i == 0 ? "Connections" : "");
+        paper_print(screen->paper, COLOUR_NONE, "%s ", json_text(connection, "Name"));
+        paper_print(screen->paper, connection_colour(state), "%s", state);
+        paper_print(screen->paper, COLOUR_NONE, "%s%s%s%s", segw[0] != '\0' ? ", " : "", segw,
+                    problem[0] != '\0' ? ": " : "", problem);
+        line_end(screen);
+    }
+}
+
 bool status_is_up(json_object *snapshot)
 {
     json_object *client = NULL;
@@ -411,6 +429,7 @@ void status_print(const Paper *paper, json_object *snapshot)
         line(&screen, "Connection", COLOUR_BAD,
              "ikeclient does not run. Start it: systemctl start ikeclient");
     }
+    connections_print(&screen, json_member(snapshot, "Connections"));
     if (screen.tre) {
         tre_print(&screen);
         certificates_print(&screen);

@@ -22,7 +22,7 @@ void bus_exchange_path(const CallerExchange *held, char *path)
 static LogFields fields_of(const CallerExchange *held, const char *message_id, const char *error)
 {
     return (LogFields){.message_id = message_id,
-                       .peer = held->caller->daemon->config.segw_name,
+                       .peer = exchange_segw(held->exchange)->name,
                        .spi = exchange_spi_i(held->exchange),
                        .error = error};
 }

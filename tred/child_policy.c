@@ -102,6 +102,25 @@ const IkeSelector *selector_policy_breach(const IkeTs *allowed, const IkeTs *sel
     return NULL;
 }
 
+static bool selectors_overlap(const IkeSelector *a, const IkeSelector *b)
+{
+    const size_t size = address_octets(a);
+
+    return a->type == b->type && memcmp(a->start, b->end, size) <= 0 &&
+           memcmp(b->start, a->end, size) <= 0;
+}
+
+const IkeSelector *selector_policy_overlap(const IkeTs *a, const IkeTs *b)
+{
+    for (size_t i = 0; i < a->n_selectors; i++) {
+        for (size_t j = 0; j < b->n_selectors; j++) {
+            if (selectors_overlap(&a->selectors[i], &b->selectors[j]))
+                return &a->selectors[i];
+        }
+    }
+    return NULL;
+}
+
 void selector_text(const IkeSelector *selector, char *text)
 {
     int family = selector->type == IKE_TS_IPV4_ADDR_RANGE ? AF_INET : AF_INET6;
@@ -175,7 +194,7 @@ static const char *address_flaw(const Exchange *exchange, const InnerAddress *ad
     selector->type = address->size == IPV4_SIZE ? IKE_TS_IPV4_ADDR_RANGE : IKE_TS_IPV6_ADDR_RANGE;
     memcpy(selector->start, address->octets, address->size);
     memcpy(selector->end, address->octets, address->size);
-    return ike_ts_is_subset(&alone, exchange->context->allowed_local)
+    return ike_ts_is_subset(&alone, &exchange->segw->allowed_local)
                ? NULL
                : "not within allowed-local of tred.conf";
 }
@@ -231,13 +250,13 @@ static int strength_check(const Exchange *exchange, const ChildGrant *grant, Rea
 /* Routes go where ts_remote does, so what is checked of it holds for them. */
 int exchange_grant_judge(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
 {
-    const ExchangeContext *context = exchange->context;
+    const Segw *segw = exchange->segw;
     int r;
 
     r = strength_check(exchange, grant, reason);
     if (r == 0)
-        r = selectors_check("local", context->allowed_local, &grant->ts_local, reason);
+        r = selectors_check("local", &segw->allowed_local, &grant->ts_local, reason);
     if (r == 0)
-        r = selectors_check("remote", context->allowed_remote, &grant->ts_remote, reason);
+        r = selectors_check("remote", &segw->allowed_remote, &grant->ts_remote, reason);
     return r != 0 ? r : addresses_check(exchange, grant, reason);
 }

@@ -20,7 +20,7 @@ ERROR = "org.freedesktop.DBus.Error."
 USERS = ("root", "henb-ike", "tred", "nobody")
 USER_PLANE = {"data-plane": {"mode": "user"}}
 # Whoever may call a method of org.tred.TrE1.Manager, as the man page has it.
-ALLOWED = {"BeginExchange": {"henb-ike"}, "OpenChannel": {"henb-ike"}, "Reload": {"root"},
+ALLOWED = {"BeginExchange": {"henb-ike"}, "BeginExchangeWith": {"henb-ike"}, "OpenChannel": {"henb-ike"}, "Reload": {"root"},
            "InstallAnchors": {"root"}}
 
 

@@ -32,11 +32,14 @@ class SegwOptions:
     esp_proposals: str = ESP_PROPOSALS
     identity: str = SEGW_NAME  # what it puts into IDr
     pools: str = "ipv4, ipv6"
+    pool_ipv4: str = "10.210.0.0/24"
     local_ts: str = f"{INNER_IPV4}/32, {INNER_IPV6}/128"  # what can be reached through it
     charon: str = ""  # more lines of strongswan.conf's section charon
     connection: str = ""  # more lines of the connection
     child: str = ""
     mobike: str = "no"
+    unique: str = "replace"  # what becomes of an older IKE SA of the same HeNB
+    namespace: str = SEGW  # where it is
     esp: bool = True  # False: no ESP back end
     log_keys: bool = False
     quiet: bool = False  # True: no log, for measurements of time
@@ -49,7 +52,9 @@ class Segw:
         self.directory = scratch("segw")
         self.options = options
         self._write_configuration(credential, vendor_root)
-        self.process = Process("charon", [BIN / "charon"], namespace=SEGW, env=self._environment())
+        Path("/run/charon.pid").unlink(missing_ok=True)  # there may be another, elsewhere
+        self.process = Process("charon", [BIN / "charon"], namespace=options.namespace,
+                               env=self._environment())
         wait_until(self._answers, "charon")
         self.control("--load-all")
 

@@ -432,17 +432,17 @@ static void remote_selectors_beyond_those_asked_for_are_refused(void **state)
 static void selectors_outside_the_policy_are_refused(void **state)
 {
     Play *play = *state;
-    const IkeTs *const any = bench.context.allowed_local;
-    IkeTs narrow = *any;
+    const IkeTs any = bench.with.allowed_local;
+    IkeTs narrow = any;
 
     narrow.selectors[0].end[0] = 10;
     play_verify(play);
-    bench.context.allowed_local = &narrow;
+    bench.with.allowed_local = narrow;
     assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_SELECTORS_NOT_ALLOWED);
-    bench.context.allowed_local = any;
-    bench.context.allowed_remote = &narrow;
+    bench.with.allowed_local = any;
+    bench.with.allowed_remote = narrow;
     assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_SELECTORS_NOT_ALLOWED);
-    bench.context.allowed_remote = any;
+    bench.with.allowed_remote = any;
     assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
@@ -526,16 +526,16 @@ static void an_address_stands_for_itself_whatever_prefix_it_is_said_to_be_in(voi
 static void an_address_outside_of_allowed_local_is_refused(void **state)
 {
     Play *play = *state;
-    const IkeTs *const any = bench.context.allowed_local;
-    IkeTs narrow = *any;
+    const IkeTs any = bench.with.allowed_local;
+    IkeTs narrow = any;
 
     play->child_granted.ts_i.selectors[0].start[0] = play->child_granted.ts_i.selectors[0].end[0] =
         11;
     narrow.selectors[0].start[0] = narrow.selectors[0].end[0] = 11;
     play_verify(play);
-    bench.context.allowed_local = &narrow;
+    bench.with.allowed_local = narrow;
     assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_ADDRESS_NOT_ALLOWED);
-    bench.context.allowed_local = any;
+    bench.with.allowed_local = any;
     assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
