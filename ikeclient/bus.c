@@ -353,7 +353,9 @@ static int method_disconnect(sd_bus_message *m, void *userdata, sd_bus_error *er
 static const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_PROPERTY("Name", "s", get_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("Connections", "a(so)", get_connections, 0, 0),
+    /* Read by Get alone: were all of them described with each, a description of 1,000 would be
+     * larger than the bus lets through, which then closes the sender's connection. */
+    SD_BUS_PROPERTY("Connections", "a(so)", get_connections, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
     SD_BUS_PROPERTY("State", "s", get_text, 0, CHANGES),
     SD_BUS_PROPERTY("LastError", "s", get_text, 0, CHANGES),
     SD_BUS_PROPERTY("Identity", "s", get_text, 0, CHANGES),

@@ -123,7 +123,6 @@ static json_object *connections_take(sd_bus *bus)
 
         if (bus_json_properties(bus, CLIENT_NAME, connection_text(json_item(connections, i), 1),
                                 CLIENT_INTERFACE, &client) >= 0) {
-            json_object_object_del(client, "Connections");
             json_object_object_del(client, "Steps");
             (void)json_object_array_add(taken, client);
         }

@@ -67,6 +67,9 @@ class ConnectionsTest(LabTest):
             bus.close()
         shown = {path for path, interfaces in objects.items() if CLIENT in interfaces}
         self.assertEqual(shown, {CLIENT_PATH, core.path, management.path})
+        # What describes one grows with nothing else: the bus closes a connection that sends 32 MiB.
+        for path in shown:
+            self.assertNotIn("Connections", objects[path][CLIENT])
 
     def test_a_segw_that_restarts_costs_the_other_connection_no_packet(self):
         self.start_segw()
