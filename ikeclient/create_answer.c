@@ -51,8 +51,7 @@ static bool is_bad_time(const IkeSa *sa, CreateKind kind)
     if (kind != CREATE_REKEYED_IKE)
         return succession_is_under_way(sa);
     return sa->made_by_peer.exchange[0] != 0 || is_under_way(sa, &rekey_child_task) ||
-           is_under_way(sa, &create_child_task) ||
-           is_under_way(sa, &delete_child_task);
+           is_under_way(sa, &create_child_task) || is_under_way(sa, &delete_child_task);
 }
 
 /* ---- judging a request ---- */
