@@ -208,7 +208,7 @@ int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *ord
     info->saddr = xfrm_address(source);
     info->family = source->ss_family;
     info->mode = XFRM_MODE_TUNNEL;
-    info->reqid = XFRM_IF_ID;
+    info->reqid = xfrm_reqid(order->segw);
     info->flags = state_flags(order);
     info->lft = lifetimes(&order->soft, &order->hard);
     put_keys(header, &order->suite, inbound ? order->encr_in : order->encr_out,
@@ -323,7 +323,7 @@ int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy)
                .proto = IPPROTO_ESP},
         .saddr = xfrm_address(&policy->source),
         .family = policy->source.ss_family,
-        .reqid = XFRM_IF_ID,
+        .reqid = policy->reqid,
         .mode = XFRM_MODE_TUNNEL,
         .aalgos = UINT32_MAX,
         .ealgos = UINT32_MAX,

@@ -10,6 +10,7 @@
 
 typedef struct Segw {
     char label[CONFIG_NAME_SIZE]; /* NAME */
+    uint32_t number;              /* of the section: 0 is [segw]'s */
     char *name;                   /* the FQDN that it must prove */
     VerifyAnchors anchors;        /* those of the anchors that count for it; none: all */
     IkeTs allowed_local;          /* no Child SA's selectors go beyond these */

@@ -84,6 +84,7 @@ int segws_add(Segws *segws, const char *label, const IkeTs *local, Segw **ret, R
     if (!segw)
         return -ENOMEM;
     (void)snprintf(segw->label, sizeof(segw->label), "%s", label);
+    segw->number = (uint32_t)segws->count;
     segw->allowed_local = *local;
     list[segws->count++] = segw;
     *ret = segw;
