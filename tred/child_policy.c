@@ -176,6 +176,21 @@ static bool address_is(const struct sockaddr_storage *endpoint, const InnerAddre
            memcmp(&v6->sin6_addr, address->octets, IPV6_SIZE) == 0;
 }
 
+/* Those of all exchanges: with the outer address of another SeGW on this host's interface, what is
+ * sent to that SeGW would not leave the host. */
+static const char *outer_address_flaw(const Exchange *exchange, const InnerAddress *address)
+{
+    for (const Exchange *one = exchange->context->exchanges; one; one = one->next) {
+        if (!one->transport)
+            continue;
+        if (address_is(&one->remote, address))
+            return one->segw == exchange->segw ? "the SeGW's own" : "another SeGW's own";
+        if (address_is(&one->transport->local, address))
+            return "this host's own";
+    }
+    return NULL;
+}
+
 /* Why no tunnel may have that address; NULL: it may. */
 static const char *address_flaw(const Exchange *exchange, const InnerAddress *address)
 {
@@ -187,10 +202,9 @@ static const char *address_flaw(const Exchange *exchange, const InnerAddress *ad
             shares_prefix(no_addresses[i].octets, address->octets, no_addresses[i].length))
             return no_addresses[i].what;
     }
-    if (exchange->transport && address_is(&exchange->remote, address))
-        return "the SeGW's own";
-    if (exchange->transport && address_is(&exchange->transport->local, address))
-        return "this host's own";
+    const char *flaw = outer_address_flaw(exchange, address);
+    if (flaw)
+        return flaw;
     selector->type = address->size == IPV4_SIZE ? IKE_TS_IPV4_ADDR_RANGE : IKE_TS_IPV6_ADDR_RANGE;
     memcpy(selector->start, address->octets, address->size);
     memcpy(selector->end, address->octets, address->size);

@@ -565,6 +565,34 @@ static void the_outer_addresses_are_no_inner_ones(void **state)
     }
 }
 
+static void give_transport(Exchange *exchange, const uint8_t remote[4])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+
+    memcpy(&address.sin_addr, remote, sizeof(address.sin_addr));
+    memcpy(&exchange->remote, &address, sizeof(address));
+    exchange->transport = malloc(sizeof(*exchange->transport));
+    assert_non_null(exchange->transport);
+    *exchange->transport = (Transport){.ike_fd = -1, .esp_fd = -1};
+}
+
+static void the_outer_address_of_another_segw_is_not_assigned(void **state)
+{
+    static const uint8_t segw[] = {198, 51, 100, 1}, another[] = {198, 51, 100, 2};
+    Play *play = *state;
+    const Segw management = {.label = "management", .number = 1, .name = bench.name};
+    Exchange *other = NULL;
+
+    give_transport(play->exchange, segw);
+    assert_int_equal(
+        exchange_new(&bench.context, &management, IKE_GROUP_ECP_256, &other, &play->reason), 0);
+    give_transport(other, another);
+    assign(play, IKE_CFG_INTERNAL_IP4_ADDRESS, another, sizeof(another));
+    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+    assert_non_null(strstr(play->reason.text, "another SeGW's own"));
+    exchange_free(other);
+}
+
 static void an_address_that_was_asked_for_must_be_assigned(void **state)
 {
     Play *play = *state;
@@ -740,6 +768,7 @@ int main(void)
         OFFERING(an_address_stands_for_itself_whatever_prefix_it_is_said_to_be_in),
         OFFERING(an_address_outside_of_allowed_local_is_refused),
         OFFERING(the_outer_addresses_are_no_inner_ones),
+        OFFERING(the_outer_address_of_another_segw_is_not_assigned),
         OFFERING(an_address_that_was_asked_for_must_be_assigned),
         OFFERING(an_empty_attribute_assigns_nothing),
         OFFERING(a_cp_that_is_no_reply_assigns_nothing),
