@@ -13,6 +13,7 @@
 typedef struct RekeyChildTask {
     Task task;         /* first */
     uint32_t replaces; /* 0: nothing is due any more */
+    unsigned place;    /* of that one, which may be gone when the answer comes */
     bool from_scratch;
     uint16_t group;
     size_t awaited; /* answers of tred's before the request can be made */
@@ -49,6 +50,7 @@ static int rekey_begin(Task *task)
     if (!child)
         return task_done(task);
     rekey->replaces = child->spi_in;
+    rekey->place = child->place;
     rekey->old = child->answer;
     rekey->from_scratch = child->lost;
     rekey->group = rekey_group(task->sa);
@@ -183,6 +185,7 @@ static int rekey_child_added(Task *task, const TreReply *reply)
     IkeSa *sa = task->sa;
     const NewChild new = {.spi_in = rekey->spi_in,
                           .replaces = rekey->replaces,
+                          .place = rekey->place,
                           .answer = &rekey->answer.child,
                           .lowest = &rekey->answer.lowest};
     (void)reply;

@@ -124,7 +124,8 @@ static uint64_t deadline(IkeSa *sa)
     const uint64_t now = now_usec(sa), sweep = rekey_sweep(sa);
     uint64_t due = sa->renewal ? NEVER : ike_due_at(sa);
 
-    if (sa->put_off.until > now && (due <= now || rekey_due_child(sa)))
+    if (sa->put_off.until > now &&
+        (due <= now || rekey_due_child(sa) || wishes_owed(sa, now) < CHILD_PLACES))
         due = sa->put_off.until;
     const uint64_t owed = wishes_due(sa, now);
     due = owed < due ? owed : due;

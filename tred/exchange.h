@@ -92,9 +92,9 @@ typedef enum ExchangeError {
 
 enum {
     EXCHANGE_GROUP_CHANGES_MAX = 4,
-    EXCHANGE_MOVES_MAX = 8,    /* under way in all exchanges: each has two descriptors more */
-    EXCHANGE_CHILDREN_MAX = 8, /* SPIs allocated, with or without a Child SA */
-    EXCHANGE_PREPARED_MAX = 4, /* that PrepareCreateChildSa made and no message has used yet */
+    EXCHANGE_MOVES_MAX = 8,     /* under way in all exchanges: each has two descriptors more */
+    EXCHANGE_CHILDREN_MAX = 16, /* SPIs allocated, with or without a Child SA: as many as carry */
+    EXCHANGE_PREPARED_MAX = 4,  /* that PrepareCreateChildSa made and no message has used yet */
     EXCHANGE_INIT_SIZE_MAX =
         16384, /* of an IKE_SA_INIT message, which we keep until the peer is verified */
 };
