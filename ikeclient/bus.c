@@ -482,9 +482,10 @@ int bus_face_new(sd_bus *bus, BusFace **ret)
         r = sd_bus_add_fallback_vtable(bus, &face->fallback, CONNECTIONS_PATH, INTERFACE, vtable,
                                        find_object, face);
     }
-    if (r >= 0)
+    if (r >= 0) {
         r = sd_bus_add_node_enumerator(bus, &face->enumerator, CONNECTIONS_PATH, list_objects,
                                        face);
+    }
     if (r < 0)
         return r;
     *ret = steal_pointer(face);

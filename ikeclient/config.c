@@ -206,9 +206,10 @@ static int begin_child(void *target, const char *name, void **ret, Reason *reaso
         if (strcmp(config->children[i].name, name) == 0)
             return -EEXIST;
     }
-    if (config->n_children == CONFIG_CHILDREN_MAX)
+    if (config->n_children == CONFIG_CHILDREN_MAX) {
         return reason_set(reason, -EINVAL, "at most %d of them, beside [child]",
                           CONFIG_CHILDREN_MAX);
+    }
     ChildConfig *child = &config->children[config->n_children++];
     *child = (ChildConfig){0};
     (void)snprintf(child->name, sizeof(child->name), "%s", name);

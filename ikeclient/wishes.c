@@ -108,10 +108,11 @@ void wishes_refused(IkeSa *sa, unsigned place, const char *format, ...)
     va_start(arguments, format);
     reason_set_v(&reason, 0, format, arguments);
     va_end(arguments);
-    if (strcmp(reason.text, wish->reason.text) != 0)
+    if (strcmp(reason.text, wish->reason.text) != 0) {
         log_warning("%s can't be had, and is asked for again in %u minutes: %s",
                     wishes_text(sa, place, text),
                     (unsigned)(REFUSED_USEC / 1000 / USEC_PER_MS / 60), reason.text);
+    }
     wish->reason = reason;
     wish->not_before = now_usec(sa) + REFUSED_USEC;
     sa->handlers->changed(sa->userdata, sa);

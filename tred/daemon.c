@@ -87,9 +87,10 @@ static int event_init(Daemon *daemon)
         r = exit_attach(daemon);
     if (r >= 0)
         r = sd_event_set_watchdog(daemon->event, true);
-    if (r >= 0)
+    if (r >= 0) {
         r = device_open(&daemon->device_files, daemon->event, daemon_device_failed, daemon,
                         &daemon->device);
+    }
     if (r < 0)
         log_error("The event loop can't be set up: %s", strerror(-r));
     return r;
