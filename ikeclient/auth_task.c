@@ -303,10 +303,7 @@ static int auth_answered(Task *task, const TreReply *reply)
 
     /* What it grants is read now, and believed once the peer is verified. */
     sa->mobike = sa->config->mobike && sa->nat.supported && response.mobike;
-    sa->segws = (Addresses){0};
-    addresses_add(&sa->segws, transport_remote(sa->transport)); /* first: there may be no room */
-    for (size_t i = 0; i < response.addresses.count; i++)
-        addresses_add(&sa->segws, &response.addresses.list[i]);
+    addresses_fill(&sa->segws, transport_remote(sa->transport), &response.addresses);
     auth->redirects = response.redirects;
     auth->redirect = response.redirect;
     auth->has_lifetime = response.has_lifetime;

@@ -113,19 +113,15 @@ static bool find_way(const IkeSa *sa, const Endpoint *address, Endpoint *ret_rem
 
 /* The source of a packet is nobody's word: whoever is on the path can send what the SeGW has sent
  * from an address of his own (RFC 4555 5). It counts where the SeGW has named it itself, now or
- * before; else that in use does. That one comes first, as there is room for so many only. */
+ * before; else that in use does. */
 void mobike_take_addresses(IkeSa *sa, const Addresses *addresses, const Endpoint *sender)
 {
     const bool named = addresses_have(&sa->segws, sender) || addresses_have(addresses, sender);
-    Addresses segws = {0};
     Endpoint remote, source;
 
     if (!can_move(sa))
         return;
-    addresses_add(&segws, named ? sender : transport_remote(sa->transport));
-    for (size_t i = 0; i < addresses->count; i++)
-        addresses_add(&segws, &addresses->list[i]);
-    sa->segws = segws;
+    addresses_fill(&sa->segws, named ? sender : transport_remote(sa->transport), addresses);
     if (addresses_have(&sa->segws, transport_remote(sa->transport)) ||
         succession_is_under_way(sa)) /* what comes of it finds the way itself */
         return;
