@@ -23,7 +23,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { OPTIONS_MAX = 24, NAME_WIDTH = 48 };
+enum { OPTIONS_MAX = 32, NAME_WIDTH = 48 };
 
 int commandline_error(const CommandLine *line, const char *format, ...)
 {
@@ -123,6 +123,19 @@ static void tables_fill(const CommandLine *line, struct option *options, char *l
     options[n] = (struct option){0};
 }
 
+int commandline_command(const CommandLine *line, int argc, char **argv)
+{
+    struct option options[OPTIONS_MAX + 3];
+    char letters[2 * OPTIONS_MAX + 4] = "+"; /* up to the first that is none */
+
+    tables_fill(line, options, letters + 1);
+    opterr = 0;
+    optind = 0;
+    while (getopt_long(argc, argv, letters, options, NULL) != -1) {
+    }
+    return optind;
+}
+
 static int refuse(const CommandLine *line, int found, char **argv)
 {
     const char *word = argv[optind - 1];
@@ -165,7 +178,7 @@ int commandline_read(const CommandLine *line, int argc, char **argv, CommandOpti
                 return r;
         }
     }
-    if (optind < argc)
+    if (optind < argc && !line->arguments)
         return commandline_error(line, "unexpected argument \"%s\"", argv[optind]);
     return COMMANDLINE_GO_ON;
 }

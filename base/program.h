@@ -22,6 +22,7 @@ typedef struct CommandLine {
     const char *usage;            /* what --help prints before the table */
     const CommandOption *options; /* NULL: --help and --version are all */
     const char *more;             /* what --help prints after the table; NULL: nothing */
+    bool arguments;               /* it takes some that are no options */
 } CommandLine;
 
 enum { COMMANDLINE_GO_ON = -1 };
@@ -31,10 +32,15 @@ enum { COMMANDLINE_GO_ON = -1 };
 typedef int (*CommandOptionTaken)(int value, const char *argument, void *userdata);
 
 /* Reads the options of the table, and --help (-h), and --version where `program` is one word, in
- * any order; an argument that is no option is refused. Returns COMMANDLINE_GO_ON, or the exit
- * status, having said why on standard error. */
+ * any order; an argument that is no option is refused, or left from argv[optind] on where it takes
+ * such. Returns COMMANDLINE_GO_ON, or the exit status, having said why on standard error. */
 int commandline_read(const CommandLine *line, int argc, char **argv, CommandOptionTaken taken,
                      void *userdata);
+
+/* Where the name of a command is in argv, as options may stand before it: the first argument that
+ * is neither an option of the table nor an option's value; argc where there is none. What is wrong
+ * is left for commandline_read() to find. */
+int commandline_command(const CommandLine *line, int argc, char **argv);
 
 /* Says on standard error what is wrong with the command line, and who knows better:
  * "trectl status: --colour is no option; see trectl status --help". Returns EX_USAGE. */

@@ -84,8 +84,9 @@ void lifetime_settle(Lifetime *soft, Lifetime *hard, bool esn, uint64_t random);
  * the plane. */
 typedef void (*SaAdded)(int error, const char *why, void *userdata);
 
-/* Adds a pair of SAs. All pairs receive. A packet is sent by the newest pair whose selectors take
- * it in and that is not in standby; where there is no such pair, by the oldest one in standby.
+/* Adds a pair of SAs. All pairs receive. A packet is sent by a pair whose selectors take it in, of
+ * several by one with the narrowest; of those by the newest that is not in standby, and where there
+ * is no such pair, by the oldest one in standby.
  * The first pair brings the interface up, with the addresses, a route for each selector of
  * ts_remote, and an MTU for which the ESP packet fits the path; a later one adds what it brings
  * along. `sa` and its keys are borrowed for the call (its `mtu`, `copy_dscp`, `ecn`, `transport`

@@ -125,6 +125,7 @@ typedef struct SaOrder {
     uint32_t spi_in;    /* ours: the peer sends to it */
     uint32_t spi_out;   /* the peer's */
     uint32_t transport; /* tred-esp: as ORDER_OPEN_TRANSPORT named it */
+    uint32_t segw;      /* number of the SeGW: no SA of another one carries this one's packets */
     EspSuite suite;
     Secret *encr_in, *integ_in;
     Secret *encr_out, *integ_out;

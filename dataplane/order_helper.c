@@ -239,6 +239,8 @@ static int decode_sa(Reader *reader, SaOrder *sa)
     if (r >= 0)
         r = reader_u32(reader, &sa->transport);
     if (r >= 0)
+        r = reader_u32(reader, &sa->segw);
+    if (r >= 0)
         r = decode_suite(reader, &sa->suite);
     if (r >= 0)
         r = decode_keys(reader, sa);

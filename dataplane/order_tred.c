@@ -11,7 +11,7 @@ enum {
     TS_BODY_MAX = 4 + IKE_SELECTORS_MAX * 40,
     OUTER_SIZE_MAX = 1 + 16 + 2 + 4,
     ADDRESS_SIZE_MAX = 2 + 16,
-    SA_SIZE_MAX = 5 + 12 + 7 + 1 + 4 * (2 + IKE_KEY_MAX) + 2 * (2 + TS_BODY_MAX) +
+    SA_SIZE_MAX = 5 + 16 + 7 + 1 + 4 * (2 + IKE_KEY_MAX) + 2 * (2 + TS_BODY_MAX) +
                   2 * OUTER_SIZE_MAX + 6 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
 };
 
@@ -104,6 +104,7 @@ static void encode_sa(Writer *writer, const SaOrder *sa)
     writer_u32(writer, sa->spi_in);
     writer_u32(writer, sa->spi_out);
     writer_u32(writer, sa->transport);
+    writer_u32(writer, sa->segw);
     encode_suite(writer, &sa->suite);
     encode_keys(writer, sa);
     encode_ts(writer, &sa->ts_local);

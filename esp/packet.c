@@ -207,6 +207,43 @@ bool packet_matches(const Packet *packet, const IkeTs *local, const IkeTs *remot
                       packet->destination_port);
 }
 
+/* The bits that all addresses of a range begin with, and one each for a protocol and for ports. */
+static int selector_narrowness(const IkeSelector *selector, size_t address_size)
+{
+    int bits =
+        (selector->protocol != 0) + (selector->start_port != 0 || selector->end_port != UINT16_MAX);
+
+    for (size_t i = 0; i < address_size; i++) {
+        const unsigned differ = selector->start[i] ^ selector->end[i];
+        if (differ != 0)
+            return bits + __builtin_clz(differ) - (int)(sizeof(differ) - 1) * 8;
+        bits += 8;
+    }
+    return bits;
+}
+
+static int ts_narrowness(const IkeTs *ts, const Packet *packet, Bytes address, uint16_t port)
+{
+    int narrowest = -1;
+
+    for (size_t i = 0; i < ts->n_selectors; i++) {
+        if (!selector_matches(&ts->selectors[i], packet, address, port))
+            continue;
+        const int bits = selector_narrowness(&ts->selectors[i], address.size);
+        narrowest = bits > narrowest ? bits : narrowest;
+    }
+    return narrowest;
+}
+
+int packet_narrowness(const Packet *packet, const IkeTs *local, const IkeTs *remote)
+{
+    const int source = ts_narrowness(local, packet, packet->source, packet->source_port);
+    const int destination =
+        ts_narrowness(remote, packet, packet->destination, packet->destination_port);
+
+    return source < 0 || destination < 0 ? -1 : source + destination;
+}
+
 enum {
     TOS = 1 /* RFC 791 3.1 */,
     CHECKSUM = 10,

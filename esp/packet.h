@@ -27,6 +27,10 @@ typedef struct Packet {
 /* Reads an IPv4 or IPv6 packet; views in *ret borrow from `bytes`. Returns 0 or -EBADMSG. */
 int packet_parse(Bytes bytes, Packet *ret);
 
+/* How narrow those of the selectors are that take in a packet of the host: by how many bits of both
+ * addresses, and by protocol and ports, of those that take it in the narrowest. -1: none do. */
+int packet_narrowness(const Packet *packet, const IkeTs *local, const IkeTs *remote);
+
 /* True if the packet lies within one of `local` on our side and one of `remote` on the peer's. */
 bool packet_matches(const Packet *packet, const IkeTs *local, const IkeTs *remote, bool outbound);
 

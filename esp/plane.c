@@ -50,16 +50,20 @@ static bool comes_before(const Plane *plane, const Sa *sa, const Sa *newer)
     return rank < other || (rank == other && rank == SA_STANDBY);
 }
 
-/* After a rekey the old SA only receives (RFC 7296 2.8). */
+/* The narrowest selectors choose, as in an SPD that is ordered so (RFC 4301 4.4.1); of several SAs
+ * that have them, after a rekey, the old one only receives (RFC 7296 2.8). */
 static Sa *select_outbound(const Plane *plane, const Packet *packet)
 {
+    int narrowest = -1;
     Sa *best = NULL;
     for (size_t i = plane->n_sas; i > 0; i--) {
         Sa *sa = plane->sas[i - 1];
-        if (sa_takes(sa, packet) && (!best || comes_before(plane, sa, best)))
+        int narrowness = sa_narrowness(sa, packet);
+        if (narrowness > narrowest ||
+            (best && narrowness == narrowest && comes_before(plane, sa, best))) {
             best = sa;
-        if (best && sa_rank(best, plane->now_ms) == SA_SENDS)
-            break;
+            narrowest = narrowness;
+        }
     }
     return best;
 }

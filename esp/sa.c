@@ -163,9 +163,9 @@ const struct sockaddr_storage *sa_remote(const Sa *sa)
     return &sa->remote;
 }
 
-bool sa_takes(const Sa *sa, const Packet *packet)
+int sa_narrowness(const Sa *sa, const Packet *packet)
 {
-    return packet_matches(packet, &sa->ts_local, &sa->ts_remote, true);
+    return packet_narrowness(packet, &sa->ts_local, &sa->ts_remote);
 }
 
 size_t sa_front_size(const Sa *sa)

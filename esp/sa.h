@@ -79,8 +79,8 @@ bool sa_is_awaited(const Sa *sa);
 /* Sends from now on by the socket `fd`, of path->transport, to path->remote. */
 void sa_move(Sa *sa, const SaPath *path, int fd);
 
-/* True if the SA's selectors take in a packet of the host. */
-bool sa_takes(const Sa *sa, const Packet *packet);
+/* How narrow the SA's selectors are that take in a packet of the host; -1: none do. */
+int sa_narrowness(const Sa *sa, const Packet *packet);
 
 /* Octets before the inner packet, and of the whole ESP packet around `inner_size` octets. */
 size_t sa_front_size(const Sa *sa);

@@ -25,6 +25,14 @@ void addresses_add(Addresses *set, const Endpoint *address)
     endpoint_set_port(&set->list[set->count++], 0);
 }
 
+void addresses_fill(Addresses *set, const Endpoint *first, const Addresses *rest)
+{
+    *set = (Addresses){0};
+    addresses_add(set, first);
+    for (size_t i = 0; i < rest->count; i++)
+        addresses_add(set, &rest->list[i]);
+}
+
 bool addresses_equal(const Addresses *a, const Addresses *b)
 {
     for (size_t i = 0; i < a->count; i++) {

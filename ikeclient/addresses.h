@@ -16,6 +16,10 @@ bool addresses_have(const Addresses *set, const Endpoint *address);
 /* Adds one that is not there yet, as far as there is room. */
 void addresses_add(Addresses *set, const Endpoint *address);
 
+/* Makes `set` of `first`, which has room whatever else there is, and of `rest`, as far as there is
+ * room. Neither is part of `set`. */
+void addresses_fill(Addresses *set, const Endpoint *first, const Addresses *rest);
+
 bool addresses_equal(const Addresses *a, const Addresses *b);
 
 /* This host's, but for those of loopback, link-local ones, and those of interfaces without a link

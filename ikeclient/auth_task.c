@@ -303,8 +303,7 @@ static int auth_answered(Task *task, const TreReply *reply)
 
     /* What it grants is read now, and believed once the peer is verified. */
     sa->mobike = sa->config->mobike && sa->nat.supported && response.mobike;
-    sa->segws = response.addresses;
-    addresses_add(&sa->segws, transport_remote(sa->transport));
+    addresses_fill(&sa->segws, transport_remote(sa->transport), &response.addresses);
     auth->redirects = response.redirects;
     auth->redirect = response.redirect;
     auth->has_lifetime = response.has_lifetime;

@@ -11,17 +11,28 @@
 #define PATH "/org/tred/IkeClient1"
 #define INTERFACE "org.tred.IkeClient1"
 
+#define CONNECTIONS_PATH PATH "/connection"
+
 /* Above the object itself, as ObjectManager shows what is below it. */
 #define MANAGER_PATH "/org/tred"
 
-enum { PROPERTIES = 16, NUMBER_SIZE = 24, CHILDREN_TEXT_SIZE = 512 };
+enum { PROPERTIES = 17, NUMBER_SIZE = 24, CHILDREN_TEXT_SIZE = 512 };
+
+struct BusObject {
+    BusFace *face;
+    Connection *connection;
+    char *path;
+    char *told[PROPERTIES]; /* the values of the last PropertiesChanged; NULL: none yet */
+};
 
 struct BusFace {
     sd_bus *bus;
-    sd_bus_slot *slot;
     sd_bus_slot *manager;
-    Connection *connection;
-    char *told[PROPERTIES]; /* the values of the last PropertiesChanged; NULL: none yet */
+    sd_bus_slot *slot;     /* of the client's own object, which is the first one's, too */
+    sd_bus_slot *fallback; /* of all that are below CONNECTIONS_PATH */
+    sd_bus_slot *enumerator;
+    size_t count;
+    BusObject **objects;
 };
 
 static int append_addresses(sd_bus_message *m, const InnerAddress *addresses, size_t count,
@@ -76,7 +87,7 @@ static void fill_texts(const ConnectionInfo *info, Texts *ret)
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     ConnectionInfo info;
     Texts texts;
     (void)bus;
@@ -84,7 +95,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
     (void)interface;
     (void)error;
 
-    connection_info(face->connection, &info);
+    connection_info(object->connection, &info);
     fill_texts(&info, &texts);
     for (size_t i = 0; i < ELEMENTS(text_names); i++) {
         if (strcmp(property, text_names[i]) == 0)
@@ -96,24 +107,48 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 static int get_addresses(sd_bus *bus, const char *path, const char *interface, const char *property,
                          sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     ConnectionInfo info;
     (void)bus;
     (void)path;
     (void)interface;
     (void)error;
 
-    connection_info(face->connection, &info);
+    connection_info(object->connection, &info);
     const ChildAnswer *child = child_of(&info);
     if (strcmp(property, "DnsServers") == 0)
         return append_addresses(reply, child->dns, child->n_dns, false);
     return append_addresses(reply, child->addresses, child->n_addresses, true);
 }
 
+static int get_name(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    const BusObject *object = userdata;
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+
+    return sd_bus_message_append(reply, "s", connection_name(object->connection));
+}
+
+static int get_connections(sd_bus *bus, const char *path, const char *interface,
+                           const char *property, sd_bus_message *reply, void *userdata,
+                           sd_bus_error *error)
+{
+    const BusFace *face = ((const BusObject *)userdata)->face;
+    (void)bus, (void)path, (void)interface, (void)property, (void)error;
+
+    int r = sd_bus_message_open_container(reply, 'a', "(so)");
+    for (size_t i = 0; r >= 0 && i < face->count; i++) {
+        r = sd_bus_message_append(reply, "(so)", connection_name(face->objects[i]->connection),
+                                  face->objects[i]->path);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int get_nat(sd_bus *bus, const char *path, const char *interface, const char *property,
                    sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     ConnectionInfo info;
     (void)bus;
     (void)path;
@@ -121,14 +156,14 @@ static int get_nat(sd_bus *bus, const char *path, const char *interface, const c
     (void)property;
     (void)error;
 
-    connection_info(face->connection, &info);
+    connection_info(object->connection, &info);
     return sd_bus_message_append(reply, "b", (int)info.sa.nat);
 }
 
 static int get_exchange(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     ConnectionInfo info;
     (void)bus;
     (void)path;
@@ -136,21 +171,21 @@ static int get_exchange(sd_bus *bus, const char *path, const char *interface, co
     (void)property;
     (void)error;
 
-    connection_info(face->connection, &info);
+    connection_info(object->connection, &info);
     return sd_bus_message_append(reply, "o", exchange_path(&info));
 }
 
 static int get_time(sd_bus *bus, const char *path, const char *interface, const char *property,
                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     ConnectionInfo info;
     (void)bus;
     (void)path;
     (void)interface;
     (void)error;
 
-    connection_info(face->connection, &info);
+    connection_info(object->connection, &info);
     time_t when = strcmp(property, "NextAttempt") == 0 ? info.next_attempt : info.since;
     return sd_bus_message_append(reply, "t", (uint64_t)when);
 }
@@ -158,7 +193,7 @@ static int get_time(sd_bus *bus, const char *path, const char *interface, const 
 static int get_steps(sd_bus *bus, const char *path, const char *interface, const char *property,
                      sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     ConnectionInfo info;
     (void)bus;
     (void)path;
@@ -166,7 +201,7 @@ static int get_steps(sd_bus *bus, const char *path, const char *interface, const
     (void)property;
     (void)error;
 
-    connection_info(face->connection, &info);
+    connection_info(object->connection, &info);
     int r = sd_bus_message_open_container(reply, 'a', "(ttussss)");
     for (size_t i = 0; r >= 0 && i < info.flow->n_steps; i++) {
         const FlowStep *step = &info.flow->steps[i];
@@ -179,7 +214,7 @@ static int get_steps(sd_bus *bus, const char *path, const char *interface, const
 static int get_totals(sd_bus *bus, const char *path, const char *interface, const char *property,
                       sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     ConnectionInfo info;
     (void)bus;
     (void)path;
@@ -187,7 +222,7 @@ static int get_totals(sd_bus *bus, const char *path, const char *interface, cons
     (void)property;
     (void)error;
 
-    connection_info(face->connection, &info);
+    connection_info(object->connection, &info);
     return sd_bus_message_append(reply, "a{st}", 4, "Attempts", info.totals.attempts, "Established",
                                  info.totals.established, "Failures", info.totals.failures,
                                  "Losses", info.totals.losses);
@@ -196,7 +231,7 @@ static int get_totals(sd_bus *bus, const char *path, const char *interface, cons
 static int get_children(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     char esp[ESP_SUITE_NAME_SIZE];
     ConnectionInfo info;
     (void)bus;
@@ -205,13 +240,62 @@ static int get_children(sd_bus *bus, const char *path, const char *interface, co
     (void)property;
     (void)error;
 
-    connection_info(face->connection, &info);
+    connection_info(object->connection, &info);
     int r = sd_bus_message_open_container(reply, 'a', "(uus)");
     for (const ChildSa *child = info.sa.children; r >= 0 && child; child = child->next) {
         esp_choice_name(&child->answer.esp, esp);
         r = sd_bus_message_append(reply, "(uus)", child->spi_in, child->answer.esp.spi_out, esp);
     }
     return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* Where the Child SA of a place receives; 0: it is not there. */
+static uint32_t spi_at(const ConnectionInfo *info, unsigned place)
+{
+    for (const ChildSa *child = info->sa.children; child; child = child->next) {
+        if (child->place == place && !child->unwanted)
+            return child->spi_in;
+    }
+    return 0;
+}
+
+static const char *missing_reason(const ConnectionInfo *info, unsigned place)
+{
+    return info->sa.missing[place] ? info->sa.missing[place] : "";
+}
+
+static int get_named_children(sd_bus *bus, const char *path, const char *interface,
+                              const char *property, sd_bus_message *reply, void *userdata,
+                              sd_bus_error *error)
+{
+    const BusObject *object = userdata;
+    ConnectionInfo info;
+    (void)bus;
+    (void)path;
+    (void)interface;
+    (void)property;
+    (void)error;
+
+    connection_info(object->connection, &info);
+    int r = sd_bus_message_open_container(reply, 'a', "(sus)");
+    for (unsigned i = 0; r >= 0 && i < info.config->n_children; i++) {
+        r = sd_bus_message_append(reply, "(sus)", info.config->children[i].name,
+                                  spi_at(&info, CHILD_NAMED + i),
+                                  missing_reason(&info, CHILD_NAMED + i));
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static const char *named_text(const ConnectionInfo *info, char *text)
+{
+    size_t n = 0;
+
+    text[0] = 0;
+    for (unsigned i = 0; i < info->config->n_children && n < CHILDREN_TEXT_SIZE; i++) {
+        n += (size_t)snprintf(text + n, CHILDREN_TEXT_SIZE - n, "%08x %s ",
+                              spi_at(info, CHILD_NAMED + i), missing_reason(info, CHILD_NAMED + i));
+    }
+    return text;
 }
 
 /* By their SPIs: the suite stays as it is as long as they do. */
@@ -230,37 +314,37 @@ static const char *children_text(const ConnectionInfo *info, char *text)
 
 static int method_rekey_child_sas(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     (void)error;
 
-    connection_rekey(face->connection, false);
+    connection_rekey(object->connection, false);
     return sd_bus_reply_method_return(m, "");
 }
 
 static int method_rekey_ike_sa(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     (void)error;
 
-    connection_rekey(face->connection, true);
+    connection_rekey(object->connection, true);
     return sd_bus_reply_method_return(m, "");
 }
 
 static int method_connect(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     (void)error;
 
-    connection_open(face->connection);
+    connection_open(object->connection);
     return sd_bus_reply_method_return(m, "");
 }
 
 static int method_disconnect(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    BusFace *face = userdata;
+    const BusObject *object = userdata;
     (void)error;
 
-    connection_close(face->connection);
+    connection_close(object->connection);
     return sd_bus_reply_method_return(m, "");
 }
 
@@ -268,6 +352,10 @@ static int method_disconnect(sd_bus_message *m, void *userdata, sd_bus_error *er
 
 static const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_START(0),
+    SD_BUS_PROPERTY("Name", "s", get_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    /* Read by Get alone: were all of them described with each, a description of 1,000 would be
+     * larger than the bus lets through, which then closes the sender's connection. */
+    SD_BUS_PROPERTY("Connections", "a(so)", get_connections, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
     SD_BUS_PROPERTY("State", "s", get_text, 0, CHANGES),
     SD_BUS_PROPERTY("LastError", "s", get_text, 0, CHANGES),
     SD_BUS_PROPERTY("Identity", "s", get_text, 0, CHANGES),
@@ -279,6 +367,7 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("Addresses", "as", get_addresses, 0, CHANGES),
     SD_BUS_PROPERTY("DnsServers", "as", get_addresses, 0, CHANGES),
     SD_BUS_PROPERTY("ChildSas", "a(uus)", get_children, 0, CHANGES),
+    SD_BUS_PROPERTY("NamedChildSas", "a(sus)", get_named_children, 0, CHANGES),
     SD_BUS_PROPERTY("NatDetected", "b", get_nat, 0, CHANGES),
     SD_BUS_PROPERTY("Exchange", "o", get_exchange, 0, CHANGES),
     SD_BUS_PROPERTY("EstablishedSince", "t", get_time, 0, CHANGES),
@@ -309,20 +398,20 @@ static bool note(char **kept, const char *value)
 
 /* Takes the values of now for told; writes the names of those that differ, with NULL at the end, to
  * `changed`, and returns their number. */
-static size_t note_all(BusFace *face, const char *changed[PROPERTIES + 1])
+static size_t note_all(BusObject *object, const char *changed[PROPERTIES + 1])
 {
     char addresses[CHILD_ADDRESSES_TEXT_SIZE], dns[CHILD_ADDRESSES_TEXT_SIZE];
     char since[NUMBER_SIZE], next_attempt[NUMBER_SIZE], steps[2 * NUMBER_SIZE];
-    char children[CHILDREN_TEXT_SIZE];
+    char children[CHILDREN_TEXT_SIZE], named[CHILDREN_TEXT_SIZE];
     size_t count = 0;
     ConnectionInfo info;
     Texts texts;
 
-    connection_info(face->connection, &info);
+    connection_info(object->connection, &info);
     const ChildAnswer *child = child_of(&info);
     fill_texts(&info, &texts);
     for (size_t i = 0; i < ELEMENTS(text_names); i++) {
-        if (note(&face->told[i], texts.values[i]))
+        if (note(&object->told[i], texts.values[i]))
             changed[count++] = text_names[i];
     }
     (void)snprintf(since, sizeof(since), "%jd", (intmax_t)info.since);
@@ -335,6 +424,7 @@ static size_t note_all(BusFace *face, const char *changed[PROPERTIES + 1])
         {"Addresses", inner_addresses_text(child->addresses, child->n_addresses, true, addresses)},
         {"DnsServers", inner_addresses_text(child->dns, child->n_dns, false, dns)},
         {"ChildSas", children_text(&info, children)},
+        {"NamedChildSas", named_text(&info, named)},
         {"NatDetected", info.sa.nat ? "yes" : "no"},
         {"Exchange", exchange_path(&info)},
         {"EstablishedSince", since},
@@ -343,37 +433,108 @@ static size_t note_all(BusFace *face, const char *changed[PROPERTIES + 1])
     };
     _Static_assert(PROPERTIES == ELEMENTS(text_names) + ELEMENTS(others), "each has its place");
     for (size_t i = 0; i < ELEMENTS(others); i++) {
-        if (note(&face->told[ELEMENTS(text_names) + i], others[i].value))
+        if (note(&object->told[ELEMENTS(text_names) + i], others[i].value))
             changed[count++] = others[i].name;
     }
     changed[count] = NULL;
     return count;
 }
 
-int bus_face_new(sd_bus *bus, Connection *connection, BusFace **ret)
+/* ---- the objects ---- */
+
+static int find_object(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                       void **ret, sd_bus_error *error)
+{
+    const BusFace *face = userdata;
+    (void)bus, (void)interface, (void)error;
+
+    for (size_t i = 0; i < face->count; i++) {
+        if (strcmp(face->objects[i]->path, path) == 0) {
+            *ret = face->objects[i];
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int list_objects(sd_bus *bus, const char *prefix, void *userdata, char ***ret,
+                        sd_bus_error *error)
+{
+    const BusFace *face = userdata;
+    (void)bus, (void)prefix, (void)error;
+
+    char **paths = calloc(face->count + 1, sizeof(*paths)); /* sd-bus frees it, and what is in it */
+    for (size_t i = 0; paths && i < face->count; i++)
+        paths[i] = strdup(face->objects[i]->path); /* NULL: those behind it are not listed */
+    *ret = paths;
+    return paths ? 0 : -ENOMEM;
+}
+
+int bus_face_new(sd_bus *bus, BusFace **ret)
 {
     _cleanup_(bus_face_freep) BusFace *face = calloc(1, sizeof(*face));
 
     if (!face)
         return -ENOMEM;
     face->bus = bus;
-    face->connection = connection;
-    int r = sd_bus_add_object_vtable(bus, &face->slot, PATH, INTERFACE, vtable, face);
-    if (r >= 0)
-        r = sd_bus_add_object_manager(bus, &face->manager, MANAGER_PATH);
+    int r = sd_bus_add_object_manager(bus, &face->manager, MANAGER_PATH);
+    if (r >= 0) {
+        r = sd_bus_add_fallback_vtable(bus, &face->fallback, CONNECTIONS_PATH, INTERFACE, vtable,
+                                       find_object, face);
+    }
+    if (r >= 0) {
+        r = sd_bus_add_node_enumerator(bus, &face->enumerator, CONNECTIONS_PATH, list_objects,
+                                       face);
+    }
     if (r < 0)
         return r;
-    (void)note_all(face, (const char * [PROPERTIES + 1]){0}); /* what a reader finds from now on */
     *ret = steal_pointer(face);
+    return 0;
+}
+
+static void object_free(BusObject *object)
+{
+    for (size_t i = 0; i < ELEMENTS(object->told); i++)
+        free(object->told[i]);
+    free(object->path);
+    free(object);
+}
+
+int bus_face_add(BusFace *face, Connection *connection, BusObject **ret)
+{
+    BusObject **objects = reallocarray(face->objects, face->count + 1, sizeof(BusObject *));
+
+    if (!objects)
+        return -ENOMEM;
+    face->objects = objects;
+    BusObject *object = calloc(1, sizeof(*object));
+    if (!object)
+        return -ENOMEM;
+    *object = (BusObject){.face = face, .connection = connection};
+    objects[face->count++] = object;
+    int r = sd_bus_path_encode(CONNECTIONS_PATH, connection_name(connection), &object->path);
+    if (r >= 0 && face->count == 1)
+        r = sd_bus_add_object_vtable(face->bus, &face->slot, PATH, INTERFACE, vtable, object);
+    if (r < 0) {
+        face->count--;
+        object_free(object);
+        return r;
+    }
+    (void)note_all(object,
+                   (const char * [PROPERTIES + 1]){0}); /* what a reader finds from now on */
+    *ret = object;
     return 0;
 }
 
 void bus_face_free(BusFace *face)
 {
+    sd_bus_slot_unref(face->enumerator);
+    sd_bus_slot_unref(face->fallback);
     sd_bus_slot_unref(face->slot);
     sd_bus_slot_unref(face->manager);
-    for (size_t i = 0; i < ELEMENTS(face->told); i++)
-        free(face->told[i]);
+    for (size_t i = 0; i < face->count; i++)
+        object_free(face->objects[i]);
+    free(face->objects);
     free(face);
 }
 
@@ -385,34 +546,57 @@ int bus_face_claim_name(sd_bus *bus)
 
 /* Signals that can't be sent are like signals that nobody heard. */
 
-void bus_face_changed(BusFace *face)
+/* Where an object is seen: below CONNECTIONS_PATH, and the first one as the client, too. */
+static size_t paths_of(const BusObject *object, const char *paths[2])
 {
-    const char *changed[PROPERTIES + 1];
-    char *names[PROPERTIES + 1];
-
-    if (note_all(face, changed) == 0)
-        return;
-    memcpy(names, changed, sizeof(names)); /* sd-bus has no const, and only reads */
-    (void)sd_bus_emit_properties_changed_strv(face->bus, PATH, INTERFACE, names);
+    paths[0] = object->path;
+    paths[1] = PATH;
+    return object->face->objects[0] == object ? 2 : 1;
 }
 
-void bus_face_established(BusFace *face)
+void bus_object_changed(BusObject *object)
+{
+    const char *changed[PROPERTIES + 1], *paths[2];
+    char *names[PROPERTIES + 1];
+
+    if (note_all(object, changed) == 0)
+        return;
+    memcpy(names, changed, sizeof(names)); /* sd-bus has no const, and only reads */
+    for (size_t i = paths_of(object, paths); i > 0; i--) {
+        (void)sd_bus_emit_properties_changed_strv(object->face->bus, paths[i - 1], INTERFACE,
+                                                  names);
+    }
+}
+
+static void emit_established(const BusObject *object, const char *path)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     ConnectionInfo info;
 
-    connection_info(face->connection, &info);
+    connection_info(object->connection, &info);
     const ChildAnswer *child = child_of(&info);
-    int r = sd_bus_message_new_signal(face->bus, &m, PATH, INTERFACE, "Established");
+    int r = sd_bus_message_new_signal(object->face->bus, &m, path, INTERFACE, "Established");
     if (r >= 0)
         r = sd_bus_message_append(m, "s", info.sa.segw_identity);
     if (r >= 0)
         r = append_addresses(m, child->addresses, child->n_addresses, true);
     if (r >= 0)
-        (void)sd_bus_send(face->bus, m, NULL);
+        (void)sd_bus_send(object->face->bus, m, NULL);
 }
 
-void bus_face_closed(BusFace *face, const char *reason)
+void bus_object_established(BusObject *object)
 {
-    (void)sd_bus_emit_signal(face->bus, PATH, INTERFACE, "Closed", "s", reason);
+    const char *paths[2];
+
+    for (size_t i = paths_of(object, paths); i > 0; i--)
+        emit_established(object, paths[i - 1]);
+}
+
+void bus_object_closed(BusObject *object, const char *reason)
+{
+    const char *paths[2];
+
+    for (size_t i = paths_of(object, paths); i > 0; i--) {
+        (void)sd_bus_emit_signal(object->face->bus, paths[i - 1], INTERFACE, "Closed", "s", reason);
+    }
 }

@@ -41,15 +41,30 @@ void child_offer_init(ChildOffer *offer, const Config *config, uint32_t spi_in)
         offer->ts_r = offer->ts_i;
 }
 
-void child_offer_init_rekey(ChildOffer *offer, const Config *config, const ChildAnswer *old,
-                            uint16_t group, uint32_t spi_in)
+/* One of CREATE_CHILD_SA: no addresses are asked for, and it may have a key exchange of its own. */
+static void init_create(ChildOffer *offer, const Config *config, uint16_t group, uint32_t spi_in)
 {
     child_offer_init(offer, config, spi_in);
     offer->request = REQUEST_NONE;
-    offer->ts_i = old->ts_i;
-    offer->ts_r = old->ts_r;
     if (config->pfs != PFS_NO)
         proposals_add_groups(&offer->sa, &config->ike_offer, group, (Pfs)config->pfs);
+}
+
+void child_offer_init_rekey(ChildOffer *offer, const Config *config, const ChildAnswer *old,
+                            uint16_t group, uint32_t spi_in)
+{
+    init_create(offer, config, group, spi_in);
+    offer->ts_i = old->ts_i;
+    offer->ts_r = old->ts_r;
+}
+
+void child_offer_init_another(ChildOffer *offer, const Config *config, const ChildConfig *wish,
+                              const ChildAnswer *first, uint16_t group, uint32_t spi_in)
+{
+    init_create(offer, config, group, spi_in);
+    offer->ts_i = wish && wish->local_ts.n_selectors > 0 ? wish->local_ts : first->ts_i;
+    if (wish)
+        offer->ts_r = wish->remote_ts;
 }
 
 static void add_attribute(IkeCp *cp, uint16_t type)

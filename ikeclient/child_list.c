@@ -72,6 +72,15 @@ bool child_sa_is_current(ChildSa *list, const ChildSa *child)
            !stays(child_sas_replacement(list, child->spi_in, false));
 }
 
+const ChildSa *child_sas_at(ChildSa *list, unsigned place)
+{
+    for (const ChildSa *child = list; child; child = child->next) {
+        if (child->place == place && child_sa_is_current(list, child))
+            return child;
+    }
+    return NULL;
+}
+
 void child_sas_settle(ChildSa *list, uint32_t replaced)
 {
     ChildSa *old = child_sas_find(list, replaced);

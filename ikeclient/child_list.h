@@ -18,11 +18,17 @@ bool nonce_is_lower(const Nonce *a, const Nonce *b);
 /* The state of a Child SA is what there is: itself, another that is to take its place, what is due.
  */
 typedef struct ChildSa ChildSa;
+
+/* Which of the Child SAs that are configured it is: that of IKE_AUTH, as [child] says; or the first
+ * [child NAME], and those after it. The SeGW may make some of its own. */
+enum { CHILD_FIRST, CHILD_NAMED, CHILD_PLACES = CHILD_NAMED + CONFIG_CHILDREN_MAX, CHILD_OF_SEGW };
+
 struct ChildSa {
     ChildSa *next;
     uint32_t spi_in; /* ours; the peer's is in `answer` */
     ChildAnswer answer;
     uint32_t replaces; /* the SPI of ours of the one whose place it takes; 0: none */
+    unsigned place;    /* see above */
     bool by_peer;      /* the peer began the exchange that made it */
     Nonce lowest;      /* of the two nonces of that exchange */
     uint64_t since;    /* CLOCK_MONOTONIC, µs */
@@ -44,6 +50,9 @@ ChildSa *child_sas_find_out(ChildSa *list, uint32_t spi_out);
 
 /* The one of the side `by_peer` that takes the place of `spi_in`; NULL: there is none. */
 ChildSa *child_sas_replacement(ChildSa *list, uint32_t spi_in, bool by_peer);
+
+/* The one that has that place now, and whose own no other takes; NULL: there is none. */
+const ChildSa *child_sas_at(ChildSa *list, unsigned place);
 
 /* True if nothing that stays takes its place, and nobody is to delete it. */
 bool child_sa_is_current(ChildSa *list, const ChildSa *child);

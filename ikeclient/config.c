@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The profile of TS 33.210 in its order of preference; group 14 is there for gateways of its time.
@@ -192,11 +193,50 @@ static const ConfigItem items[] = {
     {"log", "level", config_parse_choice, PLACE(log_level), .choices = level_names},
 };
 
+static const ConfigItem child_items[] = {
+    {"child NAME", "remote-ts", parse_selectors, .offset = offsetof(ChildConfig, remote_ts)},
+    {"child NAME", "local-ts", parse_selectors, .offset = offsetof(ChildConfig, local_ts)},
+};
+
+static int begin_child(void *target, const char *name, void **ret, Reason *reason)
+{
+    Config *config = target;
+
+    for (size_t i = 0; i < config->n_children; i++) {
+        if (strcmp(config->children[i].name, name) == 0)
+            return -EEXIST;
+    }
+    if (config->n_children == CONFIG_CHILDREN_MAX) {
+        return reason_set(reason, -EINVAL, "at most %d of them, beside [child]",
+                          CONFIG_CHILDREN_MAX);
+    }
+    ChildConfig *child = &config->children[config->n_children++];
+    *child = (ChildConfig){0};
+    (void)snprintf(child->name, sizeof(child->name), "%s", name);
+    *ret = child;
+    return 0;
+}
+
+/* The address of the tunnel is IKE_AUTH's, so that another Child SA is for another network. */
+static int check_children(const Config *config, const char *path, Reason *reason)
+{
+    for (size_t i = 0; i < config->n_children; i++) {
+        if (config->children[i].remote_ts.n_selectors > 0)
+            continue;
+        return reason_set(
+            reason, -EINVAL,
+            "%s: [child %s] has no \"remote-ts\"; write the networks there that it is for", path,
+            config->children[i].name);
+    }
+    return 0;
+}
+
 int config_init(Config *config)
 {
     char problem[PROPOSALS_PROBLEM_SIZE];
 
     *config = (Config){
+        .name = CONNECTION_DEFAULT,
         .port = 500,
         .return_after = 60,
         .nat_t_port = 4500,
@@ -226,30 +266,163 @@ void config_deinit(Config *config)
     *config = (Config){0};
 }
 
-int config_load(Config *config, const char *path, Reason *reason)
+/* ---- several connections ---- */
+
+/* Keys of two sections that have the same name, or say nothing without the section's. */
+static const struct {
+    const char *section, *key, *named;
+} renamed[] = {
+    {"ike", "proposals", "ike-proposals"},
+    {"ike", "lifetime", "ike-lifetime"},
+    {"child", "proposals", "child-proposals"},
+};
+
+/* What an item of the sections without a name is in [connection NAME]. */
+static ConfigItem named_item(const ConfigItem *item)
 {
-    int r = config_read(path, items, ELEMENTS(items), config, reason);
-    if (r < 0)
-        return r;
+    ConfigItem named = *item;
+
+    for (size_t i = 0; i < ELEMENTS(renamed); i++) {
+        if (strcmp(item->section, renamed[i].section) == 0 &&
+            strcmp(item->key, renamed[i].key) == 0)
+            named.key = renamed[i].named;
+    }
+    return named;
+}
+
+/* What is being read: the sections without a name, which all others begin with. */
+typedef struct Reading {
+    Config common; /* first: the items' offsets are its */
+    Configs *configs;
+} Reading;
+
+static int config_copy(const Config *from, Config *ret)
+{
+    *ret = *from;
+    ret->segw_address = from->segw_address ? strdup(from->segw_address) : NULL;
+    ret->plmn = from->plmn ? strdup(from->plmn) : NULL;
+    return (from->segw_address && !ret->segw_address) || (from->plmn && !ret->plmn) ? -ENOMEM : 0;
+}
+
+static int connection_add(const Reading *reading, const char *name, Config **ret)
+{
+    Configs *configs = reading->configs;
+    Config **list = reallocarray(configs->list, configs->count + 1, sizeof(Config *));
+
+    if (!list)
+        return -ENOMEM;
+    configs->list = list;
+    Config *config = calloc(1, sizeof(*config));
+    if (!config)
+        return -ENOMEM;
+    list[configs->count++] = config;
+    int r = config_copy(&reading->common, config);
+    (void)snprintf(config->name, sizeof(config->name), "%s", name);
+    *ret = config;
+    return r;
+}
+
+static int begin_connection(void *target, const char *name, void **ret, Reason *reason)
+{
+    const Reading *reading = target;
+    Config *config = NULL;
+
+    (void)reason;
+    for (size_t i = 0; i < reading->configs->count; i++) {
+        if (strcmp(reading->configs->list[i]->name, name) == 0)
+            return -EEXIST;
+    }
+    int r = connection_add(reading, name, &config);
+    *ret = config;
+    return r;
+}
+
+static int connection_check(const Config *config, const char *path, bool named, Reason *reason)
+{
+    char section[CONFIG_NAME_SIZE + 16] = "[segw]";
+    Targets targets;
+
+    if (named)
+        (void)snprintf(section, sizeof(section), "[connection %s]", config->name);
     if (!config->segw_address) {
         return reason_set(reason, -EINVAL,
-                          "%s: [segw] has no \"address\"; write the security gateway's address or "
+                          "%s: %s has no \"address\"; write the security gateway's address or "
                           "host name there",
-                          path);
+                          path, section);
     }
-    Targets targets;
     if (targets_read(&targets, config->segw_address, config->plmn) == -ENOENT) {
         return reason_set(reason, -EINVAL,
-                          "%s: [segw] address has a \"plmn:\" in it, and [segw] has no \"plmn\"; "
+                          "%s: %s address has a \"plmn:\" in it, and %s has no \"plmn\"; "
                           "write \"plmn = MCC-MNC\" there",
-                          path);
+                          path, section, section);
     }
     return 0;
 }
 
-int config_log_level(const Config *config)
+static int configs_read(const char *path, Reading *reading, Reason *reason)
 {
-    return log_level_from_name(level_names[config->log_level]);
+    ConfigItem named_items[ELEMENTS(items)];
+    size_t n = 0;
+
+    for (size_t i = 0; i < ELEMENTS(items); i++) {
+        if (strcmp(items[i].section, "log") != 0)
+            named_items[n++] = named_item(&items[i]);
+    }
+    const ConfigNamed named[] = {{"child", child_items, ELEMENTS(child_items), begin_child},
+                                 {"connection", named_items, n, begin_connection}};
+    return config_read_named(path, items, ELEMENTS(items), named, ELEMENTS(named), reading, reason);
+}
+
+/* Networks of a Child SA are behind one SeGW, and no section says behind which. */
+static int check_whose_children(const Reading *reading, const char *path, Reason *reason)
+{
+    if (reading->configs->count == 0 || reading->common.n_children == 0)
+        return 0;
+    return reason_set(
+        reason, -EINVAL,
+        "%s: there are [connection %s] and [child %s], and a [child NAME] is for a file "
+        "with one connection; keep one of the two kinds",
+        path, reading->configs->list[0]->name, reading->common.children[0].name);
+}
+
+int configs_load(const char *path, Configs *ret, Reason *reason)
+{
+    Reading reading = {.configs = ret};
+    Config *only = NULL;
+
+    *ret = (Configs){0};
+    int r = config_init(&reading.common);
+    if (r >= 0)
+        r = configs_read(path, &reading, reason);
+    if (r >= 0)
+        r = check_children(&reading.common, path, reason);
+    if (r >= 0)
+        r = check_whose_children(&reading, path, reason);
+    const bool named = ret->count > 0;
+    if (r >= 0 && !named)
+        r = connection_add(&reading, CONNECTION_DEFAULT, &only);
+    for (size_t i = 0; r >= 0 && i < ret->count; i++)
+        r = connection_check(ret->list[i], path, named, reason);
+    ret->log_level = reading.common.log_level;
+    config_deinit(&reading.common);
+    if (r == -ENOMEM)
+        reason_set(reason, 0, "out of memory");
+    return r;
+}
+
+void configs_deinit(Configs *configs)
+{
+    for (size_t i = 0; i < configs->count; i++) {
+        config_deinit(configs->list[i]);
+        free(configs->list[i]);
+    }
+    free(configs->list);
+    *configs = (Configs){0};
+}
+
+int configs_log_level(const Configs *configs)
+{
+    return log_level_from_name(level_names[configs->log_level]);
 }
 
 bool config_wants_family(const Config *config, uint8_t ts_type)

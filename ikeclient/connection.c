@@ -301,7 +301,8 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
                          .since = member ? connection->since : 0,
                          .next_attempt = state == CONNECTION_WAITING ? connection->next_attempt : 0,
                          .flow = &connection->flow,
-                         .totals = connection->totals};
+                         .totals = connection->totals,
+                         .config = connection->config};
     if (!member)
         member = sa_list_find(&connection->sas, SA_COMING);
     if (member) {
@@ -312,13 +313,17 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
     }
 }
 
-static void on_network(void *userdata)
+void connection_look_around(Connection *connection)
 {
-    Connection *connection = userdata;
     SaMember *up = sa_list_find(&connection->sas, SA_UP);
 
     if (up)
         ike_sa_look_around(up->sa);
+}
+
+const char *connection_name(const Connection *connection)
+{
+    return connection->config->name;
 }
 
 /* ---- the life of one ---- */
@@ -348,12 +353,6 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
         r = sd_event_source_set_enabled(connection->timer, SD_EVENT_OFF);
     if (r < 0)
         return r;
-    r = netwatch_new(event, on_network, connection, &connection->netwatch);
-    if (r < 0) {
-        log_warning("changes of this host's addresses are not noticed, as no netlink socket can be "
-                    "had (%s): allow AF_NETLINK in the unit",
-                    strerror(-r));
-    }
     *ret = steal_pointer(connection);
     return 0;
 }
@@ -363,8 +362,6 @@ void connection_free(Connection *connection)
     sa_list_deinit(&connection->sas);
     resolver_deinit(&connection->resolver);
     retry_deinit(&connection->attempts);
-    if (connection->netwatch)
-        netwatch_free(connection->netwatch);
     flow_deinit(&connection->flow);
     sd_event_source_disable_unref(connection->timer);
     free(connection);

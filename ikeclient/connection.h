@@ -33,6 +33,7 @@ typedef struct ConnectionInfo {
     time_t next_attempt;    /* while it waits; else 0 */
     const Flow *flow;       /* of the last attempt; the connection's own */
     ConnectionTotals totals;
+    const Config *config;
     IkeSaInfo sa; /* the one in use, else the one that is being made; else zeroed */
 } ConnectionInfo;
 
@@ -50,7 +51,9 @@ void connection_open(Connection *connection);
 /* Connects as soon as that may be after attempts that failed, before a restart too. */
 void connection_start(Connection *connection);
 
-/* Remembers failed attempts in a file in `folder` over restarts. 0 or -ENOMEM. */
+/* Remembers failed attempts in a file in `folder`, its own by its name, over restarts. 0 or
+ * -ENOMEM.
+ */
 int connection_remember(Connection *connection, const char *folder);
 
 /* Deletes what there is, within 5 s; no new attempts after that. */
@@ -72,5 +75,11 @@ void connection_rekey(Connection *connection, bool ike);
 /* A certificate that the exchange rests on ends in `seconds`: a second connection takes its place
  * before that, and rests on what there is then. */
 void connection_expires(Connection *connection, const char *exchange, uint64_t seconds);
+
+/* The kernel says that addresses, links or routes have changed. */
+void connection_look_around(Connection *connection);
+
+/* As its section has it; "default" without one. */
+const char *connection_name(const Connection *connection);
 
 void connection_info(const Connection *connection, ConnectionInfo *ret);

@@ -3,7 +3,6 @@
 
 #include "base/reason.h"
 #include "ikeclient/connection.h"
-#include "ikeclient/netwatch.h"
 #include "ikeclient/resolver.h"
 #include "ikeclient/retry.h"
 #include "ikeclient/sa_list.h"
@@ -51,7 +50,6 @@ struct Connection {
     ConnectionTotals totals;
 
     Resolver resolver;
-    Netwatch *netwatch; /* NULL: there is none */
     sd_event_source *timer;
     bool settling;
     bool again;

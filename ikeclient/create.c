@@ -130,7 +130,7 @@ static const char *material_problem(const CreateMaterial *material, uint16_t gro
 }
 
 static const char *child_problem(const ChildOffer *offer, const CreateMaterial *material,
-                                 const ChildAnswer *old, const IkePayloads *payloads,
+                                 const ChildAnswer *old, bool replaces, const IkePayloads *payloads,
                                  CreateAnswer *answer)
 {
     ChildAnswer *child = &answer->child;
@@ -141,19 +141,20 @@ static const char *child_problem(const ChildOffer *offer, const CreateMaterial *
     const char *why = material_problem(material, child->esp.group, payloads, answer);
     if (why)
         return why;
-    if (!ike_ts_is_subset(&old->ts_i, &child->ts_i) || !ike_ts_is_subset(&old->ts_r, &child->ts_r))
+    if (replaces && (!ike_ts_is_subset(&old->ts_i, &child->ts_i) ||
+                     !ike_ts_is_subset(&old->ts_r, &child->ts_r)))
         return "narrower traffic selectors than those of the Child SA that it rekeys";
     child_answer_inherit(child, old);
     return NULL;
 }
 
 void create_child_answer_judge(const ChildOffer *offer, const CreateMaterial *material,
-                               const ChildAnswer *old, const IkePayloads *payloads,
+                               const ChildAnswer *old, bool replaces, const IkePayloads *payloads,
                                CreateAnswer *ret)
 {
     if (is_refusal(payloads, ret))
         return;
-    ret->why = child_problem(offer, material, old, payloads, ret);
+    ret->why = child_problem(offer, material, old, replaces, payloads, ret);
     if (ret->why)
         ret->verdict = CREATE_INVALID;
 }

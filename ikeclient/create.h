@@ -48,10 +48,10 @@ typedef struct CreateAnswer {
     IkeProposal ike; /* with the peer's SPI */
 } CreateAnswer;
 
-/* `old` is what was granted of the Child SA that is rekeyed: the new one must not take in less
- * (2.9.2), and has its addresses. */
+/* The new one has the addresses of `old`. Where it `replaces` that, it must not take in less
+ * (2.9.2). */
 void create_child_answer_judge(const ChildOffer *offer, const CreateMaterial *material,
-                               const ChildAnswer *old, const IkePayloads *payloads,
+                               const ChildAnswer *old, bool replaces, const IkePayloads *payloads,
                                CreateAnswer *ret);
 
 void create_ike_answer_judge(const IkeSaPayload *offer, const CreateMaterial *material,

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHILDREN_MAX = 4 }; /* that a SeGW can have made beside those that are being replaced */
+enum { CHILDREN_MAX = 3 }; /* that a SeGW can have made beside those that are being replaced */
 
 /* An answer that refuses. */
 typedef struct Refusal {
@@ -51,7 +51,7 @@ static bool is_bad_time(const IkeSa *sa, CreateKind kind)
     if (kind != CREATE_REKEYED_IKE)
         return succession_is_under_way(sa);
     return sa->made_by_peer.exchange[0] != 0 || is_under_way(sa, &rekey_child_task) ||
-           is_under_way(sa, &delete_child_task);
+           is_under_way(sa, &create_child_task) || is_under_way(sa, &delete_child_task);
 }
 
 /* ---- judging a request ---- */
@@ -107,7 +107,7 @@ static Refusal judge_another(IkeSa *sa, const CreateRequest *request, PeerCreate
     size_t current = 0;
 
     for (const ChildSa *child = sa->children; child; child = child->next)
-        current += child_sa_is_current(sa->children, child);
+        current += child->place == CHILD_OF_SEGW && child_sa_is_current(sa->children, child);
     if (current >= CHILDREN_MAX)
         return (Refusal){.type = IKE_NOTIFY_NO_ADDITIONAL_SAS};
     child_offer_init(&offer, sa->config, 0);
@@ -212,6 +212,7 @@ static int add_child(IkeSa *sa)
     const PeerCreate *create = &sa->peer.create;
     const NewChild new = {.spi_in = create->spi_in,
                           .replaces = create->rekeyed,
+                          .place = CHILD_OF_SEGW,
                           .by_peer = true,
                           .answer = &create->child,
                           .lowest = lowest_of(create)};

@@ -279,6 +279,7 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     to->refusal = from->refusal;
     to->assigned = from->assigned;
     to->groups = from->groups;
+    memcpy(to->wishes, from->wishes, sizeof(to->wishes));
     to->renewal = from->renewal;
     to->mobike = from->mobike;
     to->own = from->own;
@@ -395,6 +396,7 @@ int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, I
     }
     rival->init = init;
     rival->spi_i = sa->spi_i;
+    memcpy(rival->segw_identity, sa->segw_identity, sizeof(rival->segw_identity));
     steps_take_over(&rival->steps, &sa->steps);
     memcpy(rival->wanted, sa->wanted, sizeof(rival->wanted));
     rival->n_wanted = sa->n_wanted;
@@ -494,6 +496,8 @@ void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
         .external = sa->assigned.external.any.sa_family != 0 ? &sa->assigned.external : NULL,
         .milliseconds = sa->established_ms,
     };
+    for (size_t i = 0; i < ELEMENTS(sa->wishes); i++)
+        ret->missing[i] = sa->wishes[i].reason.text;
 }
 
 /* ---- rekeying ---- */

@@ -22,6 +22,8 @@ typedef struct IkeSaInfo {
     bool silent;             /* it ended, as the SeGW did not answer */
     bool nat;                /* a NAT was found on either side */
     const ChildSa *children; /* a list, NULL: there is none; the SA's own */
+    /* Why one that is configured is not there; "" where nothing is known, or it is. */
+    const char *missing[CHILD_PLACES];
     uint64_t
         renew_at; /* when a new authentication is due, CLOCK_MONOTONIC, µs; UINT64_MAX: never */
     const char *refusal; /* why it was established without a Child SA; "" if it was not */

@@ -97,8 +97,11 @@ static int init_begin_task(Task *task)
 {
     const IkeSaPayload *offer = &task->sa->config->ike_offer;
     TreCall describe = {.method = TRE_DESCRIBE};
-    TreCall begin = {.method = TRE_BEGIN, .group = proposals_first_group(offer)};
+    TreCall begin = {.method = TRE_BEGIN, .begin.group = proposals_first_group(offer)};
+    const char *name = task->sa->config->name;
 
+    if (strcmp(name, CONNECTION_DEFAULT) != 0)
+        begin.begin.segw = name;
     steps_start(&task->sa->steps);
     ((InitTask *)task)->awaited = 2;
     int r = task_call(task, &describe);
@@ -145,11 +148,26 @@ static int init_go_on(InitTask *task)
 
 static int rival_go_on(InitTask *task);
 
+/* Once both what tred says of itself and, of another SeGW than [segw]'s, the name are there. */
+static int take_segw_identity(IkeSa *sa)
+{
+    if (!sa->identity.identity || sa->segw_identity[0] == 0)
+        return 0;
+    char *copy = strdup(sa->segw_identity);
+    if (!copy)
+        return -ENOMEM;
+    free(sa->identity.segw_identity);
+    sa->identity.segw_identity = copy;
+    return 0;
+}
+
 static int init_described(Task *task, const TreReply *reply)
 {
     IkeSa *sa = task->sa;
 
     int r = tre_identity_init(&sa->identity, &reply->description);
+    if (r >= 0)
+        r = take_segw_identity(sa);
     if (r < 0)
         return r;
     steps_name(&sa->steps, sa->identity.identity, sa->identity.segw_identity);
@@ -167,6 +185,14 @@ static int init_begun(Task *task, const TreReply *reply)
     (void)snprintf(sa->exchange, sizeof(sa->exchange), "%s", reply->begun.exchange);
     sa->spi_i = reply->begun.spi_i;
     sa->steps.spi = sa->spi_i;
+    if (reply->begun.segw_identity) {
+        (void)snprintf(sa->segw_identity, sizeof(sa->segw_identity), "%s",
+                       reply->begun.segw_identity);
+    }
+    if (take_segw_identity(sa) < 0)
+        return -ENOMEM;
+    if (sa->identity.identity)
+        steps_name(&sa->steps, sa->identity.identity, sa->identity.segw_identity);
     int r = init_begin(&sa->init->exchange, offer, proposals_first_group(offer), reply->begun.spi_i,
                        reply->begun.nonce_i, reply->begun.ke_i);
     return r < 0 ? r : init_go_on((InitTask *)task);

@@ -5,7 +5,7 @@
 #include "base/program.h"
 #include "base/reason.h"
 #include "ikeclient/bus.h"
-#include "ikeclient/trebus.h"
+#include "ikeclient/connections.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef enum RunMode {
@@ -23,8 +23,6 @@ typedef enum RunMode {
     RUN_ONCE,    /* one connection; its end is ours */
     RUN_COUNT,   /* connect and delete a number of times */
 } RunMode;
-
-enum { STATUS_SIZE = 1024 };
 
 /* ---- a run, from its start to its exit status ---- */
 
@@ -36,9 +34,7 @@ typedef struct Run {
     sd_event *event;
     sd_event_source *start_over; /* gives back what only the start needed */
     sd_bus *bus;
-    TreBus *tre;
-    Connection *connection;
-    BusFace *face;
+    Connections *connections;
     RunMode mode;
     bool stopping;
     bool was_established;
@@ -69,38 +65,22 @@ static void finish_count(Run *run)
                         run->failed == 0 && run->passed == run->wanted ? EX_OK : NOT_CONNECTED);
 }
 
-static void on_changed(void *userdata)
-{
-    Run *run = userdata;
-    char text[STATUS_SIZE];
-    ConnectionInfo info;
-
-    if (!run->face)
-        return;
-    bus_face_changed(run->face);
-    connection_info(run->connection, &info);
-    (void)snprintf(text, sizeof(text), "STATUS=%s%s%s", info.state_name,
-                   info.last_error[0] != 0 ? ": " : "", info.last_error);
-    manager_notify(text);
-}
-
-static void on_established(void *userdata)
+static void on_established(void *userdata, Connection *connection)
 {
     Run *run = userdata;
     ConnectionInfo info;
 
     run->was_established = true;
-    connection_allow_retry(run->connection, run->mode != RUN_COUNT);
-    bus_face_established(run->face);
+    connection_allow_retry(connection, run->mode != RUN_COUNT);
     if (run->mode != RUN_COUNT)
         return;
-    connection_info(run->connection, &info);
+    connection_info(connection, &info);
     run->times_ms[run->passed] = info.sa.milliseconds;
     run->this_passed = true;
-    connection_close(run->connection);
+    connection_close(connection);
 }
 
-static void end_one(Run *run)
+static void end_one(Run *run, Connection *connection)
 {
     if (run->this_passed) {
         run->passed++;
@@ -112,68 +92,46 @@ static void end_one(Run *run)
     if (run->stopping || run->passed + run->failed == run->wanted) {
         finish_count(run);
     } else {
-        connection_open(run->connection);
+        connection_open(connection);
     }
 }
 
-static void on_closed(void *userdata, const char *reason)
+static void on_closed(void *userdata, Connection *connection, const char *reason)
 {
     Run *run = userdata;
     ConnectionInfo info;
 
-    bus_face_closed(run->face, reason);
-    connection_info(run->connection, &info);
+    (void)reason;
+    connection_info(connection, &info);
     if (run->mode == RUN_COUNT) {
-        end_one(run);
+        end_one(run, connection);
     } else if (run->stopping) {
-        (void)sd_event_exit(
-            run->event, run->mode == RUN_SERVICE || run->was_established ? EX_OK : NOT_CONNECTED);
+        if (connections_are_idle(run->connections)) {
+            (void)sd_event_exit(run->event, run->mode == RUN_SERVICE || run->was_established
+                                                ? EX_OK
+                                                : NOT_CONNECTED);
+        }
     } else if (run->mode == RUN_ONCE && info.state == CONNECTION_IDLE) {
         (void)sd_event_exit(run->event, run->was_established ? EX_OK : NOT_CONNECTED);
     }
 }
 
-static const ConnectionHandlers handlers = {on_changed, on_established, on_closed};
+static const ConnectionsHandlers handlers = {on_established, on_closed};
 
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
     Run *run = userdata;
-    ConnectionInfo now;
     (void)source;
     (void)info;
 
     run->stopping = true;
     manager_notify("STOPPING=1");
-    connection_info(run->connection, &now);
-    if (now.state == CONNECTION_IDLE) {
-        on_closed(run, "stopped");
+    if (connections_are_idle(run->connections)) {
+        on_closed(run, connections_first(run->connections), "stopped");
     } else {
-        connection_close(run->connection);
+        connections_close(run->connections);
     }
     return 0;
-}
-
-static void on_lost(void *userdata, const char *exchange, const char *reason)
-{
-    Run *run = userdata;
-
-    connection_lose(run->connection, exchange, reason);
-}
-
-static void on_lifetime(void *userdata, const char *exchange, uint32_t spi_in, bool hard)
-{
-    Run *run = userdata;
-
-    (void)exchange; /* which has the Child SA may have changed since */
-    connection_child_due(run->connection, spi_in, hard);
-}
-
-static void on_expires(void *userdata, const char *exchange, uint64_t when)
-{
-    Run *run = userdata;
-    time_t now = time(NULL);
-
-    connection_expires(run->connection, exchange, when > (uint64_t)now ? when - (uint64_t)now : 0);
 }
 
 /* Whoever has the name is the one ikeclient of this device: two would take the SeGW's addresses and
@@ -227,17 +185,12 @@ static int attach(Run *run)
     return r < 0 ? r : sd_event_set_watchdog(run->event, true);
 }
 
-static int set_up(Run *run, const Config *config)
+static int set_up(Run *run, const Configs *configs)
 {
     int r = attach(run);
-    if (r >= 0)
-        r = tre_bus_new(run->bus, on_lost, on_lifetime, on_expires, run, &run->tre);
     if (r >= 0) {
-        r = connection_new(run->event, tre_bus_tre(run->tre), config, &handlers, run,
-                           &run->connection);
+        r = connections_new(run->event, run->bus, configs, &handlers, run, &run->connections);
     }
-    if (r >= 0)
-        r = bus_face_new(run->bus, run->connection, &run->face);
     if (r < 0)
         log_error("ikeclient can't start: %s", strerror(-r));
     return r;
@@ -245,12 +198,8 @@ static int set_up(Run *run, const Config *config)
 
 static void tear_down(Run *run)
 {
-    if (run->face)
-        bus_face_free(run->face);
-    if (run->connection)
-        connection_free(run->connection);
-    if (run->tre)
-        tre_bus_free(run->tre);
+    if (run->connections)
+        connections_free(run->connections);
     sd_bus_flush_close_unref(run->bus);
     sd_event_source_disable_unref(run->start_over);
     sd_event_unref(run->event);
@@ -277,16 +226,25 @@ static void begin(Run *run)
     const char *folder = getenv("STATE_DIRECTORY"); /* from StateDirectory of the unit */
 
     if (run->mode != RUN_SERVICE) {
-        connection_open(run->connection);
-        return;
+        connection_open(connections_first(run->connections));
+    } else {
+        connections_start(run->connections, folder && folder[0] == '/' ? folder : NULL);
     }
-    if (folder && folder[0] == '/' && connection_remember(run->connection, folder) < 0)
-        log_warning("out of memory: failed attempts are forgotten with this process");
-    connection_start(run->connection);
+}
+
+/* A connection has two sockets at the most; the hard limit is the unit's to set. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 /* Runs until it is over, logs what goes wrong, and returns the exit status. */
-static int run(const Config *config, RunMode mode, unsigned count)
+static int run(const Configs *configs, RunMode mode, unsigned count)
 {
     _cleanup_(tear_down) Run run = {.mode = mode, .wanted = count};
 
@@ -297,14 +255,16 @@ static int run(const Config *config, RunMode mode, unsigned count)
             return EX_OSERR;
         }
     }
+    if (configs->count > 1)
+        raise_descriptors();
     int r = open_bus(&run);
     if (r >= 0)
-        r = set_up(&run, config);
+        r = set_up(&run, configs);
     if (r >= 0)
         r = claim_name(&run);
     if (r < 0)
         return exit_status(r, EX_UNAVAILABLE);
-    connection_allow_retry(run.connection, mode == RUN_SERVICE);
+    connections_allow_retry(run.connections, mode == RUN_SERVICE);
     manager_notify("READY=1");
     begin(&run);
     r = loop(&run);
@@ -393,7 +353,7 @@ static int rights_drop(void)
 int main(int argc, char **argv)
 {
     Arguments arguments = {.config = "/etc/tred/ikeclient.conf"};
-    _cleanup_(config_deinit) Config config = {0};
+    _cleanup_(configs_deinit) Configs configs = {0};
     Reason reason;
 
     standard_open();
@@ -406,20 +366,21 @@ int main(int argc, char **argv)
         log_error("capabilities can't be given up: %s", strerror(-r));
         return EX_OSERR;
     }
-    r = config_init(&config);
-    if (r < 0) {
-        log_error("out of memory");
-        return EX_OSERR;
-    }
-    r = config_load(&config, arguments.config, &reason);
+    r = configs_load(arguments.config, &configs, &reason);
     if (r < 0) {
         log_error("%s", reason.text);
+        return r == -ENOMEM ? EX_OSERR : EX_CONFIG;
+    }
+    if (configs.count > 1 && arguments.mode != RUN_SERVICE) {
+        log_error("%s has %zu sections [connection NAME], and --once and --count are for one "
+                  "connection: name a file with one by --config",
+                  arguments.config, configs.count);
         return EX_CONFIG;
     }
-    int level = config_log_level(&config);
+    int level = configs_log_level(&configs);
     if (arguments.mode == RUN_COUNT && level == LOG_INFO)
         level = LOG_WARNING; /* thousands of connections: their failures are what matters */
     log_set_level(level);
 
-    return run(&config, arguments.mode, arguments.count);
+    return run(&configs, arguments.mode, arguments.count);
 }

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "ikeclient/informational.h"
+#include "ikeclient/succession.h"
 
 #include <limits.h>
 #include <string.h>
@@ -110,15 +111,19 @@ static bool find_way(const IkeSa *sa, const Endpoint *address, Endpoint *ret_rem
            transport_source(ret_remote, ret_source) == 0 && !is_inner(sa, ret_source);
 }
 
+/* The source of a packet is nobody's word: whoever is on the path can send what the SeGW has sent
+ * from an address of his own (RFC 4555 5). It counts where the SeGW has named it itself, now or
+ * before; else that in use does. */
 void mobike_take_addresses(IkeSa *sa, const Addresses *addresses, const Endpoint *sender)
 {
+    const bool named = addresses_have(&sa->segws, sender) || addresses_have(addresses, sender);
     Endpoint remote, source;
 
     if (!can_move(sa))
         return;
-    sa->segws = *addresses;
-    addresses_add(&sa->segws, sender);
-    if (addresses_have(&sa->segws, transport_remote(sa->transport)))
+    addresses_fill(&sa->segws, named ? sender : transport_remote(sa->transport), addresses);
+    if (addresses_have(&sa->segws, transport_remote(sa->transport)) ||
+        succession_is_under_way(sa)) /* what comes of it finds the way itself */
         return;
     for (size_t i = 0; i < sa->segws.count; i++) {
         if (find_way(sa, &sa->segws.list[i], &remote, &source)) {
@@ -146,7 +151,7 @@ void mobike_answered_from(IkeSa *sa, const Endpoint *sender)
     char text[ENDPOINT_TEXT_SIZE], there[ENDPOINT_TEXT_SIZE];
     Endpoint remote, source;
 
-    if (!can_move(sa) || !addresses_have(&sa->segws, sender) ||
+    if (!can_move(sa) || succession_is_under_way(sa) || !addresses_have(&sa->segws, sender) ||
         !retransmit_is_late(&sa->tasks.retransmit) || !find_way(sa, sender, &remote, &source))
         return;
     log_notice("the SeGW does not answer at %s, and does at %s: moving there",

@@ -64,18 +64,29 @@ static void put_off(IkeSa *sa)
              (double)(wait->until - now) / (double)USEC_PER_MS / 1000);
 }
 
+uint16_t rekey_group(const IkeSa *sa)
+{
+    if (sa->config->pfs == PFS_NO)
+        return IKE_GROUP_NONE;
+    return sa->groups.child != IKE_GROUP_NONE ? sa->groups.child : proposals_suite_group(sa->suite);
+}
+
+bool rekey_takes_group(IkeSa *sa, const CreateAnswer *answer, uint16_t tried, uint16_t *wanted)
+{
+    if (answer->error != IKE_NOTIFY_INVALID_KE_PAYLOAD || answer->group == tried ||
+        !proposals_have_group(&sa->config->ike_offer, answer->group) ||
+        sa->put_off.group_changes++ >= INIT_GROUP_CHANGES_MAX)
+        return false;
+    *wanted = answer->group;
+    return true;
+}
+
 void rekey_refused(IkeSa *sa, const CreateAnswer *answer, uint16_t tried, uint16_t *wanted)
 {
-    const uint16_t group = answer->group;
-
     log_info("the SeGW answered %s (%u)", ike_notify_name(answer->error), answer->error);
     if (answer->error == IKE_NOTIFY_TEMPORARY_FAILURE) {
         put_off(sa);
-    } else if (answer->error == IKE_NOTIFY_INVALID_KE_PAYLOAD && group != tried &&
-               proposals_have_group(&sa->config->ike_offer, group) &&
-               sa->put_off.group_changes++ < INIT_GROUP_CHANGES_MAX) {
-        *wanted = group;
-    } else {
+    } else if (!rekey_takes_group(sa, answer, tried, wanted)) {
         rekey_renew(sa, "the SeGW refused with %s (%u): %s", ike_notify_name(answer->error),
                     answer->error, advice_for(answer->error));
     }
@@ -125,6 +136,8 @@ int rekey_add_child(IkeSa *sa, const NewChild *new)
 
     if (!child)
         return -ENOMEM;
+    const ChildSa *old = child_sas_find(sa->children, new->replaces);
+    child->place = old && new->replaces != 0 ? old->place : new->place;
     child->replaces = new->replaces;
     child->by_peer = new->by_peer;
     child->lowest = *new->lowest;

@@ -6,11 +6,19 @@
 #include "ikeclient/task.h"
 
 extern const TaskKind rekey_child_task;  /* of the first one that is due (rekey_child.c) */
+extern const TaskKind create_child_task; /* of the first one that is owed (create_child.c) */
 extern const TaskKind rekey_ike_task;    /* of the IKE SA that carries it (rekey_ike.c) */
 extern const TaskKind delete_child_task; /* of all that are unwanted (delete_child.c) */
 
 /* The first Child SA that is to be replaced by us; NULL: there is none. */
 ChildSa *rekey_due_child(const IkeSa *sa);
+
+/* The group of the KE that our request for a Child SA has; IKE_GROUP_NONE: it has none. */
+uint16_t rekey_group(const IkeSa *sa);
+
+/* True if the peer asks for another group than `tried`, which it can have, by *wanted: our request
+ * is to be made again. Not for ever. */
+bool rekey_takes_group(IkeSa *sa, const CreateAnswer *answer, uint16_t tried, uint16_t *wanted);
 
 /* Takes in that the peer refused to rekey: it is asked again later, or with another group, which
  * goes to *wanted, or not at all. `tried` is the group of our KE. */
@@ -26,7 +34,8 @@ void rekey_succeeded(IkeSa *sa);
  */
 typedef struct NewChild {
     uint32_t spi_in;
-    uint32_t replaces;
+    uint32_t replaces; /* its place goes over … */
+    unsigned place;    /* … and where it replaces none, it has this one */
     bool by_peer;
     const ChildAnswer *answer;
     const Nonce *lowest;

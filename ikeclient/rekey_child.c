@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "ikeclient/informational.h"
+#include "ikeclient/wishes.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,6 +13,7 @@
 typedef struct RekeyChildTask {
     Task task;         /* first */
     uint32_t replaces; /* 0: nothing is due any more */
+    unsigned place;    /* of that one, which may be gone when the answer comes */
     bool from_scratch;
     uint16_t group;
     size_t awaited; /* answers of tred's before the request can be made */
@@ -26,13 +28,6 @@ typedef struct RekeyChildTask {
 static ChildSa *replaced(const RekeyChildTask *rekey)
 {
     return child_sas_find(rekey->task.sa->children, rekey->replaces);
-}
-
-static uint16_t group_for(const IkeSa *sa)
-{
-    if (sa->config->pfs == PFS_NO)
-        return IKE_GROUP_NONE;
-    return sa->groups.child != IKE_GROUP_NONE ? sa->groups.child : proposals_suite_group(sa->suite);
 }
 
 /* The SPI that tred allocated for nothing. */
@@ -55,9 +50,10 @@ static int rekey_begin(Task *task)
     if (!child)
         return task_done(task);
     rekey->replaces = child->spi_in;
+    rekey->place = child->place;
     rekey->old = child->answer;
     rekey->from_scratch = child->lost;
-    rekey->group = group_for(task->sa);
+    rekey->group = rekey_group(task->sa);
     rekey->awaited = 2;
     TreCall prepare = {.method = TRE_PREPARE_CREATE_CHILD, .group = rekey->group};
     int r = task_call(task, &allocate);
@@ -130,7 +126,7 @@ static int rekey_answered(Task *task, const TreReply *reply)
     if (ike_payloads_decode(reply->opened.first, reply->opened.payloads, &payloads, NULL) != 0) {
         rekey->answer = (CreateAnswer){.verdict = CREATE_INVALID, .why = "what does not parse"};
     } else {
-        create_child_answer_judge(&rekey->offer, &rekey->material, &rekey->old, &payloads,
+        create_child_answer_judge(&rekey->offer, &rekey->material, &rekey->old, true, &payloads,
                                   &rekey->answer);
     }
     return 0;
@@ -151,18 +147,35 @@ static void not_found(RekeyChildTask *rekey)
     child->lost = true;
 }
 
+/* Without one beside that of IKE_AUTH the tunnel goes on. */
+static void refused(const RekeyChildTask *rekey, ChildSa *child)
+{
+    const CreateAnswer *answer = &rekey->answer;
+    IkeSa *sa = rekey->task.sa;
+
+    if (child->place < CHILD_NAMED || child->place >= CHILD_PLACES ||
+        answer->error == IKE_NOTIFY_TEMPORARY_FAILURE ||
+        answer->error == IKE_NOTIFY_INVALID_KE_PAYLOAD) {
+        rekey_refused(sa, answer, rekey->group, &sa->groups.child);
+        return;
+    }
+    child->unwanted = true;
+    wishes_refused(sa, child->place, "the SeGW refused its rekeying with %s (%u): %s",
+                   ike_notify_name(answer->error), answer->error, advice_for(answer->error));
+}
+
 static void take_refusal(RekeyChildTask *rekey)
 {
     IkeSa *sa = rekey->task.sa;
     const CreateAnswer *answer = &rekey->answer;
-    const ChildSa *child = replaced(rekey);
+    ChildSa *child = replaced(rekey);
 
     if (answer->verdict == CREATE_INVALID) {
         rekey_renew(sa, "the SeGW's CREATE_CHILD_SA response has %s", answer->why);
     } else if (answer->error == IKE_NOTIFY_CHILD_SA_NOT_FOUND && !rekey->from_scratch) {
         not_found(rekey);
     } else if (child && child_sa_is_current(sa->children, child)) {
-        rekey_refused(sa, answer, rekey->group, &sa->groups.child);
+        refused(rekey, child);
     } /* else the peer has rekeyed it at the same time, or deleted it: nothing is to be done */
 }
 
@@ -172,6 +185,7 @@ static int rekey_child_added(Task *task, const TreReply *reply)
     IkeSa *sa = task->sa;
     const NewChild new = {.spi_in = rekey->spi_in,
                           .replaces = rekey->replaces,
+                          .place = rekey->place,
                           .answer = &rekey->answer.child,
                           .lowest = &rekey->answer.lowest};
     (void)reply;

@@ -43,7 +43,10 @@ int retry_remember(Retry *retry, const char *folder)
     BackoffRecord record;
 
     free(retry->path);
-    if (asprintf(&retry->path, "%s/failures", folder) < 0) {
+    const char *name = retry->config->name;
+    const bool is_default = strcmp(name, CONNECTION_DEFAULT) == 0;
+    if (asprintf(&retry->path, "%s/failures%s%s", folder, is_default ? "" : "-",
+                 is_default ? "" : name) < 0) {
         retry->path = NULL;
         return -ENOMEM;
     }

@@ -169,6 +169,14 @@ typedef struct WantedGroups {
     uint16_t ike;
 } WantedGroups;
 
+/* What became of our requests for one of the Child SAs that are configured (wishes.h). */
+typedef struct ChildWish {
+    uint64_t not_before; /* the next one, CLOCK_MONOTONIC, µs */
+    uint64_t made;       /* when it was there last; 0: never */
+    unsigned tries;      /* in a row */
+    Reason reason;       /* why it is not there; "" where nothing is known, or it is */
+} ChildWish;
+
 /* A new IKE SA that tred has made from one (RFC 7296 2.18), before it is known what becomes of it.
  */
 struct MadeIkeSa {
@@ -226,9 +234,10 @@ struct IkeSa {
     /* what there is */
     Transport *transport; /* shared with the one that it was rekeyed from, and with its heir */
     TreIdentity identity;
-    char exchange[TRE_PATH_SIZE];    /* tred's object; "": none yet */
-    char forked_from[TRE_PATH_SIZE]; /* that of another IKE SA, to whose request this one follows
-                                        another answer up; "": it has a request of its own */
+    char segw_identity[STEP_NAME_SIZE]; /* that tred said at TRE_BEGIN; "": [segw]'s */
+    char exchange[TRE_PATH_SIZE];       /* tred's object; "": none yet */
+    char forked_from[TRE_PATH_SIZE];    /* that of another IKE SA, to whose request this one follows
+                                           another answer up; "": it has a request of its own */
     uint64_t spi_i;
     uint64_t spi_r; /* 0 until tred has agreed */
     NatFinding nat;
@@ -244,14 +253,15 @@ struct IkeSa {
     ChildAnswer assigned; /* what IKE_AUTH granted */
 
     /* how it is rekeyed */
-    bool responder;       /* the peer began the rekeying that made it, and has the flag I in it */
-    uint64_t since;       /* when it was established, CLOCK_MONOTONIC, µs */
-    uint64_t lifetime;    /* from then on, µs; 0: for ever */
-    bool due;             /* the operator says so */
-    bool renewal;         /* the peer does not rekey: a new authentication is to replace it */
-    bool retired;         /* … and has */
-    PutOff put_off;       /* any rekeying */
-    WantedGroups groups;  /* the next time */
+    bool responder;      /* the peer began the rekeying that made it, and has the flag I in it */
+    uint64_t since;      /* when it was established, CLOCK_MONOTONIC, µs */
+    uint64_t lifetime;   /* from then on, µs; 0: for ever */
+    bool due;            /* the operator says so */
+    bool renewal;        /* the peer does not rekey: a new authentication is to replace it */
+    bool retired;        /* … and has */
+    PutOff put_off;      /* any rekeying */
+    WantedGroups groups; /* the next time */
+    ChildWish wishes[CHILD_PLACES];
     MadeIkeSa made_by_us; /* of two that are there, one is to be the heir */
     MadeIkeSa made_by_peer;
     IkeSa *heir;        /* has the Child SAs; NULL: none, or it is gone */

@@ -42,7 +42,11 @@ typedef struct TreCall {
     TreMethod method;
     const char *exchange; /* object path; NULL for TRE_DESCRIBE and TRE_BEGIN */
     union {
-        uint16_t group; /* TRE_BEGIN, TRE_CHOOSE_GROUP, TRE_PREPARE_CREATE_CHILD (0: no KE) */
+        uint16_t group; /* TRE_CHOOSE_GROUP, TRE_PREPARE_CREATE_CHILD (0: no KE) */
+        struct {
+            const char *segw; /* a section of tred.conf; NULL: [segw] */
+            uint16_t group;
+        } begin; /* TRE_BEGIN */
         struct {
             Bytes request;
             Bytes response;
@@ -98,8 +102,9 @@ typedef struct TreReply {
             uint64_t spi_i;
             Bytes nonce_i;
             Bytes ke_i;
-        } begun;    /* TRE_BEGIN; of TRE_FORK the exchange alone */
-        Bytes ke_i; /* TRE_CHOOSE_GROUP */
+            const char *segw_identity; /* where a section was named; else NULL */
+        } begun;                       /* TRE_BEGIN; of TRE_FORK the exchange alone */
+        Bytes ke_i;                    /* TRE_CHOOSE_GROUP */
         struct {
             uint64_t spi; /* ours, for a new IKE SA */
             Bytes nonce;

@@ -38,6 +38,12 @@ static int append_group(sd_bus_message *m, const TreCall *call)
     return sd_bus_message_append(m, "q", call->group);
 }
 
+static int append_begin(sd_bus_message *m, const TreCall *call)
+{
+    int r = call->begin.segw ? sd_bus_message_append(m, "s", call->begin.segw) : 0;
+    return r < 0 ? r : sd_bus_message_append(m, "q", call->begin.group);
+}
+
 static int append_agree(sd_bus_message *m, const TreCall *call)
 {
     int r = append_bytes(m, call->agree.request);
@@ -170,7 +176,11 @@ static int read_begun(sd_bus_message *m, TreReply *reply)
     int r = sd_bus_message_read(m, "ot", &reply->begun.exchange, &reply->begun.spi_i);
     if (r >= 0)
         r = read_bytes(m, &reply->begun.nonce_i);
-    return r < 0 ? r : read_bytes(m, &reply->begun.ke_i);
+    if (r >= 0)
+        r = read_bytes(m, &reply->begun.ke_i);
+    if (r < 0 || sd_bus_message_at_end(m, true) > 0)
+        return r;
+    return sd_bus_message_read(m, "s", &reply->begun.segw_identity);
 }
 
 static int read_forked(sd_bus_message *m, TreReply *reply)
@@ -314,7 +324,7 @@ static const struct {
 } methods[TRE_METHODS] = {
     [TRE_DESCRIBE] = {"org.freedesktop.DBus.Properties", "GetAll", append_manager,
                       read_description},
-    [TRE_BEGIN] = {TRE_MANAGER, "BeginExchange", append_group, read_begun},
+    [TRE_BEGIN] = {TRE_MANAGER, "BeginExchange", append_begin, read_begun},
     [TRE_CHOOSE_GROUP] = {TRE_EXCHANGE, "ChooseGroup", append_group, read_ke},
     [TRE_AGREE] = {TRE_EXCHANGE, "Agree", append_agree, read_suite},
     [TRE_FORK] = {TRE_EXCHANGE, "Fork", append_nothing, read_forked},
@@ -390,7 +400,9 @@ int tre_message_new(sd_bus *bus, const TreCall *call, sd_bus_message **ret)
     const char *path = call->exchange ? call->exchange : TRE_PATH;
 
     int r = sd_bus_message_new_method_call(bus, &m, TRE_NAME, path, methods[call->method].interface,
-                                           methods[call->method].member);
+                                           call->method == TRE_BEGIN && call->begin.segw
+                                               ? "BeginExchangeWith"
+                                               : methods[call->method].member);
     if (r >= 0 && call->exchange) /* a tred that starts anew does not know the exchange */
         r = sd_bus_message_set_auto_start(m, false);
     if (r >= 0)

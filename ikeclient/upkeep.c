@@ -5,6 +5,7 @@
 #include "ikeclient/informational.h"
 #include "ikeclient/rekey.h"
 #include "ikeclient/succession.h"
+#include "ikeclient/wishes.h"
 
 enum {
     USEC_PER_SEC = 1000000,
@@ -29,6 +30,8 @@ UpkeepStep upkeep_plan(const UpkeepFacts *facts)
         return UPKEEP_NOTHING;
     if (facts->child_due)
         return UPKEEP_REKEY_CHILD;
+    if (facts->child_owed && !facts->answering) /* it may be its replacement */
+        return UPKEEP_CREATE_CHILD;
     return facts->ike_due && !facts->answering && !facts->replacing ? UPKEEP_REKEY_IKE
                                                                     : UPKEEP_NOTHING;
 }
@@ -85,6 +88,7 @@ static UpkeepFacts facts_of(IkeSa *sa)
         .answering = sa->peer.create.pending,
         .ready = now_usec(sa) >= sa->put_off.until,
         .child_due = rekey_due_child(sa),
+        .child_owed = wishes_owed(sa, now_usec(sa)) < CHILD_PLACES,
         .ike_due = now_usec(sa) >= ike_due_at(sa),
     };
 
@@ -120,8 +124,11 @@ static uint64_t deadline(IkeSa *sa)
     const uint64_t now = now_usec(sa), sweep = rekey_sweep(sa);
     uint64_t due = sa->renewal ? NEVER : ike_due_at(sa);
 
-    if (sa->put_off.until > now && (due <= now || rekey_due_child(sa)))
+    if (sa->put_off.until > now &&
+        (due <= now || rekey_due_child(sa) || wishes_owed(sa, now) < CHILD_PLACES))
         due = sa->put_off.until;
+    const uint64_t owed = wishes_due(sa, now);
+    due = owed < due ? owed : due;
     if (due <= now) /* it leads on when what is in its way is over */
         due = NEVER;
     for (ChildSa *child = sa->children; child; child = child->next) {
@@ -156,6 +163,8 @@ void upkeep_tend(IkeSa *sa)
         r = task_add(sa, &delete_child_task);
     } else if (step == UPKEEP_REKEY_CHILD) {
         r = task_add(sa, &rekey_child_task);
+    } else if (step == UPKEEP_CREATE_CHILD) {
+        r = task_add(sa, &create_child_task);
     } else if (step == UPKEEP_REKEY_IKE) {
         r = task_add(sa, &rekey_ike_task);
     }

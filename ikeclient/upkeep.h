@@ -6,16 +6,17 @@
 
 /* All that decides what is done next. */
 typedef struct UpkeepFacts {
-    bool up;        /* established, and nothing has taken its place or is about to */
-    bool renewal;   /* the peer does not rekey */
-    bool busy;      /* a request of ours is under way or waits */
-    bool answering; /* a CREATE_CHILD_SA of the peer's */
-    bool ready;     /* the peer has not put us off */
-    bool overdue;   /* the peer has not deleted a Child SA that it was to delete */
-    bool unwanted;  /* a Child SA is to be deleted by us */
-    bool replacing; /* the peer is to delete a Child SA that it has replaced */
-    bool child_due; /* a Child SA is to be replaced */
-    bool ike_due;   /* the IKE SA is */
+    bool up;         /* established, and nothing has taken its place or is about to */
+    bool renewal;    /* the peer does not rekey */
+    bool busy;       /* a request of ours is under way or waits */
+    bool answering;  /* a CREATE_CHILD_SA of the peer's */
+    bool ready;      /* the peer has not put us off */
+    bool overdue;    /* the peer has not deleted a Child SA that it was to delete */
+    bool unwanted;   /* a Child SA is to be deleted by us */
+    bool replacing;  /* the peer is to delete a Child SA that it has replaced */
+    bool child_due;  /* a Child SA is to be replaced */
+    bool child_owed; /* one that is configured is not there, and may be asked for now */
+    bool ike_due;    /* the IKE SA is */
 } UpkeepFacts;
 
 typedef enum UpkeepStep {
@@ -23,6 +24,7 @@ typedef enum UpkeepStep {
     UPKEEP_TAKE_OVER, /* what the peer was to delete, we delete */
     UPKEEP_DELETE_CHILD,
     UPKEEP_REKEY_CHILD,
+    UPKEEP_CREATE_CHILD,
     UPKEEP_REKEY_IKE,
 } UpkeepStep;
 

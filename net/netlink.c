@@ -167,11 +167,15 @@ int netlink_watch_fd(const NetlinkWatch *watch)
     return mnl_socket_get_fd(watch->socket);
 }
 
+enum { READS_AT_ONCE = 256 };
+
 bool netlink_watch_read(NetlinkWatch *watch, mnl_cb_t callback, void *userdata)
 {
     _Alignas(max_align_t) uint8_t buffer[2 * NETLINK_MESSAGE_MAX];
     bool lost = false;
-    for (;;) {
+    /* The rest is read in the loop's next turn: whoever has the kernel send without end holds up no
+     * order. */
+    for (unsigned i = 0; i < READS_AT_ONCE; i++) {
         ssize_t size = mnl_socket_recvfrom(watch->socket, buffer, sizeof(buffer));
         if (size < 0 && errno != ENOBUFS && errno != ENOSPC)
             return lost; /* EAGAIN: all is read */
@@ -182,4 +186,5 @@ bool netlink_watch_read(NetlinkWatch *watch, mnl_cb_t callback, void *userdata)
             explicit_bzero(buffer, (size_t)size); /* new states are told with their keys */
         }
     }
+    return lost;
 }

@@ -12,9 +12,9 @@
 
 enum {
     REPLAY_WINDOW_PACKETS = 1024,
-    POLICY_PRIORITY = 1000,
-    XFRM_NAME_SIZE = 64, /* of alg_name in linux/xfrm.h */
-    CLEARED_MAX = 64,    /* of one dump; it is repeated until nothing is left */
+    POLICY_PRIORITY = 1000, /* of one that takes in all there is */
+    XFRM_NAME_SIZE = 64,    /* of alg_name in linux/xfrm.h */
+    CLEARED_MAX = 64,       /* of one dump; it is repeated until nothing is left */
 };
 
 int xfrm_interface_add(Netlink *route, const char *name)
@@ -208,7 +208,7 @@ int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *ord
     info->saddr = xfrm_address(source);
     info->family = source->ss_family;
     info->mode = XFRM_MODE_TUNNEL;
-    info->reqid = XFRM_IF_ID;
+    info->reqid = xfrm_reqid(order->segw);
     info->flags = state_flags(order);
     info->lft = lifetimes(&order->soft, &order->hard);
     put_keys(header, &order->suite, inbound ? order->encr_in : order->encr_out,
@@ -297,13 +297,24 @@ int xfrm_state_get(Netlink *netlink, const struct sockaddr_storage *destination,
     return netlink_dump(netlink, collect_state, ret);
 }
 
+/* Of several policies that take a packet in, the kernel applies the one of the lowest number: the
+ * narrowest, as in an SPD that is ordered so (RFC 4301 4.4.1). */
+static uint32_t priority_of(const struct xfrm_selector *selector)
+{
+    const unsigned narrowness = (unsigned)selector->prefixlen_s + selector->prefixlen_d +
+                                (selector->proto != 0) + (selector->sport_mask != 0) +
+                                (selector->dport_mask != 0);
+
+    return POLICY_PRIORITY - narrowness;
+}
+
 int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy)
 {
     struct xfrm_userpolicy_info *info;
     struct nlmsghdr *header = netlink_begin(netlink, XFRM_MSG_UPDPOLICY, 0, sizeof(*info), &info);
     info->sel = policy->selector;
     info->lft = lifetimes(&(Lifetime){}, &(Lifetime){});
-    info->priority = POLICY_PRIORITY;
+    info->priority = priority_of(&policy->selector);
     info->dir = policy->direction;
     info->action = XFRM_POLICY_ALLOW;
     struct xfrm_user_tmpl template = {
@@ -312,7 +323,7 @@ int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy)
                .proto = IPPROTO_ESP},
         .saddr = xfrm_address(&policy->source),
         .family = policy->source.ss_family,
-        .reqid = XFRM_IF_ID,
+        .reqid = policy->reqid,
         .mode = XFRM_MODE_TUNNEL,
         .aalgos = UINT32_MAX,
         .ealgos = UINT32_MAX,

@@ -9,6 +9,13 @@
 
 enum { XFRM_IF_ID = 0x74726564 }; /* "tred" */
 
+/* The reqid of states and policies: the kernel lets a packet in by a policy only if it came through
+ * a state of the same one, whichever address that state's SeGW has (RFC 4301 5.2). */
+static inline uint32_t xfrm_reqid(uint32_t segw)
+{
+    return XFRM_IF_ID + segw;
+}
+
 /* The interface whose packets, and no others, our policies are for. Returns 0, -EOPNOTSUPP or
  * another -errno. `route` is a NETLINK_ROUTE object; `netlink` in all below is a NETLINK_XFRM one.
  */
@@ -58,6 +65,7 @@ typedef struct XfrmPolicy {
     struct sockaddr_storage source; /* outer; ports do not count */
     struct sockaddr_storage destination;
     uint32_t spi; /* 0: of any state */
+    uint32_t reqid;
 } XfrmPolicy;
 
 int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy);

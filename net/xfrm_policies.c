@@ -138,6 +138,7 @@ typedef enum Rank { RANK_SENDS, RANK_STANDBY, RANK_EXPIRED, RANKS } Rank;
 typedef struct Need {
     uint32_t spi_in;
     uint32_t spi_out;
+    uint32_t reqid;
     Rank rank;
     bool held; /* no outbound policy of its own */
     IkeTs ts_local;
@@ -181,7 +182,8 @@ static bool selector_equal(const struct xfrm_selector *a, const struct xfrm_sele
 
 static bool tunnel_equal(const XfrmPolicy *a, const XfrmPolicy *b)
 {
-    return a->spi == b->spi && memcmp(&a->source, &b->source, sizeof(a->source)) == 0 &&
+    return a->spi == b->spi && a->reqid == b->reqid &&
+           memcmp(&a->source, &b->source, sizeof(a->source)) == 0 &&
            memcmp(&a->destination, &b->destination, sizeof(a->destination)) == 0;
 }
 
@@ -228,6 +230,7 @@ static int want_direction(XfrmPolicies *policies, const Need *need, uint8_t dire
             .source = out ? need->local : need->remote,
             .destination = out ? need->remote : need->local,
             .spi = out ? need->spi_out : 0,
+            .reqid = need->reqid,
         };
         r = want_policy(policies, &policy);
     }
@@ -288,6 +291,7 @@ int xfrm_policies_add(XfrmPolicies *policies, const SaOrder *order)
     policies->needs[policies->n_needs++] = (Need){
         .spi_in = order->spi_in,
         .spi_out = order->spi_out,
+        .reqid = xfrm_reqid(order->segw),
         .rank = order->standby ? RANK_STANDBY : RANK_SENDS,
         .ts_local = order->ts_local,
         .ts_remote = order->ts_remote,

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/reason.h"
-#include "policy/devicekey.h"
 #include "crypto/signingkey.h"
+#include "policy/devicekey.h"
 
 /* Takes over the loaded key and its policy (may be NULL), and holds a reference on the key's TPM.
  * In a TPM with a loop it works in tasks there; without one, each call is done when it returns. 0,

@@ -15,7 +15,7 @@
 int secrets_prepare(Reason *reason);
 
 /* secrets_prepare(), and then as tpm_open_metered(); `meter` may be NULL. From now on SIGINT,
- * SIGTERM and SIGHUP are held (base/signals.h) until main() ends, so that nothing is left in the
+ * SIGTERM and SIGHUP are held (base/program.h) until main() ends, so that nothing is left in the
  * TPM's slots. */
 int provision_tpm_open(const char *tcti, TpmMeter *meter, Tpm **ret, Reason *reason);
 

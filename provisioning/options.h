@@ -1,10 +1,14 @@
 /* The command line of tre-provision: options that every command takes, and those of its own. */
 #pragma once
 
+#include "base/program.h"
 #include "provisioning/command.h"
 
 typedef struct Command {
     const char *name;
+    const char *synopsis;  /* what follows the name, for its usage; NULL for nothing */
+    const char *summary;   /* a line of the program's help, and the first of the command's */
+    const char *more;      /* the next lines of that; NULL: none */
     const char *argument;  /* what follows the name, for messages: "one file"; NULL for nothing */
     bool several;          /* one or more of them */
     unsigned exactly;      /* so many of them; 0: one, or `several` */
@@ -17,7 +21,7 @@ typedef struct Command {
 
 /* What the command line says, and what stands behind it: the profile, and texts made of it. */
 typedef struct ProvisionCommandLine {
-    const Command *command; /* NULL where help or the version was asked for, and printed */
+    const Command *command;
     ProvisionOptions options;
     const char *profile_path; /* or NULL */
     bool owner_given;
@@ -25,15 +29,12 @@ typedef struct ProvisionCommandLine {
     char *state_dir, *fqdn; /* made of the profile's patterns */
 } ProvisionCommandLine;
 
-/* Reads the command line by the table of `count` commands; `usage` prints the help. 0, or -EINVAL
- * after a complaint. In any case command_line_deinit() it. */
+/* Reads the command line by the table of `count` commands. COMMANDLINE_GO_ON, or the exit status
+ * where all has been said. In any case command_line_deinit() it. */
 int command_line_read(int argc, char **argv, const Command *commands, size_t count,
-                      void (*usage)(FILE *stream), ProvisionCommandLine *ret);
+                      ProvisionCommandLine *ret);
 void command_line_deinit(ProvisionCommandLine *line);
 
 /* Reads the profile that it names, and gives what neither says its default. 0, or -errno after a
  * complaint. */
 int command_line_complete(ProvisionCommandLine *line);
-
-/* A user by name, or by number if the system does not know it. 0, or -EINVAL after a complaint. */
-int owner_parse(const char *text, uid_t *ret_user, gid_t *ret_group);

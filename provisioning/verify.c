@@ -1,11 +1,11 @@
 /* tre-provision verify: whether what is there fits together and, if not, what to do. */
 #include "base/file.h"
 #include "base/reason.h"
+#include "base/timecorrection.h"
 #include "crypto/openssl.h"
 #include "policy/anchorguard.h"
 #include "policy/devicekey.h"
 #include "policy/lastknowntime.h"
-#include "base/timecorrection.h"
 #include "provisioning/certificatefile.h"
 #include "provisioning/command.h"
 #include "provisioning/csr.h"

@@ -342,17 +342,24 @@ static int event_open(sd_event **ret, Reason *reason)
     return r;
 }
 
-/* With a tred-net of its own: the one that serves tred is another network's. */
+/* With a tred-net of its own: the one that serves tred is another network's. The rules that protect
+ * the tunnel go with this network, too. */
 static int dataplane_try(void *userdata)
 {
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
     _cleanup_(dataplane_closep) DataPlane *plane = NULL;
     DataPlaneCheck *check = userdata;
+    const ProtectOrder protect = {
+        .mode = (ProtectMode)check->config->protect,
+        .networks = check->config->allowed_remote,
+        .except = check->config->protect_except,
+    };
     DataPlaneOptions options = {
         .mode = (DataPlaneMode)check->config->data_plane,
         .interface = check->config->interface,
         .net_program = check->net_program,
         .esp_program = check->config->esp_helper,
+        .protect = &protect,
     };
     Reason reason = {0};
     int r = event_open(&event, &reason);

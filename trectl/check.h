@@ -41,7 +41,7 @@ void check_users(const Findings *findings);
 void check_identity(const Findings *findings, const TredConfig *config, bool tpm_too);
 
 /* Whether the data plane that is configured can be opened, with the tred-net at `net_program`: the
- * kernel's ESP, or TUN and tred-esp. */
+ * kernel's ESP, or TUN and tred-esp; and nf_tables, unless nothing is to be protected. */
 void check_dataplane(const Findings *findings, const TredConfig *config, const char *net_program);
 
 /* The bus, and whether it lets user tred have its name. */

@@ -3,6 +3,7 @@
 #include "trectl/check_peer.h"
 
 #include "base/file.h"
+#include "base/program.h"
 #include "base/reason.h"
 #include "crypto/openssl.h"
 #include "trectl/check_peer_options.h"
@@ -334,20 +335,11 @@ static int inputs_load(const CheckPeerOptions *options, Inputs *inputs, Reason *
     return memory_ran_out() ? reason_set(reason, -ENOMEM, "%s", strerror(ENOMEM)) : r;
 }
 
-static int run(int argc, char **argv, CheckPeerOptions *options, Reason *reason)
+static int run(const CheckPeerOptions *options, Reason *reason)
 {
     _cleanup_(inputs_deinit) Inputs inputs = {0};
-    int r = memory_watch();
+    int r = inputs_load(options, &inputs, reason);
 
-    if (r == 0)
-        r = check_peer_options_read(argc, argv, options, reason);
-    options->misused = r == -EINVAL;
-    if (r == 0 && options->help) {
-        check_peer_usage();
-        return ACCEPTED;
-    }
-    if (r == 0)
-        r = inputs_load(options, &inputs, reason);
     return r < 0 ? r : judge(&inputs, options);
 }
 
@@ -355,17 +347,22 @@ int check_peer_main(int argc, char **argv)
 {
     CheckPeerOptions options = {0};
     Reason reason = {0};
-    const int r = run(argc, argv, &options, &reason);
+    int r = memory_watch();
 
+    if (r == 0) {
+        r = check_peer_options_read(argc, argv, &options);
+        if (r != COMMANDLINE_GO_ON)
+            return r;
+        r = run(&options, &reason);
+    }
     if (r >= 0)
         return r;
     if (reason.text[0] == '\0')
         reason_set(&reason, r, "%s", strerror(-r));
-    (void)fprintf(stderr, "trectl check-peer: %s%s\n", reason.text,
-                  options.misused ? "; see trectl check-peer --help" : "");
+    (void)fprintf(stderr, "trectl check-peer: %s\n", reason.text);
     if (options.json)
         check_peer_print_problem(&reason);
-    return options.misused ? EX_USAGE : COULD_NOT_JUDGE;
+    return COULD_NOT_JUDGE;
 }
 
 void check_peer_print_problem(const Reason *reason)

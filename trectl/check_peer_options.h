@@ -1,10 +1,8 @@
 /* What trectl check-peer was told: its options, read. */
 #pragma once
 
-#include "base/cleanup.h"
-#include "base/reason.h"
-
 #include <stdbool.h>
+#include <stddef.h>
 #include <time.h>
 
 enum { CHECK_PEER_FILES_MAX = 16 };
@@ -22,10 +20,7 @@ typedef struct CheckPeerOptions {
     const char *ocsp[CHECK_PEER_FILES_MAX];
     time_t time;
     bool json;
-    bool help;
-    bool misused; /* for the exit status */
 } CheckPeerOptions;
 
-/* 0, or -EINVAL with `reason`; ret->json is set either way. Strings are argv's. */
-int check_peer_options_read(int argc, char **argv, CheckPeerOptions *ret, Reason *reason);
-void check_peer_usage(void);
+/* COMMANDLINE_GO_ON, or the exit status where all has been said. Strings are argv's. */
+int check_peer_options_read(int argc, char **argv, CheckPeerOptions *ret);

@@ -239,19 +239,22 @@ typedef struct ConfigurationCheck {
 
 static int configuration_try(void *userdata)
 {
-    _cleanup_(config_deinit) Config config = {0};
+    _cleanup_(configs_deinit) Configs configs = {0};
     ConfigurationCheck *check = userdata;
     Reason reason = {0};
-    int r = config_init(&config);
+    int r = configs_load(check->path, &configs, &reason);
 
-    if (r >= 0)
-        r = config_load(&config, check->path, &reason);
     if (r < 0) {
         findings_add(check->findings, FINDING_PROBLEM, "ikeclient's configuration", "%s",
                      reason.text[0] != '\0' ? reason.text : strerror(-r));
-    } else {
+    }
+    for (size_t i = 0; r >= 0 && i < configs.count; i++) {
+        const Config *config = configs.list[i];
+        const bool is_default = strcmp(config->name, CONNECTION_DEFAULT) == 0;
+
         findings_add(check->findings, FINDING_OK, "ikeclient's configuration",
-                     "%s; the SeGW is at %s", check->path, config.segw_address);
+                     "%s; the SeGW%s%s is at %s", check->path, is_default ? "" : " of connection ",
+                     is_default ? "" : config->name, config->segw_address);
     }
     return 0;
 }

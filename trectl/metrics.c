@@ -242,7 +242,7 @@ int metrics_main(int argc, char **argv)
     r = bus_connection_open(&bus, &reason);
     if (r < 0)
         return fail(exit_status(r, EX_UNAVAILABLE), "", reason.text);
-    r = snapshot_take(bus, &snapshot);
+    r = snapshot_take(bus, CLIENT_PATH, &snapshot);
     if (r < 0)
         return fail(EX_OSERR, "", strerror(-r));
     if (output)

@@ -56,28 +56,95 @@ static json_object *tre_take(sd_bus *bus)
 {
     json_object *tre = NULL, *totals = NULL;
 
-    if (bus_json_properties(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, &tre) < 0)
+    /* First, as this has all of them counted. */
+    (void)bus_json_property(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, "Totals",
+                            &totals);
+    if (bus_json_properties(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, &tre) < 0) {
+        json_object_put(totals);
         return NULL;
+    }
     json_object_object_del(tre, "CertificateChain");
     json_object_object_del(tre, "AnchorHashes");
-    if (bus_json_property(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, "Totals",
-                          &totals) >= 0)
+    if (totals)
         (void)json_object_object_add(tre, "Totals", totals);
     return tre;
 }
 
-int snapshot_take(sd_bus *bus, json_object **ret)
+/* An ikeclient that does not run has none. */
+static json_object *connections_read(sd_bus *bus)
+{
+    json_object *connections = NULL;
+
+    (void)bus_json_property(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, "Connections",
+                            &connections);
+    return connections;
+}
+
+static const char *connection_text(json_object *connection, size_t i)
+{
+    return json_object_get_string(json_item(connection, i));
+}
+
+int client_path_find(sd_bus *bus, const char *name, char **ret, Reason *reason)
+{
+    _cleanup_(json_object_putp) json_object *connections = NULL;
+    const char *path = name ? NULL : CLIENT_PATH;
+
+    if (name)
+        connections = connections_read(bus);
+    for (size_t i = 0; name && i < json_count(connections); i++) {
+        json_object *connection = json_item(connections, i);
+
+        if (strcmp(connection_text(connection, 0), name) == 0)
+            path = connection_text(connection, 1);
+    }
+    if (!path && json_count(connections) == 0) {
+        return reason_set(reason, -ENXIO,
+                          "ikeclient does not run. Start it: systemctl start ikeclient");
+    }
+    if (!path) {
+        return reason_set(reason, -ENOENT,
+                          "ikeclient has no connection %s; write [connection %s] into "
+                          "ikeclient.conf, or see trectl status for those that it has",
+                          name, name);
+    }
+    *ret = strdup(path);
+    return *ret ? 0 : reason_set(reason, -ENOMEM, "out of memory");
+}
+
+/* Each with its properties; NULL where there is but one. */
+static json_object *connections_take(sd_bus *bus)
+{
+    _cleanup_(json_object_putp) json_object *connections = connections_read(bus);
+    json_object *taken = json_count(connections) > 1 ? json_object_new_array() : NULL;
+
+    for (size_t i = 0; taken && i < json_count(connections); i++) {
+        json_object *client = NULL;
+
+        if (bus_json_properties(bus, CLIENT_NAME, connection_text(json_item(connections, i), 1),
+                                CLIENT_INTERFACE, &client) >= 0) {
+            json_object_object_del(client, "Steps");
+            (void)json_object_array_add(taken, client);
+        }
+    }
+    return taken;
+}
+
+int snapshot_take(sd_bus *bus, const char *client_path, json_object **ret)
 {
     json_object *snapshot = json_object_new_object(), *client = NULL;
 
     if (!snapshot)
         return -ENOMEM;
-    (void)bus_json_properties(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, &client);
+    (void)bus_json_properties(bus, CLIENT_NAME, client_path, CLIENT_INTERFACE, &client);
     (void)json_object_object_add(snapshot, "Time", json_object_new_int64(time(NULL)));
     (void)json_object_object_add(snapshot, "TrE", tre_take(bus));
     (void)json_object_object_add(snapshot, "IkeClient", client);
     (void)json_object_object_add(snapshot, "Exchange",
                                  client ? exchange_take(bus, json_text(client, "Exchange")) : NULL);
+    json_object *connections = connections_take(bus);
+    if (connections)
+        (void)json_object_object_add(snapshot, "Connections", connections);
     *ret = snapshot;
     return 0;
 }

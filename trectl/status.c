@@ -13,20 +13,24 @@
 
 typedef struct StatusOptions {
     bool json;
-    unsigned interval; /* of watch, in seconds */
+    const char *connection; /* NULL: the first one */
+    unsigned interval;      /* of watch, in seconds */
 } StatusOptions;
 
-enum { JSON = 256, INTERVAL_MAX = 3600, DECIMAL = 10 };
+enum { JSON = 256, CONNECTION, INTERVAL_MAX = 3600, DECIMAL = 10 };
 
 static const CommandOption status_options[] = {
+    {"connection", "NAME", CONNECTION, "the one of this name, not the first one"},
     {"json", NULL, JSON, "print what both services say of themselves as JSON"},
     {NULL, NULL, 0, NULL},
 };
 
 static const CommandLine status_line = {
     .program = "trectl status",
-    .usage = "Usage: trectl status [--json]\n"
-             "Shows the tunnel, its SeGW, the TrE, certificates and CRLs on one screen.\n",
+    .usage = "Usage: trectl status [--connection NAME] [--json]\n"
+             "Shows the tunnel, its SeGW, the TrE, certificates and CRLs on one screen, and the "
+             "state of\n"
+             "each connection where there are several.\n",
     .options = status_options,
     .more = "Exit status: 0 the tunnel is up, 1 it is not, 69 the bus can't be reached.\n",
 };
@@ -52,6 +56,10 @@ static int option_take(int value, const char *argument, void *userdata)
         options->json = true;
         return 0;
     }
+    if (value == CONNECTION) {
+        options->connection = argument;
+        return 0;
+    }
     const unsigned long seconds = strtoul(argument, &end, DECIMAL);
     if (argument[0] < '0' || argument[0] > '9' || *end != '\0' || seconds == 0 ||
         seconds > INTERVAL_MAX) {
@@ -72,6 +80,7 @@ int status_main(int argc, char **argv)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
     _cleanup_(json_object_putp) json_object *snapshot = NULL;
+    _cleanup_(free_charp) char *path = NULL;
     StatusOptions options = {0};
     Reason reason = {0};
     int r = options_read(&status_line, argc, argv, &options);
@@ -80,7 +89,9 @@ int status_main(int argc, char **argv)
         return r;
     r = bus_connection_open(&bus, &reason);
     if (r >= 0)
-        r = snapshot_take(bus, &snapshot);
+        r = client_path_find(bus, options.connection, &path, &reason);
+    if (r >= 0)
+        r = snapshot_take(bus, path, &snapshot);
     if (r < 0) {
         (void)fprintf(stderr, "trectl status: %s\n",
                       reason.text[0] != '\0' ? reason.text : strerror(-r));
@@ -181,7 +192,7 @@ int watch_main(int argc, char **argv)
     while (r >= 0) {
         _cleanup_(json_object_putp) json_object *snapshot = NULL;
 
-        r = snapshot_take(bus, &snapshot);
+        r = snapshot_take(bus, CLIENT_PATH, &snapshot);
         if (r >= 0)
             r = screen_show(snapshot, in_place);
         if (r >= 0)

@@ -296,6 +296,29 @@ static void traffic_print(const Screen *screen, const char *name, json_object *c
     line_end(screen);
 }
 
+/* What keeps traffic in the tunnel, and what it has kept from going past it. */
+static void protection_print(const Screen *screen)
+{
+    const char *mode = json_text(screen->tre, "Protection");
+    const uint64_t in = json_number(screen->tre, "CleartextDropsIn"),
+                   out = json_number(screen->tre, "CleartextDropsOut");
+
+    if (mode[0] == '\0')
+        return;
+    label(screen, "Protection");
+    if (strcmp(mode, "no") == 0) {
+        paper_print(screen->paper, COLOUR_CARE, "no: packets may go past the tunnel, in clear");
+    } else {
+        paper_print(screen->paper, COLOUR_NONE, "%s", mode);
+    }
+    if (in > 0 || out > 0) {
+        paper_print(screen->paper, COLOUR_CARE,
+                    ", dropped in clear: %" PRIu64 " on the way in, %" PRIu64 " on the way out", in,
+                    out);
+    }
+    line_end(screen);
+}
+
 static void child_print(const Screen *screen, json_object *child)
 {
     const uint64_t since = json_number(child, "Since"),
@@ -321,6 +344,29 @@ static void child_print(const Screen *screen, json_object *child)
     traffic_print(screen, "", child);
 }
 
+/* Those that [child NAME] of ikeclient.conf(5) asks for. */
+static void named_print(const Screen *screen)
+{
+    enum { NAME, SPI_IN, REASON };
+    json_object *children = json_member(screen->client, "NamedChildSas");
+
+    for (size_t i = 0; i < json_count(children); i++) {
+        json_object *child = json_item(children, i);
+        const char *name = json_object_get_string(json_item(child, NAME)),
+                   *reason = json_object_get_string(json_item(child, REASON));
+        const uint64_t spi_in = json_object_get_uint64(json_item(child, SPI_IN));
+
+        label(screen, i == 0 ? "Named" : "");
+        if (spi_in != 0) {
+            paper_print(screen->paper, COLOUR_GOOD, "%s: %08" PRIx64 " in", name, spi_in);
+        } else {
+            paper_print(screen->paper, COLOUR_CARE, "%s: not there%s%s", name,
+                        reason[0] != '\0' ? ", " : "", reason);
+        }
+        line_end(screen);
+    }
+}
+
 static void children_print(const Screen *screen)
 {
     json_object *children = json_member(screen->exchange, "Children");
@@ -337,9 +383,28 @@ static void client_print(const Screen *screen)
     segw_print(screen);
     list_print(screen, "Addresses", screen->client, "Addresses");
     list_print(screen, "DNS", screen->client, "DnsServers");
+    named_print(screen);
     children_print(screen);
     if (problem[0] != '\0')
         line(screen, "Last error", COLOUR_BAD, problem);
+}
+
+/* Where there are several, each in a line. */
+static void connections_print(const Screen *screen, json_object *connections)
+{
+    for (size_t i = 0; i < json_count(connections); i++) {
+        json_object *connection = json_item(connections, i);
+        const char *state = json_text(connection, "State"),
+                   *segw = json_text(connection, "SegwIdentity"),
+                   *problem = json_text(connection, "LastError");
+
+        label(screen, i == 0 ? "Connections" : "");
+        paper_print(screen->paper, COLOUR_NONE, "%s ", json_text(connection, "Name"));
+        paper_print(screen->paper, connection_colour(state), "%s", state);
+        paper_print(screen->paper, COLOUR_NONE, "%s%s%s%s", segw[0] != '\0' ? ", " : "", segw,
+                    problem[0] != '\0' ? ": " : "", problem);
+        line_end(screen);
+    }
 }
 
 bool status_is_up(json_object *snapshot)
@@ -364,6 +429,7 @@ void status_print(const Paper *paper, json_object *snapshot)
         line(&screen, "Connection", COLOUR_BAD,
              "ikeclient does not run. Start it: systemctl start ikeclient");
     }
+    connections_print(&screen, json_member(snapshot, "Connections"));
     if (screen.tre) {
         tre_print(&screen);
         certificates_print(&screen);
@@ -376,4 +442,5 @@ void status_print(const Paper *paper, json_object *snapshot)
     }
     if (json_object_object_get_ex(screen.tre, "Totals", &totals))
         traffic_print(&screen, "All so far", totals);
+    protection_print(&screen);
 }

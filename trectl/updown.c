@@ -22,7 +22,10 @@ typedef struct Order {
 
 enum { WAIT_MAX_USEC = 2 * 1000 * 1000 }; /* looked again, should a signal be lost */
 
+enum { CONNECTION = 256 };
+
 static const CommandOption options[] = {
+    {"connection", "NAME", CONNECTION, "the one of this name, not the first one"},
     {"wait", NULL, 'w', "stay until it is done, and end with what has become of it"},
     {NULL, NULL, 0, NULL},
 };
@@ -33,7 +36,7 @@ static const CommandOption options[] = {
 
 static const CommandLine up_line = {
     .program = "trectl up",
-    .usage = "Usage: trectl up [--wait]\n"
+    .usage = "Usage: trectl up [--connection NAME] [--wait]\n"
              "Connects now. A tunnel that is up already is left as it is.\n",
     .options = options,
     .more = STATUSES,
@@ -42,7 +45,7 @@ static const CommandLine up_line = {
 static const CommandLine down_line = {
     .program = "trectl down",
     .usage =
-        "Usage: trectl down [--wait]\n"
+        "Usage: trectl down [--connection NAME] [--wait]\n"
         "Deletes the tunnel, and makes no new one before trectl up, or a restart of ikeclient.\n",
     .options = options,
     .more = STATUSES,
@@ -51,12 +54,20 @@ static const CommandLine down_line = {
 static const Order up = {&up_line, "Connect", "established", "connecting", "The tunnel is up"};
 static const Order down = {&down_line, "Disconnect", "idle", "closing", "The tunnel is down"};
 
+typedef struct UpDownOptions {
+    bool wait;
+    const char *connection; /* NULL: the first one */
+} UpDownOptions;
+
 static int option_take(int value, const char *argument, void *userdata)
 {
-    bool *wait = userdata;
+    UpDownOptions *given = userdata;
 
-    (void)value, (void)argument;
-    *wait = true;
+    if (value == CONNECTION) {
+        given->connection = argument;
+    } else {
+        given->wait = true;
+    }
     return 0;
 }
 
@@ -81,10 +92,10 @@ static int call_failed(const Order *order, int r, const sd_bus_error *error)
 }
 
 /* COMMANDLINE_GO_ON while it is under way, else the exit status. */
-static int outcome(const Order *order, sd_bus *bus)
+static int outcome(const Order *order, sd_bus *bus, const char *path)
 {
     _cleanup_(json_object_putp) json_object *client = NULL;
-    int r = bus_json_properties(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, &client);
+    int r = bus_json_properties(bus, CLIENT_NAME, path, CLIENT_INTERFACE, &client);
 
     if (r < 0)
         return fail(order, EX_UNAVAILABLE, "ikeclient has ended. Its log says why");
@@ -107,11 +118,11 @@ static int on_signal(sd_bus_message *signal, void *userdata, sd_bus_error *error
     return 0;
 }
 
-static int outcome_await(const Order *order, sd_bus *bus)
+static int outcome_await(const Order *order, sd_bus *bus, const char *path)
 {
     int status, r = 0;
 
-    while ((status = outcome(order, bus)) == COMMANDLINE_GO_ON) {
+    while ((status = outcome(order, bus, path)) == COMMANDLINE_GO_ON) {
         r = sd_bus_wait(bus, WAIT_MAX_USEC);
         while (r >= 0 && (r = sd_bus_process(bus, NULL)) > 0) {
         }
@@ -122,46 +133,50 @@ static int outcome_await(const Order *order, sd_bus *bus)
 }
 
 /* What it is asked to do may be done already; Connect would authenticate anew. */
-static bool is_done(const Order *order, sd_bus *bus)
+static bool is_done(const Order *order, sd_bus *bus, const char *path)
 {
     _cleanup_(json_object_putp) json_object *client = NULL;
 
-    return bus_json_properties(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, &client) >= 0 &&
+    return bus_json_properties(bus, CLIENT_NAME, path, CLIENT_INTERFACE, &client) >= 0 &&
            strcmp(json_text(client, "State"), order->wanted) == 0;
 }
 
-static int carry_out(const Order *order, sd_bus *bus, bool wait)
+static int carry_out(const Order *order, sd_bus *bus, const char *path, bool wait)
 {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     int r = 0;
 
-    if (is_done(order, bus))
-        return outcome(order, bus);
+    if (is_done(order, bus, path))
+        return outcome(order, bus, path);
     if (wait) {
         r = sd_bus_add_match(bus, NULL, "type='signal',sender='" CLIENT_NAME "'", on_signal, NULL);
         if (r < 0)
             return fail(order, EX_UNAVAILABLE, strerror(-r));
     }
-    r = sd_bus_call_method(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, order->method, &error,
-                           NULL, "");
+    r = sd_bus_call_method(bus, CLIENT_NAME, path, CLIENT_INTERFACE, order->method, &error, NULL,
+                           "");
     if (r < 0)
         return call_failed(order, r, &error);
-    return wait ? outcome_await(order, bus) : EX_OK;
+    return wait ? outcome_await(order, bus, path) : EX_OK;
 }
 
 static int order_main(const Order *order, int argc, char **argv)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(free_charp) char *path = NULL;
     Reason reason = {0};
-    bool wait = false;
-    int r = commandline_read(order->line, argc, argv, option_take, &wait);
+    UpDownOptions given = {0};
+    int r = commandline_read(order->line, argc, argv, option_take, &given);
 
     if (r != COMMANDLINE_GO_ON)
         return r;
     r = bus_connection_open(&bus, &reason);
     if (r < 0)
         return fail(order, exit_status(r, EX_UNAVAILABLE), reason.text);
-    return carry_out(order, bus, wait);
+    r = client_path_find(bus, given.connection, &path, &reason);
+    if (r < 0)
+        return fail(order, exit_status(r, EX_UNAVAILABLE), reason.text);
+    return carry_out(order, bus, path, given.wait);
 }
 
 int up_main(int argc, char **argv)

@@ -38,6 +38,21 @@ void bus_exchange_child_cancel(CallerExchange *exchange);
 /* The exchange that an object path stands for, or NULL. */
 CallerExchange *bus_exchange_of_path(const Daemon *daemon, const char *path);
 
+typedef enum ExchangeProperty {
+    EXCHANGE_PROPERTY_STATE = 1 << 0,
+    EXCHANGE_PROPERTY_SPI_R = 1 << 1,
+    EXCHANGE_PROPERTY_SUITE = 1 << 2,
+    EXCHANGE_PROPERTY_PEER_IDENTITY = 1 << 3,
+    EXCHANGE_ADDED = 1 << 4, /* all of it: the exchange is new */
+} ExchangeProperty;
+
+/* Tells who watches that these (ExchangeProperty) have changed, within some hundredths of a second
+ * and together: who waits for an answer goes first. */
+void bus_exchange_changed(CallerExchange *held, unsigned changed);
+
+/* Before an exchange is freed: tells its owner, who was told that it is there. */
+void bus_exchange_gone(CallerExchange *held);
+
 /* Tells the owner that tred closes its exchange. */
 void bus_exchange_closed(const CallerExchange *exchange, const char *reason);
 

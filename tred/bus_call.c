@@ -128,6 +128,9 @@ static const ErrorText texts[BUS_ERRORS] = {
          "approval again"},
     [BUS_E_ANCHORS_OUTDATED] = {ERROR_PREFIX "AnchorsOutdated",
                                 "The TPM holds newer anchors. Get the operator's newest bundle"},
+    [BUS_E_NO_SUCH_SEGW] =
+        {ERROR_PREFIX "NoSuchSegw",
+         "tred.conf has no such SeGW. Use a NAME of its [segw NAME], or add one"},
     [BUS_E_TPM_UNAVAILABLE] = {ERROR_PREFIX "TpmUnavailable",
                                "The TPM can't be used. Read the Manager's StateReason"},
 };

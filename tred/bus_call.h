@@ -18,6 +18,7 @@ typedef enum BusError {
     BUS_E_TPM_UNAVAILABLE,
     BUS_E_ANCHORS_REFUSED,
     BUS_E_ANCHORS_OUTDATED,
+    BUS_E_NO_SUCH_SEGW,
     BUS_ERRORS
 } BusError;
 

@@ -22,7 +22,7 @@ void bus_exchange_path(const CallerExchange *held, char *path)
 static LogFields fields_of(const CallerExchange *held, const char *message_id, const char *error)
 {
     return (LogFields){.message_id = message_id,
-                       .peer = held->caller->daemon->config.segw_name,
+                       .peer = exchange_segw(held->exchange)->name,
                        .spi = exchange_spi_i(held->exchange),
                        .error = error};
 }
@@ -103,10 +103,24 @@ static void changes_emit(CallerExchange *held)
         list[count] = names[count];
         count++;
     }
-    held->changed = 0;
     bus_exchange_path(held, path);
     (void)sd_bus_emit_properties_changed_strv(held->caller->daemon->bus, path,
                                               BUS_EXCHANGE_INTERFACE, list);
+}
+
+static void announce(CallerExchange *held)
+{
+    if (held->changed & EXCHANGE_ADDED)
+        bus_exchange_object_tell(held, true);
+    if (held->changed & ~(unsigned)EXCHANGE_ADDED)
+        changes_emit(held);
+    held->changed = 0;
+}
+
+void bus_exchange_gone(CallerExchange *held)
+{
+    if (!(held->changed & EXCHANGE_ADDED))
+        bus_exchange_object_tell(held, false);
 }
 
 static int on_changes(sd_event_source *source, uint64_t usec, void *userdata)
@@ -117,26 +131,26 @@ static int on_changes(sd_event_source *source, uint64_t usec, void *userdata)
     for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
         for (CallerExchange *held = caller->exchanges; held; held = held->next) {
             if (held->changed)
-                changes_emit(held);
+                announce(held);
         }
     }
     return 0;
 }
 
-void bus_exchange_changed(CallerExchange *held, unsigned properties)
+void bus_exchange_changed(CallerExchange *held, unsigned changed)
 {
     const Daemon *daemon = held->caller->daemon;
     int enabled = SD_EVENT_OFF;
     int r = sd_event_source_get_enabled(daemon->changes, &enabled);
 
-    held->changed |= properties;
+    held->changed |= changed;
     if (r >= 0 && enabled == SD_EVENT_OFF) {
         r = sd_event_source_set_time_relative(daemon->changes, CHANGES_USEC);
         if (r >= 0)
             r = sd_event_source_set_enabled(daemon->changes, SD_EVENT_ONESHOT);
     }
     if (r < 0)
-        changes_emit(held);
+        announce(held);
 }
 
 static int append_state(sd_bus_message *reply, const void *object)

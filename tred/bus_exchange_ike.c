@@ -144,7 +144,7 @@ static void refusal_log(const CallerExchange *held, int r, const Reason *reason)
 {
     const char *error = r > 0 ? bus_error_name(r) : strerror(-r);
     const LogFields fields = {.message_id = MESSAGE_PEER_REFUSED,
-                              .peer = held->caller->daemon->config.segw_name,
+                              .peer = exchange_segw(held->exchange)->name,
                               .spi = exchange_spi_i(held->exchange),
                               .error = error};
 

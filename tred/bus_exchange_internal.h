@@ -44,16 +44,8 @@ PendingCall *pending_call_new(CallerExchange *held, sd_bus_message *call);
 void pending_call_free(PendingCall *pending);
 DEFINE_POINTER_CLEANUP(PendingCall, pending_call_free);
 
-typedef enum ExchangeProperty {
-    EXCHANGE_PROPERTY_STATE = 1 << 0,
-    EXCHANGE_PROPERTY_SPI_R = 1 << 1,
-    EXCHANGE_PROPERTY_SUITE = 1 << 2,
-    EXCHANGE_PROPERTY_PEER_IDENTITY = 1 << 3,
-} ExchangeProperty;
-
-/* Tells who watches that these properties have changed, within some hundredths of a second and
- * together: who waits for an answer goes first. */
-void bus_exchange_changed(CallerExchange *held, unsigned properties);
+/* Tells the owner, and nobody else, by InterfacesAdded or InterfacesRemoved. */
+void bus_exchange_object_tell(CallerExchange *held, bool added);
 
 /* Carries an AddChild out that waited for the verdict, if there is one. */
 void bus_exchange_child_resume(CallerExchange *held);

@@ -47,8 +47,51 @@ int bus_exchange_begun(Caller *caller, Exchange *exchange, const CallerExchange 
 
 /* ---- BeginExchange ---- */
 
-/* Adds a new exchange to its caller and answers with what goes into the IKE_SA_INIT request. */
-static int begin_for(sd_bus_message *call, Caller *caller, uint16_t group, Reason *reason)
+/* What a call to begin an exchange asks for. */
+typedef struct BeginCall {
+    bool names_segw; /* and is answered with its FQDN */
+    const Segw *segw;
+    uint16_t group;
+} BeginCall;
+
+/* Which SeGW's name, anchors and selectors count, says tred.conf; the call says of which of them.
+ */
+static int begin_read(sd_bus_message *call, const Daemon *daemon, BeginCall *ret, Reason *reason)
+{
+    const char *label = SEGW_DEFAULT;
+    int r;
+
+    *ret = (BeginCall){.names_segw =
+                           sd_bus_message_is_method_call(call, NULL, "BeginExchangeWith") > 0};
+    r = ret->names_segw ? bus_read(call, "sq", &label, &ret->group)
+                        : bus_read(call, "q", &ret->group);
+    if (r != 0)
+        return r;
+    ret->segw = segws_find(&daemon->config.segws, label);
+    if (!ret->segw && config_name_is_valid(label)) {
+        return reason_set(reason, BUS_E_NO_SUCH_SEGW,
+                          "tred.conf has no section [segw %s]. Add it there, and restart tred, or "
+                          "correct the name",
+                          label);
+    }
+    return ret->segw ? exchange_check_group(ret->group, reason) : BUS_E_NO_SUCH_SEGW;
+}
+
+/* What goes into the IKE_SA_INIT request. */
+static int begin_reply(sd_bus_message *call, const BeginCall *begin, const char *path,
+                       const Exchange *exchange)
+{
+    const Bytes nonce_i = exchange_nonce_i(exchange), ke_i = exchange_ke_i(exchange);
+
+    if (begin->names_segw) {
+        return bus_reply(call, "otAAs", path, exchange_spi_i(exchange), nonce_i, ke_i,
+                         begin->segw->name);
+    }
+    return bus_reply(call, "otAA", path, exchange_spi_i(exchange), nonce_i, ke_i);
+}
+
+/* Adds a new exchange to its caller and answers. */
+static int begin_for(sd_bus_message *call, Caller *caller, const BeginCall *begin, Reason *reason)
 {
     Daemon *daemon = caller->daemon;
     CallerExchange *held = NULL;
@@ -57,7 +100,7 @@ static int begin_for(sd_bus_message *call, Caller *caller, uint16_t group, Reaso
     int r;
 
     const uint64_t begun = user_time_begin();
-    r = exchange_new(&daemon->exchange_context, group, &exchange, reason);
+    r = exchange_new(&daemon->exchange_context, begin->segw, begin->group, &exchange, reason);
     user_time_end(caller->user, begun);
     if (r == 0)
         r = bus_exchange_begun(caller, exchange, NULL, &held);
@@ -65,8 +108,7 @@ static int begin_for(sd_bus_message *call, Caller *caller, uint16_t group, Reaso
         return r;
     assert(held);
     bus_exchange_path(held, path);
-    r = bus_reply(call, "otAA", path, exchange_spi_i(exchange), exchange_nonce_i(exchange),
-                  exchange_ke_i(exchange));
+    r = begin_reply(call, begin, path, exchange);
     if (r < 0) {
         caller_exchange_free(held);
         return r;
@@ -91,11 +133,9 @@ static int busy(int r)
 static int begin(sd_bus_message *call, Daemon *daemon, bool again, Reason *reason)
 {
     Caller *caller = NULL;
-    uint16_t group = 0;
-    int r = bus_read(call, "q", &group);
+    BeginCall wanted;
+    int r = begin_read(call, daemon, &wanted, reason);
 
-    if (r == 0)
-        r = exchange_check_group(group, reason);
     if (r == 0)
         r = caller_get(daemon, call_sender(call), &caller);
     if (r != 0)
@@ -106,7 +146,7 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, Reason *reaso
     if (r != 0)
         return r;
     if (identity_state_serves(daemon->state))
-        return begin_for(call, caller, group, reason);
+        return begin_for(call, caller, &wanted, reason);
     if (again) {
         *reason = daemon->state_reason;
         return bus_error_of_identity(daemon->state);
@@ -222,6 +262,10 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("BeginExchange", SD_BUS_ARGS("q", group),
                             SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i),
                             method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS(
+        "BeginExchangeWith", SD_BUS_ARGS("s", segw, "q", group),
+        SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i, "s", segw_identity),
+        method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("OpenChannel", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", channel),
                             method_open_channel, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("InstallAnchors", SD_BUS_ARGS("ay", bundle, "ay", approval),
@@ -237,6 +281,8 @@ static const sd_bus_vtable manager_vtable[] = {
 static const sd_bus_vtable channel_vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD("BeginExchange", "q", "otayay", method_begin_exchange,
+                  SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("BeginExchangeWith", "sq", "otayays", method_begin_exchange,
                   SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };

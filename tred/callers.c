@@ -160,6 +160,7 @@ int caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret
     held->next = caller->exchanges;
     caller->exchanges = held;
     user_add_exchange(&caller->daemon->users, caller->user);
+    bus_exchange_changed(held, EXCHANGE_ADDED);
     *ret = held;
     return 0;
 }
@@ -211,6 +212,7 @@ void caller_exchange_free(CallerExchange *held)
     Caller *caller = held->caller;
     CallerExchange **place = &caller->exchanges;
 
+    bus_exchange_gone(held);
     while (*place != held)
         place = &(*place)->next;
     *place = held->next;

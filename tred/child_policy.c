@@ -102,6 +102,25 @@ const IkeSelector *selector_policy_breach(const IkeTs *allowed, const IkeTs *sel
     return NULL;
 }
 
+static bool selectors_overlap(const IkeSelector *a, const IkeSelector *b)
+{
+    const size_t size = address_octets(a);
+
+    return a->type == b->type && memcmp(a->start, b->end, size) <= 0 &&
+           memcmp(b->start, a->end, size) <= 0;
+}
+
+const IkeSelector *selector_policy_overlap(const IkeTs *a, const IkeTs *b)
+{
+    for (size_t i = 0; i < a->n_selectors; i++) {
+        for (size_t j = 0; j < b->n_selectors; j++) {
+            if (selectors_overlap(&a->selectors[i], &b->selectors[j]))
+                return &a->selectors[i];
+        }
+    }
+    return NULL;
+}
+
 void selector_text(const IkeSelector *selector, char *text)
 {
     int family = selector->type == IKE_TS_IPV4_ADDR_RANGE ? AF_INET : AF_INET6;
@@ -157,6 +176,21 @@ static bool address_is(const struct sockaddr_storage *endpoint, const InnerAddre
            memcmp(&v6->sin6_addr, address->octets, IPV6_SIZE) == 0;
 }
 
+/* Those of all exchanges: with the outer address of another SeGW on this host's interface, what is
+ * sent to that SeGW would not leave the host. */
+static const char *outer_address_flaw(const Exchange *exchange, const InnerAddress *address)
+{
+    for (const Exchange *one = exchange->context->exchanges; one; one = one->next) {
+        if (!one->transport)
+            continue;
+        if (address_is(&one->remote, address))
+            return one->segw == exchange->segw ? "the SeGW's own" : "another SeGW's own";
+        if (address_is(&one->transport->local, address))
+            return "this host's own";
+    }
+    return NULL;
+}
+
 /* Why no tunnel may have that address; NULL: it may. */
 static const char *address_flaw(const Exchange *exchange, const InnerAddress *address)
 {
@@ -168,14 +202,13 @@ static const char *address_flaw(const Exchange *exchange, const InnerAddress *ad
             shares_prefix(no_addresses[i].octets, address->octets, no_addresses[i].length))
             return no_addresses[i].what;
     }
-    if (exchange->transport && address_is(&exchange->remote, address))
-        return "the SeGW's own";
-    if (exchange->transport && address_is(&exchange->transport->local, address))
-        return "this host's own";
+    const char *flaw = outer_address_flaw(exchange, address);
+    if (flaw)
+        return flaw;
     selector->type = address->size == IPV4_SIZE ? IKE_TS_IPV4_ADDR_RANGE : IKE_TS_IPV6_ADDR_RANGE;
     memcpy(selector->start, address->octets, address->size);
     memcpy(selector->end, address->octets, address->size);
-    return ike_ts_is_subset(&alone, exchange->context->allowed_local)
+    return ike_ts_is_subset(&alone, &exchange->segw->allowed_local)
                ? NULL
                : "not within allowed-local of tred.conf";
 }
@@ -231,13 +264,13 @@ static int strength_check(const Exchange *exchange, const ChildGrant *grant, Rea
 /* Routes go where ts_remote does, so what is checked of it holds for them. */
 int exchange_grant_judge(const Exchange *exchange, const ChildGrant *grant, Reason *reason)
 {
-    const ExchangeContext *context = exchange->context;
+    const Segw *segw = exchange->segw;
     int r;
 
     r = strength_check(exchange, grant, reason);
     if (r == 0)
-        r = selectors_check("local", context->allowed_local, &grant->ts_local, reason);
+        r = selectors_check("local", &segw->allowed_local, &grant->ts_local, reason);
     if (r == 0)
-        r = selectors_check("remote", context->allowed_remote, &grant->ts_remote, reason);
+        r = selectors_check("remote", &segw->allowed_remote, &grant->ts_remote, reason);
     return r != 0 ? r : addresses_check(exchange, grant, reason);
 }

@@ -16,6 +16,10 @@ void selector_policy_any(IkeTs *ret);
 /* The first of `selectors` that does not lie within `allowed`, or NULL if all do. */
 const IkeSelector *selector_policy_breach(const IkeTs *allowed, const IkeTs *selectors);
 
+/* The first selector of `a` that has an address of one of `b`'s in it, or NULL if none has. Ports
+ * and protocols don't count. */
+const IkeSelector *selector_policy_overlap(const IkeTs *a, const IkeTs *b);
+
 /* "10.0.0.1-10.0.0.9" into `text` (SELECTOR_TEXT_SIZE octets). */
 enum { SELECTOR_TEXT_SIZE = 96 };
 void selector_text(const IkeSelector *selector, char *text);

@@ -44,6 +44,9 @@ static const ConfigItem items[] = {
     {"identity", "pcr-signatures", config_parse_path, offsetof(TredConfig, pcr_signatures)},
     {"identity", "certificates", config_parse_path, offsetof(TredConfig, certificates)},
     {"segw", "name", config_parse_fqdn, offsetof(TredConfig, segw_name)},
+    {"segw", "only-anchors", segw_anchors_parse, offsetof(TredConfig, segw_anchors)},
+    {"segw", "allowed-local", selector_policy_parse, offsetof(TredConfig, segw_local)},
+    {"segw", "allowed-remote", selector_policy_parse, offsetof(TredConfig, segw_remote)},
     {"segw", "anchors", config_parse_path, offsetof(TredConfig, anchors)},
     {"segw", "profile", config_parse_string, offsetof(TredConfig, segw_profile)},
     {"segw", "revocation", config_parse_choice, offsetof(TredConfig, revocation),
@@ -96,6 +99,7 @@ void tred_config_deinit(TredConfig *config)
     free(config->anchors);
     free(config->segw_profile);
     free(config->crl_directory);
+    segws_deinit(&config->segws);
     free(config->verifier);
     free(config->interface);
     free(config->net_socket);
@@ -166,6 +170,41 @@ static int lifetimes_check(const char *path, const TredConfig *config, Reason *r
     return r != 0 ? r : lifetime_check(path, "packets", soft->packets, hard->packets, reason);
 }
 
+/* [segw] is the first of all, once all that it can have is read. */
+static int first_segw_add(TredConfig *config)
+{
+    const IkeTs *local =
+        config->segw_local.n_selectors > 0 ? &config->segw_local : &config->allowed_local;
+    const IkeTs *remote =
+        config->segw_remote.n_selectors > 0 ? &config->segw_remote : &config->allowed_remote;
+    Segw *segw = NULL;
+    int r = 0;
+
+    if (config->segws.count > 0)
+        return 0;
+    r = segws_add(&config->segws, SEGW_DEFAULT, local, &segw, NULL);
+    if (r < 0)
+        return r;
+    segw->allowed_remote = *remote;
+    segw->anchors = config->segw_anchors;
+    segw->name = config->segw_name ? strdup(config->segw_name) : NULL;
+    return config->segw_name && !segw->name ? -ENOMEM : 0;
+}
+
+static int segw_begin(void *target, const char *name, void **ret, Reason *reason)
+{
+    TredConfig *config = target;
+    Segw *segw = NULL;
+    int r = first_segw_add(config);
+
+    if (r >= 0)
+        r = segws_add(&config->segws, name, &config->allowed_local, &segw, reason);
+    *ret = segw;
+    return r;
+}
+
+static const ConfigNamed named[] = {{"segw", segw_items, ELEMENTS(segw_items), segw_begin}};
+
 int tred_config_read(const char *path, TredConfig *ret, Reason *reason)
 {
     _cleanup_(tred_config_deinit) TredConfig config = {0};
@@ -174,7 +213,10 @@ int tred_config_read(const char *path, TredConfig *ret, Reason *reason)
     r = config_set_defaults(&config);
     if (r < 0)
         return r;
-    r = config_read(path, items, ELEMENTS(items), &config, reason);
+    r = config_read_named(path, items, ELEMENTS(items), named, ELEMENTS(named), &config, reason);
+    if (r < 0)
+        return r;
+    r = first_segw_add(&config);
     if (r < 0)
         return r;
     if (!config.segw_name) {
@@ -183,7 +225,9 @@ int tred_config_read(const char *path, TredConfig *ret, Reason *reason)
             "%s: [segw] name is missing. Set it to the FQDN that the security gateway must prove",
             path);
     }
-    r = lifetimes_check(path, &config, reason);
+    r = segws_check(&config.segws, path, &config.allowed_local, &config.allowed_remote, reason);
+    if (r == 0)
+        r = lifetimes_check(path, &config, reason);
     if (r < 0)
         return r;
     config.log_level += LOG_ERR;

@@ -4,6 +4,7 @@
 #include "base/config.h"
 #include "base/reason.h"
 #include "dataplane/order.h"
+#include "tred/segws.h"
 
 #include <stdint.h>
 
@@ -21,7 +22,10 @@ typedef struct TredConfig {
     char *policy_key;     /* the vendor's */
     char *pcr_signatures; /* the platform states approved of */
     char *certificates;
-    char *segw_name;
+    char *segw_name; /* of [segw], as the next three */
+    VerifyAnchors segw_anchors;
+    IkeTs segw_local, segw_remote;
+    Segws segws; /* that, and each [segw NAME] */
     char *anchors;
     char *segw_profile;  /* "3gpp", or a file's path */
     unsigned revocation; /* RevocationMode */
@@ -33,7 +37,7 @@ typedef struct TredConfig {
     char *interface;         /* of the tunnel */
     char *net_socket;        /* tred-net's */
     char *esp_helper;        /* tred-esp */
-    IkeTs allowed_local;     /* no Child SA's selectors go beyond these */
+    IkeTs allowed_local;     /* the selectors of no SeGW go beyond these */
     IkeTs allowed_remote;
     unsigned protect;     /* ProtectMode: of what allowed_remote covers */
     IkeTs protect_except; /* may be empty */

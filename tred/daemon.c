@@ -176,10 +176,7 @@ static void exchange_context_init(Daemon *daemon)
     const TredConfig *config = &daemon->config;
 
     daemon->exchange_context = (ExchangeContext){
-        .segw_name = config->segw_name,
         .revocation = (RevocationMode)config->revocation,
-        .allowed_local = &config->allowed_local,
-        .allowed_remote = &config->allowed_remote,
         .stronger_child = config->stronger_child,
         .soft = config->soft,
         .hard = config->hard,

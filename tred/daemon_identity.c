@@ -304,6 +304,8 @@ static void load_end(Work *work)
     Load *load = work_data(work);
 
     daemon->load_ended = daemon_now(daemon);
+    if (daemon->load_begun > daemon->load_ended) /* given up while it paused: it cost nothing */
+        daemon->load_begun = daemon->load_ended;
     if (load->result == -ECANCELED)
         return;
     if (load->result == 0)

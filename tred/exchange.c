@@ -125,9 +125,11 @@ static int key_offer_make(ExchangeContext *context, uint16_t group, KeyOffer **r
     return r != 0 ? r : key_offer_new(&dh, ret);
 }
 
-void exchange_enlist(Exchange *exchange, ExchangeContext *context, ExchangeState state)
+void exchange_enlist(Exchange *exchange, ExchangeContext *context, const Segw *segw,
+                     ExchangeState state)
 {
     exchange->state = state;
+    exchange->segw = segw;
     exchange->context = context;
     exchange->next = context->exchanges;
     if (exchange->next)
@@ -162,7 +164,8 @@ int exchange_ids_new(uint64_t *ret_spi, uint8_t *ret_nonce)
     return RAND_bytes(ret_nonce, EXCHANGE_NONCE_SIZE) == 1 ? 0 : -EIO;
 }
 
-int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reason *reason)
+int exchange_new(ExchangeContext *context, const Segw *segw, uint16_t group, Exchange **ret,
+                 Reason *reason)
 {
     _cleanup_(exchange_freep) Exchange *exchange = calloc(1, sizeof(*exchange));
     int r;
@@ -177,7 +180,7 @@ int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reaso
         return r;
     if (context->verifier)
         exchange->verifier = verifier_ref(context->verifier);
-    exchange_enlist(exchange, context, EXCHANGE_BEGUN);
+    exchange_enlist(exchange, context, segw, EXCHANGE_BEGUN);
     *ret = steal_pointer(exchange);
     return 0;
 }
@@ -203,7 +206,7 @@ int exchange_fork(Exchange *exchange, Exchange **ret, Reason *reason)
     memcpy(fork->nonce_i, exchange->nonce_i, sizeof(fork->nonce_i));
     if (exchange->verifier)
         fork->verifier = verifier_ref(exchange->verifier);
-    exchange_enlist(fork, exchange->context, EXCHANGE_BEGUN);
+    exchange_enlist(fork, exchange->context, exchange->segw, EXCHANGE_BEGUN);
     *ret = fork;
     return 0;
 }
@@ -300,6 +303,11 @@ int exchange_choose_group(Exchange *exchange, uint16_t group, Reason *reason)
     exchange->n_group_changes++;
     exchange_step(exchange, EXCHANGE_CHOOSE_GROUP);
     return 0;
+}
+
+const Segw *exchange_segw(const Exchange *exchange)
+{
+    return exchange->segw;
 }
 
 ExchangeState exchange_state(const Exchange *exchange)

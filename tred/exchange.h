@@ -13,6 +13,7 @@
 #include "tred/auth.h"
 #include "tred/dh.h"
 #include "tred/protection.h"
+#include "tred/segw.h"
 #include "tred/verifier.h"
 
 #include <time.h>
@@ -91,9 +92,9 @@ typedef enum ExchangeError {
 
 enum {
     EXCHANGE_GROUP_CHANGES_MAX = 4,
-    EXCHANGE_MOVES_MAX = 8,    /* under way in all exchanges: each has two descriptors more */
-    EXCHANGE_CHILDREN_MAX = 8, /* SPIs allocated, with or without a Child SA */
-    EXCHANGE_PREPARED_MAX = 4, /* that PrepareCreateChildSa made and no message has used yet */
+    EXCHANGE_MOVES_MAX = 8,     /* under way in all exchanges: each has two descriptors more */
+    EXCHANGE_CHILDREN_MAX = 16, /* SPIs allocated, with or without a Child SA: as many as carry */
+    EXCHANGE_PREPARED_MAX = 4,  /* that PrepareCreateChildSa made and no message has used yet */
     EXCHANGE_INIT_SIZE_MAX =
         16384, /* of an IKE_SA_INIT message, which we keep until the peer is verified */
 };
@@ -104,12 +105,9 @@ typedef struct Exchange Exchange;
 typedef struct ExchangeContext {
     SigningKey *signing_key; /* NULL while there is none: SignAuth then fails with TPM_FAILED */
     const char *identity;    /* our FQDN */
-    const char *segw_name;   /* the SeGW's FQDN */
     Verifier *verifier;      /* each exchange keeps a reference on the one it began with */
     RevocationMode revocation;
     DataPlane *dataplane;
-    const IkeTs *allowed_local; /* selectors that a Child SA may have */
-    const IkeTs *allowed_remote;
     bool stronger_child; /* a Child SA may have a cipher with a longer key than its IKE SA's */
     Lifetime soft, hard; /* of a Child SA */
     PeerKey peer_key;    /* of the peer that was judged last; the owner's to peer_key_deinit() */
@@ -121,9 +119,13 @@ typedef struct ExchangeContext {
 /* 0 for a group that a KE is made in, else EXCHANGE_E_GROUP_NOT_SUPPORTED. */
 int exchange_check_group(uint16_t group, Reason *reason);
 
-/* Begins an exchange: SPI_i, nonce, and a KE in `group`.
+/* Begins an exchange with that SeGW, which is borrowed: SPI_i, nonce, and a KE in `group`.
  * Returns 0, EXCHANGE_E_GROUP_NOT_SUPPORTED, -ENOMEM or -EIO. */
-int exchange_new(ExchangeContext *context, uint16_t group, Exchange **ret, Reason *reason);
+int exchange_new(ExchangeContext *context, const Segw *segw, uint16_t group, Exchange **ret,
+                 Reason *reason);
+
+/* Whom it is with. */
+const Segw *exchange_segw(const Exchange *exchange);
 
 /* Makes the next exchange's key pair ahead, in the group that was asked for last; to be called when
  * there is time. Each is used in one exchange (RFC 7296 2.12). What fails is made when it is

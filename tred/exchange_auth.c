@@ -315,8 +315,9 @@ int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, Re
         .type = FRAME_PEER,
         .now = now,
         .revocation = exchange->context->revocation,
+        .anchors = exchange->segw->anchors,
     };
-    (void)snprintf(ret->segw_name, sizeof(ret->segw_name), "%s", exchange->context->segw_name);
+    (void)snprintf(ret->segw_name, sizeof(ret->segw_name), "%s", exchange->segw->name);
     r = response_read(exchange, ret, reason);
     if (r != 0) {
         verify_settle(exchange, EXCHANGE_REFUSED);
@@ -397,7 +398,7 @@ static int verdict_check(Exchange *exchange, const Verdict *verdict, Reason *rea
         return reason_set(reason, (int)peer_error(verdict->refusal.error), "%s", sentence.text);
     }
     if (peer_key_read(&exchange->context->peer_key, public_key, &key) < 0 ||
-        strcmp(verdict->identity, exchange->context->segw_name) != 0) {
+        strcmp(verdict->identity, exchange->segw->name) != 0) {
         return reason_set(reason, EXCHANGE_E_VERIFIER_FAILED,
                           "The verifier's verdict is about nobody, or its key is none. See "
                           "tred's log");

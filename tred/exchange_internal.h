@@ -63,6 +63,7 @@ typedef struct Child {
 
 struct Exchange {
     ExchangeContext *context;
+    const Segw *segw;          /* whom it is with */
     Exchange *next, *previous; /* in context->exchanges */
     Verifier *verifier;        /* until the peer is judged */
     ExchangeState state;
@@ -139,7 +140,8 @@ struct Exchange {
 };
 
 /* Takes an exchange that has all it begins with into the context's list. */
-void exchange_enlist(Exchange *exchange, ExchangeContext *context, ExchangeState state);
+void exchange_enlist(Exchange *exchange, ExchangeContext *context, const Segw *segw,
+                     ExchangeState state);
 
 /* A key pair in `group`, the one that was made ahead if it fits. 0, GROUP_NOT_SUPPORTED, -ENOMEM,
  * -EIO. */

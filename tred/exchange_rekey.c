@@ -225,7 +225,7 @@ int exchange_add_ike_sa(Exchange *exchange, uint64_t spi, Exchange **ret, Reason
     ike_suite_name(&made->suite, made->suite_name);
     made->made_from = exchange;
     peer_copy(exchange, made);
-    exchange_enlist(made, exchange->context, EXCHANGE_VERIFIED);
+    exchange_enlist(made, exchange->context, exchange->segw, EXCHANGE_VERIFIED);
     exchange_step(exchange, EXCHANGE_ADD_IKE_SA);
     *ret = steal_pointer(made);
     return 0;

@@ -244,11 +244,6 @@ void *work_data(const Work *work)
     return work->data;
 }
 
-bool work_is_given_up(const Work *work)
-{
-    return work->given_up;
-}
-
 void work_drop_all(Daemon *daemon)
 {
     while (daemon->works) {

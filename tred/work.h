@@ -51,9 +51,6 @@ void work_answer_after(Work *work, Work *next);
 Daemon *work_daemon(const Work *work);
 void *work_data(const Work *work);
 
-/* True if it was given up: its result is of no use. */
-bool work_is_given_up(const Work *work);
-
 /* Drops all of it, at the end of the program: no answers are sent, and none of the device's are
  * taken any more. */
 void work_drop_all(Daemon *daemon);

@@ -134,6 +134,44 @@ int anchor_store_read(const char *path, AnchorStore **ret, Reason *reason)
     return anchor_store_decode((Bytes){bundle, size}, path, ret, reason);
 }
 
+static int is_chosen(const X509 *certificate, const uint8_t fingerprints[][ANCHOR_FINGERPRINT_SIZE],
+                     size_t count)
+{
+    uint8_t own[ANCHOR_FINGERPRINT_SIZE];
+
+    if (X509_digest(certificate, EVP_sha256(), own, NULL) != 1)
+        return -EIO;
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(fingerprints[i], own, sizeof(own)) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+int anchor_store_choose(AnchorStore *anchors, const uint8_t fingerprints[][ANCHOR_FINGERPRINT_SIZE],
+                        size_t count, AnchorStore **ret)
+{
+    _cleanup_(anchor_store_unrefp) AnchorStore *chosen = count == 0 ? NULL : anchor_store_new();
+
+    if (count == 0) {
+        *ret = anchor_store_ref(anchors);
+        return 0;
+    }
+    if (!chosen)
+        return -ENOMEM;
+    for (int i = 0; i < sk_X509_num(anchors->certificates); i++) {
+        X509 *certificate = sk_X509_value(anchors->certificates, i);
+        int r = is_chosen(certificate, fingerprints, count);
+
+        if (r > 0)
+            r = anchor_add(chosen, certificate);
+        if (r < 0)
+            return r;
+    }
+    *ret = steal_pointer(chosen);
+    return 0;
+}
+
 AnchorStore *anchor_store_ref(AnchorStore *anchors)
 {
     anchors->n_references++;

@@ -36,6 +36,13 @@ int anchor_store_read(const char *path, AnchorStore **ret, Reason *reason);
 
 /* The same of a bundle in memory, which messages call `name`. */
 int anchor_store_decode(Bytes bundle, const char *name, AnchorStore **ret, Reason *reason);
+
+enum { ANCHOR_FINGERPRINT_SIZE = 32 }; /* SHA-256 of the certificate in DER */
+
+/* Those of `anchors` that have one of `count` fingerprints, which may be none; with count 0 all.
+ * *ret is the caller's: anchor_store_unref(). 0, -ENOMEM or -EIO. */
+int anchor_store_choose(AnchorStore *anchors, const uint8_t fingerprints[][ANCHOR_FINGERPRINT_SIZE],
+                        size_t count, AnchorStore **ret);
 AnchorStore *anchor_store_ref(AnchorStore *anchors);
 void anchor_store_unref(AnchorStore *anchors);
 DEFINE_POINTER_CLEANUP(AnchorStore, anchor_store_unref);

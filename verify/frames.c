@@ -106,6 +106,9 @@ static void peer_encode(Writer *writer, const VerifyRequest *request)
     frame_write_time(writer, request->now);
     writer_u8(writer, (uint8_t)request->revocation);
     frame_write_text(writer, request->segw_name);
+    writer_u8(writer, (uint8_t)request->anchors.count);
+    for (size_t i = 0; i < request->anchors.count; i++)
+        writer_bytes(writer, BYTES_OF(request->anchors.fingerprints[i]));
     writer_u8(writer, request->idr_type);
     frame_write_bytes(writer, request->idr);
     frame_write_list(writer, request->certificates, request->n_certificates);

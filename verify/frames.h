@@ -100,12 +100,14 @@ enum {
     FRAME_NAME_SIZE = 512,
     FRAME_ISSUER_SIZE = 128,
     FRAME_HASHES_MAX = 64,
-    FRAME_HASH_SIZE = 20,       /* SHA-1, RFC 7296 3.7 */
-    FRAME_CHAIN_MAX = 16,       /* certificates of the device's chain */
-    FRAME_EVIDENCE_MAX = 16,    /* certificates, and as many OCSP responses */
-    FRAME_IDR_SIZE_MAX = 512,   /* more is no FQDN */
-    FRAME_CRL_FILES_MAX = 512,  /* that are handed over */
-    FRAME_CRL_ISSUERS_MAX = 64, /* whose last lists are told */
+    FRAME_HASH_SIZE = 20,         /* SHA-1, RFC 7296 3.7 */
+    FRAME_CHAIN_MAX = 16,         /* certificates of the device's chain */
+    FRAME_EVIDENCE_MAX = 16,      /* certificates, and as many OCSP responses */
+    FRAME_IDR_SIZE_MAX = 512,     /* more is no FQDN */
+    VERIFY_FINGERPRINT_SIZE = 32, /* SHA-256 of a certificate in DER */
+    VERIFY_ANCHORS_MAX = 2,       /* that one SeGW is held to: the one in use, and its successor */
+    FRAME_CRL_FILES_MAX = 512,    /* that are handed over */
+    FRAME_CRL_ISSUERS_MAX = 64,   /* whose last lists are told */
 };
 
 typedef enum FrameType {
@@ -118,6 +120,12 @@ typedef enum FrameType {
     FRAME_TYPES
 } FrameType;
 
+/* Those of the anchors that count; none: all. */
+typedef struct VerifyAnchors {
+    size_t count;
+    uint8_t fingerprints[VERIFY_ANCHORS_MAX][VERIFY_FINGERPRINT_SIZE];
+} VerifyAnchors;
+
 /* Views are borrowed from whoever fills it in, or from the frame that it was decoded from. */
 typedef struct VerifyRequest {
     FrameType type;
@@ -128,6 +136,7 @@ typedef struct VerifyRequest {
     time_t now;
     RevocationMode revocation;
     char segw_name[FQDN_SIZE_MAX];
+    VerifyAnchors anchors;
     uint8_t idr_type;
     Bytes idr;
     size_t n_certificates, n_ocsp;

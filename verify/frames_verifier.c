@@ -4,6 +4,22 @@
 #include <errno.h>
 #include <string.h>
 
+static int peer_anchors_decode(Reader *reader, VerifyAnchors *ret)
+{
+    uint8_t count = 0;
+    Bytes fingerprint;
+
+    if (reader_u8(reader, &count) < 0 || count > VERIFY_ANCHORS_MAX)
+        return -EBADMSG;
+    ret->count = count;
+    for (size_t i = 0; i < ret->count; i++) {
+        if (reader_take(reader, VERIFY_FINGERPRINT_SIZE, &fingerprint) < 0)
+            return -EBADMSG;
+        memcpy(ret->fingerprints[i], fingerprint.data, VERIFY_FINGERPRINT_SIZE);
+    }
+    return 0;
+}
+
 static int peer_decode(Reader *reader, VerifyRequest *ret)
 {
     unsigned revocation = 0;
@@ -14,6 +30,8 @@ static int peer_decode(Reader *reader, VerifyRequest *ret)
     ret->revocation = (RevocationMode)revocation;
     if (r == 0)
         r = frame_read_text(reader, ret->segw_name, sizeof(ret->segw_name));
+    if (r == 0)
+        r = peer_anchors_decode(reader, &ret->anchors);
     if (r == 0)
         r = reader_u8(reader, &ret->idr_type);
     if (r == 0)

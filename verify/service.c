@@ -196,8 +196,16 @@ static int chain_read(Service *service, const VerifyRequest *request, int fd, Ve
 
 static int peer_verify(Service *service, const VerifyRequest *request, Verdict *ret)
 {
+    _cleanup_(anchor_store_unrefp) AnchorStore *anchors = NULL;
+
+    if (!service->complete)
+        return -EPROTO;
+    int r = anchor_store_choose(service->anchors, request->anchors.fingerprints,
+                                request->anchors.count, &anchors);
+    if (r < 0)
+        return r;
     const PeerPolicy policy = {
-        .anchors = service->anchors,
+        .anchors = anchors,
         .profile = &service->profile,
         .crls = &service->crls,
         .revocation = request->revocation,
@@ -216,9 +224,7 @@ static int peer_verify(Service *service, const VerifyRequest *request, Verdict *
     };
     PeerReport report;
 
-    if (!service->complete)
-        return -EPROTO;
-    int r = peer_judge(&policy, &evidence, &report);
+    r = peer_judge(&policy, &evidence, &report);
     if (r == 0)
         r = peer_verdict(&report, &policy, ret);
     peer_report_deinit(&report);

@@ -17,7 +17,7 @@ RETURN_AT_ONCE = re.compile(r"""sd_bus_(
     add_(fallback_vtable|filter|match_async|node_enumerator|object_manager|object_vtable)|attach_event|
     close|close_unref|detach_event|get_(current_message|description|event|n_queued_write)|is_bus_client|negotiate_fds|new|
     call_async|call_method_async|emit_(properties_changed|properties_changed_strv|signal)|
-    error_\w+|is_open|message_\w+|object_vtable_format|path_decode|ref|unref|reply_method_\w+|send|
+    error_\w+|is_open|message_\w+|object_vtable_format|path_decode|path_encode|ref|unref|reply_method_\w+|send|
     set_(anonymous|description|exit_on_disconnect|fd|server)|slot_unref|start
 )$""", re.VERBOSE)
 

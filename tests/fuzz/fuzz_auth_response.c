@@ -106,18 +106,20 @@ static void grant(Exchange *exchange)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    ExchangeContext context = {.identity = "henb.example", .segw_name = "segw.example"};
+    ExchangeContext context = {.identity = "henb.example"};
+    char name[] = "segw.example";
+    Segw segw = {.name = name};
     Exchange exchange = {.context = &context,
+                         .segw = &segw,
                          .state = EXCHANGE_SIGNED,
                          .suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128)}};
     uint8_t buffer[REQUEST_MAX], first = 0;
-    IkeTs any;
     Bytes request = request_write(buffer, &first);
 
     if (size == 0)
         return 0;
-    selector_policy_any(&any);
-    context.allowed_local = context.allowed_remote = &any;
+    selector_policy_any(&segw.allowed_local);
+    segw.allowed_remote = segw.allowed_local;
     keep(&exchange.auth.request, first, request);
     keep(&exchange.auth.response, data[0], (Bytes){data + 1, size - 1});
     grant(&exchange);

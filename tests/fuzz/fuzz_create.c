@@ -141,23 +141,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static Dh *dh; /* the same for all: making one takes longer than all else */
     ExchangeContext context = {0};
+    Segw segw = {0};
     Exchange exchange = {
         .context = &context,
+        .segw = &segw,
         .state = EXCHANGE_VERIFIED,
         .suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128),
                   .prf = prf_find(IKE_PRF_HMAC_SHA2_256)},
         .children = {{.spi_in = 256, .spi_out = REKEYED, .installed = true}},
     };
     Negotiation negotiation = {0};
-    IkeTs any;
 
     if (size < 2)
         return 0;
     /* In this order OpenSSL's generator is where LeakSanitizer sees who points to it. */
     if (!dh && (dh_new(IKE_GROUP_ECP_256, &dh) < 0 || secrets_init() < 0))
         abort();
-    selector_policy_any(&any);
-    context.allowed_local = context.allowed_remote = &any;
+    selector_policy_any(&segw.allowed_local);
+    segw.allowed_remote = segw.allowed_local;
     negotiation.peers = data[0] & OPTION_PEERS;
     negotiation.own.dh = data[0] & (OPTION_IKE | OPTION_KE) ? dh : NULL;
     our_message(data[0], negotiation.own.dh,

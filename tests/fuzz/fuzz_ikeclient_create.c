@@ -71,7 +71,7 @@ static void read_child(const IkePayloads *payloads, const ChildOffer *offer,
 {
     CreateAnswer answer;
 
-    create_child_answer_judge(offer, material, old, payloads, &answer);
+    create_child_answer_judge(offer, material, old, true, payloads, &answer);
     if (answer.verdict == CREATE_INVALID && !answer.why)
         abort();
     if (answer.verdict != CREATE_GRANTED)

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from jeepney import DBusAddress, HeaderFields, MatchRule, new_signal
+
 from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient
@@ -18,7 +20,7 @@ ERROR = "org.freedesktop.DBus.Error."
 USERS = ("root", "henb-ike", "tred", "nobody")
 USER_PLANE = {"data-plane": {"mode": "user"}}
 # Whoever may call a method of org.tred.TrE1.Manager, as the man page has it.
-ALLOWED = {"BeginExchange": {"henb-ike"}, "OpenChannel": {"henb-ike"}, "Reload": {"root"},
+ALLOWED = {"BeginExchange": {"henb-ike"}, "BeginExchangeWith": {"henb-ike"}, "OpenChannel": {"henb-ike"}, "Reload": {"root"},
            "InstallAnchors": {"root"}}
 
 
@@ -73,6 +75,52 @@ class ObjectManagerTest(BusTest):
         for hand in hands:
             shown = [path for path in self.objects(hand.bus) if "/exchange/" in path]
             self.assertEqual(shown, [hand.exchange])
+
+    def watching(self, connection):
+        """A function that returns the next signal of an object manager to the connection: (member, path, what it says)."""
+        queue = self.enterContext(connection.connection.filter(MatchRule(type="signal", interface=MANAGER_OF_OBJECTS)))
+
+        def next_signal():
+            message = connection.connection.recv_until_filtered(queue, timeout=60)
+            return (message.header.fields[HeaderFields.member], *message.body)
+        return next_signal
+
+    def test_the_owner_alone_is_told_that_an_exchange_has_come_and_gone(self):
+        self.start_segw()
+        self.start_tred()
+        others = [self.connection(user) for user in USERS]
+        for other in others:
+            other.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", "s",
+                       f"type='signal',interface='{MANAGER_OF_OBJECTS}'")
+        told = [self.watching(other) for other in others]
+        hand = self.starting(HandClient())
+        owner_told = self.watching(hand.bus)
+        hand.begin()
+        member, path, interfaces = owner_told()
+        self.assertEqual((member, path), ("InterfacesAdded", hand.exchange))
+        known, = self.connection("nobody").call(TRED, path, "org.freedesktop.DBus.Properties", "GetAll", "s", EXCHANGE)
+        self.assertEqual(interfaces, {EXCHANGE: known})
+        self.assertEqual(known["State"], ("s", "begun"))
+        hand.call("Close")
+        self.assertEqual(owner_told(), ("InterfacesRemoved", path, [EXCHANGE]))
+        # What is sent after those two is the first that others hear of.
+        hand.bus.connection.send(new_signal(DBusAddress("/end", interface=MANAGER_OF_OBJECTS), "InterfacesRemoved", "oas",
+                                            ("/end", [])))
+        for other_told in told:
+            self.assertEqual(other_told(), ("InterfacesRemoved", "/end", []))
+
+    def test_the_owner_is_told_of_a_fork_and_of_what_tred_closes(self):
+        self.start_segw()
+        tred = self.start_tred()
+        hand = self.starting(HandClient())
+        told = self.watching(hand.bus)
+        hand.until("agree")
+        self.assertEqual(told()[:2], ("InterfacesAdded", hand.exchange))
+        fork = hand.fork()
+        self.assertEqual(told()[:2], ("InterfacesAdded", fork.exchange))
+        tred.stop()
+        self.assertEqual({told()[:2] for _ in range(2)},
+                         {("InterfacesRemoved", hand.exchange), ("InterfacesRemoved", fork.exchange)})
 
 
 class CallersTest(BusTest):

@@ -24,6 +24,21 @@ from lab.tpm import LesserTpm
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+# tred-net in a kernel that knows no NETLINK_NETFILTER, the 12th of AF_NETLINK, the 16th; by libseccomp's numbers.
+NO_NF_TABLES = """#!/usr/bin/python3
+import ctypes, errno, os, sys
+class Compare(ctypes.Structure):
+    _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
+ALLOW, ERRNO, EQUAL = 0x7fff0000, 0x00050000, 4
+seccomp = ctypes.CDLL("libseccomp.so.2")
+seccomp.seccomp_init.restype = ctypes.c_void_p
+context = ctypes.c_void_p(seccomp.seccomp_init(ALLOW))
+wanted = (Compare * 2)(Compare(0, EQUAL, 16, 0), Compare(2, EQUAL, 12, 0))
+if (seccomp.seccomp_rule_add_array(context, ERRNO | errno.EPROTONOSUPPORT, seccomp.seccomp_syscall_resolve_name(b"socket"),
+                                   2, wanted) < 0 or seccomp.seccomp_load(context) < 0):
+    sys.exit("the filter can't be set")
+os.execv("{0}", ["{0}", *sys.argv[1:]])
+"""
 POLICY = Path("/etc/dbus-1/system.d/org.tred.TrE1.conf")
 ALG_ECDSA = 0x18
 
@@ -382,3 +397,20 @@ class DataPlaneTest(DoctorTest):
         self.assert_both_say("data plane", "/nowhere/tred-esp can't be started: No such file or "
                              "directory", **{"data-plane": {"mode": "user",
                                                             "esp-helper": "/nowhere/tred-esp"}})
+
+    def test_a_kernel_without_nf_tables_where_the_tunnel_is_to_be_protected(self):
+        without_nf_tables = scratch("no-nf-tables") / "tred-net"
+        without_nf_tables.write_text(NO_NF_TABLES.format(BIN / "tred-net"))
+        without_nf_tables.chmod(0o755)
+        words = "The kernel does not take the rules of nf_tables"
+        for protect, refused in (("yes", True), ("strict", True), ("no", False)):
+            path = self.configure(**{"data-plane": {"mode": "user", "protect": protect}})
+            said = self.doctor("--config", path, "--tred-net", without_nf_tables).stdout
+            self.assertEqual("problem  data plane: " in said and words in said, refused, said)
+            self.assertEqual("data plane: user" in said, not refused, said)
+
+    def test_doctor_leaves_no_rules_behind(self):
+        run(["nft", "flush", "ruleset"], namespace=HENB)  # of tests before, whose tred was killed
+        done = self.doctor("--config", self.configure(**{"data-plane": {"mode": "user", "protect": "strict"}}))
+        self.assertIn("data plane: user", done.stdout)
+        self.assertEqual(run(["nft", "list", "ruleset"], namespace=HENB).stdout, "")

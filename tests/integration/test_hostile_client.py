@@ -1,13 +1,16 @@
 """The second law: tred is no oracle, whoever speaks to it in ikeclient's place."""
 
+import hashlib
 import socket
 import struct
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from lab import ike
 from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient, random_nonce
-from lab.network import SEGW_IPV4
+from lab.network import INNER_IPV4, SEGW_IPV4
+from lab.pki import SEGW_NAME
 from lab.process import wait_until
 from lab.programs import EXCHANGE, TRED
 
@@ -324,6 +327,60 @@ class ArgumentTest(HostileTest):
         for spi in (0, other.spi_in):
             self.assert_refused("NoSuchChild", hand.call, "RemoveChild", "u", spi)
         self.assertEqual(len(self.children(other)), 1)
+
+
+class SegwTest(HostileTest):
+    """Whom an exchange is with: the client names a section of tred.conf, and no more."""
+
+    def start_with(self, remote="10.201.0.0/16", **other):
+        self.start_tred(**{"segw": {"allowed-remote": f"{INNER_IPV4}/32"},
+                           "segw other": {"name": "other.operator.example",
+                                          "allowed-remote": remote, **other}})
+
+    def test_a_segw_that_is_not_configured_is_refused(self):
+        self.start_with()
+        hand = self.hand()
+        for name in ("", "core", "Other", "other ", "segw other", "other\n", "o" * 33, "o" * 5000,
+                     "*", "other.operator.example", "\u00f6"):
+            self.assert_refused("NoSuchSegw", hand.begin_with, name)
+        self.assert_refused("GroupNotSupported", hand.begin_with, "other", 2)
+        self.assert_refused(INVALID_ARGS, hand.manager, "BeginExchangeWith", "q", ike.ECP_256)
+        self.assert_refused(INVALID_ARGS, hand.manager, "BeginExchange", "sq", "other", ike.ECP_256)
+        self.assertEqual(hand.begin_with("other"), "other.operator.example")
+        self.assertEqual(hand.begin_with("default"), SEGW_NAME)
+
+    def test_the_segw_of_a_section_has_to_prove_the_name_that_stands_there(self):
+        self.start_with()
+        self.assert_refused("PeerIdentityMismatch", self.hand().until, "verify", "other")
+        self.assertEqual(self.hand().until("authenticate", "default").verify(), SEGW_NAME)
+
+    def test_what_is_forked_is_with_the_same_segw(self):
+        self.start_with()
+        hand = self.hand().until("sa_init", "other")
+        real, message = hand.response, ike.decode(hand.response)
+        replace(message, ike.NONCE, random_nonce())
+        hand.response = ike.encode(message)
+        hand.agree()
+        fork = hand.fork()
+        fork.response = real
+        fork.agree()
+        self.assert_refused("PeerIdentityMismatch", fork.sign().authenticate().verify)
+
+    def test_only_the_traffic_of_a_section_passes_to_its_segw(self):
+        self.start_with(name=SEGW_NAME)
+        self.assert_refused("SelectorsNotAllowed", self.hand().until, "add_child", "other")
+        self.hand().until("add_child", "default")
+
+    def test_only_the_anchors_of_a_section_count_for_its_segw(self):
+        root = self.world.operator_root.certificate.public_bytes(Encoding.DER)
+        right = hashlib.sha256(root).hexdigest()
+        self.start_with(**{"name": SEGW_NAME, "only-anchors": right})
+        self.assertEqual(self.hand().until("authenticate", "other").verify(), SEGW_NAME)
+
+    def test_an_anchor_that_a_section_does_not_have_counts_for_nothing(self):
+        self.start_with(**{"name": SEGW_NAME, "only-anchors": "00" * 32})
+        self.assert_refused("PeerNotTrusted", self.hand().until, "verify", "other")
+        self.assertEqual(self.hand().until("authenticate").verify(), SEGW_NAME)
 
 
 class CreateTest(HostileTest):

@@ -1,6 +1,7 @@
 """Lines that have less room than IPv6 asks of an interface: 1280 octets inside, fragments outside (RFC 2473 7.1)."""
 
 import re
+import sys
 
 from lab.case import LabTest
 from lab.network import (HENB, INNER_IPV4, INNER_IPV6, NAT, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4,
@@ -11,6 +12,18 @@ from lab.traffic import INTERFACE, kernel_has_esp, ping
 HENB_INNER_IPV4, HENB_INNER_IPV6 = "10.210.0.1", "fd00:210::1"
 IPV6_MTU_MIN = 1280
 LARGEST_IPV6, LARGEST_IPV4 = IPV6_MTU_MIN - 48, IPV6_MTU_MIN - 28  # of a probe's octets
+
+# A sender who does not want fragments, and what the kernel tells it: 10 is IP_MTU_DISCOVER, 2 IP_PMTUDISC_DO, 14 IP_MTU.
+SENDER = """
+import errno, socket, sys
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.setsockopt(socket.IPPROTO_IP, 10, 2)
+sender.connect((sys.argv[1], 9))
+try:
+    sender.send(bytes(int(sys.argv[2])))
+except OSError as error:
+    print(errno.errorcode[error.errno], sender.getsockopt(socket.IPPROTO_IP, 14))
+"""
 
 
 class Narrow(LabTest):
@@ -76,7 +89,7 @@ class MtuTest(Narrow):
         self.narrow(1300, (NAT, "outside"), (SEGW, "natted"))
         for size, address in ((LARGEST_IPV6, INNER_IPV6), (1350, INNER_IPV6), (1350, INNER_IPV4)):
             wait_until(lambda size=size, address=address: ping(HENB, address, size) == 1,
-                       f"{size} octets to {address}", 10)
+                       f"{size} octets to {address}", 30)
         self.assert_crosses(LARGEST_IPV6, LARGEST_IPV4)
 
 
@@ -97,7 +110,7 @@ class MtuTest(Narrow):
         before = self.mtu()
         self.path_of(1300)
         ping(HENB, INNER_IPV4, before - 28)  # has the router say so
-        wait_until(lambda: self.mtu() < 1300 - 36, "the interface to fit the path", 15)
+        wait_until(lambda: self.mtu() < 1300 - 36, "the interface to fit the path", 30)
         return before
 
     def test_the_interface_fits_a_path_that_turns_out_to_be_narrow_and_then_wide_again(self):
@@ -106,17 +119,18 @@ class MtuTest(Narrow):
         self.assertEqual(ping(HENB, INNER_IPV4, self.mtu() - 28), 1)
         self.path_of(1500)
         self.forget_paths()
-        wait_until(lambda: self.mtu() == before, "the interface to fit the path", 15)
-
-    def largest_piece(self, namespace, size):
-        """What a sender who does not want fragments is told, by the kernel or by a router."""
-        said = run(["ping", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s", size, INNER_IPV4], namespace=namespace,
-                   check=False).stdout
-        return {int(mtu) for mtu in re.findall(r"mtu ?[=:] ?(\d+)", said)}
+        wait_until(lambda: self.mtu() == before, "the interface to fit the path", 30)
 
     def test_senders_on_the_host_are_told_of_a_path_that_turns_out_to_be_narrow(self):
         before = self.narrowed_tunnel()
-        self.assertEqual(self.largest_piece(HENB, before - 28), {self.mtu()})
+        done = run([sys.executable, "-c", SENDER, INNER_IPV4, before - 28], namespace=HENB)
+        self.assertEqual(done.stdout.split(), ["EMSGSIZE", str(self.mtu())])
+
+    def told_by_a_router(self, namespace, size):
+        """What a sender who does not want fragments hears of how large they may be."""
+        said = run(["ping", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s", size, INNER_IPV4], namespace=namespace,
+                   check=False).stdout
+        return {int(mtu) for mtu in re.findall(r"mtu ?[=:] ?(\d+)", said)}
 
     def test_senders_behind_the_host_are_told_of_a_path_that_turns_out_to_be_narrow(self):
         before = self.narrowed_tunnel()
@@ -129,7 +143,7 @@ class MtuTest(Narrow):
         self.addCleanup(run, ["ip", "route", "del", INNER_IPV4], NAT)
         self.addCleanup(run, ["ip", "route", "flush", "cache"], NAT)
         self.assertEqual(ping(NAT, INNER_IPV4), 1)
-        self.assertEqual(self.largest_piece(NAT, before - 28), {self.mtu()})
+        self.assertEqual(self.told_by_a_router(NAT, before - 28), {self.mtu()})
 
 
 class KernelMtuTest(MtuTest):

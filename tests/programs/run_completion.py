@@ -21,8 +21,9 @@ TABLES = {
     ("tred",): "tred/main.c", ("tred-net",): "net/tred_net.c", ("ikeclient",): "ikeclient/main.c",
     ("trectl", "flow"): "trectl/flow.c", ("trectl", "metrics"): "trectl/metrics.c",
     ("trectl", "doctor"): "trectl/doctor.c", ("trectl", "dns"): "trectl/dns.c", ("trectl", "up"): "trectl/updown.c",
-    ("trectl", "down"): "trectl/updown.c",
+    ("trectl", "down"): "trectl/updown.c", ("trectl", "check-peer"): "trectl/check_peer_options.c",
 }
+COMMON = {"--tcti", "--state-dir", "--owner"}  # of tre-provision's commands
 
 
 def completed(*words):
@@ -33,8 +34,17 @@ def completed(*words):
 
 
 def table(source):
-    return {f"--{name}" for name in re.findall(r'^    \{"([a-z-]+)", (?:NULL|"[A-Z]+"),', (ROOT / source).read_text(),
+    return {f"--{name}" for name in re.findall(r'^    \{"([a-z-]+)", (?:NULL|"[A-Z|]+"),', (ROOT / source).read_text(),
                                                re.MULTILINE)}
+
+
+def provision_commands():
+    """Each with its options, by the letters that its line of the table has."""
+    options = re.findall(r"^    \{\"([a-z-]+)\", (?:NULL|\"[A-Z|]+\"), LONG \| '(.)'",
+                         (ROOT / "provisioning/options.c").read_text(), re.MULTILINE)
+    for name, letters in re.findall(r'^    \{"([a-z-]+)".*?\.options = "(\w*)"', (ROOT / "provisioning/main.c").read_text(),
+                                    re.MULTILINE | re.DOTALL):
+        yield name, {f"--{option}" for option, letter in options if letter in letters}
 
 
 def wrong_options():
@@ -43,6 +53,16 @@ def wrong_options():
         found = completed(*words, "--")
         if len(wanted) < 2 or found != wanted:
             yield f"{' '.join(words)}: {sorted(found ^ wanted)}"
+
+
+def wrong_options_of_commands():
+    found = completed("tre-provision", "--")
+    if found != COMMON | {"--help", "--version"}:
+        yield f"tre-provision: {sorted(found)}"
+    for name, options in provision_commands():
+        found = completed("tre-provision", "--tcti", "x", name, "--")
+        if found != COMMON | options | {"--help"}:
+            yield f"tre-provision {name}: {sorted(found ^ (COMMON | options))}"
 
 
 def wrong_commands():
@@ -69,6 +89,7 @@ def main():
     good = True
     for name, wrong in (("bash_completes_the_options_of_each_table", wrong_options),
                         ("bash_completes_each_command", wrong_commands),
+                        ("bash_completes_the_options_of_each_command_of_tre_provision", wrong_options_of_commands),
                         ("bash_completes_files_where_an_option_takes_one", wrong_values)):
         found = list(wrong())
         good = good and not found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 VERSION, PROGRAMS = sys.argv[1], [Path(path) for path in sys.argv[2:]]
 HELPERS = ("tred-esp", "tred-tpm", "tred-verify")  # started by tred alone
+WITH_COMMANDS = ("tre-provision", "trectl")
 
 
 def run(*command, stdout=subprocess.PIPE, closed=()):
@@ -46,9 +47,17 @@ def ends_by_itself_with_all_three_closed(program):
     return run(program, "--help", stdout=None, closed=[0, 1, 2]).returncode > 0
 
 
+def is_refused(program, *words):
+    """As wrong usage, with the word that is wrong, and with the help that knows better."""
+    *command, wrong = words
+    name = " ".join((program.name, *command))
+    done = run(program, *words)
+    return (done.returncode, done.stdout) == (64, "") and re.fullmatch(
+        rf"{name}: .*{wrong.lstrip('-')}.*; see {name} --help\n", done.stderr)
+
+
 def refuses_what_it_does_not_know(program):
-    done = run(program, "--colour")
-    return done.returncode in (2, 64) and done.stdout == "" and "colour" in done.stderr
+    return is_refused(program, "--colour") and all(is_refused(program, word, "--colour") for word in commands(program))
 
 
 def says_who_starts_it(program):
@@ -57,11 +66,15 @@ def says_who_starts_it(program):
         done.returncode == 64 and "tred starts this program" in done.stderr)
 
 
+def commands(program):
+    return re.findall(r"^  ([a-z]\S+)", run(program, "--help").stdout, re.MULTILINE)
+
+
 def prints_help_for_each_command(program):
-    if program.name != "trectl":
-        return True
-    words = re.findall(r"^  ([a-z]\S+)", run(program, "--help").stdout, re.MULTILINE)
-    return words and all(run(program, word, "--help").returncode == 0 for word in words)
+    helps = {word: run(program, word, "--help") for word in commands(program)}
+    return bool(helps) == (program.name in WITH_COMMANDS) and all(
+        (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(f"Usage: {program.name} {word} ")
+        and "\n  -h, --help " in done.stdout for word, done in helps.items())
 
 
 TESTS = [prints_help, prints_its_version, says_that_the_disk_is_full,

@@ -16,7 +16,7 @@
 
 enum { START_TRIES = 1000, START_PAUSE_NS = 10 * 1000 * 1000 };
 
-/* What a tool holds back while it works the TPM (base/signals.h), the TPM does not. */
+/* What a tool holds back while it works the TPM (base/program.h), the TPM does not. */
 static void signals_unblock(void)
 {
     sigset_t none;

@@ -57,6 +57,13 @@ class HandClient:
         self.group = group
         return self
 
+    def begin_with(self, segw, group=ike.ECP_256):
+        """With the SeGW of a section of tred.conf; the FQDN that it must prove."""
+        self.exchange, self.spi_i, self.nonce, self.ke, identity = self.manager(
+            "BeginExchangeWith", "sq", segw, group)
+        self.group = group
+        return identity
+
     def sa_init(self):
         self.request = ike.sa_init_request(self.spi_i, self.nonce, self.group, self.ke)
         self.response = self.send_and_receive([self.request])
@@ -170,10 +177,13 @@ class HandClient:
         descriptor.close()
         return self
 
-    def until(self, step):
-        """All steps up to `step`, in order."""
+    def until(self, step, segw=None):
+        """All steps up to `step`, in order; with the SeGW of a section of tred.conf, or of [segw]."""
         for each in ["begin", "sa_init", "agree", "sign", "authenticate", "verify", "add_child"]:
-            getattr(self, each)()
+            if each == "begin" and segw:
+                self.begin_with(segw)
+            else:
+                getattr(self, each)()
             if each == step:
                 return self
         raise ValueError(step)

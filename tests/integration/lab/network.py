@@ -82,6 +82,26 @@ def make_other_henb():
         run(["ip", *command.split()])
 
 
+MANAGEMENT, MANAGEMENT_IPV4, MANAGEMENT_INNER = "management", "192.0.4.1", "10.201.0.1"
+
+
+class Management:
+    """The network of a second SeGW, with a direct way to the HeNB."""
+
+    def __init__(self):
+        for command in (f"netns add {MANAGEMENT}", f"-n {MANAGEMENT} link set lo up",
+                        f"link add second netns {HENB} type veth peer name wan netns {MANAGEMENT}",
+                        f"-n {HENB} addr add 192.0.4.2/24 dev second",
+                        f"-n {MANAGEMENT} addr add {MANAGEMENT_IPV4}/24 dev wan",
+                        f"-n {MANAGEMENT} addr add {MANAGEMENT_INNER}/32 dev lo",
+                        f"-n {HENB} link set second up", f"-n {MANAGEMENT} link set wan up"):
+            run(["ip", *command.split()])
+
+    def stop(self):
+        run(["ip", "-n", HENB, "link", "del", "second"])
+        run(["ip", "netns", "del", MANAGEMENT])
+
+
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -197,14 +197,29 @@ class IkeClient(BusProgram):
                          env={"STATE_DIRECTORY": str(state) if state else ""})
 
 
+class ClientConnection(BusProgram):
+    """One of the connections of an ikeclient."""
+
+    def __init__(self, client, name):  # pylint: disable=super-init-not-called
+        self.client, self.name = client, f"connection {name}"
+        self.name_on_bus, self.interface = CLIENT, CLIENT
+        self.path = f"{CLIENT_PATH}/connection/{name}"
+
+    def assert_running(self):
+        self.client.assert_running()
+
+    def output(self):
+        return self.client.output()
+
+
 class Operator:
     """Root, who may tell ikeclient to connect and disconnect."""
 
     def __init__(self):
         self.bus = Connection("root")
 
-    def call(self, method):
-        self.bus.call(CLIENT, CLIENT_PATH, CLIENT, method)
+    def call(self, method, path=CLIENT_PATH):
+        self.bus.call(CLIENT, path, CLIENT, method)
 
     def stop(self):
         self.bus.close()

@@ -13,8 +13,8 @@ from lab.process import BIN, LabError, Process, run, scratch, wait_until
 TEMPLATES = Path(__file__).resolve().parents[2] / "peers" / "strongswan"
 IKE_PROPOSALS = ("aes128gcm16-prfsha256-ecp256,aes256gcm16-prfsha384-ecp384,"
                  "aes128-sha256-prfsha256-ecp256,aes128gcm16-prfsha256-modp2048")
-# What strongSwan 6 calls otherwise than 5.9.
-RENAMED = {"key exchange secret": "shared Diffie Hellman secret"}
+# What strongSwan 6 calls otherwise than 5.9: that of an IKE SA and of a Child SA alike, told apart by who logs it.
+RENAMED = {("IKE", "key exchange secret"): "shared Diffie Hellman secret", ("CHD", "key exchange secret"): "DH secret"}
 ESP_PROPOSALS = "aes128gcm16,aes256gcm16,aes128-sha256"
 
 
@@ -32,11 +32,14 @@ class SegwOptions:
     esp_proposals: str = ESP_PROPOSALS
     identity: str = SEGW_NAME  # what it puts into IDr
     pools: str = "ipv4, ipv6"
+    pool_ipv4: str = "10.210.0.0/24"
     local_ts: str = f"{INNER_IPV4}/32, {INNER_IPV6}/128"  # what can be reached through it
     charon: str = ""  # more lines of strongswan.conf's section charon
     connection: str = ""  # more lines of the connection
     child: str = ""
     mobike: str = "no"
+    unique: str = "replace"  # what becomes of an older IKE SA of the same HeNB
+    namespace: str = SEGW  # where it is
     esp: bool = True  # False: no ESP back end
     log_keys: bool = False
     quiet: bool = False  # True: no log, for measurements of time
@@ -49,7 +52,9 @@ class Segw:
         self.directory = scratch("segw")
         self.options = options
         self._write_configuration(credential, vendor_root)
-        self.process = Process("charon", [BIN / "charon"], namespace=SEGW, env=self._environment())
+        Path("/run/charon.pid").unlink(missing_ok=True)  # there may be another, elsewhere
+        self.process = Process("charon", [BIN / "charon"], namespace=options.namespace,
+                               env=self._environment())
         wait_until(self._answers, "charon")
         self.control("--load-all")
 
@@ -132,12 +137,13 @@ class Segw:
     def secrets(self):
         """What it logged of keys: {"Sk_d": [bytes, ...], ...}, in the words of 5.9's log."""
         found = {}
-        pattern = (r"\] (?P<name>[^\n]*?) => (?P<size>\d+) bytes @ 0x[0-9a-f]+\n"
+        pattern = (r"\[(?P<group>[A-Z]+)\] (?P<name>[^\n]*?) => (?P<size>\d+) bytes @ 0x[0-9a-f]+\n"
                    r"(?P<dump>(?:.*\]\s+\d+: (?:[0-9A-F]{2} )+ .*\n)+)")
         for match in re.finditer(pattern, self.log()):
             octets = "".join(re.findall(r"\]\s+\d+: ((?:[0-9A-F]{2} )+)", match["dump"]))
             octets = bytes.fromhex(octets)[:int(match["size"])]
-            found.setdefault(RENAMED.get(match["name"], match["name"]), []).append(octets)
+            name = RENAMED.get((match["group"], match["name"]), match["name"])
+            found.setdefault(name, []).append(octets)
         return found
 
     def stop(self):

@@ -169,6 +169,34 @@ static void what_is_wrong_with_an_option_is_said_in_one_form(void **state)
     }
 }
 
+static void a_command_is_found_behind_options_and_what_they_take(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words[6];
+        int at;
+    } cases[] = {
+        {{"program", "go", "--json"}, 1},
+        {{"program", "--config", "go", "go"}, 3},
+        {{"program", "--config=f", "-cf", "--json", "go"}, 4},
+        {{"program", "--unknown", "go"}, 2},
+        {{"program", "--", "go"}, 2},
+        {{"program", "--config"}, 2},
+        {{"program"}, 1},
+    };
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        char words[ELEMENTS(cases[i].words)][WORD_SIZE], *argv[ELEMENTS(cases[i].words) + 1] = {0};
+        int argc = 0;
+
+        for (; argc < (int)ELEMENTS(cases[i].words) && cases[i].words[argc]; argc++) {
+            (void)snprintf(words[argc], WORD_SIZE, "%s", cases[i].words[argc]);
+            argv[argc] = words[argc];
+        }
+        assert_int_equal(commandline_command(&of_program, argc, argv), cases[i].at);
+    }
+}
+
 static void whoever_takes_an_option_can_end_it(void **state)
 {
     (void)state;
@@ -186,6 +214,7 @@ int main(void)
         cmocka_unit_test(help_is_made_of_the_table),
         cmocka_unit_test(a_program_has_a_version_and_its_commands_have_none),
         cmocka_unit_test(what_is_wrong_with_an_option_is_said_in_one_form),
+        cmocka_unit_test(a_command_is_found_behind_options_and_what_they_take),
         cmocka_unit_test(whoever_takes_an_option_can_end_it),
         cmocka_unit_test(an_argument_that_is_no_option_is_refused_by_name),
     };

@@ -54,6 +54,7 @@ static void check_sa(const SaOrder *sa)
     assert_memory_equal(&decoded.sa->hard, &sa->hard, sizeof(sa->hard));
     assert_memory_equal(&decoded.sa->local, &sa->local, sizeof(sa->local));
     assert_int_equal(decoded.sa->udp_encapsulated, sa->udp_encapsulated);
+    assert_int_equal(decoded.sa->segw, sa->segw);
     assert_int_equal(decoded.sa->standby, sa->standby);
     assert_int_equal(decoded.sa->mtu, sa->mtu);
     assert_int_equal(decoded.sa->copy_dscp, sa->copy_dscp);
@@ -76,6 +77,7 @@ static void an_sa_of_every_suite_crosses_unchanged(void **state)
         _cleanup_(sa_order_freep) SaOrder *sa =
             sa_order_new(suites[i][0], suites[i][1], suites[i][2], i % 2);
         sa->spi_out = 0xcafe0001;
+        sa->segw = 0xfedc0000 + (uint32_t)i;
         sa->standby = i % 2;
         sa->soft = (Lifetime){1, 2, 3};
         sa->hard = (Lifetime){UINT64_MAX, 5, 6};
@@ -308,11 +310,11 @@ static void an_unknown_order_is_refused(void **state)
 }
 
 /* Where fields stand is this test's knowledge of the format: after type, number, two
- * SPIs and a transport; before the keys an octet says that there are some. */
+ * SPIs, a transport and a SeGW; before the keys an octet says that there are some. */
 static void an_sa_with_a_suite_or_key_size_of_no_profile_is_refused(void **state)
 {
     (void)state;
-    enum { SUITE_AT = 17, ESN_AT = 23, KEY_SIZE_AT = 25 };
+    enum { SUITE_AT = 21, ESN_AT = 27, KEY_SIZE_AT = 29 };
     _cleanup_(sa_order_freep) SaOrder *sa =
         sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
     uint8_t buffer[ORDER_SIZE_MAX];

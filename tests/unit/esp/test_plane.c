@@ -386,6 +386,30 @@ static void host_sends_by(const Lab *lab, uint32_t spi)
     assert_int_equal(counters_of(&lab->a, spi).packets_out, before + 1);
 }
 
+/* Of two pairs the one for fewer addresses; among those for as many, the newest (RFC 4301 4.4.1).
+ */
+static void the_narrowest_selectors_send_whichever_pair_is_newer(void **state)
+{
+    const Lab *lab = *state;
+    _cleanup_(sa_order_freep) SaOrder *narrow =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    narrow->spi_in = narrow->spi_out = 0x1001;
+    narrow->remote = lab->b.transport.local;
+    narrow->ts_remote.n_selectors = 1; /* 0.0.0.0 to 127.255.255.255 */
+    narrow->ts_remote.selectors[0].end[0] = 127;
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_ADD_SA, .sa = narrow}, -1), 0);
+    add_sa(&lab->a, &lab->b, 0x2002);
+    host_sends_by(lab, 0x1001);
+    narrow->spi_in = narrow->spi_out = 0x3003;
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_ADD_SA, .sa = narrow}, -1), 0);
+    add_sa(&lab->a, &lab->b, 0x4004);
+    host_sends_by(lab, 0x3003);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x3003}, -1), 0);
+    host_sends_by(lab, 0x1001);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1), 0);
+    host_sends_by(lab, 0x4004);
+}
+
 /* RFC 7296 2.8: whoever answers a rekey may not send by the new SA yet, but has to receive. */
 static void an_sa_in_standby_receives_and_sends_from_when_it_is_used(void **state)
 {
@@ -767,6 +791,7 @@ int main(void)
         plane_test(what_must_not_be_marked_and_was_is_dropped_and_counted),
         plane_test(without_ecn_a_mark_outside_says_nothing),
         plane_test(the_newest_sa_sends_and_every_sa_receives),
+        plane_test(the_narrowest_selectors_send_whichever_pair_is_newer),
         plane_test(an_sa_in_standby_receives_and_sends_from_when_it_is_used),
         plane_test(an_sa_in_standby_sends_once_its_peer_has_sent_by_it),
         plane_test(what_its_peer_has_sent_by_counts_as_told_to_send_last),

@@ -261,7 +261,7 @@ static void an_sa_takes_what_its_selectors_take(void **state)
         TcpPacket tcp = {.version = version, .flags = TCP_ACK};
         Packet packet;
         assert_int_equal(packet_parse((Bytes){inner, tcp_packet_write(&tcp, inner)}, &packet), 0);
-        assert_int_equal(sa_takes(sa, &packet), version == 4);
+        assert_int_equal(sa_narrowness(sa, &packet) >= 0, version == 4);
     }
 }
 

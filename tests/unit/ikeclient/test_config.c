@@ -18,7 +18,7 @@
 
 static Reason reason;
 
-static int load(Config *config, const char *text)
+static int load_all(Configs *configs, const char *text)
 {
     char path[TEMPORARY_PATH_SIZE];
     int fd;
@@ -28,9 +28,27 @@ static int load(Config *config, const char *text)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     (void)close(fd);
-    assert_int_equal(config_init(config), 0);
-    int r = config_load(config, path, &reason);
+    int r = configs_load(path, configs, &reason);
     (void)unlink(path);
+    return r;
+}
+
+static int log_level; /* of the file that was loaded last */
+
+/* The one connection of a file. */
+static int load(Config *config, const char *text)
+{
+    Configs configs;
+
+    int r = load_all(&configs, text);
+    log_level = configs_log_level(&configs);
+    if (configs.count > 0) {
+        assert_int_equal(configs.count, 1);
+        assert_string_equal(configs.list[0]->name, "default");
+        *config = *configs.list[0];
+        *configs.list[0] = (Config){0};
+    }
+    configs_deinit(&configs);
     return r;
 }
 
@@ -53,7 +71,52 @@ static void an_address_alone_is_enough(void **state)
     assert_true(config.ike_offer.n_proposals > 1);
     assert_true(config.esp_offer.n_proposals > 1);
     assert_int_equal(config.remote_ts.n_selectors, 0);
-    assert_int_equal(config_log_level(&config), LOG_INFO);
+    assert_int_equal(log_level, LOG_INFO);
+}
+
+#define SEGW "[segw]\naddress = 192.0.2.1\n"
+
+static void other_children_have_names_and_selectors_of_their_own(void **state)
+{
+    _cleanup_(config_deinit) Config config = {0};
+    char text[SELECTORS_TEXT_SIZE];
+    (void)state;
+
+    assert_int_equal(load(&config, "[child core]\nremote-ts = 10.201.0.0/16\n" SEGW
+                                   "[child]\nremote-ts = 10.200.0.0/16\n"
+                                   "[child oam]\nremote-ts = 10.202.0.0/16, 10.203.0.0/16\n"
+                                   "local-ts = 10.0.0.0/8\n"),
+                     0);
+    assert_string_equal(selectors_text(&config.remote_ts, text), "10.200.0.0/16");
+    assert_int_equal(config.n_children, 2);
+    assert_string_equal(config.children[0].name, "core");
+    assert_string_equal(selectors_text(&config.children[0].remote_ts, text), "10.201.0.0/16");
+    assert_int_equal(config.children[0].local_ts.n_selectors, 0);
+    assert_string_equal(config.children[1].name, "oam");
+    assert_string_equal(selectors_text(&config.children[1].remote_ts, text),
+                        "10.202.0.0/16, 10.203.0.0/16");
+    assert_string_equal(selectors_text(&config.children[1].local_ts, text), "10.0.0.0/8");
+}
+
+static void refused_children(const char *text, const char *expected)
+{
+    _cleanup_(config_deinit) Config config = {0};
+
+    assert_int_equal(load(&config, text), -EINVAL);
+    if (!strstr(reason.text, expected))
+        fail_msg("%s", reason.text);
+}
+
+static void another_child_without_a_network_or_one_too_many_is_refused(void **state)
+{
+    (void)state;
+    refused_children(SEGW "[child core]\n", "[child core] has no \"remote-ts\"");
+    refused_children(SEGW "[child core]\nproposals = aes128gcm16\n", "remote-ts");
+    refused_children(SEGW "[child a]\nremote-ts = 10.1.0.0/16\n[child a]\n", "two sections");
+    refused_children(SEGW
+                     "[child a]\nremote-ts = 10.1.0.0/16\n[child b]\nremote-ts = 10.2.0.0/16\n"
+                     "[child c]\nremote-ts = 10.3.0.0/16\n[child d]\nremote-ts = 10.4.0.0/16\n",
+                     "at most 3");
 }
 
 static void every_key_reaches_its_place(void **state)
@@ -89,7 +152,7 @@ static void every_key_reaches_its_place(void **state)
     assert_int_equal(config.retry_max, 77);
     assert_int_equal(config.keepalive, 0);
     assert_int_equal(config.fragment_size, 576);
-    assert_int_equal(config_log_level(&config), LOG_DEBUG);
+    assert_int_equal(log_level, LOG_DEBUG);
 }
 
 static void a_file_without_an_address_says_what_is_missing(void **state)
@@ -180,10 +243,9 @@ static void addresses_and_names_are_taken_as_they_stand(void **state)
 
 static void the_shipped_file_lacks_nothing_but_the_address(void **state)
 {
-    _cleanup_(config_deinit) Config config = {0};
+    _cleanup_(configs_deinit) Configs configs = {0};
 
-    assert_int_equal(config_init(&config), 0);
-    assert_int_equal(config_load(&config, *state, &reason), -EINVAL);
+    assert_int_equal(configs_load(*state, &configs, &reason), -EINVAL);
     assert_non_null(strstr(reason.text, "address"));
 }
 
@@ -217,16 +279,88 @@ static void what_the_shipped_file_has_commented_out_is_the_default(void **state)
     assert_int_equal(a.log_level, b.log_level);
 }
 
+/* ---- several connections ---- */
+
+static void each_connection_has_what_its_section_says_and_else_what_is_for_all(void **state)
+{
+    _cleanup_(configs_deinit) Configs configs = {0};
+    char text[SELECTORS_TEXT_SIZE];
+    (void)state;
+
+    assert_int_equal(load_all(&configs, "[connection core]\n"
+                                        "[connection management]\n"
+                                        "address = segw.management.example, plmn:segw\n"
+                                        "plmn = 262-02\nport = 1500\n"
+                                        "ike-proposals = aes256gcm16-prfsha384-ecp384\n"
+                                        "ike-lifetime = 600\nchild-proposals = aes256gcm16\n"
+                                        "remote-ts = 10.9.0.0/16\nretry-max = 7\n"
+                                        "[segw]\naddress = 192.0.2.1\nplmn = 262-01\n"
+                                        "[connection]\nretry-max = 9\nliveness = 12\n"
+                                        "[child]\nremote-ts = 10.0.0.0/8\n[log]\nlevel = debug\n"),
+                     0);
+    assert_int_equal(configs_log_level(&configs), LOG_DEBUG);
+    assert_int_equal(configs.count, 2);
+    const Config *core = configs.list[0], *management = configs.list[1];
+    assert_string_equal(core->name, "core");
+    assert_string_equal(core->segw_address, "192.0.2.1");
+    assert_string_equal(core->plmn, "262-01");
+    assert_int_equal(core->retry_max, 9);
+    assert_int_equal(core->liveness, 12);
+    assert_true(core->ike_offer.n_proposals > 1);
+    assert_string_equal(selectors_text(&core->remote_ts, text), "10.0.0.0/8");
+    assert_string_equal(management->name, "management");
+    assert_string_equal(management->segw_address, "segw.management.example, plmn:segw");
+    assert_string_equal(management->plmn, "262-02");
+    assert_int_equal(management->port, 1500);
+    assert_int_equal(management->retry_max, 7);
+    assert_int_equal(management->liveness, 12);
+    assert_int_equal(management->ike_lifetime, 600);
+    assert_int_equal(management->ike_offer.n_proposals, 1);
+    assert_int_equal(management->esp_offer.n_proposals, 1);
+    assert_string_equal(selectors_text(&management->remote_ts, text), "10.9.0.0/16");
+}
+
+static void mistakes_of_a_connection_are_named_with_it(void **state)
+{
+    static const struct {
+        const char *text, *sentence;
+    } files[] = {
+        {"[segw]\naddress = a.example\n[connection b]\n[connection b]\n",
+         "there are two sections [connection b]"},
+        {"[connection b]\nport = 500\n", "[connection b] has no \"address\""},
+        {"[connection b]\naddress = plmn:segw\n", "[connection b] has no \"plmn\""},
+        {"[connection b]\nproposals = aes128gcm16\n",
+         "section [connection b] has no key \"proposals\""},
+        {"[connection b]\nlevel = debug\n", "section [connection b] has no key \"level\""},
+        {"[connection b]\naddress = a.example\nport = 0\n", "\"port = 0\" in [connection b]"},
+        {"[connection b]\naddress = a.example\n[child c]\nremote-ts = 10.0.0.0/8\n",
+         "there are [connection b] and [child c]"},
+        {"[connection B]\naddress = a.example\n", "\"B\" in [connection B] can't be a name"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        _cleanup_(configs_deinit) Configs configs = {0};
+        assert_int_equal(load_all(&configs, files[i].text), -EINVAL);
+        if (!strstr(reason.text, files[i].sentence))
+            fail_msg("\"%s\" does not say \"%s\"", reason.text, files[i].sentence);
+    }
+}
+
 int main(int argc, char **argv)
 {
     assert_true(argc == 2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_alone_is_enough),
         cmocka_unit_test(every_key_reaches_its_place),
+        cmocka_unit_test(other_children_have_names_and_selectors_of_their_own),
+        cmocka_unit_test(another_child_without_a_network_or_one_too_many_is_refused),
         cmocka_unit_test(a_file_without_an_address_says_what_is_missing),
         cmocka_unit_test(a_bad_value_is_named_with_what_would_be_good),
         cmocka_unit_test(an_address_that_is_none_is_refused_with_what_to_write_instead),
         cmocka_unit_test(addresses_and_names_are_taken_as_they_stand),
+        cmocka_unit_test(each_connection_has_what_its_section_says_and_else_what_is_for_all),
+        cmocka_unit_test(mistakes_of_a_connection_are_named_with_it),
         cmocka_unit_test_prestate(the_shipped_file_lacks_nothing_but_the_address, argv[1]),
         cmocka_unit_test_prestate(what_the_shipped_file_has_commented_out_is_the_default, argv[1]),
     };

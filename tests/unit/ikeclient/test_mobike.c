@@ -330,6 +330,42 @@ static void an_sa_leaves_an_address_that_the_segw_has_no_more(void **state)
     assert_int_equal(f.stage.updates, 1);
 }
 
+/* Whoever is on the path sends what the SeGW has sent from where he is. */
+static void what_comes_from_an_address_that_was_never_named_moves_nothing(void **state)
+{
+    const int own = f.stage.nat_fd;
+    const Endpoint stranger = endpoint_of(other_address, 0);
+    (void)state;
+
+    establish();
+    f.stage.nat_fd = f.other_fd;
+    tell(third_address);
+    tell(NULL);
+    f.stage.nat_fd = own;
+    assert_true(is_at("127.0.0.1"));
+    assert_int_equal(stage_count(&f.stage, TRE_MOVE_TRANSPORT), 0);
+    assert_false(addresses_have(&f.sa->segws, &stranger));
+    assert_true(addresses_have(&f.sa->segws, transport_remote(f.sa->transport)));
+}
+
+static void more_addresses_than_are_kept_move_nothing(void **state)
+{
+    Addresses many = {0};
+    (void)state;
+
+    establish();
+    for (unsigned i = 0; i < ADDRESSES_MAX; i++) {
+        char text[] = "127.0.1.1";
+        text[sizeof(text) - 2] = (char)('1' + i);
+        const Endpoint one = endpoint_of(text, 0);
+        addresses_add(&many, &one);
+    }
+    mobike_take_addresses(f.sa, &many, transport_remote(f.sa->transport));
+    stage_settle(&f.stage);
+    assert_true(is_at("127.0.0.1"));
+    assert_int_equal(stage_count(&f.stage, TRE_MOVE_TRANSPORT), 0);
+}
+
 /* ---- ours ---- */
 
 static void addresses_that_the_segw_knows_are_not_told_again(void **state)
@@ -384,6 +420,8 @@ int main(void)
         TEST(an_answer_from_an_address_that_was_not_named_moves_nothing),
         TEST(an_answer_before_there_was_doubt_moves_nothing),
         TEST(without_mobike_no_other_address_is_tried),
+        TEST(what_comes_from_an_address_that_was_never_named_moves_nothing),
+        TEST(more_addresses_than_are_kept_move_nothing),
         TEST(an_address_that_the_segw_tells_later_is_tried),
         TEST(an_address_that_the_segw_takes_back_is_tried_no_more),
         TEST(an_sa_leaves_an_address_that_the_segw_has_no_more),

@@ -5,6 +5,7 @@
 
 #include "connection_stage.h"
 #include "ikeclient/init.h"
+#include "ikeclient/selectors.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -385,13 +386,17 @@ static void assert_deleted(uint32_t spi_in)
     assert_int_equal(f.deleted[0], spi_in);
 }
 
-static int setup(void **state)
+static int setup_with(size_t n_children)
 {
     char problem[PROPOSALS_PROBLEM_SIZE];
-    (void)state;
 
     memset(&f, 0, sizeof(f));
     connection_stage_setup(&f.stage, &f.config);
+    f.config.n_children = n_children;
+    for (size_t i = 0; i < n_children; i++) {
+        (void)snprintf(f.config.children[i].name, CONFIG_NAME_SIZE, "other%zu", i);
+        assert_int_equal(selectors_parse("10.0.0.1", &f.config.children[i].remote_ts), 0);
+    }
     f.config.pfs = PFS_NO;
     assert_int_equal(proposals_parse("aes128gcm16-prfsha256-ecp256-ecp384", IKE_PROTOCOL_IKE,
                                      &f.config.ike_offer, problem),
@@ -405,6 +410,18 @@ static int setup(void **state)
     connection_open(f.connection);
     stage_run_until(&f.stage, &f.told.established);
     return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return setup_with(0);
+}
+
+static int setup_with_another(void **state)
+{
+    (void)state;
+    return setup_with(1);
 }
 
 static int teardown(void **state)
@@ -934,6 +951,200 @@ static void no_more_than_four_children_are_made(void **state)
         assert_int_equal(error_of(&heard), i < 3 ? 0 : IKE_NOTIFY_NO_ADDITIONAL_SAS);
     }
     assert_int_equal(children(), 4);
+}
+
+/* ---- another Child SA, by us, as configured ---- */
+
+static uint32_t spi_at(unsigned place)
+{
+    ConnectionInfo now;
+
+    info(&now);
+    const ChildSa *child = now.sa.children;
+    while (child && (child->place != place || child->unwanted || child->gone != 0))
+        child = child->next;
+    return child ? child->spi_in : 0;
+}
+
+static const char *missing(unsigned place)
+{
+    ConnectionInfo now;
+
+    info(&now);
+    return now.sa.missing[place];
+}
+
+static void take_selectors(const Heard *heard, uint8_t type, IkeTs *ret)
+{
+    const IkePayload *payload = ike_payloads_find(&heard->payloads, type);
+
+    assert_non_null(payload);
+    assert_int_equal(ike_ts_decode(payload->body, ret), 0);
+}
+
+/* There are both, as granted by the SeGW under SEGW_SPI. */
+static void have_another(void)
+{
+    Heard heard;
+
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    grant_child(&heard, SEGW_SPI, 0x10);
+    stage_settle(&f.stage);
+    assert_int_equal(spi_at(CHILD_FIRST), first);
+    assert_int_equal(spi_at(CHILD_NAMED), second);
+}
+
+static void assert_first_goes_on(void)
+{
+    stage_settle(&f.stage);
+    assert_int_equal(spi_at(CHILD_FIRST), first);
+    assert_int_equal(f.n_heard, 0);
+    assert_false(f.told.closed);
+    assert_int_equal(f.told.times_established, 1);
+}
+
+static void another_child_that_is_configured_is_asked_for_once_the_first_is_there(void **state)
+{
+    char text[SELECTORS_TEXT_SIZE];
+    IkePayloads payloads;
+    Heard heard;
+    IkeTs ts;
+    (void)state;
+
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    payloads = heard.payloads;
+    assert_int_equal(rekeyed_of(&heard), 0);
+    assert_null(ike_payloads_find(&payloads, IKE_PAYLOAD_CP));
+    take_selectors(&heard, IKE_PAYLOAD_TSI, &ts);
+    assert_string_equal(selectors_text(&ts, text), "10.0.0.1/32");
+    take_selectors(&heard, IKE_PAYLOAD_TSR, &ts);
+    assert_string_equal(selectors_text(&ts, text), "10.0.0.1/32");
+    grant_child(&heard, SEGW_SPI, 0x10);
+    assert_first_goes_on();
+    assert_int_equal(children(), 2);
+    assert_int_equal(spi_at(CHILD_NAMED), second);
+    assert_string_equal(missing(CHILD_NAMED), "");
+}
+
+static void another_child_that_is_refused_is_said_and_harms_nothing(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    refuse(&heard, IKE_NOTIFY_NO_ADDITIONAL_SAS, (Bytes){0});
+    assert_first_goes_on();
+    assert_int_equal(children(), 1);
+    assert_non_null(strstr(missing(CHILD_NAMED), "NO_ADDITIONAL_SAS"));
+    assert_int_equal(stage_children(&f.stage), 1);
+}
+
+static void another_child_that_a_busy_segw_puts_off_is_asked_for_again_soon(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    refuse(&heard, IKE_NOTIFY_TEMPORARY_FAILURE, (Bytes){0});
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    grant_child(&heard, SEGW_SPI, 0x10);
+    assert_first_goes_on();
+    assert_int_equal(children(), 2);
+}
+
+static void another_child_that_the_segw_deletes_is_asked_for_again(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    have_another();
+    delete_from_segw(IKE_PROTOCOL_ESP, SEGW_SPI);
+    take_response(&heard, IKE_INFORMATIONAL);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(rekeyed_of(&heard), 0);
+    grant_child(&heard, SEGW_SPI + 1, 0x10);
+    assert_first_goes_on();
+    assert_int_equal(spi_at(CHILD_NAMED), second + 1);
+}
+
+/* It is not all made anew for that. */
+static void the_first_child_that_the_segw_deletes_is_asked_for_where_another_is_left(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    have_another();
+    delete_from_segw(IKE_PROTOCOL_ESP, STAGE_SPI_OUT);
+    take_response(&heard, IKE_INFORMATIONAL);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    grant_child(&heard, SEGW_SPI + 1, 0x10);
+    stage_settle(&f.stage);
+    assert_int_equal(spi_at(CHILD_FIRST), second + 1);
+    assert_int_equal(spi_at(CHILD_NAMED), second);
+    assert_int_equal(f.told.times_established, 1);
+}
+
+static void another_child_keeps_its_place_when_it_is_rekeyed_by_either_side(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    have_another();
+    connection_child_due(f.connection, second, false);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(rekeyed_of(&heard), second);
+    grant_child(&heard, SEGW_SPI + 1, 0x10);
+    stage_settle(&f.stage);
+    assert_int_equal(spi_at(CHILD_NAMED), second + 1);
+    rekey_child(SEGW_SPI + 1, SEGW_SPI + 2, IKE_GROUP_NONE, 0x10);
+    take_response(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(error_of(&heard), 0);
+    delete_from_segw(IKE_PROTOCOL_ESP, SEGW_SPI + 1);
+    take_response(&heard, IKE_INFORMATIONAL);
+    assert_first_goes_on();
+    assert_int_equal(spi_at(CHILD_NAMED), second + 2);
+}
+
+static void another_child_whose_rekeying_is_refused_is_deleted_and_the_first_goes_on(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    have_another();
+    connection_child_due(f.connection, second, false);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    refuse(&heard, IKE_NOTIFY_NO_ADDITIONAL_SAS, (Bytes){0});
+    assert_first_goes_on();
+    assert_deleted(second);
+    assert_non_null(strstr(missing(CHILD_NAMED), "rekeying"));
+}
+
+static void another_child_that_tred_does_not_take_is_deleted_at_the_segw(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    f.stage.refuse[TRE_ADD_CHILD] = "SelectorsNotAllowed";
+    f.stage.refusals[TRE_ADD_CHILD] = 1;
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    grant_child(&heard, SEGW_SPI, 0x10);
+    assert_first_goes_on();
+    assert_deleted(second);
+    assert_non_null(strstr(missing(CHILD_NAMED), "SelectorsNotAllowed"));
+}
+
+static void another_child_goes_over_to_a_new_ike_sa(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    have_another();
+    connection_rekey(f.connection, true);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    grant_ike(&heard, SEGW_IKE_SPI, 0x10);
+    assert_first_goes_on();
+    assert_int_equal(spi_at(CHILD_NAMED), second);
+    assert_int_equal(children(), 2);
 }
 
 /* ---- both at once (RFC 7296 2.8.1) ---- */
@@ -1519,6 +1730,7 @@ static void a_new_ike_sa_that_nobody_wants_any_more_is_deleted_too(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_WITH_ANOTHER(name) cmocka_unit_test_setup_teardown(name, setup_with_another, teardown)
 
 int main(void)
 {
@@ -1554,6 +1766,15 @@ int main(void)
         TEST(another_child_is_made_within_what_there_is),
         TEST(another_child_for_other_traffic_is_refused),
         TEST(no_more_than_four_children_are_made),
+        TEST_WITH_ANOTHER(another_child_that_is_configured_is_asked_for_once_the_first_is_there),
+        TEST_WITH_ANOTHER(another_child_that_is_refused_is_said_and_harms_nothing),
+        TEST_WITH_ANOTHER(another_child_that_a_busy_segw_puts_off_is_asked_for_again_soon),
+        TEST_WITH_ANOTHER(another_child_that_the_segw_deletes_is_asked_for_again),
+        TEST_WITH_ANOTHER(the_first_child_that_the_segw_deletes_is_asked_for_where_another_is_left),
+        TEST_WITH_ANOTHER(another_child_keeps_its_place_when_it_is_rekeyed_by_either_side),
+        TEST_WITH_ANOTHER(another_child_whose_rekeying_is_refused_is_deleted_and_the_first_goes_on),
+        TEST_WITH_ANOTHER(another_child_that_tred_does_not_take_is_deleted_at_the_segw),
+        TEST_WITH_ANOTHER(another_child_goes_over_to_a_new_ike_sa),
         TEST(our_childs_request_has_the_lowest_nonce),
         TEST(our_childs_answer_has_the_lowest_nonce),
         TEST(the_segws_request_for_a_child_has_the_lowest_nonce),

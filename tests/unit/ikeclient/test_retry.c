@@ -31,7 +31,7 @@ static int setup(void **state)
     (void)state;
     memset(&f, 0, sizeof(f));
     log_set_level(LOG_CRIT);
-    f.config.retry_max = 300;
+    f.config = (Config){.name = CONNECTION_DEFAULT, .retry_max = 300};
     temporary_path("retry", f.folder);
     assert_non_null(mkdtemp(f.folder));
     (void)snprintf(f.file, sizeof(f.file), "%s/failures", f.folder);

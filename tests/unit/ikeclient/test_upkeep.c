@@ -8,14 +8,15 @@
 
 #include <cmocka.h>
 
-enum { FACTS = 10, COMBINATIONS = 1 << FACTS };
+enum { FACTS = 11, COMBINATIONS = 1 << FACTS };
 
 static UpkeepFacts combination(unsigned bits)
 {
     UpkeepFacts facts = {0};
-    bool *const places[FACTS] = {
-        &facts.up,      &facts.renewal,  &facts.busy,      &facts.answering, &facts.ready,
-        &facts.overdue, &facts.unwanted, &facts.replacing, &facts.child_due, &facts.ike_due};
+    bool *const places[FACTS] = {&facts.up,        &facts.renewal,   &facts.busy,
+                                 &facts.answering, &facts.ready,     &facts.overdue,
+                                 &facts.unwanted,  &facts.replacing, &facts.child_due,
+                                 &facts.ike_due,   &facts.child_owed};
 
     for (unsigned i = 0; i < FACTS; i++)
         *places[i] = bits & (1U << i);
@@ -37,7 +38,8 @@ static void check_due(const UpkeepFacts *facts, UpkeepStep step)
     bool waits =
         facts->busy || facts->answering || facts->replacing || !facts->ready || facts->renewal;
 
-    if (facts->up && (facts->overdue || facts->unwanted || facts->child_due || facts->ike_due))
+    if (facts->up && (facts->overdue || facts->unwanted || facts->child_due || facts->child_owed ||
+                      facts->ike_due))
         assert_true(step != UPKEEP_NOTHING || waits);
 }
 
@@ -60,6 +62,10 @@ static void check_reason(const UpkeepFacts *facts, UpkeepStep step)
         break;
     case UPKEEP_REKEY_CHILD:
         assert_true(facts->child_due && !facts->busy && facts->ready && !facts->renewal);
+        break;
+    case UPKEEP_CREATE_CHILD:
+        assert_true(facts->child_owed && !facts->busy && facts->ready && !facts->renewal);
+        assert_false(facts->answering || facts->child_due);
         break;
     case UPKEEP_REKEY_IKE:
         assert_true(facts->ike_due && !facts->busy && facts->ready && !facts->renewal);

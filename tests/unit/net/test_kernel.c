@@ -974,6 +974,8 @@ static void assert_policy(const struct nlmsghdr *header)
     const struct xfrm_user_tmpl *template =
         attribute_of(header, sizeof(*info), XFRMA_TMPL, sizeof(*template));
     assert_int_equal(info->action, XFRM_POLICY_ALLOW);
+    /* The lower, the earlier: what is narrower by one bit comes before. */
+    assert_int_equal(info->priority, 1000 - info->sel.prefixlen_s - info->sel.prefixlen_d);
     assert_int_equal(template->id.proto, IPPROTO_ESP);
     assert_int_equal(template->mode, XFRM_MODE_TUNNEL);
     assert_int_equal(template->optional, 0);
@@ -1001,6 +1003,44 @@ static void what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel(void
     }
     assert_int_equal(directions,
                      1U << XFRM_POLICY_IN | 1U << XFRM_POLICY_FWD | 1U << XFRM_POLICY_OUT);
+}
+
+/* The reqid of the policies, each of which must have the same, and be that of the states. */
+static uint32_t common_reqid(void)
+{
+    uint32_t common = 0;
+    for (size_t i = 0; i < kernel.n_orders; i++) {
+        const struct nlmsghdr *header = (const struct nlmsghdr *)kernel.orders[i].octets;
+        const struct xfrm_usersa_info *state = mnl_nlmsg_get_payload(header);
+        uint32_t reqid = 0;
+        if (header->nlmsg_type == XFRM_MSG_NEWSA) {
+            reqid = state->reqid;
+        } else if (header->nlmsg_type == XFRM_MSG_UPDPOLICY) {
+            const struct xfrm_user_tmpl *template = attribute_of(
+                header, sizeof(struct xfrm_userpolicy_info), XFRMA_TMPL, sizeof(*template));
+            reqid = template->reqid;
+        } else {
+            continue;
+        }
+        assert_true(common == 0 || reqid == common);
+        common = reqid;
+    }
+    assert_int_not_equal(common, 0);
+    return common;
+}
+
+static void what_another_segw_sent_is_let_in_by_no_policy_of_the_first_one(void **state)
+{
+    SaOrder order = order_of(300, 400);
+    assert_int_equal(add_order(*state, &order), 0);
+    const uint32_t first = common_reqid();
+    order = order_of(301, 401);
+    order.segw = 1;
+    order.ts_remote = order.ts_local;
+    order.ts_remote.selectors[0].start[0] = order.ts_remote.selectors[0].end[0] = 11;
+    kernel.n_orders = 0;
+    assert_int_equal(add_order(*state, &order), 0);
+    assert_int_not_equal(common_reqid(), first);
 }
 
 /* The SPI by which everything goes out; the three policies must be there. */
@@ -1528,6 +1568,7 @@ int main(void)
         PLANE(the_kernel_is_given_each_limit_of_the_order),
         PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
+        PLANE(what_another_segw_sent_is_let_in_by_no_policy_of_the_first_one),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
         PLANE(keys_are_wiped_from_the_attributes_that_they_were_copied_to),
         PLANE(the_newest_pairs_tunnel_counts_if_either_end_is_another),

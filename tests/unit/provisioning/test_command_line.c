@@ -39,33 +39,54 @@ static void assert_prints(const char *arguments, int status, const char *text)
 static void help_and_version_are_there(void **state)
 {
     (void)state;
-    assert_prints("--help", 0, "install-anchors FILE");
-    assert_prints("init --help", 0, "--key-algorithm");
+    assert_prints("--help", 0, "  install-anchors  store");
     assert_prints("--version", 0, "tre-provision " TRED_VERSION);
+    assert_prints("init --help", 0, "Usage: tre-provision init [OPTION…] --fqdn NAME\n");
+    assert_prints("init --help", 0, "--key-algorithm NAME");
+    assert_prints("--tcti none issue --help", 0, "Usage: tre-provision issue ");
+}
+
+static void the_help_of_a_command_has_its_own_options_alone(void **state)
+{
+    char output[4096];
+    (void)state;
+
+    assert_int_equal(run("verify --help", output, sizeof(output)), 0);
+    assert_non_null(strstr(output, "--json"));
+    assert_non_null(strstr(output, "--state-dir"));
+    assert_null(strstr(output, "--force"));
+    assert_null(strstr(output, "install-anchors"));
 }
 
 static void what_does_not_fit_is_refused_by_name(void **state)
 {
     (void)state;
-    assert_prints("", 64, "a command is missing; see tre-provision --help");
-    assert_prints("explode", 64, "there is no command 'explode'; see tre-provision --help");
-    assert_prints("--explode init", 64, "there is no such option: '--explode'; see");
-    assert_prints("init --fqdn", 64, "a value is missing after '--fqdn'; see");
-    assert_prints("init", 64, "'fqdn'");
-    assert_prints("init --fqdn a.example extra", 64, "nothing is to follow 'init'");
-    assert_prints("install-cert", 64, "one file is to follow 'install-cert'");
-    assert_prints("install-anchors a b", 64, "one file is to follow");
-    assert_prints("install-cert --force file", 64, "'force'");
+    assert_prints("", 64, "tre-provision: a command is missing; see tre-provision --help\n");
+    assert_prints("explode", 64, "explode is no command; see tre-provision --help\n");
+    assert_prints("--explode init", 64,
+                  "tre-provision init: --explode is no option; see tre-provision init --help\n");
+    assert_prints("init --fqdn", 64, "--fqdn needs a value; see");
+    assert_prints("init", 64, "--fqdn is missing");
+    assert_prints("init --fqdn a.example extra", 64, "unexpected argument \"extra\"");
+    assert_prints("install-cert", 64, "install-cert: it takes one file; see");
+    assert_prints("install-anchors a b", 64, "it takes one file");
+    assert_prints("sign-policy --key k", 64, "it takes one file or more");
+    assert_prints("install-cert --force file", 64, "--force is no option");
     assert_prints("init --fqdn a.example --key-algorithm dsa", 64, "'dsa'");
     assert_prints("init --fqdn a.example --owner no-such-user", 64, "'no-such-user'");
     assert_prints("init --fqdn a.example --owner 12x", 64, "'12x'");
-    assert_prints("sign-anchors --anchors-version 1 file", 64, "'key'");
-    assert_prints("sign-anchors --key file file", 64, "'anchors-version'");
+    assert_prints("run --profile p --serial -x", 64, "'-x'");
+    assert_prints("line --profile p --jobs 257", 64, "'257'");
+    assert_prints("issue --days 0", 64, "'0'");
+    assert_prints("read-pcrs --pcrs 24", 64, "'24'");
+    assert_prints("read-pcrs --bank sha1", 64, "'sha1'");
+    assert_prints("sign-anchors --anchors-version 1 file", 64, "--key is missing");
+    assert_prints("sign-anchors --key file file", 64, "--anchors-version is missing");
     assert_prints("sign-anchors --key file --anchors-version 0 file", 64, "'0'");
     assert_prints("sign-anchors --key file --anchors-version -1 file", 64, "'-1'");
     assert_prints("sign-anchors --key file --anchors-version 9223372036854775808 file", 64,
                   "'9223");
-    assert_prints("install-anchors --first file", 64, "'first'");
+    assert_prints("install-anchors --first file", 64, "--first is no option");
 }
 
 static void a_failure_names_its_cause_and_ends_with_1(void **state)
@@ -79,6 +100,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_and_version_are_there),
+        cmocka_unit_test(the_help_of_a_command_has_its_own_options_alone),
         cmocka_unit_test(what_does_not_fit_is_refused_by_name),
         cmocka_unit_test(a_failure_names_its_cause_and_ends_with_1),
     };

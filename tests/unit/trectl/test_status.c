@@ -16,6 +16,7 @@ static const char up[] =
     "   \"KeyPolicy\": \"signed\", \"DataPlane\": \"kernel\", \"CrlProblem\": \"\","
     "   \"CrlIssuers\": [[\"CN=Operator\", 1795707565, 1795714764], [\"CN=Other\", 1795628365, "
     "1798306765]],"
+    "   \"Protection\": \"strict\", \"CleartextDropsIn\": 1, \"CleartextDropsOut\": 23,"
     "   \"Totals\": {\"PacketsIn\": 5, \"BytesIn\": 1500, \"PacketsOut\": 6, \"BytesOut\": 420,"
     "     \"Replays\": 2, \"Malformed\": 1}},"
     " \"IkeClient\": {\"State\": \"established\", \"LastError\": \"\", \"SegwIdentity\": "
@@ -34,7 +35,7 @@ static const char failing[] =
     " \"TrE\": {\"State\": \"integrity-failed\", \"StateReason\": \"PCR 7 differs. Update the "
     "states\","
     "   \"Identity\": \"henb.example\", \"SegwIdentity\": \"segw.example\", \"AnchorsGuarded\": "
-    "false,"
+    "false, \"Protection\": \"no\", \"CleartextDropsIn\": 0, \"CleartextDropsOut\": 0,"
     "   \"PcrMismatch\": [[7, \"aa\", \"bb\"]], \"CrlIssuers\": [], \"CrlProblem\": \"a.crl: it is "
     "empty\"},"
     " \"IkeClient\": {\"State\": \"waiting\", \"LastError\": \"no answer: check the network\","
@@ -78,7 +79,8 @@ static void a_tunnel_is_shown_with_all_that_it_rests_on(void **state)
         "CRLs         CN=Operator: 2 h 0 min old, overdue since 2026-11-26 17:39:24 UTC\n"
         "             CN=Other: 24 h 0 min old, next in 30 days\n"
         "All so far   in 5 packets, 1.5 kB; out 6 packets, 420 B; dropped 2 replayed, 1 "
-        "malformed\n");
+        "malformed\n"
+        "Protection   strict, dropped in clear: 1 on the way in, 23 on the way out\n");
 }
 
 static void what_stands_in_the_way_is_shown_with_the_next_attempt(void **state)
@@ -94,6 +96,7 @@ static void what_stands_in_the_way_is_shown_with_the_next_attempt(void **state)
     assert_non_null(strstr(text, "PCR 7 is bb\n             and not aa\n"));
     assert_non_null(strstr(text, "Anchors      not guarded by the TPM\n"));
     assert_non_null(strstr(text, "             a.crl: it is empty\n"));
+    assert_non_null(strstr(text, "Protection   no: packets may go past the tunnel, in clear\n"));
 }
 
 static void services_that_do_not_run_are_named_with_what_to_do(void **state)

@@ -57,7 +57,7 @@ static Exchange *end_new(Ends *ends, bool initiator)
     (void)snprintf(exchange->peer_identity, sizeof(exchange->peer_identity), "%s",
                    initiator ? "segw.example.org" : "henb.example.org");
     exchange->peer_expires = 12345;
-    exchange_enlist(exchange, &ends->context, EXCHANGE_VERIFIED);
+    exchange_enlist(exchange, &ends->context, &ends->with, EXCHANGE_VERIFIED);
     return exchange;
 }
 
@@ -67,8 +67,8 @@ void ends_init(Ends *ends)
 
     *ends = (Ends){0};
     assert_int_equal(dataplane_open(&no_traffic, &ends->context.dataplane, &ends->reason), 0);
-    selector_policy_any(&ends->allowed);
-    ends->context.allowed_local = ends->context.allowed_remote = &ends->allowed;
+    selector_policy_any(&ends->with.allowed_local);
+    ends->with.allowed_remote = ends->with.allowed_local;
     ends->henb = end_new(ends, true);
     ends->segw = end_new(ends, false);
 }

@@ -9,7 +9,7 @@ enum { ENDS_MESSAGE_MAX = 16384 };
 
 typedef struct Ends {
     ExchangeContext context;
-    IkeTs allowed; /* selectors: all */
+    Segw with; /* both ends; all selectors are allowed */
     Exchange *henb, *segw;
     size_t max_datagram; /* 0: as large as may be */
     Reason reason;

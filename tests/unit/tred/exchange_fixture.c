@@ -91,10 +91,11 @@ int bench_init(void **state)
         return -1;
     if (dataplane_open(&no_traffic, &bench.context.dataplane, &reason) < 0)
         return -1;
-    selector_policy_any(&bench.allowed);
-    bench.context.allowed_local = bench.context.allowed_remote = &bench.allowed;
+    selector_policy_any(&bench.with.allowed_local);
+    bench.with.allowed_remote = bench.with.allowed_local;
+    (void)snprintf(bench.name, sizeof(bench.name), "%s", SEGW_FQDN);
+    bench.with.name = bench.name;
     bench.context.identity = HENB_FQDN;
-    bench.context.segw_name = SEGW_FQDN;
     bench.context.revocation = REVOCATION_OFF;
     return 0;
 }
@@ -117,7 +118,8 @@ int bench_deinit(void **state)
 void play_init(Play *play)
 {
     *play = (Play){.group = IKE_GROUP_ECP_256, .spi_r = 0x5e60000000000001};
-    assert_int_equal(exchange_new(&bench.context, play->group, &play->exchange, &play->reason), 0);
+    assert_int_equal(
+        exchange_new(&bench.context, &bench.with, play->group, &play->exchange, &play->reason), 0);
     assert_int_equal(RAND_bytes(play->nonce_r, sizeof(play->nonce_r)), 1);
     memcpy(play->nonce_i, exchange_nonce_i(play->exchange).data,
            exchange_nonce_i(play->exchange).size);

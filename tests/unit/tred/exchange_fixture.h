@@ -27,7 +27,8 @@ typedef struct Bench {
     Pki root;
     Pki segw;
     ExchangeContext context;
-    IkeTs allowed;    /* selectors: all */
+    char name[sizeof(SEGW_FQDN)];
+    Segw with;        /* whom exchanges are with; all selectors are allowed */
     Service verifier; /* what tred-verify does, in this process */
 } Bench;
 

@@ -156,6 +156,98 @@ static void a_soft_lifetime_that_is_not_below_the_hard_one_is_refused(void **sta
                    "soft-lifetime-seconds is 3600");
 }
 
+/* ---- several SeGWs ---- */
+
+#define FINGERPRINT "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
+#define PLAIN "[segw]\nname = a.example\nallowed-remote = 10.1.0.0/16\n"
+
+static void one_segw_is_the_default_with_all_that_is_allowed(void **state)
+{
+    Result result =
+        read_text("[segw]\nname = a.example\n[data-plane]\nallowed-remote = 10.0.0.0/8\n");
+    const Segw *segw;
+
+    (void)state;
+    assert_int_equal(result.r, 0);
+    assert_int_equal(result.config.segws.count, 1);
+    segw = segws_find(&result.config.segws, "default");
+    assert_non_null(segw);
+    assert_string_equal(segw->name, "a.example");
+    assert_int_equal(segw->anchors.count, 0);
+    assert_true(ike_ts_is_subset(&segw->allowed_local, &result.config.allowed_local));
+    assert_int_equal(segw->allowed_remote.n_selectors, 1);
+    assert_null(segws_find(&result.config.segws, "core"));
+    tred_config_deinit(&result.config);
+}
+
+static void each_segw_has_what_its_section_says(void **state)
+{
+    Result result = read_text("[segw management]\nname = b.example\nallowed-remote = 10.2.0.0/16, "
+                              "2001:db8:2::/48\nallowed-local = 10.9.0.0/24\n"
+                              "only-anchors = " FINGERPRINT ", " FINGERPRINT "\n" PLAIN
+                              "only-anchors = " FINGERPRINT "\nallowed-local = 10.8.0.0/24\n"
+                              "[data-plane]\nallowed-local = 10.8.0.0/15\n"
+                              "[segw third]\nname = b.example\nallowed-remote = 10.3.0.0/16\n");
+    const Segw *segw;
+
+    (void)state;
+    assert_int_equal(result.r, 0);
+    assert_int_equal(result.config.segws.count, 3);
+    segw = segws_find(&result.config.segws, "default");
+    assert_ptr_equal(segw, result.config.segws.list[0]);
+    assert_string_equal(segw->name, "a.example");
+    assert_int_equal(segw->anchors.count, 1);
+    assert_int_equal(segw->allowed_local.selectors[0].start[1], 8);
+    segw = segws_find(&result.config.segws, "management");
+    assert_string_equal(segw->name, "b.example");
+    assert_int_equal(segw->anchors.count, 2);
+    assert_int_equal(segw->anchors.fingerprints[1][1], 0x11);
+    assert_int_equal(segw->anchors.fingerprints[1][31], 0xff);
+    assert_int_equal(segw->allowed_remote.n_selectors, 2);
+    assert_int_equal(segw->allowed_local.selectors[0].start[1], 9);
+    segw = segws_find(&result.config.segws, "third");
+    assert_int_equal(segw->allowed_local.selectors[0].end[1], 9); /* as the device */
+    tred_config_deinit(&result.config);
+}
+
+static void segws_that_could_carry_one_packet_are_refused(void **state)
+{
+    (void)state;
+    assert_refused("[segw]\nname = a.example\n[segw b]\nname = b.example\n"
+                   "allowed-remote = 10.2.0.0/16\n",
+                   "allowed-remote of [segw] and of [segw b] both have addresses of 0.0.0.0-");
+    assert_refused(PLAIN "[segw b]\nname = b.example\nallowed-remote = 10.1.255.0/24\n",
+                   "allowed-remote of [segw] and of [segw b] both have addresses of 10.1.0.0-");
+    assert_refused(PLAIN "[segw b]\nname = b.example\nallowed-remote = 10.2.0.0/16\n"
+                         "[segw c]\nname = c.example\nallowed-remote = 10.3.0.0/16, 10.2.1.0/24\n",
+                   "of [segw b] and of [segw c] both");
+}
+
+static void a_segw_is_within_what_the_device_allows(void **state)
+{
+    (void)state;
+    assert_refused(PLAIN "[data-plane]\nallowed-remote = 10.2.0.0/16\n",
+                   "[segw] allowed-remote has 10.1.0.0-10.1.255.255, which is not within "
+                   "allowed-remote of [data-plane]");
+    assert_refused(PLAIN "allowed-local = 10.9.0.0/16\n[data-plane]\nallowed-local = 10.8.0.0/16\n",
+                   "[segw] allowed-local has 10.9.0.0-");
+}
+
+static void a_segw_that_lacks_something_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(PLAIN "[segw b]\nallowed-remote = 10.2.0.0/16\n", "[segw b] name is missing");
+    assert_refused(PLAIN "[segw b]\nname = b.example\n", "[segw b] allowed-remote is missing");
+    assert_refused(PLAIN "[segw b]\n", "[segw b] name is missing");
+    assert_refused(PLAIN "[segw default]\nname = b.example\nallowed-remote = 10.2.0.0/16\n",
+                   "[segw] itself has that name");
+    assert_refused(PLAIN "[segw b]\n[segw b]\n", "there are two sections [segw b]");
+    assert_refused(PLAIN "only-anchors = 0011\n", "in 64 hexadecimal digits");
+    assert_refused(PLAIN "only-anchors = ,\n", "in 64 hexadecimal digits");
+    assert_refused(PLAIN "[segw b]\nprofile = 3gpp\n",
+                   "its keys are: name, only-anchors, allowed-local, allowed-remote");
+}
+
 static void unknown_keys_and_values_are_refused(void **state)
 {
     (void)state;
@@ -239,6 +331,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_key_is_taken),
         cmocka_unit_test(a_missing_segw_name_is_named),
         cmocka_unit_test(a_segw_name_that_is_no_fqdn_is_refused),
+        cmocka_unit_test(one_segw_is_the_default_with_all_that_is_allowed),
+        cmocka_unit_test(each_segw_has_what_its_section_says),
+        cmocka_unit_test(segws_that_could_carry_one_packet_are_refused),
+        cmocka_unit_test(a_segw_is_within_what_the_device_allows),
+        cmocka_unit_test(a_segw_that_lacks_something_is_refused),
         cmocka_unit_test(limits_of_exchanges_are_kept),
         cmocka_unit_test(a_soft_lifetime_that_is_not_below_the_hard_one_is_refused),
         cmocka_unit_test(unknown_keys_and_values_are_refused),

@@ -229,7 +229,7 @@ static void a_group_outside_the_profile_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(groups); i++) {
-        assert_int_equal(exchange_new(&bench.context, groups[i], &exchange, &reason),
+        assert_int_equal(exchange_new(&bench.context, &bench.with, groups[i], &exchange, &reason),
                          EXCHANGE_E_GROUP_NOT_SUPPORTED);
         assert_null(exchange);
     }
@@ -321,7 +321,7 @@ static Bytes ke_of_another(uint16_t group, uint8_t *ret)
     Exchange *exchange = NULL;
     Reason reason;
 
-    assert_int_equal(exchange_new(&bench.context, group, &exchange, &reason), 0);
+    assert_int_equal(exchange_new(&bench.context, &bench.with, group, &exchange, &reason), 0);
     const Bytes ke = exchange_ke_i(exchange);
     assert_true(ke.size <= KE_MAX);
     memcpy(ret, ke.data, ke.size);

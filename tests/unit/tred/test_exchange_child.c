@@ -432,17 +432,17 @@ static void remote_selectors_beyond_those_asked_for_are_refused(void **state)
 static void selectors_outside_the_policy_are_refused(void **state)
 {
     Play *play = *state;
-    const IkeTs *const any = bench.context.allowed_local;
-    IkeTs narrow = *any;
+    const IkeTs any = bench.with.allowed_local;
+    IkeTs narrow = any;
 
     narrow.selectors[0].end[0] = 10;
     play_verify(play);
-    bench.context.allowed_local = &narrow;
+    bench.with.allowed_local = narrow;
     assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_SELECTORS_NOT_ALLOWED);
-    bench.context.allowed_local = any;
-    bench.context.allowed_remote = &narrow;
+    bench.with.allowed_local = any;
+    bench.with.allowed_remote = narrow;
     assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_SELECTORS_NOT_ALLOWED);
-    bench.context.allowed_remote = any;
+    bench.with.allowed_remote = any;
     assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
@@ -526,16 +526,16 @@ static void an_address_stands_for_itself_whatever_prefix_it_is_said_to_be_in(voi
 static void an_address_outside_of_allowed_local_is_refused(void **state)
 {
     Play *play = *state;
-    const IkeTs *const any = bench.context.allowed_local;
-    IkeTs narrow = *any;
+    const IkeTs any = bench.with.allowed_local;
+    IkeTs narrow = any;
 
     play->child_granted.ts_i.selectors[0].start[0] = play->child_granted.ts_i.selectors[0].end[0] =
         11;
     narrow.selectors[0].start[0] = narrow.selectors[0].end[0] = 11;
     play_verify(play);
-    bench.context.allowed_local = &narrow;
+    bench.with.allowed_local = narrow;
     assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_ADDRESS_NOT_ALLOWED);
-    bench.context.allowed_local = any;
+    bench.with.allowed_local = any;
     assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
@@ -563,6 +563,34 @@ static void the_outer_addresses_are_no_inner_ones(void **state)
         if (i + 1 < ELEMENTS(outer))
             (void)end(state);
     }
+}
+
+static void give_transport(Exchange *exchange, const uint8_t remote[4])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+
+    memcpy(&address.sin_addr, remote, sizeof(address.sin_addr));
+    memcpy(&exchange->remote, &address, sizeof(address));
+    exchange->transport = malloc(sizeof(*exchange->transport));
+    assert_non_null(exchange->transport);
+    *exchange->transport = (Transport){.ike_fd = -1, .esp_fd = -1};
+}
+
+static void the_outer_address_of_another_segw_is_not_assigned(void **state)
+{
+    static const uint8_t segw[] = {198, 51, 100, 1}, another[] = {198, 51, 100, 2};
+    Play *play = *state;
+    const Segw management = {.label = "management", .number = 1, .name = bench.name};
+    Exchange *other = NULL;
+
+    give_transport(play->exchange, segw);
+    assert_int_equal(
+        exchange_new(&bench.context, &management, IKE_GROUP_ECP_256, &other, &play->reason), 0);
+    give_transport(other, another);
+    assign(play, IKE_CFG_INTERNAL_IP4_ADDRESS, another, sizeof(another));
+    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+    assert_non_null(strstr(play->reason.text, "another SeGW's own"));
+    exchange_free(other);
 }
 
 static void an_address_that_was_asked_for_must_be_assigned(void **state)
@@ -740,6 +768,7 @@ int main(void)
         OFFERING(an_address_stands_for_itself_whatever_prefix_it_is_said_to_be_in),
         OFFERING(an_address_outside_of_allowed_local_is_refused),
         OFFERING(the_outer_addresses_are_no_inner_ones),
+        OFFERING(the_outer_address_of_another_segw_is_not_assigned),
         OFFERING(an_address_that_was_asked_for_must_be_assigned),
         OFFERING(an_empty_attribute_assigns_nothing),
         OFFERING(a_cp_that_is_no_reply_assigns_nothing),

@@ -552,19 +552,20 @@ static void the_peers_selectors_are_held_against_the_policy(void **state)
 {
     const CreateSpec request = child_spec(&ends, ends.segw, IKE_GROUP_NONE);
     const CreateSpec response = child_spec(&ends, ends.henb, IKE_GROUP_NONE);
-    IkeTs narrow = ends.allowed;
+    const IkeTs any = ends.with.allowed_local;
+    IkeTs narrow = any;
 
     (void)state;
     narrow.selectors[0].end[0] = 10;
     assert_int_equal(create_send(&ends, ends.segw, &request, false), 0);
-    ends.context.allowed_local = &narrow;
+    ends.with.allowed_local = narrow;
     assert_not_sealed(&response, true, EXCHANGE_E_SELECTORS_NOT_ALLOWED);
     assert_non_null(strstr(ends.reason.text, "local"));
-    ends.context.allowed_local = &ends.allowed;
-    ends.context.allowed_remote = &narrow;
+    ends.with.allowed_local = any;
+    ends.with.allowed_remote = narrow;
     assert_not_sealed(&response, true, EXCHANGE_E_SELECTORS_NOT_ALLOWED);
     assert_non_null(strstr(ends.reason.text, "remote"));
-    ends.context.allowed_remote = &ends.allowed;
+    ends.with.allowed_remote = any;
     assert_int_equal(create_send(&ends, ends.henb, &response, true), 0);
 }
 

@@ -141,7 +141,7 @@ static void as_many_moves_are_under_way_as_may_be(void **state)
         others[i] = calloc(1, sizeof(*others[i]));
         assert_non_null(others[i]);
         others[i]->moved = note_moved;
-        exchange_enlist(others[i], &ends.context, EXCHANGE_VERIFIED);
+        exchange_enlist(others[i], &ends.context, &ends.with, EXCHANGE_VERIFIED);
     }
     assert_not_moved(EXCHANGE_E_OUT_OF_RESOURCES);
     others[0]->moved = NULL;

@@ -85,6 +85,30 @@ static void the_selector_that_breaks_the_policy_is_named(void **state)
     assert_string_equal(text, "192.0.2.1-192.0.2.9");
 }
 
+static bool overlap(const char *a, const char *b)
+{
+    IkeTs one, other;
+
+    assert_int_equal(policy_read(a, &one), 0);
+    assert_int_equal(policy_read(b, &other), 0);
+    assert_true(!selector_policy_overlap(&one, &other) == !selector_policy_overlap(&other, &one));
+    return selector_policy_overlap(&one, &other);
+}
+
+static void two_policies_overlap_where_they_share_an_address(void **state)
+{
+    (void)state;
+    assert_false(overlap("10.0.0.0/16", "10.1.0.0/16"));
+    assert_false(overlap("10.0.0.0/31", "10.0.0.2/32"));
+    assert_true(overlap("10.0.0.0/16", "10.0.255.255/32"));
+    assert_true(overlap("10.0.0.0/16", "10.0.0.0/32"));
+    assert_true(overlap("10.0.0.0/16", "10.0.0.0/16"));
+    assert_true(overlap("0.0.0.0/0", "10.0.0.0/16"));
+    assert_false(overlap("0.0.0.0/0", "::/0"));
+    assert_true(overlap("192.0.2.0/24, 2001:db8::/32", "10.0.0.0/8, 2001:db8:1::/48"));
+    assert_false(overlap("2001:db8::/48", "2001:db8:1::/48"));
+}
+
 static void what_is_no_list_of_prefixes_is_refused(void **state)
 {
     static const char *const bad[] = {"",
@@ -128,6 +152,7 @@ int main(void)
         cmocka_unit_test(one_family_says_nothing_of_the_other),
         cmocka_unit_test(the_default_lets_every_address_pass),
         cmocka_unit_test(the_selector_that_breaks_the_policy_is_named),
+        cmocka_unit_test(two_policies_overlap_where_they_share_an_address),
         cmocka_unit_test(what_is_no_list_of_prefixes_is_refused),
         cmocka_unit_test(more_prefixes_than_fit_are_refused),
     };

@@ -37,6 +37,41 @@ static int anchors_of(const Pki *const *pkis, size_t count, bool der, AnchorStor
     return r;
 }
 
+static void those_that_are_named_count_alone(void **state)
+{
+    Pki pkis[3] = {pki_root("One"), pki_root("Two"), pki_root("Three")};
+    const Pki *const all[] = {&pkis[0], &pkis[1], &pkis[2]};
+    uint8_t prints[2][ANCHOR_FINGERPRINT_SIZE];
+    AnchorStore *anchors = NULL, *chosen = NULL;
+    Reason reason = {0};
+
+    (void)state;
+    assert_int_equal(anchors_of(all, 3, false, &anchors, &reason), 0);
+    assert_int_equal(X509_digest(pkis[2].certificate, EVP_sha256(), prints[0], NULL), 1);
+    assert_int_equal(X509_digest(pkis[0].certificate, EVP_sha256(), prints[1], NULL), 1);
+
+    assert_int_equal(anchor_store_choose(anchors, prints, 1, &chosen), 0);
+    assert_int_equal(sk_X509_num(chosen->certificates), 1);
+    assert_int_equal(X509_cmp(sk_X509_value(chosen->certificates, 0), pkis[2].certificate), 0);
+    anchor_store_unref(chosen);
+
+    assert_int_equal(anchor_store_choose(anchors, prints, 2, &chosen), 0);
+    assert_int_equal(sk_X509_num(chosen->certificates), 2);
+    anchor_store_unref(chosen);
+
+    prints[0][31] ^= 1; /* nobody's */
+    assert_int_equal(anchor_store_choose(anchors, prints, 1, &chosen), 0);
+    assert_int_equal(sk_X509_num(chosen->certificates), 0);
+    anchor_store_unref(chosen);
+
+    assert_int_equal(anchor_store_choose(anchors, prints, 0, &chosen), 0);
+    assert_ptr_equal(chosen, anchors);
+    anchor_store_unref(chosen);
+    anchor_store_unref(anchors);
+    for (size_t i = 0; i < ELEMENTS(pkis); i++)
+        pki_deinit(&pkis[i]);
+}
+
 static void every_ca_of_a_file_is_taken_once(void **state)
 {
     Pki one = pki_root("One");
@@ -165,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_ca_of_a_file_is_taken_once),
+        cmocka_unit_test(those_that_are_named_count_alone),
         cmocka_unit_test(the_hash_is_sha1_of_the_whole_subject_public_key_info),
         cmocka_unit_test(a_renewed_root_is_a_second_anchor_with_the_same_hash),
         cmocka_unit_test(what_is_no_fit_ca_is_named_by_position_and_subject),

@@ -72,6 +72,7 @@ static VerifyRequest peer_request(void)
         .certificates = {BYTES_OF(certificate), {0}},
         .n_ocsp = 1,
         .ocsp = {BYTES_OF(ocsp)},
+        .anchors = {.count = 1, .fingerprints = {{1, 2, 3}}},
     };
 
     return request;
@@ -90,6 +91,9 @@ static void a_request_about_a_peer_crosses_unchanged(void **state)
     assert_int_equal(decoded.revocation, REVOCATION_REQUIRE);
     assert_string_equal(decoded.segw_name, "segw.example");
     assert_true(bytes_equal(decoded.idr, request.idr));
+    assert_int_equal(decoded.anchors.count, 1);
+    assert_memory_equal(decoded.anchors.fingerprints, request.anchors.fingerprints,
+                        sizeof(request.anchors.fingerprints));
     assert_int_equal(decoded.n_certificates, 2);
     assert_true(bytes_equal(decoded.certificates[0], request.certificates[0]));
     assert_int_equal(decoded.certificates[1].size, 0);
@@ -109,6 +113,7 @@ static void the_largest_evidence_fits_a_request(void **state)
     for (size_t i = 0; i < FRAME_EVIDENCE_MAX; i++)
         request.certificates[i] = request.ocsp[i] = (Bytes){0};
     request.certificates[0] = BYTES_OF(evidence);
+    request.anchors.count = VERIFY_ANCHORS_MAX;
     request.idr = (Bytes){evidence, FRAME_IDR_SIZE_MAX};
     assert_int_equal(request_decode(request_encode(&request, frame)), 0);
 }

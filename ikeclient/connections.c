@@ -1,0 +1,265 @@
+/* The list of connections: what tred and the kernel say is handed to each, and what each becomes is
+ * told to the bus and to systemd. */
+#include "ikeclient/connections.h"
+
+#include "base/log.h"
+#include "base/manager.h"
+#include "ikeclient/bus.h"
+#include "ikeclient/netwatch.h"
+#include "ikeclient/trebus.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    STATUS_SIZE = 1024,
+    STARTS_AT_ONCE = 4, /* tred makes keys for one user in half of its time at the most */
+};
+
+typedef struct Member {
+    Connections *connections;
+    Connection *connection;
+    BusObject *object;
+    ConnectionState state; /* the last one that it told */
+} Member;
+
+struct Connections {
+    const ConnectionsHandlers *handlers;
+    void *userdata;
+    TreBus *tre;
+    BusFace *face;
+    Netwatch *netwatch;     /* NULL: there is none */
+    sd_event_source *start; /* of those that are still to be started */
+    const char *folder;
+    size_t count;
+    Member *members;
+    size_t n_started;
+    size_t in_state[CONNECTION_STATES];
+};
+
+/* ---- what each has become ---- */
+
+static void tell_manager(const Connections *connections, const Member *member)
+{
+    char text[STATUS_SIZE];
+    ConnectionInfo info;
+
+    if (connections->count == 1) {
+        connection_info(member->connection, &info);
+        (void)snprintf(text, sizeof(text), "STATUS=%s%s%s", info.state_name,
+                       info.last_error[0] != 0 ? ": " : "", info.last_error);
+    } else {
+        (void)snprintf(text, sizeof(text), "STATUS=%zu of %zu connections are established",
+                       connections->in_state[CONNECTION_ESTABLISHED], connections->count);
+    }
+    manager_notify(text);
+}
+
+static void note_state(Member *member)
+{
+    Connections *connections = member->connections;
+    ConnectionInfo info;
+
+    connection_info(member->connection, &info);
+    connections->in_state[member->state]--;
+    member->state = info.state;
+    connections->in_state[member->state]++;
+    if (connections->n_started < connections->count)
+        (void)sd_event_source_set_enabled(connections->start, SD_EVENT_ONESHOT);
+}
+
+static void on_changed(void *userdata)
+{
+    Member *member = userdata;
+
+    if (!member->object)
+        return;
+    note_state(member);
+    bus_object_changed(member->object);
+    tell_manager(member->connections, member);
+}
+
+static void on_established(void *userdata)
+{
+    const Member *member = userdata;
+    const Connections *connections = member->connections;
+
+    bus_object_established(member->object);
+    connections->handlers->established(connections->userdata, member->connection);
+}
+
+static void on_closed(void *userdata, const char *reason)
+{
+    const Member *member = userdata;
+    const Connections *connections = member->connections;
+
+    bus_object_closed(member->object, reason);
+    connections->handlers->closed(connections->userdata, member->connection, reason);
+}
+
+static const ConnectionHandlers handlers = {on_changed, on_established, on_closed};
+
+/* ---- what is for all ---- */
+
+/* Of exchanges and SPIs each knows its own, and passes over the others'. */
+
+static void on_lost(void *userdata, const char *exchange, const char *reason)
+{
+    const Connections *connections = userdata;
+
+    for (size_t i = 0; i < connections->count; i++)
+        connection_lose(connections->members[i].connection, exchange, reason);
+}
+
+static void on_lifetime(void *userdata, const char *exchange, uint32_t spi_in, bool hard)
+{
+    const Connections *connections = userdata;
+
+    (void)exchange; /* which has the Child SA may have changed since */
+    for (size_t i = 0; i < connections->count; i++)
+        connection_child_due(connections->members[i].connection, spi_in, hard);
+}
+
+static void on_expires(void *userdata, const char *exchange, uint64_t when)
+{
+    const Connections *connections = userdata;
+    const time_t now = time(NULL);
+    const uint64_t left = when > (uint64_t)now ? when - (uint64_t)now : 0;
+
+    for (size_t i = 0; i < connections->count; i++)
+        connection_expires(connections->members[i].connection, exchange, left);
+}
+
+static void on_network(void *userdata)
+{
+    const Connections *connections = userdata;
+
+    for (size_t i = 0; i < connections->count; i++)
+        connection_look_around(connections->members[i].connection);
+}
+
+/* ---- the life of all ---- */
+
+static void start_one(const Connections *connections, Connection *connection)
+{
+    if (connections->folder && connection_remember(connection, connections->folder) < 0)
+        log_warning("out of memory: failed attempts are forgotten with this process");
+    connection_start(connection);
+}
+
+/* As many as may be under way at a time; each that leads to something makes room for the next. */
+static int on_start(sd_event_source *source, void *userdata)
+{
+    Connections *connections = userdata;
+    (void)source;
+
+    while (connections->n_started < connections->count &&
+           connections->in_state[CONNECTION_CONNECTING] < STARTS_AT_ONCE)
+        start_one(connections, connections->members[connections->n_started++].connection);
+    return 0;
+}
+
+static int add_members(Connections *connections, sd_event *event, const Configs *configs)
+{
+    for (size_t i = 0; i < configs->count; i++) {
+        Member *member = &connections->members[i];
+
+        *member = (Member){.connections = connections, .state = CONNECTION_IDLE};
+        int r = connection_new(event, tre_bus_tre(connections->tre), configs->list[i], &handlers,
+                               member, &member->connection);
+        if (r < 0)
+            return r;
+        connections->count++;
+        connections->in_state[CONNECTION_IDLE]++;
+        r = bus_face_add(connections->face, member->connection, &member->object);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void watch_network(Connections *connections, sd_event *event)
+{
+    int r = netwatch_new(event, on_network, connections, &connections->netwatch);
+
+    if (r < 0) {
+        log_warning("changes of this host's addresses are not noticed, as no netlink socket can be "
+                    "had (%s): allow AF_NETLINK in the unit",
+                    strerror(-r));
+    }
+}
+
+int connections_new(sd_event *event, sd_bus *bus, const Configs *configs,
+                    const ConnectionsHandlers *told, void *userdata, Connections **ret)
+{
+    _cleanup_(connections_freep) Connections *connections = calloc(1, sizeof(*connections));
+
+    if (!connections)
+        return -ENOMEM;
+    connections->handlers = told;
+    connections->userdata = userdata;
+    connections->members = calloc(configs->count, sizeof(Member));
+    if (!connections->members)
+        return -ENOMEM;
+    int r = sd_event_add_defer(event, &connections->start, on_start, connections);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(connections->start, SD_EVENT_OFF);
+    if (r >= 0)
+        r = tre_bus_new(bus, on_lost, on_lifetime, on_expires, connections, &connections->tre);
+    if (r >= 0)
+        r = bus_face_new(bus, &connections->face);
+    if (r >= 0)
+        r = add_members(connections, event, configs);
+    if (r < 0)
+        return r;
+    watch_network(connections, event);
+    *ret = steal_pointer(connections);
+    return 0;
+}
+
+void connections_free(Connections *connections)
+{
+    if (connections->face)
+        bus_face_free(connections->face);
+    for (size_t i = 0; i < connections->count; i++)
+        connection_free(connections->members[i].connection);
+    if (connections->netwatch)
+        netwatch_free(connections->netwatch);
+    if (connections->tre)
+        tre_bus_free(connections->tre);
+    sd_event_source_disable_unref(connections->start);
+    free(connections->members);
+    free(connections);
+}
+
+Connection *connections_first(const Connections *connections)
+{
+    return connections->members[0].connection;
+}
+
+void connections_allow_retry(Connections *connections, bool allow)
+{
+    for (size_t i = 0; i < connections->count; i++)
+        connection_allow_retry(connections->members[i].connection, allow);
+}
+
+void connections_start(Connections *connections, const char *folder)
+{
+    connections->folder = folder;
+    (void)on_start(NULL, connections);
+}
+
+void connections_close(Connections *connections)
+{
+    connections->n_started = connections->count;
+    for (size_t i = 0; i < connections->count; i++)
+        connection_close(connections->members[i].connection);
+}
+
+bool connections_are_idle(const Connections *connections)
+{
+    return connections->in_state[CONNECTION_IDLE] == connections->count;
+}

@@ -1,0 +1,223 @@
+/* The task that asks for a Child SA beside the first one, as configured (RFC 7296 1.3.1). */
+#include "ikeclient/rekey.h"
+
+#include "base/log.h"
+#include "ikeclient/informational.h"
+#include "ikeclient/wishes.h"
+
+#include <errno.h>
+#include <limits.h>
+
+typedef struct CreateChildTask {
+    Task task; /* first */
+    unsigned place;
+    uint16_t group;
+    size_t awaited; /* answers of tred's before the request can be made */
+    uint32_t spi_in;
+    CreateMaterial material;
+    ChildOffer offer;
+    CreateAnswer answer;
+} CreateChildTask;
+
+/* The SPI that tred allocated for nothing. */
+static void give_back(const CreateChildTask *create)
+{
+    const IkeSa *sa = create->task.sa;
+    const TreCall call = {
+        .method = TRE_REMOVE_CHILD, .exchange = sa->exchange, .spi_in = create->spi_in};
+
+    if (create->spi_in != 0)
+        (void)tre_call(sa->tre, &call, NULL, NULL);
+}
+
+static int create_begin(Task *task)
+{
+    CreateChildTask *create = (CreateChildTask *)task;
+    IkeSa *sa = task->sa;
+    TreCall allocate = {.method = TRE_ALLOCATE_SPI};
+    uint64_t now = 0;
+
+    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
+    create->place = wishes_owed(sa, now);
+    if (create->place == CHILD_PLACES)
+        return task_done(task);
+    wishes_asked(sa, create->place);
+    create->group = rekey_group(sa);
+    create->awaited = 2;
+    TreCall prepare = {.method = TRE_PREPARE_CREATE_CHILD, .group = create->group};
+    int r = task_call(task, &allocate);
+    return r < 0 ? r : task_call(task, &prepare);
+}
+
+/* One answer more: the request is made once both are there. */
+static int create_go_on(CreateChildTask *create)
+{
+    IkeSa *sa = create->task.sa;
+    IkeChain chain;
+    Writer writer;
+    Bytes payloads;
+
+    if (--create->awaited > 0)
+        return 0;
+    child_offer_init_another(&create->offer, sa->config, wishes_config(sa, create->place),
+                             &sa->assigned, create->group, create->spi_in);
+    if (!sa->identity.stronger_child)
+        (void)proposals_limit_key(&create->offer.sa, proposals_suite_key(sa->suite));
+    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
+    ike_chain_init(&chain, &writer);
+    create_child_encode(&create->material, 0, &create->offer, &chain);
+    int r = writer_finish(&writer, &payloads);
+    return r < 0 ? r : task_seal(&create->task, IKE_CREATE_CHILD_SA, chain.first, payloads);
+}
+
+static int create_take_spi(Task *task, const TreReply *reply)
+{
+    CreateChildTask *create = (CreateChildTask *)task;
+
+    create->spi_in = reply->spi_in;
+    return create->spi_in == 0 ? -EPROTO : create_go_on(create);
+}
+
+static int create_take_material(Task *task, const TreReply *reply)
+{
+    CreateChildTask *create = (CreateChildTask *)task;
+
+    int r = create_material_take(&create->material, create->group, reply);
+    return r < 0 ? r : create_go_on(create);
+}
+
+static void create_sent(Task *task)
+{
+    char text[WISH_TEXT_SIZE];
+
+    log_info("asking the SeGW for the Child SA of %s",
+             wishes_text(task->sa, ((const CreateChildTask *)task)->place, text));
+}
+
+/* What the response grants receives as soon as tred has opened it, since a peer may send at once.
+ */
+static size_t create_along(const Task *task, TreCall *calls)
+{
+    calls[0] =
+        (TreCall){.method = TRE_ADD_CHILD, .spi_in = ((const CreateChildTask *)task)->spi_in};
+    return 1;
+}
+
+static int create_answered(Task *task, const TreReply *reply)
+{
+    CreateChildTask *create = (CreateChildTask *)task;
+    IkePayloads payloads;
+
+    if (ike_payloads_decode(reply->opened.first, reply->opened.payloads, &payloads, NULL) != 0) {
+        create->answer = (CreateAnswer){.verdict = CREATE_INVALID, .why = "what does not parse"};
+    } else {
+        create_child_answer_judge(&create->offer, &create->material, &task->sa->assigned, false,
+                                  &payloads, &create->answer);
+    }
+    return 0;
+}
+
+/* The SeGW is busy, or wants another group: it is asked again soon. */
+static void take_refusal(CreateChildTask *create)
+{
+    const CreateAnswer *answer = &create->answer;
+    IkeSa *sa = create->task.sa;
+
+    if (rekey_takes_group(sa, answer, create->group, &sa->groups.child)) {
+        sa->wishes[create->place].not_before = 0;
+    } else if (answer->error != IKE_NOTIFY_TEMPORARY_FAILURE) {
+        wishes_refused(sa, create->place, "the SeGW refused with %s (%u): %s",
+                       ike_notify_name(answer->error), answer->error, advice_for(answer->error));
+    }
+}
+
+static int add(const CreateChildTask *create)
+{
+    const NewChild new = {.spi_in = create->spi_in,
+                          .place = create->place,
+                          .answer = &create->answer.child,
+                          .lowest = &create->answer.lowest};
+
+    return rekey_add_child(create->task.sa, &new);
+}
+
+/* The SeGW has made it, and takes it for ours: it is told by a Delete. */
+static int take_back(const CreateChildTask *create)
+{
+    int r = add(create);
+    ChildSa *child = child_sas_find(create->task.sa->children, create->spi_in);
+
+    if (r == 0 && child)
+        child->unwanted = true;
+    return r;
+}
+
+static int create_child_added(Task *task, const TreReply *reply)
+{
+    CreateChildTask *create = (CreateChildTask *)task;
+    IkeSa *sa = task->sa;
+    int r = 0;
+    (void)reply;
+
+    switch (create->answer.verdict) {
+    case CREATE_GRANTED:
+        rekey_succeeded(sa);
+        wishes_made(sa, create->place);
+        r = add(create);
+        break;
+    case CREATE_INVALID:
+        r = take_back(create);
+        wishes_refused(sa, create->place, "the SeGW's CREATE_CHILD_SA response has %s",
+                       create->answer.why);
+        break;
+    case CREATE_REFUSED:
+        give_back(create);
+        take_refusal(create);
+        break;
+    }
+    return r < 0 ? r : task_done(task);
+}
+
+/* There is none, if the peer refused; or tred won't have it. */
+static int create_child_refused(Task *task, const TreReply *reply)
+{
+    CreateChildTask *create = (CreateChildTask *)task;
+    int r = 0;
+
+    if (create->answer.verdict == CREATE_REFUSED) {
+        give_back(create);
+        take_refusal(create);
+    } else {
+        r = take_back(create);
+        wishes_refused(task->sa, create->place, "tred did not take it (%s): %s", reply->error,
+                       reply->text);
+    }
+    return r < 0 ? r : task_done(task);
+}
+
+static int create_not_prepared(Task *task, const TreReply *reply)
+{
+    CreateChildTask *create = (CreateChildTask *)task;
+
+    give_back(create);
+    wishes_refused(task->sa, create->place, "tred does not prepare it (%s): %s", reply->error,
+                   reply->text);
+    return task_done(task);
+}
+
+const TaskKind create_child_task = {
+    .name = "request for a Child SA",
+    .size = sizeof(CreateChildTask),
+    .tries_max = UINT_MAX,
+    .begin = create_begin,
+    .done = {[TRE_ALLOCATE_SPI] = create_take_spi,
+             [TRE_PREPARE_CREATE_CHILD] = create_take_material,
+             [TRE_ADD_CHILD] = create_child_added},
+    .refused = {[TRE_ALLOCATE_SPI] = create_not_prepared,
+                [TRE_PREPARE_CREATE_CHILD] = create_not_prepared,
+                [TRE_ADD_CHILD] = create_child_refused},
+    .sent = create_sent,
+    .along = create_along,
+    .response = create_answered,
+    .unanswered = task_found_silence,
+};

@@ -1,0 +1,165 @@
+"""Several connections at once: each with its SeGW, and what becomes of one is nothing to the others."""
+
+import json
+import subprocess
+
+from lab.bus import Connection
+from lab.case import LabTest
+from lab.network import (HENB, INNER_IPV4, MANAGEMENT, MANAGEMENT_INNER, MANAGEMENT_IPV4, SEGW_IPV4,
+                         Management)
+from lab.pki import SEGW_NAME, issue_segw
+from lab.process import BIN, scratch, wait_until
+from lab.programs import CLIENT, CLIENT_PATH, ClientConnection, Operator
+from lab.traffic import Pings, ping
+
+MANAGEMENT_NAME = "segw.management.example"
+CORE, OTHER = f"{INNER_IPV4}/32", f"{MANAGEMENT_INNER}/32"
+
+
+class ConnectionsTest(LabTest):
+    def setUp(self):
+        super().setUp()
+        self.starting(Management())
+        self.credential = issue_segw(self.world.operator_root, name=MANAGEMENT_NAME)
+
+    def start_management(self):
+        return self.start_segw(self.credential, namespace=MANAGEMENT, identity=MANAGEMENT_NAME,
+                               local_ts=OTHER)
+
+    def start_both(self, state=None, allowed=OTHER, **management):
+        """tred for two SeGWs, and an ikeclient with a connection to each."""
+        self.start_tred(**{"segw": {"allowed-remote": CORE},
+                           "segw management": {"name": MANAGEMENT_NAME, "allowed-remote": allowed},
+                           "data-plane": {"mode": "user"}})
+        if state:
+            state.chmod(0o777)
+        client = self.start_client(state=state, **{
+            "connection": {"reconnect": "yes", "retry-max": "1"},
+            "connection default": {"address": SEGW_IPV4, "remote-ts": CORE},
+            "connection management": {"address": MANAGEMENT_IPV4, "remote-ts": OTHER, **management}})
+        return ClientConnection(client, "default"), ClientConnection(client, "management")
+
+    def test_two_tunnels_are_up_each_to_its_own_segw(self):
+        gateway, second = self.start_segw(), self.start_management()
+        core, management = self.start_both()
+        for connection, name in (core, SEGW_NAME), (management, MANAGEMENT_NAME):
+            connection.wait_for_state("established", seconds=30.0)
+            self.assertEqual(connection.get("SegwIdentity"), name)
+        self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
+        self.assertEqual(ping(HENB, MANAGEMENT_INNER, count=3), 3)
+        self.assertEqual((gateway.sa_count(), second.sa_count()), (1, 1))
+
+    def test_the_bus_has_an_object_for_each_and_the_first_is_the_clients(self):
+        self.start_segw(), self.start_management()
+        core, management = self.start_both()
+        core.wait_for_state("established", seconds=30.0)
+        management.wait_for_state("established", seconds=30.0)
+        self.assertEqual(core.client.get("Name"), "default")
+        self.assertEqual(core.client.get("Exchange"), core.get("Exchange"))
+        self.assertNotEqual(core.get("Exchange"), management.get("Exchange"))
+        self.assertEqual(core.client.get("Connections"),
+                         [("default", core.path), ("management", management.path)])
+        bus = Connection("nobody")
+        try:
+            objects, = bus.call(CLIENT, "/org/tred", "org.freedesktop.DBus.ObjectManager",
+                                "GetManagedObjects")
+        finally:
+            bus.close()
+        shown = {path for path, interfaces in objects.items() if CLIENT in interfaces}
+        self.assertEqual(shown, {CLIENT_PATH, core.path, management.path})
+        # What describes one grows with nothing else: the bus closes a connection that sends 32 MiB.
+        for path in shown:
+            self.assertNotIn("Connections", objects[path][CLIENT])
+
+    def test_a_segw_that_restarts_costs_the_other_connection_no_packet(self):
+        self.start_segw()
+        second = self.start_management()
+        core, management = self.start_both()
+        core.wait_for_state("established", seconds=30.0)
+        management.wait_for_state("established", seconds=30.0)
+        exchange = core.get("Exchange")
+        pings = self.starting(Pings(INNER_IPV4))
+        second.stop()
+        management.wait_for_state("waiting", "connecting", seconds=30.0)
+        second = self.start_management()
+        management.wait_for_state("established", seconds=60.0)
+        self.assertEqual(ping(HENB, MANAGEMENT_INNER, count=3), 3)
+        sent, lost = pings.stop()
+        self.assertGreater(sent, 10)
+        self.assertEqual(lost, [])
+        self.assertEqual((core.get("State"), core.get("Exchange")), ("established", exchange))
+        self.assertEqual(core.get("Totals")["Losses"], 0)
+
+    def test_disconnect_of_one_leaves_the_other(self):
+        gateway, second = self.start_segw(), self.start_management()
+        core, management = self.start_both()
+        core.wait_for_state("established", seconds=30.0)
+        management.wait_for_state("established", seconds=30.0)
+        operator = self.starting(Operator())
+        operator.call("Disconnect", management.path)
+        management.wait_for_state("idle", seconds=30.0)
+        wait_until(lambda: second.sa_count() == 0, "the Delete", 30.0)
+        self.assertEqual(core.get("State"), "established")
+        self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
+        operator.call("Connect", management.path)
+        management.wait_for_state("established", seconds=30.0)
+        self.assertEqual(gateway.sa_count(), 1)
+
+    def trectl(self, status, *arguments):
+        done = subprocess.run([BIN / "trectl", *arguments], capture_output=True, text=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def test_trectl_shows_all_and_tells_the_one_that_is_named(self):
+        self.start_segw(), self.start_management()
+        core, management = self.start_both()
+        core.wait_for_state("established", seconds=30.0)
+        management.wait_for_state("established", seconds=30.0)
+        self.assertIn("is down", self.trectl(0, "down", "--connection", "management", "--wait"))
+        self.assertEqual(core.get("State"), "established")
+        said = self.trectl(0, "status")
+        self.assertRegex(said, rf"default established, {SEGW_NAME}")
+        self.assertRegex(said, r"management idle")
+        self.trectl(1, "status", "--connection", "management")
+        found = json.loads(self.trectl(0, "status", "--json"))
+        self.assertEqual([(each["Name"], each["State"]) for each in found["Connections"]],
+                         [("default", "established"), ("management", "idle")])
+        self.assertIn(MANAGEMENT_NAME, self.trectl(0, "up", "--connection", "management", "--wait"))
+        self.assertIn("no connection other", self.trectl(69, "down", "--connection", "other"))
+
+    def test_who_is_granted_traffic_of_no_section_of_its_own_is_refused_and_the_other_stays(self):
+        self.start_segw(), self.start_management()
+        core, management = self.start_both(allowed="10.202.0.0/16")
+        core.wait_for_state("established", seconds=30.0)
+        wait_until(lambda: "allowed-remote" in management.get("LastError"), "tred's refusal", 30.0)
+        self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
+
+    def test_failures_are_remembered_for_each_by_its_name(self):
+        self.start_segw()
+        state = scratch("ikeclient.state")
+        core, management = self.start_both(state, **{"retransmit-tries": "1",
+                                                     "retransmit-timeout": "200"})
+        core.wait_for_state("established", seconds=30.0)
+        wait_until(lambda: management.get("LastError"), "a failure", 30.0)
+        wait_until((state / "failures-management").exists, "a file of failures", 30.0)
+        self.assertIn("failures", (state / "failures-management").read_text())
+        self.assertFalse((state / "failures").exists())
+
+
+class OneOfThemTest(LabTest):
+    def test_a_connection_that_tred_does_not_know_is_refused_by_name(self):
+        self.start_segw()
+        self.start_tred()
+        client = self.start_client(**{"connection default": {}, "connection management": {}})
+        core, management = (ClientConnection(client, name) for name in ("default", "management"))
+        core.wait_for_state("established", seconds=30.0)
+        wait_until(lambda: management.get("LastError"), "tred's refusal", 30.0)
+        self.assertIn("tred.conf has no section [segw management]", management.get("LastError"))
+
+    def test_one_connection_alone_is_counted_or_tried_once(self):
+        client = self.start_client("--once", **{"connection a": {}, "connection b": {}})
+        self.assertEqual(client.wait(30), 78)
+        self.assertIn("2 sections [connection NAME]", client.output())
+        self.started.remove(client)
+        client.killed = True
