@@ -2,13 +2,13 @@
 #include "dataplane/orderlink.h"
 
 #include "base/helper.h"
+#include "base/local.h"
 #include "base/reason.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
 #include <time.h>
 
 enum {
@@ -249,23 +249,6 @@ int order_link_start(const char *name, const char *path, const char *argument, s
     return r;
 }
 
-/* A local socket's connect() does not wait: it succeeds once there is room in the listener's queue,
- * and else is refused at once. */
-static int connect_to(const char *path, int *ret)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    _cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return -errno;
-    *ret = steal_fd(&fd);
-    return 0;
-}
-
 int order_link_connect(const char *name, const char *path, sd_event *event,
                        const OrderLinkCallbacks *callbacks, OrderLink **ret)
 {
@@ -273,7 +256,7 @@ int order_link_connect(const char *name, const char *path, sd_event *event,
     int r = link_new(name, event, callbacks, &link);
     if (r < 0)
         return r;
-    r = connect_to(path, &link->process.channel);
+    r = local_connect(path, &link->process.channel);
     if (r >= 0)
         r = watch(link);
     if (r >= 0)
@@ -291,7 +274,7 @@ int order_link_leave(const char *path, const Order *order)
     order_encode(&writer, order);
     int r = writer_finish(&writer, &message);
     if (r >= 0)
-        r = connect_to(path, &fd);
+        r = local_connect(path, &fd);
     return r < 0 ? r : helper_send(fd, message, -1);
 }
 

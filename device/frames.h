@@ -1,4 +1,4 @@
-/* What tred and tred-tpm say to each other over their socket pair.
+/* What tred and tred-tpm say to each other over tred-tpm's socket.
  *
  * tred asks one thing at a time that takes long (DEVICE_LOAD, DEVICE_INSTALL, DEVICE_ADVANCE), and
  * has it sign, prepare and rest meanwhile; a signature goes ahead. Each of these and each signature
@@ -72,6 +72,7 @@ typedef enum DeviceRequestType {
     DEVICE_REST,      /* gives back what being ready takes of the TPM */
     DEVICE_FORGET,    /* lets go of the key */
     DEVICE_CONFIGURE, /* the first, and the only one of its kind: where everything is */
+    DEVICE_PING,      /* answered at once, whatever the TPM does: tred-tpm does not hang */
     DEVICE_REQUEST_TYPES
 } DeviceRequestType;
 
@@ -97,6 +98,7 @@ typedef enum DeviceAnswerType {
     DEVICE_ADVANCED,
     DEVICE_SIGNED,
     DEVICE_FAILED, /* of its own accord: getting ready to sign */
+    DEVICE_ALIVE,  /* to a DEVICE_PING */
     DEVICE_ANSWER_TYPES
 } DeviceAnswerType;
 

@@ -559,6 +559,7 @@ int device_service_take(DeviceService *service, const DeviceRequest *request, in
         identity_forget(service);
         return 0;
     case DEVICE_CONFIGURE:
+    case DEVICE_PING:
     case DEVICE_REQUEST_TYPES:
         break;
     }

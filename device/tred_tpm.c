@@ -1,9 +1,12 @@
-/* tred-tpm, the helper that has the TPM: tred starts it with one end of a socket pair, tells it
- * where everything is, and asks it over that alone. It holds no key of an IKE SA and no connection
- * to the bus or the network, and sees of what it signs the digest. */
+/* tred-tpm: has the TPM for tred (tred-tpm(8)), which connects to it, tells it where everything is,
+ * and asks it over that connection alone. It serves one connection and ends with it, so that
+ * nothing of one tred is left for the next. It holds no key of an IKE SA and no connection to the
+ * bus or the network, and sees of what it signs the digest. */
 #include "base/cleanup.h"
 #include "base/helper.h"
+#include "base/local.h"
 #include "base/log.h"
+#include "base/manager.h"
 #include "base/program.h"
 #include "base/sandbox.h"
 #include "crypto/secret.h"
@@ -21,14 +24,17 @@
 
 enum {
     LEAVE_MS = 5000, /* for the TPM's slots, which are to be given back */
+    FIRST_MS = 5000, /* for a connection, and for what is said there first */
     READ_BATCH = 8,  /* frames, before the rest of the loop has its turn */
-    N_NETWORK = 13,  /* calls at the end of ALLOWED_CALLS */
+    N_NETWORK = 11,  /* calls at the end of ALLOWED_CALLS */
 };
 
 /* Every system call that stays, beside mmap() and mprotect() without PROT_EXEC, and why. */
 static const int ALLOWED_CALLS[] = {
     SCMP_SYS(recvmsg), /* requests */
     SCMP_SYS(sendmsg), /* answers */
+    SCMP_SYS(socket),
+    SCMP_SYS(sendto), /* a sign of life; to a simulator */
     SCMP_SYS(memfd_create),
     SCMP_SYS(fcntl),
     SCMP_SYS(dup), /* files that go along with them */
@@ -109,13 +115,11 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(restart_syscall),
     SCMP_SYS(exit_group),
     /* N_NETWORK, for a TPM that is reached by a socket: a simulator's. */
-    SCMP_SYS(socket),
     SCMP_SYS(connect),
     SCMP_SYS(getsockopt),
     SCMP_SYS(setsockopt),
     SCMP_SYS(getsockname),
     SCMP_SYS(getpeername),
-    SCMP_SYS(sendto),
     SCMP_SYS(recvfrom),
     SCMP_SYS(sendmmsg),
     SCMP_SYS(recvmmsg),
@@ -124,11 +128,44 @@ static const int ALLOWED_CALLS[] = {
     SCMP_SYS(pipe2),
 };
 
+typedef struct Options {
+    bool connected; /* descriptor 3 is a connection */
+    const char *user;
+} Options;
+
 typedef struct Helper {
     sd_event *event;
     DeviceService *service;
     int result; /* -errno that ended it */
 } Helper;
+
+enum { CONNECTED = 256, USER };
+
+static const CommandOption command_options[] = {
+    {"connected", NULL, CONNECTED, "serve the connection that is descriptor 3, and no other"},
+    {"user", "NAME", USER, "whom to serve (default tred)"},
+    {NULL, NULL, 0, NULL},
+};
+
+static const CommandLine command_line = {
+    .program = "tred-tpm",
+    .usage = "Usage: tred-tpm [--connected] [--user NAME]\n"
+             "Has the TPM, and signs with the device key in it, for tred.\n"
+             "systemd starts it by its socket, tred-tpm.socket. See tred-tpm(8).\n",
+    .options = command_options,
+};
+
+static int take_option(int value, const char *argument, void *userdata)
+{
+    Options *options = userdata;
+
+    if (value == CONNECTED) {
+        options->connected = true;
+    } else {
+        options->user = argument;
+    }
+    return 0;
+}
 
 /* What tred does not take ends this process, and so everything: it has gone, or is out of its mind.
  */
@@ -145,22 +182,20 @@ static void on_tell(const DeviceAnswer *answer, int fd, void *userdata)
     if (r == 0)
         r = helper_send(HELPER_FD, message, fd);
     if (r < 0) {
-        helper->result = r == -EPIPE ? 0 : r;
+        helper->result = r == -EPIPE || r == -ECONNRESET ? 0 : r;
         (void)sd_event_exit(helper->event, 0);
     }
 }
 
-/* Returns 1, 0 when tred has closed its end, or -errno. */
+/* Returns 1, 0 when tred has closed its end, or -errno. The request's views lie in one buffer. */
 static int request_receive(DeviceRequest *ret, int *ret_fd)
 {
     static uint8_t frame[DEVICE_FRAME_SIZE_MAX];
-    static DeviceRequest request;
     int r = helper_receive(HELPER_FD, frame, sizeof(frame), ret_fd);
 
     if (r <= 0)
-        return r;
-    r = device_request_decode((Bytes){frame, (size_t)r}, &request);
-    *ret = request;
+        return r == -ECONNRESET ? 0 : r;
+    r = device_request_decode((Bytes){frame, (size_t)r}, ret);
     return r < 0 ? r : 1;
 }
 
@@ -168,9 +203,11 @@ static int request_receive(DeviceRequest *ret, int *ret_fd)
 static int files_receive(DeviceFiles *ret)
 {
     _cleanup_(close_fdp) int fd = -1;
-    DeviceRequest request;
-    int r = request_receive(&request, &fd);
+    static DeviceRequest request;
+    int r = helper_wait(HELPER_FD, FIRST_MS);
 
+    if (r == 0)
+        r = request_receive(&request, &fd);
     if (r > 0 && request.type != DEVICE_CONFIGURE)
         r = -EBADMSG;
     if (r > 0)
@@ -178,23 +215,30 @@ static int files_receive(DeviceFiles *ret)
     return r;
 }
 
-/* Requests are read while they are there, as their views lie in one buffer. */
+static int request_take(Helper *helper, const DeviceRequest *request, int fd)
+{
+    const DeviceAnswer alive = {.type = DEVICE_ALIVE, .number = request->number};
+
+    if (request->type != DEVICE_PING)
+        return device_service_take(helper->service, request, fd);
+    on_tell(&alive, -1, helper);
+    return 0;
+}
+
 static int on_request(sd_event_source *source, int channel, uint32_t events, void *userdata)
 {
     Helper *helper = userdata;
 
-    (void)source, (void)events;
+    (void)source, (void)channel, (void)events;
     for (int i = 0; i < READ_BATCH; i++) {
         _cleanup_(close_fdp) int fd = -1;
-        DeviceRequest request;
-
-        if (i > 0 && helper_wait(channel, 0) < 0)
-            return 0;
+        static DeviceRequest request;
         int r = request_receive(&request, &fd);
-        if (r == -EINTR)
-            continue;
+
+        if (r == -EAGAIN || r == -EINTR)
+            return 0;
         if (r > 0)
-            r = device_service_take(helper->service, &request, fd);
+            r = request_take(helper, &request, fd);
         else if (r == 0)
             return sd_event_exit(helper->event, 0);
         if (r < 0) {
@@ -205,76 +249,136 @@ static int on_request(sd_event_source *source, int channel, uint32_t events, voi
     return 0;
 }
 
+/* ---- a connection ---- */
+
+/* Nobody is waited for any longer: the socket, which stays systemd's, starts this program again.
+ * Returns 1, 0 if nobody came, or -errno. */
+static int connection_accept(uid_t user)
+{
+    int connection = -1;
+    int r = helper_wait(MANAGER_LISTEN_FIRST, FIRST_MS);
+
+    if (r == 0)
+        r = local_accept(MANAGER_LISTEN_FIRST, user, &connection);
+    if (r == -ETIMEDOUT || r == -EACCES)
+        return 0;
+    if (r < 0)
+        return r;
+    r = dup3(connection, HELPER_FD, O_CLOEXEC) < 0 ? -errno : 1;
+    close_fdp(&connection);
+    return r;
+}
+
+static int connection_take(uid_t user)
+{
+    if (!local_is_from(HELPER_FD, user))
+        return -EACCES;
+    return fcntl(HELPER_FD, F_SETFL, O_NONBLOCK) < 0 ? -errno : 1;
+}
+
+/* Descriptor HELPER_FD is a connection of `user`'s from now on. Returns 1, 0 if there is none, or
+ * -errno. */
+static int connection_get(const Options *options)
+{
+    uid_t user = 0;
+    int r = local_user_find(options->user, &user);
+
+    if (r < 0)
+        return r;
+    if (options->connected)
+        return connection_take(user);
+    if (manager_listeners() != 1) {
+        log_error("There is no socket to listen on. Start tred-tpm.socket");
+        return -ENOTSOCK;
+    }
+    manager_notify("READY=1");
+    return connection_accept(user);
+}
+
+/* ---- the process ---- */
+
 static bool tcti_has_device(const char *tcti)
 {
-    return strncmp(tcti, "device", strlen("device")) == 0;
+    return strcmp(tcti, "device") == 0 || strncmp(tcti, "device:", strlen("device:")) == 0;
 }
 
 /* In this order: no more code is loaded once the filter stands. */
 static int sandbox(const DeviceFiles *files)
 {
     const size_t count = ELEMENTS(ALLOWED_CALLS) - (tcti_has_device(files->tcti) ? N_NETWORK : 0);
-    int r;
 
     (void)umask(S_IRWXG | S_IRWXO);
     tpm_tcti_warm(files->tcti);
     tzset();
-    r = sandbox_leave_files(HELPER_FD + 1);
-    if (r == 0)
-        r = secrets_init();
+    int r = secrets_init();
     return r < 0 ? r : sandbox_refuse_others(ALLOWED_CALLS, count);
+}
+
+/* SIGTERM ends the loop, and the TPM's slots are given back. */
+static int event_init(Helper *helper)
+{
+    static const int signals[] = {SIGTERM, SIGINT};
+    sigset_t set;
+    int r;
+
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < ELEMENTS(signals); i++)
+        (void)sigaddset(&set, signals[i]);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    r = sd_event_new(&helper->event);
+    for (size_t i = 0; r >= 0 && i < ELEMENTS(signals); i++)
+        r = sd_event_add_signal(helper->event, NULL, signals[i], NULL, NULL);
+    if (r >= 0)
+        r = sd_event_set_watchdog(helper->event, true);
+    if (r >= 0)
+        r = sd_event_add_io(helper->event, NULL, HELPER_FD, EPOLLIN, on_request, helper);
+    return r;
 }
 
 static int helper_init(Helper *helper, const DeviceFiles *files)
 {
-    int r = sandbox(files);
+    int r = sandbox_leave_files(HELPER_FD + 1);
 
-    if (r == 0)
-        r = sd_event_new(&helper->event);
     if (r >= 0)
-        r = sd_event_add_io(helper->event, NULL, HELPER_FD, EPOLLIN, on_request, helper);
-    return r < 0 ? r : device_service_new(files, helper->event, on_tell, helper, &helper->service);
+        r = event_init(helper);
+    if (r >= 0)
+        r = sandbox(files);
+    if (r >= 0)
+        r = device_service_new(files, helper->event, on_tell, helper, &helper->service);
+    if (r < 0)
+        log_error("tred-tpm can't make itself safe: %s. Nothing is signed", strerror(-r));
+    return r;
 }
 
-/* tred's end is ours, whatever else a terminal or a service manager sends to all of a group. */
-static void signals_ignore(void)
+static int serve(Helper *helper)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+    int r = sd_event_loop(helper->event);
 
-    for (size_t i = 0; i < ELEMENTS(signals); i++)
-        (void)signal(signals[i], SIG_IGN);
+    return helper->result < 0 ? helper->result : r;
 }
-
-static const char usage[] = "Usage: tred-tpm\n"
-                            "Has the TPM, and signs with the device key in it, for tred, which "
-                            "starts it. See tred(8).\n";
-
-static const CommandLine command_line = {.program = "tred-tpm", .usage = usage};
 
 int main(int argc, char **argv)
 {
     static DeviceFiles files;
+    Options options = {.user = "tred"};
     Helper helper = {0};
 
     standard_open();
-    int r = commandline_helper(&command_line, argc, argv, HELPER_FD);
+    int r = commandline_read(&command_line, argc, argv, take_option, &options);
     if (r != COMMANDLINE_GO_ON)
-        return r;
-    signals_ignore();
-    r = files_receive(&files);
-    if (r <= 0) {
-        if (r < 0)
-            log_error("tred-tpm stops: %s", strerror(-r));
-        return exit_status(r, EX_PROTOCOL);
+        return standard_finish("tred-tpm", r);
+    (void)signal(SIGPIPE, SIG_IGN);
+    r = connection_get(&options);
+    if (r == -EINVAL || r == -ENOTSOCK)
+        return EX_CONFIG;
+    if (r > 0)
+        r = files_receive(&files);
+    if (r > 0) {
+        if (helper_init(&helper, &files) < 0)
+            return EX_OSERR;
+        r = serve(&helper);
     }
-    r = helper_init(&helper, &files);
-    if (r < 0) {
-        log_error("tred-tpm can't make itself safe: %s. Nothing is signed", strerror(-r));
-        return EX_OSERR;
-    }
-    r = sd_event_loop(helper.event);
-    if (helper.result < 0)
-        r = helper.result;
     device_service_free(helper.service, LEAVE_MS);
     sd_event_unref(helper.event);
     if (r < 0)

@@ -1,5 +1,5 @@
 /* What tred-net does for one tred after another: the plane of a connection, and the rules that
- * outlast it; and the socket that it makes where no systemd does, and who connects to it. */
+ * outlast it. */
 #pragma once
 
 #include "net/plane.h"
@@ -40,11 +40,3 @@ int service_unprotect(void);
 
 /* The end of the process. */
 void service_deinit(Service *service);
-
-/* Listens at `path`, in the place of a socket there that nobody listens at. Everybody may connect
- * to it: who may go on is asked at each connection, where there is no systemd to give the socket
- * away. Returns 0, -EADDRINUSE if somebody listens there, -ENAMETOOLONG or another -errno. */
-int listener_open(const char *path, int *ret);
-
-/* Whether `user` made the connection, as the kernel noted it (SO_PEERCRED). Another is logged. */
-bool listener_is_for(int connection, uid_t user);

@@ -1,6 +1,7 @@
 /* tred-net: configures the host's network for tred (tred-net(8)). It serves one connection at a
  * time, of one user, and reads nothing but orders (dataplane/order.h) and the kernel's answers. */
 #include "base/helper.h"
+#include "base/local.h"
 #include "base/log.h"
 #include "base/manager.h"
 #include "base/program.h"
@@ -144,7 +145,7 @@ static int open_socket(Server *server, const Options *options)
     if (options->connected) {
         server->connection = MANAGER_LISTEN_FIRST;
     } else if (options->socket) {
-        r = listener_open(options->socket, &server->listener);
+        r = local_listen(options->socket, &server->listener);
         if (r < 0) {
             log_error("The socket %s can't be made: %s", options->socket, strerror(-r));
         } else {
@@ -172,18 +173,6 @@ static int open_signals(Server *server)
     return server->signals < 0 ? -errno : 0;
 }
 
-static int find_user(const char *name, uid_t *ret)
-{
-    const struct passwd *user = name ? getpwnam(name) : NULL;
-    if (!user) {
-        log_error("There is no user %s. Make it with systemd-sysusers, or name another with --user",
-                  name);
-        return -EINVAL;
-    }
-    *ret = user->pw_uid;
-    return 0;
-}
-
 /* A host without an IKE client has none. */
 static uid_t ike_user_of(const char *name)
 {
@@ -203,7 +192,7 @@ static int server_init(Server *server, const Options *options)
     /* Whoever starts it with a connection serves nobody but itself. */
     server->user = getuid();
     if (r >= 0 && !options->connected)
-        r = find_user(options->user, &server->user);
+        r = local_user_find(options->user, &server->user);
     server->service.users[1] = options->connected ? (uid_t)-1 : ike_user_of(options->ike_user);
     server->service.users[0] = server->user;
     server->service.unprotect_after_ms = (uint64_t)options->unprotect_after * 1000;
@@ -249,10 +238,7 @@ static void server_deinit(Server *server)
 
 static void accept_connection(Server *server)
 {
-    _cleanup_(close_fdp) int fd =
-        accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0 && listener_is_for(fd, server->user))
-        server->connection = steal_fd(&fd);
+    (void)local_accept(server->listener, server->user, &server->connection);
 }
 
 /* Whoever has left may have left orders, such as its last one: they are read to the end. */
@@ -386,7 +372,7 @@ static int run_once(Server *server)
 
 static int run(Server *server)
 {
-    if (server->connection >= 0 && !listener_is_for(server->connection, server->user))
+    if (server->connection >= 0 && !local_is_from(server->connection, server->user))
         return -EACCES;
     manager_notify("READY=1");
     int r;

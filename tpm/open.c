@@ -169,16 +169,14 @@ int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, Reason *reason)
 /* Held by this for good: what tctildr loads, it lets go of when the connection is closed. */
 void tpm_tcti_warm(const char *tcti)
 {
-    const int size = (int)strcspn(tcti, ":");
+    static const char *const known[] = {"device", "swtpm", "mssim"};
+    const size_t size = strcspn(tcti, ":");
     char name[TCTI_NAME_SIZE];
 
-    for (size_t i = 0; i < 3; i++) {
-        (void)snprintf(name, sizeof(name),
-                       i == 0   ? "%.*s"
-                       : i == 1 ? "libtss2-tcti-%.*s.so.0"
-                                : "libtss2-tcti-%.*s.so",
-                       size, tcti);
-        if (dlopen(name, RTLD_NOW | RTLD_LOCAL))
-            return;
+    for (size_t i = 0; i < ELEMENTS(known); i++) {
+        if (strlen(known[i]) != size || strncmp(tcti, known[i], size) != 0)
+            continue;
+        (void)snprintf(name, sizeof(name), "libtss2-tcti-%s.so.0", known[i]);
+        (void)dlopen(name, RTLD_NOW | RTLD_LOCAL);
     }
 }

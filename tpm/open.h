@@ -16,6 +16,7 @@ int tpm_open(const char *tcti, Tpm **ret, Reason *reason);
 int tpm_open_metered(const char *tcti, struct TpmMeter *meter, Tpm **ret, Reason *reason);
 int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, Reason *reason);
 
-/* Loads the library that a TCTI string names, for a process that can load no code later. Where
- * there is none, opening it fails. */
+/* Loads the library that a TCTI string names, for a process that can load no code later: of the
+ * kernel's device, or of a simulator, and no other, as whoever hands the string over is not to
+ * choose what is run. Where there is none, opening it fails. */
 void tpm_tcti_warm(const char *tcti);

@@ -96,25 +96,26 @@ static bool group_has(const struct group *group, const struct passwd *user)
 /* /dev/tpmrm0 belongs to group tss. */
 static void tpm_group_check(const Findings *findings)
 {
-    const struct passwd *tred = getpwnam("tred");
+    const struct passwd *user = getpwnam("tred-tpm");
     const struct group *tss = getgrnam("tss");
 
     if (!tss) {
         findings_add(findings, FINDING_PROBLEM, "group",
                      "There is no group tss, which the TPM's device belongs to. Install tpm-udev, "
                      "or: groupadd --system tss");
-    } else if (tred && !group_has(tss, tred)) {
+    } else if (user && !group_has(tss, user)) {
         findings_add(findings, FINDING_PROBLEM, "group",
-                     "User tred is not in group tss, which the TPM's device belongs to. Run: "
-                     "usermod -aG tss tred");
-    } else if (tred) {
-        findings_add(findings, FINDING_OK, "group", "tss has tred in it");
+                     "User tred-tpm is not in group tss, which the TPM's device belongs to. Run: "
+                     "usermod -aG tss tred-tpm");
+    } else if (user) {
+        findings_add(findings, FINDING_OK, "group", "tss has tred-tpm in it");
     }
 }
 
 void check_users(const Findings *findings)
 {
     user_check(findings, "tred", "whom the TrE runs as");
+    user_check(findings, "tred-tpm", "whom the part with the TPM runs as");
     user_check(findings, "henb-ike", "whom the IKE client runs as");
     tpm_group_check(findings);
 }
@@ -316,11 +317,11 @@ void check_identity(const Findings *findings, const TredConfig *config, bool tpm
 {
     IdentityCheck check = {
         .findings = findings, .config = config, .end = tpm_too ? IDENTITY_PARTS : IDENTITY_TPM};
-    int r = as_user_run("tred", identity_try, &check);
+    int r = as_user_run("tred-tpm", identity_try, &check);
 
     if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "identity",
-                     "Can't be read as user tred: %s. Run trectl doctor as root",
+                     "Can't be read as user tred-tpm: %s. Run trectl doctor as root",
                      r == -ENOENT ? "there is no such user" : "that takes root's rights");
     }
 }

@@ -38,7 +38,7 @@ static const char *const clock_records[] = {
 static const ConfigItem items[] = {
     {"tpm", "tcti", config_parse_string, offsetof(TredConfig, tcti)},
     {"tpm", "srk-name", config_parse_path, offsetof(TredConfig, srk_name)},
-    {"tpm", "helper", config_parse_path, offsetof(TredConfig, tpm_helper)},
+    {"tpm", "socket", config_parse_path, offsetof(TredConfig, tpm_socket)},
     {"identity", "key", config_parse_path, offsetof(TredConfig, key)},
     {"identity", "policy-key", config_parse_path, offsetof(TredConfig, policy_key)},
     {"identity", "pcr-signatures", config_parse_path, offsetof(TredConfig, pcr_signatures)},
@@ -104,7 +104,7 @@ void tred_config_deinit(TredConfig *config)
     free(config->interface);
     free(config->net_socket);
     free(config->esp_helper);
-    free(config->tpm_helper);
+    free(config->tpm_socket);
     *config = (TredConfig){0};
 }
 
@@ -122,7 +122,7 @@ static int config_set_defaults(TredConfig *config)
         .revocation = REVOCATION_IF_AVAILABLE,
         .crl_directory = strdup("/var/lib/tred/crls"),
         .verifier = strdup(TRED_VERIFY_PATH),
-        .tpm_helper = strdup(TRED_TPM_PATH),
+        .tpm_socket = strdup("/run/tred-tpm.socket"),
         .max_exchanges = MAX_EXCHANGES_DEFAULT,
         .verify_seconds = VERIFY_SECONDS_DEFAULT,
         .data_plane = DATAPLANE_AUTO,
@@ -139,7 +139,7 @@ static int config_set_defaults(TredConfig *config)
     if (!config->tcti || !config->srk_name || !config->key || !config->policy_key ||
         !config->pcr_signatures || !config->certificates || !config->anchors ||
         !config->segw_profile || !config->crl_directory || !config->verifier ||
-        !config->interface || !config->net_socket || !config->esp_helper || !config->tpm_helper)
+        !config->interface || !config->net_socket || !config->esp_helper || !config->tpm_socket)
         return -ENOMEM;
     selector_policy_any(&config->allowed_local);
     selector_policy_any(&config->allowed_remote);

@@ -17,7 +17,7 @@ typedef enum ClockRecord {
 typedef struct TredConfig {
     char *tcti;
     char *srk_name;   /* file; none there: any storage root key is trusted */
-    char *tpm_helper; /* tred-tpm */
+    char *tpm_socket; /* where tred-tpm listens */
     char *key;
     char *policy_key;     /* the vendor's */
     char *pcr_signatures; /* the platform states approved of */

@@ -78,7 +78,6 @@ static int exit_attach(Daemon *daemon)
 
 static int event_init(Daemon *daemon)
 {
-    const DeviceCallbacks callbacks = {daemon_device_failed, daemon_device_revived, daemon};
     int r;
 
     r = sd_event_new(&daemon->event);
@@ -88,8 +87,6 @@ static int event_init(Daemon *daemon)
         r = exit_attach(daemon);
     if (r >= 0)
         r = sd_event_set_watchdog(daemon->event, true);
-    if (r >= 0)
-        r = device_attach(daemon->device, daemon->event, &callbacks);
     if (r < 0)
         log_error("The event loop can't be set up: %s", strerror(-r));
     return r;
@@ -140,15 +137,18 @@ static int helper_check(int r, const char *error)
     return r == 0 || r == -ENOMEM || r == -EMFILE ? r : -EBADMSG;
 }
 
-/* Before there is any secret, and while the rest starts. */
+/* tred-tpm starts while the rest does. */
 static int device_start(Daemon *daemon)
 {
+    const DeviceCallbacks callbacks = {daemon_device_failed, daemon_device_revived, daemon};
     DeviceFiles files;
     Reason reason = {0};
     int r = identity_files(&daemon->config, &files, &reason);
 
-    if (r == 0)
-        r = device_open(daemon->config.tpm_helper, &files, &daemon->device, &reason);
+    if (r == 0) {
+        r = device_open(daemon->config.tpm_socket, &files, daemon->event, &callbacks,
+                        &daemon->device);
+    }
     return helper_check(r, reason.text);
 }
 
@@ -301,11 +301,11 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     exchange_context_init(daemon);
     process_raise_descriptors(DESCRIPTORS_MAX);
     users_init(&daemon->users, daemon->config.max_exchanges);
-    r = device_start(daemon);
-    if (r == 0)
-        r = verifier_start(daemon);
+    r = verifier_start(daemon);
     if (r == 0)
         r = event_init(daemon);
+    if (r >= 0)
+        r = device_start(daemon);
     /* The name is ours alone: a second tred ends here, before it changes anything. */
     if (r >= 0)
         r = bus_init(daemon);

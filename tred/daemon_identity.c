@@ -258,9 +258,8 @@ static int load_ask(Work *work)
 
     daemon->load_begun = daemon_now(daemon) + (uint64_t)load->pause_ms * 1000;
     if (device_load(daemon->device, load->pause_ms, on_loaded, work) < 0) {
-        load->result = reason_set(&load->reason, IDENTITY_TPM_UNAVAILABLE,
-                                  "There is no tred-tpm, which has the TPM. Another is started; "
-                                  "see tred's log");
+        load->result = reason_set(&load->reason, IDENTITY_TPM_UNAVAILABLE, "%s",
+                                  device_problem(daemon->device));
         work_ended(work);
     }
     return 0;

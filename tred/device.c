@@ -1,13 +1,13 @@
-/* Keeps a tred-tpm, asks it, and keeps who waits for its answers. */
+/* Keeps a connection to tred-tpm, asks it, and keeps who waits for its answers. */
 #include "tred/device.h"
 
 #include "base/file.h"
 #include "base/helper.h"
+#include "base/local.h"
 #include "base/log.h"
 #include "crypto/spki.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -15,6 +15,7 @@
 enum {
     LEAVE_MS = 6000, /* it gives itself five seconds */
     AGAIN_USEC = 1000 * 1000,
+    ALIVE_USEC = 8 * 1000 * 1000, /* to answer a DEVICE_PING; a bus caller waits for 25 s */
     READ_BATCH = 8, /* frames, before the rest of the loop has its turn */
 };
 
@@ -35,14 +36,16 @@ typedef struct DeviceKey {
 } DeviceKey;
 
 struct Device {
-    const char *program;
+    const char *path; /* of tred-tpm's socket */
     DeviceFiles files;
-    HelperProcess process; /* pid 0: it has ended */
+    int channel; /* -1: there is no connection */
     DeviceCallbacks callbacks;
-    sd_event *event;        /* from device_attach() on */
-    sd_event_source *io;    /* NULL: there is no process */
-    sd_event_source *timer; /* has the loop look at a loss, and start another */
+    sd_event *event;
+    sd_event_source *io;    /* NULL: there is no connection, or it is about to be given up */
+    sd_event_source *timer; /* a loss to be told, a connection to be made, or an answer overdue */
     int lost;               /* -errno, which is to be told; 0: it is there, or was told */
+    bool pinged;            /* and nothing was heard since */
+    Reason problem;         /* why there is no connection; empty: there is one */
     uint32_t last_number;
     uint32_t awaited; /* what takes long and is under way; 0: nothing */
     bool is_load;     /* and that is to be told as one */
@@ -119,6 +122,9 @@ static void octets_take(Device *device, const DeviceAnswer *answer, int fd)
 
 static void answered(Device *device, const DeviceAnswer *answer, int fd)
 {
+    device->pinged = false;
+    if (answer->type == DEVICE_ALIVE)
+        return;
     device->broken = answer->broken;
     if (answer->result == -EKEYREJECTED ||
         (answer->type == DEVICE_LOADED && answer->result != -ECANCELED))
@@ -139,21 +145,27 @@ static void answered(Device *device, const DeviceAnswer *answer, int fd)
     case DEVICE_FAILED:
         device->callbacks.failed(answer->result, answer->reason.text, device->callbacks.userdata);
         break;
+    case DEVICE_ALIVE: /* that there is one says it */
     case DEVICE_ANSWER_TYPES:
         break;
     }
+}
+
+static void timer_set(Device *device, uint64_t usec)
+{
+    if (sd_event_source_set_time_relative(device->timer, usec) < 0 ||
+        sd_event_source_set_enabled(device->timer, SD_EVENT_ONESHOT) < 0)
+        log_error("No timer can be set: tred-tpm is looked after no longer");
 }
 
 /* From the loop, for whoever asked is not ready to be told within its own call. */
 static void lose(Device *device, int r)
 {
     device->io = sd_event_source_disable_unref(device->io);
-    if (device->lost != 0 || !device->timer)
+    if (device->lost != 0)
         return;
     device->lost = r;
-    if (sd_event_source_set_time_relative(device->timer, 0) < 0 ||
-        sd_event_source_set_enabled(device->timer, SD_EVENT_ONESHOT) < 0)
-        log_error("The end of tred-tpm can't be looked at");
+    timer_set(device, 0);
 }
 
 static int send_request(const Device *device, const DeviceRequest *request, int fd)
@@ -165,7 +177,7 @@ static int send_request(const Device *device, const DeviceRequest *request, int 
     writer_init(&writer, buffer, sizeof(buffer));
     device_request_encode(&writer, request);
     int r = writer_finish(&writer, &frame);
-    return r == 0 ? helper_send(device->process.channel, frame, fd) : r;
+    return r == 0 ? helper_send(device->channel, frame, fd) : r;
 }
 
 /* One that does not take what it is asked is as good as none: it reads all at once. */
@@ -179,12 +191,37 @@ static int ask(Device *device, const DeviceRequest *request, int fd)
     return r;
 }
 
-/* What is not answered. */
+/* What is not answered, or as if it were not. */
 static void say(Device *device, DeviceRequestType type, uint32_t number)
 {
     const DeviceRequest request = {.type = type, .number = number};
 
     (void)ask(device, &request, -1);
+}
+
+/* Somebody waits for an answer: one that hangs is to be found. */
+static void watch_begin(Device *device)
+{
+    int enabled = SD_EVENT_OFF;
+
+    (void)sd_event_source_get_enabled(device->timer, &enabled);
+    if (enabled == SD_EVENT_OFF)
+        timer_set(device, ALIVE_USEC);
+}
+
+static void watch(Device *device)
+{
+    if (device->awaited == 0 && !device->requests) {
+        device->pinged = false;
+        return;
+    }
+    if (device->pinged) {
+        lose(device, -ETIMEDOUT);
+        return;
+    }
+    device->pinged = true;
+    timer_set(device, ALIVE_USEC);
+    say(device, DEVICE_PING, 0);
 }
 
 static uint32_t number_next(Device *device)
@@ -204,6 +241,8 @@ static int job_ask(Device *device, DeviceRequest *request, int fd, DeviceDone do
     device->done = done;
     device->done_userdata = userdata;
     int r = ask(device, request, fd);
+    if (r == 0)
+        watch_begin(device);
     if (r < 0 && device->lost == 0) /* nobody will tell it */
         device->awaited = 0;
     return device->awaited != 0 ? 0 : r;
@@ -259,6 +298,11 @@ bool device_is_broken(const Device *device)
     return device->broken;
 }
 
+const char *device_problem(const Device *device)
+{
+    return device->problem.text;
+}
+
 const DeviceMismatch *device_mismatch(const Device *device)
 {
     return &device->mismatch;
@@ -301,10 +345,11 @@ static int key_sign(SigningKey *key, const char *digest_name, bool pss, Bytes di
     if (r < 0 && device->lost == 0) { /* nobody will tell it */
         request_unlink(request);
         free(request);
-        done(-EIO, (Bytes){0}, "tred-tpm, which has the TPM, has ended, and another is started",
-             userdata);
+        done(-EIO, (Bytes){0}, device->problem.text, userdata);
         return 0;
     }
+    if (r == 0)
+        watch_begin(device);
     *ret = request;
     return 0;
 }
@@ -351,42 +396,71 @@ int device_key_new(Device *device, const DeviceFacts *facts, SigningKey **ret)
     return 0;
 }
 
-static void lost_text(const Device *device, int r, Reason *ret)
+static const char *lost_why(int r)
 {
-    const char *what = r == -EPIPE || r == -ECONNRESET ? "it ended, or was stopped" : strerror(-r);
-
-    if (r == -EBADMSG || r == -EMSGSIZE)
-        what = "it answered what is no answer";
-    reason_set(ret, 0,
-               "%.200s, which has the TPM, failed: %s. Nothing is signed until another, which is "
-               "started, has read the identity; see tred's log",
-               device->program, what);
+    switch (r) {
+    case -EPIPE:
+    case -ECONNRESET:
+        return "it ended, or was stopped";
+    case -EBADMSG:
+    case -EMSGSIZE:
+        return "it answered what is no answer";
+    case -ETIMEDOUT:
+        return "it does not answer";
+    case -EAGAIN:
+        return "it does not read what it is asked";
+    default:
+        return strerror(-r);
+    }
 }
 
-/* Whoever waits is told; what they ask for next is refused until there is another. */
-static void lost_tell(Device *device, int r)
+static void requests_fail(Device *device)
 {
-    DeviceAnswer answer = {.type = DEVICE_LOADED, .result = IDENTITY_TPM_UNAVAILABLE};
-
-    lost_text(device, r, &answer.reason);
-    log_error("%s", answer.reason.text);
-    helper_process_end(&device->process);
-    device->broken = false;
     while (device->requests) {
         SigningRequest *request = device->requests;
 
         device->requests = request->next;
-        request->done(-EIO, (Bytes){0}, answer.reason.text, request->userdata);
+        request->done(-EIO, (Bytes){0}, device->problem.text, request->userdata);
         free(request);
     }
+}
+
+static void job_fail(Device *device)
+{
+    DeviceAnswer answer = {
+        .type = DEVICE_LOADED,
+        .number = device->awaited,
+        .result = device->is_load ? (int)IDENTITY_TPM_UNAVAILABLE : -EIO,
+        .reason = device->problem,
+        .told = true, /* who knows */
+    };
+
     octets_drop(device);
-    answer.number = device->awaited;
-    if (device->awaited != 0) {
-        answer.result = device->is_load ? (int)IDENTITY_TPM_UNAVAILABLE : -EIO;
-        answer.told = true; /* who knows */
+    if (device->awaited != 0)
         job_answered(device, &answer);
-    }
-    device->callbacks.failed(-EPIPE, answer.reason.text, device->callbacks.userdata);
+}
+
+static void channel_close(Device *device)
+{
+    close_fdp(&device->channel);
+    device->channel = -1;
+}
+
+/* Whoever waits is told; what they ask for next is refused until there is a connection again. */
+static void lost_tell(Device *device)
+{
+    reason_set(&device->problem, 0,
+               "tred-tpm, which has the TPM, failed: %s. Nothing is signed until it is there again "
+               "and has read the identity; see journalctl -u tred-tpm",
+               lost_why(device->lost));
+    device->lost = 0;
+    device->pinged = false;
+    device->broken = false;
+    log_error("%s", device->problem.text);
+    channel_close(device);
+    requests_fail(device);
+    job_fail(device);
+    device->callbacks.failed(-EPIPE, device->problem.text, device->callbacks.userdata);
 }
 
 static int answer_receive(Device *device)
@@ -394,7 +468,7 @@ static int answer_receive(Device *device)
     uint8_t frame[DEVICE_FRAME_SIZE_MAX];
     _cleanup_(close_fdp) int fd = -1;
     DeviceAnswer answer;
-    int r = helper_receive(device->process.channel, frame, sizeof(frame), &fd);
+    int r = helper_receive(device->channel, frame, sizeof(frame), &fd);
 
     if (r <= 0)
         return r == 0 ? -EPIPE : r;
@@ -422,99 +496,98 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdat
     return 0;
 }
 
-static int process_start(Device *device, Reason *reason)
+/* Tells it where everything is, and listens to it. */
+static int channel_begin(Device *device)
 {
     DeviceRequest request = {.type = DEVICE_CONFIGURE, .files = device->files};
-    int r = helper_process_start(device->program, NULL, &device->process);
+    int r = send_request(device, &request, -1);
 
-    if (r == 0) {
-        r = send_request(device, &request, -1);
-        if (r == 0 && fcntl(device->process.channel, F_SETFL, O_NONBLOCK) < 0)
-            r = -errno;
-        if (r < 0)
-            helper_process_end(&device->process);
+    return r < 0 ? r
+                 : sd_event_add_io(device->event, &device->io, device->channel, EPOLLIN, on_io,
+                                   device);
+}
+
+/* Logged once, however often it is tried. */
+static void problem_set(Device *device, int r)
+{
+    Reason before = device->problem;
+
+    reason_set(&device->problem, 0,
+               "There is no connection to tred-tpm, which has the TPM, at %.200s: %s. Start "
+               "tred-tpm.socket, or correct [tpm] socket",
+               device->path, strerror(-r));
+    if (strcmp(before.text, device->problem.text) != 0)
+        log_error("%s", device->problem.text);
+}
+
+static int channel_open(Device *device)
+{
+    int r = local_connect(device->path, &device->channel);
+
+    if (r >= 0)
+        r = channel_begin(device);
+    if (r < 0) {
+        channel_close(device);
+        problem_set(device, r);
+        timer_set(device, AGAIN_USEC);
+    } else {
+        device->problem = (Reason){0};
     }
-    return r < 0 ? reason_set(reason, r,
-                              "%.200s, which is to have the TPM, can't be started: %s. Install "
-                              "tred-tpm, or correct [tpm] helper",
-                              device->program, strerror(-r))
-                 : 0;
+    return r;
 }
 
-static int process_attach(Device *device)
-{
-    return sd_event_add_io(device->event, &device->io, device->process.channel, EPOLLIN, on_io,
-                           device);
-}
-
-static void timer_again(Device *device)
-{
-    if (sd_event_source_set_time_relative(device->timer, AGAIN_USEC) < 0 ||
-        sd_event_source_set_enabled(device->timer, SD_EVENT_ONESHOT) < 0)
-        log_error("No other tred-tpm is started");
-}
-
+/* What there is to do follows from how things are, not from who set the timer. */
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Device *device = userdata;
-    Reason reason = {0};
 
     (void)source, (void)usec;
     if (device->lost != 0) {
-        const int r = device->lost;
-
-        device->lost = 0;
-        lost_tell(device, r);
-        timer_again(device);
-        return 0;
+        lost_tell(device);
+        timer_set(device, AGAIN_USEC);
+    } else if (device->io) {
+        watch(device);
+    } else if (channel_open(device) >= 0) {
+        device->callbacks.revived(device->callbacks.userdata);
     }
-    if (process_start(device, &reason) < 0 || process_attach(device) < 0) {
-        helper_process_end(&device->process);
-        log_error("%s", reason.text);
-        timer_again(device);
-        return 0;
-    }
-    device->callbacks.revived(device->callbacks.userdata);
     return 0;
 }
 
-int device_open(const char *program, const DeviceFiles *files, Device **ret, Reason *reason)
+int device_open(const char *path, const DeviceFiles *files, sd_event *event,
+                const DeviceCallbacks *callbacks, Device **ret)
 {
     Device *device = calloc(1, sizeof(*device));
 
     if (!device)
         return -ENOMEM;
-    *device = (Device){.program = program, .files = *files};
-    int r = process_start(device, reason);
-    if (r < 0) {
-        free(device);
-        return r;
-    }
-    *ret = device;
-    return 0;
-}
-
-int device_attach(Device *device, sd_event *event, const DeviceCallbacks *callbacks)
-{
-    device->event = sd_event_ref(event);
-    device->callbacks = *callbacks;
+    *device = (Device){.path = path,
+                       .files = *files,
+                       .channel = -1,
+                       .callbacks = *callbacks,
+                       .event = sd_event_ref(event)};
     int r =
         sd_event_add_time_relative(event, &device->timer, CLOCK_MONOTONIC, 0, 0, on_timer, device);
     if (r >= 0)
         r = sd_event_source_set_enabled(device->timer, SD_EVENT_OFF);
-    return r < 0 ? r : process_attach(device);
+    if (r < 0) {
+        device_close(device);
+        return r;
+    }
+    (void)channel_open(device);
+    *ret = device;
+    return 0;
 }
 
 /* It gives back the TPM's slots when our end is closed, and ends. */
-static void process_leave(Device *device)
+static void channel_leave(Device *device)
 {
     uint8_t frame[DEVICE_FRAME_SIZE_MAX];
     int fd = -1, r = 1;
 
-    if (device->process.pid == 0 || shutdown(device->process.channel, SHUT_WR) < 0)
+    if (device->channel < 0 || shutdown(device->channel, SHUT_WR) < 0)
         return;
-    while (r > 0 && helper_wait(device->process.channel, LEAVE_MS) == 0) {
-        r = helper_receive(device->process.channel, frame, sizeof(frame), &fd);
+    while (r > 0 && helper_wait(device->channel, LEAVE_MS) == 0) {
+        r = helper_receive(device->channel, frame, sizeof(frame), &fd);
         close_fdp(&fd);
     }
 }
@@ -524,8 +597,8 @@ void device_close(Device *device)
     if (!device)
         return;
     device->io = sd_event_source_disable_unref(device->io);
-    process_leave(device);
-    helper_process_end(&device->process);
+    channel_leave(device);
+    channel_close(device);
     sd_event_source_disable_unref(device->timer);
     sd_event_unref(device->event);
     octets_drop(device);

@@ -1,9 +1,9 @@
 /* What tred knows of the device and asks of it: the TPM, the key in it, and what it guards. All of
- * that is in tred-tpm, a process that tred starts; tred itself speaks to no TPM.
+ * that is in tred-tpm, a service of its own that tred connects to; tred itself speaks to no TPM.
  *
- * Nothing here waits: answers come from the event loop. When tred-tpm ends, answers what is no
- * answer, or does not take what it is asked, whoever waits for it is told that it failed; another
- * is started after a second, and knows no key before a device_load(). */
+ * Nothing here waits: answers come from the event loop. When tred-tpm ends, hangs, answers what is
+ * no answer, or does not take what it is asked, whoever waits for it is told that it failed; it is
+ * connected to again every second, and knows no key before a device_load(). */
 #pragma once
 
 #include "base/cleanup.h"
@@ -24,23 +24,21 @@ typedef struct DeviceCallbacks {
      * is in no state that was approved of) or -EIO; or tred-tpm has ended, after who waited was
      * told: -EPIPE. */
     void (*failed)(int r, const char *reason, void *userdata);
-    /* Another tred-tpm was started in the place of one that had ended. */
+    /* There is a connection to tred-tpm again, after one that had ended, or was never made. */
     void (*revived)(void *userdata);
     void *userdata;
 } DeviceCallbacks;
 
-/* Starts `program` (borrowed), which is told where everything is. *ret is for device_close(). 0, or
- * -errno with `reason`. */
-int device_open(const char *program, const DeviceFiles *files, Device **ret, Reason *reason);
-
-/* From now on it is served. 0 or -errno. */
-int device_attach(Device *device, sd_event *event, const DeviceCallbacks *callbacks);
+/* Connects to the socket at `path` (borrowed), where tred-tpm is told where everything is. Nobody
+ * there is no failure: it is logged, and tried again. *ret is for device_close(). 0 or -errno. */
+int device_open(const char *path, const DeviceFiles *files, sd_event *event,
+                const DeviceCallbacks *callbacks, Device **ret);
 
 /* Waits until the TPM's slots are given back, some seconds at the most. Nothing is told any more.
  * NULL is fine. */
 void device_close(Device *device);
 
-/* One of these at a time, after device_attach(). `done` is called once, from the loop. 0, or -errno
+/* One of these at a time. `done` is called once, from the loop. 0, or -errno
  * and then it is not called. */
 
 /* Has key, policy, files, guard and last-known time read anew, after so many milliseconds. The key
@@ -67,6 +65,9 @@ void device_forget(Device *device);
 
 /* The connection to the TPM is gone: the next device_load() makes another. */
 bool device_is_broken(const Device *device);
+
+/* Why there is no connection to tred-tpm, and what to do; empty: there is one. */
+const char *device_problem(const Device *device);
 
 /* The PCRs that differ from what was approved of, where that is why something failed last. */
 const DeviceMismatch *device_mismatch(const Device *device);

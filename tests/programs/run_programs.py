@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 VERSION, PROGRAMS = sys.argv[1], [Path(path) for path in sys.argv[2:]]
-HELPERS = ("tred-esp", "tred-tpm", "tred-verify")  # started by tred alone
+HELPERS = ("tred-esp", "tred-verify")  # started by tred alone
 WITH_COMMANDS = ("tre-provision", "trectl")
 
 

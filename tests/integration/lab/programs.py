@@ -81,7 +81,7 @@ class BusProgram(Process):
 def tred_sections(directory, **changes):
     """tred.conf for the files of `directory`, as provision() left them."""
     return merge({
-        "tpm": {"tcti": TCTI, "srk-name": directory / "srk.name", "helper": BIN / "tred-tpm"},
+        "tpm": {"tcti": TCTI, "srk-name": directory / "srk.name"},
         "identity": {"key": directory / "device.pem", "certificates": directory / "device.crt",
                      "policy-key": directory / "policy-key.pem",
                      "pcr-signatures": directory / "pcr-signatures"},
@@ -97,6 +97,12 @@ def program_of(pid):
         return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def children_of(pid, name):
+    """The processes of that name that process `pid` has started and not ended."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if program_of(child) == name]
 
 
 class TredNet(Process):
@@ -124,17 +130,43 @@ class TredNet(Process):
         return self
 
 
+class TredTpm(Process):
+    """The service that has the TPM, without a systemd: its socket is there, each connection starts a tred-tpm, as
+    tred-tpm.socket has it, and when that has ended, the next one does."""
+
+    def __init__(self, namespace=HENB, user="tred"):
+        self.path = scratch("tred-tpm") / "socket"
+        shutil.chown(self.path.parent, "tred-tpm")
+        super().__init__("tred-tpm", ["systemd-socket-activate", "--accept", "--seqpacket", "--listen", self.path,
+                                      BIN / "tred-tpm", "--connected", "--user", user],
+                         namespace=namespace, user="tred-tpm", groups=("tred",))
+        wait_until(lambda: self.path.exists() or not self.running(), "tred-tpm's socket")
+        self.path.chmod(0o666)  # systemd-socket-activate gives it to nobody but its owner
+
+    def pids(self):
+        """Of each tred-tpm that serves."""
+        return children_of(self.pid, "tred-tpm")
+
+
 class Tred(BusProgram):
     name_on_bus, path, interface = TRED, TRED_PATH, MANAGER
 
     def __init__(self, directory, under=(), **sections):
         """With the files of `directory`, as provision() left them; `sections` change tred.conf.
 
-        It has no capability. `under` are the words of a command that runs it, such as a profiler."""
+        It has no capability, and a tred-tpm of its own beside it. `under` are the words of a command that runs it,
+        such as a profiler."""
+        self.tpm_service = TredTpm()
+        sections = merge({"tpm": {"socket": self.tpm_service.path}}, sections)
         configuration = write_ini(scratch("tred.conf") / "tred.conf",
                                   tred_sections(directory, **sections))
         super().__init__("tred", [*under, BIN / "tred", "--config", configuration], namespace=HENB,
                          user="tred")
+
+    def stop(self, seconds=8.0):
+        status = super().stop(seconds)
+        self.tpm_service.stop()
+        return status
 
     def wait_for_name(self):
         """On the bus, and done with its TPM, whatever came of that."""
@@ -166,8 +198,7 @@ class Tred(BusProgram):
 
     def child_pids(self, name):
         """The processes of that name that tred has started and not ended."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [int(pid) for pid in children if program_of(pid) == name]
+        return children_of(self.pid, name)
 
     def helper_pid(self):
         """tred-esp, which moves packets."""
@@ -176,7 +207,7 @@ class Tred(BusProgram):
 
     def tpm_pid(self):
         """tred-tpm, which has the TPM."""
-        return wait_until(lambda: self.child_pids("tred-tpm"), "tred-tpm")[-1]
+        return wait_until(self.tpm_service.pids, "tred-tpm")[-1]
 
     def verifier_pid(self):
         """The tred-verify that judges, once it has read all that it was handed."""
@@ -281,4 +312,5 @@ def provision(algorithm, vendor_ca, anchors, vendor=None, tcti=TCTI, signer=None
     provisioning_tool(state, "install-cert", inbox / "chain.pem")
     if not vendor:
         provisioning_tool(state, "install-anchors", inbox / "anchors.pem", tcti=tcti)
+    state.chmod(0o770)  # as tmpfiles.d has it: tred-tpm is in tred's group
     return state

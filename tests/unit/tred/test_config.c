@@ -305,7 +305,7 @@ static void what_the_shipped_file_has_commented_out_is_the_default(void **state)
     assert_string_equal(a->interface, b->interface);
     assert_string_equal(a->net_socket, b->net_socket);
     assert_string_equal(a->esp_helper, b->esp_helper);
-    assert_string_equal(a->tpm_helper, b->tpm_helper);
+    assert_string_equal(a->tpm_socket, b->tpm_socket);
     assert_true(ike_ts_is_subset(&a->allowed_local, &b->allowed_local));
     assert_true(ike_ts_is_subset(&b->allowed_local, &a->allowed_local));
     assert_true(ike_ts_is_subset(&a->allowed_remote, &b->allowed_remote));
