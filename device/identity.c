@@ -53,8 +53,9 @@ static int file_unfit(Reason *reason, const char *path, int r, const char *error
         return reason_set(reason, IDENTITY_UNPROVISIONED, "%s does not exist. %s", path, remedy);
     if (r == -EACCES || r == -EPERM) {
         return reason_set(reason, IDENTITY_UNPROVISIONED,
-                          "%s: no permission to read it. Let user tred read it: chown tred: %s",
-                          path, path);
+                          "%s: no permission to read it. Let group tred read it: chgrp tred %s && "
+                          "chmod g+r %s",
+                          path, path, path);
     }
     if (error[0] != '\0')
         return reason_set(reason, IDENTITY_UNPROVISIONED, "%s", error);

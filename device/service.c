@@ -53,7 +53,6 @@ typedef struct Signature {
     SigningKey *key;
     SigningRequest *request;
     uint32_t number;
-    char digest_name[DEVICE_WORD_SIZE];
 } Signature;
 
 struct DeviceService {
@@ -507,9 +506,8 @@ static int sign(DeviceService *service, const DeviceRequest *request)
                              .next = service->signatures,
                              .key = service->identity->key,
                              .number = request->number};
-    memcpy(signature->digest_name, request->digest_name, sizeof(signature->digest_name));
     service->signatures = signature;
-    int r = signing_key_sign(signature->key, signature->digest_name, request->pss, request->digest,
+    int r = signing_key_sign(signature->key, request->digest_name, request->pss, request->digest,
                              on_signed, signature, &begun);
     if (r < 0) {
         signature_free(signature);

@@ -7,6 +7,7 @@
 #include "base/local.h"
 #include "base/log.h"
 #include "base/manager.h"
+#include "base/memory.h"
 #include "base/program.h"
 #include "base/sandbox.h"
 #include "crypto/secret.h"
@@ -310,6 +311,7 @@ static int sandbox(const DeviceFiles *files)
     (void)umask(S_IRWXG | S_IRWXO);
     tpm_tcti_warm(files->tcti);
     tzset();
+    memory_lock_all();
     int r = secrets_init();
     return r < 0 ? r : sandbox_refuse_others(ALLOWED_CALLS, count);
 }

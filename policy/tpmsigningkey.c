@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { DIGEST_NAME_SIZE = 32 };
+
 /* A session that a resource manager has saved stands in the way of everybody's once the TPM has
  * saved TPM_PT_CONTEXT_GAP_MAX others since (TPM_RC_CONTEXT_GAP; TPM 2.0 Part 1, 30.5). No TPM
  * saves one in less than this; a simulator takes so long. */
@@ -17,7 +19,7 @@ typedef struct TpmSigningKey TpmSigningKey;
 struct SigningRequest {
     TpmSigningKey *owner;
     SigningRequest *next;
-    const char *digest_name;
+    char digest_name[DIGEST_NAME_SIZE];
     bool pss;
     uint8_t digest[EVP_MAX_MD_SIZE];
     size_t digest_size;
@@ -182,12 +184,13 @@ static int key_sign(SigningKey *key, const char *digest_name, bool pss, Bytes di
     SigningRequest **last = &of(key)->requests;
 
     *ret = NULL;
-    if (!request || digest.size > sizeof(request->digest)) {
+    if (!request || digest.size > sizeof(request->digest) ||
+        strlen(digest_name) >= sizeof(request->digest_name)) {
         free(request);
         return -ENOMEM;
     }
     request->owner = of(key);
-    request->digest_name = digest_name;
+    memcpy(request->digest_name, digest_name, strlen(digest_name) + 1);
     request->pss = pss;
     memcpy(request->digest, digest.data, digest.size);
     request->digest_size = digest.size;

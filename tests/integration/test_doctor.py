@@ -19,7 +19,7 @@ from lab.network import HENB
 from lab.pki import DAY, Flaws, HENB_NAME, issue, make_ca
 from lab.process import BIN, Process, run, scratch
 from lab.systemd import Systemd
-from lab.programs import Tred, TredNet, tred_sections, write_ini
+from lab.programs import Tred, TredNet, TredTpm, tred_sections, write_ini
 from lab.tpm import LesserTpm
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -83,7 +83,7 @@ class DoctorTest(LabTest):
         user = pwd.getpwnam("tred")
         for path in (self.files, *self.files.iterdir()):
             os.chown(path, user.pw_uid, user.pw_gid)
-        self.enterContext(edited("/etc/group", tss("tred")))
+        self.enterContext(edited("/etc/group", tss("tred-tpm")))
 
     def configure(self, **sections):
         return write_ini(scratch("tred.conf") / "tred.conf", tred_sections(self.files, **sections))
@@ -106,11 +106,15 @@ class DoctorTest(LabTest):
     def assert_both_say(self, name, words, **sections):
         self.assert_doctor_says(name, words, **sections)
         net = self.starting(TredNet()).wait_for_socket()
+        service = TredTpm()
+        self.addCleanup(service.stop)
+        sections.setdefault("tpm", {})["socket"] = service.path
         tred = Process("tred", [BIN / "tred", "--config", self.configure(**sections)],
                        namespace=HENB, user="tred")
         self.addCleanup(tred.stop)
         tred.wait_for(re.escape(words))
         tred.stop()
+        service.stop()
         net.stop()
 
 
@@ -152,7 +156,7 @@ class UsersTest(DoctorTest):
 
     def test_a_user_outside_of_the_group_is_told_how_to_get_in(self):
         with edited("/etc/group", tss("")):
-            self.assert_doctor_says("group", "usermod -aG tss tred")
+            self.assert_doctor_says("group", "usermod -aG tss tred-tpm")
 
 
 class BusTest(DoctorTest):
@@ -223,8 +227,8 @@ class FilesTest(DoctorTest):
         path = self.files / "device.crt"
         os.chown(path, 0, 0)
         path.chmod(0o600)
-        self.assert_both_say("device certificate", f"{path}: no permission to read it. Let user tred "
-                             f"read it: chown tred: {path}")
+        self.assert_both_say("device certificate", f"{path}: no permission to read it. Let group tred "
+                             f"read it: chgrp tred {path} && chmod g+r {path}")
 
     def test_files_that_do_not_fit_are_named_with_what_to_do(self):
         # Each stands for another, as after a slip in copying.

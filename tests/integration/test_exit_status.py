@@ -233,13 +233,13 @@ class TredNetTest(ExitStatusTest):
 class HelperTest(ExitStatusTest):
     """What tred starts, on a socket pair."""
 
-    def helper(self, status, program, message=None, limits=()):
+    def helper(self, status, program, message=None, limits=(), arguments=()):
         if limits and self.sanitized:
             self.ways.add(status)
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
-            command = as_user("tred", [*(["prlimit", *limits] if limits else []), BIN / program])
+            command = as_user("tred", [*(["prlimit", *limits] if limits else []), BIN / program, *arguments])
             # What the shell is started with becomes descriptor 3.
             helper = subprocess.Popen(["bash", "-c", f"exec 3<&0; exec {' '.join(command)} 0</dev/null"],
                                       stdin=theirs, stderr=subprocess.PIPE, text=True)
@@ -259,9 +259,13 @@ class HelperTest(ExitStatusTest):
         self.assert_listed("tred-verify.8")
 
     def test_tred_tpm_ends_in_every_way_with_the_status_that_its_page_lists(self):
-        self.helper(0, "tred-tpm")
-        self.helper(71, "tred-tpm", CONFIGURE, limits=["--memlock=0"])
-        self.helper(76, "tred-tpm", b"no request")
+        connected = ("--connected", "--user", "root")
+        self.helper(0, "tred-tpm", arguments=connected)
+        self.helper(71, "tred-tpm", CONFIGURE, limits=["--memlock=0"], arguments=connected)
+        self.helper(76, "tred-tpm", b"no request", arguments=connected)
+        self.helper(77, "tred-tpm", b"anything", arguments=("--connected",))
+        self.assert_ends(64, BIN / "tred-tpm", "--no-such-option")
+        self.assert_ends(78, BIN / "tred-tpm")
         self.assert_listed("tred-tpm.8")
 
     def test_tred_esp_ends_in_every_way_with_the_status_that_treds_page_lists(self):

@@ -15,11 +15,15 @@ from lab.programs import CLIENT, CLIENT_PATH, TRED, TRED_PATH
 
 DBUS = Path(__file__).resolve().parents[2] / "dbus"
 FORBIDDEN = ("libcrypto", "libssl", "libtss2")
+TPM = "libtss2"
 
 
 class RightsTest(LabTest):
     def assert_unprivileged(self, process, user):
-        status = memory.status(process.pid)
+        self.assert_unprivileged_pid(process.pid, user)
+
+    def assert_unprivileged_pid(self, pid, user):
+        status = memory.status(pid)
         for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
             self.assertEqual(int(status[kind], 16), 0, kind)
         self.assertEqual(set(status["Uid"].split()), {str(pwd.getpwnam(user).pw_uid)})
@@ -43,8 +47,13 @@ class RightsTest(LabTest):
         # libsystemd brings libgcrypt along for the journal's files; nothing of it is called here.
         for library in FORBIDDEN:
             self.assertNotIn(library, files)
-            self.assertIn(library.replace("libssl", "libcrypto"),
-                          " ".join(memory.executable_maps(tred.pid)))
+        self.assertIn("libcrypto", " ".join(memory.executable_maps(tred.pid)))
+
+    def test_tred_has_no_code_for_a_tpm_in_its_memory(self):
+        _, tred, _ = self.establish()
+        self.assertNotIn(TPM, " ".join(memory.executable_maps(tred.pid)))
+        self.assertIn(TPM, " ".join(memory.executable_maps(tred.tpm_pid())))
+        self.assert_unprivileged_pid(tred.tpm_pid(), "tred-tpm")
 
     def test_tred_leaves_no_core_and_lets_no_one_of_its_user_look_in(self):
         _, tred, _ = self.establish()

@@ -151,19 +151,31 @@ class SecretsTest(LabTest):
         found, _ = memory.search(tred.pid, expanded(keys))
         self.assertEqual(found, set())
 
-
     def test_a_session_with_the_tpm_leaves_no_salt_behind(self):
-        """Its key stays where the session does, and is found by the same search."""
-        watch = SecretWatch("tred")
+        """Its key stays where the session does, in tred-tpm, and is found by the same search."""
+        watch = SecretWatch("tred-tpm")
         self.start_segw()
         self.starting(self.world.tpm.start())
-        tred = self.starting(Tred(self.world.device("ecdsa-p256"), under=watch.words)).wait_for_name()
+        tred = self.starting(Tred(self.world.device("ecdsa-p256"), tpm_under=watch.words)).wait_for_name()
         self.start_client().wait_for_state("established")
         salts, keys = watch.secrets(SALT), watch.secrets(DERIVED)
         self.assertGreaterEqual(len(salts), 2)
-        found, _ = memory.search(tred.pid, {**salts, **keys})
+        found, _ = memory.search(tred.tpm_pid(), {**salts, **keys})
         self.assertEqual(found & set(salts), set())
         self.assertNotEqual(found & set(keys), set())
+        found, size = memory.search(tred.pid, {**salts, **keys})
+        self.assertEqual(found, set())
+        self.assertGreater(size, 1_000_000, "too little was read to mean anything")
+
+    def test_tred_tpm_holds_no_key_of_an_ike_sa_or_of_esp(self):
+        gateway, tred, _ = self.establish(
+            segw={"log_keys": True, "proposals": "aes128gcm16-prfsha256-ecp256",
+                  "esp_proposals": "aes128gcm16"})
+        keys = self.keys_of_a_run(gateway, {**IKE_KEYS, **ESP_KEYS, **PASSING})
+        found, size = memory.search(tred.tpm_pid(), with_words(keys))
+        self.assertEqual(found, set())
+        self.assertGreater(size, 1_000_000, "too little was read to mean anything")
+        self.assertEqual(memory.search(tred.pid, keys)[0], {*IKE_KEYS, *ESP_KEYS})
 
 
 class ProvisioningSecretsTest(unittest.TestCase):

@@ -134,11 +134,12 @@ class TredTpm(Process):
     """The service that has the TPM, without a systemd: its socket is there, each connection starts a tred-tpm, as
     tred-tpm.socket has it, and when that has ended, the next one does."""
 
-    def __init__(self, namespace=HENB, user="tred"):
-        self.path = scratch("tred-tpm") / "socket"
+    def __init__(self, namespace=HENB, user="tred", under=(), path=None):
+        self.path = path or scratch("tred-tpm") / "socket"
+        self.path.unlink(missing_ok=True)
         shutil.chown(self.path.parent, "tred-tpm")
         super().__init__("tred-tpm", ["systemd-socket-activate", "--accept", "--seqpacket", "--listen", self.path,
-                                      BIN / "tred-tpm", "--connected", "--user", user],
+                                      *under, BIN / "tred-tpm", "--connected", "--user", user],
                          namespace=namespace, user="tred-tpm", groups=("tred",))
         wait_until(lambda: self.path.exists() or not self.running(), "tred-tpm's socket")
         self.path.chmod(0o666)  # systemd-socket-activate gives it to nobody but its owner
@@ -151,12 +152,12 @@ class TredTpm(Process):
 class Tred(BusProgram):
     name_on_bus, path, interface = TRED, TRED_PATH, MANAGER
 
-    def __init__(self, directory, under=(), **sections):
+    def __init__(self, directory, under=(), tpm_under=(), **sections):
         """With the files of `directory`, as provision() left them; `sections` change tred.conf.
 
         It has no capability, and a tred-tpm of its own beside it. `under` are the words of a command that runs it,
-        such as a profiler."""
-        self.tpm_service = TredTpm()
+        such as a profiler; `tpm_under` those of one that runs tred-tpm."""
+        self.tpm_service = TredTpm(under=tpm_under)
         sections = merge({"tpm": {"socket": self.tpm_service.path}}, sections)
         configuration = write_ini(scratch("tred.conf") / "tred.conf",
                                   tred_sections(directory, **sections))

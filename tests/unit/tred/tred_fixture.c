@@ -5,6 +5,8 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/helper.h"
+#include "base/local.h"
 #include "base/reason.h"
 #include "crypto/secret.h"
 #include "policy/devicekey.h"
@@ -12,12 +14,14 @@
 
 #include <errno.h>
 #include <openssl/pem.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -32,7 +36,7 @@ static const char bus_configuration[] =
     "<policy context=\"default\"><allow user=\"*\"/><allow own=\"*\"/>"
     "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/></policy></busconfig>\n";
 
-static const char tred_configuration[] = "[tpm]\ntcti = %s\nhelper = " TRED_TPM_BUILT "\n"
+static const char tred_configuration[] = "[tpm]\ntcti = %s\nsocket = %s/tred-tpm\n"
                                          "[identity]\nkey = %s/device.pem\n"
                                          "certificates = %s/device.crt\n"
                                          "[segw]\nname = " SEGW_FQDN "\nanchors = %s/anchors.pem\n"
@@ -113,7 +117,7 @@ static int files_write(const TredFixture *fixture)
     if (text_write(fixture, "bus.conf", text) < 0)
         return -1;
     (void)snprintf(text, sizeof(text), tred_configuration, fixture->swtpm.tcti, folder, folder,
-                   folder);
+                   folder, folder);
     return text_write(fixture, "tred.conf", text);
 }
 
@@ -148,6 +152,43 @@ static sd_bus *connect_try(const TredFixture *fixture)
     return NULL;
 }
 
+/* As tred-tpm.socket has it: each connection starts one, when the one before has ended. */
+static void tpm_serve(int listener)
+{
+    const struct passwd *user = getpwuid(geteuid());
+
+    for (;;) {
+        const int connection = accept(listener, NULL, NULL);
+        const pid_t pid = fork();
+
+        if (pid == 0) {
+            if (dup2(connection, HELPER_FD) == HELPER_FD)
+                (void)execl(TRED_TPM_BUILT, "tred-tpm", "--connected", "--user",
+                            user ? user->pw_name : "root", (char *)NULL);
+            perror(TRED_TPM_BUILT);
+            _exit(127);
+        }
+        (void)close(connection);
+        (void)waitpid(pid, NULL, 0);
+    }
+}
+
+static pid_t tpm_start(const TredFixture *fixture)
+{
+    _cleanup_(close_fdp) int listener = -1;
+    char path[PATH_SIZE];
+
+    path_of(fixture, "tred-tpm", path);
+    if (local_listen(path, &listener) < 0)
+        return -1;
+    const pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    tpm_serve(listener);
+    _exit(0);
+}
+
 static void pause_briefly(void)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NS};
@@ -177,8 +218,9 @@ int tred_fixture_init(TredFixture *fixture, const char *program)
                    fixture->swtpm.folder);
     if (files_write(fixture) < 0 || provision(fixture) < 0)
         return -1;
+    fixture->tpm = tpm_start(fixture);
     fixture->bus = program_start(fixture, "dbus-daemon", "config-file", "bus.conf");
-    return fixture->bus > 0 ? 0 : -1;
+    return fixture->bus > 0 && fixture->tpm > 0 ? 0 : -1;
 }
 
 void tred_fixture_deinit(TredFixture *fixture)
@@ -187,6 +229,10 @@ void tred_fixture_deinit(TredFixture *fixture)
     if (fixture->bus > 0) {
         (void)kill(fixture->bus, SIGTERM);
         (void)waitpid(fixture->bus, NULL, 0);
+    }
+    if (fixture->tpm > 0) {
+        (void)kill(fixture->tpm, SIGKILL);
+        (void)waitpid(fixture->tpm, NULL, 0);
     }
     pki_deinit(&fixture->device);
     pki_deinit(&fixture->vendor);

@@ -17,6 +17,7 @@ typedef struct TredFixture {
     Pki device;
     Pki root;
     pid_t bus;
+    pid_t tpm; /* who starts a tred-tpm for each connection */
     pid_t tred;
     char address[128];
 } TredFixture;
