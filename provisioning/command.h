@@ -85,7 +85,7 @@ int provision_export(const ProvisionOptions *options);
 /* The path of `name` in the state folder; *ret is the caller's to free(). 0 or -ENOMEM. */
 int state_path(const ProvisionOptions *options, const char *name, char **ret);
 
-/* Makes the state folder, if it is absent, with mode 0750; it is its owner's and on disk
+/* Makes the state folder, if it is absent, with mode 0770; it is its owner's and on disk
  * afterwards. 0 or -errno after a complaint. */
 int state_dir_make(const ProvisionOptions *options);
 

@@ -16,6 +16,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+enum { STATE_DIR_MODE = 0770 };
+
 void complain(const char *format, ...)
 {
     char line[2048];
@@ -57,7 +59,10 @@ int state_dir_make(const ProvisionOptions *options)
     struct stat status;
     int r;
 
-    if (mkdir(options->state_dir, 0750) < 0 && errno != EEXIST) {
+    /* tred-tpm, in the owner's group, installs anchors there; whatever the umask says. */
+    if (mkdir(options->state_dir, STATE_DIR_MODE) == 0) {
+        (void)chmod(options->state_dir, STATE_DIR_MODE);
+    } else if (errno != EEXIST) {
         const int error = errno;
         complain("%s can't be made: %s; make it, or choose another with --state-dir",
                  options->state_dir, strerror(error));

@@ -166,6 +166,11 @@ int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, Reason *reason)
     return open_with(tcti, loop, NULL, ret, reason);
 }
 
+static bool names(const char *tcti, size_t size, const char *name)
+{
+    return strlen(name) == size && strncmp(tcti, name, size) == 0;
+}
+
 /* Held by this for good: what tctildr loads, it lets go of when the connection is closed. */
 void tpm_tcti_warm(const char *tcti)
 {
@@ -174,9 +179,8 @@ void tpm_tcti_warm(const char *tcti)
     char name[TCTI_NAME_SIZE];
 
     for (size_t i = 0; i < ELEMENTS(known); i++) {
-        if (strlen(known[i]) != size || strncmp(tcti, known[i], size) != 0)
-            continue;
         (void)snprintf(name, sizeof(name), "libtss2-tcti-%s.so.0", known[i]);
-        (void)dlopen(name, RTLD_NOW | RTLD_LOCAL);
+        if (names(tcti, size, known[i]) || names(tcti, size, name))
+            (void)dlopen(name, RTLD_NOW | RTLD_LOCAL);
     }
 }

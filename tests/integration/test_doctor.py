@@ -193,7 +193,7 @@ class TpmTest(DoctorTest):
         self.addCleanup(os.close, slave)
         fcntl.ioctl(slave, termios.TIOCEXCL)
         device = os.ttyname(slave)
-        os.chown(device, pwd.getpwnam("tred").pw_uid, -1)
+        os.chown(device, pwd.getpwnam("tred-tpm").pw_uid, -1)
         self.assert_both_say("TPM", f"{device} is in use by another program; use the kernel's "
                              "resource manager, /dev/tpmrm0, or end that program",
                              tpm={"tcti": f"device:{device}"})

@@ -100,9 +100,12 @@ class DeathTest(TpmServiceTest):
         self.assert_recovers()
 
     def test_killed_while_it_gets_ready_to_sign(self):
-        """As soon as the identity is loaded."""
+        """For the next signature, as soon as it has made one."""
+        self.starting(Responder(self.world.segw_credential()))
+        hand = self.starting(HandClient()).until("agree")
+        self.tpm.wait_idle()
         self.begin()
-        self.assertIn(self.reloading().result(SECONDS)[0], SERVING)
+        hand.sign()
         wait_until(lambda: faultytpm.names(self.tpm.commands)[-1] == "StartAuthSession", "a session", SECONDS)
         self.die()
         self.assert_recovers()

@@ -18,7 +18,8 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 # Where each command line's table of options is.
 TABLES = {
-    ("tred",): "tred/main.c", ("tred-net",): "net/tred_net.c", ("ikeclient",): "ikeclient/main.c",
+    ("tred",): "tred/main.c", ("tred-net",): "net/tred_net.c",
+    ("tred-tpm",): "device/tred_tpm.c", ("ikeclient",): "ikeclient/main.c",
     ("trectl", "flow"): "trectl/flow.c", ("trectl", "metrics"): "trectl/metrics.c",
     ("trectl", "doctor"): "trectl/doctor.c", ("trectl", "dns"): "trectl/dns.c", ("trectl", "up"): "trectl/updown.c",
     ("trectl", "down"): "trectl/updown.c", ("trectl", "check-peer"): "trectl/check_peer_options.c",

@@ -69,7 +69,7 @@ static void each_algorithm_yields_a_key_and_a_csr_that_verifies(void **state)
         X509_REQ_free(csr);
     }
     assert_int_equal(state_mode(bench, STATE_KEY), 0640);
-    assert_int_equal(state_mode(bench, "."), 0750);
+    assert_int_equal(state_mode(bench, "."), 0770);
     assert_int_equal(state_count(bench), 3);
 }
 

@@ -11,7 +11,7 @@ memory() {
 # memories: of every process of the product.
 memories() {
     local name pid
-    for name in tred tred-net tred-verify tred-esp ikeclient; do
+    for name in tred tred-net tred-tpm tred-verify tred-esp ikeclient; do
         for pid in $(pgrep --exact "$name"); do
             echo "$name $(memory "$pid")"
         done
@@ -72,6 +72,7 @@ link_goes() {
 gateway_restarts() { systemctl restart segw; }
 tred_dies() { systemctl kill --signal KILL tred; }
 tred_net_dies() { systemctl kill --signal KILL tred-net; }
+tred_tpm_dies() { systemctl kill --signal KILL tred-tpm; }
 ikeclient_dies() { systemctl kill --signal KILL ikeclient; }
 verifier_dies() { pkill --exact --signal KILL tred-verify; ikeclient_dies; }
 bus_restarts() { systemctl restart dbus; }
@@ -82,7 +83,7 @@ line_is_bad() {
     sleep 10
     tc qdisc delete dev henb0 root
 }
-events=(address_changes link_goes gateway_restarts tred_dies tred_net_dies ikeclient_dies verifier_dies bus_restarts line_is_bad)
+events=(address_changes link_goes gateway_restarts tred_dies tred_net_dies tred_tpm_dies ikeclient_dies verifier_dies bus_restarts line_is_bad)
 
 works() {
     client_is established && ping -c 1 -W 2 "$core_ipv4"
@@ -101,7 +102,7 @@ for ((cycle = 0; cycle < cycles; cycle++)); do
     $event > /dev/null 2>&1
     over=$SECONDS
     check "cycle $((cycle + 1)): ${event//_/ }, and the tunnel is back" eventually 150 works ||
-        journalctl --boot --unit ikeclient --unit tred --unit tred-net --output cat | tail -n 60 | sed 's/^/# /'
+        journalctl --boot --unit ikeclient --unit tred --unit tred-net --unit tred-tpm --output cat | tail -n 60 | sed 's/^/# /'
     ((SECONDS - over <= longest)) || longest=$((SECONDS - over))
 done
 echo "# at the most $longest s from the end of what happened to the tunnel's being back"
