@@ -25,7 +25,8 @@ static bool may_lock_all(void)
            (data[0].effective & CAP_TO_MASK(CAP_IPC_LOCK)) != 0;
 }
 
-/* Asked for only where nothing limits it: under a limit, MCL_FUTURE makes later allocations fail. */
+/* Asked for only where nothing limits it: under a limit, MCL_FUTURE makes later allocations fail.
+ */
 void memory_lock_all(void)
 {
     if (!may_lock_all()) {

@@ -16,7 +16,7 @@ enum {
     LEAVE_MS = 6000, /* it gives itself five seconds */
     AGAIN_USEC = 1000 * 1000,
     ALIVE_USEC = 8 * 1000 * 1000, /* to answer a DEVICE_PING; a bus caller waits for 25 s */
-    READ_BATCH = 8, /* frames, before the rest of the loop has its turn */
+    READ_BATCH = 8,               /* frames, before the rest of the loop has its turn */
 };
 
 /* A digest that is being signed. */
