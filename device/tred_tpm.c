@@ -238,14 +238,13 @@ static int on_request(sd_event_source *source, int channel, uint32_t events, voi
 
         if (r == -EAGAIN || r == -EINTR)
             return 0;
+        const bool ended = r == 0;
         if (r > 0)
             r = request_take(helper, &request, fd);
-        else if (r == 0)
-            return sd_event_exit(helper->event, 0);
-        if (r < 0) {
+        if (r < 0)
             helper->result = r;
+        if (r < 0 || ended)
             return sd_event_exit(helper->event, 0);
-        }
     }
     return 0;
 }

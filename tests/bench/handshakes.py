@@ -26,6 +26,7 @@ def measure(count, algorithm):
     world.tpm.start()
     tred = Tred(world.device(algorithm)).wait_for_name()
     tred_before, tpm_before = cpu_seconds(tred.pid), cpu_seconds(world.tpm.process.pid)
+    device_before = cpu_seconds(tred.tpm_pid())
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     client = IkeClient("--count", str(count))
     client.wait(30 + count * SECONDS_EACH)
@@ -33,6 +34,7 @@ def measure(count, algorithm):
     costs = {
         "ikeclient": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
         "tred": cpu_seconds(tred.pid) - tred_before,
+        "tred-tpm": cpu_seconds(tred.tpm_pid()) - device_before,
         "swtpm": cpu_seconds(world.tpm.process.pid) - tpm_before,
     }
     tred_memory = memory.status(tred.pid)["VmRSS"].strip()

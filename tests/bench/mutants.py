@@ -28,6 +28,7 @@ FOLDERS = {
     "verify": (6, ["trectl/"], ["test_verifier", "test_verification", "test_refusals"]),
     "policy": (5, ["tests/unit/provisioning/"], ["test_policy", "test_anchors"]),
     "tpm": (5, ["tests/unit/policy/", "tests/unit/provisioning/"], ["test_tpm_commands", "test_policy", "test_tpm_faults"]),
+    "device": (3, [], ["test_tred_tpm", "test_policy", "test_anchors", "test_tpm_faults"]),
     "net": (4, [], ["test_network", "test_tred_net", "test_dataplane"]),
     "esp": (4, [], ["test_dataplane", "test_traffic"]),
     "crypto": (3, ["tests/unit/tred/", "tests/unit/esp/"], ["test_authentication", "test_suites"]),
