@@ -181,9 +181,10 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
         r = sd_event_source_set_enabled(connection->timer,
                                         due == SA_LIST_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
     }
-    if (r < 0)
+    if (r < 0) {
         report_line(connection->config, LOG_ERR, "the connection's timer can't be set: %s",
                     strerror(-r));
+    }
 }
 
 static void step(Connection *connection)
@@ -197,9 +198,10 @@ static void step(Connection *connection)
     } else if (connection->close_deadline == SA_LIST_NEVER) {
         connection->close_deadline = connection_now(connection) + CLOSE_PATIENCE_USEC;
     }
-    if (plan.begin && connection_renew_at(connection) <= connection_now(connection))
+    if (plan.begin && connection_renew_at(connection) <= connection_now(connection)) {
         report_line(connection->config, LOG_NOTICE,
                     "this authentication is about to end: making a new one");
+    }
     if (plan.begin) { /* first of all, as others can wait to hear of it */
         connection_begin(connection);
         tell(connection, plan.state);

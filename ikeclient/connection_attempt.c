@@ -189,8 +189,9 @@ void connection_begin(Connection *connection)
         return;
     connection->totals.attempts++;
     flow_begin(&connection->flow);
-    if (connection->returning)
+    if (connection->returning) {
         report_line(connection->config, LOG_INFO,
                     "trying the SeGW %s, which is preferred to this one", name_now(connection));
+    }
     begin_there(connection);
 }

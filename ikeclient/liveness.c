@@ -83,9 +83,10 @@ static void look_again(IkeSa *sa, uint64_t when)
 
     if (r >= 0)
         r = sd_event_source_set_enabled(sa->watch.timer, SD_EVENT_ONESHOT);
-    if (r < 0)
+    if (r < 0) {
         report_line(sa->config, LOG_ERR, "the timer for liveness checks can't be set: %s",
                     strerror(-r));
+    }
 }
 
 /* Only ESP in UDP has a mapping that a NAT can lose. */

@@ -225,9 +225,10 @@ void mobike_own_addresses(const IkeSa *sa, Addresses *ret)
 
     *ret = (Addresses){0};
     int r = addresses_of_host(&host);
-    if (r < 0)
+    if (r < 0) {
         report_line(sa->config, LOG_WARNING, "this host's addresses can't be found out: %s",
                     strerror(-r));
+    }
     for (size_t i = 0; r == 0 && i < host.count; i++) {
         if (!is_inner(sa, &host.list[i]) &&
             !bytes_equal(endpoint_address(&host.list[i]),

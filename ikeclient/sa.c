@@ -137,7 +137,8 @@ void ike_sa_drop(IkeSa *sa, const char *why)
     uint64_t now = 0;
 
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
-    if (ratelimit_allows(&sa->drops, now, &suppressed))
+    if (ratelimit_allows(&sa->drops, now, &suppressed)) {
         report_line(sa->config, LOG_DEBUG, "dropped a datagram: %s (%u more before it)", why,
                     suppressed);
+    }
 }
