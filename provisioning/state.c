@@ -54,15 +54,23 @@ static int complain_owner(const char *path, int error)
     return -error;
 }
 
+/* tred-tpm, in the owner's group, installs anchors there, whatever the umask of who runs this. */
+static int state_dir_create(const char *path)
+{
+    const mode_t before = umask(S_IRWXO);
+    const int r = mkdir(path, STATE_DIR_MODE), error = errno;
+
+    (void)umask(before);
+    errno = error;
+    return r;
+}
+
 int state_dir_make(const ProvisionOptions *options)
 {
     struct stat status;
     int r;
 
-    /* tred-tpm, in the owner's group, installs anchors there; whatever the umask says. */
-    if (mkdir(options->state_dir, STATE_DIR_MODE) == 0) {
-        (void)chmod(options->state_dir, STATE_DIR_MODE);
-    } else if (errno != EEXIST) {
+    if (state_dir_create(options->state_dir) < 0 && errno != EEXIST) {
         const int error = errno;
         complain("%s can't be made: %s; make it, or choose another with --state-dir",
                  options->state_dir, strerror(error));
