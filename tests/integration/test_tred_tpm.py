@@ -15,6 +15,7 @@ from lab.network import HENB, inside
 from lab.process import BIN, Process, scratch, wait_until
 from lab.programs import MANAGER, TRED, TRED_PATH, Tred, TredTpm
 from lab.responder import Responder
+from lab.tpmlife import TpmLife
 
 COMMAND = 0.5  # what a command of the slow TPM takes
 SECONDS = 30.0
@@ -99,17 +100,6 @@ class DeathTest(TpmServiceTest):
         self.assertIn("tred-tpm", str(caught.exception))
         self.assert_recovers()
 
-    def test_killed_while_it_gets_ready_to_sign(self):
-        """For the next signature, as soon as it has made one."""
-        self.starting(Responder(self.world.segw_credential()))
-        hand = self.starting(HandClient()).until("agree")
-        self.tpm.wait_idle()
-        self.begin()
-        hand.sign()
-        wait_until(lambda: faultytpm.names(self.tpm.commands)[-1] == "StartAuthSession", "a session", SECONDS)
-        self.die()
-        self.assert_recovers()
-
     def test_stopped_it_is_given_up_and_who_waits_is_told(self):
         self.starting(Responder(self.world.segw_credential()))
         hand = self.starting(HandClient()).until("agree")
@@ -123,6 +113,28 @@ class DeathTest(TpmServiceTest):
         self.assertIn("it does not answer", str(caught.exception))
         self.tred.wait_for_state(*SERVING, seconds=SECONDS)
         self.assert_connects()
+
+
+class PreparingTest(LabTest):
+    """A device under a policy, which its TPM is shown before each signature."""
+
+    def test_killed_while_it_gets_ready_to_sign(self):
+        self.starting(self.world.field_tpm.start())
+        self.starting(Responder(self.world.segw_credential()))
+        life = TpmLife(self.world, self.starting)
+        tred = life.start()
+        life.handshake()
+        hand = self.starting(HandClient()).until("agree")
+        life.tpm.wait_idle()
+        tpm, count = tred.tpm_pid(), len(life.tpm.commands)
+        life.tpm.spoil_every(faultytpm.delayed(COMMAND))
+        hand.sign().authenticate().verify()
+        wait_until(lambda: len(life.tpm.commands) > count + 1, "a command that gets ready", SECONDS)
+        os.kill(tpm, signal.SIGKILL)
+        tred.wait_for("tred-tpm, which has the TPM, failed: it ended", SECONDS)
+        life.tpm.spoil_every(None)
+        tred.wait_for_state("ready", seconds=SECONDS)
+        life.handshake()
 
 
 class AbsenceTest(TpmServiceTest):

@@ -13,7 +13,7 @@ WORLD = Path(__file__).with_name("world")
 def others(lines):
     """Of a passwd or group, what the machine has without a world's users."""
     return "".join(line for line in lines.splitlines(keepends=True)
-                   if not line.startswith(("tred:", "tred-net:", "henb-ike:")))
+                   if not line.startswith(("tred:", "tred-net:", "tred-tpm:", "henb-ike:")))
 
 
 def replace(path, text):
