@@ -3,8 +3,6 @@
  */
 #include "ikeclient/connection_internal.h"
 
-#include "base/log.h"
-
 #include <errno.h>
 #include <string.h>
 
@@ -12,6 +10,51 @@ enum {
     CLOSE_PATIENCE_USEC = 5000 * USEC_PER_MS,
     ACCURACY_USEC = 1000,
 };
+
+/* ---- the plan: one function from facts to a state and an action ---- */
+
+static ConnectionState derive_state(const ConnectionFacts *facts, const ConnectionPlan *plan)
+{
+    if (!facts->wanted) {
+        return facts->up || facts->attempt || facts->leaving ? CONNECTION_CLOSING : CONNECTION_IDLE;
+    }
+    if (facts->attempt || plan->begin)
+        return CONNECTION_CONNECTING;
+    if (facts->up)
+        return facts->child ? CONNECTION_ESTABLISHED : CONNECTION_ESTABLISHED_NO_CHILD;
+    if (plan->wait)
+        return CONNECTION_WAITING;
+    return facts->leaving ? CONNECTION_CLOSING : CONNECTION_IDLE;
+}
+
+ConnectionPlan connection_plan(const ConnectionFacts *facts)
+{
+    bool complete = facts->up && facts->child && !facts->renewal;
+    bool late = facts->up && facts->renewal; /* which is no failure that is not to be repeated */
+    bool due =
+        facts->wanted && !facts->attempt && (facts->asked || late || (facts->repeat && !complete));
+    ConnectionPlan plan = {.begin = due && (facts->asked || facts->ready)};
+
+    plan.wait = due && !plan.begin;
+    plan.state = derive_state(facts, &plan);
+    plan.close = plan.state == CONNECTION_CLOSING;
+    return plan;
+}
+
+/* As the bus calls it. */
+static const char *state_name(ConnectionState state)
+{
+    static const char *const names[CONNECTION_STATES] = {
+        [CONNECTION_IDLE] = "idle",
+        [CONNECTION_CONNECTING] = "connecting",
+        [CONNECTION_ESTABLISHED] = "established",
+        [CONNECTION_ESTABLISHED_NO_CHILD] = "established-no-child",
+        [CONNECTION_WAITING] = "waiting",
+        [CONNECTION_CLOSING] = "closing",
+    };
+
+    return names[state];
+}
 
 /* ---- the time, and what follows from what there is ---- */
 
@@ -129,17 +172,19 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
         due = connection->close_deadline;
     if (plan->wait && connection->attempts.not_before != connection->announced) {
         connection->announced = connection->attempts.not_before;
-        log_info("trying again in %.1f s",
-                 ((double)connection->attempts.not_before - (double)connection_now(connection)) /
-                     (double)USEC_PER_SEC);
+        report_line(connection->config, LOG_INFO, "trying again in %.1f s",
+                    ((double)connection->attempts.not_before - (double)connection_now(connection)) /
+                        (double)USEC_PER_SEC);
     }
     int r = sd_event_source_set_time(connection->timer, due);
     if (r >= 0) {
         r = sd_event_source_set_enabled(connection->timer,
                                         due == SA_LIST_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
     }
-    if (r < 0)
-        log_error("the connection's timer can't be set: %s", strerror(-r));
+    if (r < 0) {
+        report_line(connection->config, LOG_ERR, "the connection's timer can't be set: %s",
+                    strerror(-r));
+    }
 }
 
 static void step(Connection *connection)
@@ -153,8 +198,10 @@ static void step(Connection *connection)
     } else if (connection->close_deadline == SA_LIST_NEVER) {
         connection->close_deadline = connection_now(connection) + CLOSE_PATIENCE_USEC;
     }
-    if (plan.begin && connection_renew_at(connection) <= connection_now(connection))
-        log_notice("this authentication is about to end: making a new one");
+    if (plan.begin && connection_renew_at(connection) <= connection_now(connection)) {
+        report_line(connection->config, LOG_NOTICE,
+                    "this authentication is about to end: making a new one");
+    }
     if (plan.begin) { /* first of all, as others can wait to hear of it */
         connection_begin(connection);
         tell(connection, plan.state);
@@ -296,7 +343,7 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
 
     *ret =
         (ConnectionInfo){.state = state,
-                         .state_name = connection_state_name(state),
+                         .state_name = state_name(state),
                          .last_error = connection->last_error.text,
                          .since = member ? connection->since : 0,
                          .next_attempt = state == CONNECTION_WAITING ? connection->next_attempt : 0,
@@ -344,7 +391,7 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
     connection->close_deadline = SA_LIST_NEVER;
     retry_init(&connection->attempts, event, config);
     resolver_init(&connection->resolver, event, connection_resolved, connection);
-    int r = sa_list_init(&connection->sas, event);
+    int r = sa_list_init(&connection->sas, event, config);
     if (r >= 0) {
         r = sd_event_add_time(event, &connection->timer, CLOCK_MONOTONIC, SA_LIST_NEVER,
                               ACCURACY_USEC, on_timer, connection);

@@ -3,9 +3,8 @@
  */
 #include "ikeclient/rekey.h"
 
-#include "base/log.h"
+#include "ikeclient/create_child.h"
 #include "ikeclient/informational.h"
-#include "ikeclient/wishes.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -105,9 +104,10 @@ static void rekey_sent(Task *task)
 {
     const RekeyChildTask *rekey = (const RekeyChildTask *)task;
 
-    log_info("asking the SeGW for a Child SA in the place of %08x%s%s", rekey->replaces,
-             rekey->group != IKE_GROUP_NONE ? ", KE " : "",
-             rekey->group != IKE_GROUP_NONE ? proposals_group_name(rekey->group) : "");
+    report_line(task->sa->config, LOG_INFO,
+                "asking the SeGW for a Child SA in the place of %08x%s%s", rekey->replaces,
+                rekey->group != IKE_GROUP_NONE ? ", KE " : "",
+                rekey->group != IKE_GROUP_NONE ? proposals_group_name(rekey->group) : "");
 }
 
 /* What the response grants receives as soon as tred has opened it, since a peer may send at once.
@@ -139,11 +139,12 @@ static void not_found(RekeyChildTask *rekey)
     ChildSa *child = replaced(rekey);
 
     if (!child || !child_sa_is_current(rekey->task.sa->children, child)) {
-        log_debug("the SeGW has rekeyed the Child SA itself");
+        report_line(rekey->task.sa->config, LOG_DEBUG, "the SeGW has rekeyed the Child SA itself");
         return;
     }
-    log_notice("the SeGW does not know the Child SA %08x any more: asking for another",
-               rekey->replaces);
+    report_line(rekey->task.sa->config, LOG_NOTICE,
+                "the SeGW does not know the Child SA %08x any more: asking for another",
+                rekey->replaces);
     child->lost = true;
 }
 
@@ -160,8 +161,9 @@ static void refused(const RekeyChildTask *rekey, ChildSa *child)
         return;
     }
     child->unwanted = true;
-    wishes_refused(sa, child->place, "the SeGW refused its rekeying with %s (%u): %s",
-                   ike_notify_name(answer->error), answer->error, advice_for(answer->error));
+    configured_child_refused(sa, child->place, "the SeGW refused its rekeying with %s (%u): %s",
+                             ike_notify_name(answer->error), answer->error,
+                             advice_for(answer->error));
 }
 
 static void take_refusal(RekeyChildTask *rekey)

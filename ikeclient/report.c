@@ -1,4 +1,5 @@
-/* Log lines for the steps of the call flow with their times, and advice for error notifies. */
+/* The steps of the call flow as log lines with their times, and as they are kept; advice for error
+ * notifies. */
 #include "ikeclient/report.h"
 
 #include "base/cleanup.h"
@@ -10,9 +11,45 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-enum { DETAILS_SIZE = 768 };
+enum {
+    LINE_SIZE = 2560, /* more than log_line() takes, which says where it cuts */
+    DETAILS_SIZE = 768,
+};
+
+/* ---- a line about a connection ---- */
+
+void report_line(const Config *config, int level, const char *format, ...)
+{
+    char text[LINE_SIZE];
+    va_list arguments;
+
+    if (!log_is_on(level))
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    log_line(level, "%s%s", config->label, text);
+}
+
+void report_fields(const Config *config, int level, const LogFields *fields, const char *format,
+                   ...)
+{
+    char text[LINE_SIZE];
+    va_list arguments;
+
+    if (!log_is_on(level))
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    log_fields(level, fields, "%s%s", config->label, text);
+}
+
+/* ---- the steps of the call flow ---- */
 
 static uint64_t now_usec(void)
 {
@@ -44,6 +81,7 @@ void steps_take_over(Steps *steps, const Steps *from)
     const Steps own = *steps;
 
     *steps = *from;
+    steps->config = own.config;
     steps->told = own.told;
     steps->userdata = own.userdata;
 }
@@ -72,9 +110,9 @@ void steps_log(Steps *steps, unsigned number, const char *what, StepWay way, con
     uint64_t now = now_usec();
     const LogFields fields = {
         .message_id = MESSAGE_STEP, .peer = steps->segw, .spi = steps->spi, .step = number};
-    log_fields(LOG_INFO, &fields, "step %u %s  %s%s%s  %s  (+%.1f ms, %.1f ms)", number, what,
-               actor, message ? " -> " : "", message ? other : "", details, ms(now - steps->start),
-               ms(now - steps->last));
+    report_fields(steps->config, LOG_INFO, &fields, "step %u %s  %s%s%s  %s  (+%.1f ms, %.1f ms)",
+                  number, what, actor, message ? " -> " : "", message ? other : "", details,
+                  ms(now - steps->start), ms(now - steps->last));
     steps->last = now;
     if (!steps->told)
         return;
@@ -124,4 +162,74 @@ const char *advice_for(uint16_t notify_type)
             return advices[i].advice;
     }
     return "its log says why";
+}
+
+/* ---- the steps that are kept ---- */
+
+static void step_deinit(FlowStep *step)
+{
+    free(step->from);
+    free(step->to);
+    free(step->details);
+    *step = (FlowStep){0};
+}
+
+void flow_begin(Flow *flow)
+{
+    for (size_t i = 0; i < flow->n_steps; i++)
+        step_deinit(&flow->steps[i]);
+    *flow = (Flow){0};
+}
+
+const char *flow_peer(const Flow *flow)
+{
+    return flow->n_steps > 0 ? flow->steps[0].to : "";
+}
+
+void flow_deinit(Flow *flow)
+{
+    flow_begin(flow);
+}
+
+/* What the bus takes for a string, and a terminal for harmless. */
+static char *printable(const char *text)
+{
+    char *copy = strdup(text);
+
+    for (char *c = copy; copy && *c; c++) {
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    }
+    return copy;
+}
+
+static uint64_t realtime_usec(void)
+{
+    struct timespec now = {0};
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+void flow_add(Flow *flow, const Step *step)
+{
+    if (flow->n_steps == FLOW_STEPS_MAX)
+        return;
+    if (flow->begun == 0)
+        flow->begun = step->start;
+    flow->spi = step->spi;
+    FlowStep kept = {
+        .realtime = realtime_usec(),
+        .elapsed = step->at - flow->begun,
+        .number = step->number,
+        .what = step->what,
+        .from = printable(step->from),
+        .to = printable(step->to),
+        .details = printable(step->details),
+    };
+    if (kept.from && kept.to && kept.details) {
+        flow->steps[flow->n_steps++] = kept;
+    } else {
+        step_deinit(&kept);
+    }
 }
