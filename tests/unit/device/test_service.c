@@ -23,7 +23,9 @@
 
 #include <cmocka.h>
 
-enum { SAID_SIZE = 512, LOOP_PATIENCE_MS = 100, DAY = LAST_KNOWN_DAY };
+enum { SAID_SIZE = 512, LOOP_PATIENCE_MS = 100 };
+
+static const time_t DAY = LAST_KNOWN_DAY;
 
 static struct {
     DeviceService *service;

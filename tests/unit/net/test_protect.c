@@ -341,6 +341,13 @@ static void rules_that_the_kernel_does_not_take_leave_those_before(void **state)
 {
     (void)state;
     assert_int_equal(open_as(PROTECT_YES), 0);
+    played.commit_error = -ENOBUFS;
+    assert_int_equal(add(1, 5), -ENOBUFS);
+    played.commit_error = 0;
+    played.lost = true;
+    watched(0);
+    assert_int_equal(played.rules.n_ways, 0);
+    assert_int_equal(played.rules.n_inner, 0);
     assert_int_equal(add(1, 5), 0);
     played.commit_error = -ENOBUFS;
     assert_int_equal(add(2, 6), -ENOBUFS);
