@@ -2,6 +2,8 @@
  * Plane, rules and clock are played. */
 #include "net/service.h"
 
+#include "base/local.h"
+
 #include "tests/unit/temporary.h"
 
 #include <errno.h>
@@ -413,13 +415,13 @@ static void a_socket_is_taken_over_where_nobody_listens_any_more(void **state)
     temporary_path("test-listener", folder);
     assert_non_null(mkdtemp(folder));
     (void)snprintf(path, sizeof(path), "%s/socket", folder);
-    assert_int_equal(listener_open(path, &first), 0);
+    assert_int_equal(local_listen(path, &first), 0);
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0666);
-    assert_int_equal(listener_open(path, &second), -EADDRINUSE);
+    assert_int_equal(local_listen(path, &second), -EADDRINUSE);
     assert_int_equal(second, -1);
     (void)close(first);
-    assert_int_equal(listener_open(path, &second), 0);
+    assert_int_equal(local_listen(path, &second), 0);
     (void)close(connect_to(path));
     (void)close(second);
     assert_int_equal(unlink(path), 0);
@@ -435,9 +437,9 @@ static void a_socket_has_a_path_that_its_address_has_room_for(void **state)
     memset(path, 'a', sizeof(path));
     memcpy(path, "/nonexistent/", strlen("/nonexistent/"));
     path[sizeof(path) - 1] = '\0';
-    assert_int_equal(listener_open(path, &fd), -ENAMETOOLONG);
+    assert_int_equal(local_listen(path, &fd), -ENAMETOOLONG);
     path[sizeof(path) - 2] = '\0';
-    assert_int_equal(listener_open(path, &fd), -ENOENT);
+    assert_int_equal(local_listen(path, &fd), -ENOENT);
     assert_int_equal(fd, -1);
 }
 
@@ -447,11 +449,11 @@ static void a_connection_is_for_one_user_and_for_no_other(void **state)
 
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    assert_true(listener_is_for(pair[0], getuid()));
-    assert_false(listener_is_for(pair[0], getuid() + 1));
+    assert_true(local_is_from(pair[0], getuid()));
+    assert_false(local_is_from(pair[0], getuid() + 1));
     (void)close(pair[0]);
     (void)close(pair[1]);
-    assert_false(listener_is_for(-1, getuid()));
+    assert_false(local_is_from(-1, getuid()));
 }
 
 int main(void)
