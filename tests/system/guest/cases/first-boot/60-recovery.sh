@@ -43,17 +43,6 @@ for unit in tred tred-net ikeclient; do
     check "what is somebody else's is as it was" others_have_all
 done
 
-before=$(main_process tred-tpm)
-check "tred-tpm is killed" systemctl kill --signal KILL tred-tpm
-check "another takes its place" eventually 60 refused main_process_is tred-tpm "$before"
-check "packets cross the tunnel meanwhile" ping -c 3 -i 0.2 -W $patience "$core_ipv4"
-tred_serves() {
-    busctl get-property org.tred.TrE1 /org/tred/TrE1 org.tred.TrE1.Manager State | grep -E '"(ready|development)"'
-}
-check "tred is ready again" eventually 60 tred_serves
-systemctl restart ikeclient
-check "the next connect passes" eventually 120 recovered
-
 # client_told PATTERN SINCE
 client_told() {
     journalctl --since "@$2" --unit ikeclient --output cat | grep -e "$1"

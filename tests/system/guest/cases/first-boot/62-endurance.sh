@@ -72,7 +72,6 @@ link_goes() {
 gateway_restarts() { systemctl restart segw; }
 tred_dies() { systemctl kill --signal KILL tred; }
 tred_net_dies() { systemctl kill --signal KILL tred-net; }
-tred_tpm_dies() { systemctl kill --signal KILL tred-tpm; }
 ikeclient_dies() { systemctl kill --signal KILL ikeclient; }
 verifier_dies() { pkill --exact --signal KILL tred-verify; ikeclient_dies; }
 bus_restarts() { systemctl restart dbus; }
@@ -83,7 +82,7 @@ line_is_bad() {
     sleep 10
     tc qdisc delete dev henb0 root
 }
-events=(address_changes link_goes gateway_restarts tred_dies tred_net_dies tred_tpm_dies ikeclient_dies verifier_dies bus_restarts line_is_bad)
+events=(address_changes link_goes gateway_restarts tred_dies tred_net_dies ikeclient_dies verifier_dies bus_restarts line_is_bad)
 
 works() {
     client_is established && ping -c 1 -W 2 "$core_ipv4"
