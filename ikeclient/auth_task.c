@@ -1,5 +1,5 @@
 /* The task that leads from keys to an established SA (steps 3 to 6 of the call flow): IKE_AUTH. */
-#include "ikeclient/auth.h"
+#include "ikeclient/initial_exchanges.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"

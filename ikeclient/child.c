@@ -58,13 +58,13 @@ void child_offer_init_rekey(ChildOffer *offer, const Config *config, const Child
     offer->ts_r = old->ts_r;
 }
 
-void child_offer_init_another(ChildOffer *offer, const Config *config, const ChildConfig *wish,
+void child_offer_init_another(ChildOffer *offer, const Config *config, const ChildConfig *child,
                               const ChildAnswer *first, uint16_t group, uint32_t spi_in)
 {
     init_create(offer, config, group, spi_in);
-    offer->ts_i = wish && wish->local_ts.n_selectors > 0 ? wish->local_ts : first->ts_i;
-    if (wish)
-        offer->ts_r = wish->remote_ts;
+    offer->ts_i = child && child->local_ts.n_selectors > 0 ? child->local_ts : first->ts_i;
+    if (child)
+        offer->ts_r = child->remote_ts;
 }
 
 static void add_attribute(IkeCp *cp, uint16_t type)

@@ -80,9 +80,9 @@ typedef struct ChildAnswer {
 void child_offer_init_rekey(ChildOffer *offer, const Config *config, const ChildAnswer *old,
                             uint16_t group, uint32_t spi_in);
 
-/* For one beside that of IKE_AUTH, which granted `first`: `wish` says what it is for; NULL: it is
+/* For one beside that of IKE_AUTH, which granted `first`: `child` says what it is for; NULL: it is
  * to be as that of IKE_AUTH was asked for. */
-void child_offer_init_another(ChildOffer *offer, const Config *config, const ChildConfig *wish,
+void child_offer_init_another(ChildOffer *offer, const Config *config, const ChildConfig *child,
                               const ChildAnswer *first, uint16_t group, uint32_t spi_in);
 
 /* True for the notifies that refuse the Child SA alone (RFC 7296 1.2: 14 and 34 to 38). */

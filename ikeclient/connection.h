@@ -3,13 +3,22 @@
 #pragma once
 
 #include "base/cleanup.h"
-#include "ikeclient/flow.h"
 #include "ikeclient/ike_sa.h"
-#include "ikeclient/plan.h"
+#include "ikeclient/report.h"
 
 #include <time.h>
 
 typedef struct Connection Connection;
+
+typedef enum ConnectionState {
+    CONNECTION_IDLE,
+    CONNECTION_CONNECTING,
+    CONNECTION_ESTABLISHED,
+    CONNECTION_ESTABLISHED_NO_CHILD,
+    CONNECTION_WAITING, /* to try again */
+    CONNECTION_CLOSING,
+    CONNECTION_STATES
+} ConnectionState;
 
 typedef struct ConnectionHandlers {
     void (*changed)(void *userdata); /* anything of connection_info() */

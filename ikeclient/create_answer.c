@@ -3,11 +3,12 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/create_child.h"
 #include "ikeclient/informational.h"
-#include "ikeclient/peer_queue.h"
 #include "ikeclient/rekey.h"
+#include "ikeclient/rekey_ike.h"
 #include "ikeclient/selectors.h"
-#include "ikeclient/succession.h"
+#include "ikeclient/task.h"
 #include "ikeclient/upkeep.h"
 
 #include <errno.h>

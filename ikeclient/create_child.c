@@ -1,12 +1,130 @@
-/* The task that asks for a Child SA beside the first one, as configured (RFC 7296 1.3.1). */
-#include "ikeclient/rekey.h"
+/* Which Child SAs are owed, as a function of what is there and what was asked for when; and the
+ * task that asks for one beside that of IKE_AUTH. */
+#include "ikeclient/create_child.h"
 
 #include "base/log.h"
 #include "ikeclient/informational.h"
-#include "ikeclient/wishes.h"
+#include "ikeclient/pacing.h"
+#include "ikeclient/rekey.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum { USEC_PER_MS = 1000, AGAIN_MOST_MS = 300000, AGAIN_FIRST = 1 };
+
+/* One that was there for so long is asked for at once when it goes. */
+#define LASTED_USEC (UINT64_C(60) * 1000 * USEC_PER_MS)
+/* What the SeGW refused is a matter of configuration, and it has to be told of a change by nobody.
+ */
+#define REFUSED_USEC (UINT64_C(300) * 1000 * USEC_PER_MS)
+
+static uint64_t now_usec(const IkeSa *sa)
+{
+    uint64_t now = 0;
+
+    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
+    return now;
+}
+
+static bool is_missing(const IkeSa *sa, unsigned place)
+{
+    return place < CHILD_NAMED + sa->config->n_children && !child_sas_at(sa->children, place);
+}
+
+static bool has_any(const IkeSa *sa)
+{
+    for (const ChildSa *child = sa->children; child; child = child->next) {
+        if (child_sa_is_current(sa->children, child))
+            return true;
+    }
+    return false;
+}
+
+unsigned configured_child_owed(const IkeSa *sa, uint64_t now)
+{
+    if (!has_any(sa))
+        return CHILD_PLACES;
+    for (unsigned place = 0; place < CHILD_PLACES; place++) {
+        if (is_missing(sa, place) && now >= sa->configured[place].not_before)
+            return place;
+    }
+    return CHILD_PLACES;
+}
+
+uint64_t configured_child_due(const IkeSa *sa, uint64_t now)
+{
+    uint64_t due = UINT64_MAX;
+
+    for (unsigned place = 0; has_any(sa) && place < CHILD_PLACES; place++) {
+        const uint64_t when = sa->configured[place].not_before;
+        if (is_missing(sa, place) && when > now && when < due)
+            due = when;
+    }
+    return due;
+}
+
+const ChildConfig *child_config_at(const IkeSa *sa, unsigned place)
+{
+    return place < CHILD_NAMED ? NULL : &sa->config->children[place - CHILD_NAMED];
+}
+
+const char *child_config_text(const IkeSa *sa, unsigned place, char *text)
+{
+    const ChildConfig *config = child_config_at(sa, place);
+
+    (void)snprintf(text, CHILD_CONFIG_TEXT_SIZE, "[child%s%s]", config ? " " : "",
+                   config ? config->name : "");
+    return text;
+}
+
+void configured_child_asked(IkeSa *sa, unsigned place)
+{
+    ConfiguredChild *child = &sa->configured[place];
+    const uint64_t now = now_usec(sa);
+    uint32_t random = 0;
+
+    if (child->made != 0 && now >= child->made + LASTED_USEC)
+        child->tries = 0;
+    child->made = 0;
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+        random = UINT32_MAX;
+    child->not_before =
+        now + backoff_ms(AGAIN_FIRST + child->tries, AGAIN_MOST_MS, random) * USEC_PER_MS;
+    if (child->tries < BACKOFF_FAILURES_MAX)
+        child->tries++;
+}
+
+void configured_child_made(IkeSa *sa, unsigned place)
+{
+    sa->configured[place].made = now_usec(sa);
+    sa->configured[place].reason.text[0] = 0;
+}
+
+void configured_child_refused(IkeSa *sa, unsigned place, const char *format, ...)
+{
+    ConfiguredChild *child = &sa->configured[place];
+    char text[CHILD_CONFIG_TEXT_SIZE];
+    va_list arguments;
+    Reason reason;
+
+    va_start(arguments, format);
+    reason_set_v(&reason, 0, format, arguments);
+    va_end(arguments);
+    if (strcmp(reason.text, child->reason.text) != 0) {
+        log_warning("%s can't be had, and is asked for again in %u minutes: %s",
+                    child_config_text(sa, place, text),
+                    (unsigned)(REFUSED_USEC / 1000 / USEC_PER_MS / 60), reason.text);
+    }
+    child->reason = reason;
+    child->not_before = now_usec(sa) + REFUSED_USEC;
+    sa->handlers->changed(sa->userdata, sa);
+}
+
+/* ---- the task ---- */
 
 typedef struct CreateChildTask {
     Task task; /* first */
@@ -38,10 +156,10 @@ static int create_begin(Task *task)
     uint64_t now = 0;
 
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
-    create->place = wishes_owed(sa, now);
+    create->place = configured_child_owed(sa, now);
     if (create->place == CHILD_PLACES)
         return task_done(task);
-    wishes_asked(sa, create->place);
+    configured_child_asked(sa, create->place);
     create->group = rekey_group(sa);
     create->awaited = 2;
     TreCall prepare = {.method = TRE_PREPARE_CREATE_CHILD, .group = create->group};
@@ -59,7 +177,7 @@ static int create_go_on(CreateChildTask *create)
 
     if (--create->awaited > 0)
         return 0;
-    child_offer_init_another(&create->offer, sa->config, wishes_config(sa, create->place),
+    child_offer_init_another(&create->offer, sa->config, child_config_at(sa, create->place),
                              &sa->assigned, create->group, create->spi_in);
     if (!sa->identity.stronger_child)
         (void)proposals_limit_key(&create->offer.sa, proposals_suite_key(sa->suite));
@@ -88,10 +206,10 @@ static int create_take_material(Task *task, const TreReply *reply)
 
 static void create_sent(Task *task)
 {
-    char text[WISH_TEXT_SIZE];
+    char text[CHILD_CONFIG_TEXT_SIZE];
 
     log_info("asking the SeGW for the Child SA of %s",
-             wishes_text(task->sa, ((const CreateChildTask *)task)->place, text));
+             child_config_text(task->sa, ((const CreateChildTask *)task)->place, text));
 }
 
 /* What the response grants receives as soon as tred has opened it, since a peer may send at once.
@@ -124,10 +242,11 @@ static void take_refusal(CreateChildTask *create)
     IkeSa *sa = create->task.sa;
 
     if (rekey_takes_group(sa, answer, create->group, &sa->groups.child)) {
-        sa->wishes[create->place].not_before = 0;
+        sa->configured[create->place].not_before = 0;
     } else if (answer->error != IKE_NOTIFY_TEMPORARY_FAILURE) {
-        wishes_refused(sa, create->place, "the SeGW refused with %s (%u): %s",
-                       ike_notify_name(answer->error), answer->error, advice_for(answer->error));
+        configured_child_refused(sa, create->place, "the SeGW refused with %s (%u): %s",
+                                 ike_notify_name(answer->error), answer->error,
+                                 advice_for(answer->error));
     }
 }
 
@@ -162,13 +281,13 @@ static int create_child_added(Task *task, const TreReply *reply)
     switch (create->answer.verdict) {
     case CREATE_GRANTED:
         rekey_succeeded(sa);
-        wishes_made(sa, create->place);
+        configured_child_made(sa, create->place);
         r = add(create);
         break;
     case CREATE_INVALID:
         r = take_back(create);
-        wishes_refused(sa, create->place, "the SeGW's CREATE_CHILD_SA response has %s",
-                       create->answer.why);
+        configured_child_refused(sa, create->place, "the SeGW's CREATE_CHILD_SA response has %s",
+                                 create->answer.why);
         break;
     case CREATE_REFUSED:
         give_back(create);
@@ -189,8 +308,8 @@ static int create_child_refused(Task *task, const TreReply *reply)
         take_refusal(create);
     } else {
         r = take_back(create);
-        wishes_refused(task->sa, create->place, "tred did not take it (%s): %s", reply->error,
-                       reply->text);
+        configured_child_refused(task->sa, create->place, "tred did not take it (%s): %s",
+                                 reply->error, reply->text);
     }
     return r < 0 ? r : task_done(task);
 }
@@ -200,8 +319,8 @@ static int create_not_prepared(Task *task, const TreReply *reply)
     CreateChildTask *create = (CreateChildTask *)task;
 
     give_back(create);
-    wishes_refused(task->sa, create->place, "tred does not prepare it (%s): %s", reply->error,
-                   reply->text);
+    configured_child_refused(task->sa, create->place, "tred does not prepare it (%s): %s",
+                             reply->error, reply->text);
     return task_done(task);
 }
 

@@ -1,5 +1,6 @@
 /* One end of a UDP path, an IPv4 or IPv6 address and a port; and whether a NAT is between two of
- * them (RFC 7296 2.23). */
+ * them (RFC 7296 2.23). And sets of such addresses: an end of an IKE SA may have others beside the
+ * one in use (RFC 4555 3.4, 3.6). */
 #pragma once
 
 #include "base/bytes.h"
@@ -54,3 +55,36 @@ NatFinding nat_find_in(uint64_t spi_i, uint64_t spi_r, const IkePayloads *payloa
 
 /* The same of a whole message. */
 NatFinding nat_find(const IkeMessage *response, const Endpoint *local, const Endpoint *remote);
+
+/* ---- the addresses that an end has beside the one in use ---- */
+
+enum { ADDRESSES_MAX = 8 }; /* kept of each end; what is beyond is passed over */
+
+/* A set; ports count for nothing, and are 0. */
+typedef struct Addresses {
+    size_t count;
+    Endpoint list[ADDRESSES_MAX];
+} Addresses;
+
+bool addresses_have(const Addresses *set, const Endpoint *address);
+
+/* Adds one that is not there yet, as far as there is room. */
+void addresses_add(Addresses *set, const Endpoint *address);
+
+/* Makes `set` of `first`, which has room whatever else there is, and of `rest`, as far as there is
+ * room. Neither is part of `set`. */
+void addresses_fill(Addresses *set, const Endpoint *first, const Addresses *rest);
+
+bool addresses_equal(const Addresses *a, const Addresses *b);
+
+/* This host's, but for those of loopback, link-local ones, and those of interfaces without a link
+ * layer, which are tunnels: the inner address is none. 0 or a negative errno. */
+int addresses_of_host(Addresses *ret);
+
+/* Reads ADDITIONAL_IP4_ADDRESS, ADDITIONAL_IP6_ADDRESS and NO_ADDITIONAL_ADDRESSES of a message.
+ * False if it has none of them, and so says nothing. An address of another size than its family's,
+ * and one that is nobody's, is passed over. */
+bool addresses_read(const IkePayloads *payloads, Addresses *ret);
+
+/* Appends a notify for each. */
+void addresses_write(const Addresses *set, IkeChain *chain);

@@ -3,9 +3,9 @@
 
 #include "base/log.h"
 #include "base/reason.h"
-#include "ikeclient/lifetime.h"
 #include "ikeclient/liveness.h"
 #include "ikeclient/mobike.h"
+#include "ikeclient/pacing.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -279,7 +279,7 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     to->refusal = from->refusal;
     to->assigned = from->assigned;
     to->groups = from->groups;
-    memcpy(to->wishes, from->wishes, sizeof(to->wishes));
+    memcpy(to->configured, from->configured, sizeof(to->configured));
     to->renewal = from->renewal;
     to->mobike = from->mobike;
     to->own = from->own;
@@ -496,8 +496,8 @@ void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
         .external = sa->assigned.external.any.sa_family != 0 ? &sa->assigned.external : NULL,
         .milliseconds = sa->established_ms,
     };
-    for (size_t i = 0; i < ELEMENTS(sa->wishes); i++)
-        ret->missing[i] = sa->wishes[i].reason.text;
+    for (size_t i = 0; i < ELEMENTS(sa->configured); i++)
+        ret->missing[i] = sa->configured[i].reason.text;
 }
 
 /* ---- rekeying ---- */

@@ -1,8 +1,8 @@
 /* How an IKE SA ends, and who is told what becomes of it. */
 #pragma once
 
-#include "ikeclient/redirect.h"
 #include "ikeclient/report.h"
+#include "ikeclient/targets.h"
 
 typedef struct IkeSa IkeSa;
 typedef struct MadeIkeSa MadeIkeSa;

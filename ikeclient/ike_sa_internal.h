@@ -2,10 +2,8 @@
  */
 #pragma once
 
-#include "ikeclient/flight.h"
 #include "ikeclient/ike_sa.h"
 #include "ikeclient/informational.h"
-#include "ikeclient/peer_queue.h"
 #include "ikeclient/requests.h"
 #include "ikeclient/task.h"
 #include "ikeclient/upkeep.h"

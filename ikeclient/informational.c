@@ -1,9 +1,10 @@
 /* Our INFORMATIONAL requests (RFC 7296 1.4) as tasks: the liveness check, the Delete of the IKE SA,
- * and the word to a peer that did not verify. */
+ * the word to a peer that did not verify, and the Delete of Child SAs. */
 #include "ikeclient/informational.h"
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "ikeclient/rekey.h"
 
 #include <limits.h>
 
@@ -130,3 +131,59 @@ bool ike_sa_is_closing(const IkeSa *sa)
 {
     return task_find(sa, &delete_task) || task_find(sa, &refuse_task);
 }
+
+/* ---- Delete of Child SAs (RFC 7296 1.4.1): those that we have replaced, and ours that turned out
+ * to be redundant ---- */
+
+static int delete_child_begin(Task *task)
+{
+    IkeSa *sa = task->sa;
+    IkeDelete delete_ = {.protocol = IKE_PROTOCOL_ESP};
+    IkeChain chain;
+    Writer writer;
+    Bytes payloads;
+
+    for (ChildSa *child = sa->children; child; child = child->next) {
+        if (!child->unwanted || child->delete_sent || delete_.n_spis == IKE_SPIS_MAX)
+            continue;
+        const uint32_t next = rekey_next_child(sa, child->spi_in);
+        if (next != 0)
+            rekey_use_child(sa, next);
+        child->delete_sent = true;
+        delete_.spis[delete_.n_spis++] = child->spi_in;
+    }
+    if (delete_.n_spis == 0) /* the peer was earlier */
+        return task_done(task);
+    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
+    ike_chain_init(&chain, &writer);
+    ike_chain_add_delete(&chain, &delete_);
+    int r = writer_finish(&writer, &payloads);
+    return r < 0 ? r : task_seal(task, IKE_INFORMATIONAL, chain.first, payloads);
+}
+
+/* Whatever the response holds: both sides have deleted them. */
+static int delete_child_answered(Task *task, const TreReply *reply)
+{
+    IkeSa *sa = task->sa;
+    ChildSa *next;
+    (void)reply;
+
+    for (ChildSa *child = sa->children; child; child = next) {
+        next = child->next;
+        if (!child->delete_sent || child->gone != 0)
+            continue;
+        log_info("deleted the Child SA %08x", child->spi_in);
+        rekey_let_go(sa, child->spi_in);
+    }
+    sa->handlers->changed(sa->userdata, sa);
+    return task_done(task);
+}
+
+const TaskKind delete_child_task = {
+    .name = "Delete of a Child SA",
+    .size = sizeof(Task),
+    .tries_max = UINT_MAX,
+    .begin = delete_child_begin,
+    .response = delete_child_answered,
+    .unanswered = task_found_silence,
+};

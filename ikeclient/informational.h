@@ -3,9 +3,10 @@
 
 #include "ikeclient/task.h"
 
-extern const TaskKind liveness_task; /* is the peer there? (RFC 7296 2.4) */
-extern const TaskKind delete_task;   /* of the IKE SA */
-extern const TaskKind refuse_task;   /* the peer is told that it did not verify */
+extern const TaskKind liveness_task;     /* is the peer there? (RFC 7296 2.4) */
+extern const TaskKind delete_task;       /* of the IKE SA */
+extern const TaskKind refuse_task;       /* the peer is told that it did not verify */
+extern const TaskKind delete_child_task; /* of all Child SAs that are unwanted */
 
 /* The last wait of a request on an established SA is over: ends the SA. */
 void task_found_silence(Task *task);

@@ -28,7 +28,7 @@ void mobike_move_to(IkeSa *sa, const Endpoint *remote);
 
 void mobike_stop(IkeSa *sa);
 
-/* ---- the addresses that both ends have beside those in use (mobike_addresses.c) ---- */
+/* ---- the addresses that both ends have beside those in use ---- */
 
 /* This host's, without the one in use and inner addresses of the SA's: what the SeGW is told (RFC
  * 4555 3.4). None where they can't be found out. */

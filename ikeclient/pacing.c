@@ -1,4 +1,5 @@
-/* Waits that grow between retransmissions, and a limit on what strangers can make us do. */
+/* Waits that grow, margins of chance before an end, and a limit on what strangers can make us do.
+ */
 #include "ikeclient/pacing.h"
 
 #include <errno.h>
@@ -9,6 +10,8 @@ enum {
     ACCURACY_USEC = 1000,
     RETRANSMIT_LATE = 2, /* transmissions before */
 };
+
+/* ---- retransmission ---- */
 
 uint64_t retransmit_wait_ms(const RetransmitSchedule *schedule, unsigned attempt)
 {
@@ -132,4 +135,44 @@ bool ratelimit_allows(RateLimit *limit, uint64_t now, unsigned *ret_suppressed)
     *ret_suppressed = limit->suppressed;
     limit->suppressed = 0;
     return true;
+}
+
+/* ---- attempts to connect ---- */
+
+uint64_t backoff_ceiling_ms(unsigned failures, uint64_t most_ms)
+{
+    uint64_t ceiling = BACKOFF_FIRST_MS;
+
+    for (unsigned i = 0; i < failures && ceiling < most_ms; i++)
+        ceiling *= 2;
+    return ceiling < most_ms ? ceiling : most_ms;
+}
+
+uint64_t backoff_ms(unsigned failures, uint64_t most_ms, uint32_t random)
+{
+    uint64_t ceiling = backoff_ceiling_ms(failures, most_ms);
+
+    uint64_t least = ceiling < BACKOFF_LEAST_MS ? ceiling : BACKOFF_LEAST_MS;
+
+    return least + (uint64_t)((double)(ceiling - least) * random / UINT32_MAX);
+}
+
+/* ---- authentication anew ---- */
+
+#define SEC UINT64_C(1000000)
+#define LEAST (4 * SEC)       /* what must be left: a SeGW can't have us do nothing else */
+#define MARGIN_MIN (10 * SEC) /* room for some retransmissions, where there is room */
+#define MARGIN_MAX (600 * SEC)
+
+uint64_t lifetime_renew_at(uint64_t now, uint64_t end, uint32_t random)
+{
+    if (end <= now || end - now < LEAST)
+        return LIFETIME_NEVER;
+    uint64_t left = end - now, margin = left / 10;
+
+    if (margin < MARGIN_MIN)
+        margin = left / 4 < MARGIN_MIN ? left / 4 : MARGIN_MIN;
+    if (margin > MARGIN_MAX)
+        margin = MARGIN_MAX;
+    return end - margin - (uint64_t)((double)margin * random / UINT32_MAX);
 }

@@ -1,10 +1,13 @@
-/* How soon and how often a request without an answer is sent again (RFC 7296 2.1, 2.4), and what
- * strangers can make us do. */
+/* When something is done that a SeGW has to bear from all of its HeNBs: a request is sent again
+ * (RFC 7296 2.1, 2.4), an attempt to connect is made again, an SA is rekeyed, an authentication is
+ * renewed. Chance keeps them from doing so in one second. And what strangers can make us do. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
+
+/* ---- retransmission ---- */
 
 typedef struct RetransmitSchedule {
     uint64_t timeout_ms; /* the wait after the first transmission; each next one is twice as long */
@@ -69,3 +72,28 @@ typedef struct RateLimit {
 /* True if a line may be written at `now` (µs): RATELIMIT_LINES of them in each period.
  * *ret_suppressed is how many were swallowed since the last one that was written. */
 bool ratelimit_allows(RateLimit *limit, uint64_t now, unsigned *ret_suppressed);
+
+/* ---- attempts to connect: exponential back-off with full jitter ---- */
+
+enum { BACKOFF_LEAST_MS = 100, BACKOFF_FIRST_MS = 1000, BACKOFF_FAILURES_MAX = 64 };
+
+/* The longest wait after the first failure is BACKOFF_FIRST_MS, and twice as long after each of
+ * `failures` before it, up to `most_ms`. */
+uint64_t backoff_ceiling_ms(unsigned failures, uint64_t most_ms);
+
+/* A wait between BACKOFF_LEAST_MS and that, which `random` chooses. */
+uint64_t backoff_ms(unsigned failures, uint64_t most_ms, uint32_t random);
+
+/* ---- authentication anew, before the one that there is ends, as the SeGW has limited it (RFC
+ * 4478) or a certificate does ---- */
+
+#define LIFETIME_NEVER UINT64_MAX
+
+enum { LIFETIME_SIZE = 4 }; /* octets of N(AUTH_LIFETIME): seconds */
+
+/* When to authenticate anew, as it is `now` and the authentication ends at `end` (both µs of one
+ * clock): a tenth to a fifth of what is left before the end, and 20 minutes before it at the
+ * earliest; `random` chooses. LIFETIME_NEVER where too little is left for that. A new
+ * authentication that ends at the same time, as its certificate does, is followed by the next one
+ * in the same way, so that a certificate that was renewed meanwhile is found. */
+uint64_t lifetime_renew_at(uint64_t now, uint64_t end, uint32_t random);

@@ -3,7 +3,7 @@
 #include "ikeclient/rekey.h"
 
 #include "base/log.h"
-#include "ikeclient/backoff.h"
+#include "ikeclient/pacing.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@ enum {
     USEC_PER_MS = 1000,
     /* RFC 7296 2.25: who is put off for several minutes is out of step with the peer. */
     PUT_OFF_USEC = 180 * 1000 * USEC_PER_MS,
-    PUT_OFF_FIRST = 2, /* in the series of backoff.h: 2 to 4 s */
+    PUT_OFF_FIRST = 2, /* in the series of backoff_ms(): 2 to 4 s */
     PUT_OFF_MOST_MS = 60000,
     LINGER_USEC = 200 * USEC_PER_MS, /* what was sent by a Child SA is on its way */
 };

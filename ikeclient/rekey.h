@@ -1,14 +1,11 @@
-/* Our CREATE_CHILD_SA requests as tasks, and our Delete of Child SAs (RFC 7296 1.3, 1.4.1). Which
- * Child SA they are about follows from what there is when their turn comes. */
+/* What our CREATE_CHILD_SA requests (RFC 7296 1.3) have in common. Which Child SA they are about
+ * follows from what there is when their turn comes. */
 #pragma once
 
 #include "ikeclient/create.h"
 #include "ikeclient/task.h"
 
-extern const TaskKind rekey_child_task;  /* of the first one that is due (rekey_child.c) */
-extern const TaskKind create_child_task; /* of the first one that is owed (create_child.c) */
-extern const TaskKind rekey_ike_task;    /* of the IKE SA that carries it (rekey_ike.c) */
-extern const TaskKind delete_child_task; /* of all that are unwanted (delete_child.c) */
+extern const TaskKind rekey_child_task; /* of the first one that is due (rekey_child.c) */
 
 /* The first Child SA that is to be replaced by us; NULL: there is none. */
 ChildSa *rekey_due_child(const IkeSa *sa);

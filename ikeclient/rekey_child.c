@@ -4,8 +4,8 @@
 #include "ikeclient/rekey.h"
 
 #include "base/log.h"
+#include "ikeclient/create_child.h"
 #include "ikeclient/informational.h"
-#include "ikeclient/wishes.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -160,8 +160,9 @@ static void refused(const RekeyChildTask *rekey, ChildSa *child)
         return;
     }
     child->unwanted = true;
-    wishes_refused(sa, child->place, "the SeGW refused its rekeying with %s (%u): %s",
-                   ike_notify_name(answer->error), answer->error, advice_for(answer->error));
+    configured_child_refused(sa, child->place, "the SeGW refused its rekeying with %s (%u): %s",
+                             ike_notify_name(answer->error), answer->error,
+                             advice_for(answer->error));
 }
 
 static void take_refusal(RekeyChildTask *rekey)

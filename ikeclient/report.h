@@ -6,9 +6,10 @@
  *
  * Fields stand two spaces apart: the number and what it is; who to whom, or who alone for a step
  * that is no message; details; milliseconds since the connection was begun, and since the line
- * before. ikeclient(8) promises this form. */
+ * before. ikeclient(8) promises this form. The same steps are kept for whoever asks. */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { STEP_NAME_SIZE = 256 };
@@ -60,3 +61,36 @@ void steps_log(Steps *steps, unsigned number, const char *what, StepWay way, con
 /* What the SeGW says with an error notify, and what a person can do about it: a static sentence
  * without a full stop at its end. */
 const char *advice_for(uint16_t notify_type);
+
+/* ---- the steps of the last connection that was begun ----
+ * Step 7 is about the IKE SA before, and belongs to the connection that replaced it. */
+
+enum { FLOW_STEPS_MAX = 24 }; /* a cookie and each other group repeat steps 1 and 2 */
+
+typedef struct FlowStep {
+    uint64_t realtime; /* CLOCK_REALTIME, µs */
+    uint64_t elapsed;  /* µs since the connection was begun */
+    unsigned number;
+    const char *what; /* static */
+    char *from;       /* FQDNs; who acts … */
+    char *to;         /* … and to whom a message goes; "": a step that is none */
+    char *details;    /* printable ASCII: parts of it may be the SeGW's words */
+} FlowStep;
+
+typedef struct Flow {
+    uint64_t begun; /* CLOCK_MONOTONIC, µs; 0: its first step is still to come */
+    uint64_t spi;   /* SPI_i of the IKE SA that the last step was of */
+    size_t n_steps;
+    FlowStep steps[FLOW_STEPS_MAX];
+} Flow;
+
+/* Another connection is begun: forgets the steps of the one before. */
+void flow_begin(Flow *flow);
+
+/* Keeps a step. One more than FLOW_STEPS_MAX, or without memory for it, is left out. */
+void flow_add(Flow *flow, const Step *step);
+
+/* The SeGW that the first step went to; "" before. */
+const char *flow_peer(const Flow *flow);
+
+void flow_deinit(Flow *flow);

@@ -4,12 +4,12 @@
 
 #include "base/log.h"
 #include "base/reason.h"
-#include "ikeclient/auth.h"
 #include "ikeclient/create_answer.h"
 #include "ikeclient/informational.h"
-#include "ikeclient/peer_queue.h"
+#include "ikeclient/initial_exchanges.h"
 #include "ikeclient/rekey.h"
-#include "ikeclient/succession.h"
+#include "ikeclient/rekey_ike.h"
+#include "ikeclient/task.h"
 #include "ikeclient/upkeep.h"
 
 #include <stdlib.h>

@@ -1,18 +1,28 @@
-/* The count of failed attempts, the wait that follows from it, and the file that outlives us. */
+/* The count of failed attempts, the wait that follows from it, and the file that outlives us: three
+ * numbers with their names. Nobody has to have left it whole. */
 #include "ikeclient/retry.h"
 
+#include "base/cleanup.h"
+#include "base/file.h"
 #include "base/log.h"
-#include "ikeclient/backoff.h"
-#include "ikeclient/backoff_file.h"
+#include "ikeclient/pacing.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
-enum { USEC_PER_MS = 1000, USEC_PER_SEC = 1000000, MS_PER_SEC = 1000 };
+enum {
+    USEC_PER_MS = 1000,
+    USEC_PER_SEC = 1000000,
+    MS_PER_SEC = 1000,
+    FILE_MODE = 0600,
+    DIGITS_MAX = 19,
+    DECIMAL = 10
+};
 
 static uint64_t now_usec(const Retry *retry)
 {
@@ -22,7 +32,7 @@ static uint64_t now_usec(const Retry *retry)
     return now;
 }
 
-static uint64_t most_ms(const Retry *retry)
+static uint64_t longest_ms(const Retry *retry)
 {
     return retry->config->retry_max * MS_PER_SEC;
 }
@@ -57,7 +67,7 @@ int retry_remember(Retry *retry, const char *folder)
         retry->changed = true;
         return 0;
     }
-    uint64_t left = backoff_left_ms(&record, (uint64_t)time(NULL), most_ms(retry));
+    uint64_t left = backoff_left_ms(&record, (uint64_t)time(NULL), longest_ms(retry));
     retry->failures = record.failures;
     retry->not_before = left > 0 ? now_usec(retry) + left * USEC_PER_MS : 0;
     return 0;
@@ -70,7 +80,7 @@ void retry_failed(Retry *retry)
 
     if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
         random = UINT32_MAX;
-    uint64_t wait = backoff_ms(retry->failures, most_ms(retry), random);
+    uint64_t wait = backoff_ms(retry->failures, longest_ms(retry), random);
     if (retry->failures < BACKOFF_FAILURES_MAX)
         retry->failures++;
     retry->not_before = now_usec(retry) + wait * USEC_PER_MS;
@@ -102,4 +112,82 @@ void retry_save(Retry *retry)
                     retry->path, strerror(-r));
         retry->complained = true;
     }
+}
+
+/* ---- the file ---- */
+
+/* "NAME NUMBER\n". */
+static int read_line(Reader *reader, const char *name, uint64_t *ret)
+{
+    Bytes word;
+    uint8_t octet = 0;
+    unsigned digits = 0;
+    uint64_t value = 0;
+
+    if (reader_take(reader, strlen(name), &word) < 0 || memcmp(word.data, name, word.size) != 0 ||
+        reader_u8(reader, &octet) < 0 || octet != ' ')
+        return -EBADMSG;
+    while (reader_u8(reader, &octet) == 0 && octet >= '0' && octet <= '9' && digits++ < DIGITS_MAX)
+        value = value * DECIMAL + (octet - '0');
+    if (octet != '\n' || digits == 0)
+        return -EBADMSG;
+    *ret = value;
+    return 0;
+}
+
+int backoff_parse(Bytes text, BackoffRecord *ret)
+{
+    uint64_t failures = 0, saved = 0, until = 0;
+    char own[BACKOFF_TEXT_SIZE];
+    Reader reader;
+
+    *ret = (BackoffRecord){0};
+    reader_init(&reader, text);
+    if (read_line(&reader, "failures", &failures) < 0 || read_line(&reader, "saved", &saved) < 0 ||
+        read_line(&reader, "until", &until) < 0 || reader_left(&reader) > 0 ||
+        failures > BACKOFF_FAILURES_MAX || until < saved)
+        return -EBADMSG;
+    const BackoffRecord record = {(unsigned)failures, saved, until};
+    /* Zeros in front are none of ours. */
+    if (!bytes_equal(text, (Bytes){(const uint8_t *)own, backoff_format(&record, own)}))
+        return -EBADMSG;
+    *ret = record;
+    return 0;
+}
+
+size_t backoff_format(const BackoffRecord *record, char *text)
+{
+    return (size_t)snprintf(text, BACKOFF_TEXT_SIZE,
+                            "failures %u\nsaved %" PRIu64 "\nuntil %" PRIu64 "\n", record->failures,
+                            record->saved, record->until);
+}
+
+uint64_t backoff_left_ms(const BackoffRecord *record, uint64_t now, uint64_t most_ms)
+{
+    uint64_t begun = now > record->saved ? now : record->saved;
+    uint64_t most = most_ms / MS_PER_SEC, left = 0;
+
+    if (record->failures > 0 && record->until > begun)
+        left = record->until - begun;
+    return (left < most ? left : most) * MS_PER_SEC;
+}
+
+int backoff_load(const char *path, BackoffRecord *ret)
+{
+    _cleanup_(free_bytesp) uint8_t *octets = NULL;
+    size_t size = 0;
+
+    *ret = (BackoffRecord){0};
+    int r = file_read(path, BACKOFF_TEXT_SIZE, &octets, &size);
+    if (r == -ENOENT)
+        return 0;
+    return r < 0 ? r : backoff_parse((Bytes){octets, size}, ret);
+}
+
+int backoff_save(const char *path, const BackoffRecord *record)
+{
+    char text[BACKOFF_TEXT_SIZE];
+    size_t size = backoff_format(record, text);
+
+    return file_write_atomic(path, (Bytes){(const uint8_t *)text, size}, FILE_MODE);
 }

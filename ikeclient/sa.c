@@ -2,7 +2,7 @@
 #include "ikeclient/sa.h"
 
 #include "base/log.h"
-#include "ikeclient/lifetime.h"
+#include "ikeclient/pacing.h"
 
 #include <inttypes.h>
 #include <string.h>

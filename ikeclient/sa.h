@@ -1,14 +1,14 @@
-/* All that the files know of one IKE SA, and its end: the queue of our requests (task.h), the calls
- * to tred that go out at once (flight.h), the peer's requests (requests.h). */
+/* All that the files know of one IKE SA, and its end: the queue of our requests, the calls to tred
+ * that go out at once, and what the peer asks (task.h, requests.h). */
 #pragma once
 
 #include "base/reason.h"
-#include "ikeclient/addresses.h"
 #include "ikeclient/child_list.h"
 #include "ikeclient/config.h"
 #include "ikeclient/create.h"
+#include "ikeclient/endpoint.h"
 #include "ikeclient/ike_sa_end.h"
-#include "ikeclient/init.h"
+#include "ikeclient/initial_exchanges.h"
 #include "ikeclient/pacing.h"
 #include "ikeclient/report.h"
 #include "ikeclient/transport.h"
@@ -169,13 +169,13 @@ typedef struct WantedGroups {
     uint16_t ike;
 } WantedGroups;
 
-/* What became of our requests for one of the Child SAs that are configured (wishes.h). */
-typedef struct ChildWish {
+/* What became of our requests for one of the Child SAs that are configured (create_child.h). */
+typedef struct ConfiguredChild {
     uint64_t not_before; /* the next one, CLOCK_MONOTONIC, µs */
     uint64_t made;       /* when it was there last; 0: never */
     unsigned tries;      /* in a row */
     Reason reason;       /* why it is not there; "" where nothing is known, or it is */
-} ChildWish;
+} ConfiguredChild;
 
 /* A new IKE SA that tred has made from one (RFC 7296 2.18), before it is known what becomes of it.
  */
@@ -261,7 +261,7 @@ struct IkeSa {
     bool retired;        /* … and has */
     PutOff put_off;      /* any rekeying */
     WantedGroups groups; /* the next time */
-    ChildWish wishes[CHILD_PLACES];
+    ConfiguredChild configured[CHILD_PLACES];
     MadeIkeSa made_by_us; /* of two that are there, one is to be the heir */
     MadeIkeSa made_by_peer;
     IkeSa *heir;        /* has the Child SAs; NULL: none, or it is gone */
@@ -275,7 +275,7 @@ struct IkeSa {
     Flight flights[FLIGHTS_MAX];
     LivenessWatch watch;
     MobikeMove move;
-    uint64_t renew_at[IKE_SA_LIMITS]; /* when a new authentication is due, µs (lifetime.h) */
+    uint64_t renew_at[IKE_SA_LIMITS]; /* when a new authentication is due, µs */
     uint64_t last_heard;              /* an authentic message, CLOCK_MONOTONIC, µs */
     uint64_t next_hint;               /* from when on a hint causes another liveness check */
 

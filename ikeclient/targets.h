@@ -1,9 +1,11 @@
-/* The SeGWs that there are, in the operator's order: which one is tried next, and when one that is
- * preferred is tried again beside the one in use. */
+/* Which SeGW an attempt goes to: of those that there are, in the operator's order, which one is
+ * next, and when one that is preferred is tried again beside the one in use; or another one that a
+ * SeGW sends us to (REDIRECT, RFC 5685), which has to prove the same name. */
 #pragma once
 
 #include "ikeclient/endpoint.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define TARGETS_NEVER UINT64_MAX
@@ -68,3 +70,33 @@ void targets_worked(Targets *targets, const Endpoint *address, uint64_t now);
 /* When one that is preferred to the one in use may be tried again, µs; TARGETS_NEVER, also where
  * `hold` is 0. */
 uint64_t targets_return_at(const Targets *targets);
+
+/* ---- REDIRECT ---- */
+
+enum {
+    REDIRECT_NAME_SIZE = 256,
+    REDIRECTED_FROM_MAX = 2 + 16,
+    REDIRECTS_MAX = 5,       /* in … */
+    REDIRECT_PERIOD_S = 300, /* … that time (RFC 5685 3) */
+};
+
+typedef struct Redirect {
+    char name[REDIRECT_NAME_SIZE]; /* an address or an FQDN */
+} Redirect;
+
+/* Reads the data of N(REDIRECT): who to go to, and then `nonce`, which is empty but in an
+ * IKE_SA_INIT response. 0, or -EBADMSG for what is malformed or has another nonce. */
+int redirect_read(Bytes data, Bytes nonce, Redirect *ret);
+
+/* Writes the data of N(REDIRECTED_FROM) into `octets` (REDIRECTED_FROM_MAX of them); returns its
+ * size. */
+size_t redirected_from_write(const Endpoint *segw, uint8_t *octets);
+
+/* When we were redirected. */
+typedef struct RedirectGuard {
+    uint64_t times[REDIRECTS_MAX]; /* µs of one clock, the oldest first; 0: not yet */
+} RedirectGuard;
+
+/* Notes a redirection at `now` (µs); false if it is one too many, so that two SeGWs can't play
+ * ball with us. */
+bool redirect_allows(RedirectGuard *guard, uint64_t now);

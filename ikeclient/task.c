@@ -1,4 +1,6 @@
-/* The queue of tasks: sealing, sending, sending again, and handing on what comes back. */
+/* The queue of tasks: sealing, sending, sending again, and handing on what comes back; calls that
+ * go along with others; and the answer to the peer's request: sealed, kept, and sent once or again.
+ */
 #include "ikeclient/task.h"
 
 #include "base/log.h"
@@ -242,4 +244,176 @@ void tasks_deinit(IkeSa *sa)
     }
     retransmit_deinit(&sa->tasks.retransmit);
     datagrams_deinit(&sa->tasks.request);
+}
+
+/* ---- calls to tred that go out at once ---- */
+
+Flight *flight_new(IkeSa *sa)
+{
+    for (size_t i = 0; i < ELEMENTS(sa->flights); i++) {
+        Flight *flight = &sa->flights[i];
+        if (flight->sa)
+            continue;
+        *flight = (Flight){.sa = sa};
+        return flight;
+    }
+    return NULL;
+}
+
+void flight_free(Flight *flight)
+{
+    if (!flight->sa)
+        return;
+    tre_forget(flight->sa->tre, flight);
+    free(flight->request);
+    *flight = (Flight){0};
+}
+
+static void flight_landed(Flight *flight)
+{
+    if (--flight->n_calls == 0)
+        flight_free(flight);
+}
+
+/* What the lead has led to is the first task now. */
+static void on_lead(void *userdata, const TreReply *reply)
+{
+    Flight *flight = userdata;
+    IkeSa *sa = flight->sa;
+
+    if (flight->handler(flight, reply) && !sa->closed)
+        flight->task = sa->tasks.first;
+    flight_landed(flight);
+}
+
+static void on_along(void *userdata, const TreReply *reply)
+{
+    Flight *flight = userdata;
+    Task *task = flight->task;
+
+    flight_landed(flight);
+    if (task)
+        task_replied(task, reply);
+}
+
+static int call(Flight *flight, const TreCall *made, TreHandler handler)
+{
+    TreCall copy = *made;
+
+    copy.exchange = flight->sa->exchange;
+    int r = tre_call(flight->sa->tre, &copy, handler, flight);
+    if (r == 0)
+        flight->n_calls++;
+    return r;
+}
+
+int flight_start(Flight *flight, const TreCall *lead, FlightHandler handler, const TreCall *along,
+                 size_t n_along)
+{
+    flight->handler = handler;
+    int r = call(flight, lead, on_lead);
+    for (size_t i = 0; r == 0 && i < n_along; i++)
+        r = call(flight, &along[i], on_along);
+    if (r < 0)
+        flight_free(flight);
+    return r;
+}
+
+/* ---- the answer to the peer's request ---- */
+
+void peer_queue_take(IkeSa *sa, uint8_t *datagram, size_t size, const Endpoint *sender)
+{
+    PeerQueue *peer = &sa->peer;
+
+    free(peer->answered);
+    peer->answered = datagram;
+    peer->answered_size = size;
+    peer->sender = *sender;
+    peer->request = (PeerRequest){0};
+    datagrams_deinit(&peer->answer);
+}
+
+bool peer_queue_repeats(IkeSa *sa, Bytes datagram, const Endpoint *sender)
+{
+    const PeerQueue *peer = &sa->peer;
+    const bool answered = peer->answer.count > 0;
+
+    if (!bytes_equal(datagram, (Bytes){peer->answered, peer->answered_size}) ||
+        (!answered && !peer->create.pending))
+        return false;
+    if (answered && !peer->answer_held)
+        transport_send_all_to(sa->transport, &peer->answer, sender);
+    return true;
+}
+
+int peer_queue_seal(IkeSa *sa, uint8_t exchange_type, uint8_t first, Bytes payloads,
+                    TreHandler handler)
+{
+    const TreCall call = {.method = TRE_PROTECT,
+                          .exchange = sa->exchange,
+                          .protect = {.exchange_type = exchange_type,
+                                      .response = true,
+                                      .first = first,
+                                      .payloads = payloads,
+                                      .max_datagram = transport_max_message(
+                                          sa->transport, sa->config->fragment_size)}};
+
+    return tre_call(sa->tre, &call, handler, &sa->peer);
+}
+
+int peer_queue_keep(IkeSa *sa, const TreReply *sealed)
+{
+    sa->peer.answer_held = true;
+    return datagrams_set(&sa->peer.answer, sealed->sealed.datagrams, sealed->sealed.count);
+}
+
+void peer_queue_send(IkeSa *sa)
+{
+    sa->peer.answer_held = false;
+    transport_send_all_to(sa->transport, &sa->peer.answer, &sa->peer.sender);
+    sa->peer.sent(sa);
+}
+
+void peer_queue_unsealed(IkeSa *sa, const TreReply *reply)
+{
+    reason_set(&sa->reason, 0, "tred did not seal our answer: %s", reply->text);
+    ike_sa_end(sa, IKE_SA_LOST);
+}
+
+void peer_queue_sealed(void *userdata, const TreReply *reply)
+{
+    PeerQueue *peer = userdata;
+    IkeSa *sa = peer->sa;
+
+    if (sa->closed)
+        return;
+    if (reply->outcome != TRE_DONE) {
+        peer_queue_unsealed(sa, reply);
+        return;
+    }
+    int r = peer_queue_keep(sa, reply);
+    if (r < 0) {
+        ike_sa_fail(sa, r);
+    } else if (!peer->hold_delete || !peer->request.deletes_ike) {
+        peer_queue_send(sa);
+    }
+}
+
+void peer_queue_hold_delete(IkeSa *sa, bool hold)
+{
+    sa->peer.hold_delete = hold;
+    if (!hold && sa->peer.answer_held && sa->peer.request.deletes_ike && !sa->closed)
+        peer_queue_send(sa);
+}
+
+void peer_queue_init(IkeSa *sa)
+{
+    sa->peer.sa = sa;
+}
+
+void peer_queue_deinit(IkeSa *sa)
+{
+    tre_forget(sa->tre, &sa->peer);
+    free(sa->peer.answered);
+    datagrams_deinit(&sa->peer.answer);
 }

@@ -2,10 +2,10 @@
 #include "ikeclient/upkeep.h"
 
 #include "base/log.h"
+#include "ikeclient/create_child.h"
 #include "ikeclient/informational.h"
 #include "ikeclient/rekey.h"
-#include "ikeclient/succession.h"
-#include "ikeclient/wishes.h"
+#include "ikeclient/rekey_ike.h"
 
 enum {
     USEC_PER_SEC = 1000000,
@@ -88,7 +88,7 @@ static UpkeepFacts facts_of(IkeSa *sa)
         .answering = sa->peer.create.pending,
         .ready = now_usec(sa) >= sa->put_off.until,
         .child_due = rekey_due_child(sa),
-        .child_owed = wishes_owed(sa, now_usec(sa)) < CHILD_PLACES,
+        .child_owed = configured_child_owed(sa, now_usec(sa)) < CHILD_PLACES,
         .ike_due = now_usec(sa) >= ike_due_at(sa),
     };
 
@@ -125,9 +125,9 @@ static uint64_t deadline(IkeSa *sa)
     uint64_t due = sa->renewal ? NEVER : ike_due_at(sa);
 
     if (sa->put_off.until > now &&
-        (due <= now || rekey_due_child(sa) || wishes_owed(sa, now) < CHILD_PLACES))
+        (due <= now || rekey_due_child(sa) || configured_child_owed(sa, now) < CHILD_PLACES))
         due = sa->put_off.until;
-    const uint64_t owed = wishes_due(sa, now);
+    const uint64_t owed = configured_child_due(sa, now);
     due = owed < due ? owed : due;
     if (due <= now) /* it leads on when what is in its way is over */
         due = NEVER;

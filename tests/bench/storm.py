@@ -40,7 +40,7 @@ def table(results, options):
     yield "# A SeGW whose HeNBs all come back\n"
     yield (f"Written by `tests/bench/storm`: a simulation of {options.henbs:,} HeNBs and a SeGW that takes up "
            f"{options.per_second} IKE_SA_INIT requests a second and drops the rest\nin silence, with ikeclient's own "
-           "waits linked in (`ikeclient/backoff.c`, `ikeclient/pacing.c`). Nobody can be faster than "
+           "waits linked in (`ikeclient/pacing.c`). Nobody can be faster than "
            f"{0.99 * options.henbs / options.per_second:.0f} s. Medians of {len(SEEDS)} runs,\nwith the range.\n")
     for scenario, title in SCENARIOS:
         yield f"{title}:\n"

@@ -13,7 +13,6 @@
  *
  * Prints lines: "t99 SECONDS", "peak REQUESTS", "packets REQUESTS", "mean-wait SECONDS" (of one
  * HeNB, until it is up), and "curve SECOND UP REQUESTS" every ten seconds. */
-#include "ikeclient/backoff.h"
 #include "ikeclient/pacing.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* Can any text of the file of failed attempts make its reader misbehave, or make a HeNB wait for
  * longer than was configured? What is taken is written again as the same text. */
-#include "ikeclient/backoff.h"
-#include "ikeclient/backoff_file.h"
+#include "ikeclient/pacing.h"
+#include "ikeclient/retry.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* Can a stranger's IKE_SA_INIT responses, one after the other, bring the IKE client to more than a
  * bounded wait? */
-#include "ikeclient/init.h"
+#include "ikeclient/initial_exchanges.h"
 #include "ikeclient/proposals.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Can any REDIRECT lead to a name that is none? */
 #include "base/fqdn.h"
-#include "ikeclient/redirect.h"
+#include "ikeclient/targets.h"
 
 #include <errno.h>
 #include <stdlib.h>

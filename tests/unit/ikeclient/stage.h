@@ -2,7 +2,7 @@
  * loopback. Their "sealed" messages are clear, so that both can read them. */
 #pragma once
 
-#include "ikeclient/addresses.h"
+#include "ikeclient/endpoint.h"
 #include "ikeclient/tre.h"
 #include "octets.h"
 

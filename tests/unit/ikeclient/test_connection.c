@@ -2,7 +2,7 @@
 #include "ikeclient/connection.h"
 
 #include "connection_stage.h"
-#include "ikeclient/backoff_file.h"
+#include "ikeclient/retry.h"
 #include "tests/unit/temporary.h"
 
 #include <setjmp.h>

@@ -4,7 +4,7 @@
 #include "ikeclient/connection.h"
 
 #include "connection_stage.h"
-#include "ikeclient/init.h"
+#include "ikeclient/initial_exchanges.h"
 #include "ikeclient/selectors.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* The plan of a connection, over all combinations of facts: there is none in which nothing is up,
  * nothing is under way and no timer is set, though a connection is wanted. */
-#include "ikeclient/plan.h"
+#include "ikeclient/connection_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The steps of the last connection, as they are kept. */
-#include "ikeclient/flow.h"
+#include "ikeclient/report.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,11 @@
-/* What takes the place of an IKE SA (RFC 7296 2.8, 2.18): a new one is made by an exchange of ours
- * or of the peer's, and where both began at once, of the two the one with the lowest of all four
- * nonces is redundant (2.8.2). */
+/* Rekeying of the IKE SA (RFC 7296 1.3.2, 2.8, 2.18): a new one is made by an exchange of ours or
+ * of the peer's, and takes its place; where both began at once, of the two the one with the lowest
+ * of all four nonces is redundant (2.8.2). */
 #pragma once
 
 #include "ikeclient/sa.h"
+
+extern const TaskKind rekey_ike_task; /* of the IKE SA that carries it */
 
 /* Notes a new IKE SA that tred has made from `sa`. */
 void succession_add(IkeSa *sa, const MadeIkeSa *made);

@@ -1,0 +1,32 @@
+/* The Child SAs that are configured (RFC 7296 1.3.1): which of them are not there, when each may be
+ * asked for, and the task that asks. */
+#pragma once
+
+#include "ikeclient/sa.h"
+
+extern const TaskKind create_child_task; /* of the first one that is owed */
+
+/* The place of the first one that is configured, not there, and may be asked for at `now`
+ * (CLOCK_MONOTONIC, µs); CHILD_PLACES: none is. None is while there is no Child SA at all: that of
+ * IKE_AUTH comes first, and where it has gone all is made anew. */
+unsigned configured_child_owed(const IkeSa *sa, uint64_t now);
+
+/* When the next one may be asked for, after `now`; UINT64_MAX: none waits. */
+uint64_t configured_child_due(const IkeSa *sa, uint64_t now);
+
+/* What is configured for that place: NULL for that of IKE_AUTH. */
+const ChildConfig *child_config_at(const IkeSa *sa, unsigned place);
+
+/* "[child NAME]" into `text` (CHILD_CONFIG_TEXT_SIZE octets); returns `text`. */
+enum { CHILD_CONFIG_TEXT_SIZE = CONFIG_NAME_SIZE + sizeof("[child ]") };
+const char *child_config_text(const IkeSa *sa, unsigned place, char *text);
+
+/* One is asked for now. Should it not come, or go again soon, the next time is later each time. */
+void configured_child_asked(IkeSa *sa, unsigned place);
+
+/* It is there. */
+void configured_child_made(IkeSa *sa, unsigned place);
+
+/* It can't be had, which is said: it is asked for again in minutes. */
+void configured_child_refused(IkeSa *sa, unsigned place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
