@@ -15,9 +15,9 @@ ROUTE_PROTOCOL = "84"  # marks tred's routes, see net/route.h
 PIECE = 65536
 
 
-def ping(namespace, address, size=56, count=1):
-    """How many of `count` probes were answered."""
-    said = run(["ping", "-q", "-c", count, "-i", "0.05", "-W", "3", "-s", size, address],
+def ping(namespace, address, size=56, count=1, dscp=0):
+    """How many of `count` probes with that DSCP were answered."""
+    said = run(["ping", "-q", "-c", count, "-i", "0.05", "-W", "3", "-s", size, "-Q", dscp << 2, address],
                namespace=namespace, check=False).stdout
     return int(re.search(r" (\d+) received", said)[1])
 
