@@ -164,16 +164,16 @@ BEST_EFFORT, AF41, EF = 0, 34, 46
 class DscpTest(LabTest):
     """Several Child SAs of the same selectors, of which ours chooses by DSCP (RFC 4301 4.1)."""
 
-    def tunnel(self, **children):
+    def tunnel(self, segw_child="", **children):
         self.gateway, self.tred, self.client = self.establish(
-            tred=USER, **{f"child {name}": {"dscp": dscps} for name, dscps in children.items()})
+            tred=USER, segw={"child": segw_child}, **{f"child {name}": {"dscp": dscps} for name, dscps in children.items()})
 
     def spi_in(self, name):
         return next(spi for child, spi, _ in self.client.get("NamedChildSas") if child == name)
 
-    def voice(self):
-        """A tunnel with a Child SA for EF beside the first."""
-        self.tunnel(voice="ef, voice-admit")
+    def voice(self, segw_child=""):
+        """A tunnel with a Child SA for EF beside the first; `segw_child` is another one of the SeGW's."""
+        self.tunnel(segw_child, voice="ef, voice-admit")
         wait_until(lambda: self.spi_in("voice") != 0, "the Child SA for EF", 30.0)
 
     def child(self, spi_in):
@@ -245,9 +245,9 @@ class DscpTest(LabTest):
         self.assert_each_goes_its_way()
 
     def test_the_newest_of_two_children_that_the_segw_makes_sends_what_no_child_is_named_for(self):
-        self.voice()
+        self.voice(_CHILD.format(name="other", network=f"{INNER_IPV4}/32"))
         first = self.first()
-        self.gateway.control("--initiate", "--child", "net")
+        self.gateway.control("--initiate", "--child", "other")
         wait_until(lambda: len(self.tred.children()) == 3, "another Child SA of the SeGW's", 30.0)
         newest, = (child["SpiIn"] for child in self.tred.children() if child["SpiIn"] not in (first, self.spi_in("voice")))
         self.assert_leaves_by(newest, AF41)
@@ -256,6 +256,6 @@ class DscpTest(LabTest):
     def test_a_dscp_of_two_children_is_refused_with_both_names(self):
         self.start_segw()
         self.start_tred()
-        client = self.starting(IkeClient(**{"child voice": {"dscp": "ef"}, "child video": {"dscp": "af41, 46"}}))
-        client.process.wait()
+        client = IkeClient(**{"child voice": {"dscp": "ef"}, "child video": {"dscp": "af41, 46"}})
+        self.assertNotEqual(client.wait(), 0)
         self.assertRegex(client.output(), r"\[child voice\] and \[child video\] both have \"dscp\" EF")
