@@ -206,7 +206,7 @@ static void log_response(const AuthTask *auth, const AuthResponse *response)
 }
 
 /* One line for all of a response that is passed over, as what it says is then not what is done. */
-static void log_skipped(const IkePayloads *payloads, const AuthResponse *response,
+static void log_skipped(const IkeSa *sa, const IkePayloads *payloads, const AuthResponse *response,
                         const ChildSkipped *child)
 {
     const struct {
@@ -230,8 +230,9 @@ static void log_skipped(const IkePayloads *payloads, const AuthResponse *respons
         }
     }
     if (n > 0) {
-        log_notice("passed over in the SeGW's IKE_AUTH response, as beyond what is needed: %s",
-                   list);
+        report_line(sa->config, LOG_NOTICE,
+                    "passed over in the SeGW's IKE_AUTH response, as beyond what is needed: %s",
+                    list);
     }
 }
 
@@ -310,7 +311,7 @@ static int auth_answered(Task *task, const TreReply *reply)
     auth->lifetime = response.lifetime;
     child_answer_judge(&auth->offer, &payloads, &auth->answer);
     log_response(auth, &response);
-    log_skipped(&payloads, &response, &auth->answer.skipped);
+    log_skipped(sa, &payloads, &response, &auth->answer.skipped);
     return 0;
 }
 
@@ -336,24 +337,26 @@ static void log_established(const IkeSa *sa)
     LogFields fields = {.message_id = MESSAGE_ESTABLISHED, .peer = segw, .spi = sa->spi_i};
 
     if (!sa->children) {
-        log_notice("established  %s <-> %s  IKE %s, no Child SA  (%.1f ms)", henb, segw, sa->suite,
-                   sa->established_ms);
+        report_line(sa->config, LOG_NOTICE,
+                    "established  %s <-> %s  IKE %s, no Child SA  (%.1f ms)", henb, segw, sa->suite,
+                    sa->established_ms);
         fields.message_id = MESSAGE_NO_CHILD;
         fields.error = sa->refusal.text;
-        log_fields(LOG_WARNING, &fields, "no traffic can pass: %s", sa->refusal.text);
+        report_fields(sa->config, LOG_WARNING, &fields, "no traffic can pass: %s",
+                      sa->refusal.text);
         return;
     }
     if (!log_is_on(LOG_NOTICE))
         return;
     const ChildAnswer *child = &sa->children->answer;
     esp_choice_name(&child->esp, esp);
-    log_fields(LOG_NOTICE, &fields,
-               "established  %s <-> %s  IKE %s, ESP %s%s%s%s%s, to %s  (%.1f ms)", henb, segw,
-               sa->suite, esp, child->n_addresses > 0 ? ", address " : "",
-               inner_addresses_text(child->addresses, child->n_addresses, true, addresses),
-               child->n_dns > 0 ? ", DNS " : "",
-               inner_addresses_text(child->dns, child->n_dns, false, dns),
-               selectors_text(&child->ts_r, ts), sa->established_ms);
+    report_fields(sa->config, LOG_NOTICE, &fields,
+                  "established  %s <-> %s  IKE %s, ESP %s%s%s%s%s, to %s  (%.1f ms)", henb, segw,
+                  sa->suite, esp, child->n_addresses > 0 ? ", address " : "",
+                  inner_addresses_text(child->addresses, child->n_addresses, true, addresses),
+                  child->n_dns > 0 ? ", DNS " : "",
+                  inner_addresses_text(child->dns, child->n_dns, false, dns),
+                  selectors_text(&child->ts_r, ts), sa->established_ms);
 }
 
 static int auth_established(Task *task)
@@ -439,7 +442,7 @@ static int auth_child_added(Task *task, const TreReply *reply)
     if (auth->answer.liveness > 0)
         liveness_set_silence(task->sa, auth->answer.liveness);
     if (reply->interface[0] != 0)
-        log_info("traffic goes through %s", reply->interface);
+        report_line(task->sa->config, LOG_INFO, "traffic goes through %s", reply->interface);
     return auth_established(task);
 }
 

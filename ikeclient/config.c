@@ -437,8 +437,12 @@ int configs_load(const char *path, Configs *ret, Reason *reason)
     const bool named = ret->count > 0;
     if (r >= 0 && !named)
         r = connection_add(&reading, CONNECTION_DEFAULT, &only);
-    for (size_t i = 0; r >= 0 && i < ret->count; i++)
-        r = connection_check(ret->list[i], path, named, reason);
+    for (size_t i = 0; r >= 0 && i < ret->count; i++) {
+        Config *config = ret->list[i];
+        if (ret->count > 1)
+            (void)snprintf(config->label, sizeof(config->label), "%s: ", config->name);
+        r = connection_check(config, path, named, reason);
+    }
     ret->log_level = reading.common.log_level;
     config_deinit(&reading.common);
     if (r == -ENOMEM)

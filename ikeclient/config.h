@@ -29,6 +29,8 @@ enum { CONFIG_CHILDREN_MAX = 3 };
 
 typedef struct Config {
     char name[CONFIG_NAME_SIZE]; /* of the connection, and of its SeGW in tred.conf */
+    /* What stands in front of each log line that is about it: "NAME: " where there are several. */
+    char label[CONFIG_NAME_SIZE + sizeof(": ")];
     char *segw_address; /* literals and host names, with commas between; the first one preferred */
     char *plmn;         /* "MCC-MNC"; NULL: none */
     uint64_t return_after; /* s, until a SeGW that failed is preferred again; 0: never */

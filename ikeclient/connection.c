@@ -3,8 +3,6 @@
  */
 #include "ikeclient/connection_internal.h"
 
-#include "base/log.h"
-
 #include <errno.h>
 #include <string.h>
 
@@ -174,17 +172,19 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
         due = connection->close_deadline;
     if (plan->wait && connection->attempts.not_before != connection->announced) {
         connection->announced = connection->attempts.not_before;
-        log_info("trying again in %.1f s",
-                 ((double)connection->attempts.not_before - (double)connection_now(connection)) /
-                     (double)USEC_PER_SEC);
+        report_line(connection->config, LOG_INFO, "trying again in %.1f s",
+                    ((double)connection->attempts.not_before - (double)connection_now(connection)) /
+                        (double)USEC_PER_SEC);
     }
     int r = sd_event_source_set_time(connection->timer, due);
     if (r >= 0) {
         r = sd_event_source_set_enabled(connection->timer,
                                         due == SA_LIST_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
     }
-    if (r < 0)
-        log_error("the connection's timer can't be set: %s", strerror(-r));
+    if (r < 0) {
+        report_line(connection->config, LOG_ERR, "the connection's timer can't be set: %s",
+                    strerror(-r));
+    }
 }
 
 static void step(Connection *connection)
@@ -198,8 +198,10 @@ static void step(Connection *connection)
     } else if (connection->close_deadline == SA_LIST_NEVER) {
         connection->close_deadline = connection_now(connection) + CLOSE_PATIENCE_USEC;
     }
-    if (plan.begin && connection_renew_at(connection) <= connection_now(connection))
-        log_notice("this authentication is about to end: making a new one");
+    if (plan.begin && connection_renew_at(connection) <= connection_now(connection)) {
+        report_line(connection->config, LOG_NOTICE,
+                    "this authentication is about to end: making a new one");
+    }
     if (plan.begin) { /* first of all, as others can wait to hear of it */
         connection_begin(connection);
         tell(connection, plan.state);
@@ -389,7 +391,7 @@ int connection_new(sd_event *event, Tre *tre, const Config *config,
     connection->close_deadline = SA_LIST_NEVER;
     retry_init(&connection->attempts, event, config);
     resolver_init(&connection->resolver, event, connection_resolved, connection);
-    int r = sa_list_init(&connection->sas, event);
+    int r = sa_list_init(&connection->sas, event, config);
     if (r >= 0) {
         r = sd_event_add_time(event, &connection->timer, CLOCK_MONOTONIC, SA_LIST_NEVER,
                               ACCURACY_USEC, on_timer, connection);

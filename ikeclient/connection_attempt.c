@@ -2,7 +2,6 @@
  * from their failure. */
 #include "ikeclient/connection_internal.h"
 
-#include "base/log.h"
 #include "base/messages.h"
 
 #include <errno.h>
@@ -35,10 +34,11 @@ void connection_attempt_failed(Connection *connection, IkeSaEnd end, const char 
                               .error = reason};
 
     if (sa_list_find(&connection->sas, SA_UP)) {
-        log_fields(LOG_ERR, &fields, "no second connection: %s; staying with the first", reason);
+        report_fields(connection->config, LOG_ERR, &fields,
+                      "no second connection: %s; staying with the first", reason);
     } else {
-        log_fields(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, &fields,
-                   "not connected: %s", reason);
+        report_fields(connection->config, end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR,
+                      &fields, "not connected: %s", reason);
     }
     connection->totals.failures++;
     if (connection->returning) { /* which is no reason to burden anybody less, or more */
@@ -47,7 +47,7 @@ void connection_attempt_failed(Connection *connection, IkeSaEnd end, const char 
         targets_rest(&connection->targets);
     } else if (end == IKE_SA_FAILED &&
                targets_failed(&connection->targets, connection_now(connection))) {
-        log_notice("trying the next SeGW");
+        report_line(connection->config, LOG_NOTICE, "trying the next SeGW");
         connection->asked = true;
     } else {
         connection_set_back(connection, reason);
@@ -91,7 +91,7 @@ static void begin_at(Connection *connection, const Endpoint *segw)
                "there is no way to the SeGW at %s (%s): check the network and [segw] address",
                endpoint_text(segw, text), strerror(-r));
     if (connection->other.any.sa_family != 0) {
-        log_info("%s", connection->reason.text);
+        report_line(connection->config, LOG_INFO, "%s", connection->reason.text);
         connection_begin_other(connection);
     } else if (!sa_list_find(&connection->sas, SA_COMING)) {
         connection_attempt_failed(connection, IKE_SA_FAILED, connection->reason.text);
@@ -189,7 +189,9 @@ void connection_begin(Connection *connection)
         return;
     connection->totals.attempts++;
     flow_begin(&connection->flow);
-    if (connection->returning)
-        log_info("trying the SeGW %s, which is preferred to this one", name_now(connection));
+    if (connection->returning) {
+        report_line(connection->config, LOG_INFO,
+                    "trying the SeGW %s, which is preferred to this one", name_now(connection));
+    }
     begin_there(connection);
 }

@@ -2,7 +2,6 @@
  * say what follows. */
 #include "ikeclient/connection_internal.h"
 
-#include "base/log.h"
 #include "base/messages.h"
 
 #include <stdlib.h>
@@ -25,14 +24,17 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
         sa_list_bury(&connection->sas, member);
     }
     if (leaving && connection->wanted) {
-        log_info("the IKE SA that was replaced is gone: %s", reason);
+        report_line(connection->config, LOG_INFO, "the IKE SA that was replaced is gone: %s",
+                    reason);
     } else {
         reason_set(&connection->reason, 0, "%s", reason);
     }
     if (role == SA_COMING && sa_list_find(&connection->sas, SA_COMING)) {
-        log_info("one of several attempts led nowhere: %s", reason);
+        report_line(connection->config, LOG_INFO, "one of several attempts led nowhere: %s",
+                    reason);
     } else if (role == SA_COMING && end == IKE_SA_FAILED && connection->other.any.sa_family != 0) {
-        log_info("one address of the SeGW led nowhere: %s", reason);
+        report_line(connection->config, LOG_INFO, "one address of the SeGW led nowhere: %s",
+                    reason);
         connection_begin_other(connection);
     } else if (role == SA_COMING && end != IKE_SA_STOPPED) {
         connection_attempt_failed(connection, end, reason);
@@ -42,8 +44,8 @@ static void on_closed(void *userdata, IkeSa *sa, IkeSaEnd end, const char *reaso
                                   .spi = info.spi_i,
                                   .error = reason};
 
-        log_fields(end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR, &fields,
-                   "the connection has ended: %s", reason);
+        report_fields(connection->config, end == IKE_SA_DELETED_BY_PEER ? LOG_NOTICE : LOG_ERR,
+                      &fields, "the connection has ended: %s", reason);
         if (info.silent)
             targets_lost(&connection->targets, connection_now(connection));
         connection->totals.losses++;
@@ -103,7 +105,8 @@ static void on_child_deleted(void *userdata, IkeSa *sa)
                               .spi = info.spi_i,
                               .error = "the SeGW deleted the Child SA"};
 
-    log_fields(LOG_NOTICE, &fields, "the SeGW deleted the Child SA: no traffic can pass");
+    report_fields(connection->config, LOG_NOTICE, &fields,
+                  "the SeGW deleted the Child SA: no traffic can pass");
     connection_set_back(connection, fields.error);
     connection_settle(connection);
 }
@@ -122,7 +125,7 @@ void connection_renew(Connection *connection, const char *reason)
 {
     if (!connection->wanted || connection->renewal)
         return;
-    log_notice("%s; connecting anew", reason);
+    report_line(connection->config, LOG_NOTICE, "%s; connecting anew", reason);
     connection->renewal = true;
     connection->asked = connection_plan_of(connection).state != CONNECTION_CONNECTING;
     connection_settle(connection);
@@ -238,7 +241,7 @@ static void on_rekeyed(void *userdata, IkeSa *sa, const MadeIkeSa *made, bool in
 
     if (!member ||
         ike_sa_new_made(sa, made, inherits, &connection_sa_handlers, member, &member->sa) < 0) {
-        log_error("no memory for the IKE SA that was rekeyed");
+        report_line(connection->config, LOG_ERR, "no memory for the IKE SA that was rekeyed");
         free(member);
         return;
     }
@@ -261,7 +264,8 @@ static void on_another(void *userdata, IkeSa *sa)
         free(rival);
         return;
     }
-    log_info(
+    report_line(
+        connection->config, LOG_INFO,
         "another answer to IKE_SA_INIT has come: going on with each until the SeGW is known by "
         "an authentic one (RFC 7296 2.4)");
     sa_list_add(&connection->sas, rival);

@@ -1,7 +1,6 @@
 /* Answering the peer's CREATE_CHILD_SA requests, with what tred makes for that. */
 #include "ikeclient/create_answer.h"
 
-#include "base/log.h"
 #include "base/reason.h"
 #include "ikeclient/create_child.h"
 #include "ikeclient/informational.h"
@@ -180,8 +179,8 @@ static int refuse(IkeSa *sa, const Refusal *refusal)
 
     if (create->spi_in != 0)
         (void)tre_call(sa->tre, &give_back, NULL, NULL);
-    log_info("the SeGW wants %s, and is answered %s", whats[create->kind],
-             ike_notify_name(refusal->type));
+    report_line(sa->config, LOG_INFO, "the SeGW wants %s, and is answered %s", whats[create->kind],
+                ike_notify_name(refusal->type));
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     ike_chain_init(&chain, &writer);
     write_refusal(refusal, &chain);
@@ -240,8 +239,8 @@ static int take_back(IkeSa *sa, const TreReply *reply)
     PeerCreate *create = &sa->peer.create;
     ChildSa *child;
 
-    log_error("tred did not take what it sealed the promise of (%s): %s", reply->error,
-              reply->text);
+    report_line(sa->config, LOG_ERR, "tred did not take what it sealed the promise of (%s): %s",
+                reply->error, reply->text);
     if (create->kind == CREATE_REKEYED_IKE)
         return -EPROTO;
     int r = add_child(sa);
@@ -301,7 +300,8 @@ static void on_promise_sealed(void *userdata, const TreReply *reply)
         return;
     }
     if (reply->outcome == TRE_REFUSED) {
-        log_notice("tred does not take what the SeGW asks for (%s): %s", reply->error, reply->text);
+        report_line(sa->config, LOG_NOTICE, "tred does not take what the SeGW asks for (%s): %s",
+                    reply->error, reply->text);
         refuse_with(sa, notify_for(reply->error));
         return;
     }

@@ -2,7 +2,6 @@
  * task that asks for one beside that of IKE_AUTH. */
 #include "ikeclient/create_child.h"
 
-#include "base/log.h"
 #include "ikeclient/informational.h"
 #include "ikeclient/pacing.h"
 #include "ikeclient/rekey.h"
@@ -133,7 +132,8 @@ void configured_child_refused(IkeSa *sa, unsigned place, const char *format, ...
     reason_set_v(&reason, 0, format, arguments);
     va_end(arguments);
     if (strcmp(reason.text, child->reason.text) != 0) {
-        log_warning("%s can't be had, and is asked for again in %u minutes: %s",
+        report_line(sa->config, LOG_WARNING,
+                    "%s can't be had, and is asked for again in %u minutes: %s",
                     child_config_text(sa, place, text),
                     (unsigned)(REFUSED_USEC / 1000 / USEC_PER_MS / 60), reason.text);
     }
@@ -235,8 +235,8 @@ static void create_sent(Task *task)
 {
     char text[CHILD_CONFIG_TEXT_SIZE];
 
-    log_info("asking the SeGW for the Child SA of %s",
-             child_config_text(task->sa, ((const CreateChildTask *)task)->place, text));
+    report_line(task->sa->config, LOG_INFO, "asking the SeGW for the Child SA of %s",
+                child_config_text(task->sa, ((const CreateChildTask *)task)->place, text));
 }
 
 /* What the response grants receives as soon as tred has opened it, since a peer may send at once.

@@ -1,7 +1,6 @@
 /* The life of an IKE SA: its beginning, what comes in for it, silence, and its end by us. */
 #include "ikeclient/ike_sa_internal.h"
 
-#include "base/log.h"
 #include "base/reason.h"
 #include "ikeclient/liveness.h"
 #include "ikeclient/mobike.h"
@@ -52,16 +51,17 @@ void ike_sa_hint(IkeSa *sa, const char *format, ...)
     va_end(arguments);
     if (!sa->established) {
         if (sa->hinted) {
-            log_debug("%s", sa->hint.text);
+            report_line(sa->config, LOG_DEBUG, "%s", sa->hint.text);
         } else {
-            log_warning(
+            report_line(
+                sa->config, LOG_WARNING,
                 "%s. Nobody vouches for that: another answer is waited for, for %.1f s in all",
                 sa->hint.text, ike_sa_patience(sa));
         }
         sa->hinted = true;
         return;
     }
-    log_debug("%s", sa->hint.text);
+    report_line(sa->config, LOG_DEBUG, "%s", sa->hint.text);
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
     if (now < sa->next_hint)
         return;
@@ -242,6 +242,7 @@ static IkeSa *sa_alloc(sd_event *event, Tre *tre, const Config *config,
     sa->handlers = handlers;
     sa->userdata = userdata;
     sa->steps.told = handlers->step;
+    sa->steps.config = config;
     sa->steps.userdata = userdata;
     tasks_init(sa);
     sa->tasks.late = mobike_try_others;

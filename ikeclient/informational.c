@@ -2,7 +2,6 @@
  * the word to a peer that did not verify, and the Delete of Child SAs. */
 #include "ikeclient/informational.h"
 
-#include "base/log.h"
 #include "base/reason.h"
 #include "ikeclient/rekey.h"
 
@@ -46,7 +45,7 @@ void ike_sa_check_liveness(IkeSa *sa)
 {
     if (sa->closed || sa->tasks.first) /* the answer to any request shows it */
         return;
-    log_debug("asking the SeGW whether it is there");
+    report_line(sa->config, LOG_DEBUG, "asking the SeGW whether it is there");
     int r = task_add(sa, &liveness_task);
     if (r < 0)
         ike_sa_fail(sa, r);
@@ -172,7 +171,7 @@ static int delete_child_answered(Task *task, const TreReply *reply)
         next = child->next;
         if (!child->delete_sent || child->gone != 0)
             continue;
-        log_info("deleted the Child SA %08x", child->spi_in);
+        report_line(sa->config, LOG_INFO, "deleted the Child SA %08x", child->spi_in);
         rekey_let_go(sa, child->spi_in);
     }
     sa->handlers->changed(sa->userdata, sa);

@@ -1,7 +1,6 @@
 /* The task that leads from nothing to keys (steps 1 and 2 of the call flow): IKE_SA_INIT. Nobody
  * vouches for an answer to it, so that all that could be the peer's are kept until one of them
  * turns out to be, by an authentic answer to IKE_AUTH (RFC 7296 2.4). */
-#include "base/log.h"
 #include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
 #include "ikeclient/proposals.h"
@@ -314,8 +313,9 @@ static bool is_from_peer(IkeSa *sa, const Endpoint *sender)
 
     if (bytes_equal(endpoint_address(sender), endpoint_address(remote))) {
         if (endpoint_port(sender) != endpoint_port(remote)) {
-            log_info("the SeGW answers from %s, and not from the port that it was asked at",
-                     endpoint_text(sender, text));
+            report_line(sa->config, LOG_INFO,
+                        "the SeGW answers from %s, and not from the port that it was asked at",
+                        endpoint_text(sender, text));
         }
         return true;
     }

@@ -1,7 +1,6 @@
 /* Silence on an established IKE SA, of IKE messages and of ESP: the plan, and its timer. */
 #include "ikeclient/liveness.h"
 
-#include "base/log.h"
 #include "ikeclient/informational.h"
 #include "ikeclient/mobike.h"
 #include "ikeclient/sa.h"
@@ -84,8 +83,10 @@ static void look_again(IkeSa *sa, uint64_t when)
 
     if (r >= 0)
         r = sd_event_source_set_enabled(sa->watch.timer, SD_EVENT_ONESHOT);
-    if (r < 0)
-        log_error("the timer for liveness checks can't be set: %s", strerror(-r));
+    if (r < 0) {
+        report_line(sa->config, LOG_ERR, "the timer for liveness checks can't be set: %s",
+                    strerror(-r));
+    }
 }
 
 /* Only ESP in UDP has a mapping that a NAT can lose. */
@@ -98,7 +99,8 @@ static bool is_mendable(const IkeSa *sa)
 static void mend(IkeSa *sa)
 {
     if (sa->mobike && !sa->watch.moved) {
-        log_warning("the SeGW answers, and its ESP does not come, as a NAT between may have "
+        report_line(sa->config, LOG_WARNING,
+                    "the SeGW answers, and its ESP does not come, as a NAT between may have "
                     "forgotten this host; moving to another port");
         sa->watch.moved = true;
         mobike_move(sa);

@@ -2,7 +2,6 @@
  * ends have beside the addresses in use: told, taken, and tried when the path is dead. */
 #include "ikeclient/mobike.h"
 
-#include "base/log.h"
 #include "base/reason.h"
 #include "ikeclient/informational.h"
 #include "ikeclient/rekey_ike.h"
@@ -86,7 +85,7 @@ static bool take_nat(IkeSa *sa, const IkePayloads *payloads)
     sa->nat = nat;
     const bool keep = nat.here || sa->identity.needs_udp;
     if (transport_keep_alive(sa->transport, keep ? sa->config->keepalive : 0) < 0)
-        log_warning("no keepalives can be sent through the NAT");
+        report_line(sa->config, LOG_WARNING, "no keepalives can be sent through the NAT");
     return !sa->identity.needs_udp && (nat.here || nat.there) != before;
 }
 
@@ -105,9 +104,9 @@ static int update_answered(Task *task, const TreReply *reply)
                    ike_notify_name(notify.type), notify.type);
         renew(sa, reason.text);
     } else {
-        log_notice("moved  %s <-> %s  from %s to %s now", sa->steps.henb, sa->steps.segw,
-                   endpoint_text(transport_local(sa->transport), text),
-                   endpoint_text(transport_remote(sa->transport), there));
+        report_line(sa->config, LOG_NOTICE, "moved  %s <-> %s  from %s to %s now", sa->steps.henb,
+                    sa->steps.segw, endpoint_text(transport_local(sa->transport), text),
+                    endpoint_text(transport_remote(sa->transport), there));
         if (take_nat(sa, &payloads))
             mobike_move(sa);
         sa->handlers->changed(sa->userdata, sa);
@@ -226,8 +225,10 @@ void mobike_own_addresses(const IkeSa *sa, Addresses *ret)
 
     *ret = (Addresses){0};
     int r = addresses_of_host(&host);
-    if (r < 0)
-        log_warning("this host's addresses can't be found out: %s", strerror(-r));
+    if (r < 0) {
+        report_line(sa->config, LOG_WARNING, "this host's addresses can't be found out: %s",
+                    strerror(-r));
+    }
     for (size_t i = 0; r == 0 && i < host.count; i++) {
         if (!is_inner(sa, &host.list[i]) &&
             !bytes_equal(endpoint_address(&host.list[i]),
@@ -281,7 +282,8 @@ void mobike_announce(IkeSa *sa)
     mobike_own_addresses(sa, &now);
     if (sa->move.under_way || task_find(sa, &announce_task) || addresses_equal(&now, &sa->own))
         return;
-    log_info("telling the SeGW that this host has %zu other addresses now", now.count);
+    report_line(sa->config, LOG_INFO, "telling the SeGW that this host has %zu other addresses now",
+                now.count);
     int r = task_add(sa, &announce_task);
     if (r < 0)
         ike_sa_fail(sa, r);
@@ -339,7 +341,8 @@ void mobike_try_others(IkeSa *sa)
     for (size_t i = 0; can_move(sa) && i < sa->segws.count; i++) {
         if (!find_way(sa, &sa->segws.list[i], &remote, &source))
             continue;
-        log_debug("trying the SeGW at %s, too", endpoint_text(&remote, text));
+        report_line(sa->config, LOG_DEBUG, "trying the SeGW at %s, too",
+                    endpoint_text(&remote, text));
         transport_try(sa->transport, &sa->tasks.request, &remote, &source);
     }
 }
@@ -352,7 +355,8 @@ void mobike_answered_from(IkeSa *sa, const Endpoint *sender)
     if (!can_move(sa) || succession_is_under_way(sa) || !addresses_have(&sa->segws, sender) ||
         !retransmit_is_late(&sa->tasks.retransmit) || !find_way(sa, sender, &remote, &source))
         return;
-    log_notice("the SeGW does not answer at %s, and does at %s: moving there",
-               endpoint_text(transport_remote(sa->transport), text), endpoint_text(&remote, there));
+    report_line(
+        sa->config, LOG_NOTICE, "the SeGW does not answer at %s, and does at %s: moving there",
+        endpoint_text(transport_remote(sa->transport), text), endpoint_text(&remote, there));
     mobike_move_to(sa, &remote);
 }

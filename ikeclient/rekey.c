@@ -60,8 +60,8 @@ static void put_off(IkeSa *sa)
         return;
     }
     wait->until = now + put_off_ms(wait->times++) * USEC_PER_MS;
-    log_info("the SeGW is busy: asking again in %.1f s",
-             (double)(wait->until - now) / (double)USEC_PER_MS / 1000);
+    report_line(sa->config, LOG_INFO, "the SeGW is busy: asking again in %.1f s",
+                (double)(wait->until - now) / (double)USEC_PER_MS / 1000);
 }
 
 uint16_t rekey_group(const IkeSa *sa)
@@ -83,7 +83,8 @@ bool rekey_takes_group(IkeSa *sa, const CreateAnswer *answer, uint16_t tried, ui
 
 void rekey_refused(IkeSa *sa, const CreateAnswer *answer, uint16_t tried, uint16_t *wanted)
 {
-    log_info("the SeGW answered %s (%u)", ike_notify_name(answer->error), answer->error);
+    report_line(sa->config, LOG_INFO, "the SeGW answered %s (%u)", ike_notify_name(answer->error),
+                answer->error);
     if (answer->error == IKE_NOTIFY_TEMPORARY_FAILURE) {
         put_off(sa);
     } else if (!rekey_takes_group(sa, answer, tried, wanted)) {
@@ -109,9 +110,9 @@ static void log_rekeyed(const IkeSa *sa, const ChildSa *child)
     char esp[ESP_SUITE_NAME_SIZE];
 
     esp_choice_name(&child->answer.esp, esp);
-    log_notice("%s  %s -> %s  Child SA, ESP %s, %08x for %08x",
-               child->replaces != 0 ? "rekeyed" : "created", child->by_peer ? segw : henb,
-               child->by_peer ? henb : segw, esp, child->spi_in, child->replaces);
+    report_line(sa->config, LOG_NOTICE, "%s  %s -> %s  Child SA, ESP %s, %08x for %08x",
+                child->replaces != 0 ? "rekeyed" : "created", child->by_peer ? segw : henb,
+                child->by_peer ? henb : segw, esp, child->spi_in, child->replaces);
 }
 
 /* Of two new ones ours is redundant, and that of the peer is not known to work before the peer has
@@ -124,7 +125,8 @@ static void leave_redundant(IkeSa *sa, uint32_t replaced)
 
     if (!ours || !theirs)
         return;
-    log_info("the new Child SA that %s made is redundant", ours->unwanted ? "we" : "the SeGW");
+    report_line(sa->config, LOG_INFO, "the new Child SA that %s made is redundant",
+                ours->unwanted ? "we" : "the SeGW");
     if (!ours->unwanted)
         return;
     rekey_use_child(sa, old && !old->delete_sent ? old->spi_in : theirs->spi_in);

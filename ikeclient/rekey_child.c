@@ -3,7 +3,6 @@
  */
 #include "ikeclient/rekey.h"
 
-#include "base/log.h"
 #include "ikeclient/create_child.h"
 #include "ikeclient/informational.h"
 
@@ -114,9 +113,10 @@ static void rekey_sent(Task *task)
 {
     const RekeyChildTask *rekey = (const RekeyChildTask *)task;
 
-    log_info("asking the SeGW for a Child SA in the place of %08x%s%s", rekey->replaces,
-             rekey->group != IKE_GROUP_NONE ? ", KE " : "",
-             rekey->group != IKE_GROUP_NONE ? proposals_group_name(rekey->group) : "");
+    report_line(task->sa->config, LOG_INFO,
+                "asking the SeGW for a Child SA in the place of %08x%s%s", rekey->replaces,
+                rekey->group != IKE_GROUP_NONE ? ", KE " : "",
+                rekey->group != IKE_GROUP_NONE ? proposals_group_name(rekey->group) : "");
 }
 
 /* What the response grants receives as soon as tred has opened it, since a peer may send at once.
@@ -148,11 +148,12 @@ static void not_found(RekeyChildTask *rekey)
     ChildSa *child = replaced(rekey);
 
     if (!child || !child_sa_is_current(rekey->task.sa->children, child)) {
-        log_debug("the SeGW has rekeyed the Child SA itself");
+        report_line(rekey->task.sa->config, LOG_DEBUG, "the SeGW has rekeyed the Child SA itself");
         return;
     }
-    log_notice("the SeGW does not know the Child SA %08x any more: asking for another",
-               rekey->replaces);
+    report_line(rekey->task.sa->config, LOG_NOTICE,
+                "the SeGW does not know the Child SA %08x any more: asking for another",
+                rekey->replaces);
     child->lost = true;
 }
 

@@ -48,8 +48,9 @@ static int rekey_prepared(Task *task, const TreReply *reply)
 
 static void rekey_sent(Task *task)
 {
-    log_info("asking the SeGW for an IKE SA in the place of this one, KE %s",
-             proposals_group_name(((const RekeyIkeTask *)task)->material.group));
+    report_line(task->sa->config, LOG_INFO,
+                "asking the SeGW for an IKE SA in the place of this one, KE %s",
+                proposals_group_name(((const RekeyIkeTask *)task)->material.group));
 }
 
 static size_t rekey_along(const Task *task, TreCall *calls)
@@ -79,7 +80,7 @@ static void take_refusal(RekeyIkeTask *rekey)
     IkeSa *sa = rekey->task.sa;
 
     if (succession_has_made(sa)) {
-        log_debug("the SeGW has rekeyed the IKE SA itself");
+        report_line(sa->config, LOG_DEBUG, "the SeGW has rekeyed the IKE SA itself");
     } else if (rekey->answer.verdict == CREATE_INVALID) {
         rekey_renew(sa, "the SeGW's CREATE_CHILD_SA response has %s", rekey->answer.why);
     } else {
@@ -174,8 +175,8 @@ static void log_rekeyed(const IkeSa *sa, const MadeIkeSa *made)
 {
     const char *henb = sa->steps.henb, *segw = sa->steps.segw;
 
-    log_notice("rekeyed  %s -> %s  IKE SA, %s", made->by_peer ? segw : henb,
-               made->by_peer ? henb : segw, made->suite);
+    report_line(sa->config, LOG_NOTICE, "rekeyed  %s -> %s  IKE SA, %s",
+                made->by_peer ? segw : henb, made->by_peer ? henb : segw, made->suite);
 }
 
 /* NULL: none is to be. */
@@ -224,7 +225,8 @@ void succession_decide(IkeSa *sa)
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
         if (!is_there(&made[i]) || (heir && peers == (i == 1)))
             continue;
-        log_info("the new IKE SA that %s made is redundant", i == 1 ? "the SeGW" : "we");
+        report_line(sa->config, LOG_INFO, "the new IKE SA that %s made is redundant",
+                    i == 1 ? "the SeGW" : "we");
         sa->handlers->rekeyed(sa->userdata, sa, &made[i], false);
     }
 }

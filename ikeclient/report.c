@@ -15,7 +15,41 @@
 #include <string.h>
 #include <time.h>
 
-enum { DETAILS_SIZE = 768 };
+enum {
+    LINE_SIZE = 2560, /* more than log_line() takes, which says where it cuts */
+    DETAILS_SIZE = 768,
+};
+
+/* ---- a line about a connection ---- */
+
+void report_line(const Config *config, int level, const char *format, ...)
+{
+    char text[LINE_SIZE];
+    va_list arguments;
+
+    if (!log_is_on(level))
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    log_line(level, "%s%s", config->label, text);
+}
+
+void report_fields(const Config *config, int level, const LogFields *fields, const char *format,
+                   ...)
+{
+    char text[LINE_SIZE];
+    va_list arguments;
+
+    if (!log_is_on(level))
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    log_fields(level, fields, "%s%s", config->label, text);
+}
+
+/* ---- the steps of the call flow ---- */
 
 static uint64_t now_usec(void)
 {
@@ -47,6 +81,7 @@ void steps_take_over(Steps *steps, const Steps *from)
     const Steps own = *steps;
 
     *steps = *from;
+    steps->config = own.config;
     steps->told = own.told;
     steps->userdata = own.userdata;
 }
@@ -75,9 +110,9 @@ void steps_log(Steps *steps, unsigned number, const char *what, StepWay way, con
     uint64_t now = now_usec();
     const LogFields fields = {
         .message_id = MESSAGE_STEP, .peer = steps->segw, .spi = steps->spi, .step = number};
-    log_fields(LOG_INFO, &fields, "step %u %s  %s%s%s  %s  (+%.1f ms, %.1f ms)", number, what,
-               actor, message ? " -> " : "", message ? other : "", details, ms(now - steps->start),
-               ms(now - steps->last));
+    report_fields(steps->config, LOG_INFO, &fields, "step %u %s  %s%s%s  %s  (+%.1f ms, %.1f ms)",
+                  number, what, actor, message ? " -> " : "", message ? other : "", details,
+                  ms(now - steps->start), ms(now - steps->last));
     steps->last = now;
     if (!steps->told)
         return;

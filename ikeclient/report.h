@@ -9,8 +9,20 @@
  * before. ikeclient(8) promises this form. The same steps are kept for whoever asks. */
 #pragma once
 
+#include "base/log.h"
+#include "ikeclient/config.h"
 #include <stddef.h>
+
 #include <stdint.h>
+
+/* log_line() and log_fields() for what is about one connection: its name stands in front where
+ * there are several. */
+void report_line(const Config *config, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void report_fields(const Config *config, int level, const LogFields *fields, const char *format,
+                   ...) __attribute__((format(printf, 4, 5)));
+
+/* ---- the steps of the call flow ---- */
 
 enum { STEP_NAME_SIZE = 256 };
 
@@ -32,6 +44,7 @@ typedef struct Steps {
     uint64_t spi; /* SPI_i, once there is one */
     char henb[STEP_NAME_SIZE];
     char segw[STEP_NAME_SIZE];
+    const Config *config;                           /* of the connection; borrowed */
     void (*told)(void *userdata, const Step *step); /* of each step; NULL: nobody */
     void *userdata;
 } Steps;
@@ -46,7 +59,7 @@ typedef enum StepWay {
 void steps_start(Steps *steps);
 void steps_name(Steps *steps, const char *henb, const char *segw);
 
-/* Names and times of another IKE SA's; whom they are told stays as it is. */
+/* Names and times of another IKE SA's; whose they are, and whom they are told, stays as it is. */
 void steps_take_over(Steps *steps, const Steps *from);
 
 /* Milliseconds since steps_start(). */

@@ -2,7 +2,6 @@
  * call flow). */
 #include "ikeclient/requests.h"
 
-#include "base/log.h"
 #include "base/reason.h"
 #include "ikeclient/create_answer.h"
 #include "ikeclient/informational.h"
@@ -151,9 +150,10 @@ static void follow(IkeSa *sa)
         mobike_take_addresses(sa, &request->addresses, &sa->peer.sender);
     if (request->redirects && !request->deletes_ike && !request->auth_failed &&
         !ike_sa_is_closing(sa)) {
-        log_notice("the SeGW redirects to %s (RFC 5685)", request->redirect.name);
+        report_line(sa->config, LOG_NOTICE, "the SeGW redirects to %s (RFC 5685)",
+                    request->redirect.name);
         if (!ike_sa_follow(sa, &request->redirect))
-            log_error("%s", sa->reason.text);
+            report_line(sa->config, LOG_ERR, "%s", sa->reason.text);
     }
     if (!request->deletes_ike && !request->auth_failed && !request->deletes_child)
         return;
@@ -234,7 +234,7 @@ static int answer(IkeSa *sa, const TreReply *opened)
     const MobikePath path = {&sa->peer.sender, transport_local(sa->transport)};
     peer_request_answer(type, opened->opened.first, opened->opened.payloads,
                         succession_holder(sa)->children, &path, &writer, &first, &sa->peer.request);
-    log_debug("the SeGW sent: %s", sa->peer.request.what);
+    report_line(sa->config, LOG_DEBUG, "the SeGW sent: %s", sa->peer.request.what);
     const PeerRequest *request = &sa->peer.request;
     const bool children_alone =
         request->deletes_child && !request->deletes_ike && !request->auth_failed;

@@ -4,8 +4,8 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "ikeclient/pacing.h"
+#include "ikeclient/report.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -62,7 +62,8 @@ int retry_remember(Retry *retry, const char *folder)
     }
     int r = backoff_load(retry->path, &record);
     if (r < 0) {
-        log_warning("what %s said of failed attempts can't be used (%s): beginning anew",
+        report_line(retry->config, LOG_WARNING,
+                    "what %s said of failed attempts can't be used (%s): beginning anew",
                     retry->path, r == -EBADMSG ? "it is damaged" : strerror(-r));
         retry->changed = true;
         return 0;
@@ -107,7 +108,8 @@ void retry_save(Retry *retry)
         record.until += (left + USEC_PER_SEC - 1) / USEC_PER_SEC;
     int r = backoff_save(retry->path, &record);
     if (r < 0 && !retry->complained) {
-        log_warning("failed attempts can't be written to %s (%s), and are forgotten with this "
+        report_line(retry->config, LOG_WARNING,
+                    "failed attempts can't be written to %s (%s), and are forgotten with this "
                     "process: check the disk and StateDirectory of the unit",
                     retry->path, strerror(-r));
         retry->complained = true;

@@ -1,7 +1,6 @@
 /* How an IKE SA ends, and what is said of that. */
 #include "ikeclient/sa.h"
 
-#include "base/log.h"
 #include "ikeclient/pacing.h"
 
 #include <inttypes.h>
@@ -44,13 +43,15 @@ void ike_sa_limit(IkeSa *sa, IkeSaLimit by, uint64_t seconds)
         random = 0;
     sa->renew_at[by] = lifetime_renew_at(now, now + seconds * USEC_PER_SEC, random);
     if (sa->renew_at[by] == LIFETIME_NEVER) {
-        log_info("this authentication ends in %" PRIu64
-                 " s, which is too soon for a new one before",
-                 seconds);
+        report_line(sa->config, LOG_INFO,
+                    "this authentication ends in %" PRIu64
+                    " s, which is too soon for a new one before",
+                    seconds);
     } else {
-        log_info("this authentication ends in %" PRIu64 " s%s; a new one is made in %.1f s",
-                 seconds, by == IKE_SA_LIMIT_SEGW ? ", as the SeGW says" : " with a certificate",
-                 (double)(sa->renew_at[by] - now) / (double)USEC_PER_SEC);
+        report_line(sa->config, LOG_INFO,
+                    "this authentication ends in %" PRIu64 " s%s; a new one is made in %.1f s",
+                    seconds, by == IKE_SA_LIMIT_SEGW ? ", as the SeGW says" : " with a certificate",
+                    (double)(sa->renew_at[by] - now) / (double)USEC_PER_SEC);
     }
     if (sa->established)
         sa->handlers->due(sa->userdata, sa, IKE_SA_DUE_LIFETIME);
@@ -136,6 +137,8 @@ void ike_sa_drop(IkeSa *sa, const char *why)
     uint64_t now = 0;
 
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
-    if (ratelimit_allows(&sa->drops, now, &suppressed))
-        log_debug("dropped a datagram: %s (%u more before it)", why, suppressed);
+    if (ratelimit_allows(&sa->drops, now, &suppressed)) {
+        report_line(sa->config, LOG_DEBUG, "dropped a datagram: %s (%u more before it)", why,
+                    suppressed);
+    }
 }

@@ -2,8 +2,6 @@
  * by us, and is freed. */
 #include "ikeclient/sa_list.h"
 
-#include "base/log.h"
-
 #include <stdlib.h>
 
 enum {
@@ -74,7 +72,7 @@ void sa_list_bury(SaList *list, SaMember *member)
     (void)sd_event_source_set_enabled(list->bury, SD_EVENT_ONESHOT);
 }
 
-static void tend(SaMember *member, uint64_t now)
+static void tend(const SaList *list, SaMember *member, uint64_t now)
 {
     if (now < member->deadline)
         return;
@@ -83,7 +81,8 @@ static void tend(SaMember *member, uint64_t now)
         member->deadline = now + PATIENCE_USEC;
         ike_sa_hold_delete(member->sa, false);
     } else if (member->role == SA_YIELDING) {
-        log_info("the SeGW keeps the IKE SA that was replaced: deleting it");
+        report_line(list->config, LOG_INFO,
+                    "the SeGW keeps the IKE SA that was replaced: deleting it");
         sa_member_delete(member);
     }
 }
@@ -98,7 +97,7 @@ void sa_list_tend(SaList *list, uint64_t now)
             (member->role == SA_ENDED && now >= member->deadline)) {
             sa_list_bury(list, member);
         } else {
-            tend(member, now);
+            tend(list, member, now);
         }
     }
 }
@@ -156,9 +155,9 @@ static int on_bury(sd_event_source *source, void *userdata)
     return 0;
 }
 
-int sa_list_init(SaList *list, sd_event *event)
+int sa_list_init(SaList *list, sd_event *event, const Config *config)
 {
-    *list = (SaList){0};
+    *list = (SaList){.config = config};
     int r = sd_event_add_defer(event, &list->bury, on_bury, list);
     return r < 0 ? r : sd_event_source_set_enabled(list->bury, SD_EVENT_OFF);
 }

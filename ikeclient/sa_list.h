@@ -24,6 +24,7 @@ typedef struct SaMember {
 } SaMember;
 
 typedef struct SaList {
+    const Config *config; /* of the connection; borrowed */
     SaMember *first;
     sd_event_source *bury;
 } SaList;
@@ -31,7 +32,7 @@ typedef struct SaList {
 #define SA_LIST_NEVER UINT64_MAX
 
 /* 0 or a negative errno; sa_list_deinit() is due in either case. */
-int sa_list_init(SaList *list, sd_event *event);
+int sa_list_init(SaList *list, sd_event *event, const Config *config);
 void sa_list_deinit(SaList *list);
 
 /* Takes an SA into the list as SA_COMING. Its handlers are to be given the member as userdata,

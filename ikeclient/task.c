@@ -3,7 +3,6 @@
  */
 #include "ikeclient/task.h"
 
-#include "base/log.h"
 #include "base/reason.h"
 
 #include <errno.h>
@@ -217,7 +216,8 @@ static void on_retransmit(void *userdata, bool gave_up)
     IkeSa *sa = userdata;
 
     if (!gave_up) {
-        log_debug("no answer yet: sending the %s again", sa->tasks.first->kind->name);
+        report_line(sa->config, LOG_DEBUG, "no answer yet: sending the %s again",
+                    sa->tasks.first->kind->name);
         transport_send_all(sa->transport, &sa->tasks.request);
         if (retransmit_is_late(&sa->tasks.retransmit) && sa->tasks.late)
             sa->tasks.late(sa);

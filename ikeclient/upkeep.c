@@ -1,7 +1,6 @@
 /* The upkeep of an IKE SA: facts, the plan that follows from them, and the timer. */
 #include "ikeclient/upkeep.h"
 
-#include "base/log.h"
 #include "ikeclient/create_child.h"
 #include "ikeclient/informational.h"
 #include "ikeclient/rekey.h"
@@ -110,8 +109,9 @@ static void take_over(IkeSa *sa)
         ChildSa *left = left_to_peer(sa, child);
         if (!left || !is_overdue(sa, child))
             continue;
-        log_info("the SeGW keeps the Child SA %08x, which it has replaced: deleting it",
-                 left->spi_in);
+        report_line(sa->config, LOG_INFO,
+                    "the SeGW keeps the Child SA %08x, which it has replaced: deleting it",
+                    left->spi_in);
         if (left != child)
             rekey_use_child(sa, child->spi_in);
         left->unwanted = true;

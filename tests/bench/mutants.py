@@ -19,21 +19,37 @@ ROOT = Path(__file__).resolve().parents[2]
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {**os.environ, "PATH": PATH, "CC": "gcc"}
 HANGS_AFTER_SECONDS = 40  # at least; a test has five times of what it took without a mutant
+INTEGRATION_SECONDS = 600
 NEAR = 3  # programs that are built and run first: most mutants die there
 # By folder: its share of the sample, what unit tests it beside tests/unit/FOLDER, and what
 # integration tests.
 FOLDERS = {
-    "tred": (10, [], ["test_refusals", "test_hostile_client", "test_authentication", "test_addresses",
-                  "test_verification", "test_policy", "test_anchors", "test_processes"]),
-    "verify": (6, ["trectl/"], ["test_verifier", "test_verification", "test_refusals"]),
-    "policy": (5, ["tests/unit/provisioning/"], ["test_policy", "test_anchors"]),
-    "tpm": (5, ["tests/unit/policy/", "tests/unit/provisioning/"], ["test_tpm_commands", "test_policy", "test_tpm_faults"]),
-    "net": (4, [], ["test_network", "test_tred_net", "test_dataplane"]),
-    "esp": (4, [], ["test_dataplane", "test_traffic"]),
-    "crypto": (3, ["tests/unit/tred/", "tests/unit/esp/"], ["test_authentication", "test_suites"]),
-    "dataplane": (0, ["tests/unit/esp/"], ["test_dataplane"]),
-    "base": (0, ["tests/unit/tred/"], ["test_processes"]),
-    "ikewire": (0, ["tests/unit/tred/"], ["test_hostile_client"]),
+    "tred": (10, ["tests/unit/device/"],
+             ["test_refusals", "test_hostile_client", "test_authentication", "test_addresses",
+              "test_verification", "test_policy", "test_anchors", "test_processes", "test_bus_objects",
+              "test_create_child", "test_segws", "test_limits", "test_channel", "test_rekey_scripted",
+              "test_mobike"]),
+    "device": (3, ["tests/unit/tred/", "tests/unit/policy/", "tests/unit/provisioning/"],
+               ["test_device", "test_policy", "test_anchors", "test_slow_tpm", "test_tpm_faults",
+                "test_tpm_commands"]),
+    "verify": (6, ["trectl/", "tests/unit/provisioning/"],
+               ["test_verifier", "test_verification", "test_refusals", "test_segws"]),
+    "policy": (5, ["tests/unit/provisioning/", "tests/unit/tred/"],
+               ["test_policy", "test_anchors", "test_provision_verify", "test_tpm_faults"]),
+    "tpm": (5, ["tests/unit/policy/", "tests/unit/provisioning/"],
+            ["test_tpm_commands", "test_policy", "test_tpm_faults", "test_slow_tpm", "test_proof"]),
+    "net": (4, [], ["test_network", "test_tred_net", "test_dataplane", "test_protection", "test_mobike",
+                    "test_children"]),
+    "esp": (4, ["tests/unit/dataplane/"],
+            ["test_dataplane", "test_traffic", "test_marks", "test_mtu", "test_lifetime"]),
+    "crypto": (3, ["tests/unit/tred/", "tests/unit/esp/", "tests/unit/policy/", "tests/unit/verify/"],
+               ["test_authentication", "test_suites"]),
+    "dataplane": (0, ["tests/unit/esp/", "tests/unit/net/", "tests/unit/tred/"],
+                  ["test_dataplane", "test_tred_net", "test_lifetime", "test_mobike"]),
+    "base": (0, ["tests/unit/tred/", "tests/unit/net/", "tests/unit/verify/", "tests/unit/provisioning/"],
+             ["test_processes", "test_exit_status"]),
+    "ikewire": (0, ["tests/unit/tred/", "tests/unit/ikeclient/"],
+                ["test_hostile_client", "test_create_child"]),
 }
 
 
@@ -66,6 +82,20 @@ class Copy:
                       if (took := self.seconds_of(command, seconds)) is not None]
         print(f"{len(self.tests)} of {len(list(self.unit_tests()))} unit test programs pass",
               flush=True)
+
+    def integration(self, pattern):
+        return [self.tree / "tests/integration/run", self.build, "-k", pattern]
+
+    def hold(self, patterns):
+        """Ends all where an integration test that is to be run is not there, or fails without a mutant."""
+        if patterns:
+            self.ninja()
+        for pattern in sorted(patterns):
+            done = subprocess.run(self.integration(pattern), env=ENVIRONMENT, check=False, text=True,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, timeout=INTEGRATION_SECONDS)
+            if done.returncode != 0:
+                sys.exit(f"{done.stdout}\n{pattern} fails without a mutant, and would kill each of them")
 
     def seconds_of(self, command, seconds):
         """What a test takes, or None where it fails."""
@@ -133,7 +163,7 @@ class Copy:
         if patterns:
             self.ninja()
             for pattern in patterns:
-                if self.kills([self.tree / "tests/integration/run", self.build, "-k", pattern], 600):
+                if self.kills(self.integration(pattern), INTEGRATION_SECONDS):
                     return pattern
         return None
 
@@ -171,16 +201,17 @@ def again(path):
             if (name, mutant.before.strip(), mutant.after.strip()) in said]
 
 
-def hunt(copy, mutants, integration, patterns):
-    """Tries each; returns how many were killed, and those that were not."""
+def hunt(copy, mutants, patterns_of):
+    """Tries each, with the integration tests patterns_of(folder); returns how many were killed, and
+    those that were not."""
     killed, alive = 0, []
+    copy.hold({name for mutant, _ in mutants for name in patterns_of(mutant.path.split("/")[0])})
     for number, (mutant, text) in enumerate(mutants, 1):
         path = copy.tree / mutant.path
         original = path.read_text()
         path.write_text(text)
         begun = time.monotonic()
-        folder = mutant.path.split("/")[0]
-        killer = copy.killer_of(mutant.path, patterns or (FOLDERS[folder][2] if integration else ()))
+        killer = copy.killer_of(mutant.path, patterns_of(mutant.path.split("/")[0]))
         path.write_text(original)
         word = {None: "LIVES", "build": "unfit"}.get(killer, "dead")
         print(f"{word:5} {number}/{len(mutants)} {mutant}\n    {killer or 'no test'}, "
@@ -224,7 +255,8 @@ def main():
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="mutants-"))
     try:
         copy = Copy(folder, {mutant.path.split("/")[0] for mutant, _ in mutants})
-        killed, alive = hunt(copy, mutants, arguments.integration, arguments.tests)
+        killed, alive = hunt(copy, mutants, lambda name: arguments.tests or (
+            FOLDERS[name][2] if arguments.integration else []))
     finally:
         if not arguments.keep:
             shutil.rmtree(folder)

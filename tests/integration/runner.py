@@ -1,6 +1,7 @@
 """Runs the integration tests, one line for each: what is promised, and whether it holds."""
 
 import argparse
+import fnmatch
 import sys
 import time
 import unittest
@@ -94,6 +95,10 @@ def main():
     if arguments.patterns:
         loader.testNamePatterns = [f"*{each.replace(' ', '_')}*" for each in arguments.patterns]
     suite = loader.discover(str(Path(__file__).parent), top_level_dir=str(Path(__file__).parent))
+    names = [test.id() for tests in classes(suite).values() for test in tests]
+    for pattern in loader.testNamePatterns or []:
+        if not fnmatch.filter(names, pattern):
+            parser.error(f"no test has {pattern.strip('*')} in its name")
     result = LineResult()
     part_of(suite, *arguments.part).run(result)
     print(f"{result.passed} passed, {result.failed} failed, {len(result.skipped)} skipped")

@@ -49,6 +49,19 @@ class ConnectionsTest(LabTest):
         self.assertEqual(ping(HENB, MANAGEMENT_INNER, count=3), 3)
         self.assertEqual((gateway.sa_count(), second.sa_count()), (1, 1))
 
+    def test_each_log_line_about_a_connection_names_it(self):
+        self.start_segw(), self.start_management()
+        core, management = self.start_both()
+        for connection in core, management:
+            connection.wait_for_state("established", seconds=30.0)
+        lines = core.output().splitlines()
+        for name, segw in ("default", SEGW_NAME), ("management", MANAGEMENT_NAME):
+            about = [line for line in lines if segw in line]
+            self.assertGreater(len(about), 5)
+            self.assertEqual([line for line in about if not line.startswith(f"{name}: ")], [])
+            for what in "step 6 ", "established ", "traffic goes through ":
+                self.assertEqual(len([line for line in lines if line.startswith(f"{name}: {what}")]), 1)
+
     def test_the_bus_has_an_object_for_each_and_the_first_is_the_clients(self):
         self.start_segw(), self.start_management()
         core, management = self.start_both()

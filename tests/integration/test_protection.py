@@ -367,6 +367,12 @@ class RulesTest(ProtectionTest):
         tred.stop()
         wait_until(lambda: not rules(), "the end of the rules", 15)
 
+    def test_they_go_when_tred_is_stopped_where_nobody_wants_a_sign_of_life(self):
+        self.tred_net = self.starting(TredNet(unprotect_after=2, watched=False)).wait_for_socket()
+        self.tunnel()
+        self.tred.stop()
+        wait_until(lambda: not rules(), "the end of the rules", 15)
+
     def test_they_stay_when_tred_net_is_stopped_without_tred(self):
         self.tunnel()
         self.tred_net.stop()

@@ -102,10 +102,11 @@ def program_of(pid):
 class TredNet(Process):
     """tred-net, which tred's data plane is configured by, without a systemd to start it.
 
-    `at_connection`: its socket is there, and the first connection starts it, as tred-net.socket has it."""
+    `at_connection`: its socket is there, and the first connection starts it, as tred-net.socket has it.
+    `watched`: it gives signs of life, and wakes up for that twice in its WatchdogSec."""
 
     def __init__(self, namespace=HENB, user="tred", capabilities=("net_admin",), path=NET_SOCKET,
-                 at_connection=False, unprotect_after=30):
+                 at_connection=False, unprotect_after=30, watched=True):
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)
         shutil.chown(path.parent, "tred-net")
@@ -115,7 +116,7 @@ class TredNet(Process):
         super().__init__("tred-net", argv,
                          namespace=namespace, user="tred-net", capabilities=capabilities,
                          # As its unit has it told: signs of life, which nobody here waits for.
-                         env={"NOTIFY_SOCKET": "@tred-net", "WATCHDOG_USEC": "1000000"})
+                         env={"NOTIFY_SOCKET": "@tred-net", "WATCHDOG_USEC": "1000000"} if watched else None)
         self.path = path
 
     def wait_for_socket(self):

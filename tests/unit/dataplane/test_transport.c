@@ -1,6 +1,8 @@
 /* Does the kernel hand each datagram to the socket that it is for? */
 #include "dataplane/transport.h"
 
+#include "dataplane/dataplane_internal.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
@@ -244,6 +246,23 @@ static void the_payload_that_fits_the_loopback_is_its_mtu_less_the_headers(void 
     assert_int_equal(transport_payload_max(&ipv6), 65536 - 48);
 }
 
+/* Of a call that succeeds nothing is read of what errno was before. */
+static void what_is_diverted_goes_to_the_kernel_and_comes_no_more(void **state)
+{
+    (void)state;
+    const uint8_t esp[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    uint8_t buffer[SIZE_MAX_SENT];
+    Lab lab;
+    lab_init(&lab, AF_INET);
+    errno = EIO;
+    assert_int_equal(plane_transport_divert(&lab.transport), 0);
+    send_datagram(&lab, esp, sizeof(esp));
+    assert_int_equal(recv(lab.transport.esp_fd, buffer, sizeof(buffer), MSG_DONTWAIT), -1);
+    lab_deinit(&lab);
+    const Transport none = {.ike_fd = -1, .esp_fd = -1};
+    assert_int_equal(plane_transport_divert(&none), -EBADF);
+}
+
 static void what_is_handed_the_ike_socket_can_not_change_the_sorting(void **state)
 {
     (void)state;
@@ -356,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_connected_socket_would_take_the_other_ones_datagrams),
         cmocka_unit_test(a_copy_of_the_ike_socket_may_close_without_harm),
         cmocka_unit_test(the_payload_that_fits_the_loopback_is_its_mtu_less_the_headers),
+        cmocka_unit_test(what_is_diverted_goes_to_the_kernel_and_comes_no_more),
         cmocka_unit_test(what_is_handed_the_ike_socket_can_not_change_the_sorting),
         cmocka_unit_test_setup(two_transports_never_share_a_port, setup_two_ports),
         cmocka_unit_test_setup(a_port_whose_ike_socket_was_kept_is_not_given_out_again,

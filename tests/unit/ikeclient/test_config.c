@@ -352,6 +352,20 @@ static void each_connection_has_what_its_section_says_and_else_what_is_for_all(v
     assert_string_equal(selectors_text(&management->remote_ts, text), "10.9.0.0/16");
 }
 
+static void log_lines_name_a_connection_where_there_are_several(void **state)
+{
+    _cleanup_(configs_deinit) Configs two = {0}, one = {0};
+    (void)state;
+
+    assert_int_equal(load_all(&two, "[segw]\naddress = 192.0.2.1\n[connection core]\n"
+                                    "[connection management]\n"),
+                     0);
+    assert_string_equal(two.list[0]->label, "core: ");
+    assert_string_equal(two.list[1]->label, "management: ");
+    assert_int_equal(load_all(&one, "[segw]\naddress = 192.0.2.1\n[connection core]\n"), 0);
+    assert_string_equal(one.list[0]->label, "");
+}
+
 static void mistakes_of_a_connection_are_named_with_it(void **state)
 {
     static const struct {
@@ -394,6 +408,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_address_that_is_none_is_refused_with_what_to_write_instead),
         cmocka_unit_test(addresses_and_names_are_taken_as_they_stand),
         cmocka_unit_test(each_connection_has_what_its_section_says_and_else_what_is_for_all),
+        cmocka_unit_test(log_lines_name_a_connection_where_there_are_several),
         cmocka_unit_test(mistakes_of_a_connection_are_named_with_it),
         cmocka_unit_test_prestate(the_shipped_file_lacks_nothing_but_the_address, argv[1]),
         cmocka_unit_test_prestate(what_the_shipped_file_has_commented_out_is_the_default, argv[1]),

@@ -1,10 +1,13 @@
-/* The steps of the last connection, as they are kept. */
+/* The steps of the last connection, as they are kept; lines of one of several connections. */
 #include "ikeclient/report.h"
+
+#include "base/cleanup.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -98,6 +101,77 @@ static void what_a_segw_said_is_kept_as_printable_ascii(void **state)
     flow_deinit(&flow);
 }
 
+/* ---- lines ---- */
+
+static char lines[8192];
+static Config config;
+
+/* Runs `say` with standard error going into `lines`. */
+static void listen_to(void (*say)(void))
+{
+    int pipe_ends[2];
+    _cleanup_(close_fdp) int kept = dup(STDERR_FILENO);
+
+    assert_int_equal(unsetenv("JOURNAL_STREAM"), 0);
+    assert_int_equal(pipe(pipe_ends), 0);
+    assert_true(dup2(pipe_ends[1], STDERR_FILENO) >= 0);
+    (void)close(pipe_ends[1]);
+    say();
+    assert_true(dup2(kept, STDERR_FILENO) >= 0); /* closes the last writing end */
+
+    size_t size = 0;
+    ssize_t n;
+    while ((n = read(pipe_ends[0], lines + size, sizeof(lines) - 1 - size)) > 0)
+        size += (size_t)n;
+    lines[size] = 0;
+    (void)close(pipe_ends[0]);
+}
+
+static void say_of_both_kinds(void)
+{
+    const LogFields fields = {.peer = "segw.example"};
+    Steps steps = {.config = &config};
+
+    report_line(&config, LOG_WARNING, "%u%%", 7U);
+    report_line(&config, LOG_DEBUG, "too much to know");
+    report_fields(&config, LOG_NOTICE, &fields, "%s", "%s");
+    steps_start(&steps);
+    steps_name(&steps, "henb", "segw");
+    steps_log(&steps, 1, "IKE_SA_INIT request", STEP_HENB_TO_SEGW, "-");
+}
+
+static void each_line_has_the_label_of_its_connection_in_front(void **state)
+{
+    static const char step[] = "step 1 IKE_SA_INIT request  henb -> segw  -  (+";
+    (void)state;
+
+    config = (Config){.label = "core: "};
+    listen_to(say_of_both_kinds);
+    assert_memory_equal(lines, "core: 7%\ncore: %s\ncore: ", strlen("core: 7%\ncore: %s\ncore: "));
+    assert_non_null(strstr(lines, step));
+    config = (Config){0};
+    listen_to(say_of_both_kinds);
+    assert_memory_equal(lines, "7%\n%s\nstep", strlen("7%\n%s\nstep"));
+    assert_non_null(strstr(lines, step));
+}
+
+static void say_much(void)
+{
+    char much[4000];
+
+    memset(much, 'x', sizeof(much));
+    report_line(&config, LOG_INFO, "%.*s", (int)sizeof(much), much);
+}
+
+static void a_line_that_is_too_long_says_so_at_its_end(void **state)
+{
+    (void)state;
+
+    config = (Config){0};
+    listen_to(say_much);
+    assert_string_equal(lines + strlen(lines) - 5, "x...\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +180,8 @@ int main(void)
         cmocka_unit_test(another_connection_begins_with_none),
         cmocka_unit_test(no_more_than_the_most_are_kept),
         cmocka_unit_test(what_a_segw_said_is_kept_as_printable_ascii),
+        cmocka_unit_test(each_line_has_the_label_of_its_connection_in_front),
+        cmocka_unit_test(a_line_that_is_too_long_says_so_at_its_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ enum { PCRS = 1U << 7, NOW = 1790000000 };
 
 /* How often each is still to go wrong. */
 static struct {
-    unsigned tickets, reads, signatures;
+    unsigned tickets, reads, signatures, sessions;
 } failures;
 
 static bool fails(unsigned *count)
@@ -77,6 +77,14 @@ TSS2_RC __wrap_tpm2_sign(Tpm *tpm, const TpmObject *key, TpmSession *session,
     if (fails(&failures.signatures))
         ret->signature.ecdsa.signatureS.buffer[0] ^= 1;
     return rc;
+}
+
+int __real_tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, Reason *reason);
+int __wrap_tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, Reason *reason);
+int __wrap_tpm_session_start(Tpm *tpm, TPM2_SE type, TpmSession **ret, Reason *reason)
+{
+    return fails(&failures.sessions) ? reason_set(reason, -EIO, "no session is left")
+                                     : __real_tpm_session_start(tpm, type, ret, reason);
 }
 
 typedef struct Device {
@@ -167,6 +175,30 @@ static void a_self_test_with_a_wrong_signature_loads_no_key(void **state)
     assert_signs(device.key, "SHA256", 32, false);
 }
 
+static void without_a_session_there_is_no_ticket(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey key = vendor_key_new("P-256");
+    const PolicyDigest approved = {.octets = {1}};
+    uint8_t signature[POLICY_SIGNATURE_MAX];
+    const TPMT_TK_VERIFIED none = {0};
+    TPMT_TK_VERIFIED ticket = {0};
+    Reason reason = {0};
+    size_t size = 0;
+
+    (void)state;
+    assert_int_equal(policy_key_approve(&key, &approved, (Bytes){0}, signature, &size), 0);
+    failures.sessions = 1;
+    assert_int_equal(policy_key_ticket(bench.tpm, &key, &approved, (Bytes){0},
+                                       (Bytes){signature, size}, &ticket, &reason),
+                     -EIO);
+    assert_string_equal(reason.text, "no session is left");
+    assert_memory_equal(&ticket, &none, sizeof(none));
+    assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
+    assert_int_equal(policy_key_ticket(bench.tpm, &key, &approved, (Bytes){0},
+                                       (Bytes){signature, size}, &ticket, &reason),
+                     0);
+}
+
 static void an_nv_read_that_comes_short_tells_no_time(void **state)
 {
     Reason reason = {0};
@@ -191,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_ticket_that_is_refused_once_is_got_anew),
         cmocka_unit_test(a_ticket_that_is_refused_again_and_again_is_no_state_approved_of),
         cmocka_unit_test(a_self_test_with_a_wrong_signature_loads_no_key),
+        cmocka_unit_test(without_a_session_there_is_no_ticket),
         cmocka_unit_test(an_nv_read_that_comes_short_tells_no_time),
     };
 

@@ -1,0 +1,24 @@
+/* The properties of a connection on the bus, dbus/org.tred.IkeClient1.xml: all but those that are
+ * of its object there (bus.c). */
+#pragma once
+
+#include "ikeclient/connection.h"
+
+#include <systemd/sd-bus.h>
+
+enum { BUS_PROPERTIES = 18 };
+
+/* Appends the value of that property. 0 or a negative errno; -ENOENT: there is none of that name.
+ */
+int bus_property_append(const ConnectionInfo *info, const char *name, sd_bus_message *reply);
+
+/* The values of the last PropertiesChanged, as text; NULL: none yet. */
+typedef struct BusTold {
+    char *values[BUS_PROPERTIES];
+} BusTold;
+
+/* Takes the values of now for told; writes the names of those that differ, with NULL at the end, to
+ * `changed`, and returns their number. */
+size_t bus_told_update(BusTold *told, const ConnectionInfo *info,
+                       const char *changed[BUS_PROPERTIES + 1]);
+void bus_told_deinit(BusTold *told);

@@ -1,0 +1,152 @@
+/* Are there either the right keys or none, wherever OpenSSL runs out of memory on the way? */
+#include "openssl_memory.h"
+
+#include "tred/keyschedule.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SECRET_SIZE = 32, ALLOCATIONS_MAX = 4096 };
+
+static const uint8_t nonce_i[32] = {1, 2}, nonce_r[32] = {3, 4};
+static const uint64_t spi_i = 0x0102030405060708, spi_r = 0x1112131415161718;
+
+/* What one derivation makes of `from`: its octets, and how many there are. */
+typedef struct Made {
+    uint8_t octets[1024];
+    size_t size;
+} Made;
+
+static void made_add(Made *made, const Secret *secret)
+{
+    if (!secret)
+        return;
+    assert_true(made->size + secret->size <= sizeof(made->octets));
+    memcpy(made->octets + made->size, secret->data, secret->size);
+    made->size += secret->size;
+}
+
+static const Prf *the_prf(void)
+{
+    return prf_find(IKE_PRF_HMAC_SHA2_384);
+}
+
+static int make_skeyseed(const Secret *from, Made *ret)
+{
+    _cleanup_(secret_freep) Secret *skeyseed = NULL;
+    const int r =
+        skeyseed_compute(the_prf(), BYTES_OF(nonce_i), BYTES_OF(nonce_r), from, &skeyseed);
+
+    made_add(ret, skeyseed);
+    return r;
+}
+
+static int make_skeyseed_of_a_rekeyed_sa(const Secret *from, Made *ret)
+{
+    _cleanup_(secret_freep) Secret *skeyseed = NULL;
+    const int r =
+        skeyseed_rekey(the_prf(), from, from, BYTES_OF(nonce_i), BYTES_OF(nonce_r), &skeyseed);
+
+    made_add(ret, skeyseed);
+    return r;
+}
+
+static int make_ike_keys(const Secret *from, Made *ret)
+{
+    _cleanup_(ike_keys_deinit) IkeKeys keys = {0};
+    const IkeSuite suite = {
+        .cipher = cipher_find(IKE_ENCR_AES_CBC, 256),
+        .integ = integ_find(IKE_INTEG_HMAC_SHA2_256_128),
+        .prf = the_prf(),
+    };
+    const int r =
+        ike_keys_derive(&suite, from, BYTES_OF(nonce_i), BYTES_OF(nonce_r), spi_i, spi_r, &keys);
+    const Secret *const parts[] = {keys.sk_d,  keys.sk_ai, keys.sk_ar, keys.sk_ei,
+                                   keys.sk_er, keys.sk_pi, keys.sk_pr};
+
+    for (size_t i = 0; i < ELEMENTS(parts); i++)
+        made_add(ret, parts[i]);
+    return r;
+}
+
+static int make_esp_keys(const Secret *from, Made *ret)
+{
+    _cleanup_(esp_keys_deinit) EspKeys keys = {0};
+    const EspSuite suite = {
+        .cipher = cipher_find(IKE_ENCR_AES_CBC, 256),
+        .integ = integ_find(IKE_INTEG_HMAC_SHA2_256_128),
+    };
+    const int r =
+        esp_keys_derive(the_prf(), &suite, from, from, BYTES_OF(nonce_i), BYTES_OF(nonce_r), &keys);
+    const Secret *const parts[] = {keys.encr_i, keys.integ_i, keys.encr_r, keys.integ_r};
+
+    for (size_t i = 0; i < ELEMENTS(parts); i++)
+        made_add(ret, parts[i]);
+    return r;
+}
+
+/* The octets of a failure are not looked at: it has no secret to hold them. */
+static int make_prf(const Secret *from, Made *ret)
+{
+    uint8_t octets[64];
+    const int r = prf_compute(the_prf(), from, BYTES_OF(nonce_i), octets);
+
+    if (r == 0) {
+        memcpy(ret->octets, octets, the_prf()->size);
+        ret->size = the_prf()->size;
+    }
+    return r;
+}
+
+static int (*const derivations[])(const Secret *from, Made *ret) = {
+    make_skeyseed, make_skeyseed_of_a_rekeyed_sa, make_ike_keys, make_esp_keys, make_prf,
+};
+
+static void without_memory_there_are_the_right_keys_or_none(void **state)
+{
+    _cleanup_(secret_freep) Secret *from = NULL;
+
+    (void)state;
+    assert_int_equal(secret_new(SECRET_SIZE, &from), 0);
+    memset(from->data, 7, from->size);
+    for (size_t i = 0; i < ELEMENTS(derivations); i++) {
+        Made right = {0};
+        size_t nth = 0, refused = 0;
+        bool failed;
+
+        assert_int_equal(derivations[i](from, &right), 0);
+        assert_true(right.size > 0);
+        do {
+            Made made = {0};
+
+            openssl_memory_fail(++nth);
+            const int r = derivations[i](from, &made);
+            failed = openssl_memory_end();
+            if (r == 0) {
+                assert_int_equal(made.size, right.size);
+                assert_memory_equal(made.octets, right.octets, right.size);
+            } else {
+                assert_true(r < 0);
+                assert_true(failed);
+                assert_int_equal(made.size, 0);
+                refused++;
+            }
+        } while (failed && nth < ALLOCATIONS_MAX);
+        assert_false(failed);
+        assert_true(refused > 3);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_memory_there_are_the_right_keys_or_none),
+    };
+
+    if (!openssl_memory_begin() || secrets_init() < 0)
+        return 1;
+    return cmocka_run_group_tests_name("keyschedule_memory", tests, NULL, NULL);
+}
