@@ -584,6 +584,23 @@ static void of_pairs_that_take_a_packet_in_its_dscp_chooses_before_narrower_sele
     dscp_leaves_by(lab, 6, EF, 0x4004); /* whose addresses the narrow ones do not have */
 }
 
+/* A pair is named for some of what its selectors take in, and for nothing else. */
+static void no_dscp_takes_a_packet_out_by_a_pair_whose_selectors_do_not(void **state)
+{
+    const Lab *lab = *state;
+    const TcpPacket tcp = {
+        .version = 6, .flags = TCP_ACK, .traffic_class = EF << DSCP_AT, .payload_size = 10};
+    const uint64_t before = plane_counters_of(&lab->a).no_sa_out;
+    add_for_dscps(lab, &(DscpPair){.spi = 0x1001, .dscps = bit_of(EF), .narrow = true});
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_int_equal(counters_of(&lab->a, 0x1001).packets_out, 0);
+    assert_int_equal(plane_counters_of(&lab->a).no_sa_out, before + 1);
+    add_sa(&lab->a, &lab->b, 0x2002);
+    dscp_leaves_by(lab, 6, EF, 0x2002);
+    assert_int_equal(counters_of(&lab->a, 0x1001).packets_out, 0);
+}
+
 /* DSCP is no selector: what is protected by both goes by whichever is left (RFC 4301 4.4.1.1). */
 static void
 what_a_pair_was_named_for_goes_by_the_other_when_it_is_gone_and_the_other_way_round(void **state)
@@ -932,6 +949,7 @@ int main(void)
         plane_test(of_pairs_that_take_a_packet_in_its_dscp_chooses_before_narrower_selectors),
         plane_test(
             what_a_pair_was_named_for_goes_by_the_other_when_it_is_gone_and_the_other_way_round),
+        plane_test(no_dscp_takes_a_packet_out_by_a_pair_whose_selectors_do_not),
         plane_test(a_pair_that_replaces_a_named_one_in_standby_sends_what_that_one_did),
         plane_test(any_dscp_comes_in_by_any_pair),
         plane_test(an_sa_in_standby_receives_and_sends_from_when_it_is_used),

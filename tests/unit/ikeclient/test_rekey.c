@@ -1229,6 +1229,21 @@ static void a_child_for_dscps_that_the_segw_has_lost_keeps_them(void **state)
     assert_int_equal(stage_dscps(&f.stage, spi_at(CHILD_NAMED)), voice);
 }
 
+/* Nothing is promised to the SeGW before tred knows what the new one is to send. */
+static void a_child_for_dscps_is_not_replaced_by_one_that_does_not_have_them(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    have_another();
+    f.stage.refuse[TRE_SET_DSCPS] = "DataPlaneFailed";
+    rekey_child(SEGW_SPI, SEGW_SPI + 1, IKE_GROUP_NONE, 0x10);
+    take_response(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(error_of(&heard), IKE_NOTIFY_NO_ADDITIONAL_SAS);
+    assert_first_goes_on();
+    assert_int_equal(spi_at(CHILD_NAMED), second);
+}
+
 /* The SeGW is not asked for what nobody could use. */
 static void a_child_for_dscps_that_the_data_plane_can_not_choose_is_not_asked_for(void **state)
 {
@@ -1886,6 +1901,7 @@ int main(void)
         TEST_WITH_VOICE(a_child_for_dscps_keeps_them_when_it_is_rekeyed_by_either_side),
         TEST_WITH_VOICE(a_child_for_dscps_keeps_them_when_the_old_one_goes_meanwhile),
         TEST_WITH_VOICE(a_child_for_dscps_that_the_segw_has_lost_keeps_them),
+        TEST_WITH_VOICE(a_child_for_dscps_is_not_replaced_by_one_that_does_not_have_them),
         cmocka_unit_test_setup_teardown(
             a_child_for_dscps_that_the_data_plane_can_not_choose_is_not_asked_for,
             setup_with_kernel_plane, teardown),

@@ -201,7 +201,7 @@ static void the_plane_is_told_for_which_dscps_a_child_is(void **state)
     ChildStatus children[EXCHANGE_CHILDREN_MAX];
     Play *play = *state;
 
-    assert_int_equal(exchange_set_dscps(play->exchange, play->spi_in, 1, &play->reason), 0);
+    assert_int_equal(exchange_set_dscps(play->exchange, play->spi_in, 2, &play->reason), 0);
     assert_int_equal(exchange_set_dscps(play->exchange, play->spi_in, some_dscps, &play->reason),
                      0); /* the last one counts */
     assert_int_equal(play_add_child(play, play->spi_in), 0);
