@@ -29,7 +29,8 @@ nothing_runs() {
     refused pgrep -l '^(tred|ikeclient)'
 }
 
-need "what is there is purged" follow "$here" Remove 2
+need "what is there is removed" follow "$here" Remove 1
+need "and purged after that" follow "$here" Remove 2
 check "a purge of what was never provisioned leaves nothing" matches_text "" left_of_packages
 
 need "the packages of the version before are installed" follow "$packages_before" Install 2
