@@ -160,11 +160,11 @@ class Copy:
                 changed = any((self.build / name).stat().st_mtime >= begun for name in programs)
                 if changed and self.kills(command, seconds):
                     return programs[0]
-        if patterns:
-            self.ninja()
-            for pattern in patterns:
-                if self.kills(self.integration(pattern), INTEGRATION_SECONDS):
-                    return pattern
+        if patterns and not self.ninja():
+            return "build"
+        for pattern in patterns:
+            if self.kills(self.integration(pattern), INTEGRATION_SECONDS):
+                return pattern
         return None
 
 

@@ -713,6 +713,9 @@ static void orders_that_make_no_sense_are_refused(void **state)
     assert_int_equal(give(plane, &(Order){.type = ORDER_SA_COUNTERS, .id = 9}, -1), -ENOENT);
     assert_int_equal(give(plane, &(Order){.type = ORDER_OPEN_TUN}, -1), -EBADF);
     assert_int_equal(give(plane, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = 5}, -1), -EBADF);
+    int tun = fcntl(lab->a.transport.esp_fd, F_DUPFD_CLOEXEC, 3);
+    assert_int_equal(give(plane, &(Order){.type = ORDER_OPEN_TUN}, tun), -EEXIST);
+    assert_int_equal(fcntl(tun, F_GETFD), -1);
     int fd = fcntl(lab->a.transport.esp_fd, F_DUPFD_CLOEXEC, 3);
     assert_int_equal(give(plane, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = 1}, fd), -EEXIST);
     assert_int_equal(fcntl(fd, F_GETFD), -1); /* what is not taken is closed */

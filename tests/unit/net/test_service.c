@@ -2,11 +2,17 @@
  * Plane, rules and clock are played. */
 #include "net/service.h"
 
+#include "tests/unit/temporary.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -387,9 +393,73 @@ static void they_go_at_once_where_this_process_ends_meanwhile(void **state)
     assert_int_equal(service_unprotect(), -EPERM);
 }
 
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+static void a_socket_is_taken_over_where_nobody_listens_any_more(void **state)
+{
+    char folder[TEMPORARY_PATH_SIZE], path[TEMPORARY_PATH_SIZE + sizeof("/socket")];
+    struct stat status;
+    int first = -1, second = -1;
+
+    (void)state;
+    temporary_path("test-listener", folder);
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/socket", folder);
+    assert_int_equal(listener_open(path, &first), 0);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0666);
+    assert_int_equal(listener_open(path, &second), -EADDRINUSE);
+    assert_int_equal(second, -1);
+    (void)close(first);
+    assert_int_equal(listener_open(path, &second), 0);
+    (void)close(connect_to(path));
+    (void)close(second);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void a_socket_has_a_path_that_its_address_has_room_for(void **state)
+{
+    char path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
+    int fd = -1;
+
+    (void)state;
+    memset(path, 'a', sizeof(path));
+    memcpy(path, "/nonexistent/", strlen("/nonexistent/"));
+    path[sizeof(path) - 1] = '\0';
+    assert_int_equal(listener_open(path, &fd), -ENAMETOOLONG);
+    path[sizeof(path) - 2] = '\0';
+    assert_int_equal(listener_open(path, &fd), -ENOENT);
+    assert_int_equal(fd, -1);
+}
+
+static void a_connection_is_for_one_user_and_for_no_other(void **state)
+{
+    int pair[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    assert_true(listener_is_for(pair[0], getuid()));
+    assert_false(listener_is_for(pair[0], getuid() + 1));
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    assert_false(listener_is_for(-1, getuid()));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_socket_is_taken_over_where_nobody_listens_any_more),
+        cmocka_unit_test(a_socket_has_a_path_that_its_address_has_room_for),
+        cmocka_unit_test(a_connection_is_for_one_user_and_for_no_other),
         cmocka_unit_test_setup(before_a_plane_is_open_nothing_is_asked_of_it, begin),
         cmocka_unit_test_setup(a_plane_is_opened_once_and_says_its_mode, begin),
         cmocka_unit_test_setup(rules_are_put_in_force_once, begin),

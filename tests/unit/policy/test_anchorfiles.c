@@ -107,6 +107,7 @@ static void a_new_pair_takes_the_place_of_the_old(void **state)
 
     (void)state;
     stage();
+    errno = EACCES; /* of a call before */
     assert_int_equal(anchor_files_commit(path), 0);
     assert_pair("new", "new approval");
     assert_int_equal(stat(path, &status), 0);
@@ -121,6 +122,18 @@ static void cut_off_before_the_tpm_was_written_the_old_pair_stays(void **state)
     stage();
     assert_int_equal(anchor_files_recover(path, &in_force), 0);
     assert_pair("old", "old approval");
+}
+
+/* Of a call that succeeds nothing is read of what errno was before. */
+static void a_new_pair_that_is_discarded_goes_and_the_old_one_stays(void **state)
+{
+    (void)state;
+    stage();
+    errno = EACCES;
+    assert_int_equal(anchor_files_discard(path), 0);
+    assert_pair("old", "old approval");
+    errno = EACCES;
+    assert_int_equal(anchor_files_discard(path), 0); /* there is none any more */
 }
 
 static void cut_off_before_a_first_write_nothing_new_stays(void **state)
@@ -245,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FILES_TEST(a_new_pair_takes_the_place_of_the_old),
         FILES_TEST(cut_off_before_the_tpm_was_written_the_old_pair_stays),
+        FILES_TEST(a_new_pair_that_is_discarded_goes_and_the_old_one_stays),
         FILES_TEST(cut_off_before_a_first_write_nothing_new_stays),
         FILES_TEST(cut_off_after_the_tpm_was_written_the_new_pair_is_put_in_force),
         FILES_TEST(cut_off_between_both_renames_the_new_pair_is_put_in_force),

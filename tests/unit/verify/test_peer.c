@@ -4,6 +4,7 @@
 #include "base/reason.h"
 #include "ikewire/registry.h"
 
+#include <openssl/rsa.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -276,6 +277,49 @@ static void a_key_outside_the_profile_is_unfit(void **state)
     }
 }
 
+/* An RSA key of 2048 bits with this exponent; the caller's. */
+static EVP_PKEY *rsa_key_new(uint64_t exponent)
+{
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    BIGNUM *e = BN_new();
+    EVP_PKEY *key = NULL;
+
+    assert_int_equal(BN_set_word(e, exponent), 1);
+    assert_int_equal(EVP_PKEY_keygen_init(context), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_rsa_keygen_bits(context, 2048), 1);
+    assert_int_equal(EVP_PKEY_CTX_set1_rsa_keygen_pubexp(context, e), 1);
+    assert_int_equal(EVP_PKEY_generate(context, &key), 1);
+    BN_free(e);
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
+
+static void an_rsa_exponent_is_from_65537_to_one_of_32_bits(void **state)
+{
+    static const struct {
+        uint64_t exponent;
+        bool is_fit;
+    } cases[] = {{65537, true}, {UINT64_C(0xffffffff), true}, {UINT64_C(0x100000001), false}};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        PkiSpec spec = pki_segw_spec(SEGW);
+        Presentation presentation = {.count = 1};
+
+        spec.public_key = rsa_key_new(cases[i].exponent);
+        if (cases[i].is_fit) {
+            Pki leaf = pki_issue(&spec, &root);
+
+            presentation.sent[0] = &leaf;
+            assert_accepted(&presentation, &leaf);
+            pki_deinit(&leaf);
+        } else {
+            assert_leaf_refused(&spec, &root, PEER_E_UNFIT, "exponent");
+        }
+        EVP_PKEY_free(spec.public_key);
+    }
+}
+
 static void a_signature_with_a_weak_or_unnamed_hash_is_unfit(void **state)
 {
     static const char *const digests[] = {"SHA1", "MD5", "SHA224"};
@@ -391,6 +435,7 @@ int main(void)
         cmocka_unit_test(key_usage_without_digital_signature_is_unfit),
         cmocka_unit_test(a_cas_certificate_is_unfit_for_a_segw),
         cmocka_unit_test(a_key_outside_the_profile_is_unfit),
+        cmocka_unit_test(an_rsa_exponent_is_from_65537_to_one_of_32_bits),
         cmocka_unit_test(a_signature_with_a_weak_or_unnamed_hash_is_unfit),
         cmocka_unit_test(certificates_that_do_not_parse_are_malformed),
         cmocka_unit_test(no_certificate_and_a_ninth_are_refused),
