@@ -318,7 +318,7 @@ class PowerCutTest(GuardedDeviceTest):
         with self.assertRaises(BusError):
             self.install(bundle)
         tred.kill()
-        self.assertNotIn(pid, tred.tpm_service.pids())
+        wait_until(lambda: pid not in tred.tpm_service.pids(), "the end of tred-tpm")
 
     def assert_recovers(self, call, number, version):
         bundle = self.signer.sign(2, [self.world.operator_root, make_ca("Another root")])
