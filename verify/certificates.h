@@ -1,5 +1,5 @@
-/* Certificate files as people have them, several certificates each, PEM or DER, in any order; and
- * what a certificate says. */
+/* Certificate files as people have them, several certificates each, PEM or DER, in any order; what
+ * a certificate says; and PEM blocks, of CRLs as well. */
 #pragma once
 
 #include "base/bytes.h"
@@ -84,3 +84,35 @@ X509 *peer_seen_find(const PeerSeen *seen, Bytes der);
 void peer_seen_keep(PeerSeen *seen, Bytes der, X509 *certificate);
 
 void peer_seen_deinit(PeerSeen *seen);
+
+/* ---- PEM blocks (RFC 7468), with text before, between and after, lines that end in LF, CR LF or
+ * CR, blanks or a byte order mark before them. None is passed over. ---- */
+
+enum { PEM_LABEL_SIZE = 64 };
+
+typedef struct PemReader {
+    uint8_t *text; /* the file's, its lines brought into the form that OpenSSL reads */
+    size_t size, position;
+    unsigned n_blocks;
+} PemReader;
+
+typedef struct PemBlock {
+    unsigned number; /* from 1 */
+    size_t line;     /* of its first line, from 1 */
+    char label[PEM_LABEL_SIZE];
+    unsigned char *der; /* OpenSSL's */
+    size_t size;
+} PemBlock;
+
+/* Looks through the octets of a file. 0 or -ENOMEM. */
+int pem_reader_init(PemReader *reader, Bytes octets);
+void pem_reader_deinit(PemReader *reader);
+
+/* The next block, for pem_block_deinit(). 1; 0 where there is no more; -EBADMSG where one is
+ * damaged, with its number and line. */
+int pem_reader_next(PemReader *reader, PemBlock *ret);
+void pem_block_deinit(PemBlock *block);
+
+/* What a file that holds no certificate or CRL as it should most likely is, and what to do with it:
+ * ". It is …"; empty where that can't be told. `label`: of a PEM block, or NULL. */
+const char *pem_hint(Bytes octets, const char *label);

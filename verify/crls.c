@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "crypto/openssl.h"
 #include "verify/certificates.h"
-#include "verify/pem.h"
 
 #include <dirent.h>
 #include <errno.h>

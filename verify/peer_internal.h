@@ -79,6 +79,10 @@ int peer_check_key_cost(PeerCase *peer, PeerCheck *check);
 /* The same for one certificate. */
 int peer_key_cost(const X509 *certificate, const PeerProfile *profile, PeerCheck *check);
 int peer_check_name_cost(PeerCase *peer, PeerCheck *check);
+/* Is it the one that we were told to talk to? */
+int peer_check_subject_alt_name(PeerCase *peer, PeerCheck *check);
+int peer_check_idr(PeerCase *peer, PeerCheck *check);
+int peer_check_name(PeerCase *peer, PeerCheck *check);
 
 /* peer_path.c: does a path lead to an anchor, and does it obey RFC 5280? */
 int peer_check_chain(PeerCase *peer, PeerCheck *check);
@@ -118,11 +122,6 @@ int peer_check_distribution_point(PeerCase *peer, PeerCheck *check);
 
 /* Is each as a CA should issue it? */
 int peer_check_conforming(PeerCase *peer, PeerCheck *check);
-
-/* peer_names.c: is it the one that we were told to talk to? */
-int peer_check_subject_alt_name(PeerCase *peer, PeerCheck *check);
-int peer_check_idr(PeerCase *peer, PeerCheck *check);
-int peer_check_name(PeerCase *peer, PeerCheck *check);
 
 /* peer_revocation.c: has an issuer taken its word back? */
 int peer_check_revocation(PeerCase *peer, PeerCheck *check);
