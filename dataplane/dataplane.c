@@ -293,6 +293,11 @@ const char *dataplane_interface(const DataPlane *plane)
     return plane->mode == DATAPLANE_NONE ? "" : plane->options->interface;
 }
 
+bool dataplane_knows_dscps(const DataPlane *plane)
+{
+    return plane->mode != DATAPLANE_KERNEL;
+}
+
 bool dataplane_keeps_keys(const DataPlane *plane)
 {
     return plane->mode != DATAPLANE_NONE;

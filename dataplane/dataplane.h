@@ -63,6 +63,10 @@ const char *dataplane_interface(const DataPlane *plane);
  * dataplane_add_sa(). */
 bool dataplane_keeps_keys(const DataPlane *plane);
 
+/* True unless it can't send by another pair of SAs for a packet's DSCP (SaOrder's `dscps`): the
+ * kernel's policies know none. */
+bool dataplane_knows_dscps(const DataPlane *plane);
+
 /* How long one pair of SAs is used (RFC 4301 4.4.2.1, RFC 7296 2.8).
  *
 Without ESN there are 2^32 sequence numbers, and none is used twice (RFC 4303 3.3.3): an SA ends
@@ -85,16 +89,16 @@ void lifetime_settle(Lifetime *soft, Lifetime *hard, bool esn, uint64_t random);
 typedef void (*SaAdded)(int error, const char *why, void *userdata);
 
 /* Adds a pair of SAs. All pairs receive. A packet is sent by a pair whose selectors take it in, of
- * several by one with the narrowest; of those by the newest that is not in standby, and where there
- * is no such pair, by the oldest one in standby.
- * The first pair brings the interface up, with the addresses, a route for each selector of
- * ts_remote, and an MTU for which the ESP packet fits the path; a later one adds what it brings
- * along. `sa` and its keys are borrowed for the call (its `mtu`, `copy_dscp`, `ecn`, `transport`
- * and, where it is not known, `local` are filled in here, and its limits settled:
- * lifetime_settle()); `transport` must outlive the SA, and is NULL without encapsulation.
- * Returns 0: `added` is called, for DATAPLANE_NONE before this returns; or, and then it is not
- * called, -EEXIST (spi_in is in use), -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN (the
- * plane is lost), or another -errno. */
+ * several by one that is named for its DSCP, or else one that is named for none; of those by one
+ * with the narrowest selectors; of those by the newest that is not in standby, and where there is
+ * no such pair, by the oldest one in standby. The first pair brings the interface up, with the
+ * addresses, a route for each selector of ts_remote, and an MTU for which the ESP packet fits the
+ * path; a later one adds what it brings along. `sa` and its keys are borrowed for the call (its
+ * `mtu`, `copy_dscp`, `ecn`, `transport` and, where it is not known, `local` are filled in here,
+ * and its limits settled: lifetime_settle()); `transport` must outlive the SA, and is NULL without
+ * encapsulation. Returns 0: `added` is called, for DATAPLANE_NONE before this returns; or, and then
+ * it is not called, -EEXIST (spi_in is in use), -ENOSPC (DATAPLANE_SAS_MAX), -EOPNOTSUPP, -ENOTCONN
+ * (the plane is lost), or another -errno. */
 int dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *transport, SaAdded added,
                      void *userdata);
 

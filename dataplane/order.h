@@ -136,6 +136,8 @@ typedef struct SaOrder {
     bool udp_encapsulated; /* RFC 3948; the user plane can do nothing else */
     bool standby;   /* it sends only from ORDER_USE_SA on, or the first authentic packet that comes
                        in by it, or where no other pair can */
+    uint64_t dscps; /* bit n: the host's packets with DSCP n are to leave by this pair (RFC 4301
+                       4.1); 0: it is for all that no other pair is named for. User plane alone */
     uint16_t mtu;   /* an inner packet whose ESP packet fits the path */
     bool copy_dscp; /* of inner packets to outer ones */
     bool ecn;       /* RFC 6040, normal mode; else the outer packets have none */

@@ -224,6 +224,8 @@ static int decode_sa_path(Reader *reader, SaOrder *sa)
         r = decode_flag(reader, &sa->copy_dscp);
     if (r >= 0)
         r = decode_flag(reader, &sa->ecn);
+    if (r >= 0)
+        r = reader_u64(reader, &sa->dscps);
     sa->remote = path.remote;
     sa->local = path.local;
     sa->udp_encapsulated = path.udp_encapsulated;

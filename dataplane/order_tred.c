@@ -12,7 +12,8 @@ enum {
     OUTER_SIZE_MAX = 1 + 16 + 2 + 4,
     ADDRESS_SIZE_MAX = 2 + 16,
     SA_SIZE_MAX = 5 + 16 + 7 + 1 + 4 * (2 + IKE_KEY_MAX) + 2 * (2 + TS_BODY_MAX) +
-                  2 * OUTER_SIZE_MAX + 6 + 2 * 24 + 1 + DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
+                  2 * OUTER_SIZE_MAX + 6 + 8 + 2 * 24 + 1 +
+                  DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
 };
 
 static_assert((size_t)SA_SIZE_MAX <= (size_t)ORDER_SIZE_MAX, "every ADD_SA fits a frame");
@@ -116,6 +117,7 @@ static void encode_sa(Writer *writer, const SaOrder *sa)
     writer_u8(writer, sa->standby);
     writer_u8(writer, sa->copy_dscp);
     writer_u8(writer, sa->ecn);
+    writer_u64(writer, sa->dscps);
     encode_lifetime(writer, &sa->soft);
     encode_lifetime(writer, &sa->hard);
     encode_addresses(writer, sa);

@@ -34,6 +34,8 @@ int packet_narrowness(const Packet *packet, const IkeTs *local, const IkeTs *rem
 /* True if the packet lies within one of `local` on our side and one of `remote` on the peer's. */
 bool packet_matches(const Packet *packet, const IkeTs *local, const IkeTs *remote, bool outbound);
 
+enum { DSCP_SHIFT = 2 }; /* in the octet: DSCP, then ECN */
+
 enum { ECN_NOT_ECT = 0, ECN_ECT_1 = 1, ECN_ECT_0 = 2, ECN_CE = 3, ECN_MASK = 3 };
 
 /* The octet in the IP header at `octets`, which is whole, of IP version 4 or 6. */

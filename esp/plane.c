@@ -50,19 +50,44 @@ static bool comes_before(const Plane *plane, const Sa *sa, const Sa *newer)
     return rank < other || (rank == other && rank == SA_STANDBY);
 }
 
-/* The narrowest selectors choose, as in an SPD that is ordered so (RFC 4301 4.4.1); of several SAs
+/* How well an SA serves a packet. */
+typedef struct Fitness {
+    int narrowness; /* of the selectors; -1: they don't take it in */
+    SaDscp dscp;
+} Fitness;
+
+static Fitness fitness_of(const Plane *plane, const Sa *sa, const Packet *packet)
+{
+    return (Fitness){.narrowness = sa_narrowness(sa, packet),
+                     .dscp = sa_dscp(sa, packet, plane->now_ms)};
+}
+
+static bool fits_as_well(Fitness a, Fitness b)
+{
+    return a.dscp == b.dscp && a.narrowness == b.narrowness;
+}
+
+static bool fits_better(Fitness a, Fitness b)
+{
+    return a.dscp != b.dscp ? a.dscp < b.dscp : a.narrowness > b.narrowness;
+}
+
+/* Among those whose selectors take the packet in, its DSCP chooses (RFC 4301 4.1); of as many as
+ * that leaves, the narrowest selectors, as in an SPD that is ordered so (4.4.1); of several SAs
  * that have them, after a rekey, the old one only receives (RFC 7296 2.8). */
 static Sa *select_outbound(const Plane *plane, const Packet *packet)
 {
-    int narrowest = -1;
+    Fitness best_fitness = {0};
     Sa *best = NULL;
     for (size_t i = plane->n_sas; i > 0; i--) {
         Sa *sa = plane->sas[i - 1];
-        int narrowness = sa_narrowness(sa, packet);
-        if (narrowness > narrowest ||
-            (best && narrowness == narrowest && comes_before(plane, sa, best))) {
+        Fitness fitness = fitness_of(plane, sa, packet);
+        if (fitness.narrowness < 0)
+            continue;
+        if (!best || fits_better(fitness, best_fitness) ||
+            (fits_as_well(fitness, best_fitness) && comes_before(plane, sa, best))) {
             best = sa;
-            narrowest = narrowness;
+            best_fitness = fitness;
         }
     }
     return best;

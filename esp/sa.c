@@ -91,6 +91,7 @@ struct Sa {
     bool copy_dscp;
     bool ecn;
     bool standby;
+    uint64_t dscps;
     bool soft_reported;
     bool hard_reported;
     uint64_t added_ms;
@@ -116,6 +117,7 @@ int sa_new(const SaOrder *order, int fd, uint64_t now_ms, Sa **ret)
     sa->copy_dscp = order->copy_dscp;
     sa->ecn = order->ecn;
     sa->standby = order->standby;
+    sa->dscps = order->dscps;
     sa->added_ms = sa->last_in_ms = sa->last_out_ms = now_ms;
     int r = esp_new(ESP_INBOUND, &order->suite, order->spi_in, order->encr_in, order->integ_in,
                     &sa->in);
@@ -202,6 +204,15 @@ uint8_t sa_outer_class(const Sa *sa, const Packet *packet)
 {
     uint8_t inner = traffic_class_read(packet->bytes.data, packet->version);
     return traffic_class_outer(inner, sa->copy_dscp, sa->ecn);
+}
+
+SaDscp sa_dscp(const Sa *sa, const Packet *packet, uint64_t now_ms)
+{
+    if (sa->dscps == 0)
+        return SA_DSCP_ANY;
+    uint8_t dscp = traffic_class_read(packet->bytes.data, packet->version) >> DSCP_SHIFT;
+    bool named = (sa->dscps >> dscp & 1) != 0;
+    return named && !is_expired(sa, now_ms) ? SA_DSCP_NAMED : SA_DSCP_OTHER;
 }
 
 SaRank sa_rank(const Sa *sa, uint64_t now_ms)

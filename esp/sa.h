@@ -64,6 +64,17 @@ uint32_t sa_transport(const Sa *sa);
 int sa_fd(const Sa *sa);
 const struct sockaddr_storage *sa_remote(const Sa *sa);
 
+/* What an SA is to a packet's DSCP. Of the SAs whose selectors take it in one of the first of these
+ * sends it. DSCP is no selector (RFC 4301 4.4.1.1): what no other SA is left for goes by one of the
+ * last, too. */
+typedef enum SaDscp {
+    SA_DSCP_NAMED, /* it is named for this DSCP, and can send */
+    SA_DSCP_ANY,   /* it is named for none */
+    SA_DSCP_OTHER, /* it is named for others, or for this one and at its end */
+} SaDscp;
+
+SaDscp sa_dscp(const Sa *sa, const Packet *packet, uint64_t now_ms);
+
 /* Which SA sends where several could: the first of these. */
 typedef enum SaRank { SA_SENDS, SA_STANDBY, SA_EXPIRED } SaRank;
 

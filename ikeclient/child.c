@@ -64,7 +64,7 @@ void child_offer_init_another(ChildOffer *offer, const Config *config, const Chi
     init_create(offer, config, group, spi_in);
     offer->ts_i = child && child->local_ts.n_selectors > 0 ? child->local_ts : first->ts_i;
     if (child)
-        offer->ts_r = child->remote_ts;
+        offer->ts_r = child->remote_ts.n_selectors > 0 ? child->remote_ts : first->ts_r;
 }
 
 static void add_attribute(IkeCp *cp, uint16_t type)

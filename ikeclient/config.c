@@ -2,6 +2,7 @@
 #include "ikeclient/config.h"
 
 #include "base/cleanup.h"
+#include "base/dscp.h"
 #include "base/fqdn.h"
 #include "base/log.h"
 #include "ikeclient/endpoint.h"
@@ -56,6 +57,17 @@ static int parse_selectors(const ConfigItem *item, const char *value, void *targ
         reason_set(allowed, 0,
                    "at most %d address prefixes, separated by commas, such as 10.200.0.0/16",
                    IKE_SELECTORS_MAX);
+    }
+    return r;
+}
+
+static int parse_dscps(const ConfigItem *item, const char *value, void *target, Reason *allowed)
+{
+    (void)item;
+    int r = dscps_parse(value, target);
+    if (r < 0) {
+        reason_set(allowed, 0,
+                   "names such as ef, af41 and cs6, and numbers from 0 to 63, with commas between");
     }
     return r;
 }
@@ -196,6 +208,7 @@ static const ConfigItem items[] = {
 static const ConfigItem child_items[] = {
     {"child NAME", "remote-ts", parse_selectors, .offset = offsetof(ChildConfig, remote_ts)},
     {"child NAME", "local-ts", parse_selectors, .offset = offsetof(ChildConfig, local_ts)},
+    {"child NAME", "dscp", parse_dscps, .offset = offsetof(ChildConfig, dscps)},
 };
 
 static int begin_child(void *target, const char *name, void **ret, Reason *reason)
@@ -217,18 +230,41 @@ static int begin_child(void *target, const char *name, void **ret, Reason *reaso
     return 0;
 }
 
-/* The address of the tunnel is IKE_AUTH's, so that another Child SA is for another network. */
-static int check_children(const Config *config, const char *path, Reason *reason)
+/* One DSCP leaves by one Child SA. */
+static int check_dscps(const Config *config, size_t index, const char *path, Reason *reason)
 {
-    for (size_t i = 0; i < config->n_children; i++) {
-        if (config->children[i].remote_ts.n_selectors > 0)
+    const ChildConfig *child = &config->children[index];
+    char text[DSCPS_TEXT_SIZE];
+
+    for (size_t i = 0; i < index; i++) {
+        const uint64_t both = config->children[i].dscps & child->dscps;
+        if (both == 0)
             continue;
-        return reason_set(
-            reason, -EINVAL,
-            "%s: [child %s] has no \"remote-ts\"; write the networks there that it is for", path,
-            config->children[i].name);
+        return reason_set(reason, -EINVAL,
+                          "%s: [child %s] and [child %s] both have \"dscp\" %s; write each DSCP "
+                          "into one of them",
+                          path, config->children[i].name, child->name, dscps_text(both, text));
     }
     return 0;
+}
+
+/* The address of the tunnel is IKE_AUTH's, so that another Child SA is for another network, or for
+ * some DSCPs. */
+static int check_children(const Config *config, const char *path, Reason *reason)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < config->n_children; i++) {
+        const ChildConfig *child = &config->children[i];
+        if (child->remote_ts.n_selectors == 0 && child->dscps == 0) {
+            return reason_set(reason, -EINVAL,
+                              "%s: [child %s] has neither \"remote-ts\" nor \"dscp\"; write the "
+                              "networks or the DSCPs there that it is for",
+                              path, child->name);
+        }
+        r = check_dscps(config, i, path, reason);
+    }
+    return r;
 }
 
 int config_init(Config *config)

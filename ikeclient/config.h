@@ -21,7 +21,8 @@ typedef enum RequestAddress {
 typedef struct ChildConfig {
     char name[CONFIG_NAME_SIZE];
     IkeTs local_ts;  /* none: what IKE_AUTH granted on our side */
-    IkeTs remote_ts; /* never none */
+    IkeTs remote_ts; /* none: with `dscps` alone, what IKE_AUTH granted on the SeGW's */
+    uint64_t dscps;  /* bit n: DSCP n leaves by it; 0: it is chosen by its selectors alone */
 } ChildConfig;
 
 enum { CONFIG_CHILDREN_MAX = 3 };

@@ -340,6 +340,25 @@ static int promise(IkeSa *sa)
                : peer_queue_seal(sa, IKE_CREATE_CHILD_SA, chain.first, payloads, on_promise_sealed);
 }
 
+static void on_prepared(void *userdata, const TreReply *reply);
+
+/* One by which the peer replaces another sends what that one did. */
+static int keep_dscps(IkeSa *sa)
+{
+    PeerCreate *create = &sa->peer.create;
+    const ChildSa *old = child_sas_find(sa->children, create->rekeyed);
+    const TreCall call = {
+        .method = TRE_SET_DSCPS,
+        .exchange = sa->exchange,
+        .sends = {create->spi_in, old ? child_config_dscps(sa, old->place) : 0},
+    };
+
+    if (call.sends.dscps == 0)
+        return 0;
+    create->awaited++;
+    return tre_call(sa->tre, &call, on_prepared, &sa->peer);
+}
+
 /* What the response needs: one answer of tred's more. */
 static void on_prepared(void *userdata, const TreReply *reply)
 {
@@ -358,7 +377,8 @@ static void on_prepared(void *userdata, const TreReply *reply)
         create->refused = true;
     } else if (reply->method == TRE_ALLOCATE_SPI) {
         create->spi_in = reply->spi_in;
-    } else {
+        r = keep_dscps(sa);
+    } else if (reply->method == TRE_PREPARE_CREATE_CHILD) {
         r = create_material_take(&create->material, create->material.group, reply);
     }
     if (r == 0 && --create->awaited == 0) {

@@ -71,6 +71,24 @@ const ChildConfig *child_config_at(const IkeSa *sa, unsigned place)
     return place < CHILD_NAMED ? NULL : &sa->config->children[place - CHILD_NAMED];
 }
 
+uint64_t child_config_dscps(const IkeSa *sa, unsigned place)
+{
+    const bool configured = place >= CHILD_NAMED && place < CHILD_NAMED + sa->config->n_children;
+
+    return configured ? child_config_at(sa, place)->dscps : 0;
+}
+
+int child_config_set_dscps(Task *task, unsigned place, uint32_t spi_in, size_t *awaited)
+{
+    TreCall call = {.method = TRE_SET_DSCPS,
+                    .sends = {.spi_in = spi_in, .dscps = child_config_dscps(task->sa, place)}};
+
+    if (call.sends.dscps == 0)
+        return 0;
+    (*awaited)++;
+    return task_call(task, &call);
+}
+
 const char *child_config_text(const IkeSa *sa, unsigned place, char *text)
 {
     const ChildConfig *config = child_config_at(sa, place);
@@ -193,7 +211,16 @@ static int create_take_spi(Task *task, const TreReply *reply)
     CreateChildTask *create = (CreateChildTask *)task;
 
     create->spi_in = reply->spi_in;
-    return create->spi_in == 0 ? -EPROTO : create_go_on(create);
+    if (create->spi_in == 0)
+        return -EPROTO;
+    int r = child_config_set_dscps(task, create->place, create->spi_in, &create->awaited);
+    return r < 0 ? r : create_go_on(create);
+}
+
+static int create_set(Task *task, const TreReply *reply)
+{
+    (void)reply;
+    return create_go_on((CreateChildTask *)task);
 }
 
 static int create_take_material(Task *task, const TreReply *reply)
@@ -330,9 +357,11 @@ const TaskKind create_child_task = {
     .tries_max = UINT_MAX,
     .begin = create_begin,
     .done = {[TRE_ALLOCATE_SPI] = create_take_spi,
+             [TRE_SET_DSCPS] = create_set,
              [TRE_PREPARE_CREATE_CHILD] = create_take_material,
              [TRE_ADD_CHILD] = create_child_added},
     .refused = {[TRE_ALLOCATE_SPI] = create_not_prepared,
+                [TRE_SET_DSCPS] = create_not_prepared,
                 [TRE_PREPARE_CREATE_CHILD] = create_not_prepared,
                 [TRE_ADD_CHILD] = create_child_refused},
     .sent = create_sent,

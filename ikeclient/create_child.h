@@ -17,6 +17,13 @@ uint64_t configured_child_due(const IkeSa *sa, uint64_t now);
 /* What is configured for that place: NULL for that of IKE_AUTH. */
 const ChildConfig *child_config_at(const IkeSa *sa, unsigned place);
 
+/* The DSCPs that one in that place sends; 0: it is chosen by its selectors alone. */
+uint64_t child_config_dscps(const IkeSa *sa, unsigned place);
+
+/* Has tred know them of the Child SA to come under `spi_in`, for a task that waits for one answer
+ * more then (*awaited). 0 or a negative errno. */
+int child_config_set_dscps(Task *task, unsigned place, uint32_t spi_in, size_t *awaited);
+
 /* "[child NAME]" into `text` (CHILD_CONFIG_TEXT_SIZE octets); returns `text`. */
 enum { CHILD_CONFIG_TEXT_SIZE = CONFIG_NAME_SIZE + sizeof("[child ]") };
 const char *child_config_text(const IkeSa *sa, unsigned place, char *text);

@@ -89,7 +89,16 @@ static int rekey_take_spi(Task *task, const TreReply *reply)
     RekeyChildTask *rekey = (RekeyChildTask *)task;
 
     rekey->spi_in = reply->spi_in;
-    return rekey->spi_in == 0 ? -EPROTO : rekey_go_on(rekey);
+    if (rekey->spi_in == 0)
+        return -EPROTO;
+    int r = child_config_set_dscps(task, rekey->place, rekey->spi_in, &rekey->awaited);
+    return r < 0 ? r : rekey_go_on(rekey);
+}
+
+static int rekey_set(Task *task, const TreReply *reply)
+{
+    (void)reply;
+    return rekey_go_on((RekeyChildTask *)task);
 }
 
 static int rekey_take_material(Task *task, const TreReply *reply)
@@ -238,9 +247,11 @@ const TaskKind rekey_child_task = {
     .tries_max = UINT_MAX,
     .begin = rekey_begin,
     .done = {[TRE_ALLOCATE_SPI] = rekey_take_spi,
+             [TRE_SET_DSCPS] = rekey_set,
              [TRE_PREPARE_CREATE_CHILD] = rekey_take_material,
              [TRE_ADD_CHILD] = rekey_child_added},
     .refused = {[TRE_ALLOCATE_SPI] = rekey_not_prepared,
+                [TRE_SET_DSCPS] = rekey_not_prepared,
                 [TRE_PREPARE_CREATE_CHILD] = rekey_not_prepared,
                 [TRE_ADD_CHILD] = rekey_child_refused},
     .sent = rekey_sent,

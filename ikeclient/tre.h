@@ -25,6 +25,7 @@ typedef enum TreMethod {
     TRE_VERIFY_PEER,
     TRE_OPEN_TRANSPORT,
     TRE_ALLOCATE_SPI,
+    TRE_SET_DSCPS,
     TRE_ADD_CHILD,
     TRE_REMOVE_CHILD,
     TRE_PREPARE_CREATE_CHILD,
@@ -61,6 +62,10 @@ typedef struct TreCall {
         Bytes datagram;  /* TRE_UNPROTECT */
         uint32_t spi_in; /* TRE_ADD_CHILD, TRE_REMOVE_CHILD, TRE_USE_CHILD */
         uint64_t spi;    /* TRE_ADD_IKE_SA: ours, of the new IKE SA */
+        struct {
+            uint32_t spi_in;
+            uint64_t dscps;
+        } sends; /* TRE_SET_DSCPS */
         struct {
             Bytes address;
             uint16_t port;

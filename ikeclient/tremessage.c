@@ -75,6 +75,11 @@ static int append_spi(sd_bus_message *m, const TreCall *call)
     return sd_bus_message_append(m, "u", call->spi_in);
 }
 
+static int append_sends(sd_bus_message *m, const TreCall *call)
+{
+    return sd_bus_message_append(m, "ut", call->sends.spi_in, call->sends.dscps);
+}
+
 static int append_ike_spi(sd_bus_message *m, const TreCall *call)
 {
     return sd_bus_message_append(m, "t", call->spi);
@@ -334,6 +339,7 @@ static const struct {
     [TRE_VERIFY_PEER] = {TRE_EXCHANGE, "VerifyPeer", append_nothing, read_peer},
     [TRE_OPEN_TRANSPORT] = {TRE_EXCHANGE, "OpenTransport", append_remote, read_socket},
     [TRE_ALLOCATE_SPI] = {TRE_EXCHANGE, "AllocateSpi", append_nothing, read_spi},
+    [TRE_SET_DSCPS] = {TRE_EXCHANGE, "SetDscps", append_sends, read_nothing},
     [TRE_ADD_CHILD] = {TRE_EXCHANGE, "AddChild", append_spi, read_interface},
     [TRE_REMOVE_CHILD] = {TRE_EXCHANGE, "RemoveChild", append_spi, read_nothing},
     [TRE_PREPARE_CREATE_CHILD] = {TRE_EXCHANGE, "PrepareCreateChildSa", append_group,

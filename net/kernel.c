@@ -284,6 +284,8 @@ static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun, Rea
     KernelPlane *plane = kernel_plane(base);
     if (order->local.ss_family == AF_UNSPEC)
         return -EINVAL;
+    if (order->dscps != 0) /* tred asks for it in the user plane alone */
+        return reason_set(reason, -EINVAL, "the kernel's policies can't choose by DSCP");
     const char *what = "the interface can't be made";
     int r = raise_interface(plane);
     if (r >= 0) {

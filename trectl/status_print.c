@@ -1,4 +1,5 @@
 /* One screen of what both services say of themselves. */
+#include "base/dscp.h"
 #include "trectl/status.h"
 #include "trectl/words.h"
 
@@ -322,12 +323,15 @@ static void protection_print(const Screen *screen)
 static void child_print(const Screen *screen, json_object *child)
 {
     const uint64_t since = json_number(child, "Since"),
-                   soft = json_number(child, "SoftLifetimeSeconds"), now = (uint64_t)screen->now;
-    char words[WORDS_SIZE];
+                   soft = json_number(child, "SoftLifetimeSeconds"), now = (uint64_t)screen->now,
+                   dscps = json_number(child, "Dscps");
+    char words[WORDS_SIZE], names[DSCPS_TEXT_SIZE];
 
     label(screen, "Child SA");
     paper_print(screen->paper, COLOUR_NONE, "%s in, %s out, %s", json_text(child, "SpiIn"),
                 json_text(child, "SpiOut"), json_text(child, "Suite"));
+    if (dscps != 0)
+        paper_print(screen->paper, COLOUR_NONE, ", sends DSCP %s", dscps_text(dscps, names));
     line_end(screen);
     label(screen, "");
     if (since > 0) {

@@ -49,10 +49,10 @@ static int append_child(sd_bus_message *reply, const ChildStatus *child)
     int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 
     if (r >= 0) {
-        r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}", "SpiIn", "u", child->spi_in,
+        r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}{sv}", "SpiIn", "u", child->spi_in,
                                   "SpiOut", "u", child->spi_out, "Suite", "s", child->suite,
                                   "Since", "t", (uint64_t)child->since, "SoftLifetimeSeconds", "t",
-                                  child->soft_seconds);
+                                  child->soft_seconds, "Dscps", "t", child->dscps);
     }
     if (r >= 0)
         r = bus_append_counters(reply, &child->counters, true, true);

@@ -226,6 +226,7 @@ static const ExchangeMethod methods[] = {
     {"VerifyPeer", bus_exchange_verify_peer},
     {"OpenTransport", bus_exchange_open_transport},
     {"AllocateSpi", bus_exchange_allocate_spi},
+    {"SetDscps", bus_exchange_set_dscps},
     {"AddChild", bus_exchange_add_child, .log_refusal = LOG_WARNING},
     /* A KE costs as much as that of a new exchange, and is counted likewise. */
     {"PrepareCreateChildSa", bus_exchange_prepare_create, .makes_keys = true},
@@ -317,6 +318,8 @@ static const sd_bus_vtable exchange_vtable[] = {
                             SD_BUS_RESULT("h", socket), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("AllocateSpi", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", spi_in), on_method,
                             SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("SetDscps", SD_BUS_ARGS("u", spi_in, "t", dscps), SD_BUS_NO_RESULT,
+                            on_method, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("AddChild", SD_BUS_ARGS("u", spi_in), SD_BUS_RESULT("s", interface),
                             on_method, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("PrepareCreateChildSa", SD_BUS_ARGS("q", group),

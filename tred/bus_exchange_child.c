@@ -96,6 +96,17 @@ int bus_exchange_allocate_spi(CallerExchange *held, sd_bus_message *call, Reason
     return r != 0 ? r : bus_reply(call, "u", spi);
 }
 
+int bus_exchange_set_dscps(CallerExchange *held, sd_bus_message *call, Reason *reason)
+{
+    uint32_t spi_in = 0;
+    uint64_t dscps = 0;
+    int r = bus_read(call, "ut", &spi_in, &dscps);
+
+    if (r == 0)
+        r = exchange_set_dscps(held->exchange, spi_in, dscps, reason);
+    return r != 0 ? r : bus_reply(call, "");
+}
+
 static void log_child(const CallerExchange *held, uint32_t spi_in)
 {
     ChildStatus children[EXCHANGE_CHILDREN_MAX];

@@ -21,6 +21,7 @@ int bus_exchange_unprotect(CallerExchange *held, sd_bus_message *call, Reason *r
 int bus_exchange_verify_peer(CallerExchange *held, sd_bus_message *call, Reason *reason);
 int bus_exchange_open_transport(CallerExchange *held, sd_bus_message *call, Reason *reason);
 int bus_exchange_allocate_spi(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int bus_exchange_set_dscps(CallerExchange *held, sd_bus_message *call, Reason *reason);
 int bus_exchange_add_child(CallerExchange *held, sd_bus_message *call, Reason *reason);
 int bus_exchange_prepare_create(CallerExchange *held, sd_bus_message *call, Reason *reason);
 int bus_exchange_use_child(CallerExchange *held, sd_bus_message *call, Reason *reason);

@@ -39,6 +39,7 @@ typedef enum ExchangeCall {
     EXCHANGE_VERIFY_PEER,
     EXCHANGE_OPEN_TRANSPORT,
     EXCHANGE_ALLOCATE_SPI,
+    EXCHANGE_SET_DSCPS,
     EXCHANGE_ADD_CHILD,
     EXCHANGE_REMOVE_CHILD,
     EXCHANGE_FORK,
@@ -276,6 +277,13 @@ int exchange_open_transport(Exchange *exchange, const struct sockaddr_storage *r
  * TOO_MANY_CHILDREN. */
 int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, Reason *reason);
 
+/* Has the Child SA that is to be added under `spi_in` send what of the host's traffic its selectors
+ * take in and has a DSCP n with bit n in `dscps` (RFC 4301 4.1), in the place of those that are
+ * named for none; 0: it is one of these. What comes in by it may have any DSCP. 0, WRONG_STATE
+ * (also once there was a Child SA), NO_SUCH_CHILD, DATA_PLANE_FAILED (the plane can't choose so).
+ */
+int exchange_set_dscps(Exchange *exchange, uint32_t spi_in, uint64_t dscps, Reason *reason);
+
 /* Called once for a Child SA that is added, when the data plane has answered: with 0, or
  * DATA_PLANE_FAILED, or NO_SUCH_CHILD if it was removed meanwhile, by exchange_remove_child() or
  * exchange_free(); `reason` says more. It must not free the exchange. */
@@ -343,6 +351,7 @@ typedef struct ChildStatus {
     char suite[SUITE_NAME_SIZE];
     time_t since;          /* when it was made */
     uint64_t soft_seconds; /* after which it is due to be replaced; 0: no limit */
+    uint64_t dscps;        /* exchange_set_dscps()'s */
     SaCounters counters;
 } ChildStatus;
 

@@ -70,6 +70,30 @@ static Child *child_of_call(Exchange *exchange, ExchangeCall call, uint32_t spi_
     return *ret_error == 0 ? child : NULL;
 }
 
+int exchange_set_dscps(Exchange *exchange, uint32_t spi_in, uint64_t dscps, Reason *reason)
+{
+    const DataPlane *plane = exchange->context->dataplane;
+    int r = 0;
+    Child *child = child_of_call(exchange, EXCHANGE_SET_DSCPS, spi_in, &r, reason);
+
+    if (!child)
+        return r;
+    if (child->used) {
+        return reason_set(reason, EXCHANGE_E_WRONG_STATE,
+                          "There was an AddChild of the SPI 0x%08x already. SetDscps comes before",
+                          spi_in);
+    }
+    if (dscps != 0 && !dataplane_knows_dscps(plane)) {
+        return reason_set(reason, EXCHANGE_E_DATA_PLANE_FAILED,
+                          "The data plane \"%s\" can't choose a Child SA by DSCP; dscp needs the "
+                          "user data plane. Write \"mode = user\" into [data-plane] of tred.conf",
+                          dataplane_name(plane));
+    }
+    child->dscps = dscps;
+    exchange_step(exchange, EXCHANGE_SET_DSCPS);
+    return 0;
+}
+
 static int data_plane_refuse(const Exchange *exchange, int error, const char *why, Reason *reason)
 {
     const char *name = dataplane_name(exchange->context->dataplane);
@@ -144,6 +168,7 @@ static int child_install(const Exchange *exchange, const ChildGrant *grant, bool
         .soft = exchange->context->soft,
         .hard = exchange->context->hard,
         .standby = grant->standby,
+        .dscps = child->dscps,
         .n_addresses = grant->n_addresses,
     };
 
@@ -355,6 +380,7 @@ size_t exchange_children(const Exchange *exchange, ChildStatus *ret)
             .spi_in = child->spi_in,
             .spi_out = child->spi_out,
             .since = child->since,
+            .dscps = child->dscps,
             .soft_seconds = dataplane_sa_soft_seconds(exchange->context->dataplane, child->spi_in)};
         esp_suite_name(&child->suite, status->suite);
         /* A plane that fails shows zeros here, and says so by DATAPLANE_LOST. */

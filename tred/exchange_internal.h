@@ -50,6 +50,7 @@ typedef struct Child {
     uint32_t spi_in; /* 0: free */
     uint32_t spi_out;
     EspSuite suite;
+    uint64_t dscps; /* that it is to send; 0: what no other one is named for */
     time_t since;
     EspKeys keys;     /* of a data plane that keeps none itself */
     bool installed;   /* in the data plane, or on its way there */

@@ -5,7 +5,7 @@ import re
 from lab.case import LabTest
 from lab.network import HENB, INNER_IPV4, SEGW
 from lab.process import run, wait_until
-from lab.programs import Operator
+from lab.programs import BIN, IkeClient, Operator
 from lab.traffic import ping
 
 USER = {"data-plane": {"mode": "user"}}
@@ -28,6 +28,12 @@ def children_at(gateway):
     for name, inward, outward in re.findall(pattern, gateway.sas(), re.MULTILINE):
         found.setdefault(name, []).append((int(inward), int(outward)))
     return found
+
+
+def received_at(gateway):
+    """How many packets came in by each of the SeGW's Child SAs: {SPI that they come in by: packets}."""
+    found = re.findall(r"^ +in +([0-9a-f]{8}).*?, +\d+ bytes, +(\d+) packets", gateway.sas(), re.MULTILINE)
+    return {int(spi, 16): int(packets) for spi, packets in found}
 
 
 class ChildrenTest(LabTest):
@@ -150,3 +156,106 @@ class ChildrenTest(LabTest):
         wait_until(lambda: "core" not in children_at(self.gateway), "a Delete at the SeGW", 30.0)
         self.assertEqual(self.client.get("State"), "established")
         self.assert_goes_by(INNER_IPV4, "net")
+
+
+BEST_EFFORT, AF41, EF = 0, 34, 46
+
+
+class DscpTest(LabTest):
+    """Several Child SAs of the same selectors, of which ours chooses by DSCP (RFC 4301 4.1)."""
+
+    def tunnel(self, segw_child="", **children):
+        self.gateway, self.tred, self.client = self.establish(
+            tred=USER, segw={"child": segw_child}, **{f"child {name}": {"dscp": dscps} for name, dscps in children.items()})
+
+    def spi_in(self, name):
+        return next(spi for child, spi, _ in self.client.get("NamedChildSas") if child == name)
+
+    def voice(self, segw_child=""):
+        """A tunnel with a Child SA for EF beside the first; `segw_child` is another one of the SeGW's."""
+        self.tunnel(segw_child, voice="ef, voice-admit")
+        wait_until(lambda: self.spi_in("voice") != 0, "the Child SA for EF", 30.0)
+
+    def child(self, spi_in):
+        return next(child for child in self.tred.children() if child["SpiIn"] == spi_in)
+
+    def first(self):
+        return next(child["SpiIn"] for child in self.tred.children() if child["Dscps"] == 0)
+
+    def assert_leaves_by(self, spi_in, dscp):
+        """Three packets with that DSCP leave by that Child SA and by no other, as both ends have counted."""
+        def sent():
+            return {child["SpiOut"]: child["PacketsOut"] for child in self.tred.children()}
+
+        before = sent(), received_at(self.gateway)
+        self.assertEqual(ping(HENB, INNER_IPV4, count=3, dscp=dscp), 3)
+        after = sent(), received_at(self.gateway)
+        chosen = self.child(spi_in)["SpiOut"]
+        for counted, was in zip(after, before):
+            grown = {spi: packets - was.get(spi, 0) for spi, packets in counted.items()}
+            self.assertEqual({spi: n for spi, n in grown.items() if n}, {chosen: 3}, f"{before} {after}")
+
+    def assert_each_goes_its_way(self):
+        voice = self.spi_in("voice")
+        self.assertEqual(self.child(voice)["Dscps"], 1 << EF | 1 << 44)
+        self.assert_leaves_by(voice, EF)
+        self.assert_leaves_by(self.first(), AF41)
+        self.assert_leaves_by(self.first(), BEST_EFFORT)
+        self.assert_leaves_by(voice, 44)
+
+    def test_ef_leaves_by_the_child_that_is_named_for_it_and_all_else_by_the_first(self):
+        self.voice()
+        self.assert_each_goes_its_way()
+        self.assertEqual(self.gateway.sa_count(), 1)
+
+    def test_the_status_says_which_child_sends_what(self):
+        self.voice()
+        said = run([BIN / "trectl", "status"], check=False).stdout
+        self.assertIn(f"{self.spi_in('voice'):08x} in", said)
+        self.assertIn(", sends DSCP VOICE-ADMIT, EF", said)
+
+    def test_a_child_for_dscps_is_rekeyed_by_us_and_keeps_them(self):
+        self.voice()
+        before = {row[0] for row in self.client.get("ChildSas")}
+        self.starting(Operator()).call("RekeyChildSas")
+        wait_until(lambda: len(self.client.get("ChildSas")) == 2
+                   and not before & {row[0] for row in self.client.get("ChildSas")}, "two new Child SAs", 30.0)
+        wait_until(lambda: len(self.tred.children()) == 2 and len(received_at(self.gateway)) == 2, "no others", 30.0)
+        self.assert_each_goes_its_way()
+
+    def test_a_child_for_dscps_is_rekeyed_by_the_segw_and_keeps_them(self):
+        self.voice()
+        before = {row[0] for row in self.client.get("ChildSas")}
+        self.gateway.control("--rekey", "--child", "net")  # both have that name there
+        wait_until(lambda: len(self.client.get("ChildSas")) == 2
+                   and not before & {row[0] for row in self.client.get("ChildSas")}, "two new Child SAs", 30.0)
+        wait_until(lambda: len(self.tred.children()) == 2 and len(received_at(self.gateway)) == 2, "no others", 30.0)
+        self.assert_each_goes_its_way()
+
+    def test_a_child_for_dscps_goes_over_to_a_new_ike_sa_with_them(self):
+        self.voice()
+        voice = self.spi_in("voice")
+        self.starting(Operator()).call("RekeyIkeSa")
+        self.client.wait_for("the IKE SA that was replaced is gone", 30.0)
+        self.assertEqual(self.spi_in("voice"), voice)
+        self.assert_each_goes_its_way()
+        self.starting(Operator()).call("RekeyChildSas")
+        wait_until(lambda: self.spi_in("voice") not in (0, voice) and len(self.tred.children()) == 2
+                   and len(received_at(self.gateway)) == 2, "a Child SA in its place", 30.0)
+        self.assert_each_goes_its_way()
+
+    def test_the_newest_of_two_children_that_the_segw_makes_sends_what_no_child_is_named_for(self):
+        self.voice(_CHILD.format(name="other", network=f"{INNER_IPV4}/32"))
+        first = self.first()
+        self.gateway.control("--initiate", "--child", "other")
+        wait_until(lambda: len(self.tred.children()) == 3, "another Child SA of the SeGW's", 30.0)
+        newest, = (child["SpiIn"] for child in self.tred.children() if child["SpiIn"] not in (first, self.spi_in("voice")))
+        self.assert_leaves_by(newest, AF41)
+        self.assert_leaves_by(self.spi_in("voice"), EF)
+
+    def test_a_dscp_of_two_children_is_refused_with_both_names(self):
+        self.start_segw()
+        self.start_tred()
+        client = IkeClient(**{"child voice": {"dscp": "ef"}, "child video": {"dscp": "af41, 46"}})
+        self.assertNotEqual(client.wait(), 0)
+        self.assertRegex(client.output(), r"\[child voice\] and \[child video\] both have \"dscp\" EF")

@@ -322,6 +322,25 @@ class ArgumentTest(HostileTest):
         self.assertEqual(child["SpiIn"][1], hand.spi_in)
         self.assertEqual(child["Suite"][1], "AES_GCM_16_128/NO_ESN")
 
+    def test_dscps_are_set_for_an_own_spi_that_no_child_has_yet(self):
+        begun, other, hand = self.hand().until("begin"), self.hand().until("add_child"), self.hand().until("verify")
+        self.assert_refused("WrongState", begun.call, "SetDscps", "ut", hand.spi_in, 1)
+        for spi in (0, 255, hand.spi_in ^ 1, other.spi_in, 2**32 - 1):
+            self.assert_refused("NoSuchChild", hand.call, "SetDscps", "ut", spi, 1)
+        for dscps in (0, 2**64 - 1, 1 << 46):  # there is no wrong one: each bit is a DSCP
+            hand.call("SetDscps", "ut", hand.spi_in, dscps)
+        hand.add_child()
+        self.assertEqual(self.children(hand)[0]["Dscps"][1], 1 << 46)
+        self.assert_refused("WrongState", hand.call, "SetDscps", "ut", hand.spi_in, 1)
+        self.assert_refused("NotOwner", self.stealing(hand).call, "SetDscps", "ut", hand.spi_in, 1)
+        self.assertEqual(self.children(hand)[0]["Dscps"][1], 1 << 46)
+        self.assertEqual(self.children(other)[0]["Dscps"][1], 0)
+
+    def stealing(self, hand):
+        thief = self.hand()
+        thief.exchange = hand.exchange
+        return thief
+
     def test_the_child_of_another_exchange_is_not_removed(self):
         other, hand = self.hand().until("add_child"), self.hand().until("verify")
         for spi in (0, other.spi_in):

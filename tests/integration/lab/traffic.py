@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import threading
 
 from lab.network import HENB, inside
@@ -13,17 +14,19 @@ from lab.process import Process, run
 INTERFACE = "segw0"
 ROUTE_PROTOCOL = "84"  # marks tred's routes, see net/route.h
 PIECE = 65536
+AT_ONCE = struct.pack("ii", 1, 0)  # struct linger
 
 
-def ping(namespace, address, size=56, count=1):
-    """How many of `count` probes were answered, each within 3 s.
+def ping(namespace, address, size=56, count=1, dscp=0):
+    """How many of `count` probes with that DSCP were answered, each within 3 s.
 
     One process each: of several probes, ping waits for the last one no longer than twice the time that the others took."""
-    return sum(is_answered(namespace, address, size) for _ in range(count))
+    return sum(is_answered(namespace, address, size, dscp) for _ in range(count))
 
 
-def is_answered(namespace, address, size):
-    said = run(["ping", "-q", "-c", "1", "-W", "3", "-s", size, address], namespace=namespace, check=False).stdout
+def is_answered(namespace, address, size, dscp=0):
+    said = run(["ping", "-q", "-c", "1", "-W", "3", "-s", size, "-Q", dscp << 2, address], namespace=namespace,
+               check=False).stdout
     return int(re.search(r" (\d+) received", said)[1])
 
 
@@ -69,6 +72,9 @@ def transfer(sender, receiver, address, size):
         with come:
             while piece := come.recv(PIECE):
                 digest.update(piece)
+            # Nothing is sent any more: a FIN without its answer would be repeated through the next test's tunnel.
+            for end in come, out:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         thread.join()
     return digest.digest() == hashlib.sha256(octets).digest()
 

@@ -24,6 +24,7 @@ typedef struct Given {
     uint32_t id;
     SaPath path;
     Lifetime soft;
+    uint64_t dscps;
     OrderAnswered answered;
     uint64_t cookie;
     void *userdata;
@@ -94,6 +95,7 @@ void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadl
         .path = order->sa ? (SaPath){.local = order->sa->local, .remote = order->sa->remote}
                           : order->path,
         .soft = order->sa ? order->sa->soft : (Lifetime){0},
+        .dscps = order->sa ? order->sa->dscps : 0,
         .answered = answered,
         .cookie = cookie,
         .userdata = userdata,
@@ -228,6 +230,22 @@ static void add_sa(Lab *lab, uint32_t spi)
     }
     assert_int_equal(told.n, 1);
     assert_int_equal(told.error, 0);
+}
+
+/* tred-esp chooses by them, and what it is told stands as it was asked for. */
+static void tred_esp_is_told_for_which_dscps_a_pair_is(void **state)
+{
+    Lab *lab = *state;
+    Told told = {0};
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->spi_in = 300;
+    sa->dscps = UINT64_C(1) << 46;
+    assert_true(dataplane_knows_dscps(lab->plane));
+    assert_int_equal(dataplane_add_sa(lab->plane, sa, &lab->first, note, &told), 0);
+    const Given *added = newest(&esp);
+    assert_int_equal(added->type, ORDER_ADD_SA);
+    assert_int_equal(added->dscps, UINT64_C(1) << 46);
 }
 
 static int move(Lab *lab, const Transport *to, Told *told)
@@ -432,6 +450,7 @@ static int group_setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        PLANE(tred_esp_is_told_for_which_dscps_a_pair_is),
         PLANE(a_pair_is_used_when_tred_esp_says_so),
         PLANE(a_pair_that_can_not_be_used_is_told_as_one_that_lacks_something),
         PLANE(whoever_waits_is_told_when_the_pair_goes),

@@ -60,6 +60,7 @@ static void check_sa(const SaOrder *sa)
     assert_int_equal(decoded.sa->mtu, sa->mtu);
     assert_int_equal(decoded.sa->copy_dscp, sa->copy_dscp);
     assert_int_equal(decoded.sa->ecn, sa->ecn);
+    assert_int_equal(decoded.sa->dscps, sa->dscps);
     assert_int_equal(decoded.sa->n_addresses, sa->n_addresses);
     assert_memory_equal(decoded.sa->addresses, sa->addresses, sizeof(sa->addresses));
 }
@@ -84,6 +85,7 @@ static void an_sa_of_every_suite_crosses_unchanged(void **state)
         sa->hard = (Lifetime){UINT64_MAX, 5, 6};
         sa->copy_dscp = i % 2;
         sa->ecn = i % 3 != 0;
+        sa->dscps = UINT64_C(0x8000400000000001) << i;
         check_sa(sa);
     }
 }

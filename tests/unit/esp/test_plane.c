@@ -498,6 +498,158 @@ static void an_sa_in_standby_sends_when_the_one_before_is_gone_or_at_its_end(voi
     host_sends_by(lab, 0x2002);
 }
 
+enum { BEST_EFFORT = 0, AF41 = 34, EF = 46, DSCP_LAST = 63, DSCP_AT = 2 };
+
+static uint64_t bit_of(unsigned dscp)
+{
+    return UINT64_C(1) << dscp;
+}
+
+/* A pair for these DSCPs, for all addresses or for half of them. */
+typedef struct DscpPair {
+    uint32_t spi;
+    uint64_t dscps;
+    bool narrow, standby;
+    uint64_t packets; /* hard lifetime */
+} DscpPair;
+
+static void add_for_dscps(const Lab *lab, const DscpPair *pair)
+{
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->spi_in = sa->spi_out = pair->spi;
+    sa->remote = lab->b.transport.local;
+    sa->dscps = pair->dscps;
+    sa->standby = pair->standby;
+    sa->hard.packets = pair->packets;
+    if (pair->narrow) {
+        sa->ts_remote.n_selectors = 1; /* 0.0.0.0 to 127.255.255.255 */
+        sa->ts_remote.selectors[0].end[0] = 127;
+    }
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
+}
+
+/* A packet with that DSCP, of either IP version, leaves a's host by that SA. */
+static void dscp_leaves_by(const Lab *lab, unsigned version, unsigned dscp, uint32_t spi)
+{
+    const TcpPacket tcp = {.version = (uint8_t)version,
+                           .flags = TCP_ACK,
+                           .traffic_class = (uint8_t)(dscp << DSCP_AT | 2 /* ECT(0) */),
+                           .payload_size = 10};
+    const uint64_t before = counters_of(&lab->a, spi).packets_out;
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_int_equal(counters_of(&lab->a, spi).packets_out, before + 1);
+}
+
+/* RFC 4301 4.1: the sender chooses among SAs by DSCP. */
+static void
+a_packet_leaves_by_the_pair_that_is_named_for_its_dscp_and_others_by_the_other(void **state)
+{
+    const Lab *lab = *state;
+    add_for_dscps(lab, &(DscpPair){.spi = 0x1001, .dscps = bit_of(EF) | bit_of(DSCP_LAST)});
+    add_sa(&lab->a, &lab->b, 0x2002);
+    add_for_dscps(lab, &(DscpPair){.spi = 0x3003, .dscps = bit_of(AF41) | bit_of(BEST_EFFORT + 1)});
+    for (unsigned version = 4; version <= 6; version += 2) {
+        dscp_leaves_by(lab, version, EF, 0x1001);
+        dscp_leaves_by(lab, version, DSCP_LAST, 0x1001);
+        dscp_leaves_by(lab, version, AF41, 0x3003);
+        dscp_leaves_by(lab, version, BEST_EFFORT + 1, 0x3003);
+        dscp_leaves_by(lab, version, BEST_EFFORT, 0x2002);
+        dscp_leaves_by(lab, version, EF - 1, 0x2002);
+        dscp_leaves_by(lab, version, EF + 1, 0x2002);
+    }
+}
+
+static void a_pair_is_named_for_best_effort_as_for_any_other_dscp(void **state)
+{
+    const Lab *lab = *state;
+    add_for_dscps(lab, &(DscpPair){.spi = 0x1001, .dscps = bit_of(BEST_EFFORT)});
+    add_sa(&lab->a, &lab->b, 0x2002);
+    dscp_leaves_by(lab, 4, BEST_EFFORT, 0x1001);
+    dscp_leaves_by(lab, 4, EF, 0x2002);
+}
+
+/* The DSCP first, then the narrowest selectors; those that don't take the packet in never. */
+static void of_pairs_that_take_a_packet_in_its_dscp_chooses_before_narrower_selectors(void **state)
+{
+    const Lab *lab = *state;
+    add_for_dscps(lab, &(DscpPair){.spi = 0x1001, .dscps = bit_of(EF)});
+    add_for_dscps(lab, &(DscpPair){.spi = 0x2002, .narrow = true});
+    dscp_leaves_by(lab, 4, EF, 0x1001);
+    dscp_leaves_by(lab, 4, AF41, 0x2002);
+    add_for_dscps(lab, &(DscpPair){.spi = 0x3003, .dscps = bit_of(EF), .narrow = true});
+    add_for_dscps(lab, &(DscpPair){.spi = 0x4004, .dscps = bit_of(EF)});
+    dscp_leaves_by(lab, 4, EF, 0x3003);
+    dscp_leaves_by(lab, 6, EF, 0x4004); /* whose addresses the narrow ones do not have */
+}
+
+/* A pair is named for some of what its selectors take in, and for nothing else. */
+static void no_dscp_takes_a_packet_out_by_a_pair_whose_selectors_do_not(void **state)
+{
+    const Lab *lab = *state;
+    const TcpPacket tcp = {
+        .version = 6, .flags = TCP_ACK, .traffic_class = EF << DSCP_AT, .payload_size = 10};
+    const uint64_t before = plane_counters_of(&lab->a).no_sa_out;
+    add_for_dscps(lab, &(DscpPair){.spi = 0x1001, .dscps = bit_of(EF), .narrow = true});
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_int_equal(counters_of(&lab->a, 0x1001).packets_out, 0);
+    assert_int_equal(plane_counters_of(&lab->a).no_sa_out, before + 1);
+    add_sa(&lab->a, &lab->b, 0x2002);
+    dscp_leaves_by(lab, 6, EF, 0x2002);
+    assert_int_equal(counters_of(&lab->a, 0x1001).packets_out, 0);
+}
+
+/* DSCP is no selector: what is protected by both goes by whichever is left (RFC 4301 4.4.1.1). */
+static void
+what_a_pair_was_named_for_goes_by_the_other_when_it_is_gone_and_the_other_way_round(void **state)
+{
+    const Lab *lab = *state;
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_for_dscps(lab, &(DscpPair){.spi = 0x2002, .dscps = bit_of(EF)});
+    dscp_leaves_by(lab, 4, EF, 0x2002);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x2002}, -1), 0);
+    dscp_leaves_by(lab, 4, EF, 0x1001);
+    add_for_dscps(lab, &(DscpPair){.spi = 0x3003, .dscps = bit_of(EF), .packets = 1});
+    dscp_leaves_by(lab, 4, EF, 0x3003); /* which reaches its hard lifetime */
+    dscp_leaves_by(lab, 4, EF, 0x1001);
+    add_for_dscps(lab, &(DscpPair){.spi = 0x4004, .dscps = bit_of(EF)});
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1), 0);
+    dscp_leaves_by(lab, 4, AF41, 0x4004);
+}
+
+/* A rekeying of the pair that is named changes nothing for the other one (RFC 7296 2.8). */
+static void a_pair_that_replaces_a_named_one_in_standby_sends_what_that_one_did(void **state)
+{
+    const Lab *lab = *state;
+    add_for_dscps(lab, &(DscpPair){.spi = 0x1001, .dscps = bit_of(EF)});
+    add_sa(&lab->a, &lab->b, 0x2002);
+    add_for_dscps(lab, &(DscpPair){.spi = 0x3003, .dscps = bit_of(EF), .standby = true});
+    dscp_leaves_by(lab, 4, EF, 0x1001);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_USE_SA, .id = 0x3003}, -1), 0);
+    dscp_leaves_by(lab, 4, EF, 0x3003);
+    dscp_leaves_by(lab, 4, AF41, 0x2002);
+    add_for_dscps(lab, &(DscpPair){.spi = 0x4004, .dscps = bit_of(EF), .standby = true});
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x3003}, -1), 0);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1), 0);
+    dscp_leaves_by(lab, 4, EF, 0x4004);
+}
+
+/* RFC 4301 4.4.1.1: DSCP is no selector, and whoever receives does not look. */
+static void any_dscp_comes_in_by_any_pair(void **state)
+{
+    const Lab *lab = *state;
+    const TcpPacket tcp = {
+        .version = 4, .flags = TCP_ACK, .traffic_class = AF41 << DSCP_AT, .payload_size = 10};
+    add_for_dscps(lab, &(DscpPair){.spi = 0x1001, .dscps = bit_of(EF)});
+    add_sa(&lab->b, &lab->a, 0x1001);
+    host_sends(&lab->b, &tcp, 0);
+    forward(&lab->b);
+    forward(&lab->a);
+    host_receives(&lab->a, &tcp, 0);
+}
+
 /* Another socket of the end's; what is sent to it, or from it, must be given its address. */
 static void open_second(End *end, Transport *second)
 {
@@ -795,6 +947,14 @@ int main(void)
         plane_test(without_ecn_a_mark_outside_says_nothing),
         plane_test(the_newest_sa_sends_and_every_sa_receives),
         plane_test(the_narrowest_selectors_send_whichever_pair_is_newer),
+        plane_test(a_packet_leaves_by_the_pair_that_is_named_for_its_dscp_and_others_by_the_other),
+        plane_test(a_pair_is_named_for_best_effort_as_for_any_other_dscp),
+        plane_test(of_pairs_that_take_a_packet_in_its_dscp_chooses_before_narrower_selectors),
+        plane_test(
+            what_a_pair_was_named_for_goes_by_the_other_when_it_is_gone_and_the_other_way_round),
+        plane_test(no_dscp_takes_a_packet_out_by_a_pair_whose_selectors_do_not),
+        plane_test(a_pair_that_replaces_a_named_one_in_standby_sends_what_that_one_did),
+        plane_test(any_dscp_comes_in_by_any_pair),
         plane_test(an_sa_in_standby_receives_and_sends_from_when_it_is_used),
         plane_test(an_sa_in_standby_sends_once_its_peer_has_sent_by_it),
         plane_test(what_its_peer_has_sent_by_counts_as_told_to_send_last),

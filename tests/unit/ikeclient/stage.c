@@ -188,6 +188,24 @@ size_t stage_children(const Stage *stage)
     return count;
 }
 
+uint64_t stage_dscps(const Stage *stage, uint32_t spi_in)
+{
+    for (size_t i = 0; i < stage->n_children; i++) {
+        if (stage->children[i].spi_in == spi_in)
+            return stage->children[i].dscps;
+    }
+    fail_msg("there is no Child SA %08x", spi_in);
+    return 0;
+}
+
+static void set_dscps(Stage *stage, const TreCall *call)
+{
+    const uint32_t index = call->sends.spi_in - STAGE_SPI_IN;
+
+    assert_true(index < stage->n_spis && index < STAGE_CHILDREN_MAX);
+    stage->dscps[index] = call->sends.dscps;
+}
+
 static void add_child(Stage *stage, const TreCall *call)
 {
     const StageExchange *exchange = exchange_of(stage, call);
@@ -195,7 +213,9 @@ static void add_child(Stage *stage, const TreCall *call)
     assert_true(stage->n_children < STAGE_CHILDREN_MAX);
     assert_null(child_of(stage, call->spi_in));
     stage->children[stage->n_children++] =
-        (StageChild){.spi_in = call->spi_in, .exchange = (size_t)(exchange - stage->exchanges)};
+        (StageChild){.spi_in = call->spi_in,
+                     .exchange = (size_t)(exchange - stage->exchanges),
+                     .dscps = stage->dscps[call->spi_in - STAGE_SPI_IN]};
     if (exchange->peer_child != call->spi_in || !exchange->peer_rekeys)
         stage->sending = call->spi_in;
 }
@@ -325,6 +345,8 @@ static void take_step(Stage *stage, const TreCall *call)
         exchange->opened = true;
     if (call->method == TRE_VERIFY_PEER)
         exchange->verified = true;
+    if (call->method == TRE_SET_DSCPS)
+        set_dscps(stage, call);
     if (call->method == TRE_ADD_CHILD)
         add_child(stage, call);
 }

@@ -39,6 +39,7 @@ typedef struct StageExchange {
 typedef struct StageChild {
     uint32_t spi_in;
     size_t exchange; /* the index of the one that has it */
+    uint64_t dscps;  /* as SetDscps said of the SPI before */
     bool removed;
 } StageChild;
 
@@ -56,8 +57,9 @@ struct Stage {
     size_t n_exchanges;
     StageChild children[STAGE_CHILDREN_MAX];
     size_t n_children;
-    uint32_t n_spis, n_ike_spis; /* allocated, prepared */
-    uint32_t sending;            /* the one that traffic leaves by; 0: none */
+    uint64_t dscps[STAGE_CHILDREN_MAX]; /* of SetDscps, by how many SPIs were given out before */
+    uint32_t n_spis, n_ike_spis;        /* allocated, prepared */
+    uint32_t sending;                   /* the one that traffic leaves by; 0: none */
     bool was_mute;     /* there was a moment in which there was a Child SA and none of them sent */
     uint16_t prepared; /* the group of the last PrepareCreateChildSa */
     uint8_t nonce;     /* what the nonces that it makes consist of */
@@ -144,6 +146,9 @@ void stage_unseal(Bytes datagram, IkeHeader *header, IkePayloads *ret);
 
 /* The number of Child SAs that tred has. */
 size_t stage_children(const Stage *stage);
+
+/* What SetDscps had said of the Child SA that was added under that SPI; 0: nothing. */
+uint64_t stage_dscps(const Stage *stage, uint32_t spi_in);
 
 /* Has tred answer what it held back. */
 void stage_release(Stage *stage, TreMethod method);

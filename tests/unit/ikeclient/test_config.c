@@ -110,13 +110,45 @@ static void refused_children(const char *text, const char *expected)
 static void another_child_without_a_network_or_one_too_many_is_refused(void **state)
 {
     (void)state;
-    refused_children(SEGW "[child core]\n", "[child core] has no \"remote-ts\"");
+    refused_children(SEGW "[child core]\n", "[child core] has neither \"remote-ts\" nor \"dscp\"");
     refused_children(SEGW "[child core]\nproposals = aes128gcm16\n", "remote-ts");
     refused_children(SEGW "[child a]\nremote-ts = 10.1.0.0/16\n[child a]\n", "two sections");
     refused_children(SEGW
                      "[child a]\nremote-ts = 10.1.0.0/16\n[child b]\nremote-ts = 10.2.0.0/16\n"
                      "[child c]\nremote-ts = 10.3.0.0/16\n[child d]\nremote-ts = 10.4.0.0/16\n",
                      "at most 3");
+}
+
+static void a_child_is_for_dscps_of_the_same_networks_or_of_its_own(void **state)
+{
+    _cleanup_(config_deinit) Config config = {0};
+    (void)state;
+
+    assert_int_equal(load(&config, SEGW "[child voice]\ndscp = EF, voice-admit, 47\n"
+                                        "[child video]\ndscp = af41\nremote-ts = 10.2.0.0/16\n"
+                                        "[child core]\nremote-ts = 10.3.0.0/16\n"),
+                     0);
+    assert_int_equal(config.children[0].dscps,
+                     UINT64_C(1) << 46 | UINT64_C(1) << 44 | UINT64_C(1) << 47);
+    assert_int_equal(config.children[0].remote_ts.n_selectors, 0);
+    assert_int_equal(config.children[1].dscps, UINT64_C(1) << 34);
+    assert_int_equal(config.children[1].remote_ts.n_selectors, 1);
+    assert_int_equal(config.children[2].dscps, 0);
+}
+
+static void what_is_no_dscp_or_of_two_children_is_refused_with_its_name(void **state)
+{
+    (void)state;
+    refused_children(SEGW "[child voice]\ndscp = ef, af55\n", "numbers from 0 to 63");
+    refused_children(SEGW "[child voice]\ndscp = 64\n", "dscp");
+    refused_children(SEGW "[child]\ndscp = ef\n", "dscp");
+    refused_children(SEGW "[child a]\ndscp = cs6\n[child b]\nremote-ts = 10.2.0.0/16\n"
+                          "dscp = af41, ef, cs5\n[child c]\nremote-ts = 10.3.0.0/16\n"
+                          "dscp = 46, cs5, 1\n",
+                     "[child b] and [child c] both have \"dscp\" CS5, EF");
+    refused_children(SEGW "[child a]\ndscp = 0, cs6\n[child b]\ndscp = ef\n[child c]\n"
+                          "dscp = cs0\n",
+                     "[child a] and [child c] both have \"dscp\" CS0");
 }
 
 static void every_key_reaches_its_place(void **state)
@@ -369,6 +401,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_key_reaches_its_place),
         cmocka_unit_test(other_children_have_names_and_selectors_of_their_own),
         cmocka_unit_test(another_child_without_a_network_or_one_too_many_is_refused),
+        cmocka_unit_test(a_child_is_for_dscps_of_the_same_networks_or_of_its_own),
+        cmocka_unit_test(what_is_no_dscp_or_of_two_children_is_refused_with_its_name),
         cmocka_unit_test(a_file_without_an_address_says_what_is_missing),
         cmocka_unit_test(a_bad_value_is_named_with_what_would_be_good),
         cmocka_unit_test(an_address_that_is_none_is_refused_with_what_to_write_instead),

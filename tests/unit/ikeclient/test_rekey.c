@@ -386,7 +386,7 @@ static void assert_deleted(uint32_t spi_in)
     assert_int_equal(f.deleted[0], spi_in);
 }
 
-static int setup_with(size_t n_children)
+static int setup_with(size_t n_children, uint64_t dscps, const char *refusal)
 {
     char problem[PROPOSALS_PROBLEM_SIZE];
 
@@ -397,6 +397,8 @@ static int setup_with(size_t n_children)
         (void)snprintf(f.config.children[i].name, CONFIG_NAME_SIZE, "other%zu", i);
         assert_int_equal(selectors_parse("10.0.0.1", &f.config.children[i].remote_ts), 0);
     }
+    if (dscps != 0)
+        f.config.children[0] = (ChildConfig){.name = "voice", .dscps = dscps};
     f.config.pfs = PFS_NO;
     assert_int_equal(proposals_parse("aes128gcm16-prfsha256-ecp256-ecp384", IKE_PROTOCOL_IKE,
                                      &f.config.ike_offer, problem),
@@ -404,6 +406,7 @@ static int setup_with(size_t n_children)
     f.stage.suite = "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256";
     f.stage.segw = segw;
     f.stage.nonce = 0x80;
+    f.stage.refuse[TRE_SET_DSCPS] = refusal;
     assert_int_equal(connection_new(f.stage.event, &f.stage.tre, &f.config,
                                     &connection_told_handlers, &f.told, &f.connection),
                      0);
@@ -415,13 +418,27 @@ static int setup_with(size_t n_children)
 static int setup(void **state)
 {
     (void)state;
-    return setup_with(0);
+    return setup_with(0, 0, NULL);
 }
 
 static int setup_with_another(void **state)
 {
     (void)state;
-    return setup_with(1);
+    return setup_with(1, 0, NULL);
+}
+
+static const uint64_t voice = UINT64_C(1) << 46;
+
+static int setup_with_voice(void **state)
+{
+    (void)state;
+    return setup_with(1, voice, NULL);
+}
+
+static int setup_with_kernel_plane(void **state)
+{
+    (void)state;
+    return setup_with(1, voice, "DataPlaneFailed");
 }
 
 static int teardown(void **state)
@@ -1133,6 +1150,110 @@ static void another_child_that_tred_does_not_take_is_deleted_at_the_segw(void **
     assert_non_null(strstr(missing(CHILD_NAMED), "SelectorsNotAllowed"));
 }
 
+/* RFC 4301 4.1: the same selectors, and the DSCPs that it is to send told to tred before. */
+static void a_child_for_dscps_has_the_selectors_of_the_first_and_tred_is_told_before(void **state)
+{
+    char text[SELECTORS_TEXT_SIZE], expected[SELECTORS_TEXT_SIZE];
+    ConnectionInfo now;
+    Heard heard;
+    IkeTs ts;
+    (void)state;
+
+    assert_int_equal(stage_dscps(&f.stage, first), 0);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(f.stage.dscps[1], voice);
+    info(&now);
+    take_selectors(&heard, IKE_PAYLOAD_TSI, &ts);
+    assert_string_equal(selectors_text(&ts, text),
+                        selectors_text(&now.sa.children->answer.ts_i, expected));
+    take_selectors(&heard, IKE_PAYLOAD_TSR, &ts);
+    assert_string_equal(selectors_text(&ts, text),
+                        selectors_text(&now.sa.children->answer.ts_r, expected));
+    grant_child(&heard, SEGW_SPI, 0x10);
+    assert_first_goes_on();
+    assert_int_equal(stage_dscps(&f.stage, second), voice);
+}
+
+static void a_child_for_dscps_keeps_them_when_it_is_rekeyed_by_either_side(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    have_another();
+    connection_child_due(f.connection, second, false);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    grant_child(&heard, SEGW_SPI + 1, 0x10);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_dscps(&f.stage, second + 1), voice);
+    rekey_child(SEGW_SPI + 1, SEGW_SPI + 2, IKE_GROUP_NONE, 0x10);
+    take_response(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(stage_dscps(&f.stage, second + 2), voice);
+    delete_from_segw(IKE_PROTOCOL_ESP, SEGW_SPI + 1);
+    take_response(&heard, IKE_INFORMATIONAL);
+    assert_first_goes_on();
+    rekey_child(STAGE_SPI_OUT, SEGW_SPI + 3, IKE_GROUP_NONE, 0x10);
+    take_response(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(stage_dscps(&f.stage, second + 3), 0); /* the first one has none to keep */
+}
+
+/* The SeGW's Delete of the old one comes while we ask for the new one. */
+static void a_child_for_dscps_keeps_them_when_the_old_one_goes_meanwhile(void **state)
+{
+    Heard heard, other;
+    (void)state;
+
+    have_another();
+    connection_child_due(f.connection, second, false);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    delete_from_segw(IKE_PROTOCOL_ESP, SEGW_SPI);
+    take_response(&other, IKE_INFORMATIONAL);
+    grant_child(&heard, SEGW_SPI + 1, 0x10);
+    assert_first_goes_on();
+    assert_int_equal(spi_at(CHILD_NAMED), second + 1);
+    assert_int_equal(stage_dscps(&f.stage, second + 1), voice);
+}
+
+static void a_child_for_dscps_that_the_segw_has_lost_keeps_them(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    have_another();
+    connection_child_due(f.connection, second, false);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    refuse(&heard, IKE_NOTIFY_CHILD_SA_NOT_FOUND, (Bytes){0});
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(rekeyed_of(&heard), 0);
+    grant_child(&heard, SEGW_SPI + 1, 0x10);
+    assert_first_goes_on();
+    assert_int_equal(stage_dscps(&f.stage, spi_at(CHILD_NAMED)), voice);
+}
+
+/* Nothing is promised to the SeGW before tred knows what the new one is to send. */
+static void a_child_for_dscps_is_not_replaced_by_one_that_does_not_have_them(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    have_another();
+    f.stage.refuse[TRE_SET_DSCPS] = "DataPlaneFailed";
+    rekey_child(SEGW_SPI, SEGW_SPI + 1, IKE_GROUP_NONE, 0x10);
+    take_response(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(error_of(&heard), IKE_NOTIFY_NO_ADDITIONAL_SAS);
+    assert_first_goes_on();
+    assert_int_equal(spi_at(CHILD_NAMED), second);
+}
+
+/* The SeGW is not asked for what nobody could use. */
+static void a_child_for_dscps_that_the_data_plane_can_not_choose_is_not_asked_for(void **state)
+{
+    (void)state;
+    assert_first_goes_on();
+    assert_int_equal(children(), 1);
+    assert_non_null(strstr(missing(CHILD_NAMED), "DataPlaneFailed"));
+    assert_int_equal(stage_count(&f.stage, TRE_REMOVE_CHILD), 1); /* the SPI is given back */
+}
+
 static void another_child_goes_over_to_a_new_ike_sa(void **state)
 {
     Heard heard;
@@ -1730,6 +1851,7 @@ static void a_new_ike_sa_that_nobody_wants_any_more_is_deleted_too(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_WITH_VOICE(name) cmocka_unit_test_setup_teardown(name, setup_with_voice, teardown)
 #define TEST_WITH_ANOTHER(name) cmocka_unit_test_setup_teardown(name, setup_with_another, teardown)
 
 int main(void)
@@ -1775,6 +1897,14 @@ int main(void)
         TEST_WITH_ANOTHER(another_child_whose_rekeying_is_refused_is_deleted_and_the_first_goes_on),
         TEST_WITH_ANOTHER(another_child_that_tred_does_not_take_is_deleted_at_the_segw),
         TEST_WITH_ANOTHER(another_child_goes_over_to_a_new_ike_sa),
+        TEST_WITH_VOICE(a_child_for_dscps_has_the_selectors_of_the_first_and_tred_is_told_before),
+        TEST_WITH_VOICE(a_child_for_dscps_keeps_them_when_it_is_rekeyed_by_either_side),
+        TEST_WITH_VOICE(a_child_for_dscps_keeps_them_when_the_old_one_goes_meanwhile),
+        TEST_WITH_VOICE(a_child_for_dscps_that_the_segw_has_lost_keeps_them),
+        TEST_WITH_VOICE(a_child_for_dscps_is_not_replaced_by_one_that_does_not_have_them),
+        cmocka_unit_test_setup_teardown(
+            a_child_for_dscps_that_the_data_plane_can_not_choose_is_not_asked_for,
+            setup_with_kernel_plane, teardown),
         TEST(our_childs_request_has_the_lowest_nonce),
         TEST(our_childs_answer_has_the_lowest_nonce),
         TEST(the_segws_request_for_a_child_has_the_lowest_nonce),

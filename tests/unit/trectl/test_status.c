@@ -28,7 +28,7 @@ static const char up[] =
     "   \"PeerIdentity\": \"segw.example\", \"PeerCertificateExpires\": 1795714000,"
     "   \"Children\": [{\"SpiIn\": \"c0000001\", \"SpiOut\": \"c0000002\", \"Suite\": \"AES_GCM\","
     "     \"Since\": 1795714165, \"SoftLifetimeSeconds\": 3600, \"PacketsIn\": 1, \"BytesIn\": 84,"
-    "     \"PacketsOut\": 2, \"BytesOut\": 168}]}}";
+    "     \"PacketsOut\": 2, \"BytesOut\": 168, \"Dscps\": 0}]}}";
 
 static const char failing[] =
     "{\"Time\": 1795714765,"
@@ -81,6 +81,21 @@ static void a_tunnel_is_shown_with_all_that_it_rests_on(void **state)
         "All so far   in 5 packets, 1.5 kB; out 6 packets, 420 B; dropped 2 replayed, 1 "
         "malformed\n"
         "Protection   strict, dropped in clear: 1 on the way in, 23 on the way out\n");
+}
+
+static void a_child_sa_that_sends_some_dscps_says_which(void **state)
+{
+    _cleanup_(free_charp) char *text =
+        screen("{\"Time\": 1, \"TrE\": null, \"IkeClient\": {\"State\": \"established\"},"
+               " \"Exchange\": {\"Children\": [{\"SpiIn\": \"c0000001\", \"SpiOut\": \"c0000002\","
+               " \"Suite\": \"AES_GCM\", \"Dscps\": 9223442422778822657},"
+               " {\"SpiIn\": \"c0000003\", \"SpiOut\": \"c0000004\", \"Suite\": \"AES_GCM\"}]}}",
+               false);
+    (void)state;
+
+    assert_non_null(
+        strstr(text, "c0000001 in, c0000002 out, AES_GCM, sends DSCP CS0, AF41, EF, 63\n"));
+    assert_non_null(strstr(text, "c0000003 in, c0000004 out, AES_GCM\n"));
 }
 
 static void what_stands_in_the_way_is_shown_with_the_next_attempt(void **state)
@@ -144,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tunnel_is_shown_with_all_that_it_rests_on),
+        cmocka_unit_test(a_child_sa_that_sends_some_dscps_says_which),
         cmocka_unit_test(what_stands_in_the_way_is_shown_with_the_next_attempt),
         cmocka_unit_test(services_that_do_not_run_are_named_with_what_to_do),
         cmocka_unit_test(colours_are_there_only_where_they_are_wanted),

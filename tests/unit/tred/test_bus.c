@@ -38,7 +38,7 @@ static const Method exchange_methods[] = {
     {"OpenTransport", "ayqb"}, {"AllocateSpi", ""}, {"AddChild", "u"},
     {"RemoveChild", "u"},      {"Fork", ""},        {"PrepareCreateChildSa", "q"},
     {"UseChild", "u"},         {"AddIkeSa", "t"},   {"InheritChildren", ""},
-    {"MoveTransport", "ayqb"}, {"Close", ""},
+    {"MoveTransport", "ayqb"}, {"SetDscps", "ut"},  {"Close", ""}, /* last */
 };
 
 static int group_init(void **state)

@@ -19,21 +19,21 @@ enum { NO = -1 };
  * refused. */
 /* clang-format off */
 static const int expected[EXCHANGE_STATES][EXCHANGE_CALLS] = {
-    /* ChooseGroup, Agree, SignAuth, Protect, Unprotect, VerifyPeer, OpenTransport, AllocateSpi, AddChild,
-     * RemoveChild, Fork, PrepareCreateChildSa, UseChild, AddIkeSa, InheritChildren, MoveTransport */
-    [EXCHANGE_BEGUN] = {EXCHANGE_BEGUN, EXCHANGE_AGREED, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
-    [EXCHANGE_AGREED] = {NO, NO, EXCHANGE_SIGNED, NO, NO, NO, EXCHANGE_AGREED, EXCHANGE_AGREED, NO,
+    /* ChooseGroup, Agree, SignAuth, Protect, Unprotect, VerifyPeer, OpenTransport, AllocateSpi, SetDscps,
+     * AddChild, RemoveChild, Fork, PrepareCreateChildSa, UseChild, AddIkeSa, InheritChildren, MoveTransport */
+    [EXCHANGE_BEGUN] = {EXCHANGE_BEGUN, EXCHANGE_AGREED, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
+    [EXCHANGE_AGREED] = {NO, NO, EXCHANGE_SIGNED, NO, NO, NO, EXCHANGE_AGREED, EXCHANGE_AGREED, EXCHANGE_AGREED, NO,
         EXCHANGE_AGREED, EXCHANGE_AGREED, NO, NO, NO, NO, NO},
     /* VerifyPeer from its beginning to its end. */
     [EXCHANGE_SIGNED] = {NO, NO, NO, EXCHANGE_SIGNED, EXCHANGE_SIGNED, EXCHANGE_VERIFIED, EXCHANGE_SIGNED,
-        EXCHANGE_SIGNED, NO, EXCHANGE_SIGNED, EXCHANGE_SIGNED, NO, NO, NO, NO, NO},
-    [EXCHANGE_VERIFYING] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
+        EXCHANGE_SIGNED, EXCHANGE_SIGNED, NO, EXCHANGE_SIGNED, EXCHANGE_SIGNED, NO, NO, NO, NO, NO},
+    [EXCHANGE_VERIFYING] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
     [EXCHANGE_VERIFIED] = {NO, NO, NO, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, NO, NO,
-        EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, NO, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED,
-        EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED},
-    [EXCHANGE_REFUSED] = {NO, NO, NO, EXCHANGE_REFUSED, EXCHANGE_REFUSED, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+        EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, NO, EXCHANGE_VERIFIED,
+        EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED, EXCHANGE_VERIFIED},
+    [EXCHANGE_REFUSED] = {NO, NO, NO, EXCHANGE_REFUSED, EXCHANGE_REFUSED, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
         NO, NO},
-    [EXCHANGE_REPLACED] = {NO, NO, NO, EXCHANGE_REPLACED, EXCHANGE_REPLACED, NO, NO, NO, NO, NO, NO, NO, NO,
+    [EXCHANGE_REPLACED] = {NO, NO, NO, EXCHANGE_REPLACED, EXCHANGE_REPLACED, NO, NO, NO, NO, NO, NO, NO, NO, NO,
         NO, NO, NO},
 };
 /* clang-format on */
@@ -153,6 +153,8 @@ static int call_make(Play *play, ExchangeCall call)
         return call_open_transport(play);
     case EXCHANGE_ALLOCATE_SPI:
         return exchange_allocate_spi(play->exchange, &spi, &play->reason);
+    case EXCHANGE_SET_DSCPS:
+        return exchange_set_dscps(play->exchange, spi_any(play), 1, &play->reason);
     case EXCHANGE_ADD_CHILD:
         return play_add_child(play, play->spi_in);
     case EXCHANGE_REMOVE_CHILD:

@@ -170,6 +170,99 @@ static void the_keys_are_not_handed_out_twice(void **state)
     assert_int_equal(play_add_child(play, other), EXCHANGE_E_NO_SUCH_CHILD);
 }
 
+/* What the data plane is, and is asked for. */
+static bool is_kernel_plane;
+static uint64_t added_dscps;
+
+bool __real_dataplane_knows_dscps(const DataPlane *plane);
+bool __wrap_dataplane_knows_dscps(const DataPlane *plane);
+int __real_dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *transport,
+                            SaAdded added, void *userdata);
+int __wrap_dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *transport,
+                            SaAdded added, void *userdata);
+
+bool __wrap_dataplane_knows_dscps(const DataPlane *plane)
+{
+    return !is_kernel_plane && __real_dataplane_knows_dscps(plane);
+}
+
+int __wrap_dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *transport,
+                            SaAdded added, void *userdata)
+{
+    added_dscps = sa->dscps;
+    return __real_dataplane_add_sa(plane, sa, transport, added, userdata);
+}
+
+enum { EF = 46 };
+static const uint64_t some_dscps = UINT64_C(1) << EF | UINT64_C(1) << 63 | 1;
+
+static void the_plane_is_told_for_which_dscps_a_child_is(void **state)
+{
+    ChildStatus children[EXCHANGE_CHILDREN_MAX];
+    Play *play = *state;
+
+    assert_int_equal(exchange_set_dscps(play->exchange, play->spi_in, 2, &play->reason), 0);
+    assert_int_equal(exchange_set_dscps(play->exchange, play->spi_in, some_dscps, &play->reason),
+                     0); /* the last one counts */
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+    assert_int_equal(added_dscps, some_dscps);
+    assert_int_equal(exchange_children(play->exchange, children), 1);
+    assert_int_equal(children[0].dscps, some_dscps);
+}
+
+static void a_child_that_nobody_says_it_of_is_for_no_dscp(void **state)
+{
+    Play *play = *state;
+    const uint32_t other = spi_new(play);
+
+    assert_int_equal(exchange_set_dscps(play->exchange, other, some_dscps, &play->reason), 0);
+    assert_int_equal(exchange_remove_child(play->exchange, other, &play->reason), 0);
+    added_dscps = 1;
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+    assert_int_equal(added_dscps, 0);
+}
+
+static void a_child_that_is_there_is_set_for_no_other_dscps(void **state)
+{
+    ChildStatus children[EXCHANGE_CHILDREN_MAX];
+    Play *play = *state;
+
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+    assert_int_equal(exchange_set_dscps(play->exchange, play->spi_in, some_dscps, &play->reason),
+                     EXCHANGE_E_WRONG_STATE);
+    assert_non_null(strstr(play->reason.text, "SetDscps comes before"));
+    assert_int_equal(exchange_children(play->exchange, children), 1);
+    assert_int_equal(children[0].dscps, 0);
+}
+
+static void dscps_are_set_for_own_spis_alone(void **state)
+{
+    Play *play = *state, other;
+
+    play_to(&other, EXCHANGE_SIGNED);
+    play_offer_child(&other);
+    assert_int_equal(exchange_set_dscps(play->exchange, other.spi_in, 1, &play->reason),
+                     EXCHANGE_E_NO_SUCH_CHILD);
+    assert_int_equal(exchange_set_dscps(play->exchange, 0, 1, &play->reason),
+                     EXCHANGE_E_NO_SUCH_CHILD);
+    play_deinit(&other);
+}
+
+/* The kernel's policies can't: nothing is promised that would not be kept. */
+static void a_plane_that_can_not_choose_by_dscp_is_not_asked_to(void **state)
+{
+    Play *play = *state;
+
+    is_kernel_plane = true;
+    assert_int_equal(exchange_set_dscps(play->exchange, play->spi_in, 1, &play->reason),
+                     EXCHANGE_E_DATA_PLANE_FAILED);
+    assert_non_null(strstr(play->reason.text, "dscp needs the user data plane"));
+    assert_int_equal(exchange_set_dscps(play->exchange, play->spi_in, 0, &play->reason), 0);
+    is_kernel_plane = false;
+    assert_int_equal(play_add_child(play, play->spi_in), 0);
+    assert_int_equal(added_dscps, 0);
+}
+
 /* A plane that was lost refuses at once; what it may have sent with the keys nobody knows. */
 static void keys_that_the_data_plane_refused_are_not_handed_out_again(void **state)
 {
@@ -735,6 +828,11 @@ int main(void)
         VERIFIED(the_ninth_spi_is_refused_until_one_is_given_back),
         VERIFIED(both_sides_derive_the_same_esp_keys),
         VERIFIED(spis_and_suite_are_those_of_the_messages),
+        VERIFIED(the_plane_is_told_for_which_dscps_a_child_is),
+        VERIFIED(a_child_that_nobody_says_it_of_is_for_no_dscp),
+        VERIFIED(a_child_that_is_there_is_set_for_no_other_dscps),
+        VERIFIED(dscps_are_set_for_own_spis_alone),
+        VERIFIED(a_plane_that_can_not_choose_by_dscp_is_not_asked_to),
         VERIFIED(the_keys_are_not_handed_out_twice),
         VERIFIED(keys_that_the_data_plane_refused_are_not_handed_out_again),
         VERIFIED(removing_a_child_wipes_its_keys_and_forgets_its_spi),

@@ -390,15 +390,19 @@ static void inherit(Exchange *heir, Exchange *from)
 
 static void all_children_go_over_with_their_keys(void **state)
 {
+    enum { DSCPS = 5 };
     ChildStatus children[EXCHANGE_CHILDREN_MAX];
     const uint64_t spis[] = {add_child(ends.henb, ends.segw), add_child(ends.henb, ends.segw)};
     const Secret *const key = child_of(ends.henb, spis[1])->keys.encr_i;
     const Made made = rekey(true);
 
     (void)state;
+    exchange_child_find(ends.henb, (uint32_t)spis[1])->dscps = DSCPS;
     inherit(made.henb, ends.henb);
     assert_int_equal(exchange_children(ends.henb, children), 0);
     assert_int_equal(exchange_children(made.henb, children), 2);
+    assert_int_equal(children[0].dscps, 0);
+    assert_int_equal(children[1].dscps, DSCPS);
     for (size_t i = 0; i < ELEMENTS(spis); i++) {
         assert_true(exchange_has_child(made.henb, (uint32_t)spis[i]));
         assert_false(exchange_has_child(ends.henb, (uint32_t)spis[i]));
