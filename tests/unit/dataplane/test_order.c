@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -87,6 +88,24 @@ static void an_sa_of_every_suite_crosses_unchanged(void **state)
         sa->dscps = UINT64_C(0x8000400000000001) << i;
         check_sa(sa);
     }
+}
+
+static void an_order_that_is_done_with_leaves_nothing_in_the_secure_heap(void **state)
+{
+    (void)state;
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_CBC, 256, IKE_INTEG_HMAC_SHA2_256_128, true);
+    Secret *const *const keys[] = {&sa->encr_in, &sa->integ_in, &sa->encr_out, &sa->integ_out};
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Bytes message = encoded(&(Order){.type = ORDER_ADD_SA, .sa = sa}, buffer);
+    const size_t used = CRYPTO_secure_used();
+    Order decoded = {0};
+    assert_int_equal(order_decode(message, &decoded), 0);
+    for (size_t i = 0; i < ELEMENTS(keys); i++)
+        assert_non_null(*keys[i]);
+    assert_true(CRYPTO_secure_used() > used);
+    order_deinit(&decoded);
+    assert_int_equal(CRYPTO_secure_used(), used);
 }
 
 static void the_largest_sa_fits_a_message(void **state)
@@ -391,6 +410,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_sa_of_every_suite_crosses_unchanged),
+        cmocka_unit_test(an_order_that_is_done_with_leaves_nothing_in_the_secure_heap),
         cmocka_unit_test(the_largest_sa_fits_a_message),
         cmocka_unit_test(an_sa_without_keys_crosses_without_keys),
         cmocka_unit_test(what_is_to_be_protected_crosses_unchanged_from_nothing_to_the_most),

@@ -370,9 +370,25 @@ static void a_name_that_no_interface_can_have_is_refused(void **state)
     assert_int_equal(close(tun), 0);
 }
 
+/* What follows in the array is another's. */
+static void no_more_is_looked_at_than_was_asked_for(void **state)
+{
+    struct pollfd polled[NET_PLANE_POLL_MAX + 1] = {{.fd = -1}};
+
+    (void)state;
+    const size_t n = net_plane_poll(plane, polled);
+    assert_int_equal(n, 1); /* this plane has nothing of its own to watch */
+    polled[0].revents = 0;
+    polled[n] = (struct pollfd){.fd = -1, .revents = POLLIN};
+    net_plane_watch(plane, polled, n);
+    net_plane_watch(plane, polled, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(no_more_is_looked_at_than_was_asked_for, begin_with_plane,
+                                        end),
         cmocka_unit_test_setup_teardown(opening_clears_what_an_earlier_run_left, begin_with_plane,
                                         end),
         cmocka_unit_test_setup_teardown(a_network_that_can_not_be_cleared_is_told, begin, end),

@@ -173,6 +173,10 @@ static void a_file_that_holds_no_fit_key_is_refused(void **state)
     EVP_PKEY *unfit[] = {
         EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024),
         EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384"),
+        /* Curves whose coordinates have the same room. */
+        EVP_PKEY_Q_keygen(NULL, NULL, "EC", "secp256k1"),
+        EVP_PKEY_Q_keygen(NULL, NULL, "EC", "brainpoolP256r1"),
+        EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-224"),
         EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"),
     };
     Reason reason = {0};

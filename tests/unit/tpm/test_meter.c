@@ -60,6 +60,27 @@ static void each_command_is_counted_with_its_time(void **state)
     assert_true(tpm_meter_nanoseconds(&meter) < now() - begun);
 }
 
+static void what_has_no_room_is_counted_with_the_last_one(void **state)
+{
+    enum { CODES = TPM_METER_COMMANDS + 3 };
+    struct {
+        TpmMeter meter;
+        uint8_t behind[sizeof(TpmMeterEntry)];
+    } held = {0};
+    const uint8_t untouched[sizeof(held.behind)] = {0};
+
+    (void)state;
+    for (unsigned code = 1; code <= CODES; code++) {
+        tpm_meter_begin(&held.meter);
+        tpm_meter_end(&held.meter, code);
+    }
+    assert_int_equal(held.meter.used, TPM_METER_COMMANDS);
+    assert_int_equal(entry_of(&held.meter, TPM_METER_COMMANDS - 1)->count, 1);
+    assert_int_equal(entry_of(&held.meter, TPM_METER_COMMANDS)->count, 1 + 3);
+    assert_null(entry_of(&held.meter, CODES));
+    assert_memory_equal(held.behind, untouched, sizeof(untouched));
+}
+
 static void a_command_has_its_name_or_its_number(void **state)
 {
     char name[TPM_COMMAND_NAME_SIZE];
@@ -73,6 +94,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_command_is_counted_with_its_time),
+        cmocka_unit_test(what_has_no_room_is_counted_with_the_last_one),
         cmocka_unit_test(a_command_has_its_name_or_its_number),
     };
 

@@ -199,6 +199,42 @@ static void an_expired_intermediate_is_named(void **state)
     pki_deinit(&leaf);
 }
 
+/* Another anchor is installed where it is the anchor that has expired, and nowhere else. */
+static void only_an_expired_anchor_is_one_to_install_anew(void **state)
+{
+    const PkiSpec old = {
+        .common_name = "Old CA",
+        .basic_constraints = "critical,CA:TRUE",
+        .key_usage = "critical,keyCertSign",
+        .valid_from = -10L * PKI_DAY,
+        .valid_until = -1L * PKI_HOUR,
+    };
+    PkiSpec spec = pki_segw_spec(SEGW);
+    Pki ca = pki_issue(&old, &root);
+    Pki under_ca = pki_issue(&spec, &ca);
+    spec.valid_until = 30000L * PKI_DAY;
+    Pki lasting = pki_issue(&spec, &root);
+    const struct {
+        Presentation presentation;
+        bool anchor;
+    } cases[] = {
+        {{.sent = {&under_ca, &ca}, .count = 2}, false},
+        {{.sent = {&lasting}, .count = 1, .now = time(NULL) + 29000L * PKI_DAY}, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        Reason reason = {0};
+        EVP_PKEY *key = NULL;
+
+        assert_int_equal(judge(&cases[i].presentation, &key, &reason), PEER_E_EXPIRED);
+        assert_int_equal(strstr(reason.text, "install-anchors") != NULL, cases[i].anchor);
+    }
+    pki_deinit(&ca);
+    pki_deinit(&under_ca);
+    pki_deinit(&lasting);
+}
+
 static void an_issuer_that_is_no_ca_is_unfit(void **state)
 {
     const PkiSpec spec = pki_segw_spec(SEGW);
@@ -266,7 +302,8 @@ static void a_cas_certificate_is_unfit_for_a_segw(void **state)
 
 static void a_key_outside_the_profile_is_unfit(void **state)
 {
-    static const char *const keys[] = {"P-521", "RSA-1024", "ED25519"};
+    static const char *const keys[] = {"P-521",     "RSA-1024",        "ED25519",
+                                       "secp256k1", "brainpoolP256r1", "P-224"};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(keys); i++) {
@@ -430,6 +467,7 @@ int main(void)
         cmocka_unit_test(a_certificate_is_good_from_its_first_second_through_its_last),
         cmocka_unit_test(a_date_that_does_not_parse_is_never_good),
         cmocka_unit_test(an_expired_intermediate_is_named),
+        cmocka_unit_test(only_an_expired_anchor_is_one_to_install_anew),
         cmocka_unit_test(an_issuer_that_is_no_ca_is_unfit),
         cmocka_unit_test(an_intermediate_with_a_short_key_is_unfit),
         cmocka_unit_test(key_usage_without_digital_signature_is_unfit),
