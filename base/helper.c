@@ -138,7 +138,8 @@ int helper_receive(int channel, uint8_t *buffer, size_t size, int *ret_fd)
         .msg_iov = &part,
         .msg_iovlen = 1,
         .msg_control = &control,
-        .msg_controllen = sizeof(control),
+        /* Not what CMSG_SPACE() rounds up to, which is room for another one (MSG_CTRUNC). */
+        .msg_controllen = CMSG_LEN(sizeof(int)),
     };
     ssize_t received = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
 
@@ -162,10 +163,8 @@ static int64_t now_msec(void)
     return (int64_t)now.tv_sec * MSEC_PER_SEC + now.tv_nsec / NSEC_PER_MSEC;
 }
 
-int helper_wait(int channel, int milliseconds)
+static int wait_until(int channel, int64_t deadline)
 {
-    const int64_t deadline = now_msec() + milliseconds;
-
     for (;;) {
         const int64_t left = deadline - now_msec();
         struct pollfd polled = {.fd = channel, .events = POLLIN};
@@ -177,5 +176,30 @@ int helper_wait(int channel, int milliseconds)
             return -ETIMEDOUT;
         if (errno != EINTR)
             return -errno;
+    }
+}
+
+int helper_wait(int channel, int milliseconds)
+{
+    return wait_until(channel, now_msec() + milliseconds);
+}
+
+int helper_drain(int channel, int milliseconds)
+{
+    const int64_t deadline = now_msec() + milliseconds;
+
+    for (;;) {
+        uint8_t octet;
+        int r = wait_until(channel, deadline);
+        if (r < 0)
+            return r;
+        /* Without room for descriptors the kernel drops these, too. */
+        ssize_t received = recv(channel, &octet, sizeof(octet), MSG_DONTWAIT);
+        if (received == 0)
+            return 0;
+        if (received < 0 && errno != EAGAIN && errno != EINTR)
+            return -errno;
+        if (now_msec() >= deadline)
+            return -ETIMEDOUT;
     }
 }

@@ -35,3 +35,7 @@ int helper_receive(int channel, uint8_t *buffer, size_t size, int *ret_fd);
 /* Waits until there is a message or the other end is closed: 0, -ETIMEDOUT after `milliseconds`, or
  * another -errno. */
 int helper_wait(int channel, int milliseconds);
+
+/* Receives what comes and drops it, until the other end is closed: 0, -ETIMEDOUT after
+ * `milliseconds` in all, or another -errno. */
+int helper_drain(int channel, int milliseconds);

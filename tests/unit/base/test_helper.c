@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -52,6 +53,62 @@ static void a_message_larger_than_the_buffer_is_refused_and_its_descriptor_close
     assert_true(next >= 0 && next <= ends[1] + 1); /* no number in between is taken */
     (void)close(next);
     (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+static size_t descriptors_open(void)
+{
+    enum { LOOKED_AT = 256 };
+    size_t open = 0;
+
+    for (int fd = 0; fd < LOOKED_AT; fd++)
+        open += fcntl(fd, F_GETFD) >= 0;
+    return open;
+}
+
+/* Whoever sends more than is asked for fills nobody's table. */
+static void a_message_with_two_descriptors_is_refused_and_both_are_closed(void **state)
+{
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(2 * sizeof(int))] = {0};
+    const int sent[] = {STDIN_FILENO, STDOUT_FILENO};
+    uint8_t octet = 1;
+    struct iovec part = {&octet, sizeof(octet)};
+    struct msghdr header = {.msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = control,
+                            .msg_controllen = CMSG_LEN(sizeof(sent))};
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+    int ends[2], fd = -1;
+
+    (void)state;
+    ends_make(ends);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(sent));
+    memcpy(CMSG_DATA(rights), sent, sizeof(sent));
+    const size_t before = descriptors_open();
+    assert_int_equal(sendmsg(ends[0], &header, 0), 1);
+    assert_int_equal(helper_receive(ends[1], &octet, sizeof(octet), &fd), -EMSGSIZE);
+    assert_int_equal(fd, -1);
+    assert_int_equal(descriptors_open(), before);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+static void what_comes_until_the_other_end_is_closed_is_dropped(void **state)
+{
+    const uint8_t octets[] = {1, 2, 3};
+    int ends[2];
+
+    (void)state;
+    ends_make(ends);
+    assert_int_equal(helper_drain(ends[1], 1), -ETIMEDOUT);
+    const size_t before = descriptors_open();
+    assert_int_equal(helper_send(ends[0], BYTES_OF(octets), STDIN_FILENO), 0);
+    assert_int_equal(helper_send(ends[0], BYTES_OF(octets), -1), 0);
+    (void)close(ends[0]);
+    assert_int_equal(helper_drain(ends[1], 30000), 0);
+    assert_int_equal(descriptors_open(), before - 1);
     (void)close(ends[1]);
 }
 
@@ -113,6 +170,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_crosses_with_its_descriptor),
         cmocka_unit_test(a_message_larger_than_the_buffer_is_refused_and_its_descriptor_closed),
+        cmocka_unit_test(a_message_with_two_descriptors_is_refused_and_both_are_closed),
+        cmocka_unit_test(what_comes_until_the_other_end_is_closed_is_dropped),
         cmocka_unit_test(a_closed_end_is_told_from_silence),
         cmocka_unit_test(a_program_that_is_not_there_is_said_not_to_be),
         cmocka_unit_test(a_helper_that_ends_closes_its_channel_and_is_reaped),
