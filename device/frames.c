@@ -9,6 +9,9 @@
 
 enum { DELETE = 0x7f, ERRNO_MAX = 4095, RESULT_MAX = 255 };
 
+/* What time_t may be: so far from its end that days can be added and taken away (the year 9999). */
+static const uint64_t time_max = 253402300799;
+
 static const char *const state_names[IDENTITY_STATES] = {
     [IDENTITY_LOADING] = "loading",
     [IDENTITY_READY] = "ready",
@@ -231,7 +234,7 @@ static int time_read(Reader *reader, time_t *ret)
 {
     uint64_t value;
 
-    if (reader_u64(reader, &value) < 0 || value > INT64_MAX)
+    if (reader_u64(reader, &value) < 0 || value > time_max)
         return -EBADMSG;
     *ret = (time_t)value;
     return 0;
@@ -333,6 +336,22 @@ int device_request_decode(Bytes frame, DeviceRequest *ret)
     return r;
 }
 
+/* Whether an answer of its type can have come to that. */
+static bool result_is_possible(const DeviceAnswer *answer)
+{
+    switch (answer->result) {
+    case IDENTITY_UNPROVISIONED:
+    case IDENTITY_INTEGRITY_FAILED:
+    case IDENTITY_TPM_UNAVAILABLE:
+        return answer->type == DEVICE_LOADED;
+    case DEVICE_E_REFUSED:
+    case DEVICE_E_OUTDATED:
+        return answer->type == DEVICE_INSTALLED;
+    default:
+        return answer->result <= 0;
+    }
+}
+
 int device_answer_decode(Bytes frame, DeviceAnswer *ret)
 {
     unsigned type = 0;
@@ -341,5 +360,5 @@ int device_answer_decode(Bytes frame, DeviceAnswer *ret)
     int r =
         frame_read(frame, answer_fields, ELEMENTS(answer_fields), DEVICE_ANSWER_TYPES, &type, ret);
     ret->type = (DeviceAnswerType)type;
-    return r;
+    return r == 0 && !result_is_possible(ret) ? -EBADMSG : r;
 }

@@ -109,7 +109,8 @@ static void record_end(Work *work)
         log_warning("The last-known time stays where it is: %s", record->reason.text);
     if (!record->moved)
         return;
-    daemon->last_known = record->last_known;
+    if (record->last_known > daemon->last_known)
+        daemon->last_known = record->last_known;
     daemon->clock_moved = daemon_now(daemon);
     log_info("The TPM's last-known time is day %" PRId64
              " after 1970 now: a SeGW's evidence vouches "

@@ -47,8 +47,8 @@ struct Device {
     bool pinged;            /* and nothing was heard since */
     Reason problem;         /* why there is no connection; empty: there is one */
     uint32_t last_number;
-    uint32_t awaited; /* what takes long and is under way; 0: nothing */
-    bool is_load;     /* and that is to be told as one */
+    uint32_t awaited;        /* what takes long and is under way; 0: nothing */
+    DeviceAnswerType answer; /* by which that is answered */
     DeviceDone done;
     void *done_userdata;
     struct {
@@ -67,13 +67,19 @@ static void octets_drop(Device *device)
     device->certificates.size = device->anchors.size = 0;
 }
 
-/* An answer to a question that nobody asked is none. */
+static void lose(Device *device, int r);
+
+/* An answer to a question that nobody asked is none; one of another kind is not tred-tpm's. */
 static void job_answered(Device *device, const DeviceAnswer *answer)
 {
     const DeviceDone done = device->done;
 
     if (device->awaited == 0 || answer->number != device->awaited)
         return;
+    if (answer->type != device->answer) {
+        lose(device, -EBADMSG);
+        return;
+    }
     uint8_t *certificates = steal_pointer(device->certificates.data);
     uint8_t *anchors = steal_pointer(device->anchors.data);
     const Bytes octets[] = {{certificates, device->certificates.size},
@@ -231,13 +237,25 @@ static uint32_t number_next(Device *device)
     return device->last_number;
 }
 
+static DeviceAnswerType answer_to(DeviceRequestType type)
+{
+    switch (type) {
+    case DEVICE_LOAD:
+        return DEVICE_LOADED;
+    case DEVICE_INSTALL:
+        return DEVICE_INSTALLED;
+    default:
+        return DEVICE_ADVANCED;
+    }
+}
+
 static int job_ask(Device *device, DeviceRequest *request, int fd, DeviceDone done, void *userdata)
 {
     if (device->awaited != 0)
         return -EBUSY;
     request->number = number_next(device);
     device->awaited = request->number;
-    device->is_load = request->type == DEVICE_LOAD;
+    device->answer = answer_to(request->type);
     device->done = done;
     device->done_userdata = userdata;
     int r = ask(device, request, fd);
@@ -428,9 +446,9 @@ static void requests_fail(Device *device)
 static void job_fail(Device *device)
 {
     DeviceAnswer answer = {
-        .type = DEVICE_LOADED,
+        .type = device->answer,
         .number = device->awaited,
-        .result = device->is_load ? (int)IDENTITY_TPM_UNAVAILABLE : -EIO,
+        .result = device->answer == DEVICE_LOADED ? (int)IDENTITY_TPM_UNAVAILABLE : -EIO,
         .reason = device->problem,
         .told = true, /* who knows */
     };
@@ -579,17 +597,10 @@ int device_open(const char *path, const DeviceFiles *files, sd_event *event,
 }
 
 /* It gives back the TPM's slots when our end is closed, and ends. */
-static void channel_leave(Device *device)
+static void channel_leave(const Device *device)
 {
-    uint8_t frame[DEVICE_FRAME_SIZE_MAX];
-    int fd = -1, r = 1;
-
-    if (device->channel < 0 || shutdown(device->channel, SHUT_WR) < 0)
-        return;
-    while (r > 0 && helper_wait(device->channel, LEAVE_MS) == 0) {
-        r = helper_receive(device->channel, frame, sizeof(frame), &fd);
-        close_fdp(&fd);
-    }
+    if (device->channel >= 0 && shutdown(device->channel, SHUT_WR) == 0)
+        (void)helper_drain(device->channel, LEAVE_MS);
 }
 
 void device_close(Device *device)

@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import signal
 import socket
+import struct
 import threading
 
 from lab import faultytpm
@@ -141,8 +142,8 @@ class AbsenceTest(TpmServiceTest):
     def path(self):
         return scratch("tred-tpm") / "socket"
 
-    def served_by(self, path, octets):
-        """A socket there, and what whoever connects to it hears from it."""
+    def served_by(self, path, octets, after=1):
+        """A socket there, and what whoever connects to it hears from it after so many frames."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind(str(path))
         path.chmod(0o666)
@@ -154,7 +155,8 @@ class AbsenceTest(TpmServiceTest):
                 while True:
                     connection, _ = listener.accept()
                     with connection:
-                        connection.recv(65536)
+                        for _ in range(after):
+                            connection.recv(65536)
                         connection.send(octets)
                         connection.recv(65536)
             except OSError:
@@ -181,6 +183,17 @@ class AbsenceTest(TpmServiceTest):
     def test_one_that_answers_nonsense_is_named_and_given_up(self):
         path = self.path()
         listener = self.served_by(path, b"\xffnonsense")
+        tred = self.start_with(socket=path)
+        tred.wait_for("failed: it answered what is no answer", SECONDS)
+        self.assertEqual(tred.get("State"), "tpm-unavailable")
+        listener.shutdown(socket.SHUT_RDWR)
+        self.assert_comes_back(tred, path)
+
+    def test_one_that_answers_another_question_is_named_and_given_up(self):
+        """The first that is asked is DEVICE_LOAD, after DEVICE_CONFIGURE; this answers a DEVICE_ADVANCE well."""
+        path = self.path()
+        advanced = struct.pack("!BIHHBBQ", 5, 1, 0, 0, False, False, 0)
+        listener = self.served_by(path, advanced, after=2)
         tred = self.start_with(socket=path)
         tred.wait_for("failed: it answered what is no answer", SECONDS)
         self.assertEqual(tred.get("State"), "tpm-unavailable")

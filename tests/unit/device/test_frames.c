@@ -1,6 +1,8 @@
 /* Do frames say what was said, all of it, and nothing that was not? */
 #include "device/frames.h"
 
+#include "base/cleanup.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -190,6 +192,52 @@ static void types_that_there_are_not_are_refused(void **state)
     }
 }
 
+/* What tred does next is chosen by it: a state that serves, or none of the states, is no outcome.
+ */
+static void an_outcome_that_an_answer_can_not_have_is_refused(void **state)
+{
+    const struct {
+        DeviceAnswerType type;
+        int result;
+    } possible[] = {
+        {DEVICE_LOADED, IDENTITY_UNPROVISIONED},   {DEVICE_LOADED, IDENTITY_INTEGRITY_FAILED},
+        {DEVICE_LOADED, IDENTITY_TPM_UNAVAILABLE}, {DEVICE_INSTALLED, DEVICE_E_REFUSED},
+        {DEVICE_INSTALLED, DEVICE_E_OUTDATED},
+    };
+    const DeviceAnswerType types[] = {DEVICE_LOADED, DEVICE_INSTALLED, DEVICE_ADVANCED,
+                                      DEVICE_SIGNED, DEVICE_FAILED};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        for (int result = -2; result <= 255; result++) {
+            DeviceAnswer answer, read;
+            bool expected = result <= 0;
+
+            answer_fill(types[i], &answer);
+            answer.result = result;
+            for (size_t j = 0; j < ELEMENTS(possible); j++) {
+                expected |= possible[j].type == types[i] && possible[j].result == result;
+            }
+            assert_int_equal(device_answer_decode(answer_write(&answer, buffer), &read),
+                             expected ? 0 : -EBADMSG);
+        }
+    }
+}
+
+static void a_time_after_the_year_9999_is_refused(void **state)
+{
+    const time_t last = 253402300799;
+    DeviceRequest request, read;
+
+    (void)state;
+    request_fill(DEVICE_ADVANCE, &request);
+    request.reached = last;
+    assert_int_equal(device_request_decode(request_write(&request, buffer), &read), 0);
+    assert_int_equal(read.reached, last);
+    request.reached = last + 1;
+    assert_int_equal(device_request_decode(request_write(&request, buffer), &read), -EBADMSG);
+}
+
 static void a_text_that_can_not_be_printed_is_refused(void **state)
 {
     static DeviceRequest request, read;
@@ -236,6 +284,8 @@ int main(void)
         cmocka_unit_test(a_request_that_ends_early_or_late_is_refused),
         cmocka_unit_test(an_answer_that_ends_early_or_late_is_refused),
         cmocka_unit_test(types_that_there_are_not_are_refused),
+        cmocka_unit_test(an_outcome_that_an_answer_can_not_have_is_refused),
+        cmocka_unit_test(a_time_after_the_year_9999_is_refused),
         cmocka_unit_test(a_text_that_can_not_be_printed_is_refused),
         cmocka_unit_test(the_longest_digest_and_signature_fit_and_longer_ones_are_refused),
     };
