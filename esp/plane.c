@@ -56,12 +56,6 @@ typedef struct Fitness {
     SaDscp dscp;
 } Fitness;
 
-static Fitness fitness_of(const Plane *plane, const Sa *sa, const Packet *packet)
-{
-    return (Fitness){.narrowness = sa_narrowness(sa, packet),
-                     .dscp = sa_dscp(sa, packet, plane->now_ms)};
-}
-
 static bool fits_as_well(Fitness a, Fitness b)
 {
     return a.dscp == b.dscp && a.narrowness == b.narrowness;
@@ -72,16 +66,20 @@ static bool fits_better(Fitness a, Fitness b)
     return a.dscp != b.dscp ? a.dscp < b.dscp : a.narrowness > b.narrowness;
 }
 
-/* Among those whose selectors take the packet in, its DSCP chooses (RFC 4301 4.1); of as many as
- * that leaves, the narrowest selectors, as in an SPD that is ordered so (4.4.1); of several SAs
- * that have them, after a rekey, the old one only receives (RFC 7296 2.8). */
-static Sa *select_outbound(const Plane *plane, const Packet *packet)
+/* Of the SAs whose selectors take the packet in the one with the narrowest, as in an SPD that is
+ * ordered so (RFC 4301 4.4.1); of several that have them, after a rekey, the old one only receives
+ * (RFC 7296 2.8). With `beside` it is chosen among those of the same IKE SA, and the packet's DSCP
+ * chooses first (RFC 4301 4.1). */
+static Sa *select_by(const Plane *plane, const Packet *packet, const Sa *beside)
 {
     Fitness best_fitness = {0};
     Sa *best = NULL;
     for (size_t i = plane->n_sas; i > 0; i--) {
         Sa *sa = plane->sas[i - 1];
-        Fitness fitness = fitness_of(plane, sa, packet);
+        if (beside && sa_transport(sa) != sa_transport(beside))
+            continue;
+        Fitness fitness = {.narrowness = sa_narrowness(sa, packet),
+                           .dscp = beside ? sa_dscp(sa, packet, plane->now_ms) : SA_DSCP_ANY};
         if (fitness.narrowness < 0)
             continue;
         if (!best || fits_better(fitness, best_fitness) ||
@@ -91,6 +89,15 @@ static Sa *select_outbound(const Plane *plane, const Packet *packet)
         }
     }
     return best;
+}
+
+/* The selectors say to which SeGW it goes, and its DSCP by which of that one's SAs: it takes no
+ * packet to another. */
+static Sa *select_outbound(const Plane *plane, const Packet *packet)
+{
+    const Sa *narrowest = select_by(plane, packet, NULL);
+
+    return narrowest ? select_by(plane, packet, narrowest) : NULL;
 }
 
 static int send_packet(Plane *plane, const struct virtio_net_hdr *header, Bytes bytes)

@@ -509,6 +509,7 @@ static uint64_t bit_of(unsigned dscp)
 typedef struct DscpPair {
     uint32_t spi;
     uint64_t dscps;
+    uint32_t transport; /* 0: the first one */
     bool narrow, standby;
     uint64_t packets; /* hard lifetime */
 } DscpPair;
@@ -520,6 +521,8 @@ static void add_for_dscps(const Lab *lab, const DscpPair *pair)
     sa->spi_in = sa->spi_out = pair->spi;
     sa->remote = lab->b.transport.local;
     sa->dscps = pair->dscps;
+    if (pair->transport != 0)
+        sa->transport = pair->transport;
     sa->standby = pair->standby;
     sa->hard.packets = pair->packets;
     if (pair->narrow) {
@@ -661,6 +664,24 @@ static void open_second(End *end, Transport *second)
     assert_int_equal(give(end->plane, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = 2},
                           fcntl(second->esp_fd, F_DUPFD_CLOEXEC, 3)),
                      0);
+}
+
+/* DSCPs choose among the SAs of one IKE SA: they take nothing to a SeGW that the narrower selectors
+ * of another one's SA keep it from. */
+static void no_dscp_takes_a_packet_out_by_another_ike_sa(void **state)
+{
+    Lab *lab = *state;
+    _cleanup_(transport_deinit) Transport second;
+    open_second(&lab->a, &second);
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_for_dscps(lab, &(DscpPair){.spi = 0x2002, .dscps = bit_of(EF)});
+    dscp_leaves_by(lab, 4, EF, 0x2002);
+    add_for_dscps(lab, &(DscpPair){.spi = 0x3003, .transport = 2, .narrow = true});
+    dscp_leaves_by(lab, 4, EF, 0x3003);
+    dscp_leaves_by(lab, 6, EF, 0x2002); /* whose addresses that one does not have */
+    add_for_dscps(lab, &(DscpPair){.spi = 0x4004, .transport = 2, .dscps = bit_of(EF)});
+    dscp_leaves_by(lab, 4, EF, 0x4004);
+    dscp_leaves_by(lab, 4, AF41, 0x3003);
 }
 
 static int move_to(const End *end, uint32_t spi, uint32_t transport,
@@ -950,6 +971,7 @@ int main(void)
         plane_test(a_packet_leaves_by_the_pair_that_is_named_for_its_dscp_and_others_by_the_other),
         plane_test(a_pair_is_named_for_best_effort_as_for_any_other_dscp),
         plane_test(of_pairs_that_take_a_packet_in_its_dscp_chooses_before_narrower_selectors),
+        plane_test(no_dscp_takes_a_packet_out_by_another_ike_sa),
         plane_test(
             what_a_pair_was_named_for_goes_by_the_other_when_it_is_gone_and_the_other_way_round),
         plane_test(no_dscp_takes_a_packet_out_by_a_pair_whose_selectors_do_not),
