@@ -98,7 +98,8 @@ def main():
     names = [test.id() for tests in classes(suite).values() for test in tests]
     for pattern in loader.testNamePatterns or []:
         if not fnmatch.filter(names, pattern):
-            parser.error(f"no test has {pattern.strip('*')} in its name")
+            print(f"No test has {pattern.strip('*')} in its name.\n0 passed, 0 failed, 0 skipped")
+            sys.exit(1)
     result = LineResult()
     part_of(suite, *arguments.part).run(result)
     print(f"{result.passed} passed, {result.failed} failed, {len(result.skipped)} skipped")

@@ -241,7 +241,7 @@ class HelperTest(ExitStatusTest):
         with ours, theirs:
             command = as_user("tred", [*(["prlimit", *limits] if limits else []), BIN / program, *arguments])
             # What the shell is started with becomes descriptor 3.
-            helper = subprocess.Popen(["bash", "-c", f"exec 3<&0; exec {' '.join(command)} 0</dev/null"],
+            helper = subprocess.Popen(["sh", "-c", f"exec 3<&0; exec {' '.join(command)} 0</dev/null"],
                                       stdin=theirs, stderr=subprocess.PIPE, text=True)
             theirs.close()
             if message:

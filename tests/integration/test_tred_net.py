@@ -130,7 +130,8 @@ def serves(owner):
     finally:
         os.seteuid(before)
     with ours, its:
-        handed = subprocess.Popen(["bash", "-c", 'exec "$0" --connected 3<&0 </dev/null', BIN / "tred-net"], stdin=its,
+        # Not bash, which takes a socket for a remote user's and reads ~/.bashrc.
+        handed = subprocess.Popen(["sh", "-c", 'exec "$0" --connected 3<&0 </dev/null', BIN / "tred-net"], stdin=its,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, user="nobody")
         its.close()
         if owner == "nobody":

@@ -17,7 +17,7 @@ from lab.case import LabTest
 from lab.handclient import HandClient
 from lab.pki import SEGW_NAME
 from lab.process import BIN, run, scratch, wait_until
-from lab.programs import EXCHANGE, MANAGER, TRED, TRED_PATH, Tred
+from lab.programs import EXCHANGE, MANAGER, TRED, TRED_PATH, Tred, of_each_exchange
 from lab.verifier import FailingVerifier
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "matrix"))
@@ -210,9 +210,9 @@ class FailureTest(VerifierTest):
             with self.assertRaises(BusError) as caught:
                 call()
             self.assertEqual(caught.exception.name, "WrongState")
-        self.assertEqual(self.states(), ["verifying"])
+        self.assertEqual(of_each_exchange("State"), ["verifying"])
         hand.call("Close")
-        self.assertEqual(self.states(), [])
+        self.assertEqual(of_each_exchange("State"), [])
         failing.mend()
         self.assert_taken()
         self.assertTrue(tred.running())
@@ -227,7 +227,7 @@ class FailureTest(VerifierTest):
             hand.add_child()
         self.assertEqual(caught.exception.name, "WrongState")
         self.assertIn("waits for the verdict", caught.exception.text)
-        self.assertEqual(self.states(), ["verifying"])
+        self.assertEqual(of_each_exchange("State"), ["verifying"])
         hand.call("Close")
         failing.mend()
         self.assert_taken()
@@ -239,21 +239,12 @@ class FailureTest(VerifierTest):
         hand = HandClient().until("authenticate")
         self.verify_without_waiting(hand)
         hand.bus.send(TRED, hand.exchange, EXCHANGE, "AddChild", "u", hand.spi_in)
-        wait_until(lambda: "verifying" in self.states(), "the judgement")
+        wait_until(lambda: "verifying" in of_each_exchange("State"), "the judgement")
         hand.stop()
-        wait_until(lambda: not self.states(), "the end of the exchange")
+        wait_until(lambda: not of_each_exchange("State"), "the end of the exchange")
         failing.mend()
         self.assert_taken()
         self.assertTrue(tred.running())
-
-    def states(self):
-        connection = Connection("nobody")
-        try:
-            text = connection.introspect(TRED, f"{TRED_PATH}/exchange")
-            return [connection.get(TRED, f"{TRED_PATH}/exchange/{number}", EXCHANGE, "State")
-                    for number in re.findall(r'<node name="(\d+)"', text)]
-        finally:
-            connection.close()
 
 
 def add_failure_tests():

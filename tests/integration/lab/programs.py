@@ -150,6 +150,24 @@ class TredTpm(Process):
         return children_of(self.pid, "tred-tpm")
 
 
+def of_each_exchange(name):
+    """That property of each exchange of tred's, the oldest first; of none that ended since it was listed."""
+    connection = Connection("nobody")
+    root = f"{TRED_PATH}/exchange"
+    values = []
+    try:
+        numbers = re.findall(r'<node name="(\d+)"', connection.introspect(TRED, root))
+        for number in sorted(map(int, numbers)):
+            try:
+                values.append(connection.get(TRED, f"{root}/{number}", EXCHANGE, name))
+            except BusError as error:
+                if error.name != "org.freedesktop.DBus.Error.UnknownObject":
+                    raise
+        return values
+    finally:
+        connection.close()
+
+
 class Tred(BusProgram):
     name_on_bus, path, interface = TRED, TRED_PATH, MANAGER
 
@@ -188,15 +206,8 @@ class Tred(BusProgram):
 
     def children(self):
         """Every Child SA as its exchange shows it on the bus, the oldest exchange first."""
-        connection = Connection("nobody")
-        try:
-            root = f"{TRED_PATH}/exchange"
-            names = re.findall(r'<node name="(\d+)"', connection.introspect(TRED, root))
-            return [{name: value for name, (_, value) in child.items()}
-                    for number in sorted(map(int, names))
-                    for child in connection.get(TRED, f"{root}/{number}", EXCHANGE, "Children")]
-        finally:
-            connection.close()
+        return [{name: value for name, (_, value) in child.items()}
+                for children in of_each_exchange("Children") for child in children]
 
     def child_pids(self, name):
         """The processes of that name that tred has started and not ended."""
