@@ -30,6 +30,7 @@ typedef struct LogFields {
     const char *error;
 } LogFields;
 
+/* `fields`: NULL for none. */
 void log_fields(int level, const LogFields *fields, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -318,18 +318,15 @@ static int sandbox(const DeviceFiles *files)
 /* SIGTERM ends the loop, and the TPM's slots are given back. */
 static int event_init(Helper *helper)
 {
-    static const int signals[] = {SIGTERM, SIGINT};
-    sigset_t set;
-    int r;
+    int r = sd_event_new(&helper->event);
 
-    (void)sigemptyset(&set);
-    for (size_t i = 0; i < ELEMENTS(signals); i++)
-        (void)sigaddset(&set, signals[i]);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        return -errno;
-    r = sd_event_new(&helper->event);
-    for (size_t i = 0; r >= 0 && i < ELEMENTS(signals); i++)
-        r = sd_event_add_signal(helper->event, NULL, signals[i], NULL, NULL);
+    if (r >= 0) {
+        r = sd_event_add_signal(helper->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, NULL,
+                                NULL);
+    }
+    if (r >= 0) {
+        r = sd_event_add_signal(helper->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, NULL, NULL);
+    }
     if (r >= 0)
         r = sd_event_set_watchdog(helper->event, true);
     if (r >= 0)

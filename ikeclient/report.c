@@ -22,31 +22,38 @@ enum {
 
 /* ---- a line about a connection ---- */
 
-void report_line(const Config *config, int level, const char *format, ...)
+static void report(const Config *config, int level, const LogFields *fields, const char *format,
+                   va_list arguments) __attribute__((format(printf, 4, 0)));
+
+/* `fields`: NULL for none. */
+static void report(const Config *config, int level, const LogFields *fields, const char *format,
+                   va_list arguments)
 {
     char text[LINE_SIZE];
-    va_list arguments;
 
     if (!log_is_on(level))
         return;
-    va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
+    log_fields(level, fields, "%s%s", config->label, text);
+}
+
+void report_line(const Config *config, int level, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    report(config, level, NULL, format, arguments);
     va_end(arguments);
-    log_line(level, "%s%s", config->label, text);
 }
 
 void report_fields(const Config *config, int level, const LogFields *fields, const char *format,
                    ...)
 {
-    char text[LINE_SIZE];
     va_list arguments;
 
-    if (!log_is_on(level))
-        return;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof(text), format, arguments);
+    report(config, level, fields, format, arguments);
     va_end(arguments);
-    log_fields(level, fields, "%s%s", config->label, text);
 }
 
 /* ---- the steps of the call flow ---- */

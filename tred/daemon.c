@@ -33,21 +33,14 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 static int signals_attach(Daemon *daemon)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
-    sigset_t set;
-    int r;
+    sd_event *event = daemon->event;
 
-    (void)sigemptyset(&set);
-    for (size_t i = 0; i < ELEMENTS(signals); i++)
-        (void)sigaddset(&set, signals[i]);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        return -errno;
     (void)signal(SIGPIPE, SIG_IGN);
-    r = sd_event_add_signal(daemon->event, NULL, SIGTERM, NULL, NULL); /* ends the loop */
+    int r = sd_event_add_signal(event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, NULL, NULL);
+    if (r >= 0) /* it ends the loop, as that does */
+        r = sd_event_add_signal(event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, NULL, NULL);
     if (r >= 0)
-        r = sd_event_add_signal(daemon->event, NULL, SIGINT, NULL, NULL);
-    if (r >= 0)
-        r = sd_event_add_signal(daemon->event, NULL, SIGHUP, on_reload, daemon);
+        r = sd_event_add_signal(event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_reload, daemon);
     return r;
 }
 
