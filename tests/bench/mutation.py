@@ -6,7 +6,7 @@ import re
 KINDS = ("check", "comparison", "bound", "logic", "wipe", "status")
 DEPENDENCY = "dependency"  # what happens where memory or OpenSSL fails; no test can have most of it
 
-FAILURE = r"return (?:-E(?:NOMEM|IO)|TPM_RC_NO_\w+|NULL);"
+FAILURE = r"(?:free\([\w>.-]+\);\s*)*return (?:-E(?:NOMEM|IO)|TPM_RC_NO_\w+|NULL);"
 # What is logged, and what only the compiler looks at.
 LEFT_OUT = re.compile(r"log_\w+\(|static_assert|^\s*(for|enum|typedef|static const)\b|assert\(")
 # A status on its way up: to take the check out is a fault of its own, to invert it breaks everything.
@@ -14,6 +14,8 @@ ON_ITS_WAY = re.compile(r"\b(r|rc) (<|==|!=) $")
 COMPARISON = re.compile(r" (==|!=|<=|>=|<|>) ")
 INVERTED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 SHIFTED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
+# The lesser or the greater of two: at their border both are the same.
+LESSER = re.compile(r"(?=(\S+) (?:<=?|>=?) (\S+) \? (?:\(\w+\))?(?:\1 : \2|\2 : \1)[;,)])")
 WIPE = re.compile(r"\b(OPENSSL_cleanse|explicit_bzero|cipher_stop|secret_free|secret_clear)\(")
 STATUS = re.compile(r"\breturn (-E\w+|false|true);")
 GOOD = {"false": "true", "true": "false"}
@@ -76,13 +78,14 @@ def replacements(code):
         if leads_to_end(code, end):
             # The whole condition, whatever it is made of.
             yield start, end, "(0 && " + "{}" + ")", of_dependency("check", code, end)
+    borderless = {match.end(1) for match in LESSER.finditer(code)}
     for start, end in conditions(code):
         for match in COMPARISON.finditer(code, start, end):
             place = match.span(1)
             if ON_ITS_WAY.search(code, max(0, match.start() - 4), match.end()) and code[match.end():].startswith("0"):
                 continue
             yield *place, INVERTED[match.group(1)], of_dependency("comparison", code, end)
-            if match.group(1) in SHIFTED:
+            if match.group(1) in SHIFTED and match.start() not in borderless:
                 yield *place, SHIFTED[match.group(1)], of_dependency("bound", code, end)
         for match in re.finditer(r"&&|\|\|", code[start:end]):
             yield (start + match.start(), start + match.end(),

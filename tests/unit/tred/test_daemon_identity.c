@@ -3,6 +3,8 @@
  * ones (ld --wrap). */
 #include "tred/daemon_identity.h"
 
+#include "base/log.h"
+#include "base/messages.h"
 #include "base/program.h"
 #include "tred/bus.h"
 #include "tred/callers.h"
@@ -42,8 +44,10 @@ typedef struct Bench {
     unsigned notifications, ready_notifications, extensions;
     sd_event_time_handler_t on_time;
     sd_event_handler_t on_idle;
+    int64_t priority; /* of that */
     bool timer_on;
     int timer_result;
+    unsigned said_ready, said_development, said_invalid, said_failed; /* in the journal */
 } Bench;
 
 static Bench bench;
@@ -55,6 +59,7 @@ static sd_bus_message *call_number(uintptr_t number)
     return (sd_bus_message *)number; /* NOLINT(performance-no-int-to-ptr): nobody looks into it */
 }
 
+void __wrap_log_fields(int level, const LogFields *fields, const char *format, ...);
 void __wrap_verifier_unref(Verifier *unwanted);
 int __wrap_verifier_attach(Verifier *attached, sd_event *event, CrlsInForce *crls);
 const AnchorFacts *__wrap_verifier_anchors(const Verifier *of);
@@ -92,6 +97,17 @@ int __wrap_sd_event_source_set_priority(sd_event_source *source, int64_t priorit
 int __wrap_sd_event_source_set_time_relative(sd_event_source *source, uint64_t usec);
 int __wrap_sd_event_source_set_enabled(sd_event_source *source, int enabled);
 sd_event_source *__wrap_sd_event_source_disable_unref(sd_event_source *source);
+
+void __wrap_log_fields(int level, const LogFields *fields, const char *format, ...)
+{
+    const char *id = fields->message_id;
+
+    (void)format;
+    bench.said_ready += strcmp(id, MESSAGE_READY) == 0;
+    bench.said_development += strcmp(id, MESSAGE_DEVELOPMENT) == 0;
+    bench.said_invalid += strcmp(id, MESSAGE_CERTIFICATE_INVALID) == 0;
+    bench.said_failed += level == LOG_ERR;
+}
 
 void __wrap_verifier_unref(Verifier *unwanted)
 {
@@ -313,7 +329,7 @@ int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, cl
 int __wrap_sd_event_source_set_priority(sd_event_source *source, int64_t priority)
 {
     assert_ptr_equal(source, &idle);
-    assert_int_equal(priority, SD_EVENT_PRIORITY_IDLE);
+    bench.priority = priority;
     return 0;
 }
 
@@ -418,6 +434,7 @@ static void what_was_loaded_is_what_exchanges_are_made_with(void **state)
     assert_int_equal(bench.forgot, 0);
     /* What only the start needed is given back once. */
     assert_non_null(bench.on_idle);
+    assert_int_equal(bench.priority, SD_EVENT_PRIORITY_IDLE);
     assert_int_equal(bench.on_idle(NULL, &bench.daemon), 0);
     assert_int_equal(bench.given_back, 1);
     bench.on_idle = NULL;
@@ -428,14 +445,26 @@ static void what_was_loaded_is_what_exchanges_are_made_with(void **state)
 
 static void an_identity_for_development_serves_and_is_marked(void **state)
 {
-    DeviceAnswer played = {.facts = {.anchors_version = 9}};
+    DeviceAnswer played = {.facts = {.anchors_version = 9, .anchors_guarded = true}};
 
     (void)state;
+    daemon_load_identity(&bench.daemon);
+    bench.loaded(&played, BYTES_OF(octets), BYTES_OF(octets), bench.loaded_userdata);
+    assert_int_equal(bench.said_development, 0);
     reason_set(&played.facts.development, 0, "no policy");
     daemon_load_identity(&bench.daemon);
     bench.loaded(&played, BYTES_OF(octets), BYTES_OF(octets), bench.loaded_userdata);
     assert_state(IDENTITY_DEVELOPMENT, "no policy");
     assert_string_equal(bench.notified, "STATUS=development: no policy");
+    assert_int_equal(bench.said_development, 1);
+    assert_int_equal(bench.said_ready, 2);
+    /* Whoever is root can exchange anchors that the TPM does not guard. */
+    played.facts.anchors_guarded = false;
+    daemon_load_identity(&bench.daemon);
+    bench.loaded(&played, BYTES_OF(octets), BYTES_OF(octets), bench.loaded_userdata);
+    assert_int_equal(bench.said_development, 3);
+    assert_int_equal(bench.said_invalid, 0);
+    assert_int_equal(bench.said_failed, 0);
 }
 
 static void however_a_load_fails_there_is_no_identity_left(void **state)
@@ -541,15 +570,23 @@ static void a_failure_is_said_once_and_a_success_each_time(void **state)
 static void a_device_that_fails_later_takes_state_along(void **state)
 {
     (void)state;
-    bench.daemon.state = IDENTITY_READY;
+    loads_well();
     daemon_device_failed(-EKEYREJECTED, "PCR 7", &bench.daemon);
     assert_int_equal(bench.daemon.state, IDENTITY_INTEGRITY_FAILED);
+    assert_int_equal(bench.said_failed, 1);
+    assert_int_equal(bench.said_ready, 1);
+    assert_int_equal(bench.said_invalid, 0);
+    daemon_drop_identity(&bench.daemon);
     daemon_device_failed(-EPIPE, "it ended", &bench.daemon);
     assert_state(IDENTITY_TPM_UNAVAILABLE, "it ended");
     daemon_device_revived(&bench.daemon);
-    assert_int_equal(bench.loads, 1);
+    assert_int_equal(bench.loads, 2);
     device_answers(0, "", true);
     assert_state(IDENTITY_READY, "");
+    /* A certificate that the SeGW may refuse is no reason not to try. */
+    reason_set(&bench.daemon.identity->validity_problem, 0, "it has expired");
+    daemon_tpm_failed(&bench.daemon, "it ended");
+    assert_int_equal(bench.said_invalid, 1);
 }
 
 static void a_connection_that_broke_takes_the_identity_along_before_it_is_made_anew(void **state)
@@ -589,11 +626,20 @@ static void who_asks_for_a_load_that_is_yet_to_begin_shares_it(void **state)
 static void who_comes_while_it_is_loaded_for_the_first_time_waits_for_that(void **state)
 {
     (void)state;
-    daemon_load_identity(&bench.daemon);
     assert_int_equal(daemon_await_identity(&bench.daemon, call_number(1), answer), 0);
-    device_answers(0, "", true);
-    assert_int_equal(bench.answered, 1);
+    assert_int_equal(bench.loads, 1); /* nobody else had begun */
+    assert_int_equal(daemon_await_identity(&bench.daemon, call_number(2), answer), 0);
+    device_answers(IDENTITY_UNPROVISIONED, "no key", false);
+    assert_int_equal(bench.answered, 2);
     assert_int_equal(bench.loads, 1);
+    /* A later one may have begun before what was missing came. */
+    daemon_load_identity(&bench.daemon);
+    assert_int_equal(daemon_await_identity(&bench.daemon, call_number(3), answer), 0);
+    device_answers(IDENTITY_UNPROVISIONED, "no key", false);
+    assert_int_equal(bench.answered, 2);
+    assert_int_equal(bench.loads, 3);
+    device_answers(0, "", true);
+    assert_int_equal(bench.answered, 3);
 }
 
 static void who_comes_later_has_it_tried_anew_and_never_more_than_half_of_the_time(void **state)
