@@ -33,7 +33,7 @@ void bus_messages_reset(unsigned failing)
 
 int bus_message_step(void)
 {
-    return ++bus_messages.step == bus_messages.failing ? -EIO : 1;
+    return ++bus_messages.step == bus_messages.failing ? -EIO : 0;
 }
 
 static void write_values(const char *format, va_list values)

@@ -21,7 +21,7 @@ extern BusMessages bus_messages;
 
 void bus_messages_reset(unsigned failing);
 
-/* One step more: 1 or -EIO. */
+/* One step more: 0 or -EIO. */
 int bus_message_step(void);
 
 /* printf() to the end of the text. */

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { STEPS = 11 };
+enum { STEPS = 13 };
 
 typedef struct Bench {
     Daemon daemon;
@@ -32,6 +32,10 @@ typedef struct Bench {
 
 static Bench bench;
 
+int __real_sd_bus_new(sd_bus **ret);
+int __real_socketpair(int domain, int type, int protocol, int *ret);
+int __wrap_sd_bus_new(sd_bus **ret);
+int __wrap_socketpair(int domain, int type, int protocol, int *ret);
 int __real_sd_bus_set_description(sd_bus *bus, const char *name);
 int __real_sd_bus_set_fd(sd_bus *bus, int input, int output);
 int __real_sd_bus_set_server(sd_bus *bus, int server, sd_id128_t id);
@@ -57,7 +61,22 @@ const char *__wrap_call_sender(sd_bus_message *call);
 
 static int step(void)
 {
-    return ++bench.step == bench.failing ? -EIO : 1;
+    return ++bench.step == bench.failing ? -EIO : 0;
+}
+
+int __wrap_sd_bus_new(sd_bus **ret)
+{
+    int r = step();
+
+    return r < 0 ? r : __real_sd_bus_new(ret);
+}
+
+int __wrap_socketpair(int domain, int type, int protocol, int *ret)
+{
+    if (step() == 0)
+        return __real_socketpair(domain, type, protocol, ret);
+    errno = EIO;
+    return -1;
 }
 
 int __wrap_sd_bus_set_description(sd_bus *bus, const char *name)
