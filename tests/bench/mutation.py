@@ -9,6 +9,10 @@ DEPENDENCY = "dependency"  # what happens where memory or OpenSSL fails; no test
 FAILURE = r"(?:free\([\w>.-]+\);\s*)*return (?:-E(?:NOMEM|IO)|TPM_RC_NO_\w+|NULL);"
 # What is logged, and what only the compiler looks at.
 LEFT_OUT = re.compile(r"log_\w+\(|static_assert|^\s*(for|enum|typedef|static const)\b|assert\(")
+# What only logs: one statement, by a function that is named so.
+LOGS = r"(?:log_\w+|\w+_log)\([^;]*\);"
+ONLY_LOGS = re.compile(rf"\s*(?:\{{\s*{LOGS}\s*\}}|{LOGS})(?:\s*else\s*(?:\{{\s*{LOGS}\s*\}}|{LOGS}))?(?!\s*else)")
+LOG_FUNCTION = re.compile(r"^static void (?:log_\w+|\w+_log)\([^;{]*\)\n\{.*?^\}", re.MULTILINE | re.DOTALL)
 # A status on its way up: to take the check out is a fault of its own, to invert it breaks everything.
 ON_ITS_WAY = re.compile(r"\b(r|rc) (<|==|!=) $")
 COMPARISON = re.compile(r" (==|!=|<=|>=|<|>) ")
@@ -80,6 +84,9 @@ def replacements(code):
             yield start, end, "(0 && " + "{}" + ")", of_dependency("check", code, end)
     borderless = {match.end(1) for match in LESSER.finditer(code)}
     for start, end in conditions(code):
+        logs = ONLY_LOGS.match(code, end)
+        if logs and not re.search(r"\w\(", code[start:end]):
+            continue
         for match in COMPARISON.finditer(code, start, end):
             place = match.span(1)
             if ON_ITS_WAY.search(code, max(0, match.start() - 4), match.end()) and code[match.end():].startswith("0"):
@@ -102,8 +109,11 @@ def replacements(code):
 def mutants(path, text):
     """Every mutant of a file, in order."""
     code = blanked(text)
+    logging = [match.span() for match in LOG_FUNCTION.finditer(code)]
     starts = [match.end() for match in re.finditer(r"\A|\n", text)]
     for start, end, new, kind in replacements(code):
+        if any(head <= start < tail for head, tail in logging):
+            continue
         line = sum(1 for place in starts if place <= start)
         head = starts[line - 1]
         tail = text.find("\n", end)

@@ -2,6 +2,7 @@
  * Calls are numbers, arguments are what the test says, and answers are noted. */
 #pragma once
 
+#include "bus_message_fixture.h"
 #include "tred/bus_call.h"
 
 #include <stddef.h>
@@ -18,10 +19,9 @@ typedef struct BusCalls {
     unsigned answers; /* later */
     int error;        /* of the last of these */
     char reason[256];
-    unsigned references; /* on calls */
 } BusCalls;
 
 extern BusCalls bus_calls;
 
+/* These, and the messages. */
 void bus_calls_reset(void);
-sd_bus_message *bus_call_number(uintptr_t number);

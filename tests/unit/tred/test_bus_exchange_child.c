@@ -172,7 +172,7 @@ static void an_address_has_four_or_sixteen_octets_and_a_port(void **state)
         bus_calls.octets[0] = (Bytes){octets, cases[i].size};
         bus_calls.numbers[0] = cases[i].port;
         bus_calls.numbers[1] = i == 1;
-        int r = bus_exchange_open_transport(&bench.held, bus_call_number(1), &reason);
+        int r = bus_exchange_open_transport(&bench.held, bus_message_number(1), &reason);
         assert_int_equal(r, cases[i].family == AF_UNSPEC ? EXCHANGE_E_MALFORMED : 0);
         assert_int_equal(bench.calls, cases[i].family != AF_UNSPEC);
         assert_int_equal(bus_calls.replies, cases[i].family != AF_UNSPEC);
@@ -184,7 +184,7 @@ static void an_address_has_four_or_sixteen_octets_and_a_port(void **state)
     Reason reason = {0};
     bus_calls.octets[0] = (Bytes){octets, 4};
     bus_calls.numbers[0] = 500;
-    assert_int_equal(bus_exchange_open_transport(&bench.held, bus_call_number(1), &reason), 0);
+    assert_int_equal(bus_exchange_open_transport(&bench.held, bus_message_number(1), &reason), 0);
     memcpy(&v4, &bench.remote, sizeof(v4));
     assert_int_equal(ntohs(v4.sin_port), 500);
     assert_memory_equal(&v4.sin_addr, octets, 4);
@@ -216,7 +216,7 @@ static void what_the_exchange_refuses_is_not_answered_as_done(void **state)
                 bus_calls.read_result = -EBADMSG;
             if (fault == 2)
                 bench.allowed = EXCHANGE_E_WRONG_STATE;
-            int r = methods[i].run(&bench.held, bus_call_number(1), &reason);
+            int r = methods[i].run(&bench.held, bus_message_number(1), &reason);
             const bool reads = methods[i].run != bus_exchange_allocate_spi;
             const bool refused =
                 fault == 0 || (fault == 1 && reads) || (fault == 2 && methods[i].state_first);
@@ -224,8 +224,8 @@ static void what_the_exchange_refuses_is_not_answered_as_done(void **state)
             assert_int_equal(r, refused ? errors[fault] : 0);
             assert_int_equal(bus_calls.replies, !refused && !methods[i].later);
             assert_int_equal(bus_calls.answers, 0);
-            assert_int_equal(bus_calls.references, !refused && methods[i].later);
-            if (bus_calls.references > 0) { /* answered in the end */
+            assert_int_equal(bus_messages.references, !refused && methods[i].later);
+            if (bus_messages.references > 0) { /* answered in the end */
                 if (bench.moved) {
                     bench.moved(0, 5, "", bench.userdata);
                 } else {
@@ -233,7 +233,7 @@ static void what_the_exchange_refuses_is_not_answered_as_done(void **state)
                 }
                 assert_int_equal(bus_calls.answers, 1);
                 assert_int_equal(bus_calls.error, 0);
-                assert_int_equal(bus_calls.references, 0);
+                assert_int_equal(bus_messages.references, 0);
             }
         }
     }
@@ -249,7 +249,7 @@ static void what_the_data_plane_refuses_later_is_answered_with_its_reason(void *
         Reason reason = {0};
         bus_calls.octets[0] = (Bytes){octets, 4};
         bus_calls.numbers[0] = 500;
-        assert_int_equal(later[i](&bench.held, bus_call_number(1), &reason), 0);
+        assert_int_equal(later[i](&bench.held, bus_message_number(1), &reason), 0);
         if (bench.moved) {
             bench.moved(EXCHANGE_E_DATA_PLANE_FAILED, -1, "no room", bench.userdata);
         } else {
@@ -267,7 +267,7 @@ static void a_child_that_was_added_ends_the_handshake(void **state)
 
     (void)state;
     bus_calls.numbers[0] = SPI;
-    assert_int_equal(bus_exchange_add_child(&bench.held, bus_call_number(1), &reason), 0);
+    assert_int_equal(bus_exchange_add_child(&bench.held, bus_message_number(1), &reason), 0);
     assert_int_equal(bench.spi, SPI);
     assert_int_equal(bench.prepared, 0);
     bench.done(0, "", bench.userdata);
@@ -280,18 +280,18 @@ static void add_child_waits_for_the_verdict_once(void **state)
 
     (void)state;
     bench.state = EXCHANGE_VERIFYING;
-    assert_int_equal(bus_exchange_add_child(&bench.held, bus_call_number(1), &reason), 0);
+    assert_int_equal(bus_exchange_add_child(&bench.held, bus_message_number(1), &reason), 0);
     assert_int_equal(bench.calls, 0);
-    assert_int_equal(bus_exchange_add_child(&bench.held, bus_call_number(2), &reason),
+    assert_int_equal(bus_exchange_add_child(&bench.held, bus_message_number(2), &reason),
                      EXCHANGE_E_WRONG_STATE);
-    assert_int_equal(bus_calls.references, 1);
+    assert_int_equal(bus_messages.references, 1);
     bench.state = EXCHANGE_VERIFIED;
     bus_exchange_child_resume(&bench.held);
     assert_int_equal(bench.calls, 1);
     assert_int_equal(bus_calls.answers, 0);
     bench.done(0, "", bench.userdata);
     assert_int_equal(bus_calls.answers, 1);
-    assert_int_equal(bus_calls.references, 0);
+    assert_int_equal(bus_messages.references, 0);
     /* Nothing waits any more. */
     bus_exchange_child_resume(&bench.held);
     bus_exchange_child_cancel(&bench.held);
@@ -305,7 +305,7 @@ static void add_child_that_waited_is_answered_whatever_comes(void **state)
         (void)bench_init(state);
         Reason reason = {0};
         bench.state = EXCHANGE_VERIFYING;
-        assert_int_equal(bus_exchange_add_child(&bench.held, bus_call_number(1), &reason), 0);
+        assert_int_equal(bus_exchange_add_child(&bench.held, bus_message_number(1), &reason), 0);
         bench.result = EXCHANGE_E_UNEXPECTED;
         if (cancelled) {
             bus_exchange_child_cancel(&bench.held);
@@ -315,7 +315,7 @@ static void add_child_that_waited_is_answered_whatever_comes(void **state)
         assert_int_equal(bus_calls.answers, 1);
         assert_int_equal(bus_calls.error,
                          cancelled ? EXCHANGE_E_WRONG_STATE : EXCHANGE_E_UNEXPECTED);
-        assert_int_equal(bus_calls.references, 0);
+        assert_int_equal(bus_messages.references, 0);
         assert_null(bench.held.waiting_child);
     }
 }

@@ -83,7 +83,9 @@ int __wrap_sd_bus_set_description(sd_bus *bus, const char *name)
 {
     int r = step();
 
-    return r < 0 ? r : __real_sd_bus_set_description(bus, name);
+    if (r >= 0)
+        r = __real_sd_bus_set_description(bus, name);
+    return r < 0 ? r : 0;
 }
 
 int __wrap_sd_bus_set_fd(sd_bus *bus, int input, int output)
