@@ -36,7 +36,7 @@ int bus_message_step(void)
     return ++bus_messages.step == bus_messages.failing ? -EIO : 0;
 }
 
-static void write_values(const char *format, va_list values)
+__attribute__((format(printf, 1, 0))) static void write_values(const char *format, va_list values)
 {
     const size_t size = strlen(bus_messages.text);
 

@@ -83,7 +83,7 @@ void __wrap_clock_take(Daemon *daemon, time_t last_known, unsigned correction_da
 void __wrap_exchange_forget_prepared(ExchangeContext *context);
 void __wrap_memory_give_back(void);
 int __wrap_sd_notify(int unset, const char *state);
-int __wrap_sd_notifyf(int unset, const char *format, ...);
+int __wrap_sd_notifyf(int unset, const char *format, ...) __attribute__((format(printf, 2, 3)));
 sd_bus_message *__wrap_sd_bus_message_ref(sd_bus_message *call);
 sd_bus_message *__wrap_sd_bus_message_unref(sd_bus_message *call);
 const char *__wrap_call_sender(sd_bus_message *call);
