@@ -179,6 +179,34 @@ class MetricsTest(TrectlTest):
         self.assertTrue(said.endswith("\n# EOF\n"))
         return dict(line.rsplit(" ", 1) for line in said.splitlines() if not line.startswith("#"))
 
+    def assert_open_metrics(self, text):
+        """The text's grammar (OpenMetrics 1.0): families one after another, each described once and before its samples."""
+        *lines, end = text.splitlines()
+        self.assertEqual((end, text[-1]), ("# EOF", "\n"))
+        described, series, family, kind = [], set(), None, None
+        for line in lines:
+            word, _, rest = line.partition(" ")
+            if word == "#":
+                what, name, said = rest.split(" ", 2)
+                self.assertNotIn((what, name), described)
+                described.append((what, name))
+                family, kind = name, said if what == "TYPE" else None
+                continue
+            found = re.fullmatch(r'([a-z_]+)((?:\{[a-z_]+="[^"\\]*"(?:,[a-z_]+="[^"\\]*")*\})?) ([0-9]+)', line)
+            self.assertTrue(found, line)
+            self.assertEqual(found[1], family + {"counter": "_total", "gauge": ""}[kind], line)
+            self.assertNotIn((found[1], found[2]), series)
+            series.add((found[1], found[2]))
+        for what, name in described:
+            self.assertIn(("HELP" if what == "TYPE" else "TYPE", name), described)
+
+    def test_each_line_is_as_open_metrics_has_it(self):
+        self.start_tred()
+        self.assert_open_metrics(self.trectl("metrics").stdout)
+        self.start_segw()
+        self.start_client().wait_for_state("established")
+        self.assert_open_metrics(self.trectl("metrics").stdout)
+
     def test_any_user_gets_them_and_counters_go_on_over_the_end_of_an_sa(self):
         self.establish(tred=USER_PLANE, child={"request-address": "ipv4"})
         self.assertEqual(ping(HENB, INNER_IPV4, count=4), 4)
