@@ -1,10 +1,8 @@
 /* The device key: which key files are fit to be it, and how one is loaded and held. */
 #include "policy/devicekey_internal.h"
 
-#include "policy/signature.h"
-#include "tpm/commands.h"
 #include "tpm/publickey.h"
-#include "tpm/reclaim.h"
+#include "tpm/commands.h"
 #include "tpm/session.h"
 #include "tpm/storagekey.h"
 

@@ -6,7 +6,6 @@
 #include "crypto/openssl.h"
 #include "tpm/commands.h"
 #include "tpm/publickey.h"
-#include "tpm/reclaim.h"
 #include "tpm/session.h"
 #include "tpm/storagekey.h"
 

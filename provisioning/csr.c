@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "crypto/openssl.h"
-#include "policy/signature.h"
+#include "tpm/publickey.h"
 #include "provisioning/step.h"
 #include "verify/certificates.h"
 

@@ -4,7 +4,7 @@
 #include "base/reason.h"
 #include "policy/anchorguard.h"
 #include "policy/lastknowntime.h"
-#include "tpm/meter.h"
+#include "tpm/transport.h"
 #include "tpm/open.h"
 #include "tpm/tpm.h"
 

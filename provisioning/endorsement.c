@@ -3,7 +3,6 @@
 
 #include "provisioning/endorsement_certificate.h"
 #include "tpm/commands.h"
-#include "tpm/reclaim.h"
 #include "tpm/storagekey.h"
 
 #include <errno.h>
