@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/reason.h"
 #include "policy/anchorguard.h"
-#include "policy/anchorinstall.h"
+#include "policy/anchorbundle.h"
 #include "policy/encoding.h"
 #include "policy/lastknowntime.h"
 #include "provisioning/certificatefile.h"

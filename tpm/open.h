@@ -21,7 +21,8 @@ int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, Reason *reason)
  * choose what is run. Where there is none, opening it fails. */
 void tpm_tcti_warm(const char *tcti);
 
-/* ---- what a TPM must be able to do, asked one by one ---- */
+/* ---- what a TPM must be able to do to hold a device key; a TPM 2.0 may lack almost any algorithm
+ * ---- */
 
 /* Asks the TPM for all that the storage root key and a device key of `algorithm` need. Returns 0,
  * -EOPNOTSUPP with `reason` naming the first thing that it lacks and what to

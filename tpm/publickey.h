@@ -24,7 +24,7 @@ int tpm_public_to_pkey(const TPM2B_PUBLIC *public, EVP_PKEY **ret);
  * leading zeros. Returns 0, or -ERANGE if it needs more. */
 int tpm_integer_pad(Bytes integer, uint8_t *ret, size_t size);
 
-/* ---- signatures, in the form that the TPM makes them ---- */
+/* ---- raw signatures, as device_key_sign() yields them, checked by OpenSSL ---- */
 
 /* True if `signature` is good for `digest`, made with `digest_name` ("SHA256", "SHA384"). ECDSA
  * signatures come as r | s of equal size. For RSA, `pss_salt` is RSASSA-PSS's salt length in

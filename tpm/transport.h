@@ -25,7 +25,8 @@ typedef struct TpmExchange {
  * the task was cancelled (TPM2_FlushContext goes out all the same). */
 TSS2_RC tpm_transport(Tpm *tpm, TpmExchange *exchange);
 
-/* ---- the TPM's own time, by command code ---- */
+/* ---- how long the TPM itself takes: the time from each command to its response, added up by
+ * command code ---- */
 
 enum { TPM_METER_COMMANDS = 48, TPM_COMMAND_NAME_SIZE = 40 };
 
