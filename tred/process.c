@@ -1,7 +1,7 @@
 /* Keeps this process's memory to itself. */
 #include "tred/process.h"
 #include "base/log.h"
-#include "base/memory.h"
+#include "base/program.h"
 
 #include <errno.h>
 #include <string.h>
