@@ -1,5 +1,5 @@
-/* What the two halves of the data plane share: the pairs of SAs (dataplane_sas.c,
- * dataplane_counters.c) and the links to the helpers that they are ordered from (dataplane.c). */
+/* What the halves of the data plane share: the pairs of SAs (dataplane_sas.c) and the links to the
+ * helpers that they are ordered from (dataplane.c). */
 #pragma once
 
 #include "base/reason.h"
