@@ -50,8 +50,7 @@ static const CommandOption command_options[] = {
     {"ike-user", "NAME", IKE_USER,
      "whose packets may leave past the tunnel, too (default henb-ike)"},
     {"unprotect-after", "SECONDS", UNPROTECT_AFTER,
-     "how long the rules that protect the tunnel stay when tred was stopped (0 to 3600, default "
-     "30)"},
+     "how long the tunnel's protection stays when tred was stopped (default 30)"},
     {"unprotect", NULL, UNPROTECT,
      "take away the rules by which nothing leaves past the tunnel, and exit"},
     {NULL, NULL, 0, NULL},
@@ -60,6 +59,7 @@ static const CommandOption command_options[] = {
 static const CommandLine command_line = {
     .program = "tred-net",
     .usage = "Usage: tred-net [--socket PATH | --connected] [--user NAME] [--ike-user NAME]\n"
+             "                [--unprotect-after SECONDS]\n"
              "       tred-net --unprotect\n"
              "Sets up the tunnel's interface, addresses, routes and the kernel's ESP for tred.\n"
              "systemd starts it by its socket, tred-net.socket. See tred-net(8).\n",
