@@ -1,19 +1,32 @@
 """Several connections at once: each with its SeGW, and what becomes of one is nothing to the others."""
 
 import json
+import socket
 import subprocess
 
 from lab.bus import Connection
 from lab.case import LabTest
 from lab.network import (HENB, INNER_IPV4, MANAGEMENT, MANAGEMENT_INNER, MANAGEMENT_IPV4, SEGW_IPV4,
-                         Management)
+                         Management, inside)
 from lab.pki import SEGW_NAME, issue_segw
-from lab.process import BIN, scratch, wait_until
+from lab.process import BIN, run, scratch, wait_until
 from lab.programs import CLIENT, CLIENT_PATH, ClientConnection, Operator
 from lab.traffic import Pings, ping
 
 MANAGEMENT_NAME = "segw.management.example"
 CORE, OTHER = f"{INNER_IPV4}/32", f"{MANAGEMENT_INNER}/32"
+
+
+class Silence:
+    """Takes what comes for IKE_SA_INIT in a namespace, and answers nothing."""
+
+    def __init__(self, namespace):
+        with inside(namespace):
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("0.0.0.0", 500))
+
+    def stop(self):
+        self.socket.close()
 
 
 class ConnectionsTest(LabTest):
@@ -160,6 +173,50 @@ class ConnectionsTest(LabTest):
         self.assertFalse((state / "failures").exists())
 
 
+class TurnTest(LabTest):
+    """Four are started at a time; the others wait for their turns."""
+
+    def setUp(self):
+        super().setUp()
+        self.starting(Management())
+        self.starting(Silence(MANAGEMENT))
+        self.start_segw()
+        names = ["first", "second", "third", "fourth", "late", "last"]
+        self.start_tred(**{"segw": {"allowed-remote": "10.199.0.0/16"}} | {
+            f"segw {name}": {"name": SEGW_NAME, "allowed-remote": CORE if name == "last" else f"10.210.{i}.0/24"}
+            for i, name in enumerate(names)})
+        client = self.start_client(**{"connection": {"reconnect": "yes", "retransmit-timeout": "60000"}} | {
+            f"connection {name}": {"address": SEGW_IPV4 if name == "last" else MANAGEMENT_IPV4}
+            for name in names})
+        *self.under_way, self.late, self.last = (ClientConnection(client, name) for name in names)
+        for connection in self.under_way:
+            connection.wait_for_state("connecting", seconds=30.0)
+
+    def let_the_turns_come(self):
+        operator = self.starting(Operator())
+        for connection in self.under_way:
+            operator.call("Disconnect", connection.path)
+        self.last.wait_for_state("established", "established-no-child", seconds=60.0)
+        for connection in self.under_way:
+            self.assertEqual(connection.wait_for_state("idle", seconds=30.0), "idle")
+
+    def test_down_before_its_turn_keeps_a_connection_down_until_up(self):
+        self.assertEqual((self.late.get("State"), self.last.get("State")), ("idle", "idle"))
+        said = run([BIN / "trectl", "down", "--connection", "late", "--wait"]).stdout
+        self.assertIn("is down", said)
+        self.let_the_turns_come()
+        self.assertEqual((self.late.get("State"), self.late.get("Totals")["Attempts"]), ("idle", 0))
+        run([BIN / "trectl", "up", "--connection", "late"])
+        self.late.wait_for_state("connecting", seconds=30.0)
+
+    def test_up_before_its_turn_begins_one_attempt_and_its_turn_no_other(self):
+        run([BIN / "trectl", "up", "--connection", "last", "--wait"])
+        self.assertEqual(self.last.get("Totals")["Attempts"], 1)
+        self.let_the_turns_come()
+        self.late.wait_for_state("connecting", seconds=30.0)
+        self.assertEqual(self.last.get("Totals")["Attempts"], 1)
+
+
 class OneOfThemTest(LabTest):
     def test_a_connection_that_tred_does_not_know_is_refused_by_name(self):
         self.start_segw()
@@ -169,6 +226,18 @@ class OneOfThemTest(LabTest):
         core.wait_for_state("established", seconds=30.0)
         wait_until(lambda: management.get("LastError"), "tred's refusal", 30.0)
         self.assertIn("tred.conf has no section [segw management]", management.get("LastError"))
+
+    def test_disconnect_as_soon_as_the_client_is_on_the_bus_ends_its_first_attempt(self):
+        gateway = self.start_segw()
+        tred = self.start_tred()
+        operator = self.starting(Operator())
+        client = self.start_client(connection={"reconnect": "yes", "retry-max": "1"}).wait_for_name()
+        operator.call("Disconnect")
+        client.wait_for_state("idle", seconds=30.0)
+        self.assertLessEqual(client.get("Totals")["Attempts"], 1)
+        wait_until(lambda: tred.exchanges() == [], "the end of the exchange", 30.0)
+        wait_until(lambda: gateway.sa_count() == 0, "the Delete", 30.0)
+        self.assertEqual(client.get("State"), "idle")
 
     def test_one_connection_alone_is_counted_or_tried_once(self):
         client = self.start_client("--once", **{"connection a": {}, "connection b": {}})
