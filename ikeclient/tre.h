@@ -162,7 +162,8 @@ struct Tre {
  */
 int tre_call(Tre *tre, const TreCall *call, TreHandler handler, void *userdata);
 
-/* Drops the handlers of all calls under way for `userdata`; tred may still carry them out. */
+/* Drops the handlers of all calls under way for `userdata`; tred may still carry them out. An
+ * exchange that one of them makes is closed. */
 void tre_forget(Tre *tre, const void *userdata);
 
 /* What tred said of itself, kept. */

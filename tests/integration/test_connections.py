@@ -1,6 +1,8 @@
 """Several connections at once: each with its SeGW, and what becomes of one is nothing to the others."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 
@@ -9,7 +11,7 @@ from lab.case import LabTest
 from lab.network import (HENB, INNER_IPV4, MANAGEMENT, MANAGEMENT_INNER, MANAGEMENT_IPV4, SEGW_IPV4,
                          Management, inside)
 from lab.pki import SEGW_NAME, issue_segw
-from lab.process import BIN, run, scratch, wait_until
+from lab.process import BIN, Process, run, scratch, wait_until
 from lab.programs import CLIENT, CLIENT_PATH, ClientConnection, Operator
 from lab.traffic import Pings, ping
 
@@ -154,6 +156,45 @@ class ConnectionsTest(LabTest):
         self.assertIn(MANAGEMENT_NAME, self.trectl(0, "up", "--connection", "management", "--wait"))
         self.assertIn("no connection other", self.trectl(69, "down", "--connection", "other"))
 
+    def metrics(self):
+        """{name with labels: value}"""
+        said = self.trectl(0, "metrics")
+        return dict(line.rsplit(" ", 1) for line in said.splitlines() if not line.startswith("#"))
+
+    def test_metrics_and_json_have_each_connection_by_its_name(self):
+        self.start_segw(), self.start_management()
+        core, management = self.start_both()
+        core.wait_for_state("established", seconds=30.0)
+        management.wait_for_state("established", seconds=30.0)
+        self.trectl(0, "down", "--connection", "management", "--wait")
+        found = self.metrics()
+        self.assertEqual(found['henb_connection_state{connection="default",state="established"}'], "1")
+        self.assertEqual(found['henb_connection_state{connection="management",state="idle"}'], "1")
+        self.assertEqual(found['henb_ike_established_total{connection="management"}'], "1")
+        self.assertEqual(found['henb_connection_established_timestamp_seconds{connection="management"}'], "0")
+        self.assertNotIn("henb_ike_established_total", found)
+        expiry = 'henb_certificate_expiry_timestamp_seconds{connection="%s",chain="segw"}'
+        self.assertIn(expiry % "default", found)
+        self.assertNotIn(expiry % "management", found)
+        self.trectl(0, "up", "--connection", "management", "--wait")
+        self.assertIn(expiry % "management", self.metrics())
+        found = json.loads(self.trectl(0, "status", "--json"))
+        self.assertEqual({name: exchange["PeerIdentity"] for name, exchange in found["Exchanges"].items()},
+                         {"default": SEGW_NAME, "management": MANAGEMENT_NAME})
+        self.assertEqual(found["Exchange"]["SpiI"], found["Exchanges"]["default"]["SpiI"])
+
+    def test_watch_shows_the_one_that_is_named(self):
+        self.start_segw(), self.start_management()
+        core, management = self.start_both()
+        core.wait_for_state("established", seconds=30.0)
+        management.wait_for_state("established", seconds=30.0)
+        watch = self.starting(Process("watch", [BIN / "trectl", "watch", "--interval", "3600",
+                                                "--connection", "management"]))
+        watch.wait_for(f"SeGW         {MANAGEMENT_NAME}")
+        self.trectl(0, "down", "--connection", "management", "--wait")
+        watch.wait_for("Connection   idle")
+        self.assertIn("no connection other", self.trectl(69, "watch", "--connection", "other"))
+
     def test_who_is_granted_traffic_of_no_section_of_its_own_is_refused_and_the_other_stays(self):
         self.start_segw(), self.start_management()
         core, management = self.start_both(allowed="10.202.0.0/16")
@@ -226,6 +267,27 @@ class OneOfThemTest(LabTest):
         core.wait_for_state("established", seconds=30.0)
         wait_until(lambda: management.get("LastError"), "tred's refusal", 30.0)
         self.assertIn("tred.conf has no section [segw management]", management.get("LastError"))
+
+    def test_disconnect_while_tred_begins_the_exchange_leaves_none_of_it(self):
+        self.start_segw()
+        tred = self.start_tred(exchanges={"verify-seconds": "3600"})
+        operator = self.starting(Operator())
+        client = self.start_client(connection={"reconnect": "yes"})
+        client.wait_for_state("established")
+        operator.call("Disconnect")
+        client.wait_for_state("idle", seconds=30.0)
+        wait_until(lambda: tred.exchanges() == [], "the end of the first exchange", 30.0)
+        os.kill(tred.pid, signal.SIGSTOP)
+        try:
+            operator.call("Connect")
+            client.wait_for_state("connecting", seconds=30.0)
+            operator.call("Disconnect")
+            client.wait_for_state("idle", seconds=30.0)
+        finally:
+            os.kill(tred.pid, signal.SIGCONT)
+        tred.wait_for("Exchange 2 begun")
+        wait_until(lambda: tred.exchanges() == [], "the end of the second exchange", 30.0)
+        self.assertEqual(client.get("State"), "idle")
 
     def test_disconnect_as_soon_as_the_client_is_on_the_bus_ends_its_first_attempt(self):
         gateway = self.start_segw()
