@@ -57,6 +57,31 @@ const ConfigItem segw_items[SEGW_ITEMS] = {
     {"segw", "allowed-remote", selector_policy_parse, offsetof(Segw, allowed_remote)},
 };
 
+static bool is_chosen(const VerifyAnchors *only, const uint8_t *fingerprint)
+{
+    for (size_t i = 0; i < only->count; i++) {
+        if (memcmp(only->fingerprints[i], fingerprint, VERIFY_FINGERPRINT_SIZE) == 0)
+            return true;
+    }
+    return only->count == 0;
+}
+
+size_t segw_anchor_hashes(const Segw *segw, const AnchorFacts *facts, Bytes ret[FRAME_HASHES_MAX])
+{
+    bool chosen[FRAME_HASHES_MAX] = {false};
+    size_t count = 0;
+
+    for (size_t i = 0; i < facts->n_certificates; i++) {
+        if (is_chosen(&segw->anchors, facts->certificates[i].fingerprint))
+            chosen[facts->certificates[i].hash] = true;
+    }
+    for (size_t i = 0; i < facts->n_hashes; i++) {
+        if (chosen[i])
+            ret[count++] = BYTES_OF(facts->hashes[i]);
+    }
+    return count;
+}
+
 const Segw *segws_find(const Segws *segws, const char *label)
 {
     for (size_t i = 0; i < segws->count; i++) {

@@ -23,6 +23,10 @@ int segw_anchors_parse(const ConfigItem *item, const char *value, void *target, 
 int segws_add(Segws *segws, const char *label, const IkeTs *local, Segw **ret, Reason *reason);
 void segws_deinit(Segws *segws);
 
+/* For CERTREQ: the hashes of those of the anchors that count for `segw`, each once, in their order;
+ * `ret` borrows from `facts`. Returns how many, which may be none. */
+size_t segw_anchor_hashes(const Segw *segw, const AnchorFacts *facts, Bytes ret[FRAME_HASHES_MAX]);
+
 /* NULL: there is none of that label. */
 const Segw *segws_find(const Segws *segws, const char *label);
 
