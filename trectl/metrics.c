@@ -127,7 +127,6 @@ static void crls_print(FILE *stream, json_object *tre)
 
 static void certificates_print(FILE *stream, json_object *snapshot)
 {
-    static const char name[] = "henb_certificate_expiry_timestamp_seconds";
     uint64_t expires = json_number(json_member(snapshot, "TrE"), "CertificateExpires");
     bool begun = false;
 
@@ -139,9 +138,11 @@ static void certificates_print(FILE *stream, json_object *snapshot)
         if (expires == 0)
             continue;
         if (!begun)
-            family(stream, name, "gauge", "When the first certificate of the chain expires");
+            family(stream, "henb_certificate_expiry_timestamp_seconds", "gauge",
+                   "When the first certificate of the chain expires");
         begun = true;
-        sample_of(stream, name, client.name, "chain", i > 0 ? "segw" : "device", expires);
+        sample_of(stream, "henb_certificate_expiry_timestamp_seconds", client.name, "chain",
+                  i > 0 ? "segw" : "device", expires);
     }
 }
 

@@ -57,6 +57,7 @@ int client_path_find(sd_bus *bus, const char *name, char **ret, Reason *reason);
 /* {"Time": seconds since 1970, "TrE": {…}, "IkeClient": {…}, "Exchange": {…}, "Connections": […],
  * "Exchanges": {NAME: {…}}}: properties by their names on the bus, without those that are octets;
  * IkeClient is the connection at `client_path`; where there are several, Connections has an object
- * for each, and Exchanges its exchange by its name, which may be null; SPIs in hexadecimal, as logs have them. A service that does not run is null, as is the exchange
- * where there is none. The traffic counters are those of now. Never fails but for -ENOMEM. */
+ * for each, and Exchanges its exchange by its name, which may be null; SPIs in hexadecimal, as logs
+ * have them. A service that does not run is null, as is the exchange where there is none. The
+ * traffic counters are those of now. Never fails but for -ENOMEM. */
 int snapshot_take(sd_bus *bus, const char *client_path, json_object **ret);

@@ -1,18 +1,20 @@
 """Several connections at once: each with its SeGW, and what becomes of one is nothing to the others."""
 
+import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from lab.bus import Connection
 from lab.case import LabTest
 from lab.network import (HENB, INNER_IPV4, MANAGEMENT, MANAGEMENT_INNER, MANAGEMENT_IPV4, SEGW_IPV4,
                          Management, inside)
 from lab.pki import SEGW_NAME, issue_segw
 from lab.process import BIN, Process, run, scratch, wait_until
-from lab.programs import CLIENT, CLIENT_PATH, ClientConnection, Operator
+from lab.programs import CLIENT, CLIENT_PATH, ClientConnection, Operator, tred_sections, write_ini
 from lab.traffic import Pings, ping
 
 MANAGEMENT_NAME = "segw.management.example"
@@ -183,6 +185,42 @@ class ConnectionsTest(LabTest):
                          {"default": SEGW_NAME, "management": MANAGEMENT_NAME})
         self.assertEqual(found["Exchange"]["SpiI"], found["Exchanges"]["default"]["SpiI"])
 
+    def findings(self, *names):
+        """What trectl doctor has found: (verdict, connection, text) of each finding of these names."""
+        client = write_ini(scratch("doctor") / "ikeclient.conf", {
+            f"connection {name}": {"address": SEGW_IPV4} for name in names})
+        tred = write_ini(scratch("doctor") / "tred.conf", tred_sections(scratch("doctor"), **{
+            "segw": {"allowed-remote": CORE},
+            "segw management": {"name": MANAGEMENT_NAME, "allowed-remote": OTHER}}))
+        done = subprocess.run([BIN / "trectl", "doctor", "--json", "--config", tred, "--client-config", client,
+                               "--tred-net", BIN / "tred-net"],
+                              capture_output=True, text=True, timeout=60, check=False)
+        found = {}
+        for each in json.loads(done.stdout)["findings"]:
+            found.setdefault(each["name"], []).append((each["verdict"], each.get("connection"), each["text"]))
+        return found
+
+    def test_doctor_has_a_finding_for_each_and_names_it(self):
+        self.start_segw(), self.start_management()
+        core, management = self.start_both()
+        core.wait_for_state("established", seconds=30.0)
+        management.wait_for_state("established", seconds=30.0)
+        found = self.findings("default", "management", "other")
+        self.assertEqual(found["ikeclient"], [
+            ("ok", "default", f"runs, and has a tunnel to {SEGW_NAME}"),
+            ("ok", "management", f"runs, and has a tunnel to {MANAGEMENT_NAME}")])
+        self.assertTrue(found["configuration"][0][2].endswith(f"; the SeGW is {SEGW_NAME}"))
+        self.assertTrue(found["configuration"][1][2].endswith(f"; the SeGW of connection management is {MANAGEMENT_NAME}"))
+        self.assertEqual([(verdict, name) for verdict, name, _ in found["ikeclient's configuration"]],
+                         [("ok", "default"), ("ok", "management"), ("ok", "other"), ("problem", "other")])
+        self.assertIn("[segw other], which tred.conf does not have", found["ikeclient's configuration"][3][2])
+        self.trectl(0, "down", "--connection", "management", "--wait")
+        self.assertEqual(self.findings("default")["ikeclient"][1], (
+            "warning", "management",
+            "runs, and was told to have no tunnel. To have one: trectl up --connection management"))
+        self.assertIn("ikeclient, connection management: runs, and was told",
+                      run([BIN / "trectl", "doctor"], check=False).stdout)
+
     def test_watch_shows_the_one_that_is_named(self):
         self.start_segw(), self.start_management()
         core, management = self.start_both()
@@ -212,6 +250,54 @@ class ConnectionsTest(LabTest):
         wait_until((state / "failures-management").exists, "a file of failures", 30.0)
         self.assertIn("failures", (state / "failures-management").read_text())
         self.assertFalse((state / "failures").exists())
+
+
+class AnchorsTest(LabTest):
+    """A connection to a SeGW that some of the anchors alone count for."""
+
+    def start_with(self, of_chain, counts):
+        """Two anchors; the SeGW's chain ends in `of_chain`, and `counts` is the one that counts for it."""
+        anchors = scratch("anchors") / "anchors.pem"
+        anchors.write_bytes(b"".join(root.pem() for root in self.roots))
+        self.gateway = self.start_segw(issue_segw(of_chain))
+        fingerprint = hashlib.sha256(counts.certificate.public_bytes(Encoding.DER)).hexdigest()
+        self.start_tred(**{"segw": {"allowed-remote": "10.199.0.0/16", "anchors": anchors},
+                           "segw core": {"name": SEGW_NAME, "allowed-remote": CORE,
+                                         "only-anchors": fingerprint}})
+        self.client = self.start_client(**{"connection": {"reconnect": "no"}, "connection core": {},
+                                           "child": {"remote-ts": CORE}})
+
+    @property
+    def roots(self):
+        return self.world.operator_root, self.world.vendor_root
+
+    def test_a_segw_is_asked_for_a_certificate_of_the_anchor_that_counts_for_it_alone(self):
+        self.start_with(self.world.operator_root, counts=self.world.operator_root)
+        self.client.wait_for_state("established", seconds=30.0)
+        self.assertRegex(self.gateway.log(), r'received cert request for "?O=Lab, CN=Operator root')
+        self.assertNotRegex(self.gateway.log(), r'received cert request for "?O=Lab, CN=Vendor root')
+        self.assertIn("CERTREQ x1", self.client.output())
+
+    def test_a_chain_that_leads_to_another_anchor_is_refused(self):
+        self.start_with(self.world.operator_root, counts=self.world.vendor_root)
+        self.client.wait_for_name()
+        wait_until(lambda: self.client.get("LastError"), "a verdict", 30.0)
+        self.assertIn("PeerNotTrusted", self.client.output())
+        self.assertRegex(self.gateway.log(), r'received cert request for "?O=Lab, CN=Vendor root')
+        self.assertNotRegex(self.gateway.log(), r'received cert request for "?O=Lab, CN=Operator root')
+        self.assertEqual(self.client.get("State"), "idle")
+
+    def test_both_anchors_are_asked_for_where_no_subset_is_named(self):
+        anchors = scratch("anchors") / "anchors.pem"
+        anchors.write_bytes(b"".join(root.pem() for root in self.roots))
+        gateway, _, client = self.establish(tred={"segw": {"anchors": anchors}})
+        self.assertIn("CERTREQ x2", client.output())
+        for name in "Operator root", "Vendor root":
+            self.assertRegex(gateway.log(), rf'received cert request for "?O=Lab, CN={name}')
+
+    def test_an_anchor_that_is_not_there_is_named_in_the_log(self):
+        tred = self.start_tred(segw={"only-anchors": "00" * 32})
+        tred.wait_for(r"None of the anchors in .*/segw-anchors.pem is one that only-anchors of \[segw\] names")
 
 
 class TurnTest(LabTest):
