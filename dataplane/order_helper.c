@@ -2,9 +2,12 @@
  * events. */
 #include "dataplane/order_internal.h"
 
+#include "base/helper.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
 enum { MTU_MIN = 68 /* RFC 791 3.2: what every host must take in one piece */ };
@@ -394,6 +397,19 @@ int order_decode(Bytes message, Order *ret)
     order.sa = NULL;
     order.protect = NULL;
     return 0;
+}
+
+int order_receive(int channel, Secret *message, Order *ret, int *ret_fd)
+{
+    _cleanup_(close_fdp) int fd = -1;
+    int size = helper_receive(channel, message->data, message->size, &fd), r = size;
+    if (size > 0)
+        r = order_decode((Bytes){message->data, (size_t)size}, ret);
+    OPENSSL_cleanse(message->data, message->size); /* also of what was too long */
+    if (size <= 0 || r < 0)
+        return r;
+    *ret_fd = steal_fd(&fd);
+    return 1;
 }
 
 /* ---- answers and events ---- */
