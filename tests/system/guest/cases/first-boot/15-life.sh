@@ -47,6 +47,9 @@ check "packets cross the tunnel" ping -c 3 -i 0.2 -W $patience "$core_ipv4"
 
 cp /etc/tred/tred.conf "$here/"
 before=$(main_process tred)
+# Where packets would go that nothing holds back.
+ip route add default via "$segw_direct"
+wire_begin
 timeout 600 ping -i 0.1 -W 1 -D -O "$core_ipv4" > "$here/ping" &
 ping=$!
 need "the upgrade runs" follow "$packages" Upgrade
@@ -58,6 +61,8 @@ check "the device is connected" eventually 90 client_is established
 check "packets cross the tunnel" ping -c 3 -i 0.2 -W $patience "$core_ipv4"
 kill -INT $ping
 wait $ping
+check "while it ran, not one packet for the core left in clear" wire_is 0
+ip route del default
 # A figure and no test.
 awk -F '[][]' '/bytes from/ { if (last && $2 - last > gap) gap = $2 - last; last = $2 }
     END { printf "# the upgrade kept packets from crossing for %.1f s at the most\n", gap }' "$here/ping"
