@@ -168,5 +168,5 @@ class ChildTest(TwoChildrenTest):
 
     def test_a_busy_segw_is_asked_for_the_other_child_again(self):
         self.two(f"refuse {TEMPORARY_FAILURE}")
-        self.assertIn(f"notify={TEMPORARY_FAILURE}", self.segw.expect(rf"answered 1 \d+ {CREATE} .*")[0])
+        self.assertRegex(self.segw.output(), rf"(?m)^answered 1 \d+ {CREATE} notify={TEMPORARY_FAILURE}$")
         self.assert_two_left(1)

@@ -63,7 +63,7 @@ class LivenessTest(LabTest):
         # What has four octets there is an address: 0.0.0.4 is 4 s.
         gateway, _, _ = self.establish(segw={"more_plugins": "attr", "charon": "plugins { attr { 24 = 0.0.0.4 } }"},
                                        connection={"liveness": "3000"})
-        gateway.wait_for(r"generating IKE_AUTH response 1 \[ .*CPRP\(.*\(24\)")
+        gateway.wait_for(r"generating IKE_AUTH response 1 \[ .*CPRP\([^)]*\bDPD\b")
         gateway.wait_for(r"parsed INFORMATIONAL request \d+ \[ \]", 30.0)
 
 
@@ -75,6 +75,9 @@ class ScriptedLivenessTest(ScriptedTest):
         self.assertIn(self.LIVENESS, self.segw.attributes())
         self.segw.expect(rf"request 1 \d+ {INFORMATIONAL}$")
         self.segw.expect(rf"request 1 \d+ {INFORMATIONAL}$")
+
+    def test_a_segw_that_has_forgotten_us_is_lost(self):
+        self.tunnel(connection={"liveness": "4"})
         self.segw.tell("forget-ike", 1)
         self.client.wait_for("the SeGW does not answer any more", 30.0)
         self.client.wait_for_state("idle", seconds=30.0)

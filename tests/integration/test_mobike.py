@@ -149,7 +149,8 @@ class ScriptedMobikeTest(ScriptedTest, AddressesTest):
     MOBIKE_SUPPORTED, UPDATE_SA_ADDRESSES, COOKIE2, UNACCEPTABLE_ADDRESSES = 16396, 16400, 16401, 40
 
     def movable(self):
-        self.tunnel(segw={"notifies": {self.MOBIKE_SUPPORTED: b""}}, connection={"liveness": "0"})
+        self.tunnel(segw={"notifies": {self.MOBIKE_SUPPORTED: b""}, "remote": [f"{INNER_IPV4}-{INNER_IPV4}"]},
+                    connection={"liveness": "0"})
         self.ping(self.old_spi())
 
     def assert_moved(self, address, number=1):

@@ -308,7 +308,7 @@ class GroupTest(ScriptedTest):
         self.assert_one_left(1, new)
 
     def test_the_segw_is_asked_for_the_group_that_it_did_not_send_for_a_child(self):
-        self.tunnel(child={"pfs": "yes"})
+        self.tunnel(ike={"proposals": "aes128gcm16-prfsha256-ecp256"}, child={"pfs": "yes"})
         answer = self.segw_asks("rekey-child", 1, self.old_spi(), 14, 19)
         self.assertEqual(self.refused(answer), INVALID_KE_PAYLOAD)
         self.assertIn("data=0013", answer)
