@@ -113,6 +113,11 @@ int sandbox_refuse_others(const int *calls, size_t count)
     return r == 0 ? calls_filter(SCMP_ACT_ERRNO(EPERM), calls, count) : r;
 }
 
+int sandbox_leave_capabilities(void)
+{
+    return capabilities_keep(0);
+}
+
 int sandbox_limit_memory(size_t octets)
 {
     const struct rlimit limit = {octets, octets};

@@ -26,3 +26,6 @@ int sandbox_limit_memory(size_t octets);
  * and then another: any other system call, and memory that is code, fails with EPERM. 0 or -errno.
  */
 int sandbox_refuse_others(const int *calls, size_t count);
+
+/* The capabilities alone, where something in between is to be done without them. 0 or -errno. */
+int sandbox_leave_capabilities(void);

@@ -302,7 +302,8 @@ static bool tcti_has_device(const char *tcti)
     return strcmp(tcti, "device") == 0 || strncmp(tcti, "device:", strlen("device:")) == 0;
 }
 
-/* In this order: no more code is loaded once the filter stands. */
+/* In this order: memory that CAP_IPC_LOCK alone let be locked would make allocations fail without
+ * it, and no more code is loaded once the filter stands. */
 static int sandbox(const DeviceFiles *files)
 {
     const size_t count = ELEMENTS(ALLOWED_CALLS) - (tcti_has_device(files->tcti) ? N_NETWORK : 0);
@@ -310,8 +311,11 @@ static int sandbox(const DeviceFiles *files)
     (void)umask(S_IRWXG | S_IRWXO);
     tpm_tcti_warm(files->tcti);
     tzset();
+    int r = sandbox_leave_capabilities();
+    if (r < 0)
+        return r;
     memory_lock_all();
-    int r = secrets_init();
+    r = secrets_init();
     return r < 0 ? r : sandbox_refuse_others(ALLOWED_CALLS, count);
 }
 

@@ -46,12 +46,3 @@ void check_dataplane(const Findings *findings, const TredConfig *config, const c
 
 /* The bus, and whether it lets user tred have its name. */
 void check_bus(const Findings *findings);
-
-/* Whether tred runs, and what it says of itself. Returns true if it runs. */
-bool check_daemon(const Findings *findings);
-
-/* ikeclient's configuration at `path`, as its user meets it. */
-void check_client_configuration(const Findings *findings, const char *path);
-
-/* Whether ikeclient runs, and what it says of itself. */
-void check_client(const Findings *findings);

@@ -1,15 +1,318 @@
 /* trectl doctor: what stands between this machine and a working TrE, in the order in which it
- * should be mended. */
+ * should be mended; and what it looks at of the two services, as the bus and systemd have them. */
 #include "base/cleanup.h"
 #include "base/program.h"
 #include "base/reason.h"
+#include "ikeclient/config.h"
+#include "trectl/as_user.h"
 #include "trectl/check.h"
 #include "trectl/commands.h"
+#include "trectl/snapshot.h"
+#include "tred/bus_connection.h"
 #include "tred/config.h"
+#include "tred/identity.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+/* ---- what systemd says of a unit (org.freedesktop.systemd1(5)) ---- */
+
+#define SYSTEMD "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+#define SYSTEMD_MANAGER SYSTEMD ".Manager"
+#define SYSTEMD_SERVICE SYSTEMD ".Service"
+
+enum { UNIT_WORD_SIZE = 32 };
+
+typedef struct Unit {
+    bool known;                   /* systemd answered, and has such a unit */
+    char active[UNIT_WORD_SIZE];  /* "active", "inactive", "failed", "activating" … */
+    char enabled[UNIT_WORD_SIZE]; /* "enabled", "disabled", "static", "masked" … */
+    char result[UNIT_WORD_SIZE];  /* of a service that has failed: "exit-code", "watchdog" … */
+    int status;                   /* with "exit-code", its exit status */
+} Unit;
+
+static void word_copy(char *ret, const char *word)
+{
+    (void)snprintf(ret, UNIT_WORD_SIZE, "%s", word);
+}
+
+/* Why it failed. */
+static void result_look(sd_bus *bus, const char *path, Unit *unit)
+{
+    _cleanup_(free_charp) char *result = NULL;
+    int status = 0;
+
+    if (sd_bus_get_property_string(bus, SYSTEMD, path, SYSTEMD_SERVICE, "Result", NULL, &result) >=
+        0)
+        word_copy(unit->result, result);
+    if (sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD_SERVICE, "ExecMainStatus", NULL,
+                                    'i', &status) >= 0)
+        unit->status = status;
+}
+
+static int active_look(sd_bus *bus, const char *name, Unit *unit)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    const char *load = NULL, *active = NULL, *path = NULL;
+    int r = sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "ListUnitsByNames",
+                               NULL, &reply, "as", 1, name);
+
+    if (r >= 0)
+        r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
+    if (r > 0) {
+        r = sd_bus_message_read(reply, "(ssssssouso)", NULL, NULL, &load, &active, NULL, NULL,
+                                &path, NULL, NULL, NULL);
+    }
+    if (r <= 0)
+        return r;
+    unit->known = strcmp(load, "loaded") == 0 || strcmp(load, "masked") == 0;
+    word_copy(unit->active, active);
+    if (strcmp(active, "failed") == 0)
+        result_look(bus, path, unit);
+    return r;
+}
+
+/* Asks for `name` ("tred.service"). Where there is no systemd to ask, nothing is known. */
+static void unit_look(sd_bus *bus, const char *name, Unit *ret)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    const char *state = NULL;
+
+    *ret = (Unit){0};
+    if (active_look(bus, name, ret) <= 0 || !ret->known)
+        return;
+    if (sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "GetUnitFileState", NULL,
+                           &reply, "s", name) >= 0 &&
+        sd_bus_message_read(reply, "s", &state) > 0)
+        word_copy(ret->enabled, state);
+}
+
+/* ---- a service that does not run ---- */
+
+typedef struct Service {
+    const char *name; /* "ikeclient" */
+    const char *unit;
+    bool on_demand;       /* others start it when they need it */
+    const char *left_out; /* what there is not while it does not run */
+} Service;
+
+static const Service tred_service = {"tred", "tred.service", true, "no tunnel can be made"};
+static const Service client_service = {"ikeclient", "ikeclient.service", false,
+                                       "there is no tunnel"};
+
+/* What the exit status stands for, and so where to look. */
+static const char *status_words(int status)
+{
+    switch (status) {
+    case EX_USAGE:
+        return ": its command line is wrong";
+    case EX_CONFIG:
+        return ": its configuration is wrong";
+    case EX_NOPERM:
+        return ": a right is missing";
+    case EX_UNAVAILABLE:
+        return ": something that it needs is not there";
+    default:
+        return "";
+    }
+}
+
+static void failed_say(const Findings *findings, const Service *service, const Unit *unit)
+{
+    if (strcmp(unit->result, "exit-code") == 0) {
+        findings_add(findings, FINDING_PROBLEM, service->name,
+                     "has failed with exit status %d%s. See journalctl -u %s, mend it, and run: "
+                     "systemctl start %s",
+                     unit->status, status_words(unit->status), service->name, service->name);
+    } else {
+        findings_add(findings, FINDING_PROBLEM, service->name,
+                     "has failed (%s). See journalctl -u %s, and run: systemctl start %s",
+                     unit->result[0] != '\0' ? unit->result : "systemd does not say how",
+                     service->name, service->name);
+    }
+}
+
+static bool is_enabled(const Unit *unit)
+{
+    return strncmp(unit->enabled, "enabled", strlen("enabled")) == 0;
+}
+
+/* Whether it is right that it does not run: as systemd was told. */
+static void stopped_say(const Findings *findings, sd_bus *bus, const Service *service)
+{
+    const char *name = service->name;
+    Unit unit;
+
+    unit_look(bus, service->unit, &unit);
+    if (strcmp(unit.active, "failed") == 0) {
+        failed_say(findings, service, &unit);
+    } else if (strcmp(unit.enabled, "masked") == 0) {
+        findings_add(findings, FINDING_PROBLEM, name,
+                     "is masked, so that nobody can start it. Run: systemctl unmask %s", name);
+    } else if (strcmp(unit.active, "activating") == 0) {
+        findings_add(findings, FINDING_WARNING, name, "is being started");
+    } else if (service->on_demand) {
+        findings_add(findings, FINDING_OK, name, "is not running; it starts when it is needed");
+    } else if (is_enabled(&unit)) {
+        findings_add(
+            findings, FINDING_PROBLEM, name,
+            "is not running, although it is enabled: somebody has stopped it, and %s. Run: "
+            "systemctl start %s",
+            service->left_out, name);
+    } else if (unit.known) {
+        findings_add(findings, FINDING_WARNING, name,
+                     "is not running and not enabled, as systemd was told, and %s. To change that: "
+                     "systemctl enable --now %s",
+                     service->left_out, name);
+    } else {
+        findings_add(findings, FINDING_WARNING, name,
+                     "is not running, and %s. There is no systemd to ask whether that is right",
+                     service->left_out);
+    }
+}
+
+/* Asked only if it runs: a question would start it by activation. */
+static bool is_running(sd_bus *bus, const char *name)
+{
+    sd_bus_creds *creds = NULL;
+    int r = sd_bus_get_name_creds(bus, name, 0, &creds);
+
+    sd_bus_creds_unref(creds);
+    return r >= 0;
+}
+
+/* ---- tred ---- */
+
+static void crls_in_force_check(const Findings *findings, json_object *tre)
+{
+    const char *problem = json_text(tre, "CrlProblem");
+
+    if (problem[0] != '\0') {
+        findings_add(findings, FINDING_PROBLEM, "tred's CRLs",
+                     "%s. What was in force before stays so; where nothing was, no SeGW is taken",
+                     problem);
+    }
+}
+
+static void tred_say(const Findings *findings, json_object *tre)
+{
+    const char *state = json_text(tre, "State"), *reason = json_text(tre, "StateReason");
+
+    if (strcmp(state, identity_state_name(IDENTITY_DEVELOPMENT)) == 0) {
+        findings_add(findings, FINDING_WARNING, "tred", "runs, for development: %s", reason);
+    } else if (strcmp(state, identity_state_name(IDENTITY_READY)) == 0) {
+        findings_add(findings, FINDING_OK, "tred", "runs, and is ready");
+    } else {
+        findings_add(findings, FINDING_PROBLEM, "tred", "runs, but is %s: %s", state, reason);
+    }
+    crls_in_force_check(findings, tre);
+}
+
+/* Whether tred runs, and what it says of itself. Returns true if it runs. */
+static bool check_daemon(const Findings *findings)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(json_object_putp) json_object *tre = NULL;
+    Reason bus_reason = {0};
+
+    if (bus_connection_open(&bus, &bus_reason) < 0) {
+        findings_add(findings, FINDING_OK, "tred", "is not running, as there is no bus");
+        return false;
+    }
+    if (!is_running(bus, BUS_NAME)) {
+        stopped_say(findings, bus, &tred_service);
+        return false;
+    }
+    if (bus_json_properties(bus, BUS_NAME, BUS_MANAGER_PATH, BUS_MANAGER_INTERFACE, &tre) < 0) {
+        findings_add(findings, FINDING_PROBLEM, "tred",
+                     "runs and does not answer. Restart it: systemctl restart tred");
+    } else {
+        tred_say(findings, tre);
+    }
+    return true;
+}
+
+/* ---- ikeclient ---- */
+
+typedef struct ConfigurationCheck {
+    const Findings *findings;
+    const char *path;
+} ConfigurationCheck;
+
+static int configuration_try(void *userdata)
+{
+    _cleanup_(configs_deinit) Configs configs = {0};
+    ConfigurationCheck *check = userdata;
+    Reason reason = {0};
+    int r = configs_load(check->path, &configs, &reason);
+
+    if (r < 0) {
+        findings_add(check->findings, FINDING_PROBLEM, "ikeclient's configuration", "%s",
+                     reason.text[0] != '\0' ? reason.text : strerror(-r));
+    }
+    for (size_t i = 0; r >= 0 && i < configs.count; i++) {
+        const Config *config = configs.list[i];
+        const bool is_default = strcmp(config->name, CONNECTION_DEFAULT) == 0;
+
+        findings_add(check->findings, FINDING_OK, "ikeclient's configuration",
+                     "%s; the SeGW%s%s is at %s", check->path, is_default ? "" : " of connection ",
+                     is_default ? "" : config->name, config->segw_address);
+    }
+    return 0;
+}
+
+/* ikeclient's configuration at `path`, as its user meets it. */
+static void check_client_configuration(const Findings *findings, const char *path)
+{
+    ConfigurationCheck check = {.findings = findings, .path = path};
+    int r = as_user_run("henb-ike", configuration_try, &check);
+
+    if (r < 0) {
+        findings_add(findings, FINDING_PROBLEM, "ikeclient's configuration",
+                     "Can't be read as user henb-ike: %s. Run trectl doctor as root",
+                     r == -ENOENT ? "there is no such user" : "that takes root's rights");
+    }
+}
+
+static void client_say(const Findings *findings, json_object *client)
+{
+    const char *state = json_text(client, "State"), *problem = json_text(client, "LastError");
+
+    if (strcmp(state, "established") == 0) {
+        findings_add(findings, FINDING_OK, "ikeclient", "runs, and has a tunnel to %s",
+                     json_text(client, "SegwIdentity"));
+    } else if (strcmp(state, "idle") == 0 && problem[0] == '\0') {
+        findings_add(findings, FINDING_WARNING, "ikeclient",
+                     "runs, and was told to have no tunnel. To have one: trectl up");
+    } else if (problem[0] != '\0') {
+        findings_add(findings, FINDING_PROBLEM, "ikeclient", "runs, and is %s: %s", state, problem);
+    } else {
+        findings_add(findings, FINDING_OK, "ikeclient", "runs, and is %s", state);
+    }
+}
+
+/* Whether ikeclient runs, and what it says of itself. */
+static void check_client(const Findings *findings)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(json_object_putp) json_object *client = NULL;
+    Reason reason = {0};
+
+    if (bus_connection_open(&bus, &reason) < 0)
+        return; /* it was said of the bus */
+    if (!is_running(bus, CLIENT_NAME)) {
+        stopped_say(findings, bus, &client_service);
+    } else if (bus_json_properties(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, &client) < 0) {
+        findings_add(findings, FINDING_PROBLEM, "ikeclient",
+                     "runs and does not answer. Restart it: systemctl restart ikeclient");
+    } else {
+        client_say(findings, client);
+    }
+}
+
+/* ---- the command ---- */
 
 enum { NET_PROGRAM = 256, CLIENT_CONFIG, JSON };
 

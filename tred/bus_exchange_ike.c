@@ -28,8 +28,6 @@ PendingCall *pending_call_new(CallerExchange *held, sd_bus_message *call)
 
 void pending_call_free(PendingCall *pending)
 {
-    if (!pending)
-        return;
     sd_bus_message_unref(pending->call);
     free(pending);
 }

@@ -12,14 +12,13 @@
 
 enum { USEC_PER_SEC = 1000000, BUSY_SECONDS = 5 };
 
+/* 0: never, as nobody's certificate is known. */
 static time_t expiry_time(const CallerExchange *held)
 {
     const time_t peer = exchange_peer_expires(held->exchange);
     const Identity *identity = held->caller->daemon->identity;
     const time_t own = identity ? identity->expires : 0;
 
-    if (peer == 0)
-        return 0;
     return own != 0 && own < peer ? own : peer;
 }
 

@@ -6,14 +6,20 @@ import re
 KINDS = ("check", "comparison", "bound", "logic", "wipe", "status")
 DEPENDENCY = "dependency"  # what happens where memory or OpenSSL fails; no test can have most of it
 
-FAILURE = r"return (?:-E(?:NOMEM|IO)|TPM_RC_NO_\w+|NULL);"
+FAILURE = r"(?:free\([\w>.-]+\);\s*)*return (?:-E(?:NOMEM|IO)|TPM_RC_NO_\w+|NULL);"
 # What is logged, and what only the compiler looks at.
 LEFT_OUT = re.compile(r"log_\w+\(|static_assert|^\s*(for|enum|typedef|static const)\b|assert\(")
+# What only logs: one statement, by a function that is named so.
+LOGS = r"(?:log_\w+|\w+_log)\([^;]*\);"
+ONLY_LOGS = re.compile(rf"\s*(?:\{{\s*{LOGS}\s*\}}|{LOGS})(?:\s*else\s*(?:\{{\s*{LOGS}\s*\}}|{LOGS}))?(?!\s*else)")
+LOG_FUNCTION = re.compile(r"^static void (?:log_\w+|\w+_log)\([^;{]*\)\n\{.*?^\}", re.MULTILINE | re.DOTALL)
 # A status on its way up: to take the check out is a fault of its own, to invert it breaks everything.
 ON_ITS_WAY = re.compile(r"\b(r|rc) (<|==|!=) $")
 COMPARISON = re.compile(r" (==|!=|<=|>=|<|>) ")
 INVERTED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 SHIFTED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
+# The lesser or the greater of two: at their border both are the same.
+LESSER = re.compile(r"(?=(\S+) (?:<=?|>=?) (\S+) \? (?:\(\w+\))?(?:\1 : \2|\2 : \1)[;,)])")
 WIPE = re.compile(r"\b(OPENSSL_cleanse|explicit_bzero|cipher_stop|secret_free|secret_clear)\(")
 STATUS = re.compile(r"\breturn (-E\w+|false|true);")
 GOOD = {"false": "true", "true": "false"}
@@ -76,13 +82,17 @@ def replacements(code):
         if leads_to_end(code, end):
             # The whole condition, whatever it is made of.
             yield start, end, "(0 && " + "{}" + ")", of_dependency("check", code, end)
+    borderless = {match.end(1) for match in LESSER.finditer(code)}
     for start, end in conditions(code):
+        logs = ONLY_LOGS.match(code, end)
+        if logs and not re.search(r"\w\(", code[start:end]):
+            continue
         for match in COMPARISON.finditer(code, start, end):
             place = match.span(1)
             if ON_ITS_WAY.search(code, max(0, match.start() - 4), match.end()) and code[match.end():].startswith("0"):
                 continue
             yield *place, INVERTED[match.group(1)], of_dependency("comparison", code, end)
-            if match.group(1) in SHIFTED:
+            if match.group(1) in SHIFTED and match.start() not in borderless:
                 yield *place, SHIFTED[match.group(1)], of_dependency("bound", code, end)
         for match in re.finditer(r"&&|\|\|", code[start:end]):
             yield (start + match.start(), start + match.end(),
@@ -99,8 +109,11 @@ def replacements(code):
 def mutants(path, text):
     """Every mutant of a file, in order."""
     code = blanked(text)
+    logging = [match.span() for match in LOG_FUNCTION.finditer(code)]
     starts = [match.end() for match in re.finditer(r"\A|\n", text)]
     for start, end, new, kind in replacements(code):
+        if any(head <= start < tail for head, tail in logging):
+            continue
         line = sum(1 for place in starts if place <= start)
         head = starts[line - 1]
         tail = text.find("\n", end)

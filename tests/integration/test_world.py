@@ -33,15 +33,15 @@ class WorldTest(unittest.TestCase):
         replace(passwd, others(before))
         inner = subprocess.Popen(
             [WORLD, os.environ["TRED_BUILD"], "bash", "-c",
-             "getent passwd tred-net; read; getent passwd tred-net"],
+             "getent passwd tred-net; read -r line; echo \"$line\"; getent passwd tred-net"],
             env={**os.environ, "TRED_WORLD": ""}, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(inner.stdout.close)
         first = inner.stdout.readline()
         self.assertIn("tred-net:", first)
         replace(passwd, others(before))
-        second, _ = inner.communicate("\n", timeout=20)
-        self.assertEqual(second, first)
+        second, _ = inner.communicate("replaced\n", timeout=60)
+        self.assertEqual(second, "replaced\n" + first)
 
     def test_a_world_refuses_programs_that_are_older_than_their_sources(self):
         build = scratch("build")

@@ -220,14 +220,20 @@ static void give_sa(Lab *lab, uint32_t spi, const Lifetime *soft, Told *told)
     assert_int_equal(dataplane_add_sa(lab->plane, sa, &lab->first, note, told), 0);
 }
 
+/* What adding a pair of SAs takes: tred-esp, tred-net, tred-esp with the TUN. */
+static void answer_pair(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        answer_all(&esp);
+        answer_all(&net);
+    }
+}
+
 static void add_sa(Lab *lab, uint32_t spi)
 {
     Told told = {0};
     give_sa(lab, spi, &(Lifetime){0}, &told);
-    for (unsigned i = 0; i < 3; i++) { /* tred-esp, tred-net, tred-esp with the TUN */
-        answer_all(&esp);
-        answer_all(&net);
-    }
+    answer_pair();
     assert_int_equal(told.n, 1);
     assert_int_equal(told.error, 0);
 }
@@ -246,6 +252,8 @@ static void tred_esp_is_told_for_which_dscps_a_pair_is(void **state)
     const Given *added = newest(&esp);
     assert_int_equal(added->type, ORDER_ADD_SA);
     assert_int_equal(added->dscps, UINT64_C(1) << 46);
+    answer_pair();
+    assert_int_equal(told.n, 1);
 }
 
 static int move(Lab *lab, const Transport *to, Told *told)

@@ -21,13 +21,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include <cmocka.h>
 
-enum { TRIES = 1000, PAUSE_NS = 10 * 1000 * 1000, PATH_SIZE = 160 };
+enum { TRIES = 1000, PAUSE_NS = 10 * 1000 * 1000, PATH_SIZE = 160, LOCKED_SIZE = 4608 * 1024 };
 
 static const char bus_configuration[] =
     "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\" "
@@ -152,9 +153,12 @@ static sd_bus *connect_try(const TredFixture *fixture)
     return NULL;
 }
 
-/* As tred-tpm.socket has it: each connection starts one, when the one before has ended. */
+/* As tred-tpm.socket has it: each connection starts one, when the one before has ended. It may lock
+ * little more than its secure heap, and root's gets on with that, too: it keeps no right to lock
+ * more. */
 static void tpm_serve(int listener)
 {
+    const struct rlimit little = {LOCKED_SIZE, LOCKED_SIZE};
     const struct passwd *user = getpwuid(geteuid());
 
     for (;;) {
@@ -162,7 +166,7 @@ static void tpm_serve(int listener)
         const pid_t pid = fork();
 
         if (pid == 0) {
-            if (dup2(connection, HELPER_FD) == HELPER_FD)
+            if (setrlimit(RLIMIT_MEMLOCK, &little) == 0 && dup2(connection, HELPER_FD) == HELPER_FD)
                 (void)execl(TRED_TPM_BUILT, "tred-tpm", "--connected", "--user",
                             user ? user->pw_name : "root", (char *)NULL);
             perror(TRED_TPM_BUILT);

@@ -1,5 +1,5 @@
 /* D-Bus values as JSON. The bus is nobody's: messages are made and read here. */
-#include "trectl/busjson.h"
+#include "trectl/snapshot.h"
 
 #include <errno.h>
 #include <setjmp.h>
