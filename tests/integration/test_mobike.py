@@ -192,4 +192,5 @@ class ScriptedMobikeTest(ScriptedTest, AddressesTest):
 
     def test_who_asks_whether_we_are_there_gets_the_cookie_back(self):
         self.movable()
-        self.assertIn(f"notify={self.COOKIE2} data=0123456789abcdef", self.segw_asks("inform", 1, f"{self.COOKIE2}=0123456789abcdef"))
+        answer = self.segw_asks("inform", 1, f"{self.COOKIE2}=0123456789abcdef")
+        self.assertIn(f"notify={self.COOKIE2} data=0123456789abcdef", answer)
