@@ -167,6 +167,11 @@ void order_encode(Writer *writer, const Order *order);
  * profile) or -ENOMEM. */
 int order_decode(Bytes message, Order *ret);
 
+/* Receives the next order into `message` (ORDER_SIZE_MAX octets), which is wiped once it is read:
+ * there may be keys in it. Returns 1 with its descriptor, the caller's to close, in *ret_fd (-1:
+ * none came); 0 if the other end has left; or helper_receive()'s -errno, or as order_decode(). */
+int order_receive(int channel, Secret *message, Order *ret, int *ret_fd);
+
 typedef enum DataPlaneEventType {
     DATAPLANE_SOFT_LIFETIME, /* time to rekey this SA */
     DATAPLANE_HARD_LIFETIME, /* reached, or sequence numbers used up: the SA carries nothing any

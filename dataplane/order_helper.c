@@ -2,6 +2,8 @@
  * events. */
 #include "dataplane/order_internal.h"
 
+#include "base/helper.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -394,6 +396,19 @@ int order_decode(Bytes message, Order *ret)
     order.sa = NULL;
     order.protect = NULL;
     return 0;
+}
+
+int order_receive(int channel, Secret *message, Order *ret, int *ret_fd)
+{
+    _cleanup_(close_fdp) int fd = -1;
+    int size = helper_receive(channel, message->data, message->size, &fd), r = size;
+    if (size > 0)
+        r = order_decode((Bytes){message->data, (size_t)size}, ret);
+    explicit_bzero(message->data, message->size); /* also of what was too long */
+    if (size <= 0 || r < 0)
+        return r;
+    *ret_fd = steal_fd(&fd);
+    return 1;
 }
 
 /* ---- answers and events ---- */

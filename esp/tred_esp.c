@@ -72,18 +72,12 @@ static int report(const Helper *helper, const Writer *writer)
 /* Returns 1, 0 when tred has closed its end, or -errno. */
 static int handle_order(Helper *helper)
 {
-    int fd = -1;
-    int size = helper_receive(helper->channel, helper->message->data, helper->message->size, &fd);
-    if (size <= 0)
-        return size;
     _cleanup_(order_deinit) Order order = {};
     Answer answer;
-    int r = order_decode((Bytes){helper->message->data, (size_t)size}, &order);
-    OPENSSL_cleanse(helper->message->data, (size_t)size);
-    if (r < 0) {
-        close_fdp(&fd);
+    int fd = -1; /* plane_carry_out()'s */
+    int r = order_receive(helper->channel, helper->message, &order, &fd);
+    if (r <= 0)
         return r; /* tred and its helper are one version: a message that does not parse is a bug */
-    }
     plane_carry_out(helper->plane, &order, fd, &answer);
 
     uint8_t buffer[ORDER_SIZE_MAX];

@@ -251,28 +251,17 @@ static int send_report(const Server *server, const Writer *writer, int fd)
     return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }
 
-static int receive_order(Server *server, Order *ret, int *ret_fd)
-{
-    int size =
-        helper_receive(server->connection, server->message->data, server->message->size, ret_fd);
-    if (size <= 0)
-        return size == 0 ? -ENOTCONN : size;
-    int r = order_decode((Bytes){server->message->data, (size_t)size}, ret);
-    explicit_bzero(server->message->data, server->message->size);
-    return r;
-}
-
 /* Keys go with the order, which is wiped when this returns. */
 static int handle_order(Server *server)
 {
     _cleanup_(order_deinit) Order order = {};
     _cleanup_(close_fdp) int esp_fd = -1;
     _cleanup_(close_fdp) int tun = -1;
-    int r = receive_order(server, &order, &esp_fd);
+    int r = order_receive(server->connection, server->message, &order, &esp_fd);
     if (r == -EAGAIN)
         return 0;
-    if (r < 0)
-        return r;
+    if (r <= 0)
+        return r == 0 ? -ENOTCONN : r;
     Answer answer;
     service_carry_out(&server->service, &order, esp_fd, &answer, &tun);
 

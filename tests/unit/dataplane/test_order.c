@@ -1,6 +1,7 @@
 /* Orders and reports cross a socket unchanged, and anything else is refused. */
 #include "dataplane/order.h"
 
+#include "base/helper.h"
 #include "inner_fixture.h"
 
 #include <errno.h>
@@ -406,6 +407,44 @@ static int setup(void **state)
     return secrets_init();
 }
 
+static void an_order_is_received_with_its_descriptor_and_wiped_where_it_stood(void **state)
+{
+    static const uint8_t none[ORDER_SIZE_MAX];
+    const Order order = {.type = ORDER_OPEN_TRANSPORT, .number = 9, .id = 3};
+    _cleanup_(secret_freep) Secret *message = NULL;
+    uint8_t buffer[ORDER_SIZE_MAX];
+    const Bytes octets = encoded(&order, buffer);
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(secret_new(ORDER_SIZE_MAX, &message), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    for (int whole = 0; whole < 2; whole++) {
+        for (int handed = 0; handed < 2; handed++) {
+            _cleanup_(order_deinit) Order found = {};
+            int fd = -1;
+            assert_int_equal(helper_send(ends[0], bytes_slice(octets, 0, octets.size - !whole),
+                                         handed ? ends[0] : -1),
+                             0);
+            assert_int_equal(order_receive(ends[1], message, &found, &fd), whole ? 1 : -EBADMSG);
+            assert_int_equal(found.number, whole ? 9 : 0);
+            assert_int_equal(fd >= 0, whole && handed);
+            assert_memory_equal(message->data, none, sizeof(none));
+            close_fdp(&fd);
+        }
+    }
+    Order found = {};
+    int fd = -1;
+    uint8_t longer[ORDER_SIZE_MAX + 1] = {1, 2, 3};
+    assert_int_equal(helper_send(ends[0], BYTES_OF(longer), -1), 0);
+    assert_int_equal(order_receive(ends[1], message, &found, &fd), -EMSGSIZE);
+    assert_memory_equal(message->data, none, sizeof(none));
+    close_fdp(&ends[0]);
+    assert_int_equal(order_receive(ends[1], message, &found, &fd), 0);
+    close_fdp(&ends[1]);
+    assert_int_equal(order_receive(ends[1], message, &found, &fd), -EBADF);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +465,7 @@ int main(void)
         cmocka_unit_test(an_sa_with_a_suite_or_key_size_of_no_profile_is_refused),
         cmocka_unit_test(answers_cross_unchanged),
         cmocka_unit_test(events_cross_unchanged),
+        cmocka_unit_test(an_order_is_received_with_its_descriptor_and_wiped_where_it_stood),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -58,6 +58,7 @@ static struct {
         _Alignas(max_align_t) uint8_t octets[1024];
     } orders[ORDERS_MAX];
     unsigned allowed; /* states that it takes yet, before it fails */
+    int add_error;    /* of each state that it is to take; 0: none */
     size_t n_messages;
     struct {
         _Alignas(struct nlmsghdr) uint8_t octets[512];
@@ -162,6 +163,8 @@ static int state_add(const struct nlmsghdr *header)
     const uint32_t spi = ntohl(info->id.spi);
     if (state_index(spi) < kernel.n_states)
         return -EEXIST;
+    if (kernel.add_error < 0)
+        return kernel.add_error;
     if (kernel.allowed == 0)
         return -ENOBUFS;
     kernel.allowed--;
@@ -1507,6 +1510,24 @@ static void what_others_delete_of_their_own_is_no_event(void **state)
     hear(*state, 0, 0);
 }
 
+static void a_kernel_without_esp_is_told_from_one_that_may_not_be_configured(void **state)
+{
+    static const int lacking[] = {-EPROTONOSUPPORT, -ENOSYS, -EOPNOTSUPP, -ENOENT};
+    NetPlane *plane = NULL;
+    Reason reason = {0};
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(lacking); i++) {
+        kernel.add_error = lacking[i];
+        assert_int_equal(net_plane_open(DATAPLANE_KERNEL, "segw0", &plane, &reason), -EOPNOTSUPP);
+        assert_non_null(strstr(reason.text, "xfrm_interface"));
+    }
+    kernel.add_error = -EPERM;
+    assert_int_equal(net_plane_open(DATAPLANE_KERNEL, "segw0", &plane, &reason), -EPERM);
+    assert_non_null(strstr(reason.text, "CAP_NET_ADMIN"));
+    kernel.add_error = 0;
+    assert_null(plane);
+}
+
 static void without_keys_nothing_is_installed(void **state)
 {
     SaOrder sa = {.spi_in = 300, .local = address(2), .remote = address(1)};
@@ -1619,6 +1640,7 @@ int main(void)
         PLANE(what_a_lost_message_would_have_told_is_found_by_looking),
         PLANE(an_sa_that_expires_is_told_as_such_and_not_as_taken_away),
         PLANE(what_others_delete_of_their_own_is_no_event),
+        PLANE(a_kernel_without_esp_is_told_from_one_that_may_not_be_configured),
         PLANE(without_keys_nothing_is_installed),
         PLANE(keys_are_refused_where_the_kernel_is_not_to_have_them),
         PLANE(an_spi_is_in_use_once),

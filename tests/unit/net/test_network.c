@@ -496,6 +496,29 @@ static void the_least_room_of_all_paths_counts(void **state)
     assert_int_equal(route_of("fd01::", 112)->mtu, 0);
 }
 
+static void an_sa_that_is_not_there_is_not_moved(void **state)
+{
+    const SaOrder order = order_of(1, "10.0.0.2");
+    const SaPath path = {.mtu = 1300, .remote = order.remote};
+    assert_int_equal(network_move_sa(*state, 1, &path, &reason), -ENOENT);
+    assert_int_equal(network_set_mtu(*state, 1, 1300, &reason), -ENOENT);
+    assert_int_equal(add(*state, &order), 0);
+    assert_int_equal(network_move_sa(*state, 2, &path, &reason), -ENOENT);
+    assert_int_equal(network_set_mtu(*state, 2, 1300, &reason), -ENOENT);
+    assert_int_equal(kernel.mtu, 1400);
+    assert_int_equal(network_move_sa(*state, 1, &path, &reason), 0);
+    assert_int_equal(kernel.mtu, 1300);
+    assert_int_equal(network_set_mtu(*state, 1, 1290, &reason), 0);
+    assert_int_equal(kernel.mtu, 1290);
+    /* What the kernel refuses is told of either. */
+    kernel.mtu_error = -EPERM;
+    assert_int_equal(network_move_sa(*state, 1, &path, &reason), -EPERM);
+    assert_non_null(strstr(reason.text, "1300"));
+    assert_int_equal(network_set_mtu(*state, 1, 1280, &reason), -EPERM);
+    assert_non_null(strstr(reason.text, "1280"));
+    kernel.mtu_error = 0;
+}
+
 static void an_address_of_one_family_brings_no_routes_of_the_other(void **state)
 {
     SaOrder order = order_of(1, "10.0.0.2");
@@ -733,6 +756,7 @@ int main(void)
         NETWORK_TEST(what_is_refused_is_named_and_leaves_nothing),
         NETWORK_TEST(ipv6_keeps_its_1280_octets_and_routes_say_what_the_path_has_room_for),
         NETWORK_TEST(the_least_room_of_all_paths_counts),
+        NETWORK_TEST(an_sa_that_is_not_there_is_not_moved),
         NETWORK_TEST(an_address_of_one_family_brings_no_routes_of_the_other),
         NETWORK_TEST(two_addresses_of_either_family_are_taken),
         NETWORK_TEST(the_way_to_a_segw_within_its_own_selectors_is_pinned),
