@@ -250,6 +250,18 @@ static void no_certificate_is_not_trusted(void **state)
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_NOT_TRUSTED);
 }
 
+/* RFC 4806: it stands beside a certificate. */
+static void an_ocsp_response_alone_is_no_certificate_and_of_no_other_encoding(void **state)
+{
+    static const uint8_t octets[] = {1, 2, 3};
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.n_certificates = 1;
+    peer.certificates[0] = (IkeCert){IKE_CERT_OCSP_CONTENT, BYTES_OF(octets)};
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_NOT_TRUSTED);
+}
+
 /* RFC 4945 3.3.10 */
 static void a_certificate_of_another_encoding_beside_a_good_one_is_passed_over(void **state)
 {
@@ -486,6 +498,7 @@ int main(void)
         SIGNED(a_shared_key_method_is_refused),
         SIGNED(a_hash_that_we_did_not_announce_is_refused),
         SIGNED(method_14_is_refused_where_we_announced_no_hash),
+        SIGNED(an_ocsp_response_alone_is_no_certificate_and_of_no_other_encoding),
         SIGNED(no_certificate_is_not_trusted),
         SIGNED(a_certificate_of_another_encoding_beside_a_good_one_is_passed_over),
         SIGNED(of_many_certificates_the_first_eight_are_judged),
