@@ -1,15 +1,17 @@
 /* Reads options by their table, answers --version and --help, and refuses what is no option; opens
  * standard streams that are closed, and says whether what was printed has arrived; holds the
- * signals that end a tool; gives memory back; and has a status for each errno. */
+ * signals that end a tool; locks memory and gives it back; and has a status for each errno. */
 #include "base/program.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <link.h>
+#include <linux/capability.h>
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,7 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -312,6 +316,36 @@ void memory_unlock_code(void)
     void (*act)(void *, size_t) = unlock;
 
     (void)dl_iterate_phdr(segments_each, &act);
+}
+
+static bool may_lock_all(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY)
+        return true;
+    return syscall(SYS_capget, &header, data) == 0 &&
+           (data[0].effective & CAP_TO_MASK(CAP_IPC_LOCK)) != 0;
+}
+
+/* Asked for only where nothing limits it: under a limit, MCL_FUTURE makes later allocations fail.
+ */
+void memory_lock_all(void)
+{
+    if (!may_lock_all()) {
+        log_warning(
+            "Memory other than the keys' may be swapped out: set LimitMEMLOCK=infinity in the "
+            "unit, or encrypt the swap space");
+        return;
+    }
+    /* ONFAULT: what is never touched need not be in memory. */
+    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) {
+        log_warning("mlockall: %s. Memory other than the keys' may be swapped out",
+                    strerror(errno));
+    }
+    memory_unlock_code();
 }
 
 int exit_status(int r, int other)

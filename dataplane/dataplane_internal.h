@@ -1,5 +1,5 @@
-/* What the two halves of the data plane share: the pairs of SAs (dataplane_sas.c,
- * dataplane_counters.c) and the links to the helpers that they are ordered from (dataplane.c). */
+/* What the halves of the data plane share: the pairs of SAs (dataplane_sas.c) and the links to the
+ * helpers that they are ordered from (dataplane.c). */
 #pragma once
 
 #include "base/reason.h"
@@ -106,12 +106,6 @@ int plane_transport_divert(const Transport *transport);
 /* Fills in what the route to the SeGW says: our outer address, where it is not known, and how large
  * an inner packet fits. Returns 0 or -errno. */
 int plane_path_complete(SaPath *path, const EspSuite *suite);
-
-/* A pair is forgotten: what it has counted goes into the sum. */
-void plane_counters_keep(DataPlane *plane, const PlaneSa *sa);
-
-/* A pair is about to be removed: asks what it has counted since it was asked the last time. */
-void plane_counters_last(DataPlane *plane, const PlaneSa *sa);
 
 /* Follows what the kernel knows of the path MTU (RFC 4301 8.2.1: by ICMP messages that quote a
  * packet of ours, and for ten minutes), as long as there are pairs of SAs, and has tred-net fit the

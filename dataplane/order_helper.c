@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <string.h>
 
 enum { MTU_MIN = 68 /* RFC 791 3.2: what every host must take in one piece */ };
@@ -405,7 +404,7 @@ int order_receive(int channel, Secret *message, Order *ret, int *ret_fd)
     int size = helper_receive(channel, message->data, message->size, &fd), r = size;
     if (size > 0)
         r = order_decode((Bytes){message->data, (size_t)size}, ret);
-    OPENSSL_cleanse(message->data, message->size); /* also of what was too long */
+    explicit_bzero(message->data, message->size); /* also of what was too long */
     if (size <= 0 || r < 0)
         return r;
     *ret_fd = steal_fd(&fd);

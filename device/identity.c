@@ -6,7 +6,6 @@
 #include "policy/tpmsigningkey.h"
 #include "policy/tss2key.h"
 #include "tpm/open.h"
-#include "tpm/profile.h"
 #include "tpm/publickey.h"
 #include "tpm/storagekey.h"
 

@@ -7,7 +7,6 @@
 #include "base/local.h"
 #include "base/log.h"
 #include "base/manager.h"
-#include "base/memory.h"
 #include "base/program.h"
 #include "base/sandbox.h"
 #include "crypto/secret.h"

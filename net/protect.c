@@ -2,8 +2,8 @@
 #include "net/protect.h"
 
 #include "base/log.h"
-#include "net/localnets.h"
 #include "net/protect_rules.h"
+#include "net/route.h"
 
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>

@@ -1,4 +1,4 @@
-/* Routes of the tunnel, and address prefixes. */
+/* Routes of the tunnel, address prefixes, and the networks that the host is in. */
 #pragma once
 
 #include "ikewire/payload.h"
@@ -64,3 +64,10 @@ int routes_list(Netlink *netlink, RouteFound found, void *userdata);
 
 /* Whether a link other than `index` has that address, whatever its prefix. Returns 0 or -errno. */
 int address_is_elsewhere(Netlink *netlink, unsigned index, const Prefix *address, bool *ret);
+
+/* ---- the networks that the host is in, by its interfaces' addresses ---- */
+
+/* The networks of all addresses but those that stand alone (/32, /128), as ranges; `netlink` is a
+ * NETLINK_ROUTE one. IKE_SELECTORS_MAX of them at the most, and none of the others. Returns 0 or
+ * -errno. */
+int local_networks(Netlink *netlink, IkeTs *ret);

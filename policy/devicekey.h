@@ -1,12 +1,11 @@
 /* The device key, loaded in the TPM: it signs digests, and nothing else comes out of it. */
 #pragma once
 
+#include "base/bytes.h"
 #include "base/reason.h"
 #include "policy/keypolicy.h"
 #include "policy/tss2key.h"
 #include "tpm/tpm.h"
-
-#include "base/bytes.h"
 
 #include <openssl/evp.h>
 

@@ -7,7 +7,7 @@
 #include "base/reason.h"
 #include "base/timecorrection.h"
 #include "crypto/openssl.h"
-#include "policy/anchorinstall.h"
+#include "policy/anchorbundle.h"
 #include "policy/encoding.h"
 #include "provisioning/certificatefile.h"
 #include "provisioning/command.h"

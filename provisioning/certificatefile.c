@@ -5,7 +5,6 @@
 #include "base/reason.h"
 #include "crypto/openssl.h"
 #include "policy/tss2key.h"
-#include "provisioning/tredbus.h"
 #include "tpm/publickey.h"
 #include "verify/certificates.h"
 #include "verify/profile.h"

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <systemd/sd-bus.h>
 
 #define PROVISION_TCTI "device:/dev/tpmrm0"
 #define PROVISION_STATE_DIR "/var/lib/tred"
@@ -104,6 +105,18 @@ int state_write(const ProvisionOptions *options, const char *name, Bytes bytes, 
 /* Gives a file of the state folder to its owner: it may have been made before that user was. 0 or
  * -errno after a complaint. */
 int state_give(const ProvisionOptions *options, const char *name);
+
+/* tred, while it runs: it has the TPM, so that what it guards goes through it. */
+/* Finds tred on the system bus without starting it. 1 with *ret, which is the caller's to
+ * sd_bus_flush_close_unref(); 0 if it does not run, or there is no bus. */
+int tred_find(sd_bus **ret);
+
+/* The Manager's method InstallAnchors. 0 with the bundle's version, or -errno after a complaint. */
+int tred_install_anchors(sd_bus *bus, Bytes bundle, Bytes approval, uint64_t *ret_version);
+
+/* Has a tred that runs read its files again, and tells the person what it says then; one that does
+ * not run is left alone. 0, or -errno after a complaint. */
+int tred_reload(void);
 
 /* "tre-provision: …" on standard error. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

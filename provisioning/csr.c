@@ -4,8 +4,8 @@
 
 #include "base/file.h"
 #include "crypto/openssl.h"
-#include "policy/signature.h"
 #include "provisioning/step.h"
+#include "tpm/publickey.h"
 #include "verify/certificates.h"
 
 #include <errno.h>

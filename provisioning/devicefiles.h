@@ -3,7 +3,7 @@
 
 #include "base/reason.h"
 #include "policy/keypolicy.h"
-#include "policy/policydigest.h"
+#include "policy/policykey.h"
 #include "policy/tss2key.h"
 #include "provisioning/command.h"
 #include "verify/certificates.h"

@@ -4,9 +4,9 @@
 #include "base/reason.h"
 #include "policy/anchorguard.h"
 #include "policy/lastknowntime.h"
-#include "tpm/meter.h"
 #include "tpm/open.h"
 #include "tpm/tpm.h"
+#include "tpm/transport.h"
 
 #include <stdbool.h>
 #include <stdint.h>

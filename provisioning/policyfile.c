@@ -10,7 +10,6 @@
 #include "provisioning/command.h"
 #include "provisioning/devicefiles.h"
 #include "provisioning/pcrsignature_file.h"
-#include "provisioning/tredbus.h"
 #include "tpm/open.h"
 
 #include <ctype.h>

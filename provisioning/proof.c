@@ -5,10 +5,9 @@
 #include "crypto/openssl.h"
 #include "provisioning/csr.h"
 #include "provisioning/devicefiles.h"
-#include "provisioning/endorsement_certificate.h"
+#include "provisioning/endorsement.h"
 #include "tpm/commands.h"
 #include "tpm/publickey.h"
-#include "tpm/reclaim.h"
 #include "tpm/storagekey.h"
 
 #include <errno.h>

@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/reason.h"
-#include "policy/policydigest.h"
+#include "policy/policykey.h"
 #include "policy/tss2key.h"
 #include "provisioning/authority.h"
 #include "provisioning/credential.h"

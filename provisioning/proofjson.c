@@ -3,7 +3,7 @@
 
 #include "crypto/openssl.h"
 #include "policy/encoding.h"
-#include "provisioning/endorsement_certificate.h"
+#include "provisioning/endorsement.h"
 #include "provisioning/json.h"
 
 #include <errno.h>

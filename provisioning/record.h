@@ -7,7 +7,7 @@
 #include "provisioning/devicefiles.h"
 #include "provisioning/lineinput.h"
 #include "provisioning/step.h"
-#include "tpm/meter.h"
+#include "tpm/transport.h"
 
 #include <stdbool.h>
 #include <stdio.h>

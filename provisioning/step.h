@@ -5,7 +5,7 @@
 
 #include "policy/devicekey.h"
 #include "provisioning/command.h"
-#include "tpm/meter.h"
+#include "tpm/transport.h"
 
 #include <openssl/x509.h>
 #include <stdint.h>

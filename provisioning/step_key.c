@@ -6,7 +6,7 @@
 #include "provisioning/devicefiles.h"
 #include "provisioning/pcrsignature_file.h"
 #include "provisioning/step.h"
-#include "tpm/profile.h"
+#include "tpm/open.h"
 
 #include <errno.h>
 #include <stdio.h>

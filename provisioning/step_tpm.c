@@ -11,7 +11,7 @@
 #include "provisioning/lineinput.h"
 #include "provisioning/step.h"
 #include "tpm/commands.h"
-#include "tpm/profile.h"
+#include "tpm/open.h"
 #include "tpm/session.h"
 #include "tpm/storagekey.h"
 

@@ -5,6 +5,7 @@
 
 #include "tpm/command.h"
 #include "tpm/publickey.h"
+#include "tpm/tpm.h"
 
 /* Runs a command whose preparation returned `prepared`: an error of that is passed on. A TPM in
  * lockout is logged, once. */
@@ -87,3 +88,12 @@ TSS2_RC tpm2_hierarchy_change_auth(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *
 
 /* A permanent handle, as an object. */
 TpmObject tpm_permanent(TPM2_HANDLE handle);
+
+/* ---- room in the TPM's slots, when there is none left ---- */
+
+/* Makes room after a command failed with `rc`: out of transient slots (TPM_RC_OBJECT_MEMORY), of
+ * sessions (TPM_RC_SESSION_MEMORY, TPM_RC_SESSION_HANDLES), or the oldest saved session is too old
+ * (TPM_RC_CONTEXT_GAP). On a TPM of our own, without resource manager, whatever is not held by this
+ * connection was left by a program that died, and is flushed. True if the command is worth trying
+ * once more. */
+bool tpm_reclaim(Tpm *tpm, TSS2_RC rc);

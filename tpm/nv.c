@@ -1,5 +1,5 @@
 /* NV indices: made, read and written so that nobody between can lie about them. */
-#include "tpm/nv_internal.h"
+#include "tpm/nv.h"
 
 #include "tpm/commands.h"
 #include "tpm/session.h"

@@ -46,5 +46,8 @@ int nv_increment(Tpm *tpm, NvIndex *index, Reason *reason);
  */
 int nv_lock(Tpm *tpm, NvIndex *index, Reason *reason);
 
+/* What a failed command on `index` means to the caller, -errno; `reason` says it to a person. */
+int nv_fail(Reason *reason, const char *command, TPM2_HANDLE index, TSS2_RC rc);
+
 /* Octets of an NV index into which a number goes, big-endian as the TPM counts. */
 enum { NV_NUMBER_SIZE = 8 };

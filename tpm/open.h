@@ -1,4 +1,4 @@
-/* Opening a connection to the TPM. */
+/* Opening a connection to the TPM, and asking it what it can do. */
 #pragma once
 
 #include "base/reason.h"
@@ -20,3 +20,11 @@ int tpm_open_in_loop(const char *tcti, TpmLoop *loop, Tpm **ret, Reason *reason)
  * kernel's device, or of a simulator, and no other, as whoever hands the string over is not to
  * choose what is run. Where there is none, opening it fails. */
 void tpm_tcti_warm(const char *tcti);
+
+/* ---- what a TPM must be able to do to hold a device key; a TPM 2.0 may lack almost any algorithm
+ * ---- */
+
+/* Asks the TPM for all that the storage root key and a device key of `algorithm` need. Returns 0,
+ * -EOPNOTSUPP with `reason` naming the first thing that it lacks and what to
+ * do, or -EIO (reason filled). */
+int tpm_profile_check(Tpm *tpm, TpmKeyAlgorithm algorithm, Reason *reason);

@@ -1,9 +1,11 @@
-/* Public areas: as OpenSSL's keys, and the Names that follow from them (TPM 2.0 Part 1, 16). */
+/* What the TPM makes public: its public areas as OpenSSL's keys, the Names that follow from them
+ * (TPM 2.0 Part 1, 16), and its signatures. */
 #pragma once
 
 #include "base/bytes.h"
 
 #include <openssl/evp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <tss2/tss2_tpm2_types.h>
 
@@ -21,3 +23,15 @@ int tpm_public_to_pkey(const TPM2B_PUBLIC *public, EVP_PKEY **ret);
 /* An unsigned integer of the TPM's in exactly `size` octets: TPMs differ in whether they keep
  * leading zeros. Returns 0, or -ERANGE if it needs more. */
 int tpm_integer_pad(Bytes integer, uint8_t *ret, size_t size);
+
+/* ---- raw signatures, as device_key_sign() yields them, checked by OpenSSL ---- */
+
+/* True if `signature` is good for `digest`, made with `digest_name` ("SHA256", "SHA384"). ECDSA
+ * signatures come as r | s of equal size. For RSA, `pss_salt` is RSASSA-PSS's salt length in
+ * octets, or -1 for PKCS#1 v1.5. */
+bool signature_is_good(EVP_PKEY *pkey, const char *digest_name, Bytes digest, Bytes signature,
+                       int pss_salt);
+
+/* A raw ECDSA signature (r | s) as the DER that certificates and CSRs hold. *ret is for
+ * OPENSSL_free(). Returns its size, or -ENOMEM. */
+int signature_ecdsa_to_der(Bytes raw, unsigned char **ret);

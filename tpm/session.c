@@ -3,7 +3,6 @@
 
 #include "tpm/commands.h"
 #include "tpm/crypto.h"
-#include "tpm/reclaim.h"
 #include "tpm/storagekey.h"
 
 #include <errno.h>

@@ -4,7 +4,6 @@
 #include "base/bytes.h"
 #include "tpm/commands.h"
 #include "tpm/publickey.h"
-#include "tpm/reclaim.h"
 
 #include <errno.h>
 

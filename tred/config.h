@@ -1,12 +1,20 @@
-/* /etc/tred/tred.conf (tred.conf(5)). */
+/* /etc/tred/tred.conf (tred.conf(5)), and all SeGWs that are in it. */
 #pragma once
 
 #include "base/config.h"
 #include "base/reason.h"
 #include "dataplane/order.h"
-#include "tred/segws.h"
+#include "tred/segw.h"
 
 #include <stdint.h>
+
+typedef struct Segws {
+    size_t count;
+    Segw **list; /* the first one is [segw] */
+} Segws;
+
+/* NULL: there is none of that label. */
+const Segw *segws_find(const Segws *segws, const char *label);
 
 /* When the last-known time is moved. */
 typedef enum ClockRecord {

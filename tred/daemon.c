@@ -1,5 +1,6 @@
 /* Starts what the program consists of, in order, serves, and ends it; SIGHUP reloads. What becomes
- * of the data plane meanwhile is for the exchanges to know. */
+ * of the data plane meanwhile is for the exchanges to know. Before all that it keeps the
+ * process's memory to itself. */
 #include "tred/daemon.h"
 
 #include "base/log.h"
@@ -13,12 +14,57 @@
 #include "tred/clock.h"
 #include "tred/daemon_identity.h"
 #include "tred/device.h"
-#include "tred/process.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+/* ---- what this process denies itself and others ---- */
+
+/* What systemd gave us is for us alone: a program that we start gets no capability. */
+static int capabilities_keep(void)
+{
+    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+/* Raises the limit on open descriptors to `wanted`, or as far as it may be; a warning says so where
+ * that is less. */
+static void process_raise_descriptors(size_t wanted)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted) {
+        log_warning("At most %llu descriptors can be open, and fewer exchanges at once therefore: "
+                    "set LimitNOFILE=%zu in the unit",
+                    (unsigned long long)limit.rlim_cur, wanted);
+    }
+}
+
+int process_harden(void)
+{
+    const struct rlimit no_core = {0, 0};
+
+    if (setrlimit(RLIMIT_CORE, &no_core) < 0)
+        return -errno;
+    /* Also makes /proc/PID root's, so that another process of this user can't read our memory. */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return -errno;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    (void)umask(S_IRWXG | S_IRWXO);
+    memory_lock_all();
+    return capabilities_keep();
+}
+
+/* ---- from start to stop ---- */
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {

@@ -14,3 +14,9 @@ int daemon_run(Daemon *daemon);
 
 /* Wipes all exchanges and lets go of key, TPM and bus. */
 void daemon_deinit(Daemon *daemon);
+
+/* What this process denies itself and others before it holds any secret: no core dumps, no ptrace
+ * or /proc/PID/mem for the own user, no new privileges, files for nobody else, memory locked where
+ * that is permitted (a warning says what to do where it is not), no capability for programs that it
+ * starts. Returns 0 or -errno of what can't be done without. */
+int process_harden(void);

@@ -4,7 +4,6 @@
 #include "base/reason.h"
 #include "crypto/secret.h"
 #include "tred/daemon.h"
-#include "tred/process.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,18 +1,9 @@
 /* Can any octets on the socket pair break tred or tred-tpm, or be read in two ways? */
 #include "device/frames.h"
 
-#include <stdlib.h>
+#include "tests/fuzz/roundtrip.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* What decoded must be written as the very same octets. */
-static void check(const Writer *writer, Bytes frame)
-{
-    Bytes written = {0};
-
-    if (writer_finish(writer, &written) < 0 || !bytes_equal(written, frame))
-        abort();
-}
 
 static void check_request(Bytes frame)
 {
@@ -24,7 +15,7 @@ static void check_request(Bytes frame)
         return;
     writer_init(&writer, buffer, sizeof(buffer));
     device_request_encode(&writer, &request);
-    check(&writer, frame);
+    check_written(&writer, frame);
 }
 
 static void check_answer(Bytes frame)
@@ -37,7 +28,7 @@ static void check_answer(Bytes frame)
         return;
     writer_init(&writer, buffer, sizeof(buffer));
     device_answer_encode(&writer, &answer);
-    check(&writer, frame);
+    check_written(&writer, frame);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

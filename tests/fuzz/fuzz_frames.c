@@ -1,19 +1,11 @@
 /* Can any octets on the socket pair break tred or tred-verify, or be read in two ways? */
 #include "verify/frames.h"
 
-#include <stdlib.h>
+#include "tests/fuzz/roundtrip.h"
+
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* What decoded must be written as the very same octets. */
-static void check(const Writer *writer, Bytes frame)
-{
-    Bytes written = {0};
-
-    if (writer_finish(writer, &written) < 0 || !bytes_equal(written, frame))
-        abort();
-}
 
 static void check_request(Bytes frame)
 {
@@ -25,7 +17,7 @@ static void check_request(Bytes frame)
         return;
     writer_init(&writer, buffer, sizeof(buffer));
     verify_request_encode(&writer, &request);
-    check(&writer, frame);
+    check_written(&writer, frame);
 }
 
 static void check_answer(Bytes frame)
@@ -39,7 +31,7 @@ static void check_answer(Bytes frame)
         return;
     writer_init(&writer, buffer, sizeof(buffer));
     verify_answer_encode(&writer, &answer);
-    check(&writer, frame);
+    check_written(&writer, frame);
     if (answer.type == FRAME_PEER && answer.error == 0 && !answer.verdict.taken)
         peer_check_sentence(&answer.verdict.refusal, &sentence);
 }

@@ -2,6 +2,8 @@
  * nothing is read in two ways. */
 #include "dataplane/order.h"
 
+#include "tests/fuzz/roundtrip.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,14 +34,12 @@ static void check_report(Bytes message)
     if (report_decode(message, &report) < 0)
         return;
     Writer writer;
-    Bytes written = {0};
     writer_init(&writer, buffer, sizeof(buffer));
     if (report.answer.type != 0)
         answer_encode(&writer, &report.answer);
     else
         event_encode(&writer, &report.event);
-    if (writer_finish(&writer, &written) < 0 || !bytes_equal(written, message))
-        abort();
+    check_written(&writer, message);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

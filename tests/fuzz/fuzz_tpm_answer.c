@@ -6,7 +6,7 @@
 #include "tpm/commands.h"
 #include "tpm/nv.h"
 #include "tpm/pcr.h"
-#include "tpm/profile.h"
+#include "tpm/open.h"
 #include "tpm/storagekey.h"
 
 #include <stdlib.h>

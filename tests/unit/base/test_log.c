@@ -14,27 +14,9 @@
 
 #include <cmocka.h>
 
-static char lines[8192];
+#include "tests/unit/listen.h"
 
-/* Runs `say` with standard error going into `lines`. */
-static void listen_to(void (*say)(void))
-{
-    int pipe_ends[2];
-    _cleanup_(close_fdp) int kept = dup(STDERR_FILENO);
-
-    assert_int_equal(pipe(pipe_ends), 0);
-    assert_true(dup2(pipe_ends[1], STDERR_FILENO) >= 0);
-    (void)close(pipe_ends[1]);
-    say();
-    assert_true(dup2(kept, STDERR_FILENO) >= 0); /* closes the last writing end */
-
-    size_t size = 0;
-    ssize_t n;
-    while ((n = read(pipe_ends[0], lines + size, sizeof(lines) - 1 - size)) > 0)
-        size += (size_t)n;
-    lines[size] = 0;
-    (void)close(pipe_ends[0]);
-}
+static char lines[LISTEN_SIZE];
 
 static int outside_of_journal(void **state)
 {
@@ -55,13 +37,13 @@ static void say_at_all_levels(void)
 static void lines_above_the_level_are_dropped(void **state)
 {
     (void)state;
-    listen_to(say_at_all_levels);
+    listen_to(say_at_all_levels, lines);
     assert_string_equal(lines, "error 1\nwarning 2\nnotice\ninfo\n");
     log_set_level(LOG_ERR);
-    listen_to(say_at_all_levels);
+    listen_to(say_at_all_levels, lines);
     assert_string_equal(lines, "error 1\n");
     log_set_level(LOG_DEBUG);
-    listen_to(say_at_all_levels);
+    listen_to(say_at_all_levels, lines);
     assert_string_equal(lines, "error 1\nwarning 2\nnotice\ninfo\ndebug\n");
 }
 
@@ -101,14 +83,14 @@ static void say_elsewhere(void)
 static void the_journal_gets_the_priority(void **state)
 {
     (void)state;
-    listen_to(say_to_the_journal);
+    listen_to(say_to_the_journal, lines);
     assert_string_equal(lines, "<3>error 1\n<4>warning 2\n<5>notice\n<6>info\n");
 }
 
 static void what_is_redirected_out_of_a_unit_has_no_priority(void **state)
 {
     (void)state;
-    listen_to(say_elsewhere);
+    listen_to(say_elsewhere, lines);
     assert_string_equal(lines, "another inode\nanother device\nnothing\nmore\n");
 }
 
@@ -120,7 +102,7 @@ static void say_foreign_text(void)
 static void foreign_text_cannot_forge_a_line(void **state)
 {
     (void)state;
-    listen_to(say_foreign_text);
+    listen_to(say_foreign_text, lines);
     assert_string_equal(lines, "peer says x?<0>forged?[2J\n");
 }
 
@@ -137,9 +119,9 @@ static void say_too_much(void)
 static void a_long_line_is_cut_and_says_so(void **state)
 {
     (void)state;
-    listen_to(say_as_much_as_fits);
+    listen_to(say_as_much_as_fits, lines);
     assert_int_equal(strlen(lines), 2047 + strlen("\n"));
-    listen_to(say_too_much);
+    listen_to(say_too_much, lines);
     assert_int_equal(strlen(lines), 2047 + strlen("...\n"));
     assert_non_null(strstr(lines, "0...\n"));
 }
@@ -154,7 +136,7 @@ static void say_with_errno(void)
 static void errno_is_left_alone(void **state)
 {
     (void)state;
-    listen_to(say_with_errno);
+    listen_to(say_with_errno, lines);
 }
 
 static void levels_have_names(void **state)

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/listen.h"
+
 static Step step_at(unsigned number, uint64_t at)
 {
     return (Step){.start = 1000,
@@ -103,28 +105,13 @@ static void what_a_segw_said_is_kept_as_printable_ascii(void **state)
 
 /* ---- lines ---- */
 
-static char lines[8192];
+static char lines[LISTEN_SIZE];
 static Config config;
 
-/* Runs `say` with standard error going into `lines`. */
-static void listen_to(void (*say)(void))
+static int outside_of_journal(void **state)
 {
-    int pipe_ends[2];
-    _cleanup_(close_fdp) int kept = dup(STDERR_FILENO);
-
-    assert_int_equal(unsetenv("JOURNAL_STREAM"), 0);
-    assert_int_equal(pipe(pipe_ends), 0);
-    assert_true(dup2(pipe_ends[1], STDERR_FILENO) >= 0);
-    (void)close(pipe_ends[1]);
-    say();
-    assert_true(dup2(kept, STDERR_FILENO) >= 0); /* closes the last writing end */
-
-    size_t size = 0;
-    ssize_t n;
-    while ((n = read(pipe_ends[0], lines + size, sizeof(lines) - 1 - size)) > 0)
-        size += (size_t)n;
-    lines[size] = 0;
-    (void)close(pipe_ends[0]);
+    (void)state;
+    return unsetenv("JOURNAL_STREAM");
 }
 
 static void say_of_both_kinds(void)
@@ -146,11 +133,11 @@ static void each_line_has_the_label_of_its_connection_in_front(void **state)
     (void)state;
 
     config = (Config){.label = "core: "};
-    listen_to(say_of_both_kinds);
+    listen_to(say_of_both_kinds, lines);
     assert_memory_equal(lines, "core: 7%\ncore: %s\ncore: ", strlen("core: 7%\ncore: %s\ncore: "));
     assert_non_null(strstr(lines, step));
     config = (Config){0};
-    listen_to(say_of_both_kinds);
+    listen_to(say_of_both_kinds, lines);
     assert_memory_equal(lines, "7%\n%s\nstep", strlen("7%\n%s\nstep"));
     assert_non_null(strstr(lines, step));
 }
@@ -168,7 +155,7 @@ static void a_line_that_is_too_long_says_so_at_its_end(void **state)
     (void)state;
 
     config = (Config){0};
-    listen_to(say_much);
+    listen_to(say_much, lines);
     assert_string_equal(lines + strlen(lines) - 5, "x...\n");
 }
 
@@ -184,5 +171,5 @@ int main(void)
         cmocka_unit_test(a_line_that_is_too_long_says_so_at_its_end),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, outside_of_journal, NULL);
 }

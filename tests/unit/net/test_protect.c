@@ -1,8 +1,8 @@
 /* What do the rules follow from, and when are they put into the kernel anew? The kernel is played:
  * the linker puts these functions in the place of net/'s own (ld --wrap). */
-#include "net/localnets.h"
 #include "net/protect.h"
 #include "net/protect_rules.h"
+#include "net/route.h"
 
 #include <errno.h>
 #include <setjmp.h>

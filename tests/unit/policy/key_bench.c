@@ -2,7 +2,7 @@
 #include "key_bench.h"
 
 #include "base/reason.h"
-#include "policy/signature.h"
+#include "tpm/publickey.h"
 
 #include <openssl/rand.h>
 #include <setjmp.h>

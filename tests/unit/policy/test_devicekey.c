@@ -3,7 +3,7 @@
 #include "key_bench.h"
 #include "probe.h"
 
-#include "policy/signature.h"
+#include "tpm/publickey.h"
 #include "tpm/open.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Keys are loaded, checked and used in a TPM whose slots a program that died has left taken. */
 #include "base/reason.h"
-#include "tpm/reclaim.h"
+#include "tpm/commands.h"
 #include "tpm/session.h"
 #include "vendor_fixture.h"
 

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/reason.h"
 #include "pki_fixture.h"
-#include "policy/anchorinstall.h"
+#include "policy/anchorbundle.h"
 #include "provisioning/anchors.h"
 #include "provisioning/devicetpm.h"
 #include "tpm/open.h"

@@ -1,7 +1,7 @@
 /* Is the EK the one that the vendor certified, and is a TPM without that told so? */
 #include "base/reason.h"
 #include "endorsement_fixture.h"
-#include "provisioning/endorsement_certificate.h"
+#include "provisioning/endorsement.h"
 #include "tpm/open.h"
 #include "tpm_bench.h"
 #include "verify/certificates.h"

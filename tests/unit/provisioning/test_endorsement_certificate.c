@@ -1,7 +1,7 @@
 /* Is an EK certificate taken from a vendor alone, and for an EK alone? No TPM is needed. */
 #include "base/reason.h"
 #include "endorsement_fixture.h"
-#include "provisioning/endorsement_certificate.h"
+#include "provisioning/endorsement.h"
 
 #include "base/cleanup.h"
 

@@ -113,7 +113,7 @@ static void a_child_sa_without_one_of_its_payloads_is_none(void **state)
     }
 }
 
-static void the_ninth_spi_is_refused_until_one_is_given_back(void **state)
+static void an_spi_beyond_the_most_is_refused_until_one_is_given_back(void **state)
 {
     Play *play = *state;
     uint32_t spi = 0;
@@ -825,7 +825,7 @@ int main(void)
         VERIFIED(an_exchange_that_is_over_leaves_nothing_in_the_secure_heap),
         cmocka_unit_test(a_child_sa_without_one_of_its_payloads_is_none),
         VERIFIED(spis_are_not_reserved_and_all_different),
-        VERIFIED(the_ninth_spi_is_refused_until_one_is_given_back),
+        VERIFIED(an_spi_beyond_the_most_is_refused_until_one_is_given_back),
         VERIFIED(both_sides_derive_the_same_esp_keys),
         VERIFIED(spis_and_suite_are_those_of_the_messages),
         VERIFIED(the_plane_is_told_for_which_dscps_a_child_is),

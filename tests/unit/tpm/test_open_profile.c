@@ -1,5 +1,5 @@
 /* A TPM that can't hold the device key is found out, and what it lacks is named. */
-#include "tpm/profile.h"
+#include "tpm/open.h"
 
 #include "tpm_bench.h"
 

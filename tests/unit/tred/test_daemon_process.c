@@ -1,6 +1,6 @@
 /* Does the process keep its memory to itself? Each check in a process of its own, as there is no
  * way back. */
-#include "tred/process.h"
+#include "tred/daemon.h"
 
 #include <errno.h>
 #include <setjmp.h>

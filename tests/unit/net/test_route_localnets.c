@@ -1,5 +1,5 @@
 /* Are the networks that the host is in those of its addresses, from the first host to the last? */
-#include "net/localnets.h"
+#include "net/route.h"
 
 #include "netlink_fixture.h"
 

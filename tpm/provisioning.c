@@ -1,6 +1,8 @@
-/* The TPM 2.0 commands that only factory and operator give, as those in commands.c. In a file of
- * their own, so that tred is linked without them. */
+/* What only factory and operator do: TPM 2.0 commands, as those in commands.c, and NV indices, as
+ * in nv.c. In a file of its own, so that tred-tpm is linked without it. */
 #include "tpm/commands.h"
+#include "tpm/nv.h"
+#include "tpm/session.h"
 
 TSS2_RC tpm2_create(Tpm *tpm, const TpmObject *parent, TpmSession *session,
                     const TPM2B_SENSITIVE_CREATE *sensitive, const TPM2B_PUBLIC *template,
@@ -121,4 +123,37 @@ TSS2_RC tpm2_hierarchy_change_auth(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *
         command, rc,
         &(TpmFrame){
             .handles = {&entity}, .n_authorized = 1, .sessions = {session}, .new_auth = new_auth});
+}
+
+/* ---- NV indices, made and taken away ---- */
+
+int nv_define(Tpm *tpm, const TPMS_NV_PUBLIC *public, Reason *reason)
+{
+    TpmSession *session = NULL;
+    TSS2_RC rc;
+    int r;
+
+    r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, reason);
+    if (r < 0)
+        return r;
+    rc = tpm2_nv_define_space(tpm, session, public);
+    tpm_session_flush(tpm, session);
+    return rc == TSS2_RC_SUCCESS ? 0 : nv_fail(reason, "TPM2_NV_DefineSpace", public->nvIndex, rc);
+}
+
+int nv_undefine(Tpm *tpm, TPM2_HANDLE handle, Reason *reason)
+{
+    TpmSession *session = NULL;
+    NvIndex index;
+    TSS2_RC rc;
+    int r;
+
+    r = nv_open(tpm, handle, &index, reason);
+    if (r == 0)
+        r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, reason);
+    if (r < 0)
+        return r;
+    rc = tpm2_nv_undefine_space(tpm, &index.object, session);
+    tpm_session_flush(tpm, session);
+    return rc == TSS2_RC_SUCCESS ? 0 : nv_fail(reason, "TPM2_NV_UndefineSpace", handle, rc);
 }

@@ -1,5 +1,5 @@
 /* Each command is counted under its name, with the time that it took. */
-#include "tpm/meter.h"
+#include "tpm/transport.h"
 
 #include "base/reason.h"
 #include "tpm/open.h"

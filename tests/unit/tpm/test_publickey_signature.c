@@ -1,5 +1,5 @@
 /* Are the TPM's raw signatures judged as OpenSSL judges its own? */
-#include "policy/signature.h"
+#include "tpm/publickey.h"
 
 #include "openssl_memory.h"
 

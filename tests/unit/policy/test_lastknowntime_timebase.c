@@ -1,5 +1,5 @@
 /* Does what is known for certain about the time grow by what has passed, and by nothing else? */
-#include "device/timebase.h"
+#include "policy/lastknowntime.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Do digests computed here equal those that a TPM computes? */
-#include "policy/policydigest.h"
+#include "policy/policykey.h"
 
 #include "base/reason.h"
 #include "tpm/publickey.h"

@@ -1,5 +1,5 @@
 /* A TPM whose slots a program that died has left taken is of use again. */
-#include "tpm/reclaim.h"
+#include "tpm/commands.h"
 #include "tpm/session.h"
 
 #include "tpm_bench.h"

@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "policy/anchorinstall.h"
+#include "policy/anchorbundle.h"
 #include "tests/unit/temporary.h"
 
 #include <errno.h>
