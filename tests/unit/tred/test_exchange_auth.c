@@ -4,6 +4,7 @@
 
 #include "tred/exchange_internal.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -290,6 +291,52 @@ static void of_many_certificates_the_first_eight_are_judged(void **state)
     assert_int_equal(play_judge(play, &peer, time(NULL)), 0);
 }
 
+static void of_many_ocsp_responses_the_first_eight_are_judged(void **state)
+{
+    static const uint8_t octets[] = {1, 2, 3};
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    for (size_t i = 0; i <= PEER_OCSP_MAX; i++)
+        peer.certificates[peer.n_certificates++] =
+            (IkeCert){IKE_CERT_OCSP_CONTENT, BYTES_OF(octets)};
+    (void)play_judge(play, &peer, time(NULL));
+    assert_int_equal(play->n_ocsp, PEER_OCSP_MAX);
+    assert_int_equal(play->n_certificates, peer.n_certificates - PEER_OCSP_MAX - 1);
+}
+
+/* Whatever the verifier's word is, but that the peer is taken. */
+static void a_peer_that_is_not_taken_is_refused_for_whatever_reason(void **state)
+{
+    static const struct {
+        int error;
+        ExchangeError refusal;
+    } cases[] = {{PEER_E_NOT_TRUSTED, EXCHANGE_E_PEER_NOT_TRUSTED},
+                 {PEER_E_MALFORMED, EXCHANGE_E_PEER_CERTIFICATE_UNFIT},
+                 {PEER_E_EXPIRED, EXCHANGE_E_PEER_CERTIFICATE_EXPIRED},
+                 {PEER_E_NOT_YET_VALID, EXCHANGE_E_PEER_CERTIFICATE_NOT_YET_VALID},
+                 {PEER_E_UNFIT, EXCHANGE_E_PEER_CERTIFICATE_UNFIT},
+                 {PEER_E_IDENTITY, EXCHANGE_E_PEER_IDENTITY_MISMATCH},
+                 {PEER_E_REVOKED, EXCHANGE_E_PEER_REVOKED},
+                 {PEER_E_REVOCATION_UNKNOWN, EXCHANGE_E_PEER_REVOCATION_UNKNOWN},
+                 {PEER_E_REVOCATION_UNKNOWN + 1, EXCHANGE_E_PEER_NOT_TRUSTED},
+                 {0, EXCHANGE_E_PEER_NOT_TRUSTED},
+                 {-1, EXCHANGE_E_PEER_NOT_TRUSTED},
+                 {INT_MIN, EXCHANGE_E_PEER_NOT_TRUSTED},
+                 {INT_MAX, EXCHANGE_E_PEER_NOT_TRUSTED}};
+    Play *play = *state;
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        const Verdict verdict = {.refusal = {.error = cases[i].error}};
+        const PeerAuth peer = play_peer(play);
+
+        play->verdict = &verdict;
+        assert_peer_refused(play, &peer, time(NULL), cases[i].refusal);
+        play_deinit(play);
+        play_to(play, EXCHANGE_SIGNED);
+    }
+}
+
 static void a_certificate_by_hash_and_url_is_unfit(void **state)
 {
     Play *play = *state;
@@ -502,6 +549,8 @@ int main(void)
         SIGNED(no_certificate_is_not_trusted),
         SIGNED(a_certificate_of_another_encoding_beside_a_good_one_is_passed_over),
         SIGNED(of_many_certificates_the_first_eight_are_judged),
+        SIGNED(of_many_ocsp_responses_the_first_eight_are_judged),
+        SIGNED(a_peer_that_is_not_taken_is_refused_for_whatever_reason),
         SIGNED(a_certificate_by_hash_and_url_is_unfit),
         SIGNED(octets_that_are_no_certificate_are_unfit),
         SIGNED(an_expired_certificate_is_refused_as_such),
