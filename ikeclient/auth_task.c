@@ -73,6 +73,13 @@ static size_t auth_along(const Task *task, TreCall *calls)
     return 2;
 }
 
+/* Those that count for this SeGW. */
+static Bytes anchor_hashes(const IkeSa *sa)
+{
+    return sa->segw_anchors ? (Bytes){sa->segw_anchors, sa->n_segw_anchors * TRE_HASH_SIZE}
+                            : sa->identity.anchor_hashes;
+}
+
 /* One answer more. The request is made once all are there, in whichever order they came. */
 static int auth_go_on(AuthTask *auth)
 {
@@ -84,7 +91,7 @@ static int auth_go_on(AuthTask *auth)
         .auth_data = {auth->auth, auth->auth_size},
         .certificates = sa->identity.certificates,
         .n_certificates = sa->identity.n_certificates,
-        .anchor_hashes = sa->identity.anchor_hashes,
+        .anchor_hashes = anchor_hashes(sa),
         .ocsp_wanted = sa->identity.ocsp_wanted,
         .segw_identity = sa->identity.segw_identity,
         .initial_contact = sa->initial_contact,
@@ -175,7 +182,7 @@ static void auth_sent(Task *task)
 
     steps_log(&sa->steps, 3, "IKE_AUTH request", STEP_HENB_TO_SEGW,
               "%s, CERT x%zu, CERTREQ x%zu%s%s, %zu datagram%s", ((AuthTask *)task)->scheme,
-              sa->identity.n_certificates, sa->identity.n_anchors,
+              sa->identity.n_certificates, anchor_hashes(sa).size / TRE_HASH_SIZE,
               requests[sa->config->request_address], sa->initial_contact ? ", INITIAL_CONTACT" : "",
               count, count == 1 ? "" : "s");
 }

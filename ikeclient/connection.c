@@ -245,6 +245,7 @@ void connection_open(Connection *connection)
 {
     ConnectionState state = connection_plan_of(connection).state;
 
+    connection->told = true;
     if (state == CONNECTION_CONNECTING || state == CONNECTION_CLOSING)
         return;
     connection->wanted = true;
@@ -254,6 +255,8 @@ void connection_open(Connection *connection)
 
 void connection_start(Connection *connection)
 {
+    if (connection->told)
+        return;
     if (!connection->config->reconnect) {
         connection_open(connection);
         return;
@@ -276,6 +279,7 @@ int connection_remember(Connection *connection, const char *folder)
 
 void connection_close(Connection *connection)
 {
+    connection->told = true;
     if (!connection->wanted)
         return;
     connection->wanted = false;

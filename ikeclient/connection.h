@@ -57,7 +57,8 @@ DEFINE_POINTER_CLEANUP(Connection, connection_free);
  * nothing. */
 void connection_open(Connection *connection);
 
-/* Connects as soon as that may be after attempts that failed, before a restart too. */
+/* Connects as soon as that may be after attempts that failed, before a restart too. Does nothing
+ * after connection_open() or connection_close(): the operator's word goes before the turn. */
 void connection_start(Connection *connection);
 
 /* Remembers failed attempts in a file in `folder`, its own by its name, over restarts. 0 or
@@ -65,7 +66,7 @@ void connection_start(Connection *connection);
  */
 int connection_remember(Connection *connection, const char *folder);
 
-/* Deletes what there is, within 5 s; no new attempts after that. */
+/* Deletes what there is, within 5 s; no new attempts after that, and no start. */
 void connection_close(Connection *connection);
 
 /* Whether to try again after failure and loss, whatever the configuration says: true at first. */

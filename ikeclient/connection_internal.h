@@ -19,6 +19,7 @@ struct Connection {
 
     /* the facts */
     bool wanted;
+    bool told; /* the operator has said whether */
     bool retry;
     bool asked;
     bool renewal;

@@ -117,7 +117,6 @@ struct Connections {
     BusFace *face;
     Netwatch *netwatch;     /* NULL: there is none */
     sd_event_source *start; /* of those that are still to be started */
-    const char *folder;
     size_t count;
     Member *members;
     size_t n_started;
@@ -227,13 +226,6 @@ static void on_network(void *userdata)
 
 /* ---- the life of all ---- */
 
-static void start_one(const Connections *connections, Connection *connection)
-{
-    if (connections->folder && connection_remember(connection, connections->folder) < 0)
-        log_warning("out of memory: failed attempts are forgotten with this process");
-    connection_start(connection);
-}
-
 /* As many as may be under way at a time; each that leads to something makes room for the next. */
 static int on_start(sd_event_source *source, void *userdata)
 {
@@ -242,7 +234,7 @@ static int on_start(sd_event_source *source, void *userdata)
 
     while (connections->n_started < connections->count &&
            connections->in_state[CONNECTION_CONNECTING] < STARTS_AT_ONCE)
-        start_one(connections, connections->members[connections->n_started++].connection);
+        connection_start(connections->members[connections->n_started++].connection);
     return 0;
 }
 
@@ -332,7 +324,13 @@ void connections_allow_retry(Connections *connections, bool allow)
 
 void connections_start(Connections *connections, const char *folder)
 {
-    connections->folder = folder;
+    int r = 0;
+
+    /* All of them: one whose turn has not come yet may be told to connect before. */
+    for (size_t i = 0; folder && r >= 0 && i < connections->count; i++)
+        r = connection_remember(connections->members[i].connection, folder);
+    if (r < 0)
+        log_warning("out of memory: failed attempts are forgotten with this process");
     (void)on_start(NULL, connections);
 }
 

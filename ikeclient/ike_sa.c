@@ -376,6 +376,7 @@ void ike_sa_free(IkeSa *sa)
     init_state_free(sa->init);
     child_sas_free(sa->children);
     tre_identity_deinit(&sa->identity);
+    free(sa->segw_anchors);
     free(sa->scratch);
     free(sa);
 }
@@ -391,10 +392,17 @@ int ike_sa_new_rival(IkeSa *sa, const IkeSaHandlers *handlers, void *userdata, I
     endpoint_set_port(&segw, (uint16_t)sa->config->port);
     int r = ike_sa_new(sa->event, sa->tre, sa->config, &segw, sa->initial_contact, handlers,
                        userdata, &rival);
+    if (r >= 0 && sa->segw_anchors) {
+        rival->segw_anchors = malloc(sa->n_segw_anchors * TRE_HASH_SIZE + 1);
+        r = rival->segw_anchors ? 0 : -ENOMEM;
+    }
     if (r < 0) {
         init_state_free(init);
         return r;
     }
+    if (sa->segw_anchors)
+        memcpy(rival->segw_anchors, sa->segw_anchors, sa->n_segw_anchors * TRE_HASH_SIZE);
+    rival->n_segw_anchors = sa->n_segw_anchors;
     rival->init = init;
     rival->spi_i = sa->spi_i;
     memcpy(rival->segw_identity, sa->segw_identity, sizeof(rival->segw_identity));

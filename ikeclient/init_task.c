@@ -160,6 +160,27 @@ static int take_segw_identity(IkeSa *sa)
     return 0;
 }
 
+/* What tred says of another SeGW than [segw]'s. */
+static int note_segw(IkeSa *sa, const TreReply *reply)
+{
+    const size_t count = reply->begun.n_anchors;
+    Writer writer;
+
+    (void)snprintf(sa->segw_identity, sizeof(sa->segw_identity), "%s", reply->begun.segw_identity);
+    free(sa->segw_anchors);
+    sa->segw_anchors = malloc(count * TRE_HASH_SIZE + 1); /* malloc(0) may be NULL */
+    if (!sa->segw_anchors)
+        return -ENOMEM;
+    sa->n_segw_anchors = count;
+    writer_init(&writer, sa->segw_anchors, count * TRE_HASH_SIZE);
+    for (size_t i = 0; i < count; i++) {
+        if (reply->begun.anchors[i].size != TRE_HASH_SIZE)
+            return -EBADMSG;
+        writer_bytes(&writer, reply->begun.anchors[i]);
+    }
+    return 0;
+}
+
 static int init_described(Task *task, const TreReply *reply)
 {
     IkeSa *sa = task->sa;
@@ -184,16 +205,15 @@ static int init_begun(Task *task, const TreReply *reply)
     (void)snprintf(sa->exchange, sizeof(sa->exchange), "%s", reply->begun.exchange);
     sa->spi_i = reply->begun.spi_i;
     sa->steps.spi = sa->spi_i;
-    if (reply->begun.segw_identity) {
-        (void)snprintf(sa->segw_identity, sizeof(sa->segw_identity), "%s",
-                       reply->begun.segw_identity);
-    }
-    if (take_segw_identity(sa) < 0)
-        return -ENOMEM;
+    int r = reply->begun.segw_identity ? note_segw(sa, reply) : 0;
+    if (r >= 0)
+        r = take_segw_identity(sa);
+    if (r < 0)
+        return r;
     if (sa->identity.identity)
         steps_name(&sa->steps, sa->identity.identity, sa->identity.segw_identity);
-    int r = init_begin(&sa->init->exchange, offer, proposals_first_group(offer), reply->begun.spi_i,
-                       reply->begun.nonce_i, reply->begun.ke_i);
+    r = init_begin(&sa->init->exchange, offer, proposals_first_group(offer), reply->begun.spi_i,
+                   reply->begun.nonce_i, reply->begun.ke_i);
     return r < 0 ? r : init_go_on((InitTask *)task);
 }
 

@@ -235,9 +235,11 @@ struct IkeSa {
     Transport *transport; /* shared with the one that it was rekeyed from, and with its heir */
     TreIdentity identity;
     char segw_identity[STEP_NAME_SIZE]; /* that tred said at TRE_BEGIN; "": [segw]'s */
-    char exchange[TRE_PATH_SIZE];       /* tred's object; "": none yet */
-    char forked_from[TRE_PATH_SIZE];    /* that of another IKE SA, to whose request this one follows
-                                           another answer up; "": it has a request of its own */
+    uint8_t *segw_anchors;              /* and so the anchors' hashes, one after the other */
+    size_t n_segw_anchors;
+    char exchange[TRE_PATH_SIZE];    /* tred's object; "": none yet */
+    char forked_from[TRE_PATH_SIZE]; /* that of another IKE SA, to whose request this one follows
+                                        another answer up; "": it has a request of its own */
     uint64_t spi_i;
     uint64_t spi_r; /* 0 until tred has agreed */
     NatFinding nat;

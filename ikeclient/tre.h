@@ -107,9 +107,11 @@ typedef struct TreReply {
             uint64_t spi_i;
             Bytes nonce_i;
             Bytes ke_i;
-            const char *segw_identity; /* where a section was named; else NULL */
-        } begun;                       /* TRE_BEGIN; of TRE_FORK the exchange alone */
-        Bytes ke_i;                    /* TRE_CHOOSE_GROUP */
+            const char *segw_identity; /* where a section was named; else NULL … */
+            size_t n_anchors;          /* … and the hashes of the anchors that count for it */
+            Bytes anchors[TRE_ANCHORS_MAX];
+        } begun;    /* TRE_BEGIN; of TRE_FORK the exchange alone */
+        Bytes ke_i; /* TRE_CHOOSE_GROUP */
         struct {
             uint64_t spi; /* ours, for a new IKE SA */
             Bytes nonce;
@@ -162,7 +164,8 @@ struct Tre {
  */
 int tre_call(Tre *tre, const TreCall *call, TreHandler handler, void *userdata);
 
-/* Drops the handlers of all calls under way for `userdata`; tred may still carry them out. */
+/* Drops the handlers of all calls under way for `userdata`; tred may still carry them out. An
+ * exchange that one of them makes is closed. */
 void tre_forget(Tre *tre, const void *userdata);
 
 /* What tred said of itself, kept. */

@@ -287,14 +287,36 @@ static int tre_bus_call(Tre *face, const TreCall *call, TreHandler handler, void
     return r < 0 ? r : 0;
 }
 
+/* Who asked for an exchange has gone before the answer: tred need not hold what nobody will use. */
+static void on_unclaimed(void *userdata, const TreReply *reply)
+{
+    const TreCall close = {.method = TRE_CLOSE,
+                           .exchange = reply->method == TRE_ADD_IKE_SA ? reply->exchange
+                                                                       : reply->begun.exchange};
+
+    if (reply->outcome == TRE_DONE)
+        (void)tre_bus_call(userdata, &close, NULL, NULL);
+}
+
+static bool makes_exchange(TreMethod method)
+{
+    return method == TRE_BEGIN || method == TRE_FORK || method == TRE_ADD_IKE_SA;
+}
+
 static void tre_bus_forget(Tre *face, const void *userdata)
 {
     TreBus *tre = (TreBus *)face;
 
     for (size_t i = 0; i < ELEMENTS(tre->pending); i++) {
         Pending *pending = &tre->pending[i];
-        if (pending->tre && pending->userdata == userdata)
+        if (!pending->tre || pending->userdata != userdata)
+            continue;
+        if (makes_exchange(pending->method)) {
+            pending->handler = on_unclaimed;
+            pending->userdata = face;
+        } else {
             place_free(pending);
+        }
     }
 }
 

@@ -185,7 +185,10 @@ static int read_begun(sd_bus_message *m, TreReply *reply)
         r = read_bytes(m, &reply->begun.ke_i);
     if (r < 0 || sd_bus_message_at_end(m, true) > 0)
         return r;
-    return sd_bus_message_read(m, "s", &reply->begun.segw_identity);
+    r = sd_bus_message_read(m, "s", &reply->begun.segw_identity);
+    return r < 0
+               ? r
+               : read_bytes_list(m, reply->begun.anchors, TRE_ANCHORS_MAX, &reply->begun.n_anchors);
 }
 
 static int read_forked(sd_bus_message *m, TreReply *reply)

@@ -30,7 +30,7 @@ int findings_init(Findings *findings, bool json)
 
     if (counts == MAP_FAILED)
         return -ENOMEM;
-    *findings = (Findings){json, counts};
+    *findings = (Findings){.json = json, .counts = counts};
     return 0;
 }
 
@@ -39,7 +39,9 @@ static void finding_print(const Findings *findings, const char *verdict, const c
                           const char *text)
 {
     if (!findings->json) {
-        (void)printf("%-8s %s: %s\n", verdict, name, text);
+        (void)printf("%-8s %s%s%s: %s\n", verdict, name,
+                     findings->connection ? ", connection " : "",
+                     findings->connection ? findings->connection : "", text);
         return;
     }
     json_object *object = json_object_new_object();
@@ -47,6 +49,10 @@ static void finding_print(const Findings *findings, const char *verdict, const c
         return;
     (void)json_object_object_add(object, "verdict", json_object_new_string(verdict));
     (void)json_object_object_add(object, "name", json_object_new_string(name));
+    if (findings->connection) {
+        (void)json_object_object_add(object, "connection",
+                                     json_object_new_string(findings->connection));
+    }
     (void)json_object_object_add(object, "text", json_object_new_string(text));
     (void)printf("%s    %s", findings->counts->total > 0 ? ",\n" : "",
                  json_object_to_json_string_ext(object, JSON_C_TO_STRING_NOSLASHESCAPE));

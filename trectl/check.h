@@ -20,7 +20,8 @@ typedef struct FindingCounts {
 } FindingCounts;
 
 typedef struct Findings {
-    bool json; /* each as an object of an array, and not as a line */
+    bool json;              /* each as an object of an array, and not as a line */
+    const char *connection; /* of several, the one that they are about; NULL: none */
     FindingCounts *counts;
 } Findings;
 
@@ -28,7 +29,7 @@ typedef struct Findings {
 int findings_init(Findings *findings, bool json);
 
 /* Prints "ok|warning|problem  NAME: text" on standard output, or {"verdict", "name", "text"}, and
- * counts it. */
+ * counts it. A connection is named after NAME, and as "connection". */
 void findings_add(const Findings *findings, FindingVerdict verdict, const char *name,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 

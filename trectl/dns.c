@@ -146,6 +146,7 @@ typedef struct DnsOptions {
 typedef struct Dns {
     sd_bus *bus;
     sd_event *event;
+    sd_event_source *look; /* once, when all signals that there are have been read */
     const char *interface;
     ResolvedDomains domains;
     int told;           /* the interface's index; 0: resolved knows of nothing */
@@ -214,14 +215,40 @@ static void tell(Dns *dns, int interface, json_object *servers)
     log_info("The SeGW's DNS servers %s are asked over %s", text, dns->interface);
 }
 
+/* Adds those of one connection; two may be assigned the same. */
+static void servers_add(json_object *all, json_object *servers)
+{
+    for (size_t i = 0; i < json_count(servers); i++) {
+        json_object *server = json_item(servers, i);
+        bool known = false;
+
+        for (size_t k = 0; k < json_count(all); k++)
+            known = known || json_object_equal(json_item(all, k), server);
+        if (!known)
+            (void)json_object_array_add(all, json_object_get(server));
+    }
+}
+
+/* Of all connections, in the order of the configuration. */
+static json_object *servers_take(sd_bus *bus)
+{
+    _cleanup_(json_object_putp) json_object *connections = client_connections(bus);
+    json_object *all = json_object_new_array();
+
+    for (size_t i = 0; all && i < json_count(connections); i++) {
+        _cleanup_(json_object_putp) json_object *client =
+            client_connection_take(bus, connections, i);
+
+        servers_add(all, json_member(client, "DnsServers"));
+    }
+    return all;
+}
+
 static void look(Dns *dns)
 {
-    _cleanup_(json_object_putp) json_object *client = NULL;
+    _cleanup_(json_object_putp) json_object *servers = servers_take(dns->bus);
     const int interface = (int)if_nametoindex(dns->interface);
-    json_object *servers;
 
-    (void)bus_json_properties(dns->bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, &client);
-    servers = json_member(client, "DnsServers");
     /* While another IKE SA is being made, that in use stays in use, and has its servers. */
     if (interface != 0 && json_count(servers) > 0) {
         tell(dns, interface, servers);
@@ -230,11 +257,19 @@ static void look(Dns *dns)
     }
 }
 
-static int on_change(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+static int on_look(sd_event_source *source, void *userdata)
 {
-    (void)signal, (void)error;
+    (void)source;
     look(userdata);
     return 0;
+}
+
+static int on_change(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+    const Dns *dns = userdata;
+
+    (void)signal, (void)error;
+    return sd_event_source_set_enabled(dns->look, SD_EVENT_ONESHOT);
 }
 
 /* Another resolved knows nothing of what the one before was told. */
@@ -244,8 +279,7 @@ static int on_resolved(sd_bus_message *signal, void *userdata, sd_bus_error *err
 
     (void)signal, (void)error;
     dns->told = 0;
-    look(dns);
-    return 0;
+    return sd_event_source_set_enabled(dns->look, SD_EVENT_ONESHOT);
 }
 
 static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
@@ -285,6 +319,10 @@ static int set_up(Dns *dns)
     if (r >= 0)
         r = signal_add(dns, SIGINT);
     if (r >= 0)
+        r = sd_event_add_defer(dns->event, &dns->look, on_look, dns);
+    if (r >= 0)
+        r = sd_event_source_set_priority(dns->look, SD_EVENT_PRIORITY_IDLE);
+    if (r >= 0)
         r = sd_bus_attach_event(dns->bus, dns->event, SD_EVENT_PRIORITY_NORMAL);
     if (r >= 0)
         r = sd_bus_set_exit_on_disconnect(dns->bus, true);
@@ -314,6 +352,7 @@ static int set_up(Dns *dns)
 static void dns_deinit(Dns *dns)
 {
     free(dns->told_servers);
+    sd_event_source_disable_unref(dns->look);
     sd_bus_flush_close_unref(dns->bus);
     sd_event_unref(dns->event);
 }

@@ -236,10 +236,31 @@ static bool check_daemon(const Findings *findings)
 
 /* ---- ikeclient ---- */
 
+/* Findings about one of `count` connections. */
+static Findings findings_of(const Findings *findings, const char *connection, size_t count)
+{
+    Findings of = *findings;
+
+    of.connection = count > 1 ? connection : NULL;
+    return of;
+}
+
 typedef struct ConfigurationCheck {
     const Findings *findings;
     const char *path;
+    const Segws *segws; /* tred's; NULL: they can't be read */
 } ConfigurationCheck;
+
+/* What tred.conf does not have, no exchange is begun with. */
+static void segw_check(const Findings *findings, const Segws *segws, const char *name)
+{
+    if (segws && !segws_find(segws, name)) {
+        findings_add(findings, FINDING_PROBLEM, "ikeclient's configuration",
+                     "connection %s leads to the section [segw %s], which tred.conf does not have. "
+                     "Add it there, or correct the name",
+                     name, name);
+    }
+}
 
 static int configuration_try(void *userdata)
 {
@@ -255,18 +276,21 @@ static int configuration_try(void *userdata)
     for (size_t i = 0; r >= 0 && i < configs.count; i++) {
         const Config *config = configs.list[i];
         const bool is_default = strcmp(config->name, CONNECTION_DEFAULT) == 0;
+        const Findings findings = findings_of(check->findings, config->name, configs.count);
 
-        findings_add(check->findings, FINDING_OK, "ikeclient's configuration",
+        findings_add(&findings, FINDING_OK, "ikeclient's configuration",
                      "%s; the SeGW%s%s is at %s", check->path, is_default ? "" : " of connection ",
                      is_default ? "" : config->name, config->segw_address);
+        segw_check(&findings, check->segws, config->name);
     }
     return 0;
 }
 
 /* ikeclient's configuration at `path`, as its user meets it. */
-static void check_client_configuration(const Findings *findings, const char *path)
+static void check_client_configuration(const Findings *findings, const char *path,
+                                       const Segws *segws)
 {
-    ConfigurationCheck check = {.findings = findings, .path = path};
+    ConfigurationCheck check = {.findings = findings, .path = path, .segws = segws};
     int r = as_user_run("henb-ike", configuration_try, &check);
 
     if (r < 0) {
@@ -285,7 +309,9 @@ static void client_say(const Findings *findings, json_object *client)
                      json_text(client, "SegwIdentity"));
     } else if (strcmp(state, "idle") == 0 && problem[0] == '\0') {
         findings_add(findings, FINDING_WARNING, "ikeclient",
-                     "runs, and was told to have no tunnel. To have one: trectl up");
+                     "runs, and was told to have no tunnel. To have one: trectl up%s%s",
+                     findings->connection ? " --connection " : "",
+                     findings->connection ? findings->connection : "");
     } else if (problem[0] != '\0') {
         findings_add(findings, FINDING_PROBLEM, "ikeclient", "runs, and is %s: %s", state, problem);
     } else {
@@ -293,22 +319,34 @@ static void client_say(const Findings *findings, json_object *client)
     }
 }
 
-/* Whether ikeclient runs, and what it says of itself. */
+/* Whether ikeclient runs, and what it says of each of its connections. */
 static void check_client(const Findings *findings)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-    _cleanup_(json_object_putp) json_object *client = NULL;
+    _cleanup_(json_object_putp) json_object *connections = NULL;
     Reason reason = {0};
 
     if (bus_connection_open(&bus, &reason) < 0)
         return; /* it was said of the bus */
     if (!is_running(bus, CLIENT_NAME)) {
         stopped_say(findings, bus, &client_service);
-    } else if (bus_json_properties(bus, CLIENT_NAME, CLIENT_PATH, CLIENT_INTERFACE, &client) < 0) {
+        return;
+    }
+    connections = client_connections(bus);
+    const size_t count = json_count(connections);
+    bool answers = count > 0;
+    for (size_t i = 0; answers && i < count; i++) {
+        _cleanup_(json_object_putp) json_object *client =
+            client_connection_take(bus, connections, i);
+        const Findings of = findings_of(findings, client_connection_name(connections, i), count);
+
+        answers = client != NULL;
+        if (client)
+            client_say(&of, client);
+    }
+    if (!answers) {
         findings_add(findings, FINDING_PROBLEM, "ikeclient",
                      "runs and does not answer. Restart it: systemctl restart ikeclient");
-    } else {
-        client_say(findings, client);
     }
 }
 
@@ -339,24 +377,34 @@ typedef struct DoctorOptions {
     bool json;
 } DoctorOptions;
 
-/* The rest of the checks need to know what tred was told to use. */
-static void configured_check(const Findings *findings, const char *path, const char *net_program)
+static void segws_say(const Findings *findings, const char *path, const Segws *segws)
 {
-    _cleanup_(tred_config_deinit) TredConfig config = {0};
+    for (size_t i = 0; i < segws->count; i++) {
+        const Segw *segw = segws->list[i];
+
+        findings_add(findings, FINDING_OK, "configuration", "%s; the SeGW%s%s is %s", path,
+                     i > 0 ? " of connection " : "", i > 0 ? segw->label : "", segw->name);
+    }
+}
+
+/* The rest of the checks need to know what tred was told to use. True if that can be read. */
+static bool configured_check(const Findings *findings, const char *path, const char *net_program,
+                             TredConfig *ret)
+{
     Reason reason = {0};
-    int r = tred_config_read(path, &config, &reason);
+    int r = tred_config_read(path, ret, &reason);
     bool running;
 
     if (r < 0) {
         findings_add(findings, FINDING_PROBLEM, "configuration", "%s",
                      reason.text[0] != '\0' ? reason.text : strerror(-r));
-        return;
+        return false;
     }
-    findings_add(findings, FINDING_OK, "configuration", "%s; the SeGW is %s", path,
-                 config.segw_name);
-    check_dataplane(findings, &config, net_program);
+    segws_say(findings, path, &ret->segws);
+    check_dataplane(findings, ret, net_program);
     running = check_daemon(findings);
-    check_identity(findings, &config, !running);
+    check_identity(findings, ret, !running);
+    return true;
 }
 
 static int option_take(int value, const char *argument, void *userdata)
@@ -396,6 +444,7 @@ int doctor_main(int argc, char **argv)
     DoctorOptions options = {.config = "/etc/tred/tred.conf",
                              .client_config = "/etc/tred/ikeclient.conf",
                              .net_program = TRED_NET_PATH};
+    _cleanup_(tred_config_deinit) TredConfig config = {0};
     Findings findings = {0};
     int r = commandline_read(&line, argc, argv, option_take, &options);
 
@@ -409,8 +458,9 @@ int doctor_main(int argc, char **argv)
         (void)puts("{\n  \"findings\": [");
     check_users(&findings);
     check_bus(&findings);
-    configured_check(&findings, options.config, options.net_program);
-    check_client_configuration(&findings, options.client_config);
+    const bool configured =
+        configured_check(&findings, options.config, options.net_program, &config);
+    check_client_configuration(&findings, options.client_config, configured ? &config.segws : NULL);
     check_client(&findings);
     end_print(&findings);
     return findings.counts->n_problems == 0 ? EX_OK : EXIT_FAILURE;

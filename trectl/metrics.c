@@ -17,10 +17,10 @@ static void family(FILE *stream, const char *name, const char *type, const char 
     (void)fprintf(stream, "# HELP %s %s.\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* A label's value: what would end it is escaped. */
+/* A label with its value: what would end it is escaped. */
 static void label_print(FILE *stream, const char *name, const char *value)
 {
-    (void)fprintf(stream, "{%s=\"", name);
+    (void)fprintf(stream, "%s=\"", name);
     for (; *value != '\0'; value++) {
         if (*value == '\n') {
             (void)fputs("\\n", stream);
@@ -30,24 +30,68 @@ static void label_print(FILE *stream, const char *name, const char *value)
             (void)fputc('\\', stream);
         (void)fputc(*value, stream);
     }
-    (void)fputs("\"}", stream);
+    (void)fputc('"', stream);
+}
+
+/* Of a connection where there are several; NULL: of the only one, or of none. */
+static void sample_of(FILE *stream, const char *name, const char *connection, const char *label,
+                      const char *of, uint64_t value)
+{
+    (void)fputs(name, stream);
+    if (connection || label)
+        (void)fputc('{', stream);
+    if (connection)
+        label_print(stream, "connection", connection);
+    if (connection && label)
+        (void)fputc(',', stream);
+    if (label)
+        label_print(stream, label, of);
+    if (connection || label)
+        (void)fputc('}', stream);
+    (void)fprintf(stream, " %" PRIu64 "\n", value);
 }
 
 static void sample(FILE *stream, const char *name, const char *label, const char *of,
                    uint64_t value)
 {
-    (void)fputs(name, stream);
-    if (label)
-        label_print(stream, label, of);
-    (void)fprintf(stream, " %" PRIu64 "\n", value);
+    sample_of(stream, name, NULL, label, of, value);
 }
 
 /* One for each word that a state can be, 1 for the one that it is. */
-static void states_print(FILE *stream, const char *name, const char *const *words,
-                         const char *state)
+static void states_print(FILE *stream, const char *name, const char *connection,
+                         const char *const *words, const char *state)
 {
     for (; *words; words++)
-        sample(stream, name, "state", *words, strcmp(*words, state) == 0);
+        sample_of(stream, name, connection, "state", *words, strcmp(*words, state) == 0);
+}
+
+/* ---- the connections of a snapshot ---- */
+
+typedef struct Client {
+    const char *name; /* NULL: there is no other */
+    json_object *properties, *exchange;
+} Client;
+
+static size_t clients_count(json_object *snapshot)
+{
+    const size_t count = json_count(json_member(snapshot, "Connections"));
+
+    if (count > 0)
+        return count;
+    return json_member(snapshot, "IkeClient") ? 1 : 0;
+}
+
+static Client client_at(json_object *snapshot, size_t i)
+{
+    json_object *several = json_member(snapshot, "Connections");
+
+    if (json_count(several) == 0) {
+        return (Client){NULL, json_member(snapshot, "IkeClient"),
+                        json_member(snapshot, "Exchange")};
+    }
+    json_object *properties = json_item(several, i);
+    const char *name = json_text(properties, "Name");
+    return (Client){name, properties, json_member(json_member(snapshot, "Exchanges"), name)};
 }
 
 static bool is_true(json_object *object, const char *member)
@@ -81,19 +125,25 @@ static void crls_print(FILE *stream, json_object *tre)
     }
 }
 
-static void certificates_print(FILE *stream, json_object *tre, json_object *exchange)
+static void certificates_print(FILE *stream, json_object *snapshot)
 {
-    const uint64_t own = json_number(tre, "CertificateExpires"),
-                   peer = json_number(exchange, "PeerCertificateExpires");
+    uint64_t expires = json_number(json_member(snapshot, "TrE"), "CertificateExpires");
+    bool begun = false;
 
-    if (own == 0 && peer == 0)
-        return;
-    family(stream, "henb_certificate_expiry_timestamp_seconds", "gauge",
-           "When the first certificate of the chain expires");
-    if (own > 0)
-        sample(stream, "henb_certificate_expiry_timestamp_seconds", "chain", "device", own);
-    if (peer > 0)
-        sample(stream, "henb_certificate_expiry_timestamp_seconds", "chain", "segw", peer);
+    for (size_t i = 0; i <= clients_count(snapshot); i++) { /* 0 is the device itself */
+        const Client client = i > 0 ? client_at(snapshot, i - 1) : (Client){0};
+
+        if (i > 0)
+            expires = json_number(client.exchange, "PeerCertificateExpires");
+        if (expires == 0)
+            continue;
+        if (!begun)
+            family(stream, "henb_certificate_expiry_timestamp_seconds", "gauge",
+                   "When the first certificate of the chain expires");
+        begun = true;
+        sample_of(stream, "henb_certificate_expiry_timestamp_seconds", client.name, "chain",
+                  i > 0 ? "segw" : "device", expires);
+    }
 }
 
 static void traffic_print(FILE *stream, json_object *totals)
@@ -123,24 +173,25 @@ static void traffic_print(FILE *stream, json_object *totals)
     sample(stream, "henb_exchanges_total", NULL, NULL, json_number(totals, "Exchanges"));
 }
 
-static void tre_print(FILE *stream, json_object *tre, json_object *exchange)
+static void tre_print(FILE *stream, json_object *snapshot)
 {
+    json_object *tre = json_member(snapshot, "TrE");
     static const char *const states[] = {
         "ready",   "development", "unprovisioned", "integrity-failed", "tpm-unavailable",
         "loading", NULL};
 
     family(stream, "henb_tre_state", "gauge", "The state of the TrE");
-    states_print(stream, "henb_tre_state", states, json_text(tre, "State"));
+    states_print(stream, "henb_tre_state", NULL, states, json_text(tre, "State"));
     family(stream, "henb_anchors_version", "gauge",
            "The version of the SeGW anchors that the TPM guards");
     sample(stream, "henb_anchors_version", NULL, NULL,
            is_true(tre, "AnchorsGuarded") ? json_number(tre, "AnchorsVersion") : 0);
-    certificates_print(stream, tre, exchange);
+    certificates_print(stream, snapshot);
     crls_print(stream, tre);
     traffic_print(stream, json_member(tre, "Totals"));
 }
 
-static void client_print(FILE *stream, json_object *client)
+static void clients_print(FILE *stream, json_object *snapshot)
 {
     static const char *const states[] = {
         "idle", "connecting", "established", "established-no-child", "waiting", "closing", NULL};
@@ -152,20 +203,35 @@ static void client_print(FILE *stream, json_object *client)
         {"henb_ike_failures", "Attempts that led to no IKE SA so far", "Failures"},
         {"henb_ike_losses", "IKE SAs in use that ended and not by the HeNB so far", "Losses"},
     };
-    json_object *totals = json_member(client, "Totals");
+    const size_t count = clients_count(snapshot);
 
     family(stream, "henb_connection_state", "gauge", "The state of the connection to the SeGW");
-    states_print(stream, "henb_connection_state", states, json_text(client, "State"));
+    for (size_t i = 0; i < count; i++) {
+        const Client client = client_at(snapshot, i);
+
+        states_print(stream, "henb_connection_state", client.name, states,
+                     json_text(client.properties, "State"));
+    }
     family(stream, "henb_connection_established_timestamp_seconds", "gauge",
            "Since when the IKE SA in use is established; 0 if there is none");
-    sample(stream, "henb_connection_established_timestamp_seconds", NULL, NULL,
-           json_number(client, "EstablishedSince"));
-    for (size_t i = 0; i < ELEMENTS(counters); i++) {
+    for (size_t i = 0; i < count; i++) {
+        const Client client = client_at(snapshot, i);
+
+        sample_of(stream, "henb_connection_established_timestamp_seconds", client.name, NULL, NULL,
+                  json_number(client.properties, "EstablishedSince"));
+    }
+    for (size_t which = 0; which < ELEMENTS(counters); which++) {
         char name[64];
 
-        family(stream, counters[i].name, "counter", counters[i].help);
-        (void)snprintf(name, sizeof(name), "%s_total", counters[i].name);
-        sample(stream, name, NULL, NULL, json_number(totals, counters[i].member));
+        family(stream, counters[which].name, "counter", counters[which].help);
+        (void)snprintf(name, sizeof(name), "%s_total", counters[which].name);
+        for (size_t i = 0; i < count; i++) {
+            const Client client = client_at(snapshot, i);
+
+            sample_of(
+                stream, name, client.name, NULL, NULL,
+                json_number(json_member(client.properties, "Totals"), counters[which].member));
+        }
     }
 }
 
@@ -175,9 +241,9 @@ void metrics_print(FILE *stream, json_object *snapshot)
 
     services_print(stream, tre, client);
     if (tre)
-        tre_print(stream, tre, json_member(snapshot, "Exchange"));
+        tre_print(stream, snapshot);
     if (client)
-        client_print(stream, client);
+        clients_print(stream, snapshot);
     (void)fputs("# EOF\n", stream);
 }
 

@@ -336,8 +336,7 @@ static json_object *tre_take(sd_bus *bus)
     return tre;
 }
 
-/* An ikeclient that does not run has none. */
-static json_object *connections_read(sd_bus *bus)
+json_object *client_connections(sd_bus *bus)
 {
     json_object *connections = NULL;
 
@@ -346,9 +345,18 @@ static json_object *connections_read(sd_bus *bus)
     return connections;
 }
 
-static const char *connection_text(json_object *connection, size_t i)
+const char *client_connection_name(json_object *connections, size_t i)
 {
-    return json_object_get_string(json_item(connection, i));
+    return json_object_get_string(json_item(json_item(connections, i), 0));
+}
+
+json_object *client_connection_take(sd_bus *bus, json_object *connections, size_t i)
+{
+    const char *path = json_object_get_string(json_item(json_item(connections, i), 1));
+    json_object *client = NULL;
+
+    (void)bus_json_properties(bus, CLIENT_NAME, path, CLIENT_INTERFACE, &client);
+    return client;
 }
 
 int client_path_find(sd_bus *bus, const char *name, char **ret, Reason *reason)
@@ -357,12 +365,10 @@ int client_path_find(sd_bus *bus, const char *name, char **ret, Reason *reason)
     const char *path = name ? NULL : CLIENT_PATH;
 
     if (name)
-        connections = connections_read(bus);
+        connections = client_connections(bus);
     for (size_t i = 0; name && i < json_count(connections); i++) {
-        json_object *connection = json_item(connections, i);
-
-        if (strcmp(connection_text(connection, 0), name) == 0)
-            path = connection_text(connection, 1);
+        if (strcmp(client_connection_name(connections, i), name) == 0)
+            path = json_object_get_string(json_item(json_item(connections, i), 1));
     }
     if (!path && json_count(connections) == 0) {
         return reason_set(reason, -ENXIO,
@@ -378,22 +384,29 @@ int client_path_find(sd_bus *bus, const char *name, char **ret, Reason *reason)
     return *ret ? 0 : reason_set(reason, -ENOMEM, "out of memory");
 }
 
-/* Each with its properties; NULL where there is but one. */
-static json_object *connections_take(sd_bus *bus)
+/* Each with its properties, and its exchange by its name, where there are several. */
+static int connections_take(sd_bus *bus, json_object *snapshot)
 {
-    _cleanup_(json_object_putp) json_object *connections = connections_read(bus);
-    json_object *taken = json_count(connections) > 1 ? json_object_new_array() : NULL;
+    _cleanup_(json_object_putp) json_object *connections = client_connections(bus);
+    json_object *taken, *exchanges;
 
-    for (size_t i = 0; taken && i < json_count(connections); i++) {
-        json_object *client = NULL;
+    if (json_count(connections) <= 1)
+        return 0;
+    taken = json_object_new_array();
+    exchanges = json_object_new_object();
+    (void)json_object_object_add(snapshot, "Connections", taken);
+    (void)json_object_object_add(snapshot, "Exchanges", exchanges);
+    for (size_t i = 0; taken && exchanges && i < json_count(connections); i++) {
+        json_object *client = client_connection_take(bus, connections, i);
 
-        if (bus_json_properties(bus, CLIENT_NAME, connection_text(json_item(connections, i), 1),
-                                CLIENT_INTERFACE, &client) >= 0) {
-            json_object_object_del(client, "Steps");
-            (void)json_object_array_add(taken, client);
-        }
+        if (!client)
+            continue;
+        json_object_object_del(client, "Steps");
+        (void)json_object_array_add(taken, client);
+        (void)json_object_object_add(exchanges, json_text(client, "Name"),
+                                     exchange_take(bus, json_text(client, "Exchange")));
     }
-    return taken;
+    return taken && exchanges ? 0 : -ENOMEM;
 }
 
 int snapshot_take(sd_bus *bus, const char *client_path, json_object **ret)
@@ -408,9 +421,11 @@ int snapshot_take(sd_bus *bus, const char *client_path, json_object **ret)
     (void)json_object_object_add(snapshot, "IkeClient", client);
     (void)json_object_object_add(snapshot, "Exchange",
                                  client ? exchange_take(bus, json_text(client, "Exchange")) : NULL);
-    json_object *connections = connections_take(bus);
-    if (connections)
-        (void)json_object_object_add(snapshot, "Connections", connections);
+    int r = connections_take(bus, snapshot);
+    if (r < 0) {
+        json_object_put(snapshot);
+        return r;
+    }
     *ret = snapshot;
     return 0;
 }

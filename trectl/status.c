@@ -36,13 +36,14 @@ static const CommandLine status_line = {
 };
 
 static const CommandOption watch_options[] = {
+    {"connection", "NAME", CONNECTION, "the one of this name, not the first one"},
     {"interval", "SECONDS", 'n', "look at least that often (default 2)"},
     {NULL, NULL, 0, NULL},
 };
 
 static const CommandLine watch_line = {
     .program = "trectl watch",
-    .usage = "Usage: trectl watch [--interval SECONDS]\n"
+    .usage = "Usage: trectl watch [--connection NAME] [--interval SECONDS]\n"
              "Shows what trectl status does, in place, whenever it changes. Ends with Ctrl-C.\n",
     .options = watch_options,
 };
@@ -173,6 +174,15 @@ static int change_await(sd_bus *bus, unsigned interval, bool *changed)
     return r == -EINTR ? 0 : r;
 }
 
+/* Where ikeclient does not run, there is no connection to be shown, and may be one soon. */
+static int watch_take(sd_bus *bus, const char *connection, json_object **ret, Reason *reason)
+{
+    _cleanup_(free_charp) char *path = NULL;
+    int r = client_path_find(bus, connection, &path, reason);
+
+    return r < 0 && r != -ENXIO ? r : snapshot_take(bus, path ? path : CLIENT_PATH, ret);
+}
+
 int watch_main(int argc, char **argv)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
@@ -192,7 +202,7 @@ int watch_main(int argc, char **argv)
     while (r >= 0) {
         _cleanup_(json_object_putp) json_object *snapshot = NULL;
 
-        r = snapshot_take(bus, CLIENT_PATH, &snapshot);
+        r = watch_take(bus, options.connection, &snapshot, &reason);
         if (r >= 0)
             r = screen_show(snapshot, in_place);
         if (r >= 0)

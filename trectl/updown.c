@@ -132,7 +132,7 @@ static int outcome_await(const Order *order, sd_bus *bus, const char *path)
     return status;
 }
 
-/* What it is asked to do may be done already; Connect would authenticate anew. */
+/* What it is asked to do may be done already. */
 static bool is_done(const Order *order, sd_bus *bus, const char *path)
 {
     _cleanup_(json_object_putp) json_object *client = NULL;
@@ -144,9 +144,12 @@ static bool is_done(const Order *order, sd_bus *bus, const char *path)
 static int carry_out(const Order *order, sd_bus *bus, const char *path, bool wait)
 {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    const bool done = is_done(order, bus, path);
     int r = 0;
 
-    if (is_done(order, bus, path))
+    /* Connect would authenticate anew. What is idle may be a connection whose turn to start is
+     * still to come, and is told nevertheless. */
+    if (done && order == &up)
         return outcome(order, bus, path);
     if (wait) {
         r = sd_bus_add_match(bus, NULL, "type='signal',sender='" CLIENT_NAME "'", on_signal, NULL);
@@ -157,7 +160,9 @@ static int carry_out(const Order *order, sd_bus *bus, const char *path, bool wai
                            "");
     if (r < 0)
         return call_failed(order, r, &error);
-    return wait ? outcome_await(order, bus, path) : EX_OK;
+    if (wait)
+        return outcome_await(order, bus, path);
+    return done ? outcome(order, bus, path) : EX_OK;
 }
 
 static int order_main(const Order *order, int argc, char **argv)

@@ -213,6 +213,15 @@ int bus_read(sd_bus_message *call, const char *types, ...)
     return r < 0 ? r : 0;
 }
 
+int bus_append_list(sd_bus_message *reply, BusOctetsList list)
+{
+    int r = sd_bus_message_open_container(reply, 'a', "ay");
+
+    for (size_t i = 0; r >= 0 && i < list.count; i++)
+        r = sd_bus_message_append_array(reply, 'y', list.items[i].data, list.items[i].size);
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int append_one(sd_bus_message *reply, char type, va_list *values)
 {
     const char types[] = {type, '\0'};
@@ -223,6 +232,8 @@ static int append_one(sd_bus_message *reply, char type, va_list *values)
     case BUS_OCTETS:
         octets = va_arg(*values, Bytes);
         return sd_bus_message_append_array(reply, 'y', octets.data, octets.size);
+    case BUS_OCTETS_LIST:
+        return bus_append_list(reply, va_arg(*values, BusOctetsList));
     case 's':
     case 'o':
         return sd_bus_message_append_basic(reply, type, va_arg(*values, const char *));

@@ -42,14 +42,22 @@ int bus_admit_filter(sd_bus_message *call, void *userdata, sd_bus_error *error);
  * says of its sender is what the caller wrote, and does not count. Lives as long as the call. */
 const char *call_sender(sd_bus_message *call);
 
-/* Among types, in place of D-Bus's "ay": octets, as Bytes. */
-enum { BUS_OCTETS = 'A' };
+/* Among types, in place of D-Bus's "ay": octets, as Bytes; and of "aay": a list of such. */
+enum { BUS_OCTETS = 'A', BUS_OCTETS_LIST = 'L' };
+
+typedef struct BusOctetsList {
+    size_t count;
+    const Bytes *items;
+} BusOctetsList;
+
+int bus_append_list(sd_bus_message *reply, BusOctetsList list);
 
 /* Reads arguments of basic types, and octets as views that live as long as the message. 0 or
  * -errno. */
 int bus_read(sd_bus_message *call, const char *types, ...);
 
-/* Answers a call with values of the types y, q, b, u, h, t, s, o and octets. 0 or -errno. */
+/* Answers a call with values of the types y, q, b, u, h, t, s, o, octets and lists of
+ * octets. 0 or -errno. */
 int bus_reply(sd_bus_message *call, const char *types, ...);
 
 /* Answers a call that was not answered when it came: as bus_reply(), or with an `error` of

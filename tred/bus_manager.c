@@ -79,13 +79,16 @@ static int begin_read(sd_bus_message *call, const Daemon *daemon, BeginCall *ret
 
 /* What goes into the IKE_SA_INIT request. */
 static int begin_reply(sd_bus_message *call, const BeginCall *begin, const char *path,
-                       const Exchange *exchange)
+                       const Exchange *exchange, const AnchorFacts *anchors)
 {
     const Bytes nonce_i = exchange_nonce_i(exchange), ke_i = exchange_ke_i(exchange);
+    Bytes hashes[FRAME_HASHES_MAX];
 
     if (begin->names_segw) {
-        return bus_reply(call, "otAAs", path, exchange_spi_i(exchange), nonce_i, ke_i,
-                         begin->segw->name);
+        const BusOctetsList list = {segw_anchor_hashes(begin->segw, anchors, hashes), hashes};
+
+        return bus_reply(call, "otAAsL", path, exchange_spi_i(exchange), nonce_i, ke_i,
+                         begin->segw->name, list);
     }
     return bus_reply(call, "otAA", path, exchange_spi_i(exchange), nonce_i, ke_i);
 }
@@ -108,7 +111,7 @@ static int begin_for(sd_bus_message *call, Caller *caller, const BeginCall *begi
         return r;
     assert(held);
     bus_exchange_path(held, path);
-    r = begin_reply(call, begin, path, exchange);
+    r = begin_reply(call, begin, path, exchange, verifier_anchors(daemon->identity->verifier));
     if (r < 0) {
         caller_exchange_free(held);
         return r;
@@ -262,10 +265,10 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("BeginExchange", SD_BUS_ARGS("q", group),
                             SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i),
                             method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS(
-        "BeginExchangeWith", SD_BUS_ARGS("s", segw, "q", group),
-        SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i, "s", segw_identity),
-        method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("BeginExchangeWith", SD_BUS_ARGS("s", segw, "q", group),
+                            SD_BUS_RESULT("o", exchange, "t", spi_i, "ay", nonce_i, "ay", ke_i, "s",
+                                          segw_identity, "aay", anchor_hashes),
+                            method_begin_exchange, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("OpenChannel", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", channel),
                             method_open_channel, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("InstallAnchors", SD_BUS_ARGS("ay", bundle, "ay", approval),
@@ -282,7 +285,7 @@ static const sd_bus_vtable channel_vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD("BeginExchange", "q", "otayay", method_begin_exchange,
                   SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("BeginExchangeWith", "sq", "otayays", method_begin_exchange,
+    SD_BUS_METHOD("BeginExchangeWith", "sq", "otayaysaay", method_begin_exchange,
                   SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };

@@ -50,11 +50,13 @@ static int append_anchor_hashes(sd_bus_message *reply, const void *object)
     const Daemon *daemon = object;
     const AnchorFacts *anchors =
         daemon->identity ? verifier_anchors(daemon->identity->verifier) : NULL;
-    int r = sd_bus_message_open_container(reply, 'a', "ay");
+    BusOctetsList list = {0, NULL};
+    Bytes hashes[FRAME_HASHES_MAX];
 
-    for (size_t i = 0; r >= 0 && anchors && i < anchors->n_hashes; i++)
-        r = sd_bus_message_append_array(reply, 'y', anchors->hashes[i], sizeof(anchors->hashes[i]));
-    return r < 0 ? r : sd_bus_message_close_container(reply);
+    if (anchors)
+        list = (BusOctetsList){segw_anchor_hashes(daemon->config.segws.list[0], anchors, hashes),
+                               hashes};
+    return bus_append_list(reply, list);
 }
 
 static int append_anchors_guarded(sd_bus_message *reply, const void *object)

@@ -76,6 +76,30 @@ const Segw *segws_find(const Segws *segws, const char *label)
     return NULL;
 }
 
+static bool anchor_is_chosen(const VerifyAnchors *only, const uint8_t *fingerprint)
+{
+    for (size_t i = 0; i < only->count; i++) {
+        if (memcmp(only->fingerprints[i], fingerprint, VERIFY_FINGERPRINT_SIZE) == 0)
+            return true;
+    }
+    return only->count == 0;
+}
+
+size_t segw_anchor_hashes(const Segw *segw, const AnchorFacts *facts, Bytes ret[FRAME_HASHES_MAX])
+{
+    bool chosen[FRAME_HASHES_MAX] = {false};
+    size_t count = 0;
+    for (size_t i = 0; i < facts->n_certificates; i++) {
+        if (anchor_is_chosen(&segw->anchors, facts->certificates[i].fingerprint))
+            chosen[facts->certificates[i].hash] = true;
+    }
+    for (size_t i = 0; i < facts->n_hashes; i++) {
+        if (chosen[i])
+            ret[count++] = BYTES_OF(facts->hashes[i]);
+    }
+    return count;
+}
+
 /* Adds one to `segws`, whose selectors may be those of `local` for the present. 0, -ENOMEM,
  * -EEXIST, or -EINVAL with `reason`. */
 static int segws_add(Segws *segws, const char *label, const IkeTs *local, Segw **ret,

@@ -16,6 +16,10 @@ typedef struct Segws {
 /* NULL: there is none of that label. */
 const Segw *segws_find(const Segws *segws, const char *label);
 
+/* For CERTREQ: the hashes of those of the anchors that count for `segw`, each once, in their order;
+ * `ret` borrows from `facts`. Returns how many, which may be none. */
+size_t segw_anchor_hashes(const Segw *segw, const AnchorFacts *facts, Bytes ret[FRAME_HASHES_MAX]);
+
 /* When the last-known time is moved. */
 typedef enum ClockRecord {
     CLOCK_RECORD_VOUCHED, /* to what a SeGW's certificates vouch for, and what has passed since */

@@ -48,6 +48,25 @@ static void mismatch_log(const DeviceMismatch *mismatch)
     }
 }
 
+/* How many count for [segw]; a SeGW that none counts for is named. */
+static size_t anchors_count(const Daemon *daemon)
+{
+    const AnchorFacts *anchors = verifier_anchors(daemon->identity->verifier);
+    const Segws *segws = &daemon->config.segws;
+    Bytes hashes[FRAME_HASHES_MAX];
+
+    for (size_t i = 0; i < segws->count; i++) {
+        if (segw_anchor_hashes(segws->list[i], anchors, hashes) == 0) {
+            log_warning(
+                "None of the anchors in %s is one that only-anchors of [segw%s%s] names: %s "
+                "can't be taken. Correct the key, or install that anchor",
+                daemon->config.anchors, i > 0 ? " " : "", i > 0 ? segws->list[i]->label : "",
+                segws->list[i]->name);
+        }
+    }
+    return segw_anchor_hashes(segws->list[0], anchors, hashes);
+}
+
 static void ready_log(const Daemon *daemon)
 {
     const Identity *identity = daemon->identity;
@@ -58,7 +77,7 @@ static void ready_log(const Daemon *daemon)
                "Ready: this device is %s (%s key in the TPM, policy %s), and trusts %s by %zu "
                "anchor(s)",
                identity->fqdn, identity->key->algorithm, identity->facts.policy,
-               daemon->config.segw_name, verifier_anchors(identity->verifier)->n_hashes);
+               daemon->config.segw_name, anchors_count(daemon));
     if (identity->facts.anchors_guarded) {
         log_info("The TPM guards the anchors, version %" PRIu64, identity->facts.anchors_version);
     } else {

@@ -52,13 +52,14 @@ static int spki_hash(const X509 *certificate, uint8_t *ret)
     return good == 1 ? 0 : -EIO;
 }
 
-static bool hash_is_known(const AnchorStore *anchors, const uint8_t *hash)
+/* Its place among the hashes, which is the next free one if it is new. */
+static size_t hash_place(const AnchorStore *anchors, const uint8_t *hash)
 {
-    for (size_t i = 0; i < anchors->count; i++) {
-        if (memcmp(anchors->hashes[i], hash, ANCHOR_HASH_SIZE) == 0)
-            return true;
-    }
-    return false;
+    size_t i = 0;
+
+    while (i < anchors->count && memcmp(anchors->hashes[i], hash, ANCHOR_HASH_SIZE) != 0)
+        i++;
+    return i;
 }
 
 static bool certificate_is_known(const AnchorStore *anchors, const X509 *certificate)
@@ -84,8 +85,10 @@ static int anchor_add(AnchorStore *anchors, X509 *certificate)
         X509_free(certificate);
         return -ENOMEM;
     }
-    if (!hash_is_known(anchors, hash))
-        memcpy(anchors->hashes[anchors->count++], hash, sizeof(hash));
+    const size_t place = hash_place(anchors, hash);
+    memcpy(anchors->hashes[place], hash, sizeof(hash));
+    anchors->count += place == anchors->count;
+    anchors->hash_of[sk_X509_num(anchors->certificates) - 1] = (uint8_t)place;
     return 0;
 }
 

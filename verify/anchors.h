@@ -21,6 +21,7 @@ typedef struct AnchorStore {
     STACK_OF(X509) *certificates;
     size_t count; /* of hashes: certificates of one key, old and renewed, share theirs */
     uint8_t hashes[ANCHORS_MAX][ANCHOR_HASH_SIZE]; /* SHA-1 of SubjectPublicKeyInfo, RFC 7296 3.7 */
+    uint8_t hash_of[ANCHORS_MAX];                  /* of each certificate, its place among them */
 } AnchorStore;
 
 /* Every certificate of a bundle, which messages call `name`; each must be fit to be an anchor (a CA

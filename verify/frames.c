@@ -136,18 +136,24 @@ void verify_request_encode(Writer *writer, const VerifyRequest *request)
 static int anchors_decode_facts(Reader *reader, AnchorFacts *ret)
 {
     uint8_t n_certificates, n_hashes;
+    Bytes octets;
 
     if (reader_u8(reader, &n_certificates) < 0 || reader_u8(reader, &n_hashes) < 0 ||
-        n_hashes > FRAME_HASHES_MAX || n_hashes == 0 || n_hashes > n_certificates)
+        n_certificates > FRAME_HASHES_MAX || n_hashes == 0 || n_hashes > n_certificates)
         return -EBADMSG;
     ret->n_certificates = n_certificates;
     ret->n_hashes = n_hashes;
     for (size_t i = 0; i < n_hashes; i++) {
-        Bytes hash;
-
-        if (reader_take(reader, FRAME_HASH_SIZE, &hash) < 0)
+        if (reader_take(reader, FRAME_HASH_SIZE, &octets) < 0)
             return -EBADMSG;
-        memcpy(ret->hashes[i], hash.data, FRAME_HASH_SIZE);
+        memcpy(ret->hashes[i], octets.data, FRAME_HASH_SIZE);
+    }
+    for (size_t i = 0; i < n_certificates; i++) {
+        if (reader_take(reader, VERIFY_FINGERPRINT_SIZE, &octets) < 0 ||
+            reader_u8(reader, &ret->certificates[i].hash) < 0 ||
+            ret->certificates[i].hash >= n_hashes)
+            return -EBADMSG;
+        memcpy(ret->certificates[i].fingerprint, octets.data, VERIFY_FINGERPRINT_SIZE);
     }
     return 0;
 }

@@ -144,11 +144,15 @@ typedef struct VerifyRequest {
     Bytes ocsp[FRAME_EVIDENCE_MAX];         /* DER OCSPResponses */
 } VerifyRequest;
 
-/* How CERTREQ names the anchors. */
+/* How CERTREQ names the anchors, and tred.conf those that count for a SeGW. */
 typedef struct AnchorFacts {
-    size_t n_certificates;
-    size_t n_hashes; /* certificates of one key, old and renewed, share theirs */
+    size_t n_certificates; /* at most FRAME_HASHES_MAX */
+    size_t n_hashes;       /* certificates of one key, old and renewed, share theirs */
     uint8_t hashes[FRAME_HASHES_MAX][FRAME_HASH_SIZE]; /* SHA-1 of SubjectPublicKeyInfo */
+    struct {
+        uint8_t fingerprint[VERIFY_FINGERPRINT_SIZE];
+        uint8_t hash; /* the place of its key's */
+    } certificates[FRAME_HASHES_MAX];
 } AnchorFacts;
 
 /* The device's own chain. Views as above. */

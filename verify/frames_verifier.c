@@ -73,6 +73,10 @@ static void anchors_encode(Writer *writer, const AnchorFacts *facts)
     writer_u8(writer, (uint8_t)facts->n_hashes);
     for (size_t i = 0; i < facts->n_hashes; i++)
         writer_bytes(writer, BYTES_OF(facts->hashes[i]));
+    for (size_t i = 0; i < facts->n_certificates; i++) {
+        writer_bytes(writer, BYTES_OF(facts->certificates[i].fingerprint));
+        writer_u8(writer, facts->certificates[i].hash);
+    }
 }
 
 static void chain_encode(Writer *writer, const ChainFacts *facts)

@@ -73,15 +73,31 @@ static int profile_take(Service *service, const VerifyRequest *request, int fd, 
     return r;
 }
 
+/* What tred knows them by. */
+static int anchors_tell(const AnchorStore *anchors, AnchorFacts *ret)
+{
+    _Static_assert((int)ANCHORS_MAX == (int)FRAME_HASHES_MAX &&
+                       (int)ANCHOR_HASH_SIZE == (int)FRAME_HASH_SIZE &&
+                       (int)ANCHOR_FINGERPRINT_SIZE == (int)VERIFY_FINGERPRINT_SIZE,
+                   "every anchor's hash has its place");
+    ret->n_certificates = (size_t)sk_X509_num(anchors->certificates);
+    ret->n_hashes = anchors->count;
+    memcpy(ret->hashes, anchors->hashes, sizeof(ret->hashes));
+    for (size_t i = 0; i < ret->n_certificates; i++) {
+        ret->certificates[i].hash = anchors->hash_of[i];
+        if (X509_digest(sk_X509_value(anchors->certificates, (int)i), EVP_sha256(),
+                        ret->certificates[i].fingerprint, NULL) != 1)
+            return -EIO;
+    }
+    return 0;
+}
+
 static int anchors_take(Service *service, const VerifyRequest *request, int fd, VerifyAnswer *ret)
 {
     _cleanup_(free_bytesp) uint8_t *data = NULL;
     AnchorStore *anchors = NULL;
     size_t size = 0;
 
-    _Static_assert((int)ANCHORS_MAX == (int)FRAME_HASHES_MAX &&
-                       (int)ANCHOR_HASH_SIZE == (int)FRAME_HASH_SIZE,
-                   "every anchor's hash has its place");
     int r = content_read(request, fd, ANCHORS_FILE_SIZE_MAX, &data, &size, &ret->reason);
     if (r == 0)
         r = anchor_store_decode((Bytes){data, size}, request->name, &anchors, &ret->reason);
@@ -89,10 +105,7 @@ static int anchors_take(Service *service, const VerifyRequest *request, int fd, 
         return r;
     anchor_store_unref(service->anchors);
     service->anchors = anchors;
-    ret->anchors.n_certificates = (size_t)sk_X509_num(anchors->certificates);
-    ret->anchors.n_hashes = anchors->count;
-    memcpy(ret->anchors.hashes, anchors->hashes, sizeof(anchors->hashes));
-    return 0;
+    return anchors_tell(anchors, &ret->anchors);
 }
 
 static int crl_take(Service *service, const VerifyRequest *request, int fd, Reason *reason)

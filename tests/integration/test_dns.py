@@ -2,26 +2,24 @@
 
 from lab.bus import Bus
 from lab.case import LabTest
-from lab.network import HENB
+from lab.network import (HENB, INNER_IPV4, MANAGEMENT, MANAGEMENT_INNER, MANAGEMENT_IPV4, SEGW_IPV4,
+                         Management)
+from lab.pki import issue_segw
 from lab.process import BIN, Process, run, scratch, wait_until
-from lab.programs import Operator, tred_sections, write_ini
+from lab.programs import ClientConnection, Operator, tred_sections, write_ini
 from lab.resolved import Resolved, allow_on_the_bus
 
 DNS = "0ac80035"  # 10.200.0.53, as the SeGW has it
 SERVERS = f"[(2, '{DNS}')]"
 
 
-class DnsTest(LabTest):
+class DnsCase(LabTest):
     def setUp(self):
         super().setUp()
         self.bus.stop()
         allow_on_the_bus()
         self.starting(Bus())
         self.resolved = self.starting(Resolved())
-
-    def tunnel(self):
-        _, _, client = self.establish(tred={"data-plane": {"mode": "user"}}, child={"request-address": "ipv4"})
-        return client
 
     def follow(self):
         configuration = write_ini(scratch("dns") / "tred.conf", tred_sections(scratch("dns")))
@@ -32,6 +30,12 @@ class DnsTest(LabTest):
     def wait_for_calls(self, count):
         wait_until(lambda: len(self.resolved.calls()) >= count, f"{count} calls")
         return self.resolved.calls()
+
+
+class DnsTest(DnsCase):
+    def tunnel(self):
+        _, _, client = self.establish(tred={"data-plane": {"mode": "user"}}, child={"request-address": "ipv4"})
+        return client
 
     def test_servers_are_handed_over_with_the_tunnel_and_taken_back_with_it(self):
         self.tunnel()
@@ -89,3 +93,42 @@ class DnsTest(LabTest):
         done = run([BIN / "trectl", "dns"], check=False)
         self.assertEqual(done.returncode, 64)
         self.assertIn("--domain is missing", done.stdout)
+
+
+class SeveralTest(DnsCase):
+    """Two connections, whose SeGWs each assign a server."""
+
+    def both(self):
+        self.starting(Management())
+        name = "segw.management.example"
+        self.start_segw()
+        self.start_segw(issue_segw(self.world.operator_root, name=name), namespace=MANAGEMENT, identity=name,
+                        local_ts=f"{MANAGEMENT_INNER}/32", dns_ipv4="10.201.0.53")
+        self.start_tred(**{"segw": {"allowed-remote": f"{INNER_IPV4}/32"},
+                           "segw management": {"name": name, "allowed-remote": f"{MANAGEMENT_INNER}/32"},
+                           "data-plane": {"mode": "user"}})
+        client = self.start_client(**{
+            "connection default": {"address": SEGW_IPV4, "remote-ts": f"{INNER_IPV4}/32"},
+            "connection management": {"address": MANAGEMENT_IPV4, "remote-ts": f"{MANAGEMENT_INNER}/32"}})
+        both = [ClientConnection(client, each) for each in ("default", "management")]
+        for connection in both:
+            connection.wait_for_state("established", seconds=30.0)
+        return both
+
+    def wait_for_servers(self, *servers):
+        text = "[" + ", ".join(f"(2, '{each}')" for each in servers) + "]"
+
+        def look():
+            told = [arguments for name, arguments in self.resolved.calls() if name == "SetLinkDNS"]
+            return told and told[-1].endswith(text)
+
+        wait_until(look, f"the servers {text}", 30.0)
+
+    def test_the_servers_of_all_connections_are_handed_over_and_taken_back_with_each(self):
+        self.both()
+        self.follow()
+        self.wait_for_servers("0ac80035", "0ac90035")
+        run([BIN / "trectl", "down", "--connection", "default", "--wait"])
+        self.wait_for_servers("0ac90035")
+        run([BIN / "trectl", "up", "--connection", "default", "--wait"])
+        self.wait_for_servers("0ac80035", "0ac90035")

@@ -59,7 +59,7 @@ class HandClient:
 
     def begin_with(self, segw, group=ike.ECP_256):
         """With the SeGW of a section of tred.conf; the FQDN that it must prove."""
-        self.exchange, self.spi_i, self.nonce, self.ke, identity = self.manager(
+        self.exchange, self.spi_i, self.nonce, self.ke, identity, self.hashes = self.manager(
             "BeginExchangeWith", "sq", segw, group)
         self.group = group
         return identity

@@ -33,6 +33,7 @@ class SegwOptions:
     identity: str = SEGW_NAME  # what it puts into IDr
     pools: str = "ipv4, ipv6"
     pool_ipv4: str = "10.210.0.0/24"
+    dns_ipv4: str = "10.200.0.53"
     local_ts: str = f"{INNER_IPV4}/32, {INNER_IPV6}/128"  # what can be reached through it
     charon: str = ""  # more lines of strongswan.conf's section charon
     connection: str = ""  # more lines of the connection

@@ -432,6 +432,58 @@ static void a_start_without_failures_waits_for_nothing(void **state)
     stage_run_until(&f.stage, &f.told.established);
 }
 
+static void what_the_operator_closed_before_its_turn_stays_down_until_he_opens_it(void **state)
+{
+    (void)state;
+    connection_close(f.connection);
+    connection_start(f.connection);
+    assert_int_equal(now(), CONNECTION_IDLE);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.n_calls, 0);
+    open_it();
+}
+
+static void what_the_operator_opened_before_its_turn_is_opened_once(void **state)
+{
+    (void)state;
+    f.config.reconnect = false;
+    open_it();
+    connection_start(f.connection);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 1);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+}
+
+static void closing_during_a_wait_ends_it_for_good(void **state)
+{
+    (void)state;
+    f.stage.silent_init = true;
+    f.config.retry_max = 1;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.told.closed);
+    assert_int_equal(now(), CONNECTION_WAITING);
+    f.told.closed = false;
+    const size_t begun = stage_count(&f.stage, TRE_BEGIN);
+    connection_close(f.connection);
+    assert_true(f.told.closed);
+    assert_int_equal(now(), CONNECTION_IDLE);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_count(&f.stage, TRE_BEGIN), begun);
+}
+
+static void closing_while_the_name_is_looked_up_ends_it(void **state)
+{
+    (void)state;
+    free(f.config.segw_address);
+    f.config.segw_address = strdup("localhost");
+    connection_open(f.connection);
+    assert_int_equal(now(), CONNECTION_CONNECTING);
+    connection_close(f.connection);
+    assert_int_equal(now(), CONNECTION_IDLE);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 0);
+}
+
 /* Nobody is at the first one of two; the loopback has both. */
 static void prefer_somebody_who_is_away(void)
 {
@@ -603,6 +655,10 @@ int main(void)
         TEST(a_certificate_that_ends_leads_to_a_new_authentication),
         TEST(a_restarted_client_waits_on_and_connects_at_once_when_it_is_told_to),
         TEST(a_start_without_failures_waits_for_nothing),
+        TEST(what_the_operator_closed_before_its_turn_stays_down_until_he_opens_it),
+        TEST(what_the_operator_opened_before_its_turn_is_opened_once),
+        TEST(closing_during_a_wait_ends_it_for_good),
+        TEST(closing_while_the_name_is_looked_up_ends_it),
         TEST(the_next_segw_is_tried_at_once_where_one_fails),
         TEST(where_all_segws_fail_the_attempt_has_failed),
         TEST(a_preferred_segw_is_tried_again_and_its_absence_harms_nobody),

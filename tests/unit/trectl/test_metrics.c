@@ -70,6 +70,53 @@ static void what_a_snapshot_has_is_written(void **state)
     assert_string_equal(text + strlen(text) - strlen("\n# EOF\n"), "\n# EOF\n");
 }
 
+static const char several[] =
+    "{\"TrE\": {\"State\": \"ready\", \"CertificateExpires\": 1798306765},"
+    " \"IkeClient\": {\"Name\": \"management\", \"State\": \"idle\"}, \"Exchange\": null,"
+    " \"Connections\": [{\"Name\": \"default\", \"State\": \"established\","
+    "   \"EstablishedSince\": 1795707265, \"Totals\": {\"Attempts\": 4, \"Losses\": 1}},"
+    "   {\"Name\": \"management\", \"State\": \"idle\", \"Totals\": {\"Attempts\": 2}}],"
+    " \"Exchanges\": {\"default\": {\"PeerCertificateExpires\": 1795714000}, \"management\": "
+    "null}}";
+
+static size_t occurrences(const char *text, const char *part)
+{
+    size_t count = 0;
+
+    for (text = strstr(text, part); text; text = strstr(text + 1, part))
+        count++;
+    return count;
+}
+
+static void each_of_several_connections_has_its_name_as_a_label(void **state)
+{
+    static const char *const lines[] = {
+        "henb_certificate_expiry_timestamp_seconds{chain=\"device\"} 1798306765",
+        "henb_certificate_expiry_timestamp_seconds{connection=\"default\",chain=\"segw\"} "
+        "1795714000",
+        "henb_connection_state{connection=\"default\",state=\"established\"} 1",
+        "henb_connection_state{connection=\"default\",state=\"idle\"} 0",
+        "henb_connection_state{connection=\"management\",state=\"established\"} 0",
+        "henb_connection_state{connection=\"management\",state=\"idle\"} 1",
+        "henb_connection_established_timestamp_seconds{connection=\"default\"} 1795707265",
+        "henb_connection_established_timestamp_seconds{connection=\"management\"} 0",
+        "henb_ike_attempts_total{connection=\"default\"} 4",
+        "henb_ike_attempts_total{connection=\"management\"} 2",
+        "henb_ike_losses_total{connection=\"default\"} 1",
+        "henb_ike_losses_total{connection=\"management\"} 0",
+    };
+    _cleanup_(free_charp) char *text = written(several);
+    (void)state;
+
+    for (size_t i = 0; i < ELEMENTS(lines); i++)
+        assert_line(text, lines[i]);
+    /* A family is described once, and a connection is there once, whichever was asked for. */
+    assert_int_equal(occurrences(text, "# TYPE henb_connection_state "), 1);
+    assert_int_equal(occurrences(text, "# TYPE henb_certificate_expiry_timestamp_seconds "), 1);
+    assert_int_equal(occurrences(text, "\nhenb_ike_attempts_total{"), 2);
+    assert_int_equal(occurrences(text, "chain=\"segw\""), 1);
+}
+
 /* An issuer's name may have quotation marks in it. */
 static void a_label_can_not_be_broken_out_of(void **state)
 {
@@ -96,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_snapshot_has_is_written),
+        cmocka_unit_test(each_of_several_connections_has_its_name_as_a_label),
         cmocka_unit_test(a_label_can_not_be_broken_out_of),
         cmocka_unit_test(of_a_service_that_does_not_run_only_that_is_written),
     };

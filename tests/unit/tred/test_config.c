@@ -210,6 +210,31 @@ static void each_segw_has_what_its_section_says(void **state)
     tred_config_deinit(&result.config);
 }
 
+/* Of three certificates the first and the last have one key. */
+static void a_segw_is_asked_for_certificates_of_the_anchors_that_count_for_it(void **state)
+{
+    const AnchorFacts facts = {.n_certificates = 3,
+                               .n_hashes = 2,
+                               .hashes = {{1}, {2}},
+                               .certificates = {{{10}, 0}, {{20}, 1}, {{30}, 0}}};
+    Segw segw = {.anchors = {.count = 0}};
+    Bytes hashes[FRAME_HASHES_MAX];
+    (void)state;
+
+    assert_int_equal(segw_anchor_hashes(&segw, &facts, hashes), 2);
+    assert_ptr_equal(hashes[0].data, facts.hashes[0]);
+    assert_ptr_equal(hashes[1].data, facts.hashes[1]);
+    segw.anchors = (VerifyAnchors){1, {{20}}};
+    assert_int_equal(segw_anchor_hashes(&segw, &facts, hashes), 1);
+    assert_ptr_equal(hashes[0].data, facts.hashes[1]);
+    assert_int_equal(hashes[0].size, FRAME_HASH_SIZE);
+    segw.anchors = (VerifyAnchors){2, {{30}, {10}}};
+    assert_int_equal(segw_anchor_hashes(&segw, &facts, hashes), 1);
+    assert_ptr_equal(hashes[0].data, facts.hashes[0]);
+    segw.anchors = (VerifyAnchors){1, {{10, [31] = 1}}}; /* none of them */
+    assert_int_equal(segw_anchor_hashes(&segw, &facts, hashes), 0);
+}
+
 static void segws_that_could_carry_one_packet_are_refused(void **state)
 {
     (void)state;
@@ -333,6 +358,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_segw_name_that_is_no_fqdn_is_refused),
         cmocka_unit_test(one_segw_is_the_default_with_all_that_is_allowed),
         cmocka_unit_test(each_segw_has_what_its_section_says),
+        cmocka_unit_test(a_segw_is_asked_for_certificates_of_the_anchors_that_count_for_it),
         cmocka_unit_test(segws_that_could_carry_one_packet_are_refused),
         cmocka_unit_test(a_segw_is_within_what_the_device_allows),
         cmocka_unit_test(a_segw_that_lacks_something_is_refused),

@@ -225,7 +225,10 @@ static void the_facts_of_anchors_and_chain_cross_unchanged(void **state)
     static const uint8_t der[] = {0x30, 0x82};
     VerifyAnswer decoded,
         anchors = {.type = FRAME_ANCHORS,
-                   .anchors = {.n_certificates = 2, .n_hashes = 1, .hashes = {{1, 2, 3}}}};
+                   .anchors = {.n_certificates = 3,
+                               .n_hashes = 2,
+                               .hashes = {{1, 2, 3}, {4}},
+                               .certificates = {{{5}, 0}, {{6, 7}, 1}, {{8}, 0}}}};
     VerifyAnswer chain = {.type = FRAME_CHAIN,
                           .chain = {.fqdn = "henb.example",
                                     .not_before = 1,
@@ -247,18 +250,22 @@ static void the_facts_of_anchors_and_chain_cross_unchanged(void **state)
     assert_whole_or_nothing(bytes, answer_decode);
     (void)snprintf(chain.chain.fqdn, sizeof(chain.chain.fqdn), "*.example");
     assert_int_equal(answer_decode(answer_encode(&chain, frame)), -EBADMSG);
-    anchors.anchors.n_hashes = 3; /* more than there are certificates */
+    anchors.anchors.certificates[2].hash = 2; /* of which there are two */
+    assert_int_equal(answer_decode(answer_encode(&anchors, frame)), -EBADMSG);
+    anchors.anchors.certificates[2].hash = 1;
+    anchors.anchors.n_hashes = 4; /* more than there are certificates */
     assert_int_equal(answer_decode(answer_encode(&anchors, frame)), -EBADMSG);
 }
 
 static void no_more_hashes_of_anchors_are_taken_than_there_is_room_for(void **state)
 {
     VerifyAnswer anchors = {.type = FRAME_ANCHORS, .anchors = {.n_certificates = 1, .n_hashes = 1}};
-    const size_t head = answer_encode(&anchors, frame).size - FRAME_HASH_SIZE - 2;
+    const size_t each = FRAME_HASH_SIZE + VERIFY_FINGERPRINT_SIZE + 1;
+    const size_t head = answer_encode(&anchors, frame).size - each - 2;
 
     (void)state;
     for (unsigned n = FRAME_HASHES_MAX; n <= FRAME_HASHES_MAX + 1; n++) {
-        const size_t size = head + 2 + (size_t)n * FRAME_HASH_SIZE;
+        const size_t size = head + 2 + n * each;
 
         memset(frame + head, 0, size - head);
         frame[head] = frame[head + 1] = (uint8_t)n;

@@ -185,11 +185,16 @@ static void what_is_not_handed_over_is_told_by_its_name(void **state)
 static void anchors_that_are_none_leave_those_of_before(void **state)
 {
     static const uint8_t none[] = "no anchors";
+    uint8_t fingerprint[VERIFY_FINGERPRINT_SIZE];
 
     (void)state;
     assert_int_equal(hand_over_anchor(), 0);
     assert_int_equal(answer.anchors.n_certificates, 1);
     assert_int_equal(answer.anchors.n_hashes, 1);
+    assert_int_equal(answer.anchors.certificates[0].hash, 0);
+    assert_int_equal(X509_digest(root.certificate, EVP_sha256(), fingerprint, NULL), 1);
+    assert_memory_equal(answer.anchors.certificates[0].fingerprint, fingerprint,
+                        sizeof(fingerprint));
     assert_int_not_equal(hand_over(FRAME_ANCHORS, BYTES_OF(none), (Bytes){0}), 0);
     assert_int_equal(hand_over(FRAME_PROFILE, (Bytes){0}, (Bytes){0}), 0);
     assert_int_equal(complete(), 0);
