@@ -10,7 +10,6 @@
 #include "tred/channel.h"
 #include "tred/clock.h"
 #include "tred/daemon_identity.h"
-#include "tred/process.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -80,7 +79,6 @@ int __wrap_sd_bus_attach_event(sd_bus *bus, sd_event *event, int priority);
 int __wrap_sd_bus_set_exit_on_disconnect(sd_bus *bus, int exits);
 void __wrap_daemon_load_identity(Daemon *daemon);
 void __wrap_daemon_ready_tell(Daemon *daemon);
-void __wrap_process_raise_descriptors(size_t wanted);
 CallerExchange *__wrap_caller_exchange_find_child(Daemon *daemon, uint32_t spi_in);
 void __wrap_bus_exchange_lifetime_reached(const CallerExchange *held, uint32_t spi_in, bool hard);
 void __wrap_bus_exchange_closed(const CallerExchange *held, const char *reason);
@@ -264,11 +262,6 @@ void __wrap_daemon_ready_tell(Daemon *daemon)
 {
     assert_true(daemon->serves);
     bench.ready++;
-}
-
-void __wrap_process_raise_descriptors(size_t wanted)
-{
-    (void)wanted;
 }
 
 CallerExchange *__wrap_caller_exchange_find_child(Daemon *daemon, uint32_t spi_in)
