@@ -5,8 +5,8 @@
 #include "base/reason.h"
 #include "tpm/commands.h"
 #include "tpm/nv.h"
-#include "tpm/pcr.h"
 #include "tpm/open.h"
+#include "tpm/pcr.h"
 #include "tpm/storagekey.h"
 
 #include <stdlib.h>

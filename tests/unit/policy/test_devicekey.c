@@ -3,8 +3,8 @@
 #include "key_bench.h"
 #include "probe.h"
 
-#include "tpm/publickey.h"
 #include "tpm/open.h"
+#include "tpm/publickey.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
