@@ -137,9 +137,10 @@ static void certificates_print(FILE *stream, json_object *snapshot)
             expires = json_number(client.exchange, "PeerCertificateExpires");
         if (expires == 0)
             continue;
-        if (!begun)
+        if (!begun) {
             family(stream, "henb_certificate_expiry_timestamp_seconds", "gauge",
                    "When the first certificate of the chain expires");
+        }
         begun = true;
         sample_of(stream, "henb_certificate_expiry_timestamp_seconds", client.name, "chain",
                   i > 0 ? "segw" : "device", expires);

@@ -53,9 +53,10 @@ static int append_anchor_hashes(sd_bus_message *reply, const void *object)
     BusOctetsList list = {0, NULL};
     Bytes hashes[FRAME_HASHES_MAX];
 
-    if (anchors)
-        list = (BusOctetsList){segw_anchor_hashes(daemon->config.segws.list[0], anchors, hashes),
-                               hashes};
+    if (anchors) {
+        list.count = segw_anchor_hashes(daemon->config.segws.list[0], anchors, hashes);
+        list.items = hashes;
+    }
     return bus_append_list(reply, list);
 }
 
