@@ -2,15 +2,17 @@
  * addresses, of this host, and in MOBIKE's notifies. */
 #include "ikeclient/endpoint.h"
 
+#include "base/cleanup.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
-#include <linux/if_packet.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <sha1.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 _Static_assert(NAT_HASH_SIZE == SHA1_DIGEST_LENGTH, "NAT detection hashes are SHA-1");
 
@@ -170,25 +172,21 @@ bool addresses_equal(const Addresses *a, const Addresses *b)
 
 /* ---- this host's ---- */
 
-static bool is_tunnel(const struct ifaddrs *all, const char *name)
+/* TUN and XFRM interfaces have no link layer; getifaddrs() passes over links without an address. */
+static bool is_tunnel(int fd, const char *name)
 {
-    for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
-        struct sockaddr_ll link;
-        if (!one->ifa_addr || one->ifa_addr->sa_family != AF_PACKET ||
-            strcmp(one->ifa_name, name) != 0)
-            continue;
-        memcpy(&link, one->ifa_addr, sizeof(link));
-        return link.sll_hatype == ARPHRD_NONE;
-    }
-    return false;
+    struct ifreq link = {0};
+
+    (void)snprintf(link.ifr_name, sizeof(link.ifr_name), "%s", name);
+    return ioctl(fd, SIOCGIFHWADDR, &link) == 0 && link.ifr_hwaddr.sa_family == ARPHRD_NONE;
 }
 
 /* False for what is no address that somebody could send to from afar. */
-static bool read_host(const struct ifaddrs *all, const struct ifaddrs *one, Endpoint *ret)
+static bool read_host(int fd, const struct ifaddrs *one, Endpoint *ret)
 {
     *ret = (Endpoint){.v6 = {0}};
     if (!one->ifa_addr || !(one->ifa_flags & IFF_UP) || one->ifa_flags & IFF_LOOPBACK ||
-        is_tunnel(all, one->ifa_name))
+        is_tunnel(fd, one->ifa_name))
         return false;
     if (one->ifa_addr->sa_family == AF_INET) {
         memcpy(&ret->v4, one->ifa_addr, sizeof(ret->v4));
@@ -203,14 +201,15 @@ static bool read_host(const struct ifaddrs *all, const struct ifaddrs *one, Endp
 
 int addresses_of_host(Addresses *ret)
 {
+    _cleanup_(close_fdp) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     struct ifaddrs *all = NULL;
     Endpoint address;
 
     *ret = (Addresses){0};
-    if (getifaddrs(&all) < 0)
+    if (fd < 0 || getifaddrs(&all) < 0)
         return -errno;
     for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
-        if (read_host(all, one, &address))
+        if (read_host(fd, one, &address))
             addresses_add(ret, &address);
     }
     freeifaddrs(all);

@@ -184,7 +184,8 @@ typedef struct IkeTs {
 int ike_ts_decode(Bytes body, IkeTs *ret);
 void ike_ts_encode(Writer *writer, const IkeTs *ts);
 
-/* True if every selector of `narrow` lies within one of `wide` (RFC 7296 2.9). */
+/* True if each selector of `narrow` lies within `wide` (RFC 7296 2.9): its protocol and ports
+ * within those of one selector or of several that together have all of its addresses. */
 bool ike_ts_is_subset(const IkeTs *narrow, const IkeTs *wide);
 
 /* 3.15 Configuration */

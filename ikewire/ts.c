@@ -126,7 +126,8 @@ static bool ports_within(const IkeSelector *narrow, const IkeSelector *wide)
     return narrow->start_port >= wide->start_port && narrow->end_port <= wide->end_port;
 }
 
-static bool selector_within(const IkeSelector *narrow, const IkeSelector *wide)
+/* True if `wide` takes in the protocol and the ports of `narrow`, and its first address. */
+static bool has_first(const IkeSelector *narrow, const IkeSelector *wide)
 {
     size_t size = address_size(narrow->type);
 
@@ -135,22 +136,44 @@ static bool selector_within(const IkeSelector *narrow, const IkeSelector *wide)
     if (wide->protocol != 0 && wide->protocol != narrow->protocol)
         return false;
     return memcmp(narrow->start, wide->start, size) >= 0 &&
-           memcmp(narrow->end, wide->end, size) <= 0 && ports_within(narrow, wide);
+           memcmp(narrow->start, wide->end, size) <= 0 && ports_within(narrow, wide);
 }
 
-static bool selector_within_any(const IkeSelector *narrow, const IkeTs *wide)
+/* The address after `end`, which is not the last one that there is. */
+static void address_after(const uint8_t *end, size_t size, uint8_t *ret)
 {
-    for (size_t i = 0; i < wide->n_selectors; i++) {
-        if (selector_within(narrow, &wide->selectors[i]))
+    memcpy(ret, end, size);
+    for (size_t i = size; i > 0 && ++ret[i - 1] == 0; i--)
+        ;
+}
+
+/* One after the other takes in what those before it have left. */
+static bool selector_within(const IkeSelector *narrow, const IkeTs *wide)
+{
+    const size_t size = address_size(narrow->type);
+    IkeSelector left = *narrow;
+
+    for (;;) {
+        const IkeSelector *widest = NULL;
+
+        for (size_t i = 0; i < wide->n_selectors; i++) {
+            const IkeSelector *selector = &wide->selectors[i];
+            if (has_first(&left, selector) &&
+                (!widest || memcmp(selector->end, widest->end, size) > 0))
+                widest = selector;
+        }
+        if (!widest)
+            return false;
+        if (memcmp(left.end, widest->end, size) <= 0)
             return true;
+        address_after(widest->end, size, left.start);
     }
-    return false;
 }
 
 bool ike_ts_is_subset(const IkeTs *narrow, const IkeTs *wide)
 {
     for (size_t i = 0; i < narrow->n_selectors; i++) {
-        if (!selector_within_any(&narrow->selectors[i], wide))
+        if (!selector_within(&narrow->selectors[i], wide))
             return false;
     }
     return true;

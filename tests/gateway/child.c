@@ -98,15 +98,19 @@ void child_inherit(Gateway *gateway, unsigned from, unsigned to)
     }
 }
 
-void child_ask_delete(Gateway *gateway, GatewaySa *sa, uint32_t spi_in)
+void child_ask_delete(Gateway *gateway, GatewaySa *sa, const uint32_t *spis, size_t n_spis)
 {
-    const IkeDelete delete_ = {.protocol = IKE_PROTOCOL_ESP, .n_spis = 1, .spis = {spi_in}};
-    GatewayChild *child = child_find(gateway, spi_in);
+    IkeDelete delete_ = {.protocol = IKE_PROTOCOL_ESP};
     IkeChain chain;
     Writer inner;
 
-    if (child)
-        child->delete_sent = true;
+    for (size_t i = 0; i < n_spis; i++) {
+        GatewayChild *child = child_find(gateway, spis[i]);
+
+        if (child)
+            child->delete_sent = true;
+        delete_.spis[delete_.n_spis++] = spis[i];
+    }
     writer_init(&inner, gateway->inner, sizeof(gateway->inner));
     ike_chain_init(&chain, &inner);
     ike_chain_add_delete(&chain, &delete_);
@@ -127,7 +131,7 @@ void child_answer_delete(Gateway *gateway, const IkeDelete *delete_, IkeChain *c
             answer.spis[answer.n_spis++] = child->spi_in;
         child_forget(gateway, child->spi_in);
     }
-    if (answer.n_spis > 0)
+    if (answer.n_spis > 0 && !gateway->style.silent)
         ike_chain_add_delete(chain, &answer);
 }
 

@@ -1,5 +1,6 @@
 /* CREATE_CHILD_SA (RFC 7296 1.3, 2.17, 2.18), begun by either side. AES-GCM-16-128 alone, for IKE
- * with HMAC-SHA2-256; any group of the profile. It says "ike NUMBER" of each IKE SA that it makes.
+ * with HMAC-SHA2-256, and a key of 256 bits where the script says so; any group of the profile. It
+ * says "ike NUMBER" of each IKE SA that it makes.
  */
 #include "gateway.h"
 
@@ -53,8 +54,8 @@ static void transform_add(IkeProposal *proposal, uint8_t type, uint16_t id, uint
         (IkeTransform){.type = type, .id = id, .key_length = key_length};
 }
 
-static IkeProposal proposal_of(CreateKind kind, uint8_t number, uint64_t spi,
-                               const uint16_t *groups, size_t n_groups)
+static IkeProposal proposal_of(const Gateway *gateway, CreateKind kind, uint8_t number,
+                               uint64_t spi, const uint16_t *groups, size_t n_groups)
 {
     const bool ike = kind == CREATE_REKEYED_IKE;
     IkeProposal proposal = {.number = number,
@@ -62,7 +63,8 @@ static IkeProposal proposal_of(CreateKind kind, uint8_t number, uint64_t spi,
                             .spi_size = ike ? 8 : 4,
                             .spi = spi};
 
-    transform_add(&proposal, IKE_TRANSFORM_ENCR, IKE_ENCR_AES_GCM_16, 128);
+    transform_add(&proposal, IKE_TRANSFORM_ENCR, IKE_ENCR_AES_GCM_16,
+                  ike ? gateway->key_length : 128);
     if (ike)
         transform_add(&proposal, IKE_TRANSFORM_PRF, IKE_PRF_HMAC_SHA2_256, 0);
     for (size_t i = 0; i < n_groups; i++)
@@ -84,12 +86,12 @@ static bool has_transform(const IkeProposal *proposal, uint8_t type, uint16_t id
 }
 
 /* The first that has what we speak. */
-static const IkeProposal *choose(const Parsed *request, CreateKind kind)
+static const IkeProposal *choose(const Gateway *gateway, const Parsed *request, CreateKind kind)
 {
     for (size_t i = 0; i < request->sa.n_proposals; i++) {
         const IkeProposal *offered = &request->sa.proposals[i];
-        const IkeProposal wanted =
-            proposal_of(kind, 1, 0, &request->ke.group, request->ke.group != IKE_GROUP_NONE);
+        const IkeProposal wanted = proposal_of(gateway, kind, 1, 0, &request->ke.group,
+                                               request->ke.group != IKE_GROUP_NONE);
         bool all = true;
 
         for (size_t j = 0; j < wanted.n_transforms; j++) {
@@ -107,12 +109,13 @@ static const IkeProposal *choose(const Parsed *request, CreateKind kind)
 
 static int own_make(Gateway *gateway, CreateKind kind, uint16_t group, Create *ret)
 {
-    *ret = (Create){.kind = kind, .spi = ++gateway->last_spi};
+    *ret = (Create){
+        .kind = kind, .spi = ++gateway->last_spi, .nonce_size = style_nonce_size(&gateway->style)};
     if (kind == CREATE_REKEYED_IKE && RAND_bytes((unsigned char *)&ret->spi, sizeof(ret->spi)) != 1)
         return -EIO;
     if (gateway->nonce_octet >= 0) {
-        memset(ret->nonce, gateway->nonce_octet, sizeof(ret->nonce));
-    } else if (RAND_bytes(ret->nonce, sizeof(ret->nonce)) != 1) {
+        memset(ret->nonce, gateway->nonce_octet, ret->nonce_size);
+    } else if (RAND_bytes(ret->nonce, (int)ret->nonce_size) != 1) {
         return -EIO;
     }
     return group != IKE_GROUP_NONE ? dh_new(group, &ret->dh) : 0;
@@ -124,7 +127,7 @@ static void own_write(const Create *own, const IkeProposal *proposal, const IkeT
     const IkeSaPayload sa = {.n_proposals = 1, .proposals = {*proposal}};
 
     ike_chain_add_sa(chain, &sa);
-    ike_chain_add(chain, IKE_PAYLOAD_NONCE, BYTES_OF(own->nonce));
+    ike_chain_add(chain, IKE_PAYLOAD_NONCE, (Bytes){own->nonce, own->nonce_size});
     if (own->dh)
         ike_chain_add_ke(chain, dh_group(own->dh), dh_public(own->dh));
     if (own->kind == CREATE_REKEYED_IKE)
@@ -139,7 +142,7 @@ static int make_ike_sa(Gateway *gateway, const GatewaySa *old, bool initiator,
                        const Secret *dh_secret, Bytes nonce_i, Bytes nonce_r, uint64_t spi_i,
                        uint64_t spi_r)
 {
-    const IkeSuite suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128),
+    const IkeSuite suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, gateway->key_length),
                             .prf = prf_find(IKE_PRF_HMAC_SHA2_256)};
     _cleanup_(secret_freep) Secret *skeyseed = NULL;
     IkeKeys keys = {0};
@@ -150,7 +153,7 @@ static int make_ike_sa(Gateway *gateway, const GatewaySa *old, bool initiator,
         r = ike_keys_derive(&suite, skeyseed, nonce_i, nonce_r, spi_i, spi_r, &keys);
     if (r < 0)
         return r;
-    made = gateway_add_sa(gateway, initiator, spi_i, spi_r, &keys, 0);
+    made = gateway_add_sa(gateway, initiator, spi_i, spi_r, gateway->key_length, &keys, 0);
     if (!made)
         return -EIO;
     made->authenticated = true;
@@ -163,7 +166,7 @@ static int make_ike_sa(Gateway *gateway, const GatewaySa *old, bool initiator,
 static int make(Gateway *gateway, const GatewaySa *sa, const Create *own, bool initiator,
                 uint64_t theirs, Bytes nonce, const IkeKe *ke)
 {
-    const Bytes own_nonce = BYTES_OF(own->nonce);
+    const Bytes own_nonce = {own->nonce, own->nonce_size};
     const Bytes nonce_i = initiator ? own_nonce : nonce, nonce_r = initiator ? nonce : own_nonce;
     _cleanup_(secret_freep) Secret *dh_secret = NULL;
     int r = own->dh ? dh_derive(own->dh, ke->data, &dh_secret) : 0;
@@ -193,7 +196,7 @@ void create_ask(Gateway *gateway, GatewaySa *sa, CreateKind kind, uint32_t rekey
     dh_free(sa->own.dh);
     if (own_make(gateway, kind, n_groups > 0 ? groups[0] : IKE_GROUP_NONE, &sa->own) < 0)
         return;
-    proposal = proposal_of(kind, 1, sa->own.spi, groups, n_groups);
+    proposal = proposal_of(gateway, kind, 1, sa->own.spi, groups, n_groups);
     writer_init(&inner, gateway->inner, sizeof(gateway->inner));
     ike_chain_init(&chain, &inner);
     if (kind == CREATE_REKEYED_CHILD) {
@@ -252,7 +255,7 @@ int create_answer(Gateway *gateway, GatewaySa *sa, const IkePayloads *request, I
     kind = parsed.has_rekeyed                                    ? CREATE_REKEYED_CHILD
            : parsed.sa.proposals[0].protocol == IKE_PROTOCOL_IKE ? CREATE_REKEYED_IKE
                                                                  : CREATE_CHILD;
-    offered = choose(&parsed, kind);
+    offered = choose(gateway, &parsed, kind);
     if (!offered) {
         ike_chain_add_notify(chain, IKE_NOTIFY_NO_PROPOSAL_CHOSEN, (Bytes){0});
         return 0;
@@ -260,9 +263,10 @@ int create_answer(Gateway *gateway, GatewaySa *sa, const IkePayloads *request, I
     r = own_make(gateway, kind, parsed.ke.group, &own);
     if (r < 0)
         return r;
-    chosen = proposal_of(kind, offered->number, own.spi, &parsed.ke.group,
+    chosen = proposal_of(gateway, kind, offered->number, own.spi, &parsed.ke.group,
                          parsed.ke.group != IKE_GROUP_NONE);
-    own_write(&own, &chosen, &parsed.ts_i, &parsed.ts_r, chain);
+    own_write(&own, &chosen, gateway->style.split ? &gateway->ts_henb : &parsed.ts_i,
+              gateway->style.split ? &gateway->ts_segw : &parsed.ts_r, chain);
     r = make(gateway, sa, &own, false, offered->spi, parsed.nonce, &parsed.ke);
     dh_free(own.dh);
     return r;

@@ -70,9 +70,9 @@ static GatewaySa *oldest(Gateway *gateway)
 }
 
 GatewaySa *gateway_add_sa(Gateway *gateway, bool initiator, uint64_t spi_i, uint64_t spi_r,
-                          IkeKeys *keys, uint32_t next_peer)
+                          uint16_t key_length, IkeKeys *keys, uint32_t next_peer)
 {
-    const Cipher *cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128);
+    const Cipher *cipher = cipher_find(IKE_ENCR_AES_GCM_16, key_length);
     GatewaySa *sa = oldest(gateway);
 
     gateway_drop_sa(sa);
@@ -124,48 +124,103 @@ void gateway_free(Gateway *gateway)
 
 /* ---- messages of ours ---- */
 
-static int seal_own(Gateway *gateway, const GatewaySa *sa, const IkeHeader *header,
-                    const IkeChain *chain, Octets *ret)
+/* One datagram more, after its size. */
+static void octets_append(Octets *octets, Bytes datagram)
 {
-    Bytes plain, message;
+    enum { SIZE_SIZE = 2 };
+    uint8_t *grown = realloc(octets->data, octets->size + SIZE_SIZE + datagram.size);
+
+    if (!grown)
+        abort();
+    octets->data = grown;
+    grown[octets->size] = (uint8_t)(datagram.size >> 8);
+    grown[octets->size + 1] = (uint8_t)datagram.size;
+    memcpy(grown + octets->size + SIZE_SIZE, datagram.data, datagram.size);
+    octets->size += SIZE_SIZE + datagram.size;
+}
+
+/* Whole, or fragment `number` of `total`, where that is not 1. */
+static int seal_piece(Gateway *gateway, const GatewaySa *sa, const IkeHeader *header, uint8_t first,
+                      Bytes plain, size_t number, size_t total, Octets *ret)
+{
+    const IkeFragment fragment = {.number = (uint16_t)number, .total = (uint16_t)total};
+    const size_t size = plain.size / total, start = (number - 1) * size;
+    const Bytes piece = bytes_slice(plain, start, number == total ? plain.size - start : size);
+    Bytes message;
     Writer writer;
 
-    int r = writer_finish(chain->writer, &plain);
     writer_init(&writer, gateway->sealed, sizeof(gateway->sealed));
-    if (r == 0)
-        r = seal_message(sa->out, header, chain->first, NULL, plain, &writer);
+    int r = seal_message(sa->out, header, number == 1 ? first : IKE_PAYLOAD_NONE,
+                         total > 1 ? &fragment : NULL, piece, &writer);
     if (r == 0)
         r = writer_finish(&writer, &message);
     if (r == 0)
-        octets_set(ret, message);
+        octets_append(ret, message);
     return r;
 }
 
-static IkeHeader header_of(const GatewaySa *sa, uint8_t exchange_type, uint32_t id, uint8_t flags)
+static int seal_own(Gateway *gateway, const GatewaySa *sa, const IkeHeader *header,
+                    const IkeChain *chain, Octets *ret)
 {
+    const size_t pieces = gateway->style.pieces;
+    size_t total;
+    IkeChain styled;
+    Bytes plain;
+    Writer writer;
+
+    int r = writer_finish(chain->writer, &plain);
+    if (r < 0)
+        return r;
+    writer_init(&writer, gateway->styled, sizeof(gateway->styled));
+    ike_chain_init(&styled, &writer);
+    style_write(&gateway->style, chain->first, plain, &styled);
+    r = writer_finish(&writer, &plain);
+    octets_free(ret);
+    total = pieces > 1 && plain.size > pieces ? pieces : 1;
+    for (size_t number = 1; r == 0 && number <= total; number++)
+        r = seal_piece(gateway, sa, header, styled.first, plain, number, total, ret);
+    return r;
+}
+
+static IkeHeader header_of(const Gateway *gateway, const GatewaySa *sa, uint8_t exchange_type,
+                           uint32_t id, uint8_t flags)
+{
+    const uint8_t role = sa->initiator ? IKE_FLAG_INITIATOR : 0;
+
     return (IkeHeader){.spi_i = sa->spi_i,
                        .spi_r = sa->spi_r,
                        .exchange_type = exchange_type,
-                       .flags = flags | (sa->initiator ? IKE_FLAG_INITIATOR : 0),
+                       .flags = flags | role | style_flags(&gateway->style),
                        .message_id = id};
 }
 
-static void send_octets(const GatewaySa *sa, const Octets *octets)
+void gateway_send(const GatewaySa *sa, const Octets *octets)
 {
-    if (octets->data)
-        wire_send(&sa->wire, (Bytes){octets->data, octets->size}, true);
+    Bytes datagrams[GATEWAY_FRAGMENTS_MAX];
+    size_t n = 0;
+    uint16_t size = 0;
+    Reader reader;
+
+    reader_init(&reader, (Bytes){octets->data, octets->size});
+    while (n < GATEWAY_FRAGMENTS_MAX && reader_u16(&reader, &size) == 0 &&
+           reader_take(&reader, size, &datagrams[n]) == 0)
+        n++;
+    for (size_t i = n; i > 0; i--)
+        wire_send(&sa->wire, datagrams[i - 1], true);
+    if (n > 1)
+        wire_send(&sa->wire, datagrams[0], true);
 }
 
 void gateway_request(Gateway *gateway, GatewaySa *sa, uint8_t exchange_type, const IkeChain *chain)
 {
-    const IkeHeader header = header_of(sa, exchange_type, sa->next_own, 0);
+    const IkeHeader header = header_of(gateway, sa, exchange_type, sa->next_own, 0);
 
     if (seal_own(gateway, sa, &header, chain, &sa->request) < 0)
         return;
     sa->next_own++;
     sa->asking = true;
     if (!gateway->keeps)
-        send_octets(sa, &sa->request);
+        gateway_send(sa, &sa->request);
 }
 
 /* ---- messages of the peer's ---- */
@@ -193,7 +248,7 @@ static void answer(Gateway *gateway, GatewaySa *sa, const IkeHeader *request_hea
 {
     const uint8_t exchange_type = request_header->exchange_type;
     const IkeHeader header =
-        header_of(sa, exchange_type, request_header->message_id, IKE_FLAG_RESPONSE);
+        header_of(gateway, sa, exchange_type, request_header->message_id, IKE_FLAG_RESPONSE);
     bool deleted = false;
     IkePayloads shown;
     IkeChain chain;
@@ -209,6 +264,9 @@ static void answer(Gateway *gateway, GatewaySa *sa, const IkeHeader *request_hea
     } else {
         say_notifies(request);
         take_deletes(gateway, request, &chain, &deleted);
+        if (gateway->objection != 0)
+            ike_chain_add_notify(&chain, gateway->objection, (Bytes){0});
+        gateway->objection = 0;
     }
     if (r < 0 || seal_own(gateway, sa, &header, &chain, &sa->response) < 0)
         return;
@@ -216,7 +274,7 @@ static void answer(Gateway *gateway, GatewaySa *sa, const IkeHeader *request_hea
     if (exchange_type != IKE_AUTH &&
         ike_payloads_decode(chain.first, (Bytes){gateway->inner, inner.size}, &shown, NULL) == 0)
         say_message("answered", sa, header.message_id, exchange_type, &shown);
-    send_octets(sa, &sa->response);
+    gateway_send(sa, &sa->response);
     if (deleted)
         end_sa(gateway, sa);
 }
@@ -238,7 +296,7 @@ static void take_request(Gateway *gateway, GatewaySa *sa, Bytes datagram, const 
     if (id + 1 == sa->next_peer || is_held(gateway, datagram)) {
         say_message("again", sa, id, header->exchange_type, NULL);
         if (id + 1 == sa->next_peer)
-            send_octets(sa, &sa->response);
+            gateway_send(sa, &sa->response);
         return;
     }
     if (id != sa->next_peer) {
@@ -292,6 +350,7 @@ static void answer_init(Gateway *gateway, const IkeMessage *message)
         if (!gateway->sas[i].authenticated)
             gateway_drop_sa(&gateway->sas[i]);
     }
+    say_init(&message->payloads);
     writer_init(&writer, gateway->sealed, sizeof(gateway->sealed));
     if (gateway->handshake.init(gateway->handshake.userdata, message, &writer) == 0 &&
         writer_finish(&writer, &response) == 0)

@@ -14,10 +14,11 @@
 
 enum {
     GATEWAY_MESSAGE_MAX = 65536,
-    GATEWAY_NONCE_SIZE = 32,
+    GATEWAY_NONCE_SIZE = 32, /* unless a style says otherwise */
     GATEWAY_SAS_MAX = 8,
     GATEWAY_CHILDREN_MAX = 32,
     GATEWAY_HELD_MAX = 8,
+    GATEWAY_FRAGMENTS_MAX = 16, /* of one message */
 };
 
 /* An octet string of our own; NULL: there is none. */
@@ -25,6 +26,20 @@ typedef struct Octets {
     uint8_t *data;
     size_t size;
 } Octets;
+
+/* What is legal in a message and seldom seen (style.c); all false: as most gateways write. */
+typedef struct Style {
+    bool reversed; /* payloads from the last one to the first one, CERT among themselves alone as
+                      they were (RFC 7296 3.6) */
+    bool critical; /* the critical bit of each payload is set (3.2) */
+    bool unknown;  /* before each one are others that nobody knows */
+    bool reserved; /* reserved bits and octets are not zero, nor is the minor version (2.5) */
+    bool silent;   /* our answers to Deletes are empty */
+    bool split;    /* a Child SA that is rekeyed has our selectors in the answer */
+    size_t nonce;  /* octets of nonces; 0: GATEWAY_NONCE_SIZE */
+    size_t pieces; /* sealed messages are fragments (RFC 7383), the last one is sent first, and
+                      the first one twice */
+} Style;
 
 typedef enum CreateKind {
     CREATE_NONE,
@@ -37,7 +52,8 @@ typedef enum CreateKind {
 typedef struct Create {
     CreateKind kind;
     uint64_t spi; /* of what is to be made */
-    uint8_t nonce[GATEWAY_NONCE_SIZE];
+    uint8_t nonce[IKE_NONCE_MAX];
+    size_t nonce_size;
     Dh *dh; /* NULL without a new key exchange */
 } Create;
 
@@ -59,7 +75,7 @@ typedef struct GatewaySa {
     Seal *in, *out;
     uint32_t next_own;  /* the message ID of our next request */
     uint32_t next_peer; /* and of the peer's */
-    Octets response;    /* our last one, to next_peer - 1 */
+    Octets response;    /* our last one, to next_peer - 1: datagrams, each after its size (u16) */
     Octets request;     /* our last one, next_own - 1 */
     bool asking;        /* it is unanswered */
     bool leaving;       /* it is the Delete of this IKE SA */
@@ -102,9 +118,13 @@ typedef struct Gateway {
     uint16_t refusal;
     uint8_t refusal_data[8];
     size_t refusal_size;
+    uint16_t objection; /* the notify that the next INFORMATIONAL request is answered with; or 0 */
+    Style style;
+    uint16_t key_length; /* of the cipher of IKE SAs that a rekeying makes, in bits */
 
     uint8_t plain[GATEWAY_MESSAGE_MAX];  /* payloads, opened */
     uint8_t inner[GATEWAY_MESSAGE_MAX];  /* payloads, to be sealed */
+    uint8_t styled[GATEWAY_MESSAGE_MAX]; /* the same, as their style has them */
     uint8_t sealed[GATEWAY_MESSAGE_MAX]; /* the message */
 } Gateway;
 
@@ -120,15 +140,19 @@ void gateway_receive(Gateway *gateway, const Wire *wire, Bytes datagram);
 /* (main.c) `ike`: behind a non-ESP marker, where there is to be one. */
 void wire_send(const Wire *wire, Bytes message, bool ike);
 
-/* A new IKE SA with these keys, which it takes over; the oldest one makes room for it. Its first
- * messages have number `next_peer` from the peer and 0 from us. NULL if its keys can't be used. */
+/* A new IKE SA with these keys, which it takes over; the oldest one makes room for it. Its cipher's
+ * key has `key_length` bits, its first messages number `next_peer` from the peer and 0 from us.
+ * NULL if its keys can't be used. */
 GatewaySa *gateway_add_sa(Gateway *gateway, bool initiator, uint64_t spi_i, uint64_t spi_r,
-                          IkeKeys *keys, uint32_t next_peer);
+                          uint16_t key_length, IkeKeys *keys, uint32_t next_peer);
 GatewaySa *gateway_find_sa(Gateway *gateway, unsigned number);
 void gateway_drop_sa(GatewaySa *sa);
 
 /* Seals what `chain` has in gateway->inner as our next request, and sends it. */
 void gateway_request(Gateway *gateway, GatewaySa *sa, uint8_t exchange_type, const IkeChain *chain);
+
+/* Sends our last request, or response, of that IKE SA (again). */
+void gateway_send(const GatewaySa *sa, const Octets *octets);
 
 /* Answers the requests that were held, and those to come. */
 void gateway_release(Gateway *gateway);
@@ -152,6 +176,12 @@ void say_message(const char *what, const GatewaySa *sa, uint32_t id, uint8_t exc
 /* "NOTIFY TYPE" of each. */
 void say_notifies(const IkePayloads *request);
 
+/* " NAME=HEX" */
+void say_hex(const char *name, Bytes octets);
+
+/* "init ...", of an IKE_SA_INIT request, with what say_message() has of its payloads. */
+void say_init(const IkePayloads *request);
+
 /* ---- create.c: CREATE_CHILD_SA ---- */
 
 /* Ours: `groups` (n of them, the KE in the first; none: no KE) are what it offers; `rekeyed` is our
@@ -169,7 +199,8 @@ int create_answer(Gateway *gateway, GatewaySa *sa, const IkePayloads *request, I
  * began the exchange that negotiated it. */
 void child_add(Gateway *gateway, const GatewaySa *sa, bool initiator, const Secret *dh_secret,
                Bytes nonce_i, Bytes nonce_r, uint32_t spi_in, uint32_t spi_out);
-void child_ask_delete(Gateway *gateway, GatewaySa *sa, uint32_t spi_in);
+/* One Delete payload for all of them, of which we need not know each. */
+void child_ask_delete(Gateway *gateway, GatewaySa *sa, const uint32_t *spis, size_t n_spis);
 /* All that we have asked to delete is deleted. */
 void child_deleted(Gateway *gateway);
 /* Those of one IKE SA go to another one, or, where that is 0, are gone. */
@@ -184,7 +215,27 @@ void child_answer_delete(Gateway *gateway, const IkeDelete *delete_, IkeChain *c
 void child_ping(Gateway *gateway, uint32_t spi_in, const uint8_t address[4], unsigned count);
 void child_receive(Gateway *gateway, Bytes packet);
 
+/* ---- style.c ---- */
+
+/* Takes a word of a style: "reversed", "nonce=16". False if there is no such word. */
+bool style_read(Style *style, const char *word);
+
+/* Writes those payloads into `chain` (empty), as the style has them. */
+void style_write(const Style *style, uint8_t first, Bytes payloads, IkeChain *chain);
+
+/* The same with a message that is not sealed, which takes its own place. */
+void style_message(Gateway *gateway, Writer *message);
+
+/* What its reserved bits add to a header's flags. */
+uint8_t style_flags(const Style *style);
+
+/* The octets of a nonce of ours. */
+size_t style_nonce_size(const Style *style);
+
 /* ---- script.c ---- */
+
+/* "10.200.0.1-10.200.0.6" is one selector more. False if it is none. */
+bool range_read(const char *text, IkeTs *ts);
 
 /* Carries one line of a script out; see there. */
 void script_run(Gateway *gateway, char *line, const uint8_t address[4]);

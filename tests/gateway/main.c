@@ -2,7 +2,8 @@
  *
  *   responder --address IPV4 --identity FQDN --key FILE --certificates FILE [--ocsp FILE]...
  *             [--spoil-auth] [--assign IPV4] [--crowd] [--forge] [--script FIFO]
- *             [--notify TYPE[=HEX]]... [--attribute TYPE[=HEX]]...
+ *             [--notify TYPE[=HEX]]... [--attribute TYPE[=HEX]]... [--childless] [--style WORD]...
+ *             [--detour WORD]... [--remote RANGE]...
  *
  * With --forge somebody who knows no more than what is in clear answers IKE_SA_INIT first.
  * Key and certificates are PEM, the end entity's first; OCSP responses are DER. It says "ready",
@@ -111,6 +112,10 @@ static bool arguments_parse(int argc, char **argv, ResponderOptions *options, co
         {"notify", required_argument, NULL, 'N'},
         {"attribute", required_argument, NULL, 'T'},
         {"script", required_argument, NULL, 'S'},
+        {"childless", no_argument, NULL, 'L'},
+        {"style", required_argument, NULL, 'Y'},
+        {"detour", required_argument, NULL, 'D'},
+        {"remote", required_argument, NULL, 'R'},
         {0},
     };
     bool good = true;
@@ -151,6 +156,20 @@ static bool arguments_parse(int argc, char **argv, ResponderOptions *options, co
         case 'S': /* that it is open for writing, too, keeps it from ending with each writer */
             *script = open(optarg, O_RDWR | O_CLOEXEC | O_NONBLOCK);
             good = *script >= 0;
+            break;
+        case 'L':
+            options->childless = true;
+            break;
+        case 'Y':
+            good = style_read(&options->style, optarg);
+            break;
+        case 'D':
+            good = options->n_detours < RESPONDER_LIST_MAX;
+            if (good)
+                options->detours[options->n_detours++] = optarg;
+            break;
+        case 'R':
+            good = range_read(optarg, &options->remote);
             break;
         case 'A':
             good = inet_pton(AF_INET, optarg, options->address) == 1;

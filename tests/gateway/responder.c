@@ -11,11 +11,11 @@
 #include <string.h>
 
 enum {
-    NONCE_SIZE = 32,
     ID_BODY_MAX = 4 + 255,
+    PAYLOAD_HEADER_SIZE = 4,
     AUTH_MAX = 128,
     HASH_SIZE = 20,
-    CROWD = 40, /* of each kind */
+    KEY_LENGTH = 128, /* of the cipher, in bits */
 };
 
 struct Responder {
@@ -26,10 +26,12 @@ struct Responder {
     uint64_t spi_r;
     uint8_t nonce_i[IKE_NONCE_MAX];
     size_t nonce_i_size;
-    uint8_t nonce_r[NONCE_SIZE];
+    uint8_t nonce_r[IKE_NONCE_MAX];
+    size_t nonce_r_size;
     uint8_t response[GATEWAY_MESSAGE_MAX]; /* AUTH covers it */
     size_t response_size;
 
+    size_t detoured; /* IKE_SA_INIT requests */
     Gateway gateway;
 };
 
@@ -45,7 +47,9 @@ static IkeSaPayload ike_choice(void)
             .n_transforms = 3,
             .transforms =
                 {
-                    {.type = IKE_TRANSFORM_ENCR, .id = IKE_ENCR_AES_GCM_16, .key_length = 128},
+                    {.type = IKE_TRANSFORM_ENCR,
+                     .id = IKE_ENCR_AES_GCM_16,
+                     .key_length = KEY_LENGTH},
                     {.type = IKE_TRANSFORM_PRF, .id = IKE_PRF_HMAC_SHA2_256},
                     {.type = IKE_TRANSFORM_KE, .id = IKE_GROUP_ECP_256},
                 },
@@ -56,11 +60,11 @@ static IkeSaPayload ike_choice(void)
 static int keys_derive(Responder *responder, const Dh *dh, Bytes peer_public)
 {
     IkeKeys keys = {0};
-    const IkeSuite suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128),
+    const IkeSuite suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, KEY_LENGTH),
                             .prf = prf_find(IKE_PRF_HMAC_SHA2_256),
                             .group = IKE_GROUP_ECP_256};
     const Bytes nonce_i = {responder->nonce_i, responder->nonce_i_size};
-    const Bytes nonce_r = {responder->nonce_r, NONCE_SIZE};
+    const Bytes nonce_r = {responder->nonce_r, responder->nonce_r_size};
     _cleanup_(secret_freep) Secret *dh_secret = NULL, *skeyseed = NULL;
     int r;
 
@@ -73,22 +77,10 @@ static int keys_derive(Responder *responder, const Dh *dh, Bytes peer_public)
     }
     if (r < 0)
         return r;
-    return gateway_add_sa(&responder->gateway, false, responder->spi_i, responder->spi_r, &keys, 1)
+    return gateway_add_sa(&responder->gateway, false, responder->spi_i, responder->spi_r,
+                          KEY_LENGTH, &keys, 1)
                ? 0
                : -EIO;
-}
-
-/* Payloads that nobody needs; none of them is malformed where RFC 7296 says what its form is. */
-static void crowd_write(IkeChain *chain)
-{
-    static const uint8_t octets[] = {1, 2, 3, 4, 5};
-
-    for (size_t i = 0; i < CROWD; i++) {
-        ike_chain_add(chain, IKE_PAYLOAD_VENDOR_ID, BYTES_OF(octets));
-        ike_chain_add(chain, 200, BYTES_OF(octets));
-        ike_chain_add_notify(chain, 40000, BYTES_OF(octets));
-    }
-    ike_chain_add_cert(chain, IKE_PAYLOAD_CERTREQ, IKE_CERT_X509_SIGNATURE, BYTES_OF(octets));
 }
 
 static void init_write(const Responder *responder, const Dh *dh, Writer *writer)
@@ -109,11 +101,13 @@ static void init_write(const Responder *responder, const Dh *dh, Writer *writer)
         crowd_write(&chain);
     ike_chain_add_sa(&chain, &sa);
     ike_chain_add_ke(&chain, IKE_GROUP_ECP_256, dh_public(dh));
-    ike_chain_add(&chain, IKE_PAYLOAD_NONCE, (Bytes){responder->nonce_r, NONCE_SIZE});
+    ike_chain_add(&chain, IKE_PAYLOAD_NONCE, (Bytes){responder->nonce_r, responder->nonce_r_size});
     ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, BYTES_OF(elsewhere));
     ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, BYTES_OF(elsewhere));
     ike_chain_add_notify(&chain, IKE_NOTIFY_SIGNATURE_HASH_ALGORITHMS, BYTES_OF(hashes));
     ike_chain_add_cert(&chain, IKE_PAYLOAD_CERTREQ, IKE_CERT_X509_SIGNATURE, BYTES_OF(authority));
+    if (responder->options->style.pieces > 0)
+        ike_chain_add_notify(&chain, IKE_NOTIFY_FRAGMENTATION_SUPPORTED, (Bytes){0});
     ike_message_end(&chain);
 }
 
@@ -127,13 +121,18 @@ static int init_answer(void *userdata, const IkeMessage *request, Writer *writer
     IkeKe ke;
     int r;
 
+    if (responder->detoured < responder->options->n_detours) {
+        detour_write(responder->options->detours[responder->detoured++], request, writer);
+        return 0;
+    }
     if (!ke_payload || !nonce || ike_ke_decode(ke_payload->body, &ke) != 0)
         return -EBADMSG;
     responder->spi_i = request->header.spi_i;
     memcpy(responder->nonce_i, nonce->body.data, nonce->body.size);
     responder->nonce_i_size = nonce->body.size;
+    responder->nonce_r_size = style_nonce_size(&responder->gateway.style);
     if (RAND_bytes((unsigned char *)&responder->spi_r, sizeof(responder->spi_r)) != 1 ||
-        RAND_bytes(responder->nonce_r, NONCE_SIZE) != 1)
+        RAND_bytes(responder->nonce_r, (int)responder->nonce_r_size) != 1)
         return -EIO;
     r = dh_new(IKE_GROUP_ECP_256, &dh);
     if (r == 0)
@@ -141,6 +140,7 @@ static int init_answer(void *userdata, const IkeMessage *request, Writer *writer
     if (r < 0)
         return r;
     init_write(responder, dh, writer);
+    style_message(&responder->gateway, writer);
     r = writer_finish(writer, &response);
     if (r < 0)
         return r;
@@ -150,6 +150,13 @@ static int init_answer(void *userdata, const IkeMessage *request, Writer *writer
 }
 
 /* ---- IKE_AUTH ---- */
+
+/* AUTH covers the three reserved octets of an ID payload as they are sent (RFC 7296 2.15). */
+static void reserved_fill(const Responder *responder, uint8_t *id_body)
+{
+    if (responder->gateway.style.reserved)
+        id_body[1] = id_body[2] = id_body[3] = UINT8_MAX;
+}
 
 /* Method 14, ecdsa-with-SHA256 (RFC 7427 A.3.2), over what a responder signs. */
 static int auth_make(const Responder *responder, const GatewaySa *sa, const IkeId *id, uint8_t *ret,
@@ -168,6 +175,7 @@ static int auth_make(const Responder *responder, const GatewaySa *sa, const IkeI
 
     writer_init(&writer, id_body, sizeof(id_body));
     ike_id_encode(&writer, id);
+    reserved_fill(responder, id_body);
     r = writer_finish(&writer, &body);
     if (r == 0) {
         r = auth_signed_octets(prf_find(IKE_PRF_HMAC_SHA2_256), sa->keys.sk_pr,
@@ -196,7 +204,9 @@ static void identity_write(const Responder *responder, const IkeId *id, Bytes au
         crowd_write(chain);
         ike_chain_add_cert(chain, IKE_PAYLOAD_CERT, 1, BYTES_OF(options->address));
     }
+    const size_t start = chain->writer->size;
     ike_chain_add_id(chain, IKE_PAYLOAD_IDR, id);
+    reserved_fill(responder, chain->writer->data + start + PAYLOAD_HEADER_SIZE);
     for (size_t i = 0; i < options->n_certificates; i++) {
         ike_chain_add_cert(chain, IKE_PAYLOAD_CERT, IKE_CERT_X509_SIGNATURE,
                            options->certificates[i]);
@@ -206,51 +216,21 @@ static void identity_write(const Responder *responder, const IkeId *id, Bytes au
     ike_chain_add_auth(chain, IKE_AUTH_DIGITAL_SIGNATURE, auth);
 }
 
-static void attribute_write(IkeChain *chain, uint16_t type, Bytes value)
+/* To the address that it assigns, and to what it has been told. */
+static void narrow(const ResponderOptions *options, Gateway *gateway)
 {
-    writer_u16(chain->writer, type);
-    writer_u16(chain->writer, (uint16_t)value.size);
-    writer_bytes(chain->writer, value);
+    IkeSelector *local = &gateway->ts_henb.selectors[0];
+
+    if (options->remote.n_selectors == 0)
+        return;
+    *local = (IkeSelector){.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX};
+    memcpy(local->start, options->address, sizeof(options->address));
+    memcpy(local->end, options->address, sizeof(options->address));
+    gateway->ts_henb.n_selectors = 1;
+    gateway->ts_segw = options->remote;
 }
 
-/* Addresses one after the other, as many selectors as addresses, and what nobody asked for. */
-static void crowded_child_write(const Responder *responder, IkeChain *chain)
-{
-    uint8_t address[4];
-
-    memcpy(address, responder->options->address, sizeof(address));
-    ike_chain_open(chain, IKE_PAYLOAD_CP, false);
-    writer_u8(chain->writer, IKE_CFG_REPLY);
-    writer_zeros(chain->writer, 3);
-    for (uint8_t i = 0; i < CROWD; i++) {
-        attribute_write(chain, 20000, BYTES_OF(address));
-        attribute_write(chain, IKE_CFG_INTERNAL_IP4_NETMASK, (Bytes){address, 3});
-    }
-    for (uint8_t i = 0; i < IKE_ATTRIBUTES_OF_TYPE; i++, address[3]++) {
-        attribute_write(chain, IKE_CFG_INTERNAL_IP4_ADDRESS, BYTES_OF(address));
-        attribute_write(chain, IKE_CFG_INTERNAL_IP4_DNS, BYTES_OF(address));
-        attribute_write(chain, IKE_CFG_INTERNAL_IP6_DNS, (Bytes){responder->nonce_r, 16});
-    }
-    ike_chain_close(chain);
-    for (uint8_t type = IKE_PAYLOAD_TSI; type <= IKE_PAYLOAD_TSR; type++) {
-        ike_chain_open(chain, type, false);
-        writer_u8(chain->writer, CROWD);
-        writer_zeros(chain->writer, 3);
-        for (uint8_t i = 0; i < CROWD; i++) {
-            const uint8_t one[] = {10, 210, type, i};
-            writer_u8(chain->writer, IKE_TS_IPV4_ADDR_RANGE);
-            writer_u8(chain->writer, 0);
-            writer_u16(chain->writer, 16);
-            writer_u16(chain->writer, 0);
-            writer_u16(chain->writer, UINT16_MAX);
-            writer_bytes(chain->writer, BYTES_OF(one));
-            writer_bytes(chain->writer, BYTES_OF(one));
-        }
-        ike_chain_close(chain);
-    }
-}
-
-/* An address, and all selectors as they were asked for. */
+/* An address, and all selectors as they were asked for, or as they are in the options. */
 static int child_write(Responder *responder, const GatewaySa *ike_sa, const IkePayloads *request,
                        IkeChain *chain)
 {
@@ -273,7 +253,9 @@ static int child_write(Responder *responder, const GatewaySa *ike_sa, const IkeP
             .n_transforms = 2,
             .transforms =
                 {
-                    {.type = IKE_TRANSFORM_ENCR, .id = IKE_ENCR_AES_GCM_16, .key_length = 128},
+                    {.type = IKE_TRANSFORM_ENCR,
+                     .id = IKE_ENCR_AES_GCM_16,
+                     .key_length = KEY_LENGTH},
                     {.type = IKE_TRANSFORM_ESN, .id = IKE_ESN_NO},
                 },
         }},
@@ -285,18 +267,22 @@ static int child_write(Responder *responder, const GatewaySa *ike_sa, const IkeP
     }
     for (size_t i = 0; i < options->n_notifies; i++)
         ike_chain_add_notify(chain, options->notifies[i].type, options->notifies[i].data);
+    if (options->childless)
+        return 0;
     ike_chain_add_sa(chain, &sa);
     if (responder->options->crowd) {
-        crowded_child_write(responder, chain);
+        crowded_child_write(options->address, chain);
         return 0;
     }
     ike_chain_add_cp(chain, &cp);
+    narrow(options, gateway);
     ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, &gateway->ts_henb);
     ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, &gateway->ts_segw);
     if (!offered || ike_sa_decode(offered->body, &offer) != 0)
         return -EBADMSG;
     child_add(gateway, ike_sa, false, NULL, (Bytes){responder->nonce_i, responder->nonce_i_size},
-              (Bytes){responder->nonce_r, NONCE_SIZE}, spi, (uint32_t)offer.proposals[0].spi);
+              (Bytes){responder->nonce_r, responder->nonce_r_size}, spi,
+              (uint32_t)offer.proposals[0].spi);
     return 0;
 }
 
@@ -321,8 +307,11 @@ static void requests_print(const IkePayloads *request)
     payload = ike_payloads_find(request, IKE_PAYLOAD_CP);
     if (!payload || ike_cp_decode(payload->body, &cp) != 0)
         return;
-    for (size_t i = 0; i < cp.n_attributes; i++)
-        (void)printf("ATTRIBUTE %u\n", cp.attributes[i].type);
+    for (size_t i = 0; i < cp.n_attributes; i++) {
+        (void)printf("ATTRIBUTE %u", cp.attributes[i].type);
+        say_hex("value", cp.attributes[i].value);
+        (void)putchar('\n');
+    }
 }
 
 static int auth_answer(void *userdata, GatewaySa *sa, const IkePayloads *request, IkeChain *chain)
@@ -359,6 +348,8 @@ Responder *responder_new(const ResponderOptions *options)
     responder->options = options;
     responder->gateway.handshake = (GatewayHandshake){init_answer, auth_answer, responder};
     responder->gateway.nonce_octet = -1;
+    responder->gateway.style = options->style;
+    responder->gateway.key_length = KEY_LENGTH;
     responder->gateway.last_spi = 0x5e600000;
     return responder;
 }

@@ -22,6 +22,12 @@ typedef struct ResponderOptions {
     uint8_t address[4]; /* that it assigns */
     bool crowd;         /* more of everything than anybody needs */
     bool forge;         /* for main.c */
+    bool childless;     /* its IKE_AUTH response has no Child SA, nor a reason for that */
+    Style style;        /* how its messages are written */
+    IkeTs remote;       /* its selectors; none: as they were asked for */
+    /* What it answers IKE_SA_INIT requests before it answers one rightly (detour.c). */
+    const char *detours[RESPONDER_LIST_MAX];
+    size_t n_detours;
     /* What its IKE_AUTH response has, too: notifies, and attributes of its CFG_REPLY. */
     struct ResponderExtra {
         uint16_t type;
@@ -32,10 +38,26 @@ typedef struct ResponderOptions {
 
 typedef struct Responder Responder;
 
+/* ---- detour.c ---- */
+
+/* What a word of ResponderOptions.detours stands for is the whole answer to that request. */
+void detour_write(const char *word, const IkeMessage *request, Writer *writer);
+
+/* ---- crowd.c ---- */
+
+/* Payloads that nobody needs. */
+void crowd_write(IkeChain *chain);
+
+/* CP, TSi and TSr with more than anybody needs; `first` is the first of the addresses. */
+void crowded_child_write(const uint8_t first[4], IkeChain *chain);
+
+/* ---- responder.c ---- */
+
 /* NULL without memory. To be released with responder_free(). */
 Responder *responder_new(const ResponderOptions *options);
 void responder_free(Responder *responder);
 
 /* What has its IKE SAs: it takes messages (gateway_receive()), and says on standard output what the
- * initiator asked for in IKE_AUTH ("CERTREQ 14", "ATTRIBUTE 23") besides what say.c says. */
+ * initiator asked for in IKE_AUTH ("CERTREQ 14", "ATTRIBUTE 1 value=0ad20001") besides what say.c
+ * says. */
 Gateway *responder_gateway(Responder *responder);

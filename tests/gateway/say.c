@@ -19,7 +19,7 @@ static void say_deletes(const IkePayloads *payloads)
     }
 }
 
-static void say_hex(const char *name, Bytes octets)
+void say_hex(const char *name, Bytes octets)
 {
     (void)printf(" %s=", name);
     for (size_t i = 0; i < octets.size; i++)
@@ -62,6 +62,13 @@ void say_message(const char *what, const GatewaySa *sa, uint32_t id, uint8_t exc
     (void)printf("%s %u %u %u", what, sa->number, id, exchange_type);
     if (payloads)
         say_payloads(payloads);
+    (void)putchar('\n');
+}
+
+void say_init(const IkePayloads *request)
+{
+    (void)printf("init");
+    say_payloads(request);
     (void)putchar('\n');
 }
 

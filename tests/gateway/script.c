@@ -6,25 +6,32 @@
  *   keep                        a request of ours is made, and waits,
  *   send SA                     and is sent; or sent again
  *   refuse TYPE [DATA]          the answer to the next CREATE_CHILD_SA request is that notify
+ *   object TYPE                 the answer to the next INFORMATIONAL request has that notify
+ *   style WORD                  one word more of how messages are written (style.c)
+ *   key-length BITS             of the cipher of IKE SAs that a rekeying makes
+ *   remote RANGE...             our selectors are those, as in 10.200.0.1-10.200.0.6
  *   nonce HEX                   all octets of our nonces, from now on
  *   rekey-child SA SPI [GROUP]...
  *   create-child SA [GROUP]...
  *   rekey-ike SA GROUP...
- *   delete-child SA SPI
+ *   delete-child SA SPI...
  *   delete-ike SA
  *   forget SPI                  of a Child SA nothing is left with us
  *   forget-ike SA               nor of an IKE SA
+ *   inform SA [TYPE[=HEX]]...   an INFORMATIONAL request with those notifies
  *   ping SPI COUNT
  *   show                        says "left", the numbers and SPIs of IKE SAs, and the SPIs of Child
  *                               SAs */
 #include "gateway.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUPS_MAX = 8, WORDS_MAX = 3 + GROUPS_MAX };
+enum { GROUPS_MAX = 8, WORDS_MAX = 3 + GROUPS_MAX, NOTIFY_DATA_MAX = 64 };
 
 static void show(const Gateway *gateway)
 {
@@ -43,15 +50,73 @@ static void show(const Gateway *gateway)
     (void)putchar('\n');
 }
 
+/* As many octets as fit; how many. */
+static size_t hex_read(const char *hex, uint8_t *octets, size_t max)
+{
+    size_t size = 0;
+
+    for (; size < max && hex[2 * size] != 0 && hex[2 * size + 1] != 0; size++) {
+        const char digits[] = {hex[2 * size], hex[2 * size + 1], 0};
+
+        octets[size] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    return size;
+}
+
 static void refuse(Gateway *gateway, const char *type, const char *data)
 {
     gateway->refusal = (uint16_t)strtoul(type, NULL, 10);
-    gateway->refusal_size = strlen(data) / 2;
-    for (size_t i = 0; i < gateway->refusal_size && i < sizeof(gateway->refusal_data); i++) {
-        const char digits[] = {data[2 * i], data[2 * i + 1], 0};
+    gateway->refusal_size = hex_read(data, gateway->refusal_data, sizeof(gateway->refusal_data));
+}
 
-        gateway->refusal_data[i] = (uint8_t)strtoul(digits, NULL, 16);
+bool range_read(const char *text, IkeTs *ts)
+{
+    IkeSelector selector = {.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX};
+    char start[INET_ADDRSTRLEN] = "";
+    const char *dash = strchr(text, '-');
+
+    if (!dash || dash - text >= (ptrdiff_t)sizeof(start) || ts->n_selectors == IKE_SELECTORS_MAX)
+        return false;
+    memcpy(start, text, (size_t)(dash - text));
+    if (inet_pton(AF_INET, start, selector.start) != 1 ||
+        inet_pton(AF_INET, dash + 1, selector.end) != 1)
+        return false;
+    ts->selectors[ts->n_selectors++] = selector;
+    return true;
+}
+
+static void remote(Gateway *gateway, char *const *words, size_t n)
+{
+    gateway->ts_segw = (IkeTs){0};
+    for (size_t i = 0; i < n; i++)
+        (void)range_read(words[i], &gateway->ts_segw);
+}
+
+static void inform(Gateway *gateway, GatewaySa *sa, char *const *words, size_t n)
+{
+    uint8_t data[NOTIFY_DATA_MAX];
+    IkeChain chain;
+    Writer inner;
+
+    writer_init(&inner, gateway->inner, sizeof(gateway->inner));
+    ike_chain_init(&chain, &inner);
+    for (size_t i = 0; i < n; i++) {
+        char *hex = NULL;
+        const uint16_t type = (uint16_t)strtoul(words[i], &hex, 10);
+        const size_t size = *hex == '=' ? hex_read(hex + 1, data, sizeof(data)) : 0;
+
+        ike_chain_add_notify(&chain, type, (Bytes){data, size});
     }
+    gateway_request(gateway, sa, IKE_INFORMATIONAL, &chain);
+}
+
+static void delete_children(Gateway *gateway, GatewaySa *sa, char *const *words, size_t n)
+{
+    uint32_t spis[WORDS_MAX];
+
+    for (size_t i = 0; i < n; i++)
+        spis[i] = (uint32_t)strtoul(words[i], NULL, 16);
+    child_ask_delete(gateway, sa, spis, n);
 }
 
 static void delete_ike(Gateway *gateway, GatewaySa *sa)
@@ -70,8 +135,7 @@ static void delete_ike(Gateway *gateway, GatewaySa *sa)
 static void send_kept(Gateway *gateway, const GatewaySa *sa)
 {
     gateway->keeps = false;
-    if (sa->request.data)
-        wire_send(&sa->wire, (Bytes){sa->request.data, sa->request.size}, true);
+    gateway_send(sa, &sa->request);
 }
 
 /* words[0] is the command, words[1] an IKE SA's number. False: it is none of these. */
@@ -85,7 +149,7 @@ static bool run_with_sa(Gateway *gateway, char *const *words, size_t n)
 
     for (size_t i = with_spi ? 3 : 2; i < n; i++)
         groups[n_groups++] = (uint16_t)strtoul(words[i], NULL, 10);
-    if (!sa)
+    if (!sa || n < 2)
         return false;
     if (with_spi) {
         create_ask(gateway, sa, CREATE_REKEYED_CHILD, spi, groups, n_groups);
@@ -94,9 +158,11 @@ static bool run_with_sa(Gateway *gateway, char *const *words, size_t n)
     } else if (strcmp(words[0], "rekey-ike") == 0) {
         create_ask(gateway, sa, CREATE_REKEYED_IKE, 0, groups, n_groups);
     } else if (strcmp(words[0], "delete-child") == 0) {
-        child_ask_delete(gateway, sa, spi);
+        delete_children(gateway, sa, words + 2, n - 2);
     } else if (strcmp(words[0], "delete-ike") == 0) {
         delete_ike(gateway, sa);
+    } else if (strcmp(words[0], "inform") == 0) {
+        inform(gateway, sa, words + 2, n - 2);
     } else if (strcmp(words[0], "forget-ike") == 0) {
         gateway_drop_sa(sa);
     } else if (strcmp(words[0], "send") == 0) {
@@ -125,6 +191,14 @@ void script_run(Gateway *gateway, char *line, const uint8_t address[4])
         gateway->keeps = true;
     } else if (strcmp(words[0], "refuse") == 0) {
         refuse(gateway, words[1], words[2]);
+    } else if (strcmp(words[0], "object") == 0) {
+        gateway->objection = (uint16_t)strtoul(words[1], NULL, 10);
+    } else if (strcmp(words[0], "style") == 0 && style_read(&gateway->style, words[1])) {
+        return;
+    } else if (strcmp(words[0], "key-length") == 0) {
+        gateway->key_length = (uint16_t)strtoul(words[1], NULL, 10);
+    } else if (strcmp(words[0], "remote") == 0) {
+        remote(gateway, words + 1, n - 1);
     } else if (strcmp(words[0], "nonce") == 0) {
         gateway->nonce_octet = (int)strtoul(words[1], NULL, 16);
     } else if (strcmp(words[0], "forget") == 0) {

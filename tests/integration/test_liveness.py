@@ -6,6 +6,7 @@ from lab.case import LabTest
 from lab.network import HENB, INNER_IPV4, NAT, SEGW_BEYOND_NAT
 from lab.process import run, wait_until
 from lab.programs import Operator
+from lab.scripted import AUTH, INFORMATIONAL, INITIAL_CONTACT, ScriptedTest
 from lab.traffic import Pings, ping
 
 USER = {"data-plane": {"mode": "user"}}
@@ -57,6 +58,78 @@ class LivenessTest(LabTest):
         pings.stop()
         self.assertEqual(client.output().count("established  "), 1)
         self.assertEqual(gateway.sa_count(), 1)
+
+    def test_the_segws_time_counts_where_it_says_one(self):
+        # What has four octets there is an address: 0.0.0.4 is 4 s.
+        gateway, _, _ = self.establish(segw={"more_plugins": "attr", "charon": "plugins { attr { 24 = 0.0.0.4 } }"},
+                                       connection={"liveness": "3000"})
+        gateway.wait_for(r"generating IKE_AUTH response 1 \[ .*CPRP\([^)]*\bDPD\b")
+        gateway.wait_for(r"parsed INFORMATIONAL request \d+ \[ \]", 30.0)
+
+
+class ScriptedLivenessTest(ScriptedTest):
+    LIVENESS = 24  # TIMEOUT_PERIOD_FOR_LIVENESS_CHECK
+
+    def test_the_segws_time_counts_where_it_says_one(self):
+        self.tunnel(segw={"attributes": {self.LIVENESS: bytes((0, 0, 0, 4))}}, connection={"liveness": "3000"})
+        self.assertIn(self.LIVENESS, self.segw.attributes())
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL}$")
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL}$")
+
+    def test_a_segw_that_has_forgotten_us_is_lost(self):
+        self.tunnel(connection={"liveness": "4"})
+        self.segw.tell("forget-ike", 1)
+        self.client.wait_for("the SeGW does not answer any more", 30.0)
+        self.client.wait_for_state("idle", seconds=30.0)
+
+    def test_a_segw_that_rekeys_is_asked_as_often_afterwards(self):
+        self.tunnel(segw={"attributes": {self.LIVENESS: bytes((0, 0, 0, 4))}}, connection={"liveness": "3000"})
+        self.segw_asks("rekey-ike", 1, 19)
+        self.segw_asks("delete-ike", 1)
+        self.segw.expect(rf"request 2 \d+ {INFORMATIONAL}$")
+
+
+class ScriptedDeafTest(ScriptedTest):
+    """A SeGW by hand that answers IKE and no packet."""
+
+    MOBIKE_SUPPORTED, UPDATE_SA_ADDRESSES = 16396, 16400
+
+    def deaf(self, **segw):
+        self.tunnel(segw=segw, connection={"liveness": "4", "reconnect": "yes"})
+        self.ping(self.old_spi())
+        pings = self.starting(Pings(INNER_IPV4).process)
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL}$")  # the question comes first
+        return pings
+
+    def test_esp_that_stays_away_leads_to_another_ike_sa(self):
+        pings = self.deaf()
+        self.client.wait_for("may have forgotten this host; connecting anew", 30.0)
+        pings.stop()
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} delete-ike")
+        self.assert_one_left(2)
+
+    def test_esp_that_stays_away_leads_to_another_port_with_mobike(self):
+        pings = self.deaf(notifies={self.MOBIKE_SUPPORTED: b""})
+        self.client.wait_for("may have forgotten this host; moving to another port", 30.0)
+        pings.stop()
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} notify={self.UPDATE_SA_ADDRESSES} ")
+        self.assert_one_left(1, self.old_spi())
+
+
+class ScriptedInitialContactTest(ScriptedTest):
+    def said(self):
+        """Of each IKE_AUTH request, whether INITIAL_CONTACT was in it."""
+        return [f"notify={INITIAL_CONTACT}" in each
+                for each in re.findall(rf"(?m)^request \d+ 1 {AUTH} .*", self.segw.output())]
+
+    def test_it_is_said_by_who_has_no_other_ike_sa_and_by_nobody_else(self):
+        self.tunnel()
+        self.operator.call("Connect")
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} delete-ike")
+        wait_until(lambda: len(self.tred.exchanges()) == 1, "one IKE SA", 30.0)
+        self.client.kill()
+        self.start_client().wait_for_state("established", seconds=30.0)
+        self.assertEqual(self.said(), [True, False, True])
 
 
 class InitialContactTest(LabTest):

@@ -5,6 +5,7 @@ import re
 from lab.case import LabTest
 from lab.network import HENB, HENB_IPV4, HENB_IPV6, INNER_IPV4, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4
 from lab.process import run, wait_until
+from lab.scripted import INFORMATIONAL, ScriptedTest
 from lab.traffic import ping
 
 USER = {"data-plane": {"mode": "user"}}
@@ -19,11 +20,7 @@ table inet dead {
 """
 
 
-class MovableTest(LabTest):
-    def tunnel(self, mobike="yes", **options):
-        return self.establish(segw={"mobike": mobike}, tred=USER,
-                              connection={"liveness": "0", "reconnect": "yes"}, **options)
-
+class AddressesTest(LabTest):
     def address(self, new, device="wan"):
         """The one IPv4 address of that interface, on the way to the SeGW."""
         run(["ip", "-4", "addr", "flush", "dev", device], namespace=HENB)
@@ -34,6 +31,12 @@ class MovableTest(LabTest):
     def change(self, new=OTHER_IPV4):
         self.addCleanup(self.address, HENB_IPV4)
         self.address(new)
+
+
+class MovableTest(AddressesTest):
+    def tunnel(self, mobike="yes", **options):
+        return self.establish(segw={"mobike": mobike}, tred=USER,
+                              connection={"liveness": "0", "reconnect": "yes"}, **options)
 
 
 class MobikeTest(MovableTest):
@@ -138,3 +141,56 @@ class OtherAddressesTest(MovableTest):
         self.addCleanup(self.address, "172.16.0.2", "home")
         self.assertEqual(ping(HENB, INNER_IPV4), 1)
         self.assertEqual(client.output().count("established  "), 1)
+
+
+class ScriptedMobikeTest(ScriptedTest, AddressesTest):
+    """With a SeGW by hand, which says MOBIKE_SUPPORTED and no address, and answers the rest with nothing."""
+
+    MOBIKE_SUPPORTED, UPDATE_SA_ADDRESSES, COOKIE2, UNACCEPTABLE_ADDRESSES = 16396, 16400, 16401, 40
+
+    def movable(self):
+        self.tunnel(segw={"notifies": {self.MOBIKE_SUPPORTED: b""}, "remote": [f"{INNER_IPV4}-{INNER_IPV4}"]},
+                    connection={"liveness": "0"})
+        self.ping(self.old_spi())
+
+    def assert_moved(self, address, number=1):
+        self.segw.expect(rf"request {number} \d+ {INFORMATIONAL} notify={self.UPDATE_SA_ADDRESSES} ")
+        self.client.wait_for(rf"moved .* from {re.escape(address)}:\d+ to .* now", 30.0)
+        self.assert_one_left(number)
+
+    def test_the_tunnel_moves_to_another_address_and_back(self):
+        self.movable()
+        self.change()
+        self.assert_moved(OTHER_IPV4)
+        self.change(HENB_IPV4)
+        self.assert_moved(HENB_IPV4)
+        self.assertEqual(self.client.output().count("established  "), 1)
+
+    def test_the_tunnel_moves_while_the_segw_owes_an_answer_to_a_rekeying_of_the_child(self):
+        self.movable()
+        self.begin("RekeyChildSas")
+        self.change()
+        self.segw.expect(r"again 1 ")  # from there
+        self.segw.tell("release")
+        self.segw.expect(r"child (\w+) ")
+        self.assert_moved(OTHER_IPV4)
+
+    def test_a_new_ike_sa_moves_too(self):
+        self.movable()
+        self.segw_asks("rekey-ike", 1, 19)
+        self.segw_asks("delete-ike", 1)
+        self.change()
+        self.assert_moved(OTHER_IPV4, 2)
+
+    def test_a_segw_that_refuses_the_new_address_is_connected_to_anew(self):
+        self.movable()
+        self.segw.tell("object", self.UNACCEPTABLE_ADDRESSES)
+        self.change()
+        self.client.wait_for(r"the SeGW refused our new address with UNACCEPTABLE_ADDRESSES")
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} delete-ike")
+        self.assert_one_left(2)
+
+    def test_who_asks_whether_we_are_there_gets_the_cookie_back(self):
+        self.movable()
+        answer = self.segw_asks("inform", 1, f"{self.COOKIE2}=0123456789abcdef")
+        self.assertIn(f"notify={self.COOKIE2} data=0123456789abcdef", answer)

@@ -12,6 +12,7 @@ from lab.case import LabTest
 from lab.network import (HENB, HENB_IPV6, INNER_IPV4, INNER_IPV6, NAT, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6, inside)
 from lab.process import BIN, Process, run, wait_until
 from lab.programs import TredNet
+from lab.responder import ScriptedSegw
 from lab.traffic import INTERFACE, Pings, has_interface, ping
 
 HENB_INNER_IPV4, HENB_INNER_IPV6 = "10.210.0.1", "fd00:210::1"
@@ -275,7 +276,7 @@ class ExceptionTest(ProtectionTest):
         self.assertIn("lladdr", shown)
 
 
-class ArrivingTest(ProtectionTest):
+class InjectingTest(ProtectionTest):
     """A packet in clear from the LAN to an inner address."""
 
     def setUp(self):
@@ -306,6 +307,8 @@ class ArrivingTest(ProtectionTest):
                 return False
         return True
 
+
+class ArrivingTest(InjectingTest):
     CASES = ((socket.AF_INET, HENB_INNER_IPV4, (INNER_IPV4, "172.16.0.1")),
              (socket.AF_INET6, HENB_INNER_IPV6, (INNER_IPV6, "fd77::1")))
 
@@ -437,3 +440,26 @@ class RulesTest(ProtectionTest):
         self.tred.stop()
         self.tred_net.stop()
         self.assertIn("table inet other", run(["nft", "list", "ruleset"], namespace=HENB).stdout)
+
+
+class ScriptedTest(InjectingTest):
+    """With a SeGW by hand, which knows IPv4 alone."""
+
+    def tunnel(self, data_plane=None, **options):
+        self.segw = self.starting(ScriptedSegw(self.world.segw_credential()))
+        self.tred = self.start_tred(**user_plane(**CORE))
+        self.client = self.start_client(child={"remote-ts": "10.200.0.0/16"}, **options)
+        self.client.wait_for_state("established", seconds=30.0)
+
+    def test_not_one_packet_leaves_in_clear_while_the_tunnel_is_down_and_none_arrives(self):
+        self.tunnel()
+        self.start_sending()
+        for source in (INNER_IPV4, "172.16.0.1"):
+            before = self.tred.get("CleartextDropsIn")
+            self.assertFalse(self.inject(socket.AF_INET, HENB_INNER_IPV4, source))
+            self.assertEqual(self.tred.get("CleartextDropsIn"), before + 1)
+        self.segw.expect("packet ")  # it leaves by the tunnel
+        self.segw.tell("delete-ike", 1)
+        wait_until(lambda: not has_interface(), f"the end of {INTERFACE}")
+        self.drops_out_go_on()
+        self.assert_nothing_in_clear()

@@ -261,6 +261,39 @@ class CollisionTest(RekeyTest):
         self.assert_none_lost()
 
 
+class LossTest(RekeyTest):
+    """RFC 7296 2.1: who has no answer asks again, and is answered as before."""
+
+    def losing(self, way):
+        self.path = self.starting(GatePath())
+        self.tunnel(segw_section={"address": SLOW_SEGW})
+        self.path.close(getattr(self.path, way))
+
+    def test_our_answer_that_was_lost_is_sent_again_and_there_is_one_new_child(self):
+        self.losing("from_henb")
+        self.gateway.control("--rekey", "--child", "net")
+        self.path.lose(self.path.from_henb, ike.CREATE_CHILD_SA, True)
+        self.gateway.wait_for(r"retransmit 1 of request", 30.0)
+        self.one_child()
+        self.assertEqual(self.gateway.log().count("parsed CREATE_CHILD_SA response"), 1)
+        self.assert_none_lost()
+
+    def test_our_request_is_sent_again_where_its_answer_was_lost_and_there_is_one_new_child(self):
+        self.losing("from_segw")
+        self.call("RekeyChildSas")
+        self.path.lose(self.path.from_segw, ike.CREATE_CHILD_SA, True)
+        self.gateway.wait_for(r"received retransmit of request", 30.0)
+        self.one_child()
+        self.assert_none_lost()
+
+    def test_our_request_that_was_lost_is_sent_again_and_there_is_one_new_ike_sa(self):
+        self.losing("from_henb")
+        self.call("RekeyIkeSa")
+        self.path.lose(self.path.from_henb, ike.CREATE_CHILD_SA)
+        self.assert_ike_rekeyed()
+        self.assert_none_lost()
+
+
 class StreamTest(RekeyTest):
     def test_a_stream_through_rekeys_of_all_kinds_loses_no_packet(self):
         parts = self.establish(tred=USER)

@@ -3,92 +3,9 @@ have come, or ours until its own have crossed."""
 
 import re
 
-from lab.bus import Connection
-from lab.case import LabTest
 from lab.process import wait_until
-from lab.programs import EXCHANGE, TRED, Operator
-from lab.responder import ScriptedSegw
-
-USER = {"data-plane": {"mode": "user"}}
-CREATE, INFORMATIONAL = 36, 37
-INVALID_KE_PAYLOAD, NO_ADDITIONAL_SAS, TEMPORARY_FAILURE, CHILD_SA_NOT_FOUND = 17, 35, 43, 44
-REKEY_SA = 16393
-LOW, HIGH = "00", "ff"  # all octets of a nonce that is below, or above, whatever tred draws
-
-
-class ScriptedTest(LabTest):
-    def tunnel(self, **client):
-        """An established tunnel to a SeGW that does what it is told; its first IKE SA is number 1."""
-        self.segw = self.starting(ScriptedSegw(self.world.segw_credential()))
-        self.tred = self.start_tred(**USER)
-        self.client = self.start_client(**client)
-        self.client.wait_for_state("established", seconds=30.0)
-        self.old, = self.segw.left()[1]
-        self.operator = self.starting(Operator())
-
-    def old_spi(self):
-        return f"{self.old[0]:08x}"
-
-    def begin(self, method):
-        """Our request is at the SeGW, and waits there; its nonce."""
-        self.segw.tell("hold")
-        self.operator.call(method)
-        return self.segw.expect(rf"request \d+ \d+ {CREATE} .*nonce=(\w+)")[1]
-
-    def segw_asks(self, *words):
-        """The SeGW asks, and has our answer."""
-        self.segw.tell(*words)
-        return self.segw.expect(r"response .*")[0]
-
-    def refused(self, answer):
-        """The notify in our answer."""
-        return int(re.search(r"notify=(\d+)", answer)[1])
-
-    def exchange_spis(self):
-        """(SPIi, SPIr) of the one IKE SA that tred has; None while there are more."""
-        numbers = self.tred.exchanges()
-        if len(numbers) != 1:
-            return None
-        connection = Connection("nobody")
-        try:
-            return tuple(connection.get(TRED, f"{self.client.get('Exchange')}", EXCHANGE, name)
-                         for name in ("SpiI", "SpiR"))
-        finally:
-            connection.close()
-
-    def assert_one_left(self, ike=None, child=None):
-        """One IKE SA and one pair of Child SAs, the same at both sides, and packets cross both ways by it. `ike` is the
-        number of that IKE SA, `child` the SPI that the SeGW receives by."""
-
-        def look():
-            ours = [each[:2] for each in self.client.get("ChildSas")]
-            spis = self.exchange_spis()
-            if len(ours) != 1 or spis is None:
-                return None
-            ikes, children = self.segw.left()
-            same = list(ikes.values()) == [spis] and children == {(ours[0][1], ours[0][0])}
-            return (ikes, children) if same else None
-
-        ikes, children = wait_until(look, "one IKE SA and one Child SA at both sides", 30.0)
-        (number,), ((spi_in, _),) = ikes, children
-        if ike is not None:
-            self.assertEqual(number, ike)
-        if child is not None:
-            self.assertEqual(f"{spi_in:08x}", child)
-        self.ping(f"{spi_in:08x}")
-        self.assertEqual(self.client.get("State"), "established")
-        self.assert_window_of_one()
-        return number, f"{spi_in:08x}"
-
-    def ping(self, spi, count=5):
-        """Each echo request that the SeGW sends by a Child SA comes back, and by the same."""
-        self.segw.tell("ping", spi, count)
-        for number in range(1, count + 1):
-            self.segw.expect(rf"pong {spi} {number}$")
-
-    def assert_window_of_one(self):
-        """RFC 7296 2.3: we never ask before our last request is answered."""
-        self.assertNotRegex(self.segw.output(), r"(?m)^beyond ")
+from lab.scripted import (CHILD_SA_NOT_FOUND, CREATE, HIGH, INFORMATIONAL, INVALID_KE_PAYLOAD, LOW, NO_ADDITIONAL_SAS,
+                          NO_PROPOSAL_CHOSEN, REKEY_SA, TEMPORARY_FAILURE, ScriptedTest)
 
 
 class DataPlaneTest(ScriptedTest):
@@ -247,53 +164,25 @@ class ChildDeleteTest(ScriptedTest):
 class IkeCollisionTest(ScriptedTest):
     """RFC 7296 2.8.2"""
 
-    def cross(self, request, answer):
-        """Both rekey IKE SA 1: (the number of the SeGW's, of ours, whose has the lowest nonce, and whether that is its
-        request's)."""
-        self.number = getattr(self, "number", 1)
-        ours = [self.begin("RekeyIkeSa")]
-        self.segw.tell("nonce", request)
-        said = self.segw_asks("rekey-ike", self.number, 19)
-        ours.append(re.search(r"nonce=(\w+)", said)[1])
-        self.segw.tell("nonce", answer)
-        theirs = int(self.segw.expect(r"ike (\d+)")[1])
-        self.segw.tell("release")
-        mine = int(self.segw.expect(r"ike (\d+)")[1])
-        exchanges = {"ours": (ours[0], answer * 32), "theirs": (request * 32, ours[1])}
-        lowest = min(exchanges, key=lambda name: min(exchanges[name]))
-        return theirs, mine, lowest, min(exchanges[lowest]) == exchanges[lowest][0]
-
-    def finish(self, theirs, mine, lowest):
-        """Who made the one that is redundant deletes it, and the other one the old one."""
-        if lowest == "theirs":
-            self.segw.expect(rf"request {self.number} \d+ {INFORMATIONAL} delete-ike")
-            self.segw_asks("delete-ike", theirs)
-            self.number = mine
-        else:
-            self.segw.expect(rf"request {mine} 0 {INFORMATIONAL} delete-ike")
-            self.segw_asks("delete-ike", self.number)
-            self.number = theirs
-        self.assert_one_left(self.number, self.old_spi())
-
     def test_the_segws_ike_sa_goes_where_its_request_has_the_lowest_nonce(self):
         self.tunnel()
-        theirs, mine, lowest, by_request = self.cross(LOW, HIGH)
+        theirs, mine, lowest, by_request = self.cross_ike(LOW, HIGH)
         self.assertEqual((lowest, by_request), ("theirs", True))
-        self.finish(theirs, mine, lowest)
+        self.assert_one_left(self.finish_ike(theirs, mine, lowest), self.old_spi())
 
     def test_our_ike_sa_goes_where_the_segws_answer_to_it_has_the_lowest_nonce(self):
         self.tunnel()
-        theirs, mine, lowest, by_request = self.cross(HIGH, LOW)
+        theirs, mine, lowest, by_request = self.cross_ike(HIGH, LOW)
         self.assertEqual((lowest, by_request), ("ours", False))
-        self.finish(theirs, mine, lowest)
+        self.assert_one_left(self.finish_ike(theirs, mine, lowest), self.old_spi())
 
     def test_where_one_of_our_nonces_is_the_lowest_its_ike_sas_exchange_goes(self):
         self.tunnel()
         seen = set()
         while len(seen) < 2:  # chance decides which of ours
-            theirs, mine, lowest, by_request = self.cross(HIGH, HIGH)
+            theirs, mine, lowest, by_request = self.cross_ike(HIGH, HIGH)
             seen.add((lowest, by_request))
-            self.finish(theirs, mine, lowest)
+            self.assert_one_left(self.finish_ike(theirs, mine, lowest), self.old_spi())
         self.assertEqual(seen, {("ours", True), ("theirs", False)})
 
 
@@ -353,6 +242,25 @@ class IkeTest(ScriptedTest):
         wait_until(lambda: self.tred.exchanges() == [], "tred without an IKE SA", 30.0)
         self.assertEqual(self.segw.left(), ({}, set()))
 
+    def refuse_ike(self, error, **client):
+        self.tunnel(**client)
+        self.segw.tell("refuse", error)
+        self.operator.call("RekeyIkeSa")
+        self.segw.expect(rf"answered 1 \d+ {CREATE} notify={error}$")
+
+    def test_a_busy_segw_is_asked_for_another_ike_sa_again(self):
+        self.refuse_ike(TEMPORARY_FAILURE)
+        self.segw.expect(rf"request 1 \d+ {CREATE} .*ke=19")
+        self.assert_ike_rekeyed()
+
+    def test_a_segw_that_makes_no_other_ike_sa_is_authenticated_anew(self):
+        for error in (NO_ADDITIONAL_SAS, NO_PROPOSAL_CHOSEN):
+            self.refuse_ike(error)
+            self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} delete-ike")
+            self.assert_one_left(2)
+            for part in (self.client, self.tred, self.world.tpm, self.segw):
+                part.stop()
+
     def test_the_segw_rekeys_the_ike_sa_and_either_side_a_child_in_it(self):
         self.tunnel()
         self.segw_asks("rekey-ike", 1, 19)
@@ -392,6 +300,19 @@ class GroupTest(ScriptedTest):
         new = self.segw.expect(r"child (\w+) ")[1]
         self.assert_one_left(1, new)
 
+    def test_the_segw_rekeys_a_child_with_a_new_key_exchange(self):
+        self.tunnel(child={"pfs": "yes"})
+        self.assertIn("ke=19", self.segw_asks("rekey-child", 1, self.old_spi(), 19))
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.segw_asks("delete-child", 1, self.old_spi())
+        self.assert_one_left(1, new)
+
+    def test_the_segw_is_asked_for_the_group_that_it_did_not_send_for_a_child(self):
+        self.tunnel(ike={"proposals": "aes128gcm16-prfsha256-ecp256"}, child={"pfs": "yes"})
+        answer = self.segw_asks("rekey-child", 1, self.old_spi(), 14, 19)
+        self.assertEqual(self.refused(answer), INVALID_KE_PAYLOAD)
+        self.assertIn("data=0013", answer)
+
     def test_a_segw_with_the_wrong_group_is_asked_for_another(self):
         self.tunnel()
         answer = self.segw_asks("rekey-ike", 1, 14, 19)
@@ -400,6 +321,16 @@ class GroupTest(ScriptedTest):
         self.segw_asks("rekey-ike", 1, 19)
         self.segw_asks("delete-ike", 1)
         self.assert_one_left(2, self.old_spi())
+
+
+class LifetimeTest(ScriptedTest):
+    def test_a_child_is_rekeyed_after_its_packets_and_the_ike_sa_after_its_time(self):
+        self.tunnel(tred={"soft-lifetime-packets": 20}, ike={"lifetime": "10"})
+        self.ping(self.old_spi(), 30)
+        self.segw.expect(rf"request 1 \d+ {CREATE} .*notify={REKEY_SA} of={self.old[1]:x}")
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} delete-ike")
+        self.assert_one_left(2, new)
 
 
 class MessageTest(ScriptedTest):

@@ -14,15 +14,18 @@ class Responder(Process):
     """`credential` is what it shows, with its intermediates; `key` what it signs with, `assign` the address
     that it assigns; with `crowd`, it sends more of everything than anybody needs;
     with `forge`, somebody else answers IKE_SA_INIT before it does; `notifies` and `attributes` are what its IKE_AUTH
-    response has, too: {type: octets}; `script` is a FIFO that says what it is to do."""
+    response has, too: {type: octets}; `script` is a FIFO that says what it is to do. With `childless` that response has
+    no Child SA. `style` are words of how its messages are written (style.c), `detours` what it answers to the first
+    IKE_SA_INIT requests (detour.c), `remote` ranges that it narrows TSr to."""
 
-    def __init__(self, credential, key=None, identity=SEGW_NAME, ocsp=(), spoil_auth=False,
-                 assign=None, crowd=False, forge=False, notifies=None, attributes=None, script=None):
+    def __init__(self, credential, key=None, identity=SEGW_NAME, ocsp=(), spoil_auth=False,  # pylint: disable=R0914
+                 assign=None, crowd=False, forge=False, notifies=None, attributes=None, script=None, childless=False,
+                 style=(), detours=(), remote=(), address=SEGW_IPV4):
         folder = scratch("responder")
         shown, signing = folder / "certificates.pem", folder / "key.pem"
         shown.write_bytes(b"".join(each.pem() for each in [credential, *credential.intermediates()]))
         signing.write_bytes(key.key_pem() if key else credential.key_pem())
-        options = ["--address", SEGW_IPV4, "--identity", identity, "--certificates", shown,
+        options = ["--address", address, "--identity", identity, "--certificates", shown,
                    "--key", signing]
         for number, response in enumerate(ocsp):
             (folder / f"{number}.ocsp").write_bytes(response)
@@ -36,6 +39,11 @@ class Responder(Process):
         for option, extras in (("--notify", notifies), ("--attribute", attributes)):
             for kind, octets in (extras or {}).items():
                 options += [option, f"{kind}={octets.hex()}"]
+        if childless:
+            options.append("--childless")
+        for option, words in (("--style", style), ("--detour", detours), ("--remote", remote)):
+            for word in words:
+                options += [option, word]
         if assign:
             options += ["--assign", assign]
         if script:
@@ -49,7 +57,7 @@ class Responder(Process):
 
     def attributes(self):
         """The types of the attributes in its CFG_REQUESTs."""
-        return [int(number) for number in re.findall(r"^ATTRIBUTE (\d+)$", self.output(), re.MULTILINE)]
+        return [int(number) for number in re.findall(r"^ATTRIBUTE (\d+)", self.output(), re.MULTILINE)]
 
     def told(self):
         """The notifies of its INFORMATIONAL requests."""

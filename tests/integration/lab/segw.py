@@ -36,6 +36,7 @@ class SegwOptions:
     dns_ipv4: str = "10.200.0.53"
     local_ts: str = f"{INNER_IPV4}/32, {INNER_IPV6}/128"  # what can be reached through it
     charon: str = ""  # more lines of strongswan.conf's section charon
+    more_plugins: str = ""
     connection: str = ""  # more lines of the connection
     child: str = ""
     mobike: str = "no"
@@ -80,7 +81,7 @@ class Segw:
             (store / "x509ca" / f"issuer{number}.crt").write_bytes(issuer.pem())
         wishes = dict(vars(self.options), directory=self.directory,
                       **log_levels(self.options.quiet, 4 if self.options.log_keys else 2),
-                      plugins="kernel-libipsec" if self.options.esp else "")
+                      plugins=f"{'kernel-libipsec' if self.options.esp else ''} {self.options.more_plugins}")
         for name, target in [("strongswan.conf", self.directory), ("swanctl.conf", store)]:
             template = Template((TEMPLATES / f"{name}.in").read_text())
             (target / name).write_text(template.substitute(wishes))

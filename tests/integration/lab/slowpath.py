@@ -140,6 +140,13 @@ class GatePath(SlowPath):
         wait_until(lambda: (exchange_type, response) in way.kinds(),
                    f"an IKE message of type {exchange_type} to wait")
 
+    def lose(self, way, exchange_type, response=False):
+        """Such a message is lost, once it waits; nothing waits from then on."""
+        self.wait_for(way, exchange_type, response)
+        with self.lock:
+            del way.packets[way.kinds().index((exchange_type, response))]
+        self.open(way)
+
     def let(self, way, exchange_type, response=False):
         """Such a message goes on, once it waits."""
         self.wait_for(way, exchange_type, response)

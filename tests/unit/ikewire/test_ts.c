@@ -177,6 +177,38 @@ static void narrower_selectors_are_a_subset(void **state)
         {"02000000 " V4(ALL_PORTS, "0a000000", "0a000000") V4(ALL_PORTS, "0c000000", "0c000000"),
          "02000000 " V4(ALL_PORTS, "0a000000", "0a000000") V4(ALL_PORTS, "0b000000", "0b000000"),
          false},
+        /* several together have all addresses of one, in any order, and overlapping; or lack one */
+        {ONE V4(ALL_PORTS, "0a000000", "0a0001ff"),
+         "02000000 " V4(ALL_PORTS, "0a000100", "0a0001ff") V4(ALL_PORTS, "0a000000", "0a0000ff"),
+         true},
+        {ONE V4(ALL_PORTS, "0a000010", "0a000180"),
+         "03000000 " V4(ALL_PORTS, "0a000000", "0a000020") V4(ALL_PORTS, "0a000000", "0a000100")
+             V4(ALL_PORTS, "0a0000f0", "0a0001ff"),
+         true},
+        {ONE V4(ALL_PORTS, "0a000000", "0a0001ff"),
+         "02000000 " V4(ALL_PORTS, "0a000000", "0a0000fe") V4(ALL_PORTS, "0a000100", "0a0001ff"),
+         false},
+        {ONE V4(ALL_PORTS, "0a000000", "0a0001ff"),
+         "02000000 " V4(ALL_PORTS, "0a000000", "0a0000ff") V4(ALL_PORTS, "0a000100", "0a0001fe"),
+         false},
+        {ONE V4(ALL_PORTS, "00000000", "ffffffff"),
+         "02000000 " V4(ALL_PORTS, "00000000", "7fffffff") V4(ALL_PORTS, "80000000", "ffffffff"),
+         true},
+        {ONE V6(ALL_PORTS, V6_ZERO, V6_MAX),
+         "02000000 " V6(ALL_PORTS, V6_ZERO, "00ffffffffffffffffffffffffffffff")
+             V6(ALL_PORTS, "01000000000000000000000000000000", V6_MAX),
+         true},
+        /* of another protocol, or for other ports, none of them counts */
+        {ONE V4(ALL_PORTS, "0a000000", "0a0001ff"),
+         "02000000 " V4(ALL_PORTS, "0a000000", "0a0000ff") "07110010 0000ffff 0a000100 0a0001ff ",
+         false},
+        {ONE V4("00350035", "0a000000", "0a0001ff"),
+         "02000000 " V4("00350035", "0a000000", "0a0000ff") V4("00360036", "0a000100", "0a0001ff"),
+         false},
+        /* nor do ports of one and ports of another make all */
+        {ONE V4("00000001", "0a000000", "0a000000"),
+         "02000000 " V4("00000000", "0a000000", "0a000000") V4("00010001", "0a000000", "0a000000"),
+         false},
     };
 
     for (size_t i = 0; i < ELEMENTS(cases); i++) {

@@ -715,6 +715,24 @@ static void policies_beyond_what_there_is_room_for_are_refused_and_the_others_st
     assert_int_equal(drop(*state, 301), 0);
 }
 
+/* The kernel's policies look at no DSCP: all packets would leave by the newest pair. */
+static void a_pair_for_some_dscps_is_refused_and_leaves_nothing_behind(void **state)
+{
+    SaOrder sa = order_of(301, 401);
+
+    assert_int_equal(add(*state, 300, 400), 0);
+    sa.dscps = UINT64_C(1) << 46;
+    assert_int_equal(add_order(*state, &sa), -EINVAL);
+    assert_int_equal(kernel.n_states, 2);
+    assert_int_equal(kernel.n_policies, 3);
+    assert_int_equal(drop(*state, 301), -ENOENT);
+    sa.dscps = 0;
+    assert_int_equal(add_order(*state, &sa), 0);
+    assert_int_equal(kernel.n_states, 4);
+    assert_int_equal(drop(*state, 301), 0);
+    assert_int_equal(drop(*state, 300), 0);
+}
+
 static void policies_are_shared_by_sas_unless_their_selectors_differ_in_anything(void **state)
 {
     const IkeSelector any = {
@@ -1594,6 +1612,7 @@ int main(void)
         PLANE(keys_are_wiped_from_the_attributes_that_they_were_copied_to),
         PLANE(the_newest_pairs_tunnel_counts_if_either_end_is_another),
         PLANE(policies_beyond_what_there_is_room_for_are_refused_and_the_others_stay),
+        PLANE(a_pair_for_some_dscps_is_refused_and_leaves_nothing_behind),
         PLANE(policies_are_shared_by_sas_unless_their_selectors_differ_in_anything),
         PLANE(what_goes_out_takes_the_newest_pair_that_is_not_in_standby),
         PLANE(a_pair_in_standby_takes_over_before_the_one_that_sent_is_gone),

@@ -144,6 +144,71 @@ static void an_owner_password_is_explained(void **state)
     assert_non_null(strstr(reason.text, "password"));
 }
 
+/* While the storage root key is read, another task may do the same (ld --wrap). */
+static EVP_PKEY *other_tasks;
+static unsigned times_read;
+
+TSS2_RC __real_tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret,
+                                TpmObject *ret_object);
+TSS2_RC __wrap_tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret,
+                                TpmObject *ret_object);
+
+TSS2_RC __wrap_tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret,
+                                TpmObject *ret_object)
+{
+    TSS2_RC rc = __real_tpm2_read_public(tpm, handle, ret, ret_object);
+
+    times_read++;
+    if (other_tasks && !tpm->salt_pkey)
+        tpm->salt_pkey = other_tasks;
+    return rc;
+}
+
+static void a_salt_key_is_the_one_of_the_name_or_none_where_none_is_named(void **state)
+{
+    Bench *bench = *state;
+    TPM2B_NAME name = {.size = 34};
+    Reason reason = {0};
+    TpmObject srk = {0};
+
+    assert_int_equal(tpm_salt_key_open(bench->tpm, &reason), 0);
+    assert_null(bench->tpm->salt_pkey);
+    tpm_trust_srk(bench->tpm, &name);
+    assert_int_equal(tpm_salt_key_open(bench->tpm, &reason), -ESTALE);
+    assert_null(bench->tpm->salt_pkey);
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), 0);
+    assert_int_equal(tpm_salt_key_open(bench->tpm, &reason), -EIO);
+    assert_null(bench->tpm->salt_pkey);
+    tpm_trust_srk(bench->tpm, &srk.name);
+    assert_int_equal(tpm_salt_key_open(bench->tpm, &reason), 0);
+    assert_non_null(bench->tpm->salt_pkey);
+    assert_int_equal(bench->tpm->salt_key.handle, TPM_SRK_HANDLE);
+}
+
+static void a_salt_key_that_another_task_has_opened_meanwhile_stays(void **state)
+{
+    Bench *bench = *state;
+    Reason reason = {0};
+    TpmObject srk = {0};
+
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), 0);
+    assert_int_equal(tpm_salt_key_open(bench->tpm, &reason), 0);
+    assert_non_null(bench->tpm->salt_pkey);
+    EVP_PKEY_free(bench->tpm->salt_pkey);
+    bench->tpm->salt_pkey = NULL;
+    bench->tpm->salt_key.handle = TPM_NO_HANDLE;
+    other_tasks = EVP_PKEY_new();
+    assert_int_equal(tpm_salt_key_open(bench->tpm, &reason), 0);
+    assert_ptr_equal(bench->tpm->salt_pkey, other_tasks); /* the Tpm's to free */
+    assert_int_equal(bench->tpm->salt_key.handle, TPM_NO_HANDLE);
+    other_tasks = NULL;
+    /* Nor is one that is there read again. */
+    times_read = 0;
+    assert_int_equal(tpm_salt_key_open(bench->tpm, &reason), 0);
+    assert_int_equal(times_read, 0);
+    assert_int_equal(bench->tpm->salt_key.handle, TPM_NO_HANDLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +221,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_no_storage_key_is_refused_and_left, bench_init,
                                         bench_deinit),
         cmocka_unit_test_setup_teardown(an_owner_password_is_explained, bench_init, bench_deinit),
+        cmocka_unit_test_setup_teardown(
+            a_salt_key_is_the_one_of_the_name_or_none_where_none_is_named, bench_init,
+            bench_deinit),
+        cmocka_unit_test_setup_teardown(a_salt_key_that_another_task_has_opened_meanwhile_stays,
+                                        bench_init, bench_deinit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,8 @@ typedef struct Play {
     bool asked, answered; /* IKE_AUTH */
     uint32_t spi_in;      /* of the Child SA that is asked for; 0: none yet */
     ChildTerms child_asked, child_granted;
+    size_t n_certificates, n_ocsp; /* that the verifier was shown */
+    const Verdict *verdict;        /* in the place of the verifier's own; NULL: that one */
 
     /* the SeGW's side */
     uint16_t group;

@@ -4,6 +4,7 @@
 
 #include "tred/exchange_internal.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -250,6 +251,18 @@ static void no_certificate_is_not_trusted(void **state)
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_NOT_TRUSTED);
 }
 
+/* RFC 4806: it stands beside a certificate. */
+static void an_ocsp_response_alone_is_no_certificate_and_of_no_other_encoding(void **state)
+{
+    static const uint8_t octets[] = {1, 2, 3};
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.n_certificates = 1;
+    peer.certificates[0] = (IkeCert){IKE_CERT_OCSP_CONTENT, BYTES_OF(octets)};
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_PEER_NOT_TRUSTED);
+}
+
 /* RFC 4945 3.3.10 */
 static void a_certificate_of_another_encoding_beside_a_good_one_is_passed_over(void **state)
 {
@@ -276,6 +289,52 @@ static void of_many_certificates_the_first_eight_are_judged(void **state)
         peer.certificates[peer.n_certificates] = peer.certificates[0];
     assert_true(peer.n_certificates > PEER_CERTIFICATES_MAX);
     assert_int_equal(play_judge(play, &peer, time(NULL)), 0);
+}
+
+static void of_many_ocsp_responses_the_first_eight_are_judged(void **state)
+{
+    static const uint8_t octets[] = {1, 2, 3};
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    for (size_t i = 0; i <= PEER_OCSP_MAX; i++)
+        peer.certificates[peer.n_certificates++] =
+            (IkeCert){IKE_CERT_OCSP_CONTENT, BYTES_OF(octets)};
+    (void)play_judge(play, &peer, time(NULL));
+    assert_int_equal(play->n_ocsp, PEER_OCSP_MAX);
+    assert_int_equal(play->n_certificates, peer.n_certificates - PEER_OCSP_MAX - 1);
+}
+
+/* Whatever the verifier's word is, but that the peer is taken. */
+static void a_peer_that_is_not_taken_is_refused_for_whatever_reason(void **state)
+{
+    static const struct {
+        int error;
+        ExchangeError refusal;
+    } cases[] = {{PEER_E_NOT_TRUSTED, EXCHANGE_E_PEER_NOT_TRUSTED},
+                 {PEER_E_MALFORMED, EXCHANGE_E_PEER_CERTIFICATE_UNFIT},
+                 {PEER_E_EXPIRED, EXCHANGE_E_PEER_CERTIFICATE_EXPIRED},
+                 {PEER_E_NOT_YET_VALID, EXCHANGE_E_PEER_CERTIFICATE_NOT_YET_VALID},
+                 {PEER_E_UNFIT, EXCHANGE_E_PEER_CERTIFICATE_UNFIT},
+                 {PEER_E_IDENTITY, EXCHANGE_E_PEER_IDENTITY_MISMATCH},
+                 {PEER_E_REVOKED, EXCHANGE_E_PEER_REVOKED},
+                 {PEER_E_REVOCATION_UNKNOWN, EXCHANGE_E_PEER_REVOCATION_UNKNOWN},
+                 {PEER_E_REVOCATION_UNKNOWN + 1, EXCHANGE_E_PEER_NOT_TRUSTED},
+                 {0, EXCHANGE_E_PEER_NOT_TRUSTED},
+                 {-1, EXCHANGE_E_PEER_NOT_TRUSTED},
+                 {INT_MIN, EXCHANGE_E_PEER_NOT_TRUSTED},
+                 {INT_MAX, EXCHANGE_E_PEER_NOT_TRUSTED}};
+    Play *play = *state;
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        const Verdict verdict = {.refusal = {.error = cases[i].error}};
+        const PeerAuth peer = play_peer(play);
+
+        play->verdict = &verdict;
+        assert_peer_refused(play, &peer, time(NULL), cases[i].refusal);
+        play_deinit(play);
+        play_to(play, EXCHANGE_SIGNED);
+    }
 }
 
 static void a_certificate_by_hash_and_url_is_unfit(void **state)
@@ -486,9 +545,12 @@ int main(void)
         SIGNED(a_shared_key_method_is_refused),
         SIGNED(a_hash_that_we_did_not_announce_is_refused),
         SIGNED(method_14_is_refused_where_we_announced_no_hash),
+        SIGNED(an_ocsp_response_alone_is_no_certificate_and_of_no_other_encoding),
         SIGNED(no_certificate_is_not_trusted),
         SIGNED(a_certificate_of_another_encoding_beside_a_good_one_is_passed_over),
         SIGNED(of_many_certificates_the_first_eight_are_judged),
+        SIGNED(of_many_ocsp_responses_the_first_eight_are_judged),
+        SIGNED(a_peer_that_is_not_taken_is_refused_for_whatever_reason),
         SIGNED(a_certificate_by_hash_and_url_is_unfit),
         SIGNED(octets_that_are_no_certificate_are_unfit),
         SIGNED(an_expired_certificate_is_refused_as_such),

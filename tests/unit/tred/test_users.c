@@ -1,6 +1,8 @@
 /* Does what each user may hold and spend leave something for the next one? */
 #include "tred/users.h"
 
+#include "base/cleanup.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/resource.h>
@@ -8,6 +10,19 @@
 #include <cmocka.h>
 
 enum { MANY = 4000, SMALL_USERS = EXCHANGES_RESERVED / EXCHANGES_SMALL, SECOND = 1000000 };
+
+/* The limit on open descriptors, in the place of the kernel's (ld --wrap). */
+static rlim_t descriptors = RLIM_INFINITY;
+static int limit_result;
+
+int __wrap_getrlimit64(int resource, struct rlimit *ret);
+
+int __wrap_getrlimit64(int resource, struct rlimit *ret)
+{
+    assert_int_equal(resource, RLIMIT_NOFILE);
+    *ret = (struct rlimit){.rlim_cur = descriptors, .rlim_max = RLIM_INFINITY};
+    return limit_result;
+}
 
 /* Has `uid` hold as many exchanges as it may; how many these are. */
 static size_t fill(Users *users, uid_t uid)
@@ -69,23 +84,35 @@ static void a_user_holds_what_is_configured_over_all_of_its_callers(void **state
     users_end(&users);
 }
 
-static void fewer_descriptors_mean_fewer_exchanges(void **state)
+static void descriptors_bound_the_exchanges_and_so_does_their_own_limit(void **state)
 {
-    struct rlimit before, few;
+    static const struct {
+        rlim_t limit;
+        size_t total;
+    } cases[] = {{0, 0},
+                 {DESCRIPTORS_OWN - 1, 0},
+                 {DESCRIPTORS_OWN, 0},
+                 {DESCRIPTORS_OWN + DESCRIPTORS_EACH, 1},
+                 {DESCRIPTORS_OWN + 2 * DESCRIPTORS_EACH + 1, 2},
+                 {DESCRIPTORS_MAX - 1, EXCHANGES_TOTAL_MAX - 1},
+                 {DESCRIPTORS_MAX, EXCHANGES_TOTAL_MAX},
+                 {DESCRIPTORS_MAX + DESCRIPTORS_EACH, EXCHANGES_TOTAL_MAX},
+                 {RLIM_INFINITY, EXCHANGES_TOTAL_MAX}};
     Users users;
 
     (void)state;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-    few = before;
-    few.rlim_cur = DESCRIPTORS_OWN + 2 * DESCRIPTORS_EACH + 1;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        descriptors = cases[i].limit;
+        users_init(&users, MANY);
+        assert_int_equal(users.total_max, cases[i].total);
+    }
+    /* Where the limit is not known, opening one more says so. */
+    descriptors = 0;
+    limit_result = -1;
     users_init(&users, MANY);
-    assert_int_equal(users.total_max, 2);
-    few.rlim_cur = DESCRIPTORS_OWN;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-    users_init(&users, MANY);
-    assert_int_equal(users.total_max, 0);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(users.total_max, EXCHANGES_TOTAL_MAX);
+    limit_result = 0;
+    descriptors = RLIM_INFINITY;
 }
 
 static void a_user_who_has_spent_its_share_waits_and_another_does_not(void **state)
@@ -118,6 +145,7 @@ static void leaving_the_bus_clears_no_debt(void **state)
     user_drop(&users, spender);
     assert_int_equal(user_take(&users, 1, &again), 0);
     assert_false(user_has_time(again));
+    user_drop(&users, NULL); /* whose user was never known */
     again->spent = 0;
     user_drop(&users, again);
     assert_null(users.first);
@@ -128,7 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_user_leaves_room_for_others_who_hold_few),
         cmocka_unit_test(a_user_holds_what_is_configured_over_all_of_its_callers),
-        cmocka_unit_test(fewer_descriptors_mean_fewer_exchanges),
+        cmocka_unit_test(descriptors_bound_the_exchanges_and_so_does_their_own_limit),
         cmocka_unit_test(a_user_who_has_spent_its_share_waits_and_another_does_not),
         cmocka_unit_test(leaving_the_bus_clears_no_debt),
     };
