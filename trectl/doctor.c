@@ -5,6 +5,7 @@
 #include "base/reason.h"
 #include "ikeclient/config.h"
 #include "trectl/as_user.h"
+#include "trectl/busjson.h"
 #include "trectl/check.h"
 #include "trectl/commands.h"
 #include "trectl/snapshot.h"
