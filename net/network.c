@@ -2,6 +2,7 @@
  * there still. */
 #include "net/network.h"
 
+#include "net/beneath.h"
 #include "net/route.h"
 
 #include <arpa/inet.h>
@@ -142,11 +143,12 @@ static bool prefix_equal(const Prefix *a, const Prefix *b)
            memcmp(a->octets, b->octets, a->size) == 0;
 }
 
-static Item *item_find(Network *network, bool is_address, const Prefix *destination)
+static Item *item_find(Network *network, bool is_address, const Route *route)
 {
     for (size_t i = 0; i < network->n_items; i++) {
         Item *item = &network->items[i];
-        if (item->is_address == is_address && prefix_equal(&item->route.destination, destination))
+        if (item->is_address == is_address && item->route.guard == route->guard &&
+            prefix_equal(&item->route.destination, &route->destination))
             return item;
     }
     return NULL;
@@ -175,7 +177,7 @@ static int item_refuse(Network *network, bool is_address, const Prefix *prefix, 
 
 static int item_want(Network *network, bool is_address, const Route *route)
 {
-    Item *item = item_find(network, is_address, &route->destination);
+    Item *item = item_find(network, is_address, route);
     int r = 0;
     if (item) {
         /* The newest pair has the say: an older one's source address will go with it. */
@@ -281,22 +283,61 @@ static int want_routes(Network *network, const Need *need, const IkeSelector *se
         /* Without an address of this family the tunnel would only swallow its packets. */
         if (need->n_addresses > 0 && route.source.size == 0)
             break;
+        if (prefix_equal(&route.destination, &need->remote)) /* which pin_remote() sees to */
+            continue;
         r = item_want(network, false, &route);
     }
     return r;
 }
 
+/* The way around the tunnel: what is beneath its routes in the main table. Where other tables have
+ * it, the kernel's own choice, which can be asked for as long as no route of ours hides it. */
+static int find_way(Network *network, const Prefix *remote, bool is_guarded, Route *ret)
+{
+    int r = route_beneath(network->netlink, remote, network->index, ret);
+    return r == -ENETUNREACH && !is_guarded ? route_find(network->netlink, remote, ret) : r;
+}
+
+static int pin(Network *network, const Route *way)
+{
+    Item *item = item_find(network, false, way);
+    if (!item) {
+        int r = item_want(network, false, way);
+        return r == -EEXIST ? 0 : r; /* pinned by the administrator */
+    }
+    if (item->route.index != way->index || !prefix_equal(&item->route.gateway, &way->gateway)) {
+        int r = route_replace(network->netlink, way);
+        if (r < 0)
+            return item_refuse(network, false, &way->destination, r);
+        item->route = *way;
+    }
+    item->wanted = true;
+    return 0;
+}
+
+/* Keeps packets to the SeGW out of the tunnel: by the way around it, and while there is none by the
+ * guard, which stands beneath from the start, so that there is no moment between. A pin that is
+ * there stays until there is another way. */
 static int pin_remote(Network *network, const Need *need)
 {
     if (!ts_covers(&need->ts_remote, &need->remote))
         return 0;
-    Route route = {.destination = need->remote};
-    int r = 0;
-    if (!item_find(network, false, &need->remote))
-        r = route_find(network->netlink, &need->remote, &route);
-    if (r >= 0)
-        r = item_want(network, false, &route);
-    return r == -EEXIST ? 0 : r; /* pinned by the administrator */
+    const Route guard = {.destination = need->remote, .guard = true};
+    Route way = {.destination = need->remote};
+    const bool is_guarded = item_find(network, false, &guard) != NULL;
+    int r = find_way(network, &need->remote, is_guarded, &way);
+    const bool nowhere = r == -ENETUNREACH && is_guarded;
+    if (r < 0 && !nowhere)
+        return r;
+    r = item_want(network, false, &guard);
+    if (r < 0)
+        return r;
+    if (!nowhere)
+        return pin(network, &way);
+    Item *item = item_find(network, false, &way);
+    if (item)
+        item->wanted = true;
+    return 0;
 }
 
 static int want_all(Network *network, const Need *need)
@@ -436,14 +477,14 @@ bool network_has_changed(Network *network)
 
 static void mark_address(const Route *address, void *userdata)
 {
-    Item *item = item_find(userdata, true, &address->destination);
+    Item *item = item_find(userdata, true, address);
     if (item)
         item->found = true;
 }
 
 static void mark_route(const Route *route, void *userdata)
 {
-    Item *item = item_find(userdata, false, &route->destination);
+    Item *item = item_find(userdata, false, route);
     if (item)
         item->found = true;
 }
@@ -469,6 +510,26 @@ static void tell_gone(const Network *network, const Item *item, NetworkGone gone
     }
 }
 
+/* The pin of a SeGW's address, or its guard. */
+static bool goes_around(const Network *network, const Item *item)
+{
+    return !item->is_address && item->route.index != network->index;
+}
+
+/* What is lost is put there again, and what leads another way than the host now would, moved. What
+ * can't be done now is tried at the next change; the guard stands meanwhile. */
+static void pin_again(Network *network)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < network->n_items; i++) {
+        if (network->items[i].found || !goes_around(network, &network->items[i]))
+            network->items[n++] = network->items[i];
+    }
+    network->n_items = n;
+    for (size_t i = network->n_needs; i > 0; i--)
+        (void)pin_remote(network, &network->needs[i - 1]);
+}
+
 /* The interface by its index: another one may have its name by now. */
 static bool interface_is_there(const Network *network)
 {
@@ -492,7 +553,9 @@ void network_look(Network *network, NetworkGone gone, void *userdata)
         routes_list(network->netlink, mark_route, network) < 0)
         return;
     for (size_t i = 0; i < network->n_items; i++) {
-        if (!network->items[i].found)
-            tell_gone(network, &network->items[i], gone, userdata);
+        const Item *item = &network->items[i];
+        if (!item->found && !goes_around(network, item))
+            tell_gone(network, item, gone, userdata);
     }
+    pin_again(network);
 }

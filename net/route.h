@@ -44,6 +44,7 @@ typedef struct Route {
     Prefix source;  /* preferred source address; size 0: none */
     Prefix gateway; /* size 0: on the link */
     uint32_t mtu;   /* for which the host's own packets are made; 0: the link's */
+    bool guard;     /* leads nowhere, and counts where no other to `destination` is there */
 } Route;
 
 int route_add(Netlink *netlink, const Route *route);
