@@ -196,7 +196,8 @@ static bool is_inner(const IkeSa *sa, const Endpoint *address)
     return false;
 }
 
-/* A source inside is no way: where a host has no other address, the kernel picks one of the tunnel's.
+/* A source inside is no way: where a host has no other address, the kernel picks one of the
+ * tunnel's.
  */
 void mobike_look(IkeSa *sa)
 {

@@ -117,8 +117,8 @@ static bool covers(const Candidate *candidate, const Prefix *address)
     unsigned rest = candidate->length % 8;
     uint8_t mask = (uint8_t)(0xff00U >> rest);
     return memcmp(candidate->destination.octets, address->octets, whole) == 0 &&
-           (rest == 0 || ((candidate->destination.octets[whole] ^ address->octets[whole]) & mask) ==
-                             0);
+           (rest == 0 ||
+            ((candidate->destination.octets[whole] ^ address->octets[whole]) & mask) == 0);
 }
 
 static bool is_better(const Candidate *a, const Candidate *b)
