@@ -98,7 +98,8 @@ void memory_give_back(void);
 void memory_unlock_code(void);
 
 /* Locks what this process has and will have, but for code and constants, where no limit is in the
- * way: else a line says that it is not. A capability that permits it is given up before, or never.
+ * way: else a line says that it is not. A process that will give CAP_IPC_LOCK up does so before:
+ * once it is gone what is locked counts against the limit, and allocations fail.
  * Keys live in the secure heap, which is locked by itself; this is for what libraries copy to stack
  * and heap. */
 void memory_lock_all(void);

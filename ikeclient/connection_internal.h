@@ -19,7 +19,7 @@ struct Connection {
 
     /* the facts */
     bool wanted;
-    bool told; /* the operator has said whether */
+    bool told; /* to open or to close: its turn to start is void */
     bool retry;
     bool asked;
     bool renewal;

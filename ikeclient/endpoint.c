@@ -172,13 +172,14 @@ bool addresses_equal(const Addresses *a, const Addresses *b)
 
 /* ---- this host's ---- */
 
-/* TUN and XFRM interfaces have no link layer; getifaddrs() passes over links without an address. */
+/* TUN and XFRM interfaces have no link layer, and getifaddrs() has no AF_PACKET entry for such. One
+ * that can't be asked about counts as a tunnel: no inner address is told to a SeGW. */
 static bool is_tunnel(int fd, const char *name)
 {
     struct ifreq link = {0};
 
     (void)snprintf(link.ifr_name, sizeof(link.ifr_name), "%s", name);
-    return ioctl(fd, SIOCGIFHWADDR, &link) == 0 && link.ifr_hwaddr.sa_family == ARPHRD_NONE;
+    return ioctl(fd, SIOCGIFHWADDR, &link) < 0 || link.ifr_hwaddr.sa_family == ARPHRD_NONE;
 }
 
 /* False for what is no address that somebody could send to from afar. */

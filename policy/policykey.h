@@ -1,5 +1,6 @@
 /* Policy digests (TPM 2.0 Part 1, 19.7), computed without a TPM: what a policy session's digest is
- * after the policy commands named here. All use SHA-256. */
+ * after the policy commands named here. All use SHA-256. And the key that approves of policies from
+ * afar, by which the TPM checks what it approved of. */
 #pragma once
 
 #include "base/bytes.h"

@@ -50,6 +50,7 @@ typedef struct BusOctetsList {
     const Bytes *items;
 } BusOctetsList;
 
+/* Appends octets as "aay" to a reply or to a property's value. 0 or -errno. */
 int bus_append_list(sd_bus_message *reply, BusOctetsList list);
 
 /* Reads arguments of basic types, and octets as views that live as long as the message. 0 or

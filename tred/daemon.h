@@ -1,4 +1,4 @@
-/* The program from start to stop. */
+/* The program from start to stop, and before all that: its memory is its own. */
 #pragma once
 
 #include "tred/context.h"

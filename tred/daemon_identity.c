@@ -48,15 +48,21 @@ static void mismatch_log(const DeviceMismatch *mismatch)
     }
 }
 
-/* How many count for [segw]; a SeGW that none counts for is named. */
-static size_t anchors_count(const Daemon *daemon)
+/* How many count for it. */
+static size_t anchors_count(const Daemon *daemon, const Segw *segw)
 {
-    const AnchorFacts *anchors = verifier_anchors(daemon->identity->verifier);
-    const Segws *segws = &daemon->config.segws;
     Bytes hashes[FRAME_HASHES_MAX];
 
+    return segw_anchor_hashes(segw, verifier_anchors(daemon->identity->verifier), hashes);
+}
+
+/* Each SeGW that none counts for. */
+static void anchors_missing_log(const Daemon *daemon)
+{
+    const Segws *segws = &daemon->config.segws;
+
     for (size_t i = 0; i < segws->count; i++) {
-        if (segw_anchor_hashes(segws->list[i], anchors, hashes) == 0) {
+        if (anchors_count(daemon, segws->list[i]) == 0) {
             log_warning(
                 "None of the anchors in %s is one that only-anchors of [segw%s%s] names: %s "
                 "can't be taken. Correct the key, or install that anchor",
@@ -64,7 +70,6 @@ static size_t anchors_count(const Daemon *daemon)
                 segws->list[i]->name);
         }
     }
-    return segw_anchor_hashes(segws->list[0], anchors, hashes);
 }
 
 static void ready_log(const Daemon *daemon)
@@ -73,11 +78,12 @@ static void ready_log(const Daemon *daemon)
 
     const LogFields ready = {.message_id = MESSAGE_READY, .peer = daemon->config.segw_name};
 
+    anchors_missing_log(daemon);
     log_fields(LOG_INFO, &ready,
                "Ready: this device is %s (%s key in the TPM, policy %s), and trusts %s by %zu "
                "anchor(s)",
                identity->fqdn, identity->key->algorithm, identity->facts.policy,
-               daemon->config.segw_name, anchors_count(daemon));
+               daemon->config.segw_name, anchors_count(daemon, daemon->config.segws.list[0]));
     if (identity->facts.anchors_guarded) {
         log_info("The TPM guards the anchors, version %" PRIu64, identity->facts.anchors_version);
     } else {

@@ -89,6 +89,14 @@ class ScriptedTest(LabTest):
         self.assert_window_of_one()
         return number, f"{spi_in:08x}"
 
+    def assert_answered_as_before(self):
+        """The SeGW's request for a new Child SA, sent twice, gets one answer twice and makes one child (RFC 7296 2.1)."""
+        once = self.segw_asks("rekey-child", 1, self.old_spi())
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.assertEqual(self.segw_asks("send", 1), once)
+        self.segw_asks("delete-child", 1, self.old_spi())
+        self.assert_one_left(1, new)
+
     def ping(self, spi, count=5):
         """Each echo request that the SeGW sends by a Child SA comes back, and by the same."""
         self.segw.tell("ping", spi, count)

@@ -39,6 +39,12 @@ static void assert_line(const char *text, const char *line)
         fail_msg("no line '%s' in\n%s", line, text);
 }
 
+static void assert_lines(const char *text, const char *const *lines, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_line(text, lines[i]);
+}
+
 static void what_a_snapshot_has_is_written(void **state)
 {
     static const char *const lines[] = {
@@ -65,8 +71,7 @@ static void what_a_snapshot_has_is_written(void **state)
     _cleanup_(free_charp) char *text = written(snapshot);
     (void)state;
 
-    for (size_t i = 0; i < ELEMENTS(lines); i++)
-        assert_line(text, lines[i]);
+    assert_lines(text, lines, ELEMENTS(lines));
     assert_string_equal(text + strlen(text) - strlen("\n# EOF\n"), "\n# EOF\n");
 }
 
@@ -106,8 +111,7 @@ static void each_of_several_connections_has_its_name_as_a_label(void **state)
     _cleanup_(free_charp) char *text = written(several);
     (void)state;
 
-    for (size_t i = 0; i < ELEMENTS(lines); i++)
-        assert_line(text, lines[i]);
+    assert_lines(text, lines, ELEMENTS(lines));
     assert_line(text, "henb_certificate_expiry_timestamp_seconds{connection=\"default\","
                       "chain=\"segw\"} 1795714000");
     /* A family is described once, and a connection is there once, whichever was asked for. */
