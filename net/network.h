@@ -31,9 +31,9 @@ int network_attach(Network *network, const char *name);
  * IPV6_MTU_MIN: where the path has no room for that, the ESP packets go in fragments (RFC
  * 2473 7.1). If a selector covers the outer remote address, the way that the host has to it
  * beneath the tunnel's routes is pinned, or the tunnel would be sent into itself; an unreachable
- * route behind it takes over while there is none. All or nothing. Returns 0, -ENOSPC, -EEXIST if the host has
- * a route of its own to just such a prefix, -EADDRINUSE if another of its interfaces has such an
- * inner address, or another -errno. */
+ * route behind it takes over while there is none. All or nothing. Returns 0, -ENOSPC, -EEXIST if
+ * the host has a route of its own to just such a prefix, -EADDRINUSE if another of its interfaces
+ * has such an inner address, or another -errno. */
 int network_add_sa(Network *network, const SaOrder *order, Reason *reason);
 
 /* A pair takes another path: the MTU follows it, and the route that is pinned. Errors as of
