@@ -136,6 +136,20 @@ class AllTrafficTest(MovableTest):
         self.assert_moved(gateway, client, OTHER_IPV4)
         self.assertEqual(self.way(SEGW_IPV4), "wan")
 
+    def test_where_the_host_has_no_address_but_the_inner_one_the_tunnel_waits_for_another(self):
+        gateway, tred, client = self.tunnel()
+        self.addCleanup(self.address, HENB_IPV4)
+        self.addCleanup(self.address, "172.16.0.2", "home")
+        for device in "home", "wan":
+            run(["ip", "-4", "addr", "flush", "dev", device], namespace=HENB)
+        run(["ip", "route", "add", "192.0.2.0/24", "dev", "wan"], namespace=HENB)
+        wait_until(lambda: self.way(SEGW_IPV4) == "wan", "a pin", 30.0)
+        self.assertIn(" src 10.210.0.", run(["ip", "route", "get", SEGW_IPV4], namespace=HENB).stdout)
+        client.get("State")  # answered in the event loop's next turn, behind the look
+        self.address(OTHER_IPV4)
+        self.assert_moved(gateway, client, OTHER_IPV4)
+        self.assertEqual(tred.output().count("moves to another transport"), 1)
+
     def test_the_tunnel_follows_the_route_to_the_segw_to_another_interface(self):
         network = ["198.51.100.0/24"]
         gateway, _, client = self.tunnel(SEGW_BEYOND_NAT)
