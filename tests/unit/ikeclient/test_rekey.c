@@ -1279,8 +1279,8 @@ static bool ours_goes(Nonces lowest)
     return lowest == NI_OURS || lowest == NR_SEGW;
 }
 
-/* The other nonce of that exchange is the highest: whoever leaves one of the two out of account sees
- * the other exchange's as the lowest. */
+/* The other nonce of that exchange is the highest: whoever leaves one of the two out of account
+ * sees the other exchange's as the lowest. */
 static uint8_t nonce(Nonces which, Nonces lowest)
 {
     if (which == lowest)
