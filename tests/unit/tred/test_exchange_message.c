@@ -384,8 +384,10 @@ static void a_refused_peer_can_be_told_and_nothing_else(void **state)
 static void an_ike_auth_response_that_can_not_be_kept_is_not_opened(void **state)
 {
     Play *play = *state;
-    const ExchangeState before = exchange_state(play->exchange);
+    ExchangeState before;
 
+    play_request_auth(play);
+    before = exchange_state(play->exchange);
     is_full = true;
     assert_int_equal(open_type(play, IKE_AUTH, true, 1), -ENOMEM);
     is_full = false;
