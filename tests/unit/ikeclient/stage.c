@@ -72,6 +72,18 @@ static void fill_describe(const Stage *stage, TreReply *reply)
                                           .anchors = {BYTES_OF(hash)}};
 }
 
+/* Of a SeGW with a section of its own. */
+static void fill_segw(const Stage *stage, TreReply *reply)
+{
+    if (stage->segw_anchors.size == 0)
+        return;
+    reply->begun.segw_identity = "segw.example";
+    for (size_t at = 0; at < stage->segw_anchors.size; at += TRE_HASH_SIZE) {
+        reply->begun.anchors[reply->begun.n_anchors++] =
+            bytes_slice(stage->segw_anchors, at, at + TRE_HASH_SIZE);
+    }
+}
+
 /* NULL for a call that is not for one. */
 static StageExchange *exchange_of(Stage *stage, const TreCall *call)
 {
@@ -365,6 +377,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
         reply->begun.spi_i = SPI_I;
         reply->begun.nonce_i = nonce;
         reply->begun.ke_i = ke;
+        fill_segw(stage, reply);
         break;
     case TRE_FORK:
         reply->begun.exchange = exchange_new(stage, entry);
