@@ -585,12 +585,14 @@ static void grant_child(const Stage *stage, Draft *draft)
     IkeSaPayload sa = {.n_proposals = 1, .proposals = {stage->esp_offer->proposals[0]}};
     IkeTs ts = {.n_selectors = 1,
                 .selectors = {{IKE_TS_IPV4_ADDR_RANGE, 0, 0, 65535, {10, 0, 0, 1}, {10, 0, 0, 1}}}};
-    const uint8_t seconds[] = {0, 0, 0, (uint8_t)stage->liveness};
+    const uint32_t liveness = htonl(stage->liveness);
+    uint8_t seconds[sizeof(liveness)];
     IkeCp cp = {IKE_CFG_REPLY,
                 stage->liveness > 0 ? 2 : 1,
                 {{IKE_CFG_INTERNAL_IP4_ADDRESS, {stage->address, 4}},
                  {IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK, BYTES_OF(seconds)}}};
 
+    memcpy(seconds, &liveness, sizeof(seconds));
     if (stage->wide_selectors)
         ts.selectors[0].type = IKE_TS_IPV6_ADDR_RANGE;
     if (!stage->no_configuration)
