@@ -56,7 +56,7 @@ static void a_policy_key_that_is_being_checked_is_no_leftover(void **state)
     slots = handle_count(TPM2_TRANSIENT_FIRST);
     assert_true(tpm_reclaim(bench.tpm, TPM2_RC_OBJECT_MEMORY));
     for (unsigned i = 0; i + 1 < slots; i++)
-        assert_int_equal(slot_take(), TSS2_RC_SUCCESS);
+        assert_int_equal(slot_take(&key.public), TSS2_RC_SUCCESS);
     if (policy_key_ticket(bench.tpm, &key, &approved, (Bytes){0}, (Bytes){signature, size}, &ticket,
                           &reason) < 0)
         fail_msg("%s", reason.text);

@@ -142,14 +142,19 @@ TSS2_RC sessions_take_all(void)
     return rc;
 }
 
+TSS2_RC slot_take(const TPM2B_PUBLIC *public)
+{
+    TpmObject object = {0};
+
+    return tpm2_load_external(bench.tpm, public, TPM2_RH_OWNER, &object);
+}
+
 TSS2_RC slots_take_all(const TPM2B_PUBLIC *public)
 {
     TSS2_RC rc;
 
     do {
-        TpmObject object = {0};
-
-        rc = tpm2_load_external(bench.tpm, public, TPM2_RH_OWNER, &object);
+        rc = slot_take(public);
     } while (rc == TSS2_RC_SUCCESS);
     return rc;
 }

@@ -32,8 +32,10 @@ TSS2_RC signing_key_sign(const TpmObject *key, TpmSession *session, const TPM2B_
 /* A session of `type`; the test fails if it can't be had. The caller's to tpm_session_flush(). */
 TpmSession *session_new(TPM2_SE type);
 
-/* Takes an HMAC session's slot, which nobody holds then; *ret is its handle. The TPM's answer. */
+/* Takes a slot, which nobody holds then: an HMAC session's, whose handle is *ret; an object's, by a
+ * public key. The TPM's answer. */
 TSS2_RC session_take(TPM2_HANDLE *ret);
+TSS2_RC slot_take(const TPM2B_PUBLIC *public);
 
 /* Takes such slots until there is no more, and yields the TPM's answer to the last: of sessions,
  * and of objects, each a public key like that one. */
