@@ -193,8 +193,8 @@ static void a_counter_is_what_the_kernel_has_counted_of_packets(void **state)
     (void)mnl_nlmsg_put_extra_header(header, sizeof(struct nfgenmsg));
     mnl_attr_put_u64(header, NFTA_OBJ_HANDLE, htobe64(5));
     struct nlattr *data = mnl_attr_nest_start(header, NFTA_OBJ_DATA);
-    mnl_attr_put_u64(header, NFTA_COUNTER_BYTES, htobe64(6));
     mnl_attr_put_u64(header, NFTA_COUNTER_PACKETS, htobe64(UINT64_C(7) << 32));
+    mnl_attr_put_u64(header, NFTA_COUNTER_BYTES, htobe64(6));
     mnl_attr_nest_end(header, data);
     played.answer = header;
     assert_int_equal(nft_counter_get(NULL, "tred", "dropped", &value), 0);
