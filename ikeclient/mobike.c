@@ -206,8 +206,12 @@ void mobike_look(IkeSa *sa)
     if (!sa->established || sa->closed || sa->heir || sa->retired || ike_sa_is_closing(sa))
         return;
     const TransportLook look = transport_look(sa->transport, &source);
-    if (look != TRANSPORT_NOWHERE && is_inner(sa, &source))
+    if (look != TRANSPORT_NOWHERE && is_inner(sa, &source)) {
+        report_line(sa->config, LOG_INFO,
+                    "this host has no address but the tunnel's own to reach the SeGW from: waiting "
+                    "for one");
         return;
+    }
     if (look == TRANSPORT_ELSEWHERE && sa->mobike) {
         mobike_move(sa);
     } else if (look == TRANSPORT_ELSEWHERE) {
