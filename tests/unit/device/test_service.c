@@ -211,7 +211,7 @@ TSS2_RC __wrap_tpm2_read_clock(Tpm *tpm, TPMS_TIME_INFO *ret)
 
 /* ---- what is loaded, installed and counted ---- */
 
-int __wrap_spki_encode(const EVP_PKEY *key, unsigned char **ret);
+int __wrap_spki_encode(const EVP_PKEY *public, unsigned char **ret);
 int __wrap_device_identity_load(const DeviceFiles *files, DeviceIdentity *identity, Reason *reason);
 void __wrap_device_identity_free(DeviceIdentity *identity);
 const char *__wrap_device_identity_development(const DeviceIdentity *identity);
@@ -220,9 +220,9 @@ int __wrap_anchors_install(Tpm *tpm, const char *path, Bytes bundle, Bytes appro
 int __wrap_last_known_time_advance(Tpm *tpm, time_t reached, unsigned days_max, time_t *ret,
                                    Reason *reason);
 
-int __wrap_spki_encode(const EVP_PKEY *key, unsigned char **ret)
+int __wrap_spki_encode(const EVP_PKEY *public, unsigned char **ret)
 {
-    assert_ptr_equal(key, &bench);
+    assert_ptr_equal(public, &bench);
     *ret = OPENSSL_malloc((size_t)bench.spki_size);
     assert_non_null(*ret);
     memset(*ret, 0x30, (size_t)bench.spki_size);
