@@ -50,7 +50,7 @@ static void handle_lost(const char *reason, void *userdata)
     bool was_open = plane->state == PLANE_OPEN;
     reason_set(&plane->reason, 0, "%s", reason);
     plane->state = PLANE_LOST;
-    plane->tun_open = false;
+    memset(plane->tun_open, 0, sizeof(plane->tun_open));
     plane->n_transports = 0;
     plane->n_counting = 0;
     plane->n_leaving = 0;
@@ -181,7 +181,7 @@ static void protect(DataPlane *plane)
     if (!plane->options->protect)
         return;
     ProtectOrder protect = *plane->options->protect;
-    (void)snprintf(protect.interface, sizeof(protect.interface), "%s", plane->options->interface);
+    protect.interfaces = plane->options->interfaces;
     order_link_give(plane->net, &(Order){.type = ORDER_PROTECT, .protect = &protect}, -1,
                     order_link_deadline() + OPEN_DEADLINE_US, handle_protected, 0, plane);
 }
@@ -190,8 +190,9 @@ static void open_start(DataPlane *plane)
 {
     const DataPlaneOptions *options = plane->options;
     /* As before: nobody is told that it has become another. */
-    Order order = {.type = ORDER_OPEN, .mode = plane->opened_before ? plane->mode : options->mode};
-    (void)snprintf(order.interface, sizeof(order.interface), "%s", options->interface);
+    Order order = {.type = ORDER_OPEN,
+                   .mode = plane->opened_before ? plane->mode : options->mode,
+                   .interfaces = options->interfaces};
     int r = connect_net(plane);
     if (r >= 0) {
         plane->state = PLANE_OPENING;
@@ -212,12 +213,6 @@ static void open_start(DataPlane *plane)
 
 int dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, Reason *reason)
 {
-    size_t size = strlen(options->interface);
-    if (size == 0 || size >= IFNAMSIZ) {
-        return reason_set(reason, -EINVAL,
-                          "The interface name '%s' has not 1 to %d characters. Choose another",
-                          options->interface, IFNAMSIZ - 1);
-    }
     DataPlane *plane = calloc(1, sizeof(*plane));
     if (!plane)
         return reason_set(reason, -ENOMEM, "Out of memory");
@@ -288,9 +283,9 @@ const char *dataplane_name(const DataPlane *plane)
     return mode_names[plane->mode];
 }
 
-const char *dataplane_interface(const DataPlane *plane)
+const char *dataplane_interface(const DataPlane *plane, size_t place)
 {
-    return plane->mode == DATAPLANE_NONE ? "" : plane->options->interface;
+    return plane->mode == DATAPLANE_NONE ? "" : plane->options->interfaces.names[place];
 }
 
 bool dataplane_knows_dscps(const DataPlane *plane)

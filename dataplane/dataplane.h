@@ -1,6 +1,6 @@
-/* What tred asks for its tunnels: one network interface with the assigned inner addresses, and
- * pairs of ESP SAs behind it. tred-net and tred-esp do it; what is here gives them orders and waits
- * for none. */
+/* What tred asks for its tunnels: network interfaces with the assigned inner addresses, and
+ * pairs of ESP SAs behind them. tred-net and tred-esp do it; what is here gives them orders and
+ * waits for none. */
 #pragma once
 
 #include "base/reason.h"
@@ -25,17 +25,18 @@ typedef struct DataPlaneCallbacks {
 
 typedef struct DataPlaneOptions {
     DataPlaneMode mode;
-    const char *interface;       /* at most 15 characters: "segw0" */
-    const char *net_socket;      /* where tred-net listens */
-    const char *net_program;     /* or tred-net's path, to start one of one's own; else NULL */
-    const char *esp_program;     /* absolute path of tred-esp */
-    bool copy_dscp, ecn;         /* of every SA, as SaOrder has them */
-    const ProtectOrder *protect; /* `interface` is filled in; NULL: whatever rules there are stay */
-    sd_event *event;             /* may be NULL for DATAPLANE_NONE */
+    InterfaceNames interfaces; /* valid names: "segw0" */
+    const char *net_socket;    /* where tred-net listens */
+    const char *net_program;   /* or tred-net's path, to start one of one's own; else NULL */
+    const char *esp_program;   /* absolute path of tred-esp */
+    bool copy_dscp, ecn;       /* of every SA, as SaOrder has them */
+    const ProtectOrder
+        *protect;    /* `interfaces` is filled in; NULL: whatever rules there are stay */
+    sd_event *event; /* may be NULL for DATAPLANE_NONE */
     DataPlaneCallbacks callbacks;
 } DataPlaneOptions;
 
-/* Opens a plane, and clears what the last one of this interface name left behind; with _AUTO
+/* Opens a plane, and clears what the last one left behind; with _AUTO
  * tred-net decides which. Runs the event loop until it is open (a start has nobody else to serve).
  * `options` with what it points to must outlive it. Returns 0, or -errno with `reason` saying what
  * was found and what to do. */
@@ -57,7 +58,9 @@ void dataplane_unprotect(DataPlane *plane);
 
 /* "kernel", "user" or "none": what it was opened as, and is opened as again. */
 const char *dataplane_name(const DataPlane *plane);
-const char *dataplane_interface(const DataPlane *plane);
+
+/* The name of the interface at that place in the options; "" where nothing carries traffic. */
+const char *dataplane_interface(const DataPlane *plane, size_t place);
 
 /* True if the plane holds an SA's keys itself, so that the caller's have no use after
  * dataplane_add_sa(). */
@@ -91,9 +94,9 @@ typedef void (*SaAdded)(int error, const char *why, void *userdata);
 /* Adds a pair of SAs. All pairs receive. A packet is sent by a pair whose selectors take it in, of
  * several by one that is named for its DSCP, or else one that is named for none; of those by one
  * with the narrowest selectors; of those by the newest that is not in standby, and where there is
- * no such pair, by the oldest one in standby. The first pair brings the interface up, with the
- * addresses, a route for each selector of ts_remote, and an MTU for which the ESP packet fits the
- * path; a later one adds what it brings along. `sa` and its keys are borrowed for the call (its
+ * no such pair, by the oldest one in standby. The first pair of an interface brings that up, with
+ * the addresses, a route for each selector of ts_remote, and an MTU for which the ESP packet fits
+ * the path; a later one adds what it brings along. `sa` and its keys are borrowed for the call (its
  * `mtu`, `copy_dscp`, `ecn`, `transport` and, where it is not known, `local` are filled in here,
  * and its limits settled: lifetime_settle()); `transport` must outlive the SA, and is NULL without
  * encapsulation. Returns 0: `added` is called, for DATAPLANE_NONE before this returns; or, and then
@@ -102,8 +105,8 @@ typedef void (*SaAdded)(int error, const char *why, void *userdata);
 int dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport *transport, SaAdded added,
                      void *userdata);
 
-/* Has a pair removed and its keys wiped. The last one takes addresses, routes and interface with
- * it. Nothing of it can be told from here on. Returns 0 or -ENOENT. */
+/* Has a pair removed and its keys wiped. An interface's last one takes addresses, routes and the
+ * interface with it. Nothing of it can be told from here on. Returns 0 or -ENOENT. */
 int dataplane_remove_sa(DataPlane *plane, uint32_t spi_in);
 
 /* Once for each dataplane_use_sa(): 0, when all that leaves the host from here on leaves by that

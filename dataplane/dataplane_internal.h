@@ -24,7 +24,7 @@ typedef struct PlaneMove {
 /* A pair of SAs. */
 typedef struct PlaneSa {
     uint32_t spi_in;
-    uint64_t cookie; /* of its orders; SPIs may come again */
+    uint64_t cookie; /* of its orders, as SPIs may come again: plane_interface_of() it */
     const Transport *transport;
     EspSuite suite;
     SaPath path;    /* as tred-net was told */
@@ -64,8 +64,8 @@ struct DataPlane {
     uint64_t retry_us;
     bool opened_before;
     bool net_ready, esp_ready; /* while PLANE_OPENING: who has answered */
-    bool tun_open;
-    uint64_t last_cookie;
+    bool tun_open[DATAPLANE_INTERFACES_MAX];
+    uint64_t last_cookie; /* but for the interface */
     uint32_t last_transport_id;
     size_t n_transports;
     PlaneTransport transports[DATAPLANE_TRANSPORTS_MAX];
@@ -84,6 +84,9 @@ struct DataPlane {
 /* The pair with that SPI, or with that cookie; NULL: there is none (any more). */
 PlaneSa *plane_sa_find(DataPlane *plane, uint32_t spi_in);
 PlaneSa *plane_sa_of_cookie(DataPlane *plane, uint64_t cookie);
+
+/* The place of the interface that a pair of this cookie is for, whether it is there or not. */
+size_t plane_interface_of(uint64_t cookie);
 
 /* Forgets a pair and, if it was still being added or moved, tells what has become of that. */
 void plane_sa_forget(DataPlane *plane, PlaneSa *sa, int error);

@@ -161,6 +161,24 @@ PlaneSa *plane_sa_of_cookie(DataPlane *plane, uint64_t cookie)
     return NULL;
 }
 
+size_t plane_interface_of(uint64_t cookie)
+{
+    return (size_t)(cookie % DATAPLANE_INTERFACES_MAX);
+}
+
+static uint64_t new_cookie(DataPlane *plane, size_t interface)
+{
+    return ++plane->last_cookie * DATAPLANE_INTERFACES_MAX + interface;
+}
+
+static size_t sas_of(const DataPlane *plane, size_t interface)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < plane->n_sas; i++)
+        n += plane_interface_of(plane->sas[i].cookie) == interface;
+    return n;
+}
+
 void plane_sa_forget(DataPlane *plane, PlaneSa *sa, int error)
 {
     SaAdded added = sa->added;
@@ -183,36 +201,38 @@ void plane_sa_forget(DataPlane *plane, PlaneSa *sa, int error)
  * tred-net. Of the interface's first SA both are told at once, as no packet comes out of a TUN
  * before tred-esp has it: it gets that from tred-net's answer, after the SA. */
 
-static void remove_from_helpers(DataPlane *plane, uint32_t spi_in, const Transport *transport,
-                                bool in_net)
+static void close_tun(DataPlane *plane, size_t interface)
 {
-    Order order = {.type = ORDER_REMOVE_SA, .id = spi_in};
+    plane->tun_open[interface] = false;
+    order_link_tell(plane->esp, &(Order){.type = ORDER_CLOSE_TUN, .id = (uint32_t)interface});
+}
+
+/* One that is not among the plane's any more. */
+static void remove_from_helpers(DataPlane *plane, const PlaneSa *sa, bool in_net)
+{
+    const size_t interface = plane_interface_of(sa->cookie);
+    Order order = {.type = ORDER_REMOVE_SA, .id = sa->spi_in};
     if (in_net)
         order_link_tell(plane->net, &order);
     if (plane->mode != DATAPLANE_USER)
         return;
     order_link_tell(plane->esp, &order);
-    plane_transport_release(plane, transport);
-    if (plane->n_sas > 0 || !plane->tun_open)
-        return;
-    plane->tun_open = false;
-    order_link_tell(plane->esp, &(Order){.type = ORDER_CLOSE_TUN});
+    plane_transport_release(plane, sa->transport);
+    if (sas_of(plane, interface) == 0 && plane->tun_open[interface])
+        close_tun(plane, interface);
 }
 
 /* The pair is in tred-net if there is no order left for it. */
 static void take_away(DataPlane *plane, PlaneSa *sa, int error, const char *why)
 {
-    uint32_t spi_in = sa->spi_in;
-    const Transport *transport = sa->transport;
+    const PlaneSa gone = *sa;
     bool in_net = sa->order == NULL;
-    SaAdded added = sa->added;
-    void *userdata = sa->userdata;
     plane_counters_last(plane, sa);
     sa->added = NULL;
     plane_sa_forget(plane, sa, error);
-    remove_from_helpers(plane, spi_in, transport, in_net);
-    if (added)
-        added(error, why, userdata);
+    remove_from_helpers(plane, &gone, in_net);
+    if (gone.added)
+        gone.added(error, why, gone.userdata);
 }
 
 static void finish_adding(PlaneSa *sa)
@@ -245,13 +265,14 @@ static void handle_tun_open(const Answer *answer, int *fd, uint64_t cookie, void
 /* The TUN of an interface that tred-net has just made; the one before, if any, is gone. */
 static void hand_tun_on(DataPlane *plane, int tun, uint64_t deadline, uint64_t cookie)
 {
-    if (plane->n_sas == 0)
+    const size_t interface = plane_interface_of(cookie);
+    if (sas_of(plane, interface) == 0)
         return;
-    if (plane->tun_open)
-        order_link_tell(plane->esp, &(Order){.type = ORDER_CLOSE_TUN});
-    plane->tun_open = true;
-    order_link_give(plane->esp, &(Order){.type = ORDER_OPEN_TUN}, tun, deadline, handle_tun_open,
-                    cookie, plane);
+    if (plane->tun_open[interface])
+        close_tun(plane, interface);
+    plane->tun_open[interface] = true;
+    order_link_give(plane->esp, &(Order){.type = ORDER_OPEN_TUN, .id = (uint32_t)interface}, tun,
+                    deadline, handle_tun_open, cookie, plane);
 }
 
 static void handle_net_added(const Answer *answer, int *fd, uint64_t cookie, void *userdata)
@@ -263,7 +284,7 @@ static void handle_net_added(const Answer *answer, int *fd, uint64_t cookie, voi
     sa = sa_of_done(plane, answer, cookie);
     if (!sa)
         return;
-    if (plane->mode == DATAPLANE_USER && !plane->tun_open) {
+    if (plane->mode == DATAPLANE_USER && !plane->tun_open[plane_interface_of(cookie)]) {
         order_link_give_up(plane->net, "tred-net made an interface and kept it");
     } else if (*fd < 0) {
         finish_adding(sa);
@@ -317,7 +338,7 @@ static int add_to_esp(DataPlane *plane, PlaneSa *sa, SaOrder *order)
     sa->order = keyless;
     order_link_give(plane->esp, &(Order){.type = ORDER_ADD_SA, .sa = order}, -1, sa->deadline,
                     handle_esp_added, sa->cookie, plane);
-    if (plane->n_sas == 1 && !plane->tun_open)
+    if (sas_of(plane, order->interface) == 1 && !plane->tun_open[order->interface])
         give_to_net(plane, sa);
     return 0;
 }
@@ -395,6 +416,8 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *tr
         added(0, "", userdata);
         return 0;
     }
+    if (order->interface >= plane->options->interfaces.n)
+        return -EINVAL;
     if (plane_sa_find(plane, order->spi_in))
         return -EEXIST;
     if (plane->n_sas == DATAPLANE_SAS_MAX)
@@ -402,7 +425,7 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *tr
     PlaneSa *sa = &plane->sas[plane->n_sas++];
     *sa = (PlaneSa){
         .spi_in = order->spi_in,
-        .cookie = ++plane->last_cookie,
+        .cookie = new_cookie(plane, order->interface),
         .transport = transport,
         .suite = order->suite,
         .deadline = order_link_deadline(),

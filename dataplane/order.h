@@ -20,6 +20,7 @@ enum {
     ORDER_FD = 3,          /* where tred-esp finds its end */
     DATAPLANE_SAS_MAX = 16,
     DATAPLANE_TRANSPORTS_MAX = 4,
+    DATAPLANE_INTERFACES_MAX = 4,
     DATAPLANE_ADDRESSES_OF_FAMILY = 2, /* inner ones, of an SA pair */
     DATAPLANE_ADDRESSES_MAX = 2 * DATAPLANE_ADDRESSES_OF_FAMILY,
 };
@@ -30,6 +31,16 @@ typedef enum DataPlaneMode {
     DATAPLANE_USER,   /* TUN, and ESP in UDP in tred-esp */
     DATAPLANE_NONE,   /* authentication without traffic */
 } DataPlaneMode;
+
+/* The tunnels' interfaces. An order names one of them by its place. */
+typedef struct InterfaceNames {
+    size_t n; /* 1 to DATAPLANE_INTERFACES_MAX, none twice */
+    char names[DATAPLANE_INTERFACES_MAX][IFNAMSIZ];
+} InterfaceNames;
+
+/* Whether the kernel takes an interface's name as it stands (dev_valid_name(); of one with '%' it
+ * makes another), and it is safe to print. */
+bool interface_name_is_valid(Bytes name);
 
 /* Limits of an SA pair, each direction counted by itself; 0: no limit. Those of an order to a
  * helper are this pair's own (lifetime_settle()). */
@@ -80,9 +91,9 @@ typedef enum ProtectMode {
 /* ORDER_PROTECT. The rules that it makes outlast the connection, and tred-net. */
 typedef struct ProtectOrder {
     ProtectMode mode;
-    char interface[IFNAMSIZ]; /* of the tunnel */
-    IkeTs networks;           /* no packet to these leaves but by the interface */
-    IkeTs except;             /* but to these */
+    InterfaceNames interfaces; /* of the tunnels */
+    IkeTs networks;            /* no packet to these leaves but by one of them */
+    IkeTs except;              /* but to these */
 } ProtectOrder;
 
 typedef struct ProtectionCounters {
@@ -91,9 +102,9 @@ typedef struct ProtectionCounters {
 } ProtectionCounters;
 
 typedef enum OrderType {
-    ORDER_OPEN = 1,       /* tred-net: mode and interface; clears what an earlier one left */
-    ORDER_OPEN_TUN,       /* tred-esp, with the TUN's descriptor */
-    ORDER_CLOSE_TUN,      /* tred-esp */
+    ORDER_OPEN = 1,       /* tred-net: mode and interfaces; clears what an earlier one left */
+    ORDER_OPEN_TUN,       /* tred-esp, with the TUN's descriptor; `id` is the interface's place */
+    ORDER_CLOSE_TUN,      /* tred-esp, likewise */
     ORDER_OPEN_TRANSPORT, /* tred-esp, with the ESP socket's descriptor; `id` is tred's to choose */
     ORDER_CLOSE_TRANSPORT, /* tred-esp; its SAs go with it */
     ORDER_ADD_SA,          /* both; to tred-net with the ESP socket's descriptor, for its buffers */
@@ -126,6 +137,7 @@ typedef struct SaOrder {
     uint32_t spi_out;   /* the peer's */
     uint32_t transport; /* tred-esp: as ORDER_OPEN_TRANSPORT named it */
     uint32_t segw;      /* number of the SeGW: no SA of another one carries this one's packets */
+    uint8_t interface;  /* its place: below DATAPLANE_INTERFACES_MAX, and ORDER_OPEN's number */
     EspSuite suite;
     Secret *encr_in, *integ_in;
     Secret *encr_out, *integ_out;
@@ -149,13 +161,13 @@ typedef struct SaOrder {
 
 typedef struct Order {
     OrderType type;
-    uint32_t number;          /* of the connection's orders; the answer bears it, too */
-    uint32_t id;              /* transport or spi_in, where the type has one */
-    SaOrder *sa;              /* ORDER_ADD_SA */
-    ProtectOrder *protect;    /* ORDER_PROTECT */
-    SaPath path;              /* ORDER_MOVE_SA; ORDER_PATH_MTU: its mtu alone */
-    DataPlaneMode mode;       /* ORDER_OPEN: never DATAPLANE_NONE */
-    char interface[IFNAMSIZ]; /* ORDER_OPEN */
+    uint32_t number;           /* of the connection's orders; the answer bears it, too */
+    uint32_t id;               /* transport, spi_in or interface, where the type has one */
+    SaOrder *sa;               /* ORDER_ADD_SA */
+    ProtectOrder *protect;     /* ORDER_PROTECT */
+    SaPath path;               /* ORDER_MOVE_SA; ORDER_PATH_MTU: its mtu alone */
+    DataPlaneMode mode;        /* ORDER_OPEN: never DATAPLANE_NONE */
+    InterfaceNames interfaces; /* ORDER_OPEN */
 } Order;
 
 /* Releases what order_decode() made. */

@@ -5,7 +5,6 @@
 #include "base/helper.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -245,6 +244,10 @@ static int decode_sa(Reader *reader, SaOrder *sa)
     if (r >= 0)
         r = reader_u32(reader, &sa->segw);
     if (r >= 0)
+        r = reader_u8(reader, &sa->interface);
+    if (r >= 0 && sa->interface >= DATAPLANE_INTERFACES_MAX)
+        r = -EBADMSG;
+    if (r >= 0)
         r = decode_suite(reader, &sa->suite);
     if (r >= 0)
         r = decode_keys(reader, sa);
@@ -263,28 +266,50 @@ static int decode_sa(Reader *reader, SaOrder *sa)
     return r;
 }
 
-/* A name as the kernel takes it (dev_valid_name), and one that is safe to print. */
-static bool is_interface_name(Bytes name)
+static bool is_named(const InterfaceNames *interfaces, const char *name)
 {
-    for (size_t i = 0; i < name.size; i++) {
-        if (!isgraph(name.data[i]) || name.data[i] == '/' || name.data[i] == ':')
-            return false;
+    for (size_t i = 0; i < interfaces->n; i++) {
+        if (strcmp(interfaces->names[i], name) == 0)
+            return true;
     }
-    return name.size > 0 && name.size < IFNAMSIZ && name.data[0] != '.';
+    return false;
 }
 
-static int decode_interface(Reader *reader, char ret[IFNAMSIZ])
+static int decode_interface(Reader *reader, InterfaceNames *interfaces)
 {
     uint8_t size = 0;
     Bytes name = {};
     int r = reader_u8(reader, &size);
     if (r >= 0)
         r = reader_take(reader, size, &name);
-    if (r >= 0 && !is_interface_name(name))
+    if (r >= 0 && !interface_name_is_valid(name))
         r = -EBADMSG;
-    if (r >= 0)
-        memcpy(ret, name.data, name.size);
+    if (r < 0)
+        return r;
+    char text[IFNAMSIZ] = {0};
+    memcpy(text, name.data, name.size);
+    if (is_named(interfaces, text))
+        return -EBADMSG;
+    memcpy(interfaces->names[interfaces->n++], text, sizeof(text));
+    return 0;
+}
+
+static int decode_interfaces(Reader *reader, InterfaceNames *ret)
+{
+    uint8_t n = 0;
+    int r = reader_u8(reader, &n);
+    if (r >= 0 && (n == 0 || n > DATAPLANE_INTERFACES_MAX))
+        r = -EBADMSG;
+    for (uint8_t i = 0; i < n && r >= 0; i++)
+        r = decode_interface(reader, ret);
     return r;
+}
+
+/* The place of one. */
+static int decode_place(Reader *reader, uint32_t *ret)
+{
+    int r = reader_u32(reader, ret);
+    return r >= 0 && *ret >= DATAPLANE_INTERFACES_MAX ? -EBADMSG : r;
 }
 
 static int decode_open(Reader *reader, Order *order)
@@ -292,7 +317,7 @@ static int decode_open(Reader *reader, Order *order)
     uint8_t mode = 0;
     int r = reader_u8(reader, &mode);
     if (r >= 0)
-        r = decode_interface(reader, order->interface);
+        r = decode_interfaces(reader, &order->interfaces);
     if (r >= 0 && mode >= DATAPLANE_NONE)
         r = -EBADMSG;
     order->mode = mode;
@@ -315,7 +340,7 @@ static int decode_protect(Reader *reader, ProtectOrder *protect)
     uint8_t mode = 0;
     int r = reader_u8(reader, &mode);
     if (r >= 0)
-        r = decode_interface(reader, protect->interface);
+        r = decode_interfaces(reader, &protect->interfaces);
     if (r >= 0)
         r = decode_networks(reader, &protect->networks);
     if (r >= 0)
@@ -358,11 +383,13 @@ int order_decode(Bytes message, Order *ret)
     case ORDER_OPEN:
         r = decode_open(&reader, &order);
         break;
-    case ORDER_OPEN_TUN:
-    case ORDER_CLOSE_TUN:
     case ORDER_PLANE_COUNTERS:
     case ORDER_UNPROTECT:
     case ORDER_PROTECTION_COUNTERS:
+        break;
+    case ORDER_OPEN_TUN:
+    case ORDER_CLOSE_TUN:
+        r = decode_place(&reader, &order.id);
         break;
     case ORDER_OPEN_TRANSPORT:
     case ORDER_CLOSE_TRANSPORT:

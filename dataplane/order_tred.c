@@ -11,13 +11,14 @@ enum {
     TS_BODY_MAX = 4 + IKE_SELECTORS_MAX * 40,
     OUTER_SIZE_MAX = 1 + 16 + 2 + 4,
     ADDRESS_SIZE_MAX = 2 + 16,
-    SA_SIZE_MAX = 5 + 16 + 7 + 1 + 4 * (2 + IKE_KEY_MAX) + 2 * (2 + TS_BODY_MAX) +
+    INTERFACES_SIZE_MAX = 1 + DATAPLANE_INTERFACES_MAX * IFNAMSIZ,
+    SA_SIZE_MAX = 5 + 17 + 7 + 1 + 4 * (2 + IKE_KEY_MAX) + 2 * (2 + TS_BODY_MAX) +
                   2 * OUTER_SIZE_MAX + 6 + 8 + 2 * 24 + 1 +
                   DATAPLANE_ADDRESSES_MAX * ADDRESS_SIZE_MAX,
 };
 
 static_assert((size_t)SA_SIZE_MAX <= (size_t)ORDER_SIZE_MAX, "every ADD_SA fits a frame");
-static_assert(5 + 2 + IFNAMSIZ + 2 * (2 + (size_t)TS_BODY_MAX) <= (size_t)ORDER_SIZE_MAX,
+static_assert(5 + 1 + INTERFACES_SIZE_MAX + 2 * (2 + (size_t)TS_BODY_MAX) <= (size_t)ORDER_SIZE_MAX,
               "every PROTECT fits a frame");
 
 static void encode_secret(Writer *writer, const Secret *secret)
@@ -106,6 +107,7 @@ static void encode_sa(Writer *writer, const SaOrder *sa)
     writer_u32(writer, sa->spi_out);
     writer_u32(writer, sa->transport);
     writer_u32(writer, sa->segw);
+    writer_u8(writer, sa->interface);
     encode_suite(writer, &sa->suite);
     encode_keys(writer, sa);
     encode_ts(writer, &sa->ts_local);
@@ -123,17 +125,21 @@ static void encode_sa(Writer *writer, const SaOrder *sa)
     encode_addresses(writer, sa);
 }
 
-static void encode_interface(Writer *writer, const char *name)
+static void encode_interfaces(Writer *writer, const InterfaceNames *interfaces)
 {
-    size_t size = strlen(name);
-    writer_u8(writer, (uint8_t)size);
-    writer_bytes(writer, (Bytes){(const uint8_t *)name, size});
+    writer_u8(writer, (uint8_t)interfaces->n);
+    for (size_t i = 0; i < interfaces->n; i++) {
+        const char *name = interfaces->names[i];
+        size_t size = strlen(name);
+        writer_u8(writer, (uint8_t)size);
+        writer_bytes(writer, (Bytes){(const uint8_t *)name, size});
+    }
 }
 
 static void encode_open(Writer *writer, const Order *order)
 {
     writer_u8(writer, (uint8_t)order->mode);
-    encode_interface(writer, order->interface);
+    encode_interfaces(writer, &order->interfaces);
 }
 
 /* No selector at all is no TS payload's body, and stands as one of no octets. */
@@ -149,7 +155,7 @@ static void encode_networks(Writer *writer, const IkeTs *networks)
 static void encode_protect(Writer *writer, const ProtectOrder *protect)
 {
     writer_u8(writer, (uint8_t)protect->mode);
-    encode_interface(writer, protect->interface);
+    encode_interfaces(writer, &protect->interfaces);
     encode_networks(writer, &protect->networks);
     encode_networks(writer, &protect->except);
 }
@@ -162,6 +168,8 @@ void order_encode(Writer *writer, const Order *order)
     case ORDER_OPEN:
         encode_open(writer, order);
         break;
+    case ORDER_OPEN_TUN:
+    case ORDER_CLOSE_TUN:
     case ORDER_OPEN_TRANSPORT:
     case ORDER_CLOSE_TRANSPORT:
     case ORDER_REMOVE_SA:

@@ -11,18 +11,35 @@ enum {
     INBOX_BATCH = 4, /* receive calls, likewise */
 };
 
+bool plane_delivers(const Plane *plane, const Sa *sa)
+{
+    return plane->tuns[sa_interface(sa)] >= 0;
+}
+
+/* The peer may send as soon as it has answered IKE_AUTH, which is before we have verified it: what
+ * comes until then waits in the socket for the SA, and for the TUN. */
+static bool is_received(const Plane *plane, uint32_t transport)
+{
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        if (sa_transport(plane->sas[i]) == transport && plane_delivers(plane, plane->sas[i]))
+            return true;
+    }
+    return false;
+}
+
 size_t plane_poll(const Plane *plane, struct pollfd polled[PLANE_POLL_MAX])
 {
     size_t n = 0;
-    if (plane->tun >= 0)
-        polled[n++] = (struct pollfd){.fd = plane->tun, .events = POLLIN};
+    for (size_t i = 0; i < DATAPLANE_INTERFACES_MAX; i++) {
+        if (plane->tuns[i] >= 0)
+            polled[n++] = (struct pollfd){.fd = plane->tuns[i], .events = POLLIN};
+    }
+    const bool is_open = n > 0;
     for (size_t i = 0; i < plane->n_transports; i++) {
-        /* The peer may send as soon as it has answered IKE_AUTH, which is before we have verified
-         * it: what comes until then waits in the socket for the SA, and for the TUN. */
-        if (plane->tun >= 0 && plane_has_sa(plane, plane->transports[i].id))
+        if (is_received(plane, plane->transports[i].id))
             polled[n++] = (struct pollfd){.fd = plane->transports[i].fd, .events = POLLIN};
     }
-    if (plane->tun >= 0 && plane->leaving >= 0)
+    if (is_open && plane->leaving >= 0)
         polled[n++] = (struct pollfd){.fd = plane->leaving, .events = POLLIN};
     return n;
 }
@@ -66,17 +83,17 @@ static bool fits_better(Fitness a, Fitness b)
     return a.dscp != b.dscp ? a.dscp < b.dscp : a.narrowness > b.narrowness;
 }
 
-/* Of the SAs whose selectors take the packet in the one with the narrowest, as in an SPD that is
- * ordered so (RFC 4301 4.4.1); of several that have them, after a rekey, the old one only receives
- * (RFC 7296 2.8). With `beside` it is chosen among those of the same IKE SA, and the packet's DSCP
- * chooses first (RFC 4301 4.1). */
-static Sa *select_by(const Plane *plane, const Packet *packet, const Sa *beside)
+/* Of the interface's SAs whose selectors take the packet in the one with the narrowest, as in an
+ * SPD that is ordered so (RFC 4301 4.4.1); of several that have them, after a rekey, the old one
+ * only receives (RFC 7296 2.8). With `beside` it is chosen among those of the same IKE SA, and the
+ * packet's DSCP chooses first (RFC 4301 4.1). */
+static Sa *select_by(const Plane *plane, size_t interface, const Packet *packet, const Sa *beside)
 {
     Fitness best_fitness = {0};
     Sa *best = NULL;
     for (size_t i = plane->n_sas; i > 0; i--) {
         Sa *sa = plane->sas[i - 1];
-        if (beside && sa_transport(sa) != sa_transport(beside))
+        if (sa_interface(sa) != interface || (beside && sa_transport(sa) != sa_transport(beside)))
             continue;
         Fitness fitness = {.narrowness = sa_narrowness(sa, packet),
                            .dscp = beside ? sa_dscp(sa, packet, plane->now_ms) : SA_DSCP_ANY};
@@ -93,14 +110,15 @@ static Sa *select_by(const Plane *plane, const Packet *packet, const Sa *beside)
 
 /* The selectors say to which SeGW it goes, and its DSCP by which of that one's SAs: it takes no
  * packet to another. */
-static Sa *select_outbound(const Plane *plane, const Packet *packet)
+static Sa *select_outbound(const Plane *plane, size_t interface, const Packet *packet)
 {
-    const Sa *narrowest = select_by(plane, packet, NULL);
+    const Sa *narrowest = select_by(plane, interface, packet, NULL);
 
-    return narrowest ? select_by(plane, packet, narrowest) : NULL;
+    return narrowest ? select_by(plane, interface, packet, narrowest) : NULL;
 }
 
-static int send_packet(Plane *plane, const struct virtio_net_hdr *header, Bytes bytes)
+static int send_packet(Plane *plane, size_t interface, const struct virtio_net_hdr *header,
+                       Bytes bytes)
 {
     Packet packet;
     Segmenter segmenter;
@@ -108,7 +126,7 @@ static int send_packet(Plane *plane, const struct virtio_net_hdr *header, Bytes 
         plane->counters.no_sa_out++;
         return 0;
     }
-    Sa *sa = select_outbound(plane, &packet);
+    Sa *sa = select_outbound(plane, interface, &packet);
     if (!sa) {
         plane->counters.no_sa_out++;
         return 0;
@@ -131,21 +149,21 @@ static int send_packet(Plane *plane, const struct virtio_net_hdr *header, Bytes 
     return 0;
 }
 
-static int forward_out(Plane *plane)
+static int forward_out(Plane *plane, size_t interface)
 {
     int r = 0;
     for (unsigned i = 0; i < TUN_BATCH && r >= 0; i++) {
         struct virtio_net_hdr header;
-        int size = tun_read(plane->tun, &header, plane->packet);
+        int size = tun_read(plane->tuns[interface], &header, plane->packet);
         if (size == -EBADFD) { /* somebody deleted the interface; tred hears of it from tred-net */
-            (void)plane_close_tun(plane);
+            (void)plane_close_tun(plane, interface);
             break;
         }
         if (size < 0) {
             r = size == -EAGAIN || size == -EINTR ? 0 : size;
             break;
         }
-        r = send_packet(plane, &header, (Bytes){plane->packet, (size_t)size});
+        r = send_packet(plane, interface, &header, (Bytes){plane->packet, (size_t)size});
     }
     outbox_flush(plane->outbox);
     return r;
@@ -158,8 +176,8 @@ static void deliver(Plane *plane)
         return;
     struct virtio_net_hdr header;
     coalescer_finish(coalescer, &header);
-    if (plane->tun < 0 ||
-        tun_write(plane->tun, &header, coalescer->parts, coalescer->n_packets) < 0)
+    const int tun = plane->tuns[plane->coalesced_for];
+    if (tun < 0 || tun_write(tun, &header, coalescer->parts, coalescer->n_packets) < 0)
         plane->counters.delivery_failures++;
     coalescer->n_packets = 0;
 }
@@ -182,6 +200,9 @@ static int receive_packet(Plane *plane, uint8_t *datagram, size_t size, uint8_t 
     if (r != 0)
         return r < 0 ? r : 0;
     uint8_t *octets = datagram + (packet.bytes.data - datagram);
+    if (plane->coalesced_for != sa_interface(sa))
+        deliver(plane);
+    plane->coalesced_for = sa_interface(sa);
     if (!coalescer_add(&plane->coalescer, &packet, octets)) {
         deliver(plane);
         (void)coalescer_add(&plane->coalescer, &packet, octets);
@@ -226,8 +247,10 @@ int plane_forward(Plane *plane, const struct pollfd *polled, size_t n_polled)
     for (size_t i = 0; i < n_polled && r >= 0; i++) {
         if (polled[i].revents == 0)
             continue;
-        r = polled[i].fd == plane->tun ? forward_out(plane)
-                                       : plane_forward_in(plane, polled[i].fd, INBOX_BATCH);
+        const size_t interface = plane_interface_of(plane, polled[i].fd);
+        r = interface < DATAPLANE_INTERFACES_MAX
+                ? forward_out(plane, interface)
+                : plane_forward_in(plane, polled[i].fd, INBOX_BATCH);
     }
     plane_leave_if_over(plane);
     return r;

@@ -1,4 +1,5 @@
-/* The user-space data plane itself: one TUN, a few UDP sockets, and the SAs between them. */
+/* The user-space data plane itself: a few TUNs and UDP sockets, and the SAs between
+ * them. */
 #pragma once
 
 #include "dataplane/order.h"
@@ -7,7 +8,7 @@
 
 typedef struct Plane Plane;
 
-enum { PLANE_POLL_MAX = 1 + DATAPLANE_TRANSPORTS_MAX + 1 };
+enum { PLANE_POLL_MAX = DATAPLANE_INTERFACES_MAX + DATAPLANE_TRANSPORTS_MAX + 1 };
 
 /* Returns 0 or -ENOMEM. */
 int plane_new(Plane **ret);
@@ -15,7 +16,8 @@ void plane_free(Plane *plane);
 DEFINE_POINTER_CLEANUP(Plane, plane_free);
 
 /* Takes over `fd` (a TUN's, or -1 where none came along) and carries one order out, filling *ret.
- * Errors are the order's: -EEXIST, -ENOENT, -ENOSPC, -EBADF (descriptor missing), -ENOMEM, -EIO. */
+ * Errors are the order's: -EEXIST, -ENOENT, -ENOSPC, -EBADF (descriptor missing), -EINVAL (no
+ * such interface, no keys), -ENOMEM, -EIO. */
 void plane_carry_out(Plane *plane, const Order *order, int fd, Answer *ret);
 
 /* What to poll for; returns the number of entries filled in. */

@@ -13,7 +13,7 @@ typedef struct EspSocket {
 } EspSocket;
 
 struct Plane {
-    int tun;
+    int tuns[DATAPLANE_INTERFACES_MAX]; /* -1: not open */
     size_t n_transports;
     EspSocket transports[DATAPLANE_TRANSPORTS_MAX];
     int leaving; /* the socket of a transport that was closed after its SAs had moved; or -1 */
@@ -25,6 +25,7 @@ struct Plane {
     Inbox *inbox;
     Outbox *outbox;
     Coalescer coalescer;
+    size_t coalesced_for; /* the interface that what is in it goes to */
     uint8_t packet[TUN_PACKET_MAX];
 };
 
@@ -37,8 +38,14 @@ bool plane_has_sa(const Plane *plane, uint32_t transport);
 /* Has an SA send, as the newest and not in standby. */
 void plane_use_sa(Plane *plane, size_t index);
 
-/* Returns 0, or -ENOENT if there is none. */
-int plane_close_tun(Plane *plane);
+/* The interface whose TUN has this descriptor; DATAPLANE_INTERFACES_MAX: none. */
+size_t plane_interface_of(const Plane *plane, int fd);
+
+/* True if the host can be handed what an SA lets in. */
+bool plane_delivers(const Plane *plane, const Sa *sa);
+
+/* Returns 0, -ENOENT if it is not open, or -EINVAL. */
+int plane_close_tun(Plane *plane, size_t interface);
 
 /* Closes the socket that was left when its time is over. */
 void plane_leave_if_over(Plane *plane);

@@ -21,7 +21,9 @@ int plane_new(Plane **ret)
     _cleanup_(plane_freep) Plane *plane = calloc(1, sizeof(*plane));
     if (!plane)
         return -ENOMEM;
-    plane->tun = plane->leaving = -1;
+    plane->leaving = -1;
+    for (size_t i = 0; i < DATAPLANE_INTERFACES_MAX; i++)
+        plane->tuns[i] = -1;
     int r = inbox_new(&plane->inbox);
     if (r >= 0)
         r = outbox_new(&plane->outbox);
@@ -40,7 +42,8 @@ void plane_free(Plane *plane)
     for (size_t i = 0; i < plane->n_transports; i++)
         close_fdp(&plane->transports[i].fd);
     close_fdp(&plane->leaving);
-    close_fdp(&plane->tun);
+    for (size_t i = 0; i < DATAPLANE_INTERFACES_MAX; i++)
+        close_fdp(&plane->tuns[i]);
     inbox_free(plane->inbox);
     outbox_free(plane->outbox);
     free(plane);
@@ -65,7 +68,7 @@ static size_t transport_index(const Plane *plane, uint32_t id)
 static int add_sa(Plane *plane, const SaOrder *order)
 {
     size_t transport = transport_index(plane, order->transport);
-    if (!order->encr_in)
+    if (!order->encr_in || order->interface >= DATAPLANE_INTERFACES_MAX)
         return -EINVAL;
     if (plane_sa_index(plane, order->spi_in) < plane->n_sas)
         return -EEXIST;
@@ -118,8 +121,9 @@ static int remove_sa(Plane *plane, uint32_t spi_in)
     size_t index = plane_sa_index(plane, spi_in);
     if (index == plane->n_sas)
         return -ENOENT;
-    int r = plane->tun >= 0 ? plane_forward_in(plane, sa_fd(plane->sas[index]), DRAIN_BATCH) : 0;
-    if (r >= 0 && plane->tun >= 0 && plane->leaving >= 0)
+    const bool delivers = plane_delivers(plane, plane->sas[index]);
+    int r = delivers ? plane_forward_in(plane, sa_fd(plane->sas[index]), DRAIN_BATCH) : 0;
+    if (r >= 0 && delivers && plane->leaving >= 0)
         r = plane_forward_in(plane, plane->leaving, DRAIN_BATCH);
     drop_sa(plane, index);
     return r;
@@ -135,23 +139,35 @@ static int move_sa(Plane *plane, uint32_t spi_in, const SaPath *path)
     return 0;
 }
 
-static int open_tun(Plane *plane, int *fd)
+static int open_tun(Plane *plane, size_t interface, int *fd)
 {
+    if (interface >= DATAPLANE_INTERFACES_MAX)
+        return -EINVAL;
     if (*fd < 0)
         return -EBADF;
-    if (plane->tun >= 0)
+    if (plane->tuns[interface] >= 0)
         return -EEXIST;
-    plane->tun = steal_fd(fd);
+    plane->tuns[interface] = steal_fd(fd);
     return 0;
 }
 
-int plane_close_tun(Plane *plane)
+int plane_close_tun(Plane *plane, size_t interface)
 {
-    if (plane->tun < 0)
+    if (interface >= DATAPLANE_INTERFACES_MAX)
+        return -EINVAL;
+    if (plane->tuns[interface] < 0)
         return -ENOENT;
-    (void)close(plane->tun);
-    plane->tun = -1;
+    (void)close(plane->tuns[interface]);
+    plane->tuns[interface] = -1;
     return 0;
+}
+
+size_t plane_interface_of(const Plane *plane, int fd)
+{
+    size_t i = 0;
+    while (i < DATAPLANE_INTERFACES_MAX && plane->tuns[i] != fd)
+        i++;
+    return i;
 }
 
 static int open_transport(Plane *plane, uint32_t id, int *fd)
@@ -227,10 +243,10 @@ void plane_carry_out(Plane *plane, const Order *order, int fd, Answer *ret)
     *ret = (Answer){.type = order->type, .number = order->number};
     switch (order->type) {
     case ORDER_OPEN_TUN:
-        ret->error = open_tun(plane, &owned);
+        ret->error = open_tun(plane, order->id, &owned);
         break;
     case ORDER_CLOSE_TUN:
-        ret->error = plane_close_tun(plane);
+        ret->error = plane_close_tun(plane, order->id);
         break;
     case ORDER_OPEN_TRANSPORT:
         ret->error = open_transport(plane, order->id, &owned);

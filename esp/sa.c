@@ -78,6 +78,7 @@ void replay_window_mark(ReplayWindow *window, uint64_t sequence)
 struct Sa {
     uint32_t spi_in;
     uint32_t transport;
+    uint8_t interface;
     int fd;
     Esp *in;
     Esp *out;
@@ -107,6 +108,7 @@ int sa_new(const SaOrder *order, int fd, uint64_t now_ms, Sa **ret)
         return -ENOMEM;
     sa->spi_in = order->spi_in;
     sa->transport = order->transport;
+    sa->interface = order->interface;
     sa->fd = fd;
     sa->sequence.esn = order->suite.esn;
     sa->ts_local = order->ts_local;
@@ -148,6 +150,11 @@ SequenceCounter *sa_sequence(Sa *sa)
 uint32_t sa_spi_in(const Sa *sa)
 {
     return sa->spi_in;
+}
+
+size_t sa_interface(const Sa *sa)
+{
+    return sa->interface;
 }
 
 uint32_t sa_transport(const Sa *sa)

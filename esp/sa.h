@@ -61,6 +61,7 @@ SequenceCounter *sa_sequence(Sa *sa);
 
 uint32_t sa_spi_in(const Sa *sa);
 uint32_t sa_transport(const Sa *sa);
+size_t sa_interface(const Sa *sa); /* its place */
 int sa_fd(const Sa *sa);
 const struct sockaddr_storage *sa_remote(const Sa *sa);
 

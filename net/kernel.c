@@ -1,4 +1,4 @@
-/* The kernel's own ESP: XFRM states and policies, and an XFRM interface. Keys pass through to the
+/* The kernel's own ESP: XFRM states and policies, and XFRM interfaces. Keys pass through to the
  * kernel and are wiped with the order that brought them. */
 #include "net/plane.h"
 #include "net/xfrm_policies.h"
@@ -12,6 +12,7 @@
 typedef struct KernelSa {
     uint32_t spi_in;
     uint32_t spi_out;
+    uint8_t interface; /* its place */
     struct sockaddr_storage local;
     struct sockaddr_storage remote;
     time_t since; /* added, or moved: the kernel then forgets when it was last used */
@@ -35,16 +36,16 @@ static KernelPlane *kernel_plane(NetPlane *plane)
     return (KernelPlane *)plane;
 }
 
-static int kernel_remove_sa(NetPlane *base, uint32_t spi_in);
+static void take_away(KernelPlane *plane, KernelSa *sa);
 
 static void kernel_close(NetPlane *base)
 {
     KernelPlane *plane = kernel_plane(base);
     while (plane->n_sas > 0)
-        (void)kernel_remove_sa(base, plane->sas[plane->n_sas - 1].spi_in);
+        take_away(plane, &plane->sas[plane->n_sas - 1]);
     netlink_watch_free(plane->watch);
     xfrm_policies_free(plane->policies);
-    network_free(base->network);
+    net_plane_free_networks(base);
     netlink_free(plane->xfrm);
     netlink_free(plane->route);
     free(plane);
@@ -162,13 +163,13 @@ static bool state_is_gone(KernelPlane *plane, const struct sockaddr_storage *des
 /* A pair of which one state expired is known to be over. */
 static void look_at_all(KernelPlane *plane)
 {
-    bool lacks_policy = xfrm_policies_lack(plane->policies);
+    const unsigned lacking = xfrm_policies_lack(plane->policies);
     for (size_t i = 0; i < plane->n_sas; i++) {
         const KernelSa *sa = &plane->sas[i];
         if (!sa->expired && (state_is_gone(plane, &sa->local, sa->spi_in) ||
                              state_is_gone(plane, &sa->remote, sa->spi_out)))
             net_plane_report(&plane->base, sa->spi_in, DATAPLANE_STATE_GONE);
-        if (lacks_policy)
+        if (lacking & 1U << sa->interface)
             net_plane_report(&plane->base, sa->spi_in, DATAPLANE_POLICY_GONE);
     }
 }
@@ -213,40 +214,55 @@ static int try_state(KernelPlane *plane)
     return r < 0 ? r : xfrm_state_delete(plane->xfrm, &order.local, order.spi_in);
 }
 
-/* Clears what was left, and finds out whether states and interface can be made here. */
-static int prepare(KernelPlane *plane, const char *name)
+/* Clears what was left, and finds out whether states can be made here. */
+static int prepare(KernelPlane *plane)
 {
-    Network **network = &plane->base.network;
-    int r = network_new(network);
-    if (r >= 0)
-        r = netlink_new(NETLINK_ROUTE, &plane->route);
+    int r = netlink_new(NETLINK_ROUTE, &plane->route);
     if (r >= 0)
         r = netlink_new(NETLINK_XFRM, &plane->xfrm);
-    if (r >= 0)
-        r = network_clear(*network, name);
     if (r >= 0)
         r = xfrm_clear(plane->xfrm);
     if (r >= 0)
         r = try_state(plane);
     if (r >= 0)
-        r = xfrm_interface_add(plane->route, name);
-    if (r >= 0)
-        r = network_attach(*network, name);
-    if (r >= 0)
-        network_detach(*network);
-    if (r >= 0)
         r = xfrm_policies_new(plane->xfrm, &plane->policies);
     return r < 0 ? r : watch_xfrm(plane);
 }
 
-static int kernel_open(const char *interface, NetPlane **ret, Reason *reason)
+static int raise_interface(KernelPlane *plane, size_t place)
+{
+    const char *name = plane->base.interfaces.names[place];
+    int r = xfrm_interface_add(plane->route, name, place);
+    return r < 0 ? r : network_attach(plane->base.networks[place], name);
+}
+
+/* Whether all interfaces can be made. *ret_place is the one that can't, or the first. */
+static int try_interfaces(KernelPlane *plane, size_t *ret_place)
+{
+    for (size_t i = 0; i < plane->base.interfaces.n; i++) {
+        int r = raise_interface(plane, i);
+        network_detach(plane->base.networks[i]);
+        *ret_place = i;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int kernel_open(const InterfaceNames *interfaces, NetPlane **ret, Reason *reason)
 {
     KernelPlane *plane = calloc(1, sizeof(*plane));
     if (!plane)
         return reason_set(reason, -ENOMEM, "Out of memory");
     plane->base.backend = &NET_BACKEND_KERNEL;
     _cleanup_(net_plane_closep) NetPlane *owner = &plane->base;
-    int r = prepare(plane, interface);
+    size_t place = 0;
+    int r = net_plane_open_networks(&plane->base, interfaces, reason);
+    if (r < 0)
+        return r;
+    r = prepare(plane);
+    if (r >= 0)
+        r = try_interfaces(plane, &place);
     if (r == -EPROTONOSUPPORT || r == -ENOSYS || r == -EOPNOTSUPP || r == -ENOENT) {
         return reason_set(reason, -EOPNOTSUPP,
                           "This kernel lacks ESP, AES-GCM or the XFRM interface: %s. Load the "
@@ -254,17 +270,16 @@ static int kernel_open(const char *interface, NetPlane **ret, Reason *reason)
                           strerror(-r));
     }
     if (r < 0)
-        return net_plane_fail_network(reason, r, interface);
+        return net_plane_fail_network(reason, r, interfaces->names[place]);
     *ret = steal_pointer(owner);
     return 0;
 }
 
-static int raise_interface(KernelPlane *plane)
+/* The interface goes with its last pair. */
+static void lower_interface(Network *network)
 {
-    if (plane->n_sas > 0)
-        return 0;
-    int r = xfrm_interface_add(plane->route, plane->base.interface);
-    return r < 0 ? r : network_attach(plane->base.network, plane->base.interface);
+    if (network_is_idle(network))
+        network_detach(network);
 }
 
 static int add_states(KernelPlane *plane, const SaOrder *order)
@@ -287,21 +302,22 @@ static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun, Rea
     if (order->dscps != 0) /* tred asks for it in the user plane alone */
         return reason_set(reason, -EINVAL, "the kernel's policies can't choose by DSCP");
     const char *what = "the interface can't be made";
-    int r = raise_interface(plane);
+    Network *network = base->networks[order->interface];
+    int r = network_is_idle(network) ? raise_interface(plane, order->interface) : 0;
     if (r >= 0) {
         what = "the kernel did not take the ESP state";
         r = add_states(plane, order);
     }
     if (r < 0) {
         reason_set(reason, r, "%s: %s", what, strerror(-r));
-        if (plane->n_sas == 0)
-            network_detach(base->network);
+        lower_interface(network);
         return r;
     }
     /* From here on it is undone as any pair of SAs is. */
     plane->sas[plane->n_sas++] = (KernelSa){
         .spi_in = order->spi_in,
         .spi_out = order->spi_out,
+        .interface = order->interface,
         .local = order->local,
         .remote = order->remote,
         .since = time(NULL),
@@ -310,31 +326,36 @@ static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun, Rea
     if (r < 0) {
         reason_set(reason, r, "the kernel did not take the ESP policies: %s", strerror(-r));
     } else {
-        r = network_add_sa(base->network, order, reason);
+        r = network_add_sa(network, order, reason);
     }
     if (r < 0) {
-        (void)kernel_remove_sa(base, order->spi_in);
+        take_away(plane, &plane->sas[plane->n_sas - 1]);
     } else if (order->standby) {
         await_first(plane, &plane->sas[plane->n_sas - 1], true);
     }
     return r;
 }
 
-static int kernel_remove_sa(NetPlane *base, uint32_t spi_in)
+static void take_away(KernelPlane *plane, KernelSa *sa)
 {
-    KernelPlane *plane = kernel_plane(base);
-    KernelSa *sa = sa_find(plane, spi_in);
-    if (!sa)
-        return -ENOENT;
-    xfrm_policies_remove(plane->policies, spi_in);
-    network_remove_sa(base->network, spi_in);
+    Network *network = plane->base.networks[sa->interface];
+    xfrm_policies_remove(plane->policies, sa->spi_in);
+    network_remove_sa(network, sa->spi_in);
     /* One that reached its hard lifetime is gone already. */
     (void)xfrm_state_delete(plane->xfrm, &sa->local, sa->spi_in);
     (void)xfrm_state_delete(plane->xfrm, &sa->remote, sa->spi_out);
     *sa = plane->sas[--plane->n_sas];
     listen_for_first(plane);
-    if (plane->n_sas == 0)
-        network_detach(base->network);
+    lower_interface(network);
+}
+
+static int kernel_remove_sa(NetPlane *base, const NetSa *removed)
+{
+    KernelPlane *plane = kernel_plane(base);
+    KernelSa *sa = sa_find(plane, removed->spi_in);
+    if (!sa)
+        return -ENOENT;
+    take_away(plane, sa);
     return 0;
 }
 

@@ -69,11 +69,9 @@ int network_clear(Network *network, const char *name)
     int r = link_find(network->netlink, name, &link);
     if (r >= 0 && !link.ours)
         return -EEXIST;
-    if (r >= 0)
-        r = link_delete(network->netlink, link.index);
-    if (r < 0 && r != -ENODEV)
-        return r;
-    return routes_clear(network->netlink);
+    if (r >= 0 || r == -ENODEV)
+        r = links_clear(network->netlink);
+    return r < 0 ? r : routes_clear(network->netlink);
 }
 
 int network_attach(Network *network, const char *name)
@@ -334,6 +332,11 @@ void network_remove_sa(Network *network, uint32_t spi_in)
     }
     network->n_needs = n;
     (void)update(network); /* what is left was there before */
+}
+
+bool network_is_idle(const Network *network)
+{
+    return network->n_needs == 0;
 }
 
 void network_detach(Network *network)

@@ -1,4 +1,4 @@
-/* What a data plane puts into the host's network configuration: its interface's state, inner
+/* What a data plane puts into the host's network configuration: one of its interfaces' state, inner
  * addresses, routes for the selectors, and a way around the tunnel for the tunnel's own packets. */
 #pragma once
 
@@ -15,9 +15,9 @@ int network_new(Network **ret);
 void network_free(Network *network);
 DEFINE_POINTER_CLEANUP(Network, network_free);
 
-/* Removes what an earlier run left: the interface `name` if it carries our mark, and every route of
- * our protocol number. Returns 0, -EEXIST if an interface of that name is not ours, or another
- * -errno. */
+/* Removes what an earlier run left, whatever that called it: every interface that carries our mark,
+ * and every route of our protocol number. Returns 0, -EEXIST if an interface `name` is not ours, or
+ * another -errno. */
 int network_clear(Network *network, const char *name);
 
 enum { IPV6_MTU_MIN = 1280 }; /* RFC 8200 5: below it, an interface has no IPv6 */
@@ -46,6 +46,9 @@ int network_set_mtu(Network *network, uint32_t spi_in, uint32_t mtu, Reason *rea
 
 /* Removes what no other pair needs. */
 void network_remove_sa(Network *network, uint32_t spi_in);
+
+/* True if there is no pair. */
+bool network_is_idle(const Network *network);
 
 /* Removes the interface and all else. */
 void network_detach(Network *network);

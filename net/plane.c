@@ -3,7 +3,6 @@
 #include "net/plane.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { ESP_BUFFER_SIZE = 8 * 1024 * 1024 }; /* some ms of traffic at the speed of a network card */
@@ -25,41 +24,51 @@ int net_plane_fail_network(Reason *reason, int r, const char *interface)
     }
 }
 
-static int open_backend(const NetBackend *backend, const char *interface, NetPlane **ret,
-                        Reason *reason)
+int net_plane_open_networks(NetPlane *plane, const InterfaceNames *interfaces, Reason *reason)
 {
-    int r = backend->open(interface, ret, reason);
-    if (r < 0)
-        return r;
-    (*ret)->backend = backend;
-    (void)snprintf((*ret)->interface, sizeof((*ret)->interface), "%s", interface);
-    return 0;
+    int r = 0;
+    plane->interfaces = *interfaces;
+    for (size_t i = 0; i < interfaces->n && r >= 0; i++) {
+        r = network_new(&plane->networks[i]);
+        if (r >= 0)
+            r = network_clear(plane->networks[i], interfaces->names[i]);
+        if (r < 0)
+            net_plane_fail_network(reason, r, interfaces->names[i]);
+    }
+    return r;
+}
+
+void net_plane_free_networks(NetPlane *plane)
+{
+    for (size_t i = 0; i < DATAPLANE_INTERFACES_MAX; i++)
+        network_free(steal_pointer(plane->networks[i]));
 }
 
 /* The kernel's plane where it can, else the user's. */
-static int open_best(const char *interface, NetPlane **ret, Reason *reason)
+static int open_best(const InterfaceNames *interfaces, NetPlane **ret, Reason *reason)
 {
     Reason kernel_error = {0}, user_error = {0};
-    int r = open_backend(&NET_BACKEND_KERNEL, interface, ret, &kernel_error);
+    int r = NET_BACKEND_KERNEL.open(interfaces, ret, &kernel_error);
     if (r >= 0)
         return r;
     if (r != -EOPNOTSUPP)
         return reason_set(reason, r, "%s", kernel_error.text);
-    r = open_backend(&NET_BACKEND_USER, interface, ret, &user_error);
+    r = NET_BACKEND_USER.open(interfaces, ret, &user_error);
     if (r < 0)
         return reason_set(reason, r, "%s. %s", kernel_error.text, user_error.text);
     return r;
 }
 
-int net_plane_open(DataPlaneMode mode, const char *interface, NetPlane **ret, Reason *reason)
+int net_plane_open(DataPlaneMode mode, const InterfaceNames *interfaces, NetPlane **ret,
+                   Reason *reason)
 {
     switch (mode) {
     case DATAPLANE_AUTO:
-        return open_best(interface, ret, reason);
+        return open_best(interfaces, ret, reason);
     case DATAPLANE_KERNEL:
-        return open_backend(&NET_BACKEND_KERNEL, interface, ret, reason);
+        return NET_BACKEND_KERNEL.open(interfaces, ret, reason);
     case DATAPLANE_USER:
-        return open_backend(&NET_BACKEND_USER, interface, ret, reason);
+        return NET_BACKEND_USER.open(interfaces, ret, reason);
     default:
         return reason_set(reason, -EINVAL, "There is no such data plane");
     }
@@ -94,6 +103,8 @@ static int add_sa(NetPlane *plane, const SaOrder *order, int esp_fd, int *ret_tu
     /* ESP keys have no business here unless the kernel is to have them. */
     if ((order->encr_in != NULL) != (plane->backend->mode == DATAPLANE_KERNEL))
         return -EINVAL;
+    if (order->interface >= plane->interfaces.n)
+        return -EINVAL;
     if (net_plane_find(plane, order->spi_in))
         return -EEXIST;
     if (plane->n_sas == DATAPLANE_SAS_MAX)
@@ -102,7 +113,8 @@ static int add_sa(NetPlane *plane, const SaOrder *order, int esp_fd, int *ret_tu
         widen_buffers(esp_fd);
     int r = plane->backend->add_sa(plane, order, ret_tun, reason);
     if (r >= 0)
-        plane->sas[plane->n_sas++] = (NetSa){.spi_in = order->spi_in};
+        plane->sas[plane->n_sas++] =
+            (NetSa){.spi_in = order->spi_in, .interface = order->interface};
     return r;
 }
 
@@ -111,18 +123,26 @@ static int remove_sa(NetPlane *plane, uint32_t spi_in)
     NetSa *sa = net_plane_find(plane, spi_in);
     if (!sa)
         return -ENOENT;
+    const NetSa gone = *sa;
     *sa = plane->sas[--plane->n_sas];
-    return plane->backend->remove_sa(plane, spi_in);
+    return plane->backend->remove_sa(plane, &gone);
 }
 
 static int move_sa(NetPlane *plane, uint32_t spi_in, const SaPath *path, int esp_fd, Reason *reason)
 {
-    if (!net_plane_find(plane, spi_in))
+    const NetSa *sa = net_plane_find(plane, spi_in);
+    if (!sa)
         return -ENOENT;
     if (esp_fd >= 0)
         widen_buffers(esp_fd);
     int r = plane->backend->move_sa ? plane->backend->move_sa(plane, spi_in, path, reason) : 0;
-    return r < 0 ? r : network_move_sa(plane->network, spi_in, path, reason);
+    return r < 0 ? r : network_move_sa(plane->networks[sa->interface], spi_in, path, reason);
+}
+
+static int set_mtu(NetPlane *plane, uint32_t spi_in, uint32_t mtu, Reason *reason)
+{
+    const NetSa *sa = net_plane_find(plane, spi_in);
+    return sa ? network_set_mtu(plane->networks[sa->interface], spi_in, mtu, reason) : -ENOENT;
 }
 
 void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer *ret, int *ret_tun)
@@ -143,7 +163,7 @@ void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer
         ret->error = move_sa(plane, order->id, &order->path, esp_fd, &ret->reason);
         break;
     case ORDER_PATH_MTU:
-        ret->error = network_set_mtu(plane->network, order->id, order->path.mtu, &ret->reason);
+        ret->error = set_mtu(plane, order->id, order->path.mtu, &ret->reason);
         break;
     case ORDER_SA_COUNTERS:
         ret->error = plane->backend->sa_counters(plane, order->id, &ret->sa);
@@ -156,7 +176,8 @@ void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer
 size_t net_plane_poll(const NetPlane *plane, struct pollfd polled[NET_PLANE_POLL_MAX])
 {
     size_t n = 0;
-    polled[n++] = (struct pollfd){.fd = network_watched(plane->network), .events = POLLIN};
+    for (size_t i = 0; i < plane->interfaces.n; i++)
+        polled[n++] = (struct pollfd){.fd = network_watched(plane->networks[i]), .events = POLLIN};
     if (plane->backend->watched)
         polled[n++] = (struct pollfd){.fd = plane->backend->watched(plane), .events = POLLIN};
     return n;
@@ -176,10 +197,13 @@ static void report_gone(uint32_t spi_in, DataPlaneEventType event, void *userdat
 
 void net_plane_watch(NetPlane *plane, const struct pollfd *polled, size_t n_polled)
 {
-    if (n_polled > 1 && polled[1].revents != 0)
+    const size_t n = plane->interfaces.n;
+    if (n_polled > n && polled[n].revents != 0)
         plane->backend->handle_watched(plane);
-    if (n_polled > 0 && polled[0].revents != 0 && network_has_changed(plane->network))
-        network_look(plane->network, report_gone, plane);
+    for (size_t i = 0; i < n && i < n_polled; i++) {
+        if (polled[i].revents != 0 && network_has_changed(plane->networks[i]))
+            network_look(plane->networks[i], report_gone, plane);
+    }
 }
 
 bool net_plane_event(NetPlane *plane, DataPlaneEvent *ret)

@@ -1,5 +1,5 @@
-/* What tred-net does for one connection of tred's: an interface with the assigned inner addresses
- * and routes, and the kernel's ESP or a TUN for tred-esp behind it. */
+/* What tred-net does for one connection of tred's: interfaces with the assigned inner addresses
+ * and routes, and the kernel's ESP or a TUN for tred-esp behind each. */
 #pragma once
 
 #include "base/reason.h"
@@ -10,14 +10,22 @@
 
 typedef struct NetPlane NetPlane;
 
+/* An SA pair, and what is to be said of it. */
+typedef struct NetSa {
+    uint32_t spi_in;
+    uint8_t interface; /* its place */
+    unsigned due;      /* bits, by DataPlaneEventType, of events not said yet */
+    unsigned said;     /* and of those that were: each is said once */
+} NetSa;
+
 /* What kernel and user mode do each in its own way. */
 typedef struct NetBackend {
     DataPlaneMode mode;
     /* `open` allocates; *ret begins with NetPlane. */
-    int (*open)(const char *interface, NetPlane **ret, Reason *reason);
+    int (*open)(const InterfaceNames *interfaces, NetPlane **ret, Reason *reason);
     void (*close)(NetPlane *plane);
     int (*add_sa)(NetPlane *plane, const SaOrder *order, int *ret_tun, Reason *reason);
-    int (*remove_sa)(NetPlane *plane, uint32_t spi_in);
+    int (*remove_sa)(NetPlane *plane, const NetSa *sa);
     /* Both NULL where tred-esp has the keys: */
     int (*use_sa)(NetPlane *plane, uint32_t spi_in);
     int (*move_sa)(NetPlane *plane, uint32_t spi_in, const SaPath *path, Reason *reason);
@@ -28,17 +36,10 @@ typedef struct NetBackend {
     void (*handle_watched)(NetPlane *plane);
 } NetBackend;
 
-/* An SA pair, and what is to be said of it. */
-typedef struct NetSa {
-    uint32_t spi_in;
-    unsigned due;  /* bits, by DataPlaneEventType, of events not said yet */
-    unsigned said; /* and of those that were: each is said once */
-} NetSa;
-
 struct NetPlane {
     const NetBackend *backend;
-    char interface[IFNAMSIZ];
-    Network *network;
+    InterfaceNames interfaces;
+    Network *networks[DATAPLANE_INTERFACES_MAX]; /* of each of these */
     size_t n_sas;
     NetSa sas[DATAPLANE_SAS_MAX];
 };
@@ -46,11 +47,12 @@ struct NetPlane {
 extern const NetBackend NET_BACKEND_KERNEL;
 extern const NetBackend NET_BACKEND_USER;
 
-/* Opens a plane, and clears what an earlier connection with this interface name left behind. With
- * DATAPLANE_AUTO it is the kernel's if that has ESP. Returns 0, or -errno with `reason`
- saying what was found and what to do: -EOPNOTSUPP the kernel can't,
- * -EPERM CAP_NET_ADMIN is missing, -EEXIST the interface is not ours. */
-int net_plane_open(DataPlaneMode mode, const char *interface, NetPlane **ret, Reason *reason);
+/* Opens a plane, and clears what an earlier connection left behind. With DATAPLANE_AUTO it is the
+ * kernel's if that has ESP. Returns 0, or -errno with `reason` saying what was found and what to
+ * do: -EOPNOTSUPP the kernel can't, -EPERM CAP_NET_ADMIN is missing, -EEXIST an interface is not
+ * ours. */
+int net_plane_open(DataPlaneMode mode, const InterfaceNames *interfaces, NetPlane **ret,
+                   Reason *reason);
 
 /* Removes every SA, route, address and interface that it made. */
 void net_plane_close(NetPlane *plane);
@@ -60,13 +62,13 @@ DEFINE_POINTER_CLEANUP(NetPlane, net_plane_close);
  * or -1, is borrowed. What can't be done is said in the answer's reason. *ret_tun is the TUN's
  * descriptor, to be handed on and closed, if the order made one; else -1. Errors are the order's:
  * -EEXIST (spi_in is in use), -ENOENT, -ENOSPC, -EINVAL (keys where there are to be none, or none
- * where some are needed), -EBADMSG (not an order for tred-net), or another -errno of the kernel's;
+ * where some are needed, or no such interface), -EBADMSG (not an order for tred-net), or another -errno of the kernel's;
  * nothing of an SA is left then. */
 void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer *ret,
                          int *ret_tun);
 
 /* What to poll for: the kernel's word on links, addresses, routes and states. */
-enum { NET_PLANE_POLL_MAX = 2 };
+enum { NET_PLANE_POLL_MAX = DATAPLANE_INTERFACES_MAX + 1 };
 size_t net_plane_poll(const NetPlane *plane, struct pollfd polled[NET_PLANE_POLL_MAX]);
 
 /* Looks at what poll() found. */
@@ -75,8 +77,12 @@ void net_plane_watch(NetPlane *plane, const struct pollfd *polled, size_t n_poll
 /* The next event due, if any. */
 bool net_plane_event(NetPlane *plane, DataPlaneEvent *ret);
 
-/* For the back ends: the pair that has this SPI, or NULL; and an event that it is to be told, once.
- */
+/* For the back ends. Opens the networks of `interfaces`, with what an earlier connection left
+ * cleared; their end. */
+int net_plane_open_networks(NetPlane *plane, const InterfaceNames *interfaces, Reason *reason);
+void net_plane_free_networks(NetPlane *plane);
+
+/* The pair that has this SPI, or NULL; and an event that it is to be told, once. */
 NetSa *net_plane_find(NetPlane *plane, uint32_t spi_in);
 void net_plane_report(NetPlane *plane, uint32_t spi_in, DataPlaneEventType event);
 

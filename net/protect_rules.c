@@ -101,12 +101,15 @@ static void accept_interface(NftBatch *batch, const char *chain, enum nft_meta_k
     nft_accept(batch);
 }
 
-/* To the tunnel, from the tunnel, and within the host. */
+/* To the tunnels, from the tunnels, and within the host. */
 static void accept_interfaces(const ProtectRules *rules, NftBatch *batch)
 {
-    accept_interface(batch, OUT, NFT_META_OIFNAME, rules->order->interface);
+    const InterfaceNames *interfaces = &rules->order->interfaces;
+    for (size_t i = 0; i < interfaces->n; i++)
+        accept_interface(batch, OUT, NFT_META_OIFNAME, interfaces->names[i]);
     accept_interface(batch, OUT, NFT_META_OIFNAME, "lo");
-    accept_interface(batch, IN, NFT_META_IIFNAME, rules->order->interface);
+    for (size_t i = 0; i < interfaces->n; i++)
+        accept_interface(batch, IN, NFT_META_IIFNAME, interfaces->names[i]);
     accept_interface(batch, IN, NFT_META_IIFNAME, "lo");
 }
 

@@ -157,6 +157,38 @@ int link_delete(Netlink *netlink, unsigned index)
     return netlink_call(netlink);
 }
 
+enum { LINKS_CLEARED_MAX = 16 }; /* of one dump; it is repeated until nothing is left */
+
+typedef struct OurLinks {
+    size_t n;
+    unsigned indices[LINKS_CLEARED_MAX];
+} OurLinks;
+
+static int collect_our_link(const struct nlmsghdr *header, void *userdata)
+{
+    OurLinks *found = userdata;
+    Link link = {};
+    (void)collect_link(header, &link);
+    if (link.ours && found->n < LINKS_CLEARED_MAX)
+        found->indices[found->n++] = link.index;
+    return MNL_CB_OK;
+}
+
+int links_clear(Netlink *netlink)
+{
+    OurLinks found;
+    int r;
+    do {
+        struct ifinfomsg *info;
+        found.n = 0;
+        (void)netlink_begin(netlink, RTM_GETLINK, NLM_F_DUMP, sizeof(*info), &info);
+        r = netlink_dump(netlink, collect_our_link, &found);
+        for (size_t i = 0; i < found.n && r >= 0; i++)
+            r = link_delete(netlink, found.indices[i]);
+    } while (r >= 0 && found.n == LINKS_CLEARED_MAX);
+    return r;
+}
+
 static int change_address(Netlink *netlink, uint16_t type, uint16_t flags, unsigned index,
                           const Prefix *address)
 {

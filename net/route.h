@@ -42,6 +42,9 @@ int link_configure(Netlink *netlink, unsigned index, uint32_t mtu); /* alias, MT
 int link_set_mtu(Netlink *netlink, unsigned index, uint32_t mtu);
 int link_delete(Netlink *netlink, unsigned index);
 
+/* Deletes every link that carries our alias. */
+int links_clear(Netlink *netlink);
+
 int address_add(Netlink *netlink, unsigned index, const Prefix *address);
 int address_delete(Netlink *netlink, unsigned index, const Prefix *address);
 

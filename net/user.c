@@ -55,66 +55,71 @@ int tun_open(const char *name, int *ret)
 
 static void user_close(NetPlane *plane)
 {
-    network_free(plane->network);
+    net_plane_free_networks(plane);
     free(plane);
 }
 
-static int user_open(const char *interface, NetPlane **ret, Reason *reason)
+static int user_open(const InterfaceNames *interfaces, NetPlane **ret, Reason *reason)
 {
     NetPlane *plane = calloc(1, sizeof(*plane));
     if (!plane)
         return reason_set(reason, -ENOMEM, "Out of memory");
     plane->backend = &NET_BACKEND_USER;
     _cleanup_(net_plane_closep) NetPlane *owner = plane;
-    int r = network_new(&plane->network);
+    int r = net_plane_open_networks(plane, interfaces, reason);
     if (r >= 0)
-        r = network_clear(plane->network, interface);
-    if (r < 0)
-        return net_plane_fail_network(reason, r, interface);
-    r = tun_probe(reason);
+        r = tun_probe(reason);
     if (r < 0)
         return r;
     *ret = steal_pointer(owner);
     return 0;
 }
 
-/* The interface lives by the descriptor, which tred hands on to tred-esp: it goes when that goes,
+/* An interface lives by the descriptor, which tred hands on to tred-esp: it goes when that goes,
  * however that happens. */
-static int raise_interface(NetPlane *plane, int *ret_tun)
+static int raise_interface(Network *network, const char *name, int *ret_tun)
 {
-    if (plane->n_sas > 0)
+    if (!network_is_idle(network))
         return 0;
     _cleanup_(close_fdp) int tun = -1;
-    int r = tun_open(plane->interface, &tun);
+    int r = tun_open(name, &tun);
     if (r >= 0)
-        r = network_attach(plane->network, plane->interface);
+        r = network_attach(network, name);
     if (r >= 0)
         *ret_tun = steal_fd(&tun);
     return r;
 }
 
+/* The interface goes with its last pair. */
+static void lower_interface(Network *network)
+{
+    if (network_is_idle(network))
+        network_detach(network);
+}
+
 static int user_add_sa(NetPlane *plane, const SaOrder *order, int *ret_tun, Reason *reason)
 {
-    int r = raise_interface(plane, ret_tun);
+    Network *network = plane->networks[order->interface];
+    const char *name = plane->interfaces.names[order->interface];
+    int r = raise_interface(network, name, ret_tun);
     if (r < 0) {
-        reason_set(reason, r, "the interface %s can't be made: %s", plane->interface, strerror(-r));
+        reason_set(reason, r, "the interface %s can't be made: %s", name, strerror(-r));
     } else {
-        r = network_add_sa(plane->network, order, reason);
+        r = network_add_sa(network, order, reason);
     }
     if (r >= 0)
         return 0;
-    if (plane->n_sas == 0)
-        network_detach(plane->network);
+    lower_interface(network);
     close_fdp(ret_tun);
     *ret_tun = -1;
     return r;
 }
 
-static int user_remove_sa(NetPlane *plane, uint32_t spi_in)
+static int user_remove_sa(NetPlane *plane, const NetSa *sa)
 {
-    network_remove_sa(plane->network, spi_in);
-    if (plane->n_sas == 0)
-        network_detach(plane->network);
+    Network *network = plane->networks[sa->interface];
+    network_remove_sa(network, sa->spi_in);
+    lower_interface(network);
     return 0;
 }
 

@@ -17,7 +17,7 @@ enum {
     CLEARED_MAX = 64,       /* of one dump; it is repeated until nothing is left */
 };
 
-int xfrm_interface_add(Netlink *route, const char *name)
+int xfrm_interface_add(Netlink *route, const char *name, size_t interface)
 {
     struct ifinfomsg *info;
     struct nlmsghdr *header =
@@ -26,7 +26,7 @@ int xfrm_interface_add(Netlink *route, const char *name)
     struct nlattr *link = mnl_attr_nest_start(header, IFLA_LINKINFO);
     mnl_attr_put_strz(header, IFLA_INFO_KIND, "xfrm");
     struct nlattr *data = mnl_attr_nest_start(header, IFLA_INFO_DATA);
-    mnl_attr_put_u32(header, IFLA_XFRM_IF_ID, XFRM_IF_ID);
+    mnl_attr_put_u32(header, IFLA_XFRM_IF_ID, xfrm_if_id(interface));
     mnl_attr_nest_end(header, data);
     mnl_attr_nest_end(header, link);
     return netlink_call(route);
@@ -218,7 +218,7 @@ int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *ord
         mnl_attr_put_u32(header, XFRMA_SA_EXTRA_FLAGS, XFRM_SA_XFLAG_DONT_ENCAP_DSCP);
     if (order->udp_encapsulated)
         xfrm_put_encapsulation(header, source, destination);
-    mnl_attr_put_u32(header, XFRMA_IF_ID, XFRM_IF_ID);
+    mnl_attr_put_u32(header, XFRMA_IF_ID, xfrm_if_id(order->interface));
     xfrm_put_silence(header);
     return netlink_call(netlink);
 }
@@ -330,45 +330,48 @@ int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy)
         .calgos = UINT32_MAX,
     };
     mnl_attr_put(header, XFRMA_TMPL, sizeof(template), &template);
-    mnl_attr_put_u32(header, XFRMA_IF_ID, XFRM_IF_ID);
-    return netlink_call(netlink);
-}
-
-static int delete_policy(Netlink *netlink, uint8_t direction, const struct xfrm_selector *selector)
-{
-    struct xfrm_userpolicy_id *id;
-    struct nlmsghdr *header = netlink_begin(netlink, XFRM_MSG_DELPOLICY, 0, sizeof(*id), &id);
-    id->sel = *selector;
-    id->dir = direction;
-    mnl_attr_put_u32(header, XFRMA_IF_ID, XFRM_IF_ID);
+    mnl_attr_put_u32(header, XFRMA_IF_ID, xfrm_if_id(policy->interface));
     return netlink_call(netlink);
 }
 
 int xfrm_policy_delete(Netlink *netlink, const XfrmPolicy *policy)
 {
-    return delete_policy(netlink, policy->direction, &policy->selector);
+    struct xfrm_userpolicy_id *id;
+    struct nlmsghdr *header = netlink_begin(netlink, XFRM_MSG_DELPOLICY, 0, sizeof(*id), &id);
+    id->sel = policy->selector;
+    id->dir = policy->direction;
+    mnl_attr_put_u32(header, XFRMA_IF_ID, xfrm_if_id(policy->interface));
+    return netlink_call(netlink);
 }
 
 static int collect_if_id(const struct nlattr *attribute, void *userdata)
 {
-    bool *ours = userdata;
     if (mnl_attr_get_type(attribute) == XFRMA_IF_ID)
-        *ours = mnl_attr_get_u32(attribute) == XFRM_IF_ID;
+        *(uint32_t *)userdata = mnl_attr_get_u32(attribute);
     return MNL_CB_OK;
+}
+
+/* The place of the interface that a state or policy is for; DATAPLANE_INTERFACES_MAX: none of ours.
+ */
+static uint8_t interface_of(const struct nlmsghdr *header, size_t info_size)
+{
+    uint32_t if_id = 0;
+    (void)mnl_attr_parse(header, (unsigned)info_size, collect_if_id, &if_id);
+    return if_id >= XFRM_IF_ID && if_id - XFRM_IF_ID < DATAPLANE_INTERFACES_MAX
+               ? (uint8_t)(if_id - XFRM_IF_ID)
+               : DATAPLANE_INTERFACES_MAX;
 }
 
 static bool is_ours(const struct nlmsghdr *header, size_t info_size)
 {
-    bool ours = false;
-    (void)mnl_attr_parse(header, (unsigned)info_size, collect_if_id, &ours);
-    return ours;
+    return interface_of(header, info_size) < DATAPLANE_INTERFACES_MAX;
 }
 
 typedef struct Found {
     size_t n;
     union {
         struct xfrm_usersa_info states[CLEARED_MAX];
-        struct xfrm_userpolicy_info policies[CLEARED_MAX];
+        XfrmPolicy policies[CLEARED_MAX];
     };
 } Found;
 
@@ -381,15 +384,6 @@ static int collect_our_state(const struct nlmsghdr *header, void *userdata)
     return MNL_CB_OK;
 }
 
-static int collect_our_policy(const struct nlmsghdr *header, void *userdata)
-{
-    Found *found = userdata;
-    const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(header);
-    if (found->n < CLEARED_MAX && is_ours(header, sizeof(*info)))
-        found->policies[found->n++] = *info;
-    return MNL_CB_OK;
-}
-
 typedef struct PolicyListing {
     XfrmPolicyFound found;
     void *userdata;
@@ -399,8 +393,13 @@ static int collect_policy(const struct nlmsghdr *header, void *userdata)
 {
     const PolicyListing *listing = userdata;
     const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(header);
-    if (is_ours(header, sizeof(*info)))
-        listing->found(info->dir, &info->sel, listing->userdata);
+    const XfrmPolicy policy = {
+        .direction = info->dir,
+        .interface = interface_of(header, sizeof(*info)),
+        .selector = info->sel,
+    };
+    if (policy.interface < DATAPLANE_INTERFACES_MAX)
+        listing->found(&policy, listing->userdata);
     return MNL_CB_OK;
 }
 
@@ -431,14 +430,19 @@ static int clear_some_states(Netlink *netlink)
     return r < 0 ? r : (int)found.n;
 }
 
+static void collect_our_policy(const XfrmPolicy *policy, void *userdata)
+{
+    Found *found = userdata;
+    if (found->n < CLEARED_MAX)
+        found->policies[found->n++] = *policy;
+}
+
 static int clear_some_policies(Netlink *netlink)
 {
-    struct xfrm_userpolicy_id *filter;
     Found found = {};
-    (void)netlink_begin(netlink, XFRM_MSG_GETPOLICY, NLM_F_DUMP, sizeof(*filter), &filter);
-    int r = netlink_dump(netlink, collect_our_policy, &found);
+    int r = xfrm_policies_list(netlink, collect_our_policy, &found);
     for (size_t i = 0; i < found.n && r >= 0; i++)
-        r = delete_policy(netlink, found.policies[i].dir, &found.policies[i].sel);
+        r = xfrm_policy_delete(netlink, &found.policies[i]);
     return r < 0 ? r : (int)found.n;
 }
 

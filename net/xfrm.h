@@ -1,5 +1,5 @@
 /* ESP of the kernel: XFRM states and policies, one netlink request each. All that is made here
- * carries one interface id: by it a later run knows what is ours. */
+ * carries one of our interface ids: by these a later run knows what is ours. */
 #pragma once
 
 #include "dataplane/order.h"
@@ -7,7 +7,13 @@
 
 #include <linux/xfrm.h>
 
-enum { XFRM_IF_ID = 0x74726564 }; /* "tred" */
+enum { XFRM_IF_ID = 0x74726564 }; /* "tred"; from there on, one for each interface */
+
+/* `interface` is its place. */
+static inline uint32_t xfrm_if_id(size_t interface)
+{
+    return XFRM_IF_ID + (uint32_t)interface;
+}
 
 /* The reqid of states and policies: the kernel lets a packet in by a policy only if it came through
  * a state of the same one, whichever address that state's SeGW has (RFC 4301 5.2). */
@@ -16,10 +22,10 @@ static inline uint32_t xfrm_reqid(uint32_t segw)
     return XFRM_IF_ID + segw;
 }
 
-/* The interface whose packets, and no others, our policies are for. Returns 0, -EOPNOTSUPP or
- * another -errno. `route` is a NETLINK_ROUTE object; `netlink` in all below is a NETLINK_XFRM one.
+/* The interface whose packets, and no others, the policies for that place are for. Returns 0,
+ * -EOPNOTSUPP or another -errno. `route` is a NETLINK_ROUTE object; `netlink` in all below is a NETLINK_XFRM one.
  */
-int xfrm_interface_add(Netlink *route, const char *name);
+int xfrm_interface_add(Netlink *route, const char *name, size_t interface);
 
 typedef enum XfrmDirection { XFRM_INBOUND, XFRM_OUTBOUND } XfrmDirection;
 
@@ -61,6 +67,7 @@ int xfrm_state_get(Netlink *netlink, const struct sockaddr_storage *destination,
  * one that exists changes its tunnel. */
 typedef struct XfrmPolicy {
     uint8_t direction;
+    uint8_t interface; /* its place */
     struct xfrm_selector selector;
     struct sockaddr_storage source; /* outer; ports do not count */
     struct sockaddr_storage destination;
@@ -71,11 +78,10 @@ typedef struct XfrmPolicy {
 int xfrm_policy_set(Netlink *netlink, const XfrmPolicy *policy);
 int xfrm_policy_delete(Netlink *netlink, const XfrmPolicy *policy);
 
-/* Hands the selector of each policy of our interface id, and its direction, to `found`. Returns 0
- * or -errno. */
-typedef void (*XfrmPolicyFound)(uint8_t direction, const struct xfrm_selector *selector,
-                                void *userdata);
+/* Hands each policy of our interface ids to `found`, with direction, interface and selector alone.
+ * Returns 0 or -errno. */
+typedef void (*XfrmPolicyFound)(const XfrmPolicy *policy, void *userdata);
 int xfrm_policies_list(Netlink *netlink, XfrmPolicyFound found, void *userdata);
 
-/* Deletes every state and policy of our interface id. */
+/* Deletes every state and policy of our interface ids. */
 int xfrm_clear(Netlink *netlink);

@@ -139,6 +139,7 @@ typedef struct Need {
     uint32_t spi_in;
     uint32_t spi_out;
     uint32_t reqid;
+    uint8_t interface; /* its place */
     Rank rank;
     bool held; /* no outbound policy of its own */
     IkeTs ts_local;
@@ -192,6 +193,7 @@ static Entry *entry_find(XfrmPolicies *policies, const XfrmPolicy *policy)
     for (size_t i = 0; i < policies->n_entries; i++) {
         Entry *entry = &policies->entries[i];
         if (entry->policy.direction == policy->direction &&
+            entry->policy.interface == policy->interface &&
             selector_equal(&entry->policy.selector, &policy->selector))
             return entry;
     }
@@ -226,6 +228,7 @@ static int want_direction(XfrmPolicies *policies, const Need *need, uint8_t dire
     for (int i = 0; i < n && r >= 0; i++) {
         XfrmPolicy policy = {
             .direction = direction,
+            .interface = need->interface,
             .selector = selectors[i],
             .source = out ? need->local : need->remote,
             .destination = out ? need->remote : need->local,
@@ -292,6 +295,7 @@ int xfrm_policies_add(XfrmPolicies *policies, const SaOrder *order)
         .spi_in = order->spi_in,
         .spi_out = order->spi_out,
         .reqid = xfrm_reqid(order->segw),
+        .interface = order->interface,
         .rank = order->standby ? RANK_STANDBY : RANK_SENDS,
         .ts_local = order->ts_local,
         .ts_remote = order->ts_remote,
@@ -369,23 +373,23 @@ void xfrm_policies_remove(XfrmPolicies *policies, uint32_t spi_in)
     (void)update(policies); /* what is left was there before */
 }
 
-static void mark_found(uint8_t direction, const struct xfrm_selector *selector, void *userdata)
+static void mark_found(const XfrmPolicy *policy, void *userdata)
 {
-    Entry *entry =
-        entry_find(userdata, &(XfrmPolicy){.direction = direction, .selector = *selector});
+    Entry *entry = entry_find(userdata, policy);
     if (entry)
         entry->found = true;
 }
 
-bool xfrm_policies_lack(XfrmPolicies *policies)
+unsigned xfrm_policies_lack(XfrmPolicies *policies)
 {
+    unsigned lacking = 0;
     for (size_t i = 0; i < policies->n_entries; i++)
         policies->entries[i].found = false;
     if (xfrm_policies_list(policies->netlink, mark_found, policies) < 0)
-        return false;
+        return 0;
     for (size_t i = 0; i < policies->n_entries; i++) {
         if (!policies->entries[i].found)
-            return true;
+            lacking |= 1U << policies->entries[i].policy.interface;
     }
-    return false;
+    return lacking;
 }

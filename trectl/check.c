@@ -363,7 +363,7 @@ static int dataplane_try(void *userdata)
     };
     DataPlaneOptions options = {
         .mode = (DataPlaneMode)check->config->data_plane,
-        .interface = check->config->interface,
+        .interfaces = check->config->interfaces,
         .net_program = check->net_program,
         .esp_program = check->config->esp_helper,
         .protect = &protect,

@@ -127,6 +127,13 @@ static void refusal_log(const PendingCall *pending, const char *reason)
                 sd_bus_message_get_member(pending->call), reason);
 }
 
+/* Of all Child SAs of an exchange. */
+static const char *interface_of(const CallerExchange *held)
+{
+    return dataplane_interface(held->caller->daemon->dataplane,
+                               exchange_segw(held->exchange)->interface_place);
+}
+
 static void child_added(int error, const char *reason, void *userdata)
 {
     _cleanup_(pending_call_freep) PendingCall *pending = userdata;
@@ -137,7 +144,7 @@ static void child_added(int error, const char *reason, void *userdata)
     } else {
         log_child(pending->held, pending->spi_in);
     }
-    bus_answer(pending->call, error, reason, "s", dataplane_interface(daemon->dataplane));
+    bus_answer(pending->call, error, reason, "s", error == 0 ? interface_of(pending->held) : "");
     if (error == 0)
         daemon_prepare_exchange(daemon);
 }

@@ -65,6 +65,7 @@ static const ConfigItem segw_items[] = {
     {"segw", "only-anchors", segw_anchors_parse, offsetof(Segw, anchors)},
     {"segw", "allowed-local", selector_policy_parse, offsetof(Segw, allowed_local)},
     {"segw", "allowed-remote", selector_policy_parse, offsetof(Segw, allowed_remote)},
+    {"segw", "interface", config_parse_string, offsetof(Segw, interface)},
 };
 
 const Segw *segws_find(const Segws *segws, const char *label)
@@ -132,6 +133,7 @@ static void segws_deinit(Segws *segws)
 {
     for (size_t i = 0; i < segws->count; i++) {
         free(segws->list[i]->name);
+        free(segws->list[i]->interface);
         free(segws->list[i]);
     }
     free(segws->list);
@@ -219,6 +221,58 @@ static int segws_check(const Segws *segws, const char *path, const IkeTs *local,
     return r;
 }
 
+/* ---- their interfaces ---- */
+
+/* The place of a name, which is DATAPLANE_INTERFACES_MAX where there is no room for it. */
+static size_t interface_place(InterfaceNames *interfaces, const char *name)
+{
+    size_t i = 0;
+
+    while (i < interfaces->n && strcmp(interfaces->names[i], name) != 0)
+        i++;
+    if (i == interfaces->n && i < DATAPLANE_INTERFACES_MAX)
+        (void)snprintf(interfaces->names[interfaces->n++], IFNAMSIZ, "%s", name);
+    return i;
+}
+
+static int interface_name_check(const char *name, const char *path, const char *section,
+                                Reason *reason)
+{
+    if (interface_name_is_valid((Bytes){(const uint8_t *)name, strlen(name)}))
+        return 0;
+    return reason_set(reason, -EINVAL,
+                      "%s: %s interface is '%s', which is no interface's name. Choose one of 1 to "
+                      "%d characters, without spaces, /, : and %%, that does not begin with a dot",
+                      path, section, name, IFNAMSIZ - 1);
+}
+
+/* Which interface each SeGW's tunnel has. 0, -ENOMEM, or -EINVAL with `reason`. */
+static int interfaces_choose(TredConfig *config, const char *path, Reason *reason)
+{
+    int r = interface_name_check(config->interface, path, "[data-plane]", reason);
+
+    for (size_t i = 0; r == 0 && i < config->segws.count; i++) {
+        Segw *segw = config->segws.list[i];
+        char section[SECTION_SIZE];
+
+        section_of(segw, section, sizeof(section));
+        if (!segw->interface)
+            segw->interface = strdup(config->interface);
+        if (!segw->interface)
+            return -ENOMEM;
+        r = interface_name_check(segw->interface, path, section, reason);
+        const size_t place = r == 0 ? interface_place(&config->interfaces, segw->interface) : 0;
+        segw->interface_place = (uint8_t)place;
+        if (place == DATAPLANE_INTERFACES_MAX) {
+            r = reason_set(reason, -EINVAL,
+                           "%s: %s interface is %s, and %d other interfaces stand before it, which "
+                           "is the most. Name one of these",
+                           path, section, segw->interface, DATAPLANE_INTERFACES_MAX);
+        }
+    }
+    return r;
+}
+
 /* ---- the other keys ---- */
 
 enum {
@@ -257,6 +311,7 @@ static const ConfigItem items[] = {
     {"segw", "only-anchors", segw_anchors_parse, offsetof(TredConfig, segw_anchors)},
     {"segw", "allowed-local", selector_policy_parse, offsetof(TredConfig, segw_local)},
     {"segw", "allowed-remote", selector_policy_parse, offsetof(TredConfig, segw_remote)},
+    {"segw", "interface", config_parse_string, offsetof(TredConfig, segw_interface)},
     {"segw", "anchors", config_parse_path, offsetof(TredConfig, anchors)},
     {"segw", "profile", config_parse_string, offsetof(TredConfig, segw_profile)},
     {"segw", "revocation", config_parse_choice, offsetof(TredConfig, revocation),
@@ -306,6 +361,7 @@ void tred_config_deinit(TredConfig *config)
     free(config->pcr_signatures);
     free(config->certificates);
     free(config->segw_name);
+    free(config->segw_interface);
     free(config->anchors);
     free(config->segw_profile);
     free(config->crl_directory);
@@ -398,6 +454,7 @@ static int first_segw_add(TredConfig *config)
     segw->allowed_remote = *remote;
     segw->anchors = config->segw_anchors;
     segw->name = config->segw_name ? strdup(config->segw_name) : NULL;
+    segw->interface = steal_pointer(config->segw_interface);
     return config->segw_name && !segw->name ? -ENOMEM : 0;
 }
 
@@ -436,6 +493,8 @@ int tred_config_read(const char *path, TredConfig *ret, Reason *reason)
             path);
     }
     r = segws_check(&config.segws, path, &config.allowed_local, &config.allowed_remote, reason);
+    if (r == 0)
+        r = interfaces_choose(&config, path, reason);
     if (r == 0)
         r = lifetimes_check(path, &config, reason);
     if (r < 0)

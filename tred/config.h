@@ -34,22 +34,24 @@ typedef struct TredConfig {
     char *policy_key;     /* the vendor's */
     char *pcr_signatures; /* the platform states approved of */
     char *certificates;
-    char *segw_name; /* of [segw], as the next three */
+    char *segw_name; /* of [segw], as the next four */
     VerifyAnchors segw_anchors;
     IkeTs segw_local, segw_remote;
+    char *segw_interface;
     Segws segws; /* that, and each [segw NAME] */
     char *anchors;
     char *segw_profile;  /* "3gpp", or a file's path */
     unsigned revocation; /* RevocationMode */
     char *crl_directory;
-    char *verifier;          /* tred-verify */
-    uint64_t max_exchanges;  /* that one user holds at a time */
-    uint64_t verify_seconds; /* for an exchange, from its beginning to its peer's verification */
-    unsigned data_plane;     /* DataPlaneMode */
-    char *interface;         /* of the tunnel */
-    char *net_socket;        /* tred-net's */
-    char *esp_helper;        /* tred-esp */
-    IkeTs allowed_local;     /* the selectors of no SeGW go beyond these */
+    char *verifier;            /* tred-verify */
+    uint64_t max_exchanges;    /* that one user holds at a time */
+    uint64_t verify_seconds;   /* for an exchange, from its beginning to its peer's verification */
+    unsigned data_plane;       /* DataPlaneMode */
+    char *interface;           /* of the tunnels to SeGWs that name none of their own */
+    InterfaceNames interfaces; /* of all tunnels, in the order of the SeGWs */
+    char *net_socket;          /* tred-net's */
+    char *esp_helper;          /* tred-esp */
+    IkeTs allowed_local;       /* the selectors of no SeGW go beyond these */
     IkeTs allowed_remote;
     unsigned protect;     /* ProtectMode: of what allowed_remote covers */
     IkeTs protect_except; /* may be empty */

@@ -296,7 +296,7 @@ static int plane_begin(Daemon *daemon)
     };
     daemon->dataplane_options = (DataPlaneOptions){
         .mode = (DataPlaneMode)daemon->config.data_plane,
-        .interface = daemon->config.interface,
+        .interfaces = daemon->config.interfaces,
         .net_socket = daemon->config.net_socket,
         .esp_program = daemon->config.esp_helper,
         .copy_dscp = daemon->config.copy_dscp,

@@ -156,6 +156,7 @@ static int child_install(const Exchange *exchange, const ChildGrant *grant, bool
         .spi_in = child->spi_in,
         .spi_out = grant->spi_out,
         .segw = exchange->segw->number,
+        .interface = exchange->segw->interface_place,
         .suite = grant->suite,
         .encr_in = peers ? keys->encr_i : keys->encr_r,
         .integ_in = peers ? keys->integ_i : keys->integ_r,

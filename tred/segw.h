@@ -15,4 +15,6 @@ typedef struct Segw {
     VerifyAnchors anchors;        /* those of the anchors that count for it; none: all */
     IkeTs allowed_local;          /* no Child SA's selectors go beyond these */
     IkeTs allowed_remote;         /* of no two SeGWs do these overlap */
+    char *interface;              /* of its tunnel; NULL until all is read: [data-plane]'s */
+    uint8_t interface_place;      /* in TredConfig's `interfaces`; SeGWs may share one */
 } Segw;

@@ -450,7 +450,7 @@ static int run(const Arguments *arguments, sd_event *event)
     };
     DataPlaneOptions options = {
         .mode = strcmp(arguments->helper, "kernel") == 0 ? DATAPLANE_KERNEL : DATAPLANE_USER,
-        .interface = "segw0",
+        .interfaces = {1, {"segw0"}},
         .net_program = arguments->net,
         .esp_program = arguments->helper,
         .event = event,

@@ -51,8 +51,10 @@ def nothing_left():
     return not any(INTERFACE in line or f"proto {ROUTE_PROTOCOL}" in line for line in configuration())
 
 
-def open_order(mode=MODE_USER, name=b"segw0", number=1):
-    return struct.pack("!BIBB", OPEN, number, mode, len(name)) + name
+def open_order(mode=MODE_USER, name=b"segw0", number=1, names=()):
+    names = names or (name,)
+    return struct.pack("!BIBB", OPEN, number, mode, len(names)) + b"".join(
+        bytes([len(name)]) + name for name in names)
 
 
 def ask(path, *orders, user):
@@ -84,7 +86,8 @@ class SocketTest(LabTest):
     def test_octets_that_are_no_order_end_the_connection_and_nothing_else(self):
         good = open_order()
         for bad in (b"\0" * 5, b"\xff" * 4096, good[:-1], good + b"\0", open_order(mode=3),
-                    open_order(name=b"a/b"), open_order(name=b"sixteen-octets-x")):
+                    open_order(name=b"a/b"), open_order(name=b"sixteen-octets-x"),
+                    open_order(names=(b"segw0", b"segw0")), open_order(names=(b"a", b"b", b"c", b"d", b"e"))):
             self.assertIn(ask(self.path, bad, user="tred"), ("closed", "ConnectionResetError"), bad)
         self.assertNotEqual(ask(self.path, good, user="tred"), "closed")
         self.assertTrue(self.tred_net.running())

@@ -25,6 +25,7 @@ typedef struct Given {
     SaPath path;
     Lifetime soft;
     uint64_t dscps;
+    uint8_t interface;
     OrderAnswered answered;
     uint64_t cookie;
     void *userdata;
@@ -121,6 +122,7 @@ void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadl
                           : order->path,
         .soft = order->sa ? order->sa->soft : (Lifetime){0},
         .dscps = order->sa ? order->sa->dscps : 0,
+        .interface = order->sa ? order->sa->interface : 0,
         .answered = answered,
         .cookie = cookie,
         .userdata = userdata,
@@ -216,7 +218,7 @@ static int setup(void **state)
     payload_max = 1472;
     lab->options = (DataPlaneOptions){
         .mode = DATAPLANE_USER,
-        .interface = "segw0",
+        .interfaces = {2, {"segw0", "management0"}},
         .net_socket = "/nowhere",
         .esp_program = "/nowhere",
         .callbacks = {.event = note_event, .lost = note_lost, .userdata = lab},
@@ -286,6 +288,44 @@ static void tred_esp_is_told_for_which_dscps_a_pair_is(void **state)
     assert_int_equal(added->dscps, UINT64_C(1) << 46);
     answer_pair();
     assert_int_equal(told.n, 1);
+}
+
+static int give_by(Lab *lab, uint8_t interface, uint32_t spi, Told *told)
+{
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->spi_in = spi;
+    sa->interface = interface;
+    return dataplane_add_sa(lab->plane, sa, &lab->first, note, told);
+}
+
+static void each_interface_has_its_own_tun_from_its_first_pair_to_its_last(void **state)
+{
+    Lab *lab = *state;
+    for (uint8_t i = 0; i < 2; i++) {
+        Told told = {0};
+        assert_int_equal(give_by(lab, i, 300 + i, &told), 0);
+        assert_int_equal(newest(&net)->interface, i); /* which is told at once, as it makes one */
+        answer_pair();
+        assert_int_equal(told.n, 1);
+        assert_int_equal(newest(&esp)->type, ORDER_OPEN_TUN);
+        assert_int_equal(newest(&esp)->id, i);
+    }
+    assert_string_equal(dataplane_interface(lab->plane, 1), "management0");
+    for (uint8_t i = 0; i < 2; i++) {
+        assert_int_equal(dataplane_remove_sa(lab->plane, 300 + i), 0);
+        assert_int_equal(newest(&esp)->type, ORDER_CLOSE_TUN);
+        assert_int_equal(newest(&esp)->id, i);
+        answer_all(&esp);
+        answer_all(&net);
+    }
+}
+
+static void a_pair_for_an_interface_that_was_not_named_is_refused(void **state)
+{
+    Told told = {0};
+    assert_int_equal(give_by(*state, 2, 300, &told), -EINVAL);
+    assert_int_equal(told.n, 0);
 }
 
 static int move(Lab *lab, const Transport *to, Told *told)
@@ -595,6 +635,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLANE(tred_esp_is_told_for_which_dscps_a_pair_is),
+        PLANE(each_interface_has_its_own_tun_from_its_first_pair_to_its_last),
+        PLANE(a_pair_for_an_interface_that_was_not_named_is_refused),
         PLANE(a_pair_is_used_when_tred_esp_says_so),
         PLANE(a_pair_that_can_not_be_used_is_told_as_one_that_lacks_something),
         PLANE(whoever_waits_is_told_when_the_pair_goes),

@@ -57,6 +57,7 @@ static void check_sa(const SaOrder *sa)
     assert_memory_equal(&decoded.sa->local, &sa->local, sizeof(sa->local));
     assert_int_equal(decoded.sa->udp_encapsulated, sa->udp_encapsulated);
     assert_int_equal(decoded.sa->segw, sa->segw);
+    assert_int_equal(decoded.sa->interface, sa->interface);
     assert_int_equal(decoded.sa->standby, sa->standby);
     assert_int_equal(decoded.sa->mtu, sa->mtu);
     assert_int_equal(decoded.sa->copy_dscp, sa->copy_dscp);
@@ -147,7 +148,8 @@ static void check_protect(const ProtectOrder *protect)
     assert_int_equal(order_decode(encoded(&order, buffer), &decoded), 0);
     assert_int_equal(decoded.type, ORDER_PROTECT);
     assert_int_equal(decoded.protect->mode, protect->mode);
-    assert_string_equal(decoded.protect->interface, protect->interface);
+    assert_memory_equal(&decoded.protect->interfaces, &protect->interfaces,
+                        sizeof(protect->interfaces));
     assert_memory_equal(&decoded.protect->networks, &protect->networks, sizeof(protect->networks));
     assert_memory_equal(&decoded.protect->except, &protect->except, sizeof(protect->except));
 }
@@ -155,7 +157,7 @@ static void check_protect(const ProtectOrder *protect)
 static void what_is_to_be_protected_crosses_unchanged_from_nothing_to_the_most(void **state)
 {
     (void)state;
-    ProtectOrder protect = {.mode = PROTECT_NO, .interface = "segw0"};
+    ProtectOrder protect = {.mode = PROTECT_NO, .interfaces = {1, {"segw0"}}};
     check_protect(&protect);
     for (size_t i = 0; i < IKE_SELECTORS_MAX; i++) {
         const IkeSelector network = {.type = IKE_TS_IPV6_ADDR_RANGE,
@@ -169,7 +171,9 @@ static void what_is_to_be_protected_crosses_unchanged_from_nothing_to_the_most(v
         }
         protect.except.selectors[protect.except.n_selectors++] = network;
     }
-    (void)snprintf(protect.interface, sizeof(protect.interface), "fifteen-octets-");
+    protect.interfaces = (InterfaceNames){DATAPLANE_INTERFACES_MAX, {{0}}};
+    for (int i = 0; i < DATAPLANE_INTERFACES_MAX; i++)
+        (void)snprintf(protect.interfaces.names[i], IFNAMSIZ, "fourteen-octe-%d", i);
     protect.mode = PROTECT_STRICT;
     check_protect(&protect);
 }
@@ -177,7 +181,7 @@ static void what_is_to_be_protected_crosses_unchanged_from_nothing_to_the_most(v
 static void a_protection_of_another_kind_or_of_no_interface_is_refused(void **state)
 {
     (void)state;
-    ProtectOrder protect = {.mode = PROTECT_MODES, .interface = "segw0"};
+    ProtectOrder protect = {.mode = PROTECT_MODES, .interfaces = {1, {"segw0"}}};
     Order order = {.type = ORDER_PROTECT, .protect = &protect}, decoded;
     uint8_t buffer[ORDER_SIZE_MAX];
     assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
@@ -185,22 +189,64 @@ static void a_protection_of_another_kind_or_of_no_interface_is_refused(void **st
     assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
 }
 
-/* ORDER_OPEN: type, number, mode, and the name behind its size. */
+/* ORDER_OPEN: type, number, mode, the names' number, and each name behind its size. */
 static void an_interface_name_that_the_kernel_would_not_take_is_refused(void **state)
 {
     (void)state;
-    static const char *const names[] = {"", ".", "..", "a/b", "a b", "a:1", "\x1b[0m"};
+    static const char *const names[] = {"", ".", "..", "a/b", "a b", "a:1", "a%d", "\x1b[0m"};
     for (size_t i = 0; i < ELEMENTS(names); i++) {
         uint8_t buffer[ORDER_SIZE_MAX];
-        Order order = {.type = ORDER_OPEN}, decoded;
-        (void)snprintf(order.interface, sizeof(order.interface), "%s", names[i]);
+        Order order = {.type = ORDER_OPEN, .interfaces = {1, {{0}}}}, decoded;
+        (void)snprintf(order.interfaces.names[0], IFNAMSIZ, "%s", names[i]);
         assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
     }
-    const uint8_t long_name[7 + 16] = {ORDER_OPEN, 0,   0,   0,   1,   0,   16,  'a',
-                                       'a',        'a', 'a', 'a', 'a', 'a', 'a', 'a',
-                                       'a',        'a', 'a', 'a', 'a', 'a', 'a'};
+    uint8_t name[8 + IFNAMSIZ] = {ORDER_OPEN, 0, 0, 0, 1, 0, 1, IFNAMSIZ - 1};
     Order decoded;
-    assert_int_equal(order_decode(BYTES_OF(long_name), &decoded), -EBADMSG);
+    memset(name + 8, 'a', IFNAMSIZ);
+    assert_int_equal(order_decode((Bytes){name, sizeof(name) - 1}, &decoded), 0);
+    name[7] = IFNAMSIZ;
+    assert_int_equal(order_decode(BYTES_OF(name), &decoded), -EBADMSG);
+}
+
+static void no_interface_one_twice_and_more_than_there_may_be_are_refused(void **state)
+{
+    (void)state;
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Order order = {.type = ORDER_OPEN}, decoded;
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
+    for (int i = 0; i < DATAPLANE_INTERFACES_MAX; i++) {
+        (void)snprintf(order.interfaces.names[i], IFNAMSIZ, "segw%d", i);
+        order.interfaces.n++;
+        assert_int_equal(order_decode(encoded(&order, buffer), &decoded), 0);
+        assert_memory_equal(&decoded.interfaces, &order.interfaces, sizeof(order.interfaces));
+    }
+    order.interfaces = (InterfaceNames){2, {"segw0", "segw0"}};
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
+    /* Type and number, mode, five names. */
+    const uint8_t five[] = {ORDER_OPEN, 0, 0, 0, 1, 0, 5, 1, 'a', 1, 'b', 1, 'c', 1, 'd', 1, 'e'};
+    assert_int_equal(order_decode(BYTES_OF(five), &decoded), -EBADMSG);
+}
+
+static void a_place_that_no_interface_has_is_refused(void **state)
+{
+    (void)state;
+    static const OrderType types[] = {ORDER_OPEN_TUN, ORDER_CLOSE_TUN};
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Order decoded;
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        Order order = {.type = types[i], .id = DATAPLANE_INTERFACES_MAX - 1};
+        assert_int_equal(order_decode(encoded(&order, buffer), &decoded), 0);
+        assert_int_equal(decoded.id, order.id);
+        order.id++;
+        assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
+    }
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->interface = DATAPLANE_INTERFACES_MAX - 1;
+    check_sa(sa);
+    sa->interface++;
+    const Order order = {.type = ORDER_ADD_SA, .sa = sa};
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
 }
 
 static void a_sentence_with_control_characters_is_refused(void **state)
@@ -225,8 +271,8 @@ static void short_orders_cross_unchanged(void **state)
         uint8_t buffer[ORDER_SIZE_MAX];
         Order order = {.type = type,
                        .number = 7,
-                       .id = 0xaabbccdd,
-                       .interface = "segw0",
+                       .id = type == ORDER_OPEN_TUN || type == ORDER_CLOSE_TUN ? 3 : 0xaabbccdd,
+                       .interfaces = {1, {"segw0"}},
                        .path = {.mtu = 1400}};
         Bytes message = encoded(&order, buffer);
         Order decoded;
@@ -332,11 +378,11 @@ static void an_unknown_order_is_refused(void **state)
 }
 
 /* Where fields stand is this test's knowledge of the format: after type, number, two
- * SPIs, a transport and a SeGW; before the keys an octet says that there are some. */
+ * SPIs, a transport, a SeGW and an interface; before the keys an octet says that there are some. */
 static void an_sa_with_a_suite_or_key_size_of_no_profile_is_refused(void **state)
 {
     (void)state;
-    enum { SUITE_AT = 21, ESN_AT = 27, KEY_SIZE_AT = 29 };
+    enum { SUITE_AT = 22, ESN_AT = 28, KEY_SIZE_AT = 30 };
     _cleanup_(sa_order_freep) SaOrder *sa =
         sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
     uint8_t buffer[ORDER_SIZE_MAX];
@@ -454,6 +500,8 @@ int main(void)
         cmocka_unit_test(an_sa_without_keys_crosses_without_keys),
         cmocka_unit_test(what_is_to_be_protected_crosses_unchanged_from_nothing_to_the_most),
         cmocka_unit_test(a_protection_of_another_kind_or_of_no_interface_is_refused),
+        cmocka_unit_test(no_interface_one_twice_and_more_than_there_may_be_are_refused),
+        cmocka_unit_test(a_place_that_no_interface_has_is_refused),
         cmocka_unit_test(an_interface_name_that_the_kernel_would_not_take_is_refused),
         cmocka_unit_test(a_sentence_with_control_characters_is_refused),
         cmocka_unit_test(short_orders_cross_unchanged),

@@ -87,6 +87,16 @@ static void add_sa(const End *end, const End *peer, uint32_t spi)
     assert_int_equal(give(end->plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
 }
 
+static void add_sa_by(const End *end, const End *peer, uint32_t spi, uint8_t interface)
+{
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->spi_in = sa->spi_out = spi;
+    sa->remote = peer->transport.local;
+    sa->interface = interface;
+    assert_int_equal(give(end->plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
+}
+
 static int setup_lab(void **state)
 {
     Lab *lab = calloc(1, sizeof(*lab));
@@ -895,6 +905,92 @@ static void orders_that_make_no_sense_are_refused(void **state)
     assert_int_equal(give(plane, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = 5}, -1), -ENOENT);
 }
 
+/* The end as it is by another of its interfaces, whose TUN's other side is the caller's to close.
+ */
+static End open_interface(const End *end, uint32_t interface)
+{
+    End other = *end;
+    int tun[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, tun), 0);
+    other.host = tun[0];
+    assert_int_equal(give(end->plane, &(Order){.type = ORDER_OPEN_TUN, .id = interface}, tun[1]),
+                     0);
+    return other;
+}
+
+/* The selectors are the same, and one flow goes on by the other interface: what comes by one TUN
+ * leaves by its SA, however new another is, and what comes in goes to its SA's TUN. */
+static void each_interface_sends_and_receives_by_its_own_sas_alone(void **state)
+{
+    Lab *lab = *state;
+    const End a = open_interface(&lab->a, 3), b = open_interface(&lab->b, 3);
+    const TcpPacket first = {.version = 4, .flags = TCP_ACK, .payload_size = 500},
+                    second = {.version = 4, .sequence = 500, .flags = TCP_ACK, .payload_size = 500};
+    add_sa_by(&lab->a, &lab->b, 0x1001, 0);
+    add_sa_by(&lab->b, &lab->a, 0x1001, 0);
+    add_sa_by(&lab->a, &lab->b, 0x2002, 3);
+    add_sa_by(&lab->b, &lab->a, 0x2002, 3);
+    host_sends(&lab->a, &first, 0);
+    host_sends(&a, &second, 0);
+    forward(&lab->a);
+    assert_int_equal(counters_of(&lab->a, 0x1001).packets_out, 1);
+    assert_int_equal(counters_of(&lab->a, 0x2002).packets_out, 1);
+    forward(&lab->b);
+    host_receives(&lab->b, &first, 0);
+    host_receives(&b, &second, 0);
+    host_receives_nothing(&lab->b);
+    host_receives_nothing(&b);
+    assert_int_equal(close(a.host) + close(b.host), 0);
+}
+
+static void a_packet_of_an_interface_without_an_sa_goes_by_no_other(void **state)
+{
+    Lab *lab = *state;
+    const End a = open_interface(&lab->a, 1);
+    add_sa(&lab->a, &lab->b, 0x1001);
+    host_sends(&a, &(TcpPacket){.version = 4, .payload_size = 9}, 0);
+    forward(&lab->a);
+    assert_int_equal(counters_of(&lab->a, 0x1001).packets_out, 0);
+    assert_int_equal(plane_counters_of(&lab->a).no_sa_out, 1);
+    assert_int_equal(close(a.host), 0);
+}
+
+static void an_interface_that_is_closed_leaves_the_other_and_its_socket_unread(void **state)
+{
+    Lab *lab = *state;
+    const End a = open_interface(&lab->a, 1);
+    struct pollfd polled[PLANE_POLL_MAX];
+    TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 333};
+    add_sa_by(&lab->a, &lab->b, 0x1001, 1);
+    assert_int_equal(plane_poll(lab->a.plane, polled), 3); /* two TUNs, and the socket */
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_CLOSE_TUN, .id = 1}, -1), 0);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_CLOSE_TUN, .id = 1}, -1), -ENOENT);
+    assert_int_equal(plane_poll(lab->a.plane, polled), 1); /* what comes in waits */
+    assert_int_equal(recv(a.host, polled, 1, 0), 0);
+    add_sa(&lab->a, &lab->b, 0x2002);
+    add_sa(&lab->b, &lab->a, 0x2002);
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    forward(&lab->b);
+    host_receives(&lab->b, &tcp, 0);
+    assert_int_equal(close(a.host), 0);
+}
+
+static void an_interface_beyond_those_there_may_be_is_refused(void **state)
+{
+    Lab *lab = *state;
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->interface = DATAPLANE_INTERFACES_MAX;
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), -EINVAL);
+    Order order = {.type = ORDER_OPEN_TUN, .id = DATAPLANE_INTERFACES_MAX};
+    int tun = fcntl(lab->a.transport.esp_fd, F_DUPFD_CLOEXEC, 3);
+    assert_int_equal(give(lab->a.plane, &order, tun), -EINVAL);
+    assert_int_equal(fcntl(tun, F_GETFD), -1);
+    order.type = ORDER_CLOSE_TUN;
+    assert_int_equal(give(lab->a.plane, &order, -1), -EINVAL);
+}
+
 static void sas_are_limited_and_go_with_their_transport(void **state)
 {
     Lab *lab = *state;
@@ -961,6 +1057,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         plane_test(a_packet_crosses_from_host_to_host),
         plane_test(a_big_packet_crosses_in_segments_and_is_joined_again),
+        plane_test(each_interface_sends_and_receives_by_its_own_sas_alone),
+        plane_test(a_packet_of_an_interface_without_an_sa_goes_by_no_other),
+        plane_test(an_interface_that_is_closed_leaves_the_other_and_its_socket_unread),
+        plane_test(an_interface_beyond_those_there_may_be_is_refused),
         plane_test(the_esp_packet_shows_what_is_to_be_copied_of_dscp_and_ecn),
         plane_test(packets_of_two_classes_leave_in_their_order_each_with_its_own),
         plane_test(what_a_router_marks_outside_is_marked_inside),

@@ -47,6 +47,7 @@ static struct {
     size_t n_policies;
     struct xfrm_userpolicy_info policies[POLICIES_MAX];
     uint32_t policy_spis[POLICIES_MAX]; /* that their templates name */
+    uint32_t policy_if_ids[POLICIES_MAX];
     struct xfrm_user_tmpl templates[POLICIES_MAX];
     int counts_error;
     unsigned late;         /* packets that have chosen SPI 400 before its policy went */
@@ -67,8 +68,10 @@ static struct {
     int network_error;
     unsigned network_mtu;
     size_t n_networks;
-    uint32_t networks[STATES_MAX]; /* SPIs of the SA pairs that the network was set up for */
-    bool attached;
+    uint32_t networks[STATES_MAX];     /* SPIs of the SA pairs that a network was set up for */
+    const Network *of_spi[STATES_MAX]; /* and that network */
+    size_t n_opened;
+    bool attached[DATAPLANE_INTERFACES_MAX];
     bool hides_marks; /* no DSCP and no ECN outside */
     bool listened_to; /* what states tell of packets */
     bool tells_nothing;
@@ -266,11 +269,12 @@ static void send_late(uint32_t spi)
         send_by(spi);
 }
 
-static size_t policy_index(uint8_t direction, const struct xfrm_selector *selector)
+static size_t policy_index(uint8_t direction, uint32_t if_id, const struct xfrm_selector *selector)
 {
     size_t i = 0;
-    while (i < kernel.n_policies && (kernel.policies[i].dir != direction ||
-                                     !same_selector(&kernel.policies[i].sel, selector)))
+    while (i < kernel.n_policies &&
+           (kernel.policies[i].dir != direction || kernel.policy_if_ids[i] != if_id ||
+            !same_selector(&kernel.policies[i].sel, selector)))
         i++;
     return i;
 }
@@ -282,23 +286,30 @@ static int policy_set(const struct nlmsghdr *header)
         attribute_of(header, sizeof(*info), XFRMA_TMPL, sizeof(*template));
     if (kernel.policy_error > 0 && --kernel.policy_error == 0)
         return -ENOMEM;
-    const size_t i = policy_index(info->dir, &info->sel);
+    const uint32_t if_id =
+        *(const uint32_t *)attribute_of(header, sizeof(*info), XFRMA_IF_ID, sizeof(if_id));
+    const size_t i = policy_index(info->dir, if_id, &info->sel);
     assert_true(i < POLICIES_MAX);
     kernel.policies[i] = *info;
+    kernel.policy_if_ids[i] = if_id;
     kernel.policy_spis[i] = ntohl(template->id.spi);
     kernel.templates[i] = *template;
     kernel.n_policies += i == kernel.n_policies;
     return 0;
 }
 
-static int policy_remove(const struct xfrm_userpolicy_id *id)
+static int policy_remove(const struct nlmsghdr *header)
 {
-    const size_t i = policy_index(id->dir, &id->sel);
+    const struct xfrm_userpolicy_id *id = mnl_nlmsg_get_payload(header);
+    const uint32_t if_id =
+        *(const uint32_t *)attribute_of(header, sizeof(*id), XFRMA_IF_ID, sizeof(if_id));
+    const size_t i = policy_index(id->dir, if_id, &id->sel);
     if (i == kernel.n_policies)
         return -ENOENT;
     kernel.n_policies--;
     kernel.policies[i] = kernel.policies[kernel.n_policies];
     kernel.policy_spis[i] = kernel.policy_spis[kernel.n_policies];
+    kernel.policy_if_ids[i] = kernel.policy_if_ids[kernel.n_policies];
     kernel.templates[i] = kernel.templates[kernel.n_policies];
     return 0;
 }
@@ -355,7 +366,7 @@ static int carry_out(const struct nlmsghdr *header)
     case XFRM_MSG_UPDPOLICY:
         return policy_set(header);
     case XFRM_MSG_DELPOLICY:
-        return policy_remove(payload);
+        return policy_remove(header);
     default:
         return -EOPNOTSUPP;
     }
@@ -368,7 +379,7 @@ static void tell_policies(mnl_cb_t callback, void *userdata)
         struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
         memcpy(mnl_nlmsg_put_extra_header(header, sizeof(kernel.policies[i])), &kernel.policies[i],
                sizeof(kernel.policies[i]));
-        mnl_attr_put_u32(header, XFRMA_IF_ID, XFRM_IF_ID);
+        mnl_attr_put_u32(header, XFRMA_IF_ID, kernel.policy_if_ids[i]);
         (void)callback(header, userdata);
     }
 }
@@ -436,15 +447,25 @@ bool netlink_watch_read(NetlinkWatch *watch, mnl_cb_t callback, void *userdata)
 
 /* The rest of the network has tests of its own. */
 
+static const char places[DATAPLANE_INTERFACES_MAX];
+
+static size_t place_of(const Network *network)
+{
+    return (size_t)((const char *)(const void *)network - places);
+}
+
 int network_new(Network **ret)
 {
-    *ret = NULL;
+    *ret = (Network *)(uintptr_t)&places[kernel.n_opened++];
     return 0;
 }
 
 void network_free(Network *network)
 {
-    (void)network;
+    if (!network)
+        return;
+    kernel.attached[place_of(network)] = false;
+    kernel.n_opened--;
 }
 
 int network_clear(Network *network, const char *name)
@@ -455,16 +476,18 @@ int network_clear(Network *network, const char *name)
 
 int network_attach(Network *network, const char *name)
 {
-    (void)network, (void)name;
-    kernel.attached = true;
+    (void)name;
+    kernel.attached[place_of(network)] = true;
     return 0;
 }
 
 int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
 {
-    (void)network, (void)reason;
-    if (kernel.network_error == 0)
+    (void)reason;
+    if (kernel.network_error == 0) {
+        kernel.of_spi[kernel.n_networks] = network;
         kernel.networks[kernel.n_networks++] = order->spi_in;
+    }
     return kernel.network_error;
 }
 
@@ -483,17 +506,26 @@ int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reaso
 
 void network_remove_sa(Network *network, uint32_t spi_in)
 {
-    (void)network;
     for (size_t i = 0; i < kernel.n_networks; i++) {
-        if (kernel.networks[i] == spi_in)
-            kernel.networks[i] = kernel.networks[--kernel.n_networks];
+        if (kernel.networks[i] != spi_in || kernel.of_spi[i] != network)
+            continue;
+        kernel.networks[i] = kernel.networks[--kernel.n_networks];
+        kernel.of_spi[i] = kernel.of_spi[kernel.n_networks];
     }
+}
+
+bool network_is_idle(const Network *network)
+{
+    for (size_t i = 0; i < kernel.n_networks; i++) {
+        if (kernel.of_spi[i] == network)
+            return false;
+    }
+    return true;
 }
 
 void network_detach(Network *network)
 {
-    (void)network;
-    kernel.attached = false;
+    kernel.attached[place_of(network)] = false;
 }
 
 int network_watched(const Network *network)
@@ -655,8 +687,8 @@ static void hear(NetPlane *plane, uint32_t spi, DataPlaneEventType type)
     struct pollfd polled[NET_PLANE_POLL_MAX];
     DataPlaneEvent event;
     size_t n = net_plane_poll(plane, polled);
-    polled[0].revents = 0;
-    polled[1].revents = POLLIN;
+    for (size_t i = 0; i < n; i++)
+        polled[i].revents = i == n - 1 ? POLLIN : 0;
     net_plane_watch(plane, polled, n);
     if (spi != 0) {
         assert_true(net_plane_event(plane, &event));
@@ -666,13 +698,15 @@ static void hear(NetPlane *plane, uint32_t spi, DataPlaneEventType type)
     assert_false(net_plane_event(plane, &event));
 }
 
+static const InterfaceNames two_interfaces = {2, {"segw0", "management0"}};
+
 static int setup(void **state)
 {
     NetPlane *plane = NULL;
     Reason reason = {0};
     memset(&kernel, 0, sizeof(kernel));
     kernel.allowed = ALLOWED_ALL;
-    assert_int_equal(net_plane_open(DATAPLANE_AUTO, "segw0", &plane, &reason), 0);
+    assert_int_equal(net_plane_open(DATAPLANE_AUTO, &two_interfaces, &plane, &reason), 0);
     assert_int_equal(plane->backend->mode, DATAPLANE_KERNEL);
     kernel.n_orders = 0; /* it has tried whether there is ESP */
     *state = plane;
@@ -685,7 +719,8 @@ static int teardown(void **state)
     assert_int_equal(kernel.n_states, 0);
     assert_int_equal(kernel.n_policies, 0);
     assert_int_equal(kernel.n_networks, 0);
-    assert_false(kernel.attached);
+    assert_int_equal(kernel.n_opened, 0);
+    assert_false(kernel.attached[0] || kernel.attached[1]);
     return 0;
 }
 
@@ -850,12 +885,12 @@ static void an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace
     assert_int_equal(add(*state, 300, 400), 0);
     assert_int_equal(kernel.n_states, 2);
     assert_int_equal(kernel.n_policies, 3);
-    assert_true(kernel.attached);
+    assert_true(kernel.attached[0]);
     hear(*state, 0, 0);
     assert_int_equal(drop(*state, 300), 0);
     assert_int_equal(kernel.n_states, 0);
     assert_int_equal(kernel.n_policies, 0);
-    assert_false(kernel.attached);
+    assert_false(kernel.attached[0]);
     hear(*state, 0, 0);
 }
 
@@ -1062,6 +1097,71 @@ static void what_another_segw_sent_is_let_in_by_no_policy_of_the_first_one(void 
     kernel.n_orders = 0;
     assert_int_equal(add_order(*state, &order), 0);
     assert_int_not_equal(common_reqid(), first);
+}
+
+static SaOrder order_by(size_t interface, uint32_t spi_in, uint32_t spi_out)
+{
+    SaOrder order = order_of(spi_in, spi_out);
+    order.segw = (uint32_t)interface;
+    order.interface = (uint8_t)interface;
+    return order;
+}
+
+/* Selectors may be the same: what tells the interfaces' packets apart is the id. */
+static void
+each_interface_has_states_and_policies_of_its_own_and_goes_with_its_last_pair(void **state)
+{
+    static const uint8_t directions[] = {XFRM_POLICY_IN, XFRM_POLICY_FWD, XFRM_POLICY_OUT};
+    unsigned seen[2] = {0};
+    for (size_t i = 0; i < 2; i++) {
+        SaOrder order = order_by(i, 300 + (uint32_t)i, 400 + (uint32_t)i);
+        kernel.n_orders = 0;
+        assert_int_equal(add_order(*state, &order), 0);
+        for (size_t k = 0; k < kernel.n_orders; k++) {
+            const struct nlmsghdr *header = (const struct nlmsghdr *)kernel.orders[k].octets;
+            const size_t head = header->nlmsg_type == XFRM_MSG_NEWSA
+                                    ? sizeof(struct xfrm_usersa_info)
+                                    : sizeof(struct xfrm_userpolicy_info);
+            assert_int_equal(*(const uint32_t *)attribute_of(header, head, XFRMA_IF_ID, 4),
+                             XFRM_IF_ID + i);
+        }
+    }
+    assert_int_equal(kernel.n_policies, 2 * ELEMENTS(directions));
+    for (size_t i = 0; i < kernel.n_policies; i++)
+        seen[kernel.policy_if_ids[i] - XFRM_IF_ID] |= 1U << kernel.policies[i].dir;
+    assert_int_equal(seen[0], seen[1]);
+    assert_true(kernel.attached[0] && kernel.attached[1]);
+    assert_int_equal(drop(*state, 300), 0);
+    assert_false(kernel.attached[0]);
+    assert_true(kernel.attached[1]);
+    assert_int_equal(kernel.n_policies, ELEMENTS(directions));
+    assert_int_equal(kernel.policy_if_ids[0], XFRM_IF_ID + 1);
+}
+
+static void a_policy_that_somebody_deletes_is_told_to_the_pairs_of_its_interface_alone(void **state)
+{
+    for (size_t i = 0; i < 2; i++) {
+        SaOrder order = order_by(i, 300 + (uint32_t)i, 400 + (uint32_t)i);
+        assert_int_equal(add_order(*state, &order), 0);
+    }
+    for (size_t i = 0; i < kernel.n_policies; i++) {
+        if (kernel.policy_if_ids[i] != XFRM_IF_ID + 1)
+            continue;
+        kernel.n_policies--;
+        kernel.policies[i] = kernel.policies[kernel.n_policies];
+        kernel.policy_spis[i] = kernel.policy_spis[kernel.n_policies];
+        kernel.policy_if_ids[i] = kernel.policy_if_ids[kernel.n_policies];
+        break;
+    }
+    (void)message(XFRM_MSG_DELPOLICY, sizeof(struct xfrm_userpolicy_id));
+    hear(*state, 301, DATAPLANE_POLICY_GONE);
+}
+
+static void an_sa_for_an_interface_that_was_not_named_is_refused(void **state)
+{
+    SaOrder order = order_by(2, 300, 400);
+    assert_int_equal(add_order(*state, &order), -EINVAL);
+    assert_int_equal(kernel.n_states, 0);
 }
 
 /* The SPI by which everything goes out; the three policies must be there. */
@@ -1518,11 +1618,12 @@ static void a_kernel_without_esp_is_told_from_one_that_may_not_be_configured(voi
     (void)state;
     for (size_t i = 0; i < ELEMENTS(lacking); i++) {
         kernel.add_error = lacking[i];
-        assert_int_equal(net_plane_open(DATAPLANE_KERNEL, "segw0", &plane, &reason), -EOPNOTSUPP);
+        assert_int_equal(net_plane_open(DATAPLANE_KERNEL, &two_interfaces, &plane, &reason),
+                         -EOPNOTSUPP);
         assert_non_null(strstr(reason.text, "xfrm_interface"));
     }
     kernel.add_error = -EPERM;
-    assert_int_equal(net_plane_open(DATAPLANE_KERNEL, "segw0", &plane, &reason), -EPERM);
+    assert_int_equal(net_plane_open(DATAPLANE_KERNEL, &two_interfaces, &plane, &reason), -EPERM);
     assert_non_null(strstr(reason.text, "CAP_NET_ADMIN"));
     kernel.add_error = 0;
     assert_null(plane);
@@ -1607,6 +1708,9 @@ int main(void)
         PLANE(the_kernel_is_given_each_limit_of_the_order),
         PLANE(each_algorithm_has_the_kernels_name),
         PLANE(what_comes_in_or_is_passed_on_must_have_come_through_the_tunnel),
+        PLANE(each_interface_has_states_and_policies_of_its_own_and_goes_with_its_last_pair),
+        PLANE(a_policy_that_somebody_deletes_is_told_to_the_pairs_of_its_interface_alone),
+        PLANE(an_sa_for_an_interface_that_was_not_named_is_refused),
         PLANE(what_another_segw_sent_is_let_in_by_no_policy_of_the_first_one),
         PLANE(an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace),
         PLANE(keys_are_wiped_from_the_attributes_that_they_were_copied_to),

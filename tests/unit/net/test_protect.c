@@ -185,7 +185,7 @@ static int end(void **state)
 static int open_as(ProtectMode mode)
 {
     static const uid_t users[2] = {1, 2};
-    ProtectOrder order = {.mode = mode, .interface = "segw0"};
+    ProtectOrder order = {.mode = mode, .interfaces = {1, {"segw0"}}};
     Reason reason = {0};
     const int r = protection_open(&order, users, &protection, &reason);
 

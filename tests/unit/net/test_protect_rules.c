@@ -179,7 +179,7 @@ static int setup(void **state)
     (void)state;
     text[0] = '\0';
     is_begun = false;
-    order = (ProtectOrder){.mode = PROTECT_YES, .interface = "segw0"};
+    order = (ProtectOrder){.mode = PROTECT_YES, .interfaces = {1, {"segw0"}}};
     local = (IkeTs){0};
     rules = (ProtectRules){.order = &order, .users = {NOBODY, NOBODY}, .local = &local};
     return 0;
@@ -350,6 +350,25 @@ static void inner_addresses_are_dropped_before_anything_passes_but_by_the_tunnel
                       "out: user 101 accept\n" ON_LINK);
 }
 
+static void what_goes_by_each_tunnels_interface_passes_either_way(void **state)
+{
+    const char *place;
+    static const char *const rules_of[] = {
+        "out: oif segw0 accept\n", "out: oif management0 accept\n", "in: iif segw0 accept\n",
+        "in: iif management0 accept\n"};
+
+    (void)state;
+    order.mode = PROTECT_STRICT;
+    order.interfaces = (InterfaceNames){2, {"segw0", "management0"}};
+    add_inner("10.9.0.1");
+    protect_rules_write(&rules, NULL);
+    for (size_t i = 0; i < ELEMENTS(rules_of); i++) {
+        place = strstr(text, rules_of[i]);
+        assert_non_null(place);
+        assert_true(place < strstr(text, " drop "));
+    }
+}
+
 static void packets_of_treds_and_the_ike_clients_users_pass(void **state)
 {
     (void)state;
@@ -387,6 +406,7 @@ int main(void)
         RULES(all_but_one_address_is_not_everything),
         RULES(networks_that_are_excepted_come_before_all_that_is_dropped_of_networks),
         RULES(inner_addresses_are_dropped_before_anything_passes_but_by_the_tunnel),
+        RULES(what_goes_by_each_tunnels_interface_passes_either_way),
         RULES(packets_of_treds_and_the_ike_clients_users_pass),
         RULES(esp_passes_to_the_segw_of_each_pair_and_to_nobody_else),
     };

@@ -23,6 +23,7 @@ enum { AFTER_MS = 10000, NOW_MS = 1000000, PLANE_POLLED = 2, PROTECTION_POLLED =
 static struct {
     int open_error, protect_error, before_error, carry_out_error, remove_error;
     uint64_t now_ms;
+    DataPlaneMode mode; /* that it was opened in */
     bool plane, protection;
     unsigned n_removed;          /* how often the rules were taken away */
     OrderType carried_out;       /* ORDER_OPEN: none */
@@ -59,10 +60,11 @@ int net_plane_fail_network(Reason *reason, int r, const char *interface)
     return reason_set(reason, r, "CAP_NET_ADMIN is missing");
 }
 
-int net_plane_open(DataPlaneMode mode, const char *interface, NetPlane **ret, Reason *reason)
+int net_plane_open(DataPlaneMode mode, const InterfaceNames *interfaces, NetPlane **ret,
+                   Reason *reason)
 {
-    assert_int_equal(mode, DATAPLANE_AUTO);
-    assert_string_equal(interface, "segw0");
+    played.mode = mode;
+    assert_string_equal(interfaces->names[0], "segw0");
     if (played.open_error < 0)
         return reason_set(reason, played.open_error, "no plane");
     played.plane = true;
@@ -191,7 +193,7 @@ static Answer carry_out(OrderType type)
     switch (type) {
     case ORDER_OPEN:
         order.mode = DATAPLANE_AUTO;
-        (void)strcpy(order.interface, "segw0");
+        order.interfaces = (InterfaceNames){1, {"segw0"}};
         break;
     case ORDER_PROTECT:
         order.protect = (ProtectOrder *)(uintptr_t)&protect;
@@ -233,6 +235,35 @@ static void before_a_plane_is_open_nothing_is_asked_of_it(void **state)
     assert_int_equal(error_of(ORDER_PROTECT), 0);
     assert_int_equal(error_of(ORDER_ADD_SA), -ENOTCONN);
     assert_int_equal(played.added, 0);
+}
+
+static int open_with(DataPlaneMode mode, size_t n_interfaces, Answer *ret)
+{
+    const Order order = {
+        .type = ORDER_OPEN, .mode = mode, .interfaces = {n_interfaces, {"segw0", "management0"}}};
+    int tun = -1;
+    service_carry_out(&service, &order, -1, ret, &tun);
+    return ret->error;
+}
+
+static void the_kernels_esp_is_had_for_one_interface_alone(void **state)
+{
+    Answer answer;
+    (void)state;
+    assert_int_equal(open_with(DATAPLANE_KERNEL, 2, &answer), -EOPNOTSUPP);
+    assert_non_null(strstr(answer.reason.text, "segw0 and management0 are named"));
+    assert_false(played.plane);
+    assert_int_equal(open_with(DATAPLANE_AUTO, 2, &answer), 0);
+    assert_int_equal(played.mode, DATAPLANE_USER);
+    service_disconnect(&service);
+    assert_int_equal(open_with(DATAPLANE_USER, 2, &answer), 0);
+    assert_int_equal(played.mode, DATAPLANE_USER);
+    service_disconnect(&service);
+    assert_int_equal(open_with(DATAPLANE_AUTO, 1, &answer), 0);
+    assert_int_equal(played.mode, DATAPLANE_AUTO);
+    service_disconnect(&service);
+    assert_int_equal(open_with(DATAPLANE_KERNEL, 1, &answer), 0);
+    assert_int_equal(played.mode, DATAPLANE_KERNEL);
 }
 
 static void a_plane_is_opened_once_and_says_its_mode(void **state)
@@ -463,6 +494,7 @@ int main(void)
         cmocka_unit_test(a_socket_has_a_path_that_its_address_has_room_for),
         cmocka_unit_test(a_connection_is_for_one_user_and_for_no_other),
         cmocka_unit_test_setup(before_a_plane_is_open_nothing_is_asked_of_it, begin),
+        cmocka_unit_test_setup(the_kernels_esp_is_had_for_one_interface_alone, begin),
         cmocka_unit_test_setup(a_plane_is_opened_once_and_says_its_mode, begin),
         cmocka_unit_test_setup(rules_are_put_in_force_once, begin),
         cmocka_unit_test_setup(the_rules_know_an_sa_before_the_plane_and_forget_one_that_it_refuses,

@@ -19,7 +19,8 @@ static struct {
     int clear_error, attach_error, add_error, open_error;
     unsigned long fails; /* the ioctl that does, with EBUSY */
     unsigned n_networks, n_cleared, n_added;
-    bool attached;
+    unsigned n_added_of[DATAPLANE_INTERFACES_MAX];
+    bool attached[DATAPLANE_INTERFACES_MAX];
     int offload;
     char name[IFNAMSIZ];
     unsigned widened; /* buffers, in either direction, of descriptor ESP_FD */
@@ -27,11 +28,16 @@ static struct {
 
 enum { ESP_FD = 1000 };
 
+static const char places[DATAPLANE_INTERFACES_MAX];
+
+static size_t place_of(const Network *network)
+{
+    return (size_t)((const char *)(const void *)network - places);
+}
+
 int network_new(Network **ret)
 {
-    static int one;
-    *ret = (Network *)(void *)&one;
-    played.n_networks++;
+    *ret = (Network *)(uintptr_t)&places[played.n_networks++];
     return 0;
 }
 
@@ -50,30 +56,36 @@ int network_clear(Network *network, const char *name)
 
 int network_attach(Network *network, const char *name)
 {
-    (void)network, (void)name;
-    played.attached = played.attach_error == 0;
+    (void)name;
+    played.attached[place_of(network)] = played.attach_error == 0;
     return played.attach_error;
 }
 
 void network_detach(Network *network)
 {
-    (void)network;
-    played.attached = false;
+    played.attached[place_of(network)] = false;
 }
 
 int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
 {
-    (void)network, (void)order;
+    (void)order;
     if (played.add_error < 0)
         return reason_set(reason, played.add_error, "the address is taken");
     played.n_added++;
+    played.n_added_of[place_of(network)]++;
     return 0;
 }
 
 void network_remove_sa(Network *network, uint32_t spi_in)
 {
-    (void)network, (void)spi_in;
+    (void)spi_in;
     played.n_added--;
+    played.n_added_of[place_of(network)]--;
+}
+
+bool network_is_idle(const Network *network)
+{
+    return played.n_added_of[place_of(network)] == 0;
 }
 
 int network_move_sa(Network *network, uint32_t spi_in, const SaPath *path, Reason *reason)
@@ -157,7 +169,8 @@ static int descriptors_before;
 
 static int open_plane(Reason *reason)
 {
-    return net_plane_open(DATAPLANE_USER, "segw0", &plane, reason);
+    static const InterfaceNames interfaces = {2, {"segw0", "management0"}};
+    return net_plane_open(DATAPLANE_USER, &interfaces, &plane, reason);
 }
 
 static int begin(void **state)
@@ -184,14 +197,19 @@ static int end(void **state)
 }
 
 /* The answer's error; the TUN, if it made one, into *ret_tun. */
-static int add(uint32_t spi_in, int *ret_tun, Reason *ret_reason)
+static int add_to(uint8_t interface, uint32_t spi_in, int *ret_tun, Reason *ret_reason)
 {
-    const SaOrder sa = {.spi_in = spi_in};
+    const SaOrder sa = {.spi_in = spi_in, .interface = interface};
     Answer answer;
     net_plane_carry_out(plane, &(Order){.type = ORDER_ADD_SA, .sa = (SaOrder *)(uintptr_t)&sa}, -1,
                         &answer, ret_tun);
     *ret_reason = answer.reason;
     return answer.error;
+}
+
+static int add(uint32_t spi_in, int *ret_tun, Reason *ret_reason)
+{
+    return add_to(0, spi_in, ret_tun, ret_reason);
 }
 
 static int carry_out(OrderType type, uint32_t spi_in)
@@ -206,8 +224,8 @@ static int carry_out(OrderType type, uint32_t spi_in)
 static void opening_clears_what_an_earlier_run_left(void **state)
 {
     (void)state;
-    assert_int_equal(played.n_cleared, 1);
-    assert_false(played.attached);
+    assert_int_equal(played.n_cleared, 2);
+    assert_false(played.attached[0]);
     assert_int_equal(n_descriptors(), descriptors_before);
 }
 
@@ -257,16 +275,38 @@ static void the_first_sa_brings_the_tun_and_the_last_takes_the_interface_along(v
     assert_true(tun >= 0);
     assert_string_equal(played.name, "segw0");
     assert_int_equal(played.offload, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
-    assert_true(played.attached);
+    assert_true(played.attached[0]);
     assert_int_equal(add(301, &none, &reason), 0);
     assert_int_equal(none, -1);
     assert_int_equal(carry_out(ORDER_REMOVE_SA, 300), 0);
-    assert_true(played.attached);
+    assert_true(played.attached[0]);
     assert_int_equal(carry_out(ORDER_REMOVE_SA, 301), 0);
-    assert_false(played.attached);
+    assert_false(played.attached[0]);
     assert_int_equal(carry_out(ORDER_REMOVE_SA, 301), -ENOENT);
     assert_int_equal(played.n_added, 0);
     assert_int_equal(close(tun), 0);
+}
+
+static void each_interface_comes_with_its_first_sa_and_goes_with_its_last(void **state)
+{
+    int tun = -1, second = -1, none = -1;
+    Reason reason;
+    (void)state;
+    assert_int_equal(add_to(0, 300, &tun, &reason), 0);
+    assert_string_equal(played.name, "segw0");
+    assert_false(played.attached[1]);
+    assert_int_equal(add_to(1, 301, &second, &reason), 0);
+    assert_string_equal(played.name, "management0");
+    assert_true(tun >= 0 && second >= 0);
+    assert_true(played.attached[0] && played.attached[1]);
+    assert_int_equal(carry_out(ORDER_REMOVE_SA, 300), 0);
+    assert_false(played.attached[0]);
+    assert_true(played.attached[1]);
+    assert_int_equal(add_to(2, 302, &none, &reason), -EINVAL);
+    assert_int_equal(none, -1);
+    assert_int_equal(carry_out(ORDER_REMOVE_SA, 301), 0);
+    assert_false(played.attached[1]);
+    assert_int_equal(close(tun) + close(second), 0);
 }
 
 static void an_interface_that_can_not_be_made_leaves_nothing(void **state)
@@ -280,7 +320,7 @@ static void an_interface_that_can_not_be_made_leaves_nothing(void **state)
         assert_int_equal(add(300, &tun, &reason), -EBUSY);
         assert_non_null(strstr(reason.text, "the interface segw0 can't be made"));
         assert_int_equal(tun, -1);
-        assert_false(played.attached);
+        assert_false(played.attached[0]);
     }
     played.fails = 0;
     played.attach_error = -ENODEV;
@@ -300,14 +340,14 @@ an_sa_that_the_network_refuses_takes_the_interface_along_if_it_was_the_first(voi
     assert_int_equal(add(300, &tun, &reason), -EADDRINUSE);
     assert_string_equal(reason.text, "the address is taken");
     assert_int_equal(tun, -1);
-    assert_false(played.attached);
+    assert_false(played.attached[0]);
     assert_int_equal(n_descriptors(), descriptors_before);
     played.add_error = 0;
     assert_int_equal(add(300, &tun, &reason), 0);
     played.add_error = -EADDRINUSE;
     assert_int_equal(add(301, &none, &reason), -EADDRINUSE);
     assert_int_equal(none, -1);
-    assert_true(played.attached);
+    assert_true(played.attached[0]);
     assert_int_equal(close(tun), 0);
 }
 
@@ -377,8 +417,8 @@ static void no_more_is_looked_at_than_was_asked_for(void **state)
 
     (void)state;
     const size_t n = net_plane_poll(plane, polled);
-    assert_int_equal(n, 1); /* this plane has nothing of its own to watch */
-    polled[0].revents = 0;
+    assert_int_equal(n, 2); /* two networks; this plane has nothing of its own to watch */
+    polled[0].revents = polled[1].revents = 0;
     polled[n] = (struct pollfd){.fd = -1, .revents = POLLIN};
     net_plane_watch(plane, polled, n);
     net_plane_watch(plane, polled, 0);
@@ -397,6 +437,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             the_first_sa_brings_the_tun_and_the_last_takes_the_interface_along, begin_with_plane,
             end),
+        cmocka_unit_test_setup_teardown(
+            each_interface_comes_with_its_first_sa_and_goes_with_its_last, begin_with_plane, end),
         cmocka_unit_test_setup_teardown(an_interface_that_can_not_be_made_leaves_nothing,
                                         begin_with_plane, end),
         cmocka_unit_test_setup_teardown(

@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
-enum { NOT_OURS = 4711, OTHERS = 2 };
+enum { OTHERS = 3 };
+
+static const uint32_t not_ours[OTHERS] = {0, XFRM_IF_ID - 1, XFRM_IF_ID + DATAPLANE_INTERFACES_MAX};
 
 static void answer_state(uint32_t spi, uint32_t if_id)
 {
@@ -41,6 +43,20 @@ static void forget_answer(size_t i)
             (played.n_answers - i) * sizeof(played.answers[0]));
 }
 
+static int collect_if_id(const struct nlattr *attribute, void *userdata)
+{
+    if (mnl_attr_get_type(attribute) == XFRMA_IF_ID)
+        *(uint32_t *)userdata = mnl_attr_get_u32(attribute);
+    return MNL_CB_OK;
+}
+
+static uint32_t if_id_of(const struct nlmsghdr *header, size_t head)
+{
+    uint32_t if_id = 0;
+    (void)mnl_attr_parse(header, (unsigned)head, collect_if_id, &if_id);
+    return if_id;
+}
+
 static bool is_deleted(const struct nlmsghdr *request, const struct nlmsghdr *answer)
 {
     if (answer->nlmsg_type + 1 != request->nlmsg_type)
@@ -52,7 +68,8 @@ static bool is_deleted(const struct nlmsghdr *request, const struct nlmsghdr *an
     }
     const struct xfrm_userpolicy_id *id = mnl_nlmsg_get_payload(request);
     const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(answer);
-    return id->dir == info->dir && memcmp(&id->sel, &info->sel, sizeof(id->sel)) == 0;
+    return id->dir == info->dir && memcmp(&id->sel, &info->sel, sizeof(id->sel)) == 0 &&
+           if_id_of(request, sizeof(*id)) == if_id_of(answer, sizeof(*info));
 }
 
 static void take_away(const struct nlmsghdr *request)
@@ -76,14 +93,14 @@ static int setup(void **state)
 static void leave(size_t states, size_t policies)
 {
     (void)setup(NULL);
-    answer_state(1, 0);
-    answer_policy(1, 0);
+    for (uint32_t i = 0; i < OTHERS; i++) {
+        answer_state(1 + i, not_ours[i]);
+        answer_policy((uint16_t)(1 + i), not_ours[i]);
+    }
     for (size_t i = 0; i < states; i++)
-        answer_state((uint32_t)(100 + i), XFRM_IF_ID);
+        answer_state((uint32_t)(100 + i), XFRM_IF_ID + i % DATAPLANE_INTERFACES_MAX);
     for (size_t i = 0; i < policies; i++)
-        answer_policy((uint16_t)(100 + i), XFRM_IF_ID);
-    answer_state(2, NOT_OURS);
-    answer_policy(2, NOT_OURS);
+        answer_policy((uint16_t)(100 + i), XFRM_IF_ID + i % DATAPLANE_INTERFACES_MAX);
 }
 
 static void all_of_ours_is_cleared_and_nothing_else(void **state)
@@ -119,11 +136,12 @@ static void what_can_not_be_cleared_is_told_at_once(void **state)
     }
 }
 
-static void count(uint8_t direction, const struct xfrm_selector *selector, void *userdata)
+static void count(const XfrmPolicy *policy, void *userdata)
 {
     size_t *n = userdata;
-    assert_int_equal(direction, XFRM_POLICY_OUT);
-    assert_int_equal(ntohs(selector->dport), 100 + *n);
+    assert_int_equal(policy->direction, XFRM_POLICY_OUT);
+    assert_int_equal(ntohs(policy->selector.dport), 100 + *n);
+    assert_int_equal(policy->interface, *n);
     ++*n;
 }
 

@@ -63,7 +63,8 @@ static Exchange *end_new(Ends *ends, bool initiator)
 
 void ends_init(Ends *ends)
 {
-    static const DataPlaneOptions no_traffic = {.mode = DATAPLANE_NONE, .interface = "none0"};
+    static const DataPlaneOptions no_traffic = {.mode = DATAPLANE_NONE,
+                                                .interfaces = {1, {"none0"}}};
 
     *ends = (Ends){0};
     assert_int_equal(dataplane_open(&no_traffic, &ends->context.dataplane, &ends->reason), 0);

@@ -74,7 +74,8 @@ static int verifier_fill(const char *anchors)
 
 int bench_init(void **state)
 {
-    static const DataPlaneOptions no_traffic = {.mode = DATAPLANE_NONE, .interface = "none0"};
+    static const DataPlaneOptions no_traffic = {.mode = DATAPLANE_NONE,
+                                                .interfaces = {1, {"none0"}}};
     const PkiSpec spec = pki_segw_spec(SEGW_FQDN);
     Reason reason = {0};
     char path[128];

@@ -46,7 +46,8 @@ int __wrap_exchange_use_child(Exchange *exchange, uint32_t spi_in, ChildUsed use
 int __wrap_exchange_remove_child(Exchange *exchange, uint32_t spi_in, Reason *reason);
 size_t __wrap_exchange_children(const Exchange *exchange, ChildStatus *ret);
 void __wrap_daemon_prepare_exchange(Daemon *daemon);
-const char *__wrap_dataplane_interface(const DataPlane *plane);
+const Segw *__wrap_exchange_segw(const Exchange *exchange);
+const char *__wrap_dataplane_interface(const DataPlane *plane, size_t place);
 
 int __wrap_exchange_allows(const Exchange *exchange, ExchangeCall call, Reason *reason)
 {
@@ -137,10 +138,18 @@ void __wrap_daemon_prepare_exchange(Daemon *daemon)
     bench.prepared++;
 }
 
-const char *__wrap_dataplane_interface(const DataPlane *plane)
+const Segw *__wrap_exchange_segw(const Exchange *exchange)
 {
+    static const Segw segw = {.interface_place = 2};
+    (void)exchange;
+    return &segw;
+}
+
+const char *__wrap_dataplane_interface(const DataPlane *plane, size_t place)
+{
+    static const char *const names[] = {"", "", "tre0"};
     (void)plane;
-    return "tre0";
+    return names[place];
 }
 
 static int bench_init(void **state)

@@ -270,7 +270,82 @@ static void a_segw_that_lacks_something_is_refused(void **state)
     assert_refused(PLAIN "only-anchors = 0011\n", "in 64 hexadecimal digits");
     assert_refused(PLAIN "only-anchors = ,\n", "in 64 hexadecimal digits");
     assert_refused(PLAIN "[segw b]\nprofile = 3gpp\n",
-                   "its keys are: name, only-anchors, allowed-local, allowed-remote");
+                   "its keys are: name, only-anchors, allowed-local, allowed-remote, interface");
+}
+
+static void each_segw_has_the_interface_that_its_section_names_or_the_data_planes(void **state)
+{
+    Result result = read_text(PLAIN "interface = core0\n"
+                                    "[segw b]\nname = b.example\nallowed-remote = 10.2.0.0/16\n"
+                                    "[segw c]\nname = c.example\nallowed-remote = 10.3.0.0/16\n"
+                                    "interface = fifteen-octets-\n"
+                                    "[segw d]\nname = d.example\nallowed-remote = 10.4.0.0/16\n"
+                                    "interface = core0\n"
+                                    "[data-plane]\ninterface = tun7\n");
+    static const char *const names[] = {"core0", "tun7", "fifteen-octets-"};
+    static const uint8_t places[] = {0, 1, 2, 0};
+
+    (void)state;
+    assert_int_equal(result.r, 0);
+    assert_int_equal(result.config.interfaces.n, ELEMENTS(names));
+    for (size_t i = 0; i < ELEMENTS(names); i++)
+        assert_string_equal(result.config.interfaces.names[i], names[i]);
+    for (size_t i = 0; i < ELEMENTS(places); i++)
+        assert_int_equal(result.config.segws.list[i]->interface_place, places[i]);
+    tred_config_deinit(&result.config);
+}
+
+static void segws_that_name_no_interface_share_the_one_of_before(void **state)
+{
+    Result result = read_text(PLAIN "[segw b]\nname = b.example\nallowed-remote = 10.2.0.0/16\n");
+
+    (void)state;
+    assert_int_equal(result.r, 0);
+    assert_int_equal(result.config.interfaces.n, 1);
+    assert_string_equal(result.config.interfaces.names[0], "segw0");
+    assert_int_equal(result.config.segws.list[1]->interface_place, 0);
+    tred_config_deinit(&result.config);
+}
+
+static void a_name_that_no_interface_can_have_is_refused(void **state)
+{
+    static const char *const names[] = {"sixteen-octets-0", "a/b", "a b", "a:1", "a%d", ".a"};
+    char text[256];
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
+        (void)snprintf(text, sizeof(text), PLAIN "interface = %s\n", names[i]);
+        assert_refused(text, "[segw] interface is '");
+        (void)snprintf(text, sizeof(text),
+                       PLAIN "[segw b]\nname = b.example\ninterface = %s\n"
+                             "allowed-remote = 10.2.0.0/16\n",
+                       names[i]);
+        assert_refused(text, "[segw b] interface is '");
+        (void)snprintf(text, sizeof(text), PLAIN "[data-plane]\ninterface = %s\n", names[i]);
+        assert_refused(text, "[data-plane] interface is '");
+    }
+}
+
+static void more_interfaces_than_there_may_be_are_refused(void **state)
+{
+    static const char *const names[] = {"b", "c", "d", "e"};
+    char text[1024] = PLAIN;
+
+    (void)state;
+    for (unsigned i = 0; i < ELEMENTS(names); i++) {
+        const size_t size = strlen(text);
+        (void)snprintf(text + size, sizeof(text) - size,
+                       "[segw %s]\nname = %s.example\nallowed-remote = 10.%u.0.0/16\n"
+                       "interface = %s0\n",
+                       names[i], names[i], 2 + i, names[i]);
+        if (i < 3) {
+            Result result = read_text(text);
+            assert_int_equal(result.r, 0);
+            assert_int_equal(result.config.interfaces.n, 2 + i);
+            tred_config_deinit(&result.config);
+        }
+    }
+    assert_refused(text, "[segw e] interface is e0, and 4 other interfaces stand before it");
 }
 
 static void unknown_keys_and_values_are_refused(void **state)
@@ -364,6 +439,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_segw_that_lacks_something_is_refused),
         cmocka_unit_test(limits_of_exchanges_are_kept),
         cmocka_unit_test(a_soft_lifetime_that_is_not_below_the_hard_one_is_refused),
+        cmocka_unit_test(each_segw_has_the_interface_that_its_section_names_or_the_data_planes),
+        cmocka_unit_test(segws_that_name_no_interface_share_the_one_of_before),
+        cmocka_unit_test(a_name_that_no_interface_can_have_is_refused),
+        cmocka_unit_test(more_interfaces_than_there_may_be_are_refused),
         cmocka_unit_test(unknown_keys_and_values_are_refused),
         cmocka_unit_test(a_missing_file_is_an_error),
         cmocka_unit_test_prestate(the_shipped_file_lacks_nothing_but_the_name, argv[1]),

@@ -342,12 +342,12 @@ static void it_starts_in_order_and_serves_at_the_end(void **state)
  * that are mixed up differ. */
 static void what_is_configured_goes_to_those_who_act_on_it(void **state)
 {
-    char net_socket[] = "/net", esp_helper[] = "/esp", interface[] = "segw7";
+    char net_socket[] = "/net", esp_helper[] = "/esp";
     TredConfig config = {
         .max_exchanges = 3,
         .net_socket = net_socket,
         .esp_helper = esp_helper,
-        .interface = interface,
+        .interfaces = {2, {"segw7", "management0"}},
         .data_plane = DATAPLANE_USER,
         .protect = PROTECT_STRICT,
         .copy_dscp = true,
@@ -364,7 +364,9 @@ static void what_is_configured_goes_to_those_who_act_on_it(void **state)
     (void)state;
     assert_int_equal(daemon_init(&bench.daemon, &config), 0);
     assert_int_equal(bench.options.mode, DATAPLANE_USER);
-    assert_string_equal(bench.options.interface, interface);
+    assert_int_equal(bench.options.interfaces.n, 2);
+    assert_string_equal(bench.options.interfaces.names[0], "segw7");
+    assert_string_equal(bench.options.interfaces.names[1], "management0");
     assert_string_equal(bench.options.net_socket, net_socket);
     assert_string_equal(bench.options.esp_program, esp_helper);
     assert_true(bench.options.copy_dscp);

@@ -269,7 +269,7 @@ static void keys_that_the_data_plane_refused_are_not_handed_out_again(void **sta
     _cleanup_(dataplane_closep) DataPlane *lost = NULL;
     DataPlane *working = bench.context.dataplane;
     const DataPlaneOptions options = {
-        .mode = DATAPLANE_KERNEL, .interface = "segw0", .net_socket = "/nonexistent"};
+        .mode = DATAPLANE_KERNEL, .interfaces = {1, {"segw0"}}, .net_socket = "/nonexistent"};
     ChildStatus children[EXCHANGE_CHILDREN_MAX];
     Play *play = *state;
 

@@ -759,7 +759,7 @@ static void keys_that_the_data_plane_refused_are_not_handed_out_again(void **sta
     _cleanup_(dataplane_closep) DataPlane *lost = NULL;
     DataPlane *working = ends.context.dataplane;
     const DataPlaneOptions options = {
-        .mode = DATAPLANE_KERNEL, .interface = "segw0", .net_socket = "/nonexistent"};
+        .mode = DATAPLANE_KERNEL, .interfaces = {1, {"segw0"}}, .net_socket = "/nonexistent"};
     const CreateSpec request = child_spec(&ends, ends.segw, IKE_GROUP_NONE);
     const CreateSpec response = child_spec(&ends, ends.henb, IKE_GROUP_NONE);
 

@@ -174,7 +174,7 @@ static void nothing_moves_where_the_data_plane_is_lost(void **state)
     _cleanup_(dataplane_closep) DataPlane *lost = NULL;
     DataPlane *working = ends.context.dataplane;
     const DataPlaneOptions options = {
-        .mode = DATAPLANE_KERNEL, .interface = "segw0", .net_socket = "/nonexistent"};
+        .mode = DATAPLANE_KERNEL, .interfaces = {1, {"segw0"}}, .net_socket = "/nonexistent"};
 
     (void)state;
     assert_int_equal(dataplane_begin(&options, &lost, &ends.reason), 0);
