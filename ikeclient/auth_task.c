@@ -446,6 +446,7 @@ static int auth_child_added(Task *task, const TreReply *reply)
     if (!child_sas_add(&task->sa->children, auth->offer.spi_in, &auth->answer))
         return -ENOMEM;
     task->sa->assigned = auth->answer;
+    (void)snprintf(task->sa->interface, sizeof(task->sa->interface), "%s", reply->interface);
     if (auth->answer.liveness > 0)
         liveness_set_silence(task->sa, auth->answer.liveness);
     if (reply->interface[0] != 0)

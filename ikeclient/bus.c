@@ -124,6 +124,7 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("Suite", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("EspSuite", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("ExternalAddress", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("Interface", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("Addresses", "as", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("DnsServers", "as", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("ChildSas", "a(uus)", get_property, 0, CHANGES),

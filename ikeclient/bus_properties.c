@@ -71,6 +71,12 @@ static const char *text_external_address(const ConnectionInfo *info, char *text)
     return info->sa.external ? endpoint_text(info->sa.external, text) : "";
 }
 
+static const char *text_interface(const ConnectionInfo *info, char *text)
+{
+    (void)text;
+    return info->sa.interface;
+}
+
 /* tred's object; "/" where there is none. */
 static const char *text_exchange(const ConnectionInfo *info, char *text)
 {
@@ -262,6 +268,7 @@ static const Property properties[] = {
     {"Suite", NULL, text_suite},
     {"EspSuite", NULL, text_esp_suite},
     {"ExternalAddress", NULL, text_external_address},
+    {"Interface", NULL, text_interface},
     {"Addresses", append_addresses, text_addresses},
     {"DnsServers", append_dns_servers, text_dns_servers},
     {"ChildSas", append_children, text_children},

@@ -6,7 +6,7 @@
 
 #include <systemd/sd-bus.h>
 
-enum { BUS_PROPERTIES = 18 };
+enum { BUS_PROPERTIES = 19 };
 
 /* Appends the value of that property. 0 or a negative errno; -ENOENT: there is none of that name.
  */

@@ -368,8 +368,12 @@ void connection_info(const Connection *connection, ConnectionInfo *ret)
     if (member) {
         ike_sa_info(member->sa, &ret->sa);
     } else {
-        ret->sa = (IkeSaInfo){
-            .exchange = "", .identity = "", .segw_identity = "", .suite = "", .refusal = ""};
+        ret->sa = (IkeSaInfo){.exchange = "",
+                              .identity = "",
+                              .segw_identity = "",
+                              .suite = "",
+                              .interface = "",
+                              .refusal = ""};
     }
 }
 

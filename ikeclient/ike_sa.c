@@ -279,6 +279,7 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     to->nat = from->nat;
     to->refusal = from->refusal;
     to->assigned = from->assigned;
+    memcpy(to->interface, from->interface, sizeof(to->interface));
     to->groups = from->groups;
     memcpy(to->configured, from->configured, sizeof(to->configured));
     to->renewal = from->renewal;
@@ -499,6 +500,7 @@ void ike_sa_info(const IkeSa *sa, IkeSaInfo *ret)
         .silent = sa->silent,
         .nat = sa->nat.here || sa->nat.there,
         .children = sa->children,
+        .interface = sa->children ? sa->interface : "",
         .renew_at = renew_at,
         .refusal = sa->refusal.text,
         .segw = transport_remote(sa->transport),

@@ -22,6 +22,7 @@ typedef struct IkeSaInfo {
     bool silent;             /* it ended, as the SeGW did not answer */
     bool nat;                /* a NAT was found on either side */
     const ChildSa *children; /* a list, NULL: there is none; the SA's own */
+    const char *interface;   /* that its traffic goes by; "" where there is none of either */
     /* Why one that is configured is not there; "" where nothing is known, or it is. */
     const char *missing[CHILD_PLACES];
     uint64_t

@@ -15,6 +15,8 @@
 #include "ikeclient/tre.h"
 #include "ikewire/message.h"
 
+#include <net/if.h>
+
 enum {
     SUITE_SIZE = 128,
     FLIGHTS_MAX = 16,      /* datagrams that wait for tred; more are dropped */
@@ -251,8 +253,9 @@ struct IkeSa {
     char peer_identity[STEP_NAME_SIZE];
     bool established;
     ChildSa *children;
-    Reason refusal;       /* why there was no child from the start */
-    ChildAnswer assigned; /* what IKE_AUTH granted */
+    Reason refusal;           /* why there was no child from the start */
+    ChildAnswer assigned;     /* what IKE_AUTH granted */
+    char interface[IFNAMSIZ]; /* that traffic goes by, as tred says */
 
     /* how it is rekeyed */
     bool responder;      /* the peer began the rekeying that made it, and has the flag I in it */

@@ -13,7 +13,6 @@
 #include "trectl/commands.h"
 #include "trectl/snapshot.h"
 #include "tred/bus_connection.h"
-#include "tred/config.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -142,7 +141,6 @@ static int resolved_revert(sd_bus *bus, int interface)
 enum { LOOK_USEC = 10 * 1000 * 1000, ACCURACY_USEC = 1000 * 1000, DOMAIN = 'd', CONNECTION = 256 };
 
 typedef struct DnsOptions {
-    const char *config;
     const char *connection; /* NULL: the first one */
     ResolvedDomains domains;
 } DnsOptions;
@@ -151,19 +149,18 @@ typedef struct Dns {
     sd_bus *bus;
     sd_event *event;
     sd_event_source *look; /* once, when all signals that there are have been read */
-    const char *interface;
     const DnsOptions *options;
-    int told;           /* the interface's index; 0: resolved knows of nothing */
-    char *told_servers; /* as JSON; of `told` */
-    bool complained;    /* that resolved does not take it */
-    bool missed;        /* said that ikeclient has no such connection */
+    int told;                 /* an interface's index; 0: resolved knows of nothing */
+    char interface[IFNAMSIZ]; /* and its name */
+    char *told_servers;       /* as JSON; of `told` */
+    bool complained;          /* that resolved does not take it */
+    bool missed;              /* said that ikeclient has no such connection */
 } Dns;
 
 static const CommandOption options[] = {
     {"connection", "NAME", CONNECTION, "the one of this name, not the first one"},
     {"domain", "NAME", DOMAIN,
      "names below it are asked of the SeGW's servers; may be repeated; . for all"},
-    {"config", "FILE", 'c', "tred's configuration (default /etc/tred/tred.conf)"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -173,18 +170,13 @@ static const CommandLine line = {
              "Has systemd-resolved ask the SeGW's DNS servers for names below these domains while "
              "there is a\ntunnel. Stays; trectl-dns.service runs it.\n",
     .options = options,
-    .more = "Exit status: 0 ended by a signal, 69 the bus can't be reached, 78 the configuration "
-            "can't be used.\n",
+    .more = "Exit status: 0 ended by a signal, 69 the bus can't be reached.\n",
 };
 
 static int option_take(int value, const char *argument, void *userdata)
 {
     DnsOptions *given = userdata;
 
-    if (value == 'c') {
-        given->config = argument;
-        return 0;
-    }
     if (value == CONNECTION) {
         given->connection = argument;
         return 0;
@@ -207,7 +199,7 @@ static void take_back(Dns *dns)
 
 /* Names go on resolving while it changes: what is there stays there until it is replaced. The
  * servers of a new interface last: no name is asked of them before it is said which. */
-static void tell(Dns *dns, int interface, json_object *servers)
+static void tell(Dns *dns, int interface, const char *name, json_object *servers)
 {
     const char *text = json_object_to_json_string(servers);
     Reason reason = {0};
@@ -217,6 +209,7 @@ static void tell(Dns *dns, int interface, json_object *servers)
         return;
     if (dns->told != interface) {
         take_back(dns);
+        (void)snprintf(dns->interface, sizeof(dns->interface), "%s", name);
         r = names_set(dns->bus, interface, &dns->options->domains, &reason);
     }
     if (r == 0)
@@ -234,32 +227,32 @@ static void tell(Dns *dns, int interface, json_object *servers)
     log_info("The SeGW's DNS servers %s are asked over %s", text, dns->interface);
 }
 
-/* NULL: there is no such connection, or no ikeclient. */
-static json_object *servers_take(Dns *dns)
+/* What ikeclient says of the connection; NULL: there is no such one, or no ikeclient. */
+static json_object *client_take(Dns *dns)
 {
     _cleanup_(free_charp) char *path = NULL;
-    json_object *servers = NULL;
+    json_object *client = NULL;
     Reason reason = {0};
     int r = client_path_find(dns->bus, dns->options->connection, &path, &reason);
 
     if (r == -ENOENT && !dns->missed)
         log_warning("%s", reason.text);
     dns->missed = r == -ENOENT;
-    if (r == 0) {
-        (void)bus_json_property(dns->bus, CLIENT_NAME, path, CLIENT_INTERFACE, "DnsServers",
-                                &servers);
-    }
-    return servers;
+    if (r == 0)
+        (void)bus_json_properties(dns->bus, CLIENT_NAME, path, CLIENT_INTERFACE, &client);
+    return client;
 }
 
 static void look(Dns *dns)
 {
-    _cleanup_(json_object_putp) json_object *servers = servers_take(dns);
-    const int interface = (int)if_nametoindex(dns->interface);
+    _cleanup_(json_object_putp) json_object *client = client_take(dns);
+    json_object *servers = json_member(client, "DnsServers");
+    const char *name = json_text(client, "Interface");
+    const int interface = (int)if_nametoindex(name);
 
     /* While another IKE SA is being made, that in use stays in use, and has its servers. */
     if (interface != 0 && json_count(servers) > 0) {
-        tell(dns, interface, servers);
+        tell(dns, interface, name, servers);
     } else {
         take_back(dns);
     }
@@ -365,9 +358,9 @@ static void dns_deinit(Dns *dns)
     sd_event_unref(dns->event);
 }
 
-static int follow(const char *interface, const DnsOptions *given)
+static int follow(const DnsOptions *given)
 {
-    _cleanup_(dns_deinit) Dns dns = {.interface = interface, .options = given};
+    _cleanup_(dns_deinit) Dns dns = {.options = given};
     Reason reason = {0};
     int r = bus_connection_open(&dns.bus, &reason);
 
@@ -388,19 +381,12 @@ static int follow(const char *interface, const DnsOptions *given)
 
 int dns_main(int argc, char **argv)
 {
-    DnsOptions given = {.config = "/etc/tred/tred.conf"};
-    _cleanup_(tred_config_deinit) TredConfig config = {0};
-    Reason reason = {0};
+    DnsOptions given = {0};
     int r = commandline_read(&line, argc, argv, option_take, &given);
 
     if (r != COMMANDLINE_GO_ON)
         return r;
     if (given.domains.count == 0)
         return commandline_error(&line, "--domain is missing");
-    r = tred_config_read(given.config, &config, &reason);
-    if (r < 0) {
-        log_error("%s", reason.text[0] != '\0' ? reason.text : strerror(-r));
-        return EX_CONFIG;
-    }
-    return follow(config.interface, &given);
+    return follow(&given);
 }

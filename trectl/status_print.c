@@ -262,6 +262,14 @@ static void list_print(const Screen *screen, const char *name, json_object *of, 
     line_end(screen);
 }
 
+static void interface_print(const Screen *screen)
+{
+    const char *interface = json_text(screen->client, "Interface");
+
+    if (interface[0] != '\0')
+        line(screen, "Interface", COLOUR_NONE, interface);
+}
+
 /* ---- Child SAs and totals ---- */
 
 static void way_print(const Screen *screen, json_object *counters, const char *way,
@@ -388,6 +396,7 @@ static void client_print(const Screen *screen)
     connection_print(screen);
     segw_print(screen);
     list_print(screen, "Addresses", screen->client, "Addresses");
+    interface_print(screen);
     list_print(screen, "DNS", screen->client, "DnsServers");
     named_print(screen);
     children_print(screen);
@@ -402,13 +411,15 @@ static void connections_print(const Screen *screen, json_object *connections)
         json_object *connection = json_item(connections, i);
         const char *state = json_text(connection, "State"),
                    *segw = json_text(connection, "SegwIdentity"),
+                   *interface = json_text(connection, "Interface"),
                    *problem = json_text(connection, "LastError");
 
         label(screen, i == 0 ? "Connections" : "");
         paper_print(screen->paper, COLOUR_NONE, "%s ", json_text(connection, "Name"));
         paper_print(screen->paper, connection_colour(state), "%s", state);
-        paper_print(screen->paper, COLOUR_NONE, "%s%s%s%s", segw[0] != '\0' ? ", " : "", segw,
-                    problem[0] != '\0' ? ": " : "", problem);
+        paper_print(screen->paper, COLOUR_NONE, "%s%s%s%s%s%s", segw[0] != '\0' ? ", " : "", segw,
+                    interface[0] != '\0' ? " by " : "", interface, problem[0] != '\0' ? ": " : "",
+                    problem);
         line_end(screen);
     }
 }

@@ -5,8 +5,8 @@ from lab.case import LabTest
 from lab.network import (HENB, INNER_IPV4, MANAGEMENT, MANAGEMENT_INNER, MANAGEMENT_IPV4, SEGW_IPV4,
                          Management)
 from lab.pki import issue_segw
-from lab.process import BIN, Process, run, scratch, wait_until
-from lab.programs import ClientConnection, Operator, tred_sections, write_ini
+from lab.process import BIN, Process, run, wait_until
+from lab.programs import ClientConnection, Operator
 from lab.resolved import Resolved, allow_on_the_bus
 
 DNS = "0ac80035"  # 10.200.0.53, as the SeGW has it
@@ -22,10 +22,8 @@ class DnsCase(LabTest):
         self.resolved = self.starting(Resolved())
 
     def follow(self, *more):
-        configuration = write_ini(scratch("dns") / "tred.conf", tred_sections(scratch("dns")))
-        follower = self.starting(Process("dns", [BIN / "trectl", "dns", "--config", configuration, "--domain",
-                                                 "operator.example", "--domain", "3gppnetwork.org", *more],
-                                         namespace=HENB))
+        follower = self.starting(Process("dns", [BIN / "trectl", "dns", "--domain", "operator.example", "--domain",
+                                                 "3gppnetwork.org", *more], namespace=HENB))
         return follower
 
     def calls_named(self):
