@@ -213,6 +213,11 @@ static void step(Connection *connection)
         connection->again = true;
     }
     tell(connection, plan.state);
+    if (plan.state == CONNECTION_IDLE && connection->wanted_next) {
+        connection->wanted_next = false;
+        connection->wanted = connection->asked = true;
+        connection->again = true;
+    }
     if (connection->again)
         return;
     SaMember *up = sa_list_find(&connection->sas, SA_UP);
@@ -246,6 +251,7 @@ void connection_open(Connection *connection)
     ConnectionState state = connection_plan_of(connection).state;
 
     connection->told = true;
+    connection->wanted_next = state == CONNECTION_CLOSING;
     if (state == CONNECTION_CONNECTING || state == CONNECTION_CLOSING)
         return;
     connection->wanted = true;
@@ -280,10 +286,13 @@ int connection_remember(Connection *connection, const char *folder)
 void connection_close(Connection *connection)
 {
     connection->told = true;
+    connection->wanted_next = false;
     if (!connection->wanted)
         return;
     connection->wanted = false;
     connection->asked = false;
+    connection->redirect.name[0] = 0; /* the next one begins where the configuration says */
+    connection->sent_by = (Endpoint){0};
     connection->renewal = false;
     connection->resolving = connection->returning = false;
     connection->other = (Endpoint){0};

@@ -53,8 +53,8 @@ void connection_free(Connection *connection);
 DEFINE_POINTER_CLEANUP(Connection, connection_free);
 
 /* Connects. Where there is an established SA a second one is made, and the first one is deleted
- * once that is up: by the SeGW (step 7), or by us if it does not. While connecting or closing: does
- * nothing. */
+ * once that is up: by the SeGW (step 7), or by us if it does not. While connecting: does nothing.
+ * While closing: connects when that has ended. */
 void connection_open(Connection *connection);
 
 /* Connects as soon as that may be after attempts that failed, before a restart too. Does nothing
@@ -66,7 +66,8 @@ void connection_start(Connection *connection);
  */
 int connection_remember(Connection *connection, const char *folder);
 
-/* Deletes what there is, within 5 s; no new attempts after that, and no start. */
+/* Deletes what there is, within 5 s; no new attempts after that, and no start. A SeGW that had
+ * redirected to another one (RFC 5685) is asked anew by the next connection_open(). */
 void connection_close(Connection *connection);
 
 /* Whether to try again after failure and loss, whatever the configuration says: true at first. */

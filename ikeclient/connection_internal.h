@@ -19,7 +19,8 @@ struct Connection {
 
     /* the facts */
     bool wanted;
-    bool told; /* to open or to close: its turn to start is void */
+    bool wanted_next; /* as soon as all that is being closed is gone */
+    bool told;        /* to open or to close: its turn to start is void */
     bool retry;
     bool asked;
     bool renewal;

@@ -184,11 +184,34 @@ void mobike_move(IkeSa *sa)
     mobike_move_to(sa, &remote);
 }
 
+static bool is_inner(const IkeSa *sa, const Endpoint *address)
+{
+    const Bytes octets = endpoint_address(address);
+
+    for (size_t i = 0; i < sa->assigned.n_addresses; i++) {
+        const InnerAddress *inner = &sa->assigned.addresses[i];
+        if (bytes_equal(octets, (Bytes){inner->octets, inner->size}))
+            return true;
+    }
+    return false;
+}
+
+/* A source inside is no way: where a host has no other address, the kernel picks one of the
+ * tunnel's.
+ */
 void mobike_look(IkeSa *sa)
 {
+    Endpoint source;
+
     if (!sa->established || sa->closed || sa->heir || sa->retired || ike_sa_is_closing(sa))
         return;
-    const TransportLook look = transport_look(sa->transport);
+    const TransportLook look = transport_look(sa->transport, &source);
+    if (look != TRANSPORT_NOWHERE && is_inner(sa, &source)) {
+        report_line(sa->config, LOG_INFO,
+                    "this host has no address but the tunnel's own to reach the SeGW from: waiting "
+                    "for one");
+        return;
+    }
     if (look == TRANSPORT_ELSEWHERE && sa->mobike) {
         mobike_move(sa);
     } else if (look == TRANSPORT_ELSEWHERE) {
@@ -203,21 +226,7 @@ void mobike_stop(IkeSa *sa)
     tre_forget(sa->tre, &sa->move);
 }
 
-/* ---- the addresses that both ends have beside those in use ---- */
-
-static bool is_inner(const IkeSa *sa, const Endpoint *address)
-{
-    const Bytes octets = endpoint_address(address);
-
-    for (size_t i = 0; i < sa->assigned.n_addresses; i++) {
-        const InnerAddress *inner = &sa->assigned.addresses[i];
-        if (bytes_equal(octets, (Bytes){inner->octets, inner->size}))
-            return true;
-    }
-    return false;
-}
-
-/* ---- ours ---- */
+/* ---- the addresses that this host has beside the one in use ---- */
 
 void mobike_own_addresses(const IkeSa *sa, Addresses *ret)
 {

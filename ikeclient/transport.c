@@ -493,13 +493,12 @@ const Endpoint *transport_remote(const Transport *transport)
     return &way_of(transport)->remote;
 }
 
-TransportLook transport_look(const Transport *transport)
+TransportLook transport_look(const Transport *transport, Endpoint *ret_source)
 {
-    Endpoint source = {0};
-
-    if (transport_source(transport_remote(transport), &source) < 0)
+    *ret_source = (Endpoint){0};
+    if (transport_source(transport_remote(transport), ret_source) < 0)
         return TRANSPORT_NOWHERE;
-    return bytes_equal(endpoint_address(&source), endpoint_address(transport_local(transport)))
+    return bytes_equal(endpoint_address(ret_source), endpoint_address(transport_local(transport)))
                ? TRANSPORT_SAME
                : TRANSPORT_ELSEWHERE;
 }

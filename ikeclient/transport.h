@@ -94,7 +94,8 @@ typedef enum TransportLook {
     TRANSPORT_NOWHERE,   /* from none */
 } TransportLook;
 
-TransportLook transport_look(const Transport *transport);
+/* `*ret_source` is that address, with port 0. */
+TransportLook transport_look(const Transport *transport, Endpoint *ret_source);
 
 /* The largest IKE message that fits an IP packet of `packet` octets on this way. */
 uint32_t transport_max_message(const Transport *transport, uint64_t packet);

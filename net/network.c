@@ -2,9 +2,10 @@
  * there still. */
 #include "net/network.h"
 
+#include "net/beneath.h"
+#include "net/items.h"
 #include "net/route.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
@@ -13,15 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-
-enum { ITEMS_MAX = 512 };
-
-typedef struct Item {
-    bool wanted;
-    bool is_address;
-    bool found;  /* by the last look */
-    Route route; /* an address stands in `destination` alone */
-} Item;
 
 /* What one pair of SAs asks for. */
 typedef struct Need {
@@ -36,15 +28,11 @@ typedef struct Need {
 struct Network {
     Netlink *netlink;
     NetlinkWatch *watch;
-    char name[IFNAMSIZ];
-    unsigned index;
     uint32_t mtu;  /* of the interface */
     uint32_t room; /* for an inner packet, on the narrowest path of all pairs */
-    size_t n_items;
-    Item items[ITEMS_MAX];
+    Items items;   /* and the interface that they are for */
     size_t n_needs;
     Need needs[DATAPLANE_SAS_MAX];
-    Reason reason; /* of the last update that failed */
 };
 
 /* Asked at the start, as the interface itself is made only when a tunnel is up. */
@@ -66,6 +54,7 @@ int network_new(Network **ret)
     static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
                                  RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE};
     int r = netlink_new(NETLINK_ROUTE, &network->netlink);
+    network->items.netlink = network->netlink;
     if (r >= 0)
         r = netlink_watch_new(NETLINK_ROUTE, groups, ELEMENTS(groups), &network->watch);
     if (r < 0)
@@ -93,8 +82,8 @@ int network_attach(Network *network, const char *name)
     int r = link_find(network->netlink, name, &link);
     if (r < 0)
         return r;
-    (void)snprintf(network->name, sizeof(network->name), "%s", name);
-    network->index = link.index;
+    (void)snprintf(network->items.name, sizeof(network->items.name), "%s", name);
+    network->items.index = link.index;
     network->mtu = IPV6_MTU_MIN;
     return link_configure(network->netlink, link.index, network->mtu);
 }
@@ -127,98 +116,13 @@ static int update_mtu(Network *network)
     uint32_t mtu = ipv6 && network->room < IPV6_MTU_MIN ? (uint32_t)IPV6_MTU_MIN : network->room;
     if (network->n_needs == 0 || mtu == network->mtu)
         return 0;
-    int r = link_set_mtu(network->netlink, network->index, mtu);
+    int r = link_set_mtu(network->netlink, network->items.index, mtu);
     if (r < 0) {
-        return reason_set(&network->reason, r, "an MTU of %u can't be set on %s: %s", mtu,
-                          network->name, strerror(-r));
+        return reason_set(&network->items.reason, r, "an MTU of %u can't be set on %s: %s", mtu,
+                          network->items.name, strerror(-r));
     }
     network->mtu = mtu;
     return 0;
-}
-
-static bool prefix_equal(const Prefix *a, const Prefix *b)
-{
-    return a->size == b->size && a->length == b->length &&
-           memcmp(a->octets, b->octets, a->size) == 0;
-}
-
-static Item *item_find(Network *network, bool is_address, const Prefix *destination)
-{
-    for (size_t i = 0; i < network->n_items; i++) {
-        Item *item = &network->items[i];
-        if (item->is_address == is_address && prefix_equal(&item->route.destination, destination))
-            return item;
-    }
-    return NULL;
-}
-
-/* An inner address that the host has elsewhere would turn what is meant for that interface into the
- * tunnel's traffic, and take the host's own with it when the tunnel goes. */
-static int add_address(Network *network, const Prefix *address)
-{
-    bool elsewhere = false;
-    int r = address_is_elsewhere(network->netlink, network->index, address, &elsewhere);
-    if (r >= 0 && elsewhere)
-        r = -EADDRINUSE;
-    return r < 0 ? r : address_add(network->netlink, network->index, address);
-}
-
-static int item_refuse(Network *network, bool is_address, const Prefix *prefix, int error)
-{
-    char text[INET6_ADDRSTRLEN] = "?";
-
-    (void)inet_ntop(prefix->size == 4 ? AF_INET : AF_INET6, prefix->octets, text, sizeof(text));
-    return reason_set(&network->reason, error, "%s %s/%u can't be added for %s: %s",
-                      is_address ? "the address" : "a route to", text, prefix->length,
-                      network->name, strerror(-error));
-}
-
-static int item_want(Network *network, bool is_address, const Route *route)
-{
-    Item *item = item_find(network, is_address, &route->destination);
-    int r = 0;
-    if (item) {
-        /* The newest pair has the say: an older one's source address will go with it. */
-        bool moved = !item->wanted && (!prefix_equal(&item->route.source, &route->source) ||
-                                       item->route.mtu != route->mtu);
-        if (moved)
-            r = route_replace(network->netlink, route);
-        if (moved && r >= 0)
-            item->route = *route;
-        item->wanted = true;
-        return r < 0 ? item_refuse(network, is_address, &route->destination, r) : 0;
-    }
-    if (network->n_items == ITEMS_MAX)
-        return item_refuse(network, is_address, &route->destination, -ENOSPC);
-    r = is_address ? add_address(network, &route->destination) : route_add(network->netlink, route);
-    if (r < 0)
-        return item_refuse(network, is_address, &route->destination, r);
-    network->items[network->n_items++] =
-        (Item){.wanted = true, .is_address = is_address, .route = *route};
-    return 0;
-}
-
-static void item_delete(Network *network, const Item *item)
-{
-    /* The administrator may have been quicker; that is no reason to stop. */
-    if (item->is_address) {
-        (void)address_delete(network->netlink, network->index, &item->route.destination);
-    } else {
-        (void)route_delete(network->netlink, &item->route);
-    }
-}
-
-static void delete_unwanted(Network *network)
-{
-    /* Last ones first: routes before the source address that they name. */
-    for (size_t i = network->n_items; i > 0; i--) {
-        Item *item = &network->items[i - 1];
-        if (item->wanted)
-            continue;
-        item_delete(network, item);
-        network->n_items--;
-        memmove(item, item + 1, (network->n_items - (i - 1)) * sizeof(*item));
-    }
 }
 
 static Prefix host_prefix(const struct sockaddr_storage *address)
@@ -274,29 +178,67 @@ static int want_routes(Network *network, const Need *need, const IkeSelector *se
     for (size_t i = 0; i < n && r >= 0; i++) {
         Route route = {
             .destination = prefixes[i],
-            .index = network->index,
+            .index = network->items.index,
             .source = source_for(need, prefixes[i].size),
             .mtu = network->room < network->mtu ? network->room : 0,
         };
         /* Without an address of this family the tunnel would only swallow its packets. */
         if (need->n_addresses > 0 && route.source.size == 0)
             break;
-        r = item_want(network, false, &route);
+        if (prefix_equal(&route.destination, &need->remote)) /* which pin_remote() sees to */
+            continue;
+        r = items_want(&network->items, false, &route);
     }
     return r;
 }
 
+/* The way around the tunnel: what is beneath its routes in the main table. Where other tables have
+ * it, the kernel's own choice, which can be asked for as long as no route of ours hides it. */
+static int find_way(Network *network, const Prefix *remote, bool is_guarded, Route *ret)
+{
+    int r = route_beneath(network->netlink, remote, network->items.index, ret);
+    return r == -ENETUNREACH && !is_guarded ? route_find(network->netlink, remote, ret) : r;
+}
+
+static int pin(Network *network, const Route *way)
+{
+    Item *item = items_find(&network->items, false, way);
+    if (!item) {
+        int r = items_want(&network->items, false, way);
+        return r == -EEXIST ? 0 : r; /* pinned by the administrator */
+    }
+    if (item->route.index != way->index || !prefix_equal(&item->route.gateway, &way->gateway)) {
+        int r = items_replace(&network->items, item, way);
+        if (r < 0)
+            return r;
+    }
+    item->wanted = true;
+    return 0;
+}
+
+/* Keeps packets to the SeGW out of the tunnel: by the way around it, and while there is none by the
+ * guard, which stands beneath from the start, so that there is no moment between. A pin that is
+ * there stays until there is another way. */
 static int pin_remote(Network *network, const Need *need)
 {
     if (!ts_covers(&need->ts_remote, &need->remote))
         return 0;
-    Route route = {.destination = need->remote};
-    int r = 0;
-    if (!item_find(network, false, &need->remote))
-        r = route_find(network->netlink, &need->remote, &route);
-    if (r >= 0)
-        r = item_want(network, false, &route);
-    return r == -EEXIST ? 0 : r; /* pinned by the administrator */
+    const Route guard = {.destination = need->remote, .guard = true};
+    Route way = {.destination = need->remote};
+    const bool is_guarded = items_find(&network->items, false, &guard) != NULL;
+    int r = find_way(network, &need->remote, is_guarded, &way);
+    const bool nowhere = r == -ENETUNREACH && is_guarded;
+    if (r < 0 && !nowhere)
+        return r;
+    r = items_want(&network->items, false, &guard);
+    if (r < 0)
+        return r;
+    if (!nowhere)
+        return pin(network, &way);
+    Item *item = items_find(&network->items, false, &way);
+    if (item)
+        item->wanted = true;
+    return 0;
 }
 
 static int want_all(Network *network, const Need *need)
@@ -304,7 +246,7 @@ static int want_all(Network *network, const Need *need)
     int r = pin_remote(network, need);
     for (size_t i = 0; i < need->n_addresses && r >= 0; i++) {
         Route address = {.destination = address_prefix(&need->addresses[i])};
-        r = item_want(network, true, &address);
+        r = items_want(&network->items, true, &address);
     }
     for (size_t i = 0; i < need->ts_remote.n_selectors && r >= 0; i++)
         r = want_routes(network, need, &need->ts_remote.selectors[i]);
@@ -316,12 +258,11 @@ static int want_all(Network *network, const Need *need)
 static int update(Network *network)
 {
     int r = update_mtu(network);
-    for (size_t i = 0; i < network->n_items; i++)
-        network->items[i].wanted = false;
+    items_unmark(&network->items);
     for (size_t i = network->n_needs; i > 0 && r >= 0; i--)
         r = want_all(network, &network->needs[i - 1]);
     if (r >= 0)
-        delete_unwanted(network);
+        items_delete_unmarked(&network->items);
     return r;
 }
 
@@ -338,10 +279,10 @@ int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
         .remote = host_prefix(&order->remote),
     };
     memcpy(need->addresses, order->addresses, sizeof(need->addresses));
-    network->reason = (Reason){0};
+    network->items.reason = (Reason){0};
     int r = update(network);
     if (r < 0) {
-        *reason = network->reason;
+        *reason = network->items.reason;
         network_remove_sa(network, order->spi_in);
     }
     return r;
@@ -358,10 +299,10 @@ static Need *need_find(Network *network, uint32_t spi_in)
 
 static int update_or_say(Network *network, Reason *reason)
 {
-    network->reason = (Reason){0};
+    network->items.reason = (Reason){0};
     int r = update(network);
     if (r < 0)
-        *reason = network->reason;
+        *reason = network->items.reason;
     return r;
 }
 
@@ -399,9 +340,9 @@ void network_detach(Network *network)
 {
     network->n_needs = 0;
     (void)update(network);
-    if (network->index != 0)
-        (void)link_delete(network->netlink, network->index);
-    network->index = 0;
+    if (network->items.index != 0)
+        (void)link_delete(network->netlink, network->items.index);
+    network->items.index = 0;
 }
 
 void network_free(Network *network)
@@ -431,19 +372,19 @@ bool network_has_changed(Network *network)
 {
     bool changed = false;
     bool lost = netlink_watch_read(network->watch, note_change, &changed);
-    return (changed || lost) && network->index != 0;
+    return (changed || lost) && network->items.index != 0;
 }
 
 static void mark_address(const Route *address, void *userdata)
 {
-    Item *item = item_find(userdata, true, &address->destination);
+    Item *item = items_find(userdata, true, address);
     if (item)
         item->found = true;
 }
 
 static void mark_route(const Route *route, void *userdata)
 {
-    Item *item = item_find(userdata, false, &route->destination);
+    Item *item = items_find(userdata, false, route);
     if (item)
         item->found = true;
 }
@@ -469,14 +410,34 @@ static void tell_gone(const Network *network, const Item *item, NetworkGone gone
     }
 }
 
+/* The pin of a SeGW's address, or its guard. */
+static bool goes_around(const Network *network, const Item *item)
+{
+    return !item->is_address && item->route.index != network->items.index;
+}
+
+/* What is lost is put there again, and what leads another way than the host now would, moved. What
+ * can't be done now is tried at the next change; the guard stands meanwhile. */
+static void pin_again(Network *network)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < network->items.count; i++) {
+        if (network->items.list[i].found || !goes_around(network, &network->items.list[i]))
+            network->items.list[n++] = network->items.list[i];
+    }
+    network->items.count = n;
+    for (size_t i = network->n_needs; i > 0; i--)
+        (void)pin_remote(network, &network->needs[i - 1]);
+}
+
 /* The interface by its index: another one may have its name by now. */
 static bool interface_is_there(const Network *network)
 {
     Link link;
-    int r = link_find(network->netlink, network->name, &link);
+    int r = link_find(network->netlink, network->items.name, &link);
     if (r < 0)
         return r != -ENODEV; /* where the kernel can't be asked, nothing is known to be gone */
-    return link.index == network->index && link.up;
+    return link.index == network->items.index && link.up;
 }
 
 void network_look(Network *network, NetworkGone gone, void *userdata)
@@ -486,13 +447,15 @@ void network_look(Network *network, NetworkGone gone, void *userdata)
             gone(network->needs[i].spi_in, DATAPLANE_INTERFACE_GONE, userdata);
         return;
     }
-    for (size_t i = 0; i < network->n_items; i++)
-        network->items[i].found = false;
-    if (addresses_list(network->netlink, network->index, mark_address, network) < 0 ||
-        routes_list(network->netlink, mark_route, network) < 0)
+    for (size_t i = 0; i < network->items.count; i++)
+        network->items.list[i].found = false;
+    if (addresses_list(network->netlink, network->items.index, mark_address, &network->items) < 0 ||
+        routes_list(network->netlink, mark_route, &network->items) < 0)
         return;
-    for (size_t i = 0; i < network->n_items; i++) {
-        if (!network->items[i].found)
-            tell_gone(network, &network->items[i], gone, userdata);
+    for (size_t i = 0; i < network->items.count; i++) {
+        const Item *item = &network->items.list[i];
+        if (!item->found && !goes_around(network, item))
+            tell_gone(network, item, gone, userdata);
     }
+    pin_again(network);
 }

@@ -29,10 +29,11 @@ int network_attach(Network *network, const char *name);
 /* Adds what a pair of SAs needs: its inner addresses, routes for its remote selectors, and an MTU
  * for which ESP packets fit the path of every pair. With IPv6 inside it is never below
  * IPV6_MTU_MIN: where the path has no room for that, the ESP packets go in fragments (RFC
- * 2473 7.1). If a selector covers the outer remote address, that one's present route is pinned, or
- * the tunnel would be sent into itself. All or nothing. Returns 0, -ENOSPC, -EEXIST if the host has
- * a route of its own to just such a prefix, -EADDRINUSE if another of its interfaces has such an
- * inner address, or another -errno. */
+ * 2473 7.1). If a selector covers the outer remote address, the way that the host has to it
+ * beneath the tunnel's routes is pinned, or the tunnel would be sent into itself; an unreachable
+ * route behind it takes over while there is none. All or nothing. Returns 0, -ENOSPC, -EEXIST if
+ * the host has a route of its own to just such a prefix, -EADDRINUSE if another of its interfaces
+ * has such an inner address, or another -errno. */
 int network_add_sa(Network *network, const SaOrder *order, Reason *reason);
 
 /* A pair takes another path: the MTU follows it, and the route that is pinned. Errors as of
@@ -56,6 +57,7 @@ bool network_has_changed(Network *network);
 
 /* Looks whether all that was added is there still, and names every pair that lacks something. It
  * asks the kernel what there is: what a message said, or one that was lost, is no more than a
- * reason to look. */
+ * reason to look. A way that is pinned and lost is no lack: here it is pinned again, by what route
+ * the host now has, or as soon as it has one. */
 typedef void (*NetworkGone)(uint32_t spi_in, DataPlaneEventType event, void *userdata);
 void network_look(Network *network, NetworkGone gone, void *userdata);

@@ -73,6 +73,8 @@ size_t prefixes_of_selector(const IkeSelector *selector, Prefix ret[PREFIXES_MAX
 
 enum { CLEARED_MAX = 256 };
 
+#define GUARD_METRIC (UINT32_MAX - 1) /* worse than any that somebody else gives */
+
 static uint8_t family_of(const Prefix *prefix)
 {
     return prefix->size == 4 ? AF_INET : AF_INET6;
@@ -191,9 +193,15 @@ static int change_route(Netlink *netlink, uint16_t type, uint16_t flags, const R
     message->rtm_table = RT_TABLE_MAIN;
     message->rtm_protocol = ROUTE_PROTOCOL;
     message->rtm_type = RTN_UNICAST;
-    message->rtm_scope =
-        route->gateway.size || destination->size == 16 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+    message->rtm_scope = route->gateway.size || destination->size == 16 || route->guard
+                             ? RT_SCOPE_UNIVERSE
+                             : RT_SCOPE_LINK;
     mnl_attr_put(header, RTA_DST, destination->size, destination->octets);
+    if (route->guard) {
+        message->rtm_type = RTN_UNREACHABLE;
+        mnl_attr_put_u32(header, RTA_PRIORITY, GUARD_METRIC);
+        return netlink_call(netlink);
+    }
     mnl_attr_put_u32(header, RTA_OIF, route->index);
     if (route->source.size)
         mnl_attr_put(header, RTA_PREFSRC, route->source.size, route->source.octets);
@@ -350,6 +358,7 @@ static int collect_ours(const struct nlmsghdr *header, void *userdata)
         return MNL_CB_OK;
     read_route(header, &route);
     route.destination.length = message->rtm_dst_len;
+    route.guard = message->rtm_type == RTN_UNREACHABLE;
     listing->found(&route, listing->userdata);
     return MNL_CB_OK;
 }

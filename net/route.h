@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { PREFIXES_MAX = 256 }; /* that one range can fall into: at most 2 * 128 - 2 */
 
@@ -15,6 +16,12 @@ typedef struct Prefix {
     uint8_t length; /* bits */
     uint8_t octets[16];
 } Prefix;
+
+static inline bool prefix_equal(const Prefix *a, const Prefix *b)
+{
+    return a->size == b->size && a->length == b->length &&
+           memcmp(a->octets, b->octets, a->size) == 0;
+}
 
 /* The fewest prefixes that cover the selector's range and nothing else, but never one of length 0:
  * a range of all addresses becomes two halves, so that it outranks a default route instead of
@@ -44,6 +51,7 @@ typedef struct Route {
     Prefix source;  /* preferred source address; size 0: none */
     Prefix gateway; /* size 0: on the link */
     uint32_t mtu;   /* for which the host's own packets are made; 0: the link's */
+    bool guard;     /* leads nowhere, and counts where no other to `destination` is there */
 } Route;
 
 int route_add(Netlink *netlink, const Route *route);

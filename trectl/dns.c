@@ -1,6 +1,10 @@
-/* trectl dns: the SeGW's DNS servers in systemd-resolved for as long as there is a tunnel. What is
+/* trectl dns: one SeGW's DNS servers in systemd-resolved for as long as there is a tunnel. What is
  * to be there follows from what ikeclient says now, and is compared with what was told last: at
- * each signal, and now and then. An interface that is gone has taken its servers along. */
+ * each signal, and now and then. An interface that is gone has taken its servers along. Of one
+ * connection, as resolved has one list of servers for an interface: it asks any of them for any of
+ * the interface's domains, and takes "there is no such name" from any for an answer. Which domains,
+ * the command line says, and no SeGW (INTERNAL_DNS_DOMAIN, RFC 8598, is not asked for): one that
+ * could would have other networks' names asked of itself. */
 #include "base/log.h"
 #include "base/program.h"
 #include "base/reason.h"
@@ -72,6 +76,7 @@ static int server_append(sd_bus_message *call, const char *text)
     return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
+/* `servers`: an array of addresses as text. 0, or -errno with `reason`. */
 static int servers_set(sd_bus *bus, int interface, json_object *servers, Reason *reason)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
@@ -112,17 +117,13 @@ static int default_route_clear(sd_bus *bus, int interface, Reason *reason)
     return r < 0 ? reason_set(reason, r, "%s", strerror(-r)) : call_make(bus, call, reason);
 }
 
-/* Has names below `domains` be asked of `servers` (an array of addresses as text) over the
- * interface with that index, and no others. The servers last: no name is asked of them before it is
- * said which. 0, or -errno with `reason`. */
-static int resolved_set(sd_bus *bus, int interface, json_object *servers,
-                        const ResolvedDomains *domains, Reason *reason)
+/* Has names below `domains`, and no others, be asked over the interface with that index. 0, or
+ * -errno with `reason`. */
+static int names_set(sd_bus *bus, int interface, const ResolvedDomains *domains, Reason *reason)
 {
     int r = default_route_clear(bus, interface, reason);
 
-    if (r == 0)
-        r = domains_set(bus, interface, domains, reason);
-    return r == 0 ? servers_set(bus, interface, servers, reason) : r;
+    return r == 0 ? domains_set(bus, interface, domains, reason) : r;
 }
 
 /* Takes all of it back. 0 or -errno. */
@@ -136,10 +137,11 @@ static int resolved_revert(sd_bus *bus, int interface)
 
 /* ---- following ikeclient ---- */
 
-enum { LOOK_USEC = 10 * 1000 * 1000, ACCURACY_USEC = 1000 * 1000, DOMAIN = 'd' };
+enum { LOOK_USEC = 10 * 1000 * 1000, ACCURACY_USEC = 1000 * 1000, DOMAIN = 'd', CONNECTION = 256 };
 
 typedef struct DnsOptions {
     const char *config;
+    const char *connection; /* NULL: the first one */
     ResolvedDomains domains;
 } DnsOptions;
 
@@ -148,13 +150,15 @@ typedef struct Dns {
     sd_event *event;
     sd_event_source *look; /* once, when all signals that there are have been read */
     const char *interface;
-    ResolvedDomains domains;
+    const DnsOptions *options;
     int told;           /* the interface's index; 0: resolved knows of nothing */
     char *told_servers; /* as JSON; of `told` */
     bool complained;    /* that resolved does not take it */
+    bool missed;        /* said that ikeclient has no such connection */
 } Dns;
 
 static const CommandOption options[] = {
+    {"connection", "NAME", CONNECTION, "the one of this name, not the first one"},
     {"domain", "NAME", DOMAIN,
      "names below it are asked of the SeGW's servers; may be repeated; . for all"},
     {"config", "FILE", 'c', "tred's configuration (default /etc/tred/tred.conf)"},
@@ -163,7 +167,7 @@ static const CommandOption options[] = {
 
 static const CommandLine line = {
     .program = "trectl dns",
-    .usage = "Usage: trectl dns --domain NAME…\n"
+    .usage = "Usage: trectl dns [--connection NAME] --domain NAME…\n"
              "Has systemd-resolved ask the SeGW's DNS servers for names below these domains while "
              "there is a\ntunnel. Stays; trectl-dns.service runs it.\n",
     .options = options,
@@ -177,6 +181,10 @@ static int option_take(int value, const char *argument, void *userdata)
 
     if (value == 'c') {
         given->config = argument;
+        return 0;
+    }
+    if (value == CONNECTION) {
+        given->connection = argument;
         return 0;
     }
     if (given->domains.count == RESOLVED_DOMAINS_MAX)
@@ -195,15 +203,23 @@ static void take_back(Dns *dns)
     dns->told_servers = NULL;
 }
 
+/* Names go on resolving while it changes: what is there stays there until it is replaced. The
+ * servers of a new interface last: no name is asked of them before it is said which. */
 static void tell(Dns *dns, int interface, json_object *servers)
 {
     const char *text = json_object_to_json_string(servers);
     Reason reason = {0};
+    int r = 0;
 
     if (dns->told == interface && dns->told_servers && strcmp(dns->told_servers, text) == 0)
         return;
-    take_back(dns);
-    if (resolved_set(dns->bus, interface, servers, &dns->domains, &reason) < 0) {
+    if (dns->told != interface) {
+        take_back(dns);
+        r = names_set(dns->bus, interface, &dns->options->domains, &reason);
+    }
+    if (r == 0)
+        r = servers_set(dns->bus, interface, servers, &reason);
+    if (r < 0) {
         if (!dns->complained)
             log_warning("%s. It is told again and again", reason.text);
         dns->complained = true;
@@ -211,42 +227,32 @@ static void tell(Dns *dns, int interface, json_object *servers)
     }
     dns->complained = false;
     dns->told = interface;
+    free(dns->told_servers);
     dns->told_servers = strdup(text); /* NULL: told once more the next time */
     log_info("The SeGW's DNS servers %s are asked over %s", text, dns->interface);
 }
 
-/* Adds those of one connection; two may be assigned the same. */
-static void servers_add(json_object *all, json_object *servers)
+/* NULL: there is no such connection, or no ikeclient. */
+static json_object *servers_take(Dns *dns)
 {
-    for (size_t i = 0; i < json_count(servers); i++) {
-        json_object *server = json_item(servers, i);
-        bool known = false;
+    _cleanup_(free_charp) char *path = NULL;
+    json_object *servers = NULL;
+    Reason reason = {0};
+    int r = client_path_find(dns->bus, dns->options->connection, &path, &reason);
 
-        for (size_t k = 0; k < json_count(all); k++)
-            known = known || json_object_equal(json_item(all, k), server);
-        if (!known)
-            (void)json_object_array_add(all, json_object_get(server));
+    if (r == -ENOENT && !dns->missed)
+        log_warning("%s", reason.text);
+    dns->missed = r == -ENOENT;
+    if (r == 0) {
+        (void)bus_json_property(dns->bus, CLIENT_NAME, path, CLIENT_INTERFACE, "DnsServers",
+                                &servers);
     }
-}
-
-/* Of all connections, in the order of the configuration. */
-static json_object *servers_take(sd_bus *bus)
-{
-    _cleanup_(json_object_putp) json_object *connections = client_connections(bus);
-    json_object *all = json_object_new_array();
-
-    for (size_t i = 0; all && i < json_count(connections); i++) {
-        _cleanup_(json_object_putp) json_object *client =
-            client_connection_take(bus, connections, i);
-
-        servers_add(all, json_member(client, "DnsServers"));
-    }
-    return all;
+    return servers;
 }
 
 static void look(Dns *dns)
 {
-    _cleanup_(json_object_putp) json_object *servers = servers_take(dns->bus);
+    _cleanup_(json_object_putp) json_object *servers = servers_take(dns);
     const int interface = (int)if_nametoindex(dns->interface);
 
     /* While another IKE SA is being made, that in use stays in use, and has its servers. */
@@ -357,9 +363,9 @@ static void dns_deinit(Dns *dns)
     sd_event_unref(dns->event);
 }
 
-static int follow(const char *interface, const ResolvedDomains *domains)
+static int follow(const char *interface, const DnsOptions *given)
 {
-    _cleanup_(dns_deinit) Dns dns = {.interface = interface, .domains = *domains};
+    _cleanup_(dns_deinit) Dns dns = {.interface = interface, .options = given};
     Reason reason = {0};
     int r = bus_connection_open(&dns.bus, &reason);
 
@@ -394,5 +400,5 @@ int dns_main(int argc, char **argv)
         log_error("%s", reason.text[0] != '\0' ? reason.text : strerror(-r));
         return EX_CONFIG;
     }
-    return follow(config.interface, &given.domains);
+    return follow(config.interface, &given);
 }

@@ -255,10 +255,11 @@ typedef struct ConfigurationCheck {
 static void segw_check(const Findings *findings, const Segws *segws, const char *name)
 {
     if (segws && !segws_find(segws, name)) {
-        findings_add(findings, FINDING_PROBLEM, "ikeclient's configuration",
-                     "connection %s leads to the section [segw %s], which tred.conf does not have. "
-                     "Add it there, or correct the name",
-                     name, name);
+        findings_add(
+            findings, FINDING_PROBLEM, "ikeclient's configuration",
+            "tred.conf does not have the section [segw %s], which [connection %s] leads to. "
+            "Add it there, or correct the name",
+            name, name);
     }
 }
 
@@ -275,12 +276,13 @@ static int configuration_try(void *userdata)
     }
     for (size_t i = 0; r >= 0 && i < configs.count; i++) {
         const Config *config = configs.list[i];
-        const bool is_default = strcmp(config->name, CONNECTION_DEFAULT) == 0;
         const Findings findings = findings_of(check->findings, config->name, configs.count);
+        /* Once: of several, the finding has the name. */
+        const bool is_named = !findings.connection && strcmp(config->name, CONNECTION_DEFAULT) != 0;
 
         findings_add(&findings, FINDING_OK, "ikeclient's configuration",
-                     "%s; the SeGW%s%s is at %s", check->path, is_default ? "" : " of connection ",
-                     is_default ? "" : config->name, config->segw_address);
+                     "%s; the SeGW%s%s is at %s", check->path, is_named ? " of connection " : "",
+                     is_named ? config->name : "", config->segw_address);
         segw_check(&findings, check->segws, config->name);
     }
     return 0;
@@ -300,23 +302,60 @@ static void check_client_configuration(const Findings *findings, const char *pat
     }
 }
 
-static void client_say(const Findings *findings, json_object *client)
+/* So many are started at a time, and the others when these have come to something: one that is idle
+ * and was never begun, while others are being connected, may be waiting for its turn. */
+static bool may_wait_its_turn(json_object *client, bool connecting)
+{
+    return connecting && json_number(json_member(client, "Totals"), "Attempts") == 0;
+}
+
+/* `connecting`: one of them is being connected. */
+static void client_say(const Findings *findings, json_object *client, bool connecting)
 {
     const char *state = json_text(client, "State"), *problem = json_text(client, "LastError");
+    const bool of_several = findings->connection != NULL;
 
     if (strcmp(state, "established") == 0) {
         findings_add(findings, FINDING_OK, "ikeclient", "runs, and has a tunnel to %s",
                      json_text(client, "SegwIdentity"));
     } else if (strcmp(state, "idle") == 0 && problem[0] == '\0') {
         findings_add(findings, FINDING_WARNING, "ikeclient",
-                     "runs, and was told to have no tunnel. To have one: trectl up%s%s",
-                     findings->connection ? " --connection " : "",
-                     findings->connection ? findings->connection : "");
+                     "runs, and %s. To have one%s: trectl up%s%s",
+                     may_wait_its_turn(client, connecting)
+                         ? "has no tunnel yet: its turn to start has not come, or it was told to "
+                           "have none"
+                         : "was told to have no tunnel",
+                     may_wait_its_turn(client, connecting) ? " now" : "",
+                     of_several ? " --connection " : "", of_several ? findings->connection : "");
     } else if (problem[0] != '\0') {
         findings_add(findings, FINDING_PROBLEM, "ikeclient", "runs, and is %s: %s", state, problem);
     } else {
         findings_add(findings, FINDING_OK, "ikeclient", "runs, and is %s", state);
     }
+}
+
+/* Of each, once all are there. False if one does not answer. */
+static bool clients_say(const Findings *findings, sd_bus *bus, json_object *connections)
+{
+    _cleanup_(json_object_putp) json_object *clients = json_object_new_array();
+    const size_t count = json_count(connections);
+    bool connecting = false;
+
+    for (size_t i = 0; clients && i < count; i++) {
+        json_object *client = client_connection_take(bus, connections, i);
+
+        if (!client || json_object_array_add(clients, client) < 0) {
+            json_object_put(client);
+            return false;
+        }
+        connecting = connecting || strcmp(json_text(client, "State"), "connecting") == 0;
+    }
+    for (size_t i = 0; i < json_count(clients); i++) {
+        const Findings of = findings_of(findings, client_connection_name(connections, i), count);
+
+        client_say(&of, json_item(clients, i), connecting);
+    }
+    return json_count(clients) > 0;
 }
 
 /* Whether ikeclient runs, and what it says of each of its connections. */
@@ -333,18 +372,7 @@ static void check_client(const Findings *findings)
         return;
     }
     connections = client_connections(bus);
-    const size_t count = json_count(connections);
-    bool answers = count > 0;
-    for (size_t i = 0; answers && i < count; i++) {
-        _cleanup_(json_object_putp) json_object *client =
-            client_connection_take(bus, connections, i);
-        const Findings of = findings_of(findings, client_connection_name(connections, i), count);
-
-        answers = client != NULL;
-        if (client)
-            client_say(&of, client);
-    }
-    if (!answers) {
+    if (!clients_say(findings, bus, connections)) {
         findings_add(findings, FINDING_PROBLEM, "ikeclient",
                      "runs and does not answer. Restart it: systemctl restart ikeclient");
     }

@@ -180,7 +180,10 @@ static int watch_take(sd_bus *bus, const char *connection, json_object **ret, Re
     _cleanup_(free_charp) char *path = NULL;
     int r = client_path_find(bus, connection, &path, reason);
 
-    return r < 0 && r != -ENXIO ? r : snapshot_take(bus, path ? path : CLIENT_PATH, ret);
+    if (r < 0 && r != -ENXIO)
+        return r;
+    *reason = (Reason){0}; /* what is shown says it */
+    return snapshot_take(bus, path ? path : CLIENT_PATH, ret);
 }
 
 int watch_main(int argc, char **argv)

@@ -91,25 +91,47 @@ static int call_failed(const Order *order, int r, const sd_bus_error *error)
                 error->message ? error->message : strerror(-r));
 }
 
-/* COMMANDLINE_GO_ON while it is under way, else the exit status. */
-static int outcome(const Order *order, sd_bus *bus, const char *path)
+/* NULL: ikeclient has ended. */
+static json_object *client_take(sd_bus *bus, const char *path)
 {
-    _cleanup_(json_object_putp) json_object *client = NULL;
-    int r = bus_json_properties(bus, CLIENT_NAME, path, CLIENT_INTERFACE, &client);
+    json_object *client = NULL;
 
-    if (r < 0)
-        return fail(order, EX_UNAVAILABLE, "ikeclient has ended. Its log says why");
+    (void)bus_json_properties(bus, CLIENT_NAME, path, CLIENT_INTERFACE, &client);
+    return client;
+}
+
+static bool is_done(const Order *order, json_object *client)
+{
+    return strcmp(json_text(client, "State"), order->wanted) == 0;
+}
+
+static int done_say(const Order *order, json_object *client)
+{
+    (void)printf("%s%s%s\n", order->done, order == &up ? ": " : "",
+                 order == &up ? json_text(client, "SegwIdentity") : "");
+    return EX_OK;
+}
+
+/* True once it is no longer under way, with the exit status. */
+static bool has_ended(const Order *order, sd_bus *bus, const char *path, int *ret_status)
+{
+    _cleanup_(json_object_putp) json_object *client = client_take(bus, path);
+
+    if (!client) {
+        *ret_status = fail(order, EX_UNAVAILABLE, "ikeclient has ended. Its log says why");
+        return true;
+    }
     const char *state = json_text(client, "State"), *problem = json_text(client, "LastError");
     if (strcmp(state, order->on_the_way) == 0)
-        return COMMANDLINE_GO_ON;
-    if (strcmp(state, order->wanted) == 0) {
-        (void)printf("%s%s%s\n", order->done, order == &up ? ": " : "",
-                     order == &up ? json_text(client, "SegwIdentity") : "");
-        return EX_OK;
+        return false;
+    if (is_done(order, client)) {
+        *ret_status = done_say(order, client);
+        return true;
     }
     (void)fprintf(stderr, "%s: %s: %s\n", order->line->program, state,
                   problem[0] != '\0' ? problem : "somebody else has told it otherwise");
-    return EXIT_FAILURE;
+    *ret_status = EXIT_FAILURE;
+    return true;
 }
 
 static int on_signal(sd_bus_message *signal, void *userdata, sd_bus_error *error)
@@ -120,9 +142,9 @@ static int on_signal(sd_bus_message *signal, void *userdata, sd_bus_error *error
 
 static int outcome_await(const Order *order, sd_bus *bus, const char *path)
 {
-    int status, r = 0;
+    int status = EX_UNAVAILABLE, r = 0;
 
-    while ((status = outcome(order, bus, path)) == COMMANDLINE_GO_ON) {
+    while (!has_ended(order, bus, path, &status)) {
         r = sd_bus_wait(bus, WAIT_MAX_USEC);
         while (r >= 0 && (r = sd_bus_process(bus, NULL)) > 0) {
         }
@@ -132,25 +154,16 @@ static int outcome_await(const Order *order, sd_bus *bus, const char *path)
     return status;
 }
 
-/* What it is asked to do may be done already. */
-static bool is_done(const Order *order, sd_bus *bus, const char *path)
-{
-    _cleanup_(json_object_putp) json_object *client = NULL;
-
-    return bus_json_properties(bus, CLIENT_NAME, path, CLIENT_INTERFACE, &client) >= 0 &&
-           strcmp(json_text(client, "State"), order->wanted) == 0;
-}
-
 static int carry_out(const Order *order, sd_bus *bus, const char *path, bool wait)
 {
+    _cleanup_(json_object_putp) json_object *before = client_take(bus, path), *after = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-    const bool done = is_done(order, bus, path);
     int r = 0;
 
     /* Connect would authenticate anew. What is idle may be a connection whose turn to start is
      * still to come, and is told nevertheless. */
-    if (done && order == &up)
-        return outcome(order, bus, path);
+    if (order == &up && is_done(order, before))
+        return done_say(order, before);
     if (wait) {
         r = sd_bus_add_match(bus, NULL, "type='signal',sender='" CLIENT_NAME "'", on_signal, NULL);
         if (r < 0)
@@ -162,7 +175,9 @@ static int carry_out(const Order *order, sd_bus *bus, const char *path, bool wai
         return call_failed(order, r, &error);
     if (wait)
         return outcome_await(order, bus, path);
-    return done ? outcome(order, bus, path) : EX_OK;
+    /* One whose turn came in between is under way, and said nothing of. */
+    after = client_take(bus, path);
+    return is_done(order, before) && is_done(order, after) ? done_say(order, after) : EX_OK;
 }
 
 static int order_main(const Order *order, int argc, char **argv)

@@ -110,6 +110,7 @@ static int anchors_exchange(Daemon *daemon, Verifier *verifier, uint64_t version
     identity->facts.anchors_guarded = true;
     identity->facts.anchors_version = version;
     daemon->exchange_context.verifier = verifier;
+    daemon_anchors_missing_log(daemon);
     bus_manager_changed(daemon);
     return 0;
 }

@@ -56,8 +56,7 @@ static size_t anchors_count(const Daemon *daemon, const Segw *segw)
     return segw_anchor_hashes(segw, verifier_anchors(daemon->identity->verifier), hashes);
 }
 
-/* Each SeGW that none counts for. */
-static void anchors_missing_log(const Daemon *daemon)
+void daemon_anchors_missing_log(const Daemon *daemon)
 {
     const Segws *segws = &daemon->config.segws;
 
@@ -78,7 +77,7 @@ static void ready_log(const Daemon *daemon)
 
     const LogFields ready = {.message_id = MESSAGE_READY, .peer = daemon->config.segw_name};
 
-    anchors_missing_log(daemon);
+    daemon_anchors_missing_log(daemon);
     log_fields(LOG_INFO, &ready,
                "Ready: this device is %s (%s key in the TPM, policy %s), and trusts %s by %zu "
                "anchor(s)",

@@ -13,6 +13,10 @@ void daemon_ready_tell(Daemon *daemon);
  * Empty: nothing is to be said. */
 void daemon_state_reason(const Daemon *daemon, Reason *ret);
 
+/* Says of each SeGW that none of the anchors in force counts for that it can't be taken: whenever
+ * other anchors come into force. There is an identity. */
+void daemon_anchors_missing_log(const Daemon *daemon);
+
 /* CRLs came into force, or one can't be read; of a Daemon. */
 void daemon_crls_changed(void *daemon);
 

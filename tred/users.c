@@ -30,17 +30,23 @@ void users_init(Users *users, size_t each_max)
     *users = (Users){.each_max = each_max, .total_max = total_max()};
 }
 
-uint64_t user_time_begin(void)
+static uint64_t usec_of(clockid_t clock)
 {
     struct timespec now = {0};
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / NSEC_PER_USEC;
+}
+
+/* What others on a busy machine take meanwhile is no caller's. */
+uint64_t user_time_begin(void)
+{
+    return usec_of(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static void user_settle(User *user)
 {
-    const uint64_t now = user_time_begin();
+    const uint64_t now = usec_of(CLOCK_MONOTONIC);
     const uint64_t paid = (now - user->spent_at) / SHARE;
 
     user->spent = paid < user->spent ? user->spent - paid : 0;
@@ -126,5 +132,5 @@ bool user_has_time(User *user)
 void user_time_end(User *user, uint64_t begun)
 {
     user_settle(user);
-    user->spent += user->spent_at - begun;
+    user->spent += user_time_begin() - begun;
 }

@@ -59,7 +59,8 @@ void user_add_exchange(Users *users, User *user);
 void user_remove_exchange(Users *users, User *user);
 
 /* Making keys is what a call costs most, a millisecond in group 14. One user may have half of the
- * time for it, and is to wait when it is a quarter of a second ahead. */
+ * time for it, and is to wait when it is a quarter of a second ahead. What is spent is CPU time of
+ * this thread, in microseconds; it is paid back as time passes. */
 bool user_has_time(User *user);
 uint64_t user_time_begin(void);
 void user_time_end(User *user, uint64_t begun);

@@ -92,10 +92,11 @@ static int anchors_tell(const AnchorStore *anchors, AnchorFacts *ret)
     return 0;
 }
 
+/* Once they are told, and not before: tred and this process know the same, or those of before. */
 static int anchors_take(Service *service, const VerifyRequest *request, int fd, VerifyAnswer *ret)
 {
+    _cleanup_(anchor_store_unrefp) AnchorStore *anchors = NULL;
     _cleanup_(free_bytesp) uint8_t *data = NULL;
-    AnchorStore *anchors = NULL;
     size_t size = 0;
 
     int r = content_read(request, fd, ANCHORS_FILE_SIZE_MAX, &data, &size, &ret->reason);
@@ -103,9 +104,14 @@ static int anchors_take(Service *service, const VerifyRequest *request, int fd, 
         r = anchor_store_decode((Bytes){data, size}, request->name, &anchors, &ret->reason);
     if (r < 0 || !anchors)
         return r;
+    r = anchors_tell(anchors, &ret->anchors);
+    if (r < 0)
+        return r;
+    if (memory_ran_out())
+        return -ENOMEM;
     anchor_store_unref(service->anchors);
-    service->anchors = anchors;
-    return anchors_tell(anchors, &ret->anchors);
+    service->anchors = steal_pointer(anchors);
+    return 0;
 }
 
 static int crl_take(Service *service, const VerifyRequest *request, int fd, Reason *reason)

@@ -1,10 +1,12 @@
 """The third law, its second half: the SeGW anchors are the operator's, and the TPM sees to that;
 and the time by which certificates are judged never steps back."""
 
+import hashlib
 import threading
 import time
 from datetime import timedelta
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from lab.anchors import AnchorSigner, approval_of
 from lab.bus import BusError, Connection
 from lab.case import LabTest
@@ -115,6 +117,14 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         self.assertEqual(tred.pid, pid)
         self.start_segw()
         self.start_client().wait_for_state("established")
+
+    def test_a_bundle_without_the_anchor_that_only_anchors_names_is_warned_of(self):
+        counts = hashlib.sha256(self.world.operator_root.certificate.public_bytes(Encoding.DER)).hexdigest()
+        tred = self.start_tred(segw={"only-anchors": counts})
+        warning = "None of the anchors in .*segw-anchors.pem is one that only-anchors of .segw. names"
+        self.assertIsNone(tred.find(warning))
+        self.install(self.signer.sign(2, [make_ca("Another root")]))
+        tred.wait_for(warning, 30.0)
 
     def test_a_running_exchange_keeps_the_anchors_that_it_began_with(self):
         self.start_segw()

@@ -213,7 +213,8 @@ class ConnectionsTest(LabTest):
         self.assertTrue(found["configuration"][1][2].endswith(f"; the SeGW of connection management is {MANAGEMENT_NAME}"))
         self.assertEqual([(verdict, name) for verdict, name, _ in found["ikeclient's configuration"]],
                          [("ok", "default"), ("ok", "management"), ("ok", "other"), ("problem", "other")])
-        self.assertIn("[segw other], which tred.conf does not have", found["ikeclient's configuration"][3][2])
+        self.assertIn("does not have the section [segw other]", found["ikeclient's configuration"][3][2])
+        self.assertTrue(found["ikeclient's configuration"][1][2].endswith(f"; the SeGW is at {SEGW_IPV4}"))
         self.trectl(0, "down", "--connection", "management", "--wait")
         self.assertEqual(self.findings("default")["ikeclient"][1], (
             "warning", "management",
@@ -335,6 +336,15 @@ class TurnTest(LabTest):
         self.assertEqual((self.late.get("State"), self.late.get("Totals")["Attempts"]), ("idle", 0))
         run([BIN / "trectl", "up", "--connection", "late"])
         self.late.wait_for_state("connecting", seconds=30.0)
+
+    def test_doctor_does_not_claim_that_one_before_its_turn_was_told_to_have_no_tunnel(self):
+        said = run([BIN / "trectl", "doctor"], check=False).stdout
+        self.assertRegex(said, r"warning +ikeclient, connection late: runs, and has no tunnel yet: its turn to start "
+                               r"has not come, or it was told to have none\. To have one now: trectl up --connection late")
+        run([BIN / "trectl", "up", "--connection", "last", "--wait"])
+        run([BIN / "trectl", "down", "--connection", "last", "--wait"])
+        said = run([BIN / "trectl", "doctor"], check=False).stdout
+        self.assertIn("ikeclient, connection last: runs, and was told to have no tunnel", said)
 
     def test_up_before_its_turn_begins_one_attempt_and_its_turn_no_other(self):
         run([BIN / "trectl", "up", "--connection", "last", "--wait"])

@@ -21,11 +21,15 @@ class DnsCase(LabTest):
         self.starting(Bus())
         self.resolved = self.starting(Resolved())
 
-    def follow(self):
+    def follow(self, *more):
         configuration = write_ini(scratch("dns") / "tred.conf", tred_sections(scratch("dns")))
         follower = self.starting(Process("dns", [BIN / "trectl", "dns", "--config", configuration, "--domain",
-                                                 "operator.example", "--domain", "3gppnetwork.org"], namespace=HENB))
+                                                 "operator.example", "--domain", "3gppnetwork.org", *more],
+                                         namespace=HENB))
         return follower
+
+    def calls_named(self):
+        return [name for name, _ in self.resolved.calls()]
 
     def wait_for_calls(self, count):
         wait_until(lambda: len(self.resolved.calls()) >= count, f"{count} calls")
@@ -34,7 +38,7 @@ class DnsCase(LabTest):
 
 class DnsTest(DnsCase):
     def tunnel(self):
-        _, _, client = self.establish(tred={"data-plane": {"mode": "user"}}, child={"request-address": "ipv4"})
+        self.segw, _, client = self.establish(tred={"data-plane": {"mode": "user"}}, child={"request-address": "ipv4"})
         return client
 
     def test_servers_are_handed_over_with_the_tunnel_and_taken_back_with_it(self):
@@ -63,6 +67,16 @@ class DnsTest(DnsCase):
         wait_until(lambda: client.get("Totals")["Established"] == 2, "the second IKE SA")
         run([BIN / "trectl", "status"])
         self.assertEqual(len(self.resolved.calls()), 3)
+
+    def test_of_servers_that_change_nothing_is_taken_back_first(self):
+        self.tunnel()
+        self.follow()
+        self.wait_for_calls(3)
+        self.segw.change_dns("10.200.0.54, 10.200.0.53")
+        self.starting(Operator()).call("Connect")  # anew, over the same interface
+        wait_until(lambda: self.calls_named().count("SetLinkDNS") == 2, "the other servers", 30.0)
+        self.assertEqual(self.calls_named(), ["SetLinkDefaultRoute", "SetLinkDomains", "SetLinkDNS", "SetLinkDNS"])
+        self.assertTrue(self.resolved.calls()[-1][1].endswith(f"[(2, '0ac80036'), (2, '{DNS}')]"))
 
     def test_a_follower_that_is_stopped_takes_the_servers_back(self):
         self.tunnel()
@@ -124,11 +138,30 @@ class SeveralTest(DnsCase):
 
         wait_until(look, f"the servers {text}", 30.0)
 
-    def test_the_servers_of_all_connections_are_handed_over_and_taken_back_with_each(self):
+    def test_the_servers_of_one_connection_are_told_and_no_others(self):
         self.both()
         self.follow()
-        self.wait_for_servers("0ac80035", "0ac90035")
+        self.wait_for_servers("0ac80035")
         run([BIN / "trectl", "down", "--connection", "default", "--wait"])
+        wait_until(lambda: "RevertLink" in self.calls_named(), "its servers to be taken back", 30.0)
+        self.assertEqual(self.calls_named().count("SetLinkDNS"), 1)
+
+    def test_the_connection_can_be_named(self):
+        self.both()
+        self.follow("--connection", "management")
         self.wait_for_servers("0ac90035")
+        run([BIN / "trectl", "down", "--connection", "default", "--wait"])
+        run([BIN / "trectl", "down", "--connection", "management", "--wait"])
+        run([BIN / "trectl", "up", "--connection", "management", "--wait"])
+        wait_until(lambda: self.calls_named().count("SetLinkDNS") == 2, "the servers again", 30.0)
+        self.wait_for_servers("0ac90035")
+
+    def test_a_connection_that_ikeclient_does_not_have_is_said_once_and_waited_for(self):
+        self.both()
+        follower = self.follow("--connection", "other")
+        follower.wait_for("ikeclient has no connection other")
+        run([BIN / "trectl", "down", "--connection", "default", "--wait"])
         run([BIN / "trectl", "up", "--connection", "default", "--wait"])
-        self.wait_for_servers("0ac80035", "0ac90035")
+        self.assertTrue(follower.running())
+        self.assertEqual(follower.output().count("has no connection other"), 1)
+        self.assertEqual(self.resolved.calls(), [])

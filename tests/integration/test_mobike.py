@@ -58,6 +58,9 @@ class MobikeTest(MovableTest):
         client.wait_for(r"moved .* from 192\.0\.2\.3:\d+ to .* now")
         self.change(HENB_IPV4)
         client.wait_for(r"moved .* from 192\.0\.2\.2:\d+ to .* now")
+        # charon rekeys the Child SA after a move; if the second one interrupts that, it sends nothing before it has
+        # asked again.
+        wait_until(lambda: ping(HENB, INNER_IPV4) == 1, "a packet through the tunnel", 30.0)
         self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
         self.assertEqual(gateway.sa_count(), 1)
 
@@ -93,6 +96,83 @@ class MobikeTest(MovableTest):
         wait_until(lambda: ping(HENB, INNER_IPV4) == 1, "a packet through the tunnel")
         wait_until(lambda: gateway.sa_count() == 1, "one IKE SA", 20.0)
         self.assertNotIn("the connection has ended", client.output())
+
+
+class AllTrafficTest(MovableTest):
+    """The selectors cover the SeGW itself: the way to it is a route of tred's, which outlives what is beneath it."""
+
+    def tunnel(self, remote=SEGW_IPV4):
+        gateway, tred, client = self.establish(segw={"mobike": "yes", "local_ts": "0.0.0.0/0, ::/0"}, tred=USER,
+                                               segw_section={"address": remote},
+                                               connection={"liveness": "0", "reconnect": "yes"})
+        self.assertEqual(ping(HENB, INNER_IPV4), 1)
+        return gateway, tred, client
+
+    def assert_moved(self, gateway, client, address):
+        client.wait_for(rf"moved .* from {re.escape(address)}:\d+ to .* now", 30.0)
+        wait_until(lambda: ping(HENB, INNER_IPV4) == 1, "a packet through the tunnel", 30.0)
+        self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
+        self.assertEqual(client.output().count("established  "), 1)
+        self.assertNotIn("was removed", client.output())
+        self.assertEqual(gateway.sa_count(), 1)
+
+    def way(self, remote):
+        """By which interface the HeNB's packets for that address leave; None: by none."""
+        said = run(["ip", "route", "get", remote], namespace=HENB, check=False)
+        found = re.search(r" dev (\S+)", said.stdout) if said.returncode == 0 else None
+        return found[1] if found else None
+
+    def test_the_tunnel_moves_to_another_address_and_back(self):
+        gateway, _, client = self.tunnel()
+        self.change()
+        self.assert_moved(gateway, client, OTHER_IPV4)
+        self.change(HENB_IPV4)
+        self.assert_moved(gateway, client, HENB_IPV4)
+
+    def test_while_there_is_no_way_nothing_for_the_segw_enters_the_tunnel_and_then_it_moves(self):
+        gateway, _, client = self.tunnel()
+        self.addCleanup(self.address, HENB_IPV4)
+        run(["ip", "-4", "addr", "flush", "dev", "wan"], namespace=HENB)
+        self.assertIsNone(self.way(SEGW_IPV4))
+        self.assertEqual(client.get("State"), "established")
+        self.address(OTHER_IPV4)
+        self.assert_moved(gateway, client, OTHER_IPV4)
+        self.assertEqual(self.way(SEGW_IPV4), "wan")
+
+    def test_where_the_host_has_no_address_but_the_inner_one_the_tunnel_waits_for_another(self):
+        gateway, tred, client = self.tunnel()
+        self.addCleanup(self.address, HENB_IPV4)
+        self.addCleanup(self.address, "172.16.0.2", "home")
+        for device in "home", "wan":
+            run(["ip", "-4", "addr", "flush", "dev", device], namespace=HENB)
+        run(["ip", "route", "add", "192.0.2.0/24", "dev", "wan"], namespace=HENB)
+        wait_until(lambda: self.way(SEGW_IPV4) == "wan", "a pin", 30.0)
+        self.assertIn(" src 10.210.0.", run(["ip", "route", "get", SEGW_IPV4], namespace=HENB).stdout)
+        client.wait_for("this host has no address but the tunnel's own", 30.0)
+        self.address(OTHER_IPV4)
+        self.assert_moved(gateway, client, OTHER_IPV4)
+        self.assertEqual(tred.output().count("moves to another transport"), 1)
+
+    def test_the_tunnel_follows_the_route_to_the_segw_to_another_interface(self):
+        network = ["198.51.100.0/24"]
+        gateway, _, client = self.tunnel(SEGW_BEYOND_NAT)
+        self.assertEqual(self.way(SEGW_BEYOND_NAT), "home")
+        self.addCleanup(run, ["ip", "route", "replace", *network, "via", "172.16.0.1"], namespace=HENB)
+        run(["ip", "route", "replace", *network, "via", SEGW_IPV4], namespace=HENB)
+        self.assert_moved(gateway, client, HENB_IPV4)
+        self.assertEqual(self.way(SEGW_BEYOND_NAT), "wan")
+
+    def test_the_tunnel_follows_when_its_interface_goes_down_and_another_leads_to_the_segw(self):
+        other = ["198.51.100.0/24", "via", SEGW_IPV4, "metric", "500"]
+        gateway, _, client = self.tunnel(SEGW_BEYOND_NAT)
+        self.addCleanup(run, ["ip", "route", "replace", "198.51.100.0/24", "via", "172.16.0.1"], namespace=HENB)
+        self.addCleanup(run, ["ip", "link", "set", "home", "up"], namespace=HENB)
+        self.addCleanup(run, ["ip", "route", "del", *other], namespace=HENB)
+        run(["ip", "route", "add", *other], namespace=HENB)
+        self.assertEqual(self.way(SEGW_BEYOND_NAT), "home")
+        run(["ip", "link", "set", "home", "down"], namespace=HENB)
+        self.assert_moved(gateway, client, HENB_IPV4)
+        self.assertEqual(self.way(SEGW_BEYOND_NAT), "wan")
 
 
 class OtherAddressesTest(MovableTest):

@@ -8,10 +8,11 @@ import re
 import time
 
 from lab.case import LabTest
-from lab.network import HENB, INNER_IPV4
+from lab.network import HENB, INNER_IPV4, SEGW_IPV4
 from lab.pki import HENB_NAME, SEGW_NAME
 from lab.process import BIN, LabError, Process, run, scratch, wait_until
-from lab.programs import EXCHANGE, TRED
+from lab.programs import EXCHANGE, TRED, ClientConnection
+from lab.standin import StandinClient
 from lab.bus import Connection
 from lab.traffic import ping
 
@@ -88,6 +89,14 @@ class WatchTest(TrectlTest):
         self.assert_ends(0, "down", "--wait")
         watch.wait_for("Connection   idle")
 
+    def test_what_ended_it_is_said_and_not_what_was_missing_before(self):
+        watch = self.starting(Process("watch", [BIN / "trectl", "watch", "--connection", "default"]))
+        watch.wait_for("ikeclient does not run")
+        self.bus.stop()
+        self.assertEqual(watch.wait(30.0), UNAVAILABLE)
+        self.assertRegex(watch.output(), r"(?m)^trectl watch: ")
+        self.assertNotIn("trectl watch: ikeclient does not run", watch.output())
+
     def test_on_a_terminal_it_writes_over_what_was_there_and_in_colours_unless_told_otherwise(self):
         self.establish()
         for no_colour, colours in (("", True), ("1", False)):
@@ -128,6 +137,14 @@ class UpDownTest(TrectlTest):
         _, _, client = self.establish()
         self.assert_ends(0, "up", saying="The tunnel is up")
         self.assertEqual(client.get("Totals")["Attempts"], 1)
+
+    def test_down_of_a_connection_whose_turn_comes_in_that_moment_is_done(self):
+        standin = self.starting(StandinClient("idle", "closing"))
+        self.assertEqual(self.assert_ends(0, "down"), "")
+        self.assertIn("Disconnect", standin.output())
+        standin.stop()
+        self.starting(StandinClient("idle", "closing", "closing", "idle"))
+        self.assert_ends(0, "down", "--wait", saying="The tunnel is down")
 
     def test_up_ends_with_1_and_says_why_where_no_segw_answers(self):
         self.start_tred()
@@ -206,6 +223,20 @@ class MetricsTest(TrectlTest):
         self.start_segw()
         self.start_client().wait_for_state("established")
         self.assert_open_metrics(self.trectl("metrics").stdout)
+
+    def test_each_line_of_several_connections_is_as_open_metrics_has_it(self):
+        core, other = f"{INNER_IPV4}/32", "10.201.0.0/16"
+        self.start_segw()
+        self.start_tred(**{"segw": {"allowed-remote": core},
+                           "segw management": {"name": "segw.management.example", "allowed-remote": other},
+                           **USER_PLANE})
+        client = self.start_client(**{"connection default": {"address": SEGW_IPV4, "remote-ts": core},
+                                      "connection management": {"address": SEGW_IPV4, "remote-ts": other}})
+        ClientConnection(client, "default").wait_for_state("established", seconds=30.0)
+        text = self.trectl("metrics").stdout
+        self.assertIn('connection="default"', text)
+        self.assertIn('connection="management"', text)
+        self.assert_open_metrics(text)
 
     def test_any_user_gets_them_and_counters_go_on_over_the_end_of_an_sa(self):
         self.establish(tred=USER_PLANE, child={"request-address": "ipv4"})

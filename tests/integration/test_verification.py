@@ -234,11 +234,12 @@ class ExpiryTest(LabTest):
             wait_until(lambda: signal in self.recording.path.read_bytes(), signal)
 
     def test_the_client_authenticates_anew_before_the_segws_certificate_expires(self):
+        # What is left of it when the SA is there must do for another, on a machine that has much to do.
         gateway, tred, client = self.establish(
-            credential=issue_segw(self.world.operator_root, flaws=self.BRIEF),
+            credential=issue_segw(self.world.operator_root, flaws=Flaws(ends=timedelta(seconds=20))),
             connection={"reconnect": "no"})
         gateway.replace_credential(issue_segw(self.world.operator_root))
-        wait_until(lambda: tred.output().count(f"SeGW {SEGW_NAME} verified") == 2, "another SA", 20.0)
+        wait_until(lambda: tred.output().count(f"SeGW {SEGW_NAME} verified") == 2, "another SA", 60.0)
         client.wait_for("the IKE SA that was replaced is gone")
         self.assertEqual(client.get("State"), "established")
         self.assertIn("expires soon", tred.output())

@@ -98,9 +98,15 @@ class Segw:
 
     def change_pools(self, pools):
         """Other pools than the options said, for the IKE SAs to come."""
+        self._change("pools", pools)
+
+    def change_dns(self, servers):
+        """Other DNS servers than the options said, for the IKE SAs to come."""
+        self._change("dns", servers)
+
+    def _change(self, key, value):
         file = self.directory / "swanctl" / "swanctl.conf"
-        text = file.read_text()
-        file.write_text(re.sub(r"(?m)^( *pools = ).*$", rf"\g<1>{pools}", text))
+        file.write_text(re.sub(rf"(?m)^( *{key} = ).*$", rf"\g<1>{value}", file.read_text()))
         self.control("--load-all")
 
     def control(self, *arguments, check=True):

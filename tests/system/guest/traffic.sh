@@ -93,7 +93,7 @@ traceless() {
 core_networks="allowed-remote = 10.200.0.0/24, fd00:200::/64"
 
 # wire_begin, wire_is PATTERN: the number of the core's packets that the WAN carried in clear between the two, IPv4 and IPv6, is as
-# grep's PATTERN.
+# grep's PATTERN, and tcpdump was there from one to the other and missed none.
 wire_begin() {
     wire=$(mktemp -d)
     tcpdump -n -l --immediate-mode -i henb0 "net 10.200.0.0/24 or net fd00:200::/64 or net 10.210.0.0/16 or net fd00:210::/64" \
@@ -103,8 +103,12 @@ wire_begin() {
 }
 wire_is() {
     sleep 0.5
-    kill $tcpdump
-    wait $tcpdump
+    # One that was told to end says what it has seen; one that ended before that was not there to the end.
+    if ! grep -q "listening on" "$wire/log" || grep -q "packets captured" "$wire/log" || ! kill $tcpdump ||
+        ! eventually 10 grep -q "^0 packets dropped by kernel" "$wire/log"; then
+        echo "tcpdump did not see all:" && cat "$wire/log"
+        return 1
+    fi
     grep -c "IP" "$wire/seen" | matches "$1" || { head -n 20 "$wire/seen" && false; }
 }
 

@@ -40,6 +40,31 @@ struct OrderLink {
 
 static OrderLink net, esp;
 
+/* In the place of sd-event's and transport.c's (--wrap): what looks at the path MTU, and what there
+ * is to see. */
+static sd_event_time_handler_t on_look;
+static int payload_max;
+int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock,
+                                      uint64_t usec, uint64_t accuracy,
+                                      sd_event_time_handler_t handler, void *userdata);
+int __wrap_transport_payload_max(const struct sockaddr_storage *remote);
+
+int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock,
+                                      uint64_t usec, uint64_t accuracy,
+                                      sd_event_time_handler_t handler, void *userdata)
+{
+    (void)event, (void)clock, (void)usec, (void)accuracy, (void)userdata;
+    *ret = NULL;
+    on_look = handler;
+    return 0;
+}
+
+int __wrap_transport_payload_max(const struct sockaddr_storage *remote)
+{
+    (void)remote;
+    return payload_max;
+}
+
 static int link_open(OrderLink *link, const OrderLinkCallbacks *callbacks, OrderLink **ret)
 {
     *link = (OrderLink){.there = true, .callbacks = *callbacks};
@@ -115,6 +140,12 @@ static void answer(OrderLink *link, OrderType type, uint32_t id, int error)
         fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3); /* the first one makes a TUN */
     if (error < 0)
         (void)snprintf(said.reason.text, sizeof(said.reason.text), "no");
+    if (type == ORDER_SA_COUNTERS)
+        said.sa = (SaCounters){.packets_in = id};
+    if (type == ORDER_PLANE_COUNTERS)
+        said.plane = (DataPlaneCounters){.unknown_spi = 5};
+    if (type == ORDER_PROTECTION_COUNTERS)
+        said.protection = (ProtectionCounters){.dropped_in = 6, .dropped_out = 7};
     if (given->answered)
         given->answered(&said, &fd, given->cookie, given->userdata);
     close_fdp(&fd);
@@ -182,6 +213,7 @@ static int setup(void **state)
     Reason reason = {0};
     const struct sockaddr_storage any = loopback(0);
     assert_non_null(lab);
+    payload_max = 1472;
     lab->options = (DataPlaneOptions){
         .mode = DATAPLANE_USER,
         .interface = "segw0",
@@ -426,6 +458,110 @@ static void the_user_plane_moves_to_no_place_without_encapsulation(void **state)
     assert_int_equal(told.n, 0);
 }
 
+static void look(Lab *lab)
+{
+    on_look(NULL, 0, lab->plane);
+}
+
+/* Of which tred-net has been told, and is not just being told. */
+static void the_path_mtu_is_told_of_pairs_that_are_settled_and_of_no_others(void **state)
+{
+    Lab *lab = *state;
+    Told added = {0}, moved = {0};
+    add_sa(lab, 300);
+    look(lab);
+    size_t before = net.n_given; /* of what it was told with the pair, nothing */
+    payload_max = 1400;
+    look(lab);
+    assert_int_equal(net.n_given, before + 1);
+    assert_int_equal(newest(&net)->type, ORDER_PATH_MTU);
+    assert_int_equal(newest(&net)->id, 300);
+    assert_in_range(newest(&net)->path.mtu, 1300, 1399);
+    look(lab);
+    assert_int_equal(net.n_given, before + 1); /* once */
+    answer_all(&net);
+    payload_max = -ENETUNREACH;
+    look(lab);
+    assert_int_equal(net.n_given, before + 1);
+    /* At each stage of another one's being added, the settled one alone. */
+    payload_max = 1400;
+    give_sa(lab, 301, &(Lifetime){0}, &added);
+    for (unsigned stage = 0; added.n == 0; stage++) {
+        assert_true(stage < 8);
+        payload_max = 1390 - (int)stage * 16;
+        before = net.n_given;
+        look(lab);
+        assert_int_equal(net.n_given, before + 1);
+        assert_int_equal(newest(&net)->type, ORDER_PATH_MTU);
+        assert_int_equal(newest(&net)->id, 300);
+        if (esp.n_answered < esp.n_given)
+            answer(&esp, esp.given[esp.n_answered].type, esp.given[esp.n_answered].id, 0);
+        else
+            answer_all(&net);
+    }
+    /* And none while they move. */
+    assert_int_equal(move(lab, &lab->second, &moved), 0);
+    payload_max = 1200;
+    before = net.n_given;
+    look(lab);
+    assert_int_equal(net.n_given, before);
+    answer_pair();
+    assert_int_equal(moved.n, 1);
+    before = net.n_given;
+    payload_max = 1190;
+    look(lab);
+    assert_int_equal(net.n_given, before + 2);
+}
+
+static void note_counted(void *userdata)
+{
+    ++*(unsigned *)userdata;
+}
+
+/* Each where it belongs; one that failed leaves what was counted before. */
+static void what_is_counted_is_told_when_all_have_answered(void **state)
+{
+    Lab *lab = *state;
+    ProtectOrder protect = {.mode = PROTECT_YES};
+    ProtectionCounters dropped;
+    DataPlaneCounters counters;
+    SaCounters sa;
+    unsigned counted = 0;
+    add_sa(lab, 300);
+    add_sa(lab, 301);
+    lab->options.protect = &protect;
+    for (int round = 0; round < 2; round++) {
+        const int error = round == 0 ? 0 : -EIO;
+        assert_int_equal(dataplane_count(lab->plane, note_counted, &counted), 0);
+        assert_int_equal(dataplane_count(lab->plane, note_counted, &counted), -EBUSY);
+        answer(&esp, ORDER_SA_COUNTERS, 300, error);
+        answer(&esp, ORDER_SA_COUNTERS, 301, error);
+        answer(&esp, ORDER_PLANE_COUNTERS, 0, error);
+        assert_int_equal(counted, round);
+        answer(&net, ORDER_PROTECTION_COUNTERS, 0, error);
+        assert_int_equal(counted, round + 1);
+        for (uint32_t spi = 300; spi <= 301; spi++) {
+            assert_int_equal(dataplane_sa_counters(lab->plane, spi, &sa), 0);
+            assert_int_equal(sa.packets_in, spi);
+        }
+        assert_int_equal(dataplane_sa_counters(lab->plane, 302, &sa), -ENOENT);
+        dataplane_counters(lab->plane, &counters);
+        assert_int_equal(counters.unknown_spi, 5);
+        dataplane_protection_counters(lab->plane, &dropped);
+        assert_int_equal(dropped.dropped_in, 6);
+        assert_int_equal(dropped.dropped_out, 7);
+        dataplane_totals(lab->plane, &sa);
+        assert_int_equal(sa.packets_in, 601);
+    }
+    /* What a pair has counted stays in the sum when it goes, and is asked for once more. */
+    assert_int_equal(dataplane_remove_sa(lab->plane, 300), 0);
+    answer_all(&esp);
+    answer_all(&net);
+    dataplane_totals(lab->plane, &sa);
+    assert_int_equal(sa.packets_in, 601);
+    lab->options.protect = NULL;
+}
+
 /* RFC 7296 2.8 */
 static void no_two_pairs_are_due_at_the_same_time(void **state)
 {
@@ -468,6 +604,8 @@ int main(void)
         PLANE(the_first_error_of_a_move_is_told_once),
         PLANE(a_pair_that_is_just_being_added_moves_along),
         PLANE(the_user_plane_moves_to_no_place_without_encapsulation),
+        PLANE(the_path_mtu_is_told_of_pairs_that_are_settled_and_of_no_others),
+        PLANE(what_is_counted_is_told_when_all_have_answered),
         PLANE(no_two_pairs_are_due_at_the_same_time),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);

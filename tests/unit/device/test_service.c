@@ -36,6 +36,7 @@ static struct {
     unsigned cancelled;
     Tpm tpms[4];
     size_t n_tpms;
+    int spki_size; /* of the public key; 0: none was read */
     int load_result, open_result, install_result, sign_result;
     bool sleep_cancelled;
     time_t last_known, advanced_to;
@@ -210,6 +211,7 @@ TSS2_RC __wrap_tpm2_read_clock(Tpm *tpm, TPMS_TIME_INFO *ret)
 
 /* ---- what is loaded, installed and counted ---- */
 
+int __wrap_spki_encode(const EVP_PKEY *public, unsigned char **ret);
 int __wrap_device_identity_load(const DeviceFiles *files, DeviceIdentity *identity, Reason *reason);
 void __wrap_device_identity_free(DeviceIdentity *identity);
 const char *__wrap_device_identity_development(const DeviceIdentity *identity);
@@ -218,14 +220,27 @@ int __wrap_anchors_install(Tpm *tpm, const char *path, Bytes bundle, Bytes appro
 int __wrap_last_known_time_advance(Tpm *tpm, time_t reached, unsigned days_max, time_t *ret,
                                    Reason *reason);
 
+int __wrap_spki_encode(const EVP_PKEY *public, unsigned char **ret)
+{
+    assert_ptr_equal(public, &bench);
+    *ret = OPENSSL_malloc((size_t)bench.spki_size);
+    assert_non_null(*ret);
+    memset(*ret, 0x30, (size_t)bench.spki_size);
+    return bench.spki_size;
+}
+
 int __wrap_device_identity_load(const DeviceFiles *files, DeviceIdentity *identity, Reason *reason)
 {
     (void)files;
     say(identity->tpm ? "load" : "connect");
     if (!identity->tpm)
         identity->tpm = tpm_new();
+    if (bench.load_result == -EKEYREJECTED)
+        identity->policy = &policy; /* as far as it came */
     if (bench.load_result != 0)
         return reason_set(reason, bench.load_result, "it can't be loaded");
+    if (bench.spki_size > 0)
+        identity->public_key = (EVP_PKEY *)(void *)&bench;
     identity->key = &key;
     identity->policy = &policy;
     identity->last_known = bench.last_known;
@@ -479,6 +494,59 @@ static void a_pause_that_is_given_up_asks_nothing_of_the_tpm(void **state)
     assert_int_equal(bench.n_tpms, 0);
 }
 
+/* Those that differ, by their numbers, with what was expected of them and what was found. */
+static void the_pcrs_that_differ_are_told_and_no_others(void **state)
+{
+    const DeviceMismatch *told = &bench.answer.mismatch;
+
+    (void)state;
+    policy.mismatch = (PcrMismatch){
+        .mask = UINT32_C(1) << 3 | UINT32_C(1) << 23,
+        .expected = {.bank = TPM2_ALG_SHA256},
+        .found = {.bank = TPM2_ALG_SHA256},
+    };
+    for (unsigned i = 0; i < PCR_COUNT; i++) {
+        memset(policy.mismatch.expected.values[i], (int)i, PCR_VALUE_MAX);
+        memset(policy.mismatch.found.values[i], (int)(0x40 + i), PCR_VALUE_MAX);
+    }
+    bench.load_result = -EKEYREJECTED;
+    assert_int_equal(ask(DEVICE_LOAD), 0);
+    assert_string_equal(told->bank, "sha256");
+    assert_int_equal(told->count, 2);
+    assert_int_equal(told->pcrs[0].number, 3);
+    assert_int_equal(strlen(told->pcrs[0].expected), 64);
+    assert_memory_equal(told->pcrs[0].expected, "0303", 4);
+    assert_memory_equal(told->pcrs[0].found, "4343", 4);
+    assert_int_equal(told->pcrs[1].number, 23);
+    assert_memory_equal(told->pcrs[1].expected, "1717", 4);
+    assert_memory_equal(told->pcrs[1].found, "5757", 4);
+    /* Where none differs, and where it is loaded, there is nothing to tell. */
+    policy.mismatch.mask = 0;
+    assert_int_equal(ask(DEVICE_LOAD), 0);
+    assert_int_equal(told->count, 0);
+    assert_string_equal(told->bank, "");
+    policy.mismatch.mask = 1;
+    bench.load_result = 0;
+    assert_int_equal(ask(DEVICE_LOAD), 0);
+    assert_int_equal(told->count, 0);
+    policy.mismatch = (PcrMismatch){0};
+}
+
+static void a_public_key_is_told_up_to_its_largest_size(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(DEVICE_LOAD), 0);
+    assert_int_equal(bench.answer.facts.key_size, 0); /* none was read */
+    bench.spki_size = DEVICE_KEY_SIZE_MAX;
+    assert_int_equal(ask(DEVICE_LOAD), 0);
+    assert_int_equal(bench.answer.result, 0);
+    assert_int_equal(bench.answer.facts.key_size, DEVICE_KEY_SIZE_MAX);
+    assert_int_equal(bench.answer.facts.key[DEVICE_KEY_SIZE_MAX - 1], 0x30);
+    bench.spki_size++;
+    assert_int_equal(ask(DEVICE_LOAD), 0);
+    assert_int_equal(bench.answer.result, -EIO);
+}
+
 static void a_digest_is_signed_by_the_key_that_was_loaded_last_or_refused(void **state)
 {
     (void)state;
@@ -608,6 +676,10 @@ static void what_was_reached_under_another_correction_does_not_count(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_public_key_is_told_up_to_its_largest_size, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_pcrs_that_differ_are_told_and_no_others, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_connection_is_kept_for_the_next_load, setup, teardown),
         cmocka_unit_test_setup_teardown(a_connection_that_broke_is_dropped_before_the_next_load,
                                         setup, teardown),

@@ -180,6 +180,26 @@ static void direction_decides_which_selector_the_source_must_match(void **state)
     assert_true(packet_matches(&packet, &remote, &local, false));
 }
 
+/* Bits that the selectors leave no choice of, at both ends; none of a packet that one end does not
+ * have, however narrow the other is. */
+static void a_packet_outside_of_either_end_is_in_no_selector(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex(udp_packet);
+    Packet packet = parsed(&octets);
+    IkeTs source = one_selector("0a000001", "0a000001", 0, 0, UINT16_MAX);
+    IkeTs destination = one_selector("0a000002", "0a000002", 0, 0, UINT16_MAX);
+    IkeTs any = all_of_10(), none = one_selector("0b000000", "0bffffff", 0, 0, UINT16_MAX);
+    const int both = packet_narrowness(&packet, &source, &destination);
+    assert_true(both > packet_narrowness(&packet, &source, &any));
+    assert_true(both > packet_narrowness(&packet, &any, &destination));
+    assert_true(packet_narrowness(&packet, &any, &any) >= 0);
+    assert_int_equal(packet_narrowness(&packet, &source, &none), -1);
+    assert_int_equal(packet_narrowness(&packet, &none, &destination), -1);
+    assert_int_equal(packet_narrowness(&packet, &none, &none), -1);
+    assert_int_equal(packet_narrowness(&packet, &destination, &source), -1);
+}
+
 static void addresses_match_from_the_first_to_the_last_of_the_range(void **state)
 {
     (void)state;
@@ -322,6 +342,7 @@ static void an_ipv6_header_keeps_all_but_its_ecn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_packet_outside_of_either_end_is_in_no_selector),
         cmocka_unit_test(udp_over_ipv4_is_read),
         cmocka_unit_test(ipv6_extension_headers_are_walked),
         cmocka_unit_test(a_later_fragment_has_no_ports_in_sight),

@@ -72,6 +72,18 @@ static void fill_describe(const Stage *stage, TreReply *reply)
                                           .anchors = {BYTES_OF(hash)}};
 }
 
+/* Of a SeGW with a section of its own. */
+static void fill_segw(const Stage *stage, TreReply *reply)
+{
+    if (stage->segw_anchors.size == 0)
+        return;
+    reply->begun.segw_identity = "segw.example";
+    for (size_t at = 0; at < stage->segw_anchors.size; at += TRE_HASH_SIZE) {
+        reply->begun.anchors[reply->begun.n_anchors++] =
+            bytes_slice(stage->segw_anchors, at, at + TRE_HASH_SIZE);
+    }
+}
+
 /* NULL for a call that is not for one. */
 static StageExchange *exchange_of(Stage *stage, const TreCall *call)
 {
@@ -365,6 +377,7 @@ static void fill(Stage *stage, const TreCall *call, StageReply *entry)
         reply->begun.spi_i = SPI_I;
         reply->begun.nonce_i = nonce;
         reply->begun.ke_i = ke;
+        fill_segw(stage, reply);
         break;
     case TRE_FORK:
         reply->begun.exchange = exchange_new(stage, entry);
@@ -572,12 +585,14 @@ static void grant_child(const Stage *stage, Draft *draft)
     IkeSaPayload sa = {.n_proposals = 1, .proposals = {stage->esp_offer->proposals[0]}};
     IkeTs ts = {.n_selectors = 1,
                 .selectors = {{IKE_TS_IPV4_ADDR_RANGE, 0, 0, 65535, {10, 0, 0, 1}, {10, 0, 0, 1}}}};
-    const uint8_t seconds[] = {0, 0, 0, (uint8_t)stage->liveness};
+    const uint32_t liveness = htonl(stage->liveness);
+    uint8_t seconds[sizeof(liveness)];
     IkeCp cp = {IKE_CFG_REPLY,
                 stage->liveness > 0 ? 2 : 1,
                 {{IKE_CFG_INTERNAL_IP4_ADDRESS, {stage->address, 4}},
                  {IKE_CFG_TIMEOUT_PERIOD_FOR_LIVENESS_CHECK, BYTES_OF(seconds)}}};
 
+    memcpy(seconds, &liveness, sizeof(seconds));
     if (stage->wide_selectors)
         ts.selectors[0].type = IKE_TS_IPV6_ADDR_RANGE;
     if (!stage->no_configuration)

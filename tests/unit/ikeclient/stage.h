@@ -76,6 +76,8 @@ struct Stage {
     const char *shared_address; /* that sockets of OpenTransport and MoveTransport are bound to */
     int shared_socket;          /* what OpenTransport gave last; -1: none */
     bool nat;                   /* as OpenTransport was told */
+    Bytes segw_anchors; /* hashes that BeginExchange names for the SeGW, at most TRE_ANCHORS_MAX;
+                         * empty: it has no section of its own */
     uint8_t agreed_request[2048];
     size_t agreed_request_size;
 

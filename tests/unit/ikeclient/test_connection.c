@@ -595,6 +595,70 @@ static void redirections_without_end_are_not_followed(void **state)
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
 }
 
+/* It comes while the IKE SA that it came with is being deleted, and would be followed after that.
+ */
+static void a_redirection_is_forgotten_when_the_operator_closes(void **state)
+{
+    static const uint8_t nobody[] = {1, 4, 127, 0, 0, 9};
+    (void)state;
+    f.stage.redirect = (Bytes){nobody, sizeof(nobody)};
+    connection_open(f.connection);
+    while (!f.stage.saw_delete)
+        stage_turn(&f.stage);
+    assert_int_equal(now(), CONNECTION_CONNECTING);
+    connection_close(f.connection);
+    stage_run_until(&f.stage, &f.told.closed);
+    f.stage.redirect = (Bytes){0};
+    open_it();
+    assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 2);
+}
+
+static void opening_while_closing_connects_when_that_has_ended(void **state)
+{
+    (void)state;
+    open_it();
+    f.told.established = false;
+    connection_close(f.connection);
+    connection_open(f.connection);
+    assert_int_equal(now(), CONNECTION_CLOSING);
+    assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 1);
+    stage_run_until(&f.stage, &f.told.established);
+    assert_true(f.told.closed);
+    assert_true(f.stage.saw_delete);
+    assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 2);
+    assert_int_equal(now(), CONNECTION_ESTABLISHED);
+}
+
+static void somebody_silent(Stage *stage, Bytes datagram)
+{
+    (void)stage, (void)datagram;
+}
+
+static void opening_while_closing_does_not_wait_for_a_segw_that_is_silent(void **state)
+{
+    (void)state;
+    open_it();
+    f.told.established = false;
+    connection_close(f.connection);
+    f.stage.segw = somebody_silent;
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.told.closed);
+    assert_int_equal(now(), CONNECTION_CONNECTING);
+}
+
+static void the_operators_last_word_while_closing_counts(void **state)
+{
+    (void)state;
+    open_it();
+    connection_close(f.connection);
+    connection_open(f.connection);
+    connection_close(f.connection);
+    stage_run_until(&f.stage, &f.told.closed);
+    stage_settle(&f.stage);
+    assert_int_equal(now(), CONNECTION_IDLE);
+    assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 1);
+}
+
 static void opening_twice_is_opening_once(void **state)
 {
     (void)state;
@@ -665,6 +729,10 @@ int main(void)
         TEST(a_redirection_is_followed_beside_the_connection_that_there_is),
         TEST(a_redirection_to_nobody_leaves_what_there_is),
         TEST(redirections_without_end_are_not_followed),
+        TEST(a_redirection_is_forgotten_when_the_operator_closes),
+        TEST(opening_while_closing_connects_when_that_has_ended),
+        TEST(opening_while_closing_does_not_wait_for_a_segw_that_is_silent),
+        TEST(the_operators_last_word_while_closing_counts),
         TEST(opening_twice_is_opening_once),
         TEST(closing_while_connecting_ends_it),
         TEST(a_vanished_tred_is_followed_by_a_new_connection),

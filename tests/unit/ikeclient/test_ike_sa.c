@@ -1232,6 +1232,26 @@ static void the_segw_says_after_which_silence_it_is_asked(void **state)
     assert_int_equal(f.sa->watch.silence, 77 * UINT64_C(1000000));
 }
 
+/* What we have configured is no limit to it: TS 24.302 8.2.4.2 has seconds in 4 octets. */
+static void the_segw_may_ask_for_silences_of_up_to_a_day(void **state)
+{
+    static const struct {
+        uint32_t said, taken;
+    } cases[] = {{1, 1},         {59, 59},          {60, 60},           {61, 61},
+                 {3600, 3600},   {65536, 65536},    {86399, 86399},     {86400, 86400},
+                 {86401, 86400}, {1U << 31, 86400}, {UINT32_MAX, 86400}};
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        if (i > 0) {
+            assert_int_equal(teardown(NULL), 0);
+            assert_int_equal(setup(NULL), 0);
+        }
+        f.stage.liveness = cases[i].said;
+        establish();
+        assert_int_equal(f.sa->watch.silence, cases[i].taken * UINT64_C(1000000));
+    }
+}
+
 static void what_the_segw_says_of_liveness_is_not_taken_where_it_is_switched_off(void **state)
 {
     (void)state;
@@ -1633,6 +1653,7 @@ int main(void)
         TEST(counters_that_stand_still_are_no_sign_of_life),
         TEST(without_liveness_checks_tred_is_not_asked_for_counters),
         TEST(the_segw_says_after_which_silence_it_is_asked),
+        TEST(the_segw_may_ask_for_silences_of_up_to_a_day),
         TEST(what_the_segw_says_of_liveness_is_not_taken_where_it_is_switched_off),
         TEST(an_sa_through_a_nat_that_turns_deaf_is_due),
         TEST(a_deaf_sa_moves_to_another_port_first_where_it_can),

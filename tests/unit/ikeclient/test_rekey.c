@@ -1274,9 +1274,18 @@ static void another_child_goes_over_to_a_new_ike_sa(void **state)
  * answer. The SA of the exchange that has it goes. */
 typedef enum Nonces { NI_OURS, NR_OURS, NI_SEGW, NR_SEGW, NONCES } Nonces;
 
+static bool ours_goes(Nonces lowest)
+{
+    return lowest == NI_OURS || lowest == NR_SEGW;
+}
+
+/* The other nonce of that exchange is the highest: whoever leaves one of the two out of account
+ * sees the other exchange's as the lowest. */
 static uint8_t nonce(Nonces which, Nonces lowest)
 {
-    return which == lowest ? 0x01 : (uint8_t)(0x80 + which);
+    if (which == lowest)
+        return 0x01;
+    return (uint8_t)((ours_goes(which) == ours_goes(lowest) ? 0xf0 : 0x80) + which);
 }
 
 /* Our request is out, the SeGW's comes, and is answered; then its answer to ours. */
@@ -1289,11 +1298,6 @@ static void cross_children(Nonces lowest, Heard *ret_ours)
     f.stage.nonce = nonce(NR_OURS, lowest);
     the_segw_rekeys(nonce(NI_SEGW, lowest), &heard);
     assert_int_equal(error_of(&heard), 0);
-}
-
-static bool ours_goes(Nonces lowest)
-{
-    return lowest == NI_OURS || lowest == NR_SEGW;
 }
 
 static void finish_children(Nonces lowest)
@@ -1534,6 +1538,32 @@ static void the_new_ike_sa_has_its_own_spis_and_numbers(void **state)
     stage_send_sealed_on(&f.stage, spi, SEGW_IKE_SPI, false, IKE_INFORMATIONAL, false, 0, &draft);
     take_response(&heard, IKE_INFORMATIONAL);
     assert_int_equal(heard.header.message_id, 0);
+}
+
+/* It answers by what IKE_AUTH granted on the one before: selectors, and the inner addresses. */
+static void in_an_ike_sa_that_we_rekeyed_another_child_is_made_within_what_there_is(void **state)
+{
+    ConnectionInfo now;
+    Heard heard;
+    Draft draft;
+    (void)state;
+
+    begin_ike(&heard);
+    const uint64_t spi = spi_of(&heard);
+    grant_ike(&heard, SEGW_IKE_SPI, 0x90);
+    assert_inherited(1);
+    draft_begin(&draft);
+    draft_child(&draft, SEGW_SPI, IKE_GROUP_NONE, 0x10);
+    stage_send_sealed_on(&f.stage, spi, SEGW_IKE_SPI, false, IKE_CREATE_CHILD_SA, false, 0, &draft);
+    take_response(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(error_of(&heard), 0);
+    stage_settle(&f.stage);
+    assert_int_equal(children(), 2);
+    info(&now);
+    for (const ChildSa *child = now.sa.children; child; child = child->next) {
+        assert_int_equal(child->answer.n_addresses, 1);
+        assert_memory_equal(child->answer.addresses[0].octets, f.stage.address, 4);
+    }
 }
 
 static void the_suite_of_the_new_ike_sa_is_shown(void **state)
@@ -1919,6 +1949,7 @@ int main(void)
         TEST(a_child_that_is_being_replaced_by_the_segw_is_not_rekeyed_twice),
         TEST(an_ike_sa_that_we_rekey_leaves_its_children_to_the_new_one_and_is_deleted),
         TEST(the_new_ike_sa_has_its_own_spis_and_numbers),
+        TEST(in_an_ike_sa_that_we_rekeyed_another_child_is_made_within_what_there_is),
         TEST(the_suite_of_the_new_ike_sa_is_shown),
         TEST(a_group_that_the_segw_asks_for_in_ike_is_taken_the_next_time),
         TEST(an_ike_sa_that_the_segw_does_not_rekey_is_replaced_by_another_authentication),

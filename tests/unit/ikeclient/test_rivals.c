@@ -24,6 +24,7 @@ typedef struct Fixture {
     bool hold;          /* the true one comes once IKE_AUTH is under way with a forged one */
     Endpoint init_henb; /* where IKE_SA_INIT came from */
     uint64_t spi_i;
+    unsigned asked; /* IKE_AUTH requests that ask for certificates of the SeGW's own anchors */
 } Fixture;
 
 static Fixture f;
@@ -46,6 +47,28 @@ static void answer_init(unsigned forger)
     }
 }
 
+/* Two that tred names for this SeGW, where it describes itself with another one. */
+static const uint8_t segw_anchors[2 * TRE_HASH_SIZE] = {[0] = 2, [TRE_HASH_SIZE] = 3};
+
+static bool asks_for_its_anchors(Bytes datagram)
+{
+    const IkePayload *payload;
+    IkePayloads payloads;
+    IkeCert asked = {0};
+    Reader reader;
+    uint8_t first = 0;
+
+    reader_init(&reader, datagram);
+    assert_int_equal(reader_skip(&reader, IKE_HEADER_SIZE + IKE_PAYLOAD_HEADER_SIZE), 0);
+    assert_int_equal(reader_u8(&reader, &first), 0);
+    assert_int_equal(ike_payloads_decode(first, reader_rest(&reader), &payloads, NULL), 0);
+    payload = ike_payloads_find(&payloads, IKE_PAYLOAD_CERTREQ);
+    assert_non_null(payload);
+    assert_int_equal(ike_cert_decode(payload->body, &asked), 0);
+    return asked.data.size == sizeof(segw_anchors) &&
+           memcmp(asked.data.data, segw_anchors, sizeof(segw_anchors)) == 0;
+}
+
 static void segw_among_forgers(Stage *stage, Bytes datagram)
 {
     IkeHeader header;
@@ -62,6 +85,8 @@ static void segw_among_forgers(Stage *stage, Bytes datagram)
             answer_init(f.forged + i);
         return;
     }
+    if (header.exchange_type == IKE_AUTH)
+        f.asked += asks_for_its_anchors(datagram);
     if (f.hold && header.spi_r != TEST_SPI_R) {
         f.hold = false;
         answer_init(0);
@@ -121,6 +146,16 @@ static void the_segws_answer_may_come_when_ike_auth_is_out_with_a_forged_one(voi
     f.forged = 1;
     f.hold = true;
     assert_establishes_with_forks(1);
+}
+
+static void each_of_two_asks_for_the_anchors_that_count_for_the_segw(void **state)
+{
+    (void)state;
+    f.forged = 1;
+    f.hold = true;
+    f.stage.segw_anchors = BYTES_OF(segw_anchors);
+    assert_establishes_with_forks(1);
+    assert_int_equal(f.asked, 2);
 }
 
 static void three_forgers_are_kept_beside_the_segw(void **state)
@@ -206,6 +241,7 @@ int main(void)
         TEST(a_forged_answer_before_the_segws_costs_no_wait),
         TEST(so_does_one_after_it),
         TEST(the_segws_answer_may_come_when_ike_auth_is_out_with_a_forged_one),
+        TEST(each_of_two_asks_for_the_anchors_that_count_for_the_segw),
         TEST(three_forgers_are_kept_beside_the_segw),
         TEST(of_many_answers_four_are_followed_up),
         TEST(an_answer_that_comes_twice_is_one),

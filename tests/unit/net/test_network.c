@@ -1,5 +1,6 @@
 /* Is the host's network set up for each SA as it needs it, shared where SAs need the same, and put
  * back whole? What speaks to the kernel (net/route.h) is played. */
+#include "net/beneath.h"
 #include "net/network.h"
 
 #include <arpa/inet.h>
@@ -22,7 +23,7 @@ static struct {
     Link link;
     size_t n_links_deleted, n_mtus_set, n_cleared, n_replaced;
     uint32_t mtu;
-    int mtu_error, address_error, route_error, way_error, list_error;
+    int mtu_error, address_error, route_error, way_error, beneath_error, list_error;
     bool elsewhere;
     Route way;
     size_t n_routes;
@@ -142,13 +143,19 @@ int __wrap_address_delete(Netlink *netlink, unsigned index, const Prefix *addres
     return -EADDRNOTAVAIL;
 }
 
-static Route *route_to(const Prefix *destination)
+static Route *route_like(const Prefix *destination, bool guard)
 {
     for (size_t i = 0; i < kernel.n_routes; i++) {
-        if (same(&kernel.routes[i].destination, destination))
+        if (same(&kernel.routes[i].destination, destination) && kernel.routes[i].guard == guard)
             return &kernel.routes[i];
     }
     return NULL;
+}
+
+/* The guard of an address aside. */
+static Route *route_to(const Prefix *destination)
+{
+    return route_like(destination, false);
 }
 
 int __wrap_route_add(Netlink *netlink, const Route *route);
@@ -157,7 +164,7 @@ int __wrap_route_add(Netlink *netlink, const Route *route)
     (void)netlink;
     if (kernel.route_error < 0)
         return kernel.route_error;
-    if (route_to(&route->destination))
+    if (route_like(&route->destination, route->guard))
         return -EEXIST;
     assert_true(kernel.n_routes < ROUTES_MAX);
     kernel.routes[kernel.n_routes++] = *route;
@@ -179,7 +186,7 @@ int __wrap_route_replace(Netlink *netlink, const Route *route)
 int __wrap_route_delete(Netlink *netlink, const Route *route);
 int __wrap_route_delete(Netlink *netlink, const Route *route)
 {
-    Route *found = route_to(&route->destination);
+    Route *found = route_like(&route->destination, route->guard);
     (void)netlink;
     if (!found)
         return -ESRCH;
@@ -196,6 +203,14 @@ int __wrap_route_find(Netlink *netlink, const Prefix *address, Route *ret)
     *ret = kernel.way;
     ret->destination = *address;
     return 0;
+}
+
+int __wrap_route_beneath(Netlink *netlink, const Prefix *address, unsigned tunnel, Route *ret);
+int __wrap_route_beneath(Netlink *netlink, const Prefix *address, unsigned tunnel, Route *ret)
+{
+    assert_int_equal(tunnel, INDEX);
+    return kernel.beneath_error < 0 ? kernel.beneath_error
+                                    : __wrap_route_find(netlink, address, ret);
 }
 
 int __wrap_routes_clear(Netlink *netlink);
@@ -588,7 +603,7 @@ static void a_pin_of_the_administrators_does_and_stays_and_want_of_a_way_is_told
     const Route own = {.destination = prefix("192.168.0.1", 32), .index = 3};
     kernel.routes[kernel.n_routes++] = own;
     assert_int_equal(add(*state, &order), 0);
-    assert_int_equal(kernel.n_routes, 2);
+    assert_int_equal(kernel.n_routes, 3);
     assert_int_equal(route_of("192.168.0.1", 32)->index, 3);
     network_remove_sa(*state, 1);
     assert_int_equal(kernel.n_routes, 1);
@@ -596,7 +611,7 @@ static void a_pin_of_the_administrators_does_and_stays_and_want_of_a_way_is_told
     kernel.way_error = -ENETUNREACH;
     assert_int_equal(add(*state, &order), -ENETUNREACH);
     assert_nothing_left();
-    /* It is looked for once: what was pinned would be found itself. */
+    /* A pair that comes while there is no way finds the guard. */
     kernel.way_error = 0;
     assert_int_equal(add(*state, &order), 0);
     kernel.way_error = -ENETUNREACH;
@@ -742,6 +757,115 @@ static void an_address_or_a_route_that_is_gone_is_told_of_its_own_sa_alone(void 
     assert_int_equal(told.n, 0);
 }
 
+/* Its SeGW is within its selectors, and is reached by link 2. */
+static void add_pinned(Network *network)
+{
+    SaOrder order = order_of(1, "10.0.0.2");
+    segw_put(&order, "192.168.0.1");
+    kernel.way = (Route){.index = 2, .gateway = prefix("203.0.113.254", 32)};
+    assert_int_equal(add(network, &order), 0);
+}
+
+static void lose(const char *text, bool guard)
+{
+    const Prefix destination = prefix(text, 32);
+    Route *route = route_like(&destination, guard);
+    assert_non_null(route);
+    *route = kernel.routes[--kernel.n_routes];
+}
+
+static void assert_quiet(Network *network)
+{
+    look(network);
+    assert_int_equal(told.n, 0);
+}
+
+static void a_pin_that_is_gone_is_pinned_again_and_no_loss(void **state)
+{
+    add_pinned(*state);
+    lose("192.168.0.1", false);
+    kernel.way.index = 4;
+    assert_quiet(*state);
+    assert_non_null(route_of("192.168.0.1", 32));
+    assert_int_equal(route_of("192.168.0.1", 32)->index, 4);
+    lose("192.168.0.1", true);
+    assert_quiet(*state);
+    const Prefix segw = prefix("192.168.0.1", 32);
+    assert_non_null(route_like(&segw, true));
+    assert_int_equal(kernel.n_routes, 3);
+}
+
+static void a_pin_follows_the_route_beneath_by_link_and_gateway(void **state)
+{
+    add_pinned(*state);
+    assert_quiet(*state);
+    assert_int_equal(kernel.n_replaced, 0);
+    kernel.way.index = 4;
+    assert_quiet(*state);
+    assert_int_equal(route_of("192.168.0.1", 32)->index, 4);
+    kernel.way.gateway = prefix("203.0.113.253", 32);
+    assert_quiet(*state);
+    assert_true(same(&route_of("192.168.0.1", 32)->gateway, &kernel.way.gateway));
+    assert_int_equal(kernel.n_replaced, 2);
+    kernel.route_error = -ENETDOWN; /* another look tries again */
+    kernel.way.index = 5;
+    assert_quiet(*state);
+    assert_int_equal(route_of("192.168.0.1", 32)->index, 4);
+    kernel.route_error = 0;
+    assert_quiet(*state);
+    assert_int_equal(route_of("192.168.0.1", 32)->index, 5);
+}
+
+static void while_there_is_no_way_the_guard_stands_and_then_it_is_pinned(void **state)
+{
+    const Prefix segw = prefix("192.168.0.1", 32);
+    SaOrder second = order_of(2, "10.0.0.2");
+    segw_put(&second, "192.168.0.1");
+    add_pinned(*state);
+    kernel.beneath_error = -ENETUNREACH; /* route_find() has one: the tunnel's */
+    assert_quiet(*state);
+    assert_int_equal(route_of("192.168.0.1", 32)->index, 2);
+    lose("192.168.0.1", false);
+    assert_quiet(*state);
+    assert_null(route_of("192.168.0.1", 32));
+    assert_non_null(route_like(&segw, true));
+    assert_int_equal(add(*state, &second), 0);
+    assert_null(route_of("192.168.0.1", 32));
+    assert_non_null(route_like(&segw, true));
+    kernel.beneath_error = 0;
+    assert_quiet(*state);
+    assert_int_equal(route_of("192.168.0.1", 32)->index, 2);
+    network_remove_sa(*state, 1);
+    network_remove_sa(*state, 2);
+    assert_nothing_left();
+}
+
+static void a_selector_of_the_segws_address_alone_makes_no_route_into_the_tunnel(void **state)
+{
+    SaOrder order = order_of(1, "10.0.0.2");
+    segw_put(&order, "192.168.0.1");
+    order.ts_remote.selectors[0] = range("192.168.0.1", "192.168.0.1");
+    kernel.way = (Route){.index = 2};
+    assert_int_equal(add(*state, &order), 0);
+    assert_int_equal(route_of("192.168.0.1", 32)->index, 2);
+    kernel.beneath_error = -ENETUNREACH;
+    lose("192.168.0.1", false);
+    assert_quiet(*state);
+    order.spi_in = 2;
+    assert_int_equal(add(*state, &order), 0);
+    assert_null(route_of("192.168.0.1", 32));
+}
+
+static void
+where_another_table_has_the_way_the_kernel_is_asked_before_there_is_a_tunnel(void **state)
+{
+    kernel.beneath_error = -ENETUNREACH;
+    add_pinned(*state);
+    assert_int_equal(route_of("192.168.0.1", 32)->index, 2);
+    assert_quiet(*state);
+    assert_int_equal(route_of("192.168.0.1", 32)->index, 2);
+}
+
 #define NETWORK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -766,6 +890,11 @@ int main(void)
         NETWORK_TEST(a_change_or_a_lost_message_is_a_reason_to_look_while_there_is_an_interface),
         NETWORK_TEST(an_interface_that_is_gone_exchanged_or_down_is_told_of_each_sa),
         NETWORK_TEST(an_address_or_a_route_that_is_gone_is_told_of_its_own_sa_alone),
+        NETWORK_TEST(a_pin_that_is_gone_is_pinned_again_and_no_loss),
+        NETWORK_TEST(a_pin_follows_the_route_beneath_by_link_and_gateway),
+        NETWORK_TEST(while_there_is_no_way_the_guard_stands_and_then_it_is_pinned),
+        NETWORK_TEST(a_selector_of_the_segws_address_alone_makes_no_route_into_the_tunnel),
+        NETWORK_TEST(where_another_table_has_the_way_the_kernel_is_asked_before_there_is_a_tunnel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

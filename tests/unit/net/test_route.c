@@ -205,6 +205,26 @@ static void the_way_to_an_address_is_the_kernels_first_answer(void **state)
     assert_int_equal(route.gateway.octets[3], 1);
 }
 
+static void a_guard_is_an_unreachable_route_of_the_worst_metric(void **state)
+{
+    (void)state;
+    const Route guard = {.destination = {.size = 4, .length = 32, .octets = {198, 51, 100, 1}},
+                         .guard = true};
+    assert_int_equal(route_add(played_netlink, &guard), 0);
+    assert_int_equal(route_delete(played_netlink, &guard), 0);
+    for (size_t i = 0; i < 2; i++) {
+        const struct nlmsghdr *header = played_request(i, i == 0 ? RTM_NEWROUTE : RTM_DELROUTE);
+        const struct rtmsg *message = mnl_nlmsg_get_payload(header);
+        assert_int_equal(message->rtm_type, RTN_UNREACHABLE);
+        assert_int_equal(message->rtm_scope, RT_SCOPE_UNIVERSE);
+        assert_int_equal(message->rtm_protocol, ROUTE_PROTOCOL);
+        assert_null(played_attribute(header, sizeof(*message), RTA_OIF, 4));
+        assert_int_equal(
+            *(const uint32_t *)played_attribute(header, sizeof(*message), RTA_PRIORITY, 4),
+            UINT32_MAX - 1);
+    }
+}
+
 static struct nlmsghdr *answer_address(unsigned index, uint8_t length)
 {
     struct ifaddrmsg *message;
@@ -355,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup(an_address_is_added_and_deleted_in_its_family, played_begin),
         cmocka_unit_test_setup(a_route_has_what_it_needs_and_nothing_else, played_begin),
         cmocka_unit_test_setup(the_way_to_an_address_is_the_kernels_first_answer, played_begin),
+        cmocka_unit_test_setup(a_guard_is_an_unreachable_route_of_the_worst_metric, played_begin),
         cmocka_unit_test_setup(an_address_is_listed_of_its_own_link_and_end, played_begin),
         cmocka_unit_test_setup(an_address_is_elsewhere_if_another_link_has_it, played_begin),
         cmocka_unit_test_setup(routes_are_listed_of_both_families_and_of_our_protocol_alone,

@@ -1,5 +1,6 @@
 #include "bus_call_fixture.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -52,17 +53,60 @@ int __wrap_bus_read(sd_bus_message *call, const char *types, ...)
     return 0;
 }
 
+/* Into bus_calls.text. */
+static void values_note(const char *types, va_list values)
+{
+    char *end = bus_calls.text;
+    const char *limit = end + sizeof(bus_calls.text);
+    Bytes octets;
+
+    *end = '\0';
+    for (; *types != '\0'; types++) {
+        const size_t room = (size_t)(limit - end);
+        int size;
+
+        switch (*types) {
+        case BUS_OCTETS:
+            octets = va_arg(values, Bytes);
+            size = snprintf(end, room, "%.*s ", (int)octets.size, (const char *)octets.data);
+            break;
+        case 's':
+        case 'o':
+            size = snprintf(end, room, "%s ", va_arg(values, const char *));
+            break;
+        case 't':
+            size = snprintf(end, room, "%" PRIu64 " ", va_arg(values, uint64_t));
+            break;
+        default:
+            size = snprintf(end, room, "%u ", va_arg(values, unsigned));
+            break;
+        }
+        assert_in_range(size, 1, room - 1);
+        end += size;
+    }
+}
+
 int __wrap_bus_reply(sd_bus_message *call, const char *types, ...)
 {
-    (void)call, (void)types;
+    va_list values;
+
+    (void)call;
+    va_start(values, types);
+    values_note(types, values);
+    va_end(values);
     bus_calls.replies++;
     return bus_calls.reply_result;
 }
 
 void __wrap_bus_answer(sd_bus_message *call, int error, const char *reason, const char *types, ...)
 {
-    (void)types;
+    va_list values;
+
     assert_non_null(call);
+    va_start(values, types);
+    if (error == 0)
+        values_note(types, values);
+    va_end(values);
     bus_calls.answers++;
     bus_calls.error = error;
     (void)snprintf(bus_calls.reason, sizeof(bus_calls.reason), "%s", reason);

@@ -19,6 +19,7 @@ typedef struct BusCalls {
     unsigned answers; /* later */
     int error;        /* of the last of these */
     char reason[256];
+    char text[256]; /* the values of the last reply or answer, a blank after each */
 } BusCalls;
 
 extern BusCalls bus_calls;

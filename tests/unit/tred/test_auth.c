@@ -399,6 +399,26 @@ static void a_hash_other_than_the_named_one_is_wrong(void **state)
     assert_int_equal(verify(keys->p256, IKE_AUTH_DIGITAL_SIGNATURE, &wrong), AUTH_E_SIGNATURE);
 }
 
+/* RFC 4754 7, FIPS 186-4 6.4: r and s are from 1 up. In raw form nothing else says that they are
+ * not. */
+static void raw_ecdsa_with_a_zero_is_a_wrong_signature(void **state)
+{
+    const Keys *keys = *state;
+    const Octets der = library_sign(keys->p256, "SHA256", false, 0);
+    const Octets sound = raw_from_der(&der, 32);
+
+    assert_int_equal(verify(keys->p256, IKE_AUTH_ECDSA_SHA256_P256, &sound), 0);
+    for (size_t half = 0; half < 3; half++) { /* r, s, both */
+        Octets raw = sound;
+
+        if (half != 1)
+            memset(raw.data, 0, 32);
+        if (half != 0)
+            memset(raw.data + 32, 0, 32);
+        assert_int_equal(verify(keys->p256, IKE_AUTH_ECDSA_SHA256_P256, &raw), AUTH_E_SIGNATURE);
+    }
+}
+
 static void a_key_of_another_kind_than_the_method_is_refused(void **state)
 {
     const Keys *keys = *state;
@@ -523,6 +543,7 @@ static void an_algorithm_that_is_cut_off_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(raw_ecdsa_with_a_zero_is_a_wrong_signature),
         cmocka_unit_test(the_signed_octets_are_message_nonce_and_maced_id),
         cmocka_unit_test(method_14_is_chosen_where_the_peer_has_our_hash),
         cmocka_unit_test(the_keys_own_method_is_chosen_otherwise),

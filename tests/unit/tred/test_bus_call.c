@@ -239,6 +239,28 @@ static void a_late_answer_is_values_or_the_refusal_and_never_both(void **state)
     assert_int_equal(bench.errors, 4);
 }
 
+static void a_list_is_closed_behind_its_last_item_or_fails(void **state)
+{
+    const Bytes items[] = {{(const uint8_t *)"one", 3}, {(const uint8_t *)"two", 3}};
+    const BusOctetsList list = {ELEMENTS(items), items};
+
+    (void)state;
+    assert_int_equal(bus_append_list(NULL, list), 0);
+    assert_string_equal(bus_messages.text, "aay[one two ]");
+    assert_int_equal(bus_messages.depth, 0);
+    for (unsigned failing = 1; failing <= 4; failing++) {
+        bus_messages_reset(failing);
+        assert_int_equal(bus_append_list(NULL, list), -EIO);
+        assert_int_equal(bus_messages.step, failing);
+    }
+    bus_messages_reset(0);
+    assert_int_equal(bus_append_list(NULL, (BusOctetsList){0}), 0);
+    assert_string_equal(bus_messages.text, "aay[]");
+    bus_messages_reset(0);
+    assert_int_equal(bus_reply(NULL, "LA", list, items[1]), 0);
+    assert_string_equal(bus_messages.text, "aay[one two ]two ");
+}
+
 static int append(sd_bus_message *reply, const void *object)
 {
     (void)reply;
@@ -257,6 +279,50 @@ static void a_property_is_found_by_its_whole_name(void **state)
     assert_int_equal(bus_property_append(properties, "", NULL, "object"), -ENOENT);
 }
 
+static int get_nothing(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    (void)bus, (void)path, (void)interface, (void)property, (void)reply, (void)error;
+    ++*(unsigned *)userdata;
+    return -EIO;
+}
+
+/* A value that can't be had counts as changed: here that is each one's. */
+static void
+of_the_properties_that_announce_changes_so_many_are_looked_at_and_none_more(void **state)
+{
+    static const sd_bus_vtable rows[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Changes", "s", get_nothing, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Stays", "s", get_nothing, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_SIGNAL("Told", "s", 0),
+        SD_BUS_VTABLE_END,
+    };
+    sd_bus_vtable vtable[BUS_ANNOUNCED_MAX + 6] = {0};
+    char *found[BUS_ANNOUNCED_MAX + 2], canary = 0;
+    BusAnnounced announced = {0};
+    size_t n = 0;
+
+    (void)state;
+    vtable[n++] = rows[0];
+    vtable[n++] = rows[2];
+    vtable[n++] = rows[3];
+    for (size_t i = 0; i <= BUS_ANNOUNCED_MAX; i++) {
+        unsigned looked_at = 0;
+
+        vtable[n++] = rows[1];
+        vtable[n] = rows[4];
+        const size_t expected = i < BUS_ANNOUNCED_MAX ? i + 1 : BUS_ANNOUNCED_MAX;
+        found[BUS_ANNOUNCED_MAX + 1] = &canary;
+        assert_int_equal(bus_announced_look(&announced, NULL, vtable, &looked_at, found), expected);
+        assert_int_equal(looked_at, expected);
+        assert_string_equal(found[expected - 1], "Changes");
+        assert_null(found[expected]);
+        assert_ptr_equal(found[BUS_ANNOUNCED_MAX + 1], &canary);
+    }
+    bus_announced_deinit(&announced);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +333,10 @@ int main(void)
                                bench_init),
         cmocka_unit_test_setup(an_answer_is_whole_or_none, bench_init),
         cmocka_unit_test_setup(a_late_answer_is_values_or_the_refusal_and_never_both, bench_init),
+        cmocka_unit_test_setup(a_list_is_closed_behind_its_last_item_or_fails, bench_init),
+        cmocka_unit_test_setup(
+            of_the_properties_that_announce_changes_so_many_are_looked_at_and_none_more,
+            bench_init),
         cmocka_unit_test_setup(a_property_is_found_by_its_whole_name, bench_init),
     };
 

@@ -24,7 +24,7 @@ typedef struct Bench {
     sd_event_time_handler_t on_changes;
     bool has_time, managed; /* the call is GetManagedObjects */
     int result, enabled, enabled_result, set_result;
-    unsigned run, time_begun, time_ended, told, gone, announced, armed;
+    unsigned run, prepared, time_begun, time_ended, told, gone, announced, armed;
     unsigned failing, step; /* of registering */
     char properties[128];
 } Bench;
@@ -54,6 +54,7 @@ int __wrap_sd_bus_emit_properties_changed_strv(sd_bus *bus, const char *path, co
 const char *__wrap_call_sender(sd_bus_message *call);
 int __wrap_bus_exchange_choose_group(CallerExchange *held, sd_bus_message *call, Reason *reason);
 int __wrap_bus_exchange_agree(CallerExchange *held, sd_bus_message *call, Reason *reason);
+int __wrap_bus_exchange_prepare_create(CallerExchange *held, sd_bus_message *call, Reason *reason);
 void __wrap_bus_exchange_object_tell(CallerExchange *held, bool added);
 bool __wrap_user_has_time(User *user);
 uint64_t __wrap_user_time_begin(void);
@@ -181,6 +182,14 @@ int __wrap_bus_exchange_agree(CallerExchange *held, sd_bus_message *call, Reason
     return reason_set(reason, bench.result, "so");
 }
 
+int __wrap_bus_exchange_prepare_create(CallerExchange *held, sd_bus_message *call, Reason *reason)
+{
+    (void)held, (void)call;
+    assert_int_equal(bench.time_begun, bench.time_ended + 1);
+    bench.prepared++;
+    return reason_set(reason, bench.result, "so");
+}
+
 void __wrap_bus_exchange_object_tell(CallerExchange *held, bool added)
 {
     (void)held;
@@ -305,9 +314,16 @@ static void what_makes_keys_costs_its_users_time(void **state)
     assert_string_equal(error, bus_error_name(BUS_E_BUSY));
     assert_int_equal(bench.run, 1);
     assert_int_equal(bench.time_begun, 1);
+    assert_true(call("PrepareCreateChildSa", &error) < 0);
+    assert_string_equal(error, bus_error_name(BUS_E_BUSY));
+    assert_int_equal(bench.prepared, 0);
     /* Other methods are taken all the same. */
     assert_int_equal(call("Agree", &error), 1);
     assert_int_equal(bench.time_begun, 1);
+    bench.has_time = true;
+    assert_int_equal(call("PrepareCreateChildSa", &error), 1);
+    assert_int_equal(bench.prepared, 1);
+    assert_int_equal(bench.time_ended, 2);
 }
 
 static void changes_are_told_together_and_once(void **state)

@@ -274,6 +274,36 @@ static void a_child_that_was_added_ends_the_handshake(void **state)
     assert_int_equal(bench.prepared, 1);
 }
 
+/* Each argument by itself, and each value that is answered. */
+static void what_is_asked_reaches_the_exchange_and_what_it_says_its_caller(void **state)
+{
+    static const char *const answers[] = {"77 ",   "78 ", "3237998081 ",
+                                          "", /* SetDscps */
+                                          "tre0 ", "",    ""};
+
+    _Static_assert(ELEMENTS(answers) == ELEMENTS(methods), "one for each");
+    for (size_t i = 0; i < ELEMENTS(methods); i++) {
+        const bool is_of_transport = methods[i].state_first;
+        Reason reason = {0};
+
+        (void)bench_init(state);
+        bus_calls.octets[0] = (Bytes){octets, 4};
+        bus_calls.numbers[0] = is_of_transport ? 500 : 9;
+        bus_calls.numbers[1] = is_of_transport ? 1 : UINT64_C(1) << 63;
+        assert_int_equal(methods[i].run(&bench.held, bus_message_number(1), &reason), 0);
+        if (bench.moved)
+            bench.moved(0, 78, "", bench.userdata);
+        if (bench.done)
+            bench.done(0, "", bench.userdata);
+        assert_string_equal(bus_calls.text, answers[i]);
+        assert_int_equal(bench.nat, is_of_transport);
+        assert_int_equal(bench.spi,
+                         is_of_transport || methods[i].run == bus_exchange_allocate_spi ? 0 : 9);
+        assert_true(bench.dscps ==
+                    (methods[i].run == bus_exchange_set_dscps ? UINT64_C(1) << 63 : 0));
+    }
+}
+
 static void add_child_waits_for_the_verdict_once(void **state)
 {
     Reason reason = {0};
@@ -328,6 +358,8 @@ int main(void)
         cmocka_unit_test_setup(what_the_data_plane_refuses_later_is_answered_with_its_reason,
                                bench_init),
         cmocka_unit_test_setup(a_child_that_was_added_ends_the_handshake, bench_init),
+        cmocka_unit_test_setup(what_is_asked_reaches_the_exchange_and_what_it_says_its_caller,
+                               bench_init),
         cmocka_unit_test_setup(add_child_waits_for_the_verdict_once, bench_init),
         cmocka_unit_test_setup(add_child_that_waited_is_answered_whatever_comes, bench_init),
     };

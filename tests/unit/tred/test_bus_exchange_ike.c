@@ -26,11 +26,24 @@ typedef struct Bench {
     void *userdata;
     const Verdict *judged_by;
     time_t vouched;
+    char said[128]; /* the arguments of the last call to the exchange */
     unsigned calls, ends, made, changed_times, changed, other_changed, resumed, cancelled,
         tpm_failed, integrity_failed, released, wanted, prepared, freed, watched, logged;
 } Bench;
 
 static Bench bench;
+
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+    va_list values;
+
+    va_start(values, format);
+    (void)vsnprintf(bench.said, sizeof(bench.said), format, values);
+    va_end(values);
+}
+
+#define OCTETS(bytes) (int)(bytes).size, (const char *)(bytes).data
+#define TEXT(literal) ((Bytes){(const uint8_t *)(literal), sizeof(literal) - 1})
 
 int __wrap_bus_check_room(const Caller *caller, Reason *reason);
 int __wrap_bus_exchange_begun(Caller *caller, Exchange *exchange, const CallerExchange *from,
@@ -117,13 +130,15 @@ void __wrap_bus_exchange_child_resume(CallerExchange *held)
 
 int __wrap_exchange_choose_group(Exchange *exchange, uint16_t group, Reason *reason)
 {
-    (void)exchange, (void)group;
+    (void)exchange;
+    say("%u", group);
     return called(reason);
 }
 
 int __wrap_exchange_agree(Exchange *exchange, Bytes request, Bytes response, Reason *reason)
 {
-    (void)exchange, (void)request, (void)response;
+    (void)exchange;
+    say("%.*s %.*s", OCTETS(request), OCTETS(response));
     return called(reason);
 }
 
@@ -160,7 +175,9 @@ int __wrap_exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reaso
 int __wrap_exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
                             SealedMessage *ret, Reason *reason)
 {
-    (void)exchange, (void)message, (void)max_datagram;
+    (void)exchange;
+    say("%u %d %u %.*s %zu", message->exchange_type, message->response, message->first,
+        OCTETS(message->payloads), max_datagram);
     if (bench.result == 0) {
         ret->message_id = 3;
         ret->count = 2;
@@ -175,22 +192,33 @@ int __wrap_exchange_protect(Exchange *exchange, const PlainMessage *message, siz
 int __wrap_exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete,
                               OpenedMessage *ret, Reason *reason)
 {
-    (void)exchange, (void)datagram, (void)ret;
+    (void)exchange;
+    say("%.*s", OCTETS(datagram));
     *ret_complete = bench.complete;
+    if (bench.complete) {
+        *ret = (OpenedMessage){.exchange_type = 36,
+                               .response = true,
+                               .message_id = 6,
+                               .first = 41,
+                               .plain = (uint8_t *)strdup("plain"),
+                               .plain_size = 5};
+    }
     return called(reason);
 }
 
 int __wrap_exchange_prepare_create(Exchange *exchange, uint16_t group, CreateOffer *ret,
                                    Reason *reason)
 {
-    (void)exchange, (void)group;
-    memset(ret, 0, sizeof(*ret));
+    (void)exchange;
+    say("%u", group);
+    *ret = (CreateOffer){.spi = 5, .nonce = TEXT("nonce"), .ke = TEXT("ke")};
     return called(reason);
 }
 
 int __wrap_exchange_add_ike_sa(Exchange *exchange, uint64_t spi, Exchange **ret, Reason *reason)
 {
-    (void)exchange, (void)spi, (void)ret;
+    (void)exchange, (void)ret;
+    say("%llu", (unsigned long long)spi);
     return called(reason);
 }
 
@@ -224,7 +252,7 @@ uint64_t __wrap_exchange_spi_r(const Exchange *exchange)
 Bytes __wrap_exchange_ke_i(const Exchange *exchange)
 {
     (void)exchange;
-    return (Bytes){0};
+    return TEXT("new ke");
 }
 
 const char *__wrap_exchange_suite_name(const Exchange *exchange)
@@ -340,6 +368,7 @@ static int bench_init(void **state)
     bus_calls_reset();
     bench.caller.daemon = &bench.daemon;
     bench.held.caller = bench.other.caller = &bench.caller;
+    bench.other.number = 8;
     return 0;
 }
 
@@ -397,6 +426,45 @@ static void what_the_exchange_refuses_is_neither_answered_nor_told(void **state)
                 assert_int_equal(bench.made, 0);
         }
     }
+}
+
+/* Each argument by itself, and each value that is answered: two that are mixed up differ. */
+static void what_is_asked_reaches_the_exchange_and_what_it_says_its_caller(void **state)
+{
+    static const struct {
+        Method run;
+        uint64_t numbers[CALL_NUMBERS_MAX];
+        const char *said, *answer;
+    } cases[] = {
+        {bus_exchange_choose_group, {19}, "19", "new ke "},
+        {bus_exchange_agree, {0}, "first second", "suite "},
+        {bus_exchange_fork, {0}, "", BUS_EXCHANGES_PATH "/8 "},
+        {bus_exchange_protect, {37, 1, 42, 1280}, "37 1 42 first 1280", NULL},
+        {bus_exchange_protect, {35, 0, 35, 576}, "35 0 35 first 576", NULL},
+        {bus_exchange_unprotect, {0}, "first", "1 36 1 6 41 plain "},
+        {bus_exchange_prepare_create, {20}, "20", "5 nonce ke "},
+        {bus_exchange_add_ike_sa, {UINT64_MAX}, "18446744073709551615", BUS_EXCHANGES_PATH "/8 "},
+        {bus_exchange_inherit_children, {0}, "", ""},
+    };
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        (void)bench_init(state);
+        bench.complete = true;
+        bus_calls.octets[0] = TEXT("first");
+        bus_calls.octets[1] = TEXT("second");
+        memcpy(bus_calls.numbers, cases[i].numbers, sizeof(bus_calls.numbers));
+        assert_int_equal(call(cases[i].run), 0);
+        assert_string_equal(bench.said, cases[i].said);
+        if (cases[i].answer)
+            assert_string_equal(bus_calls.text, cases[i].answer);
+        /* A fork goes on to SignAuth at once, new keys have nothing to sign. */
+        assert_int_equal(bench.wanted, cases[i].run == bus_exchange_fork);
+        assert_int_equal(bench.prepared, cases[i].run == bus_exchange_add_ike_sa);
+    }
+    /* A fragment: not all of it is there. */
+    bench.complete = false;
+    assert_int_equal(call(bus_exchange_unprotect), 0);
+    assert_string_equal(bus_calls.text, "0 0 0 0 0  ");
 }
 
 static void the_datagrams_are_answered_whole_or_not_at_all(void **state)
@@ -505,6 +573,7 @@ static void however_a_peer_is_judged_the_caller_is_answered_once(void **state)
         assert_int_equal(bench.resumed, 1);
         assert_int_equal(bench.watched, cases[i].end == 0);
         assert_int_equal(bench.vouched, cases[i].end == 0 ? 44 : 0);
+        assert_string_equal(bus_calls.text, cases[i].error == 0 ? "segw.example.org " : "");
     }
     /* Without a verdict: why there is none is the reason. */
     (void)bench_init(state);
@@ -563,6 +632,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_the_exchange_refuses_is_neither_answered_nor_told, bench_init),
+        cmocka_unit_test_setup(what_is_asked_reaches_the_exchange_and_what_it_says_its_caller,
+                               bench_init),
         cmocka_unit_test_setup(the_datagrams_are_answered_whole_or_not_at_all, bench_init),
         cmocka_unit_test_setup(what_an_agreement_changes_is_told, bench_init),
         cmocka_unit_test_setup(

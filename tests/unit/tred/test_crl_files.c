@@ -296,6 +296,36 @@ static void a_flaw_is_remembered_until_the_file_changes_or_its_time_is_over(void
     assert_string_equal(held.files[0]->flaw.text, "");
 }
 
+/* Those with a flaw count for nothing: nobody was handed them. */
+static void two_lots_are_equal_if_each_has_all_of_the_other_that_is_sound(void **state)
+{
+    CrlFiles none = {0}, one = {0}, other = {0}, both = {0};
+
+    (void)state;
+    lay_over("one");
+    look(false, 0);
+    lay_over("two");
+    look(true, 0);
+    assert_int_equal(held.count, 2);
+    assert_true(crl_files_add(&one, held.files[0]) && crl_files_add(&other, held.files[1]));
+    assert_true(crl_files_add(&both, held.files[1]) && crl_files_add(&both, held.files[0]));
+    assert_true(crl_files_equal(&none, &none));
+    assert_true(crl_files_equal(&one, &one));
+    assert_true(crl_files_equal(&held, &both)); /* in any order */
+    assert_false(crl_files_equal(&one, &none));
+    assert_false(crl_files_equal(&none, &one));
+    assert_false(crl_files_equal(&one, &other));
+    assert_false(crl_files_equal(&one, &both));
+    assert_false(crl_files_equal(&both, &one));
+    memcpy(held.files[1]->flaw.text, "bad", sizeof("bad"));
+    assert_true(crl_files_equal(&one, &both));
+    assert_true(crl_files_equal(&both, &one));
+    assert_true(crl_files_equal(&none, &other));
+    crl_files_deinit(&one);
+    crl_files_deinit(&other);
+    crl_files_deinit(&both);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -310,6 +340,7 @@ int main(void)
         TEST(a_file_that_is_too_large_is_told),
         TEST(a_file_that_is_gone_is_kept_without_a_word),
         TEST(a_257th_file_leaves_all_as_it_was),
+        TEST(two_lots_are_equal_if_each_has_all_of_the_other_that_is_sound),
         TEST(a_flaw_is_remembered_until_the_file_changes_or_its_time_is_over),
     };
 

@@ -215,7 +215,7 @@ int __wrap_clock_start(Daemon *daemon)
 
 int __wrap_dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, Reason *reason)
 {
-    (void)ret;
+    *ret = (DataPlane *)(void *)&bench;
     bench.options = *options;
     return reason_set(reason, step("plane"), "of the plane");
 }
@@ -336,6 +336,52 @@ static void it_starts_in_order_and_serves_at_the_end(void **state)
     assert_int_equal(bench.priority, SD_EVENT_PRIORITY_IMPORTANT); /* before sd-bus closes it */
     assert_true(bench.floating);
     assert_int_equal(bench.daemon.config.max_exchanges, 3);
+}
+
+/* The data plane and the exchanges are given what the configuration has, each thing by itself: two
+ * that are mixed up differ. */
+static void what_is_configured_goes_to_those_who_act_on_it(void **state)
+{
+    char net_socket[] = "/net", esp_helper[] = "/esp", interface[] = "segw7";
+    TredConfig config = {
+        .max_exchanges = 3,
+        .net_socket = net_socket,
+        .esp_helper = esp_helper,
+        .interface = interface,
+        .data_plane = DATAPLANE_USER,
+        .protect = PROTECT_STRICT,
+        .copy_dscp = true,
+        .allowed_remote = {.n_selectors = 2},
+        .protect_except = {.n_selectors = 1},
+        .revocation = REVOCATION_REQUIRE,
+        .stronger_child = true,
+        .soft = {.seconds = 1, .bytes = 2, .packets = 3},
+        .hard = {.seconds = 4, .bytes = 5, .packets = 6},
+    };
+    const ExchangeContext *context = &bench.daemon.exchange_context;
+    const Lifetime soft = config.soft, hard = config.hard;
+
+    (void)state;
+    assert_int_equal(daemon_init(&bench.daemon, &config), 0);
+    assert_int_equal(bench.options.mode, DATAPLANE_USER);
+    assert_string_equal(bench.options.interface, interface);
+    assert_string_equal(bench.options.net_socket, net_socket);
+    assert_string_equal(bench.options.esp_program, esp_helper);
+    assert_true(bench.options.copy_dscp);
+    assert_false(bench.options.ecn);
+    assert_int_equal(bench.options.protect->mode, PROTECT_STRICT);
+    assert_int_equal(bench.options.protect->networks.n_selectors, 2);
+    assert_int_equal(bench.options.protect->except.n_selectors, 1);
+    assert_int_equal(context->revocation, REVOCATION_REQUIRE);
+    assert_true(context->stronger_child);
+    assert_memory_equal(&context->soft, &soft, sizeof(soft));
+    assert_memory_equal(&context->hard, &hard, sizeof(hard));
+    assert_ptr_equal(context->dataplane, &bench);
+    config = (TredConfig){.max_exchanges = 3, .ecn = true};
+    assert_int_equal(daemon_init(&bench.daemon, &config), 0);
+    assert_true(bench.options.ecn);
+    assert_false(bench.options.copy_dscp);
+    assert_false(context->stronger_child);
 }
 
 static void a_step_that_fails_is_the_last(void **state)
@@ -464,6 +510,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(it_starts_in_order_and_serves_at_the_end, bench_init),
+        cmocka_unit_test_setup(what_is_configured_goes_to_those_who_act_on_it, bench_init),
         cmocka_unit_test_setup(a_step_that_fails_is_the_last, bench_init),
         cmocka_unit_test_setup(only_its_operator_has_it_end_well_and_the_traffic_unprotected,
                                bench_init),

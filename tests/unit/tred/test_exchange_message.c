@@ -1,5 +1,8 @@
 /* Is nothing sealed or opened that the state of an exchange has no use for? */
 #include "exchange_fixture.h"
+#include "tred/exchange_internal.h"
+
+#include <errno.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,6 +45,16 @@ static int end(void **state)
 {
     play_deinit(*state);
     return 0;
+}
+
+/* In the place of exchange_create.c's (--wrap). */
+static bool is_full;
+int __real_exchange_keep(KeptMessage *kept, uint8_t first, Bytes payloads); /* NOLINT */
+int __wrap_exchange_keep(KeptMessage *kept, uint8_t first, Bytes payloads);
+
+int __wrap_exchange_keep(KeptMessage *kept, uint8_t first, Bytes payloads)
+{
+    return is_full ? -ENOMEM : __real_exchange_keep(kept, first, payloads);
 }
 
 static int seal(Play *play, const PlainMessage *message)
@@ -367,9 +380,25 @@ static void a_refused_peer_can_be_told_and_nothing_else(void **state)
 #define VERIFIED(test) cmocka_unit_test_setup_teardown(test, verified, end)
 #define REFUSED(test) cmocka_unit_test_setup_teardown(test, refused, end)
 
+/* What is not kept nobody could read of who the SeGW is. */
+static void an_ike_auth_response_that_can_not_be_kept_is_not_opened(void **state)
+{
+    Play *play = *state;
+    ExchangeState before;
+
+    play_request_auth(play);
+    before = exchange_state(play->exchange);
+    is_full = true;
+    assert_int_equal(open_type(play, IKE_AUTH, true, 1), -ENOMEM);
+    is_full = false;
+    assert_int_equal(exchange_state(play->exchange), before);
+    assert_null(play->exchange->auth.response.payloads.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SIGNED(an_ike_auth_response_that_can_not_be_kept_is_not_opened),
         SIGNED(the_ike_auth_request_is_sealed_for_the_segw),
         SIGNED(before_verification_only_ike_auth_requests_are_sealed),
         SIGNED(an_ike_auth_request_with_another_auth_is_refused),

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -134,6 +135,21 @@ static void a_user_who_has_spent_its_share_waits_and_another_does_not(void **sta
     users_end(&users);
 }
 
+static void time_that_passes_without_work_for_a_user_is_not_spent(void **state)
+{
+    const struct timespec nap = {.tv_nsec = 400000000};
+    Users users = many();
+    User *user = NULL;
+
+    (void)state;
+    assert_int_equal(user_take(&users, 1, &user), 0);
+    const uint64_t begun = user_time_begin();
+    assert_int_equal(nanosleep(&nap, NULL), 0);
+    user_time_end(user, begun);
+    assert_true(user_has_time(user));
+    users_end(&users);
+}
+
 static void leaving_the_bus_clears_no_debt(void **state)
 {
     Users users = many();
@@ -158,6 +174,7 @@ int main(void)
         cmocka_unit_test(a_user_holds_what_is_configured_over_all_of_its_callers),
         cmocka_unit_test(descriptors_bound_the_exchanges_and_so_does_their_own_limit),
         cmocka_unit_test(a_user_who_has_spent_its_share_waits_and_another_does_not),
+        cmocka_unit_test(time_that_passes_without_work_for_a_user_is_not_spent),
         cmocka_unit_test(leaving_the_bus_clears_no_debt),
     };
 

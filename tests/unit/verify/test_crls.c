@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -231,6 +232,49 @@ static void a_directory_gives_what_is_good_in_it_and_the_name_of_what_is_not(voi
     crl_store_deinit(&store);
 }
 
+/* A list with that extension at that place; -1: without. */
+static X509_CRL *scoped(int place, const char *url)
+{
+    X509_CRL *crl = X509_CRL_new();
+    ASN1_INTEGER *number = ASN1_INTEGER_new();
+    X509V3_CTX context;
+
+    assert_non_null(crl);
+    assert_non_null(number);
+    X509V3_set_ctx_nodb(&context);
+    X509V3_set_ctx(&context, NULL, NULL, NULL, crl, 0);
+    if (place == 1)
+        assert_int_equal(X509_CRL_add1_ext_i2d(crl, NID_crl_number, number, 0, 0), 1);
+    if (place >= 0) {
+        char value[128];
+        (void)snprintf(value, sizeof(value), "critical,fullname:URI:%s", url);
+        X509_EXTENSION *extension =
+            X509V3_EXT_conf_nid(NULL, &context, NID_issuing_distribution_point, value);
+        assert_non_null(extension);
+        assert_int_equal(X509_CRL_add_ext(crl, extension, -1), 1);
+        X509_EXTENSION_free(extension);
+    }
+    assert_int_equal(X509_CRL_get_ext_by_NID(crl, NID_issuing_distribution_point, -1), place);
+    ASN1_INTEGER_free(number);
+    return crl;
+}
+
+/* RFC 5280 5.2.5. Wherever the extension stands among the others. */
+static void lists_have_one_scope_with_the_same_distribution_point_or_both_with_none(void **state)
+{
+    X509_CRL *crls[] = {scoped(-1, ""), scoped(0, "http://a.example/"),
+                        scoped(1, "http://a.example/"), scoped(0, "http://b.example/")};
+    static const int scopes[] = {0, 1, 1, 2};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(crls); i++) {
+        for (size_t j = 0; j < ELEMENTS(crls); j++)
+            assert_int_equal(crl_has_scope_of(crls[i], crls[j]), scopes[i] == scopes[j]);
+    }
+    for (size_t i = 0; i < ELEMENTS(crls); i++)
+        X509_CRL_free(crls[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_file_is_read_up_to_its_largest_size_and_no_further),
         cmocka_unit_test(der_is_one_list_or_one_certificate_and_nothing_more),
         cmocka_unit_test(there_is_room_for_so_many_lists_and_certificates_and_no_more),
+        cmocka_unit_test(lists_have_one_scope_with_the_same_distribution_point_or_both_with_none),
         cmocka_unit_test(a_directory_gives_what_is_good_in_it_and_the_name_of_what_is_not),
     };
 

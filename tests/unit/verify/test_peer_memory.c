@@ -257,6 +257,44 @@ static void without_memory_no_file_is_called_wrong(void **state)
     pki_deinit(&leaf);
 }
 
+static int anchors_hand(Service *service, const Pki *anchor)
+{
+    static VerifyAnswer answer;
+    const VerifyRequest request = {.type = FRAME_ANCHORS, .name = "file"};
+    unsigned char *der = NULL;
+    const int fd = descriptor_of(der, 0);
+    const int size = i2d_X509(anchor->certificate, &der);
+
+    assert_int_equal(write(fd, der, (size_t)size), size);
+    OPENSSL_free(der);
+    plan_begin();
+    service_answer(service, &request, fd, &answer);
+    plan.left = 0;
+    (void)close(fd);
+    return answer.error;
+}
+
+/* Each allocation: those that tell of what was read are few. */
+static void without_memory_to_tell_of_anchors_those_of_before_stay(void **state)
+{
+    Service service;
+    int r = -ENOMEM;
+
+    (void)state;
+    plan.nth = 0;
+    assert_int_equal(service_init(&service), 0);
+    assert_int_equal(anchors_hand(&service, &root), 0);
+    const AnchorStore *before = service.anchors;
+    for (plan.nth = 1; r < 0; plan.nth++) {
+        r = anchors_hand(&service, &other_root);
+        if (r < 0 && service.anchors != before)
+            fail_msg("without allocation %zu others are in force", plan.nth);
+    }
+    assert_ptr_not_equal(service.anchors, before);
+    assert_false(plan.failed);
+    service_deinit(&service);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +303,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(without_memory_a_fit_segw_is_not_called_unfit),
         cmocka_unit_test(without_memory_a_stranger_is_not_taken),
         cmocka_unit_test(without_memory_no_file_is_called_wrong),
+        cmocka_unit_test(without_memory_to_tell_of_anchors_those_of_before_stay),
     };
 
     if (argc > 1 && strcmp(argv[1], "whole") == 0)

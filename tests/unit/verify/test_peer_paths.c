@@ -1,0 +1,194 @@
+/* Which paths lead from the SeGW's certificate to an anchor? Those whose every signature verifies,
+ * as many as there is room for, and none that is not one. */
+#include "peer_fixture.h"
+#include "verify/peer_internal.h"
+
+#include <errno.h>
+#include <openssl/x509v3.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* In the place of OpenSSL's (--wrap): the push that fails, from 1; 0: none. */
+static unsigned failing, pushes;
+int __real_OPENSSL_sk_push(OPENSSL_STACK *stack, const void *item); /* NOLINT */
+int __wrap_OPENSSL_sk_push(OPENSSL_STACK *stack, const void *item);
+
+int __wrap_OPENSSL_sk_push(OPENSSL_STACK *stack, const void *item)
+{
+    return ++pushes == failing ? 0 : __real_OPENSSL_sk_push(stack, item);
+}
+
+static PeerPaths paths;
+
+/* Of these certificates, of which the first is the SeGW's, by these anchors. */
+static int find(const Pki *const *sent, size_t n_sent, const Pki *const *trusted, size_t n_trusted)
+{
+    AnchorStore store = {.certificates = sk_X509_new_null()};
+    const PeerPolicy policy = {.anchors = &store};
+    PeerCase peer = {.policy = &policy, .sent = sk_X509_new_null()};
+
+    failing = 0;
+    for (size_t i = 0; i < n_trusted; i++)
+        assert_true(sk_X509_push(store.certificates, trusted[i]->certificate) > 0);
+    for (size_t i = 0; i < n_sent; i++)
+        assert_true(sk_X509_push(peer.sent, sent[i]->certificate) > 0);
+    peer_paths_deinit(&paths);
+    pushes = 0;
+    const int r = peer_paths_find(&peer, &paths);
+    sk_X509_free(peer.sent);
+    sk_X509_free(store.certificates);
+    return r;
+}
+
+#define FIND(sent, trusted) find(sent, ELEMENTS(sent), trusted, ELEMENTS(trusted))
+
+static void assert_path(size_t nth, const Pki *const *certificates, int count)
+{
+    assert_true(nth < paths.count);
+    assert_int_equal(sk_X509_num(paths.paths[nth]), count);
+    for (int i = 0; i < count; i++)
+        assert_ptr_equal(sk_X509_value(paths.paths[nth], i), certificates[i]->certificate);
+}
+
+static void whoever_has_not_issued_it_is_on_no_path(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root), namesake = pki_root("Root");
+    const Pki *const sent[] = {&leaf, &intermediate, &other_root};
+    const Pki *const trusted[] = {&other_root, &namesake, &root, &intermediate};
+    const Pki *const expected[] = {&leaf, &root};
+
+    (void)state;
+    assert_int_equal(FIND(sent, trusted), 0);
+    assert_int_equal(paths.count, 1);
+    assert_path(0, expected, 2);
+    pki_deinit(&leaf);
+    pki_deinit(&namesake);
+}
+
+/* Name and identifiers are right, and yet somebody else has signed it. */
+static void a_signature_that_does_not_verify_is_no_step_of_a_path(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root), forged = {0};
+    const Pki *const sent[] = {&forged}, *const trusted[] = {&root};
+    unsigned char *der = NULL;
+    const unsigned char *place;
+
+    (void)state;
+    const int size = i2d_X509(leaf.certificate, &der);
+    assert_true(size > 0);
+    for (int bit = 0; bit < 2; bit++) {
+        der[size - 1] ^= (unsigned char)bit; /* of s */
+        place = der;
+        forged.certificate = d2i_X509(NULL, &place, size);
+        assert_non_null(forged.certificate);
+        assert_int_equal(X509_check_issued(root.certificate, forged.certificate), X509_V_OK);
+        assert_int_equal(FIND(sent, trusted), 0);
+        assert_int_equal(paths.count, bit == 0);
+        peer_paths_deinit(&paths);
+        X509_free(forged.certificate);
+    }
+    OPENSSL_free(der);
+    pki_deinit(&leaf);
+}
+
+static void a_path_leads_over_what_was_sent_and_short_ones_come_first(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &intermediate);
+    const Pki *const sent[] = {&leaf, &intermediate}, *const alone[] = {&leaf};
+    const Pki *const trusted[] = {&root}, *const both[] = {&root, &intermediate};
+    const Pki *const path[] = {&leaf, &intermediate, &root};
+
+    (void)state;
+    assert_int_equal(FIND(alone, trusted), 0);
+    assert_int_equal(paths.count, 0);
+    assert_int_equal(FIND(sent, trusted), 0);
+    assert_int_equal(paths.count, 1);
+    assert_path(0, path, 3);
+    /* An anchor ends a path, whoever has issued it. */
+    assert_int_equal(FIND(sent, both), 0);
+    assert_int_equal(paths.count, 1);
+    assert_path(0, path, 2);
+    pki_deinit(&leaf);
+}
+
+/* The same key under the same name many times: each is another anchor. */
+static void so_many_paths_are_found_and_none_more(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root), roots[PEER_PATHS_MAX + 1];
+    const Pki *const sent[] = {&leaf};
+    const Pki *trusted[PEER_PATHS_MAX + 1];
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(roots); i++) {
+        const PkiSpec again = {.common_name = "Root",
+                               .basic_constraints = "critical,CA:TRUE",
+                               .key_usage = "critical,keyCertSign,cRLSign",
+                               .valid_until = PKI_DAY + (long)i,
+                               .public_key = root.key};
+        roots[i] = pki_issue(&again, &root);
+        trusted[i] = &roots[i];
+    }
+    for (size_t n = 1; n <= ELEMENTS(roots); n++) {
+        assert_int_equal(find(sent, 1, trusted, n), 0);
+        assert_int_equal(paths.count, n < PEER_PATHS_MAX ? n : PEER_PATHS_MAX);
+    }
+    for (size_t i = 0; i < ELEMENTS(roots); i++)
+        X509_free(roots[i].certificate), EVP_PKEY_free(roots[i].key);
+    pki_deinit(&leaf);
+}
+
+static void without_memory_for_a_path_there_is_no_answer(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &intermediate);
+    AnchorStore store = {.certificates = sk_X509_new_null()};
+    const PeerPolicy policy = {.anchors = &store};
+    PeerCase peer = {.policy = &policy, .sent = sk_X509_new_null()};
+
+    (void)state;
+    failing = 0;
+    assert_true(sk_X509_push(store.certificates, root.certificate) > 0);
+    assert_true(sk_X509_push(peer.sent, leaf.certificate) > 0);
+    assert_true(sk_X509_push(peer.sent, intermediate.certificate) > 0);
+    for (unsigned nth = 1; nth <= 3; nth++) { /* the SeGW's, the intermediate's, the anchor's */
+        peer_paths_deinit(&paths);
+        pushes = 0;
+        failing = nth;
+        assert_int_equal(peer_paths_find(&peer, &paths), -ENOMEM);
+        assert_int_equal(pushes, nth);
+        assert_int_equal(paths.count, 0);
+    }
+    failing = 0;
+    peer_paths_deinit(&paths);
+    assert_int_equal(peer_paths_find(&peer, &paths), 0);
+    assert_int_equal(paths.count, 1);
+    sk_X509_free(peer.sent);
+    sk_X509_free(store.certificates);
+    pki_deinit(&leaf);
+}
+
+static int end(void **state)
+{
+    peer_paths_deinit(&paths);
+    return pki_end(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whoever_has_not_issued_it_is_on_no_path),
+        cmocka_unit_test(a_signature_that_does_not_verify_is_no_step_of_a_path),
+        cmocka_unit_test(a_path_leads_over_what_was_sent_and_short_ones_come_first),
+        cmocka_unit_test(so_many_paths_are_found_and_none_more),
+        cmocka_unit_test(without_memory_for_a_path_there_is_no_answer),
+    };
+
+    return cmocka_run_group_tests_name("peer paths", tests, pki_init, end);
+}
