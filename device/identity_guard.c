@@ -1,7 +1,7 @@
 /* Holds the anchors against what the TPM vouches for, and reads the last-known time. */
 #include "device/identity_internal.h"
 
-#include "policy/anchorbundle.h"
+#include "policy/anchorinstall.h"
 #include "policy/encoding.h"
 #include "policy/keypolicy.h"
 #include "policy/lastknowntime.h"

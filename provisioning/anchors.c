@@ -8,6 +8,7 @@
 #include "base/reason.h"
 #include "policy/anchorbundle.h"
 #include "policy/anchorguard.h"
+#include "policy/anchorinstall.h"
 #include "policy/encoding.h"
 #include "policy/lastknowntime.h"
 #include "provisioning/certificatefile.h"

@@ -5,9 +5,11 @@
  * the interface's domains, and takes "there is no such name" from any for an answer. Which domains,
  * the command line says, and no SeGW (INTERNAL_DNS_DOMAIN, RFC 8598, is not asked for): one that
  * could would have other networks' names asked of itself. */
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/program.h"
 #include "base/reason.h"
+#include "trectl/busjson.h"
 #include "trectl/commands.h"
 #include "trectl/snapshot.h"
 #include "tred/bus_connection.h"

@@ -5,6 +5,7 @@
 #include "base/reason.h"
 #include "ikeclient/config.h"
 #include "trectl/as_user.h"
+#include "trectl/busjson.h"
 #include "trectl/check.h"
 #include "trectl/commands.h"
 #include "trectl/snapshot.h"
@@ -278,7 +279,7 @@ static int configuration_try(void *userdata)
         const Config *config = configs.list[i];
         const Findings findings = findings_of(check->findings, config->name, configs.count);
         /* Once: of several, the finding has the name. */
-        const bool is_named = !findings.connection && strcmp(config->name, CONNECTION_DEFAULT) != 0;
+        const bool is_named = configs.count == 1 && strcmp(config->name, CONNECTION_DEFAULT) != 0;
 
         findings_add(&findings, FINDING_OK, "ikeclient's configuration",
                      "%s; the SeGW%s%s is at %s", check->path, is_named ? " of connection " : "",

@@ -2,8 +2,10 @@
  * a sequence diagram (SVG). */
 #include "trectl/flow.h"
 
+#include "base/cleanup.h"
 #include "base/program.h"
 #include "base/reason.h"
+#include "trectl/busjson.h"
 #include "trectl/commands.h"
 #include "trectl/snapshot.h"
 #include "trectl/words.h"

@@ -1,8 +1,7 @@
 /* trectl flow: the last exchange as a ladder, or as a sequence diagram. */
 #pragma once
 
-#include "trectl/snapshot.h"
-
+#include <json-c/json.h>
 #include <stdio.h>
 
 /* Steps, as org.tred.IkeClient1 has them (an array of [realtime µs, µs, number, name, from, to,

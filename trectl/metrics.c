@@ -1,10 +1,13 @@
 /* trectl metrics: writes a snapshot in the form of OpenMetrics where it is wanted. */
 #include "trectl/metrics.h"
 
+#include "base/cleanup.h"
 #include "base/file.h"
 #include "base/program.h"
 #include "base/reason.h"
+#include "trectl/busjson.h"
 #include "trectl/commands.h"
+#include "trectl/snapshot.h"
 #include "tred/bus_connection.h"
 
 #include <errno.h>

@@ -1,8 +1,7 @@
 /* trectl metrics: what monitoring systems read. */
 #pragma once
 
-#include "trectl/snapshot.h"
-
+#include <json-c/json.h>
 #include <stdio.h>
 
 /* A snapshot as text in the form of OpenMetrics 1.0, of which only what Prometheus' older text form

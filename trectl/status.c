@@ -1,9 +1,12 @@
 /* trectl status: one screen, or JSON. trectl watch: the same, as it changes. */
 #include "trectl/status.h"
 
+#include "base/cleanup.h"
 #include "base/program.h"
 #include "base/reason.h"
+#include "trectl/busjson.h"
 #include "trectl/commands.h"
+#include "trectl/snapshot.h"
 #include "tred/bus_connection.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* trectl status and trectl watch. */
 #pragma once
 
-#include "trectl/snapshot.h"
 #include "trectl/words.h"
 
+#include <json-c/json.h>
 #include <stdbool.h>
 
 /* Writes a snapshot as one screen. */

@@ -1,5 +1,7 @@
 /* One screen of what both services say of themselves. */
+#include "base/cleanup.h"
 #include "base/dscp.h"
+#include "trectl/busjson.h"
 #include "trectl/status.h"
 #include "trectl/words.h"
 

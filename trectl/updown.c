@@ -1,8 +1,10 @@
 /* trectl up, trectl down: tells ikeclient, and with --wait stays until it is done. What has become
  * of it is read from State after each signal, and not from the signals: those of an attempt before
  * may still be on their way. */
+#include "base/cleanup.h"
 #include "base/program.h"
 #include "base/reason.h"
+#include "trectl/busjson.h"
 #include "trectl/commands.h"
 #include "trectl/snapshot.h"
 #include "tred/bus_connection.h"

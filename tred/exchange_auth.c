@@ -197,8 +197,8 @@ static bool cert_sort(const IkeCert *cert, VerifyRequest *ret)
     return false;
 }
 
-/* All that a message can carry, the verifier is shown: how much of it is judged, it says itself. */
-static_assert((int)IKE_MESSAGE_MAX <= (int)FRAME_EVIDENCE_SIZE_MAX, "evidence fits into a frame");
+/* What is kept of one message, whole as it is, fits into a frame to the verifier. */
+static_assert((int)IKE_MESSAGE_MAX <= (int)PEER_EVIDENCE_SIZE_MAX, "evidence fits into a frame");
 
 static int evidence_read(const IkePayloads *payloads, VerifyRequest *ret, Reason *reason)
 {

@@ -95,8 +95,7 @@ typedef struct Verdict {
 } Verdict;
 
 enum {
-    FRAME_EVIDENCE_SIZE_MAX = 2 * PEER_EVIDENCE_SIZE_MAX, /* so that too much is seen to be */
-    FRAME_SIZE_MAX = FRAME_EVIDENCE_SIZE_MAX + 8 * 1024,
+    FRAME_SIZE_MAX = PEER_EVIDENCE_SIZE_MAX + 8 * 1024,
     FRAME_NAME_SIZE = 512,
     FRAME_ISSUER_SIZE = 128,
     FRAME_HASHES_MAX = 64,

@@ -185,7 +185,7 @@ static int chain_tell(Service *service, const STACK_OF(X509) *chain, ChainFacts 
         if (ret->expires == 0 || ends < ret->expires)
             ret->expires = ends;
     }
-    return total > FRAME_EVIDENCE_SIZE_MAX ? -E2BIG : 0;
+    return total > PEER_EVIDENCE_SIZE_MAX ? -E2BIG : 0;
 }
 
 /* -ENOKEY: none of the certificates is for the key; -ENOENT: it has no FQDN; -E2BIG: a longer chain

@@ -3,7 +3,7 @@
  */
 #include "device/identity_internal.h"
 
-#include "policy/anchorbundle.h"
+#include "policy/anchorinstall.h"
 #include "policy/keypolicy.h"
 #include "policy/lastknowntime.h"
 #include "tpm/tpm.h"

@@ -4,7 +4,7 @@
 #include "device/service.h"
 
 #include "device/identity.h"
-#include "policy/anchorbundle.h"
+#include "policy/anchorinstall.h"
 #include "policy/keypolicy.h"
 #include "policy/lastknowntime.h"
 #include "tpm/commands.h"

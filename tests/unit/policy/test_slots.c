@@ -12,45 +12,12 @@
 
 #include <cmocka.h>
 
-/* A public key in a transient slot, which nobody holds. */
-static TSS2_RC slot_take(void)
+/* The slots of objects, by a key of the vendor's. */
+static TSS2_RC key_slots_take_all(void)
 {
     _cleanup_(policy_key_deinit) PolicyKey key = vendor_key_new("P-256");
-    TpmObject object = {0};
 
-    return tpm2_load_external(bench.tpm, &key.public, TPM2_RH_OWNER, &object);
-}
-
-static TSS2_RC session_take(void)
-{
-    static const TPM2B_NONCE nonce = {.size = TPM_HASH_SIZE};
-    static const TPM2B_ENCRYPTED_SECRET no_salt = {0};
-    TPM2B_NONCE nonce_tpm = {0};
-    TPM2_HANDLE session;
-
-    return tpm2_start_auth_session(bench.tpm, NULL, &nonce, &no_salt, TPM2_SE_HMAC, &session,
-                                   &nonce_tpm);
-}
-
-/* Takes until there is no more, and yields the TPM's answer to the last. */
-static TSS2_RC slots_take_all(void)
-{
-    TSS2_RC rc;
-
-    do {
-        rc = slot_take();
-    } while (rc == TSS2_RC_SUCCESS);
-    return rc;
-}
-
-static TSS2_RC sessions_take_all(void)
-{
-    TSS2_RC rc;
-
-    do {
-        rc = session_take();
-    } while (rc == TSS2_RC_SUCCESS);
-    return rc;
+    return slots_take_all(&key.public);
 }
 
 static void a_device_key_loads_where_all_transient_slots_were_left_taken(void **state)
@@ -61,12 +28,12 @@ static void a_device_key_loads_where_all_transient_slots_were_left_taken(void **
 
     (void)state;
     assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &file, &reason), 0);
-    assert_int_equal(slots_take_all(), TPM2_RC_OBJECT_MEMORY);
+    assert_int_equal(key_slots_take_all(), TPM2_RC_OBJECT_MEMORY);
     if (device_key_load(bench.tpm, &file, NULL, &key, &reason) < 0)
         fail_msg("%s", reason.text);
     assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 1);
     /* One that is loaded is not taken for a leftover. */
-    assert_int_equal(slots_take_all(), TPM2_RC_OBJECT_MEMORY);
+    assert_int_equal(key_slots_take_all(), TPM2_RC_OBJECT_MEMORY);
     assert_true(tpm_reclaim(bench.tpm, TPM2_RC_OBJECT_MEMORY));
     assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 1);
     assert_signs(key, "SHA256", 32, false);
@@ -85,11 +52,11 @@ static void a_policy_key_that_is_being_checked_is_no_leftover(void **state)
 
     (void)state;
     assert_int_equal(policy_key_approve(&key, &approved, (Bytes){0}, signature, &size), 0);
-    assert_int_equal(slots_take_all(), TPM2_RC_OBJECT_MEMORY);
+    assert_int_equal(key_slots_take_all(), TPM2_RC_OBJECT_MEMORY);
     slots = handle_count(TPM2_TRANSIENT_FIRST);
     assert_true(tpm_reclaim(bench.tpm, TPM2_RC_OBJECT_MEMORY));
     for (unsigned i = 0; i + 1 < slots; i++)
-        assert_int_equal(slot_take(), TSS2_RC_SUCCESS);
+        assert_int_equal(slot_take(&key.public), TSS2_RC_SUCCESS);
     if (policy_key_ticket(bench.tpm, &key, &approved, (Bytes){0}, (Bytes){signature, size}, &ticket,
                           &reason) < 0)
         fail_msg("%s", reason.text);

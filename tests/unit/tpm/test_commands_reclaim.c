@@ -11,13 +11,16 @@
 #include <cmocka.h>
 
 static TpmObject key;
-static TPM2B_PUBLIC key_public;
+static TPM2B_PUBLIC key_public; /* as of one that is loaded from outside */
 
 static int group_init(void **state)
 {
     if (bench_init(state) < 0)
         return -1;
     key = signing_key_new(&key_public);
+    /* A key that was loaded from outside is in no TPM. */
+    key_public.publicArea.objectAttributes &=
+        ~(TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN);
     return 0;
 }
 
@@ -25,50 +28,6 @@ static int group_deinit(void **state)
 {
     tpm_object_release(bench.tpm, &key);
     return bench_deinit(state);
-}
-
-/* A public key in a transient slot, which nobody holds. */
-static TSS2_RC slot_take(void)
-{
-    TPM2B_PUBLIC public = key_public;
-    TpmObject object = {0};
-
-    /* A key that was loaded from outside is in no TPM. */
-    public.publicArea.objectAttributes &=
-        ~(TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN);
-    return tpm2_load_external(bench.tpm, &public, TPM2_RH_OWNER, &object);
-}
-
-static TSS2_RC session_take(TPM2_HANDLE *ret)
-{
-    static const TPM2B_NONCE nonce = {.size = TPM_HASH_SIZE};
-    static const TPM2B_ENCRYPTED_SECRET no_salt = {0};
-    TPM2B_NONCE nonce_tpm = {0};
-
-    return tpm2_start_auth_session(bench.tpm, NULL, &nonce, &no_salt, TPM2_SE_HMAC, ret,
-                                   &nonce_tpm);
-}
-
-/* Takes until there is no more, and yields the TPM's answer to the last. */
-static TSS2_RC slots_take_all(void)
-{
-    TSS2_RC rc;
-
-    do {
-        rc = slot_take();
-    } while (rc == TSS2_RC_SUCCESS);
-    return rc;
-}
-
-static TSS2_RC sessions_take_all(void)
-{
-    TPM2_HANDLE session;
-    TSS2_RC rc;
-
-    do {
-        rc = session_take(&session);
-    } while (rc == TSS2_RC_SUCCESS);
-    return rc;
 }
 
 static void a_session_starts_where_all_were_left_taken(void **state)
@@ -141,7 +100,7 @@ static void what_is_in_use_is_no_leftover(void **state)
     TPMT_SIGNATURE signature = {0};
 
     (void)state;
-    assert_int_equal(slots_take_all(), TPM2_RC_OBJECT_MEMORY);
+    assert_int_equal(slots_take_all(&key_public), TPM2_RC_OBJECT_MEMORY);
     assert_int_equal(sessions_take_all(), TPM2_RC_SESSION_MEMORY);
     assert_true(tpm_reclaim(bench.tpm, TPM2_RC_OBJECT_MEMORY));
     assert_true(tpm_reclaim(bench.tpm, TPM2_RC_SESSION_MEMORY));
@@ -154,7 +113,7 @@ static void what_is_in_use_is_no_leftover(void **state)
 static void behind_a_resource_manager_nothing_is_flushed(void **state)
 {
     (void)state;
-    assert_int_equal(slots_take_all(), TPM2_RC_OBJECT_MEMORY);
+    assert_int_equal(slots_take_all(&key_public), TPM2_RC_OBJECT_MEMORY);
     bench.tpm->exclusive = false;
     assert_false(tpm_reclaim(bench.tpm, TPM2_RC_OBJECT_MEMORY));
     bench.tpm->exclusive = true;

@@ -120,3 +120,41 @@ void assert_signs_in_a_session(const TpmObject *key)
     assert_int_equal(signing_key_sign(key, session, &digest, &signature), TSS2_RC_SUCCESS);
     tpm_session_flush(bench.tpm, session);
 }
+
+TSS2_RC session_take(TPM2_HANDLE *ret)
+{
+    static const TPM2B_NONCE nonce = {.size = TPM_HASH_SIZE};
+    static const TPM2B_ENCRYPTED_SECRET no_salt = {0};
+    TPM2B_NONCE nonce_tpm = {0};
+
+    return tpm2_start_auth_session(bench.tpm, NULL, &nonce, &no_salt, TPM2_SE_HMAC, ret,
+                                   &nonce_tpm);
+}
+
+TSS2_RC sessions_take_all(void)
+{
+    TPM2_HANDLE session;
+    TSS2_RC rc;
+
+    do {
+        rc = session_take(&session);
+    } while (rc == TSS2_RC_SUCCESS);
+    return rc;
+}
+
+TSS2_RC slot_take(const TPM2B_PUBLIC *public)
+{
+    TpmObject object = {0};
+
+    return tpm2_load_external(bench.tpm, public, TPM2_RH_OWNER, &object);
+}
+
+TSS2_RC slots_take_all(const TPM2B_PUBLIC *public)
+{
+    TSS2_RC rc;
+
+    do {
+        rc = slot_take(public);
+    } while (rc == TSS2_RC_SUCCESS);
+    return rc;
+}

@@ -32,5 +32,15 @@ TSS2_RC signing_key_sign(const TpmObject *key, TpmSession *session, const TPM2B_
 /* A session of `type`; the test fails if it can't be had. The caller's to tpm_session_flush(). */
 TpmSession *session_new(TPM2_SE type);
 
+/* Takes a slot, which nobody holds then: an HMAC session's, whose handle is *ret; an object's, by a
+ * public key. The TPM's answer. */
+TSS2_RC session_take(TPM2_HANDLE *ret);
+TSS2_RC slot_take(const TPM2B_PUBLIC *public);
+
+/* Takes such slots until there is no more, and yields the TPM's answer to the last: of sessions,
+ * and of objects, each a public key like that one. */
+TSS2_RC sessions_take_all(void);
+TSS2_RC slots_take_all(const TPM2B_PUBLIC *public);
+
 /* Starts an HMAC session, signs with `key` in it, and ends it. */
 void assert_signs_in_a_session(const TpmObject *key);

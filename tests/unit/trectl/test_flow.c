@@ -1,6 +1,9 @@
 /* The last exchange, drawn. */
 #include "trectl/flow.h"
 
+#include "base/cleanup.h"
+#include "trectl/busjson.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

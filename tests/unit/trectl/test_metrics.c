@@ -1,6 +1,9 @@
 /* A snapshot as metrics. */
 #include "trectl/metrics.h"
 
+#include "base/cleanup.h"
+#include "trectl/busjson.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>

@@ -1,6 +1,9 @@
 /* The screen of trectl status. */
 #include "trectl/status.h"
 
+#include "base/cleanup.h"
+#include "trectl/busjson.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>

@@ -1,6 +1,7 @@
 /* Is whoever asks for counters answered with those of now, and how often is the data plane asked?
  * Bus, data plane and event loop are played (ld --wrap). */
 #include "bus_message_fixture.h"
+#include "event_fixture.h"
 #include "tred/bus_exchange_internal.h"
 
 #include <errno.h>
@@ -17,17 +18,13 @@ typedef struct Bench {
     CallerExchange held;
     bool there; /* the exchange */
     const char *method, *interface, *property, *path;
-    uint64_t now;
-    int count_result, timer_result;
-    unsigned counted, errors, gets, timers;
+    int count_result;
+    unsigned counted, errors, gets;
     void (*done)(void *userdata);
-    sd_event_time_handler_t on_due;
-    uint64_t due;
     size_t n_children;
 } Bench;
 
 static Bench bench;
-static char timer;
 
 int __wrap_sd_bus_message_is_method_call(sd_bus_message *call, const char *interface,
                                          const char *member);
@@ -45,11 +42,6 @@ int __wrap_bus_exchange_get(sd_bus *bus, const char *path, const char *interface
 CallerExchange *__wrap_bus_exchange_of_path(const Daemon *daemon, const char *path);
 size_t __wrap_exchange_children(const Exchange *exchange, ChildStatus *ret);
 int __wrap_dataplane_count(DataPlane *plane, void (*done)(void *userdata), void *userdata);
-int __wrap_sd_event_now(sd_event *event, clockid_t clock, uint64_t *ret);
-int __wrap_sd_event_add_time(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
-                             uint64_t accuracy, sd_event_time_handler_t handler, void *userdata);
-int __wrap_sd_event_source_set_time(sd_event_source *source, uint64_t usec);
-int __wrap_sd_event_source_set_enabled(sd_event_source *source, int enabled);
 
 int __wrap_sd_bus_message_is_method_call(sd_bus_message *call, const char *interface,
                                          const char *member)
@@ -141,53 +133,19 @@ int __wrap_dataplane_count(DataPlane *plane, void (*done)(void *userdata), void 
     return bench.count_result;
 }
 
-int __wrap_sd_event_now(sd_event *event, clockid_t clock, uint64_t *ret)
-{
-    (void)event, (void)clock;
-    *ret = bench.now;
-    return 0;
-}
-
-int __wrap_sd_event_add_time(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
-                             uint64_t accuracy, sd_event_time_handler_t handler, void *userdata)
-{
-    (void)event, (void)clock, (void)accuracy, (void)userdata;
-    if (bench.timer_result < 0)
-        return bench.timer_result;
-    bench.timers++;
-    bench.on_due = handler;
-    bench.due = usec;
-    *ret = (sd_event_source *)&timer;
-    return 0;
-}
-
-int __wrap_sd_event_source_set_time(sd_event_source *source, uint64_t usec)
-{
-    assert_ptr_equal(source, &timer);
-    bench.due = usec;
-    return bench.timer_result;
-}
-
-int __wrap_sd_event_source_set_enabled(sd_event_source *source, int enabled)
-{
-    assert_ptr_equal(source, &timer);
-    assert_int_equal(enabled, SD_EVENT_ONESHOT);
-    bench.timers++;
-    return 0;
-}
-
 /* Somebody gets an exchange's Children, for the first time. */
 static int bench_init(void **state)
 {
     (void)state;
     memset(&bench, 0, sizeof(bench));
+    events = (EventFixture){0};
     bus_messages_reset(0);
     bench.there = true;
     bench.method = "Get";
     bench.interface = BUS_EXCHANGE_INTERFACE;
     bench.property = "Children";
     bench.path = "/exchange";
-    bench.now = 10 * PERIOD_USEC;
+    events.now = 10 * PERIOD_USEC;
     return 0;
 }
 
@@ -265,20 +223,20 @@ static void the_data_plane_is_asked_ten_times_a_second_at_most(void **state)
     (void)state;
     assert_int_equal(filter(), 1);
     assert_int_equal(bench.counted, 1);
-    bench.now += PERIOD_USEC - 1;
+    events.now += PERIOD_USEC - 1;
     assert_int_equal(filter(), 1);
     assert_int_equal(bench.counted, 1);
-    assert_int_equal(bench.timers, 1);
-    assert_int_equal(bench.due, 11 * PERIOD_USEC);
+    assert_int_equal(events.added + events.enabled, 1);
+    assert_int_equal(events.usec, 11 * PERIOD_USEC);
     assert_int_equal(filter(), 1); /* by the same timer */
-    assert_int_equal(bench.timers, 2);
-    bench.now++;
-    assert_int_equal(bench.on_due(NULL, 0, &bench.daemon), 0);
+    assert_int_equal(events.added + events.enabled, 2);
+    events.now++;
+    assert_int_equal(events.on_time(NULL, 0, &bench.daemon), 0);
     assert_int_equal(bench.counted, 2);
     bench.done(&bench.daemon);
     /* Nobody is left, for whom it would be asked. */
-    bench.now += PERIOD_USEC;
-    assert_int_equal(bench.on_due(NULL, 0, &bench.daemon), 0);
+    events.now += PERIOD_USEC;
+    assert_int_equal(events.on_time(NULL, 0, &bench.daemon), 0);
     assert_int_equal(bench.counted, 2);
     assert_int_equal(filter(), 1);
     assert_int_equal(bench.counted, 3);
@@ -296,9 +254,9 @@ static void where_nothing_can_be_counted_or_awaited_what_came_last_is_the_answer
         assert_int_equal(filter(), 1);
         if (i == 1) {
             assert_int_equal(filter(), 1); /* the timer is there */
-            bench.daemon.count_timer = (sd_event_source *)&timer;
+            bench.daemon.count_timer = event_timer();
         }
-        bench.timer_result = -ENOMEM;
+        events.add_result = events.set_result = -ENOMEM;
         assert_int_equal(filter(), 1);
         assert_int_equal(bus_messages.sent, i == 1 ? 3 : 2);
         assert_int_equal(bench.daemon.n_counting, 0);

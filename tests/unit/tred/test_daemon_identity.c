@@ -1,6 +1,7 @@
 /* What becomes of State, of the identity and of who waits for it, however a load ends? Device,
  * verifier, bus and event loop are played: the linker puts these functions in the place of the real
  * ones (ld --wrap). */
+#include "event_fixture.h"
 #include "tred/daemon_identity.h"
 
 #include "base/log.h"
@@ -27,7 +28,6 @@ typedef struct Bench {
     Daemon daemon;
     SigningKey key;
     DeviceMismatch mismatch;
-    uint64_t now;
     bool broken;
     int load_result, chain_result, anchors_result, key_result, attach_result;
     bool has_chain;       /* what was read names certificates */
@@ -42,16 +42,11 @@ typedef struct Bench {
     char closed_reason[96];
     char notified[128];
     unsigned notifications, ready_notifications, extensions;
-    sd_event_time_handler_t on_time;
-    sd_event_handler_t on_idle;
-    int64_t priority; /* of that */
-    bool timer_on;
-    int timer_result;
     unsigned said_ready, said_development, said_invalid, said_failed; /* in the journal */
 } Bench;
 
 static Bench bench;
-static char timer, idle, verifier; /* known by their places */
+static char verifier; /* known by its place */
 static char segw_name[] = "segw.example.org";
 
 static sd_bus_message *call_number(uintptr_t number)
@@ -87,16 +82,6 @@ int __wrap_sd_notifyf(int unset, const char *format, ...) __attribute__((format(
 sd_bus_message *__wrap_sd_bus_message_ref(sd_bus_message *call);
 sd_bus_message *__wrap_sd_bus_message_unref(sd_bus_message *call);
 const char *__wrap_call_sender(sd_bus_message *call);
-int __wrap_sd_event_now(sd_event *event, clockid_t clock, uint64_t *ret);
-int __wrap_sd_event_add_defer(sd_event *event, sd_event_source **ret, sd_event_handler_t handler,
-                              void *userdata);
-int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock,
-                                      uint64_t usec, uint64_t accuracy,
-                                      sd_event_time_handler_t handler, void *userdata);
-int __wrap_sd_event_source_set_priority(sd_event_source *source, int64_t priority);
-int __wrap_sd_event_source_set_time_relative(sd_event_source *source, uint64_t usec);
-int __wrap_sd_event_source_set_enabled(sd_event_source *source, int enabled);
-sd_event_source *__wrap_sd_event_source_disable_unref(sd_event_source *source);
 
 void __wrap_log_fields(int level, const LogFields *fields, const char *format, ...)
 {
@@ -297,63 +282,6 @@ const char *__wrap_call_sender(sd_bus_message *call)
     return ":1.1";
 }
 
-int __wrap_sd_event_now(sd_event *event, clockid_t clock, uint64_t *ret)
-{
-    (void)event, (void)clock;
-    *ret = bench.now;
-    return 0;
-}
-
-int __wrap_sd_event_add_defer(sd_event *event, sd_event_source **ret, sd_event_handler_t handler,
-                              void *userdata)
-{
-    (void)event, (void)userdata;
-    bench.on_idle = handler;
-    *ret = (sd_event_source *)&idle;
-    return 0;
-}
-
-int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock,
-                                      uint64_t usec, uint64_t accuracy,
-                                      sd_event_time_handler_t handler, void *userdata)
-{
-    (void)event, (void)clock, (void)usec, (void)accuracy, (void)userdata;
-    if (bench.timer_result < 0)
-        return bench.timer_result;
-    bench.on_time = handler;
-    bench.timer_on = true;
-    *ret = (sd_event_source *)&timer;
-    return 0;
-}
-
-int __wrap_sd_event_source_set_priority(sd_event_source *source, int64_t priority)
-{
-    assert_ptr_equal(source, &idle);
-    bench.priority = priority;
-    return 0;
-}
-
-int __wrap_sd_event_source_set_time_relative(sd_event_source *source, uint64_t usec)
-{
-    assert_ptr_equal(source, &timer);
-    assert_int_equal(usec, 10 * SECOND);
-    return 0;
-}
-
-int __wrap_sd_event_source_set_enabled(sd_event_source *source, int enabled)
-{
-    assert_ptr_equal(source, &timer);
-    bench.timer_on = enabled == SD_EVENT_ONESHOT;
-    return 0;
-}
-
-sd_event_source *__wrap_sd_event_source_disable_unref(sd_event_source *source)
-{
-    if (source == (sd_event_source *)&timer)
-        bench.timer_on = false;
-    return NULL;
-}
-
 static const uint8_t octets[] = "octets";
 
 static int bench_init(void **state)
@@ -362,13 +290,14 @@ static int bench_init(void **state)
     static Segw segw = {.label = SEGW_DEFAULT, .name = segw_name};
     static Segw *list[] = {&segw};
     memset(&bench, 0, sizeof(bench));
+    events = (EventFixture){0};
     bench.daemon.config.segw_name = segw_name;
     bench.daemon.config.segws = (Segws){ELEMENTS(list), list};
     bench.key.class = &class;
     bench.key.algorithm = "ecdsa-p256";
     bench.has_chain = true;
     bench.anchors_in = (Verifier *)&verifier;
-    bench.now = (uint64_t)HOUR * SECOND;
+    events.now = (uint64_t)HOUR * SECOND;
     return 0;
 }
 
@@ -436,13 +365,13 @@ static void what_was_loaded_is_what_exchanges_are_made_with(void **state)
     assert_string_equal(bench.notified, "STATUS=ready");
     assert_int_equal(bench.forgot, 0);
     /* What only the start needed is given back once. */
-    assert_non_null(bench.on_idle);
-    assert_int_equal(bench.priority, SD_EVENT_PRIORITY_IDLE);
-    assert_int_equal(bench.on_idle(NULL, &bench.daemon), 0);
+    assert_non_null(events.on_idle);
+    assert_int_equal(events.priority, SD_EVENT_PRIORITY_IDLE);
+    assert_int_equal(events.on_idle(NULL, &bench.daemon), 0);
     assert_int_equal(bench.given_back, 1);
-    bench.on_idle = NULL;
+    events.on_idle = NULL;
     loads_well();
-    assert_null(bench.on_idle);
+    assert_null(events.on_idle);
     assert_int_equal(bench.keys_freed, 1); /* the one before */
 }
 
@@ -657,9 +586,9 @@ static void who_comes_later_has_it_tried_anew_and_never_more_than_half_of_the_ti
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         (void)bench_init(state);
         daemon_load_identity(&bench.daemon);
-        bench.now += cases[i].took;
+        events.now += cases[i].took;
         device_answers(IDENTITY_UNPROVISIONED, "not yet", false);
-        bench.now += cases[i].since;
+        events.now += cases[i].since;
         assert_int_equal(daemon_await_identity(&bench.daemon, call_number(1), answer), 0);
         assert_int_equal(bench.loads, 2);
         assert_int_equal(bench.pause_ms, cases[i].pause_ms);
@@ -700,17 +629,17 @@ static void who_waits_is_answered_after_the_load_that_follows_other_work(void **
 static void systemd_is_told_once_calls_are_answered_and_state_is_known(void **state)
 {
     (void)state;
-    bench.timer_result = -ENOMEM;
+    events.add_result = -ENOMEM;
     daemon_ready_tell(&bench.daemon);
-    assert_false(bench.timer_on);
-    bench.timer_result = 0;
+    assert_false(events.time_on);
+    events.add_result = 0;
     daemon_ready_tell(&bench.daemon);
     assert_int_equal(bench.extensions, 2);
-    assert_true(bench.timer_on);
-    bench.timer_on = false;
-    assert_int_equal(bench.on_time(NULL, 0, &bench.daemon), 0);
+    assert_true(events.time_on);
+    time_fires(&bench.daemon);
+    assert_int_equal(events.usec, 10 * SECOND);
     assert_int_equal(bench.extensions, 3);
-    assert_true(bench.timer_on);
+    assert_true(events.time_on);
     /* Either alone is not enough. */
     bench.daemon.serves = true;
     daemon_ready_tell(&bench.daemon);
@@ -721,7 +650,7 @@ static void systemd_is_told_once_calls_are_answered_and_state_is_known(void **st
     bench.daemon.serves = true;
     daemon_ready_tell(&bench.daemon);
     assert_int_equal(bench.ready_notifications, 1);
-    assert_false(bench.timer_on);
+    assert_false(events.time_on);
 }
 
 static void a_crl_that_can_not_be_read_is_told_where_somebody_could_be_judged(void **state)

@@ -104,7 +104,7 @@ static void a_request_about_a_peer_crosses_unchanged(void **state)
 
 static void the_largest_evidence_fits_a_request(void **state)
 {
-    static uint8_t evidence[FRAME_EVIDENCE_SIZE_MAX];
+    static uint8_t evidence[PEER_EVIDENCE_SIZE_MAX];
     VerifyRequest request = peer_request();
 
     (void)state;

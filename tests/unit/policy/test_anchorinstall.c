@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "policy/anchorbundle.h"
+#include "policy/anchorinstall.h"
 #include "tests/unit/temporary.h"
 
 #include <errno.h>

@@ -1,5 +1,7 @@
 /* D-Bus values as JSON. The bus is nobody's: messages are made and read here. */
-#include "trectl/snapshot.h"
+#include "trectl/busjson.h"
+
+#include "base/cleanup.h"
 
 #include <errno.h>
 #include <setjmp.h>
