@@ -3,6 +3,7 @@
 #include "crypto/secret.h"
 #include "crypto/secret_memory.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/crypto.h>
 
@@ -12,16 +13,20 @@
  *   eight Child SAs, each two encryption keys and two integrity keys (64)                2,048
  *   while keys are agreed: DH private key and g^ir of group 14 (256 each), SKEYSEED (64),
  *   the key stream that all keys are cut from (512)                                      1,088
- * Together 3,712; the rest of 4 KiB is for OpenSSL's random generators and what it needs in
- * passing. Pages are locked as they are first touched, so unused room costs no memory, and the
- * whole fits the usual RLIMIT_MEMLOCK of 8 MiB. */
+ * Together 3,712. The heap's size is a power of two; what 1,088 exchanges leave of it, 152 KiB, is
+ * for OpenSSL's random generators and what it needs in passing. Pages are locked as they are first
+ * touched, so unused room costs no memory, and the whole fits the usual RLIMIT_MEMLOCK of 8 MiB. */
 enum {
-    EXCHANGES_MAX = 1024,
-    EXCHANGE_SECRETS_SIZE = 4096,
-    HEAP_SIZE = EXCHANGES_MAX * EXCHANGE_SECRETS_SIZE,
+    EXCHANGES_MAX = 1088, /* tred/users.h */
+    EXCHANGE_SECRETS_SIZE = 3712,
+    OPENSSL_SECRETS_SIZE = 152 * 1024,
+    HEAP_SIZE = 4 * 1024 * 1024,
     /* OpenSSL keeps four bits for each block that there could be, and touches them all. */
     HEAP_BLOCK_MIN = 64,
 };
+
+static_assert(EXCHANGES_MAX * EXCHANGE_SECRETS_SIZE + OPENSSL_SECRETS_SIZE <= HEAP_SIZE,
+              "all exchanges at their worst fit the heap");
 
 /* OpenSSL's configuration file is left alone from the start: it can have code loaded into whoever
  * reads it, and takes a tenth of a megabyte. So are the texts of its errors, which nobody reads. */

@@ -136,7 +136,8 @@ typedef struct Options {
 typedef struct Helper {
     sd_event *event;
     DeviceService *service;
-    int result; /* -errno that ended it */
+    sd_event_source *start_over; /* NULL until the identity was read once */
+    int result;                  /* -errno that ended it */
 } Helper;
 
 enum { CONNECTED = 256, USER };
@@ -167,6 +168,27 @@ static int take_option(int value, const char *argument, void *userdata)
     return 0;
 }
 
+static int on_start_over(sd_event_source *source, void *userdata)
+{
+    (void)source, (void)userdata;
+    memory_give_back();
+    return 0;
+}
+
+/* Once, and when there is nothing else to do: whoever waits for the TPM goes first. */
+static void start_over_note(Helper *helper)
+{
+    int r = 0;
+
+    if (helper->start_over)
+        return;
+    r = sd_event_add_defer(helper->event, &helper->start_over, on_start_over, helper);
+    if (r >= 0)
+        r = sd_event_source_set_priority(helper->start_over, SD_EVENT_PRIORITY_IDLE);
+    if (r < 0)
+        log_warning("Memory that the start needed is kept: %s", strerror(-r));
+}
+
 /* What tred does not take ends this process, and so everything: it has gone, or is out of its mind.
  */
 static void on_tell(const DeviceAnswer *answer, int fd, void *userdata)
@@ -181,6 +203,8 @@ static void on_tell(const DeviceAnswer *answer, int fd, void *userdata)
     int r = writer_finish(&writer, &message);
     if (r == 0)
         r = helper_send(HELPER_FD, message, fd);
+    if (answer->type == DEVICE_LOADED)
+        start_over_note(helper);
     if (r < 0) {
         helper->result = r == -EPIPE || r == -ECONNRESET ? 0 : r;
         (void)sd_event_exit(helper->event, 0);
@@ -381,6 +405,7 @@ int main(int argc, char **argv)
         r = serve(&helper);
     }
     device_service_free(helper.service, LEAVE_MS);
+    sd_event_source_unref(helper.start_over);
     sd_event_unref(helper.event);
     if (r < 0)
         log_error("tred-tpm stops: %s", strerror(-r));

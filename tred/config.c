@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "dataplane/dataplane.h"
 #include "tred/child_policy.h"
+#include "tred/users.h"
 #include "tred/verifier.h"
 
 #include <errno.h>
@@ -277,7 +278,6 @@ static int interfaces_choose(TredConfig *config, const char *path, Reason *reaso
 
 enum {
     MAX_EXCHANGES_DEFAULT = 16,
-    MAX_EXCHANGES_LIMIT = 1024,
     VERIFY_SECONDS_DEFAULT = 60,
     VERIFY_SECONDS_MAX = 3600,
     SOFT_LIFETIME_SECONDS = 3600,
@@ -319,7 +319,7 @@ static const ConfigItem items[] = {
     {"segw", "verifier", config_parse_path, offsetof(TredConfig, verifier)},
     {"segw", "crl-directory", config_parse_path, offsetof(TredConfig, crl_directory)},
     {"exchanges", "max-exchanges", config_parse_number, offsetof(TredConfig, max_exchanges),
-     .minimum = 1, .maximum = MAX_EXCHANGES_LIMIT},
+     .minimum = 1, .maximum = EXCHANGES_USER_MAX},
     {"exchanges", "verify-seconds", config_parse_number, offsetof(TredConfig, verify_seconds),
      .minimum = 1, .maximum = VERIFY_SECONDS_MAX},
     {"data-plane", "mode", config_parse_choice, offsetof(TredConfig, data_plane),

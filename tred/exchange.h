@@ -103,6 +103,10 @@ enum {
 typedef struct Exchange Exchange;
 
 /* What every exchange shares; owned by the daemon's context, which outlives them all. */
+typedef struct Child Child;
+
+enum { SPI_BUCKETS = 256 };
+
 typedef struct ExchangeContext {
     SigningKey *signing_key; /* NULL while there is none: SignAuth then fails with TPM_FAILED */
     const char *identity;    /* our FQDN */
@@ -114,7 +118,10 @@ typedef struct ExchangeContext {
     PeerKey peer_key;    /* of the peer that was judged last; the owner's to peer_key_deinit() */
     Dh *spare_dh;        /* made ahead for the next exchange, which takes it; NULL: there is none */
     uint16_t group;      /* of the last key exchange; IKE_GROUP_NONE: there was none */
-    Exchange *exchanges; /* all of them, so that an inbound SPI is given out once in the process */
+    Exchange *exchanges; /* all of them */
+    /* Their Child SAs, by the last bits of the inbound SPI: that is given out once in the process,
+     * and to know so takes no longer the more there are. */
+    Child *children[SPI_BUCKETS];
 } ExchangeContext;
 
 /* 0 for a group that a KE is made in, else EXCHANGE_E_GROUP_NOT_SUPPORTED. */

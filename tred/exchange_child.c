@@ -16,13 +16,36 @@ Child *exchange_child_find(Exchange *exchange, uint32_t spi_in)
     return NULL;
 }
 
-static bool spi_in_use(const ExchangeContext *context, uint32_t spi)
+/* Where the pointer to the Child SA of that SPI is, or would be. */
+static Child **child_link(ExchangeContext *context, uint32_t spi_in)
 {
-    for (Exchange *other = context->exchanges; other; other = other->next) {
-        if (exchange_child_find(other, spi))
-            return true;
-    }
-    return false;
+    Child **link = &context->children[spi_in % SPI_BUCKETS];
+
+    while (*link && (*link)->spi_in != spi_in)
+        link = &(*link)->next;
+    return link;
+}
+
+static void child_enlist(Child *child, ExchangeContext *context, uint32_t spi_in)
+{
+    child->spi_in = spi_in;
+    *child_link(context, spi_in) = child;
+}
+
+static void child_unlist(Child *child, ExchangeContext *context)
+{
+    if (child->spi_in != 0)
+        *child_link(context, child->spi_in) = child->next;
+}
+
+void exchange_child_move(Child *child, Exchange *to)
+{
+    Child *place = exchange_child_find(to, 0);
+
+    *child_link(to->context, child->spi_in) = place;
+    *place = *child;
+    place->exchange = to;
+    *child = (Child){0};
 }
 
 int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, Reason *reason)
@@ -43,9 +66,9 @@ int exchange_allocate_spi(Exchange *exchange, uint32_t *ret, Reason *reason)
     do {
         if (RAND_bytes((unsigned char *)&spi, sizeof(spi)) != 1)
             return -EIO;
-    } while (spi < ESP_SPI_MIN || spi_in_use(exchange->context, spi));
+    } while (spi < ESP_SPI_MIN || *child_link(exchange->context, spi));
 
-    child->spi_in = spi;
+    child_enlist(child, exchange->context, spi);
     exchange_step(exchange, EXCHANGE_ALLOCATE_SPI);
     *ret = spi;
     return 0;
@@ -315,6 +338,7 @@ void exchange_child_deinit(Exchange *exchange, Child *child)
     if (child->installed)
         (void)dataplane_remove_sa(exchange->context->dataplane, child->spi_in);
     esp_keys_deinit(&child->keys);
+    child_unlist(child, exchange->context);
     *child = (Child){0};
 }
 

@@ -46,8 +46,9 @@ typedef struct Negotiation {
 } Negotiation;
 
 /* A place for one Child SA: an SPI given out, and its keys once there is an SA. */
-typedef struct Child {
+struct Child {
     uint32_t spi_in; /* 0: free */
+    Child *next;     /* in its bucket of context->children */
     uint32_t spi_out;
     EspSuite suite;
     uint64_t dscps; /* that it is to send; 0: what no other one is named for */
@@ -60,7 +61,7 @@ typedef struct Child {
     ChildUsed using; /* to be told when it sends; NULL: nobody waits for that */
     void *using_userdata;
     Exchange *exchange;
-} Child;
+};
 
 struct Exchange {
     ExchangeContext *context;
@@ -162,6 +163,9 @@ void exchange_transport_free(Transport *transport);
 
 /* Whether its ESP goes in UDP. */
 bool exchange_is_udp_encapsulated(const Exchange *exchange);
+
+/* Gives it to another exchange of the same context, which has a free place for it. */
+void exchange_child_move(Child *child, Exchange *to);
 
 /* Takes a Child SA out of the data plane, wipes its keys, and frees its place. */
 void exchange_child_deinit(Exchange *exchange, Child *child);

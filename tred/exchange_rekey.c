@@ -256,21 +256,12 @@ static bool is_free(const Child *child)
     return child->spi_in == 0;
 }
 
-static void child_move(Child *child, Exchange *to)
-{
-    Child *place = exchange_child_find(to, 0);
-
-    *place = *child;
-    place->exchange = to;
-    *child = (Child){0};
-}
-
 /* SPIs that were given out for Child SAs to come stay where they can still be used, if anywhere. */
 static void holdings_move(Exchange *from, Exchange *to)
 {
     for (size_t i = 0; i < ELEMENTS(from->children); i++) {
         if (from->children[i].installed)
-            child_move(&from->children[i], to);
+            exchange_child_move(&from->children[i], to);
     }
     to->transport = steal_pointer(from->transport);
     to->nat = from->nat;

@@ -8,11 +8,13 @@
 #include <sys/types.h>
 
 enum {
-    EXCHANGES_TOTAL_MAX = 1024, /* all users' together: what the secure heap has room for */
-    /* Of these, so many are for users who hold less than EXCHANGES_SMALL: whoever holds many leaves
-     * room for four others who hold a few. */
+    EXCHANGES_USER_MAX = 1024, /* that one user may be configured to hold */
+    /* So many more are for users who hold less than EXCHANGES_SMALL: whoever holds many leaves room
+     * for four others who hold a few. */
     EXCHANGES_RESERVED = 64,
     EXCHANGES_SMALL = 16,
+    /* All users' together. The secure heap (crypto/secret_heap.c) has room for them. */
+    EXCHANGES_TOTAL_MAX = EXCHANGES_USER_MAX + EXCHANGES_RESERVED,
     /* Beyond two for each exchange's transport, tred has its own: event loop, timer, signals, bus,
      * 64 channels, TPM, a socket to each helper and, when the identity is read again, to the next
      * one, with the memory that it is handed. */

@@ -91,6 +91,28 @@ static void ipv6_extension_headers_are_walked(void **state)
     assert_int_equal(packet.destination_port, 80);
 }
 
+/* A bound to the work that a packet makes: more of them nobody sends. */
+static void so_many_extension_headers_are_walked_and_none_more(void **state)
+{
+    enum { WALKED = 7, HEADER = 8 };
+    static const uint8_t udp[HEADER] = {0x10, 0, 0, 53, 0, HEADER};
+    (void)state;
+    for (size_t n = 0; n <= WALKED + 1; n++) {
+        uint8_t octets[40 + (WALKED + 2) * HEADER] = {0x60, [4] = 0};
+        const size_t size = 40 + (n + 1) * HEADER;
+        Packet packet;
+        octets[5] = (uint8_t)(size - 40);
+        octets[6] = n > 0 ? 60 : 17; /* Destination Options, or UDP */
+        for (size_t i = 0; i < n; i++)
+            octets[40 + i * HEADER] = i + 1 < n ? 60 : 17;
+        memcpy(octets + size - HEADER, udp, sizeof(udp));
+        const int r = packet_parse((Bytes){octets, size}, &packet);
+        assert_int_equal(r, n <= WALKED ? 0 : -EBADMSG);
+        if (r == 0)
+            assert_int_equal(packet.destination_port, 53);
+    }
+}
+
 static void a_later_fragment_has_no_ports_in_sight(void **state)
 {
     (void)state;
@@ -345,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_packet_outside_of_either_end_is_in_no_selector),
         cmocka_unit_test(udp_over_ipv4_is_read),
         cmocka_unit_test(ipv6_extension_headers_are_walked),
+        cmocka_unit_test(so_many_extension_headers_are_walked_and_none_more),
         cmocka_unit_test(a_later_fragment_has_no_ports_in_sight),
         cmocka_unit_test(a_first_fragment_has_its_ports),
         cmocka_unit_test(octets_beyond_the_packets_own_length_are_cut_off),

@@ -41,6 +41,23 @@ static int end(void **state)
     return 0;
 }
 
+/* What chance yields next in the place of SPIs (ld --wrap); all else that is asked for is by
+ * chance. */
+static const uint32_t *drawn;
+static size_t n_drawn;
+
+int __real_RAND_bytes(unsigned char *buffer, int size);
+int __wrap_RAND_bytes(unsigned char *buffer, int size);
+
+int __wrap_RAND_bytes(unsigned char *buffer, int size)
+{
+    if (n_drawn == 0 || size != sizeof(*drawn))
+        return __real_RAND_bytes(buffer, size);
+    memcpy(buffer, drawn++, sizeof(*drawn));
+    n_drawn--;
+    return 1;
+}
+
 static uint32_t spi_new(Play *play)
 {
     uint32_t spi = 0;
@@ -75,6 +92,26 @@ static void spis_are_not_reserved_and_all_different(void **state)
         for (size_t j = 0; j < i; j++)
             assert_int_not_equal(spis[i], spis[j]);
     }
+}
+
+/* Also where their last bits are the same. */
+static void an_spi_is_given_out_once_until_it_is_given_back(void **state)
+{
+    Play *play = *state;
+    const uint32_t first = spi_new(play), near = first ^ (1U << 31), nearer = first ^ (1U << 30);
+    const uint32_t draws[] = {first, near, near, first, nearer, nearer, near, first, 255, near};
+
+    drawn = draws;
+    n_drawn = ELEMENTS(draws);
+    assert_int_equal(spi_new(play), near);
+    assert_int_equal(spi_new(play), nearer);
+    assert_int_equal(exchange_remove_child(play->exchange, near, &play->reason), 0);
+    assert_int_equal(exchange_remove_child(play->exchange, first, &play->reason), 0);
+    assert_int_equal(spi_new(play), near);
+    assert_int_equal(spi_new(play), first);
+    assert_int_equal(exchange_remove_child(play->exchange, near, &play->reason), 0);
+    assert_int_equal(spi_new(play), near); /* 255 is reserved */
+    assert_int_equal(n_drawn, 0);
 }
 
 static void an_exchange_that_is_over_leaves_nothing_in_the_secure_heap(void **state)
@@ -825,6 +862,7 @@ int main(void)
         VERIFIED(an_exchange_that_is_over_leaves_nothing_in_the_secure_heap),
         cmocka_unit_test(a_child_sa_without_one_of_its_payloads_is_none),
         VERIFIED(spis_are_not_reserved_and_all_different),
+        VERIFIED(an_spi_is_given_out_once_until_it_is_given_back),
         VERIFIED(an_spi_beyond_the_most_is_refused_until_one_is_given_back),
         VERIFIED(both_sides_derive_the_same_esp_keys),
         VERIFIED(spis_and_suite_are_those_of_the_messages),

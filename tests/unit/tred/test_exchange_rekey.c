@@ -388,6 +388,16 @@ static void inherit(Exchange *heir, Exchange *from)
     assert_ptr_equal(before, from);
 }
 
+/* So that its SPI is not given out again. */
+static bool is_listed(const Child *child)
+{
+    const Child *one = child->exchange->context->children[child->spi_in % SPI_BUCKETS];
+
+    while (one && one != child)
+        one = one->next;
+    return one;
+}
+
 static void all_children_go_over_with_their_keys(void **state)
 {
     enum { DSCPS = 5 };
@@ -407,6 +417,7 @@ static void all_children_go_over_with_their_keys(void **state)
         assert_true(exchange_has_child(made.henb, (uint32_t)spis[i]));
         assert_false(exchange_has_child(ends.henb, (uint32_t)spis[i]));
     }
+    assert_true(is_listed(child_of(made.henb, spis[0])) && is_listed(child_of(made.henb, spis[1])));
     replace(&made); /* the old one goes without harm to them */
     assert_ptr_equal(child_of(ends.henb, spis[1])->keys.encr_i, key);
     assert_int_equal(exchange_children(ends.henb, children), 2);

@@ -62,7 +62,7 @@ static void one_user_leaves_room_for_others_who_hold_few(void **state)
     Users users = many();
 
     (void)state;
-    assert_int_equal(fill(&users, 1), EXCHANGES_TOTAL_MAX - EXCHANGES_RESERVED);
+    assert_int_equal(fill(&users, 1), EXCHANGES_USER_MAX);
     for (uid_t uid = 2; uid < 2 + SMALL_USERS; uid++)
         assert_int_equal(fill(&users, uid), EXCHANGES_SMALL);
     assert_int_equal(users.n_exchanges, EXCHANGES_TOTAL_MAX);
