@@ -63,13 +63,26 @@ int network_new(Network **ret)
     return 0;
 }
 
-int network_clear(Network *network, const char *name)
+static int check_name(Netlink *netlink, const char *name)
 {
     Link link;
-    int r = link_find(network->netlink, name, &link);
-    if (r >= 0 && !link.ours)
-        return -EEXIST;
-    if (r >= 0 || r == -ENODEV)
+    int r = link_find(netlink, name, &link);
+    if (r == -ENODEV)
+        return 0;
+    return r >= 0 && !link.ours ? -EEXIST : r;
+}
+
+int network_check_name(const char *name)
+{
+    _cleanup_(netlink_freep) Netlink *netlink = NULL;
+    int r = netlink_new(NETLINK_ROUTE, &netlink);
+    return r < 0 ? r : check_name(netlink, name);
+}
+
+int network_clear(Network *network, const char *name)
+{
+    int r = check_name(network->netlink, name);
+    if (r >= 0)
         r = links_clear(network->netlink);
     return r < 0 ? r : routes_clear(network->netlink);
 }

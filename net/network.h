@@ -15,9 +15,13 @@ int network_new(Network **ret);
 void network_free(Network *network);
 DEFINE_POINTER_CLEANUP(Network, network_free);
 
+/* Returns 0 if no interface has that name, or one of ours; -EEXIST if another has it; or another
+ * -errno. */
+int network_check_name(const char *name);
+
 /* Removes what an earlier run left, whatever that called it: every interface that carries our mark,
- * and every route of our protocol number. Returns 0, -EEXIST if an interface `name` is not ours, or
- * another -errno. */
+ * and every route of our protocol number. Returns 0, -EEXIST as network_check_name(), or another
+ * -errno. */
 int network_clear(Network *network, const char *name);
 
 enum { IPV6_MTU_MIN = 1280 }; /* RFC 8200 5: below it, an interface has no IPv6 */

@@ -24,6 +24,16 @@ int net_plane_fail_network(Reason *reason, int r, const char *interface)
     }
 }
 
+int net_plane_check_interfaces(const InterfaceNames *interfaces, Reason *reason)
+{
+    for (size_t i = 0; i < interfaces->n; i++) {
+        int r = network_check_name(interfaces->names[i]);
+        if (r < 0)
+            return net_plane_fail_network(reason, r, interfaces->names[i]);
+    }
+    return 0;
+}
+
 int net_plane_open_networks(NetPlane *plane, const InterfaceNames *interfaces, Reason *reason)
 {
     int r = 0;

@@ -54,6 +54,10 @@ extern const NetBackend NET_BACKEND_USER;
 int net_plane_open(DataPlaneMode mode, const InterfaceNames *interfaces, NetPlane **ret,
                    Reason *reason);
 
+/* Whether each of these names is ours to use: no interface of somebody else's has it. Returns 0, or
+ * -errno with `reason` as net_plane_open(). */
+int net_plane_check_interfaces(const InterfaceNames *interfaces, Reason *reason);
+
 /* Removes every SA, route, address and interface that it made. */
 void net_plane_close(NetPlane *plane);
 DEFINE_POINTER_CLEANUP(NetPlane, net_plane_close);

@@ -70,13 +70,21 @@ static int open_plane(Service *service, const Order *order, Reason *reason)
     return r;
 }
 
+static int put_in_force(Service *service, const ProtectOrder *order, Reason *reason)
+{
+    int r = protection_open(order, service->users, &service->protection, reason);
+    return r == -EPERM ? net_plane_fail_network(reason, r, "") : r;
+}
+
+/* The rules let pass all that goes by the interfaces that they name, so these are looked at first:
+ * where one is somebody else's, the rules that there were stay. */
 static int protect(Service *service, const ProtectOrder *order, Reason *reason)
 {
     if (service->protection)
         return reason_set(reason, -EEXIST, "The tunnel is protected already");
-    int r = protection_open(order, service->users, &service->protection, reason);
-    if (r == -EPERM)
-        net_plane_fail_network(reason, r, "");
+    int r = net_plane_check_interfaces(&order->interfaces, reason);
+    if (r >= 0)
+        r = put_in_force(service, order, reason);
     if (r < 0) {
         log_warning("%s", reason->text);
         return r;

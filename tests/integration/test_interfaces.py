@@ -165,7 +165,7 @@ class InterfacesTest(LabTest):
         self.addCleanup(run, ["ip", "route", "del", "default"], namespace=HENB)
         self.both_up()
         self.assert_both_answer()
-        rules = run(["nft", "-s", "list", "table", "inet", "tred"], namespace=HENB).stdout
+        rules = self.rules()
         for name in BOTH.values():
             self.assertIn(f'oifname "{name}" accept', rules)
             self.assertIn(f'iifname "{name}" accept', rules)
@@ -201,10 +201,18 @@ class InterfacesTest(LabTest):
         self.starting(Tred(self.world.device("ecdsa-p256"), **self.sections({}))).wait_for_name()
         self.assertFalse(there("old0"))
 
+    @staticmethod
+    def rules():
+        """Those that protect the tunnels."""
+        return run(["nft", "-s", "list", "table", "inet", "tred"], namespace=HENB, check=False).stdout
+
     def refused(self, names, **data_plane):
         """What tred says to interfaces with which it does not start."""
         self.starting(self.world.tpm.start())
         self.start_tred_net()
+        return self.said_by_refused(names, **data_plane)
+
+    def said_by_refused(self, names, **data_plane):
         tred = Tred(self.world.device("ecdsa-p256"), **self.sections(names, **data_plane))
         self.addCleanup(tred.stop)
         self.assertNotEqual(tred.wait(), 0)
@@ -214,6 +222,14 @@ class InterfacesTest(LabTest):
         self.assertIn("There is an interface wan that tred did not make. Remove it, or choose another name",
                       self.refused({"management": "wan"}))
         self.assertTrue(there("wan"))
+        self.assertNotIn('"wan"', self.rules())
+
+    def test_the_rules_of_before_stay_where_an_interface_is_refused(self):
+        self.start_tred(**self.sections(BOTH)).kill()
+        before = self.rules()
+        self.assertIn('oifname "core0" accept', before)
+        self.assertIn("interface wan that tred did not make", self.said_by_refused({"management": "wan"}))
+        self.assertEqual(self.rules(), before)
 
     def test_the_kernels_esp_is_refused_where_several_are_named(self):
         self.assertIn("The kernel's ESP serves one interface, and core0 and management0 are named. Set mode = user, or",

@@ -372,17 +372,21 @@ static void without_the_right_to_there_is_no_network(void **state)
 static void an_interface_of_somebody_else_is_left_alone(void **state)
 {
     kernel.link.ours = false;
+    assert_int_equal(network_check_name("segw0"), -EEXIST);
     assert_int_equal(network_clear(*state, "segw0"), -EEXIST);
     assert_int_equal(kernel.n_links_cleared + kernel.n_cleared, 0);
     kernel.link.ours = true;
+    assert_int_equal(network_check_name("segw0"), 0);
     assert_int_equal(network_clear(*state, "segw0"), 0);
     assert_int_equal(kernel.n_links_cleared, 1);
     assert_int_equal(kernel.n_cleared, 1);
     kernel.link_error = -ENODEV;
+    assert_int_equal(network_check_name("segw0"), 0);
     assert_int_equal(network_clear(*state, "segw0"), 0); /* another name's may be left */
     assert_int_equal(kernel.n_links_cleared, 2);
     assert_int_equal(kernel.n_cleared, 2);
     kernel.link_error = -EIO;
+    assert_int_equal(network_check_name("segw0"), -EIO);
     assert_int_equal(network_clear(*state, "segw0"), -EIO);
     assert_int_equal(network_attach(*state, "segw0"), -EIO);
     assert_int_equal(kernel.n_cleared, 2);

@@ -21,11 +21,12 @@
 enum { AFTER_MS = 10000, NOW_MS = 1000000, PLANE_POLLED = 2, PROTECTION_POLLED = 1 };
 
 static struct {
-    int open_error, protect_error, before_error, carry_out_error, remove_error;
+    int open_error, name_error, protect_error, before_error, carry_out_error, remove_error;
     uint64_t now_ms;
     DataPlaneMode mode; /* that it was opened in */
     bool plane, protection;
-    unsigned n_removed;          /* how often the rules were taken away */
+    unsigned n_protected;        /* how often rules were to be put in force */
+    unsigned n_removed;          /* how often they were taken away */
     OrderType carried_out;       /* ORDER_OPEN: none */
     uint32_t added, ended, gone; /* SPIs that the rules were told */
     bool moved;
@@ -58,6 +59,12 @@ int net_plane_fail_network(Reason *reason, int r, const char *interface)
 {
     (void)interface;
     return reason_set(reason, r, "CAP_NET_ADMIN is missing");
+}
+
+int net_plane_check_interfaces(const InterfaceNames *interfaces, Reason *reason)
+{
+    assert_string_equal(interfaces->names[0], "segw0");
+    return played.name_error < 0 ? reason_set(reason, played.name_error, "not ours") : 0;
 }
 
 int net_plane_open(DataPlaneMode mode, const InterfaceNames *interfaces, NetPlane **ret,
@@ -107,6 +114,7 @@ int protection_open(const ProtectOrder *order, const uid_t users[2], Protection 
 {
     (void)order;
     assert_int_equal(users[1], 7);
+    played.n_protected++;
     if (played.protect_error < 0)
         return reason_set(reason, played.protect_error, "no rules");
     played.protection = true;
@@ -185,7 +193,7 @@ static int begin(void **state)
 
 static Answer carry_out(OrderType type)
 {
-    static const ProtectOrder protect = {0};
+    static const ProtectOrder protect = {.interfaces = {1, {"segw0"}}};
     SaOrder sa = {.spi_in = 300};
     Order order = {.type = type, .number = 9};
     Answer answer;
@@ -297,6 +305,20 @@ static void rules_are_put_in_force_once(void **state)
     played.protect_error = 0;
     assert_int_equal(error_of(ORDER_PROTECT), 0);
     assert_int_equal(error_of(ORDER_PROTECT), -EEXIST);
+}
+
+static void no_rules_are_put_in_force_for_an_interface_that_is_not_ours(void **state)
+{
+    (void)state;
+    played.name_error = -EEXIST;
+    const Answer answer = carry_out(ORDER_PROTECT);
+    assert_int_equal(answer.error, -EEXIST);
+    assert_string_equal(answer.reason.text, "not ours");
+    assert_null(service.protection);
+    assert_int_equal(played.n_protected + played.n_removed, 0);
+    played.name_error = 0;
+    assert_int_equal(error_of(ORDER_PROTECT), 0);
+    assert_int_equal(played.n_protected, 1);
 }
 
 /* An SA's ESP may pass before there is any, and no longer than it is there. */
@@ -497,6 +519,7 @@ int main(void)
         cmocka_unit_test_setup(the_kernels_esp_is_had_for_one_interface_alone, begin),
         cmocka_unit_test_setup(a_plane_is_opened_once_and_says_its_mode, begin),
         cmocka_unit_test_setup(rules_are_put_in_force_once, begin),
+        cmocka_unit_test_setup(no_rules_are_put_in_force_for_an_interface_that_is_not_ours, begin),
         cmocka_unit_test_setup(the_rules_know_an_sa_before_the_plane_and_forget_one_that_it_refuses,
                                begin_open_and_protected),
         cmocka_unit_test_setup(the_rules_know_both_ways_of_an_sa_while_it_moves,

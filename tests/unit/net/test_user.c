@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 static struct {
-    int clear_error, attach_error, add_error, open_error;
+    int name_error, clear_error, attach_error, add_error, open_error;
     unsigned long fails; /* the ioctl that does, with EBUSY */
     unsigned n_networks, n_cleared, n_added;
     unsigned n_added_of[DATAPLANE_INTERFACES_MAX];
@@ -45,6 +45,11 @@ void network_free(Network *network)
 {
     if (network)
         played.n_networks--;
+}
+
+int network_check_name(const char *name)
+{
+    return strcmp(name, "management0") == 0 ? played.name_error : 0;
 }
 
 int network_clear(Network *network, const char *name)
@@ -247,6 +252,18 @@ static void a_network_that_can_not_be_cleared_is_told(void **state)
     }
 }
 
+static void a_name_that_is_not_ours_is_told(void **state)
+{
+    static const InterfaceNames interfaces = {2, {"segw0", "management0"}};
+    Reason reason = {0};
+    (void)state;
+    assert_int_equal(net_plane_check_interfaces(&interfaces, &reason), 0);
+    played.name_error = -EEXIST;
+    assert_int_equal(net_plane_check_interfaces(&interfaces, &reason), -EEXIST);
+    assert_non_null(strstr(reason.text, "an interface management0 that tred did not make"));
+    assert_int_equal(played.n_networks + played.n_cleared, 0);
+}
+
 static void a_tun_device_that_is_not_to_be_had_is_told_before_there_is_an_sa(void **state)
 {
     static const struct {
@@ -432,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(opening_clears_what_an_earlier_run_left, begin_with_plane,
                                         end),
         cmocka_unit_test_setup_teardown(a_network_that_can_not_be_cleared_is_told, begin, end),
+        cmocka_unit_test_setup_teardown(a_name_that_is_not_ours_is_told, begin, end),
         cmocka_unit_test_setup_teardown(
             a_tun_device_that_is_not_to_be_had_is_told_before_there_is_an_sa, begin, end),
         cmocka_unit_test_setup_teardown(
