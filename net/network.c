@@ -203,12 +203,23 @@ static int want_routes(Network *network, const Need *need, const IkeSelector *se
     return r;
 }
 
+/* The kernel's own choice. A tunnel is no way around one: there, a route of ours hides what else
+ * there may be. */
+static int find_chosen_way(Network *network, const Prefix *remote, Route *ret)
+{
+    bool ours = false;
+    int r = route_find(network->netlink, remote, ret);
+    if (r >= 0)
+        r = link_is_ours(network->netlink, ret->index, &ours);
+    return ours ? -ENETUNREACH : r;
+}
+
 /* The way around the tunnel: what is beneath its routes in the main table. Where other tables have
  * it, the kernel's own choice, which can be asked for as long as no route of ours hides it. */
 static int find_way(Network *network, const Prefix *remote, bool is_guarded, Route *ret)
 {
     int r = route_beneath(network->netlink, remote, network->items.index, ret);
-    return r == -ENETUNREACH && !is_guarded ? route_find(network->netlink, remote, ret) : r;
+    return r == -ENETUNREACH && !is_guarded ? find_chosen_way(network, remote, ret) : r;
 }
 
 static int pin(Network *network, const Route *way)

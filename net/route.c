@@ -118,6 +118,16 @@ static struct nlmsghdr *begin_link(Netlink *netlink, uint16_t type, unsigned ind
     return header;
 }
 
+int link_is_ours(Netlink *netlink, unsigned index, bool *ret)
+{
+    struct ifinfomsg *info;
+    Link link = {};
+    (void)begin_link(netlink, RTM_GETLINK, index, &info);
+    int r = netlink_dump(netlink, collect_link, &link);
+    *ret = link.ours;
+    return r;
+}
+
 /* No link-local address: nobody on this link speaks Neighbour Discovery or listens to multicast. */
 static int forbid_link_local(Netlink *netlink, unsigned index)
 {

@@ -38,6 +38,7 @@ typedef struct Link {
 
 /* Returns 0, -ENODEV or another -errno; so do all below unless they say otherwise. */
 int link_find(Netlink *netlink, const char *name, Link *ret);
+int link_is_ours(Netlink *netlink, unsigned index, bool *ret);
 int link_configure(Netlink *netlink, unsigned index, uint32_t mtu); /* alias, MTU, up */
 int link_set_mtu(Netlink *netlink, unsigned index, uint32_t mtu);
 int link_delete(Netlink *netlink, unsigned index);

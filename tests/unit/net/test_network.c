@@ -14,12 +14,13 @@
 
 #include <cmocka.h>
 
-enum { INDEX = 7, ROUTES_MAX = 1024, ADDRESSES_MAX = 64, GONE_MAX = 64 };
+enum { INDEX = 7, OTHER_TUNNEL = 8, ROUTES_MAX = 1024, ADDRESSES_MAX = 64, GONE_MAX = 64 };
 
 /* The kernel that is played. */
 static struct {
     uint32_t capabilities;
     int link_error; /* of link_find() */
+    int ours_error;
     Link link;
     size_t n_links_deleted, n_links_cleared, n_mtus_set, n_cleared, n_replaced;
     uint32_t mtu;
@@ -67,6 +68,14 @@ int __wrap_link_find(Netlink *netlink, const char *name, Link *ret)
     assert_string_equal(name, "segw0");
     *ret = kernel.link;
     return kernel.link_error;
+}
+
+int __wrap_link_is_ours(Netlink *netlink, unsigned index, bool *ret);
+int __wrap_link_is_ours(Netlink *netlink, unsigned index, bool *ret)
+{
+    (void)netlink;
+    *ret = index == INDEX || index == OTHER_TUNNEL;
+    return kernel.ours_error;
 }
 
 int __wrap_link_configure(Netlink *netlink, unsigned index, uint32_t mtu);
@@ -878,6 +887,35 @@ where_another_table_has_the_way_the_kernel_is_asked_before_there_is_a_tunnel(voi
     assert_int_equal(route_of("192.168.0.1", 32)->index, 2);
 }
 
+/* A SeGW that is not the one with the guard: the kernel, asked for the way to it, names a tunnel.
+ */
+static void a_tunnel_is_never_pinned_as_the_way_around_one(void **state)
+{
+    static const unsigned tunnels[] = {INDEX, OTHER_TUNNEL};
+    SaOrder second = order_of(2, "10.0.0.2");
+    SaPath path = {.mtu = 1400};
+    segw_put(&second, "192.168.0.9");
+    path.remote = second.remote;
+    add_pinned(*state);
+    kernel.beneath_error = -ENETUNREACH;
+    for (size_t i = 0; i < ELEMENTS(tunnels); i++) {
+        kernel.way = (Route){.index = tunnels[i]};
+        assert_int_equal(add(*state, &second), -ENETUNREACH);
+        assert_null(route_of("192.168.0.9", 32));
+        assert_int_equal(kernel.n_routes, 3);
+    }
+    kernel.way.index = 4; /* by a rule for another table */
+    kernel.ours_error = -ENOBUFS;
+    assert_int_equal(add(*state, &second), -ENOBUFS);
+    kernel.ours_error = 0;
+    assert_int_equal(add(*state, &second), 0);
+    assert_int_equal(route_of("192.168.0.9", 32)->index, 4);
+    network_remove_sa(*state, 2);
+    kernel.way.index = INDEX;
+    assert_int_equal(network_move_sa(*state, 1, &path, &reason), -ENETUNREACH);
+    assert_null(route_of("192.168.0.9", 32));
+}
+
 #define NETWORK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -907,6 +945,7 @@ int main(void)
         NETWORK_TEST(while_there_is_no_way_the_guard_stands_and_then_it_is_pinned),
         NETWORK_TEST(a_selector_of_the_segws_address_alone_makes_no_route_into_the_tunnel),
         NETWORK_TEST(where_another_table_has_the_way_the_kernel_is_asked_before_there_is_a_tunnel),
+        NETWORK_TEST(a_tunnel_is_never_pinned_as_the_way_around_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

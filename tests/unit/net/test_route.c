@@ -57,6 +57,11 @@ static void a_link_is_ours_by_its_alias_alone(void **state)
         assert_string_equal(played_attribute(played_request(0, RTM_GETLINK),
                                              sizeof(struct ifinfomsg), IFLA_IFNAME, 6),
                             "segw0");
+        bool ours = !examples[i].ours;
+        assert_int_equal(link_is_ours(played_netlink, OURS, &ours), 0);
+        assert_int_equal(ours, examples[i].ours);
+        const struct ifinfomsg *asked = mnl_nlmsg_get_payload(played_request(1, RTM_GETLINK));
+        assert_int_equal(asked->ifi_index, OURS);
     }
 }
 
