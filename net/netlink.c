@@ -49,52 +49,135 @@ struct nlmsghdr *netlink_begin(Netlink *netlink, uint16_t type, uint16_t flags, 
     return header;
 }
 
-static int run(Netlink *netlink, mnl_cb_t callback, void *userdata)
+/* A part of a dump, kept until that is whole. */
+typedef struct Part {
+    struct Part *next;
+    size_t size;
+    _Alignas(max_align_t) uint8_t octets[];
+} Part;
+
+static void parts_free(Part *part)
+{
+    while (part) {
+        Part *next = part->next;
+        explicit_bzero(part->octets, part->size);
+        free(part);
+        part = next;
+    }
+}
+DEFINE_POINTER_CLEANUP(Part, parts_free);
+
+/* Puts a copy of the answer that was read behind the last part. */
+static int keep(const Netlink *netlink, size_t size, Part **parts)
+{
+    Part *part = malloc(sizeof(*part) + size);
+    if (!part)
+        return -ENOMEM;
+    part->next = NULL;
+    part->size = size;
+    memcpy(part->octets, netlink->answer, size);
+    while (*parts)
+        parts = &(*parts)->next;
+    *parts = part;
+    return 0;
+}
+
+/* Reads one datagram of the answer and wipes it: states are shown with their keys. What answers
+ * another request was left by that, and is passed over. Returns MNL_CB_OK, MNL_CB_STOP at the end,
+ * or -errno. */
+static int read_datagram(Netlink *netlink, mnl_cb_t callback, void *userdata, Part **parts)
+{
+    const struct nlmsghdr *first = (const struct nlmsghdr *)netlink->answer;
+    ssize_t size = mnl_socket_recvfrom(netlink->socket, netlink->answer, sizeof(netlink->answer));
+    if (size < 0)
+        return -errno;
+    int r = MNL_CB_OK;
+    if (first->nlmsg_seq == netlink->sequence) {
+        r = mnl_cb_run(netlink->answer, (size_t)size, netlink->sequence, netlink->port, callback,
+                       userdata);
+        if (r < 0)
+            r = -errno;
+        if (r >= 0 && parts && keep(netlink, (size_t)size, parts) < 0)
+            r = -ENOMEM;
+    }
+    explicit_bzero(netlink->answer, (size_t)size);
+    return r;
+}
+
+/* The kernel answers before it lets the sender go on: whatever is to come is there. Nothing of it
+ * stays for the next request to read. */
+static void drain(Netlink *netlink)
+{
+    ssize_t size;
+    do {
+        size = recv(mnl_socket_get_fd(netlink->socket), netlink->answer, sizeof(netlink->answer),
+                    MSG_DONTWAIT);
+        if (size > 0)
+            explicit_bzero(netlink->answer, (size_t)size);
+    } while (size >= 0);
+}
+
+/* Each message of the answer goes to `callback`; or, with `parts`, the answer is kept there. */
+static int run(Netlink *netlink, mnl_cb_t callback, void *userdata, Part **parts)
+{
+    const struct nlmsghdr *request = (const struct nlmsghdr *)netlink->request;
+    if (mnl_socket_sendto(netlink->socket, request, request->nlmsg_len) < 0)
+        return -errno;
+    int r;
+    do {
+        r = read_datagram(netlink, callback, userdata, parts);
+    } while (r > MNL_CB_STOP);
+    if (r < 0)
+        drain(netlink);
+    return r;
+}
+
+static int hand_on(const Netlink *netlink, const Part *parts, mnl_cb_t callback, void *userdata)
+{
+    int r = MNL_CB_OK;
+    for (const Part *part = parts; part && r > MNL_CB_STOP; part = part->next) {
+        r = mnl_cb_run(part->octets, part->size, netlink->sequence, netlink->port, callback,
+                       userdata);
+    }
+    return r < 0 ? -errno : 0;
+}
+
+/* What is dumped while it changes may lack some and have some twice (NLM_F_DUMP_INTR, EINTR by
+ * libmnl). So it is dumped anew, and handed on when it is whole. */
+static int dump(Netlink *netlink, mnl_cb_t callback, void *userdata)
 {
     struct nlmsghdr *request = (struct nlmsghdr *)netlink->request;
-    ssize_t sent = mnl_socket_sendto(netlink->socket, request, request->nlmsg_len);
-    int error = errno;
-    explicit_bzero(netlink->request, sizeof(netlink->request));
-    if (sent < 0)
-        return -error;
-    for (;;) {
-        ssize_t size =
-            mnl_socket_recvfrom(netlink->socket, netlink->answer, sizeof(netlink->answer));
-        if (size < 0)
-            return -errno;
-        int r = mnl_cb_run(netlink->answer, (size_t)size, netlink->sequence, netlink->port,
-                           callback, userdata);
-        int failure = errno;
-        explicit_bzero(netlink->answer, (size_t)size); /* states are shown with their keys */
-        if (r < 0)
-            return -failure;
-        if (r == MNL_CB_STOP)
-            return 0;
+    for (unsigned i = 1;; i++) {
+        _cleanup_(parts_freep) Part *parts = NULL;
+        int r = run(netlink, NULL, NULL, &parts);
+        if (r >= 0)
+            return hand_on(netlink, parts, callback, userdata);
+        if (r != -EINTR || i == NETLINK_DUMPS_MAX)
+            return r;
+        request->nlmsg_seq = ++netlink->sequence;
     }
 }
 
 int netlink_call(Netlink *netlink)
 {
     ((struct nlmsghdr *)netlink->request)->nlmsg_flags |= NLM_F_ACK;
-    return run(netlink, NULL, NULL);
+    int r = run(netlink, NULL, NULL, NULL);
+    explicit_bzero(netlink->request, sizeof(netlink->request));
+    return r;
 }
 
 int netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata)
 {
-    return run(netlink, callback, userdata);
+    const struct nlmsghdr *request = (const struct nlmsghdr *)netlink->request;
+    const bool is_dump = (request->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+    int r = is_dump ? dump(netlink, callback, userdata) : run(netlink, callback, userdata, NULL);
+    explicit_bzero(netlink->request, sizeof(netlink->request));
+    return r;
 }
 
 uint32_t netlink_port(const Netlink *netlink)
 {
     return netlink->port;
-}
-
-/* The kernel answers before it lets the sender go on: whatever is to come is there. */
-static void drain(Netlink *netlink)
-{
-    while (recv(mnl_socket_get_fd(netlink->socket), netlink->answer, sizeof(netlink->answer),
-                MSG_DONTWAIT) >= 0)
-        ;
 }
 
 /* Returns 1 if `last` is among the answers, 0 if not, or the first error. */

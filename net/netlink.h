@@ -8,7 +8,10 @@
 #include <libmnl/libmnl.h>
 #include <stdbool.h>
 
-enum { NETLINK_MESSAGE_MAX = 8192 };
+enum {
+    NETLINK_MESSAGE_MAX = 8192,
+    NETLINK_DUMPS_MAX = 8, /* of what goes on changing meanwhile */
+};
 
 typedef struct Netlink Netlink;
 
@@ -27,7 +30,9 @@ struct nlmsghdr *netlink_begin(Netlink *netlink, uint16_t type, uint16_t flags, 
 int netlink_call(Netlink *netlink);
 
 /* Sends the message that was begun and hands each message of the answer to `callback` (MNL_CB_OK to
- * go on). Returns 0 or -errno. */
+ * go on). With NLM_F_DUMP, it does so when the answer is whole: one that the kernel says to be
+ * interrupted is asked for again. Returns 0, -EINTR after NETLINK_DUMPS_MAX of these, or another
+ * -errno; an error of a dump's comes before anything was handed on. */
 int netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata);
 
 /* Sends `size` octets of messages that were made elsewhere, and waits for the answer to the one

@@ -10,17 +10,18 @@
 
 #include <cmocka.h>
 
-enum { PORT = 77, DATAGRAMS_MAX = 8, DATAGRAM_SIZE = 512, OPENED = 3, WIPES_MAX = 16 };
+enum { PORT = 77, DATAGRAMS_MAX = 16, DATAGRAM_SIZE = 512, OPENED = 3, WIPES_MAX = 64 };
 
 typedef struct Datagram {
-    int error; /* instead of it */
+    int error;      /* instead of it */
+    unsigned after; /* so many requests: it is there from then on */
     size_t size;
     _Alignas(max_align_t) uint8_t octets[DATAGRAM_SIZE];
 } Datagram;
 
 static struct {
     int open_error, bind_error, send_error, join_error;
-    unsigned n_open, n_joined;
+    unsigned n_open, n_joined, n_sent;
     size_t n_datagrams, next;
     Datagram datagrams[DATAGRAMS_MAX];
     const void *sent;
@@ -108,12 +109,13 @@ ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *socket, const void *da
     (void)socket;
     played.sent = data;
     played.sent_size = size;
+    played.n_sent++;
     return fail_with(played.send_error) < 0 ? -1 : (ssize_t)size;
 }
 
 static ssize_t receive(void *buffer, size_t size)
 {
-    if (played.next == played.n_datagrams)
+    if (played.next == played.n_datagrams || played.datagrams[played.next].after > played.n_sent)
         return fail_with(EAGAIN);
     const Datagram *datagram = &played.datagrams[played.next++];
     if (fail_with(datagram->error) < 0)
@@ -198,6 +200,7 @@ static void acknowledge(Datagram *datagram, uint32_t sequence, int error)
 }
 
 static Netlink *netlink;
+static unsigned requests_before; /* what links_add() and done_add() add is there */
 
 static int setup(void **state)
 {
@@ -213,13 +216,19 @@ static int teardown(void **state)
     return played.n_open == 0 ? 0 : -1;
 }
 
-static uint32_t begin(void)
+static uint32_t begin_with(uint16_t flags)
 {
     struct ifinfomsg *info;
 
-    played.n_datagrams = played.next = played.n_wiped = 0;
+    played.n_datagrams = played.next = played.n_wiped = played.n_sent = 0;
+    requests_before = 0;
     memset(played.datagrams, 0, sizeof(played.datagrams));
-    return netlink_begin(netlink, RTM_GETLINK, 0, sizeof(*info), &info)->nlmsg_seq;
+    return netlink_begin(netlink, RTM_GETLINK, flags, sizeof(*info), &info)->nlmsg_seq;
+}
+
+static uint32_t begin(void)
+{
+    return begin_with(0);
 }
 
 static void a_call_has_the_kernels_word(void **state)
@@ -272,22 +281,113 @@ static int count(const struct nlmsghdr *header, void *userdata)
     return MNL_CB_OK;
 }
 
+/* So many datagrams of three messages each. */
+static void links_add(size_t n, uint32_t sequence, uint16_t flags_of_last)
+{
+    for (size_t i = 0; i < n; i++) {
+        Datagram *datagram = datagram_new();
+        datagram->after = requests_before;
+        for (size_t j = 0; j < 2; j++)
+            (void)message_add(datagram, RTM_NEWLINK, NLM_F_MULTI, sequence, 16);
+        (void)message_add(datagram, RTM_NEWLINK, NLM_F_MULTI | flags_of_last, sequence, 16);
+    }
+}
+
+static void done_add(uint32_t sequence)
+{
+    Datagram *datagram = datagram_new();
+    datagram->after = requests_before;
+    (void)message_add(datagram, NLMSG_DONE, NLM_F_MULTI, sequence, 4);
+}
+
 static void a_dump_is_read_over_several_datagrams_to_its_end(void **state)
 {
     (void)state;
     size_t n = 0;
-    const uint32_t sequence = begin();
-    for (size_t i = 0; i < 2; i++) {
-        Datagram *datagram = datagram_new();
-        for (size_t j = 0; j < 3; j++)
-            (void)message_add(datagram, RTM_NEWLINK, NLM_F_MULTI, sequence, 16);
-    }
-    (void)message_add(datagram_new(), NLMSG_DONE, NLM_F_MULTI, sequence, 4);
+    const uint32_t sequence = begin_with(NLM_F_DUMP);
+    links_add(2, sequence, 0);
+    done_add(sequence);
     assert_int_equal(netlink_dump(netlink, count, &n), 0);
     assert_int_equal(n, 6);
     assert_int_equal(played.next, 3);
+    assert_int_equal(played.n_wiped, 3 + 3 + 1); /* read, kept, and asked */
     for (size_t i = 0; i < 3; i++)
         assert_true(was_wiped(played.received, played.datagrams[i].size));
+}
+
+/* What it handed on before would be handed on twice. */
+static void a_dump_that_a_change_interrupted_is_asked_for_again_and_handed_on_once(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    const uint32_t sequence = begin_with(NLM_F_DUMP);
+    requests_before = 1;
+    links_add(1, sequence, NLM_F_DUMP_INTR);
+    links_add(1, sequence, 0);
+    done_add(sequence);
+    requests_before = 2;
+    links_add(2, sequence + 1, 0);
+    done_add(sequence + 1);
+    assert_int_equal(netlink_dump(netlink, count, &n), 0);
+    assert_int_equal(n, 6);
+    assert_int_equal(played.n_sent, 2);
+    assert_int_equal(played.next, 6);
+    for (size_t i = 0; i < 6; i++)
+        assert_true(was_wiped(played.received, played.datagrams[i].size));
+    assert_true(was_wiped(played.sent, played.sent_size));
+    acknowledge((begin(), datagram_new()), sequence + 2, 0);
+    assert_int_equal(netlink_call(netlink), 0);
+}
+
+static void a_dump_that_is_interrupted_again_and_again_is_told(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    const uint32_t sequence = begin_with(NLM_F_DUMP);
+    for (unsigned i = 0; i < NETLINK_DUMPS_MAX; i++) {
+        requests_before = i + 1;
+        links_add(1, sequence + i, NLM_F_DUMP_INTR);
+        done_add(sequence + i);
+    }
+    assert_int_equal(netlink_dump(netlink, count, &n), -EINTR);
+    assert_int_equal(played.n_sent, NETLINK_DUMPS_MAX);
+    assert_int_equal(played.next, played.n_datagrams);
+    assert_int_equal(n, 0);
+    assert_true(was_wiped(played.sent, played.sent_size));
+}
+
+static void a_dump_that_fails_leaves_nothing_for_the_next_request_to_read(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    const uint32_t sequence = begin_with(NLM_F_DUMP);
+    links_add(1, sequence, 0);
+    acknowledge(datagram_new(), sequence, -EPERM);
+    links_add(1, sequence, 0);
+    assert_int_equal(netlink_dump(netlink, count, &n), -EPERM);
+    assert_int_equal(n, 0);
+    assert_int_equal(played.n_sent, 1);
+    assert_int_equal(played.next, 3);
+    assert_true(was_wiped(played.received, played.datagrams[2].size));
+}
+
+static void what_an_earlier_request_left_is_passed_over(void **state)
+{
+    static const uint16_t flags[] = {0, NLM_F_DUMP};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(flags); i++) {
+        size_t n = 0;
+        const uint32_t sequence = begin_with(flags[i]);
+        links_add(1, sequence - 1, NLM_F_DUMP_INTR);
+        acknowledge(datagram_new(), sequence - 1, -EPERM);
+        links_add(1, sequence, 0);
+        done_add(sequence);
+        assert_int_equal(netlink_dump(netlink, count, &n), 0);
+        assert_int_equal(n, 3);
+        assert_int_equal(played.n_sent, 1);
+        assert_true(was_wiped(played.received, played.datagrams[0].size));
+    }
 }
 
 /* A batch is done with the answer to its last message, or with the first refusal; what else was
@@ -393,6 +493,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_socket_that_fails_is_told_and_the_request_wiped, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_dump_is_read_over_several_datagrams_to_its_end, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            a_dump_that_a_change_interrupted_is_asked_for_again_and_handed_on_once, setup,
+            teardown),
+        cmocka_unit_test_setup_teardown(a_dump_that_is_interrupted_again_and_again_is_told, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            a_dump_that_fails_leaves_nothing_for_the_next_request_to_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_an_earlier_request_left_is_passed_over, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_batch_ends_with_its_last_answer_or_the_first_refusal,
                                         setup, teardown),
