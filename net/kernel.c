@@ -275,13 +275,6 @@ static int kernel_open(const InterfaceNames *interfaces, NetPlane **ret, Reason 
     return 0;
 }
 
-/* The interface goes with its last pair. */
-static void lower_interface(Network *network)
-{
-    if (network_is_idle(network))
-        network_detach(network);
-}
-
 static int add_states(KernelPlane *plane, const SaOrder *order)
 {
     int r = xfrm_state_add(plane->xfrm, XFRM_INBOUND, order);
@@ -310,7 +303,7 @@ static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun, Rea
     }
     if (r < 0) {
         reason_set(reason, r, "%s: %s", what, strerror(-r));
-        lower_interface(network);
+        net_plane_lower_interface(network);
         return r;
     }
     /* From here on it is undone as any pair of SAs is. */
@@ -346,7 +339,7 @@ static void take_away(KernelPlane *plane, KernelSa *sa)
     (void)xfrm_state_delete(plane->xfrm, &sa->remote, sa->spi_out);
     *sa = plane->sas[--plane->n_sas];
     listen_for_first(plane);
-    lower_interface(network);
+    net_plane_lower_interface(network);
 }
 
 static int kernel_remove_sa(NetPlane *base, const NetSa *removed)

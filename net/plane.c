@@ -54,6 +54,12 @@ void net_plane_free_networks(NetPlane *plane)
         network_free(steal_pointer(plane->networks[i]));
 }
 
+void net_plane_lower_interface(Network *network)
+{
+    if (network_is_idle(network))
+        network_detach(network);
+}
+
 /* The kernel's plane where it can, else the user's. */
 static int open_best(const InterfaceNames *interfaces, NetPlane **ret, Reason *reason)
 {

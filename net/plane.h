@@ -86,6 +86,9 @@ bool net_plane_event(NetPlane *plane, DataPlaneEvent *ret);
 int net_plane_open_networks(NetPlane *plane, const InterfaceNames *interfaces, Reason *reason);
 void net_plane_free_networks(NetPlane *plane);
 
+/* Takes the interface away if it has no pair: it goes with its last one. */
+void net_plane_lower_interface(Network *network);
+
 /* The pair that has this SPI, or NULL; and an event that it is to be told, once. */
 NetSa *net_plane_find(NetPlane *plane, uint32_t spi_in);
 void net_plane_report(NetPlane *plane, uint32_t spi_in, DataPlaneEventType event);

@@ -90,13 +90,6 @@ static int raise_interface(Network *network, const char *name, int *ret_tun)
     return r;
 }
 
-/* The interface goes with its last pair. */
-static void lower_interface(Network *network)
-{
-    if (network_is_idle(network))
-        network_detach(network);
-}
-
 static int user_add_sa(NetPlane *plane, const SaOrder *order, int *ret_tun, Reason *reason)
 {
     Network *network = plane->networks[order->interface];
@@ -109,7 +102,7 @@ static int user_add_sa(NetPlane *plane, const SaOrder *order, int *ret_tun, Reas
     }
     if (r >= 0)
         return 0;
-    lower_interface(network);
+    net_plane_lower_interface(network);
     close_fdp(ret_tun);
     *ret_tun = -1;
     return r;
@@ -119,7 +112,7 @@ static int user_remove_sa(NetPlane *plane, const NetSa *sa)
 {
     Network *network = plane->networks[sa->interface];
     network_remove_sa(network, sa->spi_in);
-    lower_interface(network);
+    net_plane_lower_interface(network);
     return 0;
 }
 
