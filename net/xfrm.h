@@ -23,7 +23,8 @@ static inline uint32_t xfrm_reqid(uint32_t segw)
 }
 
 /* The interface whose packets, and no others, the policies for that place are for. Returns 0,
- * -EOPNOTSUPP or another -errno. `route` is a NETLINK_ROUTE object; `netlink` in all below is a NETLINK_XFRM one.
+ * -EOPNOTSUPP or another -errno. `route` is a NETLINK_ROUTE object; `netlink` in all below is a
+ * NETLINK_XFRM one.
  */
 int xfrm_interface_add(Netlink *route, const char *name, size_t interface);
 

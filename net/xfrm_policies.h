@@ -45,6 +45,6 @@ int xfrm_policies_move(XfrmPolicies *policies, uint32_t spi_in, const SaPath *pa
  * returns, so that no packet meets a pair whose states are gone. */
 void xfrm_policies_remove(XfrmPolicies *policies, uint32_t spi_in);
 
-/* The interfaces (bit n: that at place n) of which a policy that was added is not there any more, as
- * far as the kernel can be asked. */
+/* The interfaces (bit n: that at place n) of which a policy that was added is not there any more,
+ * as far as the kernel can be asked. */
 unsigned xfrm_policies_lack(XfrmPolicies *policies);

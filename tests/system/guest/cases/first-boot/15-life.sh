@@ -63,9 +63,22 @@ kill -INT $ping
 wait $ping
 check "while it ran, not one packet for the core left in clear" wire_is 0
 ip route del default
-# A figure and no test.
-awk -F '[][]' '/bytes from/ { if (last && $2 - last > gap) gap = $2 - last; last = $2 }
-    END { printf "# the upgrade kept packets from crossing for %.1f s at the most\n", gap }' "$here/ping"
+
+# What a reconnect takes: the same services begin anew, and no package is unpacked meanwhile.
+timeout 600 ping -i 0.1 -W 1 -D -O "$core_ipv4" > "$here/ping-restart" &
+ping=$!
+need "tred is restarted by itself" restart_tred
+check "the device is connected" eventually 90 client_is established
+check "packets cross the tunnel" ping -c 3 -i 0.2 -W $patience "$core_ipv4"
+kill -INT $ping
+wait $ping
+
+# gap FILE: the longest time between two answers in what ping printed.
+gap() {
+    awk -F '[][]' '/bytes from/ { if (last && $2 - last > gap) gap = $2 - last; last = $2 } END { printf "%.1f", gap }' "$1"
+}
+# Figures and no test.
+echo "# the upgrade kept packets from crossing for $(gap "$here/ping") s at the most, a restart for $(gap "$here/ping-restart") s"
 
 need "the packages are removed" follow "$here" Remove 1
 check "no process of theirs is left" nothing_runs
