@@ -82,7 +82,7 @@ is_another() {
     now=$(spi_of 0x74726565) && [[ -n $now && $now != "$1" ]] && connection_is other established
 }
 
-# delete_policies ID: those of one interface.
+# delete_policies ID: those of one interface. The next tunnel's may be there before this ends: comes_back sees whether they went.
 delete_policies() {
     local line dir
     ip xfrm policy list | grep "^src" | while read -r line; do
@@ -91,7 +91,7 @@ delete_policies() {
             ip xfrm policy delete $line dir $dir if_id "$1" 2> /dev/null
         done
     done
-    [[ $(if_ids policy) != *"$1"* ]]
+    true
 }
 traceless_both() {
     ! { ip xfrm state && ip xfrm policy && ip -oneline link show | grep -E "core0|other0"; } | grep .
