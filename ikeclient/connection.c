@@ -187,10 +187,24 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
     }
 }
 
+/* What was to be closed is gone, and there is to be a new one. That there is none in between is not
+ * told as a state: whoever waits for the new one would take it for its end. */
+static void open_next(Connection *connection)
+{
+    connection->wanted_next = false;
+    connection->wanted = connection->asked = true;
+    connection->again = true;
+    connection->handlers->closed(connection->userdata, connection->reason.text);
+}
+
 static void step(Connection *connection)
 {
     ConnectionPlan plan = connection_plan_of(connection);
 
+    if (plan.state == CONNECTION_IDLE && connection->wanted_next) {
+        open_next(connection);
+        return;
+    }
     if (plan.state == CONNECTION_IDLE || plan.close)
         connection->wanted = false;
     if (!plan.close) {
@@ -213,11 +227,6 @@ static void step(Connection *connection)
         connection->again = true;
     }
     tell(connection, plan.state);
-    if (plan.state == CONNECTION_IDLE && connection->wanted_next) {
-        connection->wanted_next = false;
-        connection->wanted = connection->asked = true;
-        connection->again = true;
-    }
     if (connection->again)
         return;
     SaMember *up = sa_list_find(&connection->sas, SA_UP);

@@ -112,9 +112,10 @@ static int add_sa(NetPlane *plane, const SaOrder *order, int esp_fd, int *ret_tu
     if (esp_fd >= 0)
         widen_buffers(esp_fd);
     int r = plane->backend->add_sa(plane, order, ret_tun, reason);
-    if (r >= 0)
+    if (r >= 0) {
         plane->sas[plane->n_sas++] =
             (NetSa){.spi_in = order->spi_in, .interface = order->interface};
+    }
     return r;
 }
 

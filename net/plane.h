@@ -62,8 +62,8 @@ DEFINE_POINTER_CLEANUP(NetPlane, net_plane_close);
  * or -1, is borrowed. What can't be done is said in the answer's reason. *ret_tun is the TUN's
  * descriptor, to be handed on and closed, if the order made one; else -1. Errors are the order's:
  * -EEXIST (spi_in is in use), -ENOENT, -ENOSPC, -EINVAL (keys where there are to be none, or none
- * where some are needed, or no such interface), -EBADMSG (not an order for tred-net), or another -errno of the kernel's;
- * nothing of an SA is left then. */
+ * where some are needed, or no such interface), -EBADMSG (not an order for tred-net), or another
+ * -errno of the kernel's; nothing of an SA is left then. */
 void net_plane_carry_out(NetPlane *plane, const Order *order, int esp_fd, Answer *ret,
                          int *ret_tun);
 

@@ -4,7 +4,9 @@
  * connection, as resolved has one list of servers for an interface: it asks any of them for any of
  * the interface's domains, and takes "there is no such name" from any for an answer. Which domains,
  * the command line says, and no SeGW (INTERNAL_DNS_DOMAIN, RFC 8598, is not asked for): one that
- * could would have other networks' names asked of itself. */
+ * could would have other networks' names asked of itself. Nor is ikeclient's word taken for the
+ * interface: what root tells resolved holds for any link of the host, so one that tred.conf does
+ * not name is refused. */
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/program.h"
@@ -13,6 +15,7 @@
 #include "trectl/commands.h"
 #include "trectl/snapshot.h"
 #include "tred/bus_connection.h"
+#include "tred/config.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -141,6 +144,7 @@ static int resolved_revert(sd_bus *bus, int interface)
 enum { LOOK_USEC = 10 * 1000 * 1000, ACCURACY_USEC = 1000 * 1000, DOMAIN = 'd', CONNECTION = 256 };
 
 typedef struct DnsOptions {
+    const char *config;
     const char *connection; /* NULL: the first one */
     ResolvedDomains domains;
 } DnsOptions;
@@ -150,17 +154,20 @@ typedef struct Dns {
     sd_event *event;
     sd_event_source *look; /* once, when all signals that there are have been read */
     const DnsOptions *options;
-    int told;                 /* an interface's index; 0: resolved knows of nothing */
-    char interface[IFNAMSIZ]; /* and its name */
-    char *told_servers;       /* as JSON; of `told` */
-    bool complained;          /* that resolved does not take it */
-    bool missed;              /* said that ikeclient has no such connection */
+    const InterfaceNames *interfaces; /* of tred's tunnels */
+    int told;                         /* an interface's index; 0: resolved knows of nothing */
+    char interface[IFNAMSIZ];         /* and its name */
+    char *told_servers;               /* as JSON; of `told` */
+    bool complained;                  /* that resolved does not take it */
+    bool missed;                      /* said that ikeclient has no such connection */
+    bool refused;                     /* said that ikeclient names another interface */
 } Dns;
 
 static const CommandOption options[] = {
     {"connection", "NAME", CONNECTION, "the one of this name, not the first one"},
     {"domain", "NAME", DOMAIN,
      "names below it are asked of the SeGW's servers; may be repeated; . for all"},
+    {"config", "FILE", 'c', "tred's configuration (default /etc/tred/tred.conf)"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -170,13 +177,18 @@ static const CommandLine line = {
              "Has systemd-resolved ask the SeGW's DNS servers for names below these domains while "
              "there is a\ntunnel. Stays; trectl-dns.service runs it.\n",
     .options = options,
-    .more = "Exit status: 0 ended by a signal, 69 the bus can't be reached.\n",
+    .more = "Exit status: 0 ended by a signal, 69 the bus can't be reached, 78 the configuration "
+            "can't be used.\n",
 };
 
 static int option_take(int value, const char *argument, void *userdata)
 {
     DnsOptions *given = userdata;
 
+    if (value == 'c') {
+        given->config = argument;
+        return 0;
+    }
     if (value == CONNECTION) {
         given->connection = argument;
         return 0;
@@ -243,12 +255,32 @@ static json_object *client_take(Dns *dns)
     return client;
 }
 
+/* The index of the interface that ikeclient names; 0: none, or none that is a tunnel's. */
+static int interface_take(Dns *dns, const char *name)
+{
+    const InterfaceNames *ours = dns->interfaces;
+    size_t i = 0;
+
+    while (i < ours->n && strcmp(ours->names[i], name) != 0)
+        i++;
+    const bool refused = name[0] != '\0' && i == ours->n;
+    if (refused && !dns->refused) {
+        log_warning("ikeclient says that its traffic goes by the interface '%s', and %s names no "
+                    "such one: it is left alone, and no DNS server is asked over it. If the file "
+                    "has changed, restart trectl-dns; if not, find out what has become of "
+                    "ikeclient",
+                    name, dns->options->config);
+    }
+    dns->refused = refused;
+    return i < ours->n ? (int)if_nametoindex(name) : 0;
+}
+
 static void look(Dns *dns)
 {
     _cleanup_(json_object_putp) json_object *client = client_take(dns);
     json_object *servers = json_member(client, "DnsServers");
     const char *name = json_text(client, "Interface");
-    const int interface = (int)if_nametoindex(name);
+    const int interface = interface_take(dns, name);
 
     /* While another IKE SA is being made, that in use stays in use, and has its servers. */
     if (interface != 0 && json_count(servers) > 0) {
@@ -358,9 +390,9 @@ static void dns_deinit(Dns *dns)
     sd_event_unref(dns->event);
 }
 
-static int follow(const DnsOptions *given)
+static int follow(const DnsOptions *given, const InterfaceNames *interfaces)
 {
-    _cleanup_(dns_deinit) Dns dns = {.options = given};
+    _cleanup_(dns_deinit) Dns dns = {.options = given, .interfaces = interfaces};
     Reason reason = {0};
     int r = bus_connection_open(&dns.bus, &reason);
 
@@ -381,12 +413,19 @@ static int follow(const DnsOptions *given)
 
 int dns_main(int argc, char **argv)
 {
-    DnsOptions given = {0};
+    DnsOptions given = {.config = "/etc/tred/tred.conf"};
+    _cleanup_(tred_config_deinit) TredConfig config = {0};
+    Reason reason = {0};
     int r = commandline_read(&line, argc, argv, option_take, &given);
 
     if (r != COMMANDLINE_GO_ON)
         return r;
     if (given.domains.count == 0)
         return commandline_error(&line, "--domain is missing");
-    return follow(&given);
+    r = tred_config_read(given.config, &config, &reason);
+    if (r < 0) {
+        log_error("%s", reason.text[0] != '\0' ? reason.text : strerror(-r));
+        return EX_CONFIG;
+    }
+    return follow(&given, &config.interfaces);
 }

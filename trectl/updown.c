@@ -16,10 +16,10 @@
 
 typedef struct Order {
     const CommandLine *line;
-    const char *method; /* of org.tred.IkeClient1 */
-    const char *wanted; /* the State that it is to lead to */
-    const char *on_the_way;
-    const char *done; /* what to say then */
+    const char *method;        /* of org.tred.IkeClient1 */
+    const char *wanted;        /* the State that it is to lead to */
+    const char *on_the_way[2]; /* the States that may come before it */
+    const char *done;          /* what to say then */
 } Order;
 
 enum { WAIT_MAX_USEC = 2 * 1000 * 1000 }; /* looked again, should a signal be lost */
@@ -53,8 +53,10 @@ static const CommandLine down_line = {
     .more = STATUSES,
 };
 
-static const Order up = {&up_line, "Connect", "established", "connecting", "The tunnel is up"};
-static const Order down = {&down_line, "Disconnect", "idle", "closing", "The tunnel is down"};
+/* What is still closing connects when that has ended. */
+static const Order up = {
+    &up_line, "Connect", "established", {"connecting", "closing"}, "The tunnel is up"};
+static const Order down = {&down_line, "Disconnect", "idle", {"closing"}, "The tunnel is down"};
 
 typedef struct UpDownOptions {
     bool wait;
@@ -107,6 +109,15 @@ static bool is_done(const Order *order, json_object *client)
     return strcmp(json_text(client, "State"), order->wanted) == 0;
 }
 
+static bool is_on_the_way(const Order *order, const char *state)
+{
+    for (size_t i = 0; i < ELEMENTS(order->on_the_way) && order->on_the_way[i]; i++) {
+        if (strcmp(state, order->on_the_way[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int done_say(const Order *order, json_object *client)
 {
     (void)printf("%s%s%s\n", order->done, order == &up ? ": " : "",
@@ -124,7 +135,7 @@ static bool has_ended(const Order *order, sd_bus *bus, const char *path, int *re
         return true;
     }
     const char *state = json_text(client, "State"), *problem = json_text(client, "LastError");
-    if (strcmp(state, order->on_the_way) == 0)
+    if (is_on_the_way(order, state))
         return false;
     if (is_done(order, client)) {
         *ret_status = done_say(order, client);

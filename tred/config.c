@@ -243,7 +243,8 @@ static int interface_name_check(const char *name, const char *path, const char *
         return 0;
     return reason_set(reason, -EINVAL,
                       "%s: %s interface is '%s', which is no interface's name. Choose one of 1 to "
-                      "%d characters, without spaces, /, : and %%, that does not begin with a dot",
+                      "%d characters of printable ASCII other than space, slash, colon and percent "
+                      "sign, the first of them no dot",
                       path, section, name, IFNAMSIZ - 1);
 }
 

@@ -5,9 +5,10 @@ from lab.case import LabTest
 from lab.network import (HENB, INNER_IPV4, MANAGEMENT, MANAGEMENT_INNER, MANAGEMENT_IPV4, SEGW_IPV4,
                          Management)
 from lab.pki import issue_segw
-from lab.process import BIN, Process, run, wait_until
-from lab.programs import ClientConnection, Operator
+from lab.process import BIN, Process, run, scratch, wait_until
+from lab.programs import ClientConnection, Operator, tred_sections, write_ini
 from lab.resolved import Resolved, allow_on_the_bus
+from lab.standin import StandinClient
 
 DNS = "0ac80035"  # 10.200.0.53, as the SeGW has it
 SERVERS = f"[(2, '{DNS}')]"
@@ -21,10 +22,12 @@ class DnsCase(LabTest):
         self.starting(Bus())
         self.resolved = self.starting(Resolved())
 
-    def follow(self, *more):
-        follower = self.starting(Process("dns", [BIN / "trectl", "dns", "--domain", "operator.example", "--domain",
-                                                 "3gppnetwork.org", *more], namespace=HENB))
-        return follower
+    def follow(self, *more, **sections):
+        directory = scratch("dns")
+        configuration = write_ini(directory / "tred.conf", tred_sections(directory, **sections))
+        return self.starting(Process("dns", [BIN / "trectl", "dns", "--config", configuration, "--domain",
+                                             "operator.example", "--domain", "3gppnetwork.org", *more],
+                                     namespace=HENB))
 
     def calls_named(self):
         return [name for name, _ in self.resolved.calls()]
@@ -105,6 +108,51 @@ class DnsTest(DnsCase):
         done = run([BIN / "trectl", "dns"], check=False)
         self.assertEqual(done.returncode, 64)
         self.assertIn("--domain is missing", done.stdout)
+
+    def test_a_configuration_that_can_not_be_read_is_named(self):
+        done = run([BIN / "trectl", "dns", "--domain", "operator.example", "--config", "/nowhere/tred.conf"],
+                   check=False)
+        self.assertEqual(done.returncode, 78)
+        self.assertIn("/nowhere/tred.conf", done.stdout)
+
+
+def index_of(interface):
+    return run(["ip", "-o", "link", "show", "dev", interface], namespace=HENB).stdout.partition(":")[0]
+
+
+class LinkTest(DnsCase):
+    """An ikeclient that was taken over names links of the host, which root's orders would hold for as well."""
+
+    def assert_refuses_wan(self, follower):
+        follower.wait_for("ikeclient says that its traffic goes by the interface 'wan', and .*/tred.conf names no such "
+                          "one")
+
+    def test_a_link_that_the_configuration_does_not_name_is_refused_by_its_name_and_left_alone(self):
+        self.starting(StandinClient("established@wan"))
+        follower = self.follow()
+        self.assert_refuses_wan(follower)
+        follower.stop()  # whatever it tells was told by then
+        self.assertEqual(follower.popen.returncode, 0)
+        self.assertEqual(self.resolved.calls(), [])
+
+    def test_one_that_a_segws_section_names_is_not(self):
+        self.starting(StandinClient("established@wan"))
+        follower = self.follow(**{"segw management": {"name": "segw.management.example", "interface": "wan",
+                                                      "allowed-remote": f"{MANAGEMENT_INNER}/32"},
+                                  "segw": {"allowed-remote": f"{INNER_IPV4}/32"}})
+        self.assertEqual(self.wait_for_calls(3)[2], ("SetLinkDNS", f"{index_of('wan')} {SERVERS}"))
+        self.assertNotIn("ikeclient says", follower.output())
+
+    def test_what_was_told_of_a_tunnel_is_taken_back_when_another_link_is_named(self):
+        self.starting(StandinClient("established@home", "established@wan"))
+        follower = self.follow(**{"data-plane": {"interface": "home"}})
+        self.assert_refuses_wan(follower)
+        calls = self.wait_for_calls(4)
+        self.assertEqual([name for name, _ in calls],
+                         ["SetLinkDefaultRoute", "SetLinkDomains", "SetLinkDNS", "RevertLink"])
+        self.assertEqual({told.split()[0] for _, told in calls}, {index_of("home")})
+        follower.stop()
+        self.assertEqual(len(self.resolved.calls()), 4)
 
 
 class SeveralTest(DnsCase):

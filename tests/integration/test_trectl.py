@@ -146,6 +146,15 @@ class UpDownTest(TrectlTest):
         self.starting(StandinClient("idle", "closing", "closing", "idle"))
         self.assert_ends(0, "down", "--wait", saying="The tunnel is down")
 
+    def test_up_of_a_connection_that_is_being_deleted_waits_until_it_is_made_anew(self):
+        standin = self.starting(StandinClient("closing", "closing", "connecting", "established"))
+        self.assert_ends(0, "up", "--wait", saying="The tunnel is up")
+        self.assertIn("Connect", standin.output())
+
+    def test_up_of_a_connection_that_somebody_deletes_ends_with_1(self):
+        self.starting(StandinClient("idle", "connecting", "closing", "idle"))
+        self.assert_ends(NOT_UP, "up", "--wait", saying="trectl up: idle: somebody else has told it otherwise")
+
     def test_up_ends_with_1_and_says_why_where_no_segw_answers(self):
         self.start_tred()
         client = self.start_client(connection={"reconnect": "no", "retransmit-timeout": "50",

@@ -1,5 +1,6 @@
 """ikeclient on the bus, as far as whoever asks for its State can tell: each time it is asked, its next state of a list,
-and the last one for ever. It says what it is told."""
+and the last one for ever. In "established@NAME" its traffic goes by the interface NAME, and it has a DNS server.
+It says what it is told."""
 
 import os
 import sys
@@ -34,8 +35,10 @@ def serve(states):
             continue
         member = message.header.fields[HeaderFields.member]
         if member == "GetAll":
-            state = states.pop(0) if len(states) > 1 else states[0]
-            properties = {"Name": ("s", "default"), "State": ("s", state), "LastError": ("s", "")}
+            state, _, interface = (states.pop(0) if len(states) > 1 else states[0]).partition("@")
+            properties = {"Name": ("s", "default"), "State": ("s", state), "LastError": ("s", ""),
+                          "Interface": ("s", interface),
+                          "DnsServers": ("as", ["10.200.0.53"] if interface else [])}
             bus.send(new_method_return(message, "a{sv}", (properties,)))
         elif member in ("Connect", "Disconnect"):
             print(member, flush=True)

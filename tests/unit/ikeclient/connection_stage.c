@@ -11,7 +11,13 @@
 
 static void on_changed(void *userdata)
 {
-    (void)userdata;
+    ConnectionTold *told = userdata;
+    ConnectionInfo info;
+
+    if (!told->connection)
+        return;
+    connection_info(told->connection, &info);
+    told->states |= 1U << info.state;
 }
 
 static void on_established(void *userdata)

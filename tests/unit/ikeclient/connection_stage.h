@@ -8,6 +8,8 @@
 typedef struct ConnectionTold {
     bool established, closed;
     unsigned times_established;
+    const Connection *connection; /* to be set, to have its states noted */
+    unsigned states;              /* a bit for each that it was in when a change was told */
 } ConnectionTold;
 
 /* A ConnectionTold is their userdata. */

@@ -629,6 +629,25 @@ static void opening_while_closing_connects_when_that_has_ended(void **state)
     assert_int_equal(now(), CONNECTION_ESTABLISHED);
 }
 
+static void opening_while_closing_tells_no_end_in_between(void **state)
+{
+    (void)state;
+    f.told.connection = f.connection;
+    open_it();
+    f.told.established = false;
+    f.told.states = 0;
+    connection_close(f.connection);
+    connection_open(f.connection);
+    stage_run_until(&f.stage, &f.told.established);
+    assert_true(f.told.closed);
+    assert_int_equal(f.told.states, 1U << CONNECTION_CLOSING | 1U << CONNECTION_CONNECTING |
+                                        1U << CONNECTION_ESTABLISHED);
+    connection_close(f.connection);
+    f.told.closed = false;
+    stage_run_until(&f.stage, &f.told.closed);
+    assert_true(f.told.states & 1U << CONNECTION_IDLE);
+}
+
 static void somebody_silent(Stage *stage, Bytes datagram)
 {
     (void)stage, (void)datagram;
@@ -785,6 +804,7 @@ int main(void)
         TEST(redirections_without_end_are_not_followed),
         TEST(a_redirection_is_forgotten_when_the_operator_closes),
         TEST(opening_while_closing_connects_when_that_has_ended),
+        TEST(opening_while_closing_tells_no_end_in_between),
         TEST(opening_while_closing_does_not_wait_for_a_segw_that_is_silent),
         TEST(the_operators_last_word_while_closing_counts),
         TEST(opening_twice_is_opening_once),

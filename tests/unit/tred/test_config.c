@@ -309,13 +309,17 @@ static void segws_that_name_no_interface_share_the_one_of_before(void **state)
 
 static void a_name_that_no_interface_can_have_is_refused(void **state)
 {
-    static const char *const names[] = {"sixteen-octets-0", "a/b", "a b", "a:1", "a%d", ".a"};
+    static const char *const names[] = {"sixteen-octets-0", "a/b",  "a b", "a:1", "a%d", ".a",
+                                        "\xc3\xa4",         "a\x1b"};
+    static const char rule[] = "of 1 to 15 characters of printable ASCII other than space, slash, "
+                               "colon and percent sign, the first of them no dot";
     char text[256];
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(names); i++) {
         (void)snprintf(text, sizeof(text), PLAIN "interface = %s\n", names[i]);
         assert_refused(text, "[segw] interface is '");
+        assert_refused(text, rule);
         (void)snprintf(text, sizeof(text),
                        PLAIN "[segw b]\nname = b.example\ninterface = %s\n"
                              "allowed-remote = 10.2.0.0/16\n",
