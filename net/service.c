@@ -44,27 +44,11 @@ int service_patience_ms(const Service *service)
     return service->unprotect_at > now ? (int)(service->unprotect_at - now) : 0;
 }
 
-/* The kernel's ESP for several interfaces has been tried with no kernel yet: nobody gets it. */
-static int choose_mode(const Order *order, DataPlaneMode *ret, Reason *reason)
-{
-    const bool several = order->interfaces.n > 1;
-    *ret = several && order->mode == DATAPLANE_AUTO ? DATAPLANE_USER : order->mode;
-    if (!several || order->mode != DATAPLANE_KERNEL)
-        return 0;
-    return reason_set(reason, -EOPNOTSUPP,
-                      "The kernel's ESP serves one interface, and %s and %s are named. Set mode = "
-                      "user, or name the same interface for each security gateway",
-                      order->interfaces.names[0], order->interfaces.names[1]);
-}
-
 static int open_plane(Service *service, const Order *order, Reason *reason)
 {
-    DataPlaneMode mode;
     if (service->plane)
         return reason_set(reason, -EEXIST, "The plane is open already");
-    int r = choose_mode(order, &mode, reason);
-    if (r >= 0)
-        r = net_plane_open(mode, &order->interfaces, &service->plane, reason);
+    int r = net_plane_open(order->mode, &order->interfaces, &service->plane, reason);
     if (r < 0)
         log_warning("%s", reason->text);
     return r;

@@ -215,15 +215,6 @@ class InterfacesTest(LabTest):
                       self.refused({"management": "wan"}))
         self.assertTrue(there("wan"))
 
-    def test_the_kernels_esp_is_refused_where_several_are_named(self):
-        self.assertIn("The kernel's ESP serves one interface, and core0 and management0 are named. Set mode = user, or",
-                      self.refused(BOTH, mode="kernel"))
-
-    def test_auto_is_user_space_where_several_are_named(self):
-        self.both_up(mode="auto")
-        self.assertEqual(self.tred.get("DataPlane"), "user")
-        self.assert_both_answer()
-
     def test_a_name_that_no_interface_can_have_is_refused(self):
         self.assertIn("[segw management] interface is 'a/b', which is no interface's name",
                       self.refused({"management": "a/b"}))

@@ -237,35 +237,6 @@ static void before_a_plane_is_open_nothing_is_asked_of_it(void **state)
     assert_int_equal(played.added, 0);
 }
 
-static int open_with(DataPlaneMode mode, size_t n_interfaces, Answer *ret)
-{
-    const Order order = {
-        .type = ORDER_OPEN, .mode = mode, .interfaces = {n_interfaces, {"segw0", "management0"}}};
-    int tun = -1;
-    service_carry_out(&service, &order, -1, ret, &tun);
-    return ret->error;
-}
-
-static void the_kernels_esp_is_had_for_one_interface_alone(void **state)
-{
-    Answer answer;
-    (void)state;
-    assert_int_equal(open_with(DATAPLANE_KERNEL, 2, &answer), -EOPNOTSUPP);
-    assert_non_null(strstr(answer.reason.text, "segw0 and management0 are named"));
-    assert_false(played.plane);
-    assert_int_equal(open_with(DATAPLANE_AUTO, 2, &answer), 0);
-    assert_int_equal(played.mode, DATAPLANE_USER);
-    service_disconnect(&service);
-    assert_int_equal(open_with(DATAPLANE_USER, 2, &answer), 0);
-    assert_int_equal(played.mode, DATAPLANE_USER);
-    service_disconnect(&service);
-    assert_int_equal(open_with(DATAPLANE_AUTO, 1, &answer), 0);
-    assert_int_equal(played.mode, DATAPLANE_AUTO);
-    service_disconnect(&service);
-    assert_int_equal(open_with(DATAPLANE_KERNEL, 1, &answer), 0);
-    assert_int_equal(played.mode, DATAPLANE_KERNEL);
-}
-
 static void a_plane_is_opened_once_and_says_its_mode(void **state)
 {
     (void)state;
@@ -494,7 +465,6 @@ int main(void)
         cmocka_unit_test(a_socket_has_a_path_that_its_address_has_room_for),
         cmocka_unit_test(a_connection_is_for_one_user_and_for_no_other),
         cmocka_unit_test_setup(before_a_plane_is_open_nothing_is_asked_of_it, begin),
-        cmocka_unit_test_setup(the_kernels_esp_is_had_for_one_interface_alone, begin),
         cmocka_unit_test_setup(a_plane_is_opened_once_and_says_its_mode, begin),
         cmocka_unit_test_setup(rules_are_put_in_force_once, begin),
         cmocka_unit_test_setup(the_rules_know_an_sa_before_the_plane_and_forget_one_that_it_refuses,
