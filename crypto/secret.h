@@ -14,9 +14,29 @@ typedef struct Secret {
     uint8_t *data;
 } Secret;
 
+/* The secure heap is cut into blocks whose sizes are powers of two, as its own is. Pages are locked
+ * as they are first touched, so that unused room costs no memory but two bits for each block that
+ * there could be, in two tables: tred has a larger one than who holds a few keys (tred/users.h). */
+enum {
+    SECRETS_SIZE = 1024 * 1024,
+    SECRET_BLOCK_MIN = 64,
+    SECRET_BLOCK_MAX = 512, /* that SECRET_BLOCK() knows */
+};
+
+/* How much of it a secret of `size` octets takes, as a constant. */
+#define SECRET_BLOCK(size)                                                                         \
+    ((int)(size) <= 64    ? SECRET_BLOCK_MIN                                                       \
+     : (int)(size) <= 128 ? 128                                                                    \
+     : (int)(size) <= 256 ? 256                                                                    \
+                          : SECRET_BLOCK_MAX)
+
 /* Sets the secure heap up; once, before any other call. Returns 0, or -ENOMEM if it can't be had,
  * or -EPERM if it can't be locked (RLIMIT_MEMLOCK: LimitMEMLOCK= of the unit, or CAP_IPC_LOCK). */
 int secrets_init(void);
+
+/* The same with a heap of `size` octets, a power of two. Not of a process without OpenSSL, where
+ * each secret has pages of its own. */
+int secrets_init_sized(size_t size);
 
 /* `size` zero octets (size above 0). Returns 0, or -ENOMEM if the secure heap is used up. */
 int secret_new(size_t size, Secret **ret);

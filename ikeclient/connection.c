@@ -394,6 +394,15 @@ void connection_look_around(Connection *connection)
         ike_sa_look_around(up->sa);
 }
 
+bool connection_has_inner(const Connection *connection, const Endpoint *address)
+{
+    for (const SaMember *member = connection->sas.first; member; member = member->next) {
+        if (ike_sa_has_inner(member->sa, address))
+            return true;
+    }
+    return false;
+}
+
 const char *connection_name(const Connection *connection)
 {
     return connection->config->name;

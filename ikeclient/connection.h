@@ -24,6 +24,8 @@ typedef struct ConnectionHandlers {
     void (*changed)(void *userdata); /* anything of connection_info() */
     void (*established)(void *userdata);
     void (*closed)(void *userdata, const char *reason); /* idle or waiting now */
+    /* Whether it is an inner address of any connection's (connection_has_inner()). */
+    bool (*is_inner)(void *userdata, const Endpoint *address);
 } ConnectionHandlers;
 
 /* Counted since this process was started. */
@@ -89,6 +91,9 @@ void connection_expires(Connection *connection, const char *exchange, uint64_t s
 
 /* The kernel says that addresses, links or routes have changed. */
 void connection_look_around(Connection *connection);
+
+/* True if it is an inner address of an IKE SA that is there still, be it on its way out. */
+bool connection_has_inner(const Connection *connection, const Endpoint *address);
 
 /* As its section has it; "default" without one. */
 const char *connection_name(const Connection *connection);

@@ -273,6 +273,14 @@ static void on_another(void *userdata, IkeSa *sa)
     connection_settle(connection);
 }
 
+static bool on_is_inner(void *userdata, const Endpoint *address)
+{
+    const SaMember *member = userdata;
+    const Connection *connection = member->owner;
+
+    return connection->handlers->is_inner(connection->userdata, address);
+}
+
 const IkeSaHandlers connection_sa_handlers = {.another = on_another,
                                               .agreed = on_agreed,
                                               .authentic = on_authentic,
@@ -284,4 +292,5 @@ const IkeSaHandlers connection_sa_handlers = {.another = on_another,
                                               .closed = on_closed,
                                               .redirected = on_redirected,
                                               .due = on_due,
-                                              .step = on_step};
+                                              .step = on_step,
+                                              .is_inner = on_is_inner};

@@ -183,7 +183,19 @@ static void on_closed(void *userdata, const char *reason)
     connections->handlers->closed(connections->userdata, member->connection, reason);
 }
 
-static const ConnectionHandlers handlers = {on_changed, on_established, on_closed};
+static bool on_is_inner(void *userdata, const Endpoint *address)
+{
+    const Member *member = userdata;
+    const Connections *connections = member->connections;
+
+    for (size_t i = 0; i < connections->count; i++) {
+        if (connection_has_inner(connections->members[i].connection, address))
+            return true;
+    }
+    return false;
+}
+
+static const ConnectionHandlers handlers = {on_changed, on_established, on_closed, on_is_inner};
 
 /* ---- what is for all ---- */
 

@@ -284,6 +284,7 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     memcpy(to->configured, from->configured, sizeof(to->configured));
     to->renewal = from->renewal;
     to->mobike = from->mobike;
+    to->stranded = from->stranded;
     to->own = from->own;
     to->segws = from->segws;
     to->watch.silence = from->watch.silence;
@@ -424,6 +425,11 @@ void ike_sa_ask_for(IkeSa *sa, const ChildAnswer *answer)
 void ike_sa_sent_by(IkeSa *sa, const Endpoint *segw)
 {
     sa->redirected_from = *segw;
+}
+
+bool ike_sa_has_inner(const IkeSa *sa, const Endpoint *address)
+{
+    return mobike_has_inner(sa, address);
 }
 
 void ike_sa_look_around(IkeSa *sa)

@@ -73,6 +73,9 @@ void ike_sa_hold_delete(IkeSa *sa, bool hold);
 /* tred has gone (`exchange` NULL) or closed that exchange; ends the SA if it concerns it. */
 void ike_sa_lose(IkeSa *sa, const char *exchange, const char *reason);
 
+/* True if the SeGW has assigned this address by it. */
+bool ike_sa_has_inner(const IkeSa *sa, const Endpoint *address);
+
 /* True if it stands on that exchange of tred's. */
 bool ike_sa_is(const IkeSa *sa, const char *exchange);
 

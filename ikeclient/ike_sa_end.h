@@ -44,4 +44,7 @@ typedef struct IkeSaHandlers {
     void (*step)(void *userdata, const Step *step);
     /* A new authentication is due now or later, while this SA is still up. */
     void (*due)(void *userdata, IkeSa *sa, IkeSaDue why);
+    /* Whether an address of this host's is an inner one of whatever IKE SA; NULL: there is none but
+     * this one. */
+    bool (*is_inner)(void *userdata, const Endpoint *address);
 } IkeSaHandlers;

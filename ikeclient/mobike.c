@@ -184,7 +184,7 @@ void mobike_move(IkeSa *sa)
     mobike_move_to(sa, &remote);
 }
 
-static bool is_inner(const IkeSa *sa, const Endpoint *address)
+bool mobike_has_inner(const IkeSa *sa, const Endpoint *address)
 {
     const Bytes octets = endpoint_address(address);
 
@@ -196,9 +196,27 @@ static bool is_inner(const IkeSa *sa, const Endpoint *address)
     return false;
 }
 
-/* A source inside is no way: where a host has no other address, the kernel picks one of the
- * tunnel's.
- */
+/* Of any connection's tunnel. By what SeGWs have assigned, and not by the interface: one without a
+ * link layer may well be the way to the internet, as that of a modem or of another VPN is. */
+static bool is_inner(const IkeSa *sa, const Endpoint *address)
+{
+    return mobike_has_inner(sa, address) ||
+           (sa->handlers->is_inner && sa->handlers->is_inner(sa->userdata, address));
+}
+
+/* It is said once, however often something else changes. */
+static void note_stranded(IkeSa *sa, bool stranded)
+{
+    if (stranded && !sa->stranded) {
+        report_line(sa->config, LOG_INFO,
+                    "this host has no address but a tunnel's own to reach the SeGW from: waiting "
+                    "for one");
+    }
+    sa->stranded = stranded;
+}
+
+/* Another source that is inside is no way: where a host has no other address, the kernel picks one
+ * of a tunnel's. */
 void mobike_look(IkeSa *sa)
 {
     Endpoint source;
@@ -206,12 +224,9 @@ void mobike_look(IkeSa *sa)
     if (!sa->established || sa->closed || sa->heir || sa->retired || ike_sa_is_closing(sa))
         return;
     const TransportLook look = transport_look(sa->transport, &source);
-    if (look != TRANSPORT_NOWHERE && is_inner(sa, &source)) {
-        report_line(sa->config, LOG_INFO,
-                    "this host has no address but the tunnel's own to reach the SeGW from: waiting "
-                    "for one");
+    note_stranded(sa, look == TRANSPORT_ELSEWHERE && is_inner(sa, &source));
+    if (sa->stranded)
         return;
-    }
     if (look == TRANSPORT_ELSEWHERE && sa->mobike) {
         mobike_move(sa);
     } else if (look == TRANSPORT_ELSEWHERE) {
@@ -308,7 +323,7 @@ static bool can_move(const IkeSa *sa)
 }
 
 /* Another address of the SeGW's with the port that it is asked at, and the address of ours that
- * leads there; false if it is in use, or there is no way but through the tunnel itself. */
+ * leads there; false if it is in use, or there is no way but through a tunnel of ours. */
 static bool find_way(const IkeSa *sa, const Endpoint *address, Endpoint *ret_remote,
                      Endpoint *ret_source)
 {

@@ -17,7 +17,7 @@ void mobike_answer(const IkePayloads *request, const MobikePath *path, IkeChain 
 
 /* The network has changed. If this host reaches the SeGW from another address now, the SA moves
  * there; or, if the SeGW does not know MOBIKE, another one is to take its place. If it reaches it
- * from none, nothing is lost yet. */
+ * from none, or from inside a tunnel alone, nothing is lost yet. */
 void mobike_look(IkeSa *sa);
 
 /* Moves the SA, which supports MOBIKE, to a new socket: behind a NAT that is a new mapping. */
@@ -28,9 +28,12 @@ void mobike_move_to(IkeSa *sa, const Endpoint *remote);
 
 void mobike_stop(IkeSa *sa);
 
+/* True if the SeGW has assigned this address by it. */
+bool mobike_has_inner(const IkeSa *sa, const Endpoint *address);
+
 /* ---- the addresses that both ends have beside those in use ---- */
 
-/* This host's, without the one in use and inner addresses of the SA's: what the SeGW is told (RFC
+/* This host's, without the one in use and the inner ones of all tunnels: what the SeGW is told (RFC
  * 4555 3.4). None where they can't be found out. */
 void mobike_own_addresses(const IkeSa *sa, Addresses *ret);
 

@@ -280,6 +280,7 @@ struct IkeSa {
     Flight flights[FLIGHTS_MAX];
     LivenessWatch watch;
     MobikeMove move;
+    bool stranded; /* it was said that there is no source but an inner address, and is still so */
     uint64_t renew_at[IKE_SA_LIMITS]; /* when a new authentication is due, µs */
     uint64_t last_heard;              /* an authentic message, CLOCK_MONOTONIC, µs */
     uint64_t next_hint;               /* from when on a hint causes another liveness check */

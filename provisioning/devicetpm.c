@@ -15,15 +15,17 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
+enum { KIB = 1024 };
+
 int secrets_prepare(Reason *reason)
 {
     int r = CRYPTO_secure_malloc_initialized() ? 0 : secrets_init();
 
     if (r < 0) {
         reason_set(reason, 0,
-                   "there is no locked memory for secrets: %s; raise RLIMIT_MEMLOCK to 8 MiB "
-                   "('ulimit -l 8192')",
-                   strerror(-r));
+                   "there is no locked memory for secrets: %s; raise RLIMIT_MEMLOCK to %d MiB "
+                   "('ulimit -l %d')",
+                   strerror(-r), SECRETS_SIZE / (KIB * KIB), SECRETS_SIZE / KIB);
     }
     return r < 0 ? -ENOMEM : 0; /* -EPERM is no missing right of the person's */
 }

@@ -100,13 +100,31 @@ enum {
         16384, /* of an IKE_SA_INIT message, which we keep until the peer is verified */
 };
 
+/* What one exchange holds of the secure heap at its worst, which is without a data plane: the keys
+ * of its Child SAs stay with it then. Its key offer is gone before anything is prepared. */
+enum {
+    EXCHANGE_IKE_SECRETS = 3 * SECRET_BLOCK(IKE_PRF_SIZE_MAX) + /* SK_d, SK_pi, SK_pr */
+                           2 * SECRET_BLOCK(IKE_KEY_MAX) +      /* SK_ei, SK_er */
+                           /* SK_ai, SK_ar, and OpenSSL's own copies in the HMAC contexts */
+                           4 * SECRET_BLOCK(IKE_KEY_MAX),
+    /* two encryption keys, two integrity keys */
+    EXCHANGE_CHILD_SECRETS = 4 * SECRET_BLOCK(IKE_KEY_MAX),
+    /* The negotiations that we and that the peer began, each with g^ir … */
+    EXCHANGE_CREATES = 2,
+    /* … and a private key in the largest group, as all that is prepared has, too. */
+    EXCHANGE_CREATE_SECRETS =
+        (EXCHANGE_PREPARED_MAX + 2 * EXCHANGE_CREATES) * SECRET_BLOCK(DH_PUBLIC_MAX),
+    EXCHANGE_SECRETS_MAX = EXCHANGE_IKE_SECRETS + EXCHANGE_CREATE_SECRETS +
+                           EXCHANGE_CHILDREN_MAX * EXCHANGE_CHILD_SECRETS,
+};
+
 typedef struct Exchange Exchange;
 
-/* What every exchange shares; owned by the daemon's context, which outlives them all. */
 typedef struct Child Child;
 
 enum { SPI_BUCKETS = 256 };
 
+/* What every exchange shares; owned by the daemon's context, which outlives them all. */
 typedef struct ExchangeContext {
     SigningKey *signing_key; /* NULL while there is none: SignAuth then fails with TPM_FAILED */
     const char *identity;    /* our FQDN */

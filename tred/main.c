@@ -4,6 +4,7 @@
 #include "base/reason.h"
 #include "crypto/secret.h"
 #include "tred/daemon.h"
+#include "tred/users.h"
 
 #include <errno.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static int process_prepare(void)
         log_error("The process can't be shielded: %s", strerror(-r));
         return EX_OSERR;
     }
-    r = secrets_init();
+    r = secrets_init_sized(EXCHANGES_SECRETS_SIZE);
     if (r == -EPERM) {
         log_error(
             "Memory for keys can't be locked. Set LimitMEMLOCK=infinity in the unit (or raise "

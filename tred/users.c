@@ -1,6 +1,9 @@
 /* What each user holds and spends, and the bounds of both. */
 #include "tred/users.h"
 
+#include "tred/exchange.h"
+
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -12,6 +15,19 @@ enum {
     SPENT_MAX_USEC = USEC_PER_SEC / 4,
     SHARE = 2, /* one part of so many of the time */
 };
+
+/* Beside all that exchanges hold: what a key agreement needs in passing, one at a time; the keys of
+ * a Child SA on their way to a helper; OpenSSL's random generators; and what is lost where larger
+ * blocks are wanted than those that are free beside each other. */
+enum { SECRETS_OTHER_SIZE = 512 * 1024 };
+
+static_assert(EXCHANGES_TOTAL_MAX * EXCHANGE_SECRETS_MAX + SECRETS_OTHER_SIZE <=
+                  EXCHANGES_SECRETS_SIZE,
+              "all exchanges at their worst fit the secure heap");
+static_assert((int)DH_PUBLIC_MAX <= (int)SECRET_BLOCK_MAX &&
+                  (int)IKE_KEY_MAX <= (int)SECRET_BLOCK_MAX &&
+                  (int)IKE_PRF_SIZE_MAX <= (int)SECRET_BLOCK_MAX,
+              "each secret of an exchange has a block that SECRET_BLOCK() knows");
 
 static size_t total_max(void)
 {

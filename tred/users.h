@@ -13,8 +13,10 @@ enum {
      * for four others who hold a few. */
     EXCHANGES_RESERVED = 64,
     EXCHANGES_SMALL = 16,
-    /* All users' together. The secure heap (crypto/secret_heap.c) has room for them. */
+    /* All users' together. The secure heap has room for them, which users.c makes sure of. */
     EXCHANGES_TOTAL_MAX = EXCHANGES_USER_MAX + EXCHANGES_RESERVED,
+    /* tred's secure heap; as much as the usual RLIMIT_MEMLOCK has room for. */
+    EXCHANGES_SECRETS_SIZE = 8 * 1024 * 1024,
     /* Beyond two for each exchange's transport, tred has its own: event loop, timer, signals, bus,
      * 64 channels, TPM, a socket to each helper and, when the identity is read again, to the next
      * one, with the memory that it is handed. */

@@ -45,7 +45,6 @@ class Henb:
         self.makers = {"tred-net": self.new_tred_net, "tred": self.new_tred, "ikeclient": self.new_ikeclient}
         self.programs = {}
         self.ended = {}  # when a program was seen to have ended
-        self.expected = set()  # those that were killed here
         self.faults = []
         for name, make in self.makers.items():
             self.programs[name] = make()

@@ -146,6 +146,31 @@ def missing_files(name):
     return len(named), sorted(file for file in named if not (ROOT / file).exists())
 
 
+def constants(name):
+    """{constant: value} of the enums of a header, as far as they are sums and products of numbers and of each other."""
+    values = {}
+    for constant, sum_ in re.findall(r"^    ([A-Z_]+) = ([A-Z_\d +*]+),", (ROOT / name).read_text(), re.MULTILINE):
+        values[constant] = eval(sum_, {}, values)
+    return values
+
+
+def wrong_limits():
+    """What is said of how many exchanges there may be, and of their descriptors, where that is not so."""
+    limits = constants("tred/users.h")
+    all_, user, own = limits["EXCHANGES_TOTAL_MAX"], limits["EXCHANGES_USER_MAX"], limits["DESCRIPTORS_OWN"]
+    said = [("dbus/units/tred.service.in", f"LimitNOFILE={limits['DESCRIPTORS_MAX']}\n"),
+            ("dbus/units/tred.service.in", f"Two for each of {all_:,} exchanges, and {own} of its own."),
+            ("docs/tred.conf.5.scd", f"over all of its connections to the bus, 1 to {user}."),
+            ("docs/tred.conf.5.scd", f"All users together may hold {all_}, or"),
+            ("docs/tred.conf.5.scd", f"two for each, and {own} that are"),
+            ("docs/tred.conf.5.scd", f"The last {limits['EXCHANGES_RESERVED']} of them are for users who hold fewer than"
+                                     f" {limits['EXCHANGES_SMALL']}."),
+            ("docs/architecture.md", f"at most {user:,}; {all_:,} for all, of which {limits['EXCHANGES_RESERVED']} are for"),
+            ("docs/architecture.md", f"It is bounded by {all_:,} exchanges.")]
+    return len(said), [f"{name}: {text}" for name, text in said
+                       if text not in re.sub(r"\n\t", " ", (ROOT / name).read_text())]
+
+
 def main():
     good = [say(f"every key of {source} is in {name}", *missing_keys(source, name))
             for source, name in TABLES.items()]
@@ -161,6 +186,7 @@ def main():
     good.append(say("every method of the manager is denied to one of its two callers", *open_methods()))
     good.append(say("every message has an id of its own an explanation and an entry in tred-journal.7", *wrong_messages()))
     good.append(say("tred-journal.7 names the fields of the journal that are sent", *wrong_fields()))
+    good.append(say("how many exchanges and descriptors there may be is said as tred users.h has it", *wrong_limits()))
     good.append(say("every file that architecture.md names is there",
                     *missing_files("docs/architecture.md")))
     sys.exit(0 if all(good) else 1)

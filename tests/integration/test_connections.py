@@ -10,7 +10,7 @@ import subprocess
 from cryptography.hazmat.primitives.serialization import Encoding
 from lab.bus import Connection
 from lab.case import LabTest
-from lab.network import (HENB, INNER_IPV4, MANAGEMENT, MANAGEMENT_INNER, MANAGEMENT_IPV4, SEGW_IPV4,
+from lab.network import (HENB, HENB_IPV4, INNER_IPV4, MANAGEMENT, MANAGEMENT_INNER, MANAGEMENT_IPV4, SEGW_IPV4,
                          Management, inside)
 from lab.pki import SEGW_NAME, issue_segw
 from lab.process import BIN, Process, run, scratch, wait_until
@@ -39,9 +39,9 @@ class ConnectionsTest(LabTest):
         self.starting(Management())
         self.credential = issue_segw(self.world.operator_root, name=MANAGEMENT_NAME)
 
-    def start_management(self):
+    def start_management(self, **options):
         return self.start_segw(self.credential, namespace=MANAGEMENT, identity=MANAGEMENT_NAME,
-                               local_ts=OTHER)
+                               local_ts=OTHER, **options)
 
     def start_both(self, state=None, allowed=OTHER, **management):
         """tred for two SeGWs, and an ikeclient with a connection to each."""
@@ -100,6 +100,26 @@ class ConnectionsTest(LabTest):
         # What describes one grows with nothing else: the bus closes a connection that sends 32 MiB.
         for path in shown:
             self.assertNotIn("Connections", objects[path][CLIENT])
+
+    def test_a_tunnel_whose_way_is_gone_does_not_move_into_the_other(self):
+        gateway, second = self.start_segw(mobike="yes"), self.start_management(pool_ipv4="10.211.0.0/24")
+        core, management = self.start_both()
+        for connection in core, management:
+            connection.wait_for_state("established", seconds=30.0)
+        inside_other = ["192.0.2.0/24", "dev", "wan", "src", "10.211.0.1"]
+        self.addCleanup(run, ["ip", "addr", "replace", f"{HENB_IPV4}/24", "dev", "wan"], namespace=HENB)
+        run(["ip", "-4", "addr", "flush", "dev", "wan"], namespace=HENB)
+        run(["ip", "route", "add", *inside_other], namespace=HENB)
+        core.client.wait_for("default: this host has no address but a tunnel's own", 30.0)
+        run(["ip", "route", "del", *inside_other], namespace=HENB)
+        self.addCleanup(run, ["ip", "addr", "del", "192.0.2.3/24", "dev", "wan"], namespace=HENB)
+        run(["ip", "addr", "add", "192.0.2.3/24", "dev", "wan"], namespace=HENB)
+        core.client.wait_for(r"default: moved .* from 192\.0\.2\.3:\d+ to .* now", 30.0)
+        wait_until(lambda: ping(HENB, INNER_IPV4) == 1, "a packet through the tunnel", 30.0)
+        self.assertEqual(core.output().count("default: established  "), 1)
+        self.assertEqual(core.output().count("default: moved "), 1)
+        self.assertEqual(core.output().count("waiting for one"), 1)
+        self.assertEqual((gateway.sa_count(), second.sa_count()), (1, 1))
 
     def test_a_segw_that_restarts_costs_the_other_connection_no_packet(self):
         self.start_segw()

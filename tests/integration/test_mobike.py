@@ -148,7 +148,7 @@ class AllTrafficTest(MovableTest):
         run(["ip", "route", "add", "192.0.2.0/24", "dev", "wan"], namespace=HENB)
         wait_until(lambda: self.way(SEGW_IPV4) == "wan", "a pin", 30.0)
         self.assertIn(" src 10.210.0.", run(["ip", "route", "get", SEGW_IPV4], namespace=HENB).stdout)
-        client.wait_for("this host has no address but the tunnel's own", 30.0)
+        client.wait_for("this host has no address but a tunnel's own", 30.0)
         self.address(OTHER_IPV4)
         self.assert_moved(gateway, client, OTHER_IPV4)
         self.assertEqual(tred.output().count("moves to another transport"), 1)

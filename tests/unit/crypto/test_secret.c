@@ -2,6 +2,9 @@
  * up? */
 #include "crypto/secret.h"
 
+#include "tred/exchange.h"
+#include "tred/users.h"
+
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <setjmp.h>
@@ -124,25 +127,25 @@ static void a_slice_beyond_the_end_is_refused(void **state)
     assert_null(slice);
 }
 
-/* What an exchange holds with the largest suite and all its Child SAs, and the agreement under way.
- */
-static const size_t exchange_secrets[] = {
-    64, 64, 64, 32, 32,  36,  36,                              /* SK_* */
-    32, 32,                                                    /* in HMAC contexts */
-    36, 36, 32, 32, 36,  36,  32, 32,  36, 36, 32, 32, 36, 36, /* Child SAs */
-    32, 32, 36, 36, 32,  32,  36, 36,  32, 32, 36, 36, 32, 32, /* */
-    36, 36, 32, 32, 256, 256, 64, 328,
+/* Those of one exchange: SK_* and the copies of SK_ai and SK_ar; four keys of each Child SA;
+ * private keys in group 14, and g^ir of two negotiations. */
+enum {
+    IKE_SECRETS = 7 + 2,
+    CHILD_SECRETS = 4 * EXCHANGE_CHILDREN_MAX,
+    CREATE_SECRETS = EXCHANGE_PREPARED_MAX + 2 + 2,
+    SECRETS_EACH = IKE_SECRETS + CHILD_SECRETS + CREATE_SECRETS,
 };
 
-enum { EXCHANGES = 1024, SECRETS_EACH = ELEMENTS(exchange_secrets) };
-
-static void there_is_room_for_1024_exchanges(void **state)
+static void there_is_room_for_all_exchanges_at_their_worst(void **state)
 {
     (void)state;
-    static Secret *secrets[EXCHANGES * SECRETS_EACH];
+    static Secret *secrets[EXCHANGES_TOTAL_MAX * SECRETS_EACH];
 
-    for (size_t i = 0; i < ELEMENTS(secrets); i++)
-        assert_int_equal(secret_new(exchange_secrets[i % SECRETS_EACH], &secrets[i]), 0);
+    for (size_t i = 0; i < ELEMENTS(secrets); i++) {
+        const bool key = i % SECRETS_EACH < IKE_SECRETS + CHILD_SECRETS;
+        assert_int_equal(secret_new(key ? IKE_KEY_MAX : DH_PUBLIC_MAX, &secrets[i]), 0);
+    }
+    assert_true(CRYPTO_secure_used() <= (size_t)EXCHANGES_TOTAL_MAX * EXCHANGE_SECRETS_MAX);
     for (size_t i = 0; i < ELEMENTS(secrets); i++)
         secret_free(secrets[i]);
 }
@@ -150,8 +153,8 @@ static void there_is_room_for_1024_exchanges(void **state)
 static void a_full_heap_is_an_error_and_not_ordinary_memory(void **state)
 {
     (void)state;
-    enum { COUNT = 2048, SIZE = 4096 };
-    Secret *secrets[COUNT] = {0};
+    enum { SIZE = 4096, COUNT = EXCHANGES_SECRETS_SIZE / SIZE + 1 };
+    static Secret *secrets[COUNT];
     size_t made = 0;
     int r = 0;
 
@@ -178,12 +181,12 @@ int main(void)
         cmocka_unit_test(a_released_secret_is_wiped),
         cmocka_unit_test(a_slice_is_a_copy_of_its_own),
         cmocka_unit_test(a_slice_beyond_the_end_is_refused),
-        cmocka_unit_test(there_is_room_for_1024_exchanges),
+        cmocka_unit_test(there_is_room_for_all_exchanges_at_their_worst),
         cmocka_unit_test(a_full_heap_is_an_error_and_not_ordinary_memory),
     };
     int failed = cmocka_run_group_tests_name("secret: no heap", before, NULL, NULL);
 
-    if (secrets_init() < 0)
+    if (secrets_init_sized(EXCHANGES_SECRETS_SIZE) < 0)
         return 1;
     return failed + cmocka_run_group_tests_name("secret", after, NULL, NULL);
 }

@@ -36,7 +36,14 @@ static void on_closed(void *userdata, const char *reason)
     told->closed = true;
 }
 
-const ConnectionHandlers connection_told_handlers = {on_changed, on_established, on_closed};
+static bool on_is_inner(void *userdata, const Endpoint *address)
+{
+    (void)userdata, (void)address;
+    return false;
+}
+
+const ConnectionHandlers connection_told_handlers = {on_changed, on_established, on_closed,
+                                                     on_is_inner};
 
 void connection_stage_setup(Stage *stage, Config *config)
 {

@@ -711,6 +711,60 @@ static void a_vanished_tred_is_followed_by_a_new_connection(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* ---- two of them ---- */
+
+static Connection *other;
+
+static bool either_has_inner(void *userdata, const Endpoint *address)
+{
+    (void)userdata;
+    return connection_has_inner(f.connection, address) || connection_has_inner(other, address);
+}
+
+/* Its answers let IKE move to the socket that tred has opened. */
+static void segw_with_nat_detection(Stage *stage, Bytes datagram)
+{
+    const Endpoint segw = endpoint_of("127.0.0.1", stage->port);
+    IkeHeader header;
+    Draft draft;
+
+    assert_int_equal(ike_header_decode(datagram, &header), 0);
+    if (header.exchange_type != IKE_SA_INIT) {
+        stage_segw(stage, datagram);
+        return;
+    }
+    stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i, IKE_GROUP_ECP_256,
+                                          &segw, &stage->henb));
+}
+
+/* It is at an address that is gone, and what is left is the inner one of the first. */
+static void a_connection_does_not_move_into_the_tunnel_of_another(void **state)
+{
+    ConnectionHandlers handlers = connection_told_handlers;
+    const Endpoint inner = endpoint_of("127.0.0.1", 0);
+    (void)state;
+
+    memcpy(f.stage.address, endpoint_address(&inner).data, sizeof(f.stage.address));
+    open_it();
+    assert_true(connection_has_inner(f.connection, &inner));
+    handlers.is_inner = either_has_inner;
+    assert_int_equal(
+        connection_new(f.stage.event, &f.stage.tre, &f.config, &handlers, &f.told, &other), 0);
+    f.told.established = false;
+    f.stage.address[3] = 9;
+    f.stage.mobike = true;
+    f.stage.segw = segw_with_nat_detection;
+    f.stage.shared_address = "127.0.0.5";
+    connection_open(other);
+    stage_run_until(&f.stage, &f.told.established);
+    assert_false(connection_has_inner(other, &inner));
+    f.stage.shared_address = "127.0.0.1";
+    connection_look_around(other);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_count(&f.stage, TRE_MOVE_TRANSPORT), 0);
+    connection_free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -756,6 +810,7 @@ int main(void)
         TEST(opening_twice_is_opening_once),
         TEST(closing_while_connecting_ends_it),
         TEST(a_vanished_tred_is_followed_by_a_new_connection),
+        TEST(a_connection_does_not_move_into_the_tunnel_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ typedef struct Fixture {
     bool lies;             /* the second one answers what was never sent to it, … */
     bool hasty;            /* … at once, and not when the first does not answer */
     bool established, closed, renewed, moved;
+    const char *inner; /* another connection's inner address; NULL: there is none */
 } Fixture;
 
 static Fixture f;
@@ -59,11 +61,21 @@ static void on_changed(void *userdata, IkeSa *sa)
     f.moved = f.stage.updates > 0;
 }
 
+static bool on_is_inner(void *userdata, const Endpoint *address)
+{
+    (void)userdata;
+    if (!f.inner)
+        return false;
+    const Endpoint inner = endpoint_of(f.inner, 0);
+    return bytes_equal(endpoint_address(&inner), endpoint_address(address));
+}
+
 static const IkeSaHandlers handlers = {.agreed = on_told,
                                        .authentic = on_told,
                                        .established = on_established,
                                        .renew = on_renew,
                                        .changed = on_changed,
+                                       .is_inner = on_is_inner,
                                        .closed = on_closed};
 
 /* ---- the SeGW at two addresses ---- */
@@ -409,6 +421,89 @@ static void a_segw_without_mobike_is_told_nothing(void **state)
     assert_int_equal(f.stage.times_told, 0);
 }
 
+/* The SeGW is reached from another address than the one in use, which is that of a tunnel to
+ * another SeGW. */
+static void establish_stranded(bool mobike)
+{
+    f.stage.mobike = mobike;
+    f.stage.shared_address = "127.0.0.5";
+    establish();
+    f.stage.shared_address = f.inner = "127.0.0.1";
+}
+
+static void an_sa_does_not_move_into_another_connections_tunnel(void **state)
+{
+    (void)state;
+    establish_stranded(true);
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_count(&f.stage, TRE_MOVE_TRANSPORT), 0);
+    assert_false(f.renewed || f.closed);
+    f.inner = NULL; /* an address of this host's own, in the end */
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.done[TRE_MOVE_TRANSPORT], 1);
+}
+
+static void without_mobike_no_other_sa_is_made_in_another_connections_tunnel(void **state)
+{
+    (void)state;
+    establish_stranded(false);
+    ike_sa_look_around(f.sa);
+    assert_false(f.renewed);
+    f.inner = NULL;
+    ike_sa_look_around(f.sa);
+    assert_true(f.renewed);
+}
+
+static void an_address_of_the_segw_that_only_a_tunnel_leads_to_is_not_tried(void **state)
+{
+    (void)state;
+    f.stage.shared_address = "127.0.0.5";
+    establish_with(other_address);
+    f.stage.shared_address = f.inner = "127.0.0.1";
+    f.dead = true;
+    ike_sa_check_liveness(f.sa);
+    stage_run_until(&f.stage, &f.closed);
+    assert_int_equal(f.at_other, 0);
+}
+
+/* Looks around, and says how many times that there is no address was said meanwhile. */
+static unsigned look(unsigned times)
+{
+    char said[4096] = "";
+    unsigned count = 0;
+    FILE *file = tmpfile();
+    const int kept = dup(STDERR_FILENO);
+
+    assert_non_null(file);
+    assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+    log_set_level(LOG_INFO);
+    for (unsigned i = 0; i < times; i++)
+        ike_sa_look_around(f.sa);
+    log_set_level(LOG_CRIT);
+    assert_true(dup2(kept, STDERR_FILENO) >= 0);
+    (void)close(kept);
+    rewind(file);
+    assert_true(fread(said, 1, sizeof(said) - 1, file) < sizeof(said) - 1);
+    (void)fclose(file);
+    for (const char *at = said; (at = strstr(at, "waiting for one")); at++)
+        count++;
+    return count;
+}
+
+static void that_there_is_none_but_an_inner_address_is_said_once(void **state)
+{
+    (void)state;
+    establish_stranded(false);
+    assert_int_equal(look(3), 1);
+    assert_int_equal(look(1), 0);
+    f.inner = NULL;
+    assert_int_equal(look(1), 0);
+    f.inner = "127.0.0.1";
+    assert_int_equal(look(2), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -428,6 +523,10 @@ int main(void)
         TEST(addresses_that_the_segw_knows_are_not_told_again),
         TEST(addresses_that_have_changed_are_told),
         TEST(a_segw_without_mobike_is_told_nothing),
+        TEST(an_sa_does_not_move_into_another_connections_tunnel),
+        TEST(without_mobike_no_other_sa_is_made_in_another_connections_tunnel),
+        TEST(an_address_of_the_segw_that_only_a_tunnel_leads_to_is_not_tried),
+        TEST(that_there_is_none_but_an_inner_address_is_said_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -306,14 +306,16 @@ static void the_secret_is_in_the_secure_heap(void **state)
     (void)state;
 
     for (size_t i = 0; i < ELEMENTS(groups); i++) {
-        size_t before = CRYPTO_secure_used();
+        size_t before = CRYPTO_secure_used(), block = SECRET_BLOCK(DH_PUBLIC_MAX);
         _cleanup_(dh_freep) Dh *dh = NULL, *peer = NULL;
         _cleanup_(secret_freep) Secret *secret = NULL;
 
         assert_int_equal(dh_new(groups[i], &dh), 0);
         assert_true(CRYPTO_secure_used() > before); /* the private key */
+        assert_true(CRYPTO_secure_used() <= before + block);
         assert_int_equal(dh_new(groups[i], &peer), 0);
         assert_int_equal(dh_derive(dh, dh_public(peer), &secret), 0);
+        assert_true(CRYPTO_secure_used() <= before + 3 * block);
         assert_true(CRYPTO_secure_allocated(secret->data));
     }
 }
