@@ -130,6 +130,7 @@ class InterfacesTest(LabTest):
         self.both_up()
         exchange, ended = self.core.get("Exchange"), self.management.get("Exchange")
         pings = self.starting(Pings(INNER_IPV4))
+        pings.process.wait_for("icmp_seq=6 ")
         run(["ip", "link", "del", "management0"], namespace=HENB)
         wait_until(lambda: self.management.get("Exchange") not in ("", "/", ended) and
                    self.management.get("State") == "established", "another tunnel", 60.0)
