@@ -250,6 +250,13 @@ static void say(size_t process, FrameType type)
     readable(process);
 }
 
+/* It hears that, and does it. */
+static void serve(size_t process, FrameType type)
+{
+    heard(process, type, NULL);
+    say(process, type);
+}
+
 static void refuse(size_t process, FrameType type, int error, const char *why)
 {
     static VerifyAnswer said;
@@ -453,8 +460,7 @@ static void peers_are_judged_one_after_the_other_by_what_is_in_force(void **stat
     assert_nothing_heard(0);
     say(0, FRAME_PEER);
     assert_int_equal(bench.n_taken, 1);
-    heard(0, FRAME_PEER, NULL);
-    say(0, FRAME_PEER);
+    serve(0, FRAME_PEER);
     assert_int_equal(bench.n_taken, 2);
     assert_int_equal(bench.n_processes, 1);
 }
@@ -468,8 +474,7 @@ static void lists_that_have_changed_are_read_by_another_process_before_the_verdi
     (void)ask();
     soon();
     assert_nothing_heard(0);
-    heard(1, FRAME_PROFILE, NULL);
-    say(1, FRAME_PROFILE);
+    serve(1, FRAME_PROFILE);
     heard(1, FRAME_ANCHORS, "roots");
     say(1, FRAME_ANCHORS);
     heard(1, FRAME_CRL, "b");
@@ -480,8 +485,7 @@ static void lists_that_have_changed_are_read_by_another_process_before_the_verdi
     assert_true(bench.processes[0].is_there);
     say(1, FRAME_COMPLETE);
     assert_false(bench.processes[0].is_there);
-    heard(1, FRAME_PEER, NULL);
-    say(1, FRAME_PEER);
+    serve(1, FRAME_PEER);
     assert_int_equal(bench.n_taken, 1);
     assert_int_equal(bench.changed, 2);
 }
@@ -493,8 +497,7 @@ static void a_new_list_that_can_not_be_used_leaves_the_rest_in_force(void **stat
     bench.is_in_folder[2] = true;
     (void)ask();
     soon();
-    heard(1, FRAME_PROFILE, NULL);
-    say(1, FRAME_PROFILE);
+    serve(1, FRAME_PROFILE);
     heard(1, FRAME_ANCHORS, "roots");
     say(1, FRAME_ANCHORS);
     heard(1, FRAME_CRL, "a");
@@ -505,18 +508,15 @@ static void a_new_list_that_can_not_be_used_leaves_the_rest_in_force(void **stat
     refuse(1, FRAME_CRL, -EINVAL, "c is damaged");
     assert_string_equal(bench.files[2].flaw.text, "c is damaged");
     assert_int_equal(bench.files[2].flaw_until, 0); /* until it changes */
-    heard(1, FRAME_COMPLETE, NULL);
-    say(1, FRAME_COMPLETE);
+    serve(1, FRAME_COMPLETE);
     assert_string_equal(bench.crls.problem.text, "c is damaged");
-    heard(1, FRAME_PEER, NULL);
-    say(1, FRAME_PEER);
+    serve(1, FRAME_PEER);
     assert_int_equal(bench.n_taken, 1);
     /* It is not tried again as it is. */
     bench.n_told = 0;
     (void)ask();
     soon();
-    heard(1, FRAME_PEER, NULL);
-    say(1, FRAME_PEER);
+    serve(1, FRAME_PEER);
     assert_int_equal(bench.n_processes, 2);
 }
 
@@ -529,8 +529,7 @@ static void a_new_list_at_which_a_process_ends_is_left_out_for_a_while(void **st
     bench.now = 1000;
     (void)ask();
     soon();
-    heard(1, FRAME_PROFILE, NULL);
-    say(1, FRAME_PROFILE);
+    serve(1, FRAME_PROFILE);
     heard(1, FRAME_ANCHORS, "roots");
     say(1, FRAME_ANCHORS);
     heard(1, FRAME_CRL, "a");
@@ -585,8 +584,7 @@ static void one_that_ends_without_having_judged_anybody_is_not_replaced_at_once(
     (void)ask(); /* but for somebody */
     soon();
     read_all(1);
-    heard(1, FRAME_PEER, NULL);
-    say(1, FRAME_PEER);
+    serve(1, FRAME_PEER);
     die(1); /* it has judged */
     assert_int_equal(bench.n_processes, 3);
 }
@@ -621,8 +619,7 @@ static void crls_that_can_not_be_looked_at_leave_those_before_in_force(void **st
     bench.look_result = -ENOMEM;
     (void)ask();
     soon();
-    heard(0, FRAME_PEER, NULL);
-    say(0, FRAME_PEER);
+    serve(0, FRAME_PEER);
     assert_int_equal(bench.n_taken, 1);
 }
 
