@@ -38,6 +38,9 @@ typedef struct InterfaceNames {
     char names[DATAPLANE_INTERFACES_MAX][IFNAMSIZ];
 } InterfaceNames;
 
+/* The place of that name; interfaces->n where it is not among them. */
+size_t interface_find(const InterfaceNames *interfaces, const char *name);
+
 /* Whether the kernel takes an interface's name as it stands (dev_valid_name(); of one with '%' it
  * makes another), and it is safe to print. */
 bool interface_name_is_valid(Bytes name);

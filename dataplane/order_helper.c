@@ -266,15 +266,6 @@ static int decode_sa(Reader *reader, SaOrder *sa)
     return r;
 }
 
-static bool is_named(const InterfaceNames *interfaces, const char *name)
-{
-    for (size_t i = 0; i < interfaces->n; i++) {
-        if (strcmp(interfaces->names[i], name) == 0)
-            return true;
-    }
-    return false;
-}
-
 static int decode_interface(Reader *reader, InterfaceNames *interfaces)
 {
     uint8_t size = 0;
@@ -288,7 +279,7 @@ static int decode_interface(Reader *reader, InterfaceNames *interfaces)
         return r;
     char text[IFNAMSIZ] = {0};
     memcpy(text, name.data, name.size);
-    if (is_named(interfaces, text))
+    if (interface_find(interfaces, text) < interfaces->n)
         return -EBADMSG;
     memcpy(interfaces->names[interfaces->n++], text, sizeof(text));
     return 0;

@@ -258,12 +258,8 @@ static json_object *client_take(Dns *dns)
 /* The index of the interface that ikeclient names; 0: none, or none that is a tunnel's. */
 static int interface_take(Dns *dns, const char *name)
 {
-    const InterfaceNames *ours = dns->interfaces;
-    size_t i = 0;
-
-    while (i < ours->n && strcmp(ours->names[i], name) != 0)
-        i++;
-    const bool refused = name[0] != '\0' && i == ours->n;
+    const bool is_ours = interface_find(dns->interfaces, name) < dns->interfaces->n;
+    const bool refused = name[0] != '\0' && !is_ours;
     if (refused && !dns->refused) {
         log_warning("ikeclient says that its traffic goes by the interface '%s', and %s names no "
                     "such one: it is left alone, and no DNS server is asked over it. If the file "
@@ -272,7 +268,7 @@ static int interface_take(Dns *dns, const char *name)
                     name, dns->options->config);
     }
     dns->refused = refused;
-    return i < ours->n ? (int)if_nametoindex(name) : 0;
+    return is_ours ? (int)if_nametoindex(name) : 0;
 }
 
 static void look(Dns *dns)

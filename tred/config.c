@@ -227,13 +227,11 @@ static int segws_check(const Segws *segws, const char *path, const IkeTs *local,
 /* The place of a name, which is DATAPLANE_INTERFACES_MAX where there is no room for it. */
 static size_t interface_place(InterfaceNames *interfaces, const char *name)
 {
-    size_t i = 0;
+    const size_t place = interface_find(interfaces, name);
 
-    while (i < interfaces->n && strcmp(interfaces->names[i], name) != 0)
-        i++;
-    if (i == interfaces->n && i < DATAPLANE_INTERFACES_MAX)
+    if (place == interfaces->n && place < DATAPLANE_INTERFACES_MAX)
         (void)snprintf(interfaces->names[interfaces->n++], IFNAMSIZ, "%s", name);
-    return i;
+    return place;
 }
 
 static int interface_name_check(const char *name, const char *path, const char *section,
