@@ -13,7 +13,7 @@ from lab.case import LabTest
 from lab.faultytpm import FaultyTpm
 from lab.handclient import HandClient
 from lab.network import HENB, inside
-from lab.process import BIN, Process, scratch, wait_until
+from lab.process import BIN, Process, listens, scratch, wait_until
 from lab.programs import MANAGER, TRED, TRED_PATH, Tred, TredTpm
 from lab.responder import Responder
 from lab.tpmlife import TpmLife
@@ -162,8 +162,15 @@ class AbsenceTest(TpmServiceTest):
             except OSError:
                 return
 
-        threading.Thread(target=serve, daemon=True).start()
-        return listener
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+
+        def stop():
+            listener.shutdown(socket.SHUT_RDWR)
+            server.join()
+            listener.close()
+
+        return stop
 
     def assert_comes_back(self, tred, path):
         service = TredTpm(path=path)
@@ -182,22 +189,22 @@ class AbsenceTest(TpmServiceTest):
 
     def test_one_that_answers_nonsense_is_named_and_given_up(self):
         path = self.path()
-        listener = self.served_by(path, b"\xffnonsense")
+        stop = self.served_by(path, b"\xffnonsense")
         tred = self.start_with(socket=path)
         tred.wait_for("failed: it answered what is no answer", SECONDS)
         self.assertEqual(tred.get("State"), "tpm-unavailable")
-        listener.shutdown(socket.SHUT_RDWR)
+        stop()
         self.assert_comes_back(tred, path)
 
     def test_one_that_answers_another_question_is_named_and_given_up(self):
         """The first that is asked is DEVICE_LOAD, after DEVICE_CONFIGURE; this answers a DEVICE_ADVANCE well."""
         path = self.path()
         advanced = struct.pack("!BIHHBBQ", 5, 1, 0, 0, False, False, 0)
-        listener = self.served_by(path, advanced, after=2)
+        stop = self.served_by(path, advanced, after=2)
         tred = self.start_with(socket=path)
         tred.wait_for("failed: it answered what is no answer", SECONDS)
         self.assertEqual(tred.get("State"), "tpm-unavailable")
-        listener.shutdown(socket.SHUT_RDWR)
+        stop()
         self.assert_comes_back(tred, path)
 
 
@@ -224,7 +231,7 @@ class PeerTest(TpmServiceTest):
         service = Process("tred-tpm", ["systemd-socket-activate", "--seqpacket", "--listen", path, BIN / "tred-tpm"],
                           namespace=HENB, user="tred-tpm", groups=("tred",))
         self.addCleanup(service.stop)
-        wait_until(path.exists, "the socket")
+        wait_until(lambda: listens(path, service.pid), "the socket")
         path.chmod(0o666)
         tred = self.start_with(socket=path)
         self.assertIn(tred.get("State"), SERVING)

@@ -9,7 +9,7 @@ from pathlib import Path
 from jeepney import DBusAddress, MessageType, Properties, new_method_call
 from jeepney.io.blocking import open_dbus_connection
 
-from lab.process import Process, accepts, scratch, wait_until
+from lab.process import Process, listens, scratch, wait_until
 
 SOCKET = Path("/run/dbus/system_bus_socket")
 ADDRESS = f"unix:path={SOCKET}"
@@ -21,7 +21,7 @@ class Bus:
         SOCKET.unlink(missing_ok=True)
         self.process = Process("bus", ["dbus-daemon", "--config-file=/usr/share/dbus-1/system.conf",
                                        "--nofork", "--nopidfile", "--nosyslog"])
-        wait_until(lambda: accepts(SOCKET), "the bus")
+        wait_until(lambda: listens(SOCKET), "the bus")
 
     def stop(self):
         self.process.stop()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 LAB = Path("/run/lab")
 BIN = LAB / "bin"
+LISTENING = "00010000"  # __SO_ACCEPTCON, among the flags of /proc/net/unix
 
 
 class LabError(Exception):
@@ -36,15 +37,11 @@ def wait_until(condition, what, seconds=10.0):
         time.sleep(0.005)
 
 
-def accepts(path):
-    """True if a process accepts connections at this Unix socket, whose file is there a little earlier. For servers that
-    don't mind a client without a word."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            return False
-    return True
+def listens(path, within="self"):
+    """True if a process listens at this Unix socket of the network namespace of process `within`. Its file is there from
+    bind() on, and a connection before listen() is refused."""
+    sockets = Path(f"/proc/{within}/net/unix").read_text().splitlines()
+    return any(fields[3] == LISTENING and fields[-1] == str(path) for fields in map(str.split, sockets))
 
 
 def in_namespace(namespace, argv):

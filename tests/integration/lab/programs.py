@@ -9,7 +9,7 @@ from lab.anchors import AnchorSigner
 from lab.bus import BusError, Connection
 from lab.network import HENB, SEGW_IPV4
 from lab.pki import HENB_NAME, SEGW_NAME, issue_from_csr
-from lab.process import BIN, LAB, LabError, Process, run, scratch, wait_until
+from lab.process import BIN, LAB, LabError, Process, listens, run, scratch, wait_until
 from lab.tpm import TCTI
 
 TRED, TRED_PATH = "org.tred.TrE1", "/org/tred/TrE1"
@@ -126,7 +126,7 @@ class TredNet(Process):
         self.path = path
 
     def wait_for_socket(self):
-        wait_until(lambda: self.path.exists() or not self.running(), "tred-net's socket")
+        wait_until(lambda: not self.running() or listens(self.path, self.pid), "tred-net's socket")
         self.path.chmod(0o666)  # systemd-socket-activate gives it to nobody but its owner
         return self
 
@@ -142,7 +142,7 @@ class TredTpm(Process):
         super().__init__("tred-tpm", ["systemd-socket-activate", "--accept", "--seqpacket", "--listen", self.path,
                                       *under, BIN / "tred-tpm", "--connected", "--user", user],
                          namespace=namespace, user="tred-tpm", groups=("tred",))
-        wait_until(lambda: self.path.exists() or not self.running(), "tred-tpm's socket")
+        wait_until(lambda: not self.running() or listens(self.path, self.pid), "tred-tpm's socket")
         self.path.chmod(0o666)  # systemd-socket-activate gives it to nobody but its owner
 
     def pids(self):

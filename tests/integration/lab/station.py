@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from lab.pki import Flaws, issue, make_ca
-from lab.process import BIN, LabError, run, scratch, wait_until
+from lab.process import BIN, LabError, listens, run, scratch, wait_until
 from lab.programs import write_ini
 
 TRANSIENT, LOADED_SESSION, SAVED_SESSION = 0x80000000, 0x02000000, 0x03000000
@@ -100,7 +100,7 @@ class UnixTpm:
              "--server", f"type=unixio,path={self.socket}",
              "--ctrl", f"type=unixio,path={self.socket}.ctrl"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(lambda: Path(f"{self.socket}.ctrl").exists() and self.socket.exists(), "swtpm")
+        wait_until(lambda: listens(f"{self.socket}.ctrl") and listens(self.socket), "swtpm")
         return self
 
     def stop(self):

@@ -9,7 +9,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from lab.network import HENB, INNER_IPV4, SEGW_IPV4
 from lab.pki import HENB_NAME, SEGW_NAME, issue, make_key
-from lab.process import BIN, Process, accepts, run, scratch, wait_until
+from lab.process import BIN, Process, listens, run, scratch, wait_until
 from lab.segw import TEMPLATES, log_levels
 from lab.tpm import PORT
 
@@ -84,7 +84,7 @@ class StrongswanHenb:
                                env=self._environment())
 
     def wait_until_ready(self):
-        wait_until(lambda: accepts(self.vici_path), "charon", 10)
+        wait_until(lambda: listens(self.vici_path, self.process.pid), "charon", 10)
         self.load()
         return self
 
