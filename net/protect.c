@@ -12,6 +12,8 @@
 
 /* What an SA pair brings. */
 typedef struct Need {
+    uint32_t spi_in;
+    bool in_kernel; /* tred-esp's packets pass as those of tred's user, and need no way */
     ProtectWay way;
     size_t n_addresses;
     InnerAddress addresses[DATAPLANE_ADDRESSES_MAX];
@@ -24,9 +26,10 @@ struct Protection {
     NetlinkWatch *networks_watch; /* NULL where local networks are no exception */
     ProtectOrder order;
     ProtectRules rules; /* as they are in force */
+    bool touched;       /* some of them may be missing */
     IkeTs local;
     size_t n_needs;
-    Need needs[PROTECT_WAYS_MAX];
+    Need needs[DATAPLANE_SAS_MAX + 1]; /* one pair may be on its move */
 };
 
 static bool address_equal(const InnerAddress *a, const InnerAddress *b)
@@ -43,33 +46,105 @@ static void add_inner(ProtectRules *rules, const InnerAddress *address)
     rules->inner[rules->n_inner++] = *address;
 }
 
-/* Between two tunnels, the last one's addresses go on being no others'. */
-static void update_inner(Protection *protection)
+static bool way_equal(const ProtectWay *a, const ProtectWay *b)
 {
-    ProtectRules *rules = &protection->rules;
-    if (protection->n_needs > 0)
-        rules->n_inner = 0;
-    for (size_t i = 0; i < protection->n_needs; i++) {
-        const Need *need = &protection->needs[i];
-        for (size_t j = 0; j < need->n_addresses; j++)
-            add_inner(rules, &need->addresses[j]);
-    }
+    return a->udp_encapsulated == b->udp_encapsulated &&
+           memcmp(&a->local, &b->local, sizeof(a->local)) == 0 &&
+           memcmp(&a->remote, &b->remote, sizeof(a->remote)) == 0;
 }
 
-/* Derives the rules from what there is, and has the kernel take them. */
-static int install(Protection *protection)
+static void add_way(ProtectRules *rules, const ProtectWay *way)
+{
+    for (size_t i = 0; i < rules->n_ways; i++) {
+        if (way_equal(&rules->ways[i], way))
+            return;
+    }
+    rules->ways[rules->n_ways++] = *way;
+}
+
+/* The rules that follow from what there is. Between two tunnels, the last one's addresses go on
+ * being no others'. */
+static ProtectRules derive(const Protection *protection)
+{
+    ProtectRules rules = protection->rules;
+    rules.n_ways = 0;
+    if (protection->n_needs > 0)
+        rules.n_inner = 0;
+    for (size_t i = 0; i < protection->n_needs; i++) {
+        const Need *need = &protection->needs[i];
+        if (need->in_kernel)
+            add_way(&rules, &need->way);
+        for (size_t j = 0; j < need->n_addresses; j++)
+            add_inner(&rules, &need->addresses[j]);
+    }
+    return rules;
+}
+
+/* Has the kernel take them, in the place of those before. */
+static int install(Protection *protection, const ProtectRules *rules)
 {
     _cleanup_(nft_batch_freep) NftBatch *batch = NULL;
-    ProtectRules *rules = &protection->rules;
-    update_inner(protection);
-    rules->n_ways = 0;
-    for (size_t i = 0; i < protection->n_needs; i++)
-        rules->ways[rules->n_ways++] = protection->needs[i].way;
     int r = nft_batch_new(PROTECT_TABLE, &batch);
     if (r < 0)
         return r;
     protect_rules_write(rules, batch);
-    return nft_batch_commit(batch, protection->nft);
+    r = nft_batch_commit(batch, protection->nft);
+    if (r < 0)
+        return r;
+    protection->rules = *rules;
+    protection->touched = false;
+    return 0;
+}
+
+static bool rules_equal(const ProtectRules *a, const ProtectRules *b)
+{
+    if (a->n_ways != b->n_ways || a->n_inner != b->n_inner)
+        return false;
+    for (size_t i = 0; i < a->n_ways; i++) {
+        if (!way_equal(&a->ways[i], &b->ways[i]))
+            return false;
+    }
+    for (size_t i = 0; i < a->n_inner; i++) {
+        if (!address_equal(&a->inner[i], &b->inner[i]))
+            return false;
+    }
+    return true;
+}
+
+typedef struct Heard {
+    uint32_t own_port;
+    bool deleted;
+} Heard;
+
+static int hear_rules(const struct nlmsghdr *header, void *userdata)
+{
+    Heard *heard = userdata;
+    if (header->nlmsg_pid != heard->own_port && nft_tells_deletion(header, PROTECT_TABLE))
+        heard->deleted = true;
+    return MNL_CB_OK;
+}
+
+static bool are_touched(Protection *protection)
+{
+    Heard heard = {.own_port = netlink_port(protection->nft)};
+    bool lost = netlink_watch_read(protection->rules_watch, hear_rules, &heard);
+    if (heard.deleted) {
+        log_warning("Somebody else deleted rules of the table inet %s: they are put back",
+                    PROTECT_TABLE);
+    }
+    protection->touched = protection->touched || heard.deleted || lost;
+    return protection->touched;
+}
+
+/* A pair comes or goes, most often with a way and addresses that others had: writing all rules anew
+ * costs the kernel more than all else that a tunnel needs of it. Those that are the same are left,
+ * if they are there. */
+static int update(Protection *protection)
+{
+    const ProtectRules rules = derive(protection);
+    if (!are_touched(protection) && rules_equal(&rules, &protection->rules))
+        return 0;
+    return install(protection, &rules);
 }
 
 static int watch(Protection *protection)
@@ -91,7 +166,7 @@ static int prepare(Protection *protection)
     int r = netlink_new(NETLINK_NETFILTER, &protection->nft);
     if (r >= 0)
         r = watch(protection);
-    return r < 0 ? r : install(protection);
+    return r < 0 ? r : install(protection, &protection->rules);
 }
 
 int protection_open(const ProtectOrder *order, const uid_t users[2], Protection **ret,
@@ -156,12 +231,10 @@ int protection_remove(void)
 
 static int add_need(Protection *protection, const Need *need, Reason *reason)
 {
-    const ProtectRules before = protection->rules;
     protection->needs[protection->n_needs++] = *need;
-    int r = install(protection);
+    int r = update(protection);
     if (r < 0) {
         protection->n_needs--;
-        protection->rules = before;
         reason_set(reason, r, "the kernel did not take the rules that protect the tunnel: %s",
                    strerror(-r));
     }
@@ -173,9 +246,10 @@ int protection_add_sa(Protection *protection, const SaOrder *order, Reason *reas
     if (protection->n_needs >= DATAPLANE_SAS_MAX || order->n_addresses > DATAPLANE_ADDRESSES_MAX)
         return -ENOSPC;
     Need need = {
+        .spi_in = order->spi_in,
+        .in_kernel = order->encr_in != NULL,
         .way =
             {
-                .spi_in = order->spi_in,
                 .udp_encapsulated = order->udp_encapsulated,
                 .local = order->local,
                 .remote = order->remote,
@@ -189,7 +263,7 @@ int protection_add_sa(Protection *protection, const SaOrder *order, Reason *reas
 static Need *need_find(Protection *protection, uint32_t spi_in)
 {
     for (size_t i = 0; i < protection->n_needs; i++) {
-        if (protection->needs[i].way.spi_in == spi_in)
+        if (protection->needs[i].spi_in == spi_in)
             return &protection->needs[i];
     }
     return NULL;
@@ -207,11 +281,16 @@ int protection_add_way(Protection *protection, uint32_t spi_in, const SaPath *pa
     return add_need(protection, &need, reason);
 }
 
-static void install_again(Protection *protection)
+static void log_failure(int r)
 {
-    int r = install(protection);
     if (r < 0)
         log_error("The rules that protect the tunnel can't be changed: %s", strerror(-r));
+}
+
+static void install_again(Protection *protection)
+{
+    const ProtectRules rules = derive(protection);
+    log_failure(install(protection, &rules));
 }
 
 void protection_end_move(Protection *protection, uint32_t spi_in, bool moved)
@@ -222,20 +301,20 @@ void protection_end_move(Protection *protection, uint32_t spi_in, bool moved)
     if (moved)
         *before = protection->needs[protection->n_needs - 1];
     protection->n_needs--;
-    install_again(protection);
+    log_failure(update(protection));
 }
 
 void protection_remove_sa(Protection *protection, uint32_t spi_in)
 {
     size_t n = 0;
     for (size_t i = 0; i < protection->n_needs; i++) {
-        if (protection->needs[i].way.spi_in != spi_in)
+        if (protection->needs[i].spi_in != spi_in)
             protection->needs[n++] = protection->needs[i];
     }
     if (n == protection->n_needs)
         return;
     protection->n_needs = n;
-    install_again(protection);
+    log_failure(update(protection));
 }
 
 int protection_counters(Protection *protection, ProtectionCounters *ret)
@@ -255,31 +334,6 @@ size_t protection_poll(const Protection *protection, struct pollfd polled[PROTEC
             (struct pollfd){.fd = netlink_watch_fd(protection->networks_watch), .events = POLLIN};
     }
     return n;
-}
-
-typedef struct Heard {
-    uint32_t own_port;
-    bool deleted;
-} Heard;
-
-static int hear_rules(const struct nlmsghdr *header, void *userdata)
-{
-    Heard *heard = userdata;
-    if (header->nlmsg_pid != heard->own_port && nft_tells_deletion(header, PROTECT_TABLE))
-        heard->deleted = true;
-    return MNL_CB_OK;
-}
-
-static void look_at_rules(Protection *protection)
-{
-    Heard heard = {.own_port = netlink_port(protection->nft)};
-    bool lost = netlink_watch_read(protection->rules_watch, hear_rules, &heard);
-    if (heard.deleted) {
-        log_warning("Somebody else deleted rules of the table inet %s: they are put back",
-                    PROTECT_TABLE);
-    }
-    if (heard.deleted || lost)
-        install_again(protection);
 }
 
 static int note_change(const struct nlmsghdr *header, void *userdata)
@@ -303,8 +357,8 @@ static void look_at_networks(Protection *protection)
 
 void protection_watch(Protection *protection, const struct pollfd *polled, size_t n_polled)
 {
-    if (n_polled > 0 && polled[0].revents != 0)
-        look_at_rules(protection);
+    if (n_polled > 0 && polled[0].revents != 0 && are_touched(protection))
+        install_again(protection);
     if (n_polled > 1 && polled[1].revents != 0)
         look_at_networks(protection);
 }

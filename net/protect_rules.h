@@ -16,9 +16,9 @@ enum {
     PROTECT_INNER_MAX = DATAPLANE_SAS_MAX * DATAPLANE_ADDRESSES_MAX,
 };
 
-/* By what the tunnel's own packets are known: those of one SA pair, ESP or ESP in UDP. */
+/* By what the kernel's ESP packets are known, in UDP or not: those of one SA pair, or of several.
+ */
 typedef struct ProtectWay {
-    uint32_t spi_in;
     bool udp_encapsulated;
     struct sockaddr_storage local; /* the port alone */
     struct sockaddr_storage remote;

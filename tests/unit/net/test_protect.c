@@ -199,12 +199,41 @@ static InnerAddress inner(uint8_t last)
     return (InnerAddress){.size = 4, .octets = {10, 0, 0, last}};
 }
 
-static int add(uint32_t spi, uint8_t address)
+static struct sockaddr_storage outer(in_port_t port)
 {
-    SaOrder order = {.spi_in = spi, .n_addresses = 1, .addresses = {inner(address)}};
+    const struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = port};
+    struct sockaddr_storage ret = {0};
+
+    memcpy(&ret, &ipv4, sizeof(ipv4));
+    return ret;
+}
+
+static in_port_t port_of(const ProtectWay *way)
+{
+    struct sockaddr_in ipv4;
+
+    memcpy(&ipv4, &way->local, sizeof(ipv4));
+    return ipv4.sin_port;
+}
+
+/* The kernel's has keys, and its way begins at `port`; tred-esp's is that of port 0. */
+static int add_from(uint32_t spi, uint8_t address, in_port_t port)
+{
+    static char key; /* never looked into */
+    SaOrder order = {.spi_in = spi,
+                     .encr_in = port == 0 ? NULL : (Secret *)(void *)&key,
+                     .local = outer(port),
+                     .n_addresses = 1,
+                     .addresses = {inner(address)}};
     Reason reason = {0};
 
     return protection_add_sa(protection, &order, &reason);
+}
+
+/* One of the kernel's, with a way of its own. */
+static int add(uint32_t spi, uint8_t address)
+{
+    return add_from(spi, address, (in_port_t)spi);
 }
 
 static void watched(size_t nth)
@@ -281,7 +310,7 @@ static void each_sa_brings_its_way_and_its_addresses_once(void **state)
     assert_int_equal(add(3, 6), 0);
     assert_int_equal(played.n_commits, 4);
     assert_int_equal(played.rules.n_ways, 3);
-    assert_int_equal(played.rules.ways[2].spi_in, 3);
+    assert_int_equal(port_of(&played.rules.ways[2]), 3);
     assert_int_equal(played.rules.n_inner, 2);
     protection_remove_sa(protection, 3);
     assert_int_equal(played.rules.n_ways, 2);
@@ -289,6 +318,55 @@ static void each_sa_brings_its_way_and_its_addresses_once(void **state)
     /* One that is not there changes nothing. */
     protection_remove_sa(protection, 9);
     assert_int_equal(played.n_commits, 5);
+}
+
+static void a_pair_that_brings_nothing_new_leaves_the_rules_as_they_are(void **state)
+{
+    (void)state;
+    assert_int_equal(open_as(PROTECT_YES), 0);
+    assert_int_equal(add_from(1, 5, 40000), 0);
+    assert_int_equal(played.n_commits, 2);
+    /* A rekey. */
+    assert_int_equal(add_from(2, 5, 40000), 0);
+    protection_remove_sa(protection, 1);
+    assert_int_equal(played.n_commits, 2);
+    assert_int_equal(played.rules.n_ways, 1);
+    /* Another port, another address: */
+    assert_int_equal(add_from(3, 5, 40001), 0);
+    assert_int_equal(played.n_commits, 3);
+    assert_int_equal(add_from(4, 6, 40001), 0);
+    assert_int_equal(played.n_commits, 4);
+    /* No way outlives its last pair. */
+    protection_remove_sa(protection, 3);
+    protection_remove_sa(protection, 4);
+    assert_int_equal(played.n_commits, 5);
+    assert_int_equal(played.rules.n_ways, 1);
+    assert_int_equal(played.rules.n_inner, 1);
+    protection_remove_sa(protection, 2);
+    assert_int_equal(played.n_commits, 6);
+    assert_int_equal(played.rules.n_ways, 0);
+}
+
+static void what_tred_esp_sends_needs_no_way(void **state)
+{
+    Reason reason = {0};
+
+    (void)state;
+    assert_int_equal(open_as(PROTECT_YES), 0);
+    assert_int_equal(add_from(1, 5, 0), 0);
+    assert_int_equal(played.rules.n_ways, 0);
+    assert_int_equal(played.rules.n_inner, 1);
+    assert_int_equal(protection_add_way(protection, 1, &(SaPath){.local = outer(7)}, &reason), 0);
+    protection_end_move(protection, 1, true);
+    protection_remove_sa(protection, 1);
+    /* The next tunnel, with the same address. */
+    assert_int_equal(add_from(2, 5, 0), 0);
+    assert_int_equal(played.n_commits, 2);
+    /* And one with another. */
+    protection_remove_sa(protection, 2);
+    assert_int_equal(add_from(3, 6, 0), 0);
+    assert_int_equal(played.n_commits, 3);
+    assert_int_equal(played.rules.inner[0].octets[3], 6);
 }
 
 static void the_last_addresses_stay_the_tunnels_own_between_two_tunnels(void **state)
@@ -354,7 +432,7 @@ static void rules_that_the_kernel_does_not_take_leave_those_before(void **state)
     played.commit_error = 0;
     assert_int_equal(add(3, 7), 0);
     assert_int_equal(played.rules.n_ways, 2);
-    assert_int_equal(played.rules.ways[1].spi_in, 3);
+    assert_int_equal(port_of(&played.rules.ways[1]), 3);
     assert_int_equal(played.rules.n_inner, 2);
 }
 
@@ -405,6 +483,28 @@ static void rules_that_somebody_else_deletes_are_put_back(void **state)
     assert_int_equal(played.n_commits, 3);
 }
 
+static void no_pair_comes_or_goes_on_rules_that_are_missing(void **state)
+{
+    (void)state;
+    assert_int_equal(open_as(PROTECT_YES), 0);
+    assert_int_equal(add_from(1, 5, 0), 0);
+    assert_int_equal(played.n_commits, 2);
+    played.teller = OWN_PORT + 1;
+    assert_int_equal(add_from(2, 5, 0), 0);
+    assert_int_equal(played.n_commits, 3);
+    protection_remove_sa(protection, 2);
+    assert_int_equal(played.n_commits, 4);
+    /* What could not be put back is with the next pair, though nobody tells of it again. */
+    played.commit_error = -ENOBUFS;
+    assert_int_equal(add_from(2, 5, 0), -ENOBUFS);
+    played.teller = 0;
+    played.commit_error = 0;
+    assert_int_equal(add_from(2, 5, 0), 0);
+    assert_int_equal(played.n_commits, 6);
+    protection_remove_sa(protection, 2);
+    assert_int_equal(played.n_commits, 6);
+}
+
 static void the_exceptions_follow_the_networks_that_the_host_is_in(void **state)
 {
     (void)state;
@@ -453,12 +553,15 @@ int main(void)
         PROTECT_TEST(what_fails_while_they_are_opened_is_told),
         PROTECT_TEST(where_none_are_wanted_those_before_are_deleted),
         PROTECT_TEST(each_sa_brings_its_way_and_its_addresses_once),
+        PROTECT_TEST(a_pair_that_brings_nothing_new_leaves_the_rules_as_they_are),
+        PROTECT_TEST(what_tred_esp_sends_needs_no_way),
         PROTECT_TEST(the_last_addresses_stay_the_tunnels_own_between_two_tunnels),
         PROTECT_TEST(so_many_sas_have_rules_and_none_more),
         PROTECT_TEST(an_sa_has_so_many_addresses_and_none_more),
         PROTECT_TEST(rules_that_the_kernel_does_not_take_leave_those_before),
         PROTECT_TEST(an_sa_that_moves_has_both_ways_until_its_move_ends),
         PROTECT_TEST(rules_that_somebody_else_deletes_are_put_back),
+        PROTECT_TEST(no_pair_comes_or_goes_on_rules_that_are_missing),
         PROTECT_TEST(the_exceptions_follow_the_networks_that_the_host_is_in),
         PROTECT_TEST(what_was_dropped_is_counted_each_way),
     };
