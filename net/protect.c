@@ -15,6 +15,7 @@ typedef struct Need {
     uint32_t spi_in;
     bool in_kernel; /* tred-esp's packets pass as those of tred's user, and need no way */
     ProtectWay way;
+    uint8_t interface; /* its place */
     size_t n_addresses;
     InnerAddress addresses[DATAPLANE_ADDRESSES_MAX];
 } Need;
@@ -29,7 +30,8 @@ struct Protection {
     bool touched;       /* some of them may be missing */
     IkeTs local;
     size_t n_needs;
-    Need needs[DATAPLANE_SAS_MAX + 1]; /* one pair may be on its move */
+    Need needs[DATAPLANE_SAS_MAX + 1];   /* one pair may be on its move */
+    Need last[DATAPLANE_INTERFACES_MAX]; /* of each interface, the one that went last */
 };
 
 static bool address_equal(const InnerAddress *a, const InnerAddress *b)
@@ -62,20 +64,30 @@ static void add_way(ProtectRules *rules, const ProtectWay *way)
     rules->ways[rules->n_ways++] = *way;
 }
 
-/* The rules that follow from what there is. Between two tunnels, the last one's addresses go on
- * being no others'. */
+static void add_inner_of(ProtectRules *rules, const Need *need)
+{
+    for (size_t i = 0; i < need->n_addresses; i++)
+        add_inner(rules, &need->addresses[i]);
+}
+
+/* The rules that follow from what there is. An interface between two of its tunnels has the last
+ * one's addresses still: they go on being no others'. */
 static ProtectRules derive(const Protection *protection)
 {
     ProtectRules rules = protection->rules;
+    bool up[DATAPLANE_INTERFACES_MAX] = {false};
     rules.n_ways = 0;
-    if (protection->n_needs > 0)
-        rules.n_inner = 0;
+    rules.n_inner = 0;
     for (size_t i = 0; i < protection->n_needs; i++) {
         const Need *need = &protection->needs[i];
+        up[need->interface] = true;
         if (need->in_kernel)
             add_way(&rules, &need->way);
-        for (size_t j = 0; j < need->n_addresses; j++)
-            add_inner(&rules, &need->addresses[j]);
+        add_inner_of(&rules, need);
+    }
+    for (size_t i = 0; i < DATAPLANE_INTERFACES_MAX; i++) {
+        if (!up[i])
+            add_inner_of(&rules, &protection->last[i]);
     }
     return rules;
 }
@@ -243,7 +255,8 @@ static int add_need(Protection *protection, const Need *need, Reason *reason)
 
 int protection_add_sa(Protection *protection, const SaOrder *order, Reason *reason)
 {
-    if (protection->n_needs >= DATAPLANE_SAS_MAX || order->n_addresses > DATAPLANE_ADDRESSES_MAX)
+    if (protection->n_needs >= DATAPLANE_SAS_MAX || order->n_addresses > DATAPLANE_ADDRESSES_MAX ||
+        order->interface >= DATAPLANE_INTERFACES_MAX)
         return -ENOSPC;
     Need need = {
         .spi_in = order->spi_in,
@@ -254,6 +267,7 @@ int protection_add_sa(Protection *protection, const SaOrder *order, Reason *reas
                 .local = order->local,
                 .remote = order->remote,
             },
+        .interface = order->interface,
         .n_addresses = order->n_addresses,
     };
     memcpy(need.addresses, order->addresses, sizeof(need.addresses));
@@ -308,8 +322,11 @@ void protection_remove_sa(Protection *protection, uint32_t spi_in)
 {
     size_t n = 0;
     for (size_t i = 0; i < protection->n_needs; i++) {
-        if (protection->needs[i].spi_in != spi_in)
-            protection->needs[n++] = protection->needs[i];
+        const Need *need = &protection->needs[i];
+        if (need->spi_in == spi_in)
+            protection->last[need->interface] = *need;
+        else
+            protection->needs[n++] = *need;
     }
     if (n == protection->n_needs)
         return;

@@ -13,7 +13,7 @@
 
 enum {
     PROTECT_WAYS_MAX = DATAPLANE_SAS_MAX + 1, /* one pair may be on its move */
-    PROTECT_INNER_MAX = DATAPLANE_SAS_MAX * DATAPLANE_ADDRESSES_MAX,
+    PROTECT_INNER_MAX = (DATAPLANE_SAS_MAX + DATAPLANE_INTERFACES_MAX) * DATAPLANE_ADDRESSES_MAX,
 };
 
 /* By what the kernel's ESP packets are known, in UDP or not: those of one SA pair, or of several.
@@ -29,7 +29,7 @@ typedef struct ProtectRules {
     uid_t users[2];            /* whose packets pass: tred's and the IKE client's; -1: nobody's */
     const IkeTs *local;        /* the networks that the host is in */
     size_t n_inner;
-    InnerAddress inner[PROTECT_INNER_MAX]; /* of the SAs, or of the last ones that there were */
+    InnerAddress inner[PROTECT_INNER_MAX]; /* of the SAs, and of interfaces whose last has gone */
     size_t n_ways;
     ProtectWay ways[PROTECT_WAYS_MAX];
 } ProtectRules;

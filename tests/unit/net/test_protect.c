@@ -217,10 +217,11 @@ static in_port_t port_of(const ProtectWay *way)
 }
 
 /* The kernel's has keys, and its way begins at `port`; tred-esp's is that of port 0. */
-static int add_from(uint32_t spi, uint8_t address, in_port_t port)
+static int add_to(uint8_t interface, uint32_t spi, uint8_t address, in_port_t port)
 {
     static char key; /* never looked into */
-    SaOrder order = {.spi_in = spi,
+    SaOrder order = {.interface = interface,
+                     .spi_in = spi,
                      .encr_in = port == 0 ? NULL : (Secret *)(void *)&key,
                      .local = outer(port),
                      .n_addresses = 1,
@@ -228,6 +229,11 @@ static int add_from(uint32_t spi, uint8_t address, in_port_t port)
     Reason reason = {0};
 
     return protection_add_sa(protection, &order, &reason);
+}
+
+static int add_from(uint32_t spi, uint8_t address, in_port_t port)
+{
+    return add_to(0, spi, address, port);
 }
 
 /* One of the kernel's, with a way of its own. */
@@ -380,6 +386,31 @@ static void the_last_addresses_stay_the_tunnels_own_between_two_tunnels(void **s
     assert_int_equal(add(2, 6), 0);
     assert_int_equal(played.rules.n_inner, 1);
     assert_int_equal(played.rules.inner[0].octets[3], 6);
+}
+
+static void an_interface_keeps_its_last_addresses_while_another_ones_tunnel_is_up(void **state)
+{
+    (void)state;
+    assert_int_equal(open_as(PROTECT_YES), 0);
+    assert_int_equal(add_to(0, 1, 5, 0), 0);
+    assert_int_equal(add_to(1, 2, 6, 0), 0);
+    protection_remove_sa(protection, 1);
+    assert_int_equal(played.rules.n_inner, 2);
+    assert_int_equal(add_to(1, 3, 6, 0), 0);
+    assert_int_equal(played.rules.n_inner, 2);
+    assert_int_equal(played.rules.inner[0].octets[3], 6);
+    assert_int_equal(played.rules.inner[1].octets[3], 5);
+    assert_int_equal(add_to(0, 4, 7, 0), 0);
+    assert_int_equal(played.rules.n_inner, 2);
+    assert_int_equal(played.rules.inner[1].octets[3], 7);
+}
+
+static void an_sa_of_no_interface_has_no_rules(void **state)
+{
+    (void)state;
+    assert_int_equal(open_as(PROTECT_YES), 0);
+    assert_int_equal(add_to(DATAPLANE_INTERFACES_MAX, 1, 5, 0), -ENOSPC);
+    assert_int_equal(played.n_commits, 1);
 }
 
 static void so_many_sas_have_rules_and_none_more(void **state)
@@ -556,6 +587,8 @@ int main(void)
         PROTECT_TEST(a_pair_that_brings_nothing_new_leaves_the_rules_as_they_are),
         PROTECT_TEST(what_tred_esp_sends_needs_no_way),
         PROTECT_TEST(the_last_addresses_stay_the_tunnels_own_between_two_tunnels),
+        PROTECT_TEST(an_interface_keeps_its_last_addresses_while_another_ones_tunnel_is_up),
+        PROTECT_TEST(an_sa_of_no_interface_has_no_rules),
         PROTECT_TEST(so_many_sas_have_rules_and_none_more),
         PROTECT_TEST(an_sa_has_so_many_addresses_and_none_more),
         PROTECT_TEST(rules_that_the_kernel_does_not_take_leave_those_before),
