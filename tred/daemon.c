@@ -168,11 +168,15 @@ static int bus_serve(Daemon *daemon)
     return r;
 }
 
-/* 0, or -errno, which is logged. */
+/* 0, or -errno, which is logged: -EBADMSG where what is configured can't be read, which trying
+ * again does not mend. A helper that itself failed (VERIFIER_E_FAILED) may do better the next time.
+ */
 static int helper_check(int r, const char *error)
 {
     if (r != 0)
         log_error("%s", error[0] != '\0' ? error : strerror(-r));
+    if (r > 0)
+        return -EIO;
     return r == 0 || r == -ENOMEM || r == -EMFILE ? r : -EBADMSG;
 }
 

@@ -9,6 +9,7 @@
 
 enum {
     ANSWER_DEADLINE_MS = 5000, /* for one request: what it does takes milliseconds */
+    START_DEADLINE_MS = 20000, /* a slow machine that boots reads program and libraries first */
     PROFILE_FILE_SIZE_MAX = 64 * 1024,
 };
 
@@ -207,10 +208,10 @@ static int next_failed(Verifier *verifier, int r, Reason *reason)
 
 /* Waits for the answer that is due. 0 with verifier->answer, whatever it is, or VERIFIER_E_FAILED.
  */
-static int answer_await(Verifier *verifier, Reason *reason)
+static int answer_await(Verifier *verifier, int milliseconds, Reason *reason)
 {
     VerifierProcess *process = verifier->next;
-    int r = helper_wait(process->helper.channel, ANSWER_DEADLINE_MS);
+    int r = helper_wait(process->helper.channel, milliseconds);
 
     if (r == 0)
         r = verifier_answer_receive(verifier, process);
@@ -222,7 +223,8 @@ static int call(Verifier *verifier, const VerifyRequest *request, int fd, Reason
 {
     int r = verifier->next ? verifier_request_send(verifier, verifier->next, request, fd) : -EPIPE;
 
-    return r == 0 ? answer_await(verifier, reason) : next_failed(verifier, r, reason);
+    return r == 0 ? answer_await(verifier, ANSWER_DEADLINE_MS, reason)
+                  : next_failed(verifier, r, reason);
 }
 
 static int profile_hold(Verifier *verifier, Reason *reason)
@@ -269,9 +271,9 @@ int verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reaso
     return r;
 }
 
-int verifier_begun(Verifier *verifier, Reason *reason)
+static int profile_await(Verifier *verifier, int milliseconds, Reason *reason)
 {
-    int r = answer_await(verifier, reason);
+    int r = answer_await(verifier, milliseconds, reason);
 
     if (r == 0)
         r = verifier_answer_error(verifier, reason);
@@ -280,13 +282,18 @@ int verifier_begun(Verifier *verifier, Reason *reason)
     return r;
 }
 
+int verifier_begun(Verifier *verifier, Reason *reason)
+{
+    return profile_await(verifier, START_DEADLINE_MS, reason);
+}
+
 int verifier_new(const VerifierOptions *options, Verifier **ret, Reason *reason)
 {
     _cleanup_(verifier_unrefp) Verifier *verifier = NULL;
     int r = verifier_begin(options, &verifier, reason);
 
-    if (r == 0)
-        r = verifier_begun(verifier, reason);
+    if (r == 0) /* while others wait for us */
+        r = profile_await(verifier, ANSWER_DEADLINE_MS, reason);
     if (r == 0)
         *ret = steal_pointer(verifier);
     return r;

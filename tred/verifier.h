@@ -41,8 +41,9 @@ typedef struct VerifierOptions {
  * the profile. */
 int verifier_new(const VerifierOptions *options, Verifier **ret, Reason *reason);
 
-/* The same in two steps: what is done between them is done while the process starts. Nothing else
- * is asked of the verifier before the second. */
+/* The same in two steps, for tred's own start: what is done between them is done while the process
+ * starts, for which a slow machine is given more time. Nothing else is asked of the verifier before
+ * the second. */
 int verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reason);
 int verifier_begun(Verifier *verifier, Reason *reason);
 Verifier *verifier_ref(Verifier *verifier);

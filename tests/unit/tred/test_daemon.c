@@ -418,6 +418,20 @@ static void a_step_that_fails_is_the_last(void **state)
     }
 }
 
+/* systemd starts it anew but for a fault in the configuration, which is EX_CONFIG. */
+static void a_verifier_that_fails_at_the_start_is_no_fault_in_the_configuration(void **state)
+{
+    static const char *const steps[] = {"verifier", "profile"};
+
+    for (size_t i = 0; i < ELEMENTS(steps); i++) {
+        (void)bench_init(state);
+        bench.failing = steps[i];
+        bench.error = VERIFIER_E_FAILED;
+        assert_int_equal(init(), -EIO);
+        assert_false(bench.daemon.serves);
+    }
+}
+
 static void only_its_operator_has_it_end_well_and_the_traffic_unprotected(void **state)
 {
     static const struct {
@@ -514,6 +528,8 @@ int main(void)
         cmocka_unit_test_setup(it_starts_in_order_and_serves_at_the_end, bench_init),
         cmocka_unit_test_setup(what_is_configured_goes_to_those_who_act_on_it, bench_init),
         cmocka_unit_test_setup(a_step_that_fails_is_the_last, bench_init),
+        cmocka_unit_test_setup(a_verifier_that_fails_at_the_start_is_no_fault_in_the_configuration,
+                               bench_init),
         cmocka_unit_test_setup(only_its_operator_has_it_end_well_and_the_traffic_unprotected,
                                bench_init),
         cmocka_unit_test_setup(at_the_end_all_are_told_and_whoever_waits_is_answered, bench_init),
