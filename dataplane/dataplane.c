@@ -10,6 +10,9 @@ enum {
     RETRY_FIRST_US = 100 * 1000,
     RETRY_MAX_US = 10 * 1000 * 1000,
     OPEN_DEADLINE_US = 20 * 1000 * 1000, /* systemd may have to start tred-net first */
+    /* At first the kernel has to load its modules as well, on a slow machine that boots.
+     * tred.service has 120 s for all (TimeoutStartSec). */
+    FIRST_DEADLINE_US = 80 * 1000 * 1000,
 };
 
 static const char *const mode_names[] = {
@@ -19,6 +22,11 @@ static const char *const mode_names[] = {
 };
 
 static void open_start(DataPlane *plane);
+
+static uint64_t open_deadline(const DataPlane *plane)
+{
+    return order_link_deadline() + (plane->opened_before ? OPEN_DEADLINE_US : FIRST_DEADLINE_US);
+}
 
 static int handle_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -129,7 +137,7 @@ static void start_esp(DataPlane *plane)
                              &plane->esp);
     if (r >= 0) {
         order_link_give(plane->esp, &(Order){.type = ORDER_PLANE_COUNTERS}, -1,
-                        order_link_deadline(), handle_esp_ready, 0, plane);
+                        open_deadline(plane), handle_esp_ready, 0, plane);
         return;
     }
     Reason reason;
@@ -183,7 +191,7 @@ static void protect(DataPlane *plane)
     ProtectOrder protect = *plane->options->protect;
     protect.interfaces = plane->options->interfaces;
     order_link_give(plane->net, &(Order){.type = ORDER_PROTECT, .protect = &protect}, -1,
-                    order_link_deadline() + OPEN_DEADLINE_US, handle_protected, 0, plane);
+                    open_deadline(plane), handle_protected, 0, plane);
 }
 
 static void open_start(DataPlane *plane)
@@ -198,8 +206,7 @@ static void open_start(DataPlane *plane)
         plane->state = PLANE_OPENING;
         plane->net_ready = plane->esp_ready = false;
         protect(plane);
-        order_link_give(plane->net, &order, -1, order_link_deadline() + OPEN_DEADLINE_US,
-                        handle_opened, 0, plane);
+        order_link_give(plane->net, &order, -1, open_deadline(plane), handle_opened, 0, plane);
         if (order.mode == DATAPLANE_USER) /* no need to wait for what tred-net decides */
             start_esp(plane);
         return;

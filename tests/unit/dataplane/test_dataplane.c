@@ -26,6 +26,7 @@ typedef struct Given {
     Lifetime soft;
     uint64_t dscps;
     uint8_t interface;
+    uint64_t deadline;
     OrderAnswered answered;
     uint64_t cookie;
     void *userdata;
@@ -113,7 +114,7 @@ uint64_t order_link_deadline(void)
 void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadline,
                      OrderAnswered answered, uint64_t cookie, void *userdata)
 {
-    (void)fd, (void)deadline;
+    (void)fd;
     assert_true(link->there && link->n_given < ORDERS_MAX);
     link->given[link->n_given++] = (Given){
         .type = order->type,
@@ -123,6 +124,7 @@ void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadl
         .soft = order->sa ? order->sa->soft : (Lifetime){0},
         .dscps = order->sa ? order->sa->dscps : 0,
         .interface = order->sa ? order->sa->interface : 0,
+        .deadline = deadline,
         .answered = answered,
         .cookie = cookie,
         .userdata = userdata,
@@ -406,6 +408,22 @@ static void whoever_waits_is_told_when_the_plane_is_lost(void **state)
     assert_int_equal(dataplane_count(lab->plane, counted_never, NULL), -ENOTCONN);
 }
 
+static void the_first_opening_may_take_as_long_as_a_slow_boot_and_no_later_one(void **state)
+{
+    Lab *lab = *state;
+    enum { BOOT_US = 60 * 1000 * 1000, HANGS_US = 30 * 1000 * 1000 };
+    assert_int_equal(net.given[0].type, ORDER_OPEN);
+    assert_true(net.given[0].deadline > BOOT_US);
+    assert_int_equal(esp.given[0].type, ORDER_PLANE_COUNTERS);
+    assert_true(esp.given[0].deadline > BOOT_US);
+    esp.callbacks.lost("gone", esp.callbacks.userdata);
+    assert_int_equal(on_look(NULL, 0, lab->plane), 0);
+    assert_int_equal(net.given[0].type, ORDER_OPEN);
+    assert_true(net.given[0].deadline < HANGS_US);
+    assert_int_equal(esp.given[0].type, ORDER_PLANE_COUNTERS);
+    assert_true(esp.given[0].deadline < HANGS_US);
+}
+
 static void a_move_is_over_when_both_helpers_have_moved_every_pair(void **state)
 {
     Lab *lab = *state;
@@ -641,6 +659,7 @@ int main(void)
         PLANE(a_pair_that_can_not_be_used_is_told_as_one_that_lacks_something),
         PLANE(whoever_waits_is_told_when_the_pair_goes),
         PLANE(whoever_waits_is_told_when_the_plane_is_lost),
+        PLANE(the_first_opening_may_take_as_long_as_a_slow_boot_and_no_later_one),
         PLANE(a_move_is_over_when_both_helpers_have_moved_every_pair),
         PLANE(a_peer_that_moves_leaves_the_transport_as_it_is),
         PLANE(the_first_error_of_a_move_is_told_once),
