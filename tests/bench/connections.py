@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab.bus import Bus, Connection
 from lab.case import World
@@ -21,6 +22,7 @@ MARKS = "10,100,300,1000"
 SECONDS_EACH = 2.0  # far above what one takes, so that only a stalled run is given up
 PAUSE = 0.05  # between two looks, which cost the SeGW time
 SPARE = 24  # exchanges of the 1,024 that a user may have
+UNITS = Path(__file__).resolve().parents[2] / "dbus" / "units"
 PROGRAMS = ["ikeclient", "tred", "tred-tpm", "tred-net", "tred-esp", "tred-verify"]
 
 
@@ -28,6 +30,12 @@ def resident(pid):
     """Octets of a process's own memory (USS)."""
     with open(f"/proc/{pid}/smaps_rollup") as file:
         return sum(int(size) for size in re.findall(r"^Private_\w+: +(\d+) kB", file.read(), re.M)) * 1024
+
+
+def as_its_unit(name):
+    """The command that runs a program with the descriptors that its unit lets it have."""
+    limit = re.search(r"(?m)^LimitNOFILE=(\d+)$", (UNITS / f"{name}.service.in").read_text())[1]
+    return ["prlimit", f"--nofile={limit}"]
 
 
 @dataclass
@@ -78,13 +86,13 @@ class Many:
         self.tpm.start()
         names = [f"c{number}" for number in range(count)]
         self.net = TredNet().wait_for_socket() if data_plane != "none" else None
-        self.tred = Tred(world.device("ecdsa-p256"), **{
+        self.tred = Tred(world.device("ecdsa-p256"), under=as_its_unit("tred"), **{
             "data-plane": {"mode": data_plane},
             "segw": {"allowed-remote": f"{INNER_IPV4}/32"},
             "exchanges": {"max-exchanges": str(count + SPARE), "verify-seconds": "600"},
             **{f"segw {name}": {"name": SEGW_NAME, "allowed-remote": network_of(number)}
                for number, name in enumerate(names)}}).wait_for_name()
-        self.client = IkeClient(**{
+        self.client = IkeClient(under=as_its_unit("ikeclient"), **{
             "segw": {"address": SEGW_IPV4},
             "connection": {"reconnect": "yes", "initial-contact": "no", "liveness": "0",
                            "keepalive": "0"},
