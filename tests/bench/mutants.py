@@ -26,6 +26,7 @@ ENVIRONMENT = {**os.environ, "PATH": PATH, "CC": "gcc"}
 HANGS_AFTER_SECONDS = 40  # at least; a test has five times of what it took without a mutant
 INTEGRATION_SECONDS = 600
 NEAR = 3  # programs that are built and run first: most mutants die there
+EVERYWHERE = {"tred", "service"}  # words of names that tell no file from another
 # By folder: its share of the sample, what unit tests it beside tests/unit/FOLDER, and what
 # integration tests.
 FOLDERS = {
@@ -36,17 +37,17 @@ FOLDERS = {
               "test_mobike"]),
     "device": (3, ["tests/unit/tred/", "tests/unit/policy/", "tests/unit/provisioning/"],
                ["test_device", "test_tred_tpm", "test_policy", "test_anchors", "test_slow_tpm", "test_tpm_faults",
-                "test_tpm_commands"]),
+                "test_tpm_commands", "test_exit_status"]),
     "verify": (6, ["trectl/", "tests/unit/provisioning/"],
-               ["test_verifier", "test_verification", "test_refusals", "test_segws"]),
+               ["test_verifier", "test_verification", "test_refusals", "test_segws", "test_exit_status"]),
     "policy": (5, ["tests/unit/provisioning/", "tests/unit/tred/"],
                ["test_policy", "test_anchors", "test_provision_verify", "test_tpm_faults"]),
     "tpm": (5, ["tests/unit/policy/", "tests/unit/provisioning/"],
             ["test_tpm_commands", "test_policy", "test_tpm_faults", "test_slow_tpm", "test_proof"]),
     "net": (4, [], ["test_network", "test_tred_net", "test_dataplane", "test_protection", "test_mobike",
-                    "test_children"]),
+                    "test_children", "test_exit_status"]),
     "esp": (4, ["tests/unit/dataplane/"],
-            ["test_dataplane", "test_traffic", "test_marks", "test_mtu", "test_lifetime"]),
+            ["test_dataplane", "test_traffic", "test_marks", "test_mtu", "test_lifetime", "test_exit_status"]),
     "crypto": (3, ["tests/unit/tred/", "tests/unit/esp/", "tests/unit/policy/", "tests/unit/verify/"],
                ["test_authentication", "test_suites"]),
     "dataplane": (0, ["tests/unit/esp/", "tests/unit/net/", "tests/unit/tred/"],
@@ -68,19 +69,23 @@ def copy_changed(source, target):
 class Copy:
     """The tree in a place of its own, built; one file of it is changed at a time."""
 
-    def __init__(self, folder, folders):
+    def __init__(self, folder, folders, with_unit_tests=True):
         self.places = tuple(place for name in folders
                             for place in (f"tests/unit/{name}/", *FOLDERS[name][1]))
         self.tree, self.build = folder / "tree", folder / "tree" / "build"
+        self.held = {}  # integration tests, and whether they pass without a mutant
         shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(".git", "build*"),
                         copy_function=copy_changed, dirs_exist_ok=True)
         if not (self.build / "build.ninja").exists():
             subprocess.run(["meson", "setup", self.build, self.tree, "-Dwerror=false", "-Doptimization=0",
                             "-Ddebug=false", f"-Dvectors={ROOT.parent / 'shared' / 'vectors'}"],
                            env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+        self.tests = []
         if not self.ninja("build.ninja") or not self.ninja(
-                *{name for programs, _, _ in self.unit_tests() for name in programs}):
+                *{name for programs, _, _ in self.unit_tests() for name in programs if with_unit_tests}):
             sys.exit(f"the tree does not build: ninja -C {self.build}")
+        if not with_unit_tests:
+            return
         # What fails without a mutant would kill each of them.
         self.tests = [(programs, command, max(HANGS_AFTER_SECONDS, 5 * took))
                       for programs, command, seconds in self.unit_tests()
@@ -89,18 +94,7 @@ class Copy:
               flush=True)
 
     def integration(self, pattern):
-        return [self.tree / "tests/integration/run", self.build, "-k", pattern]
-
-    def hold(self, patterns):
-        """Ends all where an integration test that is to be run is not there, or fails without a mutant."""
-        if patterns:
-            self.ninja()
-        for pattern in sorted(patterns):
-            done = subprocess.run(self.integration(pattern), env=ENVIRONMENT, check=False, text=True,
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, timeout=INTEGRATION_SECONDS)
-            if done.returncode != 0:
-                sys.exit(f"{done.stdout}\n{pattern} fails without a mutant, and would kill each of them")
+        return [self.tree / "tests/integration/run", self.build, "--failfast", "-k", pattern]
 
     def seconds_of(self, command, seconds):
         """What a test takes, or None where it fails."""
@@ -172,6 +166,36 @@ class Copy:
                 return pattern
         return None
 
+    def holds(self, pattern):
+        """Whether integration tests are there, and pass without a mutant: is asked of those that fail with one."""
+        if pattern not in self.held:
+            self.held[pattern] = self.ninja() and not self.kills(self.integration(pattern), INTEGRATION_SECONDS)
+            if not self.held[pattern]:
+                print(f"{pattern} fails without a mutant, and is left out", flush=True)
+        return self.held[pattern]
+
+    def killer_that_holds(self, path, text, patterns):
+        """killer_of() the mutant `text`, without the integration tests that would kill any."""
+        original = path.read_text()
+        while True:
+            patterns = [pattern for pattern in patterns if self.held.get(pattern, True)]
+            path.write_text(text)
+            killer = self.killer_of(str(path.relative_to(self.tree)), patterns)
+            path.write_text(original)
+            if killer not in patterns or self.holds(killer):
+                return killer
+
+
+def matching(path):
+    """The integration tests of the file `path`: those that share a word with its name, then its folder's."""
+    folder, name = path.removesuffix(".c").split("/")
+    words = set(name.split("_"))
+    common = {module.stem: words & set(module.stem.split("_"))
+              for module in sorted((ROOT / "tests/integration").glob("test_*.py"))}
+    near = [module for module, shared in common.items() if shared - EVERYWHERE]
+    near.sort(key=lambda module: -len(common[module]))
+    return [f"{module}." for module in near + [each for each in FOLDERS[folder][2] if each not in near]]
+
 
 def sample(folders, files, kinds, count, seed):
     """`count` mutants: folders by their share, kinds evenly; of `files` alone where some are named."""
@@ -197,27 +221,28 @@ def sample(folders, files, kinds, count, seed):
 
 
 def again(path):
-    """Those that lived in an earlier run, by what it printed; lines may have moved since."""
-    said = re.findall(r"^LIVES (?:\d+/\d+ )?(\S+):\d+ \w+: (.*)\n    became (.*)$",
+    """Those that lived in an earlier run, by what it printed; lines may have moved since, so that of
+    several with the same text the nearest is meant."""
+    said = re.findall(r"^LIVES \d+/\d+ (\S+):(\d+) \w+: (.*)\n    became (.*)$",
                       Path(path).read_text(), re.MULTILINE)
-    files = {name for name, _, _ in said if (ROOT / name).exists()}  # the others have moved
-    return [(mutant, text) for name in sorted(files)
-            for mutant, text in mutation.mutants(name, (ROOT / name).read_text())
-            if (name, mutant.before.strip(), mutant.after.strip()) in said]
+    found = {}
+    for name, line, before, after in said:
+        source = ROOT / name
+        there = [(mutant, text) for mutant, text in mutation.mutants(name, source.read_text())
+                 if (mutant.before.strip(), mutant.after.strip()) == (before, after)] if source.exists() else []
+        if there:  # the others have moved to another file
+            mutant, text = min(there, key=lambda each: abs(each[0].line - int(line)))
+            found[mutant] = text
+    return list(found.items())
 
 
 def hunt(copy, mutants, patterns_of):
-    """Tries each, with the integration tests patterns_of(folder); returns how many were killed, and
+    """Tries each, with the integration tests patterns_of(path); returns how many were killed, and
     those that were not."""
     killed, alive = 0, []
-    copy.hold({name for mutant, _ in mutants for name in patterns_of(mutant.path.split("/")[0])})
     for number, (mutant, text) in enumerate(mutants, 1):
-        path = copy.tree / mutant.path
-        original = path.read_text()
-        path.write_text(text)
         begun = time.monotonic()
-        killer = copy.killer_of(mutant.path, patterns_of(mutant.path.split("/")[0]))
-        path.write_text(original)
+        killer = copy.killer_that_holds(copy.tree / mutant.path, text, patterns_of(mutant.path))
         word = {None: "LIVES", "build": "unfit"}.get(killer, "dead")
         print(f"{word:5} {number}/{len(mutants)} {mutant}\n    {killer or 'no test'}, "
               f"{time.monotonic() - begun:.0f} s", flush=True)
@@ -243,8 +268,10 @@ def main():
                         "of memory or OpenSSL that fails")
     parser.add_argument("--integration", action="store_true",
                         help="what no unit test kills goes to integration tests, too (as root)")
+    parser.add_argument("--no-unit", action="store_true",
+                        help="integration tests alone: for what an earlier run has shown no unit test to kill")
     parser.add_argument("--tests", type=listed, default=[], metavar="P,P",
-                        help="integration tests by part of their names, instead of all of a folder's")
+                        help="integration tests by part of their names, instead of those that match a file")
     parser.add_argument("--again", metavar="FILE",
                         help="only those that lived in the run that printed FILE")
     parser.add_argument("--keep", metavar="FOLDER", type=Path,
@@ -259,9 +286,9 @@ def main():
         return
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="mutants-"))
     try:
-        copy = Copy(folder, {mutant.path.split("/")[0] for mutant, _ in mutants})
-        killed, alive = hunt(copy, mutants, lambda name: arguments.tests or (
-            FOLDERS[name][2] if arguments.integration else []))
+        copy = Copy(folder, {mutant.path.split("/")[0] for mutant, _ in mutants}, not arguments.no_unit)
+        killed, alive = hunt(copy, mutants, lambda path: arguments.tests or (
+            matching(path) if arguments.integration or arguments.no_unit else []))
     finally:
         if not arguments.keep:
             shutil.rmtree(folder)

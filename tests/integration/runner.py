@@ -90,6 +90,7 @@ def main():
                         help="only tests with PATTERN in their name; may be given several times")
     parser.add_argument("--part", type=fraction, default=(1, 1), metavar="N/M",
                         help="only the Nth of M parts; the others may run at the same time, each in its world")
+    parser.add_argument("--failfast", action="store_true", help="end at the first test that fails")
     arguments = parser.parse_args()
     loader = unittest.TestLoader()
     if arguments.patterns:
@@ -101,6 +102,7 @@ def main():
             print(f"No test has {pattern.strip('*')} in its name.\n0 passed, 0 failed, 0 skipped")
             sys.exit(1)
     result = LineResult()
+    result.failfast = arguments.failfast
     part_of(suite, *arguments.part).run(result)
     print(f"{result.passed} passed, {result.failed} failed, {len(result.skipped)} skipped")
     sys.exit(1 if result.failed or result.passed == 0 else 0)
