@@ -67,8 +67,9 @@ END_ENTITY = (basic_constraints(False), key_usage("digital_signature"))
 
 
 def issue(common_name, issuer=None, extensions=(), *, key=None, public_key=None, starts=-DAY,
-          ends=30 * DAY, digest=hashes.SHA256(), serial=None, identifiers=True):
-    """A certificate of `issuer`'s, or one that signs itself."""
+          ends=30 * DAY, digest=hashes.SHA256(), serial=None, identifiers=True, first=()):
+    """A certificate of `issuer`'s, or one that signs itself; `first` are the extensions that stand
+    before all others."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     public_key = public_key or key.public_key()
     signer = issuer.key if issuer else key
@@ -77,6 +78,8 @@ def issue(common_name, issuer=None, extensions=(), *, key=None, public_key=None,
                .issuer_name(issuer.subject if issuer else name(common_name))
                .public_key(public_key).serial_number(serial or x509.random_serial_number())
                .not_valid_before(NOW + starts).not_valid_after(NOW + ends))
+    for extension, critical in first:
+        builder = builder.add_extension(extension, critical)
     if identifiers:
         builder = builder.add_extension(
             x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
@@ -106,12 +109,15 @@ def version_1(issuer):
 
 
 def crl(issuer, *revoked, number=1, delta=None, this=-HOUR, until=DAY, extensions=(), key=None,
-        issuer_name=None, revoked_of=None, reason=None, digest=hashes.SHA256(), of_entries=()):
+        issuer_name=None, revoked_of=None, reason=None, digest=hashes.SHA256(), of_entries=(), first=()):
     """PEM of a CRL; `delta` is the base's number; `revoked_of` the CA of an indirect list;
-    `of_entries` are extensions of each entry."""
+    `of_entries` are extensions of each entry, `first` the list's own that stand before all others."""
     builder = (x509.CertificateRevocationListBuilder()
                .issuer_name(issuer_name or issuer.subject)
-               .last_update(NOW + this).next_update(NOW + until)
+               .last_update(NOW + this).next_update(NOW + until))
+    for extension, critical in first:
+        builder = builder.add_extension(extension, critical)
+    builder = (builder
                .add_extension(x509.CRLNumber(number), critical=False)
                .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(
                    issuer.key.public_key()), critical=False))
@@ -198,9 +204,10 @@ def ocsp_response(tbs, algorithm, signature):
                 _der(0xa0, _der(0x30, pkix_ocsp_basic, _der(0x04, basic))))
 
 
-def answers(holders, revoked=()):
+def answers(holders, revoked=(), critical=None):
     """DER of one OCSP response by their issuer, about each of them; those of these places are
-    revoked. The library makes responses about one alone."""
+    revoked, and each has an unknown extension, unless `critical` is None. The library makes responses
+    about one alone, and without."""
     issuer = holders[0].issuer
     one = [ocsp.load_der_ocsp_response(answer(holder, status=(
         ocsp.OCSPCertStatus.REVOKED if place in revoked else ocsp.OCSPCertStatus.GOOD)))
@@ -208,8 +215,16 @@ def answers(holders, revoked=()):
     singles = [_sequence_at(response.tbs_response_bytes) for response in one]
     front = _content_of(one[0].tbs_response_bytes)
     front = front[:front.index(singles[0])]
-    tbs = _der(0x30, front, _der(0x30, *[_content_of(single) for single in singles]))
+    more = b"" if critical is None else _der(0xa1, _der(0x30, extension_der(critical)))
+    tbs = _der(0x30, front, _der(0x30, *[
+        _der(0x30, _content_of(_content_of(single)), more) for single in singles]))
     return ocsp_response(tbs, ECDSA_WITH_SHA256, issuer.key.sign(tbs, ec.ECDSA(hashes.SHA256())))
+
+
+def extension_der(critical):
+    """unknown_extension() in octets."""
+    oid = bytes.fromhex("06092b0601040183b20301")
+    return _der(0x30, oid, _der(0x01, b"\xff") if critical else b"", _der(0x04, b"\x05\x00"))
 
 
 def _sequence_at(tbs):

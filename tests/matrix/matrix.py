@@ -175,6 +175,9 @@ def path_cases():
                sound(profile="[path]\nintermediates-max = 1\n"))
     yield Case("an unknown critical extension", "critical-extensions",
                leaf(unknown_extension(True)), leaf(unknown_extension(False)))
+    yield Case("an unknown critical extension that stands first", "critical-extensions",
+               leaf(first=[unknown_extension(True)]), leaf(first=[unknown_extension(False)]),
+               "OID 1.3.6.1.4.1.55555.1")
     yield Case("an unknown critical extension of a CA", "critical-extensions",
                under(ca("Strange", root, (*CA, unknown_extension(True)))),
                under(ca("Strange", root, (*CA, unknown_extension(False)))),
@@ -219,6 +222,8 @@ def conforming_cases():
     trees = permitted(x509.DNSName("operator.example"))
     yield Case("nameConstraints of an end entity", "conforming", leaf(trees),
                under(ca("Constrained", root, (*CA, trees))), "nameConstraints")
+    yield Case("nameConstraints of an end entity that stand first", "conforming",
+               leaf(first=[trees]), leaf(), "nameConstraints")
     good = Shown(issue("SeGW", root, (*END_ENTITY, (sixteen, False))))
     for what, name in (("an iPAddress of 5 octets", (0x87, bytes(5))),
                        ("an empty dNSName", (0x82, b"")), ("a dNSName with a blank", (0x82, b"a b")),
@@ -321,6 +326,9 @@ def profile_cases():
                leaf(base=(END_ENTITY[0], key_usage("key_agreement"))), leaf())
     yield Case("a keyUsage that is not critical", "key-usage",
                leaf(base=(END_ENTITY[0], (END_ENTITY[1][0], False))), leaf())
+    yield Case("a keyUsage that is not critical, and stands first", "key-usage",
+               leaf(base=END_ENTITY[:1], first=[(END_ENTITY[1][0], False)]),
+               leaf(base=END_ENTITY[:1], first=END_ENTITY[1:]))
     yield Case("an extKeyUsage that forbids IKE", "extended-key-usage",
                leaf(extended_usage(ExtendedKeyUsageOID.CODE_SIGNING)),
                leaf(extended_usage(ExtendedKeyUsageOID.CODE_SIGNING, IPSEC_IKE)))
@@ -335,6 +343,8 @@ def profile_cases():
     wanted = "[end-entity]\ncrl-distribution-point-required = yes\n"
     yield Case("no CRL distribution point where the profile wants one", "crl-distribution-point",
                with_profile(leaf(), wanted), with_profile(leaf(point), wanted))
+    yield Case("no CRL distribution point where the profile wants one, which may stand first",
+               "crl-distribution-point", with_profile(leaf(), wanted), with_profile(leaf(first=[point]), wanted))
 
 
 def name_cases():
@@ -474,6 +484,11 @@ def crl_cases():
                revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer, extensions=[USERS_ONLY])],
                           mode="if-available"),
                revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)], mode="if-available"))
+    yield Case("a later CRL takes a revocation back, but not for another scope that stands first", "revocation",
+               revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer, first=[USERS_ONLY])],
+                          mode="if-available"),
+               revocation([crl(issuer, serial, this=-2 * HOUR, first=[USERS_ONLY]),
+                           crl(issuer, first=[USERS_ONLY])], mode="if-available"))
     yield Case("a forged CRL takes nothing back", "revocation",
                revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer, key=WORLD.stranger.key)],
                           mode="if-available"),
@@ -617,6 +632,8 @@ def ocsp_cases():
     yield Case("an OCSP response with an unknown critical extension", "revocation",
                judged(answer(holder, extensions=[unknown_extension(True)])),
                judged(answer(holder, extensions=[unknown_extension(False)])))
+    yield Case("an OCSP response with an unknown critical extension of one answer", "revocation",
+               judged(answers([holder], critical=True)), judged(answers([holder], critical=False)))
     yield Case("an OCSP response signed with SHA-224", "revocation",
                judged(answer(holder, digest=hashes.SHA224())), good)
     yield Case("an OCSP response signed with SHA-1", "revocation",
@@ -647,6 +664,9 @@ def delegate_cases():
                revocation((), [answer(itself)], shown=Shown(itself, issuer)))
     yield Case("a responder without id-pkix-ocsp-nocheck", "revocation",
                by(issue("Responder", issuer, usual[:2])), good)
+    yield Case("a responder without id-pkix-ocsp-nocheck, which may stand first", "revocation",
+               by(issue("Responder", issuer, usual[:2])),
+               by(issue("Responder", issuer, usual[:2], first=[nocheck])))
     yield Case("a responder of another CA", "revocation",
                by(issue("Responder", WORLD.root, usual)), good)
     yield Case("a responder of a false CA of the same name", "revocation",
