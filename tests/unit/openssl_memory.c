@@ -6,14 +6,16 @@
 
 static struct {
     size_t left; /* until one fails; 0: none is to */
+    bool once;
     bool failed;
 } memory;
 
 static bool is_to_fail(void)
 {
-    if (memory.left > 0 && --memory.left == 0)
-        memory.failed = true;
-    return memory.failed;
+    const bool is_it = memory.left > 0 && --memory.left == 0;
+
+    memory.failed = memory.failed || is_it;
+    return is_it || (memory.failed && !memory.once);
 }
 
 static void *allocate(size_t size, const char *file, int line)
@@ -42,7 +44,14 @@ bool openssl_memory_begin(void)
 void openssl_memory_fail(size_t nth)
 {
     memory.left = nth;
+    memory.once = false;
     memory.failed = false;
+}
+
+void openssl_memory_fail_once(size_t nth)
+{
+    openssl_memory_fail(nth);
+    memory.once = true;
 }
 
 bool openssl_memory_end(void)

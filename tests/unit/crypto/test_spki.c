@@ -164,9 +164,9 @@ static void a_kind_of_key_outside_the_profile_is_neither_read_nor_written(void *
     }
 }
 
-static void a_key_is_written_whole_or_not_at_all_for_want_of_memory(void **state)
+/* Writes each kind of key while one allocation after the other fails. */
+static void write_while(void (*run_out)(size_t nth))
 {
-    (void)state;
     for (size_t i = 0; i < ELEMENTS(kinds); i++) {
         _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = key_of(kinds[i]);
         uint8_t octets[DER_MAX];
@@ -176,7 +176,7 @@ static void a_key_is_written_whole_or_not_at_all_for_want_of_memory(void **state
         for (size_t nth = 1; failed; nth++) {
             _cleanup_(openssl_free_bytesp) unsigned char *der = NULL;
 
-            openssl_memory_fail(nth);
+            run_out(nth);
             const int size = spki_encode(key, &der);
             failed = openssl_memory_end();
             if (size < 0) {
@@ -189,9 +189,22 @@ static void a_key_is_written_whole_or_not_at_all_for_want_of_memory(void **state
     }
 }
 
-static void a_key_is_read_as_what_it_is_or_not_at_all_for_want_of_memory(void **state)
+static void a_key_is_written_whole_or_not_at_all_for_want_of_memory(void **state)
 {
     (void)state;
+    write_while(openssl_memory_fail);
+}
+
+/* What goes on as if it had the number that there was no memory for writes another key. */
+static void a_key_is_written_whole_or_not_at_all_where_memory_is_short_once(void **state)
+{
+    (void)state;
+    write_while(openssl_memory_fail_once);
+}
+
+/* Reads each kind of key while one allocation after the other fails. */
+static void read_while(void (*run_out)(size_t nth))
+{
     for (size_t i = 0; i < ELEMENTS(kinds); i++) {
         _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = key_of(kinds[i]);
         uint8_t octets[DER_MAX];
@@ -201,7 +214,7 @@ static void a_key_is_read_as_what_it_is_or_not_at_all_for_want_of_memory(void **
         for (size_t nth = 1; failed; nth++) {
             _cleanup_(EVP_PKEY_freep) EVP_PKEY *read = NULL;
 
-            openssl_memory_fail(nth);
+            run_out(nth);
             const int r = spki_decode(whole, &read);
             failed = openssl_memory_end();
             assert_true(r == 0 || failed);
@@ -210,6 +223,18 @@ static void a_key_is_read_as_what_it_is_or_not_at_all_for_want_of_memory(void **
                 assert_int_equal(EVP_PKEY_eq(key, read), 1);
         }
     }
+}
+
+static void a_key_is_read_as_what_it_is_or_not_at_all_for_want_of_memory(void **state)
+{
+    (void)state;
+    read_while(openssl_memory_fail);
+}
+
+static void a_key_is_read_as_what_it_is_or_not_at_all_where_memory_is_short_once(void **state)
+{
+    (void)state;
+    read_while(openssl_memory_fail_once);
 }
 
 int main(void)
@@ -224,7 +249,9 @@ int main(void)
         cmocka_unit_test(a_point_that_is_not_on_the_curve_is_refused),
         cmocka_unit_test(a_kind_of_key_outside_the_profile_is_neither_read_nor_written),
         cmocka_unit_test(a_key_is_written_whole_or_not_at_all_for_want_of_memory),
+        cmocka_unit_test(a_key_is_written_whole_or_not_at_all_where_memory_is_short_once),
         cmocka_unit_test(a_key_is_read_as_what_it_is_or_not_at_all_for_want_of_memory),
+        cmocka_unit_test(a_key_is_read_as_what_it_is_or_not_at_all_where_memory_is_short_once),
     };
 
     if (!openssl_memory_begin())

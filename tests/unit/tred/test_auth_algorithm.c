@@ -1,5 +1,6 @@
 /* Is an AlgorithmIdentifier judged by what it means, and all outside the profile refused? */
 #include "octets_fixture.h"
+#include "openssl_memory.h"
 
 #include "crypto/auth_algorithm.h"
 
@@ -101,6 +102,30 @@ static void an_algorithm_without_room_is_not_written(void **state)
         assert_int_equal(size, exact);
     }
     assert_int_equal(auth_algorithm_encode(&unknown, der, sizeof(der), &size), -EINVAL);
+}
+
+/* One allocation fails alone: what is written after it would be another algorithm. */
+static void an_algorithm_is_written_whole_or_not_at_all_for_want_of_memory(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(known); i++) {
+        bool failed = true;
+
+        for (size_t nth = 1; failed; nth++) {
+            uint8_t der[UINT8_MAX];
+            size_t size = 0;
+
+            openssl_memory_fail_once(nth);
+            const int r = auth_algorithm_encode(&known[i].algorithm, der, sizeof(der), &size);
+            failed = openssl_memory_end();
+            if (r == 0) {
+                assert_octets((Bytes){der, size}, known[i].der);
+                continue;
+            }
+            assert_int_equal(r, -ENOMEM);
+            assert_true(failed);
+        }
+    }
 }
 
 static void hash_parameters_may_be_left_out(void **state)
@@ -254,6 +279,7 @@ int main(void)
         cmocka_unit_test(what_the_rfc_lists_is_read),
         cmocka_unit_test(what_the_rfc_lists_is_written),
         cmocka_unit_test(an_algorithm_without_room_is_not_written),
+        cmocka_unit_test(an_algorithm_is_written_whole_or_not_at_all_for_want_of_memory),
         cmocka_unit_test(hash_parameters_may_be_left_out),
         cmocka_unit_test(the_default_trailer_may_be_spelt_out_and_no_other),
         cmocka_unit_test(sha1_is_not_allowed),
@@ -268,5 +294,7 @@ int main(void)
         cmocka_unit_test(what_is_cut_off_or_not_der_is_refused),
     };
 
+    if (!openssl_memory_begin())
+        return 1;
     return cmocka_run_group_tests_name("auth algorithm", tests, NULL, NULL);
 }
