@@ -245,6 +245,21 @@ static void an_index_of_another_kind_is_left_alone(void **state)
     assert_int_equal(last_known_time_define(bench.tpm, noon, &reason), -EEXIST);
 }
 
+/* Beyond any clock that is right, and before any sum of days and seconds overflows. */
+static void the_last_day_that_is_one_is_read_and_the_next_is_not(void **state)
+{
+    enum { LAST_DAY = 1000 * 1000 };
+    time_t time = 0;
+
+    define_at((time_t)LAST_DAY * DAY);
+    assert_int_equal(read_it(), (time_t)LAST_DAY * DAY);
+    (void)indices_remove(state);
+    define_at((LAST_DAY + (time_t)1) * DAY);
+    assert_int_equal(last_known_time_read(bench.tpm, &time, &reason), -EBADMSG);
+    assert_non_null(strstr(reason.text, "day 1000001 after 1970"));
+    assert_int_equal(time, 0);
+}
+
 #define TIME_TEST(name) cmocka_unit_test_teardown(name, indices_remove)
 
 int main(void)
@@ -261,6 +276,7 @@ int main(void)
         TIME_TEST(an_index_that_is_wrong_in_one_thing_keeps_no_time),
         TIME_TEST(a_base_that_is_wrong_in_one_thing_keeps_no_time),
         TIME_TEST(an_index_of_another_kind_is_left_alone),
+        TIME_TEST(the_last_day_that_is_one_is_read_and_the_next_is_not),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);

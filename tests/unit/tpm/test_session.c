@@ -36,6 +36,21 @@ static const TPM2B_DIGEST second_digest = {.size = TPM_HASH_SIZE, .buffer = {2}}
 
 static TpmObject key;
 
+/* What becomes of the secret that a session is salted with; 0: the real one. */
+static int share_fails_with;
+
+int __real_tpm_secret_share(TpmCrypto *crypto, EVP_PKEY *pkey, const char *label, Secret **ret,
+                            TPM2B_ENCRYPTED_SECRET *ret_encrypted);
+int __wrap_tpm_secret_share(TpmCrypto *crypto, EVP_PKEY *pkey, const char *label, Secret **ret,
+                            TPM2B_ENCRYPTED_SECRET *ret_encrypted);
+
+int __wrap_tpm_secret_share(TpmCrypto *crypto, EVP_PKEY *pkey, const char *label, Secret **ret,
+                            TPM2B_ENCRYPTED_SECRET *ret_encrypted)
+{
+    return share_fails_with < 0 ? share_fails_with
+                                : __real_tpm_secret_share(crypto, pkey, label, ret, ret_encrypted);
+}
+
 static int group_init(void **state)
 {
     TPM2B_PUBLIC public;
@@ -702,11 +717,29 @@ static void a_parent_that_is_wrong_in_one_attribute_is_no_parent(void **state)
     }
 }
 
+static void a_session_without_a_salt_is_none_and_says_whether_memory_was_lacking(void **state)
+{
+    static const int errors[] = {-ENOMEM, -EIO};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(errors); i++) {
+        TpmSession *session = NULL;
+        Reason reason = {0};
+
+        share_fails_with = errors[i];
+        assert_int_equal(tpm_session_start(bench.tpm, TPM2_SE_HMAC, &session, &reason), -EIO);
+        share_fails_with = 0;
+        assert_null(session);
+        assert_int_equal(strstr(reason.text, "no memory left") != NULL, errors[i] == -ENOMEM);
+    }
+}
+
 #define SESSION_TEST(name) cmocka_unit_test_teardown(name, probe_remove)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SESSION_TEST(a_session_without_a_salt_is_none_and_says_whether_memory_was_lacking),
         SESSION_TEST(each_command_in_a_session_has_a_nonce_of_its_own),
         SESSION_TEST(each_session_begins_with_a_nonce_and_a_salt_of_its_own),
         SESSION_TEST(a_digest_changed_on_the_way_is_not_signed),
