@@ -1,0 +1,70 @@
+/* A program as its starter finds it: what it is given, and the status that it ends with. After
+ * cmocka's headers. */
+#pragma once
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PROGRAM_CHANNEL = 3, PROGRAM_NOT_TAKEN = 100 };
+
+/* Starts argv[0] with `channel` as descriptor 3 (-1: none), and nothing to read or write. */
+static inline pid_t program_start(const char *const *argv, int channel)
+{
+    union {
+        const char *const *constant;
+        char *const *plain;
+    } words = {.constant = argv}; /* execv() only reads them */
+    const pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    /* It does not outlive a test that fails meanwhile. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const int high = channel < 0 ? -1 : fcntl(channel, F_DUPFD_CLOEXEC, PROGRAM_NOT_TAKEN);
+
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+        dup2(null, STDERR_FILENO) < 0)
+        _exit(127);
+    (void)close(PROGRAM_CHANNEL);
+    if (high >= 0 && dup2(high, PROGRAM_CHANNEL) < 0)
+        _exit(127);
+    (void)execv(words.plain[0], words.plain);
+    _exit(127);
+}
+
+/* The status that it ends with, or what is no status where a signal ended it. */
+static inline int program_status(pid_t pid)
+{
+    int status = 0;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* Both ends of a channel, as tred makes it. */
+static inline void channel_make(int ends[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+}
+
+/* The status of a program that is sent `size` octets at once, if any, and then left. */
+static inline int status_after(const char *const *argv, const void *octets, size_t size)
+{
+    int ends[2];
+
+    channel_make(ends);
+    const pid_t pid = program_start(argv, ends[1]);
+    (void)close(ends[1]);
+    if (size > 0) /* it may have ended already */
+        assert_true(send(ends[0], octets, size, MSG_NOSIGNAL) >= 0 || errno == EPIPE);
+    (void)close(ends[0]);
+    return program_status(pid);
+}
