@@ -51,31 +51,39 @@ static void netwatch_free(Netwatch *watch)
 
 DEFINE_POINTER_CLEANUP(Netwatch, netwatch_free);
 
+/* ENOBUFS is as good as any message. */
+static void read_all(int fd)
+{
+    static char message[MESSAGE_MAX];
+    ssize_t size;
+
+    do {
+        size = recv(fd, message, sizeof(message), MSG_DONTWAIT);
+    } while (size >= 0 || errno == ENOBUFS || errno == EINTR);
+}
+
 static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Netwatch *watch = userdata;
     (void)source, (void)usec;
 
     watch->timer = sd_event_source_disable_unref(watch->timer);
+    read_all(watch->fd);
+    int r = sd_event_source_set_enabled(watch->source, SD_EVENT_ON);
     watch->handler(watch->userdata);
-    return 0;
+    return r;
 }
 
-/* ENOBUFS is as good as any message. */
+/* The first of many, most often: a tunnel that comes up brings a dozen. The others are left until
+ * the look, which is for them as well. */
 static int on_change(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
-    static char message[MESSAGE_MAX];
     Netwatch *watch = userdata;
-    ssize_t size;
-    (void)source, (void)events;
+    (void)fd, (void)events;
 
-    do {
-        size = recv(fd, message, sizeof(message), MSG_DONTWAIT);
-    } while (size >= 0 || errno == ENOBUFS || errno == EINTR);
-    if (watch->timer)
-        return 0;
-    return sd_event_add_time_relative(watch->event, &watch->timer, CLOCK_MONOTONIC, SETTLE_USEC,
-                                      ACCURACY_USEC, on_settled, watch);
+    int r = sd_event_add_time_relative(watch->event, &watch->timer, CLOCK_MONOTONIC, SETTLE_USEC,
+                                       ACCURACY_USEC, on_settled, watch);
+    return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_OFF);
 }
 
 static int netwatch_new(sd_event *event, NetwatchHandler handler, void *userdata, Netwatch **ret)
