@@ -182,22 +182,26 @@ static bool is_tunnel(int fd, const char *name)
     return ioctl(fd, SIOCGIFHWADDR, &link) < 0 || link.ifr_hwaddr.sa_family == ARPHRD_NONE;
 }
 
-/* False for what is no address that somebody could send to from afar. */
-static bool read_host(int fd, const struct ifaddrs *one, Endpoint *ret)
+static bool read_address(const struct sockaddr *address, Endpoint *ret)
 {
     *ret = (Endpoint){.v6 = {0}};
-    if (!one->ifa_addr || !(one->ifa_flags & IFF_UP) || one->ifa_flags & IFF_LOOPBACK ||
-        is_tunnel(fd, one->ifa_name))
-        return false;
-    if (one->ifa_addr->sa_family == AF_INET) {
-        memcpy(&ret->v4, one->ifa_addr, sizeof(ret->v4));
+    if (address->sa_family == AF_INET) {
+        memcpy(&ret->v4, address, sizeof(ret->v4));
         enum { LINK_LOCAL = 0xa9fe }; /* 169.254.0.0/16 */
         return ntohl(ret->v4.sin_addr.s_addr) >> 16 != LINK_LOCAL;
     }
-    if (one->ifa_addr->sa_family != AF_INET6)
+    if (address->sa_family != AF_INET6)
         return false;
-    memcpy(&ret->v6, one->ifa_addr, sizeof(ret->v6));
+    memcpy(&ret->v6, address, sizeof(ret->v6));
     return !IN6_IS_ADDR_LINKLOCAL(&ret->v6.sin6_addr);
+}
+
+/* False for what is no address that somebody could send to from afar. */
+static bool read_host(int fd, const struct ifaddrs *one, Endpoint *ret)
+{
+    if (!one->ifa_addr || !(one->ifa_flags & IFF_UP) || one->ifa_flags & IFF_LOOPBACK)
+        return false;
+    return read_address(one->ifa_addr, ret) && !is_tunnel(fd, one->ifa_name);
 }
 
 int addresses_of_host(Addresses *ret)
