@@ -207,18 +207,10 @@ static void object_free(BusObject *object)
     free(object);
 }
 
-static size_t note_changes(BusObject *object, const char *changed[BUS_PROPERTIES + 1])
-{
-    ConnectionInfo info;
-
-    connection_info(object->connection, &info);
-    return bus_told_update(&object->told, &info, changed);
-}
-
 int bus_face_add(BusFace *face, Connection *connection, BusObject **ret)
 {
     BusObject **objects = reallocarray(face->objects, face->count + 1, sizeof(BusObject *));
-    const char *changed[BUS_PROPERTIES + 1];
+    ConnectionInfo info;
 
     if (!objects)
         return -ENOMEM;
@@ -236,7 +228,8 @@ int bus_face_add(BusFace *face, Connection *connection, BusObject **ret)
         object_free(object);
         return r;
     }
-    (void)note_changes(object, changed); /* what a reader finds from now on */
+    connection_info(connection, &info);
+    (void)bus_told_update(&object->told, &info); /* what a reader finds from now on */
     *ret = object;
     return 0;
 }
@@ -269,18 +262,34 @@ static size_t paths_of(const BusObject *object, const char *paths[2])
     return object->face->objects[0] == object ? 2 : 1;
 }
 
+/* As sd_bus_emit_properties_changed() does, which looks each property up again in each vtable on
+ * the way to the object. */
+static void emit_changes(const BusObject *object, const char *path, const ConnectionInfo *info,
+                         uint32_t changed)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+    int r = sd_bus_message_new_signal(object->face->bus, &m, path,
+                                      "org.freedesktop.DBus.Properties", "PropertiesChanged");
+    if (r >= 0)
+        r = sd_bus_message_append_basic(m, 's', INTERFACE);
+    if (r >= 0)
+        r = bus_properties_append(info, changed, m);
+    if (r >= 0)
+        (void)sd_bus_send(object->face->bus, m, NULL);
+}
+
 void bus_object_changed(BusObject *object)
 {
-    const char *changed[BUS_PROPERTIES + 1], *paths[2];
-    char *names[BUS_PROPERTIES + 1];
+    const char *paths[2];
+    ConnectionInfo info;
 
-    if (note_changes(object, changed) == 0)
+    connection_info(object->connection, &info);
+    const uint32_t changed = bus_told_update(&object->told, &info);
+    if (changed == 0)
         return;
-    memcpy(names, changed, sizeof(names)); /* sd-bus has no const, and only reads */
-    for (size_t i = paths_of(object, paths); i > 0; i--) {
-        (void)sd_bus_emit_properties_changed_strv(object->face->bus, paths[i - 1], INTERFACE,
-                                                  names);
-    }
+    for (size_t i = paths_of(object, paths); i > 0; i--)
+        emit_changes(object, paths[i - 1], &info, changed);
 }
 
 static void emit_established(const BusObject *object, const char *path)

@@ -254,46 +254,83 @@ static int append_totals(sd_bus_message *reply, const ConnectionInfo *info)
 
 typedef struct Property {
     const char *name;
+    const char *type; /* as the vtable has it; NULL: its value is not told, but asked for */
     int (*append)(sd_bus_message *reply, const ConnectionInfo *info); /* NULL: the text */
     /* Into `text` (TEXT_SIZE octets), or elsewhere. NULL: nobody is told of changes. */
     const char *(*text)(const ConnectionInfo *info, char *text);
 } Property;
 
 static const Property properties[] = {
-    {"State", NULL, text_state},
-    {"LastError", NULL, text_last_error},
-    {"Identity", NULL, text_identity},
-    {"SegwIdentity", NULL, text_segw_identity},
-    {"SegwAddress", NULL, text_segw_address},
-    {"Suite", NULL, text_suite},
-    {"EspSuite", NULL, text_esp_suite},
-    {"ExternalAddress", NULL, text_external_address},
-    {"Interface", NULL, text_interface},
-    {"Addresses", append_addresses, text_addresses},
-    {"DnsServers", append_dns_servers, text_dns_servers},
-    {"ChildSas", append_children, text_children},
-    {"NamedChildSas", append_named_children, text_named_children},
-    {"NatDetected", append_nat_detected, text_nat_detected},
-    {"Exchange", append_exchange, text_exchange},
-    {"EstablishedSince", append_established_since, text_established_since},
-    {"NextAttempt", append_next_attempt, text_next_attempt},
-    {"Steps", append_steps, text_steps},
-    {"Totals", append_totals, NULL},
+    {"State", "s", NULL, text_state},
+    {"LastError", "s", NULL, text_last_error},
+    {"Identity", "s", NULL, text_identity},
+    {"SegwIdentity", "s", NULL, text_segw_identity},
+    {"SegwAddress", "s", NULL, text_segw_address},
+    {"Suite", "s", NULL, text_suite},
+    {"EspSuite", "s", NULL, text_esp_suite},
+    {"ExternalAddress", "s", NULL, text_external_address},
+    {"Interface", "s", NULL, text_interface},
+    {"Addresses", "as", append_addresses, text_addresses},
+    {"DnsServers", "as", append_dns_servers, text_dns_servers},
+    {"ChildSas", "a(uus)", append_children, text_children},
+    {"NamedChildSas", "a(sus)", append_named_children, text_named_children},
+    {"NatDetected", "b", append_nat_detected, text_nat_detected},
+    {"Exchange", "o", append_exchange, text_exchange},
+    {"EstablishedSince", "t", append_established_since, text_established_since},
+    {"NextAttempt", "t", append_next_attempt, text_next_attempt},
+    {"Steps", NULL, append_steps, text_steps},
+    {"Totals", "a{st}", append_totals, NULL},
 };
-_Static_assert(ELEMENTS(properties) == BUS_PROPERTIES, "each has its place");
+_Static_assert(ELEMENTS(properties) == BUS_PROPERTIES && BUS_PROPERTIES <= 32,
+               "each has its place, and its bit");
 
-int bus_property_append(const ConnectionInfo *info, const char *name, sd_bus_message *reply)
+static int append_value(const ConnectionInfo *info, const Property *property, sd_bus_message *m)
 {
     char text[TEXT_SIZE];
 
+    return property->append ? property->append(m, info)
+                            : sd_bus_message_append_basic(m, 's', property->text(info, text));
+}
+
+int bus_property_append(const ConnectionInfo *info, const char *name, sd_bus_message *reply)
+{
     for (size_t i = 0; i < ELEMENTS(properties); i++) {
-        const Property *property = &properties[i];
-        if (strcmp(name, property->name) != 0)
-            continue;
-        return property->append ? property->append(reply, info)
-                                : sd_bus_message_append(reply, "s", property->text(info, text));
+        if (strcmp(name, properties[i].name) == 0)
+            return append_value(info, &properties[i], reply);
     }
     return -ENOENT;
+}
+
+static int append_change(const ConnectionInfo *info, const Property *property, sd_bus_message *m)
+{
+    int r = sd_bus_message_open_container(m, 'e', "sv");
+    if (r >= 0)
+        r = sd_bus_message_append_basic(m, 's', property->name);
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'v', property->type);
+    if (r >= 0)
+        r = append_value(info, property, m);
+    if (r >= 0)
+        r = sd_bus_message_close_container(m);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int bus_properties_append(const ConnectionInfo *info, uint32_t changed, sd_bus_message *m)
+{
+    int r = sd_bus_message_open_container(m, 'a', "{sv}");
+    for (size_t i = 0; r >= 0 && i < ELEMENTS(properties); i++) {
+        if (changed & 1U << i && properties[i].type)
+            r = append_change(info, &properties[i], m);
+    }
+    if (r >= 0)
+        r = sd_bus_message_close_container(m);
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'a', "s");
+    for (size_t i = 0; r >= 0 && i < ELEMENTS(properties); i++) {
+        if (changed & 1U << i && !properties[i].type)
+            r = sd_bus_message_append_basic(m, 's', properties[i].name);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 /* Keeps a copy of `value`; true if it differs from the one that was kept. */
@@ -306,18 +343,16 @@ static bool note(char **kept, const char *value)
     return true;
 }
 
-size_t bus_told_update(BusTold *told, const ConnectionInfo *info,
-                       const char *changed[BUS_PROPERTIES + 1])
+uint32_t bus_told_update(BusTold *told, const ConnectionInfo *info)
 {
     char text[TEXT_SIZE];
-    size_t count = 0;
+    uint32_t changed = 0;
 
     for (size_t i = 0; i < ELEMENTS(properties); i++) {
         if (properties[i].text && note(&told->values[i], properties[i].text(info, text)))
-            changed[count++] = properties[i].name;
+            changed |= 1U << i;
     }
-    changed[count] = NULL;
-    return count;
+    return changed;
 }
 
 void bus_told_deinit(BusTold *told)

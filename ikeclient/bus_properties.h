@@ -4,6 +4,7 @@
 
 #include "ikeclient/connection.h"
 
+#include <stdint.h>
 #include <systemd/sd-bus.h>
 
 enum { BUS_PROPERTIES = 19 };
@@ -17,8 +18,10 @@ typedef struct BusTold {
     char *values[BUS_PROPERTIES];
 } BusTold;
 
-/* Takes the values of now for told; writes the names of those that differ, with NULL at the end, to
- * `changed`, and returns their number. */
-size_t bus_told_update(BusTold *told, const ConnectionInfo *info,
-                       const char *changed[BUS_PROPERTIES + 1]);
+/* Takes the values of now for told; returns those that differ, a bit for each. */
+uint32_t bus_told_update(BusTold *told, const ConnectionInfo *info);
+
+/* Appends what PropertiesChanged says of these: names and values, and the names of those whose
+ * value is to be asked for. 0 or a negative errno. */
+int bus_properties_append(const ConnectionInfo *info, uint32_t changed, sd_bus_message *m);
 void bus_told_deinit(BusTold *told);
