@@ -323,10 +323,11 @@ void protection_remove_sa(Protection *protection, uint32_t spi_in)
     size_t n = 0;
     for (size_t i = 0; i < protection->n_needs; i++) {
         const Need *need = &protection->needs[i];
-        if (need->spi_in == spi_in)
+        if (need->spi_in == spi_in) {
             protection->last[need->interface] = *need;
-        else
+        } else {
             protection->needs[n++] = *need;
+        }
     }
     if (n == protection->n_needs)
         return;
