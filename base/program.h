@@ -1,6 +1,6 @@
 /* What a program of ours does at its beginning and its end: reads its command line by the table of
  * its options (how these are read, what --help says of them, one form of error), opens its standard
- * streams, holds the signals that would end it, gives back what memory the start alone needed, and
+ * streams, holds the signals that would end it, gives back memory that it needs no more, and
  * says by its exit status how it went. */
 #pragma once
 
@@ -87,11 +87,16 @@ bool signals_waiting(void);
 
 /* ---- memory ---- */
 
-/* Gives back what only the start needed: heap that is free again, and pages of code and constants,
+/* Gives back what is not needed for now: heap that is free again, and pages of code and constants,
  * of the program and its libraries, unless they are locked. What is needed of these again comes
- * back by itself. To be called once, when there is time. Fails at nothing; calls madvise(), brk()
- * and munmap() alone. */
+ * back by itself. To be called when there is time (base/rest.h, base/rest_poll.h). Fails at
+ * nothing; calls madvise(), brk() and munmap() alone. */
 void memory_give_back(void);
+
+/* How long to have done nothing before that: longer than the pause between an attempt to connect
+ * and the next, which is not to fetch again what was given back a moment ago; far shorter than a
+ * tunnel is up. */
+enum { MEMORY_REST_MS = 3000 };
 
 /* After mlockall(): unlocks the code and constants of what is loaded. They hold no secret, and the
  * kernel has them in files. */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/manager.h"
 #include "base/program.h"
+#include "base/rest.h"
 #include "base/sandbox.h"
 #include "crypto/secret.h"
 #include "device/service.h"
@@ -136,8 +137,8 @@ typedef struct Options {
 typedef struct Helper {
     sd_event *event;
     DeviceService *service;
-    sd_event_source *start_over; /* NULL until the identity was read once */
-    int result;                  /* -errno that ended it */
+    sd_event_source *rest; /* base/rest.h */
+    int result;            /* -errno that ended it */
 } Helper;
 
 enum { CONNECTED = 256, USER };
@@ -168,27 +169,6 @@ static int take_option(int value, const char *argument, void *userdata)
     return 0;
 }
 
-static int on_start_over(sd_event_source *source, void *userdata)
-{
-    (void)source, (void)userdata;
-    memory_give_back();
-    return 0;
-}
-
-/* Once, and when there is nothing else to do: whoever waits for the TPM goes first. */
-static void start_over_note(Helper *helper)
-{
-    int r = 0;
-
-    if (helper->start_over)
-        return;
-    r = sd_event_add_defer(helper->event, &helper->start_over, on_start_over, helper);
-    if (r >= 0)
-        r = sd_event_source_set_priority(helper->start_over, SD_EVENT_PRIORITY_IDLE);
-    if (r < 0)
-        log_warning("Memory that the start needed is kept: %s", strerror(-r));
-}
-
 /* What tred does not take ends this process, and so everything: it has gone, or is out of its mind.
  */
 static void on_tell(const DeviceAnswer *answer, int fd, void *userdata)
@@ -203,8 +183,8 @@ static void on_tell(const DeviceAnswer *answer, int fd, void *userdata)
     int r = writer_finish(&writer, &message);
     if (r == 0)
         r = helper_send(HELPER_FD, message, fd);
-    if (answer->type == DEVICE_LOADED)
-        start_over_note(helper);
+    if (answer->type != DEVICE_ALIVE)
+        rest_after(helper->rest);
     if (r < 0) {
         helper->result = r == -EPIPE || r == -ECONNRESET ? 0 : r;
         (void)sd_event_exit(helper->event, 0);
@@ -243,10 +223,12 @@ static int request_take(Helper *helper, const DeviceRequest *request, int fd)
 {
     const DeviceAnswer alive = {.type = DEVICE_ALIVE, .number = request->number};
 
-    if (request->type != DEVICE_PING)
-        return device_service_take(helper->service, request, fd);
-    on_tell(&alive, -1, helper);
-    return 0;
+    if (request->type == DEVICE_PING) {
+        on_tell(&alive, -1, helper);
+        return 0;
+    }
+    rest_after(helper->rest);
+    return device_service_take(helper->service, request, fd);
 }
 
 static int on_request(sd_event_source *source, int channel, uint32_t events, void *userdata)
@@ -358,6 +340,8 @@ static int event_init(Helper *helper)
         r = sd_event_set_watchdog(helper->event, true);
     if (r >= 0)
         r = sd_event_add_io(helper->event, NULL, HELPER_FD, EPOLLIN, on_request, helper);
+    if (r >= 0)
+        r = rest_new(helper->event, &helper->rest);
     return r;
 }
 
@@ -405,7 +389,7 @@ int main(int argc, char **argv)
         r = serve(&helper);
     }
     device_service_free(helper.service, LEAVE_MS);
-    sd_event_source_unref(helper.start_over);
+    sd_event_source_disable_unref(helper.rest);
     sd_event_unref(helper.event);
     if (r < 0)
         log_error("tred-tpm stops: %s", strerror(-r));

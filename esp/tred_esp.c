@@ -3,6 +3,7 @@
 #include "base/helper.h"
 #include "base/log.h"
 #include "base/program.h"
+#include "base/rest_poll.h"
 #include "base/sandbox.h"
 #include "esp/plane.h"
 
@@ -17,6 +18,7 @@ typedef struct Helper {
     int channel;
     Secret *message; /* orders bring keys */
     Plane *plane;
+    RestPoll rest;
 } Helper;
 
 /* Every system call that stays, and why. */
@@ -79,6 +81,7 @@ static int handle_order(Helper *helper)
     if (r <= 0)
         return r; /* tred and its helper are one version: a message that does not parse is a bug */
     plane_carry_out(helper->plane, &order, fd, &answer);
+    rest_poll_after(&helper->rest);
 
     uint8_t buffer[ORDER_SIZE_MAX];
     Writer writer;
@@ -108,8 +111,10 @@ static int run(Helper *helper)
     for (;;) {
         struct pollfd polled[1 + PLANE_POLL_MAX] = {{.fd = helper->channel, .events = POLLIN}};
         size_t n_polled = plane_poll(helper->plane, polled + 1);
-        if (poll(polled, n_polled + 1, plane_timeout(helper->plane)) < 0 && errno != EINTR)
+        const int timeout_ms = rest_poll_timeout(&helper->rest, plane_timeout(helper->plane));
+        if (poll(polled, n_polled + 1, timeout_ms) < 0 && errno != EINTR)
             return -errno;
+        rest_poll_look(&helper->rest);
         int r = plane_forward(helper->plane, polled + 1, n_polled);
         if (r >= 0)
             r = report_events(helper);
@@ -136,7 +141,7 @@ static int helper_init(Helper *helper)
     if (r >= 0)
         r = sandbox_enter(ORDER_FD, ALLOWED_CALLS, ELEMENTS(ALLOWED_CALLS));
     if (r >= 0)
-        memory_give_back();
+        rest_poll_after(&helper->rest);
     return r;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/manager.h"
+#include "base/rest.h"
 #include "ikeclient/bus.h"
 #include "ikeclient/trebus.h"
 
@@ -125,6 +126,7 @@ struct Connections {
     BusFace *face;
     Netwatch *netwatch;     /* NULL: there is none */
     sd_event_source *start; /* of those that are still to be started */
+    sd_event_source *rest;  /* base/rest.h */
     size_t count;
     Member *members;
     size_t n_started;
@@ -171,6 +173,7 @@ static void on_changed(void *userdata)
     note_state(member);
     bus_object_changed(member->object);
     tell_manager(member->connections, member);
+    rest_after(member->connections->rest);
 }
 
 static void on_established(void *userdata)
@@ -304,6 +307,8 @@ int connections_new(sd_event *event, sd_bus *bus, const Configs *configs,
     if (r >= 0)
         r = sd_event_source_set_enabled(connections->start, SD_EVENT_OFF);
     if (r >= 0)
+        r = rest_new(event, &connections->rest);
+    if (r >= 0)
         r = tre_bus_new(bus, on_lost, on_lifetime, on_expires, connections, &connections->tre);
     if (r >= 0)
         r = bus_face_new(bus, &connections->face);
@@ -312,6 +317,7 @@ int connections_new(sd_event *event, sd_bus *bus, const Configs *configs,
     if (r < 0)
         return r;
     watch_network(connections, event);
+    rest_after(connections->rest);
     *ret = steal_pointer(connections);
     return 0;
 }
@@ -327,6 +333,7 @@ void connections_free(Connections *connections)
     if (connections->tre)
         tre_bus_free(connections->tre);
     sd_event_source_disable_unref(connections->start);
+    sd_event_source_disable_unref(connections->rest);
     free(connections->members);
     free(connections);
 }

@@ -32,7 +32,6 @@ enum { NOT_CONNECTED = 100 };
 
 typedef struct Run {
     sd_event *event;
-    sd_event_source *start_over; /* gives back what only the start needed */
     sd_bus *bus;
     Connections *connections;
     RunMode mode;
@@ -159,13 +158,6 @@ static int open_bus(Run *run)
     return r;
 }
 
-static int on_idle(sd_event_source *source, void *userdata)
-{
-    (void)source, (void)userdata;
-    memory_give_back();
-    return 0;
-}
-
 static int attach(Run *run)
 {
     int r = sd_event_default(&run->event);
@@ -178,10 +170,6 @@ static int attach(Run *run)
         r = sd_event_add_signal(run->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, on_stop, run);
     if (r >= 0)
         r = sd_event_add_signal(run->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_stop, run);
-    if (r >= 0)
-        r = sd_event_add_defer(run->event, &run->start_over, on_idle, run);
-    if (r >= 0)
-        r = sd_event_source_set_priority(run->start_over, SD_EVENT_PRIORITY_IDLE);
     return r < 0 ? r : sd_event_set_watchdog(run->event, true);
 }
 
@@ -201,7 +189,6 @@ static void tear_down(Run *run)
     if (run->connections)
         connections_free(run->connections);
     sd_bus_flush_close_unref(run->bus);
-    sd_event_source_disable_unref(run->start_over);
     sd_event_unref(run->event);
     free(run->times_ms);
 }

@@ -6,6 +6,7 @@
 #include "base/manager.h"
 #include "base/program.h"
 #include "base/reason.h"
+#include "base/rest_poll.h"
 #include "base/sandbox.h"
 #include "net/service.h"
 
@@ -38,6 +39,7 @@ typedef struct Server {
     int watchdog_ms; /* -1: nobody waits for a sign of life */
     Secret *message; /* orders may bring keys */
     Service service;
+    RestPoll rest;
 } Server;
 
 enum { SOCKET = 256, CONNECTED, USER, IKE_USER, UNPROTECT_AFTER, UNPROTECT };
@@ -214,7 +216,7 @@ static int server_init(Server *server, const Options *options)
             log_error("Rights can't be given up: %s", strerror(-r));
     }
     if (r >= 0)
-        memory_give_back();
+        rest_poll_after(&server->rest);
     return r;
 }
 
@@ -264,6 +266,7 @@ static int handle_order(Server *server)
         return r == 0 ? -ENOTCONN : r;
     Answer answer;
     service_carry_out(&server->service, &order, esp_fd, &answer, &tun);
+    rest_poll_after(&server->rest);
 
     uint8_t buffer[ORDER_SIZE_MAX];
     Writer writer;
@@ -340,9 +343,10 @@ static int run_once(Server *server)
     };
     bool connected = server->connection >= 0;
     const size_t n = 2 + service_poll(&server->service, polled + 2);
-    int found = poll(polled, n, patience_ms(server));
+    int found = poll(polled, n, rest_poll_timeout(&server->rest, patience_ms(server)));
     if (found < 0)
         return errno == EINTR ? 1 : -errno;
+    rest_poll_look(&server->rest);
     if (server->watchdog_ms >= 0)
         manager_notify("WATCHDOG=1");
     if (polled[0].revents != 0) {

@@ -72,7 +72,7 @@ struct Daemon {
     sd_event_source *key_care;       /* looks after the device key when there is time */
     sd_event_source *changes;        /* announces what has changed of exchanges */
     sd_event_source *ahead;          /* makes the next exchange's key pair */
-    sd_event_source *start_over;     /* gives back what only the start needed */
+    sd_event_source *rest;           /* gives back what handshakes needed (base/rest.h) */
     bool key_is_old;                 /* what is ready to sign was prepared some time ago */
     time_t last_known;               /* the TPM's, corrected; 0: it keeps none */
     unsigned correction_days;        /* that it was corrected by */

@@ -7,6 +7,7 @@
 #include "base/messages.h"
 #include "base/program.h"
 #include "base/reason.h"
+#include "base/rest.h"
 #include "tred/bus.h"
 #include "tred/bus_connection.h"
 #include "tred/callers.h"
@@ -126,6 +127,8 @@ static int event_init(Daemon *daemon)
         r = exit_attach(daemon);
     if (r >= 0)
         r = sd_event_set_watchdog(daemon->event, true);
+    if (r >= 0)
+        r = rest_new(daemon->event, &daemon->rest);
     if (r < 0)
         log_error("The event loop can't be set up: %s", strerror(-r));
     return r;
@@ -407,7 +410,7 @@ void daemon_deinit(Daemon *daemon)
     sd_event_source_disable_unref(daemon->count_timer);
     sd_event_source_disable_unref(daemon->ahead);
     sd_event_source_disable_unref(daemon->changes);
-    sd_event_source_disable_unref(daemon->start_over);
+    sd_event_source_disable_unref(daemon->rest);
     sd_event_unref(daemon->event);
     bus_announced_deinit(&daemon->announced);
     tred_config_deinit(&daemon->config);

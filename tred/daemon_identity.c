@@ -3,8 +3,8 @@
 
 #include "base/log.h"
 #include "base/messages.h"
-#include "base/program.h"
 #include "base/reason.h"
+#include "base/rest.h"
 #include "tred/bus.h"
 #include "tred/callers.h"
 #include "tred/clock.h"
@@ -300,27 +300,6 @@ static void load_failed(Daemon *daemon, Load *load)
     state_set(daemon, (IdentityState)load->result, load->reason.text);
 }
 
-static int on_start_over(sd_event_source *source, void *userdata)
-{
-    (void)source, (void)userdata;
-    memory_give_back();
-    return 0;
-}
-
-/* Once, and when there is nothing else to do: whoever waited for the identity goes first. */
-static void start_over_note(Daemon *daemon)
-{
-    int r = 0;
-
-    if (daemon->start_over)
-        return;
-    r = sd_event_add_defer(daemon->event, &daemon->start_over, on_start_over, daemon);
-    if (r >= 0)
-        r = sd_event_source_set_priority(daemon->start_over, SD_EVENT_PRIORITY_IDLE);
-    if (r < 0)
-        log_warning("Memory that the start needed is kept: %s", strerror(-r));
-}
-
 static void load_end(Work *work)
 {
     Daemon *daemon = work_daemon(work);
@@ -344,7 +323,7 @@ static void load_end(Work *work)
         load_failed(daemon, load);
     }
     daemon_ready_tell(daemon);
-    start_over_note(daemon);
+    rest_after(daemon->rest);
 }
 
 static const WorkClass load_class = {

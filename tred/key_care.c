@@ -2,6 +2,7 @@
 #include "tred/key_care.h"
 
 #include "base/log.h"
+#include "base/rest.h"
 
 #include <string.h>
 
@@ -72,6 +73,7 @@ void daemon_prepare_exchange(Daemon *daemon)
 {
     int r = 0;
 
+    rest_after(daemon->rest);
     if (daemon->ahead) {
         r = sd_event_source_set_enabled(daemon->ahead, SD_EVENT_ONESHOT);
     } else {
@@ -103,6 +105,7 @@ void daemon_key_released(Daemon *daemon)
     if (daemon_is_ending(daemon))
         return;
     daemon->key_is_old = false;
+    rest_after(daemon->rest);
     if (!daemon->key_care) {
         r = sd_event_add_time_relative(daemon->event, &daemon->key_care, CLOCK_BOOTTIME,
                                        KEY_CARE_USEC, KEY_CARE_ACCURACY_USEC, on_key_care, daemon);

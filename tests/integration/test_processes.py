@@ -10,8 +10,8 @@ from pathlib import Path
 from lab import memory
 from lab.case import LabTest
 from lab.handclient import HandClient
-from lab.process import BIN, run
-from lab.programs import CLIENT, CLIENT_PATH, TRED, TRED_PATH
+from lab.process import BIN, run, wait_until
+from lab.programs import CLIENT, CLIENT_PATH, TRED, TRED_PATH, Operator
 
 DBUS = Path(__file__).resolve().parents[2] / "dbus"
 FORBIDDEN = ("libcrypto", "libssl", "libtss2")
@@ -117,6 +117,24 @@ class DocumentTest(LabTest):
 
     def meant(self, words):
         return {kind for word, kind in DESCRIPTORS.items() if word in words}
+
+
+class RestTest(LabTest):
+    """Memory while a tunnel is up and nobody does anything."""
+
+    def test_each_process_gives_back_what_a_connect_alone_needed(self):
+        gateway, tred, client = self.establish(tred={"data-plane": {"mode": "user"}})
+        processes = {"ikeclient": client.pid, "tred": tred.pid, "tred-net": self.tred_net.pid,
+                     "tred-esp": tred.helper_pid(), "tred-tpm": tred.tpm_pid()}
+        for pid in processes.values():
+            memory.search(pid, {})  # which has all of it in memory
+        whole = {name: memory.code_in_memory(pid) for name, pid in processes.items()}
+        self.starting(Operator()).call("Connect")
+        gateway.wait_for(r"IKE_SA henb\[2\] established")
+        for name, pid in processes.items():
+            with self.subTest(process=name):
+                wait_until(lambda pid=pid, half=whole[name] / 2: memory.code_in_memory(pid) < half,
+                           f"{name} to rest", 30)
 
 
 class HardeningTest(unittest.TestCase):

@@ -50,6 +50,17 @@ def status(pid):
         return dict(line.rstrip("\n").split(":\t", 1) for line in lines if ":\t" in line)
 
 
+def code_in_memory(pid):
+    """kB of code and constants that a process has mapped and in memory: nobody may write to them."""
+    found, counts = 0, False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        if mapping := re.match(r"[0-9a-f]+-[0-9a-f]+ (\S+) \S+ \S+ (\d+)", line):
+            counts = "w" not in mapping[1] and mapping[2] != "0"
+        elif counts and line.startswith(("Rss:", "Anonymous:")):  # the latter is what was relocated
+            found += int(line.split()[1]) * (1 if line.startswith("Rss:") else -1)
+    return found
+
+
 def round_keys(key):
     """AES's key schedule (FIPS 197 5.2): the round keys of an AES-128 `key`, itself not among them."""
     words = [key[at:at + 4] for at in range(0, len(key), 4)]

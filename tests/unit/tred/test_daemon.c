@@ -61,6 +61,7 @@ int __wrap_sd_event_source_set_priority(sd_event_source *source, int64_t priorit
 int __wrap_sd_event_source_set_floating(sd_event_source *source, int floating);
 sd_event_source *__wrap_sd_event_source_unref(sd_event_source *source);
 int __wrap_sd_event_set_watchdog(sd_event *event, int watchdog);
+int __wrap_rest_new(sd_event *event, sd_event_source **ret);
 int __wrap_sd_event_loop(sd_event *event);
 int __wrap_identity_files(const TredConfig *config, DeviceFiles *ret, Reason *reason);
 int __wrap_device_open(const char *path, const DeviceFiles *files, sd_event *event,
@@ -155,6 +156,12 @@ int __wrap_sd_event_set_watchdog(sd_event *event, int watchdog)
     (void)event;
     assert_true(watchdog);
     return step("watchdog");
+}
+
+int __wrap_rest_new(sd_event *event, sd_event_source **ret)
+{
+    (void)event, (void)ret;
+    return step("rest");
 }
 
 int __wrap_sd_event_loop(sd_event *event)
@@ -321,7 +328,7 @@ static int init(void)
 
 /* Nothing is changed outside before the name is taken, and no call is answered before all is there.
  */
-static const char order[] = "verifier loop term int hup exit priority floating watchdog files "
+static const char order[] = "verifier loop term int hup exit priority floating watchdog rest files "
                             "device bus callers manager exchanges name clock plane profile load "
                             "opened serve disconnect ";
 
@@ -394,12 +401,12 @@ static void a_step_that_fails_is_the_last(void **state)
         const char *name;
         bool is_helper;
     } steps[] = {
-        {"verifier", true},  {"loop", false},      {"term", false},      {"int", false},
-        {"hup", false},      {"exit", false},      {"priority", false},  {"floating", false},
-        {"watchdog", false}, {"files", true},      {"device", true},     {"bus", false},
-        {"callers", false},  {"manager", false},   {"exchanges", false}, {"name", false},
-        {"clock", false},    {"plane", false},     {"profile", true},    {"opened", false},
-        {"serve", false},    {"disconnect", false}};
+        {"verifier", true},  {"loop", false},    {"term", false},      {"int", false},
+        {"hup", false},      {"exit", false},    {"priority", false},  {"floating", false},
+        {"watchdog", false}, {"rest", false},    {"files", true},      {"device", true},
+        {"bus", false},      {"callers", false}, {"manager", false},   {"exchanges", false},
+        {"name", false},     {"clock", false},   {"plane", false},     {"profile", true},
+        {"opened", false},   {"serve", false},   {"disconnect", false}};
     static const int errors[] = {-EIO, -ENOMEM, -EMFILE};
 
     for (size_t i = 0; i < ELEMENTS(steps); i++) {

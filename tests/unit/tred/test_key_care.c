@@ -19,13 +19,14 @@ typedef struct Bench {
     Caller callers[2];
     CallerExchange held[3];
     const CallerExchange *unsigned_one; /* NULL: all have signed */
-    unsigned prepared, rested, key_pairs;
+    unsigned prepared, rested, key_pairs, memory_rests;
 } Bench;
 
 static Bench bench;
 
 bool __wrap_exchange_is_unsigned(const Exchange *exchange);
 void __wrap_exchange_prepare(ExchangeContext *context);
+void __wrap_rest_after(sd_event_source *rest);
 
 bool __wrap_exchange_is_unsigned(const Exchange *exchange)
 {
@@ -36,6 +37,12 @@ void __wrap_exchange_prepare(ExchangeContext *context)
 {
     assert_ptr_equal(context, &bench.daemon.exchange_context);
     bench.key_pairs++;
+}
+
+void __wrap_rest_after(sd_event_source *memory)
+{
+    assert_ptr_equal(memory, bench.daemon.rest);
+    bench.memory_rests++;
 }
 
 static void prepare(SigningKey *key)
@@ -64,6 +71,7 @@ static int bench_init(void **state)
     bench.identity.key = &bench.key;
     bench.daemon.identity = &bench.identity;
     bench.daemon.state = IDENTITY_READY;
+    bench.daemon.rest = (sd_event_source *)&bench;
     bench.daemon.callers = &bench.callers[0];
     bench.callers[0].next = &bench.callers[1];
     bench.callers[0].exchanges = &bench.held[0];
@@ -212,6 +220,17 @@ static void the_next_key_pair_is_made_when_there_is_nothing_else_to_do(void **st
     assert_int_equal(bench.key_pairs, 2);
 }
 
+static void what_a_handshake_needed_of_memory_is_given_back_after_its_end(void **state)
+{
+    (void)state;
+    daemon_key_wanted(&bench.daemon);
+    assert_int_equal(bench.memory_rests, 0);
+    daemon_prepare_exchange(&bench.daemon);
+    assert_int_equal(bench.memory_rests, 1);
+    daemon_key_released(&bench.daemon);
+    assert_int_equal(bench.memory_rests, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +242,8 @@ int main(void)
         cmocka_unit_test_setup(at_the_end_nothing_is_prepared_any_more, bench_init),
         cmocka_unit_test_setup(a_timer_that_can_not_be_had_is_tried_again, bench_init),
         cmocka_unit_test_setup(the_next_key_pair_is_made_when_there_is_nothing_else_to_do,
+                               bench_init),
+        cmocka_unit_test_setup(what_a_handshake_needed_of_memory_is_given_back_after_its_end,
                                bench_init),
     };
 
