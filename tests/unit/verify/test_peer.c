@@ -452,9 +452,37 @@ static void no_certificate_and_a_ninth_are_refused(void **state)
     pki_deinit(&leaf);
 }
 
+/* A policy without a store of CRLs. */
+static void where_there_is_no_list_ocsp_alone_says_what_is_good(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root);
+    Presentation presentation = {
+        .sent = {&leaf}, .count = 1, .revocation = REVOCATION_IF_AVAILABLE};
+
+    (void)state;
+    assert_accepted(&presentation, &leaf);
+    presentation.revocation = REVOCATION_REQUIRE;
+    assert_refused(&presentation, PEER_E_REVOCATION_UNKNOWN, "");
+    for (int is_revoked = 0; is_revoked < 2; is_revoked++) {
+        size_t size = 0;
+        unsigned char *response = pki_ocsp(&root, leaf.certificate, is_revoked, &size);
+
+        presentation.ocsp = (Bytes){response, size};
+        if (is_revoked) {
+            assert_refused(&presentation, PEER_E_REVOKED, "");
+        } else {
+            assert_accepted(&presentation, &leaf);
+        }
+        OPENSSL_free(response);
+    }
+    pki_deinit(&leaf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(where_there_is_no_list_ocsp_alone_says_what_is_good),
         cmocka_unit_test(a_fit_segw_is_taken_with_each_key_of_the_profile),
         cmocka_unit_test(the_rest_of_the_chain_comes_in_any_order_and_with_strangers),
         cmocka_unit_test(the_first_certificate_is_the_end_entitys_whatever_follows),
