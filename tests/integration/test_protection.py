@@ -10,7 +10,7 @@ import sys
 
 from lab.case import LabTest
 from lab.network import (HENB, HENB_IPV6, INNER_IPV4, INNER_IPV6, NAT, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6, inside)
-from lab.process import BIN, Process, run, wait_until
+from lab.process import BIN, LAB, Process, run, wait_until
 from lab.programs import TredNet
 from lab.responder import ScriptedSegw
 from lab.traffic import INTERFACE, Pings, has_interface, ping
@@ -173,6 +173,21 @@ class LeavingTest(ProtectionTest):
         self.start_tred_again()
         wait_until(lambda: ping(HENB, INNER_IPV4), "a packet through the new tunnel", 30)
         self.assertGreater(counter("dropped_out"), before)
+        self.assert_nothing_in_clear()
+
+    def test_not_one_packet_leaves_in_clear_while_tred_and_tred_net_are_restarted_together(self):
+        """As an upgrade does it: tred is stopped first, and tred-net ends by its unit's RestartKillSignal=."""
+        unit = (LAB / "units" / "tred-net.service").read_text()
+        name, = re.findall(r"^RestartKillSignal=(.+)$", unit, re.MULTILINE)
+        self.tunnel()
+        self.start_sending()
+        self.tred.stop()
+        self.tred_net.killed = True
+        self.tred_net.popen.send_signal(signal.Signals[name])
+        self.tred_net.wait()
+        self.assertIn("chain out", rules())
+        self.start_tred_again()
+        wait_until(lambda: ping(HENB, INNER_IPV4), "a packet through the new tunnel", 30)
         self.assert_nothing_in_clear()
 
     def test_an_inner_address_does_not_leave_by_another_interface(self):

@@ -31,7 +31,7 @@ check "the TPM's device node does not admit henb-ike" \
     refused runuser -u henb-ike -- test -r /dev/tpmrm0
 check "the bus can activate the TrE" grep -q "^org.tred.TrE1 " <(busctl list --activatable --no-legend)
 check "systemd finds no fault in the units" systemd-analyze verify --man=no \
-    tred.service tred-net.service tred-net.socket tred-tpm.service tred-tpm.socket ikeclient.service
+    henb-tre.target tred.service tred-net.service tred-net.socket tred-tpm.service tred-tpm.socket ikeclient.service
 
 # hardened UNIT TENTHS: systemd's score, 0 best to 10 worst, is at most that.
 hardened() {
@@ -42,7 +42,8 @@ check "systemd-analyze security gives tred-net.service at most 1.5" hardened tre
 check "systemd-analyze security gives tred-tpm.service at most 1.5" hardened tred-tpm.service 15
 check "systemd-analyze security gives ikeclient.service at most 1.5" hardened ikeclient.service 15
 check "the services are enabled, and the sockets of tred-net and tred-tpm are there" \
-    matches_text $'enabled\nenabled\nenabled\nenabled' systemctl is-enabled tred ikeclient tred-net.socket tred-tpm.socket
+    matches_text $'enabled\nenabled\nenabled\nenabled\nenabled' \
+    systemctl is-enabled henb-tre.target tred ikeclient tred-net.socket tred-tpm.socket
 check "nothing has been started that would have nothing to do" \
     matches_text $'inactive\ninactive\nactive\nactive' states_of tred ikeclient tred-net.socket tred-tpm.socket
 check "nothing has failed" matches_text "" systemctl list-units --failed --no-legend --plain
