@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Does the tunnel carry every packet while it is rekeyed again and again, and come back whatever happens to it?
 
-read -r endurance cycles < endurance
+read -r endurance cycles rate < endurance
 
 # memory PROCESS: what it has for itself, in kB.
 memory() {
@@ -32,14 +32,16 @@ are_flat() {
 sent() { sed -n 's/^\([0-9]*\) packets transmitted.*/\1/p' "$1"; }
 received() { sed -n 's/.* \([0-9]*\) received.*/\1/p' "$1"; }
 
-# lived SECONDS: twenty packets a second go through the tunnel and are answered, each of them.
+# lived SECONDS: so many packets a second, of a size that crosses the line whole, go through the tunnel, and are answered, each of
+# them.
 lived() {
-    local seen ike_before ike_after
+    local seen ike_before ike_after octets=1300
     seen=$(mktemp)
     ike_before=$(newest_exchange)
-    ping -q -i 0.05 -c $(($1 * 20)) -W $patience "$core_ipv4" > "$seen" 2>&1
+    ping -q -s $octets -i "$(awk "BEGIN { print 1 / $rate }")" -c $(($1 * rate)) -W $patience "$core_ipv4" > "$seen" 2>&1
     ike_after=$(newest_exchange)
-    echo "# $(sent "$seen") packets sent, $(received "$seen") answered, $((ike_after - ike_before)) IKE SAs taken over" > /run/lived
+    echo "# $(sent "$seen") packets sent, $(received "$seen") answered, $(($(received "$seen") * (octets + 28) * 2)) octets in all;" \
+        "$((ike_after - ike_before)) IKE SAs taken over" > /run/lived
     [[ -n $(sent "$seen") && $(sent "$seen") == "$(received "$seen")" ]] && client_is established ||
         { cat "$seen" && journalctl --boot --unit ikeclient --unit tred --output cat | tail -n 60 && false; }
 }
