@@ -93,9 +93,9 @@ bool signals_waiting(void);
  * nothing; calls madvise(), brk() and munmap() alone. */
 void memory_give_back(void);
 
-/* How long to have done nothing before that: longer than the pause between an attempt to connect
- * and the next, which is not to fetch again what was given back a moment ago; far shorter than a
- * tunnel is up. */
+/* How long to have done nothing before that: longer than the first pauses between an attempt to
+ * connect and the next, which are not to fetch again what was given back a moment ago; far shorter
+ * than a tunnel is up. */
 enum { MEMORY_REST_MS = 3000 };
 
 /* After mlockall(): unlocks the code and constants of what is loaded. They hold no secret, and the

@@ -1,6 +1,6 @@
-/* A program with an event loop that has had nothing to do for some seconds gives back the memory
- * that its work needed (memory_give_back()): the start and each connect run code that a tunnel
- * which is up does not need for days. */
+/* A program with an event loop gives back, some seconds after it was last told that something was
+ * done, the memory that this needed (memory_give_back()): the start and each connect run code that
+ * a tunnel which is up does not need for days. */
 #pragma once
 
 #include <systemd/sd-event.h>

@@ -46,7 +46,7 @@ static int verifier_make(const Daemon *daemon, Bytes bundle, Verifier **ret, Rea
     r = verifier_new(&options, ret, reason);
     if (r == 0)
         r = verifier_read_anchors(*ret, bundle, "the anchor bundle", reason);
-    if (r == VERIFIER_E_FAILED)
+    if (r > 0)
         return EXCHANGE_E_VERIFIER_FAILED;
     return r == -EINVAL ? BUS_E_ANCHORS_REFUSED : r;
 }

@@ -178,7 +178,7 @@ static int helper_check(int r, const char *error)
 {
     if (r != 0)
         log_error("%s", error[0] != '\0' ? error : strerror(-r));
-    if (r > 0)
+    if (r == VERIFIER_E_FAILED)
         return -EIO;
     return r == 0 || r == -ENOMEM || r == -EMFILE ? r : -EBADMSG;
 }

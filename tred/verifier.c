@@ -51,6 +51,13 @@ void verifier_process_free(VerifierProcess *process)
     free(process);
 }
 
+/* posix_spawn()'s words for a program that can't be executed, whenever it is tried. */
+static int start_error(int r)
+{
+    return r == -ENOENT || r == -EACCES || r == -ENOEXEC ? VERIFIER_E_NO_PROGRAM
+                                                         : VERIFIER_E_FAILED;
+}
+
 int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, Reason *reason)
 {
     _cleanup_(verifier_process_freep) VerifierProcess *process = calloc(1, sizeof(*process));
@@ -60,7 +67,7 @@ int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, Reas
     int r = helper_process_start(verifier->options.program, NULL, &process->helper);
     if (r < 0) {
         return reason_set(
-            reason, VERIFIER_E_FAILED,
+            reason, start_error(r),
             "The verifier %.200s can't be started: %s. Install tred-verify, or correct "
             "[segw] verifier",
             verifier->options.program, strerror(-r));

@@ -26,7 +26,11 @@
 enum { VERIFIER_WAITING_MAX = 64 };
 
 /* Positive: the verifier itself failed, and not what it was to read; `reason` says how. */
-enum { VERIFIER_E_FAILED = 1 };
+enum {
+    VERIFIER_E_FAILED = 1,
+    VERIFIER_E_NO_PROGRAM, /* what is configured is none; a verifier that was started never has that
+                            */
+};
 
 typedef struct Verifier Verifier;
 
@@ -37,8 +41,8 @@ typedef struct VerifierOptions {
     const char *crl_directory; /* NULL: revocation is off */
 } VerifierOptions;
 
-/* Starts a process and has it read the profile. 0, VERIFIER_E_FAILED, or -errno with `reason` about
- * the profile. */
+/* Starts a process and has it read the profile. 0, VERIFIER_E_FAILED, VERIFIER_E_NO_PROGRAM, or
+ * -errno with `reason` about the profile. */
 int verifier_new(const VerifierOptions *options, Verifier **ret, Reason *reason);
 
 /* The same in two steps, for tred's own start: what is done between them is done while the process

@@ -62,7 +62,7 @@ struct Verifier {
 /* Says why a process gave no good answer; VERIFIER_E_FAILED. */
 int verifier_process_failed(const Verifier *verifier, int r, Reason *reason);
 
-/* 0, -ENOMEM, or VERIFIER_E_FAILED with `reason`. */
+/* 0, -ENOMEM, or VERIFIER_E_FAILED or VERIFIER_E_NO_PROGRAM with `reason`. */
 int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, Reason *reason);
 
 /* Ends the process; NULL is fine. */

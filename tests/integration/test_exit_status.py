@@ -82,6 +82,8 @@ class TredTest(ExitStatusTest):
         self.end(77, *good, user="henb-ike")
         self.end(78, "--config", "/nonexistent")
         self.end(78, "--config", self.configuration(segw={"profile": "/dev/null/none"}))
+        self.end(78, "--config", self.configuration(segw={"verifier": "/usr/libexec/none"}))
+        self.end(69, "--config", self.configuration(segw={"verifier": "/bin/true"}))
         self.end(78, "--config", self.configuration(**{"data-plane": {"mode": "user",
                                                                        "interface": "i" * 16}}))
         tred = self.starting(Tred(self.world.device("ecdsa-p256"))).wait_for_name()

@@ -316,6 +316,7 @@ static void anchors_that_can_not_be_read_never_reach_the_tpm(void **state)
         const char *reason;
     } cases[] = {
         {VERIFIER_E_FAILED, 0, 0, EXCHANGE_E_VERIFIER_FAILED, "no verifier"},
+        {VERIFIER_E_NO_PROGRAM, 0, 0, EXCHANGE_E_VERIFIER_FAILED, "no verifier"},
         {-ENOMEM, 0, 0, -ENOMEM, "no verifier"},
         {0, VERIFIER_E_FAILED, 0, EXCHANGE_E_VERIFIER_FAILED, "no anchors"},
         {0, -EINVAL, 0, BUS_E_ANCHORS_REFUSED, "no anchors"},
