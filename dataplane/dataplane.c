@@ -10,8 +10,9 @@ enum {
     RETRY_FIRST_US = 100 * 1000,
     RETRY_MAX_US = 10 * 1000 * 1000,
     OPEN_DEADLINE_US = 20 * 1000 * 1000, /* systemd may have to start tred-net first */
-    /* At first the kernel has to load its modules as well, on a slow machine that boots.
-     * tred.service has 120 s for all (TimeoutStartSec). */
+    /* At first the kernel has to load its modules as well, on a slow machine that boots. It is one
+     * time for all orders together, within what tred.service has to start in (TimeoutStartSec=120).
+     */
     FIRST_DEADLINE_US = 80 * 1000 * 1000,
 };
 
@@ -23,7 +24,7 @@ static const char *const mode_names[] = {
 
 static void open_start(DataPlane *plane);
 
-static uint64_t open_deadline(const DataPlane *plane)
+static uint64_t open_deadline_from_now(const DataPlane *plane)
 {
     return order_link_deadline() + (plane->opened_before ? OPEN_DEADLINE_US : FIRST_DEADLINE_US);
 }
@@ -137,7 +138,7 @@ static void start_esp(DataPlane *plane)
                              &plane->esp);
     if (r >= 0) {
         order_link_give(plane->esp, &(Order){.type = ORDER_PLANE_COUNTERS}, -1,
-                        open_deadline(plane), handle_esp_ready, 0, plane);
+                        plane->open_deadline, handle_esp_ready, 0, plane);
         return;
     }
     Reason reason;
@@ -191,7 +192,7 @@ static void protect(DataPlane *plane)
     ProtectOrder protect = *plane->options->protect;
     protect.interfaces = plane->options->interfaces;
     order_link_give(plane->net, &(Order){.type = ORDER_PROTECT, .protect = &protect}, -1,
-                    open_deadline(plane), handle_protected, 0, plane);
+                    plane->open_deadline, handle_protected, 0, plane);
 }
 
 static void open_start(DataPlane *plane)
@@ -204,9 +205,10 @@ static void open_start(DataPlane *plane)
     int r = connect_net(plane);
     if (r >= 0) {
         plane->state = PLANE_OPENING;
+        plane->open_deadline = open_deadline_from_now(plane);
         plane->net_ready = plane->esp_ready = false;
         protect(plane);
-        order_link_give(plane->net, &order, -1, open_deadline(plane), handle_opened, 0, plane);
+        order_link_give(plane->net, &order, -1, plane->open_deadline, handle_opened, 0, plane);
         if (order.mode == DATAPLANE_USER) /* no need to wait for what tred-net decides */
             start_esp(plane);
         return;

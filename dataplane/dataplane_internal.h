@@ -63,6 +63,7 @@ struct DataPlane {
     sd_event_source *pmtu_timer; /* plane_pmtu_follow() */
     uint64_t retry_us;
     bool opened_before;
+    uint64_t open_deadline;    /* while PLANE_OPENING: for all that is asked of both */
     bool net_ready, esp_ready; /* while PLANE_OPENING: who has answered */
     bool tun_open[DATAPLANE_INTERFACES_MAX];
     uint64_t last_cookie; /* but for the interface */

@@ -41,6 +41,7 @@ struct OrderLink {
 };
 
 static OrderLink net, esp;
+static uint64_t now_us;
 
 /* In the place of sd-event's and transport.c's (--wrap): what looks at the path MTU, and what there
  * is to see. */
@@ -108,7 +109,7 @@ void order_link_give_up(OrderLink *link, const char *reason)
 
 uint64_t order_link_deadline(void)
 {
-    return ORDER_DEADLINE_US;
+    return now_us + ORDER_DEADLINE_US;
 }
 
 void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadline,
@@ -218,6 +219,7 @@ static int setup(void **state)
     const struct sockaddr_storage any = loopback(0);
     assert_non_null(lab);
     payload_max = 1472;
+    now_us = 0;
     lab->options = (DataPlaneOptions){
         .mode = DATAPLANE_USER,
         .interfaces = {2, {"segw0", "management0"}},
@@ -422,6 +424,27 @@ static void the_first_opening_may_take_as_long_as_a_slow_boot_and_no_later_one(v
     assert_true(net.given[0].deadline < HANGS_US);
     assert_int_equal(esp.given[0].type, ORDER_PLANE_COUNTERS);
     assert_true(esp.given[0].deadline < HANGS_US);
+}
+
+/* tred-esp is started as late as tred-net says that it takes one. */
+static void what_opening_takes_has_one_deadline_whoever_is_asked_when(void **state)
+{
+    Lab *lab = *state;
+    enum { LOADS_US = 70 * 1000 * 1000 };
+    const ProtectOrder protect = {.mode = PROTECT_YES};
+    Reason reason = {0};
+    dataplane_close(lab->plane);
+    lab->options.mode = DATAPLANE_AUTO;
+    lab->options.protect = &protect;
+    assert_int_equal(dataplane_begin(&lab->options, &lab->plane, &reason), 0);
+    assert_int_equal(net.n_given, 2);
+    now_us = LOADS_US;
+    answer(&net, ORDER_PROTECT, 0, 0);
+    answer(&net, ORDER_OPEN, 0, 0);
+    assert_true(esp.there);
+    assert_int_equal(newest(&esp)->type, ORDER_PLANE_COUNTERS);
+    assert_int_equal(newest(&esp)->deadline, net.given[0].deadline);
+    assert_int_equal(newest(&esp)->deadline, net.given[1].deadline);
 }
 
 static void a_move_is_over_when_both_helpers_have_moved_every_pair(void **state)
@@ -660,6 +683,7 @@ int main(void)
         PLANE(whoever_waits_is_told_when_the_pair_goes),
         PLANE(whoever_waits_is_told_when_the_plane_is_lost),
         PLANE(the_first_opening_may_take_as_long_as_a_slow_boot_and_no_later_one),
+        PLANE(what_opening_takes_has_one_deadline_whoever_is_asked_when),
         PLANE(a_move_is_over_when_both_helpers_have_moved_every_pair),
         PLANE(a_peer_that_moves_leaves_the_transport_as_it_is),
         PLANE(the_first_error_of_a_move_is_told_once),
