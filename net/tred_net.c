@@ -198,10 +198,11 @@ static int server_init(Server *server, const Options *options)
     server->service.users[1] = options->connected ? (uid_t)-1 : ike_user_of(options->ike_user);
     server->service.users[0] = server->user;
     server->service.unprotect_after_ms = (uint64_t)options->unprotect_after * 1000;
-    if (r >= 0)
-        r = open_socket(server, options);
+    /* Signals wait before there is a socket that it would leave behind. */
     if (r >= 0)
         r = open_signals(server);
+    if (r >= 0)
+        r = open_socket(server, options);
     if (r >= 0 && secrets_init() < 0) {
         log_error("There is no locked memory for keys. Set LimitMEMLOCK=16M in the unit");
         r = -ENOMEM;

@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -173,6 +175,51 @@ static void its_own_user_is_served_again_after_what_is_no_order(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+/* At one that never accepts: whoever comes next waits in connect() until it is closed. */
+static int listener_that_is_full(void)
+{
+    int fd = -1, came = -1;
+
+    assert_int_equal(local_listen(path, &fd), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    while (local_connect(path, &came) == 0)
+        (void)close(came);
+    return fd;
+}
+
+static bool blocks(pid_t pid, int signal)
+{
+    char name[sizeof("/proc/2147483647/status")], line[256];
+    unsigned long long blocked = 0;
+
+    (void)snprintf(name, sizeof(name), "/proc/%d/status", pid);
+    FILE *status = fopen(name, "re");
+    assert_non_null(status);
+    while (fgets(line, sizeof(line), status)) {
+        if (strncmp(line, "SigBlk:", 7) == 0)
+            blocked = strtoull(line + 7, NULL, 16);
+    }
+    (void)fclose(status);
+    return blocked >> (signal - 1) & 1;
+}
+
+/* However early it is ended then. The test's own time limit ends the wait for one that does not
+ * care. */
+static void before_it_makes_its_socket_it_cares_for_taking_it_away(void **state)
+{
+    (void)state;
+    const Command command = COMMAND("--socket", path, "--user", "root");
+    const int listener = listener_that_is_full();
+    const pid_t pid = program_start(command.words, -1);
+
+    while (!blocks(pid, SIGTERM))
+        (void)usleep(1000);
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    (void)close(listener);
+    assert_int_equal(program_status(pid), EX_OK);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 static int second_status;
 
 static void a_second_is_begun(void)
@@ -205,6 +252,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_connection_that_is_none_is_not_served),
         IN_FOLDER(another_user_is_not_served_and_the_next_who_comes_is_asked_again),
         IN_FOLDER(its_own_user_is_served_again_after_what_is_no_order),
+        IN_FOLDER(before_it_makes_its_socket_it_cares_for_taking_it_away),
         IN_FOLDER(a_second_at_the_same_socket_is_refused_and_leaves_it_where_it_is),
     };
 
