@@ -27,7 +27,7 @@ struct Protection {
     NetlinkWatch *networks_watch; /* NULL where local networks are no exception */
     ProtectOrder order;
     ProtectRules rules; /* as they are in force */
-    bool touched;       /* some of them may be missing */
+    bool touched;       /* the kernel may have others, or none */
     IkeTs local;
     size_t n_needs;
     Need needs[DATAPLANE_SAS_MAX + 1];   /* one pair may be on its move */
@@ -92,9 +92,11 @@ static ProtectRules derive(const Protection *protection)
     return rules;
 }
 
-/* Has the kernel take them, in the place of those before. */
+/* Has the kernel take them, in the place of those before. Until it has said so nobody knows which
+ * it has: an answer may be lost. */
 static int install(Protection *protection, const ProtectRules *rules)
 {
+    protection->touched = true;
     _cleanup_(nft_batch_freep) NftBatch *batch = NULL;
     int r = nft_batch_new(PROTECT_TABLE, &batch);
     if (r < 0)

@@ -536,6 +536,46 @@ static void no_pair_comes_or_goes_on_rules_that_are_missing(void **state)
     assert_int_equal(played.n_commits, 6);
 }
 
+/* The kernel may have taken what it was not heard to take. */
+static void after_rules_of_which_nobody_knows_the_next_pair_brings_its_own(void **state)
+{
+    (void)state;
+    assert_int_equal(open_as(PROTECT_YES), 0);
+    assert_int_equal(add_from(1, 5, 40000), 0);
+    played.commit_error = -ETIMEDOUT;
+    assert_int_equal(add_from(2, 6, 40001), -ETIMEDOUT);
+    assert_int_equal(played.n_commits, 3);
+    played.commit_error = 0;
+    assert_int_equal(add_from(3, 5, 40000), 0);
+    assert_int_equal(played.n_commits, 4);
+    assert_int_equal(played.rules.n_ways, 1);
+    assert_int_equal(played.rules.n_inner, 1);
+    protection_remove_sa(protection, 1);
+    assert_int_equal(played.n_commits, 4);
+}
+
+static void networks_that_the_rules_could_not_follow_are_followed_with_the_next_pair(void **state)
+{
+    int *const errors[] = {&played.batch_error, &played.commit_error};
+
+    (void)state;
+    assert_int_equal(open_as(PROTECT_YES), 0);
+    assert_int_equal(add_from(1, 5, 40000), 0);
+    played.changed = true;
+    for (size_t i = 0; i < ELEMENTS(errors); i++) {
+        played.local.n_selectors++;
+        *errors[i] = -ENOBUFS;
+        watched(1);
+        *errors[i] = 0;
+        const unsigned before = played.n_commits;
+        assert_int_equal(add_from(2, 5, 40000), 0);
+        assert_int_equal(played.n_commits, before + 1);
+        assert_int_equal(played.written_local.n_selectors, i + 1);
+        protection_remove_sa(protection, 2);
+        assert_int_equal(played.n_commits, before + 1);
+    }
+}
+
 static void the_exceptions_follow_the_networks_that_the_host_is_in(void **state)
 {
     (void)state;
@@ -595,6 +635,8 @@ int main(void)
         PROTECT_TEST(an_sa_that_moves_has_both_ways_until_its_move_ends),
         PROTECT_TEST(rules_that_somebody_else_deletes_are_put_back),
         PROTECT_TEST(no_pair_comes_or_goes_on_rules_that_are_missing),
+        PROTECT_TEST(after_rules_of_which_nobody_knows_the_next_pair_brings_its_own),
+        PROTECT_TEST(networks_that_the_rules_could_not_follow_are_followed_with_the_next_pair),
         PROTECT_TEST(the_exceptions_follow_the_networks_that_the_host_is_in),
         PROTECT_TEST(what_was_dropped_is_counted_each_way),
     };
