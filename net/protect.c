@@ -320,6 +320,12 @@ void protection_end_move(Protection *protection, uint32_t spi_in, bool moved)
     log_failure(update(protection));
 }
 
+void protection_undo_sa(Protection *protection)
+{
+    protection->n_needs--;
+    log_failure(update(protection));
+}
+
 void protection_remove_sa(Protection *protection, uint32_t spi_in)
 {
     size_t n = 0;

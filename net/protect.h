@@ -37,6 +37,10 @@ void protection_end_move(Protection *protection, uint32_t spi_in, bool moved);
 
 void protection_remove_sa(Protection *protection, uint32_t spi_in);
 
+/* Right after protection_add_sa() has succeeded, where the pair could not be made after all: it
+ * leaves nothing, nor is it the interface's last. */
+void protection_undo_sa(Protection *protection);
+
 /* What the rules have dropped since they were first put in force. Returns 0 or -errno. */
 int protection_counters(Protection *protection, ProtectionCounters *ret);
 

@@ -95,7 +95,7 @@ static void protect_after(Protection *protection, const Order *order, int error)
     switch (order->type) {
     case ORDER_ADD_SA:
         if (error < 0)
-            protection_remove_sa(protection, order->sa->spi_in);
+            protection_undo_sa(protection);
         break;
     case ORDER_MOVE_SA:
         protection_end_move(protection, order->id, error >= 0);

@@ -405,6 +405,26 @@ static void an_interface_keeps_its_last_addresses_while_another_ones_tunnel_is_u
     assert_int_equal(played.rules.inner[1].octets[3], 7);
 }
 
+static void a_pair_that_could_not_be_made_is_not_the_last_one(void **state)
+{
+    (void)state;
+    assert_int_equal(open_as(PROTECT_YES), 0);
+    assert_int_equal(add(1, 5), 0);
+    protection_remove_sa(protection, 1);
+    assert_int_equal(add(2, 6), 0);
+    protection_undo_sa(protection);
+    assert_int_equal(played.rules.n_ways, 0);
+    assert_int_equal(played.rules.n_inner, 1);
+    assert_int_equal(played.rules.inner[0].octets[3], 5);
+    /* Nor does one take another of the same SPI with it. */
+    assert_int_equal(add_from(3, 7, 40000), 0);
+    assert_int_equal(add_from(3, 8, 40001), 0);
+    protection_undo_sa(protection);
+    assert_int_equal(played.rules.n_ways, 1);
+    assert_int_equal(port_of(&played.rules.ways[0]), 40000);
+    assert_int_equal(played.rules.inner[0].octets[3], 7);
+}
+
 static void an_sa_of_no_interface_has_no_rules(void **state)
 {
     (void)state;
@@ -628,6 +648,7 @@ int main(void)
         PROTECT_TEST(what_tred_esp_sends_needs_no_way),
         PROTECT_TEST(the_last_addresses_stay_the_tunnels_own_between_two_tunnels),
         PROTECT_TEST(an_interface_keeps_its_last_addresses_while_another_ones_tunnel_is_up),
+        PROTECT_TEST(a_pair_that_could_not_be_made_is_not_the_last_one),
         PROTECT_TEST(an_sa_of_no_interface_has_no_rules),
         PROTECT_TEST(so_many_sas_have_rules_and_none_more),
         PROTECT_TEST(an_sa_has_so_many_addresses_and_none_more),

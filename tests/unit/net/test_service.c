@@ -29,7 +29,7 @@ static struct {
     unsigned n_removed;          /* how often they were taken away */
     OrderType carried_out;       /* ORDER_OPEN: none */
     uint32_t added, ended, gone; /* SPIs that the rules were told */
-    bool moved;
+    bool moved, undone;
     size_t plane_watched, protection_watched;
 } played;
 
@@ -161,6 +161,12 @@ void protection_remove_sa(Protection *asked, uint32_t spi_in)
     played.gone = spi_in;
 }
 
+void protection_undo_sa(Protection *asked)
+{
+    assert_ptr_equal(asked, &protection);
+    played.undone = true;
+}
+
 int protection_counters(Protection *asked, ProtectionCounters *ret)
 {
     assert_ptr_equal(asked, &protection);
@@ -215,6 +221,7 @@ static Answer carry_out(OrderType type)
     }
     played.carried_out = ORDER_OPEN;
     played.added = played.ended = played.gone = 0;
+    played.undone = false;
     service_carry_out(&service, &order, 5, &answer, &tun);
     assert_int_equal(answer.type, type);
     assert_int_equal(answer.number, 9);
@@ -299,9 +306,11 @@ static void the_rules_know_an_sa_before_the_plane_and_forget_one_that_it_refuses
     assert_int_equal(error_of(ORDER_ADD_SA), 0);
     assert_int_equal(played.added, 300);
     assert_int_equal(played.gone, 0);
+    assert_false(played.undone);
     played.carry_out_error = -ENOSPC;
     assert_int_equal(error_of(ORDER_ADD_SA), -ENOSPC);
-    assert_int_equal(played.gone, 300);
+    assert_int_equal(played.gone, 0); /* it never was the last one */
+    assert_true(played.undone);
     assert_int_equal(error_of(ORDER_REMOVE_SA), -ENOSPC);
     assert_int_equal(played.gone, 300);
     assert_int_equal(error_of(ORDER_USE_SA), -ENOSPC);
@@ -331,6 +340,7 @@ static void what_the_rules_can_not_let_pass_is_not_asked_of_the_plane(void **sta
         assert_string_equal(answer.reason.text, "no rule");
         assert_int_equal(played.carried_out, ORDER_OPEN);
         assert_int_equal(played.gone + played.ended, 0);
+        assert_false(played.undone);
     }
 }
 
