@@ -70,8 +70,9 @@ static void add_inner_of(ProtectRules *rules, const Need *need)
         add_inner(rules, &need->addresses[i]);
 }
 
-/* The rules that follow from what there is. An interface between two of its tunnels has the last
- * one's addresses still: they go on being no others'. */
+/* The rules that follow from what there is. An interface that is between two tunnels has no
+ * address, but what is still sent from or to its last ones belongs into the tunnel, and into
+ * nothing else. */
 static ProtectRules derive(const Protection *protection)
 {
     ProtectRules rules = protection->rules;

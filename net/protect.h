@@ -27,7 +27,8 @@ int protection_remove(void);
 /* Lets an SA pair's ESP pass, and keeps its inner addresses within the tunnel; before it carries
  * anything. Returns 0, or -errno with `reason`, or -ENOSPC: more pairs or addresses than
  * dataplane/order.h allows, or an interface that is none. Nothing has changed then. The inner
- * addresses of an interface's last pair are kept within it until the interface has another. */
+ * addresses of an interface's last pair are kept within it until the interface has another:
+ * of connections that share one, those of one that is down are not while another is up. */
 int protection_add_sa(Protection *protection, const SaOrder *order, Reason *reason);
 
 /* The same for the way that a pair is about to move to, beside the one that it has; and the end of
