@@ -2,6 +2,7 @@
 #include "base/helper.h"
 
 #include "base/cleanup.h"
+#include "base/monotonic.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,9 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
-
-enum { MSEC_PER_SEC = 1000, NSEC_PER_MSEC = 1000000 };
 
 static void spawn_actions_destroyp(posix_spawn_file_actions_t **actions)
 {
@@ -155,18 +153,10 @@ int helper_receive(int channel, uint8_t *buffer, size_t size, int *ret_fd)
     return (int)received;
 }
 
-static int64_t now_msec(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * MSEC_PER_SEC + now.tv_nsec / NSEC_PER_MSEC;
-}
-
 static int wait_until(int channel, int64_t deadline)
 {
     for (;;) {
-        const int64_t left = deadline - now_msec();
+        const int64_t left = deadline - (int64_t)monotonic_ms();
         struct pollfd polled = {.fd = channel, .events = POLLIN};
         int n = poll(&polled, 1, left > 0 ? (int)left : 0);
 
@@ -181,12 +171,12 @@ static int wait_until(int channel, int64_t deadline)
 
 int helper_wait(int channel, int milliseconds)
 {
-    return wait_until(channel, now_msec() + milliseconds);
+    return wait_until(channel, (int64_t)monotonic_ms() + milliseconds);
 }
 
 int helper_drain(int channel, int milliseconds)
 {
-    const int64_t deadline = now_msec() + milliseconds;
+    const int64_t deadline = (int64_t)monotonic_ms() + milliseconds;
 
     for (;;) {
         uint8_t octet;
@@ -199,7 +189,7 @@ int helper_drain(int channel, int milliseconds)
             return 0;
         if (received < 0 && errno != EAGAIN && errno != EINTR)
             return -errno;
-        if (now_msec() >= deadline)
+        if ((int64_t)monotonic_ms() >= deadline)
             return -ETIMEDOUT;
     }
 }

@@ -1,6 +1,7 @@
 /* Finds the SA that a packet takes, and moves it there. */
 #include "esp/plane_internal.h"
 
+#include "base/monotonic.h"
 #include "esp/esp.h"
 
 #include <errno.h>
@@ -47,7 +48,7 @@ size_t plane_poll(const Plane *plane, struct pollfd polled[PLANE_POLL_MAX])
 int plane_timeout(const Plane *plane)
 {
     uint64_t next_ms = plane->leaving >= 0 ? plane->leaving_until_ms : UINT64_MAX;
-    uint64_t now_ms = plane_monotonic_ms();
+    uint64_t now_ms = monotonic_ms();
     for (size_t i = 0; i < plane->n_sas; i++) {
         uint64_t due_ms = sa_next_event_ms(plane->sas[i]);
         next_ms = due_ms < next_ms ? due_ms : next_ms;
@@ -243,7 +244,7 @@ int plane_forward_in(Plane *plane, int fd, unsigned batch)
 int plane_forward(Plane *plane, const struct pollfd *polled, size_t n_polled)
 {
     int r = 0;
-    plane->now_ms = plane_monotonic_ms();
+    plane->now_ms = monotonic_ms();
     for (size_t i = 0; i < n_polled && r >= 0; i++) {
         if (polled[i].revents == 0)
             continue;

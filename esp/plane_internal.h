@@ -29,8 +29,6 @@ struct Plane {
     uint8_t packet[TUN_PACKET_MAX];
 };
 
-uint64_t plane_monotonic_ms(void);
-
 /* n_sas: there is no such SA. */
 size_t plane_sa_index(const Plane *plane, uint32_t spi_in);
 bool plane_has_sa(const Plane *plane, uint32_t transport);

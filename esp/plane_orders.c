@@ -1,20 +1,14 @@
 /* Carries tred's orders out: which descriptors and SAs the plane has. */
 #include "esp/plane_internal.h"
 
+#include "base/monotonic.h"
+
 #include <errno.h>
-#include <time.h>
 
 enum {
     DRAIN_BATCH = 1024, /* receive calls: more than a socket's buffer can fill */
     LEAVING_MS = 2000,  /* for what is under way to where an SA was before it moved */
 };
-
-uint64_t plane_monotonic_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 int plane_new(Plane **ret)
 {
@@ -239,7 +233,7 @@ static int get_sa_counters(const Plane *plane, uint32_t spi_in, SaCounters *ret)
 void plane_carry_out(Plane *plane, const Order *order, int fd, Answer *ret)
 {
     _cleanup_(close_fdp) int owned = fd;
-    plane->now_ms = plane_monotonic_ms();
+    plane->now_ms = monotonic_ms();
     *ret = (Answer){.type = order->type, .number = order->number};
     switch (order->type) {
     case ORDER_OPEN_TUN:

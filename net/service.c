@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/monotonic.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 
 int service_unprotect(void)
 {
@@ -21,16 +21,9 @@ int service_unprotect(void)
     return r;
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 void service_unprotect_when_due(Service *service)
 {
-    if (service->unprotect_at == 0 || now_ms() < service->unprotect_at)
+    if (service->unprotect_at == 0 || monotonic_ms() < service->unprotect_at)
         return;
     service->unprotect_at = 0;
     (void)service_unprotect();
@@ -38,7 +31,7 @@ void service_unprotect_when_due(Service *service)
 
 int service_patience_ms(const Service *service)
 {
-    const uint64_t now = now_ms();
+    const uint64_t now = monotonic_ms();
     if (service->unprotect_at == 0)
         return -1;
     return service->unprotect_at > now ? (int)(service->unprotect_at - now) : 0;
@@ -129,7 +122,7 @@ void service_carry_out(Service *service, const Order *order, int esp_fd, Answer 
         break;
     case ORDER_UNPROTECT:
         protection_free(steal_pointer(service->protection));
-        service->unprotect_at = now_ms() + service->unprotect_after_ms;
+        service->unprotect_at = monotonic_ms() + service->unprotect_after_ms;
         break;
     case ORDER_PROTECTION_COUNTERS:
         if (service->protection)

@@ -1,6 +1,7 @@
 /* Tasks: stacks that the event loop switches to and from, and the queue for the TPM. */
 #include "tpm/task.h"
 
+#include "base/monotonic.h"
 #include "tpm/worker.h"
 
 #include <errno.h>
@@ -380,18 +381,10 @@ int tpm_loop_new(sd_event *event, TpmLoop **ret)
     return 0;
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec time;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
-}
-
 /* sd-event runs no more when this is called: what is ready or done is looked for by hand. */
 static bool tasks_drain(TpmLoop *loop, unsigned milliseconds)
 {
-    const uint64_t end = now_ms() + milliseconds;
+    const uint64_t end = monotonic_ms() + milliseconds;
 
     while (loop->tasks) {
         /* Each time, since the end of one may begin another. */
@@ -402,7 +395,7 @@ static bool tasks_drain(TpmLoop *loop, unsigned milliseconds)
 
         struct pollfd fd = {.fd = tpm_worker_fd(loop->worker), .events = POLLIN};
         TpmTask *ready = task_ready(loop);
-        const uint64_t now = now_ms();
+        const uint64_t now = monotonic_ms();
 
         if (ready) {
             task_resume(ready);

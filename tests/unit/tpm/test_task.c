@@ -3,6 +3,7 @@
 #include "tpm/open.h"
 #include "tpm/task.h"
 
+#include "base/monotonic.h"
 #include "base/reason.h"
 #include "swtpm_fixture.h"
 #include "tpm_commands.h"
@@ -302,17 +303,9 @@ static void a_job_that_stays_is_done_though_its_task_was_cancelled(void **state)
     (void)sem_destroy(&gate);
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec time;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
-}
-
 static void a_task_sleeps_while_others_go_on(void **state)
 {
-    const uint64_t begun = now_ms();
+    const uint64_t begun = monotonic_ms();
     Item sleeper = {.letter = 's', .sleep_ms = 100};
     Item other = {.letter = 'o', .jobs = 5};
 
@@ -323,7 +316,7 @@ static void a_task_sleeps_while_others_go_on(void **state)
     assert_int_equal(sleeper.n_done, 0);
     wait_for(&sleeper);
     assert_results(&sleeper, (const int[]){0}, 1);
-    assert_true(now_ms() - begun >= 100);
+    assert_true(monotonic_ms() - begun >= 100);
 }
 
 static void a_task_started_by_another_begins_soon_after(void **state)
