@@ -55,16 +55,35 @@ static inline void channel_make(int ends[2])
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 }
 
-/* The status of a program that is sent `size` octets at once, if any, and then left. */
-static inline int status_after(const char *const *argv, const void *octets, size_t size)
+/* One that has its end of a channel, and the other. */
+typedef struct Running {
+    pid_t pid;
+    int channel;
+} Running;
+
+static inline Running running_begin(const char *const *argv)
 {
     int ends[2];
 
     channel_make(ends);
-    const pid_t pid = program_start(argv, ends[1]);
+    const Running running = {program_start(argv, ends[1]), ends[0]};
     (void)close(ends[1]);
+    return running;
+}
+
+/* Leaves it; the status that it ends with then. */
+static inline int running_end(const Running *running)
+{
+    (void)close(running->channel);
+    return program_status(running->pid);
+}
+
+/* The status of a program that is sent `size` octets at once, if any, and then left. */
+static inline int status_after(const char *const *argv, const void *octets, size_t size)
+{
+    const Running running = running_begin(argv);
+
     if (size > 0) /* it may have ended already */
-        assert_true(send(ends[0], octets, size, MSG_NOSIGNAL) >= 0 || errno == EPIPE);
-    (void)close(ends[0]);
-    return program_status(pid);
+        assert_true(send(running.channel, octets, size, MSG_NOSIGNAL) >= 0 || errno == EPIPE);
+    return running_end(&running);
 }

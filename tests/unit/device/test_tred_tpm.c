@@ -26,27 +26,6 @@ static const char *program;
 /* Descriptor 3 is a connection of this user's. */
 static const char *connected[] = {NULL, "--connected", "--user", NULL, NULL};
 
-typedef struct Running {
-    pid_t pid;
-    int channel;
-} Running;
-
-static Running begin(void)
-{
-    int ends[2];
-
-    channel_make(ends);
-    const Running running = {program_start(connected, ends[1]), ends[0]};
-    (void)close(ends[1]);
-    return running;
-}
-
-static int end(const Running *running)
-{
-    (void)close(running->channel);
-    return program_status(running->pid);
-}
-
 static void send_request(const Running *running, DeviceRequestType type, uint32_t number)
 {
     static uint8_t frame[DEVICE_FRAME_SIZE_MAX];
@@ -76,7 +55,7 @@ static void assert_alive(const Running *running, uint32_t number)
 
 static Running begin_configured(void)
 {
-    const Running running = begin();
+    const Running running = running_begin(connected);
 
     send_request(&running, DEVICE_CONFIGURE, 0);
     assert_alive(&running, 1);
@@ -119,7 +98,7 @@ static void it_ends_well_whenever_tred_has_closed_its_end(void **state)
     assert_int_equal(status_after(connected, NULL, 0), EX_OK);
 
     const Running running = begin_configured();
-    assert_int_equal(end(&running), EX_OK);
+    assert_int_equal(running_end(&running), EX_OK);
 }
 
 static void what_comes_first_says_where_everything_is(void **state)
@@ -128,9 +107,9 @@ static void what_comes_first_says_where_everything_is(void **state)
     for (DeviceRequestType type = DEVICE_LOAD; type < DEVICE_REQUEST_TYPES; type++) {
         if (type == DEVICE_CONFIGURE)
             continue;
-        const Running running = begin();
+        const Running running = running_begin(connected);
         send_request(&running, type, 1);
-        assert_int_equal(end(&running), EX_PROTOCOL);
+        assert_int_equal(running_end(&running), EX_PROTOCOL);
     }
     assert_int_equal(status_after(connected, "no request", strlen("no request")), EX_PROTOCOL);
 }
@@ -143,7 +122,7 @@ static void where_everything_is_is_said_once(void **state)
     const Running running = begin_configured();
     send_request(&running, DEVICE_CONFIGURE, 2);
     assert_int_equal(recv(running.channel, &octet, sizeof(octet), 0), 0);
-    assert_int_equal(end(&running), EX_PROTOCOL);
+    assert_int_equal(running_end(&running), EX_PROTOCOL);
 }
 
 static void it_says_each_time_that_it_is_alive(void **state)
@@ -153,7 +132,7 @@ static void it_says_each_time_that_it_is_alive(void **state)
 
     for (uint32_t number = 2; number < 20; number++)
         assert_alive(&running, number);
-    assert_int_equal(end(&running), EX_OK);
+    assert_int_equal(running_end(&running), EX_OK);
 }
 
 static void what_is_no_request_ends_it_without_an_answer(void **state)
@@ -164,7 +143,7 @@ static void what_is_no_request_ends_it_without_an_answer(void **state)
     const Running running = begin_configured();
     assert_int_equal(send(running.channel, &octet, sizeof(octet), 0), sizeof(octet));
     assert_int_equal(recv(running.channel, &octet, sizeof(octet), 0), 0);
-    assert_int_equal(end(&running), EX_PROTOCOL);
+    assert_int_equal(running_end(&running), EX_PROTOCOL);
 }
 
 static void it_ends_well_when_it_is_told_to(void **state)
@@ -204,7 +183,7 @@ static void systemd_hears_that_it_is_alive(void **state)
         assert_true(size > 0);
         notice[size] = 0;
     }
-    assert_int_equal(end(&running), EX_OK);
+    assert_int_equal(running_end(&running), EX_OK);
     assert_int_equal(unlink(address.sun_path), 0);
     assert_int_equal(rmdir(folder), 0);
 }

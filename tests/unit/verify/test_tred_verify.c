@@ -19,27 +19,6 @@
 
 static const char *command[] = {NULL, NULL};
 
-typedef struct Running {
-    pid_t pid;
-    int channel;
-} Running;
-
-static Running begin(void)
-{
-    int ends[2];
-
-    channel_make(ends);
-    const Running running = {program_start(command, ends[1]), ends[0]};
-    (void)close(ends[1]);
-    return running;
-}
-
-static int end(const Running *running)
-{
-    (void)close(running->channel);
-    return program_status(running->pid);
-}
-
 /* `sent` goes along, unless it is -1. */
 static void ask(const Running *running, const VerifyRequest *request, int sent, VerifyAnswer *ret)
 {
@@ -124,24 +103,24 @@ static void it_takes_no_argument_and_nothing_but_a_socket(void **state)
 static void it_ends_well_when_tred_has_closed_its_end(void **state)
 {
     (void)state;
-    const Running idle = begin();
-    assert_int_equal(end(&idle), EX_OK);
+    const Running idle = running_begin(command);
+    assert_int_equal(running_end(&idle), EX_OK);
 
-    const Running asked = begin();
+    const Running asked = running_begin(command);
     assert_int_equal(error_of(&asked, FRAME_PROFILE, -1), 0);
-    assert_int_equal(end(&asked), EX_OK);
+    assert_int_equal(running_end(&asked), EX_OK);
 }
 
 static void it_answers_one_request_after_the_other_those_that_fail_among_them(void **state)
 {
     (void)state;
-    const Running running = begin();
+    const Running running = running_begin(command);
 
     assert_int_equal(error_of(&running, FRAME_PROFILE, -1), 0);
     assert_true(error_of(&running, FRAME_ANCHORS, -1) < 0); /* without a descriptor */
     assert_true(error_of(&running, FRAME_CRL, -1) < 0);
     assert_int_equal(error_of(&running, FRAME_PROFILE, -1), 0);
-    assert_int_equal(end(&running), EX_OK);
+    assert_int_equal(running_end(&running), EX_OK);
 }
 
 static void what_is_no_request_ends_it(void **state)
@@ -162,11 +141,11 @@ static void nothing_is_answered_after_what_is_no_request(void **state)
     uint8_t octet = FRAME_TYPES;
 
     (void)state;
-    const Running running = begin();
+    const Running running = running_begin(command);
     assert_int_equal(error_of(&running, FRAME_PROFILE, -1), 0);
     assert_int_equal(send(running.channel, &octet, sizeof(octet), 0), sizeof(octet));
     assert_int_equal(recv(running.channel, &octet, sizeof(octet), 0), 0);
-    assert_int_equal(end(&running), EX_PROTOCOL);
+    assert_int_equal(running_end(&running), EX_PROTOCOL);
 }
 
 static void it_writes_no_file(void **state)
@@ -174,11 +153,11 @@ static void it_writes_no_file(void **state)
     struct rlimit limit;
 
     (void)state;
-    const Running running = begin();
+    const Running running = running_begin(command);
     assert_int_equal(error_of(&running, FRAME_PROFILE, -1), 0);
     assert_int_equal(prlimit(running.pid, RLIMIT_FSIZE, NULL, &limit), 0);
     assert_int_equal(limit.rlim_max, 0);
-    assert_int_equal(end(&running), EX_OK);
+    assert_int_equal(running_end(&running), EX_OK);
 }
 
 /* What is loaded may be large; a verdict has 64 MiB beside it, from FRAME_COMPLETE on and not
@@ -189,8 +168,8 @@ static void a_verdict_has_less_memory_than_what_is_loaded(void **state)
 
     (void)state;
     if (has_sanitizer())
-        skip();
-    const Running running = begin();
+        skip(); /* with a sanitizer no limit is set */
+    const Running running = running_begin(command);
     assert_int_equal(error_of(&running, FRAME_PROFILE, -1), 0);
     assert_int_equal(memory_limit(&running), (rlim_t)LOADING * MIB);
     assert_true(error_of(&running, FRAME_COMPLETE, -1) < 0); /* without anchors */
@@ -200,7 +179,7 @@ static void a_verdict_has_less_memory_than_what_is_loaded(void **state)
     assert_int_equal(error_of(&running, FRAME_COMPLETE, -1), 0);
     assert_in_range(memory_limit(&running), (rlim_t)VERDICT * MIB,
                     (rlim_t)(VERDICT + LOADED_HERE_MOST) * MIB);
-    assert_int_equal(end(&running), EX_OK);
+    assert_int_equal(running_end(&running), EX_OK);
 }
 
 int main(int argc, char **argv)
