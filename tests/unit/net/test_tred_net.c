@@ -65,6 +65,13 @@ static int connection_to_it(void)
     return fd;
 }
 
+/* It keeps CAP_NET_ADMIN, and locks memory. */
+static void skip_without_root(void)
+{
+    if (geteuid() != 0)
+        skip(); /* serving takes root */
+}
+
 static void what_is_no_argument_of_its_own_is_refused(void **state)
 {
     (void)state;
@@ -105,6 +112,7 @@ a_connection_that_is_handed_over_is_served_to_its_end_if_its_own_user_made_it(vo
     static const char no_order[] = "no order";
 
     (void)state;
+    skip_without_root();
     assert_int_equal(status_after(connected.words, NULL, 0), EX_OK);
     assert_int_equal(status_after(connected.words, no_order, sizeof(no_order)), EX_OK);
     /* Whoever makes a pair is at both of its ends. */
@@ -124,6 +132,7 @@ static void a_connection_that_is_none_is_not_served(void **state)
     int ends[2];
 
     (void)state;
+    skip_without_root();
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     assert_int_equal(program_status(program_start(connected.words, ends[0])), EX_NOPERM);
     (void)close(ends[0]);
@@ -152,6 +161,7 @@ static void nothing_is_heard_on_a_connection(void)
 static void another_user_is_not_served_and_the_next_who_comes_is_asked_again(void **state)
 {
     (void)state;
+    skip_without_root();
     void (*const look)(void) = nothing_is_heard_on_a_connection;
     assert_int_equal(status_beside("nobody", look), EX_OK);
     assert_int_equal(access(path, F_OK), -1);
@@ -171,6 +181,7 @@ static void what_is_no_order_ends_the_connection_alone(void)
 static void its_own_user_is_served_again_after_what_is_no_order(void **state)
 {
     (void)state;
+    skip_without_root();
     assert_int_equal(status_beside("root", what_is_no_order_ends_the_connection_alone), EX_OK);
     assert_int_equal(access(path, F_OK), -1);
 }
@@ -208,6 +219,7 @@ static bool blocks(pid_t pid, int signal)
 static void before_it_makes_its_socket_it_cares_for_taking_it_away(void **state)
 {
     (void)state;
+    skip_without_root();
     const Command command = COMMAND("--socket", path, "--user", "root");
     const int listener = listener_that_is_full();
     const pid_t pid = program_start(command.words, -1);
@@ -232,6 +244,7 @@ static void a_second_is_begun(void)
 static void a_second_at_the_same_socket_is_refused_and_leaves_it_where_it_is(void **state)
 {
     (void)state;
+    skip_without_root();
     assert_int_equal(status_beside("root", a_second_is_begun), EX_OK);
     assert_int_equal(second_status, EX_UNAVAILABLE);
 }
@@ -240,13 +253,10 @@ static void a_second_at_the_same_socket_is_refused_and_leaves_it_where_it_is(voi
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest for_anybody[] = {
+    const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_no_argument_of_its_own_is_refused),
         cmocka_unit_test(the_seconds_after_which_protection_ends_are_a_number_within_an_hour),
         IN_FOLDER(without_a_socket_or_its_user_it_serves_nobody),
-    };
-    /* It keeps CAP_NET_ADMIN, and locks memory. */
-    const struct CMUnitTest for_root[] = {
         cmocka_unit_test(
             a_connection_that_is_handed_over_is_served_to_its_end_if_its_own_user_made_it),
         cmocka_unit_test(a_connection_that_is_none_is_not_served),
@@ -259,8 +269,5 @@ int main(int argc, char **argv)
     if (argc != 2)
         return 1;
     program = argv[1];
-    const int failed = cmocka_run_group_tests_name("tred-net", for_anybody, NULL, NULL);
-    return failed + (geteuid() == 0
-                         ? cmocka_run_group_tests_name("tred-net as root", for_root, NULL, NULL)
-                         : 0);
+    return cmocka_run_group_tests_name("tred-net", tests, NULL, NULL);
 }
