@@ -254,9 +254,10 @@ static int append_totals(sd_bus_message *reply, const ConnectionInfo *info)
 
 typedef struct Property {
     const char *name;
-    const char *type; /* as the vtable has it; NULL: its value is not told, but asked for */
+    const char *type; /* as the interface has it; NULL: its value is not told, but asked for */
     int (*append)(sd_bus_message *reply, const ConnectionInfo *info); /* NULL: the text */
-    /* Into `text` (TEXT_SIZE octets), or elsewhere. NULL: nobody is told of changes. */
+    /* Into `text` (TEXT_SIZE octets), or elsewhere. NULL: nobody is told of changes, so that it
+     * has no type here either. */
     const char *(*text)(const ConnectionInfo *info, char *text);
 } Property;
 
@@ -279,7 +280,7 @@ static const Property properties[] = {
     {"EstablishedSince", "t", append_established_since, text_established_since},
     {"NextAttempt", "t", append_next_attempt, text_next_attempt},
     {"Steps", NULL, append_steps, text_steps},
-    {"Totals", "a{st}", append_totals, NULL},
+    {"Totals", NULL, append_totals, NULL},
 };
 _Static_assert(ELEMENTS(properties) == BUS_PROPERTIES && BUS_PROPERTIES <= 32,
                "each has its place, and its bit");

@@ -5,6 +5,7 @@ Argument: the root of the sources."""
 import re
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(sys.argv[1])
 
@@ -69,6 +70,29 @@ def missing_names(names, text):
 
 def members(file):
     return re.findall(r'<(?:property|method|signal) name="(\w+)"', (ROOT / "dbus" / file).read_text())
+
+
+# What introspection says of changes, and what the vtable does.
+CHANGES = {"true": "CHANGES", "invalidates": "SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION", "false": "0"}
+
+
+def wrong_properties():
+    """Properties of a connection that the interface, the vtable and the table behind PropertiesChanged have unlike."""
+    described, told = set(), set()
+    for item in ElementTree.parse(ROOT / "dbus/org.tred.IkeClient1.xml").iter("property"):
+        notes = {note.get("name"): note.get("value") for note in item.iter("annotation")}
+        described.add((item.get("name"), item.get("type"),
+                       CHANGES.get(notes.get("org.freedesktop.DBus.Property.EmitsChangedSignal", "true"))))
+    vtable = set(re.findall(r'SD_BUS_PROPERTY\("(\w+)", "(.+?)", get_property, 0,\s+(\w+)\)',
+                            (ROOT / "ikeclient/bus.c").read_text()))
+    types = {name: kind for name, kind, _ in vtable}
+    for name, kind, text in re.findall(r'^    \{"(\w+)", (NULL|".+"), \w+, (\w+)\},$',
+                                       (ROOT / "ikeclient/bus_properties.c").read_text(), re.MULTILINE):
+        changes = CHANGES["true" if kind != "NULL" else "false" if text == "NULL" else "invalidates"]
+        told.add((name, types.get(name) if kind == "NULL" else kind.strip('"'), changes))
+    # Those of the object have functions of their own in the vtable.
+    described = {row for row in described if row[0] not in ("Name", "Connections")}
+    return len(described), sorted((described ^ vtable) | (vtable ^ told), key=str)
 
 
 def errors():
@@ -178,6 +202,7 @@ def main():
              for source, name in SHIPPED.items()]
     good += [say(f"every member of {file} is in {name}", *missing_names(members(file), page(name)))
              for file, name in INTERFACES.items()]
+    good.append(say("what PropertiesChanged says of a connection has the types of its interface", *wrong_properties()))
     good.append(say("every error of the bus is in org.tred.TrE1.5",
                     *missing_names(errors(), page("org.tred.TrE1.5"))))
     good.append(say("ikeclient.conf.5 names the algorithms of the profile and no other",
