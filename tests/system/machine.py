@@ -5,8 +5,14 @@ import select
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "integration"))
+
+from lab.process import listens
 
 # What is called, here and in build-image, and Debian's package for it.
 TOOLS = {
@@ -18,16 +24,6 @@ TOOLS = {
     "busybox": "busybox-static",
     "cpio": "cpio",
 }
-
-
-ACCEPTS = 0x10000  # __SO_ACCEPTCON among the flags of /proc/net/unix
-
-
-def is_listening(path):
-    """True if a process accepts connections at this Unix socket; its file is there a little earlier."""
-    with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:
-        rows = (line.split() for line in table)
-        return any(row[-1] == path and int(row[3], 16) & ACCEPTS for row in rows if len(row) == 8 and row[0] != "Num")
 
 
 def missing_packages():
@@ -105,7 +101,7 @@ class Machine:
 
     def _wait_for_socket(self, process, name):
         """Returns once `process` listens at the socket `name`."""
-        while not is_listening(self._path(name)):
+        while not listens(self._path(name)):
             if process.poll() is not None:
                 raise RuntimeError(f"{process.args[3]} did not start; see its log in {self.logs}")
             if time.monotonic() > self.deadline:

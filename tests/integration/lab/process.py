@@ -40,7 +40,7 @@ def wait_until(condition, what, seconds=10.0):
 def listens(path, within="self"):
     """True if a process listens at this Unix socket of the network namespace of process `within`. Its file is there from
     bind() on, and a connection before listen() is refused."""
-    sockets = Path(f"/proc/{within}/net/unix").read_text().splitlines()
+    sockets = Path(f"/proc/{within}/net/unix").read_text(errors="replace").splitlines()
     return any(fields[3] == LISTENING and fields[-1] == str(path) for fields in map(str.split, sockets))
 
 
