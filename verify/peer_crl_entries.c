@@ -208,13 +208,77 @@ static X509 *signer_find(const PeerCase *peer, X509_CRL *crl)
     return signer;
 }
 
-static void lists_ask(const Lookup *lookup, DepthStatus *status)
+/* True if the certificate is revoked; a place that says nothing yet is told by which list. */
+static bool lists_ask(const Lookup *lookup, DepthStatus *status)
 {
     X509_REVOKED *entry = NULL;
     const X509_CRL *crl = revoking_find(lookup, &entry);
 
-    if (crl && !is_taken_back(lookup, crl))
-        peer_crl_revoked(status, crl, entry);
+    if (!crl || is_taken_back(lookup, crl))
+        return false;
+    peer_crl_revoked(status, crl, entry);
+    return true;
+}
+
+/* ---- whoever issued a list that calls a certificate good ---- */
+
+static bool has_issued(X509 *issuer, X509 *certificate)
+{
+    EVP_PKEY *key = X509_get0_pubkey(issuer);
+
+    return key && X509_check_issued(issuer, certificate) == X509_V_OK &&
+           X509_verify(certificate, key) == 1;
+}
+
+/* Where OpenSSL has found the issuer of a list's issuer. */
+static X509 *issuer_find(const PeerCase *peer, X509 *certificate)
+{
+    const STACK_OF(X509) *const places[] = {peer->chain, peer->policy->crls->issuers, peer->sent};
+
+    for (size_t place = 0; place < ELEMENTS(places); place++) {
+        for (int i = 0; i < sk_X509_num(places[place]); i++) {
+            if (has_issued(sk_X509_value(places[place], i), certificate))
+                return sk_X509_value(places[place], i);
+        }
+    }
+    return NULL;
+}
+
+static bool is_of_path(const PeerCase *peer, const X509 *certificate)
+{
+    for (int i = 0; i < sk_X509_num(peer->chain); i++) {
+        if (X509_cmp(sk_X509_value(peer->chain, i), certificate) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* True if it is revoked by its CA, or, as the CA may have it say so, by itself. */
+static bool signer_is_revoked(const PeerCase *peer, X509 *signer, X509 *issuer, DepthStatus *ret)
+{
+    const Lookup by_issuer = {.peer = peer, .certificate = signer, .issuer = issuer};
+    const Lookup by_itself = {.peer = peer, .certificate = signer, .issuer = signer};
+
+    return lists_ask(&by_issuer, ret) || lists_ask(&by_itself, ret);
+}
+
+/* OpenSSL has held the way from the list's issuer to the anchor against lists in force alone. The
+ * certificates of the path have words of their own. */
+static void good_doubt(const PeerCase *peer, DepthStatus *depth)
+{
+    X509 *signer = signer_find(peer, depth->good_by);
+
+    for (int i = 0; signer && !is_of_path(peer, signer) && i < PEER_CERTIFICATES_MAX; i++) {
+        X509 *issuer = issuer_find(peer, signer);
+        DepthStatus found = {0};
+
+        if (issuer && signer_is_revoked(peer, signer, issuer, &found)) {
+            depth->word = WORD_NONE;
+            reason_set(&depth->detail, 0, "whoever issued its CRL is %s", found.detail.text);
+            return;
+        }
+        signer = issuer;
+    }
 }
 
 void peer_crl_entries_ask(const PeerCase *peer, PathStatus *status)
@@ -230,10 +294,12 @@ void peer_crl_entries_ask(const PeerCase *peer, PathStatus *status)
             .scope = NULL,
         };
 
-        lists_ask(&lookup, depth);
+        (void)lists_ask(&lookup, depth);
         lookup.scope = depth->indirect;
         lookup.issuer = depth->indirect ? signer_find(peer, depth->indirect) : NULL;
         if (lookup.issuer && depth->word != WORD_REVOKED)
-            lists_ask(&lookup, depth);
+            (void)lists_ask(&lookup, depth);
+        if (depth->word == WORD_GOOD)
+            good_doubt(peer, depth);
     }
 }

@@ -255,6 +255,7 @@ static void goods_find(CrlCase *crls)
             continue;
         peer_crl_print(crls->lists[i], list);
         status->word = WORD_GOOD;
+        status->good_by = crls->lists[i];
         reason_set(&status->detail, 0, "good by %s", list);
     }
 }

@@ -15,6 +15,7 @@ typedef struct DepthStatus {
     /* A complete list of another than its issuer that it was looked up in, and that is authentic,
      * whatever its date; borrowed. NULL: none. */
     X509_CRL *indirect;
+    X509_CRL *good_by; /* the list that calls it good; borrowed. NULL: none */
 } DepthStatus;
 
 enum {
@@ -50,7 +51,8 @@ STACK_OF(X509_CRL) *peer_crl_lists_new(const PeerCase *peer, CrlAge age, PathSta
 int peer_crls_ask(const PeerCase *peer, PathStatus *status);
 
 /* Adds what is revoked by a list of the certificate's issuer, or of the issuer and scope of its
- * indirect list, of whatever date. */
+ * indirect list, of whatever date; and takes the word back of an indirect list that calls it good,
+ * where whoever issued that list is revoked by one of any date, or a CA on the way to it. */
 void peer_crl_entries_ask(const PeerCase *peer, PathStatus *status);
 
 /* The certificate is revoked by this entry of this list, either of which may be NULL. */

@@ -21,6 +21,10 @@ USERS_ONLY = (x509.IssuingDistributionPoint(
     full_name=None, relative_name=None, only_contains_user_certs=True, only_contains_ca_certs=False,
     only_some_reasons=None, indirect_crl=False, only_contains_attribute_certs=False), True)
 
+CAS_ONLY = (x509.IssuingDistributionPoint(
+    full_name=None, relative_name=None, only_contains_user_certs=False, only_contains_ca_certs=True,
+    only_some_reasons=None, indirect_crl=False, only_contains_attribute_certs=False), True)
+
 
 class Shown:
     """What a SeGW shows, and what it is judged by."""
@@ -382,6 +386,10 @@ def revocation(crls=(), responses=(), shown=None, mode="require", profile=""):
     return shown
 
 
+def delta_of(number):
+    return x509.DeltaCRLIndicator(number), True
+
+
 def crl_cases():
     root, issuer, serial = WORLD.root, WORLD.intermediate, WORLD.segw.serial
     good = lambda **named: revocation([crl(issuer)], **named)
@@ -460,6 +468,9 @@ def crl_cases():
                           mode="if-available"),
                revocation([crl(issuer, serial, this=-2 * HOUR),
                            crl(issuer, extensions=[harmless])], mode="if-available"))
+    yield Case("a CRL with an unknown critical extension that stands first revokes nothing", "revocation",
+               revocation([crl(issuer, serial, first=[harmless])], mode="if-available"),
+               revocation([crl(issuer, serial, first=[strange])], mode="if-available"))
     yield Case("a CRL's entry with an unknown critical extension revokes nothing", "revocation",
                revocation([crl(issuer, serial, of_entries=[harmless])], mode="if-available"),
                revocation([crl(issuer, serial, of_entries=[strange])], mode="if-available"))
@@ -497,6 +508,10 @@ def crl_cases():
                revocation([misdated(crl(issuer, serial), issuer.key), crl(issuer)],
                           mode="if-available"),
                revocation([misdated(crl(issuer), issuer.key), crl(issuer)], mode="if-available"))
+    earlier = [crl(issuer, number=1, this=-3 * HOUR), crl(issuer, serial, number=2, delta=1, this=-2 * HOUR)]
+    yield Case("a later delta CRL without the certificate takes nothing back, wherever it says what it is",
+               "revocation", revocation([*earlier, crl(issuer, number=3, first=[delta_of(1)])]),
+               revocation([*earlier, crl(issuer, number=3)]))
     yield Case("a delta CRL without its base", "revocation",
                revocation([crl(issuer, number=2, delta=1)]), good())
 
@@ -571,6 +586,55 @@ def indirect_cases():
                judged(plain, revoking, crl(clerk, made.serial, number=3, extensions=[indirect],
                                            revoked_of=issuer)),
                judged(plain, revoking, crl(clerk, number=3, extensions=[indirect])))
+
+
+def clerk_cases():
+    """Whoever issues indirect CRLs has a certificate, too, which may be revoked; by its CA's list, or by its own
+    where the CA has it say so."""
+    root, issuer = WORLD.root, WORLD.intermediate
+    usual = (basic_constraints(False), key_usage("crl_sign"))
+    subject = issue("CRL clerk", root, usual).subject
+
+    def point_and_scope(place):
+        at = [x509.DirectoryName(place)]
+        return ((x509.CRLDistributionPoints([x509.DistributionPoint(
+            at, None, None, [x509.DirectoryName(subject)])]), False), (x509.IssuingDistributionPoint(
+                full_name=at, relative_name=None, only_contains_user_certs=False,
+                only_contains_ca_certs=False, only_some_reasons=None, indirect_crl=True,
+                only_contains_attribute_certs=False), True))
+    point, scope = point_and_scope(subject)
+    point_of_clerks, scope_of_clerks = point_and_scope(root.subject)
+    clerk, own_witness = issue("CRL clerk", root, usual), issue("CRL clerk", root, (*usual, point))
+    made = segw(issuer, point)
+
+    def judged(of_root, witness, *revoked):
+        shown = revocation([*of_root, witness.pem(),
+                            crl(witness, *revoked, extensions=[scope], revoked_of=root)],
+                           shown=Shown(made, issuer))
+        del shown.crls[0]
+        return shown
+    yield Case("an indirect CRL whose issuer its CA has revoked", "revocation",
+               judged([crl(root, clerk.serial)], clerk), judged([crl(root)], clerk))
+    of_cas = crl(root, extensions=[CAS_ONLY])
+    yield Case("an indirect CRL whose issuer it revokes itself", "revocation",
+               judged([of_cas], own_witness, own_witness.serial), judged([of_cas], own_witness))
+    yield Case("an indirect CRL whose issuer it alone revokes", "revocation",
+               judged([crl(root)], own_witness, own_witness.serial), judged([crl(root)], own_witness))
+    yield Case("an indirect CRL whose issuer is revoked by a list of the future", "revocation",
+               judged([crl(root), crl(root, clerk.serial, this=HOUR)], clerk),
+               judged([crl(root), crl(root, this=HOUR)], clerk))
+    yield Case("an indirect CRL whose issuer is revoked by a delta that no freshestCRL announces", "revocation",
+               judged([crl(root, number=1, this=-2 * HOUR), crl(root, clerk.serial, number=2, delta=1)], clerk),
+               judged([crl(root, number=1, this=-2 * HOUR), crl(root, number=2, delta=1)], clerk))
+    apart = issue("CRL clerk", root, (*usual, point_of_clerks))
+    yield Case("an indirect CRL whose issuer is in a list of its own that is out of date", "revocation",
+               judged([of_cas, crl(apart, extensions=[scope_of_clerks], this=-2 * DAY, until=-DAY)], apart),
+               judged([of_cas, crl(apart, extensions=[scope_of_clerks])], apart))
+    office = ca("CRL office", root)
+    deputy = issue("CRL clerk", office, usual)
+    yield Case("an indirect CRL whose issuer's CA is revoked by a list of the future", "revocation",
+               judged([crl(root), crl(office), crl(root, office.serial, this=HOUR), office.pem()], deputy),
+               judged([crl(root), crl(office), crl(root, this=HOUR), office.pem()], deputy))
 
 
 def ocsp_cases():
@@ -678,6 +742,6 @@ def delegate_cases():
 
 
 def cases():
-    for group in (form_cases, path_cases, profile_cases, name_cases, crl_cases, indirect_cases,
+    for group in (form_cases, path_cases, profile_cases, name_cases, crl_cases, indirect_cases, clerk_cases,
                   ocsp_cases, delegate_cases):
         yield from group()
