@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -47,6 +48,20 @@ static inline int program_status(pid_t pid)
 
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* Programs are built with one where their tests are: it wants terabytes and all system calls, and
+ * no limit is set for it. */
+static inline bool program_has_sanitizer(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return true;
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+    return true;
+#endif
+#endif
+    return false;
 }
 
 /* Both ends of a channel, as tred makes it. */

@@ -64,19 +64,6 @@ static int error_of_anchors(const Running *running)
     return error;
 }
 
-/* It wants terabytes, and no limit is set for it. */
-static bool has_sanitizer(void)
-{
-#ifdef __SANITIZE_ADDRESS__
-    return true;
-#elif defined __has_feature
-#if __has_feature(address_sanitizer)
-    return true;
-#endif
-#endif
-    return false;
-}
-
 static rlim_t memory_limit(const Running *running)
 {
     struct rlimit limit;
@@ -167,7 +154,7 @@ static void a_verdict_has_less_memory_than_what_is_loaded(void **state)
     enum { MIB = 1024 * 1024, LOADING = 1024, VERDICT = 64, LOADED_HERE_MOST = 16 };
 
     (void)state;
-    if (has_sanitizer())
+    if (program_has_sanitizer())
         skip(); /* with a sanitizer no limit is set */
     const Running running = running_begin(command);
     assert_int_equal(error_of(&running, FRAME_PROFILE, -1), 0);
