@@ -268,7 +268,9 @@ static int tre_bus_call(Tre *face, const TreCall *call, TreHandler handler, void
         return r;
     if (!handler) {
         r = sd_bus_message_set_expect_reply(m, false);
-        return r < 0 ? r : sd_bus_send(bus, m, NULL);
+        if (r >= 0)
+            r = sd_bus_send(bus, m, NULL);
+        return r < 0 ? r : 0;
     }
 
     Pending *place = free_place(tre);
