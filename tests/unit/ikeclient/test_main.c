@@ -210,7 +210,7 @@ static void what_is_no_argument_of_its_own_is_refused(void **state)
 /* Where it is taken, the next is that there are two connections. */
 static void a_count_is_a_number_from_1_to_a_million(void **state)
 {
-    static const char *const taken[] = {"1", "1000000", "0001"};
+    static const char *const taken[] = {"1", "9", "1000000", "0001"};
     static const char *const refused[] = {"",
                                           "0",
                                           "-1",
