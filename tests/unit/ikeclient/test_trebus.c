@@ -552,10 +552,11 @@ static void who_has_gone_is_not_answered_and_what_it_began_is_closed(void **stat
         assert_int_equal(call(stage, methods[i], &gone), 0);
         const Got got = await_call(stage, members[i]);
         tre_forget(tre_bus_tre(stage->tre), &gone);
-        if (methods[i] == TRE_BEGIN)
+        if (methods[i] == TRE_BEGIN) {
             answer(got, "otayay", EXCHANGE "9", 1ULL, 0, 0);
-        else
+        } else {
             answer(got, "o", EXCHANGE "9");
+        }
         const Got closed = await_call(stage, "Close");
         assert_string_equal(sd_bus_message_get_path(closed.message), EXCHANGE "9");
         sd_bus_message_unref(closed.message);

@@ -133,9 +133,11 @@ static void calls_without_an_argument_have_none(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ELEMENTS(calls); i++)
-        sd_bus_message_unref(
-            exchange_call((TreCall){.method = calls[i].method}, calls[i].member, ""));
+    for (size_t i = 0; i < ELEMENTS(calls); i++) {
+        sd_bus_message *m =
+            exchange_call((TreCall){.method = calls[i].method}, calls[i].member, "");
+        sd_bus_message_unref(m);
+    }
 }
 
 static void calls_about_a_number_have_that(void **state)
