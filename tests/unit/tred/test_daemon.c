@@ -16,6 +16,8 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <syslog.h>
 #include <systemd/sd-daemon.h>
 
 #include <cmocka.h>
@@ -34,7 +36,10 @@ typedef struct Bench {
     bool floating;
     int loop_result;
     CallerExchange held;
-    bool is_there; /* the exchange with the Child SA */
+    bool is_there;             /* the exchange with the Child SA */
+    struct rlimit descriptors; /* as they are limited */
+    bool is_fixed;             /* they stay so */
+    unsigned descriptor_warnings;
     unsigned reached, hard, closed, freed, closed_all, counted, unprotected, loads, ready;
     char reason[256];
 } Bench;
@@ -86,6 +91,9 @@ void __wrap_bus_exchange_closed(const CallerExchange *held, const char *reason);
 void __wrap_caller_exchange_free(CallerExchange *held);
 void __wrap_callers_close_all(Daemon *daemon, const char *reason);
 void __wrap_bus_exchange_children_counted(Daemon *daemon);
+int __wrap_getrlimit64(int resource, struct rlimit *ret);
+int __wrap_setrlimit64(int resource, const struct rlimit *limit);
+void __wrap_log_line(int level, const char *format, ...);
 
 int __wrap_verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reason)
 {
@@ -306,6 +314,27 @@ void __wrap_callers_close_all(Daemon *daemon, const char *reason)
     (void)snprintf(bench.reason, sizeof(bench.reason), "%s", reason);
 }
 
+int __wrap_getrlimit64(int resource, struct rlimit *ret)
+{
+    assert_int_equal(resource, RLIMIT_NOFILE);
+    *ret = bench.descriptors;
+    return 0;
+}
+
+int __wrap_setrlimit64(int resource, const struct rlimit *limit)
+{
+    assert_int_equal(resource, RLIMIT_NOFILE);
+    assert_int_equal(limit->rlim_max, bench.descriptors.rlim_max);
+    if (!bench.is_fixed)
+        bench.descriptors = *limit;
+    return bench.is_fixed ? -1 : 0;
+}
+
+void __wrap_log_line(int level, const char *format, ...)
+{
+    bench.descriptor_warnings += level == LOG_WARNING && strstr(format, "descriptors");
+}
+
 void __wrap_bus_exchange_children_counted(Daemon *daemon)
 {
     (void)daemon;
@@ -425,6 +454,31 @@ static void a_step_that_fails_is_the_last(void **state)
     }
 }
 
+/* And a warning says so where that is less, and only there. */
+static void descriptors_are_raised_to_what_all_exchanges_need_or_as_far_as_may_be(void **state)
+{
+    enum { FEW = 1024, MOST = DESCRIPTORS_MAX };
+    static const struct {
+        rlim_t now, at_most, then;
+        bool is_fixed;
+        unsigned warnings;
+    } cases[] = {
+        {FEW, MOST + 1, MOST, false, 0},          {FEW, MOST, MOST, false, 0},
+        {FEW, MOST - 1, MOST - 1, false, 1},      {MOST - 1, MOST - 1, MOST - 1, false, 1},
+        {MOST - 1, MOST, MOST, false, 0},         {MOST, MOST + 1, MOST, false, 0},
+        {MOST + 1, MOST + 1, MOST + 1, false, 0}, {FEW, MOST, FEW, true, 1},
+    };
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        (void)bench_init(state);
+        bench.descriptors = (struct rlimit){cases[i].now, cases[i].at_most};
+        bench.is_fixed = cases[i].is_fixed;
+        assert_int_equal(init(), 0);
+        assert_int_equal(bench.descriptors.rlim_cur, cases[i].then);
+        assert_int_equal(bench.descriptor_warnings, cases[i].warnings);
+    }
+}
+
 /* systemd starts it anew but for a fault in the configuration, which is EX_CONFIG. */
 static void a_verifier_that_fails_at_the_start_is_no_fault_in_the_configuration(void **state)
 {
@@ -535,6 +589,8 @@ int main(void)
         cmocka_unit_test_setup(it_starts_in_order_and_serves_at_the_end, bench_init),
         cmocka_unit_test_setup(what_is_configured_goes_to_those_who_act_on_it, bench_init),
         cmocka_unit_test_setup(a_step_that_fails_is_the_last, bench_init),
+        cmocka_unit_test_setup(
+            descriptors_are_raised_to_what_all_exchanges_need_or_as_far_as_may_be, bench_init),
         cmocka_unit_test_setup(a_verifier_that_fails_at_the_start_is_no_fault_in_the_configuration,
                                bench_init),
         cmocka_unit_test_setup(only_its_operator_has_it_end_well_and_the_traffic_unprotected,
