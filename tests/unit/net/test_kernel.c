@@ -13,6 +13,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -50,6 +51,7 @@ static struct {
     uint32_t policy_if_ids[POLICIES_MAX];
     struct xfrm_user_tmpl templates[POLICIES_MAX];
     int counts_error;
+    int look_error;        /* where a state is looked at */
     unsigned late;         /* packets that have chosen SPI 400 before its policy went */
     bool held_back;        /* no packet goes out */
     unsigned policy_error; /* at which change of one from now on, once; 1: the next */
@@ -392,6 +394,8 @@ int netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata)
     if (header->nlmsg_type != XFRM_MSG_GETSA || header->nlmsg_flags & NLM_F_DUMP)
         return 0;
     const struct xfrm_usersa_id *id = mnl_nlmsg_get_payload(header);
+    if (kernel.look_error)
+        return kernel.look_error;
     if (!is_there(id))
         return -ESRCH;
     State *state = state_of(ntohl(id->spi));
@@ -1372,6 +1376,57 @@ static void assert_key(uint32_t spi, uint8_t octet)
         assert_int_equal((uint8_t)aead->alg_key[i], octet);
 }
 
+static int count(NetPlane *plane, uint32_t spi_in, SaCounters *ret)
+{
+    memset(ret, 0xff, sizeof(*ret));
+    return NET_BACKEND_KERNEL.sa_counters(plane, spi_in, ret);
+}
+
+static void a_pair_has_counted_what_its_states_have_each_in_its_direction(void **state)
+{
+    enum { SECOND = 1000, LAST_USED = 1 /* as the kernel that is played says */ };
+    const SaOrder sa = order_of(300, 400);
+    SaCounters counters;
+
+    add_used(*state, &sa);
+    struct xfrm_usersa_info *info = mnl_nlmsg_get_payload(&state_of(300)->header);
+    info->stats = (struct xfrm_stats){.replay_window = 10, .replay = 20, .integrity_failed = 30};
+    const uint64_t packets_out = state_of(400)->counts.packets;
+    const time_t before = time(NULL);
+    assert_int_equal(count(*state, 300, &counters), 0);
+    const time_t after = time(NULL);
+    assert_int_equal(counters.packets_in, 2);
+    assert_int_equal(counters.bytes_in, 1);
+    assert_int_equal(counters.packets_out, packets_out);
+    assert_int_equal(counters.bytes_out, 5);
+    assert_int_equal(counters.replays, 30);
+    assert_int_equal(counters.authentication_failures, 30);
+    assert_in_range(counters.idle_in_ms, (uint64_t)(before - LAST_USED) * SECOND,
+                    (uint64_t)(after - LAST_USED) * SECOND);
+    assert_in_range(counters.idle_out_ms, (uint64_t)(before - LAST_USED) * SECOND,
+                    (uint64_t)(after - LAST_USED) * SECOND);
+    assert_int_equal(counters.malformed, 0);
+    assert_int_equal(counters.selector_drops_in, 0);
+}
+
+static void of_what_the_kernel_does_not_have_or_tell_nothing_is_said_to_be_counted(void **state)
+{
+    static const uint32_t spis[] = {300, 400};
+    SaCounters counters;
+
+    assert_int_equal(count(*state, 300, &counters), -ENOENT);
+    for (size_t i = 0; i < ELEMENTS(spis); i++) {
+        assert_int_equal(add(*state, 300, 400), 0);
+        assert_int_equal(count(*state, 301, &counters), -ENOENT);
+        assert_int_equal(state_remove(spis[i]), 0);
+        assert_int_equal(count(*state, 300, &counters), -ENOENT);
+        (void)drop(*state, 300);
+    }
+    assert_int_equal(add(*state, 300, 400), 0);
+    kernel.look_error = -ENOBUFS;
+    assert_int_equal(count(*state, 300, &counters), -ENOBUFS);
+}
+
 /* RFC 4555 3.5: where it goes, and nothing else, is another. */
 static void a_moved_pair_has_its_keys_its_window_its_limits_and_what_it_has_counted(void **state)
 {
@@ -1733,6 +1788,8 @@ int main(void)
         PLANE(a_kernel_that_does_not_tell_of_packets_has_the_pair_wait_until_it_is_used),
         PLANE(where_the_one_that_sent_reaches_its_hard_lifetime_another_one_sends),
         PLANE(a_pair_that_the_kernel_does_not_let_send_is_said_to_fail),
+        PLANE(a_pair_has_counted_what_its_states_have_each_in_its_direction),
+        PLANE(of_what_the_kernel_does_not_have_or_tell_nothing_is_said_to_be_counted),
         PLANE(a_moved_pair_has_its_keys_its_window_its_limits_and_what_it_has_counted),
         PLANE(no_number_is_used_twice_while_a_pair_moves),
         PLANE(nor_is_one_that_was_under_way),

@@ -95,6 +95,20 @@ static void told(const Verdict *verdict, const char *reason, void *userdata)
     ++*(unsigned *)userdata;
 }
 
+static void what_an_error_says_is_passed_on_and_without_one_nothing_is_said(void **state)
+{
+    static Verifier verifier;
+    Reason reason = {0};
+
+    (void)state;
+    for (int error = -1; error <= 0; error++) {
+        verifier.answer = (VerifyAnswer){.error = error, .reason = {"the verifier's"}};
+        (void)reason_set(&reason, 0, "said before");
+        assert_int_equal(verifier_answer_error(&verifier, &reason), error);
+        assert_string_equal(reason.text, error ? "the verifier's" : "said before");
+    }
+}
+
 static void so_many_peers_wait_and_none_more(void **state)
 {
     static Verifier verifier;
@@ -132,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_descriptor_left_it_is_asked_nothing),
         cmocka_unit_test(an_answer_is_taken_to_what_was_asked_and_to_nothing_else),
+        cmocka_unit_test(what_an_error_says_is_passed_on_and_without_one_nothing_is_said),
         cmocka_unit_test(so_many_peers_wait_and_none_more),
     };
 
