@@ -260,6 +260,40 @@ static void the_last_day_that_is_one_is_read_and_the_next_is_not(void **state)
     assert_int_equal(time, 0);
 }
 
+/* Whatever the clock at the factory said. */
+static void base_put_for_day(int64_t day)
+{
+    NvIndex counter, base;
+    uint64_t counted = 0;
+    uint8_t octets[NV_NUMBER_SIZE];
+    Writer writer;
+
+    assert_int_equal(nv_undefine(bench.tpm, LAST_KNOWN_BASE_INDEX, &reason), 0);
+    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &counter, &reason), 0);
+    assert_int_equal(last_known_number(bench.tpm, &counter, &counted, &reason), 0);
+    writer_init(&writer, octets, sizeof(octets));
+    writer_u64(&writer, (uint64_t)day - counted);
+    assert_int_equal(nv_define(bench.tpm, &last_known_base, &reason), 0);
+    assert_int_equal(nv_open(bench.tpm, LAST_KNOWN_BASE_INDEX, &base, &reason), 0);
+    assert_int_equal(nv_write(bench.tpm, &base, NULL, BYTES_OF(octets), &reason), 0);
+    assert_int_equal(nv_lock(bench.tpm, &base, &reason), 0);
+}
+
+static void the_first_day_that_is_one_is_read_and_the_day_before_is_not(void **state)
+{
+    time_t time = 7;
+
+    (void)state;
+    define_at(noon);
+    base_put_for_day(0);
+    assert_int_equal(read_it(), 0);
+    assert_int_equal(advance_to(3L * DAY), 3L * DAY);
+    base_put_for_day(-1);
+    assert_int_equal(last_known_time_read(bench.tpm, &time, &reason), -EBADMSG);
+    assert_non_null(strstr(reason.text, "day -1 after 1970"));
+    assert_int_equal(time, 7);
+}
+
 #define TIME_TEST(name) cmocka_unit_test_teardown(name, indices_remove)
 
 int main(void)
@@ -277,6 +311,7 @@ int main(void)
         TIME_TEST(a_base_that_is_wrong_in_one_thing_keeps_no_time),
         TIME_TEST(an_index_of_another_kind_is_left_alone),
         TIME_TEST(the_last_day_that_is_one_is_read_and_the_next_is_not),
+        TIME_TEST(the_first_day_that_is_one_is_read_and_the_day_before_is_not),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);

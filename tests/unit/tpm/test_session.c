@@ -8,6 +8,7 @@
 #include "tpm/nv.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -314,6 +315,19 @@ static void a_sessions_key_does_not_stay_on_the_stack(void **state)
 }
 
 /* A bit of what is encrypted, flipped on its way, would be flipped in the plain text as well. */
+/* In the secure heap, which is wiped as it is given back. */
+static void a_session_that_has_ended_leaves_no_secret_in_memory(void **state)
+{
+    const size_t before = CRYPTO_secure_used();
+
+    (void)state;
+    TpmSession *session = session_new(TPM2_SE_HMAC);
+    assert_true(CRYPTO_secure_used() > before);
+    assert_int_equal(sign(session, &first_digest), TSS2_RC_SUCCESS);
+    tpm_session_flush(bench.tpm, session);
+    assert_int_equal(CRYPTO_secure_used(), before);
+}
+
 static void an_encrypted_answer_changed_on_the_way_is_refused(void **state)
 {
     static const uint8_t secret[] = "a secret that is to be sealed";
@@ -753,6 +767,7 @@ int main(void)
         SESSION_TEST(the_answer_to_the_command_before_is_refused),
         SESSION_TEST(a_policy_sessions_answer_is_authenticated_as_well),
         SESSION_TEST(what_goes_or_comes_as_a_first_parameter_is_not_to_be_read),
+        SESSION_TEST(a_session_that_has_ended_leaves_no_secret_in_memory),
         SESSION_TEST(an_encrypted_answer_changed_on_the_way_is_refused),
         SESSION_TEST(an_answer_that_was_to_be_encrypted_does_not_come_in_the_clear),
         SESSION_TEST(another_storage_root_key_is_not_trusted_with_a_salt),
