@@ -129,6 +129,26 @@ static void the_largest_sa_fits_a_message(void **state)
     check_sa(sa);
 }
 
+/* They stand at the end. */
+static void no_more_inner_addresses_are_taken_than_there_is_room_for(void **state)
+{
+    enum { EACH = 2 + 4 };
+    (void)state;
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_CBC, 256, IKE_INTEG_HMAC_SHA2_256_128, true);
+    sa->n_addresses = DATAPLANE_ADDRESSES_MAX;
+    for (size_t i = 0; i < sa->n_addresses; i++)
+        sa->addresses[i] = (InnerAddress){4, 32, {10, 0, 0, (uint8_t)i}};
+    check_sa(sa);
+    uint8_t buffer[ORDER_SIZE_MAX];
+    const Bytes message = encoded(&(Order){.type = ORDER_ADD_SA, .sa = sa}, buffer);
+    uint8_t *end = buffer + message.size;
+    memcpy(end, end - EACH, EACH);
+    end[-DATAPLANE_ADDRESSES_MAX * EACH - 1]++;
+    Order decoded = {0};
+    assert_int_equal(order_decode((Bytes){buffer, message.size + EACH}, &decoded), -EBADMSG);
+}
+
 /* As tred-net gets it where ESP is done in user space. */
 static void an_sa_without_keys_crosses_without_keys(void **state)
 {
@@ -497,6 +517,7 @@ int main(void)
         cmocka_unit_test(an_sa_of_every_suite_crosses_unchanged),
         cmocka_unit_test(an_order_that_is_done_with_leaves_nothing_in_the_secure_heap),
         cmocka_unit_test(the_largest_sa_fits_a_message),
+        cmocka_unit_test(no_more_inner_addresses_are_taken_than_there_is_room_for),
         cmocka_unit_test(an_sa_without_keys_crosses_without_keys),
         cmocka_unit_test(what_is_to_be_protected_crosses_unchanged_from_nothing_to_the_most),
         cmocka_unit_test(a_protection_of_another_kind_or_of_no_interface_is_refused),

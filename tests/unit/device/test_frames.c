@@ -141,6 +141,36 @@ static void what_an_answer_says_is_what_was_said(void **state)
     assert_int_equal(read.last_known, 15);
 }
 
+static void no_more_pcrs_are_taken_than_there_is_room_for_and_none_that_is_no_pcr(void **state)
+{
+    static DeviceAnswer answer, read;
+    size_t at = 0;
+
+    (void)state;
+    answer_fill(DEVICE_LOADED, &answer);
+    answer.mismatch.count = 0;
+    memset(answer.mismatch.pcrs, 0, sizeof(answer.mismatch.pcrs));
+    (void)answer_write(&answer, again);
+    answer.mismatch.count = DEVICE_PCRS_MAX;
+    const Bytes frame = answer_write(&answer, buffer);
+    assert_int_equal(device_answer_decode(frame, &read), 0);
+    /* Where the two begin to differ is the count; a PCR without text is zeros. */
+    while (buffer[at] == again[at])
+        at++;
+    assert_int_equal(buffer[at], DEVICE_PCRS_MAX);
+    answer.mismatch.count = 1;
+    const size_t one = answer_write(&answer, again).size;
+    const size_t each = (frame.size - one) / (DEVICE_PCRS_MAX - 1);
+    memmove(buffer + at + 1 + each, buffer + at + 1, frame.size - at - 1);
+    buffer[at]++;
+    assert_int_equal(device_answer_decode((Bytes){buffer, frame.size + each}, &read), -EBADMSG);
+
+    answer.mismatch.pcrs[0].number = DEVICE_PCRS_MAX - 1;
+    assert_int_equal(device_answer_decode(answer_write(&answer, buffer), &read), 0);
+    answer.mismatch.pcrs[0].number++;
+    assert_int_equal(device_answer_decode(answer_write(&answer, buffer), &read), -EBADMSG);
+}
+
 static void a_request_that_ends_early_or_late_is_refused(void **state)
 {
     static DeviceRequest request, read;
@@ -281,6 +311,7 @@ int main(void)
         cmocka_unit_test(every_answer_is_read_as_it_was_written),
         cmocka_unit_test(what_a_request_says_is_what_was_said),
         cmocka_unit_test(what_an_answer_says_is_what_was_said),
+        cmocka_unit_test(no_more_pcrs_are_taken_than_there_is_room_for_and_none_that_is_no_pcr),
         cmocka_unit_test(a_request_that_ends_early_or_late_is_refused),
         cmocka_unit_test(an_answer_that_ends_early_or_late_is_refused),
         cmocka_unit_test(types_that_there_are_not_are_refused),

@@ -118,6 +118,29 @@ static void the_largest_evidence_fits_a_request(void **state)
     assert_int_equal(request_decode(request_encode(&request, frame)), 0);
 }
 
+static void no_more_fingerprints_of_anchors_are_taken_than_there_is_room_for(void **state)
+{
+    VerifyRequest request = peer_request();
+
+    (void)state;
+    request.anchors.count = 0;
+    const size_t without = request_encode(&request, again).size;
+    request.anchors.count = 1;
+    Bytes bytes = request_encode(&request, frame);
+    /* Where the two begin to differ is the count. */
+    size_t at = 0;
+    while (frame[at] == again[at])
+        at++;
+    assert_int_equal(frame[at], 1);
+    assert_int_equal(bytes.size, without + VERIFY_FINGERPRINT_SIZE);
+    for (unsigned n = 1; n <= VERIFY_ANCHORS_MAX + 1; n++) {
+        frame[at] = (uint8_t)n;
+        assert_int_equal(request_decode(bytes), n > VERIFY_ANCHORS_MAX ? -EBADMSG : 0);
+        memmove(frame + at + 1 + VERIFY_FINGERPRINT_SIZE, frame + at + 1, bytes.size - at - 1);
+        bytes.size += VERIFY_FINGERPRINT_SIZE;
+    }
+}
+
 static void what_is_handed_over_crosses_with_its_name(void **state)
 {
     static const FrameType types[] = {FRAME_PROFILE, FRAME_ANCHORS, FRAME_CRL, FRAME_CHAIN,
@@ -291,10 +314,24 @@ static void the_last_lists_of_issuers_cross_unchanged(void **state)
     assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
     assert_memory_equal(&decoded.crls, &answer.crls, sizeof(decoded.crls));
     assert_whole_or_nothing(bytes, answer_decode);
-    answer.crls.n_issuers = FRAME_CRL_ISSUERS_MAX;
-    assert_int_equal(answer_decode(answer_encode(&answer, frame)), 0);
-    frame[5 + 2] = FRAME_CRL_ISSUERS_MAX + 1; /* after type, error and an empty reason */
-    assert_int_equal(answer_decode((Bytes){frame, sizeof(frame)}), -EBADMSG);
+}
+
+static void no_more_last_lists_are_taken_than_there_is_room_for(void **state)
+{
+    enum { COUNT_AT = 5 + 2 }; /* after type, error and an empty reason */
+    VerifyAnswer answer = {.type = FRAME_COMPLETE};
+    const Bytes without = answer_encode(&answer, again);
+
+    (void)state;
+    answer.crls.n_issuers = 1;
+    const size_t each = answer_encode(&answer, frame).size - without.size;
+    for (unsigned n = FRAME_CRL_ISSUERS_MAX; n <= FRAME_CRL_ISSUERS_MAX + 1; n++) {
+        const Bytes bytes = {frame, without.size + n * each};
+
+        memset(frame + COUNT_AT, 0, bytes.size - COUNT_AT);
+        frame[COUNT_AT] = (uint8_t)n;
+        assert_int_equal(answer_decode(bytes), n > FRAME_CRL_ISSUERS_MAX ? -EBADMSG : 0);
+    }
 }
 
 static void files_that_nobody_needs_cross_with_a_verdict(void **state)
@@ -333,6 +370,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_about_a_peer_crosses_unchanged),
         cmocka_unit_test(the_largest_evidence_fits_a_request),
+        cmocka_unit_test(no_more_fingerprints_of_anchors_are_taken_than_there_is_room_for),
         cmocka_unit_test(what_is_handed_over_crosses_with_its_name),
         cmocka_unit_test(a_text_with_a_line_end_is_refused),
         cmocka_unit_test(a_refusal_crosses_with_all_that_a_person_is_told),
@@ -341,6 +379,7 @@ int main(void)
         cmocka_unit_test(the_facts_of_anchors_and_chain_cross_unchanged),
         cmocka_unit_test(no_more_hashes_of_anchors_are_taken_than_there_is_room_for),
         cmocka_unit_test(the_last_lists_of_issuers_cross_unchanged),
+        cmocka_unit_test(no_more_last_lists_are_taken_than_there_is_room_for),
         cmocka_unit_test(files_that_nobody_needs_cross_with_a_verdict),
         cmocka_unit_test(an_answer_without_success_has_nothing_but_its_reason),
     };
