@@ -246,7 +246,7 @@ class CounterTest(LimitsTest):
 
 
 class FloodTest(LimitsTest):
-    """Another client connects within a second meanwhile, and tred lives."""
+    """Another client is connected before the flood is over, and tred lives."""
 
     def setUp(self):
         super().setUp()
@@ -255,10 +255,9 @@ class FloodTest(LimitsTest):
 
     def assert_another_connects(self, flood):
         hand = self.hand()
-        hand.socket.settimeout(5)
-        begun = time.monotonic()
+        hand.socket.settimeout(30)
         hand.until("verify")
-        self.assertLess(time.monotonic() - begun, 1.0)
+        self.assertTrue(flood.goes_on(), "it was connected when the flood was over")
         flood.stop()
         self.assertTrue(self.tred.running())
         self.hand().until("verify")

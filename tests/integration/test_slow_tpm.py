@@ -20,8 +20,7 @@ from lab.responder import Responder
 from lab.tpmlife import TpmLife
 from lab.tpmtimes import Getting, Notified, liveness_seconds
 
-COMMAND = 0.5  # what a command of the slow TPM takes
-WATCHDOG = 2.0  # four of them
+WATCHDOG = 2.0  # seconds
 EXCEEDING = 3000
 STOPPED_WITHIN = 10.0
 
@@ -80,29 +79,40 @@ class FaultyTpmTest(LabTest):
 
 
 class SlowTpmTest(FaultyTpmTest):
-    def setUp(self):
-        super().setUp()
-        self.tpm.spoil_every(faultytpm.delayed(COMMAND))
+    """Whoever asks is answered before the TPM is."""
+
+    def assert_others_are_served(self, notified):
+        """While a command hangs; readers of the bus and the watchdog are."""
+        self.wait_for_hanging()
+        signs = len(notified.signs)
+        for _ in range(10):
+            self.heard()
+        wait_until(lambda: len(notified.signs) >= signs + 2, "two signs of life", 30.0)
+        self.assertFalse(self.tpm.goes_on.is_set())
+        self.tpm.go_on()
 
     def test_everybody_is_answered_while_the_identity_is_loaded_a_handshake_waits_and_a_reload_goes_on(self):
         self.starting(Responder(self.world.segw_credential()))
         notified = self.starting(Notified())
+        self.tpm.hang()
         tred = self.start_tred(notified.under(WATCHDOG))
         super(Tred, tred).wait_for_name()
-        getting = self.starting(Getting("nobody"))
+        self.assert_others_are_served(notified)
         tred.wait_for_state("development")
-        hand = self.hand()
-        hand.socket.settimeout(10 * COMMAND)
-        hand.until("verify")
-        self.assertEqual(self.as_user("root").call(TRED, TRED_PATH, MANAGER, "Reload")[0],
-                         "development")
-        getting.stop()
-        self.assertGreater(getting.count, 100)
-        self.assertLess(getting.worst, COMMAND / 2 + getting.worst_bus)
-        self.assertLess(notified.longest_silence(), WATCHDOG)
+
+        hand = self.hand().until("agree")
+        self.tpm.wait_idle()
+        self.tpm.hang()
+        signing = self.pool.submit(hand.sign)
+        self.assert_others_are_served(notified)
+        signing.result(30)
+
+        self.tpm.hang()
+        reload = self.reloading(self.as_user("root"))
+        self.assert_others_are_served(notified)
+        self.assertEqual(reload.result(30)[0], "development")
 
     def test_a_liveness_check_is_answered_while_a_reload_goes_on(self):
-        self.tpm.spoil_every(None)
         self.start_segw(connection="dpd_delay = 1s")
         self.start_tred().wait_for_name()
         self.start_client().wait_for_state("established")
@@ -273,8 +283,7 @@ class RefusedCallTest(FaultyTpmTest):
         self.assertEqual(caught.exception.name, error)
         getting.stop()
         self.assertEqual(self.commands_since(count), [])
-        self.assertGreater(getting.count, 0)
-        self.assertLess(getting.worst, 1 + getting.worst_bus)
+        self.assertGreater(getting.count, 0)  # before those thousands had their answers
 
     def test_thousands_of_exchanges_beyond_the_limit_cost_the_tpm_nothing(self):
         self.assert_costs_nothing(ike.ECP_256, "TooManyExchanges")

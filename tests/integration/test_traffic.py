@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 
 from lab import memory
 from lab.bus import Recording
@@ -307,9 +306,8 @@ class RecoveryTest(TunnelTest):
         os.kill(self.tred_net.pid, signal.SIGSTOP)
         self.addCleanup(os.kill, self.tred_net.pid, signal.SIGCONT)
         client.stop()  # has tred tell tred-net, which does not answer
-        begun = time.monotonic()
         self.assertEqual(tred.get("State"), "development")
-        self.assertLess(time.monotonic() - begun, 1)
+        self.assertIsNone(tred.find("tred-net did not answer in time"), "it was answered after the deadline")
         tred.wait_for("tred-net did not answer in time", 10)
         os.kill(self.tred_net.pid, signal.SIGCONT)
         tred.wait_for("Data plane: user, opened again", 20)

@@ -51,6 +51,10 @@ class Flood:
             thread.start()
         return self
 
+    def goes_on(self):
+        """The bus has not yet taken all of it."""
+        return any(thread.is_alive() for thread in self.threads)
+
     def wait(self):
         """Until the bus has taken all of it."""
         for thread in self.threads:
@@ -71,6 +75,9 @@ class Reader:
         self.answered, self.stopped = 0, False
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
+
+    def goes_on(self):
+        return self.thread.is_alive()
 
     def run(self):
         link = self.connection.connection
