@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -91,6 +92,27 @@ static inline int running_end(const Running *running)
 {
     (void)close(running->channel);
     return program_status(running->pid);
+}
+
+/* The status of one that is given what is no socket. */
+static inline int status_with_pipe(const char *const *argv)
+{
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    const int status = program_status(program_start(argv, ends[0]));
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    return status;
+}
+
+/* It ends without a word, with this status. */
+static inline void assert_ends_unanswered(const Running *running, int status)
+{
+    uint8_t octet;
+
+    assert_int_equal(recv(running->channel, &octet, sizeof(octet), 0), 0);
+    assert_int_equal(running_end(running), status);
 }
 
 /* The status of a program that is sent `size` octets at once, if any, and then left. */

@@ -81,15 +81,11 @@ static void it_begins_with_nothing_that_is_wrong(void **state)
 static void a_connection_of_another_user_or_none_at_all_is_not_served(void **state)
 {
     const char *const of_nobody[] = {program, "--connected", "--user", "nobody", NULL};
-    int ends[2];
 
     (void)state;
     if (getuid() != NOBODY)
         assert_int_equal(status_after(of_nobody, NULL, 0), EX_NOPERM);
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    assert_int_equal(program_status(program_start(connected, ends[0])), EX_NOPERM);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
+    assert_int_equal(status_with_pipe(connected), EX_NOPERM);
 }
 
 static void it_ends_well_whenever_tred_has_closed_its_end(void **state)
@@ -116,13 +112,10 @@ static void what_comes_first_says_where_everything_is(void **state)
 
 static void where_everything_is_is_said_once(void **state)
 {
-    uint8_t octet;
-
     (void)state;
     const Running running = begin_configured();
     send_request(&running, DEVICE_CONFIGURE, 2);
-    assert_int_equal(recv(running.channel, &octet, sizeof(octet), 0), 0);
-    assert_int_equal(running_end(&running), EX_PROTOCOL);
+    assert_ends_unanswered(&running, EX_PROTOCOL);
 }
 
 static void it_says_each_time_that_it_is_alive(void **state)
@@ -137,13 +130,12 @@ static void it_says_each_time_that_it_is_alive(void **state)
 
 static void what_is_no_request_ends_it_without_an_answer(void **state)
 {
-    uint8_t octet = 0xff;
+    const uint8_t octet = 0xff;
 
     (void)state;
     const Running running = begin_configured();
     assert_int_equal(send(running.channel, &octet, sizeof(octet), 0), sizeof(octet));
-    assert_int_equal(recv(running.channel, &octet, sizeof(octet), 0), 0);
-    assert_int_equal(running_end(&running), EX_PROTOCOL);
+    assert_ends_unanswered(&running, EX_PROTOCOL);
 }
 
 static void it_ends_well_when_it_is_told_to(void **state)

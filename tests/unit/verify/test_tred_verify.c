@@ -76,15 +76,11 @@ static rlim_t memory_limit(const Running *running)
 static void it_takes_no_argument_and_nothing_but_a_socket(void **state)
 {
     const char *const with_more[] = {command[0], "more", NULL};
-    int ends[2];
 
     (void)state;
     assert_int_equal(status_after(with_more, NULL, 0), EX_USAGE);
     assert_int_equal(program_status(program_start(command, -1)), EX_USAGE);
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    assert_int_equal(program_status(program_start(command, ends[0])), EX_USAGE);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
+    assert_int_equal(status_with_pipe(command), EX_USAGE);
 }
 
 static void it_ends_well_when_tred_has_closed_its_end(void **state)
@@ -125,14 +121,13 @@ static void what_is_no_request_ends_it(void **state)
 
 static void nothing_is_answered_after_what_is_no_request(void **state)
 {
-    uint8_t octet = FRAME_TYPES;
+    const uint8_t octet = FRAME_TYPES;
 
     (void)state;
     const Running running = running_begin(command);
     assert_int_equal(error_of(&running, FRAME_PROFILE, -1), 0);
     assert_int_equal(send(running.channel, &octet, sizeof(octet), 0), sizeof(octet));
-    assert_int_equal(recv(running.channel, &octet, sizeof(octet), 0), 0);
-    assert_int_equal(running_end(&running), EX_PROTOCOL);
+    assert_ends_unanswered(&running, EX_PROTOCOL);
 }
 
 static void it_writes_no_file(void **state)
