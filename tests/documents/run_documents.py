@@ -195,6 +195,15 @@ def wrong_limits():
                        if text not in re.sub(r"\n\t", " ", (ROOT / name).read_text())]
 
 
+def ragged_lists():
+    """What scdoc makes of lines that are broken by ++ within an indented paragraph: the next one begins with a tab, which man
+    sets as one. A list has - or . in front of each."""
+    paths = sorted((ROOT / "docs").glob("*.scd"))
+    lines = [(path, number, line) for path in paths for number, line in enumerate(path.read_text().splitlines(), 1)]
+    return len(paths), [f"{path.name}:{number}" for (_, _, before), (path, number, line) in zip(lines, lines[1:])
+                        if before.endswith("++") and line.startswith("\t")]
+
+
 def main():
     good = [say(f"every key of {source} is in {name}", *missing_keys(source, name))
             for source, name in TABLES.items()]
@@ -212,6 +221,7 @@ def main():
     good.append(say("every message has an id of its own an explanation and an entry in tred-journal.7", *wrong_messages()))
     good.append(say("tred-journal.7 names the fields of the journal that are sent", *wrong_fields()))
     good.append(say("how many exchanges and descriptors there may be is said as tred users.h has it", *wrong_limits()))
+    good.append(say("no list in a man page is set with tabs", *ragged_lists()))
     good.append(say("every file that architecture.md names is there",
                     *missing_files("docs/architecture.md")))
     sys.exit(0 if all(good) else 1)
