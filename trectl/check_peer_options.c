@@ -11,7 +11,7 @@
 /* 9999-12-31 23:59:59 UTC */
 #define TIME_LAST 253402300799LL
 
-enum { CERT = 256, CHAIN, CRL, OCSP, ANCHORS, PROFILE, NAME, REVOCATION, TIME, JSON };
+enum { CERT = 256, CHAIN, CRL, OCSP, ANCHORS, PROFILE, NAME, REVOCATION, TIME };
 
 static const CommandOption command_options[] = {
     {"cert", "FILE", CERT, "the SeGW's certificate; what follows in the file is its chain"},
@@ -23,7 +23,7 @@ static const CommandOption command_options[] = {
     {"name", "FQDN", NAME, "the name that it must prove"},
     {"revocation", "MODE", REVOCATION, "off, if-available or require"},
     {"time", "TIME", TIME, "judge as of then: 2026-01-31T12:00:00Z, or seconds since 1970"},
-    {"json", NULL, JSON, "print the result as JSON"},
+    {"json", NULL, 'j', "print the result as JSON"},
     {"config", "FILE", 'c', "tred's configuration (default /etc/tred/tred.conf)"},
     {NULL, NULL, 0, NULL},
 };
@@ -122,7 +122,7 @@ static int option_take(int option, const char *value, void *userdata)
         return 0;
     case TIME:
         return time_read(value, &ret->time);
-    case JSON:
+    case 'j':
         ret->json = true;
         return 0;
     default:

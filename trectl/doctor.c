@@ -381,14 +381,14 @@ static void check_client(const Findings *findings)
 
 /* ---- the command ---- */
 
-enum { NET_PROGRAM = 256, CLIENT_CONFIG, JSON };
+enum { NET_PROGRAM = 256, CLIENT_CONFIG };
 
 static const CommandOption command_options[] = {
     {"config", "FILE", 'c', "tred's configuration (default /etc/tred/tred.conf)"},
     {"client-config", "FILE", CLIENT_CONFIG,
      "ikeclient's configuration (default /etc/tred/ikeclient.conf)"},
     {"tred-net", "FILE", NET_PROGRAM, "the program that the data plane is tried with"},
-    {"json", NULL, JSON, "print the findings as JSON"},
+    {"json", NULL, 'j', "print the findings as JSON"},
     {NULL, NULL, 0, NULL},
 };
 

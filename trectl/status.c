@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #define USEC_PER_SEC 1000000ULL
 
@@ -20,11 +22,11 @@ typedef struct StatusOptions {
     unsigned interval;      /* of watch, in seconds */
 } StatusOptions;
 
-enum { JSON = 256, CONNECTION, INTERVAL_MAX = 3600, DECIMAL = 10 };
+enum { CONNECTION = 256, INTERVAL_MAX = 3600, DECIMAL = 10 };
 
 static const CommandOption status_options[] = {
     {"connection", "NAME", CONNECTION, "the one of this name, not the first one"},
-    {"json", NULL, JSON, "print what both services say of themselves as JSON"},
+    {"json", NULL, 'j', "print what both services say of themselves as JSON"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -56,7 +58,7 @@ static int option_take(int value, const char *argument, void *userdata)
     StatusOptions *options = userdata;
     char *end = NULL;
 
-    if (value == JSON) {
+    if (value == 'j') {
         options->json = true;
         return 0;
     }
@@ -112,7 +114,7 @@ int status_main(int argc, char **argv)
 
 /* ---- watch ---- */
 
-/* Written over the screen before: each line's rest, and the lines below, are wiped as it is. */
+/* Written over the screen before, as far as the terminal has room. */
 static int screen_show(json_object *snapshot, bool in_place)
 {
     _cleanup_(free_charp) char *text = NULL;
@@ -128,13 +130,9 @@ static int screen_show(json_object *snapshot, bool in_place)
         (void)printf("%s\n", text);
         return fflush(stdout) == 0 ? 0 : -EIO;
     }
-    (void)fputs("\033[H", stdout);
-    for (const char *c = text; *c != '\0'; c++) {
-        if (*c == '\n')
-            (void)fputs("\033[K", stdout);
-        (void)putchar(*c);
-    }
-    (void)fputs("\033[J", stdout);
+    struct winsize room = {0};
+    (void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &room); /* 0 where it does not know */
+    words_overwrite(stdout, text, room.ws_row, room.ws_col);
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 

@@ -12,7 +12,8 @@ enum {
     DAY_SECONDS = 24 * 60 * 60,
     CARE_DAYS = 30,
     CRL_CARE_SECONDS = DAY_SECONDS,
-    TEXT_WIDTH = 86
+    LABEL_WIDTH = 13,
+    TEXT_WIDTH = 80 - LABEL_WIDTH
 };
 
 typedef struct Screen {
@@ -24,7 +25,7 @@ typedef struct Screen {
 /* Every line begins so; a label of "" continues the one above. */
 static void label(const Screen *screen, const char *text)
 {
-    paper_print(screen->paper, COLOUR_STRONG, "%-13s", text);
+    paper_print(screen->paper, COLOUR_STRONG, "%-*s", LABEL_WIDTH, text);
 }
 
 static void line_end(const Screen *screen)
@@ -90,9 +91,8 @@ static void tre_print(const Screen *screen)
 
     label(screen, "TrE");
     paper_print(screen->paper, tre_colour(state), "%s", state);
-    paper_print(screen->paper, COLOUR_NONE, ", key %s in the TPM under policy %s, data plane %s",
-                json_text(screen->tre, "KeyAlgorithm"), json_text(screen->tre, "KeyPolicy"),
-                json_text(screen->tre, "DataPlane"));
+    paper_print(screen->paper, COLOUR_NONE, ", key %s in the TPM under policy %s",
+                json_text(screen->tre, "KeyAlgorithm"), json_text(screen->tre, "KeyPolicy"));
     line_end(screen);
     if (reason[0] != '\0')
         line(screen, "", tre_colour(state), reason);
@@ -307,13 +307,16 @@ static void traffic_print(const Screen *screen, const char *name, json_object *c
     line_end(screen);
 }
 
-/* What keeps traffic in the tunnel, and what it has kept from going past it. */
+/* What carries traffic, what keeps it in the tunnel, and what that has kept from going past it. */
 static void protection_print(const Screen *screen)
 {
-    const char *mode = json_text(screen->tre, "Protection");
+    const char *mode = json_text(screen->tre, "Protection"),
+               *plane = json_text(screen->tre, "DataPlane");
     const uint64_t in = json_number(screen->tre, "CleartextDropsIn"),
                    out = json_number(screen->tre, "CleartextDropsOut");
 
+    if (plane[0] != '\0')
+        line(screen, "Data plane", COLOUR_NONE, plane);
     if (mode[0] == '\0')
         return;
     label(screen, "Protection");

@@ -76,6 +76,30 @@ size_t words_line_break(const char *text, size_t width, const char **ret_next)
     return end;
 }
 
+void words_overwrite(FILE *stream, const char *text, unsigned rows, unsigned columns)
+{
+    unsigned row = 0, column = 0;
+    bool escape = false;
+
+    (void)fputs("\033[H\033[K", stream);
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '\n') {
+            column = 0;
+            if (++row == rows)
+                return;
+            (void)fputs("\n\033[K", stream);
+            continue;
+        }
+        escape = escape || *c == '\033';
+        if (!escape && ((unsigned char)*c & 0xc0) != 0x80) /* no more octets of a character */
+            column++;
+        if (escape || columns == 0 || column <= columns)
+            (void)fputc(*c, stream);
+        escape = escape && *c != 'm';
+    }
+    (void)fputs("\033[J", stream);
+}
+
 bool terminal_has_colours(void)
 {
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");

@@ -24,6 +24,10 @@ const char *words_octets(uint64_t octets, char *ret);
  * line; *ret_next is where the next one begins. At a blank, if there is one. */
 size_t words_line_break(const char *text, size_t width, const char **ret_next);
 
+/* Writes a text, whose colours are escape sequences, over a terminal's screen of so many rows and
+ * columns (0: without end). What goes beyond is left out, so that nothing scrolls. */
+void words_overwrite(FILE *stream, const char *text, unsigned rows, unsigned columns);
+
 typedef enum Colour { COLOUR_NONE, COLOUR_GOOD, COLOUR_CARE, COLOUR_BAD, COLOUR_STRONG } Colour;
 
 /* Where text is written to, and whether in colours. */

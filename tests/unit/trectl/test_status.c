@@ -66,26 +66,26 @@ static void a_tunnel_is_shown_with_all_that_it_rests_on(void **state)
     (void)state;
 
     assert_string_equal(
-        text,
-        "Connection   established for 2 h 5 min, since 2026-11-26 15:34:25 UTC\n"
-        "SeGW         segw.example at 192.0.2.1:4500, a NAT between\n"
-        "IKE SA       AES/PRF/ECP\n"
-        "             SPI_i 0000000000000001, SPI_r 0000000000000002\n"
-        "Addresses    10.0.0.2/32, fd00::2/128\n"
-        "Interface    core0\n"
-        "Child SA     c0000001 in, c0000002 out, AES_GCM\n"
-        "             for 10 min, rekey due in 50 min\n"
-        "             in 1 packets, 84 B; out 2 packets, 168 B\n"
-        "TrE          ready, key ecdsa-p256 in the TPM under policy signed, data plane kernel\n"
-        "Identity     henb.example\n"
-        "Certificate  30 days left, until 2026-12-26 17:39:25 UTC\n"
-        "             expired 2026-11-26 17:26:40 UTC, have it renewed (segw.example)\n"
-        "Anchors      version 7, guarded by the TPM\n"
-        "CRLs         CN=Operator: 2 h 0 min old, overdue since 2026-11-26 17:39:24 UTC\n"
-        "             CN=Other: 24 h 0 min old, next in 30 days\n"
-        "All so far   in 5 packets, 1.5 kB; out 6 packets, 420 B; dropped 2 replayed, 1 "
-        "malformed\n"
-        "Protection   strict, dropped in clear: 1 on the way in, 23 on the way out\n");
+        text, "Connection   established for 2 h 5 min, since 2026-11-26 15:34:25 UTC\n"
+              "SeGW         segw.example at 192.0.2.1:4500, a NAT between\n"
+              "IKE SA       AES/PRF/ECP\n"
+              "             SPI_i 0000000000000001, SPI_r 0000000000000002\n"
+              "Addresses    10.0.0.2/32, fd00::2/128\n"
+              "Interface    core0\n"
+              "Child SA     c0000001 in, c0000002 out, AES_GCM\n"
+              "             for 10 min, rekey due in 50 min\n"
+              "             in 1 packets, 84 B; out 2 packets, 168 B\n"
+              "TrE          ready, key ecdsa-p256 in the TPM under policy signed\n"
+              "Identity     henb.example\n"
+              "Certificate  30 days left, until 2026-12-26 17:39:25 UTC\n"
+              "             expired 2026-11-26 17:26:40 UTC, have it renewed (segw.example)\n"
+              "Anchors      version 7, guarded by the TPM\n"
+              "CRLs         CN=Operator: 2 h 0 min old, overdue since 2026-11-26 17:39:24 UTC\n"
+              "             CN=Other: 24 h 0 min old, next in 30 days\n"
+              "All so far   in 5 packets, 1.5 kB; out 6 packets, 420 B; dropped 2 replayed, 1 "
+              "malformed\n"
+              "Data plane   kernel\n"
+              "Protection   strict, dropped in clear: 1 on the way in, 23 on the way out\n");
 }
 
 static void a_child_sa_that_sends_some_dscps_says_which(void **state)

@@ -66,6 +66,44 @@ static void a_text_is_broken_at_a_blank_where_there_is_one(void **state)
     assert_string_equal(next, "");
 }
 
+static char *overwritten(const char *text, unsigned rows, unsigned columns)
+{
+    char *written = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&written, &size);
+
+    assert_non_null(stream);
+    words_overwrite(stream, text, rows, columns);
+    assert_int_equal(fclose(stream), 0);
+    return written;
+}
+
+static void a_screen_is_written_over_as_far_as_there_is_room(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned rows, columns;
+        const char *written;
+    } cases[] = {
+        {"ab\ncd\n", 0, 0, "\033[H\033[Kab\n\033[Kcd\n\033[K\033[J"},
+        {"ab\ncd\n", 3, 2, "\033[H\033[Kab\n\033[Kcd\n\033[K\033[J"},
+        /* An end of a line in the last row would scroll. */
+        {"ab\ncd\n", 2, 2, "\033[H\033[Kab\n\033[Kcd"},
+        {"ab\ncd\n", 1, 1, "\033[H\033[Ka"},
+        /* What has no width is kept: a colour's end, and the octets of what there is room for. */
+        {"\033[32mabc\033[0m\nd\n", 9, 2, "\033[H\033[K\033[32mab\033[0m\n\033[Kd\n\033[K\033[J"},
+        {"\u00e9\u00e9\u00e9\n", 9, 2, "\033[H\033[K\u00e9\u00e9\n\033[K\033[J"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        _cleanup_(free_charp) char *written =
+            overwritten(cases[i].text, cases[i].rows, cases[i].columns);
+
+        assert_string_equal(written, cases[i].written);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -73,6 +111,7 @@ int main(void)
         cmocka_unit_test(octets_are_told_in_powers_of_a_thousand),
         cmocka_unit_test(a_time_is_told_in_utc),
         cmocka_unit_test(a_text_is_broken_at_a_blank_where_there_is_one),
+        cmocka_unit_test(a_screen_is_written_over_as_far_as_there_is_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
