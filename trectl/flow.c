@@ -141,6 +141,30 @@ void flow_print(FILE *stream, json_object *steps)
     }
 }
 
+/* ---- JSON ---- */
+
+void flow_json(FILE *stream, json_object *steps)
+{
+    static const char *const names[] = {
+        [REALTIME] = "Time", [ELAPSED] = "Elapsed", [NUMBER] = "Step",     [NAME] = "Name",
+        [FROM] = "From",     [TO] = "To",           [DETAILS] = "Details",
+    };
+    _cleanup_(json_object_putp) json_object *array = json_object_new_array();
+
+    for (size_t i = 0; i < flow_count(steps); i++) {
+        json_object *step = json_object_new_object();
+
+        for (size_t member = 0; member < ELEMENTS(names); member++) {
+            (void)json_object_object_add(step, names[member],
+                                         json_object_get(json_item(json_item(steps, i), member)));
+        }
+        (void)json_object_array_add(array, step);
+    }
+    (void)fprintf(stream, "%s\n",
+                  json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY |
+                                                            JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
 /* ---- the sequence diagram: two lifelines, an arrow for each message, a box for what one side does
  * by itself, each with its step number in a disc and its time beside ---- */
 
@@ -409,8 +433,7 @@ static int show(const FlowOptions *given, json_object *steps)
     if (given->svg)
         return svg_write(given->svg, steps);
     if (given->json) {
-        (void)puts(json_object_to_json_string_ext(steps, JSON_C_TO_STRING_PRETTY |
-                                                             JSON_C_TO_STRING_NOSLASHESCAPE));
+        flow_json(stdout, steps);
     } else {
         flow_print(stdout, steps);
     }

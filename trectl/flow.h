@@ -8,5 +8,8 @@
  * details]), as a ladder of text. */
 void flow_print(FILE *stream, json_object *steps);
 
+/* The same as a JSON array of an object for each step. */
+void flow_json(FILE *stream, json_object *steps);
+
 /* The same as an SVG document. */
 void flow_svg(FILE *stream, json_object *steps);

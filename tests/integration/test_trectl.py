@@ -182,6 +182,8 @@ class FlowTest(TrectlTest):
         self.assertEqual([rung[0] for rung in rungs], ["--", "<-", "--", "  ", "<-", "  "])
         for rung, line in zip(rungs, log):
             self.assertLess(abs(float(rung[3]) - float(line[2])), 0.11)
+        steps = json.loads(self.assert_ends(0, "flow", "--json", user="tred-net"))
+        self.assertEqual([(str(step["Step"]), step["Name"]) for step in steps], [line[:2] for line in log])
 
     def test_the_diagram_is_well_formed_and_has_each_step(self):
         self.establish()

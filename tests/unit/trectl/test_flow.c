@@ -85,6 +85,23 @@ static void what_is_markup_in_a_step_is_text_in_the_diagram(void **state)
     assert_null(strstr(text, "<b>"));
 }
 
+static void each_step_is_an_object_whose_members_have_names(void **state)
+{
+    _cleanup_(free_charp) char *text = drawn(flow_json, two_steps);
+    _cleanup_(json_object_putp) json_object *array = json_tokener_parse(text);
+    (void)state;
+
+    assert_int_equal(json_count(array), 4);
+    json_object *step = json_item(array, 1);
+    assert_int_equal(json_number(step, "Time"), 1795714765327364);
+    assert_int_equal(json_number(step, "Elapsed"), 53553);
+    assert_int_equal(json_number(step, "Step"), 4);
+    assert_string_equal(json_text(step, "Name"), "SeGW's check of us");
+    assert_string_equal(json_text(step, "From"), "segw.example");
+    assert_string_equal(json_text(step, "To"), "");
+    assert_string_equal(json_text(step, "Details"), "accepted");
+}
+
 static void nonsense_is_drawn_as_nothing(void **state)
 {
     static const char *const odd[] = {"[]",    "[[]]", "[[1]]", "{}", "7", "[[1,2,3,4,5,6,7]]",
@@ -95,6 +112,9 @@ static void nonsense_is_drawn_as_nothing(void **state)
         _cleanup_(free_charp) char *ladder = drawn(flow_print, odd[i]);
         _cleanup_(free_charp) char *diagram = drawn(flow_svg, odd[i]);
 
+        _cleanup_(free_charp) char *json = drawn(flow_json, odd[i]);
+
+        assert_int_equal(json[0], '[');
         assert_non_null(strstr(ladder, "HeNB"));
         assert_non_null(strstr(diagram, "</svg>"));
     }
@@ -106,6 +126,7 @@ int main(void)
         cmocka_unit_test(the_ladder_has_a_rung_for_each_step_with_its_way_and_time),
         cmocka_unit_test(the_diagram_has_an_arrow_a_box_and_a_number_for_each),
         cmocka_unit_test(what_is_markup_in_a_step_is_text_in_the_diagram),
+        cmocka_unit_test(each_step_is_an_object_whose_members_have_names),
         cmocka_unit_test(nonsense_is_drawn_as_nothing),
     };
 
