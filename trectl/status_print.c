@@ -87,17 +87,22 @@ static void pcrs_print(const Screen *screen)
 static void tre_print(const Screen *screen)
 {
     const char *state = json_text(screen->tre, "State"),
-               *reason = json_text(screen->tre, "StateReason");
+               *reason = json_text(screen->tre, "StateReason"),
+               *algorithm = json_text(screen->tre, "KeyAlgorithm"),
+               *identity = json_text(screen->tre, "Identity");
 
     label(screen, "TrE");
     paper_print(screen->paper, tre_colour(state), "%s", state);
-    paper_print(screen->paper, COLOUR_NONE, ", key %s in the TPM under policy %s",
-                json_text(screen->tre, "KeyAlgorithm"), json_text(screen->tre, "KeyPolicy"));
+    if (algorithm[0] != '\0') {
+        paper_print(screen->paper, COLOUR_NONE, ", key %s in the TPM under policy %s", algorithm,
+                    json_text(screen->tre, "KeyPolicy"));
+    }
     line_end(screen);
     if (reason[0] != '\0')
         line(screen, "", tre_colour(state), reason);
     pcrs_print(screen);
-    line(screen, "Identity", COLOUR_NONE, json_text(screen->tre, "Identity"));
+    if (identity[0] != '\0')
+        line(screen, "Identity", COLOUR_NONE, identity);
 }
 
 /* ---- certificates, anchors, CRLs ---- */

@@ -103,6 +103,19 @@ static void a_child_sa_that_sends_some_dscps_says_which(void **state)
     assert_non_null(strstr(text, "c0000003 in, c0000004 out, AES_GCM\n"));
 }
 
+static void of_a_device_that_is_not_provisioned_no_key_and_no_identity_is_shown(void **state)
+{
+    _cleanup_(free_charp) char *text =
+        screen("{\"Time\": 1, \"TrE\": {\"State\": \"unprovisioned\", \"StateReason\": \"no key\","
+               " \"Identity\": \"\", \"KeyAlgorithm\": \"\", \"KeyPolicy\": \"\"},"
+               " \"IkeClient\": null, \"Exchange\": null}",
+               false);
+    (void)state;
+
+    assert_non_null(strstr(text, "TrE          unprovisioned\n             no key\n"));
+    assert_null(strstr(text, "Identity"));
+}
+
 static void what_stands_in_the_way_is_shown_with_the_next_attempt(void **state)
 {
     _cleanup_(free_charp) char *text = screen(failing, false);
@@ -165,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tunnel_is_shown_with_all_that_it_rests_on),
         cmocka_unit_test(a_child_sa_that_sends_some_dscps_says_which),
+        cmocka_unit_test(of_a_device_that_is_not_provisioned_no_key_and_no_identity_is_shown),
         cmocka_unit_test(what_stands_in_the_way_is_shown_with_the_next_attempt),
         cmocka_unit_test(services_that_do_not_run_are_named_with_what_to_do),
         cmocka_unit_test(colours_are_there_only_where_they_are_wanted),
