@@ -52,15 +52,11 @@ static int error_of(const Running *running, OrderType type, uint32_t number, int
 static void it_takes_no_argument_and_nothing_but_a_socket(void **state)
 {
     const char *const with_more[] = {command[0], "more", NULL};
-    int ends[2];
 
     (void)state;
     assert_int_equal(status_after(with_more, NULL, 0), EX_USAGE);
     assert_int_equal(program_status(program_start(command, -1)), EX_USAGE);
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    assert_int_equal(program_status(program_start(command, ends[0])), EX_USAGE);
-    (void)close(ends[0]);
-    (void)close(ends[1]);
+    assert_int_equal(status_with_pipe(command), EX_USAGE);
 }
 
 static void it_ends_well_when_tred_has_closed_its_end(void **state)
@@ -126,8 +122,7 @@ static void nothing_is_answered_after_what_is_no_order(void **state)
     const Running running = running_begin(command);
     assert_int_equal(error_of(&running, ORDER_PLANE_COUNTERS, 1, -1), 0);
     assert_int_equal(send(running.channel, &octet, sizeof(octet), 0), sizeof(octet));
-    assert_int_equal(recv(running.channel, &octet, sizeof(octet), 0), 0);
-    assert_int_equal(running_end(&running), EX_PROTOCOL);
+    assert_ends_unanswered(&running, EX_PROTOCOL);
 }
 
 /* What the kernel says of it, of the name with its colon. */
@@ -165,7 +160,6 @@ static void it_has_no_right_left_and_few_system_calls(void **state)
 static void it_stops_where_a_descriptor_of_its_is_broken(void **state)
 {
     int ends[2];
-    uint8_t octet;
 
     (void)state;
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
@@ -173,8 +167,7 @@ static void it_stops_where_a_descriptor_of_its_is_broken(void **state)
     assert_int_equal(error_of(&running, ORDER_OPEN_TUN, 1, ends[1]), 0);
     (void)close(ends[1]);
     (void)close(ends[0]);
-    assert_int_equal(recv(running.channel, &octet, sizeof(octet), 0), 0);
-    assert_int_equal(running_end(&running), EX_PROTOCOL);
+    assert_ends_unanswered(&running, EX_PROTOCOL);
 }
 
 int main(int argc, char **argv)
