@@ -88,7 +88,7 @@ one_more=$(course | awk '!/lost/ { $NF = $NF + 1 } { print }')
 ip route add default via "$segw_direct"
 wire_begin
 packets_begin upgrade
-need "the upgrade runs" follow "$packages" Upgrade
+need "the upgrade runs" follow "$packages" Upgrade 1
 need "all packages are of the new version" installed "$(version_of $packages)"
 check "what was configured stays" cmp /etc/tred/tred.conf "$here/tred.conf"
 check "the new version's file is beside it" grep -q '^#name' /etc/tred/tred.conf.dpkg-dist
@@ -114,6 +114,13 @@ packets_end
 # Figures and no test.
 echo "# packets were kept from crossing for at most: $(gap upgrade) by the upgrade, $(gap restart) by a restart of all services,"
 echo "# $(gap restart-of-tred) by a restart of tred alone, which its client sees"
+
+# What is stopped and still enabled is started by an upgrade, as Debian's services are. The same version, as another would do.
+need "the client is stopped for longer" follow "$here" Upgrade 2
+need "its package is upgraded" dpkg --install "$packages"/ikeclient_*.deb
+check "it stays stopped" matches_text inactive systemctl show --property ActiveState --value ikeclient
+need "it is wanted again" follow "$here" Upgrade 3
+check "the device is connected" eventually 90 client_is established
 
 need "the packages are removed" follow "$here" Remove 1
 check "no process of theirs is left" nothing_runs
