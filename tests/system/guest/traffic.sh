@@ -20,12 +20,12 @@ henb_answers() {
 # The namespaces as `ip netns exec` knows them; the machine itself is the HeNB's.
 ip netns attach henb $$ 2> /dev/null
 
-# transfer SENDER RECEIVER ADDRESS: 10 MB by TCP from one namespace to ADDRESS in the other arrive as they were.
+# transfer SENDER RECEIVER ADDRESS: 4 MB (tests/bench/endurance has a gigabyte) by TCP from one namespace to ADDRESS in the other arrive as they were.
 transfer() {
     local folder receiver
     [[ -n $3 ]] || { echo "there is no address" && return 1; }
     folder=$(mktemp -d)
-    head -c 10M /dev/urandom > "$folder/sent"
+    head -c 4M /dev/urandom > "$folder/sent"
     timeout 60 ip netns exec "$2" nc -l "$3" 9000 > "$folder/received" < /dev/null &
     receiver=$!
     eventually 5 listens "$2"
@@ -60,10 +60,10 @@ in_clear() {
 both_ways() {
     check "$1: the HeNB reaches the core, IPv4 and IPv6" core_answers
     check "$1: the core reaches the HeNB, IPv4 and IPv6" henb_answers
-    check "$1: 10 MB cross the tunnel to the core, IPv4" transfer henb segw "$core_ipv4"
-    check "$1: 10 MB cross the tunnel to the core, IPv6" transfer henb segw "$core_ipv6"
-    check "$1: 10 MB cross the tunnel from the core, IPv4" transfer segw henb "$(inner_address 4)"
-    check "$1: 10 MB cross the tunnel from the core, IPv6" transfer segw henb "$(inner_address 6)"
+    check "$1: 4 MB cross the tunnel to the core, IPv4" transfer henb segw "$core_ipv4"
+    check "$1: 4 MB cross the tunnel to the core, IPv6" transfer henb segw "$core_ipv6"
+    check "$1: 4 MB cross the tunnel from the core, IPv4" transfer segw henb "$(inner_address 4)"
+    check "$1: 4 MB cross the tunnel from the core, IPv6" transfer segw henb "$(inner_address 6)"
 }
 
 # record_esp FILE: keeps an ESP packet that the SeGW sends to the HeNB.

@@ -20,8 +20,8 @@ narrow_line() {
         check "$1: and by IPv4" crosses "$core_ipv4" $largest
         check "$1: 4000 octets cross by IPv6" crosses "$core_ipv6" 4000
         check "$1: and by IPv4" crosses "$core_ipv4" 4000
-        check "$1: 10 MB cross by IPv6" transfer henb segw "$core_ipv6"
-        check "$1: 10 MB cross by IPv4" transfer henb segw "$core_ipv4"
+        check "$1: 4 MB cross by IPv6" transfer henb segw "$core_ipv6"
+        check "$1: 4 MB cross by IPv4" transfer henb segw "$core_ipv4"
     fi
 }
 
