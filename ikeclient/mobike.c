@@ -136,12 +136,57 @@ static const TaskKind update_task = {
 
 /* ---- the move ---- */
 
+enum { MOVE_WAIT_USEC = 250000, MOVE_WAITS_MAX = 40 };
+
+/* True if another path can take the place of the one in use. */
+static bool can_move(const IkeSa *sa)
+{
+    return sa->mobike && sa->established && !sa->closed && !sa->heir && !sa->retired &&
+           !ike_sa_is_closing(sa);
+}
+
+static void move(IkeSa *sa);
+
+static int on_wait_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    IkeSa *sa = userdata;
+    (void)source, (void)usec;
+
+    if (can_move(sa)) {
+        move(sa);
+    } else {
+        sa->move.under_way = false;
+    }
+    return 0;
+}
+
+/* tred moves so many at a time. The others wait for their turn rather than authenticate anew, as
+ * all connections of a host move at once. False: another turn was waited for long enough. */
+static bool wait_for_turn(MobikeMove *state)
+{
+    IkeSa *sa = state->sa;
+
+    if (state->waits == MOVE_WAITS_MAX)
+        return false;
+    state->waits++;
+    if (!state->turn) {
+        return sd_event_add_time_relative(sa->event, &state->turn, CLOCK_MONOTONIC, MOVE_WAIT_USEC,
+                                          0, on_wait_over, sa) >= 0;
+    }
+    return sd_event_source_set_time_relative(state->turn, MOVE_WAIT_USEC) >= 0 &&
+           sd_event_source_set_enabled(state->turn, SD_EVENT_ONESHOT) >= 0;
+}
+
 static void on_moved(void *userdata, const TreReply *reply)
 {
     MobikeMove *state = userdata;
     IkeSa *sa = state->sa;
 
+    if (!sa->closed && reply->outcome == TRE_REFUSED &&
+        strcmp(reply->error, "OutOfResources") == 0 && wait_for_turn(state))
+        return;
     state->under_way = false;
+    state->waits = 0;
     if (sa->closed)
         return;
     if (reply->outcome != TRE_DONE) {
@@ -161,20 +206,28 @@ static void on_moved(void *userdata, const TreReply *reply)
     mobike_look(sa);
 }
 
-void mobike_move_to(IkeSa *sa, const Endpoint *remote)
+static void move(IkeSa *sa)
 {
+    const Endpoint *remote = &sa->move.remote;
     const TreCall call = {
         .method = TRE_MOVE_TRANSPORT,
         .exchange = sa->exchange,
         .remote = {endpoint_address(remote), endpoint_port(remote), sa->nat.here || sa->nat.there}};
 
-    if (sa->move.under_way)
-        return;
-    sa->move = (MobikeMove){.sa = sa, .under_way = true, .remote = *remote};
     if (tre_call(sa->tre, &call, on_moved, &sa->move) < 0) {
         sa->move.under_way = false;
         renew(sa, "tred can't be asked to move the tunnel");
     }
+}
+
+void mobike_move_to(IkeSa *sa, const Endpoint *remote)
+{
+    if (sa->move.under_way)
+        return;
+    sa->move.sa = sa;
+    sa->move.under_way = true;
+    sa->move.remote = *remote;
+    move(sa);
 }
 
 void mobike_move(IkeSa *sa)
@@ -239,6 +292,8 @@ void mobike_look(IkeSa *sa)
 void mobike_stop(IkeSa *sa)
 {
     tre_forget(sa->tre, &sa->move);
+    sd_event_source_disable_unref(sa->move.turn);
+    sa->move.turn = NULL;
 }
 
 /* ---- the addresses that this host has beside the one in use ---- */
@@ -314,13 +369,6 @@ void mobike_announce(IkeSa *sa)
 }
 
 /* ---- the SeGW's ---- */
-
-/* True if another path can take the place of the one in use. */
-static bool can_move(const IkeSa *sa)
-{
-    return sa->mobike && sa->established && !sa->closed && !sa->heir && !sa->retired &&
-           !ike_sa_is_closing(sa);
-}
 
 /* Another address of the SeGW's with the port that it is asked at, and the address of ours that
  * leads there; false if it is in use, or there is no way but through a tunnel of ours. */

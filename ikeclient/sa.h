@@ -216,7 +216,9 @@ typedef struct LivenessWatch {
 typedef struct MobikeMove {
     IkeSa *sa;
     bool under_way;
-    Endpoint remote; /* the SeGW's address from then on */
+    Endpoint remote;       /* the SeGW's address from then on */
+    unsigned waits;        /* for tred, which moves others */
+    sd_event_source *turn; /* when it is asked again */
 } MobikeMove;
 
 /* No field says which state the SA is in: that is what there is (`established`, `children`), what

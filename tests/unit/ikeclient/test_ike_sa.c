@@ -957,6 +957,39 @@ static void a_move_that_tred_refuses_leads_to_another_sa(void **state)
     assert_true(f.renewed);
 }
 
+/* tred moves eight at a time, and a host's connections move all at once. */
+static void a_move_that_waits_for_others_is_made_when_they_are_through(void **state)
+{
+    (void)state;
+    establish_elsewhere(true);
+    f.stage.refuse[TRE_MOVE_TRANSPORT] = "OutOfResources";
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    assert_false(f.renewed);
+    assert_true(f.sa->move.under_way);
+    assert_int_equal(f.sa->move.waits, 1);
+    f.stage.refuse[TRE_MOVE_TRANSPORT] = NULL;
+    while (f.stage.updates == 0)
+        assert_true(sd_event_run(f.stage.event, UINT64_MAX) >= 0);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.done[TRE_MOVE_TRANSPORT], 1);
+    assert_int_equal(f.sa->move.waits, 0);
+    assert_false(f.renewed || f.closed);
+}
+
+static void a_move_that_waits_too_long_leads_to_another_sa(void **state)
+{
+    (void)state;
+    establish_elsewhere(true);
+    f.stage.refuse[TRE_MOVE_TRANSPORT] = "OutOfResources";
+    ike_sa_look_around(f.sa);
+    stage_settle(&f.stage);
+    f.sa->move.waits = 40; /* that have passed */
+    while (!f.renewed)
+        assert_true(sd_event_run(f.stage.event, UINT64_MAX) >= 0);
+    assert_false(f.sa->move.under_way || f.closed);
+}
+
 /* From now on the SA's address is not the one by which the SeGW is reached. */
 static void be_elsewhere(void)
 {
@@ -1636,6 +1669,8 @@ int main(void)
         TEST(mobike_that_is_switched_off_is_not_used),
         TEST(an_address_that_the_segw_refuses_leads_to_another_sa),
         TEST(a_move_that_tred_refuses_leads_to_another_sa),
+        TEST(a_move_that_waits_for_others_is_made_when_they_are_through),
+        TEST(a_move_that_waits_too_long_leads_to_another_sa),
         TEST(a_nat_that_appears_is_told_to_tred),
         TEST(a_redirect_in_ike_sa_init_ends_the_attempt),
         TEST(a_redirect_without_our_nonce_is_passed_over),
