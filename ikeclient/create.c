@@ -211,8 +211,12 @@ uint16_t create_request_read(const IkePayloads *payloads, CreateRequest *ret)
     ret->kind = kind_of(payloads, &ret->sa, &ret->rekeyed);
     if (ret->kind == CREATE_REKEYED_IKE)
         return ret->group != IKE_GROUP_NONE ? 0 : IKE_NOTIFY_INVALID_SYNTAX;
+    if (!ike_payloads_find(payloads, IKE_PAYLOAD_TSI) ||
+        !ike_payloads_find(payloads, IKE_PAYLOAD_TSR))
+        return IKE_NOTIFY_INVALID_SYNTAX;
+    /* All that they have may be of types that we do not know. */
     if (!child_selectors_read(payloads, IKE_PAYLOAD_TSI, &ret->ts_i) ||
         !child_selectors_read(payloads, IKE_PAYLOAD_TSR, &ret->ts_r))
-        return IKE_NOTIFY_INVALID_SYNTAX;
+        return IKE_NOTIFY_TS_UNACCEPTABLE;
     return 0;
 }

@@ -333,13 +333,35 @@ void peer_queue_take(IkeSa *sa, uint8_t *datagram, size_t size, const Endpoint *
     datagrams_deinit(&peer->answer);
 }
 
+/* RFC 7383 2.6.1: of a request in fragments that comes again the first one counts, however it is
+ * cut now: whoever has no answer may think that his datagrams were too large. Nobody vouches for
+ * it, as nobody does for a request that comes again as it was. */
+static bool is_first_fragment_of(Bytes datagram, const IkeHeader *request)
+{
+    const IkePayload *payload;
+    IkeFragment fragment;
+    IkeMessage message;
+
+    if (ike_message_decode(datagram, &message, NULL) != 0 ||
+        message.header.flags & IKE_FLAG_RESPONSE || message.header.spi_i != request->spi_i ||
+        message.header.spi_r != request->spi_r ||
+        message.header.message_id != request->message_id ||
+        message.header.exchange_type != request->exchange_type)
+        return false;
+    payload = ike_payloads_find(&message.payloads, IKE_PAYLOAD_SKF);
+    return payload && ike_fragment_decode(payload->body, &fragment) == 0 && fragment.number == 1;
+}
+
 bool peer_queue_repeats(IkeSa *sa, Bytes datagram, const Endpoint *sender)
 {
     const PeerQueue *peer = &sa->peer;
+    const Bytes request = {peer->answered, peer->answered_size};
     const bool answered = peer->answer.count > 0;
+    IkeHeader header;
 
-    if (!bytes_equal(datagram, (Bytes){peer->answered, peer->answered_size}) ||
-        (!answered && !peer->create.pending))
+    if ((!answered && !peer->create.pending) || ike_header_decode(request, &header) != 0)
+        return false;
+    if (!bytes_equal(datagram, request) && !is_first_fragment_of(datagram, &header))
         return false;
     if (answered && !peer->answer_held)
         transport_send_all_to(sa->transport, &peer->answer, sender);

@@ -22,7 +22,7 @@ typedef enum IkeFaultCode {
     IKEWIRE_E_NEXT_PAYLOAD,  /* the chain breaks: a payload that is not there, one after SK, … */
     IKEWIRE_E_CRITICAL,      /* an unknown payload with the critical bit (RFC 7296 2.5) */
     IKEWIRE_E_DUPLICATE,     /* a payload that may stand once stands twice */
-    IKEWIRE_E_TOO_MANY,      /* more proposals or transforms than our fixed bounds */
+    IKEWIRE_E_TOO_MANY,      /* more transforms than our fixed bound */
     IKEWIRE_E_PROPOSAL,      /* SA: numbering, SPI size, "last" marker or transform count wrong */
     IKEWIRE_E_TRANSFORM,     /* SA: a transform's "last" marker or attribute wrong */
     IKEWIRE_E_TRANSFORM_LENGTH, /* SA: a transform of zero length, or below its fixed fields */
@@ -48,7 +48,7 @@ enum {
     IKE_CERTS_MAX = 32,   /* as many as tred looks at, and as many of other encodings */
     IKE_CERTREQS_MAX = 4, /* and the same of each of the others */
     IKE_NOTIFIES_MAX = 32,
-    IKE_DELETES_MAX = 4,
+    IKE_DELETES_MAX = 16, /* each Child SA may have one of its own (3.11) */
     IKE_VENDOR_IDS_MAX = 4,
     IKE_UNKNOWNS_MAX = 4, /* of all types that we don't know together */
     IKE_PAYLOADS_MAX = IKE_SINGLES_MAX + IKE_CERTS_MAX + IKE_CERTREQS_MAX + IKE_NOTIFIES_MAX +
@@ -86,6 +86,7 @@ typedef struct IkeProposal {
 
 typedef struct IkeSaPayload {
     size_t n_proposals;
+    size_t n_skipped; /* proposals beyond, which are checked and can't be chosen */
     IkeProposal proposals[IKE_PROPOSALS_MAX];
 } IkeSaPayload;
 

@@ -122,34 +122,25 @@ static int proposal_decode(Reader *reader, IkeProposal *ret, bool *ret_last)
 
 /* 3.3.1: offers are numbered from 1 without gaps; a single one may be an answer, which carries the
  * number of the offer that it accepts. */
-static bool numbers_fit(const IkeSaPayload *sa)
-{
-    if (sa->n_proposals == 1)
-        return sa->proposals[0].number > 0;
-
-    for (size_t i = 0; i < sa->n_proposals; i++) {
-        if (sa->proposals[i].number != i + 1)
-            return false;
-    }
-    return true;
-}
-
 int ike_sa_decode(Bytes body, IkeSaPayload *ret)
 {
+    IkeProposal beyond, *proposal;
+    bool last = false, numbered = true;
+    size_t count = 0;
     Reader reader;
-    bool last = false;
 
     reader_init(&reader, body);
-    ret->n_proposals = 0;
     while (!last) {
-        if (ret->n_proposals == IKE_PROPOSALS_MAX)
-            return IKEWIRE_E_TOO_MANY;
-        int r = proposal_decode(&reader, &ret->proposals[ret->n_proposals], &last);
+        proposal = count < IKE_PROPOSALS_MAX ? &ret->proposals[count] : &beyond;
+        int r = proposal_decode(&reader, proposal, &last);
         if (r != 0)
             return r;
-        ret->n_proposals++;
+        count++;
+        numbered = numbered && proposal->number == count;
     }
     if (reader_left(&reader) > 0)
         return IKEWIRE_E_TRAILING;
-    return numbers_fit(ret) ? 0 : IKEWIRE_E_PROPOSAL;
+    ret->n_proposals = count < IKE_PROPOSALS_MAX ? count : IKE_PROPOSALS_MAX;
+    ret->n_skipped = count - ret->n_proposals;
+    return numbered || (count == 1 && ret->proposals[0].number > 0) ? 0 : IKEWIRE_E_PROPOSAL;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum {
+    SELECTOR_START_SIZE = 4, /* of any type: type, one octet of its own, length */
     SELECTOR_HEADER_SIZE = 8,
     IPV4_SIZE = 4,
     IPV6_SIZE = 16,
@@ -47,19 +48,27 @@ static int address_decode(Reader *reader, size_t size, uint8_t *ret)
     return 0;
 }
 
+/* One of a type that we do not know (RFC 9478 has one) is traffic that nobody selects here: its
+ * length alone is read. */
 static int selector_decode(Reader *reader, IkeSelector *ret)
 {
     uint16_t length;
 
     *ret = (IkeSelector){0};
     if (reader_u8(reader, &ret->type) < 0 || reader_u8(reader, &ret->protocol) < 0 ||
-        reader_u16(reader, &length) < 0 || reader_u16(reader, &ret->start_port) < 0 ||
-        reader_u16(reader, &ret->end_port) < 0)
+        reader_u16(reader, &length) < 0)
         return IKEWIRE_E_TRUNCATED;
-
     size_t size = address_size(ret->type);
-    if (size == 0 || length != SELECTOR_HEADER_SIZE + 2 * size)
+    if (size == 0) {
+        if (length < SELECTOR_START_SIZE)
+            return IKEWIRE_E_SELECTOR;
+        return reader_skip(reader, length - (size_t)SELECTOR_START_SIZE) < 0 ? IKEWIRE_E_TRUNCATED
+                                                                             : 0;
+    }
+    if (length != SELECTOR_HEADER_SIZE + 2 * size)
         return IKEWIRE_E_SELECTOR;
+    if (reader_u16(reader, &ret->start_port) < 0 || reader_u16(reader, &ret->end_port) < 0)
+        return IKEWIRE_E_TRUNCATED;
     int r = address_decode(reader, size, ret->start);
     if (r == 0)
         r = address_decode(reader, size, ret->end);
@@ -86,7 +95,7 @@ int ike_ts_decode(Bytes body, IkeTs *ret)
         int r = selector_decode(&reader, &selector);
         if (r != 0)
             return r;
-        if (ret->n_selectors == IKE_SELECTORS_MAX) {
+        if (address_size(selector.type) == 0 || ret->n_selectors == IKE_SELECTORS_MAX) {
             ret->n_skipped++;
         } else {
             ret->selectors[ret->n_selectors++] = selector;

@@ -205,6 +205,11 @@ static int sa_check(Exchange *exchange, const IkePayload *payload, const Prepare
         return reason_set(reason, EXCHANGE_E_MALFORMED,
                           "The CREATE_CHILD_SA message's SA payload does not parse");
     }
+    if (sa.n_skipped > 0) {
+        return reason_set(reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
+                          "A CREATE_CHILD_SA message of this device has %d proposals at the most",
+                          IKE_PROPOSALS_MAX);
+    }
     for (size_t i = 0; r == 0 && i < sa.n_proposals; i++)
         r = proposal_check(&sa.proposals[i], &sa.proposals[0], reason);
     if (r == 0)

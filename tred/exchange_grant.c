@@ -17,6 +17,7 @@ enum {
 /* What one of the messages says of the Child SA. */
 typedef struct ChildPart {
     const char *name; /* of the message */
+    bool may_ask;     /* for transport mode, which our answer then declines (RFC 7296 1.3.1) */
     uint32_t rekeyed; /* the sender's inbound SPI that REKEY_SA names (RFC 7296 1.3.3); 0: none */
     IkeSaPayload sa;
     IkeTs ts_i;
@@ -58,7 +59,7 @@ static int part_read(const IkePayloads *payloads, uint8_t cfg_type, ChildPart *r
         return reason_set(reason, EXCHANGE_E_CHILD_NOT_GRANTED,
                           "The %s has no Child SA: SA, TSi and TSr belong to one", ret->name);
     }
-    if (ike_payloads_notify(payloads, IKE_NOTIFY_USE_TRANSPORT_MODE, &notify)) {
+    if (!ret->may_ask && ike_payloads_notify(payloads, IKE_NOTIFY_USE_TRANSPORT_MODE, &notify)) {
         return reason_set(reason, EXCHANGE_E_CHILD_NOT_GRANTED,
                           "The %s is about transport mode; a HeNB's Child SA is a tunnel",
                           ret->name);
@@ -242,7 +243,8 @@ int exchange_grant_read(const Exchange *exchange, const Negotiation *negotiation
                         ChildGrant *ret, Reason *reason)
 {
     const bool peers = negotiation->peers, is_auth = negotiation == &exchange->auth;
-    ChildPart asked = {.name = exchange_message_name(exchange, negotiation, false)};
+    ChildPart asked = {.name = exchange_message_name(exchange, negotiation, false),
+                       .may_ask = peers};
     ChildPart granted = {.name = exchange_message_name(exchange, negotiation, true)};
     int r;
 

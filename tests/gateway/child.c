@@ -98,22 +98,26 @@ void child_inherit(Gateway *gateway, unsigned from, unsigned to)
     }
 }
 
-void child_ask_delete(Gateway *gateway, GatewaySa *sa, const uint32_t *spis, size_t n_spis)
+void child_ask_delete(Gateway *gateway, GatewaySa *sa, const uint32_t *spis, size_t n_spis,
+                      bool each)
 {
     IkeDelete delete_ = {.protocol = IKE_PROTOCOL_ESP};
     IkeChain chain;
     Writer inner;
 
+    writer_init(&inner, gateway->inner, sizeof(gateway->inner));
+    ike_chain_init(&chain, &inner);
     for (size_t i = 0; i < n_spis; i++) {
         GatewayChild *child = child_find(gateway, spis[i]);
 
         if (child)
             child->delete_sent = true;
         delete_.spis[delete_.n_spis++] = spis[i];
+        if (each || i + 1 == n_spis) {
+            ike_chain_add_delete(&chain, &delete_);
+            delete_.n_spis = 0;
+        }
     }
-    writer_init(&inner, gateway->inner, sizeof(gateway->inner));
-    ike_chain_init(&chain, &inner);
-    ike_chain_add_delete(&chain, &delete_);
     gateway_request(gateway, sa, IKE_INFORMATIONAL, &chain);
 }
 

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { OFFERS = 20, OUR_OFFER = 3, UNKNOWN_ID = 1030, UNKNOWN_TRANSFORM = 250 };
+
 /* What a request, or a response, has. */
 typedef struct Parsed {
     IkeSaPayload sa;
@@ -121,19 +123,70 @@ static int own_make(Gateway *gateway, CreateKind kind, uint16_t group, Create *r
     return group != IKE_GROUP_NONE ? dh_new(group, &ret->dh) : 0;
 }
 
-static void own_write(const Create *own, const IkeProposal *proposal, const IkeTs *ts_i,
-                      const IkeTs *ts_r, IkeChain *chain)
+/* What nobody speaks, in the place of what `proposal` has. */
+static IkeProposal strange(const IkeProposal *proposal)
+{
+    IkeProposal ret = *proposal;
+
+    for (size_t i = 0; i < ret.n_transforms; i++)
+        ret.transforms[i].id = UNKNOWN_ID;
+    transform_add(&ret, UNKNOWN_TRANSFORM, UNKNOWN_ID, 0);
+    return ret;
+}
+
+/* `ours` among others; each is a payload's body by itself, but for the mark of the last one. */
+static void add_offers(const IkeProposal *ours, IkeChain *chain)
+{
+    const IkeProposal other = strange(ours);
+
+    ike_chain_open(chain, IKE_PAYLOAD_SA, false);
+    for (unsigned number = 1; number <= OFFERS; number++) {
+        const size_t start = chain->writer->size;
+        IkeSaPayload one = {.n_proposals = 1, .proposals = {number == OUR_OFFER ? *ours : other}};
+
+        one.proposals[0].number = (uint8_t)number;
+        ike_sa_encode(chain->writer, &one);
+        writer_patch_u8(chain->writer, start,
+                        number < OFFERS ? IKE_SA_MORE_PROPOSALS : IKE_SA_LAST);
+    }
+    ike_chain_close(chain);
+}
+
+static void add_ts(uint8_t type, const IkeTs *ts, bool labelled, IkeChain *chain)
+{
+    static const uint8_t label[] = {10, 0, 0, 10, 's', 'y', 's', 't', 'e', 'm'};
+
+    ike_chain_open(chain, type, false);
+    const size_t start = chain->writer->size;
+    ike_ts_encode(chain->writer, ts);
+    if (labelled) {
+        writer_bytes(chain->writer, BYTES_OF(label));
+        writer_patch_u8(chain->writer, start, (uint8_t)(ts->n_selectors + 1));
+    }
+    ike_chain_close(chain);
+}
+
+/* `style`: of a request; an answer is none that another one would not be. */
+static void own_write(const Gateway *gateway, const Style *style, const Create *own,
+                      const IkeProposal *proposal, const IkeTs *ts_i, const IkeTs *ts_r,
+                      IkeChain *chain)
 {
     const IkeSaPayload sa = {.n_proposals = 1, .proposals = {*proposal}};
 
-    ike_chain_add_sa(chain, &sa);
+    for (size_t i = 0; own->kind != CREATE_REKEYED_IKE && i < gateway->n_also; i++)
+        ike_chain_add_notify(chain, gateway->also[i], (Bytes){0});
+    if (style->offers) {
+        add_offers(proposal, chain);
+    } else {
+        ike_chain_add_sa(chain, &sa);
+    }
     ike_chain_add(chain, IKE_PAYLOAD_NONCE, (Bytes){own->nonce, own->nonce_size});
     if (own->dh)
         ike_chain_add_ke(chain, dh_group(own->dh), dh_public(own->dh));
     if (own->kind == CREATE_REKEYED_IKE)
         return;
-    ike_chain_add_ts(chain, IKE_PAYLOAD_TSI, ts_i);
-    ike_chain_add_ts(chain, IKE_PAYLOAD_TSR, ts_r);
+    add_ts(IKE_PAYLOAD_TSI, ts_i, style->label, chain);
+    add_ts(IKE_PAYLOAD_TSR, ts_r, style->label, chain);
 }
 
 /* ---- what it makes ---- */
@@ -204,7 +257,8 @@ void create_ask(Gateway *gateway, GatewaySa *sa, CreateKind kind, uint32_t rekey
         ike_notify_encode(&inner, &rekey);
         ike_chain_close(&chain);
     }
-    own_write(&sa->own, &proposal, &gateway->ts_segw, &gateway->ts_henb, &chain);
+    own_write(gateway, &gateway->style, &sa->own, &proposal, &gateway->ts_segw, &gateway->ts_henb,
+              &chain);
     gateway_request(gateway, sa, IKE_CREATE_CHILD_SA, &chain);
 }
 
@@ -237,6 +291,12 @@ static void refuse(Gateway *gateway, const Parsed *request, IkeChain *chain)
     gateway->refusal = 0;
 }
 
+/* That a Child SA has no key exchange of its own has a transform. */
+static bool says_none(const Gateway *gateway, CreateKind kind)
+{
+    return gateway->style.none && kind != CREATE_REKEYED_IKE;
+}
+
 int create_answer(Gateway *gateway, GatewaySa *sa, const IkePayloads *request, IkeChain *chain)
 {
     const IkeProposal *offered;
@@ -252,9 +312,12 @@ int create_answer(Gateway *gateway, GatewaySa *sa, const IkePayloads *request, I
         refuse(gateway, &parsed, chain);
         return 0;
     }
+    static const Style plain;
     kind = parsed.has_rekeyed                                    ? CREATE_REKEYED_CHILD
            : parsed.sa.proposals[0].protocol == IKE_PROTOCOL_IKE ? CREATE_REKEYED_IKE
                                                                  : CREATE_CHILD;
+    if (kind != CREATE_REKEYED_IKE && (gateway->style.nogroup || gateway->style.none))
+        parsed.ke.group = IKE_GROUP_NONE; /* 1.3.1: the KE is ignored, and ours left out */
     offered = choose(gateway, &parsed, kind);
     if (!offered) {
         ike_chain_add_notify(chain, IKE_NOTIFY_NO_PROPOSAL_CHOSEN, (Bytes){0});
@@ -264,8 +327,9 @@ int create_answer(Gateway *gateway, GatewaySa *sa, const IkePayloads *request, I
     if (r < 0)
         return r;
     chosen = proposal_of(gateway, kind, offered->number, own.spi, &parsed.ke.group,
-                         parsed.ke.group != IKE_GROUP_NONE);
-    own_write(&own, &chosen, gateway->style.split ? &gateway->ts_henb : &parsed.ts_i,
+                         parsed.ke.group != IKE_GROUP_NONE || says_none(gateway, kind));
+    own_write(gateway, &plain, &own, &chosen,
+              gateway->style.split ? &gateway->ts_henb : &parsed.ts_i,
               gateway->style.split ? &gateway->ts_segw : &parsed.ts_r, chain);
     r = make(gateway, sa, &own, false, offered->spi, parsed.nonce, &parsed.ke);
     dh_free(own.dh);

@@ -34,6 +34,7 @@ void gateway_drop_sa(GatewaySa *sa)
     dh_free(sa->own.dh);
     octets_free(&sa->response);
     octets_free(&sa->request);
+    octets_free(&sa->asked);
     *sa = (GatewaySa){0};
 }
 
@@ -194,7 +195,9 @@ static IkeHeader header_of(const Gateway *gateway, const GatewaySa *sa, uint8_t 
                        .message_id = id};
 }
 
-void gateway_send(const GatewaySa *sa, const Octets *octets)
+/* The last `count` of its datagrams, the last one first; returns how many there are, and the first
+ * of all in *ret_first. */
+static size_t send_last(const GatewaySa *sa, const Octets *octets, size_t count, Bytes *ret_first)
 {
     Bytes datagrams[GATEWAY_FRAGMENTS_MAX];
     size_t n = 0;
@@ -205,16 +208,47 @@ void gateway_send(const GatewaySa *sa, const Octets *octets)
     while (n < GATEWAY_FRAGMENTS_MAX && reader_u16(&reader, &size) == 0 &&
            reader_take(&reader, size, &datagrams[n]) == 0)
         n++;
-    for (size_t i = n; i > 0; i--)
+    for (size_t i = n; i > 0 && n - i < count; i--)
         wire_send(&sa->wire, datagrams[i - 1], true);
-    if (n > 1)
-        wire_send(&sa->wire, datagrams[0], true);
+    *ret_first = datagrams[0];
+    return n;
+}
+
+void gateway_send(const GatewaySa *sa, const Octets *octets)
+{
+    Bytes first = {0};
+
+    if (send_last(sa, octets, GATEWAY_FRAGMENTS_MAX, &first) > 1)
+        wire_send(&sa->wire, first, true);
+}
+
+void gateway_cut(Gateway *gateway, GatewaySa *sa, size_t pieces, size_t count)
+{
+    const IkeHeader header = header_of(gateway, sa, sa->asked_type, sa->next_own - 1, 0);
+    const size_t before = gateway->style.pieces;
+    IkeChain chain = {.first = sa->asked_first};
+    Octets sealed = {0};
+    Bytes first;
+    Writer writer;
+
+    writer_init(&writer, sa->asked.data, sa->asked.size);
+    writer.size = sa->asked.size;
+    chain.writer = &writer;
+    gateway->style.pieces = pieces;
+    gateway->keeps = false;
+    if (seal_own(gateway, sa, &header, &chain, &sealed) == 0)
+        (void)send_last(sa, &sealed, count, &first);
+    gateway->style.pieces = before;
+    octets_free(&sealed);
 }
 
 void gateway_request(Gateway *gateway, GatewaySa *sa, uint8_t exchange_type, const IkeChain *chain)
 {
     const IkeHeader header = header_of(gateway, sa, exchange_type, sa->next_own, 0);
 
+    octets_set(&sa->asked, (Bytes){chain->writer->data, chain->writer->size});
+    sa->asked_first = chain->first;
+    sa->asked_type = exchange_type;
     if (seal_own(gateway, sa, &header, chain, &sa->request) < 0)
         return;
     sa->next_own++;
@@ -241,6 +275,17 @@ static void take_deletes(Gateway *gateway, const IkePayloads *request, IkeChain 
             child_answer_delete(gateway, &delete_, chain);
         }
     }
+}
+
+/* Is it there? Our first request (RFC 7296 2.3 lets us ask as soon as we answer). */
+static void ask_at_once(Gateway *gateway, GatewaySa *sa)
+{
+    IkeChain chain;
+    Writer inner;
+
+    writer_init(&inner, gateway->inner, sizeof(gateway->inner));
+    ike_chain_init(&chain, &inner);
+    gateway_request(gateway, sa, IKE_INFORMATIONAL, &chain);
 }
 
 static void answer(Gateway *gateway, GatewaySa *sa, const IkeHeader *request_header,
@@ -274,6 +319,8 @@ static void answer(Gateway *gateway, GatewaySa *sa, const IkeHeader *request_hea
     if (exchange_type != IKE_AUTH &&
         ike_payloads_decode(chain.first, (Bytes){gateway->inner, inner.size}, &shown, NULL) == 0)
         say_message("answered", sa, header.message_id, exchange_type, &shown);
+    if (exchange_type == IKE_AUTH && gateway->style.eager)
+        ask_at_once(gateway, sa);
     gateway_send(sa, &sa->response);
     if (deleted)
         end_sa(gateway, sa);

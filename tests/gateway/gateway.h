@@ -19,6 +19,7 @@ enum {
     GATEWAY_CHILDREN_MAX = 32,
     GATEWAY_HELD_MAX = 8,
     GATEWAY_FRAGMENTS_MAX = 16, /* of one message */
+    GATEWAY_ALSO_MAX = 8,
 };
 
 /* An octet string of our own; NULL: there is none. */
@@ -36,6 +37,11 @@ typedef struct Style {
     bool reserved; /* reserved bits and octets are not zero, nor is the minor version (2.5) */
     bool silent;   /* our answers to Deletes are empty */
     bool split;    /* a Child SA that is rekeyed has our selectors in the answer */
+    bool offers;   /* our proposal is the third of 20, of which nobody knows the others */
+    bool label;    /* our requests' TSi and TSr end with a security label (RFC 9478) */
+    bool none;     /* of the key exchanges of a Child SA we choose NONE, and say so */
+    bool nogroup;  /* the same without a transform that says so (3.3.2) */
+    bool eager;    /* a request of ours leaves before our IKE_AUTH response */
     size_t nonce;  /* octets of nonces; 0: GATEWAY_NONCE_SIZE */
     size_t pieces; /* sealed messages are fragments (RFC 7383), the last one is sent first, and
                       the first one twice */
@@ -76,9 +82,11 @@ typedef struct GatewaySa {
     uint32_t next_own;  /* the message ID of our next request */
     uint32_t next_peer; /* and of the peer's */
     Octets response;    /* our last one, to next_peer - 1: datagrams, each after its size (u16) */
-    Octets request;     /* our last one, next_own - 1 */
-    bool asking;        /* it is unanswered */
-    bool leaving;       /* it is the Delete of this IKE SA */
+    Octets request;     /* our last one, next_own - 1; */
+    Octets asked;       /* its payloads as they are sealed, … */
+    uint8_t asked_first, asked_type; /* … their first one's type, and the exchange's */
+    bool asking;                     /* it is unanswered */
+    bool leaving;                    /* it is the Delete of this IKE SA */
     Create own;
 } GatewaySa;
 
@@ -118,6 +126,8 @@ typedef struct Gateway {
     uint16_t refusal;
     uint8_t refusal_data[8];
     size_t refusal_size;
+    uint16_t also[GATEWAY_ALSO_MAX]; /* notifies of all our messages about Child SAs */
+    size_t n_also;
     uint16_t objection; /* the notify that the next INFORMATIONAL request is answered with; or 0 */
     Style style;
     uint16_t key_length; /* of the cipher of IKE SAs that a rekeying makes, in bits */
@@ -153,6 +163,10 @@ void gateway_request(Gateway *gateway, GatewaySa *sa, uint8_t exchange_type, con
 
 /* Sends our last request, or response, of that IKE SA (again). */
 void gateway_send(const GatewaySa *sa, const Octets *octets);
+
+/* Seals our last request again, in that many fragments, and sends the last ones, `count` of them.
+ */
+void gateway_cut(Gateway *gateway, GatewaySa *sa, size_t pieces, size_t count);
 
 /* Answers the requests that were held, and those to come. */
 void gateway_release(Gateway *gateway);
@@ -199,8 +213,9 @@ int create_answer(Gateway *gateway, GatewaySa *sa, const IkePayloads *request, I
  * began the exchange that negotiated it. */
 void child_add(Gateway *gateway, const GatewaySa *sa, bool initiator, const Secret *dh_secret,
                Bytes nonce_i, Bytes nonce_r, uint32_t spi_in, uint32_t spi_out);
-/* One Delete payload for all of them, of which we need not know each. */
-void child_ask_delete(Gateway *gateway, GatewaySa *sa, const uint32_t *spis, size_t n_spis);
+/* One Delete payload for all of them, or for `each`; we need not know them all. */
+void child_ask_delete(Gateway *gateway, GatewaySa *sa, const uint32_t *spis, size_t n_spis,
+                      bool each);
 /* All that we have asked to delete is deleted. */
 void child_deleted(Gateway *gateway);
 /* Those of one IKE SA go to another one, or, where that is 0, are gone. */

@@ -7,18 +7,24 @@
  *   send SA                     and is sent; or sent again
  *   refuse TYPE [DATA]          the answer to the next CREATE_CHILD_SA request is that notify
  *   object TYPE                 the answer to the next INFORMATIONAL request has that notify
+ *   also TYPE...                our messages about Child SAs have those notifies
+ *   cut SA PIECES [COUNT]       our last request leaves again, in so many fragments; the last COUNT
+ *                               of them
  *   style WORD                  one word more of how messages are written (style.c)
  *   key-length BITS             of the cipher of IKE SAs that a rekeying makes
- *   remote RANGE...             our selectors are those, as in 10.200.0.1-10.200.0.6
+ *   remote RANGE...             our selectors are those, as in 10.200.0.1-10.200.0.6, or
+ *                               10.200.0.1-10.200.0.6/17/2152-2153 for a protocol and ports
  *   nonce HEX                   all octets of our nonces, from now on
  *   rekey-child SA SPI [GROUP]...
  *   create-child SA [GROUP]...
  *   rekey-ike SA GROUP...
  *   delete-child SA SPI...
+ *   delete-each SA SPI...       with a Delete payload for each
  *   delete-ike SA
  *   forget SPI                  of a Child SA nothing is left with us
  *   forget-ike SA               nor of an IKE SA
  *   inform SA [TYPE[=HEX]]...   an INFORMATIONAL request with those notifies
+ *   critical SA                 one with a critical payload that nobody knows
  *   ping SPI COUNT
  *   show                        says "left", the numbers and SPIs of IKE SAs, and the SPIs of Child
  *                               SAs */
@@ -26,12 +32,11 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUPS_MAX = 8, WORDS_MAX = 3 + GROUPS_MAX, NOTIFY_DATA_MAX = 64 };
+enum { GROUPS_MAX = 8, WORDS_MAX = 3 + GROUPS_MAX, NOTIFY_DATA_MAX = 64, UNKNOWN_PAYLOAD = 201 };
 
 static void show(const Gateway *gateway)
 {
@@ -69,18 +74,44 @@ static void refuse(Gateway *gateway, const char *type, const char *data)
     gateway->refusal_size = hex_read(data, gateway->refusal_data, sizeof(gateway->refusal_data));
 }
 
+/* What is there up to the next dash or slash, where *text is then. */
+static bool address_read(const char **text, uint8_t *ret)
+{
+    char address[INET_ADDRSTRLEN] = "";
+    const size_t size = strcspn(*text, "-/");
+
+    if (size >= sizeof(address))
+        return false;
+    memcpy(address, *text, size);
+    *text += size;
+    return inet_pton(AF_INET, address, ret) == 1;
+}
+
+/* A number behind that character. */
+static bool number_read(const char **text, char before, uint16_t *ret)
+{
+    char *end = NULL;
+
+    if (**text != before)
+        return false;
+    *ret = (uint16_t)strtoul(*text + 1, &end, 10);
+    *text = end;
+    return true;
+}
+
 bool range_read(const char *text, IkeTs *ts)
 {
     IkeSelector selector = {.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX};
-    char start[INET_ADDRSTRLEN] = "";
-    const char *dash = strchr(text, '-');
+    uint16_t protocol = 0;
 
-    if (!dash || dash - text >= (ptrdiff_t)sizeof(start) || ts->n_selectors == IKE_SELECTORS_MAX)
+    if (ts->n_selectors == IKE_SELECTORS_MAX || !address_read(&text, selector.start) ||
+        *text++ != '-' || !address_read(&text, selector.end))
         return false;
-    memcpy(start, text, (size_t)(dash - text));
-    if (inet_pton(AF_INET, start, selector.start) != 1 ||
-        inet_pton(AF_INET, dash + 1, selector.end) != 1)
+    if (*text != 0 &&
+        (!number_read(&text, '/', &protocol) || !number_read(&text, '/', &selector.start_port) ||
+         !number_read(&text, '-', &selector.end_port)))
         return false;
+    selector.protocol = (uint8_t)protocol;
     ts->selectors[ts->n_selectors++] = selector;
     return true;
 }
@@ -110,13 +141,33 @@ static void inform(Gateway *gateway, GatewaySa *sa, char *const *words, size_t n
     gateway_request(gateway, sa, IKE_INFORMATIONAL, &chain);
 }
 
-static void delete_children(Gateway *gateway, GatewaySa *sa, char *const *words, size_t n)
+/* RFC 7296 2.5: what is not understood has to be. */
+static void ask_critical(Gateway *gateway, GatewaySa *sa)
+{
+    IkeChain chain;
+    Writer inner;
+
+    writer_init(&inner, gateway->inner, sizeof(gateway->inner));
+    ike_chain_init(&chain, &inner);
+    ike_chain_open(&chain, UNKNOWN_PAYLOAD, true);
+    ike_chain_close(&chain);
+    gateway_request(gateway, sa, IKE_INFORMATIONAL, &chain);
+}
+
+static void cut(Gateway *gateway, GatewaySa *sa, const char *pieces, const char *count)
+{
+    gateway_cut(gateway, sa, strtoul(pieces, NULL, 10),
+                *count ? strtoul(count, NULL, 10) : GATEWAY_FRAGMENTS_MAX);
+}
+
+static void delete_children(Gateway *gateway, GatewaySa *sa, char *const *words, size_t n,
+                            bool each)
 {
     uint32_t spis[WORDS_MAX];
 
     for (size_t i = 0; i < n; i++)
         spis[i] = (uint32_t)strtoul(words[i], NULL, 16);
-    child_ask_delete(gateway, sa, spis, n);
+    child_ask_delete(gateway, sa, spis, n, each);
 }
 
 static void delete_ike(Gateway *gateway, GatewaySa *sa)
@@ -157,8 +208,12 @@ static bool run_with_sa(Gateway *gateway, char *const *words, size_t n)
         create_ask(gateway, sa, CREATE_CHILD, 0, groups, n_groups);
     } else if (strcmp(words[0], "rekey-ike") == 0) {
         create_ask(gateway, sa, CREATE_REKEYED_IKE, 0, groups, n_groups);
-    } else if (strcmp(words[0], "delete-child") == 0) {
-        delete_children(gateway, sa, words + 2, n - 2);
+    } else if (strcmp(words[0], "delete-child") == 0 || strcmp(words[0], "delete-each") == 0) {
+        delete_children(gateway, sa, words + 2, n - 2, strcmp(words[0], "delete-each") == 0);
+    } else if (strcmp(words[0], "critical") == 0) {
+        ask_critical(gateway, sa);
+    } else if (strcmp(words[0], "cut") == 0) {
+        cut(gateway, sa, words[2], words[3]);
     } else if (strcmp(words[0], "delete-ike") == 0) {
         delete_ike(gateway, sa);
     } else if (strcmp(words[0], "inform") == 0) {
@@ -197,6 +252,10 @@ void script_run(Gateway *gateway, char *line, const uint8_t address[4])
         return;
     } else if (strcmp(words[0], "key-length") == 0) {
         gateway->key_length = (uint16_t)strtoul(words[1], NULL, 10);
+    } else if (strcmp(words[0], "also") == 0) {
+        gateway->n_also = 0;
+        for (size_t i = 1; i < n && gateway->n_also < GATEWAY_ALSO_MAX; i++)
+            gateway->also[gateway->n_also++] = (uint16_t)strtoul(words[i], NULL, 10);
     } else if (strcmp(words[0], "remote") == 0) {
         remote(gateway, words + 1, n - 1);
     } else if (strcmp(words[0], "nonce") == 0) {

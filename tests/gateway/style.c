@@ -1,6 +1,7 @@
 /* How messages of the SeGW are written: ways that RFC 7296 allows, and that few gateways go. A
  * style is made of words:
- *   reversed, critical, unknown, reserved, silent, split    as in Style
+ *   reversed, critical, unknown, reserved, silent, split, offers, label, none, nogroup, eager
+ *                           as in Style
  *   nonce=SIZE, pieces=NUMBER */
 #include "gateway.h"
 
@@ -31,6 +32,9 @@ bool style_read(Style *style, const char *word)
         {"reversed", &style->reversed}, {"critical", &style->critical},
         {"unknown", &style->unknown},   {"reserved", &style->reserved},
         {"silent", &style->silent},     {"split", &style->split},
+        {"offers", &style->offers},     {"label", &style->label},
+        {"none", &style->none},         {"nogroup", &style->nogroup},
+        {"eager", &style->eager},
     };
 
     for (size_t i = 0; i < ELEMENTS(flags); i++) {

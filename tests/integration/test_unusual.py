@@ -4,11 +4,16 @@ import re
 
 from lab.network import HENB
 from lab.process import run
-from lab.scripted import CREATE, INFORMATIONAL, ScriptedTest
+from lab.scripted import CREATE, INFORMATIONAL, INITIAL_CONTACT, ScriptedTest, TEMPORARY_FAILURE
 from lab.traffic import INTERFACE
 
 INIT_COOKIE, INVALID_KE_PAYLOAD = 16390, 17
 SET_WINDOW_SIZE, UNKNOWN_STATUS, INVALID_SELECTORS, UNKNOWN_ERROR = 16385, 40962, 39, 8191
+UNSUPPORTED_CRITICAL_PAYLOAD, NO_ADDITIONAL_SAS, TS_UNACCEPTABLE = 1, 35, 38
+ADDITIONAL_TS_POSSIBLE, IPCOMP_SUPPORTED, USE_TRANSPORT_MODE, HTTP_CERT_LOOKUP_SUPPORTED = 16386, 16387, 16391, 16392
+ESP_TFC_PADDING_NOT_SUPPORTED, NON_FIRST_FRAGMENTS_ALSO, NO_ADDITIONAL_ADDRESSES, UPDATE_SA_ADDRESSES = 16394, 16395, 16399, 16400
+UNACCEPTABLE_ADDRESSES, UNEXPECTED_NAT_DETECTED, NO_NATS_ALLOWED, MULTIPLE_AUTH_SUPPORTED = 40, 41, 16402, 16404
+LINK_ID, CHILDLESS_IKEV2_SUPPORTED, QUICK_CRASH_DETECTION, INTERMEDIATE_EXCHANGE_SUPPORTED = 16414, 16418, 16419, 16438
 INTERNAL_IP4_ADDRESS, INTERNAL_IP4_NETMASK, INTERNAL_IP4_DNS, SUPPORTED_ATTRIBUTES, INTERNAL_IP4_SUBNET = 1, 2, 3, 14, 13
 UNKNOWN_ATTRIBUTE = 30001
 
@@ -71,6 +76,40 @@ class LifeTest(ScriptedTest):
     def test_a_request_in_fragments_that_comes_again_is_answered_as_before(self):
         self.tunnel(segw={"style": ["pieces=4"]})
         self.assert_answered_as_before()
+
+    def test_a_request_that_is_cut_anew_on_its_way_is_put_together_of_its_new_fragments(self):
+        """RFC 7383 2.5.2"""
+        self.tunnel(segw={"style": ["pieces=3"]})
+        self.segw.tell("keep")
+        self.segw.tell("rekey-child", 1, self.old_spi())
+        self.segw.tell("cut", 1, 3, 2)  # the first one is lost
+        self.segw.tell("cut", 1, 6, 6)
+        self.segw.expect(r"response .*")
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.segw_asks("delete-child", 1, self.old_spi())
+        self.assert_one_left(1, new)
+
+    def assert_answered_when_cut_anew(self, before, after):
+        """A request in `before` fragments, that comes again in `after` as our answer is lost (RFC 7383 2.6.1)."""
+        self.tunnel(segw={"style": ["pieces=1"]})
+        self.segw.tell("style", f"pieces={before}")
+        once = self.segw_asks("rekey-child", 1, self.old_spi())
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.segw.tell("cut", 1, after)
+        self.assertEqual(self.segw.expect(r"response .*")[0], once)
+        self.segw_asks("delete-child", 1, self.old_spi())
+        self.assert_one_left(1, new)
+
+    def test_a_request_that_comes_again_in_smaller_fragments_is_answered_as_before(self):
+        self.assert_answered_when_cut_anew(2, 5)
+
+    def test_a_request_that_comes_again_in_fragments_for_the_first_time_is_answered_as_before(self):
+        self.assert_answered_when_cut_anew(1, 4)
+
+    def test_a_request_that_overtakes_the_answer_to_ike_auth_is_answered_when_it_comes_again(self):
+        self.tunnel(segw={"style": ["eager"]})
+        self.segw_asks("send", 1)
+        self.assert_one_left(1, self.old_spi())
 
     def test_a_segw_with_a_larger_window_is_asked_one_thing_at_a_time(self):
         self.tunnel(segw={"notifies": {SET_WINDOW_SIZE: bytes((0, 0, 0, 8))}})
@@ -136,6 +175,26 @@ class InitTest(ScriptedTest):
 
 class GrantTest(ScriptedTest):
     """What IKE_AUTH grants (RFC 7296 2.9, 2.19, 3.15)."""
+
+    def send(self, address, port):
+        """A datagram to that address and port."""
+        run(["bash", "-c", f"echo . > /dev/udp/{address}/{port}"], namespace=HENB)
+
+    def test_selectors_may_have_protocols_and_ports_and_carry_nothing_else(self):
+        self.tunnel(segw={"remote": ["10.200.0.1-10.200.0.1/1/0-65535", "10.200.0.2-10.200.0.6/17/2152-2153"]})
+        self.ping(self.old_spi())
+        for address, port in (("10.200.0.2", 2151), ("10.200.0.1", 2152), ("10.200.0.2", 2154), ("10.200.0.6", 2153)):
+            self.send(address, port)
+        self.segw.expect(rf"packet {self.old_spi()}$")
+        self.ping(self.old_spi())
+        self.assertEqual(self.segw.output().count("packet "), 1)
+
+    def test_a_response_may_say_what_else_the_segw_can_do(self):
+        self.tunnel(segw={"notifies": {
+            INITIAL_CONTACT: b"", SET_WINDOW_SIZE: bytes((0, 0, 0, 1)), ADDITIONAL_TS_POSSIBLE: b"",
+            HTTP_CERT_LOOKUP_SUPPORTED: b"", ESP_TFC_PADDING_NOT_SUPPORTED: b"", NON_FIRST_FRAGMENTS_ALSO: b"",
+            MULTIPLE_AUTH_SUPPORTED: b"", QUICK_CRASH_DETECTION: bytes(range(32))}})
+        self.ping(self.old_spi())
 
     def assert_reached(self, *addresses):
         """A packet to each of them comes to the SeGW, by the one Child SA; to those around them there is no way."""
@@ -218,3 +277,96 @@ class RekeyTest(ScriptedTest):
         self.assertEqual(sorted(said), sorted(f"{out:08x}" for _, out in (first, second)))
         self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} delete-ike")
         self.assert_one_left(2)  # as without a child there is no tunnel
+
+    def test_each_child_may_have_a_delete_of_its_own_however_many_there_are(self):
+        self.tunnel(connection={"reconnect": "yes"})
+        for _ in range(3):
+            self.segw_asks("create-child", 1)
+            self.segw.expect(r"child (\w+) ")
+        children = self.segw.left()[1]
+        self.assertEqual(len(children), 4)
+        others = [f"0badbe{number:02x}" for number in range(6)]
+        answer = self.segw_asks("delete-each", 1, *others, *(f"{spi:08x}" for spi, _ in children - {self.old}))
+        said = re.search(r"delete-child((?: \w+)+)", answer)[1].split()
+        self.assertEqual(sorted(said), sorted(f"{out:08x}" for _, out in children - {self.old}))
+        self.assert_one_left(1, self.old_spi())
+
+    def test_a_delete_of_nothing_that_we_have_is_answered_with_nothing(self):
+        self.tunnel()
+        self.assertNotIn("delete", self.segw_asks("delete-child", 1, "0badbeef"))
+        self.assert_one_left(1, self.old_spi())
+
+    def assert_both_rekey(self, **client):
+        self.assertRegex(self.segw_asks("rekey-child", 1, self.old_spi()), "nonce=")
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.segw_asks("delete-child", 1, self.old_spi())
+        self.assert_one_left(1, new)
+        self.operator.call("RekeyChildSas")
+        self.assert_one_left(1, self.segw.expect(r"child (\w+) ")[1])
+
+    def test_what_else_a_segw_says_of_a_child_is_passed_over(self):
+        self.tunnel()
+        self.segw.tell("also", ESP_TFC_PADDING_NOT_SUPPORTED, NON_FIRST_FRAGMENTS_ALSO, ADDITIONAL_TS_POSSIBLE, UNKNOWN_STATUS)
+        self.assert_both_rekey()
+
+    def test_transport_mode_is_declined_by_a_tunnel(self):
+        """RFC 7296 1.3.1: it is a wish, and whoever insists on it deletes what he got."""
+        self.tunnel()
+        self.segw.tell("also", USE_TRANSPORT_MODE)
+        answer = self.segw_asks("rekey-child", 1, self.old_spi())
+        self.assertRegex(answer, "nonce=")
+        self.assertNotIn(f"notify={USE_TRANSPORT_MODE}", answer)
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.segw_asks("delete-child", 1, self.old_spi())
+        self.assert_one_left(1, new)
+
+    def test_what_we_can_use_is_found_among_proposals_of_any_kind_and_number(self):
+        self.tunnel(segw={"style": ["offers"]})
+        self.assert_both_rekey()
+        self.segw_asks("rekey-ike", 1, 19)
+        self.segw.expect(r"ike 2")
+        self.segw_asks("delete-ike", 1)
+        self.assert_one_left(2)
+
+    def test_selectors_of_a_type_that_we_do_not_know_are_passed_over(self):
+        """RFC 9478 has one."""
+        self.tunnel(segw={"style": ["label"]})
+        self.assert_both_rekey()
+
+    def test_a_child_for_nothing_but_those_is_refused_and_nothing_else_ends(self):
+        self.tunnel(segw={"style": ["label"]})
+        self.segw.tell("remote")
+        self.assertEqual(self.refused(self.segw_asks("create-child", 1)), TS_UNACCEPTABLE)
+        self.assert_one_left(1, self.old_spi())
+
+    def test_of_a_key_exchange_for_a_child_a_segw_may_choose_none(self):
+        for style in "none", "nogroup":
+            self.tunnel(segw={"style": [style]})
+            self.operator.call("RekeyChildSas")
+            self.segw.expect(rf"request 1 \d+ {CREATE} .*ke=19")
+            self.assert_one_left(1, self.segw.expect(r"child (\w+) ")[1])
+            for part in (self.client, self.tred, self.world.tpm, self.segw):
+                part.stop()
+
+
+class InformationalTest(ScriptedTest):
+    """RFC 7296 1.4, 2.5; 4555; 5685; 6290"""
+
+    def test_a_critical_payload_that_nobody_knows_is_named_and_nothing_else_ends(self):
+        self.tunnel()
+        answer = self.segw_asks("critical", 1)
+        self.assertEqual(self.refused(answer), UNSUPPORTED_CRITICAL_PAYLOAD)
+        self.assertIn("data=c9", answer)
+        self.assert_one_left(1, self.old_spi())
+
+    def test_what_an_established_segw_says_beside_what_we_need_changes_nothing(self):
+        self.tunnel()
+        for words in ([INITIAL_CONTACT], [f"{SET_WINDOW_SIZE}=00000008"], [UPDATE_SA_ADDRESSES], [NO_ADDITIONAL_ADDRESSES],
+                      [UNACCEPTABLE_ADDRESSES], [UNEXPECTED_NAT_DETECTED], [TEMPORARY_FAILURE], [NO_ADDITIONAL_SAS],
+                      [f"{QUICK_CRASH_DETECTION}=000102030405060708090a0b0c0d0e0f"], [LINK_ID],
+                      [CHILDLESS_IKEV2_SUPPORTED, MULTIPLE_AUTH_SUPPORTED, INTERMEDIATE_EXCHANGE_SUPPORTED],
+                      [IPCOMP_SUPPORTED, USE_TRANSPORT_MODE]):
+            with self.subTest(words):
+                self.assertEqual(len(self.segw_asks("inform", 1, *words).split()), 4)
+        self.assertEqual(self.refused(self.segw_asks("inform", 1, f"{NO_NATS_ALLOWED}={'00' * 12}")), UNEXPECTED_NAT_DETECTED)
+        self.assert_one_left(1, self.old_spi())

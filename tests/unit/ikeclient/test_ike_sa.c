@@ -793,6 +793,53 @@ static void a_repeated_request_gets_the_same_answer_without_tred(void **state)
     assert_int_equal(f.stage.n_calls, calls);
 }
 
+/* What a fragment of that request says in clear. */
+static void send_fragment(uint32_t message_id, uint16_t number)
+{
+    const IkeHeader header = {.spi_i = f.sa->spi_i,
+                              .spi_r = f.sa->spi_r,
+                              .exchange_type = IKE_INFORMATIONAL,
+                              .message_id = message_id};
+    uint8_t octets[128] = {0};
+    Writer writer;
+    IkeChain chain;
+    Bytes message;
+
+    writer_init(&writer, octets, sizeof(octets));
+    ike_message_begin(&writer, &header, &chain);
+    ike_chain_open(&chain, IKE_PAYLOAD_SKF, false);
+    writer_u16(&writer, number);
+    writer_u16(&writer, 3);
+    writer_zeros(&writer, 32);
+    ike_chain_close(&chain);
+    ike_message_end(&chain);
+    assert_int_equal(writer_finish(&writer, &message), 0);
+    stage_send(&f.stage, message);
+    stage_settle(&f.stage);
+}
+
+/* RFC 7383 2.6.1 */
+static void a_request_that_comes_again_in_other_fragments_gets_the_same_answer_once(void **state)
+{
+    Draft draft;
+    (void)state;
+
+    establish();
+    draft_begin(&draft);
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
+    stage_settle(&f.stage);
+    const size_t opened = stage_count(&f.stage, TRE_UNPROTECT);
+    const unsigned received = f.stage.received;
+
+    send_fragment(0, 1);
+    assert_int_equal(f.stage.received, received + 1);
+    assert_int_equal(stage_count(&f.stage, TRE_UNPROTECT), opened);
+    send_fragment(0, 2); /* these are tred's to look at, and so is one of the next request */
+    assert_int_equal(stage_count(&f.stage, TRE_UNPROTECT), opened + 1);
+    send_fragment(1, 1);
+    assert_int_equal(stage_count(&f.stage, TRE_UNPROTECT), opened + 2);
+}
+
 /* ---- what the SeGW leaves undone (the time that it has is not waited for) ---- */
 
 enum { NEW_SPI_IN = STAGE_SPI_IN + 1 };
@@ -1659,6 +1706,7 @@ int main(void)
         TEST(a_delete_that_is_held_is_answered_when_it_is_let_go),
         TEST(a_delete_of_the_child_removes_it_and_keeps_the_ike_sa),
         TEST(a_repeated_request_gets_the_same_answer_without_tred),
+        TEST(a_request_that_comes_again_in_other_fragments_gets_the_same_answer_once),
         TEST(a_child_that_the_segw_does_not_delete_in_time_we_delete),
         TEST(a_redundant_child_that_the_segw_does_not_delete_in_time_we_delete),
         TEST(before_that_time_the_old_child_is_the_segws_to_delete),

@@ -79,7 +79,10 @@ static void malformed_selectors_are_refused(void **state)
          IKEWIRE_E_TRUNCATED},
         {"an octet left over", ONE V4(ALL_PORTS, "0a000000", "0a0000ff") "00", IKEWIRE_E_TRAILING},
         {"33 selectors that are not there", "21000000", IKEWIRE_E_TRUNCATED},
-        {"type 9", ONE "09000010 0000ffff 0a000000 0a0000ff", IKEWIRE_E_SELECTOR},
+        {"type 9 with length 3", ONE "09000003 0000ffff 0a000000 0a0000ff", IKEWIRE_E_SELECTOR},
+        {"type 9 cut off", ONE "09000011 0000ffff 0a000000 0a0000ff", IKEWIRE_E_TRUNCATED},
+        {"type 9 with an octet left over", ONE "0900000f 0000ffff 0a000000 0a0000ff",
+         IKEWIRE_E_TRAILING},
         {"length 0", ONE "07000000 0000ffff 0a000000 0a0000ff", IKEWIRE_E_SELECTOR},
         {"length 15", ONE "0700000f 0000ffff 0a000000 0a0000", IKEWIRE_E_SELECTOR},
         {"IPv4 with IPv6's length", ONE "07000028 0000ffff" V6_ZERO V6_MAX, IKEWIRE_E_SELECTOR},
@@ -116,6 +119,19 @@ static void selectors_beyond_those_we_hold_are_checked_and_counted(void **state)
     assert_int_equal(many.selectors[IKE_SELECTORS_MAX - 1].end[3], IKE_SELECTORS_MAX);
     octets[sizeof(octets) - 1] = 0; /* the last one ends before it starts */
     assert_int_equal(ike_ts_decode(BYTES_OF(octets), &many), IKEWIRE_E_SELECTOR);
+}
+
+/* A security label (RFC 9478) and one without anything, around one that we know. */
+static void selectors_of_other_types_are_passed_over(void **state)
+{
+    (void)state;
+    IkeTs decoded =
+        decode_hex("03000000 0a000007 6162 63" V4(ALL_PORTS, "0a000000", "0a0000ff") "09000004");
+
+    assert_int_equal(decoded.n_selectors, 1);
+    assert_int_equal(decoded.n_skipped, 2);
+    assert_int_equal(decoded.selectors[0].type, IKE_TS_IPV4_ADDR_RANGE);
+    assert_int_equal(decode_hex(ONE "09000004").n_selectors, 0);
 }
 
 static void no_front_of_selectors_passes_for_the_whole(void **state)
@@ -237,6 +253,7 @@ int main(void)
         cmocka_unit_test(opaque_ports_are_read),
         cmocka_unit_test(malformed_selectors_are_refused),
         cmocka_unit_test(selectors_beyond_those_we_hold_are_checked_and_counted),
+        cmocka_unit_test(selectors_of_other_types_are_passed_over),
         cmocka_unit_test(no_front_of_selectors_passes_for_the_whole),
         cmocka_unit_test(narrower_selectors_are_a_subset),
         cmocka_unit_test(selectors_beyond_the_count_do_not_count),

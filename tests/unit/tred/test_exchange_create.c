@@ -570,6 +570,26 @@ static void the_peers_selectors_are_held_against_the_policy(void **state)
 }
 
 /* RFC 7296 2.9: TSi is of who asks, so the peer's is our remote end. */
+/* RFC 7296 1.3.1: it is a wish, which our answer declines; what a peer grants is held against ours.
+ */
+static void
+transport_mode_is_declined_where_the_peer_asks_and_refused_where_it_is_granted(void **state)
+{
+    (void)state;
+    CreateSpec request = child_spec(&ends, ends.segw, IKE_GROUP_NONE);
+    CreateSpec response = child_spec(&ends, ends.henb, IKE_GROUP_NONE);
+    SealedMessage sealed = {0};
+
+    request.notify = IKE_NOTIFY_USE_TRANSPORT_MODE;
+    create_say(&ends, ends.henb, &request, false);
+    response.notify = IKE_NOTIFY_USE_TRANSPORT_MODE;
+    assert_int_equal(create_seal(&ends, ends.henb, &response, true, &sealed),
+                     EXCHANGE_E_CHILD_NOT_GRANTED);
+    response.notify = 0;
+    assert_int_equal(create_seal(&ends, ends.henb, &response, true, &sealed), 0);
+    sealed_message_deinit(&sealed);
+}
+
 static void the_ends_of_a_child_are_those_of_who_asked(void **state)
 {
     CreateSpec request = child_spec(&ends, ends.segw, IKE_GROUP_NONE);
@@ -806,6 +826,7 @@ int main(void)
         ENDS(a_response_that_does_not_fit_our_request_adds_nothing),
         ENDS(after_invalid_ke_payload_another_request_is_made),
         ENDS(the_peers_selectors_are_held_against_the_policy),
+        ENDS(transport_mode_is_declined_where_the_peer_asks_and_refused_where_it_is_granted),
         ENDS(the_ends_of_a_child_are_those_of_who_asked),
         ENDS(a_child_has_the_addresses_that_ike_auth_assigned),
         ENDS(a_child_by_which_the_peer_replaces_another_is_in_standby_and_no_other),
