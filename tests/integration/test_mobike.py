@@ -153,6 +153,16 @@ class AllTrafficTest(MovableTest):
         self.assert_moved(gateway, client, OTHER_IPV4)
         self.assertEqual(tred.output().count("moves to another transport"), 1)
 
+    def test_the_segw_is_told_of_our_other_addresses_and_of_no_inner_one(self):
+        gateway, _, client = self.tunnel()
+        told = len(re.findall(r"ADD_[46]_ADDR", gateway.wait_for(r"parsed IKE_AUTH request 1 .*")[0]))
+        self.addCleanup(run, ["ip", "addr", "del", "172.16.0.77/24", "dev", "home"], namespace=HENB, check=False)
+        run(["ip", "addr", "add", "172.16.0.77/24", "dev", "home"], namespace=HENB)
+        line = gateway.wait_for(r"parsed INFORMATIONAL request \d+ \[ (?:N\(ADD_[46]_ADDR\) )+\]", 30.0)[0]
+        self.assertEqual(len(re.findall(r"ADD_[46]_ADDR", line)), told + 1)
+        self.assertEqual(ping(HENB, INNER_IPV4), 1)
+        self.assertEqual(client.output().count("established  "), 1)
+
     def test_the_tunnel_follows_the_route_to_the_segw_to_another_interface(self):
         network = ["198.51.100.0/24"]
         gateway, _, client = self.tunnel(SEGW_BEYOND_NAT)
