@@ -74,7 +74,9 @@ void crl_files_remove(CrlFiles *files, const CrlFile *file)
         if (files->files[i] != file)
             continue;
         crl_file_unref(files->files[i]);
-        files->files[i] = files->files[--files->count];
+        files->count--;
+        memmove(&files->files[i], &files->files[i + 1],
+                (files->count - i) * sizeof(CrlFile *)); /* in order: see is_newest() */
         return;
     }
 }
@@ -300,22 +302,48 @@ static int directory_add(const Look *look, const char *path)
     return r;
 }
 
-/* What was good and has no file any more. */
+/* True if nothing good that was read of the same path came after it. Copies of a path are in order,
+ * the last that was read first. */
+static bool is_newest(const CrlFiles *held, size_t at)
+{
+    for (size_t i = 0; i < at; i++) {
+        if (held->files[i]->flaw.text[0] == '\0' &&
+            strcmp(held->files[i]->path, held->files[at]->path) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* What was good and has no file any more: first the newest of each path, without which a list might
+ * be missed, then what these have replaced. Of that the oldest is let go if there is no room: it
+ * may be that nobody can tell that it is obsolete, and what comes next must be read all the same.
+ */
 static int kept_add(const Look *look)
 {
     size_t octets = 0;
 
-    for (size_t i = 0; i < look->held->count; i++) {
-        CrlFile *file = look->held->files[i];
-
-        if (file->flaw.text[0] != '\0' || crl_files_has(look->found, file))
-            continue;
-        file->is_kept = true;
-        if (!crl_files_add(look->found, file))
-            return -E2BIG;
-    }
     for (size_t i = 0; i < look->found->count; i++)
         octets += look->found->files[i]->size;
+    for (size_t pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < look->held->count; i++) {
+            CrlFile *file = look->held->files[i];
+            const bool is_needed = is_newest(look->held, i);
+
+            if (file->flaw.text[0] != '\0' || is_needed != (pass == 0) ||
+                crl_files_has(look->found, file))
+                continue;
+            if (octets + file->size <= CRL_COPIES_OCTETS_MAX && crl_files_add(look->found, file)) {
+                octets += file->size;
+                file->is_kept = true;
+            } else if (is_needed) {
+                return -E2BIG;
+            } else {
+                log_warning("What %s held long ago is let go: there is no room for more of what it "
+                            "held since",
+                            file->path);
+            }
+        }
+    }
     return octets > CRL_COPIES_OCTETS_MAX ? -E2BIG : 0;
 }
 

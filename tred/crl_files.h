@@ -47,6 +47,7 @@ typedef struct CrlFiles {
 typedef struct CrlsInForce {
     bool is_complete; /* they could all be read once: what fails since leaves the rest in force */
     CrlFiles files;   /* with those that have a flaw, so that it is known */
+    uint64_t version; /* counts up when other ones come into force */
     size_t n_issuers;
     CrlFacts issuers[FRAME_CRL_ISSUERS_MAX]; /* the last good list of each */
     Reason problem;                          /* the first file that can't be used; empty: none */

@@ -272,6 +272,63 @@ static void a_257th_file_leaves_all_as_it_was(void **state)
     }
 }
 
+/* Of an issuer that nobody knows, say, whose lists are never said to be obsolete. */
+static void a_file_that_is_written_over_ever_and_again_is_read_each_time(void **state)
+{
+    char text[16];
+
+    (void)state;
+    for (int i = 0; i < CRL_COPIES_MAX + 3; i++) {
+        (void)snprintf(text, sizeof(text), "%d", i);
+        lay_over(text);
+        look(false, 0);
+        assert_held(0, text, false);
+        assert_string_equal(problem.text, "");
+    }
+    assert_int_equal(held.count, CRL_COPIES_MAX);
+    assert_held(1, "513", true);
+    assert_held(CRL_COPIES_MAX - 1, "3", true); /* the oldest went */
+}
+
+/* Whatever else is written over as often. */
+static void the_last_good_copy_of_a_file_is_not_let_go_for_want_of_room(void **state)
+{
+    char text[16], *other = path;
+
+    (void)state;
+    assert_true(asprintf(&path, "%s/gone", folder) > 0);
+    lay_over("last");
+    look(false, 0);
+    assert_int_equal(unlink(path), 0);
+    free(path);
+    path = other;
+    for (int i = 0; i < CRL_COPIES_MAX + 3; i++) {
+        (void)snprintf(text, sizeof(text), "%d", i);
+        lay_over(text);
+        look(false, 0);
+    }
+    assert_held(0, text, false);
+    assert_held(1, "513", true);
+    assert_held(2, "last", true);
+}
+
+static void copies_that_are_large_make_room_for_what_comes(void **state)
+{
+    enum { FITTING = CRL_COPIES_OCTETS_MAX / CRL_FILE_OCTETS_MAX };
+
+    (void)state;
+    for (int i = 0; i < FITTING + 2; i++) {
+        const char text[] = {(char)('a' + i), '\0'};
+
+        lay_over(text);
+        assert_int_equal(truncate(path, CRL_FILE_OCTETS_MAX), 0);
+        look(true, 0);
+        assert_string_equal(problem.text, "");
+        assert_int_equal(held.files[0]->data[0], text[0]);
+    }
+    assert_int_equal(held.count, FITTING);
+}
+
 static void a_flaw_is_remembered_until_the_file_changes_or_its_time_is_over(void **state)
 {
     (void)state;
@@ -341,6 +398,9 @@ int main(void)
         TEST(a_file_that_is_gone_is_kept_without_a_word),
         TEST(a_257th_file_leaves_all_as_it_was),
         TEST(two_lots_are_equal_if_each_has_all_of_the_other_that_is_sound),
+        TEST(a_file_that_is_written_over_ever_and_again_is_read_each_time),
+        TEST(the_last_good_copy_of_a_file_is_not_let_go_for_want_of_room),
+        TEST(copies_that_are_large_make_room_for_what_comes),
         TEST(a_flaw_is_remembered_until_the_file_changes_or_its_time_is_over),
     };
 
