@@ -315,6 +315,20 @@ static int on_value(void *user, const char *section, const char *key, const char
     return 0;
 }
 
+/* Why this octet of a line, with what is left after it, can't stand in a file like ours; NULL: it
+ * can. After a CR alone, which some editors end a line with, the rest would be part of a comment.
+ */
+static const char *octet_flaw(uint8_t octet, Reader left)
+{
+    uint8_t next;
+
+    if (octet == 0)
+        return "a zero octet; this is not a text file";
+    if (octet == '\r' && reader_u8(&left, &next) == 0 && next != '\n')
+        return "a carriage return within the line; have lines end in LF, or CR LF";
+    return NULL;
+}
+
 /* inih's reader, as fgets(): counts the lines, which inih's handler is not told, and takes off the
  * blanks in front, which inih would read as "the line before goes on". */
 static char *on_line(char *line, int size, void *stream)
@@ -327,10 +341,11 @@ static char *on_line(char *line, int size, void *stream)
         return NULL;
     parse->line++;
     while (octet != '\n' && reader_u8(&parse->lines, &octet) == 0) {
-        if (octet == 0 || length + 1 >= (size_t)size) {
-            refuse(parse, parse->line,
-                   octet == 0 ? "a zero octet; this is not a text file"
-                              : "the line is longer than 198 octets; shorten it");
+        const char *flaw = octet_flaw(octet, parse->lines);
+        if (!flaw && length + 1 >= (size_t)size)
+            flaw = "the line is longer than 198 octets; shorten it";
+        if (flaw) {
+            refuse(parse, parse->line, "%s", flaw);
             return NULL;
         }
         if (length > 0 || (octet != ' ' && octet != '\t'))

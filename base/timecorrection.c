@@ -4,6 +4,7 @@
 #include "base/fqdn.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,17 +19,39 @@ typedef struct Correction {
     unsigned days;
 } Correction;
 
-/* The next line without its end, and what is left after it. */
+static Bytes without(Bytes octets, size_t size)
+{
+    return (Bytes){octets.data + size, octets.size - size};
+}
+
+static bool begins_with(Bytes octets, const char *text)
+{
+    const size_t size = strlen(text);
+
+    return octets.size >= size && strncasecmp((const char *)octets.data, text, size) == 0;
+}
+
+/* The next line without its end, LF, CR LF or CR, and what is left after it. */
 static Bytes line_take(Bytes *left)
 {
-    const uint8_t *end = left->size > 0 ? memchr(left->data, '\n', left->size) : NULL;
-    const size_t size = end ? (size_t)(end - left->data) : left->size;
-    const size_t taken = end ? size + 1 : size;
-    Bytes line = {left->data, size};
+    size_t size = 0;
 
-    *left = (Bytes){left->data + taken, left->size - taken};
-    if (line.size > 0 && line.data[line.size - 1] == '\r')
-        line.size--;
+    while (size < left->size && left->data[size] != '\n' && left->data[size] != '\r')
+        size++;
+    const Bytes line = {left->data, size};
+    *left = without(*left, size);
+    if (left->size > 0)
+        *left = without(*left, begins_with(*left, "\r\n") ? 2 : 1);
+    return line;
+}
+
+/* What an editor may have put before its first word. */
+static Bytes line_trim(Bytes line)
+{
+    if (begins_with(line, "\xef\xbb\xbf"))
+        line = without(line, strlen("\xef\xbb\xbf"));
+    while (line.size > 0 && (line.data[0] == ' ' || line.data[0] == '\t'))
+        line = without(line, 1);
     return line;
 }
 
@@ -57,11 +80,11 @@ int time_correction_read(Bytes bundle, const char *fqdn, unsigned *ret, Reason *
 
     *ret = 0;
     while (left.size > 0) {
-        const Bytes line = line_take(&left);
+        const Bytes line = line_trim(line_take(&left));
         Correction correction;
 
         number++;
-        if (line.size < sizeof(keyword) - 1 || memcmp(line.data, keyword, sizeof(keyword) - 1) != 0)
+        if (!begins_with(line, keyword))
             continue;
         if (line_read(line, &correction) < 0) {
             return reason_set(reason, -EINVAL,

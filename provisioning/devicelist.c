@@ -116,7 +116,6 @@ int device_list_format_from_name(const char *name, DeviceListFormat *ret)
             return 0;
         }
     }
-    complain("there is no list format '%s'; the formats are: fqdn-list, swanctl", name);
     return -EINVAL;
 }
 
@@ -171,7 +170,7 @@ int device_list_read(DeviceList *list, const char *path, unsigned *ret_bad)
         complain("%s can't be read: %s", path, strerror(error));
         return -error;
     }
-    while ((size = getline(&line, &capacity, file)) >= 0) {
+    while ((errno = 0, size = getline(&line, &capacity, file)) >= 0) {
         Reason reason = {0};
         DeviceRecord record;
 
@@ -186,6 +185,11 @@ int device_list_read(DeviceList *list, const char *path, unsigned *ret_bad)
             complain("out of memory");
             return -ENOMEM;
         }
+    }
+    if (!feof(file)) { /* a folder, for one, can be opened */
+        const int error = errno != 0 ? errno : EIO;
+        complain("%s can't be read: %s", path, strerror(error));
+        return -error;
     }
     return 0;
 }

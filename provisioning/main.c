@@ -2,6 +2,7 @@
  * commands. */
 #include "provisioning/command.h"
 #include "provisioning/options.h"
+#include "provisioning/step.h"
 
 #include "base/cleanup.h"
 #include "base/program.h"
@@ -19,7 +20,8 @@ static const Command commands[] = {
      "Those whose result is there and right are skipped.\n", .options = "pSnaf", .mandatory = "p",
      .run = provision_run},
     {"step", "NAME", "one of run's steps: check-tpm, storage-root-key, device-key, csr and so on",
-     NULL, "the name of one step", .options = "pSnaf", .mandatory = "", .run = provision_step},
+     NULL, "the name of one step", .options = "pSnaf", .mandatory = "", .check = step_check,
+     .run = provision_step},
     {"status", NULL, "what is there", NULL, .options = "pSnj", .mandatory = "",
      .run = provision_status},
     {"verify", NULL, "whether it all fits together; if not, what to do", NULL, .options = "pSnj",

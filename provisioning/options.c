@@ -2,10 +2,12 @@
 #include "provisioning/options.h"
 
 #include "base/cleanup.h"
+#include "base/fqdn.h"
 #include "base/program.h"
 #include "base/reason.h"
 #include "policy/anchorguard.h"
 #include "provisioning/authority.h"
+#include "provisioning/devicelist.h"
 #include "tpm/pcr.h"
 
 #include <ctype.h>
@@ -205,7 +207,9 @@ static int value_take(int letter, const char *value, ProvisionCommandLine *line,
         return owner_parse(value, &options->owner, &options->group);
     case 'n':
         options->fqdn = value;
-        return 0;
+        *ret_wanted = "--fqdn is labels of letters, digits and hyphens, with dots between (an "
+                      "internationalized name in its xn-- form), and not";
+        return fqdn_is_valid(value, strlen(value)) ? 0 : -EINVAL;
     case 'a':
         options->algorithm_given = true;
         *ret_wanted = "--key-algorithm is ecdsa-p256, ecdsa-p384 or rsa-2048, and not";
@@ -238,7 +242,8 @@ static int value_take(int letter, const char *value, ProvisionCommandLine *line,
         return 0;
     case 'F':
         options->format = value;
-        return 0;
+        *ret_wanted = "--format is fqdn-list or swanctl, and not";
+        return device_list_format_from_name(value, &(DeviceListFormat){0});
     case 'x':
         options->list = value;
         return 0;
@@ -310,7 +315,8 @@ static int command_check(const Command *command, const Reading *reading, unsigne
         return commandline_error(reading->line, "it takes %s%s", command->argument,
                                  command->several ? " or more" : "");
     }
-    return COMMANDLINE_GO_ON;
+    return command->check && command->check(reading->ret->options.file) < 0 ? EX_USAGE
+                                                                            : COMMANDLINE_GO_ON;
 }
 
 /* A text that the profile has with PROFILE_SERIAL in it needs a serial number. */

@@ -16,6 +16,7 @@ typedef struct Command {
     const char *options;   /* letters of the options that are this command's own */
     const char *mandatory; /* those that it can't do without */
     bool fleet;            /* it is about many devices: each fills in the profile's patterns */
+    int (*check)(const char *argument); /* complains of one that there is not; NULL: it is a file */
     int (*run)(const ProvisionOptions *options);
 } Command;
 

@@ -66,9 +66,11 @@ static int value_take(const char *line, PcrState *state)
     const char *digits = value;
     uint32_t mask = 0;
     unsigned pcr;
+    int end = 0;
 
-    if (sscanf(line, "%7[0-9] %c %98s", number, &separator, value) != 3 ||
-        (separator != ':' && separator != '=') || pcr_mask_parse(number, &mask) < 0)
+    if (sscanf(line, "%7[0-9] %c %98s%n", number, &separator, value, &end) != 3 ||
+        line[end] != '\0' || (separator != ':' && separator != '=') ||
+        pcr_mask_parse(number, &mask) < 0)
         return -EINVAL;
     pcr = (unsigned)__builtin_ctz(mask);
     if (strncasecmp(digits, "0x", 2) == 0)

@@ -52,6 +52,9 @@ const char *step_outcome_name(StepOutcome outcome);
 const Step *step_find(const char *name);
 const char *step_names(char *ret, size_t size);
 
+/* Is there a step called `name`? 0, or -EINVAL after a complaint. */
+int step_check(const char *name);
+
 /* Opens the TPM and takes the state folder, which is made if it is absent. 0, or -errno after a
  * complaint. `meter` (or NULL) must outlive it. In any case provision_close() it. */
 int provision_open(Provision *provision, const ProvisionOptions *options, TpmMeter *meter);

@@ -225,16 +225,20 @@ static int steps_do(const ProvisionOptions *options, const Step *const *steps, s
     return r;
 }
 
-int provision_step(const ProvisionOptions *options)
+int step_check(const char *name)
 {
-    const Step *step = step_find(options->file);
     char names[512];
 
-    if (!step) {
-        complain("there is no step '%s'; the steps are: %s", options->file,
-                 step_names(names, sizeof(names)));
-        return -EINVAL;
-    }
+    if (step_find(name))
+        return 0;
+    complain("there is no step '%s'; the steps are: %s", name, step_names(names, sizeof(names)));
+    return -EINVAL;
+}
+
+int provision_step(const ProvisionOptions *options)
+{
+    const Step *step = step_find(options->file); /* it is there: step_check() */
+
     if (step->wanted && !step->wanted(options)) {
         complain("the step '%s' needs what a profile says, and %s does not say it: see "
                  "tre-provision-profile(5)",

@@ -219,6 +219,22 @@ static void a_file_with_a_zero_octet_is_refused(void **state)
     assert_string_equal(reason.text, "test.conf:2: a zero octet; this is not a text file");
 }
 
+/* Whose lines end in CR alone would be one comment, and all else keep its default. */
+static void a_carriage_return_ends_no_line_by_itself(void **state)
+{
+    (void)state;
+    _cleanup_(settings_deinit) Settings settings = {0};
+
+    assert_refused(
+        "# ours\r[b]\rnumber = 1\r",
+        "test.conf:1: a carriage return within the line; have lines end in LF, or CR LF");
+    assert_refused(
+        "[b]\r\nnumber = 1\r7\r\n",
+        "test.conf:2: a carriage return within the line; have lines end in LF, or CR LF");
+    assert_int_equal(parse("# ours\r\n[b]\r\nnumber = 1\r", &settings), 0);
+    assert_int_equal(settings.number, 1);
+}
+
 /* A sentence that does not fit is cut, and never written beyond its place. */
 static void a_long_file_name_cuts_the_sentence(void **state)
 {
@@ -419,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_name_that_is_no_fqdn_is_refused),
         cmocka_unit_test(a_line_beyond_the_limit_is_refused_whole),
         cmocka_unit_test(a_file_with_a_zero_octet_is_refused),
+        cmocka_unit_test(a_carriage_return_ends_no_line_by_itself),
         cmocka_unit_test(a_long_file_name_cuts_the_sentence),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
         cmocka_unit_test(a_file_is_read_from_disk),

@@ -48,6 +48,17 @@ static void a_device_takes_its_own_line_wherever_it_stands(void **state)
     assert_int_equal(days_of("last-known-time " FQDN " minus 5", FQDN), 5);
 }
 
+/* A line that nobody sees to be missing would leave a HeNB in the future. */
+static void what_an_editor_puts_before_a_line_or_after_it_hides_none(void **state)
+{
+    (void)state;
+    assert_int_equal(days_of("\xef\xbb\xbflast-known-time " FQDN " minus 3\n", FQDN), 3);
+    assert_int_equal(days_of("one\n \tlast-known-time " FQDN " minus 4\n", FQDN), 4);
+    assert_int_equal(days_of("one\rlast-known-time " FQDN " minus 5\rtwo\r", FQDN), 5);
+    assert_refused("Last-known-time " FQDN " minus 3\n");
+    assert_refused("one\r\ntwo\r\n last-known-time\r\n");
+}
+
 static void what_begins_like_one_and_is_none_is_refused(void **state)
 {
     static const char *const lines[] = {
@@ -106,6 +117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_takes_its_own_line_wherever_it_stands),
+        cmocka_unit_test(what_an_editor_puts_before_a_line_or_after_it_hides_none),
         cmocka_unit_test(what_begins_like_one_and_is_none_is_refused),
         cmocka_unit_test(the_longest_line_and_the_most_days_are_taken_and_no_more),
         cmocka_unit_test(what_stands_behind_a_zero_octet_is_not_passed_over),

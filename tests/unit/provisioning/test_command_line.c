@@ -78,6 +78,11 @@ static void what_does_not_fit_is_refused_by_name(void **state)
     assert_prints("run --profile p --serial -x", 64, "'-x'");
     assert_prints("line --profile p --jobs 257", 64, "'257'");
     assert_prints("issue --days 0", 64, "'0'");
+    assert_prints("init --fqdn 'not a name'", 64, "'not a name'");
+    assert_prints("init --fqdn a_b.example", 64, "'a_b.example'");
+    assert_prints("step csr --fqdn 192.0.2.1", 64, "'192.0.2.1'");
+    assert_prints("step explode", 64, "there is no step 'explode'; the steps are: check-tpm");
+    assert_prints("export --format csv /dev/null", 64, "'csv'");
     assert_prints("read-pcrs --pcrs 24", 64, "'24'");
     assert_prints("read-pcrs --bank sha1", 64, "'sha1'");
     assert_prints("sign-anchors --anchors-version 1 file", 64, "--key is missing");
@@ -93,7 +98,15 @@ static void a_failure_names_its_cause_and_ends_with_1(void **state)
 {
     (void)state;
     assert_prints("install-anchors /nowhere/anchors.pem", 1, "/nowhere/anchors.pem");
-    assert_prints("init --fqdn 'not a name'", 1, "'not a name' is not an FQDN");
+}
+
+/* An empty list would shut every HeNB out of the SeGW that takes it. */
+static void a_list_of_devices_that_can_not_be_read_is_no_empty_one(void **state)
+{
+    (void)state;
+    assert_prints("export --format swanctl /", 1, "/ can't be read: Is a directory");
+    assert_prints("export --format swanctl /nonexistent", 1, "can't be read");
+    assert_prints("export --format swanctl /dev/null", 0, "connections {");
 }
 
 int main(int argc, char **argv)
@@ -102,6 +115,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(help_and_version_are_there),
         cmocka_unit_test(the_help_of_a_command_has_its_own_options_alone),
         cmocka_unit_test(what_does_not_fit_is_refused_by_name),
+        cmocka_unit_test(a_list_of_devices_that_can_not_be_read_is_no_empty_one),
         cmocka_unit_test(a_failure_names_its_cause_and_ends_with_1),
     };
 

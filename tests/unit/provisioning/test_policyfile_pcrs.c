@@ -63,6 +63,8 @@ static void what_is_no_value_is_named_by_its_line(void **state)
         {"sha256:\n0 - 0x" ZEROS "\n", "line 2"},
         {"sha256:\n0 : 0x" ZEROS "\n0 : 0x" ZEROS "\n", "line 3"},
         {"sha256:\nnonsense\n", "line 2"},
+        {"sha256:\n0 : 0x" ZEROS " 7 : 0x" ONES "\n", "line 2"}, /* PCR 7 is not passed over */
+        {"sha256:\n0 : 0x" ZEROS " # ours\n", "line 2"},
     };
 
     (void)state;
