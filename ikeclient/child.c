@@ -181,8 +181,8 @@ static size_t count_family(const InnerAddress *list, size_t count, size_t size)
     return found;
 }
 
-/* Reads an address of `size` octets, with the prefix length that follows an IPv6 address. The
- * wire's decoder has seen to the lengths. */
+/* Reads an address of `size` octets, with the prefix length that may follow an IPv6 address. The
+ * wire's decoder has seen to the lengths of those that a tunnel depends on. */
 static bool read_address(Bytes value, size_t size, InnerAddress *ret)
 {
     Reader reader;
@@ -204,26 +204,26 @@ static bool take_address(const ChildOffer *offer, Bytes value, size_t size, Chil
 
     if (value.size == 0)
         return true;
+    if (!asked_for(offer, size) ||
+        count_family(answer->addresses, answer->n_addresses, size) == CHILD_ADDRESSES_OF_FAMILY) {
+        answer->skipped.addresses++;
+        return true;
+    }
     if (!read_address(value, size, &address))
         return false;
-    if (asked_for(offer, size) &&
-        count_family(answer->addresses, answer->n_addresses, size) < CHILD_ADDRESSES_OF_FAMILY) {
-        answer->addresses[answer->n_addresses++] = address;
-    } else {
-        answer->skipped.addresses++;
-    }
+    answer->addresses[answer->n_addresses++] = address;
     return true;
 }
 
+/* One of another size is no reason to be without a tunnel, either. */
 static bool take_dns(Bytes value, size_t size, ChildAnswer *answer)
 {
     InnerAddress address;
 
     if (value.size == 0)
         return true;
-    if (!read_address(value, size, &address))
-        return false;
-    if (answer->n_dns < CHILD_DNS_MAX) {
+    if (answer->n_dns < CHILD_DNS_MAX && value.size == size &&
+        read_address(value, size, &address)) {
         answer->dns[answer->n_dns++] = address;
     } else {
         answer->skipped.dns++;

@@ -314,12 +314,17 @@ static void a_prefix_of_129_bits_is_invalid(void **state)
     uint8_t octets[17] = {0x20, 1};
     (void)state;
 
+    request(REQUEST_BOTH);
     octets[16] = 128;
     assert_int_equal(judge_attribute(IKE_CFG_INTERNAL_IP6_ADDRESS, BYTES_OF(octets)),
                      CHILD_GRANTED);
     octets[16] = 129;
     assert_int_equal(judge_attribute(IKE_CFG_INTERNAL_IP6_ADDRESS, BYTES_OF(octets)),
                      CHILD_INVALID);
+    request(REQUEST_IPV4); /* nobody asked for it */
+    assert_int_equal(judge_attribute(IKE_CFG_INTERNAL_IP6_ADDRESS, BYTES_OF(octets)),
+                     CHILD_GRANTED);
+    assert_int_equal(fixture.answer.skipped.addresses, 1);
 }
 
 static void assign_many(Grant *grant, uint16_t type, Bytes value, size_t count)
@@ -373,6 +378,24 @@ static void of_many_name_servers_the_first_eight_are_kept(void **state)
     assert_int_equal(judge(&grant), CHILD_GRANTED);
     assert_int_equal(fixture.answer.n_dns, CHILD_DNS_MAX);
     assert_int_equal(fixture.answer.skipped.dns, 2 * IKE_ATTRIBUTES_OF_TYPE - CHILD_DNS_MAX);
+}
+
+/* No tunnel depends on it. */
+static void a_name_server_of_another_size_is_passed_over(void **state)
+{
+    static const uint8_t octets[17] = {10, 200, 0, 53};
+    (void)state;
+
+    for (size_t size = 0; size <= sizeof(octets); size++) {
+        const Bytes value = {octets, size};
+
+        assert_int_equal(judge_attribute(IKE_CFG_INTERNAL_IP4_DNS, value), CHILD_GRANTED);
+        assert_int_equal(fixture.answer.n_dns, size == 4);
+        assert_int_equal(fixture.answer.skipped.dns, size != 0 && size != 4);
+        assert_int_equal(judge_attribute(IKE_CFG_INTERNAL_IP6_DNS, value), CHILD_GRANTED);
+        assert_int_equal(fixture.answer.n_dns, size == 16);
+        assert_int_equal(fixture.answer.skipped.dns, size != 0 && size != 16);
+    }
 }
 
 static void a_configuration_that_is_no_reply_is_ignored(void **state)
@@ -506,6 +529,7 @@ int main(void)
         TEST(of_many_addresses_the_first_two_of_each_family_are_kept),
         TEST(an_address_that_nobody_asked_for_is_passed_over),
         TEST(of_many_name_servers_the_first_eight_are_kept),
+        TEST(a_name_server_of_another_size_is_passed_over),
         TEST(a_configuration_that_is_no_reply_is_ignored),
         TEST(an_address_that_was_asked_for_and_not_given_is_missing),
         TEST(an_address_is_missing_in_the_family_that_was_asked_for),
