@@ -7,8 +7,10 @@
 #include "base/timecorrection.h"
 #include "tred/bus.h"
 #include "tred/bus_call.h"
+#include "tred/callers.h"
 #include "tred/daemon_identity.h"
 #include "tred/device.h"
+#include "tred/rejudge.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -97,7 +99,7 @@ static int install_ask(Work *work)
     return 0;
 }
 
-/* Exchanges hold references on those they began with. */
+/* Whoever was not yet judged would be by anchors that may be removed by this: it begins anew. */
 static int anchors_exchange(Daemon *daemon, Verifier *verifier, uint64_t version)
 {
     Identity *identity = daemon->identity;
@@ -112,6 +114,8 @@ static int anchors_exchange(Daemon *daemon, Verifier *verifier, uint64_t version
     daemon->exchange_context.verifier = verifier;
     daemon_anchors_missing_log(daemon);
     bus_manager_changed(daemon);
+    callers_close_unverified(daemon, "The operator's anchors have changed. Begin another exchange");
+    rejudge_all(daemon);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "tred/daemon_identity.h"
 #include "tred/expiry.h"
 #include "tred/key_care.h"
+#include "tred/rejudge.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -153,6 +154,8 @@ static void refusal_log(const CallerExchange *held, int r, const Reason *reason)
 /* Logs what has become of the peer; 0 or what bus_error_set() needs. */
 static int verify_end(CallerExchange *held, const Verdict *verdict, Reason *reason)
 {
+    Daemon *daemon = held->caller->daemon;
+    const bool by_another = exchange_verifier(held->exchange) != daemon->exchange_context.verifier;
     int r = exchange_verify_end(held->exchange, verdict, reason);
 
     if (r != 0) {
@@ -162,10 +165,13 @@ static int verify_end(CallerExchange *held, const Verdict *verdict, Reason *reas
     log_info("Exchange %" PRIu64 ": SeGW %s verified: certificate, identity and AUTH (%s)",
              held->number, exchange_peer_identity(held->exchange),
              ike_auth_method_name(exchange_peer_method(held->exchange)));
-    clock_vouched(held->caller->daemon, exchange_peer_vouched(held->exchange));
+    clock_vouched(daemon, exchange_peer_vouched(held->exchange));
     if (verdict && verdict->note[0] != '\0')
         log_info("Exchange %" PRIu64 ": revocation: %s", held->number, verdict->note);
-    return expiry_watch(held);
+    r = expiry_watch(held);
+    if (r == 0 && by_another)
+        rejudge_one(held);
+    return r;
 }
 
 static void on_verdict(const Verdict *verdict, const char *why, void *userdata)

@@ -217,6 +217,8 @@ void caller_exchange_free(CallerExchange *held)
         place = &(*place)->next;
     *place = held->next;
     user_remove_exchange(&caller->daemon->users, caller->user);
+    if (caller->daemon->judged_again == held)
+        caller->daemon->judged_again = NULL; /* the verdict on it is nobody's */
     bus_exchange_verify_cancel(held);
     bus_exchange_child_cancel(held);
     sd_event_source_disable_unref(held->expiry);
@@ -251,6 +253,27 @@ static bool is_any(const Exchange *exchange)
 void callers_close_unsigned(Daemon *daemon, const char *reason)
 {
     close_where(daemon, exchange_is_unsigned, reason);
+}
+
+static bool is_verified(const Exchange *exchange)
+{
+    return exchange_state(exchange) == EXCHANGE_VERIFIED ||
+           exchange_state(exchange) == EXCHANGE_REPLACED;
+}
+
+static bool is_to_be_verified(const Exchange *exchange)
+{
+    return !is_verified(exchange) && exchange_state(exchange) != EXCHANGE_REFUSED;
+}
+
+void callers_close_verified(Daemon *daemon, const char *reason)
+{
+    close_where(daemon, is_verified, reason);
+}
+
+void callers_close_unverified(Daemon *daemon, const char *reason)
+{
+    close_where(daemon, is_to_be_verified, reason);
 }
 
 void callers_close_all(Daemon *daemon, const char *reason)

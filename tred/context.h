@@ -36,6 +36,7 @@ struct CallerExchange {
     uint64_t judged_boottime;      /* the same moment by CLOCK_BOOTTIME, in microseconds */
     sd_event_source *expiry, *expiry_bound; /* timers by the wall clock and by that */
     sd_event_source *deadline;              /* until which its peer is to be verified */
+    bool judge_again;                       /* rejudge.c's: what its peer was judged by changed */
 };
 
 /* Calls of one caller that wait until the bus has said whose it is: the first one asks. */
@@ -83,6 +84,11 @@ struct Daemon {
     Work *clock_work;         /* counts the last-known time; NULL: none is under way */
     Verifier *verifier;       /* that the first identity is loaded with */
     CrlsInForce crls;
+    uint64_t crls_judged;         /* the crls.version that all are judged by, or will be */
+    CallerExchange *judged_again; /* rejudge.c asks about it now; NULL: nobody, or it is gone */
+    Verification *judgement;      /* NULL: it does not ask */
+    Verifier *judge;              /* who is asked; a reference */
+    sd_event_source *look;        /* rejudge.c's timer */
     ProtectOrder protect;
     DataPlaneOptions dataplane_options;
     DataPlane *dataplane;

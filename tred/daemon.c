@@ -15,6 +15,7 @@
 #include "tred/clock.h"
 #include "tred/daemon_identity.h"
 #include "tred/device.h"
+#include "tred/rejudge.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -358,6 +359,8 @@ int daemon_init(Daemon *daemon, TredConfig *config)
     if (r >= 0)
         r = clock_start(daemon);
     if (r >= 0)
+        r = rejudge_start(daemon);
+    if (r >= 0)
         r = plane_begin(daemon);
     if (r >= 0)
         r = verifier_await(daemon);
@@ -395,6 +398,7 @@ int daemon_run(Daemon *daemon)
 void daemon_deinit(Daemon *daemon)
 {
     callers_deinit(daemon);
+    rejudge_stop(daemon);
     dataplane_close(daemon->dataplane);
     channels_close_all(daemon);
     work_drop_all(daemon);

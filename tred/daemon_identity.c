@@ -10,6 +10,7 @@
 #include "tred/clock.h"
 #include "tred/device.h"
 #include "tred/key_care.h"
+#include "tred/rejudge.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -160,6 +161,20 @@ void daemon_crls_changed(void *userdata)
 
     if (daemon->state != IDENTITY_LOADING)
         state_show(daemon);
+    if (daemon->crls_judged != daemon->crls.version) {
+        daemon->crls_judged = daemon->crls.version;
+        rejudge_all(daemon);
+    }
+}
+
+/* An SA in force rests on the device's integrity as one to come does, which gets no signature. */
+static void integrity_lost(Daemon *daemon)
+{
+    Reason reason;
+
+    reason_set(&reason, 0, "This device is not what was approved of any more: %s",
+               daemon->state_reason.text);
+    callers_close_verified(daemon, reason.text);
 }
 
 /* Said once: a client that tries again and again is no reason to repeat it. */
@@ -171,6 +186,8 @@ static void state_set(Daemon *daemon, IdentityState state, const char *reason)
     daemon->state = state;
     reason_set(&daemon->state_reason, 0, "%s", reason);
     state_announce(daemon);
+    if (state == IDENTITY_INTEGRITY_FAILED)
+        integrity_lost(daemon);
 }
 
 /* What is for development does all that others do, and is marked wherever State is shown. */
@@ -180,6 +197,7 @@ static void identity_loaded(Daemon *daemon, Identity *identity)
 
     identity_take(daemon, identity);
     state_set(daemon, development[0] != '\0' ? IDENTITY_DEVELOPMENT : IDENTITY_READY, development);
+    rejudge_all(daemon);
 }
 
 static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)

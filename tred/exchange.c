@@ -274,6 +274,7 @@ void exchange_free(Exchange *exchange)
     for (size_t i = 0; i < exchange->n_prepared; i++)
         prepared_forget(&exchange->prepared[i]);
     verifier_unref(exchange->verifier);
+    evidence_unref(exchange->evidence);
     free(exchange);
 }
 

@@ -286,6 +286,13 @@ Verifier *exchange_verifier(const Exchange *exchange);
  * VERIFIER_FAILED, -ENOMEM, -EIO. */
 int exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reason *reason);
 
+/* The same question about a peer that was judged, to be asked again; false where there is none to
+ * ask. *ret borrows from the exchange. */
+bool exchange_verify_again(const Exchange *exchange, time_t now, VerifyRequest *ret);
+
+/* Whether the answer to that ends the exchange, and why. */
+bool exchange_verdict_ends(const Verdict *verdict, Reason *ret);
+
 /* The peer's authentication method; 0 before VerifyPeer. */
 uint8_t exchange_peer_method(const Exchange *exchange);
 

@@ -181,64 +181,6 @@ static ExchangeError peer_error(int error)
                                                               : EXCHANGE_E_PEER_NOT_TRUSTED;
 }
 
-/* TS 33.310 6.2.1: X.509 certificates, and RFC 4806's OCSP responses, each as many as are judged.
- * What else a SeGW sends (hash-and-URL among it) is passed over, also what does not decode (RFC
- * 4945 3.3.10). False for what is passed over. */
-static bool cert_sort(const IkeCert *cert, VerifyRequest *ret)
-{
-    if (cert->encoding == IKE_CERT_X509_SIGNATURE && ret->n_certificates < PEER_CERTIFICATES_MAX) {
-        ret->certificates[ret->n_certificates++] = cert->data;
-        return true;
-    }
-    if (cert->encoding == IKE_CERT_OCSP_CONTENT && ret->n_ocsp < PEER_OCSP_MAX) {
-        ret->ocsp[ret->n_ocsp++] = cert->data;
-        return true;
-    }
-    return false;
-}
-
-/* What is kept of one message, whole as it is, fits into a frame to the verifier. */
-static_assert((int)IKE_MESSAGE_MAX <= (int)PEER_EVIDENCE_SIZE_MAX, "evidence fits into a frame");
-
-static int evidence_read(const IkePayloads *payloads, VerifyRequest *ret, Reason *reason)
-{
-    size_t position = 0;
-    const IkePayload *payload;
-    uint8_t other = 0; /* an encoding that was passed over */
-
-    while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_CERT, &position))) {
-        IkeCert cert = {0};
-
-        if (ike_cert_decode(payload->body, &cert) != 0 || !cert_sort(&cert, ret))
-            other = cert.encoding;
-    }
-    if (ret->n_certificates == 0 && other != 0) {
-        return reason_set(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
-                          "The SeGW sent no X.509 certificate (CERT encoding 4), but one of "
-                          "encoding %u. Let it send its chain as X.509 certificates",
-                          other);
-    }
-    return 0;
-}
-
-/* IDr is kept as it came: AUTH covers its RESERVED octets, too. */
-static int identity_read(Exchange *exchange, const IkePayloads *payloads, VerifyRequest *ret,
-                         Reason *reason)
-{
-    const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_IDR);
-    IkeId id;
-
-    if (!payload || ike_id_decode(payload->body, &id) != 0 || id.data.size >= FQDN_SIZE_MAX) {
-        return reason_set(reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
-                          "The SeGW's IKE_AUTH response has no IDr, or one that is longer than "
-                          "any FQDN");
-    }
-    ret->idr_type = id.type;
-    ret->idr = id.data;
-    exchange->peer_id_body = payload->body;
-    return 0;
-}
-
 /* A SeGW that refuses this device sends no AUTH, but says why. */
 static int auth_read(Exchange *exchange, const IkePayloads *payloads, Reason *reason)
 {
@@ -277,9 +219,7 @@ static int response_read(Exchange *exchange, VerifyRequest *ret, Reason *reason)
     }
     exchange->mobike = ike_payloads_notify(&payloads, IKE_NOTIFY_MOBIKE_SUPPORTED, &notify);
     r = auth_read(exchange, &payloads, reason);
-    if (r == 0)
-        r = identity_read(exchange, &payloads, ret, reason);
-    return r != 0 ? r : evidence_read(&payloads, ret, reason);
+    return r != 0 ? r : evidence_read(&payloads, ret, &exchange->peer_id_body, reason);
 }
 
 /* Nothing that only a judgement needs is kept beyond it. */
@@ -304,13 +244,7 @@ int exchange_verify_begin(Exchange *exchange, time_t now, VerifyRequest *ret, Re
                           "VerifyPeer is not possible: no IKE_AUTH response was opened. Call "
                           "Unprotect with it");
     }
-    *ret = (VerifyRequest){
-        .type = FRAME_PEER,
-        .now = now,
-        .revocation = exchange->context->revocation,
-        .anchors = exchange->segw->anchors,
-    };
-    (void)snprintf(ret->segw_name, sizeof(ret->segw_name), "%s", exchange->segw->name);
+    verify_request_init(exchange, now, ret);
     r = response_read(exchange, ret, reason);
     if (r != 0) {
         verify_settle(exchange, EXCHANGE_REFUSED);
@@ -406,6 +340,8 @@ int exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reason *reas
     assert(exchange->state == EXCHANGE_VERIFYING);
     if (verdict)
         r = verdict_check(exchange, verdict, reason);
+    if (r == 0)
+        r = evidence_new(&exchange->auth.response, &exchange->evidence);
     ERR_clear_error();
     verify_settle(exchange, r == 0 ? EXCHANGE_VERIFIED : EXCHANGE_REFUSED);
     if (r != 0)

@@ -27,6 +27,13 @@ typedef struct KeptMessage {
     OwnedBytes payloads;
 } KeptMessage;
 
+/* The IKE_AUTH response by which a peer was judged, to judge it again by (exchange_evidence.c).
+ * Exchanges that come of one another share it. */
+typedef struct Evidence {
+    unsigned n_references;
+    KeptMessage response;
+} Evidence;
+
 /* What exchange_prepare_create() made for one message. */
 typedef struct Prepared {
     uint64_t spi;
@@ -125,7 +132,8 @@ struct Exchange {
     /* and what it turned out to be. */
     char peer_identity[FQDN_SIZE_MAX];
     time_t peer_expires, peer_vouched;
-    bool mobike; /* the IKE_AUTH response had MOBIKE_SUPPORTED (RFC 4555 3.3) */
+    Evidence *evidence; /* by which it was judged; NULL before */
+    bool mobike;        /* the IKE_AUTH response had MOBIKE_SUPPORTED (RFC 4555 3.3) */
 
     /* From OpenTransport. */
     Transport *transport; /* NULL: there is none; the data plane knows it by its place */
@@ -176,6 +184,18 @@ void exchange_sign_cancel(Exchange *exchange);
 /* Lets go of both IKE_SA_INIT messages, and of both IKE_AUTH messages. */
 void exchange_forget_init(Exchange *exchange);
 void exchange_forget_auth(Exchange *exchange);
+
+/* A copy of what the peer was judged by, and another reference; NULL is fine. 0 or -ENOMEM. */
+int evidence_new(const KeptMessage *response, Evidence **ret);
+Evidence *evidence_ref(Evidence *evidence);
+void evidence_unref(Evidence *evidence);
+
+/* The question to the verifier, without what the peer shows; and that: its certificates and OCSP
+ * responses, and IDr, whose body *ret_id_body is. 0, PEER_CERTIFICATE_UNFIT,
+ * PEER_IDENTITY_MISMATCH. */
+void verify_request_init(const Exchange *exchange, time_t now, VerifyRequest *ret);
+int evidence_read(const IkePayloads *payloads, VerifyRequest *ret, Bytes *ret_id_body,
+                  Reason *reason);
 
 /* Copies `from`, to be freed. 0 or -ENOMEM. */
 int owned_bytes_copy(Bytes from, OwnedBytes *ret);

@@ -181,6 +181,7 @@ static void peer_copy(const Exchange *from, Exchange *exchange)
     exchange->peer_expires = from->peer_expires;
     exchange->peer_vouched = from->peer_vouched;
     exchange->mobike = from->mobike;
+    exchange->evidence = evidence_ref(from->evidence);
 }
 
 int exchange_add_ike_sa(Exchange *exchange, uint64_t spi, Exchange **ret, Reason *reason)

@@ -80,6 +80,9 @@ int verifier_attach(Verifier *verifier, sd_event *event, CrlsInForce *crls);
  * what it is handed meanwhile. Before verifier_attach() it does nothing. */
 void verifier_want(Verifier *verifier);
 
+/* Looks at the CRLs, and has others than those in force read, though nobody is to be judged. */
+void verifier_look(Verifier *verifier);
+
 typedef struct Verification Verification;
 
 /* `verdict` is NULL where there is none: `reason` says why. The verification is over. */

@@ -223,6 +223,25 @@ void verifier_want(Verifier *verifier)
         verifier_next_start(verifier);
 }
 
+void verifier_look(Verifier *verifier)
+{
+    Reason problem;
+    CrlFiles files;
+
+    if (!verifier->event || verifier->next || verifier->waiting ||
+        (verifier->current && verifier->current->awaited != 0))
+        return;
+    int r = verifier_crls_look(verifier, false, &files, &problem);
+    if (r < 0) {
+        log_error("The CRLs can't be looked at: %s", strerror(-r));
+    } else if (crl_files_equal(&files, &verifier->crls->files)) {
+        verifier_problem_tell(verifier, &files, &problem);
+    } else {
+        verifier_next_start_with(verifier, &files, &problem);
+    }
+    crl_files_deinit(&files);
+}
+
 int verifier_attach(Verifier *verifier, sd_event *event, CrlsInForce *crls)
 {
     Reason problem;

@@ -63,6 +63,8 @@ static void next_take_over(Verifier *verifier)
         return;
     log_info("%zu CRL file(s) from %s", verifier->current->n_handed,
              verifier->options.crl_directory);
+    if (!crl_files_equal(&crls->files, &verifier->current->crls))
+        crls->version++;
     crl_files_replace(&crls->files, &verifier->current->crls);
     crls->is_complete = true;
     crls->n_issuers = facts->n_issuers;

@@ -14,7 +14,7 @@ from lab.handclient import HandClient
 from lab.network import HENB
 from lab.pki import DAY, HENB_NAME, Flaws, issue_from_csr, issue_segw, make_ca
 from lab.process import BIN, LabError, Process, run, scratch, wait_until
-from lab.programs import (GUARD_INDICES, MANAGER, OWNER_AUTH, TRED, TRED_PATH, Tred, lock_owner, provision,
+from lab.programs import (EXCHANGE, GUARD_INDICES, MANAGER, OWNER_AUTH, TRED, TRED_PATH, Tred, lock_owner, provision,
                           provision_step, provisioning_tool, tred_sections, unlock_owner, write_ini)
 from lab.tpm import SharedTpm
 from lab.vendor import Vendor
@@ -126,21 +126,34 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         self.install(self.signer.sign(2, [make_ca("Another root")]))
         tred.wait_for(warning, 30.0)
 
-    def test_a_running_exchange_keeps_the_anchors_that_it_began_with(self):
+    def is_there(self, hand):
+        try:
+            return bool(hand.bus.get(TRED, hand.exchange, EXCHANGE, "State"))
+        except BusError:
+            return False
+
+    def test_who_was_trusted_by_an_anchor_that_is_removed_loses_its_sa(self):
         self.start_segw()
-        self.start_tred()
-        before = self.hand().until("authenticate")
-        self.install(self.signer.sign(2, [make_ca("Another root")]))
-        self.assertTrue(before.verify())
+        tred = self.start_tred()
+        verified = self.hand().until("verify")
+        self.install(self.signer.sign(2, [self.world.operator_root, make_ca("Another root")]))
+        self.hand().until("verify").stop()
+        self.assertTrue(self.is_there(verified))
+        self.install(self.signer.sign(3, [make_ca("Another root")]))
+        wait_until(lambda: not self.is_there(verified), "the end of the SA")
+        tred.wait_for("is closed: The SeGW would not be taken any more. ")
         after = self.hand().until("authenticate")
         self.assert_refused("PeerNotTrusted", after.verify)
 
-    def test_a_bundle_that_comes_before_the_signature_does_not_stand_in_its_way(self):
+    def test_who_is_not_verified_when_anchors_change_begins_anew(self):
         self.start_segw()
-        self.start_tred()
-        hand = self.hand().until("agree")
+        tred = self.start_tred()
+        before = [self.hand().until(step) for step in ("begin", "agree", "sign", "authenticate")]
         self.install(self.signer.sign(2, [self.world.operator_root]))
-        self.assertEqual(hand.sign().method, 14)
+        for hand in before:
+            self.assertFalse(self.is_there(hand))
+        tred.wait_for("is closed: The operator's anchors have changed")
+        self.hand().until("verify")
 
     def test_an_older_bundle_is_refused(self):
         tred = self.start_tred()

@@ -9,7 +9,7 @@ from lab.handclient import HandClient
 from lab.network import HENB
 from lab.pki import issue_from_csr
 from lab.process import run
-from lab.programs import MANAGER, TRED, TRED_PATH, Tred, provision, provisioning_tool
+from lab.programs import EXCHANGE, MANAGER, TRED, TRED_PATH, Tred, provision, provisioning_tool
 from lab.tpm import TCTI, SharedTpm
 from lab.vendor import Vendor
 
@@ -86,6 +86,16 @@ class PolicyTest(LabTest):
         self.assert_refused("IntegrityFailed", self.hand().until("agree").sign)
         self.assert_integrity_failed(tred, 4)
         self.assert_refused("IntegrityFailed", self.hand().begin)
+
+    def test_a_pcr_extended_while_tred_runs_ends_the_sas_that_are_up_once_it_is_seen(self):
+        self.start_segw()
+        tred = self.start_tred()
+        verified = self.hand().until("verify")
+        self.extend(4)
+        self.assert_refused("IntegrityFailed", self.hand().until("agree").sign)
+        tred.wait_for("is closed: This device is not what was approved of any more: ")
+        with self.assertRaises(BusError):
+            verified.bus.get(TRED, verified.exchange, EXCHANGE, "State")
 
     def test_a_pcr_extended_in_the_middle_of_an_exchange_stops_its_signature(self):
         self.start_segw()

@@ -451,6 +451,52 @@ class ChangeTest(CrlTest):
         self.assertEqual(tred.get("CrlIssuers")[0][2], next_update)
         self.assert_refused("PeerRevoked")
 
+    def is_there(self, hand):
+        try:
+            return bool(hand.bus.get(TRED, hand.exchange, EXCHANGE, "State"))
+        except BusError:
+            return False
+
+    def verified(self):
+        hand = self.hand()
+        self.assertEqual(hand.verify(), SEGW_NAME)
+        return hand
+
+    def assert_closed_as_revoked(self, tred, hand, seconds):
+        wait_until(lambda: not self.is_there(hand), "the end of the SA", seconds)
+        tred.wait_for("is closed: The SeGW would not be taken any more. .*revoked on ")
+
+    def test_an_sa_goes_with_a_reload_whose_segw_was_revoked_since_it_was_made(self):
+        tred = self.start()()
+        hand = self.verified()
+        self.file.write_bytes(self.list(self.serial ^ 2))
+        self.reload()
+        self.assert_taken()
+        self.assertTrue(self.is_there(hand))
+        self.lay_over(self.list(self.serial, age=8))
+        self.reload()
+        self.assert_closed_as_revoked(tred, hand, 30.0)
+
+    def test_an_sa_goes_when_another_is_judged_whose_segw_was_revoked_since_it_was_made(self):
+        tred = self.start()()
+        hand = self.verified()
+        self.file.write_bytes(self.list(self.serial))
+        self.assert_refused("PeerRevoked")
+        self.assert_closed_as_revoked(tred, hand, 30.0)
+
+    def test_an_sa_goes_by_itself_whose_segw_was_revoked_since_it_was_made(self):
+        tred = self.start()()
+        hand = self.verified()
+        self.file.write_bytes(self.list(self.serial))
+        self.assert_closed_as_revoked(tred, hand, 120.0)
+
+    def test_an_sa_goes_whose_segw_was_revoked_though_its_verifier_was_killed(self):
+        tred = self.start()()
+        hand = self.verified()
+        self.file.write_bytes(self.list(self.serial))
+        os.kill(tred.verifier_pid(), signal.SIGKILL)
+        self.assert_closed_as_revoked(tred, hand, 120.0)
+
     def reload(self):
         connection = Connection("root")
         self.addCleanup(connection.close)

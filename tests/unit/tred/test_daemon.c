@@ -77,6 +77,7 @@ int __wrap_callers_watch(Daemon *daemon);
 int __wrap_bus_manager_register(Daemon *daemon);
 int __wrap_bus_exchange_register(Daemon *daemon);
 int __wrap_clock_start(Daemon *daemon);
+int __wrap_rejudge_start(Daemon *daemon);
 int __wrap_dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, Reason *reason);
 int __wrap_dataplane_await(DataPlane *plane, Reason *reason);
 void __wrap_dataplane_unprotect(DataPlane *plane);
@@ -228,6 +229,12 @@ int __wrap_clock_start(Daemon *daemon)
     return step("clock");
 }
 
+int __wrap_rejudge_start(Daemon *daemon)
+{
+    (void)daemon;
+    return step("rejudge");
+}
+
 int __wrap_dataplane_begin(const DataPlaneOptions *options, DataPlane **ret, Reason *reason)
 {
     *ret = (DataPlane *)(void *)&bench;
@@ -357,9 +364,10 @@ static int init(void)
 
 /* Nothing is changed outside before the name is taken, and no call is answered before all is there.
  */
-static const char order[] = "verifier loop term int hup exit priority floating watchdog rest files "
-                            "device bus callers manager exchanges name clock plane profile load "
-                            "opened serve disconnect ";
+static const char order[] =
+    "verifier loop term int hup exit priority floating watchdog rest files "
+    "device bus callers manager exchanges name clock rejudge plane profile load "
+    "opened serve disconnect ";
 
 static void it_starts_in_order_and_serves_at_the_end(void **state)
 {
@@ -430,12 +438,12 @@ static void a_step_that_fails_is_the_last(void **state)
         const char *name;
         bool is_helper;
     } steps[] = {
-        {"verifier", true},  {"loop", false},    {"term", false},      {"int", false},
-        {"hup", false},      {"exit", false},    {"priority", false},  {"floating", false},
-        {"watchdog", false}, {"rest", false},    {"files", true},      {"device", true},
-        {"bus", false},      {"callers", false}, {"manager", false},   {"exchanges", false},
-        {"name", false},     {"clock", false},   {"plane", false},     {"profile", true},
-        {"opened", false},   {"serve", false},   {"disconnect", false}};
+        {"verifier", true},  {"loop", false},    {"term", false},     {"int", false},
+        {"hup", false},      {"exit", false},    {"priority", false}, {"floating", false},
+        {"watchdog", false}, {"rest", false},    {"files", true},     {"device", true},
+        {"bus", false},      {"callers", false}, {"manager", false},  {"exchanges", false},
+        {"name", false},     {"clock", false},   {"rejudge", false},  {"plane", false},
+        {"profile", true},   {"opened", false},  {"serve", false},    {"disconnect", false}};
     static const int errors[] = {-EIO, -ENOMEM, -EMFILE};
 
     for (size_t i = 0; i < ELEMENTS(steps); i++) {

@@ -156,6 +156,45 @@ static void the_init_messages_are_let_go_once_the_peer_is_judged(void **state)
     assert_null(play->exchange->response.data);
 }
 
+/* By the same certificates, though the IKE_AUTH messages are gone, as they are from AddChild on. */
+static void a_peer_that_was_taken_can_be_judged_again(void **state)
+{
+    Play *play = *state;
+    VerifyRequest again;
+
+    assert_false(exchange_verify_again(play->exchange, 7, &again));
+    play_verify(play);
+    exchange_forget_auth(play->exchange);
+    assert_true(exchange_verify_again(play->exchange, 7, &again));
+    assert_int_equal(again.type, FRAME_PEER);
+    assert_int_equal(again.now, 7);
+    assert_true(again.n_certificates > 0);
+    assert_int_equal(again.n_certificates, play->n_certificates);
+    assert_int_equal(again.idr_type, IKE_ID_FQDN);
+    assert_string_equal(again.segw_name, exchange_segw(play->exchange)->name);
+    play->exchange->state = EXCHANGE_REPLACED; /* its heir is judged */
+    assert_false(exchange_verify_again(play->exchange, 7, &again));
+    play->exchange->state = EXCHANGE_VERIFIED;
+}
+
+static void a_refusal_ends_an_sa_and_evidence_that_has_grown_old_does_not(void **state)
+{
+    Verdict verdict = {.taken = true};
+
+    (void)state;
+    for (int error = PEER_E_NOT_TRUSTED; error <= PEER_E_REVOCATION_UNKNOWN; error++) {
+        Reason reason = {0};
+
+        verdict.refusal.error = error;
+        verdict.taken = true;
+        assert_false(exchange_verdict_ends(&verdict, &reason));
+        verdict.taken = false;
+        const bool ends = error != PEER_E_REVOCATION_UNKNOWN;
+        assert_int_equal(exchange_verdict_ends(&verdict, &reason), ends);
+        assert_int_equal(strstr(reason.text, "would not be taken any more") != NULL, ends);
+    }
+}
+
 static void an_auth_with_any_bit_changed_is_refused(void **state)
 {
     Play *play = *state;
@@ -536,6 +575,8 @@ int main(void)
         AGREED(without_a_key_it_fails_and_may_be_tried_again),
         AGREED(a_tpm_that_fails_is_quoted_and_may_be_tried_again),
         SIGNED(the_true_segw_is_verified),
+        SIGNED(a_peer_that_was_taken_can_be_judged_again),
+        cmocka_unit_test(a_refusal_ends_an_sa_and_evidence_that_has_grown_old_does_not),
         SIGNED(the_init_messages_are_let_go_once_the_peer_is_judged),
         SIGNED(an_auth_with_any_bit_changed_is_refused),
         SIGNED(a_refused_peer_has_no_second_try),

@@ -111,9 +111,13 @@ static void the_keys_are_those_of_the_rfc(void **state)
 
 static void the_new_ike_sa_is_verified_with_the_peer_of_before(void **state)
 {
+    const KeptMessage shown = {.there = true, .first = IKE_PAYLOAD_IDR};
+    (void)state;
+    assert_int_equal(evidence_new(&shown, &ends.henb->evidence), 0);
     const Made made = rekey(true);
 
-    (void)state;
+    assert_ptr_equal(made.henb->evidence, ends.henb->evidence); /* to be judged again by */
+    assert_int_equal(made.henb->evidence->n_references, 2);
     assert_int_equal(exchange_state(made.henb), EXCHANGE_VERIFIED);
     assert_string_equal(exchange_peer_identity(made.henb), "segw.example.org");
     assert_int_equal(exchange_peer_expires(made.henb), 12345);

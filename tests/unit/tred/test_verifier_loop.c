@@ -692,6 +692,46 @@ static void a_copy_that_was_kept_is_let_go_once_a_later_list_does_for_it(void **
     assert_ptr_equal(bench.crls.files.files[0], &bench.files[0]);
 }
 
+/* As where an SA is up: whoever it is with may have been revoked. */
+static void lists_are_looked_at_though_nobody_is_to_be_judged(void **state)
+{
+    (void)state;
+    verifier_look(bench.verifier); /* they are being read */
+    read_crls(0);
+    assert_int_equal(bench.crls.version, 1);
+    verifier_look(bench.verifier);
+    assert_int_equal(bench.n_processes, 1);
+    bench.is_in_folder[2] = true;
+    verifier_look(bench.verifier);
+    assert_int_equal(bench.n_processes, 2);
+    verifier_look(bench.verifier);
+    assert_int_equal(bench.n_processes, 2);
+    serve(1, FRAME_PROFILE);
+    heard(1, FRAME_ANCHORS, "roots");
+    say(1, FRAME_ANCHORS);
+    for (const char *name = "abc"; *name; name++) {
+        heard(1, FRAME_CRL, (char[]){*name, '\0'});
+        say(1, FRAME_CRL);
+    }
+    assert_int_equal(bench.crls.version, 1);
+    serve(1, FRAME_COMPLETE);
+    assert_int_equal(bench.crls.version, 2);
+    verifier_look(bench.verifier);
+    assert_int_equal(bench.n_processes, 2);
+}
+
+static void another_process_that_reads_the_same_lists_changes_nothing(void **state)
+{
+    (void)state;
+    read_crls(0);
+    (void)ask();
+    soon();
+    heard(0, FRAME_PEER, NULL);
+    die(0);
+    read_all(1);
+    assert_int_equal(bench.crls.version, 1);
+}
+
 #define LOOP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -712,6 +752,8 @@ int main(void)
         LOOP(crls_that_can_not_be_looked_at_leave_those_before_in_force),
         LOOP(whoever_has_gone_is_not_judged_and_not_told),
         LOOP(one_that_nobody_wants_is_ended_and_started_for_the_next),
+        LOOP(lists_are_looked_at_though_nobody_is_to_be_judged),
+        LOOP(another_process_that_reads_the_same_lists_changes_nothing),
         LOOP(a_copy_that_was_kept_is_let_go_once_a_later_list_does_for_it),
     };
 

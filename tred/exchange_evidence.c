@@ -1,0 +1,145 @@
+/* What a SeGW shows of itself in IKE_AUTH: read for the verifier, and kept, so that the SeGW can be
+ * judged again when what it is judged by has changed. */
+#include "base/reason.h"
+#include "ikewire/message.h"
+#include "tred/exchange_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+int evidence_new(const KeptMessage *response, Evidence **ret)
+{
+    Evidence *evidence = calloc(1, sizeof(*evidence));
+
+    if (!evidence)
+        return -ENOMEM;
+    evidence->n_references = 1;
+    if (exchange_keep(&evidence->response, response->first, kept_payloads(response)) < 0) {
+        free(evidence);
+        return -ENOMEM;
+    }
+    *ret = evidence;
+    return 0;
+}
+
+Evidence *evidence_ref(Evidence *evidence)
+{
+    if (evidence)
+        evidence->n_references++;
+    return evidence;
+}
+
+void evidence_unref(Evidence *evidence)
+{
+    if (!evidence || --evidence->n_references > 0)
+        return;
+    free(evidence->response.payloads.data);
+    free(evidence);
+}
+
+void verify_request_init(const Exchange *exchange, time_t now, VerifyRequest *ret)
+{
+    *ret = (VerifyRequest){
+        .type = FRAME_PEER,
+        .now = now,
+        .revocation = exchange->context->revocation,
+        .anchors = exchange->segw->anchors,
+    };
+    (void)snprintf(ret->segw_name, sizeof(ret->segw_name), "%s", exchange->segw->name);
+}
+
+/* TS 33.310 6.2.1: X.509 certificates, and RFC 4806's OCSP responses, each as many as are judged.
+ * What else a SeGW sends (hash-and-URL among it) is passed over, also what does not decode (RFC
+ * 4945 3.3.10). False for what is passed over. */
+static bool cert_sort(const IkeCert *cert, VerifyRequest *ret)
+{
+    if (cert->encoding == IKE_CERT_X509_SIGNATURE && ret->n_certificates < PEER_CERTIFICATES_MAX) {
+        ret->certificates[ret->n_certificates++] = cert->data;
+        return true;
+    }
+    if (cert->encoding == IKE_CERT_OCSP_CONTENT && ret->n_ocsp < PEER_OCSP_MAX) {
+        ret->ocsp[ret->n_ocsp++] = cert->data;
+        return true;
+    }
+    return false;
+}
+
+/* What is kept of one message, whole as it is, fits into a frame to the verifier. */
+static_assert((int)IKE_MESSAGE_MAX <= (int)PEER_EVIDENCE_SIZE_MAX, "evidence fits into a frame");
+
+static int certificates_read(const IkePayloads *payloads, VerifyRequest *ret, Reason *reason)
+{
+    size_t position = 0;
+    const IkePayload *payload;
+    uint8_t other = 0; /* an encoding that was passed over */
+
+    while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_CERT, &position))) {
+        IkeCert cert = {0};
+
+        if (ike_cert_decode(payload->body, &cert) != 0 || !cert_sort(&cert, ret))
+            other = cert.encoding;
+    }
+    if (ret->n_certificates == 0 && other != 0) {
+        return reason_set(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
+                          "The SeGW sent no X.509 certificate (CERT encoding 4), but one of "
+                          "encoding %u. Let it send its chain as X.509 certificates",
+                          other);
+    }
+    return 0;
+}
+
+/* IDr is kept as it came: AUTH covers its RESERVED octets, too. */
+static int identity_read(const IkePayloads *payloads, VerifyRequest *ret, Bytes *ret_body,
+                         Reason *reason)
+{
+    const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_IDR);
+    IkeId id;
+
+    if (!payload || ike_id_decode(payload->body, &id) != 0 || id.data.size >= FQDN_SIZE_MAX) {
+        return reason_set(reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
+                          "The SeGW's IKE_AUTH response has no IDr, or one that is longer than "
+                          "any FQDN");
+    }
+    ret->idr_type = id.type;
+    ret->idr = id.data;
+    *ret_body = payload->body;
+    return 0;
+}
+
+int evidence_read(const IkePayloads *payloads, VerifyRequest *ret, Bytes *ret_id_body,
+                  Reason *reason)
+{
+    int r = identity_read(payloads, ret, ret_id_body, reason);
+
+    return r != 0 ? r : certificates_read(payloads, ret, reason);
+}
+
+bool exchange_verify_again(const Exchange *exchange, time_t now, VerifyRequest *ret)
+{
+    const Evidence *evidence = exchange->evidence;
+    IkePayloads payloads;
+    Reason reason;
+    Bytes id_body;
+
+    if (exchange->state != EXCHANGE_VERIFIED || !evidence)
+        return false;
+    verify_request_init(exchange, now, ret);
+    /* It was read once. */
+    return ike_payloads_decode(evidence->response.first, kept_payloads(&evidence->response),
+                               &payloads, NULL) == 0 &&
+           evidence_read(&payloads, ret, &id_body, &reason) == 0;
+}
+
+/* Its OCSP responses have grown old since, and a SeGW whose word for itself has is none that was
+ * revoked: its next IKE_AUTH has other ones. */
+bool exchange_verdict_ends(const Verdict *verdict, Reason *ret)
+{
+    Reason sentence;
+
+    if (verdict->taken || verdict->refusal.error == PEER_E_REVOCATION_UNKNOWN)
+        return false;
+    peer_check_sentence(&verdict->refusal, &sentence);
+    reason_set(ret, 0, "The SeGW would not be taken any more. %s", sentence.text);
+    return true;
+}

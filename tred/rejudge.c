@@ -1,0 +1,140 @@
+/* Judges SeGWs again that were taken before. */
+#include "tred/rejudge.h"
+
+#include "base/log.h"
+#include "tred/bus.h"
+#include "tred/callers.h"
+#include "tred/clock.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { USEC_PER_SEC = 1000000, LOOK_SECONDS = 60 };
+
+static void go_on(Daemon *daemon);
+
+/* Of those that are owed a judgement, any. */
+static CallerExchange *next_find(const Daemon *daemon)
+{
+    for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
+        for (CallerExchange *held = caller->exchanges; held; held = held->next) {
+            if (held->judge_again)
+                return held;
+        }
+    }
+    return NULL;
+}
+
+/* The verdict on `held`: it stays, it goes, or it can't be told now. */
+static void verdict_take(CallerExchange *held, const Verdict *verdict, const char *why)
+{
+    Reason reason;
+
+    if (!verdict) {
+        log_warning("Exchange %" PRIu64 ": its SeGW can't be judged again: %s. It is tried in a "
+                    "minute",
+                    held->number, why);
+        held->judge_again = true;
+    } else if (exchange_verdict_ends(verdict, &reason)) {
+        bus_exchange_closed(held, reason.text);
+        caller_exchange_free(held);
+    }
+}
+
+static void on_verdict(const Verdict *verdict, const char *why, void *userdata)
+{
+    Daemon *daemon = userdata;
+    CallerExchange *held = steal_pointer(daemon->judged_again);
+
+    daemon->judgement = NULL;
+    verifier_unref(steal_pointer(daemon->judge));
+    if (held && !held->judge_again) /* else what it was judged by has changed again */
+        verdict_take(held, verdict, why);
+    if (verdict) /* else the same would come of the others */
+        go_on(daemon);
+}
+
+static int ask(Daemon *daemon, CallerExchange *held)
+{
+    VerifyRequest request;
+
+    held->judge_again = false;
+    if (!exchange_verify_again(held->exchange, clock_now(daemon), &request))
+        return 0;
+    int r =
+        verifier_ask(daemon->identity->verifier, &request, on_verdict, daemon, &daemon->judgement);
+    held->judge_again = r < 0;
+    if (r < 0)
+        return r;
+    daemon->judge = verifier_ref(daemon->identity->verifier);
+    daemon->judged_again = held;
+    return 0;
+}
+
+/* One at a time: there is room for others who are to be judged. */
+static void go_on(Daemon *daemon)
+{
+    CallerExchange *held;
+    int r = 0;
+
+    while (r == 0 && !daemon->judgement && daemon->identity && (held = next_find(daemon)))
+        r = ask(daemon, held);
+    if (r < 0)
+        log_warning("SeGWs can't be judged again: %s. It is tried in a minute", strerror(-r));
+}
+
+static bool any_verified(const Daemon *daemon)
+{
+    for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
+        for (const CallerExchange *held = caller->exchanges; held; held = held->next) {
+            if (exchange_state(held->exchange) == EXCHANGE_VERIFIED)
+                return true;
+        }
+    }
+    return false;
+}
+
+static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata)
+{
+    Daemon *daemon = userdata;
+
+    (void)usec;
+    if (daemon->identity && any_verified(daemon)) {
+        verifier_look(daemon->identity->verifier);
+        go_on(daemon);
+    }
+    int r = sd_event_source_set_time_relative(timer, (uint64_t)LOOK_SECONDS * USEC_PER_SEC);
+
+    return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
+int rejudge_start(Daemon *daemon)
+{
+    int r = sd_event_add_time_relative(daemon->event, &daemon->look, CLOCK_MONOTONIC,
+                                       (uint64_t)LOOK_SECONDS * USEC_PER_SEC, USEC_PER_SEC,
+                                       on_timer, daemon);
+
+    return r < 0 ? r : 0;
+}
+
+void rejudge_all(Daemon *daemon)
+{
+    for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
+        for (CallerExchange *held = caller->exchanges; held; held = held->next)
+            held->judge_again = exchange_state(held->exchange) == EXCHANGE_VERIFIED;
+    }
+    go_on(daemon);
+}
+
+void rejudge_one(CallerExchange *held)
+{
+    held->judge_again = true;
+    go_on(held->caller->daemon);
+}
+
+void rejudge_stop(Daemon *daemon)
+{
+    verification_cancel(steal_pointer(daemon->judgement));
+    verifier_unref(steal_pointer(daemon->judge));
+    daemon->look = sd_event_source_disable_unref(daemon->look);
+}
