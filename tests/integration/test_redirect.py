@@ -3,7 +3,8 @@
 import ipaddress
 
 from lab.case import LabTest
-from lab.network import SEGW_BEYOND_NAT, SEGW_IPV4
+from lab.nameserver import NameServer
+from lab.network import SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6
 from lab.pki import issue_segw
 from lab.process import wait_until
 from lab.responder import Responder, ScriptedSegw
@@ -46,6 +47,11 @@ class RedirectTest(LabTest):
 def gateway(address):
     """The identity of a new SeGW (RFC 5685 11)."""
     return bytes((1, 4)) + ipaddress.ip_address(address).packed
+
+
+def named(name):
+    """The same by its name."""
+    return bytes((3, len(name))) + name.encode()
 
 
 class ScriptedRedirectTest(ScriptedTest):
@@ -116,6 +122,27 @@ class ScriptedRedirectTest(ScriptedTest):
         self.assertNotIn("the connection has ended", self.client.output())
         self.there.read = 0
         self.assert_there()
+
+    def test_a_redirection_in_ike_auth_to_a_name_is_followed(self):
+        self.starting(NameServer({"there.example": [SEGW_BEYOND_NAT]}))
+        self.both(childless=True, notifies={REDIRECT: named("there.example")})
+        self.assert_there()
+
+    def test_a_redirection_of_an_established_ike_sa_to_a_name_is_followed(self):
+        self.starting(NameServer({"there.example": [SEGW_BEYOND_NAT]}))
+        self.both()
+        self.client.wait_for_state("established", seconds=30.0)
+        self.segw_asks("inform", 1, f"{REDIRECT}={named('there.example').hex()}")
+        self.assert_there()
+
+    def test_an_established_ike_sa_stays_where_nobody_is_at_the_address_or_name_that_it_is_sent_to(self):
+        self.starting(NameServer({}))
+        self.tunnel(connection={"retransmit-timeout": "200", "retransmit-tries": "2"})
+        nowhere = bytes((2, 16)) + ipaddress.ip_address(SEGW_IPV6).packed, named("nobody.example")
+        for count, there in enumerate(nowhere, 1):
+            self.segw_asks("inform", 1, f"{REDIRECT}={there.hex()}")
+            wait_until(lambda count=count: self.client.output().count("no second connection: ") == count, "its failure", 30.0)
+            self.assert_one_left(1, self.old_spi())
 
     def test_an_established_ike_sa_stays_where_the_other_segw_is_somebody_else(self):
         self.both(there=issue_segw(self.world.vendor_root))
