@@ -6,6 +6,7 @@
 #include "base/reason.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ typedef struct Lab {
     Answer last;
     size_t n_events;
     Reason lost;
+    size_t secret_octets; /* in memory before there was a link */
 } Lab;
 
 static void note_event(const DataPlaneEvent *event, void *userdata)
@@ -67,10 +69,12 @@ static int setup(void **state)
                      0);
     assert_int_equal(listen(lab->listener, 1), 0);
     assert_int_equal(sd_event_new(&lab->event), 0);
+    lab->secret_octets = CRYPTO_secure_used();
     const OrderLinkCallbacks callbacks = {note_event, note_lost, lab};
     assert_int_equal(
         order_link_connect("tred-net", lab->address.sun_path, lab->event, &callbacks, &lab->helper),
         0);
+    assert_true(CRYPTO_secure_used() > lab->secret_octets); /* orders bring keys */
     lab->theirs = accept(lab->listener, NULL, NULL);
     assert_true(lab->theirs >= 0);
     *state = lab;
@@ -81,6 +85,7 @@ static int teardown(void **state)
 {
     Lab *lab = *state;
     order_link_free(lab->helper);
+    assert_int_equal(CRYPTO_secure_used(), lab->secret_octets);
     sd_event_unref(lab->event);
     close_fdp(&lab->theirs);
     close_fdp(&lab->listener);
