@@ -178,6 +178,21 @@ static void cut_off_between_both_files_the_lone_approval_goes(void **state)
     assert_pair("old", "old approval");
 }
 
+/* Nobody approves of such, but what could not be read is no bundle of any kind. */
+static void a_new_bundle_that_is_not_there_is_not_one_without_octets(void **state)
+{
+    const AnchorRecord in_force = record_of("", 2);
+
+    (void)state;
+    put(".next.sig", "new approval");
+    assert_int_equal(anchor_files_recover(path, &in_force), 0);
+    assert_pair("old", "old approval");
+    put(".next", "");
+    put(".next.sig", "new approval");
+    assert_int_equal(anchor_files_recover(path, &in_force), 1);
+    assert_pair("", "new approval");
+}
+
 static void a_half_written_bundle_goes(void **state)
 {
     const AnchorRecord in_force = record_of("old", 1);
@@ -264,6 +279,7 @@ int main(void)
         FILES_TEST(cut_off_after_the_tpm_was_written_the_new_pair_is_put_in_force),
         FILES_TEST(cut_off_between_both_renames_the_new_pair_is_put_in_force),
         FILES_TEST(cut_off_between_both_files_the_lone_approval_goes),
+        FILES_TEST(a_new_bundle_that_is_not_there_is_not_one_without_octets),
         FILES_TEST(a_half_written_bundle_goes),
         FILES_TEST(a_link_in_the_place_of_the_new_bundle_is_not_followed),
         FILES_TEST(a_folder_that_is_gone_is_an_error_and_no_crash),
