@@ -596,6 +596,23 @@ static void networks_that_the_rules_could_not_follow_are_followed_with_the_next_
     }
 }
 
+static void what_was_not_polled_or_has_nothing_to_tell_is_not_looked_at(void **state)
+{
+    const struct pollfd silent[PROTECTION_POLL_MAX] = {0};
+    const struct pollfd told[] = {{.revents = POLLIN}, {.revents = POLLIN}};
+
+    (void)state;
+    assert_int_equal(open_as(PROTECT_YES), 0);
+    played.changed = true;
+    played.local.n_selectors = 1;
+    protection_watch(protection, silent, ELEMENTS(silent));
+    for (size_t n_polled = 0; n_polled < ELEMENTS(told); n_polled++)
+        protection_watch(protection, told, n_polled);
+    assert_int_equal(played.n_commits, 1);
+    protection_watch(protection, told, ELEMENTS(told));
+    assert_int_equal(played.n_commits, 2);
+}
+
 static void the_exceptions_follow_the_networks_that_the_host_is_in(void **state)
 {
     (void)state;
@@ -658,6 +675,7 @@ int main(void)
         PROTECT_TEST(no_pair_comes_or_goes_on_rules_that_are_missing),
         PROTECT_TEST(after_rules_of_which_nobody_knows_the_next_pair_brings_its_own),
         PROTECT_TEST(networks_that_the_rules_could_not_follow_are_followed_with_the_next_pair),
+        PROTECT_TEST(what_was_not_polled_or_has_nothing_to_tell_is_not_looked_at),
         PROTECT_TEST(the_exceptions_follow_the_networks_that_the_host_is_in),
         PROTECT_TEST(what_was_dropped_is_counted_each_way),
     };

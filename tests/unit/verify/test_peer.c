@@ -199,8 +199,9 @@ static void an_expired_intermediate_is_named(void **state)
     pki_deinit(&leaf);
 }
 
-/* Another anchor is installed where it is the anchor that has expired, and nowhere else. */
-static void only_an_expired_anchor_is_one_to_install_anew(void **state)
+/* Another anchor is installed where it is the anchor that has expired, and nowhere else; and the
+ * SeGW's own certificate is nobody else's. */
+static void who_has_to_act_is_whose_certificate_has_expired(void **state)
 {
     const PkiSpec old = {
         .common_name = "Old CA",
@@ -212,14 +213,16 @@ static void only_an_expired_anchor_is_one_to_install_anew(void **state)
     PkiSpec spec = pki_segw_spec(SEGW);
     Pki ca = pki_issue(&old, &root);
     Pki under_ca = pki_issue(&spec, &ca);
+    Pki own = pki_issue(&spec, &root);
     spec.valid_until = 30000L * PKI_DAY;
     Pki lasting = pki_issue(&spec, &root);
     const struct {
         Presentation presentation;
-        bool anchor;
+        bool ca, anchor;
     } cases[] = {
-        {{.sent = {&under_ca, &ca}, .count = 2}, false},
-        {{.sent = {&lasting}, .count = 1, .now = time(NULL) + 29000L * PKI_DAY}, true},
+        {{.sent = {&own}, .count = 1, .now = time(NULL) + 2L * PKI_DAY}, false, false},
+        {{.sent = {&under_ca, &ca}, .count = 2}, true, false},
+        {{.sent = {&lasting}, .count = 1, .now = time(NULL) + 29000L * PKI_DAY}, false, true},
     };
 
     (void)state;
@@ -228,9 +231,12 @@ static void only_an_expired_anchor_is_one_to_install_anew(void **state)
         EVP_PKEY *key = NULL;
 
         assert_int_equal(judge(&cases[i].presentation, &key, &reason), PEER_E_EXPIRED);
+        assert_int_equal(strstr(reason.text, "That is a CA's") != NULL, cases[i].ca);
+        assert_int_equal(strstr(reason.text, "That is an anchor") != NULL, cases[i].anchor);
         assert_int_equal(strstr(reason.text, "install-anchors") != NULL, cases[i].anchor);
     }
     pki_deinit(&ca);
+    pki_deinit(&own);
     pki_deinit(&under_ca);
     pki_deinit(&lasting);
 }
@@ -495,7 +501,7 @@ int main(void)
         cmocka_unit_test(a_certificate_is_good_from_its_first_second_through_its_last),
         cmocka_unit_test(a_date_that_does_not_parse_is_never_good),
         cmocka_unit_test(an_expired_intermediate_is_named),
-        cmocka_unit_test(only_an_expired_anchor_is_one_to_install_anew),
+        cmocka_unit_test(who_has_to_act_is_whose_certificate_has_expired),
         cmocka_unit_test(an_issuer_that_is_no_ca_is_unfit),
         cmocka_unit_test(an_intermediate_with_a_short_key_is_unfit),
         cmocka_unit_test(key_usage_without_digital_signature_is_unfit),
