@@ -95,13 +95,14 @@ void tpm_worker_free(TpmWorker *worker)
     free(worker);
 }
 
+/* Woken once the mutex is free, as the thread would only wait again, for that. */
 void tpm_worker_submit(TpmWorker *worker, void (*work)(void *job), void *job)
 {
     (void)pthread_mutex_lock(&worker->mutex);
     worker->work = work;
     worker->job = job;
-    (void)pthread_cond_signal(&worker->wanted);
     (void)pthread_mutex_unlock(&worker->mutex);
+    (void)pthread_cond_signal(&worker->wanted);
 }
 
 int tpm_worker_fd(const TpmWorker *worker)
