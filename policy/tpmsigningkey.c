@@ -126,7 +126,7 @@ static Deed deed_next(TpmSigningKey *key)
     }
     if (key->wants_ready) {
         key->wants_ready = false;
-        return DEED_PREPARE;
+        return key->device->ready ? DEED_NONE : DEED_PREPARE; /* no task for nothing */
     }
     return DEED_NONE;
 }

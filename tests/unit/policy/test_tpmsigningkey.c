@@ -174,16 +174,18 @@ static void on_failed(int r, const char *reason, void *userdata)
 
 static char one[] = "one", two[] = "two", three[] = "three";
 
+static DeviceKey device;
+
 /* With a loop, whose tasks wait for task_run(), or with none. */
 static SigningKey *key_new(bool waits)
 {
     static char failed[] = "failed";
-    static DeviceKey device = {.tpm = &bench.tpm};
     EVP_PKEY *const pkey = bench.pkey ? bench.pkey : EVP_PKEY_new();
     SigningKey *key = NULL;
     Reason reason = {0};
 
     memset(&bench, 0, sizeof(bench));
+    device = (DeviceKey){.tpm = &bench.tpm};
     bench.pkey = pkey;
     bench.tpm.exclusive = true;
     bench.tpm.loop = waits ? (TpmLoop *)(void *)&bench : NULL;
@@ -228,6 +230,21 @@ static void without_a_loop_each_call_is_done_when_it_returns(void **state)
     assert_said("sign one:0()");
     signing_key_rest(key);
     assert_said("rest");
+    key_end(key);
+}
+
+static void what_is_ready_gets_no_task(void **state)
+{
+    SigningKey *key = key_new(true);
+
+    (void)state;
+    device.ready = true;
+    signing_key_prepare(key);
+    assert_false(task_run());
+    device.ready = false; /* it was spent meanwhile */
+    signing_key_prepare(key);
+    assert_true(task_run());
+    assert_said("prepare");
     key_end(key);
 }
 
@@ -402,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_loop_each_call_is_done_when_it_returns),
+        cmocka_unit_test(what_is_ready_gets_no_task),
         cmocka_unit_test(getting_ready_that_fails_is_told_while_nobody_waits_for_a_signature),
         cmocka_unit_test(getting_ready_that_fails_before_a_signature_is_told_with_that),
         cmocka_unit_test(a_rest_or_a_signature_tells_of_no_failure_to_get_ready),
