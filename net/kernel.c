@@ -229,18 +229,18 @@ static int prepare(KernelPlane *plane)
     return r < 0 ? r : watch_xfrm(plane);
 }
 
-static int raise_interface(KernelPlane *plane, size_t place)
+static int raise_interface(KernelPlane *plane, size_t place, uint32_t mtu)
 {
     const char *name = plane->base.interfaces.names[place];
     int r = xfrm_interface_add(plane->route, name, place);
-    return r < 0 ? r : network_attach(plane->base.networks[place], name);
+    return r < 0 ? r : network_attach(plane->base.networks[place], name, mtu);
 }
 
 /* Whether all interfaces can be made. *ret_place is the one that can't, or the first. */
 static int try_interfaces(KernelPlane *plane, size_t *ret_place)
 {
     for (size_t i = 0; i < plane->base.interfaces.n; i++) {
-        int r = raise_interface(plane, i);
+        int r = raise_interface(plane, i, IPV6_MTU_MIN);
         network_detach(plane->base.networks[i]);
         *ret_place = i;
         if (r < 0)
@@ -296,7 +296,7 @@ static int kernel_add_sa(NetPlane *base, const SaOrder *order, int *ret_tun, Rea
         return reason_set(reason, -EINVAL, "the kernel's policies can't choose by DSCP");
     const char *what = "the interface can't be made";
     Network *network = base->networks[order->interface];
-    int r = network_is_idle(network) ? raise_interface(plane, order->interface) : 0;
+    int r = network_is_idle(network) ? raise_interface(plane, order->interface, order->mtu) : 0;
     if (r >= 0) {
         what = "the kernel did not take the ESP state";
         r = add_states(plane, order);

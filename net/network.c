@@ -87,7 +87,7 @@ int network_clear(Network *network, const char *name)
     return r < 0 ? r : routes_clear(network->netlink);
 }
 
-int network_attach(Network *network, const char *name)
+int network_attach(Network *network, const char *name, uint32_t mtu)
 {
     Link link;
     int r = link_find(network->netlink, name, &link);
@@ -95,7 +95,7 @@ int network_attach(Network *network, const char *name)
         return r;
     (void)snprintf(network->items.name, sizeof(network->items.name), "%s", name);
     network->items.index = link.index;
-    network->mtu = IPV6_MTU_MIN;
+    network->mtu = mtu > IPV6_MTU_MIN ? mtu : (uint32_t)IPV6_MTU_MIN;
     return link_configure(network->netlink, link.index, network->mtu);
 }
 

@@ -26,9 +26,10 @@ int network_clear(Network *network, const char *name);
 
 enum { IPV6_MTU_MIN = 1280 }; /* RFC 8200 5: below it, an interface has no IPv6 */
 
-/* Takes a new interface in: marks it, brings it up, with an MTU that serves for any SA. Returns 0
- * or -errno. */
-int network_attach(Network *network, const char *name);
+/* Takes a new interface in: marks it, brings it up, with the MTU that its first pair of SAs has
+ * room for, or the least that IPv6 takes: every change of a link is told to all who listen, and so
+ * the pair's own comes with the first. Returns 0 or -errno. */
+int network_attach(Network *network, const char *name, uint32_t mtu);
 
 /* Adds what a pair of SAs needs: its inner addresses, routes for its remote selectors, and an MTU
  * for which ESP packets fit the path of every pair. With IPv6 inside it is never below

@@ -77,14 +77,14 @@ static int user_open(const InterfaceNames *interfaces, NetPlane **ret, Reason *r
 
 /* An interface lives by the descriptor, which tred hands on to tred-esp: it goes when that goes,
  * however that happens. */
-static int raise_interface(Network *network, const char *name, int *ret_tun)
+static int raise_interface(Network *network, const char *name, uint32_t mtu, int *ret_tun)
 {
     if (!network_is_idle(network))
         return 0;
     _cleanup_(close_fdp) int tun = -1;
     int r = tun_open(name, &tun);
     if (r >= 0)
-        r = network_attach(network, name);
+        r = network_attach(network, name, mtu);
     if (r >= 0)
         *ret_tun = steal_fd(&tun);
     return r;
@@ -94,7 +94,7 @@ static int user_add_sa(NetPlane *plane, const SaOrder *order, int *ret_tun, Reas
 {
     Network *network = plane->networks[order->interface];
     const char *name = plane->interfaces.names[order->interface];
-    int r = raise_interface(network, name, ret_tun);
+    int r = raise_interface(network, name, order->mtu, ret_tun);
     if (r < 0) {
         reason_set(reason, r, "the interface %s can't be made: %s", name, strerror(-r));
     } else {

@@ -74,6 +74,7 @@ static struct {
     const Network *of_spi[STATES_MAX]; /* and that network */
     size_t n_opened;
     bool attached[DATAPLANE_INTERFACES_MAX];
+    unsigned attached_mtu;
     bool hides_marks; /* no DSCP and no ECN outside */
     bool listened_to; /* what states tell of packets */
     bool tells_nothing;
@@ -484,9 +485,10 @@ int network_clear(Network *network, const char *name)
     return 0;
 }
 
-int network_attach(Network *network, const char *name)
+int network_attach(Network *network, const char *name, uint32_t mtu)
 {
     (void)name;
+    kernel.attached_mtu = mtu;
     kernel.attached[place_of(network)] = true;
     return 0;
 }
@@ -896,6 +898,7 @@ static void an_sa_pair_is_two_states_and_three_policies_and_goes_without_a_trace
     assert_int_equal(kernel.n_states, 2);
     assert_int_equal(kernel.n_policies, 3);
     assert_true(kernel.attached[0]);
+    assert_int_equal(kernel.attached_mtu, 1400);
     hear(*state, 0, 0);
     assert_int_equal(drop(*state, 300), 0);
     assert_int_equal(kernel.n_states, 0);

@@ -353,7 +353,7 @@ static int setup(void **state)
     kernel.capabilities = CAP_TO_MASK(CAP_NET_ADMIN);
     kernel.link = (Link){.index = INDEX, .ours = true, .up = true};
     assert_int_equal(network_new(&network), 0);
-    assert_int_equal(network_attach(network, "segw0"), 0);
+    assert_int_equal(network_attach(network, "segw0", 0), 0);
     assert_int_equal(kernel.mtu, IPV6_MTU_MIN);
     *state = network;
     return 0;
@@ -397,7 +397,7 @@ static void an_interface_of_somebody_else_is_left_alone(void **state)
     kernel.link_error = -EIO;
     assert_int_equal(network_check_name("segw0"), -EIO);
     assert_int_equal(network_clear(*state, "segw0"), -EIO);
-    assert_int_equal(network_attach(*state, "segw0"), -EIO);
+    assert_int_equal(network_attach(*state, "segw0", 0), -EIO);
     assert_int_equal(kernel.n_cleared, 2);
 }
 
@@ -639,6 +639,21 @@ static void a_pin_of_the_administrators_does_and_stays_and_want_of_a_way_is_told
     assert_int_equal(add(*state, &again), 0);
 }
 
+static void an_interface_is_made_with_the_mtu_of_its_first_pair(void **state)
+{
+    const SaOrder order = order_of(1, "10.0.0.2");
+    network_detach(*state);
+    assert_int_equal(network_attach(*state, "segw0", IPV6_MTU_MIN - 1), 0);
+    assert_int_equal(kernel.mtu, IPV6_MTU_MIN);
+    network_detach(*state);
+    assert_int_equal(network_attach(*state, "segw0", order.mtu), 0);
+    assert_int_equal(kernel.mtu, 1400);
+    assert_int_equal(add(*state, &order), 0);
+    assert_int_equal(kernel.mtu, 1400);
+    assert_int_equal(kernel.n_mtus_set, 0);
+    network_remove_sa(*state, 1);
+}
+
 static void there_is_room_for_so_many_sas_and_routes_and_no_more(void **state)
 {
     SaOrder order = order_of(1, NULL);
@@ -651,7 +666,7 @@ static void there_is_room_for_so_many_sas_and_routes_and_no_more(void **state)
     assert_int_equal(kernel.n_routes, 1);
     network_detach(*state);
     assert_nothing_left();
-    assert_int_equal(network_attach(*state, "segw0"), 0);
+    assert_int_equal(network_attach(*state, "segw0", 0), 0);
     order.n_addresses = DATAPLANE_ADDRESSES_MAX + 1;
     assert_int_equal(add(*state, &order), -ENOSPC);
     /* 46 prefixes each; 16 more for the last is 512, and 17 is one too many. */
@@ -935,6 +950,7 @@ int main(void)
         NETWORK_TEST(two_addresses_of_either_family_are_taken),
         NETWORK_TEST(the_way_to_a_segw_within_its_own_selectors_is_pinned),
         NETWORK_TEST(a_pin_of_the_administrators_does_and_stays_and_want_of_a_way_is_told),
+        NETWORK_TEST(an_interface_is_made_with_the_mtu_of_its_first_pair),
         NETWORK_TEST(there_is_room_for_so_many_sas_and_routes_and_no_more),
         NETWORK_TEST(the_interface_goes_once),
         NETWORK_TEST(a_change_or_a_lost_message_is_a_reason_to_look_while_there_is_an_interface),

@@ -23,10 +23,11 @@ static struct {
     bool attached[DATAPLANE_INTERFACES_MAX];
     int offload;
     char name[IFNAMSIZ];
+    uint32_t mtu;     /* that the interface was attached with */
     unsigned widened; /* buffers, in either direction, of descriptor ESP_FD */
 } played;
 
-enum { ESP_FD = 1000 };
+enum { ESP_FD = 1000, PAIR_MTU = 1400 };
 
 static const char places[DATAPLANE_INTERFACES_MAX];
 
@@ -59,9 +60,10 @@ int network_clear(Network *network, const char *name)
     return played.clear_error;
 }
 
-int network_attach(Network *network, const char *name)
+int network_attach(Network *network, const char *name, uint32_t mtu)
 {
     (void)name;
+    played.mtu = mtu;
     played.attached[place_of(network)] = played.attach_error == 0;
     return played.attach_error;
 }
@@ -204,7 +206,7 @@ static int end(void **state)
 /* The answer's error; the TUN, if it made one, into *ret_tun. */
 static int add_to(uint8_t interface, uint32_t spi_in, int *ret_tun, Reason *ret_reason)
 {
-    const SaOrder sa = {.spi_in = spi_in, .interface = interface};
+    const SaOrder sa = {.spi_in = spi_in, .interface = interface, .mtu = PAIR_MTU};
     Answer answer;
     net_plane_carry_out(plane, &(Order){.type = ORDER_ADD_SA, .sa = (SaOrder *)(uintptr_t)&sa}, -1,
                         &answer, ret_tun);
@@ -293,6 +295,7 @@ static void the_first_sa_brings_the_tun_and_the_last_takes_the_interface_along(v
     assert_string_equal(played.name, "segw0");
     assert_int_equal(played.offload, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
     assert_true(played.attached[0]);
+    assert_int_equal(played.mtu, PAIR_MTU);
     assert_int_equal(add(301, &none, &reason), 0);
     assert_int_equal(none, -1);
     assert_int_equal(carry_out(ORDER_REMOVE_SA, 300), 0);
