@@ -106,7 +106,6 @@ static int auth_go_on(AuthTask *auth)
     if (--auth->awaited > 0)
         return 0;
     auth->scheme = auth_scheme_name(request.auth_method, request.auth_data);
-    mobike_own_addresses(sa, &sa->own);
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     auth_request_encode(&request, &writer, &first);
     int r = writer_finish(&writer, &payloads);
@@ -121,6 +120,9 @@ static int auth_float(Task *task, const TreReply *reply)
 
     endpoint_set_port(&remote, (uint16_t)sa->config->nat_t_port);
     int r = transport_float(sa->transport, reply->socket, &remote);
+    /* Here, as the kernel's list passes while the TPM signs, and MOBIKE needs this socket. */
+    if (r == 0 && sa->config->mobike)
+        mobike_own_addresses(sa, &sa->own);
     /* Where encapsulation was feigned there may be a NAT that we do not know of. */
     if (r == 0 && (sa->nat.here || sa->identity.needs_udp))
         r = transport_keep_alive(sa->transport, sa->config->keepalive);
