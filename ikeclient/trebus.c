@@ -31,7 +31,8 @@ struct TreBus {
     sd_bus *channel; /* past the bus daemon: what calls go over; NULL: they go over the bus */
     sd_bus_slot *channel_slot;
     sd_bus_message
-        *description;        /* the answer to TRE_DESCRIBE, while nothing has changed; or NULL */
+        *description;        /* the answer to TRE_DESCRIBE, while nothing has changed; or NULL, */
+    TreReply known;          /* and what it says, whose views are the message's */
     sd_event_source *answer; /* gives it to who waits for it */
     sd_bus_slot *owner_slot;
     sd_bus_slot *closed_slot;
@@ -116,6 +117,13 @@ static bool may_have_overtaken(sd_bus_message *m)
     return error && strncmp(error->name, TRE_ERROR_PREFIX, strlen(TRE_ERROR_PREFIX)) != 0;
 }
 
+static void description_keep(TreBus *tre, sd_bus_message *m, const TreReply *reply)
+{
+    tre->description = sd_bus_message_ref(m);
+    tre->known = *reply;
+    tre->known.text = ""; /* as it is of what is done */
+}
+
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *unused)
 {
     Pending *place = userdata;
@@ -134,7 +142,7 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         return 0;
     }
     if (pending.method == TRE_DESCRIBE && reply.outcome == TRE_DONE && !pending.tre->description)
-        pending.tre->description = sd_bus_message_ref(m);
+        description_keep(pending.tre, m, &reply);
     place_free(place);
     pending.handler(pending.userdata, &reply);
     return 0;
@@ -230,11 +238,14 @@ static int on_answer(sd_event_source *source, void *userdata)
 
     for (size_t i = 0; i < ELEMENTS(tre->pending); i++) {
         Pending *place = &tre->pending[i];
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = sd_bus_message_ref(tre->description);
-        if (!place->tre || place->slot || !m)
+        if (!place->tre || place->slot || !tre->description)
             continue;
-        if (sd_bus_message_rewind(m, true) >= 0)
-            (void)on_reply(m, place, NULL);
+        /* Held, as the handler may have it forgotten. */
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = sd_bus_message_ref(tre->description);
+        const TreReply reply = tre->known;
+        const Pending pending = *place;
+        place_free(place);
+        pending.handler(pending.userdata, &reply);
     }
     return 0;
 }
