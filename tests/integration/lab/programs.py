@@ -116,11 +116,12 @@ class TredNet(Process):
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)
         shutil.chown(path.parent, "tred-net")
-        # As systemd starts it, whatever nohup(1) left to whoever started the tests: its unit ends it by SIGHUP.
-        program = ["env", "--default-signal=HUP", BIN / "tred-net", "--user", user,
-                   "--unprotect-after", str(unprotect_after)]
-        argv = (["systemd-socket-activate", "--seqpacket", "--listen", path, *program]
-                if at_connection else [*program, "--socket", path])
+        program = [BIN / "tred-net", "--user", user, "--unprotect-after", str(unprotect_after)]
+        # As systemd starts it, whatever nohup(1) left to whoever started the tests: its unit ends it by SIGHUP. At the
+        # front, so that a connection starts tred-net and nothing before it.
+        argv = ["env", "--default-signal=HUP",
+                *(["systemd-socket-activate", "--seqpacket", "--listen", path, *program]
+                  if at_connection else [*program, "--socket", path])]
         super().__init__("tred-net", argv,
                          namespace=namespace, user="tred-net", capabilities=capabilities,
                          # As its unit has it told: signs of life, which nobody here waits for.
