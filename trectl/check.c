@@ -194,6 +194,20 @@ static int key_take(const DeviceIdentity *device, DeviceFacts *facts)
     return 0;
 }
 
+/* As tred has it read; nothing else is to be done meanwhile. */
+static int read_now(const TredConfig *config, Identity *identity, IdentityReading what,
+                    const FileOctets *octets, Reason *reason)
+{
+    const Bytes file = octets ? (Bytes){octets->data, octets->size} : (Bytes){0};
+    int r = 0;
+
+    if (!identity->verifier && what != IDENTITY_READS_PROFILE)
+        r = read_now(config, identity, IDENTITY_READS_PROFILE, NULL, reason);
+    if (r == 0)
+        r = identity_read_begin(config, identity, what, file, reason);
+    return r == 0 ? identity_read_end(config, identity, what, file, reason) : r;
+}
+
 /* A part that was found, as tred goes on with it. */
 static int part_read(const TredConfig *config, IdentityPart part, const Looked *looked,
                      Reason *reason)
@@ -205,12 +219,9 @@ static int part_read(const TredConfig *config, IdentityPart part, const Looked *
     case IDENTITY_KEY_FILE:
         return key_take(device, &identity->facts);
     case IDENTITY_CERTIFICATES:
-        return identity_chain_read(config, identity,
-                                   (Bytes){device->certificates.data, device->certificates.size},
-                                   reason);
+        return read_now(config, identity, IDENTITY_READS_CHAIN, &device->certificates, reason);
     case IDENTITY_ANCHORS:
-        return identity_anchors_read(config, identity,
-                                     (Bytes){device->anchors.data, device->anchors.size}, reason);
+        return read_now(config, identity, IDENTITY_READS_ANCHORS, &device->anchors, reason);
     case IDENTITY_LAST_KNOWN_TIME:
         identity->facts.anchors_guarded = device->anchors_guarded;
         identity->facts.last_known = device->last_known;
@@ -249,9 +260,13 @@ static void crls_try(IdentityCheck *check, Verifier *verifier, const CrlFiles *f
     size_t n_good = 0;
 
     for (size_t i = 0; i < files->count; i++) {
+        const CrlFile *file = files->files[i];
         Reason reason = {0};
-        int r = verifier_try_crl(verifier, files->files[i], &reason);
+        int r = verifier_hand(verifier, FRAME_CRL, (Bytes){file->data, file->size}, file->path,
+                              (Bytes){0}, &reason);
 
+        if (r == 0)
+            r = verifier_take(verifier, &reason);
         n_good += r == 0;
         if (r != 0) {
             findings_add(check->findings, FINDING_PROBLEM, "CRLs", "%s",

@@ -36,23 +36,6 @@ static void install_free(void *data)
     free(install);
 }
 
-/* A verifier of the new anchors, which so are looked at before the TPM is told of them. What is
- * taken later is what was looked at, and not the file, which somebody may have replaced since. */
-static int verifier_make(const Daemon *daemon, Bytes bundle, Verifier **ret, Reason *reason)
-{
-    const VerifierOptions options = identity_verifier_options(&daemon->config);
-    int r;
-
-    if (bundle.size > DEVICE_ANCHORS_SIZE_MAX) /* for the device to refuse */
-        return 0;
-    r = verifier_new(&options, ret, reason);
-    if (r == 0)
-        r = verifier_read_anchors(*ret, bundle, "the anchor bundle", reason);
-    if (r > 0)
-        return EXCHANGE_E_VERIFIER_FAILED;
-    return r == -EINVAL ? BUS_E_ANCHORS_REFUSED : r;
-}
-
 static int error_of(int r)
 {
     switch (r) {
@@ -78,24 +61,83 @@ static void on_installed(const DeviceAnswer *answer, Bytes certificates, Bytes a
     work_ended(userdata);
 }
 
-static int install_ask(Work *work)
+static void install_failed(Work *work, int r)
+{
+    Install *install = work_data(work);
+
+    install->result = r;
+    work_ended(work);
+}
+
+static void device_ask_for(Work *work)
 {
     Daemon *daemon = work_daemon(work);
     Install *install = work_data(work);
     const Identity *identity = daemon->identity;
-    int r;
+    int r = BUS_E_ANCHORS_REFUSED;
 
-    r = verifier_make(daemon, install->bundle, &install->verifier, &install->reason);
-    if (r == 0 && time_correction_read(install->bundle, identity ? identity->fqdn : NULL,
-                                       &install->correction_days, &install->reason) < 0)
-        r = BUS_E_ANCHORS_REFUSED;
-    if (r == 0) {
+    if (time_correction_read(install->bundle, identity ? identity->fqdn : NULL,
+                             &install->correction_days, &install->reason) == 0)
         r = device_install(daemon->device, install->bundle, install->approval, on_installed, work);
-        if (r == 0)
-            return 0;
+    if (r != 0)
+        install_failed(work, r);
+}
+
+static void verifier_failed(Work *work, int r)
+{
+    if (r > 0)
+        r = EXCHANGE_E_VERIFIER_FAILED;
+    install_failed(work, r == -EINVAL ? (int)BUS_E_ANCHORS_REFUSED : r);
+}
+
+/* `r`: whether it was asked. */
+static void verifier_await(Work *work, int r, VerifierReady ready)
+{
+    const Install *install = work_data(work);
+
+    if (r == 0)
+        r = verifier_when_ready(install->verifier, work_daemon(work)->event, ready, work);
+    if (r != 0)
+        verifier_failed(work, r);
+}
+
+static void on_anchors_read(void *userdata)
+{
+    Install *install = work_data(userdata);
+    int r = verifier_take(install->verifier, &install->reason);
+
+    if (r == 0) {
+        device_ask_for(userdata);
+    } else {
+        verifier_failed(userdata, r);
     }
-    install->result = r;
-    work_ended(work);
+}
+
+static void on_profile_read(void *userdata)
+{
+    Install *install = work_data(userdata);
+    int r = verifier_take(install->verifier, &install->reason);
+
+    if (r == 0) {
+        r = verifier_hand(install->verifier, FRAME_ANCHORS, install->bundle, "the anchor bundle",
+                          (Bytes){0}, &install->reason);
+    }
+    verifier_await(userdata, r, on_anchors_read);
+}
+
+/* A verifier of the new anchors, which so are looked at before the TPM is told of them. What is
+ * taken later is what was looked at, and not the file, which somebody may have replaced since. */
+static int install_ask(Work *work)
+{
+    const VerifierOptions options = identity_verifier_options(&work_daemon(work)->config);
+    Install *install = work_data(work);
+
+    if (install->bundle.size > DEVICE_ANCHORS_SIZE_MAX) { /* for the device to refuse */
+        device_ask_for(work);
+    } else {
+        verifier_await(work, verifier_begin(&options, &install->verifier, &install->reason),
+                       on_profile_read);
+    }
     return 0;
 }
 

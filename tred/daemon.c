@@ -213,7 +213,7 @@ static int verifier_start(Daemon *daemon)
 static int verifier_await(Daemon *daemon)
 {
     Reason reason = {0};
-    int r = verifier_begun(daemon->verifier, &reason);
+    int r = verifier_take(daemon->verifier, &reason);
 
     return helper_check(r, reason.text);
 }

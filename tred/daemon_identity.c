@@ -237,6 +237,9 @@ void daemon_ready_tell(Daemon *daemon)
 typedef struct Load {
     Identity *identity;
     unsigned pause_ms; /* before it begins */
+    IdentityReading reading;
+    uint8_t *octets[IDENTITY_READINGS]; /* that are read; NULL: there are none */
+    size_t sizes[IDENTITY_READINGS];
     int result;
     Reason reason;
 } Load;
@@ -245,52 +248,125 @@ static void load_free(void *data)
 {
     Load *load = data;
 
+    for (size_t i = 0; i < IDENTITY_READINGS; i++)
+        free(load->octets[i]);
     identity_free(load->identity);
     free(load);
 }
 
-/* What is wrong with certificates or anchors goes first: they come before the TPM. */
-static int files_read(const Daemon *daemon, Load *load, Bytes certificates, Bytes anchors,
-                      Reason *reason)
+/* Whoever has the TPM may have gone while the verifier read. */
+static int identity_complete(const Daemon *daemon, Identity *identity, Reason *reason)
 {
-    Identity *identity = load->identity;
-    int r = 0;
+    const char *problem = device_problem(daemon->device);
 
-    if (certificates.data)
-        r = identity_chain_read(&daemon->config, identity, certificates, reason);
-    if (r == 0 && anchors.data)
-        r = identity_anchors_read(&daemon->config, identity, anchors, reason);
-    return r;
-}
-
-static int identity_complete(const Daemon *daemon, Identity *identity)
-{
+    if (problem[0] != '\0')
+        return reason_set(reason, IDENTITY_TPM_UNAVAILABLE, "%s", problem);
     if (identity->n_certificates == 0 || !identity->verifier)
         return -EPROTO;
     identity_time_take(&daemon->config, identity);
     return device_key_new(daemon->device, &identity->facts, &identity->key);
 }
 
+static Bytes load_octets(const Load *load)
+{
+    return (Bytes){load->octets[load->reading], load->sizes[load->reading]};
+}
+
+/* A verifier is for the rest alone, and there may be one that has read its profile. */
+static bool is_to_be_read(const Load *load)
+{
+    if (load->reading == IDENTITY_READS_PROFILE) {
+        return !load->identity->verifier &&
+               (load->octets[IDENTITY_READS_CHAIN] || load->octets[IDENTITY_READS_ANCHORS]);
+    }
+    return load->octets[load->reading] != NULL;
+}
+
+/* What is wrong with certificates or anchors goes first: they come before the TPM. */
+static void load_end_with(Work *work, int r, const Reason *reason)
+{
+    Load *load = work_data(work);
+
+    if (r != 0) {
+        load->result = r;
+        load->reason = *reason;
+    }
+    work_ended(work);
+}
+
+static void on_read(void *userdata);
+
+/* Has the next be read, for which the loop waits; or ends the work. */
+static void load_go_on(Work *work)
+{
+    const Daemon *daemon = work_daemon(work);
+    Load *load = work_data(work);
+    Reason reason = {0};
+    int r = 0;
+
+    while (load->reading < IDENTITY_READINGS && !is_to_be_read(load))
+        load->reading++;
+    if (load->reading < IDENTITY_READINGS) {
+        r = identity_read_begin(&daemon->config, load->identity, load->reading, load_octets(load),
+                                &reason);
+        if (r == 0)
+            r = verifier_when_ready(load->identity->verifier, daemon->event, on_read, work);
+        if (r == 0)
+            return;
+    } else if (load->result == 0) {
+        r = identity_complete(daemon, load->identity, &reason);
+    }
+    load_end_with(work, r, &reason);
+}
+
+static void on_read(void *userdata)
+{
+    Work *work = userdata;
+    Load *load = work_data(work);
+    Reason reason = {0};
+    int r = identity_read_end(&work_daemon(work)->config, load->identity, load->reading,
+                              load_octets(load), &reason);
+
+    if (r != 0) {
+        load_end_with(work, r, &reason);
+    } else {
+        load->reading++;
+        load_go_on(work);
+    }
+}
+
+static int octets_keep(Load *load, IdentityReading what, Bytes octets)
+{
+    if (!octets.data)
+        return 0;
+    load->octets[what] = malloc(octets.size + 1);
+    if (!load->octets[what])
+        return -ENOMEM;
+    memcpy(load->octets[what], octets.data, octets.size);
+    load->sizes[what] = octets.size;
+    return 0;
+}
+
 static void on_loaded(const DeviceAnswer *answer, Bytes certificates, Bytes anchors, void *userdata)
 {
     Work *work = userdata;
-    Daemon *daemon = work_daemon(work);
     Load *load = work_data(work);
-    Reason reason = {0};
 
     load->result = answer->result;
-    if (answer->result != -ECANCELED) {
-        load->reason = answer->reason;
-        load->identity->facts = answer->facts;
-        int r = files_read(daemon, load, certificates, anchors, &reason);
-        if (r == 0 && load->result == 0)
-            r = identity_complete(daemon, load->identity);
-        if (r != 0) {
-            load->result = r;
-            load->reason = reason;
-        }
+    if (answer->result == -ECANCELED) {
+        work_ended(work);
+        return;
     }
-    work_ended(work);
+    load->reason = answer->reason;
+    load->identity->facts = answer->facts;
+    int r = octets_keep(load, IDENTITY_READS_CHAIN, certificates);
+    if (r == 0)
+        r = octets_keep(load, IDENTITY_READS_ANCHORS, anchors);
+    if (r == 0) {
+        load_go_on(work);
+    } else {
+        load_end_with(work, r, &(Reason){0});
+    }
 }
 
 static int load_ask(Work *work)

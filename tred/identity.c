@@ -1,4 +1,5 @@
-/* Has certificates and anchors read by tred-verify, and keeps what they say. */
+/* Has certificates and anchors read by tred-verify, and keeps what they say: here are only octets.
+ */
 #include "tred/identity.h"
 
 #include "base/timecorrection.h"
@@ -52,19 +53,6 @@ VerifierOptions identity_verifier_options(const TredConfig *config)
         .profile = config->segw_profile,
         .crl_directory = config->revocation == REVOCATION_OFF ? NULL : config->crl_directory,
     };
-}
-
-/* Certificates are read by tred-verify; here are only octets. */
-static int verifier_get(const TredConfig *config, Identity *identity, Reason *reason)
-{
-    const VerifierOptions options = identity_verifier_options(config);
-    Reason cause = {0};
-
-    if (identity->verifier)
-        return 0;
-    int r = verifier_new(&options, &identity->verifier, &cause);
-    return r != 0 && r != -ENOMEM ? reason_set(reason, IDENTITY_UNPROVISIONED, "%s", cause.text)
-                                  : r;
 }
 
 /* `error` is the reader's own sentence, which it may have. */
@@ -146,41 +134,74 @@ static void validity_check(const TredConfig *config, Identity *identity)
     }
 }
 
-int identity_chain_read(const TredConfig *config, Identity *identity, Bytes file, Reason *reason)
+/* Why what was to be read, or read, was not. */
+static int reading_unfit(const TredConfig *config, IdentityReading what, int r, const Reason *cause,
+                         Reason *reason)
 {
-    const DeviceFacts *device = &identity->facts;
-    Reason cause = {0};
-    ChainFacts facts;
-    int r;
-
-    r = verifier_get(config, identity, reason);
-    if (r != 0)
-        return r;
-    r = verifier_read_chain(identity->verifier, file, config->certificates,
-                            (Bytes){device->key, device->key_size}, &facts, &cause);
-    if (r != 0)
-        return chain_unfit(reason, config, r, cause.text);
-    r = chain_copy(&facts, identity);
-    if (r == 0)
-        validity_check(config, identity);
-    return r;
+    switch (what) {
+    case IDENTITY_READS_CHAIN:
+        return chain_unfit(reason, config, r, cause->text);
+    case IDENTITY_READS_ANCHORS:
+        return file_unfit(reason, config->anchors, r, cause->text);
+    default:
+        return file_unfit(reason, config->verifier, r, cause->text);
+    }
 }
 
-int identity_anchors_read(const TredConfig *config, Identity *identity, Bytes bundle,
-                          Reason *reason)
+int identity_read_begin(const TredConfig *config, Identity *identity, IdentityReading what,
+                        Bytes octets, Reason *reason)
+{
+    const VerifierOptions options = identity_verifier_options(config);
+    const Bytes key = {identity->facts.key, identity->facts.key_size};
+    Reason cause = {0};
+    int r = 0;
+
+    switch (what) {
+    case IDENTITY_READS_PROFILE:
+        r = verifier_begin(&options, &identity->verifier, &cause);
+        break;
+    case IDENTITY_READS_CHAIN:
+        r = verifier_hand(identity->verifier, FRAME_CHAIN, octets, config->certificates, key,
+                          &cause);
+        break;
+    case IDENTITY_READS_ANCHORS:
+        r = verifier_hand(identity->verifier, FRAME_ANCHORS, octets, config->anchors, (Bytes){0},
+                          &cause);
+        break;
+    case IDENTITY_READINGS:
+        break;
+    }
+    return r == 0 ? 0 : reading_unfit(config, what, r, &cause, reason);
+}
+
+static int correction_read(const TredConfig *config, Identity *identity, Bytes bundle,
+                           Reason *reason)
 {
     Reason cause = {0};
-    int r;
+    int r = time_correction_read(bundle, identity->fqdn, &identity->correction_days, &cause);
 
-    r = verifier_get(config, identity, reason);
-    if (r != 0)
-        return r;
-    r = verifier_read_anchors(identity->verifier, bundle, config->anchors, &cause);
-    if (r != 0)
-        return file_unfit(reason, config->anchors, r, cause.text);
-    r = time_correction_read(bundle, identity->fqdn, &identity->correction_days, &cause);
     return r < 0 ? reason_set(reason, IDENTITY_UNPROVISIONED, "%s: %s", config->anchors, cause.text)
                  : 0;
+}
+
+int identity_read_end(const TredConfig *config, Identity *identity, IdentityReading what,
+                      Bytes octets, Reason *reason)
+{
+    Reason cause = {0};
+    int r = verifier_take(identity->verifier, &cause);
+
+    if (r != 0 && what == IDENTITY_READS_PROFILE)
+        verifier_unref(steal_pointer(identity->verifier));
+    if (r != 0)
+        return reading_unfit(config, what, r, &cause, reason);
+    if (what == IDENTITY_READS_CHAIN) {
+        r = chain_copy(verifier_chain(identity->verifier), identity);
+        if (r == 0)
+            validity_check(config, identity);
+    }
+    if (what == IDENTITY_READS_ANCHORS)
+        r = correction_read(config, identity, octets, reason);
+    return r;
 }
 
 void identity_time_take(const TredConfig *config, Identity *identity)

@@ -35,14 +35,21 @@ int identity_files(const TredConfig *config, DeviceFiles *ret, Reason *reason);
 /* How SeGWs are judged, as `config` (borrowed) has it. */
 VerifierOptions identity_verifier_options(const TredConfig *config);
 
-/* Takes the chain of the key in identity->facts from the octets of config->certificates. 0;
- * IDENTITY_UNPROVISIONED with `reason` naming what is wrong and what to do; or -ENOMEM. */
-int identity_chain_read(const TredConfig *config, Identity *identity, Bytes file, Reason *reason);
+/* What tred-verify reads of an identity, in this order. */
+typedef enum IdentityReading {
+    IDENTITY_READS_PROFILE, /* and is started before: identity->verifier */
+    IDENTITY_READS_CHAIN,   /* of the key in identity->facts */
+    IDENTITY_READS_ANCHORS, /* and the operator's correction for this device */
+    IDENTITY_READINGS,
+} IdentityReading;
 
-/* Has identity->verifier hold the anchors in the octets of config->anchors, and takes the
- * operator's correction for this device from them. Returns as above. */
-int identity_anchors_read(const TredConfig *config, Identity *identity, Bytes bundle,
-                          Reason *reason);
+/* Has it read one of them: the octets of config->certificates or config->anchors, of the profile
+ * none. Its answer is due then (verifier_when_ready()), and taken by the second. 0;
+ * IDENTITY_UNPROVISIONED with `reason` naming what is wrong and what to do; or -ENOMEM. */
+int identity_read_begin(const TredConfig *config, Identity *identity, IdentityReading what,
+                        Bytes octets, Reason *reason);
+int identity_read_end(const TredConfig *config, Identity *identity, IdentityReading what,
+                      Bytes octets, Reason *reason);
 
 /* Once the facts are there, and in each part that is read after: the last-known time, corrected,
  * and whether the device certificate is valid by the later of that and this machine's clock. */

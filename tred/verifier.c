@@ -1,5 +1,5 @@
 /* One process tred-verify: started, asked, and handed what it judges by. And verifiers in the
- * making: they read profile, anchors and the device's chain while their owner waits. */
+ * making: they read profile, anchors and the device's chain, one after another. */
 #include "tred/verifier_internal.h"
 
 #include "base/file.h"
@@ -11,6 +11,7 @@ enum {
     ANSWER_DEADLINE_MS = 5000, /* for one request: what it does takes milliseconds */
     START_DEADLINE_MS = 20000, /* a slow machine that boots reads program and libraries first */
     PROFILE_FILE_SIZE_MAX = 64 * 1024,
+    USEC_PER_MSEC = 1000,
 };
 
 /* ---- a process ---- */
@@ -204,35 +205,27 @@ int verifier_load_step(Verifier *verifier, VerifierProcess *process)
     return -EPROTO;
 }
 
-/* ---- a verifier, while its owner waits ---- */
-
-/* Ends the process, which gave no good answer. */
-static int next_failed(Verifier *verifier, int r, Reason *reason)
+int verifier_process_watch(Verifier *verifier, VerifierProcess *process, sd_event *event,
+                           sd_event_io_handler_t on_answer, sd_event_time_handler_t on_deadline)
 {
-    verifier_process_free(steal_pointer(verifier->next));
-    return verifier_process_failed(verifier, r, reason);
+    int r =
+        sd_event_add_io(event, &process->io, process->helper.channel, EPOLLIN, on_answer, verifier);
+
+    if (r >= 0) {
+        r = sd_event_add_time_relative(event, &process->deadline, CLOCK_MONOTONIC, 0, 0,
+                                       on_deadline, verifier);
+    }
+    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_OFF);
 }
 
-/* Waits for the answer that is due. 0 with verifier->answer, whatever it is, or VERIFIER_E_FAILED.
- */
-static int answer_await(Verifier *verifier, int milliseconds, Reason *reason)
+int verifier_deadline_set(const VerifierProcess *process, uint64_t milliseconds)
 {
-    VerifierProcess *process = verifier->next;
-    int r = helper_wait(process->helper.channel, milliseconds);
+    int r = sd_event_source_set_time_relative(process->deadline, milliseconds * USEC_PER_MSEC);
 
-    if (r == 0)
-        r = verifier_answer_receive(verifier, process);
-    return r == 0 ? 0 : next_failed(verifier, r, reason);
+    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_ONESHOT);
 }
 
-/* Asks and waits, as answer_await(). */
-static int call(Verifier *verifier, const VerifyRequest *request, int fd, Reason *reason)
-{
-    int r = verifier->next ? verifier_request_send(verifier, verifier->next, request, fd) : -EPIPE;
-
-    return r == 0 ? answer_await(verifier, ANSWER_DEADLINE_MS, reason)
-                  : next_failed(verifier, r, reason);
-}
+/* ---- a verifier in the making ---- */
 
 static int profile_hold(Verifier *verifier, Reason *reason)
 {
@@ -248,17 +241,21 @@ static int profile_hold(Verifier *verifier, Reason *reason)
     return verifier_handed_init((Bytes){text, size}, path, &verifier->profile);
 }
 
+/* Ends the process, which gave no good answer. */
+static int next_failed(Verifier *verifier, int r, Reason *reason)
+{
+    verifier_process_free(steal_pointer(verifier->next));
+    return verifier_process_failed(verifier, r, reason);
+}
+
 static int profile_hand(Verifier *verifier, Reason *reason)
 {
-    const VerifyRequest request = verifier_request_of(FRAME_PROFILE, verifier->profile.name);
     int r = verifier_process_start(verifier, &verifier->next, reason);
 
-    if (r == 0) {
-        r = verifier_request_send(verifier, verifier->next, &request, verifier->profile.fd);
-        if (r < 0)
-            r = verifier_process_failed(verifier, r, reason);
-    }
-    return r;
+    if (r != 0)
+        return r;
+    r = verifier_load_step(verifier, verifier->next);
+    return r < 0 ? next_failed(verifier, r, reason) : 0;
 }
 
 int verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reason)
@@ -273,34 +270,6 @@ int verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reaso
     int r = profile_hold(verifier, reason);
     if (r == 0)
         r = profile_hand(verifier, reason);
-    if (r == 0)
-        *ret = steal_pointer(verifier);
-    return r;
-}
-
-static int profile_await(Verifier *verifier, int milliseconds, Reason *reason)
-{
-    int r = answer_await(verifier, milliseconds, reason);
-
-    if (r == 0)
-        r = verifier_answer_error(verifier, reason);
-    if (r == 0 && verifier->next) /* an answer came, so there is one */
-        verifier->next->step = LOAD_ANCHORS;
-    return r;
-}
-
-int verifier_begun(Verifier *verifier, Reason *reason)
-{
-    return profile_await(verifier, START_DEADLINE_MS, reason);
-}
-
-int verifier_new(const VerifierOptions *options, Verifier **ret, Reason *reason)
-{
-    _cleanup_(verifier_unrefp) Verifier *verifier = NULL;
-    int r = verifier_begin(options, &verifier, reason);
-
-    if (r == 0) /* while others wait for us */
-        r = profile_await(verifier, ANSWER_DEADLINE_MS, reason);
     if (r == 0)
         *ret = steal_pointer(verifier);
     return r;
@@ -332,27 +301,83 @@ void verifier_unref(Verifier *verifier)
     free(verifier);
 }
 
-int verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name, Reason *reason)
+int verifier_hand(Verifier *verifier, FrameType type, Bytes octets, const char *name,
+                  Bytes public_key, Reason *reason)
 {
     Handed handed = {.fd = -1};
-    int r = verifier_handed_init(bundle, name, &handed);
+    int r = verifier_handed_init(octets, name, &handed);
 
     if (r < 0)
         return r;
-    const VerifyRequest request = verifier_request_of(FRAME_ANCHORS, handed.name);
-    r = call(verifier, &request, handed.fd, reason);
-    if (r == 0)
-        r = verifier_answer_error(verifier, reason);
-    if (r != 0) {
-        verifier_handed_deinit(&handed);
-        return r;
+    VerifyRequest request = verifier_request_of(type, handed.name);
+    request.public_key = public_key;
+    r = verifier->next ? verifier_request_send(verifier, verifier->next, &request, handed.fd)
+                       : -EPIPE;
+    if (r < 0) {
+        r = next_failed(verifier, r, reason);
+    } else if (type == FRAME_ANCHORS) { /* for processes to come, too */
+        verifier_handed_deinit(&verifier->anchors);
+        verifier->anchors = handed;
+        return 0;
     }
-    verifier_handed_deinit(&verifier->anchors);
-    verifier->anchors = handed;
-    verifier->facts = verifier->answer.anchors;
-    if (verifier->next) /* an answer came, so there is one */
-        verifier->next->step = LOAD_CRLS;
+    verifier_handed_deinit(&handed);
+    return r;
+}
+
+int verifier_take(Verifier *verifier, Reason *reason)
+{
+    VerifierProcess *process = verifier->next;
+    const FrameType awaited = process->awaited;
+    const int deadline = awaited == FRAME_PROFILE ? START_DEADLINE_MS : ANSWER_DEADLINE_MS;
+    int r = helper_wait(process->helper.channel, verifier->has_waited ? 0 : deadline);
+
+    verifier->has_waited = false;
+    if (r == 0)
+        r = verifier_answer_receive(verifier, process);
+    if (r < 0)
+        return next_failed(verifier, r, reason);
+    r = verifier_answer_error(verifier, reason);
+    if (r == 0 && awaited == FRAME_PROFILE)
+        process->step = LOAD_ANCHORS;
+    if (r == 0 && awaited == FRAME_ANCHORS) {
+        verifier->facts = verifier->answer.anchors;
+        process->step = LOAD_CRLS;
+    }
+    return r;
+}
+
+/* What is waited for is there, or will not come in time. */
+static int next_ready(Verifier *verifier)
+{
+    VerifierProcess *process = verifier->next;
+
+    process->io = sd_event_source_disable_unref(process->io);
+    process->deadline = sd_event_source_disable_unref(process->deadline);
+    verifier->has_waited = true;
+    verifier->ready(verifier->ready_userdata);
     return 0;
+}
+
+static int on_next_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    (void)source, (void)fd, (void)events;
+    return next_ready(userdata);
+}
+
+static int on_next_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    (void)source, (void)usec;
+    return next_ready(userdata);
+}
+
+int verifier_when_ready(Verifier *verifier, sd_event *event, VerifierReady ready, void *userdata)
+{
+    VerifierProcess *process = verifier->next;
+
+    verifier->ready = ready;
+    verifier->ready_userdata = userdata;
+    int r = verifier_process_watch(verifier, process, event, on_next_answer, on_next_deadline);
+    return r < 0 ? r : verifier_deadline_set(process, ANSWER_DEADLINE_MS);
 }
 
 const AnchorFacts *verifier_anchors(const Verifier *verifier)
@@ -360,34 +385,7 @@ const AnchorFacts *verifier_anchors(const Verifier *verifier)
     return &verifier->facts;
 }
 
-int verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name, Bytes public_key,
-                        ChainFacts *ret, Reason *reason)
+const ChainFacts *verifier_chain(const Verifier *verifier)
 {
-    Handed handed = {.fd = -1};
-    int r = verifier_handed_init(certificates, name, &handed);
-
-    if (r < 0)
-        return r;
-    VerifyRequest request = verifier_request_of(FRAME_CHAIN, handed.name);
-    request.public_key = public_key;
-    r = call(verifier, &request, handed.fd, reason);
-    if (r == 0)
-        r = verifier_answer_error(verifier, reason);
-    if (r == 0)
-        *ret = verifier->answer.chain;
-    verifier_handed_deinit(&handed);
-    return r;
-}
-
-int verifier_try_crl(Verifier *verifier, const CrlFile *file, Reason *reason)
-{
-    Handed handed = {.fd = -1};
-    int r = verifier_handed_init((Bytes){file->data, file->size}, file->path, &handed);
-
-    if (r < 0)
-        return r;
-    const VerifyRequest request = verifier_request_of(FRAME_CRL, handed.name);
-    r = call(verifier, &request, handed.fd, reason);
-    verifier_handed_deinit(&handed);
-    return r == 0 ? verifier_answer_error(verifier, reason) : r;
+    return &verifier->answer.chain;
 }

@@ -1,8 +1,8 @@
 /* What SeGWs are judged by (profile, anchors, CRLs), and the process tred-verify that was handed it
  * and judges.
  *
- * A verifier is made and handed profile and anchors while its owner waits; then it is attached to
- * the event loop, and nothing waits for it any more. Whatever changes or fails from then on is a
+ * A verifier is made, and its owner hands it profile and anchors, one after another; then it is
+ * attached to the event loop, and goes on by itself. Whatever changes or fails from then on is a
  * new process, which takes over once it has read all that it is handed: when the CRLs change, and
  * when a process has died, gone beyond a limit or answered nonsense.
  *
@@ -41,36 +41,34 @@ typedef struct VerifierOptions {
     const char *crl_directory; /* NULL: revocation is off */
 } VerifierOptions;
 
-/* Starts a process and has it read the profile. 0, VERIFIER_E_FAILED, VERIFIER_E_NO_PROGRAM, or
- * -errno with `reason` about the profile. */
-int verifier_new(const VerifierOptions *options, Verifier **ret, Reason *reason);
-
-/* The same in two steps, for tred's own start: what is done between them is done while the process
- * starts, for which a slow machine is given more time. Nothing else is asked of the verifier before
- * the second. */
+/* Starts a process and hands it the profile, whose answer is due then. 0, VERIFIER_E_FAILED,
+ * VERIFIER_E_NO_PROGRAM, or -errno with `reason` about the profile. */
 int verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reason);
-int verifier_begun(Verifier *verifier, Reason *reason);
 Verifier *verifier_ref(Verifier *verifier);
 void verifier_unref(Verifier *verifier);
 DEFINE_POINTER_CLEANUP(Verifier, verifier_unref);
 
-/* Has it read a bundle of anchors, which messages call `name`, in place of any before. Only before
- * verifier_attach(). 0, VERIFIER_E_FAILED, or -errno with `reason` about the bundle. */
-int verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name, Reason *reason);
+/* Hands it a file's octets, which messages call `name`, when no answer is due: FRAME_ANCHORS, in
+ * place of any before; FRAME_CHAIN, of which it finds the chain of `public_key` (else empty); or
+ * FRAME_CRL, to see whether it can be read. Only before verifier_attach(). 0, after which its
+ * answer is due; VERIFIER_E_FAILED; or -errno. */
+int verifier_hand(Verifier *verifier, FrameType type, Bytes octets, const char *name,
+                  Bytes public_key, Reason *reason);
 
-/* Of the anchors that it has read. */
+/* Takes the answer that is due, and waits for it: not in the event loop, but in its `ready`. 0;
+ * VERIFIER_E_FAILED; or -errno with `reason` about what was handed over. Of a chain -ENOKEY (none
+ * of the certificates is for that key), -ENOENT (the device's has no FQDN), -E2BIG (the chain is
+ * too long). */
+int verifier_take(Verifier *verifier, Reason *reason);
+
+/* Has the loop wait for the answer that is due: `ready` is called once, when verifier_take() does
+ * not wait any more, be it that there will be no answer. 0 or -errno. */
+typedef void (*VerifierReady)(void *userdata);
+int verifier_when_ready(Verifier *verifier, sd_event *event, VerifierReady ready, void *userdata);
+
+/* Of the anchors that it has read; of the chain, until the next call. */
 const AnchorFacts *verifier_anchors(const Verifier *verifier);
-
-/* Has it find the chain of the device key among the certificates of a file's octets. Only before
- * verifier_attach(). *ret borrows from the verifier until its next call. 0, VERIFIER_E_FAILED;
- * -ENOKEY (none of them is for that key), -ENOENT (it carries no FQDN), -E2BIG (the chain is too
- * long), or another -errno with `reason` about the file. */
-int verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name, Bytes public_key,
-                        ChainFacts *ret, Reason *reason);
-
-/* Has it read a file of CRLs, to see whether it can. Only before verifier_attach(). 0,
- * VERIFIER_E_FAILED, or -errno with `reason` about the file. */
-int verifier_try_crl(Verifier *verifier, const CrlFile *file, Reason *reason);
+const ChainFacts *verifier_chain(const Verifier *verifier);
 
 /* Lets it go on by itself: it reads the CRLs, those that have not changed as well, into `crls`
  * (borrowed; the same for every verifier), and judges. 0 or -errno. */

@@ -48,8 +48,11 @@ struct Verifier {
     sd_event_source *rest; /* ends `current` when nobody has wanted it for a while */
     Handed profile, anchors;
     AnchorFacts facts;
-    CrlsInForce *crls;        /* borrowed, from verifier_attach() on */
-    Reason read_problem;      /* of what `next` is handed */
+    CrlsInForce *crls;   /* borrowed, from verifier_attach() on */
+    Reason read_problem; /* of what `next` is handed */
+    VerifierReady ready; /* of verifier_when_ready() */
+    void *ready_userdata;
+    bool has_waited;          /* ready() is called: verifier_take() is not to wait */
     VerifierProcess *current; /* judges */
     VerifierProcess *next;    /* reads what it is handed, to take over */
     bool is_resting;          /* `current` was ended for want of work */
@@ -96,6 +99,10 @@ void verifier_waiting_fail(Verifier *verifier, const char *reason);
 /* What comes of a process's answers and deadlines (verifier_loop.c). */
 int verifier_on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata);
 int verifier_on_deadline(sd_event_source *source, uint64_t usec, void *userdata);
+
+/* Has the loop listen to the process; its deadline is off. 0 or -errno. */
+int verifier_process_watch(Verifier *verifier, VerifierProcess *process, sd_event *event,
+                           sd_event_io_handler_t on_answer, sd_event_time_handler_t on_deadline);
 
 /* Ends what a process does after so long. 0 or -errno. */
 int verifier_deadline_set(const VerifierProcess *process, uint64_t milliseconds);

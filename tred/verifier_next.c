@@ -74,25 +74,6 @@ static void next_take_over(Verifier *verifier)
         crls->on_changed(crls->userdata);
 }
 
-static int process_watch(Verifier *verifier, VerifierProcess *process)
-{
-    int r = sd_event_add_io(verifier->event, &process->io, process->helper.channel, EPOLLIN,
-                            verifier_on_answer, verifier);
-
-    if (r >= 0) {
-        r = sd_event_add_time_relative(verifier->event, &process->deadline, CLOCK_MONOTONIC, 0, 0,
-                                       verifier_on_deadline, verifier);
-    }
-    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_OFF);
-}
-
-int verifier_deadline_set(const VerifierProcess *process, uint64_t milliseconds)
-{
-    int r = sd_event_source_set_time_relative(process->deadline, milliseconds * USEC_PER_MSEC);
-
-    return r < 0 ? r : sd_event_source_set_enabled(process->deadline, SD_EVENT_ONESHOT);
-}
-
 static void next_step(Verifier *verifier)
 {
     Reason reason = {0};
@@ -135,7 +116,8 @@ void verifier_next_begin(Verifier *verifier, const CrlFiles *files, const Reason
     }
     verifier->read_problem = *problem;
     crl_files_replace(&verifier->next->crls, files);
-    int r = process_watch(verifier, verifier->next);
+    int r = verifier_process_watch(verifier, verifier->next, verifier->event, verifier_on_answer,
+                                   verifier_on_deadline);
     if (r == 0) {
         next_step(verifier);
     } else {

@@ -1,5 +1,6 @@
 """tred-verify: what it may do and hold, and that no SeGW is taken when it fails, however it does."""
 
+import concurrent.futures
 import os
 import re
 import signal
@@ -142,6 +143,30 @@ class FailureTest(VerifierTest):
         self.assertIn("Cannot allocate memory", tred.get("StateReason"))
         failing.mend()
         self.assert_taken()
+
+    def assert_others_are_answered_while_a_reload_waits_for(self, frame):
+        failing, sections = self.failing("hangs", frame)
+        failing.mend()
+        self.start_tred(**sections)
+        root, nobody = Connection("root", seconds=60), Connection("nobody")
+        self.addCleanup(root.close)
+        self.addCleanup(nobody.close)
+        failing.fail()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            reloading = pool.submit(root.call, TRED, TRED_PATH, MANAGER, "Reload")
+            wait_until(failing.has_failed, f"the verifier to hang at {frame}", 30.0)
+            self.assertEqual(nobody.get(TRED, TRED_PATH, MANAGER, "State"), "development")
+            self.assertFalse(reloading.done(), "it does not wait for the verifier")
+            self.assertEqual(reloading.result()[0], "unprovisioned")
+
+    def test_others_are_answered_while_a_verifier_hangs_at_its_profile(self):
+        self.assert_others_are_answered_while_a_reload_waits_for("profile")
+
+    def test_others_are_answered_while_a_verifier_hangs_at_the_devices_chain(self):
+        self.assert_others_are_answered_while_a_reload_waits_for("chain")
+
+    def test_others_are_answered_while_a_verifier_hangs_at_the_anchors(self):
+        self.assert_others_are_answered_while_a_reload_waits_for("anchors")
 
     def test_want_of_memory_at_anchors_is_no_missing_file(self):
         self.assert_want_of_memory_is_told_as_such("anchors")

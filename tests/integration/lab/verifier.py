@@ -13,7 +13,7 @@ FRAMES = {"profile": PROFILE, "anchors": ANCHORS, "crl": CRL, "complete": COMPLE
 PROGRAM = """#!/usr/bin/python3 -IS
 import os, socket, struct, time
 
-FLAG, KEY, SEGW_NAME = {flag!r}, {key!r}, {segw_name!r}
+FLAG, MET, KEY, SEGW_NAME = {flag!r}, {met!r}, {key!r}, {segw_name!r}
 FRAME_SIZE_MAX = 1 << 18
 
 
@@ -86,6 +86,8 @@ while True:
     if not request:
         os._exit(0)
     if request[0] == {frame} and os.path.exists(FLAG):
+        with open(MET, "w") as met:
+            met.write("x")
         FAILURES[{failure!r}](request)
     else:
         socket.send_fds(lower, [request], fds)
@@ -100,11 +102,13 @@ class FailingVerifier:
 
     def __init__(self, failure, frame):
         folder = scratch("verifier")
-        self.program, self.flag = folder / "failing-verify", folder / "fails"
+        self.program, self.flag, self.met = folder / "failing-verify", folder / "fails", folder / "met"
+        self.met.touch()
+        self.met.chmod(0o666)
         key = make_key("ecdsa-p256").public_key().public_bytes(Encoding.DER,
                                                                PublicFormat.SubjectPublicKeyInfo)
         self.program.write_text(PROGRAM.format(
-            flag=str(self.flag), program=str(BIN / "tred-verify"), frame=FRAMES[frame],
+            flag=str(self.flag), met=str(self.met), program=str(BIN / "tred-verify"), frame=FRAMES[frame],
             failure=failure, key=key, segw_name=SEGW_NAME.encode()))
         self.program.chmod(0o755)
         self.fail()
@@ -114,3 +118,7 @@ class FailingVerifier:
 
     def mend(self):
         self.flag.unlink()
+
+    def has_failed(self):
+        """It has come to that frame."""
+        return self.met.read_text() != ""

@@ -21,8 +21,8 @@
 typedef struct Bench {
     Daemon daemon;
     Identity identity;
-    int new_result, read_result, correction_result, install_result, attach_result, add_result,
-        wait_result;
+    int new_result, ready_result, profile_result, hand_result, read_result, correction_result,
+        install_result, attach_result, add_result, wait_result;
     unsigned correction_days; /* that the bundle has */
     const char *fqdn;         /* that it was looked for */
     const WorkClass *class;
@@ -31,7 +31,8 @@ typedef struct Bench {
     DeviceDone done;
     void *userdata;
     char asked[64];
-    unsigned made, attached, begun, ended, loads, changed, replies, errors, references;
+    bool in_loop;
+    unsigned made, taken, attached, begun, ended, loads, changed, replies, errors, references;
     int verifiers; /* references that somebody holds */
     uint64_t replied;
     int errno_;
@@ -40,9 +41,12 @@ typedef struct Bench {
 
 static Bench bench;
 
-int __wrap_verifier_new(const VerifierOptions *options, Verifier **ret, Reason *reason);
-int __wrap_verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name,
-                                 Reason *reason);
+int __wrap_verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reason);
+int __wrap_verifier_hand(Verifier *verifier, FrameType type, Bytes octets, const char *name,
+                         Bytes public_key, Reason *reason);
+int __wrap_verifier_take(Verifier *verifier, Reason *reason);
+int __wrap_verifier_when_ready(Verifier *verifier, sd_event *event, VerifierReady ready,
+                               void *userdata);
 int __wrap_verifier_attach(Verifier *verifier, sd_event *event, CrlsInForce *crls);
 Verifier *__wrap_verifier_ref(Verifier *verifier);
 void __wrap_verifier_unref(Verifier *verifier);
@@ -68,7 +72,7 @@ static Verifier *new_verifier(void)
     return (Verifier *)(void *)&bench.made;
 }
 
-int __wrap_verifier_new(const VerifierOptions *options, Verifier **ret, Reason *reason)
+int __wrap_verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reason)
 {
     (void)options;
     bench.made++;
@@ -79,11 +83,39 @@ int __wrap_verifier_new(const VerifierOptions *options, Verifier **ret, Reason *
     return 0;
 }
 
-int __wrap_verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name, Reason *reason)
+int __wrap_verifier_hand(Verifier *verifier, FrameType type, Bytes octets, const char *name,
+                         Bytes public_key, Reason *reason)
 {
-    (void)bundle, (void)name;
+    (void)name, (void)public_key, (void)reason;
     assert_ptr_equal(verifier, new_verifier());
-    return bench.read_result == 0 ? 0 : reason_set(reason, bench.read_result, "no anchors");
+    assert_int_equal(type, FRAME_ANCHORS);
+    assert_int_equal(bench.taken, 1); /* the profile's answer */
+    assert_true(octets.size > 0);
+    return bench.hand_result == 0 ? 0 : reason_set(reason, bench.hand_result, "no room");
+}
+
+int __wrap_verifier_take(Verifier *verifier, Reason *reason)
+{
+    const int r = bench.taken++ == 0 ? bench.profile_result : bench.read_result;
+
+    assert_ptr_equal(verifier, new_verifier());
+    assert_true(bench.in_loop); /* or it would wait */
+    return r == 0 ? 0 : reason_set(reason, r, "no anchors");
+}
+
+/* It is there at once. */
+int __wrap_verifier_when_ready(Verifier *verifier, sd_event *event, VerifierReady ready,
+                               void *userdata)
+{
+    (void)event;
+    assert_ptr_equal(verifier, new_verifier());
+    if (bench.ready_result < 0)
+        return bench.ready_result;
+    const bool before = bench.in_loop;
+    bench.in_loop = true;
+    ready(userdata);
+    bench.in_loop = before;
+    return 0;
 }
 
 int __wrap_verifier_attach(Verifier *verifier, sd_event *event, CrlsInForce *crls)
@@ -312,22 +344,27 @@ static void what_the_tpm_has_taken_is_in_force_as_it_was_looked_at(void **state)
 static void anchors_that_can_not_be_read_never_reach_the_tpm(void **state)
 {
     static const struct {
-        int made, read, correction, error;
+        int made, profile, handed, read, correction, error;
         const char *reason;
     } cases[] = {
-        {VERIFIER_E_FAILED, 0, 0, EXCHANGE_E_VERIFIER_FAILED, "no verifier"},
-        {VERIFIER_E_NO_PROGRAM, 0, 0, EXCHANGE_E_VERIFIER_FAILED, "no verifier"},
-        {-ENOMEM, 0, 0, -ENOMEM, "no verifier"},
-        {0, VERIFIER_E_FAILED, 0, EXCHANGE_E_VERIFIER_FAILED, "no anchors"},
-        {0, -EINVAL, 0, BUS_E_ANCHORS_REFUSED, "no anchors"},
-        {0, -EMFILE, 0, -EMFILE, "no anchors"},
-        {0, -EMFILE, -EINVAL, -EMFILE, "no anchors"}, /* the first reason counts */
-        {0, 0, -EINVAL, BUS_E_ANCHORS_REFUSED, "no correction"},
+        {VERIFIER_E_FAILED, 0, 0, 0, 0, EXCHANGE_E_VERIFIER_FAILED, "no verifier"},
+        {VERIFIER_E_NO_PROGRAM, 0, 0, 0, 0, EXCHANGE_E_VERIFIER_FAILED, "no verifier"},
+        {-ENOMEM, 0, 0, 0, 0, -ENOMEM, "no verifier"},
+        {0, VERIFIER_E_FAILED, 0, 0, 0, EXCHANGE_E_VERIFIER_FAILED, "no anchors"},
+        {0, 0, VERIFIER_E_FAILED, 0, 0, EXCHANGE_E_VERIFIER_FAILED, "no room"},
+        {0, 0, -EMFILE, 0, 0, -EMFILE, "no room"},
+        {0, 0, 0, VERIFIER_E_FAILED, 0, EXCHANGE_E_VERIFIER_FAILED, "no anchors"},
+        {0, 0, 0, -EINVAL, 0, BUS_E_ANCHORS_REFUSED, "no anchors"},
+        {0, 0, 0, -EMFILE, 0, -EMFILE, "no anchors"},
+        {0, 0, 0, -EMFILE, -EINVAL, -EMFILE, "no anchors"}, /* the first reason counts */
+        {0, 0, 0, 0, -EINVAL, BUS_E_ANCHORS_REFUSED, "no correction"},
     };
 
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         (void)setup(state);
         bench.new_result = cases[i].made;
+        bench.profile_result = cases[i].profile;
+        bench.hand_result = cases[i].handed;
         bench.read_result = cases[i].read;
         bench.correction_result = cases[i].correction;
         begin();

@@ -56,7 +56,7 @@ static int step(const char *name)
 }
 
 int __wrap_verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reason);
-int __wrap_verifier_begun(Verifier *verifier, Reason *reason);
+int __wrap_verifier_take(Verifier *verifier, Reason *reason);
 int __wrap_sd_event_new(sd_event **ret);
 int __wrap_sd_event_add_signal(sd_event *event, sd_event_source **ret, int number,
                                sd_event_signal_handler_t handler, void *userdata);
@@ -102,7 +102,7 @@ int __wrap_verifier_begin(const VerifierOptions *options, Verifier **ret, Reason
     return reason_set(reason, step("verifier"), "of the verifier");
 }
 
-int __wrap_verifier_begun(Verifier *verifier, Reason *reason)
+int __wrap_verifier_take(Verifier *verifier, Reason *reason)
 {
     (void)verifier;
     return reason_set(reason, step("profile"), "of the profile");

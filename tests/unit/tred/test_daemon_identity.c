@@ -30,6 +30,12 @@ typedef struct Bench {
     DeviceMismatch mismatch;
     bool broken;
     int load_result, chain_result, anchors_result, key_result, attach_result;
+    int begin_results[IDENTITY_READINGS], profile_result, ready_result;
+    unsigned begun[IDENTITY_READINGS];
+    bool lost;  /* tred-tpm, after it has answered */
+    bool waits; /* for a verifier's answer */
+    VerifierReady ready;
+    void *ready_userdata;
     bool has_chain;       /* what was read names certificates */
     Verifier *anchors_in; /* who holds the anchors once they were read */
     DeviceDone loaded;
@@ -57,10 +63,11 @@ void __wrap_log_fields(int level, const LogFields *fields, const char *format, .
 void __wrap_verifier_unref(Verifier *unwanted);
 int __wrap_verifier_attach(Verifier *attached, sd_event *event, CrlsInForce *crls);
 const AnchorFacts *__wrap_verifier_anchors(const Verifier *of);
-int __wrap_identity_chain_read(const TredConfig *config, Identity *identity, Bytes file,
-                               Reason *reason);
-int __wrap_identity_anchors_read(const TredConfig *config, Identity *identity, Bytes bundle,
-                                 Reason *reason);
+int __wrap_identity_read_begin(const TredConfig *config, Identity *identity, IdentityReading what,
+                               Bytes file, Reason *reason);
+int __wrap_identity_read_end(const TredConfig *config, Identity *identity, IdentityReading what,
+                             Bytes file, Reason *reason);
+int __wrap_verifier_when_ready(Verifier *of, sd_event *event, VerifierReady ready, void *userdata);
 void __wrap_identity_time_take(const TredConfig *config, Identity *identity);
 int __wrap_device_key_new(Device *device, const DeviceFacts *facts, SigningKey **ret);
 int __wrap_device_load(Device *device, unsigned pause_ms, DeviceDone done, void *userdata);
@@ -114,10 +121,19 @@ const AnchorFacts *__wrap_verifier_anchors(const Verifier *of)
     return &facts;
 }
 
-int __wrap_identity_chain_read(const TredConfig *config, Identity *identity, Bytes file,
-                               Reason *reason)
+int __wrap_identity_read_begin(const TredConfig *config, Identity *identity, IdentityReading what,
+                               Bytes file, Reason *reason)
 {
-    (void)config, (void)file;
+    (void)config;
+    assert_int_equal(file.size > 0, what != IDENTITY_READS_PROFILE);
+    bench.begun[what]++;
+    if (what == IDENTITY_READS_PROFILE)
+        identity->verifier = (Verifier *)&verifier;
+    return reason_set(reason, bench.begin_results[what], "of what is handed over");
+}
+
+static int chain_read(Identity *identity, Reason *reason)
+{
     bench.chains_read++;
     if (bench.has_chain) {
         identity->n_certificates = 1;
@@ -126,15 +142,36 @@ int __wrap_identity_chain_read(const TredConfig *config, Identity *identity, Byt
     return reason_set(reason, bench.chain_result, "of the chain");
 }
 
-int __wrap_identity_anchors_read(const TredConfig *config, Identity *identity, Bytes bundle,
-                                 Reason *reason)
+static int anchors_read(Identity *identity, Reason *reason)
 {
-    (void)config, (void)bundle;
     bench.anchors_read++;
     identity->verifier = bench.anchors_in;
     identity->last_known = 77;
     identity->correction_days = 3;
     return reason_set(reason, bench.anchors_result, "of the anchors");
+}
+
+int __wrap_identity_read_end(const TredConfig *config, Identity *identity, IdentityReading what,
+                             Bytes file, Reason *reason)
+{
+    (void)config, (void)file;
+    if (what == IDENTITY_READS_PROFILE)
+        return reason_set(reason, bench.profile_result, "of the profile");
+    return what == IDENTITY_READS_CHAIN ? chain_read(identity, reason)
+                                        : anchors_read(identity, reason);
+}
+
+/* What is waited for in the loop is there at once, unless `waits`. */
+int __wrap_verifier_when_ready(Verifier *of, sd_event *event, VerifierReady ready, void *userdata)
+{
+    (void)of, (void)event;
+    if (bench.ready_result < 0)
+        return bench.ready_result;
+    bench.ready = ready;
+    bench.ready_userdata = userdata;
+    if (!bench.waits)
+        ready(userdata);
+    return 0;
 }
 
 void __wrap_identity_time_take(const TredConfig *config, Identity *identity)
@@ -192,7 +229,7 @@ bool __wrap_device_is_broken(const Device *device)
 const char *__wrap_device_problem(const Device *device)
 {
     (void)device;
-    return "tred-tpm is not there";
+    return bench.load_result < 0 || bench.lost ? "tred-tpm is not there" : "";
 }
 
 const DeviceMismatch *__wrap_device_mismatch(const Device *device)
@@ -369,6 +406,39 @@ static void what_was_loaded_is_what_exchanges_are_made_with(void **state)
     assert_int_equal(bench.keys_freed, 1); /* the one before */
 }
 
+/* Profile, certificates, anchors: after each of them the loop has its turn. */
+static void while_the_verifier_reads_the_loop_goes_on(void **state)
+{
+    (void)state;
+    bench.waits = true;
+    daemon_load_identity(&bench.daemon);
+    device_answers(0, "", true);
+    for (size_t what = 0; what < IDENTITY_READINGS; what++) {
+        const VerifierReady ready = bench.ready;
+
+        assert_int_equal(bench.begun[what], 1);
+        assert_int_equal(bench.daemon.state, IDENTITY_LOADING);
+        assert_null(bench.daemon.identity);
+        assert_non_null(ready);
+        bench.ready = NULL;
+        ready(bench.ready_userdata);
+    }
+    assert_null(bench.ready);
+    assert_int_equal(bench.daemon.state, IDENTITY_READY);
+}
+
+/* tred stops: who frees the verifier is called back no more. */
+static void a_load_that_is_dropped_while_the_verifier_reads_leaves_nothing(void **state)
+{
+    (void)state;
+    bench.waits = true;
+    daemon_load_identity(&bench.daemon);
+    device_answers(0, "", true);
+    work_drop_all(&bench.daemon);
+    assert_null(bench.daemon.works);
+    assert_null(bench.daemon.identity);
+}
+
 static void an_identity_for_development_serves_and_is_marked(void **state)
 {
     DeviceAnswer played = {.facts = {.anchors_version = 9, .anchors_guarded = true}};
@@ -396,8 +466,9 @@ static void an_identity_for_development_serves_and_is_marked(void **state)
 static void however_a_load_fails_there_is_no_identity_left(void **state)
 {
     static const struct {
-        int device, chain, anchors, key, attach;
-        bool no_chain, no_anchors;
+        int device, profile, chain, anchors, key, attach, ready;
+        int begun[IDENTITY_READINGS];
+        bool no_chain, no_anchors, lost;
         IdentityState state;
         const char *words;
     } cases[] = {
@@ -409,6 +480,17 @@ static void however_a_load_fails_there_is_no_identity_left(void **state)
          .chain = IDENTITY_UNPROVISIONED,
          .state = IDENTITY_UNPROVISIONED,
          .words = "of the chain"},
+        {.profile = IDENTITY_UNPROVISIONED,
+         .chain = IDENTITY_INTEGRITY_FAILED,
+         .state = IDENTITY_UNPROVISIONED,
+         .words = "of the profile"},
+        {.begun = {IDENTITY_UNPROVISIONED, 0, 0},
+         .state = IDENTITY_UNPROVISIONED,
+         .words = "of what is handed over"},
+        {.begun = {0, 0, IDENTITY_UNPROVISIONED},
+         .state = IDENTITY_UNPROVISIONED,
+         .words = "of what is handed over"},
+        {.ready = -ENOMEM, .state = IDENTITY_TPM_UNAVAILABLE, .words = "Cannot allocate"},
         {.chain = IDENTITY_UNPROVISIONED,
          .anchors = IDENTITY_INTEGRITY_FAILED,
          .state = IDENTITY_UNPROVISIONED,
@@ -417,6 +499,7 @@ static void however_a_load_fails_there_is_no_identity_left(void **state)
          .state = IDENTITY_UNPROVISIONED,
          .words = "of the anchors"},
         {.anchors = -ENOMEM, .state = IDENTITY_TPM_UNAVAILABLE, .words = "Cannot allocate"},
+        {.lost = true, .state = IDENTITY_TPM_UNAVAILABLE, .words = "tred-tpm is not there"},
         {.no_chain = true, .state = IDENTITY_TPM_UNAVAILABLE, .words = "Protocol error"},
         {.no_anchors = true, .state = IDENTITY_TPM_UNAVAILABLE, .words = "Protocol error"},
         {.key = -EBADMSG, .state = IDENTITY_TPM_UNAVAILABLE, .words = "Bad message"},
@@ -426,11 +509,15 @@ static void however_a_load_fails_there_is_no_identity_left(void **state)
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         (void)bench_init(state);
         loads_well();
+        bench.profile_result = cases[i].profile;
+        bench.ready_result = cases[i].ready;
+        memcpy(bench.begin_results, cases[i].begun, sizeof(bench.begin_results));
         bench.chain_result = cases[i].chain;
         bench.anchors_result = cases[i].anchors;
         bench.key_result = cases[i].key;
         bench.attach_result = cases[i].attach;
         bench.has_chain = !cases[i].no_chain;
+        bench.lost = cases[i].lost;
         bench.anchors_in = cases[i].no_anchors ? NULL : (Verifier *)&verifier;
         daemon_load_identity(&bench.daemon);
         device_answers(cases[i].device, "said", true);
@@ -680,6 +767,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_init, bench_deinit)
     const struct CMUnitTest tests[] = {
         TEST(what_was_loaded_is_what_exchanges_are_made_with),
+        TEST(while_the_verifier_reads_the_loop_goes_on),
+        TEST(a_load_that_is_dropped_while_the_verifier_reads_leaves_nothing),
         TEST(an_identity_for_development_serves_and_is_marked),
         TEST(however_a_load_fails_there_is_no_identity_left),
         TEST(files_that_were_not_handed_over_are_not_read),

@@ -9,40 +9,62 @@
 
 #include <cmocka.h>
 
-static int result, read_result;
+static int result, hand_result, read_result;
 static const char *read_reason = "";
-static unsigned read_by_it;
+static unsigned begun, handed, taken, given_back;
+static FrameType type_handed;
 
-int __wrap_verifier_new(const VerifierOptions *options, Verifier **ret, Reason *reason);
-int __wrap_verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name,
-                                 Reason *reason);
-int __wrap_verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name,
-                               Bytes public_key, ChainFacts *ret, Reason *reason);
+int __wrap_verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reason);
+int __wrap_verifier_hand(Verifier *verifier, FrameType type, Bytes octets, const char *name,
+                         Bytes public_key, Reason *reason);
+int __wrap_verifier_take(Verifier *verifier, Reason *reason);
+void __wrap_verifier_unref(Verifier *verifier);
 
-int __wrap_verifier_new(const VerifierOptions *options, Verifier **ret, Reason *reason)
+static Verifier *the_verifier(void)
+{
+    return (Verifier *)(void *)&result; /* nobody looks into it */
+}
+
+int __wrap_verifier_begin(const VerifierOptions *options, Verifier **ret, Reason *reason)
 {
     (void)options;
+    begun++;
     if (result == 0)
-        *ret = (Verifier *)(void *)&result; /* nobody looks into it */
+        *ret = the_verifier();
     return result == 0 ? 0 : reason_set(reason, result, "there is no tred-verify");
 }
 
-int __wrap_verifier_read_anchors(Verifier *verifier, Bytes bundle, const char *name, Reason *reason)
+int __wrap_verifier_hand(Verifier *verifier, FrameType type, Bytes octets, const char *name,
+                         Bytes public_key, Reason *reason)
 {
-    (void)verifier, (void)bundle, (void)name;
-    read_by_it++;
+    (void)octets, (void)name, (void)public_key, (void)reason;
+    assert_ptr_equal(verifier, the_verifier());
+    handed++;
+    type_handed = type;
+    return hand_result;
+}
+
+int __wrap_verifier_take(Verifier *verifier, Reason *reason)
+{
+    assert_ptr_equal(verifier, the_verifier());
+    taken++;
     if (read_result == 0)
         return 0;
     (void)snprintf(reason->text, sizeof(reason->text), "%s", read_reason);
     return read_result;
 }
 
-int __wrap_verifier_read_chain(Verifier *verifier, Bytes certificates, const char *name,
-                               Bytes public_key, ChainFacts *ret, Reason *reason)
+void __wrap_verifier_unref(Verifier *verifier)
 {
-    (void)verifier, (void)certificates, (void)name, (void)public_key, (void)reason;
-    memset(ret, 0, sizeof(*ret));
-    read_by_it++;
+    given_back += verifier == the_verifier();
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    result = hand_result = read_result = 0;
+    read_reason = "";
+    begun = handed = taken = given_back = 0;
     return 0;
 }
 
@@ -51,9 +73,8 @@ static void without_a_verifier_nothing_is_read(void **state)
     static const struct {
         int found, said;
     } cases[] = {{-ENOENT, IDENTITY_UNPROVISIONED}, {-ENOMEM, -ENOMEM}};
-    static const uint8_t octets[] = "octets";
-    char certificates[] = "certificates", anchors[] = "anchors";
-    const TredConfig config = {.certificates = certificates, .anchors = anchors};
+    char program[] = "tred-verify";
+    const TredConfig config = {.verifier = program};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
@@ -61,13 +82,64 @@ static void without_a_verifier_nothing_is_read(void **state)
         Reason reason = {0};
 
         result = cases[i].found;
-        assert_int_equal(identity_anchors_read(&config, &identity, BYTES_OF(octets), &reason),
-                         cases[i].said);
-        assert_int_equal(identity_chain_read(&config, &identity, BYTES_OF(octets), &reason),
-                         cases[i].said);
+        assert_int_equal(
+            identity_read_begin(&config, &identity, IDENTITY_READS_PROFILE, (Bytes){0}, &reason),
+            cases[i].said);
         assert_int_equal(strcmp(reason.text, "there is no tred-verify") == 0, i == 0);
-        assert_int_equal(read_by_it, 0);
+        assert_null(identity.verifier);
     }
+    assert_int_equal(handed + taken, 0);
+}
+
+/* So that the next who needs one starts another. */
+static void a_verifier_that_can_not_read_its_profile_is_given_back(void **state)
+{
+    char program[] = "tred-verify";
+    const TredConfig config = {.verifier = program};
+    Identity identity = {0};
+    Reason reason = {0};
+
+    (void)state;
+    assert_int_equal(
+        identity_read_begin(&config, &identity, IDENTITY_READS_PROFILE, (Bytes){0}, &reason), 0);
+    assert_ptr_equal(identity.verifier, the_verifier());
+    read_result = -EBADMSG;
+    read_reason = "line 2 is no rule";
+    assert_int_equal(
+        identity_read_end(&config, &identity, IDENTITY_READS_PROFILE, (Bytes){0}, &reason),
+        IDENTITY_UNPROVISIONED);
+    assert_string_equal(reason.text, "line 2 is no rule");
+    assert_null(identity.verifier);
+    assert_int_equal(given_back, 1);
+}
+
+static void what_can_not_be_handed_over_is_told_by_its_name(void **state)
+{
+    static const struct {
+        IdentityReading what;
+        FrameType type;
+        const char *text;
+    } cases[] = {
+        {IDENTITY_READS_CHAIN, FRAME_CHAIN, "certificates: Too many open files"},
+        {IDENTITY_READS_ANCHORS, FRAME_ANCHORS, "anchors: Too many open files"},
+    };
+    static const uint8_t octets[] = "octets";
+    char certificates[] = "certificates", anchors[] = "anchors";
+    const TredConfig config = {.certificates = certificates, .anchors = anchors};
+
+    (void)state;
+    hand_result = -EMFILE;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        Identity identity = {.verifier = the_verifier()};
+        Reason reason = {0};
+
+        assert_int_equal(
+            identity_read_begin(&config, &identity, cases[i].what, BYTES_OF(octets), &reason),
+            IDENTITY_UNPROVISIONED);
+        assert_string_equal(reason.text, cases[i].text);
+        assert_int_equal(type_handed, cases[i].type);
+    }
+    assert_int_equal(begun, 0);
 }
 
 /* The reader's own sentence, or else the file's name with what became of it. */
@@ -89,14 +161,14 @@ static void anchors_that_can_not_be_read_are_told_by_the_reader_or_by_their_name
     const TredConfig config = {.anchors = anchors};
 
     (void)state;
-    result = 0;
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
-        Identity identity = {0};
+        Identity identity = {.verifier = the_verifier()};
         Reason reason = {0};
 
         read_result = cases[i].found;
         read_reason = cases[i].reason;
-        assert_int_equal(identity_anchors_read(&config, &identity, BYTES_OF(octets), &reason),
+        assert_int_equal(identity_read_end(&config, &identity, IDENTITY_READS_ANCHORS,
+                                           BYTES_OF(octets), &reason),
                          cases[i].said);
         assert_string_equal(reason.text, cases[i].text);
     }
@@ -105,8 +177,11 @@ static void anchors_that_can_not_be_read_are_told_by_the_reader_or_by_their_name
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_a_verifier_nothing_is_read),
-        cmocka_unit_test(anchors_that_can_not_be_read_are_told_by_the_reader_or_by_their_name),
+        cmocka_unit_test_setup(without_a_verifier_nothing_is_read, setup),
+        cmocka_unit_test_setup(a_verifier_that_can_not_read_its_profile_is_given_back, setup),
+        cmocka_unit_test_setup(what_can_not_be_handed_over_is_told_by_its_name, setup),
+        cmocka_unit_test_setup(anchors_that_can_not_be_read_are_told_by_the_reader_or_by_their_name,
+                               setup),
     };
 
     return cmocka_run_group_tests_name("identity", tests, NULL, NULL);

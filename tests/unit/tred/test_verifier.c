@@ -30,15 +30,16 @@ int __wrap_memfd_create(const char *name, unsigned flags)
 /* The verifier is not looked at: there is none. */
 static void without_a_descriptor_left_it_is_asked_nothing(void **state)
 {
+    static const FrameType types[] = {FRAME_ANCHORS, FRAME_CHAIN, FRAME_CRL};
     static const uint8_t octets[] = {1};
     Reason reason = {0};
-    ChainFacts facts;
 
     (void)state;
-    assert_int_equal(verifier_read_anchors(NULL, BYTES_OF(octets), "anchors", &reason), -EMFILE);
-    assert_int_equal(
-        verifier_read_chain(NULL, BYTES_OF(octets), "chain", BYTES_OF(octets), &facts, &reason),
-        -EMFILE);
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        assert_int_equal(
+            verifier_hand(NULL, types[i], BYTES_OF(octets), "file", BYTES_OF(octets), &reason),
+            -EMFILE);
+    }
 }
 
 /* An answer of that type (0: octets that are none; FRAME_TYPES: the other end is closed), with a

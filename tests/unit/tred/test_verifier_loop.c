@@ -280,7 +280,7 @@ static void on_changed(void *userdata)
     bench.changed++;
 }
 
-/* Profile and anchors are read while the owner waits; then it goes on by itself. */
+/* Its owner hands it profile and anchors; then it goes on by itself. */
 static int setup_with(const char *problem)
 {
     static const VerifierOptions options = {
@@ -302,12 +302,15 @@ static int setup_with(const char *problem)
     assert_int_equal(verifier_begin(&options, &bench.verifier, &reason), 0);
     heard(0, FRAME_PROFILE, NULL);
     answer(0, &(VerifyAnswer){.type = FRAME_PROFILE});
-    assert_int_equal(verifier_begun(bench.verifier, &reason), 0);
+    assert_int_equal(verifier_take(bench.verifier, &reason), 0);
     anchors =
         (VerifyAnswer){.type = FRAME_ANCHORS, .anchors = {.n_certificates = 1, .n_hashes = 1}};
     answer(0, &anchors);
-    assert_int_equal(verifier_read_anchors(bench.verifier, BYTES_OF(octets), "roots", &reason), 0);
+    assert_int_equal(verifier_hand(bench.verifier, FRAME_ANCHORS, BYTES_OF(octets), "roots",
+                                   (Bytes){0}, &reason),
+                     0);
     heard(0, FRAME_ANCHORS, "roots");
+    assert_int_equal(verifier_take(bench.verifier, &reason), 0);
     assert_int_equal(verifier_attach(bench.verifier, (sd_event *)(void *)&bench.now, &bench.crls),
                      0);
     assert_true(bench.looked_again);
