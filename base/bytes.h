@@ -66,12 +66,3 @@ void writer_patch_u32(Writer *writer, size_t offset, uint32_t value);
 
 /* A view of what was written, or -ENOBUFS if anything did not fit. */
 int writer_finish(const Writer *writer, Bytes *ret);
-
-/* The next line of *rest, without its end, into `ret` (`size` octets, with a NUL); *rest is what
- * follows it. Returns 1; 0 at the end of the text; or -EBADMSG for a line that is too long, does
- * not end in a newline, or has an octet that is not printable ASCII. */
-int line_next(Bytes *rest, char *ret, size_t size);
-
-/* The next word of *rest, which it cuts off: words stand one space apart, so that two spaces have
- * an empty word between. NULL if there is none. */
-char *word_next(char **rest);

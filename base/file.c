@@ -1,13 +1,10 @@
-/* Reads a file within a limit, and replaces one without it ever being half-written. */
+/* Reads a file within a limit, and has octets stand as one. */
 #include "base/file.h"
 
 #include "base/cleanup.h"
-#include "base/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -27,19 +24,6 @@ static ssize_t read_all(int fd, uint8_t *data, size_t size)
         done += (size_t)n;
     }
     return (ssize_t)done;
-}
-
-static int write_all(int fd, Bytes bytes)
-{
-    while (bytes.size > 0) {
-        ssize_t n = write(fd, bytes.data, bytes.size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        bytes = bytes_slice(bytes, (size_t)n, bytes.size);
-    }
-    return 0;
 }
 
 /* No st_size tells (/proc, a pipe, a file that grows): one octet above the limit does. */
@@ -114,70 +98,17 @@ int file_read_stream(const char *path, size_t limit, uint8_t **ret, size_t *ret_
     return fd < 0 ? -errno : read_whole(fd, limit, ret, ret_size);
 }
 
-int file_sync_folder(const char *path)
+int file_write_all(int fd, Bytes bytes)
 {
-    char copy[PATH_MAX];
-    if (snprintf(copy, sizeof(copy), "%s", path) >= PATH_MAX)
-        return -ENAMETOOLONG;
-
-    _cleanup_(close_fdp) int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    return fsync(fd) < 0 ? -errno : 0;
-}
-
-int file_lay(const char *path, Bytes bytes, FileOwner owner, mode_t mode)
-{
-    if (unlink(path) < 0 && errno != ENOENT)
-        return -errno;
-    _cleanup_(close_fdp) int fd =
-        open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-
-    int r = write_all(fd, bytes);
-    if (r < 0)
-        return r;
-    /* A hardened service may not even ask for another owner. */
-    if ((owner.user != (uid_t)-1 || owner.group != (gid_t)-1) &&
-        fchown(fd, owner.user, owner.group) < 0)
-        return -errno;
-    return fchmod(fd, mode) < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
-static int write_synced(int fd, Bytes bytes, mode_t mode)
-{
-    if (fchmod(fd, mode) < 0)
-        return -errno;
-    int r = write_all(fd, bytes);
-    if (r < 0)
-        return r;
-    return fsync(fd) < 0 ? -errno : 0;
-}
-
-int file_write_atomic(const char *path, Bytes bytes, mode_t mode)
-{
-    _cleanup_(free_charp) char *temporary = NULL;
-    _cleanup_(signals_releasep) sigset_t before;
-
-    /* No signal ends us between the two, so that nothing is left beside the file. */
-    signals_hold(&before);
-    if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
-        temporary = NULL;
-        return -ENOMEM;
+    while (bytes.size > 0) {
+        ssize_t n = write(fd, bytes.data, bytes.size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        bytes = bytes_slice(bytes, (size_t)n, bytes.size);
     }
-    _cleanup_(close_fdp) int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-
-    int r = write_synced(fd, bytes, mode);
-    if (r == 0 && rename(temporary, path) < 0)
-        r = -errno;
-    if (r < 0) {
-        (void)unlink(temporary);
-        return r;
-    }
-    return file_sync_folder(path);
+    return 0;
 }
 
 int file_seal(Bytes octets, const char *name, int *ret)
@@ -186,7 +117,7 @@ int file_seal(Bytes octets, const char *name, int *ret)
 
     if (fd < 0)
         return -errno;
-    int r = write_all(fd, octets);
+    int r = file_write_all(fd, octets);
     if (r < 0)
         return r;
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)

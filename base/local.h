@@ -1,26 +1,12 @@
-/* Local sockets (SOCK_SEQPACKET) between a process and one that serves it: where they are, and who
- * is at the other end. */
+/* Local sockets (SOCK_SEQPACKET) between a process and one that serves it. */
 #pragma once
 
-#include <stdbool.h>
-#include <sys/types.h>
+#include <sys/un.h>
 
-/* Listens at `path`, in the place of a socket there that nobody listens at. Everybody may connect
- * to it: who may go on is asked at each connection, where there is no systemd to give the socket
- * away. Returns 0, -EADDRINUSE if somebody listens there, -ENAMETOOLONG or another -errno. */
-int local_listen(const char *path, int *ret);
+/* Where such a socket is. 0, or -ENAMETOOLONG. */
+int local_address(const char *path, struct sockaddr_un *ret);
 
 /* Connects to the socket at `path`, which is not waited for, and neither is any message on *ret.
  * Returns 0, -ENAMETOOLONG, or another -errno: -ENOENT, -ECONNREFUSED where nobody listens there,
  * -EAGAIN where nobody accepts what is in the queue. */
 int local_connect(const char *path, int *ret);
-
-/* Whether `user` made the connection, as the kernel noted it (SO_PEERCRED). Another is logged. */
-bool local_is_from(int connection, uid_t user);
-
-/* Accepts a connection of `user`'s; anybody else's is closed. *ret is not waited for. Returns 0,
- * -EACCES for somebody else, or another -errno. */
-int local_accept(int listener, uid_t user, int *ret);
-
-/* The id of the user `name`, of an option --user. 0, or -EINVAL, which is logged. */
-int local_user_find(const char *name, uid_t *ret);

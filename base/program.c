@@ -1,6 +1,6 @@
 /* Reads options by their table, answers --version and --help, and refuses what is no option; opens
- * standard streams that are closed, and says whether what was printed has arrived; holds the
- * signals that end a tool; locks memory and gives it back; and has a status for each errno. */
+ * standard streams that are closed, and says whether what was printed has arrived; locks memory and
+ * gives it back; and has a status for each errno. */
 #include "base/program.h"
 
 #include "base/cleanup.h"
@@ -224,51 +224,6 @@ int standard_finish(const char *program, int status)
     (void)fprintf(stderr, "%s: standard output can't be written%s%s\n", program,
                   errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
     return EX_IOERR;
-}
-
-static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
-
-/* A shell has what it starts in the background ignore SIGINT, and nohup SIGHUP: that stays so. */
-static bool is_ignored(int signal)
-{
-    struct sigaction action;
-
-    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
-}
-
-void signals_hold(sigset_t *ret)
-{
-    sigset_t set;
-
-    (void)sigemptyset(&set);
-    for (size_t i = 0; i < ELEMENTS(ending); i++) {
-        if (!is_ignored(ending[i]))
-            (void)sigaddset(&set, ending[i]);
-    }
-    (void)pthread_sigmask(SIG_BLOCK, &set, ret);
-}
-
-void signals_current(sigset_t *ret)
-{
-    (void)pthread_sigmask(SIG_BLOCK, NULL, ret);
-}
-
-void signals_release(const sigset_t *before)
-{
-    (void)pthread_sigmask(SIG_SETMASK, before, NULL);
-}
-
-bool signals_waiting(void)
-{
-    sigset_t set;
-
-    if (sigpending(&set) < 0)
-        return false;
-    for (size_t i = 0; i < ELEMENTS(ending); i++) {
-        if (sigismember(&set, ending[i]) == 1)
-            return true;
-    }
-    return false;
 }
 
 /* The pages of every segment that nobody may write to, and so are as they are in their file. What

@@ -1,10 +1,8 @@
 /* What a program of ours does at its beginning and its end: reads its command line by the table of
  * its options (how these are read, what --help says of them, one form of error), opens its standard
- * streams, holds the signals that would end it, gives back memory that it needs no more, and
- * says by its exit status how it went. */
+ * streams, gives back memory that it needs no more, and says by its exit status how it went. */
 #pragma once
 
-#include <signal.h>
 #include <stdbool.h>
 #include <sysexits.h>
 
@@ -62,28 +60,6 @@ void standard_open(void);
 /* Last of all in main(): returns `status`, or EX_IOERR, having said why on standard error, if what
  * was printed did not get where it was to go (a full disk, a closed descriptor). */
 int standard_finish(const char *program, int status);
-
-/* ---- the signals that end a tool ---- */
-
-/* SIGINT, SIGTERM and SIGHUP end a tool, but not between two things that belong together (a file
- * and its rename, a TPM's object and its flush). SIGQUIT ends it at any time. */
-
-/* From now on the three are held back, until signals_release() with what was stored in `ret`; then
- * the process ends by the one that came meanwhile. May be nested. */
-void signals_hold(sigset_t *ret);
-void signals_release(const sigset_t *before);
-
-/* For _cleanup_: releases at the end of a scope. */
-static inline void signals_releasep(const sigset_t *before)
-{
-    signals_release(before);
-}
-
-/* What is held back now. */
-void signals_current(sigset_t *ret);
-
-/* True if one of the three has come while they are held: leave off. */
-bool signals_waiting(void);
 
 /* ---- memory ---- */
 

@@ -29,6 +29,14 @@ DEFINE_POINTER_CLEANUP(X509_ALGOR, X509_ALGOR_free);
 DEFINE_POINTER_CLEANUP(X509_REQ, X509_REQ_free);
 DEFINE_POINTER_CLEANUP(X509_STORE_CTX, X509_STORE_CTX_free);
 
+typedef STACK_OF(ASN1_TYPE) AsnSequence;
+
+static inline void asn_sequence_free(AsnSequence *sequence)
+{
+    sk_ASN1_TYPE_pop_free(sequence, ASN1_TYPE_free);
+}
+DEFINE_POINTER_CLEANUP(AsnSequence, asn_sequence_free);
+
 static inline void openssl_free_bytesp(unsigned char **memory)
 {
     OPENSSL_free(*memory);

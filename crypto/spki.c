@@ -1,4 +1,4 @@
-/* Public keys from numbers and from SubjectPublicKeyInfo, and back. */
+/* Public keys from numbers and from SubjectPublicKeyInfo. */
 #include "crypto/spki.h"
 
 #include "crypto/openssl.h"
@@ -11,20 +11,8 @@
 
 enum { GROUP_NAME_SIZE = 32 };
 
-static const struct {
-    int nid;
-    const char *group;
-} curves[] = {{NID_X9_62_prime256v1, SN_X9_62_prime256v1}, {NID_secp384r1, SN_secp384r1}};
-
-typedef STACK_OF(ASN1_TYPE) AsnSequence;
-
-static void sequence_free(AsnSequence *sequence)
-{
-    sk_ASN1_TYPE_pop_free(sequence, ASN1_TYPE_free);
-}
-
-DEFINE_POINTER_CLEANUP(AsnSequence, sequence_free);
-DEFINE_POINTER_CLEANUP(X509_PUBKEY, X509_PUBKEY_free);
+const SpkiCurve spki_curves[SPKI_CURVES] = {{NID_X9_62_prime256v1, SN_X9_62_prime256v1},
+                                            {NID_secp384r1, SN_secp384r1}};
 
 static int key_from(const char *type, OSSL_PARAM *params, EVP_PKEY **ret)
 {
@@ -77,7 +65,7 @@ int rsa_key_new(Bytes modulus, Bytes exponent, EVP_PKEY **ret)
 static AsnSequence *sequence_decode(Bytes der, int count)
 {
     const unsigned char *cursor = der.data;
-    _cleanup_(sequence_freep) AsnSequence *sequence = NULL;
+    _cleanup_(asn_sequence_freep) AsnSequence *sequence = NULL;
 
     if (der.size == 0 || der.data[0] != (V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED))
         return NULL;
@@ -102,7 +90,7 @@ static bool is_positive(const ASN1_TYPE *element)
 /* RFC 8017 A.1.1: RSAPublicKey. */
 static int rsa_decode(Bytes der, EVP_PKEY **ret)
 {
-    _cleanup_(sequence_freep) AsnSequence *numbers = sequence_decode(der, 2);
+    _cleanup_(asn_sequence_freep) AsnSequence *numbers = sequence_decode(der, 2);
 
     for (int i = 0; numbers && i < 2; i++) {
         if (!is_positive(sk_ASN1_TYPE_value(numbers, i)))
@@ -125,16 +113,16 @@ static int key_decode(const X509_ALGOR *algorithm, Bytes key, EVP_PKEY **ret)
         return type == V_ASN1_NULL ? rsa_decode(key, ret) : -EBADMSG;
     if (OBJ_obj2nid(kind) != NID_X9_62_id_ecPublicKey || type != V_ASN1_OBJECT)
         return -EOPNOTSUPP;
-    for (size_t i = 0; i < ELEMENTS(curves); i++) {
-        if (OBJ_obj2nid(parameter) == curves[i].nid)
-            return ec_key_new(curves[i].group, key, ret);
+    for (size_t i = 0; i < SPKI_CURVES; i++) {
+        if (OBJ_obj2nid(parameter) == spki_curves[i].nid)
+            return ec_key_new(spki_curves[i].group, key, ret);
     }
     return -EOPNOTSUPP;
 }
 
 int spki_decode(Bytes der, EVP_PKEY **ret)
 {
-    _cleanup_(sequence_freep) AsnSequence *info = sequence_decode(der, 2);
+    _cleanup_(asn_sequence_freep) AsnSequence *info = sequence_decode(der, 2);
     _cleanup_(X509_ALGOR_freep) X509_ALGOR *algorithm = NULL;
     int r = -EBADMSG;
 
@@ -151,91 +139,4 @@ int spki_decode(Bytes der, EVP_PKEY **ret)
     }
     ERR_clear_error();
     return r;
-}
-
-/* Adds an INTEGER. */
-static bool number_push(AsnSequence *numbers, const EVP_PKEY *key, const char *name)
-{
-    _cleanup_(BN_freep) BIGNUM *number = NULL;
-    ASN1_INTEGER *integer = NULL;
-    ASN1_TYPE *element = ASN1_TYPE_new();
-
-    if (element && EVP_PKEY_get_bn_param(key, name, &number) == 1)
-        integer = BN_to_ASN1_INTEGER(number, NULL);
-    if (!integer) {
-        ASN1_TYPE_free(element);
-        return false;
-    }
-    ASN1_TYPE_set(element, V_ASN1_INTEGER, integer);
-    if (sk_ASN1_TYPE_push(numbers, element) > 0)
-        return true;
-    ASN1_TYPE_free(element);
-    return false;
-}
-
-/* RSAPublicKey's size, or 0. */
-static int rsa_encode(const EVP_PKEY *key, unsigned char **ret)
-{
-    _cleanup_(sequence_freep) AsnSequence *numbers = sk_ASN1_TYPE_new_null();
-
-    if (!numbers || !number_push(numbers, key, OSSL_PKEY_PARAM_RSA_N) ||
-        !number_push(numbers, key, OSSL_PKEY_PARAM_RSA_E))
-        return 0;
-    const int size = i2d_ASN1_SEQUENCE_ANY(numbers, ret);
-    return size > 0 ? size : 0;
-}
-
-/* The curve's number, or NID_undef. */
-static int curve_of(const EVP_PKEY *key)
-{
-    char group[GROUP_NAME_SIZE] = "";
-
-    if (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1) {
-        for (size_t i = 0; i < ELEMENTS(curves); i++) {
-            if (strcmp(group, curves[i].group) == 0)
-                return curves[i].nid;
-        }
-    }
-    return NID_undef;
-}
-
-/* -EOPNOTSUPP or -ENOMEM, or 0. */
-static int parts_set(const EVP_PKEY *key, X509_PUBKEY *info)
-{
-    const bool is_rsa = EVP_PKEY_is_a(key, "RSA");
-    const int curve = is_rsa ? NID_undef : curve_of(key);
-    unsigned char *octets = NULL;
-    size_t size;
-    int set;
-
-    if (!is_rsa && curve == NID_undef)
-        return -EOPNOTSUPP;
-    union {
-        const EVP_PKEY *constant;
-        EVP_PKEY *plain;
-    } same = {.constant = key}; /* OpenSSL only reads it */
-    size = is_rsa ? (size_t)rsa_encode(key, &octets)
-                  : EVP_PKEY_get1_encoded_public_key(same.plain, &octets);
-    if (size == 0)
-        return -ENOMEM;
-    set = is_rsa ? X509_PUBKEY_set0_param(info, OBJ_nid2obj(NID_rsaEncryption), V_ASN1_NULL, NULL,
-                                          octets, (int)size)
-                 : X509_PUBKEY_set0_param(info, OBJ_nid2obj(NID_X9_62_id_ecPublicKey),
-                                          V_ASN1_OBJECT, OBJ_nid2obj(curve), octets, (int)size);
-    if (set == 1)
-        return 0;
-    OPENSSL_free(octets);
-    return -ENOMEM;
-}
-
-int spki_encode(const EVP_PKEY *key, unsigned char **ret)
-{
-    _cleanup_(X509_PUBKEY_freep) X509_PUBKEY *info = X509_PUBKEY_new();
-    int r = info ? parts_set(key, info) : -ENOMEM;
-
-    if (r < 0)
-        return r;
-    *ret = NULL;
-    const int size = i2d_X509_PUBKEY(info, ret);
-    return size > 0 ? size : -ENOMEM;
 }

@@ -9,6 +9,15 @@
 
 #include <openssl/evp.h>
 
+/* The profile's curves, as OpenSSL has them. */
+typedef struct SpkiCurve {
+    int nid;
+    const char *group;
+} SpkiCurve;
+
+enum { SPKI_CURVES = 2 };
+extern const SpkiCurve spki_curves[SPKI_CURVES];
+
 /* A point of the curve that OpenSSL calls `group`, as SEC 1 2.3.3 has it. *ret is the caller's to
  * EVP_PKEY_free(). 0, or -EBADMSG for one that is not on the curve. */
 int ec_key_new(const char *group, Bytes point, EVP_PKEY **ret);

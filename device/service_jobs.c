@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/file_write.h"
 #include "crypto/openssl.h"
 #include "crypto/spki.h"
 #include "device/identity.h"

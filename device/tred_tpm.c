@@ -4,7 +4,7 @@
  * bus or the network, and sees of what it signs the digest. */
 #include "base/cleanup.h"
 #include "base/helper.h"
-#include "base/local.h"
+#include "base/local_serve.h"
 #include "base/log.h"
 #include "base/manager.h"
 #include "base/program.h"

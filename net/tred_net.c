@@ -1,7 +1,7 @@
 /* tred-net: configures the host's network for tred (tred-net(8)). It serves one connection at a
  * time, of one user, and reads nothing but orders (dataplane/order.h) and the kernel's answers. */
 #include "base/helper.h"
-#include "base/local.h"
+#include "base/local_serve.h"
 #include "base/log.h"
 #include "base/manager.h"
 #include "base/program.h"

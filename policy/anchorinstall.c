@@ -4,6 +4,8 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/file.h"
+#include "base/file_write.h"
 #include "policy/anchorbundle.h"
 #include "policy/encoding.h"
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "base/file.h"
+#include "base/file_write.h"
 #include "base/reason.h"
 #include "policy/anchorguard.h"
 

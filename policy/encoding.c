@@ -1,4 +1,4 @@
-/* Octets as hexadecimal text. */
+/* Octets as hexadecimal text, and text as lines and words. */
 #include "policy/encoding.h"
 
 #include <errno.h>
@@ -51,4 +51,32 @@ int hex_decode(const char *text, uint8_t *ret, size_t size)
     int r = hex_decode_some(text, ret, size, &got);
 
     return r == 0 && got != size ? -EINVAL : r;
+}
+
+int line_next(Bytes *rest, char *ret, size_t size)
+{
+    const uint8_t *end;
+    size_t length;
+
+    if (rest->size == 0)
+        return 0;
+    end = memchr(rest->data, '\n', rest->size);
+    if (!end)
+        return -EBADMSG;
+    length = (size_t)(end - rest->data);
+    if (length >= size)
+        return -EBADMSG;
+    for (size_t i = 0; i < length; i++) {
+        if (rest->data[i] < ' ' || rest->data[i] > '~')
+            return -EBADMSG;
+    }
+    memcpy(ret, rest->data, length);
+    ret[length] = '\0';
+    *rest = bytes_slice(*rest, length + 1, rest->size);
+    return 1;
+}
+
+char *word_next(char **rest)
+{
+    return strsep(rest, " ");
 }

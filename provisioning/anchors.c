@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/file_write.h"
 #include "base/reason.h"
 #include "policy/anchorbundle.h"
 #include "policy/anchorguard.h"

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/file_write.h"
 #include "base/reason.h"
 #include "base/timecorrection.h"
 #include "crypto/openssl.h"

@@ -3,7 +3,7 @@
 #include "provisioning/devicelist.h"
 
 #include "base/cleanup.h"
-#include "base/file.h"
+#include "base/file_write.h"
 #include "base/reason.h"
 
 #include <ctype.h>

@@ -3,7 +3,7 @@
  * last-known time (tred-nv(7)). */
 #include "provisioning/devicetpm.h"
 
-#include "base/program.h"
+#include "base/signals.h"
 #include "crypto/secret.h"
 #include "policy/anchorguard_internal.h"
 #include "policy/lastknowntime_internal.h"

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/program.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
 #include "provisioning/policyfile.h"
 
 #include "base/file.h"
+#include "base/file_write.h"
 #include "base/reason.h"
 #include "policy/encoding.h"
 #include "policy/keypolicy.h"

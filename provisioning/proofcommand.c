@@ -2,6 +2,7 @@
  * judges, challenges and certifies. They write what they make to standard output, and what they
  * have to say to standard error. */
 #include "base/file.h"
+#include "base/file_write.h"
 #include "base/reason.h"
 #include "crypto/openssl.h"
 #include "policy/encoding.h"

@@ -3,8 +3,8 @@
 #include "provisioning/command.h"
 
 #include "base/cleanup.h"
-#include "base/file.h"
-#include "base/program.h"
+#include "base/file_write.h"
+#include "base/signals.h"
 
 #include <dirent.h>
 #include <errno.h>

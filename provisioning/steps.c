@@ -1,8 +1,8 @@
 /* The steps that make a device, in their order, and the commands run, step and init, which do those
  * that are still to be done with a line for each. */
 #include "base/fqdn.h"
-#include "base/program.h"
 #include "base/reason.h"
+#include "base/signals.h"
 #include "provisioning/devicetpm.h"
 #include "provisioning/step.h"
 

@@ -2,7 +2,7 @@
 #include "trectl/as_user.h"
 
 #include "base/cleanup.h"
-#include "base/program.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <grp.h>

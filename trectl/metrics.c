@@ -2,7 +2,7 @@
 #include "trectl/metrics.h"
 
 #include "base/cleanup.h"
-#include "base/file.h"
+#include "base/file_write.h"
 #include "base/program.h"
 #include "base/reason.h"
 #include "trectl/busjson.h"

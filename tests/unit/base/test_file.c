@@ -2,6 +2,7 @@
 #include "base/file.h"
 
 #include "base/cleanup.h"
+#include "base/file_write.h"
 #include "tests/unit/temporary.h"
 
 #include <dirent.h>

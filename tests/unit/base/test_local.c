@@ -2,6 +2,7 @@
 #include "base/local.h"
 
 #include "base/cleanup.h"
+#include "base/local_serve.h"
 #include "tests/unit/temporary.h"
 
 #include <errno.h>

@@ -3,6 +3,7 @@
  * --wrap). */
 #include "device/service.h"
 
+#include "base/file_write.h"
 #include "device/identity.h"
 #include "policy/anchorinstall.h"
 #include "policy/keypolicy.h"

@@ -2,8 +2,7 @@
  * Plane, rules and clock are played. */
 #include "net/service.h"
 
-#include "base/local.h"
-
+#include "base/local_serve.h"
 #include "tests/unit/temporary.h"
 
 #include <errno.h>

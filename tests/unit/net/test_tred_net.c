@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "base/local_serve.h"
 #include "tests/unit/program.h"
 
 enum { NOBODY = 65534, WORDS_MAX = 8 };

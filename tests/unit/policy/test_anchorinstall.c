@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/file_write.h"
 #include "policy/anchorbundle.h"
 #include "policy/anchorinstall.h"
 #include "tests/unit/temporary.h"

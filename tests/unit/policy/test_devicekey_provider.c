@@ -1,7 +1,7 @@
 /* Do our key files and those of OpenSSL's provider tpm2-openssl mean the same? */
 #include "key_bench.h"
 
-#include "base/file.h"
+#include "base/file_write.h"
 #include "base/reason.h"
 #include "tpm/open.h"
 

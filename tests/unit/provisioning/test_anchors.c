@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/file_write.h"
 #include "base/reason.h"
 #include "pki_fixture.h"
 #include "policy/anchorbundle.h"

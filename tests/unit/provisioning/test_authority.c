@@ -6,7 +6,7 @@
 #include "temporary.h"
 #include "verify/profile.h"
 
-#include "base/file.h"
+#include "base/file_write.h"
 
 #include <errno.h>
 #include <openssl/pem.h>

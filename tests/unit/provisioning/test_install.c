@@ -2,7 +2,7 @@
 #include "provision_fixture.h"
 
 #include "base/cleanup.h"
-#include "base/file.h"
+#include "base/file_write.h"
 #include "base/reason.h"
 #include "pki_fixture.h"
 #include "policy/tss2key.h"

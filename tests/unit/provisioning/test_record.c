@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/file_write.h"
 #include "tests/unit/temporary.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Does each step know when its work is done, and take up what a killed run has left? */
 #include "provision_fixture.h"
 
-#include "base/file.h"
+#include "base/file_write.h"
 #include "base/reason.h"
 #include "free_watch.h"
 #include "pki_fixture.h"

@@ -3,7 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
-#include "base/file.h"
+#include "base/file_write.h"
 #include "base/log.h"
 #include "tests/unit/shipped.h"
 #include "tests/unit/temporary.h"

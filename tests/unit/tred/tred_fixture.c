@@ -4,9 +4,9 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
-#include "base/file.h"
+#include "base/file_write.h"
 #include "base/helper.h"
-#include "base/local.h"
+#include "base/local_serve.h"
 #include "base/reason.h"
 #include "crypto/secret.h"
 #include "policy/devicekey.h"
