@@ -48,6 +48,45 @@ client_told() {
     journalctl --since "@$2" --unit ikeclient --output cat | grep -e "$1"
 }
 
+# segw_sas: the SeGW's own numbers of the IKE SAs that are up.
+segw_sas() {
+    segw_control --list-sas | sed -n "s/^henb: #\([0-9]*\), ESTABLISHED.*/\1/p"
+}
+
+# exchanges_are STATE: each exchange of tred's, of which there is one.
+exchanges_are() {
+    local exchange
+    exchange=$(busctl tree --list org.tred.TrE1 | grep 'exchange/[0-9]') &&
+        busctl get-property org.tred.TrE1 "$exchange" org.tred.TrE1.Exchange State | matches "s \"$1\""
+}
+
+# tred-tpm has no key of the tunnel, which goes on without it. Who needs the TPM is told, and served by the next one.
+tred=$(main_process tred)
+tunnel=$(segw_sas)
+before=$(main_process tred-tpm)
+since=$(date +%s)
+check "tred-tpm is killed with a tunnel up" systemctl kill --signal KILL tred-tpm
+check "tred says that it ended" eventually 10 journal_has tred "tred-tpm, which has the TPM, failed: it ended"
+check "it comes back as another process" eventually 60 refused main_process_is tred-tpm "$before"
+check "tred has its identity again" eventually 60 tre_is ready
+check "tred is the process that it was" matches_text "$tred" main_process tred
+check "the tunnel is the one that it was" matches_text "$tunnel" segw_sas
+check "it carries packets" core_answers
+check "the client was told of nothing" refused client_told . "$since"
+
+# Stopped first, so that the signature is certainly under way when it is killed.
+systemctl stop ikeclient
+before=$(main_process tred-tpm)
+since=$(date +%s)
+check "tred-tpm is stopped" systemctl kill --signal STOP tred-tpm
+systemctl start --no-block ikeclient
+check "a connect gets as far as the signature" eventually 12 exchanges_are agreed
+check "tred-tpm is killed then" systemctl kill --signal KILL tred-tpm
+check "the client is told what became of its signature" eventually 10 client_told "tred-tpm, which has the TPM, failed" "$since"
+check "it comes back as another process" eventually 60 refused main_process_is tred-tpm "$before"
+check "the tunnel comes up without anybody's help" eventually 120 recovered
+check "tred is the process that it was" matches_text "$tred" main_process tred
+
 # told_and_recovered PATTERN COMMAND...: after COMMAND tred tells the client why, and the tunnel comes back.
 told_and_recovered() {
     local since
