@@ -66,7 +66,8 @@ class Disturbances:
         files = self.world.device("ecdsa-p256")  # before somebody else has the TPM
         self.tpm = self.starting(FaultyTpm())
         self.net = self.starting(TredNet()).wait_for_socket()
-        self.starting(Segw(self.world.segw_credential(), self.world.vendor_root, SegwOptions(unique="never")))
+        self.starting(Segw(self.world.segw_credential(), self.world.vendor_root,
+                           SegwOptions(unique="never", pool_ipv4="10.210.0.0/16")))  # others leave theirs behind
         self.tred = self.starting(Tred(files, self.watch.words,
                                        **{"data-plane": {"mode": "user"}, "tpm": {"tcti": FaultyTpm.TCTI}})).wait_for_name()
         self.client = self.starting(IkeClient(**{"connection": {"reconnect": "yes", "retry-max": "1"}}))
