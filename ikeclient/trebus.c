@@ -241,11 +241,12 @@ static int on_answer(sd_event_source *source, void *userdata)
         if (!place->tre || place->slot || !tre->description)
             continue;
         /* Held, as the handler may have it forgotten. */
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = sd_bus_message_ref(tre->description);
+        sd_bus_message *held = sd_bus_message_ref(tre->description);
         const TreReply reply = tre->known;
         const Pending pending = *place;
         place_free(place);
         pending.handler(pending.userdata, &reply);
+        sd_bus_message_unref(held);
     }
     return 0;
 }
