@@ -16,7 +16,11 @@ enum {
     PUT_OFF_USEC = 180 * 1000 * USEC_PER_MS,
     PUT_OFF_FIRST = 2, /* in the series of backoff_ms(): 2 to 4 s */
     PUT_OFF_MOST_MS = 60000,
-    LINGER_USEC = 200 * USEC_PER_MS, /* what was sent by a Child SA is on its way */
+    /* What the peer sent by a Child SA before it deleted it is on its way: ESP may wait in a queue
+     * of a home's line for a second or two while IKE, by its DSCP, goes past it. */
+    LINGER_USEC = 3000 * USEC_PER_MS,
+    /* Each takes one of the SPIs that tred has for an exchange (EXCHANGE_CHILDREN_MAX). */
+    LINGERING_MAX = 4,
 };
 
 void rekey_renew(IkeSa *sa, const char *format, ...)
@@ -187,6 +191,18 @@ static bool has_current(const IkeSa *sa)
     return child;
 }
 
+/* Those that are deleted at the peer: nobody waits for what still comes in by them. */
+static void remove_gone(IkeSa *sa)
+{
+    ChildSa *next;
+
+    for (ChildSa *child = sa->children; child; child = next) {
+        next = child->next;
+        if (child->gone != 0)
+            rekey_remove_child(sa, child->spi_in);
+    }
+}
+
 void rekey_let_go(IkeSa *sa, uint32_t spi_in)
 {
     ChildSa *child = child_sas_find(sa->children, spi_in);
@@ -195,22 +211,33 @@ void rekey_let_go(IkeSa *sa, uint32_t spi_in)
         return;
     child->unwanted = child->delete_sent = true;
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &child->gone);
-    if (!has_current(sa))
-        rekey_remove_child(sa, spi_in);
+    if (!has_current(sa)) /* an IKE SA without any is to be seen as such at once */
+        remove_gone(sa);
+}
+
+static size_t count_lingering(const IkeSa *sa)
+{
+    size_t n = 0;
+
+    for (const ChildSa *child = sa->children; child; child = child->next)
+        n += child->gone != 0;
+    return n;
 }
 
 uint64_t rekey_sweep(IkeSa *sa)
 {
+    size_t lingering = count_lingering(sa);
     uint64_t now = 0, due = UINT64_MAX;
     bool swept = false;
     ChildSa *next;
 
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
-    for (ChildSa *child = sa->children; child; child = next) {
+    for (ChildSa *child = sa->children; child; child = next) { /* the oldest first */
         next = child->next;
         if (child->gone == 0)
             continue;
-        if (now >= child->gone + LINGER_USEC) {
+        if (now >= child->gone + LINGER_USEC || lingering > LINGERING_MAX) {
+            lingering--;
             rekey_remove_child(sa, child->spi_in);
             swept = true;
         } else if (child->gone + LINGER_USEC < due) {

@@ -342,15 +342,26 @@ static void info(ConnectionInfo *ret)
     connection_info(f.connection, ret);
 }
 
-static size_t children(void)
+static size_t count(bool gone)
 {
     ConnectionInfo now;
     size_t count = 0;
 
     info(&now);
     for (const ChildSa *child = now.sa.children; child; child = child->next)
-        count++;
+        count += (child->gone != 0) == gone;
     return count;
+}
+
+static size_t children(void)
+{
+    return count(false);
+}
+
+/* Those that were deleted and receive for a while yet. */
+static size_t lingering(void)
+{
+    return count(true);
 }
 
 static bool has_child(uint32_t spi_in)
@@ -359,7 +370,7 @@ static bool has_child(uint32_t spi_in)
 
     info(&now);
     const ChildSa *child = now.sa.children;
-    while (child && child->spi_in != spi_in)
+    while (child && (child->spi_in != spi_in || child->gone != 0))
         child = child->next;
     return child;
 }
@@ -368,12 +379,12 @@ static bool has_child(uint32_t spi_in)
 static void assert_left(uint32_t spi_in)
 {
     stage_settle(&f.stage);
-    while (children() > 1) /* what was deleted receives for a while yet */
+    while (children() > 1)
         stage_turn(&f.stage);
     stage_settle(&f.stage);
     assert_int_equal(children(), 1);
     assert_true(has_child(spi_in));
-    assert_int_equal(stage_children(&f.stage), 1);
+    assert_int_equal(stage_children(&f.stage), 1 + lingering());
     assert_int_equal(f.stage.sending, spi_in);
     assert_false(f.stage.was_mute);
     assert_false(f.told.closed);
@@ -489,6 +500,27 @@ static void a_child_that_was_deleted_receives_for_a_while_yet(void **state)
     take_response(&heard, IKE_CREATE_CHILD_SA);
     assert_int_equal(error_of(&heard), IKE_NOTIFY_CHILD_SA_NOT_FOUND);
     assert_left(second);
+    assert_int_equal(lingering(), 1);
+    while (lingering() > 0)
+        stage_turn(&f.stage);
+    assert_left(second);
+}
+
+static void of_many_that_were_deleted_the_oldest_receives_no_more(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    for (uint32_t i = 0; i < 6; i++) {
+        connection_child_due(f.connection, first + i, false);
+        take_request(&heard, IKE_CREATE_CHILD_SA);
+        assert_int_equal(rekeyed_of(&heard), first + i);
+        f.n_deleted = 0;
+        grant_child(&heard, SEGW_SPI + i, 0x90);
+        assert_left(first + i + 1);
+        assert_deleted(first + i);
+        assert_int_equal(lingering(), i < 4 ? i + 1 : 4);
+    }
 }
 
 static void the_new_child_has_the_addresses_of_the_old_one(void **state)
@@ -1889,6 +1921,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_child_that_is_due_is_replaced_and_then_deleted),
         TEST(a_child_that_was_deleted_receives_for_a_while_yet),
+        TEST(of_many_that_were_deleted_the_oldest_receives_no_more),
         TEST(the_new_child_has_the_addresses_of_the_old_one),
         TEST(a_child_that_is_due_twice_is_rekeyed_once),
         TEST(a_new_child_is_rekeyed_in_its_turn),
