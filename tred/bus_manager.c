@@ -7,6 +7,7 @@
 #include "tred/daemon_identity.h"
 #include "tred/expiry.h"
 #include "tred/key_care.h"
+#include "tred/rejudge.h"
 #include "tred/work.h"
 
 #include <assert.h>
@@ -39,7 +40,12 @@ int bus_exchange_begun(Caller *caller, Exchange *exchange, const CallerExchange 
         exchange_free(exchange);
         return r;
     }
-    r = from ? expiry_inherit(*ret, from) : deadline_set(*ret);
+    if (from) {
+        rejudge_inherit(*ret, from);
+        r = expiry_inherit(*ret, from);
+    } else {
+        r = deadline_set(*ret);
+    }
     if (r < 0)
         caller_exchange_free(*ret);
     return r;

@@ -132,6 +132,12 @@ void rejudge_one(CallerExchange *held)
     go_on(held->caller->daemon);
 }
 
+/* The minute's timer or the verdict on `from` goes on with it. */
+void rejudge_inherit(CallerExchange *held, const CallerExchange *from)
+{
+    held->judge_again = from->judge_again || held->caller->daemon->judged_again == from;
+}
+
 void rejudge_stop(Daemon *daemon)
 {
     verification_cancel(steal_pointer(daemon->judgement));

@@ -16,3 +16,7 @@ void rejudge_all(Daemon *daemon);
 
 /* Judges that one alone, which another verifier than that has just taken. */
 void rejudge_one(CallerExchange *held);
+
+/* `held` was made from `from`, and its peer is taken by what `from` showed: if a judgement is owed
+ * to that, or is being made, it is owed to both. */
+void rejudge_inherit(CallerExchange *held, const CallerExchange *from);
