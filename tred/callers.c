@@ -255,20 +255,22 @@ void callers_close_unsigned(Daemon *daemon, const char *reason)
     close_where(daemon, exchange_is_unsigned, reason);
 }
 
-static bool is_verified(const Exchange *exchange)
+/* What is refused comes to nothing. */
+static bool is_signed(const Exchange *exchange)
 {
-    return exchange_state(exchange) == EXCHANGE_VERIFIED ||
-           exchange_state(exchange) == EXCHANGE_REPLACED;
+    return !exchange_is_unsigned(exchange) && exchange_state(exchange) != EXCHANGE_REFUSED;
 }
 
 static bool is_to_be_verified(const Exchange *exchange)
 {
-    return !is_verified(exchange) && exchange_state(exchange) != EXCHANGE_REFUSED;
+    return exchange_state(exchange) != EXCHANGE_VERIFIED &&
+           exchange_state(exchange) != EXCHANGE_REPLACED &&
+           exchange_state(exchange) != EXCHANGE_REFUSED;
 }
 
-void callers_close_verified(Daemon *daemon, const char *reason)
+void callers_close_signed(Daemon *daemon, const char *reason)
 {
-    close_where(daemon, is_verified, reason);
+    close_where(daemon, is_signed, reason);
 }
 
 void callers_close_unverified(Daemon *daemon, const char *reason)

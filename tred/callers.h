@@ -36,9 +36,9 @@ CallerExchange *caller_exchange_find_child(Daemon *daemon, uint32_t spi_in);
 /* Wipes it. */
 void caller_exchange_free(CallerExchange *exchange);
 
-/* Wipes those that have not signed yet, those whose peer is verified, those whose peer is still to
- * be, or all of them, and tells their owners why. */
+/* Wipes those that have not signed yet, those that have and rest on it or are to, those whose peer
+ * is still to be verified, or all of them, and tells their owners why. */
 void callers_close_unsigned(Daemon *daemon, const char *reason);
-void callers_close_verified(Daemon *daemon, const char *reason);
+void callers_close_signed(Daemon *daemon, const char *reason);
 void callers_close_unverified(Daemon *daemon, const char *reason);
 void callers_close_all(Daemon *daemon, const char *reason);

@@ -167,25 +167,29 @@ void daemon_crls_changed(void *userdata)
     }
 }
 
-/* An SA in force rests on the device's integrity as one to come does, which gets no signature. */
+/* What has signed rests on the device's integrity, be it an SA in force or about to be one, as what
+ * is to sign does, which gets no signature. */
 static void integrity_lost(Daemon *daemon)
 {
     Reason reason;
 
     reason_set(&reason, 0, "This device is not what was approved of any more: %s",
                daemon->state_reason.text);
-    callers_close_verified(daemon, reason.text);
+    callers_close_signed(daemon, reason.text);
 }
 
-/* Said once: a client that tries again and again is no reason to repeat it. */
+/* Said once: a client that tries again and again is no reason to repeat it. What has signed since
+ * is closed each time. */
 static void state_set(Daemon *daemon, IdentityState state, const char *reason)
 {
-    if (!identity_state_serves(state) && state == daemon->state &&
-        strcmp(reason, daemon->state_reason.text) == 0)
-        return;
-    daemon->state = state;
-    reason_set(&daemon->state_reason, 0, "%s", reason);
-    state_announce(daemon);
+    const bool is_said = !identity_state_serves(state) && state == daemon->state &&
+                         strcmp(reason, daemon->state_reason.text) == 0;
+
+    if (!is_said) {
+        daemon->state = state;
+        reason_set(&daemon->state_reason, 0, "%s", reason);
+        state_announce(daemon);
+    }
     if (state == IDENTITY_INTEGRITY_FAILED)
         integrity_lost(daemon);
 }

@@ -20,6 +20,7 @@ enum { CHILD_SPI = 0xc0ffee01, ANSWERED_MAX = 2 * CALLER_WAITING_MAX };
 typedef struct Bench {
     Daemon daemon;
     const Exchange *with_child, *signed_one;
+    ExchangeState states[EXCHANGE_STATES]; /* of exchanges that are known by their place in here */
     sd_bus_message_handler_t on_name_lost, on_user;
     void *user_userdata;
     int call_result;
@@ -56,6 +57,7 @@ void __wrap_bus_exchange_child_cancel(CallerExchange *held);
 void __wrap_exchange_free(Exchange *exchange);
 bool __wrap_exchange_has_child(const Exchange *exchange, uint32_t spi_in);
 bool __wrap_exchange_is_unsigned(const Exchange *exchange);
+ExchangeState __wrap_exchange_state(const Exchange *exchange);
 void __wrap_daemon_key_released(Daemon *daemon);
 void __wrap_work_forget_caller(Daemon *daemon, const char *name);
 void __wrap_channel_close(Daemon *daemon, const char *name);
@@ -120,7 +122,18 @@ bool __wrap_exchange_has_child(const Exchange *exchange, uint32_t spi_in)
 
 bool __wrap_exchange_is_unsigned(const Exchange *exchange)
 {
-    return exchange != bench.signed_one;
+    return exchange != bench.signed_one && exchange_state(exchange) < EXCHANGE_SIGNED;
+}
+
+ExchangeState __wrap_exchange_state(const Exchange *exchange)
+{
+    const ExchangeState *state = (const ExchangeState *)(const void *)exchange;
+
+    for (size_t i = 0; i < EXCHANGE_STATES; i++) {
+        if (state == &bench.states[i])
+            return *state;
+    }
+    return EXCHANGE_BEGUN;
 }
 
 void __wrap_daemon_key_released(Daemon *daemon)
@@ -392,6 +405,41 @@ static void what_has_signed_outlives_another_identity_and_nothing_the_end(void *
     callers_deinit(&bench.daemon);
 }
 
+/* One exchange in each state; those in `states` are to be left. */
+static void assert_left(void (*closes)(Daemon *daemon, const char *reason), unsigned states)
+{
+    Caller *caller = caller_known(":1.1", 1);
+    unsigned left = 0;
+
+    for (size_t i = 0; i < EXCHANGE_STATES; i++) {
+        CallerExchange *held;
+
+        bench.states[i] = (ExchangeState)i;
+        assert_int_equal(caller_add_exchange(caller, (Exchange *)(void *)&bench.states[i], &held),
+                         0);
+    }
+    closes(&bench.daemon, "so");
+    for (const CallerExchange *held = caller->exchanges; held; held = held->next)
+        left |= 1U << exchange_state(held->exchange);
+    assert_int_equal(left, states);
+    callers_close_all(&bench.daemon, "so");
+    callers_deinit(&bench.daemon);
+}
+
+static void what_is_closed_goes_by_what_an_exchange_rests_on(void **state)
+{
+    const unsigned is_unsigned = 1U << EXCHANGE_BEGUN | 1U << EXCHANGE_AGREED,
+                   is_unverified = 1U << EXCHANGE_SIGNED | 1U << EXCHANGE_VERIFYING,
+                   is_verified = 1U << EXCHANGE_VERIFIED | 1U << EXCHANGE_REPLACED,
+                   is_refused = 1U << EXCHANGE_REFUSED;
+
+    (void)state;
+    assert_left(callers_close_unsigned, is_unverified | is_verified | is_refused);
+    assert_left(callers_close_signed, is_unsigned | is_refused);
+    assert_left(callers_close_unverified, is_verified | is_refused);
+    assert_left(callers_close_all, 0);
+}
+
 static void answered(void)
 {
     assert_int_equal(bench.on_user(NULL, bench.user_userdata, NULL), 0);
@@ -481,6 +529,7 @@ int main(void)
         cmocka_unit_test_setup(an_exchange_is_found_by_number_child_and_itself, bench_init),
         cmocka_unit_test_setup(what_has_signed_outlives_another_identity_and_nothing_the_end,
                                bench_init),
+        cmocka_unit_test_setup(what_is_closed_goes_by_what_an_exchange_rests_on, bench_init),
         cmocka_unit_test_setup(whose_a_caller_is_is_asked_once_and_its_calls_go_on_in_order,
                                bench_init),
         cmocka_unit_test_setup(without_a_user_nothing_goes_on_and_it_is_asked_again, bench_init),

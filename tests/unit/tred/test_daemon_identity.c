@@ -41,7 +41,7 @@ typedef struct Bench {
     DeviceDone loaded;
     void *loaded_userdata;
     unsigned pause_ms;
-    unsigned loads, closed_unsigned, forgot, key_wanted, key_released, announced,
+    unsigned loads, closed_unsigned, closed_signed, forgot, key_wanted, key_released, announced,
         prepared_forgotten, rests, answered, keys_freed, chains_read, anchors_read, times_taken;
     time_t clock_taken;
     char closed_reason[96];
@@ -77,6 +77,7 @@ bool __wrap_device_is_broken(const Device *device);
 const char *__wrap_device_problem(const Device *device);
 const DeviceMismatch *__wrap_device_mismatch(const Device *device);
 void __wrap_callers_close_unsigned(Daemon *daemon, const char *reason);
+void __wrap_callers_close_signed(Daemon *daemon, const char *reason);
 void __wrap_daemon_key_wanted(Daemon *daemon);
 void __wrap_daemon_key_released(Daemon *daemon);
 void __wrap_bus_manager_changed(Daemon *daemon);
@@ -243,6 +244,13 @@ void __wrap_callers_close_unsigned(Daemon *daemon, const char *reason)
     (void)daemon;
     bench.closed_unsigned++;
     (void)snprintf(bench.closed_reason, sizeof(bench.closed_reason), "%s", reason);
+}
+
+void __wrap_callers_close_signed(Daemon *daemon, const char *reason)
+{
+    (void)daemon;
+    bench.closed_signed++;
+    assert_non_null(strstr(reason, "is not what was approved of any more: "));
 }
 
 void __wrap_daemon_key_wanted(Daemon *daemon)
@@ -580,6 +588,23 @@ static void a_failure_is_said_once_and_a_success_each_time(void **state)
     assert_int_equal(bench.notifications, 5);
 }
 
+/* It is said once, and what has signed since the last time is closed each time. */
+static void whenever_integrity_is_found_lost_what_has_signed_is_closed(void **state)
+{
+    (void)state;
+    loads_well();
+    for (unsigned i = 1; i <= 2; i++) {
+        daemon_integrity_failed(&bench.daemon, "PCR 7");
+        assert_int_equal(bench.closed_signed, i);
+        assert_int_equal(bench.said_failed, 1);
+    }
+    daemon_load_identity(&bench.daemon);
+    device_answers(IDENTITY_INTEGRITY_FAILED, "PCR 7", false);
+    assert_int_equal(bench.closed_signed, 3);
+    daemon_tpm_failed(&bench.daemon, "it ended");
+    assert_int_equal(bench.closed_signed, 3);
+}
+
 static void a_device_that_fails_later_takes_state_along(void **state)
 {
     (void)state;
@@ -775,6 +800,7 @@ int main(void)
         TEST(a_load_that_is_given_up_changes_nothing),
         TEST(without_tred_tpm_the_reason_is_its_own),
         TEST(a_failure_is_said_once_and_a_success_each_time),
+        TEST(whenever_integrity_is_found_lost_what_has_signed_is_closed),
         TEST(a_device_that_fails_later_takes_state_along),
         TEST(a_connection_that_broke_takes_the_identity_along_before_it_is_made_anew),
         TEST(who_asks_for_a_load_that_is_yet_to_begin_shares_it),
