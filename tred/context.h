@@ -37,6 +37,7 @@ struct CallerExchange {
     sd_event_source *expiry, *expiry_bound; /* timers by the wall clock and by that */
     sd_event_source *deadline;              /* until which its peer is to be verified */
     bool judge_again;                       /* rejudge.c's: what its peer was judged by changed */
+    uint64_t judge_missed;                  /* the round in which there was no verdict; 0: none */
 };
 
 /* Calls of one caller that wait until the bus has said whose it is: the first one asks. */
@@ -85,6 +86,7 @@ struct Daemon {
     Verifier *verifier;       /* that the first identity is loaded with */
     CrlsInForce crls;
     uint64_t crls_judged;         /* the crls.version that all are judged by, or will be */
+    uint64_t judge_round;         /* rejudge.c's, from 1: each asks once about whoever is owed it */
     CallerExchange *judged_again; /* rejudge.c asks about it now; NULL: nobody, or it is gone */
     Verification *judgement;      /* NULL: it does not ask */
     Verifier *judge;              /* who is asked; a reference */

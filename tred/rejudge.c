@@ -13,12 +13,13 @@ enum { USEC_PER_SEC = 1000000, LOOK_SECONDS = 60 };
 
 static void go_on(Daemon *daemon);
 
-/* Of those that are owed a judgement, any. */
+/* Of those that are owed a judgement, any that was not asked about in vain in this round: one whose
+ * peer the verifier ends at keeps no other from being judged. */
 static CallerExchange *next_find(const Daemon *daemon)
 {
     for (const Caller *caller = daemon->callers; caller; caller = caller->next) {
         for (CallerExchange *held = caller->exchanges; held; held = held->next) {
-            if (held->judge_again)
+            if (held->judge_again && held->judge_missed != daemon->judge_round)
                 return held;
         }
     }
@@ -35,6 +36,7 @@ static void verdict_take(CallerExchange *held, const Verdict *verdict, const cha
                     "minute",
                     held->number, why);
         held->judge_again = true;
+        held->judge_missed = held->caller->daemon->judge_round;
     } else if (exchange_verdict_ends(verdict, &reason)) {
         bus_exchange_closed(held, reason.text);
         caller_exchange_free(held);
@@ -50,8 +52,7 @@ static void on_verdict(const Verdict *verdict, const char *why, void *userdata)
     verifier_unref(steal_pointer(daemon->judge));
     if (held && !held->judge_again) /* else what it was judged by has changed again */
         verdict_take(held, verdict, why);
-    if (verdict) /* else the same would come of the others */
-        go_on(daemon);
+    go_on(daemon);
 }
 
 static int ask(Daemon *daemon, CallerExchange *held)
@@ -101,6 +102,7 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata)
     (void)usec;
     if (daemon->identity && any_verified(daemon)) {
         verifier_look(daemon->identity->verifier);
+        daemon->judge_round++;
         go_on(daemon);
     }
     int r = sd_event_source_set_time_relative(timer, (uint64_t)LOOK_SECONDS * USEC_PER_SEC);
@@ -114,6 +116,7 @@ int rejudge_start(Daemon *daemon)
                                        (uint64_t)LOOK_SECONDS * USEC_PER_SEC, USEC_PER_SEC,
                                        on_timer, daemon);
 
+    daemon->judge_round = 1;
     return r < 0 ? r : 0;
 }
 
@@ -123,6 +126,7 @@ void rejudge_all(Daemon *daemon)
         for (CallerExchange *held = caller->exchanges; held; held = held->next)
             held->judge_again = exchange_state(held->exchange) == EXCHANGE_VERIFIED;
     }
+    daemon->judge_round++;
     go_on(daemon);
 }
 

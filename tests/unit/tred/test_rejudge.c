@@ -427,6 +427,58 @@ static void one_without_a_verdict_stays_and_is_judged_a_minute_later(void **stat
     assert_false(is_held(held));
 }
 
+static void one_without_a_verdict_keeps_nobody_from_being_judged(void **state)
+{
+    CallerExchange *last = verified(), *middle = verified(), *first = verified();
+
+    (void)state;
+    rejudge_all(&bench.daemon);
+    for (int minute = 0; minute < 2; minute++) {
+        assert_asked(first);
+        said_nothing();
+        if (minute == 0) {
+            assert_asked(middle);
+            said_nothing();
+            assert_asked(last);
+            said_refused();
+        } else {
+            assert_asked(middle);
+            said_taken();
+        }
+        assert_nobody_is_asked(); /* nobody twice in a minute */
+        time_fires(&bench.daemon);
+    }
+    assert_false(is_held(last));
+    assert_asked(first);
+    said_taken();
+    assert_nobody_is_asked();
+}
+
+/* What changes is tried at once, as that may be what it takes. */
+static void one_without_a_verdict_is_judged_again_by_what_has_changed(void **state)
+{
+    CallerExchange *held = verified();
+
+    (void)state;
+    rejudge_all(&bench.daemon);
+    said_nothing();
+    assert_nobody_is_asked();
+    rejudge_all(&bench.daemon);
+    assert_asked(held);
+}
+
+static void who_is_gone_without_a_verdict_keeps_nobody_from_being_judged(void **state)
+{
+    CallerExchange *other = verified(), *gone = verified();
+
+    (void)state;
+    rejudge_all(&bench.daemon);
+    assert_asked(gone);
+    caller_exchange_free(gone);
+    said_nothing();
+    assert_asked(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +495,9 @@ int main(void)
         cmocka_unit_test_setup(one_that_another_verifier_has_just_taken_is_judged_alone, setup),
         cmocka_unit_test_setup(who_stops_while_one_is_judged_hears_no_verdict, setup),
         cmocka_unit_test_setup(one_without_a_verdict_stays_and_is_judged_a_minute_later, setup),
+        cmocka_unit_test_setup(one_without_a_verdict_keeps_nobody_from_being_judged, setup),
+        cmocka_unit_test_setup(one_without_a_verdict_is_judged_again_by_what_has_changed, setup),
+        cmocka_unit_test_setup(who_is_gone_without_a_verdict_keeps_nobody_from_being_judged, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
