@@ -141,7 +141,6 @@ static int install_ask(Work *work)
     return 0;
 }
 
-/* Whoever was not yet judged would be by anchors that may be removed by this: it begins anew. */
 static int anchors_exchange(Daemon *daemon, Verifier *verifier, uint64_t version)
 {
     Identity *identity = daemon->identity;
@@ -156,12 +155,13 @@ static int anchors_exchange(Daemon *daemon, Verifier *verifier, uint64_t version
     daemon->exchange_context.verifier = verifier;
     daemon_anchors_missing_log(daemon);
     bus_manager_changed(daemon);
-    callers_close_unverified(daemon, "The operator's anchors have changed. Begin another exchange");
     rejudge_all(daemon);
     return 0;
 }
 
-/* Where it is not known whether the TPM has taken them, all is read anew. */
+/* Where it is not known whether the TPM has taken them, all is read anew. Whoever was not yet
+ * judged would be by anchors that may be removed by this, however they come into force: it begins
+ * anew. */
 static void install_end(Work *work)
 {
     Daemon *daemon = work_daemon(work);
@@ -175,6 +175,7 @@ static void install_end(Work *work)
     const LogFields fields = {.message_id = MESSAGE_ANCHORS_INSTALLED};
     log_fields(LOG_NOTICE, &fields,
                "The operator's SeGW anchors, version %" PRIu64 ", are in force", install->version);
+    callers_close_unverified(daemon, "The operator's anchors have changed. Begin another exchange");
     /* Another correction makes another last-known time, which is read anew. */
     if (!daemon->identity || daemon->identity->correction_days != install->correction_days ||
         anchors_exchange(daemon, install->verifier, install->version) < 0)

@@ -32,7 +32,8 @@ typedef struct Bench {
     void *userdata;
     char asked[64];
     bool in_loop;
-    unsigned made, taken, attached, begun, ended, loads, changed, replies, errors, references;
+    unsigned made, taken, attached, begun, ended, loads, changed, closed_unverified, replies,
+        errors, references;
     int verifiers; /* references that somebody holds */
     uint64_t replied;
     int errno_;
@@ -61,6 +62,7 @@ Daemon *__wrap_work_daemon(const Work *work);
 void *__wrap_work_data(const Work *work);
 void __wrap_daemon_load_identity_after(Daemon *daemon, Work *work);
 void __wrap_bus_manager_changed(Daemon *daemon);
+void __wrap_callers_close_unverified(Daemon *daemon, const char *reason);
 void __wrap_bus_answer_error(sd_bus_message *call, int r, const sd_bus_error *error);
 const char *__wrap_call_sender(sd_bus_message *call);
 sd_bus_message *__wrap_sd_bus_message_ref(sd_bus_message *message);
@@ -215,6 +217,12 @@ void __wrap_daemon_load_identity_after(Daemon *daemon, Work *work)
     bench.loads++;
 }
 
+void __wrap_callers_close_unverified(Daemon *daemon, const char *reason)
+{
+    (void)daemon, (void)reason;
+    bench.closed_unverified++;
+}
+
 void __wrap_bus_manager_changed(Daemon *daemon)
 {
     (void)daemon;
@@ -317,7 +325,7 @@ static void answer(int result, bool told)
 
 static void assert_unchanged(void)
 {
-    assert_int_equal(bench.attached + bench.changed + bench.loads, 0);
+    assert_int_equal(bench.attached + bench.changed + bench.loads + bench.closed_unverified, 0);
     assert_ptr_equal(bench.identity.verifier, (Verifier *)(void *)&bench.identity);
     assert_null(bench.daemon.exchange_context.verifier);
     assert_int_equal(bench.verifiers, 1);
@@ -333,6 +341,7 @@ static void what_the_tpm_has_taken_is_in_force_as_it_was_looked_at(void **state)
     assert_int_equal(bench.replied, 7);
     assert_int_equal(bench.loads, 0);
     assert_int_equal(bench.changed, 1);
+    assert_int_equal(bench.closed_unverified, 1); /* they were to be judged by the ones before */
     assert_ptr_equal(bench.identity.verifier, new_verifier());
     assert_ptr_equal(bench.daemon.exchange_context.verifier, new_verifier());
     assert_true(bench.identity.facts.anchors_guarded);
@@ -435,6 +444,7 @@ static void what_can_not_be_exchanged_in_place_is_read_anew(void **state)
         assert_int_equal(bench.replied, 7);
         assert_int_equal(bench.loads, 1);
         assert_int_equal(bench.changed, 0);
+        assert_int_equal(bench.closed_unverified, 1);
         assert_int_equal(bench.attached, i == 1);
         assert_false(bench.identity.facts.anchors_guarded);
         assert_int_equal(bench.verifiers, 1);
