@@ -32,6 +32,7 @@ struct CallerExchange {
     PendingCall *pending;          /* a VerifyPeer that waits for its verdict */
     sd_bus_message *waiting_child; /* an AddChild that waits for the same; NULL: none */
     time_t expires;                /* a certificate that it rests on; 0: nothing is watched */
+    time_t own_expires;            /* our certificate that it began with; 0: not known */
     time_t judged;                 /* when the certificates were, as clock_now() has it */
     uint64_t judged_boottime;      /* the same moment by CLOCK_BOOTTIME, in microseconds */
     sd_event_source *expiry, *expiry_bound; /* timers by the wall clock and by that */

@@ -290,8 +290,9 @@ int exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reason *reas
  * ask. *ret borrows from the exchange. */
 bool exchange_verify_again(const Exchange *exchange, time_t now, VerifyRequest *ret);
 
-/* Whether the answer to that ends the exchange, and why. */
-bool exchange_verdict_ends(const Verdict *verdict, Reason *ret);
+/* Takes the answer to that: whether it ends the exchange, and why. If not, and the peer was taken,
+ * its chain expires when the answer says. */
+bool exchange_verdict_ends(Exchange *exchange, const Verdict *verdict, Reason *ret);
 
 /* The peer's authentication method; 0 before VerifyPeer. */
 uint8_t exchange_peer_method(const Exchange *exchange);

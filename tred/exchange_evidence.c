@@ -133,10 +133,16 @@ bool exchange_verify_again(const Exchange *exchange, time_t now, VerifyRequest *
 
 /* Its OCSP responses have grown old since, and a SeGW whose word for itself has is none that was
  * revoked: its next IKE_AUTH has other ones. */
-bool exchange_verdict_ends(const Verdict *verdict, Reason *ret)
+bool exchange_verdict_ends(Exchange *exchange, const Verdict *verdict, Reason *ret)
 {
     Reason sentence;
 
+    if (verdict->taken && strcmp(verdict->identity, exchange->segw->name) != 0) {
+        reason_set(ret, 0, "The verifier's verdict is about nobody. See tred's log");
+        return true;
+    }
+    if (verdict->taken)
+        exchange->peer_expires = verdict->expires;
     if (verdict->taken || verdict->refusal.error == PEER_E_REVOCATION_UNKNOWN)
         return false;
     peer_check_sentence(&verdict->refusal, &sentence);

@@ -16,8 +16,7 @@ enum { USEC_PER_SEC = 1000000, BUSY_SECONDS = 5 };
 static time_t expiry_time(const CallerExchange *held)
 {
     const time_t peer = exchange_peer_expires(held->exchange);
-    const Identity *identity = held->caller->daemon->identity;
-    const time_t own = identity ? identity->expires : 0;
+    const time_t own = held->own_expires;
 
     return own != 0 && own < peer ? own : peer;
 }
@@ -70,6 +69,7 @@ static int on_notice(sd_event_source *source, uint64_t usec, void *userdata)
 int expiry_inherit(CallerExchange *held, const CallerExchange *from)
 {
     held->expires = from->expires;
+    held->own_expires = from->own_expires;
     held->judged = from->judged;
     held->judged_boottime = from->judged_boottime;
     if (held->expires == 0)
@@ -77,18 +77,36 @@ int expiry_inherit(CallerExchange *held, const CallerExchange *from)
     return timers_set(held, held->expires - EXPIRY_NOTICE_SECONDS, on_notice);
 }
 
-int expiry_watch(CallerExchange *held)
+/* Until `held->expires`, from now on. */
+static int watch(CallerExchange *held)
 {
     int r;
 
-    held->expires = expiry_time(held);
-    if (held->expires == 0)
-        return 0;
     held->judged = clock_now(held->caller->daemon);
     r = sd_event_now(held->caller->daemon->event, CLOCK_BOOTTIME, &held->judged_boottime);
     if (r < 0)
         return r;
     return timers_set(held, held->expires - EXPIRY_NOTICE_SECONDS, on_notice);
+}
+
+int expiry_watch(CallerExchange *held)
+{
+    const Identity *identity = held->caller->daemon->identity;
+
+    held->own_expires = identity ? identity->expires : 0;
+    held->expires = expiry_time(held);
+    return held->expires == 0 ? 0 : watch(held);
+}
+
+/* The owner hears of each end once. */
+int expiry_renew(CallerExchange *held)
+{
+    const time_t expires = expiry_time(held);
+
+    if (expires == held->expires || expires == 0)
+        return 0;
+    held->expires = expires;
+    return watch(held);
 }
 
 /* ---- without a verified peer ---- */

@@ -12,6 +12,10 @@ enum { EXPIRY_NOTICE_SECONDS = 24 * 3600 };
  * a timer would outlive its certificates: 0 or -errno. */
 int expiry_watch(CallerExchange *held);
 
+/* The same once the peer was judged again: the end is another where its chain now expires on
+ * another day. Of our own certificates, the one that it began with counts. */
+int expiry_renew(CallerExchange *held);
+
 /* The same for an exchange whose peer and certificates were judged for another. */
 int expiry_inherit(CallerExchange *held, const CallerExchange *from);
 

@@ -5,6 +5,7 @@
 #include "tred/bus.h"
 #include "tred/callers.h"
 #include "tred/clock.h"
+#include "tred/expiry.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -37,8 +38,11 @@ static void verdict_take(CallerExchange *held, const Verdict *verdict, const cha
                     held->number, why);
         held->judge_again = true;
         held->judge_missed = held->caller->daemon->judge_round;
-    } else if (exchange_verdict_ends(verdict, &reason)) {
+    } else if (exchange_verdict_ends(held->exchange, verdict, &reason)) {
         bus_exchange_closed(held, reason.text);
+        caller_exchange_free(held);
+    } else if (expiry_renew(held) < 0) {
+        bus_exchange_closed(held, "Nobody would end it when its certificates expire");
         caller_exchange_free(held);
     }
 }

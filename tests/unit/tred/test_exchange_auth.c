@@ -179,20 +179,38 @@ static void a_peer_that_was_taken_can_be_judged_again(void **state)
 
 static void a_refusal_ends_an_sa_and_evidence_that_has_grown_old_does_not(void **state)
 {
-    Verdict verdict = {.taken = true};
+    Exchange *exchange = ((Play *)*state)->exchange;
+    Verdict verdict = {.taken = true, .identity = SEGW_FQDN};
 
-    (void)state;
     for (int error = PEER_E_NOT_TRUSTED; error <= PEER_E_REVOCATION_UNKNOWN; error++) {
         Reason reason = {0};
 
         verdict.refusal.error = error;
         verdict.taken = true;
-        assert_false(exchange_verdict_ends(&verdict, &reason));
+        assert_false(exchange_verdict_ends(exchange, &verdict, &reason));
         verdict.taken = false;
         const bool ends = error != PEER_E_REVOCATION_UNKNOWN;
-        assert_int_equal(exchange_verdict_ends(&verdict, &reason), ends);
+        assert_int_equal(exchange_verdict_ends(exchange, &verdict, &reason), ends);
         assert_int_equal(strstr(reason.text, "would not be taken any more") != NULL, ends);
     }
+}
+
+static void a_peer_that_is_taken_again_has_the_end_that_its_chain_has_now(void **state)
+{
+    Exchange *exchange = ((Play *)*state)->exchange;
+    Verdict verdict = {.taken = true, .identity = SEGW_FQDN, .expires = 77};
+    Reason reason = {0};
+
+    play_verify(*state);
+    assert_false(exchange_verdict_ends(exchange, &verdict, &reason));
+    assert_int_equal(exchange_peer_expires(exchange), 77);
+    verdict = (Verdict){.expires = 88, .refusal = {.error = PEER_E_REVOCATION_UNKNOWN}};
+    assert_false(exchange_verdict_ends(exchange, &verdict, &reason));
+    assert_int_equal(exchange_peer_expires(exchange), 77);
+    verdict = (Verdict){.taken = true, .identity = "other.example.org", .expires = 99};
+    assert_true(exchange_verdict_ends(exchange, &verdict, &reason));
+    assert_non_null(strstr(reason.text, "about nobody"));
+    assert_int_equal(exchange_peer_expires(exchange), 77);
 }
 
 static void an_auth_with_any_bit_changed_is_refused(void **state)
@@ -576,7 +594,8 @@ int main(void)
         AGREED(a_tpm_that_fails_is_quoted_and_may_be_tried_again),
         SIGNED(the_true_segw_is_verified),
         SIGNED(a_peer_that_was_taken_can_be_judged_again),
-        cmocka_unit_test(a_refusal_ends_an_sa_and_evidence_that_has_grown_old_does_not),
+        SIGNED(a_refusal_ends_an_sa_and_evidence_that_has_grown_old_does_not),
+        SIGNED(a_peer_that_is_taken_again_has_the_end_that_its_chain_has_now),
         SIGNED(the_init_messages_are_let_go_once_the_peer_is_judged),
         SIGNED(an_auth_with_any_bit_changed_is_refused),
         SIGNED(a_refused_peer_has_no_second_try),

@@ -325,6 +325,28 @@ static void the_next_ike_sa_ends_when_the_one_before_would(void **state)
     assert_int_equal(bench.n_timers, 0);
 }
 
+static void whoever_is_judged_again_ends_on_its_chains_new_day(void **state)
+{
+    (void)state;
+    bench.peer_expires = NOW + 9 * DAY;
+    bench.identity.expires = NOW + 8 * DAY;
+    assert_int_equal(expiry_watch(&bench.held), 1);
+    bench.identity.expires = NOW + 2 * DAY; /* another certificate than it began with */
+    assert_int_equal(expiry_renew(&bench.held), 0);
+    bench.peer_expires = NOW + 7 * DAY;
+    assert_int_equal(expiry_renew(&bench.held), 1);
+    assert_int_equal(bench.held.expires, NOW + 7 * DAY);
+    assert_false(bench.timers[0].set || bench.timers[1].set);
+    assert_timers(NOW + 6 * DAY, UP + 6ULL * DAY * SECOND);
+    assert_true(fire(bench.held.expiry) >= 0);
+    bench.told = 0;
+    assert_int_equal(expiry_renew(&bench.held), 0); /* the same day is not told again */
+    assert_timers(NOW + 7 * DAY, UP + 7ULL * DAY * SECOND);
+    bench.peer_expires = NOW + 9 * DAY;
+    assert_int_equal(expiry_renew(&bench.held), 1);
+    assert_int_equal(bench.held.expires, NOW + 8 * DAY);
+}
+
 static void whoever_is_not_verified_in_time_is_closed(void **state)
 {
     static const ExchangeState states[] = {EXCHANGE_BEGUN, EXCHANGE_AGREED, EXCHANGE_SIGNED,
@@ -400,6 +422,7 @@ int main(void)
         cmocka_unit_test_setup(a_time_before_1970_is_no_time_ahead, bench_init),
         cmocka_unit_test_setup(without_either_timer_it_is_not_begun, bench_init),
         cmocka_unit_test_setup(the_next_ike_sa_ends_when_the_one_before_would, bench_init),
+        cmocka_unit_test_setup(whoever_is_judged_again_ends_on_its_chains_new_day, bench_init),
         cmocka_unit_test_setup(whoever_is_not_verified_in_time_is_closed, bench_init),
         cmocka_unit_test_setup(whoever_is_verified_or_replaced_is_not_closed, bench_init),
         cmocka_unit_test_setup(what_waits_for_us_is_looked_at_again, bench_init),

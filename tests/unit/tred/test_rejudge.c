@@ -30,7 +30,9 @@ typedef struct Bench {
     void *userdata;
     uint64_t asked; /* the number of the exchange that the verifier was asked about last */
     unsigned n_asked, looks, cancelled;
-    int references;  /* on the verifier */
+    int references;   /* on the verifier */
+    uint64_t renewed; /* likewise, whose end was set anew last */
+    int renew_result;
     uint64_t closed; /* likewise, that was closed last */
     char reason[64];
 } Bench;
@@ -45,7 +47,8 @@ void __wrap_verifier_unref(Verifier *verifier);
 void __wrap_verification_cancel(Verification *verification);
 ExchangeState __wrap_exchange_state(const Exchange *exchange);
 bool __wrap_exchange_verify_again(const Exchange *exchange, time_t now, VerifyRequest *ret);
-bool __wrap_exchange_verdict_ends(const Verdict *verdict, Reason *ret);
+bool __wrap_exchange_verdict_ends(Exchange *exchange, const Verdict *verdict, Reason *ret);
+int __wrap_expiry_renew(CallerExchange *held);
 void __wrap_bus_exchange_closed(const CallerExchange *held, const char *reason);
 void __wrap_caller_exchange_free(CallerExchange *held);
 int __wrap_caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret);
@@ -55,6 +58,15 @@ time_t __wrap_clock_now(const Daemon *daemon);
 static Verifier *the_verifier(void)
 {
     return (Verifier *)(void *)&bench.identity;
+}
+
+static bool is_held(const CallerExchange *wanted)
+{
+    const CallerExchange *held = bench.caller.exchanges;
+
+    while (held && held != wanted)
+        held = held->next;
+    return held;
 }
 
 /* An exchange is known by the place of its state. */
@@ -113,8 +125,16 @@ bool __wrap_exchange_verify_again(const Exchange *exchange, time_t now, VerifyRe
     return bench.states[place(exchange)] == EXCHANGE_VERIFIED;
 }
 
-bool __wrap_exchange_verdict_ends(const Verdict *verdict, Reason *ret)
+int __wrap_expiry_renew(CallerExchange *held)
 {
+    assert_true(is_held(held));
+    bench.renewed = held->number;
+    return bench.renew_result;
+}
+
+bool __wrap_exchange_verdict_ends(Exchange *exchange, const Verdict *verdict, Reason *ret)
+{
+    (void)exchange;
     reason_set(ret, 0, "it was revoked");
     return !verdict->taken;
 }
@@ -229,15 +249,6 @@ static void assert_nobody_is_asked(void)
     assert_null(bench.callback);
     assert_null(bench.daemon.judgement);
     assert_int_equal(bench.references, 0);
-}
-
-static bool is_held(const CallerExchange *wanted)
-{
-    const CallerExchange *held = bench.caller.exchanges;
-
-    while (held && held != wanted)
-        held = held->next;
-    return held;
 }
 
 static void all_that_are_verified_are_judged_one_after_the_other(void **state)
@@ -479,6 +490,24 @@ static void who_is_gone_without_a_verdict_keeps_nobody_from_being_judged(void **
     assert_asked(other);
 }
 
+/* And one that would have no end is ended at once. */
+static void who_is_taken_again_ends_by_what_its_chain_is_now(void **state)
+{
+    CallerExchange *held = verified();
+
+    (void)state;
+    rejudge_all(&bench.daemon);
+    assert_int_equal(bench.renewed, 0);
+    said_taken();
+    assert_int_equal(bench.renewed, held->number);
+    assert_int_equal(bench.closed, 0);
+    bench.renew_result = -ENOSPC;
+    rejudge_all(&bench.daemon);
+    said_taken();
+    assert_int_equal(bench.closed, held->number);
+    assert_false(is_held(held));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -495,6 +524,7 @@ int main(void)
         cmocka_unit_test_setup(one_that_another_verifier_has_just_taken_is_judged_alone, setup),
         cmocka_unit_test_setup(who_stops_while_one_is_judged_hears_no_verdict, setup),
         cmocka_unit_test_setup(one_without_a_verdict_stays_and_is_judged_a_minute_later, setup),
+        cmocka_unit_test_setup(who_is_taken_again_ends_by_what_its_chain_is_now, setup),
         cmocka_unit_test_setup(one_without_a_verdict_keeps_nobody_from_being_judged, setup),
         cmocka_unit_test_setup(one_without_a_verdict_is_judged_again_by_what_has_changed, setup),
         cmocka_unit_test_setup(who_is_gone_without_a_verdict_keeps_nobody_from_being_judged, setup),
