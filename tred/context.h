@@ -85,6 +85,7 @@ struct Daemon {
     unsigned clock_postponed; /* as an exchange was waiting for the TPM */
     Work *clock_work;         /* counts the last-known time; NULL: none is under way */
     Verifier *verifier;       /* that the first identity is loaded with */
+    Verifier *last_verifier;  /* the last identity's, while there is none; a reference */
     CrlsInForce crls;
     uint64_t crls_judged;         /* the crls.version that all are judged by, or will be */
     uint64_t judge_round;         /* rejudge.c's, from 1: each asks once about whoever is owed it */

@@ -405,6 +405,7 @@ void daemon_deinit(Daemon *daemon)
     daemon_drop_identity(daemon);
     device_close(daemon->device);
     verifier_unref(daemon->verifier);
+    verifier_unref(daemon->last_verifier);
     crls_in_force_deinit(&daemon->crls);
     peer_key_deinit(&daemon->exchange_context.peer_key);
     sd_bus_flush_close_unref(daemon->bus);

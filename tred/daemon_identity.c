@@ -29,12 +29,17 @@ void daemon_drop_identity(Daemon *daemon)
     daemon->exchange_context.identity = NULL;
     daemon->exchange_context.verifier = NULL;
     exchange_forget_prepared(&daemon->exchange_context);
+    if (daemon->identity) {
+        verifier_unref(daemon->last_verifier);
+        daemon->last_verifier = verifier_ref(daemon->identity->verifier);
+    }
     identity_free(steal_pointer(daemon->identity));
 }
 
 static void identity_take(Daemon *daemon, Identity *identity)
 {
     daemon->identity = identity;
+    verifier_unref(steal_pointer(daemon->last_verifier));
     daemon->exchange_context.signing_key = identity->key;
     daemon->exchange_context.identity = identity->fqdn;
     daemon->exchange_context.verifier = identity->verifier;

@@ -14,6 +14,13 @@ enum { USEC_PER_SEC = 1000000, LOOK_SECONDS = 60 };
 
 static void go_on(Daemon *daemon);
 
+/* Who judges. An SA outlives the identity that could not be read again, as of a TPM that does not
+ * answer, and is judged by what that had, and by new CRLs. NULL: there was none yet. */
+static Verifier *judge_find(const Daemon *daemon)
+{
+    return daemon->identity ? daemon->identity->verifier : daemon->last_verifier;
+}
+
 /* Of those that are owed a judgement, any that was not asked about in vain in this round: one whose
  * peer the verifier ends at keeps no other from being judged. */
 static CallerExchange *next_find(const Daemon *daemon)
@@ -61,17 +68,17 @@ static void on_verdict(const Verdict *verdict, const char *why, void *userdata)
 
 static int ask(Daemon *daemon, CallerExchange *held)
 {
+    Verifier *judge = judge_find(daemon);
     VerifyRequest request;
 
     held->judge_again = false;
     if (!exchange_verify_again(held->exchange, clock_now(daemon), &request))
         return 0;
-    int r =
-        verifier_ask(daemon->identity->verifier, &request, on_verdict, daemon, &daemon->judgement);
+    int r = verifier_ask(judge, &request, on_verdict, daemon, &daemon->judgement);
     held->judge_again = r < 0;
     if (r < 0)
         return r;
-    daemon->judge = verifier_ref(daemon->identity->verifier);
+    daemon->judge = verifier_ref(judge);
     daemon->judged_again = held;
     return 0;
 }
@@ -82,7 +89,7 @@ static void go_on(Daemon *daemon)
     CallerExchange *held;
     int r = 0;
 
-    while (r == 0 && !daemon->judgement && daemon->identity && (held = next_find(daemon)))
+    while (r == 0 && !daemon->judgement && judge_find(daemon) && (held = next_find(daemon)))
         r = ask(daemon, held);
     if (r < 0)
         log_warning("SeGWs can't be judged again: %s. It is tried in a minute", strerror(-r));
@@ -102,10 +109,11 @@ static bool any_verified(const Daemon *daemon)
 static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata)
 {
     Daemon *daemon = userdata;
+    Verifier *judge = judge_find(daemon);
 
     (void)usec;
-    if (daemon->identity && any_verified(daemon)) {
-        verifier_look(daemon->identity->verifier);
+    if (judge && any_verified(daemon)) {
+        verifier_look(judge);
         daemon->judge_round++;
         go_on(daemon);
     }

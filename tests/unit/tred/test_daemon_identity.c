@@ -61,6 +61,7 @@ static sd_bus_message *call_number(uintptr_t number)
 
 void __wrap_log_fields(int level, const LogFields *fields, const char *format, ...);
 void __wrap_verifier_unref(Verifier *unwanted);
+Verifier *__wrap_verifier_ref(Verifier *wanted);
 int __wrap_verifier_attach(Verifier *attached, sd_event *event, CrlsInForce *crls);
 const AnchorFacts *__wrap_verifier_anchors(const Verifier *of);
 int __wrap_identity_read_begin(const TredConfig *config, Identity *identity, IdentityReading what,
@@ -104,6 +105,11 @@ void __wrap_log_fields(int level, const LogFields *fields, const char *format, .
 void __wrap_verifier_unref(Verifier *unwanted)
 {
     (void)unwanted;
+}
+
+Verifier *__wrap_verifier_ref(Verifier *wanted)
+{
+    return wanted;
 }
 
 int __wrap_verifier_attach(Verifier *attached, sd_event *event, CrlsInForce *crls)
@@ -605,6 +611,22 @@ static void whenever_integrity_is_found_lost_what_has_signed_is_closed(void **st
     assert_int_equal(bench.closed_signed, 3);
 }
 
+/* Who is verified is judged again by it. */
+static void the_verifier_outlives_an_identity_until_there_is_another(void **state)
+{
+    (void)state;
+    loads_well();
+    assert_null(bench.daemon.last_verifier);
+    for (int i = 0; i < 2; i++) {
+        daemon_load_identity(&bench.daemon);
+        device_answers(IDENTITY_TPM_UNAVAILABLE, "no TPM", false);
+        assert_null(bench.daemon.identity);
+        assert_ptr_equal(bench.daemon.last_verifier, (Verifier *)&verifier);
+    }
+    loads_well();
+    assert_null(bench.daemon.last_verifier);
+}
+
 static void a_device_that_fails_later_takes_state_along(void **state)
 {
     (void)state;
@@ -801,6 +823,7 @@ int main(void)
         TEST(without_tred_tpm_the_reason_is_its_own),
         TEST(a_failure_is_said_once_and_a_success_each_time),
         TEST(whenever_integrity_is_found_lost_what_has_signed_is_closed),
+        TEST(the_verifier_outlives_an_identity_until_there_is_another),
         TEST(a_device_that_fails_later_takes_state_along),
         TEST(a_connection_that_broke_takes_the_identity_along_before_it_is_made_anew),
         TEST(who_asks_for_a_load_that_is_yet_to_begin_shares_it),

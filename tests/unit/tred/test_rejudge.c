@@ -392,10 +392,25 @@ static void crls_are_looked_at_every_minute_while_somebody_is_verified(void **st
     time_fires(&bench.daemon);
     assert_int_equal(bench.looks, 1);
     assert_nobody_is_asked();
+    assert_true(events.time_on);
+}
+
+static void without_an_identity_the_last_ones_verifier_judges(void **state)
+{
+    CallerExchange *held = verified();
+
+    (void)state;
     bench.daemon.identity = NULL;
+    rejudge_all(&bench.daemon);
+    time_fires(&bench.daemon);
+    assert_int_equal(bench.looks, 0); /* there was none yet */
+    assert_nobody_is_asked();
+    bench.daemon.last_verifier = the_verifier();
     time_fires(&bench.daemon);
     assert_int_equal(bench.looks, 1);
-    assert_true(events.time_on);
+    assert_asked(held);
+    said_refused();
+    assert_false(is_held(held));
 }
 
 static void one_that_another_verifier_has_just_taken_is_judged_alone(void **state)
@@ -521,6 +536,7 @@ int main(void)
         cmocka_unit_test_setup(what_changes_while_one_is_judged_has_it_judged_once_more, setup),
         cmocka_unit_test_setup(where_the_verifier_has_no_room_it_is_asked_a_minute_later, setup),
         cmocka_unit_test_setup(crls_are_looked_at_every_minute_while_somebody_is_verified, setup),
+        cmocka_unit_test_setup(without_an_identity_the_last_ones_verifier_judges, setup),
         cmocka_unit_test_setup(one_that_another_verifier_has_just_taken_is_judged_alone, setup),
         cmocka_unit_test_setup(who_stops_while_one_is_judged_hears_no_verdict, setup),
         cmocka_unit_test_setup(one_without_a_verdict_stays_and_is_judged_a_minute_later, setup),
