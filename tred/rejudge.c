@@ -37,6 +37,7 @@ static CallerExchange *next_find(const Daemon *daemon)
 /* The verdict on `held`: it stays, it goes, or it can't be told now. */
 static void verdict_take(CallerExchange *held, const Verdict *verdict, const char *why)
 {
+    const time_t expires = exchange_peer_expires(held->exchange);
     Reason reason;
 
     if (!verdict) {
@@ -51,6 +52,8 @@ static void verdict_take(CallerExchange *held, const Verdict *verdict, const cha
     } else if (expiry_renew(held) < 0) {
         bus_exchange_closed(held, "Nobody would end it when its certificates expire");
         caller_exchange_free(held);
+    } else if (exchange_peer_expires(held->exchange) != expires) {
+        bus_exchange_changed(held, EXCHANGE_PROPERTY_PEER_IDENTITY);
     }
 }
 

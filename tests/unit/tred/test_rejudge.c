@@ -33,6 +33,8 @@ typedef struct Bench {
     int references;   /* on the verifier */
     uint64_t renewed; /* likewise, whose end was set anew last */
     int renew_result;
+    time_t expires; /* the peer's chain */
+    unsigned announced;
     uint64_t closed; /* likewise, that was closed last */
     char reason[64];
 } Bench;
@@ -49,6 +51,8 @@ ExchangeState __wrap_exchange_state(const Exchange *exchange);
 bool __wrap_exchange_verify_again(const Exchange *exchange, time_t now, VerifyRequest *ret);
 bool __wrap_exchange_verdict_ends(Exchange *exchange, const Verdict *verdict, Reason *ret);
 int __wrap_expiry_renew(CallerExchange *held);
+time_t __wrap_exchange_peer_expires(const Exchange *exchange);
+void __wrap_bus_exchange_changed(CallerExchange *held, unsigned changed);
 void __wrap_bus_exchange_closed(const CallerExchange *held, const char *reason);
 void __wrap_caller_exchange_free(CallerExchange *held);
 int __wrap_caller_add_exchange(Caller *caller, Exchange *exchange, CallerExchange **ret);
@@ -125,6 +129,19 @@ bool __wrap_exchange_verify_again(const Exchange *exchange, time_t now, VerifyRe
     return bench.states[place(exchange)] == EXCHANGE_VERIFIED;
 }
 
+time_t __wrap_exchange_peer_expires(const Exchange *exchange)
+{
+    (void)exchange;
+    return bench.expires;
+}
+
+void __wrap_bus_exchange_changed(CallerExchange *held, unsigned changed)
+{
+    assert_true(is_held(held));
+    assert_int_equal(changed, EXCHANGE_PROPERTY_PEER_IDENTITY);
+    bench.announced++;
+}
+
 int __wrap_expiry_renew(CallerExchange *held)
 {
     assert_true(is_held(held));
@@ -135,6 +152,8 @@ int __wrap_expiry_renew(CallerExchange *held)
 bool __wrap_exchange_verdict_ends(Exchange *exchange, const Verdict *verdict, Reason *ret)
 {
     (void)exchange;
+    if (verdict->taken)
+        bench.expires = verdict->expires;
     reason_set(ret, 0, "it was revoked");
     return !verdict->taken;
 }
@@ -516,6 +535,10 @@ static void who_is_taken_again_ends_by_what_its_chain_is_now(void **state)
     said_taken();
     assert_int_equal(bench.renewed, held->number);
     assert_int_equal(bench.closed, 0);
+    assert_int_equal(bench.announced, 0);
+    rejudge_all(&bench.daemon);
+    said(&(Verdict){.taken = true, .expires = 77});
+    assert_int_equal(bench.announced, 1);
     bench.renew_result = -ENOSPC;
     rejudge_all(&bench.daemon);
     said_taken();
