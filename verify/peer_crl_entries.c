@@ -187,25 +187,30 @@ void peer_crl_revoked(DepthStatus *depth, const X509_CRL *crl, const X509_REVOKE
     reason_set(&depth->detail, 0, "revoked on %s, reason %s, says %s", date, reason_text, list);
 }
 
-static X509 *signer_among(const STACK_OF(X509) *certificates, X509_CRL *crl)
+/* The nth of those that OpenSSL looks for issuers among; NULL: there are no more. */
+static X509 *candidate(const PeerCase *peer, int n)
 {
-    for (int i = 0; i < sk_X509_num(certificates); i++) {
-        if (is_signed_by(crl, sk_X509_value(certificates, i)))
-            return sk_X509_value(certificates, i);
+    const STACK_OF(X509) *const places[] = {peer->chain, peer->sent, peer->policy->crls->issuers};
+
+    for (size_t i = 0; i < ELEMENTS(places); i++) {
+        if (n < sk_X509_num(places[i]))
+            return sk_X509_value(places[i], n);
+        n -= sk_X509_num(places[i]);
     }
     return NULL;
 }
 
-/* Whose key signed a list that OpenSSL has found to be authentic: where it looks for issuers, too.
- */
+/* Whose key signed a list that OpenSSL has found to be authentic. There may be several certificates
+ * of that name and key; in the lists' eyes they are the same. */
 static X509 *signer_find(const PeerCase *peer, X509_CRL *crl)
 {
-    const STACK_OF(X509) *const places[] = {peer->chain, peer->policy->crls->issuers, peer->sent};
-    X509 *signer = NULL;
+    X509 *signer;
 
-    for (size_t i = 0; !signer && i < ELEMENTS(places); i++)
-        signer = signer_among(places[i], crl);
-    return signer;
+    for (int i = 0; (signer = candidate(peer, i)); i++) {
+        if (is_signed_by(crl, signer))
+            return signer;
+    }
+    return NULL;
 }
 
 /* True if the certificate is revoked; a place that says nothing yet is told by which list. */
@@ -230,20 +235,6 @@ static bool has_issued(X509 *issuer, X509 *certificate)
            X509_verify(certificate, key) == 1;
 }
 
-/* Where OpenSSL has found the issuer of a list's issuer. */
-static X509 *issuer_find(const PeerCase *peer, X509 *certificate)
-{
-    const STACK_OF(X509) *const places[] = {peer->chain, peer->policy->crls->issuers, peer->sent};
-
-    for (size_t place = 0; place < ELEMENTS(places); place++) {
-        for (int i = 0; i < sk_X509_num(places[place]); i++) {
-            if (has_issued(sk_X509_value(places[place], i), certificate))
-                return sk_X509_value(places[place], i);
-        }
-    }
-    return NULL;
-}
-
 static bool is_of_path(const PeerCase *peer, const X509 *certificate)
 {
     for (int i = 0; i < sk_X509_num(peer->chain); i++) {
@@ -262,22 +253,86 @@ static bool signer_is_revoked(const PeerCase *peer, X509 *signer, X509 *issuer, 
     return lists_ask(&by_issuer, ret) || lists_ask(&by_itself, ret);
 }
 
+/* The certificates that a list may hang on: whoever signed it, whoever issued theirs, and so on. */
+typedef struct Witnesses {
+    const PeerCase *peer;
+    STACK_OF(X509) *found; /* borrowed, each once */
+    bool is_failed;        /* memory ran out */
+} Witnesses;
+
+static void witnesses_deinit(Witnesses *witnesses)
+{
+    sk_X509_free(witnesses->found);
+}
+
+static void witness_add(Witnesses *witnesses, X509 *certificate)
+{
+    for (int i = 0; i < sk_X509_num(witnesses->found); i++) {
+        if (X509_cmp(sk_X509_value(witnesses->found, i), certificate) == 0)
+            return;
+    }
+    if (sk_X509_push(witnesses->found, certificate) == 0)
+        witnesses->is_failed = true;
+}
+
+/* Where one of the path fits, OpenSSL takes that, and looks at no other. */
+static void signers_add(Witnesses *witnesses, X509_CRL *crl)
+{
+    AUTHORITY_KEYID *akid = X509_CRL_get_ext_d2i(crl, NID_authority_key_identifier, NULL, NULL);
+    bool is_settled = false;
+    X509 *signer;
+
+    for (int i = 0; !is_settled && (signer = candidate(witnesses->peer, i)); i++) {
+        if (is_signed_by(crl, signer)) {
+            witness_add(witnesses, signer);
+            is_settled =
+                is_of_path(witnesses->peer, signer) && X509_check_akid(signer, akid) == X509_V_OK;
+        }
+    }
+    AUTHORITY_KEYID_free(akid);
+}
+
+/* Adds whoever issued a certificate. True if one of them revokes it. */
+static bool issuers_add(Witnesses *witnesses, X509 *certificate, DepthStatus *ret)
+{
+    X509 *issuer;
+
+    for (int i = 0; (issuer = candidate(witnesses->peer, i)); i++) {
+        if (!has_issued(issuer, certificate))
+            continue;
+        if (signer_is_revoked(witnesses->peer, certificate, issuer, ret))
+            return true;
+        witness_add(witnesses, issuer);
+    }
+    return false;
+}
+
 /* OpenSSL has held the way from the list's issuer to the anchor against lists in force alone. The
- * certificates of the path have words of their own. */
+ * certificates of the path have words of their own. Which way that was it does not tell, and a peer
+ * can send made-up certificates that look like a part of it: so whatever fits is looked at, none
+ * may be revoked, and one way must lead to the path. */
 static void good_doubt(const PeerCase *peer, DepthStatus *depth)
 {
-    X509 *signer = signer_find(peer, depth->good_by);
+    _cleanup_(witnesses_deinit) Witnesses witnesses = {.peer = peer, .found = sk_X509_new_null()};
+    bool is_led = false;
 
-    for (int i = 0; signer && !is_of_path(peer, signer) && i < PEER_CERTIFICATES_MAX; i++) {
-        X509 *issuer = issuer_find(peer, signer);
+    if (witnesses.found)
+        signers_add(&witnesses, depth->good_by);
+    for (int i = 0; i < sk_X509_num(witnesses.found); i++) {
+        X509 *witness = sk_X509_value(witnesses.found, i);
         DepthStatus found = {0};
 
-        if (issuer && signer_is_revoked(peer, signer, issuer, &found)) {
+        if (is_of_path(peer, witness)) {
+            is_led = true;
+        } else if (issuers_add(&witnesses, witness, &found)) {
             depth->word = WORD_NONE;
             reason_set(&depth->detail, 0, "whoever issued its CRL is %s", found.detail.text);
             return;
         }
-        signer = issuer;
+    }
+    if (!is_led || witnesses.is_failed) {
+        depth->word = WORD_NONE;
+        reason_set(&depth->detail, 0, "it is not clear who issued its CRL");
     }
 }
 

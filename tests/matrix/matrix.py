@@ -636,6 +636,32 @@ def clerk_cases():
                judged([crl(root), crl(office), crl(root, office.serial, this=HOUR), office.pem()], deputy),
                judged([crl(root), crl(office), crl(root, this=HOUR), office.pem()], deputy))
 
+    def behind(false, *of_root, true=clerk):
+        """The issuer's certificate comes from the SeGW, with `false` before it."""
+        shown = revocation([*of_root, crl(true, extensions=[scope], revoked_of=root)],
+                           shown=Shown(made, issuer, *false, true))
+        del shown.crls[0]
+        return shown
+
+    def made_up(signer, public_key, identifier):
+        return issue("CRL clerk", signer, (*usual, (x509.SubjectKeyIdentifier(identifier), False)),
+                     public_key=public_key, identifiers=False)
+    itself = x509.SubjectKeyIdentifier.from_public_key(clerk.key.public_key()).digest
+    # OpenSSL passes this one over, as the list's authorityKeyIdentifier names another.
+    other = made_up(WORLD.stranger, clerk.key.public_key(), b"another")
+    unknown = made_up(WORLD.stranger, clerk.key.public_key(), itself)
+    ahead = crl(root, clerk.serial, this=HOUR)
+    for word, false in (("whose issuer nobody knows", (other,)),
+                        ("whose issuer is sent, too", (other, WORLD.stranger))):
+        yield Case(f"an indirect CRL whose issuer is revoked and stands behind a made-up one {word}",
+                   "revocation", behind(false, crl(root), ahead),
+                   behind(false, crl(root), crl(root, this=HOUR)))
+    yield Case("an indirect CRL whose issuer stands behind one that OpenSSL can't follow", "revocation",
+               behind((unknown,), crl(root)), behind((), crl(root)))
+    twin = issue("CRL clerk", root, usual, key=clerk.key)
+    yield Case("an indirect CRL whose issuer has a second certificate that is revoked", "revocation",
+               behind((clerk,), crl(root), ahead, true=twin), behind((clerk,), crl(root), true=twin))
+
 
 def ocsp_cases():
     issuer, holder = WORLD.intermediate, WORLD.segw
