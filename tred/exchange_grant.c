@@ -17,6 +17,7 @@ enum {
 /* What one of the messages says of the Child SA. */
 typedef struct ChildPart {
     const char *name; /* of the message */
+    bool is_ours;
     bool may_ask;     /* for transport mode, which our answer then declines (RFC 7296 1.3.1) */
     uint32_t rekeyed; /* the sender's inbound SPI that REKEY_SA names (RFC 7296 1.3.3); 0: none */
     IkeSaPayload sa;
@@ -47,6 +48,22 @@ static int cp_read(const IkePayloads *payloads, uint8_t cfg_type, IkeCp *ret)
     return 0;
 }
 
+/* What is beyond those that are kept nobody holds against the policy. A peer may well ask for more
+ * than we grant, and grant more than is used; this device sends none such. */
+static int selectors_read(const IkePayload *payload, const char *which, const ChildPart *part,
+                          IkeTs *ret, Reason *reason)
+{
+    if (ike_ts_decode(payload->body, ret) != 0 || ret->n_selectors == 0)
+        return malformed(part->name, which, reason);
+    if (!part->is_ours || ret->n_skipped == 0)
+        return 0;
+    return reason_set(
+        reason, EXCHANGE_E_SELECTORS_NOT_ALLOWED,
+        "The %s is this device's, and has %d selectors in %s at the most, of IPv4 and "
+        "IPv6 addresses alone",
+        part->name, IKE_SELECTORS_MAX, which);
+}
+
 /* CHILD_NOT_GRANTED where one of SA, TSi and TSr is not there. */
 static int part_read(const IkePayloads *payloads, uint8_t cfg_type, ChildPart *ret, Reason *reason)
 {
@@ -69,10 +86,11 @@ static int part_read(const IkePayloads *payloads, uint8_t cfg_type, ChildPart *r
         ret->rekeyed = (uint32_t)notify.spi;
     if (ike_sa_decode(sa->body, &ret->sa) != 0)
         return malformed(ret->name, "SA", reason);
-    if (ike_ts_decode(ts_i->body, &ret->ts_i) != 0 || ret->ts_i.n_selectors == 0)
-        return malformed(ret->name, "TSi", reason);
-    if (ike_ts_decode(ts_r->body, &ret->ts_r) != 0 || ret->ts_r.n_selectors == 0)
-        return malformed(ret->name, "TSr", reason);
+    int r = selectors_read(ts_i, "TSi", ret, &ret->ts_i, reason);
+    if (r == 0)
+        r = selectors_read(ts_r, "TSr", ret, &ret->ts_r, reason);
+    if (r != 0)
+        return r;
     return cp_read(payloads, cfg_type, &ret->cp) < 0 ? malformed(ret->name, "CP", reason) : 0;
 }
 
@@ -244,8 +262,10 @@ int exchange_grant_read(const Exchange *exchange, const Negotiation *negotiation
 {
     const bool peers = negotiation->peers, is_auth = negotiation == &exchange->auth;
     ChildPart asked = {.name = exchange_message_name(exchange, negotiation, false),
+                       .is_ours = !peers,
                        .may_ask = peers};
-    ChildPart granted = {.name = exchange_message_name(exchange, negotiation, true)};
+    ChildPart granted = {.name = exchange_message_name(exchange, negotiation, true),
+                         .is_ours = peers};
     int r;
 
     *ret = (ChildGrant){0};

@@ -820,6 +820,23 @@ static void of_many_selectors_the_first_ones_are_taken(void **state)
     assert_int_equal(play_add_child(play, play->spi_in), 0);
 }
 
+/* Nobody would hold those that are not kept against the policy. */
+static void more_selectors_of_ours_than_are_kept_are_refused(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.repeat = IKE_SELECTORS_MAX + 1;
+    assert_refused(play, EXCHANGE_E_SELECTORS_NOT_ALLOWED);
+}
+
+static void as_many_selectors_of_ours_as_are_kept_are_taken(void **state)
+{
+    Play *play = *state;
+
+    play->child_asked.repeat = IKE_SELECTORS_MAX;
+    assert_int_equal(negotiate(play), 0);
+}
+
 /* The IKE SA has AES-128. */
 static void offer_cipher(Play *play, uint16_t id, uint16_t key_length)
 {
@@ -915,6 +932,8 @@ int main(void)
         OFFERING(so_is_one_whose_key_length_is_no_attribute),
         OFFERING(of_many_addresses_the_first_two_are_taken),
         OFFERING(of_many_selectors_the_first_ones_are_taken),
+        OFFERING(more_selectors_of_ours_than_are_kept_are_refused),
+        OFFERING(as_many_selectors_of_ours_as_are_kept_are_taken),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);
