@@ -321,10 +321,13 @@ int flight_start(Flight *flight, const TreCall *lead, FlightHandler handler, con
 
 /* ---- the answer to the peer's request ---- */
 
+enum { RECUT_ANSWERS_MAX = 8 };
+
 void peer_queue_take(IkeSa *sa, uint8_t *datagram, size_t size, const Endpoint *sender)
 {
     PeerQueue *peer = &sa->peer;
 
+    peer->n_recut = 0;
     free(peer->answered);
     peer->answered = datagram;
     peer->answered_size = size;
@@ -335,7 +338,7 @@ void peer_queue_take(IkeSa *sa, uint8_t *datagram, size_t size, const Endpoint *
 
 /* RFC 7383 2.6.1: of a request in fragments that comes again the first one counts, however it is
  * cut now: whoever has no answer may think that his datagrams were too large. Nobody vouches for
- * it, as nobody does for a request that comes again as it was. */
+ * it, and anybody who has seen the request's header can make one. */
 static bool is_first_fragment_of(Bytes datagram, const IkeHeader *request)
 {
     const IkePayload *payload;
@@ -354,17 +357,20 @@ static bool is_first_fragment_of(Bytes datagram, const IkeHeader *request)
 
 bool peer_queue_repeats(IkeSa *sa, Bytes datagram, const Endpoint *sender)
 {
-    const PeerQueue *peer = &sa->peer;
+    PeerQueue *peer = &sa->peer;
     const Bytes request = {peer->answered, peer->answered_size};
     const bool answered = peer->answer.count > 0;
     IkeHeader header;
 
     if ((!answered && !peer->create.pending) || ike_header_decode(request, &header) != 0)
         return false;
-    if (!bytes_equal(datagram, request) && !is_first_fragment_of(datagram, &header))
+    const bool recut = !bytes_equal(datagram, request);
+    if (recut && !is_first_fragment_of(datagram, &header))
         return false;
-    if (answered && !peer->answer_held)
-        transport_send_all_to(sa->transport, &peer->answer, sender);
+    if (!answered || peer->answer_held || (recut && peer->n_recut == RECUT_ANSWERS_MAX))
+        return true;
+    peer->n_recut += recut;
+    transport_send_all_to(sa->transport, &peer->answer, recut ? &peer->sender : sender);
     return true;
 }
 

@@ -73,7 +73,8 @@ void peer_queue_deinit(IkeSa *sa);
 void peer_queue_take(IkeSa *sa, uint8_t *datagram, size_t size, const Endpoint *sender);
 
 /* True if `datagram` is the request that was answered last, or is being answered; its sender then
- * got the same answer again, if there is one and it is not held. */
+ * got the same answer again, if there is one and it is not held. Cut into other fragments it has
+ * the answer go a few times to where the request was first from. */
 bool peer_queue_repeats(IkeSa *sa, Bytes datagram, const Endpoint *sender);
 
 /* Has tred seal the answer; `handler` is called with the peer's queue. 0 or a negative errno. */

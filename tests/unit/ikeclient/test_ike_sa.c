@@ -794,7 +794,7 @@ static void a_repeated_request_gets_the_same_answer_without_tred(void **state)
 }
 
 /* What a fragment of that request says in clear. */
-static void send_fragment(uint32_t message_id, uint16_t number)
+static void emit_fragment(uint32_t message_id, uint16_t number)
 {
     const IkeHeader header = {.spi_i = f.sa->spi_i,
                               .spi_r = f.sa->spi_r,
@@ -815,6 +815,11 @@ static void send_fragment(uint32_t message_id, uint16_t number)
     ike_message_end(&chain);
     assert_int_equal(writer_finish(&writer, &message), 0);
     stage_send(&f.stage, message);
+}
+
+static void send_fragment(uint32_t message_id, uint16_t number)
+{
+    emit_fragment(message_id, number);
     stage_settle(&f.stage);
 }
 
@@ -838,6 +843,36 @@ static void a_request_that_comes_again_in_other_fragments_gets_the_same_answer_o
     assert_int_equal(stage_count(&f.stage, TRE_UNPROTECT), opened + 1);
     send_fragment(1, 1);
     assert_int_equal(stage_count(&f.stage, TRE_UNPROTECT), opened + 2);
+}
+
+/* Nobody vouches for such a fragment: it makes nobody else get the answer, and the SeGW not for
+ * ever. */
+static void a_first_fragment_from_elsewhere_has_the_answer_go_to_the_segw_a_few_times(void **state)
+{
+    enum { TIMES = 20, ANSWERS_MAX = 8 };
+    const Endpoint here = endpoint_of("127.0.0.7", 0);
+    const int fd = f.stage.fd, nat_fd = f.stage.nat_fd, another = socket(AF_INET, SOCK_DGRAM, 0);
+    uint8_t octet;
+    Draft draft;
+    (void)state;
+
+    establish();
+    draft_begin(&draft);
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
+    stage_settle(&f.stage);
+    const unsigned received = f.stage.received;
+
+    assert_int_equal(bind(another, &here.any, endpoint_size(&here)), 0);
+    for (int i = 0; i < TIMES; i++) {
+        f.stage.nat_fd = f.stage.fd = another;
+        emit_fragment(0, 1);
+        f.stage.nat_fd = nat_fd;
+        f.stage.fd = fd;
+        stage_settle(&f.stage);
+    }
+    assert_int_equal(f.stage.received, received + ANSWERS_MAX);
+    assert_int_equal(recv(another, &octet, 1, MSG_DONTWAIT), -1);
+    (void)close(another);
 }
 
 /* ---- what the SeGW leaves undone (the time that it has is not waited for) ---- */
@@ -1707,6 +1742,7 @@ int main(void)
         TEST(a_delete_of_the_child_removes_it_and_keeps_the_ike_sa),
         TEST(a_repeated_request_gets_the_same_answer_without_tred),
         TEST(a_request_that_comes_again_in_other_fragments_gets_the_same_answer_once),
+        TEST(a_first_fragment_from_elsewhere_has_the_answer_go_to_the_segw_a_few_times),
         TEST(a_child_that_the_segw_does_not_delete_in_time_we_delete),
         TEST(a_redundant_child_that_the_segw_does_not_delete_in_time_we_delete),
         TEST(before_that_time_the_old_child_is_the_segws_to_delete),
