@@ -299,8 +299,12 @@ static void on_inherited(void *userdata, const TreReply *reply)
 {
     IkeSa *heir = userdata;
 
-    if (heir->closed || reply->outcome == TRE_DONE)
+    if (heir->closed)
         return;
+    if (reply->outcome == TRE_DONE) {
+        mobike_look(heir); /* the predecessor's move may have waited for its turn */
+        return;
+    }
     reason_set(&heir->reason, 0, "tred did not hand the Child SAs over to the new IKE SA: %s",
                reply->text);
     ike_sa_end(heir, IKE_SA_LOST);

@@ -156,6 +156,7 @@ static int on_wait_over(sd_event_source *source, uint64_t usec, void *userdata)
         move(sa);
     } else {
         sa->move.under_way = false;
+        sa->move.waits = 0;
     }
     return 0;
 }

@@ -397,7 +397,23 @@ static void assert_deleted(uint32_t spi_in)
     assert_int_equal(f.deleted[0], spi_in);
 }
 
-static int setup_with(size_t n_children, uint64_t dscps, const char *refusal)
+/* So it is given where it sends from itself, without a NAT. */
+static void segw_without_nat(Stage *stage, Bytes datagram)
+{
+    const Endpoint here = endpoint_of("127.0.0.1", stage->port);
+    IkeHeader header;
+    Draft draft;
+
+    assert_int_equal(ike_header_decode(datagram, &header), 0);
+    if (header.exchange_type != IKE_SA_INIT) {
+        segw(stage, datagram);
+        return;
+    }
+    stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i, IKE_GROUP_ECP_256,
+                                          &here, &stage->henb));
+}
+
+static void begin(size_t n_children, uint64_t dscps, const char *refusal)
 {
     char problem[PROPOSALS_PROBLEM_SIZE];
 
@@ -418,11 +434,21 @@ static int setup_with(size_t n_children, uint64_t dscps, const char *refusal)
     f.stage.segw = segw;
     f.stage.nonce = 0x80;
     f.stage.refuse[TRE_SET_DSCPS] = refusal;
+}
+
+static void open_connection(void)
+{
     assert_int_equal(connection_new(f.stage.event, &f.stage.tre, &f.config,
                                     &connection_told_handlers, &f.told, &f.connection),
                      0);
     connection_open(f.connection);
     stage_run_until(&f.stage, &f.told.established);
+}
+
+static int setup_with(size_t n_children, uint64_t dscps, const char *refusal)
+{
+    begin(n_children, dscps, refusal);
+    open_connection();
     return 0;
 }
 
@@ -436,6 +462,18 @@ static int setup_with_another(void **state)
 {
     (void)state;
     return setup_with(1, 0, NULL);
+}
+
+/* tred's socket has an address that is not the one by which the SeGW is reached now. */
+static int setup_elsewhere(void **state)
+{
+    (void)state;
+    begin(0, 0, NULL);
+    f.stage.mobike = true;
+    f.stage.segw = segw_without_nat;
+    f.stage.shared_address = "127.0.0.5";
+    open_connection();
+    return 0;
 }
 
 static const uint64_t voice = UINT64_C(1) << 46;
@@ -934,6 +972,46 @@ static void a_request_that_lacks_a_payload_is_invalid_syntax(void **state)
     request(IKE_CREATE_CHILD_SA, &draft);
     take_response(&heard, IKE_CREATE_CHILD_SA);
     assert_int_equal(error_of(&heard), IKE_NOTIFY_INVALID_SYNTAX);
+    assert_left(first);
+}
+
+/* The error for a request for a Child SA with these octets as TSi. */
+static uint16_t error_for_ts(Bytes body)
+{
+    const IkeProposal proposal = esp_proposal(SEGW_SPI, IKE_GROUP_NONE);
+    const IkeTs ts = {
+        .n_selectors = 1,
+        .selectors = {{IKE_TS_IPV4_ADDR_RANGE, 0, 0, 65535, {10, 0, 0, 1}, {10, 0, 0, 1}}}};
+    Heard heard;
+    Draft draft;
+
+    draft_begin(&draft);
+    add_sa(&draft, &proposal);
+    add_nonce(&draft, 0x10);
+    ike_chain_open(&draft.chain, IKE_PAYLOAD_TSI, false);
+    writer_bytes(draft.chain.writer, body);
+    ike_chain_close(&draft.chain);
+    ike_chain_add_ts(&draft.chain, IKE_PAYLOAD_TSR, &ts);
+    request(IKE_CREATE_CHILD_SA, &draft);
+    take_response(&heard, IKE_CREATE_CHILD_SA);
+    return error_of(&heard);
+}
+
+/* RFC 7296 2.21.3, 2.9 */
+static void
+selectors_that_do_not_parse_are_invalid_syntax_and_unknown_ones_unacceptable(void **state)
+{
+    static const uint8_t unknown[] = {1, 0, 0, 0, 200, 0, 0, 8, 1, 2, 3, 4};
+    static const uint8_t backwards[] = {
+        1, 0, 0, 0, IKE_TS_IPV4_ADDR_RANGE, 0, 0, 16, 0, 0, 0xff, 0xff, 10, 0, 0, 2, 10, 0, 0, 1};
+    static const uint8_t none[] = {0, 0, 0, 0};
+    (void)state;
+
+    assert_int_equal(error_for_ts(BYTES_OF(unknown)), IKE_NOTIFY_TS_UNACCEPTABLE);
+    assert_int_equal(error_for_ts(BYTES_OF(backwards)), IKE_NOTIFY_INVALID_SYNTAX);
+    assert_int_equal(error_for_ts(BYTES_OF(none)), IKE_NOTIFY_INVALID_SYNTAX);
+    assert_int_equal(error_for_ts((Bytes){unknown, sizeof(unknown) - 1}),
+                     IKE_NOTIFY_INVALID_SYNTAX);
     assert_left(first);
 }
 
@@ -1531,6 +1609,26 @@ static void assert_inherited(size_t exchange)
     assert_left(first);
 }
 
+/* tred moves so many at a time, and meanwhile the one that waits is replaced. */
+static void a_move_that_waits_while_the_ike_sa_is_rekeyed_is_made_by_the_new_one(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    f.stage.shared_address = "127.0.0.1";
+    f.stage.refuse[TRE_MOVE_TRANSPORT] = "OutOfResources";
+    connection_look_around(f.connection);
+    stage_settle(&f.stage);
+    assert_int_equal(stage_count(&f.stage, TRE_MOVE_TRANSPORT), 1);
+    begin_ike(&heard);
+    f.stage.refuse[TRE_MOVE_TRANSPORT] = NULL;
+    grant_ike(&heard, SEGW_IKE_SPI, 0x90);
+    while (f.stage.done[TRE_MOVE_TRANSPORT] == 0)
+        stage_turn(&f.stage);
+    assert_inherited(1);
+    assert_int_equal(f.told.times_established, 1);
+}
+
 static void an_ike_sa_that_we_rekey_leaves_its_children_to_the_new_one_and_is_deleted(void **state)
 {
     Heard heard;
@@ -1947,6 +2045,7 @@ int main(void)
         TEST(the_best_of_several_proposals_is_chosen_by_its_number),
         TEST(a_proposal_that_nobody_has_is_refused),
         TEST(a_request_that_lacks_a_payload_is_invalid_syntax),
+        TEST(selectors_that_do_not_parse_are_invalid_syntax_and_unknown_ones_unacceptable),
         TEST(what_tred_does_not_promise_is_refused),
         TEST(another_child_is_made_within_what_there_is),
         TEST(another_child_for_other_traffic_is_refused),
@@ -1980,6 +2079,9 @@ int main(void)
         TEST(a_delete_of_a_child_that_we_delete_is_answered_without_one),
         TEST(a_delete_of_a_child_that_we_rekey_is_answered_with_one),
         TEST(a_child_that_is_being_replaced_by_the_segw_is_not_rekeyed_twice),
+        cmocka_unit_test_setup_teardown(
+            a_move_that_waits_while_the_ike_sa_is_rekeyed_is_made_by_the_new_one, setup_elsewhere,
+            teardown),
         TEST(an_ike_sa_that_we_rekey_leaves_its_children_to_the_new_one_and_is_deleted),
         TEST(the_new_ike_sa_has_its_own_spis_and_numbers),
         TEST(in_an_ike_sa_that_we_rekeyed_another_child_is_made_within_what_there_is),
