@@ -302,7 +302,7 @@ static bool take_configuration(const ChildOffer *offer, const IkePayloads *paylo
     return true;
 }
 
-bool child_selectors_read(const IkePayloads *payloads, uint8_t type, IkeTs *ret)
+static bool selectors_read(const IkePayloads *payloads, uint8_t type, IkeTs *ret)
 {
     const IkePayload *payload = ike_payloads_find(payloads, type);
 
@@ -312,7 +312,7 @@ bool child_selectors_read(const IkePayloads *payloads, uint8_t type, IkeTs *ret)
 static bool take_selectors(const IkePayloads *payloads, uint8_t type, const IkeTs *offer,
                            IkeTs *ret)
 {
-    return child_selectors_read(payloads, type, ret) && ike_ts_is_subset(ret, offer);
+    return selectors_read(payloads, type, ret) && ike_ts_is_subset(ret, offer);
 }
 
 static const char *problem(const ChildOffer *offer, const IkePayloads *payloads,
