@@ -19,7 +19,6 @@ DEFINE_REENCODE(id, IkeId);
 DEFINE_REENCODE(auth, IkeAuth);
 DEFINE_REENCODE(notify, IkeNotify);
 DEFINE_REENCODE(delete, IkeDelete);
-DEFINE_REENCODE(ts, IkeTs);
 DEFINE_REENCODE(cp, IkeCp);
 
 static bool fragment_reencode(Writer *writer, Bytes body)
@@ -38,6 +37,20 @@ static bool fragment_reencode(Writer *writer, Bytes body)
 static bool octets_reencode(Writer *writer, Bytes body)
 {
     writer_bytes(writer, body);
+    return true;
+}
+
+/* Where no selector is of a known type nothing is left to write, and without any it is no payload.
+ */
+static bool ts_reencode(Writer *writer, Bytes body)
+{
+    IkeTs decoded;
+
+    if (ike_ts_decode(body, &decoded) != 0)
+        return false;
+    if (decoded.n_selectors == 0)
+        return octets_reencode(writer, body);
+    ike_ts_encode(writer, &decoded);
     return true;
 }
 
