@@ -22,7 +22,8 @@
 
 #include <cmocka.h>
 
-enum { MILLISECOND = 1000, SECOND = 1000 * MILLISECOND, HOUR = 3600 };
+#define SECOND UINT64_C(1000000)
+enum { MILLISECOND = 1000, HOUR = 3600 };
 
 typedef struct Bench {
     Daemon daemon;
@@ -348,7 +349,7 @@ static int bench_init(void **state)
     bench.key.algorithm = "ecdsa-p256";
     bench.has_chain = true;
     bench.anchors_in = (Verifier *)&verifier;
-    events.now = (uint64_t)HOUR * SECOND;
+    events.now = HOUR * SECOND;
     return 0;
 }
 
