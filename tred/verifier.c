@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -254,6 +255,7 @@ static int profile_hand(Verifier *verifier, Reason *reason)
 
     if (r != 0)
         return r;
+    assert(verifier->next);
     r = verifier_load_step(verifier, verifier->next);
     return r < 0 ? next_failed(verifier, r, reason) : 0;
 }
