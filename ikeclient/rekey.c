@@ -191,30 +191,6 @@ static bool has_current(const IkeSa *sa)
     return child;
 }
 
-/* Those that are deleted at the peer: nobody waits for what still comes in by them. */
-static void remove_gone(IkeSa *sa)
-{
-    ChildSa *next;
-
-    for (ChildSa *child = sa->children; child; child = next) {
-        next = child->next;
-        if (child->gone != 0)
-            rekey_remove_child(sa, child->spi_in);
-    }
-}
-
-void rekey_let_go(IkeSa *sa, uint32_t spi_in)
-{
-    ChildSa *child = child_sas_find(sa->children, spi_in);
-
-    if (!child)
-        return;
-    child->unwanted = child->delete_sent = true;
-    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &child->gone);
-    if (!has_current(sa)) /* an IKE SA without any is to be seen as such at once */
-        remove_gone(sa);
-}
-
 static size_t count_lingering(const IkeSa *sa)
 {
     size_t n = 0;
@@ -224,27 +200,50 @@ static size_t count_lingering(const IkeSa *sa)
     return n;
 }
 
-uint64_t rekey_sweep(IkeSa *sa)
+/* Removes those that are deleted at the peer and have received for long enough since, and the
+ * oldest beyond `most`. True if there were any; *ret_due is when the next one's time is over. */
+static bool sweep(IkeSa *sa, size_t most, uint64_t *ret_due)
 {
     size_t lingering = count_lingering(sa);
-    uint64_t now = 0, due = UINT64_MAX;
+    uint64_t now = 0;
     bool swept = false;
     ChildSa *next;
 
+    *ret_due = UINT64_MAX;
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
     for (ChildSa *child = sa->children; child; child = next) { /* the oldest first */
         next = child->next;
         if (child->gone == 0)
             continue;
-        if (now >= child->gone + LINGER_USEC || lingering > LINGERING_MAX) {
+        if (now >= child->gone + LINGER_USEC || lingering > most) {
             lingering--;
             rekey_remove_child(sa, child->spi_in);
             swept = true;
-        } else if (child->gone + LINGER_USEC < due) {
-            due = child->gone + LINGER_USEC;
+        } else if (child->gone + LINGER_USEC < *ret_due) {
+            *ret_due = child->gone + LINGER_USEC;
         }
     }
-    if (swept)
+    return swept;
+}
+
+void rekey_let_go(IkeSa *sa, uint32_t spi_in)
+{
+    ChildSa *child = child_sas_find(sa->children, spi_in);
+    uint64_t due;
+
+    if (!child)
+        return;
+    child->unwanted = child->delete_sent = true;
+    (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &child->gone);
+    if (!has_current(sa)) /* an IKE SA without any is to be seen as such at once */
+        (void)sweep(sa, 0, &due);
+}
+
+uint64_t rekey_sweep(IkeSa *sa)
+{
+    uint64_t due;
+
+    if (sweep(sa, LINGERING_MAX, &due))
         sa->handlers->changed(sa->userdata, sa);
     return due;
 }
