@@ -302,17 +302,19 @@ static bool take_configuration(const ChildOffer *offer, const IkePayloads *paylo
     return true;
 }
 
-static bool selectors_read(const IkePayloads *payloads, uint8_t type, IkeTs *ret)
+uint16_t child_selectors_read(const IkePayloads *payloads, uint8_t type, IkeTs *ret)
 {
     const IkePayload *payload = ike_payloads_find(payloads, type);
 
-    return payload && ike_ts_decode(payload->body, ret) == 0 && ret->n_selectors > 0;
+    if (!payload || ike_ts_decode(payload->body, ret) != 0)
+        return IKE_NOTIFY_INVALID_SYNTAX;
+    return ret->n_selectors > 0 ? 0 : IKE_NOTIFY_TS_UNACCEPTABLE;
 }
 
 static bool take_selectors(const IkePayloads *payloads, uint8_t type, const IkeTs *offer,
                            IkeTs *ret)
 {
-    return selectors_read(payloads, type, ret) && ike_ts_is_subset(ret, offer);
+    return child_selectors_read(payloads, type, ret) == 0 && ike_ts_is_subset(ret, offer);
 }
 
 static const char *problem(const ChildOffer *offer, const IkePayloads *payloads,

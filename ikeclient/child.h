@@ -98,3 +98,8 @@ void child_answer_inherit(ChildAnswer *answer, const ChildAnswer *old);
  * and :: (RFC 7296 3.15.1). A static phrase, or NULL if nothing is missing. Without an inner
  * address traffic would leave with the outer one, and the SeGW's selectors are for another. */
 const char *child_answer_lacks(const ChildOffer *offer, const ChildAnswer *answer);
+
+/* Reads the selectors of an answer, or those of a peer's offer: `type` is that of the payload. 0,
+ * or the notify that refuses it: TS_UNACCEPTABLE where all that there are is of types that we do
+ * not know (RFC 7296 2.9). */
+uint16_t child_selectors_read(const IkePayloads *payloads, uint8_t type, IkeTs *ret);

@@ -200,16 +200,6 @@ static CreateKind kind_of(const IkePayloads *payloads, const IkeSaPayload *sa, u
     return CREATE_REKEYED_CHILD;
 }
 
-/* All that there are may be of types that we do not know (RFC 7296 2.9). 0, or the notify. */
-static uint16_t selectors_read(const IkePayloads *payloads, uint8_t type, IkeTs *ret)
-{
-    const IkePayload *payload = ike_payloads_find(payloads, type);
-
-    if (!payload || ike_ts_decode(payload->body, ret) != 0)
-        return IKE_NOTIFY_INVALID_SYNTAX;
-    return ret->n_selectors > 0 ? 0 : IKE_NOTIFY_TS_UNACCEPTABLE;
-}
-
 uint16_t create_request_read(const IkePayloads *payloads, CreateRequest *ret)
 {
     const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_SA);
@@ -221,6 +211,6 @@ uint16_t create_request_read(const IkePayloads *payloads, CreateRequest *ret)
     ret->kind = kind_of(payloads, &ret->sa, &ret->rekeyed);
     if (ret->kind == CREATE_REKEYED_IKE)
         return ret->group != IKE_GROUP_NONE ? 0 : IKE_NOTIFY_INVALID_SYNTAX;
-    const uint16_t error = selectors_read(payloads, IKE_PAYLOAD_TSI, &ret->ts_i);
-    return error != 0 ? error : selectors_read(payloads, IKE_PAYLOAD_TSR, &ret->ts_r);
+    const uint16_t error = child_selectors_read(payloads, IKE_PAYLOAD_TSI, &ret->ts_i);
+    return error != 0 ? error : child_selectors_read(payloads, IKE_PAYLOAD_TSR, &ret->ts_r);
 }
