@@ -7,10 +7,13 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum { PROGRAM_CHANNEL = 3, PROGRAM_NOT_TAKEN = 100 };
@@ -123,4 +126,31 @@ static inline int status_after(const char *const *argv, const void *octets, size
     if (size > 0) /* it may have ended already */
         assert_true(send(running.channel, octets, size, MSG_NOSIGNAL) >= 0 || errno == EPIPE);
     return running_end(&running);
+}
+
+/* What the kernel says of it, in hexadecimal: a field of /proc/PID/status by its name and colon. */
+static inline unsigned long long program_field(pid_t pid, const char *name)
+{
+    char path[sizeof("/proc/2147483647/status")], line[256];
+    unsigned long long value = ~0ULL;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file)) {
+        if (strncmp(line, name, strlen(name)) == 0)
+            value = strtoull(line + strlen(name), NULL, 16);
+    }
+    (void)fclose(file);
+    return value;
+}
+
+/* One of tred's helpers takes nothing but the socket that it is given. */
+static inline void assert_takes_a_socket_alone(const char *program)
+{
+    const char *const alone[] = {program, NULL}, *const with_more[] = {program, "more", NULL};
+
+    assert_int_equal(status_after(with_more, NULL, 0), EX_USAGE);
+    assert_int_equal(program_status(program_start(alone, -1)), EX_USAGE);
+    assert_int_equal(status_with_pipe(alone), EX_USAGE);
 }

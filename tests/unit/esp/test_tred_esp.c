@@ -51,12 +51,8 @@ static int error_of(const Running *running, OrderType type, uint32_t number, int
 
 static void it_takes_no_argument_and_nothing_but_a_socket(void **state)
 {
-    const char *const with_more[] = {command[0], "more", NULL};
-
     (void)state;
-    assert_int_equal(status_after(with_more, NULL, 0), EX_USAGE);
-    assert_int_equal(program_status(program_start(command, -1)), EX_USAGE);
-    assert_int_equal(status_with_pipe(command), EX_USAGE);
+    assert_takes_a_socket_alone(command[0]);
 }
 
 static void it_ends_well_when_tred_has_closed_its_end(void **state)
@@ -125,23 +121,6 @@ static void nothing_is_answered_after_what_is_no_order(void **state)
     assert_ends_unanswered(&running, EX_PROTOCOL);
 }
 
-/* What the kernel says of it, of the name with its colon. */
-static unsigned long long status_field(const Running *running, const char *name)
-{
-    char path[sizeof("/proc/2147483647/status")], line[256];
-    unsigned long long value = ULLONG_MAX;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/status", running->pid);
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    while (fgets(line, sizeof(line), file)) {
-        if (strncmp(line, name, strlen(name)) == 0)
-            value = strtoull(line + strlen(name), NULL, 16);
-    }
-    (void)fclose(file);
-    return value;
-}
-
 static void it_has_no_right_left_and_few_system_calls(void **state)
 {
     (void)state;
@@ -150,9 +129,9 @@ static void it_has_no_right_left_and_few_system_calls(void **state)
     const Running running = running_begin(command);
 
     assert_int_equal(error_of(&running, ORDER_PLANE_COUNTERS, 1, -1), 0);
-    assert_int_equal(status_field(&running, "CapPrm:"), 0);
-    assert_int_equal(status_field(&running, "NoNewPrivs:"), 1);
-    assert_int_equal(status_field(&running, "Seccomp:"), SECCOMP_MODE_FILTER);
+    assert_int_equal(program_field(running.pid, "CapPrm:"), 0);
+    assert_int_equal(program_field(running.pid, "NoNewPrivs:"), 1);
+    assert_int_equal(program_field(running.pid, "Seccomp:"), SECCOMP_MODE_FILTER);
     assert_int_equal(running_end(&running), EX_OK);
 }
 

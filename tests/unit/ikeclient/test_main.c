@@ -345,32 +345,16 @@ static void a_service_whose_bus_has_gone_ends_with_what_makes_systemd_start_it_a
 
 /* ---- what it has ---- */
 
-static unsigned long long status_field(pid_t pid, const char *name)
-{
-    char path[sizeof("/proc/2147483647/status")], line[256];
-    unsigned long long value = ~0ULL;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    while (fgets(line, sizeof(line), file)) {
-        if (strncmp(line, name, strlen(name)) == 0)
-            value = strtoull(line + strlen(name), NULL, 16);
-    }
-    (void)fclose(file);
-    return value;
-}
-
 static void it_gives_up_every_capability_and_the_way_back_to_one(void **state)
 {
     Stage *stage = *state;
 
     START(stage);
     await_notice(stage, "READY=1");
-    assert_int_equal(status_field(stage->pid, "CapPrm:"), 0);
-    assert_int_equal(status_field(stage->pid, "CapEff:"), 0);
-    assert_int_equal(status_field(stage->pid, "CapInh:"), 0);
-    assert_int_equal(status_field(stage->pid, "NoNewPrivs:"), 1);
+    assert_int_equal(program_field(stage->pid, "CapPrm:"), 0);
+    assert_int_equal(program_field(stage->pid, "CapEff:"), 0);
+    assert_int_equal(program_field(stage->pid, "CapInh:"), 0);
+    assert_int_equal(program_field(stage->pid, "NoNewPrivs:"), 1);
     assert_int_equal(kill(stage->pid, SIGTERM), 0);
     assert_int_equal(status_at_end(stage), EX_OK);
 }

@@ -75,12 +75,8 @@ static rlim_t memory_limit(const Running *running)
 
 static void it_takes_no_argument_and_nothing_but_a_socket(void **state)
 {
-    const char *const with_more[] = {command[0], "more", NULL};
-
     (void)state;
-    assert_int_equal(status_after(with_more, NULL, 0), EX_USAGE);
-    assert_int_equal(program_status(program_start(command, -1)), EX_USAGE);
-    assert_int_equal(status_with_pipe(command), EX_USAGE);
+    assert_takes_a_socket_alone(command[0]);
 }
 
 static void it_ends_well_when_tred_has_closed_its_end(void **state)
