@@ -245,8 +245,15 @@ static void report_replace(PeerReport *report, const PeerReport *other)
         report->refusal = &report->checks[other->refusal - other->checks];
 }
 
-/* The path that was followed first is not fit: another may be. What is
- * said of a peer that is refused all the same is said of the first that leads to an anchor. */
+/* What is said of a peer that is refused on every path is said of the first that leads to an
+ * anchor; unless that lacks no more than somebody's word, and on another one somebody has spoken.
+ */
+static bool says_more(const PeerCheck *other, const PeerCheck *refusal)
+{
+    return refusal->error == PEER_E_REVOCATION_UNKNOWN && other->error == PEER_E_REVOKED;
+}
+
+/* The path that was followed first is not fit: another may be. */
 static int others_judge(PeerCase *peer, PeerReport *report)
 {
     const size_t refusal = (size_t)(report->refusal - report->checks);
@@ -263,7 +270,8 @@ static int others_judge(PeerCase *peer, PeerReport *report)
         r = path_judge(peer, paths.paths[i], &other);
         if (r < 0)
             break;
-        if (!other.refusal || report->refusal == &report->checks[path_begin()])
+        if (!other.refusal || report->refusal == &report->checks[path_begin()] ||
+            says_more(other.refusal, report->refusal))
             report_replace(report, &other);
         if (!report->refusal)
             break;

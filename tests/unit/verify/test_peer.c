@@ -485,9 +485,53 @@ static void where_there_is_no_list_ocsp_alone_says_what_is_good(void **state)
     pki_deinit(&leaf);
 }
 
+/* Two CAs have certified one key under one name: of one nobody knows whether that still holds, the
+ * other has taken it back. That is what is said, whichever path is the first. */
+static void
+where_one_path_is_revoked_and_nothing_is_known_of_another_it_is_called_revoked(void **state)
+{
+    PeerProfile profile = peer_profile_3gpp();
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki one = pki_intermediate("CA", &root), leaf = pki_issue(&spec, &one);
+    const PkiSpec same = {.common_name = "CA",
+                          .basic_constraints = "critical,CA:TRUE",
+                          .key_usage = "critical,keyCertSign,cRLSign",
+                          .public_key = one.key};
+    Pki other = pki_issue(&same, &other_root);
+    const Presentation orders[] = {{.sent = {&leaf, &one, &other}, .count = 3},
+                                   {.sent = {&leaf, &other, &one}, .count = 3}};
+    CrlStore crls;
+
+    (void)state;
+    profile.cross_certificates = true;
+    assert_int_equal(crl_store_init(&crls), 0);
+    assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&one, NULL, -PKI_HOUR, PKI_DAY)) > 0);
+    assert_true(sk_X509_push(anchors.certificates, other_root.certificate) > 0);
+    for (int is_revoked = 0; is_revoked < 2; is_revoked++) {
+        for (size_t i = 0; i < ELEMENTS(orders); i++) {
+            Presentation presentation = orders[i];
+
+            presentation.profile = &profile;
+            presentation.crls = &crls;
+            presentation.revocation = REVOCATION_REQUIRE;
+            assert_refused(&presentation, is_revoked ? PEER_E_REVOKED : PEER_E_REVOCATION_UNKNOWN,
+                           is_revoked ? "says the CRL of " : "unknown");
+        }
+        assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&other_root, other.certificate, -PKI_HOUR,
+                                                        PKI_DAY)) > 0);
+    }
+    (void)sk_X509_pop(anchors.certificates);
+    crl_store_deinit(&crls);
+    pki_deinit(&other);
+    pki_deinit(&one);
+    pki_deinit(&leaf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            where_one_path_is_revoked_and_nothing_is_known_of_another_it_is_called_revoked),
         cmocka_unit_test(where_there_is_no_list_ocsp_alone_says_what_is_good),
         cmocka_unit_test(a_fit_segw_is_taken_with_each_key_of_the_profile),
         cmocka_unit_test(the_rest_of_the_chain_comes_in_any_order_and_with_strangers),
