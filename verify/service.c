@@ -289,10 +289,11 @@ void service_answer(Service *service, const VerifyRequest *request, int fd, Veri
     case FRAME_TYPES:
         ret->error = -EPROTO;
     }
-    /* Whatever was found then, it may have been found for want of memory. */
-    if (memory_ran_out()) {
+    /* Whatever was found then, it may have been found for want of memory. That is no reason that
+     * has to do with what was handed over: tred would leave it out until it changes. */
+    if (memory_ran_out())
         ret->error = -ENOMEM;
+    if (ret->error == -ENOMEM)
         ret->reason = (Reason){0};
-    }
     ERR_clear_error();
 }
