@@ -66,8 +66,7 @@ uint64_t configured_child_due(const IkeSa *sa, uint64_t now)
     return due;
 }
 
-/* What is configured for that place: NULL for that of IKE_AUTH. */
-static const ChildConfig *child_config_at(const IkeSa *sa, unsigned place)
+const ChildConfig *child_config_at(const IkeSa *sa, unsigned place)
 {
     return place < CHILD_NAMED ? NULL : &sa->config->children[place - CHILD_NAMED];
 }
@@ -90,10 +89,7 @@ int child_config_set_dscps(Task *task, unsigned place, uint32_t spi_in, size_t *
     return task_call(task, &call);
 }
 
-enum { CHILD_CONFIG_TEXT_SIZE = CONFIG_NAME_SIZE + sizeof("[child ]") };
-
-/* "[child NAME]" into `text` (CHILD_CONFIG_TEXT_SIZE octets); returns `text`. */
-static const char *child_config_text(const IkeSa *sa, unsigned place, char *text)
+const char *child_config_text(const IkeSa *sa, unsigned place, char *text)
 {
     const ChildConfig *config = child_config_at(sa, place);
 
@@ -102,8 +98,7 @@ static const char *child_config_text(const IkeSa *sa, unsigned place, char *text
     return text;
 }
 
-/* One is asked for now. Should it not come, or go again soon, the next time is later each time. */
-static void configured_child_asked(IkeSa *sa, unsigned place)
+void configured_child_asked(IkeSa *sa, unsigned place)
 {
     ConfiguredChild *child = &sa->configured[place];
     const uint64_t now = now_usec(sa);
@@ -120,8 +115,7 @@ static void configured_child_asked(IkeSa *sa, unsigned place)
         child->tries++;
 }
 
-/* It is there. */
-static void configured_child_made(IkeSa *sa, unsigned place)
+void configured_child_made(IkeSa *sa, unsigned place)
 {
     sa->configured[place].made = now_usec(sa);
     sa->configured[place].reason.text[0] = 0;

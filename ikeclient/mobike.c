@@ -146,7 +146,6 @@ static bool can_move(const IkeSa *sa)
 }
 
 static void move(IkeSa *sa);
-static void announce(IkeSa *sa);
 
 static int on_wait_over(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -222,8 +221,7 @@ static void move(IkeSa *sa)
     }
 }
 
-/* Moves the SA to a new socket, and to that address of the SeGW's. */
-static void move_to(IkeSa *sa, const Endpoint *remote)
+void mobike_move_to(IkeSa *sa, const Endpoint *remote)
 {
     if (sa->move.under_way)
         return;
@@ -237,7 +235,7 @@ void mobike_move(IkeSa *sa)
 {
     const Endpoint remote = *transport_remote(sa->transport);
 
-    move_to(sa, &remote);
+    mobike_move_to(sa, &remote);
 }
 
 bool mobike_has_inner(const IkeSa *sa, const Endpoint *address)
@@ -288,7 +286,7 @@ void mobike_look(IkeSa *sa)
     } else if (look == TRANSPORT_ELSEWHERE) {
         renew(sa, "this host reaches the SeGW from another address now");
     } else if (look == TRANSPORT_SAME && sa->mobike) {
-        announce(sa);
+        mobike_announce(sa);
     }
 }
 
@@ -357,8 +355,7 @@ static const TaskKind announce_task = {
     .unanswered = task_found_silence,
 };
 
-/* Tells the SeGW which addresses this host has, where it does not know them all (RFC 4555 3.6). */
-static void announce(IkeSa *sa)
+void mobike_announce(IkeSa *sa)
 {
     Addresses now;
 
@@ -403,7 +400,7 @@ void mobike_take_addresses(IkeSa *sa, const Addresses *addresses, const Endpoint
         return;
     for (size_t i = 0; i < sa->segws.count; i++) {
         if (find_way(sa, &sa->segws.list[i], &remote, &source)) {
-            move_to(sa, &remote);
+            mobike_move_to(sa, &remote);
             return;
         }
     }
@@ -434,5 +431,5 @@ void mobike_answered_from(IkeSa *sa, const Endpoint *sender)
     report_line(
         sa->config, LOG_NOTICE, "the SeGW does not answer at %s, and does at %s: moving there",
         endpoint_text(transport_remote(sa->transport), text), endpoint_text(&remote, there));
-    move_to(sa, &remote);
+    mobike_move_to(sa, &remote);
 }

@@ -15,9 +15,7 @@
 
 #define TUN_DEVICE "/dev/net/tun"
 
-/* Whether there is one to be had: 0, or -errno with `reason` saying what was found and what to do.
- * The device node may be there without a driver behind it: only opening it tells. */
-static int tun_probe(Reason *reason)
+int tun_probe(Reason *reason)
 {
     _cleanup_(close_fdp) int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd >= 0)

@@ -39,9 +39,8 @@ int policy_key_approve(const PolicyKey *key, const PolicyDigest *approved, Bytes
     return 0;
 }
 
-/* Approves of a write with the operator's private key. 0, -EINVAL or -EIO. */
-static int anchor_guard_approve(const PolicyKey *operator_key, AnchorWrite write,
-                                const AnchorRecord *record, AnchorSignature *ret)
+int anchor_guard_approve(const PolicyKey *operator_key, AnchorWrite write,
+                         const AnchorRecord *record, AnchorSignature *ret)
 {
     PolicyDigest policy;
     int r = anchor_guard_policy(operator_key, write, record, &policy);

@@ -4,14 +4,17 @@
 #include "base/log.h"
 #include "tred/bus.h"
 #include "tred/bus_call.h"
+#include "tred/channel_gate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 
 struct Channel {
     Channel *next;
     sd_bus *bus; /* its description is the owner's unique name */
+    ChannelGate *gate;
 };
 
 static const char *channel_name(const Channel *channel)
@@ -30,6 +33,7 @@ static void channel_free(Channel *channel)
         sd_bus_detach_event(channel->bus);
     /* Not flushed: whoever does not read would have us wait. */
     sd_bus_close_unref(channel->bus);
+    channel_gate_free(channel->gate);
     free(channel);
 }
 
@@ -49,20 +53,38 @@ static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error)
     return 1;
 }
 
-/* Takes the descriptor over once it is the bus's. */
-static int connection_begin(Daemon *daemon, sd_bus *bus, int *fd, const char *name)
+/* What the caller sends goes through a gate, and what it is sent, descriptors among it, does not.
+ * Takes the descriptor over. */
+static int descriptors_set(Daemon *daemon, Channel *channel, int *fd)
 {
+    _cleanup_(close_fdp) int output = fcntl(*fd, F_DUPFD_CLOEXEC, 0), input = -1;
+
+    if (output < 0)
+        return -errno;
+    int r = channel_gate_open(daemon->event, *fd, &channel->gate, &input);
+    if (r < 0)
+        return r;
+    *fd = -1;
+    r = sd_bus_set_fd(channel->bus, input, output);
+    if (r < 0)
+        return r;
+    (void)steal_fd(&input);
+    (void)steal_fd(&output);
+    return 0;
+}
+
+static int connection_begin(Daemon *daemon, Channel *channel, int *fd, const char *name)
+{
+    sd_bus *bus = channel->bus;
     sd_id128_t id;
     int r = sd_id128_randomize(&id);
 
     if (r >= 0)
         r = sd_bus_set_description(bus, name);
     if (r >= 0)
-        r = sd_bus_set_fd(bus, *fd, *fd);
-    if (r >= 0) {
-        *fd = -1;
+        r = descriptors_set(daemon, channel, fd);
+    if (r >= 0)
         r = sd_bus_set_server(bus, true, id);
-    }
     if (r >= 0) /* who is at the other end, the bus knew */
         r = sd_bus_set_anonymous(bus, true);
     if (r >= 0)
@@ -102,7 +124,7 @@ int channel_open(Daemon *daemon, const char *name, int *ret_fd)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
         return -errno;
     _cleanup_(close_fdp) int ours = ends[0], theirs = ends[1];
-    r = connection_begin(daemon, channel->bus, &ours, name);
+    r = connection_begin(daemon, channel, &ours, name);
     if (r < 0)
         return r;
     channel->next = daemon->channels;

@@ -9,7 +9,7 @@
 #include "tred/context.h"
 
 enum {
-    CHANNELS_MAX = 64,       /* of all callers */
+    CHANNELS_MAX = 16,       /* of all callers; each has four descriptors */
     CHANNEL_UNREAD_MAX = 64, /* answers that nobody takes; one more ends the channel */
 };
 

@@ -18,8 +18,8 @@ enum {
     /* tred's secure heap; as much as the usual RLIMIT_MEMLOCK has room for. */
     EXCHANGES_SECRETS_SIZE = 8 * 1024 * 1024,
     /* Beyond two for each exchange's transport, tred has its own: event loop, timer, signals, bus,
-     * 64 channels, TPM, a socket to each helper and, when the identity is read again, to the next
-     * one, with the memory that it is handed. */
+     * 16 channels of four, TPM, a socket to each helper and, when the identity is read again, to
+     * the next one, with the memory that it is handed. */
     DESCRIPTORS_OWN = 192,
     DESCRIPTORS_EACH = 2,
     DESCRIPTORS_MAX = DESCRIPTORS_OWN + DESCRIPTORS_EACH * EXCHANGES_TOTAL_MAX,

@@ -1,6 +1,8 @@
 """A channel takes its caller where the bus takes it, and no further."""
 
 import fcntl
+import os
+import socket
 import struct
 import termios
 import time
@@ -15,8 +17,10 @@ from lab.programs import EXCHANGE, MANAGER, TRED, TRED_PATH
 ACCESS_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 UNKNOWN_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
 UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"
-CHANNELS_MAX = 64
+CHANNELS_MAX = 16
 UNREAD_MAX = 64
+MESSAGE_MAX = 256 * 1024
+HEADER = struct.Struct("=BBBBIII")  # of a call with a body, its serial and its fields' size
 CALLS_UNREAD = 20_000  # with their answers more than two sockets hold
 
 
@@ -30,8 +34,15 @@ class ChannelTest(LabTest):
         self.addCleanup(connection.close)
         return connection
 
-    def channel(self, connection=None):
-        return self.starting(Channel(connection or self.connection()))
+    def channel(self, connection=None, **named):
+        return self.starting(Channel(connection or self.connection(), **named))
+
+    def is_closed_soon(self, channel):
+        channel.socket.settimeout(0.5)
+        try:
+            return channel.is_closed()
+        except TimeoutError:
+            return False
 
     def begin(self, channel, **named):
         exchange, *_ = channel.call(TRED_PATH, MANAGER, "BeginExchange", "q", ike.ECP_256, **named)
@@ -129,6 +140,37 @@ class LifeTest(ChannelTest):
         channel.socket.sendall(bytes(range(256)) * 4)
         self.assertTrue(channel.is_closed())
         self.assertEqual(self.state(exchange), "begun")
+
+    def test_descriptors_that_come_along_are_not_kept(self):
+        channel = self.channel()
+        pid, null = self.tred.pid, os.open("/dev/null", os.O_RDONLY)
+        before = len(os.listdir(f"/proc/{pid}/fd"))
+        # No call is ever looked at: this message does not end.
+        channel.socket.sendall(HEADER.pack(ord("l"), 1, 0, 1, 4096, 1, 4096))
+        for _ in range(10):
+            socket.send_fds(channel.socket, [b"\0"], [null] * 250)
+        os.close(null)
+        time.sleep(0.5)
+        self.assertEqual(len(os.listdir(f"/proc/{pid}/fd")), before)
+
+    def test_a_message_larger_than_any_call_costs_the_channel_alone(self):
+        owner = self.connection()
+        channel = self.channel(owner)
+        exchange = self.begin(channel)
+        for size, closed in ((MESSAGE_MAX - 24, False), (MESSAGE_MAX - 16 + 1, True)):
+            with self.subTest(octets=size):
+                octets = HEADER.pack(ord("l"), 1, 0, 1, size - 16, 1, 16)
+                channel.socket.sendall(octets + bytes(1000))
+                self.assertEqual(self.is_closed_soon(channel), closed)
+                channel = self.channel(owner)
+        self.tred.wait_for("is no call; its channel is closed")
+        self.assertEqual(self.state(exchange), "begun")
+
+    def test_words_before_the_first_call_have_no_effect_on_what_is_a_call(self):
+        """Not even those that are refused."""
+        channel = self.channel(words=b"\0AUTH EXTERNAL 31\r\nBEGIN\r\n")
+        channel.socket.sendall(HEADER.pack(ord("l"), 1, 0, 1, 100 << 20, 1, 4096))
+        self.assertTrue(channel.is_closed())
 
     def test_the_client_gets_another_channel_from_another_tred(self):
         self.start_segw()

@@ -13,14 +13,14 @@ from lab.programs import MANAGER, TRED, TRED_PATH
 class Channel:
     """Asked for over the bus by `connection`, to whose exchanges it leads."""
 
-    def __init__(self, connection, seconds=20):
+    def __init__(self, connection, seconds=20, words=b"\0AUTH ANONYMOUS 61\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n"):
         descriptor, = connection.call(TRED, TRED_PATH, MANAGER, "OpenChannel")
         self.socket = socket.socket(fileno=descriptor.to_raw_fd())
         self.socket.settimeout(seconds)
         self.serials, self.parser = count(1), Parser()
         # All at once, as sd-bus does: of what comes in one read with BEGIN, its server reads no more
         # until more comes.
-        self.socket.sendall(b"\0AUTH ANONYMOUS 61\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n")
+        self.socket.sendall(words)
         for word in (b"OK ", b"AGREE_UNIX_FD"):
             line = self._line()
             assert line.startswith(word), line

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { STEPS = 13 };
+enum { STEPS = 14 };
 
 typedef struct Bench {
     Daemon daemon;
