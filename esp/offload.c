@@ -85,7 +85,9 @@ int tcp_header_size(const Packet *packet, size_t *ret)
     return 0;
 }
 
-void ip_set_size(Writer *writer, const Packet *packet, size_t size)
+/* Sets an IPv4 header's total length, or an IPv6 header's payload length, for a packet of `size`
+ * octets in `writer`, and the IPv4 header's checksum. */
+static void ip_set_size(Writer *writer, const Packet *packet, size_t size)
 {
     if (packet->version == 6) {
         writer_patch_u16(writer, IPV6_PAYLOAD_LENGTH, (uint16_t)(size - IPV6_HEADER_SIZE));

@@ -50,10 +50,6 @@ enum {
  */
 int tcp_header_size(const Packet *packet, size_t *ret);
 
-/* Sets an IPv4 header's total length, or an IPv6 header's payload length, for a packet of `size`
- * octets in `writer`, and the IPv4 header's checksum. */
-void ip_set_size(Writer *writer, const Packet *packet, size_t size);
-
 uint16_t read_u16_at(Bytes bytes, size_t offset); /* 0 beyond the end */
 uint32_t read_u32_at(Bytes bytes, size_t offset);
 

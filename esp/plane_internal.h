@@ -31,7 +31,6 @@ struct Plane {
 
 /* n_sas: there is no such SA. */
 size_t plane_sa_index(const Plane *plane, uint32_t spi_in);
-bool plane_has_sa(const Plane *plane, uint32_t transport);
 
 /* Has an SA send, as the newest and not in standby. */
 void plane_use_sa(Plane *plane, size_t index);

@@ -176,7 +176,7 @@ static int open_transport(Plane *plane, uint32_t id, int *fd)
     return 0;
 }
 
-bool plane_has_sa(const Plane *plane, uint32_t transport)
+static bool has_sa(const Plane *plane, uint32_t transport)
 {
     for (size_t i = 0; i < plane->n_sas; i++) {
         if (sa_transport(plane->sas[i]) == transport)
@@ -206,7 +206,7 @@ static int close_transport(Plane *plane, uint32_t id)
     size_t index = transport_index(plane, id);
     if (index == plane->n_transports)
         return -ENOENT;
-    if (!plane_has_sa(plane, id)) {
+    if (!has_sa(plane, id)) {
         leave(plane, plane->transports[index].fd);
         plane->transports[index] = plane->transports[--plane->n_transports];
         plane_leave_if_over(plane);

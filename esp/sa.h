@@ -56,7 +56,7 @@ int sa_new(const SaOrder *order, int fd, uint64_t now_ms, Sa **ret);
 void sa_free(Sa *sa);
 DEFINE_POINTER_CLEANUP(Sa, sa_free);
 
-/* What it has given out of its numbers: a limit in packets counts these. */
+/* What it has given out of its numbers; for tests, which can't use up 2^32 of them. */
 SequenceCounter *sa_sequence(Sa *sa);
 
 uint32_t sa_spi_in(const Sa *sa);

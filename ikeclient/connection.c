@@ -66,7 +66,8 @@ uint64_t connection_now(const Connection *connection)
     return now;
 }
 
-uint64_t connection_renew_at(const Connection *connection)
+/* When the authentication of the SA that is up is to be renewed; SA_LIST_NEVER: no such time. */
+static uint64_t renew_at(const Connection *connection)
 {
     const SaMember *up = sa_list_find(&connection->sas, SA_UP);
     IkeSaInfo info = {.renew_at = SA_LIST_NEVER};
@@ -86,7 +87,7 @@ uint64_t connection_return_at(const Connection *connection)
 
 bool connection_renewal_is_due(const Connection *connection)
 {
-    return connection->renewal || connection_renew_at(connection) <= connection_now(connection);
+    return connection->renewal || renew_at(connection) <= connection_now(connection);
 }
 
 ConnectionPlan connection_plan_of(const Connection *connection)
@@ -161,7 +162,7 @@ static void set_timer(Connection *connection, const ConnectionPlan *plan)
     uint64_t due = sa_list_deadline(&connection->sas);
 
     const uint64_t now = connection_now(connection);
-    const uint64_t others[] = {connection_renew_at(connection), connection_return_at(connection),
+    const uint64_t others[] = {renew_at(connection), connection_return_at(connection),
                                connection_race_at(connection)};
 
     for (size_t i = 0; i < ELEMENTS(others); i++)
@@ -212,7 +213,7 @@ static void step(Connection *connection)
     } else if (connection->close_deadline == SA_LIST_NEVER) {
         connection->close_deadline = connection_now(connection) + CLOSE_PATIENCE_USEC;
     }
-    if (plan.begin && connection_renew_at(connection) <= connection_now(connection)) {
+    if (plan.begin && renew_at(connection) <= connection_now(connection)) {
         report_line(connection->config, LOG_NOTICE,
                     "this authentication is about to end: making a new one");
     }

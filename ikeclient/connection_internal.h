@@ -89,9 +89,6 @@ ConnectionPlan connection_plan(const ConnectionFacts *facts);
 /* Now, CLOCK_MONOTONIC, µs. */
 uint64_t connection_now(const Connection *connection);
 
-/* When the authentication of the SA that is up is to be renewed; SA_LIST_NEVER: no such time. */
-uint64_t connection_renew_at(const Connection *connection);
-
 /* When a SeGW that is preferred to the one in use is to be tried; SA_LIST_NEVER: no such time. */
 uint64_t connection_return_at(const Connection *connection);
 

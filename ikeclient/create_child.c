@@ -66,7 +66,8 @@ uint64_t configured_child_due(const IkeSa *sa, uint64_t now)
     return due;
 }
 
-const ChildConfig *child_config_at(const IkeSa *sa, unsigned place)
+/* What is configured for that place: NULL for that of IKE_AUTH. */
+static const ChildConfig *child_config_at(const IkeSa *sa, unsigned place)
 {
     return place < CHILD_NAMED ? NULL : &sa->config->children[place - CHILD_NAMED];
 }
@@ -89,7 +90,10 @@ int child_config_set_dscps(Task *task, unsigned place, uint32_t spi_in, size_t *
     return task_call(task, &call);
 }
 
-const char *child_config_text(const IkeSa *sa, unsigned place, char *text)
+enum { CHILD_CONFIG_TEXT_SIZE = CONFIG_NAME_SIZE + sizeof("[child ]") };
+
+/* "[child NAME]" into `text` (CHILD_CONFIG_TEXT_SIZE octets); returns `text`. */
+static const char *child_config_text(const IkeSa *sa, unsigned place, char *text)
 {
     const ChildConfig *config = child_config_at(sa, place);
 
@@ -98,7 +102,8 @@ const char *child_config_text(const IkeSa *sa, unsigned place, char *text)
     return text;
 }
 
-void configured_child_asked(IkeSa *sa, unsigned place)
+/* One is asked for now. Should it not come, or go again soon, the next time is later each time. */
+static void configured_child_asked(IkeSa *sa, unsigned place)
 {
     ConfiguredChild *child = &sa->configured[place];
     const uint64_t now = now_usec(sa);
@@ -115,7 +120,8 @@ void configured_child_asked(IkeSa *sa, unsigned place)
         child->tries++;
 }
 
-void configured_child_made(IkeSa *sa, unsigned place)
+/* It is there. */
+static void configured_child_made(IkeSa *sa, unsigned place)
 {
     sa->configured[place].made = now_usec(sa);
     sa->configured[place].reason.text[0] = 0;

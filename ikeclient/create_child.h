@@ -14,25 +14,12 @@ unsigned configured_child_owed(const IkeSa *sa, uint64_t now);
 /* When the next one may be asked for, after `now`; UINT64_MAX: none waits. */
 uint64_t configured_child_due(const IkeSa *sa, uint64_t now);
 
-/* What is configured for that place: NULL for that of IKE_AUTH. */
-const ChildConfig *child_config_at(const IkeSa *sa, unsigned place);
-
 /* The DSCPs that one in that place sends; 0: it is chosen by its selectors alone. */
 uint64_t child_config_dscps(const IkeSa *sa, unsigned place);
 
 /* Has tred know them of the Child SA to come under `spi_in`, for a task that waits for one answer
  * more then (*awaited). 0 or a negative errno. */
 int child_config_set_dscps(Task *task, unsigned place, uint32_t spi_in, size_t *awaited);
-
-/* "[child NAME]" into `text` (CHILD_CONFIG_TEXT_SIZE octets); returns `text`. */
-enum { CHILD_CONFIG_TEXT_SIZE = CONFIG_NAME_SIZE + sizeof("[child ]") };
-const char *child_config_text(const IkeSa *sa, unsigned place, char *text);
-
-/* One is asked for now. Should it not come, or go again soon, the next time is later each time. */
-void configured_child_asked(IkeSa *sa, unsigned place);
-
-/* It is there. */
-void configured_child_made(IkeSa *sa, unsigned place);
 
 /* It can't be had, which is said: it is asked for again in minutes. */
 void configured_child_refused(IkeSa *sa, unsigned place, const char *format, ...)

@@ -146,6 +146,7 @@ static bool can_move(const IkeSa *sa)
 }
 
 static void move(IkeSa *sa);
+static void announce(IkeSa *sa);
 
 static int on_wait_over(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -221,7 +222,8 @@ static void move(IkeSa *sa)
     }
 }
 
-void mobike_move_to(IkeSa *sa, const Endpoint *remote)
+/* Moves the SA to a new socket, and to that address of the SeGW's. */
+static void move_to(IkeSa *sa, const Endpoint *remote)
 {
     if (sa->move.under_way)
         return;
@@ -235,7 +237,7 @@ void mobike_move(IkeSa *sa)
 {
     const Endpoint remote = *transport_remote(sa->transport);
 
-    mobike_move_to(sa, &remote);
+    move_to(sa, &remote);
 }
 
 bool mobike_has_inner(const IkeSa *sa, const Endpoint *address)
@@ -286,7 +288,7 @@ void mobike_look(IkeSa *sa)
     } else if (look == TRANSPORT_ELSEWHERE) {
         renew(sa, "this host reaches the SeGW from another address now");
     } else if (look == TRANSPORT_SAME && sa->mobike) {
-        mobike_announce(sa);
+        announce(sa);
     }
 }
 
@@ -355,7 +357,8 @@ static const TaskKind announce_task = {
     .unanswered = task_found_silence,
 };
 
-void mobike_announce(IkeSa *sa)
+/* Tells the SeGW which addresses this host has, where it does not know them all (RFC 4555 3.6). */
+static void announce(IkeSa *sa)
 {
     Addresses now;
 
@@ -400,7 +403,7 @@ void mobike_take_addresses(IkeSa *sa, const Addresses *addresses, const Endpoint
         return;
     for (size_t i = 0; i < sa->segws.count; i++) {
         if (find_way(sa, &sa->segws.list[i], &remote, &source)) {
-            mobike_move_to(sa, &remote);
+            move_to(sa, &remote);
             return;
         }
     }
@@ -431,5 +434,5 @@ void mobike_answered_from(IkeSa *sa, const Endpoint *sender)
     report_line(
         sa->config, LOG_NOTICE, "the SeGW does not answer at %s, and does at %s: moving there",
         endpoint_text(transport_remote(sa->transport), text), endpoint_text(&remote, there));
-    mobike_move_to(sa, &remote);
+    move_to(sa, &remote);
 }

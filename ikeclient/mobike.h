@@ -23,9 +23,6 @@ void mobike_look(IkeSa *sa);
 /* Moves the SA, which supports MOBIKE, to a new socket: behind a NAT that is a new mapping. */
 void mobike_move(IkeSa *sa);
 
-/* The same, to another address of the SeGW's. */
-void mobike_move_to(IkeSa *sa, const Endpoint *remote);
-
 void mobike_stop(IkeSa *sa);
 
 /* True if the SeGW has assigned this address by it. */
@@ -36,9 +33,6 @@ bool mobike_has_inner(const IkeSa *sa, const Endpoint *address);
 /* This host's, without the one in use and the inner ones of all tunnels: what the SeGW is told (RFC
  * 4555 3.4). None where they can't be found out. */
 void mobike_own_addresses(const IkeSa *sa, Addresses *ret);
-
-/* Tells the SeGW, where it does not know them all (3.6). */
-void mobike_announce(IkeSa *sa);
 
 /* The SeGW has these now, beside `sender`, where it said so from. If the one in use is none of
  * them, the SA moves to one that is. */

@@ -63,6 +63,17 @@ void tasks_drop_waiting(IkeSa *sa)
     }
 }
 
+/* The response is there, and is the right one: the request is not sent again. */
+static void task_answered(Task *task)
+{
+    IkeSa *sa = task->sa;
+
+    retransmit_stop(&sa->tasks.retransmit);
+    transport_end_tries(sa->transport);
+    sa->tasks.open = false;
+    task->phase = TASK_ANSWERED;
+}
+
 int task_done(Task *task)
 {
     IkeSa *sa = task->sa;
@@ -183,16 +194,6 @@ int task_seal(Task *task, uint8_t exchange_type, uint8_t first, Bytes payloads)
 }
 
 /* ---- the response ---- */
-
-void task_answered(Task *task)
-{
-    IkeSa *sa = task->sa;
-
-    retransmit_stop(&sa->tasks.retransmit);
-    transport_end_tries(sa->transport);
-    sa->tasks.open = false;
-    task->phase = TASK_ANSWERED;
-}
 
 bool tasks_await(const IkeSa *sa, uint32_t message_id)
 {

@@ -35,9 +35,6 @@ int task_seal(Task *task, uint8_t exchange_type, uint8_t first, Bytes payloads);
 /* Sends a request that is in clear, and watches it from the start. 0 or a negative errno. */
 int task_send_clear(Task *task, Bytes message);
 
-/* The response is there, and is the right one: the request is not sent again. */
-void task_answered(Task *task);
-
 /* The task has come to its end: frees it, and begins the next one. 0 or a negative errno. */
 int task_done(Task *task);
 

@@ -414,13 +414,6 @@ static void send_to(Transport *transport, Bytes message, const Endpoint *to)
     (void)sd_event_now(transport->event, CLOCK_MONOTONIC, &transport->last_sent);
 }
 
-void transport_send(Transport *transport, Bytes message)
-{
-    const Endpoint to = *transport_remote(transport);
-
-    send_to(transport, message, &to);
-}
-
 void transport_send_all_to(Transport *transport, const Datagrams *datagrams, const Endpoint *to)
 {
     for (size_t i = 0; i < datagrams->count; i++)

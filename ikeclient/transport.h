@@ -63,9 +63,8 @@ void transport_settle(Transport *transport);
 /* Sends one 0xFF octet (RFC 3948 2.3) whenever nothing was sent for `seconds`; 0: never. */
 int transport_keep_alive(Transport *transport, uint64_t seconds);
 
-/* Sends a message to the SeGW, or fails by the hint handler: the retransmission timer sees to it.
- */
-void transport_send(Transport *transport, Bytes message);
+/* Sends a message, in as many datagrams as it takes, to the SeGW, or fails by the hint handler: the
+ * retransmission timer sees to it. */
 void transport_send_all(Transport *transport, const Datagrams *datagrams);
 
 /* The same to where a request came from: its answer goes there, whatever port that is (RFC 7296

@@ -63,7 +63,6 @@ const char *ike_fault_text(IkeFaultCode code)
 enum {
     IPV4_SIZE = 4,
     IPV6_SIZE = 16,
-    CA_HASH_SIZE = 20, /* SHA-1 of a CA's SubjectPublicKeyInfo, 3.7 */
 };
 
 int ike_ke_decode(Bytes body, IkeKe *ret)
@@ -126,8 +125,7 @@ void ike_auth_encode(Writer *writer, const IkeAuth *auth)
     tagged_encode(writer, auth->method, auth->data);
 }
 
-/* CERT and CERTREQ share their form; only a request may be empty. */
-static int encoded_decode(Bytes body, IkeCert *ret)
+int ike_cert_decode(Bytes body, IkeCert *ret)
 {
     Reader reader;
 
@@ -136,26 +134,7 @@ static int encoded_decode(Bytes body, IkeCert *ret)
         return IKEWIRE_E_TRUNCATED;
 
     ret->data = reader_rest(&reader);
-    return ret->encoding == 0 ? IKEWIRE_E_VALUE : 0;
-}
-
-int ike_cert_decode(Bytes body, IkeCert *ret)
-{
-    int r = encoded_decode(body, ret);
-    if (r != 0)
-        return r;
-    return ret->data.size == 0 ? IKEWIRE_E_VALUE : 0;
-}
-
-int ike_certreq_decode(Bytes body, IkeCert *ret)
-{
-    int r = encoded_decode(body, ret);
-    if (r != 0)
-        return r;
-
-    if (ret->encoding == IKE_CERT_X509_SIGNATURE && ret->data.size % CA_HASH_SIZE != 0)
-        return IKEWIRE_E_LENGTH;
-    return 0;
+    return ret->encoding == 0 || ret->data.size == 0 ? IKEWIRE_E_VALUE : 0;
 }
 
 int ike_nonce_decode(Bytes body, Bytes *ret)

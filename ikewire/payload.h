@@ -120,15 +120,13 @@ typedef struct IkeId {
 int ike_id_decode(Bytes body, IkeId *ret);
 void ike_id_encode(Writer *writer, const IkeId *id);
 
-/* 3.6 Certificate and 3.7 Certificate Request. For a CERTREQ of encoding 4, `data` is a whole
- * number of 20-octet SHA-1 hashes of the CAs' SubjectPublicKeyInfo. */
+/* 3.6 Certificate. A Certificate Request (3.7) has the same form, and is written alone. */
 typedef struct IkeCert {
     uint8_t encoding;
     Bytes data;
 } IkeCert;
 
 int ike_cert_decode(Bytes body, IkeCert *ret);
-int ike_certreq_decode(Bytes body, IkeCert *ret);
 void ike_cert_encode(Writer *writer, const IkeCert *cert);
 
 /* 3.8 Authentication */

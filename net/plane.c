@@ -96,7 +96,8 @@ void net_plane_close(NetPlane *plane)
         plane->backend->close(plane);
 }
 
-NetSa *net_plane_find(NetPlane *plane, uint32_t spi_in)
+/* The pair that has this SPI, or NULL. */
+static NetSa *find_sa(NetPlane *plane, uint32_t spi_in)
 {
     for (size_t i = 0; i < plane->n_sas; i++) {
         if (plane->sas[i].spi_in == spi_in)
@@ -121,7 +122,7 @@ static int add_sa(NetPlane *plane, const SaOrder *order, int esp_fd, int *ret_tu
         return -EINVAL;
     if (order->interface >= plane->interfaces.n)
         return -EINVAL;
-    if (net_plane_find(plane, order->spi_in))
+    if (find_sa(plane, order->spi_in))
         return -EEXIST;
     if (plane->n_sas == DATAPLANE_SAS_MAX)
         return -ENOSPC;
@@ -137,7 +138,7 @@ static int add_sa(NetPlane *plane, const SaOrder *order, int esp_fd, int *ret_tu
 
 static int remove_sa(NetPlane *plane, uint32_t spi_in)
 {
-    NetSa *sa = net_plane_find(plane, spi_in);
+    NetSa *sa = find_sa(plane, spi_in);
     if (!sa)
         return -ENOENT;
     const NetSa gone = *sa;
@@ -147,7 +148,7 @@ static int remove_sa(NetPlane *plane, uint32_t spi_in)
 
 static int move_sa(NetPlane *plane, uint32_t spi_in, const SaPath *path, int esp_fd, Reason *reason)
 {
-    const NetSa *sa = net_plane_find(plane, spi_in);
+    const NetSa *sa = find_sa(plane, spi_in);
     if (!sa)
         return -ENOENT;
     if (esp_fd >= 0)
@@ -158,7 +159,7 @@ static int move_sa(NetPlane *plane, uint32_t spi_in, const SaPath *path, int esp
 
 static int set_mtu(NetPlane *plane, uint32_t spi_in, uint32_t mtu, Reason *reason)
 {
-    const NetSa *sa = net_plane_find(plane, spi_in);
+    const NetSa *sa = find_sa(plane, spi_in);
     return sa ? network_set_mtu(plane->networks[sa->interface], spi_in, mtu, reason) : -ENOENT;
 }
 
@@ -202,7 +203,7 @@ size_t net_plane_poll(const NetPlane *plane, struct pollfd polled[NET_PLANE_POLL
 
 void net_plane_report(NetPlane *plane, uint32_t spi_in, DataPlaneEventType event)
 {
-    NetSa *sa = net_plane_find(plane, spi_in);
+    NetSa *sa = find_sa(plane, spi_in);
     if (sa)
         sa->due |= (1U << event) & ~sa->said;
 }

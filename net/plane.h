@@ -89,8 +89,7 @@ void net_plane_free_networks(NetPlane *plane);
 /* Takes the interface away if it has no pair: it goes with its last one. */
 void net_plane_lower_interface(Network *network);
 
-/* The pair that has this SPI, or NULL; and an event that it is to be told, once. */
-NetSa *net_plane_find(NetPlane *plane, uint32_t spi_in);
+/* An event that the pair with this SPI is to be told, once. */
 void net_plane_report(NetPlane *plane, uint32_t spi_in, DataPlaneEventType event);
 
 /* Sets the reason for an error of the network configuration. */

@@ -15,7 +15,9 @@
 
 #define TUN_DEVICE "/dev/net/tun"
 
-int tun_probe(Reason *reason)
+/* Whether there is one to be had: 0, or -errno with `reason` saying what was found and what to do.
+ * The device node may be there without a driver behind it: only opening it tells. */
+static int tun_probe(Reason *reason)
 {
     _cleanup_(close_fdp) int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd >= 0)

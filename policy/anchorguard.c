@@ -15,7 +15,8 @@ static const TPMA_NV guard_attributes =
 
 enum { NV_WRITE_PARAMETERS_SIZE = 2 + ANCHOR_GUARD_SIZE + 2 };
 
-Bytes anchor_policy_ref(void)
+/* policyRef of every approval. */
+static Bytes policy_ref(void)
 {
     return (Bytes){(const uint8_t *)ANCHOR_POLICY_REF, strlen(ANCHOR_POLICY_REF)};
 }
@@ -34,7 +35,8 @@ int anchor_record_make(Bytes bundle, uint64_t version, AnchorRecord *ret)
                : -EIO;
 }
 
-void anchor_record_encode(const AnchorRecord *record, uint8_t *ret)
+/* The octets of the index: `ret` has ANCHOR_GUARD_SIZE of them. */
+static void record_encode(const AnchorRecord *record, uint8_t *ret)
 {
     Writer writer;
 
@@ -73,7 +75,7 @@ static TPMS_NV_PUBLIC public_of(const PolicyDigest *operator_key, bool written)
 int anchor_guard_public(const PolicyKey *operator_key, bool written, TPMS_NV_PUBLIC *ret)
 {
     PolicyDigest digest;
-    int r = policy_key_authorize_digest(operator_key, anchor_policy_ref(), &digest);
+    int r = policy_key_authorize_digest(operator_key, policy_ref(), &digest);
 
     if (r < 0)
         return r;
@@ -105,7 +107,7 @@ int anchor_guard_cp_hash(const PolicyKey *operator_key, AnchorWrite write,
 
     if (r < 0)
         return r;
-    anchor_record_encode(record, octets);
+    record_encode(record, octets);
     writer_init(&writer, buffer, sizeof(buffer));
     writer_u32(&writer, TPM2_CC_NV_Write);
     writer_bytes(&writer, (Bytes){name.name, name.size});
@@ -119,7 +121,8 @@ int anchor_guard_cp_hash(const PolicyKey *operator_key, AnchorWrite write,
     return EVP_Digest(command.data, command.size, ret, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
 }
 
-void anchor_version_encode(uint64_t version, uint8_t *ret)
+/* A version as the index begins with it; `ret` has NV_NUMBER_SIZE octets. */
+static void version_encode(uint64_t version, uint8_t *ret)
 {
     Writer writer;
 
@@ -140,7 +143,7 @@ static int policy_condition(const PolicyKey *operator_key, AnchorWrite write, ui
     r = guard_name(operator_key, write, &name);
     if (r < 0)
         return r;
-    anchor_version_encode(version, operand);
+    version_encode(version, operand);
     return policy_digest_nv(digest, &name, BYTES_OF(operand), 0, TPM2_EO_UNSIGNED_LT);
 }
 
@@ -164,7 +167,7 @@ bool anchor_guard_approved(const PolicyKey *operator_key, AnchorWrite write,
     PolicyDigest policy;
 
     return signature->size > 0 && anchor_guard_policy(operator_key, write, record, &policy) == 0 &&
-           policy_key_approved(operator_key, &policy, anchor_policy_ref(),
+           policy_key_approved(operator_key, &policy, policy_ref(),
                                (Bytes){signature->octets, signature->size});
 }
 
@@ -223,7 +226,7 @@ bool anchor_guard_obeys(const AnchorGuard *guard, const PolicyKey *operator_key)
 {
     PolicyDigest digest;
 
-    return policy_key_authorize_digest(operator_key, anchor_policy_ref(), &digest) == 0 &&
+    return policy_key_authorize_digest(operator_key, policy_ref(), &digest) == 0 &&
            policy_digest_equal(&digest, &guard->authority);
 }
 
@@ -260,7 +263,7 @@ static int policy_nv(Tpm *tpm, const NvIndex *index, const TpmSession *session, 
     TSS2_RC rc;
     int r;
 
-    anchor_version_encode(version, operand.buffer);
+    version_encode(version, operand.buffer);
     r = tpm_session_start(tpm, TPM2_SE_HMAC, &reading, reason);
     if (r < 0)
         return r;
@@ -297,7 +300,7 @@ static int policy_authorize(Tpm *tpm, const PolicyKey *operator_key, const TpmSe
                             const PolicyDigest *approved, const TPMT_TK_VERIFIED *ticket,
                             Reason *reason)
 {
-    const Bytes reference = anchor_policy_ref();
+    const Bytes reference = policy_ref();
     TPM2B_DIGEST digest = {.size = POLICY_DIGEST_SIZE};
     TPM2B_NONCE nonce = {.size = (UINT16)reference.size};
     TSS2_RC rc;
@@ -335,7 +338,7 @@ static int write_in(Tpm *tpm, NvIndex *index, const GuardWrite *plan, TpmSession
     }
     if (r < 0)
         return r;
-    anchor_record_encode(plan->record, octets);
+    record_encode(plan->record, octets);
     return nv_write(tpm, index, session, BYTES_OF(octets), reason);
 }
 
@@ -345,7 +348,7 @@ static int plan_make(Tpm *tpm, const AnchorSignature *signature, GuardWrite *pla
         anchor_guard_policy(plan->operator_key, plan->write, plan->record, &plan->policy) < 0) {
         return reason_set(reason, -EIO, "OpenSSL can't compute SHA-256");
     }
-    return policy_key_ticket(tpm, plan->operator_key, &plan->policy, anchor_policy_ref(),
+    return policy_key_ticket(tpm, plan->operator_key, &plan->policy, policy_ref(),
                              (Bytes){signature->octets, signature->size}, &plan->ticket, reason);
 }
 

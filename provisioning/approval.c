@@ -39,8 +39,9 @@ int policy_key_approve(const PolicyKey *key, const PolicyDigest *approved, Bytes
     return 0;
 }
 
-int anchor_guard_approve(const PolicyKey *operator_key, AnchorWrite write,
-                         const AnchorRecord *record, AnchorSignature *ret)
+/* Approves of a write with the operator's private key. 0, -EINVAL or -EIO. */
+static int anchor_guard_approve(const PolicyKey *operator_key, AnchorWrite write,
+                                const AnchorRecord *record, AnchorSignature *ret)
 {
     PolicyDigest policy;
     int r = anchor_guard_policy(operator_key, write, record, &policy);

@@ -10,10 +10,6 @@
 int policy_key_approve(const PolicyKey *key, const PolicyDigest *approved, Bytes policy_ref,
                        uint8_t *ret, size_t *ret_size);
 
-/* Approves of a write with the operator's private key. 0, -EINVAL or -EIO. */
-int anchor_guard_approve(const PolicyKey *operator_key, AnchorWrite write,
-                         const AnchorRecord *record, AnchorSignature *ret);
-
 /* Approves of `bundle` as `version` (1 to ANCHOR_VERSION_MAX) with the operator's private key, for
  * updates, and with `first` for devices that have none yet. *ret is the caller's to
  * anchor_approval_deinit(). 0, -EINVAL or -EIO. */

@@ -37,11 +37,13 @@ static int torn_line_cut(int fd, const char *path)
     return ftruncate(fd, end) < 0 ? complain_errno(path, "cut") : 0;
 }
 
+static int list_read(DeviceList *list, const char *path, unsigned *ret_bad);
+
 static int earlier_take(const char *path, Roster *roster, DeviceList *list)
 {
     const RosterEntry *conflict = NULL;
     unsigned bad = 0;
-    int r = device_list_read(list, path, &bad);
+    int r = list_read(list, path, &bad);
 
     if (r == 0 && bad > 0) {
         complain("%s has lines that are no records of devices; choose another --output", path);
@@ -157,7 +159,9 @@ int device_list_take(DeviceList *list, const DeviceRecord *record)
     return 0;
 }
 
-int device_list_read(DeviceList *list, const char *path, unsigned *ret_bad)
+/* Takes in every line of a file of records. A line that is none is told by file and number, and
+ * left out; *ret_bad counts them. 0, or -errno after a complaint. */
+static int list_read(DeviceList *list, const char *path, unsigned *ret_bad)
 {
     _cleanup_(close_filep) FILE *file = fopen(path, "re");
     _cleanup_(free_charp) char *line = NULL;
@@ -277,7 +281,7 @@ int provision_export(const ProvisionOptions *options)
     int r = device_list_format_from_name(options->format, &format);
 
     for (unsigned i = 0; r == 0 && i < options->n_files; i++)
-        r = device_list_read(&list, options->files[i], &bad);
+        r = list_read(&list, options->files[i], &bad);
     if (r == 0)
         r = device_list_write(&list, format, options->output);
     return r < 0 ? r : bad > 0 ? -EBADMSG : 0;

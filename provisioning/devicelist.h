@@ -29,10 +29,6 @@ int device_list_format_from_name(const char *name, DeviceListFormat *ret);
  */
 int device_list_take(DeviceList *list, const DeviceRecord *record);
 
-/* Takes in every line of a file of records. A line that is none is told by file and number, and
- * left out; *ret_bad counts them. 0, or -errno after a complaint. */
-int device_list_read(DeviceList *list, const char *path, unsigned *ret_bad);
-
 /* The list as text; *ret is the caller's to free(). 0 or -ENOMEM. */
 int device_list_print(const DeviceList *list, DeviceListFormat format, char **ret);
 void device_list_deinit(DeviceList *list);

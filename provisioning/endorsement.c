@@ -318,15 +318,6 @@ int endorsement_certificate_decode(Bytes der, X509 **ret)
     return 0;
 }
 
-int endorsement_certificate_hash(const X509 *certificate, uint8_t *ret)
-{
-    unsigned int size = 0;
-
-    return X509_digest(certificate, EVP_sha256(), ret, &size) == 1 && size == ENDORSEMENT_HASH_SIZE
-               ? 0
-               : -EIO;
-}
-
 bool endorsement_certificate_fits(const X509 *certificate, const TPM2B_PUBLIC *public)
 {
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = NULL;

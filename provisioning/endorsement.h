@@ -48,18 +48,11 @@ int endorsement_template_of(const TPM2B_PUBLIC *public, EndorsementTemplate *ret
 /* ---- judges whether an EK certificate is a TPM vendor's and for this EK. The authority asks; no
  * TPM is needed ---- */
 
-enum {
-    ENDORSEMENT_CERTIFICATE_MAX = 4096, /* octets of DER */
-    ENDORSEMENT_HASH_SIZE = 32,         /* SHA-256 */
-};
+enum { ENDORSEMENT_CERTIFICATE_MAX = 4096 }; /* octets of DER */
 
 /* One DER certificate with nothing after it. *ret is the caller's to X509_free(). 0, -EINVAL for
  * other octets or more than ENDORSEMENT_CERTIFICATE_MAX, or -ENOMEM. */
 int endorsement_certificate_decode(Bytes der, X509 **ret);
-
-/* SHA-256 of the DER certificate into `ret` (ENDORSEMENT_HASH_SIZE octets), as inventories list it.
- * 0 or -EIO. */
-int endorsement_certificate_hash(const X509 *certificate, uint8_t *ret);
 
 /* True if `certificate` is for the key in `public`. */
 bool endorsement_certificate_fits(const X509 *certificate, const TPM2B_PUBLIC *public);

@@ -48,7 +48,9 @@ static bool tells_of_error(const ItemField *field)
     return size >= end && strcmp(field->key + size - end, INVENTORY_ERROR) == 0;
 }
 
-bool inventory_has_error(const Inventory *inventory)
+/* True if the state of an item is INVENTORY_ERROR, or one of its particulars tells of an error
+ * ("policy-error"). */
+static bool inventory_has_error(const Inventory *inventory)
 {
     for (unsigned i = 0; i < inventory->count; i++) {
         const Item *item = &inventory->items[i];

@@ -40,10 +40,6 @@ Item *inventory_add(Inventory *inventory, const char *name, const char *state);
 void item_field(Item *item, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* True if the state of an item is INVENTORY_ERROR, or one of its particulars tells of an error
- * ("policy-error"). */
-bool inventory_has_error(const Inventory *inventory);
-
 /* One line for each: name, state, "key: value" with commas between. */
 void inventory_print(const Inventory *inventory, FILE *stream);
 

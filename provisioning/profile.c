@@ -118,15 +118,6 @@ int provision_profile_read(const char *path, ProvisionProfile *ret, Reason *reas
     return r < 0 ? r : whole_check(path, ret, reason);
 }
 
-int provision_profile_parse(const char *name, Bytes text, ProvisionProfile *ret, Reason *reason)
-{
-    int r;
-
-    defaults(ret);
-    r = config_parse(name, text, items, ELEMENTS(items), ret, reason);
-    return r < 0 ? r : whole_check(name, ret, reason);
-}
-
 void provision_profile_deinit(ProvisionProfile *profile)
 {
     free(profile->tcti);

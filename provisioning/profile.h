@@ -38,9 +38,6 @@ typedef struct ProvisionProfile {
 int provision_profile_read(const char *path, ProvisionProfile *ret, Reason *reason);
 void provision_profile_deinit(ProvisionProfile *profile);
 
-/* The same from memory. For tests and the fuzz target. */
-int provision_profile_parse(const char *name, Bytes text, ProvisionProfile *ret, Reason *reason);
-
 /* True if `text` (or NULL) asks for the serial number. */
 bool provision_profile_has_serial(const char *text);
 

@@ -48,10 +48,6 @@ typedef struct StepReport {
 /* "skipped", "done" or "failed". */
 const char *step_outcome_name(StepOutcome outcome);
 
-/* The step called `name`, or NULL; and the names of all, with blanks between, for messages. */
-const Step *step_find(const char *name);
-const char *step_names(char *ret, size_t size);
-
 /* Is there a step called `name`? 0, or -EINVAL after a complaint. */
 int step_check(const char *name);
 
@@ -59,9 +55,6 @@ int step_check(const char *name);
  * complaint. `meter` (or NULL) must outlive it. In any case provision_close() it. */
 int provision_open(Provision *provision, const ProvisionOptions *options, TpmMeter *meter);
 void provision_close(Provision *provision);
-
-/* One step; `report` tells how it went. 0, or -errno after a complaint. */
-int provision_do(Provision *provision, const Step *step, StepReport *report);
 
 /* All steps that the options want, in order, up to the first that fails. `told` is called after
  * each one. 0, or -errno after a complaint. */
@@ -74,9 +67,6 @@ int provision_key(Provision *provision);
 
 /* Takes the device key out of the TPM again. */
 void provision_key_release(Provision *provision);
-
-/* 0, or -EINVAL after a complaint. */
-int provision_fqdn_check(const char *fqdn);
 
 /* The steps; see steps.c for their order. */
 int step_tpm_check(Provision *provision, char *note);

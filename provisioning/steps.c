@@ -69,7 +69,8 @@ const char *step_outcome_name(StepOutcome outcome)
     return names[outcome];
 }
 
-const Step *step_find(const char *name)
+/* The step called `name`, or NULL. */
+static const Step *step_find(const char *name)
 {
     for (size_t i = 0; i < ELEMENTS(all_steps); i++) {
         if (strcmp(all_steps[i].name, name) == 0)
@@ -78,7 +79,8 @@ const Step *step_find(const char *name)
     return NULL;
 }
 
-const char *step_names(char *ret, size_t size)
+/* The names of all, with blanks between, for messages. */
+static const char *step_names(char *ret, size_t size)
 {
     size_t length = 0;
 
@@ -127,7 +129,8 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-int provision_do(Provision *provision, const Step *step, StepReport *report)
+/* One step; `report` tells how it went. 0, or -errno after a complaint. */
+static int do_step(Provision *provision, const Step *step, StepReport *report)
 {
     const uint64_t begun = now();
     int r;
@@ -157,7 +160,7 @@ int provision_do_all(Provision *provision, void (*told)(const StepReport *report
             continue;
         if (signals_waiting())
             return -EINTR;
-        r = provision_do(provision, &all_steps[i], &report);
+        r = do_step(provision, &all_steps[i], &report);
         told(&report, user);
         if (r < 0)
             return r;
@@ -173,7 +176,8 @@ static void report_print(const StepReport *report, void *user)
     (void)fflush(stdout);
 }
 
-int provision_fqdn_check(const char *fqdn)
+/* 0, or -EINVAL after a complaint. */
+static int fqdn_check(const char *fqdn)
 {
     if (fqdn_is_valid(fqdn, strlen(fqdn)))
         return 0;
@@ -192,7 +196,7 @@ int provision_run(const ProvisionOptions *options)
         complain("the device has no name: give --fqdn, or fqdn in the profile's [device]");
         return -EINVAL;
     }
-    r = provision_fqdn_check(options->fqdn);
+    r = fqdn_check(options->fqdn);
     if (r < 0)
         return r;
     r = provision_open(&provision, options, NULL);
@@ -218,7 +222,7 @@ static int steps_do(const ProvisionOptions *options, const Step *const *steps, s
             r = -EINTR;
             break;
         }
-        r = provision_do(&provision, steps[i], &report);
+        r = do_step(&provision, steps[i], &report);
         report_print(&report, NULL);
     }
     provision_close(&provision);
@@ -250,7 +254,7 @@ int provision_step(const ProvisionOptions *options)
             complain("the CSR needs the device's name: give --fqdn");
             return -EINVAL;
         }
-        if (provision_fqdn_check(options->fqdn) < 0)
+        if (fqdn_check(options->fqdn) < 0)
             return -EINVAL;
     }
     return steps_do(options, &step, 1);
@@ -265,7 +269,7 @@ int provision_init(const ProvisionOptions *options)
     };
     int r;
 
-    r = provision_fqdn_check(options->fqdn);
+    r = fqdn_check(options->fqdn);
     if (r < 0)
         return r;
     r = steps_do(options, steps, ELEMENTS(steps));

@@ -68,7 +68,6 @@ TSS2_RC tpm2_policy_nv(Tpm *tpm, const TpmObject *index, TpmSession *session,
                        TPM2_EO operation);
 TSS2_RC tpm2_policy_secret(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session,
                            const TpmSession *policy);
-TSS2_RC tpm2_policy_get_digest(Tpm *tpm, const TpmSession *policy, TPM2B_DIGEST *ret);
 
 /* NV indices, authorized by themselves or, where a hierarchy is asked for, by its empty authValue.
  */

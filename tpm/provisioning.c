@@ -71,18 +71,6 @@ TSS2_RC tpm2_policy_secret(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session,
     return rc;
 }
 
-TSS2_RC tpm2_policy_get_digest(Tpm *tpm, const TpmSession *policy, TPM2B_DIGEST *ret)
-{
-    _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
-    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
-    TSS2_RC rc = Tss2_Sys_PolicyGetDigest_Prepare(sys, policy->object.handle);
-
-    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){.handles = {&policy->object}});
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_PolicyGetDigest_Complete(sys, ret);
-    return rc;
-}
-
 TSS2_RC tpm2_nv_define_space(Tpm *tpm, TpmSession *session, const TPMS_NV_PUBLIC *public)
 {
     static const TPM2B_AUTH no_auth = {0};

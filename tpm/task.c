@@ -294,11 +294,6 @@ void tpm_task_cancel(TpmTask *task)
     }
 }
 
-bool tpm_loop_is_canceled(const TpmLoop *loop)
-{
-    return loop && loop->current && loop->current->canceled;
-}
-
 /* Outside of a task there is nothing to go on with: it is waited for here. */
 static int run_here(TpmLoop *loop, void (*work)(void *job), void *job)
 {

@@ -45,9 +45,6 @@ void tpm_task_cancel(TpmTask *task);
 
 /* For those who speak to the TPM: */
 
-/* True in a task that was cancelled. `loop` may be NULL. */
-bool tpm_loop_is_canceled(const TpmLoop *loop);
-
 /* Has the thread run work(job) in its turn, and waits for that. In a program without loop (NULL) it
  * is called here. 0; -ECANCELED if the task was cancelled while it stood in the queue, and `stays`
  * is not set; -EBUSY outside of a task while the thread is in use. */

@@ -1,7 +1,5 @@
 /* trectl check-peer: whether tred would take this certificate from a SeGW. The files are read here;
  * the judgement is peer_judge()'s, as in VerifyPeer; it is shown as lines or as JSON. */
-#include "trectl/check_peer.h"
-
 #include "base/file.h"
 #include "base/program.h"
 #include "base/reason.h"
@@ -113,7 +111,8 @@ static int json_fill(const PeerReport *report, json_object *object)
     return 0;
 }
 
-int check_peer_print(const PeerReport *report, bool json)
+/* Each check in order, then the verdict. 0, or -ENOMEM. */
+static int judgement_print(const PeerReport *report, bool json)
 {
     json_object *object;
     int r;
@@ -316,7 +315,7 @@ static int judge(const Inputs *inputs, const CheckPeerOptions *options)
     r = peer_judge(&policy, &evidence, &report);
     status = report.refusal ? REFUSED : ACCEPTED;
     if (r == 0)
-        r = check_peer_print(&report, options->json);
+        r = judgement_print(&report, options->json);
     peer_report_deinit(&report);
     return r < 0 ? r : status;
 }
@@ -343,6 +342,18 @@ static int run(const CheckPeerOptions *options, Reason *reason)
     return r < 0 ? r : judge(&inputs, options);
 }
 
+/* As JSON, why there is no judgement: {"error": …}. */
+static void problem_print(const Reason *reason)
+{
+    json_object *object = json_object_new_object();
+
+    if (object && text_add(object, "error", reason->text)) {
+        (void)puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
+    }
+    json_object_put(object);
+}
+
 int check_peer_main(int argc, char **argv)
 {
     CheckPeerOptions options = {0};
@@ -361,17 +372,6 @@ int check_peer_main(int argc, char **argv)
         reason_set(&reason, r, "%s", strerror(-r));
     (void)fprintf(stderr, "trectl check-peer: %s\n", reason.text);
     if (options.json)
-        check_peer_print_problem(&reason);
+        problem_print(&reason);
     return COULD_NOT_JUDGE;
-}
-
-void check_peer_print_problem(const Reason *reason)
-{
-    json_object *object = json_object_new_object();
-
-    if (object && text_add(object, "error", reason->text)) {
-        (void)puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
-                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
-    }
-    json_object_put(object);
 }

@@ -88,8 +88,9 @@ static void name_set(char *ret, const char *name)
     }
 }
 
-int verifier_request_send(Verifier *verifier, VerifierProcess *process,
-                          const VerifyRequest *request, int fd)
+/* Sends a request, whose answer is due then. 0 or -errno. */
+static int request_send(Verifier *verifier, VerifierProcess *process, const VerifyRequest *request,
+                        int fd)
 {
     Writer writer;
     Bytes frame;
@@ -126,14 +127,14 @@ int verifier_answer_error(const Verifier *verifier, Reason *reason)
     return verifier->answer.error;
 }
 
-void verifier_handed_deinit(Handed *handed)
+static void handed_deinit(Handed *handed)
 {
     close_fdp(&handed->fd);
     *handed = (Handed){.fd = -1};
 }
 
-/* Octets as a file of their own; sealed, so that what was checked is what is read. */
-int verifier_handed_init(Bytes octets, const char *name, Handed *ret)
+/* Octets as a file of their own; sealed, so that what was checked is what is read. 0 or -errno. */
+static int handed_init(Bytes octets, const char *name, Handed *ret)
 {
     Handed handed = {.fd = -1};
     int r = file_seal(octets, "tred-verify", &handed.fd);
@@ -145,7 +146,8 @@ int verifier_handed_init(Bytes octets, const char *name, Handed *ret)
     return 0;
 }
 
-VerifyRequest verifier_request_of(FrameType type, const char *name)
+/* A request of that type about a file of that name, which fits. */
+static VerifyRequest request_of(FrameType type, const char *name)
 {
     VerifyRequest request = {.type = type};
 
@@ -168,15 +170,15 @@ static CrlFile *crl_next(VerifierProcess *process)
 static int crl_hand(Verifier *verifier, VerifierProcess *process, CrlFile *file)
 {
     Handed handed = {.fd = -1};
-    int r = verifier_handed_init((Bytes){file->data, file->size}, file->path, &handed);
+    int r = handed_init((Bytes){file->data, file->size}, file->path, &handed);
 
     if (r < 0)
         return r;
-    const VerifyRequest request = verifier_request_of(FRAME_CRL, handed.name);
+    const VerifyRequest request = request_of(FRAME_CRL, handed.name);
     process->reading = file;
     process->handed[process->n_handed++] = file;
-    r = verifier_request_send(verifier, process, &request, handed.fd);
-    verifier_handed_deinit(&handed);
+    r = request_send(verifier, process, &request, handed.fd);
+    handed_deinit(&handed);
     return r;
 }
 
@@ -187,11 +189,11 @@ int verifier_load_step(Verifier *verifier, VerifierProcess *process)
 
     switch (process->step) {
     case LOAD_PROFILE:
-        request = verifier_request_of(FRAME_PROFILE, verifier->profile.name);
-        return verifier_request_send(verifier, process, &request, verifier->profile.fd);
+        request = request_of(FRAME_PROFILE, verifier->profile.name);
+        return request_send(verifier, process, &request, verifier->profile.fd);
     case LOAD_ANCHORS:
-        request = verifier_request_of(FRAME_ANCHORS, verifier->anchors.name);
-        return verifier_request_send(verifier, process, &request, verifier->anchors.fd);
+        request = request_of(FRAME_ANCHORS, verifier->anchors.name);
+        return request_send(verifier, process, &request, verifier->anchors.fd);
     case LOAD_CRLS:
         file = crl_next(process);
         if (file)
@@ -201,7 +203,7 @@ int verifier_load_step(Verifier *verifier, VerifierProcess *process)
         __attribute__((fallthrough));
     case LOAD_COMPLETE:
         request = (VerifyRequest){.type = FRAME_COMPLETE};
-        return verifier_request_send(verifier, process, &request, -1);
+        return request_send(verifier, process, &request, -1);
     }
     return -EPROTO;
 }
@@ -239,7 +241,7 @@ static int profile_hold(Verifier *verifier, Reason *reason)
     int r = file_read(path, PROFILE_FILE_SIZE_MAX, &text, &size);
     if (r < 0)
         return reason_set(reason, r, "%.300s: can't be read: %s", path, strerror(-r));
-    return verifier_handed_init((Bytes){text, size}, path, &verifier->profile);
+    return handed_init((Bytes){text, size}, path, &verifier->profile);
 }
 
 /* Ends the process, which gave no good answer. */
@@ -289,8 +291,8 @@ void verifier_unref(Verifier *verifier)
         return;
     verifier_process_free(verifier->current);
     verifier_process_free(verifier->next);
-    verifier_handed_deinit(&verifier->profile);
-    verifier_handed_deinit(&verifier->anchors);
+    handed_deinit(&verifier->profile);
+    handed_deinit(&verifier->anchors);
     while (verifier->waiting) { /* all of them cancelled: each who waits holds a reference */
         Verification *first = verifier->waiting;
 
@@ -307,22 +309,21 @@ int verifier_hand(Verifier *verifier, FrameType type, Bytes octets, const char *
                   Bytes public_key, Reason *reason)
 {
     Handed handed = {.fd = -1};
-    int r = verifier_handed_init(octets, name, &handed);
+    int r = handed_init(octets, name, &handed);
 
     if (r < 0)
         return r;
-    VerifyRequest request = verifier_request_of(type, handed.name);
+    VerifyRequest request = request_of(type, handed.name);
     request.public_key = public_key;
-    r = verifier->next ? verifier_request_send(verifier, verifier->next, &request, handed.fd)
-                       : -EPIPE;
+    r = verifier->next ? request_send(verifier, verifier->next, &request, handed.fd) : -EPIPE;
     if (r < 0) {
         r = next_failed(verifier, r, reason);
     } else if (type == FRAME_ANCHORS) { /* for processes to come, too */
-        verifier_handed_deinit(&verifier->anchors);
+        handed_deinit(&verifier->anchors);
         verifier->anchors = handed;
         return 0;
     }
-    verifier_handed_deinit(&handed);
+    handed_deinit(&handed);
     return r;
 }
 

@@ -72,23 +72,12 @@ int verifier_process_start(const Verifier *verifier, VerifierProcess **ret, Reas
 void verifier_process_free(VerifierProcess *process);
 DEFINE_POINTER_CLEANUP(VerifierProcess, verifier_process_free);
 
-/* A request of that type about a file of that name, which fits. */
-VerifyRequest verifier_request_of(FrameType type, const char *name);
-
-/* Sends a request, whose answer is due then. 0 or -errno. */
-int verifier_request_send(Verifier *verifier, VerifierProcess *process,
-                          const VerifyRequest *request, int fd);
-
 /* Receives the answer that is due, into verifier->answer. 0; -EPIPE if the process has ended,
  * -EBADMSG if it is no answer to what was asked, or another -errno. */
 int verifier_answer_receive(Verifier *verifier, VerifierProcess *process);
 
 /* What the answer in verifier->answer says of the request: 0, or -errno with its reason. */
 int verifier_answer_error(const Verifier *verifier, Reason *reason);
-
-/* Octets as a file of their own, in memory that nobody changes any more. 0 or -errno. */
-int verifier_handed_init(Bytes octets, const char *name, Handed *ret);
-void verifier_handed_deinit(Handed *handed);
 
 /* Hands over what comes next by process->step. 0 or -errno. */
 int verifier_load_step(Verifier *verifier, VerifierProcess *process);

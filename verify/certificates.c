@@ -135,7 +135,9 @@ void pem_block_deinit(PemBlock *block)
     *block = (PemBlock){0};
 }
 
-const char *pem_hint(Bytes octets, const char *label)
+/* What a file that holds no certificate or CRL as it should most likely is, and what to do with it:
+ * ". It is …"; empty where that can't be told. `label`: of a PEM block, or NULL. */
+static const char *pem_hint(Bytes octets, const char *label)
 {
     enum { LOOKED_AT = 40 };
     /* 1.2.840.113549.1.7.2, signedData; and version 3, which stands first in a PFX. */

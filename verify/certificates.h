@@ -112,7 +112,3 @@ void pem_reader_deinit(PemReader *reader);
  * damaged, with its number and line. */
 int pem_reader_next(PemReader *reader, PemBlock *ret);
 void pem_block_deinit(PemBlock *block);
-
-/* What a file that holds no certificate or CRL as it should most likely is, and what to do with it:
- * ". It is …"; empty where that can't be told. `label`: of a PEM block, or NULL. */
-const char *pem_hint(Bytes octets, const char *label);

@@ -4,7 +4,10 @@
 #include "provisioning/profile.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -16,10 +19,19 @@ static void check(bool right)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static int fd = -1;
+    static char path[32];
+    if (fd < 0) {
+        fd = memfd_create("profile", MFD_CLOEXEC);
+        check(fd >= 0);
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    }
+
     _cleanup_(provision_profile_deinit) ProvisionProfile profile = {0};
     Reason reason = {0};
 
-    int r = provision_profile_parse("x", (Bytes){data, size}, &profile, &reason);
+    check(ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size);
+    int r = provision_profile_read(path, &profile, &reason);
     check(r == 0 || r == -EINVAL);
     check((r == 0) == (reason.text[0] == '\0'));
     if (r == 0) {

@@ -297,12 +297,11 @@ static void requests_print(const IkePayloads *request)
 {
     const IkePayload *payload;
     size_t position = 0;
-    IkeCert wanted;
     IkeCp cp;
 
     while ((payload = ike_payloads_next(request, IKE_PAYLOAD_CERTREQ, &position))) {
-        if (ike_certreq_decode(payload->body, &wanted) == 0)
-            (void)printf("CERTREQ %u\n", wanted.encoding);
+        if (payload->body.size > 0)
+            (void)printf("CERTREQ %u\n", payload->body.data[0]);
     }
     payload = ike_payloads_find(request, IKE_PAYLOAD_CP);
     if (!payload || ike_cp_decode(payload->body, &cp) != 0)

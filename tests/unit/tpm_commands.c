@@ -80,6 +80,18 @@ TSS2_RC tpm2_make_credential(Tpm *tpm, const TpmObject *ek, const TPM2B_DIGEST *
     return rc;
 }
 
+TSS2_RC tpm2_policy_get_digest(Tpm *tpm, const TpmSession *policy, TPM2B_DIGEST *ret)
+{
+    COMMAND_BEGIN;
+    TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
+    TSS2_RC rc = Tss2_Sys_PolicyGetDigest_Prepare(sys, policy->object.handle);
+
+    rc = run(command, rc, &(TpmFrame){.handles = {&policy->object}});
+    if (rc == TSS2_RC_SUCCESS)
+        rc = Tss2_Sys_PolicyGetDigest_Complete(sys, ret);
+    return rc;
+}
+
 TSS2_RC tpm2_unseal(Tpm *tpm, const TpmObject *sealed, TpmSession *session,
                     TPM2B_SENSITIVE_DATA *ret)
 {

@@ -12,6 +12,7 @@ TSS2_RC tpm2_context_load(Tpm *tpm, const TPMS_CONTEXT *context, TPM2_HANDLE *re
 TSS2_RC tpm2_make_credential(Tpm *tpm, const TpmObject *ek, const TPM2B_DIGEST *credential,
                              const TPM2B_NAME *name, TPM2B_ID_OBJECT *ret_blob,
                              TPM2B_ENCRYPTED_SECRET *ret_secret);
+TSS2_RC tpm2_policy_get_digest(Tpm *tpm, const TpmSession *policy, TPM2B_DIGEST *ret);
 TSS2_RC tpm2_unseal(Tpm *tpm, const TpmObject *sealed, TpmSession *session,
                     TPM2B_SENSITIVE_DATA *ret);
 

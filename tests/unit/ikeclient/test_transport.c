@@ -118,6 +118,16 @@ static void send_from(int fd, int to, const char *text, bool marker)
                      offset + size);
 }
 
+static void send_text(const char *text)
+{
+    const Bytes view = {(const uint8_t *)text, strlen(text)};
+    Datagrams message = {0};
+
+    assert_int_equal(datagrams_set(&message, &view, 1), 0);
+    transport_send_all(f.transport, &message);
+    datagrams_deinit(&message);
+}
+
 /* Where the first socket is known to be by what it sends. */
 static Endpoint first_name(void)
 {
@@ -125,7 +135,7 @@ static Endpoint first_name(void)
     Endpoint name = {0};
     socklen_t size = sizeof(name);
 
-    transport_send(f.transport, (Bytes){(const uint8_t *)"init", 4});
+    send_text("init");
     assert_int_equal(recvfrom(f.segw, octets, sizeof(octets), 0, &name.any, &size), 4);
     return name;
 }
@@ -223,7 +233,7 @@ static void an_answer_goes_where_the_request_came_from(void **state)
 static void assert_refusal_is_told(int closed)
 {
     (void)close(closed);
-    transport_send(f.transport, (Bytes){(const uint8_t *)"x", 1});
+    send_text("x");
     turn();
     assert_int_equal(f.hint, ECONNREFUSED);
     f.hint = 0;
@@ -253,11 +263,11 @@ static void a_datagram_after_an_error_is_sent_all_the_same(void **state)
 
     float_it();
     (void)close(f.segw_nat);
-    transport_send(f.transport, (Bytes){(const uint8_t *)"lost", 4});
+    send_text("lost");
     const Endpoint remote = *transport_remote(f.transport);
     f.segw_nat = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(f.segw_nat, &remote.any, endpoint_size(&remote)), 0);
-    transport_send(f.transport, (Bytes){(const uint8_t *)"sent", 4});
+    send_text("sent");
     assert_int_equal(recv(f.segw_nat, octets, sizeof(octets), MSG_DONTWAIT), MARKER_SIZE + 4);
 }
 

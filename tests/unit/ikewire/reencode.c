@@ -33,7 +33,7 @@ static bool fragment_reencode(Writer *writer, Bytes body)
     return true;
 }
 
-/* Nonces, Vendor IDs, EAP, SK and what is unknown are their octets. */
+/* CERTREQ, nonces, Vendor IDs, EAP, SK and what is unknown are their octets. */
 static bool octets_reencode(Writer *writer, Bytes body)
 {
     writer_bytes(writer, body);
@@ -55,13 +55,11 @@ static bool ts_reencode(Writer *writer, Bytes body)
 }
 
 /* A chain may hold one that does not decode. */
-static bool cert_reencode(Writer *writer, uint8_t type, Bytes body)
+static bool cert_reencode(Writer *writer, Bytes body)
 {
     IkeCert decoded;
 
-    int r = type == IKE_PAYLOAD_CERT ? ike_cert_decode(body, &decoded)
-                                     : ike_certreq_decode(body, &decoded);
-    if (r != 0)
+    if (ike_cert_decode(body, &decoded) != 0)
         return octets_reencode(writer, body);
     ike_cert_encode(writer, &decoded);
     return true;
@@ -78,8 +76,7 @@ static bool body_reencode(Writer *writer, uint8_t type, Bytes body)
     case IKE_PAYLOAD_IDR:
         return id_reencode(writer, body);
     case IKE_PAYLOAD_CERT:
-    case IKE_PAYLOAD_CERTREQ:
-        return cert_reencode(writer, type, body);
+        return cert_reencode(writer, body);
     case IKE_PAYLOAD_AUTH:
         return auth_reencode(writer, body);
     case IKE_PAYLOAD_NOTIFY:

@@ -42,11 +42,6 @@ static int decode_cert(Bytes body)
     return ike_cert_decode(body, &cert);
 }
 
-static int decode_certreq(Bytes body)
-{
-    return ike_certreq_decode(body, &cert);
-}
-
 static int decode_auth(Bytes body)
 {
     return ike_auth_decode(body, &auth);
@@ -133,24 +128,6 @@ static void malformed_certificates_are_refused(void **state)
     malformed_check(cases, ELEMENTS(cases), decode_cert);
 }
 
-static void a_certificate_request_holds_whole_hashes(void **state)
-{
-    (void)state;
-    static const char *const good[] = {"04", "04" HASH, "04" HASH HASH, "0e", "0e 01"};
-    static const Malformed cases[] = {
-        {"empty", "", IKEWIRE_E_TRUNCATED},
-        {"encoding 0", "00" HASH, IKEWIRE_E_VALUE},
-        {"a hash of 19 octets", "04 000102030405060708090a0b0c0d0e0f101112", IKEWIRE_E_LENGTH},
-        {"a hash and an octet", "04" HASH "00", IKEWIRE_E_LENGTH},
-    };
-
-    for (size_t i = 0; i < ELEMENTS(good); i++) {
-        _cleanup_(octets_free) Bytes body = octets_new(good[i]);
-        assert_int_equal(decode_certreq(body), 0);
-    }
-    malformed_check(cases, ELEMENTS(cases), decode_certreq);
-}
-
 static void an_auth_is_read_and_written(void **state)
 {
     (void)state;
@@ -217,7 +194,6 @@ int main(void)
         cmocka_unit_test(malformed_identities_are_refused),
         cmocka_unit_test_setup(a_certificate_is_read_and_written, start_writing),
         cmocka_unit_test(malformed_certificates_are_refused),
-        cmocka_unit_test(a_certificate_request_holds_whole_hashes),
         cmocka_unit_test_setup(an_auth_is_read_and_written, start_writing),
         cmocka_unit_test(malformed_auths_are_refused),
         cmocka_unit_test(a_nonce_has_16_to_256_octets),

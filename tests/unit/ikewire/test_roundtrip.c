@@ -119,11 +119,8 @@ static void add_certreq(IkeChain *chain)
 
 static void check_certreq(Bytes body)
 {
-    IkeCert decoded;
-
-    assert_int_equal(ike_certreq_decode(body, &decoded), 0);
-    assert_int_equal(decoded.encoding, certreq.encoding);
-    assert_same_bytes(decoded.data, certreq.data);
+    assert_int_equal(body.data[0], certreq.encoding);
+    assert_same_bytes(bytes_slice(body, 1, body.size - 1), certreq.data);
 }
 
 static IkeAuth auth;

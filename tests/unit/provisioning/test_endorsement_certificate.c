@@ -216,20 +216,6 @@ static void only_one_whole_certificate_is_read(void **state)
     X509_free(certificate);
 }
 
-static void the_hash_is_the_one_of_the_der_certificate(void **state)
-{
-    uint8_t hash[ENDORSEMENT_HASH_SIZE];
-    uint8_t expected[ENDORSEMENT_HASH_SIZE];
-    unsigned char *der = NULL;
-    size_t size = (size_t)i2d_X509(vendor.issuer.certificate, &der);
-
-    (void)state;
-    assert_int_equal(endorsement_certificate_hash(vendor.issuer.certificate, hash), 0);
-    assert_int_equal(EVP_Q_digest(NULL, "SHA256", NULL, der, size, expected, NULL), 1);
-    assert_memory_equal(hash, expected, sizeof(hash));
-    OPENSSL_free(der);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,7 +227,6 @@ int main(void)
         cmocka_unit_test(a_certificate_out_of_its_time_or_weakly_signed_is_refused),
         cmocka_unit_test(one_changed_octet_breaks_the_chain),
         cmocka_unit_test(only_one_whole_certificate_is_read),
-        cmocka_unit_test(the_hash_is_the_one_of_the_der_certificate),
     };
 
     return cmocka_run_group_tests(tests, group_init, group_deinit);

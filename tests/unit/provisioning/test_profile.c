@@ -6,14 +6,22 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 static int parse(const char *text, ProvisionProfile *ret, Reason *reason)
 {
-    return provision_profile_parse("line.conf", (Bytes){(const uint8_t *)text, strlen(text)}, ret,
-                                   reason);
+    _cleanup_(close_fdp) const int fd = memfd_create("line.conf", MFD_CLOEXEC);
+    char path[32];
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return provision_profile_read(path, ret, reason);
 }
 
 static void assert_refused(const char *text, const char *sentence)
@@ -91,7 +99,7 @@ static void the_names_of_policies_are_those_of_the_key_policy(void **state)
 static void what_can_not_be_meant_is_refused_by_line_and_key(void **state)
 {
     (void)state;
-    assert_refused("[device]\nfqdn = henb {serial}\n", "line.conf:2: \"fqdn = henb {serial}\"");
+    assert_refused("[device]\nfqdn = henb {serial}\n", ":2: \"fqdn = henb {serial}\"");
     assert_refused("[device]\nstate-dir = srv\n", "an absolute path");
     assert_refused("[device]\nkey-algorithm = dsa\n", "any or ecdsa-p256 or ecdsa-p384 or rsa");
     assert_refused("[tpm]\nowner-auth = maybe\n", "keep or discard");

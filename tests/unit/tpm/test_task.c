@@ -31,7 +31,6 @@ static struct {
 typedef struct Item {
     char letter;
     bool stays;
-    bool canceled;      /* as it saw itself at its end */
     unsigned jobs;      /* that it has the thread do, one after the other */
     unsigned job_ms;    /* how long each takes */
     unsigned sleep_ms;  /* after the jobs */
@@ -104,7 +103,6 @@ static void item_work(void *userdata)
         result_take(item, tpm_loop_run(stage.loop, item_job, item, item->stays));
     if (item->sleep_ms > 0)
         result_take(item, tpm_loop_sleep(stage.loop, item->sleep_ms));
-    item->canceled = tpm_loop_is_canceled(stage.loop);
 }
 
 static void item_done(void *userdata)
@@ -148,7 +146,6 @@ static void a_task_that_never_waits_is_done_at_once(void **state)
     (void)state;
     item_start(&item, TPM_URGENT);
     assert_int_equal(item.n_done, 1);
-    assert_false(item.canceled);
 }
 
 static void a_task_goes_on_when_its_job_is_done(void **state)
@@ -243,8 +240,6 @@ static void a_task_cancelled_in_the_queue_asks_for_nothing(void **state)
     assert_int_equal(sem_post(&gate), 0);
     wait_for(&first);
     assert_results(&gone, (const int[]){-ECANCELED, -ECANCELED}, 2);
-    assert_true(gone.canceled);
-    assert_false(first.canceled);
     assert_string_equal(stage.notes, "f");
     (void)sem_destroy(&gate);
 }
@@ -399,8 +394,6 @@ static void outside_of_a_task_a_job_is_waited_for_here_unless_the_thread_is_in_u
     assert_int_equal(tpm_loop_run(stage.loop, item_job, &here, false), -EBUSY);
     assert_int_equal(tpm_loop_sleep(stage.loop, 1), 0);
     assert_int_equal(tpm_loop_sleep(NULL, 1), 0);
-    assert_false(tpm_loop_is_canceled(stage.loop));
-    assert_false(tpm_loop_is_canceled(NULL));
     assert_int_equal(sem_post(&gate), 0);
     wait_for(&item);
     assert_string_equal(stage.notes, "hha");
