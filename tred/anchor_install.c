@@ -141,20 +141,29 @@ static int install_ask(Work *work)
     return 0;
 }
 
-static int anchors_exchange(Daemon *daemon, Verifier *verifier, uint64_t version)
+static void anchors_announce(Daemon *daemon, uint64_t version)
 {
-    Identity *identity = daemon->identity;
-    int r = verifier_attach(verifier, daemon->event, &daemon->crls);
-
-    if (r < 0)
-        return r;
-    verifier_unref(identity->verifier);
-    identity->verifier = verifier_ref(verifier);
-    identity->facts.anchors_guarded = true;
-    identity->facts.anchors_version = version;
-    daemon->exchange_context.verifier = verifier;
+    daemon->identity->facts.anchors_guarded = true;
+    daemon->identity->facts.anchors_version = version;
+    daemon->exchange_context.verifier = daemon->identity->verifier;
     daemon_anchors_missing_log(daemon);
     bus_manager_changed(daemon);
+}
+
+/* Whoever was verified is judged by the new ones, even while there is no identity. */
+static int anchors_exchange(Daemon *daemon, Verifier *verifier, uint64_t version)
+{
+    Verifier **judge = daemon->identity ? &daemon->identity->verifier : &daemon->last_verifier;
+
+    if (!*judge) /* nobody was */
+        return 0;
+    int r = verifier_attach(verifier, daemon->event, &daemon->crls);
+    if (r < 0)
+        return r;
+    verifier_unref(*judge);
+    *judge = verifier_ref(verifier);
+    if (daemon->identity)
+        anchors_announce(daemon, version);
     rejudge_all(daemon);
     return 0;
 }
@@ -176,9 +185,9 @@ static void install_end(Work *work)
     log_fields(LOG_NOTICE, &fields,
                "The operator's SeGW anchors, version %" PRIu64 ", are in force", install->version);
     callers_close_unverified(daemon, "The operator's anchors have changed. Begin another exchange");
+    const int r = anchors_exchange(daemon, install->verifier, install->version);
     /* Another correction makes another last-known time, which is read anew. */
-    if (!daemon->identity || daemon->identity->correction_days != install->correction_days ||
-        anchors_exchange(daemon, install->verifier, install->version) < 0)
+    if (r < 0 || !daemon->identity || daemon->identity->correction_days != install->correction_days)
         daemon_load_identity_after(daemon, work);
 }
 

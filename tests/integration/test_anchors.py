@@ -145,6 +145,18 @@ class GuardedAnchorsTest(GuardedDeviceTest):
         after = self.hand().until("authenticate")
         self.assert_refused("PeerNotTrusted", after.verify)
 
+    def test_an_anchor_is_removed_for_who_is_verified_even_while_there_is_no_identity(self):
+        self.start_segw()
+        tred = self.start_tred()
+        verified = self.hand().until("verify")
+        certificate = self.files / "device.crt"
+        certificate.unlink()
+        self.assertEqual(self.reload()[0], "unprovisioned")
+        self.assertTrue(self.is_there(verified))
+        self.install(self.signer.sign(2, [make_ca("Another root")]))
+        wait_until(lambda: not self.is_there(verified), "the end of the SA")
+        tred.wait_for("is closed: The SeGW would not be taken any more. ")
+
     def test_who_is_not_verified_when_anchors_change_begins_anew(self):
         self.start_segw()
         tred = self.start_tred()

@@ -429,7 +429,8 @@ static void where_the_tpm_may_have_taken_them_all_is_read_anew(void **state)
     assert_int_equal(bench.loads, 0);
 }
 
-/* Another correction makes another last-known time. */
+/* Another correction makes another last-known time, while the anchors are in force at once: what is
+ * read anew may fail. */
 static void what_can_not_be_exchanged_in_place_is_read_anew(void **state)
 {
     for (int i = 0; i < 3; i++) {
@@ -443,12 +444,33 @@ static void what_can_not_be_exchanged_in_place_is_read_anew(void **state)
         end();
         assert_int_equal(bench.replied, 7);
         assert_int_equal(bench.loads, 1);
-        assert_int_equal(bench.changed, 0);
         assert_int_equal(bench.closed_unverified, 1);
-        assert_int_equal(bench.attached, i == 1);
-        assert_false(bench.identity.facts.anchors_guarded);
+        assert_int_equal(bench.attached, i < 2);
+        assert_int_equal(bench.changed, i == 0);
+        assert_int_equal(bench.identity.facts.anchors_guarded, i == 0);
+        assert_ptr_equal(bench.identity.verifier,
+                         i == 0 ? new_verifier() : (Verifier *)(void *)&bench.identity);
         assert_int_equal(bench.verifiers, 1);
     }
+}
+
+/* Whoever was verified before it was lost is judged by them though it can't be read. */
+static void while_there_is_no_identity_the_new_ones_judge(void **state)
+{
+    (void)state;
+    bench.daemon.last_verifier = bench.identity.verifier;
+    bench.daemon.identity = NULL;
+    begin();
+    answer(0, true);
+    end();
+    assert_int_equal(bench.replied, 7);
+    assert_ptr_equal(bench.daemon.last_verifier, new_verifier());
+    assert_null(bench.daemon.exchange_context.verifier); /* nobody connects */
+    assert_int_equal(bench.attached, 1);
+    assert_int_equal(bench.daemon.judge_round, 1);
+    assert_int_equal(bench.loads, 1);
+    assert_int_equal(bench.changed, 0);
+    assert_int_equal(bench.verifiers, 1);
 }
 
 /* What is too large is for the device to refuse, and nothing that is to be looked at. */
@@ -499,6 +521,7 @@ int main(void)
         INSTALL(what_the_device_refuses_is_told_by_its_own_name),
         INSTALL(where_the_tpm_may_have_taken_them_all_is_read_anew),
         INSTALL(what_can_not_be_exchanged_in_place_is_read_anew),
+        INSTALL(while_there_is_no_identity_the_new_ones_judge),
         INSTALL(a_bundle_beyond_the_limit_is_not_looked_at),
         INSTALL(what_can_not_be_asked_at_all_is_answered_with_why),
     };
