@@ -5,6 +5,7 @@
 #include "crypto/openssl.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/dh.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -219,7 +220,7 @@ int key_offer_note_keys(KeyOffer *offer, const Secret *sk_d)
     if (EVP_Q_digest(NULL, "SHA256", NULL, octets.data, octets.size, fingerprint, &size) != 1)
         return -EIO;
     for (size_t i = 0; i < offer->n_keys; i++) {
-        if (memcmp(offer->fingerprints[i], fingerprint, sizeof(fingerprint)) == 0)
+        if (CRYPTO_memcmp(offer->fingerprints[i], fingerprint, sizeof(fingerprint)) == 0)
             return -EEXIST;
     }
     if (offer->n_keys == KEY_OFFER_RESPONSES_MAX)

@@ -31,7 +31,7 @@ PUBLIC = {
     "policy/policykey.c": 1, "policy/tss2key.c": 1, "device/identity_guard.c": 1, "esp/offload.c": 1,
     "esp/packet.c": 2, "net/beneath.c": 1, "net/network.c": 2, "net/protect.c": 4, "net/route.c": 3, "net/route.h": 1,
     "net/xfrm_policies.c": 4, "tred/auth.c": 2, "tred/child_policy.c": 5, "tred/config.c": 1, "tred/crl_files.c": 1,
-    "tred/dh.c": 1, "tred/exchange_agree.c": 2, "tred/exchange_create.c": 2, "tred/exchange_message.c": 1,
+    "tred/exchange_agree.c": 2, "tred/exchange_create.c": 2, "tred/exchange_message.c": 1,
     "provisioning/anchors.c": 1, "provisioning/devicefiles.c": 1, "provisioning/endorsement.c": 1,
     "provisioning/pcrsignature_file.c": 1, "provisioning/proof.c": 1, "provisioning/step_key.c": 2,
     "provisioning/step_tpm.c": 1,
@@ -40,7 +40,7 @@ NO_SECRETS = {"base/bytes.c": 1, "base/config.c": 1, "tpm/publickey.c": 1, "data
               "net/nft.c": 1, "net/route.c": 1, "provisioning/record.c": 2}
 # Where somebody shows what only who has a secret can know; whoever adds one adds it here.
 PROOFS = {"esp/esp.c": "the ICV of an ESP packet", "tred/seal.c": "the ICV of an IKE message",
-          "tpm/command.c": "the HMAC of a TPM's answer",
+          "tpm/command.c": "the HMAC of a TPM's answer", "tred/dh.c": "the digest of an SK_d",
           "provisioning/proof.c": "the secret of a challenge, by its digest"}
 
 
