@@ -76,11 +76,28 @@ static int parent_check(TPM2_HANDLE handle, const TPM2B_PUBLIC *public, Reason *
         handle, attributes, handle);
 }
 
+/* Sessions are salted with the storage root key, by ECDH on P-256 or RSA; Names are by SHA-256. */
+static int kind_check(TPM2_HANDLE handle, const TPMT_PUBLIC *area, Reason *reason)
+{
+    const bool has_curve =
+        area->type == TPM2_ALG_ECC && area->parameters.eccDetail.curveID == TPM2_ECC_NIST_P256;
+
+    if (area->nameAlg == TPM2_ALG_SHA256 &&
+        (handle != TPM_SRK_HANDLE || has_curve || area->type == TPM2_ALG_RSA))
+        return 0;
+    return reason_set(
+        reason, -EIO,
+        "the object at 0x%08x is neither ECC P-256 nor RSA with SHA-256 as its nameAlg, "
+        "so it can't be the storage root key; if nothing needs it, remove it with "
+        "'tpm2_evictcontrol -C o -c 0x%08x' and provision again",
+        handle, handle);
+}
+
 static int persistent_open(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret_public, TpmObject *ret,
                            Reason *reason)
 {
     TSS2_RC rc;
-    int r;
+    int r = 0;
 
     *ret_public = (TPM2B_PUBLIC){0};
     rc = tpm2_read_public(tpm, handle, ret_public, ret);
@@ -95,11 +112,14 @@ static int persistent_open(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret_publi
             "key was made before, the TPM has been cleared or exchanged)",
             handle);
     }
-    if (rc != TSS2_RC_SUCCESS) {
+    if (ret_public->publicArea.type != 0) /* it was read, whether its Name is known or not */
+        r = kind_check(handle, &ret_public->publicArea, reason);
+    if (r == 0 && rc != TSS2_RC_SUCCESS) {
         tpm_error(reason, "TPM2_ReadPublic (storage root key)", rc);
         return -EIO;
     }
-    r = parent_check(handle, ret_public, reason);
+    if (r == 0)
+        r = parent_check(handle, ret_public, reason);
     if (r < 0)
         *ret = (TpmObject){0};
     return r;
@@ -191,11 +211,11 @@ int tpm_salt_key_open(Tpm *tpm, Reason *reason)
     if (tpm->salt_pkey) /* another task was faster */
         return 0;
     if (tpm_public_to_pkey(&public, &tpm->salt_pkey) < 0) {
-        return reason_set(reason, -EIO,
-                          "the storage root key at 0x%08x is neither ECC P-256 nor RSA, so that no "
-                          "session can be salted with it; if nothing needs it, remove it with "
-                          "'tpm2_evictcontrol -c 0x%08x' and provision again",
-                          TPM_SRK_HANDLE, TPM_SRK_HANDLE);
+        return reason_set(
+            reason, -EIO,
+            "OpenSSL does not take the storage root key at 0x%08x, so that no session "
+            "can be salted with it",
+            TPM_SRK_HANDLE);
     }
     tpm->salt_key = srk;
     return 0;

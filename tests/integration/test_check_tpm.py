@@ -28,9 +28,9 @@ class CheckTpmTest(unittest.TestCase):
     def tool(self, *words, check=True):
         return run(words, env={"TPM2TOOLS_TCTI": self.tpm.tcti}, check=check)
 
-    def make_srk(self, attributes=RIGHT, *more):
+    def make_srk(self, attributes=RIGHT, *more, kind="ecc256:aes128cfb", name="sha256"):
         context = self.folder / "primary"
-        self.tool("tpm2_createprimary", "-C", "o", "-G", "ecc256:aes128cfb", "-a", attributes,
+        self.tool("tpm2_createprimary", "-C", "o", "-G", kind, "-g", name, "-a", attributes,
                   "-c", context, *more)
         self.tool("tpm2_evictcontrol", "-C", "o", "-c", context, SRK)
         self.tool("tpm2_flushcontext", "-t")
@@ -81,6 +81,19 @@ class CheckTpmTest(unittest.TestCase):
     def test_a_storage_root_key_with_a_password_is_refused(self):
         self.make_srk(RIGHT, "-p", PASSWORD)
         self.assert_all_refuse("has a password", f"tpm2_evictcontrol -C o -c {SRK}")
+
+    def test_a_storage_root_key_that_no_session_can_be_salted_with_is_refused(self):
+        self.make_srk(kind="ecc384:aes128cfb")
+        self.assert_all_refuse("neither ECC P-256 nor RSA", f"tpm2_evictcontrol -C o -c {SRK}")
+
+    def test_a_storage_root_key_whose_name_is_by_another_hash_is_refused(self):
+        self.make_srk(name="sha384")
+        self.assert_all_refuse("with SHA-256 as its nameAlg", f"tpm2_evictcontrol -C o -c {SRK}")
+
+    def test_a_storage_root_key_of_rsa_is_taken(self):
+        self.make_srk(kind="rsa2048:aes128cfb")
+        for name in ("check-tpm", "storage-root-key", "nv-index", "last-known-time"):
+            self.assertEqual(self.step(name).returncode, 0, name)
 
     def test_a_password_of_the_owner_is_refused_before_the_storage_root_key(self):
         self.tool("tpm2_changeauth", "-c", "o", PASSWORD)
