@@ -9,6 +9,7 @@
 #include "tred/bus_call.h"
 #include "tred/callers.h"
 #include "tred/daemon_identity.h"
+#include "tred/daemon_state.h"
 #include "tred/device.h"
 #include "tred/rejudge.h"
 

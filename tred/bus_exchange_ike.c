@@ -5,7 +5,7 @@
 #include "tred/bus_exchange_internal.h"
 #include "tred/callers.h"
 #include "tred/clock.h"
-#include "tred/daemon_identity.h"
+#include "tred/daemon_state.h"
 #include "tred/expiry.h"
 #include "tred/key_care.h"
 #include "tred/rejudge.h"

@@ -5,6 +5,7 @@
 #include "tred/callers.h"
 #include "tred/channel.h"
 #include "tred/daemon_identity.h"
+#include "tred/daemon_state.h"
 #include "tred/expiry.h"
 #include "tred/key_care.h"
 #include "tred/rejudge.h"

@@ -1,6 +1,6 @@
 /* org.tred.TrE1.Manager: its properties. */
 #include "tred/bus.h"
-#include "tred/daemon_identity.h"
+#include "tred/daemon_state.h"
 
 static int append_state(sd_bus_message *reply, const void *object)
 {

@@ -1,24 +1,11 @@
-/* /etc/tred/tred.conf (tred.conf(5)), and all SeGWs that are in it. */
+/* /etc/tred/tred.conf (tred.conf(5)). */
 #pragma once
 
 #include "base/config.h"
 #include "base/reason.h"
-#include "dataplane/order.h"
-#include "tred/segw.h"
+#include "tred/segws.h"
 
 #include <stdint.h>
-
-typedef struct Segws {
-    size_t count;
-    Segw **list; /* the first one is [segw] */
-} Segws;
-
-/* NULL: there is none of that label. */
-const Segw *segws_find(const Segws *segws, const char *label);
-
-/* For CERTREQ: the hashes of those of the anchors that count for `segw`, each once, in their order;
- * `ret` borrows from `facts`. Returns how many, which may be none. */
-size_t segw_anchor_hashes(const Segw *segw, const AnchorFacts *facts, Bytes ret[FRAME_HASHES_MAX]);
 
 /* When the last-known time is moved. */
 typedef enum ClockRecord {

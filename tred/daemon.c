@@ -14,6 +14,7 @@
 #include "tred/channel.h"
 #include "tred/clock.h"
 #include "tred/daemon_identity.h"
+#include "tred/daemon_state.h"
 #include "tred/device.h"
 #include "tred/rejudge.h"
 

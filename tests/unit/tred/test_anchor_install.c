@@ -5,7 +5,6 @@
 
 #include "tred/bus.h"
 #include "tred/bus_call.h"
-#include "tred/daemon_identity.h"
 #include "tred/device.h"
 #include "tred/work.h"
 

@@ -3,7 +3,6 @@
 #include "tred/bus_exchange_internal.h"
 #include "tred/callers.h"
 #include "tred/clock.h"
-#include "tred/daemon_identity.h"
 #include "tred/expiry.h"
 #include "tred/key_care.h"
 

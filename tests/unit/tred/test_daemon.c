@@ -9,7 +9,6 @@
 #include "tred/callers.h"
 #include "tred/channel.h"
 #include "tred/clock.h"
-#include "tred/daemon_identity.h"
 
 #include <errno.h>
 #include <setjmp.h>

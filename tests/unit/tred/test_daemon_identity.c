@@ -3,6 +3,7 @@
  * ones (ld --wrap). */
 #include "event_fixture.h"
 #include "tred/daemon_identity.h"
+#include "tred/daemon_state.h"
 
 #include "base/log.h"
 #include "base/messages.h"
