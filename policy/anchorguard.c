@@ -2,7 +2,6 @@
  * and which bundle is in force. */
 #include "policy/anchorguard.h"
 
-#include "policy/anchorguard_internal.h"
 #include "tpm/commands.h"
 #include "tpm/session.h"
 

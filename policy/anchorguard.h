@@ -5,8 +5,8 @@
  * The index's authPolicy is TPM2_PolicyAuthorize by the operator's policy key. What the operator
  * approves of is one of two policies, each good for one payload only:
  *
- *   first    PolicyNvWritten(NO) PolicyCpHash(TPM2_NV_Write(payload)) update   PolicyNV(version in
- * the index < the payload's)     PolicyCpHash(TPM2_NV_Write(payload))
+ * - first: PolicyNvWritten(NO), PolicyCpHash(TPM2_NV_Write(payload));
+ * - update: PolicyNV(version in the index < the payload's), PolicyCpHash(TPM2_NV_Write(payload)).
  */
 #pragma once
 
@@ -97,3 +97,12 @@ bool anchor_guard_obeys(const AnchorGuard *guard, const PolicyKey *operator_key)
 int anchor_guard_write(Tpm *tpm, const PolicyKey *operator_key, AnchorWrite write,
                        const AnchorRecord *record, const AnchorSignature *signature,
                        Reason *reason);
+
+/* ---- for who makes the index, or takes it away (provisioning/devicetpm.h) ---- */
+
+/* Opens the index if it is a guard, whoever's it is. 0, -ENOENT, -EBADMSG or -EIO (reason filled).
+ */
+int anchor_guard_open(Tpm *tpm, NvIndex *ret, AnchorGuard *guard, Reason *reason);
+
+/* -EEXIST; `reason` says that the index is another operator's, or no guard. */
+int anchor_guard_not_ours(Reason *reason);

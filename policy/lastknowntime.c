@@ -2,8 +2,6 @@
  * the TPM's clock since a time that was reached for certain. */
 #include "policy/lastknowntime.h"
 
-#include "policy/lastknowntime_internal.h"
-
 #include <errno.h>
 #include <inttypes.h>
 

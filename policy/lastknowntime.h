@@ -33,6 +33,19 @@ int last_known_time_read(Tpm *tpm, time_t *ret, Reason *reason);
  * LAST_KNOWN_JUMP_DAYS_MAX ahead; else as above. */
 int last_known_time_advance(Tpm *tpm, time_t now, unsigned days_max, time_t *ret, Reason *reason);
 
+/* ---- for who makes the indices, or takes them away (provisioning/devicetpm.h) ---- */
+
+/* Both indices as they are defined. */
+extern const TPMS_NV_PUBLIC last_known_counter;
+extern const TPMS_NV_PUBLIC last_known_base;
+
+/* Opens the index if it is the one of that public area, written and locked or not. 0, -ENOENT,
+ * -EBADMSG (another index is there) or -EIO. */
+int last_known_open(Tpm *tpm, const TPMS_NV_PUBLIC *public, NvIndex *ret, Reason *reason);
+
+/* The number in an index. 0 or -EIO (reason filled). */
+int last_known_number(Tpm *tpm, const NvIndex *index, uint64_t *ret, Reason *reason);
+
 /* ---- what time it is at least, from what is known for certain and nothing else ---- */
 
 /* A time that was reached for certain, and the TPM's own time since it was last reset

@@ -5,8 +5,8 @@
 
 #include "base/signals.h"
 #include "crypto/secret.h"
-#include "policy/anchorguard_internal.h"
-#include "policy/lastknowntime_internal.h"
+#include "policy/anchorguard.h"
+#include "policy/lastknowntime.h"
 #include "tpm/commands.h"
 #include "tpm/open.h"
 #include "tpm/storagekey.h"

@@ -2,7 +2,7 @@
 #include "tpm_bench.h"
 
 #include "base/reason.h"
-#include "policy/lastknowntime_internal.h"
+#include "policy/lastknowntime.h"
 #include "provisioning/devicetpm.h"
 
 #include <errno.h>
