@@ -164,10 +164,30 @@ def wrong_fields():
     return len(sent), sorted(sent ^ named)
 
 
-def missing_files(name):
-    """The sources that a document names and that are not there."""
-    named = set(re.findall(r"`([a-z]+/[a-z_]+\.[ch])`", (ROOT / name).read_text()))
-    return len(named), sorted(file for file in named if not (ROOT / file).exists())
+def missing_files():
+    """What the documents for who reads the sources name by a path, from the root or from tests/, and is not there."""
+    names = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "tests/README.md"]
+    named = {(name, path) for name in names
+             for path in re.findall(r"`((?:[a-z]+/)+[\w.*-]+)`", (ROOT / name).read_text()) if not path.startswith("build/")}
+    return len(named), sorted(f"{name}: {path}" for name, path in named
+                              if not any(any(place.glob(path)) for place in (ROOT, ROOT / "tests")))
+
+
+def patterns_of_no_test():
+    """What the documents have a reader give as -k, and no test has in its name."""
+    tests = "".join(path.read_text(errors="replace") for path in (ROOT / "tests").rglob("*")
+                    if path.suffix in (".c", ".py") and path.name != Path(__file__).name)
+    named = {(name, quoted or word) for name in ("README.md", "CONTRIBUTING.md", "tests/README.md")
+             for quoted, word in re.findall(r' -k (?:"([^"]+)"|([a-z_]+))', (ROOT / name).read_text())}
+    return len(named), sorted(f"{name}: {pattern}" for name, pattern in named
+                              if not re.search(rf"\b\w*{pattern.replace(' ', '_')}\w*\b", tests))
+
+
+def long_walk():
+    """(how many files the walk of one handshake names, how many that is too many: a newcomer is to read them all)."""
+    section = (ROOT / "docs/architecture.md").read_text().split("\n## One handshake, file by file\n")[1].split("\n## ")[0]
+    files = set(re.findall(r"`(\w+/\w+\.c)`", section))
+    return len(files), sorted(files)[39:]
 
 
 def constants(name):
@@ -222,8 +242,9 @@ def main():
     good.append(say("tred-journal.7 names the fields of the journal that are sent", *wrong_fields()))
     good.append(say("how many exchanges and descriptors there may be is said as tred users.h has it", *wrong_limits()))
     good.append(say("no list in a man page is set with tabs", *ragged_lists()))
-    good.append(say("every file that architecture.md names is there",
-                    *missing_files("docs/architecture.md")))
+    good.append(say("every file that the documents for who reads the sources name is there", *missing_files()))
+    good.append(say("every test that the documents have a reader run is there", *patterns_of_no_test()))
+    good.append(say("the walk of one handshake names fewer than 40 files", *long_walk()))
     sys.exit(0 if all(good) else 1)
 
 

@@ -1,5 +1,6 @@
 """Who runs as what: each process's rights, what it links to, what it shows on the bus."""
 
+import math
 import os
 import pwd
 import re
@@ -72,9 +73,9 @@ THE_BUS = "anon_inode:[pidfd]"  # of which libsystemd 257 has one, and 252 none
 
 
 def documented():
-    """{process: (libraries, capabilities, filter, descriptors)} as docs/architecture.md has it."""
+    """{process: (libraries, capabilities, filter, limits, descriptors)} as docs/architecture.md has it."""
     text = (DBUS.parent / "docs" / "architecture.md").read_text()
-    rows = re.findall(r"^\| `(\S+)` \| ([^|]+) \| (\w+) \| (yes|no) \| (.*) \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(\S+)` \| ([^|]+) \| (\w+) \| (yes|no) \| ([^|]+) \| (.*) \|$", text, re.MULTILINE)
     return {name: rest for name, *rest in rows}
 
 
@@ -90,7 +91,7 @@ class DocumentTest(LabTest):
         sanitized = "__asan_init" in run(["nm", "-D", BIN / "tred"]).stdout
         for name, pid in processes.items():
             with self.subTest(process=name):
-                libraries, capabilities, seccomp, descriptors = table[name]
+                libraries, capabilities, seccomp, limits, descriptors = table[name]
                 status = memory.status(pid)
                 self.assertEqual(self.libraries(name), set(libraries.split()))
                 self.assertEqual(int(status["CapPrm"], 16), CAPABILITIES[capabilities])
@@ -101,13 +102,29 @@ class DocumentTest(LabTest):
                 if "systemd" in libraries.split():
                     held.discard(THE_BUS)
                 self.assertEqual(held, self.meant(descriptors))
-                if name != "ikeclient":  # which has nothing to hide
-                    self.assertRegex(Path(f"/proc/{pid}/limits").read_text(),
-                                     r"Max core file size\s+0\s+0")
+                if "open files" in limits:
+                    soft, hard = self.limits(pid)["open files"]
+                    self.assertGreaterEqual(soft, min(hard, 2 * 1088 + 192))
+                self.assert_limits(pid, set(limits.split(", ")) - ({"data size"} if sanitized else set()))
+
+    def assert_limits(self, pid, meant):
+        """Those that it has not from who started it, of open files apart, which are more in ikeclient and tred and what tred starts."""
+        held, given = self.limits(pid), self.limits("self")
+        self.assertLessEqual({name for name in held if held[name] != given[name]} - {"open files"}, meant)
+        for name in meant - {"open files"}:
+            self.assertLess(held[name][0], math.inf, name)
+            self.assertEqual(held[name][0], held[name][1], name)
+            self.assertTrue(name == "data size" or held[name] == (0, 0), f"{name}: {held[name]}")
 
     def libraries(self, program):
         needed = run(["readelf", "--dynamic", BIN / program]).stdout
         return set(re.findall(r"NEEDED.*\[lib(\S+)\.so", needed)) - {"c"}
+
+    def limits(self, pid):
+        """{what is limited: (soft, hard)}"""
+        rows = re.findall(r"^Max (.*?)  +(\d+|unlimited) +(\d+|unlimited)", Path(f"/proc/{pid}/limits").read_text(), re.MULTILINE)
+        number = lambda text: math.inf if text == "unlimited" else int(text)
+        return {name: (number(soft), number(hard)) for name, soft, hard in rows}
 
     def descriptors(self, pid):
         """The kinds of what is open beyond standard input, output and error."""
