@@ -215,6 +215,26 @@ def wrong_limits():
                        if text not in re.sub(r"\n\t", " ", (ROOT / name).read_text())]
 
 
+def code_lines(path):
+    text = re.sub(r"/\*.*?\*/", lambda match: "\n" * match[0].count("\n"), path.read_text(), flags=re.DOTALL)
+    return sum(1 for line in re.sub(r"//[^\n]*", "", text).split("\n") if line.strip())
+
+
+def wrong_lines():
+    """How much of tred must be trusted: rows that are not within a twentieth of what is there, files that are in no row or in two."""
+    section = (ROOT / "docs/architecture.md").read_text().split("\n## How much must be trusted\n")[1].split("\n## ")[0]
+    wrong, seen = [], []
+    for cell, number in re.findall(r"^\| (`tred/`: [^|]+) \| ([\d,]+) \|", section, re.MULTILINE):
+        files = [path for name in re.findall(r"`([\w*]+)`", cell) for path in (ROOT / "tred").glob(f"{name}.c")]
+        seen += files
+        files += [ROOT / folder / "frames.c" for folder in re.findall(r"frames of `(\w+)/`", cell)]
+        count = sum(code_lines(path) for file in files for path in (file, file.with_suffix(".h")) if path.exists())
+        if abs(count - int(number.replace(",", ""))) > count / 20:
+            wrong.append(f"{cell}: {count}, not {number}")
+    every = sorted((ROOT / "tred").glob("*.c"))
+    return len(every), wrong + [f"{path.name}: in {seen.count(path)} rows" for path in every if seen.count(path) != 1]
+
+
 def ragged_lists():
     """What scdoc makes of lines that are broken by ++ within an indented paragraph: the next one begins with a tab, which man
     sets as one. A list has - or . in front of each."""
@@ -241,6 +261,7 @@ def main():
     good.append(say("every message has an id of its own an explanation and an entry in tred-journal.7", *wrong_messages()))
     good.append(say("tred-journal.7 names the fields of the journal that are sent", *wrong_fields()))
     good.append(say("how many exchanges and descriptors there may be is said as tred users.h has it", *wrong_limits()))
+    good.append(say("how much of tred must be trusted is said as it is and of each file", *wrong_lines()))
     good.append(say("no list in a man page is set with tabs", *ragged_lists()))
     good.append(say("every file that the documents for who reads the sources name is there", *missing_files()))
     good.append(say("every test that the documents have a reader run is there", *patterns_of_no_test()))
