@@ -9,7 +9,7 @@
 #include "tred/config.h"
 #include "tred/verifier.h"
 #include "verify/certificates.h"
-#include "verify/memory.h"
+#include "crypto/memory.h"
 #include "verify/peer.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* AUTH (RFC 7296 2.15): ours, made once in the TPM, and the judgement of the peer's. */
 #include "base/reason.h"
+#include "crypto/memory.h"
 #include "crypto/openssl.h"
 #include "ikewire/message.h"
 #include "tred/exchange_internal.h"
@@ -338,10 +339,17 @@ int exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reason *reas
     int r = EXCHANGE_E_VERIFIER_FAILED;
 
     assert(exchange->state == EXCHANGE_VERIFYING);
+    memory_watch_begin();
     if (verdict)
         r = verdict_check(exchange, verdict, reason);
     if (r == 0)
         r = evidence_new(&exchange->auth.response, &exchange->evidence);
+    /* Whatever was found then, it may have been found for want of memory: a wrong signature, or
+     * that it is none of the kind that the profile forbids. */
+    if (memory_ran_out()) {
+        r = -ENOMEM;
+        *reason = (Reason){0};
+    }
     ERR_clear_error();
     verify_settle(exchange, r == 0 ? EXCHANGE_VERIFIED : EXCHANGE_REFUSED);
     if (r != 0)

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/program.h"
 #include "base/reason.h"
+#include "crypto/memory.h"
 #include "crypto/secret.h"
 #include "tred/daemon.h"
 #include "tred/users.h"
@@ -44,6 +45,11 @@ static int process_prepare(void)
 
     if (r < 0) {
         log_error("The process can't be shielded: %s", strerror(-r));
+        return EX_OSERR;
+    }
+    r = memory_watch();
+    if (r < 0) {
+        log_error("OpenSSL's memory can't be watched: %s", strerror(-r));
         return EX_OSERR;
     }
     r = secrets_init_sized(EXCHANGES_SECRETS_SIZE);

@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 #include "verify/certificates.h"
-#include "verify/memory.h"
+#include "crypto/memory.h"
 
 #include <errno.h>
 #include <openssl/err.h>

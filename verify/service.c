@@ -7,7 +7,7 @@
 #include "crypto/spki.h"
 #include "verify/certificates.h"
 #include "verify/crls.h"
-#include "verify/memory.h"
+#include "crypto/memory.h"
 
 #include <errno.h>
 #include <openssl/err.h>

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/program.h"
 #include "base/sandbox.h"
-#include "verify/memory.h"
+#include "crypto/memory.h"
 #include "verify/service.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
  * certificate is the anchor, so that chains are found, too. */
 #include "base/cleanup.h"
 #include "base/reason.h"
-#include "verify/memory.h"
+#include "crypto/memory.h"
 #include "verify/peer.h"
 
 #include <stdlib.h>

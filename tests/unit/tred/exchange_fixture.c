@@ -4,7 +4,7 @@
 #include "policy/tpmsigningkey.h"
 #include "tpm/open.h"
 #include "tpm/storagekey.h"
-#include "verify/memory.h"
+#include "crypto/memory.h"
 
 #include "crypto/secret.h"
 #include "tred/child_policy.h"

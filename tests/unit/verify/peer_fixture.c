@@ -2,7 +2,7 @@
 #include "peer_fixture.h"
 
 #include "ikewire/registry.h"
-#include "verify/memory.h"
+#include "crypto/memory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Is nobody judged where nobody would learn that memory ran out? */
-#include "verify/memory.h"
+#include "crypto/memory.h"
 #include "verify/peer.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Is it known that OpenSSL ran out of memory, and never said where it did not? In a process in
  * which OpenSSL has not allocated before. The linker puts an allocator that fails on demand before
  * the real one (ld --wrap). */
-#include "verify/memory.h"
+#include "crypto/memory.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>

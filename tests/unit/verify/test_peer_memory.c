@@ -3,7 +3,7 @@
 #include "peer_fixture.h"
 
 #include "base/reason.h"
-#include "verify/memory.h"
+#include "crypto/memory.h"
 #include "verify/service.h"
 
 #include <errno.h>

@@ -9,7 +9,7 @@
  * OpenSSL's is called. 0, or -EBUSY where it has allocated already. */
 int memory_watch(void);
 
-/* Whether OpenSSL allocates under watch; nobody is judged unless it does. */
+/* Whether OpenSSL allocates under watch; no peer's certificates are judged unless it does. */
 bool memory_is_watched(void);
 
 /* Forgets what was, before a judgement. */

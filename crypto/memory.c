@@ -1,5 +1,5 @@
 /* Allocates for OpenSSL, and remembers that it failed. */
-#include "verify/memory.h"
+#include "crypto/memory.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
