@@ -154,8 +154,9 @@ typedef struct PeerQueue {
     void (*sent)(IkeSa *sa); /* what follows once it is out */
     PeerRequest request;     /* that is being answered */
     PeerCreate create;
-    Endpoint sender;  /* of it: the answer goes there (RFC 7296 2.11) */
-    unsigned n_recut; /* how often it was sent again to a request cut in another way */
+    Endpoint sender;    /* of it: the answer goes there (RFC 7296 2.11) */
+    unsigned n_strange; /* how often it was sent again to a request that was cut in another way, or
+                           came from elsewhere */
 } PeerQueue;
 
 /* What is put off, as the peer has no time for it now (TEMPORARY_FAILURE, RFC 7296 2.25). */

@@ -322,13 +322,13 @@ int flight_start(Flight *flight, const TreCall *lead, FlightHandler handler, con
 
 /* ---- the answer to the peer's request ---- */
 
-enum { RECUT_ANSWERS_MAX = 8 };
+enum { STRANGE_ANSWERS_MAX = 8 };
 
 void peer_queue_take(IkeSa *sa, uint8_t *datagram, size_t size, const Endpoint *sender)
 {
     PeerQueue *peer = &sa->peer;
 
-    peer->n_recut = 0;
+    peer->n_strange = 0;
     free(peer->answered);
     peer->answered = datagram;
     peer->answered_size = size;
@@ -356,6 +356,16 @@ static bool is_first_fragment_of(Bytes datagram, const IkeHeader *request)
     return payload && ike_fragment_decode(payload->body, &fragment) == 0 && fragment.number == 1;
 }
 
+static bool is_where(const Endpoint *a, const Endpoint *b)
+{
+    return bytes_equal(endpoint_address(a), endpoint_address(b)) &&
+           endpoint_port(a) == endpoint_port(b);
+}
+
+/* The answer goes to where the request comes from (RFC 7296 2.11), also where that has changed, as
+ * a NAT before the SeGW may have rebound. But whoever has seen the request can send it again, from
+ * any address that he likes: it is no more than a few times that the answer goes elsewhere than
+ * before. */
 bool peer_queue_repeats(IkeSa *sa, Bytes datagram, const Endpoint *sender)
 {
     PeerQueue *peer = &sa->peer;
@@ -368,9 +378,10 @@ bool peer_queue_repeats(IkeSa *sa, Bytes datagram, const Endpoint *sender)
     const bool recut = !bytes_equal(datagram, request);
     if (recut && !is_first_fragment_of(datagram, &header))
         return false;
-    if (!answered || peer->answer_held || (recut && peer->n_recut == RECUT_ANSWERS_MAX))
+    const bool strange = recut || !is_where(sender, &peer->sender);
+    if (!answered || peer->answer_held || (strange && peer->n_strange == STRANGE_ANSWERS_MAX))
         return true;
-    peer->n_recut += recut;
+    peer->n_strange += strange;
     transport_send_all_to(sa->transport, &peer->answer, recut ? &peer->sender : sender);
     return true;
 }

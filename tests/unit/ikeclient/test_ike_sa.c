@@ -875,6 +875,41 @@ static void a_first_fragment_from_elsewhere_has_the_answer_go_to_the_segw_a_few_
     (void)close(another);
 }
 
+/* RFC 7296 2.11; and whoever has seen the request can send it, from where he likes. */
+static void a_repeated_request_from_elsewhere_is_answered_there_a_few_times(void **state)
+{
+    enum { TIMES = 20, ANSWERS_MAX = 8 };
+    const Endpoint here = endpoint_of("127.0.0.7", 0);
+    const int fd = f.stage.fd, nat_fd = f.stage.nat_fd, another = socket(AF_INET, SOCK_DGRAM, 0);
+    unsigned answers = 0;
+    uint8_t octet;
+    Draft draft;
+    (void)state;
+
+    establish();
+    draft_begin(&draft);
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
+    stage_settle(&f.stage);
+    const unsigned received = f.stage.received;
+
+    assert_int_equal(bind(another, &here.any, endpoint_size(&here)), 0);
+    for (int i = 0; i < TIMES; i++) {
+        f.stage.nat_fd = f.stage.fd = another;
+        stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
+        f.stage.nat_fd = nat_fd;
+        f.stage.fd = fd;
+        stage_settle(&f.stage);
+        while (recv(another, &octet, 1, MSG_DONTWAIT) >= 0)
+            answers++;
+    }
+    assert_int_equal(answers, ANSWERS_MAX);
+    assert_int_equal(f.stage.received, received);
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.received, received + 1);
+    (void)close(another);
+}
+
 /* ---- what the SeGW leaves undone (the time that it has is not waited for) ---- */
 
 enum { NEW_SPI_IN = STAGE_SPI_IN + 1 };
@@ -1741,6 +1776,7 @@ int main(void)
         TEST(a_delete_that_is_held_is_answered_when_it_is_let_go),
         TEST(a_delete_of_the_child_removes_it_and_keeps_the_ike_sa),
         TEST(a_repeated_request_gets_the_same_answer_without_tred),
+        TEST(a_repeated_request_from_elsewhere_is_answered_there_a_few_times),
         TEST(a_request_that_comes_again_in_other_fragments_gets_the_same_answer_once),
         TEST(a_first_fragment_from_elsewhere_has_the_answer_go_to_the_segw_a_few_times),
         TEST(a_child_that_the_segw_does_not_delete_in_time_we_delete),
