@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Each exchange type that is none of RFC 7296 3.1; by itself a reserved one. */
+enum { ANY_OTHER = 0 };
+
 typedef struct MessageRule {
     ExchangeState state;
     uint8_t exchange_type;
@@ -16,25 +19,42 @@ typedef struct MessageRule {
 
 /* Before the peer is verified only IKE_AUTH passes, from us to it and back; a request of the peer's
  * waits, unopened, for its retransmission. A peer that was refused is told so by INFORMATIONAL (RFC
- * 7296 2.21.2). On an IKE SA that was replaced the peer's CREATE_CHILD_SA gets an error (2.25.2).
+ * 7296 2.21.2). On an IKE SA that was replaced the peer's CREATE_CHILD_SA gets an error (2.25.2),
+ * and so does, once the peer is verified, each request of an exchange that nobody knows: one that
+ * stays unanswered ends the IKE SA for the peer (2.1).
  */
 static const MessageRule message_rules[] = {
     /* state             exchange             seal: request, response   open: request, response */
     {EXCHANGE_SIGNED, IKE_AUTH, true, false, false, true},
     {EXCHANGE_VERIFIED, IKE_CREATE_CHILD_SA, true, true, true, true},
     {EXCHANGE_VERIFIED, IKE_INFORMATIONAL, true, true, true, true},
+    {EXCHANGE_VERIFIED, ANY_OTHER, false, true, true, false},
     {EXCHANGE_REFUSED, IKE_INFORMATIONAL, true, false, false, true},
     {EXCHANGE_REPLACED, IKE_CREATE_CHILD_SA, false, true, true, true},
     {EXCHANGE_REPLACED, IKE_INFORMATIONAL, true, true, true, true},
+    {EXCHANGE_REPLACED, ANY_OTHER, false, true, true, false},
 };
+
+static bool is_initial(uint8_t exchange_type)
+{
+    return exchange_type == IKE_SA_INIT || exchange_type == IKE_AUTH;
+}
 
 static const MessageRule *rule_find(ExchangeState state, uint8_t exchange_type)
 {
+    const MessageRule *other = NULL;
+
     for (size_t i = 0; i < ELEMENTS(message_rules); i++) {
-        if (message_rules[i].state == state && message_rules[i].exchange_type == exchange_type)
-            return &message_rules[i];
+        const MessageRule *rule = &message_rules[i];
+
+        if (rule->state != state)
+            continue;
+        if (rule->exchange_type == exchange_type)
+            return rule;
+        if (rule->exchange_type == ANY_OTHER && !is_initial(exchange_type))
+            other = rule;
     }
-    return NULL;
+    return other;
 }
 
 static int unexpected(const Exchange *exchange, uint8_t exchange_type, bool response,
@@ -118,6 +138,18 @@ static int own_auth_check(const Exchange *exchange, const IkePayloads *payloads,
     return 0;
 }
 
+/* To what nobody knows: an error, and nothing else. */
+static int other_check(const IkePayloads *payloads, Reason *reason)
+{
+    IkeNotify notify;
+
+    if (payloads->count == 1 && payloads->n_skipped == 0 && ike_payloads_error(payloads, &notify))
+        return 0;
+    return reason_set(reason, EXCHANGE_E_UNEXPECTED,
+                      "A request of an unknown exchange type is answered by one error notify, and "
+                      "nothing else");
+}
+
 static int plain_check(const Exchange *exchange, const PlainMessage *message, IkePayloads *ret,
                        Reason *reason)
 {
@@ -133,6 +165,8 @@ static int plain_check(const Exchange *exchange, const PlainMessage *message, Ik
                           "The payload chain does not parse: %s (payload type %u at octet %u)",
                           ike_fault_text(fault.code), fault.payload_type, fault.offset);
     }
+    if (rule->exchange_type == ANY_OTHER)
+        return other_check(ret, reason);
     if (message->exchange_type == IKE_AUTH)
         return own_auth_check(exchange, ret, reason);
     return 0;

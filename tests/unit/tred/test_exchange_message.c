@@ -350,6 +350,42 @@ static void an_exchange_that_was_replaced_says_its_delete_and_refuses_what_is_ne
     assert_int_equal(seal_type(play, IKE_INFORMATIONAL, true), 0);
 }
 
+static int seal_invalid_syntax(Play *play, uint8_t exchange_type, bool alone)
+{
+    uint8_t buffer[64];
+    Bytes payloads = {0};
+    IkeChain chain;
+    Writer writer;
+
+    writer_init(&writer, buffer, sizeof(buffer));
+    ike_chain_init(&chain, &writer);
+    ike_chain_add_notify(&chain, IKE_NOTIFY_INVALID_SYNTAX, (Bytes){0});
+    if (!alone)
+        ike_chain_add(&chain, IKE_PAYLOAD_VENDOR_ID, BYTES_OF(vendor_chain));
+    assert_int_equal(writer_finish(&writer, &payloads), 0);
+    const PlainMessage message = {.exchange_type = exchange_type,
+                                  .response = true,
+                                  .first = chain.first,
+                                  .payloads = payloads};
+    return seal(play, &message);
+}
+
+/* It would end the IKE SA for the peer if it were not answered (RFC 7296 2.1). */
+static void an_exchange_that_nobody_knows_is_answered_by_an_error_and_nothing_else(void **state)
+{
+    Play *play = *state;
+
+    assert_int_equal(open_type(play, 240, false, 0), 0);
+    assert_int_equal(seal_type(play, 240, true), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_invalid_syntax(play, 240, false), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_invalid_syntax(play, 240, true), 0);
+    assert_int_equal(seal_type(play, 240, false), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, 240, true, 2), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_SA_INIT, false, 1), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(seal_invalid_syntax(play, IKE_AUTH, true), EXCHANGE_E_UNEXPECTED);
+    assert_int_equal(open_type(play, IKE_INFORMATIONAL, false, 1), 0);
+}
+
 static void after_verification_no_ike_auth_passes(void **state)
 {
     Play *play = *state;
@@ -417,6 +453,7 @@ int main(void)
         VERIFIED(after_verification_child_and_informational_pass_both_ways),
         cmocka_unit_test_setup_teardown(
             an_exchange_that_was_replaced_says_its_delete_and_refuses_what_is_new, replaced, end),
+        VERIFIED(an_exchange_that_nobody_knows_is_answered_by_an_error_and_nothing_else),
         VERIFIED(after_verification_no_ike_auth_passes),
         VERIFIED(a_response_without_a_request_is_not_sealed),
         REFUSED(a_refused_peer_can_be_told_and_nothing_else),
