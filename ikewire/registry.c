@@ -69,6 +69,13 @@ static const Name auth_methods[] = {
     {IKE_AUTH_DIGITAL_SIGNATURE, "Digital Signature"},
 };
 
+static const Name id_types[] = {
+    {IKE_ID_IPV4_ADDR, "ID_IPV4_ADDR"},     {IKE_ID_FQDN, "ID_FQDN"},
+    {IKE_ID_RFC822_ADDR, "ID_RFC822_ADDR"}, {IKE_ID_IPV6_ADDR, "ID_IPV6_ADDR"},
+    {IKE_ID_DER_ASN1_DN, "ID_DER_ASN1_DN"}, {IKE_ID_DER_ASN1_GN, "ID_DER_ASN1_GN"},
+    {IKE_ID_KEY_ID, "ID_KEY_ID"},
+};
+
 static const char *name_find(const Name *names, size_t count, uint16_t number)
 {
     for (size_t i = 0; i < count; i++) {
@@ -91,4 +98,9 @@ const char *ike_notify_name(uint16_t notify_type)
 const char *ike_auth_method_name(uint8_t method)
 {
     return name_find(auth_methods, ELEMENTS(auth_methods), method);
+}
+
+const char *ike_id_type_name(uint8_t id_type)
+{
+    return name_find(id_types, ELEMENTS(id_types), id_type);
 }

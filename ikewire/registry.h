@@ -59,7 +59,12 @@ enum { /* RFC 7296 3.5: ID Type */
        IKE_ID_KEY_ID = 11,
 };
 
-enum { IKE_CERT_X509_SIGNATURE = 4, IKE_CERT_OCSP_CONTENT = 14 }; /* RFC 7296 3.6, RFC 4806 */
+enum { /* RFC 7296 3.6, RFC 4806: Cert Encoding */
+       IKE_CERT_X509_SIGNATURE = 4,
+       IKE_CERT_HASH_AND_URL = 12,        /* of an X.509 certificate */
+       IKE_CERT_HASH_AND_URL_BUNDLE = 13, /* of several */
+       IKE_CERT_OCSP_CONTENT = 14,
+};
 
 enum { /* RFC 7296 3.8: Auth Method */
        IKE_AUTH_RSA = 1,
@@ -146,3 +151,4 @@ const char *ike_exchange_name(uint8_t exchange_type);
 const char *ike_payload_name(uint8_t payload_type);
 const char *ike_notify_name(uint16_t notify_type);
 const char *ike_auth_method_name(uint8_t method);
+const char *ike_id_type_name(uint8_t id_type);

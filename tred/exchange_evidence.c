@@ -68,6 +68,12 @@ static bool cert_sort(const IkeCert *cert, VerifyRequest *ret)
 /* What is kept of one message, whole as it is, fits into a frame to the verifier. */
 static_assert((int)IKE_MESSAGE_MAX <= (int)PEER_EVIDENCE_SIZE_MAX, "evidence fits into a frame");
 
+/* RFC 7296 3.6: what a SeGW may send to who has said HTTP_CERT_LOOKUP_SUPPORTED. */
+static bool is_url(uint8_t encoding)
+{
+    return encoding == IKE_CERT_HASH_AND_URL || encoding == IKE_CERT_HASH_AND_URL_BUNDLE;
+}
+
 static int certificates_read(const IkePayloads *payloads, VerifyRequest *ret, Reason *reason)
 {
     size_t position = 0;
@@ -83,8 +89,8 @@ static int certificates_read(const IkePayloads *payloads, VerifyRequest *ret, Re
     if (ret->n_certificates == 0 && other != 0) {
         return reason_set(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
                           "The SeGW sent no X.509 certificate (CERT encoding 4), but one of "
-                          "encoding %u. Let it send its chain as X.509 certificates",
-                          other);
+                          "encoding %u%s. Let it send its chain as X.509 certificates",
+                          other, is_url(other) ? " (hash and URL), which nobody asked for" : "");
     }
     return 0;
 }
@@ -96,10 +102,15 @@ static int identity_read(const IkePayloads *payloads, VerifyRequest *ret, Bytes 
     const IkePayload *payload = ike_payloads_find(payloads, IKE_PAYLOAD_IDR);
     IkeId id;
 
-    if (!payload || ike_id_decode(payload->body, &id) != 0 || id.data.size >= FQDN_SIZE_MAX) {
+    if (!payload || ike_id_decode(payload->body, &id) != 0) {
         return reason_set(reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
-                          "The SeGW's IKE_AUTH response has no IDr, or one that is longer than "
-                          "any FQDN");
+                          "The SeGW's IKE_AUTH response has no IDr that can be read");
+    }
+    if (id.data.size >= FQDN_SIZE_MAX) {
+        return reason_set(reason, EXCHANGE_E_PEER_IDENTITY_MISMATCH,
+                          "The SeGW's IDr is of type %u (%s), and longer than any FQDN. Correct "
+                          "the SeGW's identity: its FQDN (ID type 2) is expected",
+                          id.type, ike_id_type_name(id.type));
     }
     ret->idr_type = id.type;
     ret->idr = id.data;

@@ -306,8 +306,9 @@ int peer_check_idr(PeerCase *peer, PeerCheck *check)
         return PEER_SKIP;
     peer_check_expect(check, "an FQDN (ID type 2), %.120s", name);
     if (peer->evidence->idr_type != IKE_ID_FQDN) {
-        return peer_check_fail(check, PEER_E_IDENTITY, NULL, "IDr", "of type %u",
-                               peer->evidence->idr_type);
+        return peer_check_fail(check, PEER_E_IDENTITY, NULL, "IDr", "of type %u (%s)",
+                               peer->evidence->idr_type,
+                               ike_id_type_name(peer->evidence->idr_type));
     }
     octets_print(idr, found, sizeof(found));
     if (idr.size != strlen(name) || strncasecmp((const char *)idr.data, name, idr.size) != 0)

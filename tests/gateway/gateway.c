@@ -313,6 +313,10 @@ static void answer(Gateway *gateway, GatewaySa *sa, const IkeHeader *request_hea
             ike_chain_add_notify(&chain, gateway->objection, (Bytes){0});
         gateway->objection = 0;
     }
+    if (exchange_type != IKE_AUTH) {
+        payloads_add(&gateway->extras, &chain);
+        gateway->extras.count = 0;
+    }
     if (r < 0 || seal_own(gateway, sa, &header, &chain, &sa->response) < 0)
         return;
     sa->next_peer++;

@@ -20,6 +20,8 @@ enum {
     GATEWAY_HELD_MAX = 8,
     GATEWAY_FRAGMENTS_MAX = 16, /* of one message */
     GATEWAY_ALSO_MAX = 8,
+    GATEWAY_PAYLOADS_MAX = 8,
+    GATEWAY_PAYLOAD_SIZE = 64,
 };
 
 /* An octet string of our own; NULL: there is none. */
@@ -69,6 +71,18 @@ typedef struct Wire {
     size_t marker; /* octets of the non-ESP marker before IKE: 4 on port 4500, else 0 */
     struct sockaddr_in peer;
 } Wire;
+
+/* A payload of any kind, as it is sent. */
+typedef struct RawPayload {
+    uint8_t type;
+    uint8_t body[GATEWAY_PAYLOAD_SIZE];
+    size_t size;
+} RawPayload;
+
+typedef struct RawPayloads {
+    RawPayload items[GATEWAY_PAYLOADS_MAX];
+    size_t count;
+} RawPayloads;
 
 typedef struct GatewaySa {
     unsigned number;    /* by which the script knows it, from 1; 0: a free place */
@@ -129,6 +143,7 @@ typedef struct Gateway {
     uint16_t also[GATEWAY_ALSO_MAX]; /* notifies of all our messages about Child SAs */
     size_t n_also;
     uint16_t objection; /* the notify that the next INFORMATIONAL request is answered with; or 0 */
+    RawPayloads extras; /* of the answer to the next request but IKE_SA_INIT and IKE_AUTH */
     Style style;
     uint16_t key_length; /* of the cipher of IKE SAs that a rekeying makes, in bits */
 
@@ -149,6 +164,10 @@ void gateway_receive(Gateway *gateway, const Wire *wire, Bytes datagram);
 
 /* (main.c) `ike`: behind a non-ESP marker, where there is to be one. */
 void wire_send(const Wire *wire, Bytes message, bool ike);
+
+/* (main.c) All messages leave by that port from now on; those that come to it are taken, too. False
+ * if it can't be had. */
+bool wire_leave_by(uint16_t port);
 
 /* A new IKE SA with these keys, which it takes over; the oldest one makes room for it. Its cipher's
  * key has `key_length` bits, its first messages number `next_peer` from the peer and 0 from us.
@@ -251,6 +270,10 @@ size_t style_nonce_size(const Style *style);
 
 /* "10.200.0.1-10.200.0.6" is one selector more. False if it is none. */
 bool range_read(const char *text, IkeTs *ts);
+
+/* "43=0102" is a payload of type 43 with those octets. False if there is no room for it. */
+bool payload_read(const char *text, RawPayloads *ret);
+void payloads_add(const RawPayloads *payloads, IkeChain *chain);
 
 /* Carries one line of a script out; see there. */
 void script_run(Gateway *gateway, char *line, const uint8_t address[4]);

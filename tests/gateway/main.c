@@ -3,8 +3,11 @@
  *   responder --address IPV4 --identity FQDN --key FILE --certificates FILE [--ocsp FILE]...
  *             [--spoil-auth] [--assign IPV4] [--crowd] [--forge] [--script FIFO]
  *             [--notify TYPE[=HEX]]... [--attribute TYPE[=HEX]]... [--childless] [--style WORD]...
- *             [--detour WORD]... [--remote RANGE]...
+ *             [--detour WORD]... [--remote RANGE]... [--id TYPE=HEX] [--urls COUNT]
+ *             [--init TYPE=HEX]... [--from PORT]
  *
+ * --id is another IDr, --urls sends so many certificates, the last ones, by hash and URL, --init is
+ * one more payload in IKE_SA_INIT, and --from a port that all leaves by.
  * With --forge somebody who knows no more than what is in clear answers IKE_SA_INIT first.
  * Key and certificates are PEM, the end entity's first; OCSP responses are DER. It says "ready",
  * and then what responder.h has it say, until it is killed. What it is to do of its own accord it
@@ -28,6 +31,11 @@
 #include <unistd.h>
 
 enum { PORT = 500, NAT_PORT = 4500, MARKER_SIZE = 4, OCSP_SIZE_MAX = 65536 };
+
+/* Where all of our datagrams leave, where that is not where their requests came; -1: it is. */
+static int source = -1;
+static uint16_t source_port;
+static const char *own_address;
 
 static int socket_open(const char *address, uint16_t port)
 {
@@ -116,6 +124,10 @@ static bool arguments_parse(int argc, char **argv, ResponderOptions *options, co
         {"style", required_argument, NULL, 'Y'},
         {"detour", required_argument, NULL, 'D'},
         {"remote", required_argument, NULL, 'R'},
+        {"id", required_argument, NULL, 'I'},
+        {"urls", required_argument, NULL, 'U'},
+        {"init", required_argument, NULL, 'P'},
+        {"from", required_argument, NULL, 'f'},
         {0},
     };
     bool good = true;
@@ -171,6 +183,18 @@ static bool arguments_parse(int argc, char **argv, ResponderOptions *options, co
         case 'R':
             good = range_read(optarg, &options->remote);
             break;
+        case 'I':
+            good = payload_read(optarg, &options->id);
+            break;
+        case 'U':
+            options->n_urls = strtoul(optarg, NULL, 10);
+            break;
+        case 'P':
+            good = payload_read(optarg, &options->init);
+            break;
+        case 'f':
+            source_port = (uint16_t)strtoul(optarg, NULL, 10);
+            break;
         case 'A':
             good = inet_pton(AF_INET, optarg, options->address) == 1;
             break;
@@ -188,8 +212,20 @@ void wire_send(const Wire *wire, Bytes message, bool ike)
 
     memset(datagram, 0, marker);
     memcpy(datagram + marker, message.data, message.size);
-    (void)sendto(wire->fd, datagram, marker + message.size, 0, (const struct sockaddr *)&wire->peer,
-                 sizeof(wire->peer));
+    (void)sendto(source >= 0 ? source : wire->fd, datagram, marker + message.size, 0,
+                 (const struct sockaddr *)&wire->peer, sizeof(wire->peer));
+}
+
+bool wire_leave_by(uint16_t port)
+{
+    const int fd = socket_open(own_address, port);
+
+    if (fd < 0)
+        return false;
+    if (source >= 0)
+        (void)close(source);
+    source = fd;
+    return true;
 }
 
 /* Takes one datagram. A forger answers IKE_SA_INIT alone. */
@@ -233,7 +269,8 @@ int main(int argc, char **argv)
     ResponderOptions options = {.address = {10, 210, 0, 1}};
     const char *address = NULL;
     Responder *responder, *forger;
-    struct pollfd fds[] = {{.events = POLLIN}, {.events = POLLIN}, {-1, .events = POLLIN}};
+    struct pollfd fds[] = {
+        {.events = POLLIN}, {.events = POLLIN}, {-1, .events = POLLIN}, {-1, .events = POLLIN}};
 
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     if (!arguments_parse(argc, argv, &options, &address, &fds[2].fd)) {
@@ -246,12 +283,17 @@ int main(int argc, char **argv)
     fds[1].fd = socket_open(address, NAT_PORT);
     if (!responder || secrets_init() < 0 || fds[0].fd < 0 || fds[1].fd < 0)
         return 1;
+    own_address = address;
+    if (source_port != 0 && !wire_leave_by(source_port))
+        return 1;
     (void)puts("ready");
-    while (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) > 0) {
+    while (fds[3].fd = source, poll(fds, sizeof(fds) / sizeof(fds[0]), -1) > 0) {
         if (fds[0].revents & POLLIN)
             serve(responder, forger, fds[0].fd, 0);
         if (fds[1].revents & POLLIN)
             serve(responder, forger, fds[1].fd, MARKER_SIZE);
+        if (fds[3].revents & POLLIN)
+            serve(responder, forger, source, MARKER_SIZE);
         if (fds[2].revents & POLLIN)
             obey(responder, &options, fds[2].fd);
     }

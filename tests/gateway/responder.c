@@ -15,7 +15,8 @@ enum {
     PAYLOAD_HEADER_SIZE = 4,
     AUTH_MAX = 128,
     HASH_SIZE = 20,
-    KEY_LENGTH = 128, /* of the cipher, in bits */
+    HASH_AND_URL = 12, /* RFC 7296 3.6: of an X.509 certificate */
+    KEY_LENGTH = 128,  /* of the cipher, in bits */
 };
 
 struct Responder {
@@ -108,6 +109,7 @@ static void init_write(const Responder *responder, const Dh *dh, Writer *writer)
     ike_chain_add_cert(&chain, IKE_PAYLOAD_CERTREQ, IKE_CERT_X509_SIGNATURE, BYTES_OF(authority));
     if (responder->options->style.pieces > 0)
         ike_chain_add_notify(&chain, IKE_NOTIFY_FRAGMENTATION_SUPPORTED, (Bytes){0});
+    payloads_add(&responder->options->init, &chain);
     ike_message_end(&chain);
 }
 
@@ -196,6 +198,35 @@ static int auth_make(const Responder *responder, const GatewaySa *sa, const IkeI
     return 0;
 }
 
+/* A SHA-1 hash of a certificate, and where it can be had. */
+static void add_url(IkeChain *chain)
+{
+    static const uint8_t octets[HASH_SIZE + sizeof("http://segw.example/1") - 1] = {[HASH_SIZE] =
+                                                                                        'h',
+                                                                                    't',
+                                                                                    't',
+                                                                                    'p',
+                                                                                    ':',
+                                                                                    '/',
+                                                                                    '/',
+                                                                                    's',
+                                                                                    'e',
+                                                                                    'g',
+                                                                                    'w',
+                                                                                    '.',
+                                                                                    'e',
+                                                                                    'x',
+                                                                                    'a',
+                                                                                    'm',
+                                                                                    'p',
+                                                                                    'l',
+                                                                                    'e',
+                                                                                    '/',
+                                                                                    '1'};
+
+    ike_chain_add_cert(chain, IKE_PAYLOAD_CERT, HASH_AND_URL, BYTES_OF(octets));
+}
+
 static void identity_write(const Responder *responder, const IkeId *id, Bytes auth, IkeChain *chain)
 {
     const ResponderOptions *options = responder->options;
@@ -208,6 +239,10 @@ static void identity_write(const Responder *responder, const IkeId *id, Bytes au
     ike_chain_add_id(chain, IKE_PAYLOAD_IDR, id);
     reserved_fill(responder, chain->writer->data + start + PAYLOAD_HEADER_SIZE);
     for (size_t i = 0; i < options->n_certificates; i++) {
+        if (i + options->n_urls >= options->n_certificates) {
+            add_url(chain);
+            continue;
+        }
         ike_chain_add_cert(chain, IKE_PAYLOAD_CERT, IKE_CERT_X509_SIGNATURE,
                            options->certificates[i]);
     }
@@ -313,13 +348,22 @@ static void requests_print(const IkePayloads *request)
     }
 }
 
+static IkeId identity_of(const ResponderOptions *options)
+{
+    if (options->id.count > 0) {
+        const RawPayload *id = &options->id.items[0];
+
+        return (IkeId){id->type, {id->body, id->size}};
+    }
+    return (IkeId){.type = IKE_ID_FQDN,
+                   .data = {(const uint8_t *)options->identity, strlen(options->identity)}};
+}
+
 static int auth_answer(void *userdata, GatewaySa *sa, const IkePayloads *request, IkeChain *chain)
 {
     Responder *responder = userdata;
     Gateway *gateway = &responder->gateway;
-    const IkeId id = {.type = IKE_ID_FQDN,
-                      .data = {(const uint8_t *)responder->options->identity,
-                               strlen(responder->options->identity)}};
+    const IkeId id = identity_of(responder->options);
     uint8_t auth[AUTH_MAX];
     size_t auth_size = 0;
     int r;

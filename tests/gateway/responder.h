@@ -12,10 +12,12 @@ enum { RESPONDER_LIST_MAX = 16 };
 
 /* What it is to show and do; all borrowed. */
 typedef struct ResponderOptions {
-    const char *identity; /* the FQDN in IDr */
+    const char *identity; /* the FQDN in IDr … */
+    RawPayloads id;       /* … or this one's type and octets, where there is one */
     EVP_PKEY *key;        /* ECDSA P-256; signs AUTH, whatever the certificate says */
     Bytes certificates[RESPONDER_LIST_MAX]; /* DER, the end entity's first */
     size_t n_certificates;
+    size_t n_urls; /* so many of the last ones are sent by hash and URL (RFC 7296 3.6) */
     Bytes ocsp[RESPONDER_LIST_MAX]; /* DER OCSPResponses */
     size_t n_ocsp;
     bool spoil_auth;    /* one bit of the AUTH payload is wrong */
@@ -25,6 +27,7 @@ typedef struct ResponderOptions {
     bool childless;     /* its IKE_AUTH response has no Child SA, nor a reason for that */
     Style style;        /* how its messages are written */
     IkeTs remote;       /* its selectors; none: as they were asked for */
+    RawPayloads init;   /* what its IKE_SA_INIT response has, too */
     /* What it answers IKE_SA_INIT requests before it answers one rightly (detour.c). */
     const char *detours[RESPONDER_LIST_MAX];
     size_t n_detours;

@@ -8,6 +8,8 @@
  *   refuse TYPE [DATA]          the answer to the next CREATE_CHILD_SA request is that notify
  *   object TYPE                 the answer to the next INFORMATIONAL request has that notify
  *   also TYPE...                our messages about Child SAs have those notifies
+ *   add PAYLOAD...              our next answer has those payloads, too, as in 43=0102
+ *   from PORT                   all of our datagrams leave by that port
  *   cut SA PIECES [COUNT]       our last request leaves again, in so many fragments; the last COUNT
  *                               of them
  *   style WORD                  one word more of how messages are written (style.c)
@@ -25,6 +27,7 @@
  *   forget-ike SA               nor of an IKE SA
  *   inform SA [TYPE[=HEX]]...   an INFORMATIONAL request with those notifies
  *   critical SA                 one with a critical payload that nobody knows
+ *   ask SA EXCHANGE [PAYLOAD]... a request of that exchange type with those payloads
  *   ping SPI COUNT
  *   show                        says "left", the numbers and SPIs of IKE SAs, and the SPIs of Child
  *                               SAs */
@@ -141,6 +144,48 @@ static void inform(Gateway *gateway, GatewaySa *sa, char *const *words, size_t n
     gateway_request(gateway, sa, IKE_INFORMATIONAL, &chain);
 }
 
+bool payload_read(const char *text, RawPayloads *ret)
+{
+    RawPayload *payload = &ret->items[ret->count];
+    char *hex = NULL;
+
+    if (ret->count == GATEWAY_PAYLOADS_MAX)
+        return false;
+    payload->type = (uint8_t)strtoul(text, &hex, 10);
+    payload->size = *hex == '=' ? hex_read(hex + 1, payload->body, sizeof(payload->body)) : 0;
+    ret->count++;
+    return true;
+}
+
+void payloads_add(const RawPayloads *payloads, IkeChain *chain)
+{
+    for (size_t i = 0; i < payloads->count; i++) {
+        const RawPayload *payload = &payloads->items[i];
+
+        ike_chain_add(chain, payload->type, (Bytes){payload->body, payload->size});
+    }
+}
+
+static RawPayloads read_payloads(char *const *words, size_t n)
+{
+    RawPayloads payloads = {0};
+
+    for (size_t i = 0; i < n; i++)
+        (void)payload_read(words[i], &payloads);
+    return payloads;
+}
+
+static void ask(Gateway *gateway, GatewaySa *sa, uint8_t exchange_type, const RawPayloads *payloads)
+{
+    IkeChain chain;
+    Writer inner;
+
+    writer_init(&inner, gateway->inner, sizeof(gateway->inner));
+    ike_chain_init(&chain, &inner);
+    payloads_add(payloads, &chain);
+    gateway_request(gateway, sa, exchange_type, &chain);
+}
+
 /* RFC 7296 2.5: what is not understood has to be. */
 static void ask_critical(Gateway *gateway, GatewaySa *sa)
 {
@@ -212,6 +257,10 @@ static bool run_with_sa(Gateway *gateway, char *const *words, size_t n)
         delete_children(gateway, sa, words + 2, n - 2, strcmp(words[0], "delete-each") == 0);
     } else if (strcmp(words[0], "critical") == 0) {
         ask_critical(gateway, sa);
+    } else if (strcmp(words[0], "ask") == 0) {
+        const RawPayloads payloads = read_payloads(words + 3, n > 3 ? n - 3 : 0);
+
+        ask(gateway, sa, (uint8_t)strtoul(words[2], NULL, 10), &payloads);
     } else if (strcmp(words[0], "cut") == 0) {
         cut(gateway, sa, words[2], words[3]);
     } else if (strcmp(words[0], "delete-ike") == 0) {
@@ -256,6 +305,10 @@ void script_run(Gateway *gateway, char *line, const uint8_t address[4])
         gateway->n_also = 0;
         for (size_t i = 1; i < n && gateway->n_also < GATEWAY_ALSO_MAX; i++)
             gateway->also[gateway->n_also++] = (uint16_t)strtoul(words[i], NULL, 10);
+    } else if (strcmp(words[0], "add") == 0) {
+        gateway->extras = read_payloads(words + 1, n - 1);
+    } else if (strcmp(words[0], "from") == 0) {
+        (void)wire_leave_by((uint16_t)strtoul(words[1], NULL, 10));
     } else if (strcmp(words[0], "remote") == 0) {
         remote(gateway, words + 1, n - 1);
     } else if (strcmp(words[0], "nonce") == 0) {

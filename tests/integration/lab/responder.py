@@ -16,11 +16,14 @@ class Responder(Process):
     with `forge`, somebody else answers IKE_SA_INIT before it does; `notifies` and `attributes` are what its IKE_AUTH
     response has, too: {type: octets}; `script` is a FIFO that says what it is to do. With `childless` that response has
     no Child SA. `style` are words of how its messages are written (style.c), `detours` what it answers to the first
-    IKE_SA_INIT requests (detour.c), `remote` ranges that it narrows TSr to."""
+    IKE_SA_INIT requests (detour.c), `remote` ranges that it narrows TSr to.
+    `id_payload` is an IDr in the FQDN's place, (type, octets); so many of its certificates as `urls` says, the last ones,
+    are sent by hash and URL; `init` are payloads that its IKE_SA_INIT response has, too, as in "43=0102"; `port` is what
+    it sends all from, whichever it was asked at."""
 
     def __init__(self, credential, key=None, identity=SEGW_NAME, ocsp=(), spoil_auth=False,  # pylint: disable=R0914
                  assign=None, crowd=False, forge=False, notifies=None, attributes=None, script=None, childless=False,
-                 style=(), detours=(), remote=(), address=SEGW_IPV4):
+                 style=(), detours=(), remote=(), address=SEGW_IPV4, id_payload=None, urls=0, init=(), port=None):
         folder = scratch("responder")
         shown, signing = folder / "certificates.pem", folder / "key.pem"
         shown.write_bytes(b"".join(each.pem() for each in [credential, *credential.intermediates()]))
@@ -44,6 +47,14 @@ class Responder(Process):
         for option, words in (("--style", style), ("--detour", detours), ("--remote", remote)):
             for word in words:
                 options += [option, word]
+        if id_payload:
+            options += ["--id", f"{id_payload[0]}={id_payload[1].hex()}"]
+        if urls:
+            options += ["--urls", str(urls)]
+        for payload in init:
+            options += ["--init", payload]
+        if port:
+            options += ["--from", str(port)]
         if assign:
             options += ["--assign", assign]
         if script:

@@ -64,7 +64,7 @@ static void an_idr_unlike_the_configured_name_is_an_identity_mismatch(void **sta
     assert_refused(&presentation, PEER_E_IDENTITY, "");
     presentation.idr = NULL;
     presentation.idr_type = IKE_ID_RFC822_ADDR;
-    assert_refused(&presentation, PEER_E_IDENTITY, "of type 3");
+    assert_refused(&presentation, PEER_E_IDENTITY, "of type 3 (ID_RFC822_ADDR)");
     pki_deinit(&leaf);
 }
 

@@ -1,0 +1,175 @@
+"""What gateways of other makers send that strongSwan does not: a SeGW by hand (tests/gateway) sends it."""
+
+from lab.scripted import CREATE, INFORMATIONAL, INVALID_KE_PAYLOAD, ScriptedTest
+
+CERTREQ, NOTIFY, DELETE, VENDOR_ID, CONFIGURATION = 38, 41, 42, 43, 47  # payloads
+UNKNOWN_PAYLOAD, UNKNOWN_EXCHANGE, INTERMEDIATE_EXCHANGE = 201, 240, 43
+INVALID_SYNTAX, TS_UNACCEPTABLE = 7, 38
+CFG_REQUEST, CFG_SET = "01000000", "03000000"
+ID_IPV4_ADDR, ID_RFC822_ADDR, ID_IPV6_ADDR, ID_DER_ASN1_DN, ID_DER_ASN1_GN, ID_KEY_ID = 1, 3, 5, 9, 10, 11
+HTTP_CERT_LOOKUP_SUPPORTED, CHILDLESS, FRAGMENTATION, SET_WINDOW = 16392, 16418, 16430, 16385
+INTERNAL_IP4_NETMASK, INTERNAL_ADDRESS_EXPIRY, INTERNAL_IP4_DHCP, INTERNAL_IP4_SUBNET = 2, 5, 6, 13
+APPLICATION_VERSION, INTERNAL_IP6_LINK, INTERNAL_IP6_PREFIX, P_CSCF_IP4, P_CSCF_IP6, INTERNAL_DNS_DOMAIN = 7, 17, 18, 20, 21, 25
+
+
+def notify(kind, data=""):
+    return f"{NOTIFY}=0000{kind:04x}{data}"
+
+
+class IdentityTest(ScriptedTest):
+    """RFC 7296 3.5; TS 33.310 6.2.1: a SeGW is known by its FQDN."""
+
+    def assert_refused(self, kind, octets, *says):
+        self.parts(segw={"id_payload": (kind, octets)})
+        self.client.wait_for(r"IDr")
+        self.assertEqual(self.client.get("State") == "established", False)
+        error = self.client.get("LastError")
+        for each in says:
+            self.assertIn(each, error)
+        for part in (self.client, self.tred, self.world.tpm, self.segw):
+            part.stop()
+
+    def test_a_segw_that_names_itself_by_anything_but_its_fqdn_is_refused_by_that_name(self):
+        for kind, octets, name in ((ID_IPV4_ADDR, bytes((192, 0, 2, 2)), "ID_IPV4_ADDR"),
+                                   (ID_IPV6_ADDR, bytes(15) + b"\1", "ID_IPV6_ADDR"),
+                                   (ID_RFC822_ADDR, b"segw@operator.example", "ID_RFC822_ADDR"),
+                                   (ID_DER_ASN1_DN, bytes.fromhex("300d310b3009060355040613024154"), "ID_DER_ASN1_DN"),
+                                   (ID_KEY_ID, b"whatever", "ID_KEY_ID")):
+            with self.subTest(name):
+                self.assert_refused(kind, octets, name, "FQDN")
+
+
+class CertificateTest(ScriptedTest):
+    """RFC 7296 3.6, 3.7"""
+
+    def test_a_segw_that_sends_its_certificate_by_hash_and_url_is_refused_by_that_name(self):
+        self.parts(segw={"urls": 1})
+        self.client.wait_for(r"did not verify")
+        self.assertRegex(self.client.get("LastError"), "PeerCertificateUnfit.*URL.*X.509")
+
+
+class PortTest(ScriptedTest):
+    """RFC 7296 2.11, 2.23"""
+
+    def test_a_segw_may_answer_from_another_port(self):
+        self.tunnel(segw={"port": 4600})
+        self.ping(self.old_spi())
+        self.operator.call("RekeyChildSas")
+        self.assert_one_left(1, self.segw.expect(r"child (\w+) ")[1])
+
+    def test_a_segw_may_change_its_port(self):
+        self.tunnel()
+        self.ping(self.old_spi())
+        self.segw.tell("from", 4600)
+        self.ping(self.old_spi())
+        self.segw_asks("inform", 1)
+        self.segw_asks("rekey-child", 1, self.old_spi())
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.segw_asks("delete-child", 1, self.old_spi())
+        self.assert_one_left(1, new)
+        self.operator.call("RekeyIkeSa")
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} .*delete-ike")
+        self.assert_one_left(2, new)
+
+
+class InitTest(ScriptedTest):
+    """IKE_SA_INIT (RFC 7296 1.2)"""
+
+    def test_an_answer_may_say_what_else_the_segw_can_do_and_who_made_it(self):
+        self.tunnel(segw={"init": [f"{VENDOR_ID}={'ab' * 16}", notify(CHILDLESS), notify(FRAGMENTATION),
+                                   f"{VENDOR_ID}=", notify(SET_WINDOW, "00000010"), f"{CERTREQ}=0c", f"{CERTREQ}=04",
+                                   f"{UNKNOWN_PAYLOAD}=0102"]})
+        self.ping(self.old_spi())
+
+
+class RequestTest(ScriptedTest):
+    """Requests of an established SeGW's, and what answers of its have, too."""
+
+    def test_a_configuration_that_is_asked_for_or_set_is_answered_with_none(self):
+        """RFC 7296 2.20, 3.15.1"""
+        self.tunnel()
+        for configuration in (f"{CFG_REQUEST}{APPLICATION_VERSION:04x}0000", CFG_REQUEST, f"{CFG_SET}000100040ad20009"):
+            answer = self.segw_asks("ask", 1, INFORMATIONAL, f"{CONFIGURATION}={configuration}")
+            self.assertEqual(len(answer.split()), 4)
+        self.assert_one_left(1, self.old_spi())
+        self.assertEqual(self.client.get("Addresses"), ["10.210.0.1/32"])
+
+    def test_vendor_ids_and_certificate_requests_may_stand_anywhere(self):
+        self.tunnel()
+        self.segw_asks("ask", 1, INFORMATIONAL, f"{VENDOR_ID}=0102", f"{CERTREQ}=04", f"{VENDOR_ID}=")
+        self.segw.tell("add", f"{VENDOR_ID}=0102", f"{UNKNOWN_PAYLOAD}=", notify(40000), f"{VENDOR_ID}=03")
+        self.operator.call("RekeyChildSas")
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} .*delete-child")
+        self.assert_one_left(1, new)
+
+    def test_what_answers_of_informational_have_changes_nothing(self):
+        self.tunnel(connection={"liveness": "6"})
+        self.segw.tell("add", f"{VENDOR_ID}=0102", notify(40000), notify(8000), f"{CONFIGURATION}=02000000")
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL}$")
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL}$")
+        self.assert_one_left(1, self.old_spi())
+
+    def test_an_exchange_that_nobody_knows_is_answered_and_nothing_else_ends(self):
+        self.tunnel()
+        for exchange in UNKNOWN_EXCHANGE, INTERMEDIATE_EXCHANGE:
+            with self.subTest(exchange):
+                answer = self.segw_asks("ask", 1, exchange, f"{VENDOR_ID}=0102")
+                self.assertEqual(self.refused(answer), INVALID_SYNTAX)
+        self.assert_one_left(1, self.old_spi())
+
+    def test_what_does_not_parse_is_said_to_be_so_and_nothing_else_ends(self):
+        self.tunnel()
+        for payloads in ([f"{DELETE}=0308000100000000"], [f"{NOTIFY}=00"], [f"{DELETE}=09040001ffffffff"]):
+            with self.subTest(payloads):
+                self.assertEqual(self.refused(self.segw_asks("ask", 1, INFORMATIONAL, *payloads)), INVALID_SYNTAX)
+        self.assert_one_left(1, self.old_spi())
+
+
+class GrantTest(ScriptedTest):
+    """The CFG_REPLY of IKE_AUTH (RFC 7296 3.15; 7651; 8598)"""
+
+    def test_what_else_a_segw_configures_is_passed_over(self):
+        self.tunnel(segw={"attributes": {
+            INTERNAL_IP4_NETMASK: bytes((255, 255, 255, 0)), INTERNAL_ADDRESS_EXPIRY: bytes((0, 0, 0, 60)),
+            INTERNAL_IP4_DHCP: bytes((10, 200, 0, 53)), INTERNAL_IP4_SUBNET: bytes((10, 0, 0, 0, 255, 0, 0, 0)),
+            APPLICATION_VERSION: b"SeGW 1.0", INTERNAL_IP6_LINK: bytes(16), INTERNAL_IP6_PREFIX: bytes(17),
+            P_CSCF_IP4: bytes((10, 200, 0, 5)), P_CSCF_IP6: bytes(16), INTERNAL_DNS_DOMAIN: b"operator.example",
+            16384: b"", 16386: bytes(4)}})
+        self.ping(self.old_spi())
+        self.assertEqual(self.client.get("Addresses"), ["10.210.0.1/32"])
+
+
+class GroupTest(ScriptedTest):
+    """Key exchanges in CREATE_CHILD_SA (RFC 7296 1.3)"""
+
+    def test_a_segw_may_rekey_without_a_key_exchange_what_was_made_with_one(self):
+        self.tunnel()
+        self.operator.call("RekeyChildSas")
+        first = self.segw.expect(r"child (\w+) ")[1]
+        self.assert_one_left(1, first)
+        self.segw_asks("rekey-child", 1, first)
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.segw_asks("delete-child", 1, first)
+        self.assert_one_left(1, new)
+
+    def test_a_segw_may_rekey_with_a_key_exchange_where_we_propose_none(self):
+        self.tunnel(child={"pfs": "no"})
+        answer = self.segw_asks("rekey-child", 1, self.old_spi(), 19)
+        self.assertNotEqual(self.refused(answer) if "notify" in answer else 0, INVALID_KE_PAYLOAD)
+        self.assert_one_left(1)
+
+
+class DeleteTest(ScriptedTest):
+    """RFC 7296 1.4.1"""
+
+    def test_a_segw_that_does_not_answer_a_delete_is_taken_for_gone(self):
+        self.tunnel(connection={"liveness": "6", "reconnect": "yes"})
+        self.segw.tell("hold")
+        self.operator.call("RekeyChildSas")
+        self.segw.expect(rf"request 1 \d+ {CREATE} ")
+        self.segw.tell("release\nhold")
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} .*delete-child")
+        self.client.wait_for(r"the SeGW does not answer any more", seconds=30.0)
+        self.segw.tell("release")
+        self.client.wait_for_state("established", seconds=30.0)
