@@ -57,7 +57,7 @@ enum {
 
 enum {
     IKE_PROPOSALS_MAX = 16,
-    IKE_TRANSFORMS_MAX = 64,    /* in one proposal */
+    IKE_TRANSFORMS_MAX = 64,    /* kept of one proposal */
     IKE_SPIS_MAX = 64,          /* kept of one Delete */
     IKE_SELECTORS_MAX = 32,     /* kept of one TSi or TSr */
     IKE_ATTRIBUTES_OF_TYPE = 8, /* kept of one CP: of each type that we know, and of all others */
@@ -81,6 +81,7 @@ typedef struct IkeProposal {
     uint8_t spi_size; /* 0, 4 or 8 */
     uint64_t spi;     /* spi_size octets, as a number in network order */
     size_t n_transforms;
+    size_t n_skipped; /* read: transforms beyond, which are checked and change no choice */
     IkeTransform transforms[IKE_TRANSFORMS_MAX];
 } IkeProposal;
 

@@ -1,4 +1,5 @@
 /* Reads Security Association payloads: what one offers or chooses (RFC 7296 3.3). */
+#include "ikewire/algorithm.h"
 #include "ikewire/payload.h"
 
 /* 3.3.5: transform attributes. Key Length is TV, and stands at most once. */
@@ -70,6 +71,29 @@ static bool spi_size_fits(uint8_t protocol, uint8_t spi_size)
     }
 }
 
+static bool is_known(const IkeTransform *transform)
+{
+    return !transform->unknown_attribute &&
+           (transform->id == 0 || transform->type == IKE_TRANSFORM_ESN ||
+            algorithm_find(transform->type, transform->id, transform->key_length));
+}
+
+/* Where there are more transforms than are kept, those are left out that say nothing: the same one
+ * twice, and one that nobody could choose, beside another of its type. */
+static bool is_needless(const IkeProposal *proposal, const IkeTransform *transform)
+{
+    const bool known = is_known(transform);
+
+    for (size_t i = 0; i < proposal->n_transforms; i++) {
+        const IkeTransform *kept = &proposal->transforms[i];
+
+        if (kept->type == transform->type &&
+            (!known || (kept->id == transform->id && kept->key_length == transform->key_length)))
+            return true;
+    }
+    return false;
+}
+
 /* All of a proposal after its length. */
 static int proposal_fields_decode(Bytes bytes, IkeProposal *ret)
 {
@@ -86,16 +110,22 @@ static int proposal_fields_decode(Bytes bytes, IkeProposal *ret)
     int r = spi_decode(&reader, ret->spi_size, &ret->spi);
     if (r != 0)
         return r;
-    if (count > IKE_TRANSFORMS_MAX)
-        return IKEWIRE_E_TOO_MANY;
 
-    for (; ret->n_transforms < count; ret->n_transforms++) {
+    for (unsigned i = 0; i < count; i++) {
+        IkeTransform transform;
+
         if (reader_left(&reader) == 0)
             return IKEWIRE_E_PROPOSAL;
-        r = transform_decode(&reader, ret->n_transforms + 1U == count,
-                             &ret->transforms[ret->n_transforms]);
+        r = transform_decode(&reader, i + 1U == count, &transform);
         if (r != 0)
             return r;
+        if (count > IKE_TRANSFORMS_MAX && is_needless(ret, &transform)) {
+            ret->n_skipped++;
+        } else if (ret->n_transforms == IKE_TRANSFORMS_MAX) {
+            return IKEWIRE_E_TOO_MANY;
+        } else {
+            ret->transforms[ret->n_transforms++] = transform;
+        }
     }
     return count == 0 || reader_left(&reader) > 0 ? IKEWIRE_E_PROPOSAL : 0;
 }

@@ -156,6 +156,11 @@ static int proposal_check(const IkeProposal *proposal, const IkeProposal *first,
                           "SPI; number %u is not",
                           proposal->number);
     }
+    if (proposal->n_skipped > 0) {
+        return reason_set(reason, EXCHANGE_E_SUITE_NOT_ALLOWED,
+                          "Proposal %u has more than %d transforms", proposal->number,
+                          IKE_TRANSFORMS_MAX);
+    }
     for (size_t i = 0; i < proposal->n_transforms; i++) {
         const IkeTransform *transform = &proposal->transforms[i];
 

@@ -11,7 +11,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OFFERS = 20, OUR_OFFER = 3, UNKNOWN_ID = 1030, UNKNOWN_TRANSFORM = 250 };
+enum {
+    TRANSFORMS = 100,
+    OFFERS = 20,
+    OUR_OFFER = 3,
+    UNKNOWN_ID = 1030,
+    UNKNOWN_TRANSFORM = 250,
+    PAYLOAD_HEADER = 4
+};
 
 /* What a request, or a response, has. */
 typedef struct Parsed {
@@ -152,6 +159,29 @@ static void add_offers(const IkeProposal *ours, IkeChain *chain)
     ike_chain_close(chain);
 }
 
+/* `ours`, and many ciphers more. */
+static void add_transforms(const IkeProposal *ours, IkeChain *chain)
+{
+    enum { LENGTH = 2, COUNT = 7, TRANSFORM = 8 };
+    const size_t start = chain->writer->size + PAYLOAD_HEADER;
+    const IkeSaPayload sa = {.n_proposals = 1, .proposals = {*ours}};
+
+    ike_chain_open(chain, IKE_PAYLOAD_SA, false);
+    ike_sa_encode(chain->writer, &sa);
+    writer_patch_u8(chain->writer, chain->writer->size - TRANSFORM, IKE_SA_MORE_TRANSFORMS);
+    for (unsigned i = 1; i <= TRANSFORMS; i++) {
+        writer_u8(chain->writer, i < TRANSFORMS ? IKE_SA_MORE_TRANSFORMS : IKE_SA_LAST);
+        writer_u8(chain->writer, 0);
+        writer_u16(chain->writer, TRANSFORM);
+        writer_u8(chain->writer, IKE_TRANSFORM_ENCR);
+        writer_u8(chain->writer, 0);
+        writer_u16(chain->writer, (uint16_t)(UNKNOWN_ID + i));
+    }
+    writer_patch_u16(chain->writer, start + LENGTH, (uint16_t)(chain->writer->size - start));
+    writer_patch_u8(chain->writer, start + COUNT, (uint8_t)(ours->n_transforms + TRANSFORMS));
+    ike_chain_close(chain);
+}
+
 static void add_ts(uint8_t type, const IkeTs *ts, bool labelled, IkeChain *chain)
 {
     static const uint8_t label[] = {10, 0, 0, 10, 's', 'y', 's', 't', 'e', 'm'};
@@ -175,7 +205,9 @@ static void own_write(const Gateway *gateway, const Style *style, const Create *
 
     for (size_t i = 0; own->kind != CREATE_REKEYED_IKE && i < gateway->n_also; i++)
         ike_chain_add_notify(chain, gateway->also[i], (Bytes){0});
-    if (style->offers) {
+    if (style->transforms) {
+        add_transforms(proposal, chain);
+    } else if (style->offers) {
         add_offers(proposal, chain);
     } else {
         ike_chain_add_sa(chain, &sa);

@@ -32,21 +32,22 @@ typedef struct Octets {
 
 /* What is legal in a message and seldom seen (style.c); all false: as most gateways write. */
 typedef struct Style {
-    bool reversed; /* payloads from the last one to the first one, CERT among themselves alone as
-                      they were (RFC 7296 3.6) */
-    bool critical; /* the critical bit of each payload is set (3.2) */
-    bool unknown;  /* before each one are others that nobody knows */
-    bool reserved; /* reserved bits and octets are not zero, nor is the minor version (2.5) */
-    bool silent;   /* our answers to Deletes are empty */
-    bool split;    /* a Child SA that is rekeyed has our selectors in the answer */
-    bool offers;   /* our proposal is the third of 20, of which nobody knows the others */
-    bool label;    /* our requests' TSi and TSr end with a security label (RFC 9478) */
-    bool none;     /* of the key exchanges of a Child SA we choose NONE, and say so */
-    bool nogroup;  /* the same without a transform that says so (3.3.2) */
-    bool eager;    /* a request of ours leaves before our IKE_AUTH response */
-    size_t nonce;  /* octets of nonces; 0: GATEWAY_NONCE_SIZE */
-    size_t pieces; /* sealed messages are fragments (RFC 7383), the last one is sent first, and
-                      the first one twice */
+    bool reversed;   /* payloads from the last one to the first one, CERT among themselves alone as
+                        they were (RFC 7296 3.6) */
+    bool critical;   /* the critical bit of each payload is set (3.2) */
+    bool unknown;    /* before each one are others that nobody knows */
+    bool reserved;   /* reserved bits and octets are not zero, nor is the minor version (2.5) */
+    bool silent;     /* our answers to Deletes are empty */
+    bool split;      /* a Child SA that is rekeyed has our selectors in the answer */
+    bool offers;     /* our proposal is the third of 20, of which nobody knows the others */
+    bool transforms; /* our proposal has a hundred more, of which nobody knows any */
+    bool label;      /* our requests' TSi and TSr end with a security label (RFC 9478) */
+    bool none;       /* of the key exchanges of a Child SA we choose NONE, and say so */
+    bool nogroup;    /* the same without a transform that says so (3.3.2) */
+    bool eager;      /* a request of ours leaves before our IKE_AUTH response */
+    size_t nonce;    /* octets of nonces; 0: GATEWAY_NONCE_SIZE */
+    size_t pieces;   /* sealed messages are fragments (RFC 7383), the last one is sent first, and
+                        the first one twice */
 } Style;
 
 typedef enum CreateKind {

@@ -1,6 +1,7 @@
 /* How messages of the SeGW are written: ways that RFC 7296 allows, and that few gateways go. A
  * style is made of words:
- *   reversed, critical, unknown, reserved, silent, split, offers, label, none, nogroup, eager
+ *   reversed, critical, unknown, reserved, silent, split, offers, label, none, nogroup, eager,
+ *   transforms
  *                           as in Style
  *   nonce=SIZE, pieces=NUMBER */
 #include "gateway.h"
@@ -34,7 +35,7 @@ bool style_read(Style *style, const char *word)
         {"silent", &style->silent},     {"split", &style->split},
         {"offers", &style->offers},     {"label", &style->label},
         {"none", &style->none},         {"nogroup", &style->nogroup},
-        {"eager", &style->eager},
+        {"eager", &style->eager},       {"transforms", &style->transforms},
     };
 
     for (size_t i = 0; i < ELEMENTS(flags); i++) {

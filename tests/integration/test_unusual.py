@@ -320,13 +320,19 @@ class RekeyTest(ScriptedTest):
         self.segw_asks("delete-child", 1, self.old_spi())
         self.assert_one_left(1, new)
 
-    def test_what_we_can_use_is_found_among_proposals_of_any_kind_and_number(self):
-        self.tunnel(segw={"style": ["offers"]})
+    def assert_found_among(self, style):
+        self.tunnel(segw={"style": [style]})
         self.assert_both_rekey()
         self.segw_asks("rekey-ike", 1, 19)
         self.segw.expect(r"ike 2")
         self.segw_asks("delete-ike", 1)
         self.assert_one_left(2)
+
+    def test_what_we_can_use_is_found_among_proposals_of_any_kind_and_number(self):
+        self.assert_found_among("offers")
+
+    def test_what_we_can_use_is_found_among_any_number_of_transforms(self):
+        self.assert_found_among("transforms")
 
     def test_selectors_of_a_type_that_we_do_not_know_are_passed_over(self):
         """RFC 9478 has one."""

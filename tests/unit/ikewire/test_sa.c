@@ -1,4 +1,5 @@
 /* Are Security Associations read as offered, and malformed ones refused each for its own fault? */
+#include "ikewire/algorithm.h"
 #include "ikewire/payload.h"
 #include "tests/unit/ikewire/octets.h"
 
@@ -155,7 +156,7 @@ static void malformed_offers_are_refused(void **state)
         {"a transform that count omits", "00000010 01010000 00000008 04000013", IKEWIRE_E_PROPOSAL},
         {"a transform that count invents", "00000010 01010002 03000008 04000013",
          IKEWIRE_E_PROPOSAL},
-        {"255 transforms", "00000010 010100ff 03000008 04000013", IKEWIRE_E_TOO_MANY},
+        {"255 transforms", "00000010 010100ff 03000008 04000013", IKEWIRE_E_PROPOSAL},
         {"octets after the transforms", "00000011 01010001 00000008 04000013 00",
          IKEWIRE_E_PROPOSAL},
         {"transform of zero length", "00000010 01010001 00000000 04000013",
@@ -209,10 +210,10 @@ static int decode_proposals(size_t count)
     return decode(body);
 }
 
-/* One proposal of `count` transforms. */
-static int decode_transforms(size_t count)
+/* One proposal of `count` transforms, each of the type and ID that follows on the one before. */
+static int decode_steps(size_t count, uint32_t first, uint32_t step)
 {
-    uint8_t buffer[1024];
+    uint8_t buffer[8 + UINT8_MAX * 8];
     Writer writer;
     Bytes body;
 
@@ -220,9 +221,15 @@ static int decode_transforms(size_t count)
     writer_u32(&writer, (uint32_t)(8 + 8 * count));
     writer_u32(&writer, 0x01010000 | (uint32_t)count);
     for (size_t i = 0; i < count; i++)
-        writer_u64(&writer, (i + 1 < count ? 0x03000000ULL << 32 : 0) | 0x0000000804000013);
+        writer_u64(&writer,
+                   (i + 1 < count ? 0x03000000ULL << 32 : 0) | 8ULL << 32 | (first + i * step));
     assert_int_equal(writer_finish(&writer, &body), 0);
     return decode(body);
+}
+
+static int decode_transforms(size_t count)
+{
+    return decode_steps(count, 0x04000013, 0);
 }
 
 static void bounds_are_reached_and_not_passed(void **state)
@@ -237,7 +244,36 @@ static void bounds_are_reached_and_not_passed(void **state)
     assert_int_equal(sa.n_skipped, 1);
     assert_int_equal(decode_transforms(IKE_TRANSFORMS_MAX), 0);
     assert_int_equal(sa.proposals[0].n_transforms, IKE_TRANSFORMS_MAX);
-    assert_int_equal(decode_transforms(IKE_TRANSFORMS_MAX + 1), IKEWIRE_E_TOO_MANY);
+    assert_int_equal(sa.proposals[0].n_skipped, 0);
+}
+
+/* A gateway may offer all that it has in one proposal, and that may be more. */
+static void of_many_transforms_those_are_kept_that_can_be_chosen(void **state)
+{
+    const IkeProposal *proposal = &sa.proposals[0];
+    (void)state;
+
+    assert_int_equal(decode_transforms(IKE_TRANSFORMS_MAX + 1), 0);
+    assert_int_equal(proposal->n_transforms, 1);
+    assert_int_equal(proposal->n_skipped, IKE_TRANSFORMS_MAX);
+
+    /* KE from the 1000th on, which nobody knows: that there are some is known. */
+    assert_int_equal(decode_steps(UINT8_MAX, 0x04000000 + 1000, 1), 0);
+    assert_int_equal(proposal->n_transforms, 1);
+    assert_int_equal(proposal->transforms[0].id, 1000);
+    assert_int_equal(proposal->n_skipped, UINT8_MAX - 1);
+
+    /* KE from the first on: those are kept that have a name. */
+    assert_int_equal(decode_steps(UINT8_MAX, 0x04000001, 1), 0);
+    assert_in_range(proposal->n_transforms, 2, IKE_TRANSFORMS_MAX);
+    for (size_t i = 1; i < proposal->n_transforms; i++) {
+        assert_non_null(algorithm_find(IKE_TRANSFORM_KE, proposal->transforms[i].id, 0));
+        assert_true(proposal->transforms[i].id > proposal->transforms[i - 1].id);
+    }
+    assert_int_equal(proposal->n_transforms + proposal->n_skipped, UINT8_MAX);
+
+    /* One of each type, which are more types than anybody has. */
+    assert_int_equal(decode_steps(UINT8_MAX, 0x00000001, 0x01000000), IKEWIRE_E_TOO_MANY);
 }
 
 int main(void)
@@ -253,6 +289,7 @@ int main(void)
         cmocka_unit_test(malformed_offers_are_refused),
         cmocka_unit_test(no_front_of_an_offer_passes_for_the_whole),
         cmocka_unit_test(bounds_are_reached_and_not_passed),
+        cmocka_unit_test(of_many_transforms_those_are_kept_that_can_be_chosen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
