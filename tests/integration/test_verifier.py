@@ -18,7 +18,7 @@ from lab.case import LabTest
 from lab.handclient import HandClient
 from lab.pki import SEGW_NAME
 from lab.process import BIN, run, scratch, wait_until
-from lab.programs import EXCHANGE, MANAGER, TRED, TRED_PATH, Tred, of_each_exchange
+from lab.programs import EXCHANGE, MANAGER, TRED, TRED_PATH, Operator, Tred, of_each_exchange
 from lab.verifier import FailingVerifier
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "matrix"))
@@ -526,6 +526,24 @@ class ChangeTest(CrlTest):
         self.file.write_bytes(self.list(self.serial))
         os.kill(tred.verifier_pid(), signal.SIGKILL)
         self.assert_closed_as_revoked(tred, hand, 120.0)
+
+    def test_an_ike_sa_that_is_rekeyed_while_its_segw_is_judged_again_goes_with_the_verdict(self):
+        waiting = FailingVerifier("waits until it is mended", "peer")
+        waiting.mend()
+        tred = self.start(verifier=waiting.program)()
+        client = self.start_client()
+        client.wait_for_state("established")
+        self.assertEqual(tred.exchanges(), [1])
+        waiting.fail()
+        self.file.write_bytes(self.list(self.serial))
+        self.reload()
+        wait_until(waiting.has_failed, "the question about the SeGW", 30.0)
+        self.starting(Operator()).call("RekeyIkeSa")
+        wait_until(lambda: tred.exchanges() == [2], "the new IKE SA alone", 30.0)
+        waiting.mend()
+        tred.wait_for(r"Exchange 2 is closed: The SeGW would not be taken any more. .*revoked on ", 30.0)
+        client.wait_for_state("waiting", "connecting", "idle")
+        self.assertNotIn("Exchange 1 is closed: ", tred.output())
 
     def reload(self):
         connection = Connection("root")

@@ -47,6 +47,12 @@ def answer_twice(request):
     upper.send(verdict)
 
 
+def wait(request):
+    while os.path.exists(FLAG):
+        time.sleep(0.01)
+    upper.send(passed_on(request))
+
+
 # What each failure does in place of passing the request on; frames.h has the answers' form.
 FAILURES = {{
     "dies": die,
@@ -58,6 +64,7 @@ FAILURES = {{
     "answers and sends a descriptor along":
         lambda request: socket.send_fds(upper, [passed_on(request)], [0]),
     "answers twice": answer_twice,
+    "waits until it is mended": wait,
     "runs out of memory": answer(lambda request: request[:1] + bytes([0, 12]) + bytes(4)),
     "takes a peer without a key": taking(b"", SEGW_NAME),
     "takes a peer whose key is none": taking(b"x", SEGW_NAME),
