@@ -13,12 +13,22 @@ _Static_assert((int)TEXT_SIZE >= (int)ENDPOINT_TEXT_SIZE &&
                    (int)TEXT_SIZE >= (int)ESP_SUITE_NAME_SIZE,
                "each text has room");
 
+/* The one after `child`, or itself, that the SeGW has not deleted; NULL: there is none. */
+static const ChildSa *child_there(const ChildSa *child)
+{
+    while (child && child->gone != 0)
+        child = child->next;
+    return child;
+}
+
 /* What the first child of `info` was granted, or nothing of all. */
 static const ChildAnswer *child_of(const ConnectionInfo *info)
 {
     static const ChildAnswer none;
 
-    return info->sa.children ? &info->sa.children->answer : &none;
+    const ChildSa *child = child_there(info->sa.children);
+
+    return child ? &child->answer : &none;
 }
 
 /* ---- those that are text ---- */
@@ -60,9 +70,11 @@ static const char *text_suite(const ConnectionInfo *info, char *text)
 
 static const char *text_esp_suite(const ConnectionInfo *info, char *text)
 {
-    if (!info->sa.children)
+    const ChildSa *child = child_there(info->sa.children);
+
+    if (!child)
         return "";
-    esp_choice_name(&info->sa.children->answer.esp, text);
+    esp_choice_name(&child->answer.esp, text);
     return text;
 }
 
@@ -135,7 +147,8 @@ static int append_children(sd_bus_message *reply, const ConnectionInfo *info)
     char esp[ESP_SUITE_NAME_SIZE];
 
     int r = sd_bus_message_open_container(reply, 'a', "(uus)");
-    for (const ChildSa *child = info->sa.children; r >= 0 && child; child = child->next) {
+    const ChildSa *child = child_there(info->sa.children);
+    for (; r >= 0 && child; child = child_there(child->next)) {
         esp_choice_name(&child->answer.esp, esp);
         r = sd_bus_message_append(reply, "(uus)", child->spi_in, child->answer.esp.spi_out, esp);
     }
@@ -145,10 +158,11 @@ static int append_children(sd_bus_message *reply, const ConnectionInfo *info)
 /* By their SPIs: the suite stays as it is as long as they do. */
 static const char *text_children(const ConnectionInfo *info, char *text)
 {
+    const ChildSa *child = child_there(info->sa.children);
     size_t n = 0;
 
     text[0] = 0;
-    for (const ChildSa *child = info->sa.children; child && n < TEXT_SIZE; child = child->next) {
+    for (; child && n < TEXT_SIZE; child = child_there(child->next)) {
         n += (size_t)snprintf(text + n, TEXT_SIZE - n, "%08x %08x ", child->spi_in,
                               child->answer.esp.spi_out);
     }

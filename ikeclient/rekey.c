@@ -226,6 +226,18 @@ static bool sweep(IkeSa *sa, size_t most, uint64_t *ret_due)
     return swept;
 }
 
+/* True if another sends in its place. One that nothing has taken the place of would go on sending
+ * to who has it no more. */
+static bool has_successor(const IkeSa *sa, const ChildSa *child)
+{
+    const ChildSa *sibling =
+        child->replaces != 0 ? child_sas_replacement(sa->children, child->replaces, !child->by_peer)
+                             : NULL;
+
+    return sibling || child_sas_replacement(sa->children, child->spi_in, true) ||
+           child_sas_replacement(sa->children, child->spi_in, false);
+}
+
 void rekey_let_go(IkeSa *sa, uint32_t spi_in)
 {
     ChildSa *child = child_sas_find(sa->children, spi_in);
@@ -235,8 +247,13 @@ void rekey_let_go(IkeSa *sa, uint32_t spi_in)
         return;
     child->unwanted = child->delete_sent = true;
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &child->gone);
-    if (!has_current(sa)) /* an IKE SA without any is to be seen as such at once */
+    if (!has_successor(sa, child))
+        rekey_remove_child(sa, spi_in);
+    if (!has_current(sa)) { /* an IKE SA without any is to be seen as such at once */
         (void)sweep(sa, 0, &due);
+    } else {
+        sa->handlers->changed(sa->userdata, sa);
+    }
 }
 
 uint64_t rekey_sweep(IkeSa *sa)

@@ -4,6 +4,7 @@
 
 #include "base/reason.h"
 #include "ikeclient/create_answer.h"
+#include "ikeclient/create_child.h"
 #include "ikeclient/informational.h"
 #include "ikeclient/initial_exchanges.h"
 #include "ikeclient/rekey.h"
@@ -220,6 +221,34 @@ static void on_delete_sealed(void *userdata, const TreReply *reply)
     }
 }
 
+static bool takes_in(const ChildAnswer *wider, const ChildAnswer *narrower)
+{
+    return ike_ts_is_subset(&narrower->ts_i, &wider->ts_i) &&
+           ike_ts_is_subset(&narrower->ts_r, &wider->ts_r);
+}
+
+/* A SeGW may make another one, and delete the old one, without saying that it is in its place
+ * (REKEY_SA, RFC 7296 1.3.3). It is then. */
+static void adopt(IkeSa *sa, uint32_t spi_in)
+{
+    const ChildSa *old = child_sas_find(sa->children, spi_in);
+    ChildSa *heir = NULL;
+
+    if (!old || !child_sa_is_current(sa->children, old) || child_config_dscps(sa, old->place) != 0)
+        return;
+    for (ChildSa *child = old->next; child; child = child->next) {
+        if (child->by_peer && child->replaces == 0 && child->place == CHILD_OF_SEGW &&
+            child_sa_is_current(sa->children, child) && takes_in(&child->answer, &old->answer))
+            heir = child;
+    }
+    if (!heir)
+        return;
+    heir->replaces = old->spi_in;
+    heir->place = old->place;
+    report_line(sa->config, LOG_INFO, "the Child SA %08x takes the place of %08x", heir->spi_in,
+                old->spi_in);
+}
+
 static int answer(IkeSa *sa, const TreReply *opened)
 {
     const uint8_t type = opened->opened.exchange_type;
@@ -236,6 +265,8 @@ static int answer(IkeSa *sa, const TreReply *opened)
                         succession_holder(sa)->children, &path, &writer, &first, &sa->peer.request);
     report_line(sa->config, LOG_DEBUG, "the SeGW sent: %s", sa->peer.request.what);
     const PeerRequest *request = &sa->peer.request;
+    if (request->n_deleted == 1)
+        adopt(succession_holder(sa), request->deleted[0]);
     const bool children_alone =
         request->deletes_child && !request->deletes_ike && !request->auth_failed;
     int r = writer_finish(&writer, &payloads);

@@ -1,5 +1,7 @@
 """What gateways of other makers send that strongSwan does not: a SeGW by hand (tests/gateway) sends it."""
 
+from lab.network import HENB
+from lab.process import run
 from lab.scripted import CREATE, INFORMATIONAL, INVALID_KE_PAYLOAD, ScriptedTest
 
 CERTREQ, NOTIFY, DELETE, VENDOR_ID, CONFIGURATION = 38, 41, 42, 43, 47  # payloads
@@ -173,3 +175,24 @@ class DeleteTest(ScriptedTest):
         self.client.wait_for(r"the SeGW does not answer any more", seconds=30.0)
         self.segw.tell("release")
         self.client.wait_for_state("established", seconds=30.0)
+
+
+class ReplacementTest(ScriptedTest):
+    """A SeGW that makes another Child SA, and deletes the first, without REKEY_SA."""
+
+    def assert_in_its_place(self, new):
+        self.segw_asks("delete-child", 1, self.old_spi())
+        run(["ping", "-c", "1", "-W", "1", "10.200.0.1"], namespace=HENB, check=False)
+        self.segw.expect(rf"packet {new}$")
+        self.assert_one_left(1, new)
+        self.assertNotRegex(self.segw.output(), rf"(?m)^request 1 \d+ {CREATE} ")
+
+    def test_another_child_of_the_segws_takes_the_place_of_the_one_that_it_deletes(self):
+        self.tunnel()
+        self.segw_asks("create-child", 1)
+        self.assert_in_its_place(self.segw.expect(r"child (\w+) ")[1])
+
+    def test_another_child_of_the_segws_with_a_key_exchange_does_likewise(self):
+        self.tunnel()
+        self.segw_asks("create-child", 1, 19)
+        self.assert_in_its_place(self.segw.expect(r"child (\w+) ")[1])

@@ -1204,6 +1204,7 @@ static void the_first_child_that_the_segw_deletes_is_asked_for_where_another_is_
     delete_from_segw(IKE_PROTOCOL_ESP, STAGE_SPI_OUT);
     take_response(&heard, IKE_INFORMATIONAL);
     take_request(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(lingering(), 0); /* it would go on sending */
     grant_child(&heard, SEGW_SPI + 1, 0x10);
     stage_settle(&f.stage);
     assert_int_equal(spi_at(CHILD_FIRST), second + 1);
@@ -1642,6 +1643,26 @@ static void an_ike_sa_that_we_rekey_leaves_its_children_to_the_new_one_and_is_de
     assert_int_equal(f.deleted_ike_spi, STAGE_SPI_I);
     assert_true(f.stage.exchanges[0].closed);
     assert_false(f.stage.exchanges[1].closed);
+}
+
+static void what_was_deleted_goes_on_receiving_in_the_new_ike_sa_for_its_while(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    begin_child(&heard);
+    grant_child(&heard, SEGW_SPI, 0x90);
+    while (f.n_deleted == 0)
+        stage_turn(&f.stage);
+    begin_ike(&heard);
+    grant_ike(&heard, SEGW_IKE_SPI, 0x90);
+    assert_left(second);
+    assert_int_equal(f.stage.children[0].exchange, 1);
+    assert_int_equal(lingering(), 1);
+    while (lingering() > 0)
+        stage_turn(&f.stage);
+    assert_left(second);
+    assert_int_equal(f.n_heard, 0);
 }
 
 static void the_new_ike_sa_has_its_own_spis_and_numbers(void **state)
@@ -2083,6 +2104,7 @@ int main(void)
             a_move_that_waits_while_the_ike_sa_is_rekeyed_is_made_by_the_new_one, setup_elsewhere,
             teardown),
         TEST(an_ike_sa_that_we_rekey_leaves_its_children_to_the_new_one_and_is_deleted),
+        TEST(what_was_deleted_goes_on_receiving_in_the_new_ike_sa_for_its_while),
         TEST(the_new_ike_sa_has_its_own_spis_and_numbers),
         TEST(in_an_ike_sa_that_we_rekeyed_another_child_is_made_within_what_there_is),
         TEST(the_suite_of_the_new_ike_sa_is_shown),
