@@ -160,17 +160,24 @@ static int delete_child_begin(Task *task)
     return r < 0 ? r : task_seal(task, IKE_INFORMATIONAL, chain.first, payloads);
 }
 
-/* Whatever the response holds: both sides have deleted them. */
+static ChildSa *find_deleted(const IkeSa *sa)
+{
+    ChildSa *child = sa->children;
+
+    while (child && (!child->delete_sent || child->gone != 0))
+        child = child->next;
+    return child;
+}
+
+/* Whatever the response holds: both sides have deleted them. With the last one those go that
+ * linger, wherever they are in the list. */
 static int delete_child_answered(Task *task, const TreReply *reply)
 {
     IkeSa *sa = task->sa;
-    ChildSa *next;
+    const ChildSa *child;
     (void)reply;
 
-    for (ChildSa *child = sa->children; child; child = next) {
-        next = child->next;
-        if (!child->delete_sent || child->gone != 0)
-            continue;
+    while ((child = find_deleted(sa))) {
         report_line(sa->config, LOG_INFO, "deleted the Child SA %08x", child->spi_in);
         rekey_let_go(sa, child->spi_in);
     }

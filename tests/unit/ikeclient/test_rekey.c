@@ -1212,6 +1212,36 @@ static void the_first_child_that_the_segw_deletes_is_asked_for_where_another_is_
     assert_int_equal(f.told.times_established, 1);
 }
 
+/* Whatever their order is: one of those that linger was made later. */
+static void with_the_last_child_goes_what_was_deleted_before_it(void **state)
+{
+    Heard heard, answer;
+    (void)state;
+
+    have_another();
+    for (uint32_t i = 0; i < 2; i++) {
+        connection_child_due(f.connection, spi_at(CHILD_FIRST), false);
+        take_request(&heard, IKE_CREATE_CHILD_SA);
+        grant_child(&heard, SEGW_SPI + 1 + i, 0x90);
+        while (f.n_deleted == i)
+            stage_turn(&f.stage);
+        stage_settle(&f.stage);
+        assert_int_equal(spi_at(CHILD_FIRST), second + 1 + i);
+    }
+    connection_child_due(f.connection, second, false);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    delete_from_segw(IKE_PROTOCOL_ESP, SEGW_SPI + 2);
+    take_response(&answer, IKE_INFORMATIONAL);
+    assert_int_equal(lingering(), 2);
+    assert_int_equal(children(), 1);
+    refuse(&heard, IKE_NOTIFY_NO_ADDITIONAL_SAS, (Bytes){0});
+    while (f.n_deleted < 3)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_int_equal(f.deleted[2], second);
+    assert_int_equal(lingering(), 0);
+}
+
 static void another_child_keeps_its_place_when_it_is_rekeyed_by_either_side(void **state)
 {
     Heard heard;
@@ -2076,6 +2106,7 @@ int main(void)
         TEST_WITH_ANOTHER(another_child_that_a_busy_segw_puts_off_is_asked_for_again_soon),
         TEST_WITH_ANOTHER(another_child_that_the_segw_deletes_is_asked_for_again),
         TEST_WITH_ANOTHER(the_first_child_that_the_segw_deletes_is_asked_for_where_another_is_left),
+        TEST_WITH_ANOTHER(with_the_last_child_goes_what_was_deleted_before_it),
         TEST_WITH_ANOTHER(another_child_keeps_its_place_when_it_is_rekeyed_by_either_side),
         TEST_WITH_ANOTHER(another_child_whose_rekeying_is_refused_is_deleted_and_the_first_goes_on),
         TEST_WITH_ANOTHER(another_child_that_tred_does_not_take_is_deleted_at_the_segw),
