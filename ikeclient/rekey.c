@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 enum {
@@ -226,16 +227,38 @@ static bool sweep(IkeSa *sa, size_t most, uint64_t *ret_due)
     return swept;
 }
 
-/* True if another sends in its place. One that nothing has taken the place of would go on sending
- * to who has it no more. */
+static bool has_same_selectors(const IkeTs *a, const IkeTs *b)
+{
+    for (size_t i = 0; i < a->n_selectors && i < b->n_selectors; i++) {
+        const IkeSelector *one = &a->selectors[i], *other = &b->selectors[i];
+
+        if (one->type != other->type || one->protocol != other->protocol ||
+            one->start_port != other->start_port || one->end_port != other->end_port ||
+            memcmp(one->start, other->start, sizeof(one->start)) != 0 ||
+            memcmp(one->end, other->end, sizeof(one->end)) != 0)
+            return false;
+    }
+    return a->n_selectors == b->n_selectors;
+}
+
+static bool sends_in_place_of(const ChildSa *other, const ChildSa *child)
+{
+    return other && has_same_selectors(&other->answer.ts_i, &child->answer.ts_i) &&
+           has_same_selectors(&other->answer.ts_r, &child->answer.ts_r);
+}
+
+/* True if another sends in its place, which of several with the same selectors the newest does. One
+ * whose place nothing has taken, or something for other selectors, may go on sending, to who has it
+ * no more. */
 static bool has_successor(const IkeSa *sa, const ChildSa *child)
 {
     const ChildSa *sibling =
         child->replaces != 0 ? child_sas_replacement(sa->children, child->replaces, !child->by_peer)
                              : NULL;
 
-    return sibling || child_sas_replacement(sa->children, child->spi_in, true) ||
-           child_sas_replacement(sa->children, child->spi_in, false);
+    return sends_in_place_of(sibling, child) ||
+           sends_in_place_of(child_sas_replacement(sa->children, child->spi_in, true), child) ||
+           sends_in_place_of(child_sas_replacement(sa->children, child->spi_in, false), child);
 }
 
 void rekey_let_go(IkeSa *sa, uint32_t spi_in)

@@ -50,8 +50,8 @@ uint32_t rekey_next_child(const IkeSa *sa, uint32_t spi_in);
 /* Has tred remove a Child SA of `sa`, and forgets it. */
 void rekey_remove_child(IkeSa *sa, uint32_t spi_in);
 
-/* The same for one that is deleted at the peer; where another is in its place, it receives for a
- * little while yet. */
+/* The same for one that is deleted at the peer; where another with the same selectors is in its
+ * place, it receives for a little while yet. */
 void rekey_let_go(IkeSa *sa, uint32_t spi_in);
 
 /* Removes those whose time is over; returns when the next one's is, UINT64_MAX: there is none. */
