@@ -148,15 +148,44 @@ static uint8_t inner_type(const IkePayload *sealed, uint8_t next)
     return next;
 }
 
-/* Keeps a payload, or skips one of which there are enough. */
-static void payload_keep(IkePayloads *payloads, const IkePayload *payload)
+/* The type of a Notify that has been checked; all of those status types that nobody here knows are
+ * one. */
+static uint16_t notify_sort(const IkePayload *payload)
+{
+    enum { ALL_UNKNOWN = UINT16_MAX };
+    IkeNotify notify = {0};
+
+    (void)ike_notify_decode(payload->body, &notify);
+    return notify.type < IKE_NOTIFY_FIRST_STATUS || ike_notify_is_known(notify.type) ? notify.type
+                                                                                     : ALL_UNKNOWN;
+}
+
+/* Of one sort no more are kept than hide no other. */
+static bool has_enough_of_sort(const IkePayloads *payloads, uint16_t sort)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < payloads->count; i++)
+        kept += payloads->items[i].type == IKE_PAYLOAD_NOTIFY && payloads->items[i].sort == sort;
+    return kept >= IKE_NOTIFIES_OF_TYPE;
+}
+
+static bool has_enough(const IkePayloads *payloads, const IkePayload *payload)
 {
     const IkePayloadKind *kind = ike_payload_kind(payload->type);
     size_t kept = 0;
 
     for (size_t i = 0; i < payloads->count; i++)
         kept += ike_payload_kind(payloads->items[i].type) == kind;
-    if (kept < (kind ? kind->most : IKE_UNKNOWNS_MAX)) {
+    return kept >= (kind ? kind->most : IKE_UNKNOWNS_MAX) ||
+           (payload->type == IKE_PAYLOAD_NOTIFY && has_enough_of_sort(payloads, payload->sort));
+}
+
+/* Keeps a payload, or skips one of which there are enough. */
+static void payload_keep(IkePayloads *payloads, IkePayload *payload)
+{
+    payload->sort = payload->type == IKE_PAYLOAD_NOTIFY ? notify_sort(payload) : 0;
+    if (!has_enough(payloads, payload)) {
         payloads->items[payloads->count++] = *payload;
     } else {
         payloads->n_skipped++;

@@ -39,6 +39,7 @@ typedef struct IkeHeader {
 typedef struct IkePayload {
     uint8_t type;
     bool critical;
+    uint16_t sort; /* of a Notify: those of one sort are bounded together */
     Bytes body;
 } IkePayload;
 

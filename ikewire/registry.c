@@ -76,13 +76,20 @@ static const Name id_types[] = {
     {IKE_ID_KEY_ID, "ID_KEY_ID"},
 };
 
-static const char *name_find(const Name *names, size_t count, uint16_t number)
+static const Name *row_find(const Name *names, size_t count, uint16_t number)
 {
     for (size_t i = 0; i < count; i++) {
         if (names[i].number == number)
-            return names[i].name;
+            return &names[i];
     }
-    return "unknown";
+    return NULL;
+}
+
+static const char *name_find(const Name *names, size_t count, uint16_t number)
+{
+    const Name *row = row_find(names, count, number);
+
+    return row ? row->name : "unknown";
 }
 
 const char *ike_exchange_name(uint8_t exchange_type)
@@ -93,6 +100,11 @@ const char *ike_exchange_name(uint8_t exchange_type)
 const char *ike_notify_name(uint16_t notify_type)
 {
     return name_find(notifies, ELEMENTS(notifies), notify_type);
+}
+
+bool ike_notify_is_known(uint16_t notify_type)
+{
+    return row_find(notifies, ELEMENTS(notifies), notify_type) != NULL;
 }
 
 const char *ike_auth_method_name(uint8_t method)

@@ -331,7 +331,7 @@ static void no_crowd_of_payloads_hides_the_one_that_matters(void **state)
     } crowds[] = {
         {IKE_PAYLOAD_CERT, BYTES_OF(octets), IKE_CERTS_MAX},
         {IKE_PAYLOAD_CERTREQ, BYTES_OF(octets), IKE_CERTREQS_MAX},
-        {IKE_PAYLOAD_NOTIFY, BYTES_OF(octets), IKE_NOTIFIES_MAX},
+        {IKE_PAYLOAD_NOTIFY, BYTES_OF(octets), IKE_NOTIFIES_OF_TYPE},
         {IKE_PAYLOAD_DELETE, BYTES_OF(delete_), IKE_DELETES_MAX},
         {IKE_PAYLOAD_VENDOR_ID, BYTES_OF(octets), IKE_VENDOR_IDS_MAX},
         {200, BYTES_OF(octets), IKE_UNKNOWNS_MAX},
@@ -346,6 +346,35 @@ static void no_crowd_of_payloads_hides_the_one_that_matters(void **state)
             assert_non_null(ike_payloads_find(&message.payloads, IKE_PAYLOAD_NONCE));
         }
     }
+}
+
+/* Types that nobody knows, and each of those that somebody does, eight times. */
+static void no_crowd_of_notifies_hides_one_of_another_type(void **state)
+{
+    static uint8_t octets[65536];
+    static const uint8_t hash[20] = {1};
+    IkeNotify notify;
+    Writer writer;
+    IkeChain chain;
+    Bytes written;
+    (void)state;
+
+    writer_init(&writer, octets, sizeof(octets));
+    ike_chain_init(&chain, &writer);
+    for (uint16_t i = 0; i < 1000; i++)
+        ike_chain_add_notify(&chain, (uint16_t)(40000 + i), (Bytes){0});
+    for (size_t i = 0; i < 40; i++)
+        ike_chain_add_notify(&chain, IKE_NOTIFY_ADDITIONAL_IP4_ADDRESS, BYTES_OF(hash));
+    ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, BYTES_OF(hash));
+    ike_chain_add_notify(&chain, 9000, (Bytes){0}); /* an error */
+    assert_int_equal(writer_finish(&writer, &written), 0);
+    assert_int_equal(ike_payloads_decode(chain.first, written, &message.payloads, NULL), 0);
+    assert_int_equal(message.payloads.count, 2 * IKE_NOTIFIES_OF_TYPE + 2);
+    assert_int_equal(message.payloads.n_skipped, 1000 + 40 - 2 * IKE_NOTIFIES_OF_TYPE);
+    assert_true(
+        ike_payloads_notify(&message.payloads, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, &notify));
+    assert_true(ike_payloads_error(&message.payloads, &notify));
+    assert_int_equal(notify.type, 9000);
 }
 
 static void what_is_skipped_is_checked_too(void **state)
@@ -401,6 +430,7 @@ int main(void)
         cmocka_unit_test(nothing_sealed_is_taken_from_inside),
         cmocka_unit_test(an_empty_chain_is_a_chain),
         cmocka_unit_test(no_crowd_of_payloads_hides_the_one_that_matters),
+        cmocka_unit_test(no_crowd_of_notifies_hides_one_of_another_type),
         cmocka_unit_test(what_is_skipped_is_checked_too),
         cmocka_unit_test(a_certificate_or_request_that_does_not_decode_is_no_fault),
     };
