@@ -250,7 +250,7 @@ static void serve(Responder *responder, Responder *forger, int fd, size_t marker
 }
 
 /* Lines come whole: each is written by one call. */
-static void obey(Responder *responder, const ResponderOptions *options, int script)
+static void obey(Responder *responder, ResponderOptions *options, int script)
 {
     char lines[4096], *state = NULL;
     const ssize_t size = read(script, lines, sizeof(lines) - 1);
@@ -259,7 +259,11 @@ static void obey(Responder *responder, const ResponderOptions *options, int scri
         return;
     lines[size] = 0;
     for (char *line = strtok_r(lines, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
-        script_run(responder_gateway(responder), line, options->address);
+        if (strncmp(line, "assign ", 7) == 0) {
+            (void)inet_pton(AF_INET, line + 7, options->address);
+        } else {
+            script_run(responder_gateway(responder), line, options->address);
+        }
         (void)puts("done");
     }
 }

@@ -29,6 +29,7 @@
  *   critical SA                 one with a critical payload that nobody knows
  *   ask SA EXCHANGE [PAYLOAD]... a request of that exchange type with those payloads
  *   ping SPI COUNT
+ *   assign IPV4                 the inner address of who authenticates from now on (main.c)
  *   show                        says "left", the numbers and SPIs of IKE SAs, and the SPIs of Child
  *                               SAs */
 #include "gateway.h"

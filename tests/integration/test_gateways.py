@@ -2,14 +2,14 @@
 
 from lab.network import HENB
 from lab.process import run
-from lab.scripted import CREATE, INFORMATIONAL, INVALID_KE_PAYLOAD, ScriptedTest
+from lab.scripted import CREATE, INFORMATIONAL, NO_ADDITIONAL_SAS, ScriptedTest
 
 CERTREQ, NOTIFY, DELETE, VENDOR_ID, CONFIGURATION = 38, 41, 42, 43, 47  # payloads
 UNKNOWN_PAYLOAD, UNKNOWN_EXCHANGE, INTERMEDIATE_EXCHANGE = 201, 240, 43
-INVALID_SYNTAX, TS_UNACCEPTABLE = 7, 38
+INVALID_SYNTAX = 7
 CFG_REQUEST, CFG_SET = "01000000", "03000000"
-ID_IPV4_ADDR, ID_RFC822_ADDR, ID_IPV6_ADDR, ID_DER_ASN1_DN, ID_DER_ASN1_GN, ID_KEY_ID = 1, 3, 5, 9, 10, 11
-HTTP_CERT_LOOKUP_SUPPORTED, CHILDLESS, FRAGMENTATION, SET_WINDOW = 16392, 16418, 16430, 16385
+ID_IPV4_ADDR, ID_RFC822_ADDR, ID_IPV6_ADDR, ID_DER_ASN1_DN, ID_KEY_ID = 1, 3, 5, 9, 11
+CHILDLESS, FRAGMENTATION, SET_WINDOW = 16418, 16430, 16385
 INTERNAL_IP4_NETMASK, INTERNAL_ADDRESS_EXPIRY, INTERNAL_IP4_DHCP, INTERNAL_IP4_SUBNET = 2, 5, 6, 13
 APPLICATION_VERSION, INTERNAL_IP6_LINK, INTERNAL_IP6_PREFIX, P_CSCF_IP4, P_CSCF_IP6, INTERNAL_DNS_DOMAIN = 7, 17, 18, 20, 21, 25
 
@@ -142,6 +142,21 @@ class GrantTest(ScriptedTest):
         self.assertEqual(self.client.get("Addresses"), ["10.210.0.1/32"])
 
 
+class AddressTest(ScriptedTest):
+    """RFC 7296 3.15.1: an address is asked for again, and the SeGW may have another one."""
+
+    def test_a_segw_may_assign_another_address_when_it_is_authenticated_anew(self):
+        self.tunnel(connection={"reconnect": "yes"})
+        self.segw.tell("assign", "10.210.0.9")
+        self.segw.tell("refuse", NO_ADDITIONAL_SAS)
+        self.operator.call("RekeyIkeSa")
+        self.segw.expect(r"ATTRIBUTE 1 value=0ad20001")
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} .*delete-ike")
+        self.assert_one_left(2)
+        self.assertEqual(self.client.get("Addresses"), ["10.210.0.9/32"])
+        self.assertNotIn("10.210.0.1", run(["ip", "address"], namespace=HENB).stdout)
+
+
 class GroupTest(ScriptedTest):
     """Key exchanges in CREATE_CHILD_SA (RFC 7296 1.3)"""
 
@@ -157,9 +172,10 @@ class GroupTest(ScriptedTest):
 
     def test_a_segw_may_rekey_with_a_key_exchange_where_we_propose_none(self):
         self.tunnel(child={"pfs": "no"})
-        answer = self.segw_asks("rekey-child", 1, self.old_spi(), 19)
-        self.assertNotEqual(self.refused(answer) if "notify" in answer else 0, INVALID_KE_PAYLOAD)
-        self.assert_one_left(1)
+        self.assertIn("ke=19", self.segw_asks("rekey-child", 1, self.old_spi(), 19))
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.segw_asks("delete-child", 1, self.old_spi())
+        self.assert_one_left(1, new)
 
 
 class DeleteTest(ScriptedTest):
