@@ -249,13 +249,15 @@ static bool sends_in_place_of(const ChildSa *other, const ChildSa *child)
 
 /* True if another sends in its place, which of several with the same selectors the newest does. One
  * whose place nothing has taken, or something for other selectors, may go on sending, to who has it
- * no more. */
+ * no more; and the redundant one of the peer's would send from its first packet on. */
 static bool has_successor(const IkeSa *sa, const ChildSa *child)
 {
     const ChildSa *sibling =
         child->replaces != 0 ? child_sas_replacement(sa->children, child->replaces, !child->by_peer)
                              : NULL;
 
+    if (child->redundant)
+        return false;
     return sends_in_place_of(sibling, child) ||
            sends_in_place_of(child_sas_replacement(sa->children, child->spi_in, true), child) ||
            sends_in_place_of(child_sas_replacement(sa->children, child->spi_in, false), child);
