@@ -33,18 +33,60 @@ are_flat() {
 sent() { sed -n 's/^\([0-9]*\) packets transmitted.*/\1/p' "$1"; }
 received() { sed -n 's/.* \([0-9]*\) received.*/\1/p' "$1"; }
 
+# dropped: what the kernel has thrown away by IPsec, at either end, by its reason (Documentation/networking/xfrm_proc.rst).
+dropped() {
+    awk '{ print "henb", $1, $2 }' /proc/net/xfrm_stat
+    ip netns exec segw awk '{ print "segw", $1, $2 }' /proc/net/xfrm_stat
+}
+
+# more BEFORE AFTER: what has been counted between.
+more() {
+    awk 'NR == FNR { was[$1 $2] = $3; next } $3 != was[$1 $2] { print "# " $1 ": " $2 " " $3 - was[$1 $2] }' "$1" "$2"
+}
+
+# overflows PROCESS: answers that came when its sockets had no more room, once it has ended.
+overflows() {
+    local drops=0 now
+    while now=$(awk 'FNR > 1 { drops += $NF } END { print drops + 0 }' /proc/net/icmp /proc/net/raw) && kill -0 "$1" 2> /dev/null; do
+        drops=$now
+        sleep 0.5
+    done
+    echo "$drops"
+}
+
+# gaps FILE: when an answer was the first after one that is not there, by the clock of the journal.
+gaps() {
+    awk -v offset="$(awk -v now="$EPOCHREALTIME" '{ printf "%.6f", now - $1 }' /proc/uptime)" '
+        match($0, /icmp_seq=[0-9]+/) {
+            seq = substr($0, RSTART + 9, RLENGTH - 9)
+            if (n++ && seq != (last + 1) % 65536)
+                printf "# [%.3f] %d came after %d\n", substr($1, 2) - offset, seq, last
+            last = seq
+        }' "$1" | head -n 40
+}
+
 # lived SECONDS: so many packets a second, of a size that crosses the line whole, go through the tunnel, and are answered, each of
-# them.
+# them. Where not, it says what the kernel knows of those that are missing.
 lived() {
-    local seen ike_before ike_after octets=1300
-    seen=$(mktemp)
+    local seen before after ike_before ike_after pinging full octets=1300
+    seen=$(mktemp) before=$(mktemp) after=$(mktemp)
     ike_before=$(newest_exchange)
-    ping -q -s $octets -i "$(awk "BEGIN { print 1 / $rate }")" -c $(($1 * rate)) -W $patience "$core_ipv4" > "$seen" 2>&1
+    dropped > "$before"
+    ping -D -s $octets -i "$(awk "BEGIN { print 1 / $rate }")" -c $(($1 * rate)) -W $patience "$core_ipv4" > "$seen" 2>&1 &
+    pinging=$!
+    full=$(overflows $pinging)
+    wait $pinging
+    dropped > "$after"
     ike_after=$(newest_exchange)
     echo "# $(sent "$seen") packets sent, $(received "$seen") answered, $(($(received "$seen") * (octets + 28) * 2)) octets in all;" \
-        "$((ike_after - ike_before)) IKE SAs taken over" > /run/lived
-    [[ -n $(sent "$seen") && $(sent "$seen") == "$(received "$seen")" ]] && client_is established ||
-        { cat "$seen" && journalctl --boot --unit ikeclient --unit tred --output cat | tail -n 60 && false; }
+        "$((ike_after - ike_before)) IKE SAs taken over; $full answers too many for ping's socket" > /run/lived
+    more "$before" "$after" >> /run/lived
+    if [[ -n $(sent "$seen") && $(sent "$seen") == "$(received "$seen")" ]] && client_is established; then
+        rm "$seen" "$before" "$after"
+    else
+        gaps "$seen"
+        tail -n 4 "$seen" && journalctl --boot --unit ikeclient --unit tred --output cat | tail -n 60 && false
+    fi
 }
 
 newest_exchange() {
