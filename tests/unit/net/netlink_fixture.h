@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PLAYED_REQUESTS_MAX = 700, PLAYED_ANSWERS_MAX = 300, PLAYED_MESSAGE_MAX = 512 };
+enum { PLAYED_REQUESTS_MAX = 800, PLAYED_ANSWERS_MAX = 300, PLAYED_MESSAGE_MAX = 512 };
 
 typedef struct PlayedMessage {
     _Alignas(max_align_t) uint8_t octets[PLAYED_MESSAGE_MAX];
