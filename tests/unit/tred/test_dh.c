@@ -320,6 +320,56 @@ static void the_secret_is_in_the_secure_heap(void **state)
     }
 }
 
+/* Whoever is the last to have it. */
+static void an_offer_s_private_key_is_wiped_with_the_last_reference(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(groups); i++) {
+        size_t before = CRYPTO_secure_used(), full;
+        Dh *dh = NULL;
+        KeyOffer *offer = NULL;
+
+        assert_int_equal(dh_new(groups[i], &dh), 0);
+        full = CRYPTO_secure_used();
+        assert_true(full > before);
+        assert_int_equal(key_offer_new(&dh, &offer), 0);
+        assert_null(dh);
+        assert_false(key_offer_is_in_use(offer));
+        assert_ptr_equal(key_offer_ref(offer), offer);
+        assert_true(key_offer_is_in_use(offer));
+        key_offer_unref(offer);
+        assert_int_equal(CRYPTO_secure_used(), full);
+        assert_false(key_offer_is_in_use(offer));
+        key_offer_unref(offer);
+        assert_int_equal(CRYPTO_secure_used(), before);
+    }
+}
+
+/* RFC 5282 3.1: the same keys twice are the same IVs twice. */
+static void
+the_same_keys_are_not_noted_twice_nor_more_of_them_than_there_are_responses(void **state)
+{
+    _cleanup_(key_offer_unrefp) KeyOffer *offer = NULL;
+    _cleanup_(secret_freep) Secret *sk_d = NULL;
+    Dh *dh = NULL;
+
+    (void)state;
+    assert_int_equal(dh_new(IKE_GROUP_CURVE25519, &dh), 0);
+    assert_int_equal(key_offer_new(&dh, &offer), 0);
+    assert_int_equal(secret_new(32, &sk_d), 0);
+    for (uint8_t i = 0; i < KEY_OFFER_RESPONSES_MAX; i++) {
+        sk_d->data[31] = i;
+        assert_int_equal(key_offer_note_keys(offer, sk_d), 0);
+        assert_true(key_offer_is_in_use(offer));
+        for (uint8_t again = 0; again <= i; again++) {
+            sk_d->data[31] = again;
+            assert_int_equal(key_offer_note_keys(offer, sk_d), -EEXIST);
+        }
+    }
+    sk_d->data[31] = KEY_OFFER_RESPONSES_MAX;
+    assert_int_equal(key_offer_note_keys(offer, sk_d), -ENOSPC);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +382,9 @@ int main(void)
         cmocka_unit_test(a_point_that_is_not_on_the_curve_is_refused),
         cmocka_unit_test(curve25519_points_of_small_order_are_refused),
         cmocka_unit_test(the_secret_is_in_the_secure_heap),
+        cmocka_unit_test(an_offer_s_private_key_is_wiped_with_the_last_reference),
+        cmocka_unit_test(
+            the_same_keys_are_not_noted_twice_nor_more_of_them_than_there_are_responses),
     };
 
     if (secrets_init() < 0)

@@ -1,8 +1,10 @@
-/* Are there either the right keys or none, wherever OpenSSL runs out of memory on the way? */
+/* Are there either the right keys or none, wherever OpenSSL runs out of memory on the way, and is
+ * nothing of them left when they have been given back? */
 #include "openssl_memory.h"
 
 #include "tred/keyschedule.h"
 
+#include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -114,10 +116,11 @@ static void without_memory_there_are_the_right_keys_or_none(void **state)
     memset(from->data, 7, from->size);
     for (size_t i = 0; i < ELEMENTS(derivations); i++) {
         Made right = {0};
-        size_t nth = 0, refused = 0;
+        size_t nth = 0, refused = 0, used = CRYPTO_secure_used();
         bool failed;
 
         assert_int_equal(derivations[i](from, &right), 0);
+        assert_int_equal(CRYPTO_secure_used(), used);
         assert_true(right.size > 0);
         do {
             Made made = {0};
@@ -125,6 +128,7 @@ static void without_memory_there_are_the_right_keys_or_none(void **state)
             openssl_memory_fail(++nth);
             const int r = derivations[i](from, &made);
             failed = openssl_memory_end();
+            assert_int_equal(CRYPTO_secure_used(), used);
             if (r == 0) {
                 assert_int_equal(made.size, right.size);
                 assert_memory_equal(made.octets, right.octets, right.size);
