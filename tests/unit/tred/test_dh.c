@@ -320,6 +320,103 @@ static void the_secret_is_in_the_secure_heap(void **state)
     }
 }
 
+/* What of OpenSSL refuses, with what it says then; whether a secret was asked for all the same. */
+typedef enum Step { NO_STEP, GENERATE, ENCODED_KEY, CHECK_QUICK, SET_PEER, DERIVE } Step;
+static struct {
+    Step refused;
+    int says;
+    unsigned derivations;
+} played;
+
+int __real_EVP_PKEY_generate(EVP_PKEY_CTX *context, EVP_PKEY **ret);
+int __wrap_EVP_PKEY_generate(EVP_PKEY_CTX *context, EVP_PKEY **ret);
+int __real_EVP_PKEY_set1_encoded_public_key(EVP_PKEY *key, const unsigned char *data, size_t size);
+int __wrap_EVP_PKEY_set1_encoded_public_key(EVP_PKEY *key, const unsigned char *data, size_t size);
+int __real_EVP_PKEY_public_check_quick(EVP_PKEY_CTX *context);
+int __wrap_EVP_PKEY_public_check_quick(EVP_PKEY_CTX *context);
+int __real_EVP_PKEY_derive_set_peer_ex(EVP_PKEY_CTX *context, EVP_PKEY *peer, int validate);
+int __wrap_EVP_PKEY_derive_set_peer_ex(EVP_PKEY_CTX *context, EVP_PKEY *peer, int validate);
+int __real_EVP_PKEY_derive(EVP_PKEY_CTX *context, unsigned char *key, size_t *size);
+int __wrap_EVP_PKEY_derive(EVP_PKEY_CTX *context, unsigned char *key, size_t *size);
+
+/* What the real one made stays there: nobody may take it for good. */
+static int said(Step step, int really)
+{
+    return played.refused == step ? played.says : really;
+}
+
+int __wrap_EVP_PKEY_generate(EVP_PKEY_CTX *context, EVP_PKEY **ret)
+{
+    return said(GENERATE, __real_EVP_PKEY_generate(context, ret));
+}
+
+int __wrap_EVP_PKEY_set1_encoded_public_key(EVP_PKEY *key, const unsigned char *data, size_t size)
+{
+    return said(ENCODED_KEY, __real_EVP_PKEY_set1_encoded_public_key(key, data, size));
+}
+
+int __wrap_EVP_PKEY_public_check_quick(EVP_PKEY_CTX *context)
+{
+    return said(CHECK_QUICK, __real_EVP_PKEY_public_check_quick(context));
+}
+
+int __wrap_EVP_PKEY_derive_set_peer_ex(EVP_PKEY_CTX *context, EVP_PKEY *peer, int validate)
+{
+    return said(SET_PEER, __real_EVP_PKEY_derive_set_peer_ex(context, peer, validate));
+}
+
+int __wrap_EVP_PKEY_derive(EVP_PKEY_CTX *context, unsigned char *key, size_t *size)
+{
+    played.derivations++;
+    return said(DERIVE, __real_EVP_PKEY_derive(context, key, size));
+}
+
+/* Each by itself: OpenSSL looks at a key more than once, so that a bad one proves no single check.
+ */
+static void what_openssl_refuses_is_refused_before_there_is_a_secret(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(groups); i++) {
+        _cleanup_(dh_freep) Dh *dh = NULL, *peer = NULL;
+        size_t used;
+
+        assert_int_equal(dh_new(groups[i], &dh), 0);
+        assert_int_equal(dh_new(groups[i], &peer), 0);
+        used = CRYPTO_secure_used();
+        for (Step step = GENERATE; step <= DERIVE; step++) {
+            for (int says = 0; says >= -2; says--) {
+                Secret *secret = NULL;
+                Dh *new = NULL;
+
+                memset(&played, 0, sizeof(played));
+                played.refused = step;
+                played.says = says;
+                if (step == GENERATE) {
+                    assert_int_equal(dh_new(groups[i], &new), -EIO);
+                } else {
+                    assert_int_equal(dh_derive(dh, dh_public(peer), &secret), -EBADMSG);
+                    assert_int_equal(played.derivations, step == DERIVE);
+                }
+                memset(&played, 0, sizeof(played));
+                assert_null(new);
+                assert_null(secret);
+                assert_int_equal(CRYPTO_secure_used(), used);
+            }
+        }
+    }
+}
+
+static void a_key_of_no_group_or_of_another_one_is_not_taken(void **state)
+{
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = EVP_EC_gen("P-256");
+    Dh *dh = NULL;
+
+    (void)state;
+    assert_int_equal(dh_new_from_key(0, key, &dh), -EOPNOTSUPP);
+    assert_int_equal(dh_new_from_key(IKE_GROUP_ECP_384, key, &dh), -EIO);
+    assert_null(dh);
+}
+
 /* Whoever is the last to have it. */
 static void an_offer_s_private_key_is_wiped_with_the_last_reference(void **state)
 {
@@ -382,6 +479,8 @@ int main(void)
         cmocka_unit_test(a_point_that_is_not_on_the_curve_is_refused),
         cmocka_unit_test(curve25519_points_of_small_order_are_refused),
         cmocka_unit_test(the_secret_is_in_the_secure_heap),
+        cmocka_unit_test(what_openssl_refuses_is_refused_before_there_is_a_secret),
+        cmocka_unit_test(a_key_of_no_group_or_of_another_one_is_not_taken),
         cmocka_unit_test(an_offer_s_private_key_is_wiped_with_the_last_reference),
         cmocka_unit_test(
             the_same_keys_are_not_noted_twice_nor_more_of_them_than_there_are_responses),
