@@ -41,7 +41,7 @@ static int prf_secret(const Prf *prf, Bytes key, const Bytes *parts, size_t coun
     return 0;
 }
 
-enum { PRF_PLUS_SEED_PARTS = 4, PRF_PLUS_BLOCKS_MAX = 255 };
+enum { PRF_PLUS_SEED_PARTS = 3, PRF_PLUS_BLOCKS_MAX = 255 };
 
 /* prf+ of RFC 7296 2.13: T1 = prf(K, S | 0x01), Tn = prf(K, Tn-1 | S | n), where `seed` gives S. */
 static int prf_plus(const Prf *prf, const Secret *key, const Bytes *seed, size_t count, size_t size,

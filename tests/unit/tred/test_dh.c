@@ -2,6 +2,7 @@
 #include "octets_fixture.h"
 
 #include "crypto/openssl.h"
+#include "crypto/secret_memory.h"
 #include "crypto/suite.h"
 #include "tred/dh.h"
 
@@ -321,7 +322,7 @@ static void the_secret_is_in_the_secure_heap(void **state)
 }
 
 /* What of OpenSSL refuses, with what it says then; whether a secret was asked for all the same. */
-typedef enum Step { NO_STEP, GENERATE, ENCODED_KEY, CHECK_QUICK, SET_PEER, DERIVE } Step;
+typedef enum Step { NO_STEP, GENERATE, ENCODED_KEY, CHECK_QUICK, SET_PEER, DERIVE, SECRET } Step;
 static struct {
     Step refused;
     int says;
@@ -365,6 +366,14 @@ int __wrap_EVP_PKEY_derive_set_peer_ex(EVP_PKEY_CTX *context, EVP_PKEY *peer, in
     return said(SET_PEER, __real_EVP_PKEY_derive_set_peer_ex(context, peer, validate));
 }
 
+int __real_secret_memory_take(size_t size, uint8_t **ret);
+int __wrap_secret_memory_take(size_t size, uint8_t **ret);
+
+int __wrap_secret_memory_take(size_t size, uint8_t **ret)
+{
+    return played.refused == SECRET ? -ENOMEM : __real_secret_memory_take(size, ret);
+}
+
 int __wrap_EVP_PKEY_derive(EVP_PKEY_CTX *context, unsigned char *key, size_t *size)
 {
     played.derivations++;
@@ -404,6 +413,21 @@ static void what_openssl_refuses_is_refused_before_there_is_a_secret(void **stat
             }
         }
     }
+}
+
+static void without_room_in_the_secure_heap_there_is_no_secret(void **state)
+{
+    _cleanup_(dh_freep) Dh *dh = NULL;
+    Secret *secret = NULL;
+
+    (void)state;
+    assert_int_equal(dh_new(IKE_GROUP_CURVE25519, &dh), 0);
+    memset(&played, 0, sizeof(played));
+    played.refused = SECRET;
+    assert_int_equal(dh_derive(dh, dh_public(dh), &secret), -ENOMEM);
+    assert_int_equal(played.derivations, 0);
+    played.refused = NO_STEP;
+    assert_null(secret);
 }
 
 static void a_key_of_no_group_or_of_another_one_is_not_taken(void **state)
@@ -480,6 +504,7 @@ int main(void)
         cmocka_unit_test(curve25519_points_of_small_order_are_refused),
         cmocka_unit_test(the_secret_is_in_the_secure_heap),
         cmocka_unit_test(what_openssl_refuses_is_refused_before_there_is_a_secret),
+        cmocka_unit_test(without_room_in_the_secure_heap_there_is_no_secret),
         cmocka_unit_test(a_key_of_no_group_or_of_another_one_is_not_taken),
         cmocka_unit_test(an_offer_s_private_key_is_wiped_with_the_last_reference),
         cmocka_unit_test(

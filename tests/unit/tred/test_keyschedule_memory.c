@@ -2,8 +2,10 @@
  * nothing of them left when they have been given back? */
 #include "openssl_memory.h"
 
+#include "crypto/secret_memory.h"
 #include "tred/keyschedule.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -144,10 +146,64 @@ static void without_memory_there_are_the_right_keys_or_none(void **state)
     }
 }
 
+static size_t takes_left; /* 0: no limit; 1: the next one is refused */
+int __real_secret_memory_take(size_t size, uint8_t **ret);
+int __wrap_secret_memory_take(size_t size, uint8_t **ret);
+
+int __wrap_secret_memory_take(size_t size, uint8_t **ret)
+{
+    if (takes_left > 0 && --takes_left == 0)
+        return -ENOMEM;
+    return __real_secret_memory_take(size, ret);
+}
+
+/* Whichever of the secrets on the way it is that has no room there. */
+static void without_room_in_the_secure_heap_there_are_no_keys(void **state)
+{
+    _cleanup_(secret_freep) Secret *from = NULL;
+
+    (void)state;
+    assert_int_equal(secret_new(SECRET_SIZE, &from), 0);
+    for (size_t i = 0; i < ELEMENTS(derivations); i++) {
+        const size_t used = CRYPTO_secure_used();
+        size_t nth = 0;
+
+        do {
+            Made made = {0};
+
+            takes_left = ++nth;
+            const int r = derivations[i](from, &made);
+            assert_int_equal(CRYPTO_secure_used(), used);
+            if (takes_left > 0) {
+                assert_int_equal(r, 0);
+                break;
+            }
+            assert_int_equal(r, -ENOMEM);
+            assert_int_equal(made.size, 0);
+        } while (true);
+        takes_left = 0;
+    }
+}
+
+static void nonces_that_are_too_long_for_a_key_make_none(void **state)
+{
+    static const uint8_t nonce[IKE_NONCE_MAX + 1];
+    _cleanup_(secret_freep) Secret *from = NULL;
+    Secret *skeyseed = NULL;
+
+    (void)state;
+    assert_int_equal(secret_new(SECRET_SIZE, &from), 0);
+    assert_true(skeyseed_compute(the_prf(), (Bytes){nonce, IKE_NONCE_MAX}, BYTES_OF(nonce), from,
+                                 &skeyseed) < 0);
+    assert_null(skeyseed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_memory_there_are_the_right_keys_or_none),
+        cmocka_unit_test(without_room_in_the_secure_heap_there_are_no_keys),
+        cmocka_unit_test(nonces_that_are_too_long_for_a_key_make_none),
     };
 
     if (!openssl_memory_begin() || secrets_init() < 0)
