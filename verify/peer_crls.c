@@ -132,7 +132,8 @@ static void depth_find(CrlCase *crls, int depth, X509_STORE_CTX *ctx)
             crl_revoked(status, ctx);
         return;
     }
-    if (is_tolerated(crls, verdict, ctx) || crls->verdicts[depth] != X509_V_OK)
+    /* OpenSSL looks at the dates before the signature: they excuse nothing that comes after. */
+    if (is_tolerated(crls, verdict, ctx) || !may_revoke(crls->verdicts[depth]))
         return;
     crls->verdicts[depth] = verdict;
     /* Of a list that was left out it is known already why there is none. */

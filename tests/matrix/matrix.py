@@ -442,13 +442,38 @@ def crl_cases():
     yield Case("a forged CRL revokes nothing", "revocation",
                revocation([crl(issuer, serial, key=WORLD.stranger.key)]),
                revocation([crl(issuer, serial, key=WORLD.stranger.key)], mode="if-available"))
-    yield Case("another CA's CRL", "revocation", revocation([crl(WORLD.stranger)]), good())
     mute = ca("Mute", root, (CA[0], key_usage("key_cert_sign")))
+    shown_by_mute = segw(mute)
+    for age, dates in (("of the future", {"this": 300 * DAY, "until": 400 * DAY}),
+                       ("out of date", {"this": -2 * DAY, "until": -DAY})):
+        revoked = revocation([crl(issuer, serial, **dates)], mode="if-available")
+        yield Case(f"a forged CRL {age} revokes nothing", "revocation", revoked,
+                   revocation([crl(issuer, serial, key=WORLD.stranger.key, **dates)], mode="if-available"))
+        yield Case(f"a CRL {age} with an unknown critical extension revokes nothing", "revocation", revoked,
+                   revocation([crl(issuer, serial, extensions=[unknown_extension(True)], **dates)],
+                              mode="if-available"))
+        yield Case(f"a CRL {age} revokes nothing of a CA without cRLSign", "revocation", revoked,
+                   revocation([crl(mute, shown_by_mute.serial, **dates)], shown=Shown(shown_by_mute, mute),
+                              mode="if-available"))
+    yield Case("another CA's CRL", "revocation", revocation([crl(WORLD.stranger)]), good())
     yield Case("a CRL of a CA without cRLSign", "revocation",
                revocation([crl(mute)], shown=under(mute)), good())
     yield Case("a CRL with an unknown critical extension", "revocation",
                revocation([crl(issuer, extensions=[unknown_extension(True)])]),
                revocation([crl(issuer, extensions=[unknown_extension(False)])]))
+    next_root, no_signer = ca("Root"), ca("Root", extensions=(CA[0], key_usage("key_cert_sign")))
+    below = segw(root)
+
+    def later(signer, *anchors):
+        """Of the time to come, so that OpenSSL does not look at it."""
+        return revocation([crl(root, below.serial, key=signer.key, this=300 * DAY, until=400 * DAY)],
+                          shown=Shown(below, anchors=[root, *anchors]), mode="if-available")
+    for title, good_twin in (
+            ("another root's of the same name that is no anchor", later(next_root)),
+            ("an anchor's of the same name without cRLSign", later(no_signer, no_signer)),
+            ("an anchor's of another name", later(WORLD.stranger, WORLD.stranger))):
+        yield Case(f"a CRL by an anchor's next key revokes, and none by {title}", "revocation",
+                   later(next_root, WORLD.stranger, next_root), good_twin)
     yield Case("a CRL of the same date takes nothing back", "revocation",
                revocation([crl(issuer, serial), crl(issuer)], mode="if-available"),
                revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)], mode="if-available"))
