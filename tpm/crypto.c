@@ -194,7 +194,7 @@ int tpm_cfb(TpmCrypto *crypto, bool encrypt, const uint8_t key[TPM_CIPHER_KEY_SI
 {
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     int done = 0;
-    const bool good = context && size <= INT32_MAX &&
+    const bool good = context && size <= UINT16_MAX &&
                       EVP_CipherInit_ex2(context, crypto->cfb, key, iv, encrypt, NULL) == 1 &&
                       EVP_CipherUpdate(context, data, &done, data, (int)size) == 1 &&
                       (size_t)done == size;

@@ -39,7 +39,8 @@ int tpm_kdfa(TpmCrypto *crypto, Bytes key, const char *label, Bytes context_u, B
 int tpm_kdfe(TpmCrypto *crypto, const Secret *z, const char *label, Bytes party_u, Bytes party_v,
              Secret **ret);
 
-/* AES-128-CFB (21.3) over `data` in place. 0 or -EIO. */
+/* AES-128-CFB (21.3) over `data` in place; no parameter of a TPM's is longer than UINT16_MAX. 0 or
+ * -EIO. */
 int tpm_cfb(TpmCrypto *crypto, bool encrypt, const uint8_t key[TPM_CIPHER_KEY_SIZE],
             const uint8_t iv[TPM_CIPHER_BLOCK_SIZE], uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
 
 Left out by rule (mutation.py): log lines, what decides nothing but whether one is written,
 assertions and tables; the border of a minimum or maximum
-(`a < b ? a : b`), where both are the same; and, unless they are asked for by name, what becomes of
+(`a < b ? a : b`, `if (a > b) b = a;`), where both are the same; and, unless they are asked for by name, what becomes of
 memory or OpenSSL that fails."""
 
 import argparse

@@ -20,6 +20,8 @@ INVERTED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 SHIFTED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 # The lesser or the greater of two: at their border both are the same.
 LESSER = re.compile(r"(?=(\S+) (?:<=?|>=?) (\S+) \? (?:\(\w+\))?(?:\1 : \2|\2 : \1)[;,)])")
+# The same as a statement: the greater of both, or the lesser, is kept.
+KEPT = re.compile(r"\bif \(([\w>.-]+) [<>]=? ([\w>.-]+)\)\s*\2 = \1;")
 WIPE = re.compile(r"\b(OPENSSL_cleanse|explicit_bzero|cipher_stop|secret_free|secret_clear)\(")
 STATUS = re.compile(r"\breturn (-E\w+|false|true);")
 GOOD = {"false": "true", "true": "false"}
@@ -82,7 +84,7 @@ def replacements(code):
         if leads_to_end(code, end):
             # The whole condition, whatever it is made of.
             yield start, end, "(0 && " + "{}" + ")", of_dependency("check", code, end)
-    borderless = {match.end(1) for match in LESSER.finditer(code)}
+    borderless = {match.end(1) for pattern in (LESSER, KEPT) for match in pattern.finditer(code)}
     for start, end in conditions(code):
         logs = ONLY_LOGS.match(code, end)
         if logs and not re.search(r"\w\(", code[start:end]):

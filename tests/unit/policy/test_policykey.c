@@ -141,6 +141,27 @@ static void a_signature_that_is_cut_or_empty_does_not_count(void **state)
     }
 }
 
+/* Nor does what nobody can have signed, as it has no message, count for us or in the TPM. */
+static void a_reference_that_is_too_long_is_approved_with_nothing(void **state)
+{
+    static const uint8_t octets[POLICY_APPROVAL_MESSAGE_MAX - POLICY_DIGEST_SIZE + 1];
+    const PolicyDigest approved = {.octets = {1}};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        _cleanup_(policy_key_deinit) PolicyKey key = vendor_key_new(types[i]);
+        const Bytes longest = {octets, sizeof(octets) - 1};
+        uint8_t signature[POLICY_SIGNATURE_MAX];
+        size_t size = 0;
+
+        assert_true(policy_key_approve(&key, &approved, BYTES_OF(octets), signature, &size) < 0);
+        assert_int_equal(policy_key_approve(&key, &approved, longest, signature, &size), 0);
+        assert_true(policy_key_approved(&key, &approved, longest, (Bytes){signature, size}));
+        assert_false(
+            policy_key_approved(&key, &approved, BYTES_OF(octets), (Bytes){signature, size}));
+    }
+}
+
 static void the_public_half_names_the_same_key(void **state)
 {
     Reason reason = {0};
@@ -211,6 +232,7 @@ int main(void)
         cmocka_unit_test(the_octets_of_a_private_key_do_not_outlive_its_reading),
         cmocka_unit_test(an_approval_by_another_key_does_not_count),
         cmocka_unit_test(a_signature_that_is_cut_or_empty_does_not_count),
+        cmocka_unit_test(a_reference_that_is_too_long_is_approved_with_nothing),
         cmocka_unit_test(the_public_half_names_the_same_key),
         cmocka_unit_test(a_file_that_holds_no_fit_key_is_refused),
     };

@@ -235,6 +235,18 @@ static void aes_128_cfb_is_that_of_sp_800_38a(void **state)
     assert_cfb(0);
 }
 
+static void more_than_a_parameter_can_have_is_not_encrypted(void **state)
+{
+    static const uint8_t key[TPM_CIPHER_KEY_SIZE], iv[TPM_CIPHER_BLOCK_SIZE], zeros[UINT16_MAX + 1];
+    static uint8_t data[UINT16_MAX + 1];
+
+    (void)state;
+    assert_int_equal(tpm_cfb(crypto, true, key, iv, data, UINT16_MAX + 1), -EIO);
+    assert_memory_equal(data, zeros, sizeof(data));
+    assert_int_equal(tpm_cfb(crypto, true, key, iv, data, UINT16_MAX), 0);
+    assert_memory_not_equal(data, zeros, UINT16_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +258,7 @@ int main(void)
         cmocka_unit_test(kdfe_is_what_another_implementation_computes),
         cmocka_unit_test(what_does_not_fit_into_a_kdf_is_refused),
         cmocka_unit_test(aes_128_cfb_is_that_of_sp_800_38a),
+        cmocka_unit_test(more_than_a_parameter_can_have_is_not_encrypted),
     };
 
     return cmocka_run_group_tests(tests, group_init, group_deinit);
