@@ -4,6 +4,7 @@
 
 #include "dataplane/orderlink.h"
 #include "inner_fixture.h"
+#include "no_random.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -301,6 +302,19 @@ static int give_by(Lab *lab, uint8_t interface, uint32_t spi, Told *told)
     sa->spi_in = spi;
     sa->interface = interface;
     return dataplane_add_sa(lab->plane, sa, &lab->first, note, told);
+}
+
+/* Else all HeNBs would rekey at the same times. */
+static void without_random_numbers_no_pair_is_added(void **state)
+{
+    Lab *lab = *state;
+    for (int says = 0; says >= -1; says--) {
+        Told told = {0};
+        no_random_begin(1, says);
+        assert_int_equal(give_by(lab, 0, 300, &told), -EIO);
+        assert_true(no_random_end());
+        assert_int_equal(told.n, 0);
+    }
 }
 
 static void each_interface_has_its_own_tun_from_its_first_pair_to_its_last(void **state)
@@ -676,6 +690,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLANE(tred_esp_is_told_for_which_dscps_a_pair_is),
+        PLANE(without_random_numbers_no_pair_is_added),
         PLANE(each_interface_has_its_own_tun_from_its_first_pair_to_its_last),
         PLANE(a_pair_for_an_interface_that_was_not_named_is_refused),
         PLANE(a_pair_is_used_when_tred_esp_says_so),

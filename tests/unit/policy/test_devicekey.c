@@ -1,6 +1,7 @@
 /* Does the device key sign, and nothing but sign, and does the TPM stay as clean as it was? */
 #include "base/reason.h"
 #include "key_bench.h"
+#include "no_random.h"
 #include "probe.h"
 
 #include "tpm/open.h"
@@ -73,6 +74,32 @@ static void a_key_takes_one_slot_while_loaded_and_none_after(void **state)
         assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 1);
         device_key_free(key);
         assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
+    }
+}
+
+/* A test signature over what is known beforehand could be an old one. */
+static void without_random_numbers_a_key_is_not_tested_and_so_not_taken(void **state)
+{
+    Tss2Key file;
+    Reason reason = {0};
+
+    (void)state;
+    if (device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &file, &reason) < 0)
+        fail_msg("%s", reason.text);
+    for (int says = 0; says >= -1; says--) {
+        bool failed = false;
+
+        for (unsigned nth = 1; nth == 1 || failed; nth++) {
+            DeviceKey *key = NULL;
+
+            no_random_begin(nth, says);
+            const int r = device_key_load(bench.tpm, &file, NULL, &key, &reason);
+            failed = no_random_end();
+            assert_int_equal(r == 0, !failed);
+            assert_int_equal(key != NULL, !failed);
+            device_key_free(key);
+            assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
+        }
     }
 }
 
@@ -304,6 +331,7 @@ int main(void)
         cmocka_unit_test(each_algorithm_signs_what_openssl_verifies),
         cmocka_unit_test(two_thousand_signatures_take_one_session_and_all_have_the_full_width),
         cmocka_unit_test(a_key_takes_one_slot_while_loaded_and_none_after),
+        cmocka_unit_test(without_random_numbers_a_key_is_not_tested_and_so_not_taken),
         cmocka_unit_test(a_digest_that_does_not_fit_is_refused),
         cmocka_unit_test(a_key_tied_to_its_natural_scheme_signs_with_that_alone),
         cmocka_unit_test(a_key_outside_the_profile_is_refused_with_its_flaw),

@@ -2,8 +2,12 @@
  * implementation: Python's hmac and hashlib, by the formulas of TPM 2.0 Part 1, 11.4.10. */
 #include "tpm/crypto.h"
 
+#include "no_random.h"
+
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/rsa.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -235,6 +239,47 @@ static void aes_128_cfb_is_that_of_sp_800_38a(void **state)
     assert_cfb(0);
 }
 
+static bool is_full;
+int __real_secret_memory_take(size_t size, uint8_t **ret);
+int __wrap_secret_memory_take(size_t size, uint8_t **ret);
+
+int __wrap_secret_memory_take(size_t size, uint8_t **ret)
+{
+    return is_full ? -ENOMEM : __real_secret_memory_take(size, ret);
+}
+
+static void without_random_numbers_or_room_no_secret_is_shared(void **state)
+{
+    EVP_PKEY *keys[] = {EVP_RSA_gen(2048), EVP_EC_gen("P-256")};
+    static TPM2B_ENCRYPTED_SECRET encrypted;
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(keys); i++) {
+        _cleanup_(secret_freep) Secret *good = NULL;
+        Secret *none = NULL;
+
+        assert_int_equal(tpm_secret_share(crypto, keys[i], "SECRET", &good, &encrypted), 0);
+        is_full = true;
+        assert_int_equal(tpm_secret_share(crypto, keys[i], "SECRET", &none, &encrypted), -ENOMEM);
+        assert_int_equal(tpm_kdfe(crypto, good, "SECRET", (Bytes){0}, (Bytes){0}, &none), -ENOMEM);
+        assert_int_equal(tpm_kdfa(crypto, secret_bytes(good), "ATH", (Bytes){0}, (Bytes){0},
+                                  TPM_HASH_SIZE, &none),
+                         -ENOMEM);
+        is_full = false;
+        assert_null(none);
+    }
+    for (int says = 0; says >= -1; says--) { /* OpenSSL draws the other's key itself */
+        Secret *none = NULL;
+
+        no_random_begin(1, says);
+        assert_int_equal(tpm_secret_share(crypto, keys[0], "SECRET", &none, &encrypted), -EIO);
+        assert_true(no_random_end());
+        assert_null(none);
+    }
+    for (size_t i = 0; i < ELEMENTS(keys); i++)
+        EVP_PKEY_free(keys[i]);
+}
+
 static void more_than_a_parameter_can_have_is_not_encrypted(void **state)
 {
     static const uint8_t key[TPM_CIPHER_KEY_SIZE], iv[TPM_CIPHER_BLOCK_SIZE], zeros[UINT16_MAX + 1];
@@ -258,6 +303,7 @@ int main(void)
         cmocka_unit_test(kdfe_is_what_another_implementation_computes),
         cmocka_unit_test(what_does_not_fit_into_a_kdf_is_refused),
         cmocka_unit_test(aes_128_cfb_is_that_of_sp_800_38a),
+        cmocka_unit_test(without_random_numbers_or_room_no_secret_is_shared),
         cmocka_unit_test(more_than_a_parameter_can_have_is_not_encrypted),
     };
 

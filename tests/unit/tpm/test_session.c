@@ -4,6 +4,7 @@
 #include "tpm/session.h"
 
 #include "free_watch.h"
+#include "no_random.h"
 #include "probe.h"
 #include "tpm/nv.h"
 
@@ -73,6 +74,30 @@ static TSS2_RC sign(TpmSession *session, const TPM2B_DIGEST *digest)
     TPMT_SIGNATURE signature = {0};
 
     return signing_key_sign(&key, session, digest, &signature);
+}
+
+/* Nonces, and the salt of a session for an RSA key, are drawn: each is what an attacker would have
+ * to guess. */
+static void without_random_numbers_there_is_no_session_and_no_command_in_one(void **state)
+{
+    TpmSession *session = session_new(TPM2_SE_HMAC), *none = NULL;
+
+    (void)state;
+    for (int says = 0; says >= -1; says--) {
+        const unsigned sessions = handle_count(TPM2_LOADED_SESSION_FIRST);
+        Reason reason = {0};
+
+        no_random_begin(1, says);
+        assert_true(tpm_session_start(bench.tpm, TPM2_SE_HMAC, &none, &reason) < 0);
+        assert_true(no_random_end());
+        assert_null(none);
+        assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), sessions);
+        no_random_begin(1, says);
+        assert_int_not_equal(sign(session, &first_digest), TSS2_RC_SUCCESS);
+        assert_true(no_random_end());
+        assert_int_equal(sign(session, &first_digest), TSS2_RC_SUCCESS);
+    }
+    tpm_session_flush(bench.tpm, session);
 }
 
 /* A command that is changed on its way is refused by the TPM, and its session is not harmed. */
@@ -754,6 +779,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SESSION_TEST(a_session_without_a_salt_is_none_and_says_whether_memory_was_lacking),
+        SESSION_TEST(without_random_numbers_there_is_no_session_and_no_command_in_one),
         SESSION_TEST(each_command_in_a_session_has_a_nonce_of_its_own),
         SESSION_TEST(each_session_begins_with_a_nonce_and_a_salt_of_its_own),
         SESSION_TEST(a_digest_changed_on_the_way_is_not_signed),

@@ -1,5 +1,6 @@
 /* Is the table of states and calls the one that the call flow needs, cell by cell? */
 #include "exchange_fixture.h"
+#include "no_random.h"
 
 #include "base/reason.h"
 
@@ -363,12 +364,52 @@ static void a_key_pair_that_was_made_ahead_is_of_the_group_that_was_asked_for_la
     assert_null(bench.context.spare_dh);
 }
 
+/* A nonce or an SPI that everybody knows is worse than none. */
+static void without_random_numbers_no_exchange_begins(void **state)
+{
+    (void)state;
+    for (int says = 0; says >= -1; says--) {
+        for (unsigned nth = 1; nth <= 2; nth++) { /* SPI, nonce */
+            Exchange *exchange = NULL;
+            Reason reason = {0};
+
+            no_random_begin(nth, says);
+            assert_int_equal(
+                exchange_new(&bench.context, &bench.with, IKE_GROUP_ECP_256, &exchange, &reason),
+                -EIO);
+            assert_true(no_random_end());
+            assert_null(exchange);
+            assert_null(bench.context.exchanges);
+        }
+    }
+}
+
+static void without_random_numbers_no_spi_is_given_out(void **state)
+{
+    Play play;
+
+    (void)state;
+    play_init(&play);
+    assert_int_equal(call_agree(&play), 0);
+    for (int says = 0; says >= -1; says--) {
+        uint32_t spi = 0;
+
+        no_random_begin(1, says);
+        assert_int_equal(exchange_allocate_spi(play.exchange, &spi, &play.reason), -EIO);
+        assert_true(no_random_end());
+        assert_int_equal(spi, 0);
+    }
+    play_deinit(&play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call_in_every_state_does_what_the_table_says),
         cmocka_unit_test(a_peer_that_is_refused_leads_to_refused),
         cmocka_unit_test(a_new_exchange_has_its_own_spi_nonce_and_ke),
+        cmocka_unit_test(without_random_numbers_no_exchange_begins),
+        cmocka_unit_test(without_random_numbers_no_spi_is_given_out),
         cmocka_unit_test(a_group_outside_the_profile_is_refused),
         cmocka_unit_test(a_new_group_keeps_spi_and_nonce_and_changes_the_ke),
         cmocka_unit_test(the_fifth_change_of_group_is_refused),

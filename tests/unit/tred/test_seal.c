@@ -1,6 +1,7 @@
 /* Is a sealed message what the RFCs say, octet for octet, and does nothing else open? The messages
  * here were sealed with Python's cryptography module. */
 #include "free_watch.h"
+#include "no_random.h"
 #include "octets_fixture.h"
 
 #include "tred/seal.h"
@@ -333,6 +334,33 @@ static void what_is_too_short_to_be_sealed_is_not_authentic(void **state)
     }
 }
 
+/* RFC 7296 3.14: an IV of CBC is not to be foreseen. That of GCM is a counter. */
+static void without_random_numbers_a_message_that_needs_an_iv_is_not_made(void **state)
+{
+    (void)state;
+    for (int says = 0; says >= -1; says--) {
+        _cleanup_(sealer_deinit) Sealer cbc, gcm;
+        uint8_t made[MESSAGE_MAX] = {0};
+        static const uint8_t zeros[sizeof(made)];
+        Writer writer;
+
+        sealer_init(&cbc, IKE_ENCR_AES_CBC, 128, true);
+        sealer_init(&gcm, IKE_ENCR_AES_GCM_16, 128, false);
+        writer_init(&writer, made, sizeof(made));
+        no_random_begin(1, says);
+        assert_int_equal(
+            seal_message(cbc.seal, &header, IKE_PAYLOAD_NOTIFY, NULL, BYTES_OF(plain), &writer),
+            -EIO);
+        assert_true(no_random_end());
+        assert_int_equal(writer.size, 0);
+        assert_memory_equal(made, zeros, sizeof(made));
+        no_random_begin(1, says);
+        assert_int_equal(
+            seal_message(gcm.seal, &header, IKE_PAYLOAD_NOTIFY, NULL, BYTES_OF(plain), &writer), 0);
+        assert_false(no_random_end());
+    }
+}
+
 static void no_two_messages_have_the_same_iv(void **state)
 {
     (void)state;
@@ -405,6 +433,7 @@ int main(void)
         cmocka_unit_test(a_message_without_payloads_has_nothing_sealed_in_it),
         cmocka_unit_test(padding_must_fit_in_what_was_sealed),
         cmocka_unit_test(what_is_too_short_to_be_sealed_is_not_authentic),
+        cmocka_unit_test(without_random_numbers_a_message_that_needs_an_iv_is_not_made),
         cmocka_unit_test(no_two_messages_have_the_same_iv),
         cmocka_unit_test(a_message_without_room_leaves_nothing_in_the_clear),
         cmocka_unit_test(keys_that_do_not_fit_are_refused),
