@@ -171,10 +171,9 @@ static int take_option(int value, const char *argument, void *userdata)
 
 /* What tred does not take ends this process, and so everything: it has gone, or is out of its mind.
  */
-static void on_tell(const DeviceAnswer *answer, int fd, void *userdata)
+static void tell(Helper *helper, const DeviceAnswer *answer, int fd)
 {
     uint8_t frame[DEVICE_FRAME_SIZE_MAX];
-    Helper *helper = userdata;
     Writer writer;
     Bytes message;
 
@@ -183,12 +182,18 @@ static void on_tell(const DeviceAnswer *answer, int fd, void *userdata)
     int r = writer_finish(&writer, &message);
     if (r == 0)
         r = helper_send(HELPER_FD, message, fd);
-    if (answer->type != DEVICE_ALIVE)
-        rest_after(helper->rest);
     if (r < 0) {
         helper->result = r == -EPIPE || r == -ECONNRESET ? 0 : r;
         (void)sd_event_exit(helper->event, 0);
     }
+}
+
+static void on_tell(const DeviceAnswer *answer, int fd, void *userdata)
+{
+    Helper *helper = userdata;
+
+    rest_after(helper->rest);
+    tell(helper, answer, fd);
 }
 
 /* Returns 1, 0 when tred has closed its end, or -errno. The request's views lie in one buffer. */
@@ -224,7 +229,7 @@ static int request_take(Helper *helper, const DeviceRequest *request, int fd)
     const DeviceAnswer alive = {.type = DEVICE_ALIVE, .number = request->number};
 
     if (request->type == DEVICE_PING) {
-        on_tell(&alive, -1, helper);
+        tell(helper, &alive, -1);
         return 0;
     }
     rest_after(helper->rest);

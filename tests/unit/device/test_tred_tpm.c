@@ -88,6 +88,29 @@ static void a_connection_of_another_user_or_none_at_all_is_not_served(void **sta
     assert_int_equal(status_with_pipe(connected), EX_NOPERM);
 }
 
+/* As systemd starts it, by the socket: the connection that woke it is another user's. */
+static void nobody_to_serve_is_no_error_and_nothing_is_read_of_a_stranger(void **state)
+{
+    const char *const words[] = {"/bin/sh", "-c",
+                                 "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" --user nobody",
+                                 program, NULL};
+    const struct sockaddr_un any = {.sun_family = AF_UNIX};
+    _cleanup_(close_fdp) int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    _cleanup_(close_fdp) int stranger = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address;
+    socklen_t size = sizeof(address);
+
+    (void)state;
+    if (getuid() == NOBODY)
+        skip();
+    /* The kernel chooses a name in the abstract namespace. */
+    assert_int_equal(bind(listener, (const struct sockaddr *)&any, sizeof(any.sun_family)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(connect(stranger, (const struct sockaddr *)&address, size), 0);
+    assert_int_equal(program_status(program_start(words, listener)), EX_OK);
+}
+
 static void it_ends_well_whenever_tred_has_closed_its_end(void **state)
 {
     (void)state;
@@ -185,6 +208,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_begins_with_nothing_that_is_wrong),
         cmocka_unit_test(a_connection_of_another_user_or_none_at_all_is_not_served),
+        cmocka_unit_test(nobody_to_serve_is_no_error_and_nothing_is_read_of_a_stranger),
         cmocka_unit_test(it_ends_well_whenever_tred_has_closed_its_end),
         cmocka_unit_test(what_comes_first_says_where_everything_is),
         cmocka_unit_test(where_everything_is_is_said_once),

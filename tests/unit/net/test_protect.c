@@ -606,6 +606,9 @@ static void what_was_not_polled_or_has_nothing_to_tell_is_not_looked_at(void **s
     played.changed = true;
     played.local.n_selectors = 1;
     protection_watch(protection, silent, ELEMENTS(silent));
+    played.lost = true; /* of what is not polled */
+    protection_watch(protection, told, 0);
+    played.lost = false;
     for (size_t n_polled = 0; n_polled < ELEMENTS(told); n_polled++)
         protection_watch(protection, told, n_polled);
     assert_int_equal(played.n_commits, 1);

@@ -189,6 +189,27 @@ static void what_is_of_another_form_is_told_with_how_to_convert_it(void **state)
     PKCS12_free(pkcs12);
 }
 
+/* DER alone makes no PKCS #12, nor do its octets within other text. */
+static void what_is_of_no_known_form_is_told_with_no_advice(void **state)
+{
+    static const char *const unknown[] = {"0\x03\x02\x01\x01", "1\x82\x02\x01\x03\x30",
+                                          "0\x82\x02\x01"};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(unknown); i++) {
+        STACK_OF(X509) *certificates = NULL;
+        Reason reason = {0};
+        BIO *file = BIO_new(BIO_s_mem());
+
+        add_text(file, unknown[i]);
+        assert_int_equal(decode(file, &certificates, &reason), -EINVAL);
+        assert_null(certificates);
+        if (strstr(reason.text, "PKCS"))
+            fail_msg("%zu: '%s'", i, reason.text);
+        BIO_free(file);
+    }
+}
+
 static void der_certificates_one_after_another_are_all_read(void **state)
 {
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
@@ -384,6 +405,7 @@ int main(void)
         cmocka_unit_test(pem_blocks_with_text_between_are_all_read),
         cmocka_unit_test(no_pem_block_is_passed_over_for_the_form_of_its_lines),
         cmocka_unit_test(what_is_of_another_form_is_told_with_how_to_convert_it),
+        cmocka_unit_test(what_is_of_no_known_form_is_told_with_no_advice),
         cmocka_unit_test(der_certificates_one_after_another_are_all_read),
         cmocka_unit_test(a_bad_der_certificate_is_named_by_number_and_octet),
         cmocka_unit_test(a_bad_pem_block_is_named_by_number_and_line),
