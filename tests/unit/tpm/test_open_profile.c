@@ -23,6 +23,7 @@ typedef struct LesserTcti {
     TSS2_TCTI_CONTEXT *real;
     Lack lack;
     uint32_t at_once; /* the TPM lists no more in one answer; 0: as many as it likes */
+    bool endless;     /* each answer has one more */
     bool asked;       /* the command under way asks for what is lacking */
     unsigned answers; /* to questions for that capability */
 } LesserTcti;
@@ -48,6 +49,24 @@ static TSS2_RC lesser_transmit(TSS2_TCTI_CONTEXT *context, size_t size, const ui
     return Tss2_Tcti_Transmit(lesser->real, size, copy);
 }
 
+/* One entry more, whatever was asked for; returns the answer's size. */
+static size_t endless_answer(const LesserTcti *lesser, uint8_t *response)
+{
+    const size_t item = lesser->lack.capability == TPM2_CAP_ALGS ? 2 + 4 : 2;
+    Writer writer;
+
+    writer_init(&writer, response, 10 + 1 + 4 + 4 + item);
+    writer_u16(&writer, TPM2_ST_NO_SESSIONS);
+    writer_u32(&writer, (uint32_t)(10 + 1 + 4 + 4 + item));
+    writer_u32(&writer, TSS2_RC_SUCCESS);
+    writer_u8(&writer, TPM2_YES); /* there is more */
+    writer_u32(&writer, lesser->lack.capability);
+    writer_u32(&writer, 1);
+    writer_u16(&writer, (uint16_t)(0x4000 + lesser->answers));
+    writer_zeros(&writer, item - 2);
+    return writer.size;
+}
+
 /* In the answer what is lacking has a number that stands for nothing. */
 static TSS2_RC lesser_receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t *response,
                               int32_t timeout)
@@ -60,6 +79,10 @@ static TSS2_RC lesser_receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t 
     if (rc != TSS2_RC_SUCCESS || !lesser->asked || !response)
         return rc;
     lesser->answers++;
+    if (lesser->endless) {
+        *size = endless_answer(lesser, response);
+        return rc;
+    }
     for (size_t at = FIRST_ITEM; at + 2 <= *size; at += item) {
         if ((response[at] << 8 | response[at + 1]) == (int)lesser->lack.id)
             response[at] |= 0x40;
@@ -108,6 +131,23 @@ static void a_tpm_that_lists_few_at_once_is_asked_again(void **state)
     }
 }
 
+static void a_tpm_that_never_comes_to_an_end_is_asked_for_so_much_and_no_more(void **state)
+{
+    enum { LISTED_MAX = 256 };
+    static const TPM2_CAP capabilities[] = {TPM2_CAP_ALGS, TPM2_CAP_ECC_CURVES};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(capabilities); i++) {
+        LesserTcti lesser = lesser_of((Lack){capabilities[i], UINT16_MAX});
+        Tpm tpm = {.tcti = (TSS2_TCTI_CONTEXT *)&lesser};
+        Reason reason = {0};
+
+        lesser.endless = true;
+        assert_int_equal(tpm_profile_check(&tpm, TPM_KEY_ECDSA_P256, &reason), -EOPNOTSUPP);
+        assert_int_equal(lesser.answers, LISTED_MAX);
+    }
+}
+
 static void a_whole_tpm_can_hold_every_key(void **state)
 {
     Reason reason = {0};
@@ -145,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_tpm_can_hold_every_key),
         cmocka_unit_test(a_tpm_that_lists_few_at_once_is_asked_again),
+        cmocka_unit_test(a_tpm_that_never_comes_to_an_end_is_asked_for_so_much_and_no_more),
         cmocka_unit_test(what_is_lacking_is_named_with_the_key_that_needs_it),
         cmocka_unit_test(what_another_key_would_need_may_be_lacking),
     };
