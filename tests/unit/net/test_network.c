@@ -24,7 +24,7 @@ static struct {
     Link link;
     size_t n_links_deleted, n_links_cleared, n_mtus_set, n_cleared, n_replaced;
     uint32_t mtu;
-    int mtu_error, address_error, route_error, way_error, beneath_error, list_error;
+    int mtu_error, address_error, guard_error, route_error, way_error, beneath_error, list_error;
     bool elsewhere;
     Route way;
     size_t n_routes;
@@ -179,6 +179,8 @@ int __wrap_route_add(Netlink *netlink, const Route *route);
 int __wrap_route_add(Netlink *netlink, const Route *route)
 {
     (void)netlink;
+    if (route->guard && kernel.guard_error < 0)
+        return kernel.guard_error;
     if (kernel.route_error < 0)
         return kernel.route_error;
     if (route_like(&route->destination, route->guard))
@@ -616,6 +618,19 @@ static void the_way_to_a_segw_within_its_own_selectors_is_pinned(void **state)
     }
 }
 
+/* It alone keeps packets to the SeGW out of the tunnel while there is no way around. */
+static void without_its_guard_no_way_to_a_segw_is_pinned_and_no_pair_added(void **state)
+{
+    SaOrder order = order_of(1, "10.0.0.2");
+    segw_put(&order, "192.168.0.1");
+    kernel.way = (Route){.index = 2, .gateway = prefix("203.0.113.254", 32)};
+    kernel.guard_error = -ENOMEM;
+    assert_int_equal(add(*state, &order), -ENOMEM);
+    assert_nothing_left();
+    kernel.guard_error = 0;
+    assert_int_equal(add(*state, &order), 0);
+}
+
 static void a_pin_of_the_administrators_does_and_stays_and_want_of_a_way_is_told(void **state)
 {
     SaOrder order = order_of(1, "10.0.0.2");
@@ -949,6 +964,7 @@ int main(void)
         NETWORK_TEST(an_address_of_one_family_brings_no_routes_of_the_other),
         NETWORK_TEST(two_addresses_of_either_family_are_taken),
         NETWORK_TEST(the_way_to_a_segw_within_its_own_selectors_is_pinned),
+        NETWORK_TEST(without_its_guard_no_way_to_a_segw_is_pinned_and_no_pair_added),
         NETWORK_TEST(a_pin_of_the_administrators_does_and_stays_and_want_of_a_way_is_told),
         NETWORK_TEST(an_interface_is_made_with_the_mtu_of_its_first_pair),
         NETWORK_TEST(there_is_room_for_so_many_sas_and_routes_and_no_more),
