@@ -6,6 +6,7 @@
 #include "base/reason.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -299,9 +300,46 @@ static int group_setup(void **state)
     return secrets_init();
 }
 
+/* What starting the process leads to, and the end that it has then. */
+static int start_result;
+static int started_with[2];
+
+int __wrap_helper_process_start(const char *path, const char *argument, HelperProcess *ret);
+int __wrap_helper_process_start(const char *path, const char *argument, HelperProcess *ret)
+{
+    assert_string_equal(path, "/program");
+    assert_string_equal(argument, "--connected");
+    if (start_result < 0)
+        return start_result;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, started_with), 0);
+    ret->channel = dup(started_with[0]);
+    errno = EIO; /* of what has gone well nobody asks it */
+    return 0;
+}
+
+static void a_process_that_starts_is_never_waited_for_at_its_channel(void **state)
+{
+    Lab *lab = *state;
+    const OrderLinkCallbacks callbacks = {note_event, note_lost, lab};
+    OrderLink *link = NULL;
+    start_result = -EAGAIN;
+    assert_int_equal(
+        order_link_start("tred-esp", "/program", "--connected", lab->event, &callbacks, &link),
+        -EAGAIN);
+    assert_null(link);
+    start_result = 0;
+    assert_int_equal(
+        order_link_start("tred-esp", "/program", "--connected", lab->event, &callbacks, &link), 0);
+    assert_true(fcntl(started_with[0], F_GETFL) & O_NONBLOCK);
+    order_link_free(link);
+    close_fdp(&started_with[0]);
+    close_fdp(&started_with[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        LAB(a_process_that_starts_is_never_waited_for_at_its_channel),
         LAB(orders_are_answered_in_turn_each_to_its_own_callback),
         LAB(a_helper_that_talks_on_without_answering_is_given_up_at_the_deadline),
         LAB(an_order_answered_in_time_has_no_deadline_any_more),

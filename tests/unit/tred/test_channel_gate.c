@@ -24,6 +24,19 @@ typedef struct Bench {
 } Bench;
 
 static Bench bench;
+static int recv_error; /* of the next call, if it is not 0 */
+
+ssize_t __real_recv(int fd, void *ret, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *ret, size_t size, int flags);
+
+ssize_t __wrap_recv(int fd, void *ret, size_t size, int flags)
+{
+    if (recv_error == 0)
+        return __real_recv(fd, ret, size, flags);
+    errno = recv_error;
+    recv_error = 0;
+    return -1;
+}
 
 static void turn(void)
 {
@@ -189,6 +202,29 @@ static void what_sd_bus_does_not_read_waits_and_is_not_lost(void **state)
     assert_int_equal(there, said);
 }
 
+static void
+what_can_not_be_read_for_the_moment_is_read_later_and_any_other_error_is_the_end(void **state)
+{
+    static const struct {
+        int error;
+        bool is_over;
+    } cases[] = {{EAGAIN, false}, {EINTR, false}, {ECONNRESET, true}, {ENOMEM, true}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t header[HEADER], seen[HEADER];
+
+        say(WORDS, WORDS_SIZE);
+        assert_int_equal(found(seen, sizeof(seen)), 0);
+        header_make('l', 0, 0, header);
+        say(header, HEADER);
+        recv_error = cases[i].error;
+        assert_int_equal(found(seen, sizeof(seen)), cases[i].is_over ? -1 : HEADER);
+        (void)bench_deinit(NULL);
+        (void)bench_init(NULL);
+    }
+}
+
 static void what_sd_bus_ends_is_over_for_the_caller(void **state)
 {
     uint8_t octet;
@@ -238,6 +274,7 @@ int main(void)
         TEST(calls_are_handed_on_in_whatever_pieces_they_come),
         TEST(a_message_larger_than_a_call_ends_the_channel),
         TEST(what_sd_bus_does_not_read_waits_and_is_not_lost),
+        TEST(what_can_not_be_read_for_the_moment_is_read_later_and_any_other_error_is_the_end),
         TEST(what_sd_bus_ends_is_over_for_the_caller),
         TEST(descriptors_are_dropped),
     };
