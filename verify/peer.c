@@ -2,8 +2,8 @@
 #include "verify/peer_internal.h"
 
 #include "base/cleanup.h"
-#include "verify/certificates.h"
 #include "crypto/memory.h"
+#include "verify/certificates.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -245,18 +245,36 @@ static void report_replace(PeerReport *report, const PeerReport *other)
         report->refusal = &report->checks[other->refusal - other->checks];
 }
 
-/* What is said of a peer that is refused on every path is said of the first that leads to an
- * anchor; unless that lacks no more than somebody's word, and on another one somebody has spoken.
- */
-static bool says_more(const PeerCheck *other, const PeerCheck *refusal)
+/* The path lacks somebody's word, and no more. */
+static bool lacks_a_word(const PeerCheck *refusal)
 {
-    return refusal->error == PEER_E_REVOCATION_UNKNOWN && other->error == PEER_E_REVOKED;
+    return refusal->error == PEER_E_REVOCATION_UNKNOWN;
+}
+
+/* What is said of a peer that is refused on every path is said of the first that lacks no more than
+ * somebody's word: who was taken by that before such a word grew old is not lost for what is wrong
+ * with another path (exchange_verdict_ends()). Else of the first that leads to an anchor. */
+static bool is_to_be_told(const PeerReport *other, const PeerReport *report)
+{
+    return !other->refusal || report->refusal == &report->checks[path_begin()] ||
+           (lacks_a_word(other->refusal) && !lacks_a_word(report->refusal));
+}
+
+/* That the peer was revoked on another path is said all the same. */
+static void revoked_add(PeerReport *report, const PeerCheck *revoked)
+{
+    PeerCheck *check = &report->checks[report->refusal - report->checks];
+    const size_t length = strlen(check->found);
+
+    (void)snprintf(check->found + length, sizeof(check->found) - length,
+                   "; and on another path %s is %s", revoked->subject, revoked->found);
 }
 
 /* The path that was followed first is not fit: another may be. */
 static int others_judge(PeerCase *peer, PeerReport *report)
 {
     const size_t refusal = (size_t)(report->refusal - report->checks);
+    PeerCheck revoked = {0};
     PeerReport other = *report;
     PeerPaths paths;
     int r;
@@ -270,12 +288,15 @@ static int others_judge(PeerCase *peer, PeerReport *report)
         r = path_judge(peer, paths.paths[i], &other);
         if (r < 0)
             break;
-        if (!other.refusal || report->refusal == &report->checks[path_begin()] ||
-            says_more(other.refusal, report->refusal))
+        if (other.refusal && other.refusal->error == PEER_E_REVOKED)
+            revoked = *other.refusal;
+        if (is_to_be_told(&other, report))
             report_replace(report, &other);
         if (!report->refusal)
             break;
     }
+    if (r == 0 && report->refusal && lacks_a_word(report->refusal) && revoked.error != 0)
+        revoked_add(report, &revoked);
     peer->given = NULL;
     peer_paths_deinit(&paths);
     return r;

@@ -486,9 +486,9 @@ static void where_there_is_no_list_ocsp_alone_says_what_is_good(void **state)
 }
 
 /* Two CAs have certified one key under one name: of one nobody knows whether that still holds, the
- * other has taken it back. That is what is said, whichever path is the first. */
-static void
-where_one_path_is_revoked_and_nothing_is_known_of_another_it_is_called_revoked(void **state)
+ * other has taken it back. Who was taken by the first while that was known is not to be lost for
+ * the second: whichever comes first, what is lacking is a word. */
+static void where_one_path_lacks_a_word_alone_that_is_said_and_what_is_revoked_too(void **state)
 {
     PeerProfile profile = peer_profile_3gpp();
     const PkiSpec spec = pki_segw_spec(SEGW);
@@ -500,28 +500,53 @@ where_one_path_is_revoked_and_nothing_is_known_of_another_it_is_called_revoked(v
     Pki other = pki_issue(&same, &other_root);
     const Presentation orders[] = {{.sent = {&leaf, &one, &other}, .count = 3},
                                    {.sent = {&leaf, &other, &one}, .count = 3}};
-    CrlStore crls;
+    const struct {
+        long until; /* the list of `one`'s issuer is in date; 0: there is none */
+        bool other_revoked, all_revoked;
+        int expected; /* 0: it is taken */
+        const char *why;
+    } cases[] = {
+        {PKI_DAY, true, false, 0, ""},
+        {-10L * PKI_DAY, true, false, PEER_E_REVOCATION_UNKNOWN, "CRL has expired"},
+        {-10L * PKI_DAY, true, false, PEER_E_REVOCATION_UNKNOWN, "on another path "},
+        {0, true, false, PEER_E_REVOCATION_UNKNOWN, "says the CRL of "},
+        {0, false, false, PEER_E_REVOCATION_UNKNOWN, "unknown"},
+        {PKI_DAY, true, true, PEER_E_REVOKED, "says the CRL of "},
+        {-10L * PKI_DAY, false, true, PEER_E_REVOKED, "says the CRL of "},
+        {0, false, true, PEER_E_REVOKED, "says the CRL of "},
+    };
 
     (void)state;
     profile.cross_certificates = true;
-    assert_int_equal(crl_store_init(&crls), 0);
-    assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&one, NULL, -PKI_HOUR, PKI_DAY)) > 0);
     assert_true(sk_X509_push(anchors.certificates, other_root.certificate) > 0);
-    for (int is_revoked = 0; is_revoked < 2; is_revoked++) {
-        for (size_t i = 0; i < ELEMENTS(orders); i++) {
-            Presentation presentation = orders[i];
+    for (size_t i = 0; i < ELEMENTS(cases) * ELEMENTS(orders); i++) {
+        const size_t nth = i / ELEMENTS(orders);
+        Presentation presentation = orders[i % ELEMENTS(orders)];
+        CrlStore crls;
 
-            presentation.profile = &profile;
-            presentation.crls = &crls;
-            presentation.revocation = REVOCATION_REQUIRE;
-            assert_refused(&presentation, is_revoked ? PEER_E_REVOKED : PEER_E_REVOCATION_UNKNOWN,
-                           is_revoked ? "says the CRL of " : "unknown");
+        assert_int_equal(crl_store_init(&crls), 0);
+        assert_true(sk_X509_CRL_push(crls.crls,
+                                     pki_crl(&one, cases[nth].all_revoked ? leaf.certificate : NULL,
+                                             -PKI_HOUR, PKI_DAY)) > 0);
+        if (cases[nth].until != 0) {
+            assert_true(sk_X509_CRL_push(
+                            crls.crls, pki_crl(&root, NULL, -30L * PKI_DAY, cases[nth].until)) > 0);
         }
-        assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&other_root, other.certificate, -PKI_HOUR,
-                                                        PKI_DAY)) > 0);
+        if (cases[nth].other_revoked) {
+            assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&other_root, other.certificate,
+                                                            -PKI_HOUR, PKI_DAY)) > 0);
+        }
+        presentation.profile = &profile;
+        presentation.crls = &crls;
+        presentation.revocation = REVOCATION_REQUIRE;
+        if (cases[nth].expected == 0) {
+            assert_accepted(&presentation, &leaf);
+        } else {
+            assert_refused(&presentation, cases[nth].expected, cases[nth].why);
+        }
+        crl_store_deinit(&crls);
     }
     (void)sk_X509_pop(anchors.certificates);
-    crl_store_deinit(&crls);
     pki_deinit(&other);
     pki_deinit(&one);
     pki_deinit(&leaf);
@@ -530,8 +555,7 @@ where_one_path_is_revoked_and_nothing_is_known_of_another_it_is_called_revoked(v
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(
-            where_one_path_is_revoked_and_nothing_is_known_of_another_it_is_called_revoked),
+        cmocka_unit_test(where_one_path_lacks_a_word_alone_that_is_said_and_what_is_revoked_too),
         cmocka_unit_test(where_there_is_no_list_ocsp_alone_says_what_is_good),
         cmocka_unit_test(a_fit_segw_is_taken_with_each_key_of_the_profile),
         cmocka_unit_test(the_rest_of_the_chain_comes_in_any_order_and_with_strangers),
