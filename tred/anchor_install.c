@@ -169,17 +169,27 @@ static int anchors_exchange(Daemon *daemon, Verifier *verifier, uint64_t version
     return 0;
 }
 
-/* Where it is not known whether the TPM has taken them, all is read anew. Whoever was not yet
- * judged would be by anchors that may be removed by this, however they come into force: it begins
- * anew. */
+/* All is read anew, also where there was no identity: whoever was verified is judged by the anchors
+ * of the last one until there is another. The new ones do not judge: the TPM may have refused. */
+static void unknown_read(Daemon *daemon, Work *done)
+{
+    log_warning("Whether the TPM has taken the operator's new SeGW anchors is not known: the "
+                "identity is read anew, and until that succeeds verified SeGWs are judged by the "
+                "anchors before. If State does not become ready, see to the TPM and install the "
+                "anchors again");
+    daemon_load_identity_after(daemon, done);
+}
+
+/* Whoever was not yet judged would be by anchors that may be removed by this, however they come
+ * into force: it begins anew. */
 static void install_end(Work *work)
 {
     Daemon *daemon = work_daemon(work);
     Install *install = work_data(work);
 
     if (install->result != 0) {
-        if (install->unknown && daemon->identity)
-            daemon_load_identity_after(daemon, work);
+        if (install->unknown)
+            unknown_read(daemon, work);
         return;
     }
     const LogFields fields = {.message_id = MESSAGE_ANCHORS_INSTALLED};
