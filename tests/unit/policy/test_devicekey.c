@@ -87,19 +87,22 @@ static void without_random_numbers_a_key_is_not_tested_and_so_not_taken(void **s
     if (device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &file, &reason) < 0)
         fail_msg("%s", reason.text);
     for (int says = 0; says >= -1; says--) {
-        bool failed = false;
+        bool failed = false, untested = false;
 
         for (unsigned nth = 1; nth == 1 || failed; nth++) {
             DeviceKey *key = NULL;
 
+            reason.text[0] = '\0';
             no_random_begin(nth, says);
             const int r = device_key_load(bench.tpm, &file, NULL, &key, &reason);
             failed = no_random_end();
             assert_int_equal(r == 0, !failed);
             assert_int_equal(key != NULL, !failed);
+            untested |= strstr(reason.text, "no random numbers") != NULL;
             device_key_free(key);
             assert_int_equal(handle_count(TPM2_TRANSIENT_FIRST), 0);
         }
+        assert_true(untested); /* the digest is drawn, beside the sessions' nonces */
     }
 }
 
