@@ -15,9 +15,10 @@ FOR_TESTS = {
     "sa_sequence": "no test sends the 2^32 packets after which an SA ends",
     "dataplane_counters": "tests/bench/static_tunnel.c holds them against what the peer has counted",
 }
-FUNCTION = r"^(?!static|typedef|return)[A-Za-z_][\w \t]*[ *](\w+)\([^;{}]*\)\s*"
+FUNCTION = r"^(?!static|typedef|return)[A-Za-z_][\w \t\n*]*[ \n*](\w+)\([^;{}]*\)\s*"
 DECLARED = re.compile(FUNCTION + r"(?:__attribute__[^;{}]*)?;", re.MULTILINE)
 DEFINED = re.compile(FUNCTION + r"\{", re.MULTILINE)
+STATIC = re.compile(r"^static\s[\w \t\n*]*[ \n*](\w+)\(", re.MULTILINE)
 CLEANUP = re.compile(r"DEFINE_POINTER_CLEANUP\(\w+, (\w+)\)")
 
 
@@ -25,12 +26,14 @@ class Sources:
     def __init__(self, root, folders):
         files = [file for folder in folders for file in sorted((root / folder).rglob("*.[ch]"))]
         self.texts = {str(file.relative_to(root)): without_comments(file.read_text()) for file in files}
-        self.words, self.defined = {}, {}
+        self.words, self.defined, self.statics = {}, {}, {}
         for name, text in self.texts.items():
             for word in set(re.findall(r"\w+", text)):
                 self.words.setdefault(word, set()).add(name)
             for function in DEFINED.findall(text) if name.endswith(".c") else []:
                 self.defined.setdefault(function, set()).add(name)
+            for function in STATIC.findall(text):
+                self.statics.setdefault(function, set()).add(name)
 
     def shown(self):
         """[(header, function, its names)]: a clean-up that is made of it is another."""
@@ -41,11 +44,13 @@ class Sources:
                     yield header, name, [name, f"{name}p"] if name in cleanups else [name]
 
     def callers(self, header, function, names):
-        """The files that call it, and whether one that defines it does."""
+        """The files that call it, and whether one that defines it does. Who has a static function of that name calls that; a
+        test's stub calls nobody."""
         own = self.defined.get(function, set())
-        files = set().union(*(self.words.get(name, set()) for name in names)) - own - {header}
-        calls = sum(len(re.findall(rf"\b{name}\b", self.texts[file])) for name in names for file in own)
-        return files, calls > len(own)
+        files = set().union(*(self.words.get(name, set()) - self.statics.get(name, set()) for name in names)) - own - {header}
+        real = [file for file in own if not file.startswith("tests/")]
+        calls = sum(len(re.findall(rf"\b{name}\b", self.texts[file])) for name in names for file in real)
+        return files, calls > len(real)
 
 
 def useless(sources):
