@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
+#include <string.h>
 
 enum { SECURITY_LEVEL = 2, HOUR = 3600 };
 
@@ -118,27 +119,38 @@ static bool may_revoke(int verdict)
            verdict == X509_V_ERR_CRL_NOT_YET_VALID;
 }
 
+/* Of a list that was left out it is known already why there is none. What comes after a date, as
+ * that the list is forged, is said in its place. */
+static void detail_find(DepthStatus *status, int former, int verdict)
+{
+    const char *text = status->detail.text;
+
+    if (status->word == WORD_NONE &&
+        (text[0] == '\0' ||
+         (former != X509_V_OK && strcmp(text, X509_verify_cert_error_string(former)) == 0)))
+        reason_set(&status->detail, 0, "%s", X509_verify_cert_error_string(verdict));
+}
+
 /* Something is wrong at one depth, and the others are looked at all the same. */
 static void depth_find(CrlCase *crls, int depth, X509_STORE_CTX *ctx)
 {
     const int verdict = X509_STORE_CTX_get_error(ctx);
+    const int former = crls->verdicts[depth];
     DepthStatus *status = &crls->status->depths[depth];
 
     if (status->word == WORD_REVOKED ||
         (status->word == WORD_GOOD && crls->age == CRLS_OLD)) /* a recent list has spoken */
         return;
     if (verdict == X509_V_ERR_CERT_REVOKED) {
-        if (may_revoke(crls->verdicts[depth]))
+        if (may_revoke(former))
             crl_revoked(status, ctx);
         return;
     }
     /* OpenSSL looks at the dates before the signature: they excuse nothing that comes after. */
-    if (is_tolerated(crls, verdict, ctx) || !may_revoke(crls->verdicts[depth]))
+    if (is_tolerated(crls, verdict, ctx) || !may_revoke(former))
         return;
     crls->verdicts[depth] = verdict;
-    /* Of a list that was left out it is known already why there is none. */
-    if (status->word == WORD_NONE && status->detail.text[0] == '\0')
-        reason_set(&status->detail, 0, "%s", X509_verify_cert_error_string(verdict));
+    detail_find(status, former, verdict);
 }
 
 /* OpenSSL's callback. The path has been judged before, so that what is wrong with it is no news;

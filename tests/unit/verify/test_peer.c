@@ -485,6 +485,31 @@ static void where_there_is_no_list_ocsp_alone_says_what_is_good(void **state)
     pki_deinit(&leaf);
 }
 
+/* OpenSSL looks at a list's dates first. */
+static void what_is_wrong_with_a_list_out_of_date_is_that_it_is_forged(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root), namesake = pki_root("Root");
+    const Presentation presentation = {
+        .sent = {&leaf}, .count = 1, .revocation = REVOCATION_REQUIRE};
+
+    (void)state;
+    for (int is_forged = 0; is_forged < 2; is_forged++) {
+        Presentation shown = presentation;
+        CrlStore crls;
+
+        assert_int_equal(crl_store_init(&crls), 0);
+        assert_true(sk_X509_CRL_push(crls.crls, pki_crl(is_forged ? &namesake : &root, NULL,
+                                                        -30L * PKI_DAY, -10L * PKI_DAY)) > 0);
+        shown.crls = &crls;
+        assert_refused(&shown, PEER_E_REVOCATION_UNKNOWN,
+                       is_forged ? "CRL signature failure" : "CRL has expired");
+        crl_store_deinit(&crls);
+    }
+    pki_deinit(&namesake);
+    pki_deinit(&leaf);
+}
+
 /* Two CAs have certified one key under one name: of one nobody knows whether that still holds, the
  * other has taken it back. Who was taken by the first while that was known is not to be lost for
  * the second: whichever comes first, what is lacking is a word. */
@@ -555,6 +580,7 @@ static void where_one_path_lacks_a_word_alone_that_is_said_and_what_is_revoked_t
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_wrong_with_a_list_out_of_date_is_that_it_is_forged),
         cmocka_unit_test(where_one_path_lacks_a_word_alone_that_is_said_and_what_is_revoked_too),
         cmocka_unit_test(where_there_is_no_list_ocsp_alone_says_what_is_good),
         cmocka_unit_test(a_fit_segw_is_taken_with_each_key_of_the_profile),
