@@ -62,12 +62,24 @@ static int primary_create(Tpm *tpm, TpmObject *ret, Reason *reason)
     return 0;
 }
 
+/* A parent that a key file names may be anybody's: it is not for us to have it removed. */
+static int parent_is_unfit(TPM2_HANDLE handle, const char *what, Reason *reason)
+{
+    return reason_set(reason, -EIO,
+                      "the object at 0x%08x, which the key file names as the device key's parent, "
+                      "%s; it was left as it is: make a new key with 'tre-provision init --force', "
+                      "whose parent is the storage root key",
+                      handle, what);
+}
+
 static int parent_check(TPM2_HANDLE handle, const TPM2B_PUBLIC *public, Reason *reason)
 {
     const TPMA_OBJECT attributes = public->publicArea.objectAttributes;
 
     if ((attributes & (storage_attributes | TPMA_OBJECT_SIGN_ENCRYPT)) == storage_attributes)
         return 0;
+    if (handle != TPM_SRK_HANDLE)
+        return parent_is_unfit(handle, "is not a storage key that only this TPM can use", reason);
     return reason_set(
         reason, -EIO,
         "the object at 0x%08x is not a storage key that only this TPM can use (attributes "
@@ -85,12 +97,29 @@ static int kind_check(TPM2_HANDLE handle, const TPMT_PUBLIC *area, Reason *reaso
     if (area->nameAlg == TPM2_ALG_SHA256 &&
         (handle != TPM_SRK_HANDLE || has_curve || area->type == TPM2_ALG_RSA))
         return 0;
+    if (handle != TPM_SRK_HANDLE)
+        return parent_is_unfit(handle, "has another nameAlg than SHA-256", reason);
     return reason_set(
         reason, -EIO,
         "the object at 0x%08x is neither ECC P-256 nor RSA with SHA-256 as its nameAlg, "
         "so it can't be the storage root key; if nothing needs it, remove it with "
         "'tpm2_evictcontrol -C o -c 0x%08x' and provision again",
         handle, handle);
+}
+
+static int absent(TPM2_HANDLE handle, Reason *reason)
+{
+    if (handle != TPM_SRK_HANDLE) {
+        return reason_set(reason, -ENOENT,
+                          "there is no key at 0x%08x, which the key file names as the device key's "
+                          "parent; make a new one with 'tre-provision init --force'",
+                          handle);
+    }
+    return reason_set(
+        reason, -ENOENT,
+        "there is no storage root key at 0x%08x; run 'tre-provision init' (if a device "
+        "key was made before, the TPM has been cleared or exchanged)",
+        handle);
 }
 
 static int persistent_open(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret_public, TpmObject *ret,
@@ -105,17 +134,15 @@ static int persistent_open(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret_publi
         *ret_public = (TPM2B_PUBLIC){0};
         rc = tpm2_read_public(tpm, handle, ret_public, ret);
     }
-    if (rc == (TPM2_RC_HANDLE | TPM2_RC_1)) {
-        return reason_set(
-            reason, -ENOENT,
-            "there is no storage root key at 0x%08x; run 'tre-provision init' (if a device "
-            "key was made before, the TPM has been cleared or exchanged)",
-            handle);
-    }
+    if (rc == (TPM2_RC_HANDLE | TPM2_RC_1))
+        return absent(handle, reason);
     if (ret_public->publicArea.type != 0) /* it was read, whether its Name is known or not */
         r = kind_check(handle, &ret_public->publicArea, reason);
     if (r == 0 && rc != TSS2_RC_SUCCESS) {
-        tpm_error(reason, "TPM2_ReadPublic (storage root key)", rc);
+        tpm_error(reason,
+                  handle == TPM_SRK_HANDLE ? "TPM2_ReadPublic (storage root key)"
+                                           : "TPM2_ReadPublic (the device key's parent)",
+                  rc);
         return -EIO;
     }
     if (r == 0)

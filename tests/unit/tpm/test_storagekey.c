@@ -87,8 +87,8 @@ static void the_owners_primary_key_is_transient_and_is_given_back(void **state)
     }
 }
 
-/* A signing key at the storage root key's place, as somebody else might have put it there. */
-static void signing_key_put_at_srk(Tpm *tpm)
+/* A signing key, as somebody else might have put it at the storage root key's place. */
+static void signing_key_put(Tpm *tpm, TPM2_HANDLE handle)
 {
     const TPM2B_PUBLIC template = {
         .publicArea =
@@ -112,7 +112,7 @@ static void signing_key_put_at_srk(Tpm *tpm)
 
     assert_int_equal(tpm2_create_primary(tpm, TPM2_RH_OWNER, NULL, &template, &public, &primary),
                      TSS2_RC_SUCCESS);
-    assert_int_equal(tpm2_evict_control(tpm, &primary, NULL, TPM_SRK_HANDLE), TSS2_RC_SUCCESS);
+    assert_int_equal(tpm2_evict_control(tpm, &primary, NULL, handle), TSS2_RC_SUCCESS);
     tpm_object_release(tpm, &primary);
 }
 
@@ -122,7 +122,7 @@ static void what_is_no_storage_key_is_refused_and_left(void **state)
     Reason reason = {0};
     TpmObject srk = {0};
 
-    signing_key_put_at_srk(bench->tpm);
+    signing_key_put(bench->tpm, TPM_SRK_HANDLE);
     for (int i = 0; i < 2; i++) { /* the second time shows that it is still there */
         assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), -EIO);
         assert_non_null(strstr(reason.text, "not a storage key"));
@@ -147,6 +147,7 @@ static void an_owner_password_is_explained(void **state)
 /* While the storage root key is read, another task may do the same (ld --wrap). */
 static EVP_PKEY *other_tasks;
 static unsigned times_read;
+static bool has_other_hash; /* what is read has SHA-384 as its nameAlg */
 
 TSS2_RC __real_tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret,
                                 TpmObject *ret_object);
@@ -159,9 +160,35 @@ TSS2_RC __wrap_tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret,
     TSS2_RC rc = __real_tpm2_read_public(tpm, handle, ret, ret_object);
 
     times_read++;
+    if (has_other_hash)
+        ret->publicArea.nameAlg = TPM2_ALG_SHA384;
     if (other_tasks && !tpm->salt_pkey)
         tpm->salt_pkey = other_tasks;
     return rc;
+}
+
+/* It may be anybody's: nobody is told to remove it, or that it is no storage root key. */
+static void what_is_no_parent_though_a_key_file_names_it_is_somebody_elses(void **state)
+{
+    Bench *bench = *state;
+    static const char *const whys[] = {"there is no key at 0x81000010",
+                                       "is not a storage key that only this TPM can use",
+                                       "another nameAlg"};
+
+    for (size_t i = 0; i < ELEMENTS(whys); i++) {
+        Reason reason = {0};
+        TpmObject parent = {0};
+
+        if (i == 1)
+            signing_key_put(bench->tpm, 0x81000010);
+        has_other_hash = i == 2;
+        assert_int_equal(tpm_parent_open(bench->tpm, 0x81000010, &parent, &reason),
+                         i == 0 ? -ENOENT : -EIO);
+        has_other_hash = false;
+        assert_non_null(strstr(reason.text, whys[i]));
+        assert_non_null(strstr(reason.text, "init --force"));
+        assert_null(strstr(reason.text, "tpm2_evictcontrol"));
+    }
 }
 
 static void a_salt_key_is_the_one_of_the_name_or_none_where_none_is_named(void **state)
@@ -220,6 +247,9 @@ int main(void)
                                         bench_init, bench_deinit),
         cmocka_unit_test_setup_teardown(what_is_no_storage_key_is_refused_and_left, bench_init,
                                         bench_deinit),
+        cmocka_unit_test_setup_teardown(
+            what_is_no_parent_though_a_key_file_names_it_is_somebody_elses, bench_init,
+            bench_deinit),
         cmocka_unit_test_setup_teardown(an_owner_password_is_explained, bench_init, bench_deinit),
         cmocka_unit_test_setup_teardown(
             a_salt_key_is_the_one_of_the_name_or_none_where_none_is_named, bench_init,
