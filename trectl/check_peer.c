@@ -3,13 +3,13 @@
 #include "base/file.h"
 #include "base/program.h"
 #include "base/reason.h"
+#include "crypto/memory.h"
 #include "crypto/openssl.h"
 #include "trectl/check_peer_options.h"
 #include "trectl/commands.h"
 #include "tred/config.h"
 #include "tred/verifier.h"
 #include "verify/certificates.h"
-#include "crypto/memory.h"
 #include "verify/peer.h"
 
 #include <errno.h>

@@ -3,11 +3,11 @@
 
 #include "base/file.h"
 #include "base/reason.h"
+#include "crypto/memory.h"
 #include "crypto/openssl.h"
 #include "crypto/spki.h"
 #include "verify/certificates.h"
 #include "verify/crls.h"
-#include "crypto/memory.h"
 
 #include <errno.h>
 #include <openssl/err.h>

@@ -1,10 +1,10 @@
 /* The other side of an exchange: a SeGW in as few lines as a handshake needs. */
 #include "exchange_fixture.h"
 
+#include "crypto/memory.h"
 #include "policy/tpmsigningkey.h"
 #include "tpm/open.h"
 #include "tpm/storagekey.h"
-#include "crypto/memory.h"
 
 #include "crypto/secret.h"
 #include "tred/child_policy.h"

@@ -1,8 +1,8 @@
 /* How does a test show a SeGW to peer_judge()? */
 #include "peer_fixture.h"
 
-#include "ikewire/registry.h"
 #include "crypto/memory.h"
+#include "ikewire/registry.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
