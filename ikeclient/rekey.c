@@ -175,7 +175,7 @@ uint32_t rekey_next_child(const IkeSa *sa, uint32_t spi_in)
     return next && !next->unwanted && !next->redundant ? next->spi_in : 0;
 }
 
-void rekey_remove_child(IkeSa *sa, uint32_t spi_in)
+static void forget_child(IkeSa *sa, uint32_t spi_in)
 {
     const TreCall call = {.method = TRE_REMOVE_CHILD, .exchange = sa->exchange, .spi_in = spi_in};
 
@@ -218,7 +218,7 @@ static bool sweep(IkeSa *sa, size_t most, uint64_t *ret_due)
             continue;
         if (now >= child->gone + LINGER_USEC || lingering > most) {
             lingering--;
-            rekey_remove_child(sa, child->spi_in);
+            forget_child(sa, child->spi_in);
             swept = true;
         } else if (child->gone + LINGER_USEC < *ret_due) {
             *ret_due = child->gone + LINGER_USEC;
@@ -247,6 +247,12 @@ static bool sends_in_place_of(const ChildSa *other, const ChildSa *child)
            has_same_selectors(&other->answer.ts_r, &child->answer.ts_r);
 }
 
+static bool is_replaced(const IkeSa *sa, const ChildSa *child)
+{
+    return sends_in_place_of(child_sas_replacement(sa->children, child->spi_in, true), child) ||
+           sends_in_place_of(child_sas_replacement(sa->children, child->spi_in, false), child);
+}
+
 /* True if another sends in its place, which of several with the same selectors the newest does. One
  * whose place nothing has taken, or something for other selectors, may go on sending, to who has it
  * no more; and the redundant one of the peer's would send from its first packet on. */
@@ -258,9 +264,30 @@ static bool has_successor(const IkeSa *sa, const ChildSa *child)
 
     if (child->redundant)
         return false;
-    return sends_in_place_of(sibling, child) ||
-           sends_in_place_of(child_sas_replacement(sa->children, child->spi_in, true), child) ||
-           sends_in_place_of(child_sas_replacement(sa->children, child->spi_in, false), child);
+    if (sibling && sibling->gone != 0 && !is_replaced(sa, sibling))
+        sibling = NULL; /* of two that linger neither has the other */
+    return sends_in_place_of(sibling, child) || is_replaced(sa, child);
+}
+
+/* Lets those linger no more that have no successor, or none any more, until none is left. */
+static void drop_orphans(IkeSa *sa)
+{
+    const ChildSa *child = sa->children;
+
+    while (child) {
+        if (child->gone != 0 && !has_successor(sa, child)) {
+            forget_child(sa, child->spi_in);
+            child = sa->children; /* one before it may have lost its successor */
+        } else {
+            child = child->next;
+        }
+    }
+}
+
+void rekey_remove_child(IkeSa *sa, uint32_t spi_in)
+{
+    forget_child(sa, spi_in);
+    drop_orphans(sa);
 }
 
 void rekey_let_go(IkeSa *sa, uint32_t spi_in)
@@ -272,8 +299,7 @@ void rekey_let_go(IkeSa *sa, uint32_t spi_in)
         return;
     child->unwanted = child->delete_sent = true;
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &child->gone);
-    if (!has_successor(sa, child))
-        rekey_remove_child(sa, spi_in);
+    drop_orphans(sa);
     if (!has_current(sa)) { /* an IKE SA without any is to be seen as such at once */
         (void)sweep(sa, 0, &due);
     } else {
@@ -285,7 +311,9 @@ uint64_t rekey_sweep(IkeSa *sa)
 {
     uint64_t due;
 
-    if (sweep(sa, LINGERING_MAX, &due))
+    if (sweep(sa, LINGERING_MAX, &due)) {
+        drop_orphans(sa);
         sa->handlers->changed(sa->userdata, sa);
+    }
     return due;
 }

@@ -47,11 +47,12 @@ void rekey_use_child(IkeSa *sa, uint32_t spi_in);
  * may have sent by the redundant one, and tred then, too. 0: what sends goes on. */
 uint32_t rekey_next_child(const IkeSa *sa, uint32_t spi_in);
 
-/* Has tred remove a Child SA of `sa`, and forgets it. */
+/* Has tred remove a Child SA of `sa`, and forgets it, with those that linger because it was in
+ * their place. */
 void rekey_remove_child(IkeSa *sa, uint32_t spi_in);
 
 /* The same for one that is deleted at the peer; where another with the same selectors is in its
- * place, it receives for a little while yet. */
+ * place, it receives for a little while yet, and no longer than that other is there. */
 void rekey_let_go(IkeSa *sa, uint32_t spi_in);
 
 /* Removes those whose time is over; returns when the next one's is, UINT64_MAX: there is none. */

@@ -1212,34 +1212,62 @@ static void the_first_child_that_the_segw_deletes_is_asked_for_where_another_is_
     assert_int_equal(f.told.times_established, 1);
 }
 
-/* Whatever their order is: one of those that linger was made later. */
-static void with_the_last_child_goes_what_was_deleted_before_it(void **state)
+/* The first one is rekeyed by us, and lingers in tred beside the new one. */
+static void rekey_first(uint32_t spi)
+{
+    const size_t before = f.n_deleted;
+    Heard heard;
+
+    connection_child_due(f.connection, spi_at(CHILD_FIRST), false);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    grant_child(&heard, spi, 0x90);
+    while (f.n_deleted == before)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_int_equal(lingering(), before + 1);
+}
+
+/* Each of them in its turn; tred would go on sending by them beside the other. */
+static void what_lingers_goes_with_what_took_its_place(void **state)
 {
     Heard heard, answer;
     (void)state;
 
     have_another();
-    for (uint32_t i = 0; i < 2; i++) {
-        connection_child_due(f.connection, spi_at(CHILD_FIRST), false);
-        take_request(&heard, IKE_CREATE_CHILD_SA);
-        grant_child(&heard, SEGW_SPI + 1 + i, 0x90);
-        while (f.n_deleted == i)
-            stage_turn(&f.stage);
-        stage_settle(&f.stage);
-        assert_int_equal(spi_at(CHILD_FIRST), second + 1 + i);
-    }
+    rekey_first(SEGW_SPI + 1);
+    rekey_first(SEGW_SPI + 2);
     connection_child_due(f.connection, second, false);
     take_request(&heard, IKE_CREATE_CHILD_SA);
     delete_from_segw(IKE_PROTOCOL_ESP, SEGW_SPI + 2);
     take_response(&answer, IKE_INFORMATIONAL);
-    assert_int_equal(lingering(), 2);
+    assert_int_equal(lingering(), 0);
     assert_int_equal(children(), 1);
+    assert_int_equal(stage_children(&f.stage), 1);
     refuse(&heard, IKE_NOTIFY_NO_ADDITIONAL_SAS, (Bytes){0});
     while (f.n_deleted < 3)
         stage_turn(&f.stage);
     stage_settle(&f.stage);
     assert_int_equal(f.deleted[2], second);
+}
+
+static void what_one_delete_names_with_what_took_its_place_does_not_linger(void **state)
+{
+    const IkeDelete both = {IKE_PROTOCOL_ESP, 2, {STAGE_SPI_OUT, SEGW_SPI + 1}};
+    Heard heard;
+    Draft draft;
+    (void)state;
+
+    have_another();
+    rekey_child(STAGE_SPI_OUT, SEGW_SPI + 1, IKE_GROUP_NONE, 0x90);
+    take_response(&heard, IKE_CREATE_CHILD_SA);
+    assert_int_equal(children(), 3);
+    draft_begin(&draft);
+    ike_chain_add_delete(&draft.chain, &both);
+    request(IKE_INFORMATIONAL, &draft);
+    take_response(&heard, IKE_INFORMATIONAL);
+    take_request(&heard, IKE_CREATE_CHILD_SA);
     assert_int_equal(lingering(), 0);
+    assert_int_equal(children(), 1);
 }
 
 static void another_child_keeps_its_place_when_it_is_rekeyed_by_either_side(void **state)
@@ -1495,6 +1523,31 @@ static void the_segws_answer_for_a_child_has_the_lowest_nonce(void **state)
 {
     (void)state;
     of_two_new_children_that_with_the_lowest_nonce_goes(NR_SEGW);
+}
+
+/* Nor does the old one for either. */
+static void of_two_new_children_that_go_neither_lingers_for_the_other(void **state)
+{
+    Heard ours, heard;
+    (void)state;
+
+    have_another();
+    f.stage.nonce = nonce(NI_OURS, NI_OURS);
+    begin_child(&ours);
+    f.stage.nonce = nonce(NR_OURS, NI_OURS);
+    rekey_child(STAGE_SPI_OUT, SEGW_SPI + 1, IKE_GROUP_NONE, nonce(NI_SEGW, NI_OURS));
+    take_response(&heard, IKE_CREATE_CHILD_SA);
+    grant_child(&ours, SEGW_SPI + 2, nonce(NR_SEGW, NI_OURS));
+    while (f.n_deleted == 0)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_int_equal(lingering(), 1); /* ours */
+    delete_from_segw(IKE_PROTOCOL_ESP, STAGE_SPI_OUT);
+    take_response(&heard, IKE_INFORMATIONAL);
+    assert_int_equal(lingering(), 2);
+    delete_from_segw(IKE_PROTOCOL_ESP, SEGW_SPI + 1);
+    take_response(&heard, IKE_INFORMATIONAL);
+    assert_int_equal(lingering(), 0);
 }
 
 /* tred is at the answer to the SeGW's request when the answer to ours comes: only then is it known
@@ -2106,7 +2159,9 @@ int main(void)
         TEST_WITH_ANOTHER(another_child_that_a_busy_segw_puts_off_is_asked_for_again_soon),
         TEST_WITH_ANOTHER(another_child_that_the_segw_deletes_is_asked_for_again),
         TEST_WITH_ANOTHER(the_first_child_that_the_segw_deletes_is_asked_for_where_another_is_left),
-        TEST_WITH_ANOTHER(with_the_last_child_goes_what_was_deleted_before_it),
+        TEST_WITH_ANOTHER(what_lingers_goes_with_what_took_its_place),
+        TEST_WITH_ANOTHER(what_one_delete_names_with_what_took_its_place_does_not_linger),
+        TEST_WITH_ANOTHER(of_two_new_children_that_go_neither_lingers_for_the_other),
         TEST_WITH_ANOTHER(another_child_keeps_its_place_when_it_is_rekeyed_by_either_side),
         TEST_WITH_ANOTHER(another_child_whose_rekeying_is_refused_is_deleted_and_the_first_goes_on),
         TEST_WITH_ANOTHER(another_child_that_tred_does_not_take_is_deleted_at_the_segw),
