@@ -148,26 +148,29 @@ static uint8_t inner_type(const IkePayload *sealed, uint8_t next)
     return next;
 }
 
-/* The type of a Notify that has been checked; all of those status types that nobody here knows are
- * one. */
+/* The type of a Notify that has been checked; all errors that nobody here knows are one, and all
+ * such statuses. */
 static uint16_t notify_sort(const IkePayload *payload)
 {
-    enum { ALL_UNKNOWN = UINT16_MAX };
+    enum { UNKNOWN_ERROR = 0, UNKNOWN_STATUS = UINT16_MAX }; /* neither is a known type */
     IkeNotify notify = {0};
 
     (void)ike_notify_decode(payload->body, &notify);
-    return notify.type < IKE_NOTIFY_FIRST_STATUS || ike_notify_is_known(notify.type) ? notify.type
-                                                                                     : ALL_UNKNOWN;
+    if (ike_notify_is_known(notify.type))
+        return notify.type;
+    return notify.type < IKE_NOTIFY_FIRST_STATUS ? UNKNOWN_ERROR : UNKNOWN_STATUS;
 }
 
-/* Of one sort no more are kept than hide no other. */
+/* Each sort has room of its own, so that none hides another. */
 static bool has_enough_of_sort(const IkePayloads *payloads, uint16_t sort)
 {
+    const size_t most =
+        sort == IKE_NOTIFY_NAT_DETECTION_SOURCE_IP ? IKE_NOTIFIES_OF_SOURCE : IKE_NOTIFIES_OF_TYPE;
     size_t kept = 0;
 
     for (size_t i = 0; i < payloads->count; i++)
         kept += payloads->items[i].type == IKE_PAYLOAD_NOTIFY && payloads->items[i].sort == sort;
-    return kept >= IKE_NOTIFIES_OF_TYPE;
+    return kept >= most;
 }
 
 static bool has_enough(const IkePayloads *payloads, const IkePayload *payload)
@@ -175,8 +178,10 @@ static bool has_enough(const IkePayloads *payloads, const IkePayload *payload)
     const IkePayloadKind *kind = ike_payload_kind(payload->type);
     size_t kept = 0;
 
-    for (size_t i = 0; i < payloads->count; i++)
-        kept += ike_payload_kind(payloads->items[i].type) == kind;
+    for (size_t i = 0; i < payloads->count; i++) {
+        kept += kind ? payloads->items[i].type == payload->type
+                     : !ike_payload_kind(payloads->items[i].type);
+    }
     return kept >= (kind ? kind->most : IKE_UNKNOWNS_MAX) ||
            (payload->type == IKE_PAYLOAD_NOTIFY && has_enough_of_sort(payloads, payload->sort));
 }

@@ -12,7 +12,7 @@ typedef struct IkePayloadKind {
     uint8_t type;
     const char *name;
     bool may_repeat; /* in one chain */
-    uint8_t most;    /* that are kept of one chain; the others are checked and skipped */
+    uint16_t most;   /* that are kept of one chain; the others are checked and skipped */
     int (*validate)(Bytes body); /* 0 or an IkeFaultCode; NULL: any octets will do */
 } IkePayloadKind;
 

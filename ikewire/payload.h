@@ -44,12 +44,13 @@ const char *ike_fault_text(IkeFaultCode code);
 /* How many payloads of one chain are kept. What is beyond is checked and then skipped, so that a
  * peer's Vendor IDs or notifies can't crowd out the payloads that matter. */
 enum {
-    IKE_SINGLES_MAX = 12, /* the types that may stand once */
-    IKE_CERTS_MAX = 32,   /* as many as tred looks at, and as many of other encodings */
-    IKE_CERTREQS_MAX = 4, /* and the same of each of the others */
-    IKE_NOTIFIES_MAX = 64,
-    IKE_NOTIFIES_OF_TYPE = 8, /* and of all status types that we don't know together */
-    IKE_DELETES_MAX = 16,     /* each Child SA may have one of its own (3.11) */
+    IKE_SINGLES_MAX = 12,     /* the types that may stand once */
+    IKE_CERTS_MAX = 32,       /* as many as tred looks at, and as many of other encodings */
+    IKE_CERTREQS_MAX = 4,     /* and the same of each of the others */
+    IKE_NOTIFIES_OF_TYPE = 8, /* and of all errors that we don't know, and of all such statuses */
+    IKE_NOTIFIES_OF_SOURCE = 32, /* NAT_DETECTION_SOURCE_IP, one for each address (2.23) */
+    IKE_NOTIFIES_MAX = (IKE_NOTIFY_TYPES + 2 - 1) * IKE_NOTIFIES_OF_TYPE + IKE_NOTIFIES_OF_SOURCE,
+    IKE_DELETES_MAX = 16, /* each Child SA may have one of its own (3.11) */
     IKE_VENDOR_IDS_MAX = 4,
     IKE_UNKNOWNS_MAX = 4, /* of all types that we don't know together */
     IKE_PAYLOADS_MAX = IKE_SINGLES_MAX + IKE_CERTS_MAX + IKE_CERTREQS_MAX + IKE_NOTIFIES_MAX +

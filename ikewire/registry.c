@@ -61,6 +61,8 @@ static const Name notifies[] = {
     {IKE_NOTIFY_SIGNATURE_HASH_ALGORITHMS, "SIGNATURE_HASH_ALGORITHMS"},
 };
 
+_Static_assert(ELEMENTS(notifies) == IKE_NOTIFY_TYPES, "a chain has room for each of them");
+
 static const Name auth_methods[] = {
     {IKE_AUTH_RSA, "RSA Digital Signature"},
     {IKE_AUTH_SHARED_KEY_MIC, "Shared Key Message Integrity Code"},

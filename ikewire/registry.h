@@ -151,6 +151,9 @@ enum { IKE_TS_IPV4_ADDR_RANGE = 7, IKE_TS_IPV6_ADDR_RANGE = 8 }; /* RFC 7296 3.1
 const char *ike_exchange_name(uint8_t exchange_type);
 const char *ike_payload_name(uint8_t payload_type);
 const char *ike_notify_name(uint16_t notify_type);
+
+enum { IKE_NOTIFY_TYPES = 43 }; /* so many are known */
 bool ike_notify_is_known(uint16_t notify_type);
+
 const char *ike_auth_method_name(uint8_t method);
 const char *ike_id_type_name(uint8_t id_type);

@@ -377,6 +377,102 @@ static void no_crowd_of_notifies_hides_one_of_another_type(void **state)
     assert_int_equal(notify.type, 9000);
 }
 
+/* RFC 7296 2.23: one for each address that the sender may have, of which one need fit. */
+static bool has_source(const uint8_t *hash)
+{
+    const IkePayload *payload;
+    size_t position = 0;
+    IkeNotify notify;
+
+    while ((payload = ike_payloads_next(&message.payloads, IKE_PAYLOAD_NOTIFY, &position))) {
+        if (ike_notify_decode(payload->body, &notify) == 0 &&
+            notify.type == IKE_NOTIFY_NAT_DETECTION_SOURCE_IP && notify.data.data[0] == *hash)
+            return true;
+    }
+    return false;
+}
+
+/* Octets of data that a Notify of `type` may have. */
+static size_t data_size(uint16_t type)
+{
+    static const size_t sizes[] = {0, 1, 2, 4, 20};
+    const uint8_t octets[4 + 20] = {0, 0, (uint8_t)(type >> 8), (uint8_t)type};
+    IkeNotify notify;
+
+    for (size_t i = 0; i < ELEMENTS(sizes); i++) {
+        if (ike_notify_decode((Bytes){octets, 4 + sizes[i]}, &notify) == 0)
+            return sizes[i];
+    }
+    return 0;
+}
+
+/* Behind as many of every other type as are kept, and more. */
+static void of_the_hashes_of_a_segw_with_many_addresses_the_last_counts_too(void **state)
+{
+    enum { FIRST_UNKNOWN = 40000, UNKNOWN_ERROR = 9000, ADDRESSES = 32 };
+    static uint8_t octets[65536];
+    size_t types = 0;
+    (void)state;
+
+    for (size_t sources = 10; sources <= ADDRESSES + 1; sources++) {
+        uint8_t hash[20] = {0};
+        Writer writer;
+        IkeChain chain;
+        Bytes written;
+
+        types = 0;
+        writer_init(&writer, octets, sizeof(octets));
+        ike_chain_init(&chain, &writer);
+        for (unsigned n = 0; n <= FIRST_UNKNOWN; n++) {
+            const uint16_t type = (uint16_t)n;
+
+            if ((!ike_notify_is_known(type) && type != UNKNOWN_ERROR && type != FIRST_UNKNOWN) ||
+                type == IKE_NOTIFY_NAT_DETECTION_SOURCE_IP)
+                continue;
+            types++;
+            for (size_t i = 0; i <= IKE_NOTIFIES_OF_TYPE; i++)
+                ike_chain_add_notify(&chain, type, (Bytes){hash, data_size(type)});
+        }
+        for (hash[0] = 1; hash[0] <= sources; hash[0]++)
+            ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, BYTES_OF(hash));
+        assert_int_equal(writer_finish(&writer, &written), 0);
+        assert_int_equal(ike_payloads_decode(chain.first, written, &message.payloads, NULL), 0);
+        hash[0] = (uint8_t)sources;
+        assert_int_equal(has_source(hash), sources <= ADDRESSES);
+        assert_int_equal(message.payloads.count, types * IKE_NOTIFIES_OF_TYPE +
+                                                     (sources < ADDRESSES ? sources : ADDRESSES));
+    }
+    assert_int_equal(types, IKE_NOTIFY_TYPES - 1 + 2);
+}
+
+/* As many of one type as are kept, for eight errors that nobody knows; and for eight that are
+ * known. */
+static void no_crowd_of_errors_hides_a_status(void **state)
+{
+    static const uint16_t firsts[] = {9000, IKE_NOTIFY_SINGLE_PAIR_REQUIRED};
+    static const uint8_t hash[20] = {1};
+    static uint8_t octets[65536];
+    (void)state;
+
+    for (size_t i = 0; i < ELEMENTS(firsts); i++) {
+        Writer writer;
+        IkeChain chain;
+        Bytes written;
+        IkeNotify notify;
+
+        writer_init(&writer, octets, sizeof(octets));
+        ike_chain_init(&chain, &writer);
+        for (unsigned n = 0; n < 8 * IKE_NOTIFIES_OF_TYPE; n++)
+            ike_chain_add_notify(&chain, (uint16_t)(firsts[i] + n % 8), (Bytes){0});
+        ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, BYTES_OF(hash));
+        assert_int_equal(writer_finish(&writer, &written), 0);
+        assert_int_equal(ike_payloads_decode(chain.first, written, &message.payloads, NULL), 0);
+        assert_true(has_source(hash));
+        assert_true(ike_payloads_error(&message.payloads, &notify));
+        assert_int_equal(notify.type, firsts[i]);
+    }
+}
+
 static void what_is_skipped_is_checked_too(void **state)
 {
     (void)state;
@@ -431,6 +527,8 @@ int main(void)
         cmocka_unit_test(an_empty_chain_is_a_chain),
         cmocka_unit_test(no_crowd_of_payloads_hides_the_one_that_matters),
         cmocka_unit_test(no_crowd_of_notifies_hides_one_of_another_type),
+        cmocka_unit_test(of_the_hashes_of_a_segw_with_many_addresses_the_last_counts_too),
+        cmocka_unit_test(no_crowd_of_errors_hides_a_status),
         cmocka_unit_test(what_is_skipped_is_checked_too),
         cmocka_unit_test(a_certificate_or_request_that_does_not_decode_is_no_fault),
     };
