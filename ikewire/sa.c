@@ -88,7 +88,8 @@ static bool is_needless(const IkeProposal *proposal, const IkeTransform *transfo
         const IkeTransform *kept = &proposal->transforms[i];
 
         if (kept->type == transform->type &&
-            (!known || (kept->id == transform->id && kept->key_length == transform->key_length)))
+            (!known || (is_known(kept) && kept->id == transform->id &&
+                        kept->key_length == transform->key_length)))
             return true;
     }
     return false;

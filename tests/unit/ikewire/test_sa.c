@@ -220,9 +220,10 @@ static int decode_steps(size_t count, uint32_t first, uint32_t step)
     writer_init(&writer, buffer, sizeof(buffer));
     writer_u32(&writer, (uint32_t)(8 + 8 * count));
     writer_u32(&writer, 0x01010000 | (uint32_t)count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         writer_u64(&writer,
                    (i + 1 < count ? 0x03000000ULL << 32 : 0) | 8ULL << 32 | (first + i * step));
+    }
     assert_int_equal(writer_finish(&writer, &body), 0);
     return decode(body);
 }
@@ -276,6 +277,39 @@ static void of_many_transforms_those_are_kept_that_can_be_chosen(void **state)
     assert_int_equal(decode_steps(UINT8_MAX, 0x00000001, 0x01000000), IKEWIRE_E_TOO_MANY);
 }
 
+/* 3.3.6: a transform with an attribute that nobody knows can't be chosen, and the same without can.
+ */
+static void of_many_transforms_the_one_without_an_unknown_attribute_is_kept(void **state)
+{
+    enum { UNKNOWNS = IKE_TRANSFORMS_MAX };
+    uint8_t buffer[8 + 16 + 12 + 8 * UNKNOWNS];
+    const IkeProposal *proposal = &sa.proposals[0];
+    bool is_there = false;
+    Writer writer;
+    Bytes body;
+    (void)state;
+
+    writer_init(&writer, buffer, sizeof(buffer));
+    writer_u32(&writer, sizeof(buffer));
+    writer_u32(&writer, 0x01010000 | (2 + UNKNOWNS));
+    writer_u64(&writer, 0x0300001001000014); /* ENCR_AES_GCM_16 */
+    writer_u64(&writer, 0x800e008080630001); /* of 128 bits, and another attribute */
+    writer_u64(&writer, 0x0300000c01000014);
+    writer_u32(&writer, 0x800e0080);
+    for (uint64_t i = 0; i < UNKNOWNS; i++)
+        writer_u64(&writer, (i + 1 < UNKNOWNS ? 0x0300000801000400 : 0x0000000801000400) + i);
+    assert_int_equal(writer_finish(&writer, &body), 0);
+    assert_int_equal(decode(body), 0);
+    for (size_t i = 0; i < proposal->n_transforms; i++) {
+        const IkeTransform *transform = &proposal->transforms[i];
+
+        is_there = is_there || (transform->id == 20 && transform->key_length == 128 &&
+                                !transform->unknown_attribute);
+    }
+    assert_true(is_there);
+    assert_int_equal(proposal->n_skipped, UNKNOWNS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +324,7 @@ int main(void)
         cmocka_unit_test(no_front_of_an_offer_passes_for_the_whole),
         cmocka_unit_test(bounds_are_reached_and_not_passed),
         cmocka_unit_test(of_many_transforms_those_are_kept_that_can_be_chosen),
+        cmocka_unit_test(of_many_transforms_the_one_without_an_unknown_attribute_is_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
