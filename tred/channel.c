@@ -55,13 +55,13 @@ static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error)
 
 /* What the caller sends goes through a gate, and what it is sent, descriptors among it, does not.
  * Takes the descriptor over. */
-static int descriptors_set(Daemon *daemon, Channel *channel, int *fd)
+static int descriptors_set(Daemon *daemon, Channel *channel, int *fd, const char *name)
 {
     _cleanup_(close_fdp) int output = fcntl(*fd, F_DUPFD_CLOEXEC, 0), input = -1;
 
     if (output < 0)
         return -errno;
-    int r = channel_gate_open(daemon->event, *fd, &channel->gate, &input);
+    int r = channel_gate_open(daemon->event, *fd, name, &channel->gate, &input);
     if (r < 0)
         return r;
     *fd = -1;
@@ -82,7 +82,7 @@ static int connection_begin(Daemon *daemon, Channel *channel, int *fd, const cha
     if (r >= 0)
         r = sd_bus_set_description(bus, name);
     if (r >= 0)
-        r = descriptors_set(daemon, channel, fd);
+        r = descriptors_set(daemon, channel, fd, name);
     if (r >= 0)
         r = sd_bus_set_server(bus, true, id);
     if (r >= 0) /* who is at the other end, the bus knew */

@@ -7,6 +7,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,14 +21,16 @@ static const char GREETING[] = "\0AUTH ANONYMOUS 61\r\nNEGOTIATE_UNIX_FD\r\nBEGI
 static const uint8_t END_OF_GREETING[] = {'\n', 'B', 'E', 'G', 'I', 'N', '\r', '\n'};
 
 struct ChannelGate {
+    char *name;      /* the caller's */
     int caller, bus; /* sockets */
     sd_event_source *from_caller, *to_bus;
     size_t greeted;              /* octets of END_OF_GREETING that the last octets are */
     uint8_t header[HEADER_SIZE]; /* of the message that comes in */
     size_t header_size;          /* of it is there */
-    size_t left;                 /* octets of the message after its header that are to come */
+    uint64_t left;               /* octets of the message after its header that are to come */
     uint8_t chunk[CHUNK_SIZE];   /* read, and to be handed on: */
     size_t begin, end;
+    bool is_last; /* nothing is read after it */
 };
 
 /* Nothing more comes, and sd-bus sees that once it has read what was handed on. */
@@ -39,8 +42,8 @@ static void gate_close(ChannelGate *gate)
     close_fdp(&gate->bus);
 }
 
-/* Octets of a message after its header, or more than it may have. */
-static size_t rest_of(const uint8_t *header)
+/* Octets of a message after its header: more than a size_t of 32 bits may hold. */
+static uint64_t rest_of(const uint8_t *header)
 {
     uint32_t body, fields;
 
@@ -53,7 +56,7 @@ static size_t rest_of(const uint8_t *header)
         body = be32toh(body);
         fields = be32toh(fields);
     }
-    return ((size_t)fields + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + body;
+    return ((uint64_t)fields + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + body;
 }
 
 /* -EBADMSG: the caller is not to be read any further. */
@@ -72,11 +75,10 @@ static bool is_greeted(const ChannelGate *gate)
     return gate->greeted == sizeof(END_OF_GREETING);
 }
 
-/* Looks at what was read, of which gate->begin is the first octet that is handed on. */
-static int chunk_check(ChannelGate *gate)
+/* Passes the greeting over. */
+static void greeting_skip(ChannelGate *gate)
 {
     size_t at = 0;
-    int r = 0;
 
     for (; at < gate->end && !is_greeted(gate); at++) {
         if (gate->chunk[at] == END_OF_GREETING[gate->greeted]) {
@@ -86,15 +88,31 @@ static int chunk_check(ChannelGate *gate)
         }
     }
     gate->begin = at;
-    while (r == 0 && at < gate->end) {
-        const size_t there = gate->end - at, passed = gate->left < there ? gate->left : there;
+}
+
+/* Looks at what was read. Of a message that is too large nothing more is handed on, and nothing
+ * after it. */
+static void chunk_check(ChannelGate *gate)
+{
+    size_t whole; /* up to there */
+
+    greeting_skip(gate);
+    whole = gate->begin;
+    for (size_t at = gate->begin; at < gate->end && !gate->is_last;) {
+        const size_t there = gate->end - at;
+        const size_t passed = gate->left < there ? (size_t)gate->left : there;
 
         gate->left -= passed;
         at += passed;
-        if (passed == 0)
-            r = header_take(gate, gate->chunk[at++]);
+        if (passed > 0)
+            continue;
+        if (gate->header_size == 0)
+            whole = at;
+        if (header_take(gate, gate->chunk[at++]) < 0) {
+            gate->end = whole;
+            gate->is_last = true;
+        }
     }
-    return r;
 }
 
 /* 0 when all is handed on, else -errno. */
@@ -116,6 +134,8 @@ static void gate_go_on(ChannelGate *gate, int r)
 {
     if (r == 0)
         r = chunk_pass(gate);
+    if (r == 0 && gate->is_last)
+        r = -EBADMSG;
     const bool is_full = r == -EAGAIN;
     if (r == 0 || is_full)
         r = sd_event_source_set_enabled(gate->from_caller, is_full ? SD_EVENT_OFF : SD_EVENT_ON);
@@ -137,11 +157,12 @@ static int on_caller(sd_event_source *source, int fd, uint32_t events, void *use
         return 0;
     if (received > 0) {
         gate->end = (size_t)received;
-        r = chunk_check(gate);
-        if (r < 0) {
-            log_warning("A message of %zu octets and more is no call; its channel is closed",
-                        gate->left);
+        chunk_check(gate);
+        if (gate->is_last) {
+            log_warning("A message of %" PRIu64 " octets from %s is no call; its channel is closed",
+                        HEADER_SIZE + gate->left, gate->name);
         }
+        r = 0;
     }
     gate_go_on(gate, r);
     return 0;
@@ -164,7 +185,7 @@ static int sources_add(ChannelGate *gate, sd_event *event, int caller)
 
 DEFINE_POINTER_CLEANUP(ChannelGate, channel_gate_free);
 
-int channel_gate_open(sd_event *event, int fd, ChannelGate **ret, int *ret_input)
+int channel_gate_open(sd_event *event, int fd, const char *name, ChannelGate **ret, int *ret_input)
 {
     _cleanup_(channel_gate_freep) ChannelGate *gate = calloc(1, sizeof(*gate));
     int ends[2];
@@ -172,6 +193,9 @@ int channel_gate_open(sd_event *event, int fd, ChannelGate **ret, int *ret_input
     if (!gate)
         return -ENOMEM;
     gate->caller = gate->bus = -1;
+    gate->name = strdup(name);
+    if (!gate->name)
+        return -ENOMEM;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
         return -errno;
     _cleanup_(close_fdp) int input = ends[0];
@@ -192,5 +216,6 @@ void channel_gate_free(ChannelGate *gate)
     if (!gate)
         return;
     gate_close(gate);
+    free(gate->name);
     free(gate);
 }

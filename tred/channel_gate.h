@@ -12,7 +12,7 @@ typedef struct ChannelGate ChannelGate;
 
 /* Reads `fd` (taken over), and hands on octets alone, in messages of no more than
  * CHANNEL_MESSAGE_MAX: what comes after anything else is a closed connection. *ret_input is to be
- * read in the place of `fd`, as that of a caller who authenticates itself as anonymous. 0 or -errno
- * (`fd` stays open). */
-int channel_gate_open(sd_event *event, int fd, ChannelGate **ret, int *ret_input);
+ * read in the place of `fd`, as that of a caller who authenticates itself as anonymous; `name` is
+ * what the caller is called in the log. 0 or -errno (`fd` stays open). */
+int channel_gate_open(sd_event *event, int fd, const char *name, ChannelGate **ret, int *ret_input);
 void channel_gate_free(ChannelGate *gate);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -64,7 +65,7 @@ static int bench_init(void **state)
     assert_int_equal(sd_event_new(&bench.event), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
     bench.caller = ends[1];
-    assert_int_equal(channel_gate_open(bench.event, ends[0], &bench.gate, &bench.input), 0);
+    assert_int_equal(channel_gate_open(bench.event, ends[0], ":1.7", &bench.gate, &bench.input), 0);
     assert_int_equal(found(greeting, sizeof(greeting)), WORDS_SIZE);
     assert_memory_equal(greeting, WORDS, WORDS_SIZE);
     return 0;
@@ -174,6 +175,63 @@ static void a_message_larger_than_a_call_ends_the_channel(void **state)
     }
 }
 
+/* Whatever part of it comes along with them; and nothing that comes after it. */
+static void calls_before_a_message_that_is_too_large_are_handed_on(void **state)
+{
+    enum { COUNT = 3, SIZE = HEADER + 8, CALLS = COUNT * SIZE };
+    uint8_t said[CALLS + HEADER + SIZE], seen[sizeof(said)];
+
+    (void)state;
+    memset(said, 1, sizeof(said));
+    for (size_t i = 0; i < COUNT; i++)
+        header_make('l', 0, SIZE - HEADER, &said[i * SIZE]);
+    header_make('l', 0, CHANNEL_MESSAGE_MAX, &said[CALLS]);
+    header_make('l', 0, SIZE - HEADER, &said[CALLS + HEADER]);
+    say(WORDS, WORDS_SIZE);
+    say(said, sizeof(said));
+    assert_int_equal(found(seen, sizeof(seen)), CALLS);
+    assert_memory_equal(seen, said, CALLS);
+    assert_int_equal(found(seen, sizeof(seen)), -1);
+}
+
+/* How many octets wait for sd-bus. */
+static size_t waiting(void)
+{
+    int size;
+
+    turn();
+    assert_int_equal(ioctl(bench.input, FIONREAD, &size), 0);
+    return (size_t)size;
+}
+
+/* Also where the last one has to wait in the gate. */
+static void a_call_that_waits_before_a_message_that_is_too_large_is_not_lost(void **state)
+{
+    enum { SIZE = 1000 };
+    static uint8_t seen[MUCH];
+    uint8_t said[SIZE + HEADER] = {0};
+    size_t fits = 0, there = 0;
+
+    (void)state;
+    header_make('l', 0, SIZE - HEADER, said);
+    header_make('l', 0, CHANNEL_MESSAGE_MAX, &said[SIZE]);
+    say(WORDS, WORDS_SIZE);
+    for (say(said, SIZE); waiting() > fits * SIZE; say(said, SIZE))
+        fits++;
+    (void)bench_deinit(NULL);
+    (void)bench_init(NULL);
+    say(WORDS, WORDS_SIZE);
+    for (size_t i = 0; i < fits; i++) {
+        say(said, SIZE);
+        turn();
+    }
+    say(said, sizeof(said));
+    assert_int_equal(waiting(), fits * SIZE);
+    for (ssize_t n; (n = found(seen, sizeof(seen))) >= 0;)
+        there += (size_t)n;
+    assert_int_equal(there, (fits + 1) * SIZE);
+}
+
 static void what_sd_bus_does_not_read_waits_and_is_not_lost(void **state)
 {
     static uint8_t seen[CHANNEL_MESSAGE_MAX];
@@ -273,6 +331,8 @@ int main(void)
         TEST(what_is_said_before_the_first_call_is_not_handed_on),
         TEST(calls_are_handed_on_in_whatever_pieces_they_come),
         TEST(a_message_larger_than_a_call_ends_the_channel),
+        TEST(calls_before_a_message_that_is_too_large_are_handed_on),
+        TEST(a_call_that_waits_before_a_message_that_is_too_large_is_not_lost),
         TEST(what_sd_bus_does_not_read_waits_and_is_not_lost),
         TEST(what_can_not_be_read_for_the_moment_is_read_later_and_any_other_error_is_the_end),
         TEST(what_sd_bus_ends_is_over_for_the_caller),
