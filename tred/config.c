@@ -287,9 +287,10 @@ int tred_config_read(const char *path, TredConfig *ret, Reason *reason)
             path);
     }
     r = segws_check(&config.segws, path, &config.allowed_local, &config.allowed_remote, reason);
-    if (r == 0)
+    if (r == 0) {
         r = segws_choose_interfaces(&config.segws, path, config.interface, &config.interfaces,
                                     reason);
+    }
     if (r == 0)
         r = lifetimes_check(path, &config, reason);
     if (r < 0)
