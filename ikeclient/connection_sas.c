@@ -219,7 +219,7 @@ static void on_agreed(void *userdata, IkeSa *sa)
         if (member->role != SA_COMING || member->sa == sa)
             continue;
         ike_sa_info(member->sa, &info);
-        if (!bytes_equal(endpoint_address(info.segw), endpoint_address(first.segw)))
+        if (!endpoint_same_address(info.segw, first.segw))
             sa_list_bury(&connection->sas, member);
     }
 }

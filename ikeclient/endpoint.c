@@ -60,6 +60,12 @@ Bytes endpoint_address(const Endpoint *endpoint)
     return (Bytes){(const uint8_t *)&endpoint->v4.sin_addr, sizeof(endpoint->v4.sin_addr)};
 }
 
+bool endpoint_same_address(const Endpoint *a, const Endpoint *b)
+{
+    return a->any.sa_family == b->any.sa_family &&
+           bytes_equal(endpoint_address(a), endpoint_address(b));
+}
+
 const char *endpoint_text(const Endpoint *endpoint, char *text)
 {
     bool v6 = endpoint->any.sa_family == AF_INET6;
@@ -139,7 +145,7 @@ NatFinding nat_find(const IkeMessage *response, const Endpoint *local, const End
 bool addresses_have(const Addresses *set, const Endpoint *address)
 {
     for (size_t i = 0; i < set->count; i++) {
-        if (bytes_equal(endpoint_address(&set->list[i]), endpoint_address(address)))
+        if (endpoint_same_address(&set->list[i], address))
             return true;
     }
     return false;

@@ -162,8 +162,7 @@ static bool is_invalid_spi(const IkeSa *sa, Bytes datagram, const IkeHeader *hea
 static void on_sealed_datagram(IkeSa *sa, Bytes datagram, const IkeHeader *header,
                                const Endpoint *sender)
 {
-    bool at_segw =
-        bytes_equal(endpoint_address(sender), endpoint_address(transport_remote(sa->transport)));
+    bool at_segw = endpoint_same_address(sender, transport_remote(sa->transport));
 
     if (sa->established && at_segw && is_invalid_spi(sa, datagram, header)) {
         ike_sa_hint(sa, "somebody there answered INVALID_IKE_SPI");

@@ -331,7 +331,7 @@ static bool is_from_peer(IkeSa *sa, const Endpoint *sender)
     const Endpoint *remote = transport_remote(sa->transport);
     char text[ENDPOINT_TEXT_SIZE];
 
-    if (bytes_equal(endpoint_address(sender), endpoint_address(remote))) {
+    if (endpoint_same_address(sender, remote)) {
         if (endpoint_port(sender) != endpoint_port(remote)) {
             report_line(sa->config, LOG_INFO,
                         "the SeGW answers from %s, and not from the port that it was asked at",

@@ -313,8 +313,7 @@ void mobike_own_addresses(const IkeSa *sa, Addresses *ret)
     }
     for (size_t i = 0; r == 0 && i < host.count; i++) {
         if (!is_inner(sa, &host.list[i]) &&
-            !bytes_equal(endpoint_address(&host.list[i]),
-                         endpoint_address(transport_local(sa->transport))))
+            !endpoint_same_address(&host.list[i], transport_local(sa->transport)))
             addresses_add(ret, &host.list[i]);
     }
 }
@@ -383,7 +382,7 @@ static bool find_way(const IkeSa *sa, const Endpoint *address, Endpoint *ret_rem
 
     *ret_remote = *address;
     endpoint_set_port(ret_remote, endpoint_port(in_use));
-    return !bytes_equal(endpoint_address(address), endpoint_address(in_use)) &&
+    return !endpoint_same_address(address, in_use) &&
            transport_source(ret_remote, ret_source) == 0 && !is_inner(sa, ret_source);
 }
 

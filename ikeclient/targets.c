@@ -101,12 +101,6 @@ bool targets_choose(Targets *targets, uint64_t now, bool better)
     return false;
 }
 
-static bool same_address(const Endpoint *a, const Endpoint *b)
-{
-    return a->any.sa_family == b->any.sa_family &&
-           bytes_equal(endpoint_address(a), endpoint_address(b));
-}
-
 const Endpoint *targets_address(Targets *targets, const Endpoint *addresses, size_t count,
                                 const Endpoint **ret_other)
 {
@@ -114,7 +108,7 @@ const Endpoint *targets_address(Targets *targets, const Endpoint *addresses, siz
     size_t first = 0;
 
     for (size_t i = 0; i < count && target->last.any.sa_family != 0; i++) {
-        if (same_address(&addresses[i], &target->last))
+        if (endpoint_same_address(&addresses[i], &target->last))
             first = (i + target->advance) % count;
     }
     target->last = addresses[first];

@@ -358,8 +358,7 @@ static bool is_first_fragment_of(Bytes datagram, const IkeHeader *request)
 
 static bool is_where(const Endpoint *a, const Endpoint *b)
 {
-    return bytes_equal(endpoint_address(a), endpoint_address(b)) &&
-           endpoint_port(a) == endpoint_port(b);
+    return endpoint_same_address(a, b) && endpoint_port(a) == endpoint_port(b);
 }
 
 /* The answer goes to where the request comes from (RFC 7296 2.11), also where that has changed, as

@@ -429,11 +429,6 @@ void transport_send_all(Transport *transport, const Datagrams *datagrams)
 
 /* ---- other ways ---- */
 
-static bool is_address(const Endpoint *a, const Endpoint *b)
-{
-    return bytes_equal(endpoint_address(a), endpoint_address(b));
-}
-
 /* NULL: there is no room, or it can't be opened. */
 static const Socket *try_open(Transport *transport, const Endpoint *to, const Endpoint *source)
 {
@@ -441,7 +436,7 @@ static const Socket *try_open(Transport *transport, const Endpoint *to, const En
 
     for (size_t i = 0; i < TRIES_MAX; i++) {
         Socket *try = &transport->tries[i];
-        if (try->fd >= 0 && is_address(&try->local, source))
+        if (try->fd >= 0 && endpoint_same_address(&try->local, source))
             return try;
         if (try->fd < 0 && !place)
             place = try;
@@ -462,7 +457,7 @@ void transport_try(Transport *transport, const Datagrams *datagrams, const Endpo
 {
     const Socket *way = way_of(transport);
 
-    if (!way->marker || !is_address(&way->local, source))
+    if (!way->marker || !endpoint_same_address(&way->local, source))
         way = try_open(transport, to, source);
     for (size_t i = 0; way && i < datagrams->count; i++)
         (void)send_by(way, (Bytes){datagrams->items[i].data, datagrams->items[i].size}, to);
@@ -491,9 +486,8 @@ TransportLook transport_look(const Transport *transport, Endpoint *ret_source)
     *ret_source = (Endpoint){0};
     if (transport_source(transport_remote(transport), ret_source) < 0)
         return TRANSPORT_NOWHERE;
-    return bytes_equal(endpoint_address(ret_source), endpoint_address(transport_local(transport)))
-               ? TRANSPORT_SAME
-               : TRANSPORT_ELSEWHERE;
+    return endpoint_same_address(ret_source, transport_local(transport)) ? TRANSPORT_SAME
+                                                                         : TRANSPORT_ELSEWHERE;
 }
 
 uint32_t transport_max_message(const Transport *transport, uint64_t packet)
