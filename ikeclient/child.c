@@ -311,6 +311,12 @@ uint16_t child_selectors_read(const IkePayloads *payloads, uint8_t type, IkeTs *
     return ret->n_selectors > 0 ? 0 : IKE_NOTIFY_TS_UNACCEPTABLE;
 }
 
+bool child_answer_takes_in(const ChildAnswer *wide, const ChildAnswer *narrow)
+{
+    return ike_ts_is_subset(&narrow->ts_i, &wide->ts_i) &&
+           ike_ts_is_subset(&narrow->ts_r, &wide->ts_r);
+}
+
 static bool take_selectors(const IkePayloads *payloads, uint8_t type, const IkeTs *offer,
                            IkeTs *ret)
 {

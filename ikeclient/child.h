@@ -99,6 +99,9 @@ void child_answer_inherit(ChildAnswer *answer, const ChildAnswer *old);
  * address traffic would leave with the outer one, and the SeGW's selectors are for another. */
 const char *child_answer_lacks(const ChildOffer *offer, const ChildAnswer *answer);
 
+/* Whether the selectors of `wide` take in those of `narrow` at both ends (RFC 7296 2.9.2). */
+bool child_answer_takes_in(const ChildAnswer *wide, const ChildAnswer *narrow);
+
 /* Reads the selectors of an answer, or those of a peer's offer: `type` is that of the payload. 0,
  * or the notify that refuses it: TS_UNACCEPTABLE where all that there are is of types that we do
  * not know (RFC 7296 2.9). */

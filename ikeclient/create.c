@@ -141,8 +141,7 @@ static const char *child_problem(const ChildOffer *offer, const CreateMaterial *
     const char *why = material_problem(material, child->esp.group, payloads, answer);
     if (why)
         return why;
-    if (replaces && (!ike_ts_is_subset(&old->ts_i, &child->ts_i) ||
-                     !ike_ts_is_subset(&old->ts_r, &child->ts_r)))
+    if (replaces && !child_answer_takes_in(child, old))
         return "narrower traffic selectors than those of the Child SA that it rekeys";
     child_answer_inherit(child, old);
     return NULL;

@@ -221,12 +221,6 @@ static void on_delete_sealed(void *userdata, const TreReply *reply)
     }
 }
 
-static bool takes_in(const ChildAnswer *wider, const ChildAnswer *narrower)
-{
-    return ike_ts_is_subset(&narrower->ts_i, &wider->ts_i) &&
-           ike_ts_is_subset(&narrower->ts_r, &wider->ts_r);
-}
-
 /* A SeGW may make another one, and delete the old one, without saying that it is in its place
  * (REKEY_SA, RFC 7296 1.3.3). It is then. */
 static void adopt(IkeSa *sa, uint32_t spi_in)
@@ -238,7 +232,8 @@ static void adopt(IkeSa *sa, uint32_t spi_in)
         return;
     for (ChildSa *child = old->next; child; child = child->next) {
         if (child->by_peer && child->replaces == 0 && child->place == CHILD_OF_SEGW &&
-            child_sa_is_current(sa->children, child) && takes_in(&child->answer, &old->answer))
+            child_sa_is_current(sa->children, child) &&
+            child_answer_takes_in(&child->answer, &old->answer))
             heir = child;
     }
     if (!heir)

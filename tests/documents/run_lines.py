@@ -9,11 +9,11 @@ from collections import Counter
 from pathlib import Path
 
 from run_documents import ROOT, say
+from run_reasons import without_comments
 
 
 def code_lines(path):
-    text = re.sub(r"/\*.*?\*/", lambda match: "\n" * match[0].count("\n"), path.read_text(), flags=re.DOTALL)
-    return sum(1 for line in re.sub(r"//[^\n]*", "", text).split("\n") if line.strip())
+    return sum(1 for line in without_comments(path.read_text()).split("\n") if line.strip())
 
 
 def linked(program):
