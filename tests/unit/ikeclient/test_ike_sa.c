@@ -845,32 +845,57 @@ static void a_request_that_comes_again_in_other_fragments_gets_the_same_answer_o
     assert_int_equal(stage_count(&f.stage, TRE_UNPROTECT), opened + 2);
 }
 
+enum { STRANGE_TIMES = 20, STRANGE_ANSWERS_MAX = 8 };
+
+/* The SeGW has sent an INFORMATIONAL request with `ret` in it. Returns how much it has received. */
+static unsigned ask_once(Draft *ret)
+{
+    establish();
+    draft_begin(ret);
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, ret);
+    stage_settle(&f.stage);
+    return f.stage.received;
+}
+
+static int socket_elsewhere(void)
+{
+    const Endpoint here = endpoint_of("127.0.0.7", 0);
+    const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    assert_int_equal(bind(fd, &here.any, endpoint_size(&here)), 0);
+    return fd;
+}
+
+/* That request again, by `another` socket; without it, the first fragment of one. */
+static void repeat_from(int another, const Draft *draft)
+{
+    const int fd = f.stage.fd, nat_fd = f.stage.nat_fd;
+
+    f.stage.nat_fd = f.stage.fd = another;
+    if (draft) {
+        stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, draft);
+    } else {
+        emit_fragment(0, 1);
+    }
+    f.stage.nat_fd = nat_fd;
+    f.stage.fd = fd;
+    stage_settle(&f.stage);
+}
+
 /* Nobody vouches for such a fragment: it makes nobody else get the answer, and the SeGW not for
  * ever. */
 static void a_first_fragment_from_elsewhere_has_the_answer_go_to_the_segw_a_few_times(void **state)
 {
-    enum { TIMES = 20, ANSWERS_MAX = 8 };
-    const Endpoint here = endpoint_of("127.0.0.7", 0);
-    const int fd = f.stage.fd, nat_fd = f.stage.nat_fd, another = socket(AF_INET, SOCK_DGRAM, 0);
     uint8_t octet;
     Draft draft;
     (void)state;
 
-    establish();
-    draft_begin(&draft);
-    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
-    stage_settle(&f.stage);
-    const unsigned received = f.stage.received;
+    const unsigned received = ask_once(&draft);
+    const int another = socket_elsewhere();
 
-    assert_int_equal(bind(another, &here.any, endpoint_size(&here)), 0);
-    for (int i = 0; i < TIMES; i++) {
-        f.stage.nat_fd = f.stage.fd = another;
-        emit_fragment(0, 1);
-        f.stage.nat_fd = nat_fd;
-        f.stage.fd = fd;
-        stage_settle(&f.stage);
-    }
-    assert_int_equal(f.stage.received, received + ANSWERS_MAX);
+    for (int i = 0; i < STRANGE_TIMES; i++)
+        repeat_from(another, NULL);
+    assert_int_equal(f.stage.received, received + STRANGE_ANSWERS_MAX);
     assert_int_equal(recv(another, &octet, 1, MSG_DONTWAIT), -1);
     (void)close(another);
 }
@@ -878,31 +903,20 @@ static void a_first_fragment_from_elsewhere_has_the_answer_go_to_the_segw_a_few_
 /* RFC 7296 2.11; and whoever has seen the request can send it, from where he likes. */
 static void a_repeated_request_from_elsewhere_is_answered_there_a_few_times(void **state)
 {
-    enum { TIMES = 20, ANSWERS_MAX = 8 };
-    const Endpoint here = endpoint_of("127.0.0.7", 0);
-    const int fd = f.stage.fd, nat_fd = f.stage.nat_fd, another = socket(AF_INET, SOCK_DGRAM, 0);
     unsigned answers = 0;
     uint8_t octet;
     Draft draft;
     (void)state;
 
-    establish();
-    draft_begin(&draft);
-    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
-    stage_settle(&f.stage);
-    const unsigned received = f.stage.received;
+    const unsigned received = ask_once(&draft);
+    const int another = socket_elsewhere();
 
-    assert_int_equal(bind(another, &here.any, endpoint_size(&here)), 0);
-    for (int i = 0; i < TIMES; i++) {
-        f.stage.nat_fd = f.stage.fd = another;
-        stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
-        f.stage.nat_fd = nat_fd;
-        f.stage.fd = fd;
-        stage_settle(&f.stage);
+    for (int i = 0; i < STRANGE_TIMES; i++) {
+        repeat_from(another, &draft);
         while (recv(another, &octet, 1, MSG_DONTWAIT) >= 0)
             answers++;
     }
-    assert_int_equal(answers, ANSWERS_MAX);
+    assert_int_equal(answers, STRANGE_ANSWERS_MAX);
     assert_int_equal(f.stage.received, received);
     stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, 0, &draft);
     stage_settle(&f.stage);
