@@ -85,7 +85,7 @@ class CommandTest(LabTest):
         operator = self.starting(Operator())
         operator.call("Disconnect")
         client.wait_for_state("idle")
-        messages = recording.stop()
+        messages = recording.octets()
         self.assertIn(b"PropertiesChanged", messages)
         self.assertIn(b"SegwIdentity", messages)
         self.assertNotIn(b"LastError", messages)

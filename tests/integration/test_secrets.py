@@ -54,7 +54,7 @@ class SecretsTest(LabTest):
         gateway, tred, client = self.establish(
             segw={"log_keys": True, "proposals": ike_proposal, "esp_proposals": esp_proposal},
             under=overheard.under)
-        return (tred, client, self.keys_of_a_run(gateway, words), recording.stop(),
+        return (tred, client, self.keys_of_a_run(gateway, words), recording.octets(),
                 overheard.octets())
 
     def assert_the_law_is_kept(self, ike_proposal, esp_proposal, lasting):
@@ -107,7 +107,7 @@ class SecretsTest(LabTest):
         self.assertEqual(found, set())
         found, _ = memory.search(tred.pid, keys)
         self.assertEqual(found, newest)
-        for crossed in (recording.stop(), overheard.octets()):
+        for crossed in (recording.octets(), overheard.octets()):
             self.assertEqual({name for name, octets in with_words(keys).items() if octets in crossed},
                              set())
 

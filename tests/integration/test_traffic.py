@@ -283,7 +283,7 @@ class RecoveryTest(TunnelTest):
         client.wait_for(r"(?s)established .*established ", 20)
         self.assertNotEqual(tred.helper_pid(), killed)
         self.assertEqual(ping(HENB, INNER_IPV4), 1)
-        messages = recording.stop()
+        messages = recording.octets()
         self.assertIn(b"Closed", messages)
         self.assertEqual(gateway.sa_count(), 1)
 
@@ -373,7 +373,7 @@ class RecoveryTest(TunnelTest):
         self.assertEqual(ping(HENB, INNER_IPV6, count=5), 5)
         # There may be two by now: these packets can have brought the next one to its lifetime.
         self.assertNotIn(first["SpiIn"], [child["SpiIn"] for child in tred.children()])
-        return count, recording.stop()
+        return count, recording.octets()
 
     def test_a_hard_lifetime_ends_the_traffic_until_a_new_connection_is_there(self):
         (sent, lost), messages = self.renewed({"hard-lifetime-bytes": 84 * 40})

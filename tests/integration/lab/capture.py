@@ -1,15 +1,17 @@
 """What crossed the network, and when: tcpdump beside the test, read back here."""
 
 import ipaddress
+import socket
 import struct
-import time
 from dataclasses import dataclass
 
-from lab.process import LabError, Process, scratch
+from lab.network import inside
+from lab.process import LabError, Process, scratch, wait_until
 
 _LOOPBACK_DEVICE = 772  # ARPHRD_LOOPBACK
 _OUTGOING = 4
 _UDP, _TCP = 17, 6
+_LAST, _DISCARD = b"the last packet of this capture", 9  # sent to this port of loopback by stop()
 
 
 @dataclass
@@ -39,20 +41,21 @@ class Capture:
         # In immediate mode each place in the buffer is as long as the longest packet (-s).
         self.process = Process("tcpdump", ["tcpdump", "-i", "any", "-y", "LINUX_SLL2", "-n",
                                            "--immediate-mode", "-U", "-s", "8192", "-B", "32768",
-                                           "-Z", "root", "-w", self.path, expression],
+                                           "-Z", "root", "-w", self.path,
+                                           f"({expression}) or (udp and dst host 127.0.0.1 and dst port {_DISCARD})"],
                                namespace=namespace)
+        self.namespace = namespace
         self.process.wait_for("listening on")
 
     def packets(self):
         """What has been captured so far."""
-        return list(_read(self.path.read_bytes()))
+        return [packet for packet in _read(self.path.read_bytes()) if packet.payload != _LAST]
 
     def stop(self):
-        """The packets; tcpdump is given the time to write those that it has not yet read."""
-        size = -1
-        while self.process.running() and size != self.path.stat().st_size:
-            size = self.path.stat().st_size
-            time.sleep(0.1)
+        """The packets. tcpdump has those of before once it has written one that is sent here."""
+        with inside(self.namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(_LAST, ("127.0.0.1", _DISCARD))
+        wait_until(lambda: not self.process.running() or _LAST in self.path.read_bytes(), "the end of the capture")
         self.process.stop()
         if not self.process.find(r"^0 packets dropped by kernel"):
             raise LabError(f"the capture is not whole:\n{self.process.output()}")
