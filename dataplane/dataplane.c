@@ -63,6 +63,7 @@ static void handle_lost(const char *reason, void *userdata)
     plane->n_transports = 0;
     plane->n_counting = 0;
     plane->n_leaving = 0;
+    plane_counters_restart(plane);
     order_link_free(steal_pointer(plane->esp)); /* `reason` may go with it */
     order_link_free(steal_pointer(plane->net));
     while (plane->n_sas > 0)

@@ -155,7 +155,10 @@ uint64_t dataplane_sa_soft_seconds(const DataPlane *plane, uint32_t spi_in);
 
 /* What was counted then. Returns 0 or -ENOENT. */
 int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret);
-void dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret);
+
+/* What no SA counts, likewise, of every tred-esp that there was. Returns 0, or -ENODATA where the
+ * kernel counts these, for the whole host (/proc/net/xfrm_stat), or there is no data plane. */
+int dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret);
 
 /* Likewise, over all tunnels since the rules were first put in force. */
 void dataplane_protection_counters(const DataPlane *plane, ProtectionCounters *ret);

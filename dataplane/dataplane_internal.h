@@ -75,8 +75,9 @@ struct DataPlane {
     size_t n_counting; /* answers that dataplane_count() waits for */
     DataPlaneCounted counted;
     void *counted_userdata;
-    DataPlaneCounters counters;
-    SaCounters ended; /* the sum over those that were */
+    DataPlaneCounters counters; /* of this tred-esp */
+    DataPlaneCounters before;   /* the sum over those that were */
+    SaCounters ended;           /* the sum over those that were */
     size_t n_leaving;
     PlaneLeaving leaving[DATAPLANE_SAS_MAX];
     ProtectionCounters protection;
@@ -88,6 +89,9 @@ PlaneSa *plane_sa_of_cookie(DataPlane *plane, uint64_t cookie);
 
 /* The place of the interface that a pair of this cookie is for, whether it is there or not. */
 size_t plane_interface_of(uint64_t cookie);
+
+/* The plane is lost: what tred-esp has counted goes into the sum. */
+void plane_counters_restart(DataPlane *plane);
 
 /* Forgets a pair and, if it was still being added or moved, tells what has become of that. */
 void plane_sa_forget(DataPlane *plane, PlaneSa *sa, int error);

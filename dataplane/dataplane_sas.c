@@ -124,9 +124,27 @@ uint64_t dataplane_sa_soft_seconds(const DataPlane *plane, uint32_t spi_in)
     return sa ? sa->soft_seconds : 0;
 }
 
-void dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret)
+static void plane_counters_add(DataPlaneCounters *sum, const DataPlaneCounters *more)
 {
-    *ret = plane->counters;
+    sum->unknown_spi += more->unknown_spi;
+    sum->no_sa_out += more->no_sa_out;
+    sum->send_failures += more->send_failures;
+    sum->delivery_failures += more->delivery_failures;
+}
+
+void plane_counters_restart(DataPlane *plane)
+{
+    plane_counters_add(&plane->before, &plane->counters);
+    plane->counters = (DataPlaneCounters){0};
+}
+
+int dataplane_counters(const DataPlane *plane, DataPlaneCounters *ret)
+{
+    if (plane->mode != DATAPLANE_USER)
+        return -ENODATA;
+    *ret = plane->before;
+    plane_counters_add(ret, &plane->counters);
+    return 0;
 }
 
 void dataplane_totals(const DataPlane *plane, SaCounters *ret)

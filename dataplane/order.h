@@ -76,8 +76,8 @@ typedef struct SaCounters {
 
 /* What belongs to the plane and to no SA. */
 typedef struct DataPlaneCounters {
-    uint64_t unknown_spi;
-    uint64_t no_sa_out;         /* packets of the interface that no SA's selectors take in */
+    uint64_t unknown_spi;       /* no SA, or one at its hard lifetime (RFC 4303 3.4.2) */
+    uint64_t no_sa_out;         /* packets of the interface that no SA takes (RFC 4301 5.1) */
     uint64_t send_failures;     /* towards the peer */
     uint64_t delivery_failures; /* towards the interface */
 } DataPlaneCounters;

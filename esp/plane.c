@@ -144,8 +144,11 @@ static int send_packet(Plane *plane, size_t interface, const struct virtio_net_h
         int r = sa_seal(sa, packet.version, room, size, plane->now_ms);
         if (r < 0)
             return r;
-        if (r == 0)
-            outbox_commit(plane->outbox, sa_remote(sa), traffic_class, sealed_size);
+        if (r == SA_E_EXPIRED) {
+            plane->counters.no_sa_out++;
+            return 0;
+        }
+        outbox_commit(plane->outbox, sa_remote(sa), traffic_class, sealed_size);
     }
     return 0;
 }
@@ -198,6 +201,8 @@ static int receive_packet(Plane *plane, uint8_t *datagram, size_t size, uint8_t 
     int r = sa_open(sa, low, traffic_class, datagram, size, plane->now_ms, &packet);
     if (sa_is_awaited(sa))
         plane_use_sa(plane, index);
+    if (r == SA_E_EXPIRED)
+        plane->counters.unknown_spi++;
     if (r != 0)
         return r < 0 ? r : 0;
     uint8_t *octets = datagram + (packet.bytes.data - datagram);

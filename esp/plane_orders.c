@@ -265,7 +265,7 @@ void plane_carry_out(Plane *plane, const Order *order, int fd, Answer *ret)
         break;
     case ORDER_PLANE_COUNTERS:
         ret->plane = plane->counters;
-        ret->plane.send_failures = outbox_failures(plane->outbox);
+        ret->plane.send_failures += outbox_failures(plane->outbox);
         break;
     default:
         ret->error = -EBADMSG;

@@ -150,15 +150,30 @@ static void certificates_print(FILE *stream, json_object *snapshot)
     }
 }
 
+typedef struct Drop {
+    const char *reason, *member;
+} Drop;
+
+/* Those that this data plane counts. */
+static void drops_print(FILE *stream, const char *name, json_object *totals, const Drop *drops,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (json_member(totals, drops[i].member))
+            sample(stream, name, "reason", drops[i].reason, json_number(totals, drops[i].member));
+    }
+}
+
 static void traffic_print(FILE *stream, json_object *totals)
 {
-    static const struct {
-        const char *reason, *member;
-    } drops[] = {{"replayed", "Replays"},
-                 {"not_authentic", "AuthenticationFailures"},
-                 {"malformed", "Malformed"},
-                 {"selectors", "SelectorDropsIn"},
-                 {"ecn", "EcnDropsIn"}};
+    static const Drop in[] = {{"replayed", "Replays"},
+                              {"not_authentic", "AuthenticationFailures"},
+                              {"malformed", "Malformed"},
+                              {"selectors", "SelectorDropsIn"},
+                              {"ecn", "EcnDropsIn"},
+                              {"unknown_spi", "UnknownSpiDropsIn"},
+                              {"not_delivered", "DeliveryDropsIn"}};
+    static const Drop out[] = {{"no_sa", "NoSaDropsOut"}, {"not_sent", "SendDropsOut"}};
 
     family(stream, "henb_esp_packets", "counter", "Packets through all Child SAs so far");
     sample(stream, "henb_esp_packets_total", "direction", "in", json_number(totals, "PacketsIn"));
@@ -169,12 +184,25 @@ static void traffic_print(FILE *stream, json_object *totals)
     sample(stream, "henb_esp_bytes_total", "direction", "out", json_number(totals, "BytesOut"));
     family(stream, "henb_esp_dropped_packets", "counter",
            "Inbound packets that were dropped so far");
-    for (size_t i = 0; i < ELEMENTS(drops); i++) {
-        sample(stream, "henb_esp_dropped_packets_total", "reason", drops[i].reason,
-               json_number(totals, drops[i].member));
+    drops_print(stream, "henb_esp_dropped_packets_total", totals, in, ELEMENTS(in));
+    if (json_member(totals, "NoSaDropsOut")) {
+        family(stream, "henb_esp_dropped_outbound_packets", "counter",
+               "Packets for the tunnel that were dropped so far");
+        drops_print(stream, "henb_esp_dropped_outbound_packets_total", totals, out, ELEMENTS(out));
     }
     family(stream, "henb_exchanges", "counter", "IKE SAs that were begun in the TrE so far");
     sample(stream, "henb_exchanges_total", NULL, NULL, json_number(totals, "Exchanges"));
+}
+
+/* RFC 4301 5.1, 5.2: what no policy lets by. */
+static void cleartext_print(FILE *stream, json_object *tre)
+{
+    family(stream, "henb_cleartext_dropped_packets", "counter",
+           "Packets past the tunnel that were dropped so far");
+    sample(stream, "henb_cleartext_dropped_packets_total", "direction", "in",
+           json_number(tre, "CleartextDropsIn"));
+    sample(stream, "henb_cleartext_dropped_packets_total", "direction", "out",
+           json_number(tre, "CleartextDropsOut"));
 }
 
 static void tre_print(FILE *stream, json_object *snapshot)
@@ -193,6 +221,7 @@ static void tre_print(FILE *stream, json_object *snapshot)
     certificates_print(stream, snapshot);
     crls_print(stream, tre);
     traffic_print(stream, json_member(tre, "Totals"));
+    cleartext_print(stream, tre);
 }
 
 static void clients_print(FILE *stream, json_object *snapshot)

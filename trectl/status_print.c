@@ -294,7 +294,11 @@ static void traffic_print(const Screen *screen, const char *name, json_object *c
                  {"AuthenticationFailures", "not authentic"},
                  {"Malformed", "malformed"},
                  {"SelectorDropsIn", "outside of the selectors"},
-                 {"EcnDropsIn", "marked against RFC 6040"}};
+                 {"EcnDropsIn", "marked against RFC 6040"},
+                 {"UnknownSpiDropsIn", "of no Child SA"},
+                 {"DeliveryDropsIn", "not taken by the host"},
+                 {"NoSaDropsOut", "that no Child SA takes"},
+                 {"SendDropsOut", "not sent"}};
     uint64_t dropped = 0;
 
     label(screen, name);

@@ -192,6 +192,19 @@ static int append_version(sd_bus_message *reply, const void *object)
     return sd_bus_message_append(reply, "s", TRED_VERSION);
 }
 
+/* Where the kernel has the keys it counts these for the whole host, and not for us. */
+static int append_plane_counters(sd_bus_message *reply, const DataPlane *plane)
+{
+    DataPlaneCounters counters;
+
+    if (dataplane_counters(plane, &counters) < 0)
+        return 0;
+    return sd_bus_message_append(reply, "{st}{st}{st}{st}", "UnknownSpiDropsIn",
+                                 counters.unknown_spi, "DeliveryDropsIn",
+                                 counters.delivery_failures, "NoSaDropsOut", counters.no_sa_out,
+                                 "SendDropsOut", counters.send_failures);
+}
+
 static int append_totals(sd_bus_message *reply, const void *object)
 {
     const Daemon *daemon = object;
@@ -204,6 +217,8 @@ static int append_totals(sd_bus_message *reply, const void *object)
         r = sd_bus_message_append(reply, "{st}", "Exchanges", daemon->last_exchange);
     if (r >= 0)
         r = bus_append_counters(reply, &traffic, false, false);
+    if (r >= 0)
+        r = append_plane_counters(reply, daemon->dataplane);
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

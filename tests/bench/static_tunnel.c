@@ -359,10 +359,10 @@ static int handle_commands(sd_event_source *source, int fd, uint32_t revents, vo
 static void print_counters(const Tunnel *tunnel)
 {
     SaCounters sa = tunnel->removed;
-    DataPlaneCounters whole;
+    DataPlaneCounters whole = {0};
     for (unsigned number = 1; number <= PAIRS_MAX; number++)
         count_pair(tunnel, number, &sa);
-    dataplane_counters(tunnel->plane, &whole);
+    (void)dataplane_counters(tunnel->plane, &whole);
     printf("packets in %" PRIu64 " out %" PRIu64 ", bytes in %" PRIu64 " out %" PRIu64
            ", replays %" PRIu64 ", not authentic %" PRIu64 ", malformed %" PRIu64
            ", outside of selectors in %" PRIu64 " out %" PRIu64 ", unknown SPI %" PRIu64

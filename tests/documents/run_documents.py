@@ -118,7 +118,7 @@ def say(sentence, count, missing):
 
 def wrong_metrics():
     """Metrics that are written and not in trectl(8), or the other way round."""
-    written = set(re.findall(r'(?:sample(?:_of)?\(stream, |states_print\(stream, )"(henb_\w+)"', (ROOT / "trectl/metrics.c").read_text()))
+    written = set(re.findall(r'(?:sample(?:_of)?|states_print|drops_print)\(stream, "(henb_\w+)"', (ROOT / "trectl/metrics.c").read_text()))
     written |= {f"{name}_total" for name in re.findall(r'\{"(henb_\w+)", "', (ROOT / "trectl/metrics.c").read_text())}
     named = set(re.findall(r"\bhenb_\w+", page("trectl.8")))
     return len(written), sorted(written ^ named)

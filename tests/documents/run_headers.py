@@ -13,7 +13,6 @@ from run_reasons import without_comments
 # What only tests call, as nothing else shows it.
 FOR_TESTS = {
     "sa_sequence": "no test sends the 2^32 packets after which an SA ends",
-    "dataplane_counters": "tests/bench/static_tunnel.c holds them against what the peer has counted",
 }
 FUNCTION = r"^(?!static|typedef|return)[A-Za-z_][\w \t\n*]*[ \n*](\w+)\([^;{}]*\)\s*"
 DECLARED = re.compile(FUNCTION + r"(?:__attribute__[^;{}]*)?;", re.MULTILINE)

@@ -8,17 +8,23 @@ from jeepney import DBusAddress, HeaderFields, MatchRule, new_signal
 from lab.bus import BusError, Connection
 from lab.case import LabTest
 from lab.handclient import HandClient
-from lab.network import HENB, INNER_IPV4
+from lab.network import HENB, HENB_IPV4, INNER_IPV4, SEGW
 from lab.pki import HENB_NAME, SEGW_NAME
 from lab.process import run, wait_until
 from lab.programs import CLIENT, CLIENT_PATH, EXCHANGE, MANAGER, TRED, TRED_PATH, Operator
-from lab.traffic import ping
+from lab.traffic import INTERFACE, ping
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS, MANAGER_OF_OBJECTS = "/org/tred", "org.freedesktop.DBus.ObjectManager"
 ERROR = "org.freedesktop.DBus.Error."
 USERS = ("root", "henb-ike", "tred", "nobody")
 USER_PLANE = {"data-plane": {"mode": "user"}}
+# ESP of an SPI that nobody has given out, to an address and port.
+_STRANGE_ESP = """
+import socket, sys
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.sendto(bytes.fromhex("0000100100000001"), (sys.argv[1], int(sys.argv[2])))
+"""
 # Whoever may call a method of org.tred.TrE1.Manager, as the man page has it.
 ALLOWED = {"BeginExchange": {"henb-ike"}, "BeginExchangeWith": {"henb-ike"}, "OpenChannel": {"henb-ike"}, "Reload": {"root"},
            "InstallAnchors": {"root"}}
@@ -237,6 +243,19 @@ class TotalsTest(BusTest):
         self.assertEqual(tred.children(), [])
         wait_until(lambda: tred.get("Totals")["PacketsOut"] >= before["PacketsOut"] + 3, "the last counters")
         self.assertEqual(tred.get("Totals")["Exchanges"], before["Exchanges"])
+
+    def test_what_no_child_sa_takes_is_counted_too(self):
+        _, tred, _ = self.establish(tred=USER_PLANE, child={"request-address": "ipv4"})
+        self.assertEqual(ping(HENB, INNER_IPV4), 1)
+        sockets = run(["ss", "-Huan"], namespace=HENB).stdout
+        port = int(re.search(rf"{re.escape(HENB_IPV4)}:(\d+)", sockets)[1])
+        self.assertEqual(tred.get("Totals")["UnknownSpiDropsIn"], 0)
+        run(["/usr/bin/python3", "-c", _STRANGE_ESP, HENB_IPV4, str(port)], namespace=SEGW)
+        wait_until(lambda: tred.get("Totals")["UnknownSpiDropsIn"] == 1, "a packet of an unknown SPI")
+        before = tred.get("Totals")["NoSaDropsOut"]
+        run(["ip", "addr", "add", "10.99.0.1/32", "dev", INTERFACE], namespace=HENB)
+        run(["ping", "-c", "1", "-W", "1", "-I", "10.99.0.1", INNER_IPV4], namespace=HENB, check=False)
+        wait_until(lambda: tred.get("Totals")["NoSaDropsOut"] > before, "a packet from outside of the selectors")
 
 
 class ExampleTest(BusTest):

@@ -149,7 +149,7 @@ static void answer(OrderLink *link, OrderType type, uint32_t id, int error)
     if (type == ORDER_SA_COUNTERS)
         said.sa = (SaCounters){.packets_in = id};
     if (type == ORDER_PLANE_COUNTERS)
-        said.plane = (DataPlaneCounters){.unknown_spi = 5};
+        said.plane = (DataPlaneCounters){5, 8, 9, 10};
     if (type == ORDER_PROTECTION_COUNTERS)
         said.protection = (ProtectionCounters){.dropped_in = 6, .dropped_out = 7};
     if (given->answered)
@@ -640,8 +640,8 @@ static void what_is_counted_is_told_when_all_have_answered(void **state)
             assert_int_equal(sa.packets_in, spi);
         }
         assert_int_equal(dataplane_sa_counters(lab->plane, 302, &sa), -ENOENT);
-        dataplane_counters(lab->plane, &counters);
-        assert_int_equal(counters.unknown_spi, 5);
+        assert_int_equal(dataplane_counters(lab->plane, &counters), 0);
+        assert_memory_equal(&counters, &((DataPlaneCounters){5, 8, 9, 10}), sizeof(counters));
         dataplane_protection_counters(lab->plane, &dropped);
         assert_int_equal(dropped.dropped_in, 6);
         assert_int_equal(dropped.dropped_out, 7);
@@ -655,6 +655,38 @@ static void what_is_counted_is_told_when_all_have_answered(void **state)
     dataplane_totals(lab->plane, &sa);
     assert_int_equal(sa.packets_in, 601);
     lab->options.protect = NULL;
+}
+
+/* As no counter of tred's steps back before tred does. */
+static void what_a_tred_esp_has_counted_stays_in_the_sum_when_another_follows(void **state)
+{
+    Lab *lab = *state;
+    DataPlaneCounters counters;
+    unsigned counted = 0;
+    assert_int_equal(dataplane_count(lab->plane, note_counted, &counted), 0);
+    answer_all(&esp);
+    esp.callbacks.lost("gone", esp.callbacks.userdata);
+    assert_int_equal(dataplane_counters(lab->plane, &counters), 0);
+    assert_memory_equal(&counters, &((DataPlaneCounters){5, 8, 9, 10}), sizeof(counters));
+    assert_int_equal(on_look(NULL, 0, lab->plane), 0);
+    answer_all(&net);
+    answer_all(&esp);
+    assert_int_equal(dataplane_count(lab->plane, note_counted, &counted), 0);
+    answer_all(&esp);
+    assert_int_equal(counted, 2);
+    assert_int_equal(dataplane_counters(lab->plane, &counters), 0);
+    assert_memory_equal(&counters, &((DataPlaneCounters){10, 16, 18, 20}), sizeof(counters));
+}
+
+static void without_a_user_plane_nothing_is_said_of_what_no_sa_counts(void **state)
+{
+    Lab *lab = *state;
+    DataPlaneCounters counters;
+    Reason reason = {0};
+    dataplane_close(lab->plane);
+    lab->options.mode = DATAPLANE_NONE;
+    assert_int_equal(dataplane_begin(&lab->options, &lab->plane, &reason), 0);
+    assert_int_equal(dataplane_counters(lab->plane, &counters), -ENODATA);
 }
 
 /* RFC 7296 2.8 */
@@ -706,6 +738,8 @@ int main(void)
         PLANE(the_user_plane_moves_to_no_place_without_encapsulation),
         PLANE(the_path_mtu_is_told_of_pairs_that_are_settled_and_of_no_others),
         PLANE(what_is_counted_is_told_when_all_have_answered),
+        PLANE(what_a_tred_esp_has_counted_stays_in_the_sum_when_another_follows),
+        PLANE(without_a_user_plane_nothing_is_said_of_what_no_sa_counts),
         PLANE(no_two_pairs_are_due_at_the_same_time),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);

@@ -508,6 +508,24 @@ static void an_sa_in_standby_sends_when_the_one_before_is_gone_or_at_its_end(voi
     host_sends_by(lab, 0x2002);
 }
 
+/* RFC 4303 3.3.3, 3.4.2 */
+static void what_an_sa_at_its_end_does_not_take_is_counted(void **state)
+{
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    add_with(&lab->a, &lab->b, 0x1001, false, 1);
+    add_sa(&lab->b, &lab->a, 0x1001);
+    host_sends_by(lab, 0x1001);
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_int_equal(plane_counters_of(&lab->a).no_sa_out, 1);
+    host_sends(&lab->b, &tcp, 0);
+    forward(&lab->b);
+    forward(&lab->a);
+    host_receives_nothing(&lab->a);
+    assert_int_equal(plane_counters_of(&lab->a).unknown_spi, 1);
+}
+
 enum { BEST_EFFORT = 0, AF41 = 34, EF = 46, DSCP_LAST = 63, DSCP_AT = 2 };
 
 static uint64_t bit_of(unsigned dscp)
@@ -1082,6 +1100,7 @@ int main(void)
         plane_test(what_its_peer_has_sent_by_counts_as_told_to_send_last),
         plane_test(an_sa_in_standby_does_not_send_for_a_packet_that_is_not_let_in),
         plane_test(an_sa_in_standby_sends_when_the_one_before_is_gone_or_at_its_end),
+        plane_test(what_an_sa_at_its_end_does_not_take_is_counted),
         plane_test(a_moved_sa_goes_on_from_its_new_socket_and_receives_at_both),
         plane_test(what_was_received_before_a_move_is_a_replay_after_it),
         plane_test(a_socket_that_was_left_is_closed_after_a_while),

@@ -16,7 +16,9 @@ static const char snapshot[] =
     "   \"CertificateExpires\": 1798306765, \"CrlProblem\": \"\","
     "   \"CrlIssuers\": [[\"O=\\\"Op\\\\\\\"\", 1, 1795714764]],"
     "   \"Totals\": {\"Exchanges\": 3, \"PacketsIn\": 5, \"BytesIn\": 1500, \"PacketsOut\": 6,"
-    "     \"BytesOut\": 18446744073709551615, \"Replays\": 2, \"Malformed\": 1}},"
+    "     \"BytesOut\": 18446744073709551615, \"Replays\": 2, \"AuthenticationFailures\": 0,"
+    "     \"UnknownSpiDropsIn\": 7, \"DeliveryDropsIn\": 8, \"NoSaDropsOut\": 9,"
+    "     \"SendDropsOut\": 10}, \"CleartextDropsIn\": 11, \"CleartextDropsOut\": 12},"
     " \"IkeClient\": {\"State\": \"established-no-child\", \"EstablishedSince\": 1795707265,"
     "   \"Totals\": {\"Attempts\": 4, \"Established\": 3, \"Failures\": 1, \"Losses\": 2}},"
     " \"Exchange\": {\"PeerCertificateExpires\": 1795714000}}";
@@ -63,6 +65,13 @@ static void what_a_snapshot_has_is_written(void **state)
         "henb_esp_bytes_total{direction=\"out\"} 18446744073709551615",
         "henb_esp_dropped_packets_total{reason=\"replayed\"} 2",
         "henb_esp_dropped_packets_total{reason=\"not_authentic\"} 0",
+        "henb_esp_dropped_packets_total{reason=\"unknown_spi\"} 7",
+        "henb_esp_dropped_packets_total{reason=\"not_delivered\"} 8",
+        "# TYPE henb_esp_dropped_outbound_packets counter",
+        "henb_esp_dropped_outbound_packets_total{reason=\"no_sa\"} 9",
+        "henb_esp_dropped_outbound_packets_total{reason=\"not_sent\"} 10",
+        "henb_cleartext_dropped_packets_total{direction=\"in\"} 11",
+        "henb_cleartext_dropped_packets_total{direction=\"out\"} 12",
         "henb_exchanges_total 3",
         "henb_connection_state{state=\"established\"} 0",
         "henb_connection_state{state=\"established-no-child\"} 1",
@@ -76,6 +85,17 @@ static void what_a_snapshot_has_is_written(void **state)
 
     assert_lines(text, lines, ELEMENTS(lines));
     assert_string_equal(text + strlen(text) - strlen("\n# EOF\n"), "\n# EOF\n");
+}
+
+static void what_the_data_plane_does_not_count_is_not_written_as_nothing(void **state)
+{
+    _cleanup_(free_charp) char *text =
+        written("{\"TrE\": {\"State\": \"ready\", \"Totals\": {\"Replays\": 2}}}");
+    (void)state;
+
+    assert_line(text, "henb_esp_dropped_packets_total{reason=\"replayed\"} 2");
+    assert_null(strstr(text, "unknown_spi"));
+    assert_null(strstr(text, "outbound"));
 }
 
 static const char several[] =
@@ -150,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_snapshot_has_is_written),
+        cmocka_unit_test(what_the_data_plane_does_not_count_is_not_written_as_nothing),
         cmocka_unit_test(each_of_several_connections_has_its_name_as_a_label),
         cmocka_unit_test(a_label_can_not_be_broken_out_of),
         cmocka_unit_test(of_a_service_that_does_not_run_only_that_is_written),

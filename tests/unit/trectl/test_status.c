@@ -21,7 +21,8 @@ static const char up[] =
     "1798306765]],"
     "   \"Protection\": \"strict\", \"CleartextDropsIn\": 1, \"CleartextDropsOut\": 23,"
     "   \"Totals\": {\"PacketsIn\": 5, \"BytesIn\": 1500, \"PacketsOut\": 6, \"BytesOut\": 420,"
-    "     \"Replays\": 2, \"Malformed\": 1}},"
+    "     \"Replays\": 2, \"Malformed\": 1, \"UnknownSpiDropsIn\": 3, \"DeliveryDropsIn\": 0,"
+    "     \"NoSaDropsOut\": 4, \"SendDropsOut\": 5}},"
     " \"IkeClient\": {\"State\": \"established\", \"LastError\": \"\", \"SegwIdentity\": "
     "\"segw.example\","
     "   \"SegwAddress\": \"192.0.2.1:4500\", \"Suite\": \"AES/PRF/ECP\", \"NatDetected\": true,"
@@ -83,7 +84,7 @@ static void a_tunnel_is_shown_with_all_that_it_rests_on(void **state)
               "CRLs         CN=Operator: 2 h 0 min old, overdue since 2026-11-26 17:39:24 UTC\n"
               "             CN=Other: 24 h 0 min old, next in 30 days\n"
               "All so far   in 5 packets, 1.5 kB; out 6 packets, 420 B; dropped 2 replayed, 1 "
-              "malformed\n"
+              "malformed, 3 of no Child SA, 4 that no Child SA takes, 5 not sent\n"
               "Data plane   kernel\n"
               "Protection   strict, dropped in clear: 1 on the way in, 23 on the way out\n");
 }
