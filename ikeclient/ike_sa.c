@@ -144,17 +144,36 @@ static void open_datagram(IkeSa *sa, Bytes datagram, bool response, const Endpoi
         ike_sa_drop(sa, "it can't be handed to tred");
 }
 
-/* A peer that does not know the SA can't protect its answer (RFC 7296 1.5, 2.21.4). */
-static bool is_invalid_spi(const IkeSa *sa, Bytes datagram, const IkeHeader *header)
+/* A peer that does not know the SA can't protect its answer (RFC 7296 1.5, 2.21.4): the type of the
+ * error that it names; 0: there is none. */
+static uint16_t clear_error(const IkeSa *sa, Bytes datagram, const IkeHeader *header)
 {
     IkeMessage message;
     IkeNotify notify;
 
-    return header->spi_i == sa->spi_i && (header->flags & IKE_FLAG_RESPONSE) &&
-           ike_message_decode(datagram, &message, NULL) == 0 &&
-           !ike_payloads_find(&message.payloads, IKE_PAYLOAD_SK) &&
-           !ike_payloads_find(&message.payloads, IKE_PAYLOAD_SKF) &&
-           ike_payloads_notify(&message.payloads, IKE_NOTIFY_INVALID_IKE_SPI, &notify);
+    if (header->spi_i != sa->spi_i || !(header->flags & IKE_FLAG_RESPONSE) ||
+        ike_message_decode(datagram, &message, NULL) != 0 ||
+        ike_payloads_find(&message.payloads, IKE_PAYLOAD_SK) ||
+        ike_payloads_find(&message.payloads, IKE_PAYLOAD_SKF) ||
+        !ike_payloads_error(&message.payloads, &notify))
+        return 0;
+    return notify.type;
+}
+
+/* True if it was such an answer, and is worth a hint. */
+static bool take_clear_error(IkeSa *sa, Bytes datagram, const IkeHeader *header)
+{
+    const uint16_t error = clear_error(sa, datagram, header);
+
+    if (sa->established && error == IKE_NOTIFY_INVALID_IKE_SPI) {
+        ike_sa_hint(sa, "somebody there answered INVALID_IKE_SPI");
+    } else if (!sa->established && error != 0) {
+        ike_sa_hint(sa, "somebody there answered IKE_AUTH with %s (%u) in clear: %s",
+                    ike_notify_name(error), error, advice_for(error));
+    } else {
+        return false;
+    }
+    return true;
 }
 
 /* An unauthenticated notify counts for what it is worth if it seems to come from the SeGW; what
@@ -164,10 +183,8 @@ static void on_sealed_datagram(IkeSa *sa, Bytes datagram, const IkeHeader *heade
 {
     bool at_segw = endpoint_same_address(sender, transport_remote(sa->transport));
 
-    if (sa->established && at_segw && is_invalid_spi(sa, datagram, header)) {
-        ike_sa_hint(sa, "somebody there answered INVALID_IKE_SPI");
+    if (at_segw && take_clear_error(sa, datagram, header))
         return;
-    }
     const char *problem = foreign(sa, header);
     if (problem) {
         ike_sa_drop(sa, problem);

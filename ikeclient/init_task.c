@@ -362,6 +362,34 @@ static const char *take_answer(IkeSa *sa, Bytes datagram, const InitResponse *ju
                                      : "an answer of somebody who does not know ESP in UDP";
 }
 
+/* What came instead of an answer that leads on, and what to do about it. */
+static void hint_at(IkeSa *sa, const InitResponse *judged)
+{
+    const IkeFault *fault = &judged->fault;
+
+    if (judged->verdict == INIT_HINT) {
+        ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with %s (%u): %s",
+                    ike_notify_name(judged->error), judged->error, advice_for(judged->error));
+    } else if (judged->group != IKE_GROUP_NONE) {
+        ike_sa_hint(sa,
+                    "somebody there answered IKE_SA_INIT with INVALID_KE_PAYLOAD, as it wants "
+                    "group %u (%s), which [ike] proposals do not have: give both sides a group "
+                    "in common",
+                    judged->group, proposals_group_name(judged->group));
+    } else if (fault->code == IKEWIRE_E_VERSION || fault->code == IKEWIRE_E_MAJOR_VERSION) {
+        ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with what is not IKEv2 (%s): %s",
+                    judged->why, advice_for(IKE_NOTIFY_INVALID_MAJOR_VERSION));
+    } else if (fault->code != 0) {
+        ike_sa_hint(sa,
+                    "somebody there answered IKE_SA_INIT with what can't be read (%s: payload "
+                    "type %u, %s): see the SeGW's log",
+                    judged->why, fault->payload_type, ike_payload_name(fault->payload_type));
+    } else {
+        ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with %s: see the SeGW's log",
+                    judged->why);
+    }
+}
+
 static int init_clear(Task *task, Bytes datagram, const Endpoint *sender)
 {
     InitTask *init = (InitTask *)task;
@@ -375,8 +403,8 @@ static int init_clear(Task *task, Bytes datagram, const Endpoint *sender)
     switch (judged.verdict) {
     case INIT_HINT: /* anyone could have sent it (RFC 7296 2.21.1): wait on, report it if nothing
                        comes */
-        ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with %s (%u): %s",
-                    ike_notify_name(judged.error), judged.error, advice_for(judged.error));
+    case INIT_UNFIT:
+        hint_at(sa, &judged);
         return 0;
     case INIT_COOKIE:
         steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "COOKIE asked for");

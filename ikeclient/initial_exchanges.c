@@ -94,15 +94,22 @@ static InitVerdict drop(InitResponse *response, const char *why)
     return INIT_DROP;
 }
 
+/* Whoever reads the report is to know what came, and not that nothing did. */
+static InitVerdict unfit(InitResponse *response, const char *why)
+{
+    response->why = why;
+    return INIT_UNFIT;
+}
+
 static InitVerdict take_cookie(InitExchange *init, Bytes cookie, InitResponse *response)
 {
     if (cookie.size == 0 || cookie.size > sizeof(init->cookie))
-        return drop(response, "a cookie that is not of 1 to 64 octets");
+        return unfit(response, "a cookie that is not of 1 to 64 octets");
     /* The second answer to a request that was sent twice: the cookie is under way already. */
     if (bytes_equal(cookie, (Bytes){init->cookie, init->cookie_size}))
         return drop(response, "the cookie that we have sent already");
     if (init->cookies == INIT_COOKIES_MAX)
-        return drop(response, "one more cookie after several");
+        return unfit(response, "one more cookie after several");
     init->cookies++;
     memcpy(init->cookie, cookie.data, cookie.size);
     init->cookie_size = cookie.size;
@@ -116,13 +123,15 @@ static InitVerdict take_group(InitExchange *init, Bytes data, InitResponse *resp
 
     reader_init(&reader, data);
     if (reader_u16(&reader, &group) < 0 || reader_left(&reader) > 0)
-        return drop(response, "INVALID_KE_PAYLOAD without a group");
+        return unfit(response, "INVALID_KE_PAYLOAD without a group");
     if (group == init->group)
         return drop(response, "INVALID_KE_PAYLOAD that names the group we sent");
-    if (!proposals_have_group(init->offer, group))
-        return drop(response, "INVALID_KE_PAYLOAD that names a group we did not offer");
+    if (!proposals_have_group(init->offer, group)) {
+        response->group = group;
+        return unfit(response, "INVALID_KE_PAYLOAD that names a group we did not offer");
+    }
     if (init->group_changes == INIT_GROUP_CHANGES_MAX)
-        return drop(response, "one more INVALID_KE_PAYLOAD after several");
+        return unfit(response, "one more INVALID_KE_PAYLOAD after several");
     init->group_changes++;
     response->group = group;
     return INIT_GROUP;
@@ -132,7 +141,7 @@ static InitVerdict take_group(InitExchange *init, Bytes data, InitResponse *resp
 static InitVerdict take_redirect(const InitExchange *init, Bytes data, InitResponse *response)
 {
     if (redirect_read(data, (Bytes){init->nonce, init->nonce_size}, &response->redirect) < 0)
-        return drop(response, "REDIRECT that is malformed, or has not our nonce");
+        return unfit(response, "REDIRECT that is malformed, or has not our nonce");
     return INIT_REDIRECT;
 }
 
@@ -153,11 +162,11 @@ static InitVerdict judge(InitExchange *init, const IkeMessage *message, const En
         return INIT_HINT;
     }
     if (message->header.spi_r == 0)
-        return drop(response, "an answer without a responder's SPI");
+        return unfit(response, "an answer without a responder's SPI");
     if (!ike_payloads_find(payloads, IKE_PAYLOAD_SA) ||
         !ike_payloads_find(payloads, IKE_PAYLOAD_KE) ||
         !ike_payloads_find(payloads, IKE_PAYLOAD_NONCE))
-        return drop(response, "an answer without SA, KE or Nr");
+        return unfit(response, "an answer without SA, KE or Nr");
 
     response->spi_r = message->header.spi_r;
     response->nat = nat_find(message, local, remote);
@@ -172,21 +181,24 @@ void init_response_judge(InitExchange *init, Bytes datagram, const Endpoint *loc
                          const Endpoint *remote, InitResponse *ret)
 {
     IkeMessage message;
-    IkeFault fault = {0};
 
     *ret = (InitResponse){.verdict = INIT_DROP};
     int r = ike_header_decode(datagram, &message.header);
     if (r != 0) {
         ret->why = ike_fault_text((IkeFaultCode)r);
+        if (r == IKEWIRE_E_VERSION || r == IKEWIRE_E_MAJOR_VERSION) { /* as IKEv1 answers */
+            ret->verdict = INIT_UNFIT;
+            ret->fault.code = (IkeFaultCode)r;
+        }
         return;
     }
     /* Not ours is not worth reading. */
     ret->why = header_problem(init, &message.header);
     if (ret->why)
         return;
-    r = ike_message_decode(datagram, &message, &fault);
+    r = ike_message_decode(datagram, &message, &ret->fault);
     if (r != 0) {
-        ret->why = ike_fault_text((IkeFaultCode)r);
+        ret->verdict = unfit(ret, ike_fault_text((IkeFaultCode)r));
     } else {
         ret->verdict = judge(init, &message, local, remote, ret);
     }

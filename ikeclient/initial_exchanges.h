@@ -44,9 +44,10 @@ void init_request_encode(const InitExchange *init, const Endpoint *local, const 
                          Writer *writer);
 
 typedef enum InitVerdict {
-    INIT_DROP, /* not ours, malformed, or nothing new; `why` says it */
-    INIT_HINT, /* an error notify that anyone could have sent: wait on, report it if nothing better
-                  comes */
+    INIT_DROP,  /* not ours, or nothing new; `why` says it */
+    INIT_UNFIT, /* an answer to us that leads nowhere; `fault` or `why` says it: as INIT_HINT */
+    INIT_HINT,  /* an error notify that anyone could have sent: wait on, report it if nothing better
+                   comes */
     INIT_COOKIE,   /* taken in: send the request again */
     INIT_GROUP,    /* make a KE in `group`, then send the request again */
     INIT_REDIRECT, /* who knows our nonce sends us elsewhere */
@@ -55,9 +56,10 @@ typedef enum InitVerdict {
 
 typedef struct InitResponse {
     InitVerdict verdict;
-    const char *why;   /* INIT_DROP: a static phrase */
+    const char *why;   /* INIT_DROP, INIT_UNFIT: a static phrase */
+    IkeFault fault;    /* INIT_UNFIT: its code is 0 where it parses */
     uint16_t error;    /* INIT_HINT: the notify's type */
-    uint16_t group;    /* INIT_GROUP */
+    uint16_t group;    /* INIT_GROUP; INIT_UNFIT: one that we did not offer, or 0 */
     Redirect redirect; /* INIT_REDIRECT */
     uint64_t spi_r;    /* INIT_ANSWER, and all below */
     NatFinding nat;

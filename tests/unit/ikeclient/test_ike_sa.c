@@ -498,6 +498,104 @@ static void the_first_answer_that_is_no_good_is_told_once(void **state)
     assert_non_null(strstr(f.sa->hint.text, "compare [ike] and [child] proposals"));
 }
 
+/* What it answers to IKE_SA_INIT: one payload. */
+static void answer_init_with(Stage *stage, Bytes datagram, uint8_t type, bool critical, Bytes body)
+{
+    IkeHeader header;
+    Draft draft;
+
+    assert_int_equal(ike_header_decode(datagram, &header), 0);
+    draft_begin_message(&draft, header.spi_i, TEST_SPI_R, IKE_SA_INIT, IKE_FLAG_RESPONSE, 0);
+    ike_chain_open(&draft.chain, type, critical);
+    writer_bytes(draft.chain.writer, body);
+    ike_chain_close(&draft.chain);
+    stage_send(stage, draft_end_message(&draft));
+}
+
+static void segw_that_wants_a_group_that_is_not_offered(Stage *stage, Bytes datagram)
+{
+    static const uint8_t notify[] = {0, 0, 0, IKE_NOTIFY_INVALID_KE_PAYLOAD, 0, 14};
+
+    answer_init_with(stage, datagram, IKE_PAYLOAD_NOTIFY, false, BYTES_OF(notify));
+}
+
+static void segw_with_a_critical_payload_that_nobody_knows(Stage *stage, Bytes datagram)
+{
+    answer_init_with(stage, datagram, 201, true, (Bytes){0});
+}
+
+static void segw_without_a_key_exchange(Stage *stage, Bytes datagram)
+{
+    static const uint8_t nonce[IKE_NONCE_MIN];
+
+    answer_init_with(stage, datagram, IKE_PAYLOAD_NONCE, false, BYTES_OF(nonce));
+}
+
+static void segw_that_speaks_ikev1(Stage *stage, Bytes datagram)
+{
+    enum { VERSION = 17 };
+    IkeHeader header;
+    Draft draft;
+
+    assert_int_equal(ike_header_decode(datagram, &header), 0);
+    draft_begin_message(&draft, header.spi_i, 0, IKE_SA_INIT, IKE_FLAG_RESPONSE, 0);
+    const Bytes message = draft_end_message(&draft);
+    draft.octets[VERSION] = 0x10;
+    stage_send(stage, message);
+}
+
+/* Whoever looks for a firewall then looks in vain. */
+static void what_came_instead_of_an_answer_is_named_and_not_the_way(void **state)
+{
+    const struct {
+        void (*segw)(Stage *stage, Bytes datagram);
+        const char *says;
+    } cases[] = {
+        {segw_that_wants_a_group_that_is_not_offered,
+         "INVALID_KE_PAYLOAD, as it wants group 14 (MODP_2048), which [ike] proposals do not have"},
+        {segw_with_a_critical_payload_that_nobody_knows, "payload type 201"},
+        {segw_without_a_key_exchange, "without SA, KE or Nr"},
+        {segw_that_speaks_ikev1, "does not speak IKEv2"},
+    };
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        if (i > 0) {
+            assert_int_equal(teardown(state), 0);
+            assert_int_equal(setup(state), 0);
+        }
+        f.stage.segw = cases[i].segw;
+        start();
+        assert_failed_with(cases[i].says);
+        assert_null(strstr(f.reason, "UDP port"));
+    }
+}
+
+static void segw_that_knows_nothing_at_ike_auth(Stage *stage, Bytes datagram)
+{
+    IkeHeader header;
+    Draft draft;
+
+    assert_int_equal(ike_header_decode(datagram, &header), 0);
+    if (header.exchange_type == IKE_SA_INIT) {
+        stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i,
+                                              IKE_GROUP_ECP_256, NULL, NULL));
+        return;
+    }
+    draft_begin_message(&draft, header.spi_i, header.spi_r, IKE_AUTH, IKE_FLAG_RESPONSE, 1);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_INVALID_IKE_SPI, (Bytes){0});
+    stage_send(stage, draft_end_message(&draft));
+}
+
+/* RFC 7296 2.21.4: as one that was restarted in between, or another one of a cluster. */
+static void an_error_in_clear_that_answers_ike_auth_is_waited_out_then_reported(void **state)
+{
+    (void)state;
+    f.stage.segw = segw_that_knows_nothing_at_ike_auth;
+    start();
+    assert_failed_with("somebody there answered IKE_AUTH with INVALID_IKE_SPI (4) in clear");
+    assert_true(f.stage.received > f.config.retransmit_tries);
+}
+
 static void refuse_us(uint8_t auth_method)
 {
     f.stage.auth_method = auth_method;
@@ -1768,6 +1866,8 @@ int main(void)
         TEST(an_answer_that_tred_refuses_is_the_reason_and_not_the_way),
         TEST(a_silent_ike_auth_after_an_answer_to_ike_sa_init_is_told_from_silence),
         TEST(the_first_answer_that_is_no_good_is_told_once),
+        TEST(what_came_instead_of_an_answer_is_named_and_not_the_way),
+        TEST(an_error_in_clear_that_answers_ike_auth_is_waited_out_then_reported),
         TEST(no_common_hash_is_named_where_the_segw_refuses_our_auth),
         TEST(with_a_common_hash_none_is_named),
         TEST(a_segw_that_wants_eap_is_told_so_and_its_certificate_is_not_blamed),

@@ -238,20 +238,20 @@ static void cookies_without_end_are_dropped(void **state)
 
     for (int i = 1; i <= INIT_COOKIES_MAX; i++)
         assert_int_equal(judge_cookie(f, (uint8_t)i, 8), INIT_COOKIE);
-    assert_int_equal(judge_cookie(f, 99, 8), INIT_DROP);
+    assert_int_equal(judge_cookie(f, 99, 8), INIT_UNFIT);
 }
 
 static void a_cookie_of_no_or_too_many_octets_is_dropped(void **state)
 {
     Fixture *f = *state;
 
-    assert_int_equal(judge_cookie(f, 1, 0), INIT_DROP);
-    assert_int_equal(judge_cookie(f, 1, IKE_COOKIE_MAX + 1), INIT_DROP);
+    assert_int_equal(judge_cookie(f, 1, 0), INIT_UNFIT);
+    assert_int_equal(judge_cookie(f, 1, IKE_COOKIE_MAX + 1), INIT_UNFIT);
 }
 
 static void a_group_that_we_did_not_offer_is_dropped(void **state)
 {
-    assert_int_equal(judge_group(*state, IKE_GROUP_MODP_2048), INIT_DROP);
+    assert_int_equal(judge_group(*state, IKE_GROUP_MODP_2048), INIT_UNFIT);
 }
 
 static void the_group_that_we_sent_is_dropped(void **state)
@@ -268,7 +268,7 @@ static void groups_without_end_are_dropped(void **state)
         assert_int_equal(judge_group(f, group), INIT_GROUP);
         assert_int_equal(init_change_group(&f->init, group, BYTES_OF(ke_p256)), 0);
     }
-    assert_int_equal(judge_group(f, IKE_GROUP_ECP_384), INIT_DROP);
+    assert_int_equal(judge_group(f, IKE_GROUP_ECP_384), INIT_UNFIT);
 }
 
 static void a_group_of_one_octet_or_three_is_dropped(void **state)
@@ -276,9 +276,9 @@ static void a_group_of_one_octet_or_three_is_dropped(void **state)
     static const uint8_t data[] = {0, IKE_GROUP_ECP_384, 0};
 
     assert_int_equal(judge_notify(*state, IKE_NOTIFY_INVALID_KE_PAYLOAD, (Bytes){data, 1}),
-                     INIT_DROP);
+                     INIT_UNFIT);
     assert_int_equal(judge_notify(*state, IKE_NOTIFY_INVALID_KE_PAYLOAD, (Bytes){data, 3}),
-                     INIT_DROP);
+                     INIT_UNFIT);
 }
 
 /* ---- IKE_SA_INIT: answers ---- */
@@ -312,7 +312,7 @@ static void an_error_is_a_hint_and_no_more(void **state)
 
 static void a_status_notify_alone_is_dropped(void **state)
 {
-    assert_int_equal(judge_notify(*state, 40000, (Bytes){0}), INIT_DROP);
+    assert_int_equal(judge_notify(*state, 40000, (Bytes){0}), INIT_UNFIT);
 }
 
 static InitVerdict judge_with_header(Fixture *f, size_t offset, uint8_t value)
@@ -343,7 +343,7 @@ static void an_answer_without_a_responder_spi_is_dropped(void **state)
     Bytes answer = draft_init_response(&f->draft, &f->offer, SPI_I, IKE_GROUP_ECP_256, NULL, NULL);
 
     memset(f->draft.octets + 8, 0, 8);
-    assert_int_equal(judge(f, answer), INIT_DROP);
+    assert_int_equal(judge(f, answer), INIT_UNFIT);
 }
 
 static void an_answer_cut_off_anywhere_is_dropped(void **state)
