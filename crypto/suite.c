@@ -33,8 +33,24 @@ static int transform_single(const IkeProposal *proposal, uint8_t type, const Ike
     return 0;
 }
 
+/* RFC 7296 3.3.2, 3.3.3: NONE of a type that the offer leaves out says that it is left out. Of ESN
+ * 0 is a choice, and an ENCR or a PRF there is always. */
+static bool says_left_out(const IkeProposal *offer, const IkeTransform *transform)
+{
+    if (transform->id != 0 || transform->key_length != 0 ||
+        (transform->type != IKE_TRANSFORM_INTEG && transform->type != IKE_TRANSFORM_KE))
+        return false;
+    for (size_t i = 0; i < offer->n_transforms; i++) {
+        if (offer->transforms[i].type == transform->type)
+            return false;
+    }
+    return true;
+}
+
 static bool transform_offered(const IkeProposal *offer, const IkeTransform *transform)
 {
+    if (says_left_out(offer, transform))
+        return true;
     for (size_t i = 0; i < offer->n_transforms; i++) {
         const IkeTransform *candidate = &offer->transforms[i];
 

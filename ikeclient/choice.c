@@ -46,7 +46,8 @@ static bool can_do_without(const IkeProposal *proposal, uint8_t type)
 
 /* ---- the peer's choice ---- */
 
-/* One transform of `type` that we offered; or none, where we said that we can do without. */
+/* One transform of `type` that we offered; or none, where we said that we can do without. NONE of a
+ * type that we left out says the same (RFC 7296 3.3.2, 3.3.3). */
 static bool answers_type(const IkeProposal *ours, const IkeProposal *theirs, uint8_t type)
 {
     const IkeTransform *chosen = NULL;
@@ -60,6 +61,8 @@ static bool answers_type(const IkeProposal *ours, const IkeProposal *theirs, uin
     }
     if (!chosen)
         return can_do_without(ours, type);
+    if (!has_type(ours, type) && has_none(theirs, type))
+        return true;
     return !chosen->unknown_attribute && has(ours, type, chosen->id, chosen->key_length);
 }
 

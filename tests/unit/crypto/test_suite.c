@@ -268,6 +268,32 @@ static void an_aead_with_integ_is_refused_unless_it_is_none(void **state)
     assert_int_equal(ike_suite_select(&offered, &chosen, &suite), SUITE_E_NOT_ALLOWED);
 }
 
+/* RFC 7296 3.3.3: it says that there is none, as the offer did by having none. */
+static void an_aead_answer_may_say_that_it_has_no_integ(void **state)
+{
+    (void)state;
+    const IkeTransform none = {.type = IKE_TRANSFORM_INTEG, .id = IKE_INTEG_NONE};
+    IkeSaPayload chosen = gcm_answer();
+
+    chosen.proposals[0].transforms[3] = none;
+    chosen.proposals[0].n_transforms = 4;
+    assert_selection(&chosen, 0);
+    chosen.proposals[0].transforms[3].key_length = 128;
+    assert_selection(&chosen, SUITE_E_NOT_OFFERED);
+    chosen.proposals[0].transforms[3] = none;
+    chosen.proposals[0].transforms[3].unknown_attribute = true;
+    assert_selection(&chosen, SUITE_E_NOT_OFFERED);
+}
+
+static void integ_that_was_offered_is_not_left_out(void **state)
+{
+    (void)state;
+    IkeSaPayload chosen = cbc_answer();
+
+    chosen.proposals[0].transforms[2].id = IKE_INTEG_NONE;
+    assert_selection(&chosen, SUITE_E_NOT_OFFERED);
+}
+
 static void a_transform_type_that_ike_has_no_use_for_is_refused(void **state)
 {
     (void)state;
@@ -472,6 +498,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_offer_outside_the_profile_is_refused_even_if_chosen),
         cmocka_unit_test(cbc_without_integ_is_refused),
         cmocka_unit_test(an_aead_with_integ_is_refused_unless_it_is_none),
+        cmocka_unit_test(an_aead_answer_may_say_that_it_has_no_integ),
+        cmocka_unit_test(integ_that_was_offered_is_not_left_out),
         cmocka_unit_test(a_transform_type_that_ike_has_no_use_for_is_refused),
         cmocka_unit_test(esp_suites_are_found_by_their_numbers),
         cmocka_unit_test(esp_suites_outside_the_profile_are_refused),

@@ -207,6 +207,30 @@ static void an_answer_from_the_offer_is_taken(void **state)
     assert_string_equal(name, "AES_CBC_256/HMAC_SHA2_256_128/ESN");
 }
 
+/* RFC 7296 3.3.2 */
+static void an_answer_may_say_none_of_what_was_not_offered(void **state)
+{
+    IkeSaPayload offer = offer_of("aes128gcm16, aes128-sha256", IKE_PROTOCOL_ESP);
+    IkeSaPayload answer = answer_of(&offer, 1);
+    IkeProposal *proposal = &answer.proposals[0];
+    EspChoice choice;
+    (void)state;
+
+    proposal->transforms[proposal->n_transforms++] = (IkeTransform){.type = IKE_TRANSFORM_INTEG};
+    proposal->transforms[proposal->n_transforms++] = (IkeTransform){.type = IKE_TRANSFORM_KE};
+    assert_int_equal(proposals_accept_esp(&offer, &answer, &choice), 0);
+    assert_int_equal(choice.integ, IKE_INTEG_NONE);
+    assert_int_equal(choice.group, IKE_GROUP_NONE);
+    proposal->transforms[proposal->n_transforms - 1].id = IKE_GROUP_ECP_256;
+    assert_int_equal(proposals_accept_esp(&offer, &answer, &choice), -EBADMSG);
+    answer = answer_of(&offer, 2);
+    for (size_t i = 0; i < proposal->n_transforms; i++) {
+        if (proposal->transforms[i].type == IKE_TRANSFORM_INTEG)
+            proposal->transforms[i].id = IKE_INTEG_NONE;
+    }
+    assert_int_equal(proposals_accept_esp(&offer, &answer, &choice), -EBADMSG);
+}
+
 typedef void (*Spoiler)(IkeSaPayload *answer);
 
 static void assert_spoiled(Spoiler spoil)
@@ -339,6 +363,7 @@ int main(void)
         cmocka_unit_test(every_word_of_the_profile_can_be_offered_in_its_role),
         cmocka_unit_test(a_seventeenth_proposal_is_refused),
         cmocka_unit_test(an_answer_from_the_offer_is_taken),
+        cmocka_unit_test(an_answer_may_say_none_of_what_was_not_offered),
         cmocka_unit_test(an_answer_that_was_not_offered_is_refused),
         cmocka_unit_test(two_alternatives_are_no_answer),
     };
