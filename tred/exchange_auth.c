@@ -202,6 +202,21 @@ static int auth_read(Exchange *exchange, const IkePayloads *payloads, Reason *re
     return 0;
 }
 
+/* A SeGW that was configured for a shared key sends no certificate, and that is not what is wrong.
+ */
+static int method_check(const Exchange *exchange, const VerifyRequest *request, Reason *reason)
+{
+    const uint8_t method = exchange->peer_auth_method;
+
+    if (method != IKE_AUTH_SHARED_KEY_MIC || request->n_certificates > 0)
+        return 0;
+    return reason_set(
+        reason, EXCHANGE_E_METHOD_NOT_ALLOWED,
+        "The SeGW authenticates by method %u (%s) and sent no certificate. Let it sign "
+        "with the key of an X.509 certificate (TS 33.310 6.2.1)",
+        method, ike_auth_method_name(method));
+}
+
 /* Everything that is judged is read from the message that was opened. A payload that may stand once
  * stands once, or the chain does not parse. */
 static int response_read(Exchange *exchange, VerifyRequest *ret, Reason *reason)
@@ -220,7 +235,9 @@ static int response_read(Exchange *exchange, VerifyRequest *ret, Reason *reason)
     }
     exchange->mobike = ike_payloads_notify(&payloads, IKE_NOTIFY_MOBIKE_SUPPORTED, &notify);
     r = auth_read(exchange, &payloads, reason);
-    return r != 0 ? r : evidence_read(&payloads, ret, &exchange->peer_id_body, reason);
+    if (r == 0)
+        r = evidence_read(&payloads, ret, &exchange->peer_id_body, reason);
+    return r != 0 ? r : method_check(exchange, ret, reason);
 }
 
 /* Nothing that only a judgement needs is kept beyond it. */

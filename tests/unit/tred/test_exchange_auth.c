@@ -281,6 +281,17 @@ static void a_shared_key_method_is_refused(void **state)
     assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_METHOD_NOT_ALLOWED);
 }
 
+/* What is wrong is not that there is no certificate. */
+static void a_shared_key_method_without_a_certificate_is_refused_as_such(void **state)
+{
+    Play *play = *state;
+    PeerAuth peer = play_peer(play);
+
+    peer.method = IKE_AUTH_SHARED_KEY_MIC;
+    peer.n_certificates = 0;
+    assert_peer_refused(play, &peer, time(NULL), EXCHANGE_E_METHOD_NOT_ALLOWED);
+}
+
 static void a_hash_that_we_did_not_announce_is_refused(void **state)
 {
     Play *play = *state;
@@ -603,6 +614,7 @@ int main(void)
         SIGNED(an_auth_over_another_nonce_is_refused),
         SIGNED(our_own_auth_reflected_is_refused),
         SIGNED(a_shared_key_method_is_refused),
+        SIGNED(a_shared_key_method_without_a_certificate_is_refused_as_such),
         SIGNED(a_hash_that_we_did_not_announce_is_refused),
         SIGNED(method_14_is_refused_where_we_announced_no_hash),
         SIGNED(an_ocsp_response_alone_is_no_certificate_and_of_no_other_encoding),
