@@ -63,11 +63,32 @@ static const Name notifies[] = {
 
 _Static_assert(ELEMENTS(notifies) == IKE_NOTIFY_TYPES, "a chain has room for each of them");
 
+/* Errors that nothing here asks for, and that a person is told of: those of 3GPP's gateways
+ * (TS 24.302 8.1.2.2). */
+static const Name told[] = {
+    {8192, "PDN_CONNECTION_REJECTION"},
+    {8193, "MAX_CONNECTION_REACHED"},
+    {9000, "NON_3GPP_ACCESS_TO_EPC_NOT_ALLOWED"},
+    {9001, "USER_UNKNOWN"},
+    {9002, "NO_APN_SUBSCRIPTION"},
+    {9003, "AUTHORIZATION_REJECTED"},
+    {9006, "ILLEGAL_ME"},
+    {10500, "NETWORK_FAILURE"},
+    {11001, "RAT_TYPE_NOT_ALLOWED"},
+    {11005, "IMEI_NOT_ACCEPTED"},
+    {11011, "PLMN_NOT_ALLOWED"},
+    {11055, "UNAUTHENTICATED_EMERGENCY_NOT_SUPPORTED"},
+};
+
 static const Name auth_methods[] = {
     {IKE_AUTH_RSA, "RSA Digital Signature"},
     {IKE_AUTH_SHARED_KEY_MIC, "Shared Key Message Integrity Code"},
+    {3, "DSS Digital Signature"},
     {IKE_AUTH_ECDSA_SHA256_P256, "ECDSA with SHA-256 on the P-256 curve"},
     {IKE_AUTH_ECDSA_SHA384_P384, "ECDSA with SHA-384 on the P-384 curve"},
+    {11, "ECDSA with SHA-512 on the P-521 curve"},
+    {12, "Generic Secure Password Authentication Method"},
+    {13, "NULL Authentication"},
     {IKE_AUTH_DIGITAL_SIGNATURE, "Digital Signature"},
 };
 
@@ -101,7 +122,9 @@ const char *ike_exchange_name(uint8_t exchange_type)
 
 const char *ike_notify_name(uint16_t notify_type)
 {
-    return name_find(notifies, ELEMENTS(notifies), notify_type);
+    const Name *row = row_find(notifies, ELEMENTS(notifies), notify_type);
+
+    return row ? row->name : name_find(told, ELEMENTS(told), notify_type);
 }
 
 bool ike_notify_is_known(uint16_t notify_type)
